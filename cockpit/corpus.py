@@ -1,0 +1,87 @@
+"""Which text is trained on, as the session records it: read from what prepare.py leaves, without importing it."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+SECRET = "ANTHROPIC_"
+"""What begins so is not for prepare.py, which a repository brings: it may need proxies and tokens of its own."""
+CPU_BUDGET_S = 30.0
+CUDA_BUDGET_S = 300.0
+
+_LINE = re.compile(r"^prepare: (\d+)% (.*)")
+
+
+class CorpusProblem(Exception):
+    """One sentence that says what to do."""
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    name: str
+    fingerprint: str
+
+    @property
+    def label(self) -> str:
+        return f"{self.name} {self.fingerprint[:8]}"
+
+
+def data_folder() -> Path:
+    return Path(os.environ.get("COCKPIT_DATA_DIR") or Path.home() / ".cache" / "autoresearch")
+
+
+def takes_corpus(repo: Path) -> bool:
+    """Whether this repository's prepare.py is one that cockpit can ask for a corpus; another prepares its own."""
+    try:
+        return "COCKPIT_DATA_DIR" in (repo / "prepare.py").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+
+
+def prepared(name: str) -> Prepared | None:
+    """The corpus `name` where it is ready to train on; None where it is missing, empty or torn."""
+    folder = data_folder() / name
+    try:
+        manifest = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
+        for file, recorded in manifest["files"].items():
+            if (folder / file).stat().st_size != recorded["bytes"]:
+                return None
+        return Prepared(str(manifest["corpus"]), str(manifest["fingerprint"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def prepare(repo: Path, name: str) -> Iterator[tuple[int, str]]:
+    """Run prepare.py for the corpus, yielding (percent, what it does) as it goes. Raises CorpusProblem."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(SECRET)}
+    environment |= {"COCKPIT_DATA_DIR": str(data_folder()), "PYTHONUNBUFFERED": "1"}
+    run = subprocess.Popen(
+        [sys.executable, "prepare.py", "--corpus", name],
+        cwd=repo, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, errors="replace",
+    )  # fmt: skip
+    last = ""
+    assert run.stdout is not None
+    try:
+        for line in run.stdout:
+            if found := _LINE.match(line):
+                yield int(found[1]), found[2]
+            elif line.strip():
+                last = line.strip()
+    finally:
+        if run.poll() is None and run.stdout.closed:
+            run.terminate()
+        code = run.wait()
+    if code:
+        raise CorpusProblem(_problem(last, name))
+
+
+def _problem(last: str, name: str) -> str:
+    if "No module named" in last:
+        return f"{last}: install what train.py needs here with `pip install -e '.[local]'`"
+    return f"the corpus {name} could not be prepared: {last.removeprefix('FAIL: ')}"

@@ -1,0 +1,73 @@
+"""Where a session keeps what: one folder, `sessions/NAME/`, holds everything about it."""
+
+import re
+from pathlib import Path
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+class SessionFolder:
+    """The paths of a session. Making one touches nothing."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @property
+    def name(self) -> str:
+        return self.root.name
+
+    @property
+    def ledger(self) -> Path:
+        return self.root / "ledger.db"
+
+    @property
+    def inbox(self) -> Path:
+        return self.root / "inbox.db"
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "worker.lock"
+
+    @property
+    def heartbeat(self) -> Path:
+        return self.root / "worker.json"
+
+    @property
+    def worker_log(self) -> Path:
+        return self.root / "worker.log"
+
+    @property
+    def screen_log(self) -> Path:
+        """What led to the faults that ended a screen."""
+        return self.root / "screen.log"
+
+    @property
+    def agent_live(self) -> Path:
+        """What the proposer is saying right now."""
+        return self.root / "agent.live"
+
+    @property
+    def transcript(self) -> Path:
+        return self.root / "transcript.jsonl"
+
+    @property
+    def sim_world(self) -> Path:
+        return self.root / "sim.db"
+
+    def log(self, attempt: str) -> Path:
+        return self.root / "logs" / f"{attempt}.log"
+
+    def source(self, attempt: str) -> Path:
+        """The files an attempt runs in."""
+        return self.root / "runs" / attempt
+
+
+def name_problem(name: str) -> str:
+    """Why `name` cannot name a session, in a sentence; empty when it can."""
+    if _NAME.fullmatch(name):
+        return ""
+    return (
+        f"{name!r} cannot name a session: use letters, digits, '-', '_' and '.', at most 64, and no slash"
+        if name
+        else "a session needs a name"
+    )

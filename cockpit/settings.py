@@ -1,0 +1,184 @@
+"""cockpit.toml: what a repository's sessions start with. Flags of a command go before it, the environment before both.
+
+Read once into frozen objects; a key that is not known is refused by name, so that a misspelt limit is not a lost one.
+"""
+
+import difflib
+import math
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+FILE = "cockpit.toml"
+
+
+class SettingsError(Exception):
+    """A setting is wrong; the message is one sentence that names it."""
+
+
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Amount = Annotated[float, msgspec.Meta(ge=0)]
+
+
+class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+class NewSession(Part, frozen=True):
+    """What `cockpit new` starts a session with."""
+
+    fleet: str = "local"
+    """`local`, `sim` or `sky`."""
+    clusters: Count = 0
+    """0 for as many as the fleet has by itself: this machine's slots, 16 elsewhere."""
+    hardware: str = ""
+    """On SkyPilot, how many clusters of which class: `H100:13,H200:3`; empty for what it finds of experiment.yaml's."""
+    infra: str = ""
+    """Where SkyPilot launches: `k8s`, `slurm/NAME`, `aws` …; empty for where experiment.yaml says."""
+    mode: str = "copilot"
+    proposer: str = ""
+    """Empty for `claude` where there is a key, `grid` where there is none."""
+    corpus: str = ""
+    """`climbmix` or `stdlib`; empty for what is prepared, `stdlib` on a machine without a GPU."""
+    time_budget_s: Amount = 0.0
+    """0 for what prepare.py says."""
+    time_limit_s: Amount = 0.0
+    """0 for 10 minutes, or twice the budget where that is longer."""
+    budget_usd: Amount = 0.0
+    budget_hours: Amount = 0.0
+    early_stopping: bool = True
+    """End runs whose curves cannot reach the incumbent any more."""
+    seed: Count = 1337
+    run_command: tuple[str, ...] = ()
+    """How train.py is started on this machine; empty for cockpit's own Python."""
+
+
+class EnvelopeSettings(Part, frozen=True):
+    usd: Amount = 0.0
+    gpu_hours: Amount = 0.0
+    wave_size: Count = 16
+    patches: bool = False
+    filler: bool = True
+
+
+class Price(Part, frozen=True):
+    """US dollars for a million tokens."""
+
+    input: float
+    output: float
+    cache_read: float
+    cache_write_5m: float
+    cache_write_1h: float
+
+
+PRICES = {
+    "claude-opus-5-5": Price(4.0, 20.0, 0.20, 5.0, 8.0),
+    "claude-opus-5": Price(5.0, 25.0, 0.50, 6.25, 10.0),
+    "claude-sonnet-5-5": Price(2.0, 10.0, 0.10, 2.5, 4.0),
+    "claude-haiku-5-5": Price(0.10, 0.50, 0.01, 0.125, 0.20),
+}
+"""As published in October 2026; Haiku's are for prompts of up to 100,000 tokens."""
+
+
+class AgentSettings(Part, frozen=True):
+    """The researcher: which model, how hard it thinks, and what it may cost."""
+
+    model: str = "claude-opus-5-5"
+    small_model: str = "claude-haiku-5-5"
+    """Sums up what no longer fits in front of the researcher."""
+    effort: str = "high"
+    """low, medium, high, xhigh or max; empty for a model that takes none."""
+    show_thinking: bool = True
+    """Ask for summaries of its thinking, which show on the screen; off for a model that has none to give."""
+    max_tokens: int = 32_000
+    """Of one answer, its thinking included."""
+    most_calls: int = 40
+    """Requests in one turn."""
+    tries: int = 5
+    """Of one request, where trying again can help."""
+    timeout_s: float = 120.0
+    """Without a byte from the API, before a request counts as lost."""
+    base_url: str = ""
+    key_file: str = "~/.config/cockpit/anthropic.key"
+    """A file with mode 600 that holds the key; ANTHROPIC_API_KEY goes before it."""
+    share: float = 0.5
+    """Of the arms, in `hybrid`: how many the model chooses; the rest are `search`'s."""
+    prices: dict[str, Price] = {}
+    """By model, before the published ones."""
+
+    def price(self, model: str) -> Price:
+        """What `model` costs; the dearest known price for a model without one, so that a budget is never passed."""
+        listed = PRICES | self.prices
+        return listed.get(model) or max(listed.values(), key=lambda price: price.output)
+
+
+class ScreenSettings(Part, frozen=True):
+    theme: str = "dark"
+    mouse: bool = True
+    bell: bool = False
+
+
+class Settings(Part, frozen=True):
+    session: NewSession = NewSession()
+    envelope: EnvelopeSettings = EnvelopeSettings()
+    agent: AgentSettings = AgentSettings()
+    screen: ScreenSettings = ScreenSettings()
+    usd_per_hour: dict[str, Amount] = {}
+    """Hardware class to price, where SkyPilot's catalog does not know it."""
+    on_event: str = ""
+    """A command that is run when a person is needed, with the event on its standard input."""
+
+
+def load(repo: Path) -> Settings:
+    """The settings of a repository; the defaults where it has no cockpit.toml. Raises SettingsError."""
+    path = repo / FILE
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return Settings()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}") from error
+    try:
+        found = tomllib.loads(text)
+        _refuse_infinite(found)
+        return msgspec.convert(found, Settings)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path} is not TOML: {error}") from error
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{path}: {_sentence(str(error))}") from error
+
+
+def _refuse_infinite(table: dict[str, Any], path: str = "$") -> None:
+    """TOML has nan and inf, which no limit can be: they would compare as no limit at all."""
+    for key, value in table.items():
+        if isinstance(value, dict):
+            _refuse_infinite(value, f"{path}.{key}")
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise msgspec.ValidationError(f"Expected a finite number, got {value} - at `{path}.{key}`")
+
+
+def _sentence(text: str) -> str:
+    """What msgspec found wrong (`Expected `int`, got `str` - at `$.session.clusters``), by the setting's own name."""
+    said, _, path = text.partition(" - at ")
+    *table, setting = path.strip("`$").replace("[...]", ".*").lstrip(".").split(".")
+    unknown = re.search(r"unknown field `(.*)`", said)
+    if unknown is None:
+        return f"{_table(table)}{setting.replace('*', 'an entry')}: {said[0].lower()}{said[1:]}"
+    place = [*table, setting] if setting else []
+    near = difflib.get_close_matches(unknown[1], _known(place), 1)
+    where = f" in {_table(place).strip()}" if place else ""
+    return f"there is no setting {unknown[1]!r}{where}: " + (f"did you mean {near[0]!r}?" if near else "take it out")
+
+
+def _table(names: list[str]) -> str:
+    return f"[{'.'.join(names)}] " if names else ""
+
+
+def _known(place: list[str]) -> tuple[str, ...]:
+    """The settings of a table; none for a table whose keys the person chooses."""
+    parts = {"": Settings, "session": NewSession, "envelope": EnvelopeSettings, "agent": AgentSettings}
+    part = (parts | {"screen": ScreenSettings, "agent.prices": Price}).get(".".join(place[:2]))
+    return part.__struct_fields__ if part else ()
