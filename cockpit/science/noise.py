@@ -1,0 +1,303 @@
+"""How far two runs of the same code differ on this fleet, and what each cluster and hardware class adds.
+
+A reading is `score = (experiment, class) + cluster + run`: the mean of an experiment in a class is free, clusters and
+runs are random. A class's offset is then the mean difference of experiments measured in both classes, and its spread
+says how far rankings differ between classes. Variances are shrunk to a weak prior, so that there is an answer, marked
+as not measured, before the first repeat.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+PRIOR_RELATIVE_SD = 5e-4
+"""Prior SD of a run, relative to the score: autoresearch's repeats differ by 0.0003 to 0.0006 at 0.99."""
+PRIOR_DF = 1.0
+"""How many degrees of freedom the prior SD counts for: other corpora and models are much noisier."""
+MEASURED_DF = 4
+"""Fewer degrees of freedom than this in the data, and the noise counts as not measured."""
+OUTLIER_SDS = 6.0
+"""Readings further out than this many robust SDs count as this far: one misprint must not blind the session."""
+SUSPECT_SDS = 4.0
+SUSPECT_SLOWDOWN = 0.95
+"""A cluster that gets through less than this share of its class's tokens on the same code throttles."""
+ITERATIONS = 25
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """One valid run."""
+
+    experiment: str
+    cluster: str
+    hardware: str
+    val_bpb: float
+    at: float = 0.0
+    """When it ended, in seconds."""
+    tokens_M: float = 0.0
+    """Millions of tokens it trained on; 0 where unknown."""
+
+
+class Offset(msgspec.Struct, frozen=True):
+    mean: float
+    se: float
+
+
+class Noise(msgspec.Struct, frozen=True):
+    """Everything in val_bpb, drift in val_bpb per hour."""
+
+    within_sd: float
+    """Of runs of one experiment on one cluster."""
+    between_sd: float
+    """Of clusters of one class."""
+    df: float
+    """Degrees of freedom of `within_sd`: the data's; the prior's where there is none."""
+    readings: int
+    measured: bool
+    """False until this session's own repeats say something."""
+    within_sd_by_class: dict[str, float]
+    clusters: dict[str, Offset]
+    """What a cluster adds to its class, shrunk to zero (a BLUP, with the SE of its prediction)."""
+    covariance: dict[str, dict[str, float]]
+    """Of the errors of the clusters' offsets: what is unknown of all of them alike cancels in a difference."""
+    classes: dict[str, Offset]
+    """What a class adds relative to `reference`; only classes that share an experiment with it."""
+    reference: str
+    """The class with the most readings."""
+    interaction_sd: float
+    """Of the classes' difference from one experiment to another: whether rankings differ between classes."""
+    drift: Offset
+    """Told, and not corrected for. Of nine day-long sessions of real repeats (benchmarks/drift.py) seven have a slope
+    within 2 of its errors; in the other two one configuration jumped late by 3 SDs, which a line does not mend. Against
+    jumps the incumbent is run beside each test that ends with a keep (cockpit.plan.promote), and by controls all the
+    while, on sixteen clusters one every quarter of an hour."""
+    suspects: dict[str, str]
+    """Clusters that do not measure like their class, with why in a sentence."""
+
+    @property
+    def run_sd(self) -> float:
+        """Of runs of one experiment on any cluster of a class: the noise unit."""
+        return math.hypot(self.within_sd, self.between_sd)
+
+    def cluster(self, name: str) -> Offset:
+        return self.clusters.get(name) or Offset(0.0, self.between_sd)
+
+    def variance(self, weights: Mapping[str, float]) -> float:
+        """Of a weighted sum of clusters' offsets, given what is known of them."""
+        total = 0.0
+        for one, weight in weights.items():
+            known = self.covariance.get(one)
+            if known is None:
+                total += weight**2 * self.between_sd**2
+            else:
+                total += weight * sum(w * known.get(other, 0.0) for other, w in weights.items())
+        return max(0.0, total)
+
+
+def require_finite(readings: Sequence[Reading]) -> None:
+    """Raises ValueError naming the first reading that is not a finite number."""
+    for reading in readings:
+        if not math.isfinite(reading.val_bpb):
+            raise ValueError(
+                f"{reading.experiment} on {reading.cluster} scored {reading.val_bpb}, which is not a number: "
+                "count it as a crash, not as a result."
+            )
+
+
+def estimate(readings: Sequence[Reading], magnitude: float = 1.0) -> Noise:
+    """The noise that `readings` (controls, replicates; single runs say nothing) show.
+
+    `magnitude` is a typical score, for the prior alone, where there are no readings. Variance components by the EM of
+    restricted likelihood for one random factor (Laird & Ware 1982, Biometrics 38), each variance with a scaled
+    inverse chi-squared prior (as in Smyth 2004, Stat. Appl. Genet. Mol. Biol. 3). Raises ValueError on NaN or infinity.
+    """
+    require_finite(readings)
+    if readings:
+        magnitude = abs(_median([reading.val_bpb for reading in readings]))
+    prior_var = (PRIOR_RELATIVE_SD * max(magnitude, 1e-9)) ** 2 / 2  # half of it each: runs, clusters
+    groups: dict[tuple[str, str], list[Reading]] = defaultdict(list)
+    for reading in readings:
+        groups[reading.experiment, reading.hardware].append(reading)
+    repeated = [group for group in groups.values() if len(group) > 1]
+    reference = max(
+        sorted({r.hardware for r in readings}), key=lambda h: sum(r.hardware == h for r in readings), default=""
+    )
+    if not repeated:
+        classes, interaction = _class_offsets(groups, {}, prior_var, reference)
+        return Noise(
+            math.sqrt(prior_var), math.sqrt(prior_var), PRIOR_DF, len(readings), False, {}, {}, {}, classes, reference,
+            interaction, Offset(0.0, math.inf), {},
+        )  # fmt: skip
+    return _fit(groups, repeated, prior_var, reference, len(readings))
+
+
+def _fit(
+    groups: dict[tuple[str, str], list[Reading]],
+    repeated: list[list[Reading]],
+    prior_var: float,
+    reference: str,
+    readings: int,
+) -> Noise:
+    import numpy as np
+
+    rows = [reading for group in repeated for reading in group]
+    names = sorted({reading.cluster for reading in rows})
+    index = {name: i for i, name in enumerate(names)}
+    group_of = np.repeat(np.arange(len(repeated)), [len(group) for group in repeated])
+    cluster_of = np.asarray([index[reading.cluster] for reading in rows])
+    y = _centred(np.asarray([reading.val_bpb for reading in rows]), group_of)
+    y = _winsorised(y, len(rows), len(repeated), math.sqrt(prior_var))
+    counts = np.zeros((len(repeated), len(names)))
+    np.add.at(counts, (group_of, cluster_of), 1.0)
+    sizes = counts.sum(axis=1)
+    y = _centred(y, group_of)
+    zmz = np.diag(counts.sum(axis=0)) - (counts / sizes[:, None]).T @ counts
+    zmy = np.bincount(cluster_of, weights=y, minlength=len(names))
+    data_df = len(rows) - len(repeated)
+    within, between = prior_var, prior_var
+    values, vectors = np.linalg.eigh(zmz)
+    turned, total = vectors.T @ zmy, float(y @ y)
+    shrunk = values
+    for _ in range(ITERATIONS):
+        shrunk = 1 / (np.maximum(values, 0.0) + within / between)
+        rest = max(0.0, total - float(shrunk @ turned**2))
+        spread = float((shrunk * turned) @ (shrunk * turned) + shrunk.sum() * within)
+        within = (PRIOR_DF * prior_var + rest) / (PRIOR_DF + data_df)
+        between = (PRIOR_DF * prior_var + spread) / (PRIOR_DF + len(names))
+    effects = vectors @ (shrunk * turned)
+    errors = within * (vectors * shrunk) @ vectors.T
+    clusters = {name: Offset(float(effects[i]), math.sqrt(float(errors[i, i]))) for name, i in index.items()}
+    covariance = {name: dict(zip(names, map(float, errors[i]), strict=True)) for name, i in index.items()}
+    residual = _centred(y - effects[cluster_of], group_of)
+    classes, interaction = _class_offsets(groups, clusters, within, reference)
+    return Noise(
+        within_sd=math.sqrt(within),
+        between_sd=math.sqrt(between),
+        df=float(data_df),
+        readings=readings,
+        measured=data_df >= MEASURED_DF,
+        within_sd_by_class=_by_class(rows, residual, group_of, within),
+        clusters=clusters,
+        covariance=covariance,
+        classes=classes,
+        reference=reference,
+        interaction_sd=interaction,
+        drift=_drift(rows, residual, group_of, within),
+        suspects=_suspects(rows, clusters, math.sqrt(prior_var)),
+    )
+
+
+def _centred(values: Any, group_of: Any) -> Any:
+    import numpy as np
+
+    sums = np.bincount(group_of, weights=values)
+    return values - (sums / np.bincount(group_of))[group_of]
+
+
+def _winsorised(centred: Any, rows: int, groups: int, floor: float) -> Any:
+    import numpy as np
+
+    sd = 1.4826 * float(np.median(np.abs(centred))) * math.sqrt(rows / (rows - groups))
+    reach = OUTLIER_SDS * max(sd, floor)
+    return np.clip(centred, -reach, reach)
+
+
+def _by_class(rows: list[Reading], residual: Any, group_of: Any, within: float) -> dict[str, float]:
+    """Each class's SD of runs, shrunk to the one pooled over classes."""
+    squares: dict[str, float] = defaultdict(float)
+    df: dict[str, float] = defaultdict(float)
+    total = sum(float(value) ** 2 for value in residual)
+    data_df = len(rows) - len(set(group_of.tolist()))
+    lost = within * data_df / total if total > 0 else 1.0  # what fitting the clusters took out of the residuals
+    sizes: dict[int, int] = defaultdict(int)
+    for group in group_of:
+        sizes[int(group)] += 1
+    for row, value, group in zip(rows, residual, group_of, strict=True):
+        squares[row.hardware] += lost * float(value) ** 2
+        df[row.hardware] += 1 - 1 / sizes[int(group)]
+    return {hardware: math.sqrt((PRIOR_DF * within + squares[hardware]) / (PRIOR_DF + df[hardware])) for hardware in df}
+
+
+def _class_offsets(
+    groups: dict[tuple[str, str], list[Reading]], clusters: dict[str, Offset], within: float, reference: str
+) -> tuple[dict[str, Offset], float]:
+    """Differences to the reference class over experiments measured in both, pooled as random effects
+    (DerSimonian & Laird 1986, Control. Clin. Trials 7), and the SD of the interaction."""
+    differences: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for (experiment, hardware), group in groups.items():
+        base = groups.get((experiment, reference))
+        if hardware != reference and base:
+            (mean, var), (base_mean, base_var) = (_mean(g, clusters, within) for g in (group, base))
+            differences[hardware].append((mean - base_mean, var + base_var))
+    offsets: dict[str, Offset] = {}
+    excess, weight_sum = 0.0, 0.0
+    for hardware, pairs in differences.items():
+        weights = [1 / var for _, var in pairs]
+        mean = sum(w * d for w, (d, _) in zip(weights, pairs, strict=True)) / sum(weights)
+        q = sum(w * (d - mean) ** 2 for w, (d, _) in zip(weights, pairs, strict=True))
+        # Half of all fleets without an interaction have some excess: only what stands out of that counts.
+        excess += q - (len(pairs) - 1) - math.sqrt(2 * (len(pairs) - 1))
+        weight_sum += sum(weights) - sum(w * w for w in weights) / sum(weights)
+        offsets[hardware] = Offset(mean, math.sqrt(1 / sum(weights)))
+    interaction = math.sqrt(max(0.0, excess) / weight_sum) if weight_sum > 0 else 0.0
+    return offsets, interaction
+
+
+def _mean(group: list[Reading], clusters: dict[str, Offset], within: float) -> tuple[float, float]:
+    nothing = Offset(0.0, math.sqrt(within))
+    offsets = [clusters.get(reading.cluster, nothing) for reading in group]
+    mean = sum(r.val_bpb - o.mean for r, o in zip(group, offsets, strict=True)) / len(group)
+    return mean, sum(within + o.se**2 for o in offsets) / len(group) ** 2
+
+
+def _drift(rows: list[Reading], residual: Any, group_of: Any, within: float) -> Offset:
+    """Least-squares slope of the residuals over time, within experiments."""
+    import numpy as np
+
+    hours = _centred(np.asarray([row.at for row in rows]) / 3600, group_of)
+    squares = float(hours @ hours)
+    if squares <= 1e-12:
+        return Offset(0.0, math.inf)
+    return Offset(float(hours @ residual) / squares, math.sqrt(within / squares))
+
+
+def _suspects(rows: list[Reading], clusters: dict[str, Offset], floor: float) -> dict[str, str]:
+    """Clusters whose offset stands far out of the others' (robustly), or that are slow on the same code."""
+    suspects: dict[str, str] = {}
+    runs: dict[str, int] = defaultdict(int)
+    for row in rows:
+        runs[row.cluster] += 1
+    for name, offset in clusters.items():
+        others = [o.mean for other, o in clusters.items() if other != name]
+        if len(others) < 3 or runs[name] < 2:
+            continue
+        centre = _median(others)
+        spread = max(1.4826 * _median([abs(o - centre) for o in others]), floor)
+        if abs(offset.mean - centre) > SUSPECT_SDS * math.hypot(spread, offset.se):
+            way = "worse" if offset.mean > centre else "better"
+            suspects[name] = (
+                f"{name} scores {abs(offset.mean - centre):.4f} {way} than the other clusters on the same code."
+            )
+    by_code: dict[tuple[str, str], list[Reading]] = defaultdict(list)
+    for row in rows:
+        if row.tokens_M > 0:
+            by_code[row.experiment, row.hardware].append(row)
+    shares: dict[str, list[float]] = defaultdict(list)
+    for group in by_code.values():
+        if len({row.cluster for row in group}) >= 3:
+            usual = _median([row.tokens_M for row in group])
+            for row in group:
+                shares[row.cluster].append(row.tokens_M / usual)
+    for name, ratios in shares.items():
+        recent = _median(ratios[-3:])
+        if recent < SUSPECT_SLOWDOWN:
+            suspects[name] = f"{name} throttles: {100 * recent:.0f}% of the tokens that its class gets through."
+    return suspects
+
+
+def _median(values: Sequence[float]) -> float:
+    ordered = sorted(values)
+    middle = len(ordered) // 2
+    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
