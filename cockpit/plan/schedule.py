@@ -1,0 +1,248 @@
+"""Which attempt goes where and when; what is launched, retried, cancelled, given up and taken down."""
+
+from statistics import median
+
+from cockpit.model import (
+    Attempt,
+    AttemptKind,
+    AttemptStatus,
+    Cluster,
+    ClusterState,
+    ExperimentStatus,
+    Outcome,
+    Tier,
+    WaveKind,
+)
+from cockpit.plan import actions as a
+from cockpit.plan.budget import launch_usd, left_usd, run_usd
+from cockpit.state import State
+
+FAILURES_TO_GIVE_UP = 3
+TRIES = 3
+"""Attempts that end without a result, through no fault of the code, before an experiment is dropped."""
+LIMIT_GRACE_S = 20.0
+"""A fleet ends a run at its limit by itself; past this the plan does."""
+LEAD_FLOOR_S = 15.0
+
+_UP = (ClusterState.IDLE, ClusterState.BUSY)
+_PRIORITY = {
+    AttemptKind.CONFIRMATION: 0,
+    AttemptKind.VALIDATION: 0,
+    AttemptKind.REPLICATE: 0,
+    AttemptKind.RETRY: 1,
+    AttemptKind.CONTROL: 1,
+    AttemptKind.ABLATION: 2,
+    AttemptKind.ARM: 3,
+}
+
+
+def schedule(state: State, now: float) -> list[a.Action]:
+    actions = [*_cancels(state, now), *_retries(state)]
+    if state.ending:
+        return actions + _wind_down(state)
+    if state.held:
+        return actions
+    return actions + _launches(state, now) + _submits(state, now)
+
+
+def next_seed(state: State, experiment: str, extra: int = 0) -> int:
+    """Replicates differ in seed; the first attempt of every experiment has the session's."""
+    base = state.session.seed if state.session else 0
+    return base + len(state.experiments[experiment].attempts) + extra
+
+
+def another(
+    state: State,
+    experiment: str,
+    kind: AttemptKind,
+    *,
+    rule: str,
+    tier: Tier = Tier.SCREEN,
+    hardware: str = "",
+    avoid: str = "",
+    pin: str = "",
+    extra: int = 0,
+) -> Attempt:
+    """One more attempt of an experiment; `extra` counts those already made in the same decision."""
+    return Attempt(
+        id=f"{experiment}.{state.attempt_number(experiment) + extra}",
+        experiment=experiment,
+        kind=kind,
+        seed=next_seed(state, experiment, extra),
+        tier=tier,
+        hardware=hardware,
+        avoid=avoid,
+        pin=pin,
+        rule=rule,
+    )
+
+
+def lead_s(state: State) -> float:
+    """How long before a run ends the next one is submitted: what submitting has taken in this session, with room."""
+    if not state.submit_latency_s:
+        return 4 * LEAD_FLOOR_S
+    return max(LEAD_FLOOR_S, 2 * max(state.submit_latency_s[-16:]))
+
+
+def expected_run_s(state: State) -> float:
+    """Of a run from start to end: the median of this session's, or its budget with half as much again."""
+    if state.run_s:
+        return median(state.run_s)
+    return 1.5 * state.session.time_budget_s if state.session else 0.0
+
+
+def order(state: State, attempt: Attempt) -> tuple[int, int, float, float]:
+    """Waiting attempts run in this order: evidence first, then waves by rank, filler last, oldest first."""
+    wave = state.waves[state.experiments[attempt.experiment].wave]
+    first = 0 if wave.kind is WaveKind.BASELINE and attempt.kind is AttemptKind.ARM else _PRIORITY[attempt.kind]
+    return (first, int(wave.kind is WaveKind.FILLER), wave.rank, attempt.queued_at)
+
+
+def suits(state: State, attempt: Attempt, cluster: Cluster) -> bool:
+    if attempt.pin and attempt.pin != cluster.name:
+        return False
+    if attempt.hardware and attempt.hardware != cluster.hardware:
+        return False
+    if attempt.avoid == cluster.name:
+        return not any(
+            other.name != cluster.name
+            and other.state in _UP
+            and not other.held
+            and (not attempt.hardware or other.hardware == attempt.hardware)
+            for other in state.clusters.values()
+        )
+    return True
+
+
+def room(state: State, cluster: Cluster, now: float) -> bool:
+    """Whether the cluster should be given an attempt now: it is free, or it will be by the time one has arrived."""
+    if cluster.state not in _UP or cluster.held or state.session is None:
+        return False
+    holds = int(bool(cluster.running)) + len(cluster.ahead)
+    if holds == 0:
+        return True
+    if holds >= state.session.fleet.depth:
+        return False
+    if not cluster.running:
+        # Of a run as short as that the end would come before another, submitted once it is known to run, had arrived.
+        return expected_run_s(state) <= lead_s(state)
+    attempt = state.attempts[cluster.running]
+    return now >= attempt.started_at + expected_run_s(state) - lead_s(state)
+
+
+def next_room_at(state: State, now: float) -> float:
+    """When a busy cluster next has room; infinite when none will."""
+    if state.session is None or state.session.fleet.depth < 2:
+        return float("inf")
+    lead, run_s = lead_s(state), expected_run_s(state)
+    times = [
+        state.attempts[cluster.running].started_at + run_s - lead
+        for cluster in state.clusters.values()
+        if cluster.running and not cluster.ahead and not cluster.held
+    ]
+    return min((at for at in times if at > now), default=float("inf"))
+
+
+def _submits(state: State, now: float) -> list[a.Action]:
+    free = [cluster for cluster in state.clusters.values() if room(state, cluster, now)]
+    if not free:
+        return []
+    waiting = sorted((state.attempts[name] for name in state.waiting), key=lambda attempt: order(state, attempt))
+    left = left_usd(state, now)
+    actions: list[a.Action] = []
+    for cluster in sorted(free, key=lambda cluster: bool(cluster.running)):
+        cost = run_usd(state, cluster)
+        if cost > left:
+            comes_back = sum(state.api_reserved.values())  # most of it, as soon as the model has answered
+            if not cluster.running and not cluster.ahead and cost > left + comes_back:
+                actions.append(a.Down(cluster.name, f"the budget of ${state.budget_usd:.2f} is spent"))
+            continue
+        for attempt in waiting:
+            wave = state.waves[state.experiments[attempt.experiment].wave]
+            if not wave.held and suits(state, attempt, cluster):
+                actions.append(a.Submit(attempt.id, cluster.name, cost))
+                waiting.remove(attempt)
+                left -= cost
+                break
+    return actions
+
+
+def _launches(state: State, now: float) -> list[a.Action]:
+    actions: list[a.Action] = []
+    left = left_usd(state, now)
+    for cluster in state.clusters.values():
+        if cluster.held or cluster.state not in (ClusterState.DOWN, ClusterState.LOST):
+            continue
+        if cluster.failures >= FAILURES_TO_GIVE_UP:
+            times = "failed" if cluster.failures == FAILURES_TO_GIVE_UP else f"failed {cluster.failures} times"
+            actions.append(a.GiveUp(cluster.name, f"{times} three times in a row, last: {cluster.message}"))
+        elif now < cluster.retry_at:
+            continue
+        elif launch_usd(state, cluster) <= left:
+            left -= launch_usd(state, cluster)
+            actions.append(a.Launch(cluster.name))
+        elif cluster.state is ClusterState.LOST:
+            # It does not answer, and may bill all the same.
+            actions.append(a.Down(cluster.name, f"the budget of ${state.budget_usd:.2f} is spent"))
+    return actions
+
+
+def _cancels(state: State, now: float) -> list[a.Action]:
+    limit_s = state.session.time_limit_s if state.session else float("inf")
+    actions: list[a.Action] = []
+    for name in state.in_flight:
+        attempt = state.attempts[name]
+        if attempt.cancelling:
+            continue
+        if state.experiments[attempt.experiment].status is ExperimentStatus.DROPPED:
+            actions.append(a.Cancel(name, state.experiments[attempt.experiment].reason or "dropped"))
+        elif attempt.status is AttemptStatus.RUNNING and now - attempt.started_at > limit_s + LIMIT_GRACE_S:
+            actions.append(a.Cancel(name, f"ran past its limit of {limit_s / 60:g} minutes", Outcome.TIMEOUT))
+    return actions
+
+
+def _retries(state: State) -> list[a.Action]:
+    """Approved experiments whose runs were lost, cancelled or unproven: again elsewhere, or no more."""
+    actions: list[a.Action] = []
+    for name in state.stranded:
+        experiment = state.experiments[name]
+        ended = [state.attempts[attempt] for attempt in experiment.attempts]
+        last = ended[-1]
+        if last.outcome is Outcome.CANCELLED and last.cancelled_by not in ("", "plan"):
+            reason = f"ended by {last.cancelled_by}: {last.cancelling}"
+            actions.append(a.Decide(name, ExperimentStatus.DISCARDED, reason))
+        elif sum(attempt.outcome is not Outcome.CANCELLED for attempt in ended) >= TRIES:
+            reason = f"gave no result {TRIES} times, last: {last.message or last.outcome}"
+            actions.append(a.Decide(name, ExperimentStatus.CRASHED, reason))
+        else:
+            again = another(
+                state, name, AttemptKind.RETRY, rule=last.rule, tier=last.tier, avoid=last.cluster, pin=last.pin
+            )
+            if last.tier is Tier.VALIDATE:
+                again.hardware = last.hardware
+            actions.append(a.Queue(again, last.message or str(last.outcome)))
+    return actions
+
+
+def _wind_down(state: State) -> list[a.Action]:
+    actions: list[a.Action] = []
+    cancel = state.ending.startswith("cancel")
+    why = state.ended_why or "the session ends"
+    for name in state.in_flight:
+        attempt = state.attempts[name]
+        if not attempt.cancelling and (cancel or attempt.status is not AttemptStatus.RUNNING):
+            actions.append(a.Cancel(name, why))
+    live = [
+        cluster
+        for cluster in state.clusters.values()
+        if cluster.state is not ClusterState.DOWN and (cluster.state is not ClusterState.GIVEN_UP or cluster.unverified)
+    ]
+    if state.ending.endswith("+down"):
+        for cluster in live:
+            if cluster.state is not ClusterState.STOPPING and not cluster.running and not cluster.ahead:
+                actions.append(a.Down(cluster.name, why))
+        if not live:
+            actions.append(a.Finish(why))
+    elif not state.in_flight:
+        actions.append(a.Finish(why))
+    return actions
