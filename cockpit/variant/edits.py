@@ -1,0 +1,89 @@
+"""Search-and-replace edits, as a proposer writes them: each must fit in exactly one place."""
+
+import difflib
+import heapq
+from collections.abc import Sequence
+
+from cockpit.model import Edit
+from cockpit.variant.errors import VariantError, shown
+
+_LIKE = 0.6
+"""How much of a line must be alike to be worth showing."""
+
+
+def apply_edits(source: str, edits: Sequence[Edit]) -> str:
+    """`source` with `edits` made in order, each in the text the ones before it left.
+
+    In a text whose every line ends in CR LF, an edit written with LF means CR LF. Raises VariantError for an
+    edit whose search text does not occur exactly once, naming the edit, how often it occurs and where or what
+    is near.
+    """
+    for number, edit in enumerate(edits, start=1):
+        search, replace = edit.search, edit.replace
+        if _ends_in_crlf(source):
+            search, replace = _with_crlf(search), _with_crlf(replace)
+        which = f"Edit {number} of {len(edits)}"
+        if not search:
+            raise VariantError(f"{which} has an empty search text; give the lines to replace.")
+        places = _occurrences(source, search)
+        if not places:
+            raise VariantError(f"{which} does not occur in train.py ({shown(search)}): {_nearest(source, search)}")
+        if len(places) > 1:
+            lines = ", ".join(str(source.count("\n", 0, place) + 1) for place in places[:5])
+            more = ", …" if len(places) > 5 else ""
+            raise VariantError(
+                f"{which} occurs {len(places)} times in train.py ({shown(search)}, at lines {lines}{more}): "
+                f"put more of the lines around the place into its search text."
+            )
+        source = source[: places[0]] + replace + source[places[0] + len(search) :]
+    return source
+
+
+def _ends_in_crlf(text: str) -> bool:
+    return "\r\n" in text and text.count("\n") == text.count("\r\n")
+
+
+def _with_crlf(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\n", "\r\n")
+
+
+def _occurrences(text: str, search: str) -> list[int]:
+    """Where it starts; places that overlap count apart, since either could be meant."""
+    places = []
+    place = text.find(search)
+    while place >= 0:
+        places.append(place)
+        place = text.find(search, place + 1)
+    return places
+
+
+def _nearest(source: str, search: str) -> str:
+    lines = [line.strip() for line in source.splitlines()]
+    wanted = [line.strip() for line in search.splitlines() if line.strip()]
+    if not wanted:
+        return "it is only blank space; give the lines to replace."
+    for start in range(len(lines)):
+        if lines[start] != wanted[0]:
+            continue
+        following = [(at, line) for at, line in enumerate(lines[start:], start=start) if line]
+        if [line for _, line in following[: len(wanted)]] == wanted:
+            end = following[len(wanted) - 1][0]
+            return f"lines {start + 1} to {end + 1} differ from it only in blank space; copy them exactly."
+    missing = next((line for line in wanted if line not in lines), "")
+    if not missing:
+        return "its lines are there, but not one after the other; read the file again."
+    likeness = {line: _likeness(line, missing) for line in lines if line}
+    near = [line for line in heapq.nlargest(3, likeness, key=likeness.__getitem__) if likeness[line] > 0]
+    if not near:
+        return "no line of train.py is like it; read the file again."
+    listed = "; ".join(f"line {lines.index(line) + 1} is {shown(line)}" for line in near)
+    return f"nearest to {shown(missing)}: {listed}."
+
+
+def _likeness(line: str, wanted: str) -> float:
+    """From 0 to 1, of the whole line or of its beginning, since a comment may follow; 0 for little."""
+    matchers = [difflib.SequenceMatcher(None, text, wanted) for text in (line, line[: len(wanted)])]
+    return max(
+        (matcher.ratio() for matcher in matchers if matcher.quick_ratio() >= _LIKE and matcher.ratio() >= _LIKE),
+        default=0.0,
+    )

@@ -1,0 +1,11 @@
+"""What is said when a change, or a repository, cannot be used."""
+
+
+class VariantError(Exception):
+    """The message is one sentence that says what was wrong and what to do; nothing was written."""
+
+
+def shown(text: str, limit: int = 80) -> str:
+    """Source text as it may stand in a message: on one line, quoted, control characters as escapes."""
+    text = text.strip()
+    return repr(text if len(text) <= limit else text[: limit - 1] + "…")

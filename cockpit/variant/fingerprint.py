@@ -1,0 +1,78 @@
+"""When two variants are the same: a hash of what train.py says, however it is written.
+
+It is made of two parts, the outline (all but the constants' values) and the constants, because most variants
+differ from their base in constants only: theirs is then known without parsing the file again.
+"""
+
+import ast
+import hashlib
+from collections.abc import Callable, Mapping
+
+from cockpit.model import Value
+from cockpit.variant.constants import constant_nodes, find_constants
+from cockpit.variant.errors import VariantError
+from cockpit.variant.syntax import fold, parse, without_docstring
+
+_SAY_NOTHING = frozenset({"ctx", "kind", "type_comment"})
+"""The kind of a string is its u prefix, and the context of a name follows from where it stands."""
+
+
+def fingerprint(source: str) -> str:
+    """A SHA-256 in hex, equal for sources that differ only in comments, blank space, docstrings or the
+    spelling of a literal (2**19 or 524288, 1e-3 or 0.001, 'a' or "a"), and for no others. Raises VariantError
+    for a source that does not compile."""
+    return combine(outline(source), find_constants(source))
+
+
+def outline(source: str) -> str:
+    """The SHA-256, in hex, of everything `source` says but the values of its constants."""
+    parts: list[str] = []
+    parsed = parse(source)
+    constants = {id(node): name for name, node in constant_nodes(parsed).items()}
+    try:
+        _write(parsed.module, constants, parts.append)
+    except RecursionError:
+        raise VariantError("train.py is nested too deeply to be compared; write it flatter.") from None
+    return _sha256("\n".join(parts))
+
+
+def combine(outlined: str, constants: Mapping[str, Value]) -> str:
+    """The fingerprint of a source from its outline and its constants."""
+    return _sha256("\n".join([outlined, *(f"{name}={value!r}" for name, value in sorted(constants.items()))]))
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("ascii", "backslashreplace")).hexdigest()
+
+
+def _write(node: ast.AST, constants: Mapping[int, str], write: Callable[[str], None]) -> None:
+    kind = type(node)
+    if id(node) in constants:
+        # Whether it is a tuple or a list is not in its value.
+        write(f"={constants[id(node)]} {kind is ast.Tuple}")
+        return
+    if isinstance(node, ast.Constant | ast.UnaryOp | ast.BinOp):
+        value = fold(node)
+        if value is not None:
+            write(f"={type(value).__name__} {value!r}")
+            return
+    write(f"({kind.__name__}")
+    for name in kind._fields:
+        field = getattr(node, name, None)
+        # Empty fields are left out because a newer Python has more of them.
+        if field is None or field == [] or name in _SAY_NOTHING:
+            continue
+        write(f".{name}")
+        if not isinstance(field, list):
+            _write_element(field, constants, write)
+            continue
+        for element in without_docstring(node, field) if name == "body" else field:
+            _write_element(element, constants, write)
+    write(")")
+
+
+def _write_element(element: object, constants: Mapping[int, str], write: Callable[[str], None]) -> None:
+    if isinstance(element, ast.AST):
+        _write(element, constants, write)
+    else:
+        write(f"={type(element).__name__} {element!r}")

@@ -1,0 +1,139 @@
+"""What every variant must hold before it may run.
+
+The guard is a light one: it catches a change that breaks the contract or reaches for prepare.py by mistake or
+in plain sight. That the code which ran left prepare.py alone is proven by the hashes a run prints, not here.
+"""
+
+import ast
+from collections.abc import Iterable, Iterator
+from pathlib import PurePosixPath
+
+from cockpit.variant.errors import VariantError
+from cockpit.variant.syntax import Parsed, names_bound, parse, without_docstring
+
+CONTRACT = "val_bpb:"
+"""What train.py must print, followed by the score."""
+
+_WRITING_METHODS = {"write_text", "write_bytes", "unlink", "touch", "symlink_to", "hardlink_to"}
+_WRITING_CALLS = {"remove", "unlink", "rename", "replace", "move", "truncate", "symlink", "link"}
+_COPYING_CALLS = {"copy", "copy2", "copyfile", "copyfileobj"}
+
+
+def check(source: str) -> None:
+    """Raise VariantError unless `source` compiles, still prints `val_bpb:` and leaves prepare.py as it is."""
+    parsed = parse(source)
+    try:
+        _check_contract(parsed.module)
+        _check_prepare(parsed)
+    except RecursionError:
+        raise VariantError("train.py is nested too deeply to be checked; write it flatter.") from None
+
+
+def _check_contract(tree: ast.Module) -> None:
+    pending: list[ast.AST] = [tree]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and CONTRACT in node.value:
+            return
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            pending.extend(without_docstring(node, node.body))
+        else:
+            pending.extend(ast.iter_child_nodes(node))
+    raise VariantError(f"train.py prints no {CONTRACT!r} line; it must end with the summary that gives its score.")
+
+
+def _check_prepare(parsed: Parsed) -> None:
+    modules, names = _imported(parsed)
+    for statement in parsed.module.body:
+        for name, node in names_bound(statement):
+            if name in names and not (isinstance(node, ast.ImportFrom) and node.module == "prepare"):
+                raise _reaches(statement.lineno, f"gives {name}, which comes from prepare.py, another value")
+    for node in parsed.nodes:
+        match node:
+            case ast.Attribute(ctx=ast.Store() | ast.Del()) | ast.Subscript(ctx=ast.Store() | ast.Del()):
+                owner = _root(node)
+                if owner in modules or (owner in names and isinstance(node, ast.Attribute)):
+                    raise _reaches(node.lineno, f"changes {ast.unparse(node)[:60]}")
+                if _is_module_table_entry(node):
+                    raise _reaches(node.lineno, "puts another module in its place")
+            case ast.Call(func=ast.Name(id="setattr" | "delattr"), args=[target, *_]):
+                if _root(target) in modules | names:
+                    raise _reaches(node.lineno, f"changes {ast.unparse(target)[:60]}")
+            case ast.Call() if _writes_prepare(node):
+                raise _reaches(node.lineno, "writes to it")
+
+
+def _reaches(line: int, what: str) -> VariantError:
+    return VariantError(f"Line {line} of train.py {what}; prepare.py must stay as it is.")
+
+
+def _imported(parsed: Parsed) -> tuple[set[str], set[str]]:
+    """What the module prepare is called here, and the names taken from it."""
+    modules: set[str] = set()
+    names: set[str] = set()
+    for node in parsed.nodes:
+        if isinstance(node, ast.Import):
+            modules |= {alias.asname or alias.name for alias in node.names if alias.name == "prepare"}
+        elif isinstance(node, ast.ImportFrom) and node.module == "prepare":
+            names |= {alias.asname or alias.name for alias in node.names}
+    return modules, names
+
+
+def _root(node: ast.expr) -> str:
+    while isinstance(node, ast.Attribute | ast.Subscript):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _is_module_table_entry(node: ast.expr) -> bool:
+    match node:
+        case ast.Subscript(value=ast.Attribute(attr="modules"), slice=ast.Constant(value="prepare")):
+            return True
+    return False
+
+
+def _writes_prepare(call: ast.Call) -> bool:
+    arguments = [*call.args, *(keyword.value for keyword in call.keywords)]
+    match call.func:
+        case ast.Name(id="open"):
+            return _names_prepare(arguments) and _opens_to_write(call, mode_position=1)
+        case ast.Attribute(attr="open", value=owner):
+            of_path = _names_prepare([owner])
+            return (of_path and _opens_to_write(call, mode_position=0)) or (
+                _names_prepare(arguments) and _opens_to_write(call, mode_position=1)
+            )
+        case ast.Attribute(attr=name, value=ast.Name(id="os" | "shutil")):
+            return (name in _WRITING_CALLS and _names_prepare(arguments)) or (
+                name in _COPYING_CALLS and _names_prepare(arguments[1:])
+            )
+        case ast.Attribute(attr=name, value=owner):
+            # A path's replace takes one argument, a text's two.
+            if name in ("rename", "replace") and len(arguments) == 1:
+                return _names_prepare([owner, *arguments])
+            return name in _WRITING_METHODS and _names_prepare([owner])
+    return False
+
+
+def _opens_to_write(call: ast.Call, mode_position: int) -> bool:
+    modes = [keyword.value for keyword in call.keywords if keyword.arg == "mode"]
+    modes += call.args[mode_position : mode_position + 1]
+    return any(not _reads_only(mode) for mode in modes)
+
+
+def _reads_only(mode: ast.expr) -> bool:
+    match mode:
+        case ast.Constant(value=str() as text):
+            return not set(text) & set("wax+")
+    return False
+
+
+def _names_prepare(nodes: Iterable[ast.expr]) -> bool:
+    return any(PurePosixPath(text).name == "prepare.py" for node in nodes for text in _texts(node))
+
+
+def _texts(node: ast.expr) -> Iterator[str]:
+    for child in ast.walk(node):
+        if isinstance(child, ast.Constant) and isinstance(child.value, str):
+            yield child.value
+        elif isinstance(child, ast.Attribute) and child.attr == "__file__" and _root(child) == "prepare":
+            yield "prepare.py"

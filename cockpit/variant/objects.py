@@ -1,0 +1,82 @@
+"""Git's objects in a repository, read and written without a process for each.
+
+They are read by one `git cat-file` that stays, since only git itself reads every kind of repository there is,
+and written as loose objects.
+"""
+
+import os
+from collections import OrderedDict
+from io import BytesIO
+from pathlib import Path
+
+import git
+from gitdb import IStream, LooseObjectDB
+
+from cockpit.variant.errors import VariantError
+from cockpit.variant.repository import not_written
+
+_WHO = "cockpit <cockpit@localhost>"
+KEPT = 256
+"""Objects that are held in memory, the last used; of at most KEPT_BYTES each."""
+KEPT_BYTES = 64 << 10
+
+
+class Objects:
+    """Objects are named by their SHA-1, in hex."""
+
+    def __init__(self, repository: git.Repo) -> None:
+        self._repository = repository
+        self._known: OrderedDict[str, tuple[str, bytes]] = OrderedDict()
+        self._loose = LooseObjectDB(str(Path(repository.common_dir) / "objects"))
+
+    def read(self, object_id: str, kind: str) -> bytes:
+        """The bytes of a `blob`, `tree` or `commit`. Raises VariantError where there is none of that kind."""
+        known = self._known.get(object_id)
+        if known is not None and known[0] == kind:
+            self._known.move_to_end(object_id)
+            return known[1]
+        try:
+            found, data = self._read(object_id)
+        except (ValueError, OSError):
+            # The process may have been ended by a signal meant for all; a new one tells that from a missing
+            # object.
+            self._repository.git.clear_cache()
+            try:
+                found, data = self._read(object_id)
+            except (ValueError, OSError) as error:
+                raise VariantError(
+                    f"The {kind} {object_id[:12]} is not in {self._repository.working_tree_dir}, or is damaged; "
+                    f"run `git fsck` there."
+                ) from error
+        if found != kind:
+            raise VariantError(f"{object_id[:12]} is a {found}, no {kind}; give the name of a {kind}.")
+        self._keep(object_id, kind, data)
+        return data
+
+    def _keep(self, object_id: str, kind: str, data: bytes) -> None:
+        """An object never changes under its name, and a variant is read right after it was stored."""
+        if len(data) <= KEPT_BYTES:
+            self._known[object_id] = (kind, data)
+            while len(self._known) > KEPT:
+                self._known.popitem(last=False)
+
+    def _read(self, object_id: str) -> tuple[str, bytes]:
+        _, kind, _, data = self._repository.git.get_object_data(object_id)
+        return os.fsdecode(kind), data  # it comes as bytes, whatever its annotation says
+
+    def store(self, kind: str, data: bytes) -> str:
+        """The name of the object, which is then on disk. Raises VariantError where it cannot be written."""
+        try:
+            stored = self._loose.store(IStream(kind.encode(), len(data), BytesIO(data)))
+        except OSError as error:
+            raise not_written(self._repository, error) from error
+        name: str = stored.hexsha.decode()
+        self._keep(name, kind, data)
+        return name
+
+    def store_commit(self, tree: str, parent: str, message: str, time_s: int) -> str:
+        """A commit that is the same whoever makes it, wherever and whenever."""
+        text = message.replace("\0", "").strip()
+        when = f"{_WHO} {time_s} +0000"
+        header = f"tree {tree}\nparent {parent}\nauthor {when}\ncommitter {when}"
+        return self.store("commit", f"{header}\n\n{text}\n".encode("utf-8", "replace"))

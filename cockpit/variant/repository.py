@@ -1,0 +1,105 @@
+"""The person's git repository: opened or refused, asked through git itself, and given refs."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import git
+from git.exc import InvalidGitRepositoryError, NoSuchPathError
+
+from cockpit.variant.errors import VariantError, shown
+
+_FIRST_COMMIT = "run `git add train.py prepare.py` and `git commit` there"
+
+
+def open_repository(folder: Path) -> git.Repo:
+    """The repository whose top folder is `folder`, be it a clone, a linked work tree or a submodule.
+
+    Raises VariantError for no repository, a bare one, one of another folder, one without a commit, and for
+    formats that cannot be read here (SHA-256 names, refs in a reftable).
+    """
+    try:
+        repository = git.Repo(folder, search_parent_directories=True, expand_vars=False)
+    except NoSuchPathError:
+        raise VariantError(f"There is no folder {folder}; name a git repository with --repo.") from None
+    except InvalidGitRepositoryError:
+        raise VariantError(f"{folder} is no git repository: run `git init` and {_FIRST_COMMIT}.") from None
+    except (OSError, ValueError) as error:
+        raise VariantError(f"The git repository {folder} cannot be opened: {git_said(error)}.") from error
+    if repository.bare or repository.working_tree_dir is None:
+        raise VariantError(f"{folder} is a bare git repository: clone it, and name the clone with --repo.")
+    top = Path(repository.working_tree_dir).resolve()
+    if top != Path(folder).resolve():
+        raise VariantError(f"{folder} is a folder inside the git repository {top}: name {top} with --repo.")
+    config = repository.config_reader("repository")
+    if str(config.get_value("extensions", "objectformat", "sha1")).lower() != "sha1":
+        raise VariantError(f"{folder} names its objects by SHA-256, which is not supported: use a SHA-1 repository.")
+    if str(config.get_value("extensions", "refstorage", "files")).lower() != "files":
+        raise VariantError(f"{folder} keeps its refs in a reftable: run `git refs migrate --ref-format=files` there.")
+    repository.git.update_environment(
+        GIT_DIR=str(repository.git_dir),
+        GIT_WORK_TREE=str(top),
+        GIT_OBJECT_DIRECTORY=str(Path(repository.common_dir) / "objects"),
+        GIT_NO_REPLACE_OBJECTS="1",
+    )
+    head_commit(repository)
+    return repository
+
+
+def head_commit(repository: git.Repo) -> str:
+    """The commit the person is on, by its full name. Raises VariantError where there is none yet."""
+    try:
+        return git.SymbolicReference.dereference_recursive(repository, "HEAD")
+    except ValueError:
+        raise VariantError(f"{repository.working_tree_dir} has no commit yet: {_FIRST_COMMIT}.") from None
+
+
+def git_answer(repository: git.Repo, *arguments: str, stdin: str = "") -> str:
+    """What `git ARGUMENTS` prints. Starts a process: for what is done seldom. Raises VariantError where it
+    fails."""
+    withheld = ("GIT_", "ANTHROPIC_")  # git runs hooks of the repository's own, and a key is not for them
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(withheld)}
+    environment |= {
+        "GIT_OPTIONAL_LOCKS": "0",  # so that asking for the status leaves the person's index file as it is
+        "GIT_COMMITTER_NAME": "cockpit",
+        "GIT_COMMITTER_EMAIL": "cockpit@localhost",
+        "LC_ALL": "C",
+    }
+    command = ["git", "-C", str(repository.working_tree_dir), *arguments]
+    try:
+        done = subprocess.run(command, input=os.fsencode(stdin), capture_output=True, env=environment, check=True)
+    except (subprocess.CalledProcessError, OSError) as error:
+        raise VariantError(
+            f"`git {arguments[0]}` failed in {repository.working_tree_dir}: {git_said(error)}."
+        ) from error
+    return os.fsdecode(done.stdout)
+
+
+def not_written(repository: git.Repo, error: OSError) -> VariantError:
+    return VariantError(
+        f"Nothing could be stored in {repository.common_dir} ({git_said(error)}): make room, or give write access."
+    )
+
+
+def git_said(error: Exception) -> str:
+    """What git, or the system, said was wrong, in a line."""
+    if isinstance(error, subprocess.CalledProcessError):
+        lines = os.fsdecode(error.stderr).strip().splitlines()
+        said = [line for line in lines if line.startswith(("fatal: ", "error: "))] or lines[-1:]
+        return shown(said[0], limit=200) if said else f"it ended with {error.returncode}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return shown(str(error), limit=200) if str(error) else type(error).__name__
+
+
+def write_ref(common_folder: Path, ref: str, commit: str) -> None:
+    """Point `ref` at `commit` in one step, as git does it: a lock file beside it, then a rename.
+
+    A lock that is there already is one a crash left: under refs/cockpit only the session's one worker writes.
+    Raises OSError.
+    """
+    path = common_folder / ref
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.with_name(f"{path.name}.lock")
+    lock.write_text(f"{commit}\n", encoding="ascii")
+    lock.replace(path)

@@ -1,0 +1,349 @@
+"""Variants as git objects in the person's own repository, under refs of their own.
+
+Nothing here touches the person's checkout, index, stash, HEAD or branches: blobs, trees and commits are
+written as loose objects, and named by refs/cockpit/SESSION/EXPERIMENT. The one branch that moves is
+cockpit/SESSION, which holds what was kept.
+"""
+
+import difflib
+import hashlib
+import re
+from functools import lru_cache
+from pathlib import Path
+
+import msgspec
+
+from cockpit.model import Change, Value
+from cockpit.variant.constants import accepted_values, find_constants, set_constants
+from cockpit.variant.edits import apply_edits
+from cockpit.variant.errors import VariantError, shown
+from cockpit.variant.fingerprint import combine, fingerprint, outline
+from cockpit.variant.guard import CONTRACT, check
+from cockpit.variant.objects import Objects
+from cockpit.variant.repository import git_answer, head_commit, not_written, open_repository, write_ref
+from cockpit.variant.syntax import check_text
+from cockpit.variant.tree import Entry, export_tree, is_file, replace_entries, tree_entries
+
+TRAIN = "train.py"
+PREPARE = "prepare.py"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_BASELINE = "baseline"
+_BASES_KEPT = 64
+
+
+class Variant(msgspec.Struct, frozen=True):
+    """Code that can be run, and that git keeps."""
+
+    commit: str
+    train_hash: str
+    """SHA-256 of train.py, in hex."""
+    prepare_hash: str
+    """SHA-256 of prepare.py, in hex; empty where the repository has none."""
+    fingerprint: str
+    """Equal for two variants that differ only in comments, blank space, docstrings or the spelling of a
+    literal."""
+    lines_added: int
+    lines_removed: int
+    note: str = ""
+    """What a person should be told about where it came from; empty for nothing."""
+
+
+class _Base(msgspec.Struct, frozen=True):
+    """A commit as it is needed to make variants of it."""
+
+    tree: bytes
+    entries: dict[bytes, Entry]
+    source: str
+    constants: dict[str, Value]
+    outline: str
+    train_hash: str
+    prepare_hash: str
+
+
+class VariantStore:
+    """The variants of one session. To be used by one thread.
+
+    `repo` is the top folder of a git repository with a train.py in its last commit. Raises VariantError, with
+    one sentence that says what to do, for anything else; nothing is written by opening.
+    """
+
+    def __init__(self, repo: Path, session: str) -> None:
+        _checked_name("a session", session)
+        self._repo = open_repository(repo)
+        self._folder = Path(repo).resolve()
+        self._objects = Objects(self._repo)
+        self._refs = f"refs/cockpit/{session}"
+        self._branch = f"cockpit/{session}"
+        self._base = lru_cache(maxsize=_BASES_KEPT)(self._read_base)
+        self._checked = lru_cache(maxsize=_BASES_KEPT)(lambda commit: check(self._base(commit).source))
+
+    def close(self) -> None:
+        self._repo.close()
+
+    def head(self) -> str:
+        """The person's commit as it is now: what `baseline` is taken from."""
+        return head_commit(self._repo)
+
+    def baseline(self) -> Variant:
+        """Take the code as it is now for the session's baseline; to be called when a session is made.
+
+        Later `variant` gives it again. It is the person's last commit, with train.py and prepare.py as they
+        are on disk; where they, or other files, were changed since that commit, the note says so.
+        """
+        head = self.head()
+        tree, entries, time_s = self._read_tree(head)
+        changed: dict[bytes, bytes] = {}
+        for name in (TRAIN, PREPARE):
+            data = self._changed_on_disk(name, entries)
+            if data is not None:
+                changed[name.encode()] = data
+        commit = head
+        if changed:
+            blobs = {name: self._objects.store("blob", data) for name, data in changed.items()}
+            tree_id = self._objects.store("tree", replace_entries(tree, entries, blobs))
+            commit = self._objects.store_commit(tree_id, head, "Baseline, with uncommitted changes", time_s)
+        check(self._base(commit).source)
+        self._write_ref(_BASELINE, commit)
+        return msgspec.structs.replace(self.variant(commit), note=self._note([*changed]))
+
+    def variant(self, commit: str, base_commit: str = "") -> Variant:
+        """What is known of a commit's code; lines are counted against `base_commit`, where one is given."""
+        code = self._base(commit)
+        added, removed = _lines_changed(self._base(base_commit).source if base_commit else code.source, code.source)
+        return Variant(
+            commit=commit,
+            train_hash=code.train_hash,
+            prepare_hash=code.prepare_hash,
+            fingerprint=combine(code.outline, code.constants),
+            lines_added=added,
+            lines_removed=removed,
+        )
+
+    def put(self, experiment: str, base_commit: str, change: Change, message: str, *, at: float) -> Variant:
+        """Store what `change` makes of `base_commit` under refs/cockpit/SESSION/`experiment`.
+
+        Edits are applied first, then constants, then the guard looks at it; everything but train.py is the
+        base's. The same arguments give the same commit, so that it can be repeated after a crash; a ref that
+        an earlier life left for `experiment` is replaced. `at` is the commit's date, seconds since the epoch.
+        Raises VariantError, and stores nothing, where the change does not fit or the guard refuses the
+        result.
+        """
+        _checked_name("an experiment", experiment)
+        if experiment == _BASELINE:
+            raise VariantError("An experiment cannot be called baseline: that is the baseline's own name.")
+        base = self._base(base_commit)
+        edited = apply_edits(base.source, change.edits)
+        values = accepted_values(edited, change.constants)
+        source = set_constants(edited, values)
+        printed = any(CONTRACT in str(base.constants.get(name)) for name in values)
+        if change.edits or printed:
+            check(source)
+            code = fingerprint(source)
+        else:
+            self._checked(base_commit)
+            check_text(source)
+            code = combine(base.outline, {**base.constants, **values})
+        data = source.encode()
+        added, removed = _lines_changed(base.source, source)
+        blob = self._objects.store("blob", data)
+        tree = self._objects.store("tree", replace_entries(base.tree, base.entries, {TRAIN.encode(): blob}))
+        commit = self._objects.store_commit(tree, base_commit, message, int(at))
+        self._write_ref(experiment, commit)
+        return Variant(
+            commit=commit,
+            train_hash=hashlib.sha256(data).hexdigest(),
+            prepare_hash=base.prepare_hash,
+            fingerprint=code,
+            lines_added=added,
+            lines_removed=removed,
+        )
+
+    def source(self, commit: str, path: str = TRAIN) -> str:
+        """The text of a file at the top of a commit's tree. Raises VariantError where it is none, or not
+        UTF-8."""
+        if path == TRAIN:
+            return self._base(commit).source
+        entry = self._read_tree(commit)[1].get(path.encode())
+        if entry is None or not is_file(entry):
+            raise VariantError(f"There is no file {shown(path)} at the top of commit {commit[:12]}.")
+        return _text(path, self._objects.read(entry.id, "blob"))
+
+    def diff(self, a_commit: str, b_commit: str) -> str:
+        """How train.py of `b_commit` differs from that of `a_commit`, as a unified diff; empty where it does
+        not."""
+        before = _lines(self.source(a_commit))
+        after = _lines(self.source(b_commit))
+        lines = difflib.unified_diff(before, after, f"a/{TRAIN}", f"b/{TRAIN}")
+        return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+
+    def export(self, commit: str, folder: Path) -> None:
+        """Write the whole tree of a commit into `folder`, which is there only once it is complete.
+
+        Raises VariantError where `folder` exists, or where a name or a symbolic link in the tree would reach
+        out of it.
+        """
+        tree = self._read_tree(commit)[0]
+        try:
+            export_tree(
+                tree,
+                lambda tree_id: self._objects.read(tree_id, "tree"),
+                lambda blob_id: self._objects.read(blob_id, "blob"),
+                folder,
+            )
+        except OSError as error:
+            raise VariantError(f"Commit {commit[:12]} cannot be written to {folder}: {error.strerror}.") from error
+
+    def advance(self, commit: str) -> str:
+        """Move the branch cockpit/SESSION to a kept commit. Gives a sentence where it was left as it is, else
+        ''.
+
+        It is left where the person has it checked out, or has put a commit of their own on it.
+        """
+        self._read_tree(commit)
+        ref = f"refs/heads/{self._branch}"
+        if ref in self._checked_out():
+            return f"The branch {self._branch} is checked out, so it was left as it is; {commit[:12]} was kept."
+        tips = git_answer(self._repo, "for-each-ref", "--format=%(objectname)", ref).split()
+        known = {*self.experiments().values(), *self._read_refs().values()}
+        if tips and tips[0] not in known:
+            return (
+                f"The branch {self._branch} has commits that are not this session's, so it was left as it "
+                f"is; {commit[:12]} was kept."
+            )
+        git_answer(self._repo, "update-ref", "-m", "cockpit: keep", ref, commit, tips[0] if tips else "0" * 40)
+        return ""
+
+    def experiments(self) -> dict[str, str]:
+        """Experiment to commit, for all that were put."""
+        return {name: commit for name, commit in self._read_refs().items() if name != _BASELINE}
+
+    def forget(self) -> None:
+        """Remove the session's refs, the baseline's included; git then drops the objects in its own time. The
+        branch cockpit/SESSION, with what was kept, stays."""
+        lines = [f"delete {self._refs}/{name} {commit}\n" for name, commit in self._read_refs().items()]
+        if lines:
+            git_answer(self._repo, "update-ref", "--stdin", stdin="".join(lines))
+
+    def _read_refs(self) -> dict[str, str]:
+        answer = git_answer(self._repo, "for-each-ref", "--format=%(refname) %(objectname)", f"{self._refs}/")
+        pairs = (line.split(" ") for line in answer.splitlines())
+        return {ref.removeprefix(f"{self._refs}/"): commit for ref, commit in pairs}
+
+    def _checked_out(self) -> set[str]:
+        """The branches that are checked out here and in other work trees."""
+        answer = git_answer(self._repo, "worktree", "list", "--porcelain")
+        return {line.removeprefix("branch ") for line in answer.splitlines() if line.startswith("branch ")}
+
+    def _changed_on_disk(self, name: str, entries: dict[bytes, Entry]) -> bytes | None:
+        """The bytes of a file that is not on disk as it was committed; None where it is."""
+        path = self._folder / name
+        entry = entries.get(name.encode())
+        try:
+            data = path.read_bytes() if path.exists() else None
+        except OSError as error:
+            raise VariantError(f"{path} cannot be read: {error.strerror}.") from error
+        if entry is None:
+            if data is None and name == PREPARE:
+                return None
+            if data is None:
+                raise VariantError(f"There is no {name} in {self._folder}; name a repository that has one with --repo.")
+            raise VariantError(
+                f"{name} is not in the last commit of {self._folder}: run `git add {name}` and `git commit` there."
+            )
+        if not is_file(entry):
+            raise VariantError(f"{name} in {self._folder} is a link or a folder; it must be a plain file.")
+        if data is None:
+            raise VariantError(f"{name} was deleted from {self._folder}: bring it back with `git restore {name}`.")
+        committed = self._objects.read(entry.id, "blob")
+        # A checkout may end lines in CR LF where the commit has LF; that is git's doing, not the person's.
+        return None if committed in (data, data.replace(b"\r\n", b"\n")) else data
+
+    def _note(self, stored: list[bytes]) -> str:
+        others = [
+            line[3:]
+            for line in git_answer(self._repo, "status", "--porcelain", "--untracked-files=no").splitlines()
+            if line[3:] not in (TRAIN, PREPARE)
+        ]
+        sentences = []
+        if stored:
+            names = " and ".join(name.decode() for name in stored)
+            verb = "has" if len(stored) == 1 else "have"
+            sentences.append(
+                f"{names} {verb} changes that are not committed; the baseline was taken from disk, and your "
+                f"checkout was not touched."
+            )
+        if others:
+            listed = ", ".join(shown(name) for name in others[:3]) + (", …" if len(others) > 3 else "")
+            sentences.append(f"Other uncommitted changes ({listed}) are not part of it: commit what train.py needs.")
+        return " ".join(sentences)
+
+    def _read_base(self, commit: str) -> _Base:
+        tree, entries, _ = self._read_tree(commit)
+        train = entries.get(TRAIN.encode())
+        if train is None or not is_file(train):
+            raise VariantError(f"There is no file {TRAIN} at the top of commit {commit[:12]}.")
+        data = self._objects.read(train.id, "blob")
+        prepare = entries.get(PREPARE.encode())
+        has_prepare = prepare is not None and is_file(prepare)
+        source = _text(TRAIN, data)
+        return _Base(
+            tree=tree,
+            entries=entries,
+            source=source,
+            constants=find_constants(source),
+            outline=outline(source),
+            train_hash=hashlib.sha256(data).hexdigest(),
+            prepare_hash=(
+                hashlib.sha256(self._objects.read(prepare.id, "blob")).hexdigest() if prepare and has_prepare else ""
+            ),
+        )
+
+    def _read_tree(self, commit: str) -> tuple[bytes, dict[bytes, Entry], int]:
+        """The top tree of a commit, its entries by name, and the commit's date."""
+        if not _COMMIT.fullmatch(commit):
+            raise VariantError(f"{shown(commit)} is not the full name of a commit.")
+        header = self._objects.read(commit, "commit").partition(b"\n\n")[0]
+        tree_id = re.search(rb"^tree ([0-9a-f]{40})$", header, re.MULTILINE)
+        date = re.search(rb"^committer .* (\d+) [+-]\d+$", header, re.MULTILINE)
+        if tree_id is None or date is None:
+            raise VariantError(f"Commit {commit[:12]} is damaged; run `git fsck` in {self._folder}.")
+        tree = self._objects.read(tree_id[1].decode(), "tree")
+        return tree, {entry.name: entry for entry in tree_entries(tree)}, int(date[1])
+
+    def _write_ref(self, name: str, commit: str) -> None:
+        try:
+            write_ref(Path(self._repo.common_dir), f"{self._refs}/{name}", commit)
+        except OSError as error:
+            raise not_written(self._repo, error) from error
+
+
+def _checked_name(what: str, name: str) -> None:
+    if not _NAME.fullmatch(name) or ".." in name or name.endswith((".", ".lock")):
+        raise VariantError(f"{shown(name)} cannot name {what}: use letters, digits, '-', '_' and single dots.")
+
+
+def _text(path: str, data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise VariantError(f"{path} is not UTF-8 text; save it as UTF-8.") from None
+
+
+def _lines(text: str) -> list[str]:
+    """Lines as git counts them: ended by LF alone."""
+    return re.findall(r"[^\n]*\n|[^\n]+", text)
+
+
+def _lines_changed(before: str, after: str) -> tuple[int, int]:
+    """(lines added, lines removed)."""
+    old, new = _lines(before), _lines(after)
+    start = 0
+    while start < min(len(old), len(new)) and old[start] == new[start]:
+        start += 1
+    end = 0
+    while end < min(len(old), len(new)) - start and old[-1 - end] == new[-1 - end]:
+        end += 1
+    old, new = old[start : len(old) - end], new[start : len(new) - end]
+    kept = sum(block.size for block in difflib.SequenceMatcher(None, old, new).get_matching_blocks())
+    return len(new) - kept, len(old) - kept

@@ -1,0 +1,114 @@
+"""Git's trees as bytes: what is in one, one with files replaced, and one written out as a folder.
+
+The format of a tree is, for each entry, `MODE NAME`, a NUL, and the 20 bytes of its SHA-1 (git's
+Documentation, "git-hash-object" and "Git Internals: Tree Objects").
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from cockpit.variant.errors import VariantError, shown
+
+_ID_BYTES = 20
+_FOLDER = b"40000"
+_LINK = b"120000"
+_SUBMODULE = b"160000"
+
+
+class Entry(msgspec.Struct, frozen=True):
+    mode: bytes
+    name: bytes
+    id: str
+    """SHA-1 of the object, in hex."""
+    id_at: int
+    """Where the SHA-1 stands in the tree, in bytes."""
+
+
+def tree_entries(tree: bytes) -> Iterator[Entry]:
+    position = 0
+    while position < len(tree):
+        space = tree.index(b" ", position)
+        nul = tree.index(b"\0", space)
+        id_at = nul + 1
+        yield Entry(
+            mode=tree[position:space],
+            name=tree[space + 1 : nul],
+            id=tree[id_at : id_at + _ID_BYTES].hex(),
+            id_at=id_at,
+        )
+        position = id_at + _ID_BYTES
+
+
+def is_file(entry: Entry) -> bool:
+    return entry.mode.startswith(b"100")
+
+
+def replace_entries(tree: bytes, entries: Mapping[bytes, Entry], ids: Mapping[bytes, str]) -> bytes:
+    """`tree` with the objects of the entries named in `ids` exchanged; modes and order stay."""
+    for name, object_id in ids.items():
+        at = entries[name].id_at
+        tree = tree[:at] + bytes.fromhex(object_id) + tree[at + _ID_BYTES :]
+    return tree
+
+
+def export_tree(
+    tree: bytes, read_tree: Callable[[str], bytes], read_blob: Callable[[str], bytes], folder: Path
+) -> None:
+    """Write `tree` into `folder`, as `git archive` would, by way of a folder beside it that is then renamed.
+
+    A submodule is an empty folder. Raises VariantError where `folder` exists, and for a name or a symbolic
+    link that would reach out of it; OSError where it cannot be written.
+    """
+    if folder.exists():
+        raise VariantError(f"{folder} is there already; remove it, or export into another folder.")
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        pending = [(tree, partial, 0)]
+        while pending:
+            data, into, depth = pending.pop()
+            for entry in tree_entries(data):
+                path = into / os.fsdecode(_safe_name(entry.name))
+                if entry.mode == _FOLDER:
+                    path.mkdir()
+                    pending.append((read_tree(entry.id), path, depth + 1))
+                elif entry.mode == _SUBMODULE:
+                    path.mkdir()
+                elif entry.mode == _LINK:
+                    path.symlink_to(os.fsdecode(_safe_target(entry.name, read_blob(entry.id), depth)))
+                else:
+                    _write(path, read_blob(entry.id), executable=entry.mode == b"100755")
+        partial.rename(folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def _safe_name(name: bytes) -> bytes:
+    if name in (b"", b".", b"..") or b"/" in name or name.lower() == b".git":
+        raise VariantError(f"The repository holds a file called {shown(os.fsdecode(name))}, which no folder may hold.")
+    return name
+
+
+def _safe_target(name: bytes, target: bytes, depth: int) -> bytes:
+    """A link is safe if it is relative, climbs at its start only, and no higher than the exported folder:
+    what it passes through after that is inside, links included."""
+    parts = PurePosixPath(os.fsdecode(target)).parts
+    climbs = next((at for at, part in enumerate(parts) if part != ".."), len(parts))
+    if not parts or parts[0] == "/" or climbs > depth or ".." in parts[climbs:] or b"\0" in target:
+        raise VariantError(
+            f"The repository holds a symbolic link {shown(os.fsdecode(name))} to "
+            f"{shown(os.fsdecode(target))}, which leads out of it: replace it with a file, or remove it."
+        )
+    return target
+
+
+def _write(path: Path, data: bytes, executable: bool) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    with os.fdopen(os.open(path, flags, 0o777 if executable else 0o666), "wb") as file:
+        file.write(data)
