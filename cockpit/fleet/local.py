@@ -1,0 +1,232 @@
+"""This machine as a fleet: a slot per CUDA device, else per two cores; an experiment is a process group.
+
+Each job has a folder of its own. A runner (`local_runner.py`) runs it and outlives the worker; what became of it is
+read from that folder, so a worker that comes back takes up what runs, and what ended while it was away.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from cockpit.fleet.base import (
+    ClusterEnded,
+    ClusterReady,
+    ClusterTrouble,
+    Expected,
+    Job,
+    JobEnded,
+    JobRefused,
+    JobStarted,
+    JobSubmitted,
+    Report,
+)
+from cockpit.ledger import is_full
+from cockpit.model import ClusterSpec
+
+CORES_PER_SLOT = 2
+RUNNER = Path(__file__).with_name("local_runner.py")
+PASSED_ON = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "CUDA_HOME", "SSL_CERT_FILE")
+"""All that a run inherits: no key, no token, no agent socket."""
+START_GRACE_S = 20.0
+
+
+def slots(count: int = 0) -> tuple[ClusterSpec, ...]:
+    """This machine's slots: `count` of them, or as many as it has CUDA devices or pairs of cores."""
+    gpus = cuda_devices()
+    if gpus:
+        names = gpus if not count else [gpus[i % len(gpus)] for i in range(count)]
+        return tuple(ClusterSpec(f"gpu-{i + 1:02d}", name) for i, name in enumerate(names))
+    count = count or max(1, cores() // CORES_PER_SLOT)
+    return tuple(ClusterSpec(f"cpu-{i + 1:02d}", "CPU") for i in range(count))
+
+
+def cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def cuda_devices() -> list[str]:
+    """The class of each CUDA device, such as H100; empty where there is none."""
+    try:
+        asked = subprocess.run(
+            ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"],
+            capture_output=True, text=True, timeout=10, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [gpu_class(line) for line in asked.stdout.splitlines() if line.strip()]
+
+
+def gpu_class(name: str) -> str:
+    """`NVIDIA H100 80GB HBM3` is an H100."""
+    words = [word for word in name.replace("-", " ").split() if word.upper() not in ("NVIDIA", "TESLA", "GEFORCE")]
+    return words[0] if words else "GPU"
+
+
+class LocalFleet:
+    """The Fleet protocol on this machine."""
+
+    simulated = False
+
+    def __init__(self, clusters: tuple[ClusterSpec, ...], wake: threading.Event) -> None:
+        self._specs = {spec.name: spec for spec in clusters}
+        self._order = list(self._specs)
+        self._wake = wake
+        self._running: dict[str, Job] = {}
+        self._submitted_at: dict[str, float] = {}
+        self._runners: dict[str, subprocess.Popen[bytes]] = {}
+        self._started: set[str] = set()
+        self._reports: list[Report] = []
+
+    def recover(self, expected: Expected) -> None:
+        for cluster in expected.clusters:
+            self.launch(cluster)
+        for job in expected.jobs:
+            if not (_folder(job) / "started").exists():
+                self._reports.append(JobRefused(time.time(), job.name, "the worker stopped before it was started"))
+                continue
+            self._running[job.name] = job
+            self._submitted_at[job.name] = time.time()
+            self._reports.append(JobSubmitted(time.time(), job.name))
+
+    def launch(self, cluster: str, adopted: bool = False) -> None:
+        spec = self._specs[cluster]
+        self._reports.append(ClusterReady(time.time(), cluster, spec.hardware, spec.usd_per_hour))
+        self._wake.set()
+
+    def submit(self, job: Job) -> None:
+        folder = _folder(job)
+        at = time.time()
+        if not (folder / "started").exists():
+            work = {
+                "name": job.name,
+                "source": str(job.source.absolute()),
+                "log_path": str(job.log_path.absolute()),
+                "environment": self._environment(job),
+                "command": list(job.command) or [sys.executable, "-u", "train.py"],
+                "time_limit_s": job.time_limit_s,
+            }
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / "job.json").write_text(json.dumps(work), encoding="utf-8")
+                runner = subprocess.Popen(
+                    [sys.executable, "-I", str(RUNNER), str(folder.absolute())],
+                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                    start_new_session=True, env={"PATH": os.environ.get("PATH", os.defpath)},
+                )  # fmt: skip
+            except OSError as error:
+                if is_full(error):
+                    raise
+                sentence = f"this machine cannot start it: {error}"
+                self._reports.append(JobRefused(at, job.name, sentence))
+                self._reports.append(ClusterTrouble(at, job.cluster, sentence))
+                return
+            self._runners[job.name] = runner
+            threading.Thread(target=self._wait, args=(runner,), daemon=True).start()
+        self._running[job.name] = job
+        self._submitted_at[job.name] = at
+        self._reports.append(JobSubmitted(at, job.name))
+
+    def cancel(self, job: str) -> None:
+        running = self._running.get(job)
+        runner = _process(_read(_folder(running) / "started")) if running else None
+        if runner is not None:
+            _signal(runner.pid, signal.SIGTERM, group=False)
+
+    def down(self, cluster: str) -> None:
+        for job in [job for job in self._running.values() if job.cluster == cluster]:
+            self.cancel(job.name)
+        self._reports.append(ClusterEnded(time.time(), cluster))
+        self._wake.set()
+
+    def poll(self) -> list[Report]:
+        for job in list(self._running.values()):
+            self._look(job)
+        reports, self._reports = self._reports, []
+        return reports
+
+    def close(self) -> None:
+        self._running.clear()
+
+    def _look(self, job: Job) -> None:
+        folder = _folder(job)
+        started = _read(folder / "started")
+        if started and job.name not in self._started:
+            self._started.add(job.name)
+            self._reports.append(JobStarted(float(started["at"]), job.name))
+        ended = _read(folder / "ended.json")
+        if ended:
+            self._end(
+                JobEnded(float(ended["at"]), job.name, str(ended["reason"]), ended["exit_code"], str(ended["message"]))
+            )
+        elif not started:
+            if time.time() - self._submitted_at[job.name] > START_GRACE_S:
+                self._end(JobEnded(time.time(), job.name, "lost", None, "its runner did not start"))
+        elif _process(started) is None and not _read(folder / "ended.json"):
+            child = _process(_read(folder / "child.json"))
+            if child is not None:
+                _signal(child.pid, signal.SIGKILL, group=True)
+            self._end(JobEnded(time.time(), job.name, "lost", None, "its runner was killed"))
+
+    def _end(self, report: JobEnded) -> None:
+        self._reports.append(report)
+        self._running.pop(report.job, None)
+        self._runners.pop(report.job, None)
+
+    def _wait(self, runner: "subprocess.Popen[bytes]") -> None:
+        runner.wait()
+        self._wake.set()
+
+    def _environment(self, job: Job) -> dict[str, str]:
+        slot = self._order.index(job.cluster)
+        gpus = self._specs[job.cluster].hardware != "CPU"
+        threads = max(1, cores() // len(self._order))
+        environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        environment |= {"PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": str(threads)}
+        if gpus:
+            environment["CUDA_VISIBLE_DEVICES"] = str(slot)
+        return environment | job.environment
+
+
+def _folder(job: Job) -> Path:
+    return job.source.parent / f"{job.source.name}.run"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    if isinstance(found, dict):
+        found.setdefault("written_at", path.stat().st_mtime)
+        return found
+    return {}
+
+
+def _process(note: dict[str, Any]) -> psutil.Process | None:
+    """The live process a note names; a process that took over its number later is another."""
+    if "pid" not in note:
+        return None
+    try:
+        process = psutil.Process(int(note["pid"]))
+        same = process.create_time() <= float(note["written_at"]) + 1.0
+        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+    except psutil.Error:
+        return None
+
+
+def _signal(pid: int, number: int, group: bool) -> None:
+    try:
+        if group:
+            os.killpg(pid, number)
+        else:
+            os.kill(pid, number)
+    except ProcessLookupError:
+        pass
