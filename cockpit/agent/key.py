@@ -1,0 +1,125 @@
+"""The API key: read where it is needed, kept out of everything else.
+
+What a session runs on this machine runs as the same Unix user, so it could look into other processes of that user. A
+process that was started with the key therefore takes it out of its environment, out of what the kernel shows of that
+(`/proc/PID/environ`), and asks the kernel to let nobody but root look into its memory. A worker gets it through a pipe.
+"""
+
+import ctypes
+import os
+import stat
+import sys
+from pathlib import Path
+
+KEY_VARIABLE = "ANTHROPIC_API_KEY"
+KEY_VARIABLES = (KEY_VARIABLE, "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_CUSTOM_HEADERS")
+"""What no experiment may find in its environment."""
+PIPE_VARIABLE = "COCKPIT_KEY_PIPE"
+"""The descriptor that a worker reads its key from."""
+_PR_SET_DUMPABLE = 4
+"""https://man7.org/linux/man-pages/man2/PR_SET_DUMPABLE.2const.html"""
+
+_held = ""
+
+
+def hide() -> None:
+    """Take the key out of this process's environment and out of sight; `held` gives it from now on."""
+    global _held
+    had = any(name in os.environ for name in KEY_VARIABLES)
+    _held = _taken() or _held
+    if had:
+        seclude()
+
+
+def held() -> str:
+    """The key that this process was started with; empty for none."""
+    return os.environ.get(KEY_VARIABLE, "") or _held
+
+
+def seclude() -> None:
+    """Ask the kernel to let no other process of this user read or trace this one. What it starts is as ever."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def pipe() -> int:
+    """A descriptor to read the held key from, for a worker that is started; the caller closes it."""
+    reading, writing = os.pipe()
+    os.write(writing, os.fsencode(held())[:4096])  # at most what a pipe takes at once
+    os.close(writing)
+    return reading
+
+
+def receive() -> None:
+    """Hold what came through the pipe that this process was started with, if it was."""
+    global _held
+    descriptor = os.environ.pop(PIPE_VARIABLE, "")
+    if descriptor.isdigit():
+        with os.fdopen(int(descriptor), "rb") as handed:
+            _held = os.fsdecode(handed.read()) or _held
+
+
+def _taken() -> str:
+    """What the environment says the key is; it says so no more."""
+    found = os.environ.get(KEY_VARIABLE, "")
+    for name in KEY_VARIABLES:
+        if name in os.environ:
+            _wipe(name)
+            del os.environ[name]
+    return found
+
+
+def _wipe(name: str) -> None:
+    """Overwrite the value in place: unsetting a variable leaves it where the kernel shows it."""
+    get = ctypes.CDLL(None).getenv
+    get.restype = ctypes.c_void_p
+    at = get(os.fsencode(name))
+    if at:
+        ctypes.memset(at, 0, len(ctypes.string_at(at)))
+
+
+class NoKey(Exception):
+    """There is no key to use; the message is one sentence that says how to add one."""
+
+
+class KeyHolder:
+    """The API key, where only the code that needs it can get at it: not printed, compared, copied or serialised."""
+
+    def __init__(self, key_file: str) -> None:
+        """Takes the key out of this process's environment: what it starts from now on does not inherit it."""
+        self._file = Path(key_file).expanduser() if key_file else None
+        self._from_environment = _taken() or _held
+
+    def __repr__(self) -> str:
+        return "KeyHolder()"
+
+    def __reduce__(self) -> str:
+        raise TypeError("a key is not serialised")
+
+    def present(self) -> bool:
+        """Whether there is one, usable or not."""
+        return bool(self._from_environment) or (self._file is not None and self._file.exists())
+
+    def read(self) -> str:
+        """The key, read anew, so that one that was added or changed is found. Raises NoKey."""
+        if self._from_environment:
+            return _checked(self._from_environment, KEY_VARIABLE)
+        if self._file is None or not self._file.exists():
+            where = f", or write it to {self._file} with mode 600" if self._file else ""
+            raise NoKey(f"There is no API key: set {KEY_VARIABLE} before starting the worker{where}.")
+        mode = stat.S_IMODE(self._file.stat().st_mode)
+        if mode & 0o077:
+            raise NoKey(
+                f"{self._file} can be read by others (mode {mode:03o}), so its key is not used: run"
+                f" `chmod 600 {self._file}`."
+            )
+        try:
+            return _checked(self._file.read_text(encoding="ascii").strip(), str(self._file))
+        except (OSError, UnicodeDecodeError):
+            raise NoKey(f"{self._file} cannot be read as a key: it must hold the API key and nothing else.") from None
+
+
+def _checked(key: str, where: str) -> str:
+    if not key or not key.isascii() or not key.isprintable() or " " in key:
+        raise NoKey(f"{where} does not hold an API key: it must be one word of plain characters.")
+    return key

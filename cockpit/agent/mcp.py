@@ -1,0 +1,103 @@
+"""`cockpit mcp`: the researcher's seat for any MCP client, over standard input and output.
+
+The tools are those of Claude, and one to wait with. A client proposes under the name it gives itself, and what it
+proposes is approved as anybody's is: by a person, or within the envelope.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import mcp_types as types
+from mcp.server.context import ServerRequestContext
+from mcp.server.lowlevel import Server
+from mcp.server.stdio import stdio_server
+
+from cockpit import __version__
+from cockpit.agent.briefing import ROLE
+from cockpit.agent.outside import OUTSIDE_TOOLS, OutsideDesk, call_outside
+from cockpit.folder import SessionFolder
+
+_INSTRUCTIONS = f"""{ROLE}
+
+Call `brief` first and whenever you return; read program.md with `read_source`. Propose with `propose_wave`, then
+`wait`: it returns when the session needs you."""
+
+
+class _Seat:
+    """One client's desk, opened under the name it introduces itself with."""
+
+    def __init__(self, folder: SessionFolder) -> None:
+        self._folder = folder
+        self._desks: dict[str, OutsideDesk] = {}
+
+    def desk(self, context: ServerRequestContext[Any, Any]) -> OutsideDesk:
+        introduced = context.session.client_params
+        name = introduced.client_info.name if introduced else ""
+        if name not in self._desks:
+            self._desks[name] = OutsideDesk(self._folder, name)
+        return self._desks[name]
+
+    def close(self) -> None:
+        for desk in self._desks.values():
+            desk.close()
+
+
+def server(folder: SessionFolder) -> tuple[Server[Any], _Seat]:
+    """The MCP server of a session, and the seat to close after it."""
+    seat = _Seat(folder)
+
+    async def list_tools(
+        context: ServerRequestContext[Any, Any], params: types.PaginatedRequestParams | None
+    ) -> types.ListToolsResult:
+        return types.ListToolsResult(
+            tools=[
+                types.Tool(
+                    name=tool.name,
+                    description=tool.description,
+                    input_schema=tool.schema,
+                    annotations=types.ToolAnnotations(read_only_hint=tool.reads_only, open_world_hint=False),
+                )
+                for tool in OUTSIDE_TOOLS.values()
+            ]
+        )
+
+    async def call_tool(
+        context: ServerRequestContext[Any, Any], params: types.CallToolRequestParams
+    ) -> types.CallToolResult:
+        desk = seat.desk(context)
+        answer = await anyio.to_thread.run_sync(
+            call_outside, desk, params.name, params.arguments or {}, abandon_on_cancel=True
+        )
+        return types.CallToolResult(content=[types.TextContent(type="text", text=answer.text)], is_error=answer.failed)
+
+    made: Server[Any] = Server(
+        "cockpit",
+        version=__version__,
+        instructions=_INSTRUCTIONS,
+        on_list_tools=list_tools,
+        on_call_tool=call_tool,
+    )
+    return made, seat
+
+
+def serve(session_dir: Path) -> None:
+    """Serve the session on standard input and output until the client goes.
+
+    Raises LedgerError, with one sentence, where there is no session or it may not be written to.
+    """
+    folder = SessionFolder(session_dir)
+    OutsideDesk(folder, "").close()
+    made, seat = server(folder)
+
+    async def run() -> None:
+        async with stdio_server() as (read_stream, write_stream):
+            await made.run(read_stream, write_stream, made.create_initialization_options())
+
+    try:
+        anyio.run(run)
+    except* (BrokenPipeError, anyio.BrokenResourceError, anyio.ClosedResourceError):
+        pass  # the client went without a word
+    finally:
+        seat.close()

@@ -1,0 +1,244 @@
+"""The desk of an agent that works on a session from outside its worker: it reads the ledger, and asks by the inbox.
+
+What it proposes goes the way of every intent: the worker takes it, the plan and the person decide, and the ledger says
+what became of it, under the agent's own name.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import Field
+
+from cockpit import events as e
+from cockpit import intents as i
+from cockpit.agent.arguments import Arguments
+from cockpit.agent.base import Desk, Receipt
+from cockpit.agent.quoting import clip, line, plain
+from cockpit.agent.tools import TOOLS, Answer, Tool, ToolError, call
+from cockpit.fold import fold
+from cockpit.folder import SessionFolder
+from cockpit.ledger import Inbox, Ledger
+from cockpit.model import WaveStatus
+from cockpit.plan.schedule import expected_run_s
+from cockpit.state import State
+from cockpit.variant.errors import VariantError
+from cockpit.variant.store import VariantStore
+
+T = TypeVar("T")
+
+LOOK_EVERY_S = 0.2
+PATIENCE_S = 30.0
+"""How long the worker may take to answer before it counts as not running."""
+RESERVED = ("claude", "search", "tpe", "grid", "hybrid", "human", "plan", "cockpit", "baseline", "filler", "ablate")
+
+
+def own_name(wanted: str, state: State) -> str:
+    """The name an agent goes by: its own, unless that is somebody else's here."""
+    name = line(wanted, 40) or "agent"
+    people = {state.session.created_by if state.session else "", state.worker_user}
+    return f"agent-{name}" if name.lower() in RESERVED or name in people else name
+
+
+class OutsideDesk:
+    """The Desk protocol over a session's folder. Raises LedgerError where it cannot be read or written to."""
+
+    def __init__(self, folder: SessionFolder, name: str, patience_s: float = PATIENCE_S) -> None:
+        self._folder = folder
+        self._ledger = Ledger.read(folder.ledger)
+        self._state = self._ledger.state()
+        self._inbox = Inbox(folder.inbox)
+        self._patience_s = patience_s
+        self._lock = threading.RLock()
+        self._store: VariantStore | None = None
+        self.closed = False
+        self.told_dry = False
+        """Whether its agent knows that clusters will run dry, and has not proposed since."""
+        self.name = own_name(name, self._state)
+        self.marks = _marks(self._state)
+        """What its agent has been told of: what happens between two calls of `wait` is news for the later one."""
+
+    def close(self) -> None:
+        with self._lock:
+            self.closed = True
+            self._ledger.close()
+            self._inbox.close()
+
+    def read(self, question: Callable[[State], T]) -> T:
+        with self._lock:
+            for event in self._ledger.since(self._state.seq):
+                self._state = fold(self._state, event)
+            return question(self._ledger.fold_live(self._state))
+
+    def propose(self, draft: i.Draft) -> Receipt:
+        self.told_dry = False
+        taken = self._leave(i.Propose(draft))
+        if taken.refused:
+            return Receipt("", (), (taken.refused,), "refused")
+
+        def receipt(state: State) -> Receipt:
+            wave = state.waves[taken.wave]
+            status = "approved" if wave.status is WaveStatus.APPROVED else "proposed"
+            return Receipt(wave.id, (*wave.arms, *wave.again), tuple(taken.problems), status)
+
+        told = self.read(receipt)
+        self.marks["open" if told.status == "approved" else "undecided"].append(told.wave)
+        return told
+
+    def record(self, *events: e.Event) -> None:
+        for event in events:
+            match event:
+                case e.Said(text=text):
+                    intent: i.Intent = i.Say(text)
+                case e.FindingRecorded(claim=claim, experiments=experiments):
+                    intent = i.Note(claim, tuple(experiments))
+                case e.PhaseSet(phase=phase):
+                    intent = i.Note(phase, phase=True)
+                case _:
+                    raise TypeError(f"an outside agent does not record {type(event).__name__}")
+            taken = self._leave(intent)
+            if taken.refused:
+                raise ToolError(taken.refused)
+
+    def reserve(self, wanted: Callable[[float], e.ApiReserved | None]) -> e.ApiReserved | None:
+        raise TypeError("an outside agent's model is paid for elsewhere")
+
+    def source(self, experiment: str, path: str = "train.py") -> str:
+        with self._lock:
+            commit = self.read(lambda state: state.experiments[experiment].commit)
+            try:
+                return self._variants().source(commit, path)
+            except VariantError as error:
+                raise KeyError(str(error)) from None
+
+    def diff(self, experiment: str, against: str = "") -> str:
+        def commits(state: State) -> tuple[str, str]:
+            one = state.experiments[experiment]
+            return state.experiments[against or one.base or experiment].commit, one.commit
+
+        with self._lock:
+            return self._variants().diff(*self.read(commits))
+
+    def log_tail(self, attempt: str, most_bytes: int = 65_536) -> str:
+        path = self.read(lambda state: self._folder.log(state.attempts[attempt].id))
+        try:
+            with path.open("rb") as file:
+                file.seek(0, 2)
+                file.seek(max(0, file.tell() - most_bytes))
+                return file.read(most_bytes).decode("utf-8", "replace")
+        except OSError:
+            return ""
+
+    def now(self) -> float:
+        return self.read(lambda state: state.now)
+
+    def interrupted(self) -> bool:
+        return False
+
+    def _variants(self) -> VariantStore:
+        if self._store is None:
+            repo, name = self.read(
+                lambda state: (state.session.repo, state.session.name) if state.session else ("", self._folder.name)
+            )
+            self._store = VariantStore(Path(repo), name)
+        return self._store
+
+    def _leave(self, intent: i.Intent) -> e.IntentTaken:
+        """Put an intent in the inbox and wait for the worker's answer."""
+        with self._lock:
+            since = self.read(lambda state: state.seq)
+            number = self._inbox.put(self.name, i.encode(intent))
+        until = time.monotonic() + self._patience_s
+        while time.monotonic() < until:
+            with self._lock:
+                events = self._ledger.since(since)
+            since += len(events)
+            for event in events:
+                if isinstance(event, e.IntentTaken) and event.intent == number:
+                    return event
+            time.sleep(LOOK_EVERY_S)
+        raise ToolError(
+            f"The worker of session {self._folder.name} has not answered for {self._patience_s:.0f} s: it is not"
+            " running, or busy. What you asked for waits in its inbox and is taken once it runs; do not ask again."
+        )
+
+
+class Wait(Arguments):
+    """Wait until the session needs you: clusters will run dry, a wave has told its story, a proposal was decided on,
+    somebody spoke, there is another incumbent. Returns at once with what it is, or after `seconds` with nothing. That
+    clusters will run dry is said at once only the first time, until you have proposed something.
+    """
+
+    seconds: Annotated[int, Field(ge=1, le=600)] = 120
+
+
+def _since(before: dict[str, Any], state: State, name: str) -> list[str]:
+    """What has happened since `before` (see _marks), one sentence each."""
+    now = _marks(state)
+    news = []
+    for wave_id in before["undecided"]:
+        wave = state.waves[wave_id]
+        if wave.status is not WaveStatus.PROPOSED:
+            why = f": {line(wave.reason)}" if wave.reason else ""
+            news.append(f"{wave_id} was {wave.status} by {line(wave.decided_by, 40)}{why}.")
+    for wave_id in before["open"]:
+        if state.waves[wave_id].status is WaveStatus.DONE:
+            news.append(f"{wave_id} has told its story: {line(state.waves[wave_id].question, 200)}")
+    spoken = [message for message in state.messages if message.kind == "say" and message.author != name]
+    for message in [message for message in spoken if message.at >= before["spoken_at"]][-5:]:
+        if (message.at, message.text) not in before["spoken"]:
+            news.append(f"{line(message.author, 40)} says: {clip(plain(message.text), 2_000)}")
+    if now["incumbent"] != before["incumbent"]:
+        news.append(f"{now['incumbent']} is the incumbent.")
+    if state.ending:
+        news.append(f"The session ends ({state.ending}): {line(state.ended_why)}")
+    return news
+
+
+def _marks(state: State) -> dict[str, Any]:
+    last = [(message.at, message.text) for message in state.messages[-60:]]
+    return {
+        "undecided": list(state.proposals),
+        "open": list(state.open_waves),
+        "spoken": set(last),
+        "spoken_at": state.now,
+        "incumbent": state.incumbent,
+    }
+
+
+def _dry(state: State) -> list[str]:
+    clusters = max(1, len(state.clusters))
+    if state.ending or state.held or len(state.waiting) >= clusters or state.proposals:
+        return []
+    minutes = expected_run_s(state) / 60
+    return [
+        f"Clusters will run dry: {len(state.waiting)} runs wait for {clusters} clusters, one takes {minutes:.1f} min."
+    ]
+
+
+def _wait(desk: Desk, author: str, wanted: Wait) -> dict[str, Any]:
+    assert isinstance(desk, OutsideDesk)
+    before = desk.marks
+    until = time.monotonic() + wanted.seconds
+    news: list[str] = []
+    while not news and not desk.closed and time.monotonic() < until:
+        news, desk.marks = desk.read(lambda state: (_since(before, state, author), _marks(state)))
+        if not news and not desk.told_dry:
+            news = desk.read(_dry)
+            desk.told_dry = bool(news)
+        if not news:
+            time.sleep(LOOK_EVERY_S)
+    if not news and not desk.closed:
+        news = desk.read(_dry)
+    return {"news": news or ["Nothing happened."]}
+
+
+OUTSIDE_TOOLS: dict[str, Tool] = {**TOOLS, "wait": Tool("wait", Wait, _wait)}
+"""The tools of an agent that is not asked by the worker: all of them, and one to wait with."""
+
+
+def call_outside(desk: OutsideDesk, name: str, arguments: object) -> Answer:
+    """Carry out a tool of OUTSIDE_TOOLS under the desk's name."""
+    return call(desk, desk.name, name, arguments, OUTSIDE_TOOLS)

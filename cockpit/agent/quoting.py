@@ -1,0 +1,55 @@
+"""Text from experiments, people and models as data: no escapes, no control characters, bounded, visibly quoted."""
+
+import re
+import unicodedata
+
+_ESCAPES = re.compile(
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]"  # CSI
+    r"|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\|$)"  # OSC, DCS, SOS, PM, APC and their payload
+    r"|[ -/]*[0-~]?)"
+)
+_LINE_BREAKS = re.compile(r"\r\n|[\x0b\x0c\x85\u2028\u2029]")
+_UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn"}
+
+CUT = "[…]"
+
+
+def plain(text: str) -> str:
+    """`text` without terminal escapes and without characters that cannot be seen; newlines and tabs stay.
+
+    A carriage return inside a line keeps what was printed last, as a terminal shows a progress bar.
+    """
+    text = _LINE_BREAKS.sub("\n", _ESCAPES.sub("", text))
+    lines = (line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
+    return "".join(
+        char
+        for char in "\n".join(lines)
+        if char in "\n\t" or (char.isascii() and char.isprintable()) or unicodedata.category(char) not in _UNSEEN
+    )
+
+
+def clip(text: str, most: int) -> str:
+    """At most `most` characters, the end of a longer text left out."""
+    return text if len(text) <= most else text[: most - len(CUT)] + CUT
+
+
+def clip_start(text: str, most: int) -> str:
+    """At most `most` characters, the start of a longer text left out."""
+    return text if len(text) <= most else CUT + text[len(CUT) - most :]
+
+
+def line(text: str, most: int = 240) -> str:
+    """`text` as one line of at most `most` characters."""
+    return clip(" ".join(plain(text).split()), most)
+
+
+def quoted(text: str) -> str:
+    """Every line of `text` behind a bar, so that nothing in it can look like what stands around it."""
+    return "\n".join("| " + part for part in plain(text).split("\n"))
+
+
+def end_of_traceback(log: str, most: int = 1_600) -> str:
+    """The end of the last Python traceback in a log, or of the log where it has none; plain, at most `most`."""
+    text = plain(log).rstrip()
+    start = text.rfind("Traceback (most recent call last)")
+    return clip_start(text[start:] if start >= 0 else text, most)
