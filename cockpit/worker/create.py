@@ -1,0 +1,213 @@
+"""Making a session: its folder, its ledger, and the baseline as its first proposal. Nothing is run by it."""
+
+import shutil
+from pathlib import Path
+
+import msgspec
+
+from cockpit import events as e
+from cockpit.agent import key
+from cockpit.fleet import local
+from cockpit.fleet.sim import sim_spec
+from cockpit.folder import SessionFolder, name_problem
+from cockpit.ledger import FOLDER_MODE, Ledger
+from cockpit.model import ClusterSpec, Envelope, FleetSpec, Mode, Session
+from cockpit.settings import NewSession, Settings
+from cockpit.variant.constants import find_constants
+from cockpit.variant.store import VariantStore
+from cockpit.worker.daemon import user_name
+from cockpit.worker.intake import baseline_wave, seat_outside
+
+SIM_EPOCH = 1_772_000_000.0
+"""Simulated sessions start here, so that a night is the same night whenever it is simulated."""
+SKY_DEPTH = 2
+SKY_CLUSTERS = 16
+CLUSTERS_AT_MOST = 10_000
+TIME_LIMIT_S = 600.0
+
+
+class CreateError(Exception):
+    """The session cannot be made; one sentence that says what to do."""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What a new session is to be, settled."""
+
+    name: str
+    repo: Path
+    settings: Settings
+    corpus: str = ""
+    """The label of the prepared corpus."""
+    speed: float = 1.0
+
+
+def fleet_spec(settings: Settings, repo: Path, speed: float = 1.0) -> FleetSpec:
+    """The fleet a session with these settings runs on. Raises CreateError for one that does not exist."""
+    new = settings.session
+    if not 0 <= new.clusters <= CLUSTERS_AT_MOST:
+        raise CreateError(f"{new.clusters} clusters cannot be: give a number from 1 to {CLUSTERS_AT_MOST}")
+    match new.fleet:
+        case "local":
+            slots = local.slots(new.clusters)
+            return FleetSpec("local", slots, screen_hardware=slots[0].hardware)
+        case "sim":
+            return sim_fleet(new.clusters or 16, new.seed, speed)
+        case "sky":
+            return sky_fleet(new, repo)
+    raise CreateError(f"there is no fleet {new.fleet!r}: choose local, sky or sim")
+
+
+def sim_fleet(count: int, seed: int, speed: float) -> FleetSpec:
+    """Thirteen H100 to three H200, as in the published run."""
+    better = round(count * 3 / 16)
+    return sim_spec(count - better, better, speed, seed)
+
+
+def sky_fleet(new: NewSession, repo: Path) -> FleetSpec:
+    """Clusters on SkyPilot. The class there is most of screens, another validates; without `hardware` the classes are
+    experiment.yaml's, the first the plentiful one, and SkyPilot says which each cluster got."""
+    counts = _hardware_counts(new.hardware) if new.hardware else {}
+    kinds = [kind for kind, count in counts.items() for _ in range(count)]
+    if new.clusters and kinds and new.clusters != len(kinds):
+        raise CreateError(
+            f"--hardware {new.hardware} is {len(kinds)} clusters, not {new.clusters}: give one of the two"
+        )
+    kinds = kinds or [""] * (new.clusters or SKY_CLUSTERS)
+    classes = sorted(counts, key=lambda kind: -counts[kind]) or accelerators(repo)
+    return FleetSpec(
+        "sky",
+        tuple(ClusterSpec(f"gpu-{i + 1:02d}", kind) for i, kind in enumerate(kinds)),
+        depth=SKY_DEPTH,
+        screen_hardware=classes[0] if classes else "",
+        validate_hardware=classes[-1] if len(classes) > 1 else "",
+        infra=new.infra,
+    )
+
+
+def accelerators(repo: Path) -> list[str]:
+    """The classes experiment.yaml asks for, in its order. Raises CreateError where there is no such file."""
+    import yaml
+
+    path = repo / "experiment.yaml"
+    try:
+        task = yaml.safe_load(path.read_text(encoding="utf-8"))
+        asked = task.get("resources", {}).get("accelerators") or {}
+    except FileNotFoundError:
+        raise CreateError(f"there is no {path}: a fleet on SkyPilot needs its task file") from None
+    except (yaml.YAMLError, AttributeError) as error:
+        raise CreateError(f"{path} is not a SkyPilot task: {' '.join(str(error).split())}") from None
+    names = [asked] if isinstance(asked, str) else list(asked)
+    return [str(name).split(":")[0] for name in names]
+
+
+def _hardware_counts(text: str) -> dict[str, int]:
+    counts = {}
+    for part in text.split(","):
+        name, _, count = part.strip().partition(":")
+        if not name or not count.isdecimal() or not 0 < int(count) <= CLUSTERS_AT_MOST:
+            raise CreateError(f"{part!r} is no hardware: write CLASS:COUNT, such as H100:13,H200:3")
+        counts[name] = int(count)
+    return counts
+
+
+def create(folder: SessionFolder, plan: Plan, at: float) -> None:
+    """Make the session. Raises CreateError, VariantError or LedgerError; nothing is left behind if it does."""
+    if problem := name_problem(plan.name):
+        raise CreateError(problem)
+    if folder.ledger.exists():
+        raise CreateError(f"there is a session {plan.name} already: open it with `cockpit open {plan.name}`")
+    new = plan.settings.session
+    spec = fleet_spec(plan.settings, plan.repo, plan.speed)
+    mode = _mode(new.mode)
+    store = VariantStore(plan.repo, plan.name)
+    try:
+        variant = store.baseline()
+        head = store.head()
+        constants = find_constants(store.source(variant.commit))
+    finally:
+        store.close()
+    budget_s = new.time_budget_s or _budget_s(spec, plan.repo)
+    session = Session(
+        name=plan.name,
+        repo=str(plan.repo),
+        commit=head,
+        fleet=spec,
+        created_at=at,
+        created_by=user_name(),
+        corpus=plan.corpus,
+        preset="cpu-small" if spec.kind == "local" and spec.clusters[0].hardware == "CPU" else "cuda",
+        time_budget_s=budget_s,
+        time_limit_s=new.time_limit_s or max(TIME_LIMIT_S, 2 * budget_s),
+        budget_usd=new.budget_usd,
+        budget_hours=new.budget_hours,
+        proposer=new.proposer or ("claude" if has_key(plan.settings) else "grid"),
+        seed=new.seed,
+        run_command=new.run_command,
+        constants=constants,
+        early_stopping=new.early_stopping,
+    )
+    limits = plan.settings.envelope
+    envelope = Envelope(
+        usd=limits.usd,
+        gpu_hours=limits.gpu_hours,
+        wave_size=limits.wave_size,
+        patches=limits.patches,
+        filler=limits.filler,
+    )
+    made: list[e.Event] = [e.SessionCreated(at=at, session=session, mode=mode, envelope=envelope)]
+    if variant.note:
+        made.append(e.Trouble(at=at, text=variant.note))
+    if not constants:
+        made.append(
+            e.Trouble(at=at, text="train.py has no top-level constants: only patches can be proposed, not numbers")
+        )
+    if session.proposer == "grid" and not new.proposer:
+        text = (
+            "No API key, so built-in proposers search. For Claude: set ANTHROPIC_API_KEY (or write"
+            f" {plan.settings.agent.key_file}, mode 600) and start the worker again, then `:proposer claude`."
+        )
+        made.append(e.Said(at=at, author="cockpit", text=text))
+    made += seat_outside(session.proposer, session.name, at)
+    made.append(baseline_wave(variant, session, at))
+    _ignore_in_git(folder.root.parent)
+    try:
+        ledger = Ledger.create(folder.ledger)
+        ledger.append(made)
+        ledger.close()
+    except Exception:
+        shutil.rmtree(folder.root, ignore_errors=True)
+        raise
+
+
+def has_key(settings: Settings) -> bool:
+    """Whether Claude could be asked; the key itself is only read in the worker."""
+    file = settings.agent.key_file
+    return bool(key.held()) or (bool(file) and Path(file).expanduser().exists())
+
+
+def _mode(name: str) -> Mode:
+    try:
+        return Mode(name)
+    except ValueError:
+        raise CreateError(f"there is no mode {name!r}: choose manual, copilot or autopilot") from None
+
+
+def _budget_s(spec: FleetSpec, repo: Path) -> float:
+    from cockpit.corpus import CPU_BUDGET_S, CUDA_BUDGET_S, takes_corpus
+
+    if spec.kind == "local" and spec.clusters[0].hardware == "CPU" and takes_corpus(repo):
+        return CPU_BUDGET_S
+    try:
+        said = find_constants((repo / "prepare.py").read_text(encoding="utf-8")).get("TIME_BUDGET")
+    except Exception:
+        said = None
+    return float(said) if isinstance(said, int | float) and said > 0 else CUDA_BUDGET_S
+
+
+def _ignore_in_git(sessions: Path) -> None:
+    if not sessions.exists():
+        sessions.mkdir(parents=True)
+        sessions.chmod(FOLDER_MODE)
+    ignore = sessions / ".gitignore"
+    if not ignore.exists() or not ignore.stat().st_size:
+        ignore.write_text("*\n", encoding="utf-8")

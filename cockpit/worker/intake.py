@@ -1,0 +1,219 @@
+"""A draft becomes a proposal: each arm built, checked, stored as a git commit and compared with what was tried."""
+
+from collections.abc import Callable
+from itertools import product
+
+import msgspec
+
+from cockpit import events as e
+from cockpit.agent.base import Receipt
+from cockpit.intents import Arm, Draft
+from cockpit.model import Change, Experiment, Session, Value, Wave, WaveKind
+from cockpit.plan.ask import ASKED
+from cockpit.state import State, constants_of
+from cockpit.variant.constants import accepted_values, find_constants
+from cockpit.variant.errors import VariantError
+from cockpit.variant.store import Variant, VariantStore
+
+ARMS_AT_MOST = 256
+REPLICATES_AT_MOST = 16
+
+_NO_WAVE = Wave("", "", "")
+
+
+class Refused(Exception):
+    """Nothing can be taken; the message is one sentence for whoever asked."""
+
+
+def arms_of(draft: Draft) -> tuple[Arm, ...]:
+    """The draft's arms; those of a draft with factors alone are the full grid of its levels."""
+    if draft.arms or not draft.factors:
+        return draft.arms
+    names = list(draft.factors)
+    arms = []
+    for cell in product(*draft.factors.values()):
+        levels: dict[str, Value] = dict(zip(names, cell, strict=True))
+        arms.append(Arm(Change(constants=levels), levels=levels))
+    return tuple(arms)
+
+
+def is_again(arm: Arm) -> bool:
+    """Whether the arm is an experiment of an earlier wave, to be measured again as it is."""
+    return bool(arm.experiment) and not arm.change.constants and not arm.change.edits
+
+
+def base_of(state: State, draft: Draft) -> str:
+    """The experiment the draft builds on. Raises Refused when there is none of that name."""
+    base = draft.base or state.incumbent or state.baseline
+    if base not in state.experiments:
+        raise Refused(f"there is no experiment {base!r} to build on" if base else "there is no baseline yet")
+    return base
+
+
+def seat_outside(proposer: str, session: str, at: float) -> list[e.Event]:
+    """What is said where the proposer is none of cockpit's own: an outside agent's name, or a slip."""
+    if proposer in ASKED:
+        return []
+    text = (
+        f"{proposer} is none of cockpit's own proposers ({', '.join(ASKED)}), so it is waited for from outside: have"
+        f" that agent start `cockpit mcp {session}`, as docs/agents.md says. Meanwhile filler keeps the clusters busy."
+    )
+    return [e.Said(at=at, author="cockpit", text=text)]
+
+
+def baseline_wave(variant: Variant, session: Session, at: float) -> e.Proposed:
+    """The first proposal of every session: train.py as it is."""
+    experiment = Experiment(
+        id="e0000",
+        wave="w000",
+        base="",
+        change=Change(),
+        commit=variant.commit,
+        train_hash=variant.train_hash,
+        prepare_hash=variant.prepare_hash,
+        fingerprint=variant.fingerprint,
+        why="the unchanged train.py",
+    )
+    wave = Wave(
+        id="w000",
+        proposer="baseline",
+        question="what does the unchanged train.py score, and how much do its repeats differ?",
+        kind=WaveKind.BASELINE,
+        arms=[experiment.id],
+        proposed_at=at,
+    )
+    return e.Proposed(at=at, wave=wave, experiments=[experiment])
+
+
+def take(
+    store: VariantStore, state: State, draft: Draft, at: float, *, ask: int = 0, rank: float | None = None
+) -> tuple[e.Proposed | None, Receipt]:
+    """The proposal a draft makes, and what to tell its proposer. Nothing is in the ledger yet."""
+    base = base_of(state, draft)
+    wave_id = state.next_wave_id()
+    experiments, problems = build(store, state, draft, base, wave_id, state.next_experiment_id, at)
+    again = [arm.experiment for arm in draft.arms if is_again(arm)]
+    for name in again:
+        if name not in state.experiments:
+            raise Refused(f"there is no experiment {name!r} to measure again")
+    if not experiments and not again:
+        sentence = problems[0] if problems else "the draft has no arms: give factors with levels, or arms"
+        return None, Receipt("", (), tuple(problems) or (sentence,), "refused")
+    wave = Wave(
+        id=wave_id,
+        proposer=draft.proposer,
+        question=draft.question,
+        kind=draft.kind,
+        hypothesis=draft.hypothesis,
+        base=base,
+        factors=draft.factors,
+        design=draft.design,
+        arms=[experiment.id for experiment in experiments],
+        again=again,
+        replicates=max(1, min(REPLICATES_AT_MOST, draft.replicates)),
+        would_change_mind=draft.would_change_mind,
+        tier=draft.tier,
+        rank=float(len(state.waves)) if rank is None else rank,
+        proposed_at=at,
+    )
+    ids = (*(experiment.id for experiment in experiments), *again)
+    return (
+        e.Proposed(at=at, wave=wave, experiments=experiments, ask=ask),
+        Receipt(wave_id, ids, tuple(problems), "proposed"),
+    )
+
+
+def edited(store: VariantStore, state: State, wave: Wave, draft: Draft, author: str, what: str, at: float) -> e.Event:
+    """A waiting proposal as a person changed it. Raises Refused when nothing of it can run."""
+    base = base_of(state, draft)
+    known = set(wave.arms)
+    others = {f: x for f, x in state.by_fingerprint.items() if x not in known}
+    numbers = iter(range(len(state.experiments)))
+    experiments, problems = build(
+        store, state, draft, base, wave.id, lambda n: state.next_experiment_id(next(numbers)), at, tried=others
+    )
+    if not experiments:
+        raise Refused(problems[0] if problems else "a wave needs at least one arm: reject it instead")
+    changed = msgspec.structs.replace(
+        wave,
+        question=draft.question or wave.question,
+        hypothesis=draft.hypothesis or wave.hypothesis,
+        base=base,
+        factors=draft.factors,
+        design=draft.design,
+        arms=[experiment.id for experiment in experiments],
+        tier=draft.tier,
+        edits=[*wave.edits, f"{author}: {what}"],
+    )
+    return e.ProposalEdited(at=at, wave=changed, experiments=experiments, author=author, what=what)
+
+
+def build(
+    store: VariantStore,
+    state: State,
+    draft: Draft,
+    base: str,
+    wave: str,
+    new_id: Callable[[int], str],
+    at: float,
+    tried: dict[str, str] | None = None,
+) -> tuple[list[Experiment], list[str]]:
+    """Each arm as an experiment with its commit, and a sentence for each arm that cannot be one."""
+    arms = arms_of(draft)
+    if len(arms) > ARMS_AT_MOST:
+        return [], [f"{len(arms)} arms are too many for one wave: propose at most {ARMS_AT_MOST}"]
+    tried = dict(state.by_fingerprint if tried is None else tried)
+    experiments: list[Experiment] = []
+    problems: list[str] = []
+    for number, arm in enumerate(arms, 1):
+        if is_again(arm) and arm.experiment not in state.waves.get(wave, _NO_WAVE).arms:
+            continue
+        name = arm.experiment or new_id(len(experiments))
+        try:
+            variant = store.put(name, state.experiments[base].commit, arm.change, _message(arm, draft), at=at)
+        except VariantError as error:
+            problems.append(f"arm {number}: {error}")
+            continue
+        twin = tried.get(variant.fingerprint)
+        if twin is not None:
+            problems.append(f"arm {number} is the code of {twin}, which was tried or waits already")
+            continue
+        tried[variant.fingerprint] = name
+        experiments.append(_experiment(store, state, name, wave, base, arm, draft, variant))
+    return experiments, problems
+
+
+def _experiment(
+    store: VariantStore, state: State, name: str, wave: str, base: str, arm: Arm, draft: Draft, variant: Variant
+) -> Experiment:
+    baseline = state.session.constants if state.session else {}
+    if arm.change.edits:
+        constants = find_constants(store.source(variant.commit))
+    else:
+        source = store.source(state.experiments[base].commit)
+        constants = constants_of(state, base) | accepted_values(source, arm.change.constants)
+    return Experiment(
+        id=name,
+        wave=wave,
+        base=base,
+        change=arm.change,
+        commit=variant.commit,
+        train_hash=variant.train_hash,
+        prepare_hash=variant.prepare_hash,
+        fingerprint=variant.fingerprint,
+        overrides={k: v for k, v in constants.items() if baseline.get(k) != v},
+        levels=arm.levels,
+        why=arm.why or draft.question,
+        fixes=arm.fixes,
+        tier=draft.tier,
+        replicates=max(1, min(REPLICATES_AT_MOST, draft.replicates)),
+        lines_added=variant.lines_added,
+        lines_removed=variant.lines_removed,
+    )
+
+
+def _message(arm: Arm, draft: Draft) -> str:
+    what = ", ".join(f"{name} = {value}" for name, value in arm.change.constants.items())
+    if arm.change.edits:
+        what = f"{what}, " * bool(what) + f"{len(arm.change.edits)} edits"
+    return f"{what or 'no change'}\n\n{arm.why or draft.question}\n\nProposed by {draft.proposer}."

@@ -1,0 +1,294 @@
+"""The worker's process: `python -m cockpit.worker.main SESSION_FOLDER`. Started by `cockpit.worker.daemon`."""
+
+import logging
+import os
+import shutil
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from cockpit import corpus, settings
+from cockpit.agent import key
+from cockpit.agent.base import Desk, Proposer, Request
+from cockpit.agent.key import KeyHolder
+from cockpit.clock import Clock, WallClock
+from cockpit.fleet.base import Fleet, FleetError
+from cockpit.folder import SessionFolder
+from cockpit.ledger import Inbox, Ledger, LedgerError, is_full
+from cockpit.model import Session
+from cockpit.state import State
+from cockpit.variant.errors import VariantError
+from cockpit.variant.store import VariantStore
+from cockpit.worker import daemon
+from cockpit.worker.loop import Worker
+from cockpit.worker.notify import Notifier
+
+RETRY_FULL_S = 5.0
+FULL_BELOW_BYTES = 1 << 20
+"""What is left of a full disk comes and goes by a block or two."""
+FAULTS_AT_MOST = 5
+FAULT_FORGOTTEN_S = 600.0
+"""A worker that has run so long since its last fault has got over it."""
+IDLE_MINUTES = 30
+"""A cluster nobody gives work ends by itself after so long, where its cloud can: no worker is needed for that."""
+
+TRACE_FRAMES = 100
+
+log = logging.getLogger("cockpit.worker")
+
+
+class WholeTraces(logging.Formatter):
+    """Traces whatever `sys.tracebacklimit` says: SkyPilot sets it to 0 while it raises, and its threads race for it."""
+
+    def formatException(self, ei: Any) -> str:
+        return "".join(traceback.format_exception(ei[1], limit=TRACE_FRAMES)).rstrip()
+
+
+def main() -> None:
+    key.hide()
+    key.receive()
+    key.seclude()
+    os.umask(daemon.UMASK)
+    folder = SessionFolder(Path(sys.argv[1]))
+    lines = logging.StreamHandler(sys.stdout)
+    lines.setFormatter(WholeTraces("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[lines])
+    try:
+        lock = daemon.Lock.take(folder)
+    except daemon.DaemonError as error:
+        sys.exit(str(error))
+    stop, wake = threading.Event(), threading.Event()
+
+    def asked(number: int, frame: object) -> None:
+        stop.set()
+        wake.set()
+
+    signal.signal(signal.SIGTERM, asked)
+    signal.signal(signal.SIGINT, asked)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        reason = live(folder, stop, wake)
+    except (FleetError, VariantError, settings.SettingsError, LedgerError) as error:
+        log.error("%s", error)
+        lock.release()
+        daemon.beat(folder, str(error))
+        sys.exit(str(error))
+    log.info("ends: %s", reason)
+    daemon.beat(folder)
+    lock.release()
+
+
+def live(folder: SessionFolder, stop: threading.Event, wake: threading.Event) -> str:
+    """Run the session until it ends or is stopped.
+
+    A disk that is full is waited out, and after a fault of its own the worker begins again from the ledger, as after a
+    kill: nothing is lost meanwhile. A fault that comes back FAULTS_AT_MOST times in a row is raised.
+    """
+    pulse = Pulse(folder)
+    faults = 0
+    threading.Thread(target=pulse.run, daemon=True, name="heartbeat").start()
+    while True:
+        worker: Worker | None = None
+        began = time.monotonic()
+        try:
+            worker = build(folder, wake)
+            worker.start()
+            pulse.follow(worker)
+            reason = worker.run(stop)
+            worker.close(reason)
+            return reason
+        except Exception as error:
+            if is_full(error):
+                log.error("%s", error)
+                pulse.note = full_disk_note(error)
+            else:
+                lasted_s = worker.ticked_at - began if worker else 0.0
+                faults = 1 if lasted_s > FAULT_FORGOTTEN_S else faults + 1
+                if worker is None or isinstance(error, LedgerError | FleetError) or faults > FAULTS_AT_MOST:
+                    raise
+                log.exception("the worker met a fault and begins again")
+                pulse.note = (
+                    f"the worker met a fault and begins again ({type(error).__name__}): see {folder.worker_log}"
+                )
+            if worker is not None:
+                worker.abandon()
+                if worker.finished:
+                    return worker.finished
+            if stop.wait(RETRY_FULL_S):
+                return pulse.note
+
+
+def full_disk_note(error: Exception) -> str:
+    where = f" that holds {error.filename}" if isinstance(error, OSError) and error.filename else ""
+    said = f"the disk{where} is full: free some space" if isinstance(error, OSError) else str(error)
+    return f"{said}; the session then goes on by itself"
+
+
+class Pulse:
+    """Beats once there is a worker, and while it ticks; one that hangs goes stale for all to see."""
+
+    def __init__(self, folder: SessionFolder) -> None:
+        self.note = ""
+        self.worker: Worker | None = None
+        self._folder = folder
+
+    def follow(self, worker: Worker) -> None:
+        self.worker, self.note = worker, ""
+        daemon.beat(self._folder)
+
+    def run(self) -> None:
+        while True:
+            worker = self.worker
+            if self.note or (worker and time.monotonic() - worker.ticked_at < daemon.STALE_AFTER_S):
+                daemon.beat(self._folder, self.note or self._disk())
+            time.sleep(daemon.BEAT_EVERY_S)
+
+    def _disk(self) -> str:
+        """Runs that cannot write their logs say nothing, so nothing else would tell."""
+        try:
+            full = shutil.disk_usage(self._folder.root).free < FULL_BELOW_BYTES
+        except OSError:
+            return ""
+        return f"the disk that holds {self._folder.root} is full: free some space, and it goes on by itself" * full
+
+
+def build(folder: SessionFolder, wake: threading.Event) -> Worker:
+    """The session's worker, with what it was set up to run on."""
+    ledger = Ledger.open(folder.ledger)
+    state = ledger.state()
+    session = state.session
+    if session is None:
+        raise LedgerError(f"{folder.ledger} holds no session: make another with `cockpit new`")
+    configured = settings.load(Path(session.repo))
+    passed = {}
+    if corpus.takes_corpus(Path(session.repo)):
+        if session.fleet.kind == "local":  # elsewhere that folder is not there
+            passed["COCKPIT_DATA_DIR"] = str(corpus.data_folder())
+        if session.corpus:
+            passed["COCKPIT_CORPUS"] = session.corpus.split()[0]
+    store = VariantStore(Path(session.repo), session.name)
+    minds = proposers(folder, configured)  # before anything is started that would inherit the key
+    fleet, clock = fleet_and_clock(folder, session, state, store, wake, configured)
+    return Worker(
+        folder,
+        ledger,
+        fleet,
+        store,
+        clock,
+        wake,
+        minds,
+        inbox=Inbox(folder.inbox),
+        passed=passed,
+        notifier=_notifier(configured.on_event, Path(session.repo), folder.root) if configured.on_event else None,
+        inline=session.fleet.simulated and session.fleet.speed == 0,
+        host=socket.gethostname(),
+        user=daemon.user_name(),
+        pid=os.getpid(),
+    )
+
+
+def fleet_and_clock(
+    folder: SessionFolder,
+    session: Session,
+    state: State,
+    store: VariantStore,
+    wake: threading.Event,
+    configured: settings.Settings,
+) -> tuple[Fleet, Clock]:
+    """What the session runs on; only what it needs is imported. Raises FleetError."""
+    if session.fleet.kind == "local":
+        from cockpit.fleet.local import LocalFleet
+
+        return LocalFleet(session.fleet.clusters, wake), WallClock()
+    if session.fleet.kind == "sim":
+        from cockpit.fleet.sim import open_sim
+
+        return open_sim(session.fleet, folder.sim_world, session.created_at)
+    if session.fleet.kind == "sky":
+        from cockpit.fleet.sky import SkyFleet
+        from cockpit.fleet.sky_client import SkyClient
+
+        setup = folder.source("setup")
+        if not setup.exists():
+            setup.parent.mkdir(parents=True, exist_ok=True)
+            store.export(state.experiments[state.baseline].commit, setup)
+        yaml = Path(session.repo) / "experiment.yaml"
+        sky = SkyClient(yaml, session.name, session.fleet.infra, configured.usd_per_hour, IDLE_MINUTES)
+        clock = WallClock()
+        return SkyFleet(session.fleet.clusters, sky, session.name, setup, folder.root / "logs", wake, clock), clock
+    raise FleetError(f"this cockpit has no fleet {session.fleet.kind!r}: upgrade it")
+
+
+@cache
+def _notifier(command: str, repo: Path, folder: Path) -> Notifier:
+    """One for the process: a worker that is built again does not tell all over again what it told."""
+    return Notifier(command, repo, folder)
+
+
+@cache
+def _key(key_file: str) -> KeyHolder:
+    """Taken once: a worker that is built again in the same process would find the environment without it."""
+    return KeyHolder(key_file)
+
+
+class Later:
+    """A proposer that is loaded when it is first asked: the fleet starts without waiting for a model's SDK."""
+
+    def __init__(self, name: str, make: Callable[[], Proposer]) -> None:
+        self.name = name
+        self._make = make
+        self._made: Proposer | None = None
+
+    def propose(self, desk: Desk, request: Request) -> None:
+        if self._made is None:
+            self._made = self._make()
+        self._made.propose(desk, request)
+
+
+def proposers(folder: SessionFolder, configured: settings.Settings) -> dict[str, Proposer]:
+    """Everyone who can be asked to propose, by name. The key leaves this process's environment here."""
+    holder = _key(configured.agent.key_file)
+
+    def claude() -> Proposer:
+        from cockpit.agent.claude import Claude
+
+        return Claude(configured.agent, folder, holder)
+
+    def search() -> Proposer:
+        from cockpit.agent.search import Search
+
+        return Search()
+
+    def hybrid() -> Proposer:
+        from cockpit.agent.hybrid import Hybrid
+
+        return Hybrid(claude(), search(), configured.agent.share)
+
+    def tpe() -> Proposer:
+        from cockpit.agent.tpe import Tpe
+
+        return Tpe()
+
+    def grid() -> Proposer:
+        from cockpit.agent.grid import Grid
+
+        return Grid()
+
+    def ablate() -> Proposer:
+        from cockpit.agent.ablate import Ablate
+
+        return Ablate()
+
+    makers = {"claude": claude, "hybrid": hybrid, "search": search, "tpe": tpe, "grid": grid, "ablate": ablate}
+    return {name: Later(name, make) for name, make in makers.items()}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""`on_event`: the command that is run when a person is needed, with the event as a JSON object on its standard input.
+
+It runs beside the worker, one at a time, each for a bounded time and in a bare environment: neither a slow mail server
+nor a broken script holds a cluster up, and no key is passed on.
+"""
+
+import contextlib
+import os
+import queue
+import signal
+import subprocess
+import threading
+from pathlib import Path
+
+import msgspec
+
+from cockpit.plan.needs import Need, needs
+from cockpit.state import State
+
+LIMIT_S = 30.0
+"""That one command may take; it is ended then, with all it started."""
+QUEUED_AT_MOST = 100
+PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE")
+"""All of this process's environment that the command gets. What else it needs is its own to read."""
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """What the command reads."""
+
+    event: str
+    """approval, cluster, budget, baseline, held or ended."""
+    session: str
+    about: str
+    """The wave, cluster or experiment it is about; empty where it is the whole session."""
+    text: str
+    """One sentence."""
+    at: float
+    """Seconds since the epoch, on the session's clock."""
+    simulated: bool
+    folder: str
+    """The session's, where its ledger and logs are."""
+
+
+class Notifier:
+    """Runs `command` (a line for /bin/sh) in `repo` for each need once, and again when it comes back."""
+
+    def __init__(self, command: str, repo: Path, folder: Path, limit_s: float = LIMIT_S) -> None:
+        self._command = command
+        self._repo = repo
+        self._folder = folder
+        self._limit_s = limit_s
+        self._known: set[tuple[str, str]] = set()
+        self._notices: queue.Queue[Notice | None] = queue.Queue()
+        self._troubles: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, daemon=True, name="on_event")
+        self._thread.start()
+
+    def look(self, state: State, now: float) -> None:
+        """Tell of what has come to need a person. Returns at once."""
+        current = {(need.kind, need.about): need for need in needs(state, now)}
+        for key, need in current.items():
+            if key not in self._known:
+                self._put(state, need, now)
+        self._known = set(current)
+
+    def ended(self, state: State, why: str, now: float) -> None:
+        """Tell that the session has ended by itself or on somebody's word."""
+        self._put(state, Need("ended", "", f"the session has ended: {why}"), now)
+
+    def troubles(self) -> list[str]:
+        """What went wrong with the command since this was last asked, a sentence each."""
+        found = []
+        while not self._troubles.empty():
+            found.append(self._troubles.get_nowait())
+        return found
+
+    def close(self) -> None:
+        """Wait until all has been told, for as long as one command may take."""
+        self._notices.put(None)
+        self._thread.join(self._limit_s + 1.0)
+
+    def _put(self, state: State, need: Need, now: float) -> None:
+        session = state.session
+        if session is None or self._notices.qsize() >= QUEUED_AT_MOST:
+            return
+        self._notices.put(
+            Notice(
+                need.kind, session.name, need.about, need.sentence, now, session.fleet.simulated, str(self._folder)
+            )
+        )  # fmt: skip
+
+    def _work(self) -> None:
+        while (notice := self._notices.get()) is not None:
+            trouble = self._run(notice)
+            if trouble:
+                self._troubles.put(f"on_event {trouble} (it was to tell: {notice.text})")
+
+    def _run(self, notice: Notice) -> str:
+        """Run the command once. Returns what went wrong, or nothing."""
+        try:
+            process = subprocess.Popen(
+                ["/bin/sh", "-c", self._command], cwd=self._repo, start_new_session=True,
+                env={name: os.environ[name] for name in PASSED_ON if name in os.environ},
+                stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            )  # fmt: skip
+        except OSError as error:
+            return f"cannot be run: {error.strerror}"
+        try:
+            _, said = process.communicate(msgspec.json.encode(notice) + b"\n", timeout=self._limit_s)
+        except subprocess.TimeoutExpired:
+            return f"took longer than {self._limit_s:g} s and was ended"
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        if process.returncode:
+            lines = said.decode("utf-8", "replace").strip().splitlines()
+            return f"ended with status {process.returncode}" + (f": {lines[-1][:200]}" if lines else "")
+        return ""
