@@ -1,0 +1,137 @@
+"""val_bpb over time as an SVG: a dot an experiment and class, what was kept marked, the best-so-far line."""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from statistics import fmean
+
+import msgspec
+
+from cockpit.model import ExperimentStatus
+from cockpit.report.counterfactual import Best
+from cockpit.state import State
+
+WIDTH, HEIGHT = 960, 380
+LEFT, RIGHT, TOP, BOTTOM = 64, 16, 16, 40
+DOTS_AT_MOST = 4_000
+TICKS = 5
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
+"""Of hardware classes, the most used first: of Okabe and Ito's palette, told apart by the colour-blind."""
+KEPT, CRASH, ALONE = "#000000", "#888888", "#777777"
+
+
+class Dot(msgspec.Struct, frozen=True):
+    hours: float
+    val_bpb: float | None
+    """None where it crashed."""
+    hardware: str
+    experiment: str
+    kept: bool
+
+
+def dots(state: State) -> list[Dot]:
+    """A dot for each experiment in each class it ran in, at the end of its first run there."""
+    began = state.session.created_at if state.session else 0.0
+    found: dict[tuple[str, str], Dot] = {}
+    for attempt in state.attempts.values():
+        key = (attempt.experiment, attempt.hardware)
+        if not attempt.ended_at or not attempt.started_at or key in found:
+            continue
+        experiment = state.experiments[attempt.experiment]
+        scores = experiment.scores.get(attempt.hardware)
+        if scores or experiment.status is ExperimentStatus.CRASHED:
+            found[key] = Dot(
+                (attempt.ended_at - began) / 3600,
+                fmean(scores) if scores else None,
+                attempt.hardware,
+                experiment.id,
+                experiment.status is ExperimentStatus.KEPT,
+            )
+    return list(found.values())
+
+
+def svg(shown: Sequence[Dot], best: Sequence[Best], alone: Sequence[Best], hours: float) -> str:
+    """The chart. `hours` is its width; the score axis shows the better three quarters, so that crashes of learning
+    rate do not flatten the rest; what lies above it sits on the edge.
+    """
+    scores = sorted(dot.val_bpb for dot in shown if dot.val_bpb is not None)
+    if not scores:
+        return ""
+    high = max(scores[int(0.75 * (len(scores) - 1))], best[0].val_bpb if best else scores[0])
+    low = scores[0]
+    margin = max((high - low) * 0.08, 1e-4)
+    axes = _Axes(max(hours, 1e-3), low - margin, high + margin)
+    classes = _by_use(shown)
+    parts = [
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="val_bpb over time"',
+        ' xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" font-size="12">',
+    ]
+    parts += axes.grid()
+    parts += [_dot(dot, axes, COLOURS[classes.index(dot.hardware) % len(COLOURS)]) for dot in _thinned(shown)]
+    parts.append(_steps(alone, axes, f'stroke="{ALONE}" stroke-dasharray="5 4"'))
+    parts.append(_steps(best, axes, f'stroke="{KEPT}" stroke-width="1.6"'))
+    parts.append("</svg>")
+    return "".join(parts)
+
+
+def legend(shown: Iterable[Dot]) -> list[tuple[str, str]]:
+    """(hardware class, colour), the most used first."""
+    return [(name, COLOURS[i % len(COLOURS)]) for i, name in enumerate(_by_use(shown))]
+
+
+def _by_use(shown: Iterable[Dot]) -> list[str]:
+    counts: dict[str, int] = {}
+    for dot in shown:
+        counts[dot.hardware] = counts.get(dot.hardware, 0) + 1
+    return sorted(counts, key=lambda name: (-counts[name], name))
+
+
+def _thinned(shown: Sequence[Dot]) -> list[Dot]:
+    """At most DOTS_AT_MOST dots, spread evenly over the night; what was kept is always there, and on top."""
+    plain = [dot for dot in shown if not dot.kept]
+    every = max(1, -(-len(plain) // DOTS_AT_MOST))
+    return plain[::every] + [dot for dot in shown if dot.kept]
+
+
+class _Axes:
+    def __init__(self, hours: float, low: float, high: float) -> None:
+        self.hours, self.low, self.high = hours, low, high
+
+    def x(self, hours: float) -> float:
+        return LEFT + min(1.0, max(0.0, hours / self.hours)) * (WIDTH - LEFT - RIGHT)
+
+    def y(self, val_bpb: float) -> float:
+        share = (self.high - val_bpb) / (self.high - self.low)
+        return TOP + min(1.0, max(0.0, share)) * (HEIGHT - TOP - BOTTOM)
+
+    def grid(self) -> list[str]:
+        parts = []
+        for step in range(TICKS + 1):
+            score = self.low + (self.high - self.low) * step / TICKS
+            hours = self.hours * step / TICKS
+            y, x = self.y(score), self.x(hours)
+            parts.append(f'<path d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" stroke="#ddd" fill="none"/>')
+            parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{score:.4f}</text>')
+            parts.append(f'<text x="{x:.1f}" y="{HEIGHT - 20}" text-anchor="middle">{hours:.3g} h</text>')
+        return parts
+
+
+def _dot(dot: Dot, axes: _Axes, colour: str) -> str:
+    title = f"<title>{escape(dot.experiment)} {escape(dot.hardware)} "
+    x = axes.x(dot.hours)
+    if dot.val_bpb is None:
+        return f'<path d="M{x - 3:.1f} {TOP}l6 6m0 -6l-6 6" stroke="{CRASH}">{title}crashed</title></path>'
+    size, look = (4.5, f'stroke="{KEPT}" stroke-width="1.5"') if dot.kept else (2.5, 'fill-opacity="0.55"')
+    y = axes.y(dot.val_bpb)
+    return (
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{size}" fill="{colour}" {look}>{title}{dot.val_bpb:.4f}</title></circle>'
+    )
+
+
+def _steps(line: Sequence[Best], axes: _Axes, look: str) -> str:
+    inside = [best for best in line if best.hours <= axes.hours]
+    if not inside:
+        return ""
+    path = f"M{axes.x(inside[0].hours):.1f} {axes.y(inside[0].val_bpb):.1f}"
+    path += "".join(f"H{axes.x(best.hours):.1f}V{axes.y(best.val_bpb):.1f}" for best in inside[1:])
+    return f'<path d="{path}H{axes.x(axes.hours):.1f}" fill="none" {look}/>'

@@ -1,0 +1,74 @@
+"""What one GPU would have made of the same night: the same runs one after another, the same decisions after them."""
+
+from bisect import bisect_right
+from itertools import accumulate
+from statistics import median
+
+import msgspec
+
+from cockpit.state import State
+
+
+class Best(msgspec.Struct, frozen=True):
+    """From when an experiment was the best kept, in hours since the session began."""
+
+    hours: float
+    experiment: str
+    val_bpb: float
+
+
+class OneGpu(msgspec.Struct, frozen=True):
+    runs: int
+    hours: float
+    """That all runs of the session take one after another, with this session's own gap between two."""
+    fleet_hours: float
+    """That the fleet took for them."""
+    best: tuple[Best, ...]
+    """The best kept so far, had each decision come when the runs behind it had ended on one GPU."""
+
+    @property
+    def within_fleet_hours(self) -> Best | None:
+        """What one GPU would have kept by the time the fleet was through."""
+        return next((best for best in reversed(self.best) if best.hours <= self.fleet_hours), None)
+
+
+def main_class(state: State) -> str:
+    """The hardware class that most runs gave a result on; scores of one class only are compared."""
+    counts: dict[str, int] = {}
+    for experiment in state.experiments.values():
+        for hardware, scores in experiment.scores.items():
+            counts[hardware] = counts.get(hardware, 0) + len(scores)
+    return max(counts, key=lambda hardware: counts[hardware], default="")
+
+
+def best_so_far(state: State, hardware: str) -> list[Best]:
+    """The incumbents as they came, each with its mean score in the class; those never run in it are left out."""
+    if state.session is None:
+        return []
+    began = state.session.created_at
+    line: list[Best] = []
+    for crowned in state.incumbencies:
+        scores = state.experiments[crowned.experiment].scores.get(hardware)
+        if scores:
+            line.append(Best((crowned.at - began) / 3600, crowned.experiment, sum(scores) / len(scores)))
+    return line
+
+
+def one_gpu(state: State) -> OneGpu | None:
+    """The counterfactual; None before anything has run."""
+    ran = sorted(
+        (attempt.ended_at, attempt.ended_at - attempt.started_at)
+        for attempt in state.attempts.values()
+        if attempt.started_at and attempt.ended_at
+    )
+    if not ran or state.session is None:
+        return None
+    began = state.session.created_at
+    gap_s = median(state.gap_s) if state.gap_s else 0.0
+    ends = [end for end, _ in ran]
+    alone_s = list(accumulate(seconds + gap_s for _, seconds in ran))
+    moved = []
+    for best in best_so_far(state, main_class(state)):
+        before = bisect_right(ends, began + best.hours * 3600)
+        moved.append(Best(alone_s[before - 1] / 3600 if before else 0.0, best.experiment, best.val_bpb))
+    return OneGpu(len(ran), alone_s[-1] / 3600, (ends[-1] - began) / 3600, tuple(moved))

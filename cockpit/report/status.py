@@ -1,0 +1,148 @@
+"""A session in one object, for `cockpit status --json`, outside agents and scripts. Pure."""
+
+from typing import Any
+
+from cockpit.model import Attempt, ExperimentStatus, Wave, WaveStatus
+from cockpit.plan.budget import accounts
+from cockpit.plan.insight import forecasts_of
+from cockpit.plan.needs import needs
+from cockpit.science.forecast import Forecast
+from cockpit.state import State
+
+Json = dict[str, Any]
+
+
+def status(state: State, now: float, worker: Json) -> Json:
+    """The whole of it. `worker` is how its worker stands; seconds and dollars as their names say."""
+    session = state.session
+    books = accounts(state, now)
+    return {
+        "session": session.name if session else "",
+        "mode": str(state.mode),
+        "proposer": state.proposer,
+        "fleet": session.fleet.kind if session else "",
+        "simulated": bool(session and session.fleet.simulated),
+        "corpus": session.corpus if session else "",
+        "preset": session.preset if session else "",
+        "held": state.held,
+        "ending": state.ending,
+        "phase": state.phase,
+        "worker": worker,
+        "clusters": [_cluster(state, name, now) for name in state.clusters],
+        "waves": [_wave(state, name) for name in state.waves],
+        "experiments": counts(state),
+        "best": _scored(state, state.incumbent),
+        "baseline": _scored(state, state.baseline),
+        "duty": round(books.duty, 4),
+        "gpu_hours": round(books.gpu_hours, 4),
+        "spend": {
+            "gpu_usd": round(books.gpu_usd, 4),
+            "api_usd": round(books.api_usd, 4),
+            "budget_usd": state.budget_usd,
+        },
+        "early_stops": {
+            "on": state.early_stops.on,
+            "ended": state.early_stops.ended,
+            "saved_hours": round(state.early_stops.saved_s / 3600, 4),
+            "checked": state.early_stops.checked,
+            "mistaken": state.early_stops.mistaken,
+        },
+        "needs": [need.sentence for need in needs(state, now)],
+    }
+
+
+def counts(state: State) -> dict[str, int]:
+    """Experiments by what became of them; `valid` is every one that gave a result, kept and discarded among them."""
+    by = {status: state.status_counts.get(status, 0) for status in ExperimentStatus}
+    return {
+        "proposed": by[ExperimentStatus.PROPOSED],
+        "queued": by[ExperimentStatus.QUEUED],
+        "running": by[ExperimentStatus.RUNNING],
+        "valid": by[ExperimentStatus.VALID] + by[ExperimentStatus.KEPT] + by[ExperimentStatus.DISCARDED],
+        "crashed": by[ExperimentStatus.CRASHED],
+        "kept": by[ExperimentStatus.KEPT],
+        "discarded": by[ExperimentStatus.DISCARDED],
+        "dropped": by[ExperimentStatus.DROPPED],
+    }
+
+
+def _cluster(state: State, name: str, now: float) -> Json:
+    cluster = state.clusters[name]
+    idle = cluster.state == "idle"
+    return {
+        "name": name,
+        "hardware": cluster.hardware,
+        "state": str(cluster.state),
+        "experiment": state.attempts[cluster.running].experiment if cluster.running else None,
+        "attempt": cluster.running or None,
+        "next": list(cluster.ahead),
+        "idle_seconds": round(max(0.0, now - cluster.since), 1) if idle else 0.0,
+        "held": cluster.held,
+        "message": cluster.message,
+    }
+
+
+def _wave(state: State, name: str) -> Json:
+    wave = state.waves[name]
+    return {
+        "wave": name,
+        "proposer": wave.proposer,
+        "kind": str(wave.kind),
+        "status": str(wave.status),
+        "question": wave.question,
+        "factors": wave.factors,
+        "arms": wave.arms,
+        "held": wave.held,
+        "rule": wave.rule,
+        "reason": wave.reason,
+        "forecast": _forecast(state, wave) if wave.status is WaveStatus.PROPOSED else {},
+    }
+
+
+def _forecast(state: State, wave: Wave) -> Json:
+    """Of a wave that waits, by arm: the probability of a crash and the peak memory, each with its 90% interval."""
+    found = forecasts_of(state, wave.arms)
+    return {
+        name: {
+            "crash": _range(one.crash, 3),
+            "peak_vram_mb": _range(one.peak_vram_mb, 0) if one.peak_vram_mb is not None else None,
+            "runs": one.crash.runs,
+        }
+        for name, one in found.items()
+    }
+
+
+def _range(forecast: Forecast, digits: int) -> Json:
+    return {name: round(getattr(forecast, name), digits) for name in ("mean", "low", "high")}
+
+
+def _scored(state: State, name: str) -> Json | None:
+    experiment = state.experiments.get(name)
+    if experiment is None or not experiment.scores:
+        return None
+    hardware, scores = min(experiment.scores.items(), key=lambda item: sum(item[1]) / len(item[1]))
+    found: Json = {
+        "experiment": name,
+        "val_bpb": round(sum(scores) / len(scores), 6),
+        "hardware": hardware,
+        "runs": {hardware: len(scores) for hardware, scores in experiment.scores.items()},
+    }
+    if experiment.estimate is not None:
+        found["gain"] = {
+            "mean": experiment.estimate.mean,
+            "low": experiment.estimate.low,
+            "high": experiment.estimate.high,
+            "level": experiment.estimate.level,
+            "against": experiment.estimate.against,
+        }
+    return found
+
+
+def last_attempt(state: State, name: str) -> Attempt | None:
+    """The newest attempt of an experiment, or the attempt of that very name."""
+    if name in state.attempts:
+        return state.attempts[name]
+    experiment = state.experiments.get(name)
+    if experiment is None or not experiment.attempts:
+        return None
+    return state.attempts[experiment.attempts[-1]]

@@ -1,0 +1,170 @@
+"""What a session's report says, gathered from its state. Pure; text is as it was recorded, and escaped where drawn."""
+
+from datetime import UTC, datetime
+from statistics import fmean
+
+import msgspec
+
+from cockpit.model import Estimate, Experiment, ExperimentStatus, Wave, WaveKind
+from cockpit.plan.budget import Accounts, accounts
+from cockpit.plan.early import early_words
+from cockpit.plan.evidence import noise_of, readings_of
+from cockpit.plan.stack import unablated_words
+from cockpit.report.chart import Dot, dots
+from cockpit.report.counterfactual import Best, OneGpu, best_so_far, main_class, one_gpu
+from cockpit.report.results import what
+from cockpit.report.status import counts
+from cockpit.science.effects import Effects, effects
+from cockpit.science.noise import Noise
+from cockpit.state import State
+
+WAVES_AT_MOST = 200
+_OVER = (
+    ExperimentStatus.VALID, ExperimentStatus.KEPT, ExperimentStatus.DISCARDED, ExperimentStatus.CRASHED,
+)  # fmt: skip
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A change that was kept, with the evidence it was kept on."""
+
+    at: float
+    experiment: str
+    what: str
+    reason: str
+    author: str
+    estimate: Estimate | None
+    scores: dict[str, list[float]]
+    lines_added: int
+    lines_removed: int
+
+
+class WaveTold(msgspec.Struct, frozen=True):
+    wave: Wave
+    done: int
+    crashed: int
+    kept: int
+    best: str
+    best_val_bpb: float | None
+    effects: Effects
+
+
+class Said(msgspec.Struct, frozen=True):
+    at: float
+    author: str
+    text: str
+    kind: str
+
+
+class Story(msgspec.Struct, frozen=True):
+    name: str
+    simulated: bool
+    made: str
+    fleet: str
+    corpus: str
+    preset: str
+    commit: str
+    hours: float
+    counts: dict[str, int]
+    hardware: str
+    """The class most was measured in; the chart's line and the baseline are of it."""
+    baseline: float | None
+    best: Kept | None
+    dots: list[Dot]
+    line: list[Best]
+    alone: OneGpu | None
+    kept: list[Kept]
+    unablated: str
+    """What was kept and not looked at again, in a sentence; empty for none."""
+    waves: list[WaveTold]
+    waves_left_out: int
+    said: list[Said]
+    noise: Noise
+    books: Accounts
+    early: str
+    """What ending hopeless runs saved and got wrong; empty where there is nothing to tell."""
+    budget_usd: float
+    tokens: tuple[int, int]
+    """(input with what came from the cache, output)."""
+
+
+def story(state: State, now: float) -> Story:
+    """All of it at `now`. Raises ValueError on a state without a session."""
+    session = state.session
+    if session is None:
+        raise ValueError("there is no session to report on")
+    hardware, noise = main_class(state), noise_of(state)
+    baseline = state.experiments[state.baseline].scores.get(hardware) if state.baseline else None
+    kept = [_kept(state, i) for i in range(len(state.incumbencies))]
+    told = [wave for wave in state.waves.values() if wave.kind is not WaveKind.FILLER]
+    spend = state.spend
+    return Story(
+        name=session.name,
+        simulated=session.fleet.simulated,
+        made=datetime.fromtimestamp(session.created_at, UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        fleet=_fleet(state),
+        corpus=session.corpus,
+        preset=session.preset,
+        commit=session.commit,
+        hours=max(0.0, now - session.created_at) / 3600,
+        counts=counts(state),
+        hardware=hardware,
+        baseline=fmean(baseline) if baseline else None,
+        best=kept[-1] if kept else None,
+        dots=dots(state),
+        line=best_so_far(state, hardware),
+        alone=one_gpu(state),
+        kept=[one for one in kept if one.experiment != state.baseline],
+        unablated=unablated_words(state),
+        waves=[_wave(state, wave, hardware, noise) for wave in told[-WAVES_AT_MOST:]],
+        waves_left_out=max(0, len(told) - WAVES_AT_MOST),
+        said=[Said(m.at, m.author, m.text, m.kind) for m in state.messages if m.kind in ("finding", "phase")],
+        noise=noise,
+        books=accounts(state, now),
+        early=early_words(state.early_stops),
+        budget_usd=state.budget_usd,
+        tokens=(spend.input_tokens + spend.cache_read_tokens + spend.cache_write_tokens, spend.output_tokens),
+    )
+
+
+def _kept(state: State, index: int) -> Kept:
+    crowned = state.incumbencies[index]
+    experiment = state.experiments[crowned.experiment]
+    return Kept(
+        at=crowned.at,
+        experiment=experiment.id,
+        what=what(experiment),
+        reason=crowned.reason,
+        author=crowned.author,
+        estimate=crowned.estimate or experiment.estimate,
+        scores=experiment.scores,
+        lines_added=experiment.lines_added,
+        lines_removed=experiment.lines_removed,
+    )
+
+
+def _fleet(state: State) -> str:
+    by_class: dict[str, int] = {}
+    for cluster in state.clusters.values():
+        by_class[cluster.hardware or "?"] = by_class.get(cluster.hardware or "?", 0) + 1
+    return ", ".join(f"{number} {hardware}" for hardware, number in by_class.items())
+
+
+def _wave(state: State, wave: Wave, hardware: str, noise: Noise) -> WaveTold:
+    arms = [state.experiments[name] for name in wave.arms]
+    scored = [(_mean(arm, hardware), arm) for arm in arms]
+    measured = [(score, arm) for score, arm in scored if score is not None]
+    best = min(measured, key=lambda pair: pair[0], default=None)
+    return WaveTold(
+        wave=wave,
+        done=sum(arm.status in _OVER for arm in arms),
+        crashed=sum(arm.status is ExperimentStatus.CRASHED for arm in arms),
+        kept=sum(arm.status is ExperimentStatus.KEPT for arm in arms),
+        best=best[1].id if best else "",
+        best_val_bpb=best[0] if best else None,
+        effects=effects(wave.factors, [(a.levels, r) for a in arms for r in readings_of(state, a.id)], noise),
+    )
+
+
+def _mean(experiment: Experiment, hardware: str) -> float | None:
+    scores = experiment.scores.get(hardware)
+    return fmean(scores) if scores else None
