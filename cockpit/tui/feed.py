@@ -1,0 +1,208 @@
+"""Where the screen's state comes from: a ledger that is being written, or one played again."""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from cockpit import events as e
+from cockpit.fold import fold
+from cockpit.folder import SessionFolder
+from cockpit.ledger import Inbox, Ledger
+from cockpit.model import Point, Progress
+from cockpit.state import State
+from cockpit.worker.daemon import Standing, standing
+
+Clock = Callable[[], float]
+
+EVENTS_AT_ONCE = 5_000
+"""Folded between two looks at the keyboard."""
+
+
+class Feed(Protocol):
+    folder: SessionFolder
+    state: State | None
+    worker: Standing
+    inbox: Inbox | None
+
+    def load(self) -> None:
+        """Read the whole state; may take long. Raises LedgerError."""
+
+    def poll(self) -> bool:
+        """Fold what is new. Returns whether anything is. Raises LedgerError."""
+
+    def now(self) -> float:
+        """Seconds on the session's clock."""
+
+    def log_share(self, attempt: str) -> float:
+        """How much of the attempt's log was written by the moment shown."""
+
+    def close(self) -> None: ...
+
+
+class LedgerFeed:
+    """A session's ledger, followed. `clock` gives wall-clock seconds, `look` how the worker stands."""
+
+    def __init__(
+        self,
+        root: Path,
+        watch: bool,
+        clock: Clock = time.time,
+        look: Callable[[SessionFolder], Standing] = standing,
+    ) -> None:
+        self.folder = SessionFolder(root)
+        self.state: State | None = None
+        self.inbox: Inbox | None = None
+        self._clock = clock
+        self._look = look
+        self._ledger = Ledger.read(self.folder.ledger)
+        if not watch:
+            self.inbox = Inbox(self.folder.inbox)
+        self.worker = look(self.folder)
+        self._version = -1
+        self._behind = False
+
+    def load(self) -> None:
+        self._version = self._ledger.data_version()
+        self.state = self._ledger.state()
+
+    def poll(self) -> bool:
+        if self.state is None:
+            return False
+        worker = self._look(self.folder)
+        changed = (worker.state, worker.note) != (self.worker.state, self.worker.note)
+        self.worker = worker
+        version = self._ledger.data_version()
+        if version != self._version or self._behind:
+            self._version = version
+            found = self._ledger.since(self.state.seq, EVENTS_AT_ONCE)
+            for event in found:
+                self.state = fold(self.state, event)
+            self._behind = len(found) == EVENTS_AT_ONCE
+            self.state = self._ledger.fold_live(self.state)
+            changed = True
+        return changed
+
+    def now(self) -> float:
+        """A simulated session's clock, and that of one whose worker is away, stands where its last event put it."""
+        state = self.state
+        if state is None:
+            return self._clock()
+        simulated = state.session is not None and state.session.fleet.simulated
+        if simulated or self.worker.state == "stopped":
+            return latest(state)
+        return self._clock()
+
+    def log_share(self, attempt: str) -> float:
+        return 1.0
+
+    def close(self) -> None:
+        self._ledger.close()
+        if self.inbox is not None:
+            self.inbox.close()
+
+
+class ReplayFeed:
+    """A stored ledger played again at `speed` session seconds a second. `clock` is wall-clock seconds.
+
+    Progress was not kept, nor does a log say when its lines came: of a run that has half of its time behind it, half of
+    the curve it ended with is shown, and half of the lines.
+    """
+
+    def __init__(self, root: Path, speed: float, clock: Clock = time.monotonic) -> None:
+        self.folder = SessionFolder(root)
+        self.inbox: Inbox | None = None
+        self.state: State | None = None
+        self.worker = Standing("replay", None)
+        self.speed = speed
+        self.paused = False
+        self._clock = clock
+        self._ledger = Ledger.read(self.folder.ledger)
+        self._to_come: deque[e.AnyEvent] = deque()
+        self._at = 0.0
+        self._wall = clock()
+        self.began = self.ended = 0.0
+        self._runs: dict[str, tuple[float, float]] = {}
+        """Attempt to when it started and ended."""
+        self._curves: dict[str, list[Point]] = {}
+
+    def load(self) -> None:
+        events = self._ledger.since(0)
+        self._to_come = deque(events)
+        self.began = self._at = events[0].at if events else 0.0
+        self.ended = max((event.at for event in events), default=0.0)
+        self.state = State()
+        self._wall = self._clock()
+        for event in events:
+            if isinstance(event, e.Started):
+                self._runs[event.attempt] = (event.at, self.ended)
+            elif isinstance(event, e.Ended) and event.attempt in self._runs:
+                self._runs[event.attempt] = (self._runs[event.attempt][0], event.at)
+                self._curves[event.attempt] = event.curve
+        self._fold_until(self._at)
+
+    def poll(self) -> bool:
+        wall = self._clock()
+        if not self.paused:
+            self._at = min(self.ended, self._at + (wall - self._wall) * self.speed)
+        self._wall = wall
+        return self._fold_until(self._at)
+
+    def pause(self) -> None:
+        """Stand still, or go on."""
+        self.poll()
+        self.paused = not self.paused
+
+    def seek(self, at: float) -> None:
+        """Go to a moment, backwards too: the state is made again from the start."""
+        self._at = max(self.began, min(self.ended, at))
+        if self.state is None or self._at < self.state.now:
+            self._to_come = deque(self._ledger.since(0))
+            self.state = State()
+        self._wall = self._clock()
+        self._fold_until(self._at)
+
+    def _fold_until(self, at: float) -> bool:
+        changed = False
+        while self.state is not None and self._to_come and self._to_come[0].at <= at:
+            self.state = fold(self.state, self._to_come.popleft())
+            changed = True
+        for event in self.progress():
+            self.state = fold(self.state, event) if self.state is not None else None
+            changed = True
+        return changed
+
+    def progress(self) -> list[e.Progressed]:
+        """How far the runs of the moment shown have got, by the curves they ended with."""
+        state, found = self.state, []
+        for name in state.in_flight if state is not None else ():
+            share = self.log_share(name)
+            curve = [point for point in self._curves.get(name, []) if point[0] <= share]
+            if curve and share < 1:
+                left_s = self._runs[name][1] - self._at
+                progress = Progress(self._at, 0, share, curve[-1][1], remaining_s=left_s)
+                found.append(e.Progressed(at=self._at, attempt=name, progress=progress, curve=curve))
+        return found
+
+    def now(self) -> float:
+        return self._at
+
+    def log_share(self, attempt: str) -> float:
+        began, ended = self._runs.get(attempt, (self.ended, self.ended))
+        if self._at >= ended:
+            return 1.0
+        return max(0.0, self._at - began) / max(1.0, ended - began)
+
+    def close(self) -> None:
+        self._ledger.close()
+
+
+def latest(state: State) -> float:
+    """The newest moment that the state knows of; progress has no event of its own."""
+    heard = (
+        attempt.progress.at
+        for attempt in (state.attempts[name] for name in state.in_flight)
+        if attempt.progress is not None
+    )
+    return max(state.now, max(heard, default=0.0))

@@ -1,0 +1,229 @@
+"""An experiment's page: what it changes, how it ran and where, its curve, its diff or its log, and the verdict."""
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.strip import Strip
+
+from cockpit.model import Attempt, AttemptStatus, Experiment, points_of
+from cockpit.state import State, constants_of
+from cockpit.tui.actions import Here
+from cockpit.tui.figures import clock, count, duration, score, signed, value
+from cockpit.tui.plain import plain, wrap
+from cockpit.tui.rows import Ink, Row, title_row
+from cockpit.tui.screens.base import CockpitScreen
+from cockpit.tui.views.clusters import loss_at, rival_curve
+from cockpit.tui.views.diffs import diff_lines
+from cockpit.tui.views.review import GLYPHS
+from cockpit.tui.widgets.bars import Footer
+from cockpit.tui.widgets.curve import draw_curves
+from cockpit.tui.widgets.listing import Listing
+from cockpit.tui.widgets.log import Log
+from cockpit.tui.widgets.pane import Pane
+from cockpit.tui.widgets.text import Lines
+
+LABEL = 12
+
+
+class Verdict(Pane):
+    """Who it is, what became of it, and why."""
+
+    NAME = "verdict"
+
+    def rows(self, width: int, height: int) -> list[Strip]:
+        screen = self.screen
+        assert isinstance(screen, ExperimentScreen)
+        known, state = screen.known(), screen.cockpit.state
+        if known is None or state is None:
+            return []
+        glyph, ink = GLYPHS[known.status]
+        top = Row(width, self.palette).put(f" {glyph} ", ink).put(known.id, "key").skip(2)
+        top.put(str(known.status), ink).skip(2)
+        if known.id == state.incumbent:
+            top.put("incumbent", "good").skip(2)
+        for hardware, scores in known.scores.items():
+            top.put(score(sum(scores) / len(scores)), "text").skip()
+            top.put(f"{plain(hardware)}" + (f" ×{len(scores)}" if len(scores) > 1 else ""), "dim").skip(2)
+        if state.session is not None and state.session.fleet.simulated:
+            top.end("SIMULATED ", "simulated")
+        rows = [top.strip()]
+        estimate = known.estimate
+        facts = [("why", known.why), ("verdict", known.reason)]
+        if estimate is not None:
+            interval = f"[{signed(estimate.low)}, {signed(estimate.high)}]"
+            words = f"{signed(estimate.mean)} {interval} against {estimate.against}, {estimate.level:.0%}"
+            facts.append(("estimate", f"{words}, {count(estimate.runs, 'run')}, {estimate.hardware}"))
+        base = f"{known.base or 'none'}  wave {known.wave}  tier {known.tier}  {known.train_hash[:12]}"
+        facts.append(("base", base))
+        for label, words in facts:
+            for number, line in enumerate(wrap(words, max(20, width - LABEL - 1), 3) if words else []):
+                rows.append(
+                    Row(width, self.palette).put(" " + label if not number else "", "dim", LABEL).put(line).strip()
+                )
+        return rows
+
+
+class Attempts(Listing):
+    """Where and how it ran."""
+
+    NAME = "attempts"
+
+    def __init__(self, experiment: str) -> None:
+        super().__init__()
+        self.experiment = experiment
+
+    def keys_of(self, state: State) -> list[str]:
+        return list(reversed(state.experiments[self.experiment].attempts))
+
+    def rows(self, width: int, height: int) -> list[Strip]:
+        rows = [title_row(width, self.palette, "attempts", str(len(self.keys)), self.has_focus)]
+        if self.state is None:
+            return rows
+        if not self.keys:
+            rows.append(Row(width, self.palette).put(" It has not run.", "dim").strip())
+        for key in self.window(height - 1):
+            rows.append(self._row(self.state.attempts[key], width, key == self.selected))
+        return rows
+
+    def _row(self, attempt: Attempt, width: int, chosen: bool) -> Strip:
+        row = Row(width, self.palette, self.palette.selection if chosen else None).skip()
+        row.put(plain(attempt.id), "key", 9).put(str(attempt.kind), "dim", 12)
+        row.put(plain(attempt.cluster) or "–", "text", 7).put(plain(attempt.hardware), "dim", 5)
+        done = attempt.status is AttemptStatus.ENDED
+        word = str(attempt.outcome) if done and attempt.outcome else str(attempt.status)
+        row.put(word, "good" if word == "valid" else "text" if not done else "bad", 10)
+        if attempt.metrics is not None:
+            row.put(f"{attempt.metrics.val_bpb:.6f}", "text", 9)
+        if attempt.started_at:
+            until = attempt.ended_at if done else self.now
+            row.put(f"{clock(attempt.started_at)} {duration(until - attempt.started_at)}", "dim", 14)
+        return row.put(plain(attempt.message), "dim").strip()
+
+
+class Curve(Pane):
+    """The training loss of the chosen attempt, and the incumbent's to compare."""
+
+    NAME = "curve"
+
+    def rows(self, width: int, height: int) -> list[Strip]:
+        screen = self.screen
+        assert isinstance(screen, ExperimentScreen)
+        state = screen.cockpit.state
+        attempt = state.attempts.get(screen.attempts.selected) if state else None
+        curve = points_of(attempt.curve) if attempt else []
+        if state is None or attempt is None or len(curve) < 2:
+            hint = Row(width, self.palette).put(" The curve comes with the first steps.", "dim").strip()
+            return [title_row(width, self.palette, "loss", "", False), hint]
+        rival = rival_curve(state, attempt.hardware)
+        fraction, loss = curve[-1]
+        against = loss_at(rival, fraction)
+        delta = f"{signed(loss - against, 3)} to the incumbent's" if against is not None else ""
+        note = f"{loss:.4f} at {fraction:.0%}  {delta}"
+        rows = [title_row(width, self.palette, "loss", note, False)]
+        return rows + draw_curves(curve, rival, width, height - 1, self.palette)
+
+
+class ExperimentScreen(CockpitScreen):
+    PLACE = "experiment"
+
+    def __init__(self, experiment: str, tab: str = "") -> None:
+        super().__init__()
+        self.experiment = experiment
+        self.tab = tab or "constants"
+        self.verdict = Verdict()
+        self.attempts = Attempts(experiment)
+        self.curve = Curve()
+        self.text = Lines("text", "constants")
+        self.log_view = Log()
+        self._told: tuple[str, str] = ("", "")
+
+    def compose(self) -> ComposeResult:
+        yield self.verdict
+        with Horizontal(id="upper"):
+            yield self.attempts
+            yield self.curve
+        yield self.text
+        yield self.log_view
+        yield Footer()
+
+    def known(self) -> Experiment | None:
+        state = self.cockpit.state
+        return state.experiments.get(self.experiment) if state else None
+
+    def on_mount(self) -> None:
+        self.set_focus(self.attempts)
+        self.turn(self.tab)
+
+    def on_resize(self) -> None:
+        self.show()
+
+    def turn(self, tab: str) -> None:
+        """Show constants, diff or log in the lower half."""
+        self.tab = tab
+        self.log_view.display = tab == "log"
+        self.text.display = tab != "log"
+        self._told = ("", "")
+        self.show()
+
+    def show(self) -> None:
+        state, known = self.cockpit.state, self.known()
+        if state is None or known is None or not self.is_current:
+            return
+        width, height = self.app.size
+        self.verdict.styles.height = min(len(self.verdict.rows(width, height)), height // 3)
+        wide = width >= 100
+        upper = max(4, min(len(known.attempts) + 1, 8)) if not wide else max(9, min(16, height // 3))
+        self.query_one("#upper").styles.height = upper
+        self.curve.display = wide
+        self.verdict.paint()
+        self.attempts.tell(state, self.cockpit.feed.now())
+        self.curve.paint()
+        attempt = self.attempts.selected
+        if self.tab == "log":
+            feed = self.cockpit.feed
+            path = feed.folder.log(attempt) if attempt else None
+            self.log_view.show(attempt, path, lambda: feed.log_share(attempt))
+            self.log_view.tick()
+        elif self._told != (self.tab, known.commit):
+            self._told = (self.tab, known.commit)
+            lines = diff_lines(state, known) if self.tab == "diff" else constant_lines(state, known)
+            title = f"diff against {known.base}" if self.tab == "diff" else "constants that differ from the baseline"
+            self.text.wrapped = self.tab != "diff"
+            self.text.tell(lines, title)
+        self.update_footer()
+
+    def on_listing_moved(self, event: Listing.Moved) -> None:
+        self.show()
+
+    def here(self) -> Here | None:
+        app = self.cockpit
+        if app.state is None:
+            return None
+        return Here(
+            app.state,
+            app.feed.now(),
+            "experiment",
+            app.watching,
+            app.replaying,
+            experiment=self.experiment,
+            attempt=self.attempts.selected,
+        )
+
+
+def constant_lines(state: State, known: Experiment) -> list[tuple[str, Ink]]:
+    """Each constant that differs from the baseline's: the baseline's, the base's, and its own."""
+    baseline = dict(state.session.constants) if state.session else {}
+    base = constants_of(state, known.base) if known.base in state.experiments else baseline
+    mine = constants_of(state, known.id)
+    names = [name for name in mine if mine[name] != baseline.get(name) or mine[name] != base.get(name)]
+    if not names:
+        return [("none: it is the baseline's train.py" + (" with a patch" if known.change.edits else ""), "dim")]
+    wide = max(len(name) for name in names)
+
+    def word(constants: dict[str, object], name: str) -> str:
+        return value(constants[name]) if name in constants else "–"  # type: ignore[arg-type]
+
+    lines: list[tuple[str, Ink]] = [(f" {'':{wide}}  {'baseline':>14}  {'base':>14}  {'here':>14}", "dim")]
+    for name in names:
+        there = "  ".join(f"{word(dict(constants), name):>14}" for constants in (baseline, base, mine))
+        lines.append((f" {name:{wide}}  {there}", "key" if mine.get(name) != base.get(name) else "text"))
+    return lines

@@ -1,0 +1,63 @@
+"""`?`: what applies here and now first, then every key there is."""
+
+from textual.app import ComposeResult
+
+from cockpit.tui.actions import MOVES, Action, Here, Registry, key_name
+from cockpit.tui.rows import Ink
+from cockpit.tui.screens.base import CockpitScreen
+from cockpit.tui.widgets.text import Lines
+
+Line = tuple[str, Ink]
+
+HANG = 27
+"""Where the words begin that say what a key does."""
+
+
+class HelpScreen(CockpitScreen):
+    PLACE = "help"
+
+    def __init__(self, here: Here, registry: Registry) -> None:
+        super().__init__()
+        self.lines = Lines("help", "help", hang=HANG)
+        self._here, self._registry = here, registry
+
+    def compose(self) -> ComposeResult:
+        yield self.lines
+
+    def on_mount(self) -> None:
+        self.set_focus(self.lines)
+        self.lines.tell(help_lines(self._here, self._registry), "help", "esc leaves")
+
+    def show(self) -> None:
+        """Nothing here changes with the state."""
+
+    def here(self) -> Here | None:
+        return self._here
+
+
+def help_lines(here: Here, registry: Registry) -> list[Line]:
+    at_hand = registry.at(here)
+    now = [action for action in at_hand if not action.applies(here)]
+    lines: list[Line] = [(f" In {here.place}, now:", "focus")]
+    lines.extend((_words(action), "text") for action in now if action.places)
+    lines.append(("", "text"))
+    lines.append((" Everywhere, now:", "focus"))
+    lines.extend((_words(action), "text") for action in now if not action.places)
+    not_now = [action for action in at_hand if action.applies(here) and action.keys]
+    if not_now:
+        lines += [("", "text"), (" Not just now:", "focus")]
+        lines.extend((f"{_words(action)} ({action.applies(here)})", "dim") for action in not_now)
+    lines += [("", "text"), (" Moving:", "focus")]
+    names: dict[str, list[str]] = {}
+    for key, move in MOVES.items():
+        names.setdefault(move, []).append(key_name(key))
+    lines.extend((f"   {' '.join(keys):22} {move.replace('_', ' ')}", "text") for move, keys in names.items())
+    elsewhere = [action for action in registry.actions if action.places and here.place not in action.places]
+    lines += [("", "text"), (" In other places:", "focus")]
+    lines.extend((f"{_words(action)} [{', '.join(sorted(action.places))}]", "dim") for action in elsewhere)
+    return lines
+
+
+def _words(action: Action) -> str:
+    keys = " ".join(key_name(key) for key in action.keys[:2])
+    return f"   {keys:9} {action.name:13} {action.help}"

@@ -1,0 +1,352 @@
+"""The main screen: five panes around one state."""
+
+from textual import events
+from textual.app import ComposeResult
+from textual.geometry import NULL_OFFSET, Region, Size
+from textual.layout import ArrangeResult, Layout, WidgetPlacement
+from textual.strip import Strip
+from textual.widget import Widget
+from textual.widgets import Input
+
+from cockpit.agent import live
+from cockpit.state import State
+from cockpit.tui import layout
+from cockpit.tui.actions import Here
+from cockpit.tui.logfile import last_lines
+from cockpit.tui.plain import width_of, wrap
+from cockpit.tui.rows import Row, whole_parts
+from cockpit.tui.screens.base import CockpitScreen
+from cockpit.tui.views.queue import FILLER
+from cockpit.tui.views.summary import needs
+from cockpit.tui.widgets.bars import Footer, Header
+from cockpit.tui.widgets.chart import Chart
+from cockpit.tui.widgets.grid import Grid
+from cockpit.tui.widgets.listing import Listing
+from cockpit.tui.widgets.log import Log
+from cockpit.tui.widgets.pane import Pane
+from cockpit.tui.widgets.talk import Talk
+from cockpit.tui.widgets.waves import Waves
+
+
+class _PaneLayout(Layout):
+    """Puts each widget where `cockpit.tui.layout.arrange` says."""
+
+    name = "panes"
+
+    def arrange(self, parent: Widget, children: list[Widget], size: Size, greedy: bool = True) -> ArrangeResult:
+        screen = parent.screen
+        assert isinstance(screen, MainScreen)
+        regions = screen.regions(size)
+        return [
+            WidgetPlacement(regions[child.id or ""], NULL_OFFSET, child.styles.margin, child, 0)
+            for child in children
+            if (child.id or "") in regions
+        ]
+
+
+class _Table(Widget):
+    """What the panes stand on."""
+
+    @property
+    def layout(self) -> Layout:
+        return _LAYOUT
+
+
+_LAYOUT = _PaneLayout()
+
+
+def words_about(state: State, key: str) -> str:
+    """What a search looks through: of a cluster, a wave or an experiment."""
+    if key in state.clusters:
+        cluster = state.clusters[key]
+        return f"{key} {cluster.hardware} {cluster.state} {cluster.running} {cluster.message}"
+    if key in state.waves:
+        wave = state.waves[key]
+        return f"{key} {wave.proposer} {wave.status} {wave.question} {' '.join(wave.factors)}"
+    if key == FILLER:
+        return key
+    known = state.experiments[key]
+    return f"{key} {known.status} {' '.join(known.overrides)} {known.why}"
+
+
+class Divider(Pane):
+    NAME = "divider"
+
+    def rows(self, width: int, height: int) -> list[Strip]:
+        return [Row(width, self.palette).put("│", "track").strip() for _ in range(height)]
+
+
+class Tabs(Pane):
+    """Which panes there are, where one is shown at a time."""
+
+    NAME = "tabs"
+
+    def rows(self, width: int, height: int) -> list[Strip]:
+        screen = self.screen
+        assert isinstance(screen, MainScreen)
+        row = Row(width, self.palette)
+        for index, name in enumerate(layout.PANES, start=1):
+            here = name == screen.pane
+            row.put("━ " if here else "─ ", "accent" if here else "track")
+            row.put(f"{index} ", "dim").put(name, "focus" if here else "title").skip()
+        note = whole_parts(screen.query_one(f"#{screen.pane}", Pane).title_note, max(0, row.left - 3))
+        row.put("─" * (row.left - (width_of(note) + 1 if note else 0)), "track")
+        if note:
+            row.skip().put(note, "dim")
+        return [row.strip()]
+
+    def on_click(self, event: events.Click) -> None:
+        screen = self.screen
+        assert isinstance(screen, MainScreen)
+        at = 0
+        for name in layout.PANES:
+            at += len(name) + 5
+            if event.x < at:
+                screen.go_to(name)
+                return
+
+
+class TooSmall(Pane):
+    NAME = "too_small"
+
+    def rows(self, width: int, height: int) -> list[Strip]:
+        columns, rows = layout.SMALLEST
+        text = f"Too small at {self.app.size.width}×{self.app.size.height}: make it {columns}×{rows}, or q to leave."
+        said = wrap(text, width)
+        blank = Row(width, self.palette).strip()
+        above = [blank] * max(0, (height - len(said)) // 2)
+        return [*above, *(Row(width, self.palette).put(line).strip() for line in said)]
+
+
+class MainScreen(CockpitScreen):
+    def __init__(self, session: str, user: str, watch: bool) -> None:
+        super().__init__()
+        self.pane = "clusters"
+        self.zoomed = False
+        self.header = Header(session)
+        self.footer = Footer()
+        self.grid = Grid(self._tail_of)
+        self.waves = Waves()
+        self.log_pane = Log()
+        self.chart = Chart()
+        self.talk = Talk(user)
+        self.say = Input(placeholder="say something to the proposer", id="say", compact=True, select_on_focus=False)
+        self.say.cursor_blink = False
+        self.watch_only = watch
+        self._clusters = 0
+        """How many there is room made for."""
+
+    def compose(self) -> ComposeResult:
+        with _Table():
+            yield self.header
+            yield Tabs()
+            yield Divider()
+            yield self.grid
+            yield self.waves
+            yield self.log_pane
+            yield self.chart
+            yield self.talk
+            if not self.watch_only:
+                yield self.say
+            yield self.footer
+            yield TooSmall()
+
+    def regions(self, size: Size) -> dict[str, Region]:
+        if layout.too_small(size.width, size.height):
+            return {"too_small": size.region}
+        state = self.cockpit.state
+        clusters = len(state.clusters) if state else 16
+        return layout.arrange(
+            size.width, size.height, self.pane, self.zoomed, clusters, not self.watch_only,
+            self.header.rows_wanted(size.width),
+        )  # fmt: skip
+
+    @property
+    def place(self) -> str:
+        return self.pane
+
+    def on_mount(self) -> None:
+        self.go_to(self.pane)
+
+    def on_resize(self) -> None:
+        self._relay()
+
+    def _relay(self) -> None:
+        """Lay the panes out again: one of them came or went."""
+        alone = self.zoomed or layout.is_narrow(*self.app.size)
+        for name in layout.PANES:
+            pane = self.query_one(f"#{name}", Pane)
+            if pane.bare != alone:
+                pane.bare = alone
+                pane.forget()
+        # A child's: a widget's own layout refresh leaves its own arrangement cached.
+        self.header.refresh(layout=True)
+
+    # The state
+
+    def catch_up(self, state: State) -> None:
+        """Read what is long in a long session, before it is first shown: not in the keyboard's way."""
+        self.chart.dots.follow(state)
+        self.waves.queue.follow(state)
+
+    def show(self) -> None:
+        app = self.cockpit
+        state, now = app.state, app.feed.now()
+        self.header.state, self.header.now, self.header.worker = state, now, app.feed.worker
+        trouble = app.trouble or app.feed.worker.note
+        if self.header.trouble != trouble:
+            self.header.trouble = trouble
+            self._relay()
+        if state is None:
+            self.header.paint()
+            return
+        self.header.needs = needs(state, app.feed.worker, now)
+        self.header.replay = app.replay_words()
+        self.header.paint()
+        if self._clusters != len(state.clusters):
+            self._clusters = len(state.clusters)
+            self._relay()
+        self.grid.tell(state, now)
+        self.waves.tell(state, now)
+        self.chart.tell(state, now)
+        self.talk.tell(state, now, live.read(app.feed.folder.agent_live) if state.asks else None)
+        self._choose_log(state)
+        self._retab()
+        self.update_footer()
+
+    def _retab(self) -> None:
+        for tabs in self.query(Tabs):
+            tabs.paint()
+
+    def _choose_log(self, state: State) -> None:
+        """The log follows the selected cluster, or the experiment chosen in the chart."""
+        if self.pane == "log" and self.log_pane.what and not self.grid.selected:
+            return
+        attempt = self._attempt(state)
+        if not attempt:
+            if not self.log_pane.what:
+                self.log_pane.show("", None)
+            return
+        cluster = state.attempts[attempt].cluster
+        feed = self.cockpit.feed
+        self.log_pane.show(f"{attempt} {cluster}", feed.folder.log(attempt), lambda: feed.log_share(attempt))
+
+    def _tail_of(self, attempt: str, most: int) -> list[str]:
+        feed = self.cockpit.feed
+        return last_lines(feed.folder.log(attempt), most, feed.log_share(attempt))
+
+    def _attempt(self, state: State) -> str:
+        if self.pane == "chart" and self.chart.selected in state.experiments:
+            attempts = state.experiments[self.chart.selected].attempts
+            return attempts[-1] if attempts else ""
+        cluster = state.clusters.get(self.grid.selected)
+        if cluster is None:
+            return ""
+        if cluster.running:
+            return cluster.running
+        return next((name for name in reversed(state.recent) if state.attempts[name].cluster == cluster.name), "")
+
+    def here(self) -> Here | None:
+        app = self.cockpit
+        state = app.state
+        if state is None:
+            return None
+        attempt = self._attempt(state)
+        experiment = state.attempts[attempt].experiment if attempt else ""
+        if self.pane == "chart" and self.chart.selected:
+            experiment = self.chart.selected
+        return Here(
+            state=state,
+            now=app.feed.now(),
+            place=self.pane,
+            watch=app.watching,
+            replay=app.replaying,
+            wave=self.waves.selected if self.pane in ("waves",) else "",
+            experiment=experiment if self.pane not in ("waves", "talk") else "",
+            attempt=attempt,
+            cluster=self.grid.selected if self.pane in ("clusters", "log") else "",
+        )
+
+    def find(self, text: str, forward: bool) -> bool:
+        """Select the next thing of this pane whose name or words hold `text`. Returns whether there is one."""
+        state = self.cockpit.state
+        pane = {"clusters": self.grid, "waves": self.waves, "chart": self.chart}.get(self.pane)
+        if state is None or not isinstance(pane, Listing) or not pane.keys:
+            return False
+        want = text.casefold()
+        at = pane.keys.index(pane.selected) if pane.selected in pane.keys else 0
+        count = len(pane.keys)
+        steps = range(1, count + 1) if forward else range(count - 1, -1, -1)
+        for step in steps:
+            key = pane.keys[(at + step) % count]
+            if want in words_about(state, key).casefold():
+                pane.select_index(pane.keys.index(key))
+                return True
+        return False
+
+    # Panes
+
+    def go_to(self, pane: str) -> None:
+        self.pane = pane
+        widget = self.query_one(f"#{pane}", Pane)
+        self._relay()
+        self.set_focus(widget)
+        self.call_after_refresh(self._retab)
+        if self.cockpit.state is not None:
+            self._choose_log(self.cockpit.state)
+        self.update_footer()
+
+    def step(self, steps: int) -> None:
+        self.go_to(layout.PANES[(layout.PANES.index(self.pane) + steps) % len(layout.PANES)])
+
+    def zoom(self) -> None:
+        self.zoomed = not self.zoomed
+        self._relay()
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        name = event.widget.id or ""
+        name = "talk" if name == "say" else name
+        if name in layout.PANES and name != self.pane:
+            self.pane = name
+            self._retab()
+        self.update_footer()
+
+    def back(self) -> None:
+        if self.zoomed:
+            self.zoom()
+        elif self.log_pane.filter and self.pane == "log":
+            self.log_pane.set_filter("")
+        elif self.log_pane.needle and self.pane == "log":
+            self.log_pane.find("")
+
+    def leave_input(self) -> None:
+        self.set_focus(self.talk)
+        self.update_footer()
+
+    def focus_say(self) -> None:
+        if self.watch_only:
+            return
+        self.go_to("talk")
+        self.set_focus(self.say)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        words = event.value.strip()
+        self.say.value = ""
+        action = self.cockpit.registry.named("say")
+        here = self.here()
+        if words and action is not None and here is not None:
+            action.run(self.cockpit, here, words)
+
+    def on_pane_retitled(self, event: Pane.Retitled) -> None:
+        self._retab()
+
+    def on_listing_moved(self, event: Listing.Moved) -> None:
+        if self.cockpit.state is not None:
+            self._choose_log(self.cockpit.state)
+        if self.chart.wave != self.waves.chosen:
+            self.chart.wave = self.waves.chosen
+            self.chart.paint()
+        self.update_footer()
+
+    def on_listing_opened(self, event: Listing.Opened) -> None:
+        self.cockpit.do_named("open")

@@ -1,0 +1,213 @@
+"""The review of a wave as a whole: what it asks and costs, its arms, each one's diff; a waiting one can be edited."""
+
+from collections.abc import Callable
+
+from textual.app import ComposeResult
+from textual.strip import Strip
+
+from cockpit import intents as i
+from cockpit.intents import Draft
+from cockpit.model import Wave, WaveStatus
+from cockpit.plan.insight import forecast_words
+from cockpit.tui.actions import Here
+from cockpit.tui.figures import clock, count, duration, money, score
+from cockpit.tui.plain import cut, plain, wrap
+from cockpit.tui.rows import Row
+from cockpit.tui.screens.base import CockpitScreen
+from cockpit.tui.views.diffs import diff_lines
+from cockpit.tui.views.review import (
+    EditError,
+    draft_of,
+    settles,
+    with_factor,
+    with_level,
+    with_replicates,
+    without_arm,
+    without_factor,
+)
+from cockpit.tui.views.summary import raw_score
+from cockpit.tui.views.waves import forecast, spent_usd, wave_view
+from cockpit.tui.widgets.arms import Arms
+from cockpit.tui.widgets.bars import Footer
+from cockpit.tui.widgets.listing import Listing
+from cockpit.tui.widgets.pane import Pane
+from cockpit.tui.widgets.text import Lines
+
+LABEL = 17
+
+
+class Brief(Pane):
+    """What the wave asks and what it would cost."""
+
+    NAME = "brief"
+
+    def __init__(self, wave: str) -> None:
+        super().__init__()
+        self.wave = wave
+
+    def rows(self, width: int, height: int) -> list[Strip]:
+        screen = self.screen
+        assert isinstance(screen, ReviewScreen)
+        wave = screen.wave_now()
+        state = screen.cockpit.state
+        if wave is None or state is None:
+            return []
+        now = screen.cockpit.feed.now()
+        view = wave_view(state, wave, now)
+        top = Row(width, self.palette).put(f" {view.glyph} ", view.ink).put(wave.id, "key").skip(2)
+        top.put(view.proposer, "agent").skip(2).put(view.word, view.ink).skip(2)
+        if wave.decided_by:
+            top.put(
+                f"by {plain(wave.decided_by)}"
+                + (f" ({plain(wave.rule)})" if wave.rule not in ("", f"person:{wave.decided_by}") else ""),
+                "dim",
+            )
+        if state.session is not None and state.session.fleet.simulated:
+            top.end("SIMULATED ", "simulated")
+        rows = [top.strip()]
+        facts = [("question", wave.question), ("cost", self._cost(wave)), *settles(wave)]
+        base_score, hardware = raw_score(state, wave.base)
+        if wave.base:
+            facts.append(("base", f"{wave.base}  {score(base_score)} {hardware}  tier {wave.tier}"))
+        if forecast := forecast_words(screen.arms.forecasts):
+            facts.append(("forecast", forecast))
+        facts.extend(("changed", edit) for edit in wave.edits)
+        for label, words in facts:
+            for number, line in enumerate(wrap(words, max(20, width - LABEL - 1), 4)):
+                row = Row(width, self.palette).put(" " + label if number == 0 else "", "dim", LABEL)
+                rows.append(row.put(line, "warn" if label == "changed" else "text").strip())
+        return rows
+
+    def _cost(self, wave: Wave) -> str:
+        screen = self.screen
+        assert isinstance(screen, ReviewScreen)
+        state = screen.cockpit.state
+        assert state is not None
+        now = screen.cockpit.feed.now()
+        coming = forecast(state, wave, now)
+        spent = spent_usd(state, [state.experiments[name] for name in wave.arms], now)
+        parts = [f"{money(spent)} spent"] if spent else []
+        if coming.runs:
+            ends = f"ends in {duration(coming.ends_in_s)}, at {clock(now + coming.ends_in_s)}"
+            parts.append(f"{count(coming.runs, 'run')} to come, about {money(coming.usd)}, {ends}")
+        return "; ".join(parts) or "nothing"
+
+
+class ReviewScreen(CockpitScreen):
+    PLACE = "review"
+
+    def __init__(self, wave: str) -> None:
+        super().__init__()
+        self.wave = wave
+        self.brief = Brief(wave)
+        self.arms = Arms(wave)
+        self.diff = Lines("diff", "diff", wrapped=False)
+        self._shown_diff = ""
+
+    def compose(self) -> ComposeResult:
+        yield self.brief
+        yield self.arms
+        yield self.diff
+        yield Footer()
+
+    def wave_now(self) -> Wave | None:
+        state = self.cockpit.state
+        return state.waves.get(self.wave) if state else None
+
+    def on_mount(self) -> None:
+        self.set_focus(self.arms)
+        self.call_after_refresh(self.show)
+
+    def on_resize(self) -> None:
+        self._fit()
+
+    def _fit(self) -> None:
+        wave = self.wave_now()
+        if wave is None:
+            return
+        width, height = self.app.size
+        brief = min(len(self.brief.rows(width, height)), height // 3)
+        arms = min(len(wave.arms) + 2, max(4, (height - brief - 1) * 3 // 5))
+        self.brief.styles.height = brief
+        self.arms.styles.height = arms
+
+    def show(self) -> None:
+        state = self.cockpit.state
+        wave = self.wave_now()
+        if state is None or wave is None or not self.is_current:
+            return
+        self.arms.tell(state, self.cockpit.feed.now())
+        self._fit()
+        self.brief.paint()
+        arm = state.experiments.get(self.arms.selected)
+        if arm is not None:
+            key = f"{arm.id} {arm.commit} {arm.fingerprint}"
+            if key != self._shown_diff:
+                self._shown_diff = key
+                title = f"diff of {arm.id} against {arm.base or 'nothing'}"
+                self.diff.tell(diff_lines(state, arm), title, cut(plain(arm.why), max(0, self.app.size.width - 60)))
+        else:
+            self.diff.tell([("measured again as they are: " + ", ".join(wave.again), "dim")], "again")
+        self.update_footer()
+
+    def on_listing_moved(self, event: Listing.Moved) -> None:
+        self.show()
+
+    def here(self) -> Here | None:
+        app = self.cockpit
+        state = app.state
+        if state is None:
+            return None
+        arm = self.arms.selected
+        return Here(state, app.feed.now(), "review", app.watching, app.replaying, wave=self.wave, experiment=arm)
+
+    # Edits
+
+    def editable(self) -> bool:
+        wave = self.wave_now()
+        return wave is not None and wave.status is WaveStatus.PROPOSED and bool(wave.arms)
+
+    def edit(self, change: Callable[[Draft], Draft], what: str) -> None:
+        """Send the proposal as changed; the worker builds it again and the table shows what became of it."""
+        state, wave = self.cockpit.state, self.wave_now()
+        if state is None or wave is None:
+            return
+        try:
+            draft = change(draft_of(state, wave))
+        except EditError as error:
+            self.cockpit.note(str(error), "bad")
+            return
+        self.cockpit.send(i.EditProposal(self.wave, draft, what), what)
+
+    def ask_level(self) -> None:
+        state = self.cockpit.state
+        arm, name = self.arms.selected, self.arms.chosen_constant
+        if state is None or not name or arm not in state.experiments:
+            return
+        old = state.experiments[arm].change.constants.get(name)
+        self.cockpit.ask_line(
+            f"{name} of {arm}:",
+            lambda text: self.edit(lambda draft: with_level(draft, arm, name, text), f"{arm}: {name} = {text}"),
+            "" if old is None else repr(old),
+        )
+
+    def ask_factor(self) -> None:
+        self.cockpit.ask_line(
+            "Add a factor, every arm once for each level: NAME = level, level",
+            lambda text: self.edit(lambda draft: with_factor(draft, text), f"added {text}"),
+        )
+
+    def drop_factor(self) -> None:
+        name = self.arms.chosen_constant
+        if name:
+            self.edit(lambda draft: without_factor(draft, name), f"dropped {name}")
+
+    def drop_arm(self) -> None:
+        arm = self.arms.selected
+        self.edit(lambda draft: without_arm(draft, arm), f"dropped {arm}")
+
+    def ask_replicates(self) -> None:
+        self.cockpit.ask_line(
+            "How many runs of each arm?",
+            lambda text: self.edit(lambda draft: with_replicates(draft, text), f"{text} runs of each arm"),
+        )

@@ -1,0 +1,83 @@
+"""What a card says about a cluster, where there are so few that each has room: `cockpit.tui.widgets.cards` draws it."""
+
+from dataclasses import dataclass
+
+from cockpit.model import Attempt, Cluster, Outcome, Point, points_of
+from cockpit.state import State
+from cockpit.tui.figures import score, signed
+from cockpit.tui.plain import plain
+from cockpit.tui.views.clusters import ClusterView, about, cluster_view, rival_curve
+from cockpit.tui.views.review import GLYPHS
+
+RESULTS = 6
+
+
+@dataclass(frozen=True)
+class ResultView:
+    """A run that ended on the cluster."""
+
+    experiment: str
+    glyph: str
+    ink: str
+    score: str
+    """Its val_bpb; where it has none, what became of it."""
+    delta: str
+    """The estimated difference of its experiment, and to which."""
+    about: str
+
+
+@dataclass(frozen=True)
+class CardView:
+    cluster: ClusterView
+    question: str
+    """What the wave of the running arm asks, else why the arm is tried."""
+    following: str
+    """What runs next, and what it changes."""
+    curve: list[Point]
+    rival: list[Point]
+    """The incumbent's curve, in the same class where it ran there."""
+    results: list[ResultView]
+    """The newest first."""
+    logged: str
+    """The attempt whose log is this cluster's newest."""
+
+
+def card_view(state: State, cluster: Cluster, now: float) -> CardView:
+    held = state.active(cluster)
+    running = held[0] if held else None
+    ended = [
+        attempt
+        for attempt in (state.attempts[name] for name in reversed(state.recent))
+        if attempt.cluster == cluster.name
+    ][:RESULTS]
+    curve = points_of(running.curve) if running else []
+    logged = cluster.running or (ended[0].id if ended else "")
+    return CardView(
+        cluster=cluster_view(state, cluster, now),
+        question=_question(state, running) if running else "",
+        following=_following(state, held[1]) if len(held) > 1 else "",
+        curve=curve,
+        rival=rival_curve(state, running.hardware) if running and curve else [],
+        results=[_result(state, attempt) for attempt in ended],
+        logged=logged,
+    )
+
+
+def _question(state: State, attempt: Attempt) -> str:
+    experiment = state.experiments[attempt.experiment]
+    wave = state.waves[experiment.wave]
+    return plain(f"{wave.id} {wave.question or experiment.why}")
+
+
+def _following(state: State, attempt: Attempt) -> str:
+    return f"{plain(attempt.experiment)}  {about(state, attempt.experiment)}"
+
+
+def _result(state: State, attempt: Attempt) -> ResultView:
+    experiment = state.experiments[attempt.experiment]
+    glyph, ink = GLYPHS[experiment.status]
+    delta = ""
+    if experiment.estimate is not None and attempt.outcome is Outcome.VALID:
+        delta = signed(experiment.estimate.mean)
+    said = score(attempt.metrics.val_bpb) if attempt.metrics is not None else str(attempt.outcome or "")
+    return ResultView(plain(attempt.experiment), glyph, ink, said, delta, about(state, attempt.experiment))

@@ -1,0 +1,171 @@
+"""What the grid says about a cluster, as words and numbers; `cockpit.tui.widgets.grid` draws it."""
+
+from bisect import bisect_left
+from dataclasses import dataclass
+
+from cockpit.model import AttemptKind, AttemptStatus, Cluster, ClusterState, Outcome, Point, points_of
+from cockpit.state import State
+from cockpit.tui.figures import bare, short_name, value
+from cockpit.tui.plain import plain
+
+STALE_AFTER_S = 45.0
+"""A cluster that runs and was not heard of for so long is shown as it was, dimmed, with its age."""
+
+_LOOKS: dict[ClusterState, tuple[str, str]] = {
+    ClusterState.BUSY: ("▶", "good"),
+    ClusterState.IDLE: ("○", "warn"),
+    ClusterState.LAUNCHING: ("◌", "info"),
+    ClusterState.DOWN: ("·", "faint"),
+    ClusterState.LOST: ("!", "bad"),
+    ClusterState.GIVEN_UP: ("✗", "bad"),
+    ClusterState.STOPPING: ("◍", "dim"),
+}
+
+_KINDS = {
+    AttemptKind.REPLICATE: "again",
+    AttemptKind.RETRY: "retry",
+    AttemptKind.VALIDATION: "validate",
+    AttemptKind.CONTROL: "control",
+    AttemptKind.CONFIRMATION: "confirm",
+    AttemptKind.ABLATION: "ablate",
+}
+
+
+@dataclass(frozen=True)
+class ClusterView:
+    name: str
+    hardware: str
+    glyph: str
+    word: str
+    ink: str
+    attempt: str = ""
+    about: str = ""
+    """What the running arm changes, short: `AR 96  MAT_LR 0.04`."""
+    fraction: float = -1.0
+    """Of the training budget; −1 where nothing is known."""
+    remaining_s: float = 0.0
+    loss: float | None = None
+    delta: float | None = None
+    """Its loss less the incumbent's at the same progress, in the same class where that ran there."""
+    following: str = ""
+    """The attempt queued behind."""
+    idle_s: float = 0.0
+    stale_s: float = 0.0
+    """How old what is shown is, where that is too old to trust; else 0."""
+    message: str = ""
+
+
+def cluster_view(state: State, cluster: Cluster, now: float) -> ClusterView:
+    glyph, ink = _LOOKS[cluster.state]
+    word = str(cluster.state)
+    since_s = max(0.0, now - cluster.since)
+    attempt = state.attempts.get(cluster.running)
+    following = cluster.ahead[0] if cluster.ahead else ""
+    if attempt is None and following:
+        attempt, following = state.attempts[following], cluster.ahead[1] if len(cluster.ahead) > 1 else ""
+        if cluster.state is ClusterState.IDLE:
+            glyph, word, ink = "◔", "starting", "info"
+    if cluster.held and cluster.state in (ClusterState.IDLE, ClusterState.BUSY):
+        word = "held" if cluster.state is ClusterState.IDLE else "busy, held"
+        glyph = "‖" if cluster.state is ClusterState.IDLE else glyph
+    if cluster.name in state.suspects:
+        word, ink = "suspect", "warn"
+    idle = cluster.state is ClusterState.IDLE and attempt is None
+    heard_s = now - max(cluster.seen_at, cluster.since)
+    stale = attempt is not None and cluster.running and heard_s > STALE_AFTER_S
+    message = state.suspects.get(cluster.name, "") or cluster.message
+    shown = ClusterView(
+        name=plain(cluster.name),
+        hardware=plain(cluster.hardware),
+        glyph=glyph,
+        word=word,
+        ink=ink,
+        following=plain(following),
+        idle_s=since_s if idle or cluster.state is not ClusterState.BUSY else 0.0,
+        stale_s=heard_s if stale else 0.0,
+        message=plain(message),
+    )
+    if attempt is None:
+        return shown
+    progress = attempt.progress
+    loss = progress.loss if progress else None
+    rival = rival_loss(state, attempt.hardware, progress.fraction) if progress else None
+    cancelling = {"word": "ending"} if attempt.cancelling else {}
+    return ClusterView(
+        **{
+            **shown.__dict__,
+            "attempt": plain(attempt.id),
+            "about": about(state, attempt.experiment, _KINDS.get(attempt.kind, "")),
+            "fraction": progress.fraction if progress else (0.0 if attempt.status is AttemptStatus.RUNNING else -1.0),
+            "remaining_s": progress.remaining_s if progress else 0.0,
+            "loss": loss,
+            "delta": loss - rival if loss is not None and rival is not None else None,
+            **cancelling,
+        }
+    )
+
+
+def about(state: State, experiment: str, kind: str = "") -> str:
+    """What an experiment changes against its base, in as few words as tell it apart."""
+    known = state.experiments.get(experiment)
+    if known is None:
+        return ""
+    parts = [kind] if kind else []
+    if experiment == state.baseline:
+        parts.append("baseline")
+    constants = known.levels or known.change.constants
+    parts.extend(f"{plain(short_name(name))} {plain(bare(value(level)))}" for name, level in constants.items())
+    if known.change.edits:
+        parts.append(f"patch +{known.lines_added} −{known.lines_removed}")
+    return " ".join(parts)
+
+
+def rival_loss(state: State, hardware: str, fraction: float) -> float | None:
+    """The incumbent's training loss at `fraction` of its budget, from its last valid run in this class or any."""
+    curve = rival_curve(state, hardware)
+    return loss_at(curve, fraction) if curve else None
+
+
+def rival_curve(state: State, hardware: str) -> list[Point]:
+    """The incumbent's loss curve, from its last valid run in this class, else in any."""
+    incumbent = state.experiments.get(state.incumbent or state.baseline)
+    if incumbent is None:
+        return []
+    found = b""
+    for name in reversed(incumbent.attempts):
+        attempt = state.attempts[name]
+        if attempt.outcome is Outcome.VALID and attempt.curve:
+            if attempt.hardware == hardware:
+                return points_of(attempt.curve)
+            found = found or attempt.curve
+    return points_of(found)
+
+
+def loss_at(curve: list[Point], fraction: float) -> float | None:
+    """The loss at `fraction`, straight between the points around it; None before the first."""
+    if not curve or fraction < curve[0][0]:
+        return None
+    right = bisect_left(curve, fraction, key=lambda point: point[0])
+    if right >= len(curve):
+        return curve[-1][1]
+    if right == 0 or curve[right][0] == fraction:
+        return curve[right][1]
+    (x0, y0), (x1, y1) = curve[right - 1], curve[right]
+    return y0 + (y1 - y0) * (fraction - x0) / (x1 - x0)
+
+
+def summary(state: State) -> str:
+    """How many clusters are in which state, those that need someone first."""
+    counts: dict[ClusterState, int] = {}
+    for cluster in state.clusters.values():
+        counts[cluster.state] = counts.get(cluster.state, 0) + 1
+    order = (
+        ClusterState.GIVEN_UP,
+        ClusterState.LOST,
+        ClusterState.IDLE,
+        ClusterState.LAUNCHING,
+        ClusterState.STOPPING,
+        ClusterState.BUSY,
+        ClusterState.DOWN,
+    )
+    return "  ".join(f"{counts[name]} {name}" for name in order if counts.get(name))

@@ -1,0 +1,85 @@
+"""What the factors of a wave did, as rows: each level against the factor's first, then what two do beyond their sum."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cockpit.model import Estimate, Wave, WaveKind
+from cockpit.plan.evidence import noise_of, readings_of
+from cockpit.science.effects import Effect, effects
+from cockpit.state import State
+from cockpit.tui.figures import bare, short_name, value
+from cockpit.tui.plain import plain
+
+
+@dataclass(frozen=True)
+class EffectView:
+    label: str
+    """`WD .05→.1`; of two factors `WD .1 × AR 96`."""
+    estimate: Estimate
+    joint: bool
+    """Whether it is an interaction of two factors."""
+
+    @property
+    def told(self) -> bool:
+        """Whether its interval leaves out zero."""
+        return self.estimate.high < 0 or self.estimate.low > 0
+
+
+@dataclass(frozen=True)
+class EffectsView:
+    wave: str
+    rows: tuple[EffectView, ...]
+    untold: tuple[str, ...]
+    """Factors and pairs that the cells measured so far cannot tell."""
+    runs: int
+
+
+def effects_view(state: State, selected: str) -> EffectsView | None:
+    """Of the selected wave where it has factors, else of the newest that is half measured; None where there is none."""
+    wave = _wave(state, selected)
+    if wave is None:
+        return None
+    runs = [(state.experiments[arm].levels, reading) for arm in wave.arms for reading in readings_of(state, arm)]
+    found = effects(wave.factors, runs, noise_of(state))
+    rows = [EffectView(_main(effect), effect.estimate, False) for effect in found.main]
+    joint = sorted(found.interactions, key=lambda effect: -_strength(effect.estimate))
+    rows += [EffectView(_joint(effect), effect.estimate, True) for effect in joint]
+    untold = tuple("×".join(plain(short_name(name)) for name in term.split("×")) for term in found.untold)
+    return EffectsView(wave.id, tuple(rows), untold, found.runs)
+
+
+def _wave(state: State, selected: str) -> Wave | None:
+    wave = state.waves.get(selected)
+    if wave is not None and wave.factors:
+        return wave
+    told = (wave for wave in reversed(state.waves.values()) if wave.kind is WaveKind.WAVE and wave.factors)
+    return next((wave for wave in told if 2 * _measured(state, wave) >= len(wave.arms)), None)
+
+
+def _measured(state: State, wave: Wave) -> int:
+    return sum(bool(state.experiments[arm].scores) for arm in wave.arms)
+
+
+def _strength(estimate: Estimate) -> float:
+    """How far from zero, in half widths of its interval."""
+    return abs(estimate.mean) / max(1e-12, estimate.high - estimate.low)
+
+
+def _main(effect: Effect) -> str:
+    return f"{plain(short_name(effect.factors[0]))} {_level(effect.against[0])}→{_level(effect.levels[0])}"
+
+
+def _joint(effect: Effect) -> str:
+    pairs = zip(effect.factors, effect.levels, strict=True)
+    return " × ".join(f"{plain(short_name(name))} {_level(level)}" for name, level in pairs)
+
+
+def _level(level: object) -> str:
+    return plain(bare(value(level)))  # type: ignore[arg-type]
+
+
+def reach(rows: Sequence[EffectView]) -> float:
+    """How far from zero the axis goes, in val_bpb: to every mean, and to the intervals unless they dwarf the means."""
+    means = max((abs(row.estimate.mean) for row in rows), default=0.0)
+    ends = max((max(abs(row.estimate.low), abs(row.estimate.high)) for row in rows), default=0.0)
+    return max(1e-6, min(ends, 4 * means) if means else ends)

@@ -1,0 +1,175 @@
+"""What the queue says about a wave: how far it is, its best arm, and its money; what a proposal would cost."""
+
+import math
+from dataclasses import dataclass
+
+from cockpit.model import Attempt, AttemptStatus, ClusterState, Experiment, ExperimentStatus, Wave, WaveKind, WaveStatus
+from cockpit.state import State
+from cockpit.tui.figures import short_name, value
+from cockpit.tui.plain import plain
+
+OVERHEAD_S = 40.0
+"""Start-up, compilation and evaluation, until this session has measured its own."""
+
+_FINISHED = (
+    ExperimentStatus.VALID,
+    ExperimentStatus.KEPT,
+    ExperimentStatus.DISCARDED,
+    ExperimentStatus.CRASHED,
+    ExperimentStatus.DROPPED,
+)
+
+
+@dataclass(frozen=True)
+class WaveView:
+    id: str
+    glyph: str
+    word: str
+    ink: str
+    proposer: str
+    question: str
+    shape: str
+    """`AR 7 × MAT_LR 3`; `patch +1 −1`."""
+    arms: int
+    done: int
+    best: str = ""
+    best_delta: float | None = None
+    spent_usd: float = 0.0
+    coming_usd: float = 0.0
+    ends_in_s: float = 0.0
+    waiting: bool = False
+    over: bool = False
+    """Rejected or cancelled: what is not done of it never will be."""
+
+
+def wave_view(state: State, wave: Wave, now: float) -> WaveView:
+    arms = [state.experiments[name] for name in wave.arms]
+    over = wave.status in (WaveStatus.REJECTED, WaveStatus.CANCELLED)
+    done = sum(arm.status in _FINISHED and not (over and arm.status is ExperimentStatus.DROPPED) for arm in arms)
+    running = sum(arm.status is ExperimentStatus.RUNNING for arm in arms)
+    glyph, word, ink = _look(wave, running, len(arms) - done)
+    best, delta = _best(state, arms)
+    waiting = wave.status is WaveStatus.PROPOSED
+    cost = forecast(state, wave, now) if waiting or wave.status is WaveStatus.APPROVED else Forecast(0, 0.0, 0.0)
+    return WaveView(
+        id=wave.id,
+        glyph=glyph,
+        word=word,
+        ink=ink,
+        proposer=plain(wave.proposer),
+        question=plain(wave.question),
+        shape=shape(wave, arms),
+        arms=len(arms),
+        done=done,
+        best=best,
+        best_delta=delta,
+        spent_usd=spent_usd(state, arms, now),
+        coming_usd=cost.usd,
+        ends_in_s=cost.ends_in_s,
+        waiting=waiting,
+        over=over,
+    )
+
+
+def _look(wave: Wave, running: int, unmeasured: int) -> tuple[str, str, str]:
+    """An open wave of which every arm has its result is being measured: replicates, validations, a verdict to come."""
+    match wave.status:
+        case WaveStatus.PROPOSED:
+            return "?", "waits for you", "warn"
+        case WaveStatus.APPROVED if wave.held:
+            return "‖", "held", "warn"
+        case WaveStatus.APPROVED:
+            if running:
+                return "▶", "running", "good"
+            return ("·", "queued", "dim") if unmeasured else ("◔", "measuring", "info")
+        case WaveStatus.DONE:
+            return "✓", "done", "dim"
+        case WaveStatus.REJECTED:
+            return "✗", "rejected", "faint"
+    return "⊘", "cancelled", "faint"
+
+
+def shape(wave: Wave, arms: list[Experiment]) -> str:
+    if wave.kind is WaveKind.BASELINE:
+        return "baseline"
+    if wave.factors:
+        return " × ".join(f"{plain(short_name(name))} {len(levels)}" for name, levels in wave.factors.items())
+    if len(arms) == 1:
+        change = arms[0].change
+        parts = [f"{plain(short_name(name))} {plain(value(level))}" for name, level in change.constants.items()]
+        if change.edits:
+            parts.append(f"patch +{arms[0].lines_added} −{arms[0].lines_removed}")
+        return "  ".join(parts)
+    names = {name for arm in arms for name in arm.change.constants}
+    return ", ".join(sorted(plain(short_name(name)) for name in names)) or "patches"
+
+
+def _best(state: State, arms: list[Experiment]) -> tuple[str, float | None]:
+    """The arm with the best difference to its base, in whichever class it was measured."""
+    found: tuple[float, str] | None = None
+    for arm in arms:
+        delta = delta_to_base(state, arm)
+        if delta is not None and (found is None or delta < found[0]):
+            found = (delta, arm.id)
+    return (found[1], found[0]) if found else ("", None)
+
+
+def delta_to_base(state: State, arm: Experiment) -> float | None:
+    """Its mean score less its base's in the same class; what was estimated with care goes before it."""
+    if arm.estimate is not None:
+        return arm.estimate.mean
+    base = state.experiments.get(arm.base)
+    if base is None:
+        return None
+    for hardware, scores in arm.scores.items():
+        against = base.scores.get(hardware)
+        if against:
+            return sum(scores) / len(scores) - sum(against) / len(against)
+    return None
+
+
+def spent_usd(state: State, arms: list[Experiment], now: float) -> float:
+    """What the arms' runs have cost, by their clusters' prices."""
+    return sum(run_usd(state, state.attempts[name], now) for arm in arms for name in arm.attempts)
+
+
+def run_usd(state: State, attempt: Attempt, now: float) -> float:
+    """What a run has cost so far, by its cluster's price."""
+    cluster = state.clusters.get(attempt.cluster)
+    if cluster is None or not attempt.started_at:
+        return 0.0
+    until = attempt.ended_at if attempt.status is AttemptStatus.ENDED else now
+    return max(0.0, until - attempt.started_at) / 3600 * cluster.usd_per_hour
+
+
+@dataclass(frozen=True)
+class Forecast:
+    runs: int
+    usd: float
+    ends_in_s: float
+
+
+def run_time_s(state: State) -> float:
+    """What a run takes from start to end: the median of this session's, else the budget and some overhead."""
+    if state.run_s:
+        return sorted(state.run_s)[len(state.run_s) // 2]
+    return (state.session.time_budget_s if state.session else 300.0) + OVERHEAD_S
+
+
+def forecast(state: State, wave: Wave, now: float) -> Forecast:
+    """Runs still to come, what they will cost, and when the last ends if all that waits before it runs first."""
+    runs = 0
+    for name in wave.arms:
+        arm = state.experiments[name]
+        if arm.status is ExperimentStatus.PROPOSED:
+            runs += arm.replicates
+        else:
+            runs += sum(state.attempts[attempt].status is not AttemptStatus.ENDED for attempt in arm.attempts)
+    runs += len(wave.again) * wave.replicates if wave.status is WaveStatus.PROPOSED else 0
+    up = [c for c in state.clusters.values() if c.state not in (ClusterState.GIVEN_UP, ClusterState.LOST)]
+    slots = max(1, len(up))
+    price = sum(cluster.usd_per_hour for cluster in up) / slots
+    run_s = run_time_s(state)
+    ahead = len(state.waiting) + len(state.in_flight) if wave.status is WaveStatus.PROPOSED else 0
+    rounds = math.ceil((runs + ahead) / slots) if runs else 0
+    return Forecast(runs, runs * run_s / 3600 * price, rounds * run_s)

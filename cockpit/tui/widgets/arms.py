@@ -1,0 +1,125 @@
+"""The table of a wave's arms: a row an arm, a column a constant; the chosen cell is what an edit changes."""
+
+from textual import events
+from textual.strip import Strip
+
+from cockpit.model import Wave
+from cockpit.plan.insight import ArmForecast, forecasts_of
+from cockpit.state import State
+from cockpit.tui.figures import count, score, short_name, signed
+from cockpit.tui.plain import plain, width_of
+from cockpit.tui.rows import Row, title_row
+from cockpit.tui.views.review import GLYPHS, ArmView, Memory, arm_view, columns, is_waiting
+from cockpit.tui.widgets.listing import Listing
+
+LEAD = 10
+"""Columns before the constants': glyph and id."""
+CRASH = 16
+"""Cells of `100% [100, 100]` and the blank after it: as many as a score and its difference take."""
+
+
+class Arms(Listing):
+    NAME = "arms"
+
+    def __init__(self, wave: str) -> None:
+        super().__init__()
+        self.wave = wave
+        self.column = 0
+        self.names: list[str] = []
+        self.memory = Memory()
+        self.forecasts: dict[str, ArmForecast] = {}
+        """Of the arms of a wave that waits."""
+        self._forecast_at: tuple[object, ...] = ()
+
+    def keys_of(self, state: State) -> list[str]:
+        wave = state.waves[self.wave]
+        self.memory.follow(state)
+        self._forecast(state, wave)
+        self.names = columns(state, wave)
+        self.column = max(0, min(self.column, len(self.names) - 1))
+        return list(wave.arms)
+
+    def _forecast(self, state: State, wave: Wave) -> None:
+        """Anew when a run has ended or the proposal was edited: it reads hundreds of runs."""
+        at = (sum(state.outcome_counts.values()), len(wave.edits), wave.status)
+        if at != self._forecast_at:
+            self._forecast_at = at
+            self.forecasts = forecasts_of(state, wave.arms) if is_waiting(wave) else {}
+
+    @property
+    def chosen_constant(self) -> str:
+        return self.names[self.column] if self.names else ""
+
+    def rows(self, width: int, height: int) -> list[Strip]:
+        state = self.state
+        if state is None:
+            return []
+        wave: Wave = state.waves[self.wave]
+        shown = self.window(height - 2)
+        views = [
+            arm_view(state, state.experiments[key], self.names, self.memory, self.forecasts.get(key)) for key in shown
+        ]
+        widths = self._widths(views, width)
+        note = count(len(wave.arms), "arm") + (f", {len(wave.again)} again" if wave.again else "")
+        head = Row(width, self.palette).put("  arm", "dim").to(LEAD)
+        for index, name in enumerate(self.names):
+            if widths[index]:
+                head.put(plain(short_name(name)), "focus" if index == self.column else "dim", widths[index]).skip()
+        head.put("lines", "dim", 8).put("runs", "dim", 5)
+        if self.forecasts:
+            head.put("crash", "dim", CRASH).put("memory", "dim")
+        else:
+            head.put("val_bpb", "dim", 8).put("Δ base", "dim", 8)
+        rows = [title_row(width, self.palette, "arms", note, self.has_focus), head.strip()]
+        return rows + [self._row(view, widths, width) for view in views]
+
+    def _widths(self, views: list[ArmView], width: int) -> list[int]:
+        """Each constant's column; those that do not fit are left out, the chosen one never."""
+        room = width - LEAD - 29
+        wanted = [
+            max([width_of(plain(short_name(name)))] + [width_of(view.levels.get(name, "")) for view in views])
+            for name in self.names
+        ]
+        widths = [min(16, cells) for cells in wanted]
+        order = sorted(range(len(widths)), key=lambda index: index != self.column)
+        shown = [0] * len(widths)
+        for index in order:
+            if widths[index] + 1 <= room:
+                shown[index] = widths[index]
+                room -= widths[index] + 1
+        return shown
+
+    def _row(self, view: ArmView, widths: list[int], width: int) -> Strip:
+        chosen = view.id == self.selected
+        row = Row(width, self.palette, self.palette.selection if chosen else None)
+        glyph, ink = GLYPHS[view.status]
+        row.put(glyph, ink).skip().put(view.id, "key", LEAD - 3).to(LEAD)
+        for index, name in enumerate(self.names):
+            if not widths[index]:
+                continue
+            level = view.levels.get(name, "")
+            here = chosen and index == self.column
+            row.put(level, "focus" if here else "dim" if name in view.same else "text", widths[index]).skip()
+        row.put(view.patch, "info", 8).put(f"×{view.runs}" if view.runs > 1 else "", "dim", 5)
+        if view.crash:
+            row.put(view.crash, "warn" if view.likely else "dim", CRASH)
+            row.put(view.memory, "dim").skip(2 * bool(view.memory))
+            return row.put(view.warning, "warn").strip()
+        row.put(score(view.val_bpb) if view.val_bpb is not None else "", "text", 8)
+        if view.delta is not None:
+            row.put(signed(view.delta), "good" if view.delta < 0 else "dim", 8)
+        else:
+            row.skip(8)
+        memory = view.warning.startswith(("memory", "the same"))
+        return row.put(view.warning, "warn" if memory else "dim").strip()
+
+    def move(self, key: str) -> bool:
+        if key in ("left", "right") and self.names:
+            self.column = (self.column + (1 if key == "right" else -1)) % len(self.names)
+            self.paint()
+            return True
+        return super().move(key)
+
+    def on_click(self, event: events.Click) -> None:
+        if event.y >= 2:
+            self.select_index(self.top + event.y - 2)

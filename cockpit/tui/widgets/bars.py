@@ -1,0 +1,161 @@
+"""The header above the panes and the footer below: what this session is, and what a key does here."""
+
+from dataclasses import dataclass
+
+from textual import events
+from textual.message import Message
+from textual.strip import Strip
+
+from cockpit.state import State
+from cockpit.tui.plain import plain, width_of, wrap
+from cockpit.tui.rows import Row
+from cockpit.tui.views.summary import Need, best_parts, fitting, fleet_words, mode_words, money_parts
+from cockpit.tui.widgets.pane import Pane
+from cockpit.worker.daemon import Standing
+
+TROUBLE_ROWS = 8
+_WORKER_INK = {"running": "good", "replay": "info", "stopped": "warn", "stale": "bad"}
+
+
+class Header(Pane):
+    NAME = "header"
+
+    def __init__(self, session: str) -> None:
+        super().__init__()
+        self.session = session
+        self.state: State | None = None
+        self.now = 0.0
+        self.worker = Standing("", None)
+        self.needs: list[Need] = []
+        self.watching = ""
+        """Whose session is watched; empty where it is one's own to steer."""
+        self.replay = ""
+        self.trouble = ""
+
+    def rows(self, width: int, height: int) -> list[Strip]:
+        trouble = self._trouble(width)
+        if trouble:
+            return [self._first(width), *(Row(width, self.palette).skip().put(line, "bad").strip() for line in trouble)]
+        return [self._first(width), self._second(width)]
+
+    def rows_wanted(self, width: int) -> int:
+        """Two, and more where a trouble takes more: it is shown whole."""
+        return 1 + max(1, len(self._trouble(width)))
+
+    def _trouble(self, width: int) -> list[str]:
+        return wrap(self.trouble, width - 2, TROUBLE_ROWS) if self.trouble else []
+
+    def _first(self, width: int) -> Strip:
+        row = Row(width, self.palette).skip()
+        state = self.state
+        if self.watching:
+            row.put(f" WATCHING {plain(self.watching)}'s ", "alarm").skip()
+        if self.replay:
+            row.put(f" REPLAY {self.replay} ", "alarm").skip()
+        row.put(plain(self.session), "key").skip(2)
+        if state is None or state.session is None:
+            return row.put("" if self.trouble else "reading the ledger…", "dim").strip()
+        words, ink = mode_words(state)
+        row.put(words, ink).skip(2)
+        alarms = fitting(self.needs, width)
+        worker = f"worker {self.worker.state}" if self.worker.state != "replay" else ""
+        tail = width_of(alarms) + 2 * bool(alarms) + width_of(worker) + 4
+        if state.session.fleet.simulated:
+            row.put("SIMULATED", "simulated").skip(2)
+        for part in (fleet_words(state), f"{plain(state.session.corpus)} {plain(state.session.preset)}".strip()):
+            if part and width_of(part) + 2 < row.left - tail:
+                row.put(part, "dim").skip(2)
+        if width_of(worker) + width_of(alarms) + 4 > row.left:
+            worker = ""
+        room = row.left - width_of(worker) - 2 * bool(worker) - 3
+        if self.needs and room > 4:
+            shown = f" {fitting(self.needs, room)} "
+            row.to(width - width_of(worker) - 2 * bool(worker) - width_of(shown) - 1)
+            row.put(shown, "alarm")
+        if worker:
+            row.end(worker + " ", _WORKER_INK.get(self.worker.state, "dim"))
+        return row.strip()
+
+    def _second(self, width: int) -> Strip:
+        row = Row(width, self.palette).skip()
+        if self.state is None or self.state.session is None:
+            return row.strip()
+        money = money_parts(self.state, self.now)
+        for keep in range(len(money), 0, -1):
+            tail = sum(width_of(text) + 2 for text, _ in money[:keep])
+            if tail <= width // 2 or keep == 2:
+                money = money[:keep]
+                break
+        tail = sum(width_of(text) + 2 for text, _ in money)
+        for text, ink in best_parts(self.state):
+            if width_of(text) > row.left - tail - 1:
+                break
+            row.put(text, ink).skip()
+        row.to(width - tail + 1)
+        for text, ink in money:
+            row.put(text, ink).skip(2)
+        return row.strip()
+
+
+@dataclass(frozen=True)
+class Hint:
+    action: str
+    key: str
+    label: str
+    ink: str = "dim"
+    last: bool = False
+    """Whether it keeps its place at the end however narrow the footer."""
+
+    @property
+    def cells(self) -> int:
+        return width_of(self.key) + width_of(self.label) + 3
+
+
+def offered(hints: list[Hint], cells: int) -> list[Hint]:
+    """The hints that fit in so many cells: first those that keep their place, then the others in their order."""
+    room = cells - sum(hint.cells for hint in hints if hint.last)
+    lasting = room >= 0
+    room = room if lasting else cells
+    fit: set[str] = set()
+    for hint in hints:
+        if not hint.last:
+            room -= hint.cells
+            if room < 0:
+                break
+            fit.add(hint.action)
+    return [hint for hint in hints if hint.action in fit or (hint.last and lasting)]
+
+
+class Footer(Pane):
+    """What applies here, each a click away; a note of what was just done takes its place for a while."""
+
+    NAME = "footer"
+
+    class Clicked(Message):
+        def __init__(self, action: str) -> None:
+            super().__init__()
+            self.action = action
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hints: list[Hint] = []
+        self.note = ""
+        self.note_ink = "accent"
+        self._spots: list[tuple[int, int, str]] = []
+
+    def rows(self, width: int, height: int) -> list[Strip]:
+        row = Row(width, self.palette).skip()
+        self._spots = []
+        if self.note:
+            row.put(plain(self.note), self.note_ink).skip(2)
+        for hint in offered(self.hints, row.left):
+            start = row.at
+            row.put(hint.key, "key").skip().put(hint.label, hint.ink)
+            self._spots.append((start, row.at, hint.action))
+            row.skip(2)
+        return [row.strip()]
+
+    def on_click(self, event: events.Click) -> None:
+        for start, stop, action in self._spots:
+            if start <= event.x < stop:
+                self.post_message(self.Clicked(action))

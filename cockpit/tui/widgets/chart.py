@@ -1,0 +1,321 @@
+"""The chart: val_bpb of every experiment, the incumbents' line, the noise around it; drawn when a dot changed."""
+
+import math
+import time
+from itertools import pairwise
+from typing import Any
+
+from rich.style import Style
+from rich.text import Text
+from textual import events
+from textual.strip import Strip
+
+from cockpit.model import ExperimentStatus
+from cockpit.plan.evidence import noise_of
+from cockpit.state import State
+from cockpit.tui.figures import score
+from cockpit.tui.plain import plain
+from cockpit.tui.rows import Row
+from cockpit.tui.theme import Palette
+from cockpit.tui.views.chart import BAND_SDS, Dot, Dots, Step, alone_steps, good_region
+from cockpit.tui.views.effects import EffectsView, effects_view
+from cockpit.tui.widgets.effects import draw_effects
+from cockpit.tui.widgets.listing import Listing
+
+MARKS = ("·", "▫", "⋄", "▵")
+"""A hardware class each, told apart without colour."""
+ZOOMS = ("all", "good region", "close")
+MANY_DOTS = 5_000
+"""From so many on, what ends is drawn at most every MANY_EVERY_S: a drawing takes long enough to hold up a key."""
+MANY_EVERY_S = 5.0
+
+
+class Chart(Listing):
+    NAME = "chart"
+    KEY = "4"
+
+    def __init__(self, name: str = "") -> None:
+        super().__init__(name)
+        self.dots = Dots()
+        self.zoomed = 1
+        self.by_time = True
+        self.effects = False
+        self.wave = ""
+        """Whose effects are shown, where it has any."""
+        self.ready = True
+        """Whether what it draws with is loaded."""
+        self._top = 0
+        self._effects: EffectsView | None = None
+        self._effects_for: tuple[object, ...] = ()
+        self._cached: list[Strip] = []
+        self._cached_for: tuple[object, ...] = ()
+        self._drawn_at = 0.0
+
+    def keys_of(self, state: State) -> list[str]:
+        if self.dots.follow(state) or not self.keys:
+            return list(dict.fromkeys(dot.experiment for dot in self.dots.by_key.values()))
+        return self.keys
+
+    def toggle_view(self) -> None:
+        self.effects = not self.effects
+        self.paint()
+
+    def toggle_axis(self) -> None:
+        self.by_time = not self.by_time
+        self.paint()
+
+    def zoom(self, steps: int) -> None:
+        self.zoomed = max(0, min(len(ZOOMS) - 1, self.zoomed + steps))
+        self.paint()
+
+    def move(self, key: str) -> bool:
+        if self.effects:
+            steps = {"up": -1, "down": 1, "page_up": -8, "page_down": 8, "top": -10_000, "bottom": 10_000}
+            self._top += steps.get(key, 0)
+            self.paint()
+            return key in steps
+        return super().move({"left": "up", "right": "down"}.get(key, key))
+
+    def rows(self, width: int, height: int) -> list[Strip]:
+        state = self.state
+        if state is None:
+            return [self.titled(width)]
+        if not self.dots.by_key or not self.ready:
+            hint = " Each experiment becomes a dot here; the first val_bpb is on its way." if self.ready else " …"
+            return [self.titled(width), Row(width, self.palette).put(hint, "dim").strip()]
+        if self.effects:
+            return self._effect_rows(state, width, height)
+        title = self.titled(width, self._note(state))
+        room = height - 1
+        chosen = self.selected if self.has_focus else ""
+        wanted = (width, room, self.palette.name, self.zoomed, self.by_time, chosen, self.dots.version)
+        if self._cached_for != wanted and not self._spared(wanted):
+            self._cached = draw(self.dots, state, width, room, self.palette, self.zoomed, self.by_time, chosen)
+            self._cached_for, self._drawn_at = wanted, time.monotonic()
+        return [title, *self._cached]
+
+    def _spared(self, wanted: tuple[object, ...]) -> bool:
+        """Whether only dots came to very many, and the last drawing is young."""
+        same = self._cached_for[:-1] == wanted[:-1]
+        return same and len(self.dots.by_key) > MANY_DOTS and time.monotonic() - self._drawn_at < MANY_EVERY_S
+
+    def _effect_rows(self, state: State, width: int, height: int) -> list[Strip]:
+        wanted = (self.wave, self.dots.version)
+        if self._effects_for != wanted:
+            self._effects, self._effects_for = effects_view(state, self.wave), wanted
+        view = self._effects
+        if view is None:
+            hint = " No wave has factors yet: their effects will show here."
+            return [self.titled(width, "effects"), Row(width, self.palette).put(hint, "dim").strip()]
+        self._top = max(0, min(self._top, len(view.rows) - height + 3))
+        level = f"  {view.rows[0].estimate.level:.0%} intervals" if view.rows else ""
+        title = self.titled(width, f"effects of {view.wave}  {view.runs} runs{level}")
+        return [title, *draw_effects(view, self._top, width, height - 1, self.palette)]
+
+    def _note(self, state: State) -> str:
+        known = state.experiments.get(self.selected) if self.has_focus else None
+        if known is None:
+            classes = self.dots.classes()
+            legend = "  ".join(f"{MARKS[i % len(MARKS)]} {plain(name)}" for i, name in enumerate(classes) if name)
+            alone = "  ╌ one GPU" if self.by_time else ""
+            return f"{legend}  ◆◇ kept{alone}  {ZOOMS[self.zoomed]}".strip()
+        values = "  ".join(f"{score(sum(v) / len(v))} {plain(name)}" for name, v in known.scores.items())
+        return f"{known.id}  {values or 'no score'}  {known.status}"
+
+    def on_click(self, event: events.Click) -> None:
+        """Choose the dot nearest in time."""
+        dots = [dot for dot in self.dots.by_key.values() if not math.isnan(dot.val_bpb)]
+        if not dots or self.effects or event.y < self.title_rows:
+            return
+        low, high = _span(dots, self.by_time)
+        at = low + (event.x - LABELS) / max(1, self.size.width - LABELS - 1) * (high - low)
+        nearest = min(dots, key=lambda dot: abs(_x(dot, self.by_time, low) - at + low * self.by_time))
+        self.select_index(self.keys.index(nearest.experiment))
+
+
+LABELS = 7
+
+
+def _x(dot: Dot, by_time: bool, began: float) -> float:
+    return (dot.at - began) / 3600 if by_time else float(dot.number)
+
+
+def _span(dots: list[Dot], by_time: bool) -> tuple[float, float]:
+    if by_time:
+        return min(dot.at for dot in dots), max(dot.at for dot in dots)
+    return 0.0, float(max(dot.number for dot in dots))
+
+
+def draw(
+    dots: Dots, state: State, width: int, height: int, palette: Palette, zoom: int, by_time: bool, chosen: str
+) -> list[Strip]:
+    """The plot in `height` rows; the hardware class most is measured in has the line and the band."""
+    # Imported when first drawn: it is no part of the first paint.
+    from textual_plotext.plot import Plot
+
+    if height < 4 or width < 24:
+        return []
+    everything = list(dots.by_key.values())
+    began = state.session.created_at if state.session else 0.0
+    main = dots.classes()[0]
+    steps = dots.steps(state, main)
+    incumbent = steps[-1].val_bpb if steps else None
+    sd = noise_of(state).run_sd if steps else 0.0
+    right = max(_x(dot, by_time, began) for dot in everything)
+    alone = alone_steps(state, right) if by_time else []
+    low, high = good_region([dot.val_bpb for dot in everything], zoom, incumbent, sd, alone[-1][1] if alone else None)
+    plot: Any = Plot()
+    plot.plotsize(width, height)
+    plot.theme("clear")
+    plot.xaxes(True, False)
+    plot.yaxes(True, False)
+    plot.ylim(low, high)
+    left = min(0.0, right) if not by_time else min(_x(dot, by_time, began) for dot in everything)
+    plot.xlim(left, right if right > left else left + 1)
+    plot.yticks(*ticks(low, high, max(2, height // 4), 3))
+    plot.xticks(*_x_ticks(left, right, max(2, width // 16), by_time))
+    _alone(plot, alone, right, high, palette)
+    if steps:
+        xs, ys = _stairs(steps, right, began, by_time)
+        plot.plot(xs, ys, marker="braille", color=code_of(palette["accent"]))
+    cells: set[tuple[int, int]] = set()
+    for index, hardware in enumerate(dots.classes()):
+        ink = code_of(palette["dim"] if index == 0 else palette.hardware(index))
+        inside = [dot for dot in everything if dot.hardware == hardware and low <= dot.val_bpb <= high]
+        thinned = _decimate(inside, cells, width, height, (left, right), (low, high), by_time, began)
+        _scatter(plot, thinned, MARKS[index % len(MARKS)], ink, by_time, began)
+    edge = [dot for dot in everything if math.isnan(dot.val_bpb)]
+    above = [dot for dot in everything if dot.val_bpb > high]
+    _scatter(plot, edge[-2 * width :], "×", code_of(palette["bad"]), by_time, began, high)
+    _scatter(plot, above[-2 * width :], "˄", code_of(palette["faint"]), by_time, began, high)
+    crowned = {step.experiment for step in steps}
+    kept = [dot for dot in everything if low <= dot.val_bpb <= high and _kept(state, dot.experiment, crowned)]
+    for mark, here in (("◇", False), ("◆", True)):
+        shown = [dot for dot in kept if (dot.hardware == main) is here]
+        _scatter(plot, shown[-4 * width :], mark, code_of(palette["good"]), by_time, began)
+    _scatter(
+        plot,
+        [dot for dot in everything if dot.experiment == chosen],
+        "◎",
+        code_of(palette["warn"]),
+        by_time,
+        began,
+        high,
+    )
+    lines = Text.from_ansi(plot.build()).split("\n", allow_blank=True)
+    band = _band_rows(incumbent, sd, low, high, height - 2)
+    return [
+        strip_of(line, width, palette, palette.noise if y in band else None) for y, line in enumerate(lines[:height])
+    ]
+
+
+def _kept(state: State, experiment: str, crowned: set[str]) -> bool:
+    return experiment in crowned or state.experiments[experiment].status is ExperimentStatus.KEPT
+
+
+def _alone(plot: Any, steps: list[tuple[float, float]], right: float, high: float, palette: Palette) -> None:
+    """The one-GPU line, as far as it is in sight."""
+    stairs = [*steps, (right, steps[-1][1])] if steps else []
+    for (at, held), (until, _) in pairwise(stairs):
+        if held <= high:
+            plot.plot([at, until], [held, held], marker="╌", color=code_of(palette["warn"]))
+
+
+def _stairs(steps: list[Step], right: float, began: float, by_time: bool) -> tuple[list[float], list[float]]:
+    xs: list[float] = []
+    ys: list[float] = []
+    for step in steps:
+        x = (step.at - began) / 3600 if by_time else float(step.number)
+        if ys:
+            xs.append(x)
+            ys.append(ys[-1])
+        xs.append(x)
+        ys.append(step.val_bpb)
+    return [*xs, max(right, xs[-1])], [*ys, ys[-1]]
+
+
+def _scatter(
+    plot: Any, dots: list[Dot], mark: str, ink: Any, by_time: bool, began: float, edge: float | None = None
+) -> None:
+    if not dots:
+        return
+    ys = [edge if edge is not None and (math.isnan(d.val_bpb) or d.val_bpb > edge) else d.val_bpb for d in dots]
+    plot.scatter([_x(dot, by_time, began) for dot in dots], ys, marker=mark, color=ink)
+
+
+def _decimate(
+    dots: list[Dot], taken: set[tuple[int, int]], width: int, height: int, xs: tuple[float, float],
+    ys: tuple[float, float], by_time: bool, began: float,
+) -> list[Dot]:  # fmt: skip
+    """One dot a cell: more would be drawn over each other."""
+    kept: list[Dot] = []
+    across, down = max(1e-9, xs[1] - xs[0]), max(1e-9, ys[1] - ys[0])
+    for dot in dots:
+        cell = (
+            int((_x(dot, by_time, began) - xs[0]) / across * (width - 1)),
+            int((dot.val_bpb - ys[0]) / down * (height - 1)),
+        )
+        if cell not in taken:
+            taken.add(cell)
+            kept.append(dot)
+    return kept
+
+
+def ticks(low: float, high: float, most: int, digits: int, unit: str = "") -> tuple[list[float], list[str]]:
+    """Round values inside the range, at most about so many, with so many decimals or as many as tell them apart."""
+    span = high - low
+    if span <= 0:
+        return [low], [f"{low:.{digits}f}{unit}"]
+    raw = span / most
+    size = 10.0 ** math.floor(math.log10(raw))
+    step = next(size * factor for factor in (1, 2, 5, 10) if size * factor >= raw)
+    first = math.ceil(low / step)
+    values = [n * step for n in range(first, math.floor(high / step) + 1)] or [low]
+    digits = max(digits, -math.floor(math.log10(step)))
+    return values, [f"{value:.{digits}f}{unit}" for value in values]
+
+
+def _x_ticks(left: float, right: float, most: int, by_time: bool) -> tuple[list[float], list[str]]:
+    """Experiments by number; hours, in minutes where there are few."""
+    if not by_time:
+        return ticks(left, right, most, 0)
+    if right - left >= 1.5:
+        return ticks(left, right, most, 1, "h")
+    values, labels = ticks(60 * left, 60 * right, most, 0, "m")
+    return [value / 60 for value in values], labels
+
+
+def _band_rows(centre: float | None, sd: float, low: float, high: float, rows: int) -> set[int]:
+    """The rows of the plot that lie within the noise around the incumbent."""
+    if centre is None or rows < 2:
+        return set()
+    step = (high - low) / (rows - 1)
+    return {y for y in range(rows) if abs(high - y * step - centre) <= max(BAND_SDS * sd, step / 2)}
+
+
+def code_of(style: Style) -> Any:
+    """A colour as plotext takes it."""
+    colour = style.color
+    if colour is None or colour.is_default:
+        return "default"
+    if colour.triplet is not None:
+        return tuple(colour.triplet)
+    return colour.number if colour.number is not None else "default"
+
+
+def strip_of(line: Text, width: int, palette: Palette, ground: Style | None) -> Strip:
+    row = Row(width, palette, ground)
+    at = 0
+    spans = sorted(line.spans, key=lambda span: span.start)
+    for span in spans:
+        if span.start > at:
+            row.put(line.plain[at : span.start], "faint")
+        style = span.style if isinstance(span.style, Style) else Style.parse(span.style)
+        if span.end > max(at, span.start):
+            ink = (
+                Style(color=style.color) if style.color is not None and not style.color.is_default else palette["faint"]
+            )
+            row.put(line.plain[max(at, span.start) : span.end], ink)
+        at = max(at, span.end)
+    row.put(line.plain[at:], "faint")
+    return row.strip()

@@ -1,0 +1,201 @@
+"""The cluster grid: a cell a cluster where there is room, a row a cluster where there is not, hundreds by scrolling."""
+
+from collections.abc import Callable
+
+from textual import events
+from textual.strip import Strip
+
+from cockpit.state import State
+from cockpit.tui.figures import MINUS, age, duration
+from cockpit.tui.plain import wrap
+from cockpit.tui.rows import Row, side_by_side
+from cockpit.tui.theme import Palette
+from cockpit.tui.views.cards import card_view
+from cockpit.tui.views.clusters import ClusterView, cluster_view, summary
+from cockpit.tui.widgets import cards
+from cockpit.tui.widgets.listing import Listing
+
+CELL_ROWS = 4
+CELL_WIDTH = 25
+"""The narrowest cell that says all there is to say."""
+
+
+BEGINNING = (
+    "Nothing has run yet: clusters come up and the baseline is measured, by itself.",
+    "m who decides    i say what to look into    : every action    ? every key",
+)
+
+
+class Grid(Listing):
+    NAME = "clusters"
+    KEY = "1"
+
+    def __init__(self, tail_of: Callable[[str, int], list[str]]) -> None:
+        """`tail_of(attempt, most)` gives the last lines of its log."""
+        super().__init__()
+        self._tail_of = tail_of
+
+    def keys_of(self, state: State) -> list[str]:
+        return list(state.clusters)
+
+    def columns(self, width: int, height: int) -> int:
+        """Cells in a row; 1 means a table."""
+        across = min(4, width // CELL_WIDTH, len(self.keys))
+        needed = -(-min(len(self.keys), 16) // max(1, across)) * (CELL_ROWS + 1) - 1
+        fits = height - 1 >= needed
+        return across if across >= 2 and fits else 1
+
+    def rows(self, width: int, height: int) -> list[Strip]:
+        state, now = self.state, self.now
+        note = summary(state) if state else ""
+        top = [self.titled(width, note)]
+        if state is None:
+            return top
+        rows_each = cards.rows_each(width, height - 1, len(self.keys))
+        if rows_each:
+            return top + self._cards(state, width, rows_each)
+        across = self.columns(width, height)
+        if across == 1:
+            self.stride, self.item_rows = 1, 1
+            detail_rows = 3 if height - 1 >= len(self.keys) + 4 else 0
+            shown = self.window(height - 1 - detail_rows)
+            rows = [table_row(cluster_view(state, state.clusters[key], now), width, self.palette, key == self.selected)
+                    for key in shown]  # fmt: skip
+            if detail_rows and not state.attempts:
+                rows.extend(Row(width, self.palette).skip().put(line, "dim").strip() for line in ("", *BEGINNING))
+            elif detail_rows and self.selected in state.clusters:
+                rows.append(Row(width, self.palette).strip())
+                rows.extend(
+                    detail_rows_of(cluster_view(state, state.clusters[self.selected], now), width, self.palette)
+                )
+            return top + rows
+        self.stride, self.item_rows = across, CELL_ROWS + 1
+        spare = (height - 1) // (CELL_ROWS + 1) * (CELL_ROWS + 1) + CELL_ROWS <= height - 1
+        lines = (height - 1) // (CELL_ROWS + 1) + (1 if spare else 0)
+        shown = self.window(lines * across)
+        return top + grid_rows(
+            [cluster_view(state, state.clusters[key], now) for key in shown], self.selected, width, across, self.palette
+        )
+
+    def _cards(self, state: State, width: int, rows_each: int) -> list[Strip]:
+        beside = cards.across(width, len(self.keys))
+        self.stride, self.item_rows = beside, rows_each + 1
+        views = [card_view(state, state.clusters[key], self.now) for key in self.window(len(self.keys))]
+        shown = [(view, self._tail_of(view.logged, rows_each) if self.bare and view.logged else []) for view in views]
+        return cards.draw_cards(shown, self.selected, width, rows_each, beside, self.palette)
+
+    def move(self, key: str) -> bool:
+        steps = {"left": -1, "right": 1} if self.stride > 1 else {}
+        if key in steps:
+            self.select_by(steps[key])
+            return True
+        return super().move(key)
+
+    def on_click(self, event: events.Click) -> None:
+        y = event.y - self.title_rows
+        if y < 0:
+            return
+        column = event.x * self.stride // max(1, self.size.width) if self.stride > 1 else 0
+        self.select_index(self.top + y // self.item_rows * self.stride + column)
+        if event.chain == 2:
+            self.post_message(self.Opened(self.NAME))
+
+
+def grid_rows(views: list[ClusterView], selected: str, width: int, across: int, palette: Palette) -> list[Strip]:
+    cell = width // across
+    rows: list[Strip] = []
+    for first in range(0, len(views), across):
+        if rows:
+            rows.append(Row(width, palette).strip())
+        cells = [cell_rows(view, cell - 1, palette, view.name == selected) for view in views[first : first + across]]
+        gap = Strip.blank(1, palette.base)
+        for line in range(CELL_ROWS):
+            rows.append(side_by_side([part for lines in cells for part in (lines[line], gap)], width, palette.base))
+    return rows
+
+
+def cell_rows(view: ClusterView, width: int, palette: Palette, selected: bool) -> list[Strip]:
+    """Four rows: who and what state; progress; what it tries; its loss against the incumbent's, and what is next."""
+    ground = palette.selection if selected else None
+    rows = [Row(width, palette, ground) for _ in range(CELL_ROWS)]
+    old = bool(view.stale_s)
+    word = f"{view.word} · {age(view.stale_s)} old" if old else view.word
+    rows[0].put(view.glyph, "faint" if old else view.ink).skip()
+    rows[0].put(view.name, "dim" if old else "key").skip().put(view.hardware, "dim").skip(2)
+    if view.attempt and rows[0].left >= 12:
+        rows[0].put(view.attempt, "dim" if old else "text").skip()
+    rows[0].end(word if view.fraction < 0 or old else f"{view.fraction:.0%}", "dim" if old else view.ink)
+    if view.attempt:
+        tail = duration(view.remaining_s) if view.remaining_s else ""
+        rows[1].bar(max(0.0, view.fraction), max(4, width - 6), "faint" if old else "bar").end(tail, "dim")
+        rows[2].put(view.about, "dim")
+        _loss(rows[3], view)
+        if view.following:
+            rows[3].end(f"→{view.following.split('.')[0]}", "faint" if old else "dim")
+    else:
+        _quiet(rows, view)
+    return [row.strip() for row in rows]
+
+
+def _quiet(rows: list[Row], view: ClusterView) -> None:
+    if view.idle_s and view.word not in ("down",):
+        rows[1].put(f"for {duration(view.idle_s)}", view.ink if view.ink in ("bad", "warn") else "dim")
+    if view.following:
+        rows[2].put(f"next {view.following}", "dim")
+    elif view.message:
+        said = wrap(view.message, rows[2].left)
+        rows[2].put(said[0], "dim")
+        rows[3].put(" ".join(said[1:]), "dim")
+
+
+def _loss(row: Row, view: ClusterView) -> None:
+    old = bool(view.stale_s)
+    if view.loss is None:
+        return
+    row.put(f"{view.loss:.4f}", "dim" if old else "text")
+    if view.delta is not None:
+        ink = "good" if view.delta < 0 else "bad"
+        row.skip().put(f"{view.delta:+.3f}".replace("-", MINUS), "faint" if old else ink)
+
+
+def table_row(view: ClusterView, width: int, palette: Palette, selected: bool) -> Strip:
+    """One row; the narrower, the fewer columns."""
+    row = Row(width, palette, palette.selection if selected else None)
+    old = bool(view.stale_s)
+    calm = "dim" if old else "text"
+    row.put(view.glyph, "faint" if old else view.ink).skip()
+    row.put(view.name, "dim" if old else "key", 7).put(view.hardware, "dim", 5)
+    word = f"{age(view.stale_s)} old" if old else view.word
+    row.put(word, "dim" if old else view.ink, 10)
+    if not view.attempt:
+        if view.idle_s and view.word != "down":
+            row.put(f"for {duration(view.idle_s)}", "dim", 12)
+        row.put(view.message, "dim")
+        return row.strip()
+    row.put(view.attempt, calm, 9)
+    bar = 10 if width < 100 else 16
+    row.bar(max(0.0, view.fraction), bar, "faint" if old else "bar")
+    row.put(f"{view.fraction:.0%}" if view.fraction >= 0 else "", calm, 5, right=True).skip()
+    row.put(duration(view.remaining_s) if view.remaining_s else "", "dim", 6, right=True).skip()
+    if view.loss is not None and row.left >= 14:
+        row.put(f"{view.loss:.4f}", calm, 7)
+        delta = "" if view.delta is None else f"{view.delta:+.3f}".replace("-", MINUS)
+        row.put(delta, "faint" if old else "good" if (view.delta or 0) < 0 else "bad", 7)
+    elif row.left >= 14:
+        row.skip(14)
+    following = view.following.split(".")[0]
+    if row.left >= 26:
+        row.put(view.about, "dim", row.left - 7)
+    if following and row.left >= 6:
+        row.end("→" + following, "dim")
+    return row.strip()
+
+
+def detail_rows_of(view: ClusterView, width: int, palette: Palette) -> list[Strip]:
+    """What a narrow table has no column for, of the selected cluster."""
+    first, second = Row(width, palette), Row(width, palette)
+    first.put(view.name, "key").skip().put(view.attempt or view.word, "text").skip(2).put(view.about, "dim")
+    if view.following:
+        second.put(f"next {view.following}  ", "dim")
+    second.put(view.message, "dim")
+    return [first.strip(), second.strip()]

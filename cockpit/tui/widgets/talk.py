@@ -1,0 +1,151 @@
+"""The conversation: person and agent, findings, troubles, what the agent is doing now, and the proposals as cards."""
+
+from rich.segment import Segment
+from textual import events
+from textual.strip import Strip
+
+from cockpit.agent.live import Now
+from cockpit.model import Message
+from cockpit.state import State
+from cockpit.tui.figures import age, clock, count, duration, money
+from cockpit.tui.plain import plain, width_of, wrap
+from cockpit.tui.rows import Row
+from cockpit.tui.views.waves import wave_view
+from cockpit.tui.widgets.pane import Pane
+
+_INKS = {"finding": "good", "trouble": "bad", "phase": "info", "news": "dim"}
+_MARKS = {"finding": "◆ ", "trouble": "! ", "phase": "▸ ", "news": "· "}
+SPOKEN_ROWS = 4
+
+
+class Talk(Pane, can_focus=True):
+    NAME = "talk"
+    KEY = "5"
+
+    def __init__(self, user: str) -> None:
+        super().__init__()
+        self.state: State | None = None
+        self.now = 0.0
+        self.user = user
+        self.spoken: Now | None = None
+        self.back = 0
+        """Rows scrolled up from the newest; 0 follows."""
+        self._laid: list[Strip] = []
+        self._laid_for: tuple[int, str, Message | None] = (0, "", None)
+        self._laid_messages = 0
+        self._height = 1
+
+    def tell(self, state: State, now: float, spoken: Now | None) -> None:
+        self.state, self.now, self.spoken = state, now, spoken
+        self.paint()
+
+    def rows(self, width: int, height: int) -> list[Strip]:
+        state = self.state
+        if state is None:
+            return [self.titled(width)]
+        tail = self._now_rows(state, width) + self._cards(state, width, height)
+        before = len(self._laid)
+        self._lay(state, width)
+        if self.back:
+            self.back += max(0, len(self._laid) - before)
+        self._height = room = max(0, height - 1 - len(tail))
+        self.back = max(0, min(self.back, len(self._laid) - room))
+        stop = len(self._laid) - self.back
+        shown = self._laid[max(0, stop - room) : stop]
+        note = f"+{self.back} below" if self.back else f"{count(len(state.findings), 'finding')}" * bool(state.findings)
+        blank = Strip.blank(width, self.palette.base)
+        if not self._laid and not tail:
+            hint = " Nothing said yet. Press i to speak to the proposer." if room else ""
+            shown = [Row(width, self.palette).put(hint, "dim").strip()]
+            return [self.titled(width, note), *shown]
+        return [self.titled(width, note), *shown, *[blank] * (room - len(shown)), *tail]
+
+    def _lay(self, state: State, width: int) -> None:
+        """Wrap the messages that are new; all of them where the width or the first of them changed."""
+        first = state.messages[0] if state.messages else None
+        wanted = (width, self.palette.name, first)
+        if self._laid_for != wanted or self._laid_messages > len(state.messages):
+            self._laid, self._laid_messages, self._laid_for = [], 0, wanted
+        for message in state.messages[self._laid_messages :]:
+            self._laid.extend(self._message_rows(message, width))
+        self._laid_messages = len(state.messages)
+
+    def _message_rows(self, message: Message, width: int) -> list[Strip]:
+        author = plain(message.author)[:16]
+        mine = message.author == self.user
+        ink = _INKS.get(message.kind, "text")
+        name_ink = "dim" if message.kind == "news" else "person" if mine else "agent"
+        indent = 6
+        lines = wrap(message.text, max(10, width - indent - 1 - width_of(author) - 3), 200)
+        rows: list[Strip] = []
+        hang = indent + width_of(author) + 1 + width_of(_MARKS.get(message.kind, ""))
+        for number, line in enumerate(lines):
+            row = Row(width, self.palette)
+            if number == 0:
+                row.put(clock(message.at), "faint", indent)
+                row.put(author, name_ink).skip().put(_MARKS.get(message.kind, ""), ink)
+            else:
+                row.to(min(hang, width // 2))
+            rows.append(row.put(line, ink).strip())
+        return rows
+
+    def _now_rows(self, state: State, width: int) -> list[Strip]:
+        rows: list[Strip] = []
+        spoken = self.spoken
+        for ask in state.asks.values():
+            speaks = spoken is not None and spoken.proposer == ask.proposer and bool(spoken.doing)
+            doing = plain(spoken.doing) if spoken is not None and speaks else "thinks"
+            row = Row(width, self.palette).put("  …   ", "faint").put(plain(ask.proposer), "agent").skip()
+            asked = f"asked for {count(ask.arms, 'arm')} " if ask.arms else "asked "
+            row.put(f"{doing}: {asked}{age(self.now - ask.asked_at)} ago", "dim")
+            rows.append(row.strip())
+            if spoken is not None and speaks and spoken.text:
+                lines = wrap(spoken.text.rstrip(), max(10, width - 8), 2_000)[-SPOKEN_ROWS:]
+                rows.extend(Row(width, self.palette).to(6).put(line, "dim").strip() for line in lines)
+        return rows
+
+    def _cards(self, state: State, width: int, height: int) -> list[Strip]:
+        rows: list[Strip] = []
+        most = max(1, (height - 4) // 6)
+        names = list(state.proposals)
+        for name in names[:most]:
+            view = wave_view(state, state.waves[name], self.now)
+            ground = self.palette.card
+            first = Row(width, self.palette, ground).put("▌", "warn").put(view.id, "key").skip()
+            first.put(view.proposer, "agent").skip().put(view.question, "text")
+            second = Row(width, self.palette, ground).put("▌", "warn")
+            second.put(f"{view.shape}  " if view.shape else "", "dim")
+            second.put(f"{count(view.arms, 'arm')}  about {money(view.coming_usd)}, {duration(view.ends_in_s)}", "dim")
+            second.end("a approve  r reject  e review ", "dim")
+            rows.extend([first.strip(), second.strip()])
+        if len(names) > most:
+            rows.append(Row(width, self.palette).put(f"  and {len(names) - most} more wait", "dim").strip())
+        return rows
+
+    def move(self, key: str) -> bool:
+        steps = {"up": 1, "down": -1, "page_up": self._height, "page_down": -self._height}
+        if key in ("top", "bottom"):
+            self.back = len(self._laid) if key == "top" else 0
+        elif key in steps:
+            self.back += steps[key]
+        else:
+            return False
+        self.paint()
+        return True
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        event.stop()
+        self.move("down")
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        event.stop()
+        self.move("up")
+
+    def forget(self) -> None:
+        self._laid_for = (0, "", None)
+        super().forget()
+
+
+def text_of(strips: list[Strip]) -> str:
+    """What the rows say, without their looks."""
+    return "\n".join("".join(segment.text for segment in strip if isinstance(segment, Segment)) for strip in strips)

@@ -1,0 +1,66 @@
+"""A pane of lines that are already so: a diff, a page of facts. Scrolls, wraps, and never grows."""
+
+from collections.abc import Sequence
+
+from textual import events
+from textual.strip import Strip
+
+from cockpit.tui.plain import plain, wrap
+from cockpit.tui.rows import Ink, Row, title_row
+from cockpit.tui.widgets.pane import Pane
+
+
+class Lines(Pane, can_focus=True):
+    def __init__(self, name: str, title: str, wrapped: bool = True, hang: int = 0) -> None:
+        """`hang` is where the rest of a wrapped line begins."""
+        super().__init__(name)
+        self.title = title
+        self.note = ""
+        self.lines: Sequence[tuple[str, Ink]] = ()
+        self.wrapped = wrapped
+        self.hang = hang
+        self.top = 0
+        self._total = 0
+        self._room = 1
+
+    def tell(self, lines: Sequence[tuple[str, Ink]], title: str = "", note: str = "") -> None:
+        if title and title != self.title:
+            self.top = 0
+        self.lines, self.title, self.note = lines, title or self.title, note
+        self.paint()
+
+    def rows(self, width: int, height: int) -> list[Strip]:
+        laid: list[Strip] = []
+        for text, ink in self.lines:
+            head = text[: self.hang]
+            for piece in wrap(text[self.hang :], width - 1 - self.hang, 200) if self.wrapped else [plain(text)]:
+                laid.append(Row(width, self.palette).put(head).put(piece, ink).strip())
+                head = " " * self.hang
+        self._total, self._room = len(laid), max(1, height - 1)
+        self.top = max(0, min(self.top, self._total - self._room))
+        more = self._total - self.top - self._room
+        note = f"{self.note}  {more} more".strip() if more > 0 else self.note
+        return [
+            title_row(width, self.palette, self.title, note, self.has_focus),
+            *laid[self.top : self.top + self._room],
+        ]
+
+    def move(self, key: str) -> bool:
+        steps = {"up": -1, "down": 1, "page_up": -self._room, "page_down": self._room}
+        places = {"top": 0, "bottom": self._total}
+        if key in places:
+            self.top = places[key]
+        elif key in steps:
+            self.top = max(0, self.top + steps[key])
+        else:
+            return False
+        self.paint()
+        return True
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        event.stop()
+        self.move("down")
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        event.stop()
+        self.move("up")

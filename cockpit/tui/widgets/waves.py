@@ -1,0 +1,129 @@
+"""The wave queue: two rows a wave, what waits for a person on top."""
+
+from textual import events
+from textual.strip import Strip
+
+from cockpit.state import State
+from cockpit.tui.figures import count, duration, money, signed
+from cockpit.tui.rows import Row
+from cockpit.tui.theme import Palette
+from cockpit.tui.views.queue import FILLER, FillerView, Queue, queued
+from cockpit.tui.views.waves import WaveView, wave_view
+from cockpit.tui.widgets.listing import Listing
+
+
+class Waves(Listing):
+    NAME = "waves"
+    KEY = "2"
+
+    def __init__(self, name: str = "") -> None:
+        super().__init__(name)
+        self.item_rows = 2
+        self.queue = Queue()
+        self.opened = False
+        """Whether the filler's own waves are shown."""
+        self.chosen = ""
+        """The wave a person selected; empty until one does, and the first is selected."""
+
+    def keys_of(self, state: State) -> list[str]:
+        self.queue.follow(state)
+        return self.queue.keys(state, self.opened)
+
+    def tell(self, state: State, now: float) -> None:
+        super().tell(state, now)
+        if self.chosen != self.selected and self.keys and self.selected != self.keys[0]:
+            self.selected, self.chosen = self.keys[0], ""
+            self.paint()
+
+    def select_index(self, index: int) -> None:
+        super().select_index(index)
+        self.chosen = self.selected
+
+    def window(self, most: int) -> list[str]:
+        """Where the person is elsewhere, what needs one and what runs: the first there are."""
+        if self.has_focus:
+            return super().window(most)
+        self.top = 0
+        return self.keys[:most]
+
+    def toggle_filler(self) -> None:
+        self.opened = not self.opened
+        if self.state is not None:
+            self.tell(self.state, self.now)
+
+    def rows(self, width: int, height: int) -> list[Strip]:
+        state = self.state
+        if state is None:
+            return [self.titled(width)]
+        waiting, running = len(state.proposals), len(queued(state))
+        note = "  ".join(
+            [f"{waiting} waiting"] * bool(waiting)
+            + [f"{running} open"] * bool(running)
+            + [f"{len(self.queue.told)} in all"]
+        )
+        rows = [self.titled(width, note if self.keys else "")]
+        if not self.keys:
+            rows.append(
+                Row(width, self.palette).put(" No wave yet: the baseline comes first, by itself.", "dim").strip()
+            )
+        for key in self.window((height - 1) // self.item_rows):
+            chosen = key == self.selected
+            if key == FILLER:
+                rows.extend(filler_rows(self.queue.filler(state, self.now), self.opened, width, self.palette, chosen))
+            else:
+                rows.extend(wave_rows(wave_view(state, state.waves[key], self.now), width, self.palette, chosen))
+        return rows
+
+    def on_click(self, event: events.Click) -> None:
+        if event.y < self.title_rows:
+            return
+        self.select_index(self.top + (event.y - self.title_rows) // self.item_rows)
+        if event.chain == 2:
+            self.post_message(self.Opened(self.NAME))
+
+
+def wave_rows(view: WaveView, width: int, palette: Palette, selected: bool) -> list[Strip]:
+    ground = palette.selection if selected else None
+    first, second = Row(width, palette, ground), Row(width, palette, ground)
+    first.put(view.glyph, view.ink).skip().put(view.id, "key" if view.ink != "faint" else "dim").skip()
+    tail = view.word
+    first.put(view.question, "text" if view.ink not in ("faint", "dim") else "dim", max(8, first.left - len(tail) - 1))
+    first.end(tail, view.ink)
+    second.skip(2).put(view.proposer, "agent", 8).skip()
+    if not view.waiting and view.arms and (view.done or not view.over):
+        second.bar(view.done / view.arms, min(10, max(4, width // 10))).skip()
+        second.put(f"{view.done}/{view.arms}", "dim").skip(2)
+    else:
+        second.put(count(view.arms, "arm"), "dim").skip(2)
+    if view.waiting:
+        tail = f"about {money(view.coming_usd)}, {duration(view.ends_in_s)}"
+    elif view.coming_usd:
+        tail = f"{money(view.spent_usd)} + {money(view.coming_usd)}"
+    else:
+        tail = money(view.spent_usd)
+    best = f"{view.best} {signed(view.best_delta)}" if view.best and view.best_delta is not None else ""
+    room = second.left - len(tail) - len(best) - 3
+    if room >= 6:
+        second.put(view.shape, "dim", room)
+        second.skip()
+    if best and len(best) < second.left - len(tail):
+        second.put(view.best, "dim").skip()
+        second.put(signed(view.best_delta or 0.0), "good" if (view.best_delta or 0.0) < 0 else "dim")
+    second.end(tail, "dim")
+    return [first.strip(), second.strip()]
+
+
+def filler_rows(view: FillerView, opened: bool, width: int, palette: Palette, selected: bool) -> list[Strip]:
+    ground = palette.selection if selected else None
+    first, second = Row(width, palette, ground), Row(width, palette, ground)
+    first.put("▾" if opened else "▸", "dim").skip().put(FILLER, "key").skip()
+    first.put(f"{count(view.tried, 'arm')} tried" + f", {view.running} running" * bool(view.running))
+    first.end("⏎ closes" if opened else "⏎ opens", "faint")
+    second.skip(2)
+    if view.best and view.best_delta is not None:
+        second.put(f"best {view.best}", "dim").skip()
+        second.put(signed(view.best_delta), "good" if view.best_delta < 0 else "dim")
+    else:
+        second.put("keeps idle clusters measuring", "dim")
+    second.end(money(view.spent_usd), "dim")
+    return [first.strip(), second.strip()]

@@ -1,0 +1,192 @@
+"""What goes to the terminal: only the cells that changed, in the fewest bytes.
+
+Textual sends every widget that was refreshed anew, from its left edge. Here the frame it composed is compared, cell
+by cell, with what the terminal was last sent; a frame that changed nothing sends nothing. While the terminal has not
+yet taken the last frame, newer ones replace each other, so that a key's answer never waits behind old news.
+"""
+
+from collections.abc import Iterable
+
+from rich.cells import cell_len, get_character_cell_size
+from rich.color import Color, ColorSystem
+from rich.style import Style
+from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
+from textual.strip import Strip
+
+MERGE_GAP = 4
+"""Unchanged cells that are cheaper to send again than to step over."""
+
+_ATTRIBUTES = (("bold", "1"), ("dim", "2"), ("italic", "3"), ("underline", "4"), ("reverse", "7"), ("strike", "9"))
+
+Look = tuple[tuple[str, ...], str, str]
+"""Attribute codes, foreground code, background code: all of a style that a terminal shows."""
+
+_NO_LOOK: Look = ((), "39", "49")
+
+
+class Wire:
+    """The terminal's cells as wanted, and as sent."""
+
+    def __init__(self, colours: ColorSystem) -> None:
+        self.width = 0
+        self.height = 0
+        self._colours = colours
+        self._looks: list[Look] = [_NO_LOOK]
+        self._look_ids: dict[Look, int] = {_NO_LOOK: 0}
+        self._style_ids: dict[Style | None, tuple[int, int]] = {None: (0, 0)}
+        self._texts: list[list[str]] = []
+        self._inks: list[list[int]] = []
+        self._sent_texts: list[list[str]] = []
+        self._sent_inks: list[list[int]] = []
+        self._changed: set[int] = set()
+
+    def resize(self, width: int, height: int) -> None:
+        self.width, self.height = width, height
+        self._texts = [[" "] * width for _ in range(height)]
+        self._inks = [[0] * width for _ in range(height)]
+        self.forget()
+
+    def forget(self) -> None:
+        """What the terminal shows is not known any more: send everything next time."""
+        self._sent_texts = [[""] * self.width for _ in range(self.height)]
+        self._sent_inks = [[-1] * self.width for _ in range(self.height)]
+        self._changed = set(range(self.height))
+
+    def take(self, update: CompositorUpdate) -> None:
+        """Put a composed frame, or part of one, over what is wanted."""
+        if isinstance(update, LayoutUpdate):
+            for y, strips in enumerate(update.strips, update.region.y):
+                x = update.region.x
+                for strip in strips:
+                    x = self._lay(x, y, strip)
+        elif isinstance(update, ChopsUpdate):
+            for y in {y for y, _, _ in update.spans}:
+                for x, piece in update.chops[y].items():
+                    if piece is not None:
+                        self._lay(x, y, piece)
+        else:
+            raise TypeError(f"not a frame: {update!r}")
+
+    def _lay(self, x: int, y: int, strip: Strip) -> int:
+        if not 0 <= y < self.height:
+            return x
+        texts, inks = self._texts[y], self._inks[y]
+        for text, style, control in strip:
+            if control or not text:
+                continue
+            ink, blank_ink = self._ink(style)
+            if text.isspace():
+                ink = blank_ink
+            cells = list(text) if text.isascii() or cell_len(text) == len(text) else _cells(text)
+            cells = cells[: max(0, self.width - x)]
+            texts[x : x + len(cells)] = cells
+            inks[x : x + len(cells)] = [ink] * len(cells)
+            x += len(cells)
+        self._changed.add(y)
+        return x
+
+    def _ink(self, style: Style | None) -> tuple[int, int]:
+        """The look of a style, and of its blanks: a blank shows no foreground."""
+        known = self._style_ids.get(style)
+        if known is not None:
+            return known
+        assert style is not None
+        codes = tuple(code for name, code in _ATTRIBUTES if getattr(style, name))
+        foreground, background = self._code(style.color, True), self._code(style.bgcolor, False)
+        look: Look = (codes, foreground, background)
+        blank: Look = (tuple(code for code in codes if code in "479"), foreground, background)
+        if not blank[0]:
+            blank = ((), "39", background)
+        found = (self._look_id(look), self._look_id(blank))
+        if len(self._style_ids) > 10_000:
+            self._style_ids = {None: (0, 0)}
+        self._style_ids[style] = found
+        return found
+
+    def _look_id(self, look: Look) -> int:
+        if look not in self._look_ids:
+            self._look_ids[look] = len(self._looks)
+            self._looks.append(look)
+        return self._look_ids[look]
+
+    def _code(self, colour: Color | None, foreground: bool) -> str:
+        if colour is None or colour.is_default:
+            return "39" if foreground else "49"
+        return ";".join(colour.downgrade(self._colours).get_ansi_codes(foreground))
+
+    def flush(self) -> str:
+        """The bytes that make the terminal show what is wanted; empty where it does."""
+        out: list[str] = []
+        look, at_x, at_y = _NO_LOOK, -1, -1
+        for y in sorted(self._changed):
+            texts, inks, sent_texts, sent_inks = (
+                self._texts[y], self._inks[y], self._sent_texts[y], self._sent_inks[y],
+            )  # fmt: skip
+            if texts == sent_texts and inks == sent_inks:
+                continue
+            for start, stop in _spans(texts, inks, sent_texts, sent_inks):
+                if y != at_y or start < at_x:
+                    out.append(f"\x1b[{y + 1};{start + 1}H")
+                elif start > at_x:
+                    out.append(f"\x1b[{start - at_x}C")
+                for x in range(start, stop):
+                    wanted = self._looks[inks[x]]
+                    if wanted is not look and texts[x]:
+                        out.append(_turn(look, wanted))
+                        look = wanted
+                    out.append(texts[x])
+                at_x, at_y = stop, y
+            self._sent_texts[y], self._sent_inks[y] = list(texts), list(inks)
+            if at_x >= self.width:
+                at_y = -1
+        self._changed.clear()
+        if out and look != _NO_LOOK:
+            out.append("\x1b[m")
+        return "".join(out)
+
+
+def _cells(text: str) -> list[str]:
+    """A string a cell: a wide character is followed by an empty one."""
+    cells: list[str] = []
+    for character in text:
+        width = get_character_cell_size(character)
+        if width:
+            cells.extend([character, ""] if width == 2 else [character])
+        elif cells:
+            cells[-1] += character
+    return cells
+
+
+def _spans(texts: list[str], inks: list[int], sent_texts: list[str], sent_inks: list[int]) -> Iterable[tuple[int, int]]:
+    """[start, stop) of the cells that differ, near ones in one, never splitting a wide character."""
+    spans: list[list[int]] = []
+    width = len(texts)
+    for x in range(width):
+        if texts[x] == sent_texts[x] and inks[x] == sent_inks[x]:
+            continue
+        start, stop = x, x + 1
+        while start and not texts[start]:
+            start -= 1
+        while stop < width and not texts[stop]:
+            stop += 1
+        if spans and start - spans[-1][1] <= MERGE_GAP:
+            spans[-1][1] = max(stop, spans[-1][1])
+        else:
+            spans.append([start, stop])
+    return [(start, stop) for start, stop in spans]
+
+
+def _turn(look: Look, wanted: Look) -> str:
+    """The sequence from one look to another, the shorter of the difference and a fresh start."""
+    codes: list[str] = []
+    if look[0] != wanted[0]:
+        if set(look[0]) <= set(wanted[0]):
+            codes.extend(code for code in wanted[0] if code not in look[0])
+        else:
+            codes.extend(["", *wanted[0]])
+            look = _NO_LOOK
+    if look[1] != wanted[1]:
+        codes.append(wanted[1])
+    if look[2] != wanted[2]:
+        codes.append(wanted[2])
+    return f"\x1b[{';'.join(codes)}m" if codes else ""
