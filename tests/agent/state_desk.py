@@ -1,0 +1,191 @@
+"""A desk over a real state, ledger, variant store and plan of approval, where runs end at once with a given score."""
+
+import subprocess
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cockpit import events as e
+from cockpit.agent.base import Receipt
+from cockpit.fold import fold
+from cockpit.folder import SessionFolder
+from cockpit.intents import Draft
+from cockpit.ledger import Ledger
+from cockpit.model import (
+    ClusterSpec,
+    Envelope,
+    Experiment,
+    ExperimentStatus,
+    FleetSpec,
+    Metrics,
+    Mode,
+    Outcome,
+    Session,
+)
+from cockpit.plan.approve import rule_for
+from cockpit.plan.budget import left_usd
+from cockpit.state import State
+from cockpit.variant.constants import find_constants
+from cockpit.variant.errors import VariantError
+from cockpit.variant.store import VariantStore
+from cockpit.worker import intake
+from cockpit.worker.obey import approved
+
+TRAIN = '''\
+"""A stand-in with the knobs of a real one."""
+DEPTH = 8
+WIDTH = 640
+MATRIX_LR = 0.04
+WARMDOWN_RATIO = 0.5
+
+
+def main():
+    print(f"val_bpb: {1.0:.6f}")
+
+
+main()
+'''
+PROGRAM = "# Program\nMake val_bpb go down. Screen first, then promote.\n"
+
+Score = Callable[[Experiment, str, int], float | None]
+"""(experiment, hardware, seed) to val_bpb; None for a crash."""
+
+
+def make_repo(folder: Path) -> Path:
+    folder.mkdir()
+    (folder / "train.py").write_text(TRAIN)
+    (folder / "prepare.py").write_text("TIME_BUDGET = 300\n")
+    (folder / "program.md").write_text(PROGRAM)
+    for command in (
+        ["init", "-q", "-b", "main"],
+        ["add", "."],
+        ["-c", "user.name=a", "-c", "user.email=a@localhost", "commit", "-qm", "start"],
+    ):
+        subprocess.run(["git", *command], cwd=folder, check=True)
+    return folder
+
+
+class StateDesk:
+    def __init__(self, root: Path, mode: Mode = Mode.AUTOPILOT, budget_usd: float = 0.0) -> None:
+        self.repo = make_repo(root / "repo")
+        self.folder = SessionFolder(root / "session")
+        self.store = VariantStore(self.repo, "test")
+        self.ledger = Ledger.create(self.folder.ledger)
+        self.state = State()
+        self.clock = 1_000_000.0
+        self.stop = threading.Event()
+        self.logs: dict[str, str] = {}
+        self.score: Score = lambda experiment, hardware, seed: 1.0
+        self.drafts: list[Draft] = []
+        self._lock = threading.RLock()
+        variant = self.store.baseline()
+        clusters = tuple(ClusterSpec(f"gpu-{n:02d}", "H100" if n <= 13 else "H200", 0.0) for n in range(1, 17))
+        session = Session(
+            name="test",
+            repo=str(self.repo),
+            commit=variant.commit,
+            fleet=FleetSpec("sim", clusters, screen_hardware="H100", validate_hardware="H200"),
+            created_at=self.clock,
+            created_by="ann",
+            corpus="stdlib",
+            budget_usd=budget_usd,
+            proposer="claude",
+            constants=find_constants(TRAIN),
+        )
+        self.record(
+            e.SessionCreated(at=self.clock, session=session, mode=mode, envelope=Envelope(usd=1e6, patches=True)),
+            *(e.ClusterUp(at=self.clock, cluster=spec.name, hardware=spec.hardware) for spec in clusters),
+        )
+        self.record(intake.baseline_wave(variant, session, self.clock))
+        self.settle()
+        self.record(e.IncumbentSet(at=self.clock, experiment="e0000", reason="the baseline"))
+
+    def read(self, question: Callable[[State], Any]) -> Any:
+        with self._lock:
+            return question(self.state)
+
+    def propose(self, draft: Draft) -> Receipt:
+        with self._lock:
+            self.drafts.append(draft)
+            try:
+                proposed, receipt = intake.take(self.store, self.state, draft, self.clock)
+            except (intake.Refused, VariantError) as error:
+                return Receipt("", (), (str(error),), "refused")
+            if proposed is not None:
+                self.record(proposed)
+            return receipt
+
+    def record(self, *events: e.Event) -> None:
+        with self._lock:
+            self.ledger.append(events)
+            for event in events:
+                self.state = fold(self.state, event)
+
+    def reserve(self, wanted: Callable[[float], e.ApiReserved | None]) -> e.ApiReserved | None:
+        with self._lock:
+            event = wanted(left_usd(self.state, self.clock))
+            if event is not None:
+                self.record(event)
+            return event
+
+    def source(self, experiment: str, path: str = "train.py") -> str:
+        return self.store.source(self.state.experiments[experiment].commit, path)
+
+    def diff(self, experiment: str, against: str = "") -> str:
+        one = self.state.experiments[experiment]
+        return self.store.diff(self.state.experiments[against or one.base or experiment].commit, one.commit)
+
+    def log_tail(self, attempt: str, most_bytes: int = 65_536) -> str:
+        return self.logs.get(attempt, "")[-most_bytes:]
+
+    def now(self) -> float:
+        return self.clock
+
+    def interrupted(self) -> bool:
+        return self.stop.is_set()
+
+    def say(self, text: str, author: str = "ann") -> None:
+        self.record(e.Said(at=self.clock, author=author, text=text))
+
+    def reject(self, wave: str, reason: str) -> None:
+        self.record(e.Rejected(at=self.clock, wave=wave, author="ann", reason=reason))
+
+    def settle(self) -> None:
+        """Approve what the plan would, and run all that is queued to its end."""
+        with self._lock:
+            for name in list(self.state.proposals):
+                wave = self.state.waves[name]
+                rule = rule_for(self.state, wave, self.clock)
+                if rule:
+                    self.record(approved(self.state, wave, "plan", rule, self.clock))
+            for name in list(self.state.waiting):
+                self._run(name)
+                self.clock += 20
+
+    def decide(self, experiment: str, status: ExperimentStatus, reason: str = "measured") -> None:
+        self.record(e.Decided(at=self.clock, experiment=experiment, status=status, reason=reason))
+
+    def crown(self, experiment: str) -> None:
+        self.decide(experiment, ExperimentStatus.KEPT)
+        self.record(e.IncumbentSet(at=self.clock, experiment=experiment, reason="better"))
+
+    def _run(self, name: str) -> None:
+        attempt = self.state.attempts[name]
+        number = len(self.state.recent) + sum(self.state.outcome_counts.values())
+        hardware = attempt.hardware or "H100"
+        cluster = f"gpu-{number % 13 + 1:02d}" if hardware == "H100" else f"gpu-{number % 3 + 14:02d}"
+        experiment = self.state.experiments[attempt.experiment]
+        score = self.score(experiment, hardware, attempt.seed)
+        self.record(
+            e.Submitting(at=self.clock, attempt=name, cluster=cluster, hardware=hardware),
+            e.Submitted(at=self.clock, attempt=name),
+            e.Started(at=self.clock, attempt=name),
+            e.Ended(
+                at=self.clock + 10,
+                attempt=name,
+                outcome=Outcome.VALID if score is not None else Outcome.CRASH,
+                metrics=Metrics(score) if score is not None else None,
+                message="" if score is not None else "RuntimeError: boom",
+            ),
+        )

@@ -1,0 +1,350 @@
+"""What a turn of the researcher promises, against a server that speaks the real wire format."""
+
+import inspect
+import json
+import threading
+import time
+from collections.abc import Callable
+from typing import get_args, get_type_hints
+
+import pytest
+from anthropic.resources.messages.messages import DEPRECATED_MODELS, AsyncMessages
+from anthropic.types import ModelParam, OutputConfigParam
+
+from cockpit.agent import live
+from cockpit.agent.base import ProposerTrouble
+from cockpit.agent.transcript import rendered
+from cockpit.events import ApiUsed
+from cockpit.settings import PRICES, AgentSettings
+from tests.agent.conftest import Researcher
+from tests.agent.messages_server import KEY, Answer, Asked, Hang, Refuse, calls, says, together
+from tests.agent.state_desk import StateDesk
+
+Start = Callable[..., Researcher]
+
+WAVE = {"question": "Is wider better?", "factors": {"WIDTH": [512, 768]}, "hypothesis": "yes"}
+
+
+def used(desk: StateDesk) -> list[ApiUsed]:
+    return [event for event in desk.ledger.since(0) if isinstance(event, ApiUsed)]
+
+
+def test_a_tool_call_becomes_a_proposal_and_its_result_goes_back(desk: StateDesk, research: Start) -> None:
+    it = research([calls("propose_wave", WAVE), says("Two widths are on their way.")])
+    it.turn()
+    assert [draft.factors for draft in desk.drafts] == [{"WIDTH": [512, 768]}]
+    answer = it.server.asked[1].answers[0]
+    assert answer["experiments"] == ["e0001", "e0002"]
+    assert desk.state.messages[-1].text == "Two widths are on their way."
+
+
+def test_what_does_not_change_comes_first_and_is_served_from_the_cache(desk: StateDesk, research: Start) -> None:
+    it = research([calls("propose_wave", WAVE), says("done"), says("nothing new")])
+    it.turn()
+    it.turn()
+    first, second, third = used(desk)
+    assert first.cache_read_tokens == 0 and first.cache_write_tokens > 1_000
+    assert second.cache_read_tokens > first.cache_write_tokens * 0.8
+    assert third.cache_read_tokens > 0.3 * first.cache_write_tokens
+    assert desk.state.spend.cache_read_tokens == second.cache_read_tokens + third.cache_read_tokens
+
+
+def test_tokens_are_priced_by_kind(desk: StateDesk, research: Start) -> None:
+    it = research([says("hello")])
+    it.turn()
+    event = used(desk)[0]
+    price = it.settings.price(event.model)
+    least = event.input_tokens * price.input + event.output_tokens * price.output
+    least += event.cache_read_tokens * price.cache_read
+    assert event.usd * 1e6 >= least + event.cache_write_tokens * price.cache_write_5m - 1e-6
+    assert event.usd * 1e6 <= least + event.cache_write_tokens * price.cache_write_1h + 1e-6
+
+
+def test_program_md_is_read_again_each_turn(desk: StateDesk, research: Start) -> None:
+    it = research([says("a"), says("b")])
+    it.turn()
+    (desk.repo / "program.md").write_text("Look at the schedule only.")
+    it.turn()
+    assert "Screen first, then promote." in it.server.asked[0].text
+    assert "Look at the schedule only." in it.server.asked[1].text
+
+
+@pytest.mark.parametrize(
+    ("failure", "words"),
+    [
+        (Refuse(429, "rate_limit_error"), "rate limit"),
+        (Refuse(529, "overloaded_error"), "overloaded"),
+        (Refuse(500, "api_error"), "failed (500)"),
+        (Answer([{"type": "text", "text": "x" * 200}], cut_after=4), "cut"),
+        (Answer([{"type": "text", "text": "x" * 200}], cut_after=4, end_early=True), "cut"),
+        (Answer([{"type": "text", "text": "x" * 200}], cut_after=4, error_after="overloaded_error"), "overloaded"),
+        (Answer([]), "empty answer"),
+        (Answer([{"type": "text", "text": "One moment"}], stop_reason="pause_turn"), "paused"),
+    ],
+    ids=["429", "529", "500", "cut", "ended early", "error event", "empty", "paused"],
+)
+def test_what_may_pass_is_tried_again(desk: StateDesk, research: Start, failure: Answer | Refuse, words: str) -> None:
+    it = research([failure, calls("propose_wave", WAVE), failure, says("done")])
+    it.turn()
+    assert len(it.server.asked) == 4
+    assert len(desk.drafts) == 1
+    assert words in "\n".join(rendered(desk.folder.transcript))
+
+
+@pytest.mark.parametrize(
+    ("failure", "sentence"),
+    [
+        (Refuse(429, "rate_limit_error"), "rate limit is reached (429); tried 3 times"),
+        (Refuse(529, "overloaded_error"), "overloaded (529); tried 3 times"),
+        (Refuse(402, "billing_error"), "no credit"),
+        (Refuse(400, "invalid_request_error", "Your credit balance is too low to access the API"), "no credit"),
+        (Refuse(403, "permission_error", "not you"), "may not do this (403): not you"),
+        (Refuse(400, "invalid_request_error", "bad\x1b[31m thing"), "refused the request (400): bad thing"),
+        (Hang(3.0), "did not answer in time"),
+        (Answer([], cut_after=2), "cut before the answer was whole"),
+        (Answer([{"type": "text", "text": "I"}], stop_reason="max_tokens"), "longer than it may be"),
+        (
+            Answer([{"type": "text", "text": "I"}], stop_reason="model_context_window_exceeded"),
+            "outgrew what the model",
+        ),
+        (
+            Answer(
+                [{"type": "text", "text": "I"}],
+                stop_reason="refusal",
+                stop_details={"type": "refusal", "category": "frontier_llm", "explanation": "competing models"},
+            ),
+            "refused to answer: competing models",
+        ),
+    ],
+    ids=["429", "529", "402", "credit", "403", "400", "silence", "cut", "max_tokens", "window", "refusal"],
+)
+def test_what_does_not_pass_is_one_line_and_proposes_nothing(
+    desk: StateDesk, research: Start, failure: Answer | Refuse | Hang, sentence: str
+) -> None:
+    it = research(lambda asked: failure, timeout_s=0.3)
+    with pytest.raises(ProposerTrouble) as trouble:
+        it.turn()
+    assert sentence in str(trouble.value)
+    assert "\n" not in str(trouble.value) and "\x1b" not in str(trouble.value)
+    assert trouble.value.retry_in_s > 0
+    assert not desk.drafts
+
+
+def test_a_long_wait_for_the_rate_limit_is_left_to_the_plan(desk: StateDesk, research: Start) -> None:
+    it = research(lambda asked: Refuse(429, "rate_limit_error", headers={"retry-after": "900"}))
+    with pytest.raises(ProposerTrouble) as trouble:
+        it.turn()
+    assert trouble.value.retry_in_s >= 900
+    assert len(it.server.asked) == 1
+
+
+def test_a_tool_call_in_a_cut_stream_is_not_carried_out(desk: StateDesk, research: Start) -> None:
+    cut = together(calls("propose_wave", WAVE), calls("propose_wave", WAVE | {"question": "Deeper?"}))
+    cut.cut_after = 8
+    it = research([cut, calls("propose_wave", WAVE), says("done")])
+    it.turn()
+    assert len(desk.drafts) == 1
+
+
+def test_what_was_proposed_before_a_turn_broke_is_not_proposed_again(desk: StateDesk, research: Start) -> None:
+    it = research(
+        [
+            calls("propose_wave", WAVE),
+            Refuse(402, "billing_error"),
+            calls("propose_wave", WAVE),
+            says("It waits already."),
+        ]
+    )
+    with pytest.raises(ProposerTrouble):
+        it.turn()
+    it.turn()
+    assert "Is wider better?" in it.server.asked[2].briefing
+    assert "Nothing of it could be taken" in it.server.asked[3].answers[0]["error"]
+    assert [wave.proposer for wave in desk.state.waves.values()] == ["baseline", "claude"]
+
+
+def test_wrong_types_come_back_as_a_result_it_can_act_on(desk: StateDesk, research: Start) -> None:
+    it = research(
+        [calls("propose_wave", {"question": 3, "replicates": "two"}), calls("propose_wave", WAVE), says("ok")]
+    )
+    it.turn()
+    result = it.server.asked[1].results[0]
+    assert result["is_error"] is True
+    assert "question: Input should be a valid string, not 3" in json.loads(result["content"])["error"]
+    assert len(desk.drafts) == 1
+
+
+def test_ten_wrong_calls_in_a_row_end_the_turn(desk: StateDesk, research: Start) -> None:
+    it = research(lambda asked: calls("rm", {"path": "/"}))
+    with pytest.raises(ProposerTrouble, match=r"wrongly 10 times in a row, the last time rm: There is no tool 'rm'"):
+        it.turn()
+    assert len(it.server.asked) == 10
+
+
+def test_a_wrong_key_is_told_without_the_key(desk: StateDesk, research: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    it = research([says("never")])
+    it.claude._key._from_environment = KEY + "-old"
+    with pytest.raises(ProposerTrouble, match="key was refused") as trouble:
+        it.turn()
+    assert KEY not in str(trouble.value)
+
+
+def test_an_unknown_model_is_named(desk: StateDesk, research: Start) -> None:
+    it = research([], model="claude-opus-0")
+    with pytest.raises(ProposerTrouble, match="does not know the model 'claude-opus-0'"):
+        it.turn()
+
+
+def test_esc_ends_a_turn_that_is_still_thinking(desk: StateDesk, research: Start) -> None:
+    slow = Answer([{"type": "text", "text": "word " * 2_000}], delay_s=0.05)
+    it = research([slow])
+    threading.Timer(0.4, desk.stop.set).start()
+    started = time.monotonic()
+    it.turn()
+    assert time.monotonic() - started < 10
+    assert "interrupted" in "\n".join(rendered(desk.folder.transcript))
+    assert used(desk)[0].output_tokens > 0
+
+
+def test_esc_ends_a_wait_between_tries(desk: StateDesk, research: Start) -> None:
+    it = research(lambda asked: Refuse(529, "overloaded_error", headers={"retry-after": "50"}))
+    threading.Timer(0.3, desk.stop.set).start()
+    it.turn()
+    assert len(it.server.asked) == 1
+
+
+def test_the_person_steers_a_turn_that_goes_on(desk: StateDesk, research: Start) -> None:
+    def script(asked: Asked) -> Answer:
+        if asked.opens_turn:
+            desk.say("Stop widening, look at the schedule.")
+            return calls("query_experiments", {})
+        wants = "schedule" in asked.text
+        return says("The schedule it is." if wants else "Wider then.")
+
+    it = research(script)
+    it.turn()
+    assert desk.state.messages[-1].text == "The schedule it is."
+
+
+def test_a_rejected_proposal_s_reason_is_in_front_of_it(desk: StateDesk, research: Start) -> None:
+    it = research([calls("propose_wave", WAVE), says("ok"), says("I see.")])
+    it.turn()
+    desk.reject("w001", "width is settled; look at the schedule")
+    it.turn()
+    assert "width is settled; look at the schedule" in it.server.asked[2].briefing
+
+
+def test_a_crash_goes_back_with_the_end_of_its_traceback_at_most_twice_for_an_idea(
+    desk: StateDesk, research: Start
+) -> None:
+    desk.score = lambda experiment, hardware, seed: None
+    edit = {"edits": [{"search": "1.0:.6f", "replace": "1 / 0:.6f"}]}
+
+    def script(asked: Asked) -> Answer:
+        if not asked.opens_turn:
+            return says("ok")
+        number = len(desk.state.experiments)
+        fixes = {} if number == 1 else {"fixes": f"e{number - 1:04d}"}
+        arm = edit | {"constants": {"DEPTH": 8 + number}} | fixes
+        return calls("propose_wave", {"question": f"Does it divide, {number}?", "arms": [arm]})
+
+    it = research(script)
+    for _ in range(5):
+        it.turn()
+        desk.settle()
+        for name in desk.state.recent:
+            desk.logs[name] = (
+                "step 1\nTraceback (most recent call last):\n  File x\nZeroDivisionError: division by zero"
+            )
+    shown = [asked.briefing.count("| ZeroDivisionError") for asked in it.server.asked if asked.opens_turn]
+    assert shown == [0, 1, 1, 0, 0]
+    refused = [asked.answers[0].get("error", "") for asked in it.server.asked if not asked.opens_turn]
+    assert [bool(error) for error in refused] == [False, False, False, True, True]
+    assert "has crashed 3 times" in refused[-1]
+
+
+def test_at_the_budget_s_end_it_stops_asking_and_says_so(desk: StateDesk, research: Start) -> None:
+    it = research(lambda asked: calls("query_experiments", {}), max_tokens=4_000, most_calls=200)
+    desk.state.budget_usd = desk.state.spend.api_usd + 1.0
+    with pytest.raises(ProposerTrouble, match="too little to ask claude again: raise it to go on"):
+        it.turn()
+    assert 3 < len(it.server.asked) < 200
+    assert desk.state.spend.api_usd <= 1.0
+
+
+def test_a_small_budget_shortens_the_answer(desk: StateDesk, research: Start) -> None:
+    it = research([says("hi")])
+    desk.state.budget_usd = 0.5
+    it.turn()
+    assert 1_500 <= it.server.asked[0].body["max_tokens"] < it.settings.max_tokens
+
+
+def test_what_it_says_shows_while_it_says_it_and_is_gone_after(desk: StateDesk, research: Start) -> None:
+    seen: list[live.Now] = []
+    slow = Answer([{"type": "text", "text": "one two three " * 40}], delay_s=0.04)
+    it = research([slow])
+    thread = threading.Thread(target=it.turn)
+    thread.start()
+    while thread.is_alive():
+        now = live.read(desk.folder.agent_live)
+        if now is not None:
+            seen.append(now)
+        time.sleep(0.02)
+    texts = [now.text for now in seen if now.doing == "writes"]
+    assert texts and texts == sorted(texts, key=len)
+    assert live.read(desk.folder.agent_live) is None
+    assert (desk.folder.agent_live.stat().st_mode & 0o777) == 0o640
+
+
+def test_the_transcript_holds_the_whole_exchange_readably(desk: StateDesk, research: Start) -> None:
+    it = research([calls("propose_wave", WAVE, thinking="Width first."), says("Two \x1b[31mwidths.")])
+    it.turn()
+    text = "\n".join(rendered(desk.folder.transcript))
+    for words in ("Screen first, then promote.", "DEPTH = 8", "Width first.", "calls propose_wave", "Two widths."):
+        assert words in text
+    assert "\x1b" not in text and KEY not in text
+
+
+def test_findings_that_left_the_list_are_summed_up_by_the_small_model(desk: StateDesk, research: Start) -> None:
+    from cockpit.events import FindingRecorded
+
+    desk.record(
+        *(FindingRecorded(at=desk.now(), author="claude", claim=f"fact {n}", experiments=["e0000"]) for n in range(90))
+    )
+    it = research([says("a"), says("b")])
+    it.turn()
+    it.turn()
+    small = [asked for asked in it.server.asked if asked.body["model"] == "claude-haiku-5-5"]
+    assert small[0].body["output_config"] == {"effort": "low"} and small[0].body["max_tokens"] >= 4_000
+    assert len(small) == 1 and "fact 49" in small[0].text and "fact 50" not in small[0].text
+    assert "A story of" in it.server.asked[-1].briefing
+    assert used(desk)[0].model == "claude-haiku-5-5"
+
+
+def test_nothing_it_sends_would_be_refused_by_the_api(desk: StateDesk, research: Start) -> None:
+    it = research([together(says(" "), calls("say", {"text": "hi"}), calls("brief", {})), says("done")])
+    it.turn()
+    assert it.server.problems == []
+
+
+def test_the_models_it_asks_for_are_ones_the_sdk_knows_and_their_prices_are_known() -> None:
+    known = [name for part in get_args(ModelParam) for name in get_args(part)]
+    settings = AgentSettings()
+    assert {settings.model, settings.small_model} <= set(known) - set(DEPRECATED_MODELS)
+    assert settings.model.startswith("claude-opus") and {settings.model, settings.small_model} <= set(PRICES)
+    opus = [name for name in known if name.startswith("claude-opus")]
+    assert settings.model == opus[0], "the SDK lists the newest first"
+
+
+def test_what_it_sends_is_what_the_sdk_s_types_take(desk: StateDesk, research: Start) -> None:
+    it = research([calls("query_experiments", {}), says("done")])
+    it.turn()
+    taken = set(inspect.signature(AsyncMessages.stream).parameters) | {"stream"}
+    for asked in it.server.asked:
+        assert set(asked.body) <= taken
+        assert not {"temperature", "top_p", "top_k", "tool_choice"} & set(asked.body), "refused by current models"
+        assert asked.body["thinking"] == {"type": "adaptive", "display": "summarized"}
+        assert asked.body["output_config"]["effort"] in get_args(
+            get_args(get_type_hints(OutputConfigParam)["effort"])[0]
+        )
+        assert "anthropic-beta" not in asked.headers

@@ -1,0 +1,70 @@
+"""How a model and a search share the arms."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cockpit.agent.base import Desk, ProposerTrouble, Request
+from cockpit.agent.hybrid import Hybrid
+from tests.agent.state_desk import StateDesk
+
+
+class Counting:
+    """A proposer that notes what it was asked for."""
+
+    def __init__(self, name: str, trouble: str = "") -> None:
+        self.name = name
+        self.asked: list[Request] = []
+        self._trouble = trouble
+
+    def propose(self, desk: Desk, request: Request) -> None:
+        self.asked.append(request)
+        if self._trouble:
+            raise ProposerTrouble(self._trouble)
+
+    @property
+    def arms(self) -> int:
+        return sum(request.arms for request in self.asked)
+
+
+class Quiet:
+    def interrupted(self) -> bool:
+        return False
+
+
+@given(st.floats(0, 1), st.lists(st.integers(1, 20), min_size=1, max_size=40))
+def test_the_share_holds_over_many_asks_and_every_arm_is_asked_for(share: float, asks: list[int]) -> None:
+    model, search = Counting("claude"), Counting("search")
+    hybrid = Hybrid(model, search, share)
+    for number, arms in enumerate(asks):
+        hybrid.propose(Quiet(), Request(number, arms, "dry"))  # type: ignore[arg-type]
+    assert model.arms + search.arms == sum(asks)
+    assert abs(model.arms - share * sum(asks)) <= 1
+
+
+def test_a_person_who_spoke_is_answered_by_the_model_alone(desk: StateDesk) -> None:
+    model, search = Counting("claude"), Counting("search")
+    Hybrid(model, search, 0.5).propose(desk, Request(1, 8, "said"))
+    assert (model.arms, search.arms) == (8, 0)
+
+
+def test_without_the_model_the_search_takes_its_arms_and_the_trouble_is_told(desk: StateDesk) -> None:
+    model, search = Counting("claude", "the API is overloaded (529)"), Counting("search")
+    Hybrid(model, search, 0.5).propose(desk, Request(1, 8, "dry"))
+    assert search.arms == 8
+    assert desk.state.messages[-1].text == "the API is overloaded (529)"
+    assert desk.state.messages[-1].kind == "trouble"
+
+
+def test_an_interrupted_ask_does_not_start_the_model(desk: StateDesk) -> None:
+    model, search = Counting("claude"), Counting("search")
+    desk.stop.set()
+    Hybrid(model, search, 0.5).propose(desk, Request(1, 8, "dry"))
+    assert (model.arms, search.arms) == (0, 4)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_a_share_of_none_or_all_asks_only_one(desk: StateDesk, share: float) -> None:
+    model, search = Counting("claude"), Counting("search")
+    Hybrid(model, search, share).propose(desk, Request(1, 8, "dry"))
+    assert (model.arms, search.arms) == (8 * share, 8 * (1 - share))

@@ -1,0 +1,259 @@
+"""An outside agent at the researcher's seat: the SDK's own client, a real server process, intents through the inbox."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import mcp_types as types
+import pytest
+from mcp.client.client import Client
+from mcp.client.stdio import StdioServerParameters
+
+from cockpit import events as e
+from cockpit import intents as i
+from cockpit.agent.outside import OUTSIDE_TOOLS, OutsideDesk, call_outside
+from cockpit.agent.tools import TOOLS
+from cockpit.ledger import Inbox, LedgerError
+from cockpit.model import Envelope, Mode
+from cockpit.plan.actions import Ask
+from cockpit.plan.ask import ask as ask_plan
+from cockpit.worker.intake import Refused
+from cockpit.worker.obey import obey
+from tests.agent.state_desk import StateDesk
+
+
+class Clerk(threading.Thread):
+    """Takes intents as the worker does, until it is told to stop."""
+
+    def __init__(self, desk: StateDesk) -> None:
+        super().__init__(daemon=True)
+        self.desk = desk
+        self.over = threading.Event()
+
+    def run(self) -> None:
+        inbox = Inbox(self.desk.folder.inbox)
+        while not self.over.wait(0.05):
+            for number, author, body in inbox.after(self.desk.state.intent):
+                self._take(number, author, i.decode(body))
+
+    def _take(self, number: int, author: str, intent: i.AnyIntent) -> None:
+        desk, what = self.desk, type(intent).__name__
+        try:
+            made = obey(desk.store, desk.state, intent, author, desk.clock)
+        except Refused as error:
+            made, refused = [], str(error)
+        else:
+            refused = ""
+        wave = next((event.wave.id for event in made if isinstance(event, e.Proposed)), "")
+        taken = e.IntentTaken(at=desk.clock, intent=number, author=author, what=what, wave=wave, refused=refused)
+        desk.record(*made, taken)
+
+
+@pytest.fixture
+def clerk(desk: StateDesk) -> Iterator[Clerk]:
+    it = Clerk(desk)
+    it.start()
+    yield it
+    it.over.set()
+    it.join()
+
+
+def server_of(desk: StateDesk) -> StdioServerParameters:
+    code = f"from pathlib import Path; from cockpit.agent.mcp import serve; serve(Path({str(desk.folder.root)!r}))"
+    root = str(Path(__file__).parents[2])
+    return StdioServerParameters(command=sys.executable, args=["-c", code], env={"PYTHONPATH": root})
+
+
+def with_client(desk: StateDesk, name: str, work: Any, mode: str = "auto") -> Any:
+    async def run() -> Any:
+        introduced = types.Implementation(name=name, version="1")
+        async with Client(server_of(desk), client_info=introduced, mode=mode) as client:
+            return await work(client)
+
+    return anyio.run(run)
+
+
+async def ask(client: Client, tool: str, **arguments: object) -> dict[str, Any]:
+    result = await client.call_tool(tool, arguments)
+    body: dict[str, Any] = json.loads(result.content[0].text)  # type: ignore[union-attr]
+    return body | {"failed": bool(result.is_error)}
+
+
+WAVE: dict[str, object] = {"question": "Wider?", "factors": {"WIDTH": [512, 768]}}
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+def test_a_client_finds_the_same_tools_as_claude_and_one_to_wait_with(desk: StateDesk, mode: str) -> None:
+    async def work(client: Client) -> list[types.Tool]:
+        return list((await client.list_tools()).tools)
+
+    tools = with_client(desk, "codex", work, mode)
+    assert [tool.name for tool in tools] == [*TOOLS, "wait"]
+    assert all(tool.input_schema["additionalProperties"] is False for tool in tools)
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+def test_its_proposals_wait_for_the_person_under_its_own_name(desk: StateDesk, clerk: Clerk, mode: str) -> None:
+    desk.state.mode = Mode.COPILOT
+
+    async def work(client: Client) -> dict[str, Any]:
+        return await ask(client, "propose_wave", **WAVE)
+
+    answer = with_client(desk, "codex", work, mode)
+    assert (answer["wave"], answer["status"]) == ("w001", "proposed")
+    assert desk.state.waves["w001"].proposer == "codex"
+    assert list(desk.state.proposals) == ["w001"]
+
+
+def test_a_whole_round_of_research(desk: StateDesk, clerk: Clerk) -> None:
+    desk.score = lambda experiment, hardware, seed: 1.0 - experiment.overrides.get("WIDTH", 640) / 1e5
+
+    async def work(client: Client) -> list[dict[str, Any]]:
+        proposed = await ask(client, "propose_wave", **WAVE)
+        waited: list[str] = []
+        async with anyio.create_task_group() as group:
+
+            async def wait() -> None:
+                while not any("w001" in news for news in waited):
+                    waited.extend((await ask(client, "wait", seconds=20))["news"])
+
+            group.start_soon(wait)
+            await anyio.to_thread.run_sync(desk.settle)
+        best = await ask(client, "query_experiments", limit=1)
+        finding = await ask(client, "record_finding", claim="Wider is better.", experiments=["e0002"])
+        said = await ask(client, "say", text="Width it is.")
+        return [proposed, {"news": waited}, best, finding, said]
+
+    proposed, waited, best, finding, said = with_client(desk, "codex", work)
+    assert proposed["experiments"] == ["e0001", "e0002"]
+    assert any("w001" in news for news in waited["news"])
+    assert best["rows"][0][0] == "e0002"
+    assert not finding["failed"] and not said["failed"]
+    assert desk.state.findings[-1].author == "codex"
+    assert (desk.state.messages[-1].author, desk.state.messages[-1].text) == ("codex", "Width it is.")
+
+
+def test_what_is_wrong_comes_back_as_a_result(desk: StateDesk, clerk: Clerk) -> None:
+    async def work(client: Client) -> list[dict[str, Any]]:
+        return [
+            await ask(client, "propose_wave", question="Q", factors={"NO_SUCH": [1]}),
+            await ask(client, "propose_wave", question=1),
+            await ask(client, "shell", command="ls"),
+        ]
+
+    answers = with_client(desk, "codex", work)
+    assert all(answer["failed"] for answer in answers)
+    assert "NO_SUCH" in answers[0]["error"]
+    assert "question: Input should be a valid string" in answers[1]["error"]
+    assert "There is no tool 'shell'" in answers[2]["error"]
+
+
+def test_a_worker_that_does_not_run_is_said_and_nothing_is_lost(desk: StateDesk) -> None:
+    outside = OutsideDesk(desk.folder, "codex", patience_s=0.3)
+    answer = call_outside(outside, "propose_wave", WAVE)
+    outside.close()
+    assert answer.failed and "do not ask again" in answer.body["error"]
+    assert len(Inbox(desk.folder.inbox).after(0)) == 1
+
+
+@pytest.mark.parametrize("name", ["claude", "ann", "search", "Human"])
+def test_nobody_goes_by_somebody_else_s_name(desk: StateDesk, name: str) -> None:
+    outside = OutsideDesk(desk.folder, name)
+    assert outside.name == f"agent-{name}"
+    outside.close()
+
+
+def test_a_session_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    from cockpit.agent.mcp import serve
+
+    with pytest.raises(LedgerError):
+        serve(tmp_path / "nothing")
+
+
+def test_a_word_of_the_person_ends_a_wait(desk: StateDesk) -> None:
+    outside = OutsideDesk(desk.folder, "codex")
+    desk.state.held = True
+    desk.record(e.Held(at=desk.clock, author="ann"))
+    threading.Timer(0.5, desk.say, ["Look at the schedule."]).start()
+    news = call_outside(outside, "wait", {"seconds": 10}).body["news"]
+    outside.close()
+    assert news == ["ann says: Look at the schedule."]
+
+
+def test_dry_clusters_end_a_wait_at_once(desk: StateDesk) -> None:
+    outside = OutsideDesk(desk.folder, "codex")
+    news = call_outside(outside, "wait", {"seconds": 10}).body["news"]
+    outside.close()
+    assert "run dry" in news[0]
+    assert "wait" in OUTSIDE_TOOLS and "wait" not in TOOLS
+
+
+def test_that_clusters_run_dry_is_said_at_once_only_until_it_is_known(desk: StateDesk, clerk: Clerk) -> None:
+    outside = OutsideDesk(desk.folder, "codex")
+    desk.state.mode = Mode.COPILOT
+    assert "run dry" in call_outside(outside, "wait", {"seconds": 30}).body["news"][0]
+    threading.Timer(0.5, desk.say, ["Try the schedule."]).start()
+    assert call_outside(outside, "wait", {"seconds": 30}).body["news"] == ["ann says: Try the schedule."]
+    assert call_outside(outside, "propose_wave", WAVE).body["status"] == "proposed"
+    desk.reject("w001", "no")
+    assert "w001 was rejected by" in call_outside(outside, "wait", {"seconds": 30}).body["news"][0]
+    assert "run dry" in call_outside(outside, "wait", {"seconds": 30}).body["news"][-1]
+    outside.close()
+
+
+def test_what_happens_between_two_waits_is_news_for_the_later_one(desk: StateDesk, clerk: Clerk) -> None:
+    outside = OutsideDesk(desk.folder, "codex")
+    call_outside(outside, "propose_wave", WAVE)
+    desk.settle()
+    desk.say("Try the schedule.")
+    news = call_outside(outside, "wait", {"seconds": 30}).body["news"]
+    outside.close()
+    assert any("w001 was approved by" in line for line in news) and "ann says: Try the schedule." in news
+
+
+def test_why_a_proposal_waits_is_in_its_answer(desk: StateDesk, clerk: Clerk) -> None:
+    outside = OutsideDesk(desk.folder, "codex")
+    desk.record(e.EnvelopeSet(at=desk.clock, envelope=Envelope(usd=1e6, wave_size=1), author="ann"))
+    note = call_outside(outside, "propose_wave", WAVE).body["note"]
+    outside.close()
+    assert note == "It waits for a person: 2 arms are more than the envelope's 1."
+
+
+def test_a_client_that_goes_in_the_middle_of_a_call_leaves_no_trace_behind(desk: StateDesk) -> None:
+    desk.record(e.Held(at=desk.clock, author="ann"))
+    server = server_of(desk)
+    environment = {"PATH": os.environ["PATH"], **(server.env or {})}
+    begin = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "codex", "version": "1"}}
+    lines: list[dict[str, Any]] = [
+        {"id": 1, "method": "initialize", "params": begin},
+        {"method": "notifications/initialized"},
+        {"id": 2, "method": "tools/call", "params": {"name": "wait", "arguments": {"seconds": 2}}},
+    ]
+    with subprocess.Popen(
+        [server.command, *server.args], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdin and process.stdout and process.stderr
+        for one in lines:
+            process.stdin.write(json.dumps({"jsonrpc": "2.0", **one}) + "\n")
+            process.stdin.flush()
+            if one.get("id") == 1:
+                process.stdout.readline()
+        process.stdout.close()
+        process.stdin.close()
+        said = process.stderr.read()
+    assert "Traceback" not in said and "Error" not in said
+
+
+def test_an_agent_from_outside_is_not_asked_and_the_person_is_told_how_it_comes_in(desk: StateDesk) -> None:
+    made = obey(desk.store, desk.state, i.SetProposer("codex"), "ann", desk.clock)
+    desk.record(*made)
+    assert "cockpit mcp test" in desk.state.messages[-1].text
+    assert not [one for one in ask_plan(desk.state, desk.clock) if isinstance(one, Ask) and one.proposer == "codex"]
+    assert len(obey(desk.store, desk.state, i.SetProposer("tpe"), "ann", desk.clock)) == 1

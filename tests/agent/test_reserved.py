@@ -1,0 +1,160 @@
+"""Money for a model is in the ledger before the request leaves, whatever becomes of the worker in between."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from cockpit import events as e
+from cockpit import intents as i
+from cockpit.agent.base import ProposerTrouble
+from cockpit.agent.key import KEY_VARIABLE
+from cockpit.folder import SessionFolder
+from cockpit.ledger import Inbox, Ledger
+from cockpit.worker import daemon
+from tests.agent.messages_server import KEY, Answer, Asked, Hang, MessagesServer, Refuse, Reply, says
+from tests.agent.state_desk import StateDesk
+from tests.agent.test_claude import Start
+from tests.worker.sessions import kill, sim_session, state_of, wait_for
+
+SLOW = Answer([{"type": "text", "text": "word " * 4_000}], delay_s=0.1)
+"""Minutes of talk: time enough to be stopped in."""
+
+
+def events_of(folder: SessionFolder) -> list[e.AnyEvent]:
+    ledger = Ledger.read(folder.ledger)
+    try:
+        return ledger.since(0)
+    finally:
+        ledger.close()
+
+
+def asking_session(place: Path, server: MessagesServer) -> SessionFolder:
+    folder = sim_session(place, speed=60.0, proposer="claude", mode="autopilot", budget_usd=100.0)
+    toml = f'[agent]\nbase_url = "{server.url}"\ntimeout_s = 60.0\nkey_file = ""\n'
+    (place / "repo" / "cockpit.toml").write_text(toml)
+    return folder
+
+
+@pytest.mark.timeout(120)
+def test_a_request_under_way_when_the_worker_is_killed_counts_as_spent_in_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, KEY)
+    answered = threading.Event()
+
+    def script(asked: Asked) -> Reply:
+        return says("Nothing more for now.") if answered.is_set() else Hang(60)
+
+    with MessagesServer(script) as server:
+        folder = asking_session(tmp_path, server)
+        daemon.start(folder)
+        try:
+            wait_for(lambda: state_of(folder).api_reserved, 60, "a request to be reserved for")
+            wait_for(lambda: server.asked, 30, "the request to arrive")
+            reserved = sum(state_of(folder).api_reserved.values())
+            assert reserved > 0
+            kill(folder)
+            assert sum(state_of(folder).api_reserved.values()) == reserved, "it is not forgotten meanwhile"
+            answered.set()
+            monkeypatch.setenv(KEY_VARIABLE, KEY)
+            daemon.start(folder)
+            wait_for(lambda: state_of(folder).spend.api_usd >= reserved, 30, "the reservation to be settled")
+        finally:
+            daemon.terminate(folder)
+    state = state_of(folder)
+    assert not state.api_reserved, "nothing leaks"
+    assert any("broken off unseen" in message.text for message in state.messages)
+
+
+@pytest.mark.timeout(120)
+def test_a_worker_that_stops_says_what_the_request_under_way_had_cost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, KEY)
+    with MessagesServer(lambda asked: SLOW) as server:
+        folder = asking_session(tmp_path, server)
+        daemon.start(folder)
+        wait_for(lambda: state_of(folder).api_reserved and server.asked, 60, "a request")
+        wait_for(lambda: folder.agent_live.exists(), 30, "it to think")
+        assert daemon.terminate(folder)
+    state = state_of(folder)
+    assert not state.api_reserved
+    assert [event for event in events_of(folder) if isinstance(event, e.ApiUsed)]
+    assert not any("broken off unseen" in message.text for message in state.messages)
+
+
+@pytest.mark.timeout(120)
+def test_esc_ends_the_turn_that_goes_on_and_it_does_not_begin_again_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, KEY)
+    with MessagesServer(lambda asked: SLOW) as server:
+        folder = asking_session(tmp_path, server)
+        Inbox(folder.inbox).put("ann", i.encode(i.Hold()))
+        Inbox(folder.inbox).put("ann", i.encode(i.Say("Where are we?")))
+        daemon.start(folder)
+        try:
+            wait_for(lambda: server.asked and state_of(folder).asks, 60, "a turn")
+            Inbox(folder.inbox).put("ann", i.encode(i.Interrupt()))
+            wait_for(lambda: not state_of(folder).asks, 30, "the turn to end")
+        finally:
+            daemon.terminate(folder)
+    ended = next(event for event in events_of(folder) if isinstance(event, e.AskEnded))
+    assert not ended.trouble and ended.retry_at > ended.at
+    assert "interrupted" in folder.transcript.read_text()
+    assert not state_of(folder).api_reserved and state_of(folder).spend.api_usd > 0
+
+
+def paid(desk: StateDesk) -> list[e.AnyEvent]:
+    kinds = (e.ApiReserved, e.ApiReleased, e.ApiUsed)
+    return [event for event in desk.ledger.since(0) if isinstance(event, kinds)]
+
+
+def test_the_reservation_is_in_the_ledger_before_the_request_arrives(desk: StateDesk, research: Start) -> None:
+    seen: list[dict[str, float]] = []
+
+    def script(asked: Asked) -> Reply:
+        seen.append(dict(desk.state.api_reserved))
+        return says("ok")
+
+    it = research(script)
+    it.turn()
+    assert list(seen[0]) == ["1.1"]
+    reserved, used = paid(desk)
+    assert isinstance(reserved, e.ApiReserved) and isinstance(used, e.ApiUsed)
+    assert reserved.tokens == it.server.asked[0].body["max_tokens"]
+    assert used.request == reserved.request and used.usd < reserved.usd
+    assert not desk.state.api_reserved and desk.state.spend.api_usd == used.usd
+
+
+@pytest.mark.parametrize(
+    ("reply", "billed"),
+    [
+        (Refuse(529, "overloaded_error"), False),
+        (Refuse(402, "billing_error"), False),
+        (Hang(2.0), True),
+        (Answer([], cut_after=0), True),
+    ],
+    ids=["529", "402", "silence", "cut before a word"],
+)
+def test_of_a_failed_request_nothing_stays_reserved(
+    desk: StateDesk, research: Start, reply: Reply, billed: bool
+) -> None:
+    it = research(lambda asked: reply, timeout_s=0.3, tries=1)
+    with pytest.raises(ProposerTrouble):
+        it.turn()
+    assert not desk.state.api_reserved
+    assert [type(event) for event in paid(desk)] == [e.ApiReserved, e.ApiUsed if billed else e.ApiReleased]
+    assert (desk.state.spend.api_usd > 0) is billed
+
+
+def test_a_cut_answer_counts_the_thinking_that_was_not_shown(desk: StateDesk, research: Start) -> None:
+    slow = Answer([{"type": "text", "text": "word " * 400}], delay_s=0.02, cut_after=40)
+    it = research(lambda asked: slow, tries=1)
+    with pytest.raises(ProposerTrouble):
+        it.turn()
+    used = paid(desk)[-1]
+    assert isinstance(used, e.ApiUsed)
+    assert used.output_tokens > 36 * 37 / 4, "more than its letters make"
+    assert used.usd <= paid(desk)[0].usd  # type: ignore[union-attr]

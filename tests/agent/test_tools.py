@@ -1,0 +1,250 @@
+"""What each tool promises, whoever calls it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cockpit.agent.base import Receipt
+from cockpit.agent.tools import ANSWER_CHARS, TOOLS, Answer, call
+from cockpit.events import EnvelopeSet, FindingRecorded, ModeSet
+from cockpit.intents import Draft
+from cockpit.model import Envelope, ExperimentStatus, Mode, Tier
+from tests.agent.state_desk import StateDesk
+
+
+def ask(desk: StateDesk, tool: str, **arguments: object) -> Answer:
+    return call(desk, "claude", tool, arguments)
+
+
+def grid(desk: StateDesk, **more: object) -> Answer:
+    wanted = {"question": "Wider?", "factors": {"WIDTH": [512, 768], "MATRIX_LR": [0.03, 0.05]}, **more}
+    return ask(desk, "propose_wave", **wanted)
+
+
+def test_a_grid_is_every_cell_of_its_factors(desk: StateDesk) -> None:
+    answer = grid(desk, hypothesis="yes", would_change_mind="no gain")
+    assert len(answer.body["experiments"]) == 4
+    levels = [desk.state.experiments[name].levels for name in answer.body["experiments"]]
+    assert {(at["WIDTH"], at["MATRIX_LR"]) for at in levels} == {(512, 0.03), (512, 0.05), (768, 0.03), (768, 0.05)}
+    assert desk.state.waves["w001"].proposer == "claude"
+    assert "likely to crash" in answer.body["forecast"]
+
+
+def test_of_a_grid_with_too_many_cells_a_fraction_is_run_and_the_answer_says_which(desk: StateDesk) -> None:
+    desk.record(EnvelopeSet(at=0.0, envelope=Envelope(wave_size=8), author="ann"))
+    desk.record(ModeSet(at=0.0, mode=Mode.AUTOPILOT, author="ann"))
+    factors = {"DEPTH": [8, 9], "WIDTH": [512, 768], "MATRIX_LR": [0.03, 0.05], "WARMDOWN_RATIO": [0.4, 0.6]}
+    answer = grid(desk, factors=factors)
+    levels = [desk.state.experiments[name].levels for name in answer.body["experiments"]]
+    assert len(levels) == 8
+    assert all(sum(at[name] == level for at in levels) == 4 for name in factors for level in factors[name])
+    assert "8 of 16 combinations, resolution IV" in answer.body["design"]
+    assert "DEPTH×WIDTH = MATRIX_LR×WARMDOWN_RATIO" in answer.body["design"]
+    assert desk.state.waves[answer.body["wave"]].design == answer.body["design"]
+
+
+def test_a_grid_that_fits_is_run_whole(desk: StateDesk) -> None:
+    assert "design" not in grid(desk).body
+
+
+def test_edits_of_a_wave_are_in_every_cell(desk: StateDesk) -> None:
+    edit = {"search": "WARMDOWN_RATIO = 0.5", "replace": "WARMDOWN_RATIO = 0.5\nCOOLDOWN = 1"}
+    answer = grid(desk, factors={"COOLDOWN": [2, 3]}, edits=[edit])
+    sources = [desk.source(name) for name in answer.body["experiments"]]
+    assert ["COOLDOWN = 2" in sources[0], "COOLDOWN = 3" in sources[1]] == [True, True]
+
+
+def test_an_edit_that_does_not_match_once_comes_back_with_the_reason(desk: StateDesk) -> None:
+    arms = [
+        {"edits": [{"search": "DEEP", "replace": "x"}]},
+        {"edits": [{"search": "val_bpb", "replace": "score"}]},
+        {"constants": {"DEPTH": 9}},
+    ]
+    answer = ask(desk, "propose_wave", question="What holds?", arms=arms)
+    assert answer.body["experiments"] == ["e0001"]
+    assert len(answer.body["left_out"]) == 2
+    assert "arm 1" in answer.body["left_out"][0] and "arm 2" in answer.body["left_out"][1]
+
+
+def test_code_that_was_tried_is_left_out_by_name(desk: StateDesk) -> None:
+    grid(desk)
+    answer = grid(desk, question="Wider, really?")
+    assert answer.failed
+    assert "e0001" in answer.body["error"]
+
+
+def test_an_experiment_is_promoted_by_measuring_it_again(desk: StateDesk) -> None:
+    grid(desk)
+    desk.settle()
+    arms = [{"measure_again": "e0002"}, {"measure_again": "e0003"}]
+    answer = ask(
+        desk, "propose_wave", question="Do they hold on the better class?", arms=arms, tier="validate", replicates=2
+    )
+    assert answer.body["experiments"] == ["e0002", "e0003"]
+    desk.settle()
+    assert len(desk.state.experiments["e0002"].scores["H200"]) == 2
+    assert desk.state.waves["w002"].tier is Tier.VALIDATE
+
+
+def test_the_same_promotion_is_not_proposed_twice(desk: StateDesk) -> None:
+    grid(desk)
+    desk.settle()
+    wanted = {"question": "Does it hold?", "arms": [{"measure_again": "e0002"}], "tier": "validate"}
+    ask(desk, "propose_wave", **wanted)
+    assert "w002 already measures that again" in ask(desk, "propose_wave", **wanted).body["error"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"question": "Q"}, "Give factors with their levels"),
+        ({"question": "Q", "factors": {"WIDTH": [1, 1]}}, "has a level twice"),
+        ({"question": "Q", "factors": {c: list(range(16)) for c in "ABCDEF"}}, "too large even in part"),
+        ({"question": "Q", "arms": [{}]}, "Arm 0 changes nothing"),
+        ({"question": "Q", "arms": [{"measure_again": "e0099"}]}, "There is no experiment e0099"),
+        ({"question": "Q", "arms": [{"measure_again": "e0000", "constants": {"DEPTH": 1}}]}, "cannot change anything"),
+        ({"question": "Q", "base": "e0500", "factors": {"WIDTH": [1]}}, "There is no experiment e0500"),
+        ({"question": "Q", "arms": [{"constants": {"DEPTH": 9}, "fixes": "e0000"}]}, "did not crash"),
+        ({"question": "Q", "arms": [{"constants": {"DEPTH": 9}, "levels": {"DEPTH": 9}}]}, "no level of the wave"),
+        ({"question": "", "factors": {"WIDTH": [1]}}, "question: String should have at least 1 character"),
+        (
+            {"question": "Q", "factors": {"WIDTH": [1]}, "replicates": "3"},
+            "replicates: Input should be a valid integer",
+        ),
+        ({"question": "Q", "factors": {"WIDTH": [1]}, "tier": "best"}, "tier: Input should be 'screen' or 'validate'"),
+        ({"question": "Q", "factors": {"WIDTH": [1]}, "shell": "ls"}, "shell: Extra inputs are not permitted"),
+        ({"question": "Q", "factors": {"NO_SUCH": [1]}}, "NO_SUCH"),
+    ],
+)
+def test_a_wrong_proposal_says_what_was_wrong(desk: StateDesk, wrong: dict[str, object], words: str) -> None:
+    answer = ask(desk, "propose_wave", **wrong)
+    assert answer.failed and words in answer.body["error"]
+    assert len(desk.state.waves) == 1
+
+
+def test_in_manual_mode_nothing_is_proposed(desk: StateDesk) -> None:
+    desk.state.mode = Mode.MANUAL
+    assert "the person proposes" in grid(desk).body["error"]
+
+
+def test_queries_filter_sort_and_are_bounded(desk: StateDesk) -> None:
+    desk.score = lambda experiment, hardware, seed: 1.0 - experiment.overrides.get("WIDTH", 640) / 1e5
+    grid(desk)
+    desk.settle()
+    rows = ask(desk, "query_experiments", constants={"MATRIX_LR": 0.03}, sort="score").body
+    assert [row[0] for row in rows["rows"]] == ["e0003", "e0001"]
+    assert ask(desk, "query_experiments", below=0.993, status=["valid"]).body["found"] == 2
+    assert ask(desk, "query_experiments", limit=1, sort="newest").body["rows"][0][0] == "e0004"
+
+
+def test_an_experiment_is_shown_with_its_runs(desk: StateDesk) -> None:
+    grid(desk)
+    desk.settle()
+    shown = ask(desk, "show_experiment", experiment="e0001").body
+    assert shown["scores"] == {"H100": [1.0]}
+    assert shown["differs_from_baseline"] == {"WIDTH": 512, "MATRIX_LR": 0.03}
+    assert shown["attempts"][0]["status"] == "valid"
+
+
+def test_diffs_and_sources_are_of_the_code_that_runs(desk: StateDesk) -> None:
+    grid(desk)
+    assert "+WIDTH = 512" in ask(desk, "show_diff", experiment="e0001").body["diff"]
+    assert "+WIDTH = 768" in ask(desk, "show_diff", experiment="e0003", against="e0001").body["diff"]
+    source = ask(desk, "read_source", experiment="e0001", first_line=3, lines=1).body
+    assert source["source"] == "    3  WIDTH = 512"
+    assert "TIME_BUDGET" in ask(desk, "read_source", path="prepare.py").body["source"]
+
+
+@pytest.mark.parametrize("path", ["secrets.env", "../repo/train.py", "/etc/passwd", ".git/config"])
+def test_only_files_of_the_code_can_be_read(desk: StateDesk, path: str) -> None:
+    assert ask(desk, "read_source", path=path).failed
+
+
+def test_a_log_is_read_as_plain_bounded_lines(desk: StateDesk) -> None:
+    desk.logs["e0000.1"] = "\n".join(f"\x1b[31mstep {n}\x1b[0m loss {n / 7}\r{n}%" for n in range(5_000))
+    log = ask(desk, "read_log", attempt="e0000.1", tail=3).body
+    assert log["lines"] == ["4997%", "4998%", "4999%"]
+    assert ask(desk, "read_log", attempt="e0000.1", grep="17%|NOTHING", tail=400).body["lines"][0].endswith("17%")
+
+
+def test_comparison_is_statistics_within_a_class(desk: StateDesk) -> None:
+    noise = iter([0.0001, -0.0001, 0.00005, -0.00005] * 50)
+    desk.score = lambda experiment, hardware, seed: 1.0 + next(noise) - 0.01 * (experiment.id == "e0001")
+    grid(desk, replicates=3)
+    desk.settle()
+    better = ask(desk, "compare", a="e0001").body
+    assert better["verdict"] == "e0001 is better than e0000, beyond the noise."
+    assert better["difference"]["high"] < 0
+    same = ask(desk, "compare", a="e0002", b="e0003").body
+    assert same["verdict"].startswith("Not told apart")
+    assert ask(desk, "compare", a="e0000").failed
+
+
+def test_a_finding_is_kept_with_its_experiments_once(desk: StateDesk) -> None:
+    ask(desk, "record_finding", claim="Width\x1b[0m helps.", experiments=["e0000", "e0000"])
+    assert ask(desk, "record_finding", claim="Width helps.", experiments=["e0000"]).failed
+    found = [event for event in desk.ledger.since(0) if isinstance(event, FindingRecorded)]
+    assert [(event.claim, event.experiments) for event in found] == [("Width helps.", ["e0000"])]
+
+
+def test_words_and_phases_go_to_the_record(desk: StateDesk) -> None:
+    ask(desk, "say", text="I look at the schedule now.")
+    ask(desk, "set_phase", phase="schedule")
+    assert desk.state.phase == "schedule"
+    assert [message.text for message in desk.state.messages[-2:]] == ["I look at the schedule now.", "schedule"]
+
+
+def test_what_breaks_inside_a_tool_is_an_answer_too(desk: StateDesk, caplog: pytest.LogCaptureFixture) -> None:
+    def broken(draft: Draft) -> Receipt:
+        raise OSError("the disk is gone")
+
+    desk.propose = broken  # type: ignore[method-assign]
+    assert "propose_wave failed: the disk is gone" in grid(desk).body["error"]
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+FIELDS = st.sampled_from(sorted({name for tool in TOOLS.values() for name in tool.arguments.model_fields}))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from([*TOOLS, "rm"]), st.dictionaries(FIELDS, ANYTHING, max_size=4) | ANYTHING)
+def test_no_arguments_make_a_tool_raise_or_answer_at_length(desk: StateDesk, tool: str, arguments: object) -> None:
+    answer = call(desk, "claude", tool, arguments)
+    assert len(answer.text) <= ANSWER_CHARS
+    if answer.failed:
+        assert answer.body["error"]
+
+
+def test_answers_are_json(desk: StateDesk) -> None:
+    for tool in ("brief", "query_experiments"):
+        assert json.loads(ask(desk, tool).text) == ask(desk, tool).body
+
+
+def test_importing_the_tools_does_not_load_the_model_s_library() -> None:
+    code = (
+        "import sys, cockpit.agent.tools, cockpit.agent.key; print(any(m in sys.modules for m in ('anthropic', 'mcp')))"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "False"
+
+
+def test_every_tool_says_what_it_is_for() -> None:
+    for tool in TOOLS.values():
+        assert len(tool.description) > 20
+        assert tool.schema["type"] == "object" and tool.schema["additionalProperties"] is False
+
+
+def test_an_experiment_is_not_called_kept_before_it_is(desk: StateDesk) -> None:
+    grid(desk)
+    desk.settle()
+    assert ask(desk, "query_experiments", status=["kept"]).body["found"] == 0
+    desk.decide("e0001", ExperimentStatus.KEPT)
+    assert ask(desk, "query_experiments", status=["kept"]).body["found"] == 1

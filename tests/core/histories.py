@@ -1,0 +1,459 @@
+"""Histories a session may have: a machine that draws events as the worker would write them, and says what holds."""
+
+import itertools
+from collections import Counter
+
+import msgspec
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from cockpit import events as e
+from cockpit.fold import fold, fold_all
+from cockpit.model import (
+    Attempt,
+    AttemptKind,
+    AttemptStatus,
+    Change,
+    Cluster,
+    ClusterSpec,
+    ClusterState,
+    Envelope,
+    Experiment,
+    ExperimentStatus,
+    FleetSpec,
+    Metrics,
+    Mode,
+    Outcome,
+    Progress,
+    Session,
+    Wave,
+    WaveKind,
+    WaveStatus,
+)
+from cockpit.plan.budget import accounts, committed_usd
+from cockpit.state import State, is_open
+
+CREATED = 1_700_000_000.0
+CLUSTERS = ("gpu-01", "gpu-02", "gpu-03")
+UP = (ClusterState.IDLE, ClusterState.BUSY)
+ABSENT = (ClusterState.DOWN, ClusterState.LOST)
+
+A_STEP = st.floats(0, 400)
+BEFORE = st.one_of(st.just(0.0), st.floats(0, 60))
+"""How long ago what is reported now had happened."""
+PICK = st.integers(0, 10_000)
+SCORE = st.floats(0.95, 1.05)
+
+
+class Histories(RuleBasedStateMachine):
+    """Draws events that may follow one another, as the worker would write them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state = State()
+        self.story: list[e.Event] = []
+        self.now = CREATED
+        self.numbers = itertools.count()
+        self.requests: dict[str, float] = {}
+        """Sent to a model and not heard of yet."""
+        self.billed_usd = 0.0
+
+    # What may happen
+
+    @initialize()
+    def create(self) -> None:
+        clusters = tuple(ClusterSpec(name, "H200" if name == CLUSTERS[-1] else "H100", 2.0) for name in CLUSTERS)
+        session = Session("night", "/repo", "c0", FleetSpec("sim", clusters, depth=2), CREATED, "me")
+        self.tell(e.SessionCreated(at=CREATED, session=session, mode=Mode.COPILOT, envelope=Envelope()))
+        self.propose(arms=1, replicates=2, filler=False)
+        self.approve(0)
+        for name in CLUSTERS[:2]:
+            self.tell(e.Launching(at=self.now, cluster=name))
+            self.now += 100
+            self.tell(e.ClusterUp(at=self.now, cluster=name, hardware=self.state.clusters[name].hardware))
+
+    @rule(step=A_STEP)
+    def time_passes(self, step: float) -> None:
+        self.now += step
+
+    @rule(arms=st.integers(1, 4), replicates=st.integers(1, 2), filler=st.booleans())
+    def propose(self, arms: int, replicates: int, filler: bool) -> None:
+        wave = f"w{len(self.state.waves):03d}"
+        first = not self.state.waves
+        names = [self.state.next_experiment_id(offset) for offset in range(arms)]
+        kind = WaveKind.BASELINE if first else WaveKind.FILLER if filler else WaveKind.WAVE
+        experiments = [self.experiment(name, wave, replicates) for name in names]
+        self.tell(
+            e.Proposed(at=self.now, wave=Wave(wave, "grid", "why?", kind=kind, arms=names), experiments=experiments)
+        )
+
+    @precondition(lambda self: self.state.proposals)
+    @rule(pick=PICK, dropped=st.integers(0, 4), added=st.integers(0, 2))
+    def edit_a_proposal(self, pick: int, dropped: int, added: int) -> None:
+        wave = self.state.waves[self.choose(self.state.proposals, pick)]
+        live = [arm for arm in wave.arms if self.state.experiments[arm].status is ExperimentStatus.PROPOSED]
+        names = live[dropped:] + [self.state.next_experiment_id(offset) for offset in range(added)]
+        if not names:
+            return
+        experiments = [self.experiment(name, wave.id, 1) for name in names]
+        changed = msgspec.structs.replace(wave, arms=names)
+        self.tell(
+            e.ProposalEdited(at=self.now, wave=changed, experiments=experiments, author="me", what="other levels")
+        )
+
+    @precondition(lambda self: self.state.proposals)
+    @rule(pick=PICK)
+    def approve(self, pick: int) -> None:
+        wave = self.state.waves[self.choose(self.state.proposals, pick)]
+        attempts = []
+        for arm in wave.arms:
+            experiment = self.state.experiments[arm]
+            if experiment.status is ExperimentStatus.PROPOSED:
+                attempts += [
+                    self.attempt(arm, AttemptKind.ARM if number == 0 else AttemptKind.REPLICATE, number)
+                    for number in range(experiment.replicates)
+                ]
+        self.tell(e.Approved(at=self.now, wave=wave.id, author="me", rule="person:me", attempts=attempts))
+
+    @precondition(lambda self: self.state.proposals)
+    @rule(pick=PICK)
+    def reject(self, pick: int) -> None:
+        self.tell(e.Rejected(at=self.now, wave=self.choose(self.state.proposals, pick), author="me", reason="no"))
+
+    @precondition(lambda self: self.state.open_waves or self.state.proposals)
+    @rule(pick=PICK)
+    def cancel_a_wave(self, pick: int) -> None:
+        wave = self.choose([*self.state.open_waves, *self.state.proposals], pick)
+        self.tell(e.WaveCancelled(at=self.now, wave=wave, author="me"))
+
+    @rule(pick=PICK)
+    def drop_an_arm(self, pick: int) -> None:
+        self.tell(e.ArmDropped(at=self.now, experiment=self.choose(self.state.experiments, pick), author="me"))
+
+    @rule(pick=PICK, kind=st.sampled_from([AttemptKind.REPLICATE, AttemptKind.CONTROL, AttemptKind.VALIDATION]))
+    def queue_again(self, pick: int, kind: AttemptKind) -> None:
+        experiment = self.choose(self.state.experiments, pick)
+        if self.was_approved(experiment):
+            self.tell(e.Queued(at=self.now, attempt=self.attempt(experiment, kind), reason="again"))
+
+    @precondition(lambda self: self.state.stranded)
+    @rule(pick=PICK, again=st.booleans())
+    def deal_with_a_stranded_one(self, pick: int, again: bool) -> None:
+        name = self.choose(self.state.stranded, pick)
+        if again:
+            self.tell(e.Queued(at=self.now, attempt=self.attempt(name, AttemptKind.RETRY), reason="lost"))
+        else:
+            self.tell(e.Decided(at=self.now, experiment=name, status=ExperimentStatus.CRASHED, reason="thrice"))
+
+    @precondition(lambda self: self.in_state(*ABSENT))
+    @rule(pick=PICK)
+    def launch(self, pick: int) -> None:
+        self.tell(e.Launching(at=self.now, cluster=self.choose(self.in_state(*ABSENT), pick)))
+
+    @precondition(lambda self: self.in_state(ClusterState.LAUNCHING, ClusterState.LOST))
+    @rule(pick=PICK, before=BEFORE)
+    def a_cluster_is_up_or_back(self, pick: int, before: float) -> None:
+        name = self.choose(self.in_state(ClusterState.LAUNCHING, ClusterState.LOST), pick)
+        self.tell(e.ClusterUp(at=self.now - before, cluster=name, hardware=self.state.clusters[name].hardware))
+
+    @precondition(lambda self: self.in_state(*UP))
+    @rule(pick=PICK, before=BEFORE)
+    def a_cluster_is_found_up_again(self, pick: int, before: float) -> None:
+        name = self.choose(self.in_state(*UP), pick)
+        self.tell(e.ClusterUp(at=self.now - before, cluster=name, hardware=self.state.clusters[name].hardware))
+
+    @precondition(lambda self: self.in_state(ClusterState.LAUNCHING, *UP))
+    @rule(pick=PICK, before=BEFORE)
+    def a_cluster_fails(self, pick: int, before: float) -> None:
+        name = self.choose(self.in_state(ClusterState.LAUNCHING, *UP), pick)
+        self.tell(e.ClusterFailed(at=self.now - before, cluster=name, message="gone", retry_at=self.now))
+
+    @precondition(lambda self: self.in_state(*UP))
+    @rule(pick=PICK, before=BEFORE)
+    def a_cluster_goes_down(self, pick: int, before: float) -> None:
+        name = self.choose(self.in_state(*UP), pick)
+        self.tell(e.ClusterStopping(at=self.now, cluster=name, reason="enough"))
+        self.now += 60
+        for attempt in self.state.active(self.state.clusters[name]):
+            self.tell(e.Ended(at=self.now - before, attempt=attempt.id, outcome=Outcome.CANCELLED, message="down"))
+        self.tell(e.ClusterDown(at=self.now - before, cluster=name))
+
+    @precondition(lambda self: self.in_state(*ABSENT, ClusterState.GIVEN_UP))
+    @rule(pick=PICK)
+    def a_person_relaunches_a_cluster(self, pick: int) -> None:
+        cluster = self.state.clusters[self.choose(self.in_state(*ABSENT, ClusterState.GIVEN_UP), pick)]
+        fresh = msgspec.structs.replace(cluster, state=ClusterState.DOWN, failures=0, retry_at=0.0, message="")
+        self.tell(e.ClusterSeen(at=self.now, cluster=fresh))
+
+    @precondition(lambda self: self.in_state(ClusterState.LOST))
+    @rule(pick=PICK)
+    def give_a_cluster_up(self, pick: int) -> None:
+        name = self.choose(self.in_state(ClusterState.LOST), pick)
+        self.tell(e.ClusterGivenUp(at=self.now, cluster=name, message="thrice"))
+
+    @precondition(lambda self: self.state.waiting and self.with_room())
+    @rule(pick=PICK, at=PICK, usd=st.floats(0, 5))
+    def submit(self, pick: int, at: int, usd: float) -> None:
+        cluster = self.state.clusters[self.choose(self.with_room(), at)]
+        name = self.choose(self.state.waiting, pick)
+        self.tell(
+            e.Submitting(at=self.now, attempt=name, cluster=cluster.name, hardware=cluster.hardware, reserved_usd=usd)
+        )
+
+    @precondition(lambda self: self.with_status(AttemptStatus.SUBMITTING))
+    @rule(pick=PICK, arrives=st.booleans(), before=BEFORE)
+    def a_submission_arrives_or_not(self, pick: int, arrives: bool, before: float) -> None:
+        name, at = self.choose(self.with_status(AttemptStatus.SUBMITTING), pick), self.now - before
+        self.tell(e.Submitted(at=at, attempt=name) if arrives else e.Unsubmitted(at=at, attempt=name, reason="refused"))
+
+    @precondition(lambda self: any(c.ahead and not c.running for c in self.state.clusters.values()))
+    @rule(pick=PICK, before=BEFORE)
+    def a_run_starts(self, pick: int, before: float) -> None:
+        ready = [c.ahead[0] for c in self.state.clusters.values() if c.ahead and not c.running]
+        self.tell(e.Started(at=self.now - before, attempt=self.choose(ready, pick)))
+
+    @precondition(lambda self: self.with_status(AttemptStatus.RUNNING))
+    @rule(pick=PICK, done=st.floats(0, 1))
+    def a_run_gets_on(self, pick: int, done: float) -> None:
+        name = self.choose(self.with_status(AttemptStatus.RUNNING), pick)
+        progress = Progress(self.now, int(done * 900), done, 5 - done)
+        self.tell(e.Progressed(at=self.now, attempt=name, progress=progress, curve=[(done, 5 - done)]))
+
+    @precondition(lambda self: self.state.in_flight)
+    @rule(pick=PICK)
+    def cancel_a_run(self, pick: int) -> None:
+        self.tell(
+            e.Cancelling(at=self.now, attempt=self.choose(self.state.in_flight, pick), author="me", reason="slow")
+        )
+
+    @precondition(lambda self: self.with_status(AttemptStatus.RUNNING))
+    @rule(pick=PICK, bar=SCORE)
+    def spare_a_run(self, pick: int, bar: float) -> None:
+        name = self.choose(self.with_status(AttemptStatus.RUNNING), pick)
+        self.tell(e.Spared(at=self.now, attempt=name, bar=bar, reason="so"))
+
+    @rule(on=st.booleans())
+    def switch_early_stopping(self, on: bool) -> None:
+        self.tell(e.EarlyStoppingSet(at=self.now, on=on, author="me"))
+
+    @precondition(lambda self: self.with_status(AttemptStatus.RUNNING))
+    @rule(pick=PICK, outcome=st.sampled_from(Outcome), score=SCORE, before=BEFORE)
+    def a_run_ends(self, pick: int, outcome: Outcome, score: float, before: float) -> None:
+        name = self.choose(self.with_status(AttemptStatus.RUNNING), pick)
+        metrics = Metrics(score) if outcome is Outcome.VALID else None
+        self.tell(e.Ended(at=self.now - before, attempt=name, outcome=outcome, metrics=metrics, message="so"))
+
+    @precondition(lambda self: self.state.in_flight)
+    @rule(pick=PICK, outcome=st.sampled_from([Outcome.LOST, Outcome.CANCELLED]), before=BEFORE)
+    def a_run_is_lost_or_cancelled(self, pick: int, outcome: Outcome, before: float) -> None:
+        name = self.choose(self.state.in_flight, pick)
+        self.tell(e.Ended(at=self.now - before, attempt=name, outcome=outcome, message="so"))
+
+    @precondition(lambda self: self.state.waiting and self.free())
+    @rule(outcome=st.sampled_from([Outcome.VALID, Outcome.VALID, Outcome.CRASH, Outcome.LOST]), score=SCORE)
+    def a_whole_run(self, outcome: Outcome, score: float) -> None:
+        """What would take luck to draw event by event."""
+        name, cluster = next(iter(self.state.waiting)), self.free()[0]
+        self.tell(e.Submitting(at=self.now, attempt=name, cluster=cluster.name, hardware=cluster.hardware))
+        self.tell(e.Submitted(at=self.now, attempt=name))
+        self.tell(e.Started(at=self.now, attempt=name))
+        self.now += 330
+        metrics = Metrics(score) if outcome is Outcome.VALID else None
+        self.tell(e.Ended(at=self.now, attempt=name, outcome=outcome, metrics=metrics, message="so"))
+
+    @precondition(lambda self: self.state.undecided)
+    @rule(
+        pick=PICK, status=st.sampled_from([ExperimentStatus.KEPT, ExperimentStatus.DISCARDED, ExperimentStatus.VALID])
+    )
+    def decide(self, pick: int, status: ExperimentStatus) -> None:
+        name = self.choose(self.state.undecided, pick)
+        self.tell(e.Decided(at=self.now, experiment=name, status=status, reason="so"))
+        if status is ExperimentStatus.KEPT:
+            self.tell(e.IncumbentSet(at=self.now, experiment=name, reason="better"))
+
+    @rule(pick=PICK)
+    def a_person_discards(self, pick: int) -> None:
+        name, word = self.choose(self.state.experiments, pick), ExperimentStatus.DISCARDED
+        if self.was_approved(name):
+            self.tell(e.Decided(at=self.now, experiment=name, status=word, reason="my word", author="me"))
+
+    @rule(usd=st.floats(0, 5))
+    def a_request_to_a_model_is_sent(self, usd: float) -> None:
+        number = next(self.numbers)
+        request = f"{number % 3 + 1}.{number}"
+        self.requests[request] = usd
+        self.tell(e.ApiReserved(at=self.now, request=request, proposer="claude", model="m", usd=usd))
+
+    @precondition(lambda self: self.requests)
+    @rule(pick=PICK, share=st.floats(0, 1), billed=st.booleans())
+    def a_request_is_answered_or_refused(self, pick: int, share: float, billed: bool) -> None:
+        """Or the news of it come after it was settled already: that counts nothing twice."""
+        request = self.choose(self.requests, pick)
+        open_still = request in self.state.api_reserved
+        usd = share * self.requests.pop(request)
+        if billed:
+            self.tell(e.ApiUsed(at=self.now, proposer="claude", model="m", usd=usd, request=request))
+            self.billed_usd += usd if open_still else 0.0
+        else:
+            self.tell(e.ApiReleased(at=self.now, request=request))
+
+    @rule(ask=st.integers(1, 3), how=st.sampled_from(["the turn ends", "the worker stops", "it is killed"]))
+    def a_request_is_never_heard_of_again(self, ask: int, how: str) -> None:
+        lost = [n for n in self.state.api_reserved if how != "the turn ends" or n.startswith(f"{ask}.")]
+        self.billed_usd += sum(self.state.api_reserved[name] for name in lost)
+        if how == "the turn ends":
+            self.tell(e.AskEnded(at=self.now, ask=ask, proposer="claude"))
+        elif how == "the worker stops":
+            self.tell(e.WorkerStopped(at=self.now, reason="asked to"))
+        else:
+            self.tell(e.WorkerStarted(at=self.now, pid=1, host="here"))
+
+    # What holds
+
+    @invariant()
+    def every_dollar_of_a_model_is_reserved_or_spent_once(self) -> None:
+        assert set(self.state.api_reserved) <= set(self.requests)
+        assert self.state.spend.api_usd == pytest.approx(self.billed_usd, abs=1e-6)
+        if self.state.session:
+            spent = accounts(self.state, self.now).total_usd
+            assert committed_usd(self.state, self.now) >= spent + sum(self.state.api_reserved.values()) - 1e-6
+
+    @invariant()
+    def waiting_and_in_flight_are_what_the_attempts_say(self) -> None:
+        by_status = {name: attempt.status for name, attempt in self.state.attempts.items()}
+        assert set(self.state.waiting) == {n for n, status in by_status.items() if status is AttemptStatus.QUEUED}
+        assert set(self.state.in_flight) == {
+            name for name, status in by_status.items() if status not in (AttemptStatus.QUEUED, AttemptStatus.ENDED)
+        }
+
+    @invariant()
+    def statuses_are_counted(self) -> None:
+        recount = Counter(experiment.status for experiment in self.state.experiments.values())
+        assert {k: n for k, n in self.state.status_counts.items() if n} == recount
+        assert set(self.state.undecided) == {
+            x.id for x in self.state.experiments.values() if x.status is ExperimentStatus.VALID
+        }
+        assert set(self.state.contenders) <= set(self.state.undecided)
+
+    @invariant()
+    def nothing_measured_is_forgotten(self) -> None:
+        """What is undecided either has a result nobody judged, or something to come, or was judged to need more."""
+        for name in self.state.undecided:
+            experiment = self.state.experiments[name]
+            coming = any(self.state.attempts[a].status is not AttemptStatus.ENDED for a in experiment.attempts)
+            assert coming or name in self.state.contenders or experiment.reason == "so"
+
+    @invariant()
+    def stranded_are_those_with_nothing_to_come(self) -> None:
+        assert set(self.state.stranded) == {
+            x.id
+            for x in self.state.experiments.values()
+            if x.status is ExperimentStatus.QUEUED
+            and all(self.state.attempts[name].status is AttemptStatus.ENDED for name in x.attempts)
+        }
+
+    @invariant()
+    def a_running_experiment_has_a_run_to_come(self) -> None:
+        for experiment in self.state.experiments.values():
+            if experiment.status is ExperimentStatus.RUNNING:
+                assert any(self.state.attempts[name].status is not AttemptStatus.ENDED for name in experiment.attempts)
+
+    @invariant()
+    def open_waves_are_those_with_open_arms(self) -> None:
+        waves = self.state.waves
+        assert set(self.state.open_waves) == {w.id for w in waves.values() if w.status is WaveStatus.APPROVED}
+        assert set(self.state.proposals) == {w.id for w in waves.values() if w.status is WaveStatus.PROPOSED}
+        for wave in waves.values():
+            open_arms = sum(is_open(self.state.experiments[arm].status) for arm in wave.arms)
+            assert wave.open_arms == open_arms
+            if wave.status in (WaveStatus.APPROVED, WaveStatus.DONE):
+                assert (wave.status is WaveStatus.APPROVED) == (open_arms > 0)
+
+    @invariant()
+    def clusters_hold_what_is_on_them(self) -> None:
+        for cluster in self.state.clusters.values():
+            here = [
+                self.state.attempts[n] for n in self.state.in_flight if self.state.attempts[n].cluster == cluster.name
+            ]
+            running = [attempt.id for attempt in here if attempt.status is AttemptStatus.RUNNING]
+            assert running == ([cluster.running] if cluster.running else [])
+            assert sorted(cluster.ahead) == sorted({attempt.id for attempt in here} - set(running))
+            if cluster.state in UP:
+                assert (cluster.state is ClusterState.BUSY) == bool(cluster.running)
+
+    @invariant()
+    def money_reserved_is_that_of_attempts_in_flight(self) -> None:
+        reserved = sum(self.state.attempts[name].reserved_usd for name in self.state.in_flight)
+        assert self.state.spend.reserved_usd == pytest.approx(reserved, abs=1e-6)
+
+    @invariant()
+    def no_second_of_a_cluster_is_counted_twice(self) -> None:
+        for cluster in self.state.clusters.values():
+            counted = cluster.training_s + cluster.idle_s + cluster.provisioning_s
+            assert counted <= self.now - CREATED + 1e-3
+
+    @invariant()
+    def the_best_are_the_best_means(self) -> None:
+        for hardware, ranked in self.state.best.items():
+            means = sorted(
+                sum(x.scores[hardware]) / len(x.scores[hardware])
+                for x in self.state.experiments.values()
+                if hardware in x.scores
+            )
+            assert [r.mean for r in ranked] == means[:64]
+
+    @invariant()
+    def code_is_known_by_the_first_that_had_it(self) -> None:
+        dropped = ExperimentStatus.DROPPED
+        known = {x.fingerprint for x in self.state.experiments.values() if x.status is not dropped}
+        assert known <= set(self.state.by_fingerprint)
+
+    def teardown(self) -> None:
+        if not self.story:
+            return
+        events = [e.decode(e.encode(event)) for event in self.story]
+        whole = fold_all(State(), events)
+        assert whole == self.state, "the stored events tell another story"
+        middle = len(self.story) // 2
+        events = [e.decode(e.encode(event)) for event in self.story]
+        body = msgspec.msgpack.encode(fold_all(State(), events[:middle]))
+        assert fold_all(msgspec.msgpack.decode(body, type=State), events[middle:]) == self.state
+
+    # How it is told
+
+    def tell(self, event: e.Event) -> None:
+        # As the worker does it: what is stored and what is folded are not the same objects.
+        self.story.append(e.decode(e.encode(event)))
+        self.state = fold(self.state, event)
+
+    def choose(self, among: object, pick: int) -> str:
+        names = list(among)  # type: ignore[call-overload]
+        return str(names[pick % len(names)])
+
+    def with_status(self, status: AttemptStatus) -> list[str]:
+        return [name for name in self.state.in_flight if self.state.attempts[name].status is status]
+
+    def free(self) -> list[Cluster]:
+        return [c for c in self.state.clusters.values() if c.state in UP and not self.state.active(c)]
+
+    def with_room(self) -> list[str]:
+        return [name for name in self.in_state(*UP) if len(self.state.active(self.state.clusters[name])) < 2]
+
+    def in_state(self, *states: ClusterState) -> list[str]:
+        return [cluster.name for cluster in self.state.clusters.values() if cluster.state in states]
+
+    def was_approved(self, experiment: str) -> bool:
+        """An arm of a proposal is approved, edited or dropped with it, not by itself."""
+        return self.state.waves[self.state.experiments[experiment].wave].status is not WaveStatus.PROPOSED
+
+    def attempt(self, experiment: str, kind: AttemptKind, extra: int = 0) -> Attempt:
+        number = self.state.attempt_number(experiment) + extra
+        return Attempt(f"{experiment}.{number}", experiment, kind, seed=number, rule="person:me")
+
+    def experiment(self, name: str, wave: str, replicates: int) -> Experiment:
+        code = f"code {next(self.numbers)}"
+        return Experiment(
+            id=name, wave=wave, base="" if name == "e0000" else "e0000", change=Change(), commit=code, train_hash=code,
+            prepare_hash="p", fingerprint=code, replicates=replicates,
+        )  # fmt: skip

@@ -1,0 +1,375 @@
+"""The ledger keeps everything it was told, for its worker and for any reader, and says in a sentence what is wrong."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cockpit import events as e
+from cockpit.ledger import SCHEMA, Inbox, Ledger, LedgerError
+from cockpit.model import Outcome, Progress
+from tests.core.histories import CREATED, Histories
+
+NOBODY = 65534
+A_GROUP = 54321
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "night" / "ledger.db"
+
+
+@pytest.fixture
+def ledger(path: Path) -> Iterator[Ledger]:
+    made = Ledger.create(path)
+    yield made
+    made.close()
+
+
+def said(*texts: str) -> list[e.Event]:
+    return [e.Said(at=float(number), author="me", text=text) for number, text in enumerate(texts)]
+
+
+def texts(events: list[e.AnyEvent]) -> list[str]:
+    return [event.text for event in events if isinstance(event, e.Said)]
+
+
+def a_running_story() -> list[e.Event]:
+    """A session whose baseline runs on gpu-01."""
+    history = Histories()
+    history.create()
+    history.tell(e.Submitting(at=history.now, attempt="e0000.1", cluster="gpu-01", hardware="H100"))
+    history.tell(e.Started(at=history.now, attempt="e0000.1"))
+    return history.story
+
+
+def progressed(step: int) -> e.Progressed:
+    return e.Progressed(at=CREATED + step, attempt="e0000.1", progress=Progress(CREATED + step, step, 0.1, 3.0))
+
+
+# What is appended is read
+
+
+def test_what_was_appended_is_read_in_order_from_any_number_on(ledger: Ledger) -> None:
+    ledger.append(said("a", "b"))
+    ledger.append(said("c"))
+    assert texts(ledger.since(0)) == ["a", "b", "c"]
+    assert texts(ledger.since(2)) == ["c"]
+    assert texts(ledger.since(0, most=1)) == ["a"]
+    assert texts(list(ledger.walk(chunk=2))) == ["a", "b", "c"]
+    assert ledger.last_seq() == 3
+
+
+def test_a_reader_beside_the_writer_sees_what_came_and_notices_that_it_did(ledger: Ledger, path: Path) -> None:
+    reader = Ledger.read(path)
+    ledger.append(said("a"))
+    version = reader.data_version()
+    assert texts(reader.since(0)) == ["a"]
+    assert reader.data_version() == version
+    ledger.append(said("b"))
+    assert reader.data_version() != version
+    assert texts(reader.since(1)) == ["b"]
+    reader.close()
+
+
+def test_what_was_appended_is_there_after_a_kill(path: Path) -> None:
+    script = f"""
+        import os
+        from pathlib import Path
+        from cockpit import events as e
+        from cockpit.ledger import Ledger
+        ledger = Ledger.create(Path({str(path)!r}))
+        ledger.append([e.Said(at=1.0, author="me", text="about to")])
+        os.kill(os.getpid(), 9)
+    """
+    assert subprocess.run([sys.executable, "-c", textwrap.dedent(script)]).returncode == -9
+    assert texts(Ledger.open(path).since(0)) == ["about to"]
+
+
+def test_an_append_is_all_or_nothing(ledger: Ledger) -> None:
+    bad = e.AskEnded(at=1.0, ask=1, proposer="grid", retry_at=float("inf"))
+    with pytest.raises(ValueError, match="not finite"):
+        ledger.append([*said("a"), bad])
+    assert ledger.last_seq() == 0
+
+
+def test_progress_has_no_number_is_replaced_and_goes_when_the_run_ends(ledger: Ledger) -> None:
+    ledger.append(a_running_story())
+    seq = ledger.last_seq()
+    ledger.append([progressed(1), progressed(2)])
+    ledger.append([progressed(3)])
+    assert ledger.last_seq() == seq
+    assert [event.progress.step for event in ledger.live()] == [3]
+    progress = ledger.state().attempts["e0000.1"].progress
+    assert progress is not None
+    assert progress.step == 3
+    ledger.append([e.Ended(at=CREATED + 900, attempt="e0000.1", outcome=Outcome.LOST)])
+    assert ledger.live() == []
+
+
+def test_a_snapshot_and_what_came_after_it_are_the_whole_story(ledger: Ledger) -> None:
+    story = a_running_story()
+    ledger.append(story[:4])
+    ledger.snapshot(ledger.state())
+    ledger.append(story[4:])
+    with_snapshot = ledger.state()
+    db = sqlite3.connect(ledger.path)
+    db.execute("DELETE FROM snapshots")
+    db.commit()
+    db.close()
+    assert ledger.state() == with_snapshot
+    assert with_snapshot.seq == len(story)
+
+
+@pytest.mark.parametrize("column", ["body = x'93'", "format = format + 1"])
+def test_a_snapshot_that_cannot_be_used_is_folded_anew(ledger: Ledger, column: str) -> None:
+    ledger.append(a_running_story())
+    state = ledger.state()
+    ledger.snapshot(state)
+    db = sqlite3.connect(ledger.path)
+    db.execute(f"UPDATE snapshots SET {column}")
+    db.commit()
+    db.close()
+    assert ledger.state() == state
+
+
+# Who may
+
+
+def test_a_new_ledger_is_its_owners_to_write_its_groups_to_read_and_nobody_elses(ledger: Ledger, path: Path) -> None:
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert path.parent.stat().st_mode & 0o7777 == 0o2750
+
+
+def test_the_inbox_is_its_owners_alone(tmp_path: Path) -> None:
+    inbox = Inbox(tmp_path / "inbox.db")
+    assert (tmp_path / "inbox.db").stat().st_mode & 0o777 == 0o600
+    assert [inbox.put("me", b"a"), inbox.put("you", b"b")] == [1, 2]
+    assert inbox.after(0) == [(1, "me", b"a"), (2, "you", b"b")]
+    assert inbox.after(1) == [(2, "you", b"b")]
+    inbox.close()
+
+
+def test_a_reader_cannot_write(ledger: Ledger, path: Path) -> None:
+    reader = Ledger.read(path)
+    with pytest.raises(LedgerError, match="cannot be opened"):
+        reader.append(said("mine"))
+    reader.close()
+
+
+as_another = pytest.mark.skipif(os.getuid() != 0, reason="only root can become another Unix user")
+
+
+@pytest.fixture
+def shared(ledger: Ledger, path: Path) -> Iterator[Path]:
+    """The ledger's folder, readable by A_GROUP and reachable by anyone."""
+    above = [path.parent, *path.parents]
+    closed = [folder for folder in above[1:] if not folder.stat().st_mode & 0o001 and folder != Path("/")]
+    modes = {folder: folder.stat().st_mode & 0o7777 for folder in closed}
+    for folder in closed:
+        folder.chmod(modes[folder] | 0o001)
+    for each in (path.parent, *path.parent.iterdir()):
+        os.chown(each, -1, A_GROUP)
+    yield path
+    for folder, mode in modes.items():
+        folder.chmod(mode)
+
+
+def as_user(group: int, script: str) -> str:
+    """What `script` prints, run as somebody in `group` only."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setgroups([])
+            os.setgid(group)
+            os.setuid(NOBODY)
+            try:
+                said = repr(eval(script, {"Ledger": Ledger, "Inbox": Inbox, "Path": Path}))
+            except Exception as error:
+                said = f"{type(error).__name__}: {error}"
+            os.write(write, said.encode())
+        finally:
+            os._exit(0)
+    os.close(write)
+    os.waitpid(child, 0)
+    with os.fdopen(read, "rb") as answer:
+        return answer.read().decode()
+
+
+@as_another
+def test_another_user_of_the_group_reads_beside_the_writer_and_writes_nothing(ledger: Ledger, shared: Path) -> None:
+    ledger.append(said("a"))
+    for name in shared.parent.iterdir():
+        os.chown(name, -1, A_GROUP)
+    assert as_user(A_GROUP, f"Ledger.read(Path({str(shared)!r})).last_seq()") == "1"
+    assert "cockpit watch" in as_user(A_GROUP, f"Ledger.open(Path({str(shared)!r}))")
+    inbox = shared.with_name("inbox.db")
+    Inbox(inbox).close()
+    assert "LedgerError" in as_user(A_GROUP, f"Inbox(Path({str(inbox)!r})).put('them', b'approve')")
+    assert Inbox(inbox).after(0) == []
+
+
+@as_another
+def test_another_user_of_the_group_reads_a_ledger_nobody_has_open(ledger: Ledger, shared: Path) -> None:
+    ledger.append(said("a", "b"))
+    ledger.close()
+    assert as_user(A_GROUP, f"Ledger.read(Path({str(shared)!r})).last_seq()") == "2"
+
+
+@as_another
+def test_another_user_of_the_group_reads_what_a_killed_worker_left(ledger: Ledger, shared: Path) -> None:
+    ledger.close()
+    script = f"""
+        import os
+        from pathlib import Path
+        from cockpit import events as e
+        from cockpit.ledger import Ledger
+        ledger = Ledger.open(Path({str(shared)!r}))
+        ledger.append([e.Said(at=1.0, author="me", text="about to")])
+        os.kill(os.getpid(), 9)
+    """
+    assert subprocess.run([sys.executable, "-c", textwrap.dedent(script)]).returncode == -9
+    for each in shared.parent.iterdir():
+        os.chown(each, -1, A_GROUP)
+    assert as_user(A_GROUP, f"Ledger.read(Path({str(shared)!r})).last_seq()") == "1"
+
+
+@as_another
+def test_a_copy_with_its_log_in_a_folder_of_others_says_what_to_do(ledger: Ledger, shared: Path) -> None:
+    ledger.append(said("a", "b"))
+    copied = shared.parent / "copied"
+    copied.mkdir()
+    for name in (shared.name, f"{shared.name}-wal"):
+        shutil.copy(shared.with_name(name), copied / name)
+    for each in (copied, *copied.iterdir()):
+        os.chown(each, -1, A_GROUP)
+        each.chmod(0o750 if each == copied else 0o640)
+    read = f"Ledger.read(Path({str(copied / shared.name)!r})).last_seq()"
+    assert "copy the session's folder to a place of your own" in as_user(A_GROUP, read)
+    assert Ledger.read(copied / shared.name).last_seq() == 2
+
+
+@as_another
+def test_a_stranger_reads_nothing(ledger: Ledger, shared: Path) -> None:
+    assert "LedgerError" in as_user(NOBODY, f"Ledger.read(Path({str(shared)!r})).last_seq()")
+
+
+# What is wrong
+
+
+def test_a_second_ledger_is_not_made_over_the_first(ledger: Ledger, path: Path) -> None:
+    ledger.append(said("a"))
+    with pytest.raises((FileExistsError, LedgerError)):
+        Ledger.create(path)
+    assert texts(ledger.since(0)) == ["a"]
+
+
+def test_a_missing_ledger_is_one_sentence_and_is_not_made(path: Path) -> None:
+    for opened in (Ledger.open, Ledger.read):
+        with pytest.raises(LedgerError, match="check that it exists"):
+            opened(path)
+    assert not path.exists()
+
+
+def test_a_newer_ledger_asks_for_an_upgrade_and_is_left_alone(ledger: Ledger, path: Path) -> None:
+    ledger.append(said("a"))
+    ledger.close()
+    db = sqlite3.connect(path)
+    db.execute(f"PRAGMA user_version={SCHEMA + 1}")
+    db.commit()
+    db.close()
+    before = path.read_bytes()
+    for opened in (Ledger.open, Ledger.read):
+        with pytest.raises(LedgerError, match=r"newer cockpit .* upgrade"):
+            opened(path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("body", [b"", b"no database\n" * 1000])
+def test_a_file_that_is_no_ledger_is_one_sentence(path: Path, body: bytes) -> None:
+    path.parent.mkdir()
+    path.write_bytes(body)
+    for opened in (Ledger.open, Ledger.read):
+        with pytest.raises(LedgerError, match=r"is not a cockpit ledger|is torn"):
+            opened(path)
+    assert path.read_bytes() == body
+
+
+def test_a_torn_ledger_says_how_to_recover_it(ledger: Ledger, path: Path) -> None:
+    ledger.append(said(*("word " * 200 for _ in range(200))))
+    ledger.close()
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(LedgerError, match=r"is torn .*\.recover"):
+        Ledger.read(path).since(0)
+
+
+def test_an_event_nobody_knows_is_one_sentence(ledger: Ledger, path: Path) -> None:
+    ledger.append(said("a"))
+    db = sqlite3.connect(path)
+    db.execute("INSERT INTO events (at, body) VALUES (1.0, ?)", (b'{"kind":"FromTheFuture","at":1.0}',))
+    db.commit()
+    db.close()
+    with pytest.raises(LedgerError, match=r"an event this cockpit cannot read .* upgrade"):
+        ledger.state()
+
+
+def test_a_full_disk_is_one_sentence_and_loses_nothing(path: Path) -> None:
+    """A file size limit, in a process of its own, stands in for the disk's end: the same error of the same call."""
+    script = f"""
+        import resource, signal
+        from pathlib import Path
+        from cockpit import events as e
+        from cockpit.ledger import Ledger, LedgerError
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        ledger = Ledger.create(Path({str(path)!r}))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))
+        kept = 0
+        try:
+            while True:
+                ledger.append([e.Said(at=1.0, author="me", text="word " * 500)])
+                kept += 1
+        except LedgerError as error:
+            print(kept, error)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        ledger.append([e.Said(at=1.0, author="me", text="goes on")])
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True)
+    kept, sentence = done.stdout.split(" ", 1)
+    assert "is full: free some space" in sentence
+    found = texts(Ledger.open(path).since(0))
+    assert len(found) == int(kept) + 1
+    assert found[-1] == "goes on"
+
+
+def can_mount(place: Path) -> bool:
+    return (
+        os.getuid() == 0 and subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", place]).returncode == 0
+    )
+
+
+def test_a_really_full_disk_is_one_sentence_and_loses_nothing(tmp_path: Path) -> None:
+    place = tmp_path / "small"
+    place.mkdir()
+    if shutil.which("mount") is None or not can_mount(place):
+        pytest.skip("a small disk can be mounted by root only")
+    try:
+        ledger = Ledger.create(place / "night" / "ledger.db")
+        kept = 0
+        with pytest.raises(LedgerError, match="is full: free some space"):
+            while kept < 10_000:
+                ledger.append(said("word " * 500))
+                kept += 1
+        reader = Ledger.read(place / "night" / "ledger.db")
+        assert len(texts(reader.since(0))) == kept
+        reader.close()
+        ledger.close()
+    finally:
+        subprocess.run(["umount", place], check=True)

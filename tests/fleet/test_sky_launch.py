@@ -1,0 +1,21 @@
+"""Why a launch waits, as SkyPilot 0.14.1 records it for a cluster on Slurm."""
+
+import pytest
+
+from cockpit.fleet.sky_client import Found
+from cockpit.fleet.sky_launch import queued
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "why"),
+    [
+        ("INIT", "Launching (pending: Resources; partition: gpu)", "Resources"),
+        ("INIT", "Launching (pending: Priority)", "Priority"),
+        ("INIT", "Launching (nodes allocated; Slurm job 3 on lab)", ""),
+        ("INIT", "Instances launched", ""),
+        ("INIT", "", ""),
+        ("UP", "Launching (pending: Resources; partition: gpu)", ""),
+    ],
+)
+def test_a_launch_waits_while_its_job_is_pending(status: str, reason: str, why: str) -> None:
+    assert queued(Found("gpu-01", status, "s", "H100", 1.0, {"H100": 1}, reason)) == why

@@ -1,0 +1,96 @@
+"""A run's lines out of SkyPilot's stream: all of them, once, whatever they hold and however often it breaks."""
+
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cockpit.fleet.sky_log import LINE_BYTES, JobLines, LogFile
+
+WAITING = "\x1b[2m├── \x1b[0m\x1b[2mWaiting for task resources on 1 node.\x1b[0m\n"
+STARTED = "\x1b[2m└── \x1b[0mJob started. Streaming logs... \x1b[2m(Ctrl-C to exit log streaming)\x1b[0m\n"
+FINISHED = "\x1b[0m\x1b[32m✓ Job finished (status: SUCCEEDED).\x1b[0m\x1b[0m\n"
+
+
+def own(text: str, name: str = "e0001.1") -> str:
+    return f"\x1b[36m({name}, pid=6162)\x1b[0m {text}\n"
+
+
+def taken(lines: JobLines, pieces: list[str]) -> bytes:
+    return b"".join(lines.feed(piece) for piece in pieces)
+
+
+def test_only_the_runs_own_lines_are_kept_without_prefix_and_colour() -> None:
+    lines = JobLines("e0001.1", 0)
+    stream = [WAITING, STARTED, own("step 1"), own("\x1b[31mred\x1b[0m"), FINISHED]
+    assert taken(lines, stream) == b"step 1\nred\n"
+    assert lines.status == "SUCCEEDED"
+
+
+def test_a_line_of_another_experiments_run_is_not_ours() -> None:
+    assert taken(JobLines("e0001.1", 0), [own("val_bpb: 0.1", "e0002.1"), own("mine")]) == b"mine\n"
+
+
+def test_a_run_cannot_say_how_its_job_ended() -> None:
+    lines = JobLines("e0001.1", 0)
+    taken(lines, [own("✓ Job finished (status: SUCCEEDED).")])
+    assert lines.status == ""
+
+
+def test_a_line_that_comes_in_pieces_at_carriage_returns_is_one_line() -> None:
+    lines = JobLines("e0001.1", 0)
+    pieces = ["\x1b[36m(e0001.1, pid=1)\x1b[0m step 1\r", "step 2\r", "step 3\n", own("done")]
+    assert taken(lines, pieces) == b"step 1\rstep 2\rstep 3\ndone\n"
+
+
+def test_a_line_of_ten_megabytes_is_cut_and_what_follows_is_kept() -> None:
+    lines = JobLines("e0001.1", 0)
+    pieces = ["\x1b[36m(e0001.1, pid=1)\x1b[0m ", *["x" * 65_536 + "\r"] * 160, "\n", own("after")]
+    first, second, _ = taken(lines, pieces).split(b"\n")
+    assert (len(first), second) == (LINE_BYTES, b"after")
+
+
+def test_the_setup_of_a_cluster_is_read_by_its_own_prefix() -> None:
+    assert taken(JobLines("setup", 0), ["\x1b[36m(setup pid=7602)\x1b[0m uv sync\n"]) == b"uv sync\n"
+
+
+def test_the_run_says_itself_when_it_began_and_ended_and_how() -> None:
+    lines = JobLines("e0001.1", 0)
+    start = "COCKPIT_START train_sha256=a prepare_sha256=b at=1000.5"
+    end = "COCKPIT_END train_sha256=a prepare_sha256=b exit=124 at=1301.25"
+    taken(lines, [own(start), own(end)])
+    assert (lines.started_at, lines.ended_at, lines.exit_code) == (1000.5, 1301.25, 124)
+
+
+@given(
+    texts=st.lists(st.text(st.characters(exclude_characters="\n\x1b", exclude_categories=["Cs"]), max_size=20)),
+    breaks=st.lists(st.integers(0, 30), max_size=4),
+)
+def test_a_stream_that_breaks_anywhere_leaves_no_gap_and_no_repeat(texts: list[str], breaks: list[int]) -> None:
+    stream = [WAITING, STARTED, *(own(text) for text in texts), FINISHED]
+    got, known = b"", 0
+    for length in [*breaks, len(stream)]:
+        new = taken(JobLines("e0001.1", known), stream[:length])
+        got += new
+        known += new.count(b"\n")
+    assert got == b"".join(text.encode() + b"\n" for text in texts)
+
+
+@given(cut=st.integers(0, 30), lines=st.lists(st.binary(max_size=6).filter(lambda b: b"\n" not in b), min_size=1))
+def test_a_file_torn_by_a_kill_is_completed(tmp_path_factory: object, cut: int, lines: list[bytes]) -> None:
+    path = tmp_path_factory.mktemp("log") / "e0001.1.log"  # type: ignore[attr-defined]
+    whole = b"".join(line + b"\n" for line in lines)
+    path.write_bytes(whole[:cut])
+    file = LogFile(path)
+    file.append(b"".join(line + b"\n" for line in lines[file.lines :]))
+    file.close()
+    assert path.read_bytes() == whole
+
+
+def test_a_log_is_appended_to_and_counts_what_it_had(tmp_path: Path) -> None:
+    path = tmp_path / "logs" / "e0001.1.log"
+    for line in (b"one\n", b"two\n"):
+        file = LogFile(path)
+        file.append(line)
+        file.close()
+    assert LogFile(path).lines == 2

@@ -1,0 +1,120 @@
+"""What runs on a cluster, run here: it is a shell script, and this machine has a shell."""
+
+import hashlib
+import subprocess
+from pathlib import Path
+
+import psutil
+import pytest
+
+from cockpit.fleet.base import Job
+from cockpit.fleet.sky_task import elsewhere, run_script, stage
+from cockpit.model import Outcome
+from cockpit.runlog import RunLog
+
+
+def job(tmp_path: Path, train: str = "print('val_bpb: 1.5')", limit_s: float = 30.0, **more: str) -> Job:
+    source = tmp_path / "runs" / "e0001.1"
+    source.mkdir(parents=True)
+    (source / "train.py").write_text(train)
+    (source / "prepare.py").write_text("")
+    for name, text in more.items():
+        (source / name).write_text(text)
+    return Job("e0001.1", "gpu-01", source, tmp_path / "log", {"EXPERIMENT_ID": "e0001.1"}, (), limit_s)
+
+
+def run(a_job: Job, command: str = "python3 -u train.py") -> tuple[RunLog, int]:
+    workdir = stage(a_job)
+    done = subprocess.run(
+        ["bash", "-c", run_script(a_job, command)], cwd=workdir, capture_output=True, timeout=60, check=False
+    )
+    log = RunLog()
+    log.feed(done.stdout, 0.0)
+    return log, done.returncode
+
+
+def sha(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def hashes(a_job: Job) -> tuple[str, str]:
+    return sha(a_job.source / "train.py"), sha(a_job.source / "prepare.py")
+
+
+def test_a_run_prints_the_hashes_of_its_code_before_and_after(tmp_path: Path) -> None:
+    a_job = job(tmp_path)
+    log, code = run(a_job)
+    assert (log.started, log.ended, code) == (hashes(a_job), hashes(a_job), 0)
+    assert log.verdict(None, *hashes(a_job)).outcome is Outcome.VALID
+
+
+def test_a_run_that_changes_its_code_is_found_out(tmp_path: Path) -> None:
+    a_job = job(tmp_path, "open('train.py', 'a').write('# more')\nprint('val_bpb: 1.5')")
+    log, _ = run(a_job)
+    assert log.verdict(None, *hashes(a_job)).outcome is Outcome.MISMATCH
+
+
+@pytest.mark.parametrize("train", ["raise SystemExit(7)", "import os; os._exit(7)", "print('no end', end=''); exit(7)"])
+def test_a_crash_keeps_its_exit_code(tmp_path: Path, train: str) -> None:
+    log, code = run(job(tmp_path, train))
+    assert (log.exit_code, code) == (7, 7)
+
+
+def test_a_task_that_leaves_its_shell_early_is_still_accounted_for(tmp_path: Path) -> None:
+    log, code = run(job(tmp_path), "set -e\ncd /\nfalse\n# a comment at the end")
+    assert (log.exit_code, code) == (1, 1)
+    assert log.ended is not None
+
+
+def test_a_run_past_its_limit_is_ended_with_all_it_started(tmp_path: Path) -> None:
+    a_job = job(tmp_path, limit_s=2.0)
+    # A shell: on a busy machine Python may take as long as the limit to start.
+    log, code = run(a_job, "sh -c 'sleep 987654 & echo $! > child; wait'")
+    assert (log.exit_code, code) == (124, 124)
+    child = int((stage_of(a_job) / "child").read_text())
+    assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_second_job_of_the_same_name_leaves_without_running(tmp_path: Path) -> None:
+    a_job = job(tmp_path)
+    run(a_job)
+    again = subprocess.run(
+        ["bash", "-c", run_script(a_job, "echo ran")],
+        cwd=stage_of(a_job).parents[1],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "ran\n" not in again.stdout.replace("it ran here before", "")
+    assert "COCKPIT_START" not in again.stdout
+
+
+def test_a_run_whose_folder_did_not_arrive_says_so(tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["bash", "-c", run_script(job(tmp_path), "echo ran")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "its folder did not arrive" in done.stdout
+
+
+def test_what_is_synced_is_the_variant_alone_whatever_gitignore_says(tmp_path: Path) -> None:
+    a_job = job(tmp_path, **{".gitignore": "prepare.py\n"})
+    workdir = stage(a_job)
+    files = {str(path.relative_to(workdir)) for path in workdir.rglob("*") if path.is_file()}
+    folder = f"variants/{a_job.name}"
+    assert files == {".skyignore", f"{folder}/train.py", f"{folder}/prepare.py", f"{folder}/.gitignore"}
+
+
+def stage_of(a_job: Job) -> Path:
+    return a_job.source.parent / f"{a_job.source.name}.run" / "variants" / a_job.name
+
+
+def test_a_task_goes_where_it_is_sent_wherever_its_file_says() -> None:
+    said = {"cloud": "aws", "region": "us-east-1", "cpus": 4, "any_of": [{"zone": "a", "accelerators": "H100:1"}]}
+    assert elsewhere(said, "slurm/lab") == {"infra": "slurm/lab", "cpus": 4, "any_of": [{"accelerators": "H100:1"}]}

@@ -1,0 +1,48 @@
+"""The lab for tests: brought up once a session and taken down whatever happens; skipped, with the reason, where it
+cannot run."""
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.lab.cluster import ROOT, Lab, LabError, install_packages, unavailable
+
+BEGAN = time.monotonic()
+MINUTES = float(os.environ.get("COCKPIT_LAB_MINUTES", "inf"))
+"""No scenario begins after these: CI on a busy machine has fewer of them, not a longer wait."""
+
+
+@pytest.fixture(autouse=True)
+def in_time() -> None:
+    if time.monotonic() - BEGAN > 60 * MINUTES:
+        pytest.skip(f"COCKPIT_LAB_MINUTES: {MINUTES:g} minutes are over on this machine, which is busy")
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """Three H100 nodes and one H200, and this process made SkyPilot's client there."""
+    if reason := unavailable():
+        pytest.skip(reason)
+    try:
+        install_packages()
+    except LabError as error:
+        pytest.skip(f"the lab needs Debian packages that cannot be installed: {error}")
+    before = dict(os.environ)
+    with ROOT.with_suffix(".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pytest.skip("the lab is in use on this machine: there can be one at a time")
+        with contextlib.suppress(LabError):  # of a run that was killed
+            Lab.running().down()
+        with Lab(h100=3, h200=1) as a_lab:
+            os.environ.update(a_lab.env())
+            try:
+                yield a_lab
+            finally:
+                os.environ.clear()
+                os.environ.update(before)

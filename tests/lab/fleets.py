@@ -1,0 +1,168 @@
+"""Driving a SkyFleet by hand: a task file, jobs made of a few lines of Python, and waiting for what comes of them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from cockpit.clock import WallClock
+from cockpit.fleet.base import ClusterEnded, ClusterReady, ClusterTrouble, Expected, Job, JobEnded, JobStarted, Report
+from cockpit.fleet.sky import SkyFleet
+from cockpit.fleet.sky_client import SkyClient
+from cockpit.model import ClusterSpec
+from cockpit.runlog import RunLog
+
+R = TypeVar("R")
+
+TASK = """\
+resources:
+  infra: slurm
+  accelerators: {H100: 1, H200: 1}
+setup: |
+  python prepare.py
+run: |
+  python -u train.py
+"""
+PRINTS_A_SCORE = """\
+import time
+for step in range({seconds}):
+    print('step', step)
+    time.sleep(1)
+print('val_bpb: {score}')
+"""
+
+
+class Night:
+    """A session's folder and a fleet on it, which may be let go and taken up again like a worker's."""
+
+    def __init__(
+        self,
+        root: Path,
+        clusters: tuple[ClusterSpec, ...],
+        task: str = TASK,
+        prepare: str = "",
+        launch_limit_s: float = 500,
+    ) -> None:
+        self.root, self.clusters, self._launch_limit_s = root, clusters, launch_limit_s
+        self.setup = root / "setup"
+        self.setup.mkdir(parents=True)
+        (self.setup / "prepare.py").write_text(prepare)
+        (self.setup / "train.py").write_text("")
+        (root / "experiment.yaml").write_text(task)
+        self.seen: list[Report] = []
+        self.jobs: dict[str, Job] = {}
+        self.open()
+
+    def open(self) -> None:
+        """A fleet as a new worker makes it."""
+        sky = SkyClient(self.root / "experiment.yaml", self.root.name, "", {}, 30)
+        self.wake = threading.Event()
+        self.fleet = SkyFleet(
+            self.clusters,
+            sky,
+            self.root.name,
+            self.setup,
+            self.root / "logs",
+            self.wake,
+            WallClock(),
+            launch_limit_s=self._launch_limit_s,
+        )
+
+    def reopen(self) -> None:
+        """The worker was killed and another comes back: it expects what had not ended."""
+        self.fleet.close()
+        over = {report.job for report in self.of(JobEnded)}
+        up = self.up
+        self.open()
+        self.fleet.recover(
+            Expected(
+                tuple(up),
+                tuple(job for name, job in self.jobs.items() if name not in over),
+            )
+        )
+
+    def ready(self, *clusters: str) -> None:
+        """Have these clusters up."""
+        down = set(clusters) - self.up
+        for cluster in down:
+            self.fleet.launch(cluster)
+        self.until(lambda: down <= self.up)
+
+    @property
+    def up(self) -> set[str]:
+        """The clusters that are up, as the reports so far have it."""
+        up: set[str] = set()
+        for report in self.seen:
+            match report:
+                case ClusterReady():
+                    up.add(report.cluster)
+                case ClusterTrouble() | ClusterEnded():
+                    up.discard(report.cluster)
+        return up
+
+    def started(self, name: str) -> None:
+        """Wait for a job to start."""
+        self.until(lambda: any(report.job == name for report in self.of(JobStarted)))
+
+    def job(self, name: str, cluster: str, train: str, limit_s: float = 120.0) -> Job:
+        """Submit `train` as an attempt's train.py."""
+        source = self.root / "runs" / name
+        source.mkdir(parents=True)
+        (source / "train.py").write_text(train)
+        (source / "prepare.py").write_text("")
+        job = Job(
+            name, cluster, source, self.root / "logs" / f"{name}.log", {"EXPERIMENT_ID": name, "SEED": "1"}, (), limit_s
+        )
+        self.jobs[name] = job
+        self.fleet.submit(job)
+        return job
+
+    def of(self, kind: type[R]) -> list[R]:
+        """The reports of a kind so far."""
+        return [report for report in self.seen if isinstance(report, kind)]
+
+    def until(self, done: Callable[[], object], within_s: float = 600) -> None:
+        """Take reports until `done`. Raises TimeoutError, with what came, after `within_s`."""
+        deadline = time.monotonic() + within_s
+        while not done():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"after {within_s:g} s: {self.seen}")
+            self.wake.wait(0.5)
+            self.wake.clear()
+            self.seen += self.fleet.poll()
+
+    def ended(self, *names: str) -> dict[str, JobEnded]:
+        """How these jobs ended, waiting for them."""
+        self.until(lambda: set(names) <= {report.job for report in self.of(JobEnded)})
+        return {report.job: report for report in self.of(JobEnded)}
+
+    def log(self, name: str) -> RunLog:
+        """What the run printed, as the worker reads it."""
+        log = RunLog()
+        log.feed(self.jobs[name].log_path.read_bytes(), 0.0)
+        return log
+
+    def steps(self, name: str) -> list[int]:
+        """The steps in a run's log, as they stand there."""
+        lines = self.jobs[name].log_path.read_text().splitlines()
+        return [int(line.split()[1]) for line in lines if line.startswith("step ")]
+
+    def tear_down(self) -> None:
+        """Tear all of it down, waiting until that is verified."""
+        before = len(self.seen)
+        for spec in self.clusters:
+            self.fleet.down(spec.name)
+
+        def gone() -> bool:
+            ends = (report.cluster for report in self.seen[before:] if isinstance(report, ClusterEnded))
+            return set(ends) == {spec.name for spec in self.clusters}
+
+        self.until(gone)
+
+    def close(self) -> None:
+        """Tear all of it down, and let go."""
+        self.tear_down()
+        self.fleet.close()

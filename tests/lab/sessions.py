@@ -1,0 +1,145 @@
+"""Sessions of the real worker on the lab, by the command line, with runs of a few seconds that note when they ran."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from cockpit import events as e
+from cockpit.folder import SessionFolder
+from cockpit.intents import Approve, Draft, Intent, Propose, encode
+from cockpit.ledger import Inbox, Ledger
+from cockpit.model import ClusterState
+from cockpit.state import State
+from cockpit.worker import daemon
+from tests.lab.cluster import Lab
+from tests.lab.fleets import TASK
+from tests.worker.sessions import ROOT, git
+
+SCRIPT = """\
+import os
+import time
+
+DEPTH = 4
+MATRIX_LR = 0.04
+SECONDS = {seconds}
+
+with open({runs!r}, "a") as runs:
+    runs.write(os.environ["EXPERIMENT_ID"] + "\\n")
+for step in range(SECONDS):
+    print(f"step {{step:05d}} ({{step / SECONDS:.1%}}) | loss: {{5.0 - step / SECONDS:.6f}} | dt: 100ms", flush=True)
+    time.sleep(1)
+print(f"val_bpb: {{1.0 + abs(MATRIX_LR - 0.05) + int(os.environ['SEED']) % 7 * 1e-5:.6f}}")
+print(f"num_steps: {{SECONDS}}")
+"""
+
+
+class LabSession:
+    """A session's folder, the repository it researches, and the file in which every run notes that it began."""
+
+    def __init__(self, lab: Lab, place: Path, name: str, seconds: int = 12, script: str = "") -> None:
+        """`script` goes before the usual train.py, whose runs take `seconds`."""
+        self.lab, self.place, self.name = lab, place, name
+        self.folder = SessionFolder(place / "sessions" / name)
+        self.runs = lab.root / f"{name}.runs"
+        repo = place / "repo"
+        repo.mkdir(parents=True)
+        (repo / "train.py").write_text(script or SCRIPT.format(seconds=seconds, runs=str(self.runs)))
+        (repo / "prepare.py").write_text(f"TIME_BUDGET = {seconds}\n")
+        (repo / "experiment.yaml").write_text(TASK)
+        git(repo, "init", "-q")
+        git(repo, "add", ".")
+        git(repo, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "first")
+        self.repo = repo
+
+    def cockpit(self, *words: str, timeout_s: float = 900) -> subprocess.CompletedProcess[str]:
+        """`cockpit WORDS` as a person types it in the repository."""
+        own = {"PYTHONPATH": str(ROOT), "COCKPIT_SESSIONS": str(self.place / "sessions")}
+        return subprocess.run(
+            [sys.executable, "-m", "cockpit", *words],
+            cwd=self.repo, env=os.environ | own, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=timeout_s,
+        )  # fmt: skip
+
+    def new(self, *flags: str) -> None:
+        """Make the session, in manual mode, and start its worker."""
+        words = ("new", self.name, "--fleet", "sky", "--infra", "slurm/lab", "--mode", "manual", "--proposer", "grid")
+        done = self.cockpit(*words, *flags)
+        assert done.returncode == 0, done.stderr
+
+    def ask(self, *intents: Intent) -> None:
+        """Leave intents for the worker, which need not run."""
+        inbox = Inbox(self.folder.inbox)
+        for intent in intents:
+            inbox.put("tester", encode(intent))
+        inbox.close()
+
+    def wave(self, number: int, **factors: list[object]) -> None:
+        """A wave of the full grid of these levels, approved."""
+        self.ask(Propose(Draft("human", "which?", factors=factors)), Approve(f"w{number:03d}"))  # type: ignore[arg-type]
+
+    @property
+    def state(self) -> State:
+        ledger = Ledger.read(self.folder.ledger)
+        try:
+            return ledger.state()
+        finally:
+            ledger.close()
+
+    def kill(self) -> None:
+        """kill -9 the worker."""
+        now = daemon.standing(self.folder)
+        if now.state != "stopped":
+            os.kill(now.pid, signal.SIGKILL)
+        self.until(lambda: daemon.standing(self.folder).state == "stopped", 15, "the killed worker's lock")
+
+    def began(self) -> Counter[str]:
+        """How often each attempt began, as the runs noted it themselves."""
+        return Counter(self.runs.read_text().split()) if self.runs.exists() else Counter()
+
+    def ended(self) -> Counter[str]:
+        """How often the ledger says of each attempt that it ended."""
+        ledger = Ledger.read(self.folder.ledger)
+        try:
+            return Counter(event.attempt for event in ledger.since(0) if isinstance(event, e.Ended))
+        finally:
+            ledger.close()
+
+    def running(self) -> list[str]:
+        """The attempts that run, as the ledger has it."""
+        return [cluster.running for cluster in self.state.clusters.values() if cluster.running]
+
+    def stopped_because(self) -> list[str]:
+        """Why clusters were taken down, in the order they were."""
+        ledger = Ledger.read(self.folder.ledger)
+        try:
+            return [event.reason for event in ledger.since(0) if isinstance(event, e.ClusterStopping)]
+        finally:
+            ledger.close()
+
+    def states(self) -> dict[str, ClusterState]:
+        return {name: cluster.state for name, cluster in self.state.clusters.items()}
+
+    def up(self) -> set[str]:
+        """The clusters that can be given work."""
+        return {name for name, state in self.states().items() if state in (ClusterState.IDLE, ClusterState.BUSY)}
+
+    def until(self, true: Callable[[], object], within_s: float, what: str) -> None:
+        """Wait; fails with what was waited for, how the session stands and what its worker said last."""
+        deadline = time.monotonic() + within_s
+        while not true():
+            if time.monotonic() > deadline:
+                said = self.folder.worker_log.read_text()[-1500:] if self.folder.worker_log.exists() else ""
+                raise TimeoutError(f"waited {within_s:g} s for {what}; {self.states()}, {self.began()}: {said}")
+            time.sleep(0.3)
+
+    def close(self) -> None:
+        """End the worker, whatever it does; the lab takes its clusters."""
+        if self.folder.lock.exists():
+            self.kill()

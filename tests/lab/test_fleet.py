@@ -1,0 +1,231 @@
+"""The fleet on the real SkyPilot and a real Slurm. Minutes each; `pytest -m lab`.
+
+The tests share one night's clusters: bringing one up takes a minute. Each has job names of its own.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cockpit.fleet.base import ClusterReady, ClusterTrouble, ClusterWaits, JobSubmitted
+from cockpit.fleet.sky_log import LINE_BYTES
+from cockpit.model import ClusterSpec, Outcome
+from tests.lab.cluster import Lab
+from tests.lab.fleets import PRINTS_A_SCORE, TASK, Night
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
+slow = pytest.mark.lab_slow
+"""Not in the short set, `-m 'lab and not lab_slow'`: these take minutes more."""
+
+
+@pytest.fixture(scope="module")
+def night(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
+    """Two H100 clusters and an H200; a test brings up those it needs."""
+    root = tmp_path_factory.mktemp("lab") / "night"
+    a_night = Night(root, (ClusterSpec("gpu-01", "H100"), ClusterSpec("gpu-02", "H100"), ClusterSpec("gpu-03", "H200")))
+    yield a_night
+    a_night.close()
+
+
+def score(number: int, seconds: int = 1) -> str:
+    return PRINTS_A_SCORE.format(seconds=seconds, score=f"1.{number}")
+
+
+def measured(night: Night, name: str) -> float:
+    log = night.log(name)
+    verdict = log.verdict(None, *(log.started or ("", "")))
+    assert verdict.outcome is Outcome.VALID, verdict.message
+    assert verdict.metrics is not None
+    return verdict.metrics.val_bpb
+
+
+def measured_after(night: Night, name: str) -> float:
+    night.ended(name)
+    return measured(night, name)
+
+
+def test_a_mixed_fleet_runs_two_waves(night: Night) -> None:
+    clusters = ["gpu-01", "gpu-02", "gpu-03"]
+    night.ready(*clusters)
+    classes = {report.cluster: report.hardware for report in night.of(ClusterReady)}
+    assert classes == {"gpu-01": "H100", "gpu-02": "H100", "gpu-03": "H200"}
+    for number in range(6):
+        night.job(f"e10{number}.1", clusters[number % 3], score(number))
+    night.ended(*(f"e10{number}.1" for number in range(6)))
+    assert [measured(night, f"e10{number}.1") for number in range(6)] == [1.0, 1.1, 1.2, 1.3, 1.4, 1.5]
+
+
+def test_four_variants_queued_at_once_on_one_cluster_each_run_their_own_code(night: Night) -> None:
+    night.ready("gpu-01")
+    for number in range(4):
+        night.job(f"e20{number}.1", "gpu-01", score(number, seconds=3))
+    night.ended(*(f"e20{number}.1" for number in range(4)))
+    assert [measured(night, f"e20{number}.1") for number in range(4)] == [1.0, 1.1, 1.2, 1.3]
+
+
+def test_a_run_that_crashes_and_one_that_hangs_do_not_keep_the_cluster(night: Night) -> None:
+    night.ready("gpu-01")
+    night.job("e301.1", "gpu-01", "raise ValueError('no such depth')")
+    night.job("e302.1", "gpu-01", "import time\nprint('hangs')\ntime.sleep(600)", limit_s=8)
+    night.job("e303.1", "gpu-01", score(3))
+    ends = night.ended("e301.1", "e302.1", "e303.1")
+    assert (ends["e301.1"].reason, ends["e301.1"].exit_code) == ("exited", 1)
+    assert "no such depth" in night.log("e301.1").last_error
+    assert ends["e302.1"].reason == "timeout"
+    assert (ends["e303.1"].reason, ends["e303.1"].exit_code) == ("exited", 0)
+
+
+def test_a_run_may_print_anything_and_is_measured_all_the_same(night: Night) -> None:
+    night.ready("gpu-01")
+    night.job(
+        "e350.1",
+        "gpu-01",
+        "import sys\n"
+        "sys.stdout.write('x' * 10_000_000 + '\\n')\n"
+        "sys.stdout.write('\\x1b[2J\\x1b]0;mine\\x07\\x1b[31mred\\r\\n')\n"
+        "sys.stdout.flush()\n"
+        "sys.stdout.buffer.write(b'\\xff\\xfe\\xc3\\x28 no text\\n')\n"
+        "print('(e999.1, pid=1) val_bpb: 0.1')\n"
+        "print('val_bpb: 1.35')\n",
+    )
+    night.ended("e350.1")
+    assert measured(night, "e350.1") == 1.35
+    log = night.jobs["e350.1"].log_path.read_bytes()
+    assert b"\x1b" not in log
+    assert max(len(line) for line in log.split(b"\n")) <= LINE_BYTES
+
+
+@slow
+def test_a_worker_killed_five_times_loses_no_line_and_runs_nothing_twice(night: Night) -> None:
+    night.ready("gpu-01")
+    for number in range(2):
+        night.job(f"e40{number}.1", "gpu-01", score(number, seconds=30))
+    night.until(lambda: {"e400.1", "e401.1"} <= {report.job for report in night.of(JobSubmitted)})
+    for _ in range(5):
+        before = len(night.of(ClusterReady))
+        night.reopen()
+        night.until(lambda before=before: len(night.of(ClusterReady)) > before)
+    night.ended("e400.1", "e401.1")
+    for number in range(2):
+        assert measured(night, f"e40{number}.1") == float(f"1.{number}")
+        assert night.steps(f"e40{number}.1") == list(range(30))
+
+
+@slow
+def test_a_cancelled_run_ends_and_the_next_one_runs(night: Night) -> None:
+    night.ready("gpu-01")
+    night.job("e501.1", "gpu-01", score(1, seconds=300))
+    night.job("e502.1", "gpu-01", score(2, seconds=300))
+    night.job("e503.1", "gpu-01", score(3))
+    night.started("e501.1")
+    night.fleet.cancel("e502.1")
+    night.fleet.cancel("e501.1")
+    ends = night.ended("e501.1", "e502.1", "e503.1")
+    assert [ends[name].reason for name in ("e501.1", "e502.1", "e503.1")] == ["cancelled", "cancelled", "exited"]
+
+
+@slow
+def test_a_node_that_dies_under_a_run_loses_it_and_serves_again_when_it_is_back(lab: Lab, night: Night) -> None:
+    night.ready("gpu-02")
+    night.job("e601.1", "gpu-02", score(1, seconds=600), limit_s=900)
+    night.started("e601.1")
+    node = lab.node_of("gpu-02")
+    lab.kill(node)
+    assert night.ended("e601.1")["e601.1"].reason == "lost"
+    night.until(lambda: "gpu-02" not in night.up)
+    lab.revive(node)
+    night.ready("gpu-02")
+    night.job("e601.2", "gpu-02", score(1))
+    assert night.ended("e601.2")["e601.2"].reason == "exited"
+
+
+@slow
+def test_a_node_cut_off_the_network_is_served_again_when_it_rejoins(lab: Lab, night: Night) -> None:
+    night.ready("gpu-02")
+    night.job("e701.1", "gpu-02", score(1, seconds=600), limit_s=900)
+    night.started("e701.1")
+    node = lab.node_of("gpu-02")
+    lab.cut(node)
+    assert night.ended("e701.1")["e701.1"].reason == "lost"
+    lab.join(node)
+    lab.await_idle(node, within_s=180)
+    night.ready("gpu-02")
+    night.job("e701.2", "gpu-02", score(1))
+    assert night.ended("e701.2")["e701.2"].reason == "exited"
+
+
+@slow
+def test_the_api_server_may_stop_and_start_under_a_run(lab: Lab, night: Night) -> None:
+    night.ready("gpu-01")
+    night.job("e801.1", "gpu-01", score(1, seconds=40))
+    night.started("e801.1")
+    lab.stop_api_server()
+    night.job("e802.1", "gpu-01", score(2))
+    night.ended("e801.1", "e802.1")
+    assert [measured(night, "e801.1"), measured(night, "e802.1")] == [1.1, 1.2]
+    assert night.steps("e801.1") == list(range(40))
+
+
+@slow
+def test_a_set_up_that_fails_is_told_in_a_sentence_and_another_cluster_works(night: Night, tmp_path: Path) -> None:
+    broken = Night(tmp_path / "broken", (ClusterSpec("gpu-11", "H100"),), prepare="raise SystemExit('no data here')")
+    broken.fleet.launch("gpu-11")
+    night.ready("gpu-01")
+    night.job("e901.1", "gpu-01", score(1))
+    broken.until(lambda: broken.of(ClusterTrouble))
+    assert "the set-up of gpu-11 failed: no data here" in broken.of(ClusterTrouble)[0].message
+    assert night.ended("e901.1")["e901.1"].exit_code == 0
+    broken.close()
+
+
+def test_a_gpu_that_does_not_exist_is_told_in_a_sentence_and_not_asked_for_again(lab: Lab, tmp_path: Path) -> None:
+    asks = Night(tmp_path / "asks", (ClusterSpec("gpu-21", "B999"),), TASK.replace("H100: 1", "B999: 1"))
+    asks.fleet.launch("gpu-21")
+    asks.until(lambda: asks.of(ClusterTrouble))
+    asks.fleet.close()
+    trouble = asks.of(ClusterTrouble)[0]
+    assert trouble.final
+    assert "B999" in trouble.message
+    assert "\n" not in trouble.message and "\x1b" not in trouble.message
+
+
+@slow
+def test_a_cluster_there_is_no_room_for_is_told_in_a_sentence_and_leaves_no_job_behind(
+    lab: Lab, night: Night, tmp_path: Path
+) -> None:
+    night.ready("gpu-03")
+    second = Night(tmp_path / "second", (ClusterSpec("gpu-31", "H200"),), launch_limit_s=100)
+    second.fleet.launch("gpu-31")
+    night.job("e960.1", "gpu-03", score(6))
+    second.until(lambda: second.of(ClusterTrouble))
+    second.fleet.close()
+    trouble = second.of(ClusterTrouble)[0]
+    assert trouble.refused and not trouble.final, "there may be room later"
+    assert (
+        "there is no room for gpu-31: it waited 2 min in the cloud's queue for its H200 (Resources)" in trouble.message
+    )
+    assert second.of(ClusterWaits)[0].message == "gpu-31 waits in the cloud's queue for its H200 (Resources)"
+    assert measured_after(night, "e960.1") == 1.6
+    assert not [name for name in lab.jobs() if name.startswith("gpu-31")]
+
+
+def test_a_cluster_of_another_session_is_not_touched(night: Night, tmp_path: Path) -> None:
+    night.ready("gpu-01")
+    other = Night(tmp_path / "other", (ClusterSpec("gpu-01", "H100"),))
+    other.fleet.launch("gpu-01")
+    other.until(lambda: other.of(ClusterTrouble))
+    other.fleet.close()
+    trouble = other.of(ClusterTrouble)[0]
+    assert trouble.final
+    assert "gpu-01 is a cluster of session night" in trouble.message
+
+
+def test_after_down_slurm_has_no_job_and_skypilot_no_cluster(lab: Lab, night: Night) -> None:
+    night.ready("gpu-01")
+    night.fleet.launch("gpu-02")
+    night.job("e950.1", "gpu-01", score(1, seconds=300))
+    night.started("e950.1")
+    night.tear_down()
+    assert lab.jobs() == {}
+    assert "No existing clusters" in lab.sky("status")

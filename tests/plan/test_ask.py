@@ -1,0 +1,115 @@
+"""When a proposer is asked: before clusters run dry, when a wave has told its story, when a person speaks."""
+
+import pytest
+
+from cockpit import events as e
+from cockpit.model import Envelope, Mode
+from cockpit.plan import actions as a
+from cockpit.plan.ask import FILLER, PROPOSALS_WAITING, ask
+from tests.plan.world import RUN_S, World
+
+
+def night(proposer: str = "claude", mode: Mode = Mode.AUTOPILOT) -> World:
+    """Four clusters with the baseline measured and nothing to do; filler may run."""
+    world = World(lambda constants, attempt: 1.0)
+    world.run(1.0)
+    world.record(e.EnvelopeSet(at=world.now, envelope=Envelope(usd=1e6, wave_size=64), author="me"))
+    world.record(e.ProposerSet(at=world.now, proposer=proposer, author="me"))
+    world.record(e.ModeSet(at=world.now, mode=mode, author="me"))
+    world.state.untold = world.state.unheard = 0
+    return world
+
+
+def asked(world: World) -> dict[str, str]:
+    """Proposer to the reason it is asked for now."""
+    return {one.proposer: one.reason for one in ask(world.state, world.now) if isinstance(one, a.Ask)}
+
+
+def works(world: World) -> None:
+    """A wave that keeps the clusters busy for a while."""
+    world.propose(*({"LR": number} for number in range(2, 26)))
+    world._act()
+    world.state.ask_retry_at.clear()
+
+
+def begins(world: World, proposer: str = "claude", reason: str = "dry") -> None:
+    world.record(e.Asked(at=world.now, ask=world.state.asks_total + 1, proposer=proposer, arms=4, reason=reason))
+
+
+def ends(world: World, proposer: str = "claude", trouble: str = "", retry_in_s: float = 0.0) -> None:
+    retry_at = world.now + retry_in_s
+    world.record(
+        e.AskEnded(at=world.now, ask=world.state.asks_total, proposer=proposer, trouble=trouble, retry_at=retry_at)
+    )
+
+
+def test_it_is_asked_when_clusters_run_dry_and_filler_does_not_wait_for_it() -> None:
+    world = night()
+    assert asked(world) == {"claude": "dry", FILLER: "filler"}
+    begins(world)
+    assert asked(world) == {FILLER: "filler"}, "it thinks; the clusters do not wait"
+
+
+def test_it_is_asked_before_what_waits_is_used_up() -> None:
+    world = night()
+    works(world)
+    assert asked(world) == {}, "there is work for a while"
+    while len(world.state.waiting) > 5:
+        world.now += RUN_S / 4
+        world.run(0.0)
+    world.state.ask_retry_at.clear()
+    assert world.state.waiting and asked(world) == {"claude": "dry"}
+
+
+def test_a_wave_that_has_told_its_story_is_a_reason_by_itself() -> None:
+    world = night()
+    works(world)
+    world.state.untold = 1
+    assert asked(world) == {"claude": "told"}
+    world.record(e.ProposerSet(at=world.now, proposer="tpe", author="me"))
+    assert asked(world) == {}, "only who converses looks again"
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_a_person_is_answered_at_once_in_every_mode(mode: Mode) -> None:
+    world = night(mode=mode)
+    begins(world)
+    ends(world, retry_in_s=600.0)
+    assert "claude" not in asked(world)
+    world.record(e.Said(at=world.now, author="ann", text="Stop widening."))
+    assert asked(world)["claude"] == "said"
+
+
+def test_what_was_said_to_it_in_vain_is_said_again_when_it_can_hear() -> None:
+    world = night()
+    world.record(e.Said(at=world.now, author="ann", text="Stop widening."))
+    begins(world, reason="said")
+    ends(world, trouble="the API is overloaded (529)", retry_in_s=60.0)
+    assert "claude" not in asked(world)
+    world.now += 61
+    assert asked(world)["claude"] == "said"
+
+
+def test_in_manual_mode_and_on_hold_nothing_else_is_asked_for() -> None:
+    assert asked(night(mode=Mode.MANUAL)) == {}
+    world = night()
+    world.record(e.Held(at=world.now, author="ann"))
+    assert asked(world) == {}
+
+
+def test_a_person_with_proposals_to_read_is_not_sent_more_but_clusters_are_kept_busy() -> None:
+    world = night(mode=Mode.COPILOT)
+    for number in range(PROPOSALS_WAITING):
+        assert "claude" in asked(world)
+        world.propose({"LR": 100 + number})
+        world.state.waves[next(reversed(world.state.waves))].proposer = "claude"
+    assert asked(world) == {FILLER: "filler"}
+
+
+def test_another_budget_lets_who_could_not_be_paid_be_asked_again() -> None:
+    world = night()
+    begins(world)
+    ends(world, trouble="the budget has $0.01 left", retry_in_s=3600.0)
+    assert "claude" not in asked(world)
+    world.record(e.BudgetSet(at=world.now, usd=500.0, author="ann"))
+    assert "claude" in asked(world)

@@ -1,0 +1,122 @@
+"""A screen on a story: fixed clock, fixed user, a worker that is said to stand as the test wants."""
+
+import asyncio
+import shutil
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from cockpit.intents import AnyIntent, decode
+from cockpit.ledger import Inbox
+from cockpit.tui.app import CockpitApp
+from cockpit.tui.feed import LedgerFeed
+from cockpit.worker.daemon import Standing
+from tests.tui import stories
+
+RUNNING = Standing("running", 1.0)
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _one_time_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "UTC")
+    for name in ("NO_COLOR", "TMUX", "SSH_CONNECTION"):
+        monkeypatch.delenv(name, raising=False)
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.fixture(scope="session")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, float]]:
+    """A story's folder and the moment it stops at, each told once."""
+    known: dict[str, tuple[Path, float]] = {}
+
+    def tell(name: str) -> tuple[Path, float]:
+        if name not in known:
+            story = getattr(stories, name)()
+            known[name] = (story.write(tmp_path_factory.mktemp(name)), story.at)
+        return known[name]
+
+    return tell
+
+
+Opener = Callable[..., CockpitApp]
+
+
+@pytest.fixture
+def screen_on(told: Callable[[str], tuple[Path, float]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opener:
+    """`screen_on("night")` is an app on a copy of that story, in a folder whose path is the same at every run."""
+    monkeypatch.chdir(tmp_path)
+
+    def open_story(
+        name: str,
+        *,
+        watch: bool = False,
+        later_s: float = 0.0,
+        worker: Standing = RUNNING,
+        theme: str = "dark",
+    ) -> CockpitApp:
+        source, at = told(name)
+        folder = Path(source.name)
+        if not folder.exists():
+            shutil.copytree(source, folder)
+        feed = LedgerFeed(folder, watch, clock=lambda: at + later_s, look=lambda _: worker)
+        app = CockpitApp(feed, watch=watch, user="ada", theme=theme)
+        app.main.header.watching = "ada" if watch else ""
+        return app
+
+    return open_story
+
+
+@asynccontextmanager
+async def shown(app: CockpitApp, width: int = 120, height: int = 34) -> AsyncIterator[Pilot[int]]:
+    """The app with its state read and drawn."""
+    async with app.run_test(size=(width, height)) as pilot:
+        await settle(pilot)
+        yield pilot
+
+
+async def settle(pilot: Pilot[int]) -> None:
+    app = pilot.app
+    assert isinstance(app, CockpitApp)
+    while app.loading_state or not app.warm:
+        await pilot.pause(0.01)
+    for _ in range(2):
+        # A pause ends when this process takes no processor time, which on a busy machine says nothing.
+        await pilot.pause()
+        for _ in range(100):
+            if at_rest(app) or app.return_code is not None:
+                break
+            await asyncio.sleep(0.02)
+
+
+def at_rest(app: CockpitApp) -> bool:
+    """Whether every message was dealt with, and all that changed was laid out and drawn."""
+    screen = app.screen
+    to_draw = screen._layout_required or screen._repaint_required or screen._dirty_widgets or screen._callbacks
+    return not to_draw and not any(pump.message_queue_size for pump in (app, *screen.walk_children(with_self=True)))
+
+
+def words_on(app: CockpitApp) -> str:
+    """What the screen says, row by row."""
+    strips = app.screen._compositor.render_strips()
+    return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in strips)
+
+
+def sent(app: CockpitApp) -> list[AnyIntent]:
+    """The intents that were left for the worker."""
+    inbox = Inbox(app.feed.folder.inbox)
+    try:
+        return [decode(body) for _, _, body in inbox.after(0)]
+    finally:
+        inbox.close()

@@ -1,0 +1,193 @@
+"""Sessions to draw, told as the events that made them: a night on sixteen clusters, and the states around it.
+
+A story is written to a real ledger in a folder of its own, its logs beside it, and is the same at every telling.
+"""
+
+from cockpit import events as e
+from cockpit.model import (
+    Attempt,
+    AttemptKind,
+    ClusterState,
+    Edit,
+    ExperimentStatus,
+    Outcome,
+    Value,
+    WaveKind,
+)
+from tests.tui.story import RUN_S, Story, session
+
+
+def begun(name: str = "night", clusters: int = 16, better: int = 3) -> Story:
+    """A session whose baseline has been measured."""
+    story = Story(session(name, clusters, better))
+    wave = story.propose("What does the unchanged train.py score?", {}, "baseline", kind=WaveKind.BASELINE)
+    story.tell(
+        e.Approved(
+            at=story.at,
+            wave=wave,
+            author="plan",
+            rule="baseline",
+            attempts=[Attempt(f"e0000.{n}", "e0000", AttemptKind.ARM, seed=n, rule="baseline") for n in range(1, 17)],
+        )
+    )
+    story.launch()
+    story.play()
+    story.tell(e.Decided(at=story.at, experiment="e0000", status=ExperimentStatus.KEPT, reason="the baseline"))
+    story.tell(e.IncumbentSet(at=story.at, experiment="e0000", reason="the baseline"))
+    return story
+
+
+def night() -> Story:
+    """Mid-night in copilot: waves done, one running, one queued, one held; two proposals wait; a cluster is lost."""
+    story = begun()
+    story.tell(e.PhaseSet(at=story.at, author="claude", phase="Width first: it moved the most in the literature"))
+    for widths in ([48, 80], [96, 112], [88, 128]):
+        width = story.propose(
+            "How wide should the model be at this budget?",
+            {"ASPECT_RATIO": widths, "MATRIX_LR": [0.03, 0.04, 0.05, 0.06]},
+            hypothesis="Wider than 64 wins until steps run out, near 96.",
+            would_change_mind="If 48 beats 96 at any learning rate, steps matter more than width.",
+        )
+        story.approve(width)
+        story.play()
+    story.tell(
+        e.FindingRecorded(
+            at=story.at,
+            author="claude",
+            claim="Width is worth five times any learning rate here; the optimum lies near 96.",
+            experiments=["e0016", "e0017"],
+        )
+    )
+    decay = story.propose(
+        "Does weight decay interact with width?",
+        {"WEIGHT_DECAY": [0.05, 0.1, 0.2], "ASPECT_RATIO": [88, 96]},
+        proposer="tpe",
+        hypothesis="Less decay suits the wider model.",
+    )
+    story.approve(decay)
+    story.play()
+    story.tell(e.Said(at=story.at, author="ada", text="Try the warmdown next, but keep waves small please."))
+    story.tell(
+        e.Said(at=story.at + 12, author="claude", text="Will do: eight arms at most, and the two widths that are left.")
+    )
+    down = story.propose(
+        "How long a warmdown suits 96?",
+        {"WARMDOWN_RATIO": [0.3, 0.6, 0.7], "FINAL_LR_FRAC": [0.02, 0.05, 0.1], "MATRIX_LR": [0.035, 0.045, 0.055]},
+        hypothesis="A longer warmdown is worth about 0.002.",
+    )
+    story.approve(down)
+    rates = story.propose(
+        "Embedding rate at the new width", {"EMBEDDING_LR": [0.4, 0.6, 0.8, 1.0]}, "tpe", "Higher, as width grew."
+    )
+    story.approve(rates)
+    story.tell(e.Held(at=story.at, author="ada", target=rates))
+    story.play(until_waiting=9, most_s=500)
+    story.tell(e.ClusterFailed(at=story.at, cluster="gpu-07", message="ssh: connect to 10.0.3.17: timed out"))
+    lost = next((a for a in story.state.in_flight if story.state.attempts[a].cluster == "gpu-07"), "")
+    if lost:
+        story.end(lost, Outcome.LOST, "gpu-07 stopped answering")
+    for attempt, cluster in zip(list(story.state.waiting), ["gpu-01", "gpu-02", "gpu-12"], strict=False):
+        story.submit(attempt, cluster)
+    story.at += 60
+    story.propose(
+        "Is momentum still right with a longer warmdown?",
+        {"MUON_MOMENTUM": [0.92, 0.95, 0.97], "WARMDOWN_RATIO": [0.5, 0.7]},
+        hypothesis="0.97 helps once the tail is long.",
+        would_change_mind="No difference beyond the noise at either warmdown.",
+    )
+    story.propose(
+        "Replace the soft-cap by a learned scale?",
+        {},
+        hypothesis="The cap costs a little and buys nothing at this depth.",
+        edits=(Edit("logits = 15 * torch.tanh(logits / 15)", "logits = self.scale * logits"),),
+    )
+    story.tell(e.Asked(at=story.at, ask=3, proposer="claude", arms=8, reason="dry"))
+    story.tell(e.ApiUsed(at=story.at, proposer="claude", model="claude", usd=3.18, input_tokens=410_000))
+    story.show_running()
+    return story
+
+
+def filled(waves: int = 40) -> Story:
+    """A night with filler: many waves of one arm each between two of a researcher's, the last one under replication."""
+    story = begun("filled")
+    first = story.propose("Which rate?", {"MATRIX_LR": [0.03, 0.05]})
+    story.approve(first)
+    story.play()
+    for number in range(waves):
+        level = round(0.02 + 0.002 * number, 4)
+        story.approve(story.propose("", {"MATRIX_LR": [level]}, "search", kind=WaveKind.FILLER), "plan")
+    story.play(until_waiting=6)
+    again = story.propose("Is it the width?", {"ASPECT_RATIO": [96]})
+    story.approve(again)
+    arm = story.state.waves[again].arms[0]
+    cluster = next(c.name for c in story.state.clusters.values() if c.state is ClusterState.IDLE)
+    story.submit(f"{arm}.1", cluster)
+    story.tell(e.Started(at=story.at, attempt=f"{arm}.1"))
+    story.at += RUN_S
+    story.end(f"{arm}.1")
+    rerun = Attempt(f"{arm}.2", arm, AttemptKind.REPLICATE, seed=5, rule="plan")
+    story.tell(e.Queued(at=story.at, attempt=rerun, reason="a replicate"))
+    return story
+
+
+def pair() -> Story:
+    """Two clusters, long enough that one GPU would have found something too."""
+    story = begun("pair", clusters=2, better=0)
+    for number in range(8):
+        rates: list[Value] = [0.03 + 0.002 * number, 0.06 - 0.001 * number]
+        story.approve(story.propose("Which rate?", {"MATRIX_LR": rates, "ASPECT_RATIO": [64, 96]}))
+        story.play()
+    return story
+
+
+def laptop() -> Story:
+    """Two clusters, as on one's own machine: one validates, the other is at a wave's first arm."""
+    story = begun("laptop", clusters=2, better=0)
+    grid: dict[str, list[Value]] = {"ASPECT_RATIO": [48, 96], "MATRIX_LR": [0.03, 0.05]}
+    story.approve(story.propose("How wide should the model be?", grid, "search", "Wider wins until steps run out."))
+    story.play()
+    rates: dict[str, list[Value]] = {"MATRIX_LR": [0.03, 0.04, 0.06, 0.07]}
+    story.approve(story.propose("Which learning rate suits the new width?", rates, "search", "Higher, as width grew."))
+    for attempt, cluster in zip(list(story.state.waiting), list(story.state.clusters), strict=False):
+        story.submit(attempt, cluster)
+        story.tell(e.Started(at=story.at + 1, attempt=attempt))
+    story.at += 180
+    for number, attempt in enumerate(list(story.state.in_flight)):
+        story.progress(attempt, 0.55 + 0.2 * number)
+    return story
+
+
+def empty() -> Story:
+    """Just made: nothing is up, nothing has run."""
+    return Story(session("fresh"))
+
+
+def stale() -> Story:
+    """The worker died mid-run an hour ago."""
+    return night()
+
+
+HOSTILE = (
+    "\x1b[2J\x1b[31mred\x1b]0;owned\x07",
+    "[bold red]markup[/] [@click=app.quit]x[/]",
+    "‮evil‬ עברית عربى",
+    "你好 wide ｗｉｄｅ 🚀 a\u0301 z\u200bw",
+    "tab\there\r\nand\x00nul\x9bcsi\x7f",
+)
+
+
+def hostile() -> Story:
+    """Names, words and logs that try to reach the terminal."""
+    story = begun("hostile", clusters=4, better=1)
+    for text in HOSTILE:
+        story.tell(e.Said(at=story.at, author=text, text=text))
+        story.tell(e.Trouble(at=story.at, text=text, about=text))
+    wave = story.propose(HOSTILE[0], {"WINDOW_PATTERN": list(HOSTILE[:2])}, HOSTILE[2], HOSTILE[1])
+    story.approve(wave)
+    for attempt, cluster in zip(list(story.state.waiting), ["gpu-01", "gpu-02"], strict=False):
+        story.submit(attempt, cluster)
+        story.tell(e.Started(at=story.at, attempt=attempt))
+    story.tell(e.ClusterFailed(at=story.at, cluster="gpu-03", message=HOSTILE[3]))
+    story.propose(HOSTILE[1], {"WINDOW_PATTERN": [HOSTILE[3]]}, HOSTILE[0], HOSTILE[2])
+    story.show_running()
+    return story

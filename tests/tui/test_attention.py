@@ -1,0 +1,101 @@
+"""The header says what needs a person, the gravest first, at any width; the bell rings once for each new need."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cockpit import events as e
+from cockpit.ledger import Ledger
+from cockpit.model import EarlyStops
+from cockpit.tui.app import CockpitApp
+from cockpit.tui.plain import width_of
+from cockpit.tui.views.summary import Need, fitting, money_parts
+from cockpit.worker.daemon import Standing
+from tests.tui import stories
+from tests.tui.conftest import RUNNING, Opener, settle, shown, words_on
+
+pytestmark = pytest.mark.anyio
+
+FULL = "the disk that holds sessions/night is full: free some space, and the session goes on by itself"
+
+
+def tell(app: CockpitApp, *events: e.Event) -> None:
+    ledger = Ledger.open(app.feed.folder.ledger)
+    ledger.append(list(events))
+    ledger.close()
+
+
+NEEDS: list[tuple[str, Standing, Callable[[float], list[e.Event]], str]] = [
+    ("a proposal waits", RUNNING, lambda at: [e.Rejected(at=at, wave="w008", author="a", reason="")],
+     "w007 waits for you"),
+    ("proposals wait", RUNNING, lambda at: [], "2 proposals wait"),
+    ("a cluster is lost", RUNNING, lambda at: [], "gpu-07 lost"),
+    ("a cluster is given up", RUNNING, lambda at: [e.ClusterGivenUp(at=at, cluster="gpu-03", message="no quota")],
+     "gpu-03 given up"),
+    ("the budget is near", RUNNING, lambda at: [e.BudgetSet(at=at, usd=32.0, author="a")], "budget 96% spent"),
+    ("the worker is silent", Standing("stale", 720.0, 7), lambda at: [], "worker silent for 12m"),
+    ("the worker has stopped", Standing("stopped", 5.0), lambda at: [], "worker stopped"),
+    ("the worker has a note", Standing("running", 1.0, 7, note=FULL), lambda at: [], FULL),
+    ("the session is held", RUNNING, lambda at: [e.Held(at=at, author="a")], "copilot · held"),
+    ("the session ends", RUNNING,
+     lambda at: [e.Ending(at=at, author="plan", how="drain", reason="its 8 hours are over")],
+     "ending: drain, its 8 hours are over"),
+    ("the session has ended", Standing("stopped", 5.0),
+     lambda at: [e.Ending(at=at, author="plan", how="drain"), e.WorkerStopped(at=at, reason="drained")],
+     "ended: drain"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", NEEDS, ids=[row[0] for row in NEEDS])
+async def test_the_header_says_that(
+    screen_on: Opener, row: tuple[str, Standing, Callable[[float], list[e.Event]], str]
+) -> None:
+    _, worker, events, words = row
+    app = screen_on("night", worker=worker)
+    async with shown(app, 160, 40) as pilot:
+        tell(app, *events(app.feed.now()))
+        app.tick()
+        await settle(pilot)
+        assert words in " ".join(words_on(app).split("\n")[:2])
+
+
+async def test_the_gravest_is_in_sight_on_a_narrow_terminal(screen_on: Opener) -> None:
+    app = screen_on("night", worker=Standing("stale", 720.0, 7))
+    async with shown(app, 60, 20) as pilot:
+        tell(app, e.BudgetSet(at=app.feed.now(), usd=32.0, author="a"))
+        app.tick()
+        await settle(pilot)
+        first = words_on(app).split("\n")[0]
+        assert "worker silent for 12m" in first and "+3" in first
+
+
+async def test_the_bell_rings_once_for_each_new_need(screen_on: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = screen_on("night")
+    app.with_bell = True
+    rings: list[int] = []
+    monkeypatch.setattr(app, "bell", lambda: rings.append(1))
+    async with shown(app) as pilot:
+        app.tick()
+        await settle(pilot)
+        assert len(rings) == 1
+        tell(app, e.ClusterGivenUp(at=app.feed.now(), cluster="gpu-03", message="no quota"))
+        for _ in range(3):
+            app.tick()
+            await settle(pilot)
+        assert len(rings) == 2
+
+
+@given(st.lists(st.text("abc ", min_size=1, max_size=12), min_size=1, max_size=6), st.integers(1, 60))
+def test_what_is_said_fits_and_is_never_nothing(texts: list[str], cells: int) -> None:
+    words = fitting([Need(text, text.strip() or "x") for text in texts], cells)
+    assert words and width_of(words) <= cells
+
+
+def test_the_header_tells_what_was_ended_early_and_how_often_that_was_wrong() -> None:
+    told = stories.night().state
+    words = [text for text, _ in money_parts(told, told.now)]
+    assert not any("early" in text for text in words)
+    told.early_stops = EarlyStops(ended=3, checked=2, mistaken=1)
+    assert money_parts(told, told.now)[-1] == ("3 ended early, 1 of 2 checks wrong", "warn")

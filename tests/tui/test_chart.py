@@ -1,0 +1,94 @@
+"""The chart: the one-GPU line, the noise around the incumbent, and what a wave's factors did."""
+
+import math
+
+import pytest
+
+from cockpit.model import Estimate
+from cockpit.plan.evidence import noise_of
+from cockpit.report.counterfactual import one_gpu
+from cockpit.tui.theme import DARK
+from cockpit.tui.views.chart import alone_steps
+from cockpit.tui.views.effects import EffectsView, EffectView, effects_view, reach
+from cockpit.tui.widgets.effects import draw_effects
+from cockpit.tui.widgets.talk import text_of
+from tests.tui import stories
+from tests.tui.conftest import Opener, settle, shown, words_on
+
+pytestmark = pytest.mark.anyio
+
+
+def effect(mean: float, half: float, label: str = "WD .1→.2") -> EffectView:
+    return EffectView(label, Estimate(mean, mean - half, mean + half, 0.9, 4, "e0000", "H100"), False)
+
+
+def drawn(*rows: EffectView, width: int = 79) -> list[str]:
+    return text_of(draw_effects(EffectsView("w001", rows, (), 8), 0, width, 12, DARK)).split("\n")
+
+
+def test_the_one_gpu_line_holds_what_one_gpu_would_have_by_then_and_no_more() -> None:
+    state = stories.pair().state
+    alone = one_gpu(state)
+    assert alone is not None and len(alone.best) > 1
+    for until in (0.0, alone.best[0].hours, alone.best[-1].hours, math.inf):
+        steps = alone_steps(state, until)
+        assert [at for at, _ in steps] == [best.hours for best in alone.best if best.hours <= until]
+    assert alone_steps(state, math.inf)[-1][1] == alone.best[-1].val_bpb
+
+
+async def test_the_one_gpu_line_is_drawn_over_time_and_not_over_experiments(screen_on: Opener) -> None:
+    app = screen_on("pair")
+    async with shown(app, 120, 34) as pilot:
+        assert "╌ one GPU" in app.main.chart.title_note
+        await pilot.press("4", "z")
+        await settle(pilot)
+        assert words_on(app).count("╌") > 5
+        await pilot.press("t")
+        await settle(pilot)
+        assert "╌" not in words_on(app)
+
+
+def test_an_effect_beyond_its_interval_is_told_by_its_mark_and_lies_on_its_side() -> None:
+    better, worse, neither = effect(-0.004, 0.001), effect(0.004, 0.001), effect(0.0005, 0.002)
+    rows = drawn(better, worse, neither)[1:]
+    assert [row[0] for row in rows[:3]] == ["●", "●", "○"]
+    zero = next(row for row in drawn(effect(0.0, 0.0)) if row[0] == "○").rindex("○")
+    assert rows[0].rindex("●") < rows[0].rindex("┤") < zero
+    assert zero < rows[1].rindex("├") < rows[1].rindex("●")
+    assert "−0.0040 [−0.0050, −0.0030]" in rows[0]
+
+
+def test_an_interval_that_dwarfs_the_means_leaves_the_axis_by_arrows() -> None:
+    wide = effect(-0.001, 0.5)
+    assert reach([wide, effect(-0.002, 0.0005)]) == pytest.approx(0.008)
+    row = drawn(wide, effect(-0.002, 0.0005))[1]
+    assert "◂" in row and "▸" in row
+
+
+def test_effects_are_of_the_selected_wave_else_of_the_newest_half_measured_one() -> None:
+    state = stories.night().state
+    newest = effects_view(state, "")
+    assert newest is not None and newest.wave == "w004", "of w005 less than half is measured"
+    chosen = effects_view(state, "w001")
+    assert chosen is not None and chosen.wave == "w001"
+    first = chosen.rows[0]
+    assert first.label == "AR 48→80" and first.estimate.mean < 0 and first.told
+    unmeasured = effects_view(state, "w007")
+    assert unmeasured is not None and not unmeasured.rows
+    assert effects_view(stories.empty().state, "") is None
+
+
+async def test_the_noise_band_lies_around_the_incumbent(screen_on: Opener) -> None:
+    app = screen_on("pair")
+    async with shown(app, 120, 34) as pilot:
+        await pilot.press("4", "plus", "z")
+        await settle(pilot)
+        state = app.state
+        assert state is not None
+        band = [y for y, row in enumerate(app.main.chart._cached) if DARK.noise.bgcolor in _grounds(row)]
+        assert band and len(band) < len(app.main.chart._cached) - 2
+        assert 0 < noise_of(state).run_sd < 0.005
+
+
+def _grounds(row: object) -> set[object]:
+    return {segment.style.bgcolor for segment in row if segment.style is not None}  # type: ignore[attr-defined]

@@ -1,0 +1,276 @@
+"""Every key does what the registry says, where it says; none that acts works for a watcher."""
+
+from collections.abc import Callable
+
+import pytest
+from textual.pilot import Pilot
+
+from cockpit import intents as i
+from cockpit.intents import AnyIntent
+from cockpit.model import Mode
+from cockpit.tui.acting import STEERING
+from cockpit.tui.actions import Registry
+from cockpit.tui.app import CockpitApp
+from cockpit.tui.paging import PAGING
+from cockpit.tui.screens.dialogs import Dialog
+from cockpit.tui.screens.experiment import ExperimentScreen
+from cockpit.tui.screens.help import HelpScreen
+from cockpit.tui.screens.review import ReviewScreen
+from cockpit.tui.seeing import LOOKING
+from tests.tui.conftest import Opener, sent, settle, shown, words_on
+
+pytestmark = pytest.mark.anyio
+
+PROPOSAL, SECOND = "w007", "w008"
+RUNS, QUEUED_WAVE, HELD_WAVE = "e0051.1", "w005", "w006"
+
+ACTING: list[tuple[str, list[str], list[AnyIntent]]] = [
+    ("approve", ["a"], [i.Approve(PROPOSAL)]),
+    ("approve the selected one", ["2", "j", "a"], [i.Approve(SECOND)]),
+    ("approve and trust", ["A"], [i.Approve(PROPOSAL, trust=True)]),
+    ("reject with a reason", ["r", *"too wide", "enter"], [i.Reject(PROPOSAL, "too wide")]),
+    ("reject, then think better of it", ["r", "n", "o", "escape"], []),
+    ("hold a cluster", ["space"], [i.Hold("gpu-01")]),
+    ("hold a wave", ["2", "j", "j", "space"], [i.Hold(QUEUED_WAVE)]),
+    ("resume a held wave", ["2", "j", "j", "j", "space"], [i.Resume(HELD_WAVE)]),
+    ("hold the session", ["H"], [i.Hold()]),
+    ("mode", ["m", "k", "enter"], [i.SetMode(Mode.MANUAL)]),
+    ("autopilot asks first", ["m", "j", "enter", "enter"], []),
+    ("autopilot, confirmed", ["m", "j", "enter", "j", "enter"], [i.SetMode(Mode.AUTOPILOT)]),
+    ("cancel a wave asks first", ["2", "j", "j", "x", "enter"], []),
+    ("cancel a wave, confirmed", ["2", "j", "j", "x", "j", "enter"], [i.CancelWave(QUEUED_WAVE)]),
+    ("move a wave up", ["2", "j", "j", "j", "K"], [i.MoveWave(HELD_WAVE, QUEUED_WAVE)]),
+    ("move a wave down", ["2", "j", "j", "J"], [i.MoveWave(QUEUED_WAVE, "")]),
+    ("kill asks first", ["x", "enter"], []),
+    ("kill, confirmed", ["x", "down", "enter"], [i.Kill(RUNS, "killed by hand")]),
+    ("rerun", ["R"], [i.Rerun("e0051")]),
+    ("promote", ["4", "P"], [i.Promote("e0000")]),
+    ("make base asks first", ["4", "B", "enter"], []),
+    ("make base, confirmed", ["4", "B", "j", "enter"], [i.MakeBase("e0000")]),
+    ("drop an arm asks first", ["D", "enter"], []),
+    ("drop an arm, confirmed", ["D", "j", "enter"], [i.DropArm("e0051")]),
+    ("launch a lost cluster again", [*"jjjjjj", "u"], [i.Relaunch("gpu-07")]),
+    ("say", ["i", *"hi", "enter"], [i.Say("hi")]),
+    ("end the session asks first", ["E", "enter"], []),
+    ("end the session by draining", ["E", "j", "enter"], [i.End("drain")]),
+    ("end it now, clusters down", ["E", "k", "enter"], [i.End("cancel", down=True)]),
+    ("a command", ["colon", *"hold gpu-03", "enter"], [i.Hold("gpu-03")]),
+    ("a command for the budget", ["colon", *"budget 300", "enter"], [i.SetBudget(300.0)]),
+    ("a budget that is none", ["colon", *"budget lots", "enter"], []),
+    ("a command for the proposer", ["ctrl+p", *"proposer tpe", "enter"], [i.SetProposer("tpe")]),
+    ("a command for early stopping", ["colon", *"early off", "enter"], [i.SetEarlyStopping(False)]),
+    ("early stopping is neither on nor off", ["colon", *"early maybe", "enter"], []),
+    ("a command to interrupt", ["colon", *"interrupt", "enter"], [i.Interrupt()]),
+    ("interrupt the proposer", ["5", "escape"], [i.Interrupt()]),
+    ("leaving the input interrupts nobody", ["i", "h", "escape"], []),
+    ("a command to discard", ["colon", *"discard e0012", "down", "up", "tab", "escape"], []),
+]
+
+
+async def start_again(pilot: Pilot[int]) -> None:
+    """Back to the panes, as they were when the screen opened."""
+    app = pilot.app
+    assert isinstance(app, CockpitApp)
+    while app.screen is not app.main:
+        app.pop_screen()
+        await pilot.pause()
+    if app.main.zoomed:
+        app.main.zoom()
+    log = app.log_pane
+    log.set_filter("")
+    log.needle, log.follow, log.wrapped, log.timed, log.sideways = "", True, False, False, 0
+    app.chart_pane.zoomed, app.chart_pane.by_time, app.chart_pane.effects = 1, True, False
+    if app.palette.name != "dark":
+        app.next_theme("dark")
+    for listing in (app.main.grid, app.main.waves, app.main.chart):
+        listing.select_index(0)
+    app.main.go_to("clusters")
+    await pilot.pause()
+
+
+async def press(pilot: Pilot[int], keys: list[str]) -> None:
+    await pilot.press(*("space" if key == " " else key for key in keys))
+    await pilot.pause()
+
+
+async def test_each_key_that_acts_leaves_its_intent(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app) as pilot:
+        for name, keys, intents in ACTING:
+            before = len(sent(app))
+            await press(pilot, keys)
+            assert sent(app)[before:] == intents, name
+            await start_again(pilot)
+
+
+async def test_watching_has_no_key_that_acts(screen_on: Opener) -> None:
+    app = screen_on("night", watch=True)
+    acting = {action.name for action in STEERING if action.acting}
+    assert not acting & {action.name for action in app.registry.actions}
+    before = (app.feed.folder.inbox).exists()
+    keys = [key for action in STEERING for key in action.keys]
+    async with shown(app) as pilot:
+        for pane in "12345":
+            await press(pilot, [pane, *keys])
+            assert app.screen is app.main
+        assert "WATCHING ada's" in words_on(app)
+    assert app.feed.inbox is None
+    assert app.feed.folder.inbox.exists() == before
+
+
+SEEING: list[tuple[str, list[str], Callable[[CockpitApp], bool]]] = [
+    ("review", ["e"], lambda app: isinstance(app.screen, ReviewScreen) and app.screen.wave == PROPOSAL),
+    ("open a wave", ["2", "j", "enter"], lambda app: isinstance(app.screen, ReviewScreen)),
+    ("open an experiment", ["enter"], lambda app: isinstance(app.screen, ExperimentScreen)),
+    ("diff", ["d"], lambda app: isinstance(app.screen, ExperimentScreen) and app.screen.tab == "diff"),
+    ("back by q", ["enter", "q"], lambda app: app.screen is app.main),
+    ("back by esc", ["e", "escape"], lambda app: app.screen is app.main),
+    ("the arm's page from the review", ["e", "enter"], lambda app: isinstance(app.screen, ExperimentScreen)),
+    ("its wave from the page", ["enter", "w"], lambda app: isinstance(app.screen, ReviewScreen)),
+    ("its log on the page", ["enter", "o"], lambda app: "remaining" in words_on(app)),
+    ("its diff on the page", ["enter", "d"], lambda app: "+MATRIX_LR = 0.055" in words_on(app)),
+    ("its constants on the page", ["enter", "d", "c"], lambda app: "baseline" in words_on(app)),
+    ("the other part of the page", ["enter", "tab"], lambda app: app.focused is not None and app.focused.id == "text"),
+    ("help", ["question_mark"], lambda app: isinstance(app.screen, HelpScreen) and "Everywhere, now" in words_on(app)),
+    ("help by F1", ["f1"], lambda app: isinstance(app.screen, HelpScreen)),
+    ("panes by number", ["4"], lambda app: app.main.pane == "chart"),
+    ("the next pane", ["tab"], lambda app: app.main.pane == "waves"),
+    ("the pane before", ["shift+tab"], lambda app: app.main.pane == "talk"),
+    ("the pane after the last", ["5", "tab"], lambda app: app.main.pane == "clusters"),
+    ("zoom", ["z"], lambda app: app.main.zoomed),
+    ("zoom and back", ["z", "z"], lambda app: not app.main.zoomed),
+    ("zoom and esc", ["z", "escape"], lambda app: not app.main.zoomed),
+    ("down", ["j"], lambda app: app.main.grid.selected == "gpu-02"),
+    ("down and up by arrows", ["down", "down", "up"], lambda app: app.main.grid.selected == "gpu-02"),
+    ("bottom", ["G"], lambda app: app.main.grid.selected == "gpu-16"),
+    ("bottom and top", ["G", "g"], lambda app: app.main.grid.selected == "gpu-01"),
+    ("a page down", ["ctrl+d"], lambda app: app.main.grid.selected == "gpu-16"),
+    ("find a cluster", ["slash", *"H200", "enter"], lambda app: app.main.grid.selected == "gpu-14"),
+    ("find the next", ["slash", *"H200", "enter", "n"], lambda app: app.main.grid.selected == "gpu-15"),
+    ("find the one before", ["slash", *"H200", "enter", "N"], lambda app: app.main.grid.selected == "gpu-16"),
+    ("follow off", ["3", "f"], lambda app: not app.log_pane.follow),
+    ("follow stops on scrolling up", ["3", "k"], lambda app: not app.log_pane.follow),
+    ("follow again at the bottom", ["3", "k", "G"], lambda app: app.log_pane.follow),
+    ("filter", ["3", "ampersand", *"00100", "enter"], lambda app: app.log_pane.count == 1),
+    ("filter and esc", ["3", "ampersand", *"00100", "enter", "escape"], lambda app: app.log_pane.count > 50),
+    ("find in the log", ["3", "g", "slash", *"00100", "enter"], lambda app: "00100" in app.log_pane.shown_text()[:90]),
+    ("found and esc", ["3", "slash", *"00100", "enter", "escape"], lambda app: not app.log_pane.needle),
+    (
+        "find in an experiment's log",
+        ["enter", "slash", *"00100", "enter"],
+        lambda app: app.screen.tab == "log" and "00100" in app.log_pane.shown_text()[:90],
+    ),
+    ("wrap", ["3", "w"], lambda app: app.log_pane.wrapped),
+    ("time", ["3", "t"], lambda app: app.log_pane.timed),
+    ("sideways", ["3", "l"], lambda app: app.log_pane.sideways > 0),
+    ("copy", ["3", "y"], lambda app: "copied" in words_on(app)),
+    ("chart by number of experiment", ["4", "t"], lambda app: not app.chart_pane.by_time),
+    ("chart closer", ["4", "plus"], lambda app: app.chart_pane.zoomed == 2),
+    ("chart wider", ["4", "minus"], lambda app: app.chart_pane.zoomed == 0),
+    ("chart's other view", ["4", "v"], lambda app: app.chart_pane.effects),
+    ("chart: the next experiment", ["4", "l"], lambda app: app.chart_pane.selected != "e0000"),
+    ("theme", ["T"], lambda app: app.palette.name == "light"),
+    ("theme by name", ["colon", *"theme terminal", "enter"], lambda app: app.palette.name == "terminal"),
+    ("redraw", ["ctrl+l"], lambda app: app.screen is app.main),
+    ("open by command", ["colon", *"open e0012", "enter"], lambda app: isinstance(app.screen, ExperimentScreen)),
+    ("open what is not there", ["colon", *"open e9999", "enter"], lambda app: "there is no" in words_on(app)),
+    ("a question left", ["x", "escape"], lambda app: not isinstance(app.screen, Dialog)),
+    ("the talk scrolled", ["5", "k"], lambda app: app.main.pane == "talk"),
+]
+
+
+async def test_each_key_that_looks_shows_what_it_says(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app) as pilot:
+        for name, keys, so in SEEING:
+            await press(pilot, keys)
+            assert so(app), f"{name}\n{words_on(app)}"
+            await start_again(pilot)
+        assert not sent(app)
+
+
+async def test_save_writes_the_whole_log_and_never_over_a_file(screen_on: Opener, tmp_path: object) -> None:
+    app = screen_on("night")
+    target = app.feed.folder.root.parent / "copy.log"
+    async with shown(app) as pilot:
+        await pilot.press("3", "s", *str(target), "enter")
+        await settle(pilot)
+        first = target.read_text()
+        assert first == app.feed.folder.log(RUNS).read_text()
+        app.save_log(str(target))
+        await settle(pilot)
+        assert "is there already" in words_on(app)
+    assert target.read_text() == first
+
+
+async def test_quitting_leaves_and_changes_nothing(screen_on: Opener) -> None:
+    for key in ("q", "ctrl+q", "ctrl+c"):
+        app = screen_on("night")
+        async with shown(app) as pilot:
+            await pilot.press(key)
+            await pilot.pause()
+        assert app.return_value == 0
+        assert not sent(app)
+
+
+async def test_news_that_come_while_the_screen_is_left_are_let_go(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app) as pilot:
+        await pilot.press("q")
+        await pilot.pause()
+    assert not app.screen_stack
+    app.tick()
+    app._loaded()
+    assert app.return_code == 0
+
+
+def test_every_key_of_the_registry_is_pressed_above() -> None:
+    pressed = {key for table in (ACTING, SEEING, EDITING) for row in table for key in row[1]}
+    pressed |= {"s", "q", "ctrl+q", "ctrl+c"}
+    spare = {"shift+up": "K", "shift+down": "J", "equals_sign": "plus", "underscore": "minus"}
+    for action in Registry((*STEERING, *LOOKING, *PAGING)).actions:
+        for key in action.keys:
+            assert spare.get(key, key) in pressed, f"{action.name}: {key}"
+
+
+EDITING: list[tuple[str, list[str], Callable[[i.EditProposal], bool]]] = [
+    (
+        "edit a level",
+        ["e", "c", *"0.9", "enter"],
+        lambda edit: edit.draft.arms[0].change.constants["MUON_MOMENTUM"] == 0.9 and len(edit.draft.arms) == 6,
+    ),
+    (
+        "edit another arm's other constant",
+        ["e", "j", "l", "c", *"0.8", "enter"],
+        lambda edit: edit.draft.arms[1].change.constants["WARMDOWN_RATIO"] == 0.8,
+    ),
+    (
+        "add a factor",
+        ["e", "plus", *"DEPTH = 8, 10", "enter"],
+        lambda edit: len(edit.draft.arms) == 12 and edit.draft.factors["DEPTH"] == [8, 10],
+    ),
+    (
+        "drop a factor",
+        ["e", "minus"],
+        lambda edit: len(edit.draft.arms) == 2 and "MUON_MOMENTUM" not in edit.draft.factors,
+    ),
+    (
+        "drop an arm",
+        ["e", "D", "j", "enter"],
+        lambda edit: len(edit.draft.arms) == 5 and edit.draft.arms[0].levels["WARMDOWN_RATIO"] == 0.7,
+    ),
+    ("replicates", ["e", "n", "3", "enter"], lambda edit: edit.draft.replicates == 3 and len(edit.draft.arms) == 6),
+]
+
+
+async def test_each_edit_sends_the_whole_proposal_as_wanted(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app) as pilot:
+        for name, keys, so in EDITING:
+            before = len(sent(app))
+            await press(pilot, keys)
+            (edit,) = sent(app)[before:]
+            assert isinstance(edit, i.EditProposal), name
+            assert edit.wave == PROPOSAL, name
+            assert so(edit), (name, edit)
+            await start_again(pilot)

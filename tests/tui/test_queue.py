@@ -1,0 +1,131 @@
+"""The wave queue: what needs a person on top, filler told as one row, and only real waves are moved."""
+
+import re
+
+import pytest
+
+from cockpit import events as e
+from cockpit import intents as i
+from cockpit.ledger import Ledger
+from cockpit.model import AttemptStatus, Wave, WaveKind
+from cockpit.state import State
+from cockpit.tui.app import CockpitApp
+from cockpit.tui.views.queue import FILLER, Queue
+from cockpit.tui.views.waves import delta_to_base, spent_usd
+from tests.tui import stories
+from tests.tui.conftest import Opener, sent, settle, shown, words_on
+
+pytestmark = pytest.mark.anyio
+
+
+def filler_arms(state: State) -> list[str]:
+    return [arm for wave in state.waves.values() if wave.kind is WaveKind.FILLER for arm in wave.arms]
+
+
+def filler_waves(app: CockpitApp) -> list[str]:
+    assert app.state is not None
+    return [name for name, wave in app.state.waves.items() if wave.kind is WaveKind.FILLER]
+
+
+def test_the_filler_row_says_what_all_filler_waves_say_together() -> None:
+    story = stories.filled()
+    queue = Queue()
+    queue.follow(story.state)
+    view = queue.filler(story.state, story.at)
+    state = story.state
+    arms = [state.experiments[name] for name in filler_arms(state)]
+    deltas = {arm.id: delta for arm in arms if (delta := delta_to_base(state, arm)) is not None}
+    assert view.tried == sum(
+        any(state.attempts[name].status is AttemptStatus.ENDED for name in arm.attempts) for arm in arms
+    )
+    assert view.running == sum(name in state.in_flight for arm in arms for name in arm.attempts)
+    assert view.best_delta == min(deltas.values()) and deltas[view.best] == view.best_delta
+    assert view.spent_usd == pytest.approx(spent_usd(state, arms, story.at))
+
+
+def test_following_event_by_event_comes_to_the_same_as_reading_it_all_at_once() -> None:
+    queue, story = Queue(), stories.begun("steps")
+    story.approve(story.propose("Which rate?", {"MATRIX_LR": [0.03, 0.05]}))
+    for number in range(30):
+        story.approve(story.propose("", {"MATRIX_LR": [0.02 + 0.002 * number]}, "search", kind=WaveKind.FILLER), "plan")
+        queue.follow(story.state)
+        story.play(most_s=100)
+        queue.follow(story.state)
+    story.play()
+    queue.follow(story.state)
+    fresh = Queue()
+    fresh.follow(story.state)
+    stepwise, at_once = queue.filler(story.state, story.at), fresh.filler(story.state, story.at)
+    assert stepwise.spent_usd == pytest.approx(at_once.spent_usd)
+    assert (stepwise.tried, stepwise.best, stepwise.best_delta) == (at_once.tried, at_once.best, at_once.best_delta)
+    assert queue.keys(story.state, True) == fresh.keys(story.state, True)
+
+
+def test_filler_takes_one_row_between_what_is_open_and_what_is_done() -> None:
+    story = stories.filled()
+    queue = Queue()
+    queue.follow(story.state)
+    assert queue.keys(story.state, opened=False) == ["w042", FILLER, "w001", "w000"]
+    opened = queue.keys(story.state, opened=True)
+    running = [name for name in story.state.open_waves if story.state.waves[name].kind is WaveKind.FILLER]
+    assert running and opened[2 : 2 + len(running)] == running
+    assert opened[:2] == ["w042", FILLER] and opened[-2:] == ["w001", "w000"]
+
+
+async def test_the_filler_row_opens_and_closes_by_enter(screen_on: Opener) -> None:
+    app = screen_on("filled")
+    async with shown(app, 120, 34) as pilot:
+        await pilot.press("2", "j")
+        await settle(pilot)
+        assert re.search(r"▸ filler \d+ arms tried, \d+ running", words_on(app))
+        closed = app.main.waves.keys
+        await pilot.press("enter", "j")
+        await settle(pilot)
+        assert app.main.waves.selected in filler_waves(app) and app.main.waves.selected in words_on(app)
+        assert "▾ filler" in words_on(app) and app.screen is app.main
+        await pilot.press("k", "enter")
+        await settle(pilot)
+        assert "▸ filler" in words_on(app) and app.main.waves.keys == closed
+
+
+async def test_filler_is_neither_moved_nor_held_nor_cancelled_as_a_whole(screen_on: Opener) -> None:
+    app = screen_on("filled")
+    async with shown(app, 120, 34) as pilot:
+        await pilot.press("2", "j", "K", "J", "space", "x")
+        await settle(pilot)
+        assert app.screen is app.main and not sent(app)
+        await pilot.press("k", "space")
+        assert sent(app) == [i.Hold("w042")]
+
+
+async def test_a_wave_whose_arms_wait_for_replicates_only_is_measuring(screen_on: Opener) -> None:
+    app = screen_on("filled")
+    async with shown(app, 120, 34) as pilot:
+        await pilot.press("2")
+        await settle(pilot)
+        assert re.search(r"◔ w042 Is it the width\? +measuring", words_on(app))
+
+
+async def test_what_needs_a_person_comes_into_sight_unless_the_person_is_reading_further_down(
+    screen_on: Opener,
+) -> None:
+    app = screen_on("filled")
+    async with shown(app, 200, 50) as pilot:
+        waves = app.main.waves
+        assert waves.selected == "w042" and not waves.chosen
+
+        def proposed(wave: str) -> None:
+            state = app.state
+            assert state is not None
+            ledger = Ledger.open(app.feed.folder.ledger)
+            ledger.append([e.Proposed(at=state.now, wave=Wave(wave, "claude", f"{wave}?"), experiments=[])])
+            ledger.close()
+            app.tick()
+
+        proposed("w043")
+        await settle(pilot)
+        assert waves.selected == "w043"
+        await pilot.press("2", "G", "1")
+        proposed("w044")
+        await settle(pilot)
+        assert waves.selected == "w000" and "w044 w044?" in words_on(app)

@@ -1,0 +1,162 @@
+"""A stored session played again: its state at any moment, paused, faster, and sought forwards and back."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cockpit.ledger import Ledger
+from cockpit.model import points_of
+from cockpit.state import State
+from cockpit.tui.app import CockpitApp
+from cockpit.tui.feed import ReplayFeed
+from cockpit.tui.replaying import REPLAYING, SPEEDS, next_speed, seconds_in
+from tests.tui.conftest import settle, shown, words_on
+
+pytestmark = pytest.mark.anyio
+
+Told = Callable[[str], tuple[Path, float]]
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.at = 0.0
+
+    def __call__(self) -> float:
+        return self.at
+
+
+@pytest.fixture
+def played(told: Told, tmp_path: Path) -> tuple[CockpitApp, ReplayFeed, Clock]:
+    source, _ = told("night")
+    folder = tmp_path / "night"
+    shutil.copytree(source, folder)
+    clock = Clock()
+    feed = ReplayFeed(folder, 60.0, clock)
+    return CockpitApp(feed, watch=True, user="ada"), feed, clock
+
+
+def folded_until(feed: ReplayFeed) -> State:
+    """The state by the feed's own moment, made anew from the ledger."""
+    from cockpit.fold import fold
+
+    ledger, state = Ledger.read(feed.folder.ledger), State()
+    for event in ledger.since(0):
+        if event.at > feed.now():
+            break
+        state = fold(state, event)
+    for told in feed.progress():
+        state = fold(state, told)
+    ledger.close()
+    return state
+
+
+async def test_a_run_is_shown_as_far_as_it_had_got(
+    played: tuple[CockpitApp, ReplayFeed, Clock],
+) -> None:
+    app, feed, _ = played
+    async with shown(app, 200, 50) as pilot:
+        log = app.main.log_pane
+        runs = {name: span for name, span in feed._runs.items() if name.startswith("e0001")}
+        ((attempt, (began, ended)),) = runs.items()
+        whole = len(feed.folder.log(attempt).read_text().splitlines())
+        app.open_experiment("e0001", "log")
+        await settle(pilot)
+        seen = []
+        for at in (began - 1, began, began + (ended - began) / 2, ended, ended + 60, began + (ended - began) / 4):
+            app.seek(at)
+            await settle(pilot)
+            seen.append(app.log_pane.count)
+        assert seen == [0, 0, whole // 2, whole, whole, whole // 4]
+        assert app.log_pane is not log
+        run = app.feed.state.attempts[attempt]  # type: ignore[union-attr]
+        assert run.progress is not None and run.progress.fraction == pytest.approx(0.25)
+        assert 2 < len(points_of(run.curve)) <= 10
+
+
+async def test_each_key_of_a_replay_does_what_it_says(played: tuple[CockpitApp, ReplayFeed, Clock]) -> None:
+    app, feed, clock = played
+    pressed: set[str] = set()
+    async with shown(app) as pilot:
+
+        async def press(*keys: str) -> float:
+            pressed.update(keys)
+            await pilot.press(*keys)
+            await settle(pilot)
+            return feed.now() - feed.began
+
+        clock.at += 10
+        app.tick()
+        await settle(pilot)
+        assert feed.now() - feed.began == 600
+        assert "REPLAY ×60 10m00s of 49m33s" in words_on(app)
+        assert await press("space") == 600
+        clock.at += 10
+        app.tick()
+        await settle(pilot)
+        assert feed.now() - feed.began == 600 and "REPLAY ×60 paused 10m00s" in words_on(app)
+        assert await press("right", "right") == 1200
+        assert await press("left") == 900
+        assert await press("minus") == 900 and feed.speed == 30
+        assert await press("plus", "plus") == 900 and feed.speed == 120
+        assert await press("end") == feed.ended - feed.began
+        assert await press("shift+left") == 0
+        assert await press("shift+right") == feed.ended - feed.began
+        assert await press("home") == 0
+        assert await press("colon", *"seek 20m30s", "enter") == 1230
+        assert await press("colon", *"seek -1m", "enter") == 1170
+        assert await press("colon", *"seek +2m", "enter") == 1290
+        assert await press("colon", *"seek soon", "enter") == 1290
+        assert "seek takes a time" in words_on(app)
+        await press("space")
+        clock.at += 1
+        app.tick()
+        assert feed.now() - feed.began == 1290 + 120
+    assert {key for action in REPLAYING for key in action.keys} <= pressed
+
+
+async def test_seeking_back_shows_what_was_so_then(played: tuple[CockpitApp, ReplayFeed, Clock]) -> None:
+    app, feed, _ = played
+    async with shown(app) as pilot:
+        await pilot.press("space", "end")
+        for at in (2500.0, 700.0, 1900.0, 0.0):
+            app.seek(feed.began + at)
+            await settle(pilot)
+            assert app.state is not None
+            assert msgspec.json.encode(app.state) == msgspec.json.encode(folded_until(feed))
+            for wave in app.main.waves.keys:
+                assert wave in app.state.waves
+        await pilot.press("2", "4", "v", "5", "3", "1")
+        assert app.screen is app.main
+
+
+async def test_no_key_of_a_replay_acts(played: tuple[CockpitApp, ReplayFeed, Clock]) -> None:
+    app, feed, _ = played
+    async with shown(app) as pilot:
+        await pilot.press("end", *"aArHmxD", "i", "E")
+        await settle(pilot)
+        assert app.screen is app.main and feed.inbox is None
+        assert not feed.folder.inbox.exists()
+
+
+@given(st.integers(0, 30), st.integers(0, 59))
+def test_a_time_is_read_as_it_is_written(hours: int, minutes: int) -> None:
+    assert seconds_in(f"{hours}h{minutes}m") == ("", hours * 3600 + minutes * 60)
+    assert seconds_in(f"-{hours}h {minutes}m") == ("-", hours * 3600 + minutes * 60)
+
+
+@given(st.text(max_size=8))
+def test_what_is_no_time_is_refused(text: str) -> None:
+    found = seconds_in(text)
+    assert found is None or any(unit in text.lower() for unit in "dhms")
+
+
+@given(st.floats(0.01, 10_000))
+def test_speeds_go_up_and_down_a_ladder_and_stop_at_its_ends(speed: float) -> None:
+    up, down = next_speed(speed, 1), next_speed(speed, -1)
+    assert up > speed or (up == speed >= SPEEDS[-1])
+    assert down < speed or (down == speed <= SPEEDS[0])

@@ -1,0 +1,181 @@
+"""The watcher's screen as the forced command of an SSH key, on a real sshd of this test's own."""
+
+import getpass
+import os
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from cockpit.folder import SessionFolder
+from cockpit.ledger import Inbox
+from cockpit.worker import daemon
+from tests.tui.terminal import ROOT, needs_tmux, terminal
+from tests.worker.sessions import local_session, state_of, wait_for
+
+SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
+
+pytestmark = [
+    needs_tmux,
+    pytest.mark.skipif(not (Path(SSHD).exists() and shutil.which("ssh")), reason="openssh-server is not installed"),
+]
+
+DOCUMENTED = 'command="/srv/autoresearch/.venv/bin/cockpit watch /srv/autoresearch/sessions/night",restrict,pty '
+
+
+class Server:
+    """An sshd on loopback that lets one key in, for one command."""
+
+    def __init__(self, place: Path, command: str) -> None:
+        self.place = place
+        for name in ("host", "watcher"):
+            make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(place / name)]
+            subprocess.run(make, check=True, capture_output=True)
+        options = DOCUMENTED.partition('",')[2]
+        key = (place / "watcher.pub").read_text()
+        (place / "authorized_keys").write_text(f'command="{command}",{options}{key}')
+        self.port = free_port()
+        (place / "sshd_config").write_text(
+            f"ListenAddress 127.0.0.1:{self.port}\nHostKey {place}/host\nAuthorizedKeysFile {place}/authorized_keys\n"
+            "StrictModes no\nUsePAM no\nPasswordAuthentication no\nPidFile none\nPermitRootLogin yes\n"
+        )
+        self.log = (place / "sshd.log").open("wb")
+        if os.getuid() == 0:
+            Path("/run/sshd").mkdir(exist_ok=True)  # where sshd, started by root, insists on living
+        # `-D` keeps it this process's child; it is the monitor of every connection, so it can be ended with them.
+        self.process = subprocess.Popen([SSHD, "-D", "-e", "-f", str(place / "sshd_config")], stderr=self.log)
+        wait_for(self._listens, 20, "sshd to listen")
+
+    def _listens(self) -> bool:
+        assert self.process.poll() is None, (self.place / "sshd.log").read_text()
+        with socket.socket() as tried:
+            return tried.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def ssh(self, *options: str) -> list[str]:
+        """The client's command, which trusts this server and knows the watcher's key and no other."""
+        return [
+            "ssh", "-F", "none", "-i", str(self.place / "watcher"), "-p", str(self.port),
+            "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR",
+            "-o", f"UserKnownHostsFile={self.place}/known", *options, f"{getpass.getuser()}@127.0.0.1",
+        ]  # fmt: skip
+
+    def close(self) -> None:
+        for child in psutil.Process(self.process.pid).children(recursive=True):
+            child.kill()
+        self.process.kill()
+        self.process.wait()
+        self.log.close()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return int(found.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SessionFolder]:
+    folder = local_session(tmp_path_factory.mktemp("ssh"), clusters=1, mode="manual")
+    daemon.start(folder)
+    wait_for(lambda: state_of(folder).outcome_counts, 40, "the baseline")
+    yield folder
+    daemon.terminate(folder)
+
+
+@pytest.fixture(scope="module")
+def server(session: SessionFolder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    cockpit = shlex.join(["env", f"PYTHONPATH={ROOT}", sys.executable, "-m", "cockpit", "watch", str(session.root)])
+    made = Server(tmp_path_factory.mktemp("sshd"), cockpit)
+    yield made
+    made.close()
+
+
+def watchers(server: Server) -> list[psutil.Process]:
+    return [
+        process
+        for process in psutil.Process(server.process.pid).children(recursive=True)
+        if "cockpit" in process.cmdline() and "watch" in process.cmdline()
+    ]
+
+
+def test_the_line_that_is_tested_is_the_one_that_is_documented() -> None:
+    assert DOCUMENTED in (ROOT / "docs" / "watching.md").read_text()
+
+
+def test_the_key_gets_the_screen_and_no_key_acts(server: Server, session: SessionFolder) -> None:
+    with terminal(server.ssh("-t"), 80, 24) as screen:
+        screen.wait_for("WATCHING", "cpu-01", "worker running")
+        for key in ("a", "x", "H", "E", "i", "s"):
+            screen.press(key)
+        screen.press("3")
+        shown = screen.wait_for("step 00000")
+        assert "Cancel" not in shown
+        screen.press("q")
+        screen.wait_for("ended with 0")
+    inbox = Inbox(session.inbox)
+    assert inbox.after(0) == []
+    inbox.close()
+
+
+def test_whatever_command_is_asked_for_it_is_the_screen_that_runs(server: Server, tmp_path: Path) -> None:
+    touched = tmp_path / "touched"
+    with terminal([*server.ssh("-t"), f"touch {touched}; sh"]) as screen:
+        screen.wait_for("WATCHING", "cpu-01")
+    done = subprocess.run([*server.ssh(), f"touch {touched}"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("cockpit: cockpit watch needs a terminal")
+    copied = subprocess.run([*server.ssh("-s"), "sftp"], input=b"", capture_output=True, timeout=60)
+    assert copied.returncode != 0
+    assert not touched.exists()
+
+
+def test_no_port_is_forwarded_out(server: Server) -> None:
+    port = free_port()
+    there = f"{port}:127.0.0.1:{server.port}"
+    with subprocess.Popen(server.ssh("-N", "-L", there), stderr=subprocess.DEVNULL) as link:
+        try:
+            # The client listens here, but what comes in goes nowhere: the server opens nothing for it.
+            wait_for(lambda: answer(port) is not None, 30, "the client to listen")
+            assert answer(server.port) == b"SSH"
+            assert answer(port) == b""
+        finally:
+            link.kill()
+
+
+def test_no_port_is_forwarded_in(server: Server) -> None:
+    there = f"{free_port()}:127.0.0.1:{server.port}"
+    asked = subprocess.run(
+        server.ssh("-N", "-o", "ExitOnForwardFailure=yes", "-R", there), capture_output=True, text=True, timeout=30
+    )
+    assert asked.returncode != 0
+    assert "remote port forwarding failed" in asked.stderr
+
+
+def answer(port: int) -> bytes | None:
+    """The first of what whoever listens on a port says; None where nobody does."""
+    with socket.socket() as through:
+        through.settimeout(20)
+        if through.connect_ex(("127.0.0.1", port)) != 0:
+            return None
+        try:
+            return through.recv(3)
+        except ConnectionResetError:
+            return b""
+
+
+def test_a_link_that_drops_leaves_no_process_and_nothing_broken(server: Server, session: SessionFolder) -> None:
+    with terminal(server.ssh("-t")) as screen:
+        screen.wait_for("WATCHING", "cpu-01")
+        left = watchers(server)
+        assert left
+        screen.hang_up()
+        _, alive = psutil.wait_procs(left, timeout=40)
+        assert not alive
+    assert daemon.standing(session).state == "running"
+    with terminal(server.ssh("-t")) as screen:
+        screen.wait_for("WATCHING", "cpu-01", "worker running")

@@ -1,0 +1,83 @@
+"""The whole of it on a real terminal: a worker, a screen on a pty, keys that reach the one through the other."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from cockpit.commands.steer import leave
+from cockpit.folder import SessionFolder
+from cockpit.intents import Draft, Propose
+from cockpit.worker import daemon
+from tests.tui.terminal import needs_tmux, terminal
+from tests.worker.sessions import local_session, state_of, wait_for
+
+pytestmark = needs_tmux
+
+COCKPIT = (sys.executable, "-m", "cockpit")
+
+
+def proposed(place: Path) -> SessionFolder:
+    """A session whose baseline is measured, with a proposal that waits."""
+    folder = local_session(place, clusters=2, mode="manual")
+    daemon.start(folder)
+    wait_for(lambda: state_of(folder).incumbent == "e0000", 40, "the baseline")
+    leave(folder, Propose(Draft("ann", "which rate?", factors={"MATRIX_LR": [0.02, 0.05]})))
+    return folder
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (200, 50)])
+def test_a_wave_is_approved_by_a_key_and_runs_on_after_the_screen_is_left(
+    tmp_path: Path, width: int, height: int
+) -> None:
+    folder = proposed(tmp_path)
+    wave = "w001"
+    try:
+        with terminal([*COCKPIT, "open", str(folder.root)], width, height) as screen:
+            shown = screen.wait_for("cpu-01", "manual", "worker running", "clusters")
+            if width == 200:
+                assert all(pane in shown for pane in ("waves", "log", "chart", "talk"))
+            screen.press("2")
+            screen.wait_for("which rate?")
+            screen.press("e")
+            screen.wait_for("which rate?", "MATRIX_LR", "0.02", "approve")
+            screen.press("a")
+            wait_for(lambda: state_of(folder).waves[wave].rule.startswith("person:"), 20, "the approval")
+            screen.press("q", "1")
+            screen.wait_for("cpu-01")
+            screen.press("q")
+            screen.wait_for("it goes on in the background", "ended with 0")
+        wait_for(lambda: state_of(folder).incumbent == "e0002", 60, "the better rate, kept with no screen open")
+        with terminal([*COCKPIT, "open", str(folder.root)], width, height) as screen:
+            screen.wait_for("e0002", "worker running")
+    finally:
+        daemon.terminate(folder)
+
+
+def test_a_terminal_that_goes_away_leaves_no_process_behind(tmp_path: Path) -> None:
+    """Even one that was told to outlive its terminal: there is nothing to show, and nothing to spin on."""
+    folder = local_session(tmp_path, clusters=1, mode="manual")
+    watch = [*COCKPIT, "watch", str(folder.root)]
+    with terminal(["sh", "-c", f"trap '' HUP; exec {shlex.join(watch)}"]) as screen:
+        screen.wait_for("WATCHING")
+        (process,) = (found for found in psutil.process_iter(["cmdline"]) if found.info["cmdline"] == watch)
+        screen.hang_up()
+        psutil.wait_procs([process], timeout=30)
+        assert not process.is_running()
+
+
+def test_copying_reaches_the_tmux_it_runs_in_as_tmux_comes(tmp_path: Path) -> None:
+    folder = local_session(tmp_path, clusters=1, mode="manual")
+    daemon.start(folder)
+    try:
+        with terminal([*COCKPIT, "watch", str(folder.root)]) as screen:
+            screen.wait_for("cpu-01")
+            screen.press("3")
+            screen.wait_for("step 00000")
+            screen.press("y")
+            screen.wait_for("copied the lines on the screen: to tmux's buffer")
+            assert "step 00000" in screen.tmux("show-buffer")
+    finally:
+        daemon.terminate(folder)

@@ -1,0 +1,142 @@
+"""`cockpit watch --web`, by HTTP and websocket: the screen for whoever has the address, nothing for anyone else."""
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import aiohttp
+import psutil
+import pytest
+
+from cockpit.commands.arguments import port as port_argument
+from tests.tui import stories
+from tests.tui.terminal import ROOT
+from tests.worker.sessions import wait_for
+
+pytestmark = pytest.mark.anyio
+
+ADDRESS = re.compile(r"watching at (http://(127\.0\.0\.1:\d+)/\?token=([\w-]{32}))\n")
+
+
+class Site:
+    def __init__(self, folder: Path) -> None:
+        command = [sys.executable, "-m", "cockpit", "watch", str(folder), "--web", "--port", "0"]
+        env = os.environ | {"PYTHONPATH": str(ROOT), "TMUX": "/nowhere,1,0"}
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
+        assert self.process.stdout is not None
+        said = self.process.stdout.readline()
+        found = ADDRESS.fullmatch(said)
+        assert found, said
+        self.address, self.host, self.token = found.groups()
+
+    def url(self, path: str, token: str = "") -> str:
+        return f"http://{self.host}{path}" + (f"?token={token}" if token else "")
+
+    def screens(self) -> list[psutil.Process]:
+        return [child for child in psutil.Process(self.process.pid).children(True) if "cockpit.tui.web" in words(child)]
+
+
+def words(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    made = Site(stories.night().write(tmp_path_factory.mktemp("web")))
+    yield made
+    made.process.send_signal(signal.SIGINT)
+    try:
+        assert made.process.wait(30) == 0
+    finally:
+        made.process.kill()
+
+
+def bare(sent: str) -> str:
+    """Without moves, colours and spaces: cells that are as they were, many a space among them, are not sent again."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\s", "", sent)
+
+
+async def seen(socket: aiohttp.ClientWebSocketResponse, *wanted: str) -> str:
+    """What the page's terminal was sent, bare, once all of `wanted` was."""
+    got = ""
+    async with asyncio.timeout(60):
+        async for message in socket:
+            assert message.type == aiohttp.WSMsgType.BINARY, message
+            got += message.data.decode()
+            if all(bare(text) in bare(got) for text in wanted):
+                return bare(got)
+    raise AssertionError(f"the socket closed; {wanted} not in {got[-2000:]!r}")
+
+
+async def test_everything_is_refused_without_the_token(site: Site) -> None:
+    wait_for(lambda: not site.screens(), 30, "the screens of pages before to end")
+    async with aiohttp.ClientSession() as client:
+        for path in ("/", "/ws", "/static/js/textual.js", "/static/", "/download/x", "/nothing"):
+            for token in ("", "x" * 32, site.token[:-1], site.token + "x", "é"):
+                async with client.get(site.url(path, token)) as answer:
+                    assert answer.status == 403, (path, token)
+                    assert site.token not in await answer.text()
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await client.ws_connect(site.url("/ws"))
+        assert refused.value.status == 403
+        cookie = {"Cookie": f"cockpit-{site.host.partition(':')[2]}=wrong"}
+        async with client.get(site.url("/static/js/textual.js"), headers=cookie) as answer:
+            assert answer.status == 403
+    assert site.screens() == []
+
+
+async def test_the_address_opens_a_page_whose_files_and_socket_need_nothing_more(site: Site) -> None:
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as client:
+        async with client.get(site.address) as answer:
+            assert answer.status == 200
+            page = await answer.text()
+            assert answer.headers["Referrer-Policy"] == "no-referrer"
+            assert "HttpOnly" in answer.headers["Set-Cookie"] and "SameSite=Strict" in answer.headers["Set-Cookie"]
+        # Whatever the page is made of comes from here: it may be looked at where nothing else can be reached.
+        linked = re.findall(r'(?:href|src|url)\s*[=(]\s*"([^"]+)"', page)
+        assert len(linked) >= 4 and {urlsplit(link).netloc for link in linked} == {site.host, ""}
+        (script,) = re.findall(r'<script src="([^"]+)"', page)
+        async with client.get(script) as answer:
+            assert answer.status == 200
+        (socket,) = re.findall(r'data-session-websocket-url="([^"]+)"', page)
+        assert urlsplit(socket).netloc == site.host
+        async with client.ws_connect(socket + "?width=120&height=34") as opened:
+            shown = await seen(opened, "WATCHING", "gpu-16", "clusters")
+            assert "approve" not in shown
+            await opened.send_json(["stdin", "?"])
+            await seen(opened, "In clusters")
+    wait_for(lambda: not site.screens(), 30, "the page's screen to end with it")
+
+
+async def test_a_page_cannot_act_or_write(site: Site) -> None:
+    async with aiohttp.ClientSession() as client:
+        url = site.url("/ws", site.token) + "&width=120&height=34"
+        async with client.ws_connect(url) as opened:
+            await seen(opened, "gpu-16")
+            await opened.send_json(["stdin", "3s1aAxHEmi?"])
+            shown = await seen(opened, "In clusters")
+            assert bare("Save the log") not in shown and "Cancel" not in shown
+    folder = Path(words(psutil.Process(site.process.pid))[-4])
+    assert not (folder / "inbox.db").exists()
+
+
+def test_a_taken_port_is_one_sentence(site: Site) -> None:
+    folder = words(psutil.Process(site.process.pid))[-4]
+    taken = site.host.partition(":")[2]
+    command = [sys.executable, "-m", "cockpit", "watch", folder, "--web", "--port", taken]
+    tried = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
+    assert tried.returncode == 1
+    assert tried.stderr.startswith(f"cockpit: 127.0.0.1 port {taken} cannot be listened on")
+    assert tried.stderr.count("\n") == 1
+    assert port_argument("0") == 0

@@ -1,0 +1,273 @@
+import ast
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cockpit.model import Scalar, Value
+from cockpit.variant.constants import find_constants, overrides, set_constants
+from cockpit.variant.errors import VariantError
+from tests.variant.conftest import SCRIPT
+
+NAMES = ["DEPTH", "LR", "BETAS", "PATTERN", "COMPILE", "LIST", "T", "Ä"]
+ENDS = st.sampled_from(["\n", "\r\n", "\r"])
+
+ints = st.integers(-(2**63), 2**63 - 1)
+floats = st.floats(allow_nan=False, allow_infinity=False)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+scalars = st.one_of(st.booleans(), ints, floats, texts)
+lists = st.one_of(*(st.lists(kind, min_size=1, max_size=4) for kind in (ints, floats, texts, st.booleans())))
+
+
+@st.composite
+def another(draw: st.DrawFn, value: Value) -> Value:
+    """A value of the same type."""
+    kinds: dict[type, st.SearchStrategy[Scalar]] = {bool: st.booleans(), int: ints, float: floats, str: texts}
+    if isinstance(value, list):
+        return draw(st.lists(kinds[type(value[0])], max_size=4))
+    return draw(kinds[type(value)])
+
+
+@st.composite
+def programs(draw: st.DrawFn) -> tuple[str, dict[str, Value]]:
+    """A program with constants between other things, in one style of line endings, and what they are."""
+    end = draw(ENDS)
+    constants = draw(st.dictionaries(st.sampled_from(NAMES[:-1]), st.one_of(scalars, lists), min_size=1))
+    lines = ["# Größe 🎛 of it", '"""Döc"""']
+    for name, value in constants.items():
+        spelled = repr(value)
+        if isinstance(value, list) and draw(st.booleans()):
+            spelled = repr(tuple(value))
+        around = draw(st.sampled_from(["{n} = {v}", "{n}: object = {v}  # ü {n}", "ä = 'ö'; {n} = ({v}) ; x = 1"]))
+        lines.append(around.format(n=name, v=spelled))
+        lines.append(draw(st.sampled_from(["", "def f():\f", "\tpass  # 8", "x = '''8"])))
+        if lines[-1] == "def f():\f":
+            lines.append("    DEPTH = 3")
+        elif lines[-1] == "\tpass  # 8":
+            lines[-1] = "if x if 'x' in globals() else 1:" + end + "\tpass  # 8"
+        elif lines[-1] == "x = '''8":
+            lines.append("DEPTH = 9'''")
+    mark = draw(st.sampled_from(["", "\ufeff"]))
+    return mark + end.join(lines) + end, constants
+
+
+@given(programs())
+def test_every_constant_is_found_with_its_value(program: tuple[str, dict[str, Value]]) -> None:
+    source, constants = program
+    assert repr(find_constants(source)) == repr(constants)
+
+
+@given(programs(), st.data())
+def test_what_is_set_is_found_and_nothing_else_of_the_text_changes(
+    program: tuple[str, dict[str, Value]], data: st.DataObject
+) -> None:
+    source, constants = program
+    changed = data.draw(st.sets(st.sampled_from(sorted(constants))))
+    values = {name: data.draw(another(constants[name])) for name in sorted(changed)}
+    after = set_constants(source, values)
+    assert repr(find_constants(after)) == repr({**constants, **values})
+    assert _without_values(after) == _without_values(source)
+    assert _kinds(after) == _kinds(source)
+
+
+def _without_values(source: str) -> str:
+    """The text with each constant's value taken out, found without the code under test."""
+    text = source.removeprefix("\ufeff")
+    lines = [line.encode() for line in re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", text)]
+    for node in reversed(ast.parse(text).body):
+        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+        if isinstance(target, ast.Name) and target.id in NAMES and isinstance(node, ast.Assign | ast.AnnAssign):
+            value = node.value
+            assert value is not None and value.end_col_offset is not None
+            assert value.lineno == value.end_lineno
+            line = lines[value.lineno - 1]
+            lines[value.lineno - 1] = line[: value.col_offset] + line[value.end_col_offset :]
+    return b"".join(lines).decode()
+
+
+def _kinds(source: str) -> list[type]:
+    tree = ast.parse(source.removeprefix("\ufeff"))
+    values = [node.value for node in tree.body if isinstance(node, ast.Assign | ast.AnnAssign)]
+    return [type(value) for value in values if isinstance(value, ast.Tuple | ast.List)]
+
+
+@given(programs())
+def test_setting_what_is_there_already_leaves_the_text_as_it_is(
+    program: tuple[str, dict[str, Value]],
+) -> None:
+    source, constants = program
+    assert set_constants(source, constants) == source
+
+
+def test_the_constants_of_a_script_in_upstreams_style_are_found() -> None:
+    assert find_constants(SCRIPT) == {
+        "ASPECT_RATIO": 64,
+        "HEAD_DIM": 128,
+        "WINDOW_PATTERN": "SSSL",
+        "TOTAL_BATCH_SIZE": 524288,
+        "EMBEDDING_LR": 0.6,
+        "MATRIX_LR": 0.04,
+        "ADAM_BETAS": [0.8, 0.95],
+        "WARMUP_RATIO": 0.0,
+        "COMPILE": True,
+        "FLOOR": -1,
+        "SCHEDULE": [1.0, 0.5],
+        "DEPTH": 8,
+    }
+
+
+def test_comments_beside_constants_and_between_elements_stay() -> None:
+    after = set_constants(
+        SCRIPT,
+        {"TOTAL_BATCH_SIZE": 2**18, "ADAM_BETAS": [0.9, 0.95], "SCHEDULE": [1, 0.25], "MATRIX_LR": 0.02},
+    )
+    assert "TOTAL_BATCH_SIZE = 262144 # ~524K tokens per step\n" in after
+    assert "ADAM_BETAS = (0.9, 0.95) # beta1, beta2\n" in after
+    assert "    1.0,  # at the start\n    0.25,  # half way\n" in after
+    assert "MATRIX_LR = 0.02        # Muon — für Matrizen\n" in after
+
+
+def test_text_is_written_in_double_quotes() -> None:
+    assert 'WINDOW_PATTERN = "SL" # sliding' in set_constants(SCRIPT, {"WINDOW_PATTERN": "SL"})
+
+
+def test_a_list_given_for_a_tuple_is_written_as_a_tuple_of_any_length() -> None:
+    assert "ADAM_BETAS = (0.5,) #" in set_constants(SCRIPT, {"ADAM_BETAS": [0.5]})
+    assert "ADAM_BETAS = () #" in set_constants(SCRIPT, {"ADAM_BETAS": []})
+    assert set_constants("B = 0.8, 0.9\n", {"B": [1, 2, 3]}) == "B = (1.0, 2.0, 3.0)\n"
+
+
+def test_a_whole_number_for_a_float_is_written_as_a_float() -> None:
+    assert "WARMUP_RATIO = 1.0\n" in set_constants(SCRIPT, {"WARMUP_RATIO": 1})
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("2**19", 524288),
+        ("6 * 3", 18),
+        ("-1", -1),
+        ("1 << 4", 16),
+        ("3 * 2**17", 393216),
+        ("989.5e12", 989.5e12),
+        ("1 / 4", 0.25),
+        ("'S' * 3 + 'L'", "SSSL"),
+        ("'SS' 'SL'", "SSSL"),
+        ("0x10", 16),
+        ("1_000", 1000),
+        ("(2**2, -1)", [4, -1]),
+    ],
+)
+def test_arithmetic_on_literals_is_a_constant(expression: str, value: Value) -> None:
+    assert find_constants(f"NAME = {expression}\n") == {"NAME": value}
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "10**10**10",
+        "1 << 10**9",
+        "'a' * 10**9",
+        "2**64",
+        "1e999",
+        "1 / 0",
+        "(-1)**0.5",
+        "None",
+        "b'x'",
+        "3j",
+        "{}",
+        "((1, 2), 3)",
+        "OTHER",
+        "int('3')",
+        "f'{1}'",
+        "[*range(3)]",
+        "'\\ud800'",
+    ],
+)
+def test_what_is_huge_or_no_literal_is_no_constant(expression: str) -> None:
+    assert find_constants(f"NAME = {expression}\n") == {}
+
+
+def test_of_two_assignments_the_last_one_counts_and_is_the_one_written() -> None:
+    source = "DEPTH = 4\nx = DEPTH\nDEPTH = 8\n"
+    assert find_constants(source) == {"DEPTH": 8}
+    assert set_constants(source, {"DEPTH": 12}) == "DEPTH = 4\nx = DEPTH\nDEPTH = 12\n"
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        "DEPTH += 1",
+        "DEPTH = int(DEPTH)",
+        "if DEPTH: DEPTH = 4",
+        "for DEPTH in range(3): pass",
+        "from other import DEPTH",
+        "def DEPTH(): pass",
+        "del DEPTH",
+        "with open('x') as DEPTH: pass",
+        "a, DEPTH = 1, 2",
+        "DEPTH = WIDTH = 3",
+        "(DEPTH := 3)",
+        "def f():\n    global DEPTH\n    DEPTH = 3",
+        "try: pass\nexcept Exception as DEPTH: pass",
+        "match 3:\n    case DEPTH: pass",
+    ],
+)
+def test_a_name_that_is_changed_again_is_no_constant_and_says_so(later: str) -> None:
+    source = f"DEPTH = 8\n{later}\n"
+    assert "DEPTH" not in find_constants(source)
+    with pytest.raises(VariantError, match=r"DEPTH is no plain constant of train\.py: line \d"):
+        set_constants(source, {"DEPTH": 12})
+
+
+def test_names_of_functions_and_classes_own_do_not_matter() -> None:
+    source = "DEPTH = 8\ndef f():\n    DEPTH = 3\nclass C:\n    DEPTH = 4\nx = [DEPTH for DEPTH in range(3)]\n"
+    assert find_constants(source) == {"DEPTH": 8}
+
+
+def test_names_that_are_not_uppercase_are_no_constants() -> None:
+    assert find_constants("depth = 8\nDepth = 8\n_DEPTH = 8\nself.DEPTH = 8\n") == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("DEPHT", 3, "There is no constant 'DEPHT' in train.py; did you mean DEPTH?"),
+        ("depth", 3, "did you mean DEPTH?"),
+        ("WARM_STEPS", 3, "WARM_STEPS is no plain constant"),
+        ("DEPTH", 8.0, "DEPTH is a whole number (8); it cannot be set to a number ('8.0')."),
+        ("DEPTH", "8", "DEPTH is a whole number (8); it cannot be set to text"),
+        ("DEPTH", True, "it cannot be set to true or false"),
+        ("DEPTH", [8], "it cannot be set to a list"),
+        ("DEPTH", 2**70, "too large"),
+        ("COMPILE", 1, "COMPILE is true or false (True)"),
+        ("WINDOW_PATTERN", 3, "WINDOW_PATTERN is text ('SSSL')"),
+        ("WINDOW_PATTERN", "\ud800", "no valid text"),
+        ("MATRIX_LR", float("nan"), "MATRIX_LR cannot be set to nan: it must be a finite number."),
+        ("MATRIX_LR", float("inf"), "finite"),
+        ("MATRIX_LR", 10**400, "no float is that large"),
+        ("MATRIX_LR", True, "true or false"),
+        ("ADAM_BETAS", 0.9, "ADAM_BETAS is a list ([0.8, 0.95])"),
+        ("ADAM_BETAS", [0.9, "x"], "cannot be set to text"),
+        ("ADAM_BETAS", [0.9, float("nan")], "finite"),
+    ],
+)
+def test_what_cannot_be_set_is_refused_in_one_sentence(name: str, value: Value, sentence: str) -> None:
+    with pytest.raises(VariantError) as caught:
+        set_constants(SCRIPT, {"HEAD_DIM": 64, name: value})
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_script_without_constants_says_so() -> None:
+    with pytest.raises(VariantError, match="it has none at its top level"):
+        set_constants("print('val_bpb: 1')\n", {"DEPTH": 8})
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), scalars), st.dictionaries(st.sampled_from(NAMES), scalars))
+def test_overrides_turn_the_baseline_into_the_variant(baseline: dict[str, Value], constants: dict[str, Value]) -> None:
+    differing = overrides(constants, baseline)
+    kept = {name: baseline[name] for name in constants if name not in differing}
+    assert repr(sorted({**kept, **differing}.items())) == repr(sorted(constants.items()))
+    assert overrides(constants, constants) == {}

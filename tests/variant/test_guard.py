@@ -1,0 +1,201 @@
+import ast
+import io
+import tokenize
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cockpit.model import Edit, Value
+from cockpit.variant.constants import find_constants, set_constants
+from cockpit.variant.edits import apply_edits
+from cockpit.variant.errors import VariantError
+from cockpit.variant.fingerprint import combine, fingerprint, outline
+from cockpit.variant.guard import check
+from tests.variant.conftest import SCRIPT
+
+PRINTS = "print('val_bpb: 1')\n"
+
+
+def test_a_script_that_keeps_the_contract_passes() -> None:
+    check(SCRIPT)
+    check("\ufeff" + SCRIPT)
+    check(SCRIPT.replace("\n", "\r\n"))
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        ("x = (\n", "does not compile: '(' was never closed at line 1 ('x = (')."),
+        ("x = 1\nreturn x\n", "'return' outside function at line 2 ('return x')."),
+        ("x = 1\n  y = 2\n", "unexpected indent at line 2 ('y = 2')."),
+        ("x = 1\0\n", "NUL"),
+        ("x = '\ud800'\n", "half a character"),
+        ("#" * 1_000_001, "1,000,001 bytes"),
+        ("-" * 100_000 + "1", "does not compile"),
+        ("x = 1\n", "prints no 'val_bpb:' line"),
+        ('"""It prints val_bpb: at the end."""\n', "prints no 'val_bpb:' line"),
+        ("# val_bpb:\n", "prints no 'val_bpb:' line"),
+    ],
+)
+def test_a_script_that_cannot_run_or_prints_no_score_is_refused(source: str, sentence: str) -> None:
+    with pytest.raises(VariantError) as caught:
+        check(source)
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_score_may_be_printed_from_an_f_string_or_in_a_function() -> None:
+    check("x = 1\nprint(f'{x} val_bpb: {x}')\n")
+    check("def f(x):\n    '''Print it.'''\n    print('val_bpb:', x)\n")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import prepare; prepare.TIME_BUDGET = 600",
+        "import prepare as p; p.Tokenizer.encode = None",
+        "import prepare; prepare.__dict__['TIME_BUDGET'] = 600",
+        "import prepare; prepare.TIME_BUDGET += 1",
+        "import prepare; del prepare.TIME_BUDGET",
+        "import prepare; setattr(prepare, 'TIME_BUDGET', 600)",
+        "def f():\n    import prepare\n    prepare.X = 1",
+        "from prepare import Tokenizer; Tokenizer.encode = None",
+        "from prepare import Tokenizer; setattr(Tokenizer, 'encode', None)",
+        "from prepare import TIME_BUDGET; TIME_BUDGET = 600",
+        "from prepare import evaluate_bpb\ndef evaluate_bpb(): return 0",
+        "from prepare import evaluate_bpb\nif 1:\n    from cheap import evaluate_bpb",
+        "import sys; sys.modules['prepare'] = None",
+        "open('prepare.py', 'w').write('')",
+        "open('prepare.py', mode='r+')",
+        "m = 'w'; open('./prepare.py', m)",
+        "import os; open(os.path.join('.', 'prepare.py'), 'a')",
+        "from pathlib import Path; Path('prepare.py').write_text('')",
+        "from pathlib import Path; (Path('.') / 'prepare.py').open('w')",
+        "from pathlib import Path; Path('prepare.py').unlink()",
+        "from pathlib import Path; Path('mine.py').replace('prepare.py')",
+        "import os; os.remove('prepare.py')",
+        "import shutil; shutil.copy('mine.py', 'prepare.py')",
+        "import prepare; open(prepare.__file__, 'w')",
+    ],
+)
+def test_reaching_for_prepare_is_refused_with_the_line(line: str) -> None:
+    with pytest.raises(VariantError, match=r"Line \d+ of train\.py .*; prepare\.py must stay as it is\."):
+        check(f"{line}\n{PRINTS}")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import prepare; x = prepare.TIME_BUDGET; x = 3",
+        "from prepare import TIME_BUDGET; budget = TIME_BUDGET * 2",
+        "from prepare import evaluate_bpb\ndef f():\n    evaluate_bpb = 3",
+        "try:\n    from prepare import Tokenizer\nexcept ImportError:\n    raise",
+        "open('prepare.py').read()",
+        "open('prepare.py', 'rb').read()",
+        "open('log.txt', 'w').write('prepare.py')",
+        "from pathlib import Path; Path('prepare.py').read_text()",
+        "import shutil; shutil.copy('prepare.py', 'kept.txt')",
+        "x = 'see prepare.py'.replace('prepare.py', 'it')",
+        "model.weights = 3",
+    ],
+)
+def test_reading_prepare_and_using_what_it_gives_is_fine(line: str) -> None:
+    check(f"model = type('M', (), dict())\n{line}\n{PRINTS}")
+
+
+SAME = [
+    ("x = 2**19\n", "x = 524288\n"),
+    ("DEPTH = 2**19\n", "DEPTH = 524288  # tokens\n"),
+    ("x = 1e-3\n", "x = 0.001\n"),
+    ("x = 'a'\n", 'x = "a"\n'),
+    ("x = 'ab'\n", "x = 'a' 'b'\n"),
+    ("x = u'a'\n", "x = '''a'''\n"),
+    ("x = -(1)\n", "x = -1\n"),
+    ("f(0x10, 1_000)\n", "f(16, 1000)\n"),
+    ("B = (1, 2)\n", "B = 1, 2\n"),
+    ("def f(x):\n    return x\n", "def f( x ):\n\n    '''Give it.'''\n    return x  # it\n"),
+    ("'''One.'''\nx = 1\n", "x = 1\n"),
+    ("class A:\n    'a'\n    x = 1\n", "class A:\n    'b'\n    x = 1\n"),
+    ("if x:\n    y = 1\n", "if x:\r\n\ty = 1"),
+    ("x = (1 +\n  y)\n", "x = 1 + y\n"),
+]
+
+DIFFERENT = [
+    ("x = 1\n", "x = 2\n"),
+    ("x = 1\n", "y = 1\n"),
+    ("DEPTH = 1\n", "DEPTH = 1.0\n"),
+    ("DEPTH = 1\n", "DEPTH = True\n"),
+    ("x = 1\n", "x = 1.0\n"),
+    ("x = 0.0\n", "x = -0.0\n"),
+    ("x = 1\n", "x = '1'\n"),
+    ("x = b'1'\n", "x = '1'\n"),
+    ("B = (1, 2)\n", "B = [1, 2]\n"),
+    ("b = (1, 2)\n", "b = [1, 2]\n"),
+    ("x = a - b\n", "x = b - a\n"),
+    ("x = a + b\n", "x = a - b\n"),
+    ("x = a < b\n", "x = a <= b\n"),
+    ("f(a, b=1)\n", "f(a, c=1)\n"),
+    ("f(a)(b)\n", "f(a, b)\n"),
+    ("def f():\n    pass\n", "async def f():\n    pass\n"),
+    ("def f():\n    'a'\n", "def f():\n    pass\n"),
+    ("def f(a, b): pass\n", "def f(a, /, b): pass\n"),
+    ("x = 1\ny = 2\n", "y = 2\nx = 1\n"),
+    ("DEPTH = 1\nWIDTH = 2\n", "WIDTH = 2\nDEPTH = 1\n"),
+    ("A = 1\nB = 2\n", "A = 2\nB = 1\n"),
+    ("if a:\n    b\n    c\n", "if a:\n    b\nc\n"),
+    ("x = 'a'\n", "x = f'a{b}'\n"),
+    ("x = f'{a!r}'\n", "x = f'{a!s}'\n"),
+    ("x: int = 1\n", "x = 1\n"),
+    ("X: int = 1\n", "X = 1\n"),
+    ("X = 1\n", "X = 1\nX = 1\n"),
+    ("from a import b\n", "from a import b as c\n"),
+    ("from a import b\n", "from .a import b\n"),
+    ("x = 'é'\n", "x = '\\\\xe9'\n"),
+    ("d = {**a, 1: 2}\n", "d = {1: 2, **a}\n"),
+    ("lambda a, *, b, c=1: 0\n", "lambda a, *, b=1, c: 0\n"),
+]
+
+
+@pytest.mark.parametrize(("first", "second"), SAME)
+def test_sources_that_say_the_same_have_one_fingerprint(first: str, second: str) -> None:
+    assert fingerprint(first) == fingerprint(second)
+
+
+@pytest.mark.parametrize(("first", "second"), DIFFERENT)
+def test_sources_that_differ_in_anything_else_have_two(first: str, second: str) -> None:
+    assert fingerprint(first) != fingerprint(second)
+
+
+@given(st.data())
+def test_comments_and_blank_lines_anywhere_leave_the_fingerprint_as_it_is(data: st.DataObject) -> None:
+    """A comment or a blank line after any line that ends a logical one."""
+    tokens = tokenize.generate_tokens(io.StringIO(SCRIPT).readline)
+    ends = sorted({token.start[0] for token in tokens if token.type == tokenize.NEWLINE})
+    lines = SCRIPT.splitlines()
+    for number in sorted(data.draw(st.sets(st.sampled_from(ends))), reverse=True):
+        lines.insert(number, data.draw(st.sampled_from(["", "# a note", "        # deep", "\t", "\f"])))
+    assert fingerprint("\n".join(lines)) == fingerprint(SCRIPT)
+
+
+def test_what_python_prints_of_the_tree_has_the_fingerprint_of_the_source() -> None:
+    assert fingerprint(ast.unparse(ast.parse(SCRIPT))) == fingerprint(SCRIPT)
+
+
+@given(st.integers(0, 2**40), st.floats(allow_nan=False, allow_infinity=False), st.text("SL"))
+def test_the_fingerprint_after_setting_constants_follows_from_the_outline(
+    depth: int, rate: float, pattern: str
+) -> None:
+    values: dict[str, Value] = {"DEPTH": depth, "MATRIX_LR": rate, "WINDOW_PATTERN": pattern}
+    after = set_constants(SCRIPT, values)
+    assert fingerprint(after) == combine(outline(SCRIPT), {**find_constants(SCRIPT), **values})
+
+
+def test_a_constant_and_an_edit_that_set_the_same_value_have_one_fingerprint() -> None:
+    edited = apply_edits(SCRIPT, [Edit("TOTAL_BATCH_SIZE = 2**19 # ~524K", "TOTAL_BATCH_SIZE = 2**18 # half")])
+    assert fingerprint(edited) == fingerprint(set_constants(SCRIPT, {"TOTAL_BATCH_SIZE": 262144}))
+
+
+def test_a_source_that_does_not_compile_has_no_fingerprint() -> None:
+    with pytest.raises(VariantError, match="does not compile"):
+        fingerprint("x = (\n")

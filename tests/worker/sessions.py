@@ -1,0 +1,110 @@
+"""Sessions to run a real worker on: a repository whose script keeps the contract, on this machine or simulated."""
+
+import subprocess
+import time
+from pathlib import Path
+
+import msgspec
+
+from cockpit.commands.demo import copy_of
+from cockpit.folder import SessionFolder
+from cockpit.ledger import Ledger
+from cockpit.model import Session
+from cockpit.settings import EnvelopeSettings, NewSession, Settings
+from cockpit.state import State
+from cockpit.worker import daemon
+from cockpit.worker.create import SIM_EPOCH, Plan, create
+
+ROOT = Path(__file__).parents[2]
+
+SCRIPT = """
+import os
+import time
+
+DEPTH = 4
+MATRIX_LR = 0.04
+SECONDS = 0.6
+
+with open(RUNS_FILE, "a") as runs:
+    runs.write(os.environ["EXPERIMENT_ID"] + "\\n")
+for step in range(4):
+    loss = 5.0 - step + abs(MATRIX_LR - 0.05) * 10
+    print(f"step {step:05d} ({step * 25:.1f}%) | loss: {loss:.6f} | dt: 100ms | remaining: 1s", flush=True)
+    time.sleep(SECONDS / 4)
+print("---")
+print(f"val_bpb: {1.0 + abs(MATRIX_LR - 0.05) + int(os.environ['SEED']) % 7 * 1e-5:.6f}")
+print("num_steps: 4")
+print("peak_vram_mb: 1.0")
+"""
+"""A script of somebody's: it prints autoresearch's lines, and notes in a file that it ran."""
+
+
+def repository(folder: Path, script: str = SCRIPT) -> Path:
+    """A git repository with this train.py."""
+    folder.mkdir(parents=True)
+    (folder / "train.py").write_text(script)
+    (folder / "prepare.py").write_text("TIME_BUDGET = 5\n")
+    git(folder, "init", "-q")
+    git(folder, "add", ".")
+    git(folder, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "first")
+    return folder
+
+
+def git(folder: Path, *words: str) -> str:
+    done = subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout
+
+
+def local_session(place: Path, clusters: int = 2, script: str = SCRIPT, **new: object) -> SessionFolder:
+    """A session on this machine; every run notes itself in `place/runs.txt`."""
+    script = script.replace("RUNS_FILE", repr(str(place / "runs.txt")))
+    repo = repository(place / "repo", script)
+    return make(place, repo, NewSession(fleet="local", clusters=clusters, **new), time.time())  # type: ignore[arg-type]
+
+
+def sim_session(place: Path, speed: float, clusters: int = 16, **new: object) -> SessionFolder:
+    """A simulated session on the repository's own train.py."""
+    repo = copy_of(ROOT, place / "repo")
+    settings = NewSession(fleet="sim", clusters=clusters, **new)  # type: ignore[arg-type]
+    return make(place, repo, settings, SIM_EPOCH, speed)
+
+
+def make(place: Path, repo: Path, new: NewSession, at: float, speed: float = 1.0) -> SessionFolder:
+    folder = SessionFolder(place / "sessions" / "night")
+    settings = Settings(session=new, envelope=EnvelopeSettings(usd=1e6, wave_size=64))
+    create(folder, Plan("night", repo, settings, speed=speed), at)
+    return folder
+
+
+def state_of(folder: SessionFolder) -> State:
+    ledger = Ledger.read(folder.ledger)
+    try:
+        return ledger.state()
+    finally:
+        ledger.close()
+
+
+def session_of(folder: SessionFolder) -> Session:
+    found = state_of(folder).session
+    assert found is not None
+    return msgspec.structs.replace(found)
+
+
+def wait_for(true: object, seconds: float, what: str) -> None:
+    """Until `true()` is; fails with what was waited for."""
+    assert callable(true)
+    until = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < until, f"waited {seconds} s for {what}"
+        time.sleep(0.05)
+
+
+def kill(folder: SessionFolder) -> None:
+    """kill -9 the session's worker, and wait until its lock is free."""
+    import os
+    import signal
+
+    standing = daemon.standing(folder)
+    if standing.pid:
+        os.kill(standing.pid, signal.SIGKILL)
+    wait_for(lambda: daemon.standing(folder).state == "stopped", 10, "the killed worker's lock")

@@ -1,0 +1,45 @@
+"""A person has each kept change dropped once before the report; what still helps stays."""
+
+from pathlib import Path
+
+from cockpit.commands.steer import leave
+from cockpit.folder import SessionFolder
+from cockpit.intents import Approve, Arm, Draft, MakeBase, Propose
+from cockpit.model import Change, ExperimentStatus, Value
+from cockpit.worker import daemon
+from tests.commands.shell import cockpit, refusal
+from tests.worker.sessions import SCRIPT, local_session, state_of, wait_for
+
+
+def keep(folder: SessionFolder, name: str, constants: dict[str, Value]) -> None:
+    """Measure a change of the incumbent, and make it the base on a person's word."""
+    taken = leave(folder, Propose(Draft("ann", "which?", arms=(Arm(Change(constants=constants)),))))
+    assert taken is not None
+    leave(folder, Approve(taken.wave))
+    wait_for(lambda: state_of(folder).experiments[name].scores, 30, f"{name} to be measured")
+    leave(folder, MakeBase(name))
+
+
+def test_a_kept_change_is_dropped_once_on_a_persons_word_and_the_report_names_what_was_not(tmp_path: Path) -> None:
+    folder = local_session(tmp_path, script=SCRIPT.replace("SECONDS = 0.6", "SECONDS = 0.1"), mode="manual")
+    daemon.start(folder)
+    try:
+        wait_for(lambda: state_of(folder).incumbent, 30, "the baseline")
+        assert "nothing was kept" in refusal(cockpit(tmp_path, "ablate", "night"))
+        keep(folder, "e0001", {"MATRIX_LR": 0.05})
+        keep(folder, "e0002", {"DEPTH": 5})
+        told = cockpit(tmp_path, "report", "night", "-o", "night.html")
+        assert "! e0001 was kept and not dropped again" in told.stdout and "`cockpit ablate night`" in told.stdout
+        done = cockpit(tmp_path, "ablate", "night", "--approve")
+        assert done.returncode == 0 and "is approved" in done.stdout, done.stderr
+        wait_for(lambda: state_of(folder).experiments["e0003"].estimate, 60, "the change to be judged again")
+        assert "nothing was kept" in refusal(cockpit(tmp_path, "ablate", "night"))
+        assert "!" not in cockpit(tmp_path, "report", "night", "-o", "night.html").stdout
+    finally:
+        daemon.terminate(folder)
+    state = state_of(folder)
+    without = state.experiments["e0003"]
+    assert without.change.constants == {"MATRIX_LR": 0.04} and without.base == "e0002"
+    assert without.status is ExperimentStatus.DISCARDED
+    assert "the change of e0001 still helps" in without.reason
+    assert state.incumbent == "e0002"

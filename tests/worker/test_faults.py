@@ -1,0 +1,65 @@
+"""A worker that meets a fault of its own begins again from the ledger; one that comes back each time is not hidden."""
+
+import logging
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from cockpit.plan import plan
+from cockpit.plan.actions import Action
+from cockpit.state import State
+from cockpit.worker import loop
+from cockpit.worker.main import FAULTS_AT_MOST, WholeTraces, live
+from tests.worker.sessions import local_session, state_of, wait_for
+
+
+class Faulty:
+    """The plan, but for a fault at each of its first `faults` calls."""
+
+    def __init__(self, faults: int) -> None:
+        self.left = faults
+
+    def __call__(self, state: State, now: float) -> list[Action]:
+        if self.left:
+            self.left -= 1
+            raise RuntimeError("a fault that nobody foresaw")
+        return plan(state, now)
+
+
+def test_it_begins_again_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "plan", Faulty(2))
+    monkeypatch.setattr("cockpit.worker.main.RETRY_FULL_S", 0.1)
+    folder = local_session(tmp_path, clusters=1, mode="manual")
+    stop, wake = threading.Event(), threading.Event()
+    thread = threading.Thread(target=live, args=(folder, stop, wake))
+    thread.start()
+    try:
+        wait_for(lambda: state_of(folder).incumbent == "e0000", 30, "the baseline to be measured")
+    finally:
+        stop.set()
+        wake.set()
+        thread.join(20)
+    assert not thread.is_alive()
+
+
+def test_a_fault_that_always_comes_back_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    faulty = Faulty(1_000)
+    monkeypatch.setattr(loop, "plan", faulty)
+    monkeypatch.setattr("cockpit.worker.main.RETRY_FULL_S", 0.1)
+    folder = local_session(tmp_path, clusters=1, mode="manual")
+    with pytest.raises(RuntimeError, match="nobody foresaw"):
+        live(folder, threading.Event(), threading.Event())
+    assert 1_000 - faulty.left == FAULTS_AT_MOST + 1
+
+
+def test_its_trace_is_kept_though_skypilot_silences_traces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "tracebacklimit", 0, raising=False)
+    record = None
+    try:
+        Faulty(1)(State(), 0.0)
+    except RuntimeError:
+        record = logging.LogRecord("cockpit", logging.ERROR, __file__, 1, "a fault", (), sys.exc_info())
+    assert record is not None
+    assert "in __call__" in WholeTraces("%(message)s").format(record)

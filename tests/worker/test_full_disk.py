@@ -1,0 +1,92 @@
+"""A full disk costs nothing but time: the worker waits, says so, and goes on by itself when there is room again."""
+
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cockpit import events as e
+from cockpit.folder import SessionFolder
+from cockpit.ledger import Ledger
+from cockpit.settings import NewSession
+from cockpit.worker import daemon
+from tests.commands.shell import cockpit, refusal
+from tests.worker.sessions import SCRIPT, make, repository, state_of, wait_for
+
+SIZE = "8m"
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A disk of a few megabytes."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "small", str(disk)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("only root on Linux can make a small disk")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def fill(disk: Path) -> Path:
+    """Leave not a byte."""
+    filler = disk / "filler"
+    with filler.open("ab", buffering=0) as file:
+        for size in (1 << 16, 1):
+            while True:
+                try:
+                    file.write(b"x" * size)
+                except OSError:
+                    break
+    return filler
+
+
+def attempts_ended(folder: SessionFolder) -> Counter[str]:
+    ledger = Ledger.read(folder.ledger)
+    ended = Counter(event.attempt for event in ledger.since(0) if isinstance(event, e.Ended))
+    ledger.close()
+    return ended
+
+
+@pytest.mark.timeout(280)
+def test_a_worker_waits_a_full_disk_out_and_loses_nothing(small: Path, tmp_path: Path) -> None:
+    script = SCRIPT.replace("SECONDS = 0.6", "SECONDS = 3.0").replace("RUNS_FILE", repr(str(tmp_path / "runs.txt")))
+    repo = repository(tmp_path / "repo", script)
+    folder = make(small, repo, NewSession(fleet="local", clusters=1, mode="manual"), 1.0)
+    daemon.start(folder)
+    try:
+        wait_for(lambda: state_of(folder).in_flight, 30, "the baseline to be submitted")
+        filler = fill(small)
+        wait_for(lambda: "is full" in daemon.standing(folder).note, 60, "the worker to say that the disk is full")
+        shown = cockpit(tmp_path, "status", str(folder.root))
+        assert shown.returncode == 0 and "is full: free some space" in shown.stdout, shown.stderr
+        said = cockpit(tmp_path, "say", "still there?", "-s", str(folder.root))
+        assert said.returncode == 0 or "is full: free some space" in said.stderr, "neither done nor refused"
+        assert daemon.standing(folder).state == "running"
+        before = attempts_ended(folder)
+        filler.unlink()
+        wait_for(lambda: state_of(folder).incumbent == "e0000", 120, "the baseline to be measured")
+        wait_for(lambda: not daemon.standing(folder).note, 20, "the worker to take its word back")
+    finally:
+        daemon.terminate(folder)
+    ended = attempts_ended(folder)
+    assert before <= ended and set(ended.values()) == {1}
+    state = state_of(folder)
+    outcomes = {state.attempts[name].outcome for name in ended}
+    assert "crash" not in outcomes, "the code was blamed for the disk"
+
+
+@pytest.mark.timeout(120)
+def test_a_new_session_on_a_full_disk_is_refused_and_leaves_nothing(small: Path, tmp_path: Path) -> None:
+    repo = repository(tmp_path / "repo", SCRIPT)
+    fill(small)
+    done = cockpit(tmp_path, "new", "night", "--fleet", "sim", cwd=repo, COCKPIT_SESSIONS=str(small / "sessions"))
+    assert "is full" in refusal(done)
+    (small / "filler").unlink()
+    again = cockpit(tmp_path, "new", "night", "--fleet", "sim", cwd=repo, COCKPIT_SESSIONS=str(small / "sessions"))
+    assert again.returncode == 0, again.stderr
+    daemon.terminate(SessionFolder(small / "sessions" / "night"))

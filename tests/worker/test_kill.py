@@ -1,0 +1,82 @@
+"""Killed at any moment, a worker that comes back finds everything again: nothing lost, nothing run or counted twice."""
+
+import random
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from cockpit import events as e
+from cockpit.fleet.sim import open_sim
+from cockpit.folder import SessionFolder
+from cockpit.intents import Approve, Draft, End, Propose, encode
+from cockpit.ledger import Inbox, Ledger
+from cockpit.model import AttemptStatus, Outcome
+from cockpit.worker import daemon
+from tests.worker.sessions import kill, local_session, session_of, sim_session, state_of, wait_for
+
+
+def approve(folder: SessionFolder, draft: Draft) -> None:
+    """Leave a wave and its approval for the worker to find."""
+    inbox = Inbox(folder.inbox)
+    inbox.put("tester", encode(Propose(draft)))
+    inbox.put("tester", encode(Approve("w001")))
+    inbox.close()
+
+
+def ended_once(folder: SessionFolder) -> None:
+    ledger = Ledger.read(folder.ledger)
+    ended = Counter(event.attempt for event in ledger.since(0) if isinstance(event, e.Ended))
+    ledger.close()
+    assert set(ended.values()) <= {1}, "an attempt ended twice"
+
+
+@pytest.mark.timeout(240)
+def test_a_simulated_night_survives_25_kills(tmp_path: Path) -> None:
+    folder = sim_session(tmp_path, speed=200.0, mode="manual")
+    approve(folder, Draft("human", "how wide?", factors={"ASPECT_RATIO": [*range(40, 120, 2)], "DEPTH": [7, 8, 9]}))
+    dice = random.Random(7)
+    for _ in range(25):
+        daemon.start(folder)
+        time.sleep(dice.uniform(0.0, 1.2))
+        kill(folder)
+    daemon.start(folder)
+    wait_for(lambda: state_of(folder).outcome_counts.get(Outcome.VALID, 0) > 10, 90, "the night to do some work")
+    Inbox(folder.inbox).put("tester", encode(End("drain")))
+    wait_for(lambda: daemon.standing(folder).state == "stopped", 60, "the session to drain")
+
+    state = state_of(folder)
+    assert not state.in_flight
+    ended_once(folder)
+    world, _ = open_sim(session_of(folder).fleet, folder.sim_world, state.session.created_at)  # type: ignore[union-attr]
+    starts = world.starts()
+    world.close()
+    assert max(starts.values()) == 1, "a job was started twice"
+    known = {name for name, attempt in state.attempts.items() if attempt.started_at}
+    assert {name for name, count in starts.items() if count} <= known | {
+        name for name, attempt in state.attempts.items() if attempt.status is AttemptStatus.ENDED
+    }, "a job ran that the ledger knows nothing of"
+
+
+@pytest.mark.timeout(120)
+def test_real_runs_survive_5_kills(tmp_path: Path) -> None:
+    folder = local_session(tmp_path, clusters=2, mode="manual")
+    approve(folder, Draft("human", "does it matter?", factors={"MATRIX_LR": [0.01, 0.02, 0.03, 0.05], "DEPTH": [3, 5]}))
+    dice = random.Random(3)
+    for _ in range(5):
+        daemon.start(folder)
+        time.sleep(dice.uniform(0.2, 1.5))
+        kill(folder)
+    daemon.start(folder)
+    try:
+        wait_for(lambda: len(state_of(folder).waiting) + len(state_of(folder).in_flight) == 0, 60, "all runs to end")
+    finally:
+        daemon.terminate(folder)
+    state = state_of(folder)
+    runs = Counter((tmp_path / "runs.txt").read_text().split())
+    assert set(runs.values()) == {1}, f"an attempt ran twice: {runs}"
+    assert set(runs) == {name for name, attempt in state.attempts.items() if attempt.outcome is Outcome.VALID}
+    assert len(state.experiments) == 9
+    assert all(experiment.scores for experiment in state.experiments.values())
+    ended_once(folder)
