@@ -1,0 +1,61 @@
+"""How busy two slots of this machine are kept with real training runs.
+
+    python -m benchmarks.duty              four minutes
+    python -m benchmarks.duty 600          so many seconds
+
+A session of two slots in autopilot on this repository's train.py, with proposals by `search`. Busy is a slot with a
+run on it, from when the run's process starts to when it has ended; counted from the first start on. Budget: 95%.
+Printed beside it is where the rest went: the gaps between two runs of a slot.
+"""
+
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.first_run import ROOT, end_runs, state_of
+from cockpit.commands.demo import copy_of
+from cockpit.commands.sessions import ready_corpus
+from cockpit.folder import SessionFolder
+from cockpit.settings import EnvelopeSettings, NewSession, Settings
+from cockpit.worker import daemon
+from cockpit.worker.create import Plan, create
+
+BUDGET = 0.95
+SLOTS = 2
+
+
+def main() -> None:
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 240.0
+    new = NewSession(fleet="local", clusters=SLOTS, mode="autopilot", proposer="search")
+    settings = Settings(session=new, envelope=EnvelopeSettings(wave_size=16))
+    with tempfile.TemporaryDirectory() as scratch:
+        repo = copy_of(ROOT, Path(scratch) / "repo")
+        folder = SessionFolder(Path(scratch) / "sessions" / "duty")
+        label = ready_corpus(repo, settings, cpu=True)
+        create(folder, Plan("duty", repo, settings, corpus=label), time.time())
+        daemon.start(folder)
+        try:
+            time.sleep(seconds)
+        finally:
+            daemon.terminate(folder)
+        report(folder, time.time())
+        end_runs(folder)
+
+
+def report(folder: SessionFolder, now: float) -> None:
+    state = state_of(folder)
+    started = [attempt for attempt in state.attempts.values() if attempt.started_at]
+    began = min(attempt.started_at for attempt in started)
+    busy_s = sum((attempt.ended_at or now) - attempt.started_at for attempt in started)
+    share = busy_s / (SLOTS * (now - began))
+    print(f"{len(started)} runs in {now - began:.0f} s on {SLOTS} slots: {state.outcome_counts}")
+    if state.gap_s:
+        middle, longest = statistics.median(state.gap_s), max(state.gap_s)
+        print(f"gap between two runs of a slot: median {middle:.2f} s, longest {longest:.2f} s")
+    print(f"busy {share:.1%}   budget {BUDGET:.0%}   ratio {BUDGET / share:.2f}")
+
+
+if __name__ == "__main__":
+    main()

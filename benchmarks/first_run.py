@@ -1,0 +1,98 @@
+"""From `cockpit` to training: seconds until the first experiment's first step, and until its val_bpb.
+
+    python -m benchmarks.first_run
+
+Opens the cockpit as a newcomer does, in a terminal, on a fresh clone of this repository with the corpus prepared, and
+reads the session's ledger and log beside it. Budgets on 2 quiet cores: 20 s and 90 s. Ends the session afterwards.
+"""
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from cockpit.commands.demo import copy_of
+from cockpit.corpus import data_folder, prepared
+from cockpit.folder import SessionFolder
+from cockpit.ledger import Ledger, LedgerError
+from cockpit.model import Outcome
+from cockpit.state import State
+from cockpit.worker import daemon
+from tests.commands.shell import terminal
+
+ROOT = Path(__file__).parents[1]
+BUDGETS_S = {"first paint of the session": 20.0, "first step of the first run": 20.0, "first val_bpb": 90.0}
+GIVE_UP_S = 600.0
+
+
+def main() -> None:
+    if prepared("stdlib") is None:
+        subprocess.run([sys.executable, "prepare.py", "--corpus", "stdlib"], cwd=ROOT, check=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        place = Path(scratch)
+        repo = copy_of(ROOT, place / "repo")
+        began = time.monotonic()
+        with terminal(place, columns=120, rows=34, cwd=repo, COCKPIT_DATA_DIR=str(data_folder())) as screen:
+            screen.until("worker running", GIVE_UP_S)
+            report("first paint of the session", time.monotonic() - began)
+            (ledger,) = (place / "sessions").glob("*/ledger.db")
+            folder = SessionFolder(ledger.parent)
+            try:
+                report("first step of the first run", until(began, lambda: bool(steps(folder))))
+                report("first val_bpb", until(began, lambda: measured(folder)))
+            finally:
+                screen.keys("q")
+                screen.ended()
+                daemon.terminate(folder)
+                end_runs(folder)
+
+
+def until(began: float, true: Callable[[], bool]) -> float:
+    while not true():
+        if time.monotonic() - began > GIVE_UP_S:
+            sys.exit(f"nothing in {GIVE_UP_S:.0f} s")
+        time.sleep(0.1)
+    return time.monotonic() - began
+
+
+def steps(folder: SessionFolder) -> list[str]:
+    path = folder.log("e0000.1")
+    lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+    return [line for line in lines if line.startswith("step ")]
+
+
+def measured(folder: SessionFolder) -> bool:
+    return bool(state_of(folder).outcome_counts.get(Outcome.VALID))
+
+
+def state_of(folder: SessionFolder) -> State:
+    try:
+        ledger = Ledger.read(folder.ledger)
+        try:
+            return ledger.state()
+        finally:
+            ledger.close()
+    except LedgerError:
+        return State()
+
+
+def end_runs(folder: SessionFolder) -> None:
+    """What still trains would train on without its folder."""
+    from cockpit.fleet.local import _process, _read
+
+    for note in folder.root.glob("runs/*.run/started"):
+        runner = _process(_read(note))
+        if runner is not None:
+            runner.terminate()
+            runner.wait(20)
+
+
+def report(what: str, seconds: float) -> None:
+    budget = BUDGETS_S[what]
+    print(f"{what:<32} {seconds:7.1f} s   budget {budget:5.1f} s   ratio {seconds / budget:.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""Cockpit itself on the simulated fleet: its plan, its fold and its search, with virtual clusters underneath."""
+
+import heapq
+from typing import Any
+
+import numpy as np
+from search_fleet import CRASH_S, HANDOVER_S, HOURS, START_S, TRAIN_S, Report
+from search_surface import BASELINE, Config, Slot, Surface, measure
+
+from cockpit import events as e
+from cockpit.agent.base import Request
+from cockpit.agent.search import draft, next_arms, record_of
+from cockpit.fold import fold
+from cockpit.model import (
+    Attempt,
+    AttemptKind,
+    Change,
+    ClusterSpec,
+    Envelope,
+    Experiment,
+    FleetSpec,
+    Metrics,
+    Mode,
+    Outcome,
+    Session,
+    Wave,
+    WaveKind,
+)
+from cockpit.plan import actions as a
+from cockpit.plan import plan
+from cockpit.state import State, constants_of
+from cockpit.worker.perform import events_before
+
+LATENCY_S = 10.0
+"""From submitting to queued on the cluster."""
+
+
+class Night:
+    """One session. Times are virtual seconds from its start."""
+
+    def __init__(self, slots: list[Slot], surface: Surface, seed: int, hours: float = HOURS) -> None:
+        self.slots = {slot.name: slot for slot in slots}
+        self.surface, self.hours = surface, hours
+        self.rng = np.random.default_rng([seed, 7])
+        self.report = Report(clusters=len(slots))
+        self.now = 0.0
+        self.order = 0
+        self.events: list[tuple[float, int, e.Event]] = []
+        self.free_at = dict.fromkeys(self.slots, 0.0)
+        self.state = State()
+        self.false_tests = 0
+        specs = tuple(ClusterSpec(slot.name, slot.hardware) for slot in slots)
+        kinds = {slot.hardware for slot in slots}
+        fleet = FleetSpec("sim", specs, depth=2, simulated=True, screen_hardware="H100",
+                          validate_hardware="H200" if len(kinds) > 1 else "")  # fmt: skip
+        session = Session("night", "", "", fleet, 0.0, "benchmark", seed=seed, constants=dict(BASELINE))
+        self._fold(e.SessionCreated(at=0, session=session, mode=Mode.AUTOPILOT,
+                                    envelope=Envelope(wave_size=16)))  # fmt: skip
+        self._propose(Wave(id="w000", proposer="cockpit", question="baseline", kind=WaveKind.BASELINE), [("", {})])
+        for slot in slots:
+            self._fold(e.ClusterUp(at=0, cluster=slot.name, hardware=slot.hardware))
+
+    def run(self) -> State:
+        self._act()
+        while self.events and self.events[0][0] <= self.hours * 3600:
+            self.now, _, event = heapq.heappop(self.events)
+            self._fold(event)
+            if isinstance(event, e.Ended):
+                self._count(event)
+            self._act()
+        return self.state
+
+    def _fold(self, event: e.Event) -> None:
+        self.state = fold(self.state, event)
+
+    def _later(self, at: float, event: e.Event) -> None:
+        self.order += 1
+        heapq.heappush(self.events, (at, self.order, event))
+
+    def _act(self) -> None:
+        while actions := plan(self.state, self.now):
+            for action in actions:
+                if isinstance(action, a.Crown):
+                    self._crowned(action)
+                for event in events_before(self.state, action, self.now):
+                    self._fold(event)
+                if isinstance(action, a.Submit):
+                    self._submit(self.state.attempts[action.attempt])
+                elif isinstance(action, a.Ask):
+                    self._ask(action)
+
+    def _ask(self, action: a.Ask) -> None:
+        record = record_of(self.state)
+        request = Request(self.state.asks_total, action.arms, action.reason)
+        found = next_arms(record.dimensions, record.start, record.tried, record.pending, action.arms, record.seed)
+        made = draft(record, found, request)
+        wave = Wave(
+            id=self.state.next_wave_id(), proposer="search", question=made.question, kind=made.kind, base=made.base
+        )
+        self._propose(wave, [(made.base, arm.change.constants) for arm in made.arms])
+        self._fold(e.AskEnded(at=self.now, ask=request.ask, proposer=action.proposer, waves=[wave.id]))
+
+    def _propose(self, wave: Wave, arms: list[tuple[str, Any]]) -> None:
+        experiments = []
+        for number, (base, constants) in enumerate(arms):
+            name = self.state.next_experiment_id(number)
+            merged = (constants_of(self.state, base) if base else dict(BASELINE)) | constants
+            experiments.append(
+                Experiment(
+                    id=name, wave=wave.id, base=base, change=Change(constants), commit=name, train_hash="",
+                    prepare_hash="", fingerprint=repr(sorted(merged.items())),
+                    overrides={k: v for k, v in merged.items() if BASELINE[k] != v},
+                )
+            )  # fmt: skip
+        wave.arms = [experiment.id for experiment in experiments]
+        self._fold(e.Proposed(at=self.now, wave=wave, experiments=experiments))
+
+    def _config(self, experiment: str) -> Config:
+        return constants_of(self.state, experiment)
+
+    def _submit(self, attempt: Attempt) -> None:
+        slot = self.slots[attempt.cluster]
+        config = self._config(attempt.experiment)
+        starts = max(self.now + LATENCY_S, self.free_at[slot.name] + HANDOVER_S)
+        crashed = self.surface.crashes(config)
+        ends = starts + (CRASH_S if crashed else START_S + TRAIN_S)
+        self.free_at[slot.name] = ends
+        self._fold(e.Submitted(at=self.now, attempt=attempt.id))
+        self._later(starts, e.Started(at=starts, attempt=attempt.id))
+        if crashed:
+            ended = e.Ended(at=ends, attempt=attempt.id, outcome=Outcome.CRASH, message="out of memory")
+        else:
+            score = measure(self.rng, self.surface.score(config), slot)
+            ended = e.Ended(at=ends, attempt=attempt.id, outcome=Outcome.VALID, metrics=Metrics(score))
+        self._later(ends, ended)
+
+    def _count(self, event: e.Ended) -> None:
+        attempt = self.state.attempts[event.attempt]
+        self.report.busy_s += attempt.ended_at - attempt.started_at
+        if event.outcome is Outcome.VALID:
+            self.report.valid += 1
+            self.report.train_s += TRAIN_S
+        else:
+            self.report.crashed += 1
+        if attempt.kind is AttemptKind.CONTROL:
+            self.report.controls += 1
+
+    def _crowned(self, action: a.Crown) -> None:
+        new, old = self._config(action.experiment), self.state.incumbent
+        if old:
+            self.report.keeps.append((self.now, new, self._config(old)))
+        self.report.bests.append((self.now, new))
+
+
+def coverage(night: Night) -> tuple[int, int]:
+    """(covered, all): 90% intervals of every decision that named one, against the true difference."""
+    covered = total = 0
+    for experiment in night.state.experiments.values():
+        if experiment.estimate is not None and experiment.test_level:
+            truth = night.surface.score(night._config(experiment.id)) - night.surface.score(
+                night._config(experiment.estimate.against)
+            )
+            total += 1
+            covered += experiment.estimate.low <= truth <= experiment.estimate.high
+    return covered, total

@@ -1,0 +1,104 @@
+"""What a decision costs when 100,000 experiments have finished, against what it costs at the start of a session.
+
+    python benchmarks/search_decide.py [--experiments 100000]
+
+Fills a state through the fold with finished, discarded experiments around a night of real decisions, and times
+`cockpit.plan.promote.decide` on a new result, the whole `plan`, and the search's reading of the state. Processor time,
+so that a busy machine does not count.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+from search_cockpit import Night
+from search_surface import BASELINE, Config, Surface, features, make_fleet
+
+from cockpit import events as e
+from cockpit.agent.search import record_of
+from cockpit.fold import fold
+from cockpit.model import Attempt, AttemptKind, Change, Experiment, ExperimentStatus, Metrics, Outcome, Wave
+from cockpit.plan import plan
+from cockpit.plan.promote import decide
+from cockpit.state import State
+
+REPEATS = 15
+
+
+class Bowl(Surface):
+    """A score that is best in the middle: any surface will do here."""
+
+    def __init__(self) -> None:
+        self._middle = np.asarray(features(BASELINE))
+
+    def score(self, config: Config) -> float:
+        return 0.99 + 0.001 * float(np.abs(np.asarray(features(config)) - self._middle).sum())
+
+    def crashes(self, config: Config) -> bool:
+        return False
+
+
+def filled(state: State, until: int) -> State:
+    """Add discarded experiments of one run each, as the fold would have."""
+    dice = np.random.default_rng(0)
+    clusters = list(state.clusters.values())
+    while len(state.experiments) < until:
+        name, wave = state.next_experiment_id(), state.next_wave_id()
+        experiment = Experiment(
+            id=name, wave=wave, base=state.baseline, change=Change(), commit=name, train_hash="", prepare_hash="",
+            fingerprint=name, overrides={"MATRIX_LR": float(dice.uniform(0.02, 0.08))},
+        )  # fmt: skip
+        cluster = clusters[len(state.experiments) % len(clusters)]
+        attempt = Attempt(f"{name}.1", name, AttemptKind.ARM, 0)
+        made = Wave(id=wave, proposer="search", question="", arms=[name])
+        score = Metrics(float(dice.normal(0.999, 0.002)))
+        for event in (
+            e.Proposed(at=state.now, wave=made, experiments=[experiment]),
+            e.Approved(at=state.now, wave=wave, author="plan", rule="envelope", attempts=[attempt]),
+            e.Submitting(at=state.now, attempt=attempt.id, cluster=cluster.name, hardware=cluster.hardware),
+            e.Started(at=state.now, attempt=attempt.id),
+            e.Ended(at=state.now, attempt=attempt.id, outcome=Outcome.VALID, metrics=score),
+            e.Decided(at=state.now, experiment=name, status=ExperimentStatus.DISCARDED, reason="worse"),
+        ):
+            state = fold(state, event)
+    return state
+
+
+def median_ms(do: Callable[[], object]) -> float:
+    took = []
+    for _ in range(REPEATS):
+        began = time.process_time()
+        do()
+        took.append(1000 * (time.process_time() - began))
+    return statistics.median(took)
+
+
+def figures(state: State, now: float) -> dict[str, float]:
+    newest = next(one for one in reversed(state.experiments.values()) if one.status is ExperimentStatus.DISCARDED)
+    state.undecided[newest.id] = state.contenders[newest.id] = None
+    return {
+        "decide": median_ms(lambda: decide(state, now)),
+        "plan": median_ms(lambda: plan(state, now)),
+        "search reads": median_ms(lambda: record_of(state)),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--experiments", type=int, default=100_000)
+    options = parser.parse_args()
+    night = Night(make_fleet(np.random.default_rng(0)), Bowl(), 0, hours=2.0)
+    state = night.run()
+    small = figures(state, night.now)
+    before = len(state.experiments)
+    state = filled(state, options.experiments)
+    large = figures(state, night.now)
+    print(f"{'':<14} {before:>10} {len(state.experiments):>10} experiments")
+    for name, ms in large.items():
+        print(f"{name:<14} {small[name]:>7.1f} ms {ms:>7.1f} ms   x{ms / small[name]:.2f}")
+
+
+if __name__ == "__main__":
+    main()
