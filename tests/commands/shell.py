@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.shown import Shown
 from tests.worker.sessions import ROOT
 
 ANSWER_WITHIN_S = 90.0
@@ -45,22 +46,25 @@ def refusal(done: "subprocess.CompletedProcess[str]") -> str:
 
 
 class Terminal:
-    """A command in a pseudo-terminal, and what it has drawn so far."""
+    """A command in a pseudo-terminal, and what that shows."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", descriptor: int) -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", descriptor: int, shown: Shown) -> None:
         self.process = process
-        self.drawn = ""
         self._descriptor = descriptor
+        self._shown = shown
+
+    def shown(self) -> str:
+        return self._shown.text()
 
     def until(self, text: str, seconds: float = 60.0) -> str:
-        """Read until it has drawn `text`."""
+        """What it shows, once `text` is in it."""
         end = time.monotonic() + seconds
-        while text not in self.drawn:
-            assert time.monotonic() < end, f"waited {seconds} s for {text!r} in {self.drawn[-2000:]!r}"
+        while text not in self.shown():
+            assert time.monotonic() < end, f"waited {seconds} s for {text!r} on\n{self.shown()}"
             if not self._read(0.2):
                 break
-        assert text in self.drawn, self.drawn[-2000:]
-        return self.drawn
+        assert text in self.shown(), f"it ended without {text!r}:\n{self.shown()}"
+        return self.shown()
 
     def keys(self, keys: str) -> None:
         os.write(self._descriptor, keys.encode())
@@ -78,7 +82,7 @@ class Terminal:
                 data = os.read(self._descriptor, 65_536)
             except OSError:
                 return False
-            self.drawn += data.decode("utf-8", "replace")
+            self._shown.take(data)
             return bool(data)
         return True
 
@@ -97,7 +101,7 @@ def terminal(
     )  # fmt: skip
     os.close(theirs)
     try:
-        yield Terminal(process, ours)
+        yield Terminal(process, ours, Shown(columns, rows))
     finally:
         if process.poll() is None:
             process.kill()

@@ -193,7 +193,7 @@ def test_opening_shows_the_session_and_leaving_leaves_its_worker_running(place: 
         screen.until("e0000")
         screen.keys("q")
         assert screen.ended() == 0
-    assert "`cockpit` comes back to it" in screen.drawn
+    assert "`cockpit` comes back to it" in screen.shown()
     assert daemon.standing(night).pid == before
 
 
@@ -240,7 +240,7 @@ def test_a_demo_is_played_kept_and_not_taken_for_research(tmp_path: Path, monkey
         screen.until("val_bpb", 90)
         screen.keys("q")
         assert screen.ended() == 0
-    assert "the simulated night is kept as session demo-" in screen.drawn
+    assert "the simulated night is kept as session demo-" in screen.shown()
     (ledger,) = (tmp_path / "sessions").glob("demo-*/ledger.db")
     folder = SessionFolder(ledger.parent)
     assert daemon.standing(folder).state == "stopped"

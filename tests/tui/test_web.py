@@ -15,12 +15,15 @@ import psutil
 import pytest
 
 from cockpit.commands.arguments import port as port_argument
+from tests.shown import Shown
 from tests.tui import stories
 from tests.tui.terminal import ROOT
 from tests.worker.sessions import wait_for
 
 pytestmark = pytest.mark.anyio
 
+WIDTH, HEIGHT = 120, 34
+SIZE = f"width={WIDTH}&height={HEIGHT}"
 ADDRESS = re.compile(r"watching at (http://(127\.0\.0\.1:\d+)/\?token=([\w-]{32}))\n")
 
 
@@ -60,21 +63,30 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         made.process.kill()
 
 
-def bare(sent: str) -> str:
-    """Without moves, colours and spaces: cells that are as they were, many a space among them, are not sent again."""
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\s", "", sent)
+class Page:
+    """An open page: what its terminal shows of what the socket brings."""
 
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self._socket = socket
+        self._shown = Shown(WIDTH, HEIGHT)
 
-async def seen(socket: aiohttp.ClientWebSocketResponse, *wanted: str) -> str:
-    """What the page's terminal was sent, bare, once all of `wanted` was."""
-    got = ""
-    async with asyncio.timeout(60):
-        async for message in socket:
-            assert message.type == aiohttp.WSMsgType.BINARY, message
-            got += message.data.decode()
-            if all(bare(text) in bare(got) for text in wanted):
-                return bare(got)
-    raise AssertionError(f"the socket closed; {wanted} not in {got[-2000:]!r}")
+    async def press(self, keys: str) -> None:
+        await self._socket.send_json(["stdin", keys])
+
+    async def until(self, *wanted: str, never: tuple[str, ...] = ()) -> str:
+        """What it shows once all of `wanted` is on it; nothing of `never` may be until then."""
+        try:
+            async with asyncio.timeout(60):
+                async for message in self._socket:
+                    assert message.type == aiohttp.WSMsgType.BINARY, message
+                    self._shown.take(message.data)
+                    text = self._shown.text()
+                    assert not any(word in text for word in never), text
+                    if all(word in text for word in wanted):
+                        return text
+        except TimeoutError:
+            pass
+        raise AssertionError(f"{wanted} did not come; it shows\n{self._shown.text()}")
 
 
 async def test_everything_is_refused_without_the_token(site: Site) -> None:
@@ -109,22 +121,21 @@ async def test_the_address_opens_a_page_whose_files_and_socket_need_nothing_more
             assert answer.status == 200
         (socket,) = re.findall(r'data-session-websocket-url="([^"]+)"', page)
         assert urlsplit(socket).netloc == site.host
-        async with client.ws_connect(socket + "?width=120&height=34") as opened:
-            shown = await seen(opened, "WATCHING", "gpu-16", "clusters")
-            assert "approve" not in shown
-            await opened.send_json(["stdin", "?"])
-            await seen(opened, "In clusters")
+        async with client.ws_connect(f"{socket}?{SIZE}") as opened:
+            page = Page(opened)
+            await page.until("WATCHING", "gpu-16", "clusters", never=("approve",))
+            await page.press("?")
+            await page.until("In clusters")
     wait_for(lambda: not site.screens(), 30, "the page's screen to end with it")
 
 
 async def test_a_page_cannot_act_or_write(site: Site) -> None:
-    async with aiohttp.ClientSession() as client:
-        url = site.url("/ws", site.token) + "&width=120&height=34"
-        async with client.ws_connect(url) as opened:
-            await seen(opened, "gpu-16")
-            await opened.send_json(["stdin", "3s1aAxHEmi?"])
-            shown = await seen(opened, "In clusters")
-            assert bare("Save the log") not in shown and "Cancel" not in shown
+    url = f"{site.url('/ws', site.token)}&{SIZE}"
+    async with aiohttp.ClientSession() as client, client.ws_connect(url) as opened:
+        page = Page(opened)
+        await page.until("gpu-16")
+        await page.press("3s1aAxHEmi?")
+        await page.until("In clusters", never=("Save the log", "Cancel"))
     folder = Path(words(psutil.Process(site.process.pid))[-4])
     assert not (folder / "inbox.db").exists()
 
