@@ -15,6 +15,9 @@ from cockpit.model import Metrics, Outcome, Point, Progress
 LINE_BYTES = 65_536
 """A longer line is cut: it cannot be one of ours."""
 
+_ENDS = re.compile(rb"\r\n|\n|\r")
+"""Upstream's train.py ends its step lines with a carriage return alone: each is a line, or a run would show nothing
+until its end."""
 _STEP = re.compile(r"^step (\d+) \((\d+(?:\.\d+)?)%\) \| loss: ([-+\w.]+)(.*)")
 _FIELD = re.compile(r"\| (?:(dt): (\d+)ms|(tok/sec): ([\d,]+)|(mfu): ([\d.]+)%|(remaining): (\d+)s)")
 _SUMMARY = re.compile(
@@ -51,7 +54,7 @@ class RunLog:
 
     def feed(self, data: bytes, at: float) -> None:
         """More output, read at `at`."""
-        *lines, rest = (self._rest + data).split(b"\n")
+        *lines, rest = _ENDS.split(self._rest + data)
         for line in lines:
             if self._cut:
                 self._cut = False
@@ -73,7 +76,7 @@ class RunLog:
         return thin(self._points)
 
     def _line(self, raw: bytes, at: float) -> None:
-        text = _ESCAPES.sub("", raw[:LINE_BYTES].decode("utf-8", "replace")).rsplit("\r", 1)[-1].strip()
+        text = _ESCAPES.sub("", raw[:LINE_BYTES].decode("utf-8", "replace")).strip()
         if not text:
             return
         if step := _STEP.match(text):
