@@ -167,12 +167,10 @@ def build(folder: SessionFolder, wake: threading.Event) -> Worker:
     if session is None:
         raise LedgerError(f"{folder.ledger} holds no session: make another with `cockpit new`")
     configured = settings.load(Path(session.repo))
-    passed = {}
-    if corpus.takes_corpus(Path(session.repo)):
-        if session.fleet.kind == "local":  # elsewhere that folder is not there
-            passed["COCKPIT_DATA_DIR"] = str(corpus.data_folder())
-        if session.corpus:
-            passed["COCKPIT_CORPUS"] = session.corpus.split()[0]
+    passed, label = {}, ""
+    if session.fleet.kind == "local" and corpus.takes_corpus(Path(session.repo)):
+        label = session.corpus
+        passed = {"COCKPIT_DATA_DIR": str(corpus.data_folder()), "COCKPIT_CORPUS": label.partition(" ")[0]}
     store = VariantStore(Path(session.repo), session.name)
     minds = proposers(folder, configured)  # before anything is started that would inherit the key
     fleet, clock = fleet_and_clock(folder, session, state, store, wake, configured)
@@ -186,6 +184,7 @@ def build(folder: SessionFolder, wake: threading.Event) -> Worker:
         minds,
         inbox=Inbox(folder.inbox),
         passed=passed,
+        corpus=label,
         notifier=_notifier(configured.on_event, Path(session.repo), folder.root) if configured.on_event else None,
         inline=session.fleet.simulated and session.fleet.speed == 0,
         host=socket.gethostname(),
