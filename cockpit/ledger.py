@@ -45,6 +45,10 @@ class LedgerError(Exception):
 class LedgerFull(LedgerError):
     """The disk is full: what was to be written is not, what was written is, and it can be tried again."""
 
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"the disk that holds {path} is full: free some space, then try again")
+        self.filename = str(path)
+
 
 def is_full(error: BaseException | None) -> bool:
     """Whether an error, or what caused it, is that a disk is full."""
@@ -304,7 +308,7 @@ class _sentences:
             return
         text = str(error)
         if "full" in text or "disk I/O" in text:
-            raise LedgerFull(f"the disk that holds {self.path} is full: free some space, then try again") from error
+            raise LedgerFull(self.path) from error
         if "malformed" in text or "not a database" in text:
             raise LedgerError(
                 f"{self.path} is torn ({text}): keep a copy, then recover it with `sqlite3 {self.path} .recover`"

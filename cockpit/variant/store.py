@@ -194,6 +194,7 @@ class VariantStore:
                 folder,
             )
         except OSError as error:
+            error.filename = error.filename or str(folder)
             raise VariantError(f"Commit {commit[:12]} cannot be written to {folder}: {error.strerror}.") from error
 
     def advance(self, commit: str) -> str:

@@ -21,7 +21,7 @@ from cockpit.agent.key import KeyHolder
 from cockpit.clock import Clock, WallClock
 from cockpit.fleet.base import Fleet, FleetError
 from cockpit.folder import SessionFolder
-from cockpit.ledger import Inbox, Ledger, LedgerError, is_full
+from cockpit.ledger import Inbox, Ledger, LedgerError, LedgerFull, is_full
 from cockpit.model import Session
 from cockpit.state import State
 from cockpit.variant.errors import VariantError
@@ -126,9 +126,12 @@ def live(folder: SessionFolder, stop: threading.Event, wake: threading.Event) ->
 
 
 def full_disk_note(error: Exception) -> str:
-    where = f" that holds {error.filename}" if isinstance(error, OSError) and error.filename else ""
-    said = f"the disk{where} is full: free some space" if isinstance(error, OSError) else str(error)
-    return f"{said}; the session then goes on by itself"
+    """What to do about it, whichever of the errors it was raised from names the disk."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, OSError | LedgerFull):
+        cause = cause.__cause__
+    where = f" that holds {cause.filename}" if cause is not None and cause.filename else ""
+    return f"the disk{where} is full: free some space; the session then goes on by itself"
 
 
 class Pulse:

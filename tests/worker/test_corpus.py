@@ -1,4 +1,4 @@
-"""Scores of different corpora or presets are never compared: such a run does not start, or its result does not count."""
+"""Scores of different corpora or presets are never compared: no such run starts, or its result does not count."""
 
 import json
 from pathlib import Path
