@@ -21,7 +21,7 @@ from cockpit.sharing import unpacked
 from cockpit.state import State
 
 SCHEMA = 1
-STATE_FORMAT = 2
+STATE_FORMAT = 3
 """Counted up when State changes its shape: older snapshots are then folded anew."""
 
 LEDGER_MODE = 0o640
