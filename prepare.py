@@ -460,7 +460,7 @@ def _download(url: str, path: Path, on_progress: Callable[[int, int], None]) -> 
             if attempt == attempts or refused:
                 raise CorpusError(
                     f"The hub did not give {path.name} ({status or type(error).__name__}): run this again to go"
-                    " on where it stopped, or `python prepare.py --corpus stdlib`, which downloads nothing."
+                    " on where it stopped, or take the corpus stdlib (--corpus stdlib), which downloads nothing."
                 ) from None
             time.sleep(attempt * RETRY_WAIT_S)
         else:

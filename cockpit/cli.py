@@ -27,7 +27,10 @@ _MADE_TO_BE_READ = {
 def main(argv: Sequence[str] | None = None) -> None:
     """Run a command and exit: 0 where it did what it was asked, 1 with one sentence where it could not."""
     key.hide()
-    arguments = parser().parse_args(argv)
+    top = parser()
+    arguments = top.parse_args(argv)
+    if arguments.repo is not None and not arguments.takes_repo:
+        top.error("--repo is for new, open and doctor: a session that is named researches its own repository")
     try:
         status = arguments.run(arguments)
     except KeyboardInterrupt:
@@ -67,12 +70,12 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"cockpit {__version__}")
     top.add_argument("--repo", metavar="PATH", help="the repository to research (default: the one here)")
     top.add_argument("--no-mouse", action="store_true", help=NO_MOUSE)
-    top.set_defaults(run=_open, session=None)
+    top.set_defaults(run=_open, session=None, takes_repo=True)
     commands = top.add_subparsers(metavar="COMMAND", parser_class=Parser)
 
     def command(name: str, run: Run, text: str, takes_session: bool = True) -> argparse.ArgumentParser:
         made = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-        made.set_defaults(run=run)
+        made.set_defaults(run=run, takes_repo=name in ("new", "open", "doctor"))
         if takes_session:
             made.add_argument("session", nargs="?", metavar="SESSION", help="default: the one used last")
         return made
@@ -89,7 +92,7 @@ def _sessions(command: Command) -> None:
     it = command("new", _new, "make a session and start its worker", False)
     _new_flags(it)
     it = command("list", _list, "list the sessions here", False)
-    it.add_argument("--json", action="store_true")
+    it.add_argument("--json", action="store_true", help="as JSON, for scripts and agents")
     it = command("stop", _stop, "end a session's worker")
     how = it.add_mutually_exclusive_group()
     how.add_argument("--drain", dest="how", action="store_const", const="drain", help="let what runs finish first")
@@ -108,11 +111,11 @@ def _sessions(command: Command) -> None:
     it.add_argument("-s", "--session", metavar="NAME", help="default: the one used last")
     it = command("demo", _demo, "play a simulated night on 16 clusters", False)
     it.add_argument("--speed", type=positive, default=60.0, help="simulated seconds a second (default 60)")
-    it.add_argument("--clusters", type=whole, default=16)
+    it.add_argument("--clusters", type=whole, default=16, metavar="N", help="how many (default 16)")
     _on_screen(it)
     it = command("doctor", _doctor, "say what is missing here, each thing with its remedy", False)
     it.add_argument("--fleet", choices=["local", "sky", "sim"], default="local", help="what it is to run on")
-    it.add_argument("--json", action="store_true")
+    it.add_argument("--json", action="store_true", help="as JSON, for scripts and agents")
 
 
 def _looking(command: Command) -> None:
@@ -131,8 +134,8 @@ def _looking(command: Command) -> None:
     it = command("report", _report, "write a session's report, one HTML file")
     it.add_argument("-o", "--output", metavar="FILE", help="default: NAME.html; - for standard output")
     it = command("log", _log, "print an experiment's output", False)
-    it.add_argument("experiment", metavar="EXPERIMENT")
-    it.add_argument("-f", "--follow", action="store_true")
+    it.add_argument("experiment", metavar="EXPERIMENT", help="its newest run; e0042.1 for that very one")
+    it.add_argument("-f", "--follow", action="store_true", help="go on until the run ends")
     it.add_argument("-s", "--session", metavar="NAME", help="default: the one used last")
     it = command("diff", _diff, "print what an experiment changed", False)
     it.add_argument("experiment", metavar="EXPERIMENT")
@@ -161,7 +164,7 @@ def _steering(command: Command) -> None:
     it.add_argument("factors", nargs="+", metavar="NAME=VALUES")
     it.add_argument("--question", default="", help="what it is to settle")
     it.add_argument("--base", default="", help="the experiment to build on (default: the incumbent)")
-    it.add_argument("--replicates", type=whole, default=1)
+    it.add_argument("--replicates", type=whole, default=1, metavar="N", help="runs of each arm (default 1)")
     it.add_argument("--arms", type=whole, metavar="N", help="at most so many: of a larger grid a fraction")
     it.add_argument("--validate", action="store_true", help="run it on the better class")
     it.add_argument("--approve", action="store_true", help="and approve it at once")
@@ -185,22 +188,31 @@ def _steered(it: argparse.ArgumentParser) -> None:
 
 
 def _new_flags(it: argparse.ArgumentParser) -> None:
-    it.add_argument("session", nargs="?", metavar="NAME")
-    it.add_argument("--repo", metavar="PATH", default=argparse.SUPPRESS)
-    it.add_argument("--fleet", choices=["local", "sky", "sim"])
-    it.add_argument("--clusters", type=whole)
-    it.add_argument("--hardware", metavar="CLASS:COUNT,…", help="such as H100:13,H200:3 (default: experiment.yaml's)")
+    it.add_argument("session", nargs="?", metavar="NAME", help="default: today's date")
+    it.add_argument(
+        "--repo", metavar="PATH", default=argparse.SUPPRESS, help="what to research (default: the one here)"
+    )
+    it.add_argument("--fleet", choices=["local", "sky", "sim"],
+                    help="this machine (the default), clusters of SkyPilot's, or simulated ones")  # fmt: skip
+    it.add_argument("--clusters", type=whole, metavar="N", help="default: this machine's slots, 16 elsewhere")
+    it.add_argument("--hardware", metavar="CLASS:COUNT,…",
+                    help="of SkyPilot's, such as H100:13,H200:3 (default: experiment.yaml's)")  # fmt: skip
     it.add_argument("--infra", help="where SkyPilot launches: k8s, slurm, aws …")
-    it.add_argument("--mode", choices=["manual", "copilot", "autopilot"])
-    it.add_argument("--proposer", metavar="NAME")
-    it.add_argument("--corpus", help="climbmix or stdlib")
-    it.add_argument("--time-budget", type=positive, dest="time_budget_s", metavar="SECONDS", help="of one run")
-    it.add_argument("--time-limit", type=positive, dest="time_limit_s", metavar="SECONDS", help="a run past it failed")
-    it.add_argument("--budget", type=amount, dest="budget_usd", metavar="DOLLARS", help="GPU and API together")
-    it.add_argument("--hours", type=positive, dest="budget_hours", help="the session ends by itself after these")
+    it.add_argument("--mode", choices=["manual", "copilot", "autopilot"], help="who decides (default: copilot)")
+    it.add_argument("--proposer", metavar="NAME",
+                    help="claude (default with a key), search, hybrid, tpe, grid, an outside agent")  # fmt: skip
+    it.add_argument("--corpus", help="climbmix or stdlib, on this machine (default: climbmix with a GPU)")
+    it.add_argument("--time-budget", type=positive, dest="time_budget_s", metavar="SECONDS",
+                    help="training in one run (default: prepare.py's)")  # fmt: skip
+    it.add_argument("--time-limit", type=positive, dest="time_limit_s", metavar="SECONDS",
+                    help="a run past it has failed (default: 600, or twice the budget)")  # fmt: skip
+    it.add_argument("--budget", type=amount, dest="budget_usd", metavar="DOLLARS",
+                    help="GPU and API together (default: no cap)")  # fmt: skip
+    it.add_argument("--hours", type=positive, dest="budget_hours", metavar="HOURS",
+                    help="the session ends by itself after these")  # fmt: skip
     it.add_argument("--no-early-stopping", dest="early_stopping", action="store_const", const=False,
                     help="let every run go on to its end")  # fmt: skip
-    it.add_argument("--seed", type=seed)
+    it.add_argument("--seed", type=seed, help="of the first run of everything (default: 1337)")
 
 
 NEW_FLAGS = (

@@ -56,6 +56,19 @@ def prepared(name: str) -> Prepared | None:
         return None
 
 
+def problem(label: str) -> str:
+    """Why a run here would not train on the corpus of that label, in a sentence; empty where it would."""
+    name = label.partition(" ")[0]
+    found = prepared(name)
+    if found is not None and found.label == label:
+        return ""
+    there = f"holds {found.label}" if found is not None else "is missing, empty or torn"
+    return (
+        f"the session trains on {label}, and {data_folder() / name} {there}: set COCKPIT_DATA_DIR to the folder that"
+        " has it, or make another session, since scores of different corpora are never compared"
+    )
+
+
 def prepare(repo: Path, name: str) -> Iterator[tuple[int, str]]:
     """Run prepare.py for the corpus, yielding (percent, what it does) as it goes. Raises CorpusProblem."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(SECRET)}
@@ -73,9 +86,10 @@ def prepare(repo: Path, name: str) -> Iterator[tuple[int, str]]:
                 yield int(found[1]), found[2]
             elif line.strip():
                 last = line.strip()
+    except BaseException:  # nobody waits for it any more; what it has downloaded it goes on from
+        run.terminate()
+        raise
     finally:
-        if run.poll() is None and run.stdout.closed:
-            run.terminate()
         code = run.wait()
     if code:
         raise CorpusProblem(_problem(last, name))

@@ -251,6 +251,9 @@ class Ended(Event):
     curve: list[Point] = []
     message: str = ""
     """One sentence where it gave no result."""
+    corpus: str = ""
+    """What it said it trained on, where the session did not know yet."""
+    preset: str = ""
 
 
 # Decisions

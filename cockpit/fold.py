@@ -55,6 +55,7 @@ def _session_created(state: State, event: e.SessionCreated) -> None:
     state.envelope = event.envelope
     state.proposer = event.session.proposer
     state.budget_usd = event.session.budget_usd
+    state.corpus, state.preset = event.session.corpus, event.session.preset
     state.early_stops.on = event.session.early_stopping
     for spec in event.session.fleet.clusters:
         state.clusters[spec.name] = Cluster(spec.name, spec.hardware, usd_per_hour=spec.usd_per_hour, since=event.at)

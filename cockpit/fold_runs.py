@@ -47,8 +47,6 @@ def set_status(state: State, experiment: Experiment, status: ExperimentStatus, n
     else:
         state.undecided.pop(experiment.id, None)
         state.contenders.pop(experiment.id, None)
-    if status is not ExperimentStatus.QUEUED:
-        state.stranded.pop(experiment.id, None)
     wave = state.waves[experiment.wave]
     if experiment.id not in wave.arms:
         return  # it was edited out of its proposal: what becomes of it neither opens nor closes the wave
@@ -118,8 +116,11 @@ def fold_run(state: State, event: e.Event) -> None:
             _leave(state, attempt, event.at)
             attempt.status, attempt.cluster, attempt.cancelling = AttemptStatus.QUEUED, "", ""
             state.waiting[attempt.id] = None
-            if state.experiments[attempt.experiment].status is ExperimentStatus.DROPPED:
-                take_out_waiting(state, state.experiments[attempt.experiment])
+            experiment = state.experiments[attempt.experiment]
+            if experiment.status is ExperimentStatus.DROPPED:
+                take_out_waiting(state, experiment)
+            else:
+                _mark_waiting(state, experiment)
         case e.Started():
             _started(state, state.attempts[event.attempt], event.at)
         case e.Progressed():
@@ -160,6 +161,12 @@ def _mark_running(state: State, attempt: Attempt) -> None:
         set_status(state, experiment, ExperimentStatus.RUNNING)
 
 
+def _mark_waiting(state: State, experiment: Experiment) -> None:
+    """What is to run and has no run under way waits, and does not run."""
+    if experiment.status is ExperimentStatus.RUNNING and state.in_flight.keys().isdisjoint(experiment.attempts):
+        set_status(state, experiment, ExperimentStatus.QUEUED)
+
+
 def _leave(state: State, attempt: Attempt, at: float) -> Cluster:
     """Take an attempt off its cluster and release what was reserved for it."""
     cluster = state.clusters[attempt.cluster]
@@ -197,6 +204,7 @@ def fold_ended(state: State, event: e.Ended) -> None:
         hours = max(0.0, event.at - attempt.started_at) / 3600
         state.spend.gpu_hours += hours
         if event.outcome is Outcome.VALID:
+            state.corpus, state.preset = state.corpus or event.corpus, state.preset or event.preset
             _push(state.run_s, event.at - attempt.started_at, RECENT)
     _count_early(state, attempt)
     state.recent.append(attempt.id)
@@ -234,6 +242,7 @@ def _result(state: State, attempt: Attempt) -> None:
         return
     experiment.reason = attempt.message
     if any(state.attempts[name].status is not AttemptStatus.ENDED for name in experiment.attempts):
+        _mark_waiting(state, experiment)
         return
     if attempt.outcome in (Outcome.CRASH, Outcome.TIMEOUT):
         set_status(state, experiment, ExperimentStatus.CRASHED)

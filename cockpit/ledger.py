@@ -21,7 +21,7 @@ from cockpit.sharing import unpacked
 from cockpit.state import State
 
 SCHEMA = 1
-STATE_FORMAT = 2
+STATE_FORMAT = 3
 """Counted up when State changes its shape: older snapshots are then folded anew."""
 
 LEDGER_MODE = 0o640
@@ -44,6 +44,10 @@ class LedgerError(Exception):
 
 class LedgerFull(LedgerError):
     """The disk is full: what was to be written is not, what was written is, and it can be tried again."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"the disk that holds {path} is full: free some space, then try again")
+        self.filename = str(path)
 
 
 def is_full(error: BaseException | None) -> bool:
@@ -304,7 +308,7 @@ class _sentences:
             return
         text = str(error)
         if "full" in text or "disk I/O" in text:
-            raise LedgerFull(f"the disk that holds {self.path} is full: free some space, then try again") from error
+            raise LedgerFull(self.path) from error
         if "malformed" in text or "not a database" in text:
             raise LedgerError(
                 f"{self.path} is torn ({text}): keep a copy, then recover it with `sqlite3 {self.path} .recover`"

@@ -15,12 +15,17 @@ from cockpit.model import Metrics, Outcome, Point, Progress
 LINE_BYTES = 65_536
 """A longer line is cut: it cannot be one of ours."""
 
+_ENDS = re.compile(rb"\r\n|\n|\r")
+"""Upstream's train.py ends its step lines with a carriage return alone: each is a line, or a run would show nothing
+until its end."""
 _STEP = re.compile(r"^step (\d+) \((\d+(?:\.\d+)?)%\) \| loss: ([-+\w.]+)(.*)")
 _FIELD = re.compile(r"\| (?:(dt): (\d+)ms|(tok/sec): ([\d,]+)|(mfu): ([\d.]+)%|(remaining): (\d+)s)")
 _SUMMARY = re.compile(
     r"^(val_bpb|\w+_seconds|peak_vram_mb|mfu_percent|total_tokens_M|num_steps|num_params_M|depth):\s+(\S+)"
 )
 _MARK = re.compile(r"^COCKPIT_(START|END) train_sha256=(\w*) prepare_sha256=(\w*)(?: exit=(-?\d+))?")
+_CORPUS = re.compile(r"^corpus: (\S+) vocab \d+ fingerprint ([0-9a-f]{8})")
+_PRESET = re.compile(r"^preset: (\S+) budget")
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-_]")
 _ERROR = re.compile(r"^(?:[\w.]*(?:Error|Exception|Interrupt|Exit)\b.*|FAIL\b.*|.*out of memory.*)", re.IGNORECASE)
 
@@ -42,6 +47,9 @@ class RunLog:
         """(train_hash, prepare_hash) printed at the start."""
         self.ended: tuple[str, str] | None = None
         self.exit_code: int | None = None
+        self.corpus = ""
+        """Which text it said it trains on, with its fingerprint."""
+        self.preset = ""
         self.last_error = ""
         self.last_line = ""
         self._points: list[Point] = []
@@ -51,7 +59,7 @@ class RunLog:
 
     def feed(self, data: bytes, at: float) -> None:
         """More output, read at `at`."""
-        *lines, rest = (self._rest + data).split(b"\n")
+        *lines, rest = _ENDS.split(self._rest + data)
         for line in lines:
             if self._cut:
                 self._cut = False
@@ -73,7 +81,7 @@ class RunLog:
         return thin(self._points)
 
     def _line(self, raw: bytes, at: float) -> None:
-        text = _ESCAPES.sub("", raw[:LINE_BYTES].decode("utf-8", "replace")).rsplit("\r", 1)[-1].strip()
+        text = _ESCAPES.sub("", raw[:LINE_BYTES].decode("utf-8", "replace")).strip()
         if not text:
             return
         if step := _STEP.match(text):
@@ -87,6 +95,10 @@ class RunLog:
                 self.ended = (mark[2], mark[3])
                 self.exit_code = int(mark[4]) if mark[4] else self.exit_code
             return
+        elif corpus := _CORPUS.match(text):
+            self.corpus = self.corpus or f"{corpus[1]} {corpus[2]}"
+        elif preset := _PRESET.match(text):
+            self.preset = self.preset or preset[1]
         elif _ERROR.match(text):
             self.last_error = text[:300]
         self.last_line = text[:300]
@@ -110,8 +122,14 @@ class RunLog:
             if len(self._points) > _CURVE_RAW:
                 self._points = thin(self._points, _CURVE_RAW // 2)
 
-    def verdict(self, exit_code: int | None, train_hash: str, prepare_hash: str) -> Verdict:
-        """What the run was worth, given the hashes the ledger has for its code and how it exited."""
+    def verdict(
+        self, exit_code: int | None, train_hash: str, prepare_hash: str, corpus: str = "", preset: str = ""
+    ) -> Verdict:
+        """What the run was worth, given the hashes the ledger has for its code and how it exited.
+
+        `corpus` and `preset` are what the session's scores are of, empty where that is not known: a run that says it
+        trained on others has none to compare.
+        """
         code = exit_code if exit_code is not None else self.exit_code
         wanted = (train_hash, prepare_hash)
         if self.started is not None and self.started != wanted:
@@ -124,6 +142,10 @@ class RunLog:
             return _failed(Outcome.CRASH, f"it ended {shown}: {why}")
         if self.started is None or self.ended is None:
             return _failed(Outcome.MISMATCH, "it did not print which code it ran: its result does not count")
+        for what, said, wanted_here in (("corpus", self.corpus, corpus), ("preset", self.preset, preset)):
+            if said and wanted_here and said != wanted_here:
+                message = f"it trained on the {what} {said}, the session's is {wanted_here}: its result does not count"
+                return _failed(Outcome.MISMATCH, message)
         return self._valid()
 
     def _valid(self) -> Verdict:

@@ -74,6 +74,9 @@ class State(msgspec.Struct, omit_defaults=True):
     """Empty, or how the session ends: `drain`, `cancel`, each with `+down` where clusters go down too."""
     ended_why: str = ""
     phase: str = ""
+    corpus: str = ""
+    """Which text the scores are of, with its fingerprint: as the session was made, else as the first valid run said."""
+    preset: str = ""
     worker_host: str = ""
     worker_user: str = ""
     worker_running: bool = False

@@ -113,7 +113,7 @@ def _session(state: State, at: float) -> str:
     envelope = state.envelope
     lines = [
         f"# Session {line(session.name, 80)}, hour {max(0.0, at - session.created_at) / 3600:.1f}",
-        f"Runs of {session.time_budget_s:.0f} s; corpus {line(session.corpus or 'not named', 120)}.",
+        f"Runs of {session.time_budget_s:.0f} s; corpus {line(state.corpus or 'not named', 120)}.",
         f"Phase: {line(state.phase or 'not named yet', 120)}. Mode: {state.mode}.",
         f"Experiments: {counts or 'none'}.",
         f"Baseline {state.baseline or 'not measured'}, incumbent {state.incumbent or 'none'}.",

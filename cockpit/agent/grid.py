@@ -59,7 +59,7 @@ class Grid:
         receipt = desk.propose(
             Draft(
                 proposer=self.name,
-                question=f"what do {names} do around {around.base}?",
+                question=f"what {'does' if len(wave.factors) == 1 else 'do'} {names} do around {around.base}?",
                 base=around.base,
                 factors=wave.factors,
                 arms=tuple(

@@ -2,14 +2,24 @@
 
 import argparse
 import math
+import re
+from difflib import get_close_matches
 from typing import NoReturn
+
+CHOICES_LISTED = 8
+_NO_CHOICE = re.compile(r"argument (\S+): invalid choice: '(.*)' \(choose from (.*)\)")
 
 
 class Parser(argparse.ArgumentParser):
     """An argument parser that says what is wrong in one sentence, on one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"cockpit: {message}: see `{self.prog} --help`\n")
+        if found := _NO_CHOICE.fullmatch(message):
+            what, word, choices = found[1].lower(), found[2], re.findall(r"[\w-]+", found[3])
+            near = get_close_matches(word, choices, n=1)
+            listed = f": choose {', '.join(choices)}" if len(choices) <= CHOICES_LISTED else ""
+            message = f"there is no {what} {word!r}" + (f": did you mean {near[0]}?" if near else listed)
+        self.exit(2, f"cockpit: {message} (see `{self.prog} --help`)\n")
 
 
 def whole(text: str) -> int:

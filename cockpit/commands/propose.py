@@ -58,7 +58,7 @@ def draft(factors: list[str], question: str, base: str, replicates: int, validat
         arms, said = spread(found, arms_at_most)
     except ValueError as error:
         raise CommandError(str(error)) from None
-    asked = question or "what do " + " and ".join(found) + " do?"
+    asked = question or f"what {'does' if len(found) == 1 else 'do'} {' and '.join(found)} do?"
     return Draft(
         proposer=user_name(),
         question=asked,

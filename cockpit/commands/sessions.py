@@ -15,9 +15,11 @@ from cockpit.commands.place import DEMO, CommandError, all_sessions, repository,
 from cockpit.events import SessionCreated
 from cockpit.folder import SessionFolder, name_problem
 from cockpit.ledger import Ledger, LedgerError
+from cockpit.model import Session
 from cockpit.settings import NewSession, ScreenSettings, Settings
 
 STDLIB, CLIMBMIX = "stdlib", "climbmix"
+BAR_CELLS = 20
 FRAMES_OVER_SSH = "15"
 """The most a second, however fast keys repeat and the mouse scrolls."""
 
@@ -33,6 +35,8 @@ def new(name: str | None, repo: str | None, flags: dict[str, object], speed: flo
         raise CommandError(problem)
     folder = SessionFolder(sessions_folder() / (name or free_name()))
     spec = create.fleet_spec(configured, where, speed)
+    _refuse_what_is_not_for(spec.kind, flags)
+    create.check(folder, where, configured)  # before a corpus takes its time
     label = ready_corpus(where, configured, cpu=spec.clusters[0].hardware == "CPU") if spec.kind == "local" else ""
     plan = create.Plan(folder.name, where, configured, corpus=label, speed=speed)
     create.create(folder, plan, create.SIM_EPOCH if spec.simulated else time.time())
@@ -44,6 +48,16 @@ def with_flags(configured: Settings, flags: dict[str, object]) -> Settings:
     given = {key: value for key, value in flags.items() if value is not None}
     made: NewSession = msgspec.structs.replace(configured.session, **given)
     return msgspec.structs.replace(configured, session=made)
+
+
+def _refuse_what_is_not_for(fleet: str, flags: dict[str, object]) -> None:
+    """A flag that would be passed over in silence is not what was asked for. Raises CommandError."""
+    for name in ("hardware", "infra"):
+        if fleet != "sky" and flags.get(name):
+            raise CommandError(f"--{name} is for SkyPilot, and the fleet is {fleet}: give --fleet sky with it")
+    if fleet != "local" and flags.get("corpus"):
+        where = "set COCKPIT_CORPUS in experiment.yaml" if fleet == "sky" else "a simulation trains on none"
+        raise CommandError(f"--corpus is for runs on this machine, and the fleet is {fleet}: {where}")
 
 
 def free_name() -> str:
@@ -60,6 +74,10 @@ def ready_corpus(repo: Path, configured: Settings, cpu: bool) -> str:
     wanted = configured.session.corpus or (STDLIB if cpu else CLIMBMIX)
     if wanted not in (STDLIB, CLIMBMIX):
         raise CommandError(f"there is no corpus {wanted!r}: choose {CLIMBMIX} or {STDLIB}")
+    return _prepared(repo, wanted)
+
+
+def _prepared(repo: Path, wanted: str) -> str:
     found = corpus.prepared(wanted)
     if found is None:
         show_progress(f"preparing the corpus {wanted}", corpus.prepare(repo, wanted))
@@ -67,6 +85,16 @@ def ready_corpus(repo: Path, configured: Settings, cpu: bool) -> str:
     if found is None:
         raise CommandError(f"the corpus {wanted} is not whole: remove {corpus.data_folder() / wanted} and try again")
     return found.label
+
+
+def restore_corpus(folder: SessionFolder) -> None:
+    """Prepare what a session on this machine trains on anew where it is gone or torn. Raises what preparing raises.
+
+    The same text gives the same corpus. Where it does not, the worker starts no run on it.
+    """
+    found = as_set_up(folder)
+    if found is not None and found.fleet.kind == "local" and found.corpus:
+        _prepared(Path(found.repo), found.corpus.partition(" ")[0])
 
 
 def show_progress(title: str, steps: Iterator[tuple[int, str]]) -> None:
@@ -77,14 +105,16 @@ def show_progress(title: str, steps: Iterator[tuple[int, str]]) -> None:
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
+    from rich.table import Column
 
     console = Console(stderr=True)
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}% {task.fields[doing]}"),
+        TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+        BarColumn(bar_width=BAR_CELLS),
+        TextColumn("{task.percentage:>3.0f}%", table_column=Column(no_wrap=True)),
+        TextColumn("{task.fields[doing]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
     )
-    with Progress(*columns, console=console) as progress:
+    with Progress(*columns, console=console, expand=True) as progress:
         task = progress.add_task(title, total=100, doing="")
         for percent, doing in steps:
             progress.update(task, completed=percent, doing=doing)
@@ -100,13 +130,15 @@ def open_session(name: str | None, repo: str | None, mouse: bool) -> int:
     screen = screen_settings(session_repo(folder) if folder else str(repository(repo)))
     if folder is None:
         folder = new(name, repo, {})
-    else:
+    elif daemon.standing(folder).state == "stopped":
+        restore_corpus(folder)
         daemon.start(folder)
     from cockpit.tui.app import run
 
     status = run(folder.root, mouse=mouse and screen.mouse, theme=screen.theme, bell=screen.bell)
     if daemon.standing(folder).state == "stopped":
-        print(f"Left session {folder.name}; its worker has stopped. `cockpit report {folder.name}` sums it up.")
+        ways = f"`cockpit open {folder.name}` starts it again, `cockpit report {folder.name}` sums it up"
+        print(f"Left session {folder.name}; its worker has stopped: {ways}.")
     else:
         ends = f"`cockpit` comes back to it, `cockpit stop {folder.name}` ends it"
         print(f"Left session {folder.name}; it goes on in the background: {ends}.")
@@ -141,14 +173,20 @@ def existing(name: str | None, repo: str | None) -> SessionFolder | None:
     return next((folder for folder in found if session_repo(folder) == wanted), None)
 
 
-def session_repo(folder: SessionFolder) -> str:
-    """What the session researches, by its first event: the rest of a long ledger need not be read for that."""
+def as_set_up(folder: SessionFolder) -> Session | None:
+    """The session as it was set up: the rest of a long ledger need not be read for that."""
     ledger = Ledger.read(folder.ledger)
     try:
         first = ledger.since(0, 1)
     finally:
         ledger.close()
-    return first[0].session.repo if first and isinstance(first[0], SessionCreated) else ""
+    return first[0].session if first and isinstance(first[0], SessionCreated) else None
+
+
+def session_repo(folder: SessionFolder) -> str:
+    """What the session researches."""
+    found = as_set_up(folder)
+    return found.repo if found is not None else ""
 
 
 def notes(folder: SessionFolder) -> list[str]:

@@ -38,8 +38,9 @@ def needs(state: State, now: float) -> list[Need]:
         found.append(Need("budget", cap, f"${spent:.2f} of the budget of ${cap} are spent"))
     baseline = state.experiments.get(state.baseline)
     if baseline is not None and baseline.status is ExperimentStatus.CRASHED and not state.incumbent:
+        why = f" ({baseline.reason})" if baseline.reason else ""
         mend = "mend it, then make another session with `cockpit new`"
-        found.append(Need("baseline", baseline.id, f"the unchanged train.py gives no result: {mend}"))
+        found.append(Need("baseline", baseline.id, f"the unchanged train.py gives no result{why}: {mend}"))
     if state.held:
         found.append(Need("held", "", "the session is held: resume it to go on"))
     return found

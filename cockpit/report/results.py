@@ -15,7 +15,11 @@ _STATUS = {
 
 
 def results_tsv(state: State) -> Iterator[str]:
-    """The lines, header first. A crash scores 0.000000, as in autoresearch; what is simulated says so."""
+    """The lines, header first. A crash scores 0.000000, as in autoresearch; what is simulated says so.
+
+    What was ended early has no score either, and is put down as a crash: whoever reads such a file takes every other
+    line's score for one. What never ran is left out.
+    """
     yield "\t".join(HEADER)
     simulated = bool(state.session and state.session.fleet.simulated)
     for experiment in state.experiments.values():
@@ -25,6 +29,10 @@ def results_tsv(state: State) -> Iterator[str]:
         description = f"{experiment.id} {what(experiment)}"
         if experiment.status is ExperimentStatus.VALID:
             description += " (undecided)"
+        elif experiment.status is ExperimentStatus.DISCARDED and not experiment.scores:
+            if not any(state.attempts[name].started_at for name in experiment.attempts):
+                continue
+            status, description = _STATUS[ExperimentStatus.CRASHED], f"{description} (no score: {experiment.reason})"
         if simulated:
             description = f"SIMULATED {description}"
         yield "\t".join(

@@ -9,7 +9,7 @@ from git.exc import InvalidGitRepositoryError, NoSuchPathError
 
 from cockpit.variant.errors import VariantError, shown
 
-_FIRST_COMMIT = "run `git add train.py prepare.py` and `git commit` there"
+_FIRST_COMMIT = "`git add train.py prepare.py` and `git commit` there"
 
 
 def open_repository(folder: Path) -> git.Repo:
@@ -23,7 +23,7 @@ def open_repository(folder: Path) -> git.Repo:
     except NoSuchPathError:
         raise VariantError(f"There is no folder {folder}; name a git repository with --repo.") from None
     except InvalidGitRepositoryError:
-        raise VariantError(f"{folder} is no git repository: run `git init` and {_FIRST_COMMIT}.") from None
+        raise VariantError(f"{folder} is no git repository: run `git init`, {_FIRST_COMMIT}.") from None
     except (OSError, ValueError) as error:
         raise VariantError(f"The git repository {folder} cannot be opened: {git_said(error)}.") from error
     if repository.bare or repository.working_tree_dir is None:
@@ -51,7 +51,7 @@ def head_commit(repository: git.Repo) -> str:
     try:
         return git.SymbolicReference.dereference_recursive(repository, "HEAD")
     except ValueError:
-        raise VariantError(f"{repository.working_tree_dir} has no commit yet: {_FIRST_COMMIT}.") from None
+        raise VariantError(f"{repository.working_tree_dir} has no commit yet: run {_FIRST_COMMIT}.") from None
 
 
 def git_answer(repository: git.Repo, *arguments: str, stdin: str = "") -> str:

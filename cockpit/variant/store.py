@@ -85,6 +85,12 @@ class VariantStore:
         """The person's commit as it is now: what `baseline` is taken from."""
         return head_commit(self._repo)
 
+    def check_baseline(self) -> None:
+        """Raise the VariantError that `baseline` would for the code as it is now; nothing is written."""
+        _, entries, _ = self._read_tree(self.head())
+        data = self._changed(entries).get(TRAIN.encode())
+        check(_text(TRAIN, self._objects.read(entries[TRAIN.encode()].id, "blob") if data is None else data))
+
     def baseline(self) -> Variant:
         """Take the code as it is now for the session's baseline; to be called when a session is made.
 
@@ -93,11 +99,7 @@ class VariantStore:
         """
         head = self.head()
         tree, entries, time_s = self._read_tree(head)
-        changed: dict[bytes, bytes] = {}
-        for name in (TRAIN, PREPARE):
-            data = self._changed_on_disk(name, entries)
-            if data is not None:
-                changed[name.encode()] = data
+        changed = self._changed(entries)
         commit = head
         if changed:
             blobs = {name: self._objects.store("blob", data) for name, data in changed.items()}
@@ -192,6 +194,7 @@ class VariantStore:
                 folder,
             )
         except OSError as error:
+            error.filename = error.filename or str(folder)
             raise VariantError(f"Commit {commit[:12]} cannot be written to {folder}: {error.strerror}.") from error
 
     def advance(self, commit: str) -> str:
@@ -234,6 +237,11 @@ class VariantStore:
         """The branches that are checked out here and in other work trees."""
         answer = git_answer(self._repo, "worktree", "list", "--porcelain")
         return {line.removeprefix("branch ") for line in answer.splitlines() if line.startswith("branch ")}
+
+    def _changed(self, entries: dict[bytes, Entry]) -> dict[bytes, bytes]:
+        """Which of train.py and prepare.py are not on disk as they were committed, with their bytes."""
+        found = {name.encode(): self._changed_on_disk(name, entries) for name in (TRAIN, PREPARE)}
+        return {name: data for name, data in found.items() if data is not None}
 
     def _changed_on_disk(self, name: str, entries: dict[bytes, Entry]) -> bytes | None:
         """The bytes of a file that is not on disk as it was committed; None where it is."""

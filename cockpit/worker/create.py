@@ -7,6 +7,7 @@ import msgspec
 
 from cockpit import events as e
 from cockpit.agent import key
+from cockpit.corpus import CPU_BUDGET_S, CUDA_BUDGET_S, takes_corpus
 from cockpit.fleet import local
 from cockpit.fleet.sim import sim_spec
 from cockpit.folder import SessionFolder, name_problem
@@ -110,12 +111,23 @@ def _hardware_counts(text: str) -> dict[str, int]:
     return counts
 
 
-def create(folder: SessionFolder, plan: Plan, at: float) -> None:
-    """Make the session. Raises CreateError, VariantError or LedgerError; nothing is left behind if it does."""
-    if problem := name_problem(plan.name):
+def check(folder: SessionFolder, repo: Path, settings: Settings) -> None:
+    """Raise the CreateError or VariantError that `create` would; nothing is written."""
+    if problem := name_problem(folder.name):
         raise CreateError(problem)
     if folder.ledger.exists():
-        raise CreateError(f"there is a session {plan.name} already: open it with `cockpit open {plan.name}`")
+        raise CreateError(f"there is a session {folder.name} already: open it with `cockpit open {folder.name}`")
+    _mode(settings.session.mode)
+    store = VariantStore(repo, folder.name)
+    try:
+        store.check_baseline()
+    finally:
+        store.close()
+
+
+def create(folder: SessionFolder, plan: Plan, at: float) -> None:
+    """Make the session. Raises CreateError, VariantError or LedgerError; nothing is left behind if it does."""
+    check(folder, plan.repo, plan.settings)
     new = plan.settings.session
     spec = fleet_spec(plan.settings, plan.repo, plan.speed)
     mode = _mode(new.mode)
@@ -135,7 +147,7 @@ def create(folder: SessionFolder, plan: Plan, at: float) -> None:
         created_at=at,
         created_by=user_name(),
         corpus=plan.corpus,
-        preset="cpu-small" if spec.kind == "local" and spec.clusters[0].hardware == "CPU" else "cuda",
+        preset=_preset(spec) if takes_corpus(plan.repo) else "",
         time_budget_s=budget_s,
         time_limit_s=new.time_limit_s or max(TIME_LIMIT_S, 2 * budget_s),
         budget_usd=new.budget_usd,
@@ -192,10 +204,15 @@ def _mode(name: str) -> Mode:
         raise CreateError(f"there is no mode {name!r}: choose manual, copilot or autopilot") from None
 
 
-def _budget_s(spec: FleetSpec, repo: Path) -> float:
-    from cockpit.corpus import CPU_BUDGET_S, CUDA_BUDGET_S, takes_corpus
+def _preset(spec: FleetSpec) -> str:
+    """Which of prepare.py's presets the fleet's hardware has; empty where that is found out by the first run."""
+    if spec.kind == "local" and spec.clusters[0].hardware == "CPU":
+        return "cpu-small"
+    return "cuda" if spec.screen_hardware else ""
 
-    if spec.kind == "local" and spec.clusters[0].hardware == "CPU" and takes_corpus(repo):
+
+def _budget_s(spec: FleetSpec, repo: Path) -> float:
+    if _preset(spec) == "cpu-small" and takes_corpus(repo):
         return CPU_BUDGET_S
     try:
         said = find_constants((repo / "prepare.py").read_text(encoding="utf-8")).get("TIME_BUDGET")

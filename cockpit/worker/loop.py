@@ -56,6 +56,7 @@ class Worker:
         *,
         inbox: Inbox | None = None,
         passed: dict[str, str] | None = None,
+        corpus: str = "",
         notifier: Notifier | None = None,
         inline: bool = False,
         host: str = "",
@@ -72,7 +73,7 @@ class Worker:
         self._inbox = inbox
         self._notifier = notifier
         self._office = Office(self, proposers, wake, inline)
-        self._performer = Performer(folder, fleet, store, self._office, passed or {})
+        self._performer = Performer(folder, fleet, store, self._office, passed or {}, corpus)
         self._reports = Reports(folder.log)
         self._snapshot_seq = self.state.seq
         self._inline = inline

@@ -21,7 +21,7 @@ from cockpit.agent.key import KeyHolder
 from cockpit.clock import Clock, WallClock
 from cockpit.fleet.base import Fleet, FleetError
 from cockpit.folder import SessionFolder
-from cockpit.ledger import Inbox, Ledger, LedgerError, is_full
+from cockpit.ledger import Inbox, Ledger, LedgerError, LedgerFull, is_full
 from cockpit.model import Session
 from cockpit.state import State
 from cockpit.variant.errors import VariantError
@@ -126,9 +126,12 @@ def live(folder: SessionFolder, stop: threading.Event, wake: threading.Event) ->
 
 
 def full_disk_note(error: Exception) -> str:
-    where = f" that holds {error.filename}" if isinstance(error, OSError) and error.filename else ""
-    said = f"the disk{where} is full: free some space" if isinstance(error, OSError) else str(error)
-    return f"{said}; the session then goes on by itself"
+    """What to do about it, whichever of the errors it was raised from names the disk."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, OSError | LedgerFull):
+        cause = cause.__cause__
+    where = f" that holds {cause.filename}" if cause is not None and cause.filename else ""
+    return f"the disk{where} is full: free some space; the session then goes on by itself"
 
 
 class Pulse:
@@ -167,12 +170,10 @@ def build(folder: SessionFolder, wake: threading.Event) -> Worker:
     if session is None:
         raise LedgerError(f"{folder.ledger} holds no session: make another with `cockpit new`")
     configured = settings.load(Path(session.repo))
-    passed = {}
-    if corpus.takes_corpus(Path(session.repo)):
-        if session.fleet.kind == "local":  # elsewhere that folder is not there
-            passed["COCKPIT_DATA_DIR"] = str(corpus.data_folder())
-        if session.corpus:
-            passed["COCKPIT_CORPUS"] = session.corpus.split()[0]
+    passed, label = {}, ""
+    if session.fleet.kind == "local" and corpus.takes_corpus(Path(session.repo)):
+        label = session.corpus
+        passed = {"COCKPIT_DATA_DIR": str(corpus.data_folder()), "COCKPIT_CORPUS": label.partition(" ")[0]}
     store = VariantStore(Path(session.repo), session.name)
     minds = proposers(folder, configured)  # before anything is started that would inherit the key
     fleet, clock = fleet_and_clock(folder, session, state, store, wake, configured)
@@ -186,6 +187,7 @@ def build(folder: SessionFolder, wake: threading.Event) -> Worker:
         minds,
         inbox=Inbox(folder.inbox),
         passed=passed,
+        corpus=label,
         notifier=_notifier(configured.on_event, Path(session.repo), folder.root) if configured.on_event else None,
         inline=session.fleet.simulated and session.fleet.speed == 0,
         host=socket.gethostname(),

@@ -4,6 +4,7 @@ import logging
 import shutil
 from pathlib import Path
 
+from cockpit import corpus
 from cockpit import events as e
 from cockpit.agent.base import Request
 from cockpit.fleet.base import Fleet, Job
@@ -79,13 +80,21 @@ class Performer:
     """Carries actions out on the fleet, the repository and the proposers."""
 
     def __init__(
-        self, folder: SessionFolder, fleet: Fleet, store: VariantStore, office: Office, passed: dict[str, str]
+        self,
+        folder: SessionFolder,
+        fleet: Fleet,
+        store: VariantStore,
+        office: Office,
+        passed: dict[str, str],
+        corpus: str,
     ) -> None:
+        """`corpus` is the label of the one that runs on this machine train on; empty where none is here to look at."""
         self._folder = folder
         self._fleet = fleet
         self._store = store
         self._office = office
         self._passed = passed
+        self._corpus = corpus
 
     def perform(self, state: State, action: a.Action, now: float) -> list[e.Event]:
         """Do it; the ledger holds its intention already. Returns what is known of it at once."""
@@ -137,6 +146,8 @@ class Performer:
 
     def _submit(self, state: State, attempt: Attempt, now: float) -> list[e.Event]:
         job = self.job(state, attempt)
+        if self._corpus and (problem := corpus.problem(self._corpus)):
+            return _put_off(attempt, problem, now)
         try:
             if not job.source.exists():
                 job.source.parent.mkdir(parents=True, exist_ok=True)
@@ -145,12 +156,7 @@ class Performer:
         except (OSError, VariantError) as error:
             if is_full(error):
                 raise
-            sentence = f"the files of {attempt.id} cannot be written: {error}"
-            return [
-                e.Unsubmitted(at=now, attempt=attempt.id, reason=sentence),
-                e.Held(at=now, author="cockpit"),
-                e.Trouble(at=now, text=f"{sentence}; mend that, then resume", about=attempt.id),
-            ]
+            return _put_off(attempt, f"the files of {attempt.id} cannot be written: {error}", now)
         self._fleet.submit(job)
         return []
 
@@ -168,6 +174,15 @@ class Performer:
             ]
         self._office.start(proposer, Request(ask, arms, reason))
         return []
+
+
+def _put_off(attempt: Attempt, sentence: str, now: float) -> list[e.Event]:
+    """It is not run, and nothing else is, until a person has mended what stands in the way."""
+    return [
+        e.Unsubmitted(at=now, attempt=attempt.id, reason=sentence),
+        e.Held(at=now, author="cockpit"),
+        e.Trouble(at=now, text=f"{sentence}; mend that, then resume", about=attempt.id),
+    ]
 
 
 def _one_line(text: str) -> str:

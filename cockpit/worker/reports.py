@@ -135,6 +135,8 @@ class Reports:
                 metrics=verdict.metrics,
                 curve=log.curve(),
                 message=verdict.message,
+                corpus="" if state.corpus else log.corpus,
+                preset="" if state.preset else log.preset,
             )
         )
         return events
@@ -153,7 +155,8 @@ def _verdict(state: State, attempt: Attempt, report: JobEnded, log: RunLog) -> V
     experiment = state.experiments[attempt.experiment]
     match report.reason:
         case "exited":
-            return log.verdict(report.exit_code, experiment.train_hash, experiment.prepare_hash)
+            hashes = experiment.train_hash, experiment.prepare_hash
+            return log.verdict(report.exit_code, *hashes, state.corpus, state.preset)
         case "timeout":
             minutes = state.session.time_limit_s / 60 if state.session else 0
             return Verdict(Outcome.TIMEOUT, None, f"it ran past its limit of {minutes:g} minutes")

@@ -18,7 +18,7 @@ from cockpit.ledger import Inbox, Ledger
 from cockpit.settings import NewSession
 from cockpit.worker import daemon
 from tests.commands.shell import cockpit, environment, refusal, terminal
-from tests.worker.sessions import ROOT, SCRIPT, git, make, repository, state_of
+from tests.worker.sessions import ROOT, SCRIPT, git, make, repository, state_of, wait_for
 
 NEW = ("new", "night", "--fleet", "local", "--clusters", "1", "--mode", "manual")
 
@@ -146,6 +146,41 @@ def test_a_corpus_that_cannot_be_prepared_is_one_sentence(place: Path) -> None:
     unknown = cockpit(place, *NEW, "--corpus", "novels", cwd=place / "repo")
     assert "climbmix or stdlib" in refusal(unknown)
     assert no_session(place)
+
+
+def test_a_repository_that_will_not_do_is_refused_before_a_corpus_takes_its_time(place: Path) -> None:
+    with_corpus(place)
+    data = place / "data"
+    (place / "repo" / "train.py").write_text("LR = 1\nprint(LR)\n")
+    done = cockpit(place, *NEW, cwd=place / "repo", COCKPIT_DATA_DIR=str(data))
+    assert "val_bpb" in refusal(done) and not data.exists()
+    assert git(place / "repo", "for-each-ref", "refs/cockpit") == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--fleet local --hardware H100:1", "--hardware is for SkyPilot"),
+        ("--fleet sim --infra k8s", "--infra is for SkyPilot"),
+        ("--fleet sim --corpus stdlib", "--corpus is for runs on this machine"),
+    ],
+)
+def test_a_flag_that_would_change_nothing_is_refused(place: Path, words: str, said: str) -> None:
+    assert said in refusal(cockpit(place, "new", "night", *words.split(), cwd=place / "repo"))
+    assert no_session(place)
+
+
+def test_a_baseline_without_a_result_is_said_with_why(place: Path) -> None:
+    train = place / "repo" / "train.py"
+    train.write_text(train.read_text() + '\nprint("val_bpb: 2.0")\n')
+    new(place)
+    folder = SessionFolder(place / "sessions" / "night")
+    wait_for(lambda: daemon.standing(folder).state == "stopped", 30, "the session to end")
+    shown = cockpit(place, "status", cwd=place / "repo").stdout
+    assert (
+        "! the unchanged train.py gives no result (it printed val_bpb 2 times: print it once, at the end): mend"
+        in shown
+    )
 
 
 @pytest.mark.parametrize("name", ["a/b", "../night", "", "..", "-x y", "ü", "a" * 65])

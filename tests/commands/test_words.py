@@ -28,6 +28,22 @@ def test_a_word_without_a_meaning_is_refused_in_one_line(words: str, capsys: pyt
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        ("statsu", "there is no command 'statsu': did you mean status?"),
+        ("mode auto", "there is no mode 'auto': did you mean autopilot?"),
+        ("new --fleet moon", "there is no --fleet 'moon': choose local, sky, sim"),
+        ("--repo . status", "--repo is for new, open and doctor"),
+    ],
+)
+def test_a_slip_is_told_what_was_meant(words: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words.split())
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
         (["propose", "LR"], "'LR' is no factor"),
         (["propose", "LR="], "'LR=' is no factor"),
         (["propose", "L R=1"], "'L R=1' is no factor"),

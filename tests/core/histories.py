@@ -388,6 +388,12 @@ class Histories(RuleBasedStateMachine):
         assert self.state.spend.reserved_usd == pytest.approx(reserved, abs=1e-6)
 
     @invariant()
+    def what_is_said_to_run_has_a_run_under_way(self) -> None:
+        for experiment in self.state.experiments.values():
+            if experiment.status is ExperimentStatus.RUNNING:
+                assert not self.state.in_flight.keys().isdisjoint(experiment.attempts)
+
+    @invariant()
     def no_second_of_a_cluster_is_counted_twice(self) -> None:
         for cluster in self.state.clusters.values():
             counted = cluster.training_s + cluster.idle_s + cluster.provisioning_s

@@ -39,11 +39,11 @@ print("peak_vram_mb: 1.0")
 """A script of somebody's: it prints autoresearch's lines, and notes in a file that it ran."""
 
 
-def repository(folder: Path, script: str = SCRIPT) -> Path:
-    """A git repository with this train.py."""
+def repository(folder: Path, script: str = SCRIPT, prepare: str = "TIME_BUDGET = 5\n") -> Path:
+    """A git repository with this train.py and prepare.py."""
     folder.mkdir(parents=True)
     (folder / "train.py").write_text(script)
-    (folder / "prepare.py").write_text("TIME_BUDGET = 5\n")
+    (folder / "prepare.py").write_text(prepare)
     git(folder, "init", "-q")
     git(folder, "add", ".")
     git(folder, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "first")

@@ -6,6 +6,7 @@ from cockpit.commands.steer import leave
 from cockpit.intents import Approve, Arm, Draft, Propose
 from cockpit.model import Change, ExperimentStatus, Outcome, Value
 from cockpit.plan.early import is_spared
+from cockpit.report.results import results_tsv
 from cockpit.science.forecast import CURVES_NEEDED
 from cockpit.worker import daemon
 from tests.worker.sessions import SCRIPT, local_session, state_of, wait_for
@@ -43,6 +44,9 @@ def test_a_hopeless_run_is_ended_its_slot_is_used_again_and_it_counts_as_no_cras
     assert "its curve leads to" in experiment.reason
     ran_s = state.attempts[attempt].ended_at - state.attempts[attempt].started_at
     assert ran_s < 40 * 0.9, "it ran to its end"
+    (line,) = (line.split("\t") for line in results_tsv(state) if "e0013 " in line)
+    assert (line[1], line[3]) == ("0.000000", "crash"), "a score of nothing would be taken for the best"
+    assert "no score: its curve leads to" in line[4]
     behind = state.attempts["e0014.1"]
     assert behind.cluster == state.attempts[attempt].cluster
     assert behind.outcome is Outcome.VALID

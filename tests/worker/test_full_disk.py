@@ -1,5 +1,6 @@
 """A full disk costs nothing but time: the worker waits, says so, and goes on by itself when there is room again."""
 
+import os
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from cockpit.ledger import Ledger
 from cockpit.settings import NewSession
 from cockpit.worker import daemon
 from tests.commands.shell import cockpit, refusal
-from tests.worker.sessions import SCRIPT, make, repository, state_of, wait_for
+from tests.worker.sessions import SCRIPT, git, make, repository, state_of, wait_for
 
 SIZE = "8m"
 
@@ -78,6 +79,24 @@ def test_a_worker_waits_a_full_disk_out_and_loses_nothing(small: Path, tmp_path:
     state = state_of(folder)
     outcomes = {state.attempts[name].outcome for name in ended}
     assert "crash" not in outcomes, "the code was blamed for the disk"
+
+
+@pytest.mark.timeout(120)
+def test_a_runs_files_that_find_no_room_are_a_full_disk_that_is_named(small: Path, tmp_path: Path) -> None:
+    repo = repository(tmp_path / "repo", SCRIPT.replace("RUNS_FILE", repr(str(tmp_path / "runs.txt"))))
+    (repo / "weights.bin").write_bytes(os.urandom(12 << 20))
+    git(repo, "add", ".")
+    git(repo, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "too large")
+    folder = make(small, repo, NewSession(fleet="local", clusters=1, mode="manual"), 1.0)
+    daemon.start(folder)
+    try:
+        wait_for(lambda: daemon.standing(folder).note, 60, "the worker to say that the disk is full")
+        note = daemon.standing(folder).note
+        assert note.startswith(f"the disk that holds {small}") and "is full: free some space" in note
+        subprocess.run(["mount", "-o", "remount,size=64m", str(small)], check=True)
+        wait_for(lambda: state_of(folder).incumbent == "e0000", 60, "the baseline to be measured")
+    finally:
+        daemon.terminate(folder)
 
 
 @pytest.mark.timeout(120)

@@ -62,7 +62,7 @@ class Header(Pane):
         tail = width_of(alarms) + 2 * bool(alarms) + width_of(worker) + 4
         if state.session.fleet.simulated:
             row.put("SIMULATED", "simulated").skip(2)
-        for part in (fleet_words(state), f"{plain(state.session.corpus)} {plain(state.session.preset)}".strip()):
+        for part in (fleet_words(state), f"{plain(state.corpus)} {plain(state.preset)}".strip()):
             if part and width_of(part) + 2 < row.left - tail:
                 row.put(part, "dim").skip(2)
         if width_of(worker) + width_of(alarms) + 4 > row.left:

@@ -1,0 +1,112 @@
+"""Scores of different corpora or presets are never compared: no such run starts, or its result does not count."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cockpit.commands.sessions import restore_corpus
+from cockpit.commands.steer import leave
+from cockpit.corpus import CorpusProblem
+from cockpit.folder import SessionFolder
+from cockpit.intents import Rerun, Resume
+from cockpit.model import Outcome
+from cockpit.settings import NewSession, Settings
+from cockpit.worker import daemon
+from cockpit.worker.create import Plan, create
+from tests.worker.sessions import SCRIPT, local_session, repository, state_of, wait_for
+
+SAYS = 'print("corpus: stdlib vocab 1024 fingerprint {}")\nprint("preset: {} budget 5s seq_len 256 seed 1")\n'
+TAKES_ONE = 'raise SystemExit("FAIL: this one is lost for good.")  # COCKPIT_DATA_DIR\nTIME_BUDGET = 5\n'
+
+
+def corpus_of(data: Path, fingerprint: str) -> None:
+    """A prepared corpus, as far as cockpit looks."""
+    (data / "stdlib").mkdir(parents=True, exist_ok=True)
+    (data / "stdlib" / "train.jsonl").write_text("abc")
+    manifest = {"corpus": "stdlib", "fingerprint": fingerprint, "files": {"train.jsonl": {"bytes": 3}}}
+    (data / "stdlib" / "corpus.json").write_text(json.dumps(manifest))
+
+
+def session_on(place: Path, script: str) -> SessionFolder:
+    """A session of one slot whose runs train on the corpus 11111111."""
+    script = script.replace("RUNS_FILE", repr(str(place / "runs.txt")))
+    repo = repository(place / "repo", script, TAKES_ONE)
+    folder = SessionFolder(place / "sessions" / "night")
+    settings = Settings(session=NewSession(fleet="local", clusters=1, mode="manual"))
+    create(folder, Plan("night", repo, settings, corpus="stdlib 11111111"), 1.0)
+    return folder
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("COCKPIT_DATA_DIR", str(tmp_path / "data"))
+    corpus_of(tmp_path / "data", "1" * 16)
+    return tmp_path / "data"
+
+
+@pytest.mark.parametrize("gone", ["another one is there", "it is torn"])
+def test_no_run_starts_without_its_sessions_corpus_and_none_is_lost(tmp_path: Path, data: Path, gone: str) -> None:
+    if gone == "it is torn":
+        (data / "stdlib" / "train.jsonl").write_text("a")
+    else:
+        corpus_of(data, "2" * 16)
+    folder = session_on(tmp_path, SCRIPT)
+    daemon.start(folder)
+    try:
+        wait_for(lambda: state_of(folder).held, 20, "the session to be held")
+        state = state_of(folder)
+        (said,) = (message.text for message in state.messages if message.kind == "trouble")
+        assert "the session trains on stdlib 11111111" in said and "COCKPIT_DATA_DIR" in said
+        assert ("stdlib 22222222" in said) == (gone == "another one is there")
+        assert state.status_counts == {"queued": 1} | {k: 0 for k in state.status_counts if k != "queued"}
+        assert not (tmp_path / "runs.txt").exists()
+        corpus_of(data, "1" * 16)
+        leave(folder, Resume())
+        wait_for(lambda: state_of(folder).incumbent == "e0000", 30, "the baseline to be measured")
+    finally:
+        daemon.terminate(folder)
+    assert (tmp_path / "runs.txt").read_text().split() == ["e0000.1"]
+
+
+def test_a_corpus_that_is_whole_is_left_alone_and_one_that_cannot_be_restored_is_said(
+    tmp_path: Path, data: Path
+) -> None:
+    folder = session_on(tmp_path, SCRIPT)
+    restore_corpus(folder)
+    (data / "stdlib" / "train.jsonl").unlink()
+    with pytest.raises(CorpusProblem, match="could not be prepared: this one is lost for good"):
+        restore_corpus(folder)
+
+
+@pytest.mark.parametrize(("fingerprint", "preset"), [("2" * 16, "cpu-small"), ("1" * 16, "cuda")])
+def test_a_run_that_trained_on_another_corpus_or_preset_has_no_result(
+    tmp_path: Path, data: Path, fingerprint: str, preset: str
+) -> None:
+    folder = session_on(tmp_path, SCRIPT + SAYS.format(fingerprint, preset))
+    daemon.start(folder)
+    try:
+        wait_for(lambda: state_of(folder).experiments["e0000"].status == "crashed", 60, "the baseline to be given up")
+    finally:
+        daemon.terminate(folder)
+    attempt = state_of(folder).attempts["e0000.1"]
+    assert attempt.outcome is Outcome.MISMATCH
+    assert "its result does not count" in attempt.message and "session's is" in attempt.message
+
+
+def test_where_nobody_knew_before_the_first_result_says_what_all_must_train_on(tmp_path: Path) -> None:
+    says = tmp_path / "says.txt"
+    says.write_text(f"corpus: climbmix vocab 8192 fingerprint {'a' * 16}\npreset: cuda budget 5s seq_len 2048 seed 1\n")
+    folder = local_session(tmp_path, 1, SCRIPT + f"print(open({str(says)!r}).read())\n", mode="manual")
+    daemon.start(folder)
+    try:
+        wait_for(lambda: state_of(folder).incumbent, 30, "the baseline to be measured")
+        assert (state_of(folder).corpus, state_of(folder).preset) == ("climbmix aaaaaaaa", "cuda")
+        says.write_text(says.read_text().replace("aaaaaaaa", "bbbbbbbb"))
+        leave(folder, Rerun("e0000"))
+        wait_for(lambda: state_of(folder).attempts["e0000.2"].outcome, 30, "the second run")
+    finally:
+        daemon.terminate(folder)
+    state = state_of(folder)
+    assert state.attempts["e0000.2"].outcome is Outcome.MISMATCH
+    assert state.corpus == "climbmix aaaaaaaa" and len(state.experiments["e0000"].scores["CPU"]) == 1
