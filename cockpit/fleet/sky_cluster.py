@@ -409,8 +409,8 @@ class SkyCluster:
             run.over = True
             self.runs.remove(run)
             self._worked_at = self._now()
+            self._report(report)  # before another reader can say that the next one has started
         shutil.rmtree(stage_folder(run.job), ignore_errors=True)
-        self._report(report)
         self._read_next()
 
     def _refuse(self, run: Run, message: str) -> None:
@@ -418,14 +418,10 @@ class SkyCluster:
 
     def _lose(self, message: str, itself: bool = False) -> None:
         """`itself` says that it may have ended by itself, for want of work."""
-        idle_s = 60 * self._sky.idle_minutes
-        if (
-            itself
-            and not self.runs
-            and not self._launch.adopted
-            and self._now() > self._worked_at + idle_s - IDLE_SLACK_S
-        ):
-            self._down(f"it ended by itself after {self._sky.idle_minutes} minutes without work")
+        idle_min = self._sky.idle_minutes
+        idle_s = self._now() - self._worked_at + IDLE_SLACK_S
+        if itself and not self.runs and not self._launch.adopted and idle_s > 60 * idle_min:
+            self._down(f"it ended by itself: nothing ran on it for {idle_min} min")
             return
         self._launch.stale, self.is_up = True, False
         for run in list(self.runs):

@@ -189,7 +189,7 @@ def test_one_that_ended_by_itself_for_want_of_work_has_not_failed(
     watched.sky.found = None
     watched.cluster.check()
     watched.until(lambda: watched.of(ClusterEnded))
-    assert watched.of(ClusterEnded)[0].message == "it ended by itself after 30 minutes without work"
+    assert watched.of(ClusterEnded)[0].message == "it ended by itself: nothing ran on it for 30 min"
     assert not watched.of(ClusterTrouble)
 
 
