@@ -63,7 +63,7 @@ class SkyClient:
             from sky.client import sdk
             from sky.utils import yaml_utils
         except ImportError as error:
-            raise FleetError(f"SkyPilot is not installed ({error}): pip install 'cockpit[sky]'") from error
+            raise FleetError(f"SkyPilot is not installed ({error}): pip install -e '.[sky]'") from error
         self._sky, self._sdk, self._yaml_text = sky, sdk, yaml_utils
         try:
             sky.Task.from_yaml(str(yaml))
