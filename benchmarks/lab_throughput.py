@@ -1,19 +1,21 @@
 """Cockpit against the published way of driving SkyPilot, on the lab: the same clusters, the same experiments, in turns.
 
-    python benchmarks/lab_throughput.py                  # as root on Debian; about 20 minutes
+    python benchmarks/lab_throughput.py                  # as root on Debian; about 40 minutes
 
 The published way is a loop that calls the `sky` command: `sky exec` an experiment on every cluster, poll `sky queue`
 until the wave is over, `sky logs` for each result, think, next. It is given a think time of --think seconds, and no
 think time at all in the second figure. Cockpit's proposers think while clusters run; here its
 arms are approved a block at a time.
 
-The third way queues a whole block on the clusters at once and leaves it to SkyPilot's own queue. It is no way to do
-research, as nothing is learnt from one experiment for the next, but it shows what SkyPilot itself takes between two
-jobs that are queued already, with the same clusters at work on the same machine.
+The third way queues a whole block on the clusters behind a job that waits for the last of it to arrive, and leaves it
+to SkyPilot's own queue. It is no way to do research, as nothing is learnt from one experiment for the next, but it
+shows what SkyPilot itself takes between two jobs that are queued already, with the same clusters at work on the same
+machine.
 
 Blocks alternate (one way after the other) on clusters that stay up; runs print a step line a second, and note
 themselves when they begin and end. CPU is the client's: Cockpit's worker, and the `sky` commands; the API server serves
-all. At the end the worker is looked at while every cluster streams its log, and while none does.
+all. At the end the worker is looked at while every cluster streams its log, and while none does. The figures so far
+are printed after every block, so that a run that is cut short has shown something.
 """
 
 import argparse
@@ -47,6 +49,12 @@ for step in range(SECONDS):
 print("val_bpb:", 1 + abs(MATRIX_LR - 0.04))
 with open({notes!r}, "a") as notes:
     notes.write(f"{{os.uname().nodename}} {{began}} {{time.time()}} {{os.environ['EXPERIMENT_ID']}}\\n")
+"""
+WAITS = """\
+import os, time
+open({gate!r} + "." + os.uname().nodename, "w").close()
+while not os.path.exists({gate!r}):
+    time.sleep(0.1)
 """
 TASK = """\
 name: {name}
@@ -157,13 +165,13 @@ class Commands(Way):
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
         return used.ru_utime + used.ru_stime
 
-    def submit(self, cluster: str) -> str:
-        """Queue the next experiment there; its job's name."""
+    def submit(self, cluster: str, script: str = "") -> str:
+        """Queue the next experiment there, or another script; its job's name."""
         number = len(self.submitted_at) + 1
         name = f"{self.name.split()[0]}-{number:03d}"
         workdir = self.folder / name
         workdir.mkdir(parents=True)
-        (workdir / "train.py").write_text(self.script.replace("LR = 0.04", f"LR = 0.04{number:03d}"))
+        (workdir / "train.py").write_text(script or self.script.replace("LR = 0.04", f"LR = 0.04{number:03d}"))
         task = self.folder / f"{name}.yaml"
         task.write_text(TASK.format(name=name, workdir=workdir))
         self.lab.sky("exec", "--detach-run", cluster, str(task), "--env", f"EXPERIMENT_ID={name}")
@@ -192,14 +200,16 @@ class Published(Commands):
 
 class Queue(Commands):
     def drive(self, count: int) -> None:
-        # One cluster after the other: a command takes so long that, in turns, none would be queued before it is wanted.
-        names = [self.submit(self.clusters[number * len(self.clusters) // count]) for number in range(count)]
+        gate = self.lab.root / f"gate-{len(self.submitted_at)}"
+        for cluster in self.clusters:
+            self.submit(cluster, WAITS.format(gate=str(gate)))
+        # What is submitted next takes its place in the cluster's one workdir.
+        while len(list(gate.parent.glob(f"{gate.name}.*"))) < len(self.clusters):
+            time.sleep(0.5)
+        names = [self.submit(self.clusters[number % len(self.clusters)]) for number in range(count)]
+        gate.touch()
         while not self.over(self.clusters, names):
             time.sleep(POLL_S)
-
-    def gaps(self, runs: list[Ran]) -> list[float]:
-        """Those alone before which the next run was queued already."""
-        return [then.began - run.ended for run, then in successive(runs) if self.submitted_at[then.name] < run.ended]
 
 
 def over(session: LabSession, experiments: int) -> bool:
@@ -245,7 +255,7 @@ def main() -> None:
             for _ in range(given.blocks):
                 for way in (cockpit, published, queue):
                     way.block(notes, given.experiments // given.blocks)
-                    print(f"{way.name}: {len(way.runs)} runs, {way.wall_s:.0f} s", file=sys.stderr, flush=True)
+                    print(figures(way), file=sys.stderr, flush=True)
             shares = cockpit.shares()
         finally:
             session.close()
@@ -255,11 +265,20 @@ def main() -> None:
     print(f"looked at      {shares[0]:.1%} of a core while {len(clusters)} clusters stream, {shares[1]:.1%} while none")
 
 
+def figures(way: Way) -> str:
+    """What it has come to so far, in a line."""
+    gap = (
+        f"gap {median(way.gaps_s):5.1f} s (mean {mean(way.gaps_s):5.1f} s, {len(way.gaps_s)})"
+        if way.gaps_s
+        else "no gap"
+    )
+    cpu = f"{way.cpu_s / len(way.runs):6.2f} CPU-s a run"
+    return f"{way.name:14} {len(way.runs):3} runs  {way.per_hour(True):6.0f} an hour  {gap}  {cpu}"
+
+
 def show(cockpit: Cockpit, published: Published, queue: Queue, think_s: float) -> None:
     for way in (cockpit, published, queue):
-        gap = f"gap {median(way.gaps_s):5.1f} s (mean {mean(way.gaps_s):5.1f} s)" if way.gaps_s else "no gap"
-        cpu = f"{way.cpu_s / len(way.runs):6.2f} CPU-s a run"
-        print(f"{way.name:14} {len(way.runs):3} runs  {way.per_hour(True):6.0f} an hour  {gap}  {cpu}")
+        print(figures(way))
     rate = cockpit.per_hour(True)
     print(f"throughput     {rate / published.per_hour(True):.2f}x with {think_s:g} s of thought a wave"
           f" (aim 2), {rate / published.per_hour(False):.2f}x with none")  # fmt: skip

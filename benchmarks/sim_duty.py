@@ -3,12 +3,13 @@
     python benchmarks/sim_duty.py                                # 16 clusters, 8 hours; a minute or two
     python benchmarks/sim_duty.py --search
     python benchmarks/sim_duty.py --clusters 256 --hours 8
-    python benchmarks/sim_duty.py --clusters 1000 --hours 4
+    python benchmarks/sim_duty.py --clusters 1000 --hours 1 --requests 64
 
 Everything here is SIMULATED but the worker: its loop, plan, ledger, and variants are the real ones.
 The bound is what the latencies allow a fleet that is never late: a run's length over that and the gap that SkyPilot
 itself makes between two jobs a cluster holds. The published way, on the same fleet, is a loop: `sky exec` on every
-cluster, poll until the wave is over, think, next.
+cluster, poll until the wave is over, think, next. A local API server works on 4 requests at a time, which is enough for
+some 300 clusters: more need a larger one, --requests.
 """
 
 import argparse
@@ -19,6 +20,8 @@ import threading
 import time
 from pathlib import Path
 from statistics import mean, median
+
+import msgspec
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
@@ -91,7 +94,9 @@ class Decisions:
         ]
 
 
-def cockpit(place: Path, clusters: int, hours: float, proposer: Proposer) -> tuple[State, Decisions, float]:
+def cockpit(
+    place: Path, clusters: int, hours: float, proposer: Proposer, latencies: Latencies
+) -> tuple[State, Decisions, float]:
     """A session until its hours are over; its end, its decisions, and the CPU-seconds it took."""
     repo = copy_of(HERE.parent, place / "repo")
     new = NewSession(fleet="sim", clusters=clusters, mode="autopilot", proposer="search", budget_hours=hours)
@@ -101,7 +106,7 @@ def cockpit(place: Path, clusters: int, hours: float, proposer: Proposer) -> tup
     ledger = Ledger.open(folder.ledger)
     session = ledger.state().session
     assert session is not None
-    fleet, clock = open_sim(session.fleet, folder.sim_world, session.created_at, LAB)
+    fleet, clock = open_sim(session.fleet, folder.sim_world, session.created_at, latencies)
     loop.plan = decisions = Decisions()  # type: ignore[assignment]
     wake = threading.Event()
     store = VariantStore(repo, "night")
@@ -174,10 +179,12 @@ def main() -> None:
     parser.add_argument("--clusters", type=int, default=16)
     parser.add_argument("--hours", type=float, default=8.0)
     parser.add_argument("--search", action="store_true", help="let the built-in proposer choose, crashes and all")
+    parser.add_argument("--requests", type=int, default=LAB.requests_at_once, help="the API server works on at a time")
     given = parser.parse_args()
+    latencies = msgspec.structs.replace(LAB, requests_at_once=given.requests, launches_at_once=given.requests - 1)
     with tempfile.TemporaryDirectory() as scratch:
         state, decisions, cpu_s = cockpit(
-            Path(scratch), given.clusters, given.hours, Search() if given.search else Rates()
+            Path(scratch), given.clusters, given.hours, Search() if given.search else Rates(), latencies
         )
         ended = [attempt for attempt in state.attempts.values() if attempt.started_at and attempt.ended_at]
         run_s = mean(attempt.ended_at - attempt.started_at for attempt in ended)

@@ -16,7 +16,7 @@ def fold_cluster(state: State, event: e.Event) -> tuple[str, str] | None:
         case e.Launching():
             cluster = state.clusters[event.cluster]
             _enter(cluster, ClusterState.LAUNCHING, event.at)
-            cluster.message = ""
+            cluster.message, cluster.rests = "", False
         case e.ClusterUp():
             cluster = state.clusters[event.cluster]
             if cluster.state is ClusterState.LAUNCHING:
@@ -58,6 +58,7 @@ def fold_cluster(state: State, event: e.Event) -> tuple[str, str] | None:
             if cluster.state is ClusterState.GIVEN_UP:
                 return None
             _settle(state, cluster, event.at)
+            cluster.rests = cluster.state is ClusterState.IDLE  # else it was asked to
             _enter(cluster, ClusterState.DOWN, event.at)
             cluster.up_at, cluster.message = 0.0, event.message
         case e.ClusterSuspect():

@@ -335,6 +335,8 @@ class Cluster(msgspec.Struct, omit_defaults=True):
     """Whether it was launched by hand, and taken over."""
     unverified: bool = False
     """Given up, and not yet known to be down: something of it may be billing."""
+    rests: bool = False
+    """Whether it went down by itself for want of work; it is launched again when there is some."""
 
 
 class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):

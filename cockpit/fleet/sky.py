@@ -24,7 +24,6 @@ SWEEP_LAUNCHES_EVERY_S = 15.0
 LIMIT_GRACE_S = 45.0
 """A run ends itself at its limit; one that has not by then is cancelled."""
 LAUNCH_LIMIT_S = 1200.0
-IDLE_MINUTES = 30
 
 
 class SkyFleet:

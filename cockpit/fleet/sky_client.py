@@ -41,6 +41,8 @@ class Found(msgspec.Struct, frozen=True):
     accelerators: dict[str, float]
     reason: str
     """Why it is not up, where SkyPilot says."""
+    asked_at: float = 0.0
+    """When its cloud was last asked and answered, by the API server's clock."""
 
 
 class SkyClient:
@@ -53,7 +55,7 @@ class SkyClient:
         Raises FleetError if SkyPilot is not installed or rejects the task.
         """
         self._yaml, self._session, self._infra = yaml, session, infra
-        self._prices, self._idle_minutes = prices, idle_minutes
+        self._prices, self.idle_minutes = prices, idle_minutes
         # SkyPilot's own progress spinners have no terminal to turn in.
         os.environ.setdefault("SKYPILOT_MINIMIZE_LOGGING", "1")
         try:
@@ -61,7 +63,7 @@ class SkyClient:
             from sky.client import sdk
             from sky.utils import yaml_utils
         except ImportError as error:
-            raise FleetError(f"SkyPilot is not installed ({error}): pip install 'cockpit[sky]'") from error
+            raise FleetError(f"SkyPilot is not installed ({error}): pip install -e '.[sky]'") from error
         self._sky, self._sdk, self._yaml_text = sky, sdk, yaml_utils
         try:
             sky.Task.from_yaml(str(yaml))
@@ -110,9 +112,7 @@ class SkyClient:
         elif wanted:
             task.set_resources(type(task.resources)(wanted))
         job_id, _ = self._call(
-            lambda: self._sdk.launch(
-                task, cluster_name=cluster, idle_minutes_to_autostop=self._idle_minutes, down=True
-            ),
+            lambda: self._sdk.launch(task, cluster_name=cluster, idle_minutes_to_autostop=self.idle_minutes, down=True),
             limit_s,
             told,
         )
@@ -195,6 +195,7 @@ class SkyClient:
             usd_per_hour=usd,
             accelerators=dict(resources.accelerators or {}) if resources is not None else {},
             reason=record["init_status_reason"] or "",
+            asked_at=float(record["status_updated_at"] or 0.0),
         )
 
     def _call(self, ask: Callable[[], Any], limit_s: float, told: Callable[[str], None] | None = None) -> Any:

@@ -29,15 +29,17 @@ from cockpit.fleet.base import (
     JobSubmitted,
     Report,
 )
+from cockpit.fleet.sky_answer import RETRY_S, Lost, answer
 from cockpit.fleet.sky_client import Found, SkyClient, SkyError
 from cockpit.fleet.sky_launch import SkyLaunch
 from cockpit.fleet.sky_log import JobLines, LogFile
 from cockpit.fleet.sky_requests import LongRequests
 from cockpit.fleet.sky_task import stage, stage_folder
 
-LOST_AFTER_S = 180.0
-"""A cluster that its cloud says is up but that does not answer for so long is lost."""
-RETRY_S = (2.0, 5.0, 10.0, 20.0)
+STUCK_AFTER_S = 60.0
+"""A reader that says nothing for so long of a job that has ended waits on a connection that is dead."""
+IDLE_SLACK_S = 120.0
+"""SkyPilot counts a cluster's idle minutes by itself, now and then."""
 
 
 class Run(msgspec.Struct, eq=False):
@@ -50,6 +52,8 @@ class Run(msgspec.Struct, eq=False):
     heard_at: float = 0.0
     cancelled: str = ""
     """Why it is being cancelled: `cancelled` or `timeout`."""
+    readers: int = 0
+    """How many readers its log has had; the last one follows it."""
     read: bool = False
     """Whether a reader follows its log."""
     over: bool = False
@@ -84,15 +88,20 @@ class SkyCluster:
         """In the order they were submitted; the first one runs, or will."""
         self._ended_at = 0.0
         """When the last job ended: the next starts after it."""
+        self._worked_at = 0.0
+        """When it last came up or had a job."""
         self._accelerators: dict[str, float] = {}
         self._ending = False
         self._closed = False
         self._checking = False
         self._launch = SkyLaunch(
-            name, hardware, sky, long_requests, session, setup_source, setup_log, launch_limit_s,
-            lambda: self._ending or self._closed,
+            name, hardware, sky, long_requests, session, setup_source, setup_log, launch_limit_s, self._over
         )  # fmt: skip
         threading.Thread(target=self._work, name=f"sky-{name}", daemon=True).start()
+
+    def _over(self) -> bool:
+        """Whether nobody waits for the cluster any more."""
+        return self._ending or self._closed
 
     # What is asked
 
@@ -113,7 +122,10 @@ class SkyCluster:
             self._report(ClusterWaits(self._now(), self.name, sentence))
 
     def recover(self, jobs: list[Job]) -> None:
-        self._asked.put(lambda: self._recover(jobs))
+        runs = [Run(job) for job in jobs]
+        with self._lock:
+            self.runs = list(runs)  # before anything can be submitted behind them
+        self._asked.put(lambda: self._recover(runs))
 
     def submit(self, job: Job) -> None:
         run = Run(job)
@@ -168,6 +180,8 @@ class SkyCluster:
         while (task := self._asked.get()) is not None and not self._closed:
             try:
                 task()
+            except Lost as lost:
+                self._lose(str(lost), itself=not lost.hangs)
             except SkyError as error:
                 self._lose(f"{self.name}: {error}")
             except Exception as error:  # the fleet must outlive whatever a cluster does
@@ -180,11 +194,13 @@ class SkyCluster:
                 self._ready(found)
         except SkyError as error:
             if not self._ending:
-                self._trouble(str(error), lost=False, final=error.kind == "invalid", refused=error.kind == "refused")
+                # Where nobody can be asked nothing is wrong with the cluster.
+                later = error.kind in ("refused", "server")
+                self._trouble(str(error), lost=False, final=error.kind == "invalid", refused=later)
 
     def _ready(self, found: Found) -> None:
         self._accelerators = found.accelerators
-        self.is_up = True
+        self.is_up, self._worked_at = True, self._now()
         self._report(ClusterReady(self._now(), self.name, found.hardware, found.usd_per_hour))
 
     def _submit(self, run: Run) -> None:
@@ -192,28 +208,33 @@ class SkyCluster:
         if run.cancelled:
             self._end(run, JobEnded(self._now(), job.name, "cancelled"))
             return
+        try:
+            workdir = stage(job)
+        except OSError as error:
+            self._refuse(run, f"the files of {job.name} cannot be copied: {error}")
+            return
         for wait_s in (*RETRY_S, None):
             try:
-                workdir = stage(job)
                 with self._long.work():
                     run.id = self._sky.submit(job, workdir, self._accelerators)
                 break
-            except OSError as error:
-                self._refuse(run, f"the files of {job.name} cannot be copied: {error}")
-                return
             except SkyError as error:
-                if error.kind in ("server", "late") and wait_s is not None:
+                if error.kind == "gone":
+                    self._refuse(run, f"{self.name} did not take {job.name}: {error}")
+                    self._lose(f"{self.name} is gone: {error}")
+                    return
+                if error.kind != "invalid":
                     # It may have arrived all the same: what the table says decides.
-                    time.sleep(wait_s)
-                    row = sky_jobs.by_name(self._settled_jobs()).get(job.name)
-                    if row is not None:
+                    answered = self._answer()
+                    if answered is None:
+                        return
+                    if row := sky_jobs.by_name(answered[1]).get(job.name):
                         run.id = row.id
                         break
-                    continue
-                self._refuse(run, f"{self.name} did not take {job.name}: {error}")
-                if error.kind == "gone":
-                    self._lose(f"{self.name} is gone: {error}")
-                return
+                if error.kind not in ("server", "late") or wait_s is None:
+                    self._refuse(run, f"{self.name} did not take {job.name}: {error}")
+                    return
+                time.sleep(wait_s)
         run.submitted_at = run.heard_at = self._now()
         self._report(JobSubmitted(run.submitted_at, job.name))
         self._read_next()
@@ -228,7 +249,7 @@ class SkyCluster:
         except SkyError:
             self.check()
 
-    def _down(self) -> None:
+    def _down(self, why: str = "") -> None:
         self.is_up = False
         for run in list(self.runs):
             self._end(run, JobEnded(self._now(), run.job.name, "cancelled"))
@@ -241,7 +262,7 @@ class SkyCluster:
                 with self._long.work():
                     self._sky.down(self.name)
                 if self.name not in self._sky.clusters([self.name]):
-                    self._report(ClusterEnded(self._now(), self.name))
+                    self._report(ClusterEnded(self._now(), self.name, why))
                     return
                 message = f"SkyPilot still lists {self.name} after it was torn down"
             except SkyError as error:
@@ -250,14 +271,15 @@ class SkyCluster:
                 time.sleep(wait_s)
         self._trouble(f"{message}; it may still be billing", lost=True, final=False)
 
-    def _recover(self, jobs: list[Job]) -> None:
-        runs = [Run(job) for job in jobs]
-        with self._lock:
-            self.runs = list(runs)
-        found = self._found()
+    def _recover(self, runs: list[Run]) -> None:
+        found: Found | None = None
         rows: list[sky_jobs.Row] = []
-        if found:
-            rows = self._settled_jobs()
+        try:
+            if (answered := self._answer(trust_records=True)) is None:
+                return
+            found, rows = answered
+        except Lost as lost:
+            self._launch.stale = lost.hangs
         now = self._now()
         named = sky_jobs.by_name(rows)
         for run in runs:
@@ -274,21 +296,9 @@ class SkyCluster:
         else:
             self._bring_up()
 
-    def _found(self) -> Found | None:
-        """The cluster, if it is ours and up: asked of the cloud where SkyPilot's records say it is not."""
-        for refresh in (False, True):
-            found = self._sky.clusters([self.name], refresh).get(self.name)
-            if found is None or not self._launch.is_ours(found):
-                return None
-            if found.status == "UP":
-                return found
-        return None
-
-    def _settled_jobs(self) -> list[sky_jobs.Row]:
-        """The cluster's jobs, once nothing that was asked of it is still under way."""
-        while self._sky.pending(self.name) and not self._closed:
-            time.sleep(0.5)
-        return self._sky.jobs(self.name)
+    def _answer(self, trust_records: bool = False) -> tuple[Found, list[sky_jobs.Row]] | None:
+        """What it answers, as `sky_answer.answer` says. Raises Lost."""
+        return answer(self.name, self._sky, self._long, self._launch.is_ours, self._over, trust_records)
 
     def _take_up(self, run: Run, row: sky_jobs.Row, now: float) -> None:
         run.id, run.submitted_at, run.heard_at = row.id, now, now
@@ -300,28 +310,9 @@ class SkyCluster:
             self._report(JobStarted(run.started_at, run.job.name))
 
     def _check(self) -> None:
-        """Find out from the cloud and the cluster. Lost is what they say is lost: where nobody can be asked, as when
-        this machine is offline, the runs may go on well."""
-        silent_since = 0.0
-        tries = 0
         try:
-            while not self._ending and not self._closed:
-                try:
-                    with self._long.work():
-                        found = self._sky.clusters([self.name], refresh=True).get(self.name)
-                    if found is None or found.status != "UP":
-                        self._lose(f"{self.name} went down: SkyPilot finds it {found.status if found else 'gone'}")
-                        return
-                    silent_since = silent_since or time.monotonic()
-                    self._compare(sky_jobs.by_name(self._sky.jobs(self.name)))
-                    return
-                except SkyError as error:
-                    silent_for = time.monotonic() - silent_since if silent_since else 0.0
-                    if error.kind == "gone" or silent_for > LOST_AFTER_S:
-                        self._lose(f"{self.name} does not answer: {error}")
-                        return
-                time.sleep(RETRY_S[min(tries, len(RETRY_S) - 1)])
-                tries += 1
+            if answered := self._answer():
+                self._compare(sky_jobs.by_name(answered[1]))
         finally:
             self._checking = False
 
@@ -330,9 +321,12 @@ class SkyCluster:
         for run in list(self.runs):
             if not run.id:
                 continue
-            run.heard_at = now
-            if run.job.name not in rows:
+            row = rows.get(run.job.name)
+            if row is None:
                 self._end(run, JobEnded(now, run.job.name, "lost", None, f"{self.name} was restarted without it"))
+            elif row.ended and now > run.heard_at + STUCK_AFTER_S:
+                run.read = False
+            run.heard_at = now
         self._read_next()
 
     # The log
@@ -344,19 +338,22 @@ class SkyCluster:
             if head is None or not head.id or head.read or self._ending:
                 return
             head.read = True
-        threading.Thread(target=self._read, args=(head,), name=f"log-{head.job.name}", daemon=True).start()
+            head.readers += 1
+            reader = head.readers
+        threading.Thread(target=self._read, args=(head, reader), name=f"log-{head.job.name}", daemon=True).start()
 
-    def _read(self, run: Run) -> None:
-        """Append the run's lines to its log as they come; at its end say how it ended."""
+    def _read(self, run: Run, reader: int) -> None:
+        """Append the run's lines to its log as they come; at its end say how it ended. It lets go once there is
+        another reader."""
         file = LogFile(run.job.log_path)
         tries = 0
         try:
-            while not self._let_go(run):
+            while not self._let_go(run, reader):
                 lines = JobLines(run.job.name, file.lines)
                 try:
                     with closing(self._sky.tail(self.name, run.id)) as pieces:
                         for piece in pieces:
-                            if self._let_go(run):
+                            if self._let_go(run, reader):
                                 return
                             if new := self._take(run, lines, piece):
                                 file.append(new)
@@ -386,8 +383,8 @@ class SkyCluster:
         finally:
             file.close()
 
-    def _let_go(self, run: Run) -> bool:
-        return run.over or self._closed
+    def _let_go(self, run: Run, reader: int) -> bool:
+        return run.over or self._closed or reader != run.readers
 
     def _take(self, run: Run, lines: JobLines, piece: str) -> bytes:
         if piece:
@@ -411,14 +408,21 @@ class SkyCluster:
                 return
             run.over = True
             self.runs.remove(run)
+            self._worked_at = self._now()
+            self._report(report)  # before another reader can say that the next one has started
         shutil.rmtree(stage_folder(run.job), ignore_errors=True)
-        self._report(report)
         self._read_next()
 
     def _refuse(self, run: Run, message: str) -> None:
         self._end(run, JobRefused(self._now(), run.job.name, message))
 
-    def _lose(self, message: str) -> None:
+    def _lose(self, message: str, itself: bool = False) -> None:
+        """`itself` says that it may have ended by itself, for want of work."""
+        idle_min = self._sky.idle_minutes
+        idle_s = self._now() - self._worked_at + IDLE_SLACK_S
+        if itself and not self.runs and not self._launch.adopted and idle_s > 60 * idle_min:
+            self._down(f"it ended by itself: nothing ran on it for {idle_min} min")
+            return
         self._launch.stale, self.is_up = True, False
         for run in list(self.runs):
             self._end(run, JobEnded(self._now(), run.job.name, "lost", None, message))

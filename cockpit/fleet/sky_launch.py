@@ -142,8 +142,8 @@ class SkyLaunch:
                 self._name, self._setup_source, found, self._wanted, self._avoid, self._limit_s, self._asked_for
             )
         except SkyError as error:
-            if error.kind == "refused":
-                raise SkyError("refused", f"{self._name} cannot be had now: {error}") from error
+            if error.kind in ("refused", "server"):
+                raise SkyError(error.kind, f"{self._name} cannot be had now: {error}") from error
             if self._given_up() or error.kind not in ("late", "cancelled"):
                 raise
             raise self._in_vain(error, time.monotonic() - began) from error

@@ -2,7 +2,7 @@
 
 from cockpit.model import Cluster, ClusterState, Mode
 from cockpit.plan import actions as a
-from cockpit.plan.budget import left_usd, pays_for_a_run, run_usd
+from cockpit.plan.budget import launch_usd, left_usd, pays_for_a_run, run_usd
 from cockpit.plan.schedule import expected_run_s, room
 from cockpit.plan.stack import unablated
 from cockpit.state import State
@@ -34,7 +34,7 @@ def ask(state: State, now: float) -> list[a.Action]:
     clusters = [
         cluster
         for cluster in state.clusters.values()
-        if cluster.state in (ClusterState.IDLE, ClusterState.BUSY, ClusterState.LAUNCHING)
+        if (cluster.state in (ClusterState.IDLE, ClusterState.BUSY, ClusterState.LAUNCHING) or cluster.rests)
         and not (cluster.held or cluster.waits)
     ]
     waiting = sum(
@@ -61,11 +61,11 @@ def ask(state: State, now: float) -> list[a.Action]:
 
 
 def _paid_room(state: State, clusters: list[Cluster], now: float) -> int:
-    """How many of the clusters have room for a run that what is left pays for."""
+    """How many of the clusters have room for a run that what is left pays for. One at rest has, once it is launched."""
     left, count = left_usd(state, now), 0
     for cluster in clusters:
-        cost = run_usd(state, cluster)
-        if room(state, cluster, now) and cost <= left:
+        cost = launch_usd(state, cluster) if cluster.rests else run_usd(state, cluster)
+        if (cluster.rests or room(state, cluster, now)) and cost <= left:
             left -= cost
             count += 1
     return count

@@ -170,13 +170,14 @@ def _submits(state: State, now: float) -> list[a.Action]:
 def _launches(state: State, now: float) -> list[a.Action]:
     actions: list[a.Action] = []
     left = left_usd(state, now)
+    roused = _roused(state)
     for cluster in state.clusters.values():
         if cluster.held or cluster.state not in (ClusterState.DOWN, ClusterState.LOST):
             continue
         if cluster.failures >= FAILURES_TO_GIVE_UP:
-            times = "failed" if cluster.failures == FAILURES_TO_GIVE_UP else f"failed {cluster.failures} times"
-            actions.append(a.GiveUp(cluster.name, f"{times} three times in a row, last: {cluster.message}"))
-        elif now < cluster.retry_at:
+            times = "three" if cluster.failures == FAILURES_TO_GIVE_UP else cluster.failures
+            actions.append(a.GiveUp(cluster.name, f"failed {times} times in a row, last: {cluster.message}"))
+        elif now < cluster.retry_at or (cluster.rests and cluster.name not in roused):
             continue
         elif launch_usd(state, cluster) <= left:
             left -= launch_usd(state, cluster)
@@ -185,6 +186,28 @@ def _launches(state: State, now: float) -> list[a.Action]:
             # It does not answer, and may bill all the same.
             actions.append(a.Down(cluster.name, f"the budget of ${state.budget_usd:.2f} is spent"))
     return actions
+
+
+def _roused(state: State) -> set[str]:
+    """The clusters at rest that there is work for, beyond what those that are up or coming can begin at once."""
+    resting = [cluster for cluster in state.clusters.values() if cluster.rests]
+    if not resting:
+        return set()
+    free = [
+        cluster
+        for cluster in state.clusters.values()
+        if cluster.state is ClusterState.LAUNCHING or (cluster.state is ClusterState.IDLE and not cluster.ahead)
+    ]
+    roused: set[str] = set()
+    for attempt in (state.attempts[name] for name in state.waiting):
+        if state.waves[state.experiments[attempt.experiment].wave].held:
+            continue
+        for some in (free, resting):
+            if taker := next((cluster for cluster in some if suits(state, attempt, cluster)), None):
+                some.remove(taker)
+                roused |= {taker.name} if some is resting else set()
+                break
+    return roused
 
 
 def _cancels(state: State, now: float) -> list[a.Action]:

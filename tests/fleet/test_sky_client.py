@@ -42,7 +42,7 @@ def test_a_fleet_without_a_task_file_is_refused_with_its_name(tmp_path: Path) ->
 
 def test_without_skypilot_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sky", None)
-    with pytest.raises(FleetError, match=r"SkyPilot is not installed .*: pip install 'cockpit\[sky\]'"):
+    with pytest.raises(FleetError, match=r"SkyPilot is not installed .*: pip install -e '\.\[sky\]'"):
         SkyClient(tmp_path / "experiment.yaml", "night", "", {}, 30)
 
 

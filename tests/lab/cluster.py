@@ -147,7 +147,7 @@ class Lab:
             kill(lambda: in_namespace("mnt", inside))
         self.nodes, self.head_pid = {}, 0
         _quietly("ip", "link", "delete", config.BRIDGE)
-        for rule in config.FIREWALL:
+        for rule in (*config.FIREWALL, config.OFFLINE):
             _quietly("iptables", "--delete", *rule)
         _forwarding().write_text(self._forwarding_was)
         shutil.rmtree(f"/tmp/sky_ssh_{USER_ID}", ignore_errors=True)
@@ -245,6 +245,13 @@ class Lab:
         """Plug the node's network in again."""
         self.on_node(name, "ip", "link", "set", "eth0", "up")
         self.on_node(name, "ip", "route", "replace", "default", "via", config.GATEWAY)
+
+    def go_offline(self) -> None:
+        """SkyPilot's side no longer reaches Slurm's login node, as on a train; what runs on the nodes goes on."""
+        run("iptables", "--insert", *config.OFFLINE)
+
+    def go_online(self) -> None:
+        run("iptables", "--delete", *config.OFFLINE)
 
     def on_head(self, *command: str, timeout_s: float = 60) -> str:
         """Run a command on Slurm's login node; its standard output."""

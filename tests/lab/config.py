@@ -19,6 +19,7 @@ FIREWALL = [
     ["INPUT", "-i", BRIDGE, "-j", "ACCEPT"],
     ["POSTROUTING", "-t", "nat", "-s", f"{SUBNET}.0/24", "!", "-d", f"{SUBNET}.0/24", "-j", "MASQUERADE"],
 ]
+OFFLINE = ["INPUT", "-p", "tcp", "--dport", str(SSH_PORT), "-j", "DROP"]
 
 
 @dataclass(frozen=True)

@@ -45,8 +45,10 @@ class Night:
         task: str = TASK,
         prepare: str = "",
         launch_limit_s: float = 500,
+        idle_minutes: int = 30,
     ) -> None:
-        self.root, self.clusters, self._launch_limit_s = root, clusters, launch_limit_s
+        self.root, self.clusters = root, clusters
+        self._launch_limit_s, self._idle_minutes = launch_limit_s, idle_minutes
         self.setup = root / "setup"
         self.setup.mkdir(parents=True)
         (self.setup / "prepare.py").write_text(prepare)
@@ -58,7 +60,7 @@ class Night:
 
     def open(self) -> None:
         """A fleet as a new worker makes it."""
-        sky = SkyClient(self.root / "experiment.yaml", self.root.name, "", {}, 30)
+        sky = SkyClient(self.root / "experiment.yaml", self.root.name, "", {}, self._idle_minutes)
         self.wake = threading.Event()
         self.fleet = SkyFleet(
             self.clusters,
@@ -133,6 +135,11 @@ class Night:
             self.wake.wait(0.5)
             self.wake.clear()
             self.seen += self.fleet.poll()
+
+    def let(self, seconds: float) -> None:
+        """Take what is reported for a while."""
+        over = time.monotonic() + seconds
+        self.until(lambda: time.monotonic() > over, within_s=seconds + 60)
 
     def ended(self, *names: str) -> dict[str, JobEnded]:
         """How these jobs ended, waiting for them."""

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.fleet.base import ClusterReady, ClusterTrouble, ClusterWaits, JobSubmitted
+from cockpit.fleet.base import ClusterEnded, ClusterReady, ClusterTrouble, ClusterWaits, JobEnded, JobSubmitted
+from cockpit.fleet.sky_answer import LOST_AFTER_S
 from cockpit.fleet.sky_log import LINE_BYTES
 from cockpit.model import ClusterSpec, Outcome
 from tests.lab.cluster import Lab
@@ -165,6 +166,38 @@ def test_the_api_server_may_stop_and_start_under_a_run(lab: Lab, night: Night) -
     night.ended("e801.1", "e802.1")
     assert [measured(night, "e801.1"), measured(night, "e802.1")] == [1.1, 1.2]
     assert night.steps("e801.1") == list(range(40))
+
+
+@slow
+def test_a_run_goes_on_while_this_machine_is_offline_and_a_worker_that_came_back_takes_its_result(
+    lab: Lab, night: Night
+) -> None:
+    night.ready("gpu-01")
+    night.job("e850.1", "gpu-01", score(5, seconds=150), limit_s=600)
+    night.started("e850.1")
+    lab.go_offline()
+    try:
+        night.let(60)
+        night.reopen()
+        night.let(LOST_AFTER_S + 60)
+        assert "e850.1" not in {report.job for report in night.of(JobEnded)}
+    finally:
+        lab.go_online()
+    assert night.ended("e850.1")["e850.1"].reason == "exited"
+    assert measured(night, "e850.1") == 1.5
+    assert night.steps("e850.1") == list(range(150))
+
+
+@slow
+def test_a_cluster_without_work_ends_by_itself_and_has_not_failed(lab: Lab, tmp_path: Path) -> None:
+    idle = Night(tmp_path / "idle", (ClusterSpec("gpu-41", "H100"),), idle_minutes=1)
+    idle.ready("gpu-41")
+    idle.until(lambda: idle.of(ClusterEnded))
+    idle.fleet.close()
+    assert idle.of(ClusterEnded)[0].message == "it ended by itself: nothing ran on it for 1 min"
+    assert not idle.of(ClusterTrouble)
+    assert not [name for name in lab.jobs() if name.startswith("gpu-41")]
+    assert "gpu-41" not in lab.clusters()
 
 
 @slow

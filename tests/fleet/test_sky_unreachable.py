@@ -1,0 +1,200 @@
+"""A cluster nobody can reach is not a cluster that is lost: this machine may be offline, and its run goes on."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cockpit.fleet import sky_answer, sky_cluster
+from cockpit.fleet.base import (
+    ClusterEnded,
+    ClusterReady,
+    ClusterTrouble,
+    JobEnded,
+    JobRefused,
+    JobStarted,
+    JobSubmitted,
+)
+from cockpit.fleet.sky_answer import Lost, answer
+from cockpit.fleet.sky_client import SkyError
+from cockpit.fleet.sky_requests import LongRequests
+from tests.fleet.flaky import FlakySky, Watched
+
+NO_ROUTE = SkyError("other", "ssh: connect to host login: No route to host")
+NO_SERVER = SkyError("server", "Could not connect to SkyPilot API server")
+
+
+class Hours:
+    """Time that passes only while it is slept."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.at: dict[float, object] = {}
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        for moment in [moment for moment in self.at if moment <= self.now]:
+            self.at.pop(moment)()  # type: ignore[operator]
+
+
+@pytest.fixture
+def hours(monkeypatch: pytest.MonkeyPatch) -> Hours:
+    passing = Hours()
+    monkeypatch.setattr(sky_answer, "time", passing)
+    return passing
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sky_answer, "RETRY_S", (0.02,))
+    monkeypatch.setattr(sky_cluster, "RETRY_S", (0.02,) * 4)
+
+
+@pytest.fixture
+def watched(tmp_path: Path, quick: None) -> Iterator[Watched]:
+    """A cluster that is up."""
+    it = Watched(tmp_path, FlakySky())
+    it.cluster.recover([])
+    it.until(lambda: it.of(ClusterReady))
+    yield it
+    it.sky.server_fails = NO_SERVER  # whatever still reads a log ends
+    it.cluster.close()
+
+
+def asked(sky: FlakySky, trust_records: bool = False) -> object:
+    return answer("gpu-01", sky, LongRequests(), lambda found: True, lambda: False, trust_records)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("trust_records", [False, True])
+@pytest.mark.parametrize("failure", [("cloud_fails", NO_ROUTE), ("server_fails", NO_SERVER)])
+def test_it_is_asked_for_hours_while_nobody_can_be_asked(
+    hours: Hours, failure: tuple[str, SkyError], trust_records: bool
+) -> None:
+    sky = FlakySky()
+    setattr(sky, failure[0], failure[1])
+    hours.at[8 * 3600.0] = lambda: setattr(sky, failure[0], None)
+    assert asked(sky, trust_records) == (sky.found, sky.rows)
+    assert hours.now >= 8 * 3600
+
+
+def test_one_that_its_cloud_says_is_up_and_that_does_not_answer_is_lost(hours: Hours) -> None:
+    sky = FlakySky()
+    sky.jobs = lambda cluster: (_ for _ in ()).throw(NO_ROUTE)  # type: ignore[method-assign]
+    with pytest.raises(Lost, match="gpu-01 does not answer: ssh: connect") as lost:
+        asked(sky)
+    assert lost.value.hangs
+    assert sky_answer.LOST_AFTER_S < hours.now < 2 * sky_answer.LOST_AFTER_S
+
+
+def test_one_that_its_cloud_says_is_gone_is_lost_at_once(hours: Hours) -> None:
+    sky = FlakySky()
+    sky.found = None
+    with pytest.raises(Lost, match="gpu-01 went down: SkyPilot finds it gone") as lost:
+        asked(sky)
+    assert not lost.value.hangs and hours.now == 0
+
+
+@pytest.mark.parametrize("failure", [("cloud_fails", NO_ROUTE), ("server_fails", NO_SERVER)])
+def test_a_run_goes_on_while_nobody_can_be_asked_and_its_result_is_taken(
+    watched: Watched, failure: tuple[str, SkyError]
+) -> None:
+    job = watched.job()
+    watched.cluster.submit(job)
+    watched.until(lambda: watched.of(JobStarted))
+    setattr(watched.sky, *failure)
+    watched.cluster.check()
+    watched.cluster.submit(watched.job("e0002.1"))
+    time.sleep(0.5)
+    assert not watched.of(JobEnded) and not watched.of(ClusterTrouble)
+    watched.sky.finish("1.25")
+    setattr(watched.sky, failure[0], None)
+    watched.until(lambda: watched.of(JobEnded))
+    ended = watched.of(JobEnded)[0]
+    assert (ended.job, ended.reason, ended.exit_code) == ("e0001.1", "exited", 0)
+    assert "val_bpb: 1.25" in job.log_path.read_text()
+
+
+@pytest.mark.parametrize("failure", [("cloud_fails", NO_ROUTE), ("server_fails", NO_SERVER)])
+def test_a_worker_that_comes_back_while_nobody_can_be_asked_waits_and_takes_the_result(
+    tmp_path: Path, quick: None, failure: tuple[str, SkyError]
+) -> None:
+    sky = FlakySky()
+    first = Watched(tmp_path, sky)
+    first.cluster.recover([])
+    first.cluster.submit(first.job())
+    first.until(lambda: first.of(JobStarted))
+    first.cluster.close()
+    setattr(sky, *failure)
+    sky.finish("1.5")
+    second = Watched(tmp_path, sky)
+    second.cluster.recover([second.job()])
+    time.sleep(0.5)
+    assert second.reports == []
+    setattr(sky, failure[0], None)
+    second.until(lambda: second.of(JobEnded))
+    assert [(end.reason, end.exit_code) for end in second.of(JobEnded)] == [("exited", 0)]
+    assert sky.submitted == ["e0001.1"]
+    second.cluster.close()
+
+
+@pytest.mark.parametrize("error", [NO_ROUTE, NO_SERVER, SkyError("late", "SkyPilot did not answer within 5 minutes")])
+def test_a_job_that_arrived_though_submitting_it_failed_is_not_submitted_again(
+    watched: Watched, error: SkyError
+) -> None:
+    sky = watched.sky
+    sky.arrives_first, sky.cloud_fails = True, error
+    watched.cluster.submit(watched.job())
+    watched.until(lambda: sky.submitted)
+    assert not watched.of(JobRefused)
+    sky.cloud_fails = None
+    watched.until(lambda: watched.of(JobSubmitted))
+    assert sky.submitted == ["e0001.1"]
+    assert not watched.of(JobRefused)
+
+
+def test_a_launch_while_nobody_can_be_asked_is_no_failure_of_the_cluster(tmp_path: Path, quick: None) -> None:
+    sky = FlakySky()
+    sky.found, sky.server_fails = None, NO_SERVER
+    watched = Watched(tmp_path, sky)
+    watched.cluster.launch()
+    watched.until(lambda: watched.of(ClusterTrouble))
+    trouble = watched.of(ClusterTrouble)[0]
+    assert trouble.refused and not trouble.final
+    watched.cluster.close()
+
+
+def test_a_reader_on_a_dead_connection_is_replaced_once_its_job_has_ended(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sky_cluster, "STUCK_AFTER_S", 0.0)
+    watched.sky.new_streams_hang = True
+    watched.cluster.submit(watched.job())
+    watched.until(lambda: watched.of(JobStarted))
+    watched.sky.finish("1.75")
+    watched.sky.new_streams_hang = False
+    watched.cluster.check()
+    watched.until(lambda: watched.of(JobEnded))
+    assert watched.of(JobEnded)[0].reason == "exited"
+    assert watched.job().log_path.read_text().count("COCKPIT_START") == 1
+
+
+def test_one_that_ended_by_itself_for_want_of_work_has_not_failed(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sky_cluster, "IDLE_SLACK_S", 60.0 * watched.sky.idle_minutes)
+    watched.sky.found = None
+    watched.cluster.check()
+    watched.until(lambda: watched.of(ClusterEnded))
+    assert watched.of(ClusterEnded)[0].message == "it ended by itself: nothing ran on it for 30 min"
+    assert not watched.of(ClusterTrouble)
+
+
+def test_one_that_is_gone_before_its_idle_minutes_are_over_was_lost(watched: Watched) -> None:
+    watched.sky.found = None
+    watched.cluster.check()
+    watched.until(lambda: watched.of(ClusterTrouble))
+    assert watched.of(ClusterTrouble)[0].lost
