@@ -224,6 +224,7 @@ def test_the_person_steers_a_turn_that_goes_on(desk: StateDesk, research: Start)
     it = research(script)
     it.turn()
     assert desk.state.messages[-1].text == "The schedule it is."
+    assert desk.words_answered == 1, "so that it is not asked to answer them once more"
 
 
 def test_a_rejected_proposal_s_reason_is_in_front_of_it(desk: StateDesk, research: Start) -> None:
