@@ -54,8 +54,9 @@ def seat_outside(proposer: str, session: str, at: float) -> list[e.Event]:
     if proposer in PROPOSERS:
         return []
     text = (
-        f"{proposer} is none of cockpit's own proposers ({', '.join(PROPOSERS)}), so it is waited for from outside: have"
-        f" that agent start `cockpit mcp {session}`, as docs/agents.md says. Meanwhile filler keeps the clusters busy."
+        f"{proposer} is none of cockpit's own proposers ({', '.join(PROPOSERS)}), so it is waited for from outside:"
+        f" have that agent start `cockpit mcp {session}`, as docs/agents.md says. Meanwhile filler keeps the clusters"
+        " busy."
     )
     return [e.Said(at=at, author="cockpit", text=text)]
 

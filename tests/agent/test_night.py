@@ -278,7 +278,7 @@ def test_what_fills_in_is_not_called_claude_s(good_night: Night) -> None:
 
 
 def test_hybrid_is_asked_for_a_reason_and_never_because_of_its_own_words(tmp_path: Path) -> None:
-    researcher, server, events, state = hold_night(tmp_path, budget_hours=0.5, proposer="hybrid")
+    _, server, events, state = hold_night(tmp_path, budget_hours=0.5, proposer="hybrid")
     assert not server.problems
     reasons = [event.reason for event in events if isinstance(event, e.Asked) and event.proposer == "hybrid"]
     spoken = [event for event in events if isinstance(event, e.Said) and event.author == "ann"]
