@@ -131,6 +131,8 @@ class AskEnded(Event):
     waves: list[str] = []
     trouble: str = ""
     retry_at: float = 0.0
+    heard: int = 0
+    """What persons said while it went on, and were answered."""
 
 
 class Proposed(Event):

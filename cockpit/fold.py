@@ -12,6 +12,7 @@ from cockpit import events as e
 from cockpit.fold_clusters import fold_cluster
 from cockpit.fold_runs import fold_ended, fold_queued, fold_run, set_status, take_out_waiting
 from cockpit.model import (
+    CONVERSES,
     Cluster,
     ExperimentStatus,
     Finding,
@@ -20,7 +21,7 @@ from cockpit.model import (
     WaveStatus,
 )
 from cockpit.sharing import one_estimate, one_wave
-from cockpit.state import CONVERSATION_LINES, TESTED_LISTED, AskState, Incumbency, State
+from cockpit.state import CONVERSATION_LINES, TESTED_LISTED, AskState, Incumbency, State, is_answered
 
 REFUSALS_KEPT = 200
 
@@ -163,9 +164,19 @@ def _ask_ended(state: State, event: e.AskEnded) -> None:
     if event.trouble:
         state.unheard += asked.unheard if asked else 0
         state.ask_failures[event.proposer] = state.ask_failures.get(event.proposer, 0) + 1
-        _say(state, event.at, event.proposer, event.trouble, "trouble")
+        _say(state, event.at, event.proposer, event.trouble + _again(event), "trouble")
     else:
+        state.unheard = max(0, state.unheard - event.heard)
         state.ask_failures.pop(event.proposer, None)
+
+
+def _again(event: e.AskEnded) -> str:
+    """When a proposer in trouble is asked again, for those who read of the trouble."""
+    wait_s = event.retry_at - event.at
+    if wait_s <= 0:
+        return ""
+    wait = f"{wait_s:.0f} s" if wait_s < 120 else f"{wait_s / 60:.0f} min"
+    return f"; asked again in {wait}" + ", or when you speak" * (event.proposer in CONVERSES)
 
 
 def _proposed(state: State, event: e.Proposed) -> None:
@@ -291,8 +302,10 @@ def _incumbent_set(state: State, event: e.IncumbentSet) -> None:
 
 
 def _said(state: State, event: e.Said) -> None:
-    if event.author not in (state.proposer, "cockpit"):
+    if is_answered(state, event.author):
         state.unheard += 1
+        if state.ask_failures.get(state.proposer):
+            state.ask_retry_at.pop(state.proposer, None)  # the person may have mended what was wrong
     _say(state, event.at, event.author, event.text)
 
 

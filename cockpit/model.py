@@ -45,6 +45,12 @@ def points_of(curve: Curve) -> list[Point]:
     return list(zip(floats[::2], floats[1::2], strict=True))
 
 
+PROPOSERS = ("claude", "hybrid", "search", "tpe", "grid")
+"""Cockpit's own, which the worker asks; anybody else proposes from outside, when it likes."""
+CONVERSES = ("claude", "hybrid")
+"""Those that answer a person, and look again when a wave has told its story."""
+
+
 class Mode(StrEnum):
     MANUAL = "manual"
     COPILOT = "copilot"

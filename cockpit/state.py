@@ -7,6 +7,7 @@ what waits, what is in flight, what is open, the best few. An index is never set
 import msgspec
 
 from cockpit.model import (
+    PROPOSERS,
     Attempt,
     Cluster,
     EarlyStops,
@@ -170,6 +171,11 @@ class State(msgspec.Struct, omit_defaults=True):
 def is_open(status: ExperimentStatus) -> bool:
     """Whether an experiment in this status may still get results or a verdict."""
     return status in (ExperimentStatus.QUEUED, ExperimentStatus.RUNNING, ExperimentStatus.VALID)
+
+
+def is_answered(state: State, author: str) -> bool:
+    """Whether what `author` says is for the proposer to answer, and not a proposer's own voice or cockpit's."""
+    return author not in (*PROPOSERS, state.proposer, "cockpit")
 
 
 def constants_of(state: State, experiment: str) -> dict[str, Value]:

@@ -73,6 +73,9 @@ class Desk(Protocol):
     def now(self) -> float:
         """Seconds on the session's clock."""
 
+    def answered(self, words: int) -> None:
+        """So many words of persons came while this turn went on, and it answered them: they are not asked for again."""
+
     def interrupted(self) -> bool:
         """Whether a person ended this turn, or the worker stops: return soon."""
 

@@ -26,7 +26,7 @@ from cockpit.agent.transcript import Transcript
 from cockpit.events import Said
 from cockpit.folder import SessionFolder
 from cockpit.settings import AgentSettings
-from cockpit.state import State
+from cockpit.state import State, is_answered
 
 T = TypeVar("T")
 
@@ -118,6 +118,7 @@ class _Turn:
         self._memory_path = memory_path
         self._backoff_s = backoff_s
         self._heard: set[tuple[float, str, str]] = set()
+        self._persons_words = 0
         self._shown = ""
         self._wrong = 0
         self._purse = Purse(name, settings, desk, transcript, ask)
@@ -145,6 +146,7 @@ class _Turn:
                 memory.save(self._memory_path, remembered)
             uses = self._take(answer)
             if not uses:
+                self._desk.answered(self._persons_words)
                 return
             messages.append({"role": "assistant", "content": _content(answer)})
             messages.append({"role": "user", "content": self._results(uses) + self._words()})
@@ -321,6 +323,7 @@ class _Turn:
         """What others said since the last look: a person steers a turn that goes on."""
         new = [said for said in self._desk.read(self._spoken) if said not in self._heard]
         self._heard.update(new)
+        self._persons_words += self._desk.read(lambda state: sum(is_answered(state, author) for _, author, _ in new))
         for at, author, text in new:
             self._transcript.write("heard", at, author=author, text=text)
         return [prompt.heard(line(author, 40), plain(text)[:4_000]) for _, author, text in new]

@@ -21,7 +21,7 @@ from cockpit.agent.tools import TOOLS, Answer, Tool, ToolError, call
 from cockpit.fold import fold
 from cockpit.folder import SessionFolder
 from cockpit.ledger import Inbox, Ledger
-from cockpit.model import WaveStatus
+from cockpit.model import PROPOSERS, WaveStatus
 from cockpit.plan.schedule import expected_run_s
 from cockpit.state import State
 from cockpit.variant.errors import VariantError
@@ -32,7 +32,7 @@ T = TypeVar("T")
 LOOK_EVERY_S = 0.2
 PATIENCE_S = 30.0
 """How long the worker may take to answer before it counts as not running."""
-RESERVED = ("claude", "search", "tpe", "grid", "hybrid", "human", "plan", "cockpit", "baseline", "filler", "ablate")
+RESERVED = (*PROPOSERS, "human", "plan", "cockpit", "baseline", "filler", "ablate")
 
 
 def own_name(wanted: str, state: State) -> str:
@@ -133,6 +133,9 @@ class OutsideDesk:
 
     def now(self) -> float:
         return self.read(lambda state: state.now)
+
+    def answered(self, words: int) -> None:
+        pass  # nobody asked it
 
     def interrupted(self) -> bool:
         return False

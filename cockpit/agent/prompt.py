@@ -1,8 +1,9 @@
 """The Messages request of a turn: what does not change first, so that the cache serves it, then the session as it is.
 
-The API takes four cache marks. Three live an hour: after the role (with the tools, which come before it), after
-program.md and after the incumbent's train.py, each of which changes rarely. One lives five minutes and moves to the
-end of the conversation with each tool result.
+The API takes four cache marks. Two live an hour: after program.md (with the tools and the role, which come before it)
+and after the incumbent's train.py, each of which changes rarely. Two live five minutes and move with the conversation:
+one to its end, one to where its end was in the request before, since from a mark the API looks back over 20 blocks
+only, and a dozen tools called at once, with their results, are more.
 """
 
 from functools import cache
@@ -33,11 +34,11 @@ def tools() -> list[dict[str, Any]]:
 
 
 def system(program: str) -> list[dict[str, Any]]:
-    """The role, then program.md, each behind a mark."""
+    """The role, then program.md, and a mark."""
     blocks = [_text(briefing.ROLE)]
     if program:
         blocks.append(_text(f"# program.md, the person's instructions\n{briefing.program(program)}"))
-    return [block | {"cache_control": _HOUR} for block in blocks]
+    return [*blocks[:-1], blocks[-1] | {"cache_control": _HOUR}]
 
 
 def first_message(source: str, now: str, crashes: str, request: Request) -> dict[str, Any]:
@@ -62,14 +63,12 @@ def body(
     settings: AgentSettings, max_tokens: int, system_blocks: list[dict[str, Any]], messages: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """The parameters of one request; `messages` is not changed."""
-    last = messages[-1]
-    marked = [*last["content"][:-1], last["content"][-1] | {"cache_control": _MINUTES}]
     asked: dict[str, Any] = {
         "model": settings.model,
         "max_tokens": max_tokens,
         "system": system_blocks,
         "tools": tools(),
-        "messages": [*messages[:-1], last | {"content": marked}],
+        "messages": [*messages[:-3], *(_marked(message) for message in messages[-3:])],
     }
     if settings.effort:
         asked["output_config"] = {"effort": settings.effort}
@@ -77,6 +76,14 @@ def body(
         # Words between tool calls come as thinking, which is empty unless summaries are asked for.
         asked["thinking"] = {"type": "adaptive", "display": "summarized"}
     return asked
+
+
+def _marked(message: dict[str, Any]) -> dict[str, Any]:
+    """A message of ours with a mark at its end; one of the model's as it is."""
+    if message["role"] != "user":
+        return message
+    content = message["content"]
+    return message | {"content": [*content[:-1], content[-1] | {"cache_control": _MINUTES}]}
 
 
 def story(settings: AgentSettings, max_tokens: int, role: str, text: str) -> dict[str, Any]:

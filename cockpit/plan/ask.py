@@ -1,16 +1,14 @@
 """When a proposer is asked for more, so that no cluster waits for a person or a thought."""
 
-from cockpit.model import Cluster, ClusterState, Mode
+from cockpit.model import CONVERSES, PROPOSERS, Cluster, ClusterState, Mode
 from cockpit.plan import actions as a
 from cockpit.plan.budget import launch_usd, left_usd, pays_for_a_run, run_usd
 from cockpit.plan.schedule import expected_run_s, room
 from cockpit.plan.stack import unablated
 from cockpit.state import State
 
-ASKED = ("claude", "hybrid", "search", "tpe", "grid")
-"""Proposers that the worker asks; anybody else proposes from outside, when it likes."""
-CONVERSES = ("claude", "hybrid")
-"""Proposers that answer a person, and look again when a wave has told its story."""
+PARTS = {"hybrid": ("claude", "search")}
+"""By which names the waves of a proposer go that is not one alone."""
 THOUGHT_S = 90.0
 """How long a proposer may take before clusters must not have run dry."""
 PROPOSALS_WAITING = 2
@@ -89,13 +87,18 @@ def _reason(state: State, dry: bool) -> str:
 
 
 def _may_ask(state: State, proposer: str, reason: str, now: float) -> bool:
-    if proposer not in ASKED or proposer in state.asks:
+    if proposer not in PROPOSERS or proposer in state.asks:
         return False
     if now < state.ask_retry_at.get(proposer, 0.0) and (reason != "said" or state.ask_failures.get(proposer)):
         # Words are answered at once, but for a proposer that is in trouble.
         return False
-    waiting = sum(state.waves[name].proposer == proposer for name in state.proposals)
-    return reason == "said" or waiting < PROPOSALS_WAITING
+    return reason == "said" or all(
+        _waiting(state, part) < PROPOSALS_WAITING for part in PARTS.get(proposer, (proposer,))
+    )
+
+
+def _waiting(state: State, proposer: str) -> int:
+    return sum(state.waves[name].proposer == proposer for name in state.proposals)
 
 
 def _may_fill(state: State, now: float) -> bool:

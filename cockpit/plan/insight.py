@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from cockpit.model import Experiment, ExperimentStatus, Value
+from cockpit.model import Experiment, ExperimentStatus, Value, Wave
 from cockpit.plan.evidence import evidence_of, noise_of, readings_of
 from cockpit.plan.space import position, space
 from cockpit.science.compare import Comparison, compare
@@ -32,7 +32,23 @@ def effects_of(state: State, wave: str) -> Effects:
     """The main effects and two-factor interactions of a wave from the runs it has so far. Raises KeyError."""
     one = state.waves[wave]
     runs = [(state.experiments[arm].levels, reading) for arm in one.arms for reading in readings_of(state, arm)]
+    cell = _cell_of_base(state, one)
+    if cell:
+        runs += [(cell, reading) for reading in evidence_of(state, one.base)]
     return effects(one.factors, runs, noise_of(state))
+
+
+def _cell_of_base(state: State, wave: Wave) -> dict[str, Value]:
+    """The base's levels where it is a cell of the wave's grid itself: no arm is, for what was measured is not run again.
+
+    Empty where it is none, or where the arms differ from it in more than their levels.
+    """
+    arms = [state.experiments[arm].change for arm in wave.arms]
+    if wave.base not in state.experiments or any(arm.edits or set(arm.constants) != set(wave.factors) for arm in arms):
+        return {}
+    held = constants_of(state, wave.base)
+    cell = {name: held[name] for name in wave.factors if name in held}
+    return cell if all(cell.get(name) in levels for name, levels in wave.factors.items()) else {}
 
 
 def forecasts_of(state: State, arms: Iterable[str]) -> dict[str, ArmForecast]:

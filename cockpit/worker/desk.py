@@ -51,6 +51,7 @@ class WorkerDesk:
         self.interrupt = threading.Event()
         self.waves: list[str] = []
         """What was proposed at this desk."""
+        self.words_answered = 0
 
     def read(self, question: Callable[[State], T]) -> T:
         answer: T = self._do(lambda: question(self._host.state))
@@ -101,6 +102,9 @@ class WorkerDesk:
 
     def now(self) -> float:
         return self._host.now()
+
+    def answered(self, words: int) -> None:
+        self.words_answered += words
 
     def interrupted(self) -> bool:
         return self.interrupt.is_set()
@@ -206,6 +210,7 @@ class Office:
                 waves=desk.waves,
                 trouble=trouble,
                 retry_at=now + retry_in_s,
+                heard=desk.words_answered,
             )
         )
         self._wake.set()

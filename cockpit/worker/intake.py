@@ -8,8 +8,7 @@ import msgspec
 from cockpit import events as e
 from cockpit.agent.base import Receipt
 from cockpit.intents import Arm, Draft
-from cockpit.model import Change, Experiment, Session, Value, Wave, WaveKind
-from cockpit.plan.ask import ASKED
+from cockpit.model import PROPOSERS, Change, Experiment, Session, Value, Wave, WaveKind
 from cockpit.state import State, constants_of
 from cockpit.variant.constants import accepted_values, find_constants
 from cockpit.variant.errors import VariantError
@@ -52,11 +51,12 @@ def base_of(state: State, draft: Draft) -> str:
 
 def seat_outside(proposer: str, session: str, at: float) -> list[e.Event]:
     """What is said where the proposer is none of cockpit's own: an outside agent's name, or a slip."""
-    if proposer in ASKED:
+    if proposer in PROPOSERS:
         return []
     text = (
-        f"{proposer} is none of cockpit's own proposers ({', '.join(ASKED)}), so it is waited for from outside: have"
-        f" that agent start `cockpit mcp {session}`, as docs/agents.md says. Meanwhile filler keeps the clusters busy."
+        f"{proposer} is none of cockpit's own proposers ({', '.join(PROPOSERS)}), so it is waited for from outside:"
+        f" have that agent start `cockpit mcp {session}`, as docs/agents.md says. Meanwhile filler keeps the clusters"
+        " busy."
     )
     return [e.Said(at=at, author="cockpit", text=text)]
 

@@ -17,6 +17,8 @@ from typing import Any
 KEY = "sk-ant-test-7f3c9a1e5b"
 MODELS = ("claude-opus-5-5", "claude-haiku-5-5")
 CHARS_PER_TOKEN = 4
+LOOKED_BACK = 20
+"""Blocks before a mark in which the API finds what an earlier mark wrote, the marked one included."""
 
 
 @dataclass
@@ -191,32 +193,34 @@ class MessagesServer:
         }
 
     def _usage(self, asked: Asked) -> dict[str, Any]:
-        """Tokens by the marks: what a mark's prefix cost before is read from the cache, what is new is written."""
-        read = written_5m = written_1h = 0
+        """Tokens by the marks: from each the cache is looked through over LOOKED_BACK blocks for a prefix that an
+        earlier mark wrote; what comes after the longest one found, up to the last mark, is written."""
         tools = json.dumps(asked.body.get("tools")).encode()
         digest, total = hashlib.sha256(tools), len(tools) // CHARS_PER_TOKEN
+        prefixes: list[tuple[str, int]] = []
+        marks: list[tuple[int, str]] = []
+        for block in _blocks(asked.body):
+            plain = json.dumps({key: value for key, value in block.items() if key != "cache_control"})
+            digest.update(plain.encode())
+            total += len(plain) // CHARS_PER_TOKEN
+            prefixes.append((digest.hexdigest(), total))
+            if "cache_control" in block:
+                marks.append((len(prefixes), block["cache_control"].get("ttl", "5m")))
         with self._lock:
-            for block in _blocks(asked.body):
-                mark = block.get("cache_control")
-                plain = json.dumps({key: value for key, value in block.items() if key != "cache_control"})
-                digest.update(plain.encode())
-                total += len(plain) // CHARS_PER_TOKEN
-                if not mark:
-                    continue
-                name, new = digest.hexdigest(), total - read - written_5m - written_1h
-                if name in self._cache:
-                    read, written_5m, written_1h = total, 0, 0
-                elif mark.get("ttl") == "1h":
-                    written_1h += new
-                else:
-                    written_5m += new
-                self._cache.add(name)
-        written = written_5m + written_1h
+            seen = [prefix for end, _ in marks for prefix in prefixes[max(0, end - LOOKED_BACK) : end]]
+            read = max((size for name, size in seen if name in self._cache), default=0)
+            self._cache.update(prefixes[end - 1][0] for end, _ in marks)
+        lives = {"5m": 0, "1h": 0}
+        written = 0
+        for end, life in marks:
+            new = max(0, prefixes[end - 1][1] - read - written)
+            lives[life] += new
+            written += new
         return {
             "input_tokens": total - read - written,
             "cache_read_input_tokens": read,
             "cache_creation_input_tokens": written,
-            "cache_creation": {"ephemeral_5m_input_tokens": written_5m, "ephemeral_1h_input_tokens": written_1h},
+            "cache_creation": {"ephemeral_5m_input_tokens": lives["5m"], "ephemeral_1h_input_tokens": lives["1h"]},
         }
 
     def _stream(self, http: BaseHTTPRequestHandler, asked: Asked, answer: Answer) -> None:

@@ -78,6 +78,7 @@ class StateDesk:
         self.logs: dict[str, str] = {}
         self.score: Score = lambda experiment, hardware, seed: 1.0
         self.drafts: list[Draft] = []
+        self.words_answered = 0
         self._lock = threading.RLock()
         variant = self.store.baseline()
         clusters = tuple(ClusterSpec(f"gpu-{n:02d}", "H100" if n <= 13 else "H200", 0.0) for n in range(1, 17))
@@ -141,6 +142,9 @@ class StateDesk:
 
     def now(self) -> float:
         return self.clock
+
+    def answered(self, words: int) -> None:
+        self.words_answered += words
 
     def interrupted(self) -> bool:
         return self.stop.is_set()

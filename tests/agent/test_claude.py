@@ -49,6 +49,25 @@ def test_what_does_not_change_comes_first_and_is_served_from_the_cache(desk: Sta
     assert desk.state.spend.cache_read_tokens == second.cache_read_tokens + third.cache_read_tokens
 
 
+def test_many_tools_called_at_once_do_not_lose_the_cache(desk: StateDesk, research: Start) -> None:
+    many = together(*(calls("query_experiments", {"limit": number}) for number in range(1, 15)))
+    it = research([many, many, says("done")])
+    it.turn()
+    first, second, third = used(desk)
+    assert second.cache_read_tokens == first.cache_write_tokens and second.input_tokens == 0
+    assert third.cache_read_tokens == second.cache_read_tokens + second.cache_write_tokens
+
+
+def test_between_turns_all_but_the_session_as_it_is_comes_from_the_cache(desk: StateDesk, research: Start) -> None:
+    it = research([says("one"), says("two")])
+    it.turn()
+    it.turn()
+    first, second = used(desk)
+    changing = len(it.server.asked[1].briefing) / 4
+    assert second.cache_write_tokens < 1.2 * changing < 0.5 * first.cache_write_tokens
+    assert second.cache_read_tokens + second.cache_write_tokens == pytest.approx(first.cache_write_tokens, rel=0.05)
+
+
 def test_tokens_are_priced_by_kind(desk: StateDesk, research: Start) -> None:
     it = research([says("hello")])
     it.turn()
@@ -224,6 +243,7 @@ def test_the_person_steers_a_turn_that_goes_on(desk: StateDesk, research: Start)
     it = research(script)
     it.turn()
     assert desk.state.messages[-1].text == "The schedule it is."
+    assert desk.words_answered == 1, "so that it is not asked to answer them once more"
 
 
 def test_a_rejected_proposal_s_reason_is_in_front_of_it(desk: StateDesk, research: Start) -> None:

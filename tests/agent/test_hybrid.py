@@ -56,6 +56,18 @@ def test_without_the_model_the_search_takes_its_arms_and_the_trouble_is_told(des
     assert desk.state.messages[-1].kind == "trouble"
 
 
+def test_a_model_in_trouble_is_left_alone_as_long_as_it_asks_for(desk: StateDesk) -> None:
+    model, search = Counting("claude", "the API key was refused (401)"), Counting("search")
+    hybrid = Hybrid(model, search, 0.5)
+    for _ in range(3):
+        hybrid.propose(desk, Request(1, 8, "dry"))
+    assert (len(model.asked), search.arms) == (1, 24)
+    assert [message.kind for message in desk.state.messages].count("trouble") == 1
+    desk.clock += 61
+    hybrid.propose(desk, Request(2, 8, "dry"))
+    assert len(model.asked) == 2
+
+
 def test_an_interrupted_ask_does_not_start_the_model(desk: StateDesk) -> None:
     model, search = Counting("claude"), Counting("search")
     desk.stop.set()

@@ -15,6 +15,7 @@ from cockpit import events as e
 from cockpit import intents as i
 from cockpit.agent.ablate import Ablate
 from cockpit.agent.claude import Claude
+from cockpit.agent.hybrid import Hybrid
 from cockpit.agent.key import KEY_VARIABLE, KeyHolder
 from cockpit.agent.search import Search
 from cockpit.folder import SessionFolder
@@ -116,7 +117,7 @@ def hold_night(
     git(repo, "add", ".")
     git(repo, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "first")
     folder = SessionFolder(tmp_path / "sessions" / "night")
-    session = NewSession(fleet="sim", clusters=16, mode="autopilot", proposer="claude", **new)
+    session = NewSession(**{"fleet": "sim", "clusters": 16, "mode": "autopilot", "proposer": "claude"} | new)
     settings = Settings(session=session, envelope=EnvelopeSettings(usd=1e6, wave_size=16))
     create(folder, Plan("night", repo, settings, speed=0), SIM_EPOCH)
     researcher = Researcher(folder)
@@ -124,7 +125,9 @@ def hold_night(
         agent = AgentSettings(base_url=server.url, timeout_s=timeout_s, tries=3)
         claude = Claude(agent, folder, KeyHolder(""), backoff_s=0.001)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(main, "proposers", lambda *of: {"claude": claude, "search": Search(), "ablate": Ablate()})
+            hybrid = Hybrid(claude, Search(), 0.5)
+            seats = {"claude": claude, "hybrid": hybrid, "search": Search(), "ablate": Ablate()}
+            patch.setattr(main, "proposers", lambda *of: seats)
             worker = main.build(folder, threading.Event())
         tick = worker.tick
 
@@ -272,6 +275,16 @@ def test_the_key_is_in_no_file_ledger_or_environment_after_a_night(night: str, r
 def test_what_fills_in_is_not_called_claude_s(good_night: Night) -> None:
     waves = good_night[3].waves.values()
     assert {wave.proposer for wave in waves if wave.kind is WaveKind.FILLER} == {"search"}
+
+
+def test_hybrid_is_asked_for_a_reason_and_never_because_of_its_own_words(tmp_path: Path) -> None:
+    _, server, events, state = hold_night(tmp_path, budget_hours=0.5, proposer="hybrid")
+    assert not server.problems
+    reasons = [event.reason for event in events if isinstance(event, e.Asked) and event.proposer == "hybrid"]
+    spoken = [event for event in events if isinstance(event, e.Said) and event.author == "ann"]
+    assert reasons and reasons.count("said") <= len(spoken)
+    by = {wave.proposer for wave in state.waves.values() if wave.kind is WaveKind.WAVE}
+    assert by == {"claude", "search"}
 
 
 def test_at_the_cap_the_night_stops_asking_says_so_and_never_passes_it(tmp_path: Path) -> None:

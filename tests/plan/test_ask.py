@@ -90,6 +90,49 @@ def test_what_was_said_to_it_in_vain_is_said_again_when_it_can_hear() -> None:
     assert asked(world)["claude"] == "said"
 
 
+def test_a_word_is_a_try_at_once_after_trouble_and_a_try_in_vain_waits_again() -> None:
+    world = night()
+    begins(world)
+    ends(world, trouble="the API key was refused (401)", retry_in_s=600.0)
+    assert world.state.messages[-1].text.endswith("asked again in 10 min, or when you speak")
+    assert "claude" not in asked(world)
+    world.record(e.Said(at=world.now, author="ann", text="It has a new key."))
+    assert asked(world)["claude"] == "said"
+    begins(world, reason="said")
+    ends(world, trouble="the API key was refused (401)", retry_in_s=600.0)
+    assert "claude" not in asked(world)
+
+
+def test_a_word_that_was_answered_in_the_turn_that_went_on_is_not_asked_for_again() -> None:
+    world = night()
+    begins(world)
+    world.record(e.Said(at=world.now, author="ann", text="Stop widening."))
+    world.record(e.AskEnded(at=world.now, ask=world.state.asks_total, proposer="claude", heard=1))
+    assert asked(world)["claude"] == "dry"
+    world.record(e.Said(at=world.now, author="ann", text="And look at the schedule."))
+    assert asked(world)["claude"] == "said"
+
+
+def test_what_the_model_says_for_hybrid_is_not_for_hybrid_to_answer() -> None:
+    world = night("hybrid")
+    begins(world, "hybrid")
+    world.record(e.Said(at=world.now, author="claude", text="I try the width."))
+    ends(world, "hybrid")
+    assert asked(world)["hybrid"] == "dry"
+    world.record(e.Said(at=world.now, author="ann", text="Do."))
+    assert asked(world)["hybrid"] == "said"
+
+
+@pytest.mark.parametrize("part", ["claude", "search"])
+def test_a_person_with_the_waves_of_either_part_of_hybrid_to_read_is_not_sent_more(part: str) -> None:
+    world = night("hybrid", Mode.COPILOT)
+    for number in range(PROPOSALS_WAITING):
+        assert "hybrid" in asked(world)
+        world.propose({"LR": 100 + number})
+        world.state.waves[next(reversed(world.state.waves))].proposer = part
+    assert asked(world) == {FILLER: "filler"}
+
+
 def test_in_manual_mode_and_on_hold_nothing_else_is_asked_for() -> None:
     assert asked(night(mode=Mode.MANUAL)) == {}
     world = night()

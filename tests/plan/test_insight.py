@@ -103,6 +103,22 @@ def test_a_waves_effects_are_told_from_its_runs() -> None:
     assert found.interactions[0].estimate.low <= 0.0 <= found.interactions[0].estimate.high
 
 
+def test_a_base_that_is_a_cell_of_the_grid_stands_for_it() -> None:
+    world = world_of_constants()
+    grid: dict[str, list[Value]] = {"MATRIX_LR": [0.04, 0.03], "WEIGHT_DECAY": [0.2, 0.1]}
+    cells: list[dict[str, Value]] = [{"MATRIX_LR": 0.03, "WEIGHT_DECAY": 0.2}, {"MATRIX_LR": 0.04, "WEIGHT_DECAY": 0.1}]
+    names = [world.propose(cell, base="e0000", levels=cell)[0] for cell in cells]
+    world.run(0.5)
+    wave = world.state.waves[world.state.experiments[names[0]].wave]
+    wave.arms, wave.factors = names, grid
+    rate, decay = effects_of(world.state, wave.id).main
+    assert rate.against == (0.04,) and decay.against == (0.2,)
+    assert rate.estimate.low <= -0.05 <= rate.estimate.high < 0
+    assert decay.estimate.low <= -0.05 <= decay.estimate.high < 0
+    wave.factors = {"MATRIX_LR": [0.05, 0.03], "WEIGHT_DECAY": [0.2, 0.1]}
+    assert len(effects_of(world.state, wave.id).main) < 2, "a base elsewhere says nothing of these cells"
+
+
 def test_a_crash_is_forecast_where_others_like_it_crashed() -> None:
     world = world_of_constants()
     world.propose(*({"DEPTH": depth, "WEIGHT_DECAY": 0.01 * i} for i, depth in enumerate((13, 14, 15, 16, 6, 7, 8, 9))))
