@@ -9,11 +9,13 @@ from pathlib import Path
 
 from rich.color import ColorSystem
 from rich.text import Text
+from textual import events
 from textual._compositor import CompositorUpdate
 from textual.app import App
 from textual.screen import Screen
 
 from cockpit.tui import clipboard
+from cockpit.tui.keyboard import Keyboard
 from cockpit.tui.plain import plain
 from cockpit.tui.wire import Wire
 
@@ -33,6 +35,13 @@ class TerminalApp(App[int]):
         self._fault_log = fault_log
         self._wire = Wire(_SYSTEMS.get(self.console.color_system or "", ColorSystem.EIGHT_BIT))
         self._flush_due = False
+        self._keyboard = Keyboard(self, super().on_event)
+
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
+            await self._keyboard.take(event)
+        else:
+            await super().on_event(event)
 
     def note(self, text: str, ink: str = "accent") -> None:
         """Say something for a while."""

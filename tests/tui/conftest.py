@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from textual import events
+from textual.keys import _character_to_key, key_to_character
 from textual.pilot import Pilot
 
 from cockpit.intents import AnyIntent, decode
@@ -18,6 +20,8 @@ from cockpit.worker.daemon import Standing
 from tests.tui import stories
 
 RUNNING = Standing("running", 1.0)
+RESTED = 4
+"""Looks in a row that must find nothing left to do."""
 
 
 @pytest.fixture(scope="session")
@@ -87,24 +91,37 @@ async def shown(app: CockpitApp, width: int = 120, height: int = 34) -> AsyncIte
 
 
 async def settle(pilot: Pilot[int]) -> None:
+    """Until the state is read, and nothing is left to be done or drawn."""
     app = pilot.app
     assert isinstance(app, CockpitApp)
     while app.loading_state or not app.warm:
-        await pilot.pause(0.01)
-    for _ in range(2):
-        # A pause ends when this process takes no processor time, which on a busy machine says nothing.
-        await pilot.pause()
-        for _ in range(100):
-            if at_rest(app) or app.return_code is not None:
-                break
-            await asyncio.sleep(0.02)
+        await asyncio.sleep(0.005)
+    rested = 0
+    while rested < RESTED and app.return_code is None:
+        await asyncio.sleep(0.002)
+        rested = rested + 1 if at_rest(app) else 0
 
 
 def at_rest(app: CockpitApp) -> bool:
-    """Whether every message was dealt with, and all that changed was laid out and drawn."""
+    """Whether every key and message was dealt with, and all that changed was laid out and drawn."""
+    if not app.screen_stack:
+        return True
     screen = app.screen
     to_draw = screen._layout_required or screen._repaint_required or screen._dirty_widgets or screen._callbacks
-    return not to_draw and not any(pump.message_queue_size for pump in (app, *screen.walk_children(with_self=True)))
+    waits = app._keyboard.waits or app._next_callbacks
+    return not (to_draw or waits) and not any(
+        pump.message_queue_size for pump in (app, *screen.walk_children(with_self=True))
+    )
+
+
+async def press(pilot: Pilot[int], *keys: str) -> None:
+    """All keys at once, as a slow link brings them, and then what they did. A character, or a key by Textual's name."""
+    driver = pilot.app._driver
+    assert driver is not None
+    for key in keys:
+        name = _character_to_key(key) if len(key) == 1 else key
+        driver.send_message(events.Key(name, key if len(key) == 1 else key_to_character(key)))
+    await settle(pilot)
 
 
 def words_on(app: CockpitApp) -> str:

@@ -13,7 +13,7 @@ from cockpit.tui.views.effects import EffectsView, EffectView, effects_view, rea
 from cockpit.tui.widgets.effects import draw_effects
 from cockpit.tui.widgets.talk import text_of
 from tests.tui import stories
-from tests.tui.conftest import Opener, settle, shown, words_on
+from tests.tui.conftest import Opener, press, shown, words_on
 
 pytestmark = pytest.mark.anyio
 
@@ -40,11 +40,9 @@ async def test_the_one_gpu_line_is_drawn_over_time_and_not_over_experiments(scre
     app = screen_on("pair")
     async with shown(app, 120, 34) as pilot:
         assert "╌ one GPU" in app.main.chart.title_note
-        await pilot.press("4", "z")
-        await settle(pilot)
+        await press(pilot, "4", "z")
         assert words_on(app).count("╌") > 5
-        await pilot.press("t")
-        await settle(pilot)
+        await press(pilot, "t")
         assert "╌" not in words_on(app)
 
 
@@ -81,8 +79,7 @@ def test_effects_are_of_the_selected_wave_else_of_the_newest_half_measured_one()
 async def test_the_noise_band_lies_around_the_incumbent(screen_on: Opener) -> None:
     app = screen_on("pair")
     async with shown(app, 120, 34) as pilot:
-        await pilot.press("4", "plus", "z")
-        await settle(pilot)
+        await press(pilot, "4", "plus", "z")
         state = app.state
         assert state is not None
         band = [y for y, row in enumerate(app.main.chart._cached) if DARK.noise.bgcolor in _grounds(row)]

@@ -17,7 +17,7 @@ from cockpit.tui.screens.experiment import ExperimentScreen
 from cockpit.tui.screens.help import HelpScreen
 from cockpit.tui.screens.review import ReviewScreen
 from cockpit.tui.seeing import LOOKING
-from tests.tui.conftest import Opener, sent, settle, shown, words_on
+from tests.tui.conftest import Opener, press, sent, settle, shown, words_on
 
 pytestmark = pytest.mark.anyio
 
@@ -30,6 +30,7 @@ ACTING: list[tuple[str, list[str], list[AnyIntent]]] = [
     ("approve and trust", ["A"], [i.Approve(PROPOSAL, trust=True)]),
     ("reject with a reason", ["r", *"too wide", "enter"], [i.Reject(PROPOSAL, "too wide")]),
     ("reject, then think better of it", ["r", "n", "o", "escape"], []),
+    ("what is searched for is no key", ["slash", *"aAH", "enter"], []),
     ("hold a cluster", ["space"], [i.Hold("gpu-01")]),
     ("hold a wave", ["2", "j", "j", "space"], [i.Hold(QUEUED_WAVE)]),
     ("resume a held wave", ["2", "j", "j", "j", "space"], [i.Resume(HELD_WAVE)]),
@@ -73,7 +74,7 @@ async def start_again(pilot: Pilot[int]) -> None:
     assert isinstance(app, CockpitApp)
     while app.screen is not app.main:
         app.pop_screen()
-        await pilot.pause()
+        await settle(pilot)
     if app.main.zoomed:
         app.main.zoom()
     log = app.log_pane
@@ -85,12 +86,7 @@ async def start_again(pilot: Pilot[int]) -> None:
     for listing in (app.main.grid, app.main.waves, app.main.chart):
         listing.select_index(0)
     app.main.go_to("clusters")
-    await pilot.pause()
-
-
-async def press(pilot: Pilot[int], keys: list[str]) -> None:
-    await pilot.press(*("space" if key == " " else key for key in keys))
-    await pilot.pause()
+    await settle(pilot)
 
 
 async def test_each_key_that_acts_leaves_its_intent(screen_on: Opener) -> None:
@@ -98,7 +94,7 @@ async def test_each_key_that_acts_leaves_its_intent(screen_on: Opener) -> None:
     async with shown(app) as pilot:
         for name, keys, intents in ACTING:
             before = len(sent(app))
-            await press(pilot, keys)
+            await press(pilot, *keys)
             assert sent(app)[before:] == intents, name
             await start_again(pilot)
 
@@ -111,7 +107,7 @@ async def test_watching_has_no_key_that_acts(screen_on: Opener) -> None:
     keys = [key for action in STEERING for key in action.keys]
     async with shown(app) as pilot:
         for pane in "12345":
-            await press(pilot, [pane, *keys])
+            await press(pilot, pane, *keys)
             assert app.screen is app.main
         assert "WATCHING ada's" in words_on(app)
     assert app.feed.inbox is None
@@ -183,7 +179,7 @@ async def test_each_key_that_looks_shows_what_it_says(screen_on: Opener) -> None
     app = screen_on("night")
     async with shown(app) as pilot:
         for name, keys, so in SEEING:
-            await press(pilot, keys)
+            await press(pilot, *keys)
             assert so(app), f"{name}\n{words_on(app)}"
             await start_again(pilot)
         assert not sent(app)
@@ -193,8 +189,7 @@ async def test_save_writes_the_whole_log_and_never_over_a_file(screen_on: Opener
     app = screen_on("night")
     target = app.feed.folder.root.parent / "copy.log"
     async with shown(app) as pilot:
-        await pilot.press("3", "s", *str(target), "enter")
-        await settle(pilot)
+        await press(pilot, "3", "s", *str(target), "enter")
         first = target.read_text()
         assert first == app.feed.folder.log(RUNS).read_text()
         app.save_log(str(target))
@@ -207,8 +202,7 @@ async def test_quitting_leaves_and_changes_nothing(screen_on: Opener) -> None:
     for key in ("q", "ctrl+q", "ctrl+c"):
         app = screen_on("night")
         async with shown(app) as pilot:
-            await pilot.press(key)
-            await pilot.pause()
+            await press(pilot, key)
         assert app.return_value == 0
         assert not sent(app)
 
@@ -216,8 +210,7 @@ async def test_quitting_leaves_and_changes_nothing(screen_on: Opener) -> None:
 async def test_news_that_come_while_the_screen_is_left_are_let_go(screen_on: Opener) -> None:
     app = screen_on("night")
     async with shown(app) as pilot:
-        await pilot.press("q")
-        await pilot.pause()
+        await press(pilot, "q")
     assert not app.screen_stack
     app.tick()
     app._loaded()
@@ -268,7 +261,7 @@ async def test_each_edit_sends_the_whole_proposal_as_wanted(screen_on: Opener) -
     async with shown(app) as pilot:
         for name, keys, so in EDITING:
             before = len(sent(app))
-            await press(pilot, keys)
+            await press(pilot, *keys)
             (edit,) = sent(app)[before:]
             assert isinstance(edit, i.EditProposal), name
             assert edit.wave == PROPOSAL, name

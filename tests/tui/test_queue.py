@@ -13,7 +13,7 @@ from cockpit.tui.app import CockpitApp
 from cockpit.tui.views.queue import FILLER, Queue
 from cockpit.tui.views.waves import delta_to_base, spent_usd
 from tests.tui import stories
-from tests.tui.conftest import Opener, sent, settle, shown, words_on
+from tests.tui.conftest import Opener, press, sent, settle, shown, words_on
 
 pytestmark = pytest.mark.anyio
 
@@ -75,34 +75,29 @@ def test_filler_takes_one_row_between_what_is_open_and_what_is_done() -> None:
 async def test_the_filler_row_opens_and_closes_by_enter(screen_on: Opener) -> None:
     app = screen_on("filled")
     async with shown(app, 120, 34) as pilot:
-        await pilot.press("2", "j")
-        await settle(pilot)
+        await press(pilot, "2", "j")
         assert re.search(r"▸ filler \d+ arms tried, \d+ running", words_on(app))
         closed = app.main.waves.keys
-        await pilot.press("enter", "j")
-        await settle(pilot)
+        await press(pilot, "enter", "j")
         assert app.main.waves.selected in filler_waves(app) and app.main.waves.selected in words_on(app)
         assert "▾ filler" in words_on(app) and app.screen is app.main
-        await pilot.press("k", "enter")
-        await settle(pilot)
+        await press(pilot, "k", "enter")
         assert "▸ filler" in words_on(app) and app.main.waves.keys == closed
 
 
 async def test_filler_is_neither_moved_nor_held_nor_cancelled_as_a_whole(screen_on: Opener) -> None:
     app = screen_on("filled")
     async with shown(app, 120, 34) as pilot:
-        await pilot.press("2", "j", "K", "J", "space", "x")
-        await settle(pilot)
+        await press(pilot, "2", "j", "K", "J", "space", "x")
         assert app.screen is app.main and not sent(app)
-        await pilot.press("k", "space")
+        await press(pilot, "k", "space")
         assert sent(app) == [i.Hold("w042")]
 
 
 async def test_a_wave_whose_arms_wait_for_replicates_only_is_measuring(screen_on: Opener) -> None:
     app = screen_on("filled")
     async with shown(app, 120, 34) as pilot:
-        await pilot.press("2")
-        await settle(pilot)
+        await press(pilot, "2")
         assert re.search(r"◔ w042 Is it the width\? +measuring", words_on(app))
 
 
@@ -125,7 +120,7 @@ async def test_what_needs_a_person_comes_into_sight_unless_the_person_is_reading
         proposed("w043")
         await settle(pilot)
         assert waves.selected == "w043"
-        await pilot.press("2", "G", "1")
+        await press(pilot, "2", "G", "1")
         proposed("w044")
         await settle(pilot)
         assert waves.selected == "w000" and "w044 w044?" in words_on(app)

@@ -15,7 +15,7 @@ from cockpit.state import State
 from cockpit.tui.app import CockpitApp
 from cockpit.tui.feed import ReplayFeed
 from cockpit.tui.replaying import REPLAYING, SPEEDS, next_speed, seconds_in
-from tests.tui.conftest import settle, shown, words_on
+from tests.tui.conftest import press, settle, shown, words_on
 
 pytestmark = pytest.mark.anyio
 
@@ -83,10 +83,9 @@ async def test_each_key_of_a_replay_does_what_it_says(played: tuple[CockpitApp, 
     pressed: set[str] = set()
     async with shown(app) as pilot:
 
-        async def press(*keys: str) -> float:
+        async def after(*keys: str) -> float:
             pressed.update(keys)
-            await pilot.press(*keys)
-            await settle(pilot)
+            await press(pilot, *keys)
             return feed.now() - feed.began
 
         clock.at += 10
@@ -94,25 +93,25 @@ async def test_each_key_of_a_replay_does_what_it_says(played: tuple[CockpitApp, 
         await settle(pilot)
         assert feed.now() - feed.began == 600
         assert "REPLAY ×60 10m00s of 49m33s" in words_on(app)
-        assert await press("space") == 600
+        assert await after("space") == 600
         clock.at += 10
         app.tick()
         await settle(pilot)
         assert feed.now() - feed.began == 600 and "REPLAY ×60 paused 10m00s" in words_on(app)
-        assert await press("right", "right") == 1200
-        assert await press("left") == 900
-        assert await press("minus") == 900 and feed.speed == 30
-        assert await press("plus", "plus") == 900 and feed.speed == 120
-        assert await press("end") == feed.ended - feed.began
-        assert await press("shift+left") == 0
-        assert await press("shift+right") == feed.ended - feed.began
-        assert await press("home") == 0
-        assert await press("colon", *"seek 20m30s", "enter") == 1230
-        assert await press("colon", *"seek -1m", "enter") == 1170
-        assert await press("colon", *"seek +2m", "enter") == 1290
-        assert await press("colon", *"seek soon", "enter") == 1290
+        assert await after("right", "right") == 1200
+        assert await after("left") == 900
+        assert await after("minus") == 900 and feed.speed == 30
+        assert await after("plus", "plus") == 900 and feed.speed == 120
+        assert await after("end") == feed.ended - feed.began
+        assert await after("shift+left") == 0
+        assert await after("shift+right") == feed.ended - feed.began
+        assert await after("home") == 0
+        assert await after("colon", *"seek 20m30s", "enter") == 1230
+        assert await after("colon", *"seek -1m", "enter") == 1170
+        assert await after("colon", *"seek +2m", "enter") == 1290
+        assert await after("colon", *"seek soon", "enter") == 1290
         assert "seek takes a time" in words_on(app)
-        await press("space")
+        await after("space")
         clock.at += 1
         app.tick()
         assert feed.now() - feed.began == 1290 + 120
@@ -122,7 +121,7 @@ async def test_each_key_of_a_replay_does_what_it_says(played: tuple[CockpitApp, 
 async def test_seeking_back_shows_what_was_so_then(played: tuple[CockpitApp, ReplayFeed, Clock]) -> None:
     app, feed, _ = played
     async with shown(app) as pilot:
-        await pilot.press("space", "end")
+        await press(pilot, "space", "end")
         for at in (2500.0, 700.0, 1900.0, 0.0):
             app.seek(feed.began + at)
             await settle(pilot)
@@ -130,15 +129,14 @@ async def test_seeking_back_shows_what_was_so_then(played: tuple[CockpitApp, Rep
             assert msgspec.json.encode(app.state) == msgspec.json.encode(folded_until(feed))
             for wave in app.main.waves.keys:
                 assert wave in app.state.waves
-        await pilot.press("2", "4", "v", "5", "3", "1")
+        await press(pilot, "2", "4", "v", "5", "3", "1")
         assert app.screen is app.main
 
 
 async def test_no_key_of_a_replay_acts(played: tuple[CockpitApp, ReplayFeed, Clock]) -> None:
     app, feed, _ = played
     async with shown(app) as pilot:
-        await pilot.press("end", *"aArHmxD", "i", "E")
-        await settle(pilot)
+        await press(pilot, "end", *"aArHmxD", "i", "E")
         assert app.screen is app.main and feed.inbox is None
         assert not feed.folder.inbox.exists()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cockpit.worker.daemon import Standing
-from tests.tui.conftest import Opener, settle, shown, words_on
+from tests.tui.conftest import Opener, press, settle, shown, words_on
 
 pytestmark = pytest.mark.anyio
 
@@ -49,9 +49,7 @@ async def test_the_screen_says(screen_on: Opener, row: tuple[str, str, int, int,
     name, story, width, height, keys, how = row
     app = screen_on(story, **how)
     async with shown(app, width, height) as pilot:
-        for key in keys:
-            await pilot.press(key)
-        await settle(pilot)
+        await press(pilot, *keys)
         like_golden(name, words_on(app))
 
 
@@ -91,8 +89,7 @@ async def test_a_fault_of_the_screen_ends_it_in_one_sentence_and_keeps_the_trace
     with pytest.raises(ValueError, match="no such row"):
         async with shown(app) as pilot:
             app.main.grid.rows = broken  # type: ignore[assignment]
-            await pilot.press("j")
-            await settle(pilot)
+            await press(pilot, "j")
     said = capsys.readouterr().err
     assert app.return_code == 1
     assert "ended by a fault of its own (ValueError: no such row)" in " ".join(said.split())

@@ -16,7 +16,7 @@ from cockpit.tui.app import CockpitApp
 from cockpit.tui.feed import LedgerFeed
 from cockpit.worker import daemon
 from tests.agent.messages_server import KEY, Answer, Asked, MessagesServer, calls, says, together
-from tests.tui.conftest import shown, words_on
+from tests.tui.conftest import press, shown, words_on
 from tests.worker.sessions import kill, sim_session
 
 pytestmark = pytest.mark.anyio
@@ -81,8 +81,7 @@ class Person:
         return self.app.state
 
     async def press(self, *keys: str) -> None:
-        await self.pilot.press(*("space" if key == " " else key for key in keys))
-        await self.pilot.pause()
+        await press(self.pilot, *keys)
 
     async def sees(self, what: str, so: Callable[[], object], within_s: float = 90.0) -> None:
         until = time.monotonic() + within_s

@@ -49,14 +49,12 @@ class CockpitScreen(Screen[None]):
         """Escape: leave this screen."""
         self.app.pop_screen()
 
-    async def on_key(self, event: events.Key) -> None:
+    async def take_key(self, event: events.Key) -> bool:
+        """Do what the key does here. Returns whether it was taken: what is not belongs to the line being written."""
         writing = self.writing
-        key = event.character if event.character and event.character.isalpha() else event.key
         if writing and event.key not in _FROM_INPUT:
-            return
+            return False
         if event.key == "escape":
-            event.stop()
-            event.prevent_default()
             action = self.cockpit.registry.for_key("escape", self.place)
             here = self.here() if action is not None else None
             if writing:
@@ -65,20 +63,17 @@ class CockpitScreen(Screen[None]):
                 self.cockpit.do(action)
             else:
                 self.back()
-            return
+            return True
+        key = event.character if event.character and event.character.isalpha() else event.key
         action = self.cockpit.registry.for_key(key, self.place) or self.cockpit.registry.for_key(event.key, self.place)
         if action is not None:
-            event.stop()
-            event.prevent_default()
             self.cockpit.do(action)
-            return
+            return True
         move = MOVES.get(key)
         pane = self.focused
-        if move and isinstance(pane, Pane) and hasattr(pane, "move"):
-            event.stop()
-            event.prevent_default()
-            if pane.move(move):
-                self.update_footer()
+        if move and isinstance(pane, Pane) and hasattr(pane, "move") and pane.move(move):
+            self.update_footer()
+        return True
 
     def leave_input(self) -> None:
         self.set_focus(None)

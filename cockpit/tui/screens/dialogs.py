@@ -81,9 +81,7 @@ class Dialog(ModalScreen[str | None]):
         self.box.styles.width = width
         self.box.styles.height = min(self.app.size.height, self.box.wanted_height(width))
 
-    def on_key(self, event: events.Key) -> None:
-        event.stop()
-        event.prevent_default()
+    async def take_key(self, event: events.Key) -> bool:
         box = self.box
         match event.key:
             case "escape" | "q" | "ctrl+c":
@@ -96,6 +94,7 @@ class Dialog(ModalScreen[str | None]):
                 box.paint()
             case "enter" | "space":
                 self.dismiss(box.choices[box.index][0])
+        return True
 
     def on_click(self, event: events.Click) -> None:
         if event.widget is not self.box:
@@ -129,11 +128,11 @@ class Line(ModalScreen[str | None]):
         self.box.styles.height = self.box.wanted_height(width)
         self.input.styles.width = width - 4
 
-    def on_key(self, event: events.Key) -> None:
-        if event.key in ("escape", "ctrl+c"):
-            event.stop()
-            event.prevent_default()
+    async def take_key(self, event: events.Key) -> bool:
+        leaves = event.key in ("escape", "ctrl+c")
+        if leaves:
             self.dismiss(None)
+        return leaves
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         self.dismiss(event.value)
@@ -195,7 +194,7 @@ class Palette(ModalScreen[str | None]):
     def on_input_changed(self, event: Input.Changed) -> None:
         self.found.look(event.value.strip())
 
-    def on_key(self, event: events.Key) -> None:
+    async def take_key(self, event: events.Key) -> bool:
         found = self.found
         match event.key:
             case "escape" | "ctrl+c":
@@ -209,10 +208,9 @@ class Palette(ModalScreen[str | None]):
                     self.input.value = found.actions[found.index].name + " "
                     self.input.cursor_position = len(self.input.value)
             case _:
-                return
-        event.stop()
-        event.prevent_default()
+                return False
         found.paint()
+        return True
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         if not self.found.actions:

@@ -304,7 +304,8 @@ class MainScreen(CockpitScreen):
         self._relay()
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
-        name = event.widget.id or ""
+        # Not the event's widget: of two that had the focus one after the other, either may come last.
+        name = (self.focused.id if self.focused is not None else None) or ""
         name = "talk" if name == "say" else name
         if name in layout.PANES and name != self.pane:
             self.pane = name

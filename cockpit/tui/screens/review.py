@@ -116,7 +116,7 @@ class ReviewScreen(CockpitScreen):
 
     def on_mount(self) -> None:
         self.set_focus(self.arms)
-        self.call_after_refresh(self.show)
+        self.show()
 
     def on_resize(self) -> None:
         self._fit()
