@@ -1,8 +1,15 @@
-"""How properties are searched: without a clock, since these machines are shared, and the same way each time in CI."""
+"""How properties are searched: without a clock, since these machines are shared, and the same way each time in CI.
+And in how many processes tests run: files are shared out among them, so that a file's fixtures are made once."""
 
 import os
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("cockpit", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("cockpit")
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One for each core; none beside this one where the lab is asked for, of which a machine has one."""
+    return os.cpu_count() or 1 if config.option.markexpr == "not lab" else 0
