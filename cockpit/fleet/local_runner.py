@@ -22,6 +22,8 @@ FULL_BELOW_BYTES = 1 << 16
 
 def main() -> None:
     folder = sys.argv[1]
+    cancelled: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, frame: cancelled.append(number))  # before `started` says whom to end
     try:
         started = os.open(os.path.join(folder, "started"), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o640)
     except FileExistsError:
@@ -31,8 +33,6 @@ def main() -> None:
     os.write(started, json.dumps({"pid": os.getpid(), "at": time.time()}).encode())
     os.fsync(started)
     os.close(started)
-    cancelled: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, frame: cancelled.append(number))
     log = os.open(job["log_path"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
     source = job["source"]
     whole = say(log, f"COCKPIT_START {hashes(source)}")
