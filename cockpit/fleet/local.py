@@ -4,6 +4,7 @@ Each job has a folder of its own. A runner (`local_runner.py`) runs it and outli
 read from that folder, so a worker that comes back takes up what runs, and what ended while it was away.
 """
 
+import fcntl
 import json
 import os
 import signal
@@ -136,7 +137,7 @@ class LocalFleet:
     def cancel(self, job: str) -> None:
         if job in self._running:
             self._cancelled.add(job)
-            _terminate(_read(_folder(self._running[job]) / "started"))
+            _terminate(_folder(self._running[job]) / "started")
 
     def down(self, cluster: str) -> None:
         for job in [job for job in self._running.values() if job.cluster == cluster]:
@@ -160,7 +161,7 @@ class LocalFleet:
             self._started.add(job.name)
             self._reports.append(JobStarted(float(started["at"]), job.name))
             if job.name in self._cancelled:
-                _terminate(started)
+                _terminate(folder / "started")
         ended = _read(folder / "ended.json")
         if ended:
             self._end(
@@ -169,7 +170,7 @@ class LocalFleet:
         elif not started:
             if time.time() - self._submitted_at[job.name] > START_GRACE_S:
                 self._end(JobEnded(time.time(), job.name, "lost", None, "its runner did not start"))
-        elif _process(started) is None and not _read(folder / "ended.json"):
+        elif not _is_held(folder / "started") and not _read(folder / "ended.json"):
             child = _process(_read(folder / "child.json"))
             if child is not None:
                 _signal(child.pid, signal.SIGKILL, group=True)
@@ -224,11 +225,24 @@ def _process(note: dict[str, Any]) -> psutil.Process | None:
         return None
 
 
-def _terminate(started: dict[str, Any]) -> None:
-    """End a run by its runner, where one has taken it."""
-    runner = _process(started)
-    if runner is not None:
-        _signal(runner.pid, signal.SIGTERM, group=False)
+def _is_held(started: Path) -> bool:
+    """Whether the runner that took it lives. Neither a number that another process took over nor a wall clock that was
+    set can tell otherwise."""
+    try:
+        with started.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return False
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
+def _terminate(started: Path) -> None:
+    """End a run by its runner, where one has taken it and lives."""
+    note = _read(started)
+    if note and _is_held(started):
+        _signal(int(note["pid"]), signal.SIGTERM, group=False)
 
 
 def _signal(pid: int, number: int, group: bool) -> None:
