@@ -62,10 +62,13 @@ def problem(label: str) -> str:
     found = prepared(name)
     if found is not None and found.label == label:
         return ""
-    there = f"holds {found.label}" if found is not None else "is missing, empty or torn"
+    where = data_folder() / name
+    if found is None:
+        what = f"{where} is missing, empty or torn: run `python prepare.py --corpus {name}`, or set COCKPIT_DATA_DIR to"
+        return f"the session trains on {label}, and {what} the folder that has it"
     return (
-        f"the session trains on {label}, and {data_folder() / name} {there}: set COCKPIT_DATA_DIR to the folder that"
-        " has it, or make another session, since scores of different corpora are never compared"
+        f"the session trains on {label}, and {where} holds {found.label}: set COCKPIT_DATA_DIR to the folder that has"
+        " it, or make another session, since scores of different corpora are never compared"
     )
 
 

@@ -4,6 +4,7 @@ Each job has a folder of its own. A runner (`local_runner.py`) runs it and outli
 read from that folder, so a worker that comes back takes up what runs, and what ended while it was away.
 """
 
+import fcntl
 import json
 import os
 import signal
@@ -81,20 +82,19 @@ class LocalFleet:
         self._wake = wake
         self._running: dict[str, Job] = {}
         self._submitted_at: dict[str, float] = {}
-        self._runners: dict[str, subprocess.Popen[bytes]] = {}
         self._started: set[str] = set()
+        self._cancelled: set[str] = set()
+        """Jobs that are to end, be it that their runner is still on its way."""
         self._reports: list[Report] = []
 
     def recover(self, expected: Expected) -> None:
         for cluster in expected.clusters:
             self.launch(cluster)
         for job in expected.jobs:
-            if not (_folder(job) / "started").exists():
+            if (_folder(job) / "job.json").exists():
+                self.submit(job)  # a runner may be on its way: of two, the one that takes `started` runs it
+            else:
                 self._reports.append(JobRefused(time.time(), job.name, "the worker stopped before it was started"))
-                continue
-            self._running[job.name] = job
-            self._submitted_at[job.name] = time.time()
-            self._reports.append(JobSubmitted(time.time(), job.name))
 
     def launch(self, cluster: str, adopted: bool = False) -> None:
         spec = self._specs[cluster]
@@ -115,7 +115,8 @@ class LocalFleet:
             }
             try:
                 folder.mkdir(parents=True, exist_ok=True)
-                (folder / "job.json").write_text(json.dumps(work), encoding="utf-8")
+                (folder / "job.json.new").write_text(json.dumps(work), encoding="utf-8")
+                (folder / "job.json.new").replace(folder / "job.json")
                 runner = subprocess.Popen(
                     [sys.executable, "-I", str(RUNNER), str(folder.absolute())],
                     stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -128,17 +129,15 @@ class LocalFleet:
                 self._reports.append(JobRefused(at, job.name, sentence))
                 self._reports.append(ClusterTrouble(at, job.cluster, sentence))
                 return
-            self._runners[job.name] = runner
             threading.Thread(target=self._wait, args=(runner,), daemon=True).start()
         self._running[job.name] = job
         self._submitted_at[job.name] = at
         self._reports.append(JobSubmitted(at, job.name))
 
     def cancel(self, job: str) -> None:
-        running = self._running.get(job)
-        runner = _process(_read(_folder(running) / "started")) if running else None
-        if runner is not None:
-            _signal(runner.pid, signal.SIGTERM, group=False)
+        if job in self._running:
+            self._cancelled.add(job)
+            _terminate(_folder(self._running[job]) / "started")
 
     def down(self, cluster: str) -> None:
         for job in [job for job in self._running.values() if job.cluster == cluster]:
@@ -161,6 +160,8 @@ class LocalFleet:
         if started and job.name not in self._started:
             self._started.add(job.name)
             self._reports.append(JobStarted(float(started["at"]), job.name))
+            if job.name in self._cancelled:
+                _terminate(folder / "started")
         ended = _read(folder / "ended.json")
         if ended:
             self._end(
@@ -169,7 +170,7 @@ class LocalFleet:
         elif not started:
             if time.time() - self._submitted_at[job.name] > START_GRACE_S:
                 self._end(JobEnded(time.time(), job.name, "lost", None, "its runner did not start"))
-        elif _process(started) is None and not _read(folder / "ended.json"):
+        elif not _is_held(folder / "started") and not _read(folder / "ended.json"):
             child = _process(_read(folder / "child.json"))
             if child is not None:
                 _signal(child.pid, signal.SIGKILL, group=True)
@@ -178,7 +179,9 @@ class LocalFleet:
     def _end(self, report: JobEnded) -> None:
         self._reports.append(report)
         self._running.pop(report.job, None)
-        self._runners.pop(report.job, None)
+        self._submitted_at.pop(report.job, None)
+        self._started.discard(report.job)
+        self._cancelled.discard(report.job)
 
     def _wait(self, runner: "subprocess.Popen[bytes]") -> None:
         runner.wait()
@@ -220,6 +223,26 @@ def _process(note: dict[str, Any]) -> psutil.Process | None:
         return process if same and process.status() != psutil.STATUS_ZOMBIE else None
     except psutil.Error:
         return None
+
+
+def _is_held(started: Path) -> bool:
+    """Whether the runner that took it lives. Neither a number that another process took over nor a wall clock that was
+    set can tell otherwise."""
+    try:
+        with started.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return False
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
+def _terminate(started: Path) -> None:
+    """End a run by its runner, where one has taken it and lives."""
+    note = _read(started)
+    if note and _is_held(started):
+        _signal(int(note["pid"]), signal.SIGTERM, group=False)
 
 
 def _signal(pid: int, number: int, group: bool) -> None:

@@ -4,9 +4,11 @@
 
 FOLDER holds `job.json`. The runner takes `started` (made once: a second runner of the same job leaves at once), prints
 the hashes of the code before and after, runs the command with its output in the log, ends it at its time limit or on
-SIGTERM, and writes `ended.json`. Nothing but the standard library is imported: it must start at once.
+SIGTERM, and writes `ended.json`. It holds a lock on `started` while it lives. Nothing but the standard library is
+imported: it must start at once.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -22,17 +24,17 @@ FULL_BELOW_BYTES = 1 << 16
 
 def main() -> None:
     folder = sys.argv[1]
+    cancelled: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, frame: cancelled.append(number))  # before `started` says whom to end
     try:
         started = os.open(os.path.join(folder, "started"), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o640)
     except FileExistsError:
         return
+    fcntl.flock(started, fcntl.LOCK_EX)  # the kernel lets go of it, however this ends
     with open(os.path.join(folder, "job.json"), encoding="utf-8") as file:
         job = json.load(file)
     os.write(started, json.dumps({"pid": os.getpid(), "at": time.time()}).encode())
     os.fsync(started)
-    os.close(started)
-    cancelled: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, frame: cancelled.append(number))
     log = os.open(job["log_path"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
     source = job["source"]
     whole = say(log, f"COCKPIT_START {hashes(source)}")

@@ -151,7 +151,7 @@ def start(folder: SessionFolder) -> Standing:
             return standing(folder)
         if child.poll() == 0:
             return standing(folder)  # there was nothing left for it to do: the session had ended
-        if child.poll() is not None:
+        if child.poll() is not None and not _locked(folder):  # else another was quicker, and is about to be heard of
             raise DaemonError(f"the worker ended as it started: {_last_line(folder.worker_log)}")
         time.sleep(0.02)
     raise DaemonError(f"the worker has not started in {START_WITHIN_S:.0f} s: see {folder.worker_log}")

@@ -1,5 +1,6 @@
 """The loop on this machine, with real processes: what a user's train.py does is what the ledger says."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -129,6 +130,17 @@ def test_a_second_worker_is_refused_by_name(tmp_path: Path) -> None:
     try:
         with pytest.raises(daemon.DaemonError, match="a worker runs session night already"):
             daemon.Lock.take(folder)
+    finally:
+        daemon.terminate(folder)
+
+
+def test_all_who_open_a_stopped_session_at_once_get_the_one_worker(tmp_path: Path) -> None:
+    folder = local_session(tmp_path, clusters=1, mode="manual")
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            found = [each.result() for each in [pool.submit(daemon.start, folder) for _ in range(4)]]
+        assert {standing.state for standing in found} == {"running"}
+        assert len({standing.pid for standing in found}) == 1
     finally:
         daemon.terminate(folder)
 
