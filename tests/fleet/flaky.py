@@ -35,6 +35,8 @@ class FlakySky:
         """What everything that goes to the cluster fails with; SkyPilot's records are had all the same."""
         self.server_fails: SkyError | None = None
         """What everything fails with."""
+        self.refuses: SkyError | None = None
+        """What a submission fails with."""
         self.arrives_first = False
         """Whether a job that is submitted arrives before that fails."""
         self.new_streams_hang = False
@@ -68,6 +70,8 @@ class FlakySky:
         pass
 
     def submit(self, job: Job, workdir: Path, accelerators: dict[str, float]) -> int:
+        if self.refuses:
+            raise self.refuses
         if self.arrives_first:
             self._arrives(job)
         self._reach()

@@ -198,3 +198,14 @@ def test_one_that_is_gone_before_its_idle_minutes_are_over_was_lost(watched: Wat
     watched.cluster.check()
     watched.until(lambda: watched.of(ClusterTrouble))
     assert watched.of(ClusterTrouble)[0].lost
+
+
+def test_one_that_takes_no_job_has_failed(watched: Watched) -> None:
+    watched.sky.refuses = SkyError("invalid", "the task asks for 8 GPUs, and the cluster has 1")
+    for number in range(3):
+        watched.cluster.submit(watched.job(f"e000{number}.1"))
+    watched.until(lambda: watched.of(ClusterTrouble))
+    assert len(watched.of(JobRefused)) == 3
+    assert watched.of(ClusterTrouble)[0].message == (
+        "gpu-01 took none of 3 jobs: the task asks for 8 GPUs, and the cluster has 1"
+    )
