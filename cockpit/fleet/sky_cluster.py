@@ -432,9 +432,9 @@ class SkyCluster:
             self._down(f"it ended by itself: nothing ran on it for {idle_min} min")
             return
         self._launch.stale, self.is_up, self._refused = True, False, 0
+        self._trouble(message, lost=True, final=False)  # first, or it would be given what its lost runs leave room for
         for run in list(self.runs):
             self._end(run, JobEnded(self._now(), run.job.name, "lost", None, message))
-        self._trouble(message, lost=True, final=False)
 
     def _trouble(self, message: str, lost: bool, final: bool, refused: bool = False) -> None:
         self._report(ClusterTrouble(self._now(), self.name, message, lost, final, refused))
