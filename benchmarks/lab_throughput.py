@@ -262,7 +262,10 @@ def main() -> None:
             os.environ.clear()
             os.environ.update(before)
     show(cockpit, published, queue, given.think)
-    print(f"looked at      {shares[0]:.1%} of a core while {len(clusters)} clusters stream, {shares[1]:.1%} while none")
+    every, none = shares
+    at_16 = none + (every - none) / len(clusters) * 16
+    print(f"looked at      {every:.1%} of a core while {len(clusters)} clusters stream, {none:.1%} while none;"
+          f" {at_16:.1%} at 16 if each costs as much (aim 5%)")  # fmt: skip
 
 
 def figures(way: Way) -> str:

@@ -27,8 +27,10 @@ from cockpit.variant.store import VariantStore
 ASK_S = 120.0
 """How long `sky check` and `import torch` may take."""
 FREE_BYTES = 2 << 30
+TASK = "experiment.yaml"
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
+_ERROR = re.compile(r"(?:[\w.]+\.)?\w*(?:Error|Exception): (.+)")
 _ENABLED = re.compile(r"^  (\S.*?) \[[\w, ]+\]", re.MULTILINE)
 
 
@@ -80,7 +82,7 @@ def look(repo: str | None, fleet: str) -> Iterator[Finding]:
     yield _torch(needed=fleet == "local")
     yield _gpu()
     yield _key(_key_file(where))
-    yield from _skypilot(needed=fleet == "sky")
+    yield from _skypilot(where, needed=fleet == "sky")
 
 
 def _python() -> Finding:
@@ -188,7 +190,7 @@ def _key(key_file: str) -> Finding:
     return Finding("API key", "there is one, in ANTHROPIC_API_KEY or the key file")
 
 
-def _skypilot(needed: bool) -> Iterator[Finding]:
+def _skypilot(where: Path | None, needed: bool) -> Iterator[Finding]:
     try:
         version = importlib.metadata.version("skypilot")
     except importlib.metadata.PackageNotFoundError:
@@ -202,26 +204,57 @@ def _skypilot(needed: bool) -> Iterator[Finding]:
     if command is None:
         yield Finding("infra", "the command `sky` is not found", "put the environment's bin folder on PATH", needed)
         return
-    yield _infra(command, needed)
+    infra = _infra(command)
+    yield infra
+    if infra.ok and where is not None and (where / TASK).exists():
+        yield _clusters(command, where)
 
 
-def _infra(command: str, needed: bool) -> Finding:
-    """Which infrastructure SkyPilot may use, by `sky check` in a process of its own: importing it takes seconds."""
+def _sky(
+    about: str, command: str, *words: str, where: Path | None = None
+) -> subprocess.CompletedProcess[str] | Finding:
+    """What a `sky` command said, in a process of its own: importing SkyPilot takes seconds. Or that it said nothing."""
     try:
-        done = subprocess.run(
-            [command, "check"], capture_output=True, text=True, errors="replace", timeout=ASK_S,
-            stdin=subprocess.DEVNULL, env=os.environ | {"NO_COLOR": "1", "COLUMNS": "200"},
+        return subprocess.run(
+            [command, *words], capture_output=True, text=True, errors="replace", timeout=ASK_S, cwd=where,
+            stdin=subprocess.DEVNULL, env=os.environ | {"NO_COLOR": "1", "COLUMNS": "200"}, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        return Finding("infra", f"`sky check` gave no answer in {ASK_S:.0f} s", "run `sky api info`", needed)
+        return Finding(about, f"`sky {words[0]}` gave no answer in {ASK_S:.0f} s", "run `sky api info`")
     except OSError as error:
-        return Finding("infra", f"`sky check` cannot be run: {error.strerror}", "reinstall SkyPilot", needed)
+        return Finding(about, f"`sky {words[0]}` cannot be run: {error.strerror}", "reinstall SkyPilot")
+
+
+def _clusters(command: str, where: Path) -> Finding:
+    """Whether what experiment.yaml asks for can be had somewhere, by SkyPilot's own dry run: nothing is launched."""
+    done = _sky("clusters", command, "launch", "--dryrun", "--yes", TASK, where=where)
+    if isinstance(done, Finding):
+        return done
+    if done.returncode == 0:
+        return Finding("clusters", f"what {TASK} asks for can be launched")
+    said = refusal(done.stdout + done.stderr)
+    return Finding("clusters", said, f"change `resources` in {TASK}; `sky gpus list` says what there is")
+
+
+def refusal(output: str) -> str:
+    """Why SkyPilot would not launch, out of all that it printed."""
+    lines = [line.strip() for line in _ESCAPES.sub("", output).splitlines() if line.strip()]
+    return next(
+        (found[1] for found in map(_ERROR.match, lines) if found), lines[-1] if lines else "no reason was given"
+    )
+
+
+def _infra(command: str) -> Finding:
+    """Which infrastructure SkyPilot may use."""
+    done = _sky("infra", command, "check")
+    if isinstance(done, Finding):
+        return done
     enabled = enabled_infra(done.stdout)
     if enabled:
         return Finding("infra", ", ".join(enabled))
     lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
     said = lines[-1] if done.returncode and lines else "SkyPilot may use no cloud, Kubernetes or Slurm"
-    return Finding("infra", said, "run `sky check`, which says for each what is missing", needed)
+    return Finding("infra", said, "run `sky check`, which says for each what is missing")
 
 
 def enabled_infra(output: str) -> list[str]:

@@ -19,8 +19,9 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 class SkyError(Exception):
     """A call failed; the message is one sentence. `kind` says what can be done about it:
 
-    gone (the cluster is not there or not up), refused (no capacity, no quota: later perhaps), invalid (never),
-    server (the API server does not answer), late (it took too long and was cancelled), cancelled, other.
+    gone (the cluster is not there or not up), refused (no capacity, no quota: later perhaps), invalid (never), absent
+    (there is no such GPU, or where there is cannot be reached: SkyPilot says the same of both), server (the API server
+    does not answer), late (it took too long and was cancelled), cancelled, other.
     """
 
     def __init__(self, kind: str, message: str) -> None:
@@ -230,7 +231,7 @@ def _wanted(classes: set[str], hardware: str, avoid: set[str]) -> bool:
 
 def sentence(error: BaseException) -> str:
     """What an error says, as one line without colours."""
-    text = " ".join(_ESCAPES.sub("", str(error)).split())
+    text = " ".join(_ESCAPES.sub("", str(error)).split()).partition(" Hint: ")[0]
     return text[:400] or type(error).__name__
 
 
@@ -245,13 +246,15 @@ _KINDS = {
     "RequestCancelled": "cancelled",
     "ApiServerConnectionError": "server",
     "ServerTemporarilyUnavailableError": "server",
+    "KubeAPIUnreachableError": "server",
     "RequestInterruptedError": "server",
     "ConnectionError": "server",
     "ChunkedEncodingError": "server",
     "ReadTimeout": "server",
     "ConnectTimeout": "server",
 }
-_NEVER = re.compile(r"Catalog does not contain|not enabled|is not supported", re.IGNORECASE)
+_ABSENT = re.compile(r"Catalog does not contain")
+_NEVER = re.compile(r"not enabled|is not supported", re.IGNORECASE)
 
 
 def _understood(error: BaseException) -> SkyError:
@@ -259,5 +262,5 @@ def _understood(error: BaseException) -> SkyError:
     text = sentence(error)
     kind = next((_KINDS[c.__name__] for c in type(error).__mro__ if c.__name__ in _KINDS), "other")
     if type(error).__name__ == "ResourcesUnavailableError":
-        kind = "invalid" if _NEVER.search(text) else "refused"
+        kind = "absent" if _ABSENT.search(text) else "invalid" if _NEVER.search(text) else "refused"
     return SkyError(kind, text)

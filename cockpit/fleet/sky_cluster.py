@@ -38,6 +38,8 @@ from cockpit.fleet.sky_task import stage, stage_folder
 
 STUCK_AFTER_S = 60.0
 """A reader that says nothing for so long of a job that has ended waits on a connection that is dead."""
+REFUSED_AT_MOST = 3
+"""A cluster that takes no jobs, so many in a row, has failed: they would be submitted to it for ever."""
 IDLE_SLACK_S = 120.0
 """SkyPilot counts a cluster's idle minutes by itself, now and then."""
 
@@ -90,6 +92,8 @@ class SkyCluster:
         """When the last job ended: the next starts after it."""
         self._worked_at = 0.0
         """When it last came up or had a job."""
+        self._refused = 0
+        """How many jobs in a row it did not take."""
         self._accelerators: dict[str, float] = {}
         self._ending = False
         self._closed = False
@@ -233,8 +237,12 @@ class SkyCluster:
                         break
                 if error.kind not in ("server", "late") or wait_s is None:
                     self._refuse(run, f"{self.name} did not take {job.name}: {error}")
+                    self._refused += 1
+                    if self._refused >= REFUSED_AT_MOST:
+                        self._lose(f"{self.name} took none of {self._refused} jobs: {error}")
                     return
                 time.sleep(wait_s)
+        self._refused = 0
         run.submitted_at = run.heard_at = self._now()
         self._report(JobSubmitted(run.submitted_at, job.name))
         self._read_next()
@@ -423,10 +431,10 @@ class SkyCluster:
         if itself and not self.runs and not self._launch.adopted and idle_s > 60 * idle_min:
             self._down(f"it ended by itself: nothing ran on it for {idle_min} min")
             return
-        self._launch.stale, self.is_up = True, False
+        self._launch.stale, self.is_up, self._refused = True, False, 0
+        self._trouble(message, lost=True, final=False)  # first, or it would be given what its lost runs leave room for
         for run in list(self.runs):
             self._end(run, JobEnded(self._now(), run.job.name, "lost", None, message))
-        self._trouble(message, lost=True, final=False)
 
     def _trouble(self, message: str, lost: bool, final: bool, refused: bool = False) -> None:
         self._report(ClusterTrouble(self._now(), self.name, message, lost, final, refused))

@@ -142,13 +142,20 @@ class SkyLaunch:
                 self._name, self._setup_source, found, self._wanted, self._avoid, self._limit_s, self._asked_for
             )
         except SkyError as error:
-            if error.kind in ("refused", "server"):
-                raise SkyError(error.kind, f"{self._name} cannot be had now: {error}") from error
+            if error.kind in ("refused", "server") or (error.kind == "absent" and self._was_had()):
+                kind = "server" if error.kind == "server" else "refused"
+                raise SkyError(kind, f"{self._name} cannot be had now: {error}") from error
+            if error.kind == "absent":
+                raise SkyError("invalid", f"{self._name} cannot be had: {error}") from error
             if self._given_up() or error.kind not in ("late", "cancelled"):
                 raise
             raise self._in_vain(error, time.monotonic() - began) from error
         finally:
             self._request = ""
+
+    def _was_had(self) -> bool:
+        """Whether SkyPilot has a cluster of the class: then there is such a GPU, where nobody can be reached now."""
+        return any(self._wanted in ("", found.hardware) for found in self._sky.clusters([]).values())
 
     def _asked_for(self, request: str) -> None:
         self._request = request

@@ -29,12 +29,16 @@ class FlakySky:
     def __init__(self) -> None:
         self.found: Found | None = Found("gpu-01", "UP", "night", "H100", 3.0, {"H100": 1}, "", asked_at=1.0)
         self.rows = [Row(1, SETUP, "SUCCEEDED", 1.0, 2.0)]
+        self.others: list[Found] = []
+        """Clusters that it has besides."""
         self.submitted: list[str] = []
         self.downs = 0
         self.cloud_fails: SkyError | None = None
         """What everything that goes to the cluster fails with; SkyPilot's records are had all the same."""
         self.server_fails: SkyError | None = None
         """What everything fails with."""
+        self.refuses: SkyError | None = None
+        """What a submission or a launch fails with."""
         self.arrives_first = False
         """Whether a job that is submitted arrives before that fails."""
         self.new_streams_hang = False
@@ -50,7 +54,8 @@ class FlakySky:
         self._reach(cluster_too=False)
         if self.found and refresh and self.cloud_fails is None:
             self.found = msgspec.structs.replace(self.found, asked_at=self.found.asked_at + 1)
-        return {"gpu-01": self.found} if self.found else {}
+        found = {one.name: one for one in (self.found, *self.others) if one}
+        return {name: one for name, one in found.items() if name in names or not names}
 
     def jobs(self, cluster: str) -> list[Row]:
         self._reach()
@@ -61,6 +66,8 @@ class FlakySky:
         return False
 
     def launch(self, *what: object) -> int | None:
+        if self.refuses:
+            raise self.refuses
         self._reach()
         return None
 
@@ -68,6 +75,8 @@ class FlakySky:
         pass
 
     def submit(self, job: Job, workdir: Path, accelerators: dict[str, float]) -> int:
+        if self.refuses:
+            raise self.refuses
         if self.arrives_first:
             self._arrives(job)
         self._reach()

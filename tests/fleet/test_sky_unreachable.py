@@ -17,7 +17,7 @@ from cockpit.fleet.base import (
     JobSubmitted,
 )
 from cockpit.fleet.sky_answer import Lost, answer
-from cockpit.fleet.sky_client import SkyError
+from cockpit.fleet.sky_client import Found, SkyError
 from cockpit.fleet.sky_requests import LongRequests
 from tests.fleet.flaky import FlakySky, Watched
 
@@ -167,6 +167,22 @@ def test_a_launch_while_nobody_can_be_asked_is_no_failure_of_the_cluster(tmp_pat
     watched.cluster.close()
 
 
+@pytest.mark.parametrize(("had", "final"), [("H100", False), ("H200", True), ("", True)])
+def test_a_class_that_is_not_there_is_asked_for_again_if_there_ever_was_one(
+    tmp_path: Path, quick: None, had: str, final: bool
+) -> None:
+    sky = FlakySky()
+    sky.found, sky.refuses = None, SkyError("absent", "Catalog does not contain any instances: 1x H100.")
+    sky.others = [Found("gpu-02", "UP", "night", had, 3.0, {had: 1}, "")] if had else []
+    watched = Watched(tmp_path, sky)
+    watched.cluster.launch()
+    watched.until(lambda: watched.of(ClusterTrouble))
+    trouble = watched.of(ClusterTrouble)[0]
+    assert (trouble.final, trouble.refused) == (final, not final)
+    assert trouble.message.startswith("gpu-01 cannot be had")
+    watched.cluster.close()
+
+
 def test_a_reader_on_a_dead_connection_is_replaced_once_its_job_has_ended(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,3 +214,14 @@ def test_one_that_is_gone_before_its_idle_minutes_are_over_was_lost(watched: Wat
     watched.cluster.check()
     watched.until(lambda: watched.of(ClusterTrouble))
     assert watched.of(ClusterTrouble)[0].lost
+
+
+def test_one_that_takes_no_job_has_failed(watched: Watched) -> None:
+    watched.sky.refuses = SkyError("invalid", "the task asks for 8 GPUs, and the cluster has 1")
+    for number in range(3):
+        watched.cluster.submit(watched.job(f"e000{number}.1"))
+    watched.until(lambda: watched.of(ClusterTrouble))
+    assert len(watched.of(JobRefused)) == 3
+    assert watched.of(ClusterTrouble)[0].message == (
+        "gpu-01 took none of 3 jobs: the task asks for 8 GPUs, and the cluster has 1"
+    )

@@ -149,6 +149,7 @@ def test_a_node_cut_off_the_network_is_served_again_when_it_rejoins(lab: Lab, ni
     node = lab.node_of("gpu-02")
     lab.cut(node)
     assert night.ended("e701.1")["e701.1"].reason == "lost"
+    night.until(lambda: "gpu-02" not in night.up)
     lab.join(node)
     lab.await_idle(node, within_s=180)
     night.ready("gpu-02")
@@ -170,8 +171,9 @@ def test_the_api_server_may_stop_and_start_under_a_run(lab: Lab, night: Night) -
 
 @slow
 def test_a_run_goes_on_while_this_machine_is_offline_and_a_worker_that_came_back_takes_its_result(
-    lab: Lab, night: Night
+    lab: Lab, night: Night, tmp_path: Path
 ) -> None:
+    asks = Night(tmp_path / "asks", (ClusterSpec("gpu-51", "H100"),))
     night.ready("gpu-01")
     night.job("e850.1", "gpu-01", score(5, seconds=150), limit_s=600)
     night.started("e850.1")
@@ -181,8 +183,12 @@ def test_a_run_goes_on_while_this_machine_is_offline_and_a_worker_that_came_back
         night.reopen()
         night.let(LOST_AFTER_S + 60)
         assert "e850.1" not in {report.job for report in night.of(JobEnded)}
+        asks.fleet.launch("gpu-51")
+        asks.until(lambda: asks.of(ClusterTrouble), within_s=300)
     finally:
         lab.go_online()
+        asks.close()
+    assert asks.of(ClusterTrouble)[0].refused, "it can be had again when there is a network"
     assert night.ended("e850.1")["e850.1"].reason == "exited"
     assert measured(night, "e850.1") == 1.5
     assert night.steps("e850.1") == list(range(150))
