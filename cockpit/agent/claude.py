@@ -138,11 +138,11 @@ class _Turn:
         self._begin(request)
         remembered = memory.load(self._memory_path)
         await self._keep_story(remembered)
-        system, messages, told = self._prompt(remembered, request)
+        system, messages, crashed, ended = self._prompt(remembered, request)
         for number in range(self._settings.most_calls):
             answer = await self._answer(system, messages)
-            if number == 0 and told:
-                self._desk.read(lambda state: remembered.tell(state, told))
+            if number == 0 and (crashed or ended):
+                self._desk.read(lambda state: remembered.tell(state, crashed, ended))
                 memory.save(self._memory_path, remembered)
             uses = self._take(answer)
             if not uses:
@@ -172,14 +172,15 @@ class _Turn:
 
     def _prompt(
         self, remembered: memory.Memory, request: Request
-    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[str]]:
-        """(system blocks, messages, crashed experiments it is told of)."""
+    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[str], list[str]]:
+        """(system blocks, messages, crashed experiments and ended waves that it is told of)."""
         desk = self._desk
-        repo, incumbent, told = desk.read(
+        repo, incumbent, crashed, ended = desk.read(
             lambda state: (
                 state.session.repo if state.session else "",
                 state.incumbent or state.baseline,
                 remembered.crashes_to_tell(state),
+                remembered.waves_to_tell(state),
             )
         )
         try:
@@ -187,8 +188,8 @@ class _Turn:
         except OSError:
             program = ""
         source = briefing.source(incumbent, desk.source(incumbent)) if incumbent else ""
-        crashes = briefing.crashes((name, *self._crash(name)) for name in told)
-        now = desk.read(lambda state: briefing.now(state, self._name, desk.now(), remembered.story))
+        crashes = briefing.crashes((name, *self._crash(name)) for name in crashed)
+        now = desk.read(lambda state: briefing.now(state, self._name, desk.now(), remembered.story, ended))
         system, first = prompt.system(program), prompt.first_message(source, now, crashes, request)
         for name, text in (
             *((f"system {number}", block["text"]) for number, block in enumerate(system, 1)),
@@ -196,7 +197,7 @@ class _Turn:
             ("the session now", first["content"][-1]["text"]),
         ):
             self._transcript.given(desk.now(), name, text)
-        return system, [first], told
+        return system, [first], crashed, ended
 
     def _crash(self, experiment: str) -> tuple[str, str]:
         """(its change, the end of its traceback)."""
