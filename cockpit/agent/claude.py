@@ -20,7 +20,7 @@ from cockpit.agent.base import Desk, ProposerTrouble, Request
 from cockpit.agent.key import KeyHolder, NoKey
 from cockpit.agent.live import Live
 from cockpit.agent.purse import Payment, Purse
-from cockpit.agent.quoting import end_of_traceback, line, plain
+from cockpit.agent.quoting import CUT, end_of_traceback, line, plain
 from cockpit.agent.tools import call
 from cockpit.agent.transcript import Transcript
 from cockpit.events import Said
@@ -241,6 +241,8 @@ class _Turn:
             if not task.done():
                 task.cancel()
                 await asyncio.wait({task})
+            if not task.cancelled():
+                task.exception()  # Looked at, so that what became of a turn that was ended is no error in the log.
 
     async def _stream(self, asked: dict[str, Any], paid: Payment) -> Message:
         """Send a request and read its answer whole. What it used is in the ledger, however it ended."""
@@ -280,9 +282,19 @@ class _Turn:
                 paid.whole(seen)
             else:
                 paid.cut(seen, written)
+                self._broke_off(seen)
         if not whole or seen is None:
             raise _TryAgain("the stream was cut before the answer was whole")
         return seen
+
+    def _broke_off(self, seen: Message) -> None:
+        """Keep the words of an answer that was cut; those that a person cut stay where the person read them."""
+        text = " ".join(block.text for block in seen.content if block.type == "text").strip()
+        if not text:
+            return
+        self._transcript.write("said", self._desk.now(), text=f"{text} {CUT}")
+        if self._desk.interrupted():
+            self._desk.record(Said(at=self._desk.now(), author=self._name, text=f"{plain(text)} {CUT}"))
 
     def _show(self, doing: str, text: str) -> None:
         self._shown = (self._shown + text)[-20_000:]
