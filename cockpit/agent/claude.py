@@ -49,6 +49,11 @@ class Interrupted(Exception):
     """A person ended the turn, or the worker stops."""
 
 
+class KeyRefused(ProposerTrouble):
+    def __init__(self) -> None:
+        super().__init__("the API key was refused (401)", retry_in_s=600.0)
+
+
 class _TryAgain(Exception):
     """This request failed in a way that may pass."""
 
@@ -91,7 +96,8 @@ class Claude:
         except Interrupted:
             transcript.write("end", desk.now(), text="interrupted")
         except ProposerTrouble as error:
-            sentence = line(str(error).replace(key, "[key]"), 400)
+            remedy = f": {self._key.remedy()}" if isinstance(error, KeyRefused) else ""
+            sentence = line((str(error) + remedy).replace(key, "[key]"), 400)
             transcript.write("trouble", desk.now(), text=sentence)
             raise ProposerTrouble(sentence, error.retry_in_s) from None
         finally:
@@ -223,8 +229,8 @@ class _Turn:
                 wait_s = max(error.after_s, self._backoff_s * 2**number * random.uniform(1.0, 1.3))
                 if wait_s > LONGEST_WAIT_S:
                     raise ProposerTrouble(last, retry_in_s=wait_s) from None
-                self._transcript.write("trouble", self._desk.now(), text=f"{last}; tries again in {wait_s:.0f} s")
                 if number + 1 < self._settings.tries:
+                    self._transcript.write("trouble", self._desk.now(), text=f"{last}; tries again in {wait_s:.0f} s")
                     self._live.show(f"waits {wait_s:.0f} s: {last}", self._shown)
                     await self._interruptible(asyncio.sleep(wait_s))
         raise ProposerTrouble(f"{last}; tried {self._settings.tries} times", retry_in_s=LONGEST_WAIT_S)
@@ -422,7 +428,7 @@ def _translated(error: anthropic.APIError, model: str) -> Exception:
     if status == 529 or kind == "overloaded_error":
         return _TryAgain("the API is overloaded (529)", _retry_after_s(error))
     if status == 401:
-        return ProposerTrouble("the API key was refused (401): give one that works", retry_in_s=600.0)
+        return KeyRefused()
     if status == 402 or kind == "billing_error" or "credit balance" in said.lower():
         return ProposerTrouble("the API account has no credit left: add some, or go on without it", retry_in_s=1_800.0)
     if status == 403:
