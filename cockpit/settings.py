@@ -8,7 +8,7 @@ import math
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import msgspec
 
@@ -20,6 +20,7 @@ class SettingsError(Exception):
 
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
+Some = Annotated[int, msgspec.Meta(ge=1)]
 Amount = Annotated[float, msgspec.Meta(ge=0)]
 
 
@@ -67,11 +68,11 @@ class EnvelopeSettings(Part, frozen=True):
 class Price(Part, frozen=True):
     """US dollars for a million tokens."""
 
-    input: float
-    output: float
-    cache_read: float
-    cache_write_5m: float
-    cache_write_1h: float
+    input: Amount
+    output: Amount
+    cache_read: Amount
+    cache_write_5m: Amount
+    cache_write_1h: Amount
 
 
 PRICES = {
@@ -89,23 +90,25 @@ class AgentSettings(Part, frozen=True):
     model: str = "claude-opus-5-5"
     small_model: str = "claude-haiku-5-5"
     """Sums up what no longer fits in front of the researcher."""
-    effort: str = "high"
-    """low, medium, high, xhigh or max; empty for a model that takes none."""
+    effort: Literal["", "low", "medium", "high", "xhigh", "max"] = "high"
+    """Empty for a model that takes none."""
     show_thinking: bool = True
     """Ask for summaries of its thinking, which show on the screen; off for a model that has none to give."""
-    max_tokens: int = 32_000
+    max_tokens: Some = 32_000
     """Of one answer, its thinking included."""
-    most_calls: int = 40
+    most_calls: Some = 40
     """Requests in one turn."""
-    tries: int = 5
+    tries: Some = 5
     """Of one request, where trying again can help."""
-    timeout_s: float = 120.0
+    timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 120.0
     """Without a byte from the API, before a request counts as lost."""
     base_url: str = ""
     key_file: str = "~/.config/cockpit/anthropic.key"
     """A file with mode 600 that holds the key; ANTHROPIC_API_KEY goes before it."""
-    share: float = 0.5
-    """Of the arms, in `hybrid`: how many the model chooses; the rest are `search`'s."""
+    share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.5
+    """Of the arms, in `hybrid`: how many the model chooses; the rest are filled in by `numeric`."""
+    numeric: Literal["search", "tpe"] = "search"
+    """Who fills numeric arms in `hybrid`; `tpe` is Optuna's."""
     prices: dict[str, Price] = {}
     """By model, before the published ones."""
 
@@ -165,6 +168,8 @@ def _sentence(text: str) -> str:
     said, _, path = text.partition(" - at ")
     *table, setting = path.strip("`$").replace("[...]", ".*").lstrip(".").split(".")
     unknown = re.search(r"unknown field `(.*)`", said)
+    if said.startswith("Invalid enum value"):
+        return f"{_table(table)}{setting}: {said.rpartition(' ')[2]} is none of {_choices(table, setting)}"
     if unknown is None:
         return f"{_table(table)}{setting.replace('*', 'an entry')}: {said[0].lower()}{said[1:]}"
     place = [*table, setting] if setting else []
@@ -177,8 +182,24 @@ def _table(names: list[str]) -> str:
     return f"[{'.'.join(names)}] " if names else ""
 
 
+def _choices(table: list[str], setting: str) -> str:
+    part = _part(table)
+    return ", ".join(repr(choice) for choice in get_args(get_type_hints(part)[setting])) if part else "the choices"
+
+
 def _known(place: list[str]) -> tuple[str, ...]:
     """The settings of a table; none for a table whose keys the person chooses."""
-    parts = {"": Settings, "session": NewSession, "envelope": EnvelopeSettings, "agent": AgentSettings}
-    part = (parts | {"screen": ScreenSettings, "agent.prices": Price}).get(".".join(place[:2]))
+    part = _part(place)
     return part.__struct_fields__ if part else ()
+
+
+def _part(place: list[str]) -> type[Part] | None:
+    parts: dict[str, type[Part]] = {
+        "": Settings,
+        "session": NewSession,
+        "envelope": EnvelopeSettings,
+        "agent": AgentSettings,
+        "agent.prices": Price,
+        "screen": ScreenSettings,
+    }
+    return parts.get(".".join(place[:2]))

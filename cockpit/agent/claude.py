@@ -20,7 +20,7 @@ from cockpit.agent.base import Desk, ProposerTrouble, Request
 from cockpit.agent.key import KeyHolder, NoKey
 from cockpit.agent.live import Live
 from cockpit.agent.purse import Payment, Purse
-from cockpit.agent.quoting import end_of_traceback, line, plain
+from cockpit.agent.quoting import CUT, end_of_traceback, line, plain
 from cockpit.agent.tools import call
 from cockpit.agent.transcript import Transcript
 from cockpit.events import Said
@@ -47,6 +47,11 @@ _STORY = (
 
 class Interrupted(Exception):
     """A person ended the turn, or the worker stops."""
+
+
+class KeyRefused(ProposerTrouble):
+    def __init__(self) -> None:
+        super().__init__("the API key was refused (401)", retry_in_s=600.0)
 
 
 class _TryAgain(Exception):
@@ -91,7 +96,8 @@ class Claude:
         except Interrupted:
             transcript.write("end", desk.now(), text="interrupted")
         except ProposerTrouble as error:
-            sentence = line(str(error).replace(key, "[key]"), 400)
+            remedy = f": {self._key.remedy()}" if isinstance(error, KeyRefused) else ""
+            sentence = line((str(error) + remedy).replace(key, "[key]"), 400)
             transcript.write("trouble", desk.now(), text=sentence)
             raise ProposerTrouble(sentence, error.retry_in_s) from None
         finally:
@@ -138,11 +144,11 @@ class _Turn:
         self._begin(request)
         remembered = memory.load(self._memory_path)
         await self._keep_story(remembered)
-        system, messages, told = self._prompt(remembered, request)
+        system, messages, crashed, ended = self._prompt(remembered, request)
         for number in range(self._settings.most_calls):
             answer = await self._answer(system, messages)
-            if number == 0 and told:
-                self._desk.read(lambda state: remembered.tell(state, told))
+            if number == 0 and (crashed or ended):
+                self._desk.read(lambda state: remembered.tell(state, crashed, ended))
                 memory.save(self._memory_path, remembered)
             uses = self._take(answer)
             if not uses:
@@ -172,14 +178,15 @@ class _Turn:
 
     def _prompt(
         self, remembered: memory.Memory, request: Request
-    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[str]]:
-        """(system blocks, messages, crashed experiments it is told of)."""
+    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[str], list[str]]:
+        """(system blocks, messages, crashed experiments and ended waves that it is told of)."""
         desk = self._desk
-        repo, incumbent, told = desk.read(
+        repo, incumbent, crashed, ended = desk.read(
             lambda state: (
                 state.session.repo if state.session else "",
                 state.incumbent or state.baseline,
                 remembered.crashes_to_tell(state),
+                remembered.waves_to_tell(state),
             )
         )
         try:
@@ -187,8 +194,8 @@ class _Turn:
         except OSError:
             program = ""
         source = briefing.source(incumbent, desk.source(incumbent)) if incumbent else ""
-        crashes = briefing.crashes((name, *self._crash(name)) for name in told)
-        now = desk.read(lambda state: briefing.now(state, self._name, desk.now(), remembered.story))
+        crashes = briefing.crashes((name, *self._crash(name)) for name in crashed)
+        now = desk.read(lambda state: briefing.now(state, self._name, desk.now(), remembered.story, ended))
         system, first = prompt.system(program), prompt.first_message(source, now, crashes, request)
         for name, text in (
             *((f"system {number}", block["text"]) for number, block in enumerate(system, 1)),
@@ -196,7 +203,7 @@ class _Turn:
             ("the session now", first["content"][-1]["text"]),
         ):
             self._transcript.given(desk.now(), name, text)
-        return system, [first], told
+        return system, [first], crashed, ended
 
     def _crash(self, experiment: str) -> tuple[str, str]:
         """(its change, the end of its traceback)."""
@@ -222,8 +229,8 @@ class _Turn:
                 wait_s = max(error.after_s, self._backoff_s * 2**number * random.uniform(1.0, 1.3))
                 if wait_s > LONGEST_WAIT_S:
                     raise ProposerTrouble(last, retry_in_s=wait_s) from None
-                self._transcript.write("trouble", self._desk.now(), text=f"{last}; tries again in {wait_s:.0f} s")
                 if number + 1 < self._settings.tries:
+                    self._transcript.write("trouble", self._desk.now(), text=f"{last}; tries again in {wait_s:.0f} s")
                     self._live.show(f"waits {wait_s:.0f} s: {last}", self._shown)
                     await self._interruptible(asyncio.sleep(wait_s))
         raise ProposerTrouble(f"{last}; tried {self._settings.tries} times", retry_in_s=LONGEST_WAIT_S)
@@ -240,6 +247,8 @@ class _Turn:
             if not task.done():
                 task.cancel()
                 await asyncio.wait({task})
+            if not task.cancelled():
+                task.exception()  # Looked at, so that what became of a turn that was ended is no error in the log.
 
     async def _stream(self, asked: dict[str, Any], paid: Payment) -> Message:
         """Send a request and read its answer whole. What it used is in the ledger, however it ended."""
@@ -279,9 +288,19 @@ class _Turn:
                 paid.whole(seen)
             else:
                 paid.cut(seen, written)
+                self._broke_off(seen)
         if not whole or seen is None:
             raise _TryAgain("the stream was cut before the answer was whole")
         return seen
+
+    def _broke_off(self, seen: Message) -> None:
+        """Keep the words of an answer that was cut; those that a person cut stay where the person read them."""
+        text = " ".join(block.text for block in seen.content if block.type == "text").strip()
+        if not text:
+            return
+        self._transcript.write("said", self._desk.now(), text=f"{text} {CUT}")
+        if self._desk.interrupted():
+            self._desk.record(Said(at=self._desk.now(), author=self._name, text=f"{plain(text)} {CUT}"))
 
     def _show(self, doing: str, text: str) -> None:
         self._shown = (self._shown + text)[-20_000:]
@@ -409,7 +428,7 @@ def _translated(error: anthropic.APIError, model: str) -> Exception:
     if status == 529 or kind == "overloaded_error":
         return _TryAgain("the API is overloaded (529)", _retry_after_s(error))
     if status == 401:
-        return ProposerTrouble("the API key was refused (401): give one that works", retry_in_s=600.0)
+        return KeyRefused()
     if status == 402 or kind == "billing_error" or "credit balance" in said.lower():
         return ProposerTrouble("the API account has no credit left: add some, or go on without it", retry_in_s=1_800.0)
     if status == 403:

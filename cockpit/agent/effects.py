@@ -27,8 +27,8 @@ def wave_effects(state: State, wave: Wave) -> list[str]:
         return []
     hardware, level = found.main[0].estimate.hardware, found.main[0].estimate.level
     head = (
-        f"{wave.id} on {line(hardware, 40)}, {found.runs} runs: {line(wave.question, 160)}; val_bpb against the first"
-        f" level, averaged over the other factors, with {level:.0%} intervals"
+        f"{wave.id} on {line(hardware, 40)}, {found.runs} runs: val_bpb against the first level, averaged over the"
+        f" other factors, with {level:.0%} intervals"
     )
     lines = [head]
     for (factor,), each in groupby(found.main, key=lambda effect: effect.factors):

@@ -1,4 +1,4 @@
-"""`hybrid`: a model asks the questions and changes structure, a search fills in numeric arms around what is best."""
+"""`hybrid`: a model asks the questions and changes structure, a search fills in numeric arms: cockpit's or Optuna's."""
 
 from cockpit.agent.base import Desk, Proposer, ProposerTrouble, Request
 from cockpit.events import Trouble

@@ -100,6 +100,12 @@ class KeyHolder:
         """Whether there is one, usable or not."""
         return bool(self._from_environment) or (self._file is not None and self._file.exists())
 
+    def remedy(self) -> str:
+        """What to do about a key that the API refuses."""
+        if self._from_environment:
+            return f"`cockpit stop --leave`, then `cockpit open` with one that works in {KEY_VARIABLE}"
+        return f"put one that works into {self._file}"
+
     def read(self) -> str:
         """The key, read anew, so that one that was added or changed is found. Raises NoKey."""
         if self._from_environment:

@@ -8,7 +8,7 @@ from cockpit.agent.quoting import clip, line, plain
 from cockpit.model import AttemptStatus, Estimate, Experiment, ExperimentStatus, Value
 from cockpit.state import State
 
-ROW_COLUMNS = ("id", "wave", "tier", "status", "change", "val_bpb", "runs", "class", "vs_incumbent", "note")
+ROW_COLUMNS = ("id", "wave", "tier", "status", "base", "change", "val_bpb", "runs", "class", "vs_incumbent", "note")
 DONE = (ExperimentStatus.VALID, ExperimentStatus.KEPT, ExperimentStatus.DISCARDED, ExperimentStatus.CRASHED)
 
 
@@ -33,10 +33,11 @@ def class_of(state: State, experiment: Experiment, hardware: str = "") -> str:
 
 
 def change_words(experiment: Experiment, most: int = 160) -> str:
-    """`DEPTH=10, WIDTH=768, code +12 -3`."""
+    """`DEPTH=10, WIDTH=768, code +12 -3 (what for)`."""
     words = [f"{name}={value_words(value)}" for name, value in experiment.change.constants.items()]
     if experiment.change.edits:
-        words.append(f"code +{experiment.lines_added} -{experiment.lines_removed}")
+        what_for = f" ({line(experiment.why, 70)})" if experiment.why else ""
+        words.append(f"code +{experiment.lines_added} -{experiment.lines_removed}{what_for}")
     return line(", ".join(words) or "unchanged", most)
 
 
@@ -59,6 +60,7 @@ def row(state: State, experiment: Experiment, hardware: str = "") -> list[Any]:
         experiment.wave,
         str(experiment.tier),
         str(experiment.status),
+        experiment.base,
         change_words(experiment),
         None if score is None else round(score, 5),
         len(experiment.scores.get(shown_class, ())),

@@ -1,4 +1,4 @@
-"""What the researcher keeps from turn to turn beside the ledger: which crashes it was told of, and the story so far.
+"""What the researcher keeps from turn to turn beside the ledger: what it was told of, and the story so far.
 
 Losing it costs a repeated sentence, never a result: everything that counts is in the ledger.
 """
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from cockpit.agent import look
+from cockpit.agent import look, waves
 from cockpit.agent.quoting import line
 from cockpit.model import ExperimentStatus, WaveKind
 from cockpit.state import State
@@ -22,6 +22,8 @@ class Memory(msgspec.Struct):
     told: dict[str, int] = {}
     """First experiment of an idea to how many of the idea's crashes were told."""
     crashes_told: list[str] = []
+    waves_told: list[str] = []
+    """Of which it was told what came of them."""
     story: str = ""
     findings_in_story: int = 0
 
@@ -39,8 +41,14 @@ class Memory(msgspec.Struct):
                 names.append(name)
         return names[:CRASHES_A_TURN]
 
-    def tell(self, state: State, names: list[str]) -> None:
-        """`names` were told."""
+    def waves_to_tell(self, state: State) -> list[str]:
+        """Waves that have told their story since it last looked, oldest first."""
+        known = set(self.waves_told)
+        return [wave.id for wave in waves.told(state) if wave.id not in known]
+
+    def tell(self, state: State, names: list[str], ended: list[str]) -> None:
+        """It was told of the crashed experiments `names` and the waves `ended`."""
+        self.waves_told = [*self.waves_told, *ended][-KEPT:]
         for name in names:
             root = look.crash_root(state, name)
             self.told[root] = self.told.get(root, 0) + 1

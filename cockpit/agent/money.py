@@ -76,7 +76,10 @@ def most_tokens_for(price: Price, usd: float, prompt_bytes: int, wanted: int) ->
 
     `usd` may be infinite, for no limit.
     """
-    return int(max(0.0, min(float(wanted), (usd - prompt_usd(price, prompt_bytes)) / price.output * 1e6)))
+    left = usd - prompt_usd(price, prompt_bytes)
+    if left < 0 or not price.output:
+        return 0 if left < 0 else wanted
+    return int(min(float(wanted), left / price.output * 1e6))
 
 
 def worst_usd(price: Price, prompt_bytes: int, tokens: int) -> float:

@@ -21,7 +21,7 @@ from cockpit.agent.tools import TOOLS, Answer, Tool, ToolError, call
 from cockpit.fold import fold
 from cockpit.folder import SessionFolder
 from cockpit.ledger import Inbox, Ledger
-from cockpit.model import PROPOSERS, WaveStatus
+from cockpit.model import PROPOSERS, WaveKind, WaveStatus
 from cockpit.plan.schedule import expected_run_s
 from cockpit.state import State
 from cockpit.variant.errors import VariantError
@@ -181,14 +181,12 @@ def _since(before: dict[str, Any], state: State, name: str) -> list[str]:
     """What has happened since `before` (see _marks), one sentence each."""
     now = _marks(state)
     news = []
-    for wave_id in before["undecided"]:
-        wave = state.waves[wave_id]
-        if wave.status is not WaveStatus.PROPOSED:
+    for wave in (state.waves[name] for name in (*before["undecided"], *before["open"])):
+        if wave.status is WaveStatus.DONE:
+            news.append(f"{wave.id} has told its story: {line(wave.question, 200)}")
+        elif wave.status is not WaveStatus.PROPOSED and wave.id in before["undecided"]:
             why = f": {line(wave.reason)}" if wave.reason else ""
-            news.append(f"{wave_id} was {wave.status} by {line(wave.decided_by, 40)}{why}.")
-    for wave_id in before["open"]:
-        if state.waves[wave_id].status is WaveStatus.DONE:
-            news.append(f"{wave_id} has told its story: {line(state.waves[wave_id].question, 200)}")
+            news.append(f"{wave.id} was {wave.status} by {line(wave.decided_by, 40)}{why}.")
     spoken = [message for message in state.messages if message.kind == "say" and message.author != name]
     for message in [message for message in spoken if message.at >= before["spoken_at"]][-5:]:
         if (message.at, message.text) not in before["spoken"]:
@@ -203,8 +201,8 @@ def _since(before: dict[str, Any], state: State, name: str) -> list[str]:
 def _marks(state: State) -> dict[str, Any]:
     last = [(message.at, message.text) for message in state.messages[-60:]]
     return {
-        "undecided": list(state.proposals),
-        "open": list(state.open_waves),
+        "undecided": [name for name in state.proposals if state.waves[name].kind is not WaveKind.FILLER],
+        "open": [name for name in state.open_waves if state.waves[name].kind is not WaveKind.FILLER],
         "spoken": set(last),
         "spoken_at": state.now,
         "incumbent": state.incumbent,

@@ -7,7 +7,7 @@ from cockpit.plan.schedule import expected_run_s, room
 from cockpit.plan.stack import unablated
 from cockpit.state import State
 
-PARTS = {"hybrid": ("claude", "search")}
+PARTS = {"hybrid": ("claude", "search", "tpe")}
 """By which names the waves of a proposer go that is not one alone."""
 THOUGHT_S = 90.0
 """How long a proposer may take before clusters must not have run dry."""

@@ -39,7 +39,7 @@ def effects_of(state: State, wave: str) -> Effects:
 
 
 def _cell_of_base(state: State, wave: Wave) -> dict[str, Value]:
-    """The base's levels where it is a cell of the wave's grid itself: no arm is, for what was measured is not run again.
+    """The base's levels where it is a cell of the wave's grid: no arm is, for what was measured is not run again.
 
     Empty where it is none, or where the arms differ from it in more than their levels.
     """

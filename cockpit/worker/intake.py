@@ -172,15 +172,21 @@ def build(
         try:
             variant = store.put(name, state.experiments[base].commit, arm.change, _message(arm, draft), at=at)
         except VariantError as error:
-            problems.append(f"arm {number}: {error}")
+            problems.append(f"{_named(number, arm)}: {error}")
             continue
         twin = tried.get(variant.fingerprint)
         if twin is not None:
-            problems.append(f"arm {number} is the code of {twin}, which was tried or waits already")
+            problems.append(f"{_named(number, arm)} is the code of {twin}, which was tried or waits already")
             continue
         tried[variant.fingerprint] = name
         experiments.append(_experiment(store, state, name, wave, base, arm, draft, variant))
     return experiments, problems
+
+
+def _named(number: int, arm: Arm) -> str:
+    """`arm 5 (DEPTH=8, WIDTH=640)`: the arms of a grid are known by their levels."""
+    levels = ", ".join(f"{name}={value}" for name, value in list(arm.change.constants.items())[:6])
+    return f"arm {number}" + (f" ({levels})" if levels else "")
 
 
 def _experiment(

@@ -271,7 +271,7 @@ def proposers(folder: SessionFolder, configured: settings.Settings) -> dict[str,
     def hybrid() -> Proposer:
         from cockpit.agent.hybrid import Hybrid
 
-        return Hybrid(claude(), search(), configured.agent.share)
+        return Hybrid(claude(), makers[configured.agent.numeric](), configured.agent.share)
 
     def tpe() -> Proposer:
         from cockpit.agent.tpe import Tpe

@@ -14,18 +14,22 @@ from cockpit import events as e
 from cockpit.agent import briefing
 from cockpit.agent.quoting import clip, clip_start, end_of_traceback, line, plain, quoted
 from cockpit.agent.tools import call
+from cockpit.agent.tried import tried
 from cockpit.fold import fold
 from cockpit.model import (
     Attempt,
     AttemptKind,
     Change,
+    Envelope,
     Experiment,
     ExperimentStatus,
     Metrics,
+    Mode,
     Outcome,
     Tier,
     Wave,
 )
+from cockpit.plan.approve import rule_for
 from cockpit.state import State
 from tests.agent.conftest import Researcher
 from tests.agent.messages_server import Answer, Asked, calls, says
@@ -123,7 +127,7 @@ def test_everything_a_plan_needs_is_in_it(desk: StateDesk) -> None:
         "SD of a run of the same code",
         "Best experiments by raw mean",
         "Last experiments to end",
-        "Effects in the last waves",
+        "# The last waves that have told their story",
         "Findings so far",
         "was rejected by ann: no more width, please",
         "crashed: RuntimeError: boom",
@@ -152,7 +156,7 @@ def test_the_effects_of_a_wave_are_told_with_interactions_and_intervals_whatever
     call(desk, "claude", "propose_wave", {"question": "Hold?", "arms": again, "tier": "validate", "replicates": 2})
     desk.settle()
     lines = call(desk, "claude", "query_experiments", {"wave": "w001"}).body["effects"]
-    assert lines[0].startswith("w001 on pooled, 22 runs: Wider?")
+    assert lines[0].startswith("w001 on pooled, 22 runs: val_bpb")
     found = {}
     for told in lines[1:]:
         name, low, high = re.match(r"  (\S+) .*?: +(?:\S+: )?\S+ \[(\S+), (\S+)\]", told).groups()  # type: ignore[union-attr]
@@ -164,7 +168,89 @@ def test_the_effects_of_a_wave_are_told_with_interactions_and_intervals_whatever
     for name in list(desk.state.waves["w001"].arms):
         desk.decide(name, ExperimentStatus.DISCARDED)
     lines = call(desk, "claude", "query_experiments", {"wave": "w001"}).body["effects"]
-    assert "\n".join(lines) in briefing.now(desk.state, "claude", desk.clock)
+    text = briefing.now(desk.state, "claude", desk.clock)
+    assert all(told in text for told in lines)
+
+
+def test_what_a_wave_expected_comes_back_with_what_came_of_it_and_is_new_once(desk: StateDesk, research: Start) -> None:
+    wave = {
+        "question": "Is wider better?",
+        "hypothesis": "Width pays until steps get few.",
+        "factors": {"WIDTH": [512, 640, 768]},
+        "would_change_mind": "No width beats the incumbent.",
+    }
+    call(desk, "claude", "propose_wave", wave)
+    desk.score = lambda experiment, hardware, seed: 1.0 - experiment.overrides.get("WIDTH", 640) / 1e5
+    desk.settle()
+    for name in list(desk.state.waves["w001"].arms):
+        desk.decide(name, ExperimentStatus.DISCARDED, "no better than e0000")
+    it = research([says("Noted."), says("Nothing new.")])
+    it.turn("told")
+    it.turn("told")
+    first, second = (asked.briefing for asked in it.server.asked)
+    assert "w001 (new) by claude: Is wider better?" in first and "w001 by claude: Is wider better?" in second
+    for text in (first, second):
+        told = text.partition("w001")[2]
+        for words in (
+            "of WIDTH 512, 640, 768, tier screen",
+            "expected: Width pays until steps get few.",
+            "would change its mind: No width beats the incumbent.",
+            "came of it: 2 measured",
+            "no better than e0000",
+        ):
+            assert words in told, words
+        assert told.index("e0002 (WIDTH=768)") < told.index("e0001 (WIDTH=512)"), "the best first"
+
+
+def test_which_constants_were_tried_and_where_the_best_lie_and_which_never_were(desk: StateDesk) -> None:
+    desk.score = lambda experiment, hardware, seed: 1.0 - experiment.overrides.get("WIDTH", 640) / 1e5
+    call(desk, "claude", "propose_wave", {"question": "Wider?", "factors": {"WIDTH": [256, 512, 768, 896, 1024]}})
+    desk.settle()
+    rows, never = tried(desk.state)
+    assert rows == [("WIDTH", "640", "640", "5", "256 to 1024", "256 to 1024")]
+    assert "MATRIX_LR" in never and "WIDTH" not in never
+
+
+def test_the_incumbent_is_told_with_what_a_run_takes_and_how_it_came_to_be(desk: StateDesk) -> None:
+    call(desk, "claude", "propose_wave", {"question": "Wider?", "factors": {"WIDTH": [512, 768]}})
+    desk.settle()
+    desk.crown("e0002")
+    text = briefing.now(desk.state, "claude", desk.clock).partition("# The incumbent, e0002")[2]
+    assert "Other constants than the baseline: WIDTH=768." in text
+    assert re.search(r"A run of it on \S+: val_bpb \S+, \d+ steps, .* GB, MFU", text)
+    assert re.search(r"- hour \S+: e0002 \(WIDTH=768\)", text)
+
+
+def test_a_patch_is_told_by_what_it_is_for(desk: StateDesk) -> None:
+    arm = {"edits": [{"search": "DEPTH = 8", "replace": "DEPTH = 8 + 1"}], "why": "one layer more at the same width"}
+    call(desk, "claude", "propose_wave", {"question": "Deeper?", "arms": [arm]})
+    desk.settle()
+    desk.decide("e0001", ExperimentStatus.DISCARDED, "worse")
+    assert "code +1 -1 (one layer more at the same width)" in briefing.now(desk.state, "claude", desk.clock)
+
+
+@pytest.mark.parametrize(
+    ("mode", "envelope", "words"),
+    [
+        (Mode.COPILOT, Envelope(usd=50.0), "every proposal of yours waits"),
+        (Mode.COPILOT, Envelope(usd=50.0, proposers=["claude"]), "Approved unasked: up to $50.00 in all, of which $"),
+        (Mode.AUTOPILOT, Envelope(usd=50.0, wave_size=8), "8 arms a wave, constants only, code waits"),
+        (Mode.AUTOPILOT, Envelope(usd=50.0, proposers=["codex"]), "The envelope names others"),
+        (Mode.AUTOPILOT, Envelope(usd=50.0, until=1.0), "The envelope has ended"),
+        (Mode.AUTOPILOT, Envelope(usd=50.0, gpu_hours=9.0), "up to 9 GPU-hours in all"),
+        (Mode.MANUAL, Envelope(), "you only answer"),
+    ],
+)
+def test_what_runs_unasked_is_told_as_the_plan_decides_it(
+    desk: StateDesk, mode: Mode, envelope: Envelope, words: str
+) -> None:
+    desk.record(e.ModeSet(at=desk.clock, mode=mode, author="ann"))
+    desk.record(e.EnvelopeSet(at=desk.clock, envelope=envelope, author="ann"))
+    text = briefing.now(desk.state, "claude", desk.clock)
+    assert words in text
+    wave = Wave("w001", "claude", "Wider?", proposed_at=desk.clock)
+    runs = rule_for(desk.state, wave, desk.clock) == "envelope"
+    assert runs == ("Approved unasked" in text)
 
 
 @pytest.mark.parametrize("size", [0, 10, 100_000])

@@ -15,7 +15,7 @@ from cockpit.agent import live
 from cockpit.agent.base import ProposerTrouble
 from cockpit.agent.transcript import rendered
 from cockpit.events import ApiUsed
-from cockpit.settings import PRICES, AgentSettings
+from cockpit.settings import PRICES, AgentSettings, Price
 from tests.agent.conftest import Researcher
 from tests.agent.messages_server import KEY, Answer, Asked, Hang, Refuse, calls, says, together
 from tests.agent.state_desk import StateDesk
@@ -77,6 +77,14 @@ def test_tokens_are_priced_by_kind(desk: StateDesk, research: Start) -> None:
     least += event.cache_read_tokens * price.cache_read
     assert event.usd * 1e6 >= least + event.cache_write_tokens * price.cache_write_5m - 1e-6
     assert event.usd * 1e6 <= least + event.cache_write_tokens * price.cache_write_1h + 1e-6
+
+
+def test_a_model_without_a_price_for_answers_may_answer_at_length(desk: StateDesk, research: Start) -> None:
+    free = Price(0.0, 0.0, 0.0, 0.0, 0.0)
+    it = research([says("hello")], prices={"claude-opus-5-5": free})
+    it.turn()
+    assert it.server.asked[0].body["max_tokens"] == it.settings.max_tokens
+    assert desk.state.spend.api_usd == 0.0 and used(desk)[0].output_tokens > 0
 
 
 def test_program_md_is_read_again_each_turn(desk: StateDesk, research: Start) -> None:
@@ -206,6 +214,7 @@ def test_a_wrong_key_is_told_without_the_key(desk: StateDesk, research: Start, m
     with pytest.raises(ProposerTrouble, match="key was refused") as trouble:
         it.turn()
     assert KEY not in str(trouble.value)
+    assert "`cockpit open` with one that works in ANTHROPIC_API_KEY" in str(trouble.value)
 
 
 def test_an_unknown_model_is_named(desk: StateDesk, research: Start) -> None:
@@ -217,11 +226,19 @@ def test_an_unknown_model_is_named(desk: StateDesk, research: Start) -> None:
 def test_esc_ends_a_turn_that_is_still_thinking(desk: StateDesk, research: Start) -> None:
     slow = Answer([{"type": "text", "text": "word " * 2_000}], delay_s=0.05)
     it = research([slow])
-    threading.Timer(0.4, desk.stop.set).start()
+
+    def ended_once_it_speaks() -> None:
+        while not (now := live.read(desk.folder.agent_live)) or not now.text:
+            time.sleep(0.02)
+        desk.stop.set()
+
+    threading.Thread(target=ended_once_it_speaks, daemon=True).start()
     started = time.monotonic()
     it.turn()
     assert time.monotonic() - started < 10
     assert "interrupted" in "\n".join(rendered(desk.folder.transcript))
+    said = desk.state.messages[-1]
+    assert said.author == "claude" and said.text.startswith("word word") and said.text.endswith(" […]")
     assert used(desk)[0].output_tokens > 0
 
 

@@ -7,9 +7,14 @@ from collections.abc import Callable
 
 import pytest
 
+from cockpit.agent.arguments import ProposeWave
 from cockpit.agent.outside import OUTSIDE_TOOLS
 from cockpit.commands.agents import list_tools, print_transcript, tool
 from cockpit.commands.place import CommandError
+from cockpit.model import Edit
+from cockpit.variant.constants import find_constants
+from cockpit.variant.edits import apply_edits
+from cockpit.variant.guard import check
 from tests.agent.conftest import Researcher
 from tests.agent.messages_server import calls, says
 from tests.agent.state_desk import StateDesk
@@ -69,6 +74,20 @@ def test_the_page_for_agents_names_every_tool_and_no_other() -> None:
     page = (ROOT / "docs" / "agents.md").read_text()
     listed = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
     assert listed == list(OUTSIDE_TOOLS)
+
+
+def test_the_waves_on_the_page_for_agents_can_be_proposed_as_they_are() -> None:
+    page = (ROOT / "docs" / "agents.md").read_text()
+    blocks = [json.loads(block) for block in re.findall(r"^ {7}\{.*\n(?: {8}.*\n)*", page, re.MULTILINE)]
+    assert len(blocks) == 3
+    source = (ROOT / "train.py").read_text()
+    for block in blocks:
+        wave = ProposeWave.model_validate(block)
+        for arm in wave.arms or [None]:
+            edits = [*wave.edits, *(arm.edits if arm else [])]
+            made = apply_edits(source, [Edit(edit.search, edit.replace) for edit in edits])
+            check(made)
+            assert set(wave.factors) <= set(find_constants(made))
 
 
 @pytest.mark.parametrize("name", OUTSIDE_TOOLS)

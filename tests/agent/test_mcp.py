@@ -19,8 +19,9 @@ from cockpit import events as e
 from cockpit import intents as i
 from cockpit.agent.outside import OUTSIDE_TOOLS, OutsideDesk, call_outside
 from cockpit.agent.tools import TOOLS
+from cockpit.intents import Arm, Draft
 from cockpit.ledger import Inbox, LedgerError
-from cockpit.model import Envelope, Mode
+from cockpit.model import Change, Envelope, ExperimentStatus, Mode, WaveKind
 from cockpit.plan.actions import Ask
 from cockpit.plan.ask import ask as ask_plan
 from cockpit.worker.intake import Refused
@@ -215,6 +216,19 @@ def test_what_happens_between_two_waits_is_news_for_the_later_one(desk: StateDes
     news = call_outside(outside, "wait", {"seconds": 30}).body["news"]
     outside.close()
     assert any("w001 was approved by" in line for line in news) and "ann says: Try the schedule." in news
+
+
+def test_filler_that_has_ended_is_no_news(desk: StateDesk) -> None:
+    for kind in (WaveKind.FILLER, WaveKind.WAVE):
+        arm = Arm(Change({"WIDTH": 512 if kind is WaveKind.FILLER else 768}))
+        desk.propose(Draft("search", f"{kind}?", arms=(arm,), kind=kind))
+    outside = OutsideDesk(desk.folder, "codex")
+    desk.settle()
+    for name in ("e0001", "e0002"):
+        desk.decide(name, ExperimentStatus.DISCARDED)
+    news = call_outside(outside, "wait", {"seconds": 10}).body["news"]
+    outside.close()
+    assert news == ["w002 has told its story: wave?"]
 
 
 def test_why_a_proposal_waits_is_in_its_answer(desk: StateDesk, clerk: Clerk) -> None:

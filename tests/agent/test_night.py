@@ -53,9 +53,9 @@ class Researcher:
             return self._go_on(asked)
         text = asked.briefing
         conversation = text.partition("# conversation")[2]
-        if "ASPECT_RATIO" not in text:
+        if "Is the model wide enough?" not in text and "w-validated" not in self.told:
             return self._screen("Is the model wide enough?", "ASPECT_RATIO", [48, 64, 80, 96], phase="width")
-        if "w-validated" not in self.told and re.search(r"is this wave settled|Effects in the last waves", text):
+        if "w-validated" not in self.told and re.search(r"is this wave settled|have told their story", text):
             return calls("query_experiments", {"edited": False, "sort": "score", "limit": 3})
         if "refused" not in self.told and TURNED_DOWN not in text:
             if "Does a longer cooldown help?" in text:
@@ -272,8 +272,8 @@ def test_the_key_is_in_no_file_ledger_or_environment_after_a_night(night: str, r
     assert KEY not in os.environ.values()
 
 
-def test_what_fills_in_is_not_called_claude_s(good_night: Night) -> None:
-    waves = good_night[3].waves.values()
+def test_what_fills_in_is_not_called_claude_s(bad_night: Night) -> None:
+    waves = bad_night[3].waves.values()
     assert {wave.proposer for wave in waves if wave.kind is WaveKind.FILLER} == {"search"}
 
 

@@ -68,7 +68,8 @@ class Brief(Pane):
         facts = [("question", wave.question), ("cost", self._cost(wave)), *settles(wave)]
         base_score, hardware = raw_score(state, wave.base)
         if wave.base:
-            facts.append(("base", f"{wave.base}  {score(base_score)} {hardware}  tier {wave.tier}"))
+            scored = f"{score(base_score)} {hardware}" if hardware else "not measured yet"
+            facts.append(("base", f"{wave.base}  {scored}  tier {wave.tier}"))
         if forecast := forecast_words(screen.arms.forecasts):
             facts.append(("forecast", forecast))
         facts.extend(("changed", edit) for edit in wave.edits)
