@@ -39,6 +39,7 @@ SCREENS: list[tuple[str, str, int, int, list[str], dict[str, object]]] = [
     ("review-120x34", "night", 120, 34, ["e"], {}),
     ("effects-120x34", "night", 120, 34, ["2", "j", "j", "j", "j", "4", "v"], {}),
     ("experiment-120x34", "night", 120, 34, ["4", "j", "enter"], {}),
+    ("curve-80x24", "night", 80, 24, ["enter", "v"], {}),
     ("hostile-120x34", "hostile", 120, 34, [], {}),
     ("small-50x18", "night", 50, 18, [], {}),
 ]

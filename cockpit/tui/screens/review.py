@@ -68,7 +68,8 @@ class Brief(Pane):
         facts = [("question", wave.question), ("cost", self._cost(wave)), *settles(wave)]
         base_score, hardware = raw_score(state, wave.base)
         if wave.base:
-            facts.append(("base", f"{wave.base}  {score(base_score)} {hardware}  tier {wave.tier}"))
+            measured = f"{score(base_score)} {hardware}" if hardware else "not measured yet"
+            facts.append(("base", f"{wave.base}  {measured}  tier {wave.tier}"))
         if forecast := forecast_words(screen.arms.forecasts):
             facts.append(("forecast", forecast))
         facts.extend(("changed", edit) for edit in wave.edits)
@@ -109,6 +110,10 @@ class ReviewScreen(CockpitScreen):
         yield self.arms
         yield self.diff
         yield Footer()
+
+    @property
+    def page(self) -> tuple[str, str]:
+        return self.PLACE, self.wave
 
     def wave_now(self) -> Wave | None:
         state = self.cockpit.state

@@ -8,7 +8,7 @@ from cockpit.agent.live import Now
 from cockpit.model import Message
 from cockpit.state import State
 from cockpit.tui.figures import age, clock, count, duration, money
-from cockpit.tui.plain import plain, width_of, wrap
+from cockpit.tui.plain import cut, plain, width_of, wrap
 from cockpit.tui.rows import Row
 from cockpit.tui.views.waves import wave_view
 from cockpit.tui.widgets.pane import Pane
@@ -16,6 +16,8 @@ from cockpit.tui.widgets.pane import Pane
 _INKS = {"finding": "good", "trouble": "bad", "phase": "info", "news": "dim"}
 _MARKS = {"finding": "◆ ", "trouble": "! ", "phase": "▸ ", "news": "· "}
 SPOKEN_ROWS = 4
+LEAST_SHAPE = 6
+"""Cells below which what a wave varies says nothing."""
 
 
 class Talk(Pane, can_focus=True):
@@ -114,9 +116,12 @@ class Talk(Pane, can_focus=True):
             first = Row(width, self.palette, ground).put("▌", "warn").put(view.id, "key").skip()
             first.put(view.proposer, "agent").skip().put(view.question, "text")
             second = Row(width, self.palette, ground).put("▌", "warn")
-            second.put(f"{view.shape}  " if view.shape else "", "dim")
             second.put(f"{count(view.arms, 'arm')}  about {money(view.coming_usd)}, {duration(view.ends_in_s)}", "dim")
-            second.end("a approve  r reject  e review ", "dim")
+            keys = "a approve  r reject  e review "
+            room = second.left - 2 - (width_of(keys) + 1 if second.left > width_of(keys) + 1 else 0)
+            if view.shape and room >= LEAST_SHAPE:
+                second.skip(2).put(cut(view.shape, room), "dim")
+            second.end(keys, "dim")
             rows.extend([first.strip(), second.strip()])
         if len(names) > most:
             rows.append(Row(width, self.palette).put(f"  and {len(names) - most} more wait", "dim").strip())
