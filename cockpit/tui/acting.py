@@ -382,8 +382,8 @@ def _end(app: "CockpitApp", here: Here, words: str) -> None:
 STEERING: tuple[Action, ...] = (
     Action("approve", "approve", "Approve the proposal: its arms are queued", _approve, ("a",),
            acting=True, takes="WAVE", applies=_proposal_applies, footer=1, group="proposals"),
-    Action("trust", "approve and trust", "Approve it, and let the envelope approve this proposer's later waves",
-           _approve_trust, ("A",), acting=True, takes="WAVE", applies=_proposal_applies, footer=15, group="proposals"),
+    Action("trust", "trust", "Approve it, and let the envelope approve this proposer's later waves",
+           _approve_trust, ("A",), acting=True, takes="WAVE", applies=_proposal_applies, footer=2, group="proposals"),
     Action("reject", "reject", "Reject the proposal, with a reason the proposer reads", _reject, ("r",),
            acting=True, takes="WAVE REASON", applies=_proposal_applies, footer=2, group="proposals"),
     Action("hold-this", "hold", "Hold or resume the selected wave or cluster: what runs goes on, nothing new starts",

@@ -109,9 +109,18 @@ async def test_watching_has_no_key_that_acts(screen_on: Opener) -> None:
         for pane in "12345":
             await press(pilot, pane, *keys)
             assert app.screen is app.main
+            assert "approve" not in words_on(app) and "reject" not in words_on(app)
         assert "WATCHING ada's" in words_on(app)
     assert app.feed.inbox is None
     assert app.feed.folder.inbox.exists() == before
+
+
+async def test_a_watcher_is_told_of_no_key_that_acts(screen_on: Opener) -> None:
+    app = screen_on("empty", watch=True)
+    async with shown(app, 80, 24) as pilot:
+        assert "? every key" in words_on(app) and "who decides" not in words_on(app)
+        await press(pilot, "5")
+        assert "Nothing said yet." in words_on(app) and "Press i" not in words_on(app)
 
 
 SEEING: list[tuple[str, list[str], Callable[[CockpitApp], bool]]] = [

@@ -125,11 +125,11 @@ class MainScreen(CockpitScreen):
         self.zoomed = False
         self.header = Header(session)
         self.footer = Footer()
-        self.grid = Grid(self._tail_of)
+        self.grid = Grid(self._tail_of, watch)
         self.waves = Waves()
         self.log_pane = Log()
         self.chart = Chart()
-        self.talk = Talk(user)
+        self.talk = Talk(user, watch)
         self.say = Input(placeholder="say something to the proposer", id="say", compact=True, select_on_focus=False)
         self.say.cursor_blink = False
         self.watch_only = watch

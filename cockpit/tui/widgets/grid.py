@@ -24,16 +24,19 @@ BEGINNING = (
     "Nothing has run yet: clusters come up and the baseline is measured, by itself.",
     "m who decides    i say what to look into    : every action    ? every key",
 )
+WATCHED = (BEGINNING[0], ": every action    ? every key")
+"""The same for a watcher, who does not act."""
 
 
 class Grid(Listing):
     NAME = "clusters"
     KEY = "1"
 
-    def __init__(self, tail_of: Callable[[str, int], list[str]]) -> None:
+    def __init__(self, tail_of: Callable[[str, int], list[str]], watching: bool) -> None:
         """`tail_of(attempt, most)` gives the last lines of its log."""
         super().__init__()
         self._tail_of = tail_of
+        self._beginning = WATCHED if watching else BEGINNING
 
     def keys_of(self, state: State) -> list[str]:
         return list(state.clusters)
@@ -62,7 +65,7 @@ class Grid(Listing):
             rows = [table_row(cluster_view(state, state.clusters[key], now), width, self.palette, key == self.selected)
                     for key in shown]  # fmt: skip
             if detail_rows and not state.attempts:
-                rows.extend(Row(width, self.palette).skip().put(line, "dim").strip() for line in ("", *BEGINNING))
+                rows.extend(Row(width, self.palette).skip().put(line, "dim").strip() for line in ("", *self._beginning))
             elif detail_rows and self.selected in state.clusters:
                 rows.append(Row(width, self.palette).strip())
                 rows.extend(

@@ -24,11 +24,12 @@ class Talk(Pane, can_focus=True):
     NAME = "talk"
     KEY = "5"
 
-    def __init__(self, user: str) -> None:
+    def __init__(self, user: str, watching: bool) -> None:
         super().__init__()
         self.state: State | None = None
         self.now = 0.0
         self.user = user
+        self.watching = watching
         self.spoken: Now | None = None
         self.back = 0
         """Rows scrolled up from the newest; 0 follows."""
@@ -57,8 +58,8 @@ class Talk(Pane, can_focus=True):
         note = f"+{self.back} below" if self.back else f"{count(len(state.findings), 'finding')}" * bool(state.findings)
         blank = Strip.blank(width, self.palette.base)
         if not self._laid and not tail:
-            hint = " Nothing said yet. Press i to speak to the proposer." if room else ""
-            shown = [Row(width, self.palette).put(hint, "dim").strip()]
+            hint = " Nothing said yet." + " Press i to speak to the proposer." * (not self.watching)
+            shown = [Row(width, self.palette).put(hint if room else "", "dim").strip()]
             return [self.titled(width, note), *shown]
         return [self.titled(width, note), *shown, *[blank] * (room - len(shown)), *tail]
 
@@ -117,7 +118,7 @@ class Talk(Pane, can_focus=True):
             first.put(view.proposer, "agent").skip().put(view.question, "text")
             second = Row(width, self.palette, ground).put("▌", "warn")
             second.put(f"{count(view.arms, 'arm')}  about {money(view.coming_usd)}, {duration(view.ends_in_s)}", "dim")
-            keys = "a approve  r reject  e review "
+            keys = "e review " if self.watching else "a approve  r reject  e review "
             room = second.left - 2 - (width_of(keys) + 1 if second.left > width_of(keys) + 1 else 0)
             if view.shape and room >= LEAST_SHAPE:
                 second.skip(2).put(cut(view.shape, room), "dim")
