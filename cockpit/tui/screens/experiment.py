@@ -9,7 +9,7 @@ from cockpit.state import State, constants_of
 from cockpit.tui.actions import Here
 from cockpit.tui.figures import clock, count, duration, score, signed, value
 from cockpit.tui.plain import plain, wrap
-from cockpit.tui.rows import Ink, Row, title_row
+from cockpit.tui.rows import Ink, Row, hint_rows, title_row
 from cockpit.tui.screens.base import CockpitScreen
 from cockpit.tui.views.clusters import loss_at, rival_curve
 from cockpit.tui.views.diffs import diff_lines
@@ -109,8 +109,8 @@ class Curve(Pane):
         attempt = state.attempts.get(screen.attempts.selected) if state else None
         curve = points_of(attempt.curve) if attempt else []
         if state is None or attempt is None or len(curve) < 2:
-            hint = Row(width, self.palette).put(" The curve comes with the first steps.", "dim").strip()
-            return [title_row(width, self.palette, "loss", "", False), hint]
+            hint = hint_rows(width, self.palette, "The curve comes with the first steps.")
+            return [title_row(width, self.palette, "loss", "", False), *hint]
         rival = rival_curve(state, attempt.hardware)
         fraction, loss = curve[-1]
         against = loss_at(rival, fraction)

@@ -9,7 +9,7 @@ from cockpit.model import Message
 from cockpit.state import State
 from cockpit.tui.figures import age, clock, count, duration, money
 from cockpit.tui.plain import cut, plain, width_of, wrap
-from cockpit.tui.rows import Row
+from cockpit.tui.rows import Row, hint_rows
 from cockpit.tui.views.waves import wave_view
 from cockpit.tui.widgets.pane import Pane
 
@@ -58,9 +58,8 @@ class Talk(Pane, can_focus=True):
         note = f"+{self.back} below" if self.back else f"{count(len(state.findings), 'finding')}" * bool(state.findings)
         blank = Strip.blank(width, self.palette.base)
         if not self._laid and not tail:
-            hint = " Nothing said yet." + " Press i to speak to the proposer." * (not self.watching)
-            shown = [Row(width, self.palette).put(hint if room else "", "dim").strip()]
-            return [self.titled(width, note), *shown]
+            hint = "Nothing said yet." + " Press i to speak to the proposer." * (not self.watching)
+            return [self.titled(width, note), *hint_rows(width, self.palette, hint)[:room]]
         return [self.titled(width, note), *shown, *[blank] * (room - len(shown)), *tail]
 
     def _lay(self, state: State, width: int) -> None:
