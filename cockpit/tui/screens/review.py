@@ -34,6 +34,9 @@ from cockpit.tui.widgets.pane import Pane
 from cockpit.tui.widgets.text import Lines
 
 LABEL = 17
+LEAST_ARMS = 5
+LEAST_DIFF = 3
+"""Rows, their titles among them."""
 
 
 class Brief(Pane):
@@ -131,8 +134,9 @@ class ReviewScreen(CockpitScreen):
         if wave is None:
             return
         width, height = self.app.size
-        brief = min(len(self.brief.rows(width, height)), height // 3)
-        arms = min(len(wave.arms) + 2, max(4, (height - brief - 1) * 3 // 5))
+        # All that is said of the wave is shown, as long as some of its arms and of a diff are.
+        brief = min(len(self.brief.rows(width, height)), height - 1 - LEAST_ARMS - LEAST_DIFF)
+        arms = min(len(wave.arms) + 2, max(LEAST_ARMS, (height - brief - 1) * 3 // 5))
         self.brief.styles.height = brief
         self.arms.styles.height = arms
 
