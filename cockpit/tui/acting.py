@@ -79,14 +79,11 @@ def _cancel_wave(app: "CockpitApp", here: Here, words: str) -> None:
 
 
 def _cancel_cost(here: Here) -> str:
-    wave = here.state.waves[here.wave]
-    arms = [here.state.experiments[name] for name in wave.arms]
-    running = sum(arm.status is ExperimentStatus.RUNNING for arm in arms)
-    coming = forecast(here.state, wave, here.now)
-    return (
-        f"Cancel {wave.id}: {count(coming.runs, 'run')} will not start; {running} running"
-        " may end first. What was measured stays."
-    )
+    state, wave = here.state, here.state.waves[here.wave]
+    coming = forecast(state, wave, here.now).runs
+    flying = sum(state.attempts[name].experiment in wave.arms for name in state.in_flight)
+    still = f", {flying} in flight may end first" if flying else ""
+    return f"Cancel {wave.id}: {count(max(0, coming - flying), 'run')} will not start{still}. What was measured stays."
 
 
 def _move_wave(steps: int) -> "object":
@@ -385,8 +382,8 @@ def _end(app: "CockpitApp", here: Here, words: str) -> None:
 STEERING: tuple[Action, ...] = (
     Action("approve", "approve", "Approve the proposal: its arms are queued", _approve, ("a",),
            acting=True, takes="WAVE", applies=_proposal_applies, footer=1, group="proposals"),
-    Action("trust", "approve and trust", "Approve it, and let the envelope approve this proposer's later waves",
-           _approve_trust, ("A",), acting=True, takes="WAVE", applies=_proposal_applies, footer=15, group="proposals"),
+    Action("trust", "trust", "Approve it, and let the envelope approve this proposer's later waves",
+           _approve_trust, ("A",), acting=True, takes="WAVE", applies=_proposal_applies, footer=2, group="proposals"),
     Action("reject", "reject", "Reject the proposal, with a reason the proposer reads", _reject, ("r",),
            acting=True, takes="WAVE REASON", applies=_proposal_applies, footer=2, group="proposals"),
     Action("hold-this", "hold", "Hold or resume the selected wave or cluster: what runs goes on, nothing new starts",
@@ -398,7 +395,7 @@ STEERING: tuple[Action, ...] = (
            takes="[WAVE|CLUSTER]"),
     Action("mode", "mode", "Who decides: manual, copilot or autopilot", _mode, ("m",), acting=True,
            takes="[MODE]", footer=13),
-    Action("cancel-wave", "cancel", "Cancel the selected wave", _cancel_wave, ("x",), frozenset({"waves"}),
+    Action("cancel-wave", "cancel wave", "Cancel the selected wave", _cancel_wave, ("x",), frozenset({"waves"}),
            acting=True, takes="WAVE", applies=_wave_applies, danger=_cancel_cost, footer=8, group="waves"),
     Action("wave-up", "sooner", "Run the selected wave sooner", _move_wave(-1), ("K", "shift+up"),  # type: ignore[arg-type]
            frozenset({"waves"}), acting=True, applies=_movable, footer=9, group="waves"),

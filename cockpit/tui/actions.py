@@ -69,6 +69,7 @@ KEY_NAMES = {
     "ampersand": "&",
     "plus": "+",
     "minus": "-",
+    "underscore": "_",
     "equals_sign": "=",
     "greater_than_sign": ">",
     "less_than_sign": "<",

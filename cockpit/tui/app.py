@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import ClassVar
 
 from textual.binding import BindingType
-from textual.screen import Screen
 
 from cockpit.agent import live
 from cockpit.intents import Intent
@@ -290,7 +289,7 @@ class CockpitApp(TerminalApp):
         return self.main.chart
 
     def focus_pane(self, name: str) -> None:
-        if self.screen is not self.main:
+        while self.screen is not self.main:
             self.pop_screen()
         self.main.go_to(name)
 
@@ -349,18 +348,24 @@ class CockpitApp(TerminalApp):
     def open_wave(self, wave: str) -> None:
         from cockpit.tui.screens.review import ReviewScreen
 
-        self._enter(ReviewScreen(wave))
+        if not self._return_to(("review", wave)):
+            self.push_screen(ReviewScreen(wave))
 
     def open_experiment(self, experiment: str, tab: str = "") -> None:
         from cockpit.tui.screens.experiment import ExperimentScreen
 
-        self._enter(ExperimentScreen(experiment, tab))
+        if not self._return_to(("experiment", experiment)):
+            self.push_screen(ExperimentScreen(experiment, tab))
+        elif tab:
+            self.turn_page(tab)
 
     def open_help(self) -> None:
         from cockpit.tui.screens.help import HelpScreen
 
         here = self.here()
-        if here is not None:
+        if isinstance(self.screen, HelpScreen):
+            self.pop_screen()
+        elif here is not None:
             self.push_screen(HelpScreen(here, self.registry))
 
     def edit_arms(self, what: str) -> None:
@@ -390,12 +395,13 @@ class CockpitApp(TerminalApp):
         if isinstance(self.screen, CockpitScreen):
             self.screen.back()
 
-    def _enter(self, screen: Screen[None]) -> None:
-        """Show a page over the panes; a page on a page takes its place."""
-        if self.screen is self.main:
-            self.push_screen(screen)
-        else:
-            self.switch_screen(screen)
+    def _return_to(self, page: tuple[str, str]) -> bool:
+        """Leave what was opened from a page that is open already. Returns whether there is such a page."""
+        if not any(isinstance(screen, CockpitScreen) and screen.page == page for screen in self.screen_stack):
+            return False
+        while not isinstance(self.screen, CockpitScreen) or self.screen.page != page:
+            self.pop_screen()
+        return True
 
     def next_theme(self, name: str = "") -> None:
         if self.no_color:

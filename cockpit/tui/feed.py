@@ -12,12 +12,15 @@ from cockpit.folder import SessionFolder
 from cockpit.ledger import Inbox, Ledger
 from cockpit.model import Point, Progress
 from cockpit.state import State
+from cockpit.tui.views.clusters import loss_at
 from cockpit.worker.daemon import Standing, standing
 
 Clock = Callable[[], float]
 
 EVENTS_AT_ONCE = 5_000
 """Folded between two looks at the keyboard."""
+QUIET_S = 2.0
+"""Without news for so long, a simulated session's clock is told by the wall's."""
 
 
 class Feed(Protocol):
@@ -60,6 +63,8 @@ class LedgerFeed:
         if not watch:
             self.inbox = Inbox(self.folder.inbox)
         self.worker = look(self.folder)
+        self._heard = (0.0, 0.0)
+        """The newest moment that the state knows of, and when it came to be known."""
         self._version = -1
         self._behind = False
 
@@ -85,14 +90,20 @@ class LedgerFeed:
         return changed
 
     def now(self) -> float:
-        """A simulated session's clock, and that of one whose worker is away, stands where its last event put it."""
-        state = self.state
+        """The clock of a session whose worker is away stands where its last event put it; a simulated one goes on from
+        there at its own speed, where nothing is heard for a while."""
+        state, wall = self.state, self._clock()
         if state is None:
-            return self._clock()
-        simulated = state.session is not None and state.session.fleet.simulated
-        if simulated or self.worker.state == "stopped":
-            return latest(state)
-        return self._clock()
+            return wall
+        newest = latest(state)
+        if self.worker.state == "stopped":
+            return newest
+        fleet = state.session.fleet if state.session is not None else None
+        if fleet is None or not fleet.simulated:
+            return wall
+        if newest != self._heard[0]:
+            self._heard = (newest, wall)
+        return newest + max(0.0, wall - self._heard[1] - QUIET_S) * fleet.speed
 
     def log_share(self, attempt: str) -> float:
         return 1.0
@@ -107,7 +118,7 @@ class ReplayFeed:
     """A stored ledger played again at `speed` session seconds a second. `clock` is wall-clock seconds.
 
     Progress was not kept, nor does a log say when its lines came: of a run that has half of its time behind it, half of
-    the curve it ended with is shown, and half of the lines.
+    the curve it ended with is shown, and half of the lines; of one that still ran when the ledger ends, what was known.
     """
 
     def __init__(self, root: Path, speed: float, clock: Clock = time.monotonic) -> None:
@@ -134,6 +145,7 @@ class ReplayFeed:
         self.ended = max((event.at for event in events), default=0.0)
         self.state = State()
         self._wall = self._clock()
+        self._curves = {event.attempt: event.curve for event in self._ledger.live()}
         for event in events:
             if isinstance(event, e.Started):
                 self._runs[event.attempt] = (event.at, self.ended)
@@ -177,11 +189,14 @@ class ReplayFeed:
         """How far the runs of the moment shown have got, by the curves they ended with."""
         state, found = self.state, []
         for name in state.in_flight if state is not None else ():
-            share = self.log_share(name)
-            curve = [point for point in self._curves.get(name, []) if point[0] <= share]
-            if curve and share < 1:
-                left_s = self._runs[name][1] - self._at
-                progress = Progress(self._at, 0, share, curve[-1][1], remaining_s=left_s)
+            whole = self._curves.get(name, [])
+            # A run that was ended early had not got to the end of its budget.
+            fraction = self.log_share(name) * whole[-1][0] if whole else 0.0
+            loss = loss_at(whole, fraction)
+            if loss is not None and fraction > 0:
+                curve = [point for point in whole if point[0] <= fraction]
+                left_s = (self._at - self._runs[name][0]) * (1 / fraction - 1)
+                progress = Progress(self._at, 0, fraction, loss, remaining_s=left_s)
                 found.append(e.Progressed(at=self._at, attempt=name, progress=progress, curve=curve))
         return found
 

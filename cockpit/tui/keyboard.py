@@ -35,7 +35,7 @@ class Keyboard:
         self._forward = forward
         self._waiting: deque[tuple[float, Typed]] = deque()
         self._line: Input | None = None
-        """The line that a key was given to which may end it."""
+        """The line that was last given a key which may end it."""
         self._looks_again = False
 
     @property
@@ -52,24 +52,27 @@ class Keyboard:
         self._looks_again = False
         while self._waiting:
             since, event = self._waiting[0]
-            if not self._ready() and time.monotonic() - since < WAIT_AT_MOST_S:
+            if not self._ready(event) and time.monotonic() - since < WAIT_AT_MOST_S:
                 self._looks_again = True
                 self._app.set_timer(LOOK_AGAIN_S, self._go_on)
                 return
             self._waiting.popleft()
             await self._give(event)
 
-    def _ready(self) -> bool:
-        """Whether the screen on top stands, and the line written before has taken all of it."""
-        if not self._app.screen_stack:
+    def _ready(self, event: Typed) -> bool:
+        """Whether the screen on top stands, all has come of the line that was ended, and what is written is in it."""
+        app = self._app
+        if not app.screen_stack:
             return True
-        screen, line = self._app.screen, self._line
-        if not screen.is_mounted or (screen.AUTO_FOCUS and screen.focused is None):
+        if not app.screen.is_mounted or (app.screen.AUTO_FOCUS and app.screen.focused is None):
             return False
-        if line is not None and (line.message_queue_size or screen.message_queue_size):
+        above = self._line.ancestors_with_self if self._line is not None else ()
+        if app._next_callbacks or any(part.message_queue_size for part in above if part is not app):
             return False
         self._line = None
-        return True
+        letters = isinstance(event, events.Paste) or event.is_printable
+        line = app.screen.focused
+        return letters or not isinstance(line, Input) or not line.message_queue_size
 
     async def _give(self, event: Typed) -> None:
         if not self._app.screen_stack:
@@ -78,6 +81,9 @@ class Keyboard:
         if isinstance(event, events.Key) and isinstance(screen, TakesKeys) and await screen.take_key(event):
             return
         if isinstance(screen.focused, Input):
-            await self._forward(event)
-            if isinstance(event, events.Key) and not event.is_printable:
+            if isinstance(event, events.Paste) or event.is_printable:
+                await self._forward(event)
+            else:
+                # What the app does with a key that comes back to it from a line, now instead of after what follows.
                 self._line = screen.focused
+                await self._app._check_bindings(event.key)

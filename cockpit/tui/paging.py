@@ -45,9 +45,12 @@ PAGING: tuple[Action, ...] = (
            group="experiments"),
     Action("page-log", "log", "The chosen attempt's log", _turn("log"), ("o", "enter"), EXPERIMENT, footer=4,
            group="experiments"),
+    Action("page-curve", "curve", "The chosen attempt's loss, and the incumbent's", _turn("curve"), ("v",), EXPERIMENT,
+           footer=4, group="experiments"),
     Action("page-wave", "its wave", "The wave it belongs to", lambda app, here, words: app.open_wave(
         here.state.experiments[here.experiment].wave), ("w",), EXPERIMENT, footer=5, group="experiments"),
     Action("page-focus", "other part", "The other part of the page", lambda app, here, words: app.next_part(),
            ("tab", "shift+tab"), PAGES, group="panes"),
-    Action("back", "back", "Back to the panes", lambda app, here, words: app.go_back(), ("q",), PAGES, footer=32),
+    Action("back", "back", "Back to where one came from", lambda app, here, words: app.go_back(), ("q",), PAGES,
+           footer=32),
 )  # fmt: skip

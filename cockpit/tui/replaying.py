@@ -77,7 +77,7 @@ REPLAYING: tuple[Action, ...] = (
     Action("end-of-night", "end", "To the session's end", lambda app, here, words: app.seek(_feed(app).ended),
            ("end",), footer=7, group="replay"),
     Action("faster", "faster", "Faster", _speed(1), ("plus",), footer=4, group="replay"),
-    Action("slower", "slower", "Slower", _speed(-1), ("minus",), footer=5, group="replay"),
+    Action("slower", "slower", "Slower", _speed(-1), ("minus",), footer=4, group="replay"),
     Action("seek", "seek", "To a time into the session, or one from here", _seek_words, takes="3h20m|+10m|-10m",
            group="replay"),
 )  # fmt: skip

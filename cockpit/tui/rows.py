@@ -4,7 +4,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from cockpit.tui.plain import cut, width_of
+from cockpit.tui.plain import cut, width_of, wrap
 from cockpit.tui.theme import Palette
 
 Ink = str | Style
@@ -81,6 +81,12 @@ class Row:
 
     def strip(self) -> Strip:
         return Strip(self.segments(), self.width)
+
+
+def hint_rows(width: int, palette: Palette, *paragraphs: str) -> list[Strip]:
+    """What a pane says that has nothing to show yet."""
+    lines = [line for text in paragraphs for line in wrap(text, max(1, width - 1))]
+    return [Row(width, palette).skip().put(line, "dim").strip() for line in lines]
 
 
 def title_row(width: int, palette: Palette, title: str, note: str, focused: bool, key: str = "") -> Strip:

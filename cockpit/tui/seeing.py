@@ -140,6 +140,6 @@ LOOKING: tuple[Action, ...] = (
            ("colon", "ctrl+p"), footer=30),
     Action("help", "help", "What applies here, and every key", lambda app, here, words: app.open_help(),
            ("question_mark", "f1"), footer=31),
-    Action("quit", "quit", "Leave; the worker goes on", lambda app, here, words: app.leave(),
+    Action("quit", "quit", "Leave; a session that runs goes on", lambda app, here, words: app.leave(),
            ("q", "ctrl+q", "ctrl+c"), footer=32),
 )  # fmt: skip

@@ -108,7 +108,7 @@ def at_rest(app: CockpitApp) -> bool:
         return True
     screen = app.screen
     to_draw = screen._layout_required or screen._repaint_required or screen._dirty_widgets or screen._callbacks
-    waits = app._keyboard.waits or app._next_callbacks
+    waits = app._keyboard.waits or app._next_callbacks or app._resize_timer
     return not (to_draw or waits) and not any(
         pump.message_queue_size for pump in (app, *screen.walk_children(with_self=True))
     )

@@ -109,9 +109,18 @@ async def test_watching_has_no_key_that_acts(screen_on: Opener) -> None:
         for pane in "12345":
             await press(pilot, pane, *keys)
             assert app.screen is app.main
+            assert "approve" not in words_on(app) and "reject" not in words_on(app)
         assert "WATCHING ada's" in words_on(app)
     assert app.feed.inbox is None
     assert app.feed.folder.inbox.exists() == before
+
+
+async def test_a_watcher_is_told_of_no_key_that_acts(screen_on: Opener) -> None:
+    app = screen_on("empty", watch=True)
+    async with shown(app, 80, 24) as pilot:
+        assert "? every key" in words_on(app) and "who decides" not in words_on(app)
+        await press(pilot, "5")
+        assert "Nothing said yet." in words_on(app) and "Press i" not in words_on(app)
 
 
 SEEING: list[tuple[str, list[str], Callable[[CockpitApp], bool]]] = [
@@ -124,9 +133,15 @@ SEEING: list[tuple[str, list[str], Callable[[CockpitApp], bool]]] = [
     ("the arm's page from the review", ["e", "enter"], lambda app: isinstance(app.screen, ExperimentScreen)),
     ("its wave from the page", ["enter", "w"], lambda app: isinstance(app.screen, ReviewScreen)),
     ("its log on the page", ["enter", "o"], lambda app: "remaining" in words_on(app)),
+    ("its curve on the page", ["enter", "v"], lambda app: "to the incumbent's" in words_on(app).split("\n")[-20]),
     ("its diff on the page", ["enter", "d"], lambda app: "+MATRIX_LR = 0.055" in words_on(app)),
     ("its constants on the page", ["enter", "d", "c"], lambda app: "baseline" in words_on(app)),
     ("the other part of the page", ["enter", "tab"], lambda app: app.focused is not None and app.focused.id == "text"),
+    ("back to the review from an arm's page", ["e", "enter", "q"], lambda app: isinstance(app.screen, ReviewScreen)),
+    ("back to the panes from both", ["e", "enter", "escape", "escape"], lambda app: app.screen is app.main),
+    ("a page opened again is the one that is open", ["e", "enter", "w", "q"], lambda app: app.screen is app.main),
+    ("from a page to a pane", ["e", "enter", "4"], lambda app: app.screen is app.main and app.main.pane == "chart"),
+    ("help left by its key", ["question_mark", "question_mark"], lambda app: app.screen is app.main),
     ("help", ["question_mark"], lambda app: isinstance(app.screen, HelpScreen) and "Everywhere, now" in words_on(app)),
     ("help by F1", ["f1"], lambda app: isinstance(app.screen, HelpScreen)),
     ("panes by number", ["4"], lambda app: app.main.pane == "chart"),
@@ -170,6 +185,13 @@ SEEING: list[tuple[str, list[str], Callable[[CockpitApp], bool]]] = [
     ("redraw", ["ctrl+l"], lambda app: app.screen is app.main),
     ("open by command", ["colon", *"open e0012", "enter"], lambda app: isinstance(app.screen, ExperimentScreen)),
     ("open what is not there", ["colon", *"open e9999", "enter"], lambda app: "there is no" in words_on(app)),
+    (
+        "what a cancelled wave would cost",
+        ["2", "j", "j", "x"],
+        lambda app: (
+            "2 runs will not start, 14 in flight may end first" in words_on(app) and "Cancel wave" in words_on(app)
+        ),
+    ),
     ("a question left", ["x", "escape"], lambda app: not isinstance(app.screen, Dialog)),
     ("the talk scrolled", ["5", "k"], lambda app: app.main.pane == "talk"),
 ]

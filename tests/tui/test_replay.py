@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cockpit import events as e
+from cockpit.folder import SessionFolder
 from cockpit.ledger import Ledger
-from cockpit.model import points_of
+from cockpit.model import Outcome, Progress, points_of
 from cockpit.state import State
 from cockpit.tui.app import CockpitApp
 from cockpit.tui.feed import ReplayFeed
@@ -158,3 +160,31 @@ def test_speeds_go_up_and_down_a_ladder_and_stop_at_its_ends(speed: float) -> No
     up, down = next_speed(speed, 1), next_speed(speed, -1)
     assert up > speed or (up == speed >= SPEEDS[-1])
     assert down < speed or (down == speed <= SPEEDS[0])
+
+
+async def test_a_run_that_was_ended_early_is_shown_as_far_as_it_came_and_one_that_never_ended_as_last_heard(
+    told: Told, tmp_path: Path
+) -> None:
+    source, _ = told("night")
+    folder = tmp_path / "night"
+    shutil.copytree(source, folder)
+    ledger = Ledger.open(SessionFolder(folder).ledger)
+    at = ledger.state().now
+    early, going = list(ledger.state().in_flight)[:2]
+    curve = [(step / 10, 4.0 - step / 10) for step in range(6)]
+    ledger.append([e.Progressed(at=at, attempt=going, progress=Progress(at, 9, 0.5, 3.5), curve=curve)])
+    ledger.append([e.Ended(at=at, attempt=early, outcome=Outcome.HOPELESS, curve=curve)])
+    ledger.close()
+    feed = ReplayFeed(folder, 60.0)
+    feed.load()
+    began = max(feed._runs[name][0] for name in (early, going))
+    feed.seek(began + (at - began) / 2)
+    shown = {event.attempt: event.progress for event in feed.progress()}
+    for name in (early, going):
+        fraction = feed.log_share(name) * 0.5
+        assert 0.2 < fraction < 0.5 and shown[name].fraction == pytest.approx(fraction)
+        assert shown[name].loss == pytest.approx(4.0 - fraction)
+    feed.seek(at)
+    assert feed.state is not None and feed.state.attempts[going].progress is not None
+    assert feed.state.attempts[going].progress.fraction == pytest.approx(0.5)
+    feed.close()

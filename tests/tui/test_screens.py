@@ -37,8 +37,10 @@ SCREENS: list[tuple[str, str, int, int, list[str], dict[str, object]]] = [
     ("stale-80x24", "night", 80, 24, [], {"worker": STALE, "later_s": 3600.0}),
     ("watch-80x24", "night", 80, 24, ["2"], {"watch": True}),
     ("review-120x34", "night", 120, 34, ["e"], {}),
+    ("review-60x20", "night", 60, 20, ["e"], {}),
     ("effects-120x34", "night", 120, 34, ["2", "j", "j", "j", "j", "4", "v"], {}),
     ("experiment-120x34", "night", 120, 34, ["4", "j", "enter"], {}),
+    ("curve-80x24", "night", 80, 24, ["enter", "v"], {}),
     ("hostile-120x34", "hostile", 120, 34, [], {}),
     ("small-50x18", "night", 50, 18, [], {}),
 ]

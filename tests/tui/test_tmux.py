@@ -10,6 +10,7 @@ import pytest
 from cockpit.commands.steer import leave
 from cockpit.folder import SessionFolder
 from cockpit.intents import Draft, Propose
+from cockpit.model import WaveStatus
 from cockpit.worker import daemon
 from tests.tui.terminal import needs_tmux, terminal
 from tests.worker.sessions import local_session, state_of, wait_for
@@ -39,10 +40,11 @@ def test_a_wave_is_approved_by_a_key_and_runs_on_after_the_screen_is_left(
             shown = screen.wait_for("cpu-01", "manual", "worker running", "clusters")
             if width == 200:
                 assert all(pane in shown for pane in ("waves", "log", "chart", "talk"))
-            screen.press("2")
-            screen.wait_for("which rate?")
+            screen.write("/aAH\r2")  # all at once, as a slow link brings them: of the words none is a key
+            screen.wait_for("which rate?", "nothing here is named 'aAH'")
             screen.press("e")
             screen.wait_for("which rate?", "MATRIX_LR", "0.02", "approve")
+            assert state_of(folder).waves[wave].status is WaveStatus.PROPOSED
             screen.press("a")
             wait_for(lambda: state_of(folder).waves[wave].rule.startswith("person:"), 20, "the approval")
             screen.press("q", "1")

@@ -37,6 +37,14 @@ class CockpitScreen(Screen[None]):
     def place(self) -> str:
         return self.PLACE
 
+    @property
+    def page(self) -> tuple[str, str]:
+        """What kind of page this is, and of what."""
+        return self.PLACE, ""
+
+    def on_screen_resume(self) -> None:
+        self.show()
+
     def here(self) -> Here | None:
         """What an action would act on; None while there is no state yet."""
         raise NotImplementedError
@@ -46,7 +54,7 @@ class CockpitScreen(Screen[None]):
         raise NotImplementedError
 
     def back(self) -> None:
-        """Escape: leave this screen."""
+        """Escape: leave this screen for the one it was opened from."""
         self.app.pop_screen()
 
     async def take_key(self, event: events.Key) -> bool:

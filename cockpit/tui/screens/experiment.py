@@ -9,7 +9,7 @@ from cockpit.state import State, constants_of
 from cockpit.tui.actions import Here
 from cockpit.tui.figures import clock, count, duration, score, signed, value
 from cockpit.tui.plain import plain, wrap
-from cockpit.tui.rows import Ink, Row, title_row
+from cockpit.tui.rows import Ink, Row, hint_rows, title_row
 from cockpit.tui.screens.base import CockpitScreen
 from cockpit.tui.views.clusters import loss_at, rival_curve
 from cockpit.tui.views.diffs import diff_lines
@@ -102,8 +102,6 @@ class Attempts(Listing):
 class Curve(Pane):
     """The training loss of the chosen attempt, and the incumbent's to compare."""
 
-    NAME = "curve"
-
     def rows(self, width: int, height: int) -> list[Strip]:
         screen = self.screen
         assert isinstance(screen, ExperimentScreen)
@@ -111,8 +109,8 @@ class Curve(Pane):
         attempt = state.attempts.get(screen.attempts.selected) if state else None
         curve = points_of(attempt.curve) if attempt else []
         if state is None or attempt is None or len(curve) < 2:
-            hint = Row(width, self.palette).put(" The curve comes with the first steps.", "dim").strip()
-            return [title_row(width, self.palette, "loss", "", False), hint]
+            hint = hint_rows(width, self.palette, "The curve comes with the first steps.")
+            return [title_row(width, self.palette, "loss", "", False), *hint]
         rival = rival_curve(state, attempt.hardware)
         fraction, loss = curve[-1]
         against = loss_at(rival, fraction)
@@ -131,7 +129,9 @@ class ExperimentScreen(CockpitScreen):
         self.tab = tab or "constants"
         self.verdict = Verdict()
         self.attempts = Attempts(experiment)
-        self.curve = Curve()
+        self.curve = Curve("curve")
+        self.large_curve = Curve("large_curve")
+        """What a page has that is too narrow for the other, and who wants it larger."""
         self.text = Lines("text", "constants")
         self.log_view = Log()
         self._told: tuple[str, str] = ("", "")
@@ -142,8 +142,13 @@ class ExperimentScreen(CockpitScreen):
             yield self.attempts
             yield self.curve
         yield self.text
+        yield self.large_curve
         yield self.log_view
         yield Footer()
+
+    @property
+    def page(self) -> tuple[str, str]:
+        return self.PLACE, self.experiment
 
     def known(self) -> Experiment | None:
         state = self.cockpit.state
@@ -157,10 +162,11 @@ class ExperimentScreen(CockpitScreen):
         self.show()
 
     def turn(self, tab: str) -> None:
-        """Show constants, diff or log in the lower half."""
+        """Show constants, diff, curve or log in the lower half."""
         self.tab = tab
         self.log_view.display = tab == "log"
-        self.text.display = tab != "log"
+        self.large_curve.display = tab == "curve"
+        self.text.display = tab not in ("log", "curve")
         self._told = ("", "")
         self.show()
 
@@ -177,13 +183,14 @@ class ExperimentScreen(CockpitScreen):
         self.verdict.paint()
         self.attempts.tell(state, self.cockpit.feed.now())
         self.curve.paint()
+        self.large_curve.paint()
         attempt = self.attempts.selected
         if self.tab == "log":
             feed = self.cockpit.feed
             path = feed.folder.log(attempt) if attempt else None
             self.log_view.show(attempt, path, lambda: feed.log_share(attempt))
             self.log_view.tick()
-        elif self._told != (self.tab, known.commit):
+        elif self.text.display and self._told != (self.tab, known.commit):
             self._told = (self.tab, known.commit)
             lines = diff_lines(state, known) if self.tab == "diff" else constant_lines(state, known)
             title = f"diff against {known.base}" if self.tab == "diff" else "constants that differ from the baseline"

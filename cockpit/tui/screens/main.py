@@ -22,7 +22,7 @@ from cockpit.tui.widgets.bars import Footer, Header
 from cockpit.tui.widgets.chart import Chart
 from cockpit.tui.widgets.grid import Grid
 from cockpit.tui.widgets.listing import Listing
-from cockpit.tui.widgets.log import Log
+from cockpit.tui.widgets.log import NOTHING_CHOSEN, Log
 from cockpit.tui.widgets.pane import Pane
 from cockpit.tui.widgets.talk import Talk
 from cockpit.tui.widgets.waves import Waves
@@ -125,11 +125,11 @@ class MainScreen(CockpitScreen):
         self.zoomed = False
         self.header = Header(session)
         self.footer = Footer()
-        self.grid = Grid(self._tail_of)
+        self.grid = Grid(self._tail_of, watch)
         self.waves = Waves()
         self.log_pane = Log()
         self.chart = Chart()
-        self.talk = Talk(user)
+        self.talk = Talk(user, watch)
         self.say = Input(placeholder="say something to the proposer", id="say", compact=True, select_on_focus=False)
         self.say.cursor_blink = False
         self.watch_only = watch
@@ -223,6 +223,7 @@ class MainScreen(CockpitScreen):
         if self.pane == "log" and self.log_pane.what and not self.grid.selected:
             return
         attempt = self._attempt(state)
+        self.log_pane.hint_at((NOTHING_CHOSEN,) if state.attempts else self.grid.beginning)
         if not attempt:
             if not self.log_pane.what:
                 self.log_pane.show("", None)

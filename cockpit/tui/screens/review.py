@@ -34,6 +34,9 @@ from cockpit.tui.widgets.pane import Pane
 from cockpit.tui.widgets.text import Lines
 
 LABEL = 17
+LEAST_ARMS = 5
+LEAST_DIFF = 3
+"""Rows, their titles among them."""
 
 
 class Brief(Pane):
@@ -68,8 +71,8 @@ class Brief(Pane):
         facts = [("question", wave.question), ("cost", self._cost(wave)), *settles(wave)]
         base_score, hardware = raw_score(state, wave.base)
         if wave.base:
-            scored = f"{score(base_score)} {hardware}" if hardware else "not measured yet"
-            facts.append(("base", f"{wave.base}  {scored}  tier {wave.tier}"))
+            measured = f"{score(base_score)} {hardware}" if hardware else "not measured yet"
+            facts.append(("base", f"{wave.base}  {measured}  tier {wave.tier}"))
         if forecast := forecast_words(screen.arms.forecasts):
             facts.append(("forecast", forecast))
         facts.extend(("changed", edit) for edit in wave.edits)
@@ -111,6 +114,10 @@ class ReviewScreen(CockpitScreen):
         yield self.diff
         yield Footer()
 
+    @property
+    def page(self) -> tuple[str, str]:
+        return self.PLACE, self.wave
+
     def wave_now(self) -> Wave | None:
         state = self.cockpit.state
         return state.waves.get(self.wave) if state else None
@@ -127,8 +134,9 @@ class ReviewScreen(CockpitScreen):
         if wave is None:
             return
         width, height = self.app.size
-        brief = min(len(self.brief.rows(width, height)), height // 3)
-        arms = min(len(wave.arms) + 2, max(4, (height - brief - 1) * 3 // 5))
+        # All that is said of the wave is shown, as long as some of its arms and of a diff are.
+        brief = min(len(self.brief.rows(width, height)), height - 1 - LEAST_ARMS - LEAST_DIFF)
+        arms = min(len(wave.arms) + 2, max(LEAST_ARMS, (height - brief - 1) * 3 // 5))
         self.brief.styles.height = brief
         self.arms.styles.height = arms
 

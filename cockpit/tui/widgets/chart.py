@@ -15,7 +15,7 @@ from cockpit.plan.evidence import noise_of
 from cockpit.state import State
 from cockpit.tui.figures import score
 from cockpit.tui.plain import plain
-from cockpit.tui.rows import Row
+from cockpit.tui.rows import Row, hint_rows
 from cockpit.tui.theme import Palette
 from cockpit.tui.views.chart import BAND_SDS, Dot, Dots, Step, alone_steps, good_region
 from cockpit.tui.views.effects import EffectsView, effects_view
@@ -81,8 +81,8 @@ class Chart(Listing):
         if state is None:
             return [self.titled(width)]
         if not self.dots.by_key or not self.ready:
-            hint = " Each experiment becomes a dot here; the first val_bpb is on its way." if self.ready else " …"
-            return [self.titled(width), Row(width, self.palette).put(hint, "dim").strip()]
+            hint = "Each experiment becomes a dot here; the first val_bpb is on its way." if self.ready else "…"
+            return [self.titled(width), *hint_rows(width, self.palette, hint)]
         if self.effects:
             return self._effect_rows(state, width, height)
         title = self.titled(width, self._note(state))
@@ -105,8 +105,8 @@ class Chart(Listing):
             self._effects, self._effects_for = effects_view(state, self.wave), wanted
         view = self._effects
         if view is None:
-            hint = " No wave has factors yet: their effects will show here."
-            return [self.titled(width, "effects"), Row(width, self.palette).put(hint, "dim").strip()]
+            hint = "No wave has factors yet: their effects will show here."
+            return [self.titled(width, "effects"), *hint_rows(width, self.palette, hint)]
         self._top = max(0, min(self._top, len(view.rows) - height + 3))
         level = f"  {view.rows[0].estimate.level:.0%} intervals" if view.rows else ""
         title = self.titled(width, f"effects of {view.wave}  {view.runs} runs{level}")

@@ -13,11 +13,12 @@ from textual.strip import Strip
 from cockpit.tui.figures import count
 from cockpit.tui.logfile import LogFile
 from cockpit.tui.plain import plain, width_of, wrap
-from cockpit.tui.rows import Row
+from cockpit.tui.rows import Row, hint_rows
 from cockpit.tui.widgets.pane import Pane
 
 FILTERED_AT_ONCE = 50_000
 SIDEWAYS = 16
+NOTHING_CHOSEN = "Select a cluster that runs, or an experiment: its output shows here."
 
 
 class Log(Pane, can_focus=True):
@@ -29,6 +30,7 @@ class Log(Pane, can_focus=True):
     def __init__(self) -> None:
         super().__init__()
         self.what = ""
+        self.hint: tuple[str, ...] = (NOTHING_CHOSEN,)
         self.file: LogFile | None = None
         self.follow = True
         self.wrapped = False
@@ -54,6 +56,12 @@ class Log(Pane, can_focus=True):
         self._matches, self._matched_to = array("L"), 0
         self.tick()
         self.paint()
+
+    def hint_at(self, paragraphs: tuple[str, ...]) -> None:
+        """Say this while there is no log to show."""
+        if paragraphs != self.hint:
+            self.hint = paragraphs
+            self.paint()
 
     def tick(self) -> bool:
         """Take in what was appended. Returns whether there was anything."""
@@ -88,8 +96,7 @@ class Log(Pane, can_focus=True):
         self._height = room = max(1, height - 1)
         total = self.count
         if self.file is None:
-            hint = " Select a cluster that runs, or an experiment: its output shows here."
-            return [self.titled(width), Row(width, self.palette).put(hint, "dim").strip()]
+            return [self.titled(width), *hint_rows(width, self.palette, *self.hint)]
         if self.follow:
             self._seen = total
             body = self._tail(total, width, room)
@@ -97,8 +104,7 @@ class Log(Pane, can_focus=True):
             self.top = max(0, min(self.top, total - 1))
             body = self._body(self.top, total, width, room)
         if not total:
-            hint = " Nothing matches." if self.filter else " No output yet."
-            body = [Row(width, self.palette).put(hint, "dim").strip()]
+            body = hint_rows(width, self.palette, "Nothing matches." if self.filter else "No output yet.")
         return [self.titled(width, self._note(total)), *body[:room]]
 
     def _note(self, total: int) -> str:

@@ -8,25 +8,28 @@ from cockpit.agent.live import Now
 from cockpit.model import Message
 from cockpit.state import State
 from cockpit.tui.figures import age, clock, count, duration, money
-from cockpit.tui.plain import plain, width_of, wrap
-from cockpit.tui.rows import Row
+from cockpit.tui.plain import cut, plain, width_of, wrap
+from cockpit.tui.rows import Row, hint_rows
 from cockpit.tui.views.waves import wave_view
 from cockpit.tui.widgets.pane import Pane
 
 _INKS = {"finding": "good", "trouble": "bad", "phase": "info", "news": "dim"}
 _MARKS = {"finding": "◆ ", "trouble": "! ", "phase": "▸ ", "news": "· "}
 SPOKEN_ROWS = 4
+LEAST_SHAPE = 6
+"""Cells below which what a wave varies says nothing."""
 
 
 class Talk(Pane, can_focus=True):
     NAME = "talk"
     KEY = "5"
 
-    def __init__(self, user: str) -> None:
+    def __init__(self, user: str, watching: bool) -> None:
         super().__init__()
         self.state: State | None = None
         self.now = 0.0
         self.user = user
+        self.watching = watching
         self.spoken: Now | None = None
         self.back = 0
         """Rows scrolled up from the newest; 0 follows."""
@@ -55,9 +58,8 @@ class Talk(Pane, can_focus=True):
         note = f"+{self.back} below" if self.back else f"{count(len(state.findings), 'finding')}" * bool(state.findings)
         blank = Strip.blank(width, self.palette.base)
         if not self._laid and not tail:
-            hint = " Nothing said yet. Press i to speak to the proposer." if room else ""
-            shown = [Row(width, self.palette).put(hint, "dim").strip()]
-            return [self.titled(width, note), *shown]
+            hint = "Nothing said yet." + " Press i to speak to the proposer." * (not self.watching)
+            return [self.titled(width, note), *hint_rows(width, self.palette, hint)[:room]]
         return [self.titled(width, note), *shown, *[blank] * (room - len(shown)), *tail]
 
     def _lay(self, state: State, width: int) -> None:
@@ -114,9 +116,12 @@ class Talk(Pane, can_focus=True):
             first = Row(width, self.palette, ground).put("▌", "warn").put(view.id, "key").skip()
             first.put(view.proposer, "agent").skip().put(view.question, "text")
             second = Row(width, self.palette, ground).put("▌", "warn")
-            second.put(f"{view.shape}  " if view.shape else "", "dim")
             second.put(f"{count(view.arms, 'arm')}  about {money(view.coming_usd)}, {duration(view.ends_in_s)}", "dim")
-            second.end("a approve  r reject  e review ", "dim")
+            keys = "e review " if self.watching else "a approve  r reject  e review "
+            room = second.left - 2 - (width_of(keys) + 1 if second.left > width_of(keys) + 1 else 0)
+            if view.shape and room >= LEAST_SHAPE:
+                second.skip(2).put(cut(view.shape, room), "dim")
+            second.end(keys, "dim")
             rows.extend([first.strip(), second.strip()])
         if len(names) > most:
             rows.append(Row(width, self.palette).put(f"  and {len(names) - most} more wait", "dim").strip())

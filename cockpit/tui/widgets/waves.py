@@ -5,7 +5,7 @@ from textual.strip import Strip
 
 from cockpit.state import State
 from cockpit.tui.figures import count, duration, money, signed
-from cockpit.tui.rows import Row
+from cockpit.tui.rows import Row, hint_rows
 from cockpit.tui.theme import Palette
 from cockpit.tui.views.queue import FILLER, FillerView, Queue, queued
 from cockpit.tui.views.waves import WaveView, wave_view
@@ -63,9 +63,7 @@ class Waves(Listing):
         )
         rows = [self.titled(width, note if self.keys else "")]
         if not self.keys:
-            rows.append(
-                Row(width, self.palette).put(" No wave yet: the baseline comes first, by itself.", "dim").strip()
-            )
+            rows += hint_rows(width, self.palette, "No wave yet: the baseline comes first, by itself.")
         for key in self.window((height - 1) // self.item_rows):
             chosen = key == self.selected
             if key == FILLER:

@@ -1,0 +1,46 @@
+"""What time it is in a session that is followed."""
+
+from pathlib import Path
+
+from cockpit import events as e
+from cockpit.ledger import Ledger
+from cockpit.tui.feed import QUIET_S, LedgerFeed
+from cockpit.worker.daemon import Standing
+from tests.tui import stories
+from tests.tui.conftest import RUNNING
+
+
+class Wall:
+    def __init__(self, at: float) -> None:
+        self.at = at
+
+    def __call__(self) -> float:
+        return self.at
+
+
+def test_a_simulated_clock_goes_on_at_its_own_speed_where_nothing_is_heard(tmp_path: Path) -> None:
+    story = stories.night()
+    wall = Wall(1.0)
+    feed = LedgerFeed(story.write(tmp_path), True, wall, lambda _: RUNNING)
+    feed.load()
+    newest = feed.now()
+    wall.at += QUIET_S
+    assert feed.now() == newest
+    wall.at += 30
+    assert feed.now() == newest + 30
+    ledger = Ledger.open(feed.folder.ledger)
+    ledger.append([e.Said(at=newest + 50, author="ada", text="news")])
+    ledger.close()
+    assert feed.poll()
+    assert feed.now() == newest + 50
+    feed.close()
+
+
+def test_the_clock_of_a_session_whose_worker_is_away_stands_where_its_last_event_put_it(tmp_path: Path) -> None:
+    wall = Wall(1.0)
+    feed = LedgerFeed(stories.night().write(tmp_path), True, wall, lambda _: Standing("stopped", 5.0))
+    feed.load()
+    newest = feed.now()
+    wall.at += 1000
+    assert feed.now() == newest
+    feed.close()
