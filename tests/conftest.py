@@ -9,6 +9,10 @@ from hypothesis import settings
 settings.register_profile("cockpit", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("cockpit")
 
+# The size of pytest's own terminal, as its processes are told: terminals that tests open have sizes of their own.
+os.environ.pop("COLUMNS", None)
+os.environ.pop("LINES", None)
+
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """One for each core; none beside this one where the lab is asked for, of which a machine has one."""
