@@ -123,8 +123,8 @@ class ReviewScreen(CockpitScreen):
 
     def _fit(self) -> None:
         wave = self.wave_now()
-        if wave is None:
-            return
+        if wave is None or not self.brief.is_attached:
+            return  # the last of these while the app is being left, its widgets going one by one
         width, height = self.app.size
         brief = min(len(self.brief.rows(width, height)), height // 3)
         arms = min(len(wave.arms) + 2, max(4, (height - brief - 1) * 3 // 5))
