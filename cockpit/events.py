@@ -82,6 +82,8 @@ class Held(Event):
 
     author: str
     target: str = ""
+    reason: str = ""
+    """One sentence where it was held for want of something."""
 
 
 class Resumed(Event):

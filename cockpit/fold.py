@@ -129,11 +129,13 @@ def _set_held(state: State, target: str, held: bool) -> None:
 
 def _held(state: State, event: e.Held) -> None:
     _set_held(state, event.target, True)
+    state.held_why = event.reason if not event.target else state.held_why
     _say(state, event.at, event.author, f"holds {event.target or 'everything'}", "news")
 
 
 def _resumed(state: State, event: e.Resumed) -> None:
     _set_held(state, event.target, False)
+    state.held_why = "" if not event.target else state.held_why
     _say(state, event.at, event.author, f"resumes {event.target or 'everything'}", "news")
 
 

@@ -394,6 +394,8 @@ class ClusterSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     hardware: str = ""
     """Empty where the fleet finds out when it launches."""
     usd_per_hour: float = 0.0
+    device: str = ""
+    """Of a slot on this machine: what CUDA calls its GPU; empty for none."""
 
 
 class FleetSpec(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -71,6 +71,8 @@ class State(msgspec.Struct, omit_defaults=True):
     capped: str = ""
     """Why the budget pays for nothing more, from when that was so until another budget is set."""
     held: bool = False
+    held_why: str = ""
+    """What it was held for want of, in a sentence; empty where somebody simply holds it."""
     ending: str = ""
     """Empty, or how the session ends: `drain`, `cancel`, each with `+down` where clusters go down too."""
     ended_why: str = ""

@@ -173,7 +173,7 @@ def _torch(needed: bool) -> Finding:
 def _gpu() -> Finding:
     devices = cuda_devices()
     if devices:
-        return Finding("GPU", ", ".join(devices))
+        return Finding("GPU", ", ".join(device.hardware for device in devices))
     return Finding(
         "GPU",
         f"none: experiments run on {cores()} cores, at the small preset",

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 
@@ -39,12 +39,20 @@ PASSED_ON = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PAT
 START_GRACE_S = 20.0
 
 
+class Device(NamedTuple):
+    id: str
+    """As CUDA_VISIBLE_DEVICES takes it."""
+    hardware: str
+    """Its class, such as H100."""
+
+
 def slots(count: int = 0) -> tuple[ClusterSpec, ...]:
-    """This machine's slots: `count` of them, or as many as it has CUDA devices or pairs of cores."""
-    gpus = cuda_devices()
-    if gpus:
-        names = gpus if not count else [gpus[i % len(gpus)] for i in range(count)]
-        return tuple(ClusterSpec(f"gpu-{i + 1:02d}", name) for i, name in enumerate(names))
+    """This machine's slots: `count` of them, or as many as it has CUDA devices or pairs of cores. More slots than
+    devices share these in turn."""
+    devices = cuda_devices()
+    if devices:
+        given = [devices[i % len(devices)] for i in range(count or len(devices))]
+        return tuple(ClusterSpec(f"gpu-{i + 1:02d}", to.hardware, device=to.id) for i, to in enumerate(given))
     count = count or max(1, cores() // CORES_PER_SLOT)
     return tuple(ClusterSpec(f"cpu-{i + 1:02d}", "CPU") for i in range(count))
 
@@ -53,16 +61,24 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def cuda_devices() -> list[str]:
-    """The class of each CUDA device, such as H100; empty where there is none."""
+def cuda_devices() -> list[Device]:
+    """The CUDA devices that may be used: all, or those that CUDA_VISIBLE_DEVICES names, in its order."""
     try:
         asked = subprocess.run(
-            ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"],
+            ["nvidia-smi", "--query-gpu=index,uuid,name", "--format=csv,noheader"],
             capture_output=True, text=True, timeout=10, check=True,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return []
-    return [gpu_class(line) for line in asked.stdout.splitlines() if line.strip()]
+    rows = [[part.strip() for part in line.split(",", 2)] for line in asked.stdout.splitlines() if line.count(",") > 1]
+    found = [(index, Device(uuid, gpu_class(name))) for index, uuid, name in rows]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return [device for _, device in found]
+    named = [part.strip() for part in visible.split(",")]
+    return [
+        device for name in named for index, device in found if name and (name == index or device.id.startswith(name))
+    ]
 
 
 def gpu_class(name: str) -> str:
@@ -78,7 +94,6 @@ class LocalFleet:
 
     def __init__(self, clusters: tuple[ClusterSpec, ...], wake: threading.Event) -> None:
         self._specs = {spec.name: spec for spec in clusters}
-        self._order = list(self._specs)
         self._wake = wake
         self._running: dict[str, Job] = {}
         self._submitted_at: dict[str, float] = {}
@@ -188,13 +203,10 @@ class LocalFleet:
         self._wake.set()
 
     def _environment(self, job: Job) -> dict[str, str]:
-        slot = self._order.index(job.cluster)
-        gpus = self._specs[job.cluster].hardware != "CPU"
-        threads = max(1, cores() // len(self._order))
+        threads = max(1, cores() // len(self._specs))
         environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-        environment |= {"PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": str(threads)}
-        if gpus:
-            environment["CUDA_VISIBLE_DEVICES"] = str(slot)
+        device = self._specs[job.cluster].device
+        environment |= {"PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": str(threads), "CUDA_VISIBLE_DEVICES": device}
         return environment | job.environment
 
 

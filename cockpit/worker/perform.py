@@ -178,10 +178,11 @@ class Performer:
 
 def _put_off(attempt: Attempt, sentence: str, now: float) -> list[e.Event]:
     """It is not run, and nothing else is, until a person has mended what stands in the way."""
+    what_to_do = f"{sentence}; mend that, then resume"
     return [
         e.Unsubmitted(at=now, attempt=attempt.id, reason=sentence),
-        e.Held(at=now, author="cockpit"),
-        e.Trouble(at=now, text=f"{sentence}; mend that, then resume", about=attempt.id),
+        e.Held(at=now, author="cockpit", reason=what_to_do),
+        e.Trouble(at=now, text=what_to_do, about=attempt.id),
     ]
 
 

@@ -9,11 +9,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 
 from cockpit.fleet.base import Expected, Job, JobEnded, JobRefused, JobStarted, Report
 from cockpit.fleet.local import LocalFleet, slots
+from cockpit.model import ClusterSpec
 
 NOTES_ITSELF = "import os, time; open(os.environ['NOTES'], 'a').write('ran '); time.sleep(float(os.environ['SLEEPS']))"
 
@@ -29,6 +31,54 @@ def job(tmp_path: Path) -> Callable[[str, float], Job]:
         )  # fmt: skip
 
     return made
+
+
+@pytest.fixture
+def three_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nvidia-smi prints on a machine with two H100s and an A100."""
+    said = (
+        "0, GPU-aa-1, NVIDIA H100 80GB HBM3",
+        "1, GPU-bb-2, NVIDIA H100 80GB HBM3",
+        "2, GPU-cc-3, NVIDIA A100-SXM4-40GB",
+    )
+    command = tmp_path / "bin" / "nvidia-smi"
+    command.parent.mkdir()
+    command.write_text("".join(["#!/bin/sh\n", *(f"echo '{line}'\n" for line in said)]))
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{command.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+@pytest.mark.usefixtures("three_gpus")
+@pytest.mark.parametrize(
+    ("visible", "count", "named"),
+    [
+        (None, 0, ["gpu-01 H100 GPU-aa-1", "gpu-02 H100 GPU-bb-2", "gpu-03 A100 GPU-cc-3"]),
+        ("2,0", 0, ["gpu-01 A100 GPU-cc-3", "gpu-02 H100 GPU-aa-1"]),
+        ("GPU-bb", 2, ["gpu-01 H100 GPU-bb-2", "gpu-02 H100 GPU-bb-2"]),
+        ("", 1, ["cpu-01 CPU "]),
+    ],
+)
+def test_there_is_a_slot_for_each_device_that_may_be_used(
+    visible: str | None, count: int, named: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert [f"{slot.name} {slot.hardware} {slot.device}" for slot in slots(count)] == named
+
+
+def test_a_run_sees_the_device_of_its_slot_and_no_other(
+    job: Callable[[str, float], Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "all of them")
+    says = (sys.executable, "-c", "import os; print('sees', repr(os.environ['CUDA_VISIBLE_DEVICES']))")
+    two = (ClusterSpec("cpu-01", "CPU"), ClusterSpec("gpu-01", "H100", device="GPU-bb-2"))
+    for cluster, seen in (("cpu-01", "sees ''"), ("gpu-01", "sees 'GPU-bb-2'")):
+        one = msgspec.structs.replace(job(f"{cluster}.1", 0), cluster=cluster, command=says)
+        of = LocalFleet(two, threading.Event())
+        of.submit(one)
+        until(of, JobEnded)
+        assert seen in one.log_path.read_text()
 
 
 def fleet() -> LocalFleet:

@@ -11,6 +11,7 @@ from cockpit.corpus import CorpusProblem
 from cockpit.folder import SessionFolder
 from cockpit.intents import Rerun, Resume
 from cockpit.model import Outcome
+from cockpit.plan.needs import needs
 from cockpit.settings import NewSession, Settings
 from cockpit.worker import daemon
 from cockpit.worker.create import Plan, create
@@ -60,10 +61,13 @@ def test_no_run_starts_without_its_sessions_corpus_and_none_is_lost(tmp_path: Pa
         assert "the session trains on stdlib 11111111" in said and "COCKPIT_DATA_DIR" in said
         assert ("stdlib 22222222" in said) == (gone == "another one is there")
         assert state.status_counts == {"queued": 1} | {k: 0 for k in state.status_counts if k != "queued"}
+        (need,) = needs(state, state.now)
+        assert need.sentence == f"the session is held: {said}"
         assert not (tmp_path / "runs.txt").exists()
         corpus_of(data, "1" * 16)
         leave(folder, Resume())
         wait_for(lambda: state_of(folder).incumbent == "e0000", 30, "the baseline to be measured")
+        assert not state_of(folder).held_why
     finally:
         daemon.terminate(folder)
     assert (tmp_path / "runs.txt").read_text().split() == ["e0000.1"]

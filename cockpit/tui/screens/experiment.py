@@ -172,8 +172,8 @@ class ExperimentScreen(CockpitScreen):
 
     def show(self) -> None:
         state, known = self.cockpit.state, self.known()
-        if state is None or known is None or not self.is_current:
-            return
+        if state is None or known is None or not self.is_current or not self.verdict.is_attached:
+            return  # the last of these while the app is being left, its widgets going one by one
         width, height = self.app.size
         self.verdict.styles.height = min(len(self.verdict.rows(width, height)), height // 3)
         wide = width >= 100

@@ -131,8 +131,8 @@ class ReviewScreen(CockpitScreen):
 
     def _fit(self) -> None:
         wave = self.wave_now()
-        if wave is None:
-            return
+        if wave is None or not self.brief.is_attached:
+            return  # the last of these while the app is being left, its widgets going one by one
         width, height = self.app.size
         # All that is said of the wave is shown, as long as some of its arms and of a diff are.
         brief = min(len(self.brief.rows(width, height)), height - 1 - LEAST_ARMS - LEAST_DIFF)
