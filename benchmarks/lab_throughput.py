@@ -253,7 +253,7 @@ def main() -> None:
             published.think_s = given.think
             queue = Queue("queue", lab, clusters, place / "queue", script)
             for _ in range(given.blocks):
-                for way in (cockpit, published, queue):
+                for way in (cockpit, queue, published):
                     way.block(notes, given.experiments // given.blocks)
                     print(figures(way), file=sys.stderr, flush=True)
             shares = cockpit.shares()
