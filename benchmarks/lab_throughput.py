@@ -35,7 +35,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 from cockpit.worker import daemon  # noqa: E402
-from tests.lab.cluster import Lab  # noqa: E402
+from tests.lab.cluster import Lab, alone  # noqa: E402
 from tests.lab.sessions import LabSession  # noqa: E402
 
 RUN = """\
@@ -237,7 +237,7 @@ def main() -> None:
     parser.add_argument("--think", type=float, default=6.0, help="seconds after each wave of the published way")
     given = parser.parse_args()
     before = dict(os.environ)
-    with Lab(h100=3, h200=0) as lab, tempfile.TemporaryDirectory(dir="/var/tmp") as scratch:
+    with alone(), Lab(h100=3, h200=0) as lab, tempfile.TemporaryDirectory(dir="/var/tmp") as scratch:
         os.environ.update(lab.env())
         place = Path(scratch)
         notes = lab.root / "throughput.notes"
@@ -253,7 +253,7 @@ def main() -> None:
             published.think_s = given.think
             queue = Queue("queue", lab, clusters, place / "queue", script)
             for _ in range(given.blocks):
-                for way in (cockpit, published, queue):
+                for way in (cockpit, queue, published):
                     way.block(notes, given.experiments // given.blocks)
                     print(figures(way), file=sys.stderr, flush=True)
             shares = cockpit.shares()

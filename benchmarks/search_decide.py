@@ -1,6 +1,7 @@
 """What a decision costs when 100,000 experiments have finished, against what it costs at the start of a session.
 
     python benchmarks/search_decide.py [--experiments 100000]
+    python benchmarks/search_decide.py --clusters 1000 --hours 0.25
 
 Fills a state through the fold with finished, discarded experiments around a night of real decisions, and times
 `cockpit.plan.promote.decide` on a new result, the whole `plan`, and the search's reading of the state. Processor time,
@@ -88,8 +89,12 @@ def figures(state: State, now: float) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--experiments", type=int, default=100_000)
+    parser.add_argument("--clusters", type=int, default=16)
+    parser.add_argument("--hours", type=float, default=2.0, help="of real decisions before the filling")
     options = parser.parse_args()
-    night = Night(make_fleet(np.random.default_rng(0)), Bowl(), 0, hours=2.0)
+    better = round(options.clusters * 3 / 16)
+    fleet = make_fleet(np.random.default_rng(0), options.clusters - better, better)
+    night = Night(fleet, Bowl(), 0, options.hours)
     state = night.run()
     small = figures(state, night.now)
     before = len(state.experiments)

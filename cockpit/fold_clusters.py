@@ -26,7 +26,7 @@ def fold_cluster(state: State, event: e.Event) -> tuple[str, str] | None:
             if cluster.state not in UP:
                 cluster.up_at = cluster.up_at or event.at
                 _enter(cluster, ClusterState.BUSY if cluster.running else ClusterState.IDLE, event.at)
-            cluster.seen_at, cluster.message, cluster.refusals = event.at, "", 0
+            cluster.seen_at, cluster.message, cluster.refusals, cluster.waits = event.at, "", 0, False
         case e.ClusterFailed():
             cluster = state.clusters[event.cluster]
             cluster.failures += not event.refused

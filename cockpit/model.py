@@ -326,7 +326,7 @@ class Cluster(msgspec.Struct, omit_defaults=True):
     refusals: int = 0
     """Launches in a row for which there was no room."""
     waits: bool = False
-    """Whether its launch waits in the cloud's queue, where nothing is billed."""
+    """Whether its launch waits in the cloud's queue, where nothing is billed, or nobody can reach it."""
     retry_at: float = 0.0
     up_at: float = 0.0
     provisioning_s: float = 0.0

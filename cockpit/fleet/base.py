@@ -48,7 +48,7 @@ class ClusterTrouble(msgspec.Struct, frozen=True, tag=True):
 
 
 class ClusterWaits(msgspec.Struct, frozen=True, tag=True):
-    """It is being launched, and waits until its cloud has room for it; without a message it waits no more."""
+    """It waits until its cloud has room for it, or until somebody can reach it; without a message it waits no more."""
 
     at: float
     cluster: str

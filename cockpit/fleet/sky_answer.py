@@ -9,6 +9,8 @@ from cockpit.fleet.sky_requests import LongRequests
 
 LOST_AFTER_S = 180.0
 """A cluster that its cloud says is up but that does not answer for so long is lost."""
+TOLD_AFTER_S = 60.0
+"""Nobody need know of what is over sooner."""
 RETRY_S = (2.0, 5.0, 10.0, 20.0)
 
 
@@ -27,14 +29,18 @@ def answer(
     is_ours: Callable[[Found], bool],
     over: Callable[[], bool],
     trust_records: bool,
+    told: Callable[[str], None],
 ) -> tuple[Found, list[Row]] | None:
     """The cluster and its jobs, once both were asked; None once it is `over`, and nobody waits for it any more.
 
     Lost is what its cloud says is lost. Where the cloud cannot be asked, as when this machine is offline, the runs may
     go on well, and it is asked until it answers. With `trust_records` a cluster that SkyPilot has as up is not asked
-    about first, only for its jobs. Raises Lost.
+    about first, only for its jobs. `told` gets a sentence once it has been asked in vain for a while, and an empty one
+    when it answers after that. Raises Lost.
     """
+    began = time.monotonic()
     silent_since = 0.0
+    said = False
     tries = 0
     while not over():
         confirmed = False
@@ -48,7 +54,10 @@ def answer(
                 confirmed = found is not None and found.asked_at > known_at
             if found is None or not is_ours(found) or found.status != "UP":
                 raise Lost(f"{name} went down: SkyPilot finds it {found.status if found else 'gone'}")
-            return found, settled_jobs(name, sky, over)
+            jobs = settled_jobs(name, sky, over)
+            if said:
+                told("")
+            return found, jobs
         except SkyError as error:
             if error.kind == "gone":
                 raise Lost(f"{name} is gone: {error}") from error
@@ -56,6 +65,9 @@ def answer(
             silent_since = (silent_since or now) if confirmed else 0.0
             if silent_since and now - silent_since > LOST_AFTER_S:
                 raise Lost(f"{name} does not answer: {error}", hangs=True) from error
+            if not said and now - began > TOLD_AFTER_S:
+                said = True
+                told(f"{name} cannot be reached, and what runs there goes on: {error}")
         time.sleep(RETRY_S[min(tries, len(RETRY_S) - 1)])
         tries += 1
     return None

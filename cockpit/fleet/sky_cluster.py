@@ -123,7 +123,7 @@ class SkyCluster:
     def look_at_launch(self, found: Found) -> None:
         """Take in how its launch stands, by SkyPilot's records."""
         if (sentence := self._launch.look(found)) is not None:
-            self._report(ClusterWaits(self._now(), self.name, sentence))
+            self._waits(sentence)
 
     def recover(self, jobs: list[Job]) -> None:
         runs = [Run(job) for job in jobs]
@@ -306,7 +306,10 @@ class SkyCluster:
 
     def _answer(self, trust_records: bool = False) -> tuple[Found, list[sky_jobs.Row]] | None:
         """What it answers, as `sky_answer.answer` says. Raises Lost."""
-        return answer(self.name, self._sky, self._long, self._launch.is_ours, self._over, trust_records)
+        return answer(self.name, self._sky, self._long, self._launch.is_ours, self._over, trust_records, self._waits)
+
+    def _waits(self, sentence: str) -> None:
+        self._report(ClusterWaits(self._now(), self.name, sentence))
 
     def _take_up(self, run: Run, row: sky_jobs.Row, now: float) -> None:
         run.id, run.submitted_at, run.heard_at = row.id, now, now

@@ -46,6 +46,8 @@ def ask(state: State, now: float) -> list[a.Action]:
     empty = _paid_room(state, clusters, now)
     if state.proposer == FILLER and state.mode is Mode.AUTOPILOT:
         # It thinks in no time and nobody reads its waves first: the later it is asked, the more results it knows.
+        # More at once than the envelope allows would wait for a person; the rest is asked for next.
+        empty = min(empty, state.envelope.wave_size)
         if empty > 0 and _may_ask(state, FILLER, "dry", now):
             actions.append(a.Ask(FILLER, empty, "dry"))
         return actions

@@ -1,7 +1,7 @@
 """A cluster nobody can reach is not a cluster that is lost: this machine may be offline, and its run goes on."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -65,8 +65,8 @@ def watched(tmp_path: Path, quick: None) -> Iterator[Watched]:
     it.cluster.close()
 
 
-def asked(sky: FlakySky, trust_records: bool = False) -> object:
-    return answer("gpu-01", sky, LongRequests(), lambda found: True, lambda: False, trust_records)  # type: ignore[arg-type]
+def asked(sky: FlakySky, trust_records: bool = False, told: Callable[[str], None] = lambda sentence: None) -> object:
+    return answer("gpu-01", sky, LongRequests(), lambda found: True, lambda: False, trust_records, told)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("trust_records", [False, True])
@@ -77,8 +77,10 @@ def test_it_is_asked_for_hours_while_nobody_can_be_asked(
     sky = FlakySky()
     setattr(sky, failure[0], failure[1])
     hours.at[8 * 3600.0] = lambda: setattr(sky, failure[0], None)
-    assert asked(sky, trust_records) == (sky.found, sky.rows)
+    told: list[str] = []
+    assert asked(sky, trust_records, told.append) == (sky.found, sky.rows)
     assert hours.now >= 8 * 3600
+    assert told == [f"gpu-01 cannot be reached, and what runs there goes on: {failure[1]}", ""]
 
 
 def test_one_that_its_cloud_says_is_up_and_that_does_not_answer_is_lost(hours: Hours) -> None:

@@ -12,13 +12,14 @@ takes them back. Debian packages it had to install stay, and so does uv's cache.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import platform
 import shutil
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -84,6 +85,19 @@ def unavailable() -> str | None:
     except (LabError, FileNotFoundError) as error:
         return f"the lab needs namespaces, and this machine refuses them: {error}"
     return None
+
+
+@contextlib.contextmanager
+def alone(root: Path = ROOT) -> Iterator[None]:
+    """Hold the machine's lab: one that is up is of a run that was killed, and goes. Raises LabError if it is in use."""
+    with root.with_suffix(".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LabError("the lab is in use on this machine: there can be one at a time") from None
+        with contextlib.suppress(LabError):
+            Lab.running(root).down()
+        yield
 
 
 class Lab:

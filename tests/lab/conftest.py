@@ -2,14 +2,13 @@
 cannot run."""
 
 import contextlib
-import fcntl
 import os
 import time
 from collections.abc import Iterator
 
 import pytest
 
-from tests.lab.cluster import ROOT, Lab, LabError, install_packages, unavailable
+from tests.lab.cluster import Lab, LabError, alone, install_packages, unavailable
 
 BEGAN = time.monotonic()
 MINUTES = float(os.environ.get("COCKPIT_LAB_MINUTES", "inf"))
@@ -32,13 +31,11 @@ def lab() -> Iterator[Lab]:
     except LabError as error:
         pytest.skip(f"the lab needs Debian packages that cannot be installed: {error}")
     before = dict(os.environ)
-    with ROOT.with_suffix(".lock").open("w") as lock:
+    with contextlib.ExitStack() as held:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pytest.skip("the lab is in use on this machine: there can be one at a time")
-        with contextlib.suppress(LabError):  # of a run that was killed
-            Lab.running().down()
+            held.enter_context(alone())
+        except LabError as error:
+            pytest.skip(str(error))
         with Lab(h100=3, h200=1) as a_lab:
             os.environ.update(a_lab.env())
             try:

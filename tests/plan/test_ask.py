@@ -5,7 +5,9 @@ import pytest
 from cockpit import events as e
 from cockpit.model import Envelope, Mode
 from cockpit.plan import actions as a
+from cockpit.plan import plan
 from cockpit.plan.ask import FILLER, PROPOSALS_WAITING, ask
+from cockpit.worker.perform import events_before
 from tests.plan.world import RUN_S, World
 
 
@@ -156,3 +158,14 @@ def test_another_budget_lets_who_could_not_be_paid_be_asked_again() -> None:
     assert "claude" not in asked(world)
     world.record(e.BudgetSet(at=world.now, usd=500.0, author="ann"))
     assert "claude" in asked(world)
+
+
+def test_search_is_asked_for_no_more_at_once_than_the_envelope_lets_run() -> None:
+    world = night(FILLER)
+    world.record(e.EnvelopeSet(at=world.now, envelope=Envelope(usd=1e6, wave_size=3), author="me"))
+    assert [one.arms for one in ask(world.state, world.now) if isinstance(one, a.Ask)] == [3]
+    world.propose({"LR": 2}, {"LR": 3}, {"LR": 4})
+    for action in [*plan(world.state, world.now)]:
+        for event in events_before(world.state, action, world.now):
+            world.record(event)
+    assert not world.state.proposals, "it waits for nobody"

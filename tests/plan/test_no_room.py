@@ -83,3 +83,13 @@ def test_a_cluster_that_was_refused_and_then_fails_is_given_up_after_three_failu
         state = fold(state, e.Launching(at=number * 1000.0 + 700, cluster="gpu-01"))
         state = told(state, ClusterTrouble(number * 1000.0 + 800, "gpu-01", "it broke"))
     assert schedule(state, 9000.0) == [a.GiveUp("gpu-01", "failed three times in a row, last: it broke")]
+
+
+def test_one_that_could_not_be_reached_and_is_found_up_waits_no_more(state: State) -> None:
+    """Its worker may have been killed meanwhile, and another one found it."""
+    state = fold(state, e.ClusterUp(at=40.0, cluster="gpu-01", hardware="H100"))
+    state = told(state, ClusterWaits(100.0, "gpu-01", "gpu-01 cannot be reached, and what runs there goes on"))
+    assert state.clusters["gpu-01"].waits and state.clusters["gpu-01"].state is ClusterState.IDLE
+    cluster = fold(state, e.ClusterUp(at=900.0, cluster="gpu-01", hardware="H100")).clusters["gpu-01"]
+    assert (cluster.waits, cluster.message) == (False, "")
+    assert accounts(state, 900.0).training_s == 0
