@@ -64,8 +64,19 @@ class Tool:
 
     @property
     def schema(self) -> dict[str, Any]:
-        """JSON schema of the arguments."""
-        return self.arguments.model_json_schema()
+        """JSON schema of the arguments, without what an agent has in the names and the description already."""
+        schema: dict[str, Any] = _untitled(self.arguments.model_json_schema())
+        schema.pop("description", None)
+        return schema
+
+
+def _untitled(schema: Any) -> Any:
+    match schema:
+        case dict():
+            return {key: _untitled(value) for key, value in schema.items() if key != "title" or isinstance(value, dict)}
+        case list():
+            return [_untitled(value) for value in schema]
+    return schema
 
 
 def call(desk: Desk, author: str, name: str, arguments: object, registry: Mapping[str, Tool] | None = None) -> Answer:
