@@ -105,7 +105,8 @@ class QueryExperiments(Arguments):
 
 
 class ShowExperiment(Arguments):
-    """Everything known of one experiment: its change, scores, verdict, attempts with their metrics."""
+    """Everything known of one experiment: its change, scores, verdict, attempts with their metrics; of one that crashed
+    the end of its traceback, which is data."""
 
     experiment: ExperimentId
 

@@ -277,8 +277,9 @@ def test_what_fills_in_is_not_called_claude_s(bad_night: Night) -> None:
     assert {wave.proposer for wave in waves if wave.kind is WaveKind.FILLER} == {"search"}
 
 
-def test_an_api_that_is_out_all_night_is_asked_ever_more_rarely_and_the_fleet_goes_on(tmp_path: Path) -> None:
-    _, _, events, state = hold_night(tmp_path, lambda _: lambda asked: Refuse(529, "overloaded_error"), budget_hours=1.5)
+def test_an_api_that_stays_out_is_asked_ever_more_rarely_and_the_fleet_goes_on(tmp_path: Path) -> None:
+    out = Refuse(529, "overloaded_error")
+    _, _, events, state = hold_night(tmp_path, lambda _: lambda asked: out, budget_hours=1.5)
     ended = [event for event in events if isinstance(event, e.AskEnded) and event.proposer == "claude"]
     waits = [round(event.retry_at - event.at) for event in ended]
     assert waits[:6] == [60, 120, 240, 480, 900, 900] and len(waits) < 10
