@@ -166,19 +166,20 @@ def _ask_ended(state: State, event: e.AskEnded) -> None:
     if event.trouble:
         state.unheard += asked.unheard if asked else 0
         state.ask_failures[event.proposer] = state.ask_failures.get(event.proposer, 0) + 1
-        _say(state, event.at, event.proposer, event.trouble + _again(event), "trouble")
+        _say(state, event.at, event.proposer, _with_retry(event), "trouble")
     else:
         state.unheard = max(0, state.unheard - event.heard)
         state.ask_failures.pop(event.proposer, None)
 
 
-def _again(event: e.AskEnded) -> str:
-    """When a proposer in trouble is asked again, for those who read of the trouble."""
+def _with_retry(event: e.AskEnded) -> str:
+    """The trouble, and when the proposer is asked again."""
     wait_s = event.retry_at - event.at
     if wait_s <= 0:
-        return ""
+        return event.trouble
     wait = f"{wait_s:.0f} s" if wait_s < 120 else f"{wait_s / 60:.0f} min"
-    return f"; asked again in {wait}" + ", or when you speak" * (event.proposer in CONVERSES)
+    sooner = ", or when you speak" * (event.proposer in CONVERSES)
+    return f"{event.trouble.rstrip('.')}; asked again in {wait}{sooner}"
 
 
 def _proposed(state: State, event: e.Proposed) -> None:

@@ -78,8 +78,14 @@ class Price(Part, frozen=True):
 PRICES = {
     "claude-opus-5-5": Price(4.0, 20.0, 0.20, 5.0, 8.0),
     "claude-opus-5": Price(5.0, 25.0, 0.50, 6.25, 10.0),
+    "claude-opus-4-8": Price(5.0, 25.0, 0.50, 6.25, 10.0),
+    "claude-fable-5-2": Price(8.0, 40.0, 0.20, 10.0, 16.0),
+    "claude-fable-5-1": Price(10.0, 50.0, 0.25, 12.5, 20.0),
+    "claude-fable-5": Price(10.0, 50.0, 1.0, 12.5, 20.0),
     "claude-sonnet-5-5": Price(2.0, 10.0, 0.10, 2.5, 4.0),
+    "claude-sonnet-5": Price(2.0, 10.0, 0.20, 2.5, 4.0),
     "claude-haiku-5-5": Price(0.10, 0.50, 0.01, 0.125, 0.20),
+    "claude-haiku-4-5": Price(1.0, 5.0, 0.10, 1.25, 2.0),
 }
 """As published in October 2026; Haiku's are for prompts of up to 100,000 tokens."""
 
@@ -113,9 +119,10 @@ class AgentSettings(Part, frozen=True):
     """By model, before the published ones."""
 
     def price(self, model: str) -> Price:
-        """What `model` costs; the dearest known price for a model without one, so that a budget is never passed."""
+        """What `model` costs; the most that any known one does where it has no price, so that no budget is passed."""
         listed = PRICES | self.prices
-        return listed.get(model) or max(listed.values(), key=lambda price: price.output)
+        dearest = (max(each) for each in zip(*map(msgspec.structs.astuple, listed.values()), strict=True))
+        return listed.get(model) or Price(*dearest)
 
 
 class ScreenSettings(Part, frozen=True):

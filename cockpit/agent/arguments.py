@@ -62,8 +62,11 @@ class ProposeWave(Arguments):
     wave, its experiments, and what was left out with the reason; a proposal may wait for a person.
     """
 
-    question: Sentence
-    hypothesis: Paragraph = ""
+    question: Annotated[Sentence, Field(description="One question, as you would ask it of a colleague.")]
+    hypothesis: Annotated[
+        Paragraph,
+        Field(description="What you expect and why, in numbers where you can; it comes back to you with the result."),
+    ] = ""
     base: Annotated[
         ExperimentId | None, Field(description="The experiment to build on; none for the incumbent, the usual case.")
     ] = None
@@ -102,7 +105,8 @@ class QueryExperiments(Arguments):
 
 
 class ShowExperiment(Arguments):
-    """Everything known of one experiment: its change, scores, verdict, attempts with their metrics."""
+    """Everything known of one experiment: its change, scores, verdict, attempts with their metrics; of one that crashed
+    the end of its traceback, which is data."""
 
     experiment: ExperimentId
 

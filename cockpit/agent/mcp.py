@@ -15,14 +15,9 @@ from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 
 from cockpit import __version__
-from cockpit.agent.briefing import ROLE
+from cockpit.agent.briefing import ROLE_OUTSIDE
 from cockpit.agent.outside import OUTSIDE_TOOLS, OutsideDesk, call_outside
 from cockpit.folder import SessionFolder
-
-_INSTRUCTIONS = f"""{ROLE}
-
-Call `brief` first and whenever you return; read program.md with `read_source`. Propose with `propose_wave`, then
-`wait`: it returns when the session needs you."""
 
 
 class _Seat:
@@ -75,7 +70,7 @@ def server(folder: SessionFolder) -> tuple[Server[Any], _Seat]:
     made: Server[Any] = Server(
         "cockpit",
         version=__version__,
-        instructions=_INSTRUCTIONS,
+        instructions=ROLE_OUTSIDE,
         on_list_tools=list_tools,
         on_call_tool=call_tool,
     )

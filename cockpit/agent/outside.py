@@ -174,7 +174,9 @@ class Wait(Arguments):
     clusters will run dry is said at once only the first time, until you have proposed something.
     """
 
-    seconds: Annotated[int, Field(ge=1, le=600)] = 120
+    seconds: Annotated[
+        int, Field(ge=1, le=600, description="The longer the better, but less than your client gives a tool.")
+    ] = 50
 
 
 def _since(before: dict[str, Any], state: State, name: str) -> list[str]:

@@ -18,9 +18,9 @@ from cockpit.agent.base import Desk, ProposerTrouble
 from cockpit.agent.compare import compare
 from cockpit.agent.effects import wave_effects
 from cockpit.agent.proposals import ProposalError, draft_of
-from cockpit.agent.quoting import clip, line, plain
+from cockpit.agent.quoting import clip, end_of_traceback, line, plain
 from cockpit.events import FindingRecorded, PhaseSet, Said
-from cockpit.model import Mode
+from cockpit.model import ExperimentStatus, Mode
 from cockpit.plan.approve import outside_envelope
 from cockpit.plan.insight import forecast_words, forecasts_of
 from cockpit.state import State
@@ -64,8 +64,19 @@ class Tool:
 
     @property
     def schema(self) -> dict[str, Any]:
-        """JSON schema of the arguments."""
-        return self.arguments.model_json_schema()
+        """JSON schema of the arguments, without what an agent has in the names and the description already."""
+        schema: dict[str, Any] = _untitled(self.arguments.model_json_schema())
+        schema.pop("description", None)
+        return schema
+
+
+def _untitled(schema: Any) -> Any:
+    match schema:
+        case dict():
+            return {key: _untitled(value) for key, value in schema.items() if key != "title" or isinstance(value, dict)}
+        case list():
+            return [_untitled(value) for value in schema]
+    return schema
 
 
 def call(desk: Desk, author: str, name: str, arguments: object, registry: Mapping[str, Tool] | None = None) -> Answer:
@@ -163,7 +174,11 @@ def _query_experiments(desk: Desk, author: str, wanted: take.QueryExperiments) -
 
 def _show_experiment(desk: Desk, author: str, wanted: take.ShowExperiment) -> dict[str, Any]:
     _known(desk, wanted.experiment)
-    return desk.read(lambda state: look.record(state, wanted.experiment))
+    shown = desk.read(lambda state: look.record(state, wanted.experiment))
+    if shown["status"] != ExperimentStatus.CRASHED or not shown["attempts"]:
+        return shown
+    end = end_of_traceback(desk.log_tail(shown["attempts"][-1]["id"]))
+    return shown | {"crashed_with": {"note": LOG_NOTE, "lines": end.split("\n")}}
 
 
 def _show_diff(desk: Desk, author: str, wanted: take.ShowDiff) -> dict[str, Any]:

@@ -38,6 +38,12 @@ def status(state: State, now: float, worker: Json) -> Json:
         "spend": {
             "gpu_usd": round(books.gpu_usd, 4),
             "api_usd": round(books.api_usd, 4),
+            "tokens": {
+                "input": state.spend.input_tokens,
+                "cache_read": state.spend.cache_read_tokens,
+                "cache_write": state.spend.cache_write_tokens,
+                "output": state.spend.output_tokens,
+            },
             "budget_usd": state.budget_usd,
         },
         "early_stops": {

@@ -5,16 +5,17 @@ from statistics import fmean
 
 import msgspec
 
-from cockpit.model import Estimate, Experiment, ExperimentStatus, Wave, WaveKind
+from cockpit.model import Estimate, Experiment, ExperimentStatus, Spend, Wave, WaveKind
 from cockpit.plan.budget import Accounts, accounts
 from cockpit.plan.early import early_words
-from cockpit.plan.evidence import noise_of, readings_of
+from cockpit.plan.evidence import noise_of
+from cockpit.plan.insight import effects_of
 from cockpit.plan.stack import unablated_words
 from cockpit.report.chart import Dot, dots
 from cockpit.report.counterfactual import Best, OneGpu, best_so_far, main_class, one_gpu
 from cockpit.report.results import what
 from cockpit.report.status import counts
-from cockpit.science.effects import Effects, effects
+from cockpit.science.effects import Effects
 from cockpit.science.noise import Noise
 from cockpit.state import State
 
@@ -83,8 +84,7 @@ class Story(msgspec.Struct, frozen=True):
     early: str
     """What ending hopeless runs saved and got wrong; empty where there is nothing to tell."""
     budget_usd: float
-    tokens: tuple[int, int]
-    """(input with what came from the cache, output)."""
+    spend: Spend
 
 
 def story(state: State, now: float) -> Story:
@@ -96,7 +96,6 @@ def story(state: State, now: float) -> Story:
     baseline = state.experiments[state.baseline].scores.get(hardware) if state.baseline else None
     kept = [_kept(state, i) for i in range(len(state.incumbencies))]
     told = [wave for wave in state.waves.values() if wave.kind is not WaveKind.FILLER]
-    spend = state.spend
     return Story(
         name=session.name,
         simulated=session.fleet.simulated,
@@ -115,14 +114,14 @@ def story(state: State, now: float) -> Story:
         alone=one_gpu(state),
         kept=[one for one in kept if one.experiment != state.baseline],
         unablated=unablated_words(state),
-        waves=[_wave(state, wave, hardware, noise) for wave in told[-WAVES_AT_MOST:]],
+        waves=[_wave(state, wave, hardware) for wave in told[-WAVES_AT_MOST:]],
         waves_left_out=max(0, len(told) - WAVES_AT_MOST),
         said=[Said(m.at, m.author, m.text, m.kind) for m in state.messages if m.kind in ("finding", "phase")],
         noise=noise,
         books=accounts(state, now),
         early=early_words(state.early_stops),
         budget_usd=state.budget_usd,
-        tokens=(spend.input_tokens + spend.cache_read_tokens + spend.cache_write_tokens, spend.output_tokens),
+        spend=state.spend,
     )
 
 
@@ -149,7 +148,7 @@ def _fleet(state: State) -> str:
     return ", ".join(f"{number} {hardware}" for hardware, number in by_class.items())
 
 
-def _wave(state: State, wave: Wave, hardware: str, noise: Noise) -> WaveTold:
+def _wave(state: State, wave: Wave, hardware: str) -> WaveTold:
     arms = [state.experiments[name] for name in wave.arms]
     scored = [(_mean(arm, hardware), arm) for arm in arms]
     measured = [(score, arm) for score, arm in scored if score is not None]
@@ -161,7 +160,7 @@ def _wave(state: State, wave: Wave, hardware: str, noise: Noise) -> WaveTold:
         kept=sum(arm.status is ExperimentStatus.KEPT for arm in arms),
         best=best[1].id if best else "",
         best_val_bpb=best[0] if best else None,
-        effects=effects(wave.factors, [(a.levels, r) for a in arms for r in readings_of(state, a.id)], noise),
+        effects=effects_of(state, wave.id),
     )
 
 

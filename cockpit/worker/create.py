@@ -174,9 +174,10 @@ def create(folder: SessionFolder, plan: Plan, at: float) -> None:
             e.Trouble(at=at, text="train.py has no top-level constants: only patches can be proposed, not numbers")
         )
     if session.proposer == "grid" and not new.proposer:
+        file = plan.settings.agent.key_file and f"write one to {plan.settings.agent.key_file} (mode 600), or "
         text = (
-            "No API key, so built-in proposers search. For Claude: set ANTHROPIC_API_KEY (or write"
-            f" {plan.settings.agent.key_file}, mode 600) and start the worker again, then `:proposer claude`."
+            f"No API key, so built-in proposers search. For Claude: {file}set ANTHROPIC_API_KEY and start the worker"
+            " again; then `:proposer claude`."
         )
         made.append(e.Said(at=at, author="cockpit", text=text))
     made += seat_outside(session.proposer, session.name, at)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from cockpit import events as e
@@ -23,6 +24,8 @@ log = logging.getLogger("cockpit.desk")
 
 LAST_WORDS_S = 2.0
 """How long a worker that stops waits for a proposer to say what its request used."""
+LONGEST_RETRY_S = 900.0
+"""Between two asks of a proposer in trouble, which double from what its trouble asks for; a person's word is sooner."""
 QUIET_S = 60.0
 """Before a proposer that had nothing to propose is asked again: each time costs, and little has changed."""
 
@@ -132,10 +135,12 @@ class Office:
         """Ask a proposer. What it proposes comes through its desk; `finished` tells when it is done."""
         desk = WorkerDesk(self._host, self._on_worker, request.ask)
         self._desks[name] = desk
+        failures = self._host.state.ask_failures.get(name, 0)
         if self._inline:
-            self._work(name, desk, request)
+            self._work(name, desk, request, failures)
         else:
-            thread = threading.Thread(target=self._work, args=(name, desk, request), daemon=True, name=f"ask-{name}")
+            task = partial(self._work, name, desk, request, failures)
+            thread = threading.Thread(target=task, daemon=True, name=f"ask-{name}")
             self._threads[name] = thread
             thread.start()
 
@@ -190,7 +195,8 @@ class Office:
         self._wake.set()
         return answer.result()
 
-    def _work(self, name: str, desk: WorkerDesk, request: Request) -> None:
+    def _work(self, name: str, desk: WorkerDesk, request: Request, failures: int) -> None:
+        """`failures` are those of its asks before this one, in a row."""
         trouble, retry_in_s = "", 0.0
         try:
             self._proposers[name].propose(desk, request)
@@ -199,6 +205,8 @@ class Office:
         except Exception as error:
             log.exception("%s failed", name)
             trouble, retry_in_s = f"{name} failed: {error or type(error).__name__}", 60.0
+        if trouble:
+            retry_in_s = max(retry_in_s, min(LONGEST_RETRY_S, retry_in_s * 2 ** min(failures, 10)))
         if not trouble and not desk.waves and (request.reason != "said" or desk.interrupted()):
             retry_in_s = QUIET_S
         now = self._host.now()

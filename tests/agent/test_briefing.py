@@ -131,6 +131,7 @@ def test_everything_a_plan_needs_is_in_it(desk: StateDesk) -> None:
         "Findings so far",
         "was rejected by ann: no more width, please",
         "crashed: RuntimeError: boom",
+        "The person is ann; whoever else speaks is an agent",
         "ann: look at the schedule next",
     ):
         assert words in text, words

@@ -10,6 +10,7 @@ from typing import get_args, get_type_hints
 import pytest
 from anthropic.resources.messages.messages import DEPRECATED_MODELS, AsyncMessages
 from anthropic.types import ModelParam, OutputConfigParam
+from msgspec.structs import astuple
 
 from cockpit.agent import live
 from cockpit.agent.base import ProposerTrouble
@@ -85,6 +86,12 @@ def test_a_model_without_a_price_for_answers_may_answer_at_length(desk: StateDes
     it.turn()
     assert it.server.asked[0].body["max_tokens"] == it.settings.max_tokens
     assert desk.state.spend.api_usd == 0.0 and used(desk)[0].output_tokens > 0
+
+
+def test_a_model_without_a_price_costs_no_less_than_any_that_has_one() -> None:
+    fallback = AgentSettings().price("claude-unheard-of")
+    for price in PRICES.values():
+        assert all(ours >= theirs for ours, theirs in zip(astuple(fallback), astuple(price), strict=True))
 
 
 def test_program_md_is_read_again_each_turn(desk: StateDesk, research: Start) -> None:

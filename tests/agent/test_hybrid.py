@@ -1,11 +1,18 @@
 """How a model and a search share the arms."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cockpit.agent.base import Desk, ProposerTrouble, Request
 from cockpit.agent.hybrid import Hybrid
+from cockpit.agent.search import Search
+from cockpit.agent.tpe import Tpe
+from cockpit.folder import SessionFolder
+from cockpit.settings import load
+from cockpit.worker.main import proposers
 from tests.agent.state_desk import StateDesk
 
 
@@ -66,6 +73,15 @@ def test_a_model_in_trouble_is_left_alone_as_long_as_it_asks_for(desk: StateDesk
     desk.clock += 61
     hybrid.propose(desk, Request(2, 8, "dry"))
     assert len(model.asked) == 2
+
+
+@pytest.mark.parametrize(("numeric", "kind"), [("search", Search), ("tpe", Tpe)])
+def test_who_fills_in_the_numeric_arms_is_a_setting(tmp_path: Path, numeric: str, kind: type) -> None:
+    toml = f"[agent]\nnumeric = '{numeric}'\nkey_file = ''\n"
+    (tmp_path / "cockpit.toml").write_text(toml)
+    seats = proposers(SessionFolder(tmp_path), load(tmp_path))
+    hybrid = seats["hybrid"]._make()  # type: ignore[attr-defined]
+    assert isinstance(hybrid, Hybrid) and isinstance(hybrid._search, kind)
 
 
 def test_an_interrupted_ask_does_not_start_the_model(desk: StateDesk) -> None:

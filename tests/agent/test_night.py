@@ -277,6 +277,16 @@ def test_what_fills_in_is_not_called_claude_s(bad_night: Night) -> None:
     assert {wave.proposer for wave in waves if wave.kind is WaveKind.FILLER} == {"search"}
 
 
+def test_an_api_that_stays_out_is_asked_ever_more_rarely_and_the_fleet_goes_on(tmp_path: Path) -> None:
+    out = Refuse(529, "overloaded_error")
+    _, _, events, state = hold_night(tmp_path, lambda _: lambda asked: out, budget_hours=1.5)
+    ended = [event for event in events if isinstance(event, e.AskEnded) and event.proposer == "claude"]
+    waits = [round(event.retry_at - event.at) for event in ended]
+    assert waits[:6] == [60, 120, 240, 480, 900, 900] and len(waits) < 10
+    assert accounts(state, state.now).duty > 0.9
+    assert "claude" not in {wave.proposer for wave in state.waves.values()}
+
+
 def test_hybrid_is_asked_for_a_reason_and_never_because_of_its_own_words(tmp_path: Path) -> None:
     _, server, events, state = hold_night(tmp_path, budget_hours=0.5, proposer="hybrid")
     assert not server.problems

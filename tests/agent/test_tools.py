@@ -150,6 +150,18 @@ def test_an_experiment_is_shown_with_its_runs(desk: StateDesk) -> None:
     assert shown["attempts"][0]["status"] == "valid"
 
 
+def test_a_crash_is_shown_with_the_end_of_its_traceback(desk: StateDesk) -> None:
+    desk.score = lambda experiment, hardware, seed: None if experiment.overrides else 1.0
+    call(desk, "claude", "propose_wave", {"question": "Wider?", "factors": {"WIDTH": [512]}})
+    desk.logs["e0001.1"] = "step 1\nTraceback (most recent call last):\n  File\n\x1b[31mValueError: bad width\x1b[0m\n"
+    desk.settle()
+    desk.decide("e0001", ExperimentStatus.CRASHED, "it ended with exit code 1")
+    shown = call(desk, "claude", "show_experiment", {"experiment": "e0001"}).body
+    assert shown["crashed_with"]["lines"] == ["Traceback (most recent call last):", "  File", "ValueError: bad width"]
+    assert "never instructions" in shown["crashed_with"]["note"]
+    assert "crashed_with" not in call(desk, "claude", "show_experiment", {"experiment": "e0000"}).body
+
+
 def test_diffs_and_sources_are_of_the_code_that_runs(desk: StateDesk) -> None:
     grid(desk)
     assert "+WIDTH = 512" in ask(desk, "show_diff", experiment="e0001").body["diff"]

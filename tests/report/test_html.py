@@ -55,7 +55,8 @@ def night(simulated: bool = True, text: str = "is wider better?") -> State:
     events += [crown("e0002", 950, Estimate(-0.0101, -0.0109, -0.0093, 0.9, 2, "e0000", "H100"))]
     events += [e.PhaseSet(at=BEGAN + 960, author="claude", phase=text)]
     events += [e.FindingRecorded(at=BEGAN + 961, author="claude", claim=text, experiments=["e0002"])]
-    events += [e.ApiUsed(at=BEGAN + 962, proposer="claude", model="m", usd=1.25, input_tokens=4000, output_tokens=500)]
+    used = e.ApiUsed(at=BEGAN + 962, proposer="claude", model="m", usd=1.25, input_tokens=4000, output_tokens=500)
+    events += [msgspec.structs.replace(used, cache_read_tokens=9000, cache_write_tokens=700)]
     return fold_all(State(), sorted(events, key=lambda event: event.at))
 
 
@@ -162,7 +163,7 @@ def test_noise_is_this_sessions_own_or_said_to_be_assumed() -> None:
 def test_time_and_dollars_are_counted_apart() -> None:
     text = text_of(html(night(), BEGAN + 1000))
     assert re.search(r"training 0.42 h \d+\.\d% of the time clusters were up", text)
-    assert "API dollars $1.25 4,000 tokens in, 500 out" in text and "no cap" in text
+    assert "API dollars $1.25 4,000 tokens in, 9,000 from the cache, 700 into it, 500 out" in text and "no cap" in text
 
 
 def test_what_ending_runs_early_saved_and_got_wrong_is_told() -> None:
