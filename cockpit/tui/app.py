@@ -133,8 +133,8 @@ class CockpitApp(TerminalApp):
 
     @property
     def leaving(self) -> bool:
-        """Whether the screens are gone already, while timers and threads still come to their ends."""
-        return not self.screen_stack
+        """Whether the screens go or are gone already, while timers and threads still come to their ends."""
+        return not self.is_running or not self.screen_stack
 
     def tick(self) -> None:
         """Look for news; draw what they change."""
@@ -159,6 +159,8 @@ class CockpitApp(TerminalApp):
             self.show_state()
 
     def show_state(self) -> None:
+        if self.leaving:
+            return
         screen = self.screen
         if isinstance(screen, CockpitScreen) and screen.is_mounted:  # one that is not yet will show itself
             screen.show()

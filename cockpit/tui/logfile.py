@@ -113,15 +113,6 @@ class LogFile:
             self._blocks.popitem(last=False)
         return lines
 
-    def find(self, needle: str, start: int, forward: bool) -> int:
-        """The next line that holds `needle` (case ignored), from `start` on or back; −1 where there is none."""
-        want = needle.casefold()
-        order = range(start, self.lines) if forward else range(start, -1, -1)
-        for number in order:
-            if want in self.line(number).casefold():
-                return number
-        return -1
-
     def matching(self, needle: str, start: int, stop: int) -> Iterator[int]:
         """The lines of [start, stop) that hold `needle`, case ignored."""
         want = needle.casefold()

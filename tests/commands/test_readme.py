@@ -10,6 +10,7 @@ from cockpit.cli import parser
 from cockpit.settings import AgentSettings, EnvelopeSettings, NewSession, Price, ScreenSettings, Settings
 from cockpit.tui.acting import STEERING
 from cockpit.tui.actions import key_name
+from cockpit.tui.paging import PAGING
 from cockpit.tui.seeing import LOOKING
 from tests.worker.sessions import ROOT
 
@@ -40,7 +41,13 @@ def test_every_command_is_in_the_readme() -> None:
 
 
 def test_every_key_of_the_readme_does_something() -> None:
-    known = {key_name(key) for action in (*STEERING, *LOOKING) for key in action.keys} | {"hjkl", "g", "G", "tab", "…"}
+    known = {key_name(key) for action in (*STEERING, *LOOKING, *PAGING) for key in action.keys} | {
+        "hjkl",
+        "g",
+        "G",
+        "tab",
+        "…",
+    }
     known |= {"enter", "esc"}
     for spelled in re.findall(r"`([^`]+)`", table(README, "| key")):
         assert spelled in known, spelled

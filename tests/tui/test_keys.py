@@ -239,6 +239,19 @@ async def test_news_that_come_while_the_screen_is_left_are_let_go(screen_on: Ope
     assert app.return_code == 0
 
 
+async def test_news_that_come_while_a_page_is_taken_down_are_let_go(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app) as pilot:
+        await press(pilot, "e")
+        assert isinstance(app.screen, ReviewScreen)
+        await app.screen.brief.remove()
+        app._running = False  # as at the start of Textual's shutdown, which takes the parts of a page out first
+        app.show_state()
+        app.tick()
+        app._running = True
+    assert app.return_code in (None, 0)
+
+
 def test_every_key_of_the_registry_is_pressed_above() -> None:
     pressed = {key for table in (ACTING, SEEING, EDITING) for row in table for key in row[1]}
     pressed |= {"s", "q", "ctrl+q", "ctrl+c"}

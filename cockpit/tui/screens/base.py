@@ -43,7 +43,8 @@ class CockpitScreen(Screen[None]):
         return self.PLACE, ""
 
     def on_screen_resume(self) -> None:
-        self.show()
+        if not self.cockpit.leaving:
+            self.show()
 
     def here(self) -> Here | None:
         """What an action would act on; None while there is no state yet."""

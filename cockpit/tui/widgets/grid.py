@@ -7,7 +7,7 @@ from textual.strip import Strip
 
 from cockpit.state import State
 from cockpit.tui.figures import MINUS, age, duration
-from cockpit.tui.plain import wrap
+from cockpit.tui.plain import width_of, wrap
 from cockpit.tui.rows import Row, hint_rows, side_by_side
 from cockpit.tui.theme import Palette
 from cockpit.tui.views.cards import card_view
@@ -18,6 +18,8 @@ from cockpit.tui.widgets.listing import Listing
 CELL_ROWS = 4
 CELL_WIDTH = 25
 """The narrowest cell that says all there is to say."""
+TAIL = 12
+"""Cells of `100% 12m30s` and the blank before."""
 
 
 BEGINNING = (
@@ -118,25 +120,34 @@ def grid_rows(views: list[ClusterView], selected: str, width: int, across: int, 
 
 
 def cell_rows(view: ClusterView, width: int, palette: Palette, selected: bool) -> list[Strip]:
-    """Four rows: who and what state; progress; what it tries; its loss against the incumbent's, and what is next."""
+    """Four rows: who and what state; progress; what it tries; its loss against the incumbent's, and what is next.
+
+    Its experiment is in the first row where it has room beside the state, else in the third.
+    """
     ground = palette.selection if selected else None
     rows = [Row(width, palette, ground) for _ in range(CELL_ROWS)]
     old = bool(view.stale_s)
-    word = f"{view.word} · {age(view.stale_s)} old" if old else view.word
     rows[0].put(view.glyph, "faint" if old else view.ink).skip()
-    rows[0].put(view.name, "dim" if old else "key").skip().put(view.hardware, "dim").skip(2)
-    if view.attempt and rows[0].left >= 12:
-        rows[0].put(view.attempt, "dim" if old else "text").skip()
-    rows[0].end(word if view.fraction < 0 or old else f"{view.fraction:.0%}", "dim" if old else view.ink)
+    rows[0].put(view.name, "dim" if old else "key").skip().put(view.hardware, "dim")
+    word = f"{view.word} · {age(view.stale_s)} old" if old else view.word
+    if width_of(word) >= rows[0].left:
+        word = word.rpartition(" · ")[2]
     if view.attempt:
-        tail = duration(view.remaining_s) if view.remaining_s else ""
-        rows[1].bar(max(0.0, view.fraction), max(4, width - 6), "faint" if old else "bar").end(tail, "dim")
+        ink = "dim" if old else "text"
+        if rows[0].left > width_of(view.attempt) + width_of(word) + 3:
+            rows[0].skip(2).put(view.attempt, ink)
+        else:
+            rows[2].put(view.attempt, ink).skip()
+        share = f"{view.fraction:.0%}" if view.fraction >= 0 else ""
+        tail = f"{share} {duration(view.remaining_s) if view.remaining_s else '':>6}"
+        rows[1].bar(max(0.0, view.fraction), max(4, width - TAIL), "faint" if old else "bar").end(tail, "dim")
         rows[2].put(view.about, "dim")
         _loss(rows[3], view)
         if view.following:
             rows[3].end(f"→{view.following.split('.')[0]}", "faint" if old else "dim")
     else:
         _quiet(rows, view)
+    rows[0].end(word, "dim" if old else view.ink)
     return [row.strip() for row in rows]
 
 
