@@ -307,3 +307,11 @@ async def test_each_edit_sends_the_whole_proposal_as_wanted(screen_on: Opener) -
             assert edit.wave == PROPOSAL, name
             assert so(edit), (name, edit)
             await start_again(pilot)
+
+
+async def test_a_terminal_that_said_it_lost_the_focus_is_typed_in_all_the_same(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app) as pilot:
+        app.app_focus = False
+        await press(pilot, "r", *"too wide", "enter")
+        assert sent(app) == [i.Reject(PROPOSAL, "too wide")]
