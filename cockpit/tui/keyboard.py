@@ -44,6 +44,7 @@ class Keyboard:
         return bool(self._waiting)
 
     async def take(self, event: Typed) -> None:
+        self._app.app_focus = True  # whoever types looks, whatever the terminal said of its focus
         self._waiting.append((time.monotonic(), event))
         if not self._looks_again:
             await self._go_on()

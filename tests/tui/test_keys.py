@@ -12,7 +12,7 @@ from cockpit.tui.acting import STEERING
 from cockpit.tui.actions import Registry
 from cockpit.tui.app import CockpitApp
 from cockpit.tui.paging import PAGING
-from cockpit.tui.screens.dialogs import Dialog
+from cockpit.tui.screens.dialogs import Dialog, Palette
 from cockpit.tui.screens.experiment import ExperimentScreen
 from cockpit.tui.screens.help import HelpScreen
 from cockpit.tui.screens.review import ReviewScreen
@@ -192,6 +192,11 @@ SEEING: list[tuple[str, list[str], Callable[[CockpitApp], bool]]] = [
             "2 runs will not start, 14 in flight may end first" in words_on(app) and "Cancel wave" in words_on(app)
         ),
     ),
+    (
+        "the palette begins with what the place has for itself",
+        ["4", "colon"],
+        lambda app: isinstance(app.screen, Palette) and all("chart" in a.places for a in app.screen.found.actions[:8]),
+    ),
     ("a question left", ["x", "escape"], lambda app: not isinstance(app.screen, Dialog)),
     ("the talk scrolled", ["5", "k"], lambda app: app.main.pane == "talk"),
 ]
@@ -302,3 +307,11 @@ async def test_each_edit_sends_the_whole_proposal_as_wanted(screen_on: Opener) -
             assert edit.wave == PROPOSAL, name
             assert so(edit), (name, edit)
             await start_again(pilot)
+
+
+async def test_a_terminal_that_said_it_lost_the_focus_is_typed_in_all_the_same(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app) as pilot:
+        app.app_focus = False
+        await press(pilot, "r", *"too wide", "enter")
+        assert sent(app) == [i.Reject(PROPOSAL, "too wide")]

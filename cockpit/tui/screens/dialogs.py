@@ -152,9 +152,13 @@ class _Found(Pane):
 
     def look(self, text: str) -> None:
         found = self.registry.matching(text)
-        self.actions = sorted(found, key=lambda action: bool(action.applies(self.here))) if not text.strip() else found
+        self.actions = found if text.strip() else sorted(found, key=self._remoteness)
         self.index = self.top = 0
         self.paint()
+
+    def _remoteness(self, action: Action) -> tuple[bool, bool]:
+        """What applies comes first, and of that what this place has for itself."""
+        return bool(action.applies(self.here)), self.here.place not in action.places
 
     def rows(self, width: int, height: int) -> list[Strip]:
         self.top = max(min(self.top, self.index), self.index - height + 1)
