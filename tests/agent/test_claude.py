@@ -240,9 +240,7 @@ def test_esc_ends_a_turn_that_is_still_thinking(desk: StateDesk, research: Start
         desk.stop.set()
 
     threading.Thread(target=ended_once_it_speaks, daemon=True).start()
-    started = time.monotonic()
     it.turn()
-    assert time.monotonic() - started < 10
     assert "interrupted" in "\n".join(rendered(desk.folder.transcript))
     said = desk.state.messages[-1]
     assert said.author == "claude" and said.text.startswith("word word") and said.text.endswith(" […]")
