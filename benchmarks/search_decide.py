@@ -1,7 +1,7 @@
 """What a decision costs when 100,000 experiments have finished, against what it costs at the start of a session.
 
     python benchmarks/search_decide.py [--experiments 100000]
-    python benchmarks/search_decide.py --clusters 1000 --hours 0.25
+    python benchmarks/search_decide.py --clusters 1000 --hours 0.4
 
 Fills a state through the fold with finished, discarded experiments around a night of real decisions, and times
 `cockpit.plan.promote.decide` on a new result, the whole `plan`, and the search's reading of the state. Processor time,
