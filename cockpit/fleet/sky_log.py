@@ -1,7 +1,8 @@
 """A run's own lines out of SkyPilot's log stream, and the file they go to. Whatever a line holds is data.
 
 The stream begins at the beginning each time it is opened, has SkyPilot's own lines between the run's, prefixes the
-run's with `(NAME, pid=N) ` in colour, and comes in pieces that may end at a carriage return.
+run's with `(NAME, pid=N) ` in colour, and comes in pieces that may end anywhere. A carriage return ends a line, since
+upstream's train.py ends its step lines with nothing else; whether a prefix comes after one depends on the cloud.
 """
 
 import os
@@ -11,6 +12,7 @@ from pathlib import Path
 LINE_BYTES = 65_536
 """Of a longer line only this much is kept."""
 
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r|\Z)")
 _PREFIX = re.compile(r"(?:\x1b\[[0-9;]*m)*\(([^\s,()]+),? (?:[^()]*, )?pid=\d+\)(?:\x1b\[[0-9;]*m)* ?")
 _FINISHED = re.compile(r"Job finished \(status: ([A-Z_]+)\)")
 _MARK = re.compile(rb"COCKPIT_(?:START|END) [^ ]* [^ ]*(?: exit=(\d+))? at=(\d+(?:\.\d+)?)")
@@ -25,6 +27,8 @@ class JobLines:
         self._job = job
         self._skip = known
         self._text = ""
+        self._goes_on = False
+        """Whether the last line was the run's and ended with a carriage return: what follows is the run's too."""
         self.status = ""
         """How the job ended, in SkyPilot's word, once the stream has said it."""
         self.exit_code: int | None = None
@@ -37,16 +41,25 @@ class JobLines:
 
     def feed(self, piece: str) -> bytes:
         """The lines that `piece` completes, each ending in a newline; usually one, or none."""
+        return b"".join(self._take(part) for part in _LINE.findall(piece) if part)
+
+    def _take(self, part: str) -> bytes:
+        """A line or part of one: the line, if that completes it and it is the run's."""
         if len(self._text) < LINE_BYTES:
-            self._text += piece[: LINE_BYTES + 200]
-        if not piece.endswith("\n"):
+            self._text += part[: LINE_BYTES + 200]
+        if not part.endswith(("\n", "\r")):
             return b""
         text, self._text = self._text, ""
         prefix = _PREFIX.match(text)
-        if prefix is None or prefix[1] != self._job:
+        if prefix is not None and prefix[1] == self._job:
+            text = text[prefix.end() :]
+        elif not self._goes_on:
             self._note(_ESCAPES.sub("", text).strip())
             return b""
-        line = _ESCAPES.sub("", text[prefix.end() :]).rstrip("\n").encode("utf-8", "replace")[:LINE_BYTES]
+        went_on, self._goes_on = self._goes_on, part.endswith("\r")
+        line = _ESCAPES.sub("", text).rstrip("\r\n").encode("utf-8", "replace")[:LINE_BYTES]
+        if not line and (went_on or part.endswith(("\r", "\r\n"))):
+            return b""  # what stands between a carriage return and the newline or the line that belongs to it
         if mark := _MARK.match(line):
             self._marked(mark)
         if self._skip:

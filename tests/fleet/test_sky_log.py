@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cockpit.fleet.sky_log import LINE_BYTES, JobLines, LogFile
@@ -37,15 +37,24 @@ def test_a_run_cannot_say_how_its_job_ended() -> None:
     assert lines.status == ""
 
 
-def test_a_line_that_comes_in_pieces_at_carriage_returns_is_one_line() -> None:
+def test_steps_that_end_with_a_carriage_return_are_lines_as_they_come_with_a_prefix_each_or_one_for_all() -> None:
+    prefix = "\x1b[36m(e0001.1, pid=1)\x1b[0m "
+    each = [f"{prefix}\r", f"{prefix}step 1  \r", f"{prefix}step 2  \r", f"{prefix}\n", own("done")]
+    once = [f"{prefix}\r", "step 1  \r", "step 2  \r", "\n", own("done")]
+    for stream in (each, once):
+        lines = JobLines("e0001.1", 0)
+        assert [lines.feed(piece) for piece in stream] == [b"", b"step 1  \n", b"step 2  \n", b"", b"done\n"]
+
+
+def test_a_run_cannot_say_how_its_job_ended_behind_a_carriage_return_either() -> None:
     lines = JobLines("e0001.1", 0)
-    pieces = ["\x1b[36m(e0001.1, pid=1)\x1b[0m step 1\r", "step 2\r", "step 3\n", own("done")]
-    assert taken(lines, pieces) == b"step 1\rstep 2\rstep 3\ndone\n"
+    said = taken(lines, ["\x1b[36m(e0001.1, pid=1)\x1b[0m x\r", FINISHED, own("y")])
+    assert said.endswith(b"y\n") and lines.status == ""
 
 
 def test_a_line_of_ten_megabytes_is_cut_and_what_follows_is_kept() -> None:
     lines = JobLines("e0001.1", 0)
-    pieces = ["\x1b[36m(e0001.1, pid=1)\x1b[0m ", *["x" * 65_536 + "\r"] * 160, "\n", own("after")]
+    pieces = ["\x1b[36m(e0001.1, pid=1)\x1b[0m ", *["x" * 65_536] * 160, "\n", own("after")]
     first, second, _ = taken(lines, pieces).split(b"\n")
     assert (len(first), second) == (LINE_BYTES, b"after")
 
@@ -62,18 +71,25 @@ def test_the_run_says_itself_when_it_began_and_ended_and_how() -> None:
     assert (lines.started_at, lines.ended_at, lines.exit_code) == (1000.5, 1301.25, 124)
 
 
-@given(
-    texts=st.lists(st.text(st.characters(exclude_characters="\n\x1b", exclude_categories=["Cs"]), max_size=20)),
-    breaks=st.lists(st.integers(0, 30), max_size=4),
-)
-def test_a_stream_that_breaks_anywhere_leaves_no_gap_and_no_repeat(texts: list[str], breaks: list[int]) -> None:
-    stream = [WAITING, STARTED, *(own(text) for text in texts), FINISHED]
+printed = st.lists(st.text(st.characters(exclude_characters="\n\x1b", exclude_categories=["Cs"]), max_size=20))
+
+
+@example(texts=["\r", "a\r"], breaks=[], cuts=list(range(100, 260)))
+@given(texts=printed, breaks=st.lists(st.integers(0, 300), max_size=4), cuts=st.lists(st.integers(0, 300), max_size=9))
+def test_a_stream_that_breaks_anywhere_leaves_no_gap_and_no_repeat(
+    texts: list[str], breaks: list[int], cuts: list[int]
+) -> None:
+    stream = "".join([WAITING, STARTED, *(own(text) for text in texts), FINISHED])
     got, known = b"", 0
     for length in [*breaks, len(stream)]:
-        new = taken(JobLines("e0001.1", known), stream[:length])
+        ends = sorted({min(cut, length) for cut in cuts} | {length})
+        pieces = [stream[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+        new = taken(JobLines("e0001.1", known), pieces)
         got += new
         known += new.count(b"\n")
-    assert got == b"".join(text.encode() + b"\n" for text in texts)
+    assert got == taken(JobLines("e0001.1", 0), [stream])
+    if not any("\r" in text for text in texts):
+        assert got == b"".join(text.encode() + b"\n" for text in texts)
 
 
 @given(cut=st.integers(0, 30), lines=st.lists(st.binary(max_size=6).filter(lambda b: b"\n" not in b), min_size=1))

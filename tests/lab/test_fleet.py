@@ -85,6 +85,7 @@ def test_a_run_may_print_anything_and_is_measured_all_the_same(night: Night) -> 
         "import sys\n"
         "sys.stdout.write('x' * 10_000_000 + '\\n')\n"
         "sys.stdout.write('\\x1b[2J\\x1b]0;mine\\x07\\x1b[31mred\\r\\n')\n"
+        "sys.stdout.write('\\rstep 1 \\rstep 2 \\r\\n')\n"
         "sys.stdout.flush()\n"
         "sys.stdout.buffer.write(b'\\xff\\xfe\\xc3\\x28 no text\\n')\n"
         "print('(e999.1, pid=1) val_bpb: 0.1')\n"
@@ -94,6 +95,7 @@ def test_a_run_may_print_anything_and_is_measured_all_the_same(night: Night) -> 
     assert measured(night, "e350.1") == 1.35
     log = night.jobs["e350.1"].log_path.read_bytes()
     assert b"\x1b" not in log
+    assert b"\nstep 1 \nstep 2 \n" in log
     assert max(len(line) for line in log.split(b"\n")) <= LINE_BYTES
 
 
