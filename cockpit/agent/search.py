@@ -7,7 +7,7 @@ no generation has to end. benchmarks/search.py measures it against Optuna's samp
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -49,7 +49,8 @@ SCORE_SD = 6e-4
 AHEAD, AHEAD_SES = 4e-3, 4.0
 """How far ahead of the best the zero of the scores' log is: relative to the score, or in SEs where these are more."""
 CRASH_RISK = 0.3
-TRIES = 20
+BROODS = 5
+"""So many are looked through for a child that was not tried, before the space counts as used up."""
 READ = 400
 """The newest experiments it learns from, beside the best."""
 
@@ -83,8 +84,7 @@ def next_arms(
     known = {_key(dimensions, constants) for constants in (*(one.constants for one in tried), *pending)}
     found: list[dict[str, Value]] = []
     for _ in range(arms):
-        for _ in range(TRIES):
-            constants = searcher.child()
+        for constants in (child for _ in range(BROODS) for child in searcher.children()):
             key = _key(dimensions, constants)
             if key not in known:
                 known.add(key)
@@ -116,13 +116,14 @@ class _Searcher:
             self._fit([tried[number] for number in best], self.seen[best]) if len(done) >= GUIDED_FROM else None
         )
 
-    def child(self) -> dict[str, Value]:
+    def children(self) -> Iterator[dict[str, Value]]:
+        """A brood, the most liked first."""
         born = self._brood(CHILDREN if self.surface is None else GUIDED_CHILDREN)
         risks = crash_risks(self.seen, self.crashed, born)
         safe = born[risks < CRASH_RISK] if np.any(risks < CRASH_RISK) else born[[int(np.argmin(risks))]]
-        if self.surface is None:
-            return self._constants(safe[0])
-        return self._constants(safe[int(np.argmin(self.surface.at(self._features(safe))))])
+        if self.surface is not None:
+            safe = safe[np.argsort(self.surface.at(self._features(safe)))]
+        yield from map(self._constants, safe)
 
     def _places(self, constants: Sequence[Mapping[str, Value]]) -> Floats:
         found = [[position(dimension, one[name]) for name, dimension in self.dimensions.items()] for one in constants]
