@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from cockpit import events as e
 from cockpit.model import Attempt, AttemptKind, ExperimentStatus, Value
 from cockpit.plan.stack import WITHOUT
 from cockpit.state import State, constants_of
@@ -223,6 +224,22 @@ def test_tests_run_on_the_plentiful_class_and_leave_the_better_one_to_validation
     runs = [state.attempts[name] for name in state.experiments[better].attempts]
     assert {run.hardware for run in runs if run.kind is AttemptKind.REPLICATE} == {"H100"}
     assert [run.hardware for run in runs if run.kind is AttemptKind.VALIDATION] == ["H200"]
+
+
+@pytest.mark.parametrize("gone", ["H100", "H200"])
+def test_a_test_goes_on_when_the_class_of_its_runs_is_gone(gone: str) -> None:
+    world = World(truth, hardware=("H100",) * 5 + ("H200",) * 5)
+    world.run(0.2)
+    (better,) = world.propose({"LR": 2})
+    world.run(1.5 * RUN_S / 3600)
+    assert gone in {world.state.attempts[name].hardware for name in world.state.waiting} | {
+        world.state.attempts[name].hardware for name in world.state.in_flight
+    }
+    for cluster in [one for one in world.state.clusters.values() if one.hardware == gone]:
+        world.record(e.ClusterGivenUp(at=world.now, cluster=cluster.name, message="it does not answer"))
+    state = world.run(1.0)
+    assert not state.waiting
+    assert state.experiments[better].status in (ExperimentStatus.KEPT, ExperimentStatus.DISCARDED)
 
 
 def test_a_fleet_that_comes_up_together_tries_arms_at_once_and_measures_each_class() -> None:
