@@ -7,6 +7,7 @@ import pytest
 
 from cockpit import events as e
 from cockpit.model import Attempt, AttemptKind, ExperimentStatus, Value
+from cockpit.plan.schedule import another, suits
 from cockpit.plan.stack import WITHOUT
 from cockpit.state import State, constants_of
 from tests.plan.world import RUN_S, World
@@ -226,20 +227,18 @@ def test_tests_run_on_the_plentiful_class_and_leave_the_better_one_to_validation
     assert [run.hardware for run in runs if run.kind is AttemptKind.VALIDATION] == ["H200"]
 
 
-@pytest.mark.parametrize("gone", ["H100", "H200"])
-def test_a_test_goes_on_when_the_class_of_its_runs_is_gone(gone: str) -> None:
-    world = World(truth, hardware=("H100",) * 5 + ("H200",) * 5)
+@pytest.mark.parametrize("kind", [AttemptKind.REPLICATE, AttemptKind.VALIDATION, AttemptKind.CONFIRMATION])
+def test_a_tests_run_goes_elsewhere_once_every_cluster_of_its_class_was_given_up(kind: AttemptKind) -> None:
+    world = World(truth, hardware=("H100",) * 2 + ("H200",))
     world.run(0.2)
-    (better,) = world.propose({"LR": 2})
-    world.run(1.5 * RUN_S / 3600)
-    assert gone in {world.state.attempts[name].hardware for name in world.state.waiting} | {
-        world.state.attempts[name].hardware for name in world.state.in_flight
-    }
-    for cluster in [one for one in world.state.clusters.values() if one.hardware == gone]:
-        world.record(e.ClusterGivenUp(at=world.now, cluster=cluster.name, message="it does not answer"))
-    state = world.run(1.0)
-    assert not state.waiting
-    assert state.experiments[better].status in (ExperimentStatus.KEPT, ExperimentStatus.DISCARDED)
+    state = world.state
+    run, arm = (another(state, "e0000", one, rule="", hardware="H100") for one in (kind, AttemptKind.ARM))
+    assert not suits(state, run, state.clusters["gpu-03"])
+    world.record(e.ClusterGivenUp(at=world.now, cluster="gpu-01", message="it does not answer"))
+    assert not suits(state, run, state.clusters["gpu-03"])
+    world.record(e.ClusterGivenUp(at=world.now, cluster="gpu-02", message="it does not answer"))
+    assert suits(state, run, state.clusters["gpu-03"])
+    assert not suits(state, arm, state.clusters["gpu-03"])
 
 
 def test_a_fleet_that_comes_up_together_tries_arms_at_once_and_measures_each_class() -> None:
