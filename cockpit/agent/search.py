@@ -1,13 +1,13 @@
 """`search`: the built-in proposer. Numeric arms from this session's own results, at once, without a model's help.
 
-A steady-state evolution: parents are the best few, a child crosses two of them (gene by gene, or along the line
-through both, beyond its ends too) and mutates. Of a handful of children it takes the one that a regression on the
-best results so far likes most and that is unlikely to crash. It needs no generation to end, so any number may be in
-flight. benchmarks/search.py measures it against Optuna's samplers and others.
+A steady-state evolution: parents are the best few, a child crosses two of them (gene by gene, or along the line through
+both, beyond its ends too) and mutates. Of a hundred children it takes the one that a smooth surface through the best
+results so far likes most and that is unlikely to crash. No other is like it, so that any number may be in flight, and
+no generation has to end. benchmarks/search.py measures it against Optuna's samplers and others.
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -17,10 +17,11 @@ from cockpit.agent.base import Desk, ProposerTrouble, Request
 from cockpit.intents import Arm, Draft
 from cockpit.model import Change, Experiment, ExperimentStatus, Outcome, Value, WaveKind
 from cockpit.plan.evidence import noise_of, readings_of
-from cockpit.plan.space import Choice, Dimension, Ladder, fit, position, space, value_at
+from cockpit.plan.space import Choice, Dimension, Ladder, Real, fit, position, space, value_at
 from cockpit.science.compare import standing
 from cockpit.science.forecast import crash_risks
 from cockpit.science.noise import Noise
+from cockpit.science.surface import Surface, fit_surface
 from cockpit.state import State, constants_of
 
 Floats = NDArray[np.float64]
@@ -36,16 +37,20 @@ CROSS = 0.7
 BEYOND = 0.5
 """How far past its ends the line reaches."""
 CHILDREN = 12
-GUIDED = 0.8
-"""Share of arms that the regression chooses; the rest keep it honest."""
-GUIDED_FROM = 20
-FITTED = 120
-"""The regression sees the best so many: what is good matters, what is terrible does not."""
-RIDGE = 0.05
+GUIDED_CHILDREN = 100
+"""Children that the surface chooses one of."""
+GUIDED_FROM = 6
+FITTED = 100
+"""The surface goes through the best so many."""
+APART = 0.35
+"""How far apart two options without an order are, over the square root of 2, where a dimension's range is 1."""
 SCORE_SD = 6e-4
-"""Relative to the score: nearer to the best than this, results weigh alike in the regression."""
+"""Of a score, relative to it, where nothing else is known."""
+AHEAD, AHEAD_SES = 4e-3, 4.0
+"""How far ahead of the best the zero of the scores' log is: relative to the score, or in SEs where these are more."""
 CRASH_RISK = 0.3
-TRIES = 20
+BROODS = 5
+"""So many are looked through for a child that was not tried, before the space counts as used up."""
 READ = 400
 """The newest experiments it learns from, beside the best."""
 
@@ -56,6 +61,8 @@ class Tried(msgspec.Struct, frozen=True):
     constants: dict[str, Value]
     score: float | None
     """Estimated val_bpb on one common scale, classes and clusters evened out; None where it crashed."""
+    se: float = 0.0
+    """Of the score; 0 where unknown."""
 
 
 def next_arms(
@@ -77,8 +84,7 @@ def next_arms(
     known = {_key(dimensions, constants) for constants in (*(one.constants for one in tried), *pending)}
     found: list[dict[str, Value]] = []
     for _ in range(arms):
-        for _ in range(TRIES):
-            constants = searcher.child()
+        for constants in (child for _ in range(BROODS) for child in searcher.children()):
             key = _key(dimensions, constants)
             if key not in known:
                 known.add(key)
@@ -97,24 +103,31 @@ class _Searcher:
     ) -> None:
         self.dimensions, self.start = dimensions, start
         self.rng = np.random.default_rng(seed)
-        done = sorted((one for one in tried if one.score is not None), key=_score)
-        self.points = np.asarray([self._place(one.constants) for one in done]).reshape(len(done), len(dimensions))
-        self.scores = np.asarray([_score(one) for one in done])
-        self.seen = np.asarray([self._place(one.constants) for one in tried]).reshape(len(tried), len(dimensions))
+        self.choices = np.asarray([isinstance(one, Choice) for one in dimensions.values()])
+        self.steps = np.asarray([_steps(one) for one in dimensions.values()])
+        self.seen = self._places([one.constants for one in tried])
         self.crashed = np.asarray([one.score is None for one in tried], dtype=bool)
-        self.parents = self.points[:PARENTS] if done else np.asarray([self._place(start)])
-        self.weights = self._regress() if len(done) >= GUIDED_FROM else None
+        done = sorted(
+            (number for number, one in enumerate(tried) if one.score is not None), key=lambda n: _score(tried[n])
+        )
+        self.parents = self.seen[done[:PARENTS]] if done else self._places([start])
+        best = done[:FITTED]
+        self.surface = (
+            self._fit([tried[number] for number in best], self.seen[best]) if len(done) >= GUIDED_FROM else None
+        )
 
-    def child(self) -> dict[str, Value]:
-        born = np.asarray([self._place(self._constants(self._born())) for _ in range(CHILDREN)])
+    def children(self) -> Iterator[dict[str, Value]]:
+        """A brood, the most liked first."""
+        born = self._brood(CHILDREN if self.surface is None else GUIDED_CHILDREN)
         risks = crash_risks(self.seen, self.crashed, born)
         safe = born[risks < CRASH_RISK] if np.any(risks < CRASH_RISK) else born[[int(np.argmin(risks))]]
-        if self.weights is None or self.rng.random() > GUIDED:
-            return self._constants(safe[0])
-        return self._constants(safe[int(np.argmin(self._features(safe) @ self.weights))])
+        if self.surface is not None:
+            safe = safe[np.argsort(self.surface.at(self._features(safe)))]
+        yield from map(self._constants, safe)
 
-    def _place(self, constants: Mapping[str, Value]) -> list[float]:
-        return [position(dimension, constants[name]) for name, dimension in self.dimensions.items()]
+    def _places(self, constants: Sequence[Mapping[str, Value]]) -> Floats:
+        found = [[position(dimension, one[name]) for name, dimension in self.dimensions.items()] for one in constants]
+        return np.asarray(found, dtype=float).reshape(len(found), len(self.dimensions))
 
     def _constants(self, place: Floats) -> dict[str, Value]:
         moved = {
@@ -124,62 +137,57 @@ class _Searcher:
         start = dict(self.start)
         return {**start, **fit(start, moved)}
 
-    def _born(self) -> Floats:
+    def _brood(self, count: int) -> Floats:
+        """Children of the parents, each at a place that its constants have."""
         rng, parents = self.rng, self.parents
-        one = parents[rng.integers(len(parents))]
-        if len(parents) == 1:
-            return self._mutated(one, MUTATION_RATE)
-        other = parents[rng.integers(len(parents))]
-        if rng.random() < LINE:
-            return self._mutated(one + rng.uniform(-BEYOND, 1 + BEYOND) * (other - one), MUTATION_RATE / 2)
-        if rng.random() < CROSS:
-            one = np.where(rng.random(one.size) < 0.5, one, other)
-        return self._mutated(one, MUTATION_RATE)
-
-    def _mutated(self, place: Floats, rate: float) -> Floats:
-        rng, place = self.rng, np.clip(place, 0.0, 1.0)
-        moved = rng.random(place.size) < rate
-        if not moved.any():
-            moved[rng.integers(place.size)] = True
-        for index, dimension in enumerate(self.dimensions.values()):
-            if not moved[index]:
-                continue
-            if isinstance(dimension, Choice):
-                place[index] = rng.random()
-            else:
-                step = rng.normal() * rng.choice(STEPS)
-                if isinstance(dimension, Ladder):
-                    rung = 1 / len(dimension.rungs)
-                    step = np.copysign(max(abs(step), rung), step)
-                place[index] += step
-        place = 1 - np.abs(1 - np.abs(place))  # a step over the edge comes back from it
-        return np.clip(place, 0.0, 1.0)
+        genes = parents.shape[1]
+        one, other = (parents[rng.integers(len(parents), size=count)] for _ in range(2))
+        along = rng.random(count) < (LINE if len(parents) > 1 else 0.0)
+        line = one + rng.uniform(-BEYOND, 1 + BEYOND, size=(count, 1)) * (other - one)
+        swapped = (rng.random((count, genes)) < 0.5) & (rng.random((count, 1)) < CROSS)
+        born = np.clip(np.where(along[:, None], line, np.where(swapped, other, one)), 0.0, 1.0)
+        moved = rng.random((count, genes)) < np.where(along, MUTATION_RATE / 2, MUTATION_RATE)[:, None]
+        moved[~moved.any(axis=1), rng.integers(genes)] = True
+        step = rng.normal(size=(count, genes)) * rng.choice(STEPS, size=(count, genes))
+        rung = 1 / np.where(self.steps > 0, self.steps, np.inf)
+        step = np.copysign(np.maximum(np.abs(step), rung), step)
+        mutated = np.where(self.choices, rng.random((count, genes)), born + step)
+        born = np.where(moved, mutated, born)
+        born = np.clip(1 - np.abs(1 - np.abs(born)), 0.0, 1.0)  # a step over the edge comes back from it
+        rungs = np.maximum(self.steps, 1)
+        stepped = (np.minimum(np.floor(born * rungs), rungs - 1) + 0.5) / rungs
+        placed: Floats = np.where(self.steps > 0, stepped, born)
+        return placed
 
     def _features(self, places: Floats) -> Floats:
-        """Linear and squared in every dimension with an order, one column for each option of the others."""
-        columns = [np.ones(len(places))]
-        for index, dimension in enumerate(self.dimensions.values()):
+        """Places as the surface sees them: options without an order are all equally far apart."""
+        columns: list[Floats] = []
+        for index, steps in enumerate(self.steps):
             at = places[:, index]
-            if isinstance(dimension, Choice):
-                count = len(dimension.options)
-                option = np.minimum((at * count).astype(int), count - 1)
-                columns.extend((option == number).astype(float) for number in range(count))
+            if self.choices[index]:
+                columns.extend(np.where(np.floor(at * steps) == option, APART, 0.0) for option in range(steps))
             else:
-                columns.extend((at - 0.5, (at - 0.5) ** 2))
+                columns.append(at)
         return np.stack(columns, axis=1)
 
-    def _regress(self) -> Floats:
-        """Weighted ridge regression of the best scores; those far behind the best weigh less."""
-        gap = self.scores[:FITTED] - self.scores[0]
-        scale = SCORE_SD * max(abs(float(self.scores[0])), 1e-9)
-        gap = np.minimum(gap, 50 * scale)
-        weight = 1 / (scale**2 + (0.3 * gap) ** 2)
-        features = self._features(self.points[:FITTED])
-        penalty = np.eye(features.shape[1]) * (RIDGE * float(weight.mean()))
-        penalty[0, 0] *= 1e-6
-        weighted = features.T * weight
-        solved: Floats = np.linalg.solve(weighted @ features + penalty, weighted @ gap)
-        return solved
+    def _fit(self, best: Sequence[Tried], places: Floats) -> Surface:
+        """Through the log of how far each lies behind the best: what is good matters, not how terrible the rest is."""
+        scores = np.asarray([_score(one) for one in best])
+        ses = np.asarray([one.se or SCORE_SD * abs(_score(one)) for one in best])
+        ahead = max(AHEAD * abs(float(scores[0])), AHEAD_SES * float(np.median(ses)), 1e-12)
+        behind = scores - scores[0] + ahead
+        return fit_surface(self._features(places), np.log(behind), ses / behind)
+
+
+def _steps(dimension: Dimension) -> int:
+    """How many values a dimension has; 0 for any number."""
+    match dimension:
+        case Real():
+            return 0
+        case Ladder(rungs):
+            return len(rungs)
+        case Choice(options):
+            return len(options)
 
 
 def _score(one: Tried) -> float:
@@ -213,7 +221,8 @@ def record_of(state: State) -> Record:
         constants = constants_of(state, experiment.id)
         if experiment.scores:
             if readings := readings_of(state, experiment.id):
-                tried.append(Tried(constants, standing(readings, noise).mean))
+                stands = standing(readings, noise)
+                tried.append(Tried(constants, stands.mean, stands.se))
         elif experiment.status is ExperimentStatus.CRASHED:
             tried.append(Tried(constants, None))
         elif (expected := _expected(state, experiment, noise)) is not None:

@@ -1,6 +1,8 @@
 """Controls: the incumbent run again on each cluster, when it joins and now and then after, to measure the measuring."""
 
-from cockpit.model import AttemptKind, ClusterState
+from collections import Counter
+
+from cockpit.model import AttemptKind, Cluster, ClusterState
 from cockpit.plan import actions as a
 from cockpit.plan.schedule import another
 from cockpit.state import State
@@ -9,6 +11,11 @@ CONTROL_EVERY = 40
 """Runs on a cluster from one control to the next: with the one when it joins never 5% of its runs from the 20th on."""
 SUSPECT_CONTROL_EVERY = 6
 """A suspect's results are held back anyway: it is checked more often, so that it can be cleared."""
+
+JOINING_AT_ONCE = 0.25
+"""Of the clusters that are up, how many may run the control that measures them when they join: a fleet that comes up
+together would else try nothing for the length of a run. The others have it as one of their next runs."""
+JOINING_AT_LEAST = 4
 
 _UP = (ClusterState.IDLE, ClusterState.BUSY)
 
@@ -23,13 +30,18 @@ def controls(state: State, now: float) -> list[a.Action]:
         for attempt in (state.attempts[name] for name in state.waiting)
     )
     rule = state.attempts[state.experiments[experiment].attempts[0]].rule
+    up = [cluster for cluster in state.clusters.values() if cluster.state in _UP and not cluster.held]
+    joining = sum(state.attempts[name].kind is AttemptKind.CONTROL for name in (*state.waiting, *state.in_flight))
+    at_once = max(JOINING_AT_LEAST, int(JOINING_AT_ONCE * len(up)))
     actions: list[a.Action] = []
-    for cluster in state.clusters.values():
+    for cluster in _class_by_class(up):
         every = SUSPECT_CONTROL_EVERY if cluster.name in state.suspects else CONTROL_EVERY
-        if cluster.state not in _UP or cluster.held or (cluster.controlled and cluster.control_age < every):
+        if cluster.controlled and cluster.control_age < every:
             continue
         if not cluster.controlled and coming > 0:
             coming -= 1  # a run of its own accord measures the cluster as well
+            continue
+        if not cluster.controlled and joining + len(actions) >= at_once:
             continue
         run = another(
             state, experiment, AttemptKind.CONTROL, rule=rule, pin=cluster.name, hardware=cluster.hardware,
@@ -38,3 +50,13 @@ def controls(state: State, now: float) -> list[a.Action]:
         when = "now and then" if cluster.controlled else "as it joins"
         actions.append(a.Queue(run, f"a control of {cluster.name}, {when}"))
     return actions
+
+
+def _class_by_class(up: list[Cluster]) -> list[Cluster]:
+    """The clusters, the classes taking turns: what runs in a class is compared with what the incumbent scored there."""
+    turn: Counter[str] = Counter()
+    turns: list[tuple[int, Cluster]] = []
+    for cluster in up:
+        turns.append((turn[cluster.hardware], cluster))
+        turn[cluster.hardware] += not cluster.controlled
+    return [cluster for _, cluster in sorted(turns, key=lambda pair: pair[0])]

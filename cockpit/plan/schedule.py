@@ -25,6 +25,7 @@ LIMIT_GRACE_S = 20.0
 LEAD_FLOOR_S = 15.0
 
 _UP = (ClusterState.IDLE, ClusterState.BUSY)
+_OF_TESTS = (AttemptKind.REPLICATE, AttemptKind.VALIDATION, AttemptKind.CONFIRMATION)
 _PRIORITY = {
     AttemptKind.CONFIRMATION: 0,
     AttemptKind.VALIDATION: 0,
@@ -101,7 +102,7 @@ def order(state: State, attempt: Attempt) -> tuple[int, int, float, float]:
 def suits(state: State, attempt: Attempt, cluster: Cluster) -> bool:
     if attempt.pin and attempt.pin != cluster.name:
         return False
-    if attempt.hardware and attempt.hardware != cluster.hardware:
+    if attempt.hardware and attempt.hardware != cluster.hardware and not _is_gone(state, attempt):
         return False
     if attempt.avoid == cluster.name:
         return not any(
@@ -112,6 +113,15 @@ def suits(state: State, attempt: Attempt, cluster: Cluster) -> bool:
             for other in state.clusters.values()
         )
     return True
+
+
+def _is_gone(state: State, attempt: Attempt) -> bool:
+    """Whether it is a test's run in a class of which every cluster was given up: the test goes on elsewhere."""
+    return attempt.kind in _OF_TESTS and all(
+        cluster.state is ClusterState.GIVEN_UP
+        for cluster in state.clusters.values()
+        if cluster.hardware == attempt.hardware
+    )
 
 
 def room(state: State, cluster: Cluster, now: float) -> bool:

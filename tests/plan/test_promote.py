@@ -5,10 +5,12 @@ from collections.abc import Mapping
 
 import pytest
 
+from cockpit import events as e
 from cockpit.model import Attempt, AttemptKind, ExperimentStatus, Value
+from cockpit.plan.schedule import another, suits
 from cockpit.plan.stack import WITHOUT
 from cockpit.state import State, constants_of
-from tests.plan.world import World
+from tests.plan.world import RUN_S, World
 
 H100_OFFSET = 0.05
 
@@ -187,6 +189,74 @@ def test_of_tests_that_end_together_none_puts_a_worse_incumbent_in_a_better_ones
     state = world.run(2.0)
     path = [constants_of(state, one.experiment)["LR"] for one in state.incumbencies]
     assert path == sorted(path) and path[-1] == 7
+
+
+def test_a_keep_waits_for_two_runs_of_the_incumbent_and_for_no_other_tests_runs() -> None:
+    for seed in range(4):
+        world = World(truth, hardware=("CPU",) * 24, seed=seed)
+        world.run(0.1)
+        began = world.now
+        (better,) = world.propose({"LR": 2})
+        for number in range(12):
+            world.run(0.5 * RUN_S / 3600)
+            world.propose({"LR": 2, "NAME": str(number)})
+        state = world.run(1.0)
+        kept = next(one for one in state.incumbencies if one.experiment == better)
+        assert kept.at - began < 4 * RUN_S
+
+
+def test_an_arm_that_trails_the_one_in_test_gets_no_runs_beside_it() -> None:
+    for seed in range(4):
+        world = World(truth, hardware=("CPU",) * 24, seed=seed)
+        world.together = True
+        world.run(0.1)
+        good, best = world.propose({"LR": 2}, {"LR": 3})
+        state = world.run(1.0)
+        assert state.incumbent == best
+        assert evidence(state, good) == 1
+
+
+def test_tests_run_on_the_plentiful_class_and_leave_the_better_one_to_validations() -> None:
+    world = World(truth, hardware=two_classes())
+    world.run(0.2)
+    (better,) = world.propose({"LR": 2})
+    state = world.run(1.0)
+    assert state.incumbent == better
+    runs = [state.attempts[name] for name in state.experiments[better].attempts]
+    assert {run.hardware for run in runs if run.kind is AttemptKind.REPLICATE} == {"H100"}
+    assert [run.hardware for run in runs if run.kind is AttemptKind.VALIDATION] == ["H200"]
+
+
+@pytest.mark.parametrize("kind", [AttemptKind.REPLICATE, AttemptKind.VALIDATION, AttemptKind.CONFIRMATION])
+def test_a_tests_run_goes_elsewhere_once_every_cluster_of_its_class_was_given_up(kind: AttemptKind) -> None:
+    world = World(truth, hardware=("H100",) * 2 + ("H200",))
+    world.run(0.2)
+    state = world.state
+    run, arm = (another(state, "e0000", one, rule="", hardware="H100") for one in (kind, AttemptKind.ARM))
+    assert not suits(state, run, state.clusters["gpu-03"])
+    world.record(e.ClusterGivenUp(at=world.now, cluster="gpu-01", message="it does not answer"))
+    assert not suits(state, run, state.clusters["gpu-03"])
+    world.record(e.ClusterGivenUp(at=world.now, cluster="gpu-02", message="it does not answer"))
+    assert suits(state, run, state.clusters["gpu-03"])
+    assert not suits(state, arm, state.clusters["gpu-03"])
+
+
+def test_a_fleet_that_comes_up_together_tries_arms_at_once_and_measures_each_class() -> None:
+    world = World(truth, hardware=("H100",) * 13 + ("H200",) * 3)
+    arms = world.propose(*({"NAME": str(i)} for i in range(16)), base="e0000")
+    state = world.run(0.5 * RUN_S / 3600)
+    running = [state.attempts[cluster.running] for cluster in state.clusters.values() if cluster.running]
+    controls = [run for run in running if run.experiment not in arms]
+    assert len(running) == 16 and len(controls) <= 5
+    assert {run.hardware for run in controls} == {"H100", "H200"}
+
+
+def test_an_arm_waits_for_the_incumbent_to_be_measured_in_its_class_and_is_not_run_again() -> None:
+    world = World(truth, hardware=("H100",) * 13 + ("H200",) * 3)
+    arms = world.propose(*({"NAME": str(i)} for i in range(16)), base="e0000")
+    state = world.run(1.0)
+    assert AttemptKind.RETRY not in {kind for arm in arms for kind in world.kinds(arm)}
+    assert state.incumbent == "e0000"
 
 
 def test_every_cluster_gets_a_control_as_it_joins_and_controls_stay_under_5_percent() -> None:
