@@ -31,7 +31,12 @@ def controls(state: State, now: float) -> list[a.Action]:
     )
     rule = state.attempts[state.experiments[experiment].attempts[0]].rule
     up = [cluster for cluster in state.clusters.values() if cluster.state in _UP and not cluster.held]
-    joining = sum(state.attempts[name].kind is AttemptKind.CONTROL for name in (*state.waiting, *state.in_flight))
+    # One that waits for a cluster which is lost, or was given up, keeps no other cluster waiting.
+    names = {cluster.name for cluster in up}
+    joining = sum(
+        attempt.kind is AttemptKind.CONTROL and attempt.pin in names
+        for attempt in (state.attempts[name] for name in (*state.waiting, *state.in_flight))
+    )
     at_once = max(JOINING_AT_LEAST, int(JOINING_AT_ONCE * len(up)))
     actions: list[a.Action] = []
     for cluster in _class_by_class(up):

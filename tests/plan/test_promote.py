@@ -259,6 +259,18 @@ def test_an_arm_waits_for_the_incumbent_to_be_measured_in_its_class_and_is_not_r
     assert state.incumbent == "e0000"
 
 
+def test_controls_that_wait_for_clusters_that_were_given_up_keep_no_other_from_its_own() -> None:
+    world = World(truth, hardware=("H100",) * 16)
+    gone = [f"gpu-{number:02d}" for number in range(9, 17)]
+    for name in gone:
+        control = another(world.state, "e0000", AttemptKind.CONTROL, rule="", pin=name, extra=len(world.state.waiting))
+        world.record(e.Queued(at=0.0, attempt=control, reason="as it joins"))
+        world.record(e.ClusterGivenUp(at=0.0, cluster=name, message="it does not answer"))
+    state = world.run(0.5)
+    ran = {state.attempts[name].cluster for name in state.experiments["e0000"].attempts} - {""}
+    assert ran == set(state.clusters) - set(gone)
+
+
 def test_every_cluster_gets_a_control_as_it_joins_and_controls_stay_under_5_percent() -> None:
     world = World(truth, hardware=two_classes())
     world.run(0.1)
