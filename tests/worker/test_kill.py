@@ -82,7 +82,9 @@ def test_real_runs_survive_5_kills(tmp_path: Path) -> None:
     state = state_of(folder)
     runs = Counter((tmp_path / "runs.txt").read_text().split())
     assert set(runs.values()) == {1}, f"an attempt ran twice: {runs}"
-    assert set(runs) == {name for name, attempt in state.attempts.items() if attempt.outcome is Outcome.VALID}
+    valid = {name for name, attempt in state.attempts.items() if attempt.outcome is Outcome.VALID}
+    # A result may have asked for one more run of the baseline just before the worker was told to stop.
+    assert valid <= set(runs) <= valid | set(state.in_flight)
     assert len(state.experiments) == 9
     assert all(experiment.scores for experiment in state.experiments.values())
     ended_once(folder)
