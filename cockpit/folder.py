@@ -29,6 +29,11 @@ class SessionFolder:
         return self.root / "worker.lock"
 
     @property
+    def starting(self) -> Path:
+        """Locked by whoever starts the worker, until it runs."""
+        return self.root / "worker.start"
+
+    @property
     def heartbeat(self) -> Path:
         return self.root / "worker.json"
 

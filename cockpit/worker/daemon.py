@@ -120,10 +120,21 @@ def standing(folder: SessionFolder) -> Standing:
 
 
 def start(folder: SessionFolder) -> Standing:
-    """Start the session's worker if none runs, and wait until it holds the lock. Raises DaemonError."""
+    """Start the session's worker if none runs, and wait until it holds the lock. Raises DaemonError.
+
+    Of several who start it at once each waits for the one before: a second worker, slower than the first, would else
+    find the lock free should the first be stopped by then.
+    """
     now = standing(folder)
     if now.state != "stopped":
         return now
+    with folder.starting.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        now = standing(folder)
+        return now if now.state != "stopped" else _start(folder)
+
+
+def _start(folder: SessionFolder) -> Standing:
     began = time.time()
     descriptor = os.open(folder.worker_log, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o640)
     os.fchmod(descriptor, 0o640)
