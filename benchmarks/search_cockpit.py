@@ -27,7 +27,7 @@ from cockpit.model import (
     WaveKind,
 )
 from cockpit.plan import actions as a
-from cockpit.plan import plan
+from cockpit.plan import plan, wake_at
 from cockpit.state import State, constants_of
 from cockpit.worker.perform import events_before
 
@@ -45,7 +45,9 @@ class Night:
         self.report = Report(clusters=len(slots))
         self.now = 0.0
         self.order = 0
-        self.events: list[tuple[float, int, e.Event]] = []
+        self.events: list[tuple[float, int, e.Event | None]] = []
+        """None: nothing happens, and the plan may decide otherwise."""
+        self.wakes_at = float("inf")
         self.free_at = dict.fromkeys(self.slots, 0.0)
         self.state = State()
         self.false_tests = 0
@@ -64,16 +66,18 @@ class Night:
         self._act()
         while self.events and self.events[0][0] <= self.hours * 3600:
             self.now, _, event = heapq.heappop(self.events)
-            self._fold(event)
+            if event is not None:
+                self._fold(event)
             if isinstance(event, e.Ended):
                 self._count(event)
-            self._act()
+            if not (self.events and self.events[0][0] == self.now):  # else it is all known, as after a worker's tick
+                self._act()
         return self.state
 
     def _fold(self, event: e.Event) -> None:
         self.state = fold(self.state, event)
 
-    def _later(self, at: float, event: e.Event) -> None:
+    def _later(self, at: float, event: e.Event | None) -> None:
         self.order += 1
         heapq.heappush(self.events, (at, self.order, event))
 
@@ -88,6 +92,9 @@ class Night:
                     self._submit(self.state.attempts[action.attempt])
                 elif isinstance(action, a.Ask):
                     self._ask(action)
+        if self.now >= self.wakes_at or wake_at(self.state, self.now) < self.wakes_at:
+            self.wakes_at = wake_at(self.state, self.now)
+            self._later(self.wakes_at, None)
 
     def _ask(self, action: a.Ask) -> None:
         record = record_of(self.state)

@@ -1,9 +1,9 @@
 """`search`: the built-in proposer. Numeric arms from this session's own results, at once, without a model's help.
 
-A steady-state evolution: parents are the best few, a child crosses two of them (gene by gene, or along the line through
-both, beyond its ends too) and mutates. Of a hundred children it takes the one that a smooth surface through the best
-results so far likes most and that is unlikely to crash. No other is like it, so that any number may be in flight, and
-no generation has to end. benchmarks/search.py measures it against Optuna's samplers and others.
+A steady-state evolution: parents are the best few, a child crosses two of them gene by gene and mutates. Of a hundred
+children it takes the one that a smooth surface through the best results so far likes most and that is unlikely to
+crash. No other is like it, so that any number may be in flight, and no generation has to end. benchmarks/search.py
+measures it against Optuna's samplers and others.
 """
 
 import itertools
@@ -27,15 +27,12 @@ from cockpit.state import State, constants_of
 Floats = NDArray[np.float64]
 
 PARENTS = 5
-MUTATION_RATE = 0.2
-"""Of each gene, in a child of gene-by-gene crossing; half of it along the line, which moves all genes already."""
-STEPS = (0.05, 0.15, 0.3)
+MUTATION_RATE = 0.4
+"""Of each gene in a child."""
+STEPS = (0.03, 0.1, 0.2)
 """SDs of a mutation, as a share of the range: fine and coarse at once."""
-LINE = 0.3
-"""Share of children on the line through two parents."""
 CROSS = 0.7
-BEYOND = 0.5
-"""How far past its ends the line reaches."""
+"""Share of the children that have two parents."""
 CHILDREN = 12
 GUIDED_CHILDREN = 100
 """Children that the surface chooses one of."""
@@ -142,11 +139,9 @@ class _Searcher:
         rng, parents = self.rng, self.parents
         genes = parents.shape[1]
         one, other = (parents[rng.integers(len(parents), size=count)] for _ in range(2))
-        along = rng.random(count) < (LINE if len(parents) > 1 else 0.0)
-        line = one + rng.uniform(-BEYOND, 1 + BEYOND, size=(count, 1)) * (other - one)
         swapped = (rng.random((count, genes)) < 0.5) & (rng.random((count, 1)) < CROSS)
-        born = np.clip(np.where(along[:, None], line, np.where(swapped, other, one)), 0.0, 1.0)
-        moved = rng.random((count, genes)) < np.where(along, MUTATION_RATE / 2, MUTATION_RATE)[:, None]
+        born = np.where(swapped, other, one)
+        moved = rng.random((count, genes)) < MUTATION_RATE
         moved[~moved.any(axis=1), rng.integers(genes)] = True
         step = rng.normal(size=(count, genes)) * rng.choice(STEPS, size=(count, genes))
         rung = 1 / np.where(self.steps > 0, self.steps, np.inf)

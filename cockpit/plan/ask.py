@@ -4,6 +4,7 @@ from cockpit.model import CONVERSES, PROPOSERS, Cluster, ClusterState, Mode
 from cockpit.plan import actions as a
 from cockpit.plan.budget import launch_usd, left_usd, pays_for_a_run, run_usd
 from cockpit.plan.schedule import expected_run_s, room
+from cockpit.plan.settle import settled_at
 from cockpit.plan.stack import unablated
 from cockpit.state import State
 
@@ -16,6 +17,10 @@ PROPOSALS_WAITING = 2
 
 FILLER = "search"
 """The proposer of filler: it answers at once, in numeric arms only."""
+
+EARLY_RUNS = 8
+"""Until clusters have ended so many runs each, an arm of `search` is chosen when its cluster is free and not ahead of
+that: what runs at the same time teaches more, so early in a session, than the seconds are worth that it is late."""
 
 ABLATE = "ablate"
 ABLATE_AT = 0.85
@@ -46,6 +51,9 @@ def ask(state: State, now: float) -> list[a.Action]:
     empty = _paid_room(state, clusters, now)
     if state.proposer == FILLER and state.mode is Mode.AUTOPILOT:
         # It thinks in no time and nobody reads its waves first: the later it is asked, the more results it knows.
+        if _is_early(state, clusters):
+            free = [cluster for cluster in clusters if not (cluster.running or cluster.ahead)]
+            empty = 0 if now < settled_at(state, now) else _paid_room(state, free, now)
         # More at once than the envelope allows would wait for a person; the rest is asked for next.
         empty = min(empty, state.envelope.wave_size)
         if empty > 0 and _may_ask(state, FILLER, "dry", now):
@@ -58,6 +66,10 @@ def ask(state: State, now: float) -> list[a.Action]:
     if empty > 0 and state.envelope.filler and _may_fill(state, now):
         actions.append(a.Ask(FILLER, empty, "filler"))
     return actions
+
+
+def _is_early(state: State, clusters: list[Cluster]) -> bool:
+    return sum(state.outcome_counts.values()) < EARLY_RUNS * len(clusters)
 
 
 def _paid_room(state: State, clusters: list[Cluster], now: float) -> int:

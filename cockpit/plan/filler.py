@@ -4,7 +4,9 @@ from collections import Counter
 
 from cockpit.model import AttemptKind, Cluster, ClusterState
 from cockpit.plan import actions as a
+from cockpit.plan.evidence import readings_of
 from cockpit.plan.schedule import another
+from cockpit.science.noise import odd_ones
 from cockpit.state import State
 
 CONTROL_EVERY = 40
@@ -13,7 +15,7 @@ SUSPECT_CONTROL_EVERY = 6
 """A suspect's results are held back anyway: it is checked more often, so that it can be cleared."""
 
 JOINING_AT_ONCE = 0.25
-"""Of the clusters that are up, how many may run the control that measures them when they join: a fleet that comes up
+"""Of the clusters that are up, how many may run the incumbent to be measured when they join: a fleet that comes up
 together would else try nothing for the length of a run. The others have it as one of their next runs."""
 JOINING_AT_LEAST = 4
 
@@ -33,15 +35,18 @@ def controls(state: State, now: float) -> list[a.Action]:
     up = [cluster for cluster in state.clusters.values() if cluster.state in _UP and not cluster.held]
     # One that waits for a cluster which is lost, or was given up, keeps no other cluster waiting.
     names = {cluster.name for cluster in up}
-    joining = sum(
+    joining = coming + sum(
         attempt.kind is AttemptKind.CONTROL and attempt.pin in names
         for attempt in (state.attempts[name] for name in (*state.waiting, *state.in_flight))
     )
+    odd = odd_ones(readings_of(state, experiment)) - {
+        state.attempts[name].pin for name in (*state.waiting, *state.in_flight)
+    }
     at_once = max(JOINING_AT_LEAST, int(JOINING_AT_ONCE * len(up)))
     actions: list[a.Action] = []
     for cluster in _class_by_class(up):
         every = SUSPECT_CONTROL_EVERY if cluster.name in state.suspects else CONTROL_EVERY
-        if cluster.controlled and cluster.control_age < every:
+        if cluster.controlled and cluster.control_age < every and cluster.name not in odd:
             continue
         if not cluster.controlled and coming > 0:
             coming -= 1  # a run of its own accord measures the cluster as well
@@ -52,7 +57,9 @@ def controls(state: State, now: float) -> list[a.Action]:
             state, experiment, AttemptKind.CONTROL, rule=rule, pin=cluster.name, hardware=cluster.hardware,
             extra=len(actions),
         )  # fmt: skip
-        when = "now and then" if cluster.controlled else "as it joins"
+        when = "as it joins"
+        if cluster.controlled:
+            when = "as its only one is far from the others'" if cluster.name in odd else "now and then"
         actions.append(a.Queue(run, f"a control of {cluster.name}, {when}"))
     return actions
 

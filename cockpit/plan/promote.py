@@ -14,6 +14,7 @@ from cockpit.plan import actions as a
 from cockpit.plan.case import UP, Case, gather, margin_of, replicates, said
 from cockpit.plan.evidence import RUNS_READ, noise_of, readings_of
 from cockpit.plan.schedule import another, next_seed
+from cockpit.plan.settle import settled_at
 from cockpit.plan.stack import WITHOUT
 from cockpit.plan.trial import final_runs, tested
 from cockpit.science.compare import Comparison, compare
@@ -41,8 +42,13 @@ STILL_HELPS_AT = 0.05
 def decide(state: State, now: float) -> list[a.Action]:
     if not state.incumbent:
         return _first(state)
-    ready = [name for name in state.contenders if _settled(state, name)]
-    if not ready and not _place_for_one_that_waits(state):
+    more_to_come = now < settled_at(state, now)
+    ready = [
+        name
+        for name in state.contenders
+        if _settled(state, name) and not (more_to_come and _is_screened(state.experiments[name]))
+    ]
+    if not ready and (more_to_come or not _place_for_one_that_waits(state)):
         return []
     case = gather(state)
     actions: list[a.Action] = _suspects(state, case.noise)
@@ -68,7 +74,7 @@ def decide(state: State, now: float) -> list[a.Action]:
     if crowned:
         # One at a time, the best first: the others passed against an incumbent that is none any more.
         actions.extend(min(crowned, key=lambda one: one[0])[1])
-    else:
+    elif not more_to_come:
         actions.extend(_admit(state, case, waiting))
     return _numbered(state, actions)
 
@@ -111,6 +117,10 @@ def _settled(state: State, experiment: str) -> bool:
     return all(
         state.attempts[name].status is AttemptStatus.ENDED for name in state.experiments[experiment].attempts[-16:]
     )
+
+
+def _is_screened(experiment: Experiment) -> bool:
+    return not experiment.test_level and WITHOUT not in experiment.levels
 
 
 def _screened(

@@ -24,6 +24,10 @@ OUTLIER_SDS = 6.0
 SUSPECT_SDS = 4.0
 SUSPECT_SLOWDOWN = 0.95
 """A cluster that gets through less than this share of its class's tokens on the same code throttles."""
+ODD_SDS = 6.0
+"""So far out of its class a single run is not taken for noise unseen: with MADs of a handful, 4 would be too often."""
+ODD_AMONG = 5
+"""Clusters that must have run it."""
 ITERATIONS = 25
 
 
@@ -295,6 +299,25 @@ def _suspects(rows: list[Reading], clusters: dict[str, Offset], floor: float) ->
         if recent < SUSPECT_SLOWDOWN:
             suspects[name] = f"{name} throttles: {100 * recent:.0f}% of the tokens that its class gets through."
     return suspects
+
+
+def odd_ones(runs: Sequence[Reading]) -> set[str]:
+    """Clusters whose only run of the one experiment that `runs` are of lies far out of its class's (robustly).
+
+    Whether that was the cluster or the run, another run there tells.
+    """
+    found: set[str] = set()
+    by_class: dict[str, list[Reading]] = defaultdict(list)
+    for run in runs:
+        by_class[run.hardware].append(run)
+    for group in by_class.values():
+        if len({run.cluster for run in group}) < ODD_AMONG:
+            continue
+        centre = _median([run.val_bpb for run in group])
+        spread = 1.4826 * _median([abs(run.val_bpb - centre) for run in group])
+        far = [run.cluster for run in group if abs(run.val_bpb - centre) > ODD_SDS * spread > 0]
+        found.update(name for name in far if sum(run.cluster == name for run in group) == 1)
+    return found
 
 
 def _median(values: Sequence[float]) -> float:

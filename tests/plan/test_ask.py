@@ -1,12 +1,13 @@
 """When a proposer is asked: before clusters run dry, when a wave has told its story, when a person speaks."""
 
 import pytest
+from msgspec.structs import replace
 
 from cockpit import events as e
 from cockpit.model import Envelope, Mode
 from cockpit.plan import actions as a
 from cockpit.plan import plan
-from cockpit.plan.ask import FILLER, PROPOSALS_WAITING, ask
+from cockpit.plan.ask import EARLY_RUNS, FILLER, PROPOSALS_WAITING, ask
 from cockpit.worker.perform import events_before
 from tests.plan.world import RUN_S, World
 
@@ -169,3 +170,31 @@ def test_search_is_asked_for_no_more_at_once_than_the_envelope_lets_run() -> Non
         for event in events_before(world.state, action, world.now):
             world.record(event)
     assert not world.state.proposals, "it waits for nobody"
+
+
+def in_step(runs: int) -> World:
+    """Four clusters whose runs of `search` all end at once, each having ended so many before."""
+    world = night(FILLER)
+    world.together = True
+    for number in range(runs):
+        world.propose(*({"LR": 2 + number, "DEPTH": depth} for depth in range(1, 5)))
+        world.run(1.1 * RUN_S / 3600)
+    world.state.ask_retry_at.clear()
+    return world
+
+
+def arms_asked(world: World) -> int:
+    return sum(one.arms for one in ask(world.state, world.now) if isinstance(one, a.Ask))
+
+
+def test_early_on_search_chooses_an_arm_when_its_cluster_is_free_and_later_ahead_of_that() -> None:
+    for runs, ahead in ((1, 0), (EARLY_RUNS + 1, 4)):
+        world = in_step(runs)
+        session = world.state.session
+        assert session is not None
+        world.state.session = replace(session, fleet=replace(session.fleet, depth=2))
+        world.propose(*({"LR": 50, "DEPTH": depth} for depth in range(1, 5)))
+        world.run(0.0)
+        world.state.ask_retry_at.clear()
+        world.now += 0.9 * RUN_S
+        assert arms_asked(world) == ahead

@@ -299,6 +299,17 @@ def test_a_cluster_that_measures_wrongly_is_found_and_its_results_decide_nothing
     assert state.incumbent == "e0000"
 
 
+def test_a_cluster_whose_one_control_is_far_from_the_others_is_measured_again_at_once() -> None:
+    def off(constants: Mapping[str, Value], attempt: Attempt) -> float:
+        return 2.0 - 0.2 * (attempt.cluster == "gpu-02")
+
+    world = World(off, hardware=("CPU",) * 8)
+    state = world.run(0.1)
+    controls = [one.cluster for one in state.attempts.values() if one.kind is AttemptKind.CONTROL]
+    assert controls.count("gpu-02") == 2, "once as it joins, and once more"
+    assert all(controls.count(name) < 2 for name in state.clusters if name != "gpu-02")
+
+
 def test_a_kept_change_that_no_longer_helps_is_dropped_and_one_that_does_stays() -> None:
     def overtaken(constants: Mapping[str, Value], attempt: Attempt) -> float:
         return 2.0 - 0.05 * (constants["LR"] == 2)

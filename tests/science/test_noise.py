@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cockpit.science.noise import Reading, estimate
+from cockpit.science.noise import Reading, estimate, odd_ones
 
 CLUSTERS = tuple(f"gpu-{i:02d}" for i in range(8))
 
@@ -106,6 +106,17 @@ def test_a_cluster_that_scores_unlike_the_others_is_suspect() -> None:
     assert list(estimate(shifted).suspects) == ["gpu-02"]
     assert "worse" in estimate(shifted).suspects["gpu-02"]
     assert estimate(readings).suspects == {}
+
+
+def test_one_run_that_lies_far_out_of_its_class_is_odd_and_two_are_for_the_suspicions() -> None:
+    runs = [Reading("e0000", f"gpu-{i}", "H100", 1.0 + 0.0003 * (i % 3)) for i in range(6)]
+    assert odd_ones(runs) == set()
+    off = Reading("e0000", "gpu-6", "H100", 1.02)
+    assert odd_ones([*runs, off]) == {"gpu-6"}
+    assert odd_ones([*runs, off, off]) == set()
+    assert odd_ones([*runs, Reading("e0000", "gpu-6", "H200", 1.02)]) == set(), "another class scores otherwise"
+    assert odd_ones([*runs[:3], off]) == set(), "too few to say what is usual"
+    assert odd_ones([]) == set()
 
 
 def test_a_cluster_that_throttles_is_suspect_before_its_score_shows_it() -> None:
