@@ -63,7 +63,7 @@ class Night:
             self._fold(e.ClusterUp(at=0, cluster=slot.name, hardware=slot.hardware))
 
     def run(self) -> State:
-        self._act()
+        self.settle()
         while self.events and self.events[0][0] <= self.hours * 3600:
             self.now, _, event = heapq.heappop(self.events)
             if event is not None:
@@ -71,7 +71,7 @@ class Night:
             if isinstance(event, e.Ended):
                 self._count(event)
             if not (self.events and self.events[0][0] == self.now):  # else it is all known, as after a worker's tick
-                self._act()
+                self.settle()
         return self.state
 
     def _fold(self, event: e.Event) -> None:
@@ -81,7 +81,8 @@ class Night:
         self.order += 1
         heapq.heappush(self.events, (at, self.order, event))
 
-    def _act(self) -> None:
+    def settle(self) -> None:
+        """Do what the plan says until it has nothing more to say."""
         while actions := plan(self.state, self.now):
             for action in actions:
                 if isinstance(action, a.Crown):

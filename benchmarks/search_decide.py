@@ -98,7 +98,9 @@ def main() -> None:
     state = night.run()
     small = figures(state, night.now)
     before = len(state.experiments)
-    state = filled(state, options.experiments)
+    night.state = filled(state, options.experiments)
+    night.settle()  # what is due at once on every cluster after so many runs, controls above all, is no usual decision
+    state = night.state
     large = figures(state, night.now)
     print(f"{'':<14} {before:>10} {len(state.experiments):>10} experiments")
     for name, ms in large.items():

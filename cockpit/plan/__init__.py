@@ -8,7 +8,7 @@ from cockpit.plan.approve import approve
 from cockpit.plan.ask import ask
 from cockpit.plan.budget import cap, end
 from cockpit.plan.early import stop_early
-from cockpit.plan.filler import controls
+from cockpit.plan.filler import controls, next_unused_at
 from cockpit.plan.promote import decide
 from cockpit.plan.schedule import expected_run_s, next_room_at, schedule
 from cockpit.plan.settle import settled_at
@@ -33,7 +33,7 @@ def wake_at(state: State, now: float) -> float:
     session = state.session
     if session is None:
         return float("inf")
-    times = [next_room_at(state, now), settled_at(state, now)]
+    times = [next_room_at(state, now), settled_at(state, now), next_unused_at(state, now)]
     times += [cluster.retry_at for cluster in state.clusters.values() if cluster.retry_at > now]
     times += [at for at in state.ask_retry_at.values() if at > now]
     times += [

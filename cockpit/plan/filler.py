@@ -18,6 +18,8 @@ JOINING_AT_ONCE = 0.25
 """Of the clusters that are up, how many may run the incumbent to be measured when they join: a fleet that comes up
 together would else try nothing for the length of a run. The others have it as one of their next runs."""
 JOINING_AT_LEAST = 4
+UNUSED_S = 30.0
+"""A cluster that nothing was found for in this time is measured in any case: it keeps no arm waiting."""
 
 _UP = (ClusterState.IDLE, ClusterState.BUSY)
 
@@ -51,7 +53,7 @@ def controls(state: State, now: float) -> list[a.Action]:
         if not cluster.controlled and coming > 0:
             coming -= 1  # a run of its own accord measures the cluster as well
             continue
-        if not cluster.controlled and joining + len(actions) >= at_once:
+        if not cluster.controlled and joining + len(actions) >= at_once and not _is_unused(cluster, now):
             continue
         run = another(
             state, experiment, AttemptKind.CONTROL, rule=rule, pin=cluster.name, hardware=cluster.hardware,
@@ -62,6 +64,20 @@ def controls(state: State, now: float) -> list[a.Action]:
             when = "as its only one is far from the others'" if cluster.name in odd else "now and then"
         actions.append(a.Queue(run, f"a control of {cluster.name}, {when}"))
     return actions
+
+
+def next_unused_at(state: State, now: float) -> float:
+    """When the next cluster that was not measured yet will count as unused; infinite when none will."""
+    times = (
+        cluster.since + UNUSED_S
+        for cluster in state.clusters.values()
+        if cluster.state is ClusterState.IDLE and not (cluster.controlled or cluster.held)
+    )
+    return min((at for at in times if at > now), default=float("inf"))
+
+
+def _is_unused(cluster: Cluster, now: float) -> bool:
+    return cluster.state is ClusterState.IDLE and not cluster.ahead and now >= cluster.since + UNUSED_S
 
 
 def _class_by_class(up: list[Cluster]) -> list[Cluster]:

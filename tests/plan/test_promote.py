@@ -7,6 +7,8 @@ import pytest
 
 from cockpit import events as e
 from cockpit.model import Attempt, AttemptKind, ExperimentStatus, Value
+from cockpit.plan import wake_at
+from cockpit.plan.filler import UNUSED_S
 from cockpit.plan.schedule import another, suits
 from cockpit.plan.stack import WITHOUT
 from cockpit.state import State, constants_of
@@ -249,6 +251,17 @@ def test_a_fleet_that_comes_up_together_tries_arms_at_once_and_measures_each_cla
     controls = [run for run in running if run.experiment not in arms]
     assert len(running) == 16 and len(controls) <= 5
     assert {run.hardware for run in controls} == {"H100", "H200"}
+
+
+def test_a_cluster_that_nothing_is_found_for_is_measured_at_once() -> None:
+    world = World(truth, hardware=("CPU",) * 16)
+    world.run(0.0)
+    measured = len(world.state.in_flight)
+    assert measured < 16, "the others are left to arms"
+    world.now = wake_at(world.state, world.now)
+    world.run(0.0)
+    assert world.now == UNUSED_S
+    assert len(world.state.in_flight) == 16
 
 
 def test_an_arm_waits_for_the_incumbent_to_be_measured_in_its_class_and_is_not_run_again() -> None:
