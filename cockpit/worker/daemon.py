@@ -128,7 +128,8 @@ def start(folder: SessionFolder) -> Standing:
     now = standing(folder)
     if now.state != "stopped":
         return now
-    with folder.starting.open("wb") as file:
+    # Nobody else's to open: whoever can read a file can lock it, and a watcher could keep the worker from its start.
+    with os.fdopen(os.open(folder.starting, os.O_CREAT | os.O_RDWR, 0o600), "r+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         now = standing(folder)
         return now if now.state != "stopped" else _start(folder)

@@ -29,7 +29,7 @@ def tell(app: CockpitApp, *events: e.Event) -> None:
 
 NEEDS: list[tuple[str, Standing, Callable[[float], list[e.Event]], str]] = [
     ("a proposal waits", RUNNING, lambda at: [e.Rejected(at=at, wave="w008", author="a", reason="")],
-     "w007 to approve"),
+     "w007 is proposed"),
     ("proposals wait", RUNNING, lambda at: [], "2 proposals wait"),
     ("a cluster is lost", RUNNING, lambda at: [], "gpu-07 lost"),
     ("a cluster is given up", RUNNING, lambda at: [e.ClusterGivenUp(at=at, cluster="gpu-03", message="no quota")],

@@ -78,6 +78,6 @@ def test_with_no_color_there_is_none_and_all_words_are_there(
 ) -> None:
     folder = stories.night().write(tmp_path)
     with terminal([sys.executable, "-m", "cockpit", "watch", str(folder)], env=env) as screen:
-        screen.wait_for("gpu-07", "lost", "idle", "busy", "to approve", "held", "running")
+        screen.wait_for("gpu-07", "lost", "idle", "busy", "proposed", "held", "running")
         drawn = screen.tmux("capture-pane", "-p", "-e")
     assert bool(COLOURED.search(drawn)) == coloured

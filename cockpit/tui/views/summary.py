@@ -46,7 +46,7 @@ def needs(state: State, worker: Standing, now: float) -> list[Need]:
         found.append(Need(f"suspect {' '.join(names)}", f"{said} suspect"))
     if len(state.proposals) == 1:
         name = next(iter(state.proposals))
-        found.append(Need(f"wave {name}", f"{name} to approve"))
+        found.append(Need(f"wave {name}", f"{name} is proposed"))
     elif state.proposals:
         found.append(Need(f"waves {' '.join(state.proposals)}", f"{len(state.proposals)} proposals wait"))
     return found

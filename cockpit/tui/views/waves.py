@@ -75,7 +75,7 @@ def _look(wave: Wave, running: int, unmeasured: int) -> tuple[str, str, str]:
     """An open wave of which every arm has its result is being measured: replicates, validations, a verdict to come."""
     match wave.status:
         case WaveStatus.PROPOSED:
-            return "?", "to approve", "warn"
+            return "?", "proposed", "warn"
         case WaveStatus.APPROVED if wave.held:
             return "‖", "held", "warn"
         case WaveStatus.APPROVED:
