@@ -45,7 +45,7 @@ SCORE_SD = 6e-4
 """Of a score, relative to it, where nothing else is known."""
 AHEAD, AHEAD_SES = 4e-3, 4.0
 """How far ahead of the best the zero of the scores' log is: relative to the score, or in SEs where these are more."""
-CRASH_RISK = 0.3
+CRASH_RISK = 0.15
 BROODS = 5
 """So many are looked through for a child that was not tried, before the space counts as used up."""
 READ = 400
