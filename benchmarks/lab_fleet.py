@@ -19,7 +19,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 import psutil  # noqa: E402
-from lab_throughput import RUN, over, read  # noqa: E402
+from lab_throughput import RUN, cpu_s, over, read  # noqa: E402
 
 from cockpit.model import ClusterState  # noqa: E402
 from cockpit.worker import daemon  # noqa: E402
@@ -35,16 +35,12 @@ class Watch:
 
     def __init__(self, session: LabSession) -> None:
         self.worker = psutil.Process(daemon.standing(session.folder).pid)
-        self.began, self.cpu_s = time.monotonic(), self._cpu_s()
-
-    def _cpu_s(self) -> float:
-        times = self.worker.cpu_times()
-        return times.user + times.system + times.children_user + times.children_system
+        self.began, self.used_s = time.monotonic(), cpu_s(self.worker)
 
     def said(self, what: str) -> str:
-        now, cpu_s = time.monotonic(), self._cpu_s()
-        wall_s, share = now - self.began, (cpu_s - self.cpu_s) / (now - self.began)
-        self.began, self.cpu_s = now, cpu_s
+        now, used_s = time.monotonic(), cpu_s(self.worker)
+        wall_s, share = now - self.began, (used_s - self.used_s) / (now - self.began)
+        self.began, self.used_s = now, used_s
         own = self.worker.memory_info().rss / 2**20
         return f"{what:34} {wall_s:6.0f} s   worker {share:6.2%} of a core, {own:4.0f} MiB"
 

@@ -120,8 +120,7 @@ class Cockpit(Way):
         self.rss_mib = 0.0
 
     def _cpu_s(self) -> float:
-        times = self.worker.cpu_times()
-        return times.user + times.system + times.children_user + times.children_system
+        return cpu_s(self.worker)
 
     def drive(self, count: int) -> None:
         session = self.session
@@ -210,6 +209,12 @@ class Queue(Commands):
         gate.touch()
         while not self.over(self.clusters, names):
             time.sleep(POLL_S)
+
+
+def cpu_s(process: psutil.Process) -> float:
+    """Its own and that of the children it has waited for."""
+    times = process.cpu_times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def over(session: LabSession, experiments: int) -> bool:

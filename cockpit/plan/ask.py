@@ -47,13 +47,15 @@ def ask(state: State, now: float) -> list[a.Action]:
         actions.append(a.Ask(ABLATE, len(unablated(state)), "told"))
     run_s = max(1.0, expected_run_s(state))
     dry_in_s = waiting / max(1, len(clusters)) * run_s
+    by_itself = state.proposer == FILLER and state.mode is Mode.AUTOPILOT
+    if by_itself and _is_early(state, clusters):
+        if now < settled_at(state, now):
+            return actions
+        clusters = [cluster for cluster in clusters if not (cluster.running or cluster.ahead)]
     # Whatever waits and suits a cluster with room was submitted before this is asked.
     empty = _paid_room(state, clusters, now)
-    if state.proposer == FILLER and state.mode is Mode.AUTOPILOT:
+    if by_itself:
         # It thinks in no time and nobody reads its waves first: the later it is asked, the more results it knows.
-        if _is_early(state, clusters):
-            free = [cluster for cluster in clusters if not (cluster.running or cluster.ahead)]
-            empty = 0 if now < settled_at(state, now) else _paid_room(state, free, now)
         # More at once than the envelope allows would wait for a person; the rest is asked for next.
         empty = min(empty, state.envelope.wave_size)
         if empty > 0 and _may_ask(state, FILLER, "dry", now):

@@ -4,7 +4,7 @@ from collections import Counter
 
 from cockpit.model import AttemptKind, Cluster, ClusterState
 from cockpit.plan import actions as a
-from cockpit.plan.evidence import readings_of
+from cockpit.plan.evidence import RUNS_READ, readings_of
 from cockpit.plan.schedule import another
 from cockpit.science.noise import odd_ones
 from cockpit.state import State
@@ -41,9 +41,10 @@ def controls(state: State, now: float) -> list[a.Action]:
         attempt.kind is AttemptKind.CONTROL and attempt.pin in names
         for attempt in (state.attempts[name] for name in (*state.waiting, *state.in_flight))
     )
-    odd = odd_ones(readings_of(state, experiment)) - {
-        state.attempts[name].pin for name in (*state.waiting, *state.in_flight)
-    }
+    runs = [state.attempts[name] for name in state.experiments[experiment].attempts[-RUNS_READ:]]
+    tried = Counter(run.cluster or run.pin for run in runs)
+    # Once: a run that gives no result tells nothing, and another would tell no more.
+    odd = {name for name in odd_ones(readings_of(state, experiment)) if tried[name] == 1}
     at_once = max(JOINING_AT_LEAST, int(JOINING_AT_ONCE * len(up)))
     actions: list[a.Action] = []
     for cluster in _class_by_class(up):

@@ -323,6 +323,17 @@ def test_a_cluster_whose_one_control_is_far_from_the_others_is_measured_again_at
     assert all(controls.count(name) < 2 for name in state.clusters if name != "gpu-02")
 
 
+def test_a_second_control_that_gives_no_result_is_not_repeated_for_ever() -> None:
+    def off(constants: Mapping[str, Value], attempt: Attempt) -> float | None:
+        if attempt.cluster != "gpu-02":
+            return 2.0
+        return 1.8 if int(attempt.id.split(".")[1]) <= 8 else None
+
+    state = World(off, hardware=("CPU",) * 8).run(1.0)
+    controls = [one for one in state.attempts.values() if one.kind is AttemptKind.CONTROL and one.cluster == "gpu-02"]
+    assert len(controls) == 2
+
+
 def test_a_kept_change_that_no_longer_helps_is_dropped_and_one_that_does_stays() -> None:
     def overtaken(constants: Mapping[str, Value], attempt: Attempt) -> float:
         return 2.0 - 0.05 * (constants["LR"] == 2)
