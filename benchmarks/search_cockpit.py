@@ -50,7 +50,6 @@ class Night:
         self.wakes_at = float("inf")
         self.free_at = dict.fromkeys(self.slots, 0.0)
         self.state = State()
-        self.false_tests = 0
         specs = tuple(ClusterSpec(slot.name, slot.hardware) for slot in slots)
         kinds = {slot.hardware for slot in slots}
         fleet = FleetSpec("sim", specs, depth=2, simulated=True, screen_hardware="H100",

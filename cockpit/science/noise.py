@@ -278,7 +278,7 @@ def _suspects(rows: list[Reading], clusters: dict[str, Offset], floor: float) ->
         if len(others) < 3 or runs[name] < 2:
             continue
         centre = _median(others)
-        spread = max(1.4826 * _median([abs(o - centre) for o in others]), floor)
+        spread = max(_robust_sd(others, centre), floor)
         if abs(offset.mean - centre) > SUSPECT_SDS * math.hypot(spread, offset.se):
             way = "worse" if offset.mean > centre else "better"
             suspects[name] = (
@@ -313,11 +313,17 @@ def odd_ones(runs: Sequence[Reading]) -> set[str]:
     for group in by_class.values():
         if len({run.cluster for run in group}) < ODD_AMONG:
             continue
-        centre = _median([run.val_bpb for run in group])
-        spread = 1.4826 * _median([abs(run.val_bpb - centre) for run in group])
+        scores = [run.val_bpb for run in group]
+        centre = _median(scores)
+        spread = _robust_sd(scores, centre)
         far = [run.cluster for run in group if abs(run.val_bpb - centre) > ODD_SDS * spread > 0]
         found.update(name for name in far if sum(run.cluster == name for run in group) == 1)
     return found
+
+
+def _robust_sd(values: Sequence[float], centre: float) -> float:
+    """From the median distance to the centre, which is 1/1.4826 of a normal's SD."""
+    return 1.4826 * _median([abs(value - centre) for value in values])
 
 
 def _median(values: Sequence[float]) -> float:
