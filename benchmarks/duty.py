@@ -15,11 +15,11 @@ import time
 from pathlib import Path
 
 from benchmarks.first_run import ROOT, end_runs, state_of
-from cockpit.commands.demo import copy_of
-from cockpit.commands.sessions import ready_corpus
-from cockpit.folder import SessionFolder
-from cockpit.settings import EnvelopeSettings, NewSession, Settings
-from cockpit.worker import daemon
+from cockpit.cli.demo import copy_of
+from cockpit.cli.sessions import ready_corpus
+from cockpit.session import worker_process as daemon
+from cockpit.session.paths import SessionFolder
+from cockpit.session.settings import EnvelopeSettings, NewSession, Settings
 from cockpit.worker.create import Plan, create
 
 BUDGET = 0.95

@@ -13,14 +13,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from cockpit.commands.demo import copy_of
-from cockpit.corpus import data_folder, prepared
-from cockpit.folder import SessionFolder
-from cockpit.ledger import Ledger, LedgerError
-from cockpit.model import Outcome
-from cockpit.state import State
-from cockpit.worker import daemon
-from tests.commands.shell import terminal
+from cockpit.cli.demo import copy_of
+from cockpit.core.model import Outcome
+from cockpit.core.state import State
+from cockpit.session import worker_process as daemon
+from cockpit.session.corpus import data_folder, prepared
+from cockpit.session.ledger import Ledger, LedgerError
+from cockpit.session.paths import SessionFolder
+from tests.cli.shell import terminal
 
 ROOT = Path(__file__).parents[1]
 BUDGETS_S = {"first paint of the session": 20.0, "first step of the first run": 20.0, "first val_bpb": 90.0}
@@ -64,10 +64,11 @@ def steps(folder: SessionFolder) -> list[str]:
 
 
 def measured(folder: SessionFolder) -> bool:
-    return bool(state_of(folder).outcome_counts.get(Outcome.VALID))
+    state = state_of(folder)
+    return state is not None and bool(state.outcome_counts.get(Outcome.VALID))
 
 
-def state_of(folder: SessionFolder) -> State:
+def state_of(folder: SessionFolder) -> State | None:
     try:
         ledger = Ledger.read(folder.ledger)
         try:
@@ -75,12 +76,12 @@ def state_of(folder: SessionFolder) -> State:
         finally:
             ledger.close()
     except LedgerError:
-        return State()
+        return None
 
 
 def end_runs(folder: SessionFolder) -> None:
     """What still trains would train on without its folder."""
-    from cockpit.fleet.local import _process, _read
+    from cockpit.fleet.local.fleet import _process, _read
 
     for note in folder.root.glob("runs/*.run/started"):
         runner = _process(_read(note))

@@ -21,8 +21,8 @@ sys.path.insert(0, str(HERE.parent))
 import psutil  # noqa: E402
 from lab_throughput import RUN, cpu_s, over, read  # noqa: E402
 
-from cockpit.model import ClusterState  # noqa: E402
-from cockpit.worker import daemon  # noqa: E402
+from cockpit.core.model import ClusterState  # noqa: E402
+from cockpit.session import worker_process as daemon  # noqa: E402
 from tests.lab.cluster import Lab, alone  # noqa: E402
 from tests.lab.sessions import LabSession  # noqa: E402
 

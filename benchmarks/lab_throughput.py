@@ -34,7 +34,7 @@ import psutil
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from cockpit.worker import daemon  # noqa: E402
+from cockpit.session import worker_process as daemon  # noqa: E402
 from tests.lab.cluster import Lab, alone  # noqa: E402
 from tests.lab.sessions import LabSession  # noqa: E402
 

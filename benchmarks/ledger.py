@@ -15,11 +15,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from cockpit import events as e
-from cockpit.fleet.sim import sim_spec
-from cockpit.fold import fold
-from cockpit.ledger import Ledger
-from cockpit.model import (
+from cockpit.core import events as e
+from cockpit.core.fold import fold_all
+from cockpit.core.model import (
     Attempt,
     AttemptKind,
     Change,
@@ -34,7 +32,8 @@ from cockpit.model import (
     Wave,
     WaveKind,
 )
-from cockpit.state import State
+from cockpit.fleet.sim.fleet import sim_spec
+from cockpit.session.ledger import Ledger
 
 START = 1_772_000_000.0
 ARMS = 16
@@ -46,7 +45,7 @@ AFTER_SNAPSHOT = 2_000
 OPEN = """
 import sys, time
 from pathlib import Path
-from cockpit.ledger import Ledger
+from cockpit.session.ledger import Ledger
 start = time.perf_counter()
 state = Ledger.read(Path(sys.argv[1])).state()
 print(time.perf_counter() - start)
@@ -132,9 +131,7 @@ def states(folder: Path, experiments: int) -> None:
     ledger.append(events[:-AFTER_SNAPSHOT])
     ledger.append(events[-AFTER_SNAPSHOT:])
     without_s = opened(path, experiments)
-    state = State()
-    for event in events[:-AFTER_SNAPSHOT]:
-        state = fold(state, event)
+    state = fold_all(events[:-AFTER_SNAPSHOT])
     start = time.perf_counter()
     ledger.snapshot(state)
     snapshot_s = time.perf_counter() - start

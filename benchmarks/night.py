@@ -17,10 +17,10 @@ import threading
 import time
 from pathlib import Path
 
-from cockpit.commands.demo import copy_of
-from cockpit.folder import SessionFolder
-from cockpit.plan.budget import accounts
-from cockpit.settings import EnvelopeSettings, NewSession, Settings
+from cockpit.cli.demo import copy_of
+from cockpit.decide.budget import accounts
+from cockpit.session.paths import SessionFolder
+from cockpit.session.settings import EnvelopeSettings, NewSession, Settings
 from cockpit.worker.create import SIM_EPOCH, Plan, create
 from cockpit.worker.main import build
 

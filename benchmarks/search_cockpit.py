@@ -7,11 +7,11 @@ import numpy as np
 from search_fleet import CRASH_S, HANDOVER_S, HOURS, START_S, TRAIN_S, Report
 from search_surface import BASELINE, Config, Slot, Surface, measure
 
-from cockpit import events as e
-from cockpit.agent.base import Request
-from cockpit.agent.search import draft, next_arms, record_of
-from cockpit.fold import fold
-from cockpit.model import (
+from cockpit.agent.proposer_api import Request
+from cockpit.agent.proposers.search import draft, next_arms, record_of
+from cockpit.core import events as e
+from cockpit.core.fold import fold
+from cockpit.core.model import (
     Attempt,
     AttemptKind,
     Change,
@@ -26,10 +26,10 @@ from cockpit.model import (
     Wave,
     WaveKind,
 )
-from cockpit.plan import actions as a
-from cockpit.plan import plan, wake_at
-from cockpit.state import State, constants_of
-from cockpit.worker.perform import events_before
+from cockpit.core.state import State, constants_of
+from cockpit.decide import actions as a
+from cockpit.decide import plan, wake_at
+from cockpit.worker.react import events_before
 
 LATENCY_S = 10.0
 """From submitting to queued on the cluster."""
@@ -49,12 +49,12 @@ class Night:
         """None: nothing happens, and the plan may decide otherwise."""
         self.wakes_at = float("inf")
         self.free_at = dict.fromkeys(self.slots, 0.0)
-        self.state = State()
         specs = tuple(ClusterSpec(slot.name, slot.hardware) for slot in slots)
         kinds = {slot.hardware for slot in slots}
         fleet = FleetSpec("sim", specs, depth=2, simulated=True, screen_hardware="H100",
                           validate_hardware="H200" if len(kinds) > 1 else "")  # fmt: skip
         session = Session("night", "", "", fleet, 0.0, "benchmark", seed=seed, constants=dict(BASELINE))
+        self.state = State(session)
         self._fold(e.SessionCreated(at=0, session=session, mode=Mode.AUTOPILOT,
                                     envelope=Envelope(wave_size=16)))  # fmt: skip
         self._propose(Wave(id="w000", proposer="cockpit", question="baseline", kind=WaveKind.BASELINE), [("", {})])

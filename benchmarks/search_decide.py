@@ -4,7 +4,7 @@
     python benchmarks/search_decide.py --clusters 1000 --hours 0.4
 
 Fills a state through the fold with finished, discarded experiments around a night of real decisions, and times
-`cockpit.plan.promote.decide` on a new result, the whole `plan`, and the search's reading of the state. Processor time,
+`promotion.decide` on a new result, the whole `plan`, and the search reading the state. Processor time,
 so that a busy machine does not count.
 """
 
@@ -17,13 +17,13 @@ import numpy as np
 from search_cockpit import Night
 from search_surface import BASELINE, Config, Surface, features, make_fleet
 
-from cockpit import events as e
-from cockpit.agent.search import record_of
-from cockpit.fold import fold
-from cockpit.model import Attempt, AttemptKind, Change, Experiment, ExperimentStatus, Metrics, Outcome, Wave
-from cockpit.plan import plan
-from cockpit.plan.promote import decide
-from cockpit.state import State
+from cockpit.agent.proposers.search import record_of
+from cockpit.core import events as e
+from cockpit.core.fold import fold
+from cockpit.core.model import Attempt, AttemptKind, Change, Experiment, ExperimentStatus, Metrics, Outcome, Wave
+from cockpit.core.state import State
+from cockpit.decide import plan
+from cockpit.decide.promotion import decide
 
 REPEATS = 15
 

@@ -7,7 +7,7 @@ import numpy as np
 from search_fleet import Job, Report, Result
 from search_surface import BASELINE, H100_OFFSET, Slot
 
-from cockpit.plan.space import Choice, Ladder, Real, fit, position, space, value_at
+from cockpit.science.search_space import Choice, Ladder, Real, fit, position, space, value_at
 
 SPACE = space(BASELINE)
 THOUGHT_S = 60.0

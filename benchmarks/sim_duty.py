@@ -26,19 +26,19 @@ import msgspec
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from cockpit.agent.base import Desk, Proposer, Request  # noqa: E402
-from cockpit.agent.search import Search  # noqa: E402
-from cockpit.commands.demo import copy_of  # noqa: E402
+from cockpit.agent.proposer_api import Desk, Proposer, Request  # noqa: E402
+from cockpit.agent.proposers.search import Search  # noqa: E402
+from cockpit.cli.demo import copy_of  # noqa: E402
+from cockpit.core.intents import Arm, Draft  # noqa: E402
+from cockpit.core.model import Change, Outcome, WaveKind  # noqa: E402
+from cockpit.core.state import State  # noqa: E402
+from cockpit.decide.budget import accounts  # noqa: E402
 from cockpit.fleet.base import ClusterReady, ClusterTrouble, Job, JobEnded, JobStarted  # noqa: E402
-from cockpit.fleet.sim import open_sim  # noqa: E402
-from cockpit.fleet.sim_world import Latencies  # noqa: E402
-from cockpit.folder import SessionFolder  # noqa: E402
-from cockpit.intents import Arm, Draft  # noqa: E402
-from cockpit.ledger import Ledger  # noqa: E402
-from cockpit.model import Change, Outcome, WaveKind  # noqa: E402
-from cockpit.plan.budget import accounts  # noqa: E402
-from cockpit.settings import EnvelopeSettings, NewSession, Settings  # noqa: E402
-from cockpit.state import State  # noqa: E402
+from cockpit.fleet.sim.fleet import open_sim  # noqa: E402
+from cockpit.fleet.sim.world import Latencies  # noqa: E402
+from cockpit.session.ledger import Ledger  # noqa: E402
+from cockpit.session.paths import SessionFolder  # noqa: E402
+from cockpit.session.settings import EnvelopeSettings, NewSession, Settings  # noqa: E402
 from cockpit.variant.store import VariantStore  # noqa: E402
 from cockpit.worker import loop  # noqa: E402
 from cockpit.worker.create import SIM_EPOCH, Plan, create  # noqa: E402

@@ -4,10 +4,10 @@ import fcntl
 import threading
 from pathlib import Path
 
-from cockpit import events as e
-from cockpit.folder import SessionFolder
-from cockpit.ledger import Ledger
-from cockpit.model import Experiment, Progress, Value
+from cockpit.core import events as e
+from cockpit.core.model import Experiment, Progress, Value
+from cockpit.session.ledger import Ledger
+from cockpit.session.paths import SessionFolder
 from tests.tui import stories
 from tests.tui.story import RUN_S
 

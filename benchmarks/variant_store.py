@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from cockpit.model import Change, Edit
+from cockpit.core.model import Change, Edit
 from cockpit.variant.store import VariantStore
 
 BUDGET_S = 0.020

@@ -1,4 +1,4 @@
-from cockpit.cli import main
+from cockpit.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -21,10 +21,10 @@ os.environ["TZ"] = "UTC"
 from rich.cells import cell_len  # noqa: E402
 from rich.color import Color, ColorSystem  # noqa: E402
 
+from cockpit.session.worker_process import Standing  # noqa: E402
 from cockpit.tui.app import CockpitApp  # noqa: E402
 from cockpit.tui.feed import LedgerFeed  # noqa: E402
 from cockpit.tui.theme import THEMES  # noqa: E402
-from cockpit.worker.daemon import Standing  # noqa: E402
 from tests.tui import stories  # noqa: E402
 from tests.tui.story import Story  # noqa: E402
 

@@ -15,9 +15,9 @@ from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 
 from cockpit import __version__
-from cockpit.agent.briefing import ROLE_OUTSIDE
+from cockpit.agent.claude.briefing import ROLE_OUTSIDE
 from cockpit.agent.outside import OUTSIDE_TOOLS, OutsideDesk, call_outside
-from cockpit.folder import SessionFolder
+from cockpit.session.paths import SessionFolder
 
 
 class _Seat:

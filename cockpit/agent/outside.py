@@ -12,18 +12,18 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import Field
 
-from cockpit import events as e
-from cockpit import intents as i
-from cockpit.agent.arguments import Arguments
-from cockpit.agent.base import Desk, Receipt
-from cockpit.agent.quoting import clip, line, plain
-from cockpit.agent.tools import TOOLS, Answer, Tool, ToolError, call
-from cockpit.fold import fold
-from cockpit.folder import SessionFolder
-from cockpit.ledger import Inbox, Ledger
-from cockpit.model import PROPOSERS, WaveKind, WaveStatus
-from cockpit.plan.schedule import expected_run_s
-from cockpit.state import State
+from cockpit.agent.proposer_api import Desk, Receipt
+from cockpit.agent.tools.arguments import Arguments
+from cockpit.agent.tools.quoting import clip, line, plain
+from cockpit.agent.tools.registry import TOOLS, Answer, Tool, ToolError, call
+from cockpit.core import events as e
+from cockpit.core import intents as i
+from cockpit.core.fold import fold
+from cockpit.core.model import PROPOSERS, WaveKind, WaveStatus
+from cockpit.core.state import State
+from cockpit.decide.schedule import expected_run_s
+from cockpit.session.ledger import Inbox, Ledger
+from cockpit.session.paths import SessionFolder
 from cockpit.variant.errors import VariantError
 from cockpit.variant.store import VariantStore
 
@@ -38,7 +38,7 @@ RESERVED = (*PROPOSERS, "human", "plan", "cockpit", "baseline", "filler", "ablat
 def own_name(wanted: str, state: State) -> str:
     """The name an agent goes by: its own, unless that is somebody else's here."""
     name = line(wanted, 40) or "agent"
-    people = {state.session.created_by if state.session else "", state.worker_user}
+    people = {state.session.created_by, state.worker_user}
     return f"agent-{name}" if name.lower() in RESERVED or name in people else name
 
 
@@ -142,9 +142,7 @@ class OutsideDesk:
 
     def _variants(self) -> VariantStore:
         if self._store is None:
-            repo, name = self.read(
-                lambda state: (state.session.repo, state.session.name) if state.session else ("", self._folder.name)
-            )
+            repo, name = self.read(lambda state: (state.session.repo, state.session.name))
             self._store = VariantStore(Path(repo), name)
         return self._store
 

@@ -6,9 +6,9 @@ from statistics import fmean
 
 import msgspec
 
-from cockpit.model import ExperimentStatus
+from cockpit.core.model import ExperimentStatus
+from cockpit.core.state import State
 from cockpit.report.counterfactual import Best
-from cockpit.state import State
 
 WIDTH, HEIGHT = 960, 380
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 16, 40
@@ -31,7 +31,7 @@ class Dot(msgspec.Struct, frozen=True):
 
 def dots(state: State) -> list[Dot]:
     """A dot for each experiment in each class it ran in, at the end of its first run there."""
-    began = state.session.created_at if state.session else 0.0
+    began = state.session.created_at
     found: dict[tuple[str, str], Dot] = {}
     for attempt in state.attempts.values():
         key = (attempt.experiment, attempt.hardware)

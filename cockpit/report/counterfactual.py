@@ -6,7 +6,7 @@ from statistics import median
 
 import msgspec
 
-from cockpit.state import State
+from cockpit.core.state import State
 
 
 class Best(msgspec.Struct, frozen=True):
@@ -43,8 +43,6 @@ def main_class(state: State) -> str:
 
 def best_so_far(state: State, hardware: str) -> list[Best]:
     """The incumbents as they came, each with its mean score in the class; those never run in it are left out."""
-    if state.session is None:
-        return []
     began = state.session.created_at
     line: list[Best] = []
     for crowned in state.incumbencies:
@@ -61,7 +59,7 @@ def one_gpu(state: State) -> OneGpu | None:
         for attempt in state.attempts.values()
         if attempt.started_at and attempt.ended_at
     )
-    if not ran or state.session is None:
+    if not ran:
         return None
     began = state.session.created_at
     gap_s = median(state.gap_s) if state.gap_s else 0.0

@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from cockpit.model import Value
+from cockpit.core.model import Value
+from cockpit.core.state import State
 from cockpit.report.chart import legend, svg
 from cockpit.report.story import story
 from cockpit.science.effects import Effect
-from cockpit.state import State
 
 
 def html(state: State, now: float) -> str:

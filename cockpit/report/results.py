@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from cockpit.model import Experiment, ExperimentStatus
-from cockpit.state import State
+from cockpit.core.model import Experiment, ExperimentStatus
+from cockpit.core.state import State
 
 HEADER = ("commit", "val_bpb", "memory_gb", "status", "description")
 _STATUS = {

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from cockpit.model import Attempt, ExperimentStatus, Wave, WaveStatus
-from cockpit.plan.budget import accounts
-from cockpit.plan.insight import forecasts_of
-from cockpit.plan.needs import needs
+from cockpit.core.model import Attempt, ExperimentStatus, Wave, WaveStatus
+from cockpit.core.state import State
+from cockpit.decide.budget import accounts
+from cockpit.read.forecasts import forecasts_of
+from cockpit.read.needs import needs
 from cockpit.science.forecast import Forecast
-from cockpit.state import State
 
 Json = dict[str, Any]
 
@@ -17,11 +17,11 @@ def status(state: State, now: float, worker: Json) -> Json:
     session = state.session
     books = accounts(state, now)
     return {
-        "session": session.name if session else "",
+        "session": session.name,
         "mode": str(state.mode),
         "proposer": state.proposer,
-        "fleet": session.fleet.kind if session else "",
-        "simulated": bool(session and session.fleet.simulated),
+        "fleet": session.fleet.kind,
+        "simulated": session.fleet.simulated,
         "corpus": state.corpus,
         "preset": state.preset,
         "held": state.held,

@@ -5,19 +5,19 @@ from statistics import fmean
 
 import msgspec
 
-from cockpit.model import Estimate, Experiment, ExperimentStatus, Spend, Wave, WaveKind
-from cockpit.plan.budget import Accounts, accounts
-from cockpit.plan.early import early_words
-from cockpit.plan.evidence import noise_of
-from cockpit.plan.insight import effects_of
-from cockpit.plan.stack import unablated_words
+from cockpit.core.model import Estimate, Experiment, ExperimentStatus, Spend, Wave, WaveKind
+from cockpit.core.state import State
+from cockpit.decide.budget import Accounts, accounts
+from cockpit.decide.early_stopping import early_words
+from cockpit.decide.evidence import noise_of
+from cockpit.decide.kept_changes import unablated_words
+from cockpit.read.forecasts import effects_of
 from cockpit.report.chart import Dot, dots
 from cockpit.report.counterfactual import Best, OneGpu, best_so_far, main_class, one_gpu
 from cockpit.report.results import what
 from cockpit.report.status import counts
 from cockpit.science.effects import Effects
 from cockpit.science.noise import Noise
-from cockpit.state import State
 
 WAVES_AT_MOST = 200
 _OVER = (
@@ -88,10 +88,8 @@ class Story(msgspec.Struct, frozen=True):
 
 
 def story(state: State, now: float) -> Story:
-    """All of it at `now`. Raises ValueError on a state without a session."""
+    """All of it at `now`."""
     session = state.session
-    if session is None:
-        raise ValueError("there is no session to report on")
     hardware, noise = main_class(state), noise_of(state)
     baseline = state.experiments[state.baseline].scores.get(hardware) if state.baseline else None
     kept = [_kept(state, i) for i in range(len(state.incumbencies))]

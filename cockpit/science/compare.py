@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import msgspec
 
-from cockpit.model import Estimate
+from cockpit.core.model import Estimate
 from cockpit.science.noise import Noise, Reading, require_finite
 
 LEVEL = 0.9

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from cockpit.model import Value
+from cockpit.core.model import Value
 
 FULL = 0
 """In place of a resolution: every cell is run."""

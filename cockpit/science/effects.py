@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from cockpit.model import Estimate, Value
+from cockpit.core.model import Estimate, Value
 from cockpit.science.compare import LEVEL, POOLED, t_quantile
 from cockpit.science.noise import Noise, Reading, require_finite
 

@@ -75,7 +75,7 @@ class Noise(msgspec.Struct, frozen=True):
     drift: Offset
     """Told, and not corrected for. Of nine day-long sessions of real repeats (benchmarks/drift.py) seven have a slope
     within 2 of its errors; in the other two one configuration jumped late by 3 SDs, which a line does not mend. Against
-    jumps the incumbent is run beside each test that ends with a keep (cockpit.plan.trial), and by controls all the
+    jumps the incumbent is run beside each test that ends with a keep (experiment_test), and by controls all the
     while, on sixteen clusters one every quarter of an hour."""
     suspects: dict[str, str]
     """Clusters that do not measure like their class, with why in a sentence."""

@@ -10,30 +10,30 @@ from typing import ClassVar
 
 from textual.binding import BindingType
 
-from cockpit.agent import live
-from cockpit.intents import Intent
-from cockpit.intents import encode as encode_intent
-from cockpit.ledger import LedgerError
-from cockpit.state import State
-from cockpit.tui.acting import STEERING
-from cockpit.tui.actions import FOOTER_LASTS, Action, Here, Registry, key_name
+from cockpit.agent.claude import turn_status as live
+from cockpit.core.intents import Intent
+from cockpit.core.intents import encode as encode_intent
+from cockpit.core.state import State
+from cockpit.session.ledger import LedgerError
+from cockpit.session.worker_process import user_name
+from cockpit.tui.actions.navigation import LOOKING
+from cockpit.tui.actions.pages import PAGING
+from cockpit.tui.actions.registry import FOOTER_LASTS, Action, Here, Registry, key_name
+from cockpit.tui.actions.replay import REPLAYING
+from cockpit.tui.actions.steering import STEERING
 from cockpit.tui.feed import Clock, Feed, LedgerFeed, ReplayFeed
 from cockpit.tui.figures import duration
-from cockpit.tui.paging import PAGING
 from cockpit.tui.plain import plain
-from cockpit.tui.replaying import REPLAYING
 from cockpit.tui.screens.base import CockpitScreen
 from cockpit.tui.screens.dialogs import Dialog, Line
 from cockpit.tui.screens.dialogs import Palette as PaletteScreen
 from cockpit.tui.screens.main import MainScreen
-from cockpit.tui.seeing import LOOKING
-from cockpit.tui.terminal import TerminalApp
+from cockpit.tui.terminal.app import TerminalApp
 from cockpit.tui.theme import NO_COLOUR, THEMES, Palette
 from cockpit.tui.widgets.bars import Hint
 from cockpit.tui.widgets.chart import Chart
 from cockpit.tui.widgets.log import Log
 from cockpit.tui.widgets.pane import Pane
-from cockpit.worker.daemon import user_name
 
 POLL_S = 0.25
 POLL_OVER_SSH_S = 1.0

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from cockpit import events as e
-from cockpit.fold import fold
-from cockpit.folder import SessionFolder
-from cockpit.ledger import Inbox, Ledger
-from cockpit.model import Point, Progress
-from cockpit.state import State
+from cockpit.core import events as e
+from cockpit.core.fold import fold
+from cockpit.core.model import Point, Progress
+from cockpit.core.state import State
+from cockpit.session.ledger import Inbox, Ledger
+from cockpit.session.paths import SessionFolder
+from cockpit.session.worker_process import Standing, standing
 from cockpit.tui.views.clusters import loss_at
-from cockpit.worker.daemon import Standing, standing
 
 Clock = Callable[[], float]
 
@@ -98,7 +98,7 @@ class LedgerFeed:
         newest = latest(state)
         if self.worker.state == "stopped":
             return newest
-        fleet = state.session.fleet if state.session is not None else None
+        fleet = state.session.fleet
         if fleet is None or not fleet.simulated:
             return wall
         if newest != self._heard[0]:
@@ -143,7 +143,7 @@ class ReplayFeed:
         self._to_come = deque(events)
         self.began = self._at = events[0].at if events else 0.0
         self.ended = max((event.at for event in events), default=0.0)
-        self.state = State()
+        self.state = None
         self._wall = self._clock()
         self._curves = {event.attempt: event.curve for event in self._ledger.live()}
         for event in events:
@@ -171,13 +171,13 @@ class ReplayFeed:
         self._at = max(self.began, min(self.ended, at))
         if self.state is None or self._at < self.state.now:
             self._to_come = deque(self._ledger.since(0))
-            self.state = State()
+            self.state = None
         self._wall = self._clock()
         self._fold_until(self._at)
 
     def _fold_until(self, at: float) -> bool:
         changed = False
-        while self.state is not None and self._to_come and self._to_come[0].at <= at:
+        while self._to_come and self._to_come[0].at <= at:
             self.state = fold(self.state, self._to_come.popleft())
             changed = True
         for event in self.progress():

@@ -3,7 +3,7 @@
 import math
 import time
 
-from cockpit.model import Value
+from cockpit.core.model import Value
 
 MINUS = "−"
 

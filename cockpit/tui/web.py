@@ -19,8 +19,8 @@ from pathlib import Path
 from aiohttp import web
 from textual_serve.server import Server
 
-from cockpit.folder import SessionFolder
-from cockpit.ledger import Ledger, LedgerError
+from cockpit.session.ledger import Ledger, LedgerError
+from cockpit.session.paths import SessionFolder
 
 TOKEN_BYTES = 24
 MOST_SCREENS = 16

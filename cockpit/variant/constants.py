@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-from cockpit.model import Scalar, Value
+from cockpit.core.model import Scalar, Value
 from cockpit.variant.errors import VariantError, shown
 from cockpit.variant.syntax import Parsed, byte_offsets, fold, names_bound, parse
 

@@ -4,7 +4,7 @@ import difflib
 import heapq
 from collections.abc import Sequence
 
-from cockpit.model import Edit
+from cockpit.core.model import Edit
 from cockpit.variant.errors import VariantError, shown
 
 _LIKE = 0.6

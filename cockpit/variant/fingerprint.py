@@ -8,7 +8,7 @@ import ast
 import hashlib
 from collections.abc import Callable, Mapping
 
-from cockpit.model import Value
+from cockpit.core.model import Value
 from cockpit.variant.constants import constant_nodes, find_constants
 from cockpit.variant.errors import VariantError
 from cockpit.variant.syntax import fold, parse, without_docstring

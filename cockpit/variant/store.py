@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from cockpit.model import Change, Value
+from cockpit.core.model import Change, Value
 from cockpit.variant.constants import accepted_values, find_constants, set_constants
 from cockpit.variant.edits import apply_edits
 from cockpit.variant.errors import VariantError, shown

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from cockpit.model import Scalar
+from cockpit.core.model import Scalar
 from cockpit.variant.errors import VariantError, shown
 
 MAX_SOURCE_BYTES = 1_000_000

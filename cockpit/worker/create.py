@@ -5,18 +5,18 @@ from pathlib import Path
 
 import msgspec
 
-from cockpit import events as e
-from cockpit.agent import key
-from cockpit.corpus import CPU_BUDGET_S, CUDA_BUDGET_S, takes_corpus
-from cockpit.fleet import local
-from cockpit.fleet.sim import sim_spec
-from cockpit.folder import SessionFolder, name_problem
-from cockpit.ledger import FOLDER_MODE, Ledger
-from cockpit.model import ClusterSpec, Envelope, FleetSpec, Mode, Session
-from cockpit.settings import NewSession, Settings
+from cockpit.core import events as e
+from cockpit.core.model import ClusterSpec, Envelope, FleetSpec, Mode, Session
+from cockpit.fleet.local import fleet as local
+from cockpit.fleet.sim.fleet import sim_spec
+from cockpit.session import api_key as key
+from cockpit.session.corpus import CPU_BUDGET_S, CUDA_BUDGET_S, takes_corpus
+from cockpit.session.ledger import FOLDER_MODE, Ledger
+from cockpit.session.paths import SessionFolder, name_problem
+from cockpit.session.settings import NewSession, Settings
+from cockpit.session.worker_process import user_name
 from cockpit.variant.constants import find_constants
 from cockpit.variant.store import VariantStore
-from cockpit.worker.daemon import user_name
 from cockpit.worker.intake import baseline_wave, seat_outside
 
 SIM_EPOCH = 1_772_000_000.0

@@ -5,11 +5,11 @@ from itertools import product
 
 import msgspec
 
-from cockpit import events as e
-from cockpit.agent.base import Receipt
-from cockpit.intents import Arm, Draft
-from cockpit.model import PROPOSERS, Change, Experiment, Session, Value, Wave, WaveKind
-from cockpit.state import State, constants_of
+from cockpit.agent.proposer_api import Receipt
+from cockpit.core import events as e
+from cockpit.core.intents import Arm, Draft
+from cockpit.core.model import PROPOSERS, Change, Experiment, Session, Value, Wave, WaveKind
+from cockpit.core.state import State, constants_of
 from cockpit.variant.constants import accepted_values, find_constants
 from cockpit.variant.errors import VariantError
 from cockpit.variant.store import Variant, VariantStore
@@ -192,7 +192,7 @@ def _named(number: int, arm: Arm) -> str:
 def _experiment(
     store: VariantStore, state: State, name: str, wave: str, base: str, arm: Arm, draft: Draft, variant: Variant
 ) -> Experiment:
-    baseline = state.session.constants if state.session else {}
+    baseline = state.session.constants
     if arm.change.edits:
         constants = find_constants(store.source(variant.commit))
     else:

@@ -11,26 +11,26 @@ import time
 import msgspec
 
 from cockpit import __version__
-from cockpit import events as e
-from cockpit import intents as i
-from cockpit.agent.base import Proposer, Receipt
-from cockpit.clock import Clock
+from cockpit.agent.proposer_api import Proposer, Receipt
+from cockpit.core import events as e
+from cockpit.core import intents as i
+from cockpit.core.fold import fold
+from cockpit.core.intents import Draft
+from cockpit.core.model import ClusterState
+from cockpit.core.state import State
+from cockpit.decide import actions as a
+from cockpit.decide import plan, wake_at
 from cockpit.fleet.base import Expected, Fleet
-from cockpit.fold import fold
-from cockpit.folder import SessionFolder
-from cockpit.intents import Draft
-from cockpit.ledger import Inbox, Ledger
-from cockpit.model import ClusterState
-from cockpit.plan import actions as a
-from cockpit.plan import plan, wake_at
-from cockpit.state import State
+from cockpit.session.clock import Clock
+from cockpit.session.ledger import Inbox, Ledger
+from cockpit.session.paths import SessionFolder
 from cockpit.variant.errors import VariantError
 from cockpit.variant.store import VariantStore
 from cockpit.worker import intake
-from cockpit.worker.desk import Office
+from cockpit.worker.handle_intents import obey
 from cockpit.worker.notify import Notifier
-from cockpit.worker.obey import obey
-from cockpit.worker.perform import Performer, events_before
+from cockpit.worker.proposer_host import Office
+from cockpit.worker.react import Performer, events_before
 from cockpit.worker.reports import Reports
 
 LOOK_EVERY_S = 0.5

@@ -1,4 +1,4 @@
-"""The worker's process: `python -m cockpit.worker.main SESSION_FOLDER`. Started by `cockpit.worker.daemon`."""
+"""The worker's process: `python -m cockpit.worker.main SESSION_FOLDER`. Started by `cockpit.session.worker_process`."""
 
 import logging
 import os
@@ -14,19 +14,19 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cockpit import corpus, settings
-from cockpit.agent import key
-from cockpit.agent.base import Desk, Proposer, Request
-from cockpit.agent.key import KeyHolder
-from cockpit.clock import Clock, WallClock
+from cockpit.agent.proposer_api import Desk, Proposer, Request
+from cockpit.core.model import Session
+from cockpit.core.state import State
 from cockpit.fleet.base import Fleet, FleetError
-from cockpit.folder import SessionFolder
-from cockpit.ledger import Inbox, Ledger, LedgerError, LedgerFull, is_full
-from cockpit.model import Session
-from cockpit.state import State
+from cockpit.session import api_key as key
+from cockpit.session import corpus, settings
+from cockpit.session import worker_process as daemon
+from cockpit.session.api_key import KeyHolder
+from cockpit.session.clock import Clock, WallClock
+from cockpit.session.ledger import Inbox, Ledger, LedgerError, LedgerFull, is_full
+from cockpit.session.paths import SessionFolder
 from cockpit.variant.errors import VariantError
 from cockpit.variant.store import VariantStore
-from cockpit.worker import daemon
 from cockpit.worker.loop import Worker
 from cockpit.worker.notify import Notifier
 
@@ -167,8 +167,6 @@ def build(folder: SessionFolder, wake: threading.Event) -> Worker:
     ledger = Ledger.open(folder.ledger)
     state = ledger.state()
     session = state.session
-    if session is None:
-        raise LedgerError(f"{folder.ledger} holds no session: make another with `cockpit new`")
     configured = settings.load(Path(session.repo))
     passed, label = {}, ""
     if session.fleet.kind == "local" and corpus.takes_corpus(Path(session.repo)):
@@ -206,16 +204,16 @@ def fleet_and_clock(
 ) -> tuple[Fleet, Clock]:
     """What the session runs on; only what it needs is imported. Raises FleetError."""
     if session.fleet.kind == "local":
-        from cockpit.fleet.local import LocalFleet
+        from cockpit.fleet.local.fleet import LocalFleet
 
         return LocalFleet(session.fleet.clusters, wake), WallClock()
     if session.fleet.kind == "sim":
-        from cockpit.fleet.sim import open_sim
+        from cockpit.fleet.sim.fleet import open_sim
 
         return open_sim(session.fleet, folder.sim_world, session.created_at)
     if session.fleet.kind == "sky":
-        from cockpit.fleet.sky import SkyFleet
-        from cockpit.fleet.sky_client import SkyClient
+        from cockpit.fleet.sky.client import SkyClient
+        from cockpit.fleet.sky.fleet import SkyFleet
 
         setup = folder.source("setup")
         if not setup.exists():
@@ -259,32 +257,32 @@ def proposers(folder: SessionFolder, configured: settings.Settings) -> dict[str,
     holder = _key(configured.agent.key_file)
 
     def claude() -> Proposer:
-        from cockpit.agent.claude import Claude
+        from cockpit.agent.claude.researcher import Claude
 
         return Claude(configured.agent, folder, holder)
 
     def search() -> Proposer:
-        from cockpit.agent.search import Search
+        from cockpit.agent.proposers.search import Search
 
         return Search()
 
     def hybrid() -> Proposer:
-        from cockpit.agent.hybrid import Hybrid
+        from cockpit.agent.proposers.hybrid import Hybrid
 
         return Hybrid(claude(), makers[configured.agent.numeric](), configured.agent.share)
 
     def tpe() -> Proposer:
-        from cockpit.agent.tpe import Tpe
+        from cockpit.agent.proposers.tpe import Tpe
 
         return Tpe()
 
     def grid() -> Proposer:
-        from cockpit.agent.grid import Grid
+        from cockpit.agent.proposers.grid import Grid
 
         return Grid()
 
     def ablate() -> Proposer:
-        from cockpit.agent.ablate import Ablate
+        from cockpit.agent.proposers.ablate import Ablate
 
         return Ablate()
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from cockpit.plan.needs import Need, needs
-from cockpit.state import State
+from cockpit.core.state import State
+from cockpit.read.needs import Need, needs
 
 LIMIT_S = 30.0
 """That one command may take; it is ended then, with all it started."""
@@ -81,7 +81,7 @@ class Notifier:
 
     def _put(self, state: State, need: Need, now: float) -> None:
         session = state.session
-        if session is None or self._notices.qsize() >= QUEUED_AT_MOST:
+        if self._notices.qsize() >= QUEUED_AT_MOST:
             return
         self._notices.put(
             Notice(

@@ -1,9 +1,11 @@
-"""What the fleet reports and what runs print become events. The reading is here; the judging is `cockpit.runlog`'s."""
+"""Fleet reports and printed lines become events; `cockpit.fleet.run_log` judges them."""
 
 from collections.abc import Callable
 from pathlib import Path
 
-from cockpit import events as e
+from cockpit.core import events as e
+from cockpit.core.model import Attempt, AttemptStatus, Outcome
+from cockpit.core.state import State
 from cockpit.fleet.base import (
     ClusterEnded,
     ClusterReady,
@@ -15,9 +17,7 @@ from cockpit.fleet.base import (
     JobSubmitted,
     Report,
 )
-from cockpit.model import Attempt, AttemptStatus, Outcome
-from cockpit.runlog import RunLog, Verdict
-from cockpit.state import State
+from cockpit.fleet.run_log import RunLog, Verdict
 
 READ_BYTES = 1 << 20
 """Of one log in one go: a run that prints without end does not hold the others up."""
@@ -158,7 +158,7 @@ def _verdict(state: State, attempt: Attempt, report: JobEnded, log: RunLog) -> V
             hashes = experiment.train_hash, experiment.prepare_hash
             return log.verdict(report.exit_code, *hashes, state.corpus, state.preset)
         case "timeout":
-            minutes = state.session.time_limit_s / 60 if state.session else 0
+            minutes = state.session.time_limit_s / 60
             return Verdict(Outcome.TIMEOUT, None, f"it ran past its limit of {minutes:g} minutes")
         case "cancelled":
             outcome = attempt.cancel_outcome if attempt.cancelling else Outcome.CANCELLED

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.agent.base import Request
-from cockpit.agent.claude import Claude
-from cockpit.agent.key import KEY_VARIABLE, KeyHolder
-from cockpit.settings import AgentSettings
+from cockpit.agent.claude.researcher import Claude
+from cockpit.agent.proposer_api import Request
+from cockpit.session.api_key import KEY_VARIABLE, KeyHolder
+from cockpit.session.settings import AgentSettings
 from tests.agent.messages_server import KEY, MessagesServer, Reply, Script
 from tests.agent.state_desk import StateDesk
 

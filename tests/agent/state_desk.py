@@ -6,13 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cockpit import events as e
-from cockpit.agent.base import Receipt
-from cockpit.fold import fold
-from cockpit.folder import SessionFolder
-from cockpit.intents import Draft
-from cockpit.ledger import Ledger
-from cockpit.model import (
+from cockpit.agent.proposer_api import Receipt
+from cockpit.core import events as e
+from cockpit.core.fold import fold
+from cockpit.core.intents import Draft
+from cockpit.core.model import (
     ClusterSpec,
     Envelope,
     Experiment,
@@ -23,14 +21,16 @@ from cockpit.model import (
     Outcome,
     Session,
 )
-from cockpit.plan.approve import rule_for
-from cockpit.plan.budget import left_usd
-from cockpit.state import State
+from cockpit.core.state import State
+from cockpit.decide.approve import rule_for
+from cockpit.decide.budget import left_usd
+from cockpit.session.ledger import Ledger
+from cockpit.session.paths import SessionFolder
 from cockpit.variant.constants import find_constants
 from cockpit.variant.errors import VariantError
 from cockpit.variant.store import VariantStore
 from cockpit.worker import intake
-from cockpit.worker.obey import approved
+from cockpit.worker.handle_intents import approved
 
 TRAIN = '''\
 """A stand-in with the knobs of a real one."""
@@ -72,7 +72,6 @@ class StateDesk:
         self.folder = SessionFolder(root / "session")
         self.store = VariantStore(self.repo, "test")
         self.ledger = Ledger.create(self.folder.ledger)
-        self.state = State()
         self.clock = 1_000_000.0
         self.stop = threading.Event()
         self.logs: dict[str, str] = {}
@@ -94,6 +93,7 @@ class StateDesk:
             proposer="claude",
             constants=find_constants(TRAIN),
         )
+        self.state = State(session)
         self.record(
             e.SessionCreated(at=self.clock, session=session, mode=mode, envelope=Envelope(usd=1e6, patches=True)),
             *(e.ClusterUp(at=self.clock, cluster=spec.name, hardware=spec.hardware) for spec in clusters),

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cockpit import events as e
-from cockpit.agent import briefing
-from cockpit.agent.quoting import clip, clip_start, end_of_traceback, line, plain, quoted
-from cockpit.agent.tools import call
-from cockpit.agent.tried import tried
-from cockpit.fold import fold
-from cockpit.model import (
+from cockpit.agent.claude import briefing
+from cockpit.agent.proposers.tried_constants import tried
+from cockpit.agent.tools.quoting import clip, clip_start, end_of_traceback, line, plain, quoted
+from cockpit.agent.tools.registry import call
+from cockpit.core import events as e
+from cockpit.core.fold import fold
+from cockpit.core.model import (
     Attempt,
     AttemptKind,
     Change,
@@ -29,8 +29,8 @@ from cockpit.model import (
     Tier,
     Wave,
 )
-from cockpit.plan.approve import rule_for
-from cockpit.state import State
+from cockpit.core.state import State
+from cockpit.decide.approve import rule_for
 from tests.agent.conftest import Researcher
 from tests.agent.messages_server import Answer, Asked, calls, says
 from tests.agent.state_desk import StateDesk

@@ -12,11 +12,11 @@ from anthropic.resources.messages.messages import DEPRECATED_MODELS, AsyncMessag
 from anthropic.types import ModelParam, OutputConfigParam
 from msgspec.structs import astuple
 
-from cockpit.agent import live
-from cockpit.agent.base import ProposerTrouble
-from cockpit.agent.transcript import rendered
-from cockpit.events import ApiUsed
-from cockpit.settings import PRICES, AgentSettings, Price
+from cockpit.agent.claude import turn_status as live
+from cockpit.agent.claude.transcript import rendered
+from cockpit.agent.proposer_api import ProposerTrouble
+from cockpit.core.events import ApiUsed
+from cockpit.session.settings import PRICES, AgentSettings, Price
 from tests.agent.conftest import Researcher
 from tests.agent.messages_server import KEY, Answer, Asked, Hang, Refuse, calls, says, together
 from tests.agent.state_desk import StateDesk
@@ -348,7 +348,7 @@ def test_the_transcript_holds_the_whole_exchange_readably(desk: StateDesk, resea
 
 
 def test_findings_that_left_the_list_are_summed_up_by_the_small_model(desk: StateDesk, research: Start) -> None:
-    from cockpit.events import FindingRecorded
+    from cockpit.core.events import FindingRecorded
 
     desk.record(
         *(FindingRecorded(at=desk.now(), author="claude", claim=f"fact {n}", experiments=["e0000"]) for n in range(90))

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
-from cockpit.agent.arguments import ProposeWave
 from cockpit.agent.outside import OUTSIDE_TOOLS
-from cockpit.commands.agents import list_tools, print_transcript, tool
-from cockpit.commands.place import CommandError
-from cockpit.model import Edit
+from cockpit.agent.tools.arguments import ProposeWave
+from cockpit.cli.agents import list_tools, print_transcript, tool
+from cockpit.cli.locate import CommandError
+from cockpit.core.model import Edit
 from cockpit.variant.constants import find_constants
 from cockpit.variant.edits import apply_edits
 from cockpit.variant.guard import check

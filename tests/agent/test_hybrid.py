@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cockpit.agent.base import Desk, ProposerTrouble, Request
-from cockpit.agent.hybrid import Hybrid
-from cockpit.agent.search import Search
-from cockpit.agent.tpe import Tpe
-from cockpit.folder import SessionFolder
-from cockpit.settings import load
+from cockpit.agent.proposer_api import Desk, ProposerTrouble, Request
+from cockpit.agent.proposers.hybrid import Hybrid
+from cockpit.agent.proposers.search import Search
+from cockpit.agent.proposers.tpe import Tpe
+from cockpit.session.paths import SessionFolder
+from cockpit.session.settings import load
 from cockpit.worker.main import proposers
 from tests.agent.state_desk import StateDesk
 

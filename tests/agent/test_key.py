@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cockpit.agent.key import KEY_VARIABLE, KeyHolder, NoKey
+from cockpit.session.api_key import KEY_VARIABLE, KeyHolder, NoKey
 from tests.agent.messages_server import KEY
 from tests.worker.sessions import ROOT
 

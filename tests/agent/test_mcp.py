@@ -15,17 +15,17 @@ import pytest
 from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters
 
-from cockpit import events as e
-from cockpit import intents as i
 from cockpit.agent.outside import OUTSIDE_TOOLS, OutsideDesk, call_outside
-from cockpit.agent.tools import TOOLS
-from cockpit.intents import Arm, Draft
-from cockpit.ledger import Inbox, LedgerError
-from cockpit.model import Change, Envelope, ExperimentStatus, Mode, WaveKind
-from cockpit.plan.actions import Ask
-from cockpit.plan.ask import ask as ask_plan
+from cockpit.agent.tools.registry import TOOLS
+from cockpit.core import events as e
+from cockpit.core import intents as i
+from cockpit.core.intents import Arm, Draft
+from cockpit.core.model import Change, Envelope, ExperimentStatus, Mode, WaveKind
+from cockpit.decide.actions import Ask
+from cockpit.decide.ask import ask as ask_plan
+from cockpit.session.ledger import Inbox, LedgerError
+from cockpit.worker.handle_intents import obey
 from cockpit.worker.intake import Refused
-from cockpit.worker.obey import obey
 from tests.agent.state_desk import StateDesk
 
 

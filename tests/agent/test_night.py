@@ -11,23 +11,23 @@ from typing import Any
 
 import pytest
 
-from cockpit import events as e
-from cockpit import intents as i
-from cockpit.agent.ablate import Ablate
-from cockpit.agent.claude import Claude
-from cockpit.agent.hybrid import Hybrid
-from cockpit.agent.key import KEY_VARIABLE, KeyHolder
-from cockpit.agent.search import Search
-from cockpit.folder import SessionFolder
-from cockpit.ledger import Inbox, Ledger
-from cockpit.model import ClusterState, Tier, WaveKind, WaveStatus
-from cockpit.plan.budget import accounts
-from cockpit.plan.needs import needs
-from cockpit.settings import AgentSettings, EnvelopeSettings, NewSession, Settings
+from cockpit.agent.claude.researcher import Claude
+from cockpit.agent.proposers.ablate import Ablate
+from cockpit.agent.proposers.hybrid import Hybrid
+from cockpit.agent.proposers.search import Search
+from cockpit.core import events as e
+from cockpit.core import intents as i
+from cockpit.core.model import ClusterState, Tier, WaveKind, WaveStatus
+from cockpit.decide.budget import accounts
+from cockpit.read.needs import needs
+from cockpit.session.api_key import KEY_VARIABLE, KeyHolder
+from cockpit.session.ledger import Inbox, Ledger
+from cockpit.session.paths import SessionFolder
+from cockpit.session.settings import AgentSettings, EnvelopeSettings, NewSession, Settings
+from cockpit.session.worker_process import Standing
 from cockpit.tui.views.summary import needs as header_needs
 from cockpit.worker import main
 from cockpit.worker.create import SIM_EPOCH, Plan, create
-from cockpit.worker.daemon import Standing
 from tests.agent.messages_server import KEY, Answer, Asked, Hang, MessagesServer, Refuse, Reply, calls, says, together
 from tests.agent.state_desk import PROGRAM
 from tests.worker.sessions import ROOT, git

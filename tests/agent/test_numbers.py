@@ -6,13 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.agent.around import around_incumbent
-from cockpit.agent.base import Proposer
-from cockpit.agent.grid import Grid, levels, next_wave
-from cockpit.agent.tpe import STARTUP_RUNS, TRIALS_TOLD_AT_MOST, Tpe, draw, study_of
-from cockpit.fleet.sim import open_sim
-from cockpit.ledger import Ledger
-from cockpit.model import (
+from cockpit.agent.proposer_api import Proposer
+from cockpit.agent.proposers.grid import Grid, levels, next_wave
+from cockpit.agent.proposers.search_base import around_incumbent
+from cockpit.agent.proposers.tpe import STARTUP_RUNS, TRIALS_TOLD_AT_MOST, Tpe, draw, study_of
+from cockpit.core.model import (
     Change,
     Edit,
     Experiment,
@@ -22,8 +20,10 @@ from cockpit.model import (
     Session,
     Value,
 )
-from cockpit.plan.space import Choice, Ladder, Real
-from cockpit.state import State
+from cockpit.core.state import State
+from cockpit.fleet.sim.fleet import open_sim
+from cockpit.science.search_space import Choice, Ladder, Real
+from cockpit.session.ledger import Ledger
 from cockpit.variant.store import VariantStore
 from cockpit.worker.loop import Worker
 from tests.worker.sessions import session_of, sim_session, state_of
@@ -43,10 +43,10 @@ CONSTANTS: dict[str, Value] = {
 
 def a_state(constants: dict[str, Value] = CONSTANTS, seed: int = 7) -> State:
     """A session whose baseline has run once on an H100."""
-    state = State()
-    state.session = Session(
+    session = Session(
         "night", "/repo", "c0", FleetSpec("sim", ()), created_at=0.0, created_by="me", seed=seed, constants=constants
     )
+    state = State(session)
     state.baseline = state.incumbent = "e0000"
     add(state, {}, 1.0)
     return state

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from cockpit import events as e
-from cockpit import intents as i
-from cockpit.agent.base import ProposerTrouble
-from cockpit.agent.key import KEY_VARIABLE
-from cockpit.folder import SessionFolder
-from cockpit.ledger import Inbox, Ledger
-from cockpit.worker import daemon
+from cockpit.agent.proposer_api import ProposerTrouble
+from cockpit.core import events as e
+from cockpit.core import intents as i
+from cockpit.session import worker_process as daemon
+from cockpit.session.api_key import KEY_VARIABLE
+from cockpit.session.ledger import Inbox, Ledger
+from cockpit.session.paths import SessionFolder
 from tests.agent.messages_server import KEY, Answer, Asked, Hang, MessagesServer, Refuse, Reply, says
 from tests.agent.state_desk import StateDesk
 from tests.agent.test_claude import Start

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cockpit.agent.base import Receipt
-from cockpit.agent.tools import ANSWER_CHARS, TOOLS, Answer, call
-from cockpit.events import EnvelopeSet, FindingRecorded, ModeSet
-from cockpit.intents import Draft
-from cockpit.model import Envelope, ExperimentStatus, Mode, Tier
+from cockpit.agent.proposer_api import Receipt
+from cockpit.agent.tools.registry import ANSWER_CHARS, TOOLS, Answer, call
+from cockpit.core.events import EnvelopeSet, FindingRecorded, ModeSet
+from cockpit.core.intents import Draft
+from cockpit.core.model import Envelope, ExperimentStatus, Mode, Tier
 from tests.agent.state_desk import StateDesk
 
 
@@ -241,9 +241,8 @@ def test_answers_are_json(desk: StateDesk) -> None:
 
 
 def test_importing_the_tools_does_not_load_the_model_s_library() -> None:
-    code = (
-        "import sys, cockpit.agent.tools, cockpit.agent.key; print(any(m in sys.modules for m in ('anthropic', 'mcp')))"
-    )
+    loaded = "cockpit.agent.tools.registry, cockpit.session.api_key"
+    code = f"import sys, {loaded}; print(any(m in sys.modules for m in ('anthropic', 'mcp')))"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "False"
 

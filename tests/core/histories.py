@@ -8,9 +8,9 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from cockpit import events as e
-from cockpit.fold import fold, fold_all
-from cockpit.model import (
+from cockpit.core import events as e
+from cockpit.core.fold import fold, fold_all
+from cockpit.core.model import (
     Attempt,
     AttemptKind,
     AttemptStatus,
@@ -31,8 +31,8 @@ from cockpit.model import (
     WaveKind,
     WaveStatus,
 )
-from cockpit.plan.budget import accounts, committed_usd
-from cockpit.state import State, is_open
+from cockpit.core.state import State, is_open
+from cockpit.decide.budget import accounts, committed_usd
 
 CREATED = 1_700_000_000.0
 CLUSTERS = ("gpu-01", "gpu-02", "gpu-03")
@@ -45,13 +45,26 @@ BEFORE = st.one_of(st.just(0.0), st.floats(0, 60))
 PICK = st.integers(0, 10_000)
 SCORE = st.floats(0.95, 1.05)
 
+SESSION = Session(
+    "night",
+    "/repo",
+    "c0",
+    FleetSpec(
+        "sim",
+        tuple(ClusterSpec(name, "H200" if name == CLUSTERS[-1] else "H100", 2.0) for name in CLUSTERS),
+        depth=2,
+    ),
+    CREATED,
+    "me",
+)
+
 
 class Histories(RuleBasedStateMachine):
     """Draws events that may follow one another, as the worker would write them."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.state = State()
+        self.state = State(SESSION)
         self.story: list[e.Event] = []
         self.now = CREATED
         self.numbers = itertools.count()
@@ -63,9 +76,7 @@ class Histories(RuleBasedStateMachine):
 
     @initialize()
     def create(self) -> None:
-        clusters = tuple(ClusterSpec(name, "H200" if name == CLUSTERS[-1] else "H100", 2.0) for name in CLUSTERS)
-        session = Session("night", "/repo", "c0", FleetSpec("sim", clusters, depth=2), CREATED, "me")
-        self.tell(e.SessionCreated(at=CREATED, session=session, mode=Mode.COPILOT, envelope=Envelope()))
+        self.tell(e.SessionCreated(at=CREATED, session=SESSION, mode=Mode.COPILOT, envelope=Envelope()))
         self.propose(arms=1, replicates=2, filler=False)
         self.approve(0)
         for name in CLUSTERS[:2]:
@@ -419,12 +430,12 @@ class Histories(RuleBasedStateMachine):
         if not self.story:
             return
         events = [e.decode(e.encode(event)) for event in self.story]
-        whole = fold_all(State(), events)
+        whole = fold_all(events)
         assert whole == self.state, "the stored events tell another story"
         middle = len(self.story) // 2
         events = [e.decode(e.encode(event)) for event in self.story]
-        body = msgspec.msgpack.encode(fold_all(State(), events[:middle]))
-        assert fold_all(msgspec.msgpack.decode(body, type=State), events[middle:]) == self.state
+        body = msgspec.msgpack.encode(fold_all(events[:middle]))
+        assert fold_all(events[middle:], msgspec.msgpack.decode(body, type=State)) == self.state
 
     # How it is told
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from cockpit.clock import WallClock
+from cockpit.session.clock import WallClock
 
 
 @pytest.mark.parametrize("jump_s", [-86_400.0, 86_400.0])

@@ -4,9 +4,9 @@ the whole story, and no second of a cluster is counted twice."""
 import pytest
 from hypothesis import HealthCheck, settings
 
-from cockpit import events as e
-from cockpit.fold import fold
-from cockpit.model import (
+from cockpit.core import events as e
+from cockpit.core.fold import fold
+from cockpit.core.model import (
     AttemptKind,
     AttemptStatus,
     Cluster,
@@ -16,8 +16,8 @@ from cockpit.model import (
     Outcome,
     WaveStatus,
 )
-from cockpit.state import State
-from tests.core.histories import CREATED, Histories
+from cockpit.core.state import State
+from tests.core.histories import CREATED, SESSION, Histories
 
 Histories.TestCase.settings = settings(
     max_examples=150, stateful_step_count=60, deadline=None, suppress_health_check=[HealthCheck.too_slow]
@@ -27,7 +27,12 @@ TestHistories = Histories.TestCase
 
 def test_an_event_about_something_unknown_is_an_error() -> None:
     with pytest.raises(KeyError):
-        fold(State(), e.Started(at=1.0, attempt="e0042.1"))
+        fold(State(SESSION), e.Started(at=1.0, attempt="e0042.1"))
+
+
+def test_a_session_begins_with_its_making() -> None:
+    with pytest.raises(ValueError, match="SessionCreated"):
+        fold(None, e.Started(at=1.0, attempt="e0042.1"))
 
 
 def test_progress_has_no_number() -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from cockpit import events as e
-from cockpit.ledger import SCHEMA, Inbox, Ledger, LedgerError
-from cockpit.model import Outcome, Progress
+from cockpit.core import events as e
+from cockpit.core.model import Outcome, Progress
+from cockpit.session.ledger import SCHEMA, Inbox, Ledger, LedgerError
 from tests.core.histories import CREATED, Histories
 
 NOBODY = 65534
@@ -82,8 +82,8 @@ def test_what_was_appended_is_there_after_a_kill(path: Path) -> None:
     script = f"""
         import os
         from pathlib import Path
-        from cockpit import events as e
-        from cockpit.ledger import Ledger
+        from cockpit.core import events as e
+        from cockpit.session.ledger import Ledger
         ledger = Ledger.create(Path({str(path)!r}))
         ledger.append([e.Said(at=1.0, author="me", text="about to")])
         os.kill(os.getpid(), 9)
@@ -229,8 +229,8 @@ def test_another_user_of_the_group_reads_what_a_killed_worker_left(ledger: Ledge
     script = f"""
         import os
         from pathlib import Path
-        from cockpit import events as e
-        from cockpit.ledger import Ledger
+        from cockpit.core import events as e
+        from cockpit.session.ledger import Ledger
         ledger = Ledger.open(Path({str(shared)!r}))
         ledger.append([e.Said(at=1.0, author="me", text="about to")])
         os.kill(os.getpid(), 9)
@@ -326,8 +326,8 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(path: Path) -> None:
     script = f"""
         import resource, signal
         from pathlib import Path
-        from cockpit import events as e
-        from cockpit.ledger import Ledger, LedgerError
+        from cockpit.core import events as e
+        from cockpit.session.ledger import Ledger, LedgerError
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         ledger = Ledger.create(Path({str(path)!r}))
         resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))

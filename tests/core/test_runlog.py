@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cockpit.model import Outcome
-from cockpit.runlog import LINE_BYTES, RunLog
+from cockpit.core.model import Outcome
+from cockpit.fleet.run_log import LINE_BYTES, RunLog
 
 CODE = "train_sha256=aa prepare_sha256=bb"
 SUMMARY = "---\nval_bpb:          0.997900\nnum_steps:        953\n"

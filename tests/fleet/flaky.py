@@ -10,13 +10,13 @@ from typing import TypeVar
 
 import msgspec
 
-from cockpit.clock import WallClock
 from cockpit.fleet.base import Job, Report
-from cockpit.fleet.sky_client import Found, SkyError
-from cockpit.fleet.sky_cluster import SkyCluster
-from cockpit.fleet.sky_jobs import Row
-from cockpit.fleet.sky_requests import LongRequests
-from cockpit.fleet.sky_task import SETUP
+from cockpit.fleet.sky.client import Found, SkyError
+from cockpit.fleet.sky.cluster import SkyCluster
+from cockpit.fleet.sky.jobs import Row
+from cockpit.fleet.sky.requests import LongRequests
+from cockpit.fleet.sky.task import SETUP
+from cockpit.session.clock import WallClock
 
 R = TypeVar("R")
 

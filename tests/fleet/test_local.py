@@ -13,9 +13,9 @@ import msgspec
 import psutil
 import pytest
 
+from cockpit.core.model import ClusterSpec
 from cockpit.fleet.base import Expected, Job, JobEnded, JobRefused, JobStarted, Report
-from cockpit.fleet.local import LocalFleet, slots
-from cockpit.model import ClusterSpec
+from cockpit.fleet.local.fleet import LocalFleet, slots
 
 NOTES_ITSELF = "import os, time; open(os.environ['NOTES'], 'a').write('ran '); time.sleep(float(os.environ['SLEEPS']))"
 

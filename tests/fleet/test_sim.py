@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import pytest
 
-from cockpit.clock import JumpClock
+from cockpit.core.model import FleetSpec, Outcome
 from cockpit.fleet.base import (
     ClusterEnded,
     ClusterReady,
@@ -24,12 +24,12 @@ from cockpit.fleet.base import (
     JobSubmitted,
     Report,
 )
-from cockpit.fleet.sim import SimFleet, open_sim, sim_spec
-from cockpit.fleet.sim_records import ClusterIs
-from cockpit.fleet.sim_run import Hazards
-from cockpit.fleet.sim_world import Latencies
-from cockpit.model import FleetSpec, Outcome
-from cockpit.runlog import RunLog, Verdict
+from cockpit.fleet.run_log import RunLog, Verdict
+from cockpit.fleet.sim.fleet import SimFleet, open_sim, sim_spec
+from cockpit.fleet.sim.records import ClusterIs
+from cockpit.fleet.sim.run import Hazards
+from cockpit.fleet.sim.world import Latencies
+from cockpit.session.clock import JumpClock
 
 Kind = TypeVar("Kind")
 

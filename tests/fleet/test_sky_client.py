@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cockpit.fleet.base import FleetError
-from cockpit.fleet.sky_client import SkyClient, sentence
+from cockpit.fleet.sky.client import SkyClient, sentence
 
 
 def client(folder: Path, text: str, infra: str = "") -> SkyClient:

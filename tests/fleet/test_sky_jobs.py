@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cockpit.fleet.base import Job
-from cockpit.fleet.sky_jobs import Row, believable, by_name, ended, table, was_set_up
-from cockpit.fleet.sky_task import SETUP
+from cockpit.fleet.sky.jobs import Row, believable, by_name, ended, table, was_set_up
+from cockpit.fleet.sky.task import SETUP
 
 JOB = Job("e0001.1", "gpu-01", Path(), Path(), {}, (), 600.0)
 

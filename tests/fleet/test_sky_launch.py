@@ -2,8 +2,8 @@
 
 import pytest
 
-from cockpit.fleet.sky_client import Found
-from cockpit.fleet.sky_launch import queued
+from cockpit.fleet.sky.client import Found
+from cockpit.fleet.sky.launch import queued
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cockpit.fleet.sky_log import LINE_BYTES, JobLines, LogFile
+from cockpit.fleet.sky.log import LINE_BYTES, JobLines, LogFile
 
 WAITING = "\x1b[2m├── \x1b[0m\x1b[2mWaiting for task resources on 1 node.\x1b[0m\n"
 STARTED = "\x1b[2m└── \x1b[0mJob started. Streaming logs... \x1b[2m(Ctrl-C to exit log streaming)\x1b[0m\n"

@@ -7,10 +7,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from cockpit.core.model import Outcome
 from cockpit.fleet.base import Job
-from cockpit.fleet.sky_task import elsewhere, run_script, stage
-from cockpit.model import Outcome
-from cockpit.runlog import RunLog
+from cockpit.fleet.run_log import RunLog
+from cockpit.fleet.sky.task import elsewhere, run_script, stage
 
 
 def job(tmp_path: Path, train: str = "print('val_bpb: 1.5')", limit_s: float = 30.0, **more: str) -> Job:

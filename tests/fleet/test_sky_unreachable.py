@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.fleet import sky_answer, sky_cluster
 from cockpit.fleet.base import (
     ClusterEnded,
     ClusterReady,
@@ -16,9 +15,11 @@ from cockpit.fleet.base import (
     JobStarted,
     JobSubmitted,
 )
-from cockpit.fleet.sky_answer import Lost, answer
-from cockpit.fleet.sky_client import Found, SkyError
-from cockpit.fleet.sky_requests import LongRequests
+from cockpit.fleet.sky import answer as sky_answer
+from cockpit.fleet.sky import cluster as sky_cluster
+from cockpit.fleet.sky.answer import Lost, answer
+from cockpit.fleet.sky.client import Found, SkyError
+from cockpit.fleet.sky.requests import LongRequests
 from tests.fleet.flaky import FlakySky, Watched
 
 NO_ROUTE = SkyError("other", "ssh: connect to host login: No route to host")

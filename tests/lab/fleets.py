@@ -8,12 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from cockpit.clock import WallClock
+from cockpit.core.model import ClusterSpec
 from cockpit.fleet.base import ClusterEnded, ClusterReady, ClusterTrouble, Expected, Job, JobEnded, JobStarted, Report
-from cockpit.fleet.sky import SkyFleet
-from cockpit.fleet.sky_client import SkyClient
-from cockpit.model import ClusterSpec
-from cockpit.runlog import RunLog
+from cockpit.fleet.run_log import RunLog
+from cockpit.fleet.sky.client import SkyClient
+from cockpit.fleet.sky.fleet import SkyFleet
+from cockpit.session.clock import WallClock
 
 R = TypeVar("R")
 

@@ -11,13 +11,13 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from cockpit import events as e
-from cockpit.folder import SessionFolder
-from cockpit.intents import Approve, Draft, Intent, Propose, encode
-from cockpit.ledger import Inbox, Ledger
-from cockpit.model import ClusterState
-from cockpit.state import State
-from cockpit.worker import daemon
+from cockpit.core import events as e
+from cockpit.core.intents import Approve, Draft, Intent, Propose, encode
+from cockpit.core.model import ClusterState
+from cockpit.core.state import State
+from cockpit.session import worker_process as daemon
+from cockpit.session.ledger import Inbox, Ledger
+from cockpit.session.paths import SessionFolder
 from tests.lab.cluster import Lab
 from tests.lab.fleets import TASK
 from tests.worker.sessions import ROOT, git

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from cockpit.core.model import ClusterSpec, Outcome
 from cockpit.fleet.base import ClusterEnded, ClusterReady, ClusterTrouble, ClusterWaits, JobEnded, JobSubmitted
-from cockpit.fleet.sky_answer import LOST_AFTER_S
-from cockpit.fleet.sky_log import LINE_BYTES
-from cockpit.model import ClusterSpec, Outcome
+from cockpit.fleet.sky.answer import LOST_AFTER_S
+from cockpit.fleet.sky.log import LINE_BYTES
 from tests.lab.cluster import Lab
 from tests.lab.fleets import PRINTS_A_SCORE, TASK, Night
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.model import ClusterState, Outcome
-from cockpit.plan.budget import accounts
-from cockpit.worker import daemon
+from cockpit.core.model import ClusterState, Outcome
+from cockpit.decide.budget import accounts
+from cockpit.session import worker_process as daemon
 from tests.lab.cluster import Lab
 from tests.lab.fleets import TASK
 from tests.lab.sessions import LabSession

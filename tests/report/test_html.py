@@ -7,10 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cockpit import events as e
-from cockpit.fleet.sim import sim_spec
-from cockpit.fold import fold, fold_all
-from cockpit.model import (
+from cockpit.core import events as e
+from cockpit.core.fold import fold, fold_all
+from cockpit.core.model import (
     Attempt,
     AttemptKind,
     Change,
@@ -26,10 +25,11 @@ from cockpit.model import (
     Wave,
     WaveKind,
 )
+from cockpit.core.state import State
+from cockpit.fleet.sim.fleet import sim_spec
 from cockpit.report.counterfactual import one_gpu
 from cockpit.report.html import html
 from cockpit.report.results import results_tsv
-from cockpit.state import State
 from tests.worker.sessions import sim_session, state_of
 
 HOSTILE = '<script>alert(1)</script>\x1b[2J\u202eevil & "quoted"'
@@ -57,7 +57,7 @@ def night(simulated: bool = True, text: str = "is wider better?") -> State:
     events += [e.FindingRecorded(at=BEGAN + 961, author="claude", claim=text, experiments=["e0002"])]
     used = e.ApiUsed(at=BEGAN + 962, proposer="claude", model="m", usd=1.25, input_tokens=4000, output_tokens=500)
     events += [msgspec.structs.replace(used, cache_read_tokens=9000, cache_write_tokens=700)]
-    return fold_all(State(), sorted(events, key=lambda event: event.at))
+    return fold_all(sorted(events, key=lambda event: event.at))
 
 
 def wave(name: str, arms: list[str], kind: WaveKind, factors: dict[str, list[int]], text: str) -> list[e.Event]:
@@ -155,7 +155,7 @@ def test_noise_is_this_sessions_own_or_said_to_be_assumed() -> None:
         for i in range(3, 9)
         for event in run("e0000", i, f"gpu-0{1 + i % 2}", i * 1000, i * 1000 + 300, 1 + i / 1e4)
     ]
-    text = text_of(html(fold_all(repeated, events), BEGAN + 10_000))
+    text = text_of(html(fold_all(events, repeated), BEGAN + 10_000))
     assert re.search(r"SD of repeats on one cluster 0\.000\d\d H100", text)
     assert re.search(r"drift of the same code, an hour \+0\.00\d+ ± 0\.00\d+: told, not corrected for", text)
 

@@ -12,11 +12,11 @@ from textual import events
 from textual.keys import _character_to_key, key_to_character
 from textual.pilot import Pilot
 
-from cockpit.intents import AnyIntent, decode
-from cockpit.ledger import Inbox
+from cockpit.core.intents import AnyIntent, decode
+from cockpit.session.ledger import Inbox
+from cockpit.session.worker_process import Standing
 from cockpit.tui.app import CockpitApp
 from cockpit.tui.feed import LedgerFeed
-from cockpit.worker.daemon import Standing
 from tests.tui import stories
 
 RUNNING = Standing("running", 1.0)

@@ -3,8 +3,8 @@
 A story is written to a real ledger in a folder of its own, its logs beside it, and is the same at every telling.
 """
 
-from cockpit import events as e
-from cockpit.model import (
+from cockpit.core import events as e
+from cockpit.core.model import (
     Attempt,
     AttemptKind,
     ClusterState,

@@ -6,10 +6,9 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-from cockpit import events as e
-from cockpit.fold import fold
-from cockpit.ledger import Ledger
-from cockpit.model import (
+from cockpit.core import events as e
+from cockpit.core.fold import fold
+from cockpit.core.model import (
     Attempt,
     AttemptKind,
     AttemptStatus,
@@ -33,7 +32,8 @@ from cockpit.model import (
     Wave,
     WaveKind,
 )
-from cockpit.state import State
+from cockpit.core.state import State
+from cockpit.session.ledger import Ledger
 
 BEGAN = 1_760_000_000.0
 RUN_S = 330.0
@@ -89,7 +89,7 @@ class Story:
 
     def __init__(self, session: Session, mode: Mode = Mode.COPILOT) -> None:
         self.at = BEGAN
-        self.state = State()
+        self.state = State(session)
         self.events: list[e.Event] = []
         self.live: list[e.Progressed] = []
         self.dice = random.Random(7)

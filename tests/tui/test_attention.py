@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cockpit import events as e
-from cockpit.ledger import Ledger
-from cockpit.model import EarlyStops
+from cockpit.core import events as e
+from cockpit.core.model import EarlyStops
+from cockpit.session.ledger import Ledger
+from cockpit.session.worker_process import Standing
 from cockpit.tui.app import CockpitApp
 from cockpit.tui.plain import width_of
 from cockpit.tui.views.summary import Need, fitting, money_parts
-from cockpit.worker.daemon import Standing
 from tests.tui import stories
 from tests.tui.conftest import RUNNING, Opener, settle, shown, words_on
 

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from cockpit.model import Estimate
-from cockpit.plan.evidence import noise_of
+from cockpit.core.model import Estimate
+from cockpit.decide.evidence import noise_of
 from cockpit.report.counterfactual import one_gpu
 from cockpit.tui.theme import DARK
 from cockpit.tui.views.chart import alone_steps

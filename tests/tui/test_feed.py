@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from cockpit import events as e
-from cockpit.ledger import Ledger
+from cockpit.core import events as e
+from cockpit.session.ledger import Ledger
+from cockpit.session.worker_process import Standing
 from cockpit.tui.feed import QUIET_S, LedgerFeed
-from cockpit.worker.daemon import Standing
 from tests.tui import stories
 from tests.tui.conftest import RUNNING
 

@@ -5,18 +5,18 @@ from collections.abc import Callable
 import pytest
 from textual.pilot import Pilot
 
-from cockpit import intents as i
-from cockpit.intents import AnyIntent
-from cockpit.model import Mode
-from cockpit.tui.acting import STEERING
-from cockpit.tui.actions import Registry
+from cockpit.core import intents as i
+from cockpit.core.intents import AnyIntent
+from cockpit.core.model import Mode
+from cockpit.tui.actions.navigation import LOOKING
+from cockpit.tui.actions.pages import PAGING
+from cockpit.tui.actions.registry import Registry
+from cockpit.tui.actions.steering import STEERING
 from cockpit.tui.app import CockpitApp
-from cockpit.tui.paging import PAGING
 from cockpit.tui.screens.dialogs import Dialog, Palette
 from cockpit.tui.screens.experiment import ExperimentScreen
 from cockpit.tui.screens.help import HelpScreen
 from cockpit.tui.screens.review import ReviewScreen
-from cockpit.tui.seeing import LOOKING
 from tests.tui.conftest import Opener, press, sent, settle, shown, words_on
 
 pytestmark = pytest.mark.anyio

@@ -4,11 +4,11 @@ import re
 
 import pytest
 
-from cockpit import events as e
-from cockpit import intents as i
-from cockpit.ledger import Ledger
-from cockpit.model import AttemptStatus, Wave, WaveKind
-from cockpit.state import State
+from cockpit.core import events as e
+from cockpit.core import intents as i
+from cockpit.core.model import AttemptStatus, Wave, WaveKind
+from cockpit.core.state import State
+from cockpit.session.ledger import Ledger
 from cockpit.tui.app import CockpitApp
 from cockpit.tui.views.queue import FILLER, Queue
 from cockpit.tui.views.waves import delta_to_base, spent_usd

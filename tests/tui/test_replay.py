@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from itertools import takewhile
 from pathlib import Path
 
 import msgspec
@@ -9,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cockpit import events as e
-from cockpit.folder import SessionFolder
-from cockpit.ledger import Ledger
-from cockpit.model import Outcome, Progress, points_of
-from cockpit.state import State
+from cockpit.core import events as e
+from cockpit.core.model import Outcome, Progress, points_of
+from cockpit.core.state import State
+from cockpit.session.ledger import Ledger
+from cockpit.session.paths import SessionFolder
+from cockpit.tui.actions.replay import REPLAYING, SPEEDS, next_speed, seconds_in
 from cockpit.tui.app import CockpitApp
 from cockpit.tui.feed import ReplayFeed
-from cockpit.tui.replaying import REPLAYING, SPEEDS, next_speed, seconds_in
 from tests.tui.conftest import press, settle, shown, words_on
 
 pytestmark = pytest.mark.anyio
@@ -44,13 +45,10 @@ def played(told: Told, tmp_path: Path) -> tuple[CockpitApp, ReplayFeed, Clock]:
 
 def folded_until(feed: ReplayFeed) -> State:
     """The state by the feed's own moment, made anew from the ledger."""
-    from cockpit.fold import fold
+    from cockpit.core.fold import fold, fold_all
 
-    ledger, state = Ledger.read(feed.folder.ledger), State()
-    for event in ledger.since(0):
-        if event.at > feed.now():
-            break
-        state = fold(state, event)
+    ledger = Ledger.read(feed.folder.ledger)
+    state = fold_all(takewhile(lambda event: event.at <= feed.now(), ledger.since(0)))
     for told in feed.progress():
         state = fold(state, told)
     ledger.close()

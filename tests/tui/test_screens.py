@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.worker.daemon import Standing
+from cockpit.session.worker_process import Standing
 from tests.tui.conftest import Opener, press, settle, shown, words_on
 
 pytestmark = pytest.mark.anyio

@@ -13,9 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cockpit.folder import SessionFolder
-from cockpit.ledger import Inbox
-from cockpit.worker import daemon
+from cockpit.session import worker_process as daemon
+from cockpit.session.ledger import Inbox
+from cockpit.session.paths import SessionFolder
 from tests.tui.terminal import ROOT, needs_tmux, terminal
 from tests.worker.sessions import local_session, state_of, wait_for
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
-from cockpit.agent.key import KEY_VARIABLE
-from cockpit.folder import SessionFolder
-from cockpit.model import AttemptStatus, Mode, Outcome, WaveStatus
-from cockpit.state import State
+from cockpit.core.model import AttemptStatus, Mode, Outcome, WaveStatus
+from cockpit.core.state import State
+from cockpit.session import worker_process as daemon
+from cockpit.session.api_key import KEY_VARIABLE
+from cockpit.session.paths import SessionFolder
 from cockpit.tui.app import CockpitApp
 from cockpit.tui.feed import LedgerFeed
-from cockpit.worker import daemon
 from tests.agent.messages_server import KEY, Answer, Asked, MessagesServer, calls, says, together
 from tests.tui.conftest import press, shown, words_on
 from tests.worker.sessions import kill, sim_session

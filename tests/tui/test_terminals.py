@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from cockpit.session import worker_process as daemon
 from cockpit.tui.app import POLL_OVER_SSH_S, POLL_S, CockpitApp
-from cockpit.worker import daemon
 from tests.tui.conftest import Opener, shown
 from tests.tui.terminal import Terminal, needs_tmux, terminal
 from tests.worker.sessions import local_session
 
 COCKPIT = [sys.executable, "-m", "cockpit"]
 FRAMES = (
-    "from cockpit.commands.sessions import need_terminal; need_terminal('this');"
+    "from cockpit.cli.sessions import need_terminal; need_terminal('this');"
     "from textual.constants import MAX_FPS; print('frames a second:', MAX_FPS)"
 )
 OVER_SSH = {"SSH_CONNECTION": "10.0.0.1 50000 10.0.0.2 22"}

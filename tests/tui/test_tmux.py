@@ -7,11 +7,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cockpit.commands.steer import leave
-from cockpit.folder import SessionFolder
-from cockpit.intents import Draft, Propose
-from cockpit.model import WaveStatus
-from cockpit.worker import daemon
+from cockpit.cli.steer import leave
+from cockpit.core.intents import Draft, Propose
+from cockpit.core.model import WaveStatus
+from cockpit.session import worker_process as daemon
+from cockpit.session.paths import SessionFolder
 from tests.tui.terminal import needs_tmux, terminal
 from tests.worker.sessions import local_session, state_of, wait_for
 

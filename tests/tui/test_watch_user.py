@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.commands.steer import leave
-from cockpit.folder import SessionFolder
-from cockpit.intents import Draft, Propose
-from cockpit.ledger import Inbox
-from cockpit.worker import daemon
+from cockpit.cli.steer import leave
+from cockpit.core.intents import Draft, Propose
+from cockpit.session import worker_process as daemon
+from cockpit.session.ledger import Inbox
+from cockpit.session.paths import SessionFolder
 from tests.tui import become
 from tests.tui.terminal import ROOT, Terminal, needs_tmux, terminal
 from tests.worker.sessions import kill, local_session, state_of, wait_for

@@ -14,7 +14,7 @@ import aiohttp
 import psutil
 import pytest
 
-from cockpit.commands.arguments import port as port_argument
+from cockpit.cli.arguments import port as port_argument
 from tests.shown import Shown
 from tests.tui import stories
 from tests.tui.terminal import ROOT

@@ -11,7 +11,7 @@ from textual._compositor import LayoutUpdate
 from textual.geometry import Region
 from textual.strip import Strip
 
-from cockpit.tui.wire import Wire
+from cockpit.tui.terminal.wire import Wire
 
 WIDTH, HEIGHT = 24, 5
 STYLES = [

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cockpit.model import Scalar, Value
+from cockpit.core.model import Scalar, Value
 from cockpit.variant.constants import find_constants, overrides, set_constants
 from cockpit.variant.errors import VariantError
 from tests.variant.conftest import SCRIPT

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cockpit.model import Edit
+from cockpit.core.model import Edit
 from cockpit.variant.edits import apply_edits
 from cockpit.variant.errors import VariantError
 from tests.variant.conftest import SCRIPT

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.model import Change, Edit
+from cockpit.core.model import Change, Edit
 from cockpit.variant.errors import VariantError
 from cockpit.variant.store import VariantStore
 from tests.variant.conftest import SCRIPT, git_in

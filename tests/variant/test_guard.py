@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cockpit.model import Edit, Value
+from cockpit.core.model import Edit, Value
 from cockpit.variant.constants import find_constants, set_constants
 from cockpit.variant.edits import apply_edits
 from cockpit.variant.errors import VariantError

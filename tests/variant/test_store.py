@@ -5,7 +5,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cockpit.model import Change, Edit
+from cockpit.core.model import Change, Edit
 from cockpit.variant.errors import VariantError
 from cockpit.variant.fingerprint import fingerprint
 from cockpit.variant.store import VariantStore

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import msgspec
 
-from cockpit.commands.demo import AS_COCKPIT, copy_of
-from cockpit.commands.sessions import ready_corpus
-from cockpit.commands.steer import leave
-from cockpit.folder import SessionFolder
-from cockpit.intents import Arm, Draft, Propose
-from cockpit.model import Change, Edit, Estimate, ExperimentStatus, Outcome
-from cockpit.settings import EnvelopeSettings, NewSession, Settings
-from cockpit.state import State, is_open
-from cockpit.worker import daemon
+from cockpit.cli.demo import AS_COCKPIT, copy_of
+from cockpit.cli.sessions import ready_corpus
+from cockpit.cli.steer import leave
+from cockpit.core.intents import Arm, Draft, Propose
+from cockpit.core.model import Change, Edit, Estimate, ExperimentStatus, Outcome
+from cockpit.core.state import State, is_open
+from cockpit.session import worker_process as daemon
+from cockpit.session.paths import SessionFolder
+from cockpit.session.settings import EnvelopeSettings, NewSession, Settings
 from cockpit.worker.create import Plan, create
 from tests.worker.sessions import ROOT, git, state_of
 

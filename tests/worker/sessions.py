@@ -6,13 +6,13 @@ from pathlib import Path
 
 import msgspec
 
-from cockpit.commands.demo import copy_of
-from cockpit.folder import SessionFolder
-from cockpit.ledger import Ledger
-from cockpit.model import Session
-from cockpit.settings import EnvelopeSettings, NewSession, Settings
-from cockpit.state import State
-from cockpit.worker import daemon
+from cockpit.cli.demo import copy_of
+from cockpit.core.model import Session
+from cockpit.core.state import State
+from cockpit.session import worker_process as daemon
+from cockpit.session.ledger import Ledger
+from cockpit.session.paths import SessionFolder
+from cockpit.session.settings import EnvelopeSettings, NewSession, Settings
 from cockpit.worker.create import SIM_EPOCH, Plan, create
 
 ROOT = Path(__file__).parents[2]

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from cockpit.commands.steer import leave
-from cockpit.folder import SessionFolder
-from cockpit.intents import Approve, Arm, Draft, MakeBase, Propose
-from cockpit.model import Change, ExperimentStatus, Value
-from cockpit.worker import daemon
-from tests.commands.shell import cockpit, refusal
+from cockpit.cli.steer import leave
+from cockpit.core.intents import Approve, Arm, Draft, MakeBase, Propose
+from cockpit.core.model import Change, ExperimentStatus, Value
+from cockpit.session import worker_process as daemon
+from cockpit.session.paths import SessionFolder
+from tests.cli.shell import cockpit, refusal
 from tests.worker.sessions import SCRIPT, local_session, state_of, wait_for
 
 

@@ -4,16 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from cockpit import events as e
-from cockpit.fold import fold
-from cockpit.intents import Adopt
-from cockpit.model import ClusterSpec, ClusterState, Envelope, FleetSpec, Mode, Session
-from cockpit.plan import actions as a
-from cockpit.plan.schedule import schedule
-from cockpit.state import State
+from cockpit.core import events as e
+from cockpit.core.fold import fold
+from cockpit.core.intents import Adopt
+from cockpit.core.model import ClusterSpec, ClusterState, Envelope, FleetSpec, Mode, Session
+from cockpit.core.state import State
+from cockpit.decide import actions as a
+from cockpit.decide.schedule import schedule
 from cockpit.variant.store import VariantStore
+from cockpit.worker.handle_intents import obey
 from cockpit.worker.intake import Refused
-from cockpit.worker.obey import obey
 from tests.worker.sessions import SCRIPT, repository
 
 
@@ -25,7 +25,7 @@ def store(tmp_path: Path) -> VariantStore:
 def night(kind: str, *events: e.Event) -> State:
     spec = FleetSpec(kind, (ClusterSpec("gpu-01"),), depth=2)
     session = Session("night", "/repo", "c0", spec, 0.0, "ann")
-    state = fold(State(), e.SessionCreated(at=0.0, session=session, mode=Mode.MANUAL, envelope=Envelope()))
+    state = fold(None, e.SessionCreated(at=0.0, session=session, mode=Mode.MANUAL, envelope=Envelope()))
     for event in events:
         state = fold(state, event)
     return state

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.commands.sessions import restore_corpus
-from cockpit.commands.steer import leave
-from cockpit.corpus import CorpusProblem
-from cockpit.folder import SessionFolder
-from cockpit.intents import Rerun, Resume
-from cockpit.model import Outcome
-from cockpit.plan.needs import needs
-from cockpit.settings import NewSession, Settings
-from cockpit.worker import daemon
+from cockpit.cli.sessions import restore_corpus
+from cockpit.cli.steer import leave
+from cockpit.core.intents import Rerun, Resume
+from cockpit.core.model import Outcome
+from cockpit.read.needs import needs
+from cockpit.session import worker_process as daemon
+from cockpit.session.corpus import CorpusProblem
+from cockpit.session.paths import SessionFolder
+from cockpit.session.settings import NewSession, Settings
 from cockpit.worker.create import Plan, create
 from tests.worker.sessions import SCRIPT, local_session, repository, state_of, wait_for
 

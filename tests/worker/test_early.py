@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from cockpit.commands.steer import leave
-from cockpit.intents import Approve, Arm, Draft, Propose
-from cockpit.model import Change, ExperimentStatus, Outcome, Value
-from cockpit.plan.early import is_spared
+from cockpit.cli.steer import leave
+from cockpit.core.intents import Approve, Arm, Draft, Propose
+from cockpit.core.model import Change, ExperimentStatus, Outcome, Value
+from cockpit.decide.early_stopping import is_spared
 from cockpit.report.results import results_tsv
 from cockpit.science.forecast import CURVES_NEEDED
-from cockpit.worker import daemon
+from cockpit.session import worker_process as daemon
 from tests.worker.sessions import SCRIPT, local_session, state_of, wait_for
 
 TOLD = (

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.plan import plan
-from cockpit.plan.actions import Action
-from cockpit.state import State
+from cockpit.core.model import FleetSpec, Session
+from cockpit.core.state import State
+from cockpit.decide import plan
+from cockpit.decide.actions import Action
 from cockpit.worker import loop
 from cockpit.worker.main import FAULTS_AT_MOST, WholeTraces, live
 from tests.worker.sessions import local_session, state_of, wait_for
@@ -58,7 +59,7 @@ def test_its_trace_is_kept_though_skypilot_silences_traces(monkeypatch: pytest.M
     monkeypatch.setattr(sys, "tracebacklimit", 0, raising=False)
     record = None
     try:
-        Faulty(1)(State(), 0.0)
+        Faulty(1)(State(Session("s", "/repo", "c0", FleetSpec("sim", ()), 0.0, "ann")), 0.0)
     except RuntimeError:
         record = logging.LogRecord("cockpit", logging.ERROR, __file__, 1, "a fault", (), sys.exc_info())
     assert record is not None

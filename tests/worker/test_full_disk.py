@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from cockpit import events as e
-from cockpit.folder import SessionFolder
-from cockpit.ledger import Ledger
-from cockpit.settings import NewSession
-from cockpit.worker import daemon
-from tests.commands.shell import cockpit, refusal
+from cockpit.core import events as e
+from cockpit.session import worker_process as daemon
+from cockpit.session.ledger import Ledger
+from cockpit.session.paths import SessionFolder
+from cockpit.session.settings import NewSession
+from tests.cli.shell import cockpit, refusal
 from tests.worker.sessions import SCRIPT, git, make, repository, state_of, wait_for
 
 SIZE = "8m"

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from cockpit import events as e
-from cockpit.fleet.sim import open_sim
-from cockpit.folder import SessionFolder
-from cockpit.intents import Approve, Draft, End, Propose, encode
-from cockpit.ledger import Inbox, Ledger
-from cockpit.model import AttemptStatus, Outcome
-from cockpit.worker import daemon
+from cockpit.core import events as e
+from cockpit.core.intents import Approve, Draft, End, Propose, encode
+from cockpit.core.model import AttemptStatus, Outcome
+from cockpit.fleet.sim.fleet import open_sim
+from cockpit.session import worker_process as daemon
+from cockpit.session.ledger import Inbox, Ledger
+from cockpit.session.paths import SessionFolder
 from tests.worker.sessions import kill, local_session, session_of, sim_session, state_of, wait_for
 
 

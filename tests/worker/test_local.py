@@ -6,12 +6,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cockpit.commands.place import CommandError
-from cockpit.commands.steer import leave
-from cockpit.folder import SessionFolder
-from cockpit.intents import Approve, Draft, End, Kill, Propose
-from cockpit.model import ExperimentStatus, Outcome, points_of
-from cockpit.worker import daemon
+from cockpit.cli.locate import CommandError
+from cockpit.cli.steer import leave
+from cockpit.core.intents import Approve, Draft, End, Kill, Propose
+from cockpit.core.model import ExperimentStatus, Outcome, points_of
+from cockpit.session import worker_process as daemon
+from cockpit.session.paths import SessionFolder
 from tests.worker.sessions import SCRIPT, git, local_session, state_of, wait_for
 
 END = 'print(f"val_bpb:'

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.commands.steer import leave
-from cockpit.intents import Draft, Propose, SetBudget
-from cockpit.model import ClusterState
-from cockpit.state import State
-from cockpit.worker import daemon
+from cockpit.cli.steer import leave
+from cockpit.core.intents import Draft, Propose, SetBudget
+from cockpit.core.model import ClusterState
+from cockpit.core.state import State
+from cockpit.session import worker_process as daemon
 from cockpit.worker.notify import Notifier
 from tests.worker.sessions import SCRIPT, local_session, sim_session, state_of, wait_for
 

@@ -6,7 +6,7 @@ from textual import events
 from textual.screen import Screen
 from textual.widgets import Input
 
-from cockpit.tui.actions import MOVES, Here
+from cockpit.tui.actions.registry import MOVES, Here
 from cockpit.tui.widgets.bars import Footer, Hint
 from cockpit.tui.widgets.pane import Pane
 

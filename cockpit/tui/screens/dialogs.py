@@ -9,7 +9,7 @@ from textual.screen import ModalScreen
 from textual.strip import Strip
 from textual.widgets import Input
 
-from cockpit.tui.actions import Action, Here, Registry, key_name
+from cockpit.tui.actions.registry import Action, Here, Registry, key_name
 from cockpit.tui.plain import plain, width_of, wrap
 from cockpit.tui.rows import Row
 from cockpit.tui.widgets.pane import Pane

@@ -4,9 +4,9 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.strip import Strip
 
-from cockpit.model import Attempt, AttemptStatus, Experiment, points_of
-from cockpit.state import State, constants_of
-from cockpit.tui.actions import Here
+from cockpit.core.model import Attempt, AttemptStatus, Experiment, points_of
+from cockpit.core.state import State, constants_of
+from cockpit.tui.actions.registry import Here
 from cockpit.tui.figures import clock, count, duration, score, signed, value
 from cockpit.tui.plain import plain, wrap
 from cockpit.tui.rows import Ink, Row, hint_rows, title_row
@@ -43,7 +43,7 @@ class Verdict(Pane):
         for hardware, scores in known.scores.items():
             top.put(score(sum(scores) / len(scores)), "text").skip()
             top.put(f"{plain(hardware)}" + (f" ×{len(scores)}" if len(scores) > 1 else ""), "dim").skip(2)
-        if state.session is not None and state.session.fleet.simulated:
+        if state.session.fleet.simulated:
             top.end("SIMULATED ", "simulated")
         rows = [top.strip()]
         estimate = known.estimate
@@ -218,7 +218,7 @@ class ExperimentScreen(CockpitScreen):
 
 def constant_lines(state: State, known: Experiment) -> list[tuple[str, Ink]]:
     """Each constant that differs from the baseline's: the baseline's, the base's, and its own."""
-    baseline = dict(state.session.constants) if state.session else {}
+    baseline = dict(state.session.constants)
     base = constants_of(state, known.base) if known.base in state.experiments else baseline
     mine = constants_of(state, known.id)
     names = [name for name in mine if mine[name] != baseline.get(name) or mine[name] != base.get(name)]

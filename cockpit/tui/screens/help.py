@@ -2,7 +2,7 @@
 
 from textual.app import ComposeResult
 
-from cockpit.tui.actions import MOVES, Action, Here, Registry, key_name
+from cockpit.tui.actions.registry import MOVES, Action, Here, Registry, key_name
 from cockpit.tui.rows import Ink
 from cockpit.tui.screens.base import CockpitScreen
 from cockpit.tui.widgets.text import Lines

@@ -8,10 +8,10 @@ from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Input
 
-from cockpit.agent import live
-from cockpit.state import State
+from cockpit.agent.claude import turn_status as live
+from cockpit.core.state import State
 from cockpit.tui import layout
-from cockpit.tui.actions import Here
+from cockpit.tui.actions.registry import Here
 from cockpit.tui.logfile import last_lines
 from cockpit.tui.plain import width_of, wrap
 from cockpit.tui.rows import Row, whole_parts

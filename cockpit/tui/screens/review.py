@@ -5,11 +5,11 @@ from collections.abc import Callable
 from textual.app import ComposeResult
 from textual.strip import Strip
 
-from cockpit import intents as i
-from cockpit.intents import Draft
-from cockpit.model import Wave, WaveStatus
-from cockpit.plan.insight import forecast_words
-from cockpit.tui.actions import Here
+from cockpit.core import intents as i
+from cockpit.core.intents import Draft
+from cockpit.core.model import Wave, WaveStatus
+from cockpit.read.forecasts import forecast_words
+from cockpit.tui.actions.registry import Here
 from cockpit.tui.figures import clock, count, duration, money, score
 from cockpit.tui.plain import cut, plain, wrap
 from cockpit.tui.rows import Row
@@ -65,7 +65,7 @@ class Brief(Pane):
                 + (f" ({plain(wave.rule)})" if wave.rule not in ("", f"person:{wave.decided_by}") else ""),
                 "dim",
             )
-        if state.session is not None and state.session.fleet.simulated:
+        if state.session.fleet.simulated:
             top.end("SIMULATED ", "simulated")
         rows = [top.strip()]
         facts = [("question", wave.question), ("cost", self._cost(wave)), *settles(wave)]

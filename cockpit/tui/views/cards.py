@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from cockpit.model import Attempt, Cluster, Outcome, Point, points_of
-from cockpit.state import State
+from cockpit.core.model import Attempt, Cluster, Outcome, Point, points_of
+from cockpit.core.state import State
 from cockpit.tui.figures import score, signed
 from cockpit.tui.plain import plain
 from cockpit.tui.views.clusters import ClusterView, about, cluster_view, rival_curve

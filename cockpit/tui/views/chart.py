@@ -3,9 +3,9 @@
 import math
 from dataclasses import dataclass, field
 
-from cockpit.model import ExperimentStatus, Outcome
+from cockpit.core.model import ExperimentStatus, Outcome
+from cockpit.core.state import State
 from cockpit.report.counterfactual import one_gpu
-from cockpit.state import State
 from cockpit.tui.views.ended import Ended, every
 from cockpit.tui.views.summary import mean
 

@@ -3,8 +3,8 @@
 from functools import lru_cache
 from pathlib import Path
 
-from cockpit.model import Experiment
-from cockpit.state import State, constants_of
+from cockpit.core.model import Experiment
+from cockpit.core.state import State, constants_of
 from cockpit.tui.figures import value
 
 Line = tuple[str, str]
@@ -16,10 +16,9 @@ def diff_lines(state: State, experiment: Experiment) -> list[Line]:
     base = state.experiments.get(experiment.base)
     if base is None:
         return [("the unchanged train.py", "dim")]
-    if state.session is not None:
-        text = _diff_of(state.session.repo, state.session.name, base.commit, experiment.commit)
-        if text:
-            return [(line, _ink(line)) for line in text.splitlines()]
+    text = _diff_of(state.session.repo, state.session.name, base.commit, experiment.commit)
+    if text:
+        return [(line, _ink(line)) for line in text.splitlines()]
     return change_lines(state, experiment)
 
 

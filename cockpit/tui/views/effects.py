@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cockpit.model import Estimate, Wave, WaveKind
-from cockpit.plan.evidence import noise_of, readings_of
+from cockpit.core.model import Estimate, Wave, WaveKind
+from cockpit.core.state import State
+from cockpit.decide.evidence import noise_of, readings_of
 from cockpit.science.effects import Effect, effects
-from cockpit.state import State
 from cockpit.tui.figures import bare, short_name, value
 from cockpit.tui.plain import plain
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from cockpit.state import State
+from cockpit.core.state import State
 
 
 @dataclass

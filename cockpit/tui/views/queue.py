@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import islice
 
-from cockpit.model import WaveKind
-from cockpit.state import State
+from cockpit.core.model import WaveKind
+from cockpit.core.state import State
 from cockpit.tui.views.ended import Ended, every
 from cockpit.tui.views.waves import delta_to_base, run_usd
 

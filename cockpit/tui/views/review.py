@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import msgspec
 
-from cockpit.intents import Arm, Draft
-from cockpit.model import Change, Experiment, ExperimentStatus, Value, Wave, WaveStatus
-from cockpit.plan.insight import LIKELY, ArmForecast, gigabytes, percent
-from cockpit.state import State, constants_of
+from cockpit.core.intents import Arm, Draft
+from cockpit.core.model import Change, Experiment, ExperimentStatus, Value, Wave, WaveStatus
+from cockpit.core.state import State, constants_of
+from cockpit.read.forecasts import LIKELY, ArmForecast, gigabytes, percent
 from cockpit.tui.figures import value
 from cockpit.tui.plain import plain
 from cockpit.tui.views.summary import raw_score

@@ -3,12 +3,12 @@
 import math
 from dataclasses import dataclass
 
-from cockpit.model import ClusterState, EarlyStops, Estimate, Mode
-from cockpit.plan.budget import accounts
-from cockpit.state import State
+from cockpit.core.model import ClusterState, EarlyStops, Estimate, Mode
+from cockpit.core.state import State
+from cockpit.decide.budget import accounts
+from cockpit.session.worker_process import Standing
 from cockpit.tui.figures import age, count, duration, money, score, signed
 from cockpit.tui.plain import cut, plain, width_of
-from cockpit.worker.daemon import Standing
 
 BUDGET_NEAR = 0.9
 
@@ -64,8 +64,6 @@ def fitting(found: list[Need], cells: int) -> str:
 
 def fleet_words(state: State) -> str:
     session = state.session
-    if session is None:
-        return ""
     counts: dict[str, int] = {}
     for cluster in state.clusters.values():
         counts[cluster.hardware] = counts.get(cluster.hardware, 0) + 1
@@ -82,7 +80,7 @@ def raw_score(state: State, experiment: str) -> tuple[float, str]:
     known = state.experiments.get(experiment)
     if known is None or not known.scores:
         return math.nan, ""
-    wanted = state.session.fleet.screen_hardware if state.session else ""
+    wanted = state.session.fleet.screen_hardware
     hardware = wanted if wanted in known.scores else next(iter(known.scores))
     return mean(known.scores[hardware]), hardware
 
@@ -136,10 +134,9 @@ def money_parts(state: State, now: float) -> list[tuple[str, str]]:
     if sums.api_usd:
         parts.append((f"API {money(sums.api_usd)}", "dim"))
     parts.append((f"{sums.gpu_hours:.1f} GPU h", "dim"))
-    if state.session is not None:
-        ran = f"{duration(now - state.session.created_at)}"
-        hours = f" of {state.session.budget_hours:g}h" if state.session.budget_hours else ""
-        parts.append((ran + hours, "dim"))
+    ran = f"{duration(now - state.session.created_at)}"
+    hours = f" of {state.session.budget_hours:g}h" if state.session.budget_hours else ""
+    parts.append((ran + hours, "dim"))
     if state.early_stops.ended or state.early_stops.checked:
         parts.append(early_part(state.early_stops))
     return parts

@@ -3,8 +3,17 @@
 import math
 from dataclasses import dataclass
 
-from cockpit.model import Attempt, AttemptStatus, ClusterState, Experiment, ExperimentStatus, Wave, WaveKind, WaveStatus
-from cockpit.state import State
+from cockpit.core.model import (
+    Attempt,
+    AttemptStatus,
+    ClusterState,
+    Experiment,
+    ExperimentStatus,
+    Wave,
+    WaveKind,
+    WaveStatus,
+)
+from cockpit.core.state import State
 from cockpit.tui.figures import short_name, value
 from cockpit.tui.plain import plain
 
@@ -153,7 +162,7 @@ def run_time_s(state: State) -> float:
     """What a run takes from start to end: the median of this session's, else the budget and some overhead."""
     if state.run_s:
         return sorted(state.run_s)[len(state.run_s) // 2]
-    return (state.session.time_budget_s if state.session else 300.0) + OVERHEAD_S
+    return (state.session.time_budget_s) + OVERHEAD_S
 
 
 def forecast(state: State, wave: Wave, now: float) -> Forecast:

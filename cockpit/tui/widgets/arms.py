@@ -3,9 +3,9 @@
 from textual import events
 from textual.strip import Strip
 
-from cockpit.model import Wave
-from cockpit.plan.insight import ArmForecast, forecasts_of
-from cockpit.state import State
+from cockpit.core.model import Wave
+from cockpit.core.state import State
+from cockpit.read.forecasts import ArmForecast, forecasts_of
 from cockpit.tui.figures import count, score, short_name, signed
 from cockpit.tui.plain import plain, width_of
 from cockpit.tui.rows import Row, title_row

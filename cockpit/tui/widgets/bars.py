@@ -6,12 +6,12 @@ from textual import events
 from textual.message import Message
 from textual.strip import Strip
 
-from cockpit.state import State
+from cockpit.core.state import State
+from cockpit.session.worker_process import Standing
 from cockpit.tui.plain import plain, width_of, wrap
 from cockpit.tui.rows import Row
 from cockpit.tui.views.summary import Need, best_parts, fitting, fleet_words, mode_words, money_parts
 from cockpit.tui.widgets.pane import Pane
-from cockpit.worker.daemon import Standing
 
 TROUBLE_ROWS = 8
 _WORKER_INK = {"running": "good", "replay": "info", "stopped": "warn", "stale": "bad"}
@@ -53,7 +53,7 @@ class Header(Pane):
         if self.replay:
             row.put(f" REPLAY {self.replay} ", "alarm").skip()
         row.put(plain(self.session), "key").skip(2)
-        if state is None or state.session is None:
+        if state is None:
             return row.put("" if self.trouble else "reading the ledger…", "dim").strip()
         words, ink = mode_words(state)
         row.put(words, ink).skip(2)
@@ -78,7 +78,7 @@ class Header(Pane):
 
     def _second(self, width: int) -> Strip:
         row = Row(width, self.palette).skip()
-        if self.state is None or self.state.session is None:
+        if self.state is None:
             return row.strip()
         money = money_parts(self.state, self.now)
         for keep in range(len(money), 0, -1):

@@ -10,9 +10,9 @@ from rich.text import Text
 from textual import events
 from textual.strip import Strip
 
-from cockpit.model import ExperimentStatus
-from cockpit.plan.evidence import noise_of
-from cockpit.state import State
+from cockpit.core.model import ExperimentStatus
+from cockpit.core.state import State
+from cockpit.decide.evidence import noise_of
 from cockpit.tui.figures import score
 from cockpit.tui.plain import plain
 from cockpit.tui.rows import Row, hint_rows
@@ -156,7 +156,7 @@ def draw(
     if height < 4 or width < 24:
         return []
     everything = list(dots.by_key.values())
-    began = state.session.created_at if state.session else 0.0
+    began = state.session.created_at
     main = dots.classes()[0]
     steps = dots.steps(state, main)
     incumbent = steps[-1].val_bpb if steps else None

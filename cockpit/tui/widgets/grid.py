@@ -5,7 +5,7 @@ from collections.abc import Callable
 from textual import events
 from textual.strip import Strip
 
-from cockpit.state import State
+from cockpit.core.state import State
 from cockpit.tui.figures import MINUS, age, duration
 from cockpit.tui.plain import width_of, wrap
 from cockpit.tui.rows import Row, hint_rows, side_by_side

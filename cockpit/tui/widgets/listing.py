@@ -3,7 +3,7 @@
 from textual import events
 from textual.message import Message
 
-from cockpit.state import State
+from cockpit.core.state import State
 from cockpit.tui.widgets.pane import Pane
 
 

@@ -4,9 +4,9 @@ from rich.segment import Segment
 from textual import events
 from textual.strip import Strip
 
-from cockpit.agent.live import Now
-from cockpit.model import Message
-from cockpit.state import State
+from cockpit.agent.claude.turn_status import Now
+from cockpit.core.model import Message
+from cockpit.core.state import State
 from cockpit.tui.figures import age, clock, count, duration, money
 from cockpit.tui.plain import cut, plain, width_of, wrap
 from cockpit.tui.rows import Row, hint_rows

@@ -3,7 +3,7 @@
 from textual import events
 from textual.strip import Strip
 
-from cockpit.state import State
+from cockpit.core.state import State
 from cockpit.tui.figures import count, duration, money, signed
 from cockpit.tui.rows import Row, hint_rows
 from cockpit.tui.theme import Palette

@@ -1,0 +1,115 @@
+"""The whole exchange with a model, one JSON object a line, in the session's folder; and the same for reading.
+
+A text that was given before (program.md, train.py) is written once and then named by its digest, so that a long night
+stays readable. The API key is never in what is written; it is looked for all the same.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from cockpit.agent.tools.quoting import plain
+
+TRANSCRIPT_MODE = 0o640
+_INDENT = "    "
+
+
+class Transcript:
+    def __init__(self, path: Path, given: set[str], secret: str = "") -> None:
+        """`given` holds the digests of the texts that were written; it is added to."""
+        self._path = path
+        self._secret = secret
+        self._given = given
+
+    def write(self, kind: str, at: float, **fields: Any) -> None:
+        """Append one line; complete or not at all, however many write."""
+        text = json.dumps({"kind": kind, "at": round(at, 3), **fields}, ensure_ascii=False, default=str)
+        if self._secret:
+            text = text.replace(self._secret, "[key]")
+        descriptor = os.open(self._path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, TRANSCRIPT_MODE)
+        try:
+            os.write(descriptor, (text + "\n").encode("utf-8", "replace"))
+        finally:
+            os.close(descriptor)
+
+    def given(self, at: float, name: str, text: str) -> None:
+        """A text that the model was given, called `name`; whole the first time."""
+        digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:12]
+        if digest in self._given:
+            self.write("given", at, name=name, same_as=digest)
+            return
+        self._given.add(digest)
+        self.write("given", at, name=name, digest=digest, text=text)
+
+
+def rendered(path: Path, turns: int = 0) -> Iterator[str]:
+    """The transcript for reading, line by line; the last `turns` turns of it, 0 for all.
+
+    Everything that was said is plain: no escapes, no control characters. A torn last line is left out.
+    """
+    lines = _lines(path)
+    if turns:
+        starts = [number for number, entry in enumerate(lines) if entry["kind"] == "turn"]
+        lines = lines[starts[-turns] :] if len(starts) >= turns else lines
+    for entry in lines:
+        yield from _entry(entry)
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    found = []
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            for text in file:
+                try:
+                    entry = json.loads(text)
+                except ValueError:
+                    continue
+                if isinstance(entry, dict) and isinstance(entry.get("kind"), str):
+                    found.append(entry)
+    except FileNotFoundError:
+        return []
+    return found
+
+
+def _entry(entry: dict[str, Any]) -> Iterator[str]:
+    match entry["kind"]:
+        case "turn":
+            yield ""
+            yield plain(
+                f"=== turn {entry.get('ask')}, hour {entry.get('hour')}: {entry.get('reason')},"
+                f" {entry.get('arms')} arms, {entry.get('model')}"
+            )
+        case "given":
+            same = entry.get("same_as")
+            yield f"--- given: {plain(str(entry.get('name')))}" + (f", as before ({same})" if same else "")
+            yield from _indented(entry.get("text", ""))
+        case "thought":
+            yield "--- thinks"
+            yield from _indented(entry.get("text", ""))
+        case "said":
+            yield "--- says"
+            yield from _indented(entry.get("text", ""))
+        case "call":
+            yield f"--- calls {plain(str(entry.get('tool')))}"
+            yield from _indented(json.dumps(entry.get("input"), ensure_ascii=False, indent=2))
+        case "result":
+            yield "--- is told it was wrong" if entry.get("failed") else "--- gets"
+            yield from _indented(entry.get("text", ""))
+        case "heard":
+            yield f"--- hears {plain(str(entry.get('author')))}"
+            yield from _indented(entry.get("text", ""))
+        case "used":
+            yield (
+                f"--- used {entry.get('input_tokens')} tokens in, {entry.get('cache_read_tokens')} from the cache,"
+                f" {entry.get('cache_write_tokens')} into it, {entry.get('output_tokens')} out: ${entry.get('usd')}"
+            )
+        case "trouble" | "end" as kind:
+            yield f"--- {kind}: {plain(str(entry.get('text')))}"
+
+
+def _indented(text: object) -> Iterator[str]:
+    for part in plain(str(text)).split("\n"):
+        yield _INDENT + part

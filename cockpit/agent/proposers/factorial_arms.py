@@ -1,0 +1,28 @@
+"""A grid of factors as arms: every cell, or a fraction of them where there are too many, and what that gives up."""
+
+from collections.abc import Mapping, Sequence
+
+from cockpit.core.intents import Arm
+from cockpit.core.model import Change, Edit, Value
+from cockpit.science.design import FULL, design
+
+ALIASES_NAMED = 6
+
+
+def spread(
+    factors: Mapping[str, Sequence[Value]], arms_at_most: int, edits: tuple[Edit, ...] = ()
+) -> tuple[tuple[Arm, ...], str]:
+    """The arms, and the fraction in words; no words for the full grid.
+
+    Raises ValueError where even the main effects need more arms than that.
+    """
+    found = design(factors, arms_at_most)
+    arms = tuple(Arm(Change(constants=cell, edits=edits), levels=cell) for cell in found.cells)
+    if found.resolution == FULL:
+        return arms, ""
+    said = f"a fraction of the grid: {found.said}"
+    if found.aliased:
+        more = len(found.aliased) - ALIASES_NAMED
+        named = ", ".join(found.aliased[:ALIASES_NAMED]) + (f" and {more} more" if more > 0 else "")
+        said += f"; not told apart: {named}"
+    return arms, said

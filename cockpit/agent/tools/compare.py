@@ -1,0 +1,53 @@
+"""One experiment against another, by the statistics of `cockpit.science` on the runs of this session."""
+
+from typing import Any
+
+from cockpit.agent.tools.quoting import line
+from cockpit.core.model import Estimate
+from cockpit.core.state import State
+from cockpit.decide.evidence import noise_of, readings_of
+from cockpit.science import compare as science
+
+
+def compare(state: State, a: str, b: str) -> dict[str, Any]:
+    """What is known of val_bpb(a) - val_bpb(b); negative is better for `a`."""
+    ours, theirs = readings_of(state, a), readings_of(state, b)
+    noise = noise_of(state)
+    found = science.compare(ours, theirs, noise)
+    answer: dict[str, Any] = {"a": a, "b": b, "runs": {a: len(ours), b: len(theirs)}}
+    if found is None:
+        return answer | {
+            "verdict": "No hardware class ran both: scores of different classes are never compared.",
+            "classes": {a: sorted({r.hardware for r in ours}), b: sorted({r.hardware for r in theirs})},
+        }
+    return answer | {
+        "verdict": _verdict(found, a, b),
+        "difference": _shown(found.pooled),
+        "by_class": {line(name, 40): _shown(estimate) for name, estimate in found.by_class.items()},
+        "noise_units": round(found.noise_units, 2),
+        "p_better_by_chance": round(found.p_value, 4),
+        "ranking_flips_between_classes": found.flips,
+        "run_sd": round(noise.run_sd, 6),
+        "noise_measured_here": noise.measured,
+    }
+
+
+def _shown(estimate: Estimate) -> dict[str, Any]:
+    return {
+        "mean": round(estimate.mean, 6),
+        "low": round(estimate.low, 6),
+        "high": round(estimate.high, 6),
+        "level": estimate.level,
+        "runs": estimate.runs,
+        "class": estimate.hardware,
+    }
+
+
+def _verdict(found: science.Comparison, a: str, b: str) -> str:
+    if found.flips:
+        return f"It depends on the hardware class: {a} and {b} change places."
+    if found.pooled.high < 0:
+        return f"{a} is better than {b}, beyond the noise."
+    if found.pooled.low > 0:
+        return f"{a} is worse than {b}, beyond the noise."
+    return f"Not told apart: the difference of {a} and {b} is within the noise; more replicates would tell."

@@ -1,0 +1,74 @@
+"""What a wave's factors did, in lines an agent reads: main effects and two-factor interactions, with intervals."""
+
+from collections.abc import Iterable
+from itertools import groupby
+
+from cockpit.agent.tools.quoting import line
+from cockpit.agent.tools.state_views import value_words
+from cockpit.core.model import Wave
+from cockpit.core.state import State
+from cockpit.read.forecasts import effects_of
+from cockpit.science.effects import Effect
+
+LEVELS_LISTED = 8
+INTERACTIONS_LISTED = 6
+UNTOLD_LISTED = 6
+
+
+def wave_effects(state: State, wave: Wave) -> list[str]:
+    """One line for the wave, one for each factor that its runs tell of, then the interactions; bounded.
+
+    Empty where nothing can be told. Interactions beyond the noise come first, the clearest of them before the others.
+    """
+    if not wave.factors:
+        return []
+    found = effects_of(state, wave.id)
+    if not found.main:
+        return []
+    hardware, level = found.main[0].estimate.hardware, found.main[0].estimate.level
+    head = (
+        f"{wave.id} on {line(hardware, 40)}, {found.runs} runs: val_bpb against the first level, averaged over the"
+        f" other factors, with {level:.0%} intervals"
+    )
+    lines = [head]
+    for (factor,), each in groupby(found.main, key=lambda effect: effect.factors):
+        effects = list(each)
+        told = ",  ".join(f"{value_words(effect.levels[0])}: {_words(effect)}" for effect in effects[:LEVELS_LISTED])
+        more = f",  and {len(effects) - LEVELS_LISTED} more levels" if len(effects) > LEVELS_LISTED else ""
+        lines.append(f"  {line(factor, 60)} against {value_words(effects[0].against[0])}:  {told}{more}")
+    lines += _interactions(found.interactions)
+    if found.untold:
+        more = f" and {len(found.untold) - UNTOLD_LISTED} more" if len(found.untold) > UNTOLD_LISTED else ""
+        names = ", ".join(line(name, 80) for name in found.untold[:UNTOLD_LISTED])
+        lines.append(f"  not to be told from these runs: {names}{more}")
+    return lines
+
+
+def _interactions(effects: Iterable[Effect]) -> list[str]:
+    """Those beyond the noise, each on a line, and how many are not."""
+    found = list(effects)
+    clear = sorted((effect for effect in found if _beyond(effect)), key=_clearness, reverse=True)
+    lines = [
+        f"  {line('×'.join(effect.factors), 80)} at {', '.join(map(value_words, effect.levels))},"
+        f" beyond the sum of both:  {_words(effect)}"
+        for effect in clear[:INTERACTIONS_LISTED]
+    ]
+    if len(clear) > INTERACTIONS_LISTED:
+        lines.append(f"  {len(clear) - INTERACTIONS_LISTED} weaker interactions beyond the noise are not listed")
+    if found and not clear:
+        lines.append(f"  no interaction beyond the noise, of {len(found)}")
+    return lines
+
+
+def _beyond(effect: Effect) -> bool:
+    return effect.estimate.low > 0 or effect.estimate.high < 0
+
+
+def _clearness(effect: Effect) -> float:
+    estimate = effect.estimate
+    return abs(estimate.mean) / max(estimate.high - estimate.low, 1e-12)
+
+
+def _words(effect: Effect) -> str:
+    estimate = effect.estimate
+    return f"{estimate.mean:+.5f} [{estimate.low:+.5f}, {estimate.high:+.5f}]"

@@ -1,0 +1,117 @@
+"""From what propose_wave was asked to a draft: grids spread out, references checked, nothing asked twice."""
+
+from contextlib import suppress
+
+from cockpit.agent.proposers.factorial_arms import spread
+from cockpit.agent.tools import arguments as take
+from cockpit.agent.tools.quoting import plain
+from cockpit.agent.tools.state_views import crash_root, crashes_of_idea
+from cockpit.core.intents import Arm, Draft
+from cockpit.core.model import Change, Edit, ExperimentStatus, Mode, Tier, Value, WaveStatus
+from cockpit.core.state import State
+
+FIXES_OF_AN_IDEA = 2
+"""How often a crashed idea may be tried again."""
+
+
+class ProposalError(Exception):
+    """It cannot be proposed; the message says what was wrong and what to do instead."""
+
+
+def draft_of(state: State, proposer: str, wave: take.ProposeWave) -> Draft:
+    """The draft that `wave` asks for. Raises ProposalError with one sentence.
+
+    A grid with edits is spread into its arms here, since a draft's factors set constants alone; so is one with too many
+    cells, of which a fraction is taken.
+    """
+    _check_shape(wave)
+    _check_references(state, wave)
+    common = tuple(Edit(edit.search, edit.replace) for edit in wave.edits)
+    arms = [_arm(arm, common) for arm in wave.arms]
+    said = ""
+    if not arms:
+        try:
+            cells, said = _spread(state, wave, common)
+        except ValueError as error:
+            raise ProposalError(f"That grid is too large even in part: {error}.") from None
+        arms = list(cells) if common or said else []
+    draft = Draft(
+        proposer=proposer,
+        question=plain(wave.question),
+        hypothesis=plain(wave.hypothesis),
+        base=wave.base or "",
+        factors={name: list(levels) for name, levels in wave.factors.items()},
+        design=said,
+        arms=tuple(arms),
+        tier=Tier(wave.tier),
+        replicates=wave.replicates,
+        would_change_mind=plain(wave.would_change_mind),
+    )
+    _check_new(state, draft)
+    return draft
+
+
+def _spread(state: State, wave: take.ProposeWave, common: tuple[Edit, ...]) -> tuple[tuple[Arm, ...], str]:
+    """A wave larger than the envelope's would wait for a person, where nobody may sit: so it does only where not even
+    a fraction fits."""
+    if state.mode is Mode.AUTOPILOT and state.envelope.wave_size < take.MOST_ARMS:
+        with suppress(ValueError):
+            return spread(wave.factors, state.envelope.wave_size, common)
+    return spread(wave.factors, take.MOST_ARMS, common)
+
+
+def _arm(arm: take.ArmArguments, common: tuple[Edit, ...]) -> Arm:
+    if arm.measure_again:
+        return Arm(Change(), why=plain(arm.why), experiment=arm.measure_again)
+    edits = common + tuple(Edit(edit.search, edit.replace) for edit in arm.edits)
+    levels: dict[str, Value] = dict(arm.levels)
+    return Arm(Change(dict(arm.constants), edits), why=plain(arm.why), levels=levels, fixes=arm.fixes or "")
+
+
+def _check_shape(wave: take.ProposeWave) -> None:
+    if not wave.arms and not wave.factors:
+        raise ProposalError("Give factors with their levels for a grid, or arms with constants or edits.")
+    for name, levels in wave.factors.items():
+        if any(level in levels[:at] for at, level in enumerate(levels)):
+            raise ProposalError(f"Factor {name} has a level twice.")
+    for number, arm in enumerate(wave.arms):
+        if arm.measure_again and (arm.constants or arm.edits or arm.fixes):
+            raise ProposalError(f"Arm {number} measures {arm.measure_again} again, so it cannot change anything.")
+        if not (arm.measure_again or arm.constants or arm.edits or wave.edits):
+            raise ProposalError(f"Arm {number} changes nothing: give constants, edits, or measure_again.")
+        for name, level in arm.levels.items():
+            if name not in wave.factors or level not in wave.factors[name]:
+                raise ProposalError(f"Arm {number} is at {name}={level!r}, which is no level of the wave's factors.")
+
+
+def _check_references(state: State, wave: take.ProposeWave) -> None:
+    named = [wave.base, *(arm.measure_again for arm in wave.arms), *(arm.fixes for arm in wave.arms)]
+    for name in named:
+        if name and name not in state.experiments:
+            raise ProposalError(f"There is no experiment {name}; query_experiments lists them.")
+    for arm in wave.arms:
+        again = state.experiments[arm.measure_again] if arm.measure_again else None
+        if again and not again.scores:
+            raise ProposalError(f"{again.id} is {again.status}: only what was measured can be measured again.")
+        if not arm.fixes:
+            continue
+        if state.experiments[arm.fixes].status is not ExperimentStatus.CRASHED:
+            raise ProposalError(f"{arm.fixes} did not crash, so there is nothing to fix; propose without `fixes`.")
+        if crashes_of_idea(state, arm.fixes) > FIXES_OF_AN_IDEA:
+            raise ProposalError(
+                f"The idea of {crash_root(state, arm.fixes)} has crashed {FIXES_OF_AN_IDEA + 1} times: leave it, and"
+                " propose something else."
+            )
+
+
+def _check_new(state: State, draft: Draft) -> None:
+    """Code is told apart by fingerprint when it is stored; what is measured again can only be told here."""
+    again = {arm.experiment for arm in draft.arms if arm.experiment}
+    if not again:
+        return
+    for wave_id in [*state.proposals, *list(state.waves)[-20:]]:
+        wave = state.waves[wave_id]
+        if wave.status in (WaveStatus.REJECTED, WaveStatus.CANCELLED) or wave.tier is not draft.tier:
+            continue
+        if again & set(wave.again) and wave.question == draft.question:
+            raise ProposalError(f"{wave.id} already measures that again, for the same question.")

@@ -1,0 +1,197 @@
+"""What an agent is shown of the state: short rows and records, pure functions of it. Every text in them is plain."""
+
+from collections.abc import Callable
+from typing import Any
+
+from cockpit.agent.tools.arguments import QueryExperiments
+from cockpit.agent.tools.quoting import clip, line, plain
+from cockpit.core.model import AttemptStatus, Estimate, Experiment, ExperimentStatus, Value
+from cockpit.core.state import State
+
+ROW_COLUMNS = ("id", "wave", "tier", "status", "base", "change", "val_bpb", "runs", "class", "vs_incumbent", "note")
+DONE = (ExperimentStatus.VALID, ExperimentStatus.KEPT, ExperimentStatus.DISCARDED, ExperimentStatus.CRASHED)
+
+
+def main_hardware(state: State) -> str:
+    """The hardware class that most comparisons are made in: the screening class, or the one with most results."""
+    if state.session.fleet.screen_hardware:
+        return state.session.fleet.screen_hardware
+    return max(state.best, key=lambda name: len(state.best[name]), default="")
+
+
+def mean_score(experiment: Experiment, hardware: str) -> float | None:
+    scores = experiment.scores.get(hardware)
+    return sum(scores) / len(scores) if scores else None
+
+
+def class_of(state: State, experiment: Experiment, hardware: str = "") -> str:
+    """The class to show an experiment in: `hardware` if it has results there, else where it has most."""
+    wanted = hardware or main_hardware(state)
+    if wanted in experiment.scores or hardware:
+        return wanted
+    return max(experiment.scores, key=lambda name: len(experiment.scores[name]), default="")
+
+
+def change_words(experiment: Experiment, most: int = 160) -> str:
+    """`DEPTH=10, WIDTH=768, code +12 -3 (what for)`."""
+    words = [f"{name}={value_words(value)}" for name, value in experiment.change.constants.items()]
+    if experiment.change.edits:
+        what_for = f" ({line(experiment.why, 70)})" if experiment.why else ""
+        words.append(f"code +{experiment.lines_added} -{experiment.lines_removed}{what_for}")
+    return line(", ".join(words) or "unchanged", most)
+
+
+def value_words(value: Value) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list):
+        return "(" + ", ".join(value_words(item) for item in value) + ")"
+    return clip(plain(str(value)), 60)
+
+
+def row(state: State, experiment: Experiment, hardware: str = "") -> list[Any]:
+    """The experiment as ROW_COLUMNS."""
+    shown_class = class_of(state, experiment, hardware)
+    score = mean_score(experiment, shown_class)
+    incumbent = state.experiments.get(state.incumbent)
+    base_score = mean_score(incumbent, shown_class) if incumbent else None
+    return [
+        experiment.id,
+        experiment.wave,
+        str(experiment.tier),
+        str(experiment.status),
+        experiment.base,
+        change_words(experiment),
+        None if score is None else round(score, 5),
+        len(experiment.scores.get(shown_class, ())),
+        shown_class,
+        None if score is None or base_score is None else round(score - base_score, 5),
+        line(experiment.reason or experiment.why, 120),
+    ]
+
+
+def matches(state: State, experiment: Experiment, query: QueryExperiments) -> bool:
+    wanted = query.constants
+    if wanted:
+        baseline = state.session.constants
+        for name, value in wanted.items():
+            if experiment.overrides.get(name, baseline.get(name)) != value:
+                return False
+    if query.below is not None:
+        score = mean_score(experiment, class_of(state, experiment, query.hardware or ""))
+        if score is None or score >= query.below:
+            return False
+    return (
+        (not query.status or experiment.status in query.status)
+        and (query.wave is None or experiment.wave == query.wave)
+        and (query.base is None or experiment.base == query.base)
+        and (query.tier is None or experiment.tier == query.tier)
+        and (query.proposer is None or state.waves[experiment.wave].proposer == query.proposer)
+        and (query.edited is None or bool(experiment.change.edits) is query.edited)
+        and (query.hardware is None or query.hardware in experiment.scores)
+    )
+
+
+def query(state: State, wanted: QueryExperiments) -> dict[str, Any]:
+    found = [experiment for experiment in state.experiments.values() if matches(state, experiment, wanted)]
+    hardware = wanted.hardware or ""
+
+    def by_score(experiment: Experiment) -> tuple[bool, float]:
+        score = mean_score(experiment, class_of(state, experiment, hardware))
+        return score is None, score or 0.0
+
+    match wanted.sort:
+        case "score":
+            found.sort(key=by_score)
+        case "newest":
+            found.reverse()
+    rows = [row(state, experiment, hardware) for experiment in found[: wanted.limit]]
+    return {"found": len(found), "columns": list(ROW_COLUMNS), "rows": rows}
+
+
+def estimate_words(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return ""
+    return (
+        f"{estimate.mean:+.5f} [{estimate.low:+.5f}, {estimate.high:+.5f}] at {estimate.level:.0%} against"
+        f" {estimate.against} ({estimate.runs} runs, {estimate.hardware})"
+    )
+
+
+def record(state: State, name: str) -> dict[str, Any]:
+    """Everything of one experiment. Raises KeyError for an unknown one."""
+    experiment = state.experiments[name]
+    wave = state.waves[experiment.wave]
+    attempts = []
+    for attempt in (state.attempts[each] for each in experiment.attempts[-12:]):
+        shown: dict[str, Any] = {
+            "id": attempt.id,
+            "kind": str(attempt.kind),
+            "seed": attempt.seed,
+            "status": str(attempt.outcome or attempt.status),
+            "cluster": attempt.cluster,
+            "class": attempt.hardware,
+        }
+        if attempt.cluster in state.suspects:
+            shown["cluster_suspect"] = line(state.suspects[attempt.cluster])
+        if attempt.metrics is not None:
+            metrics = attempt.metrics
+            shown |= {
+                "val_bpb": metrics.val_bpb,
+                "steps": metrics.num_steps,
+                "mfu_percent": metrics.mfu_percent,
+                "peak_vram_mb": metrics.peak_vram_mb,
+                "params_M": metrics.num_params_M,
+                "tokens_M": metrics.total_tokens_M,
+            }
+        if attempt.progress is not None and attempt.status is AttemptStatus.RUNNING:
+            shown |= {"done": round(attempt.progress.fraction, 3), "loss": round(attempt.progress.loss, 4)}
+        if attempt.message:
+            shown["message"] = line(attempt.message)
+        attempts.append(shown)
+    return {
+        "experiment": experiment.id,
+        "wave": {"id": wave.id, "question": line(wave.question), "proposer": line(wave.proposer, 80)},
+        "base": experiment.base,
+        "status": str(experiment.status),
+        "tier": str(experiment.tier),
+        "change": change_words(experiment, 600),
+        "differs_from_baseline": {key: experiment.overrides[key] for key in list(experiment.overrides)[:60]},
+        "why": line(experiment.why, 600),
+        "fixes": experiment.fixes,
+        "verdict": line(experiment.reason, 400),
+        "estimate": estimate_words(experiment.estimate),
+        "scores": {name: [round(score, 6) for score in scores[-16:]] for name, scores in experiment.scores.items()},
+        "attempts": attempts,
+        "attempts_in_all": len(experiment.attempts),
+    }
+
+
+def crash_root(state: State, experiment: str) -> str:
+    """The experiment that first tried the idea: `fixes` followed back."""
+    seen = set()
+    while (fixes := state.experiments[experiment].fixes) in state.experiments and fixes not in seen:
+        seen.add(fixes)
+        experiment = fixes
+    return experiment
+
+
+def crashes_of_idea(state: State, experiment: str) -> int:
+    """How many experiments of the same idea, this one and those it fixes, have crashed."""
+    count, seen, name = 0, set[str](), experiment
+    while name in state.experiments and name not in seen:
+        seen.add(name)
+        count += state.experiments[name].status is ExperimentStatus.CRASHED
+        name = state.experiments[name].fixes
+    return count
+
+
+def last_attempt(state: State, name: str, wanted: Callable[[str], bool] = bool) -> str:
+    """The attempt `name` is, or the last of the experiment `name`. Raises KeyError when there is none."""
+    if name in state.attempts:
+        return name
+    experiment = state.experiments.get(name)
+    attempts = [each for each in experiment.attempts if wanted(each)] if experiment else []
+    if not attempts:
+        raise KeyError(name)
+    return attempts[-1]

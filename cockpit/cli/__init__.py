@@ -1,0 +1,1 @@
+"""The commands' work. `cockpit.cli.main` says what they are called; these do them."""

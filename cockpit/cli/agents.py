@@ -1,0 +1,71 @@
+"""The commands of an outside agent, and the transcript of the one that is asked."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from cockpit.cli.locate import CommandError, session
+from cockpit.session.paths import SessionFolder
+from cockpit.session.worker_process import user_name
+
+
+def tool(name: str, session_name: str | None, arguments: str, author: str) -> int:
+    """Carry out a tool and print its answer as JSON. Returns 1 where the answer is an error.
+
+    `arguments` is a JSON object, `-` to read it from standard input. Raises CommandError, LedgerError.
+    """
+    from cockpit.agent.outside import OutsideDesk, call_outside
+
+    text = sys.stdin.read() if arguments == "-" else arguments
+    try:
+        wanted = json.loads(text or "{}")
+    except ValueError as error:
+        raise CommandError(f"--json takes a JSON object, and this is none: {error}") from None
+    desk = OutsideDesk(SessionFolder(_own(session_name)), author or f"{user_name()}-agent")
+    try:
+        answer = call_outside(desk, name, wanted)
+    finally:
+        desk.close()
+    print(json.dumps(answer.body, ensure_ascii=False, indent=2))
+    return int(answer.failed)
+
+
+def list_tools() -> int:
+    """Print every tool with the JSON schema of its arguments."""
+    from cockpit.agent.outside import OUTSIDE_TOOLS
+
+    listed = [
+        {"name": each.name, "description": each.description, "arguments": each.schema}
+        for each in OUTSIDE_TOOLS.values()
+    ]
+    print(json.dumps(listed, ensure_ascii=False, indent=2))
+    return 0
+
+
+def serve_mcp(session_name: str | None) -> int:
+    """Serve the session over standard input and output until the client goes."""
+    from cockpit.agent.mcp import serve
+
+    serve(_own(session_name))
+    return 0
+
+
+def print_transcript(session_name: str | None, turns: int) -> int:
+    """Print the exchange with the model for reading; the last `turns` turns, 0 for all."""
+    from cockpit.agent.claude.transcript import rendered
+
+    folder = session(session_name)
+    if not folder.transcript.exists():
+        raise CommandError(f"no model was asked in session {folder.name} yet, so there is no transcript")
+    for text in rendered(folder.transcript, turns):
+        print(text)
+    return 0
+
+
+def _own(session_name: str | None) -> Path:
+    """The folder of a session whose inbox may be written to."""
+    folder = session(session_name)
+    if not os.access(folder.inbox if folder.inbox.exists() else folder.root, os.W_OK):
+        raise CommandError(f"session {folder.name} is somebody else's: only its owner can give it an agent")
+    return folder.root

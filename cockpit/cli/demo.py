@@ -1,0 +1,61 @@
+"""`cockpit demo`: a simulated night on sixteen clusters, at speed, on a repository in the session's own folder."""
+
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+from cockpit.cli.locate import DEMO, CommandError, repository, sessions_folder
+from cockpit.cli.sessions import need_terminal, screen_settings, with_flags
+from cockpit.session.paths import SessionFolder
+from cockpit.session.settings import EnvelopeSettings, Settings
+
+DEMO_USD = 1_000.0
+"""Simulated dollars: a night of sixteen clusters takes about 300."""
+
+
+AS_COCKPIT = (
+    "-c", "user.name=cockpit", "-c", "user.email=cockpit@localhost",
+    "-c", "commit.gpgsign=false", "-c", "core.hooksPath=/dev/null",
+)  # fmt: skip
+"""Nobody's name, signature or hooks: it is a throwaway repository."""
+
+
+def demo(speed: float, clusters: int, mouse: bool) -> int:
+    """Play the night until the terminal is left; its worker ends with it, its ledger stays. Returns the exit status."""
+    if not speed > 0:
+        raise CommandError(f"a speed of {speed:g} plays nothing: give a number above 0")
+    need_terminal("cockpit demo")
+    from cockpit.session import worker_process as daemon
+    from cockpit.tui.app import run
+    from cockpit.worker import create
+
+    own = repository(None)
+    screen = screen_settings(str(own))
+    folder = SessionFolder(sessions_folder() / time.strftime(f"{DEMO}%H%M%S"))
+    flags: dict[str, object] = {
+        "fleet": "sim", "clusters": clusters, "mode": "autopilot", "proposer": "grid", "budget_hours": 8.0,
+    }  # fmt: skip
+    settings = with_flags(Settings(envelope=EnvelopeSettings(usd=DEMO_USD)), flags)
+    repo = copy_of(own, folder.root / "repo")
+    create.create(folder, create.Plan(folder.name, repo, settings, speed=speed), create.SIM_EPOCH)
+    daemon.start(folder)
+    try:
+        status = run(folder.root, mouse=mouse and screen.mouse, theme=screen.theme, bell=screen.bell)
+    finally:
+        daemon.terminate(folder)
+    print(f"the simulated night is kept as session {folder.name}: `cockpit report {folder.name}` sums it up")
+    return status
+
+
+def copy_of(repo: Path, to: Path) -> Path:
+    """A fresh git repository with the train.py and prepare.py of `repo`: a demo leaves no refs in yours."""
+    to.mkdir(parents=True)
+    for name in ("train.py", "prepare.py"):
+        if (repo / name).is_file():
+            shutil.copy(repo / name, to / name)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "ANTHROPIC_"))}
+    for words in (["init", "-q"], ["add", "."], [*AS_COCKPIT, "commit", "-q", "-m", "The code of the demo"]):
+        subprocess.run(["git", *words], cwd=to, check=True, capture_output=True, env=environment)
+    return to

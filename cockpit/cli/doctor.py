@@ -1,0 +1,274 @@
+"""`cockpit doctor`: what is there, what is missing, and what to do about it. It changes nothing.
+
+Asked about SkyPilot it runs `sky check`, which starts SkyPilot's own API server where none runs.
+"""
+
+import importlib.metadata
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from cockpit.cli.locate import CommandError, repository, sessions_folder
+from cockpit.fleet.local.fleet import cores, cuda_devices
+from cockpit.report.results import clean
+from cockpit.session import corpus, settings
+from cockpit.session.api_key import KeyHolder, NoKey
+from cockpit.session.settings import SettingsError
+from cockpit.tui.layout import SMALLEST
+from cockpit.variant.errors import VariantError
+from cockpit.variant.store import VariantStore
+
+ASK_S = 120.0
+"""How long `sky check` and `import torch` may take."""
+FREE_BYTES = 2 << 30
+TASK = "experiment.yaml"
+
+_ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
+_ERROR = re.compile(r"(?:[\w.]+\.)?\w*(?:Error|Exception): (.+)")
+_ENABLED = re.compile(r"^  (\S.*?) \[[\w, ]+\]", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at. `remedy` is empty where nothing is missing."""
+
+    about: str
+    said: str
+    remedy: str = ""
+    needed: bool = True
+    """Whether a session on the fleet that was asked about fails without it."""
+
+    @property
+    def ok(self) -> bool:
+        return not self.remedy
+
+
+def doctor(repo: str | None, fleet: str, as_json: bool) -> int:
+    """Look at everything and print it. Returns 1 where something is missing that this fleet needs."""
+    findings = []
+    for finding in look(repo, fleet):
+        findings.append(finding)
+        if not as_json:
+            mark = "ok" if finding.ok else "MISSING" if finding.needed else "-"
+            print(f"{mark:<8} {finding.about:<10} {clean(finding.said)}", flush=True)
+            if finding.remedy:
+                print(f"{'':<19} {clean(finding.remedy)}", flush=True)
+    if as_json:
+        print(json.dumps([asdict(finding) | {"ok": finding.ok} for finding in findings], indent=2))
+    return int(any(finding.needed and not finding.ok for finding in findings))
+
+
+def look(repo: str | None, fleet: str) -> Iterator[Finding]:
+    yield _python()
+    yield _git()
+    where = None
+    try:
+        where = repository(repo)
+    except CommandError as error:
+        yield Finding("train.py", "there is none here", str(error))
+    if where is not None:
+        yield _repository(where)
+        yield _settings(where)
+    yield _terminal()
+    yield _disk()
+    if where is not None and corpus.takes_corpus(where):
+        yield _corpus(needed=fleet == "local")
+    yield _torch(needed=fleet == "local")
+    yield _gpu()
+    yield _key(_key_file(where))
+    yield from _skypilot(where, needed=fleet == "sky")
+
+
+def _python() -> Finding:
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    if (3, 11) <= sys.version_info[:2] <= (3, 13):
+        return Finding("python", version)
+    return Finding("python", version, "use Python 3.11, 3.12 or 3.13")
+
+
+def _git() -> Finding:
+    said = _said(["git", "--version"], 10)
+    if said is None:
+        return Finding("git", "not found", "install git: variants are kept as git objects")
+    return Finding("git", said.removeprefix("git version "))
+
+
+def _repository(where: Path) -> Finding:
+    try:
+        store = VariantStore(where, "doctor")
+    except VariantError as error:
+        return Finding("repository", str(where), str(error))
+    store.close()
+    return Finding("repository", str(where))
+
+
+def _settings(where: Path) -> Finding:
+    try:
+        settings.load(where)
+    except SettingsError as error:
+        return Finding("settings", settings.FILE, f"{error}")
+    there = (where / settings.FILE).exists()
+    return Finding("settings", f"{settings.FILE} reads well" if there else f"no {settings.FILE}: the defaults")
+
+
+def _key_file(where: Path | None) -> str:
+    try:
+        return (settings.load(where) if where else settings.Settings()).agent.key_file
+    except SettingsError:
+        return settings.Settings().agent.key_file
+
+
+def _terminal() -> Finding:
+    if not sys.stdout.isatty():
+        return Finding(
+            "terminal", "this is none", "run `cockpit` in a terminal; `cockpit status` needs none", needed=False
+        )
+    size = os.get_terminal_size()
+    colours = os.environ.get("COLORTERM") or os.environ.get("TERM", "")
+    said = f"{size.columns}x{size.lines}, {colours}"
+    columns, rows = SMALLEST
+    if size.columns < columns or size.lines < rows:
+        return Finding("terminal", said, f"make it {columns}x{rows} or larger; 120x34 shows all panes well")
+    if os.environ.get("TERM", "") in ("", "dumb"):
+        return Finding("terminal", said, "set TERM, for example to xterm-256color")
+    return Finding("terminal", said)
+
+
+def _disk() -> Finding:
+    folder = sessions_folder()
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    if not os.access(nearest, os.W_OK):
+        return Finding("disk", f"{nearest} cannot be written", "set COCKPIT_SESSIONS to a folder that can")
+    free = shutil.disk_usage(nearest).free
+    said = f"{free / (1 << 30):.1f} GiB free at {nearest}"
+    return Finding("disk", said, "" if free >= FREE_BYTES else "free some: logs and the corpus need room", needed=False)
+
+
+def _corpus(needed: bool) -> Finding:
+    names = [name for name in ("climbmix", "stdlib") if corpus.prepared(name)]
+    if names:
+        return Finding("corpus", f"{' and '.join(names)} in {corpus.data_folder()}")
+    return Finding(
+        "corpus",
+        f"none prepared in {corpus.data_folder()}",
+        "nothing to do: the first session prepares one; `python prepare.py` does it now",
+        needed=False,
+    )
+
+
+def _torch(needed: bool) -> Finding:
+    said = _said([sys.executable, "-c", "import torch; print(torch.__version__, torch.cuda.is_available())"], ASK_S)
+    if said is None:
+        return Finding("torch", "not installed", "`pip install -e '.[local]'`, to train on this machine", needed)
+    version, _, cuda = said.rpartition(" ")
+    return Finding("torch", f"{version}, {'with' if cuda == 'True' else 'without'} CUDA")
+
+
+def _gpu() -> Finding:
+    devices = cuda_devices()
+    if devices:
+        return Finding("GPU", ", ".join(device.hardware for device in devices))
+    return Finding(
+        "GPU",
+        f"none: experiments run on {cores()} cores, at the small preset",
+        "for GPUs elsewhere: `cockpit new NAME --fleet sky`",
+        needed=False,
+    )
+
+
+def _key(key_file: str) -> Finding:
+    try:
+        KeyHolder(key_file).read()
+    except NoKey as error:
+        return Finding("API key", "none: experiments are proposed without a model", str(error), needed=False)
+    return Finding("API key", "there is one, in ANTHROPIC_API_KEY or the key file")
+
+
+def _skypilot(where: Path | None, needed: bool) -> Iterator[Finding]:
+    try:
+        version = importlib.metadata.version("skypilot")
+    except importlib.metadata.PackageNotFoundError:
+        yield Finding("SkyPilot", "not installed", "`pip install -e '.[sky]'`, to run on clusters", needed)
+        return
+    if not needed:
+        yield Finding("SkyPilot", f"{version}; `cockpit doctor --fleet sky` asks it what it may use")
+        return
+    yield Finding("SkyPilot", version)
+    command = shutil.which("sky", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+    if command is None:
+        yield Finding("infra", "the command `sky` is not found", "put the environment's bin folder on PATH", needed)
+        return
+    infra = _infra(command)
+    yield infra
+    if infra.ok and where is not None and (where / TASK).exists():
+        yield _clusters(command, where)
+
+
+def _sky(
+    about: str, command: str, *words: str, where: Path | None = None
+) -> subprocess.CompletedProcess[str] | Finding:
+    """What a `sky` command said, in a process of its own: importing SkyPilot takes seconds. Or that it said nothing."""
+    try:
+        return subprocess.run(
+            [command, *words], capture_output=True, text=True, errors="replace", timeout=ASK_S, cwd=where,
+            stdin=subprocess.DEVNULL, env=os.environ | {"NO_COLOR": "1", "COLUMNS": "200"}, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return Finding(about, f"`sky {words[0]}` gave no answer in {ASK_S:.0f} s", "run `sky api info`")
+    except OSError as error:
+        return Finding(about, f"`sky {words[0]}` cannot be run: {error.strerror}", "reinstall SkyPilot")
+
+
+def _clusters(command: str, where: Path) -> Finding:
+    """Whether what experiment.yaml asks for can be had somewhere, by SkyPilot's own dry run: nothing is launched."""
+    done = _sky("clusters", command, "launch", "--dryrun", "--yes", TASK, where=where)
+    if isinstance(done, Finding):
+        return done
+    if done.returncode == 0:
+        return Finding("clusters", f"what {TASK} asks for can be launched")
+    said = refusal(done.stdout + done.stderr)
+    return Finding("clusters", said, f"change `resources` in {TASK}; `sky gpus list` says what there is")
+
+
+def refusal(output: str) -> str:
+    """Why SkyPilot would not launch, out of all that it printed."""
+    lines = [line.strip() for line in _ESCAPES.sub("", output).splitlines() if line.strip()]
+    return next(
+        (found[1] for found in map(_ERROR.match, lines) if found), lines[-1] if lines else "no reason was given"
+    )
+
+
+def _infra(command: str) -> Finding:
+    """Which infrastructure SkyPilot may use."""
+    done = _sky("infra", command, "check")
+    if isinstance(done, Finding):
+        return done
+    enabled = enabled_infra(done.stdout)
+    if enabled:
+        return Finding("infra", ", ".join(enabled))
+    lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+    said = lines[-1] if done.returncode and lines else "SkyPilot may use no cloud, Kubernetes or Slurm"
+    return Finding("infra", said, "run `sky check`, which says for each what is missing")
+
+
+def enabled_infra(output: str) -> list[str]:
+    """The names that `sky check` lists as enabled, in its order."""
+    _, found, after = _ESCAPES.sub("", output).partition("Enabled infra")
+    return _ENABLED.findall(after) if found else []
+
+
+def _said(command: list[str], timeout_s: float) -> str | None:
+    """What a command prints; None where it fails."""
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=timeout_s, check=True, stdin=subprocess.DEVNULL
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,149 @@
+"""What the commands print of a session."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+from cockpit.cli.locate import CommandError, session, session_now, state_of
+from cockpit.core.state import State
+from cockpit.decide.budget import accounts
+from cockpit.decide.early_stopping import early_words
+from cockpit.decide.kept_changes import unablated_words
+from cockpit.read.forecasts import forecast_words, forecasts_of
+from cockpit.report.results import clean, results_tsv
+from cockpit.report.status import Json, counts, last_attempt, status
+from cockpit.session.paths import SessionFolder
+
+FOLLOW_EVERY_S = 0.25
+
+
+def status_object(folder: SessionFolder, state: State) -> Json:
+    """The session in one object, its worker among it."""
+    from cockpit.session import worker_process as daemon
+
+    standing = daemon.standing(folder)
+    worker: Json = {"state": standing.state, "heartbeat_age_seconds": None, "pid": standing.pid, "note": standing.note}
+    if standing.heartbeat_age_s is not None:
+        worker["heartbeat_age_seconds"] = round(standing.heartbeat_age_s, 1)
+    now = session_now(state) if standing.state != "stopped" else state.now
+    return status(state, now, worker)
+
+
+def status_text(folder: SessionFolder) -> Iterator[str]:
+    """The same for a person, in a screenful."""
+    state = state_of(folder)
+    found = status_object(folder, state)
+    books = accounts(state, state.now)
+    simulated = "  SIMULATED" if found["simulated"] else ""
+    worker = found["worker"]
+    age = worker["heartbeat_age_seconds"]
+    heard = f", heard of {age:.0f} s ago" if age is not None and worker["state"] != "stopped" else ""
+    yield f"session   {found['session']}  ({found['fleet']}, {found['mode']}, {found['proposer']} proposes){simulated}"
+    yield f"worker    {worker['state']}{heard}" + (f"  {worker['note']}" if worker["note"] else "")
+    if found["corpus"]:
+        yield f"corpus    {found['corpus']}, preset {found['preset']}"
+    for title, key in (("baseline", "baseline"), ("best", "best")):
+        scored = found[key]
+        if scored:
+            yield f"{title:<9} {scored['val_bpb']:.6f}  {scored['experiment']} on {scored['hardware']}"
+    by = counts(state)
+    yield "arms      " + ", ".join(
+        f"{by[k]} {k}" for k in ("proposed", "queued", "running", "valid", "crashed", "kept")
+    )
+    up = timedelta(seconds=round(books.training_s))
+    yield f"duty      {books.duty:.0%}, {up} of training, ${books.gpu_usd:.2f} GPU, ${books.api_usd:.2f} API"
+    if early := early_words(state.early_stops):
+        yield f"early     {early}"
+    for cluster in found["clusters"][:32]:
+        doing = cluster["attempt"] or clean(cluster["message"])[:60]
+        yield f"  {cluster['name']:<8} {cluster['hardware'] or '?':<6} {cluster['state']:<10} {doing}"
+    for need in found["needs"]:
+        yield f"! {clean(need)}"
+    for name in state.proposals:
+        if said := forecast_words(forecasts_of(state, state.waves[name].arms)):
+            yield f"  {name}: {said}"
+
+
+def print_results(name: str | None, output: str | None) -> None:
+    lines = results_tsv(state_of(session(name)))
+    if output is None or output == "-":
+        for line in lines:
+            print(line)
+        return
+    Path(output).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    print(f"written to {output}")
+
+
+def write_report(name: str | None, output: str | None) -> None:
+    """The session's report, to NAME.html where nothing else is said."""
+    from cockpit.report.html import html
+
+    folder = session(name)
+    state = state_of(folder)
+    page = html(state, state.now)
+    if output == "-":
+        sys.stdout.write(page)
+        return
+    path = Path(output or f"{folder.name}.html")
+    path.write_text(page, encoding="utf-8")
+    print(f"written to {path}")
+    if left := unablated_words(state):
+        print(f"! {left}: `cockpit ablate {folder.name}` proposes it")
+
+
+def print_log(name: str | None, of: str, follow: bool) -> None:
+    """An experiment's newest log, or an attempt's; with `follow` until it ends."""
+    folder = session(name)
+    attempt = last_attempt(state_of(folder), of)
+    if attempt is None:
+        raise CommandError(f"{of} has not run: `cockpit results` lists what has")
+    path = folder.log(attempt.id)
+    if not path.exists():
+        raise CommandError(f"{attempt.id} has printed nothing yet")
+    with path.open("rb") as file:
+        while True:
+            if chunk := file.read(1 << 16):
+                show(chunk)
+                continue
+            if not follow or state_of(folder).attempts[attempt.id].status == "ended":
+                return
+            time.sleep(FOLLOW_EVERY_S)
+
+
+def show(chunk: bytes) -> None:
+    """To a terminal what it can print, to a pipe what was written."""
+    if not sys.stdout.isatty():
+        sys.stdout.buffer.write(chunk)
+        sys.stdout.buffer.flush()
+        return
+    text = chunk.decode("utf-8", "replace")
+    sys.stdout.write("".join(c if c.isprintable() or c in "\n\t" else "·" for c in text))
+    sys.stdout.flush()
+
+
+def print_diff(name: str | None, of: str, against: str | None) -> None:
+    from cockpit.variant.store import VariantStore
+
+    folder = session(name)
+    state = state_of(folder)
+    experiment = state.experiments.get(of.split(".")[0])
+    if experiment is None:
+        raise CommandError(f"there is no experiment {of!r}: `cockpit results` lists them")
+    other = against or experiment.base or experiment.id
+    if other not in state.experiments:
+        raise CommandError(f"there is no experiment {other!r}: `cockpit results` lists them")
+    store = VariantStore(Path(state.session.repo), state.session.name)
+    text = store.diff(state.experiments[other].commit, experiment.commit)
+    show((text or f"{of} is the code of {other}\n").encode())
+
+
+def print_status(name: str | None, as_json: bool) -> None:
+    folder = session(name)
+    if as_json:
+        print(json.dumps(status_object(folder, state_of(folder)), indent=2))
+        return
+    for line in status_text(folder):
+        print(line)

@@ -1,1 +1,0 @@
-"""The commands' work. `cockpit.cli` says what they are called; these do them."""

@@ -1,0 +1,197 @@
+"""What a person or an agent wants done: left in the inbox by a screen or a command, carried out by the worker."""
+
+from typing import Any
+
+import msgspec
+
+from cockpit.core.model import Change, Envelope, Mode, Tier, Value, WaveKind
+
+
+class Arm(msgspec.Struct, frozen=True, omit_defaults=True):
+    change: Change
+    why: str = ""
+    levels: dict[str, Value] = {}
+    experiment: str = ""
+    """In an edited proposal: the experiment this arm already is. In a new one: an experiment of an earlier wave to be
+    measured again as it is, in the draft's tier and with its replicates; it has no change then."""
+    fixes: str = ""
+    """The crashed experiment whose idea this arm tries again."""
+
+
+class Draft(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A wave as a proposer words it. With `factors` and no arms, the arms are the full grid of their levels."""
+
+    proposer: str
+    question: str
+    hypothesis: str = ""
+    base: str = ""
+    """The experiment to build on; empty for the incumbent."""
+    factors: dict[str, list[Value]] = {}
+    design: str = ""
+    """Which fraction of the factors' grid the arms are, in words; empty for all of it."""
+    arms: tuple[Arm, ...] = ()
+    tier: Tier = Tier.SCREEN
+    replicates: int = 1
+    would_change_mind: str = ""
+    kind: WaveKind = WaveKind.WAVE
+
+
+class Intent(msgspec.Struct, frozen=True, tag=True, tag_field="kind", omit_defaults=True):
+    pass
+
+
+class Approve(Intent, frozen=True):
+    wave: str
+    trust: bool = False
+    """Also let the envelope approve this proposer's later waves."""
+
+
+class Reject(Intent, frozen=True):
+    wave: str
+    reason: str = ""
+
+
+class EditProposal(Intent, frozen=True):
+    """The whole of a waiting proposal as the person wants it; `what` says the change in a sentence."""
+
+    wave: str
+    draft: Draft
+    what: str
+
+
+class Propose(Intent, frozen=True):
+    draft: Draft
+
+
+class Hold(Intent, frozen=True):
+    """`target` is a wave, a cluster, or empty for the session."""
+
+    target: str = ""
+
+
+class Resume(Intent, frozen=True):
+    target: str = ""
+
+
+class SetMode(Intent, frozen=True):
+    mode: Mode
+
+
+class SetEnvelope(Intent, frozen=True):
+    envelope: Envelope
+
+
+class SetProposer(Intent, frozen=True):
+    proposer: str
+
+
+class SetBudget(Intent, frozen=True):
+    usd: float
+
+
+class SetEarlyStopping(Intent, frozen=True):
+    """Whether runs that cannot reach the incumbent any more are ended."""
+
+    on: bool
+
+
+class Say(Intent, frozen=True):
+    text: str
+
+
+class Interrupt(Intent, frozen=True):
+    """End the proposer's turn."""
+
+
+class Kill(Intent, frozen=True):
+    attempt: str
+    reason: str = ""
+
+
+class Rerun(Intent, frozen=True):
+    """One more attempt with another seed."""
+
+    experiment: str
+    hardware: str = ""
+
+
+class Promote(Intent, frozen=True):
+    """Run it on the better class."""
+
+    experiment: str
+
+
+class MakeBase(Intent, frozen=True):
+    """Make it the incumbent, on the person's word."""
+
+    experiment: str
+    reason: str = ""
+
+
+class Discard(Intent, frozen=True):
+    experiment: str
+    reason: str = ""
+
+
+class DropArm(Intent, frozen=True):
+    experiment: str
+    reason: str = ""
+
+
+class MoveWave(Intent, frozen=True):
+    """Run it before `before`; empty for last."""
+
+    wave: str
+    before: str = ""
+
+
+class CancelWave(Intent, frozen=True):
+    wave: str
+    reason: str = ""
+
+
+class Relaunch(Intent, frozen=True):
+    """Try a cluster again that was given up."""
+
+    cluster: str
+
+
+class Adopt(Intent, frozen=True):
+    """Take over a cluster that somebody launched by hand."""
+
+    cluster: str
+
+
+class End(Intent, frozen=True):
+    """`how` is `drain` (let runs finish) or `cancel` (end them); `down` takes the clusters down too."""
+
+    how: str
+    down: bool = False
+    reason: str = ""
+
+
+class Note(Intent, frozen=True):
+    """A finding or, with `phase`, the name of the phase that begins."""
+
+    text: str
+    experiments: tuple[str, ...] = ()
+    phase: bool = False
+
+
+AnyIntent = (
+    Approve | Reject | EditProposal | Propose | Hold | Resume | SetMode | SetEnvelope | SetProposer | SetBudget
+    | SetEarlyStopping | Say | Interrupt | Kill | Rerun | Promote | MakeBase | Discard | DropArm | MoveWave | CancelWave
+    | Relaunch | Adopt | End | Note
+)  # fmt: skip
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(AnyIntent)
+
+
+def encode(intent: Intent) -> bytes:
+    return _encoder.encode(intent)
+
+
+def decode(body: bytes) -> AnyIntent:
+    """Raises msgspec.DecodeError on anything that is not an intent."""
+    return _decoder.decode(body)  # type: ignore[no-any-return]

@@ -1,0 +1,85 @@
+"""One object for what is said a hundred thousand times: names, reasons, and dicts that say the same.
+
+Each event that is read, and a snapshot of everything, comes with copies of its own of them. Nothing here changes what
+the state says. Part of `cockpit.core.fold.fold`.
+"""
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from msgspec import Raw, msgpack
+from msgspec.structs import replace
+
+from cockpit.core.model import Attempt, Estimate, Experiment, Wave
+from cockpit.core.state import State
+
+_experiment, _wave, _attempt = msgpack.Decoder(Experiment), msgpack.Decoder(Wave), msgpack.Decoder(Attempt)
+
+
+def one_wave(wave: Wave, experiments: Sequence[Experiment]) -> None:
+    """A wave and its arms, which name each other."""
+    names = {experiment.id: experiment.id for experiment in experiments}
+    wave.arms = [names.get(arm, arm) for arm in wave.arms]
+    for experiment in experiments:
+        experiment.wave = wave.id
+        _one_experiment(experiment)
+
+
+def _one_experiment(experiment: Experiment) -> None:
+    intern = sys.intern
+    experiment.base = intern(experiment.base)
+    experiment.prepare_hash = intern(experiment.prepare_hash)
+    experiment.why, experiment.reason = intern(experiment.why), intern(experiment.reason)
+    constants = experiment.change.constants
+    experiment.levels = _same(experiment.levels, constants)
+    experiment.overrides = _same(experiment.overrides, constants)
+    if experiment.estimate is not None:
+        experiment.estimate = one_estimate(experiment.estimate)
+
+
+def _same(mine: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """The other one, where both say the same to the letter: 1, 1.0 and True are equal, and not the same."""
+    return other if mine == other and msgpack.encode(mine) == msgpack.encode(other) else mine
+
+
+def one_estimate(estimate: Estimate) -> Estimate:
+    return replace(estimate, against=sys.intern(estimate.against), hardware=sys.intern(estimate.hardware))
+
+
+def one_attempt(state: State, attempt: Attempt) -> None:
+    attempt.experiment = state.experiments[attempt.experiment].id
+    attempt.rule, attempt.hardware = sys.intern(attempt.rule), sys.intern(attempt.hardware)
+    attempt.cluster, attempt.pin = sys.intern(attempt.cluster), sys.intern(attempt.pin)
+
+
+def unpacked(body: bytes) -> State:
+    """The state that was packed into a snapshot. Raises msgspec.MsgspecError on anything else.
+
+    Record by record: freed all together at the end, what is shared away would leave holes that stay memory.
+    """
+    parts = msgpack.decode(body, type=dict[str, Raw])
+    waves, experiments, attempts = (_records(parts, name) for name in ("waves", "experiments", "attempts"))
+    state = msgpack.decode(msgpack.encode(parts), type=State)
+    for raw in experiments:
+        experiment = _experiment.decode(raw)
+        _one_experiment(experiment)
+        state.experiments[experiment.id] = experiment
+    for raw in waves:
+        wave = _wave.decode(raw)
+        wave.arms = [state.experiments[arm].id for arm in wave.arms]
+        state.waves[wave.id] = wave
+    for raw in attempts:
+        attempt = _attempt.decode(raw)
+        one_attempt(state, attempt)
+        state.attempts[attempt.id] = attempt
+    for experiment in state.experiments.values():
+        experiment.wave = state.waves[experiment.wave].id
+        experiment.attempts = [state.attempts[name].id for name in experiment.attempts]
+    first = [state.experiments[name] for name in state.by_fingerprint.values()]
+    state.by_fingerprint = {known.fingerprint: known.id for known in first}
+    return state
+
+
+def _records(parts: dict[str, Raw], name: str) -> Iterable[Raw]:
+    return msgpack.decode(parts.pop(name), type=dict[str, Raw]).values() if name in parts else ()

@@ -1,0 +1,57 @@
+"""Which waiting proposals run without a person: the baseline, filler, and what the envelope allows."""
+
+from cockpit.core.model import Mode, Wave, WaveKind
+from cockpit.core.state import State
+from cockpit.decide import actions as a
+from cockpit.decide.budget import accounts, committed_usd, run_usd
+
+
+def approve(state: State, now: float) -> list[a.Action]:
+    actions: list[a.Action] = []
+    for name in state.proposals:
+        rule = rule_for(state, state.waves[name], now)
+        if rule:
+            actions.append(a.Approve(name, rule))
+    return actions
+
+
+def rule_for(state: State, wave: Wave, now: float) -> str:
+    """`baseline`, `filler` or `envelope`; empty when a person must decide."""
+    if wave.kind is WaveKind.BASELINE:
+        return "baseline"
+    if state.mode is Mode.MANUAL:
+        return ""
+    if wave.kind is WaveKind.FILLER:
+        return "filler" if state.envelope.filler else ""
+    return "" if outside_envelope(state, wave, now) else "envelope"
+
+
+def outside_envelope(state: State, wave: Wave, now: float) -> str:
+    """Why the envelope does not cover the wave, in a sentence; empty when it does."""
+    envelope = state.envelope
+    trusted = wave.proposer in envelope.proposers
+    if state.mode is not Mode.AUTOPILOT and not trusted:
+        return f"in {state.mode} mode a person approves {wave.proposer}'s waves"
+    if envelope.proposers and not trusted:
+        return f"the envelope does not name {wave.proposer}"
+    if envelope.until and now > envelope.until:
+        return "the envelope has ended"
+    size = len(wave.arms) + len(wave.again)
+    if size > envelope.wave_size:
+        return f"{size} arms are more than the envelope's {envelope.wave_size}"
+    if not envelope.patches and any(state.experiments[arm].change.edits for arm in wave.arms):
+        return "the envelope allows constants only, and an arm edits code"
+    runs = sum(state.experiments[arm].replicates for arm in wave.arms) + len(wave.again) * wave.replicates
+    dearest = max((run_usd(state, cluster) for cluster in state.clusters.values()), default=0.0)
+    cost, due = runs * dearest, committed_usd(state, now) + len(state.waiting) * dearest
+    if cost and due + cost > envelope.usd:
+        return (
+            f"it may cost ${cost:.2f} on top of ${due:.2f} spent and approved, and the envelope ends at"
+            f" ${envelope.usd:.2f}"
+        )
+    if envelope.gpu_hours:
+        to_come = len(state.waiting) + len(state.in_flight) + runs
+        hours = to_come * state.session.time_limit_s / 3600
+        if accounts(state, now).gpu_hours + hours > envelope.gpu_hours:
+            return f"it may take {hours:.1f} GPU-hours, past the envelope's {envelope.gpu_hours:g}"
+    return ""

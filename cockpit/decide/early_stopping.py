@@ -1,0 +1,93 @@
+"""Runs that cannot reach the incumbent any more are ended, and their clusters used again. Never a validation, never a
+run that is evidence: only the first look at an arm.
+
+One in ten of them is let run on, so that what this rule gets wrong is seen: runs that it ended are never known to have
+been wrong, and those that finish by themselves are not like them. Their curves and scores are among the finished runs
+that the next decision rests on, so that mistakes make it ask for more.
+"""
+
+import hashlib
+
+from cockpit.core.model import Attempt, AttemptKind, AttemptStatus, EarlyStops, Outcome, Tier, points_of
+from cockpit.core.state import State
+from cockpit.decide import actions as a
+from cockpit.decide.evidence import readings_of
+from cockpit.decide.kept_changes import WITHOUT
+from cockpit.science.forecast import CURVES_NEEDED, Finished, outlook
+
+LOOKS = (0.3, 0.5, 0.7)
+"""Fractions of the budget at which a run's curve is judged."""
+LOOK_LASTS = 0.1
+"""A look is taken at the first step line in so much of the budget after it."""
+SPARED_ONE_IN = 10
+
+
+def stop_early(state: State, now: float) -> list[a.Action]:
+    """Cancel the running arms whose curves say that they will not end better than the incumbent, but for the spared."""
+    if not state.early_stops.on or not state.incumbent:
+        return []
+    actions: list[a.Action] = []
+    for attempt in (one for name in state.in_flight if _due(state, one := state.attempts[name])):
+        bar = _bar(state, attempt.hardware)
+        finished = _finished(state, attempt.hardware)
+        if bar is None or len(finished) < CURVES_NEEDED:
+            continue
+        seen = outlook(points_of(attempt.curve), finished, bar)
+        if seen is None or not seen.hopeless:
+            continue
+        reason = (
+            f"its curve leads to {seen.final.mean:.4f} [{seen.final.low:.4f}, {seen.final.high:.4f}] at "
+            f"{100 * seen.fraction:.0f}% of its budget, the incumbent has {bar:.4f}; "
+            f"of {seen.ended} finished runs this would have ended {seen.wrongly} wrongly"
+        )
+        if is_spared(state, attempt.id):
+            actions.append(a.Spare(attempt.id, bar, reason))
+        else:
+            actions.append(a.Cancel(attempt.id, reason, Outcome.HOPELESS, seen.final.mean))
+    return actions
+
+
+def is_spared(state: State, attempt: str) -> bool:
+    """Whether the attempt is one of those that run on. Its name and the session's seed decide, not the moment: a worker
+    that comes back decides the same."""
+    seed = state.session.seed
+    drawn = hashlib.sha256(f"{seed} {attempt}".encode()).digest()
+    return int.from_bytes(drawn[:8]) % SPARED_ONE_IN == 0
+
+
+def early_words(stops: EarlyStops) -> str:
+    """What ending runs early has saved and got wrong, in a sentence; empty where there is nothing to tell."""
+    if not stops.ended and not stops.checked:
+        return "" if stops.on else "every run runs to its end: early stopping is off"
+    runs = f"{stops.ended} hopeless run{'s' * (stops.ended != 1)} ended early, {stops.saved_s / 3600:.1f} hours saved"
+    if not stops.checked:
+        checked = "none let run on to check it yet"
+    else:
+        checked = f"of {stops.checked} let run on to check it {stops.mistaken} would have been ended wrongly"
+    return f"{runs}; {checked}" + ("" if stops.on else "; off now")
+
+
+def _due(state: State, attempt: Attempt) -> bool:
+    if attempt.kind is not AttemptKind.ARM or attempt.tier is not Tier.SCREEN or attempt.cancelling or attempt.spared:
+        return False
+    if WITHOUT in state.experiments[attempt.experiment].levels:
+        return False  # all runs of an ablation are evidence
+    if attempt.status is not AttemptStatus.RUNNING or attempt.progress is None:
+        return False
+    return any(look <= attempt.progress.fraction < look + LOOK_LASTS for look in LOOKS)
+
+
+def _bar(state: State, hardware: str) -> float | None:
+    """The incumbent's mean in the class; None where it was not measured there."""
+    scores = [one.val_bpb for one in readings_of(state, state.incumbent) if one.hardware == hardware]
+    return sum(scores) / len(scores) if scores else None
+
+
+def _finished(state: State, hardware: str) -> list[Finished]:
+    """The newest finished runs of the class that have a curve."""
+    found = (state.attempts[name] for name in state.recent)
+    return [
+        Finished(points_of(attempt.curve), attempt.metrics.val_bpb)
+        for attempt in found
+        if attempt.hardware == hardware and attempt.outcome is Outcome.VALID and attempt.metrics and attempt.curve
+    ]

@@ -1,0 +1,89 @@
+"""What a simulated run reads from its folder: the hashes, the constants, and what the rest of the code is.
+
+A night has thousands of variants that differ in a few literals, so a file is parsed in full once for each shape of
+it: its text without the literals of its one-line constants. A shape in which that short cut is not exactly what a full
+parse gives is parsed in full each time.
+"""
+
+import hashlib
+import re
+from pathlib import Path
+
+import msgspec
+
+from cockpit.core.model import Value
+from cockpit.variant.constants import find_constants
+from cockpit.variant.errors import VariantError
+from cockpit.variant.fingerprint import outline
+
+_LINE = re.compile(r"^([A-Z][A-Z0-9_]*)[^\S\n]*=[^\S\n]*([^\n#]*?)[^\S\n]*(#[^\n]*)?$", re.MULTILINE)
+
+
+class Source(msgspec.Struct, frozen=True):
+    train_hash: str
+    prepare_hash: str
+    """sha256 of prepare.py; empty where there is none."""
+    constants: dict[str, Value]
+    code: str
+    """The file's outline: the same for two files that differ in constants, comments and blank space only."""
+    broken: str = ""
+    """The exception that Python ends with at once, where the file does not compile."""
+
+
+class _Shape(msgspec.Struct):
+    code: str
+    rest: dict[str, Value]
+    """Constants that are not on one line of their own."""
+
+
+class Sources:
+    """Reads folders; remembers the shapes it has parsed."""
+
+    def __init__(self) -> None:
+        self._shapes: dict[str, _Shape | None] = {}
+        self._literals: dict[str, Value | None] = {}
+
+    def read(self, folder: Path) -> Source:
+        """What `folder` holds. Raises OSError where train.py cannot be read."""
+        body = (folder / "train.py").read_bytes()
+        train_hash = hashlib.sha256(body).hexdigest()
+        prepare = folder / "prepare.py"
+        prepare_hash = hashlib.sha256(prepare.read_bytes()).hexdigest() if prepare.is_file() else ""
+        try:
+            text = body.decode()
+            constants, code = self._parse(text)
+        except (VariantError, UnicodeDecodeError) as error:
+            return Source(train_hash, prepare_hash, {}, "", f"SyntaxError: {error}")
+        return Source(train_hash, prepare_hash, constants, code)
+
+    def _parse(self, text: str) -> tuple[dict[str, Value], str]:
+        quick: dict[str, Value] = {}
+        twice = False
+
+        def cut(line: re.Match[str]) -> str:
+            nonlocal twice
+            value = self._literal(line[2])
+            if value is None:
+                return line[0]
+            twice = twice or line[1] in quick
+            quick[line[1]] = value
+            return f"{line[1]} ="
+
+        key = hashlib.sha256(_LINE.sub(cut, text).encode()).hexdigest()
+        if key not in self._shapes:
+            constants = find_constants(text)
+            exact = not twice and all(constants.get(name) == value for name, value in quick.items())
+            rest = {name: value for name, value in constants.items() if name not in quick}
+            self._shapes[key] = _Shape(outline(text), rest) if exact else None
+        shape = self._shapes[key]
+        if shape is None:
+            return find_constants(text), outline(text)
+        return {**shape.rest, **quick}, shape.code
+
+    def _literal(self, text: str) -> Value | None:
+        if text not in self._literals:
+            try:
+                self._literals[text] = find_constants(f"A = {text}\n").get("A")
+            except VariantError:
+                self._literals[text] = None
+        return self._literals[text]

@@ -1,0 +1,254 @@
+"""The simulated train.py: what a configuration scores, how fast it trains and how much memory it takes.
+
+A surface of its own making, not a fit. Its shape is that of the published seed run: the unchanged file scores about
+1.000 on an H100, width matters most with a sweet spot near ASPECT_RATIO 96, the rest matters less and not
+independently, and nothing scores much below 0.974. Numbers at the baseline are those of autoresearch's README.
+"""
+
+import hashlib
+import math
+import random
+from collections.abc import Mapping
+
+import msgspec
+
+from cockpit.core.model import Value
+
+BEST_BPB = 0.974
+"""On an H100, with every constant where this surface wants it."""
+
+VOCABULARY = 8192
+ROW_TOKENS = 2048
+BASELINE_STEPS_PER_S = 953 / 300
+BASELINE_MFU_PERCENT = 39.8
+_BASELINE_WIDTH = 512
+TIME_BUDGET_S = 300.0
+
+_DEFAULTS: dict[str, Value] = {
+    "DEPTH": 8,
+    "ASPECT_RATIO": 64,
+    "HEAD_DIM": 128,
+    "WINDOW_PATTERN": "SSSL",
+    "TOTAL_BATCH_SIZE": 2**19,
+    "DEVICE_BATCH_SIZE": 128,
+    "EMBEDDING_LR": 0.6,
+    "UNEMBEDDING_LR": 0.004,
+    "MATRIX_LR": 0.04,
+    "SCALAR_LR": 0.5,
+    "WEIGHT_DECAY": 0.2,
+    "ADAM_BETAS": [0.8, 0.95],
+    "MUON_MOMENTUM": 0.95,
+    "MUON_BETA2": 0.95,
+    "NS_STEPS": 5,
+    "WARMUP_RATIO": 0.0,
+    "WARMDOWN_RATIO": 0.5,
+    "FINAL_LR_FRAC": 0.0,
+}
+
+_WINDOWS = {"SSSS": 0.0, "S": 0.0, "SSLL": 0.0003, "SSSSL": 0.0004, "SLSL": 0.0005, "SL": 0.0005, "SSSL": 0.0008}
+_OTHER_WINDOWS = 0.0025
+
+
+class Hardware(msgspec.Struct, frozen=True):
+    memory_mb: float
+    speed: float
+    """Tokens a second against an H100's."""
+    offset_bpb: float
+    """What it scores more than an H100 with the same constants; faster ones see more text in the same time."""
+    best_aspect_ratio: float
+
+
+HARDWARE = {
+    "H100": Hardware(81_559, 1.0, 0.0, 96),
+    "H200": Hardware(143_771, 1.09, -0.006, 98),
+    "A100": Hardware(81_920, 0.42, 0.031, 80),
+}
+
+
+class Prediction(msgspec.Struct, frozen=True):
+    """What one configuration does on one class of hardware, before any noise."""
+
+    val_bpb: float = 0.0
+    crash: str = ""
+    """Empty, or the exception it ends with: `ExceptionName: message`."""
+    crash_s: float = 0.0
+    """How many seconds into the run it crashes."""
+    crash_trained: bool = False
+    """It takes steps before it crashes."""
+    steps_per_s: float = 0.0
+    batch_tokens: int = 0
+    peak_vram_mb: float = 0.0
+    mfu_percent: float = 0.0
+    params_M: float = 0.0
+    depth: int = 0
+
+
+def predict(
+    constants: Mapping[str, Value], baseline: Mapping[str, Value], hardware: str, code: str, baseline_code: str
+) -> Prediction:
+    """What train.py with these constants does on `hardware`.
+
+    `code` identifies the rest of the file: where it is not the baseline's, the edit has a small effect drawn from it.
+    Constants this surface does not know have a small effect around the baseline's value. An unknown class is an H100.
+    """
+    values = {**_DEFAULTS, **constants}
+    machine = HARDWARE.get(hardware, HARDWARE["H100"])
+    depth, aspect, head = _whole(values, "DEPTH"), _whole(values, "ASPECT_RATIO"), _whole(values, "HEAD_DIM")
+    batch, rows = _whole(values, "TOTAL_BATCH_SIZE"), _whole(values, "DEVICE_BATCH_SIZE")
+    if min(depth, aspect, head, rows) < 1:
+        return Prediction(crash="ValueError: DEPTH, ASPECT_RATIO and HEAD_DIM must be positive", crash_s=4.0)
+    if batch < 1 or batch % (rows * ROW_TOKENS):
+        return Prediction(
+            crash=f"AssertionError: TOTAL_BATCH_SIZE {batch} is no multiple of {rows} x {ROW_TOKENS} tokens",
+            crash_s=5.0,
+        )
+    width = math.ceil(depth * aspect / head) * head
+    vram_mb = _memory_mb(depth, width, rows)
+    if vram_mb > machine.memory_mb:
+        return Prediction(
+            crash=f"torch.OutOfMemoryError: CUDA out of memory. Tried to allocate {vram_mb / 20 / 1024:.2f} GiB. "
+            f"GPU 0 has a total capacity of {machine.memory_mb / 1024:.2f} GiB",
+            crash_s=33.0,
+            peak_vram_mb=machine.memory_mb,
+        )
+    matrix_lr = _number(values, "MATRIX_LR")
+    if matrix_lr > 0.3 * (_BASELINE_WIDTH / width) ** 0.5:
+        return Prediction(
+            crash="FloatingPointError: the loss is not a number",
+            crash_s=41.0,
+            crash_trained=True,
+            steps_per_s=BASELINE_STEPS_PER_S,
+            batch_tokens=batch,
+        )
+
+    edit_bpb, edit_crash = _edit(code, baseline_code)
+    if edit_crash:
+        return Prediction(crash="RuntimeError: The size of tensor a must match the size of tensor b", crash_s=12.0)
+    work = _flops_per_token(depth, width) / _flops_per_token(8, _BASELINE_WIDTH)
+    efficiency = (min(rows, 128) / 128) ** 0.02
+    tokens_per_s = BASELINE_STEPS_PER_S * 2**19 / work * machine.speed * efficiency
+    return Prediction(
+        val_bpb=BEST_BPB
+        + machine.offset_bpb
+        + _excess(values, machine)
+        + _unknown(constants, baseline)
+        + edit_bpb
+        + 0.0004 * (1 - efficiency) / 0.02,
+        steps_per_s=tokens_per_s / batch,
+        batch_tokens=batch,
+        peak_vram_mb=vram_mb,
+        mfu_percent=BASELINE_MFU_PERCENT * efficiency,
+        params_M=_params(depth, width) / 1e6,
+        depth=depth,
+    )
+
+
+def _excess(values: Mapping[str, Value], machine: Hardware) -> float:
+    """How much the known constants cost over the best ones: a sum of bowls in whitened coordinates. That an optimum
+    moves with another constant is a term inside a square, so the sum is 0 at one point and above it elsewhere."""
+
+    def log(name: str, best: float) -> float:
+        return math.log(max(_number(values, name), 1e-9) / best)
+
+    def off(name: str, best: float, unit: float) -> float:
+        return (_number(values, name) - best) / unit
+
+    aspect, depth = log("ASPECT_RATIO", machine.best_aspect_ratio), log("DEPTH", 8.5)
+    doublings = log("TOTAL_BATCH_SIZE", 2**18) / math.log(2)
+    matrix = log("MATRIX_LR", 0.032) - 0.25 * doublings + 0.3 * aspect
+    final = off("FINAL_LR_FRAC", 0.04, 0.1)
+    betas = values["ADAM_BETAS"]
+    beta1, beta2 = _pair(betas) or (0.8, 0.95)
+    window = values["WINDOW_PATTERN"]
+    return sum(
+        (
+            0.075 * _bowl(aspect + 0.55 * depth),
+            0.030 * _bowl(depth),
+            0.0035 * _bowl(doublings),
+            0.0060 * _bowl(matrix),
+            0.0040 * _bowl(log("EMBEDDING_LR", 0.9) - 0.15 * doublings),
+            0.0030 * _bowl(log("UNEMBEDDING_LR", 0.006)),
+            0.0015 * _bowl(log("SCALAR_LR", 0.35)),
+            0.0016 * _bowl(off("WEIGHT_DECAY", 0.12, 0.1) + 0.4 * matrix),
+            0.0010 * _bowl(off("WARMUP_RATIO", 0.02, 0.1)),
+            0.0050 * _bowl(off("WARMDOWN_RATIO", 0.64, 0.2) + 0.3 * final),
+            0.0020 * _bowl(final),
+            0.0010 * _bowl((beta1 - 0.87) / 0.1),
+            0.0020 * _bowl(math.log(max(1 - beta2, 1e-6) / 0.03)),
+            0.0020 * _bowl(math.log(max(1 - _number(values, "MUON_MOMENTUM"), 1e-6) / 0.04)),
+            0.0010 * _bowl(math.log(max(1 - _number(values, "MUON_BETA2"), 1e-6) / 0.04)),
+            0.0003 * _bowl(off("NS_STEPS", 5, 1)),
+            0.0015 * _bowl(log("HEAD_DIM", 128) / math.log(2)),
+            _WINDOWS.get(window, _OTHER_WINDOWS) if isinstance(window, str) else _OTHER_WINDOWS,
+        )
+    )
+
+
+def _bowl(distance: float) -> float:
+    """The square near 0, and a straight line from far away (twice a pseudo-Huber loss of width 2)."""
+    return 8.0 * (math.sqrt(1.0 + distance * distance / 4.0) - 1.0)
+
+
+def _unknown(constants: Mapping[str, Value], baseline: Mapping[str, Value]) -> float:
+    """The effect of constants nobody here has heard of, around the author's value: a bowl whose bottom is near it."""
+    total = 0.0
+    for name, value in constants.items():
+        base = baseline.get(name)
+        if name in _DEFAULTS or base is None or value == base:
+            continue
+        if isinstance(value, int | float) and isinstance(base, int | float) and value > 0 and base > 0:
+            best = _dice(name).gauss(0.0, 0.5)
+            total += 0.002 * (_bowl(math.log(value / base) - best) - _bowl(best))
+        else:
+            total += _dice(name, value).gauss(0.0005, 0.0008)
+    return total
+
+
+def _edit(code: str, baseline_code: str) -> tuple[float, bool]:
+    """(effect, whether it crashes) of an edit beyond constants: most do a little harm, a few help."""
+    if code == baseline_code:
+        return 0.0, False
+    dice = _dice("edit", code)
+    return max(-0.002, dice.gauss(0.0012, 0.0016)), dice.random() < 0.05
+
+
+def _params(depth: int, width: int) -> int:
+    """Parameters: matrices, token embedding and head, and half as many value embeddings as there are blocks."""
+    return 12 * depth * width * width + VOCABULARY * width * (2 + math.ceil(depth / 2))
+
+
+def _flops_per_token(depth: int, width: int) -> float:
+    """Forward and backward: 6 a matrix weight, 12 a channel and token in sight (arXiv:2204.02311)."""
+    return 6 * (12 * depth * width * width + VOCABULARY * width) + 12 * depth * width * ROW_TOKENS * 0.6
+
+
+def _memory_mb(depth: int, width: int, rows: int) -> float:
+    """Weights with gradients and moments at 16 bytes, activations by token, layer and channel, and the logits."""
+    tokens = rows * ROW_TOKENS
+    activations = tokens * depth * width * 29
+    logits = tokens * VOCABULARY * 6
+    return (16 * _params(depth, width) + activations + logits) / 2**20 + 900
+
+
+def _dice(*key: object) -> random.Random:
+    return random.Random(hashlib.blake2b("|".join(map(str, key)).encode(), digest_size=8).digest())
+
+
+def _number(values: Mapping[str, Value], name: str) -> float:
+    value = values[name]
+    default = _DEFAULTS[name]
+    if isinstance(value, int | float):
+        return float(value)
+    return float(default) if isinstance(default, int | float) else 0.0
+
+
+def _whole(values: Mapping[str, Value], name: str) -> int:
+    return int(_number(values, name))
+
+
+def _pair(value: Value) -> tuple[float, float] | None:
+    match value:
+        case [int() | float() as first, int() | float() as second]:
+            return float(first), float(second)
+        case _:
+            return None

@@ -1,0 +1,381 @@
+"""The simulated world: clusters, a scheduler that takes requests, and the jobs; kept in a file, it outlives the worker.
+
+What happens next is always known, so the world is a queue of due moments, one a cluster or job at most. What it decides
+depends on names and seeds only, never on when it is looked at: a world read back after a kill goes on as it would have.
+"""
+
+import heapq
+import math
+from collections import deque
+from pathlib import Path
+
+import msgspec
+
+from cockpit.core.model import FleetSpec
+from cockpit.fleet.base import (
+    ClusterEnded,
+    ClusterReady,
+    ClusterTrouble,
+    Job,
+    JobEnded,
+    JobRefused,
+    JobStarted,
+    JobSubmitted,
+    Report,
+)
+from cockpit.fleet.sim.records import Baseline, ClusterIs, JobIs, Origin, Records, SimCluster, SimJob
+from cockpit.fleet.sim.run import Hazards, dice, plan_run
+from cockpit.fleet.sim.source import Sources
+from cockpit.fleet.sim.surface import predict
+
+Span = tuple[float, float]
+"""Seconds, drawn evenly between the two."""
+
+
+class Latencies(msgspec.Struct, frozen=True):
+    """What running jobs costs beyond the runs; the defaults were measured on a real SkyPilot."""
+
+    launch_s: Span = (100.0, 140.0)
+    failed_launch_s: Span = (20.0, 60.0)
+    submit_s: Span = (5.5, 9.0)
+    start_s: Span = (2.0, 4.0)
+    """From a job's arrival on an idle cluster to its start."""
+    gap_s: Span = (6.0, 13.0)
+    """Between two queued jobs of a cluster."""
+    cancel_s: Span = (2.0, 4.0)
+    down_s: Span = (20.0, 40.0)
+    notice_s: Span = (30.0, 60.0)
+    """Until a lost cluster is noticed."""
+    requests_at_once: int = 4
+    """How many launches and submissions together the scheduler's server works on; the rest wait."""
+    launches_at_once: int = 3
+    """So that a submission never waits for a launch."""
+
+
+class World:
+    """All of it, at virtual time `now`. Changes are kept by `commit`; what happened is in `reports` until taken."""
+
+    def __init__(
+        self, path: Path | str, spec: FleetSpec, start: float, latencies: Latencies, hazards: Hazards, lines: int
+    ) -> None:
+        self._latencies, self._hazards, self._seed, self._lines = latencies, hazards, spec.seed, lines
+        self._sources = Sources()
+        self._store = Records(path)
+        self.now = max(start, self._store.now)
+        self.clusters = {c.name: SimCluster(c.name, c.hardware or "H100", c.usd_per_hour) for c in spec.clusters}
+        self.clusters.update({c.name: c for c in self._store.clusters if c.name in self.clusters})
+        self.jobs = {j.name: j for j in self._store.jobs}
+        self.baseline = self._store.baseline
+        self.reports: list[Report] = []
+        self.started: list[str] = []
+        """Jobs that started, or were found running, since it was last emptied."""
+        self._due: list[tuple[float, int, bool, str]] = []
+        self._ordered = 0
+        self._serving: set[str] = set()
+        self._submissions: deque[str] = deque()
+        self._launches: deque[str] = deque()
+        self._changed: dict[str, SimCluster | SimJob] = {}
+        self._take_up()
+
+    def next_due(self) -> float:
+        """When the next thing happens by itself; infinite when nothing will."""
+        while self._due and not self._is_due(*self._due[0]):
+            heapq.heappop(self._due)
+        return self._due[0][0] if self._due else math.inf
+
+    def advance(self, to: float) -> None:
+        """Let everything happen that is due by `to`."""
+        while self.next_due() <= to:
+            at, _, is_job, name = heapq.heappop(self._due)
+            self.now = max(self.now, at)
+            if is_job:
+                self._job_due(self.jobs[name])
+            else:
+                self._cluster_due(self.clusters[name])
+        self.now = max(self.now, to)
+
+    def commit(self) -> None:
+        """Keep what changed since the last time, all of it or nothing."""
+        if self._changed:
+            self._store.keep(self.now, list(self._changed.values()), self.baseline)
+            self._changed.clear()
+
+    @property
+    def origin(self) -> Origin | None:
+        return self._store.origin
+
+    def keep_origin(self, origin: Origin) -> None:
+        self._store.keep_origin(origin)
+
+    def close(self) -> None:
+        self._store.close()
+
+    # What can be asked of it
+
+    def launch(self, name: str) -> None:
+        cluster = self.clusters[name]
+        match cluster.is_:
+            case ClusterIs.UP | ClusterIs.LOSING:
+                self.reports.append(self.ready(cluster))
+            case ClusterIs.DOWN | ClusterIs.LOST:
+                cluster.is_, cluster.launches, cluster.due_at = ClusterIs.LAUNCHING, cluster.launches + 1, math.inf
+                cluster.requested, cluster.message = self._order(), ""
+                self._touch(cluster)
+                self._launches.append(name)
+                self._serve()
+            case ClusterIs.STOPPING:
+                self.reports.append(ClusterTrouble(self.now, name, "it is still being torn down"))
+            case ClusterIs.LAUNCHING:
+                pass
+
+    def submit(self, job: Job) -> None:
+        """Raises OSError where the job's folder cannot be read."""
+        known = self.jobs.get(job.name)
+        if known is not None and known.is_ is not JobIs.REFUSED:
+            self.reports.extend(self.history(known))
+            return
+        cluster = self.clusters[job.cluster]
+        source = self._sources.read(job.source)
+        if self.baseline is None and not source.broken:
+            self.baseline = Baseline(source.constants, source.code)
+        baseline = self.baseline or Baseline({}, "")
+        prediction = predict(source.constants, baseline.constants, cluster.hardware, source.code, baseline.code)
+        run = plan_run(
+            self._seed, job.name, cluster.name, job.environment, source, prediction, self._hazards, self._lines
+        )
+        sim = SimJob(job.name, cluster.name, str(job.log_path), run, job.time_limit_s, requested=self._order())
+        self.jobs[job.name] = sim
+        self._touch(sim)
+        self._submissions.append(job.name)
+        self._serve()
+
+    def cancel(self, name: str) -> None:
+        job = self.jobs.get(name)
+        if job is None or job.is_ is JobIs.REFUSED:
+            self.reports.append(JobRefused(self.now, name, "it never reached the cluster"))
+        elif job.is_ is JobIs.ENDED:
+            self.reports.extend(self.history(job)[-1:])
+        elif job.is_ is JobIs.RUNNING:
+            job.is_, job.reason = JobIs.ENDING, "cancelled"
+            self._set_due(job, min(job.due_at, self.now + self._span(self._latencies.cancel_s, "cancel", name)))
+        elif job.is_ is not JobIs.ENDING:
+            self._end(job, "cancelled")
+            self._next(self.clusters[job.cluster])
+
+    def down(self, name: str) -> None:
+        cluster = self.clusters[name]
+        if cluster.is_ is ClusterIs.DOWN:
+            self.reports.append(ClusterEnded(self.now, name))
+        elif cluster.is_ is not ClusterIs.STOPPING:
+            self._release(name)
+            cluster.is_ = ClusterIs.STOPPING
+            self._end_all(cluster, "cancelled")
+            self._set_due(cluster, self.now + self._span(self._latencies.down_s, "down", name, cluster.launches))
+
+    # What is so
+
+    def ready(self, cluster: SimCluster) -> ClusterReady:
+        return ClusterReady(self.now, cluster.name, cluster.hardware, cluster.usd_per_hour)
+
+    def history(self, job: SimJob) -> list[Report]:
+        """Everything that was or would have been reported of a job."""
+        if job.is_ is JobIs.REFUSED:
+            return [JobRefused(job.ended_at, job.name, job.message)]
+        found: list[Report] = []
+        if job.arrived_at:
+            found.append(JobSubmitted(job.arrived_at, job.name))
+        if job.started_at:
+            found.append(JobStarted(job.started_at, job.name))
+        if job.is_ is JobIs.ENDED:
+            found.append(JobEnded(job.ended_at, job.name, job.reason, job.exit_code, job.message))
+        return found
+
+    # What happens by itself
+
+    def _cluster_due(self, cluster: SimCluster) -> None:
+        match cluster.is_:
+            case ClusterIs.LAUNCHING:
+                self._launched(cluster)
+            case ClusterIs.UP:
+                cluster.is_ = ClusterIs.LOSING
+                for name in self._jobs_of(cluster):
+                    self.jobs[name].silent_at = self.now
+                    self._set_due(self.jobs[name], math.inf)
+                self._set_due(cluster, self.now + self._span(self._latencies.notice_s, "notice", cluster.name))
+            case ClusterIs.LOSING:
+                cluster.is_, cluster.message = (
+                    ClusterIs.LOST,
+                    "it does not answer any more: preempted, or its node died",
+                )
+                self._set_due(cluster, math.inf)
+                self._end_all(cluster, "lost")
+                self.reports.append(ClusterTrouble(self.now, cluster.name, cluster.message, lost=True))
+            case ClusterIs.STOPPING:
+                cluster.is_ = ClusterIs.DOWN
+                self._set_due(cluster, math.inf)
+                self.reports.append(ClusterEnded(self.now, cluster.name))
+            case ClusterIs.DOWN | ClusterIs.LOST:
+                raise AssertionError(f"nothing is due of a cluster that is {cluster.is_}")
+
+    def _launched(self, cluster: SimCluster) -> None:
+        self._release(cluster.name)
+        if cluster.message:
+            cluster.is_ = ClusterIs.DOWN
+            self._set_due(cluster, math.inf)
+            self.reports.append(ClusterTrouble(self.now, cluster.name, cluster.message))
+            return
+        cluster.is_, cluster.free_at = ClusterIs.UP, -math.inf
+        rate = self._hazards.losses_per_cluster_hour / 3600
+        lasts_s = dice(self._seed, "loss", cluster.name, cluster.launches).expovariate(rate) if rate else math.inf
+        self._set_due(cluster, self.now + lasts_s)
+        self.reports.append(self.ready(cluster))
+
+    def _job_due(self, job: SimJob) -> None:
+        cluster = self.clusters[job.cluster]
+        match job.is_:
+            case JobIs.SENDING:
+                self._release(job.name)
+                self._arrive(job, cluster)
+            case JobIs.STARTING:
+                job.is_, job.started_at, job.starts = JobIs.RUNNING, self.now, job.starts + 1
+                limit_s = min(job.run.stops_s, job.time_limit_s)
+                self._set_due(job, self.now + limit_s)
+                self.started.append(job.name)
+                self.reports.append(JobStarted(self.now, job.name))
+            case JobIs.RUNNING:
+                if job.run.stops_s > job.time_limit_s:
+                    self._end(job, "timeout")
+                else:
+                    self._end(job, "exited", 1 if job.run.crash else 0)
+                self._next(cluster)
+            case JobIs.ENDING:
+                self._end(job, job.reason)
+                self._next(cluster)
+            case JobIs.QUEUED | JobIs.ENDED | JobIs.REFUSED:
+                raise AssertionError(f"nothing is due of a job that is {job.is_}")
+
+    def _arrive(self, job: SimJob, cluster: SimCluster) -> None:
+        if cluster.is_ not in (ClusterIs.UP, ClusterIs.LOSING):
+            job.is_, job.ended_at, job.message = JobIs.REFUSED, self.now, f"{cluster.name} is not up"
+            self._set_due(job, math.inf)
+            self.reports.append(JobRefused(self.now, job.name, job.message))
+            return
+        job.is_, job.arrived_at = JobIs.QUEUED, self.now
+        self._set_due(job, math.inf)
+        cluster.queue.append(job.name)
+        self._touch(cluster)
+        self.reports.append(JobSubmitted(self.now, job.name))
+        self._next(cluster)
+
+    def _next(self, cluster: SimCluster) -> None:
+        """Start what the cluster holds next, if it is free."""
+        if cluster.occupant or not cluster.queue or cluster.is_ is not ClusterIs.UP:
+            return
+        job = self.jobs[cluster.queue.pop(0)]
+        cluster.occupant = job.name
+        self._touch(cluster)
+        job.is_ = JobIs.STARTING
+        start_s = self._span(self._latencies.start_s, "start", job.name)
+        gap_s = self._span(self._latencies.gap_s, "gap", job.name)
+        self._set_due(job, max(self.now + start_s, cluster.free_at + gap_s))
+
+    def _end(self, job: SimJob, reason: str, exit_code: int | None = None) -> None:
+        cluster = self.clusters[job.cluster]
+        self._release(job.name)
+        if cluster.occupant == job.name:
+            cluster.occupant, cluster.free_at = "", self.now
+        elif job.name in cluster.queue:
+            cluster.queue.remove(job.name)
+        self._touch(cluster)
+        job.is_, job.ended_at, job.reason, job.exit_code = JobIs.ENDED, self.now, reason, exit_code
+        job.silent_at = min(job.silent_at, self.now)
+        self._set_due(job, math.inf)
+        self.reports.append(JobEnded(self.now, job.name, reason, exit_code, job.message))
+
+    def _end_all(self, cluster: SimCluster, reason: str) -> None:
+        for name in self._jobs_of(cluster):
+            self._end(self.jobs[name], reason)
+
+    def _jobs_of(self, cluster: SimCluster) -> list[str]:
+        return ([cluster.occupant] if cluster.occupant else []) + list(cluster.queue)
+
+    # Requests: submissions go before launches, which leave a place free for them
+
+    def _serve(self) -> None:
+        while len(self._serving) < self._latencies.requests_at_once:
+            launching = sum(name in self.clusters for name in self._serving)
+            submission = self._next_submission()
+            if submission:
+                self._submissions.remove(submission)
+                self._serve_submission(self.jobs[submission])
+            elif self._launches and launching < self._latencies.launches_at_once:
+                self._serve_launch(self.clusters[self._launches.popleft()])
+            else:
+                return
+
+    def _next_submission(self) -> str:
+        """The oldest one to a cluster that none is on its way to, so that a cluster gets its jobs in their order."""
+        taken = {self.jobs[name].cluster for name in self._serving if name in self.jobs}
+        return next((name for name in self._submissions if self.jobs[name].cluster not in taken), "")
+
+    def _serve_submission(self, job: SimJob) -> None:
+        self._serving.add(job.name)
+        self._set_due(job, self.now + self._span(self._latencies.submit_s, "submit", job.name))
+
+    def _serve_launch(self, cluster: SimCluster) -> None:
+        self._serving.add(cluster.name)
+        roll = dice(self._seed, "launch", cluster.name, cluster.launches)
+        failed = roll.random() < self._hazards.launch_failure
+        cluster.message = f"no capacity for {cluster.hardware} right now" if failed else ""
+        span = self._latencies.failed_launch_s if failed else self._latencies.launch_s
+        self._set_due(cluster, self.now + roll.uniform(*span))
+
+    def _release(self, name: str) -> None:
+        """Its request is done with, or taken back."""
+        for waiting in (self._submissions, self._launches):
+            if name in waiting:
+                waiting.remove(name)
+        if name in self._serving:
+            self._serving.discard(name)
+            self._serve()
+
+    # Bookkeeping
+
+    def _take_up(self) -> None:
+        """Rebuild what follows from the records: what is due, and who waits for the scheduler."""
+        waiting: list[SimCluster | SimJob] = []
+        records: list[SimCluster | SimJob] = [*self.clusters.values(), *self.jobs.values()]
+        for record in records:
+            self._ordered = max(self._ordered, record.requested)
+            if math.isfinite(record.due_at):
+                self._set_due(record, record.due_at)
+            if record.is_ in (ClusterIs.LAUNCHING, JobIs.SENDING):
+                if math.isfinite(record.due_at):
+                    self._serving.add(record.name)
+                else:
+                    waiting.append(record)
+            if record.is_ in (JobIs.RUNNING, JobIs.ENDING):
+                self.started.append(record.name)
+        for record in sorted(waiting, key=lambda record: record.requested):
+            (self._submissions if isinstance(record, SimJob) else self._launches).append(record.name)
+        self._changed.clear()
+
+    def _set_due(self, record: SimCluster | SimJob, at: float) -> None:
+        record.due_at = at
+        self._touch(record)
+        if math.isfinite(at):
+            heapq.heappush(self._due, (at, self._order(), isinstance(record, SimJob), record.name))
+
+    def _is_due(self, at: float, _: int, is_job: bool, name: str) -> bool:
+        record = self.jobs[name] if is_job else self.clusters[name]
+        return record.due_at == at
+
+    def _touch(self, record: SimCluster | SimJob) -> None:
+        self._changed[record.name] = record
+
+    def _order(self) -> int:
+        self._ordered += 1
+        return self._ordered
+
+    def _span(self, span: Span, *key: object) -> float:
+        return dice(self._seed, *key).uniform(*span)

@@ -1,0 +1,132 @@
+"""What the session's record says, for a screen, an agent or a report: effects, forecasts, the gain so far."""
+
+import itertools
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from cockpit.core.model import Experiment, ExperimentStatus, Value, Wave
+from cockpit.core.state import State, constants_of
+from cockpit.decide.evidence import evidence_of, noise_of, readings_of
+from cockpit.science.compare import Comparison, compare
+from cockpit.science.effects import Effects, effects
+from cockpit.science.forecast import Forecast, crash_forecast, vram_forecast
+from cockpit.science.search_space import position, space
+
+READ = 400
+"""The newest experiments that a forecast learns from."""
+
+
+LIKELY = 0.3
+"""A crash of this probability is worth a warning."""
+
+
+class ArmForecast(msgspec.Struct, frozen=True):
+    crash: Forecast
+    """Of its probability."""
+    peak_vram_mb: Forecast | None
+    """None where too few runs said theirs, and for an arm that edits code."""
+
+
+def effects_of(state: State, wave: str) -> Effects:
+    """The main effects and two-factor interactions of a wave from the runs it has so far. Raises KeyError."""
+    one = state.waves[wave]
+    runs = [(state.experiments[arm].levels, reading) for arm in one.arms for reading in readings_of(state, arm)]
+    cell = _cell_of_base(state, one)
+    if cell:
+        runs += [(cell, reading) for reading in evidence_of(state, one.base)]
+    return effects(one.factors, runs, noise_of(state))
+
+
+def _cell_of_base(state: State, wave: Wave) -> dict[str, Value]:
+    """The base's levels where it is a cell of the wave's grid: no arm is, for what was measured is not run again.
+
+    Empty where it is none, or where the arms differ from it in more than their levels.
+    """
+    arms = [state.experiments[arm].change for arm in wave.arms]
+    if wave.base not in state.experiments or any(arm.edits or set(arm.constants) != set(wave.factors) for arm in arms):
+        return {}
+    held = constants_of(state, wave.base)
+    cell = {name: held[name] for name in wave.factors if name in held}
+    return cell if all(cell.get(name) in levels for name, levels in wave.factors.items()) else {}
+
+
+def forecasts_of(state: State, arms: Iterable[str]) -> dict[str, ArmForecast]:
+    """What experiments will do that have not run, from this session's own runs, whatever had come of them.
+
+    An arm that changes constants is judged by what ran nearest to it. One that edits code is judged by how many of the
+    session's edits crashed: what an edit does cannot be told from constants. Empty before the first result; arms are
+    left out where nothing is known to vary.
+    """
+    measured = _measured(state)
+    if not measured:
+        return {}
+    import numpy as np
+
+    dimensions = space(constants_of(state, state.baseline))
+
+    def place(of: Mapping[str, Value]) -> list[float]:
+        return [position(dimension, of[name]) for name, dimension in dimensions.items()]
+
+    places = np.asarray([place(constants_of(state, one.id)) for one in measured]).reshape(len(measured), -1)
+    crashed = np.asarray([one.status is ExperimentStatus.CRASHED for one in measured], dtype=bool)
+    peaks = [_peak_vram_mb(state, one) for one in measured]
+    said = np.asarray([peak > 0 for peak in peaks], dtype=bool)
+    edited = np.asarray([bool(one.change.edits) for one in measured], dtype=bool)
+    found: dict[str, ArmForecast] = {}
+    for name in arms:
+        if state.experiments[name].change.edits:
+            nowhere = np.zeros((int(edited.sum()), 0))
+            found[name] = ArmForecast(crash_forecast(nowhere, crashed[edited], np.zeros(0), near=len(nowhere)), None)
+        elif dimensions:
+            at = np.asarray(place(constants_of(state, name)))
+            vram = vram_forecast(places[said], [peak for peak in peaks if peak > 0], at)
+            found[name] = ArmForecast(crash_forecast(places, crashed, at), vram)
+    return found
+
+
+def forecast_words(found: Mapping[str, ArmForecast]) -> str:
+    """What arms that wait will do, in a sentence; empty where nothing can be told."""
+    if not found:
+        return ""
+    worst = max(found, key=lambda name: found[name].crash.mean)
+    crash = found[worst].crash
+    likely = sum(one.crash.mean >= LIKELY for one in found.values())
+    some = f"{likely} of {len(found)} arms likely to crash" if likely else "no arm is likely to crash"
+    said = f"{some}, {worst} the most: {percent(crash)}"
+    peaks = {name: one.peak_vram_mb for name, one in found.items() if one.peak_vram_mb is not None}
+    if peaks:
+        name, peak = max(peaks.items(), key=lambda pair: pair[1].mean)
+        said += f"; memory up to {gigabytes(peak)} ({name})"
+    return f"{said}; by {crash.runs} run{'s' * (crash.runs != 1)} so far"
+
+
+def percent(crash: Forecast) -> str:
+    return f"{100 * crash.mean:.0f}% [{100 * crash.low:.0f}, {100 * crash.high:.0f}]"
+
+
+def gigabytes(peak: Forecast) -> str:
+    mean, low, high = (f"{mb / 1024:.1f}" for mb in (peak.mean, peak.low, peak.high))
+    return f"{mean} GB [{low}, {high}]"
+
+
+def _measured(state: State) -> list[Experiment]:
+    """The newest experiments that gave a result or crashed."""
+    newest = itertools.islice(reversed(state.experiments.values()), READ)
+    return [one for one in newest if one.scores or one.status is ExperimentStatus.CRASHED]
+
+
+def _peak_vram_mb(state: State, experiment: Experiment) -> float:
+    """Of its first run; 0 where that said none."""
+    first = next((state.attempts[name] for name in experiment.attempts[:1]), None)
+    return first.metrics.peak_vram_mb if first is not None and first.metrics is not None else 0.0
+
+
+def gain_of(state: State) -> Comparison | None:
+    """The incumbent against the baseline, without the runs that the incumbent was chosen by.
+
+    None while they are the same, or share no class.
+    """
+    if not state.incumbent or state.incumbent == state.baseline:
+        return None
+    return compare(evidence_of(state, state.incumbent), readings_of(state, state.baseline), noise_of(state))

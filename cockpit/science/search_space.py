@@ -1,0 +1,223 @@
+"""What may be varied by number: the constants of train.py that are knobs, each with its kind and its range.
+
+Ranges follow from the baseline's own values, so that another repository's train.py is searched around what its author
+chose. A constant whose name says nothing known is left alone: a wrong guess costs a run each time it is drawn.
+"""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from cockpit.core.model import Scalar, Value
+
+ROW_TOKENS = 2048
+"""Tokens of a row (prepare.py's MAX_SEQ_LEN): TOTAL_BATCH_SIZE is a whole number of DEVICE_BATCH_SIZE rows of them."""
+
+SIGNIFICANT_DIGITS = 3
+"""A drawn number is rounded to so many, since a person reads it and it is a difference in code."""
+
+Number = int | float
+
+
+class Real(msgspec.Struct, frozen=True, tag=True):
+    """Any number from `low` to `high`; `log` where factors matter rather than differences (`low` is then above 0)."""
+
+    low: float
+    high: float
+    log: bool = False
+
+
+class Ladder(msgspec.Struct, frozen=True, tag=True):
+    """One of some numbers, ascending; neighbours are alike."""
+
+    rungs: tuple[Number, ...]
+
+
+class Choice(msgspec.Struct, frozen=True, tag=True):
+    """One of some values without an order; the first is the baseline's."""
+
+    options: tuple[Value, ...]
+
+
+Dimension = Real | Ladder | Choice
+
+
+def space(constants: Mapping[str, Value]) -> dict[str, Dimension]:
+    """The dimensions of a train.py with these constants, in the order of the constants. Empty when none is known."""
+    found: dict[str, Dimension] = {}
+    for name, value in constants.items():
+        for pattern, make in _RULES:
+            if pattern.fullmatch(name):
+                dimension = make(value)
+                if dimension is not None:
+                    found[name] = dimension
+                break
+    return found
+
+
+def position(dimension: Dimension, value: Value) -> float:
+    """Where a value lies in its dimension, from 0 to 1; what lies outside counts as the nearest end, and an unknown
+    option as the first."""
+    match dimension:
+        case Real(low, high, log):
+            number = min(high, max(low, _number(value, low)))
+            if log:
+                return (math.log(number) - math.log(low)) / (math.log(high) - math.log(low))
+            return (number - low) / (high - low)
+        case Ladder(rungs):
+            number = _number(value, rungs[0])
+            nearest = min(range(len(rungs)), key=lambda rung: abs(rungs[rung] - number))
+            return (nearest + 0.5) / len(rungs)
+        case Choice(options):
+            index = options.index(value) if value in options else 0
+            return (index + 0.5) / len(options)
+
+
+def value_at(dimension: Dimension, place: float) -> Value:
+    """The value at a position from 0 to 1; the other way round from `position`, rounded as a person would write it."""
+    place = min(1.0, max(0.0, place))
+    match dimension:
+        case Real(low, high, log):
+            if log:
+                number = math.exp(math.log(low) + place * (math.log(high) - math.log(low)))
+            else:
+                number = low + place * (high - low)
+            return min(high, max(low, readable(number)))
+        case Ladder(rungs):
+            return rungs[min(len(rungs) - 1, int(place * len(rungs)))]
+        case Choice(options):
+            return options[min(len(options) - 1, int(place * len(options)))]
+
+
+def readable(number: float) -> float:
+    """The number to SIGNIFICANT_DIGITS digits."""
+    return float(f"{number:.{SIGNIFICANT_DIGITS}g}")
+
+
+def fit(constants: Mapping[str, Value], overrides: Mapping[str, Value]) -> dict[str, Value]:
+    """The overrides, made to fit one another: fewer rows a pass where a whole number of them is not one batch.
+
+    `constants` are all of the base's. Overrides that say what the base says already are left out.
+    """
+    fitted = dict(overrides)
+    if _whole_batch(constants):
+        merged = {**constants, **fitted}
+        while not _whole_batch(merged):
+            fitted["DEVICE_BATCH_SIZE"] = merged["DEVICE_BATCH_SIZE"] = _rows(merged) // 2
+    return {name: value for name, value in fitted.items() if name not in constants or constants[name] != value}
+
+
+def _rows(constants: Mapping[str, Value]) -> int:
+    rows = constants.get("DEVICE_BATCH_SIZE")
+    return rows if isinstance(rows, int) else 0
+
+
+def _whole_batch(constants: Mapping[str, Value]) -> bool:
+    """Whether a batch is a whole number of passes; a single row a pass has no smaller to go to."""
+    total, rows = constants.get("TOTAL_BATCH_SIZE"), _rows(constants)
+    return isinstance(total, int) and (rows <= 1 or total % (rows * ROW_TOKENS) == 0)
+
+
+def _number(value: Value, otherwise: float) -> float:
+    return float(value) if isinstance(value, int | float) else otherwise
+
+
+def _positive(value: Value) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+        return None
+    return float(value)
+
+
+def _rate(value: Value) -> Dimension | None:
+    base = _positive(value)
+    return None if base is None else Real(readable(base / 8), readable(base * 8), log=True)
+
+
+def _decay(value: Value) -> Dimension | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        return None
+    return Real(0.0, readable(value * 2.5) if value else 0.2)
+
+
+def _share(most: float) -> Callable[[Value], Dimension | None]:
+    def make(value: Value) -> Dimension | None:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+            return None
+        return Real(0.0, max(most, float(value)))
+
+    return make
+
+
+def _beta(value: Value) -> Dimension | None:
+    base = _positive(value)
+    return None if base is None or base >= 1 else Real(min(0.8, base), max(0.99, base))
+
+
+def _powers_of_two(down: int, up: int) -> Callable[[Value], Dimension | None]:
+    def make(value: Value) -> Dimension | None:
+        if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
+            return None
+        rungs = [value >> shift for shift in range(down, 0, -1) if value % (1 << shift) == 0]
+        return Ladder((*rungs, *(value << shift for shift in range(up + 1))))
+
+    return make
+
+
+def _count(step: int) -> Callable[[Value], Dimension | None]:
+    """Whole numbers from half to twice the base, `step` apart, the base among them."""
+
+    def make(value: Value) -> Dimension | None:
+        if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
+            return None
+        stride = step if value >= 4 * step else 1
+        low = value - (value - value // 2) // stride * stride
+        return Ladder(tuple(rung for rung in range(low, 2 * value + 1, stride) if rung > 0))
+
+    return make
+
+
+def _near(value: Value) -> Dimension | None:
+    if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
+        return None
+    return Ladder(tuple(range(max(1, value - 2), value + 4)))
+
+
+_BETA_PAIRS: tuple[list[Scalar], ...] = ([0.8, 0.95], [0.8, 0.98], [0.9, 0.95], [0.9, 0.98], [0.7, 0.95], [0.9, 0.99])
+
+
+def _beta_pair(value: Value) -> Dimension | None:
+    if not isinstance(value, list) or len(value) != 2:
+        return None
+    return Choice((value, *(pair for pair in _BETA_PAIRS if pair != value)))
+
+
+_WINDOWS = ("SSSL", "SSLL", "SLSL", "SSSSL", "SSSS", "SL", "L")
+
+
+def _windows(value: Value) -> Dimension | None:
+    if not isinstance(value, str) or not value or set(value) - {"S", "L"}:
+        return None
+    return Choice((value, *(pattern for pattern in _WINDOWS if pattern != value)))
+
+
+_RULES: tuple[tuple[re.Pattern[str], Callable[[Value], Dimension | None]], ...] = tuple(
+    (re.compile(pattern), make)
+    for pattern, make in (
+        (r"(.*_)?(LR|LEARNING_RATE)", _rate),
+        (r"(.*_)?(WEIGHT_DECAY|WD)", _decay),
+        (r"WARMUP_(RATIO|FRAC)", _share(0.3)),
+        (r"(WARMDOWN|COOLDOWN)_(RATIO|FRAC)", _share(0.8)),
+        (r"(FINAL|MIN)_LR_FRAC", _share(0.5)),
+        (r"(.*_)?DROPOUT", _share(0.3)),
+        (r"(.*_)?(MOMENTUM|BETA\d?)", _beta),
+        (r"(.*_)?BETAS", _beta_pair),
+        (r"((DEVICE|TOTAL)_)?BATCH_SIZE", _powers_of_two(3, 1)),
+        (r"HEAD_DIM", _powers_of_two(1, 1)),
+        (r"ASPECT_RATIO", _count(8)),
+        (r"DEPTH|N_LAYERS?|NUM_LAYERS", _count(1)),
+        (r"NS_STEPS", _near),
+        (r"WINDOW_PATTERN", _windows),
+    )
+)

@@ -1,0 +1,320 @@
+"""The ledger: the append-only record of a session, in SQLite (WAL), and the inbox that intents come in by.
+
+A session's folder holds `ledger.db`, which its worker alone writes and its group may read, and `inbox.db`, which only
+its owner may open. A reader without write permission works beside a live writer, and on a ledger nobody has open.
+"""
+
+import errno
+import gc
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from cockpit.core import events as e
+from cockpit.core.fold import fold
+from cockpit.core.interning import unpacked
+from cockpit.core.model import packed
+from cockpit.core.state import State
+
+SCHEMA = 1
+STATE_FORMAT = 3
+"""Counted up when State changes its shape: older snapshots are then folded anew."""
+
+LEDGER_MODE = 0o640
+FOLDER_MODE = 0o2750
+INBOX_MODE = 0o600
+
+LOG_HEADER_BYTES = 32
+"""https://sqlite.org/fileformat2.html#walformat"""
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS events (seq INTEGER PRIMARY KEY, at REAL NOT NULL, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS live (attempt TEXT PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS snapshots (seq INTEGER PRIMARY KEY, format INTEGER NOT NULL, body BLOB NOT NULL);
+"""
+
+
+class LedgerError(Exception):
+    """The ledger cannot be used; the message is one sentence that says what to do."""
+
+
+class LedgerFull(LedgerError):
+    """The disk is full: what was to be written is not, what was written is, and it can be tried again."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"the disk that holds {path} is full: free some space, then try again")
+        self.filename = str(path)
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Whether an error, or what caused it, is that a disk is full."""
+    while error is not None:
+        if isinstance(error, LedgerFull) or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__
+    return False
+
+
+class Ledger:
+    """An open ledger. Raises LedgerError with one sentence on anything that is wrong with the file."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, frozen: bool = False) -> None:
+        self.path = path
+        self._db = connection
+        self._wal_fd = -1
+        self._frozen = frozen
+        """Opened as a file that nobody writes, for want of a log to join: a writer that comes later goes unseen."""
+        self._thawed = 0
+
+    @classmethod
+    def create(cls, path: Path) -> Self:
+        """A new ledger at `path`, its folder made with it."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.chmod(FOLDER_MODE)
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_EXCL, LEDGER_MODE))
+        path.chmod(LEDGER_MODE)
+        with _sentences(path):
+            db = _connect(path, "rwc")
+            db.execute("PRAGMA journal_mode=WAL")
+            db.executescript(_TABLES)
+            db.execute(f"PRAGMA user_version={SCHEMA}")
+            db.close()
+        return cls.open(path)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """The ledger, to write: for its worker, which holds the session's lock."""
+        if path.exists() and not os.access(path, os.W_OK):
+            # SQLite would open it read-only without a word.
+            raise LedgerError(f"{path} is somebody else's to write: look on with `cockpit watch`")
+        with _sentences(path):
+            db = _connect(path, "rw")
+            _check(path, db)
+            db.execute("PRAGMA synchronous=NORMAL")
+            db.execute("PRAGMA busy_timeout=10000")
+        return cls(path, db)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """The ledger, read-only, whoever reads."""
+        # Without a log to join, SQLite would make one, which a mere reader cannot: the file is all there is.
+        alone = path.is_file() and not os.access(path.parent, os.W_OK)
+        frozen = alone and not _logged(path)
+        if alone and not frozen and not path.with_name(path.name + "-shm").exists():
+            raise LedgerError(
+                f"{path} was copied together with {_log_of(path).name}, whose events can only be put back where files"
+                " may be written: copy the session's folder to a place of your own, and open it there"
+            )
+        with _sentences(path):
+            db = _connect(path, "ro", immutable=frozen)
+            _check(path, db)
+        return cls(path, db, frozen)
+
+    def append(self, events: Sequence[e.Event]) -> None:
+        """All of them or none. Progress replaces the attempt's last; everything else is kept for ever."""
+        with _sentences(self.path), self._db:
+            kept = [(event.at, e.encode(event)) for event in events if not isinstance(event, e.Progressed)]
+            self._db.executemany("INSERT INTO events (at, body) VALUES (?, ?)", kept)
+            live = [(event.attempt, e.encode(event)) for event in events if isinstance(event, e.Progressed)]
+            self._db.executemany("INSERT OR REPLACE INTO live VALUES (?, ?)", live)
+            ended = [(event.attempt,) for event in events if isinstance(event, e.Ended | e.Unsubmitted)]
+            self._db.executemany("DELETE FROM live WHERE attempt = ?", ended)
+
+    def sync(self) -> None:
+        """What was appended survives a power cut from here on: called before the world is touched."""
+        if self._wal_fd < 0:
+            self._wal_fd = os.open(_log_of(self.path), os.O_RDONLY)
+        os.fdatasync(self._wal_fd)
+
+    def since(self, seq: int, most: int = 1_000_000) -> list[e.AnyEvent]:
+        """The events after number `seq`, in order."""
+        with _sentences(self.path):
+            rows = self._db.execute(
+                "SELECT seq, body FROM events WHERE seq > ? ORDER BY seq LIMIT ?", (seq, most)
+            ).fetchall()
+            return [e.decode(body) for _, body in rows]
+
+    def walk(self, chunk: int = 10_000) -> Iterator[e.AnyEvent]:
+        """Every event, in order, a chunk in memory at a time."""
+        seq = 0
+        while events := self.since(seq, chunk):
+            yield from events
+            seq += len(events)
+
+    def last_seq(self) -> int:
+        with _sentences(self.path):
+            return int(self._db.execute("SELECT COALESCE(MAX(seq), 0) FROM events").fetchone()[0])
+
+    def live(self) -> list[e.Progressed]:
+        """The newest progress of each attempt that runs."""
+        with _sentences(self.path):
+            rows = self._db.execute("SELECT body FROM live").fetchall()
+        found = [e.decode(body) for (body,) in rows]
+        return [event for event in found if isinstance(event, e.Progressed)]
+
+    def data_version(self) -> int:
+        """A number that changes when another process has written."""
+        if self._frozen and _logged(self.path):
+            self._thaw()
+        with _sentences(self.path):
+            return int(self._db.execute("PRAGMA data_version").fetchone()[0]) + (self._thawed << 32)
+
+    def _thaw(self) -> None:
+        """Somebody has begun to write: read with them from here on."""
+        with _sentences(self.path):
+            db = _connect(self.path, "ro")
+            try:
+                _check(self.path, db)
+            except sqlite3.OperationalError:
+                db.close()  # its log is not whole yet
+                return
+        self._db.close()
+        self._db, self._frozen, self._thawed = db, False, self._thawed + 1
+
+    def state(self) -> State:
+        """The state as of now: the last snapshot, and what came after it."""
+        # A hundred thousand records are many small objects, none of them garbage: looking for some takes longer than
+        # reading them.
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            state = self._snapshot()
+            while events := self.since(state.seq if state else 0, 10_000):
+                for event in events:
+                    state = fold(state, event)
+        finally:
+            if collects:
+                gc.enable()
+        if state is None:
+            raise LedgerError(f"{self.path} holds no session: make another with `cockpit new`")
+        return self.fold_live(state)
+
+    def _snapshot(self) -> State | None:
+        """The last snapshot; None where there is none that can be used."""
+        with _sentences(self.path):
+            row = self._db.execute(
+                "SELECT body FROM snapshots WHERE format = ? ORDER BY seq DESC LIMIT 1", (STATE_FORMAT,)
+            ).fetchone()
+        if row is None:
+            return None
+        try:
+            return unpacked(row[0])
+        except (msgspec.MsgspecError, KeyError):  # torn, or it names what it does not hold
+            return None
+
+    def fold_live(self, state: State) -> State:
+        """The state with the newest progress of what runs. Progress has no number: `seq` stays as it was."""
+        for event in self.live():
+            attempt = state.attempts.get(event.attempt)
+            if attempt is not None and attempt.id in state.in_flight:
+                attempt.progress, attempt.curve = event.progress, packed(event.curve)
+                state.clusters[attempt.cluster].seen_at = event.at
+        return state
+
+    def snapshot(self, state: State) -> None:
+        """Keep the state, so that the next reader need not fold from the start. Older snapshots go."""
+        body = msgspec.msgpack.encode(state)
+        with _sentences(self.path), self._db:
+            self._db.execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?)", (state.seq, STATE_FORMAT, body))
+            self._db.execute("DELETE FROM snapshots WHERE seq < ?", (state.seq,))
+
+    def close(self) -> None:
+        if self._wal_fd >= 0:
+            os.close(self._wal_fd)
+            self._wal_fd = -1
+        self._db.close()
+
+
+class Inbox:
+    """Where the screen and the commands leave intents for the worker. Only the session's owner can open it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with _sentences(path):
+            if not path.exists():
+                os.close(os.open(path, os.O_CREAT | os.O_WRONLY, INBOX_MODE))
+            self._db = _connect(path, "rw")
+            self._db.execute("PRAGMA busy_timeout=10000")
+            self._db.execute(
+                "CREATE TABLE IF NOT EXISTS intents"
+                " (id INTEGER PRIMARY KEY AUTOINCREMENT, author TEXT NOT NULL, body BLOB NOT NULL)"
+            )
+            self._db.commit()
+
+    def put(self, author: str, body: bytes) -> int:
+        """Leave an intent. Returns its number, which the ledger's IntentTaken names when it was dealt with."""
+        with _sentences(self.path), self._db:
+            row = self._db.execute("INSERT INTO intents (author, body) VALUES (?, ?)", (author, body))
+            return int(row.lastrowid or 0)
+
+    def after(self, intent: int, most: int = 100) -> list[tuple[int, str, bytes]]:
+        """[(number, author, body)] of the intents after number `intent`, oldest first."""
+        with _sentences(self.path):
+            return self._db.execute(
+                "SELECT id, author, body FROM intents WHERE id > ? ORDER BY id LIMIT ?", (intent, most)
+            ).fetchall()
+
+    def close(self) -> None:
+        self._db.close()
+
+
+def _log_of(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
+
+
+def _logged(path: Path) -> bool:
+    """Whether the log holds anything: a writer may have been killed when its header was all there was."""
+    try:
+        return _log_of(path).stat().st_size > LOG_HEADER_BYTES
+    except FileNotFoundError:
+        return False
+
+
+def _connect(path: Path, mode: str, immutable: bool = False) -> sqlite3.Connection:
+    suffix = "&immutable=1" if immutable else ""
+    uri = path.absolute().as_uri() + f"?mode={mode}{suffix}"
+    return sqlite3.connect(uri, uri=True, check_same_thread=False, timeout=10)
+
+
+def _check(path: Path, db: sqlite3.Connection) -> None:
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    if version > SCHEMA:
+        raise LedgerError(
+            f"{path} was written by a newer cockpit (schema {version}, this one reads {SCHEMA}): upgrade to open it"
+        )
+    if version == 0:
+        raise LedgerError(f"{path} is not a cockpit ledger: name another session, or move the file away")
+    db.execute("SELECT 1 FROM events LIMIT 1").fetchone()
+
+
+class _sentences:
+    """Turn what SQLite raises into one sentence about the file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, msgspec.MsgspecError):
+            raise LedgerError(
+                f"{self.path} holds an event this cockpit cannot read ({error}): it is torn, or from a newer cockpit;"
+                " restore a copy, or upgrade"
+            ) from error
+        if not isinstance(error, sqlite3.Error):
+            return
+        text = str(error)
+        if "full" in text or "disk I/O" in text:
+            raise LedgerFull(self.path) from error
+        if "malformed" in text or "not a database" in text:
+            raise LedgerError(
+                f"{self.path} is torn ({text}): keep a copy, then recover it with `sqlite3 {self.path} .recover`"
+            ) from error
+        if "unable to open" in text or "readonly" in text:
+            raise LedgerError(f"{self.path} cannot be opened: check that it exists and that you may read it") from error
+        raise LedgerError(f"{self.path}: {text}") from error

@@ -1,0 +1,224 @@
+"""The proposers' desk: they think in threads of their own, and reach the state only through the worker's."""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+from cockpit.agent.proposer_api import Proposer, ProposerTrouble, Receipt, Request
+from cockpit.core import events as e
+from cockpit.core.intents import Draft
+from cockpit.core.state import State
+from cockpit.decide.budget import left_usd
+from cockpit.session.paths import SessionFolder
+from cockpit.variant.errors import VariantError
+from cockpit.variant.store import VariantStore
+
+T = TypeVar("T")
+
+log = logging.getLogger("cockpit.desk")
+
+LAST_WORDS_S = 2.0
+"""How long a worker that stops waits for a proposer to say what its request used."""
+LONGEST_RETRY_S = 900.0
+"""Between two asks of a proposer in trouble, which double from what its trouble asks for; a person's word is sooner."""
+QUIET_S = 60.0
+"""Before a proposer that had nothing to propose is asked again: each time costs, and little has changed."""
+
+
+class Host(Protocol):
+    """What the desk needs of its worker."""
+
+    @property
+    def state(self) -> State: ...
+    @property
+    def store(self) -> VariantStore: ...
+    @property
+    def folder(self) -> SessionFolder: ...
+    def now(self) -> float: ...
+    def record(self, *events: e.Event) -> None: ...
+    def take(self, draft: Draft, ask: int) -> Receipt: ...
+
+
+class WorkerDesk:
+    """The Desk protocol for one ask."""
+
+    def __init__(self, host: Host, do: Callable[[Callable[[], Any]], Any], ask: int) -> None:
+        self._host = host
+        self._do = do
+        self._ask = ask
+        self.interrupt = threading.Event()
+        self.waves: list[str] = []
+        """What was proposed at this desk."""
+        self.words_answered = 0
+
+    def read(self, question: Callable[[State], T]) -> T:
+        answer: T = self._do(lambda: question(self._host.state))
+        return answer
+
+    def propose(self, draft: Draft) -> Receipt:
+        receipt: Receipt = self._do(lambda: self._host.take(draft, self._ask))
+        if receipt.wave:
+            self.waves.append(receipt.wave)
+        return receipt
+
+    def record(self, *events: e.Event) -> None:
+        self._do(lambda: self._host.record(*events))
+
+    def reserve(self, wanted: Callable[[float], e.ApiReserved | None]) -> e.ApiReserved | None:
+        def reserved() -> e.ApiReserved | None:
+            event = wanted(left_usd(self._host.state, self._host.now()))
+            if event is not None:
+                self._host.record(event)
+            return event
+
+        event: e.ApiReserved | None = self._do(reserved)
+        return event
+
+    def source(self, experiment: str, path: str = "train.py") -> str:
+        try:
+            return self.read(lambda state: self._host.store.source(state.experiments[experiment].commit, path))
+        except VariantError as error:
+            raise KeyError(str(error)) from error
+
+    def diff(self, experiment: str, against: str = "") -> str:
+        def made(state: State) -> str:
+            one = state.experiments[experiment]
+            other = against or one.base or experiment
+            return self._host.store.diff(state.experiments[other].commit, one.commit)
+
+        return self.read(made)
+
+    def log_tail(self, attempt: str, most_bytes: int = 65_536) -> str:
+        path = self.read(lambda state: self._host.folder.log(state.attempts[attempt].id))
+        try:
+            with path.open("rb") as file:
+                file.seek(0, 2)
+                file.seek(max(0, file.tell() - most_bytes))
+                return file.read(most_bytes).decode("utf-8", "replace")
+        except FileNotFoundError:
+            return ""
+
+    def now(self) -> float:
+        return self._host.now()
+
+    def answered(self, words: int) -> None:
+        self.words_answered += words
+
+    def interrupted(self) -> bool:
+        return self.interrupt.is_set()
+
+
+class Office:
+    """Runs proposers. `inline` answers at once in the worker's own thread: for a clock that does not wait."""
+
+    def __init__(self, host: Host, proposers: dict[str, Proposer], wake: threading.Event, inline: bool) -> None:
+        self._host = host
+        self._proposers = proposers
+        self._wake = wake
+        self._inline = inline
+        self._calls: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[e.AskEnded] = queue.SimpleQueue()
+        self._desks: dict[str, WorkerDesk] = {}
+        self._threads: dict[str, threading.Thread] = {}
+        self._thread = threading.get_ident()
+        self._closed = False
+
+    def knows(self, proposer: str) -> bool:
+        return proposer in self._proposers
+
+    def start(self, name: str, request: Request) -> None:
+        """Ask a proposer. What it proposes comes through its desk; `finished` tells when it is done."""
+        desk = WorkerDesk(self._host, self._on_worker, request.ask)
+        self._desks[name] = desk
+        failures = self._host.state.ask_failures.get(name, 0)
+        if self._inline:
+            self._work(name, desk, request, failures)
+        else:
+            task = partial(self._work, name, desk, request, failures)
+            thread = threading.Thread(target=task, daemon=True, name=f"ask-{name}")
+            self._threads[name] = thread
+            thread.start()
+
+    def serve(self) -> None:
+        """Do what proposers wait for. Called by the worker, between its own steps."""
+        self._thread = threading.get_ident()
+        while True:
+            try:
+                call, answer = self._calls.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                answer.set_result(call())
+            except Exception as error:
+                answer.set_exception(error)
+
+    def finished(self) -> list[e.AskEnded]:
+        ended = []
+        while not self._done.empty():
+            ended.append(self._done.get_nowait())
+        return ended
+
+    def interrupt(self) -> None:
+        for desk in self._desks.values():
+            desk.interrupt.set()
+
+    def hush(self) -> None:
+        """End every turn, and let each put down what it used."""
+        self.interrupt()
+        until = time.monotonic() + LAST_WORDS_S
+        while any(thread.is_alive() for thread in self._threads.values()) and time.monotonic() < until:
+            self.serve()
+            time.sleep(0.01)
+
+    def close(self) -> None:
+        self._closed = True
+        self.interrupt()
+        while True:
+            try:
+                _, answer = self._calls.get_nowait()
+            except queue.Empty:
+                return
+            answer.cancel()
+
+    def _on_worker(self, call: Callable[[], Any]) -> Any:
+        if threading.get_ident() == self._thread:
+            return call()
+        if self._closed:
+            raise ProposerTrouble("the worker stops")
+        answer: Future[Any] = Future()
+        self._calls.put((call, answer))
+        self._wake.set()
+        return answer.result()
+
+    def _work(self, name: str, desk: WorkerDesk, request: Request, failures: int) -> None:
+        """`failures` are those of its asks before this one, in a row."""
+        trouble, retry_in_s = "", 0.0
+        try:
+            self._proposers[name].propose(desk, request)
+        except ProposerTrouble as error:
+            trouble, retry_in_s = str(error), error.retry_in_s
+        except Exception as error:
+            log.exception("%s failed", name)
+            trouble, retry_in_s = f"{name} failed: {error or type(error).__name__}", 60.0
+        if trouble:
+            retry_in_s = max(retry_in_s, min(LONGEST_RETRY_S, retry_in_s * 2 ** min(failures, 10)))
+        if not trouble and not desk.waves and (request.reason != "said" or desk.interrupted()):
+            retry_in_s = QUIET_S
+        now = self._host.now()
+        self._done.put(
+            e.AskEnded(
+                at=now,
+                ask=request.ask,
+                proposer=name,
+                waves=desk.waves,
+                trouble=trouble,
+                retry_at=now + retry_in_s,
+                heard=desk.words_answered,
+            )
+        )
+        self._wake.set()

@@ -1,0 +1,71 @@
+"""The README and the settings page name what there is: every command and every setting, and nothing else."""
+
+import argparse
+import re
+import tomllib
+
+import msgspec
+
+from cockpit.cli.main import parser
+from cockpit.session.settings import AgentSettings, EnvelopeSettings, NewSession, Price, ScreenSettings, Settings
+from cockpit.tui.actions.navigation import LOOKING
+from cockpit.tui.actions.pages import PAGING
+from cockpit.tui.actions.registry import key_name
+from cockpit.tui.actions.steering import STEERING
+from tests.worker.sessions import ROOT
+
+README = (ROOT / "README.md").read_text()
+SETTINGS = (ROOT / "docs" / "settings.md").read_text()
+
+
+def commands() -> set[str]:
+    found = next(action for action in parser()._actions if isinstance(action, argparse._SubParsersAction))
+    return set(found.choices)
+
+
+def table(text: str, heading: str) -> str:
+    """The first column of the first table under a heading."""
+    section = text.split(f"\n{heading}", 1)[1].split("\n## ")[0]
+    return "\n".join(line.split("|")[1] for line in section.splitlines() if line.startswith("| `"))
+
+
+def test_the_two_commands_come_first() -> None:
+    blocks = re.findall(r"```\n(.*?)\n```", README, re.DOTALL)
+    assert blocks[0] == "python3 -m venv .venv && .venv/bin/pip install -e '.[local]' && .venv/bin/cockpit"
+    assert blocks[1] == ".venv/bin/pip install -e '.[local,sky,test]' && .venv/bin/pytest"
+
+
+def test_every_command_is_in_the_readme() -> None:
+    words = re.findall(r"`([a-z]+)", table(README, "## Commands"))
+    assert set(words) - {"cockpit"} == commands()
+
+
+def test_every_key_of_the_readme_does_something() -> None:
+    known = {key_name(key) for action in (*STEERING, *LOOKING, *PAGING) for key in action.keys} | {
+        "hjkl",
+        "g",
+        "G",
+        "tab",
+        "…",
+    }
+    known |= {"enter", "esc"}
+    for spelled in re.findall(r"`([^`]+)`", table(README, "| key")):
+        assert spelled in known, spelled
+
+
+def test_every_setting_is_on_its_page_with_its_default() -> None:
+    parts = {"session": NewSession, "envelope": EnvelopeSettings, "agent": AgentSettings, "screen": ScreenSettings}
+    for name, part in parts.items():
+        rows = re.findall(
+            r"^\| `(\w+)` \| `(.*?)` \|", SETTINGS.split(f"## `[{name}]`")[1].split("\n## ")[0], re.MULTILINE
+        )
+        assert [row for row, _ in rows] == list(part.__struct_fields__)
+        given = tomllib.loads(f"[{name}]\n" + "\n".join(f"{key} = {value}" for key, value in rows))
+        assert msgspec.convert(given, Settings) == Settings(), name
+    assert all(f"`{field}`" in SETTINGS for field in (*Price.__struct_fields__, "on_event"))
+    assert "## `[usd_per_hour]`" in SETTINGS
+
+
+def test_the_example_settings_of_the_readme_are_accepted() -> None:
+    for text in re.findall(r"```toml\n(.*?)```", README + SETTINGS, re.DOTALL):
+        msgspec.convert(tomllib.loads(text), Settings)

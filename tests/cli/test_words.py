@@ -1,0 +1,105 @@
+"""Every word of the command line and of cockpit.toml means something, or is refused in one sentence that names it."""
+
+from pathlib import Path
+
+import pytest
+
+from cockpit.cli.main import main, parser
+from cockpit.session.settings import Settings, SettingsError, load
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "new --hours 0", "new --budget -3", "new --budget nan", "new --time-limit inf", "new --time-budget soon",
+        "new --seed -1", "new --fleet cloud", "demo --speed 0", "demo --clusters 0", "mode auto", "propose",
+        "propose LR=1 --replicates 0", "budget much", "frobnicate", "approve", "stop --drain --cancel", "say",
+        "replay --speed -1", "envelope --wave-size 0", "down --leave",
+    ],
+)  # fmt: skip
+def test_a_word_without_a_meaning_is_refused_in_one_line(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words.split())
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("cockpit: ") and said.count("\n") == 1 and "--help" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("statsu", "there is no command 'statsu': did you mean status?"),
+        ("mode auto", "there is no mode 'auto': did you mean autopilot?"),
+        ("new --fleet moon", "there is no --fleet 'moon': choose local, sky, sim"),
+        ("--repo . status", "--repo is for new, open and doctor"),
+    ],
+)
+def test_a_slip_is_told_what_was_meant(words: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words.split())
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["propose", "LR"], "'LR' is no factor"),
+        (["propose", "LR="], "'LR=' is no factor"),
+        (["propose", "L R=1"], "'L R=1' is no factor"),
+        (["propose", "LR={}"], "cannot be a level of LR"),
+    ],
+)
+def test_a_factor_without_levels_is_refused(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 1
+    assert said in capsys.readouterr().err
+
+
+def test_every_command_has_a_help_that_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parser().parse_args(["--help"])
+    listed = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("    ")]
+    commands = [words[0] for words in listed if words[0].isalpha() and len(words) > 2]
+    assert {"open", "watch", "new", "status", "approve", "kill", "report", "down", "doctor"} <= set(commands)
+
+
+@pytest.mark.parametrize(
+    ("toml", "said"),
+    [
+        ("colour = 1\n", "there is no setting 'colour': take it out"),
+        ("[envelope]\nwave_sise = 3\n", "in [envelope]: did you mean 'wave_size'?"),
+        ("[session]\nclusters = -1\n", "[session] clusters: expected `int` >= 0"),
+        ("[session]\ntime_limit_s = -5\n", "[session] time_limit_s: expected `float` >= 0"),
+        ("[session]\nbudget_usd = nan\n", "[session] budget_usd: expected a finite number, got nan"),
+        ("[envelope]\nusd = inf\n", "[envelope] usd: expected a finite number, got inf"),
+        ("[envelope]\nwave_size = 2.5\n", "[envelope] wave_size: expected `int`, got `float`"),
+        ("[envelope]\npatches = 'yes'\n", "[envelope] patches: expected `bool`, got `str`"),
+        ("[agent]\neffort = 'hihg'\n", "[agent] effort: 'hihg' is none of '', 'low', 'medium', 'high', 'xhigh', 'max'"),
+        ("[agent]\nnumeric = 'cmaes'\n", "[agent] numeric: 'cmaes' is none of 'search', 'tpe'"),
+        ("[agent]\nshare = 50\n", "[agent] share: expected `float` <= 1.0"),
+        ("[agent]\ntries = 0\n", "[agent] tries: expected `int` >= 1"),
+        ("[screen]\ntheme = 3\n", "[screen] theme: expected `str`, got `int`"),
+        ("[usd_per_hour]\nH100 = 'dear'\n", "[usd_per_hour] an entry: expected `float`, got `str`"),
+        ("session = 3\n", "session: expected `object`, got `int`"),
+        ("[session\n", "is not TOML"),
+        ("\x00", "is not TOML"),
+    ],
+)
+def test_a_wrong_setting_is_refused_by_name(tmp_path: Path, toml: str, said: str) -> None:
+    (tmp_path / "cockpit.toml").write_text(toml)
+    with pytest.raises(SettingsError) as refused:
+        load(tmp_path)
+    assert said in str(refused.value)
+    assert str(tmp_path / "cockpit.toml") in str(refused.value)
+
+
+def test_settings_that_are_not_text_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "cockpit.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(SettingsError, match="cannot be read"):
+        load(tmp_path)
+
+
+def test_without_a_file_the_settings_are_the_defaults(tmp_path: Path) -> None:
+    assert load(tmp_path) == Settings()

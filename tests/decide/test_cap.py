@@ -1,0 +1,101 @@
+"""What the plan does as money runs out: GPUs and requests to a model are one purse, and its end is said once."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cockpit.core import events as e
+from cockpit.core.model import ClusterState, Envelope
+from cockpit.decide import actions as a
+from cockpit.decide import plan
+from cockpit.decide.ask import FILLER
+from cockpit.decide.budget import accounts, committed_usd, left_usd, pays_for_a_run
+from cockpit.worker.react import events_before
+from tests.decide.world import World
+
+RUN_USD = 600 / 3600 * 2.0
+"""The most one run costs: its limit, at the price of `fleet`."""
+
+
+def fleet(budget_usd: float, clusters: int = 2) -> World:
+    """Clusters at $2 an hour that are up, the baseline measured, and a proposer that is asked when they run dry."""
+    world = World(lambda constants, attempt: 1.0, hardware=("CPU",) * clusters)
+    world.run(2.0)
+    for name in list(world.state.clusters):
+        world.record(e.ClusterUp(at=world.now, cluster=name, hardware="CPU", usd_per_hour=2.0))
+    world.record(e.EnvelopeSet(at=world.now, envelope=Envelope(usd=1e6, filler=True), author="me"))
+    world.record(e.ProposerSet(at=world.now, proposer="claude", author="me"))
+    world.record(e.BudgetSet(at=world.now, usd=committed_usd(world.state, world.now) + budget_usd, author="me"))
+    return world
+
+
+def plans(world: World) -> list[a.Action]:
+    """What is planned once everything is approved and decided."""
+    while True:
+        actions = plan(world.state, world.now)
+        if not actions or not all(isinstance(one, a.Approve | a.Decide | a.Queue | a.Crown) for one in actions):
+            return actions
+        for one in actions:
+            for event in events_before(world.state, one, world.now):
+                world.record(event)
+
+
+def reserve(world: World, usd: float, request: str = "1.1") -> None:
+    world.record(e.ApiReserved(at=world.now, request=request, proposer="claude", model="m", usd=usd))
+
+
+@given(st.floats(0, 20), st.lists(st.floats(0, 3), max_size=4))
+def test_what_a_model_s_answers_may_cost_is_not_left_for_anything_else(budget: float, usd: list[float]) -> None:
+    world = fleet(budget)
+    before = left_usd(world.state, world.now)
+    for number, dollars in enumerate(usd):
+        reserve(world, dollars, f"1.{number}")
+    assert left_usd(world.state, world.now) == pytest.approx(before - sum(usd))
+    assert accounts(world.state, world.now).api_usd == 0.0, "what is reserved is not spent yet"
+
+
+def test_no_run_starts_on_money_that_is_reserved_for_an_answer() -> None:
+    world = fleet(1.5 * RUN_USD, clusters=1)
+    world.propose({"LR": 2})
+    reserve(world, RUN_USD)
+    assert not [one for one in plans(world) if isinstance(one, a.Submit | a.Launch)]
+    world.record(e.ApiUsed(at=world.now, proposer="claude", model="m", usd=0.01, request="1.1"))
+    assert [one for one in plans(world) if isinstance(one, a.Submit)]
+
+
+def test_a_cluster_is_not_taken_down_for_money_that_an_answer_will_give_back() -> None:
+    world = fleet(1.5 * RUN_USD, clusters=1)
+    world.propose({"LR": 2})
+    reserve(world, RUN_USD)
+    assert not [one for one in plans(world) if isinstance(one, a.Down)]
+    world.record(e.ApiUsed(at=world.now, proposer="claude", model="m", usd=RUN_USD, request="1.1"))
+    assert [one for one in plans(world) if isinstance(one, a.Down)]
+
+
+def test_nobody_is_asked_for_runs_that_nothing_pays_for() -> None:
+    world = fleet(0.9 * RUN_USD)
+    assert not [one for one in plans(world) if isinstance(one, a.Ask)]
+    world.record(e.BudgetSet(at=world.now, usd=1_000.0, author="me"))
+    assert [one for one in plans(world) if isinstance(one, a.Ask)]
+
+
+def test_filler_is_asked_for_as_many_runs_as_are_paid_for() -> None:
+    world = fleet(1.5 * RUN_USD, clusters=4)
+    arms = [one.arms for one in plans(world) if isinstance(one, a.Ask) and one.proposer == FILLER]
+    assert arms == [1]
+
+
+def test_the_cap_is_said_once_and_not_before_what_is_in_flight_has_ended() -> None:
+    world = fleet(0.9 * RUN_USD)
+    for cluster in world.state.clusters.values():
+        cluster.state = ClusterState.DOWN
+    reserve(world, 0.1)
+    assert not [one for one in plans(world) if isinstance(one, a.ReachCap)]
+    world.record(e.ApiReleased(at=world.now, request="1.1"))
+    said = [one for one in plans(world) if isinstance(one, a.ReachCap)]
+    assert len(said) == 1 and "raise the budget to go on" in said[0].text
+    world.record(e.CapReached(at=world.now, usd=said[0].usd, text=said[0].text))
+    assert not [one for one in plans(world) if isinstance(one, a.ReachCap)]
+    world.record(e.BudgetSet(at=world.now, usd=1_000.0, author="me"))
+    assert not world.state.capped and pays_for_a_run(world.state, world.now)
+    assert [one for one in plans(world) if isinstance(one, a.Launch)]

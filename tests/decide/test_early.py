@@ -1,0 +1,126 @@
+"""Runs that cannot reach the incumbent any more: ended, or let run on to count the rule's mistakes."""
+
+import math
+from collections.abc import Mapping
+
+from cockpit.agent.proposers.search import record_of
+from cockpit.core import events as e
+from cockpit.core.model import Attempt, AttemptKind, ExperimentStatus, Metrics, Outcome, Progress, Value
+from cockpit.core.state import State
+from cockpit.decide import actions as a
+from cockpit.decide.early_stopping import SPARED_ONE_IN, early_words, is_spared, stop_early
+from cockpit.decide.kept_changes import WITHOUT
+from cockpit.worker.react import events_before
+from tests.decide.world import RUN_S, World
+
+ARMS = 32
+
+
+def truth(constants: Mapping[str, Value], attempt: Attempt) -> float:
+    return 2.0 + 0.1 * (len(str(constants.get("NAME", ""))) % 5)
+
+
+def known_world() -> World:
+    """One whose finished runs' curves say where a curve leads."""
+    world = World(truth)
+    world.curves = lambda attempt, score: [(k / 20, score + 2 * math.exp(-k / 4)) for k in range(1, 21)]
+    world.run(0.1)
+    world.propose(*({"NAME": "x" * i} for i in range(16)))
+    world.run(1.0)
+    return world
+
+
+def at_a_third(world: World, ends_at: float = 3.0) -> list[Attempt]:
+    """ARMS arms that all run and are at 35% of their budget, with curves that lead to `ends_at`."""
+    arms = [arm for wave in range(2) for arm in world.propose(*({"NAME": f"{wave} {i}"} for i in range(ARMS // 2)))]
+    world._act()
+    state = world.state
+    found = [state.attempts[state.experiments[arm].attempts[0]] for arm in arms]
+    curve = [(k / 20, ends_at + 2 * math.exp(-k / 4)) for k in range(1, 8)]
+    for attempt in found:
+        if attempt.id in state.waiting:
+            cluster = state.clusters["gpu-01"]
+            world.record(e.Submitting(at=world.now, attempt=attempt.id, cluster=cluster.name, hardware="CPU"))
+        world.record(e.Started(at=world.now, attempt=attempt.id))
+        progress = Progress(world.now, 7, 0.35, curve[-1][1])
+        world.record(e.Progressed(at=world.now, attempt=attempt.id, curve=curve, progress=progress))
+    return found
+
+
+def carry_out(world: World, actions: list[a.Action]) -> State:
+    for action in actions:
+        for event in events_before(world.state, action, world.now):
+            world.record(event)
+    return world.state
+
+
+def test_a_hopeless_first_run_is_ended_or_spared_to_check_and_nothing_else_is() -> None:
+    world = known_world()
+    running = at_a_third(world)
+    kinds = [AttemptKind.VALIDATION, AttemptKind.REPLICATE, AttemptKind.CONFIRMATION, AttemptKind.CONTROL]
+    for attempt, kind in zip(running, kinds, strict=False):
+        attempt.kind = kind
+    ablation = running[-1]
+    world.state.experiments[ablation.experiment].levels = {WITHOUT: "e0001"}
+    actions = stop_early(world.state, world.now)
+    said = {action.attempt: action for action in actions if isinstance(action, a.Cancel | a.Spare)}
+    assert set(said) == {attempt.id for attempt in running[len(kinds) :]} - {ablation.id}
+    for name, action in said.items():
+        assert isinstance(action, a.Spare if is_spared(world.state, name) else a.Cancel)
+
+
+def test_a_run_that_may_still_reach_the_incumbent_runs_on() -> None:
+    world = known_world()
+    at_a_third(world, ends_at=1.95)
+    assert stop_early(world.state, world.now) == []
+
+
+def test_switched_off_every_run_runs_to_its_end_and_on_again_they_are_ended() -> None:
+    world = known_world()
+    at_a_third(world)
+    world.record(e.EarlyStoppingSet(at=world.now, on=False, author="ann"))
+    assert stop_early(world.state, world.now) == []
+    assert "off" in early_words(world.state.early_stops)
+    world.record(e.EarlyStoppingSet(at=world.now, on=True, author="ann"))
+    assert stop_early(world.state, world.now)
+
+
+def test_about_one_in_ten_is_spared_and_the_same_ones_whenever_asked() -> None:
+    state = known_world().state
+    drawn = [is_spared(state, f"e{number:04d}.1") for number in range(4_000)]
+    assert abs(sum(drawn) / len(drawn) - 1 / SPARED_ONE_IN) < 0.02
+    assert drawn == [is_spared(state, f"e{number:04d}.1") for number in range(4_000)]
+
+
+def test_what_was_saved_and_what_was_wrong_is_counted() -> None:
+    world = known_world()
+    running = at_a_third(world)
+    state = carry_out(world, stop_early(world.state, world.now))
+    assert stop_early(state, world.now) == [], "one that is spared is not judged again"
+    ended = [attempt for attempt in running if attempt.cancelling]
+    spared = [attempt for attempt in running if attempt.spared is not None]
+    assert len(spared) >= 2, "of so many arms some are spared"
+    for attempt in ended:
+        world.record(e.Ended(at=attempt.started_at + 0.35 * RUN_S, attempt=attempt.id, outcome=Outcome.HOPELESS))
+    for attempt, score in zip(spared, (1.5, *[3.0] * len(spared)), strict=False):
+        world.record(e.Ended(at=world.now + RUN_S, attempt=attempt.id, outcome=Outcome.VALID, metrics=Metrics(score)))
+    stops = world.state.early_stops
+    assert (stops.ended, stops.checked, stops.mistaken) == (len(ended), len(spared), 1)
+    assert abs(stops.saved_s - len(ended) * 0.65 * RUN_S) < 1.0
+    assert f"of {len(spared)} let run on to check it 1 would have been ended wrongly" in early_words(stops)
+
+
+def test_a_run_that_was_ended_is_discarded_never_a_crash_and_search_knows_where_it_led() -> None:
+    world = known_world()
+    at_a_third(world)
+    state = carry_out(world, stop_early(world.state, world.now))
+    ended = next(attempt for attempt in state.attempts.values() if attempt.cancelling)
+    world.record(e.Ended(at=world.now, attempt=ended.id, outcome=Outcome.HOPELESS, message=ended.cancelling))
+    experiment = world.state.experiments[ended.experiment]
+    assert experiment.status is ExperimentStatus.DISCARDED
+    assert "its curve leads to" in experiment.reason
+    assert ended.experiment not in world.state.stranded
+    assert abs(ended.expected_bpb - 3.0) < 0.2
+    assert any(
+        tried.score is not None and abs(tried.score - ended.expected_bpb) < 0.1 for tried in record_of(state).tried
+    )

@@ -1,0 +1,270 @@
+"""Whatever happens to the fleet, and in whatever order, the plan keeps its promises. The world here is a few dice."""
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
+
+from cockpit.core import events as e
+from cockpit.core.fold import fold
+from cockpit.core.model import (
+    Attempt,
+    AttemptStatus,
+    Change,
+    ClusterSpec,
+    ClusterState,
+    Envelope,
+    Experiment,
+    ExperimentStatus,
+    FleetSpec,
+    Metrics,
+    Mode,
+    Outcome,
+    Session,
+    Tier,
+    Wave,
+    WaveKind,
+    WaveStatus,
+)
+from cockpit.core.state import State
+from cockpit.decide import actions as a
+from cockpit.decide import plan, wake_at
+from cockpit.decide.budget import accounts, committed_usd
+from cockpit.worker.react import events_before
+
+PRICE = 3.0
+LIMIT_S = 600.0
+SETTLES_IN = 200
+
+
+def fleet(clusters: int, depth: int) -> FleetSpec:
+    kinds = ["H100", "H100", "H200"]
+    specs = tuple(ClusterSpec(f"gpu-{i:02d}", kinds[i % 3], PRICE) for i in range(clusters))
+    return FleetSpec(
+        "sim", specs, depth=depth, screen_hardware="H100", validate_hardware="H200" if clusters > 2 else ""
+    )
+
+
+class Fleet(RuleBasedStateMachine):
+    waves = Bundle("waves")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 1_000.0
+        self.asked: list[a.Ask] = []
+        self.finished = False
+
+    @initialize(
+        clusters=st.integers(1, 5),
+        depth=st.integers(1, 2),
+        budget=st.sampled_from([0.0, 4.0, 50.0]),
+        mode=st.sampled_from(list(Mode)),
+    )
+    def begin(self, clusters: int, depth: int, budget: float, mode: Mode) -> None:
+        session = Session(
+            "s", "/repo", "c0", fleet(clusters, depth), self.now, "ann", time_limit_s=LIMIT_S, budget_usd=budget,
+            constants={"DEPTH": 8},
+        )  # fmt: skip
+        self.state = State(session)
+        self.record(e.SessionCreated(at=self.now, session=session, mode=mode, envelope=Envelope(usd=20.0, wave_size=4)))
+        self.propose(1, WaveKind.BASELINE, False, 1, False)
+        self.act()
+
+    def record(self, *events: e.Event) -> None:
+        for event in events:
+            self.state = fold(self.state, event)
+
+    def propose(self, arms: int, kind: WaveKind, patches: bool, replicates: int, validate: bool) -> str:
+        state, name = self.state, self.state.next_wave_id()
+        made = [
+            Experiment(
+                state.next_experiment_id(i), name, state.baseline, Change({"DEPTH": i}), f"c{i}", "t", "p",
+                f"{name}.{i}", replicates=replicates,
+            )
+            for i in range(arms)
+        ]  # fmt: skip
+        tier = Tier.VALIDATE if validate else Tier.SCREEN
+        wave = Wave(name, "tpe", "?", kind, arms=[x.id for x in made], tier=tier, proposed_at=self.now)
+        self.record(e.Proposed(at=self.now, wave=wave, experiments=made))
+        return name
+
+    # What a world does
+
+    @rule(seconds=st.sampled_from([0.0, 1.0, 30.0, 299.0, 700.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+        self.act()
+
+    @rule(
+        target=waves, arms=st.integers(1, 6), filler=st.booleans(), replicates=st.integers(1, 2), validate=st.booleans()
+    )
+    def a_wave_is_proposed(self, arms: int, filler: bool, replicates: int, validate: bool) -> str:
+        name = self.propose(arms, WaveKind.FILLER if filler else WaveKind.WAVE, False, replicates, validate)
+        self.act()
+        return name
+
+    @rule(wave=consumes(waves), yes=st.booleans())
+    def a_person_decides(self, wave: str, yes: bool) -> None:
+        if self.state.waves[wave].status is WaveStatus.PROPOSED:
+            if yes:
+                self.record(*events_before(self.state, a.Approve(wave, "person:ann"), self.now))
+            else:
+                self.record(e.Rejected(at=self.now, wave=wave, author="ann", reason="no"))
+            self.act()
+
+    @rule(which=st.integers(0, 99), up=st.booleans())
+    def a_launch_ends(self, which: int, up: bool) -> None:
+        launching = [c for c in self.state.clusters.values() if c.state is ClusterState.LAUNCHING]
+        if launching:
+            cluster = launching[which % len(launching)]
+            if up:
+                self.record(e.ClusterUp(at=self.now, cluster=cluster.name, hardware=cluster.hardware))
+            else:
+                self.record(e.ClusterFailed(at=self.now, cluster=cluster.name, message="no", retry_at=self.now + 30))
+            self.act()
+
+    @rule(which=st.integers(0, 99), outcome=st.sampled_from(list(Outcome)), score=st.floats(0.9, 1.1))
+    def a_job_moves_on(self, which: int, outcome: Outcome, score: float) -> None:
+        """The first job of a cluster is submitted, starts or ends."""
+        busy = [c for c in self.state.clusters.values() if c.running or c.ahead]
+        if not busy:
+            return
+        self.step(self.state.active(busy[which % len(busy)])[0], outcome, score)
+        self.act()
+
+    @rule(rounds=st.integers(1, 8), score=st.floats(0.95, 1.05))
+    def all_goes_well(self, rounds: int, score: float) -> None:
+        """Every launch comes up, and every job goes a step on, `rounds` times."""
+        for _ in range(rounds):
+            for cluster in list(self.state.clusters.values()):
+                if cluster.state is ClusterState.LAUNCHING:
+                    self.record(e.ClusterUp(at=self.now, cluster=cluster.name, hardware=cluster.hardware))
+                for attempt in self.state.active(cluster)[:1]:
+                    self.step(attempt, Outcome.VALID, score + len(self.state.recent) % 7 * 1e-3)
+            self.now += 100.0
+            self.act()
+
+    def step(self, attempt: Attempt, outcome: Outcome, score: float) -> None:
+        if attempt.status is AttemptStatus.SUBMITTING:
+            self.record(e.Submitted(at=self.now, attempt=attempt.id))
+        elif attempt.status is AttemptStatus.SUBMITTED:
+            self.record(e.Started(at=self.now, attempt=attempt.id))
+        else:
+            metrics = Metrics(score) if outcome is Outcome.VALID else None
+            self.record(e.Ended(at=self.now, attempt=attempt.id, outcome=outcome, metrics=metrics, message="m"))
+
+    @rule(which=st.integers(0, 99))
+    def a_cluster_vanishes(self, which: int) -> None:
+        up = [c for c in self.state.clusters.values() if c.state in (ClusterState.IDLE, ClusterState.BUSY)]
+        if up:
+            cluster = up[which % len(up)]
+            lost = [e.Ended(at=self.now, attempt=x.id, outcome=Outcome.LOST) for x in self.state.active(cluster)]
+            self.record(*lost, e.ClusterFailed(at=self.now, cluster=cluster.name, message="gone", retry_at=self.now))
+            self.act()
+
+    @rule(which=st.integers(0, 99))
+    def a_cluster_is_down(self, which: int) -> None:
+        stopping = [c for c in self.state.clusters.values() if c.state is ClusterState.STOPPING]
+        if stopping:
+            cluster = stopping[which % len(stopping)]
+            cancelled = [
+                e.Ended(at=self.now, attempt=x.id, outcome=Outcome.CANCELLED) for x in self.state.active(cluster)
+            ]
+            self.record(*cancelled, e.ClusterDown(at=self.now, cluster=cluster.name))
+            self.act()
+
+    @rule(held=st.booleans(), which=st.integers(-1, 9))
+    def somebody_holds(self, held: bool, which: int) -> None:
+        names = [*self.state.clusters, *self.state.waves]
+        target = "" if which < 0 else names[which % len(names)]
+        make = e.Held if held else e.Resumed
+        self.record(make(at=self.now, author="ann", target=target))
+        self.act()
+
+    @rule(how=st.sampled_from(["drain", "cancel", "drain+down"]))
+    def it_ends(self, how: str) -> None:
+        self.record(e.Ending(at=self.now, author="ann", how=how))
+        self.act()
+
+    # What the plan does
+
+    def act(self) -> None:
+        for _ in range(SETTLES_IN):
+            actions = plan(self.state, self.now)
+            if not actions:
+                return
+            for action in actions:
+                self.check(action)
+                if isinstance(action, a.Finish):
+                    self.finished = True
+                    self.record(e.WorkerStopped(at=self.now, reason=action.reason))
+                    self.record(e.WorkerStarted(at=self.now, pid=1, host="h"))
+                    return
+                self.record(*events_before(self.state, action, self.now))
+                if isinstance(action, a.Ask):
+                    ended = e.AskEnded(at=self.now, ask=self.state.asks_total, proposer=action.proposer)
+                    ended.retry_at = self.now + 60
+                    self.record(ended)
+        raise AssertionError(f"the plan does not settle: {actions[:3]}")
+
+    def check(self, action: a.Action) -> None:
+        state = self.state
+        session = state.session
+        assert session is not None
+        match action:
+            case a.Submit(attempt=name, cluster=where):
+                attempt, cluster = state.attempts[name], state.clusters[where]
+                assert attempt.status is AttemptStatus.QUEUED, "submitted twice"
+                assert attempt.rule, "nobody approved it"
+                assert not state.held and not cluster.held and not state.ending
+                assert cluster.state in (ClusterState.IDLE, ClusterState.BUSY)
+                assert len(state.active(cluster)) < session.fleet.depth
+                assert attempt.hardware in ("", cluster.hardware), "on another class than it was meant for"
+                assert attempt.pin in ("", where)
+                experiment = state.experiments[attempt.experiment]
+                assert not state.waves[experiment.wave].held or attempt.kind != "arm"
+                if state.budget_usd:
+                    cost = LIMIT_S / 3600 * PRICE
+                    assert committed_usd(state, self.now) + cost <= state.budget_usd + 1e-6, "over the budget"
+            case a.Launch(cluster=where):
+                assert not state.ending
+                assert state.clusters[where].state in (ClusterState.DOWN, ClusterState.LOST)
+            case a.Approve(wave=name, rule=rule):
+                wave = state.waves[name]
+                assert wave.status is WaveStatus.PROPOSED
+                if rule == "envelope":
+                    assert state.mode is Mode.AUTOPILOT and len(wave.arms) <= state.envelope.wave_size
+                if rule == "filler":
+                    assert state.mode is not Mode.MANUAL and wave.kind is WaveKind.FILLER
+            case a.Crown(experiment=name):
+                assert state.experiments[name].status is ExperimentStatus.KEPT
+                assert name == state.baseline or len(state.experiments[name].attempts) >= 2, "crowned on one run"
+
+    # What is always so
+
+    @invariant()
+    def what_was_not_approved_does_not_run(self) -> None:
+        for name in (*self.state.in_flight, *self.state.waiting):
+            experiment = self.state.experiments[self.state.attempts[name].experiment]
+            assert self.state.waves[experiment.wave].status not in (WaveStatus.PROPOSED, WaveStatus.REJECTED)
+
+    @invariant()
+    def a_cluster_holds_no_more_than_it_may(self) -> None:
+        if self.state.session:
+            for cluster in self.state.clusters.values():
+                assert len(self.state.active(cluster)) <= self.state.session.fleet.depth
+
+    @invariant()
+    def the_books_hold(self) -> None:
+        books = accounts(self.state, self.now)
+        assert 0.0 <= books.duty <= 1.0
+        assert books.gpu_usd >= 0.0
+
+    @invariant()
+    def it_wakes_in_the_future(self) -> None:
+        assert wake_at(self.state, self.now) > self.now
+
+
+Fleet.TestCase.settings = settings(
+    max_examples=250, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck)
+)
+TestFleet = Fleet.TestCase

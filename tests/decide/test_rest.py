@@ -1,0 +1,69 @@
+"""A cluster that ended by itself for want of work costs nothing until there is some, and is then launched again."""
+
+import pytest
+
+from cockpit.core import events as e
+from cockpit.core.model import ClusterState, Envelope, Mode
+from cockpit.decide import actions as a
+from cockpit.decide.ask import FILLER, ask
+from cockpit.decide.schedule import schedule
+from cockpit.worker import handle_intents as obey
+from tests.decide.world import World
+
+
+def at_rest(mode: Mode, resting: int = 4) -> World:
+    """Four clusters whose baseline is measured; `resting` of them ended by themselves, as nothing was left to run."""
+    world = World(lambda constants, attempt: 1.0)
+    world.record(e.ModeSet(at=0.0, mode=Mode.MANUAL, author="me"))
+    world.record(e.EnvelopeSet(at=0.0, envelope=Envelope(usd=1e6, filler=False), author="me"))
+    world.run(10.0)
+    assert not world.state.waiting and not world.state.in_flight
+    for name in list(world.state.clusters)[:resting]:
+        world.record(e.ClusterDown(at=world.now, cluster=name, message="it ended by itself"))
+    world.record(e.ModeSet(at=world.now, mode=mode, author="me"))
+    return world
+
+
+def launched(world: World) -> list[str]:
+    return [action.cluster for action in schedule(world.state, world.now) if isinstance(action, a.Launch)]
+
+
+def approved(world: World, arms: int) -> None:
+    world.propose(*({"LR": number} for number in range(2, 2 + arms)))
+    for wave in list(world.state.proposals):
+        world.record(obey.approved(world.state, world.state.waves[wave], "me", "person:me", world.now))
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_it_rests_while_there_is_no_work(mode: Mode) -> None:
+    world = at_rest(mode)
+    assert launched(world) == []
+    assert {cluster.state for cluster in world.state.clusters.values()} == {ClusterState.DOWN}
+
+
+@pytest.mark.parametrize(("arms", "resting", "needed"), [(2, 4, 2), (9, 4, 4), (2, 2, 0), (3, 2, 1)])
+def test_as_many_are_launched_as_the_others_cannot_serve(arms: int, resting: int, needed: int) -> None:
+    world = at_rest(Mode.MANUAL, resting)
+    approved(world, arms)
+    assert len(launched(world)) == needed
+
+
+def test_one_that_is_being_launched_for_the_work_is_counted() -> None:
+    world = at_rest(Mode.MANUAL)
+    approved(world, 2)
+    for name in launched(world):
+        world.record(e.Launching(at=world.now, cluster=name))
+    assert launched(world) == []
+
+
+def test_one_that_was_told_to_go_down_is_no_cluster_at_rest() -> None:
+    world = at_rest(Mode.MANUAL, resting=0)
+    world.record(e.ClusterStopping(at=world.now, cluster="gpu-01"))
+    world.record(e.ClusterDown(at=world.now, cluster="gpu-01"))
+    assert launched(world) == ["gpu-01"]
+
+
+def test_a_proposer_is_asked_though_every_cluster_rests() -> None:
+    world = at_rest(Mode.AUTOPILOT)
+    world.record(e.ProposerSet(at=world.now, proposer=FILLER, author="me"))
+    assert [(one.proposer, one.arms) for one in ask(world.state, world.now) if isinstance(one, a.Ask)] == [(FILLER, 4)]

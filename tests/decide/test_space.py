@@ -1,0 +1,92 @@
+"""What may be varied: ranges around the author's own values, and only values that fit one another."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cockpit.core.model import Value
+from cockpit.science.search_space import ROW_TOKENS, Choice, Ladder, Real, fit, position, space, value_at
+
+AUTORESEARCH: dict[str, Value] = {
+    "DEPTH": 8,
+    "ASPECT_RATIO": 64,
+    "HEAD_DIM": 128,
+    "WINDOW_PATTERN": "SSSL",
+    "TOTAL_BATCH_SIZE": 2**19,
+    "DEVICE_BATCH_SIZE": 128,
+    "EMBEDDING_LR": 0.6,
+    "UNEMBEDDING_LR": 0.004,
+    "MATRIX_LR": 0.04,
+    "SCALAR_LR": 0.5,
+    "WEIGHT_DECAY": 0.2,
+    "ADAM_BETAS": [0.8, 0.95],
+    "WARMUP_RATIO": 0.0,
+    "WARMDOWN_RATIO": 0.5,
+    "FINAL_LR_FRAC": 0.0,
+    "MUON_MOMENTUM": 0.95,
+    "NS_STEPS": 5,
+    "SEED": 1337,
+    "GATE_CHANNELS": 32,
+}
+
+
+def test_every_knob_of_autoresearch_has_a_dimension_and_nothing_else_has() -> None:
+    assert set(AUTORESEARCH) - set(space(AUTORESEARCH)) == {"SEED", "GATE_CHANNELS"}
+
+
+@pytest.mark.parametrize("name", space(AUTORESEARCH))
+def test_the_baseline_lies_in_its_own_space(name: str) -> None:
+    dimension = space(AUTORESEARCH)[name]
+    base = AUTORESEARCH[name]
+    found = value_at(dimension, position(dimension, base))
+    assert found == (pytest.approx(base) if isinstance(base, float) else base)
+
+
+def test_an_unknown_constant_and_one_of_the_wrong_type_are_left_alone() -> None:
+    assert space({"LOG_EVERY": 10, "LR": "auto", "DEPTH": 2.5, "WARMUP_RATIO": True, "WINDOW_PATTERN": "abc"}) == {}
+
+
+def test_another_authors_names_are_known_too() -> None:
+    found = space({"LEARNING_RATE": 3e-4, "BATCH_SIZE": 12, "N_LAYER": 6, "DROPOUT": 0.1, "BETA2": 0.99})
+    assert isinstance(found["LEARNING_RATE"], Real)
+    assert found["LEARNING_RATE"].log
+    assert found["BATCH_SIZE"] == Ladder((3, 6, 12, 24))
+    assert found["N_LAYER"] == Ladder((3, 4, 5, 6, 7, 8, 9, 10, 11, 12))
+    assert set(found) == {"LEARNING_RATE", "BATCH_SIZE", "N_LAYER", "DROPOUT", "BETA2"}
+
+
+@given(st.sampled_from(sorted(space(AUTORESEARCH))), st.floats(0, 1))
+def test_a_position_gives_a_value_that_gives_the_position_back(name: str, place: float) -> None:
+    dimension = space(AUTORESEARCH)[name]
+    value = value_at(dimension, place)
+    again = value_at(dimension, position(dimension, value))
+    assert again == (pytest.approx(value) if isinstance(value, float) else value)
+    if isinstance(dimension, Real):
+        assert isinstance(value, float)
+        assert dimension.low <= value <= dimension.high
+    else:
+        assert value in (dimension.rungs if isinstance(dimension, Ladder) else dimension.options)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(space(AUTORESEARCH))), st.floats(0, 1)))
+def test_what_fits_is_a_whole_number_of_passes_and_differs_from_the_base(places: dict[str, float]) -> None:
+    dimensions = space(AUTORESEARCH)
+    fitted = fit(AUTORESEARCH, {name: value_at(dimensions[name], place) for name, place in places.items()})
+    merged = {**AUTORESEARCH, **fitted}
+    total, rows = merged["TOTAL_BATCH_SIZE"], merged["DEVICE_BATCH_SIZE"]
+    assert isinstance(total, int)
+    assert isinstance(rows, int)
+    assert total % (rows * ROW_TOKENS) == 0
+    assert all(AUTORESEARCH[name] != value for name, value in fitted.items())
+
+
+def test_a_base_that_counts_its_batch_otherwise_is_not_touched() -> None:
+    assert fit({"TOTAL_BATCH_SIZE": 640, "DEVICE_BATCH_SIZE": 64}, {"TOTAL_BATCH_SIZE": 320}) == {
+        "TOTAL_BATCH_SIZE": 320
+    }
+
+
+def test_the_first_choice_is_the_bases_own() -> None:
+    dimension = space({"ADAM_BETAS": [0.85, 0.97]})["ADAM_BETAS"]
+    assert isinstance(dimension, Choice)
+    assert dimension.options[0] == [0.85, 0.97]

@@ -1,0 +1,142 @@
+"""A small virtual fleet under the real plan and fold: each configuration scores what a function says, plus dice."""
+
+import heapq
+import random
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from cockpit.core import events as e
+from cockpit.core.fold import fold
+from cockpit.core.model import (
+    Attempt,
+    AttemptKind,
+    Change,
+    ClusterSpec,
+    Edit,
+    Envelope,
+    Experiment,
+    FleetSpec,
+    Metrics,
+    Mode,
+    Outcome,
+    Point,
+    Session,
+    Value,
+    Wave,
+    WaveKind,
+)
+from cockpit.core.state import State, constants_of
+from cockpit.decide import actions as a
+from cockpit.decide import plan
+from cockpit.worker.react import events_before
+
+RUN_S = 60.0
+BASELINE: dict[str, Value] = {"LR": 1, "DEPTH": 8}
+
+Truth = Callable[[Mapping[str, Value], Attempt], float | None]
+"""(constants, attempt) to the score without noise; None crashes."""
+
+
+class World:
+    def __init__(
+        self, truth: Truth, *, hardware: tuple[str, ...] = ("CPU",) * 4, sd: float = 0.003, seed: int = 0
+    ) -> None:
+        self.truth, self.sd = truth, sd
+        self.dice = random.Random(seed)
+        self.now = 0.0
+        self.order = 0
+        self.coming: list[tuple[float, int, e.Event]] = []
+        self.cancelled: list[a.Cancel] = []
+        self.together = False
+        """Whether what happens at one moment is all known before the plan is asked, as after a worker's tick."""
+        self.curves: Callable[[Attempt, float], list[Point]] | None = None
+        specs = tuple(ClusterSpec(f"gpu-{i + 1:02d}", kind) for i, kind in enumerate(hardware))
+        better = "H200" if {"H100", "H200"} <= set(hardware) else ""
+        fleet = FleetSpec("sim", specs, screen_hardware=hardware[0], validate_hardware=better)
+        session = Session("s", "", "", fleet, 0.0, "t", seed=seed, constants=BASELINE, proposer="human",
+                          time_budget_s=RUN_S)  # fmt: skip
+        self.state = State(session)
+        self.record(
+            e.SessionCreated(at=0, session=session, mode=Mode.AUTOPILOT, envelope=Envelope(filler=False, patches=True))
+        )
+        for spec in specs:
+            self.record(e.ClusterUp(at=0, cluster=spec.name, hardware=spec.hardware))
+        self.propose({}, kind=WaveKind.BASELINE, base="")
+
+    def record(self, event: Any) -> None:
+        self.state = fold(self.state, event)
+
+    def propose(
+        self,
+        *arms: dict[str, Value],
+        kind: WaveKind = WaveKind.WAVE,
+        base: str | None = None,
+        levels: Mapping[str, Value] | None = None,
+        removed: int = 0,
+        edits: bool = False,
+    ) -> list[str]:
+        """A wave of constants on `base` (None for the incumbent); it is approved by the envelope."""
+        base = self.state.incumbent if base is None else base
+        wave = Wave(id=self.state.next_wave_id(), proposer="human", question="?", kind=kind, base=base)
+        experiments = []
+        for number, constants in enumerate(arms):
+            merged = (constants_of(self.state, base) if base else dict(BASELINE)) | constants
+            experiments.append(
+                Experiment(
+                    id=self.state.next_experiment_id(number), wave=wave.id, base=base,
+                    change=Change(constants, (Edit("a", "b"),) * edits),
+                    commit="c", train_hash="t", prepare_hash="p", fingerprint=repr((merged, self.order, number)),
+                    overrides={k: v for k, v in merged.items() if BASELINE.get(k) != v}, levels=dict(levels or {}),
+                    lines_removed=removed,
+                )
+            )  # fmt: skip
+        wave.arms = [experiment.id for experiment in experiments]
+        self.record(e.Proposed(at=self.now, wave=wave, experiments=experiments))
+        return wave.arms
+
+    def run(self, hours: float) -> State:
+        end = self.now + hours * 3600
+        self._act()
+        while self.coming and self.coming[0][0] <= end:
+            self.now, _, event = heapq.heappop(self.coming)
+            self.record(event)
+            if not (self.together and self.coming and self.coming[0][0] == self.now):
+                self._act()
+        return self.state
+
+    def kinds(self, experiment: str) -> list[AttemptKind]:
+        return [self.state.attempts[name].kind for name in self.state.experiments[experiment].attempts]
+
+    def _act(self) -> None:
+        for _ in range(1000):
+            actions = plan(self.state, self.now)
+            if not actions:
+                return
+            for action in actions:
+                for event in events_before(self.state, action, self.now):
+                    self.record(event)
+                if isinstance(action, a.Submit):
+                    self._submit(self.state.attempts[action.attempt])
+                elif isinstance(action, a.Cancel):
+                    self.cancelled.append(action)
+                elif isinstance(action, a.Ask):
+                    self.record(e.AskEnded(at=self.now, ask=self.state.asks_total, proposer=action.proposer,
+                                           retry_at=1e12))  # fmt: skip
+        raise AssertionError("the plan did not settle")
+
+    def _submit(self, attempt: Attempt) -> None:
+        self.record(e.Submitted(at=self.now, attempt=attempt.id))
+        self.record(e.Started(at=self.now, attempt=attempt.id))
+        score = self.truth(constants_of(self.state, attempt.experiment), attempt)
+        ends = self.now + RUN_S
+        if score is None:
+            ended = e.Ended(at=ends, attempt=attempt.id, outcome=Outcome.CRASH, message="out of memory")
+        else:
+            score += self.dice.gauss(0, self.sd)
+            curve = self.curves(attempt, score) if self.curves else []
+            ended = e.Ended(
+                at=ends, attempt=attempt.id, outcome=Outcome.VALID, metrics=Metrics(score, total_tokens_M=10.0),
+                curve=curve,
+            )  # fmt: skip
+        self.order += 1
+        heapq.heappush(self.coming, (ends, self.order, ended))
