@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks.first_run import ROOT, end_runs, state_of
 from cockpit.cli.demo import copy_of
 from cockpit.cli.sessions import ready_corpus
-from cockpit.session import worker_process as daemon
+from cockpit.session import worker_process
 from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import EnvelopeSettings, NewSession, Settings
 from cockpit.worker.create import Plan, create
@@ -35,11 +35,11 @@ def main() -> None:
         folder = SessionFolder(Path(scratch) / "sessions" / "duty")
         label = ready_corpus(repo, settings, cpu=True)
         create(folder, Plan("duty", repo, settings, corpus=label), time.time())
-        daemon.start(folder)
+        worker_process.start(folder)
         try:
             time.sleep(seconds)
         finally:
-            daemon.terminate(folder)
+            worker_process.terminate(folder)
         report(folder, time.time())
         end_runs(folder)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from cockpit.cli.demo import copy_of
 from cockpit.core.model import Outcome
 from cockpit.core.state import State
-from cockpit.session import worker_process as daemon
+from cockpit.session import worker_process
 from cockpit.session.corpus import data_folder, prepared
 from cockpit.session.ledger import Ledger, LedgerError
 from cockpit.session.paths import SessionFolder
@@ -45,7 +45,7 @@ def main() -> None:
             finally:
                 screen.keys("q")
                 screen.ended()
-                daemon.terminate(folder)
+                worker_process.terminate(folder)
                 end_runs(folder)
 
 

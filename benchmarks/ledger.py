@@ -15,7 +15,19 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from cockpit.core import events as e
+from cockpit.core.events import (
+    Approved,
+    ClusterUp,
+    Decided,
+    Ended,
+    Event,
+    Launching,
+    Proposed,
+    SessionCreated,
+    Started,
+    Submitted,
+    Submitting,
+)
 from cockpit.core.fold import fold_all
 from cockpit.core.model import (
     Attempt,
@@ -53,41 +65,41 @@ assert len(state.experiments) == int(sys.argv[2])
 """
 
 
-def night(experiments: int) -> Iterator[e.Event]:
+def night(experiments: int) -> Iterator[Event]:
     """The events of a session on 16 clusters with so many experiments."""
     spec = sim_spec()
     names = [cluster.name for cluster in spec.clusters]
     session = Session("bench", "/repo", "c0", spec, START, "bench", constants={"DEPTH": 8, "ASPECT_RATIO": 64})
-    yield e.SessionCreated(at=START, session=session, mode=Mode.AUTOPILOT, envelope=Envelope())
+    yield SessionCreated(at=START, session=session, mode=Mode.AUTOPILOT, envelope=Envelope())
     for cluster in spec.clusters:
-        yield e.Launching(at=START, cluster=cluster.name)
-        yield e.ClusterUp(at=START + 120, cluster=cluster.name, hardware=cluster.hardware, usd_per_hour=2.0)
+        yield Launching(at=START, cluster=cluster.name)
+        yield ClusterUp(at=START + 120, cluster=cluster.name, hardware=cluster.hardware, usd_per_hour=2.0)
     at = START + 120
     for number in range(0, experiments, ARMS):
         yield from _wave(number, min(ARMS, experiments - number), at, names)
         at += RUN_S
 
 
-def _wave(first: int, arms: int, at: float, clusters: list[str]) -> Iterator[e.Event]:
+def _wave(first: int, arms: int, at: float, clusters: list[str]) -> Iterator[Event]:
     wave = f"w{first // ARMS:03d}"
     ids = [f"e{number:04d}" for number in range(first, first + arms)]
     kind = WaveKind.WAVE if first else WaveKind.BASELINE
-    yield e.Proposed(
+    yield Proposed(
         at=at, wave=Wave(wave, "grid", "how wide?", kind=kind, arms=ids), experiments=[_arm(x, wave) for x in ids]
     )
     attempts = [Attempt(f"{name}.1", name, AttemptKind.ARM, seed=1337) for name in ids]
-    yield e.Approved(at=at, wave=wave, author="plan", rule="envelope", attempts=attempts)
+    yield Approved(at=at, wave=wave, author="plan", rule="envelope", attempts=attempts)
     for attempt, cluster in zip(attempts, clusters, strict=False):
         hardware = "H200" if cluster in clusters[-3:] else "H100"
-        yield e.Submitting(at=at, attempt=attempt.id, cluster=cluster, hardware=hardware, reserved_usd=0.2)
-        yield e.Submitted(at=at + 6, attempt=attempt.id)
-        yield e.Started(at=at + 8, attempt=attempt.id)
+        yield Submitting(at=at, attempt=attempt.id, cluster=cluster, hardware=hardware, reserved_usd=0.2)
+        yield Submitted(at=at + 6, attempt=attempt.id)
+        yield Started(at=at + 8, attempt=attempt.id)
     for number, attempt in enumerate(attempts, first):
         score = 1.0 - (number % 997) / 40_000
         curve = [(step / 20, 9.0 - step / 4) for step in range(20)]
         metrics = Metrics(score, 300.0, 324.0, 43_652.0, 39.8, 498.6, 951, 50.3, 8)
-        yield e.Ended(at=at + 325, attempt=attempt.id, outcome=Outcome.VALID, metrics=metrics, curve=curve)
-        yield e.Decided(at=at + 325, experiment=attempt.experiment, status=ExperimentStatus.DISCARDED, reason="worse")
+        yield Ended(at=at + 325, attempt=attempt.id, outcome=Outcome.VALID, metrics=metrics, curve=curve)
+        yield Decided(at=at + 325, experiment=attempt.experiment, status=ExperimentStatus.DISCARDED, reason="worse")
 
 
 def _arm(name: str, wave: str) -> Experiment:
@@ -112,7 +124,7 @@ def opened(path: Path, experiments: int) -> float:
 
 def appends(folder: Path) -> None:
     ledger = Ledger.create(folder / "appends" / "ledger.db")
-    events = [e.Started(at=START + number, attempt=f"e{number:04d}.1") for number in range(APPENDS)]
+    events = [Started(at=START + number, attempt=f"e{number:04d}.1") for number in range(APPENDS)]
     start = time.perf_counter()
     for event in events:
         ledger.append([event])

@@ -9,7 +9,7 @@ from search_surface import BASELINE, Config, Slot, Surface, measure
 
 from cockpit.agent.proposer_api import Request
 from cockpit.agent.proposers.search import draft, next_arms, record_of
-from cockpit.core import events as e
+from cockpit.core.events import AskEnded, ClusterUp, Ended, Event, Proposed, SessionCreated, Started, Submitted
 from cockpit.core.fold import fold
 from cockpit.core.model import (
     Attempt,
@@ -45,7 +45,7 @@ class Night:
         self.report = Report(clusters=len(slots))
         self.now = 0.0
         self.order = 0
-        self.events: list[tuple[float, int, e.Event | None]] = []
+        self.events: list[tuple[float, int, Event | None]] = []
         """None: nothing happens, and the plan may decide otherwise."""
         self.wakes_at = float("inf")
         self.free_at = dict.fromkeys(self.slots, 0.0)
@@ -55,11 +55,11 @@ class Night:
                           validate_hardware="H200" if len(kinds) > 1 else "")  # fmt: skip
         session = Session("night", "", "", fleet, 0.0, "benchmark", seed=seed, constants=dict(BASELINE))
         self.state = State(session)
-        self._fold(e.SessionCreated(at=0, session=session, mode=Mode.AUTOPILOT,
+        self._fold(SessionCreated(at=0, session=session, mode=Mode.AUTOPILOT,
                                     envelope=Envelope(wave_size=16)))  # fmt: skip
         self._propose(Wave(id="w000", proposer="cockpit", question="baseline", kind=WaveKind.BASELINE), [("", {})])
         for slot in slots:
-            self._fold(e.ClusterUp(at=0, cluster=slot.name, hardware=slot.hardware))
+            self._fold(ClusterUp(at=0, cluster=slot.name, hardware=slot.hardware))
 
     def run(self) -> State:
         self.settle()
@@ -67,16 +67,16 @@ class Night:
             self.now, _, event = heapq.heappop(self.events)
             if event is not None:
                 self._fold(event)
-            if isinstance(event, e.Ended):
+            if isinstance(event, Ended):
                 self._count(event)
             if not (self.events and self.events[0][0] == self.now):  # else it is all known, as after a worker's tick
                 self.settle()
         return self.state
 
-    def _fold(self, event: e.Event) -> None:
+    def _fold(self, event: Event) -> None:
         self.state = fold(self.state, event)
 
-    def _later(self, at: float, event: e.Event | None) -> None:
+    def _later(self, at: float, event: Event | None) -> None:
         self.order += 1
         heapq.heappush(self.events, (at, self.order, event))
 
@@ -105,7 +105,7 @@ class Night:
             id=self.state.next_wave_id(), proposer="search", question=made.question, kind=made.kind, base=made.base
         )
         self._propose(wave, [(made.base, arm.change.constants) for arm in made.arms])
-        self._fold(e.AskEnded(at=self.now, ask=request.ask, proposer=action.proposer, waves=[wave.id]))
+        self._fold(AskEnded(at=self.now, ask=request.ask, proposer=action.proposer, waves=[wave.id]))
 
     def _propose(self, wave: Wave, arms: list[tuple[str, Any]]) -> None:
         experiments = []
@@ -120,7 +120,7 @@ class Night:
                 )
             )  # fmt: skip
         wave.arms = [experiment.id for experiment in experiments]
-        self._fold(e.Proposed(at=self.now, wave=wave, experiments=experiments))
+        self._fold(Proposed(at=self.now, wave=wave, experiments=experiments))
 
     def _config(self, experiment: str) -> Config:
         return constants_of(self.state, experiment)
@@ -132,16 +132,16 @@ class Night:
         crashed = self.surface.crashes(config)
         ends = starts + (CRASH_S if crashed else START_S + TRAIN_S)
         self.free_at[slot.name] = ends
-        self._fold(e.Submitted(at=self.now, attempt=attempt.id))
-        self._later(starts, e.Started(at=starts, attempt=attempt.id))
+        self._fold(Submitted(at=self.now, attempt=attempt.id))
+        self._later(starts, Started(at=starts, attempt=attempt.id))
         if crashed:
-            ended = e.Ended(at=ends, attempt=attempt.id, outcome=Outcome.CRASH, message="out of memory")
+            ended = Ended(at=ends, attempt=attempt.id, outcome=Outcome.CRASH, message="out of memory")
         else:
             score = measure(self.rng, self.surface.score(config), slot)
-            ended = e.Ended(at=ends, attempt=attempt.id, outcome=Outcome.VALID, metrics=Metrics(score))
+            ended = Ended(at=ends, attempt=attempt.id, outcome=Outcome.VALID, metrics=Metrics(score))
         self._later(ends, ended)
 
-    def _count(self, event: e.Ended) -> None:
+    def _count(self, event: Ended) -> None:
         attempt = self.state.attempts[event.attempt]
         self.report.busy_s += attempt.ended_at - attempt.started_at
         if event.outcome is Outcome.VALID:

@@ -18,7 +18,7 @@ from search_cockpit import Night
 from search_surface import BASELINE, Config, Surface, features, make_fleet
 
 from cockpit.agent.proposers.search import record_of
-from cockpit.core import events as e
+from cockpit.core.events import Approved, Decided, Ended, Proposed, Started, Submitting
 from cockpit.core.fold import fold
 from cockpit.core.model import Attempt, AttemptKind, Change, Experiment, ExperimentStatus, Metrics, Outcome, Wave
 from cockpit.core.state import State
@@ -56,12 +56,12 @@ def filled(state: State, until: int) -> State:
         made = Wave(id=wave, proposer="search", question="", arms=[name])
         score = Metrics(float(dice.normal(0.999, 0.002)))
         for event in (
-            e.Proposed(at=state.now, wave=made, experiments=[experiment]),
-            e.Approved(at=state.now, wave=wave, author="plan", rule="envelope", attempts=[attempt]),
-            e.Submitting(at=state.now, attempt=attempt.id, cluster=cluster.name, hardware=cluster.hardware),
-            e.Started(at=state.now, attempt=attempt.id),
-            e.Ended(at=state.now, attempt=attempt.id, outcome=Outcome.VALID, metrics=score),
-            e.Decided(at=state.now, experiment=name, status=ExperimentStatus.DISCARDED, reason="worse"),
+            Proposed(at=state.now, wave=made, experiments=[experiment]),
+            Approved(at=state.now, wave=wave, author="plan", rule="envelope", attempts=[attempt]),
+            Submitting(at=state.now, attempt=attempt.id, cluster=cluster.name, hardware=cluster.hardware),
+            Started(at=state.now, attempt=attempt.id),
+            Ended(at=state.now, attempt=attempt.id, outcome=Outcome.VALID, metrics=score),
+            Decided(at=state.now, experiment=name, status=ExperimentStatus.DISCARDED, reason="worse"),
         ):
             state = fold(state, event)
     return state

@@ -26,7 +26,7 @@ import msgspec
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from cockpit.agent.proposer_api import Desk, Proposer, Request  # noqa: E402
+from cockpit.agent.proposer_api import Proposer, ProposerApi, Request  # noqa: E402
 from cockpit.agent.proposers.search import Search  # noqa: E402
 from cockpit.cli.demo import copy_of  # noqa: E402
 from cockpit.core.intents import Arm, Draft  # noqa: E402
@@ -62,7 +62,7 @@ class Rates:
     def __init__(self) -> None:
         self.dice = random.Random(1)
 
-    def propose(self, desk: Desk, request: Request) -> None:
+    def propose(self, desk: ProposerApi, request: Request) -> None:
         names = ("MATRIX_LR", "EMBEDDING_LR")
         drawn = ([2 ** self.dice.uniform(-0.5, 0.5) for _ in names] for _ in range(request.arms))
         arms = tuple(

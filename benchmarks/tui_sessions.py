@@ -4,7 +4,7 @@ import fcntl
 import threading
 from pathlib import Path
 
-from cockpit.core import events as e
+from cockpit.core.events import Event, Progressed, Started
 from cockpit.core.model import Experiment, Progress, Value
 from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder
@@ -44,7 +44,7 @@ class Busy:
         story.approve(wave)
         for attempt, cluster in zip(list(story.state.waiting), list(story.state.clusters), strict=False):
             story.submit(attempt, cluster)
-            story.tell(e.Started(at=story.at, attempt=attempt))
+            story.tell(Started(at=story.at, attempt=attempt))
         self._story = story
         self.folder = story.write(root)
         self._lock = SessionFolder(self.folder).lock.open("wb")
@@ -55,11 +55,11 @@ class Busy:
 
     def progress_all(self, fraction: float) -> None:
         self._story.at += 3
-        events: list[e.Event] = []
+        events: list[Event] = []
         for name in self._story.state.in_flight:
             loss = 2.3 + 2.0 * (1 - fraction) + self._story.dice.gauss(0, 0.01)
             progress = Progress(self._story.at, int(953 * fraction), fraction, loss, remaining_s=300 * (1 - fraction))
-            events.append(e.Progressed(at=self._story.at, attempt=name, progress=progress, curve=[(fraction, loss)]))
+            events.append(Progressed(at=self._story.at, attempt=name, progress=progress, curve=[(fraction, loss)]))
         self._ledger.append(events)
 
     @property
@@ -79,7 +79,7 @@ class Busy:
         story.approve(story.propose(f"Round {number}?", {"MATRIX_LR": rates}))
         for attempt, cluster in zip(list(story.state.waiting), list(story.state.clusters), strict=False):
             story.submit(attempt, cluster)
-            story.tell(e.Started(at=story.at, attempt=attempt))
+            story.tell(Started(at=story.at, attempt=attempt))
             with SessionFolder(self.folder).log(attempt).open("a") as log:
                 log.writelines(f"step {step:05d} | loss: 2.345678 | remaining: 12s\n" for step in range(500))
         self._ledger.append(story.events[before:])

@@ -21,7 +21,7 @@ os.environ["TZ"] = "UTC"
 from rich.cells import cell_len  # noqa: E402
 from rich.color import Color, ColorSystem  # noqa: E402
 
-from cockpit.session.worker_process import Standing  # noqa: E402
+from cockpit.session.worker_process import WorkerStatus  # noqa: E402
 from cockpit.tui.app import CockpitApp  # noqa: E402
 from cockpit.tui.feed import LedgerFeed  # noqa: E402
 from cockpit.tui.theme import THEMES  # noqa: E402
@@ -43,7 +43,7 @@ async def draw(tell: Callable[[], Story], width: int, height: int, keys: list[st
     story = tell()
     with tempfile.TemporaryDirectory() as place:
         folder = story.write(Path(place))
-        feed = LedgerFeed(folder, watch, clock=lambda: story.at, look=lambda _: Standing("running", 1.0))
+        feed = LedgerFeed(folder, watch, clock=lambda: story.at, look=lambda _: WorkerStatus("running", 1.0))
         app = CockpitApp(feed, watch=watch, user="ada", theme=theme)
         app.main.header.watching = "ada" if watch else ""
         async with app.run_test(size=(width, height)) as pilot:

@@ -16,7 +16,7 @@ from mcp.server.stdio import stdio_server
 
 from cockpit import __version__
 from cockpit.agent.claude.briefing import ROLE_OUTSIDE
-from cockpit.agent.outside import OUTSIDE_TOOLS, OutsideDesk, call_outside
+from cockpit.agent.outside import OUTSIDE_TOOLS, OutsideProposerApi, call_outside
 from cockpit.session.paths import SessionFolder
 
 
@@ -25,13 +25,13 @@ class _Seat:
 
     def __init__(self, folder: SessionFolder) -> None:
         self._folder = folder
-        self._desks: dict[str, OutsideDesk] = {}
+        self._desks: dict[str, OutsideProposerApi] = {}
 
-    def desk(self, context: ServerRequestContext[Any, Any]) -> OutsideDesk:
+    def desk(self, context: ServerRequestContext[Any, Any]) -> OutsideProposerApi:
         introduced = context.session.client_params
         name = introduced.client_info.name if introduced else ""
         if name not in self._desks:
-            self._desks[name] = OutsideDesk(self._folder, name)
+            self._desks[name] = OutsideProposerApi(self._folder, name)
         return self._desks[name]
 
     def close(self) -> None:
@@ -83,7 +83,7 @@ def serve(session_dir: Path) -> None:
     Raises LedgerError, with one sentence, where there is no session or it may not be written to.
     """
     folder = SessionFolder(session_dir)
-    OutsideDesk(folder, "").close()
+    OutsideProposerApi(folder, "").close()
     made, seat = server(folder)
 
     async def run() -> None:

@@ -12,13 +12,13 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import Field
 
-from cockpit.agent.proposer_api import Desk, Receipt
+from cockpit.agent.proposer_api import ProposerApi, Receipt
 from cockpit.agent.tools.arguments import Arguments
 from cockpit.agent.tools.quoting import clip, line, plain
 from cockpit.agent.tools.registry import TOOLS, Answer, Tool, ToolError, call
-from cockpit.core import events as e
-from cockpit.core import intents as i
+from cockpit.core.events import ApiReserved, Event, FindingRecorded, IntentTaken, PhaseSet, Said
 from cockpit.core.fold import fold
+from cockpit.core.intents import Draft, Intent, Note, Propose, Say, encode_intent
 from cockpit.core.model import PROPOSERS, WaveKind, WaveStatus
 from cockpit.core.state import State
 from cockpit.decide.schedule import expected_run_s
@@ -42,8 +42,8 @@ def own_name(wanted: str, state: State) -> str:
     return f"agent-{name}" if name.lower() in RESERVED or name in people else name
 
 
-class OutsideDesk:
-    """The Desk protocol over a session's folder. Raises LedgerError where it cannot be read or written to."""
+class OutsideProposerApi:
+    """The ProposerApi protocol over a session's folder. Raises LedgerError where it cannot be read or written to."""
 
     def __init__(self, folder: SessionFolder, name: str, patience_s: float = PATIENCE_S) -> None:
         self._folder = folder
@@ -72,9 +72,9 @@ class OutsideDesk:
                 self._state = fold(self._state, event)
             return question(self._ledger.fold_live(self._state))
 
-    def propose(self, draft: i.Draft) -> Receipt:
+    def propose(self, draft: Draft) -> Receipt:
         self.told_dry = False
-        taken = self._leave(i.Propose(draft))
+        taken = self._leave(Propose(draft))
         if taken.refused:
             return Receipt("", (), (taken.refused,), "refused")
 
@@ -87,22 +87,22 @@ class OutsideDesk:
         self.marks["open" if told.status == "approved" else "undecided"].append(told.wave)
         return told
 
-    def record(self, *events: e.Event) -> None:
+    def record(self, *events: Event) -> None:
         for event in events:
             match event:
-                case e.Said(text=text):
-                    intent: i.Intent = i.Say(text)
-                case e.FindingRecorded(claim=claim, experiments=experiments):
-                    intent = i.Note(claim, tuple(experiments))
-                case e.PhaseSet(phase=phase):
-                    intent = i.Note(phase, phase=True)
+                case Said(text=text):
+                    intent: Intent = Say(text)
+                case FindingRecorded(claim=claim, experiments=experiments):
+                    intent = Note(claim, tuple(experiments))
+                case PhaseSet(phase=phase):
+                    intent = Note(phase, phase=True)
                 case _:
                     raise TypeError(f"an outside agent does not record {type(event).__name__}")
             taken = self._leave(intent)
             if taken.refused:
                 raise ToolError(taken.refused)
 
-    def reserve(self, wanted: Callable[[float], e.ApiReserved | None]) -> e.ApiReserved | None:
+    def reserve(self, wanted: Callable[[float], ApiReserved | None]) -> ApiReserved | None:
         raise TypeError("an outside agent's model is paid for elsewhere")
 
     def source(self, experiment: str, path: str = "train.py") -> str:
@@ -146,18 +146,18 @@ class OutsideDesk:
             self._store = VariantStore(Path(repo), name)
         return self._store
 
-    def _leave(self, intent: i.Intent) -> e.IntentTaken:
+    def _leave(self, intent: Intent) -> IntentTaken:
         """Put an intent in the inbox and wait for the worker's answer."""
         with self._lock:
             since = self.read(lambda state: state.seq)
-            number = self._inbox.put(self.name, i.encode(intent))
+            number = self._inbox.put(self.name, encode_intent(intent))
         until = time.monotonic() + self._patience_s
         while time.monotonic() < until:
             with self._lock:
                 events = self._ledger.since(since)
             since += len(events)
             for event in events:
-                if isinstance(event, e.IntentTaken) and event.intent == number:
+                if isinstance(event, IntentTaken) and event.intent == number:
                     return event
             time.sleep(LOOK_EVERY_S)
         raise ToolError(
@@ -219,8 +219,8 @@ def _dry(state: State) -> list[str]:
     ]
 
 
-def _wait(desk: Desk, author: str, wanted: Wait) -> dict[str, Any]:
-    assert isinstance(desk, OutsideDesk)
+def _wait(desk: ProposerApi, author: str, wanted: Wait) -> dict[str, Any]:
+    assert isinstance(desk, OutsideProposerApi)
     before = desk.marks
     until = time.monotonic() + wanted.seconds
     news: list[str] = []
@@ -240,6 +240,6 @@ OUTSIDE_TOOLS: dict[str, Tool] = {**TOOLS, "wait": Tool("wait", Wait, _wait)}
 """The tools of an agent that is not asked by the worker: all of them, and one to wait with."""
 
 
-def call_outside(desk: OutsideDesk, name: str, arguments: object) -> Answer:
+def call_outside(desk: OutsideProposerApi, name: str, arguments: object) -> Answer:
     """Carry out a tool of OUTSIDE_TOOLS under the desk's name."""
     return call(desk, desk.name, name, arguments, OUTSIDE_TOOLS)

@@ -42,7 +42,7 @@ class ProposerTrouble(Exception):
         self.retry_in_s = retry_in_s
 
 
-class Desk(Protocol):
+class ProposerApi(Protocol):
     """All that a proposer can reach. Usable from any thread."""
 
     def read(self, question: Callable[[State], T]) -> T:
@@ -83,5 +83,5 @@ class Desk(Protocol):
 class Proposer(Protocol):
     name: str
 
-    def propose(self, desk: Desk, request: Request) -> None:
+    def propose(self, desk: ProposerApi, request: Request) -> None:
         """Think, and give drafts to the desk. May take long; runs beside the worker. Raises ProposerTrouble."""

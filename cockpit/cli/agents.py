@@ -15,14 +15,14 @@ def tool(name: str, session_name: str | None, arguments: str, author: str) -> in
 
     `arguments` is a JSON object, `-` to read it from standard input. Raises CommandError, LedgerError.
     """
-    from cockpit.agent.outside import OutsideDesk, call_outside
+    from cockpit.agent.outside import OutsideProposerApi, call_outside
 
     text = sys.stdin.read() if arguments == "-" else arguments
     try:
         wanted = json.loads(text or "{}")
     except ValueError as error:
         raise CommandError(f"--json takes a JSON object, and this is none: {error}") from None
-    desk = OutsideDesk(SessionFolder(_own(session_name)), author or f"{user_name()}-agent")
+    desk = OutsideProposerApi(SessionFolder(_own(session_name)), author or f"{user_name()}-agent")
     try:
         answer = call_outside(desk, name, wanted)
     finally:

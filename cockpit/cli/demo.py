@@ -27,7 +27,7 @@ def demo(speed: float, clusters: int, mouse: bool) -> int:
     if not speed > 0:
         raise CommandError(f"a speed of {speed:g} plays nothing: give a number above 0")
     need_terminal("cockpit demo")
-    from cockpit.session import worker_process as daemon
+    from cockpit.session import worker_process
     from cockpit.tui.app import run
     from cockpit.worker import create
 
@@ -40,11 +40,11 @@ def demo(speed: float, clusters: int, mouse: bool) -> int:
     settings = with_flags(Settings(envelope=EnvelopeSettings(usd=DEMO_USD)), flags)
     repo = copy_of(own, folder.root / "repo")
     create.create(folder, create.Plan(folder.name, repo, settings, speed=speed), create.SIM_EPOCH)
-    daemon.start(folder)
+    worker_process.start(folder)
     try:
         status = run(folder.root, mouse=mouse and screen.mouse, theme=screen.theme, bell=screen.bell)
     finally:
-        daemon.terminate(folder)
+        worker_process.terminate(folder)
     print(f"the simulated night is kept as session {folder.name}: `cockpit report {folder.name}` sums it up")
     return status
 

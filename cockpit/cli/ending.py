@@ -5,10 +5,10 @@ import time
 from cockpit.cli.confirm import ask_how, confirm
 from cockpit.cli.locate import CommandError, session, state_of
 from cockpit.cli.steer import leave
-from cockpit.core.intents import End, encode
+from cockpit.core.intents import End, encode_intent
 from cockpit.core.model import Cluster, ClusterState
 from cockpit.decide.kept_changes import unablated_words
-from cockpit.session import worker_process as daemon
+from cockpit.session import worker_process
 from cockpit.session.ledger import Inbox
 from cockpit.session.paths import SessionFolder
 
@@ -18,7 +18,7 @@ LOOK_EVERY_S = 0.1
 def stop(name: str | None, how: str | None, yes: bool, wait_s: float) -> str:
     """End a session's worker: now (runs go on), once runs have drained, or with runs cancelled. Returns a sentence."""
     folder = session(name)
-    if daemon.standing(folder).state == "stopped":
+    if worker_process.worker_status(folder).state == "stopped":
         return f"no worker runs session {folder.name}"
     how = how or ("drain" if yes else ask_how())
     return _stop(folder, how, wait_s) + _not_ablated(folder)
@@ -31,7 +31,7 @@ def _not_ablated(folder: SessionFolder) -> str:
 
 def _stop(folder: SessionFolder, how: str, wait_s: float) -> str:
     if how == "leave":
-        if not daemon.terminate(folder):
+        if not worker_process.terminate(folder):
             raise CommandError(f"the worker of {folder.name} has not stopped yet: see {folder.worker_log}")
         return f"session {folder.name} has stopped; what runs goes on, and `cockpit` takes it up again"
     leave(folder, End(how))
@@ -43,7 +43,7 @@ def _stop(folder: SessionFolder, how: str, wait_s: float) -> str:
 def down(name: str | None, how: str | None, yes: bool, wait_s: float) -> str:
     """End a session and take its clusters down. Returns a sentence; raises CommandError while one is still up."""
     folder = session(name)
-    if not _up(folder) and daemon.standing(folder).state == "stopped":
+    if not _up(folder) and worker_process.worker_status(folder).state == "stopped":
         return f"no cluster of session {folder.name} is up"
     how = how or ("cancel" if yes else ask_how(leave=False))
     if not yes:
@@ -63,13 +63,13 @@ def down(name: str | None, how: str | None, yes: bool, wait_s: float) -> str:
 
 def _ask_for_the_end(folder: SessionFolder, intent: End) -> None:
     """The intent is there before the worker that finds it, so that one which must first be started launches nothing."""
-    if daemon.standing(folder).state != "stopped":
+    if worker_process.worker_status(folder).state != "stopped":
         leave(folder, intent)
         return
     inbox = Inbox(folder.inbox)
-    inbox.put(daemon.user_name(), encode(intent))
+    inbox.put(worker_process.user_name(), encode_intent(intent))
     inbox.close()
-    daemon.start(folder)
+    worker_process.start(folder)
 
 
 def _up(folder: SessionFolder) -> list[Cluster]:
@@ -86,7 +86,7 @@ def _names(clusters: list[Cluster]) -> str:
 
 def _stopped_within(folder: SessionFolder, wait_s: float) -> bool:
     until = time.monotonic() + wait_s
-    while daemon.standing(folder).state != "stopped":
+    while worker_process.worker_status(folder).state != "stopped":
         if time.monotonic() >= until:
             return False
         time.sleep(LOOK_EVERY_S)

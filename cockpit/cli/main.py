@@ -9,7 +9,7 @@ from functools import partial
 from cockpit import __version__
 from cockpit.cli.arguments import Parser, amount, port, positive, seed, whole
 from cockpit.cli.steering import STEERING, Steer
-from cockpit.session import api_key as key
+from cockpit.session import api_key
 
 Run = Callable[[argparse.Namespace], int | None]
 Command = Callable[..., argparse.ArgumentParser]
@@ -26,7 +26,7 @@ _MADE_TO_BE_READ = {
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run a command and exit: 0 where it did what it was asked, 1 with one sentence where it could not."""
-    key.hide()
+    api_key.hide()
     top = parser()
     arguments = top.parse_args(argv)
     if arguments.repo is not None and not arguments.takes_repo:

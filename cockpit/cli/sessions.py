@@ -26,7 +26,7 @@ FRAMES_OVER_SSH = "15"
 
 def new(name: str | None, repo: str | None, flags: dict[str, object], speed: float = 1.0) -> SessionFolder:
     """Make a session and start its worker. `flags` are fields of NewSession that were given."""
-    from cockpit.session import worker_process as daemon
+    from cockpit.session import worker_process
     from cockpit.worker import create
 
     where = repository(repo)
@@ -41,7 +41,7 @@ def new(name: str | None, repo: str | None, flags: dict[str, object], speed: flo
     label = ready_corpus(where, configured, cpu=spec.clusters[0].hardware == "CPU") if spec.kind == "local" else ""
     plan = create.Plan(folder.name, where, configured, corpus=label, speed=speed)
     create.create(folder, plan, create.SIM_EPOCH if spec.simulated else time.time())
-    daemon.start(folder)
+    worker_process.start(folder)
     return folder
 
 
@@ -125,19 +125,19 @@ def show_progress(title: str, steps: Iterator[tuple[int, str]]) -> None:
 def open_session(name: str | None, repo: str | None, mouse: bool) -> int:
     """The cockpit on the current session, or on a new one where there is none. Returns the exit status."""
     need_terminal("cockpit")
-    from cockpit.session import worker_process as daemon
+    from cockpit.session import worker_process
 
     folder = existing(name, repo)
     screen = screen_settings(session_repo(folder) if folder else str(repository(repo)))
     if folder is None:
         folder = new(name, repo, {})
-    elif daemon.standing(folder).state == "stopped":
+    elif worker_process.worker_status(folder).state == "stopped":
         restore_corpus(folder)
-        daemon.start(folder)
+        worker_process.start(folder)
     from cockpit.tui.app import run
 
     status = run(folder.root, mouse=mouse and screen.mouse, theme=screen.theme, bell=screen.bell)
-    if daemon.standing(folder).state == "stopped":
+    if worker_process.worker_status(folder).state == "stopped":
         ways = f"`cockpit open {folder.name}` starts it again, `cockpit report {folder.name}` sums it up"
         print(f"Left session {folder.name}; its worker has stopped: {ways}.")
     else:
@@ -249,7 +249,7 @@ def print_list(as_json: bool) -> None:
 
 
 def _listed(folder: SessionFolder) -> dict[str, object]:
-    from cockpit.session import worker_process as daemon
+    from cockpit.session import worker_process
 
     row: dict[str, object] = {"session": folder.name, "folder": str(folder.root), "trouble": ""}
     try:
@@ -261,7 +261,7 @@ def _listed(folder: SessionFolder) -> dict[str, object]:
         "fleet": found.fleet.kind if found else "?",
         "clusters": len(state.clusters),
         "mode": str(state.mode),
-        "worker": daemon.standing(folder).state,
+        "worker": worker_process.worker_status(folder).state,
         "experiments": len(state.experiments),
         "simulated": bool(found and found.fleet.simulated),
     }

@@ -8,7 +8,7 @@ from cockpit.cli.confirm import confirm
 from cockpit.cli.locate import CommandError, session, session_now, state_of
 from cockpit.cli.steering import Steer, cost_of
 from cockpit.core.events import IntentTaken
-from cockpit.core.intents import Approve, Intent, encode
+from cockpit.core.intents import Approve, Intent, encode_intent
 from cockpit.core.state import State
 from cockpit.read.forecasts import forecast_words, forecasts_of
 from cockpit.report.results import clean
@@ -61,7 +61,7 @@ def leave(folder: SessionFolder, intent: Intent) -> IntentTaken | None:
 
     Raises CommandError with the worker's sentence where it was refused, or where this user may not act.
     """
-    from cockpit.session import worker_process as daemon
+    from cockpit.session import worker_process
 
     ledger = Ledger.read(folder.ledger)
     try:
@@ -70,9 +70,9 @@ def leave(folder: SessionFolder, intent: Intent) -> IntentTaken | None:
             inbox = Inbox(folder.inbox)
         except (LedgerError, PermissionError):
             raise CommandError(f"you may watch session {folder.name}, not steer it: its inbox is its owner's") from None
-        number = inbox.put(daemon.user_name(), encode(intent))
+        number = inbox.put(worker_process.user_name(), encode_intent(intent))
         inbox.close()
-        if daemon.standing(folder).state == "stopped":
+        if worker_process.worker_status(folder).state == "stopped":
             return None
         until = time.time() + ANSWER_WITHIN_S
         while time.time() < until:
@@ -85,6 +85,6 @@ def leave(folder: SessionFolder, intent: Intent) -> IntentTaken | None:
             time.sleep(0.05)
     finally:
         ledger.close()
-    note = daemon.standing(folder).note
+    note = worker_process.worker_status(folder).note
     trouble = f": {note}" if note else ": see `cockpit status`"
     raise CommandError(f"the worker of {folder.name} has not answered in {ANSWER_WITHIN_S:.0f} s{trouble}")

@@ -12,12 +12,35 @@ import msgspec
 
 from cockpit.cli.arguments import amount, whole
 from cockpit.cli.locate import CommandError, session_now
-from cockpit.core import intents as i
+from cockpit.core.intents import (
+    Approve,
+    CancelWave,
+    Discard,
+    DropArm,
+    Hold,
+    Intent,
+    Interrupt,
+    Kill,
+    MakeBase,
+    MoveWave,
+    Note,
+    Promote,
+    Reject,
+    Relaunch,
+    Rerun,
+    Resume,
+    Say,
+    SetBudget,
+    SetEarlyStopping,
+    SetEnvelope,
+    SetMode,
+    SetProposer,
+)
 from cockpit.core.model import Envelope, Mode
 from cockpit.core.state import State
 
 Argument = tuple[tuple[str, ...], Mapping[str, Any]]
-Make = Callable[[Namespace, State], i.Intent | str]
+Make = Callable[[Namespace, State], Intent | str]
 """The intent, or what is to be shown instead of one."""
 
 
@@ -58,19 +81,19 @@ def _running_attempt(given: Namespace, state: State) -> str:
     return running[0]
 
 
-def _kill(given: Namespace, state: State) -> i.Intent:
+def _kill(given: Namespace, state: State) -> Intent:
     given.attempt = _running_attempt(given, state)
-    return i.Kill(given.attempt, given.reason)
+    return Kill(given.attempt, given.reason)
 
 
-def _envelope(given: Namespace, state: State) -> i.Intent | str:
+def _envelope(given: Namespace, state: State) -> Intent | str:
     names = ("usd", "gpu_hours", "wave_size", "patches", "filler")
     changes = {name: getattr(given, name) for name in names if getattr(given, name) is not None}
     if given.hours is not None:
         changes["until"] = session_now(state) + given.hours * 3600 if given.hours else 0.0
     if not changes:
         return envelope_words(state.envelope, session_now(state))
-    return i.SetEnvelope(msgspec.structs.replace(state.envelope, **changes))
+    return SetEnvelope(msgspec.structs.replace(state.envelope, **changes))
 
 
 def envelope_words(envelope: Envelope, now: float) -> str:
@@ -92,45 +115,45 @@ def _yes_no(name: str, text: str) -> tuple[Argument, Argument]:
 
 
 STEERING: tuple[Steer, ...] = (
-    Steer("approve", "approve a waiting wave", lambda g, s: i.Approve(g.wave, g.trust), "{wave} is approved",
+    Steer("approve", "approve a waiting wave", lambda g, s: Approve(g.wave, g.trust), "{wave} is approved",
           (_WAVE, _takes("--trust", action="store_true",
                          help="also let the envelope approve this proposer's later waves"))),
-    Steer("reject", "reject a waiting wave", lambda g, s: i.Reject(g.wave, g.reason), "{wave} is rejected",
+    Steer("reject", "reject a waiting wave", lambda g, s: Reject(g.wave, g.reason), "{wave} is rejected",
           (_WAVE, _REASON)),
     Steer("cancel", "cancel a wave: what it has not started is not started",
-          lambda g, s: i.CancelWave(g.wave, g.reason), "{wave} is cancelled", (_WAVE, _REASON),
+          lambda g, s: CancelWave(g.wave, g.reason), "{wave} is cancelled", (_WAVE, _REASON),
           asks="cancel-wave", about="wave"),
-    Steer("move", "run a wave sooner or later", lambda g, s: i.MoveWave(g.wave, g.before),
+    Steer("move", "run a wave sooner or later", lambda g, s: MoveWave(g.wave, g.before),
           "{wave} is moved", (_WAVE, _takes("--before", metavar="WAVE", default="", help="default: last"))),
-    Steer("drop", "drop an arm: it will not be measured", lambda g, s: i.DropArm(g.experiment, g.reason),
+    Steer("drop", "drop an arm: it will not be measured", lambda g, s: DropArm(g.experiment, g.reason),
           "{experiment} is dropped", (_EXPERIMENT, _REASON), asks="drop", about="experiment"),
-    Steer("hold", "start nothing new: in a session, a wave or a cluster", lambda g, s: i.Hold(g.target),
+    Steer("hold", "start nothing new: in a session, a wave or a cluster", lambda g, s: Hold(g.target),
           "{target} is held: what runs goes on, nothing new starts",
           (_takes("target", nargs="?", default="", metavar="WAVE|CLUSTER"),)),
-    Steer("resume", "go on after a hold", lambda g, s: i.Resume(g.target), "{target} goes on",
+    Steer("resume", "go on after a hold", lambda g, s: Resume(g.target), "{target} goes on",
           (_takes("target", nargs="?", default="", metavar="WAVE|CLUSTER"),)),
     Steer("rerun", "measure an experiment again, with another seed",
-          lambda g, s: i.Rerun(g.experiment, g.hardware), "{experiment} is measured again",
+          lambda g, s: Rerun(g.experiment, g.hardware), "{experiment} is measured again",
           (_EXPERIMENT, _takes("--hardware", default="", metavar="CLASS", help="such as H100; default: any"))),
-    Steer("promote", "run an experiment on the better class", lambda g, s: i.Promote(g.experiment),
+    Steer("promote", "run an experiment on the better class", lambda g, s: Promote(g.experiment),
           "{experiment} is promoted", (_EXPERIMENT,)),
     Steer("base", "make an experiment the incumbent, on your word",
-          lambda g, s: i.MakeBase(g.experiment, g.reason), "{experiment} is the base", (_EXPERIMENT, _REASON),
+          lambda g, s: MakeBase(g.experiment, g.reason), "{experiment} is the base", (_EXPERIMENT, _REASON),
           asks="base", about="experiment"),
-    Steer("discard", "discard an experiment, on your word", lambda g, s: i.Discard(g.experiment, g.reason),
+    Steer("discard", "discard an experiment, on your word", lambda g, s: Discard(g.experiment, g.reason),
           "{experiment} is discarded", (_EXPERIMENT, _REASON)),
     Steer("kill", "end a running attempt, without result", _kill, "{attempt} is being ended",
           (_takes("attempt", metavar="ATTEMPT"), _REASON), asks="kill", about="attempt"),
-    Steer("relaunch", "try a cluster again that is lost or was given up", lambda g, s: i.Relaunch(g.cluster),
+    Steer("relaunch", "try a cluster again that is lost or was given up", lambda g, s: Relaunch(g.cluster),
           "{cluster} is launched again", (_takes("cluster", metavar="CLUSTER"),)),
-    Steer("mode", "say who decides", lambda g, s: i.SetMode(Mode(g.mode)), "the mode is {mode}",
+    Steer("mode", "say who decides", lambda g, s: SetMode(Mode(g.mode)), "the mode is {mode}",
           (_takes("mode", choices=[str(mode) for mode in Mode]),)),
-    Steer("proposer", "say who proposes from now on", lambda g, s: i.SetProposer(g.proposer),
+    Steer("proposer", "say who proposes from now on", lambda g, s: SetProposer(g.proposer),
           "{proposer} proposes from now on", (_takes("proposer", metavar="NAME"),)),
-    Steer("budget", "cap the session's dollars, GPU and API together", lambda g, s: i.SetBudget(g.usd),
+    Steer("budget", "cap the session's dollars, GPU and API together", lambda g, s: SetBudget(g.usd),
           "the budget is ${usd:,.2f}", (_takes("usd", type=amount, metavar="DOLLARS", help="0 for no cap"),)),
     Steer("early", "say whether runs that cannot reach the incumbent any more are ended",
-          lambda g, s: i.SetEarlyStopping(g.switch == "on"), "early stopping is {switch}",
+          lambda g, s: SetEarlyStopping(g.switch == "on"), "early stopping is {switch}",
           (_takes("switch", choices=["on", "off"]),)),
     Steer("envelope", "say what autopilot may do unasked; without options, show it", _envelope,
           "the envelope is changed",
@@ -139,12 +162,12 @@ STEERING: tuple[Steer, ...] = (
            _takes("--hours", type=amount, metavar="HOURS", help="it ends so long from now; 0 for no end"),
            *_yes_no("patches", "edits of code too, not constants only"),
            *_yes_no("filler", "fill clusters that would stand idle"))),
-    Steer("say", "say something to the proposer", lambda g, s: i.Say(" ".join(g.words)), "said",
+    Steer("say", "say something to the proposer", lambda g, s: Say(" ".join(g.words)), "said",
           (_takes("words", nargs="+", metavar="WORD"),)),
-    Steer("interrupt", "end the proposer's turn", lambda g, s: i.Interrupt(), "the proposer's turn is ended"),
-    Steer("finding", "record what was learned", lambda g, s: i.Note(g.claim, tuple(g.experiments)), "recorded",
+    Steer("interrupt", "end the proposer's turn", lambda g, s: Interrupt(), "the proposer's turn is ended"),
+    Steer("finding", "record what was learned", lambda g, s: Note(g.claim, tuple(g.experiments)), "recorded",
           (_takes("claim"), _takes("experiments", nargs="*", metavar="EXPERIMENT", help="that carry it"))),
-    Steer("phase", "name the phase of the work that begins", lambda g, s: i.Note(g.phase, phase=True),
+    Steer("phase", "name the phase of the work that begins", lambda g, s: Note(g.phase, phase=True),
           "the phase is {phase}", (_takes("phase", metavar="NAME"),)),
 )  # fmt: skip
 

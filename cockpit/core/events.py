@@ -418,7 +418,7 @@ _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(AnyEvent)
 
 
-def encode(event: Event) -> bytes:
+def encode_event(event: Event) -> bytes:
     """One JSON object, its `kind` first.
 
     Raises ValueError for one that would not read back: JSON has no infinity, and a ledger with one would be torn.
@@ -432,6 +432,6 @@ def encode(event: Event) -> bytes:
     return body
 
 
-def decode(body: bytes | str) -> AnyEvent:
+def decode_event(body: bytes | str) -> AnyEvent:
     """The event of a stored body. Raises msgspec.DecodeError on anything else."""
     return _decoder.decode(body)  # type: ignore[no-any-return]

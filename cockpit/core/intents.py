@@ -188,10 +188,10 @@ _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(AnyIntent)
 
 
-def encode(intent: Intent) -> bytes:
+def encode_intent(intent: Intent) -> bytes:
     return _encoder.encode(intent)
 
 
-def decode(body: bytes) -> AnyIntent:
+def decode_intent(body: bytes) -> AnyIntent:
     """Raises msgspec.DecodeError on anything that is not an intent."""
     return _decoder.decode(body)  # type: ignore[no-any-return]

@@ -14,7 +14,7 @@ from typing import Self
 
 import msgspec
 
-from cockpit.core import events as e
+from cockpit.core.events import AnyEvent, Ended, Event, Progressed, Unsubmitted, decode_event, encode_event
 from cockpit.core.fold import fold
 from cockpit.core.interning import unpacked
 from cockpit.core.model import packed
@@ -114,14 +114,14 @@ class Ledger:
             _check(path, db)
         return cls(path, db, frozen)
 
-    def append(self, events: Sequence[e.Event]) -> None:
+    def append(self, events: Sequence[Event]) -> None:
         """All of them or none. Progress replaces the attempt's last; everything else is kept for ever."""
         with _sentences(self.path), self._db:
-            kept = [(event.at, e.encode(event)) for event in events if not isinstance(event, e.Progressed)]
+            kept = [(event.at, encode_event(event)) for event in events if not isinstance(event, Progressed)]
             self._db.executemany("INSERT INTO events (at, body) VALUES (?, ?)", kept)
-            live = [(event.attempt, e.encode(event)) for event in events if isinstance(event, e.Progressed)]
+            live = [(event.attempt, encode_event(event)) for event in events if isinstance(event, Progressed)]
             self._db.executemany("INSERT OR REPLACE INTO live VALUES (?, ?)", live)
-            ended = [(event.attempt,) for event in events if isinstance(event, e.Ended | e.Unsubmitted)]
+            ended = [(event.attempt,) for event in events if isinstance(event, Ended | Unsubmitted)]
             self._db.executemany("DELETE FROM live WHERE attempt = ?", ended)
 
     def sync(self) -> None:
@@ -130,15 +130,15 @@ class Ledger:
             self._wal_fd = os.open(_log_of(self.path), os.O_RDONLY)
         os.fdatasync(self._wal_fd)
 
-    def since(self, seq: int, most: int = 1_000_000) -> list[e.AnyEvent]:
+    def since(self, seq: int, most: int = 1_000_000) -> list[AnyEvent]:
         """The events after number `seq`, in order."""
         with _sentences(self.path):
             rows = self._db.execute(
                 "SELECT seq, body FROM events WHERE seq > ? ORDER BY seq LIMIT ?", (seq, most)
             ).fetchall()
-            return [e.decode(body) for _, body in rows]
+            return [decode_event(body) for _, body in rows]
 
-    def walk(self, chunk: int = 10_000) -> Iterator[e.AnyEvent]:
+    def walk(self, chunk: int = 10_000) -> Iterator[AnyEvent]:
         """Every event, in order, a chunk in memory at a time."""
         seq = 0
         while events := self.since(seq, chunk):
@@ -149,12 +149,12 @@ class Ledger:
         with _sentences(self.path):
             return int(self._db.execute("SELECT COALESCE(MAX(seq), 0) FROM events").fetchone()[0])
 
-    def live(self) -> list[e.Progressed]:
+    def live(self) -> list[Progressed]:
         """The newest progress of each attempt that runs."""
         with _sentences(self.path):
             rows = self._db.execute("SELECT body FROM live").fetchall()
-        found = [e.decode(body) for (body,) in rows]
-        return [event for event in found if isinstance(event, e.Progressed)]
+        found = [decode_event(body) for (body,) in rows]
+        return [event for event in found if isinstance(event, Progressed)]
 
     def data_version(self) -> int:
         """A number that changes when another process has written."""

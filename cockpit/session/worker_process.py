@@ -13,7 +13,7 @@ from typing import IO
 
 import msgspec
 
-from cockpit.session import api_key as key
+from cockpit.session import api_key
 from cockpit.session.paths import SessionFolder
 
 BEAT_EVERY_S = 2.0
@@ -41,7 +41,7 @@ class Heartbeat(msgspec.Struct):
     """What the worker has to say while it cannot write its ledger."""
 
 
-class Standing(msgspec.Struct, frozen=True):
+class WorkerStatus(msgspec.Struct, frozen=True):
     """How a session's worker is."""
 
     state: str
@@ -107,40 +107,40 @@ def read_heartbeat(folder: SessionFolder) -> Heartbeat | None:
     return None
 
 
-def standing(folder: SessionFolder) -> Standing:
+def worker_status(folder: SessionFolder) -> WorkerStatus:
     """How the session's worker is, for anyone who can read the session."""
     heartbeat = read_heartbeat(folder)
     if heartbeat is None:
-        return Standing("running" if _locked(folder) else "stopped", None)
+        return WorkerStatus("running" if _locked(folder) else "stopped", None)
     age = max(0.0, time.time() - heartbeat.at)
     if not _locked(folder):
-        return Standing("stopped", age, note=heartbeat.note)
+        return WorkerStatus("stopped", age, note=heartbeat.note)
     state = "stale" if age > STALE_AFTER_S else "running"
-    return Standing(state, age, heartbeat.pid, heartbeat.host, heartbeat.note)
+    return WorkerStatus(state, age, heartbeat.pid, heartbeat.host, heartbeat.note)
 
 
-def start(folder: SessionFolder) -> Standing:
+def start(folder: SessionFolder) -> WorkerStatus:
     """Start the session's worker if none runs, and wait until it holds the lock. Raises DaemonError.
 
     Of several who start it at once each waits for the one before: a second worker, slower than the first, would else
     find the lock free should the first be stopped by then.
     """
-    now = standing(folder)
+    now = worker_status(folder)
     if now.state != "stopped":
         return now
     # Nobody else's to open: whoever can read a file can lock it, and a watcher could keep the worker from its start.
     with os.fdopen(os.open(folder.starting, os.O_CREAT | os.O_RDWR, 0o600), "r+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        now = standing(folder)
+        now = worker_status(folder)
         return now if now.state != "stopped" else _start(folder)
 
 
-def _start(folder: SessionFolder) -> Standing:
+def _start(folder: SessionFolder) -> WorkerStatus:
     began = time.time()
     descriptor = os.open(folder.worker_log, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o640)
     os.fchmod(descriptor, 0o640)
-    handed = key.pipe()
-    environment = {name: value for name, value in os.environ.items() if name not in key.KEY_VARIABLES}
+    handed = api_key.pipe()
+    environment = {name: value for name, value in os.environ.items() if name not in api_key.KEY_VARIABLES}
     try:
         child = subprocess.Popen(
             [sys.executable, "-m", "cockpit.worker.main", str(folder.root.absolute())],
@@ -150,7 +150,7 @@ def _start(folder: SessionFolder) -> Standing:
             start_new_session=True,
             cwd="/",
             pass_fds=(handed,),
-            env=environment | {"PYTHONPATH": _import_path(), key.PIPE_VARIABLE: str(handed)},
+            env=environment | {"PYTHONPATH": _import_path(), api_key.PIPE_VARIABLE: str(handed)},
         )
     except OSError as error:
         raise DaemonError(f"the worker cannot be started: {error}") from error
@@ -160,9 +160,9 @@ def _start(folder: SessionFolder) -> Standing:
     while time.time() - began < START_WITHIN_S:
         heartbeat = read_heartbeat(folder)
         if heartbeat is not None and heartbeat.at >= began and _locked(folder):
-            return standing(folder)
+            return worker_status(folder)
         if child.poll() == 0:
-            return standing(folder)  # there was nothing left for it to do: the session had ended
+            return worker_status(folder)  # there was nothing left for it to do: the session had ended
         if child.poll() is not None and not _locked(folder):  # else another was quicker, and is about to be heard of
             raise DaemonError(f"the worker ended as it started: {_last_line(folder.worker_log)}")
         time.sleep(0.02)
@@ -171,7 +171,7 @@ def _start(folder: SessionFolder) -> Standing:
 
 def terminate(folder: SessionFolder, wait_s: float = 15.0) -> bool:
     """Ask the worker's process to stop, leaving what runs running. Returns whether it has stopped."""
-    now = standing(folder)
+    now = worker_status(folder)
     if now.state == "stopped":
         return True
     if now.host != socket.gethostname():

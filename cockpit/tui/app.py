@@ -10,9 +10,8 @@ from typing import ClassVar
 
 from textual.binding import BindingType
 
-from cockpit.agent.claude import turn_status as live
-from cockpit.core.intents import Intent
-from cockpit.core.intents import encode as encode_intent
+from cockpit.agent.claude import turn_status
+from cockpit.core.intents import Intent, encode_intent
 from cockpit.core.state import State
 from cockpit.session.ledger import LedgerError
 from cockpit.session.worker_process import user_name
@@ -152,7 +151,7 @@ class CockpitApp(TerminalApp):
             self._footer_note("", "accent")
         self._answered()
         self.main.log_pane.tick()
-        moment = (int(self.feed.now()), live.written_at(self.feed.folder.agent_live))
+        moment = (int(self.feed.now()), turn_status.written_at(self.feed.folder.agent_live))
         if changed or moment != self._moment:
             # Without news only ages grow, by the second; what a proposer says comes beside the ledger.
             self._moment = moment

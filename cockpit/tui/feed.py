@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from cockpit.core import events as e
+from cockpit.core.events import AnyEvent, Ended, Progressed, Started
 from cockpit.core.fold import fold
 from cockpit.core.model import Point, Progress
 from cockpit.core.state import State
 from cockpit.session.ledger import Inbox, Ledger
 from cockpit.session.paths import SessionFolder
-from cockpit.session.worker_process import Standing, standing
+from cockpit.session.worker_process import WorkerStatus, worker_status
 from cockpit.tui.views.clusters import loss_at
 
 Clock = Callable[[], float]
@@ -26,7 +26,7 @@ QUIET_S = 2.0
 class Feed(Protocol):
     folder: SessionFolder
     state: State | None
-    worker: Standing
+    worker: WorkerStatus
     inbox: Inbox | None
 
     def load(self) -> None:
@@ -52,7 +52,7 @@ class LedgerFeed:
         root: Path,
         watch: bool,
         clock: Clock = time.time,
-        look: Callable[[SessionFolder], Standing] = standing,
+        look: Callable[[SessionFolder], WorkerStatus] = worker_status,
     ) -> None:
         self.folder = SessionFolder(root)
         self.state: State | None = None
@@ -125,12 +125,12 @@ class ReplayFeed:
         self.folder = SessionFolder(root)
         self.inbox: Inbox | None = None
         self.state: State | None = None
-        self.worker = Standing("replay", None)
+        self.worker = WorkerStatus("replay", None)
         self.speed = speed
         self.paused = False
         self._clock = clock
         self._ledger = Ledger.read(self.folder.ledger)
-        self._to_come: deque[e.AnyEvent] = deque()
+        self._to_come: deque[AnyEvent] = deque()
         self._at = 0.0
         self._wall = clock()
         self.began = self.ended = 0.0
@@ -147,9 +147,9 @@ class ReplayFeed:
         self._wall = self._clock()
         self._curves = {event.attempt: event.curve for event in self._ledger.live()}
         for event in events:
-            if isinstance(event, e.Started):
+            if isinstance(event, Started):
                 self._runs[event.attempt] = (event.at, self.ended)
-            elif isinstance(event, e.Ended) and event.attempt in self._runs:
+            elif isinstance(event, Ended) and event.attempt in self._runs:
                 self._runs[event.attempt] = (self._runs[event.attempt][0], event.at)
                 self._curves[event.attempt] = event.curve
         self._fold_until(self._at)
@@ -185,7 +185,7 @@ class ReplayFeed:
             changed = True
         return changed
 
-    def progress(self) -> list[e.Progressed]:
+    def progress(self) -> list[Progressed]:
         """How far the runs of the moment shown have got, by the curves they ended with."""
         state, found = self.state, []
         for name in state.in_flight if state is not None else ():
@@ -197,7 +197,7 @@ class ReplayFeed:
                 curve = [point for point in whole if point[0] <= fraction]
                 left_s = (self._at - self._runs[name][0]) * (1 / fraction - 1)
                 progress = Progress(self._at, 0, fraction, loss, remaining_s=left_s)
-                found.append(e.Progressed(at=self._at, attempt=name, progress=progress, curve=curve))
+                found.append(Progressed(at=self._at, attempt=name, progress=progress, curve=curve))
         return found
 
     def now(self) -> float:

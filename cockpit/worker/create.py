@@ -5,11 +5,11 @@ from pathlib import Path
 
 import msgspec
 
-from cockpit.core import events as e
+from cockpit.core.events import Event, Said, SessionCreated, Trouble
 from cockpit.core.model import ClusterSpec, Envelope, FleetSpec, Mode, Session
 from cockpit.fleet.local import fleet as local
 from cockpit.fleet.sim.fleet import sim_spec
-from cockpit.session import api_key as key
+from cockpit.session import api_key
 from cockpit.session.corpus import CPU_BUDGET_S, CUDA_BUDGET_S, takes_corpus
 from cockpit.session.ledger import FOLDER_MODE, Ledger
 from cockpit.session.paths import SessionFolder, name_problem
@@ -166,12 +166,12 @@ def create(folder: SessionFolder, plan: Plan, at: float) -> None:
         patches=limits.patches,
         filler=limits.filler,
     )
-    made: list[e.Event] = [e.SessionCreated(at=at, session=session, mode=mode, envelope=envelope)]
+    made: list[Event] = [SessionCreated(at=at, session=session, mode=mode, envelope=envelope)]
     if variant.note:
-        made.append(e.Trouble(at=at, text=variant.note))
+        made.append(Trouble(at=at, text=variant.note))
     if not constants:
         made.append(
-            e.Trouble(at=at, text="train.py has no top-level constants: only patches can be proposed, not numbers")
+            Trouble(at=at, text="train.py has no top-level constants: only patches can be proposed, not numbers")
         )
     if session.proposer == "grid" and not new.proposer:
         file = plan.settings.agent.key_file and f"write one to {plan.settings.agent.key_file} (mode 600), or "
@@ -179,7 +179,7 @@ def create(folder: SessionFolder, plan: Plan, at: float) -> None:
             f"No API key, so built-in proposers search. For Claude: {file}set ANTHROPIC_API_KEY and start the worker"
             " again; then `:proposer claude`."
         )
-        made.append(e.Said(at=at, author="cockpit", text=text))
+        made.append(Said(at=at, author="cockpit", text=text))
     made += seat_outside(session.proposer, session.name, at)
     made.append(baseline_wave(variant, session, at))
     _ignore_in_git(folder.root.parent)
@@ -195,7 +195,7 @@ def create(folder: SessionFolder, plan: Plan, at: float) -> None:
 def has_key(settings: Settings) -> bool:
     """Whether Claude could be asked; the key itself is only read in the worker."""
     file = settings.agent.key_file
-    return bool(key.held()) or (bool(file) and Path(file).expanduser().exists())
+    return bool(api_key.held()) or (bool(file) and Path(file).expanduser().exists())
 
 
 def _mode(name: str) -> Mode:

@@ -4,8 +4,60 @@ from typing import Any
 
 import msgspec
 
-from cockpit.core import events as e
-from cockpit.core import intents as i
+from cockpit.core.events import (
+    Approved,
+    ArmDropped,
+    BudgetSet,
+    Cancelling,
+    ClusterSeen,
+    Decided,
+    EarlyStoppingSet,
+    Ending,
+    EnvelopeSet,
+    Event,
+    FindingRecorded,
+    Held,
+    IncumbentSet,
+    ModeSet,
+    PhaseSet,
+    ProposerSet,
+    Queued,
+    Rejected,
+    Resumed,
+    Said,
+    Trouble,
+    WaveCancelled,
+    WaveMoved,
+)
+from cockpit.core.intents import (
+    Adopt,
+    AnyIntent,
+    Approve,
+    CancelWave,
+    Discard,
+    Draft,
+    DropArm,
+    EditProposal,
+    End,
+    Hold,
+    Interrupt,
+    Kill,
+    MakeBase,
+    MoveWave,
+    Note,
+    Promote,
+    Propose,
+    Reject,
+    Relaunch,
+    Rerun,
+    Resume,
+    Say,
+    SetBudget,
+    SetEarlyStopping,
+    SetEnvelope,
+    SetMode,
+    SetProposer,
+)
 from cockpit.core.model import (
     AttemptKind,
     AttemptStatus,
@@ -24,7 +76,7 @@ from cockpit.worker import intake
 from cockpit.worker.intake import Refused
 
 
-def approved(state: State, wave: Wave, author: str, rule: str, at: float) -> e.Approved:
+def approved(state: State, wave: Wave, author: str, rule: str, at: float) -> Approved:
     """The approval of a wave, with each arm's first attempts; replicates differ in seed."""
     attempts = []
     validate = state.session.fleet.validate_hardware
@@ -44,84 +96,84 @@ def approved(state: State, wave: Wave, author: str, rule: str, at: float) -> e.A
             attempts.append(
                 another(state, name, kind, rule=rule, tier=wave.tier, hardware=hardware, avoid=avoid, extra=number)
             )
-    return e.Approved(at=at, wave=wave.id, author=author, rule=rule, attempts=attempts)
+    return Approved(at=at, wave=wave.id, author=author, rule=rule, attempts=attempts)
 
 
-def obey(store: VariantStore, state: State, intent: i.AnyIntent, author: str, at: float) -> list[e.Event]:
+def obey(store: VariantStore, state: State, intent: AnyIntent, author: str, at: float) -> list[Event]:
     """The events that carry the intent out. Raises Refused with a sentence when it cannot be."""
     match intent:
-        case i.Approve(wave=name, trust=trust):
+        case Approve(wave=name, trust=trust):
             return _approve(state, name, trust, author, at)
-        case i.Reject(wave=name, reason=reason):
-            return [e.Rejected(at=at, wave=_proposal(state, name).id, author=author, reason=reason)]
-        case i.EditProposal(wave=name, draft=draft, what=what):
+        case Reject(wave=name, reason=reason):
+            return [Rejected(at=at, wave=_proposal(state, name).id, author=author, reason=reason)]
+        case EditProposal(wave=name, draft=draft, what=what):
             return [intake.edited(store, state, _proposal(state, name), draft, author, what, at)]
-        case i.Propose(draft=draft):
+        case Propose(draft=draft):
             return _propose(store, state, draft, author, at)
-        case i.Hold(target=target):
-            return [e.Held(at=at, author=author, target=_target(state, target))]
-        case i.Resume(target=target):
-            return [e.Resumed(at=at, author=author, target=_target(state, target))]
-        case i.SetMode(mode=mode):
-            return [e.ModeSet(at=at, mode=mode, author=author)]
-        case i.SetEnvelope(envelope=envelope):
-            return [e.EnvelopeSet(at=at, envelope=envelope, author=author)]
-        case i.SetProposer(proposer=proposer):
+        case Hold(target=target):
+            return [Held(at=at, author=author, target=_target(state, target))]
+        case Resume(target=target):
+            return [Resumed(at=at, author=author, target=_target(state, target))]
+        case SetMode(mode=mode):
+            return [ModeSet(at=at, mode=mode, author=author)]
+        case SetEnvelope(envelope=envelope):
+            return [EnvelopeSet(at=at, envelope=envelope, author=author)]
+        case SetProposer(proposer=proposer):
             session = state.session.name
             return [
-                e.ProposerSet(at=at, proposer=proposer, author=author),
+                ProposerSet(at=at, proposer=proposer, author=author),
                 *intake.seat_outside(proposer, session, at),
             ]
-        case i.SetBudget(usd=usd):
+        case SetBudget(usd=usd):
             if usd < 0:
                 raise Refused("a budget is a number of dollars, 0 for no cap")
-            return [e.BudgetSet(at=at, usd=usd, author=author)]
-        case i.SetEarlyStopping(on=on):
-            return [e.EarlyStoppingSet(at=at, on=on, author=author)]
-        case i.Say(text=text):
-            return [e.Said(at=at, author=author, text=text)]
-        case i.Note(text=text, experiments=experiments, phase=phase):
+            return [BudgetSet(at=at, usd=usd, author=author)]
+        case SetEarlyStopping(on=on):
+            return [EarlyStoppingSet(at=at, on=on, author=author)]
+        case Say(text=text):
+            return [Said(at=at, author=author, text=text)]
+        case Note(text=text, experiments=experiments, phase=phase):
             if phase:
-                return [e.PhaseSet(at=at, author=author, phase=text)]
+                return [PhaseSet(at=at, author=author, phase=text)]
             for name in experiments:
                 _experiment(state, name)
-            return [e.FindingRecorded(at=at, author=author, claim=text, experiments=list(experiments))]
-        case i.End(how=how, down=down, reason=reason):
+            return [FindingRecorded(at=at, author=author, claim=text, experiments=list(experiments))]
+        case End(how=how, down=down, reason=reason):
             if how not in ("drain", "cancel"):
                 raise Refused(f"a session ends by drain or cancel, not by {how!r}")
-            return [e.Ending(at=at, author=author, how=how + "+down" * down, reason=reason or f"{author} ends it")]
-        case i.Interrupt():
+            return [Ending(at=at, author=author, how=how + "+down" * down, reason=reason or f"{author} ends it")]
+        case Interrupt():
             return []
     return _runs(state, intent, author, at) or _waves(state, intent, author, at)
 
 
-def _runs(state: State, intent: Any, author: str, at: float) -> list[e.Event]:
+def _runs(state: State, intent: Any, author: str, at: float) -> list[Event]:
     match intent:
-        case i.Kill(attempt=name, reason=reason):
+        case Kill(attempt=name, reason=reason):
             attempt = state.attempts.get(name)
             if attempt is None or name not in state.in_flight:
                 raise Refused(f"{name} is not running")
-            return [e.Cancelling(at=at, attempt=name, author=author, reason=reason or "killed")]
-        case i.Rerun(experiment=name, hardware=hardware):
+            return [Cancelling(at=at, attempt=name, author=author, reason=reason or "killed")]
+        case Rerun(experiment=name, hardware=hardware):
             return [_again(state, name, AttemptKind.REPLICATE, author, at, hardware)]
-        case i.Promote(experiment=name):
+        case Promote(experiment=name):
             better = state.session.fleet.validate_hardware
             return [_again(state, name, AttemptKind.VALIDATION, author, at, better)]
-        case i.MakeBase(experiment=name, reason=reason):
+        case MakeBase(experiment=name, reason=reason):
             experiment = _experiment(state, name)
             if not experiment.scores:
                 raise Refused(f"{name} has no result yet: only measured code can be the base")
             why = reason or f"on {author}'s word"
             return [
-                e.Decided(at=at, experiment=name, status=ExperimentStatus.KEPT, reason=why, author=author),
-                e.IncumbentSet(at=at, experiment=name, reason=why, author=author),
+                Decided(at=at, experiment=name, status=ExperimentStatus.KEPT, reason=why, author=author),
+                IncumbentSet(at=at, experiment=name, reason=why, author=author),
             ]
-        case i.Discard(experiment=name, reason=reason):
+        case Discard(experiment=name, reason=reason):
             if _experiment(state, name).status is ExperimentStatus.PROPOSED:
                 raise Refused(f"{name} waits for approval: reject its wave, or drop it from it")
             why = reason or f"on {author}'s word"
-            return [e.Decided(at=at, experiment=name, status=ExperimentStatus.DISCARDED, reason=why, author=author)]
-        case i.Relaunch(cluster=name):
+            return [Decided(at=at, experiment=name, status=ExperimentStatus.DISCARDED, reason=why, author=author)]
+        case Relaunch(cluster=name):
             cluster = state.clusters.get(name)
             if cluster is None:
                 raise Refused(f"there is no cluster {name!r}")
@@ -130,9 +182,9 @@ def _runs(state: State, intent: Any, author: str, at: float) -> list[e.Event]:
             fresh = msgspec.structs.replace(
                 cluster, state=ClusterState.DOWN, failures=0, refusals=0, retry_at=0.0, message=""
             )
-            return [e.ClusterSeen(at=at, cluster=fresh)]
-        case i.Adopt(cluster=name):
-            return [e.ClusterSeen(at=at, cluster=_adopted(state, name, at))]
+            return [ClusterSeen(at=at, cluster=fresh)]
+        case Adopt(cluster=name):
+            return [ClusterSeen(at=at, cluster=_adopted(state, name, at))]
     return []
 
 
@@ -158,45 +210,45 @@ def _adopted(state: State, name: str, at: float) -> Cluster:
     )
 
 
-def _waves(state: State, intent: Any, author: str, at: float) -> list[e.Event]:
+def _waves(state: State, intent: Any, author: str, at: float) -> list[Event]:
     match intent:
-        case i.DropArm(experiment=name, reason=reason):
+        case DropArm(experiment=name, reason=reason):
             experiment = _experiment(state, name)
             if experiment.status not in (
                 ExperimentStatus.PROPOSED, ExperimentStatus.QUEUED, ExperimentStatus.RUNNING,
             ):  # fmt: skip
                 raise Refused(f"{name} is {experiment.status}: there is nothing left to drop")
-            return [e.ArmDropped(at=at, experiment=name, author=author, reason=reason)]
-        case i.MoveWave(wave=name, before=before):
+            return [ArmDropped(at=at, experiment=name, author=author, reason=reason)]
+        case MoveWave(wave=name, before=before):
             _wave(state, name)
-            return [e.WaveMoved(at=at, wave=name, rank=_rank_before(state, name, before), author=author)]
-        case i.CancelWave(wave=name, reason=reason):
+            return [WaveMoved(at=at, wave=name, rank=_rank_before(state, name, before), author=author)]
+        case CancelWave(wave=name, reason=reason):
             wave = _wave(state, name)
             if wave.status not in (WaveStatus.PROPOSED, WaveStatus.APPROVED):
                 raise Refused(f"{name} is {wave.status} already")
-            return [e.WaveCancelled(at=at, wave=name, author=author, reason=reason)]
+            return [WaveCancelled(at=at, wave=name, author=author, reason=reason)]
     raise Refused(f"this worker does not know the intent {type(intent).__name__}: restart it with `cockpit stop`")
 
 
-def _approve(state: State, name: str, trust: bool, author: str, at: float) -> list[e.Event]:
+def _approve(state: State, name: str, trust: bool, author: str, at: float) -> list[Event]:
     wave = _proposal(state, name)
-    made: list[e.Event] = [approved(state, wave, author, f"person:{author}", at)]
+    made: list[Event] = [approved(state, wave, author, f"person:{author}", at)]
     if trust and wave.proposer not in state.envelope.proposers:
         wider = msgspec.structs.replace(state.envelope, proposers=[*state.envelope.proposers, wave.proposer])
-        made.append(e.EnvelopeSet(at=at, envelope=wider, author=author))
+        made.append(EnvelopeSet(at=at, envelope=wider, author=author))
     return made
 
 
-def _propose(store: VariantStore, state: State, draft: i.Draft, author: str, at: float) -> list[e.Event]:
+def _propose(store: VariantStore, state: State, draft: Draft, author: str, at: float) -> list[Event]:
     proposed, receipt = intake.take(store, state, draft, at)
     if proposed is None:
         raise Refused("; ".join(receipt.problems))
-    made: list[e.Event] = [proposed]
-    made += [e.Trouble(at=at, text=problem, about=draft.proposer) for problem in receipt.problems]
+    made: list[Event] = [proposed]
+    made += [Trouble(at=at, text=problem, about=draft.proposer) for problem in receipt.problems]
     return made
 
 
-def _again(state: State, name: str, kind: AttemptKind, author: str, at: float, hardware: str) -> e.Queued:
+def _again(state: State, name: str, kind: AttemptKind, author: str, at: float, hardware: str) -> Queued:
     experiment = _experiment(state, name)
     if experiment.status is ExperimentStatus.PROPOSED:
         raise Refused(f"{name} waits for approval: approve {experiment.wave} first")
@@ -208,7 +260,7 @@ def _again(state: State, name: str, kind: AttemptKind, author: str, at: float, h
     attempt = another(
         state, name, kind, rule=f"person:{author}", tier=tier, hardware=hardware, avoid=last.cluster if last else ""
     )
-    return e.Queued(at=at, attempt=attempt, reason=f"{author} asked for it")
+    return Queued(at=at, attempt=attempt, reason=f"{author} asked for it")
 
 
 def _rank_before(state: State, name: str, before: str) -> float:

@@ -6,7 +6,7 @@ from itertools import product
 import msgspec
 
 from cockpit.agent.proposer_api import Receipt
-from cockpit.core import events as e
+from cockpit.core.events import Event, ProposalEdited, Proposed, Said
 from cockpit.core.intents import Arm, Draft
 from cockpit.core.model import PROPOSERS, Change, Experiment, Session, Value, Wave, WaveKind
 from cockpit.core.state import State, constants_of
@@ -49,7 +49,7 @@ def base_of(state: State, draft: Draft) -> str:
     return base
 
 
-def seat_outside(proposer: str, session: str, at: float) -> list[e.Event]:
+def seat_outside(proposer: str, session: str, at: float) -> list[Event]:
     """What is said where the proposer is none of cockpit's own: an outside agent's name, or a slip."""
     if proposer in PROPOSERS:
         return []
@@ -58,10 +58,10 @@ def seat_outside(proposer: str, session: str, at: float) -> list[e.Event]:
         f" have that agent start `cockpit mcp {session}`, as docs/agents.md says. Meanwhile filler keeps the clusters"
         " busy."
     )
-    return [e.Said(at=at, author="cockpit", text=text)]
+    return [Said(at=at, author="cockpit", text=text)]
 
 
-def baseline_wave(variant: Variant, session: Session, at: float) -> e.Proposed:
+def baseline_wave(variant: Variant, session: Session, at: float) -> Proposed:
     """The first proposal of every session: train.py as it is."""
     experiment = Experiment(
         id="e0000",
@@ -82,12 +82,12 @@ def baseline_wave(variant: Variant, session: Session, at: float) -> e.Proposed:
         arms=[experiment.id],
         proposed_at=at,
     )
-    return e.Proposed(at=at, wave=wave, experiments=[experiment])
+    return Proposed(at=at, wave=wave, experiments=[experiment])
 
 
 def take(
     store: VariantStore, state: State, draft: Draft, at: float, *, ask: int = 0, rank: float | None = None
-) -> tuple[e.Proposed | None, Receipt]:
+) -> tuple[Proposed | None, Receipt]:
     """The proposal a draft makes, and what to tell its proposer. Nothing is in the ledger yet."""
     base = base_of(state, draft)
     wave_id = state.next_wave_id()
@@ -118,12 +118,12 @@ def take(
     )
     ids = (*(experiment.id for experiment in experiments), *again)
     return (
-        e.Proposed(at=at, wave=wave, experiments=experiments, ask=ask),
+        Proposed(at=at, wave=wave, experiments=experiments, ask=ask),
         Receipt(wave_id, ids, tuple(problems), "proposed"),
     )
 
 
-def edited(store: VariantStore, state: State, wave: Wave, draft: Draft, author: str, what: str, at: float) -> e.Event:
+def edited(store: VariantStore, state: State, wave: Wave, draft: Draft, author: str, what: str, at: float) -> Event:
     """A waiting proposal as a person changed it. Raises Refused when nothing of it can run."""
     base = base_of(state, draft)
     known = set(wave.arms)
@@ -145,7 +145,7 @@ def edited(store: VariantStore, state: State, wave: Wave, draft: Draft, author: 
         tier=draft.tier,
         edits=[*wave.edits, f"{author}: {what}"],
     )
-    return e.ProposalEdited(at=at, wave=changed, experiments=experiments, author=author, what=what)
+    return ProposalEdited(at=at, wave=changed, experiments=experiments, author=author, what=what)
 
 
 def build(

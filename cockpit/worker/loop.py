@@ -12,10 +12,19 @@ import msgspec
 
 from cockpit import __version__
 from cockpit.agent.proposer_api import Proposer, Receipt
-from cockpit.core import events as e
-from cockpit.core import intents as i
+from cockpit.core.events import (
+    Cancelling,
+    Ended,
+    Event,
+    IncumbentSet,
+    IntentTaken,
+    Proposed,
+    Trouble,
+    WorkerStarted,
+    WorkerStopped,
+)
 from cockpit.core.fold import fold
-from cockpit.core.intents import Draft
+from cockpit.core.intents import Draft, Interrupt, decode_intent
 from cockpit.core.model import ClusterState
 from cockpit.core.state import State
 from cockpit.decide import actions as a
@@ -29,8 +38,8 @@ from cockpit.variant.store import VariantStore
 from cockpit.worker import intake
 from cockpit.worker.handle_intents import obey
 from cockpit.worker.notify import Notifier
-from cockpit.worker.proposer_host import Office
-from cockpit.worker.react import Performer, events_before
+from cockpit.worker.proposer_host import ProposerHost
+from cockpit.worker.react import Reactor, events_before
 from cockpit.worker.reports import Reports
 
 LOOK_EVERY_S = 0.5
@@ -72,8 +81,8 @@ class Worker:
         self._wake = wake
         self._inbox = inbox
         self._notifier = notifier
-        self._office = Office(self, proposers, wake, inline)
-        self._performer = Performer(folder, fleet, store, self._office, passed or {}, corpus)
+        self._office = ProposerHost(self, proposers, wake, inline)
+        self._performer = Reactor(folder, fleet, store, self._office, passed or {}, corpus)
         self._reports = Reports(folder.log)
         self._snapshot_seq = self.state.seq
         self._inline = inline
@@ -84,22 +93,22 @@ class Worker:
     def now(self) -> float:
         return self._clock.now()
 
-    def record(self, *events: e.Event) -> None:
+    def record(self, *events: Event) -> None:
         """Append and fold: the ledger first, so that a state never holds what the ledger does not."""
         if not events:
             return
         self._ledger.append(events)
         for event in events:
             self.state = fold(self.state, event)
-            if isinstance(event, e.Ended):
+            if isinstance(event, Ended):
                 self._performer.clean(event.attempt)
-            elif isinstance(event, e.IncumbentSet):
+            elif isinstance(event, IncumbentSet):
                 try:
                     said = self.store.advance(self.state.experiments[event.experiment].commit)
                 except VariantError as error:
                     said = str(error)
                 if said:
-                    self.record(e.Trouble(at=self.now(), text=said))
+                    self.record(Trouble(at=self.now(), text=said))
 
     def take(self, draft: Draft, ask: int) -> Receipt:
         """A proposer's draft becomes a proposal, or its receipt says why not."""
@@ -114,7 +123,7 @@ class Worker:
     def start(self) -> None:
         """Say that the worker runs, and find again what it had in flight."""
         pid, host, user = self._me
-        self.record(e.WorkerStarted(at=self.now(), pid=pid, host=host, user=user, version=__version__))
+        self.record(WorkerStarted(at=self.now(), pid=pid, host=host, user=user, version=__version__))
         state = self.state
         in_flight = sorted(
             (state.attempts[name] for name in state.in_flight), key=lambda attempt: attempt.submitting_at
@@ -152,7 +161,7 @@ class Worker:
         if self._notifier is None:
             return
         self._notifier.look(self.state, self.now())
-        self.record(*(e.Trouble(at=self.now(), text=text) for text in self._notifier.troubles()))
+        self.record(*(Trouble(at=self.now(), text=text) for text in self._notifier.troubles()))
 
     def run(self, stop: threading.Event) -> str:
         """Tick until the session has ended or `stop` is set. Returns why it ended."""
@@ -176,7 +185,7 @@ class Worker:
             self._notifier.close()
         self._office.hush()
         self.record(*self._office.finished())
-        self.record(e.WorkerStopped(at=self.now(), reason=reason))
+        self.record(WorkerStopped(at=self.now(), reason=reason))
         self.snapshot()
         self.abandon()
 
@@ -223,15 +232,15 @@ class Worker:
             made = self._intent(number, author, body)
             self.record(*made)
             for event in made:
-                if isinstance(event, e.Cancelling):
+                if isinstance(event, Cancelling):
                     self._fleet.cancel(event.attempt)
 
-    def _intent(self, number: int, author: str, body: bytes) -> list[e.Event]:
+    def _intent(self, number: int, author: str, body: bytes) -> list[Event]:
         """What an intent of the inbox comes to. Everything it causes enters the ledger at once, with its taking."""
         now = self.now()
-        taken = e.IntentTaken(at=now, intent=number, author=author, what="unreadable")
+        taken = IntentTaken(at=now, intent=number, author=author, what="unreadable")
         try:
-            intent = i.decode(body)
+            intent = decode_intent(body)
         except msgspec.MsgspecError as error:
             taken.refused = f"it cannot be read ({error}): upgrade whichever of worker and sender is older"
             return [taken]
@@ -241,8 +250,8 @@ class Worker:
         except (intake.Refused, VariantError) as error:
             taken.refused = str(error)
             return [taken]
-        if isinstance(intent, i.Interrupt):
+        if isinstance(intent, Interrupt):
             self._office.interrupt()
-        taken.wave = next((event.wave.id for event in made if isinstance(event, e.Proposed)), "")
-        taken.problems = [event.text for event in made if isinstance(event, e.Trouble)]
+        taken.wave = next((event.wave.id for event in made if isinstance(event, Proposed)), "")
+        taken.problems = [event.text for event in made if isinstance(event, Trouble)]
         return [*made, taken]

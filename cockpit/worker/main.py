@@ -14,13 +14,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cockpit.agent.proposer_api import Desk, Proposer, Request
+from cockpit.agent.proposer_api import Proposer, ProposerApi, Request
 from cockpit.core.model import Session
 from cockpit.core.state import State
 from cockpit.fleet.base import Fleet, FleetError
-from cockpit.session import api_key as key
-from cockpit.session import corpus, settings
-from cockpit.session import worker_process as daemon
+from cockpit.session import api_key, corpus, settings, worker_process
 from cockpit.session.api_key import KeyHolder
 from cockpit.session.clock import Clock, WallClock
 from cockpit.session.ledger import Inbox, Ledger, LedgerError, LedgerFull, is_full
@@ -52,17 +50,17 @@ class WholeTraces(logging.Formatter):
 
 
 def main() -> None:
-    key.hide()
-    key.receive()
-    key.seclude()
-    os.umask(daemon.UMASK)
+    api_key.hide()
+    api_key.receive()
+    api_key.seclude()
+    os.umask(worker_process.UMASK)
     folder = SessionFolder(Path(sys.argv[1]))
     lines = logging.StreamHandler(sys.stdout)
     lines.setFormatter(WholeTraces("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[lines])
     try:
-        lock = daemon.Lock.take(folder)
-    except daemon.DaemonError as error:
+        lock = worker_process.Lock.take(folder)
+    except worker_process.DaemonError as error:
         sys.exit(str(error))
     stop, wake = threading.Event(), threading.Event()
 
@@ -78,10 +76,10 @@ def main() -> None:
     except (FleetError, VariantError, settings.SettingsError, LedgerError) as error:
         log.error("%s", error)
         lock.release()
-        daemon.beat(folder, str(error))
+        worker_process.beat(folder, str(error))
         sys.exit(str(error))
     log.info("ends: %s", reason)
-    daemon.beat(folder)
+    worker_process.beat(folder)
     lock.release()
 
 
@@ -144,14 +142,14 @@ class Pulse:
 
     def follow(self, worker: Worker) -> None:
         self.worker, self.note = worker, ""
-        daemon.beat(self._folder)
+        worker_process.beat(self._folder)
 
     def run(self) -> None:
         while True:
             worker = self.worker
-            if self.note or (worker and time.monotonic() - worker.ticked_at < daemon.STALE_AFTER_S):
-                daemon.beat(self._folder, self.note or self._disk())
-            time.sleep(daemon.BEAT_EVERY_S)
+            if self.note or (worker and time.monotonic() - worker.ticked_at < worker_process.STALE_AFTER_S):
+                worker_process.beat(self._folder, self.note or self._disk())
+            time.sleep(worker_process.BEAT_EVERY_S)
 
     def _disk(self) -> str:
         """Runs that cannot write their logs say nothing, so nothing else would tell."""
@@ -189,7 +187,7 @@ def build(folder: SessionFolder, wake: threading.Event) -> Worker:
         notifier=_notifier(configured.on_event, Path(session.repo), folder.root) if configured.on_event else None,
         inline=session.fleet.simulated and session.fleet.speed == 0,
         host=socket.gethostname(),
-        user=daemon.user_name(),
+        user=worker_process.user_name(),
         pid=os.getpid(),
     )
 
@@ -246,7 +244,7 @@ class Later:
         self._make = make
         self._made: Proposer | None = None
 
-    def propose(self, desk: Desk, request: Request) -> None:
+    def propose(self, desk: ProposerApi, request: Request) -> None:
         if self._made is None:
             self._made = self._make()
         self._made.propose(desk, request)

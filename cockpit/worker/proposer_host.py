@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from cockpit.agent.proposer_api import Proposer, ProposerTrouble, Receipt, Request
-from cockpit.core import events as e
+from cockpit.core.events import ApiReserved, AskEnded, Event
 from cockpit.core.intents import Draft
 from cockpit.core.state import State
 from cockpit.decide.budget import left_usd
@@ -40,12 +40,12 @@ class Host(Protocol):
     @property
     def folder(self) -> SessionFolder: ...
     def now(self) -> float: ...
-    def record(self, *events: e.Event) -> None: ...
+    def record(self, *events: Event) -> None: ...
     def take(self, draft: Draft, ask: int) -> Receipt: ...
 
 
-class WorkerDesk:
-    """The Desk protocol for one ask."""
+class HostedProposerApi:
+    """The ProposerApi protocol for one ask."""
 
     def __init__(self, host: Host, do: Callable[[Callable[[], Any]], Any], ask: int) -> None:
         self._host = host
@@ -66,17 +66,17 @@ class WorkerDesk:
             self.waves.append(receipt.wave)
         return receipt
 
-    def record(self, *events: e.Event) -> None:
+    def record(self, *events: Event) -> None:
         self._do(lambda: self._host.record(*events))
 
-    def reserve(self, wanted: Callable[[float], e.ApiReserved | None]) -> e.ApiReserved | None:
-        def reserved() -> e.ApiReserved | None:
+    def reserve(self, wanted: Callable[[float], ApiReserved | None]) -> ApiReserved | None:
+        def reserved() -> ApiReserved | None:
             event = wanted(left_usd(self._host.state, self._host.now()))
             if event is not None:
                 self._host.record(event)
             return event
 
-        event: e.ApiReserved | None = self._do(reserved)
+        event: ApiReserved | None = self._do(reserved)
         return event
 
     def source(self, experiment: str, path: str = "train.py") -> str:
@@ -113,7 +113,7 @@ class WorkerDesk:
         return self.interrupt.is_set()
 
 
-class Office:
+class ProposerHost:
     """Runs proposers. `inline` answers at once in the worker's own thread: for a clock that does not wait."""
 
     def __init__(self, host: Host, proposers: dict[str, Proposer], wake: threading.Event, inline: bool) -> None:
@@ -122,8 +122,8 @@ class Office:
         self._wake = wake
         self._inline = inline
         self._calls: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = queue.SimpleQueue()
-        self._done: queue.SimpleQueue[e.AskEnded] = queue.SimpleQueue()
-        self._desks: dict[str, WorkerDesk] = {}
+        self._done: queue.SimpleQueue[AskEnded] = queue.SimpleQueue()
+        self._desks: dict[str, HostedProposerApi] = {}
         self._threads: dict[str, threading.Thread] = {}
         self._thread = threading.get_ident()
         self._closed = False
@@ -133,7 +133,7 @@ class Office:
 
     def start(self, name: str, request: Request) -> None:
         """Ask a proposer. What it proposes comes through its desk; `finished` tells when it is done."""
-        desk = WorkerDesk(self._host, self._on_worker, request.ask)
+        desk = HostedProposerApi(self._host, self._on_worker, request.ask)
         self._desks[name] = desk
         failures = self._host.state.ask_failures.get(name, 0)
         if self._inline:
@@ -157,7 +157,7 @@ class Office:
             except Exception as error:
                 answer.set_exception(error)
 
-    def finished(self) -> list[e.AskEnded]:
+    def finished(self) -> list[AskEnded]:
         ended = []
         while not self._done.empty():
             ended.append(self._done.get_nowait())
@@ -195,7 +195,7 @@ class Office:
         self._wake.set()
         return answer.result()
 
-    def _work(self, name: str, desk: WorkerDesk, request: Request, failures: int) -> None:
+    def _work(self, name: str, desk: HostedProposerApi, request: Request, failures: int) -> None:
         """`failures` are those of its asks before this one, in a row."""
         trouble, retry_in_s = "", 0.0
         try:
@@ -211,7 +211,7 @@ class Office:
             retry_in_s = QUIET_S
         now = self._host.now()
         self._done.put(
-            e.AskEnded(
+            AskEnded(
                 at=now,
                 ask=request.ask,
                 proposer=name,

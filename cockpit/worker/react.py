@@ -5,7 +5,26 @@ import shutil
 from pathlib import Path
 
 from cockpit.agent.proposer_api import Request
-from cockpit.core import events as e
+from cockpit.core.events import (
+    Asked,
+    AskEnded,
+    Cancelling,
+    CapReached,
+    ClusterGivenUp,
+    ClusterStopping,
+    ClusterSuspect,
+    Decided,
+    Ending,
+    Event,
+    Held,
+    IncumbentSet,
+    Launching,
+    Queued,
+    Spared,
+    Submitting,
+    Trouble,
+    Unsubmitted,
+)
 from cockpit.core.model import Attempt
 from cockpit.core.state import State
 from cockpit.decide import actions as a
@@ -16,24 +35,24 @@ from cockpit.session.paths import SessionFolder
 from cockpit.variant.errors import VariantError
 from cockpit.variant.store import VariantStore
 from cockpit.worker.handle_intents import approved
-from cockpit.worker.proposer_host import Office
+from cockpit.worker.proposer_host import ProposerHost
 
 log = logging.getLogger("cockpit.perform")
 
 
-def events_before(state: State, action: a.Action, now: float) -> list[e.Event]:
+def events_before(state: State, action: a.Action, now: float) -> list[Event]:
     """What the ledger says before the action is carried out; for a decision that is all there is to it."""
     match action:
         case a.Approve(wave=name, rule=rule):
             return [approved(state, state.waves[name], "plan", rule, now)]
         case a.Queue(attempt=attempt, reason=reason, test_level=level):
-            return [e.Queued(at=now, attempt=attempt, reason=reason, test_level=level)]
+            return [Queued(at=now, attempt=attempt, reason=reason, test_level=level)]
         case a.Submit(attempt=name, cluster=cluster, reserved_usd=usd):
             hardware = state.clusters[cluster].hardware
-            return [e.Submitting(at=now, attempt=name, cluster=cluster, hardware=hardware, reserved_usd=usd)]
+            return [Submitting(at=now, attempt=name, cluster=cluster, hardware=hardware, reserved_usd=usd)]
         case a.Cancel():
             return [
-                e.Cancelling(
+                Cancelling(
                     at=now,
                     attempt=action.attempt,
                     author="plan",
@@ -43,18 +62,18 @@ def events_before(state: State, action: a.Action, now: float) -> list[e.Event]:
                 )
             ]
         case a.Spare(attempt=name, bar=bar, reason=reason):
-            return [e.Spared(at=now, attempt=name, bar=bar, reason=reason)]
+            return [Spared(at=now, attempt=name, bar=bar, reason=reason)]
         case a.Launch(cluster=name):
-            return [e.Launching(at=now, cluster=name)]
+            return [Launching(at=now, cluster=name)]
         case a.GiveUp(cluster=name, reason=reason):
-            return [e.ClusterGivenUp(at=now, cluster=name, message=reason)]
+            return [ClusterGivenUp(at=now, cluster=name, message=reason)]
         case a.Down(cluster=name, reason=reason):
-            return [e.ClusterStopping(at=now, cluster=name, reason=reason)]
+            return [ClusterStopping(at=now, cluster=name, reason=reason)]
         case a.Suspect(cluster=name, message=message, suspect=suspect):
-            return [e.ClusterSuspect(at=now, cluster=name, message=message, suspect=suspect)]
+            return [ClusterSuspect(at=now, cluster=name, message=message, suspect=suspect)]
         case a.Decide():
             return [
-                e.Decided(
+                Decided(
                     at=now,
                     experiment=action.experiment,
                     status=action.status,
@@ -63,20 +82,18 @@ def events_before(state: State, action: a.Action, now: float) -> list[e.Event]:
                 )
             ]
         case a.Crown():
-            return [
-                e.IncumbentSet(at=now, experiment=action.experiment, reason=action.reason, estimate=action.estimate)
-            ]
+            return [IncumbentSet(at=now, experiment=action.experiment, reason=action.reason, estimate=action.estimate)]
         case a.Ask(proposer=proposer, arms=arms, reason=reason):
-            return [e.Asked(at=now, ask=state.asks_total + 1, proposer=proposer, arms=arms, reason=reason)]
+            return [Asked(at=now, ask=state.asks_total + 1, proposer=proposer, arms=arms, reason=reason)]
         case a.ReachCap(usd=usd, text=text):
-            return [e.CapReached(at=now, usd=usd, text=text)]
+            return [CapReached(at=now, usd=usd, text=text)]
         case a.End(how=how, reason=reason):
-            return [e.Ending(at=now, author="plan", how=how, reason=reason)]
+            return [Ending(at=now, author="plan", how=how, reason=reason)]
         case a.Finish():
             return []
 
 
-class Performer:
+class Reactor:
     """Carries actions out on the fleet, the repository and the proposers."""
 
     def __init__(
@@ -84,7 +101,7 @@ class Performer:
         folder: SessionFolder,
         fleet: Fleet,
         store: VariantStore,
-        office: Office,
+        office: ProposerHost,
         passed: dict[str, str],
         corpus: str,
     ) -> None:
@@ -96,7 +113,7 @@ class Performer:
         self._passed = passed
         self._corpus = corpus
 
-    def perform(self, state: State, action: a.Action, now: float) -> list[e.Event]:
+    def perform(self, state: State, action: a.Action, now: float) -> list[Event]:
         """Do it; the ledger holds its intention already. Returns what is known of it at once."""
         match action:
             case a.Submit(attempt=name):
@@ -143,7 +160,7 @@ class Performer:
             if path.exists():
                 shutil.rmtree(path, ignore_errors=True)
 
-    def _submit(self, state: State, attempt: Attempt, now: float) -> list[e.Event]:
+    def _submit(self, state: State, attempt: Attempt, now: float) -> list[Event]:
         job = self.job(state, attempt)
         if self._corpus and (problem := corpus.problem(self._corpus)):
             return _put_off(attempt, problem, now)
@@ -159,11 +176,11 @@ class Performer:
         self._fleet.submit(job)
         return []
 
-    def _ask(self, state: State, proposer: str, arms: int, reason: str, now: float) -> list[e.Event]:
+    def _ask(self, state: State, proposer: str, arms: int, reason: str, now: float) -> list[Event]:
         ask = state.asks_total
         if not self._office.knows(proposer):
             return [
-                e.AskEnded(
+                AskEnded(
                     at=now,
                     ask=ask,
                     proposer=proposer,
@@ -175,13 +192,13 @@ class Performer:
         return []
 
 
-def _put_off(attempt: Attempt, sentence: str, now: float) -> list[e.Event]:
+def _put_off(attempt: Attempt, sentence: str, now: float) -> list[Event]:
     """It is not run, and nothing else is, until a person has mended what stands in the way."""
     what_to_do = f"{sentence}; mend that, then resume"
     return [
-        e.Unsubmitted(at=now, attempt=attempt.id, reason=sentence),
-        e.Held(at=now, author="cockpit", reason=what_to_do),
-        e.Trouble(at=now, text=what_to_do, about=attempt.id),
+        Unsubmitted(at=now, attempt=attempt.id, reason=sentence),
+        Held(at=now, author="cockpit", reason=what_to_do),
+        Trouble(at=now, text=what_to_do, about=attempt.id),
     ]
 
 

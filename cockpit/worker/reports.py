@@ -3,7 +3,19 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from cockpit.core import events as e
+from cockpit.core.events import (
+    ClusterDown,
+    ClusterFailed,
+    ClusterGivenUp,
+    ClusterUp,
+    ClusterWaiting,
+    Ended,
+    Event,
+    Progressed,
+    Started,
+    Submitted,
+    Unsubmitted,
+)
 from cockpit.core.model import Attempt, AttemptStatus, Outcome
 from cockpit.core.state import State
 from cockpit.fleet.base import (
@@ -64,12 +76,12 @@ class Reports:
         self._readers: dict[str, LogReader] = {}
         self._told_at: dict[str, float] = {}
 
-    def events(self, state: State, report: Report) -> list[e.Event]:
+    def events(self, state: State, report: Report) -> list[Event]:
         """What a report means. Reports about what is over already mean nothing."""
         match report:
             case ClusterReady():
                 return [
-                    e.ClusterUp(
+                    ClusterUp(
                         at=report.at,
                         cluster=report.cluster,
                         hardware=report.hardware,
@@ -79,9 +91,9 @@ class Reports:
             case ClusterTrouble():
                 return _trouble(state, report)
             case ClusterWaits():
-                return [e.ClusterWaiting(at=report.at, cluster=report.cluster, message=report.message)]
+                return [ClusterWaiting(at=report.at, cluster=report.cluster, message=report.message)]
             case ClusterEnded():
-                return [e.ClusterDown(at=report.at, cluster=report.cluster, message=report.message)]
+                return [ClusterDown(at=report.at, cluster=report.cluster, message=report.message)]
             case _:
                 attempt = state.attempts.get(report.job)
                 if attempt is None or attempt.id not in state.in_flight:
@@ -90,24 +102,24 @@ class Reports:
 
     def _job(
         self, state: State, attempt: Attempt, report: JobSubmitted | JobStarted | JobRefused | JobEnded
-    ) -> list[e.Event]:
+    ) -> list[Event]:
         match report:
             case JobSubmitted():
                 waits = attempt.status is AttemptStatus.SUBMITTING
-                return [e.Submitted(at=report.at, attempt=attempt.id)] if waits else []
+                return [Submitted(at=report.at, attempt=attempt.id)] if waits else []
             case JobStarted():
                 if attempt.status is AttemptStatus.RUNNING:
                     return []
-                return [e.Started(at=report.at, attempt=attempt.id)]
+                return [Started(at=report.at, attempt=attempt.id)]
             case JobRefused():
                 self._forget(attempt.id)
-                return [e.Unsubmitted(at=report.at, attempt=attempt.id, reason=report.message)]
+                return [Unsubmitted(at=report.at, attempt=attempt.id, reason=report.message)]
             case JobEnded():
                 return self._ended(state, attempt, report)
 
-    def progress(self, state: State, now: float) -> list[e.Event]:
+    def progress(self, state: State, now: float) -> list[Event]:
         """The newest step line of each attempt that runs, at most once a second each."""
-        events: list[e.Event] = []
+        events: list[Event] = []
         for name in state.in_flight:
             attempt = state.attempts[name]
             if attempt.status is not AttemptStatus.RUNNING or now - self._told_at.get(name, 0.0) < PROGRESS_EVERY_S:
@@ -117,18 +129,18 @@ class Reports:
             newest = reader.log.progress
             if newest is not None and newest != attempt.progress:
                 self._told_at[name] = now
-                events.append(e.Progressed(at=now, attempt=name, progress=newest, curve=reader.log.curve()))
+                events.append(Progressed(at=now, attempt=name, progress=newest, curve=reader.log.curve()))
         return events
 
-    def _ended(self, state: State, attempt: Attempt, report: JobEnded) -> list[e.Event]:
+    def _ended(self, state: State, attempt: Attempt, report: JobEnded) -> list[Event]:
         log = self._reader(attempt.id).read_all(report.at)
         self._forget(attempt.id)
-        events: list[e.Event] = []
+        events: list[Event] = []
         if attempt.status is not AttemptStatus.RUNNING and report.reason in ("exited", "timeout"):
-            events.append(e.Started(at=min(report.at, attempt.submitted_at or report.at), attempt=attempt.id))
+            events.append(Started(at=min(report.at, attempt.submitted_at or report.at), attempt=attempt.id))
         verdict = _verdict(state, attempt, report, log)
         events.append(
-            e.Ended(
+            Ended(
                 at=report.at,
                 attempt=attempt.id,
                 outcome=verdict.outcome,
@@ -169,14 +181,14 @@ def _verdict(state: State, attempt: Attempt, report: JobEnded, log: RunLog) -> V
             return Verdict(Outcome.LOST, None, report.message or "its cluster stopped answering")
 
 
-def _trouble(state: State, report: ClusterTrouble) -> list[e.Event]:
+def _trouble(state: State, report: ClusterTrouble) -> list[Event]:
     cluster = state.clusters[report.cluster]
     if report.final:
-        return [e.ClusterGivenUp(at=report.at, cluster=report.cluster, message=report.message)]
+        return [ClusterGivenUp(at=report.at, cluster=report.cluster, message=report.message)]
     wait_s = min(BACKOFF_AT_MOST_S, BACKOFF_S * 2 ** min(cluster.failures + cluster.refusals, 10))
     retry_at = report.at + wait_s
     return [
-        e.ClusterFailed(
+        ClusterFailed(
             at=report.at, cluster=report.cluster, message=report.message, retry_at=retry_at, refused=report.refused
         )
     ]

@@ -7,7 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from cockpit.agent.proposer_api import Receipt
-from cockpit.core import events as e
+from cockpit.core.events import (
+    ApiReserved,
+    ClusterUp,
+    Decided,
+    Ended,
+    Event,
+    IncumbentSet,
+    Rejected,
+    Said,
+    SessionCreated,
+    Started,
+    Submitted,
+    Submitting,
+)
 from cockpit.core.fold import fold
 from cockpit.core.intents import Draft
 from cockpit.core.model import (
@@ -95,12 +108,12 @@ class StateDesk:
         )
         self.state = State(session)
         self.record(
-            e.SessionCreated(at=self.clock, session=session, mode=mode, envelope=Envelope(usd=1e6, patches=True)),
-            *(e.ClusterUp(at=self.clock, cluster=spec.name, hardware=spec.hardware) for spec in clusters),
+            SessionCreated(at=self.clock, session=session, mode=mode, envelope=Envelope(usd=1e6, patches=True)),
+            *(ClusterUp(at=self.clock, cluster=spec.name, hardware=spec.hardware) for spec in clusters),
         )
         self.record(intake.baseline_wave(variant, session, self.clock))
         self.settle()
-        self.record(e.IncumbentSet(at=self.clock, experiment="e0000", reason="the baseline"))
+        self.record(IncumbentSet(at=self.clock, experiment="e0000", reason="the baseline"))
 
     def read(self, question: Callable[[State], Any]) -> Any:
         with self._lock:
@@ -117,13 +130,13 @@ class StateDesk:
                 self.record(proposed)
             return receipt
 
-    def record(self, *events: e.Event) -> None:
+    def record(self, *events: Event) -> None:
         with self._lock:
             self.ledger.append(events)
             for event in events:
                 self.state = fold(self.state, event)
 
-    def reserve(self, wanted: Callable[[float], e.ApiReserved | None]) -> e.ApiReserved | None:
+    def reserve(self, wanted: Callable[[float], ApiReserved | None]) -> ApiReserved | None:
         with self._lock:
             event = wanted(left_usd(self.state, self.clock))
             if event is not None:
@@ -150,10 +163,10 @@ class StateDesk:
         return self.stop.is_set()
 
     def say(self, text: str, author: str = "ann") -> None:
-        self.record(e.Said(at=self.clock, author=author, text=text))
+        self.record(Said(at=self.clock, author=author, text=text))
 
     def reject(self, wave: str, reason: str) -> None:
-        self.record(e.Rejected(at=self.clock, wave=wave, author="ann", reason=reason))
+        self.record(Rejected(at=self.clock, wave=wave, author="ann", reason=reason))
 
     def settle(self) -> None:
         """Approve what the plan would, and run all that is queued to its end."""
@@ -168,11 +181,11 @@ class StateDesk:
                 self.clock += 20
 
     def decide(self, experiment: str, status: ExperimentStatus, reason: str = "measured") -> None:
-        self.record(e.Decided(at=self.clock, experiment=experiment, status=status, reason=reason))
+        self.record(Decided(at=self.clock, experiment=experiment, status=status, reason=reason))
 
     def crown(self, experiment: str) -> None:
         self.decide(experiment, ExperimentStatus.KEPT)
-        self.record(e.IncumbentSet(at=self.clock, experiment=experiment, reason="better"))
+        self.record(IncumbentSet(at=self.clock, experiment=experiment, reason="better"))
 
     def _run(self, name: str) -> None:
         attempt = self.state.attempts[name]
@@ -182,10 +195,10 @@ class StateDesk:
         experiment = self.state.experiments[attempt.experiment]
         score = self.score(experiment, hardware, attempt.seed)
         self.record(
-            e.Submitting(at=self.clock, attempt=name, cluster=cluster, hardware=hardware),
-            e.Submitted(at=self.clock, attempt=name),
-            e.Started(at=self.clock, attempt=name),
-            e.Ended(
+            Submitting(at=self.clock, attempt=name, cluster=cluster, hardware=hardware),
+            Submitted(at=self.clock, attempt=name),
+            Started(at=self.clock, attempt=name),
+            Ended(
                 at=self.clock + 10,
                 attempt=name,
                 outcome=Outcome.VALID if score is not None else Outcome.CRASH,

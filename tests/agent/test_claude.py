@@ -12,7 +12,7 @@ from anthropic.resources.messages.messages import DEPRECATED_MODELS, AsyncMessag
 from anthropic.types import ModelParam, OutputConfigParam
 from msgspec.structs import astuple
 
-from cockpit.agent.claude import turn_status as live
+from cockpit.agent.claude import turn_status
 from cockpit.agent.claude.transcript import rendered
 from cockpit.agent.proposer_api import ProposerTrouble
 from cockpit.core.events import ApiUsed
@@ -235,7 +235,7 @@ def test_esc_ends_a_turn_that_is_still_thinking(desk: StateDesk, research: Start
     it = research([slow])
 
     def ended_once_it_speaks() -> None:
-        while not (now := live.read(desk.folder.agent_live)) or not now.text:
+        while not (now := turn_status.read(desk.folder.agent_live)) or not now.text:
             time.sleep(0.02)
         desk.stop.set()
 
@@ -322,19 +322,19 @@ def test_a_small_budget_shortens_the_answer(desk: StateDesk, research: Start) ->
 
 
 def test_what_it_says_shows_while_it_says_it_and_is_gone_after(desk: StateDesk, research: Start) -> None:
-    seen: list[live.Now] = []
+    seen: list[turn_status.Now] = []
     slow = Answer([{"type": "text", "text": "one two three " * 40}], delay_s=0.04)
     it = research([slow])
     thread = threading.Thread(target=it.turn)
     thread.start()
     while thread.is_alive():
-        now = live.read(desk.folder.agent_live)
+        now = turn_status.read(desk.folder.agent_live)
         if now is not None:
             seen.append(now)
         time.sleep(0.02)
     texts = [now.text for now in seen if now.doing == "writes"]
     assert texts and texts == sorted(texts, key=len)
-    assert live.read(desk.folder.agent_live) is None
+    assert turn_status.read(desk.folder.agent_live) is None
     assert (desk.folder.agent_live.stat().st_mode & 0o777) == 0o640
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cockpit.agent.proposer_api import Desk, ProposerTrouble, Request
+from cockpit.agent.proposer_api import ProposerApi, ProposerTrouble, Request
 from cockpit.agent.proposers.hybrid import Hybrid
 from cockpit.agent.proposers.search import Search
 from cockpit.agent.proposers.tpe import Tpe
@@ -24,7 +24,7 @@ class Counting:
         self.asked: list[Request] = []
         self._trouble = trouble
 
-    def propose(self, desk: Desk, request: Request) -> None:
+    def propose(self, desk: ProposerApi, request: Request) -> None:
         self.asked.append(request)
         if self._trouble:
             raise ProposerTrouble(self._trouble)

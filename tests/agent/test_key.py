@@ -52,7 +52,7 @@ OTHER_PYTHON = Path("/usr/bin/python3")
 def looked_into(does: str, user: int | None = None) -> str:
     """What another process of `user` sees of one that was started with the key, and that `does` something with it."""
     python = str(OTHER_PYTHON) if user else sys.executable
-    code = (ROOT / "cockpit" / "agent" / "key.py").read_text()
+    code = (ROOT / "cockpit" / "session" / "api_key.py").read_text()
     code += f"\n{does}\nimport time\nprint('ready', flush=True)\ntime.sleep(60)\n"
     environment = {"PATH": os.environ["PATH"], KEY_VARIABLE: KEY}
     as_whom: dict[str, Any] = {"user": user, "group": user, "extra_groups": []} if user else {}

@@ -15,11 +15,10 @@ import pytest
 from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters
 
-from cockpit.agent.outside import OUTSIDE_TOOLS, OutsideDesk, call_outside
+from cockpit.agent.outside import OUTSIDE_TOOLS, OutsideProposerApi, call_outside
 from cockpit.agent.tools.registry import TOOLS
-from cockpit.core import events as e
-from cockpit.core import intents as i
-from cockpit.core.intents import Arm, Draft
+from cockpit.core.events import EnvelopeSet, Held, IntentTaken, Proposed
+from cockpit.core.intents import AnyIntent, Arm, Draft, SetProposer, decode_intent
 from cockpit.core.model import Change, Envelope, ExperimentStatus, Mode, WaveKind
 from cockpit.decide.actions import Ask
 from cockpit.decide.ask import ask as ask_plan
@@ -41,9 +40,9 @@ class Clerk(threading.Thread):
         inbox = Inbox(self.desk.folder.inbox)
         while not self.over.wait(0.05):
             for number, author, body in inbox.after(self.desk.state.intent):
-                self._take(number, author, i.decode(body))
+                self._take(number, author, decode_intent(body))
 
-    def _take(self, number: int, author: str, intent: i.AnyIntent) -> None:
+    def _take(self, number: int, author: str, intent: AnyIntent) -> None:
         desk, what = self.desk, type(intent).__name__
         try:
             made = obey(desk.store, desk.state, intent, author, desk.clock)
@@ -51,8 +50,8 @@ class Clerk(threading.Thread):
             made, refused = [], str(error)
         else:
             refused = ""
-        wave = next((event.wave.id for event in made if isinstance(event, e.Proposed)), "")
-        taken = e.IntentTaken(at=desk.clock, intent=number, author=author, what=what, wave=wave, refused=refused)
+        wave = next((event.wave.id for event in made if isinstance(event, Proposed)), "")
+        taken = IntentTaken(at=desk.clock, intent=number, author=author, what=what, wave=wave, refused=refused)
         desk.record(*made, taken)
 
 
@@ -156,7 +155,7 @@ def test_what_is_wrong_comes_back_as_a_result(desk: StateDesk, clerk: Clerk) -> 
 
 
 def test_a_worker_that_does_not_run_is_said_and_nothing_is_lost(desk: StateDesk) -> None:
-    outside = OutsideDesk(desk.folder, "codex", patience_s=0.3)
+    outside = OutsideProposerApi(desk.folder, "codex", patience_s=0.3)
     answer = call_outside(outside, "propose_wave", WAVE)
     outside.close()
     assert answer.failed and "do not ask again" in answer.body["error"]
@@ -165,7 +164,7 @@ def test_a_worker_that_does_not_run_is_said_and_nothing_is_lost(desk: StateDesk)
 
 @pytest.mark.parametrize("name", ["claude", "ann", "search", "Human"])
 def test_nobody_goes_by_somebody_else_s_name(desk: StateDesk, name: str) -> None:
-    outside = OutsideDesk(desk.folder, name)
+    outside = OutsideProposerApi(desk.folder, name)
     assert outside.name == f"agent-{name}"
     outside.close()
 
@@ -178,9 +177,9 @@ def test_a_session_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_a_word_of_the_person_ends_a_wait(desk: StateDesk) -> None:
-    outside = OutsideDesk(desk.folder, "codex")
+    outside = OutsideProposerApi(desk.folder, "codex")
     desk.state.held = True
-    desk.record(e.Held(at=desk.clock, author="ann"))
+    desk.record(Held(at=desk.clock, author="ann"))
     threading.Timer(0.5, desk.say, ["Look at the schedule."]).start()
     news = call_outside(outside, "wait", {"seconds": 10}).body["news"]
     outside.close()
@@ -188,7 +187,7 @@ def test_a_word_of_the_person_ends_a_wait(desk: StateDesk) -> None:
 
 
 def test_dry_clusters_end_a_wait_at_once(desk: StateDesk) -> None:
-    outside = OutsideDesk(desk.folder, "codex")
+    outside = OutsideProposerApi(desk.folder, "codex")
     news = call_outside(outside, "wait", {"seconds": 10}).body["news"]
     outside.close()
     assert "run dry" in news[0]
@@ -196,7 +195,7 @@ def test_dry_clusters_end_a_wait_at_once(desk: StateDesk) -> None:
 
 
 def test_that_clusters_run_dry_is_said_at_once_only_until_it_is_known(desk: StateDesk, clerk: Clerk) -> None:
-    outside = OutsideDesk(desk.folder, "codex")
+    outside = OutsideProposerApi(desk.folder, "codex")
     desk.state.mode = Mode.COPILOT
     assert "run dry" in call_outside(outside, "wait", {"seconds": 30}).body["news"][0]
     threading.Timer(0.5, desk.say, ["Try the schedule."]).start()
@@ -209,7 +208,7 @@ def test_that_clusters_run_dry_is_said_at_once_only_until_it_is_known(desk: Stat
 
 
 def test_what_happens_between_two_waits_is_news_for_the_later_one(desk: StateDesk, clerk: Clerk) -> None:
-    outside = OutsideDesk(desk.folder, "codex")
+    outside = OutsideProposerApi(desk.folder, "codex")
     call_outside(outside, "propose_wave", WAVE)
     desk.settle()
     desk.say("Try the schedule.")
@@ -222,7 +221,7 @@ def test_filler_that_has_ended_is_no_news(desk: StateDesk) -> None:
     for kind in (WaveKind.FILLER, WaveKind.WAVE):
         arm = Arm(Change({"WIDTH": 512 if kind is WaveKind.FILLER else 768}))
         desk.propose(Draft("search", f"{kind}?", arms=(arm,), kind=kind))
-    outside = OutsideDesk(desk.folder, "codex")
+    outside = OutsideProposerApi(desk.folder, "codex")
     desk.settle()
     for name in ("e0001", "e0002"):
         desk.decide(name, ExperimentStatus.DISCARDED)
@@ -232,15 +231,15 @@ def test_filler_that_has_ended_is_no_news(desk: StateDesk) -> None:
 
 
 def test_why_a_proposal_waits_is_in_its_answer(desk: StateDesk, clerk: Clerk) -> None:
-    outside = OutsideDesk(desk.folder, "codex")
-    desk.record(e.EnvelopeSet(at=desk.clock, envelope=Envelope(usd=1e6, wave_size=1), author="ann"))
+    outside = OutsideProposerApi(desk.folder, "codex")
+    desk.record(EnvelopeSet(at=desk.clock, envelope=Envelope(usd=1e6, wave_size=1), author="ann"))
     note = call_outside(outside, "propose_wave", WAVE).body["note"]
     outside.close()
     assert note == "It waits for a person: 2 arms are more than the envelope's 1."
 
 
 def test_a_client_that_goes_in_the_middle_of_a_call_leaves_no_trace_behind(desk: StateDesk) -> None:
-    desk.record(e.Held(at=desk.clock, author="ann"))
+    desk.record(Held(at=desk.clock, author="ann"))
     server = server_of(desk)
     environment = {"PATH": os.environ["PATH"], **(server.env or {})}
     begin = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "codex", "version": "1"}}
@@ -266,8 +265,8 @@ def test_a_client_that_goes_in_the_middle_of_a_call_leaves_no_trace_behind(desk:
 
 
 def test_an_agent_from_outside_is_not_asked_and_the_person_is_told_how_it_comes_in(desk: StateDesk) -> None:
-    made = obey(desk.store, desk.state, i.SetProposer("codex"), "ann", desk.clock)
+    made = obey(desk.store, desk.state, SetProposer("codex"), "ann", desk.clock)
     desk.record(*made)
     assert "cockpit mcp test" in desk.state.messages[-1].text
     assert not [one for one in ask_plan(desk.state, desk.clock) if isinstance(one, Ask) and one.proposer == "codex"]
-    assert len(obey(desk.store, desk.state, i.SetProposer("tpe"), "ann", desk.clock)) == 1
+    assert len(obey(desk.store, desk.state, SetProposer("tpe"), "ann", desk.clock)) == 1

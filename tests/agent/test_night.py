@@ -15,8 +15,8 @@ from cockpit.agent.claude.researcher import Claude
 from cockpit.agent.proposers.ablate import Ablate
 from cockpit.agent.proposers.hybrid import Hybrid
 from cockpit.agent.proposers.search import Search
-from cockpit.core import events as e
-from cockpit.core import intents as i
+from cockpit.core.events import AnyEvent, ApiUsed, Approved, AskEnded, CapReached, Said
+from cockpit.core.intents import Reject, Say, encode_intent
 from cockpit.core.model import ClusterState, Tier, WaveKind, WaveStatus
 from cockpit.decide.budget import accounts
 from cockpit.read.needs import needs
@@ -24,7 +24,7 @@ from cockpit.session.api_key import KEY_VARIABLE, KeyHolder
 from cockpit.session.ledger import Inbox, Ledger
 from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import AgentSettings, EnvelopeSettings, NewSession, Settings
-from cockpit.session.worker_process import Standing
+from cockpit.session.worker_process import WorkerStatus
 from cockpit.tui.views.summary import needs as header_needs
 from cockpit.worker import main
 from cockpit.worker.create import SIM_EPOCH, Plan, create
@@ -98,14 +98,14 @@ class Researcher:
             wave = state.waves[name]
             edits = any(state.experiments[arm].change.edits for arm in wave.arms)
             if edits and wave.status is WaveStatus.PROPOSED:
-                inbox.put("ann", i.encode(i.Reject(name, TURNED_DOWN)))
-                inbox.put("ann", i.encode(i.Say(STEER)))
+                inbox.put("ann", encode_intent(Reject(name, TURNED_DOWN)))
+                inbox.put("ann", encode_intent(Say(STEER)))
         inbox.close()
 
 
 def hold_night(
     tmp_path: Path, failing: Callable[[Researcher], Script] | None = None, timeout_s: float = 60.0, **new: Any
-) -> tuple[Researcher, MessagesServer, list[e.AnyEvent], Any]:
+) -> tuple[Researcher, MessagesServer, list[AnyEvent], Any]:
     """Run a session to its end. Returns (researcher, server, every event, the final state)."""
     os.environ[KEY_VARIABLE] = KEY
     repo = tmp_path / "repo"
@@ -144,7 +144,7 @@ def hold_night(
     return researcher, server, events, state
 
 
-def check_the_night(researcher: Researcher, events: list[e.AnyEvent], state: Any) -> None:
+def check_the_night(researcher: Researcher, events: list[AnyEvent], state: Any) -> None:
     """What holds of any night, however it went."""
     waves = [wave for wave in state.waves.values() if wave.proposer == "claude"]
     questions = [wave.question for wave in waves]
@@ -152,7 +152,7 @@ def check_the_night(researcher: Researcher, events: list[e.AnyEvent], state: Any
     assert len(questions) == len(set(questions)), "nothing is proposed twice"
     fingerprints = [experiment.fingerprint for experiment in state.experiments.values()]
     assert len(fingerprints) == len(set(fingerprints))
-    approvals = {event.wave: event for event in events if isinstance(event, e.Approved)}
+    approvals = {event.wave: event for event in events if isinstance(event, Approved)}
     for attempt in state.attempts.values():
         assert attempt.rule, f"{attempt.id} ran under no rule"
     edited = {experiment.wave for experiment in state.experiments.values() if experiment.change.edits}
@@ -163,7 +163,7 @@ def check_the_night(researcher: Researcher, events: list[e.AnyEvent], state: Any
     assert sorted(researcher.told) == ["refused", "steered", "w-validated"]
     assert researcher.told.index("refused") < researcher.told.index("steered")
     asked_at = {wave.question: wave.proposed_at for wave in waves}
-    said_at = next(event.at for event in events if isinstance(event, e.Said) and event.text == STEER)
+    said_at = next(event.at for event in events if isinstance(event, Said) and event.text == STEER)
     assert asked_at["Which cooldown is best?"] >= said_at
     assert state.findings[0].claim == "Wider is better up to 96."
     baseline, incumbent = state.experiments["e0000"], state.experiments[state.incumbent]
@@ -218,7 +218,7 @@ def _of_the_script(asked: Asked) -> bool:
     return "rows" in asked.answers[-1]
 
 
-Night = tuple[Researcher, MessagesServer, list[e.AnyEvent], Any, Path]
+Night = tuple[Researcher, MessagesServer, list[AnyEvent], Any, Path]
 
 
 @pytest.fixture(scope="module")
@@ -237,13 +237,13 @@ def test_a_night_screens_sees_the_trend_promotes_is_refused_and_steered(good_nig
     researcher, server, events, state, _ = good_night
     check_the_night(researcher, events, state)
     assert not server.problems
-    ended = [event for event in events if isinstance(event, e.AskEnded) and event.proposer == "claude"]
+    ended = [event for event in events if isinstance(event, AskEnded) and event.proposer == "claude"]
     assert not [event.trouble for event in ended if event.trouble]
 
 
 def test_every_dollar_the_api_took_is_in_the_ledger(good_night: Night) -> None:
     _, server, events, state, _ = good_night
-    used = [event for event in events if isinstance(event, e.ApiUsed)]
+    used = [event for event in events if isinstance(event, ApiUsed)]
     assert len(used) == len(server.asked)
     assert state.spend.api_usd == pytest.approx(sum(event.usd for event in used)) and state.spend.api_usd > 0
     assert state.spend.cache_read_tokens > state.spend.cache_write_tokens
@@ -252,7 +252,7 @@ def test_every_dollar_the_api_took_is_in_the_ledger(good_night: Night) -> None:
 def test_the_same_night_with_every_failure_there_is(bad_night: Night) -> None:
     researcher, _, events, state, _ = bad_night
     check_the_night(researcher, events, state)
-    troubles = {event.trouble for event in events if isinstance(event, e.AskEnded) and event.trouble}
+    troubles = {event.trouble for event in events if isinstance(event, AskEnded) and event.trouble}
     assert len(troubles) >= 4
     assert all("\n" not in trouble and KEY not in trouble for trouble in troubles)
     assert "Half said" not in [wave.question for wave in state.waves.values()]
@@ -280,7 +280,7 @@ def test_what_fills_in_is_not_called_claude_s(bad_night: Night) -> None:
 def test_an_api_that_stays_out_is_asked_ever_more_rarely_and_the_fleet_goes_on(tmp_path: Path) -> None:
     out = Refuse(529, "overloaded_error")
     _, _, events, state = hold_night(tmp_path, lambda _: lambda asked: out, budget_hours=1.5)
-    ended = [event for event in events if isinstance(event, e.AskEnded) and event.proposer == "claude"]
+    ended = [event for event in events if isinstance(event, AskEnded) and event.proposer == "claude"]
     waits = [round(event.retry_at - event.at) for event in ended]
     assert waits[:6] == [60, 120, 240, 480, 900, 900] and len(waits) < 10
     assert accounts(state, state.now).duty > 0.9
@@ -290,8 +290,8 @@ def test_an_api_that_stays_out_is_asked_ever_more_rarely_and_the_fleet_goes_on(t
 def test_hybrid_is_asked_for_a_reason_and_never_because_of_its_own_words(tmp_path: Path) -> None:
     _, server, events, state = hold_night(tmp_path, budget_hours=0.5, proposer="hybrid")
     assert not server.problems
-    reasons = [event.reason for event in events if isinstance(event, e.Asked) and event.proposer == "hybrid"]
-    spoken = [event for event in events if isinstance(event, e.Said) and event.author == "ann"]
+    reasons = [event.reason for event in events if isinstance(event, events.Asked) and event.proposer == "hybrid"]
+    spoken = [event for event in events if isinstance(event, Said) and event.author == "ann"]
     assert reasons and reasons.count("said") <= len(spoken)
     by = {wave.proposer for wave in state.waves.values() if wave.kind is WaveKind.WAVE}
     assert by == {"claude", "search"}
@@ -300,14 +300,14 @@ def test_hybrid_is_asked_for_a_reason_and_never_because_of_its_own_words(tmp_pat
 def test_at_the_cap_the_night_stops_asking_says_so_and_never_passes_it(tmp_path: Path) -> None:
     _, _, events, state = hold_night(tmp_path, budget_hours=1.0, budget_usd=12.0)
     assert accounts(state, state.now).total_usd <= 12.0
-    reached = [event for event in events if isinstance(event, e.CapReached)]
+    reached = [event for event in events if isinstance(event, CapReached)]
     assert len(reached) == 1, "it is said once"
     sentence = reached[0].text
     assert sentence.startswith("the budget of $12.00 is reached: $11.")
     assert [message.text for message in state.messages if message.kind == "trouble"].count(sentence) == 1
     assert sentence in [need.sentence for need in needs(state, state.now)]
-    running = Standing("running", 0.0)
+    running = WorkerStatus("running", 0.0)
     assert "budget reached: raise it to go on" in [need.text for need in header_needs(state, running, state.now)]
-    assert not [event for event in events if isinstance(event, e.Asked) and event.at >= reached[0].at]
+    assert not [event for event in events if isinstance(event, events.Asked) and event.at >= reached[0].at]
     assert {cluster.state for cluster in state.clusters.values()} == {ClusterState.DOWN}
     assert len(state.experiments) < 200, "nor was more proposed than could ever be paid for"

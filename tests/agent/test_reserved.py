@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from cockpit.agent.proposer_api import ProposerTrouble
-from cockpit.core import events as e
-from cockpit.core import intents as i
-from cockpit.session import worker_process as daemon
+from cockpit.core.events import AnyEvent, ApiReleased, ApiReserved, ApiUsed, AskEnded
+from cockpit.core.intents import Hold, Interrupt, Say, encode_intent
+from cockpit.session import worker_process
 from cockpit.session.api_key import KEY_VARIABLE
 from cockpit.session.ledger import Inbox, Ledger
 from cockpit.session.paths import SessionFolder
@@ -21,7 +21,7 @@ SLOW = Answer([{"type": "text", "text": "word " * 4_000}], delay_s=0.1)
 """Minutes of talk: time enough to be stopped in."""
 
 
-def events_of(folder: SessionFolder) -> list[e.AnyEvent]:
+def events_of(folder: SessionFolder) -> list[AnyEvent]:
     ledger = Ledger.read(folder.ledger)
     try:
         return ledger.since(0)
@@ -48,7 +48,7 @@ def test_a_request_under_way_when_the_worker_is_killed_counts_as_spent_in_full(
 
     with MessagesServer(script) as server:
         folder = asking_session(tmp_path, server)
-        daemon.start(folder)
+        worker_process.start(folder)
         try:
             wait_for(lambda: state_of(folder).api_reserved, 60, "a request to be reserved for")
             wait_for(lambda: server.asked, 30, "the request to arrive")
@@ -58,10 +58,10 @@ def test_a_request_under_way_when_the_worker_is_killed_counts_as_spent_in_full(
             assert sum(state_of(folder).api_reserved.values()) == reserved, "it is not forgotten meanwhile"
             answered.set()
             monkeypatch.setenv(KEY_VARIABLE, KEY)
-            daemon.start(folder)
+            worker_process.start(folder)
             wait_for(lambda: state_of(folder).spend.api_usd >= reserved, 30, "the reservation to be settled")
         finally:
-            daemon.terminate(folder)
+            worker_process.terminate(folder)
     state = state_of(folder)
     assert not state.api_reserved, "nothing leaks"
     assert any("broken off unseen" in message.text for message in state.messages)
@@ -74,13 +74,13 @@ def test_a_worker_that_stops_says_what_the_request_under_way_had_cost(
     monkeypatch.setenv(KEY_VARIABLE, KEY)
     with MessagesServer(lambda asked: SLOW) as server:
         folder = asking_session(tmp_path, server)
-        daemon.start(folder)
+        worker_process.start(folder)
         wait_for(lambda: state_of(folder).api_reserved and server.asked, 60, "a request")
         wait_for(lambda: folder.agent_live.exists(), 30, "it to think")
-        assert daemon.terminate(folder)
+        assert worker_process.terminate(folder)
     state = state_of(folder)
     assert not state.api_reserved
-    assert [event for event in events_of(folder) if isinstance(event, e.ApiUsed)]
+    assert [event for event in events_of(folder) if isinstance(event, ApiUsed)]
     assert not any("broken off unseen" in message.text for message in state.messages)
 
 
@@ -91,23 +91,23 @@ def test_esc_ends_the_turn_that_goes_on_and_it_does_not_begin_again_at_once(
     monkeypatch.setenv(KEY_VARIABLE, KEY)
     with MessagesServer(lambda asked: SLOW) as server:
         folder = asking_session(tmp_path, server)
-        Inbox(folder.inbox).put("ann", i.encode(i.Hold()))
-        Inbox(folder.inbox).put("ann", i.encode(i.Say("Where are we?")))
-        daemon.start(folder)
+        Inbox(folder.inbox).put("ann", encode_intent(Hold()))
+        Inbox(folder.inbox).put("ann", encode_intent(Say("Where are we?")))
+        worker_process.start(folder)
         try:
             wait_for(lambda: server.asked and state_of(folder).asks, 60, "a turn")
-            Inbox(folder.inbox).put("ann", i.encode(i.Interrupt()))
+            Inbox(folder.inbox).put("ann", encode_intent(Interrupt()))
             wait_for(lambda: not state_of(folder).asks, 30, "the turn to end")
         finally:
-            daemon.terminate(folder)
-    ended = next(event for event in events_of(folder) if isinstance(event, e.AskEnded))
+            worker_process.terminate(folder)
+    ended = next(event for event in events_of(folder) if isinstance(event, AskEnded))
     assert not ended.trouble and ended.retry_at > ended.at
     assert "interrupted" in folder.transcript.read_text()
     assert not state_of(folder).api_reserved and state_of(folder).spend.api_usd > 0
 
 
-def paid(desk: StateDesk) -> list[e.AnyEvent]:
-    kinds = (e.ApiReserved, e.ApiReleased, e.ApiUsed)
+def paid(desk: StateDesk) -> list[AnyEvent]:
+    kinds = (ApiReserved, ApiReleased, ApiUsed)
     return [event for event in desk.ledger.since(0) if isinstance(event, kinds)]
 
 
@@ -122,7 +122,7 @@ def test_the_reservation_is_in_the_ledger_before_the_request_arrives(desk: State
     it.turn()
     assert list(seen[0]) == ["1.1"]
     reserved, used = paid(desk)
-    assert isinstance(reserved, e.ApiReserved) and isinstance(used, e.ApiUsed)
+    assert isinstance(reserved, ApiReserved) and isinstance(used, ApiUsed)
     assert reserved.tokens == it.server.asked[0].body["max_tokens"]
     assert used.request == reserved.request and used.usd < reserved.usd
     assert not desk.state.api_reserved and desk.state.spend.api_usd == used.usd
@@ -145,7 +145,7 @@ def test_of_a_failed_request_nothing_stays_reserved(
     with pytest.raises(ProposerTrouble):
         it.turn()
     assert not desk.state.api_reserved
-    assert [type(event) for event in paid(desk)] == [e.ApiReserved, e.ApiUsed if billed else e.ApiReleased]
+    assert [type(event) for event in paid(desk)] == [ApiReserved, ApiUsed if billed else ApiReleased]
     assert (desk.state.spend.api_usd > 0) is billed
 
 
@@ -155,6 +155,6 @@ def test_a_cut_answer_counts_the_thinking_that_was_not_shown(desk: StateDesk, re
     with pytest.raises(ProposerTrouble):
         it.turn()
     used = paid(desk)[-1]
-    assert isinstance(used, e.ApiUsed)
+    assert isinstance(used, ApiUsed)
     assert used.output_tokens > 36 * 37 / 4, "more than its letters make"
     assert used.usd <= paid(desk)[0].usd  # type: ignore[union-attr]

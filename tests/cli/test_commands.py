@@ -9,7 +9,7 @@ import pytest
 
 from cockpit.cli.sessions import existing
 from cockpit.core.model import Outcome, WaveStatus
-from cockpit.session import worker_process as daemon
+from cockpit.session import worker_process
 from cockpit.session.paths import SessionFolder
 from tests.cli.shell import cockpit, refusal, terminal
 from tests.worker.sessions import SCRIPT, git, repository, state_of, wait_for
@@ -28,7 +28,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = SessionFolder(place / "sessions" / "night")
     wait_for(lambda: state_of(folder).incumbent and not state_of(folder).in_flight, 60, "the baseline")
     yield place
-    daemon.terminate(folder)
+    worker_process.terminate(folder)
 
 
 @pytest.fixture
@@ -188,13 +188,13 @@ def test_the_doctor_has_a_remedy_for_everything_that_is_missing(place: Path) -> 
 
 
 def test_opening_shows_the_session_and_leaving_leaves_its_worker_running(place: Path, night: SessionFolder) -> None:
-    before = daemon.standing(night).pid
+    before = worker_process.worker_status(night).pid
     with terminal(place, columns=120, rows=34, cwd=place / "repo") as screen:
         screen.until("e0000")
         screen.keys("q")
         assert screen.ended() == 0
     assert "`cockpit` comes back to it" in screen.shown()
-    assert daemon.standing(night).pid == before
+    assert worker_process.worker_status(night).pid == before
 
 
 def test_a_replay_plays_the_ledger_and_ends_with_q(place: Path) -> None:
@@ -223,7 +223,7 @@ def test_down_ends_the_session_and_leaves_no_cluster_up(tmp_path: Path) -> None:
     cockpit(tmp_path, "new", "night", "--fleet", "sim", "--clusters", "3", "--mode", "manual", cwd=repo)
     folder = SessionFolder(tmp_path / "sessions" / "night")
     wait_for(lambda: any(c.state != "down" for c in state_of(folder).clusters.values()), 30, "a launch")
-    daemon.terminate(folder)
+    worker_process.terminate(folder)
     done = cockpit(tmp_path, "down", "--yes", "--wait", "80", cwd=repo)
     assert done.returncode == 0 and "no cluster of it is up" in done.stdout, done.stderr
     assert {str(c.state) for c in state_of(folder).clusters.values()} == {"down"}
@@ -243,7 +243,7 @@ def test_a_demo_is_played_kept_and_not_taken_for_research(tmp_path: Path, monkey
     assert "the simulated night is kept as session demo-" in screen.shown()
     (ledger,) = (tmp_path / "sessions").glob("demo-*/ledger.db")
     folder = SessionFolder(ledger.parent)
-    assert daemon.standing(folder).state == "stopped"
+    assert worker_process.worker_status(folder).state == "stopped"
     state = state_of(folder)
     assert state.session is not None and state.session.proposer == "grid", "a demo must not cost API dollars"
     assert cockpit(tmp_path, "diff", "e0000", "-s", folder.name, cwd=repo).returncode == 0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.session import worker_process as daemon
+from cockpit.session import worker_process
 from cockpit.session.paths import SessionFolder
 from tests.cli.shell import cockpit, environment
 from tests.worker.sessions import SCRIPT, git, repository, state_of, wait_for
@@ -70,7 +70,7 @@ def test_runs_git_and_on_event_do_not_see_it(tmp_path: Path) -> None:
         wait_for(lambda: (repo / "told.txt").exists(), 30, "the command to be told")
         wait_for(lambda: state_of(folder).incumbent, 30, "the baseline")
     finally:
-        daemon.terminate(folder)
+        worker_process.terminate(folder)
     assert "PATH" in folder.log("e0000.1").read_text()
     assert leaks(tmp_path) == []
 
@@ -98,7 +98,7 @@ def test_an_experiment_that_looks_into_every_process_finds_no_key(tmp_path: Path
             wait_for(lambda: state_of(folder).experiments["e0001"].scores, 60, "the second run")
             beside.stdin.close()
     finally:
-        daemon.terminate(folder)
+        worker_process.terminate(folder)
     # A process has its environment until its first lines have run: the baseline may see others begin, never the worker.
     assert "worker" not in folder.log("e0000.1").read_text()
     said = folder.log("e0001.1").read_text()
@@ -122,13 +122,13 @@ def test_a_worker_that_is_started_again_has_the_key_and_one_without_says_so(
     try:
         assert cockpit(tmp_path, "say", "Where are we?", cwd=repo).returncode == 0
         wait_for(lambda: "There is no API key" in troubles(), 60, "it to say that there is no key")
-        assert daemon.terminate(folder)
+        assert worker_process.terminate(folder)
         for name, secret in SECRETS.items():
             monkeypatch.setenv(name, secret)
-        daemon.start(folder)
+        worker_process.start(folder)
         assert cockpit(tmp_path, "budget", "100", cwd=repo).returncode == 0
         assert cockpit(tmp_path, "say", "And now?", cwd=repo).returncode == 0
         wait_for(lambda: "the API cannot be reached" in troubles(), 60, "the API to be asked with the key")
     finally:
-        daemon.terminate(folder)
+        worker_process.terminate(folder)
     assert leaks(tmp_path) == []

@@ -8,7 +8,43 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from cockpit.core import events as e
+from cockpit.core.events import (
+    ApiReleased,
+    ApiReserved,
+    ApiUsed,
+    Approved,
+    ArmDropped,
+    AskEnded,
+    Cancelling,
+    ClusterDown,
+    ClusterFailed,
+    ClusterGivenUp,
+    ClusterSeen,
+    ClusterStopping,
+    ClusterUp,
+    Decided,
+    EarlyStoppingSet,
+    Ended,
+    Event,
+    IncumbentSet,
+    Launching,
+    Progressed,
+    ProposalEdited,
+    Proposed,
+    Queued,
+    Rejected,
+    SessionCreated,
+    Spared,
+    Started,
+    Submitted,
+    Submitting,
+    Unsubmitted,
+    WaveCancelled,
+    WorkerStarted,
+    WorkerStopped,
+    decode_event,
+    encode_event,
+)
 from cockpit.core.fold import fold, fold_all
 from cockpit.core.model import (
     Attempt,
@@ -65,7 +101,7 @@ class Histories(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.state = State(SESSION)
-        self.story: list[e.Event] = []
+        self.story: list[Event] = []
         self.now = CREATED
         self.numbers = itertools.count()
         self.requests: dict[str, float] = {}
@@ -76,13 +112,13 @@ class Histories(RuleBasedStateMachine):
 
     @initialize()
     def create(self) -> None:
-        self.tell(e.SessionCreated(at=CREATED, session=SESSION, mode=Mode.COPILOT, envelope=Envelope()))
+        self.tell(SessionCreated(at=CREATED, session=SESSION, mode=Mode.COPILOT, envelope=Envelope()))
         self.propose(arms=1, replicates=2, filler=False)
         self.approve(0)
         for name in CLUSTERS[:2]:
-            self.tell(e.Launching(at=self.now, cluster=name))
+            self.tell(Launching(at=self.now, cluster=name))
             self.now += 100
-            self.tell(e.ClusterUp(at=self.now, cluster=name, hardware=self.state.clusters[name].hardware))
+            self.tell(ClusterUp(at=self.now, cluster=name, hardware=self.state.clusters[name].hardware))
 
     @rule(step=A_STEP)
     def time_passes(self, step: float) -> None:
@@ -96,7 +132,7 @@ class Histories(RuleBasedStateMachine):
         kind = WaveKind.BASELINE if first else WaveKind.FILLER if filler else WaveKind.WAVE
         experiments = [self.experiment(name, wave, replicates) for name in names]
         self.tell(
-            e.Proposed(at=self.now, wave=Wave(wave, "grid", "why?", kind=kind, arms=names), experiments=experiments)
+            Proposed(at=self.now, wave=Wave(wave, "grid", "why?", kind=kind, arms=names), experiments=experiments)
         )
 
     @precondition(lambda self: self.state.proposals)
@@ -109,9 +145,7 @@ class Histories(RuleBasedStateMachine):
             return
         experiments = [self.experiment(name, wave.id, 1) for name in names]
         changed = msgspec.structs.replace(wave, arms=names)
-        self.tell(
-            e.ProposalEdited(at=self.now, wave=changed, experiments=experiments, author="me", what="other levels")
-        )
+        self.tell(ProposalEdited(at=self.now, wave=changed, experiments=experiments, author="me", what="other levels"))
 
     @precondition(lambda self: self.state.proposals)
     @rule(pick=PICK)
@@ -125,83 +159,83 @@ class Histories(RuleBasedStateMachine):
                     self.attempt(arm, AttemptKind.ARM if number == 0 else AttemptKind.REPLICATE, number)
                     for number in range(experiment.replicates)
                 ]
-        self.tell(e.Approved(at=self.now, wave=wave.id, author="me", rule="person:me", attempts=attempts))
+        self.tell(Approved(at=self.now, wave=wave.id, author="me", rule="person:me", attempts=attempts))
 
     @precondition(lambda self: self.state.proposals)
     @rule(pick=PICK)
     def reject(self, pick: int) -> None:
-        self.tell(e.Rejected(at=self.now, wave=self.choose(self.state.proposals, pick), author="me", reason="no"))
+        self.tell(Rejected(at=self.now, wave=self.choose(self.state.proposals, pick), author="me", reason="no"))
 
     @precondition(lambda self: self.state.open_waves or self.state.proposals)
     @rule(pick=PICK)
     def cancel_a_wave(self, pick: int) -> None:
         wave = self.choose([*self.state.open_waves, *self.state.proposals], pick)
-        self.tell(e.WaveCancelled(at=self.now, wave=wave, author="me"))
+        self.tell(WaveCancelled(at=self.now, wave=wave, author="me"))
 
     @rule(pick=PICK)
     def drop_an_arm(self, pick: int) -> None:
-        self.tell(e.ArmDropped(at=self.now, experiment=self.choose(self.state.experiments, pick), author="me"))
+        self.tell(ArmDropped(at=self.now, experiment=self.choose(self.state.experiments, pick), author="me"))
 
     @rule(pick=PICK, kind=st.sampled_from([AttemptKind.REPLICATE, AttemptKind.CONTROL, AttemptKind.VALIDATION]))
     def queue_again(self, pick: int, kind: AttemptKind) -> None:
         experiment = self.choose(self.state.experiments, pick)
         if self.was_approved(experiment):
-            self.tell(e.Queued(at=self.now, attempt=self.attempt(experiment, kind), reason="again"))
+            self.tell(Queued(at=self.now, attempt=self.attempt(experiment, kind), reason="again"))
 
     @precondition(lambda self: self.state.stranded)
     @rule(pick=PICK, again=st.booleans())
     def deal_with_a_stranded_one(self, pick: int, again: bool) -> None:
         name = self.choose(self.state.stranded, pick)
         if again:
-            self.tell(e.Queued(at=self.now, attempt=self.attempt(name, AttemptKind.RETRY), reason="lost"))
+            self.tell(Queued(at=self.now, attempt=self.attempt(name, AttemptKind.RETRY), reason="lost"))
         else:
-            self.tell(e.Decided(at=self.now, experiment=name, status=ExperimentStatus.CRASHED, reason="thrice"))
+            self.tell(Decided(at=self.now, experiment=name, status=ExperimentStatus.CRASHED, reason="thrice"))
 
     @precondition(lambda self: self.in_state(*ABSENT))
     @rule(pick=PICK)
     def launch(self, pick: int) -> None:
-        self.tell(e.Launching(at=self.now, cluster=self.choose(self.in_state(*ABSENT), pick)))
+        self.tell(Launching(at=self.now, cluster=self.choose(self.in_state(*ABSENT), pick)))
 
     @precondition(lambda self: self.in_state(ClusterState.LAUNCHING, ClusterState.LOST))
     @rule(pick=PICK, before=BEFORE)
     def a_cluster_is_up_or_back(self, pick: int, before: float) -> None:
         name = self.choose(self.in_state(ClusterState.LAUNCHING, ClusterState.LOST), pick)
-        self.tell(e.ClusterUp(at=self.now - before, cluster=name, hardware=self.state.clusters[name].hardware))
+        self.tell(ClusterUp(at=self.now - before, cluster=name, hardware=self.state.clusters[name].hardware))
 
     @precondition(lambda self: self.in_state(*UP))
     @rule(pick=PICK, before=BEFORE)
     def a_cluster_is_found_up_again(self, pick: int, before: float) -> None:
         name = self.choose(self.in_state(*UP), pick)
-        self.tell(e.ClusterUp(at=self.now - before, cluster=name, hardware=self.state.clusters[name].hardware))
+        self.tell(ClusterUp(at=self.now - before, cluster=name, hardware=self.state.clusters[name].hardware))
 
     @precondition(lambda self: self.in_state(ClusterState.LAUNCHING, *UP))
     @rule(pick=PICK, before=BEFORE)
     def a_cluster_fails(self, pick: int, before: float) -> None:
         name = self.choose(self.in_state(ClusterState.LAUNCHING, *UP), pick)
-        self.tell(e.ClusterFailed(at=self.now - before, cluster=name, message="gone", retry_at=self.now))
+        self.tell(ClusterFailed(at=self.now - before, cluster=name, message="gone", retry_at=self.now))
 
     @precondition(lambda self: self.in_state(*UP))
     @rule(pick=PICK, before=BEFORE)
     def a_cluster_goes_down(self, pick: int, before: float) -> None:
         name = self.choose(self.in_state(*UP), pick)
-        self.tell(e.ClusterStopping(at=self.now, cluster=name, reason="enough"))
+        self.tell(ClusterStopping(at=self.now, cluster=name, reason="enough"))
         self.now += 60
         for attempt in self.state.active(self.state.clusters[name]):
-            self.tell(e.Ended(at=self.now - before, attempt=attempt.id, outcome=Outcome.CANCELLED, message="down"))
-        self.tell(e.ClusterDown(at=self.now - before, cluster=name))
+            self.tell(Ended(at=self.now - before, attempt=attempt.id, outcome=Outcome.CANCELLED, message="down"))
+        self.tell(ClusterDown(at=self.now - before, cluster=name))
 
     @precondition(lambda self: self.in_state(*ABSENT, ClusterState.GIVEN_UP))
     @rule(pick=PICK)
     def a_person_relaunches_a_cluster(self, pick: int) -> None:
         cluster = self.state.clusters[self.choose(self.in_state(*ABSENT, ClusterState.GIVEN_UP), pick)]
         fresh = msgspec.structs.replace(cluster, state=ClusterState.DOWN, failures=0, retry_at=0.0, message="")
-        self.tell(e.ClusterSeen(at=self.now, cluster=fresh))
+        self.tell(ClusterSeen(at=self.now, cluster=fresh))
 
     @precondition(lambda self: self.in_state(ClusterState.LOST))
     @rule(pick=PICK)
     def give_a_cluster_up(self, pick: int) -> None:
         name = self.choose(self.in_state(ClusterState.LOST), pick)
-        self.tell(e.ClusterGivenUp(at=self.now, cluster=name, message="thrice"))
+        self.tell(ClusterGivenUp(at=self.now, cluster=name, message="thrice"))
 
     @precondition(lambda self: self.state.waiting and self.with_room())
     @rule(pick=PICK, at=PICK, usd=st.floats(0, 5))
@@ -209,69 +243,67 @@ class Histories(RuleBasedStateMachine):
         cluster = self.state.clusters[self.choose(self.with_room(), at)]
         name = self.choose(self.state.waiting, pick)
         self.tell(
-            e.Submitting(at=self.now, attempt=name, cluster=cluster.name, hardware=cluster.hardware, reserved_usd=usd)
+            Submitting(at=self.now, attempt=name, cluster=cluster.name, hardware=cluster.hardware, reserved_usd=usd)
         )
 
     @precondition(lambda self: self.with_status(AttemptStatus.SUBMITTING))
     @rule(pick=PICK, arrives=st.booleans(), before=BEFORE)
     def a_submission_arrives_or_not(self, pick: int, arrives: bool, before: float) -> None:
         name, at = self.choose(self.with_status(AttemptStatus.SUBMITTING), pick), self.now - before
-        self.tell(e.Submitted(at=at, attempt=name) if arrives else e.Unsubmitted(at=at, attempt=name, reason="refused"))
+        self.tell(Submitted(at=at, attempt=name) if arrives else Unsubmitted(at=at, attempt=name, reason="refused"))
 
     @precondition(lambda self: any(c.ahead and not c.running for c in self.state.clusters.values()))
     @rule(pick=PICK, before=BEFORE)
     def a_run_starts(self, pick: int, before: float) -> None:
         ready = [c.ahead[0] for c in self.state.clusters.values() if c.ahead and not c.running]
-        self.tell(e.Started(at=self.now - before, attempt=self.choose(ready, pick)))
+        self.tell(Started(at=self.now - before, attempt=self.choose(ready, pick)))
 
     @precondition(lambda self: self.with_status(AttemptStatus.RUNNING))
     @rule(pick=PICK, done=st.floats(0, 1))
     def a_run_gets_on(self, pick: int, done: float) -> None:
         name = self.choose(self.with_status(AttemptStatus.RUNNING), pick)
         progress = Progress(self.now, int(done * 900), done, 5 - done)
-        self.tell(e.Progressed(at=self.now, attempt=name, progress=progress, curve=[(done, 5 - done)]))
+        self.tell(Progressed(at=self.now, attempt=name, progress=progress, curve=[(done, 5 - done)]))
 
     @precondition(lambda self: self.state.in_flight)
     @rule(pick=PICK)
     def cancel_a_run(self, pick: int) -> None:
-        self.tell(
-            e.Cancelling(at=self.now, attempt=self.choose(self.state.in_flight, pick), author="me", reason="slow")
-        )
+        self.tell(Cancelling(at=self.now, attempt=self.choose(self.state.in_flight, pick), author="me", reason="slow"))
 
     @precondition(lambda self: self.with_status(AttemptStatus.RUNNING))
     @rule(pick=PICK, bar=SCORE)
     def spare_a_run(self, pick: int, bar: float) -> None:
         name = self.choose(self.with_status(AttemptStatus.RUNNING), pick)
-        self.tell(e.Spared(at=self.now, attempt=name, bar=bar, reason="so"))
+        self.tell(Spared(at=self.now, attempt=name, bar=bar, reason="so"))
 
     @rule(on=st.booleans())
     def switch_early_stopping(self, on: bool) -> None:
-        self.tell(e.EarlyStoppingSet(at=self.now, on=on, author="me"))
+        self.tell(EarlyStoppingSet(at=self.now, on=on, author="me"))
 
     @precondition(lambda self: self.with_status(AttemptStatus.RUNNING))
     @rule(pick=PICK, outcome=st.sampled_from(Outcome), score=SCORE, before=BEFORE)
     def a_run_ends(self, pick: int, outcome: Outcome, score: float, before: float) -> None:
         name = self.choose(self.with_status(AttemptStatus.RUNNING), pick)
         metrics = Metrics(score) if outcome is Outcome.VALID else None
-        self.tell(e.Ended(at=self.now - before, attempt=name, outcome=outcome, metrics=metrics, message="so"))
+        self.tell(Ended(at=self.now - before, attempt=name, outcome=outcome, metrics=metrics, message="so"))
 
     @precondition(lambda self: self.state.in_flight)
     @rule(pick=PICK, outcome=st.sampled_from([Outcome.LOST, Outcome.CANCELLED]), before=BEFORE)
     def a_run_is_lost_or_cancelled(self, pick: int, outcome: Outcome, before: float) -> None:
         name = self.choose(self.state.in_flight, pick)
-        self.tell(e.Ended(at=self.now - before, attempt=name, outcome=outcome, message="so"))
+        self.tell(Ended(at=self.now - before, attempt=name, outcome=outcome, message="so"))
 
     @precondition(lambda self: self.state.waiting and self.free())
     @rule(outcome=st.sampled_from([Outcome.VALID, Outcome.VALID, Outcome.CRASH, Outcome.LOST]), score=SCORE)
     def a_whole_run(self, outcome: Outcome, score: float) -> None:
         """What would take luck to draw event by event."""
         name, cluster = next(iter(self.state.waiting)), self.free()[0]
-        self.tell(e.Submitting(at=self.now, attempt=name, cluster=cluster.name, hardware=cluster.hardware))
-        self.tell(e.Submitted(at=self.now, attempt=name))
-        self.tell(e.Started(at=self.now, attempt=name))
+        self.tell(Submitting(at=self.now, attempt=name, cluster=cluster.name, hardware=cluster.hardware))
+        self.tell(Submitted(at=self.now, attempt=name))
+        self.tell(Started(at=self.now, attempt=name))
         self.now += 330
         metrics = Metrics(score) if outcome is Outcome.VALID else None
-        self.tell(e.Ended(at=self.now, attempt=name, outcome=outcome, metrics=metrics, message="so"))
+        self.tell(Ended(at=self.now, attempt=name, outcome=outcome, metrics=metrics, message="so"))
 
     @precondition(lambda self: self.state.undecided)
     @rule(
@@ -279,22 +311,22 @@ class Histories(RuleBasedStateMachine):
     )
     def decide(self, pick: int, status: ExperimentStatus) -> None:
         name = self.choose(self.state.undecided, pick)
-        self.tell(e.Decided(at=self.now, experiment=name, status=status, reason="so"))
+        self.tell(Decided(at=self.now, experiment=name, status=status, reason="so"))
         if status is ExperimentStatus.KEPT:
-            self.tell(e.IncumbentSet(at=self.now, experiment=name, reason="better"))
+            self.tell(IncumbentSet(at=self.now, experiment=name, reason="better"))
 
     @rule(pick=PICK)
     def a_person_discards(self, pick: int) -> None:
         name, word = self.choose(self.state.experiments, pick), ExperimentStatus.DISCARDED
         if self.was_approved(name):
-            self.tell(e.Decided(at=self.now, experiment=name, status=word, reason="my word", author="me"))
+            self.tell(Decided(at=self.now, experiment=name, status=word, reason="my word", author="me"))
 
     @rule(usd=st.floats(0, 5))
     def a_request_to_a_model_is_sent(self, usd: float) -> None:
         number = next(self.numbers)
         request = f"{number % 3 + 1}.{number}"
         self.requests[request] = usd
-        self.tell(e.ApiReserved(at=self.now, request=request, proposer="claude", model="m", usd=usd))
+        self.tell(ApiReserved(at=self.now, request=request, proposer="claude", model="m", usd=usd))
 
     @precondition(lambda self: self.requests)
     @rule(pick=PICK, share=st.floats(0, 1), billed=st.booleans())
@@ -304,21 +336,21 @@ class Histories(RuleBasedStateMachine):
         open_still = request in self.state.api_reserved
         usd = share * self.requests.pop(request)
         if billed:
-            self.tell(e.ApiUsed(at=self.now, proposer="claude", model="m", usd=usd, request=request))
+            self.tell(ApiUsed(at=self.now, proposer="claude", model="m", usd=usd, request=request))
             self.billed_usd += usd if open_still else 0.0
         else:
-            self.tell(e.ApiReleased(at=self.now, request=request))
+            self.tell(ApiReleased(at=self.now, request=request))
 
     @rule(ask=st.integers(1, 3), how=st.sampled_from(["the turn ends", "the worker stops", "it is killed"]))
     def a_request_is_never_heard_of_again(self, ask: int, how: str) -> None:
         lost = [n for n in self.state.api_reserved if how != "the turn ends" or n.startswith(f"{ask}.")]
         self.billed_usd += sum(self.state.api_reserved[name] for name in lost)
         if how == "the turn ends":
-            self.tell(e.AskEnded(at=self.now, ask=ask, proposer="claude"))
+            self.tell(AskEnded(at=self.now, ask=ask, proposer="claude"))
         elif how == "the worker stops":
-            self.tell(e.WorkerStopped(at=self.now, reason="asked to"))
+            self.tell(WorkerStopped(at=self.now, reason="asked to"))
         else:
-            self.tell(e.WorkerStarted(at=self.now, pid=1, host="here"))
+            self.tell(WorkerStarted(at=self.now, pid=1, host="here"))
 
     # What holds
 
@@ -429,19 +461,19 @@ class Histories(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not self.story:
             return
-        events = [e.decode(e.encode(event)) for event in self.story]
+        events = [decode_event(encode_event(event)) for event in self.story]
         whole = fold_all(events)
         assert whole == self.state, "the stored events tell another story"
         middle = len(self.story) // 2
-        events = [e.decode(e.encode(event)) for event in self.story]
+        events = [decode_event(encode_event(event)) for event in self.story]
         body = msgspec.msgpack.encode(fold_all(events[:middle]))
         assert fold_all(events[middle:], msgspec.msgpack.decode(body, type=State)) == self.state
 
     # How it is told
 
-    def tell(self, event: e.Event) -> None:
+    def tell(self, event: Event) -> None:
         # As the worker does it: what is stored and what is folded are not the same objects.
-        self.story.append(e.decode(e.encode(event)))
+        self.story.append(decode_event(encode_event(event)))
         self.state = fold(self.state, event)
 
     def choose(self, among: object, pick: int) -> str:

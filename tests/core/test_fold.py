@@ -4,7 +4,22 @@ the whole story, and no second of a cluster is counted twice."""
 import pytest
 from hypothesis import HealthCheck, settings
 
-from cockpit.core import events as e
+from cockpit.core.events import (
+    ArmDropped,
+    AskEnded,
+    ClusterFailed,
+    ClusterSeen,
+    ClusterStopping,
+    ClusterUp,
+    Decided,
+    Ended,
+    Queued,
+    Started,
+    Submitting,
+    Unsubmitted,
+    WaveCancelled,
+    encode_event,
+)
 from cockpit.core.fold import fold
 from cockpit.core.model import (
     AttemptKind,
@@ -27,12 +42,12 @@ TestHistories = Histories.TestCase
 
 def test_an_event_about_something_unknown_is_an_error() -> None:
     with pytest.raises(KeyError):
-        fold(State(SESSION), e.Started(at=1.0, attempt="e0042.1"))
+        fold(State(SESSION), Started(at=1.0, attempt="e0042.1"))
 
 
 def test_a_session_begins_with_its_making() -> None:
     with pytest.raises(ValueError, match="SessionCreated"):
-        fold(None, e.Started(at=1.0, attempt="e0042.1"))
+        fold(None, Started(at=1.0, attempt="e0042.1"))
 
 
 def test_progress_has_no_number() -> None:
@@ -49,14 +64,14 @@ def test_progress_has_no_number() -> None:
 def test_a_cluster_adopted_by_hand_is_there() -> None:
     machine = Histories()
     machine.create()
-    machine.tell(e.ClusterSeen(at=CREATED, cluster=Cluster("mine", "A100", ClusterState.IDLE)))
+    machine.tell(ClusterSeen(at=CREATED, cluster=Cluster("mine", "A100", ClusterState.IDLE)))
     assert machine.state.clusters["mine"].hardware == "A100"
 
 
 @pytest.mark.parametrize("number", [float("inf"), float("nan")])
 def test_an_event_with_a_number_that_cannot_be_stored_is_refused_before_it_is(number: float) -> None:
     with pytest.raises(ValueError, match="not finite"):
-        e.encode(e.AskEnded(at=1.0, ask=1, proposer="grid", retry_at=number))
+        encode_event(AskEnded(at=1.0, ask=1, proposer="grid", retry_at=number))
 
 
 # What the histories found, told one by one
@@ -71,13 +86,13 @@ def history() -> Histories:
 
 
 def begin(history: Histories, attempt: str, cluster: str) -> None:
-    history.tell(e.Submitting(at=history.now, attempt=attempt, cluster=cluster, hardware="H100", reserved_usd=1.0))
-    history.tell(e.Started(at=history.now, attempt=attempt))
+    history.tell(Submitting(at=history.now, attempt=attempt, cluster=cluster, hardware="H100", reserved_usd=1.0))
+    history.tell(Started(at=history.now, attempt=attempt))
 
 
 def test_a_wave_whose_arms_were_all_dropped_is_done_when_it_is_approved(history: Histories) -> None:
     history.propose(arms=1, replicates=1, filler=False)
-    history.tell(e.ArmDropped(at=history.now, experiment="e0001", author="me"))
+    history.tell(ArmDropped(at=history.now, experiment="e0001", author="me"))
     history.approve(0)
     assert history.state.waves["w001"].status is WaveStatus.DONE
     assert "w001" not in history.state.open_waves
@@ -85,15 +100,15 @@ def test_a_wave_whose_arms_were_all_dropped_is_done_when_it_is_approved(history:
 
 def test_a_lost_cluster_that_comes_back_with_its_run_is_busy(history: Histories) -> None:
     begin(history, "e0000.1", "gpu-01")
-    history.tell(e.ClusterFailed(at=history.now, cluster="gpu-01", message="cut off"))
-    history.tell(e.ClusterUp(at=history.now + 60, cluster="gpu-01", hardware="H100"))
+    history.tell(ClusterFailed(at=history.now, cluster="gpu-01", message="cut off"))
+    history.tell(ClusterUp(at=history.now + 60, cluster="gpu-01", hardware="H100"))
     assert history.state.clusters["gpu-01"].state is ClusterState.BUSY
 
 
 def test_a_dropped_arm_whose_submission_was_refused_waits_no_more(history: Histories) -> None:
-    history.tell(e.Submitting(at=history.now, attempt="e0000.1", cluster="gpu-01", hardware="H100"))
-    history.tell(e.ArmDropped(at=history.now, experiment="e0000", author="me"))
-    history.tell(e.Unsubmitted(at=history.now, attempt="e0000.1", reason="the cluster is gone"))
+    history.tell(Submitting(at=history.now, attempt="e0000.1", cluster="gpu-01", hardware="H100"))
+    history.tell(ArmDropped(at=history.now, experiment="e0000", author="me"))
+    history.tell(Unsubmitted(at=history.now, attempt="e0000.1", reason="the cluster is gone"))
     assert history.state.attempts["e0000.1"].status is AttemptStatus.ENDED
     assert not history.state.waiting
 
@@ -101,24 +116,24 @@ def test_a_dropped_arm_whose_submission_was_refused_waits_no_more(history: Histo
 def test_a_stranded_experiment_that_was_decided_on_is_stranded_no_more(history: Histories) -> None:
     for attempt in ("e0000.1", "e0000.2"):
         begin(history, attempt, "gpu-01")
-        history.tell(e.Ended(at=history.now + 9, attempt=attempt, outcome=Outcome.LOST))
+        history.tell(Ended(at=history.now + 9, attempt=attempt, outcome=Outcome.LOST))
     assert "e0000" in history.state.stranded
-    history.tell(e.Decided(at=history.now, experiment="e0000", status=ExperimentStatus.CRASHED, reason="twice"))
+    history.tell(Decided(at=history.now, experiment="e0000", status=ExperimentStatus.CRASHED, reason="twice"))
     assert not history.state.stranded
 
 
 def test_a_measured_arm_whose_wave_is_cancelled_is_judged_by_what_it_has(history: Histories) -> None:
     begin(history, "e0000.1", "gpu-01")
-    history.tell(e.Ended(at=history.now + 9, attempt="e0000.1", outcome=Outcome.VALID, metrics=Metrics(1.0)))
-    history.tell(e.Decided(at=history.now, experiment="e0000", status=ExperimentStatus.VALID, reason="once more"))
+    history.tell(Ended(at=history.now + 9, attempt="e0000.1", outcome=Outcome.VALID, metrics=Metrics(1.0)))
+    history.tell(Decided(at=history.now, experiment="e0000", status=ExperimentStatus.VALID, reason="once more"))
     assert not history.state.contenders
-    history.tell(e.WaveCancelled(at=history.now, wave="w000", author="me"))
+    history.tell(WaveCancelled(at=history.now, wave="w000", author="me"))
     assert list(history.state.contenders) == ["e0000"]
 
 
 def test_a_discarded_experiment_does_not_run_what_was_still_waiting(history: Histories) -> None:
     history.tell(
-        e.Decided(at=history.now, experiment="e0000", status=ExperimentStatus.DISCARDED, reason="no", author="me")
+        Decided(at=history.now, experiment="e0000", status=ExperimentStatus.DISCARDED, reason="no", author="me")
     )
     assert not history.state.waiting
     assert not history.state.open_waves
@@ -128,14 +143,14 @@ def test_an_arm_edited_out_of_its_proposal_and_run_after_all_leaves_the_wave_alo
     history.propose(arms=2, replicates=1, filler=False)
     history.edit_a_proposal(0, dropped=1, added=0)
     history.approve(0)
-    history.tell(e.Queued(at=history.now, attempt=history.attempt("e0001", AttemptKind.REPLICATE), reason="still"))
+    history.tell(Queued(at=history.now, attempt=history.attempt("e0001", AttemptKind.REPLICATE), reason="still"))
     assert history.state.waves["w001"].open_arms == 1
 
 
 def test_dropped_code_that_runs_after_all_is_known_again(history: Histories) -> None:
-    history.tell(e.ArmDropped(at=history.now, experiment="e0000", author="me"))
+    history.tell(ArmDropped(at=history.now, experiment="e0000", author="me"))
     assert not history.state.by_fingerprint
-    history.tell(e.Queued(at=history.now, attempt=history.attempt("e0000", AttemptKind.REPLICATE), reason="still"))
+    history.tell(Queued(at=history.now, attempt=history.attempt("e0000", AttemptKind.REPLICATE), reason="still"))
     assert list(history.state.by_fingerprint.values()) == ["e0000"]
 
 
@@ -144,9 +159,9 @@ def test_a_report_that_comes_late_counts_no_second_twice(history: Histories) -> 
     up_at = cluster.since
     begin(history, "e0000.1", "gpu-01")
     started = history.now
-    history.tell(e.ClusterUp(at=started + 300, cluster="gpu-01", hardware="H100"))
-    history.tell(e.ClusterFailed(at=started + 300, cluster="gpu-01", message="cut off"))
-    history.tell(e.Ended(at=started + 100, attempt="e0000.1", outcome=Outcome.LOST))
-    history.tell(e.ClusterUp(at=started + 200, cluster="gpu-01", hardware="H100"))
-    history.tell(e.ClusterStopping(at=started + 400, cluster="gpu-01"))
+    history.tell(ClusterUp(at=started + 300, cluster="gpu-01", hardware="H100"))
+    history.tell(ClusterFailed(at=started + 300, cluster="gpu-01", message="cut off"))
+    history.tell(Ended(at=started + 100, attempt="e0000.1", outcome=Outcome.LOST))
+    history.tell(ClusterUp(at=started + 200, cluster="gpu-01", hardware="H100"))
+    history.tell(ClusterStopping(at=started + 400, cluster="gpu-01"))
     assert cluster.training_s + cluster.idle_s == pytest.approx(started + 400 - up_at)

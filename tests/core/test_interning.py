@@ -4,7 +4,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cockpit.core import events as e
+from cockpit.core.events import Proposed
 from cockpit.core.interning import unpacked
 from cockpit.core.model import Change, Experiment, Mode, Wave, packed, points_of
 from cockpit.core.state import State
@@ -45,7 +45,7 @@ def test_levels_that_are_equal_and_not_the_same_stay_what_they_are() -> None:
     experiment = Experiment(
         "e0000", "w000", "", Change({"ROPE": True}), "c", "t", "p", "f", overrides={"ROPE": 1}, levels={"ROPE": 1.0}
     )
-    story.tell(e.Proposed(at=story.at, wave=Wave("w000", "human", "?", arms=["e0000"]), experiments=[experiment]))
+    story.tell(Proposed(at=story.at, wave=Wave("w000", "human", "?", arms=["e0000"]), experiments=[experiment]))
     for state in (story.state, unpacked(msgspec.msgpack.encode(story.state))):
         known = state.experiments["e0000"]
         found = [known.change.constants["ROPE"], known.overrides["ROPE"], known.levels["ROPE"]]

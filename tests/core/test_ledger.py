@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.core import events as e
+from cockpit.core.events import AnyEvent, AskEnded, Ended, Event, Progressed, Said, Started, Submitting
 from cockpit.core.model import Outcome, Progress
 from cockpit.session.ledger import SCHEMA, Inbox, Ledger, LedgerError
 from tests.core.histories import CREATED, Histories
@@ -32,25 +32,25 @@ def ledger(path: Path) -> Iterator[Ledger]:
     made.close()
 
 
-def said(*texts: str) -> list[e.Event]:
-    return [e.Said(at=float(number), author="me", text=text) for number, text in enumerate(texts)]
+def said(*texts: str) -> list[Event]:
+    return [Said(at=float(number), author="me", text=text) for number, text in enumerate(texts)]
 
 
-def texts(events: list[e.AnyEvent]) -> list[str]:
-    return [event.text for event in events if isinstance(event, e.Said)]
+def texts(events: list[AnyEvent]) -> list[str]:
+    return [event.text for event in events if isinstance(event, Said)]
 
 
-def a_running_story() -> list[e.Event]:
+def a_running_story() -> list[Event]:
     """A session whose baseline runs on gpu-01."""
     history = Histories()
     history.create()
-    history.tell(e.Submitting(at=history.now, attempt="e0000.1", cluster="gpu-01", hardware="H100"))
-    history.tell(e.Started(at=history.now, attempt="e0000.1"))
+    history.tell(Submitting(at=history.now, attempt="e0000.1", cluster="gpu-01", hardware="H100"))
+    history.tell(Started(at=history.now, attempt="e0000.1"))
     return history.story
 
 
-def progressed(step: int) -> e.Progressed:
-    return e.Progressed(at=CREATED + step, attempt="e0000.1", progress=Progress(CREATED + step, step, 0.1, 3.0))
+def progressed(step: int) -> Progressed:
+    return Progressed(at=CREATED + step, attempt="e0000.1", progress=Progress(CREATED + step, step, 0.1, 3.0))
 
 
 # What is appended is read
@@ -82,10 +82,10 @@ def test_what_was_appended_is_there_after_a_kill(path: Path) -> None:
     script = f"""
         import os
         from pathlib import Path
-        from cockpit.core import events as e
+        from cockpit.core.events import (AnyEvent, AskEnded, Ended, Event, Progressed, Said, Started, Submitting)
         from cockpit.session.ledger import Ledger
         ledger = Ledger.create(Path({str(path)!r}))
-        ledger.append([e.Said(at=1.0, author="me", text="about to")])
+        ledger.append([Said(at=1.0, author="me", text="about to")])
         os.kill(os.getpid(), 9)
     """
     assert subprocess.run([sys.executable, "-c", textwrap.dedent(script)]).returncode == -9
@@ -93,7 +93,7 @@ def test_what_was_appended_is_there_after_a_kill(path: Path) -> None:
 
 
 def test_an_append_is_all_or_nothing(ledger: Ledger) -> None:
-    bad = e.AskEnded(at=1.0, ask=1, proposer="grid", retry_at=float("inf"))
+    bad = AskEnded(at=1.0, ask=1, proposer="grid", retry_at=float("inf"))
     with pytest.raises(ValueError, match="not finite"):
         ledger.append([*said("a"), bad])
     assert ledger.last_seq() == 0
@@ -109,7 +109,7 @@ def test_progress_has_no_number_is_replaced_and_goes_when_the_run_ends(ledger: L
     progress = ledger.state().attempts["e0000.1"].progress
     assert progress is not None
     assert progress.step == 3
-    ledger.append([e.Ended(at=CREATED + 900, attempt="e0000.1", outcome=Outcome.LOST)])
+    ledger.append([Ended(at=CREATED + 900, attempt="e0000.1", outcome=Outcome.LOST)])
     assert ledger.live() == []
 
 
@@ -229,10 +229,10 @@ def test_another_user_of_the_group_reads_what_a_killed_worker_left(ledger: Ledge
     script = f"""
         import os
         from pathlib import Path
-        from cockpit.core import events as e
+        from cockpit.core.events import (AnyEvent, AskEnded, Ended, Event, Progressed, Said, Started, Submitting)
         from cockpit.session.ledger import Ledger
         ledger = Ledger.open(Path({str(shared)!r}))
-        ledger.append([e.Said(at=1.0, author="me", text="about to")])
+        ledger.append([Said(at=1.0, author="me", text="about to")])
         os.kill(os.getpid(), 9)
     """
     assert subprocess.run([sys.executable, "-c", textwrap.dedent(script)]).returncode == -9
@@ -326,7 +326,7 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(path: Path) -> None:
     script = f"""
         import resource, signal
         from pathlib import Path
-        from cockpit.core import events as e
+        from cockpit.core.events import (AnyEvent, AskEnded, Ended, Event, Progressed, Said, Started, Submitting)
         from cockpit.session.ledger import Ledger, LedgerError
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         ledger = Ledger.create(Path({str(path)!r}))
@@ -334,12 +334,12 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(path: Path) -> None:
         kept = 0
         try:
             while True:
-                ledger.append([e.Said(at=1.0, author="me", text="word " * 500)])
+                ledger.append([Said(at=1.0, author="me", text="word " * 500)])
                 kept += 1
         except LedgerError as error:
             print(kept, error)
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-        ledger.append([e.Said(at=1.0, author="me", text="goes on")])
+        ledger.append([Said(at=1.0, author="me", text="goes on")])
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True)
     kept, sentence = done.stdout.split(" ", 1)

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from cockpit.core import events as e
+from cockpit.core.events import Asked, AskEnded, BudgetSet, EnvelopeSet, Held, ModeSet, ProposerSet, Said
 from cockpit.core.model import Envelope, Mode
 from cockpit.decide import actions as a
 from cockpit.decide import plan
@@ -16,9 +16,9 @@ def night(proposer: str = "claude", mode: Mode = Mode.AUTOPILOT) -> World:
     """Four clusters with the baseline measured and nothing to do; filler may run."""
     world = World(lambda constants, attempt: 1.0)
     world.run(1.0)
-    world.record(e.EnvelopeSet(at=world.now, envelope=Envelope(usd=1e6, wave_size=64), author="me"))
-    world.record(e.ProposerSet(at=world.now, proposer=proposer, author="me"))
-    world.record(e.ModeSet(at=world.now, mode=mode, author="me"))
+    world.record(EnvelopeSet(at=world.now, envelope=Envelope(usd=1e6, wave_size=64), author="me"))
+    world.record(ProposerSet(at=world.now, proposer=proposer, author="me"))
+    world.record(ModeSet(at=world.now, mode=mode, author="me"))
     world.state.untold = world.state.unheard = 0
     return world
 
@@ -36,13 +36,13 @@ def works(world: World) -> None:
 
 
 def begins(world: World, proposer: str = "claude", reason: str = "dry") -> None:
-    world.record(e.Asked(at=world.now, ask=world.state.asks_total + 1, proposer=proposer, arms=4, reason=reason))
+    world.record(Asked(at=world.now, ask=world.state.asks_total + 1, proposer=proposer, arms=4, reason=reason))
 
 
 def ends(world: World, proposer: str = "claude", trouble: str = "", retry_in_s: float = 0.0) -> None:
     retry_at = world.now + retry_in_s
     world.record(
-        e.AskEnded(at=world.now, ask=world.state.asks_total, proposer=proposer, trouble=trouble, retry_at=retry_at)
+        AskEnded(at=world.now, ask=world.state.asks_total, proposer=proposer, trouble=trouble, retry_at=retry_at)
     )
 
 
@@ -69,7 +69,7 @@ def test_a_wave_that_has_told_its_story_is_a_reason_by_itself() -> None:
     works(world)
     world.state.untold = 1
     assert asked(world) == {"claude": "told"}
-    world.record(e.ProposerSet(at=world.now, proposer="tpe", author="me"))
+    world.record(ProposerSet(at=world.now, proposer="tpe", author="me"))
     assert asked(world) == {}, "only who converses looks again"
 
 
@@ -79,13 +79,13 @@ def test_a_person_is_answered_at_once_in_every_mode(mode: Mode) -> None:
     begins(world)
     ends(world, retry_in_s=600.0)
     assert "claude" not in asked(world)
-    world.record(e.Said(at=world.now, author="ann", text="Stop widening."))
+    world.record(Said(at=world.now, author="ann", text="Stop widening."))
     assert asked(world)["claude"] == "said"
 
 
 def test_what_was_said_to_it_in_vain_is_said_again_when_it_can_hear() -> None:
     world = night()
-    world.record(e.Said(at=world.now, author="ann", text="Stop widening."))
+    world.record(Said(at=world.now, author="ann", text="Stop widening."))
     begins(world, reason="said")
     ends(world, trouble="the API is overloaded (529)", retry_in_s=60.0)
     assert "claude" not in asked(world)
@@ -99,7 +99,7 @@ def test_a_word_is_a_try_at_once_after_trouble_and_a_try_in_vain_waits_again() -
     ends(world, trouble="the API key was refused (401)", retry_in_s=600.0)
     assert world.state.messages[-1].text.endswith("asked again in 10 min, or when you speak")
     assert "claude" not in asked(world)
-    world.record(e.Said(at=world.now, author="ann", text="It has a new key."))
+    world.record(Said(at=world.now, author="ann", text="It has a new key."))
     assert asked(world)["claude"] == "said"
     begins(world, reason="said")
     ends(world, trouble="the API key was refused (401)", retry_in_s=600.0)
@@ -109,20 +109,20 @@ def test_a_word_is_a_try_at_once_after_trouble_and_a_try_in_vain_waits_again() -
 def test_a_word_that_was_answered_in_the_turn_that_went_on_is_not_asked_for_again() -> None:
     world = night()
     begins(world)
-    world.record(e.Said(at=world.now, author="ann", text="Stop widening."))
-    world.record(e.AskEnded(at=world.now, ask=world.state.asks_total, proposer="claude", heard=1))
+    world.record(Said(at=world.now, author="ann", text="Stop widening."))
+    world.record(AskEnded(at=world.now, ask=world.state.asks_total, proposer="claude", heard=1))
     assert asked(world)["claude"] == "dry"
-    world.record(e.Said(at=world.now, author="ann", text="And look at the schedule."))
+    world.record(Said(at=world.now, author="ann", text="And look at the schedule."))
     assert asked(world)["claude"] == "said"
 
 
 def test_what_the_model_says_for_hybrid_is_not_for_hybrid_to_answer() -> None:
     world = night("hybrid")
     begins(world, "hybrid")
-    world.record(e.Said(at=world.now, author="claude", text="I try the width."))
+    world.record(Said(at=world.now, author="claude", text="I try the width."))
     ends(world, "hybrid")
     assert asked(world)["hybrid"] == "dry"
-    world.record(e.Said(at=world.now, author="ann", text="Do."))
+    world.record(Said(at=world.now, author="ann", text="Do."))
     assert asked(world)["hybrid"] == "said"
 
 
@@ -139,7 +139,7 @@ def test_a_person_with_the_waves_of_either_part_of_hybrid_to_read_is_not_sent_mo
 def test_in_manual_mode_and_on_hold_nothing_else_is_asked_for() -> None:
     assert asked(night(mode=Mode.MANUAL)) == {}
     world = night()
-    world.record(e.Held(at=world.now, author="ann"))
+    world.record(Held(at=world.now, author="ann"))
     assert asked(world) == {}
 
 
@@ -157,13 +157,13 @@ def test_another_budget_lets_who_could_not_be_paid_be_asked_again() -> None:
     begins(world)
     ends(world, trouble="the budget has $0.01 left", retry_in_s=3600.0)
     assert "claude" not in asked(world)
-    world.record(e.BudgetSet(at=world.now, usd=500.0, author="ann"))
+    world.record(BudgetSet(at=world.now, usd=500.0, author="ann"))
     assert "claude" in asked(world)
 
 
 def test_search_is_asked_for_no_more_at_once_than_the_envelope_lets_run() -> None:
     world = night(FILLER)
-    world.record(e.EnvelopeSet(at=world.now, envelope=Envelope(usd=1e6, wave_size=3), author="me"))
+    world.record(EnvelopeSet(at=world.now, envelope=Envelope(usd=1e6, wave_size=3), author="me"))
     assert [one.arms for one in ask(world.state, world.now) if isinstance(one, a.Ask)] == [3]
     world.propose({"LR": 2}, {"LR": 3}, {"LR": 4})
     for action in [*plan(world.state, world.now)]:

@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cockpit.core import events as e
+from cockpit.core.events import (
+    ApiReleased,
+    ApiReserved,
+    ApiUsed,
+    BudgetSet,
+    CapReached,
+    ClusterUp,
+    EnvelopeSet,
+    ProposerSet,
+)
 from cockpit.core.model import ClusterState, Envelope
 from cockpit.decide import actions as a
 from cockpit.decide import plan
@@ -22,10 +31,10 @@ def fleet(budget_usd: float, clusters: int = 2) -> World:
     world = World(lambda constants, attempt: 1.0, hardware=("CPU",) * clusters)
     world.run(2.0)
     for name in list(world.state.clusters):
-        world.record(e.ClusterUp(at=world.now, cluster=name, hardware="CPU", usd_per_hour=2.0))
-    world.record(e.EnvelopeSet(at=world.now, envelope=Envelope(usd=1e6, filler=True), author="me"))
-    world.record(e.ProposerSet(at=world.now, proposer="claude", author="me"))
-    world.record(e.BudgetSet(at=world.now, usd=committed_usd(world.state, world.now) + budget_usd, author="me"))
+        world.record(ClusterUp(at=world.now, cluster=name, hardware="CPU", usd_per_hour=2.0))
+    world.record(EnvelopeSet(at=world.now, envelope=Envelope(usd=1e6, filler=True), author="me"))
+    world.record(ProposerSet(at=world.now, proposer="claude", author="me"))
+    world.record(BudgetSet(at=world.now, usd=committed_usd(world.state, world.now) + budget_usd, author="me"))
     return world
 
 
@@ -41,7 +50,7 @@ def plans(world: World) -> list[a.Action]:
 
 
 def reserve(world: World, usd: float, request: str = "1.1") -> None:
-    world.record(e.ApiReserved(at=world.now, request=request, proposer="claude", model="m", usd=usd))
+    world.record(ApiReserved(at=world.now, request=request, proposer="claude", model="m", usd=usd))
 
 
 @given(st.floats(0, 20), st.lists(st.floats(0, 3), max_size=4))
@@ -59,7 +68,7 @@ def test_no_run_starts_on_money_that_is_reserved_for_an_answer() -> None:
     world.propose({"LR": 2})
     reserve(world, RUN_USD)
     assert not [one for one in plans(world) if isinstance(one, a.Submit | a.Launch)]
-    world.record(e.ApiUsed(at=world.now, proposer="claude", model="m", usd=0.01, request="1.1"))
+    world.record(ApiUsed(at=world.now, proposer="claude", model="m", usd=0.01, request="1.1"))
     assert [one for one in plans(world) if isinstance(one, a.Submit)]
 
 
@@ -68,14 +77,14 @@ def test_a_cluster_is_not_taken_down_for_money_that_an_answer_will_give_back() -
     world.propose({"LR": 2})
     reserve(world, RUN_USD)
     assert not [one for one in plans(world) if isinstance(one, a.Down)]
-    world.record(e.ApiUsed(at=world.now, proposer="claude", model="m", usd=RUN_USD, request="1.1"))
+    world.record(ApiUsed(at=world.now, proposer="claude", model="m", usd=RUN_USD, request="1.1"))
     assert [one for one in plans(world) if isinstance(one, a.Down)]
 
 
 def test_nobody_is_asked_for_runs_that_nothing_pays_for() -> None:
     world = fleet(0.9 * RUN_USD)
     assert not [one for one in plans(world) if isinstance(one, a.Ask)]
-    world.record(e.BudgetSet(at=world.now, usd=1_000.0, author="me"))
+    world.record(BudgetSet(at=world.now, usd=1_000.0, author="me"))
     assert [one for one in plans(world) if isinstance(one, a.Ask)]
 
 
@@ -91,11 +100,11 @@ def test_the_cap_is_said_once_and_not_before_what_is_in_flight_has_ended() -> No
         cluster.state = ClusterState.DOWN
     reserve(world, 0.1)
     assert not [one for one in plans(world) if isinstance(one, a.ReachCap)]
-    world.record(e.ApiReleased(at=world.now, request="1.1"))
+    world.record(ApiReleased(at=world.now, request="1.1"))
     said = [one for one in plans(world) if isinstance(one, a.ReachCap)]
     assert len(said) == 1 and "raise the budget to go on" in said[0].text
-    world.record(e.CapReached(at=world.now, usd=said[0].usd, text=said[0].text))
+    world.record(CapReached(at=world.now, usd=said[0].usd, text=said[0].text))
     assert not [one for one in plans(world) if isinstance(one, a.ReachCap)]
-    world.record(e.BudgetSet(at=world.now, usd=1_000.0, author="me"))
+    world.record(BudgetSet(at=world.now, usd=1_000.0, author="me"))
     assert not world.state.capped and pays_for_a_run(world.state, world.now)
     assert [one for one in plans(world) if isinstance(one, a.Launch)]

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 
 from cockpit.agent.proposers.search import record_of
-from cockpit.core import events as e
+from cockpit.core.events import EarlyStoppingSet, Ended, Progressed, Started, Submitting
 from cockpit.core.model import Attempt, AttemptKind, ExperimentStatus, Metrics, Outcome, Progress, Value
 from cockpit.core.state import State
 from cockpit.decide import actions as a
@@ -40,10 +40,10 @@ def at_a_third(world: World, ends_at: float = 3.0) -> list[Attempt]:
     for attempt in found:
         if attempt.id in state.waiting:
             cluster = state.clusters["gpu-01"]
-            world.record(e.Submitting(at=world.now, attempt=attempt.id, cluster=cluster.name, hardware="CPU"))
-        world.record(e.Started(at=world.now, attempt=attempt.id))
+            world.record(Submitting(at=world.now, attempt=attempt.id, cluster=cluster.name, hardware="CPU"))
+        world.record(Started(at=world.now, attempt=attempt.id))
         progress = Progress(world.now, 7, 0.35, curve[-1][1])
-        world.record(e.Progressed(at=world.now, attempt=attempt.id, curve=curve, progress=progress))
+        world.record(Progressed(at=world.now, attempt=attempt.id, curve=curve, progress=progress))
     return found
 
 
@@ -78,10 +78,10 @@ def test_a_run_that_may_still_reach_the_incumbent_runs_on() -> None:
 def test_switched_off_every_run_runs_to_its_end_and_on_again_they_are_ended() -> None:
     world = known_world()
     at_a_third(world)
-    world.record(e.EarlyStoppingSet(at=world.now, on=False, author="ann"))
+    world.record(EarlyStoppingSet(at=world.now, on=False, author="ann"))
     assert stop_early(world.state, world.now) == []
     assert "off" in early_words(world.state.early_stops)
-    world.record(e.EarlyStoppingSet(at=world.now, on=True, author="ann"))
+    world.record(EarlyStoppingSet(at=world.now, on=True, author="ann"))
     assert stop_early(world.state, world.now)
 
 
@@ -101,9 +101,9 @@ def test_what_was_saved_and_what_was_wrong_is_counted() -> None:
     spared = [attempt for attempt in running if attempt.spared is not None]
     assert len(spared) >= 2, "of so many arms some are spared"
     for attempt in ended:
-        world.record(e.Ended(at=attempt.started_at + 0.35 * RUN_S, attempt=attempt.id, outcome=Outcome.HOPELESS))
+        world.record(Ended(at=attempt.started_at + 0.35 * RUN_S, attempt=attempt.id, outcome=Outcome.HOPELESS))
     for attempt, score in zip(spared, (1.5, *[3.0] * len(spared)), strict=False):
-        world.record(e.Ended(at=world.now + RUN_S, attempt=attempt.id, outcome=Outcome.VALID, metrics=Metrics(score)))
+        world.record(Ended(at=world.now + RUN_S, attempt=attempt.id, outcome=Outcome.VALID, metrics=Metrics(score)))
     stops = world.state.early_stops
     assert (stops.ended, stops.checked, stops.mistaken) == (len(ended), len(spared), 1)
     assert abs(stops.saved_s - len(ended) * 0.65 * RUN_S) < 1.0
@@ -115,7 +115,7 @@ def test_a_run_that_was_ended_is_discarded_never_a_crash_and_search_knows_where_
     at_a_third(world)
     state = carry_out(world, stop_early(world.state, world.now))
     ended = next(attempt for attempt in state.attempts.values() if attempt.cancelling)
-    world.record(e.Ended(at=world.now, attempt=ended.id, outcome=Outcome.HOPELESS, message=ended.cancelling))
+    world.record(Ended(at=world.now, attempt=ended.id, outcome=Outcome.HOPELESS, message=ended.cancelling))
     experiment = world.state.experiments[ended.experiment]
     assert experiment.status is ExperimentStatus.DISCARDED
     assert "its curve leads to" in experiment.reason

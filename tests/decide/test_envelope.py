@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from cockpit.core import events as e
+from cockpit.core.events import ClusterUp, EnvelopeSet, ModeSet
 from cockpit.core.model import Change, Edit, Envelope, Mode, Wave, WaveKind
 from cockpit.decide.approve import outside_envelope, rule_for
 from tests.decide.world import World
@@ -16,10 +16,10 @@ def night(mode: Mode = Mode.AUTOPILOT, **envelope: object) -> World:
     world = World(lambda constants, attempt: 1.0, hardware=("CPU",) * 2)
     world.run(1.0)
     for name in list(world.state.clusters):
-        world.record(e.ClusterUp(at=world.now, cluster=name, hardware="CPU", usd_per_hour=2.0))
+        world.record(ClusterUp(at=world.now, cluster=name, hardware="CPU", usd_per_hour=2.0))
     wide = {"usd": 1e6, "filler": False, **envelope}
-    world.record(e.EnvelopeSet(at=world.now, envelope=Envelope(**wide), author="me"))  # type: ignore[arg-type]
-    world.record(e.ModeSet(at=world.now, mode=mode, author="me"))
+    world.record(EnvelopeSet(at=world.now, envelope=Envelope(**wide), author="me"))  # type: ignore[arg-type]
+    world.record(ModeSet(at=world.now, mode=mode, author="me"))
     return world
 
 
@@ -44,7 +44,7 @@ def test_only_autopilot_approves_unasked(mode: Mode, expected: str) -> None:
 def test_a_proposer_trusted_by_name_needs_no_autopilot_and_shuts_the_others_out() -> None:
     world = night(Mode.COPILOT, proposers=["claude"])
     assert rule(world, waits(world, proposer="claude")) == "envelope"
-    world.record(e.ModeSet(at=world.now, mode=Mode.AUTOPILOT, author="me"))
+    world.record(ModeSet(at=world.now, mode=Mode.AUTOPILOT, author="me"))
     assert "does not name codex" in outside_envelope(world.state, waits(world, proposer="codex"), world.now)
 
 
@@ -53,10 +53,10 @@ def test_filler_runs_where_the_envelope_says_so_and_never_in_manual_mode() -> No
     wave = waits(world)
     wave.kind = WaveKind.FILLER
     assert rule(world, wave) == "filler"
-    world.record(e.EnvelopeSet(at=world.now, envelope=Envelope(usd=1e6, filler=False), author="me"))
+    world.record(EnvelopeSet(at=world.now, envelope=Envelope(usd=1e6, filler=False), author="me"))
     assert rule(world, wave) == ""
-    world.record(e.EnvelopeSet(at=world.now, envelope=Envelope(usd=1e6, filler=True), author="me"))
-    world.record(e.ModeSet(at=world.now, mode=Mode.MANUAL, author="me"))
+    world.record(EnvelopeSet(at=world.now, envelope=Envelope(usd=1e6, filler=True), author="me"))
+    world.record(ModeSet(at=world.now, mode=Mode.MANUAL, author="me"))
     assert rule(world, wave) == ""
 
 
@@ -75,7 +75,7 @@ def test_code_waits_where_the_envelope_has_constants_only() -> None:
     arm = world.state.experiments[wave.arms[0]]
     world.state.experiments[arm.id] = msgspec.structs.replace(arm, change=Change(edits=(Edit("a", "b"),)))
     assert "constants only" in outside_envelope(world.state, wave, world.now)
-    world.record(e.EnvelopeSet(at=world.now, envelope=Envelope(usd=1e6, patches=True), author="me"))
+    world.record(EnvelopeSet(at=world.now, envelope=Envelope(usd=1e6, patches=True), author="me"))
     assert rule(world, wave) == "envelope"
 
 

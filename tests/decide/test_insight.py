@@ -7,7 +7,7 @@ import msgspec
 from cockpit.agent.proposer_api import Request
 from cockpit.agent.proposers.ablate import ablations
 from cockpit.agent.proposers.search import Tried, draft, next_arms, record_of
-from cockpit.core import events as e
+from cockpit.core.events import ModeSet
 from cockpit.core.model import Attempt, Mode, Value, WaveKind
 from cockpit.decide import actions as a
 from cockpit.decide.ask import ABLATE, ask
@@ -123,7 +123,7 @@ def test_a_crash_is_forecast_where_others_like_it_crashed() -> None:
     world = world_of_constants()
     world.propose(*({"DEPTH": depth, "WEIGHT_DECAY": 0.01 * i} for i, depth in enumerate((13, 14, 15, 16, 6, 7, 8, 9))))
     world.run(1.0)
-    world.record(e.ModeSet(at=world.now, mode=Mode.MANUAL, author="ann"))
+    world.record(ModeSet(at=world.now, mode=Mode.MANUAL, author="ann"))
     deep, shallow = world.propose({"DEPTH": 15}, {"DEPTH": 7})
     found = forecasts_of(world.state, (deep, shallow))
     assert found[deep].crash.mean > 0.5 > 0.2 > found[shallow].crash.mean

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.core import events as e
+from cockpit.core.events import ClusterDown, ClusterUp, Launching, SessionCreated
 from cockpit.core.fold import fold
 from cockpit.core.model import ClusterSpec, ClusterState, Envelope, FleetSpec, Mode, Session
 from cockpit.core.state import State
@@ -23,8 +23,8 @@ def state() -> State:
     """A cluster of $36 an hour, a cent a second, whose launch began at second 0."""
     spec = FleetSpec("sky", (ClusterSpec("gpu-01", "H100", 36.0),), depth=2)
     session = Session("s", "/repo", "c0", spec, 0.0, "ann")
-    created = e.SessionCreated(at=0.0, session=session, mode=Mode.MANUAL, envelope=Envelope())
-    return fold(fold(None, created), e.Launching(at=0.0, cluster="gpu-01"))
+    created = SessionCreated(at=0.0, session=session, mode=Mode.MANUAL, envelope=Envelope())
+    return fold(fold(None, created), Launching(at=0.0, cluster="gpu-01"))
 
 
 def told(state: State, *reports: ClusterWaits | ClusterTrouble) -> State:
@@ -45,7 +45,7 @@ def test_a_launch_that_waits_for_room_says_so_and_bills_nothing(state: State) ->
     assert accounts(state, 1000.0).gpu_usd == pytest.approx(0.20)
     state = told(state, ClusterWaits(1000.0, "gpu-01", ""))
     assert accounts(state, 1030.0).gpu_usd == pytest.approx(0.50)
-    state = fold(state, e.ClusterUp(at=1040.0, cluster="gpu-01", hardware="H100"))
+    state = fold(state, ClusterUp(at=1040.0, cluster="gpu-01", hardware="H100"))
     cluster = state.clusters["gpu-01"]
     assert (cluster.state, cluster.message, cluster.provisioning_s) == (ClusterState.IDLE, "", 60.0)
 
@@ -60,7 +60,7 @@ def test_it_is_asked_for_again_all_night_ever_less_often_and_never_given_up(stat
         assert schedule(state, cluster.retry_at) == [a.Launch("gpu-01")]
         waits.append(cluster.retry_at - at)
         at = cluster.retry_at
-        state = fold(state, e.Launching(at=at, cluster="gpu-01"))
+        state = fold(state, Launching(at=at, cluster="gpu-01"))
     assert waits == sorted(waits)
     assert waits[-1] == BACKOFF_AT_MOST_S
 
@@ -70,26 +70,26 @@ def test_no_room_is_said_once_until_there_is(state: State) -> None:
         at = 10_000.0 * night
         for again in range(5):
             state = told(state, ClusterWaits(at + 300 * again, "gpu-01", WAITS), refused(at + 300 * again + 200))
-            state = fold(state, e.Launching(at=at + 300 * again + 230, cluster="gpu-01"))
-        state = fold(state, e.ClusterUp(at=at + 2000, cluster="gpu-01", hardware="H100"))
+            state = fold(state, Launching(at=at + 300 * again + 230, cluster="gpu-01"))
+        state = fold(state, ClusterUp(at=at + 2000, cluster="gpu-01", hardware="H100"))
         assert [m.text for m in state.messages] == [WAITS, NO_ROOM] * (night + 1)
-        state = fold(state, e.ClusterDown(at=at + 3000, cluster="gpu-01"))
-        state = fold(state, e.Launching(at=at + 3010, cluster="gpu-01"))
+        state = fold(state, ClusterDown(at=at + 3000, cluster="gpu-01"))
+        state = fold(state, Launching(at=at + 3010, cluster="gpu-01"))
 
 
 def test_a_cluster_that_was_refused_and_then_fails_is_given_up_after_three_failures(state: State) -> None:
     for number in range(1, 4):
         state = told(state, refused(number * 1000.0))
-        state = fold(state, e.Launching(at=number * 1000.0 + 700, cluster="gpu-01"))
+        state = fold(state, Launching(at=number * 1000.0 + 700, cluster="gpu-01"))
         state = told(state, ClusterTrouble(number * 1000.0 + 800, "gpu-01", "it broke"))
     assert schedule(state, 9000.0) == [a.GiveUp("gpu-01", "failed three times in a row, last: it broke")]
 
 
 def test_one_that_could_not_be_reached_and_is_found_up_waits_no_more(state: State) -> None:
     """Its worker may have been killed meanwhile, and another one found it."""
-    state = fold(state, e.ClusterUp(at=40.0, cluster="gpu-01", hardware="H100"))
+    state = fold(state, ClusterUp(at=40.0, cluster="gpu-01", hardware="H100"))
     state = told(state, ClusterWaits(100.0, "gpu-01", "gpu-01 cannot be reached, and what runs there goes on"))
     assert state.clusters["gpu-01"].waits and state.clusters["gpu-01"].state is ClusterState.IDLE
-    cluster = fold(state, e.ClusterUp(at=900.0, cluster="gpu-01", hardware="H100")).clusters["gpu-01"]
+    cluster = fold(state, ClusterUp(at=900.0, cluster="gpu-01", hardware="H100")).clusters["gpu-01"]
     assert (cluster.waits, cluster.message) == (False, "")
     assert accounts(state, 900.0).training_s == 0

@@ -1,6 +1,15 @@
 """A budget that is spent takes every cluster down, those that do not answer too: they may bill all the same."""
 
-from cockpit.core import events as e
+from cockpit.core.events import (
+    ClusterDown,
+    ClusterFailed,
+    ClusterGivenUp,
+    ClusterStopping,
+    ClusterUp,
+    Ending,
+    Launching,
+    SessionCreated,
+)
 from cockpit.core.fold import fold
 from cockpit.core.model import ClusterSpec, ClusterState, Envelope, FleetSpec, Mode, Session
 from cockpit.core.state import State
@@ -17,10 +26,10 @@ def lost(budget_usd: float) -> State:
     session = Session("s", "/repo", "c0", spec, 0.0, "ann", time_limit_s=3600.0, budget_usd=budget_usd)
     state = State(session)
     for event in (
-        e.SessionCreated(at=0.0, session=session, mode=Mode.MANUAL, envelope=Envelope()),
-        e.Launching(at=0.0, cluster="gpu-01"),
-        e.ClusterUp(at=0.0, cluster="gpu-01", hardware="H100"),
-        e.ClusterFailed(at=60.0, cluster="gpu-01", message="it does not answer", retry_at=90.0),
+        SessionCreated(at=0.0, session=session, mode=Mode.MANUAL, envelope=Envelope()),
+        Launching(at=0.0, cluster="gpu-01"),
+        ClusterUp(at=0.0, cluster="gpu-01", hardware="H100"),
+        ClusterFailed(at=60.0, cluster="gpu-01", message="it does not answer", retry_at=90.0),
     ):
         state = fold(state, event)
     assert state.clusters["gpu-01"].state is ClusterState.LOST
@@ -28,8 +37,8 @@ def lost(budget_usd: float) -> State:
 
 
 def state_down(budget_usd: float) -> State:
-    state = fold(lost(budget_usd), e.ClusterStopping(at=95.0, cluster="gpu-01"))
-    return fold(state, e.ClusterDown(at=100.0, cluster="gpu-01"))
+    state = fold(lost(budget_usd), ClusterStopping(at=95.0, cluster="gpu-01"))
+    return fold(state, ClusterDown(at=100.0, cluster="gpu-01"))
 
 
 def test_a_lost_cluster_is_launched_again_while_a_run_can_be_paid_for() -> None:
@@ -40,8 +49,8 @@ def test_a_lost_cluster_is_taken_down_when_no_run_can_be_paid_for() -> None:
     state = lost(5.0)
     assert schedule(state, 80.0) == [], "it backs off first"
     assert schedule(state, 95.0) == [a.Down("gpu-01", "the budget of $5.00 is spent")]
-    state = fold(state, e.ClusterStopping(at=95.0, cluster="gpu-01"))
-    state = fold(state, e.ClusterDown(at=100.0, cluster="gpu-01"))
+    state = fold(state, ClusterStopping(at=95.0, cluster="gpu-01"))
+    state = fold(state, ClusterDown(at=100.0, cluster="gpu-01"))
     assert schedule(state, 200.0) == []
 
 
@@ -53,18 +62,18 @@ def test_a_cluster_that_was_taken_down_for_the_budget_is_not_launched_for_what_i
 
 
 def test_a_session_that_ends_waits_until_a_cluster_given_up_is_known_to_be_down() -> None:
-    state = fold(lost(0.0), e.ClusterGivenUp(at=95.0, cluster="gpu-01", message="failed three times in a row"))
-    state = fold(state, e.Ending(at=96.0, author="ann", how="cancel+down"))
+    state = fold(lost(0.0), ClusterGivenUp(at=95.0, cluster="gpu-01", message="failed three times in a row"))
+    state = fold(state, Ending(at=96.0, author="ann", how="cancel+down"))
     assert schedule(state, 97.0) == [a.Down("gpu-01", "the session ends")]
-    state = fold(state, e.ClusterStopping(at=97.0, cluster="gpu-01"))
+    state = fold(state, ClusterStopping(at=97.0, cluster="gpu-01"))
     assert schedule(state, 98.0) == []
-    state = fold(state, e.ClusterDown(at=99.0, cluster="gpu-01"))
+    state = fold(state, ClusterDown(at=99.0, cluster="gpu-01"))
     assert schedule(state, 100.0) == [a.Finish("the session ends")]
 
 
 def test_a_session_does_not_wait_for_a_cluster_that_was_given_up_and_went_down() -> None:
-    state = fold(lost(0.0), e.ClusterGivenUp(at=95.0, cluster="gpu-01", message="failed three times in a row"))
-    state = fold(state, e.ClusterDown(at=96.0, cluster="gpu-01"))
+    state = fold(lost(0.0), ClusterGivenUp(at=95.0, cluster="gpu-01", message="failed three times in a row"))
+    state = fold(state, ClusterDown(at=96.0, cluster="gpu-01"))
     assert state.clusters["gpu-01"].state is ClusterState.GIVEN_UP
-    state = fold(state, e.Ending(at=97.0, author="ann", how="cancel+down"))
+    state = fold(state, Ending(at=97.0, author="ann", how="cancel+down"))
     assert schedule(state, 98.0) == [a.Finish("the session ends")]

@@ -4,7 +4,24 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
-from cockpit.core import events as e
+from cockpit.core.events import (
+    AskEnded,
+    ClusterDown,
+    ClusterFailed,
+    ClusterUp,
+    Ended,
+    Ending,
+    Event,
+    Held,
+    Proposed,
+    Rejected,
+    Resumed,
+    SessionCreated,
+    Started,
+    Submitted,
+    WorkerStarted,
+    WorkerStopped,
+)
 from cockpit.core.fold import fold
 from cockpit.core.model import (
     Attempt,
@@ -65,11 +82,11 @@ class Fleet(RuleBasedStateMachine):
             constants={"DEPTH": 8},
         )  # fmt: skip
         self.state = State(session)
-        self.record(e.SessionCreated(at=self.now, session=session, mode=mode, envelope=Envelope(usd=20.0, wave_size=4)))
+        self.record(SessionCreated(at=self.now, session=session, mode=mode, envelope=Envelope(usd=20.0, wave_size=4)))
         self.propose(1, WaveKind.BASELINE, False, 1, False)
         self.act()
 
-    def record(self, *events: e.Event) -> None:
+    def record(self, *events: Event) -> None:
         for event in events:
             self.state = fold(self.state, event)
 
@@ -84,7 +101,7 @@ class Fleet(RuleBasedStateMachine):
         ]  # fmt: skip
         tier = Tier.VALIDATE if validate else Tier.SCREEN
         wave = Wave(name, "tpe", "?", kind, arms=[x.id for x in made], tier=tier, proposed_at=self.now)
-        self.record(e.Proposed(at=self.now, wave=wave, experiments=made))
+        self.record(Proposed(at=self.now, wave=wave, experiments=made))
         return name
 
     # What a world does
@@ -108,7 +125,7 @@ class Fleet(RuleBasedStateMachine):
             if yes:
                 self.record(*events_before(self.state, a.Approve(wave, "person:ann"), self.now))
             else:
-                self.record(e.Rejected(at=self.now, wave=wave, author="ann", reason="no"))
+                self.record(Rejected(at=self.now, wave=wave, author="ann", reason="no"))
             self.act()
 
     @rule(which=st.integers(0, 99), up=st.booleans())
@@ -117,9 +134,9 @@ class Fleet(RuleBasedStateMachine):
         if launching:
             cluster = launching[which % len(launching)]
             if up:
-                self.record(e.ClusterUp(at=self.now, cluster=cluster.name, hardware=cluster.hardware))
+                self.record(ClusterUp(at=self.now, cluster=cluster.name, hardware=cluster.hardware))
             else:
-                self.record(e.ClusterFailed(at=self.now, cluster=cluster.name, message="no", retry_at=self.now + 30))
+                self.record(ClusterFailed(at=self.now, cluster=cluster.name, message="no", retry_at=self.now + 30))
             self.act()
 
     @rule(which=st.integers(0, 99), outcome=st.sampled_from(list(Outcome)), score=st.floats(0.9, 1.1))
@@ -137,7 +154,7 @@ class Fleet(RuleBasedStateMachine):
         for _ in range(rounds):
             for cluster in list(self.state.clusters.values()):
                 if cluster.state is ClusterState.LAUNCHING:
-                    self.record(e.ClusterUp(at=self.now, cluster=cluster.name, hardware=cluster.hardware))
+                    self.record(ClusterUp(at=self.now, cluster=cluster.name, hardware=cluster.hardware))
                 for attempt in self.state.active(cluster)[:1]:
                     self.step(attempt, Outcome.VALID, score + len(self.state.recent) % 7 * 1e-3)
             self.now += 100.0
@@ -145,20 +162,20 @@ class Fleet(RuleBasedStateMachine):
 
     def step(self, attempt: Attempt, outcome: Outcome, score: float) -> None:
         if attempt.status is AttemptStatus.SUBMITTING:
-            self.record(e.Submitted(at=self.now, attempt=attempt.id))
+            self.record(Submitted(at=self.now, attempt=attempt.id))
         elif attempt.status is AttemptStatus.SUBMITTED:
-            self.record(e.Started(at=self.now, attempt=attempt.id))
+            self.record(Started(at=self.now, attempt=attempt.id))
         else:
             metrics = Metrics(score) if outcome is Outcome.VALID else None
-            self.record(e.Ended(at=self.now, attempt=attempt.id, outcome=outcome, metrics=metrics, message="m"))
+            self.record(Ended(at=self.now, attempt=attempt.id, outcome=outcome, metrics=metrics, message="m"))
 
     @rule(which=st.integers(0, 99))
     def a_cluster_vanishes(self, which: int) -> None:
         up = [c for c in self.state.clusters.values() if c.state in (ClusterState.IDLE, ClusterState.BUSY)]
         if up:
             cluster = up[which % len(up)]
-            lost = [e.Ended(at=self.now, attempt=x.id, outcome=Outcome.LOST) for x in self.state.active(cluster)]
-            self.record(*lost, e.ClusterFailed(at=self.now, cluster=cluster.name, message="gone", retry_at=self.now))
+            lost = [Ended(at=self.now, attempt=x.id, outcome=Outcome.LOST) for x in self.state.active(cluster)]
+            self.record(*lost, ClusterFailed(at=self.now, cluster=cluster.name, message="gone", retry_at=self.now))
             self.act()
 
     @rule(which=st.integers(0, 99))
@@ -167,22 +184,22 @@ class Fleet(RuleBasedStateMachine):
         if stopping:
             cluster = stopping[which % len(stopping)]
             cancelled = [
-                e.Ended(at=self.now, attempt=x.id, outcome=Outcome.CANCELLED) for x in self.state.active(cluster)
+                Ended(at=self.now, attempt=x.id, outcome=Outcome.CANCELLED) for x in self.state.active(cluster)
             ]
-            self.record(*cancelled, e.ClusterDown(at=self.now, cluster=cluster.name))
+            self.record(*cancelled, ClusterDown(at=self.now, cluster=cluster.name))
             self.act()
 
     @rule(held=st.booleans(), which=st.integers(-1, 9))
     def somebody_holds(self, held: bool, which: int) -> None:
         names = [*self.state.clusters, *self.state.waves]
         target = "" if which < 0 else names[which % len(names)]
-        make = e.Held if held else e.Resumed
+        make = Held if held else Resumed
         self.record(make(at=self.now, author="ann", target=target))
         self.act()
 
     @rule(how=st.sampled_from(["drain", "cancel", "drain+down"]))
     def it_ends(self, how: str) -> None:
-        self.record(e.Ending(at=self.now, author="ann", how=how))
+        self.record(Ending(at=self.now, author="ann", how=how))
         self.act()
 
     # What the plan does
@@ -196,12 +213,12 @@ class Fleet(RuleBasedStateMachine):
                 self.check(action)
                 if isinstance(action, a.Finish):
                     self.finished = True
-                    self.record(e.WorkerStopped(at=self.now, reason=action.reason))
-                    self.record(e.WorkerStarted(at=self.now, pid=1, host="h"))
+                    self.record(WorkerStopped(at=self.now, reason=action.reason))
+                    self.record(WorkerStarted(at=self.now, pid=1, host="h"))
                     return
                 self.record(*events_before(self.state, action, self.now))
                 if isinstance(action, a.Ask):
-                    ended = e.AskEnded(at=self.now, ask=self.state.asks_total, proposer=action.proposer)
+                    ended = AskEnded(at=self.now, ask=self.state.asks_total, proposer=action.proposer)
                     ended.retry_at = self.now + 60
                     self.record(ended)
         raise AssertionError(f"the plan does not settle: {actions[:3]}")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from cockpit.core import events as e
+from cockpit.core.events import ClusterGivenUp, Queued
 from cockpit.core.model import Attempt, AttemptKind, ExperimentStatus, Value
 from cockpit.core.state import State, constants_of
 from cockpit.decide import wake_at
@@ -236,9 +236,9 @@ def test_a_tests_run_goes_elsewhere_once_every_cluster_of_its_class_was_given_up
     state = world.state
     run, arm = (another(state, "e0000", one, rule="", hardware="H100") for one in (kind, AttemptKind.ARM))
     assert not suits(state, run, state.clusters["gpu-03"])
-    world.record(e.ClusterGivenUp(at=world.now, cluster="gpu-01", message="it does not answer"))
+    world.record(ClusterGivenUp(at=world.now, cluster="gpu-01", message="it does not answer"))
     assert not suits(state, run, state.clusters["gpu-03"])
-    world.record(e.ClusterGivenUp(at=world.now, cluster="gpu-02", message="it does not answer"))
+    world.record(ClusterGivenUp(at=world.now, cluster="gpu-02", message="it does not answer"))
     assert suits(state, run, state.clusters["gpu-03"])
     assert not suits(state, arm, state.clusters["gpu-03"])
 
@@ -277,8 +277,8 @@ def test_controls_that_wait_for_clusters_that_were_given_up_keep_no_other_from_i
     gone = [f"gpu-{number:02d}" for number in range(9, 17)]
     for name in gone:
         control = another(world.state, "e0000", AttemptKind.CONTROL, rule="", pin=name, extra=len(world.state.waiting))
-        world.record(e.Queued(at=0.0, attempt=control, reason="as it joins"))
-        world.record(e.ClusterGivenUp(at=0.0, cluster=name, message="it does not answer"))
+        world.record(Queued(at=0.0, attempt=control, reason="as it joins"))
+        world.record(ClusterGivenUp(at=0.0, cluster=name, message="it does not answer"))
     state = world.run(0.5)
     ran = {state.attempts[name].cluster for name in state.experiments["e0000"].attempts} - {""}
     assert ran == set(state.clusters) - set(gone)

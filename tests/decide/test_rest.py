@@ -2,7 +2,7 @@
 
 import pytest
 
-from cockpit.core import events as e
+from cockpit.core.events import ClusterDown, ClusterStopping, EnvelopeSet, Launching, ModeSet, ProposerSet
 from cockpit.core.model import ClusterState, Envelope, Mode
 from cockpit.decide import actions as a
 from cockpit.decide.ask import FILLER, ask
@@ -14,13 +14,13 @@ from tests.decide.world import World
 def at_rest(mode: Mode, resting: int = 4) -> World:
     """Four clusters whose baseline is measured; `resting` of them ended by themselves, as nothing was left to run."""
     world = World(lambda constants, attempt: 1.0)
-    world.record(e.ModeSet(at=0.0, mode=Mode.MANUAL, author="me"))
-    world.record(e.EnvelopeSet(at=0.0, envelope=Envelope(usd=1e6, filler=False), author="me"))
+    world.record(ModeSet(at=0.0, mode=Mode.MANUAL, author="me"))
+    world.record(EnvelopeSet(at=0.0, envelope=Envelope(usd=1e6, filler=False), author="me"))
     world.run(10.0)
     assert not world.state.waiting and not world.state.in_flight
     for name in list(world.state.clusters)[:resting]:
-        world.record(e.ClusterDown(at=world.now, cluster=name, message="it ended by itself"))
-    world.record(e.ModeSet(at=world.now, mode=mode, author="me"))
+        world.record(ClusterDown(at=world.now, cluster=name, message="it ended by itself"))
+    world.record(ModeSet(at=world.now, mode=mode, author="me"))
     return world
 
 
@@ -52,18 +52,18 @@ def test_one_that_is_being_launched_for_the_work_is_counted() -> None:
     world = at_rest(Mode.MANUAL)
     approved(world, 2)
     for name in launched(world):
-        world.record(e.Launching(at=world.now, cluster=name))
+        world.record(Launching(at=world.now, cluster=name))
     assert launched(world) == []
 
 
 def test_one_that_was_told_to_go_down_is_no_cluster_at_rest() -> None:
     world = at_rest(Mode.MANUAL, resting=0)
-    world.record(e.ClusterStopping(at=world.now, cluster="gpu-01"))
-    world.record(e.ClusterDown(at=world.now, cluster="gpu-01"))
+    world.record(ClusterStopping(at=world.now, cluster="gpu-01"))
+    world.record(ClusterDown(at=world.now, cluster="gpu-01"))
     assert launched(world) == ["gpu-01"]
 
 
 def test_a_proposer_is_asked_though_every_cluster_rests() -> None:
     world = at_rest(Mode.AUTOPILOT)
-    world.record(e.ProposerSet(at=world.now, proposer=FILLER, author="me"))
+    world.record(ProposerSet(at=world.now, proposer=FILLER, author="me"))
     assert [(one.proposer, one.arms) for one in ask(world.state, world.now) if isinstance(one, a.Ask)] == [(FILLER, 4)]

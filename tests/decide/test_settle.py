@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from cockpit.core import events as e
+from cockpit.core.events import Ended, EnvelopeSet, ModeSet, ProposerSet
 from cockpit.core.model import Attempt, Envelope, ExperimentStatus, Metrics, Mode, Outcome, Value
 from cockpit.decide import actions as a
 from cockpit.decide import plan, wake_at
@@ -19,9 +19,9 @@ def running() -> World:
     """Four clusters, each measured by a control, with an arm that began on all of them at one moment."""
     world = World(truth)
     world.run(1.0)
-    world.record(e.EnvelopeSet(at=world.now, envelope=Envelope(usd=1e6, wave_size=64), author="me"))
-    world.record(e.ProposerSet(at=world.now, proposer=FILLER, author="me"))
-    world.record(e.ModeSet(at=world.now, mode=Mode.AUTOPILOT, author="me"))
+    world.record(EnvelopeSet(at=world.now, envelope=Envelope(usd=1e6, wave_size=64), author="me"))
+    world.record(ProposerSet(at=world.now, proposer=FILLER, author="me"))
+    world.record(ModeSet(at=world.now, mode=Mode.AUTOPILOT, author="me"))
     world.propose({"LR": 2}, {"LR": 1, "DEPTH": 7}, {"LR": 3}, {"LR": 1, "DEPTH": 6})
     world._act()
     world.state.ask_retry_at.clear()
@@ -35,7 +35,7 @@ def ends(world: World, at: float, *arms: int) -> None:
         attempt = world.state.attempts[name]
         if int(attempt.experiment[1:]) in arms:
             score = truth(world.state.experiments[attempt.experiment].change.constants | {}, attempt)
-            world.record(e.Ended(at=at, attempt=name, outcome=Outcome.VALID, metrics=Metrics(score)))
+            world.record(Ended(at=at, attempt=name, outcome=Outcome.VALID, metrics=Metrics(score)))
 
 
 def arms_asked(world: World) -> int:

@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cockpit.core import events as e
+from cockpit.core.events import AskEnded, ClusterUp, Ended, Event, Proposed, SessionCreated, Started, Submitted
 from cockpit.core.fold import fold
 from cockpit.core.model import (
     Attempt,
@@ -45,7 +45,7 @@ class World:
         self.dice = random.Random(seed)
         self.now = 0.0
         self.order = 0
-        self.coming: list[tuple[float, int, e.Event]] = []
+        self.coming: list[tuple[float, int, Event]] = []
         self.cancelled: list[a.Cancel] = []
         self.together = False
         """Whether what happens at one moment is all known before the plan is asked, as after a worker's tick."""
@@ -57,10 +57,10 @@ class World:
                           time_budget_s=RUN_S)  # fmt: skip
         self.state = State(session)
         self.record(
-            e.SessionCreated(at=0, session=session, mode=Mode.AUTOPILOT, envelope=Envelope(filler=False, patches=True))
+            SessionCreated(at=0, session=session, mode=Mode.AUTOPILOT, envelope=Envelope(filler=False, patches=True))
         )
         for spec in specs:
-            self.record(e.ClusterUp(at=0, cluster=spec.name, hardware=spec.hardware))
+            self.record(ClusterUp(at=0, cluster=spec.name, hardware=spec.hardware))
         self.propose({}, kind=WaveKind.BASELINE, base="")
 
     def record(self, event: Any) -> None:
@@ -91,7 +91,7 @@ class World:
                 )
             )  # fmt: skip
         wave.arms = [experiment.id for experiment in experiments]
-        self.record(e.Proposed(at=self.now, wave=wave, experiments=experiments))
+        self.record(Proposed(at=self.now, wave=wave, experiments=experiments))
         return wave.arms
 
     def run(self, hours: float) -> State:
@@ -120,21 +120,21 @@ class World:
                 elif isinstance(action, a.Cancel):
                     self.cancelled.append(action)
                 elif isinstance(action, a.Ask):
-                    self.record(e.AskEnded(at=self.now, ask=self.state.asks_total, proposer=action.proposer,
+                    self.record(AskEnded(at=self.now, ask=self.state.asks_total, proposer=action.proposer,
                                            retry_at=1e12))  # fmt: skip
         raise AssertionError("the plan did not settle")
 
     def _submit(self, attempt: Attempt) -> None:
-        self.record(e.Submitted(at=self.now, attempt=attempt.id))
-        self.record(e.Started(at=self.now, attempt=attempt.id))
+        self.record(Submitted(at=self.now, attempt=attempt.id))
+        self.record(Started(at=self.now, attempt=attempt.id))
         score = self.truth(constants_of(self.state, attempt.experiment), attempt)
         ends = self.now + RUN_S
         if score is None:
-            ended = e.Ended(at=ends, attempt=attempt.id, outcome=Outcome.CRASH, message="out of memory")
+            ended = Ended(at=ends, attempt=attempt.id, outcome=Outcome.CRASH, message="out of memory")
         else:
             score += self.dice.gauss(0, self.sd)
             curve = self.curves(attempt, score) if self.curves else []
-            ended = e.Ended(
+            ended = Ended(
                 at=ends, attempt=attempt.id, outcome=Outcome.VALID, metrics=Metrics(score, total_tokens_M=10.0),
                 curve=curve,
             )  # fmt: skip

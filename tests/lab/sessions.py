@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from cockpit.core import events as e
-from cockpit.core.intents import Approve, Draft, Intent, Propose, encode
+from cockpit.core.events import ClusterStopping, Ended
+from cockpit.core.intents import Approve, Draft, Intent, Propose, encode_intent
 from cockpit.core.model import ClusterState
 from cockpit.core.state import State
-from cockpit.session import worker_process as daemon
+from cockpit.session import worker_process
 from cockpit.session.ledger import Inbox, Ledger
 from cockpit.session.paths import SessionFolder
 from tests.lab.cluster import Lab
@@ -77,7 +77,7 @@ class LabSession:
         """Leave intents for the worker, which need not run."""
         inbox = Inbox(self.folder.inbox)
         for intent in intents:
-            inbox.put("tester", encode(intent))
+            inbox.put("tester", encode_intent(intent))
         inbox.close()
 
     def wave(self, number: int, **factors: list[object]) -> None:
@@ -94,10 +94,10 @@ class LabSession:
 
     def kill(self) -> None:
         """kill -9 the worker."""
-        now = daemon.standing(self.folder)
+        now = worker_process.worker_status(self.folder)
         if now.state != "stopped":
             os.kill(now.pid, signal.SIGKILL)
-        self.until(lambda: daemon.standing(self.folder).state == "stopped", 15, "the killed worker's lock")
+        self.until(lambda: worker_process.worker_status(self.folder).state == "stopped", 15, "the killed worker's lock")
 
     def began(self) -> Counter[str]:
         """How often each attempt began, as the runs noted it themselves."""
@@ -107,7 +107,7 @@ class LabSession:
         """How often the ledger says of each attempt that it ended."""
         ledger = Ledger.read(self.folder.ledger)
         try:
-            return Counter(event.attempt for event in ledger.since(0) if isinstance(event, e.Ended))
+            return Counter(event.attempt for event in ledger.since(0) if isinstance(event, Ended))
         finally:
             ledger.close()
 
@@ -119,7 +119,7 @@ class LabSession:
         """Why clusters were taken down, in the order they were."""
         ledger = Ledger.read(self.folder.ledger)
         try:
-            return [event.reason for event in ledger.since(0) if isinstance(event, e.ClusterStopping)]
+            return [event.reason for event in ledger.since(0) if isinstance(event, ClusterStopping)]
         finally:
             ledger.close()
 

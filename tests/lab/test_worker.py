@@ -9,7 +9,7 @@ import pytest
 
 from cockpit.core.model import ClusterState, Outcome
 from cockpit.decide.budget import accounts
-from cockpit.session import worker_process as daemon
+from cockpit.session import worker_process
 from tests.lab.cluster import Lab
 from tests.lab.fleets import TASK
 from tests.lab.sessions import LabSession
@@ -41,11 +41,11 @@ def test_a_night_survives_five_kills_drains_and_leaves_nothing(session: LabSessi
     for _ in range(5):
         time.sleep(dice.uniform(0.5, 8.0))
         session.kill()
-        daemon.start(session.folder)
+        worker_process.start(session.folder)
     session.kill()
     before = sum(session.ended().values())
     time.sleep(30)  # what was queued on the clusters runs to its end with nobody looking
-    daemon.start(session.folder)
+    worker_process.start(session.folder)
     session.until(lambda: not session.state.waiting and not session.state.in_flight, 900, "the wave to end")
     assert sum(session.ended().values()) > before
     state = session.state
@@ -80,7 +80,7 @@ def test_a_session_whose_budget_is_spent_leaves_nothing(session: LabSession, lab
     session.until(lambda: session.states() == {"gpu-01": ClusterState.DOWN}, 300, "the cluster to be down")
     assert session.stopped_because() == ["the budget of $45.00 is spent"]
     assert accounts(session.state, time.time()).total_usd <= 45.0
-    assert daemon.standing(session.folder).state == "running", "a person may raise the budget"
+    assert worker_process.worker_status(session.folder).state == "running", "a person may raise the budget"
     nothing_is_left(lab)
 
 

@@ -7,7 +7,23 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cockpit.core import events as e
+from cockpit.core.events import (
+    ApiUsed,
+    Approved,
+    ClusterUp,
+    Ended,
+    Event,
+    FindingRecorded,
+    IncumbentSet,
+    Launching,
+    PhaseSet,
+    Proposed,
+    Queued,
+    SessionCreated,
+    Started,
+    Submitted,
+    Submitting,
+)
 from cockpit.core.fold import fold, fold_all
 from cockpit.core.model import (
     Attempt,
@@ -43,24 +59,24 @@ def night(simulated: bool = True, text: str = "is wider better?") -> State:
         "night", "/repo", "c" * 40, msgspec.structs.replace(fleet, simulated=simulated),
         BEGAN, "ann", corpus="stdlib 1234abcd", preset="cuda",
     )  # fmt: skip
-    events: list[e.Event] = [e.SessionCreated(at=BEGAN, session=session, mode=Mode.MANUAL, envelope=Envelope())]
+    events: list[Event] = [SessionCreated(at=BEGAN, session=session, mode=Mode.MANUAL, envelope=Envelope())]
     events += wave("w000", ["e0000"], WaveKind.BASELINE, {}, text)
     for name in ("gpu-01", "gpu-02"):
-        events += [e.Launching(at=BEGAN, cluster=name), e.ClusterUp(at=BEGAN + 10, cluster=name, hardware="H100")]
+        events += [Launching(at=BEGAN, cluster=name), ClusterUp(at=BEGAN + 10, cluster=name, hardware="H100")]
     events += run("e0000", 1, "gpu-01", 10, 310, 1.0000) + run("e0000", 2, "gpu-02", 10, 310, 1.0004)
     events += [crown("e0000", 320, None)]
     events += wave("w001", ["e0001", "e0002"], WaveKind.WAVE, {"ASPECT_RATIO": [80, 96]}, text)
     events += run("e0001", 1, "gpu-01", 330, 630, 0.9950) + run("e0002", 1, "gpu-02", 330, 630, 0.9900)
     events += run("e0002", 2, "gpu-01", 640, 940, 0.9902)
     events += [crown("e0002", 950, Estimate(-0.0101, -0.0109, -0.0093, 0.9, 2, "e0000", "H100"))]
-    events += [e.PhaseSet(at=BEGAN + 960, author="claude", phase=text)]
-    events += [e.FindingRecorded(at=BEGAN + 961, author="claude", claim=text, experiments=["e0002"])]
-    used = e.ApiUsed(at=BEGAN + 962, proposer="claude", model="m", usd=1.25, input_tokens=4000, output_tokens=500)
+    events += [PhaseSet(at=BEGAN + 960, author="claude", phase=text)]
+    events += [FindingRecorded(at=BEGAN + 961, author="claude", claim=text, experiments=["e0002"])]
+    used = ApiUsed(at=BEGAN + 962, proposer="claude", model="m", usd=1.25, input_tokens=4000, output_tokens=500)
     events += [msgspec.structs.replace(used, cache_read_tokens=9000, cache_write_tokens=700)]
     return fold_all(sorted(events, key=lambda event: event.at))
 
 
-def wave(name: str, arms: list[str], kind: WaveKind, factors: dict[str, list[int]], text: str) -> list[e.Event]:
+def wave(name: str, arms: list[str], kind: WaveKind, factors: dict[str, list[int]], text: str) -> list[Event]:
     at = BEGAN if kind is WaveKind.BASELINE else BEGAN + 325
     made = [
         Experiment(
@@ -71,25 +87,25 @@ def wave(name: str, arms: list[str], kind: WaveKind, factors: dict[str, list[int
     ]  # fmt: skip
     proposed = Wave(name, "claude", text, kind, hypothesis=text, factors=dict(factors), arms=arms, proposed_at=at)
     return [
-        e.Proposed(at=at, wave=proposed, experiments=made),
-        e.Approved(at=at, wave=name, author="ann", rule="person:ann", attempts=[]),
+        Proposed(at=at, wave=proposed, experiments=made),
+        Approved(at=at, wave=name, author="ann", rule="person:ann", attempts=[]),
     ]
 
 
-def run(experiment: str, number: int, cluster: str, start: float, end: float, val_bpb: float) -> list[e.Event]:
+def run(experiment: str, number: int, cluster: str, start: float, end: float, val_bpb: float) -> list[Event]:
     name, at = f"{experiment}.{number}", BEGAN + start
     attempt = Attempt(name, experiment, AttemptKind.ARM, number)
     return [
-        e.Queued(at=at, attempt=attempt),
-        e.Submitting(at=at, attempt=name, cluster=cluster, hardware="H100"),
-        e.Submitted(at=at, attempt=name),
-        e.Started(at=at, attempt=name),
-        e.Ended(at=BEGAN + end, attempt=name, outcome=Outcome.VALID, metrics=Metrics(val_bpb, peak_vram_mb=2048)),
+        Queued(at=at, attempt=attempt),
+        Submitting(at=at, attempt=name, cluster=cluster, hardware="H100"),
+        Submitted(at=at, attempt=name),
+        Started(at=at, attempt=name),
+        Ended(at=BEGAN + end, attempt=name, outcome=Outcome.VALID, metrics=Metrics(val_bpb, peak_vram_mb=2048)),
     ]
 
 
-def crown(experiment: str, at: float, estimate: Estimate | None) -> e.Event:
-    return e.IncumbentSet(at=BEGAN + at, experiment=experiment, reason="it is better", estimate=estimate)
+def crown(experiment: str, at: float, estimate: Estimate | None) -> Event:
+    return IncumbentSet(at=BEGAN + at, experiment=experiment, reason="it is better", estimate=estimate)
 
 
 class Page(HTMLParser):
@@ -139,8 +155,8 @@ def test_a_wave_is_told_with_who_approved_it_and_what_its_factors_did() -> None:
 
 def test_findings_and_phases_are_told_with_who_found_them() -> None:
     state = night()
-    fold(state, e.PhaseSet(at=BEGAN + 970, author="claude", phase="the schedule"))
-    fold(state, e.FindingRecorded(at=BEGAN + 971, author="codex", claim="Longer warmdown helps", experiments=["e0002"]))
+    fold(state, PhaseSet(at=BEGAN + 970, author="claude", phase="the schedule"))
+    fold(state, FindingRecorded(at=BEGAN + 971, author="codex", claim="Longer warmdown helps", experiments=["e0002"]))
     text = text_of(html(state, BEGAN + 1000))
     assert text.index("the schedule") < text.index("Longer warmdown helps")
     assert re.search(r"codex.{0,40}Longer warmdown helps|Longer warmdown helps.{0,40}codex", text)

@@ -12,14 +12,14 @@ from textual import events
 from textual.keys import _character_to_key, key_to_character
 from textual.pilot import Pilot
 
-from cockpit.core.intents import AnyIntent, decode
+from cockpit.core.intents import AnyIntent, decode_intent
 from cockpit.session.ledger import Inbox
-from cockpit.session.worker_process import Standing
+from cockpit.session.worker_process import WorkerStatus
 from cockpit.tui.app import CockpitApp
 from cockpit.tui.feed import LedgerFeed
 from tests.tui import stories
 
-RUNNING = Standing("running", 1.0)
+RUNNING = WorkerStatus("running", 1.0)
 RESTED = 4
 """Looks in a row that must find nothing left to do."""
 
@@ -67,7 +67,7 @@ def screen_on(told: Callable[[str], tuple[Path, float]], tmp_path: Path, monkeyp
         *,
         watch: bool = False,
         later_s: float = 0.0,
-        worker: Standing = RUNNING,
+        worker: WorkerStatus = RUNNING,
         theme: str = "dark",
     ) -> CockpitApp:
         source, at = told(name)
@@ -134,6 +134,6 @@ def sent(app: CockpitApp) -> list[AnyIntent]:
     """The intents that were left for the worker."""
     inbox = Inbox(app.feed.folder.inbox)
     try:
-        return [decode(body) for _, _, body in inbox.after(0)]
+        return [decode_intent(body) for _, _, body in inbox.after(0)]
     finally:
         inbox.close()

@@ -3,7 +3,21 @@
 A story is written to a real ledger in a folder of its own, its logs beside it, and is the same at every telling.
 """
 
-from cockpit.core import events as e
+from cockpit.core.events import (
+    ApiUsed,
+    Approved,
+    Asked,
+    ClusterFailed,
+    Decided,
+    FindingRecorded,
+    Held,
+    IncumbentSet,
+    PhaseSet,
+    Queued,
+    Said,
+    Started,
+    Trouble,
+)
 from cockpit.core.model import (
     Attempt,
     AttemptKind,
@@ -22,7 +36,7 @@ def begun(name: str = "night", clusters: int = 16, better: int = 3) -> Story:
     story = Story(session(name, clusters, better))
     wave = story.propose("What does the unchanged train.py score?", {}, "baseline", kind=WaveKind.BASELINE)
     story.tell(
-        e.Approved(
+        Approved(
             at=story.at,
             wave=wave,
             author="plan",
@@ -32,15 +46,15 @@ def begun(name: str = "night", clusters: int = 16, better: int = 3) -> Story:
     )
     story.launch()
     story.play()
-    story.tell(e.Decided(at=story.at, experiment="e0000", status=ExperimentStatus.KEPT, reason="the baseline"))
-    story.tell(e.IncumbentSet(at=story.at, experiment="e0000", reason="the baseline"))
+    story.tell(Decided(at=story.at, experiment="e0000", status=ExperimentStatus.KEPT, reason="the baseline"))
+    story.tell(IncumbentSet(at=story.at, experiment="e0000", reason="the baseline"))
     return story
 
 
 def night() -> Story:
     """Mid-night in copilot: waves done, one running, one queued, one held; two proposals wait; a cluster is lost."""
     story = begun()
-    story.tell(e.PhaseSet(at=story.at, author="claude", phase="Width first: it moved the most in the literature"))
+    story.tell(PhaseSet(at=story.at, author="claude", phase="Width first: it moved the most in the literature"))
     for widths in ([48, 80], [96, 112], [88, 128]):
         width = story.propose(
             "How wide should the model be at this budget?",
@@ -51,7 +65,7 @@ def night() -> Story:
         story.approve(width)
         story.play()
     story.tell(
-        e.FindingRecorded(
+        FindingRecorded(
             at=story.at,
             author="claude",
             claim="Width is worth five times any learning rate here; the optimum lies near 96.",
@@ -66,9 +80,9 @@ def night() -> Story:
     )
     story.approve(decay)
     story.play()
-    story.tell(e.Said(at=story.at, author="ada", text="Try the warmdown next, but keep waves small please."))
+    story.tell(Said(at=story.at, author="ada", text="Try the warmdown next, but keep waves small please."))
     story.tell(
-        e.Said(at=story.at + 12, author="claude", text="Will do: eight arms at most, and the two widths that are left.")
+        Said(at=story.at + 12, author="claude", text="Will do: eight arms at most, and the two widths that are left.")
     )
     down = story.propose(
         "How long a warmdown suits 96?",
@@ -80,9 +94,9 @@ def night() -> Story:
         "Embedding rate at the new width", {"EMBEDDING_LR": [0.4, 0.6, 0.8, 1.0]}, "tpe", "Higher, as width grew."
     )
     story.approve(rates)
-    story.tell(e.Held(at=story.at, author="ada", target=rates))
+    story.tell(Held(at=story.at, author="ada", target=rates))
     story.play(until_waiting=9, most_s=500)
-    story.tell(e.ClusterFailed(at=story.at, cluster="gpu-07", message="ssh: connect to 10.0.3.17: timed out"))
+    story.tell(ClusterFailed(at=story.at, cluster="gpu-07", message="ssh: connect to 10.0.3.17: timed out"))
     lost = next((a for a in story.state.in_flight if story.state.attempts[a].cluster == "gpu-07"), "")
     if lost:
         story.end(lost, Outcome.LOST, "gpu-07 stopped answering")
@@ -101,8 +115,8 @@ def night() -> Story:
         hypothesis="The cap costs a little and buys nothing at this depth.",
         edits=(Edit("logits = 15 * torch.tanh(logits / 15)", "logits = self.scale * logits"),),
     )
-    story.tell(e.Asked(at=story.at, ask=3, proposer="claude", arms=8, reason="dry"))
-    story.tell(e.ApiUsed(at=story.at, proposer="claude", model="claude", usd=3.18, input_tokens=410_000))
+    story.tell(Asked(at=story.at, ask=3, proposer="claude", arms=8, reason="dry"))
+    story.tell(ApiUsed(at=story.at, proposer="claude", model="claude", usd=3.18, input_tokens=410_000))
     story.show_running()
     return story
 
@@ -122,11 +136,11 @@ def filled(waves: int = 40) -> Story:
     arm = story.state.waves[again].arms[0]
     cluster = next(c.name for c in story.state.clusters.values() if c.state is ClusterState.IDLE)
     story.submit(f"{arm}.1", cluster)
-    story.tell(e.Started(at=story.at, attempt=f"{arm}.1"))
+    story.tell(Started(at=story.at, attempt=f"{arm}.1"))
     story.at += RUN_S
     story.end(f"{arm}.1")
     rerun = Attempt(f"{arm}.2", arm, AttemptKind.REPLICATE, seed=5, rule="plan")
-    story.tell(e.Queued(at=story.at, attempt=rerun, reason="a replicate"))
+    story.tell(Queued(at=story.at, attempt=rerun, reason="a replicate"))
     return story
 
 
@@ -150,7 +164,7 @@ def laptop() -> Story:
     story.approve(story.propose("Which learning rate suits the new width?", rates, "search", "Higher, as width grew."))
     for attempt, cluster in zip(list(story.state.waiting), list(story.state.clusters), strict=False):
         story.submit(attempt, cluster)
-        story.tell(e.Started(at=story.at + 1, attempt=attempt))
+        story.tell(Started(at=story.at + 1, attempt=attempt))
     story.at += 180
     for number, attempt in enumerate(list(story.state.in_flight)):
         story.progress(attempt, 0.55 + 0.2 * number)
@@ -180,14 +194,14 @@ def hostile() -> Story:
     """Names, words and logs that try to reach the terminal."""
     story = begun("hostile", clusters=4, better=1)
     for text in HOSTILE:
-        story.tell(e.Said(at=story.at, author=text, text=text))
-        story.tell(e.Trouble(at=story.at, text=text, about=text))
+        story.tell(Said(at=story.at, author=text, text=text))
+        story.tell(Trouble(at=story.at, text=text, about=text))
     wave = story.propose(HOSTILE[0], {"WINDOW_PATTERN": list(HOSTILE[:2])}, HOSTILE[2], HOSTILE[1])
     story.approve(wave)
     for attempt, cluster in zip(list(story.state.waiting), ["gpu-01", "gpu-02"], strict=False):
         story.submit(attempt, cluster)
-        story.tell(e.Started(at=story.at, attempt=attempt))
-    story.tell(e.ClusterFailed(at=story.at, cluster="gpu-03", message=HOSTILE[3]))
+        story.tell(Started(at=story.at, attempt=attempt))
+    story.tell(ClusterFailed(at=story.at, cluster="gpu-03", message=HOSTILE[3]))
     story.propose(HOSTILE[1], {"WINDOW_PATTERN": [HOSTILE[3]]}, HOSTILE[0], HOSTILE[2])
     story.show_running()
     return story

@@ -6,7 +6,25 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-from cockpit.core import events as e
+from cockpit.core.events import (
+    Approved,
+    ClusterUp,
+    Decided,
+    Ended,
+    Event,
+    IncumbentSet,
+    Launching,
+    Progressed,
+    Proposed,
+    Queued,
+    SessionCreated,
+    Started,
+    Submitted,
+    Submitting,
+    WorkerStarted,
+    decode_event,
+    encode_event,
+)
 from cockpit.core.fold import fold
 from cockpit.core.model import (
     Attempt,
@@ -90,15 +108,15 @@ class Story:
     def __init__(self, session: Session, mode: Mode = Mode.COPILOT) -> None:
         self.at = BEGAN
         self.state = State(session)
-        self.events: list[e.Event] = []
-        self.live: list[e.Progressed] = []
+        self.events: list[Event] = []
+        self.live: list[Progressed] = []
         self.dice = random.Random(7)
-        self.tell(e.SessionCreated(at=self.at, session=session, mode=mode, envelope=Envelope(usd=50.0)))
-        self.tell(e.WorkerStarted(at=self.at, pid=4242, host="login1", user="ada", version="0.1.0"))
+        self.tell(SessionCreated(at=self.at, session=session, mode=mode, envelope=Envelope(usd=50.0)))
+        self.tell(WorkerStarted(at=self.at, pid=4242, host="login1", user="ada", version="0.1.0"))
 
-    def tell(self, event: e.Event) -> None:
+    def tell(self, event: Event) -> None:
         # The fold takes what it is given over and changes it: what is written must be what was told.
-        (self.live if isinstance(event, e.Progressed) else self.events).append(e.decode(e.encode(event)))
+        (self.live if isinstance(event, Progressed) else self.events).append(decode_event(encode_event(event)))
         self.state = fold(self.state, event)
 
     def propose(
@@ -148,7 +166,7 @@ class Story:
             rank=float(len(self.state.waves)),
             proposed_at=self.at,
         )
-        self.tell(e.Proposed(at=self.at, wave=proposal, experiments=arms))
+        self.tell(Proposed(at=self.at, wave=proposal, experiments=arms))
         return wave
 
     def approve(self, wave: str, author: str = "ada") -> None:
@@ -156,19 +174,19 @@ class Story:
             Attempt(f"{arm}.1", arm, AttemptKind.ARM, seed=1337 + index, rule=f"person:{author}")
             for index, arm in enumerate(self.state.waves[wave].arms)
         ]
-        self.tell(e.Approved(at=self.at, wave=wave, author=author, rule=f"person:{author}", attempts=attempts))
+        self.tell(Approved(at=self.at, wave=wave, author=author, rule=f"person:{author}", attempts=attempts))
 
     def launch(self) -> None:
         for name in list(self.state.clusters):
-            self.tell(e.Launching(at=self.at, cluster=name))
+            self.tell(Launching(at=self.at, cluster=name))
         for index, (name, cluster) in enumerate(list(self.state.clusters.items())):
-            self.tell(e.ClusterUp(at=self.at + 90 + 7 * index, cluster=name, hardware=cluster.hardware))
+            self.tell(ClusterUp(at=self.at + 90 + 7 * index, cluster=name, hardware=cluster.hardware))
         self.at += 90 + 7 * len(self.state.clusters)
 
     def submit(self, attempt: str, cluster: str) -> None:
         hardware = self.state.clusters[cluster].hardware
-        self.tell(e.Submitting(at=self.at, attempt=attempt, cluster=cluster, hardware=hardware, reserved_usd=0.2))
-        self.tell(e.Submitted(at=self.at + 1, attempt=attempt))
+        self.tell(Submitting(at=self.at, attempt=attempt, cluster=cluster, hardware=hardware, reserved_usd=0.2))
+        self.tell(Submitted(at=self.at + 1, attempt=attempt))
 
     def score_of(self, experiment: str, hardware: str) -> float:
         """A bowl with its bottom at a width of 96, a matrix learning rate of 0.05, and a slower machine."""
@@ -190,14 +208,14 @@ class Story:
     def end(self, attempt: str, outcome: Outcome = Outcome.VALID, message: str = "") -> None:
         run = self.state.attempts[attempt]
         if outcome is not Outcome.VALID:
-            self.tell(e.Ended(at=self.at, attempt=attempt, outcome=outcome, message=message))
+            self.tell(Ended(at=self.at, attempt=attempt, outcome=outcome, message=message))
             return
         final = self.score_of(run.experiment, run.hardware)
         metrics = Metrics(
             val_bpb=round(final, 6), training_seconds=300.1, total_seconds=RUN_S, peak_vram_mb=45_060.2,
             mfu_percent=39.8, total_tokens_M=499.6, num_steps=953, num_params_M=50.3, depth=8,
         )  # fmt: skip
-        self.tell(e.Ended(at=self.at, attempt=attempt, outcome=Outcome.VALID, metrics=metrics, curve=self.curve(final)))
+        self.tell(Ended(at=self.at, attempt=attempt, outcome=Outcome.VALID, metrics=metrics, curve=self.curve(final)))
 
     def decide(self, experiment: str) -> None:
         """Kept where it beats the incumbent in its class by twice the noise."""
@@ -211,7 +229,7 @@ class Story:
         if gain < -0.0022:
             reason = f"better than {reigning.id} by {-gain:.4f}, beyond the noise"
             self.tell(
-                e.Decided(
+                Decided(
                     at=self.at,
                     experiment=experiment,
                     status=ExperimentStatus.KEPT,
@@ -219,14 +237,14 @@ class Story:
                     estimate=estimate,
                 )
             )
-            self.tell(e.IncumbentSet(at=self.at, experiment=experiment, reason=reason, estimate=estimate))
+            self.tell(IncumbentSet(at=self.at, experiment=experiment, reason=reason, estimate=estimate))
             again = Attempt(
                 f"{experiment}.2", experiment, AttemptKind.VALIDATION, seed=77, hardware="H200", rule="plan"
             )
-            self.tell(e.Queued(at=self.at, attempt=again, reason="validate it on the better class"))
+            self.tell(Queued(at=self.at, attempt=again, reason="validate it on the better class"))
         else:
             self.tell(
-                e.Decided(
+                Decided(
                     at=self.at,
                     experiment=experiment,
                     status=ExperimentStatus.DISCARDED,
@@ -256,7 +274,7 @@ class Story:
                 attempt = self.next_for(cluster)
                 if attempt:
                     self.submit(attempt, cluster.name)
-                    self.tell(e.Started(at=self.at + 4, attempt=attempt))
+                    self.tell(Started(at=self.at + 4, attempt=attempt))
                     ends[attempt] = self.at + RUN_S + self.dice.uniform(-20, 30)
             if not ends:
                 break
@@ -279,7 +297,7 @@ class Story:
         curve = self.curve(final, fraction)
         step = int(953 * fraction)
         self.tell(
-            e.Progressed(
+            Progressed(
                 at=self.at if at is None else at,
                 attempt=attempt,
                 progress=Progress(

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cockpit.core import events as e
+from cockpit.core.events import BudgetSet, ClusterGivenUp, Ending, Event, Held, Rejected, WorkerStopped
 from cockpit.core.model import EarlyStops
 from cockpit.session.ledger import Ledger
-from cockpit.session.worker_process import Standing
+from cockpit.session.worker_process import WorkerStatus
 from cockpit.tui.app import CockpitApp
 from cockpit.tui.plain import width_of
 from cockpit.tui.views.summary import Need, fitting, money_parts
@@ -21,36 +21,36 @@ pytestmark = pytest.mark.anyio
 FULL = "the disk that holds sessions/night is full: free some space, and the session goes on by itself"
 
 
-def tell(app: CockpitApp, *events: e.Event) -> None:
+def tell(app: CockpitApp, *events: Event) -> None:
     ledger = Ledger.open(app.feed.folder.ledger)
     ledger.append(list(events))
     ledger.close()
 
 
-NEEDS: list[tuple[str, Standing, Callable[[float], list[e.Event]], str]] = [
-    ("a proposal waits", RUNNING, lambda at: [e.Rejected(at=at, wave="w008", author="a", reason="")],
+NEEDS: list[tuple[str, WorkerStatus, Callable[[float], list[Event]], str]] = [
+    ("a proposal waits", RUNNING, lambda at: [Rejected(at=at, wave="w008", author="a", reason="")],
      "w007 is proposed"),
     ("proposals wait", RUNNING, lambda at: [], "2 proposals wait"),
     ("a cluster is lost", RUNNING, lambda at: [], "gpu-07 lost"),
-    ("a cluster is given up", RUNNING, lambda at: [e.ClusterGivenUp(at=at, cluster="gpu-03", message="no quota")],
+    ("a cluster is given up", RUNNING, lambda at: [ClusterGivenUp(at=at, cluster="gpu-03", message="no quota")],
      "gpu-03 given up"),
-    ("the budget is near", RUNNING, lambda at: [e.BudgetSet(at=at, usd=32.0, author="a")], "budget 96% spent"),
-    ("the worker is silent", Standing("stale", 720.0, 7), lambda at: [], "worker silent for 12m"),
-    ("the worker has stopped", Standing("stopped", 5.0), lambda at: [], "worker stopped"),
-    ("the worker has a note", Standing("running", 1.0, 7, note=FULL), lambda at: [], FULL),
-    ("the session is held", RUNNING, lambda at: [e.Held(at=at, author="a")], "copilot · held"),
+    ("the budget is near", RUNNING, lambda at: [BudgetSet(at=at, usd=32.0, author="a")], "budget 96% spent"),
+    ("the worker is silent", WorkerStatus("stale", 720.0, 7), lambda at: [], "worker silent for 12m"),
+    ("the worker has stopped", WorkerStatus("stopped", 5.0), lambda at: [], "worker stopped"),
+    ("the worker has a note", WorkerStatus("running", 1.0, 7, note=FULL), lambda at: [], FULL),
+    ("the session is held", RUNNING, lambda at: [Held(at=at, author="a")], "copilot · held"),
     ("the session ends", RUNNING,
-     lambda at: [e.Ending(at=at, author="plan", how="drain", reason="its 8 hours are over")],
+     lambda at: [Ending(at=at, author="plan", how="drain", reason="its 8 hours are over")],
      "ending: drain, its 8 hours are over"),
-    ("the session has ended", Standing("stopped", 5.0),
-     lambda at: [e.Ending(at=at, author="plan", how="drain"), e.WorkerStopped(at=at, reason="drained")],
+    ("the session has ended", WorkerStatus("stopped", 5.0),
+     lambda at: [Ending(at=at, author="plan", how="drain"), WorkerStopped(at=at, reason="drained")],
      "ended: drain"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("row", NEEDS, ids=[row[0] for row in NEEDS])
 async def test_the_header_says_that(
-    screen_on: Opener, row: tuple[str, Standing, Callable[[float], list[e.Event]], str]
+    screen_on: Opener, row: tuple[str, WorkerStatus, Callable[[float], list[Event]], str]
 ) -> None:
     _, worker, events, words = row
     app = screen_on("night", worker=worker)
@@ -62,9 +62,9 @@ async def test_the_header_says_that(
 
 
 async def test_the_gravest_is_in_sight_on_a_narrow_terminal(screen_on: Opener) -> None:
-    app = screen_on("night", worker=Standing("stale", 720.0, 7))
+    app = screen_on("night", worker=WorkerStatus("stale", 720.0, 7))
     async with shown(app, 60, 20) as pilot:
-        tell(app, e.BudgetSet(at=app.feed.now(), usd=32.0, author="a"))
+        tell(app, BudgetSet(at=app.feed.now(), usd=32.0, author="a"))
         app.tick()
         await settle(pilot)
         first = words_on(app).split("\n")[0]
@@ -80,7 +80,7 @@ async def test_the_bell_rings_once_for_each_new_need(screen_on: Opener, monkeypa
         app.tick()
         await settle(pilot)
         assert len(rings) == 1
-        tell(app, e.ClusterGivenUp(at=app.feed.now(), cluster="gpu-03", message="no quota"))
+        tell(app, ClusterGivenUp(at=app.feed.now(), cluster="gpu-03", message="no quota"))
         for _ in range(3):
             app.tick()
             await settle(pilot)

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from cockpit.core import events as e
+from cockpit.core.events import Said
 from cockpit.session.ledger import Ledger
-from cockpit.session.worker_process import Standing
+from cockpit.session.worker_process import WorkerStatus
 from cockpit.tui.feed import QUIET_S, LedgerFeed
 from tests.tui import stories
 from tests.tui.conftest import RUNNING
@@ -29,7 +29,7 @@ def test_a_simulated_clock_goes_on_at_its_own_speed_where_nothing_is_heard(tmp_p
     wall.at += 30
     assert feed.now() == newest + 30
     ledger = Ledger.open(feed.folder.ledger)
-    ledger.append([e.Said(at=newest + 50, author="ada", text="news")])
+    ledger.append([Said(at=newest + 50, author="ada", text="news")])
     ledger.close()
     assert feed.poll()
     assert feed.now() == newest + 50
@@ -38,7 +38,7 @@ def test_a_simulated_clock_goes_on_at_its_own_speed_where_nothing_is_heard(tmp_p
 
 def test_the_clock_of_a_session_whose_worker_is_away_stands_where_its_last_event_put_it(tmp_path: Path) -> None:
     wall = Wall(1.0)
-    feed = LedgerFeed(stories.night().write(tmp_path), True, wall, lambda _: Standing("stopped", 5.0))
+    feed = LedgerFeed(stories.night().write(tmp_path), True, wall, lambda _: WorkerStatus("stopped", 5.0))
     feed.load()
     newest = feed.now()
     wall.at += 1000

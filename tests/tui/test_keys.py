@@ -5,8 +5,29 @@ from collections.abc import Callable
 import pytest
 from textual.pilot import Pilot
 
-from cockpit.core import intents as i
-from cockpit.core.intents import AnyIntent
+from cockpit.core.intents import (
+    AnyIntent,
+    Approve,
+    CancelWave,
+    DropArm,
+    EditProposal,
+    End,
+    Hold,
+    Interrupt,
+    Kill,
+    MakeBase,
+    MoveWave,
+    Promote,
+    Reject,
+    Relaunch,
+    Rerun,
+    Resume,
+    Say,
+    SetBudget,
+    SetEarlyStopping,
+    SetMode,
+    SetProposer,
+)
 from cockpit.core.model import Mode
 from cockpit.tui.actions.navigation import LOOKING
 from cockpit.tui.actions.pages import PAGING
@@ -25,44 +46,44 @@ PROPOSAL, SECOND = "w007", "w008"
 RUNS, QUEUED_WAVE, HELD_WAVE = "e0051.1", "w005", "w006"
 
 ACTING: list[tuple[str, list[str], list[AnyIntent]]] = [
-    ("approve", ["a"], [i.Approve(PROPOSAL)]),
-    ("approve the selected one", ["2", "j", "a"], [i.Approve(SECOND)]),
-    ("approve and trust", ["A"], [i.Approve(PROPOSAL, trust=True)]),
-    ("reject with a reason", ["r", *"too wide", "enter"], [i.Reject(PROPOSAL, "too wide")]),
+    ("approve", ["a"], [Approve(PROPOSAL)]),
+    ("approve the selected one", ["2", "j", "a"], [Approve(SECOND)]),
+    ("approve and trust", ["A"], [Approve(PROPOSAL, trust=True)]),
+    ("reject with a reason", ["r", *"too wide", "enter"], [Reject(PROPOSAL, "too wide")]),
     ("reject, then think better of it", ["r", "n", "o", "escape"], []),
     ("what is searched for is no key", ["slash", *"aAH", "enter"], []),
-    ("hold a cluster", ["space"], [i.Hold("gpu-01")]),
-    ("hold a wave", ["2", "j", "j", "space"], [i.Hold(QUEUED_WAVE)]),
-    ("resume a held wave", ["2", "j", "j", "j", "space"], [i.Resume(HELD_WAVE)]),
-    ("hold the session", ["H"], [i.Hold()]),
-    ("mode", ["m", "k", "enter"], [i.SetMode(Mode.MANUAL)]),
+    ("hold a cluster", ["space"], [Hold("gpu-01")]),
+    ("hold a wave", ["2", "j", "j", "space"], [Hold(QUEUED_WAVE)]),
+    ("resume a held wave", ["2", "j", "j", "j", "space"], [Resume(HELD_WAVE)]),
+    ("hold the session", ["H"], [Hold()]),
+    ("mode", ["m", "k", "enter"], [SetMode(Mode.MANUAL)]),
     ("autopilot asks first", ["m", "j", "enter", "enter"], []),
-    ("autopilot, confirmed", ["m", "j", "enter", "j", "enter"], [i.SetMode(Mode.AUTOPILOT)]),
+    ("autopilot, confirmed", ["m", "j", "enter", "j", "enter"], [SetMode(Mode.AUTOPILOT)]),
     ("cancel a wave asks first", ["2", "j", "j", "x", "enter"], []),
-    ("cancel a wave, confirmed", ["2", "j", "j", "x", "j", "enter"], [i.CancelWave(QUEUED_WAVE)]),
-    ("move a wave up", ["2", "j", "j", "j", "K"], [i.MoveWave(HELD_WAVE, QUEUED_WAVE)]),
-    ("move a wave down", ["2", "j", "j", "J"], [i.MoveWave(QUEUED_WAVE, "")]),
+    ("cancel a wave, confirmed", ["2", "j", "j", "x", "j", "enter"], [CancelWave(QUEUED_WAVE)]),
+    ("move a wave up", ["2", "j", "j", "j", "K"], [MoveWave(HELD_WAVE, QUEUED_WAVE)]),
+    ("move a wave down", ["2", "j", "j", "J"], [MoveWave(QUEUED_WAVE, "")]),
     ("kill asks first", ["x", "enter"], []),
-    ("kill, confirmed", ["x", "down", "enter"], [i.Kill(RUNS, "killed by hand")]),
-    ("rerun", ["R"], [i.Rerun("e0051")]),
-    ("promote", ["4", "P"], [i.Promote("e0000")]),
+    ("kill, confirmed", ["x", "down", "enter"], [Kill(RUNS, "killed by hand")]),
+    ("rerun", ["R"], [Rerun("e0051")]),
+    ("promote", ["4", "P"], [Promote("e0000")]),
     ("make base asks first", ["4", "B", "enter"], []),
-    ("make base, confirmed", ["4", "B", "j", "enter"], [i.MakeBase("e0000")]),
+    ("make base, confirmed", ["4", "B", "j", "enter"], [MakeBase("e0000")]),
     ("drop an arm asks first", ["D", "enter"], []),
-    ("drop an arm, confirmed", ["D", "j", "enter"], [i.DropArm("e0051")]),
-    ("launch a lost cluster again", [*"jjjjjj", "u"], [i.Relaunch("gpu-07")]),
-    ("say", ["i", *"hi", "enter"], [i.Say("hi")]),
+    ("drop an arm, confirmed", ["D", "j", "enter"], [DropArm("e0051")]),
+    ("launch a lost cluster again", [*"jjjjjj", "u"], [Relaunch("gpu-07")]),
+    ("say", ["i", *"hi", "enter"], [Say("hi")]),
     ("end the session asks first", ["E", "enter"], []),
-    ("end the session by draining", ["E", "j", "enter"], [i.End("drain")]),
-    ("end it now, clusters down", ["E", "k", "enter"], [i.End("cancel", down=True)]),
-    ("a command", ["colon", *"hold gpu-03", "enter"], [i.Hold("gpu-03")]),
-    ("a command for the budget", ["colon", *"budget 300", "enter"], [i.SetBudget(300.0)]),
+    ("end the session by draining", ["E", "j", "enter"], [End("drain")]),
+    ("end it now, clusters down", ["E", "k", "enter"], [End("cancel", down=True)]),
+    ("a command", ["colon", *"hold gpu-03", "enter"], [Hold("gpu-03")]),
+    ("a command for the budget", ["colon", *"budget 300", "enter"], [SetBudget(300.0)]),
     ("a budget that is none", ["colon", *"budget lots", "enter"], []),
-    ("a command for the proposer", ["ctrl+p", *"proposer tpe", "enter"], [i.SetProposer("tpe")]),
-    ("a command for early stopping", ["colon", *"early off", "enter"], [i.SetEarlyStopping(False)]),
+    ("a command for the proposer", ["ctrl+p", *"proposer tpe", "enter"], [SetProposer("tpe")]),
+    ("a command for early stopping", ["colon", *"early off", "enter"], [SetEarlyStopping(False)]),
     ("early stopping is neither on nor off", ["colon", *"early maybe", "enter"], []),
-    ("a command to interrupt", ["colon", *"interrupt", "enter"], [i.Interrupt()]),
-    ("interrupt the proposer", ["5", "escape"], [i.Interrupt()]),
+    ("a command to interrupt", ["colon", *"interrupt", "enter"], [Interrupt()]),
+    ("interrupt the proposer", ["5", "escape"], [Interrupt()]),
     ("leaving the input interrupts nobody", ["i", "h", "escape"], []),
     ("a command to discard", ["colon", *"discard e0012", "down", "up", "tab", "escape"], []),
 ]
@@ -266,7 +287,7 @@ def test_every_key_of_the_registry_is_pressed_above() -> None:
             assert spare.get(key, key) in pressed, f"{action.name}: {key}"
 
 
-EDITING: list[tuple[str, list[str], Callable[[i.EditProposal], bool]]] = [
+EDITING: list[tuple[str, list[str], Callable[[EditProposal], bool]]] = [
     (
         "edit a level",
         ["e", "c", *"0.9", "enter"],
@@ -303,7 +324,7 @@ async def test_each_edit_sends_the_whole_proposal_as_wanted(screen_on: Opener) -
             before = len(sent(app))
             await press(pilot, *keys)
             (edit,) = sent(app)[before:]
-            assert isinstance(edit, i.EditProposal), name
+            assert isinstance(edit, EditProposal), name
             assert edit.wave == PROPOSAL, name
             assert so(edit), (name, edit)
             await start_again(pilot)
@@ -314,4 +335,4 @@ async def test_a_terminal_that_said_it_lost_the_focus_is_typed_in_all_the_same(s
     async with shown(app) as pilot:
         app.app_focus = False
         await press(pilot, "r", *"too wide", "enter")
-        assert sent(app) == [i.Reject(PROPOSAL, "too wide")]
+        assert sent(app) == [Reject(PROPOSAL, "too wide")]

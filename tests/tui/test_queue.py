@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from cockpit.core import events as e
-from cockpit.core import intents as i
+from cockpit.core.events import Proposed
+from cockpit.core.intents import Hold
 from cockpit.core.model import AttemptStatus, Wave, WaveKind
 from cockpit.core.state import State
 from cockpit.session.ledger import Ledger
@@ -91,7 +91,7 @@ async def test_filler_is_neither_moved_nor_held_nor_cancelled_as_a_whole(screen_
         await press(pilot, "2", "j", "K", "J", "space", "x")
         assert app.screen is app.main and not sent(app)
         await press(pilot, "k", "space")
-        assert sent(app) == [i.Hold("w042")]
+        assert sent(app) == [Hold("w042")]
 
 
 async def test_a_wave_whose_arms_wait_for_replicates_only_is_measuring(screen_on: Opener) -> None:
@@ -113,7 +113,7 @@ async def test_what_needs_a_person_comes_into_sight_unless_the_person_is_reading
             state = app.state
             assert state is not None
             ledger = Ledger.open(app.feed.folder.ledger)
-            ledger.append([e.Proposed(at=state.now, wave=Wave(wave, "claude", f"{wave}?"), experiments=[])])
+            ledger.append([Proposed(at=state.now, wave=Wave(wave, "claude", f"{wave}?"), experiments=[])])
             ledger.close()
             app.tick()
 

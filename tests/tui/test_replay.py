@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cockpit.core import events as e
+from cockpit.core.events import Ended, Progressed
 from cockpit.core.model import Outcome, Progress, points_of
 from cockpit.core.state import State
 from cockpit.session.ledger import Ledger
@@ -170,8 +170,8 @@ async def test_a_run_that_was_ended_early_is_shown_as_far_as_it_came_and_one_tha
     at = ledger.state().now
     early, going = list(ledger.state().in_flight)[:2]
     curve = [(step / 10, 4.0 - step / 10) for step in range(6)]
-    ledger.append([e.Progressed(at=at, attempt=going, progress=Progress(at, 9, 0.5, 3.5), curve=curve)])
-    ledger.append([e.Ended(at=at, attempt=early, outcome=Outcome.HOPELESS, curve=curve)])
+    ledger.append([Progressed(at=at, attempt=going, progress=Progress(at, 9, 0.5, 3.5), curve=curve)])
+    ledger.append([Ended(at=at, attempt=early, outcome=Outcome.HOPELESS, curve=curve)])
     ledger.close()
     feed = ReplayFeed(folder, 60.0)
     feed.load()

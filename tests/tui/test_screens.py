@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.session.worker_process import Standing
+from cockpit.session.worker_process import WorkerStatus
 from tests.tui.conftest import Opener, press, settle, shown, words_on
 
 pytestmark = pytest.mark.anyio
 
 GOLDEN = Path(__file__).parent / "screens"
-STALE = Standing("stale", 3600.0, 4242, "login1")
-STOPPED = Standing("stopped", 3600.0)
+STALE = WorkerStatus("stale", 3600.0, 4242, "login1")
+STOPPED = WorkerStatus("stopped", 3600.0)
 
 
 def like_golden(name: str, text: str) -> None:

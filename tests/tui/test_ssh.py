@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cockpit.session import worker_process as daemon
+from cockpit.session import worker_process
 from cockpit.session.ledger import Inbox
 from cockpit.session.paths import SessionFolder
 from tests.tui.terminal import ROOT, needs_tmux, terminal
@@ -81,10 +81,10 @@ def free_port() -> int:
 @pytest.fixture(scope="module")
 def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SessionFolder]:
     folder = local_session(tmp_path_factory.mktemp("ssh"), clusters=1, mode="manual")
-    daemon.start(folder)
+    worker_process.start(folder)
     wait_for(lambda: state_of(folder).outcome_counts, 40, "the baseline")
     yield folder
-    daemon.terminate(folder)
+    worker_process.terminate(folder)
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +176,6 @@ def test_a_link_that_drops_leaves_no_process_and_nothing_broken(server: Server, 
         screen.hang_up()
         _, alive = psutil.wait_procs(left, timeout=40)
         assert not alive
-    assert daemon.standing(session).state == "running"
+    assert worker_process.worker_status(session).state == "running"
     with terminal(server.ssh("-t")) as screen:
         screen.wait_for("WATCHING", "cpu-01", "worker running")

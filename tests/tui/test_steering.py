@@ -10,7 +10,7 @@ from textual.pilot import Pilot
 
 from cockpit.core.model import AttemptStatus, Mode, Outcome, WaveStatus
 from cockpit.core.state import State
-from cockpit.session import worker_process as daemon
+from cockpit.session import worker_process
 from cockpit.session.api_key import KEY_VARIABLE
 from cockpit.session.paths import SessionFolder
 from cockpit.tui.app import CockpitApp
@@ -64,7 +64,7 @@ def folder(
     monkeypatch.setenv(KEY_VARIABLE, KEY)
     made = sim_session(tmp_path, SPEED, clusters=4, mode="copilot", proposer="claude")
     (tmp_path / "repo" / "cockpit.toml").write_text(f'[agent]\nbase_url = "{model[1].url}"\n')
-    daemon.start(made)
+    worker_process.start(made)
     yield made
     kill(made)
 

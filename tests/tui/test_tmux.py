@@ -10,7 +10,7 @@ import pytest
 from cockpit.cli.steer import leave
 from cockpit.core.intents import Draft, Propose
 from cockpit.core.model import WaveStatus
-from cockpit.session import worker_process as daemon
+from cockpit.session import worker_process
 from cockpit.session.paths import SessionFolder
 from tests.tui.terminal import needs_tmux, terminal
 from tests.worker.sessions import local_session, state_of, wait_for
@@ -23,7 +23,7 @@ COCKPIT = (sys.executable, "-m", "cockpit")
 def proposed(place: Path) -> SessionFolder:
     """A session whose baseline is measured, with a proposal that waits."""
     folder = local_session(place, clusters=2, mode="manual")
-    daemon.start(folder)
+    worker_process.start(folder)
     wait_for(lambda: state_of(folder).incumbent == "e0000", 40, "the baseline")
     leave(folder, Propose(Draft("ann", "which rate?", factors={"MATRIX_LR": [0.02, 0.05]})))
     return folder
@@ -55,7 +55,7 @@ def test_a_wave_is_approved_by_a_key_and_runs_on_after_the_screen_is_left(
         with terminal([*COCKPIT, "open", str(folder.root)], width, height) as screen:
             screen.wait_for("e0002", "worker running")
     finally:
-        daemon.terminate(folder)
+        worker_process.terminate(folder)
 
 
 def test_a_terminal_that_goes_away_leaves_no_process_behind(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_a_terminal_that_goes_away_leaves_no_process_behind(tmp_path: Path) -> N
 
 def test_copying_reaches_the_tmux_it_runs_in_as_tmux_comes(tmp_path: Path) -> None:
     folder = local_session(tmp_path, clusters=1, mode="manual")
-    daemon.start(folder)
+    worker_process.start(folder)
     try:
         with terminal([*COCKPIT, "watch", str(folder.root)]) as screen:
             screen.wait_for("cpu-01")
@@ -82,4 +82,4 @@ def test_copying_reaches_the_tmux_it_runs_in_as_tmux_comes(tmp_path: Path) -> No
             screen.wait_for("copied the lines on the screen: to tmux's buffer")
             assert "step 00000" in screen.tmux("show-buffer")
     finally:
-        daemon.terminate(folder)
+        worker_process.terminate(folder)

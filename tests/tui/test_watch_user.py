@@ -15,7 +15,7 @@ import pytest
 
 from cockpit.cli.steer import leave
 from cockpit.core.intents import Draft, Propose
-from cockpit.session import worker_process as daemon
+from cockpit.session import worker_process
 from cockpit.session.ledger import Inbox
 from cockpit.session.paths import SessionFolder
 from tests.tui import become
@@ -64,13 +64,13 @@ def session() -> Iterator[SessionFolder]:
     before = os.umask(0o077)
     try:
         folder = local_session(place, clusters=1, mode="manual")
-        daemon.start(folder)
+        worker_process.start(folder)
         wait_for(lambda: state_of(folder).outcome_counts, 40, "the baseline")
-        daemon.terminate(folder)
+        worker_process.terminate(folder)
         yield folder
     finally:
         os.umask(before)
-        daemon.terminate(folder)
+        worker_process.terminate(folder)
         shutil.rmtree(place)
 
 
@@ -89,16 +89,16 @@ def test_a_member_of_the_group_reads_all_but_what_acts_and_writes_nothing(sessio
 
 
 def test_a_member_sees_a_live_session_and_no_key_acts(session: SessionFolder) -> None:
-    daemon.start(session)
+    worker_process.start(session)
     with terminal(watching(session)) as screen:
         looks(screen, "running")
         for key in ("a", "A", "r", "x", "H", "E", "m", "i", "space", "s"):
             screen.press(key)
         shown = screen.wait_for("WATCHING root's")
         assert not any(word in shown for word in ("Cancel", "Save the log", "say something"))
-        daemon.terminate(session)
+        worker_process.terminate(session)
         screen.wait_for("worker stopped")
-        daemon.start(session)
+        worker_process.start(session)
         screen.wait_for("worker running")
     inbox = Inbox(session.inbox)
     assert inbox.after(0) == []
@@ -110,7 +110,7 @@ def test_a_member_sees_a_stopped_session_and_follows_the_worker_that_is_started(
     assert not session.ledger.with_name("ledger.db-wal").exists()
     with terminal(watching(session)) as screen:
         looks(screen, "stopped")
-        daemon.start(session)
+        worker_process.start(session)
         screen.wait_for("worker running")
         leave(session, Propose(Draft("ann", "which rate?", factors={"MATRIX_LR": [0.02, 0.05]})))
         screen.press("2")
@@ -121,7 +121,7 @@ def test_a_member_sees_a_stopped_session_and_follows_the_worker_that_is_started(
 def test_a_member_sees_a_session_whose_worker_was_killed(session: SessionFolder, log_bytes: int | None) -> None:
     """Whatever it had come to write of its log: all of it, its header, or nothing."""
     log = session.ledger.with_name("ledger.db-wal")
-    daemon.start(session)
+    worker_process.start(session)
     wait_for(lambda: log.exists() and log.stat().st_size > 32, 20, "the worker to write")
     kill(session)
     if log_bytes is not None:

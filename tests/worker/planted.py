@@ -16,7 +16,7 @@ from cockpit.cli.steer import leave
 from cockpit.core.intents import Arm, Draft, Propose
 from cockpit.core.model import Change, Edit, Estimate, ExperimentStatus, Outcome
 from cockpit.core.state import State, is_open
-from cockpit.session import worker_process as daemon
+from cockpit.session import worker_process
 from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import EnvelopeSettings, NewSession, Settings
 from cockpit.worker.create import Plan, create
@@ -94,7 +94,7 @@ def night(place: Path, seed: int, within_s: float) -> Told:
     repo = plant(place / "repo")
     folder = SessionFolder(place / "sessions" / "planted")
     create(folder, Plan("planted", repo, settings, corpus=ready_corpus(repo, settings, cpu=True)), time.time())
-    daemon.start(folder)
+    worker_process.start(folder)
     try:
         until = time.monotonic() + within_s
         taken = None
@@ -115,7 +115,7 @@ def end(folder: SessionFolder) -> None:
     """The worker, and what still trains: it would train on without its folder."""
     from benchmarks.first_run import end_runs
 
-    daemon.terminate(folder)
+    worker_process.terminate(folder)
     end_runs(folder)
 
 

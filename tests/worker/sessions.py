@@ -9,7 +9,7 @@ import msgspec
 from cockpit.cli.demo import copy_of
 from cockpit.core.model import Session
 from cockpit.core.state import State
-from cockpit.session import worker_process as daemon
+from cockpit.session import worker_process
 from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import EnvelopeSettings, NewSession, Settings
@@ -104,7 +104,7 @@ def kill(folder: SessionFolder) -> None:
     import os
     import signal
 
-    standing = daemon.standing(folder)
+    standing = worker_process.worker_status(folder)
     if standing.pid:
         os.kill(standing.pid, signal.SIGKILL)
-    wait_for(lambda: daemon.standing(folder).state == "stopped", 10, "the killed worker's lock")
+    wait_for(lambda: worker_process.worker_status(folder).state == "stopped", 10, "the killed worker's lock")

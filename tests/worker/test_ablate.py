@@ -5,7 +5,7 @@ from pathlib import Path
 from cockpit.cli.steer import leave
 from cockpit.core.intents import Approve, Arm, Draft, MakeBase, Propose
 from cockpit.core.model import Change, ExperimentStatus, Value
-from cockpit.session import worker_process as daemon
+from cockpit.session import worker_process
 from cockpit.session.paths import SessionFolder
 from tests.cli.shell import cockpit, refusal
 from tests.worker.sessions import SCRIPT, local_session, state_of, wait_for
@@ -22,7 +22,7 @@ def keep(folder: SessionFolder, name: str, constants: dict[str, Value]) -> None:
 
 def test_a_kept_change_is_dropped_once_on_a_persons_word_and_the_report_names_what_was_not(tmp_path: Path) -> None:
     folder = local_session(tmp_path, script=SCRIPT.replace("SECONDS = 0.6", "SECONDS = 0.1"), mode="manual")
-    daemon.start(folder)
+    worker_process.start(folder)
     try:
         wait_for(lambda: state_of(folder).incumbent, 30, "the baseline")
         assert "nothing was kept" in refusal(cockpit(tmp_path, "ablate", "night"))
@@ -36,7 +36,7 @@ def test_a_kept_change_is_dropped_once_on_a_persons_word_and_the_report_names_wh
         assert "nothing was kept" in refusal(cockpit(tmp_path, "ablate", "night"))
         assert "!" not in cockpit(tmp_path, "report", "night", "-o", "night.html").stdout
     finally:
-        daemon.terminate(folder)
+        worker_process.terminate(folder)
     state = state_of(folder)
     without = state.experiments["e0003"]
     assert without.change.constants == {"MATRIX_LR": 0.04} and without.base == "e0002"

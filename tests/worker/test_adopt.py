@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.core import events as e
+from cockpit.core.events import ClusterGivenUp, ClusterUp, Ending, Event, Launching, SessionCreated
 from cockpit.core.fold import fold
 from cockpit.core.intents import Adopt
 from cockpit.core.model import ClusterSpec, ClusterState, Envelope, FleetSpec, Mode, Session
@@ -22,10 +22,10 @@ def store(tmp_path: Path) -> VariantStore:
     return VariantStore(repository(tmp_path / "repo", SCRIPT), "night")
 
 
-def night(kind: str, *events: e.Event) -> State:
+def night(kind: str, *events: Event) -> State:
     spec = FleetSpec(kind, (ClusterSpec("gpu-01"),), depth=2)
     session = Session("night", "/repo", "c0", spec, 0.0, "ann")
-    state = fold(None, e.SessionCreated(at=0.0, session=session, mode=Mode.MANUAL, envelope=Envelope()))
+    state = fold(None, SessionCreated(at=0.0, session=session, mode=Mode.MANUAL, envelope=Envelope()))
     for event in events:
         state = fold(state, event)
     return state
@@ -44,20 +44,20 @@ def test_a_cluster_of_any_name_joins_the_fleet_and_is_looked_for(store: VariantS
 
 
 def test_a_name_of_the_session_that_was_taken_can_be_adopted(store: VariantStore) -> None:
-    taken = e.ClusterGivenUp(at=2.0, cluster="gpu-01", message="gpu-01 is a cluster that somebody launched by hand")
-    state = adopt(store, night("sky", e.Launching(at=1.0, cluster="gpu-01"), taken), "gpu-01")
+    taken = ClusterGivenUp(at=2.0, cluster="gpu-01", message="gpu-01 is a cluster that somebody launched by hand")
+    state = adopt(store, night("sky", Launching(at=1.0, cluster="gpu-01"), taken), "gpu-01")
     assert (state.clusters["gpu-01"].state, state.clusters["gpu-01"].adopted) == (ClusterState.DOWN, True)
 
 
 def test_a_cluster_that_works_for_the_session_is_not_adopted(store: VariantStore) -> None:
-    up = e.ClusterUp(at=2.0, cluster="gpu-01", hardware="H100")
+    up = ClusterUp(at=2.0, cluster="gpu-01", hardware="H100")
     with pytest.raises(Refused, match="gpu-01 is idle in this session already"):
-        adopt(store, night("sky", e.Launching(at=1.0, cluster="gpu-01"), up), "gpu-01")
+        adopt(store, night("sky", Launching(at=1.0, cluster="gpu-01"), up), "gpu-01")
 
 
 def test_a_session_that_ends_takes_nothing_over(store: VariantStore) -> None:
     with pytest.raises(Refused, match="the session is ending"):
-        adopt(store, night("sky", e.Ending(at=1.0, author="ann", how="drain")), "by-hand")
+        adopt(store, night("sky", Ending(at=1.0, author="ann", how="drain")), "by-hand")
 
 
 @pytest.mark.parametrize("kind", ["local", "sim"])

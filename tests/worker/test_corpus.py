@@ -10,7 +10,7 @@ from cockpit.cli.steer import leave
 from cockpit.core.intents import Rerun, Resume
 from cockpit.core.model import Outcome
 from cockpit.read.needs import needs
-from cockpit.session import worker_process as daemon
+from cockpit.session import worker_process
 from cockpit.session.corpus import CorpusProblem
 from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import NewSession, Settings
@@ -53,7 +53,7 @@ def test_no_run_starts_without_its_sessions_corpus_and_none_is_lost(tmp_path: Pa
     else:
         corpus_of(data, "2" * 16)
     folder = session_on(tmp_path, SCRIPT)
-    daemon.start(folder)
+    worker_process.start(folder)
     try:
         wait_for(lambda: state_of(folder).held, 20, "the session to be held")
         state = state_of(folder)
@@ -69,7 +69,7 @@ def test_no_run_starts_without_its_sessions_corpus_and_none_is_lost(tmp_path: Pa
         wait_for(lambda: state_of(folder).incumbent == "e0000", 30, "the baseline to be measured")
         assert not state_of(folder).held_why
     finally:
-        daemon.terminate(folder)
+        worker_process.terminate(folder)
     assert (tmp_path / "runs.txt").read_text().split() == ["e0000.1"]
 
 
@@ -88,11 +88,11 @@ def test_a_run_that_trained_on_another_corpus_or_preset_has_no_result(
     tmp_path: Path, data: Path, fingerprint: str, preset: str
 ) -> None:
     folder = session_on(tmp_path, SCRIPT + SAYS.format(fingerprint, preset))
-    daemon.start(folder)
+    worker_process.start(folder)
     try:
         wait_for(lambda: state_of(folder).experiments["e0000"].status == "crashed", 60, "the baseline to be given up")
     finally:
-        daemon.terminate(folder)
+        worker_process.terminate(folder)
     attempt = state_of(folder).attempts["e0000.1"]
     assert attempt.outcome is Outcome.MISMATCH
     assert "its result does not count" in attempt.message and "session's is" in attempt.message
@@ -102,7 +102,7 @@ def test_where_nobody_knew_before_the_first_result_says_what_all_must_train_on(t
     says = tmp_path / "says.txt"
     says.write_text(f"corpus: climbmix vocab 8192 fingerprint {'a' * 16}\npreset: cuda budget 5s seq_len 2048 seed 1\n")
     folder = local_session(tmp_path, 1, SCRIPT + f"print(open({str(says)!r}).read())\n", mode="manual")
-    daemon.start(folder)
+    worker_process.start(folder)
     try:
         wait_for(lambda: state_of(folder).incumbent, 30, "the baseline to be measured")
         assert (state_of(folder).corpus, state_of(folder).preset) == ("climbmix aaaaaaaa", "cuda")
@@ -110,7 +110,7 @@ def test_where_nobody_knew_before_the_first_result_says_what_all_must_train_on(t
         leave(folder, Rerun("e0000"))
         wait_for(lambda: state_of(folder).attempts["e0000.2"].outcome, 30, "the second run")
     finally:
-        daemon.terminate(folder)
+        worker_process.terminate(folder)
     state = state_of(folder)
     assert state.attempts["e0000.2"].outcome is Outcome.MISMATCH
     assert state.corpus == "climbmix aaaaaaaa" and len(state.experiments["e0000"].scores["CPU"]) == 1

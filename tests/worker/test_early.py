@@ -8,7 +8,7 @@ from cockpit.core.model import Change, ExperimentStatus, Outcome, Value
 from cockpit.decide.early_stopping import is_spared
 from cockpit.report.results import results_tsv
 from cockpit.science.forecast import CURVES_NEEDED
-from cockpit.session import worker_process as daemon
+from cockpit.session import worker_process
 from tests.worker.sessions import SCRIPT, local_session, state_of, wait_for
 
 TOLD = (
@@ -26,7 +26,7 @@ def draft(*arms: dict[str, Value]) -> Draft:
 
 def test_a_hopeless_run_is_ended_its_slot_is_used_again_and_it_counts_as_no_crash(tmp_path: Path) -> None:
     folder = local_session(tmp_path, clusters=1, script=TOLD, mode="manual")
-    daemon.start(folder)
+    worker_process.start(folder)
     try:
         worse = [{"MATRIX_LR": 0.06 + 0.02 * i} for i in range(CURVES_NEEDED)]
         taken = leave(folder, Propose(draft(*worse, HOPELESS, GOOD)))
@@ -35,7 +35,7 @@ def test_a_hopeless_run_is_ended_its_slot_is_used_again_and_it_counts_as_no_cras
         wait_for(lambda: state_of(folder).early_stops.ended, 60, "the hopeless run to be ended")
         wait_for(lambda: state_of(folder).experiments["e0014"].scores, 30, "the arm behind it to be measured")
     finally:
-        daemon.terminate(folder)
+        worker_process.terminate(folder)
     state = state_of(folder)
     experiment, (attempt,) = state.experiments["e0013"], state.experiments["e0013"].attempts
     assert not is_spared(state, attempt)

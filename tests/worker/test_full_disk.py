@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.core import events as e
-from cockpit.session import worker_process as daemon
+from cockpit.core.events import Ended
+from cockpit.session import worker_process
 from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import NewSession
@@ -48,7 +48,7 @@ def fill(disk: Path) -> Path:
 
 def attempts_ended(folder: SessionFolder) -> Counter[str]:
     ledger = Ledger.read(folder.ledger)
-    ended = Counter(event.attempt for event in ledger.since(0) if isinstance(event, e.Ended))
+    ended = Counter(event.attempt for event in ledger.since(0) if isinstance(event, Ended))
     ledger.close()
     return ended
 
@@ -58,22 +58,26 @@ def test_a_worker_waits_a_full_disk_out_and_loses_nothing(small: Path, tmp_path:
     script = SCRIPT.replace("SECONDS = 0.6", "SECONDS = 3.0").replace("RUNS_FILE", repr(str(tmp_path / "runs.txt")))
     repo = repository(tmp_path / "repo", script)
     folder = make(small, repo, NewSession(fleet="local", clusters=1, mode="manual"), 1.0)
-    daemon.start(folder)
+    worker_process.start(folder)
     try:
         wait_for(lambda: state_of(folder).in_flight, 30, "the baseline to be submitted")
         filler = fill(small)
-        wait_for(lambda: "is full" in daemon.standing(folder).note, 60, "the worker to say that the disk is full")
+        wait_for(
+            lambda: "is full" in worker_process.worker_status(folder).note,
+            60,
+            "the worker to tell of the full disk",
+        )
         shown = cockpit(tmp_path, "status", str(folder.root))
         assert shown.returncode == 0 and "is full: free some space" in shown.stdout, shown.stderr
         said = cockpit(tmp_path, "say", "still there?", "-s", str(folder.root))
         assert said.returncode == 0 or "is full: free some space" in said.stderr, "neither done nor refused"
-        assert daemon.standing(folder).state == "running"
+        assert worker_process.worker_status(folder).state == "running"
         before = attempts_ended(folder)
         filler.unlink()
         wait_for(lambda: state_of(folder).incumbent == "e0000", 120, "the baseline to be measured")
-        wait_for(lambda: not daemon.standing(folder).note, 20, "the worker to take its word back")
+        wait_for(lambda: not worker_process.worker_status(folder).note, 20, "the worker to take its word back")
     finally:
-        daemon.terminate(folder)
+        worker_process.terminate(folder)
     ended = attempts_ended(folder)
     assert before <= ended and set(ended.values()) == {1}
     state = state_of(folder)
@@ -88,15 +92,15 @@ def test_a_runs_files_that_find_no_room_are_a_full_disk_that_is_named(small: Pat
     git(repo, "add", ".")
     git(repo, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "too large")
     folder = make(small, repo, NewSession(fleet="local", clusters=1, mode="manual"), 1.0)
-    daemon.start(folder)
+    worker_process.start(folder)
     try:
-        wait_for(lambda: daemon.standing(folder).note, 60, "the worker to say that the disk is full")
-        note = daemon.standing(folder).note
+        wait_for(lambda: worker_process.worker_status(folder).note, 60, "the worker to tell of the full disk")
+        note = worker_process.worker_status(folder).note
         assert note.startswith(f"the disk that holds {small}") and "is full: free some space" in note
         subprocess.run(["mount", "-o", "remount,size=64m", str(small)], check=True)
         wait_for(lambda: state_of(folder).incumbent == "e0000", 60, "the baseline to be measured")
     finally:
-        daemon.terminate(folder)
+        worker_process.terminate(folder)
 
 
 @pytest.mark.timeout(120)
@@ -108,4 +112,4 @@ def test_a_new_session_on_a_full_disk_is_refused_and_leaves_nothing(small: Path,
     (small / "filler").unlink()
     again = cockpit(tmp_path, "new", "night", "--fleet", "sim", cwd=repo, COCKPIT_SESSIONS=str(small / "sessions"))
     assert again.returncode == 0, again.stderr
-    daemon.terminate(SessionFolder(small / "sessions" / "night"))
+    worker_process.terminate(SessionFolder(small / "sessions" / "night"))

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.core import events as e
-from cockpit.core.intents import Approve, Draft, End, Propose, encode
+from cockpit.core.events import Ended
+from cockpit.core.intents import Approve, Draft, End, Propose, encode_intent
 from cockpit.core.model import AttemptStatus, Outcome
 from cockpit.fleet.sim.fleet import open_sim
-from cockpit.session import worker_process as daemon
+from cockpit.session import worker_process
 from cockpit.session.ledger import Inbox, Ledger
 from cockpit.session.paths import SessionFolder
 from tests.worker.sessions import kill, local_session, session_of, sim_session, state_of, wait_for
@@ -20,14 +20,14 @@ from tests.worker.sessions import kill, local_session, session_of, sim_session, 
 def approve(folder: SessionFolder, draft: Draft) -> None:
     """Leave a wave and its approval for the worker to find."""
     inbox = Inbox(folder.inbox)
-    inbox.put("tester", encode(Propose(draft)))
-    inbox.put("tester", encode(Approve("w001")))
+    inbox.put("tester", encode_intent(Propose(draft)))
+    inbox.put("tester", encode_intent(Approve("w001")))
     inbox.close()
 
 
 def ended_once(folder: SessionFolder) -> None:
     ledger = Ledger.read(folder.ledger)
-    ended = Counter(event.attempt for event in ledger.since(0) if isinstance(event, e.Ended))
+    ended = Counter(event.attempt for event in ledger.since(0) if isinstance(event, Ended))
     ledger.close()
     assert set(ended.values()) <= {1}, "an attempt ended twice"
 
@@ -44,13 +44,13 @@ def test_a_simulated_night_survives_25_kills(tmp_path: Path) -> None:
     approve(folder, Draft("human", "how wide?", factors={"ASPECT_RATIO": [*range(40, 120, 2)], "DEPTH": [7, 8, 9]}))
     dice = random.Random(7)
     for _ in range(25):
-        daemon.start(folder)
+        worker_process.start(folder)
         time.sleep(dice.uniform(0.0, 1.2))
         kill(folder)
-    daemon.start(folder)
+    worker_process.start(folder)
     wait_for(lambda: state_of(folder).outcome_counts.get(Outcome.VALID, 0) > 10, 90, "the night to do some work")
-    Inbox(folder.inbox).put("tester", encode(End("drain")))
-    wait_for(lambda: daemon.standing(folder).state == "stopped", 60, "the session to drain")
+    Inbox(folder.inbox).put("tester", encode_intent(End("drain")))
+    wait_for(lambda: worker_process.worker_status(folder).state == "stopped", 60, "the session to drain")
 
     state = state_of(folder)
     assert not state.in_flight
@@ -71,14 +71,14 @@ def test_real_runs_survive_5_kills(tmp_path: Path) -> None:
     approve(folder, Draft("human", "does it matter?", factors={"MATRIX_LR": [0.01, 0.02, 0.03, 0.05], "DEPTH": [3, 5]}))
     dice = random.Random(3)
     for _ in range(5):
-        daemon.start(folder)
+        worker_process.start(folder)
         time.sleep(dice.uniform(0.2, 1.5))
         kill(folder)
-    daemon.start(folder)
+    worker_process.start(folder)
     try:
         wait_for(lambda: nothing_to_run(folder), 60, "all runs to end")
     finally:
-        daemon.terminate(folder)
+        worker_process.terminate(folder)
     state = state_of(folder)
     runs = Counter((tmp_path / "runs.txt").read_text().split())
     assert set(runs.values()) == {1}, f"an attempt ran twice: {runs}"

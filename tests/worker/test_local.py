@@ -10,7 +10,7 @@ from cockpit.cli.locate import CommandError
 from cockpit.cli.steer import leave
 from cockpit.core.intents import Approve, Draft, End, Kill, Propose
 from cockpit.core.model import ExperimentStatus, Outcome, points_of
-from cockpit.session import worker_process as daemon
+from cockpit.session import worker_process
 from cockpit.session.paths import SessionFolder
 from tests.worker.sessions import SCRIPT, git, local_session, state_of, wait_for
 
@@ -20,11 +20,11 @@ END = 'print(f"val_bpb:'
 def run_baseline(place: Path, script: str, **new: object) -> SessionFolder:
     """Run a session until its baseline has ended, whatever of."""
     folder = local_session(place, clusters=1, script=script, mode="manual", **new)
-    daemon.start(folder)
+    worker_process.start(folder)
     try:
         wait_for(lambda: state_of(folder).outcome_counts, 20, "the baseline to end")
     finally:
-        daemon.terminate(folder)
+        worker_process.terminate(folder)
     return folder
 
 
@@ -92,7 +92,7 @@ def test_a_run_inherits_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_wave_from_the_command_line_runs_and_its_winner_is_kept(tmp_path: Path) -> None:
     folder = local_session(tmp_path, clusters=2, mode="manual")
-    daemon.start(folder)
+    worker_process.start(folder)
     try:
         taken = leave(folder, Propose(Draft("ann", "which rate?", factors={"MATRIX_LR": [0.02, 0.05]})))
         assert taken is not None and taken.wave == "w001"
@@ -101,7 +101,7 @@ def test_a_wave_from_the_command_line_runs_and_its_winner_is_kept(tmp_path: Path
             leave(folder, Approve("w001"))
         wait_for(lambda: state_of(folder).incumbent == "e0002", 40, "the better rate to be kept")
     finally:
-        daemon.terminate(folder)
+        worker_process.terminate(folder)
     state = state_of(folder)
     assert state.waves["w001"].rule.startswith("person:")
     assert state.experiments["e0001"].status is ExperimentStatus.DISCARDED
@@ -114,24 +114,24 @@ def test_a_wave_from_the_command_line_runs_and_its_winner_is_kept(tmp_path: Path
 
 def test_a_killed_run_is_not_run_again(tmp_path: Path) -> None:
     folder = local_session(tmp_path, clusters=1, script=SCRIPT.replace("SECONDS = 0.6", "SECONDS = 30"), mode="manual")
-    daemon.start(folder)
+    worker_process.start(folder)
     try:
         wait_for(lambda: started(folder), 20, "the run to start")
         leave(folder, Kill("e0000.1", "too slow"))
         wait_for(lambda: state_of(folder).outcome_counts.get("cancelled"), 20, "the run to end")
     finally:
-        daemon.terminate(folder)
+        worker_process.terminate(folder)
     assert len(state_of(folder).experiments["e0000"].attempts) == 1
 
 
 def test_a_second_worker_is_refused_by_name(tmp_path: Path) -> None:
     folder = local_session(tmp_path, clusters=1, mode="manual")
-    daemon.start(folder)
+    worker_process.start(folder)
     try:
-        with pytest.raises(daemon.DaemonError, match="a worker runs session night already"):
-            daemon.Lock.take(folder)
+        with pytest.raises(worker_process.DaemonError, match="a worker runs session night already"):
+            worker_process.Lock.take(folder)
     finally:
-        daemon.terminate(folder)
+        worker_process.terminate(folder)
 
 
 def workers(folder: SessionFolder) -> list[psutil.Process]:
@@ -143,17 +143,17 @@ def test_all_who_open_a_stopped_session_at_once_get_the_one_worker(tmp_path: Pat
     folder = local_session(tmp_path, clusters=1, mode="manual")
     try:
         with ThreadPoolExecutor(4) as pool:
-            found = [each.result() for each in [pool.submit(daemon.start, folder) for _ in range(4)]]
+            found = [each.result() for each in [pool.submit(worker_process.start, folder) for _ in range(4)]]
         assert {standing.state for standing in found} == {"running"}
         assert {standing.pid for standing in found} == {worker.pid for worker in workers(folder)}
     finally:
-        daemon.terminate(folder)
+        worker_process.terminate(folder)
 
 
 def test_draining_lets_what_runs_finish(tmp_path: Path) -> None:
     folder = local_session(tmp_path, clusters=1, mode="manual")
-    daemon.start(folder)
+    worker_process.start(folder)
     wait_for(lambda: started(folder), 20, "the run to start")
     leave(folder, End("drain"))
-    wait_for(lambda: daemon.standing(folder).state == "stopped", 20, "the worker to stop")
+    wait_for(lambda: worker_process.worker_status(folder).state == "stopped", 20, "the worker to stop")
     assert state_of(folder).attempts["e0000.1"].outcome is Outcome.VALID

@@ -10,7 +10,7 @@ from cockpit.cli.steer import leave
 from cockpit.core.intents import Draft, Propose, SetBudget
 from cockpit.core.model import ClusterState
 from cockpit.core.state import State
-from cockpit.session import worker_process as daemon
+from cockpit.session import worker_process
 from cockpit.worker.notify import Notifier
 from tests.worker.sessions import SCRIPT, local_session, sim_session, state_of, wait_for
 
@@ -100,13 +100,13 @@ def test_a_real_worker_tells_of_approvals_budget_and_the_end(tmp_path: Path) -> 
     folder = local_session(tmp_path, clusters=1, script=broken.replace("SECONDS = 0.6", "SECONDS = 6.0"), mode="manual")
     repo = tmp_path / "repo"
     (repo / "cockpit.toml").write_text(f"on_event = '{TELL}'\n")
-    daemon.start(folder)
+    worker_process.start(folder)
     try:
         leave(folder, Propose(Draft("ann", "which rate?", factors={"MATRIX_LR": [0.02, 0.05]})))
         leave(folder, SetBudget(5.0))
         wait_for(lambda: any(one["event"] == "ended" for one in told(repo)), 60, "the end to be told")
     finally:
-        daemon.terminate(folder)
+        worker_process.terminate(folder)
     by_event = {str(one["event"]): one for one in told(repo)}
     assert by_event["approval"]["text"] == "w001 waits for approval: which rate?"
     assert by_event["approval"]["session"] == "night"

@@ -12,7 +12,7 @@ from anthropic.types import Message
 
 from cockpit.agent.claude.prices import most_tokens_for, used, used_unseen, worst_usd, written_tokens
 from cockpit.agent.claude.transcript import Transcript
-from cockpit.agent.proposer_api import Desk, ProposerTrouble
+from cockpit.agent.proposer_api import ProposerApi, ProposerTrouble
 from cockpit.core.events import ApiReleased, ApiReserved, ApiUsed
 from cockpit.session.settings import AgentSettings
 
@@ -57,7 +57,7 @@ class Payment:
 
 
 class Purse:
-    def __init__(self, name: str, settings: AgentSettings, desk: Desk, transcript: Transcript, ask: int) -> None:
+    def __init__(self, name: str, settings: AgentSettings, desk: ProposerApi, transcript: Transcript, ask: int) -> None:
         self.settings = settings
         self.desk = desk
         self._name = name

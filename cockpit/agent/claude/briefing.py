@@ -9,8 +9,7 @@ from math import inf, sqrt
 
 from cockpit.agent.proposers.tried_constants import COLUMNS as TRIED_COLUMNS
 from cockpit.agent.proposers.tried_constants import tried
-from cockpit.agent.tools import state_views as look
-from cockpit.agent.tools import waves
+from cockpit.agent.tools import state_views, waves
 from cockpit.agent.tools.quoting import clip, line, plain, quoted
 from cockpit.core.model import Attempt, Cluster, ClusterState, ExperimentStatus, Message, Mode, Outcome, WaveStatus
 from cockpit.core.state import State
@@ -253,7 +252,7 @@ def _noise(state: State) -> str:
 def _told_apart(state: State, run_sd: float) -> str:
     """How many runs a difference takes, so that replicates are asked for where they tell something."""
     incumbent = state.experiments.get(state.incumbent)
-    runs = len(incumbent.scores.get(look.main_hardware(state), ())) if incumbent else 0
+    runs = len(incumbent.scores.get(state_views.main_hardware(state), ())) if incumbent else 0
     if not runs:
         return ""
     reach = ", ".join(f"{2 * run_sd * sqrt(1 / n + 1 / runs):.5f} for {n}" for n in (1, 2, 4, 8))
@@ -265,16 +264,16 @@ def _incumbent(state: State) -> str:
     if not state.incumbent:
         return ""
     one = state.experiments[state.incumbent]
-    constants = ", ".join(f"{name}={look.value_words(value)}" for name, value in one.overrides.items())
+    constants = ", ".join(f"{name}={state_views.value_words(value)}" for name, value in one.overrides.items())
     lines = [f"# The incumbent, {one.id}"]
     if one.id != state.baseline:
         gain = gain_of(state)
         lines.append(f"Other constants than the baseline: {line(constants or 'none', 1_200)}.")
         if gain is not None:
-            lines.append(f"val_bpb {look.estimate_words(gain.pooled)}, without the runs that it was chosen by.")
+            lines.append(f"val_bpb {state_views.estimate_words(gain.pooled)}, without the runs that it was chosen by.")
     lines += _typical_runs(state, one.attempts)
     for step in state.incumbencies[-INCUMBENTS:]:
-        change = look.change_words(state.experiments[step.experiment])
+        change = state_views.change_words(state.experiments[step.experiment])
         lines.append(f"- {_hour(state, step.at)}: {step.experiment} ({change}): {line(step.reason, 160)}")
     return "\n".join(lines)
 
@@ -297,16 +296,16 @@ def _typical_runs(state: State, attempts: Iterable[str]) -> list[str]:
 def _best(state: State) -> str:
     classes = sorted(state.best, key=lambda name: -len(state.best[name]))[:3]
     rows = [
-        look.row(state, state.experiments[ranked.experiment], hardware)
+        state_views.row(state, state.experiments[ranked.experiment], hardware)
         for place, hardware in enumerate(classes)
         for ranked in state.best[hardware][: BEST_ELSEWHERE if place else BEST]
     ]
-    return _table("Best experiments by raw mean, per class", look.ROW_COLUMNS, rows)
+    return _table("Best experiments by raw mean, per class", state_views.ROW_COLUMNS, rows)
 
 
 def _last(state: State) -> str:
-    rows = [look.row(state, state.experiments[name]) for name in _last_to_end(state)]
-    return _table("Last experiments to end, newest first", look.ROW_COLUMNS, rows, 4_500)
+    rows = [state_views.row(state, state.experiments[name]) for name in _last_to_end(state)]
+    return _table("Last experiments to end, newest first", state_views.ROW_COLUMNS, rows, 4_500)
 
 
 def _last_to_end(state: State) -> list[str]:
@@ -364,15 +363,15 @@ def _turned_down(state: State) -> str:
     )
     lines += _newest(
         (
-            f"- {attempt.experiment} ({look.change_words(state.experiments[attempt.experiment], 100)}) was stopped"
-            f" early: {line((attempt.message or attempt.cancelling).partition(';')[0], 160)}"
+            f"- {attempt.experiment} ({state_views.change_words(state.experiments[attempt.experiment], 100)})"
+            f" was stopped early: {line((attempt.message or attempt.cancelling).partition(';')[0], 160)}"
             for attempt in hopeless[-REASONS:]
         ),
         2_000,
     )
     lines += _newest(
         (
-            f"- {name} ({look.change_words(state.experiments[name], 100)}) crashed:"
+            f"- {name} ({state_views.change_words(state.experiments[name], 100)}) crashed:"
             f" {line(state.experiments[name].reason)}"
             for name in list(crashed)[-REASONS:]
         ),

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from cockpit.agent.tools import state_views as look
-from cockpit.agent.tools import waves
+from cockpit.agent.tools import state_views, waves
 from cockpit.agent.tools.quoting import line
 from cockpit.core.model import ExperimentStatus, WaveKind
 from cockpit.core.state import State
@@ -38,7 +37,7 @@ class Memory(msgspec.Struct):
             wave = state.waves[experiment.wave]
             if experiment.status is not ExperimentStatus.CRASHED or name in told or wave.kind is not WaveKind.WAVE:
                 continue
-            if self.told.get(look.crash_root(state, name), 0) < CRASHES_OF_AN_IDEA_TOLD:
+            if self.told.get(state_views.crash_root(state, name), 0) < CRASHES_OF_AN_IDEA_TOLD:
                 names.append(name)
         return names[:CRASHES_A_TURN]
 
@@ -51,7 +50,7 @@ class Memory(msgspec.Struct):
         """It was told of the crashed experiments `names` and the waves `ended`."""
         self.waves_told = [*self.waves_told, *ended][-KEPT:]
         for name in names:
-            root = look.crash_root(state, name)
+            root = state_views.crash_root(state, name)
             self.told[root] = self.told.get(root, 0) + 1
         self.crashes_told = [*self.crashes_told, *names][-KEPT:]
         self.told = dict(list(self.told.items())[-KEPT:])

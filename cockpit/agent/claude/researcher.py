@@ -19,8 +19,8 @@ from cockpit.agent.claude import briefing, memory, prompt
 from cockpit.agent.claude.api_budget import Payment, Purse
 from cockpit.agent.claude.transcript import Transcript
 from cockpit.agent.claude.turn_status import Live
-from cockpit.agent.proposer_api import Desk, ProposerTrouble, Request
-from cockpit.agent.tools import state_views as look
+from cockpit.agent.proposer_api import ProposerApi, ProposerTrouble, Request
+from cockpit.agent.tools import state_views
 from cockpit.agent.tools.quoting import CUT, end_of_traceback, line, plain
 from cockpit.agent.tools.registry import call
 from cockpit.core.events import Said
@@ -82,7 +82,7 @@ class Claude:
         self._backoff_s = backoff_s
         self._given: set[str] = set()
 
-    def propose(self, desk: Desk, request: Request) -> None:
+    def propose(self, desk: ProposerApi, request: Request) -> None:
         try:
             key = self._key.read()
         except NoKey as error:
@@ -110,7 +110,7 @@ class _Turn:
         self,
         name: str,
         settings: AgentSettings,
-        desk: Desk,
+        desk: ProposerApi,
         live: Live,
         transcript: Transcript,
         memory_path: Path,
@@ -210,8 +210,8 @@ class _Turn:
         """(its change, the end of its traceback)."""
         attempt, change = self._desk.read(
             lambda state: (
-                look.last_attempt(state, experiment),
-                look.change_words(state.experiments[experiment]),
+                state_views.last_attempt(state, experiment),
+                state_views.change_words(state.experiments[experiment]),
             )
         )
         return change, end_of_traceback(self._desk.log_tail(attempt))

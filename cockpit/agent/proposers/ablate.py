@@ -1,6 +1,6 @@
 """`ablate`: before the report each kept change is dropped from the stack once. What no longer helps goes."""
 
-from cockpit.agent.proposer_api import Desk, ProposerTrouble, Request
+from cockpit.agent.proposer_api import ProposerApi, ProposerTrouble, Request
 from cockpit.core.intents import Arm, Draft
 from cockpit.core.model import Change, Edit
 from cockpit.core.state import State, constants_of
@@ -45,7 +45,7 @@ class Ablate:
 
     name = "ablate"
 
-    def propose(self, desk: Desk, request: Request) -> None:
+    def propose(self, desk: ProposerApi, request: Request) -> None:
         draft = desk.read(ablations)
         if draft is None:
             raise ProposerTrouble("nothing was kept that could be dropped again", retry_in_s=3600.0)

@@ -5,7 +5,7 @@ from itertools import product
 
 import msgspec
 
-from cockpit.agent.proposer_api import Desk, ProposerTrouble, Request
+from cockpit.agent.proposer_api import ProposerApi, ProposerTrouble, Request
 from cockpit.agent.proposers.search_base import Around, around_incumbent
 from cockpit.core.intents import Arm, Draft
 from cockpit.core.model import Change, Value, WaveKind
@@ -43,7 +43,7 @@ class Grid:
 
     name = "grid"
 
-    def propose(self, desk: Desk, request: Request) -> None:
+    def propose(self, desk: ProposerApi, request: Request) -> None:
         around = desk.read(around_incumbent)
         if around is None:
             raise ProposerTrouble("grid waits for the baseline to be there")

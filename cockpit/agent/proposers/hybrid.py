@@ -1,6 +1,6 @@
 """`hybrid`: a model asks the questions and changes structure, a search fills in numeric arms: cockpit's or Optuna's."""
 
-from cockpit.agent.proposer_api import Desk, Proposer, ProposerTrouble, Request
+from cockpit.agent.proposer_api import Proposer, ProposerApi, ProposerTrouble, Request
 from cockpit.core.events import Trouble
 
 
@@ -17,7 +17,7 @@ class Hybrid:
         self._away_until = 0.0
         """When a model in trouble may be asked again, on the session's clock."""
 
-    def propose(self, desk: Desk, request: Request) -> None:
+    def propose(self, desk: ProposerApi, request: Request) -> None:
         """The search answers first, since it answers at once; then the model may think.
 
         A person who spoke is answered by the model alone. A model that cannot be asked costs no cluster anything: the

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from cockpit.agent.proposer_api import Desk, ProposerTrouble, Request
+from cockpit.agent.proposer_api import ProposerApi, ProposerTrouble, Request
 from cockpit.core.intents import Arm, Draft
 from cockpit.core.model import Change, Experiment, ExperimentStatus, Outcome, Value, WaveKind
 from cockpit.core.state import State, constants_of
@@ -255,7 +255,7 @@ class Search:
 
     name = "search"
 
-    def propose(self, desk: Desk, request: Request) -> None:
+    def propose(self, desk: ProposerApi, request: Request) -> None:
         record = desk.read(record_of)
         if not record.base:
             raise ProposerTrouble("there is no baseline yet", retry_in_s=10.0)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from cockpit.agent.proposer_api import Desk, ProposerTrouble, Request
+from cockpit.agent.proposer_api import ProposerApi, ProposerTrouble, Request
 from cockpit.agent.proposers.search_base import Around, around_incumbent
 from cockpit.core.intents import Arm, Draft
 from cockpit.core.model import Change, Experiment, ExperimentStatus, Value, WaveKind
@@ -57,7 +57,7 @@ class Tpe:
 
     name = "tpe"
 
-    def propose(self, desk: Desk, request: Request) -> None:
+    def propose(self, desk: ProposerApi, request: Request) -> None:
         study = desk.read(study_of)
         if study is None:
             raise ProposerTrouble("tpe waits for the baseline to be there")

@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 from cockpit.agent.proposers.factorial_arms import spread
-from cockpit.agent.tools import arguments as take
+from cockpit.agent.tools import arguments
 from cockpit.agent.tools.quoting import plain
 from cockpit.agent.tools.state_views import crash_root, crashes_of_idea
 from cockpit.core.intents import Arm, Draft
@@ -18,7 +18,7 @@ class ProposalError(Exception):
     """It cannot be proposed; the message says what was wrong and what to do instead."""
 
 
-def draft_of(state: State, proposer: str, wave: take.ProposeWave) -> Draft:
+def draft_of(state: State, proposer: str, wave: arguments.ProposeWave) -> Draft:
     """The draft that `wave` asks for. Raises ProposalError with one sentence.
 
     A grid with edits is spread into its arms here, since a draft's factors set constants alone; so is one with too many
@@ -51,16 +51,16 @@ def draft_of(state: State, proposer: str, wave: take.ProposeWave) -> Draft:
     return draft
 
 
-def _spread(state: State, wave: take.ProposeWave, common: tuple[Edit, ...]) -> tuple[tuple[Arm, ...], str]:
+def _spread(state: State, wave: arguments.ProposeWave, common: tuple[Edit, ...]) -> tuple[tuple[Arm, ...], str]:
     """A wave larger than the envelope's would wait for a person, where nobody may sit: so it does only where not even
     a fraction fits."""
-    if state.mode is Mode.AUTOPILOT and state.envelope.wave_size < take.MOST_ARMS:
+    if state.mode is Mode.AUTOPILOT and state.envelope.wave_size < arguments.MOST_ARMS:
         with suppress(ValueError):
             return spread(wave.factors, state.envelope.wave_size, common)
-    return spread(wave.factors, take.MOST_ARMS, common)
+    return spread(wave.factors, arguments.MOST_ARMS, common)
 
 
-def _arm(arm: take.ArmArguments, common: tuple[Edit, ...]) -> Arm:
+def _arm(arm: arguments.ArmArguments, common: tuple[Edit, ...]) -> Arm:
     if arm.measure_again:
         return Arm(Change(), why=plain(arm.why), experiment=arm.measure_again)
     edits = common + tuple(Edit(edit.search, edit.replace) for edit in arm.edits)
@@ -68,7 +68,7 @@ def _arm(arm: take.ArmArguments, common: tuple[Edit, ...]) -> Arm:
     return Arm(Change(dict(arm.constants), edits), why=plain(arm.why), levels=levels, fixes=arm.fixes or "")
 
 
-def _check_shape(wave: take.ProposeWave) -> None:
+def _check_shape(wave: arguments.ProposeWave) -> None:
     if not wave.arms and not wave.factors:
         raise ProposalError("Give factors with their levels for a grid, or arms with constants or edits.")
     for name, levels in wave.factors.items():
@@ -84,7 +84,7 @@ def _check_shape(wave: take.ProposeWave) -> None:
                 raise ProposalError(f"Arm {number} is at {name}={level!r}, which is no level of the wave's factors.")
 
 
-def _check_references(state: State, wave: take.ProposeWave) -> None:
+def _check_references(state: State, wave: arguments.ProposeWave) -> None:
     named = [wave.base, *(arm.measure_again for arm in wave.arms), *(arm.fixes for arm in wave.arms)]
     for name in named:
         if name and name not in state.experiments:

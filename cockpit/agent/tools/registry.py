@@ -13,9 +13,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from cockpit.agent.claude import briefing
-from cockpit.agent.proposer_api import Desk, ProposerTrouble
-from cockpit.agent.tools import arguments as take
-from cockpit.agent.tools import state_views as look
+from cockpit.agent.proposer_api import ProposerApi, ProposerTrouble
+from cockpit.agent.tools import arguments, state_views
 from cockpit.agent.tools.compare import compare
 from cockpit.agent.tools.effects import wave_effects
 from cockpit.agent.tools.proposals import ProposalError, draft_of
@@ -55,8 +54,8 @@ class Answer:
 @dataclass(frozen=True)
 class Tool:
     name: str
-    arguments: type[take.Arguments]
-    act: Callable[[Desk, str, Any], dict[str, Any]]
+    arguments: type[arguments.Arguments]
+    act: Callable[[ProposerApi, str, Any], dict[str, Any]]
     reads_only: bool = True
 
     @property
@@ -80,7 +79,9 @@ def _untitled(schema: Any) -> Any:
     return schema
 
 
-def call(desk: Desk, author: str, name: str, arguments: object, registry: Mapping[str, Tool] | None = None) -> Answer:
+def call(
+    desk: ProposerApi, author: str, name: str, arguments: object, registry: Mapping[str, Tool] | None = None
+) -> Answer:
     """Carry out a tool of `registry` (TOOLS by itself) for `author`.
 
     Always an answer, `failed` where it could not be done; only ProposerTrouble, the end of the turn, is raised.
@@ -115,14 +116,14 @@ def _sentences(error: ValidationError) -> str:
     return "; ".join(shown)
 
 
-def _known(desk: Desk, *names: str | None) -> None:
+def _known(desk: ProposerApi, *names: str | None) -> None:
     missing = desk.read(lambda state: [name for name in names if name and name not in state.experiments])
     if missing:
         last = desk.read(lambda state: next(reversed(state.experiments), "none yet"))
         raise ToolError(f"There is no experiment {', '.join(missing)}; the newest is {last}.")
 
 
-def _incumbent(desk: Desk, name: str | None) -> str:
+def _incumbent(desk: ProposerApi, name: str | None) -> str:
     name = name or desk.read(lambda state: state.incumbent or state.baseline)
     if not name:
         raise ToolError("There is no incumbent yet: the baseline has not been measured.")
@@ -130,7 +131,7 @@ def _incumbent(desk: Desk, name: str | None) -> str:
     return name
 
 
-def _propose_wave(desk: Desk, author: str, wave: take.ProposeWave) -> dict[str, Any]:
+def _propose_wave(desk: ProposerApi, author: str, wave: arguments.ProposeWave) -> dict[str, Any]:
     if desk.read(lambda state: state.mode) is Mode.MANUAL:
         raise ToolError("The session is in manual mode: the person proposes. Say what you would try, and why.")
     draft = desk.read(lambda state: draft_of(state, author, wave))
@@ -155,7 +156,7 @@ def _forecast(state: State, arms: Sequence[str]) -> str:
     return forecast_words(forecasts_of(state, [name for name in arms if name in state.experiments]))
 
 
-def _waits(desk: Desk, wave: str) -> str:
+def _waits(desk: ProposerApi, wave: str) -> str:
     def why(state: State) -> str:
         known = state.waves.get(wave)
         return outside_envelope(state, known, desk.now()) if known else ""
@@ -164,34 +165,34 @@ def _waits(desk: Desk, wave: str) -> str:
     return f"It waits for a person: {line(reason, 300)}." if reason else "It waits for approval."
 
 
-def _query_experiments(desk: Desk, author: str, wanted: take.QueryExperiments) -> dict[str, Any]:
+def _query_experiments(desk: ProposerApi, author: str, wanted: arguments.QueryExperiments) -> dict[str, Any]:
     def found(state: State) -> dict[str, Any]:
         wave = state.waves.get(wanted.wave or "")
         effects = wave_effects(state, wave) if wave else []
-        return look.query(state, wanted) | ({"effects": effects} if effects else {})
+        return state_views.query(state, wanted) | ({"effects": effects} if effects else {})
 
     return desk.read(found)
 
 
-def _show_experiment(desk: Desk, author: str, wanted: take.ShowExperiment) -> dict[str, Any]:
+def _show_experiment(desk: ProposerApi, author: str, wanted: arguments.ShowExperiment) -> dict[str, Any]:
     _known(desk, wanted.experiment)
-    shown = desk.read(lambda state: look.record(state, wanted.experiment))
+    shown = desk.read(lambda state: state_views.record(state, wanted.experiment))
     if shown["status"] != ExperimentStatus.CRASHED or not shown["attempts"]:
         return shown
     end = end_of_traceback(desk.log_tail(shown["attempts"][-1]["id"]))
     return shown | {"crashed_with": {"note": LOG_NOTE, "lines": end.split("\n")}}
 
 
-def _show_diff(desk: Desk, author: str, wanted: take.ShowDiff) -> dict[str, Any]:
+def _show_diff(desk: ProposerApi, author: str, wanted: arguments.ShowDiff) -> dict[str, Any]:
     _known(desk, wanted.experiment, wanted.against)
     base = wanted.against or desk.read(lambda state: state.experiments[wanted.experiment].base)
     diff = plain(desk.diff(wanted.experiment, wanted.against or ""))
     return {"experiment": wanted.experiment, "against": base or "nothing", "diff": clip(diff, 20_000)}
 
 
-def _read_log(desk: Desk, author: str, wanted: take.ReadLog) -> dict[str, Any]:
+def _read_log(desk: ProposerApi, author: str, wanted: arguments.ReadLog) -> dict[str, Any]:
     try:
-        attempt = desk.read(lambda state: look.last_attempt(state, wanted.attempt))
+        attempt = desk.read(lambda state: state_views.last_attempt(state, wanted.attempt))
     except KeyError:
         raise ToolError(f"There is no attempt {wanted.attempt}; show_experiment names an experiment's.") from None
     lines = plain(desk.log_tail(attempt)).rstrip("\n").split("\n")
@@ -204,7 +205,7 @@ def _read_log(desk: Desk, author: str, wanted: take.ReadLog) -> dict[str, Any]:
     return {"attempt": attempt, "note": LOG_NOTE, "lines_left_out": len(lines) - len(shown), "lines": shown}
 
 
-def _read_source(desk: Desk, author: str, wanted: take.ReadSource) -> dict[str, Any]:
+def _read_source(desk: ProposerApi, author: str, wanted: arguments.ReadSource) -> dict[str, Any]:
     experiment = _incumbent(desk, wanted.experiment)
     try:
         lines = desk.source(experiment, wanted.path).split("\n")
@@ -229,7 +230,7 @@ def _read_source(desk: Desk, author: str, wanted: take.ReadSource) -> dict[str, 
     }
 
 
-def _compare(desk: Desk, author: str, wanted: take.Compare) -> dict[str, Any]:
+def _compare(desk: ProposerApi, author: str, wanted: arguments.Compare) -> dict[str, Any]:
     b = _incumbent(desk, wanted.b)
     _known(desk, wanted.a)
     if wanted.a == b:
@@ -237,7 +238,7 @@ def _compare(desk: Desk, author: str, wanted: take.Compare) -> dict[str, Any]:
     return desk.read(lambda state: compare(state, wanted.a, b))
 
 
-def _record_finding(desk: Desk, author: str, finding: take.RecordFinding) -> dict[str, Any]:
+def _record_finding(desk: ProposerApi, author: str, finding: arguments.RecordFinding) -> dict[str, Any]:
     _known(desk, *finding.experiments)
     claim = plain(finding.claim)
     if desk.read(lambda state: any(known.claim == claim for known in state.findings)):
@@ -248,35 +249,35 @@ def _record_finding(desk: Desk, author: str, finding: take.RecordFinding) -> dic
     return {"recorded": claim}
 
 
-def _set_phase(desk: Desk, author: str, phase: take.SetPhase) -> dict[str, Any]:
+def _set_phase(desk: ProposerApi, author: str, phase: arguments.SetPhase) -> dict[str, Any]:
     name = line(phase.phase)
     if desk.read(lambda state: state.phase) != name:
         desk.record(PhaseSet(at=desk.now(), author=author, phase=name))
     return {"phase": name}
 
 
-def _say(desk: Desk, author: str, said: take.Say) -> dict[str, Any]:
+def _say(desk: ProposerApi, author: str, said: arguments.Say) -> dict[str, Any]:
     desk.record(Said(at=desk.now(), author=author, text=plain(said.text)))
     return {"said": True}
 
 
-def _brief(desk: Desk, author: str, wanted: take.Brief) -> dict[str, Any]:
+def _brief(desk: ProposerApi, author: str, wanted: arguments.Brief) -> dict[str, Any]:
     return {"brief": desk.read(lambda state: briefing.now(state, author, desk.now()))}
 
 
 TOOLS: dict[str, Tool] = {
     tool.name: tool
     for tool in (
-        Tool("propose_wave", take.ProposeWave, _propose_wave, reads_only=False),
-        Tool("query_experiments", take.QueryExperiments, _query_experiments),
-        Tool("show_experiment", take.ShowExperiment, _show_experiment),
-        Tool("show_diff", take.ShowDiff, _show_diff),
-        Tool("read_log", take.ReadLog, _read_log),
-        Tool("read_source", take.ReadSource, _read_source),
-        Tool("compare", take.Compare, _compare),
-        Tool("record_finding", take.RecordFinding, _record_finding, reads_only=False),
-        Tool("set_phase", take.SetPhase, _set_phase, reads_only=False),
-        Tool("say", take.Say, _say, reads_only=False),
-        Tool("brief", take.Brief, _brief),
+        Tool("propose_wave", arguments.ProposeWave, _propose_wave, reads_only=False),
+        Tool("query_experiments", arguments.QueryExperiments, _query_experiments),
+        Tool("show_experiment", arguments.ShowExperiment, _show_experiment),
+        Tool("show_diff", arguments.ShowDiff, _show_diff),
+        Tool("read_log", arguments.ReadLog, _read_log),
+        Tool("read_source", arguments.ReadSource, _read_source),
+        Tool("compare", arguments.Compare, _compare),
+        Tool("record_finding", arguments.RecordFinding, _record_finding, reads_only=False),
+        Tool("set_phase", arguments.SetPhase, _set_phase, reads_only=False),
+        Tool("say", arguments.Say, _say, reads_only=False),
+        Tool("brief", arguments.Brief, _brief),
     )
 }

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable
 
-from cockpit.agent.tools import state_views as look
+from cockpit.agent.tools import state_views
 from cockpit.agent.tools.effects import wave_effects
 from cockpit.agent.tools.quoting import line
 from cockpit.core.model import Experiment, ExperimentStatus, Outcome, Wave, WaveKind, WaveStatus
@@ -36,10 +36,12 @@ def unfinished(state: State) -> list[str]:
 def what(state: State, wave: Wave) -> str:
     """`4 arms of DEPTH 6, 8 × MATRIX_LR 0.03, 0.04, tier screen`."""
     levels = " × ".join(
-        f"{line(name, 40)} {', '.join(look.value_words(value) for value in values[:8])}"
+        f"{line(name, 40)} {', '.join(state_views.value_words(value) for value in values[:8])}"
         for name, values in wave.factors.items()
     )
-    arms = [look.change_words(state.experiments[arm], 80) for arm in wave.arms[:BEST_OF_ARMS]] if not levels else []
+    arms = (
+        [state_views.change_words(state.experiments[arm], 80) for arm in wave.arms[:BEST_OF_ARMS]] if not levels else []
+    )
     again = f"again {', '.join(wave.again[:BEST_OF_ARMS])}" if wave.again else ""
     said = "; ".join(filter(None, (levels, *arms, again)))
     replicates = f", {wave.replicates} runs each" if wave.replicates > 1 else ""
@@ -90,15 +92,15 @@ def _word(state: State, arm: Experiment) -> str:
 
 def _standing(state: State, arm: Experiment) -> tuple[bool, float]:
     """Best first: by the difference to the incumbent in one class, where there is one."""
-    shown = dict(zip(look.ROW_COLUMNS, look.row(state, arm), strict=True))
+    shown = dict(zip(state_views.ROW_COLUMNS, state_views.row(state, arm), strict=True))
     ahead = shown["vs_incumbent"]
     return ahead is None, shown["val_bpb"] if ahead is None else ahead
 
 
 def _arm(state: State, arm: Experiment) -> str:
-    shown = dict(zip(look.ROW_COLUMNS, look.row(state, arm), strict=True))
+    shown = dict(zip(state_views.ROW_COLUMNS, state_views.row(state, arm), strict=True))
     ahead = "" if shown["vs_incumbent"] is None else f", {shown['vs_incumbent']:+.5f} against the incumbent of now"
     runs = f"{shown['runs']} run{'s' * (shown['runs'] != 1)}"
     verdict = f": {line(arm.reason, 160)}" if arm.reason else ""
     score = f"{shown['val_bpb']:.5f} on {shown['class']}, {runs}"
-    return f"{arm.id} ({look.change_words(arm, 120)}) {score}{ahead}; {arm.status}{verdict}"
+    return f"{arm.id} ({state_views.change_words(arm, 120)}) {score}{ahead}; {arm.status}{verdict}"

@@ -1,23 +1,34 @@
 """How clusters change; provisioning, training and idle time counted apart. Part of `cockpit.core.fold.fold`."""
 
-from cockpit.core import events as e
+from cockpit.core.events import (
+    ClusterDown,
+    ClusterFailed,
+    ClusterGivenUp,
+    ClusterSeen,
+    ClusterStopping,
+    ClusterSuspect,
+    ClusterUp,
+    ClusterWaiting,
+    Event,
+    Launching,
+)
 from cockpit.core.model import Cluster, ClusterState
 from cockpit.core.state import State
 
 UP = (ClusterState.IDLE, ClusterState.BUSY, ClusterState.STOPPING)
 
 
-def fold_cluster(state: State, event: e.Event) -> tuple[str, str] | None:
+def fold_cluster(state: State, event: Event) -> tuple[str, str] | None:
     """Apply a cluster's event. Returns (about, sentence) where a person should be told."""
     match event:
-        case e.ClusterSeen():
+        case ClusterSeen():
             state.clusters[event.cluster.name] = event.cluster
             return None
-        case e.Launching():
+        case Launching():
             cluster = state.clusters[event.cluster]
             _enter(cluster, ClusterState.LAUNCHING, event.at)
             cluster.message, cluster.rests = "", False
-        case e.ClusterUp():
+        case ClusterUp():
             cluster = state.clusters[event.cluster]
             if cluster.state is ClusterState.LAUNCHING:
                 _settle(state, cluster, event.at)
@@ -27,7 +38,7 @@ def fold_cluster(state: State, event: e.Event) -> tuple[str, str] | None:
                 cluster.up_at = cluster.up_at or event.at
                 _enter(cluster, ClusterState.BUSY if cluster.running else ClusterState.IDLE, event.at)
             cluster.seen_at, cluster.message, cluster.refusals, cluster.waits = event.at, "", 0, False
-        case e.ClusterFailed():
+        case ClusterFailed():
             cluster = state.clusters[event.cluster]
             cluster.failures += not event.refused
             cluster.refusals += event.refused
@@ -36,23 +47,23 @@ def fold_cluster(state: State, event: e.Event) -> tuple[str, str] | None:
             cluster.message, cluster.retry_at = event.message, event.retry_at
             # It is asked for all night where there is no room: that is said once, and stands on the cluster.
             return None if event.refused and cluster.refusals > 1 else (cluster.name, event.message)
-        case e.ClusterWaiting():
+        case ClusterWaiting():
             cluster = state.clusters[event.cluster]
             _settle(state, cluster, event.at)
             cluster.since = max(cluster.since, event.at)
             cluster.waits, cluster.message = bool(event.message), event.message
             return None if cluster.refusals or not event.message else (cluster.name, event.message)
-        case e.ClusterGivenUp():
+        case ClusterGivenUp():
             cluster = state.clusters[event.cluster]
             _settle(state, cluster, event.at)
             _enter(cluster, ClusterState.GIVEN_UP, event.at)
             cluster.message, cluster.unverified = event.message, True
             return cluster.name, event.message
-        case e.ClusterStopping():
+        case ClusterStopping():
             cluster = state.clusters[event.cluster]
             _settle(state, cluster, event.at)
             _enter(cluster, ClusterState.STOPPING, event.at)
-        case e.ClusterDown():
+        case ClusterDown():
             cluster = state.clusters[event.cluster]
             cluster.unverified = False
             if cluster.state is ClusterState.GIVEN_UP:
@@ -61,7 +72,7 @@ def fold_cluster(state: State, event: e.Event) -> tuple[str, str] | None:
             cluster.rests = cluster.state is ClusterState.IDLE  # else it was asked to
             _enter(cluster, ClusterState.DOWN, event.at)
             cluster.up_at, cluster.message = 0.0, event.message
-        case e.ClusterSuspect():
+        case ClusterSuspect():
             if event.suspect:
                 state.suspects[event.cluster] = event.message
                 return event.cluster, event.message

@@ -8,7 +8,58 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from cockpit.core import events as e
+from cockpit.core.events import (
+    ApiReleased,
+    ApiReserved,
+    ApiUsed,
+    Approved,
+    ArmDropped,
+    Asked,
+    AskEnded,
+    BudgetSet,
+    Cancelling,
+    CapReached,
+    ClusterDown,
+    ClusterFailed,
+    ClusterGivenUp,
+    ClusterSeen,
+    ClusterStopping,
+    ClusterSuspect,
+    ClusterUp,
+    ClusterWaiting,
+    Decided,
+    EarlyStoppingSet,
+    Ended,
+    Ending,
+    EnvelopeSet,
+    Event,
+    FindingRecorded,
+    Held,
+    IncumbentSet,
+    IntentTaken,
+    Launching,
+    ModeSet,
+    PhaseSet,
+    Progressed,
+    ProposalEdited,
+    Proposed,
+    ProposerSet,
+    Queued,
+    Rejected,
+    Resumed,
+    Said,
+    SessionCreated,
+    Spared,
+    Started,
+    Submitted,
+    Submitting,
+    Trouble,
+    Unsubmitted,
+    WaveCancelled,
+    WaveMoved,
+    WorkerStarted,
+    WorkerStopped,
+)
 from cockpit.core.fold.clusters import fold_cluster
 from cockpit.core.fold.runs import fold_ended, fold_queued, fold_run, set_status, take_out_waiting
 from cockpit.core.interning import one_estimate, one_wave
@@ -26,7 +77,7 @@ from cockpit.core.state import CONVERSATION_LINES, TESTED_LISTED, AskState, Incu
 REFUSALS_KEPT = 200
 
 
-def fold(state: State | None, event: e.Event) -> State:
+def fold(state: State | None, event: Event) -> State:
     """The state after `event`; a session's first event makes the state.
 
     Raises KeyError on an event about something no earlier event made, ValueError where a first event makes no session.
@@ -34,17 +85,17 @@ def fold(state: State | None, event: e.Event) -> State:
     Progress has no number in the ledger, so `seq` does not count it.
     """
     if state is None:
-        if not isinstance(event, e.SessionCreated):
+        if not isinstance(event, SessionCreated):
             raise ValueError(f"a session begins with SessionCreated, not with {type(event).__name__}")
         state = State(event.session)
-    if not isinstance(event, e.Progressed):
+    if not isinstance(event, Progressed):
         state.seq += 1
     state.now = max(state.now, event.at)
     _FOLDS[type(event)](state, event)
     return state
 
 
-def fold_all(events: Iterable[e.Event], state: State | None = None) -> State:
+def fold_all(events: Iterable[Event], state: State | None = None) -> State:
     """The state after all of these events, from a session's first or on from `state`. Raises ValueError for none."""
     for event in events:
         state = fold(state, event)
@@ -59,7 +110,7 @@ def _say(state: State, at: float, author: str, text: str, kind: str = "say") -> 
         del state.messages[:-CONVERSATION_LINES]
 
 
-def _session_created(state: State, event: e.SessionCreated) -> None:
+def _session_created(state: State, event: SessionCreated) -> None:
     state.session = event.session
     state.mode = event.mode
     state.envelope = event.envelope
@@ -71,14 +122,14 @@ def _session_created(state: State, event: e.SessionCreated) -> None:
         state.clusters[spec.name] = Cluster(spec.name, spec.hardware, usd_per_hour=spec.usd_per_hour, since=event.at)
 
 
-def _worker_started(state: State, event: e.WorkerStarted) -> None:
+def _worker_started(state: State, event: WorkerStarted) -> None:
     state.worker_running, state.worker_host, state.worker_user = True, event.host, event.user
     state.asks.clear()
     state.ending = ""
     _settle_unanswered(state, event.at)
 
 
-def _worker_stopped(state: State, event: e.WorkerStopped) -> None:
+def _worker_stopped(state: State, event: WorkerStopped) -> None:
     state.worker_running = False
     _settle_unanswered(state, event.at)
 
@@ -96,32 +147,32 @@ def _settle_unanswered(state: State, at: float, ask: int = 0) -> None:
         _say(state, at, "cockpit", text, "trouble")
 
 
-def _mode_set(state: State, event: e.ModeSet) -> None:
+def _mode_set(state: State, event: ModeSet) -> None:
     state.mode = event.mode
     _say(state, event.at, event.author, f"mode is now {event.mode}", "news")
 
 
-def _envelope_set(state: State, event: e.EnvelopeSet) -> None:
+def _envelope_set(state: State, event: EnvelopeSet) -> None:
     state.envelope = event.envelope
 
 
-def _proposer_set(state: State, event: e.ProposerSet) -> None:
+def _proposer_set(state: State, event: ProposerSet) -> None:
     state.proposer = event.proposer
     _say(state, event.at, event.author, f"{event.proposer} proposes from now on", "news")
 
 
-def _budget_set(state: State, event: e.BudgetSet) -> None:
+def _budget_set(state: State, event: BudgetSet) -> None:
     state.budget_usd = event.usd
     state.capped = ""
     state.ask_retry_at.clear()  # who could not be paid may be asked again
 
 
-def _cap_reached(state: State, event: e.CapReached) -> None:
+def _cap_reached(state: State, event: CapReached) -> None:
     state.capped = event.text
     _say(state, event.at, "cockpit", event.text, "trouble")
 
 
-def _early_stopping_set(state: State, event: e.EarlyStoppingSet) -> None:
+def _early_stopping_set(state: State, event: EarlyStoppingSet) -> None:
     state.early_stops.on = event.on
     said = "hopeless runs are ended early" if event.on else "every run runs to its end"
     _say(state, event.at, event.author, f"{said} from now on", "news")
@@ -136,23 +187,23 @@ def _set_held(state: State, target: str, held: bool) -> None:
         state.clusters[target].held = held
 
 
-def _held(state: State, event: e.Held) -> None:
+def _held(state: State, event: Held) -> None:
     _set_held(state, event.target, True)
     state.held_why = event.reason if not event.target else state.held_why
     _say(state, event.at, event.author, f"holds {event.target or 'everything'}", "news")
 
 
-def _resumed(state: State, event: e.Resumed) -> None:
+def _resumed(state: State, event: Resumed) -> None:
     _set_held(state, event.target, False)
     state.held_why = "" if not event.target else state.held_why
     _say(state, event.at, event.author, f"resumes {event.target or 'everything'}", "news")
 
 
-def _ending(state: State, event: e.Ending) -> None:
+def _ending(state: State, event: Ending) -> None:
     state.ending, state.ended_why = event.how, event.reason
 
 
-def _intent_taken(state: State, event: e.IntentTaken) -> None:
+def _intent_taken(state: State, event: IntentTaken) -> None:
     state.intent = event.intent
     if event.refused:
         state.refusals[str(event.intent)] = event.refused
@@ -160,7 +211,7 @@ def _intent_taken(state: State, event: e.IntentTaken) -> None:
             del state.refusals[next(iter(state.refusals))]
 
 
-def _asked(state: State, event: e.Asked) -> None:
+def _asked(state: State, event: Asked) -> None:
     state.asks_total = max(state.asks_total, event.ask)
     heard = state.unheard if event.proposer == state.proposer else 0
     state.asks[event.proposer] = AskState(event.ask, event.proposer, event.arms, event.at, heard)
@@ -168,7 +219,7 @@ def _asked(state: State, event: e.Asked) -> None:
         state.unheard = state.untold = 0
 
 
-def _ask_ended(state: State, event: e.AskEnded) -> None:
+def _ask_ended(state: State, event: AskEnded) -> None:
     asked = state.asks.pop(event.proposer, None)
     state.ask_retry_at[event.proposer] = event.retry_at
     _settle_unanswered(state, event.at, event.ask)
@@ -181,7 +232,7 @@ def _ask_ended(state: State, event: e.AskEnded) -> None:
         state.ask_failures.pop(event.proposer, None)
 
 
-def _with_retry(event: e.AskEnded) -> str:
+def _with_retry(event: AskEnded) -> str:
     """The trouble, and when the proposer is asked again."""
     wait_s = event.retry_at - event.at
     if wait_s <= 0:
@@ -191,7 +242,7 @@ def _with_retry(event: e.AskEnded) -> str:
     return f"{event.trouble.rstrip('.')}; asked again in {wait}{sooner}"
 
 
-def _proposed(state: State, event: e.Proposed) -> None:
+def _proposed(state: State, event: Proposed) -> None:
     wave = event.wave
     state.waves[wave.id] = wave
     state.proposals[wave.id] = None
@@ -203,7 +254,7 @@ def _proposed(state: State, event: e.Proposed) -> None:
             state.baseline = experiment.id
 
 
-def _proposal_edited(state: State, event: e.ProposalEdited) -> None:
+def _proposal_edited(state: State, event: ProposalEdited) -> None:
     old = state.waves[event.wave.id]
     keep = {experiment.id for experiment in event.experiments}
     for arm in old.arms:
@@ -220,7 +271,7 @@ def _proposal_edited(state: State, event: e.ProposalEdited) -> None:
         set_status(state, experiment, ExperimentStatus.PROPOSED, new=True)
 
 
-def _approved(state: State, event: e.Approved) -> None:
+def _approved(state: State, event: Approved) -> None:
     wave = state.waves[event.wave]
     wave.status, wave.decided_at, wave.decided_by, wave.rule = (
         WaveStatus.APPROVED, event.at, event.author, event.rule,
@@ -257,7 +308,7 @@ def _drop(state: State, arm: str, reason: str) -> None:
     set_status(state, experiment, ExperimentStatus.DROPPED)
 
 
-def _rejected(state: State, event: e.Rejected) -> None:
+def _rejected(state: State, event: Rejected) -> None:
     wave = state.waves[event.wave]
     wave.status, wave.decided_at, wave.decided_by, wave.reason = (
         WaveStatus.REJECTED, event.at, event.author, event.reason,
@@ -268,11 +319,11 @@ def _rejected(state: State, event: e.Rejected) -> None:
     _say(state, event.at, event.author, f"rejects {wave.id}: {event.reason}", "news")
 
 
-def _wave_moved(state: State, event: e.WaveMoved) -> None:
+def _wave_moved(state: State, event: WaveMoved) -> None:
     state.waves[event.wave].rank = event.rank
 
 
-def _wave_cancelled(state: State, event: e.WaveCancelled) -> None:
+def _wave_cancelled(state: State, event: WaveCancelled) -> None:
     wave = state.waves[event.wave]
     wave.status, wave.decided_by, wave.reason = WaveStatus.CANCELLED, event.author, event.reason
     state.open_waves.pop(wave.id, None)
@@ -281,11 +332,11 @@ def _wave_cancelled(state: State, event: e.WaveCancelled) -> None:
         _drop(state, arm, f"cancelled by {event.author}")
 
 
-def _arm_dropped(state: State, event: e.ArmDropped) -> None:
+def _arm_dropped(state: State, event: ArmDropped) -> None:
     _drop(state, event.experiment, f"dropped by {event.author}" + (f": {event.reason}" if event.reason else ""))
 
 
-def _queued(state: State, event: e.Queued) -> None:
+def _queued(state: State, event: Queued) -> None:
     fold_queued(state, event.attempt, event.at)
     if event.test_level:
         state.experiments[event.attempt.experiment].test_level = event.test_level
@@ -294,7 +345,7 @@ def _queued(state: State, event: e.Queued) -> None:
         del state.tested[:-TESTED_LISTED]
 
 
-def _decided(state: State, event: e.Decided) -> None:
+def _decided(state: State, event: Decided) -> None:
     experiment = state.experiments[event.experiment]
     experiment.reason = sys.intern(event.reason)
     if event.estimate is not None:
@@ -307,13 +358,13 @@ def _decided(state: State, event: e.Decided) -> None:
     state.contenders.pop(experiment.id, None)
 
 
-def _incumbent_set(state: State, event: e.IncumbentSet) -> None:
+def _incumbent_set(state: State, event: IncumbentSet) -> None:
     state.incumbent = event.experiment
     state.incumbencies.append(Incumbency(event.at, event.experiment, event.reason, event.author, event.estimate))
     _say(state, event.at, event.author, f"{event.experiment} is the incumbent: {event.reason}", "news")
 
 
-def _said(state: State, event: e.Said) -> None:
+def _said(state: State, event: Said) -> None:
     if is_answered(state, event.author):
         state.unheard += 1
         if state.ask_failures.get(state.proposer):
@@ -321,25 +372,25 @@ def _said(state: State, event: e.Said) -> None:
     _say(state, event.at, event.author, event.text)
 
 
-def _finding(state: State, event: e.FindingRecorded) -> None:
+def _finding(state: State, event: FindingRecorded) -> None:
     state.findings.append(Finding(event.at, event.author, event.claim, tuple(event.experiments)))
     _say(state, event.at, event.author, event.claim, "finding")
 
 
-def _phase(state: State, event: e.PhaseSet) -> None:
+def _phase(state: State, event: PhaseSet) -> None:
     state.phase = event.phase
     _say(state, event.at, event.author, event.phase, "phase")
 
 
-def _api_reserved(state: State, event: e.ApiReserved) -> None:
+def _api_reserved(state: State, event: ApiReserved) -> None:
     state.api_reserved[event.request] = event.usd
 
 
-def _api_released(state: State, event: e.ApiReleased) -> None:
+def _api_released(state: State, event: ApiReleased) -> None:
     state.api_reserved.pop(event.request, None)
 
 
-def _api_used(state: State, event: e.ApiUsed) -> None:
+def _api_used(state: State, event: ApiUsed) -> None:
     spend = state.spend
     reserved = state.api_reserved.pop(event.request, None)
     if reserved is not None or not event.request:
@@ -350,64 +401,64 @@ def _api_used(state: State, event: e.ApiUsed) -> None:
     spend.cache_write_tokens += event.cache_write_tokens
 
 
-def _trouble(state: State, event: e.Trouble) -> None:
+def _trouble(state: State, event: Trouble) -> None:
     _say(state, event.at, event.about or "cockpit", event.text, "trouble")
 
 
-def _cluster(state: State, event: e.Event) -> None:
+def _cluster(state: State, event: Event) -> None:
     text = fold_cluster(state, event)
     if text:
         _say(state, event.at, *text, "trouble")
 
 
-_FOLDS: dict[type[e.Event], Callable[[State, Any], None]] = {
-    e.SessionCreated: _session_created,
-    e.WorkerStarted: _worker_started,
-    e.WorkerStopped: _worker_stopped,
-    e.ModeSet: _mode_set,
-    e.EnvelopeSet: _envelope_set,
-    e.ProposerSet: _proposer_set,
-    e.BudgetSet: _budget_set,
-    e.EarlyStoppingSet: _early_stopping_set,
-    e.Held: _held,
-    e.Resumed: _resumed,
-    e.Ending: _ending,
-    e.IntentTaken: _intent_taken,
-    e.Asked: _asked,
-    e.AskEnded: _ask_ended,
-    e.Proposed: _proposed,
-    e.ProposalEdited: _proposal_edited,
-    e.Approved: _approved,
-    e.Rejected: _rejected,
-    e.WaveMoved: _wave_moved,
-    e.WaveCancelled: _wave_cancelled,
-    e.ArmDropped: _arm_dropped,
-    e.Queued: _queued,
-    e.Submitting: fold_run,
-    e.Submitted: fold_run,
-    e.Unsubmitted: fold_run,
-    e.Started: fold_run,
-    e.Progressed: fold_run,
-    e.Cancelling: fold_run,
-    e.Spared: fold_run,
-    e.Ended: fold_ended,
-    e.Decided: _decided,
-    e.IncumbentSet: _incumbent_set,
-    e.CapReached: _cap_reached,
-    e.Launching: _cluster,
-    e.ClusterUp: _cluster,
-    e.ClusterSeen: _cluster,
-    e.ClusterFailed: _cluster,
-    e.ClusterWaiting: _cluster,
-    e.ClusterGivenUp: _cluster,
-    e.ClusterStopping: _cluster,
-    e.ClusterDown: _cluster,
-    e.ClusterSuspect: _cluster,
-    e.Said: _said,
-    e.FindingRecorded: _finding,
-    e.PhaseSet: _phase,
-    e.ApiReserved: _api_reserved,
-    e.ApiReleased: _api_released,
-    e.ApiUsed: _api_used,
-    e.Trouble: _trouble,
+_FOLDS: dict[type[Event], Callable[[State, Any], None]] = {
+    SessionCreated: _session_created,
+    WorkerStarted: _worker_started,
+    WorkerStopped: _worker_stopped,
+    ModeSet: _mode_set,
+    EnvelopeSet: _envelope_set,
+    ProposerSet: _proposer_set,
+    BudgetSet: _budget_set,
+    EarlyStoppingSet: _early_stopping_set,
+    Held: _held,
+    Resumed: _resumed,
+    Ending: _ending,
+    IntentTaken: _intent_taken,
+    Asked: _asked,
+    AskEnded: _ask_ended,
+    Proposed: _proposed,
+    ProposalEdited: _proposal_edited,
+    Approved: _approved,
+    Rejected: _rejected,
+    WaveMoved: _wave_moved,
+    WaveCancelled: _wave_cancelled,
+    ArmDropped: _arm_dropped,
+    Queued: _queued,
+    Submitting: fold_run,
+    Submitted: fold_run,
+    Unsubmitted: fold_run,
+    Started: fold_run,
+    Progressed: fold_run,
+    Cancelling: fold_run,
+    Spared: fold_run,
+    Ended: fold_ended,
+    Decided: _decided,
+    IncumbentSet: _incumbent_set,
+    CapReached: _cap_reached,
+    Launching: _cluster,
+    ClusterUp: _cluster,
+    ClusterSeen: _cluster,
+    ClusterFailed: _cluster,
+    ClusterWaiting: _cluster,
+    ClusterGivenUp: _cluster,
+    ClusterStopping: _cluster,
+    ClusterDown: _cluster,
+    ClusterSuspect: _cluster,
+    Said: _said,
+    FindingRecorded: _finding,
+    PhaseSet: _phase,
+    ApiReserved: _api_reserved,
+    ApiReleased: _api_released,
+    ApiUsed: _api_used,
+    Trouble: _trouble,
 }

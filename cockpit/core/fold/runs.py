@@ -4,7 +4,8 @@ import sys
 from bisect import insort
 from statistics import median
 
-from cockpit.core import events as e
+from cockpit.core import events
+from cockpit.core.events import Cancelling, Ended, Event, Progressed, Started, Submitted, Submitting, Unsubmitted
 from cockpit.core.interning import one_attempt
 from cockpit.core.model import (
     Attempt,
@@ -91,10 +92,10 @@ def take_out_waiting(state: State, experiment: Experiment) -> None:
         state.contenders[experiment.id] = None
 
 
-def fold_run(state: State, event: e.Event) -> None:
+def fold_run(state: State, event: Event) -> None:
     """Submitting, Submitted, Unsubmitted, Started, Progressed, Cancelling and Spared."""
     match event:
-        case e.Submitting():
+        case Submitting():
             attempt, cluster = state.attempts[event.attempt], state.clusters[event.cluster]
             attempt.status, attempt.cluster = AttemptStatus.SUBMITTING, cluster.name
             attempt.hardware = sys.intern(event.hardware)
@@ -106,12 +107,12 @@ def fold_run(state: State, event: e.Event) -> None:
             if attempt.experiment == (state.incumbent or state.baseline):
                 cluster.control_age, cluster.controlled = 0, True
             _mark_running(state, attempt)
-        case e.Submitted():
+        case Submitted():
             attempt = state.attempts[event.attempt]
             if attempt.status is AttemptStatus.SUBMITTING:
                 attempt.status, attempt.submitted_at = AttemptStatus.SUBMITTED, event.at
                 _push(state.submit_latency_s, event.at - attempt.submitting_at, RECENT)
-        case e.Unsubmitted():
+        case Unsubmitted():
             attempt = state.attempts[event.attempt]
             _leave(state, attempt, event.at)
             attempt.status, attempt.cluster, attempt.cancelling = AttemptStatus.QUEUED, "", ""
@@ -121,17 +122,17 @@ def fold_run(state: State, event: e.Event) -> None:
                 take_out_waiting(state, experiment)
             else:
                 _mark_waiting(state, experiment)
-        case e.Started():
+        case Started():
             _started(state, state.attempts[event.attempt], event.at)
-        case e.Progressed():
+        case Progressed():
             attempt = state.attempts[event.attempt]
             attempt.progress, attempt.curve = event.progress, packed(event.curve)
             state.clusters[attempt.cluster].seen_at = event.at
-        case e.Cancelling():
+        case Cancelling():
             attempt = state.attempts[event.attempt]
             attempt.cancelling, attempt.cancel_outcome = event.reason, event.outcome
             attempt.cancelled_by, attempt.expected_bpb = event.author, event.expected_bpb
-        case e.Spared():
+        case events.Spared():
             state.attempts[event.attempt].spared = Spared(event.bar, event.reason)
         case _:
             raise TypeError(f"not a run's event: {event!r}")
@@ -184,7 +185,7 @@ def _leave(state: State, attempt: Attempt, at: float) -> Cluster:
     return cluster
 
 
-def fold_ended(state: State, event: e.Ended) -> None:
+def fold_ended(state: State, event: Ended) -> None:
     attempt = state.attempts[event.attempt]
     if attempt.status is AttemptStatus.ENDED:
         return

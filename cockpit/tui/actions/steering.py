@@ -5,7 +5,30 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from cockpit.core import intents as i
+from cockpit.core.intents import (
+    Approve,
+    CancelWave,
+    Discard,
+    DropArm,
+    End,
+    Hold,
+    Interrupt,
+    Kill,
+    MakeBase,
+    MoveWave,
+    Promote,
+    Propose,
+    Reject,
+    Relaunch,
+    Rerun,
+    Resume,
+    Say,
+    SetBudget,
+    SetEarlyStopping,
+    SetEnvelope,
+    SetMode,
+    SetProposer,
+)
 from cockpit.core.model import AttemptStatus, ClusterState, ExperimentStatus, Mode, WaveStatus
 from cockpit.decide.early_stopping import early_words
 from cockpit.decide.kept_changes import unablated
@@ -41,23 +64,23 @@ def _proposal_applies(here: Here) -> str:
 
 def _approve(app: "CockpitApp", here: Here, words: str) -> None:
     wave = words or proposal(here)
-    app.send(i.Approve(wave), f"approve {wave}")
+    app.send(Approve(wave), f"approve {wave}")
 
 
 def _approve_trust(app: "CockpitApp", here: Here, words: str) -> None:
     wave = words or proposal(here)
-    app.send(i.Approve(wave, trust=True), f"approve {wave} and trust its proposer within the envelope")
+    app.send(Approve(wave, trust=True), f"approve {wave} and trust its proposer within the envelope")
 
 
 def _reject(app: "CockpitApp", here: Here, words: str) -> None:
     wave, _, reason = words.partition(" ")
     wave = wave or proposal(here)
     if reason:
-        app.send(i.Reject(wave, reason), f"reject {wave}")
+        app.send(Reject(wave, reason), f"reject {wave}")
         return
     app.ask_line(
         f"Reject {wave}: why? The proposer reads it.",
-        lambda said: app.send(i.Reject(wave, said), f"reject {wave}"),
+        lambda said: app.send(Reject(wave, said), f"reject {wave}"),
     )
 
 
@@ -75,7 +98,7 @@ def _wave_applies(here: Here) -> str:
 
 def _cancel_wave(app: "CockpitApp", here: Here, words: str) -> None:
     wave = words or here.wave
-    app.send(i.CancelWave(wave), f"cancel {wave}")
+    app.send(CancelWave(wave), f"cancel {wave}")
 
 
 def _cancel_cost(here: Here) -> str:
@@ -96,7 +119,7 @@ def _move_wave(steps: int) -> "object":
         to = max(0, min(len(others), at + steps))
         before = others[to] if to < len(others) else ""
         app.send(
-            i.MoveWave(here.wave, before), f"move {here.wave} before {before}" if before else f"move {here.wave} last"
+            MoveWave(here.wave, before), f"move {here.wave} before {before}" if before else f"move {here.wave} last"
         )
 
     return move
@@ -127,20 +150,20 @@ def _held(here: Here, name: str) -> bool:
 def _hold_selected(app: "CockpitApp", here: Here, words: str) -> None:
     name = target(here)
     held = _held(here, name)
-    app.send(i.Resume(name) if held else i.Hold(name), f"{'resume' if held else 'hold'} {name}")
+    app.send(Resume(name) if held else Hold(name), f"{'resume' if held else 'hold'} {name}")
 
 
 def _hold_session(app: "CockpitApp", here: Here, words: str) -> None:
     held = here.state.held
-    app.send(i.Resume() if held else i.Hold(), "resume the session" if held else "hold the session")
+    app.send(Resume() if held else Hold(), "resume the session" if held else "hold the session")
 
 
 def _hold(app: "CockpitApp", here: Here, words: str) -> None:
-    app.send(i.Hold(words), f"hold {words or 'the session'}")
+    app.send(Hold(words), f"hold {words or 'the session'}")
 
 
 def _resume(app: "CockpitApp", here: Here, words: str) -> None:
-    app.send(i.Resume(words), f"resume {words or 'the session'}")
+    app.send(Resume(words), f"resume {words or 'the session'}")
 
 
 _MODE_HELP = {
@@ -153,9 +176,9 @@ _MODE_HELP = {
 def _mode(app: "CockpitApp", here: Here, words: str) -> None:
     def choose(name: str) -> None:
         if name == Mode.AUTOPILOT and here.state.mode is not Mode.AUTOPILOT:
-            app.confirm(_autopilot_cost(here), "autopilot", lambda: app.send(i.SetMode(Mode(name)), f"mode {name}"))
+            app.confirm(_autopilot_cost(here), "autopilot", lambda: app.send(SetMode(Mode(name)), f"mode {name}"))
         else:
-            app.send(i.SetMode(Mode(name)), f"mode {name}")
+            app.send(SetMode(Mode(name)), f"mode {name}")
 
     if words:
         if words in list(Mode):
@@ -197,7 +220,7 @@ def _envelope(app: "CockpitApp", here: Here, words: str) -> None:
     if not changes:
         app.note(_autopilot_cost(here), "accent")
         return
-    app.send(i.SetEnvelope(msgspec.structs.replace(here.state.envelope, **changes)), f"envelope {words}")
+    app.send(SetEnvelope(msgspec.structs.replace(here.state.envelope, **changes)), f"envelope {words}")
 
 
 def _budget(app: "CockpitApp", here: Here, words: str) -> None:
@@ -205,7 +228,7 @@ def _budget(app: "CockpitApp", here: Here, words: str) -> None:
     if usd is None or usd < 0:
         app.note("budget takes dollars, 0 for no cap: `:budget 300`", "bad")
         return
-    app.send(i.SetBudget(usd), f"budget {money(usd)}")
+    app.send(SetBudget(usd), f"budget {money(usd)}")
 
 
 def _number(text: str) -> float | None:
@@ -221,7 +244,7 @@ def _ablate(app: "CockpitApp", here: Here, words: str) -> None:
 
     made = ablations(here.state)
     if made is not None:
-        app.send(i.Propose(made), f"propose to drop {count(len(made.arms), 'kept change')} again")
+        app.send(Propose(made), f"propose to drop {count(len(made.arms), 'kept change')} again")
 
 
 def _ablatable(here: Here) -> str:
@@ -230,27 +253,27 @@ def _ablatable(here: Here) -> str:
 
 def _early_stopping(app: "CockpitApp", here: Here, words: str) -> None:
     if words in ("on", "off"):
-        app.send(i.SetEarlyStopping(words == "on"), f"early stopping {words}")
+        app.send(SetEarlyStopping(words == "on"), f"early stopping {words}")
     else:
         app.note(early_words(here.state.early_stops) or "early takes on or off: `:early off`", "accent")
 
 
 def _proposer(app: "CockpitApp", here: Here, words: str) -> None:
     if words:
-        app.send(i.SetProposer(words), f"proposer {words}")
+        app.send(SetProposer(words), f"proposer {words}")
     else:
         app.note("proposer takes a name: `:proposer tpe`", "bad")
 
 
 def _say(app: "CockpitApp", here: Here, words: str) -> None:
     if words:
-        app.send(i.Say(words), "")
+        app.send(Say(words), "")
     else:
         app.focus_say()
 
 
 def _interrupt(app: "CockpitApp", here: Here, words: str) -> None:
-    app.send(i.Interrupt(), "end the proposer's turn")
+    app.send(Interrupt(), "end the proposer's turn")
 
 
 def _asking(here: Here) -> str:
@@ -275,7 +298,7 @@ def _running_applies(here: Here) -> str:
 
 def _kill(app: "CockpitApp", here: Here, words: str) -> None:
     attempt = words or running(here)
-    app.send(i.Kill(attempt, "killed by hand"), f"kill {attempt}")
+    app.send(Kill(attempt, "killed by hand"), f"kill {attempt}")
 
 
 def _kill_cost(here: Here) -> str:
@@ -300,12 +323,12 @@ def _measured(here: Here) -> str:
 
 def _rerun(app: "CockpitApp", here: Here, words: str) -> None:
     name = words or here.experiment
-    app.send(i.Rerun(name), f"run {name} again with another seed")
+    app.send(Rerun(name), f"run {name} again with another seed")
 
 
 def _promote(app: "CockpitApp", here: Here, words: str) -> None:
     name = words or here.experiment
-    app.send(i.Promote(name), f"validate {name} on the better class")
+    app.send(Promote(name), f"validate {name} on the better class")
 
 
 def _promotable(here: Here) -> str:
@@ -316,7 +339,7 @@ def _promotable(here: Here) -> str:
 
 def _make_base(app: "CockpitApp", here: Here, words: str) -> None:
     name = words or here.experiment
-    app.send(i.MakeBase(name), f"make {name} the base")
+    app.send(MakeBase(name), f"make {name} the base")
 
 
 def _base_cost(here: Here) -> str:
@@ -330,7 +353,7 @@ def _base_cost(here: Here) -> str:
 
 def _discard(app: "CockpitApp", here: Here, words: str) -> None:
     name = words or here.experiment
-    app.send(i.Discard(name), f"discard {name}")
+    app.send(Discard(name), f"discard {name}")
 
 
 def _droppable(here: Here) -> str:
@@ -344,7 +367,7 @@ def _drop_arm(app: "CockpitApp", here: Here, words: str) -> None:
     if here.place == "review" and here.wave in here.state.proposals:
         app.edit_arms("drop-arm")
         return
-    app.send(i.DropArm(name), f"drop {name}")
+    app.send(DropArm(name), f"drop {name}")
 
 
 def _drop_cost(here: Here) -> str:
@@ -359,7 +382,7 @@ def _relaunchable(here: Here) -> str:
 
 def _relaunch(app: "CockpitApp", here: Here, words: str) -> None:
     name = words or here.cluster
-    app.send(i.Relaunch(name), f"launch {name} again")
+    app.send(Relaunch(name), f"launch {name} again")
 
 
 def _end(app: "CockpitApp", here: Here, words: str) -> None:
@@ -374,7 +397,7 @@ def _end(app: "CockpitApp", here: Here, words: str) -> None:
 
     def chosen(how: str) -> None:
         if how:
-            app.send(i.End(how.split("+")[0], down=how.endswith("down")), f"end the session: {how}")
+            app.send(End(how.split("+")[0], down=how.endswith("down")), f"end the session: {how}")
 
     app.choose("End the session? Queued work stays in the ledger.", choices, "", chosen)
 

@@ -8,7 +8,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Input
 
-from cockpit.agent.claude import turn_status as live
+from cockpit.agent.claude import turn_status
 from cockpit.core.state import State
 from cockpit.tui import layout
 from cockpit.tui.actions.registry import Here
@@ -209,7 +209,7 @@ class MainScreen(CockpitScreen):
         self.grid.tell(state, now)
         self.waves.tell(state, now)
         self.chart.tell(state, now)
-        self.talk.tell(state, now, live.read(app.feed.folder.agent_live) if state.asks else None)
+        self.talk.tell(state, now, turn_status.read(app.feed.folder.agent_live) if state.asks else None)
         self._choose_log(state)
         self._retab()
         self.update_footer()

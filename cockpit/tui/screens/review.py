@@ -5,8 +5,7 @@ from collections.abc import Callable
 from textual.app import ComposeResult
 from textual.strip import Strip
 
-from cockpit.core import intents as i
-from cockpit.core.intents import Draft
+from cockpit.core.intents import Draft, EditProposal
 from cockpit.core.model import Wave, WaveStatus
 from cockpit.read.forecasts import forecast_words
 from cockpit.tui.actions.registry import Here
@@ -186,7 +185,7 @@ class ReviewScreen(CockpitScreen):
         except EditError as error:
             self.cockpit.note(str(error), "bad")
             return
-        self.cockpit.send(i.EditProposal(self.wave, draft, what), what)
+        self.cockpit.send(EditProposal(self.wave, draft, what), what)
 
     def ask_level(self) -> None:
         state = self.cockpit.state

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from cockpit.core.model import ClusterState, EarlyStops, Estimate, Mode
 from cockpit.core.state import State
 from cockpit.decide.budget import accounts
-from cockpit.session.worker_process import Standing
+from cockpit.session.worker_process import WorkerStatus
 from cockpit.tui.figures import age, count, duration, money, score, signed
 from cockpit.tui.plain import cut, plain, width_of
 
@@ -21,7 +21,7 @@ class Need:
     text: str
 
 
-def needs(state: State, worker: Standing, now: float) -> list[Need]:
+def needs(state: State, worker: WorkerStatus, now: float) -> list[Need]:
     """What waits for a person, what stops the whole session first."""
     found: list[Need] = []
     if worker.note:

@@ -7,7 +7,7 @@ from textual.message import Message
 from textual.strip import Strip
 
 from cockpit.core.state import State
-from cockpit.session.worker_process import Standing
+from cockpit.session.worker_process import WorkerStatus
 from cockpit.tui.plain import plain, width_of, wrap
 from cockpit.tui.rows import Row
 from cockpit.tui.views.summary import Need, best_parts, fitting, fleet_words, mode_words, money_parts
@@ -25,7 +25,7 @@ class Header(Pane):
         self.session = session
         self.state: State | None = None
         self.now = 0.0
-        self.worker = Standing("", None)
+        self.worker = WorkerStatus("", None)
         self.needs: list[Need] = []
         self.watching = ""
         """Whose session is watched; empty where it is one's own to steer."""
