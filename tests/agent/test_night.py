@@ -16,6 +16,7 @@ from cockpit.agent.proposers.ablate import Ablate
 from cockpit.agent.proposers.hybrid import Hybrid
 from cockpit.agent.proposers.search import Search
 from cockpit.core.events import AnyEvent, ApiUsed, Approved, AskEnded, CapReached, Said
+from cockpit.core.events import Asked as ProposerAsked
 from cockpit.core.intents import Reject, Say, encode_intent
 from cockpit.core.model import ClusterState, Tier, WaveKind, WaveStatus
 from cockpit.decide.budget import accounts
@@ -290,7 +291,7 @@ def test_an_api_that_stays_out_is_asked_ever_more_rarely_and_the_fleet_goes_on(t
 def test_hybrid_is_asked_for_a_reason_and_never_because_of_its_own_words(tmp_path: Path) -> None:
     _, server, events, state = hold_night(tmp_path, budget_hours=0.5, proposer="hybrid")
     assert not server.problems
-    reasons = [event.reason for event in events if isinstance(event, events.Asked) and event.proposer == "hybrid"]
+    reasons = [event.reason for event in events if isinstance(event, ProposerAsked) and event.proposer == "hybrid"]
     spoken = [event for event in events if isinstance(event, Said) and event.author == "ann"]
     assert reasons and reasons.count("said") <= len(spoken)
     by = {wave.proposer for wave in state.waves.values() if wave.kind is WaveKind.WAVE}
@@ -308,6 +309,6 @@ def test_at_the_cap_the_night_stops_asking_says_so_and_never_passes_it(tmp_path:
     assert sentence in [need.sentence for need in needs(state, state.now)]
     running = WorkerStatus("running", 0.0)
     assert "budget reached: raise it to go on" in [need.text for need in header_needs(state, running, state.now)]
-    assert not [event for event in events if isinstance(event, events.Asked) and event.at >= reached[0].at]
+    assert not [event for event in events if isinstance(event, ProposerAsked) and event.at >= reached[0].at]
     assert {cluster.state for cluster in state.clusters.values()} == {ClusterState.DOWN}
     assert len(state.experiments) < 200, "nor was more proposed than could ever be paid for"
