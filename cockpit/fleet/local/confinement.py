@@ -1,0 +1,188 @@
+"""Confinement of a run on this machine: which wall is available, and the command that starts a run behind it.
+
+A confined run sees its own folder, the environment it runs in (read-only), the data it trains on (read-only) and its
+own devices. It sees no home, no session, no other run, no network, and no process but its own; all its descendants end
+with it. Bubblewrap gives all of that. Landlock, which any Linux since 5.13 may have, gives the file rules, no TCP since
+6.7 and no signals to others since 6.12; process names stay visible. Elsewhere a run is unconfined, and is said to be.
+"""
+
+import ctypes
+import json
+import platform
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+LANDLOCK = Path(__file__).with_name("landlock.py")
+TRIAL_S = 5.0
+LANDLOCK_ABI_AT_LEAST = 6
+"""Below it a run could signal other processes, so such a kernel counts as unable to confine."""
+
+SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/nix/store", "/sys")
+"""Programs and libraries of the machine."""
+SYSTEM_FILES = (
+    "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives", "/etc/localtime", "/etc/passwd",
+    "/etc/group", "/etc/nsswitch.conf", "/etc/hosts", "/etc/ssl", "/etc/ca-certificates", "/etc/pki", "/etc/OpenCL",
+    "/etc/vulkan", "/etc/glvnd", "/etc/os-release",
+)  # fmt: skip
+"""Files that libraries read; those with passwords or keys are not among them."""
+GPU_DEVICES = ("nvidia*", "dri", "kfd", "accel", "infiniband")
+"""Below /dev."""
+
+
+class Wall(StrEnum):
+    """How a run is confined."""
+
+    BUBBLEWRAP = "bubblewrap"
+    LANDLOCK = "landlock"
+    NONE = "unconfined"
+
+
+class Available(NamedTuple):
+    """The strongest wall of this machine, and why a stronger one is not in force."""
+
+    wall: Wall
+    reason: str = ""
+
+
+class Rooms(NamedTuple):
+    """What a run may see. Every path is absolute."""
+
+    folder: Path
+    """The run's own, writable."""
+    readable: tuple[Path, ...] = ()
+    """Its environment and its data."""
+    network: bool = False
+
+
+@cache
+def available() -> Available:
+    """Find the strongest wall this machine allows. It is tried, not assumed: containers often forbid namespaces."""
+    if platform.system() != "Linux":
+        return Available(Wall.NONE, f"{platform.system()} cannot confine a run")
+    why = _bubblewrap_problem()
+    if not why:
+        return Available(Wall.BUBBLEWRAP)
+    abi = landlock_abi()
+    if abi >= LANDLOCK_ABI_AT_LEAST:
+        return Available(Wall.LANDLOCK, why)
+    have = f"Landlock {abi} of this kernel is too old" if abi > 0 else "this kernel has no Landlock"
+    return Available(Wall.NONE, f"{why}; {have}")
+
+
+def _bubblewrap_problem() -> str:
+    """Why bubblewrap cannot be used, in a clause; empty where it can."""
+    if shutil.which("bwrap") is None:
+        return "bubblewrap is not installed"
+    trial = ["bwrap", "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "true"]
+    try:
+        tried = subprocess.run(trial, capture_output=True, text=True, timeout=TRIAL_S, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"bubblewrap does not start ({type(error).__name__})"
+    if tried.returncode:
+        said = tried.stderr.strip().splitlines()[:1]
+        return f"bubblewrap is not allowed to confine here ({said[0].removeprefix('bwrap: ') if said else 'no reason'})"
+    return ""
+
+
+def landlock_abi() -> int:
+    """The version of Landlock in this kernel; 0 where it has none or forbids it."""
+    create_ruleset, version_flag = 444, 1
+    libc = ctypes.CDLL(None, use_errno=True)
+    return max(0, int(libc.syscall(create_ruleset, None, 0, version_flag)))
+
+
+def environment_paths(command: Sequence[str]) -> tuple[Path, ...]:
+    """The folders that hold the program of `command` and what it loads, links resolved.
+
+    For this Python and for a virtual environment: its prefix and the installation it was made from.
+    """
+    program = shutil.which(command[0])
+    found = {Path(sys.prefix), Path(sys.base_prefix), Path(sysconfig.get_path("stdlib"))}
+    if program is not None:
+        for path in (Path(program), Path(program).resolve()):
+            found |= {path.parent.parent, *_base_of(path.parent.parent)}
+    return tuple(sorted({path for one in found for path in (one, one.resolve()) if path != Path("/")}))
+
+
+def _base_of(prefix: Path) -> Iterable[Path]:
+    """The installation that a virtual environment was made from."""
+    try:
+        lines = (prefix / "pyvenv.cfg").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        name, _, value = line.partition("=")
+        if name.strip() == "home":
+            yield Path(value.strip()).parent
+            yield Path(value.strip()).resolve().parent
+
+
+def confined(command: Sequence[str], rooms: Rooms, wall: Wall) -> list[str]:
+    """The command that starts `command` in its folder behind the wall; `command` itself where there is none."""
+    match wall:
+        case Wall.BUBBLEWRAP:
+            return [*_bubblewrap(rooms), "--", *command]
+        case Wall.LANDLOCK:
+            return [sys.executable, "-I", str(LANDLOCK), json.dumps(_rules(rooms)), *command]
+        case Wall.NONE:
+            return list(command)
+
+
+def _bubblewrap(rooms: Rooms) -> list[str]:
+    arguments = ["bwrap", "--unshare-all", "--die-with-parent", "--proc", "/proc", "--dev", "/dev"]
+    if rooms.network:
+        arguments += ["--share-net", "--ro-bind-try", "/etc/resolv.conf", "/etc/resolv.conf"]
+    for path in _system():
+        if path.is_symlink():
+            arguments += ["--symlink", str(path.readlink()), str(path)]
+        else:
+            arguments += ["--ro-bind", str(path), str(path)]
+    for path in _system_files():
+        arguments += ["--ro-bind-try", str(path), str(path)]
+    for path in _gpu_devices():
+        arguments += ["--dev-bind-try", str(path), str(path)]
+    arguments += ["--tmpfs", "/tmp", "--tmpfs", "/dev/shm"]
+    for path in _outermost(rooms.readable):
+        arguments += ["--ro-bind-try", str(path), str(path)]
+    return [*arguments, "--bind", str(rooms.folder), str(rooms.folder), "--chdir", str(rooms.folder)]
+
+
+def _rules(rooms: Rooms) -> dict[str, object]:
+    """The paths of each kind, as landlock.py takes them."""
+    readable = [*_system(), *_system_files(), *rooms.readable, Path("/proc")]
+    if rooms.network:
+        readable.append(Path("/etc/resolv.conf"))
+    writable = [rooms.folder, *map(Path, ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"))]
+    return {
+        "readable": [str(path) for path in readable],
+        "writable": [str(path) for path in (*writable, Path("/dev/shm"), *_gpu_devices())],
+        "network": rooms.network,
+    }
+
+
+def _system() -> list[Path]:
+    return [path for path in map(Path, SYSTEM) if path.exists()]
+
+
+def _system_files() -> list[Path]:
+    return [path for path in map(Path, SYSTEM_FILES) if path.exists()]
+
+
+def _gpu_devices() -> list[Path]:
+    return sorted(path for pattern in GPU_DEVICES for path in Path("/dev").glob(pattern))
+
+
+def _outermost(paths: Iterable[Path]) -> list[Path]:
+    """The paths that lie in no other of them and in no folder of the system."""
+    kept: list[Path] = []
+    for path in sorted(set(paths), key=lambda one: len(one.parts)):
+        if not any(path.is_relative_to(one) for one in (*kept, *map(Path, SYSTEM))):
+            kept.append(path)
+    return kept

@@ -1,0 +1,195 @@
+"""Promises of the walls around a run on this machine, each tried from inside by a hostile script."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cockpit.fleet.local import confinement
+from cockpit.fleet.local.confinement import (
+    LANDLOCK_ABI_AT_LEAST,
+    Rooms,
+    Wall,
+    confined,
+    environment_paths,
+    landlock_abi,
+)
+
+PYTHON = [sys.executable, "-u", "attempt.py"]
+PRELUDE = """
+import json, os, signal, socket, subprocess, sys, time
+def outcome(act):
+    try:
+        return act()
+    except OSError as error:
+        return f"refused: {type(error).__name__}"
+"""
+
+
+def usable(wall: Wall) -> bool:
+    if wall is Wall.BUBBLEWRAP:
+        return confinement.available().wall is Wall.BUBBLEWRAP
+    return sys.platform == "linux" and landlock_abi() >= LANDLOCK_ABI_AT_LEAST
+
+
+@pytest.fixture(params=[Wall.BUBBLEWRAP, Wall.LANDLOCK])
+def wall(request: pytest.FixtureRequest) -> Wall:
+    chosen: Wall = request.param
+    if not usable(chosen):
+        pytest.skip(f"this machine does not allow {chosen}")
+    return chosen
+
+
+@pytest.fixture
+def rooms(tmp_path: Path) -> Rooms:
+    folder, data = tmp_path / "run", tmp_path / "data"
+    for path in (folder, data):
+        path.mkdir()
+    (data / "corpus.txt").write_text("words")
+    return Rooms(folder, (*environment_paths(PYTHON), data))
+
+
+def attempt(rooms: Rooms, wall: Wall, expression: str, **environment: str) -> object:
+    """What `expression` gives inside: its value, or how it was refused."""
+    script = f"{PRELUDE}\nprint(json.dumps(outcome(lambda: {expression})))\n"
+    (rooms.folder / "attempt.py").write_text(script)
+    ran = subprocess.run(
+        confined(PYTHON, rooms, wall),
+        cwd=rooms.folder,
+        env={"PATH": os.environ["PATH"], **environment},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return json.loads(ran.stdout)
+
+
+def refused(found: object) -> bool:
+    return isinstance(found, str) and found.startswith("refused")
+
+
+def test_a_run_writes_its_own_folder(rooms: Rooms, wall: Wall) -> None:
+    assert attempt(rooms, wall, "open('model.pt', 'w').write('weights')") == 7
+    assert (rooms.folder / "model.pt").read_text() == "weights"
+
+
+def test_a_run_reads_its_data_and_cannot_change_it(rooms: Rooms, wall: Wall) -> None:
+    data = rooms.folder.parent / "data" / "corpus.txt"
+    assert attempt(rooms, wall, f"open({str(data)!r}).read()") == "words"
+    assert refused(attempt(rooms, wall, f"open({str(data)!r}, 'w').write('easy words')"))
+    assert refused(attempt(rooms, wall, f"os.unlink({str(data)!r})"))
+    assert data.read_text() == "words"
+
+
+def test_a_run_does_not_see_another_run_or_the_session(rooms: Rooms, wall: Wall) -> None:
+    for name in ("e0001.1/model.pt", "ledger.db", "inbox.db"):
+        other = rooms.folder.parent / "session" / name
+        other.parent.mkdir(parents=True, exist_ok=True)
+        other.write_text("private")
+        assert refused(attempt(rooms, wall, f"open({str(other)!r}).read()")), name
+
+
+def test_a_run_does_not_see_the_home_of_its_owner(rooms: Rooms, wall: Wall, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    (home / ".ssh").mkdir(parents=True)
+    (home / ".ssh" / "id_ed25519").write_text("key")
+    assert refused(attempt(rooms, wall, "open(os.path.expanduser('~/.ssh/id_ed25519')).read()", HOME=str(home)))
+
+
+@pytest.mark.parametrize("path", ["/etc/shadow", "/etc/gshadow", "/root/.ssh", "/proc/1/environ"])
+def test_a_run_does_not_read_what_holds_secrets(rooms: Rooms, wall: Wall, path: str) -> None:
+    found = attempt(rooms, wall, f"open({path!r}, 'rb').read().decode('latin-1')")
+    own_first_process = path.startswith("/proc") and wall is Wall.BUBBLEWRAP  # its own namespace's
+    assert refused(found) or own_first_process
+
+
+def test_a_run_does_not_read_the_environment_of_another_process(rooms: Rooms, wall: Wall) -> None:
+    with subprocess.Popen(["sleep", "30"], env={"PATH": os.environ["PATH"], "SECRET": "sk-1"}) as other:
+        try:
+            assert refused(attempt(rooms, wall, f"open('/proc/{other.pid}/environ').read()"))
+        finally:
+            other.kill()
+
+
+def test_a_run_cannot_signal_another_process(rooms: Rooms, wall: Wall) -> None:
+    with subprocess.Popen(["sleep", "30"]) as other:
+        try:
+            assert refused(attempt(rooms, wall, f"os.kill({other.pid}, signal.SIGKILL)"))
+            assert other.poll() is None
+        finally:
+            other.kill()
+
+
+@pytest.fixture
+def server() -> Iterator[int]:
+    """A port of this machine that takes connections."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        accepting = threading.Thread(target=lambda: [listening.accept() for _ in range(2)], daemon=True)
+        accepting.start()
+        yield listening.getsockname()[1]
+
+
+def test_a_run_reaches_no_network(rooms: Rooms, wall: Wall, server: int) -> None:
+    connect = f"bool(socket.create_connection(('127.0.0.1', {server}), timeout=5))"
+    assert refused(attempt(rooms, wall, connect))
+    assert attempt(rooms._replace(network=True), wall, connect) is True
+
+
+def test_a_run_loads_the_libraries_of_its_environment(rooms: Rooms, wall: Wall) -> None:
+    assert attempt(rooms, wall, "__import__('numpy').arange(3).sum().item()") == 3
+
+
+def test_a_run_cannot_lift_the_wall(rooms: Rooms, wall: Wall) -> None:
+    secret = rooms.folder.parent / "secret.txt"
+    secret.write_text("private")
+    inner = f"import pathlib; print(pathlib.Path({str(secret)!r}).read_text())"
+    for lift in (["unshare", "-Urm"], ["bwrap", "--bind", "/", "/"], []):
+        command = [*lift, sys.executable, "-c", inner]
+        found = attempt(rooms, wall, f"subprocess.run({command!r}, capture_output=True, text=True).stdout")
+        assert "private" not in str(found), lift
+
+
+def test_what_a_run_started_ends_with_it(rooms: Rooms) -> None:
+    if not usable(Wall.BUBBLEWRAP):
+        pytest.skip("this machine does not allow bubblewrap")
+    marker = f"7777.{os.getpid()}"
+    start = f"subprocess.Popen(['sleep', {marker!r}], start_new_session=True).pid"
+    assert attempt(rooms, Wall.BUBBLEWRAP, start)
+    listed = subprocess.run(["pgrep", "-f", f"sleep {marker}"], capture_output=True, check=False)
+    assert listed.returncode == 1, "a process of the run is still there"
+
+
+def test_a_machine_without_a_wall_runs_the_command_as_it_is(rooms: Rooms) -> None:
+    assert confined(PYTHON, rooms, Wall.NONE) == PYTHON
+
+
+def test_a_bubblewrap_that_is_not_allowed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refusing = tmp_path / "bwrap"
+    refusing.write_text("#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n")
+    refusing.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path) + os.pathsep + os.environ["PATH"])
+    confinement.available.cache_clear()
+    try:
+        found = confinement.available()
+    finally:
+        confinement.available.cache_clear()
+    assert found.wall is not Wall.BUBBLEWRAP
+    assert "not allowed to confine here (No permissions to create new namespace)" in found.reason
+
+
+def test_the_environment_of_a_virtual_environment_includes_its_base(tmp_path: Path) -> None:
+    made = tmp_path / "env"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(made)], check=True)
+    paths = environment_paths([str(made / "bin" / "python"), "train.py"])
+    assert made in paths
+    base = Path(shutil.which("python", path=str(made / "bin")) or "").resolve().parent.parent
+    assert base in paths
