@@ -9,7 +9,19 @@ from search_surface import BASELINE, Config, Slot, Surface, measure
 
 from cockpit.agent.proposer_api import Request
 from cockpit.agent.proposers.search import draft, next_arms, record_of
-from cockpit.core.events import AskEnded, ClusterUp, Ended, Event, Proposed, SessionCreated, Started, Submitted
+from cockpit.core.events import (
+    Asked,
+    AskEnded,
+    ClusterUp,
+    Ended,
+    Event,
+    IncumbentSet,
+    Proposed,
+    SessionCreated,
+    Started,
+    Submitted,
+    Submitting,
+)
 from cockpit.core.fold import fold
 from cockpit.core.model import (
     Attempt,
@@ -27,9 +39,7 @@ from cockpit.core.model import (
     WaveKind,
 )
 from cockpit.core.state import State, constants_of
-from cockpit.decide import actions as a
-from cockpit.decide import plan, wake_at
-from cockpit.worker.react import events_before
+from cockpit.decide import decide, wake_at
 
 LATENCY_S = 10.0
 """From submitting to queued on the cluster."""
@@ -82,30 +92,29 @@ class Night:
 
     def settle(self) -> None:
         """Do what the plan says until it has nothing more to say."""
-        while actions := plan(self.state, self.now):
-            for action in actions:
-                if isinstance(action, a.Crown):
-                    self._crowned(action)
-                for event in events_before(self.state, action, self.now):
-                    self._fold(event)
-                if isinstance(action, a.Submit):
-                    self._submit(self.state.attempts[action.attempt])
-                elif isinstance(action, a.Ask):
-                    self._ask(action)
+        while events := decide(self.state, self.now):
+            for event in events:
+                if isinstance(event, IncumbentSet):
+                    self._count_keep(event)
+                self._fold(event)
+                if isinstance(event, Submitting):
+                    self._submit(self.state.attempts[event.attempt])
+                elif isinstance(event, Asked):
+                    self._ask(event)
         if self.now >= self.wakes_at or wake_at(self.state, self.now) < self.wakes_at:
             self.wakes_at = wake_at(self.state, self.now)
             self._later(self.wakes_at, None)
 
-    def _ask(self, action: a.Ask) -> None:
+    def _ask(self, asked: Asked) -> None:
         record = record_of(self.state)
-        request = Request(self.state.asks_total, action.arms, action.reason)
-        found = next_arms(record.dimensions, record.start, record.tried, record.pending, action.arms, record.seed)
+        request = Request(asked.ask, asked.arms, asked.reason)
+        found = next_arms(record.dimensions, record.start, record.tried, record.pending, asked.arms, record.seed)
         made = draft(record, found, request)
         wave = Wave(
             id=self.state.next_wave_id(), proposer="search", question=made.question, kind=made.kind, base=made.base
         )
         self._propose(wave, [(made.base, arm.change.constants) for arm in made.arms])
-        self._fold(AskEnded(at=self.now, ask=request.ask, proposer=action.proposer, waves=[wave.id]))
+        self._fold(AskEnded(at=self.now, ask=request.ask, proposer=asked.proposer, waves=[wave.id]))
 
     def _propose(self, wave: Wave, arms: list[tuple[str, Any]]) -> None:
         experiments = []
@@ -152,8 +161,8 @@ class Night:
         if attempt.kind is AttemptKind.CONTROL:
             self.report.controls += 1
 
-    def _crowned(self, action: a.Crown) -> None:
-        new, old = self._config(action.experiment), self.state.incumbent
+    def _count_keep(self, event: IncumbentSet) -> None:
+        new, old = self._config(event.experiment), self.state.incumbent
         if old:
             self.report.keeps.append((self.now, new, self._config(old)))
         self.report.bests.append((self.now, new))

@@ -22,8 +22,8 @@ from cockpit.core.events import Approved, Decided, Ended, Proposed, Started, Sub
 from cockpit.core.fold import fold
 from cockpit.core.model import Attempt, AttemptKind, Change, Experiment, ExperimentStatus, Metrics, Outcome, Wave
 from cockpit.core.state import State
-from cockpit.decide import plan
-from cockpit.decide.promotion import decide
+from cockpit.decide import decide
+from cockpit.decide.promotion import promote
 
 REPEATS = 15
 
@@ -81,7 +81,7 @@ def figures(state: State, now: float) -> dict[str, float]:
     state.undecided[newest.id] = state.contenders[newest.id] = None
     return {
         "decide": median_ms(lambda: decide(state, now)),
-        "plan": median_ms(lambda: plan(state, now)),
+        "promote": median_ms(lambda: promote(state, now)),
         "search reads": median_ms(lambda: record_of(state)),
     }
 

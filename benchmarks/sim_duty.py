@@ -42,6 +42,7 @@ from cockpit.session.settings import EnvelopeSettings, NewSession, Settings  # n
 from cockpit.variant.store import VariantStore  # noqa: E402
 from cockpit.worker import loop  # noqa: E402
 from cockpit.worker.create import SIM_EPOCH, Plan, create  # noqa: E402
+from cockpit.worker.parts import WorkerParts  # noqa: E402
 
 LAB = Latencies(
     launch_s=(40.0, 53.0), submit_s=(3.0, 5.0), start_s=(2.0, 4.0), gap_s=(4.0, 4.6), cancel_s=(3.0, 4.0),
@@ -73,17 +74,17 @@ class Rates:
 
 
 class Decisions:
-    """The real plan, each call timed with how many attempts had ended."""
+    """The real decisions, each call timed with how many attempts had ended."""
 
     def __init__(self) -> None:
-        self.plan = loop.plan
+        self.decide = loop.decide
         self.took_us: list[tuple[int, float]] = []
 
     def __call__(self, state: State, now: float):  # type: ignore[no-untyped-def]
         began = time.perf_counter()
-        actions = self.plan(state, now)
+        events = self.decide(state, now)
         self.took_us.append((sum(state.outcome_counts.values()), (time.perf_counter() - began) * 1e6))
-        return actions
+        return events
 
     def quarters(self) -> list[float]:
         """The median microseconds of a decision, by quarters of what had finished."""
@@ -107,10 +108,14 @@ def cockpit(
     session = ledger.state().session
     assert session is not None
     fleet, clock = open_sim(session.fleet, folder.sim_world, session.created_at, latencies)
-    loop.plan = decisions = Decisions()  # type: ignore[assignment]
+    loop.decide = decisions = Decisions()  # type: ignore[assignment]
     wake = threading.Event()
     store = VariantStore(repo, "night")
-    worker = loop.Worker(folder, ledger, fleet, store, clock, wake, {"search": proposer}, inline=True)
+    parts = WorkerParts(
+        folder=folder, ledger=ledger, fleet=fleet, store=store, clock=clock, wake=wake,
+        proposers={"search": proposer}, inline=True,
+    )  # fmt: skip
+    worker = loop.Worker(parts)
     began = time.process_time()
     worker.start()
     worker.run(threading.Event())

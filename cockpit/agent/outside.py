@@ -20,7 +20,7 @@ from cockpit.core.events import ApiReserved, Event, FindingRecorded, IntentTaken
 from cockpit.core.fold import fold
 from cockpit.core.intents import Draft, Intent, Note, Propose, Say, encode_intent
 from cockpit.core.model import PROPOSERS, WaveKind, WaveStatus
-from cockpit.core.state import State
+from cockpit.core.state import State, ending_text
 from cockpit.decide.schedule import expected_run_s
 from cockpit.session.ledger import Inbox, Ledger
 from cockpit.session.paths import SessionFolder
@@ -194,7 +194,7 @@ def _since(before: dict[str, Any], state: State, name: str) -> list[str]:
     if now["incumbent"] != before["incumbent"]:
         news.append(f"{now['incumbent']} is the incumbent.")
     if state.ending:
-        news.append(f"The session ends ({state.ending}): {line(state.ended_why)}")
+        news.append(f"The session ends ({ending_text(state)}): {line(state.end_reason)}")
     return news
 
 

@@ -6,7 +6,7 @@ from cockpit.cli.confirm import ask_how, confirm
 from cockpit.cli.locate import CommandError, session, state_of
 from cockpit.cli.steer import leave
 from cockpit.core.intents import End, encode_intent
-from cockpit.core.model import Cluster, ClusterState
+from cockpit.core.model import Cluster, ClusterState, EndMode
 from cockpit.decide.kept_changes import unablated_words
 from cockpit.session import worker_process
 from cockpit.session.ledger import Inbox
@@ -34,7 +34,7 @@ def _stop(folder: SessionFolder, how: str, wait_s: float) -> str:
         if not worker_process.terminate(folder):
             raise CommandError(f"the worker of {folder.name} has not stopped yet: see {folder.worker_log}")
         return f"session {folder.name} has stopped; what runs goes on, and `cockpit` takes it up again"
-    leave(folder, End(how))
+    leave(folder, End(EndMode(how)))
     if _stopped_within(folder, wait_s):
         return f"session {folder.name} has stopped, its runs {'ended' if how == 'drain' else 'cancelled'}"
     return f"session {folder.name} is ending: `cockpit status {folder.name}` shows how far it is"
@@ -48,7 +48,7 @@ def down(name: str | None, how: str | None, yes: bool, wait_s: float) -> str:
     how = how or ("cancel" if yes else ask_how(leave=False))
     if not yes:
         confirm(f"Take down {_names(_up(folder))}, and end session {folder.name}.", yes)
-    _ask_for_the_end(folder, End(how, down=True))
+    _ask_for_the_end(folder, End(EndMode(how), clusters_down=True))
     ended = _stopped_within(folder, wait_s)
     left = _up(folder)
     if left:

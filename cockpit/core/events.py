@@ -11,6 +11,7 @@ import msgspec
 from cockpit.core.model import (
     Attempt,
     Cluster,
+    EndMode,
     Envelope,
     Estimate,
     Experiment,
@@ -91,12 +92,26 @@ class Resumed(Event):
     target: str = ""
 
 
-class Ending(Event):
-    """The session winds down: `drain` lets runs finish, `cancel` ends them; `down` also takes the clusters down."""
+class SessionEnding(Event):
+    """The session winds down. Nothing new starts."""
 
     author: str
-    how: str
+    how: EndMode
+    clusters_down: bool = False
+    """The clusters are taken down too."""
     reason: str = ""
+
+
+class SessionEnded(Event):
+    """The session has wound down; its worker stops."""
+
+    reason: str
+
+
+class Interrupted(Event):
+    """A person ended the proposers' turns."""
+
+    author: str
 
 
 class IntentTaken(Event):
@@ -239,8 +254,8 @@ class Cancelling(Event):
     """Of a hopeless run: the val_bpb its curve led to."""
 
 
-class Spared(Event):
-    """It would have been ended as hopeless, and runs on as a check."""
+class EarlyStopSkipped(Event, tag="Spared"):
+    """A run that would be ended as hopeless runs on, as a check of early stopping."""
 
     attempt: str
     bar: float
@@ -339,12 +354,13 @@ class ClusterDown(Event):
     message: str = ""
 
 
-class ClusterSuspect(Event):
-    """Its controls say that it does not measure like the others of its class; its results are held back."""
+class ClusterFlagged(Event, tag="ClusterSuspect"):
+    """The controls of a cluster say that it does not measure like its class: its results are held back."""
 
     cluster: str
     message: str
-    suspect: bool = True
+    flagged: bool = msgspec.field(default=True, name="suspect")
+    """False where the cluster measures like its class again."""
 
 
 # Words and money
@@ -406,16 +422,32 @@ class Trouble(Event):
 
 AnyEvent = (
     SessionCreated | WorkerStarted | WorkerStopped | ModeSet | EnvelopeSet | ProposerSet | BudgetSet
-    | EarlyStoppingSet | Held | Resumed
-    | Ending | IntentTaken | Asked | AskEnded | Proposed | ProposalEdited | Approved | Rejected | WaveMoved
-    | WaveCancelled | ArmDropped | Queued | Submitting | Submitted | Unsubmitted | Started | Progressed | Cancelling
-    | Spared | Ended | Decided | IncumbentSet | CapReached | Launching | ClusterUp | ClusterSeen | ClusterFailed
-    | ClusterWaiting | ClusterGivenUp | ClusterStopping | ClusterDown | ClusterSuspect | Said | FindingRecorded
-    | PhaseSet | ApiReserved | ApiReleased | ApiUsed | Trouble
+    | EarlyStoppingSet | Held | Resumed | SessionEnding | SessionEnded | Interrupted | IntentTaken | Asked | AskEnded
+    | Proposed | ProposalEdited | Approved | Rejected | WaveMoved | WaveCancelled | ArmDropped | Queued | Submitting
+    | Submitted | Unsubmitted | Started | Progressed | Cancelling | EarlyStopSkipped | Ended | Decided | IncumbentSet
+    | CapReached | Launching | ClusterUp | ClusterSeen | ClusterFailed | ClusterWaiting | ClusterGivenUp
+    | ClusterStopping | ClusterDown | ClusterFlagged | Said | FindingRecorded | PhaseSet | ApiReserved | ApiReleased
+    | ApiUsed | Trouble
 )  # fmt: skip
 
 _encoder = msgspec.json.Encoder()
-_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(AnyEvent)
+
+
+class OldEnding(Event, tag="Ending"):
+    """SessionEnding as ledgers before 29 November 2026 have it: `how` ends in `+down` where clusters go down too."""
+
+    author: str
+    how: str
+    reason: str = ""
+
+    def upgraded(self) -> SessionEnding:
+        how, _, down = self.how.partition("+")
+        return SessionEnding(
+            at=self.at, author=self.author, how=EndMode(how), clusters_down=bool(down), reason=self.reason
+        )
+
+
+_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(AnyEvent | OldEnding)
 
 
 def encode_event(event: Event) -> bytes:
@@ -434,4 +466,5 @@ def encode_event(event: Event) -> bytes:
 
 def decode_event(body: bytes | str) -> AnyEvent:
     """The event of a stored body. Raises msgspec.DecodeError on anything else."""
-    return _decoder.decode(body)  # type: ignore[no-any-return]
+    event = _decoder.decode(body)
+    return event.upgraded() if isinstance(event, OldEnding) else event

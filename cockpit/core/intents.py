@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from cockpit.core.model import Change, Envelope, Mode, Tier, Value, WaveKind
+from cockpit.core.model import Change, EndMode, Envelope, Mode, Tier, Value, WaveKind
 
 
 class Arm(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -163,10 +163,10 @@ class Adopt(Intent, frozen=True):
 
 
 class End(Intent, frozen=True):
-    """`how` is `drain` (let runs finish) or `cancel` (end them); `down` takes the clusters down too."""
+    """End the session; with `clusters_down` take its clusters down too."""
 
-    how: str
-    down: bool = False
+    how: EndMode
+    clusters_down: bool = False
     reason: str = ""
 
 

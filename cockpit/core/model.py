@@ -123,6 +123,15 @@ class Outcome(StrEnum):
     """Ended early: its curve could not reach the incumbent any more."""
 
 
+class EndMode(StrEnum):
+    """How a session ends."""
+
+    DRAIN = "drain"
+    """Runs that have started finish."""
+    CANCEL = "cancel"
+    """Runs are cancelled."""
+
+
 class ClusterState(StrEnum):
     DOWN = "down"
     LAUNCHING = "launching"
@@ -226,8 +235,8 @@ class Progress(msgspec.Struct, omit_defaults=True, gc=False):
     remaining_s: float = 0.0
 
 
-class Spared(msgspec.Struct, frozen=True, gc=False):
-    """A run that would have been ended early, and runs on so that the mistakes of ending early are counted."""
+class SkippedStop(msgspec.Struct, frozen=True, gc=False):
+    """An early stop that was left out, so that the mistakes of early stopping are counted."""
 
     bar: float
     """The val_bpb it was not expected to reach."""
@@ -263,7 +272,7 @@ class Attempt(msgspec.Struct, omit_defaults=True, gc=False):
     cancelled_by: str = ""
     expected_bpb: float = 0.0
     """Of a run that was ended as hopeless: where its curve led to. A guess, never a score."""
-    spared: Spared | None = None
+    skipped_stop: SkippedStop | None = None
     progress: Progress | None = None
     curve: Curve = b""
     outcome: Outcome | None = None

@@ -11,6 +11,7 @@ from cockpit.core.model import (
     Attempt,
     Cluster,
     EarlyStops,
+    EndMode,
     Envelope,
     Estimate,
     Experiment,
@@ -73,9 +74,13 @@ class State(msgspec.Struct, omit_defaults=True):
     held: bool = False
     held_why: str = ""
     """What it was held for want of, in a sentence; empty where somebody simply holds it."""
-    ending: str = ""
-    """Empty, or how the session ends: `drain`, `cancel`, each with `+down` where clusters go down too."""
-    ended_why: str = ""
+    ending: EndMode | None = None
+    """How the session winds down; None while it does not."""
+    clusters_down: bool = False
+    """Whether a session that ends takes its clusters down."""
+    end_reason: str = ""
+    ended_at: float = 0.0
+    """When the session had wound down; 0 until then, and again once it is reopened."""
     phase: str = ""
     corpus: str = ""
     """Which text the scores are of, with its fingerprint: as the session was made, else as the first valid run said."""
@@ -136,7 +141,7 @@ class State(msgspec.Struct, omit_defaults=True):
     """Between two runs on one cluster, of the last 256."""
     run_s: list[float] = []
     """Started to ended, of the last 64 valid attempts."""
-    suspects: dict[str, str] = {}
+    flagged: dict[str, str] = {}
     """Clusters whose results are held back, with why."""
     api_reserved: dict[str, float] = {}
     """Requests to a model that are under way, each with the dollars it can cost at most."""
@@ -178,6 +183,13 @@ def is_open(status: ExperimentStatus) -> bool:
 def is_answered(state: State, author: str) -> bool:
     """Whether what `author` says is for the proposer to answer, and not a proposer's own voice or cockpit's."""
     return author not in (*PROPOSERS, state.proposer, "cockpit")
+
+
+def ending_text(state: State) -> str:
+    """How the session winds down; empty while it does not."""
+    if state.ending is None:
+        return ""
+    return f"{state.ending}, clusters down" if state.clusters_down else str(state.ending)
 
 
 def constants_of(state: State, experiment: str) -> dict[str, Value]:

@@ -1,35 +1,38 @@
-"""plan(state, now) -> actions: every decision, pure.
+"""decide(state, now) -> events: every decision, pure.
 
-The same plan drives 16 clusters, a laptop and a simulated month.
+The same decisions drive 16 clusters, a laptop and a simulated month.
 """
 
+from cockpit.core.events import Event
 from cockpit.core.state import State
-from cockpit.decide.actions import Action
 from cockpit.decide.approve import approve
 from cockpit.decide.ask import ask
 from cockpit.decide.budget import cap, end
 from cockpit.decide.controls import controls, next_unused_at
 from cockpit.decide.early_stopping import stop_early
-from cockpit.decide.promotion import decide
-from cockpit.decide.result_batching import settled_at
+from cockpit.decide.promotion import promote
+from cockpit.decide.result_batching import wait_for_results_until
 from cockpit.decide.schedule import expected_run_s, next_room_at, schedule
 
 
-def plan(state: State, now: float) -> list[Action]:
-    """What to do now, in order. Doing it changes the state; plan again until nothing is left to do.
+def decide(state: State, now: float) -> list[Event]:
+    """Decide what to do now, in order. The events change the state; decide again until there are none.
 
-    The first room that has anything to say speaks alone: what it decides changes what the later ones see.
+    The first room that decides anything decides alone: its events change what the later rooms see. A session that has
+    ended has nothing left to decide.
     """
-    for decide_next in (end, approve, decide, stop_early, controls, schedule, cap, ask):
-        if actions := decide_next(state, now):
-            return actions
+    if state.ended_at:
+        return []
+    for room in (end, approve, promote, stop_early, controls, schedule, cap, ask):
+        if events := room(state, now):
+            return events
     return []
 
 
 def wake_at(state: State, now: float) -> float:
-    """The next moment at which the plan may decide otherwise though nothing has happened."""
+    """The next moment at which a decision may come out otherwise although nothing has happened."""
     session = state.session
-    times = [next_room_at(state, now), settled_at(state, now), next_unused_at(state, now)]
+    times = [next_room_at(state, now), wait_for_results_until(state, now), next_unused_at(state, now)]
     times += [cluster.retry_at for cluster in state.clusters.values() if cluster.retry_at > now]
     times += [at for at in state.ask_retry_at.values() if at > now]
     times += [

@@ -1,18 +1,36 @@
 """Which waiting proposals run without a person: the baseline, filler, and what the envelope allows."""
 
-from cockpit.core.model import Mode, Wave, WaveKind
+from cockpit.core.events import Approved, Event
+from cockpit.core.model import AttemptKind, Mode, Tier, Wave, WaveKind
 from cockpit.core.state import State
-from cockpit.decide import actions as a
 from cockpit.decide.budget import accounts, committed_usd, run_usd
+from cockpit.decide.schedule import RunSpec, another
 
 
-def approve(state: State, now: float) -> list[a.Action]:
-    actions: list[a.Action] = []
+def approve(state: State, now: float) -> list[Event]:
+    """Approve the oldest proposal that needs no person: what it costs counts before the next one is looked at."""
     for name in state.proposals:
-        rule = rule_for(state, state.waves[name], now)
-        if rule:
-            actions.append(a.Approve(name, rule))
-    return actions
+        wave = state.waves[name]
+        if rule := rule_for(state, wave, now):
+            return [approval(state, wave, "plan", rule, now)]
+    return []
+
+
+def approval(state: State, wave: Wave, author: str, rule: str, at: float) -> Approved:
+    """The approval of a wave, with the first attempts of its arms; replicates differ in seed."""
+    hardware = state.session.fleet.validate_hardware if wave.tier is Tier.VALIDATE else ""
+    runs = [
+        another(state, RunSpec(name, AttemptKind.ARM, rule, wave.tier, hardware), extra=number)
+        for name in wave.arms
+        for number in range(state.experiments[name].replicates)
+    ]
+    kind = AttemptKind.VALIDATION if wave.tier is Tier.VALIDATE else AttemptKind.REPLICATE
+    for name in wave.again:
+        last = state.experiments[name].attempts[-1:]
+        avoid = state.attempts[last[0]].cluster if last else ""
+        run = RunSpec(name, kind, rule, wave.tier, hardware, avoid)
+        runs += [another(state, run, extra=number) for number in range(wave.replicates)]
+    return Approved(at=at, wave=wave.id, author=author, rule=rule, attempts=runs)
 
 
 def rule_for(state: State, wave: Wave, now: float) -> str:

@@ -1,11 +1,13 @@
 """When a proposer is asked for more, so that no cluster waits for a person or a thought."""
 
+import msgspec
+
+from cockpit.core.events import Asked, Event
 from cockpit.core.model import CONVERSES, PROPOSERS, Cluster, ClusterState, Mode
 from cockpit.core.state import State
-from cockpit.decide import actions as a
 from cockpit.decide.budget import launch_usd, left_usd, pays_for_a_run, run_usd
 from cockpit.decide.kept_changes import unablated
-from cockpit.decide.result_batching import settled_at
+from cockpit.decide.result_batching import wait_for_results_until
 from cockpit.decide.schedule import expected_run_s, room
 
 PARTS = {"hybrid": ("claude", "search", "tpe")}
@@ -27,13 +29,27 @@ ABLATE_AT = 0.85
 """The share of the session's hours after which its kept changes are dropped again, one at a time."""
 
 
-def ask(state: State, now: float) -> list[a.Action]:
+def ask(state: State, now: float) -> list[Event]:
+    """Ask each proposer whose arms are wanted."""
+    wanted = enumerate(_wanted(state, now), state.asks_total + 1)
+    return [
+        Asked(at=now, ask=number, proposer=one.proposer, arms=one.arms, reason=one.reason) for number, one in wanted
+    ]
+
+
+class _Wanted(msgspec.Struct, frozen=True):
+    proposer: str
+    arms: int
+    reason: str
+
+
+def _wanted(state: State, now: float) -> list[_Wanted]:
     if state.ending or not state.baseline:
         return []
     if state.held or state.mode is Mode.MANUAL or not pays_for_a_run(state, now):
         said = _reason(state, False) == "said" and _may_ask(state, state.proposer, "said", now)
-        return [a.Ask(state.proposer, 0, "said")] if said else []
-    actions: list[a.Action] = []
+        return [_Wanted(state.proposer, 0, "said")] if said else []
+    wanted: list[_Wanted] = []
     clusters = [
         cluster
         for cluster in state.clusters.values()
@@ -44,13 +60,13 @@ def ask(state: State, now: float) -> list[a.Action]:
         not state.waves[state.experiments[state.attempts[name].experiment].wave].held for name in state.waiting
     )
     if _ablation_is_due(state, now):
-        actions.append(a.Ask(ABLATE, len(unablated(state)), "told"))
+        wanted.append(_Wanted(ABLATE, len(unablated(state)), "told"))
     run_s = max(1.0, expected_run_s(state))
     dry_in_s = waiting / max(1, len(clusters)) * run_s
     by_itself = state.proposer == FILLER and state.mode is Mode.AUTOPILOT
     if by_itself and _is_early(state, clusters):
-        if now < settled_at(state, now):
-            return actions
+        if now < wait_for_results_until(state, now):
+            return wanted
         clusters = [cluster for cluster in clusters if not (cluster.running or cluster.ahead)]
     # Whatever waits and suits a cluster with room was submitted before this is asked.
     empty = _paid_room(state, clusters, now)
@@ -59,15 +75,15 @@ def ask(state: State, now: float) -> list[a.Action]:
         # More at once than the envelope allows would wait for a person; the rest is asked for next.
         empty = min(empty, state.envelope.wave_size)
         if empty > 0 and _may_ask(state, FILLER, "dry", now):
-            actions.append(a.Ask(FILLER, empty, "dry"))
-        return actions
+            wanted.append(_Wanted(FILLER, empty, "dry"))
+        return wanted
     arms = min(state.envelope.wave_size, max(4, len(clusters)))
     reason = _reason(state, dry_in_s < max(THOUGHT_S, run_s))
     if reason and _may_ask(state, state.proposer, reason, now):
-        actions.append(a.Ask(state.proposer, arms, reason))
+        wanted.append(_Wanted(state.proposer, arms, reason))
     if empty > 0 and state.envelope.filler and _may_fill(state, now):
-        actions.append(a.Ask(FILLER, empty, "filler"))
-    return actions
+        wanted.append(_Wanted(FILLER, empty, "filler"))
+    return wanted
 
 
 def _is_early(state: State, clusters: list[Cluster]) -> bool:

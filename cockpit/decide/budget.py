@@ -2,9 +2,9 @@
 
 import msgspec
 
-from cockpit.core.model import Cluster, ClusterState
+from cockpit.core.events import CapReached, Event, SessionEnding
+from cockpit.core.model import Cluster, ClusterState, EndMode
 from cockpit.core.state import State
-from cockpit.decide import actions as a
 
 TEARDOWN_S = 180.0
 """What a cluster may still cost between the decision to take it down and its end."""
@@ -108,7 +108,7 @@ def pays_for_a_run(state: State, now: float) -> bool:
     return not costs or min(costs) <= left
 
 
-def cap(state: State, now: float) -> list[a.Action]:
+def cap(state: State, now: float) -> list[Event]:
     """Say that the cap is reached, once nothing in flight can give back any of what it holds."""
     if state.capped or state.ending or state.in_flight or state.api_reserved or pays_for_a_run(state, now):
         return []
@@ -117,17 +117,19 @@ def cap(state: State, now: float) -> list[a.Action]:
         f"the budget of ${state.budget_usd:.2f} is reached: {spent}, and what is left pays for no further run."
         " Nothing new starts; raise the budget to go on"
     )
-    return [a.ReachCap(state.budget_usd, text)]
+    return [CapReached(at=now, usd=state.budget_usd, text=text)]
 
 
-def end(state: State, now: float) -> list[a.Action]:
+def end(state: State, now: float) -> list[Event]:
     """The session's own end: its hours are over, or its baseline cannot run."""
     session = state.session
     if state.ending:
         return []
     if session.budget_hours and now - session.created_at >= session.budget_hours * 3600:
-        return [a.End("drain+down", f"its {session.budget_hours:g} hours are over")]
+        reason = f"its {session.budget_hours:g} hours are over"
+        return [SessionEnding(at=now, author="plan", how=EndMode.DRAIN, clusters_down=True, reason=reason)]
     baseline = state.experiments.get(state.baseline)
     if baseline is not None and baseline.status == "crashed" and not state.incumbent:
-        return [a.End("drain", f"the unchanged train.py gives no result: {baseline.reason}")]
+        reason = f"the unchanged train.py gives no result: {baseline.reason}"
+        return [SessionEnding(at=now, author="plan", how=EndMode.DRAIN, reason=reason)]
     return []

@@ -2,16 +2,16 @@
 
 from collections import Counter
 
+from cockpit.core.events import Event, Queued
 from cockpit.core.model import AttemptKind, Cluster, ClusterState
 from cockpit.core.state import State
-from cockpit.decide import actions as a
 from cockpit.decide.evidence import RUNS_READ, readings_of
-from cockpit.decide.schedule import another
+from cockpit.decide.schedule import RunSpec, another
 from cockpit.science.noise import odd_ones
 
 CONTROL_EVERY = 40
 """Runs on a cluster from one control to the next: with the one when it joins never 5% of its runs from the 20th on."""
-SUSPECT_CONTROL_EVERY = 6
+FLAGGED_CONTROL_EVERY = 6
 """A suspect's results are held back anyway: it is checked more often, so that it can be cleared."""
 
 JOINING_AT_ONCE = 0.25
@@ -24,7 +24,7 @@ UNUSED_S = 30.0
 _UP = (ClusterState.IDLE, ClusterState.BUSY)
 
 
-def controls(state: State, now: float) -> list[a.Action]:
+def controls(state: State, now: float) -> list[Event]:
     """Controls that are due, each pinned to its cluster."""
     experiment = state.incumbent or state.baseline
     if not experiment or state.ending or not state.experiments[experiment].attempts:
@@ -46,25 +46,23 @@ def controls(state: State, now: float) -> list[a.Action]:
     # Once: a run that gives no result tells nothing, and another would tell no more.
     odd = {name for name in odd_ones(readings_of(state, experiment)) if tried[name] == 1}
     at_once = max(JOINING_AT_LEAST, int(JOINING_AT_ONCE * len(up)))
-    actions: list[a.Action] = []
+    events: list[Event] = []
     for cluster in _class_by_class(up):
-        every = SUSPECT_CONTROL_EVERY if cluster.name in state.suspects else CONTROL_EVERY
+        every = FLAGGED_CONTROL_EVERY if cluster.name in state.flagged else CONTROL_EVERY
         if cluster.controlled and cluster.control_age < every and cluster.name not in odd:
             continue
         if not cluster.controlled and coming > 0:
             coming -= 1  # a run of its own accord measures the cluster as well
             continue
-        if not cluster.controlled and joining + len(actions) >= at_once and not _is_unused(cluster, now):
+        if not cluster.controlled and joining + len(events) >= at_once and not _is_unused(cluster, now):
             continue
-        run = another(
-            state, experiment, AttemptKind.CONTROL, rule=rule, pin=cluster.name, hardware=cluster.hardware,
-            extra=len(actions),
-        )  # fmt: skip
+        run = RunSpec(experiment, AttemptKind.CONTROL, rule, hardware=cluster.hardware, pin=cluster.name)
         when = "as it joins"
         if cluster.controlled:
             when = "as its only one is far from the others'" if cluster.name in odd else "now and then"
-        actions.append(a.Queue(run, f"a control of {cluster.name}, {when}"))
-    return actions
+        attempt = another(state, run, extra=len(events))
+        events.append(Queued(at=now, attempt=attempt, reason=f"a control of {cluster.name}, {when}"))
+    return events
 
 
 def next_unused_at(state: State, now: float) -> float:

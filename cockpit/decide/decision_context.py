@@ -5,11 +5,11 @@ from collections import Counter
 
 import msgspec
 
-from cockpit.core.model import AttemptKind, ClusterState, Experiment
+from cockpit.core.events import Decided, Event, IncumbentSet, Queued
+from cockpit.core.model import Attempt, AttemptKind, ClusterState, Estimate, Experiment, ExperimentStatus
 from cockpit.core.state import State
-from cockpit.decide import actions as a
 from cockpit.decide.evidence import evidence_of, noise_of, readings_of
-from cockpit.decide.schedule import another
+from cockpit.decide.schedule import RunSpec, another
 from cockpit.science.compare import Comparison, difference
 from cockpit.science.noise import Noise, Reading
 from cockpit.science.shrink import Prior, fit_prior
@@ -21,9 +21,10 @@ CLUSTERS_APART = 3
 UP = (ClusterState.IDLE, ClusterState.BUSY)
 
 
-class Case(msgspec.Struct, frozen=True):
+class DecisionContext(msgspec.Struct, frozen=True):
     """What a decision rests on, gathered once for all of them."""
 
+    now: float
     noise: Noise
     incumbent: list[Reading]
     prior: Prior
@@ -36,12 +37,28 @@ class Case(msgspec.Struct, frozen=True):
         found = difference(readings_of(state, experiment), self.incumbent, self.noise)
         return found[0] if found else 0.0
 
+    def discard(self, experiment: Experiment, reason: str, estimate: Estimate | None = None) -> list[Event]:
+        return [self.decided(experiment, ExperimentStatus.DISCARDED, reason, estimate)]
 
-def gather(state: State) -> Case:
+    def keep(self, experiment: Experiment, reason: str, estimate: Estimate) -> list[Event]:
+        """Keep the experiment and make it the incumbent."""
+        incumbent = IncumbentSet(at=self.now, experiment=experiment.id, reason=reason, estimate=estimate)
+        return [self.decided(experiment, ExperimentStatus.KEPT, reason, estimate), incumbent]
+
+    def decided(
+        self, experiment: Experiment, status: ExperimentStatus, reason: str, estimate: Estimate | None = None
+    ) -> Decided:
+        return Decided(at=self.now, experiment=experiment.id, status=status, reason=reason, estimate=estimate)
+
+    def queue(self, attempt: Attempt, reason: str, level: float = 0.0) -> Queued:
+        return Queued(at=self.now, attempt=attempt, reason=reason, test_level=level)
+
+
+def gather(state: State, now: float) -> DecisionContext:
     noise = noise_of(state)
     incumbent = evidence_of(state, state.incumbent)
     prior = _prior(state, noise, incumbent)
-    return Case(noise, incumbent, prior, better_class(state, noise), usual_class(state, incumbent))
+    return DecisionContext(now, noise, incumbent, prior, better_class(state, noise), usual_class(state, incumbent))
 
 
 def usual_class(state: State, incumbent: list[Reading]) -> str:
@@ -76,31 +93,19 @@ def _prior(state: State, noise: Noise, incumbent: list[Reading]) -> Prior:
     return fit_prior(means, ses)
 
 
-def margin_of(case: Case, experiment: Experiment) -> float:
+def margin_of(context: DecisionContext, experiment: Experiment) -> float:
     """What a simplification may cost and still win."""
     simpler = experiment.lines_removed > experiment.lines_added and experiment.change.edits
-    return TIE * case.noise.run_sd if simpler else 0.0
+    return TIE * context.noise.run_sd if simpler else 0.0
 
 
 def replicates(
-    state: State, case: Case, experiment: Experiment, runs: int, reason: str, level: float = 0.0
-) -> list[a.Action]:
+    state: State, context: DecisionContext, experiment: Experiment, runs: int, reason: str, level: float = 0.0
+) -> list[Event]:
+    """Queue replicates of an experiment; with `level` its test begins with the first of them."""
     last = state.attempts[experiment.attempts[-1]]
-    return [
-        a.Queue(
-            another(
-                state,
-                experiment.id,
-                AttemptKind.REPLICATE,
-                rule=last.rule,
-                hardware=case.usual_class,
-                avoid=last.cluster,
-            ),
-            reason,
-            0.0 if number else level,
-        )
-        for number in range(runs)
-    ]
+    run = RunSpec(experiment.id, AttemptKind.REPLICATE, last.rule, hardware=context.usual_class, avoid=last.cluster)
+    return [context.queue(another(state, run), reason, 0.0 if number else level) for number in range(runs)]
 
 
 def said(seen: Comparison) -> str:

@@ -8,25 +8,28 @@ that the next decision rests on, so that mistakes make it ask for more.
 
 import hashlib
 
+from msgspec.structs import replace
+
+from cockpit.core.events import EarlyStopSkipped, Event
 from cockpit.core.model import Attempt, AttemptKind, AttemptStatus, EarlyStops, Outcome, Tier, points_of
 from cockpit.core.state import State
-from cockpit.decide import actions as a
 from cockpit.decide.evidence import readings_of
 from cockpit.decide.kept_changes import WITHOUT
+from cockpit.decide.schedule import cancelling
 from cockpit.science.forecast import CURVES_NEEDED, Finished, outlook
 
 LOOKS = (0.3, 0.5, 0.7)
-"""Fractions of the budget at which a run's curve is judged."""
+"""Frevents of the budget at which a run's curve is judged."""
 LOOK_LASTS = 0.1
 """A look is taken at the first step line in so much of the budget after it."""
-SPARED_ONE_IN = 10
+CHECKED_ONE_IN = 10
 
 
-def stop_early(state: State, now: float) -> list[a.Action]:
+def stop_early(state: State, now: float) -> list[Event]:
     """Cancel the running arms whose curves say that they will not end better than the incumbent, but for the spared."""
     if not state.early_stops.on or not state.incumbent:
         return []
-    actions: list[a.Action] = []
+    events: list[Event] = []
     for attempt in (one for name in state.in_flight if _due(state, one := state.attempts[name])):
         bar = _bar(state, attempt.hardware)
         finished = _finished(state, attempt.hardware)
@@ -40,19 +43,20 @@ def stop_early(state: State, now: float) -> list[a.Action]:
             f"{100 * seen.fraction:.0f}% of its budget, the incumbent has {bar:.4f}; "
             f"of {seen.ended} finished runs this would have ended {seen.wrongly} wrongly"
         )
-        if is_spared(state, attempt.id):
-            actions.append(a.Spare(attempt.id, bar, reason))
+        if is_checked(state, attempt.id):
+            events.append(EarlyStopSkipped(at=now, attempt=attempt.id, bar=bar, reason=reason))
         else:
-            actions.append(a.Cancel(attempt.id, reason, Outcome.HOPELESS, seen.final.mean))
-    return actions
+            cancel = cancelling(attempt.id, reason, now, Outcome.HOPELESS)
+            events.append(replace(cancel, expected_bpb=seen.final.mean))
+    return events
 
 
-def is_spared(state: State, attempt: str) -> bool:
+def is_checked(state: State, attempt: str) -> bool:
     """Whether the attempt is one of those that run on. Its name and the session's seed decide, not the moment: a worker
     that comes back decides the same."""
     seed = state.session.seed
     drawn = hashlib.sha256(f"{seed} {attempt}".encode()).digest()
-    return int.from_bytes(drawn[:8]) % SPARED_ONE_IN == 0
+    return int.from_bytes(drawn[:8]) % CHECKED_ONE_IN == 0
 
 
 def early_words(stops: EarlyStops) -> str:
@@ -68,7 +72,12 @@ def early_words(stops: EarlyStops) -> str:
 
 
 def _due(state: State, attempt: Attempt) -> bool:
-    if attempt.kind is not AttemptKind.ARM or attempt.tier is not Tier.SCREEN or attempt.cancelling or attempt.spared:
+    if (
+        attempt.kind is not AttemptKind.ARM
+        or attempt.tier is not Tier.SCREEN
+        or attempt.cancelling
+        or attempt.skipped_stop
+    ):
         return False
     if WITHOUT in state.experiments[attempt.experiment].levels:
         return False  # all runs of an ablation are evidence

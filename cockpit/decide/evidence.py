@@ -19,7 +19,7 @@ RUNS_READ = 64
 
 def reading(state: State, attempt: Attempt) -> Reading | None:
     """The attempt as a reading; None where it gave no result, or its cluster's results are held back."""
-    return None if attempt.cluster in state.suspects else _plain(attempt)
+    return None if attempt.cluster in state.flagged else _plain(attempt)
 
 
 def _plain(attempt: Attempt) -> Reading | None:

@@ -6,12 +6,12 @@ incumbent is run again, since what looks like a gain may be the hour's.
 
 import math
 
-from cockpit.core.model import Attempt, AttemptKind, AttemptStatus, Estimate, Experiment, ExperimentStatus, Tier
+from cockpit.core.events import Event
+from cockpit.core.model import Attempt, AttemptKind, AttemptStatus, Estimate, Experiment, Tier
 from cockpit.core.state import State
-from cockpit.decide import actions as a
-from cockpit.decide.decision_context import Case, margin_of, replicates, said
+from cockpit.decide.decision_context import DecisionContext, margin_of, replicates, said
 from cockpit.decide.evidence import RUNS_READ, UNCHOSEN, reading, readings_of
-from cockpit.decide.schedule import another
+from cockpit.decide.schedule import RunSpec, another
 from cockpit.science.compare import Comparison, compare, difference, t_cdf, t_quantile
 from cockpit.science.noise import Reading
 from cockpit.science.sequential import LOOKS, Judgement, Verdict, judge, look_at
@@ -32,156 +32,133 @@ MOVED_AT = 0.1
 """Those runs are better than its earlier ones at this level: the experiment must be better than those alone."""
 
 
-def tested(state: State, case: Case, experiment: Experiment) -> list[a.Action]:
+def tested(state: State, context: DecisionContext, experiment: Experiment) -> list[Event]:
     """An arm whose test has begun, and no run of which is under way."""
     fresh = readings_of(state, experiment.id, *UNCHOSEN)
-    margin = margin_of(case, experiment)
+    margin = margin_of(context, experiment)
     look = look_at(len(fresh))
-    seen = compare(fresh[:look], case.incumbent, case.noise, margin=margin)
-    judged = judge(seen, case.noise, experiment.test_level, look)
+    seen = compare(fresh[:look], context.incumbent, context.noise, margin=margin)
+    judged = judge(seen, context.noise, experiment.test_level, look)
     if judged.verdict is Verdict.HOPELESS and seen is not None:
-        return [a.Decide(experiment.id, ExperimentStatus.DISCARDED, f"{said(seen)}; {judged.why}", seen.pooled)]
+        return context.discard(experiment, f"{said(seen)}; {judged.why}", seen.pooled)
     if judged.verdict is Verdict.MORE:
-        if seen is not None and (other := _outclassing(state, case, experiment, seen)):
+        if seen is not None and (other := _outclassing(state, context, experiment, seen)):
             reason = f"{said(seen)}; {other} is better for certain"
-            return [a.Decide(experiment.id, ExperimentStatus.DISCARDED, reason, seen.pooled)]
-        return _evidence(state, case, experiment, judged, len(fresh))
-    return _passed(state, case, experiment, fresh, judged)
+            return context.discard(experiment, reason, seen.pooled)
+        return _evidence(state, context, experiment, judged, len(fresh))
+    return _passed(state, context, experiment, fresh, judged)
 
 
-def _outclassing(state: State, case: Case, experiment: Experiment, seen: Comparison) -> str:
+def _outclassing(state: State, context: DecisionContext, experiment: Experiment, seen: Comparison) -> str:
     """Another experiment under test that is clearly better on fresh runs, so that this one need not be settled."""
     for name in state.undecided:
         if name == experiment.id or not state.experiments[name].test_level:
             continue
         fresh = readings_of(state, name, *UNCHOSEN)
-        found = difference(fresh, case.incumbent, case.noise) if len(fresh) >= LOOKS[0] else None
+        found = difference(fresh, context.incumbent, context.noise) if len(fresh) >= LOOKS[0] else None
         if found is not None and found[0] + OUTCLASSED_SES * math.hypot(found[1], seen.se) < seen.pooled.mean:
             return name
     return ""
 
 
-def _evidence(state: State, case: Case, experiment: Experiment, judged: Judgement, fresh: int) -> list[a.Action]:
+def _evidence(
+    state: State, context: DecisionContext, experiment: Experiment, judged: Judgement, fresh: int
+) -> list[Event]:
     failed = sum(
         state.attempts[name].kind is AttemptKind.REPLICATE and state.attempts[name].metrics is None
         for name in experiment.attempts
     )
     if failed >= LOOKS[0] and failed > fresh:
         reason = f"{failed} of its replicates gave no result"
-        return [a.Decide(experiment.id, ExperimentStatus.DISCARDED, reason)]
-    more = replicates(state, case, experiment, max(1, judged.want - fresh), judged.why)
-    return [*more, *_base_runs(state, case, experiment, max(judged.want, fresh + 1))]
+        return context.discard(experiment, reason)
+    more = replicates(state, context, experiment, max(1, judged.want - fresh), judged.why)
+    return [*more, *_base_runs(state, context, experiment, max(judged.want, fresh + 1))]
 
 
-def _base_runs(state: State, case: Case, experiment: Experiment, want: int) -> list[a.Action]:
+def _base_runs(state: State, context: DecisionContext, experiment: Experiment, want: int) -> list[Event]:
     """The incumbent again, where it has fewer runs than what is tested against it: a difference has two ends."""
-    hardware = case.usual_class or state.attempts[experiment.attempts[-1]].hardware
-    has = sum(one.hardware == hardware for one in case.incumbent)
+    hardware = context.usual_class or state.attempts[experiment.attempts[-1]].hardware
+    has = sum(one.hardware == hardware for one in context.incumbent)
     has += sum(
         state.attempts[name].status is not AttemptStatus.ENDED
         for name in state.experiments[state.incumbent].attempts[-16:]
     )
     rule = state.attempts[experiment.attempts[-1]].rule
-    return [
-        a.Queue(
-            another(state, state.incumbent, AttemptKind.REPLICATE, rule=rule, hardware=hardware),
-            f"to be as well known as {experiment.id}, which is tested against it",
-        )
-        for _ in range(max(0, min(want, BASE_RUNS_AT_MOST) - has))
-    ]
+    run = RunSpec(state.incumbent, AttemptKind.REPLICATE, rule, hardware=hardware)
+    reason = f"to be as well known as {experiment.id}, which is tested against it"
+    missing = min(want, BASE_RUNS_AT_MOST) - has
+    return [context.queue(another(state, run), reason) for _ in range(missing)]
 
 
 def _passed(
-    state: State, case: Case, experiment: Experiment, fresh: list[Reading], judged: Judgement
-) -> list[a.Action]:
+    state: State, context: DecisionContext, experiment: Experiment, fresh: list[Reading], judged: Judgement
+) -> list[Event]:
     """The evidence is enough: validated on the better class and confirmed, or on the way there."""
     confirmations = readings_of(state, experiment.id, AttemptKind.CONFIRMATION)
-    if queued := final_runs(state, case, experiment, judged.why):
+    if queued := final_runs(state, context, experiment, judged.why):
         return queued
-    ended = [run.status is AttemptStatus.ENDED for run in _beside(state, case, experiment, state.incumbent)]
-    if sum(ended) < min(SIDE_BY_SIDE, len(ended)) and not _witnessed(state, case, experiment):
+    ended = [run.status is AttemptStatus.ENDED for run in _beside(state, context, experiment, state.incumbent)]
+    if sum(ended) < min(SIDE_BY_SIDE, len(ended)) and not _witnessed(state, context, experiment):
         return []
-    seen = compare([*fresh, *confirmations], case.incumbent, case.noise)
+    seen = compare([*fresh, *confirmations], context.incumbent, context.noise)
     if seen is None or not confirmations:
         reason = "its confirmation gave no result"
-        return [a.Decide(experiment.id, ExperimentStatus.DISCARDED, reason, seen.pooled if seen else None)]
-    if doubt := _doubt(case, fresh, confirmations, seen) or _moved(state, case, experiment, [*fresh, *confirmations]):
-        return [a.Decide(experiment.id, ExperimentStatus.DISCARDED, f"{said(seen)}; {doubt}", seen.pooled)]
+        return context.discard(experiment, reason, seen.pooled if seen else None)
+    if doubt := _doubt(context, fresh, confirmations, seen) or _moved(
+        state, context, experiment, [*fresh, *confirmations]
+    ):
+        return context.discard(experiment, f"{said(seen)}; {doubt}", seen.pooled)
     reason = f"{said(seen)}; {judged.why}"
-    return [
-        a.Decide(experiment.id, ExperimentStatus.KEPT, reason, seen.pooled),
-        a.Crown(experiment.id, reason, seen.pooled),
-    ]
+    return context.keep(experiment, reason, seen.pooled)
 
 
-def final_runs(state: State, case: Case, experiment: Experiment, reason: str) -> list[a.Action]:
+def final_runs(state: State, context: DecisionContext, experiment: Experiment, reason: str) -> list[Event]:
     """The validation and the confirmation that it has not had, and runs of the incumbent beside them."""
     last = state.attempts[experiment.attempts[-1]]
     attempts = [state.attempts[name] for name in experiment.attempts]
-    queued: list[a.Action] = []
-    validated = any(one.hardware == case.better_class and one.kind in UNCHOSEN and one.metrics for one in attempts)
-    if case.better_class and not validated and _tries(attempts, AttemptKind.VALIDATION) < 2:
-        run = another(
-            state,
-            experiment.id,
-            AttemptKind.VALIDATION,
-            rule=last.rule,
-            tier=Tier.VALIDATE,
-            hardware=case.better_class,
-        )
-        queued.append(a.Queue(run, f"{reason}: validated on {case.better_class}"))
+    queued: list[Event] = []
+    validated = any(one.hardware == context.better_class and one.kind in UNCHOSEN and one.metrics for one in attempts)
+    if context.better_class and not validated and _tries(attempts, AttemptKind.VALIDATION) < 2:
+        run = RunSpec(experiment.id, AttemptKind.VALIDATION, last.rule, Tier.VALIDATE, context.better_class)
+        queued.append(context.queue(another(state, run), f"{reason}: validated on {context.better_class}"))
     confirmed = any(one.kind is AttemptKind.CONFIRMATION and one.metrics for one in attempts)
     if not confirmed and _tries(attempts, AttemptKind.CONFIRMATION) < 2:
-        run = another(
-            state,
-            experiment.id,
-            AttemptKind.CONFIRMATION,
-            rule=last.rule,
-            hardware=case.usual_class,
-            avoid=last.cluster,
-        )
-        queued.append(a.Queue(run, f"{reason}: once more from the ledger's code"))
-    beside = len(_beside(state, case, experiment, state.incumbent))
-    if beside < SIDE_BY_SIDE and _witnessed(state, case, experiment):
+        kind = AttemptKind.CONFIRMATION
+        run = RunSpec(experiment.id, kind, last.rule, hardware=context.usual_class, avoid=last.cluster)
+        queued.append(context.queue(another(state, run), f"{reason}: once more from the ledger's code"))
+    beside = len(_beside(state, context, experiment, state.incumbent))
+    if beside < SIDE_BY_SIDE and _witnessed(state, context, experiment):
         return queued
-    queued += [
-        a.Queue(
-            another(
-                state,
-                state.incumbent,
-                AttemptKind.REPLICATE,
-                rule=last.rule,
-                hardware=case.usual_class or last.hardware,
-            ),
-            f"beside the test of {experiment.id}, to see whether scores have moved",
-        )
-        for _ in range(SIDE_BY_SIDE - beside)
-    ]
-    return queued
+    hardware = context.usual_class or last.hardware
+    run = RunSpec(state.incumbent, AttemptKind.REPLICATE, last.rule, hardware=hardware)
+    why = f"beside the test of {experiment.id}, to see whether scores have moved"
+    return queued + [context.queue(another(state, run), why) for _ in range(SIDE_BY_SIDE - beside)]
 
 
-def _beside(state: State, case: Case, experiment: Experiment, base: str) -> list[Attempt]:
+def _beside(state: State, context: DecisionContext, experiment: Experiment, base: str) -> list[Attempt]:
     """The runs of `base` that were queued since the experiment's test began, whatever came of them, in its class."""
     own = [state.attempts[name] for name in experiment.attempts]
     began = min((run.queued_at for run in own if run.kind in UNCHOSEN), default=math.inf)
-    hardware = case.usual_class or own[-1].hardware
+    hardware = context.usual_class or own[-1].hardware
     runs = (state.attempts[name] for name in state.experiments[base].attempts[-RUNS_READ:])
     return [run for run in runs if run.queued_at >= began and (not hardware or run.hardware in ("", hardware))]
 
 
-def _witnessed(state: State, case: Case, experiment: Experiment) -> bool:
+def _witnessed(state: State, context: DecisionContext, experiment: Experiment) -> bool:
     """Whether an earlier incumbent ran beside the test often enough, and scored there as it had before."""
     for base in dict.fromkeys(one.experiment for one in state.incumbencies[-WITNESSES:-1]):
-        since, before = _since(state, case, experiment, base)
-        moved = compare(since, before, case.noise) if len(since) >= SIDE_BY_SIDE else None
+        since, before = _since(state, context, experiment, base)
+        moved = compare(since, before, context.noise) if len(since) >= SIDE_BY_SIDE else None
         if moved is not None and moved.p_value > MOVED_AT:
             return True
     return False
 
 
-def _since(state: State, case: Case, experiment: Experiment, base: str) -> tuple[list[Reading], list[Reading]]:
+def _since(
+    state: State, context: DecisionContext, experiment: Experiment, base: str
+) -> tuple[list[Reading], list[Reading]]:
     """The results of `base` beside the experiment's test, and those before it."""
-    ids = {run.id for run in _beside(state, case, experiment, base)}
+    ids = {run.id for run in _beside(state, context, experiment, base)}
     since: list[Reading] = []
     before: list[Reading] = []
     for name in state.experiments[base].attempts[-RUNS_READ:]:
@@ -191,15 +168,15 @@ def _since(state: State, case: Case, experiment: Experiment, base: str) -> tuple
     return since, before
 
 
-def _moved(state: State, case: Case, experiment: Experiment, runs: list[Reading]) -> str:
+def _moved(state: State, context: DecisionContext, experiment: Experiment, runs: list[Reading]) -> str:
     """Why a gain may be that of the hour: the incumbent too has scored better since the test began, and against those
     runs alone the gain is not beyond the noise. A jump of a machine is no line that could be taken out of the scores.
     """
-    since, before = _since(state, case, experiment, state.incumbent)
-    moved = compare(since, before, case.noise) if since and before else None
+    since, before = _since(state, context, experiment, state.incumbent)
+    moved = compare(since, before, context.noise) if since and before else None
     if moved is None or moved.p_value > MOVED_AT:
         return ""
-    alone = compare(runs, since, case.noise, margin=margin_of(case, experiment))
+    alone = compare(runs, since, context.noise, margin=margin_of(context, experiment))
     if alone is not None and alone.p_value <= experiment.test_level:
         return ""
     gain = f" ({said(alone)})" if alone is not None else ""
@@ -212,14 +189,14 @@ def _tries(attempts: list[Attempt], kind: AttemptKind) -> int:
     return sum(attempt.kind is kind for attempt in attempts)
 
 
-def _doubt(case: Case, fresh: list[Reading], confirmations: list[Reading], seen: Comparison) -> str:
+def _doubt(context: DecisionContext, fresh: list[Reading], confirmations: list[Reading], seen: Comparison) -> str:
     """Why the evidence does not stand although it is enough; empty when it does."""
     if seen.flips:
         return "its ranking flips between hardware classes"
-    there = seen.by_class.get(case.better_class)
+    there = seen.by_class.get(context.better_class)
     if there is not None and _p_worse(there, seen.df) > CONTRADICTED_AT:
-        return f"it does not hold on {case.better_class} ({there.mean:+.4f})"
-    against, alone = (compare(confirmations, others, case.noise) for others in (fresh, case.incumbent))
+        return f"it does not hold on {context.better_class} ({there.mean:+.4f})"
+    against, alone = (compare(confirmations, others, context.noise) for others in (fresh, context.incumbent))
     is_worse = against is not None and against.pooled.mean > 0 and 1 - against.p_value < CONFIRMED_AT
     if against is not None and is_worse and (alone is None or alone.p_value > CONFIRMED_AT):
         return f"run again from the ledger's code it scored {against.pooled.mean:+.4f} against its other runs"

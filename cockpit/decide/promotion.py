@@ -9,15 +9,15 @@ from collections import Counter
 
 import msgspec
 
+from cockpit.core.events import ClusterFlagged, Decided, Event, IncumbentSet, Queued
 from cockpit.core.model import AttemptKind, AttemptStatus, Experiment, ExperimentStatus
 from cockpit.core.state import State
-from cockpit.decide import actions as a
-from cockpit.decide.decision_context import UP, Case, gather, margin_of, replicates, said
+from cockpit.decide.decision_context import UP, DecisionContext, gather, margin_of, replicates, said
 from cockpit.decide.evidence import RUNS_READ, noise_of, readings_of
 from cockpit.decide.experiment_test import final_runs, tested
 from cockpit.decide.kept_changes import WITHOUT
-from cockpit.decide.result_batching import settled_at
-from cockpit.decide.schedule import another, next_seed
+from cockpit.decide.result_batching import wait_for_results_until
+from cockpit.decide.schedule import RunSpec, another, next_seed
 from cockpit.science.compare import Comparison, compare
 from cockpit.science.noise import Noise
 from cockpit.science.sequential import LOOKS, SPENDING, look_at, test_level
@@ -39,10 +39,11 @@ STILL_HELPS_AT = 0.05
 """Without a kept change the incumbent must be worse at this level, or the change goes."""
 
 
-def decide(state: State, now: float) -> list[a.Action]:
+def promote(state: State, now: float) -> list[Event]:
+    """Decide on the experiments that have a result newer than the last decision on them."""
     if not state.incumbent:
-        return _first(state)
-    more_to_come = now < settled_at(state, now)
+        return _first(state, now)
+    more_to_come = now < wait_for_results_until(state, now)
     ready = [
         name
         for name in state.contenders
@@ -50,48 +51,48 @@ def decide(state: State, now: float) -> list[a.Action]:
     ]
     if not ready and (more_to_come or not _place_for_one_that_waits(state)):
         return []
-    case = gather(state)
-    actions: list[a.Action] = _suspects(state, case.noise)
-    if actions:
-        return actions
+    context = gather(state, now)
+    events = _flagged(state, context.noise, now)
+    if events:
+        return events
     waiting: list[tuple[float, Experiment, Comparison, Shrunk]] = []
-    crowned: list[tuple[float, list[a.Action]]] = []
+    passed: list[tuple[float, list[Event]]] = []
     for name in ready:
         experiment = state.experiments[name]
         if name == state.incumbent:
-            actions.append(a.Decide(name, ExperimentStatus.KEPT, experiment.reason))
+            events.append(context.decided(experiment, ExperimentStatus.KEPT, experiment.reason))
             continue
         if WITHOUT in experiment.levels:
-            decided = _ablated(state, case, experiment)
+            decided = _ablated(state, context, experiment)
         elif experiment.test_level:
-            decided = tested(state, case, experiment)
+            decided = tested(state, context, experiment)
         else:
-            decided = _screened(state, case, experiment, waiting)
-        if any(isinstance(action, a.Crown) for action in decided):
-            crowned.append((case.known_mean(state, name), decided))
+            decided = _screened(state, context, experiment, waiting)
+        if any(isinstance(event, IncumbentSet) for event in decided):
+            passed.append((context.known_mean(state, name), decided))
         else:
-            actions.extend(decided)
-    if crowned:
-        # One at a time, the best first: the others passed against an incumbent that is none any more.
-        actions.extend(min(crowned, key=lambda one: one[0])[1])
+            events.extend(decided)
+    if passed:
+        # One at a time, the best first: the others passed against an incumbent that is replaced now.
+        events.extend(min(passed, key=lambda one: one[0])[1])
     elif not more_to_come:
-        actions.extend(_admit(state, case, waiting))
-    return _numbered(state, actions)
+        events.extend(_admit(state, context, waiting))
+    return _numbered(state, events)
 
 
-def _numbered(state: State, actions: list[a.Action]) -> list[a.Action]:
+def _numbered(state: State, events: list[Event]) -> list[Event]:
     """With the queued runs of each experiment numbered through: two tests may each want runs of the incumbent."""
     queued: Counter[str] = Counter()
-    numbered: list[a.Action] = []
-    for action in actions:
-        if isinstance(action, a.Queue):
-            run = action.attempt
+    numbered: list[Event] = []
+    for event in events:
+        if isinstance(event, Queued):
+            run = event.attempt
             number = state.attempt_number(run.experiment) + queued[run.experiment]
             seed = next_seed(state, run.experiment, queued[run.experiment])
             queued[run.experiment] += 1
             run = msgspec.structs.replace(run, id=f"{run.experiment}.{number}", seed=seed)
-            action = msgspec.structs.replace(action, attempt=run)
-        numbered.append(action)
+            event = msgspec.structs.replace(event, attempt=run)
+        numbered.append(event)
     return numbered
 
 
@@ -106,11 +107,14 @@ def _places(state: State) -> int:
     return max(1, up // CLUSTERS_A_TEST)
 
 
-def _first(state: State) -> list[a.Action]:
+def _first(state: State, now: float) -> list[Event]:
     if state.baseline not in state.contenders:
         return []
     reason = "the unchanged train.py"
-    return [a.Decide(state.baseline, ExperimentStatus.KEPT, reason), a.Crown(state.baseline, reason)]
+    return [
+        Decided(at=now, experiment=state.baseline, status=ExperimentStatus.KEPT, reason=reason),
+        IncumbentSet(at=now, experiment=state.baseline, reason=reason),
+    ]
 
 
 def _settled(state: State, experiment: str) -> bool:
@@ -125,43 +129,45 @@ def _is_screened(experiment: Experiment) -> bool:
 
 def _screened(
     state: State,
-    case: Case,
+    context: DecisionContext,
     experiment: Experiment,
     waiting: list[tuple[float, Experiment, Comparison, Shrunk]],
-) -> list[a.Action]:
+) -> list[Event]:
     """An arm after its first run: dropped, or among those that wait for a test."""
-    seen = compare(readings_of(state, experiment.id), case.incumbent, case.noise, margin=margin_of(case, experiment))
+    seen = compare(
+        readings_of(state, experiment.id), context.incumbent, context.noise, margin=margin_of(context, experiment)
+    )
     if seen is None:
-        return _comparable(state, case, experiment)
-    shrunk = shrink(case.prior, seen.pooled.mean - margin_of(case, experiment), seen.se)
+        return _comparable(state, context, experiment)
+    shrunk = shrink(context.prior, seen.pooled.mean - margin_of(context, experiment), seen.se)
     if shrunk.p_better < PROMISING:
-        return [a.Decide(experiment.id, ExperimentStatus.DISCARDED, said(seen), seen.pooled)]
+        return context.discard(experiment, said(seen), seen.pooled)
     waiting.append((shrunk.mean, experiment, seen, shrunk))
     return []
 
 
-def _comparable(state: State, case: Case, experiment: Experiment) -> list[a.Action]:
+def _comparable(state: State, context: DecisionContext, experiment: Experiment) -> list[Event]:
     """Runs in no class that the incumbent ran in, or on a cluster whose results are held back: once more elsewhere.
 
     Unless a run of the incumbent is on its way to that class.
     """
     last = state.attempts[experiment.attempts[-1]]
     coming = (state.attempts[name] for name in state.experiments[state.incumbent].attempts[-RUNS_READ:])
-    if last.cluster not in state.suspects and any(
+    if last.cluster not in state.flagged and any(
         run.status is not AttemptStatus.ENDED and run.hardware == last.hardware for run in coming
     ):
         return []
     if sum(state.attempts[name].kind is AttemptKind.RETRY for name in experiment.attempts) >= 2:
         reason = "it could not be measured where the incumbent was"
-        return [a.Decide(experiment.id, ExperimentStatus.DISCARDED, reason)]
-    hardware = case.incumbent[0].hardware if case.incumbent else ""
-    again = another(
-        state, experiment.id, AttemptKind.RETRY, rule=last.rule, tier=last.tier, hardware=hardware, avoid=last.cluster
-    )
-    return [a.Queue(again, "to compare it on a class where the incumbent was measured")]
+        return context.discard(experiment, reason)
+    hardware = context.incumbent[0].hardware if context.incumbent else ""
+    run = RunSpec(experiment.id, AttemptKind.RETRY, last.rule, last.tier, hardware, avoid=last.cluster)
+    return [context.queue(another(state, run), "to compare it on a class where the incumbent was measured")]
 
 
-def _admit(state: State, case: Case, newly: list[tuple[float, Experiment, Comparison, Shrunk]]) -> list[a.Action]:
+def _admit(
+    state: State, context: DecisionContext, newly: list[tuple[float, Experiment, Comparison, Shrunk]]
+) -> list[Event]:
     """The most promising arms get the free places among the tests; of the rest a few wait, others are discarded."""
     queue = list(newly)
     known = {experiment.id for _, experiment, _, _ in newly}
@@ -170,50 +176,53 @@ def _admit(state: State, case: Case, newly: list[tuple[float, Experiment, Compar
         experiment = state.experiments[name]
         if experiment.test_level:
             tests += 1
-            tested_best = min(tested_best, case.known_mean(state, name))
+            tested_best = min(tested_best, context.known_mean(state, name))
         elif name not in known and name not in state.contenders:
-            seen = compare(readings_of(state, name), case.incumbent, case.noise, margin=margin_of(case, experiment))
+            seen = compare(
+                readings_of(state, name), context.incumbent, context.noise, margin=margin_of(context, experiment)
+            )
             if seen is not None:
-                shrunk = shrink(case.prior, seen.pooled.mean - margin_of(case, experiment), seen.se)
+                shrunk = shrink(context.prior, seen.pooled.mean - margin_of(context, experiment), seen.se)
                 queue.append((shrunk.mean, experiment, seen, shrunk))
     queue.sort(key=lambda entry: entry[0])
     places = _places(state)
-    actions: list[a.Action] = []
+    events: list[Event] = []
     begun = 0
     leads = min([tested_best, *(shrunk.mean for _, _, _, shrunk in queue if shrunk.p_better >= CERTAIN)])
     for rank, (_, experiment, seen, shrunk) in enumerate(queue):
         if shrunk.p_better < PROMISING:
-            actions.append(a.Decide(experiment.id, ExperimentStatus.DISCARDED, said(seen), seen.pooled))
+            events.extend(context.discard(experiment, said(seen), seen.pooled))
         elif (tests + begun < places and seen.pooled.mean - leads < TRAILS_SES * seen.se) or (
-            rank == 0 and shrunk.mean < tested_best - OUTSHINES_SDS * case.noise.run_sd
+            rank == 0 and shrunk.mean < tested_best - OUTSHINES_SDS * context.noise.run_sd
         ):
             begun += 1
             level = test_level(state.tests + begun, state.test_keeps)
             reason = f"{said(seen)}; {shrunk.mean:+.4f} after shrinking: tested on fresh runs"
-            queued = replicates(state, case, experiment, LOOKS[0], reason, level)
+            queued = replicates(state, context, experiment, LOOKS[0], reason, level)
             if rank == 0 and shrunk.p_better >= CERTAIN:
-                queued += final_runs(state, case, experiment, reason)
-            actions.extend(queued)
+                queued += final_runs(state, context, experiment, reason)
+            events.extend(queued)
         elif rank >= places * (1 + WAITING_A_TEST):
             reason = f"{said(seen)}; others looked better"
-            actions.append(a.Decide(experiment.id, ExperimentStatus.DISCARDED, reason, seen.pooled))
+            events.extend(context.discard(experiment, reason, seen.pooled))
         elif experiment.id in known:
             reason = f"{said(seen)}; waits to be tested"
-            actions.append(a.Decide(experiment.id, ExperimentStatus.VALID, reason, seen.pooled))
-    return actions
+            events.append(context.decided(experiment, ExperimentStatus.VALID, reason, seen.pooled))
+    return events
 
 
-def _suspects(state: State, noise: Noise) -> list[a.Action]:
+def _flagged(state: State, noise: Noise, now: float) -> list[Event]:
     """Clusters whose controls say that they do not measure like their class, or that they do again."""
-    found = noise_of(state, held_back=True).suspects if state.suspects else noise.suspects
-    named = [a.Suspect(name, why, True) for name, why in found.items() if name not in state.suspects]
-    cleared = [
-        a.Suspect(name, f"{name} measures like its class again.", False) for name in state.suspects if name not in found
+    found = noise_of(state, held_back=True).suspects if state.flagged else noise.suspects
+    changed = {name: why for name, why in found.items() if name not in state.flagged}
+    changed |= {name: f"{name} measures like its class again." for name in state.flagged if name not in found}
+    return [
+        ClusterFlagged(at=now, cluster=name, message=message, flagged=name in found)
+        for name, message in changed.items()
     ]
-    return [*named, *cleared]
 
 
-def _ablated(state: State, case: Case, experiment: Experiment) -> list[a.Action]:
+def _ablated(state: State, context: DecisionContext, experiment: Experiment) -> list[Event]:
     """The incumbent without one kept change: discarded once it is clearly worse, else it becomes the incumbent.
 
     Nobody chose it for its score, so that all its runs are evidence.
@@ -221,25 +230,22 @@ def _ablated(state: State, case: Case, experiment: Experiment) -> list[a.Action]
     without = experiment.levels[WITHOUT]
     if experiment.base != state.incumbent:
         reason = f"{experiment.base}, whose change it drops, is no longer the incumbent"
-        return [a.Decide(experiment.id, ExperimentStatus.DISCARDED, reason)]
+        return context.discard(experiment, reason)
     runs = readings_of(state, experiment.id)
     look = look_at(len(runs))
-    seen = compare(runs[:look], case.incumbent, case.noise)
+    seen = compare(runs[:look], context.incumbent, context.noise)
     tries = len(experiment.attempts)
     if look == 0 or seen is None:
         if tries >= 2 * LOOKS[0]:
-            return [a.Decide(experiment.id, ExperimentStatus.DISCARDED, "its runs gave too few results to decide")]
+            return context.discard(experiment, "its runs gave too few results to decide")
         return replicates(
-            state, case, experiment, max(1, LOOKS[0] - len(runs)), "to see whether the change still helps"
+            state, context, experiment, max(1, LOOKS[0] - len(runs)), "to see whether the change still helps"
         )
     index = LOOKS.index(look)
     if 1 - seen.p_value <= STILL_HELPS_AT * SPENDING[index]:
         reason = f"{said(seen)}: the change of {without} still helps"
-        return [a.Decide(experiment.id, ExperimentStatus.DISCARDED, reason, seen.pooled)]
+        return context.discard(experiment, reason, seen.pooled)
     if index + 1 < len(LOOKS) and tries < 2 * LOOKS[-1]:
-        return replicates(state, case, experiment, LOOKS[index + 1] - len(runs), f"{said(seen)}: not settled")
+        return replicates(state, context, experiment, LOOKS[index + 1] - len(runs), f"{said(seen)}: not settled")
     reason = f"{said(seen)}: the change of {without} no longer helps"
-    return [
-        a.Decide(experiment.id, ExperimentStatus.KEPT, reason, seen.pooled),
-        a.Crown(experiment.id, reason, seen.pooled),
-    ]
+    return context.keep(experiment, reason, seen.pooled)

@@ -14,7 +14,7 @@ IN_STEP = 0.25
 """It waits where at least so much of what runs is about to end."""
 
 
-def settled_at(state: State, now: float) -> float:
+def wait_for_results_until(state: State, now: float) -> float:
     """Until when an idle cluster waits for results that are about to come; `now` or before when it does not."""
     if not state.run_s:
         return now

@@ -2,19 +2,32 @@
 
 from statistics import median
 
+import msgspec
+
+from cockpit.core.events import (
+    Cancelling,
+    ClusterGivenUp,
+    ClusterStopping,
+    Decided,
+    Event,
+    Launching,
+    Queued,
+    SessionEnded,
+    Submitting,
+)
 from cockpit.core.model import (
     Attempt,
     AttemptKind,
     AttemptStatus,
     Cluster,
     ClusterState,
+    EndMode,
     ExperimentStatus,
     Outcome,
     Tier,
     WaveKind,
 )
 from cockpit.core.state import State
-from cockpit.decide import actions as a
 from cockpit.decide.budget import launch_usd, left_usd, run_usd
 
 FAILURES_TO_GIVE_UP = 3
@@ -37,13 +50,27 @@ _PRIORITY = {
 }
 
 
-def schedule(state: State, now: float) -> list[a.Action]:
-    actions = [*_cancels(state, now), *_retries(state)]
+class RunSpec(msgspec.Struct, frozen=True):
+    """One more attempt to make of an experiment."""
+
+    experiment: str
+    kind: AttemptKind
+    rule: str
+    """The approval it runs under."""
+    tier: Tier = Tier.SCREEN
+    hardware: str = ""
+    avoid: str = ""
+    pin: str = ""
+
+
+def schedule(state: State, now: float) -> list[Event]:
+    """Cancel and retry runs, launch clusters, submit attempts; wind the session down where it ends."""
+    events = [*_cancels(state, now), *_retries(state, now)]
     if state.ending:
-        return actions + _wind_down(state)
+        return events + _wind_down(state, now)
     if state.held:
-        return actions
-    return actions + _launches(state, now) + _submits(state, now)
+        return events
+    return events + _launches(state, now) + _submits(state, now)
 
 
 def next_seed(state: State, experiment: str, extra: int = 0) -> int:
@@ -52,29 +79,18 @@ def next_seed(state: State, experiment: str, extra: int = 0) -> int:
     return base + len(state.experiments[experiment].attempts) + extra
 
 
-def another(
-    state: State,
-    experiment: str,
-    kind: AttemptKind,
-    *,
-    rule: str,
-    tier: Tier = Tier.SCREEN,
-    hardware: str = "",
-    avoid: str = "",
-    pin: str = "",
-    extra: int = 0,
-) -> Attempt:
-    """One more attempt of an experiment; `extra` counts those already made in the same decision."""
+def another(state: State, run: RunSpec, extra: int = 0) -> Attempt:
+    """Make one more attempt of an experiment; `extra` counts those already made in the same decision."""
     return Attempt(
-        id=f"{experiment}.{state.attempt_number(experiment) + extra}",
-        experiment=experiment,
-        kind=kind,
-        seed=next_seed(state, experiment, extra),
-        tier=tier,
-        hardware=hardware,
-        avoid=avoid,
-        pin=pin,
-        rule=rule,
+        id=f"{run.experiment}.{state.attempt_number(run.experiment) + extra}",
+        experiment=run.experiment,
+        kind=run.kind,
+        seed=next_seed(state, run.experiment, extra),
+        tier=run.tier,
+        hardware=run.hardware,
+        avoid=run.avoid,
+        pin=run.pin,
+        rule=run.rule,
     )
 
 
@@ -153,32 +169,32 @@ def next_room_at(state: State, now: float) -> float:
     return min((at for at in times if at > now), default=float("inf"))
 
 
-def _submits(state: State, now: float) -> list[a.Action]:
+def _submits(state: State, now: float) -> list[Event]:
     free = [cluster for cluster in state.clusters.values() if room(state, cluster, now)]
     if not free:
         return []
     waiting = sorted((state.attempts[name] for name in state.waiting), key=lambda attempt: order(state, attempt))
     left = left_usd(state, now)
-    actions: list[a.Action] = []
+    events: list[Event] = []
     for cluster in sorted(free, key=lambda cluster: bool(cluster.running)):
         cost = run_usd(state, cluster)
         if cost > left:
             comes_back = sum(state.api_reserved.values())  # most of it, as soon as the model has answered
             if not cluster.running and not cluster.ahead and cost > left + comes_back:
-                actions.append(a.Down(cluster.name, f"the budget of ${state.budget_usd:.2f} is spent"))
+                events.append(_budget_down(state, cluster, now))
             continue
         for attempt in waiting:
             wave = state.waves[state.experiments[attempt.experiment].wave]
             if not wave.held and suits(state, attempt, cluster):
-                actions.append(a.Submit(attempt.id, cluster.name, cost))
+                events.append(_submitting(attempt, cluster, cost, now))
                 waiting.remove(attempt)
                 left -= cost
                 break
-    return actions
+    return events
 
 
-def _launches(state: State, now: float) -> list[a.Action]:
-    actions: list[a.Action] = []
+def _launches(state: State, now: float) -> list[Event]:
+    events: list[Event] = []
     left = left_usd(state, now)
     roused = _roused(state)
     for cluster in state.clusters.values():
@@ -186,16 +202,17 @@ def _launches(state: State, now: float) -> list[a.Action]:
             continue
         if cluster.failures >= FAILURES_TO_GIVE_UP:
             times = "three" if cluster.failures == FAILURES_TO_GIVE_UP else cluster.failures
-            actions.append(a.GiveUp(cluster.name, f"failed {times} times in a row, last: {cluster.message}"))
+            message = f"failed {times} times in a row, last: {cluster.message}"
+            events.append(ClusterGivenUp(at=now, cluster=cluster.name, message=message))
         elif now < cluster.retry_at or (cluster.rests and cluster.name not in roused):
             continue
         elif launch_usd(state, cluster) <= left:
             left -= launch_usd(state, cluster)
-            actions.append(a.Launch(cluster.name))
+            events.append(Launching(at=now, cluster=cluster.name))
         elif cluster.state is ClusterState.LOST:
             # It does not answer, and may bill all the same.
-            actions.append(a.Down(cluster.name, f"the budget of ${state.budget_usd:.2f} is spent"))
-    return actions
+            events.append(_budget_down(state, cluster, now))
+    return events
 
 
 def _roused(state: State) -> set[str]:
@@ -220,62 +237,74 @@ def _roused(state: State) -> set[str]:
     return roused
 
 
-def _cancels(state: State, now: float) -> list[a.Action]:
+def _cancels(state: State, now: float) -> list[Event]:
     limit_s = state.session.time_limit_s
-    actions: list[a.Action] = []
+    events: list[Event] = []
     for name in state.in_flight:
         attempt = state.attempts[name]
         if attempt.cancelling:
             continue
         if state.experiments[attempt.experiment].status is ExperimentStatus.DROPPED:
-            actions.append(a.Cancel(name, state.experiments[attempt.experiment].reason or "dropped"))
+            events.append(cancelling(name, state.experiments[attempt.experiment].reason or "dropped", now))
         elif attempt.status is AttemptStatus.RUNNING and now - attempt.started_at > limit_s + LIMIT_GRACE_S:
-            actions.append(a.Cancel(name, f"ran past its limit of {limit_s / 60:g} minutes", Outcome.TIMEOUT))
-    return actions
+            reason = f"ran past its limit of {limit_s / 60:g} minutes"
+            events.append(cancelling(name, reason, now, Outcome.TIMEOUT))
+    return events
 
 
-def _retries(state: State) -> list[a.Action]:
+def _retries(state: State, now: float) -> list[Event]:
     """Approved experiments whose runs were lost, cancelled or unproven: again elsewhere, or no more."""
-    actions: list[a.Action] = []
+    events: list[Event] = []
     for name in state.stranded:
         experiment = state.experiments[name]
         ended = [state.attempts[attempt] for attempt in experiment.attempts]
         last = ended[-1]
         if last.outcome is Outcome.CANCELLED and last.cancelled_by not in ("", "plan"):
             reason = f"ended by {last.cancelled_by}: {last.cancelling}"
-            actions.append(a.Decide(name, ExperimentStatus.DISCARDED, reason))
+            events.append(Decided(at=now, experiment=name, status=ExperimentStatus.DISCARDED, reason=reason))
         elif sum(attempt.outcome is not Outcome.CANCELLED for attempt in ended) >= TRIES:
             reason = f"gave no result {TRIES} times, last: {last.message or last.outcome}"
-            actions.append(a.Decide(name, ExperimentStatus.CRASHED, reason))
+            events.append(Decided(at=now, experiment=name, status=ExperimentStatus.CRASHED, reason=reason))
         else:
-            again = another(
-                state, name, AttemptKind.RETRY, rule=last.rule, tier=last.tier, avoid=last.cluster, pin=last.pin
-            )
-            if last.tier is Tier.VALIDATE:
-                again.hardware = last.hardware
-            actions.append(a.Queue(again, last.message or str(last.outcome)))
-    return actions
+            hardware = last.hardware if last.tier is Tier.VALIDATE else ""
+            run = RunSpec(name, AttemptKind.RETRY, last.rule, last.tier, hardware, avoid=last.cluster, pin=last.pin)
+            events.append(Queued(at=now, attempt=another(state, run), reason=last.message or str(last.outcome)))
+    return events
 
 
-def _wind_down(state: State) -> list[a.Action]:
-    actions: list[a.Action] = []
-    cancel = state.ending.startswith("cancel")
-    why = state.ended_why or "the session ends"
-    for name in state.in_flight:
-        attempt = state.attempts[name]
-        if not attempt.cancelling and (cancel or attempt.status is not AttemptStatus.RUNNING):
-            actions.append(a.Cancel(name, why))
+def _wind_down(state: State, now: float) -> list[Event]:
+    why = state.end_reason or "the session ends"
+    cancel = state.ending is EndMode.CANCEL
+    cancels: list[Event] = [
+        cancelling(name, why, now)
+        for name in state.in_flight
+        if not (attempt := state.attempts[name]).cancelling and (cancel or attempt.status is not AttemptStatus.RUNNING)
+    ]
+    if not state.clusters_down:
+        return cancels if state.in_flight else [SessionEnded(at=now, reason=why)]
     live = [
         cluster
         for cluster in state.clusters.values()
         if cluster.state is not ClusterState.DOWN and (cluster.state is not ClusterState.GIVEN_UP or cluster.unverified)
     ]
-    if state.ending.endswith("+down"):
-        for cluster in live:
-            if cluster.state is not ClusterState.STOPPING and not cluster.running and not cluster.ahead:
-                actions.append(a.Down(cluster.name, why))
-        if not live:
-            actions.append(a.Finish(why))
-    elif not state.in_flight:
-        actions.append(a.Finish(why))
-    return actions
+    if not live:
+        return [*cancels, SessionEnded(at=now, reason=why)]
+    return cancels + [
+        ClusterStopping(at=now, cluster=cluster.name, reason=why)
+        for cluster in live
+        if cluster.state is not ClusterState.STOPPING and not cluster.running and not cluster.ahead
+    ]
+
+
+def cancelling(attempt: str, reason: str, now: float, outcome: Outcome = Outcome.CANCELLED) -> Cancelling:
+    return Cancelling(at=now, attempt=attempt, author="plan", reason=reason, outcome=outcome)
+
+
+def _submitting(attempt: Attempt, cluster: Cluster, cost_usd: float, now: float) -> Submitting:
+    return Submitting(
+        at=now, attempt=attempt.id, cluster=cluster.name, hardware=cluster.hardware, reserved_usd=cost_usd
+    )
+
+
+def _budget_down(state: State, cluster: Cluster, now: float) -> ClusterStopping:
+    return ClusterStopping(at=now, cluster=cluster.name, reason=f"the budget of ${state.budget_usd:.2f} is spent")

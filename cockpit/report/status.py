@@ -3,7 +3,7 @@
 from typing import Any
 
 from cockpit.core.model import Attempt, ExperimentStatus, Wave, WaveStatus
-from cockpit.core.state import State
+from cockpit.core.state import State, ending_text
 from cockpit.decide.budget import accounts
 from cockpit.read.forecasts import forecasts_of
 from cockpit.read.needs import needs
@@ -25,7 +25,7 @@ def status(state: State, now: float, worker: Json) -> Json:
         "corpus": state.corpus,
         "preset": state.preset,
         "held": state.held,
-        "ending": state.ending,
+        "ending": ending_text(state),
         "phase": state.phase,
         "worker": worker,
         "clusters": [_cluster(state, name, now) for name in state.clusters],

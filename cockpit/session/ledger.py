@@ -21,7 +21,7 @@ from cockpit.core.model import packed
 from cockpit.core.state import State
 
 SCHEMA = 1
-STATE_FORMAT = 3
+STATE_FORMAT = 4
 """Counted up when State changes its shape: older snapshots are then folded anew."""
 
 LEDGER_MODE = 0o640

@@ -7,6 +7,7 @@ import msgspec
 
 from cockpit.core.events import Event, Said, SessionCreated, Trouble
 from cockpit.core.model import ClusterSpec, Envelope, FleetSpec, Mode, Session
+from cockpit.decide.handle_intents import outside_proposer_note
 from cockpit.fleet.local import fleet as local
 from cockpit.fleet.sim.fleet import sim_spec
 from cockpit.session import api_key
@@ -17,7 +18,7 @@ from cockpit.session.settings import NewSession, Settings
 from cockpit.session.worker_process import user_name
 from cockpit.variant.constants import find_constants
 from cockpit.variant.store import VariantStore
-from cockpit.worker.intake import baseline_wave, seat_outside
+from cockpit.worker.intake import baseline_wave
 
 SIM_EPOCH = 1_772_000_000.0
 """Simulated sessions start here, so that a night is the same night whenever it is simulated."""
@@ -180,7 +181,7 @@ def create(folder: SessionFolder, plan: Plan, at: float) -> None:
             " again; then `:proposer claude`."
         )
         made.append(Said(at=at, author="cockpit", text=text))
-    made += seat_outside(session.proposer, session.name, at)
+    made += outside_proposer_note(session.proposer, session.name, at)
     made.append(baseline_wave(variant, session, at))
     _ignore_in_git(folder.root.parent)
     try:

@@ -5,11 +5,11 @@ from itertools import product
 
 import msgspec
 
-from cockpit.agent.proposer_api import Receipt
-from cockpit.core.events import Event, ProposalEdited, Proposed, Said
-from cockpit.core.intents import Arm, Draft
-from cockpit.core.model import PROPOSERS, Change, Experiment, Session, Value, Wave, WaveKind
+from cockpit.core.events import Proposed
+from cockpit.core.intents import AnyIntent, Arm, Draft, EditProposal, Propose
+from cockpit.core.model import Change, Experiment, Session, Value, Wave, WaveKind
 from cockpit.core.state import State, constants_of
+from cockpit.decide.handle_intents import Prepared, Refused, waiting_proposal
 from cockpit.variant.constants import accepted_values, find_constants
 from cockpit.variant.errors import VariantError
 from cockpit.variant.store import Variant, VariantStore
@@ -18,10 +18,6 @@ ARMS_AT_MOST = 256
 REPLICATES_AT_MOST = 16
 
 _NO_WAVE = Wave("", "", "")
-
-
-class Refused(Exception):
-    """Nothing can be taken; the message is one sentence for whoever asked."""
 
 
 def arms_of(draft: Draft) -> tuple[Arm, ...]:
@@ -41,24 +37,12 @@ def is_again(arm: Arm) -> bool:
     return bool(arm.experiment) and not arm.change.constants and not arm.change.edits
 
 
-def base_of(state: State, draft: Draft) -> str:
+def _base_of(state: State, draft: Draft) -> str:
     """The experiment the draft builds on. Raises Refused when there is none of that name."""
     base = draft.base or state.incumbent or state.baseline
     if base not in state.experiments:
         raise Refused(f"there is no experiment {base!r} to build on" if base else "there is no baseline yet")
     return base
-
-
-def seat_outside(proposer: str, session: str, at: float) -> list[Event]:
-    """What is said where the proposer is none of cockpit's own: an outside agent's name, or a slip."""
-    if proposer in PROPOSERS:
-        return []
-    text = (
-        f"{proposer} is none of cockpit's own proposers ({', '.join(PROPOSERS)}), so it is waited for from outside:"
-        f" have that agent start `cockpit mcp {session}`, as docs/agents.md says. Meanwhile filler keeps the clusters"
-        " busy."
-    )
-    return [Said(at=at, author="cockpit", text=text)]
 
 
 def baseline_wave(variant: Variant, session: Session, at: float) -> Proposed:
@@ -85,20 +69,27 @@ def baseline_wave(variant: Variant, session: Session, at: float) -> Proposed:
     return Proposed(at=at, wave=wave, experiments=[experiment])
 
 
-def take(
-    store: VariantStore, state: State, draft: Draft, at: float, *, ask: int = 0, rank: float | None = None
-) -> tuple[Proposed | None, Receipt]:
-    """The proposal a draft makes, and what to tell its proposer. Nothing is in the ledger yet."""
-    base = base_of(state, draft)
+def prepare(store: VariantStore, state: State, intent: AnyIntent, author: str, at: float) -> Prepared | None:
+    """Store the code that an intent brings; None for one that brings none. Raises Refused or VariantError."""
+    match intent:
+        case Propose(draft=draft):
+            return prepare_wave(store, state, draft, at)
+        case EditProposal(wave=name, draft=draft, what=what):
+            return _prepare_edit(store, state, waiting_proposal(state, name), draft, f"{author}: {what}", at)
+    return None
+
+
+def prepare_wave(store: VariantStore, state: State, draft: Draft, at: float) -> Prepared:
+    """Make a draft's wave and store its variants. Raises Refused where nothing of it can run."""
+    base = _base_of(state, draft)
     wave_id = state.next_wave_id()
-    experiments, problems = build(store, state, draft, base, wave_id, state.next_experiment_id, at)
+    experiments, problems = _build(store, state, draft, base, wave_id, state.next_experiment_id, at)
     again = [arm.experiment for arm in draft.arms if is_again(arm)]
     for name in again:
         if name not in state.experiments:
             raise Refused(f"there is no experiment {name!r} to measure again")
     if not experiments and not again:
-        sentence = problems[0] if problems else "the draft has no arms: give factors with levels, or arms"
-        return None, Receipt("", (), tuple(problems) or (sentence,), "refused")
+        raise Refused(*problems or ["the draft has no arms: give factors with levels, or arms"])
     wave = Wave(
         id=wave_id,
         proposer=draft.proposer,
@@ -110,26 +101,22 @@ def take(
         design=draft.design,
         arms=[experiment.id for experiment in experiments],
         again=again,
-        replicates=max(1, min(REPLICATES_AT_MOST, draft.replicates)),
+        replicates=_replicates(draft),
         would_change_mind=draft.would_change_mind,
         tier=draft.tier,
-        rank=float(len(state.waves)) if rank is None else rank,
+        rank=float(len(state.waves)),
         proposed_at=at,
     )
-    ids = (*(experiment.id for experiment in experiments), *again)
-    return (
-        Proposed(at=at, wave=wave, experiments=experiments, ask=ask),
-        Receipt(wave_id, ids, tuple(problems), "proposed"),
-    )
+    return Prepared(wave, experiments, tuple(problems))
 
 
-def edited(store: VariantStore, state: State, wave: Wave, draft: Draft, author: str, what: str, at: float) -> Event:
-    """A waiting proposal as a person changed it. Raises Refused when nothing of it can run."""
-    base = base_of(state, draft)
+def _prepare_edit(store: VariantStore, state: State, wave: Wave, draft: Draft, edit: str, at: float) -> Prepared:
+    """Make a waiting proposal as a person changed it. Raises Refused where nothing of it can run."""
+    base = _base_of(state, draft)
     known = set(wave.arms)
     others = {f: x for f, x in state.by_fingerprint.items() if x not in known}
     numbers = iter(range(len(state.experiments)))
-    experiments, problems = build(
+    experiments, problems = _build(
         store, state, draft, base, wave.id, lambda n: state.next_experiment_id(next(numbers)), at, tried=others
     )
     if not experiments:
@@ -143,12 +130,12 @@ def edited(store: VariantStore, state: State, wave: Wave, draft: Draft, author: 
         design=draft.design,
         arms=[experiment.id for experiment in experiments],
         tier=draft.tier,
-        edits=[*wave.edits, f"{author}: {what}"],
+        edits=[*wave.edits, edit],
     )
-    return ProposalEdited(at=at, wave=changed, experiments=experiments, author=author, what=what)
+    return Prepared(changed, experiments, tuple(problems))
 
 
-def build(
+def _build(
     store: VariantStore,
     state: State,
     draft: Draft,
@@ -212,10 +199,14 @@ def _experiment(
         why=arm.why or draft.question,
         fixes=arm.fixes,
         tier=draft.tier,
-        replicates=max(1, min(REPLICATES_AT_MOST, draft.replicates)),
+        replicates=_replicates(draft),
         lines_added=variant.lines_added,
         lines_removed=variant.lines_removed,
     )
+
+
+def _replicates(draft: Draft) -> int:
+    return max(1, min(REPLICATES_AT_MOST, draft.replicates))
 
 
 def _message(arm: Arm, draft: Draft) -> str:

@@ -27,6 +27,7 @@ from cockpit.variant.errors import VariantError
 from cockpit.variant.store import VariantStore
 from cockpit.worker.loop import Worker
 from cockpit.worker.notify import Notifier
+from cockpit.worker.parts import WorkerParts
 
 RETRY_FULL_S = 5.0
 FULL_BELOW_BYTES = 1 << 20
@@ -166,23 +167,23 @@ def build(folder: SessionFolder, wake: threading.Event) -> Worker:
     state = ledger.state()
     session = state.session
     configured = settings.load(Path(session.repo))
-    passed, label = {}, ""
+    environment, label = {}, ""
     if session.fleet.kind == "local" and corpus.takes_corpus(Path(session.repo)):
         label = session.corpus
-        passed = {"COCKPIT_DATA_DIR": str(corpus.data_folder()), "COCKPIT_CORPUS": label.partition(" ")[0]}
+        environment = {"COCKPIT_DATA_DIR": str(corpus.data_folder()), "COCKPIT_CORPUS": label.partition(" ")[0]}
     store = VariantStore(Path(session.repo), session.name)
-    minds = proposers(folder, configured)  # before anything is started that would inherit the key
+    made = proposers(folder, configured)  # before anything is started that would inherit the key
     fleet, clock = fleet_and_clock(folder, session, state, store, wake, configured)
-    return Worker(
-        folder,
-        ledger,
-        fleet,
-        store,
-        clock,
-        wake,
-        minds,
+    parts = WorkerParts(
+        folder=folder,
+        ledger=ledger,
+        fleet=fleet,
+        store=store,
+        clock=clock,
+        wake=wake,
+        proposers=made,
         inbox=Inbox(folder.inbox),
-        passed=passed,
+        environment=environment,
         corpus=label,
         notifier=_notifier(configured.on_event, Path(session.repo), folder.root) if configured.on_event else None,
         inline=session.fleet.simulated and session.fleet.speed == 0,
@@ -190,6 +191,7 @@ def build(folder: SessionFolder, wake: threading.Event) -> Worker:
         user=worker_process.user_name(),
         pid=os.getpid(),
     )
+    return Worker(parts)
 
 
 def fleet_and_clock(
@@ -244,10 +246,10 @@ class Later:
         self._make = make
         self._made: Proposer | None = None
 
-    def propose(self, desk: ProposerApi, request: Request) -> None:
+    def propose(self, api: ProposerApi, request: Request) -> None:
         if self._made is None:
             self._made = self._make()
-        self._made.propose(desk, request)
+        self._made.propose(api, request)
 
 
 def proposers(folder: SessionFolder, configured: settings.Settings) -> dict[str, Proposer]:

@@ -1,4 +1,4 @@
-"""The proposers' desk: they think in threads of their own, and reach the state only through the worker's."""
+"""The host of the proposers: they think in threads of their own, and reach the state only through the worker's."""
 
 import logging
 import queue
@@ -20,7 +20,7 @@ from cockpit.variant.store import VariantStore
 
 T = TypeVar("T")
 
-log = logging.getLogger("cockpit.desk")
+log = logging.getLogger("cockpit.proposer_host")
 
 LAST_WORDS_S = 2.0
 """How long a worker that stops waits for a proposer to say what its request used."""
@@ -30,8 +30,8 @@ QUIET_S = 60.0
 """Before a proposer that had nothing to propose is asked again: each time costs, and little has changed."""
 
 
-class Host(Protocol):
-    """What the desk needs of its worker."""
+class WorkerApi(Protocol):
+    """What proposers need of their worker."""
 
     @property
     def state(self) -> State: ...
@@ -40,48 +40,48 @@ class Host(Protocol):
     @property
     def folder(self) -> SessionFolder: ...
     def now(self) -> float: ...
-    def record(self, *events: Event) -> None: ...
-    def take(self, draft: Draft, ask: int) -> Receipt: ...
+    def apply(self, *events: Event) -> None: ...
+    def ingest(self, draft: Draft, ask: int) -> Receipt: ...
 
 
 class HostedProposerApi:
     """The ProposerApi protocol for one ask."""
 
-    def __init__(self, host: Host, do: Callable[[Callable[[], Any]], Any], ask: int) -> None:
-        self._host = host
-        self._do = do
+    def __init__(self, worker: WorkerApi, on_worker: Callable[[Callable[[], Any]], Any], ask: int) -> None:
+        self._worker = worker
+        self._on_worker = on_worker
         self._ask = ask
         self.interrupt = threading.Event()
         self.waves: list[str] = []
-        """What was proposed at this desk."""
+        """What was proposed at this api."""
         self.words_answered = 0
 
     def read(self, question: Callable[[State], T]) -> T:
-        answer: T = self._do(lambda: question(self._host.state))
+        answer: T = self._on_worker(lambda: question(self._worker.state))
         return answer
 
     def propose(self, draft: Draft) -> Receipt:
-        receipt: Receipt = self._do(lambda: self._host.take(draft, self._ask))
+        receipt: Receipt = self._on_worker(lambda: self._worker.ingest(draft, self._ask))
         if receipt.wave:
             self.waves.append(receipt.wave)
         return receipt
 
     def record(self, *events: Event) -> None:
-        self._do(lambda: self._host.record(*events))
+        self._on_worker(lambda: self._worker.apply(*events))
 
     def reserve(self, wanted: Callable[[float], ApiReserved | None]) -> ApiReserved | None:
         def reserved() -> ApiReserved | None:
-            event = wanted(left_usd(self._host.state, self._host.now()))
+            event = wanted(left_usd(self._worker.state, self._worker.now()))
             if event is not None:
-                self._host.record(event)
+                self._worker.apply(event)
             return event
 
-        event: ApiReserved | None = self._do(reserved)
+        event: ApiReserved | None = self._on_worker(reserved)
         return event
 
     def source(self, experiment: str, path: str = "train.py") -> str:
         try:
-            return self.read(lambda state: self._host.store.source(state.experiments[experiment].commit, path))
+            return self.read(lambda state: self._worker.store.source(state.experiments[experiment].commit, path))
         except VariantError as error:
             raise KeyError(str(error)) from error
 
@@ -89,12 +89,12 @@ class HostedProposerApi:
         def made(state: State) -> str:
             one = state.experiments[experiment]
             other = against or one.base or experiment
-            return self._host.store.diff(state.experiments[other].commit, one.commit)
+            return self._worker.store.diff(state.experiments[other].commit, one.commit)
 
         return self.read(made)
 
     def log_tail(self, attempt: str, most_bytes: int = 65_536) -> str:
-        path = self.read(lambda state: self._host.folder.log(state.attempts[attempt].id))
+        path = self.read(lambda state: self._worker.folder.log(state.attempts[attempt].id))
         try:
             with path.open("rb") as file:
                 file.seek(0, 2)
@@ -104,7 +104,7 @@ class HostedProposerApi:
             return ""
 
     def now(self) -> float:
-        return self._host.now()
+        return self._worker.now()
 
     def answered(self, words: int) -> None:
         self.words_answered += words
@@ -116,14 +116,14 @@ class HostedProposerApi:
 class ProposerHost:
     """Runs proposers. `inline` answers at once in the worker's own thread: for a clock that does not wait."""
 
-    def __init__(self, host: Host, proposers: dict[str, Proposer], wake: threading.Event, inline: bool) -> None:
-        self._host = host
+    def __init__(self, worker: WorkerApi, proposers: dict[str, Proposer], wake: threading.Event, inline: bool) -> None:
+        self._worker = worker
         self._proposers = proposers
         self._wake = wake
         self._inline = inline
         self._calls: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[AskEnded] = queue.SimpleQueue()
-        self._desks: dict[str, HostedProposerApi] = {}
+        self._apis: dict[str, HostedProposerApi] = {}
         self._threads: dict[str, threading.Thread] = {}
         self._thread = threading.get_ident()
         self._closed = False
@@ -133,18 +133,18 @@ class ProposerHost:
 
     def start(self, name: str, request: Request) -> None:
         """Ask a proposer. What it proposes comes through its desk; `finished` tells when it is done."""
-        desk = HostedProposerApi(self._host, self._on_worker, request.ask)
-        self._desks[name] = desk
-        failures = self._host.state.ask_failures.get(name, 0)
+        api = HostedProposerApi(self._worker, self._on_worker, request.ask)
+        self._apis[name] = api
+        failures = self._worker.state.ask_failures.get(name, 0)
         if self._inline:
-            self._work(name, desk, request, failures)
+            self._work(name, api, request, failures)
         else:
-            task = partial(self._work, name, desk, request, failures)
+            task = partial(self._work, name, api, request, failures)
             thread = threading.Thread(target=task, daemon=True, name=f"ask-{name}")
             self._threads[name] = thread
             thread.start()
 
-    def serve(self) -> None:
+    def drain_calls(self) -> None:
         """Do what proposers wait for. Called by the worker, between its own steps."""
         self._thread = threading.get_ident()
         while True:
@@ -164,15 +164,15 @@ class ProposerHost:
         return ended
 
     def interrupt(self) -> None:
-        for desk in self._desks.values():
-            desk.interrupt.set()
+        for api in self._apis.values():
+            api.interrupt.set()
 
-    def hush(self) -> None:
+    def stop_all(self) -> None:
         """End every turn, and let each put down what it used."""
         self.interrupt()
         until = time.monotonic() + LAST_WORDS_S
         while any(thread.is_alive() for thread in self._threads.values()) and time.monotonic() < until:
-            self.serve()
+            self.drain_calls()
             time.sleep(0.01)
 
     def close(self) -> None:
@@ -195,11 +195,11 @@ class ProposerHost:
         self._wake.set()
         return answer.result()
 
-    def _work(self, name: str, desk: HostedProposerApi, request: Request, failures: int) -> None:
+    def _work(self, name: str, api: HostedProposerApi, request: Request, failures: int) -> None:
         """`failures` are those of its asks before this one, in a row."""
         trouble, retry_in_s = "", 0.0
         try:
-            self._proposers[name].propose(desk, request)
+            self._proposers[name].propose(api, request)
         except ProposerTrouble as error:
             trouble, retry_in_s = str(error), error.retry_in_s
         except Exception as error:
@@ -207,18 +207,18 @@ class ProposerHost:
             trouble, retry_in_s = f"{name} failed: {error or type(error).__name__}", 60.0
         if trouble:
             retry_in_s = max(retry_in_s, min(LONGEST_RETRY_S, retry_in_s * 2 ** min(failures, 10)))
-        if not trouble and not desk.waves and (request.reason != "said" or desk.interrupted()):
+        if not trouble and not api.waves and (request.reason != "said" or api.interrupted()):
             retry_in_s = QUIET_S
-        now = self._host.now()
+        now = self._worker.now()
         self._done.put(
             AskEnded(
                 at=now,
                 ask=request.ask,
                 proposer=name,
-                waves=desk.waves,
+                waves=api.waves,
                 trouble=trouble,
                 retry_at=now + retry_in_s,
-                heard=desk.words_answered,
+                heard=api.words_answered,
             )
         )
         self._wake.set()

@@ -1,205 +1,189 @@
-"""perform(action): the only code that touches the world, and the ledger knows of it first."""
+"""react(state, event): the only code that touches the world, after the ledger holds the event.
 
-import logging
+Each reaction is idempotent: a worker that starts repeats it for all that `cockpit.decide.unfinished` finds.
+"""
+
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from cockpit.agent.proposer_api import Request
 from cockpit.core.events import (
     Asked,
     AskEnded,
     Cancelling,
-    CapReached,
     ClusterGivenUp,
     ClusterStopping,
-    ClusterSuspect,
-    Decided,
-    Ending,
+    Ended,
     Event,
     Held,
     IncumbentSet,
+    Interrupted,
     Launching,
-    Queued,
-    Spared,
+    SessionEnded,
     Submitting,
     Trouble,
     Unsubmitted,
+    WorkerStarted,
 )
-from cockpit.core.model import Attempt
+from cockpit.core.model import Attempt, ClusterState
 from cockpit.core.state import State
-from cockpit.decide import actions as a
-from cockpit.fleet.base import Fleet, Job
+from cockpit.fleet.base import Expected, Job
 from cockpit.session import corpus
 from cockpit.session.ledger import is_full
-from cockpit.session.paths import SessionFolder
 from cockpit.variant.errors import VariantError
-from cockpit.variant.store import VariantStore
-from cockpit.worker.handle_intents import approved
+from cockpit.worker.parts import WorkerParts
 from cockpit.worker.proposer_host import ProposerHost
 
-log = logging.getLogger("cockpit.perform")
-
-
-def events_before(state: State, action: a.Action, now: float) -> list[Event]:
-    """What the ledger says before the action is carried out; for a decision that is all there is to it."""
-    match action:
-        case a.Approve(wave=name, rule=rule):
-            return [approved(state, state.waves[name], "plan", rule, now)]
-        case a.Queue(attempt=attempt, reason=reason, test_level=level):
-            return [Queued(at=now, attempt=attempt, reason=reason, test_level=level)]
-        case a.Submit(attempt=name, cluster=cluster, reserved_usd=usd):
-            hardware = state.clusters[cluster].hardware
-            return [Submitting(at=now, attempt=name, cluster=cluster, hardware=hardware, reserved_usd=usd)]
-        case a.Cancel():
-            return [
-                Cancelling(
-                    at=now,
-                    attempt=action.attempt,
-                    author="plan",
-                    reason=action.reason,
-                    outcome=action.outcome,
-                    expected_bpb=action.expected_bpb,
-                )
-            ]
-        case a.Spare(attempt=name, bar=bar, reason=reason):
-            return [Spared(at=now, attempt=name, bar=bar, reason=reason)]
-        case a.Launch(cluster=name):
-            return [Launching(at=now, cluster=name)]
-        case a.GiveUp(cluster=name, reason=reason):
-            return [ClusterGivenUp(at=now, cluster=name, message=reason)]
-        case a.Down(cluster=name, reason=reason):
-            return [ClusterStopping(at=now, cluster=name, reason=reason)]
-        case a.Suspect(cluster=name, message=message, suspect=suspect):
-            return [ClusterSuspect(at=now, cluster=name, message=message, suspect=suspect)]
-        case a.Decide():
-            return [
-                Decided(
-                    at=now,
-                    experiment=action.experiment,
-                    status=action.status,
-                    reason=action.reason,
-                    estimate=action.estimate,
-                )
-            ]
-        case a.Crown():
-            return [IncumbentSet(at=now, experiment=action.experiment, reason=action.reason, estimate=action.estimate)]
-        case a.Ask(proposer=proposer, arms=arms, reason=reason):
-            return [Asked(at=now, ask=state.asks_total + 1, proposer=proposer, arms=arms, reason=reason)]
-        case a.ReachCap(usd=usd, text=text):
-            return [CapReached(at=now, usd=usd, text=text)]
-        case a.End(how=how, reason=reason):
-            return [Ending(at=now, author="plan", how=how, reason=reason)]
-        case a.Finish():
-            return []
+UNKNOWN_PROPOSER_RETRY_S = 3600.0
 
 
 class Reactor:
-    """Carries actions out on the fleet, the repository and the proposers."""
+    """Carries events out on the fleet, the repository, the proposers and the person's own command."""
 
-    def __init__(
-        self,
-        folder: SessionFolder,
-        fleet: Fleet,
-        store: VariantStore,
-        office: ProposerHost,
-        passed: dict[str, str],
-        corpus: str,
-    ) -> None:
-        """`corpus` is the label of the one that runs on this machine train on; empty where none is here to look at."""
-        self._folder = folder
-        self._fleet = fleet
-        self._store = store
-        self._office = office
-        self._passed = passed
-        self._corpus = corpus
+    def __init__(self, parts: WorkerParts, host: ProposerHost) -> None:
+        self._parts = parts
+        self._fleet = parts.fleet
+        self._host = host
 
-    def perform(self, state: State, action: a.Action, now: float) -> list[Event]:
-        """Do it; the ledger holds its intention already. Returns what is known of it at once."""
-        match action:
-            case a.Submit(attempt=name):
-                return self._submit(state, state.attempts[name], now)
-            case a.Cancel(attempt=name):
-                self._fleet.cancel(name)
-            case a.Launch(cluster=name):
-                self._fleet.launch(name, state.clusters[name].adopted)
-            case a.GiveUp(cluster=name) | a.Down(cluster=name):
-                self._fleet.down(name)
-            case a.Ask(proposer=proposer, arms=arms, reason=reason):
-                return self._ask(state, proposer, arms, reason, now)
-            case _:
-                pass
+    def react(self, state: State, event: Event) -> list[Event]:
+        """Carry the event out. Returns what is known of its effect at once."""
+        return REACTIONS[type(event)](self, state, event)
+
+    def notify(self, state: State, now: float) -> list[Event]:
+        """Run the person's command for each new need. Returns a Trouble for each time that it failed."""
+        notifier = self._parts.notifier
+        if notifier is None:
+            return []
+        notifier.look(state, now)
+        return [Trouble(at=now, text=text) for text in notifier.troubles()]
+
+    def close(self) -> None:
+        """Wait until every notification is out."""
+        if self._parts.notifier is not None:
+            self._parts.notifier.close()
+
+    def _recover(self, state: State, event: WorkerStarted) -> list[Event]:
+        in_flight = (state.attempts[name] for name in state.in_flight)
+        jobs = (self._job(state, attempt) for attempt in sorted(in_flight, key=lambda one: one.submitting_at))
+        gone = (ClusterState.DOWN, ClusterState.GIVEN_UP)
+        clusters = tuple(cluster.name for cluster in state.clusters.values() if cluster.state not in gone)
+        adopted = tuple(cluster.name for cluster in state.clusters.values() if cluster.adopted)
+        self._fleet.recover(Expected(clusters, tuple(jobs), adopted))
         return []
 
-    def job(self, state: State, attempt: Attempt) -> Job:
-        """The attempt as the fleet gets it."""
-        experiment = state.experiments[attempt.experiment]
-        session = state.session
-        what = ", ".join(f"{name}={value}" for name, value in experiment.change.constants.items())
-        return Job(
-            name=attempt.id,
-            cluster=attempt.cluster,
-            source=self._folder.source(attempt.id),
-            log_path=self._folder.log(attempt.id),
-            environment=self._passed
-            | {
-                "EXPERIMENT_ID": attempt.id,
-                "EXPERIMENT_DESC": _one_line(what or experiment.why),
-                "SEED": str(attempt.seed),
-                "TRAIN_SHA256": experiment.train_hash,
-                "PREPARE_SHA256": experiment.prepare_hash,
-                "COCKPIT_TIME_BUDGET_S": f"{session.time_budget_s:g}",
-            },
-            command=session.run_command,
-            time_limit_s=session.time_limit_s,
-        )
-
-    def clean(self, attempt: str) -> None:
-        """The files a run ran in go when it has ended: its code is in git, its output in its log."""
-        source = self._folder.source(attempt)
-        for path in (source, Path(f"{source}.run")):
-            if path.exists():
-                shutil.rmtree(path, ignore_errors=True)
-
-    def _submit(self, state: State, attempt: Attempt, now: float) -> list[Event]:
-        job = self.job(state, attempt)
-        if self._corpus and (problem := corpus.problem(self._corpus)):
-            return _put_off(attempt, problem, now)
+    def _submit(self, state: State, event: Submitting) -> list[Event]:
+        attempt = state.attempts[event.attempt]
+        job = self._job(state, attempt)
+        if self._parts.corpus and (problem := corpus.problem(self._parts.corpus)):
+            return self._put_off(attempt, problem)
         try:
             if not job.source.exists():
                 job.source.parent.mkdir(parents=True, exist_ok=True)
-                self._store.export(state.experiments[attempt.experiment].commit, job.source)
+                self._parts.store.export(state.experiments[attempt.experiment].commit, job.source)
             job.log_path.parent.mkdir(parents=True, exist_ok=True)
         except (OSError, VariantError) as error:
             if is_full(error):
                 raise
-            return _put_off(attempt, f"the files of {attempt.id} cannot be written: {error}", now)
+            return self._put_off(attempt, f"the files of {attempt.id} cannot be written: {error}")
         self._fleet.submit(job)
         return []
 
-    def _ask(self, state: State, proposer: str, arms: int, reason: str, now: float) -> list[Event]:
-        ask = state.asks_total
-        if not self._office.knows(proposer):
-            return [
-                AskEnded(
-                    at=now,
-                    ask=ask,
-                    proposer=proposer,
-                    trouble=f"there is no proposer {proposer!r} here",
-                    retry_at=now + 3600,
-                )
-            ]
-        self._office.start(proposer, Request(ask, arms, reason))
+    def _put_off(self, attempt: Attempt, problem: str) -> list[Event]:
+        """Hold the session until a person has mended what keeps the attempt from running."""
+        now = self._parts.clock.now()
+        what_to_do = f"{problem}; mend that, then resume"
+        return [
+            Unsubmitted(at=now, attempt=attempt.id, reason=problem),
+            Held(at=now, author="cockpit", reason=what_to_do),
+            Trouble(at=now, text=what_to_do, about=attempt.id),
+        ]
+
+    def _job(self, state: State, attempt: Attempt) -> Job:
+        """The attempt as the fleet gets it."""
+        experiment = state.experiments[attempt.experiment]
+        constants = ", ".join(f"{name}={value}" for name, value in experiment.change.constants.items())
+        own = {
+            "EXPERIMENT_ID": attempt.id,
+            "EXPERIMENT_DESC": _one_line(constants or experiment.why),
+            "SEED": str(attempt.seed),
+            "TRAIN_SHA256": experiment.train_hash,
+            "PREPARE_SHA256": experiment.prepare_hash,
+            "COCKPIT_TIME_BUDGET_S": f"{state.session.time_budget_s:g}",
+        }
+        return Job(
+            name=attempt.id,
+            cluster=attempt.cluster,
+            source=self._parts.folder.source(attempt.id),
+            log_path=self._parts.folder.log(attempt.id),
+            environment=self._parts.environment | own,
+            command=state.session.run_command,
+            time_limit_s=state.session.time_limit_s,
+        )
+
+    def _cancel(self, state: State, event: Cancelling) -> list[Event]:
+        self._fleet.cancel(event.attempt)
+        return []
+
+    def _clean(self, state: State, event: Ended) -> list[Event]:
+        """Remove the files that the run ran in: its code is in git, its output in its log."""
+        source = self._parts.folder.source(event.attempt)
+        for path in (source, Path(f"{source}.run")):
+            if path.exists():
+                shutil.rmtree(path, ignore_errors=True)
+        return []
+
+    def _launch(self, state: State, event: Launching) -> list[Event]:
+        self._fleet.launch(event.cluster, state.clusters[event.cluster].adopted)
+        return []
+
+    def _take_down(self, state: State, event: ClusterStopping | ClusterGivenUp) -> list[Event]:
+        self._fleet.down(event.cluster)
+        return []
+
+    def _advance_branch(self, state: State, event: IncumbentSet) -> list[Event]:
+        try:
+            problem = self._parts.store.advance(state.experiments[event.experiment].commit)
+        except VariantError as error:
+            problem = str(error)
+        if not problem or any(message.text == problem for message in state.messages):
+            return []
+        return [Trouble(at=self._parts.clock.now(), text=problem)]
+
+    def _ask(self, state: State, event: Asked) -> list[Event]:
+        if self._host.knows(event.proposer):
+            self._host.start(event.proposer, Request(event.ask, event.arms, event.reason))
+            return []
+        now = self._parts.clock.now()
+        trouble = f"there is no proposer {event.proposer!r} here"
+        retry_at = now + UNKNOWN_PROPOSER_RETRY_S
+        return [AskEnded(at=now, ask=event.ask, proposer=event.proposer, trouble=trouble, retry_at=retry_at)]
+
+    def _interrupt(self, state: State, event: Interrupted) -> list[Event]:
+        self._host.interrupt()
+        return []
+
+    def _tell_the_end(self, state: State, event: SessionEnded) -> list[Event]:
+        if self._parts.notifier is not None:
+            self._parts.notifier.ended(state, event.reason, self._parts.clock.now())
         return []
 
 
-def _put_off(attempt: Attempt, sentence: str, now: float) -> list[Event]:
-    """It is not run, and nothing else is, until a person has mended what stands in the way."""
-    what_to_do = f"{sentence}; mend that, then resume"
-    return [
-        Unsubmitted(at=now, attempt=attempt.id, reason=sentence),
-        Held(at=now, author="cockpit", reason=what_to_do),
-        Trouble(at=now, text=what_to_do, about=attempt.id),
-    ]
+REACTIONS: dict[type[Event], Callable[[Reactor, State, Any], list[Event]]] = {
+    WorkerStarted: Reactor._recover,
+    Submitting: Reactor._submit,
+    Cancelling: Reactor._cancel,
+    Ended: Reactor._clean,
+    Launching: Reactor._launch,
+    ClusterStopping: Reactor._take_down,
+    ClusterGivenUp: Reactor._take_down,
+    IncumbentSet: Reactor._advance_branch,
+    Asked: Reactor._ask,
+    Interrupted: Reactor._interrupt,
+    SessionEnded: Reactor._tell_the_end,
+}
+"""Every event that has an effect, and its reaction."""
 
 
 def _one_line(text: str) -> str:

@@ -14,6 +14,7 @@ from cockpit.core.events import (
     Ended,
     Event,
     IncumbentSet,
+    Proposed,
     Rejected,
     Said,
     SessionCreated,
@@ -35,15 +36,15 @@ from cockpit.core.model import (
     Session,
 )
 from cockpit.core.state import State
-from cockpit.decide.approve import rule_for
+from cockpit.decide.approve import approval, rule_for
 from cockpit.decide.budget import left_usd
+from cockpit.decide.handle_intents import Refused
 from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder
 from cockpit.variant.constants import find_constants
 from cockpit.variant.errors import VariantError
 from cockpit.variant.store import VariantStore
 from cockpit.worker import intake
-from cockpit.worker.handle_intents import approved
 
 TRAIN = '''\
 """A stand-in with the knobs of a real one."""
@@ -123,12 +124,11 @@ class StateDesk:
         with self._lock:
             self.drafts.append(draft)
             try:
-                proposed, receipt = intake.take(self.store, self.state, draft, self.clock)
-            except (intake.Refused, VariantError) as error:
-                return Receipt("", (), (str(error),), "refused")
-            if proposed is not None:
-                self.record(proposed)
-            return receipt
+                made = intake.prepare_wave(self.store, self.state, draft, self.clock)
+            except (Refused, VariantError) as error:
+                return Receipt("", (), tuple(map(str, error.args)), "refused")
+            self.record(Proposed(at=self.clock, wave=made.wave, experiments=made.experiments))
+            return Receipt(made.wave.id, (*made.wave.arms, *made.wave.again), made.problems, "proposed")
 
     def record(self, *events: Event) -> None:
         with self._lock:
@@ -175,7 +175,7 @@ class StateDesk:
                 wave = self.state.waves[name]
                 rule = rule_for(self.state, wave, self.clock)
                 if rule:
-                    self.record(approved(self.state, wave, "plan", rule, self.clock))
+                    self.record(approval(self.state, wave, "plan", rule, self.clock))
             for name in list(self.state.waiting):
                 self._run(name)
                 self.clock += 20

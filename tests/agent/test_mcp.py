@@ -17,14 +17,13 @@ from mcp.client.stdio import StdioServerParameters
 
 from cockpit.agent.outside import OUTSIDE_TOOLS, OutsideProposerApi, call_outside
 from cockpit.agent.tools.registry import TOOLS
-from cockpit.core.events import EnvelopeSet, Held, IntentTaken, Proposed
+from cockpit.core.events import Asked, EnvelopeSet, Held, IntentTaken, Proposed
 from cockpit.core.intents import AnyIntent, Arm, Draft, SetProposer, decode_intent
 from cockpit.core.model import Change, Envelope, ExperimentStatus, Mode, WaveKind
-from cockpit.decide.actions import Ask
 from cockpit.decide.ask import ask as ask_plan
+from cockpit.decide.handle_intents import Refused, handle_intent
 from cockpit.session.ledger import Inbox, LedgerError
-from cockpit.worker.handle_intents import obey
-from cockpit.worker.intake import Refused
+from cockpit.worker.intake import prepare
 from tests.agent.state_desk import StateDesk
 
 
@@ -45,7 +44,8 @@ class Clerk(threading.Thread):
     def _take(self, number: int, author: str, intent: AnyIntent) -> None:
         desk, what = self.desk, type(intent).__name__
         try:
-            made = obey(desk.store, desk.state, intent, author, desk.clock)
+            prepared = prepare(desk.store, desk.state, intent, author, desk.clock)
+            made = handle_intent(desk.state, intent, author, desk.clock, prepared)
         except Refused as error:
             made, refused = [], str(error)
         else:
@@ -265,8 +265,8 @@ def test_a_client_that_goes_in_the_middle_of_a_call_leaves_no_trace_behind(desk:
 
 
 def test_an_agent_from_outside_is_not_asked_and_the_person_is_told_how_it_comes_in(desk: StateDesk) -> None:
-    made = obey(desk.store, desk.state, SetProposer("codex"), "ann", desk.clock)
+    made = handle_intent(desk.state, SetProposer("codex"), "ann", desk.clock)
     desk.record(*made)
     assert "cockpit mcp test" in desk.state.messages[-1].text
-    assert not [one for one in ask_plan(desk.state, desk.clock) if isinstance(one, Ask) and one.proposer == "codex"]
-    assert len(obey(desk.store, desk.state, SetProposer("tpe"), "ann", desk.clock)) == 1
+    assert not [one for one in ask_plan(desk.state, desk.clock) if isinstance(one, Asked) and one.proposer == "codex"]
+    assert len(handle_intent(desk.state, SetProposer("tpe"), "ann", desk.clock)) == 1

@@ -26,6 +26,7 @@ from cockpit.science.search_space import Choice, Ladder, Real
 from cockpit.session.ledger import Ledger
 from cockpit.variant.store import VariantStore
 from cockpit.worker.loop import Worker
+from cockpit.worker.parts import WorkerParts
 from tests.worker.sessions import session_of, sim_session, state_of
 
 CONSTANTS: dict[str, Value] = {
@@ -247,14 +248,16 @@ def test_two_hours_on_sixteen_clusters_beat_the_baseline(tmp_path: Path, propose
     session = session_of(folder)
     fleet, clock = open_sim(session.fleet, folder.sim_world, session.created_at)
     worker = Worker(
-        folder,
-        Ledger.open(folder.ledger),
-        fleet,
-        VariantStore(Path(session.repo), session.name),
-        clock,
-        threading.Event(),
-        {proposer.name: proposer},
-        inline=True,
+        WorkerParts(
+            folder=folder,
+            ledger=Ledger.open(folder.ledger),
+            fleet=fleet,
+            store=VariantStore(Path(session.repo), session.name),
+            clock=clock,
+            wake=threading.Event(),
+            proposers={proposer.name: proposer},
+            inline=True,
+        )
     )
     worker.start()
     worker.close(worker.run(threading.Event()))

@@ -24,6 +24,7 @@ from cockpit.core.events import (
     ClusterUp,
     Decided,
     EarlyStoppingSet,
+    EarlyStopSkipped,
     Ended,
     Event,
     IncumbentSet,
@@ -34,7 +35,6 @@ from cockpit.core.events import (
     Queued,
     Rejected,
     SessionCreated,
-    Spared,
     Started,
     Submitted,
     Submitting,
@@ -274,7 +274,7 @@ class Histories(RuleBasedStateMachine):
     @rule(pick=PICK, bar=SCORE)
     def spare_a_run(self, pick: int, bar: float) -> None:
         name = self.choose(self.with_status(AttemptStatus.RUNNING), pick)
-        self.tell(Spared(at=self.now, attempt=name, bar=bar, reason="so"))
+        self.tell(EarlyStopSkipped(at=self.now, attempt=name, bar=bar, reason="so"))
 
     @rule(on=st.booleans())
     def switch_early_stopping(self, on: bool) -> None:

@@ -5,10 +5,8 @@ from msgspec.structs import replace
 
 from cockpit.core.events import Asked, AskEnded, BudgetSet, EnvelopeSet, Held, ModeSet, ProposerSet, Said
 from cockpit.core.model import Envelope, Mode
-from cockpit.decide import actions as a
-from cockpit.decide import plan
+from cockpit.decide import decide
 from cockpit.decide.ask import EARLY_RUNS, FILLER, PROPOSALS_WAITING, ask
-from cockpit.worker.react import events_before
 from tests.decide.world import RUN_S, World
 
 
@@ -25,7 +23,7 @@ def night(proposer: str = "claude", mode: Mode = Mode.AUTOPILOT) -> World:
 
 def asked(world: World) -> dict[str, str]:
     """Proposer to the reason it is asked for now."""
-    return {one.proposer: one.reason for one in ask(world.state, world.now) if isinstance(one, a.Ask)}
+    return {one.proposer: one.reason for one in ask(world.state, world.now) if isinstance(one, Asked)}
 
 
 def works(world: World) -> None:
@@ -164,11 +162,10 @@ def test_another_budget_lets_who_could_not_be_paid_be_asked_again() -> None:
 def test_search_is_asked_for_no_more_at_once_than_the_envelope_lets_run() -> None:
     world = night(FILLER)
     world.record(EnvelopeSet(at=world.now, envelope=Envelope(usd=1e6, wave_size=3), author="me"))
-    assert [one.arms for one in ask(world.state, world.now) if isinstance(one, a.Ask)] == [3]
+    assert [one.arms for one in ask(world.state, world.now) if isinstance(one, Asked)] == [3]
     world.propose({"LR": 2}, {"LR": 3}, {"LR": 4})
-    for action in [*plan(world.state, world.now)]:
-        for event in events_before(world.state, action, world.now):
-            world.record(event)
+    for event in decide(world.state, world.now):
+        world.record(event)
     assert not world.state.proposals, "it waits for nobody"
 
 
@@ -184,7 +181,7 @@ def in_step(runs: int) -> World:
 
 
 def arms_asked(world: World) -> int:
-    return sum(one.arms for one in ask(world.state, world.now) if isinstance(one, a.Ask))
+    return sum(one.arms for one in ask(world.state, world.now) if isinstance(one, Asked))
 
 
 def test_early_on_search_chooses_an_arm_when_its_cluster_is_free_and_later_ahead_of_that() -> None:

@@ -8,18 +8,25 @@ from cockpit.core.events import (
     ApiReleased,
     ApiReserved,
     ApiUsed,
+    Approved,
+    Asked,
     BudgetSet,
     CapReached,
+    ClusterStopping,
     ClusterUp,
+    Decided,
     EnvelopeSet,
+    Event,
+    IncumbentSet,
+    Launching,
     ProposerSet,
+    Queued,
+    Submitting,
 )
 from cockpit.core.model import ClusterState, Envelope
-from cockpit.decide import actions as a
-from cockpit.decide import plan
+from cockpit.decide import decide
 from cockpit.decide.ask import FILLER
 from cockpit.decide.budget import accounts, committed_usd, left_usd, pays_for_a_run
-from cockpit.worker.react import events_before
 from tests.decide.world import World
 
 RUN_USD = 600 / 3600 * 2.0
@@ -38,15 +45,14 @@ def fleet(budget_usd: float, clusters: int = 2) -> World:
     return world
 
 
-def plans(world: World) -> list[a.Action]:
-    """What is planned once everything is approved and decided."""
+def decisions(world: World) -> list[Event]:
+    """The decisions once everything is approved and every result decided on."""
     while True:
-        actions = plan(world.state, world.now)
-        if not actions or not all(isinstance(one, a.Approve | a.Decide | a.Queue | a.Crown) for one in actions):
-            return actions
-        for one in actions:
-            for event in events_before(world.state, one, world.now):
-                world.record(event)
+        events = decide(world.state, world.now)
+        if not events or not all(isinstance(one, Approved | Decided | Queued | IncumbentSet) for one in events):
+            return events
+        for event in events:
+            world.record(event)
 
 
 def reserve(world: World, usd: float, request: str = "1.1") -> None:
@@ -67,30 +73,30 @@ def test_no_run_starts_on_money_that_is_reserved_for_an_answer() -> None:
     world = fleet(1.5 * RUN_USD, clusters=1)
     world.propose({"LR": 2})
     reserve(world, RUN_USD)
-    assert not [one for one in plans(world) if isinstance(one, a.Submit | a.Launch)]
+    assert not [one for one in decisions(world) if isinstance(one, Submitting | Launching)]
     world.record(ApiUsed(at=world.now, proposer="claude", model="m", usd=0.01, request="1.1"))
-    assert [one for one in plans(world) if isinstance(one, a.Submit)]
+    assert [one for one in decisions(world) if isinstance(one, Submitting)]
 
 
 def test_a_cluster_is_not_taken_down_for_money_that_an_answer_will_give_back() -> None:
     world = fleet(1.5 * RUN_USD, clusters=1)
     world.propose({"LR": 2})
     reserve(world, RUN_USD)
-    assert not [one for one in plans(world) if isinstance(one, a.Down)]
+    assert not [one for one in decisions(world) if isinstance(one, ClusterStopping)]
     world.record(ApiUsed(at=world.now, proposer="claude", model="m", usd=RUN_USD, request="1.1"))
-    assert [one for one in plans(world) if isinstance(one, a.Down)]
+    assert [one for one in decisions(world) if isinstance(one, ClusterStopping)]
 
 
 def test_nobody_is_asked_for_runs_that_nothing_pays_for() -> None:
     world = fleet(0.9 * RUN_USD)
-    assert not [one for one in plans(world) if isinstance(one, a.Ask)]
+    assert not [one for one in decisions(world) if isinstance(one, Asked)]
     world.record(BudgetSet(at=world.now, usd=1_000.0, author="me"))
-    assert [one for one in plans(world) if isinstance(one, a.Ask)]
+    assert [one for one in decisions(world) if isinstance(one, Asked)]
 
 
 def test_filler_is_asked_for_as_many_runs_as_are_paid_for() -> None:
     world = fleet(1.5 * RUN_USD, clusters=4)
-    arms = [one.arms for one in plans(world) if isinstance(one, a.Ask) and one.proposer == FILLER]
+    arms = [one.arms for one in decisions(world) if isinstance(one, Asked) and one.proposer == FILLER]
     assert arms == [1]
 
 
@@ -99,12 +105,12 @@ def test_the_cap_is_said_once_and_not_before_what_is_in_flight_has_ended() -> No
     for cluster in world.state.clusters.values():
         cluster.state = ClusterState.DOWN
     reserve(world, 0.1)
-    assert not [one for one in plans(world) if isinstance(one, a.ReachCap)]
+    assert not [one for one in decisions(world) if isinstance(one, CapReached)]
     world.record(ApiReleased(at=world.now, request="1.1"))
-    said = [one for one in plans(world) if isinstance(one, a.ReachCap)]
+    said = [one for one in decisions(world) if isinstance(one, CapReached)]
     assert len(said) == 1 and "raise the budget to go on" in said[0].text
-    world.record(CapReached(at=world.now, usd=said[0].usd, text=said[0].text))
-    assert not [one for one in plans(world) if isinstance(one, a.ReachCap)]
+    world.record(said[0])
+    assert not [one for one in decisions(world) if isinstance(one, CapReached)]
     world.record(BudgetSet(at=world.now, usd=1_000.0, author="me"))
     assert not world.state.capped and pays_for_a_run(world.state, world.now)
-    assert [one for one in plans(world) if isinstance(one, a.Launch)]
+    assert [one for one in decisions(world) if isinstance(one, Launching)]

@@ -4,13 +4,20 @@ import math
 from collections.abc import Mapping
 
 from cockpit.agent.proposers.search import record_of
-from cockpit.core.events import EarlyStoppingSet, Ended, Progressed, Started, Submitting
+from cockpit.core.events import (
+    Cancelling,
+    EarlyStoppingSet,
+    EarlyStopSkipped,
+    Ended,
+    Event,
+    Progressed,
+    Started,
+    Submitting,
+)
 from cockpit.core.model import Attempt, AttemptKind, ExperimentStatus, Metrics, Outcome, Progress, Value
 from cockpit.core.state import State
-from cockpit.decide import actions as a
-from cockpit.decide.early_stopping import SPARED_ONE_IN, early_words, is_spared, stop_early
+from cockpit.decide.early_stopping import CHECKED_ONE_IN, early_words, is_checked, stop_early
 from cockpit.decide.kept_changes import WITHOUT
-from cockpit.worker.react import events_before
 from tests.decide.world import RUN_S, World
 
 ARMS = 32
@@ -47,10 +54,9 @@ def at_a_third(world: World, ends_at: float = 3.0) -> list[Attempt]:
     return found
 
 
-def carry_out(world: World, actions: list[a.Action]) -> State:
-    for action in actions:
-        for event in events_before(world.state, action, world.now):
-            world.record(event)
+def carry_out(world: World, events: list[Event]) -> State:
+    for event in events:
+        world.record(event)
     return world.state
 
 
@@ -62,11 +68,11 @@ def test_a_hopeless_first_run_is_ended_or_spared_to_check_and_nothing_else_is() 
         attempt.kind = kind
     ablation = running[-1]
     world.state.experiments[ablation.experiment].levels = {WITHOUT: "e0001"}
-    actions = stop_early(world.state, world.now)
-    said = {action.attempt: action for action in actions if isinstance(action, a.Cancel | a.Spare)}
+    events = stop_early(world.state, world.now)
+    said = {event.attempt: event for event in events if isinstance(event, Cancelling | EarlyStopSkipped)}
     assert set(said) == {attempt.id for attempt in running[len(kinds) :]} - {ablation.id}
-    for name, action in said.items():
-        assert isinstance(action, a.Spare if is_spared(world.state, name) else a.Cancel)
+    for name, event in said.items():
+        assert isinstance(event, EarlyStopSkipped if is_checked(world.state, name) else Cancelling)
 
 
 def test_a_run_that_may_still_reach_the_incumbent_runs_on() -> None:
@@ -87,9 +93,9 @@ def test_switched_off_every_run_runs_to_its_end_and_on_again_they_are_ended() ->
 
 def test_about_one_in_ten_is_spared_and_the_same_ones_whenever_asked() -> None:
     state = known_world().state
-    drawn = [is_spared(state, f"e{number:04d}.1") for number in range(4_000)]
-    assert abs(sum(drawn) / len(drawn) - 1 / SPARED_ONE_IN) < 0.02
-    assert drawn == [is_spared(state, f"e{number:04d}.1") for number in range(4_000)]
+    drawn = [is_checked(state, f"e{number:04d}.1") for number in range(4_000)]
+    assert abs(sum(drawn) / len(drawn) - 1 / CHECKED_ONE_IN) < 0.02
+    assert drawn == [is_checked(state, f"e{number:04d}.1") for number in range(4_000)]
 
 
 def test_what_was_saved_and_what_was_wrong_is_counted() -> None:
@@ -98,7 +104,7 @@ def test_what_was_saved_and_what_was_wrong_is_counted() -> None:
     state = carry_out(world, stop_early(world.state, world.now))
     assert stop_early(state, world.now) == [], "one that is spared is not judged again"
     ended = [attempt for attempt in running if attempt.cancelling]
-    spared = [attempt for attempt in running if attempt.spared is not None]
+    spared = [attempt for attempt in running if attempt.skipped_stop is not None]
     assert len(spared) >= 2, "of so many arms some are spared"
     for attempt in ended:
         world.record(Ended(at=attempt.started_at + 0.35 * RUN_S, attempt=attempt.id, outcome=Outcome.HOPELESS))

@@ -7,9 +7,8 @@ import msgspec
 from cockpit.agent.proposer_api import Request
 from cockpit.agent.proposers.ablate import ablations
 from cockpit.agent.proposers.search import Tried, draft, next_arms, record_of
-from cockpit.core.events import ModeSet
+from cockpit.core.events import Asked, ModeSet
 from cockpit.core.model import Attempt, Mode, Value, WaveKind
-from cockpit.decide import actions as a
 from cockpit.decide.ask import ABLATE, ask
 from cockpit.decide.kept_changes import WITHOUT, unablated, unablated_words
 from cockpit.read.forecasts import effects_of, forecast_words, forecasts_of, gain_of
@@ -75,10 +74,10 @@ def test_the_ablation_is_asked_for_once_when_the_hours_are_nearly_over() -> None
     state = kept_twice().state
     assert state.session is not None
     state.session = msgspec.structs.replace(state.session, budget_hours=10.0)
-    asks = [[one.proposer for one in ask(state, hours * 3600) if isinstance(one, a.Ask)] for hours in (8.0, 8.6)]
+    asks = [[one.proposer for one in ask(state, hours * 3600) if isinstance(one, Asked)] for hours in (8.0, 8.6)]
     assert ABLATE not in asks[0] and ABLATE in asks[1]
     state.ask_retry_at[ABLATE] = 0.0
-    assert ABLATE not in [one.proposer for one in ask(state, 9 * 3600) if isinstance(one, a.Ask)]
+    assert ABLATE not in [one.proposer for one in ask(state, 9 * 3600) if isinstance(one, Asked)]
 
 
 def test_the_gain_so_far_is_told_within_three_of_its_errors() -> None:

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.core.events import ClusterDown, ClusterUp, Launching, SessionCreated
+from cockpit.core.events import ClusterDown, ClusterGivenUp, ClusterUp, Launching, SessionCreated
 from cockpit.core.fold import fold
 from cockpit.core.model import ClusterSpec, ClusterState, Envelope, FleetSpec, Mode, Session
 from cockpit.core.state import State
-from cockpit.decide import actions as a
 from cockpit.decide.budget import accounts
 from cockpit.decide.schedule import schedule
 from cockpit.fleet.base import ClusterTrouble, ClusterWaits
@@ -57,7 +56,7 @@ def test_it_is_asked_for_again_all_night_ever_less_often_and_never_given_up(stat
         state = told(state, refused(at))
         cluster = state.clusters["gpu-01"]
         assert schedule(state, cluster.retry_at - 1) == []
-        assert schedule(state, cluster.retry_at) == [a.Launch("gpu-01")]
+        assert schedule(state, cluster.retry_at) == [Launching(at=cluster.retry_at, cluster="gpu-01")]
         waits.append(cluster.retry_at - at)
         at = cluster.retry_at
         state = fold(state, Launching(at=at, cluster="gpu-01"))
@@ -82,7 +81,9 @@ def test_a_cluster_that_was_refused_and_then_fails_is_given_up_after_three_failu
         state = told(state, refused(number * 1000.0))
         state = fold(state, Launching(at=number * 1000.0 + 700, cluster="gpu-01"))
         state = told(state, ClusterTrouble(number * 1000.0 + 800, "gpu-01", "it broke"))
-    assert schedule(state, 9000.0) == [a.GiveUp("gpu-01", "failed three times in a row, last: it broke")]
+    assert schedule(state, 9000.0) == [
+        ClusterGivenUp(at=9000.0, cluster="gpu-01", message="failed three times in a row, last: it broke")
+    ]
 
 
 def test_one_that_could_not_be_reached_and_is_found_up_waits_no_more(state: State) -> None:

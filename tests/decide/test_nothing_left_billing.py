@@ -6,14 +6,14 @@ from cockpit.core.events import (
     ClusterGivenUp,
     ClusterStopping,
     ClusterUp,
-    Ending,
     Launching,
     SessionCreated,
+    SessionEnded,
+    SessionEnding,
 )
 from cockpit.core.fold import fold
-from cockpit.core.model import ClusterSpec, ClusterState, Envelope, FleetSpec, Mode, Session
+from cockpit.core.model import ClusterSpec, ClusterState, EndMode, Envelope, FleetSpec, Mode, Session
 from cockpit.core.state import State
-from cockpit.decide import actions as a
 from cockpit.decide.schedule import schedule
 
 RUN_USD = 10.0
@@ -42,13 +42,13 @@ def state_down(budget_usd: float) -> State:
 
 
 def test_a_lost_cluster_is_launched_again_while_a_run_can_be_paid_for() -> None:
-    assert schedule(lost(100.0), 95.0) == [a.Launch("gpu-01")]
+    assert schedule(lost(100.0), 95.0) == [Launching(at=95.0, cluster="gpu-01")]
 
 
 def test_a_lost_cluster_is_taken_down_when_no_run_can_be_paid_for() -> None:
     state = lost(5.0)
     assert schedule(state, 80.0) == [], "it backs off first"
-    assert schedule(state, 95.0) == [a.Down("gpu-01", "the budget of $5.00 is spent")]
+    assert schedule(state, 95.0) == [ClusterStopping(at=95.0, cluster="gpu-01", reason="the budget of $5.00 is spent")]
     state = fold(state, ClusterStopping(at=95.0, cluster="gpu-01"))
     state = fold(state, ClusterDown(at=100.0, cluster="gpu-01"))
     assert schedule(state, 200.0) == []
@@ -58,22 +58,22 @@ def test_a_cluster_that_was_taken_down_for_the_budget_is_not_launched_for_what_i
     """While it is up $0.50 are kept for its tear-down; gone, they are free again, and pay for no run."""
     for budget_usd in (10.2, 10.4, 10.6, 11.1):
         assert schedule(state_down(budget_usd), 200.0) == []
-    assert schedule(state_down(100.0), 200.0) == [a.Launch("gpu-01")]
+    assert schedule(state_down(100.0), 200.0) == [Launching(at=200.0, cluster="gpu-01")]
 
 
 def test_a_session_that_ends_waits_until_a_cluster_given_up_is_known_to_be_down() -> None:
     state = fold(lost(0.0), ClusterGivenUp(at=95.0, cluster="gpu-01", message="failed three times in a row"))
-    state = fold(state, Ending(at=96.0, author="ann", how="cancel+down"))
-    assert schedule(state, 97.0) == [a.Down("gpu-01", "the session ends")]
+    state = fold(state, SessionEnding(at=96.0, author="ann", how=EndMode.CANCEL, clusters_down=True))
+    assert schedule(state, 97.0) == [ClusterStopping(at=97.0, cluster="gpu-01", reason="the session ends")]
     state = fold(state, ClusterStopping(at=97.0, cluster="gpu-01"))
     assert schedule(state, 98.0) == []
     state = fold(state, ClusterDown(at=99.0, cluster="gpu-01"))
-    assert schedule(state, 100.0) == [a.Finish("the session ends")]
+    assert schedule(state, 100.0) == [SessionEnded(at=100.0, reason="the session ends")]
 
 
 def test_a_session_does_not_wait_for_a_cluster_that_was_given_up_and_went_down() -> None:
     state = fold(lost(0.0), ClusterGivenUp(at=95.0, cluster="gpu-01", message="failed three times in a row"))
     state = fold(state, ClusterDown(at=96.0, cluster="gpu-01"))
     assert state.clusters["gpu-01"].state is ClusterState.GIVEN_UP
-    state = fold(state, Ending(at=97.0, author="ann", how="cancel+down"))
-    assert schedule(state, 98.0) == [a.Finish("the session ends")]
+    state = fold(state, SessionEnding(at=97.0, author="ann", how=EndMode.CANCEL, clusters_down=True))
+    assert schedule(state, 98.0) == [SessionEnded(at=98.0, reason="the session ends")]

@@ -5,20 +5,26 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
 from cockpit.core.events import (
+    Approved,
+    Asked,
     AskEnded,
     ClusterDown,
     ClusterFailed,
     ClusterUp,
     Ended,
-    Ending,
     Event,
     Held,
+    IncumbentSet,
+    Launching,
     Proposed,
     Rejected,
     Resumed,
     SessionCreated,
+    SessionEnded,
+    SessionEnding,
     Started,
     Submitted,
+    Submitting,
     WorkerStarted,
     WorkerStopped,
 )
@@ -29,6 +35,7 @@ from cockpit.core.model import (
     Change,
     ClusterSpec,
     ClusterState,
+    EndMode,
     Envelope,
     Experiment,
     ExperimentStatus,
@@ -43,10 +50,9 @@ from cockpit.core.model import (
     WaveStatus,
 )
 from cockpit.core.state import State
-from cockpit.decide import actions as a
-from cockpit.decide import plan, wake_at
+from cockpit.decide import decide, wake_at
+from cockpit.decide.approve import approval
 from cockpit.decide.budget import accounts, committed_usd
-from cockpit.worker.react import events_before
 
 PRICE = 3.0
 LIMIT_S = 600.0
@@ -67,8 +73,6 @@ class Fleet(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = 1_000.0
-        self.asked: list[a.Ask] = []
-        self.finished = False
 
     @initialize(
         clusters=st.integers(1, 5),
@@ -123,7 +127,7 @@ class Fleet(RuleBasedStateMachine):
     def a_person_decides(self, wave: str, yes: bool) -> None:
         if self.state.waves[wave].status is WaveStatus.PROPOSED:
             if yes:
-                self.record(*events_before(self.state, a.Approve(wave, "person:ann"), self.now))
+                self.record(approval(self.state, self.state.waves[wave], "ann", "person:ann", self.now))
             else:
                 self.record(Rejected(at=self.now, wave=wave, author="ann", reason="no"))
             self.act()
@@ -197,38 +201,34 @@ class Fleet(RuleBasedStateMachine):
         self.record(make(at=self.now, author="ann", target=target))
         self.act()
 
-    @rule(how=st.sampled_from(["drain", "cancel", "drain+down"]))
-    def it_ends(self, how: str) -> None:
-        self.record(Ending(at=self.now, author="ann", how=how))
+    @rule(how=st.sampled_from(list(EndMode)), down=st.booleans())
+    def it_ends(self, how: EndMode, down: bool) -> None:
+        self.record(SessionEnding(at=self.now, author="ann", how=how, clusters_down=down))
         self.act()
 
-    # What the plan does
+    # What is decided
 
     def act(self) -> None:
         for _ in range(SETTLES_IN):
-            actions = plan(self.state, self.now)
-            if not actions:
+            events = decide(self.state, self.now)
+            if not events:
                 return
-            for action in actions:
-                self.check(action)
-                if isinstance(action, a.Finish):
-                    self.finished = True
-                    self.record(WorkerStopped(at=self.now, reason=action.reason))
+            for event in events:
+                self.check(event)
+                self.record(event)
+                if isinstance(event, SessionEnded):
+                    self.record(WorkerStopped(at=self.now, reason=event.reason))
                     self.record(WorkerStarted(at=self.now, pid=1, host="h"))
                     return
-                self.record(*events_before(self.state, action, self.now))
-                if isinstance(action, a.Ask):
-                    ended = AskEnded(at=self.now, ask=self.state.asks_total, proposer=action.proposer)
-                    ended.retry_at = self.now + 60
-                    self.record(ended)
-        raise AssertionError(f"the plan does not settle: {actions[:3]}")
+                if isinstance(event, Asked):
+                    self.record(AskEnded(at=self.now, ask=event.ask, proposer=event.proposer, retry_at=self.now + 60))
+        raise AssertionError(f"the decisions do not settle: {events[:3]}")
 
-    def check(self, action: a.Action) -> None:
+    def check(self, event: Event) -> None:
         state = self.state
         session = state.session
-        assert session is not None
-        match action:
-            case a.Submit(attempt=name, cluster=where):
+        match event:
+            case Submitting(attempt=name, cluster=where):
                 attempt, cluster = state.attempts[name], state.clusters[where]
                 assert attempt.status is AttemptStatus.QUEUED, "submitted twice"
                 assert attempt.rule, "nobody approved it"
@@ -242,17 +242,17 @@ class Fleet(RuleBasedStateMachine):
                 if state.budget_usd:
                     cost = LIMIT_S / 3600 * PRICE
                     assert committed_usd(state, self.now) + cost <= state.budget_usd + 1e-6, "over the budget"
-            case a.Launch(cluster=where):
+            case Launching(cluster=where):
                 assert not state.ending
                 assert state.clusters[where].state in (ClusterState.DOWN, ClusterState.LOST)
-            case a.Approve(wave=name, rule=rule):
+            case Approved(wave=name, rule=rule):
                 wave = state.waves[name]
                 assert wave.status is WaveStatus.PROPOSED
                 if rule == "envelope":
                     assert state.mode is Mode.AUTOPILOT and len(wave.arms) <= state.envelope.wave_size
                 if rule == "filler":
                     assert state.mode is not Mode.MANUAL and wave.kind is WaveKind.FILLER
-            case a.Crown(experiment=name):
+            case IncumbentSet(experiment=name):
                 assert state.experiments[name].status is ExperimentStatus.KEPT
                 assert name == state.baseline or len(state.experiments[name].attempts) >= 2, "crowned on one run"
 
@@ -266,9 +266,8 @@ class Fleet(RuleBasedStateMachine):
 
     @invariant()
     def a_cluster_holds_no_more_than_it_may(self) -> None:
-        if self.state.session:
-            for cluster in self.state.clusters.values():
-                assert len(self.state.active(cluster)) <= self.state.session.fleet.depth
+        for cluster in self.state.clusters.values():
+            assert len(self.state.active(cluster)) <= self.state.session.fleet.depth
 
     @invariant()
     def the_books_hold(self) -> None:

@@ -11,7 +11,7 @@ from cockpit.core.state import State, constants_of
 from cockpit.decide import wake_at
 from cockpit.decide.controls import UNUSED_S
 from cockpit.decide.kept_changes import WITHOUT
-from cockpit.decide.schedule import another, suits
+from cockpit.decide.schedule import RunSpec, another, suits
 from tests.decide.world import RUN_S, World
 
 H100_OFFSET = 0.05
@@ -234,7 +234,7 @@ def test_a_tests_run_goes_elsewhere_once_every_cluster_of_its_class_was_given_up
     world = World(truth, hardware=("H100",) * 2 + ("H200",))
     world.run(0.2)
     state = world.state
-    run, arm = (another(state, "e0000", one, rule="", hardware="H100") for one in (kind, AttemptKind.ARM))
+    run, arm = (another(state, RunSpec("e0000", one, "", hardware="H100")) for one in (kind, AttemptKind.ARM))
     assert not suits(state, run, state.clusters["gpu-03"])
     world.record(ClusterGivenUp(at=world.now, cluster="gpu-01", message="it does not answer"))
     assert not suits(state, run, state.clusters["gpu-03"])
@@ -276,7 +276,8 @@ def test_controls_that_wait_for_clusters_that_were_given_up_keep_no_other_from_i
     world = World(truth, hardware=("H100",) * 16)
     gone = [f"gpu-{number:02d}" for number in range(9, 17)]
     for name in gone:
-        control = another(world.state, "e0000", AttemptKind.CONTROL, rule="", pin=name, extra=len(world.state.waiting))
+        run = RunSpec("e0000", AttemptKind.CONTROL, "", pin=name)
+        control = another(world.state, run, extra=len(world.state.waiting))
         world.record(Queued(at=0.0, attempt=control, reason="as it joins"))
         world.record(ClusterGivenUp(at=0.0, cluster=name, message="it does not answer"))
     state = world.run(0.5)
@@ -308,7 +309,7 @@ def test_a_cluster_that_measures_wrongly_is_found_and_its_results_decide_nothing
         world.propose(*({"NAME": f"{wave}.{i}"} for i in range(8)))
         world.run(0.05)
     state = world.run(1.0)
-    assert list(state.suspects) == ["gpu-02"]
+    assert list(state.flagged) == ["gpu-02"]
     assert state.incumbent == "e0000"
 
 

@@ -2,12 +2,11 @@
 
 import pytest
 
-from cockpit.core.events import ClusterDown, ClusterStopping, EnvelopeSet, Launching, ModeSet, ProposerSet
+from cockpit.core.events import Asked, ClusterDown, ClusterStopping, EnvelopeSet, Launching, ModeSet, ProposerSet
 from cockpit.core.model import ClusterState, Envelope, Mode
-from cockpit.decide import actions as a
+from cockpit.decide.approve import approval
 from cockpit.decide.ask import FILLER, ask
 from cockpit.decide.schedule import schedule
-from cockpit.worker import handle_intents as obey
 from tests.decide.world import World
 
 
@@ -25,13 +24,13 @@ def at_rest(mode: Mode, resting: int = 4) -> World:
 
 
 def launched(world: World) -> list[str]:
-    return [action.cluster for action in schedule(world.state, world.now) if isinstance(action, a.Launch)]
+    return [event.cluster for event in schedule(world.state, world.now) if isinstance(event, Launching)]
 
 
 def approved(world: World, arms: int) -> None:
     world.propose(*({"LR": number} for number in range(2, 2 + arms)))
     for wave in list(world.state.proposals):
-        world.record(obey.approved(world.state, world.state.waves[wave], "me", "person:me", world.now))
+        world.record(approval(world.state, world.state.waves[wave], "me", "person:me", world.now))
 
 
 @pytest.mark.parametrize("mode", Mode)
@@ -66,4 +65,4 @@ def test_one_that_was_told_to_go_down_is_no_cluster_at_rest() -> None:
 def test_a_proposer_is_asked_though_every_cluster_rests() -> None:
     world = at_rest(Mode.AUTOPILOT)
     world.record(ProposerSet(at=world.now, proposer=FILLER, author="me"))
-    assert [(one.proposer, one.arms) for one in ask(world.state, world.now) if isinstance(one, a.Ask)] == [(FILLER, 4)]
+    assert [(one.proposer, one.arms) for one in ask(world.state, world.now) if isinstance(one, Asked)] == [(FILLER, 4)]

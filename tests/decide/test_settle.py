@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 
-from cockpit.core.events import Ended, EnvelopeSet, ModeSet, ProposerSet
+from cockpit.core.events import Asked, Ended, EnvelopeSet, ModeSet, ProposerSet, Queued
 from cockpit.core.model import Attempt, Envelope, ExperimentStatus, Metrics, Mode, Outcome, Value
-from cockpit.decide import actions as a
-from cockpit.decide import plan, wake_at
+from cockpit.decide import decide, wake_at
 from cockpit.decide.ask import FILLER, ask
 from cockpit.decide.result_batching import SETTLE
 from tests.decide.world import RUN_S, World
@@ -39,11 +38,11 @@ def ends(world: World, at: float, *arms: int) -> None:
 
 
 def arms_asked(world: World) -> int:
-    return sum(one.arms for one in ask(world.state, world.now) if isinstance(one, a.Ask))
+    return sum(one.arms for one in ask(world.state, world.now) if isinstance(one, Asked))
 
 
 def begun(world: World) -> list[str]:
-    return [one.attempt.experiment for one in plan(world.state, world.now) if isinstance(one, a.Queue)]
+    return [one.attempt.experiment for one in decide(world.state, world.now) if isinstance(one, Queued)]
 
 
 def test_arms_wait_for_results_that_are_about_to_come_but_not_for_long() -> None:

@@ -5,7 +5,19 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cockpit.core.events import AskEnded, ClusterUp, Ended, Event, Proposed, SessionCreated, Started, Submitted
+from cockpit.core.events import (
+    Asked,
+    AskEnded,
+    Cancelling,
+    ClusterUp,
+    Ended,
+    Event,
+    Proposed,
+    SessionCreated,
+    Started,
+    Submitted,
+    Submitting,
+)
 from cockpit.core.fold import fold
 from cockpit.core.model import (
     Attempt,
@@ -26,9 +38,7 @@ from cockpit.core.model import (
     WaveKind,
 )
 from cockpit.core.state import State, constants_of
-from cockpit.decide import actions as a
-from cockpit.decide import plan
-from cockpit.worker.react import events_before
+from cockpit.decide import decide
 
 RUN_S = 60.0
 BASELINE: dict[str, Value] = {"LR": 1, "DEPTH": 8}
@@ -46,7 +56,7 @@ class World:
         self.now = 0.0
         self.order = 0
         self.coming: list[tuple[float, int, Event]] = []
-        self.cancelled: list[a.Cancel] = []
+        self.cancelled: list[Cancelling] = []
         self.together = False
         """Whether what happens at one moment is all known before the plan is asked, as after a worker's tick."""
         self.curves: Callable[[Attempt, float], list[Point]] | None = None
@@ -68,7 +78,7 @@ class World:
 
     def propose(
         self,
-        *arms: dict[str, Value],
+        *arms: Mapping[str, Value],
         kind: WaveKind = WaveKind.WAVE,
         base: str | None = None,
         levels: Mapping[str, Value] | None = None,
@@ -80,11 +90,11 @@ class World:
         wave = Wave(id=self.state.next_wave_id(), proposer="human", question="?", kind=kind, base=base)
         experiments = []
         for number, constants in enumerate(arms):
-            merged = (constants_of(self.state, base) if base else dict(BASELINE)) | constants
+            merged = (constants_of(self.state, base) if base else dict(BASELINE)) | dict(constants)
             experiments.append(
                 Experiment(
                     id=self.state.next_experiment_id(number), wave=wave.id, base=base,
-                    change=Change(constants, (Edit("a", "b"),) * edits),
+                    change=Change(dict(constants), (Edit("a", "b"),) * edits),
                     commit="c", train_hash="t", prepare_hash="p", fingerprint=repr((merged, self.order, number)),
                     overrides={k: v for k, v in merged.items() if BASELINE.get(k) != v}, levels=dict(levels or {}),
                     lines_removed=removed,
@@ -109,20 +119,18 @@ class World:
 
     def _act(self) -> None:
         for _ in range(1000):
-            actions = plan(self.state, self.now)
-            if not actions:
+            events = decide(self.state, self.now)
+            if not events:
                 return
-            for action in actions:
-                for event in events_before(self.state, action, self.now):
-                    self.record(event)
-                if isinstance(action, a.Submit):
-                    self._submit(self.state.attempts[action.attempt])
-                elif isinstance(action, a.Cancel):
-                    self.cancelled.append(action)
-                elif isinstance(action, a.Ask):
-                    self.record(AskEnded(at=self.now, ask=self.state.asks_total, proposer=action.proposer,
-                                           retry_at=1e12))  # fmt: skip
-        raise AssertionError("the plan did not settle")
+            for event in events:
+                self.record(event)
+                if isinstance(event, Submitting):
+                    self._submit(self.state.attempts[event.attempt])
+                elif isinstance(event, Cancelling):
+                    self.cancelled.append(event)
+                elif isinstance(event, Asked):
+                    self.record(AskEnded(at=self.now, ask=event.ask, proposer=event.proposer, retry_at=1e12))
+        raise AssertionError("the decisions did not settle")
 
     def _submit(self, attempt: Attempt) -> None:
         self.record(Submitted(at=self.now, attempt=attempt.id))

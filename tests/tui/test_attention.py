@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cockpit.core.events import BudgetSet, ClusterGivenUp, Ending, Event, Held, Rejected, WorkerStopped
-from cockpit.core.model import EarlyStops
+from cockpit.core.events import BudgetSet, ClusterGivenUp, Event, Held, Rejected, SessionEnding, WorkerStopped
+from cockpit.core.model import EarlyStops, EndMode
 from cockpit.session.ledger import Ledger
 from cockpit.session.worker_process import WorkerStatus
 from cockpit.tui.app import CockpitApp
@@ -40,10 +40,10 @@ NEEDS: list[tuple[str, WorkerStatus, Callable[[float], list[Event]], str]] = [
     ("the worker has a note", WorkerStatus("running", 1.0, 7, note=FULL), lambda at: [], FULL),
     ("the session is held", RUNNING, lambda at: [Held(at=at, author="a")], "copilot · held"),
     ("the session ends", RUNNING,
-     lambda at: [Ending(at=at, author="plan", how="drain", reason="its 8 hours are over")],
+     lambda at: [SessionEnding(at=at, author="plan", how=EndMode.DRAIN, reason="its 8 hours are over")],
      "ending: drain, its 8 hours are over"),
     ("the session has ended", WorkerStatus("stopped", 5.0),
-     lambda at: [Ending(at=at, author="plan", how="drain"), WorkerStopped(at=at, reason="drained")],
+     lambda at: [SessionEnding(at=at, author="plan", how=EndMode.DRAIN), WorkerStopped(at=at, reason="drained")],
      "ended: drain"),
 ]  # fmt: skip
 

@@ -28,7 +28,7 @@ from cockpit.core.intents import (
     SetMode,
     SetProposer,
 )
-from cockpit.core.model import Mode
+from cockpit.core.model import EndMode, Mode
 from cockpit.tui.actions.navigation import LOOKING
 from cockpit.tui.actions.pages import PAGING
 from cockpit.tui.actions.registry import Registry
@@ -74,8 +74,8 @@ ACTING: list[tuple[str, list[str], list[AnyIntent]]] = [
     ("launch a lost cluster again", [*"jjjjjj", "u"], [Relaunch("gpu-07")]),
     ("say", ["i", *"hi", "enter"], [Say("hi")]),
     ("end the session asks first", ["E", "enter"], []),
-    ("end the session by draining", ["E", "j", "enter"], [End("drain")]),
-    ("end it now, clusters down", ["E", "k", "enter"], [End("cancel", down=True)]),
+    ("end the session by draining", ["E", "j", "enter"], [End(EndMode.DRAIN)]),
+    ("end it now, clusters down", ["E", "k", "enter"], [End(EndMode.CANCEL, clusters_down=True)]),
     ("a command", ["colon", *"hold gpu-03", "enter"], [Hold("gpu-03")]),
     ("a command for the budget", ["colon", *"budget 300", "enter"], [SetBudget(300.0)]),
     ("a budget that is none", ["colon", *"budget lots", "enter"], []),

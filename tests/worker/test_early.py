@@ -5,7 +5,7 @@ from pathlib import Path
 from cockpit.cli.steer import leave
 from cockpit.core.intents import Approve, Arm, Draft, Propose
 from cockpit.core.model import Change, ExperimentStatus, Outcome, Value
-from cockpit.decide.early_stopping import is_spared
+from cockpit.decide.early_stopping import is_checked
 from cockpit.report.results import results_tsv
 from cockpit.science.forecast import CURVES_NEEDED
 from cockpit.session import worker_process
@@ -38,7 +38,7 @@ def test_a_hopeless_run_is_ended_its_slot_is_used_again_and_it_counts_as_no_cras
         worker_process.terminate(folder)
     state = state_of(folder)
     experiment, (attempt,) = state.experiments["e0013"], state.experiments["e0013"].attempts
-    assert not is_spared(state, attempt)
+    assert not is_checked(state, attempt)
     assert state.attempts[attempt].outcome is Outcome.HOPELESS
     assert experiment.status is ExperimentStatus.DISCARDED
     assert "its curve leads to" in experiment.reason

@@ -7,30 +7,30 @@ from pathlib import Path
 
 import pytest
 
+from cockpit.core.events import Event
 from cockpit.core.model import FleetSpec, Session
 from cockpit.core.state import State
-from cockpit.decide import plan
-from cockpit.decide.actions import Action
+from cockpit.decide import decide
 from cockpit.worker import loop
 from cockpit.worker.main import FAULTS_AT_MOST, WholeTraces, live
 from tests.worker.sessions import local_session, state_of, wait_for
 
 
 class Faulty:
-    """The plan, but for a fault at each of its first `faults` calls."""
+    """The decisions, but for a fault at each of its first `faults` calls."""
 
     def __init__(self, faults: int) -> None:
         self.left = faults
 
-    def __call__(self, state: State, now: float) -> list[Action]:
+    def __call__(self, state: State, now: float) -> list[Event]:
         if self.left:
             self.left -= 1
             raise RuntimeError("a fault that nobody foresaw")
-        return plan(state, now)
+        return decide(state, now)
 
 
 def test_it_begins_again_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "plan", Faulty(2))
+    monkeypatch.setattr(loop, "decide", Faulty(2))
     monkeypatch.setattr("cockpit.worker.main.RETRY_FULL_S", 0.1)
     folder = local_session(tmp_path, clusters=1, mode="manual")
     stop, wake = threading.Event(), threading.Event()
@@ -47,7 +47,7 @@ def test_it_begins_again_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_fault_that_always_comes_back_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     faulty = Faulty(1_000)
-    monkeypatch.setattr(loop, "plan", faulty)
+    monkeypatch.setattr(loop, "decide", faulty)
     monkeypatch.setattr("cockpit.worker.main.RETRY_FULL_S", 0.1)
     folder = local_session(tmp_path, clusters=1, mode="manual")
     with pytest.raises(RuntimeError, match="nobody foresaw"):

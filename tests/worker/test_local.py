@@ -9,7 +9,7 @@ import pytest
 from cockpit.cli.locate import CommandError
 from cockpit.cli.steer import leave
 from cockpit.core.intents import Approve, Draft, End, Kill, Propose
-from cockpit.core.model import ExperimentStatus, Outcome, points_of
+from cockpit.core.model import EndMode, ExperimentStatus, Outcome, points_of
 from cockpit.session import worker_process
 from cockpit.session.paths import SessionFolder
 from tests.worker.sessions import SCRIPT, git, local_session, state_of, wait_for
@@ -154,6 +154,6 @@ def test_draining_lets_what_runs_finish(tmp_path: Path) -> None:
     folder = local_session(tmp_path, clusters=1, mode="manual")
     worker_process.start(folder)
     wait_for(lambda: started(folder), 20, "the run to start")
-    leave(folder, End("drain"))
+    leave(folder, End(EndMode.DRAIN))
     wait_for(lambda: worker_process.worker_status(folder).state == "stopped", 20, "the worker to stop")
     assert state_of(folder).attempts["e0000.1"].outcome is Outcome.VALID

@@ -215,7 +215,7 @@ def _clusters(state: State) -> str:
         states = [cluster.state for cluster in clusters]
         up = sum(each in (ClusterState.IDLE, ClusterState.BUSY) for each in states)
         price = max(cluster.usd_per_hour for cluster in clusters)
-        suspects = sum(cluster.name in state.suspects for cluster in clusters)
+        suspects = sum(cluster.name in state.flagged for cluster in clusters)
         rows.append(
             (line(name, 40), len(clusters), up, states.count(ClusterState.IDLE), f"{price:.2f}", suspects or "")
         )

@@ -132,8 +132,8 @@ def record(state: State, name: str) -> dict[str, Any]:
             "cluster": attempt.cluster,
             "class": attempt.hardware,
         }
-        if attempt.cluster in state.suspects:
-            shown["cluster_suspect"] = line(state.suspects[attempt.cluster])
+        if attempt.cluster in state.flagged:
+            shown["cluster_suspect"] = line(state.flagged[attempt.cluster])
         if attempt.metrics is not None:
             metrics = attempt.metrics
             shown |= {

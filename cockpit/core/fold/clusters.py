@@ -3,10 +3,10 @@
 from cockpit.core.events import (
     ClusterDown,
     ClusterFailed,
+    ClusterFlagged,
     ClusterGivenUp,
     ClusterSeen,
     ClusterStopping,
-    ClusterSuspect,
     ClusterUp,
     ClusterWaiting,
     Event,
@@ -72,11 +72,11 @@ def fold_cluster(state: State, event: Event) -> tuple[str, str] | None:
             cluster.rests = cluster.state is ClusterState.IDLE  # else it was asked to
             _enter(cluster, ClusterState.DOWN, event.at)
             cluster.up_at, cluster.message = 0.0, event.message
-        case ClusterSuspect():
-            if event.suspect:
-                state.suspects[event.cluster] = event.message
+        case ClusterFlagged():
+            if event.flagged:
+                state.flagged[event.cluster] = event.message
                 return event.cluster, event.message
-            state.suspects.pop(event.cluster, None)
+            state.flagged.pop(event.cluster, None)
         case _:
             raise TypeError(f"not a cluster's event: {event!r}")
     return None

@@ -21,22 +21,23 @@ from cockpit.core.events import (
     CapReached,
     ClusterDown,
     ClusterFailed,
+    ClusterFlagged,
     ClusterGivenUp,
     ClusterSeen,
     ClusterStopping,
-    ClusterSuspect,
     ClusterUp,
     ClusterWaiting,
     Decided,
     EarlyStoppingSet,
+    EarlyStopSkipped,
     Ended,
-    Ending,
     EnvelopeSet,
     Event,
     FindingRecorded,
     Held,
     IncumbentSet,
     IntentTaken,
+    Interrupted,
     Launching,
     ModeSet,
     PhaseSet,
@@ -49,7 +50,8 @@ from cockpit.core.events import (
     Resumed,
     Said,
     SessionCreated,
-    Spared,
+    SessionEnded,
+    SessionEnding,
     Started,
     Submitted,
     Submitting,
@@ -123,9 +125,10 @@ def _session_created(state: State, event: SessionCreated) -> None:
 
 
 def _worker_started(state: State, event: WorkerStarted) -> None:
+    if not state.worker_running:  # else the last worker was killed, and what it was about is still to be done
+        state.ending, state.clusters_down, state.end_reason, state.ended_at = None, False, "", 0.0
     state.worker_running, state.worker_host, state.worker_user = True, event.host, event.user
     state.asks.clear()
-    state.ending = ""
     _settle_unanswered(state, event.at)
 
 
@@ -199,8 +202,16 @@ def _resumed(state: State, event: Resumed) -> None:
     _say(state, event.at, event.author, f"resumes {event.target or 'everything'}", "news")
 
 
-def _ending(state: State, event: Ending) -> None:
-    state.ending, state.ended_why = event.how, event.reason
+def _session_ending(state: State, event: SessionEnding) -> None:
+    state.ending, state.clusters_down, state.end_reason = event.how, event.clusters_down, event.reason
+
+
+def _session_ended(state: State, event: SessionEnded) -> None:
+    state.ended_at, state.end_reason = event.at, event.reason
+
+
+def _interrupted(state: State, event: Interrupted) -> None:
+    _say(state, event.at, event.author, "interrupts the proposer", "news")
 
 
 def _intent_taken(state: State, event: IntentTaken) -> None:
@@ -422,7 +433,9 @@ _FOLDS: dict[type[Event], Callable[[State, Any], None]] = {
     EarlyStoppingSet: _early_stopping_set,
     Held: _held,
     Resumed: _resumed,
-    Ending: _ending,
+    SessionEnding: _session_ending,
+    SessionEnded: _session_ended,
+    Interrupted: _interrupted,
     IntentTaken: _intent_taken,
     Asked: _asked,
     AskEnded: _ask_ended,
@@ -440,7 +453,7 @@ _FOLDS: dict[type[Event], Callable[[State, Any], None]] = {
     Started: fold_run,
     Progressed: fold_run,
     Cancelling: fold_run,
-    Spared: fold_run,
+    EarlyStopSkipped: fold_run,
     Ended: fold_ended,
     Decided: _decided,
     IncumbentSet: _incumbent_set,
@@ -453,7 +466,7 @@ _FOLDS: dict[type[Event], Callable[[State, Any], None]] = {
     ClusterGivenUp: _cluster,
     ClusterStopping: _cluster,
     ClusterDown: _cluster,
-    ClusterSuspect: _cluster,
+    ClusterFlagged: _cluster,
     Said: _said,
     FindingRecorded: _finding,
     PhaseSet: _phase,

@@ -4,8 +4,17 @@ import sys
 from bisect import insort
 from statistics import median
 
-from cockpit.core import events
-from cockpit.core.events import Cancelling, Ended, Event, Progressed, Started, Submitted, Submitting, Unsubmitted
+from cockpit.core.events import (
+    Cancelling,
+    EarlyStopSkipped,
+    Ended,
+    Event,
+    Progressed,
+    Started,
+    Submitted,
+    Submitting,
+    Unsubmitted,
+)
 from cockpit.core.interning import one_attempt
 from cockpit.core.model import (
     Attempt,
@@ -17,7 +26,7 @@ from cockpit.core.model import (
     ExperimentStatus,
     Outcome,
     Point,
-    Spared,
+    SkippedStop,
     WaveKind,
     WaveStatus,
     packed,
@@ -93,7 +102,7 @@ def take_out_waiting(state: State, experiment: Experiment) -> None:
 
 
 def fold_run(state: State, event: Event) -> None:
-    """Submitting, Submitted, Unsubmitted, Started, Progressed, Cancelling and Spared."""
+    """Submitting, Submitted, Unsubmitted, Started, Progressed, Cancelling and EarlyStopSkipped."""
     match event:
         case Submitting():
             attempt, cluster = state.attempts[event.attempt], state.clusters[event.cluster]
@@ -132,8 +141,8 @@ def fold_run(state: State, event: Event) -> None:
             attempt = state.attempts[event.attempt]
             attempt.cancelling, attempt.cancel_outcome = event.reason, event.outcome
             attempt.cancelled_by, attempt.expected_bpb = event.author, event.expected_bpb
-        case events.Spared():
-            state.attempts[event.attempt].spared = Spared(event.bar, event.reason)
+        case EarlyStopSkipped():
+            state.attempts[event.attempt].skipped_stop = SkippedStop(event.bar, event.reason)
         case _:
             raise TypeError(f"not a run's event: {event!r}")
 
@@ -219,9 +228,9 @@ def _count_early(state: State, attempt: Attempt) -> None:
         stops.ended += 1
         if state.run_s:
             stops.saved_s += max(0.0, median(state.run_s) - (attempt.ended_at - attempt.started_at))
-    elif attempt.spared is not None and attempt.outcome is Outcome.VALID and attempt.metrics is not None:
+    elif attempt.skipped_stop is not None and attempt.outcome is Outcome.VALID and attempt.metrics is not None:
         stops.checked += 1
-        stops.mistaken += attempt.metrics.val_bpb < attempt.spared.bar
+        stops.mistaken += attempt.metrics.val_bpb < attempt.skipped_stop.bar
 
 
 def _result(state: State, attempt: Attempt) -> None:

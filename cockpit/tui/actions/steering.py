@@ -29,7 +29,7 @@ from cockpit.core.intents import (
     SetMode,
     SetProposer,
 )
-from cockpit.core.model import AttemptStatus, ClusterState, ExperimentStatus, Mode, WaveStatus
+from cockpit.core.model import AttemptStatus, ClusterState, EndMode, ExperimentStatus, Mode, WaveStatus
 from cockpit.decide.early_stopping import early_words
 from cockpit.decide.kept_changes import unablated
 from cockpit.tui.actions.registry import Action, Here
@@ -397,7 +397,8 @@ def _end(app: "CockpitApp", here: Here, words: str) -> None:
 
     def chosen(how: str) -> None:
         if how:
-            app.send(End(how.split("+")[0], down=how.endswith("down")), f"end the session: {how}")
+            kind, _, down = how.partition("+")
+            app.send(End(EndMode(kind), bool(down)), f"end the session: {how}")
 
     app.choose("End the session? Queued work stays in the ledger.", choices, "", chosen)
 

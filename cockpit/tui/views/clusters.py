@@ -68,12 +68,12 @@ def cluster_view(state: State, cluster: Cluster, now: float) -> ClusterView:
     if cluster.held and cluster.state in (ClusterState.IDLE, ClusterState.BUSY):
         word = "held" if cluster.state is ClusterState.IDLE else "busy, held"
         glyph = "‖" if cluster.state is ClusterState.IDLE else glyph
-    if cluster.name in state.suspects:
+    if cluster.name in state.flagged:
         word, ink = "suspect", "warn"
     idle = cluster.state is ClusterState.IDLE and attempt is None
     heard_s = now - max(cluster.seen_at, cluster.since)
     stale = attempt is not None and cluster.running and heard_s > STALE_AFTER_S
-    message = state.suspects.get(cluster.name, "") or cluster.message
+    message = state.flagged.get(cluster.name, "") or cluster.message
     shown = ClusterView(
         name=plain(cluster.name),
         hardware=plain(cluster.hardware),

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from cockpit.core.model import ClusterState, EarlyStops, Estimate, Mode
-from cockpit.core.state import State
+from cockpit.core.state import State, ending_text
 from cockpit.decide.budget import accounts
 from cockpit.session.worker_process import WorkerStatus
 from cockpit.tui.figures import age, count, duration, money, score, signed
@@ -40,8 +40,8 @@ def needs(state: State, worker: WorkerStatus, now: float) -> list[Need]:
         if names:
             said = names[0] if len(names) == 1 else count(len(names), "cluster")
             found.append(Need(f"{word} {' '.join(names)}", f"{said} {word}"))
-    if state.suspects:
-        names = [plain(name) for name in state.suspects]
+    if state.flagged:
+        names = [plain(name) for name in state.flagged]
         said = names[0] if len(names) == 1 else count(len(names), "cluster")
         found.append(Need(f"suspect {' '.join(names)}", f"{said} suspect"))
     if len(state.proposals) == 1:
@@ -150,8 +150,8 @@ def early_part(stops: EarlyStops) -> tuple[str, str]:
 def mode_words(state: State) -> tuple[str, str]:
     """The mode as shown, and its role: autopilot stands out, since nobody is asked."""
     if state.ending:
-        why = f", {plain(state.ended_why)}" if state.ended_why else ""
-        return f"{'ending' if state.worker_running else 'ended'}: {plain(state.ending)}{why}", "warn"
+        why = f", {plain(state.end_reason)}" if state.end_reason else ""
+        return f"{'ending' if state.worker_running else 'ended'}: {ending_text(state)}{why}", "warn"
     if state.held:
         return f"{state.mode} · held", "warn"
     return str(state.mode), "warn" if state.mode is Mode.AUTOPILOT else "accent"

@@ -1,0 +1,419 @@
+"""handle_intent(state, intent) -> events: what a person or an agent asks for, checked against the state. Pure.
+
+An intent that brings code (Propose, EditProposal) is prepared by `cockpit.worker.intake`, which stores the variants.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from cockpit.core.events import (
+    ArmDropped,
+    BudgetSet,
+    Cancelling,
+    ClusterSeen,
+    Decided,
+    EarlyStoppingSet,
+    EnvelopeSet,
+    Event,
+    FindingRecorded,
+    Held,
+    IncumbentSet,
+    Interrupted,
+    ModeSet,
+    PhaseSet,
+    ProposalEdited,
+    Proposed,
+    ProposerSet,
+    Queued,
+    Rejected,
+    Resumed,
+    Said,
+    SessionEnding,
+    Trouble,
+    WaveCancelled,
+    WaveMoved,
+)
+from cockpit.core.intents import (
+    Adopt,
+    AnyIntent,
+    Approve,
+    CancelWave,
+    Discard,
+    DropArm,
+    EditProposal,
+    End,
+    Hold,
+    Intent,
+    Interrupt,
+    Kill,
+    MakeBase,
+    MoveWave,
+    Note,
+    Promote,
+    Propose,
+    Reject,
+    Relaunch,
+    Rerun,
+    Resume,
+    Say,
+    SetBudget,
+    SetEarlyStopping,
+    SetEnvelope,
+    SetMode,
+    SetProposer,
+)
+from cockpit.core.model import (
+    PROPOSERS,
+    AttemptKind,
+    AttemptStatus,
+    Cluster,
+    ClusterState,
+    Experiment,
+    ExperimentStatus,
+    Tier,
+    Wave,
+    WaveStatus,
+)
+from cockpit.core.state import State
+from cockpit.decide.approve import approval
+from cockpit.decide.schedule import RunSpec, another
+
+RUNS_TO_COME_AT_MOST = 16
+"""Runs of one experiment that may wait or be under way when another is asked for."""
+
+_STARTABLE = (ClusterState.GIVEN_UP, ClusterState.LOST, ClusterState.DOWN)
+_DROPPABLE = (ExperimentStatus.PROPOSED, ExperimentStatus.QUEUED, ExperimentStatus.RUNNING)
+
+
+class Refused(Exception):
+    """The intent cannot be carried out; each argument is one sentence for its author."""
+
+    def __str__(self) -> str:
+        return "; ".join(self.args)
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """A wave whose variants are stored in git, and a sentence for each arm that was left out."""
+
+    wave: Wave
+    experiments: list[Experiment]
+    problems: tuple[str, ...] = ()
+
+
+class IntentRequest(msgspec.Struct, frozen=True):
+    """An intent's author, its time and the state it is checked against."""
+
+    state: State
+    author: str
+    at: float
+    prepared: Prepared | None = None
+
+
+def handle_intent(
+    state: State, intent: AnyIntent, author: str, at: float, prepared: Prepared | None = None
+) -> list[Event]:
+    """Return the events that carry the intent out. Raises Refused."""
+    handle = _HANDLERS.get(type(intent))
+    if handle is None:
+        raise Refused(f"this worker does not know the intent {type(intent).__name__}: restart it with `cockpit stop`")
+    return handle(IntentRequest(state, author, at, prepared), intent)
+
+
+def outside_proposer_note(proposer: str, session: str, at: float) -> list[Event]:
+    """Say how an agent from outside connects, where the proposer is not one of cockpit's own."""
+    if proposer in PROPOSERS:
+        return []
+    text = (
+        f"{proposer} is not one of cockpit's own proposers ({', '.join(PROPOSERS)}), so cockpit waits for it from"
+        f" outside: have that agent start `cockpit mcp {session}`, as docs/agents.md says. Meanwhile filler keeps the"
+        " clusters busy."
+    )
+    return [Said(at=at, author="cockpit", text=text)]
+
+
+# Proposals
+
+
+def waiting_proposal(state: State, name: str) -> Wave:
+    """Return the wave where it is still a proposal. Raises Refused."""
+    wave = _wave(state, name)
+    if wave.status is not WaveStatus.PROPOSED:
+        by = f" (by {wave.decided_by})" if wave.decided_by else ""
+        raise Refused(f"{name} is {wave.status} already{by}")
+    return wave
+
+
+def _approve(asked: IntentRequest, intent: Approve) -> list[Event]:
+    state, author = asked.state, asked.author
+    wave = waiting_proposal(state, intent.wave)
+    events: list[Event] = [approval(state, wave, author, f"person:{author}", asked.at)]
+    if intent.trust and wave.proposer not in state.envelope.proposers:
+        wider = msgspec.structs.replace(state.envelope, proposers=[*state.envelope.proposers, wave.proposer])
+        events.append(EnvelopeSet(at=asked.at, envelope=wider, author=author))
+    return events
+
+
+def _reject(asked: IntentRequest, intent: Reject) -> list[Event]:
+    wave = waiting_proposal(asked.state, intent.wave)
+    return [Rejected(at=asked.at, wave=wave.id, author=asked.author, reason=intent.reason)]
+
+
+def _propose(asked: IntentRequest, intent: Propose) -> list[Event]:
+    made = _prepared(asked)
+    proposed = Proposed(at=asked.at, wave=made.wave, experiments=made.experiments)
+    return [proposed, *_problems(asked, made, intent.draft.proposer)]
+
+
+def _edit_proposal(asked: IntentRequest, intent: EditProposal) -> list[Event]:
+    waiting_proposal(asked.state, intent.wave)
+    made = _prepared(asked)
+    edited = ProposalEdited(
+        at=asked.at, wave=made.wave, experiments=made.experiments, author=asked.author, what=intent.what
+    )
+    return [edited, *_problems(asked, made, made.wave.proposer)]
+
+
+def _prepared(asked: IntentRequest) -> Prepared:
+    if asked.prepared is None:
+        raise ValueError("an intent with a draft is prepared before it is handled")
+    return asked.prepared
+
+
+def _problems(asked: IntentRequest, made: Prepared, about: str) -> list[Event]:
+    return [Trouble(at=asked.at, text=problem, about=about) for problem in made.problems]
+
+
+# Waves
+
+
+def _drop_arm(asked: IntentRequest, intent: DropArm) -> list[Event]:
+    name = intent.experiment
+    status = _experiment(asked.state, name).status
+    if status not in _DROPPABLE:
+        raise Refused(f"{name} is {status}: there is nothing left to drop")
+    return [ArmDropped(at=asked.at, experiment=name, author=asked.author, reason=intent.reason)]
+
+
+def _move_wave(asked: IntentRequest, intent: MoveWave) -> list[Event]:
+    _wave(asked.state, intent.wave)
+    rank = _rank_before(asked.state, intent.wave, intent.before)
+    return [WaveMoved(at=asked.at, wave=intent.wave, rank=rank, author=asked.author)]
+
+
+def _cancel_wave(asked: IntentRequest, intent: CancelWave) -> list[Event]:
+    wave = _wave(asked.state, intent.wave)
+    if wave.status not in (WaveStatus.PROPOSED, WaveStatus.APPROVED):
+        raise Refused(f"{wave.id} is {wave.status} already")
+    return [WaveCancelled(at=asked.at, wave=wave.id, author=asked.author, reason=intent.reason)]
+
+
+def _rank_before(state: State, name: str, before: str) -> float:
+    ranks = sorted(wave.rank for wave in state.waves.values() if wave.id != name)
+    if not before:
+        return (ranks[-1] if ranks else 0.0) + 1.0
+    rank = _wave(state, before).rank
+    lower = [other for other in ranks if other < rank]
+    return (lower[-1] + rank) / 2 if lower else rank - 1.0
+
+
+# Experiments and their runs
+
+
+def _kill(asked: IntentRequest, intent: Kill) -> list[Event]:
+    if intent.attempt not in asked.state.in_flight:
+        raise Refused(f"{intent.attempt} is not running")
+    reason = intent.reason or "killed"
+    return [Cancelling(at=asked.at, attempt=intent.attempt, author=asked.author, reason=reason)]
+
+
+def _rerun(asked: IntentRequest, intent: Rerun) -> list[Event]:
+    return [_one_more_run(asked, intent.experiment, AttemptKind.REPLICATE, Tier.SCREEN, intent.hardware)]
+
+
+def _promote(asked: IntentRequest, intent: Promote) -> list[Event]:
+    better = asked.state.session.fleet.validate_hardware
+    return [_one_more_run(asked, intent.experiment, AttemptKind.VALIDATION, Tier.VALIDATE, better)]
+
+
+def _one_more_run(asked: IntentRequest, name: str, kind: AttemptKind, tier: Tier, hardware: str) -> Queued:
+    state, experiment = asked.state, _experiment(asked.state, name)
+    if experiment.status is ExperimentStatus.PROPOSED:
+        raise Refused(f"{name} waits for approval: approve {experiment.wave} first")
+    attempts = [state.attempts[attempt] for attempt in experiment.attempts]
+    to_come = sum(attempt.status is not AttemptStatus.ENDED for attempt in attempts)
+    if to_come >= RUNS_TO_COME_AT_MOST:
+        raise Refused(f"{name} has {to_come} runs to come already")
+    avoid = attempts[-1].cluster if attempts else ""
+    run = RunSpec(name, kind, f"person:{asked.author}", tier, hardware, avoid)
+    return Queued(at=asked.at, attempt=another(state, run), reason=f"{asked.author} asked for it")
+
+
+def _make_base(asked: IntentRequest, intent: MakeBase) -> list[Event]:
+    name, at, author = intent.experiment, asked.at, asked.author
+    if not _experiment(asked.state, name).scores:
+        raise Refused(f"{name} has no result yet: only measured code can be the base")
+    reason = _reason(asked, intent.reason)
+    return [
+        Decided(at=at, experiment=name, status=ExperimentStatus.KEPT, reason=reason, author=author),
+        IncumbentSet(at=at, experiment=name, reason=reason, author=author),
+    ]
+
+
+def _discard(asked: IntentRequest, intent: Discard) -> list[Event]:
+    name = intent.experiment
+    if _experiment(asked.state, name).status is ExperimentStatus.PROPOSED:
+        raise Refused(f"{name} waits for approval: reject its wave, or drop it from it")
+    reason, status = _reason(asked, intent.reason), ExperimentStatus.DISCARDED
+    return [Decided(at=asked.at, experiment=name, status=status, reason=reason, author=asked.author)]
+
+
+def _reason(asked: IntentRequest, reason: str) -> str:
+    return reason or f"on {asked.author}'s word"
+
+
+# Clusters
+
+
+def _relaunch(asked: IntentRequest, intent: Relaunch) -> list[Event]:
+    cluster = asked.state.clusters.get(intent.cluster)
+    if cluster is None:
+        raise Refused(f"there is no cluster {intent.cluster!r}")
+    if cluster.state not in _STARTABLE:
+        raise Refused(f"{cluster.name} is {cluster.state}: only one that is down, lost or given up can be relaunched")
+    return [ClusterSeen(at=asked.at, cluster=_startable(cluster))]
+
+
+def _adopt(asked: IntentRequest, intent: Adopt) -> list[Event]:
+    """Take the cluster for one to be found up: whether it can be is the fleet's to say."""
+    state, name = asked.state, intent.cluster
+    kind = state.session.fleet.kind
+    if kind != "sky":
+        raise Refused(f"only a session on SkyPilot takes clusters over, and this one is on the {kind} fleet")
+    if state.ending:
+        raise Refused("the session is ending: it takes no cluster over")
+    cluster = state.clusters.get(name, Cluster(name, since=asked.at))
+    if cluster.state not in _STARTABLE:
+        raise Refused(f"{name} is {cluster.state} in this session already")
+    adopted = msgspec.structs.replace(_startable(cluster), held=False, adopted=True)
+    return [ClusterSeen(at=asked.at, cluster=adopted)]
+
+
+def _startable(cluster: Cluster) -> Cluster:
+    """The cluster with its failures forgotten."""
+    return msgspec.structs.replace(
+        cluster, state=ClusterState.DOWN, failures=0, refusals=0, retry_at=0.0, message=""
+    )  # fmt: skip
+
+
+# The session
+
+
+def _hold(asked: IntentRequest, intent: Hold) -> list[Event]:
+    return [Held(at=asked.at, author=asked.author, target=_target(asked.state, intent.target))]
+
+
+def _resume(asked: IntentRequest, intent: Resume) -> list[Event]:
+    return [Resumed(at=asked.at, author=asked.author, target=_target(asked.state, intent.target))]
+
+
+def _set_mode(asked: IntentRequest, intent: SetMode) -> list[Event]:
+    return [ModeSet(at=asked.at, mode=intent.mode, author=asked.author)]
+
+
+def _set_envelope(asked: IntentRequest, intent: SetEnvelope) -> list[Event]:
+    return [EnvelopeSet(at=asked.at, envelope=intent.envelope, author=asked.author)]
+
+
+def _set_proposer(asked: IntentRequest, intent: SetProposer) -> list[Event]:
+    proposer_set = ProposerSet(at=asked.at, proposer=intent.proposer, author=asked.author)
+    return [proposer_set, *outside_proposer_note(intent.proposer, asked.state.session.name, asked.at)]
+
+
+def _set_budget(asked: IntentRequest, intent: SetBudget) -> list[Event]:
+    if intent.usd < 0:
+        raise Refused("a budget is a number of dollars, 0 for no cap")
+    return [BudgetSet(at=asked.at, usd=intent.usd, author=asked.author)]
+
+
+def _set_early_stopping(asked: IntentRequest, intent: SetEarlyStopping) -> list[Event]:
+    return [EarlyStoppingSet(at=asked.at, on=intent.on, author=asked.author)]
+
+
+def _end(asked: IntentRequest, intent: End) -> list[Event]:
+    reason = intent.reason or f"{asked.author} ends it"
+    return [
+        SessionEnding(
+            at=asked.at, author=asked.author, how=intent.how, clusters_down=intent.clusters_down, reason=reason
+        )
+    ]
+
+
+# Words
+
+
+def _say(asked: IntentRequest, intent: Say) -> list[Event]:
+    return [Said(at=asked.at, author=asked.author, text=intent.text)]
+
+
+def _interrupt(asked: IntentRequest, intent: Interrupt) -> list[Event]:
+    return [Interrupted(at=asked.at, author=asked.author)]
+
+
+def _note(asked: IntentRequest, intent: Note) -> list[Event]:
+    if intent.phase:
+        return [PhaseSet(at=asked.at, author=asked.author, phase=intent.text)]
+    for name in intent.experiments:
+        _experiment(asked.state, name)
+    experiments = list(intent.experiments)
+    return [FindingRecorded(at=asked.at, author=asked.author, claim=intent.text, experiments=experiments)]
+
+
+_HANDLERS: dict[type[Intent], Callable[[IntentRequest, Any], list[Event]]] = {
+    Approve: _approve,
+    Reject: _reject,
+    Propose: _propose,
+    EditProposal: _edit_proposal,
+    DropArm: _drop_arm,
+    MoveWave: _move_wave,
+    CancelWave: _cancel_wave,
+    Kill: _kill,
+    Rerun: _rerun,
+    Promote: _promote,
+    MakeBase: _make_base,
+    Discard: _discard,
+    Relaunch: _relaunch,
+    Adopt: _adopt,
+    Hold: _hold,
+    Resume: _resume,
+    SetMode: _set_mode,
+    SetEnvelope: _set_envelope,
+    SetProposer: _set_proposer,
+    SetBudget: _set_budget,
+    SetEarlyStopping: _set_early_stopping,
+    End: _end,
+    Say: _say,
+    Interrupt: _interrupt,
+    Note: _note,
+}
+
+
+def _wave(state: State, name: str) -> Wave:
+    wave = state.waves.get(name)
+    if wave is None:
+        raise Refused(f"there is no wave {name!r}: `cockpit status` lists them")
+    return wave
+
+
+def _experiment(state: State, name: str) -> Experiment:
+    experiment = state.experiments.get(name)
+    if experiment is None:
+        raise Refused(f"there is no experiment {name!r}: `cockpit results` lists them")
+    return experiment
+
+
+def _target(state: State, target: str) -> str:
+    if target and target not in state.waves and target not in state.clusters:
+        raise Refused(f"there is no wave or cluster {target!r} to hold or resume")
+    return target

@@ -1,0 +1,56 @@
+"""What a state says was begun and may not have been done: a worker that starts reacts to each of it again."""
+
+from cockpit.core.events import (
+    Cancelling,
+    ClusterGivenUp,
+    ClusterStopping,
+    Ended,
+    Event,
+    IncumbentSet,
+    SessionEnded,
+)
+from cockpit.core.model import ClusterState, Outcome
+from cockpit.core.state import State
+
+
+def unfinished(state: State) -> list[Event]:
+    """The events whose effects the last worker may not have carried out, from the state after WorkerStarted.
+
+    Submitted jobs and launches are missing: `Fleet.recover` finds each by name, or reports that it never arrived.
+    Asks are missing too: WorkerStarted forgets them, and the proposer is asked anew.
+    """
+    return [*_runs(state), *_clusters(state), *_session(state)]
+
+
+def _runs(state: State) -> list[Event]:
+    cleanings = [
+        Ended(at=run.ended_at, attempt=run.id, outcome=run.outcome or Outcome.CANCELLED)
+        for run in (state.attempts[name] for name in state.recent)
+    ]
+    cancels = [
+        Cancelling(at=state.now, attempt=run.id, author=run.cancelled_by, reason=run.cancelling)
+        for run in (state.attempts[name] for name in state.in_flight)
+        if run.cancelling
+    ]
+    return [*cleanings, *cancels]
+
+
+def _clusters(state: State) -> list[Event]:
+    stopping = [cluster for cluster in state.clusters.values() if cluster.state is ClusterState.STOPPING]
+    given_up = [
+        cluster for cluster in state.clusters.values() if cluster.state is ClusterState.GIVEN_UP and cluster.unverified
+    ]
+    return [
+        *(ClusterStopping(at=state.now, cluster=cluster.name) for cluster in stopping),
+        *(ClusterGivenUp(at=state.now, cluster=cluster.name, message=cluster.message) for cluster in given_up),
+    ]
+
+
+def _session(state: State) -> list[Event]:
+    events: list[Event] = []
+    if state.incumbencies:
+        newest = state.incumbencies[-1]
+        events.append(IncumbentSet(at=newest.at, experiment=newest.experiment, reason=newest.reason))
+    if state.ended_at:
+        events.append(SessionEnded(at=state.ended_at, reason=state.end_reason or "the session ends"))
+    return events

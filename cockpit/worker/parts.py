@@ -1,0 +1,35 @@
+"""The parts a worker is made of."""
+
+import threading
+
+import msgspec
+
+from cockpit.agent.proposer_api import Proposer
+from cockpit.fleet.base import Fleet
+from cockpit.session.clock import Clock
+from cockpit.session.ledger import Inbox, Ledger
+from cockpit.session.paths import SessionFolder
+from cockpit.variant.store import VariantStore
+from cockpit.worker.notify import Notifier
+
+
+class WorkerParts(msgspec.Struct, frozen=True, kw_only=True):
+    folder: SessionFolder
+    ledger: Ledger
+    fleet: Fleet
+    store: VariantStore
+    clock: Clock
+    wake: threading.Event
+    """Set where something has happened that the worker should not sleep through."""
+    proposers: dict[str, Proposer]
+    inbox: Inbox | None = None
+    notifier: Notifier | None = None
+    environment: dict[str, str] = {}
+    """What every run gets beyond the variables of its own."""
+    corpus: str = ""
+    """The label of the corpus that runs on this machine train on; empty where none is here."""
+    inline: bool = False
+    """Proposers answer in the worker's own thread: for a clock that jumps."""
+    host: str = ""
+    user: str = ""
+    pid: int = 0
