@@ -1,7 +1,8 @@
 """A draft becomes a proposal: each arm built, checked, stored as a git commit and compared with what was tried."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import product
+from types import MappingProxyType
 
 import msgspec
 
@@ -111,16 +112,19 @@ def prepare_wave(store: VariantStore, state: State, draft: Draft, at: float) -> 
 
 
 def _prepare_edit(store: VariantStore, state: State, wave: Wave, draft: Draft, edit: str, at: float) -> Prepared:
-    """Make a waiting proposal as a person changed it. Raises Refused where nothing of it can run."""
+    """Make a waiting proposal as a person changed it. Raises Refused where any arm of it cannot run."""
     base = _base_of(state, draft)
-    known = set(wave.arms)
-    others = {f: x for f, x in state.by_fingerprint.items() if x not in known}
+    unchanged = _unchanged_arms(state, wave, draft, base)
+    tried = {f: x for f, x in state.by_fingerprint.items() if x not in wave.arms}
+    tried.update({experiment.fingerprint: experiment.id for experiment in unchanged.values()})
     numbers = iter(range(len(state.experiments)))
     experiments, problems = _build(
-        store, state, draft, base, wave.id, lambda n: state.next_experiment_id(next(numbers)), at, tried=others
+        store, state, draft, base, wave.id, lambda n: state.next_experiment_id(next(numbers)), at, tried, unchanged
     )
+    if problems:
+        raise Refused(problems[0])
     if not experiments:
-        raise Refused(problems[0] if problems else "a wave needs at least one arm: reject it instead")
+        raise Refused("a wave needs at least one arm: reject it instead")
     changed = msgspec.structs.replace(
         wave,
         question=draft.question or wave.question,
@@ -132,7 +136,21 @@ def _prepare_edit(store: VariantStore, state: State, wave: Wave, draft: Draft, e
         tier=draft.tier,
         edits=[*wave.edits, edit],
     )
-    return Prepared(changed, experiments, tuple(problems))
+    return Prepared(changed, experiments)
+
+
+def _unchanged_arms(state: State, wave: Wave, draft: Draft, base: str) -> dict[str, Experiment]:
+    """Return the proposal's arms whose code the edit leaves alone. They keep their commits."""
+    if base != wave.base:
+        return {}
+    arms = {arm.experiment: arm for arm in draft.arms if arm.experiment in wave.arms}
+    return {
+        name: msgspec.structs.replace(
+            state.experiments[name], levels=arm.levels, tier=draft.tier, replicates=_replicates(draft)
+        )
+        for name, arm in arms.items()
+        if arm.change == state.experiments[name].change
+    }
 
 
 def _build(
@@ -144,6 +162,7 @@ def _build(
     new_id: Callable[[int], str],
     at: float,
     tried: dict[str, str] | None = None,
+    unchanged: Mapping[str, Experiment] = MappingProxyType({}),
 ) -> tuple[list[Experiment], list[str]]:
     """Each arm as an experiment with its commit, and a sentence for each arm that cannot be one."""
     arms = arms_of(draft)
@@ -154,6 +173,9 @@ def _build(
     problems: list[str] = []
     for number, arm in enumerate(arms, 1):
         if is_again(arm) and arm.experiment not in state.waves.get(wave, _NO_WAVE).arms:
+            continue
+        if arm.experiment in unchanged:
+            experiments.append(unchanged[arm.experiment])
             continue
         name = arm.experiment or new_id(len(experiments))
         try:

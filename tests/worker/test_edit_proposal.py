@@ -1,0 +1,69 @@
+"""An edit of a waiting proposal is taken whole or refused whole, on a real store of variants."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cockpit.core.fold import fold
+from cockpit.core.intents import Arm, Draft, EditProposal, Propose
+from cockpit.core.model import Change, Value
+from cockpit.core.state import State
+from cockpit.decide.handle_intents import Refused, handle_intent
+from cockpit.variant.store import VariantStore
+from cockpit.worker.intake import prepare
+from tests.worker.sessions import local_session, state_of
+
+
+@pytest.fixture
+def proposed(tmp_path: Path) -> Iterator[tuple[VariantStore, State]]:
+    """A session in which w001 waits with three learning rates."""
+    folder = local_session(tmp_path)
+    store = VariantStore(tmp_path / "repo", "night")
+    draft = Draft("ada", "Which rate?", base="e0000", factors={"MATRIX_LR": [0.02, 0.03, 0.05]})
+    yield store, handled(store, state_of(folder), Propose(draft))
+    store.close()
+
+
+def handled(store: VariantStore, state: State, intent: Propose | EditProposal) -> State:
+    at = state.now + 1
+    prepared = prepare(store, state, intent, "ada", at)
+    for event in handle_intent(state, intent, "ada", at, prepared):
+        state = fold(state, event)
+    return state
+
+
+def with_rate(state: State, experiment: str, rate: Value) -> EditProposal:
+    arms = tuple(
+        Arm(Change(constants={"MATRIX_LR": rate}), levels={"MATRIX_LR": rate}, experiment=name)
+        if name == experiment
+        else Arm(state.experiments[name].change, levels=state.experiments[name].levels, experiment=name)
+        for name in state.waves["w001"].arms
+    )
+    draft = Draft("ada", "Which rate?", base="e0000", arms=arms, factors={"MATRIX_LR": [0.02, 0.03, 0.05]})
+    return EditProposal("w001", draft, f"{experiment}: MATRIX_LR = {rate}")
+
+
+@pytest.mark.parametrize(
+    ("rate", "sentence"),
+    [("abc", "MATRIX_LR is a number"), (0.05, "is the code of e0003"), (0.04, "is the code of e0000")],
+)
+def test_an_edit_with_one_invalid_arm_is_refused_and_changes_nothing(
+    proposed: tuple[VariantStore, State], rate: Value, sentence: str
+) -> None:
+    store, state = proposed
+    before = store.experiments()
+    with pytest.raises(Refused, match=sentence):
+        handled(store, state, with_rate(state, "e0001", rate))
+    assert state.waves["w001"].arms == ["e0001", "e0002", "e0003"]
+    assert store.experiments() == before
+
+
+def test_an_edit_keeps_the_commits_of_the_arms_that_it_leaves_alone(proposed: tuple[VariantStore, State]) -> None:
+    store, state = proposed
+    commits = {name: state.experiments[name].commit for name in state.waves["w001"].arms}
+    edited = handled(store, state, with_rate(state, "e0001", 0.01))
+    assert edited.waves["w001"].arms == ["e0001", "e0002", "e0003"]
+    assert edited.experiments["e0001"].levels == {"MATRIX_LR": 0.01}
+    changed = [name for name, commit in commits.items() if edited.experiments[name].commit != commit]
+    assert changed == ["e0001"]
