@@ -161,6 +161,10 @@ class VariantStore:
             lines_removed=removed,
         )
 
+    def restore(self, experiment: str, commit: str) -> None:
+        """Point an experiment's ref at a commit that is stored already."""
+        self._write_ref(experiment, commit)
+
     def source(self, commit: str, path: str = TRAIN) -> str:
         """The text of a file at the top of a commit's tree. Raises VariantError where it is none, or not
         UTF-8."""

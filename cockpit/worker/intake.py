@@ -122,6 +122,8 @@ def _prepare_edit(store: VariantStore, state: State, wave: Wave, draft: Draft, e
         store, state, draft, base, wave.id, lambda n: state.next_experiment_id(next(numbers)), at, tried, unchanged
     )
     if problems:
+        for name in wave.arms:
+            store.restore(name, state.experiments[name].commit)
         raise Refused(problems[0])
     if not experiments:
         raise Refused("a wave needs at least one arm: reject it instead")
