@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
+
 from cockpit.cli.demo import copy_of
 from cockpit.core.model import Outcome
 from cockpit.core.state import State
@@ -80,12 +82,9 @@ def state_of(folder: SessionFolder) -> State | None:
 
 
 def end_runs(folder: SessionFolder) -> None:
-    """What still trains would train on without its folder."""
-    from cockpit.fleet.local.fleet import _process, _read
-
-    for note in folder.root.glob("runs/*.run/started"):
-        runner = _process(_read(note))
-        if runner is not None:
+    """End the runners of runs that still train; else they would train on without their folder."""
+    for runner in psutil.process_iter(["cmdline"]):
+        if any(word.startswith(f"{folder.root}/runs/") for word in runner.info["cmdline"] or ()):
             runner.terminate()
             runner.wait(20)
 

@@ -234,6 +234,7 @@ class Started(Event):
     attempt: str
     train_hash: str = ""
     prepare_hash: str = ""
+    wall: str = ""
 
 
 class Progressed(Event):

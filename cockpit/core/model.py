@@ -279,6 +279,8 @@ class Attempt(msgspec.Struct, omit_defaults=True, gc=False):
     metrics: Metrics | None = None
     message: str = ""
     reserved_usd: float = 0.0
+    wall: str = ""
+    """How it was confined: `bubblewrap`, `landlock` or `unconfined`; empty where its fleet does not tell."""
 
 
 class Wave(msgspec.Struct, omit_defaults=True, gc=False):
@@ -426,6 +428,16 @@ class FleetSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     seed: int = 0
 
 
+class RunAccess(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a run on this machine may reach beyond its own folder and environment."""
+
+    confine: bool = False
+    """Whether runs are confined where the machine can; a session made before there were walls has none."""
+    network: bool = False
+    readable: tuple[str, ...] = ()
+    """Folders and files that it may read: data, checkpoints to start from."""
+
+
 class Session(msgspec.Struct, frozen=True, omit_defaults=True):
     """One research run, as it was set up."""
 
@@ -454,6 +466,7 @@ class Session(msgspec.Struct, frozen=True, omit_defaults=True):
     """The baseline's constants."""
     early_stopping: bool = True
     """Whether hopeless runs are ended, to begin with."""
+    access: RunAccess = RunAccess()
 
 
 class Message(msgspec.Struct, frozen=True):

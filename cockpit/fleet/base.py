@@ -27,6 +27,21 @@ class Job(msgspec.Struct, frozen=True):
     time_limit_s: float
 
 
+class Evidence(msgspec.Struct, frozen=True):
+    """Facts about a run that its fleet measured from outside, out of the run's reach."""
+
+    before: dict[str, str]
+    """File name to sha256, when the run started."""
+    after: dict[str, str]
+    changed: list[str]
+    """Files that were written while it ran, those restored afterwards included."""
+    cut_bytes: int = 0
+    """Output left out of its log, past the log's cap."""
+    cpu_s: float = 0.0
+    peak_rss_mb: float = 0.0
+    """The largest of its processes."""
+
+
 class ClusterReady(msgspec.Struct, frozen=True, tag=True):
     at: float
     cluster: str
@@ -81,16 +96,20 @@ class JobRefused(msgspec.Struct, frozen=True, tag=True):
 class JobStarted(msgspec.Struct, frozen=True, tag=True):
     at: float
     job: str
+    wall: str = ""
+    """How it is confined: `bubblewrap`, `landlock` or `unconfined`; empty where the fleet does not tell."""
 
 
 class JobEnded(msgspec.Struct, frozen=True, tag=True):
-    """It runs no more, and its log is complete. `reason` is exited, timeout, cancelled, lost or setup."""
+    """It has ended, and its log is complete. `reason` is exited, timeout, cancelled, limit, lost or setup."""
 
     at: float
     job: str
     reason: str
     exit_code: int | None = None
     message: str = ""
+    evidence: Evidence | None = None
+    """None where the fleet has only what the run's log says."""
 
 
 Report = ClusterReady | ClusterTrouble | ClusterWaits | ClusterEnded | JobSubmitted | JobRefused | JobStarted | JobEnded

@@ -11,6 +11,7 @@ import msgspec
 
 from cockpit.core.fold.runs import thin
 from cockpit.core.model import Metrics, Outcome, Point, Progress
+from cockpit.fleet.base import Evidence
 
 LINE_BYTES = 65_536
 """A longer line is cut: it cannot be one of ours."""
@@ -123,7 +124,13 @@ class RunLog:
                 self._points = thin(self._points, _CURVE_RAW // 2)
 
     def verdict(
-        self, exit_code: int | None, train_hash: str, prepare_hash: str, corpus: str = "", preset: str = ""
+        self,
+        exit_code: int | None,
+        train_hash: str,
+        prepare_hash: str,
+        corpus: str = "",
+        preset: str = "",
+        evidence: Evidence | None = None,
     ) -> Verdict:
         """What the run was worth, given the hashes the ledger has for its code and how it exited.
 
@@ -132,6 +139,13 @@ class RunLog:
         """
         code = exit_code if exit_code is not None else self.exit_code
         wanted = (train_hash, prepare_hash)
+        if evidence is not None:
+            # Measured from outside: marks in the log are then text that a run may have forged.
+            self.started, self.ended = _hashes(evidence.before), _hashes(evidence.after)
+            if touched := [name for name in evidence.changed if name in evidence.before]:
+                return _failed(
+                    Outcome.MISMATCH, f"it changed {', '.join(touched)} while it ran: its result does not count"
+                )
         if self.started is not None and self.started != wanted:
             return _failed(Outcome.MISMATCH, "it started with code that is not the ledger's: its result does not count")
         if self.ended is not None and self.ended != wanted:
@@ -170,6 +184,10 @@ class RunLog:
             depth=int(numbers.get("depth", 0)),
         )
         return Verdict(Outcome.VALID, metrics, "")
+
+
+def _hashes(files: dict[str, str]) -> tuple[str, str]:
+    return files.get("train.py", ""), files.get("prepare.py", "")
 
 
 def _failed(outcome: Outcome, message: str) -> Verdict:

@@ -57,6 +57,17 @@ class NewSession(Part, frozen=True):
     """How train.py is started on this machine; empty for cockpit's own Python."""
 
 
+class ResearchSettings(Part, frozen=True):
+    """What a run of the researched script may reach on this machine."""
+
+    confine: bool | None = None
+    """Whether runs are confined; left out, they are where the script is started as `python train.py`."""
+    network: bool = False
+    """Whether a confined run may use the network."""
+    readable: tuple[str, ...] = ()
+    """Folders and files that a confined run may read, besides its environment and the prepared data."""
+
+
 class EnvelopeSettings(Part, frozen=True):
     usd: Amount = 0.0
     gpu_hours: Amount = 0.0
@@ -133,6 +144,7 @@ class ScreenSettings(Part, frozen=True):
 
 class Settings(Part, frozen=True):
     session: NewSession = NewSession()
+    research: ResearchSettings = ResearchSettings()
     envelope: EnvelopeSettings = EnvelopeSettings()
     agent: AgentSettings = AgentSettings()
     screen: ScreenSettings = ScreenSettings()
@@ -204,6 +216,7 @@ def _part(place: list[str]) -> type[Part] | None:
     parts: dict[str, type[Part]] = {
         "": Settings,
         "session": NewSession,
+        "research": ResearchSettings,
         "envelope": EnvelopeSettings,
         "agent": AgentSettings,
         "agent.prices": Price,

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from cockpit.core.events import Event, Said, SessionCreated, Trouble
-from cockpit.core.model import ClusterSpec, Envelope, FleetSpec, Mode, Session
+from cockpit.core.model import ClusterSpec, Envelope, FleetSpec, Mode, RunAccess, Session
 from cockpit.decide.handle_intents import outside_proposer_note
 from cockpit.fleet.local import fleet as local
 from cockpit.fleet.sim.fleet import sim_spec
@@ -158,6 +158,7 @@ def create(folder: SessionFolder, plan: Plan, at: float) -> None:
         run_command=new.run_command,
         constants=constants,
         early_stopping=new.early_stopping,
+        access=_access(plan.settings, plan.repo),
     )
     limits = plan.settings.envelope
     envelope = Envelope(
@@ -191,6 +192,15 @@ def create(folder: SessionFolder, plan: Plan, at: float) -> None:
     except Exception:
         shutil.rmtree(folder.root, ignore_errors=True)
         raise
+
+
+def _access(settings: Settings, repo: Path) -> RunAccess:
+    """What runs may reach. A command of the person's own is confined on the person's word only: it may build an
+    environment, download, or read what no setting names."""
+    research = settings.research
+    confine = research.confine if research.confine is not None else not settings.session.run_command
+    readable = tuple(str((repo / Path(path).expanduser()).resolve()) for path in research.readable)
+    return RunAccess(confine=confine, network=research.network, readable=readable)
 
 
 def has_key(settings: Settings) -> bool:

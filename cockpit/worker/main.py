@@ -206,7 +206,7 @@ def fleet_and_clock(
     if session.fleet.kind == "local":
         from cockpit.fleet.local.fleet import LocalFleet
 
-        return LocalFleet(session.fleet.clusters, wake), WallClock()
+        return LocalFleet(session.fleet.clusters, wake, session.access), WallClock()
     if session.fleet.kind == "sim":
         from cockpit.fleet.sim.fleet import open_sim
 

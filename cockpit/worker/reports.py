@@ -110,7 +110,7 @@ class Reports:
             case JobStarted():
                 if attempt.status is AttemptStatus.RUNNING:
                     return []
-                return [Started(at=report.at, attempt=attempt.id)]
+                return [Started(at=report.at, attempt=attempt.id, wall=report.wall)]
             case JobRefused():
                 self._forget(attempt.id)
                 return [Unsubmitted(at=report.at, attempt=attempt.id, reason=report.message)]
@@ -136,7 +136,7 @@ class Reports:
         log = self._reader(attempt.id).read_all(report.at)
         self._forget(attempt.id)
         events: list[Event] = []
-        if attempt.status is not AttemptStatus.RUNNING and report.reason in ("exited", "timeout"):
+        if attempt.status is not AttemptStatus.RUNNING and report.reason in ("exited", "timeout", "limit"):
             events.append(Started(at=min(report.at, attempt.submitted_at or report.at), attempt=attempt.id))
         verdict = _verdict(state, attempt, report, log)
         events.append(
@@ -168,7 +168,9 @@ def _verdict(state: State, attempt: Attempt, report: JobEnded, log: RunLog) -> V
     match report.reason:
         case "exited":
             hashes = experiment.train_hash, experiment.prepare_hash
-            return log.verdict(report.exit_code, *hashes, state.corpus, state.preset)
+            return log.verdict(report.exit_code, *hashes, state.corpus, state.preset, report.evidence)
+        case "limit":
+            return Verdict(Outcome.CRASH, None, report.message)
         case "timeout":
             minutes = state.session.time_limit_s / 60
             return Verdict(Outcome.TIMEOUT, None, f"it ran past its limit of {minutes:g} minutes")

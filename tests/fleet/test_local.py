@@ -10,12 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
-import psutil
 import pytest
 
 from cockpit.core.model import ClusterSpec
 from cockpit.fleet.base import Expected, Job, JobEnded, JobRefused, JobStarted, Report
-from cockpit.fleet.local.fleet import LocalFleet, slots
+from cockpit.fleet.local.fleet import LocalFleet, processes_of, slots
 
 NOTES_ITSELF = "import os, time; open(os.environ['NOTES'], 'a').write('ran '); time.sleep(float(os.environ['SLEEPS']))"
 
@@ -95,13 +94,6 @@ def until(of: LocalFleet, kind: type[Report]) -> Report:
     raise AssertionError(f"there was no {kind.__name__}")
 
 
-def lives(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
 def test_a_run_that_is_cancelled_before_it_has_begun_is_ended_as_cancelled(job: Callable[[str, float], Job]) -> None:
     of = fleet()
     of.submit(job("e0001.1", 60))
@@ -144,17 +136,17 @@ def test_a_wall_clock_that_is_set_while_a_run_goes_on_loses_nothing(
 def test_a_run_whose_runner_was_killed_is_lost_and_leaves_no_process(
     job: Callable[[str, float], Job], tmp_path: Path
 ) -> None:
-    of = fleet()
-    of.submit(job("e0001.1", 60))
-    child = tmp_path / "runs" / "e0001.1.run" / "child.json"
-    end = time.monotonic() + 30
-    while not child.exists() and time.monotonic() < end:
-        time.sleep(0.02)
+    of, one = fleet(), job("e0001.1", 60)
+    of.submit(one)
     until(of, JobStarted)
-    os.kill(json.loads(child.with_name("started").read_text())["pid"], signal.SIGKILL)
+    end = time.monotonic() + 30
+    while not processes_of(one):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    started = tmp_path / "runs" / "e0001.1.run" / "started"
+    os.kill(json.loads(started.read_text())["pid"], signal.SIGKILL)
     ended = until(of, JobEnded)
     assert isinstance(ended, JobEnded) and (ended.reason, ended.message) == ("lost", "its runner was killed")
-    gone = json.loads(child.read_text())["pid"]
-    while lives(gone):
+    while processes_of(one):
         assert time.monotonic() < end
         time.sleep(0.02)

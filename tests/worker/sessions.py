@@ -12,7 +12,7 @@ from cockpit.core.state import State
 from cockpit.session import worker_process
 from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder
-from cockpit.session.settings import EnvelopeSettings, NewSession, Settings
+from cockpit.session.settings import EnvelopeSettings, NewSession, ResearchSettings, Settings
 from cockpit.worker.create import SIM_EPOCH, Plan, create
 
 ROOT = Path(__file__).parents[2]
@@ -55,11 +55,14 @@ def git(folder: Path, *words: str) -> str:
     return done.stdout
 
 
-def local_session(place: Path, clusters: int = 2, script: str = SCRIPT, **new: object) -> SessionFolder:
-    """A session on this machine; every run notes itself in `place/runs.txt`."""
+def local_session(
+    place: Path, clusters: int = 2, script: str = SCRIPT, confine: bool = True, **new: object
+) -> SessionFolder:
+    """A session on this machine; every run that is not confined notes itself in `place/runs.txt`."""
     script = script.replace("RUNS_FILE", repr(str(place / "runs.txt")))
     repo = repository(place / "repo", script)
-    return make(place, repo, NewSession(fleet="local", clusters=clusters, **new), time.time())  # type: ignore[arg-type]
+    settings = NewSession(fleet="local", clusters=clusters, **new)  # type: ignore[arg-type]
+    return make(place, repo, settings, time.time(), confine=confine)
 
 
 def sim_session(place: Path, speed: float, clusters: int = 16, **new: object) -> SessionFolder:
@@ -69,9 +72,13 @@ def sim_session(place: Path, speed: float, clusters: int = 16, **new: object) ->
     return make(place, repo, settings, SIM_EPOCH, speed)
 
 
-def make(place: Path, repo: Path, new: NewSession, at: float, speed: float = 1.0) -> SessionFolder:
+def make(
+    place: Path, repo: Path, new: NewSession, at: float, speed: float = 1.0, confine: bool = True
+) -> SessionFolder:
     folder = SessionFolder(place / "sessions" / "night")
-    settings = Settings(session=new, envelope=EnvelopeSettings(usd=1e6, wave_size=64))
+    settings = Settings(
+        session=new, research=ResearchSettings(confine=confine), envelope=EnvelopeSettings(usd=1e6, wave_size=64)
+    )
     create(folder, Plan("night", repo, settings, speed=speed), at)
     return folder
 

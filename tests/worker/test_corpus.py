@@ -13,7 +13,7 @@ from cockpit.read.needs import needs
 from cockpit.session import worker_process
 from cockpit.session.corpus import CorpusProblem
 from cockpit.session.paths import SessionFolder
-from cockpit.session.settings import NewSession, Settings
+from cockpit.session.settings import NewSession, ResearchSettings, Settings
 from cockpit.worker.create import Plan, create
 from tests.worker.sessions import SCRIPT, local_session, repository, state_of, wait_for
 
@@ -34,7 +34,9 @@ def session_on(place: Path, script: str) -> SessionFolder:
     script = script.replace("RUNS_FILE", repr(str(place / "runs.txt")))
     repo = repository(place / "repo", script, TAKES_ONE)
     folder = SessionFolder(place / "sessions" / "night")
-    settings = Settings(session=NewSession(fleet="local", clusters=1, mode="manual"))
+    settings = Settings(
+        session=NewSession(fleet="local", clusters=1, mode="manual"), research=ResearchSettings(confine=False)
+    )
     create(folder, Plan("night", repo, settings, corpus="stdlib 11111111"), 1.0)
     return folder
 
@@ -101,7 +103,7 @@ def test_a_run_that_trained_on_another_corpus_or_preset_has_no_result(
 def test_where_nobody_knew_before_the_first_result_says_what_all_must_train_on(tmp_path: Path) -> None:
     says = tmp_path / "says.txt"
     says.write_text(f"corpus: climbmix vocab 8192 fingerprint {'a' * 16}\npreset: cuda budget 5s seq_len 2048 seed 1\n")
-    folder = local_session(tmp_path, 1, SCRIPT + f"print(open({str(says)!r}).read())\n", mode="manual")
+    folder = local_session(tmp_path, 1, SCRIPT + f"print(open({str(says)!r}).read())\n", confine=False, mode="manual")
     worker_process.start(folder)
     try:
         wait_for(lambda: state_of(folder).incumbent, 30, "the baseline to be measured")

@@ -67,7 +67,7 @@ def test_a_simulated_night_survives_25_kills(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(120)
 def test_real_runs_survive_5_kills(tmp_path: Path) -> None:
-    folder = local_session(tmp_path, clusters=2, mode="manual")
+    folder = local_session(tmp_path, clusters=2, confine=False, mode="manual")
     approve(folder, Draft("human", "does it matter?", factors={"MATRIX_LR": [0.01, 0.02, 0.03, 0.05], "DEPTH": [3, 5]}))
     dice = random.Random(3)
     for _ in range(5):

@@ -133,6 +133,7 @@ def fold_run(state: State, event: Event) -> None:
                 _mark_waiting(state, experiment)
         case Started():
             _started(state, state.attempts[event.attempt], event.at)
+            state.attempts[event.attempt].wall = event.wall
         case Progressed():
             attempt = state.attempts[event.attempt]
             attempt.progress, attempt.curve = event.progress, packed(event.curve)

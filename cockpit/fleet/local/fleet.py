@@ -1,9 +1,10 @@
 """This machine as a fleet: a slot per CUDA device, else per two cores; an experiment is a process group.
 
-Each job has a folder of its own. A runner (`local_runner.py`) runs it and outlives the worker; what became of it is
+Each job has a folder of its own. A runner (`runner.py`) runs it and outlives the worker; what became of it is
 read from that folder, so a worker that comes back takes up what runs, and what ended while it was away.
 """
 
+import contextlib
 import fcntl
 import json
 import os
@@ -15,13 +16,15 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import psutil
 
-from cockpit.core.model import ClusterSpec
+from cockpit.core.model import ClusterSpec, RunAccess
 from cockpit.fleet.base import (
     ClusterEnded,
     ClusterReady,
     ClusterTrouble,
+    Evidence,
     Expected,
     Job,
     JobEnded,
@@ -30,6 +33,8 @@ from cockpit.fleet.base import (
     JobSubmitted,
     Report,
 )
+from cockpit.fleet.local import confinement
+from cockpit.fleet.local.confinement import Rooms, Wall, confined, environment_paths
 from cockpit.session.ledger import is_full
 
 CORES_PER_SLOT = 2
@@ -37,6 +42,18 @@ RUNNER = Path(__file__).with_name("runner.py")
 PASSED_ON = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "CUDA_HOME", "SSL_CERT_FILE")
 """All that a run inherits: no key, no token, no agent socket."""
 START_GRACE_S = 20.0
+RUNNER_GRACE_S = 30.0
+"""Past a run's limit, before its runner counts as hung."""
+MEMORY_SHARE = 0.95
+"""Of the machine's memory, that one confined run may use."""
+PROCESSES_AT_MOST = 2_000
+DISK_MB_AT_MOST = 200_000
+UNCONFINED = RunAccess()
+JOB_VARIABLE = "COCKPIT_JOB"
+"""Tells the processes of a run, in the environment that all of them inherit."""
+OWN_TEMPORARY = ".tmp"
+USUAL_DATA = ("autoresearch", "huggingface", "torch")
+"""Folders below ~/.cache that hold data and no secret of a run's owner; a token file among them stays hidden."""
 
 
 class Device(NamedTuple):
@@ -92,12 +109,17 @@ class LocalFleet:
 
     simulated = False
 
-    def __init__(self, clusters: tuple[ClusterSpec, ...], wake: threading.Event) -> None:
+    def __init__(
+        self, clusters: tuple[ClusterSpec, ...], wake: threading.Event, access: RunAccess = UNCONFINED
+    ) -> None:
         self._specs = {spec.name: spec for spec in clusters}
         self._wake = wake
+        self._access = access
+        self._wall = confinement.available().wall if access.confine else Wall.NONE
         self._running: dict[str, Job] = {}
         self._submitted_at: dict[str, float] = {}
-        self._started: set[str] = set()
+        self._started: dict[str, float] = {}
+        """Job to when this worker first saw it run, on the monotonic clock."""
         self._cancelled: set[str] = set()
         """Jobs that are to end, be it that their runner is still on its way."""
         self._reports: list[Report] = []
@@ -120,14 +142,7 @@ class LocalFleet:
         folder = _folder(job)
         at = time.time()
         if not (folder / "started").exists():
-            work = {
-                "name": job.name,
-                "source": str(job.source.absolute()),
-                "log_path": str(job.log_path.absolute()),
-                "environment": self._environment(job),
-                "command": list(job.command) or [sys.executable, "-u", "train.py"],
-                "time_limit_s": job.time_limit_s,
-            }
+            work = self._work(job)
             try:
                 folder.mkdir(parents=True, exist_ok=True)
                 (folder / "job.json.new").write_text(json.dumps(work), encoding="utf-8")
@@ -148,6 +163,38 @@ class LocalFleet:
         self._running[job.name] = job
         self._submitted_at[job.name] = at
         self._reports.append(JobSubmitted(at, job.name))
+
+    def _work(self, job: Job) -> dict[str, object]:
+        """The job as its runner takes it, its command behind the wall."""
+        command = list(job.command) or [sys.executable, "-u", "train.py"]
+        source = job.source.absolute()
+        environment = self._environment(job)
+        if self._wall is Wall.LANDLOCK:
+            (source / OWN_TEMPORARY).mkdir(exist_ok=True)
+            environment["TMPDIR"] = str(source / OWN_TEMPORARY)
+        elif self._wall is Wall.BUBBLEWRAP:
+            environment.pop("TMPDIR", None)
+        rooms = Rooms(source, (*environment_paths(command), *self._data(job)), self._access.network)
+        return {
+            "name": job.name,
+            "source": str(source),
+            "log_path": str(job.log_path.absolute()),
+            "environment": environment,
+            "command": confined(command, rooms, self._wall),
+            "time_limit_s": job.time_limit_s,
+            "wall": self._wall,
+            "limits": {
+                "memory_mb": MEMORY_SHARE * psutil.virtual_memory().total / 2**20 if self._access.confine else 0,
+                "processes": PROCESSES_AT_MOST if self._access.confine else 0,
+                "disk_mb": DISK_MB_AT_MOST if self._access.confine else 0,
+            },
+        }
+
+    def _data(self, job: Job) -> list[Path]:
+        """What a confined run may read besides its environment: the prepared data, and what the session names."""
+        named = [*self._access.readable, job.environment.get("COCKPIT_DATA_DIR", "")]
+        usual = [Path.home() / ".cache" / name for name in USUAL_DATA]
+        return [path for path in (*(Path(name) for name in named if name), *usual) if path.exists()]
 
     def cancel(self, job: str) -> None:
         if job in self._running:
@@ -173,29 +220,35 @@ class LocalFleet:
         folder = _folder(job)
         started = _read(folder / "started")
         if started and job.name not in self._started:
-            self._started.add(job.name)
-            self._reports.append(JobStarted(float(started["at"]), job.name))
+            self._started[job.name] = time.monotonic()
+            self._reports.append(JobStarted(float(started["at"]), job.name, str(started.get("wall", ""))))
             if job.name in self._cancelled:
                 _terminate(folder / "started")
         ended = _read(folder / "ended.json")
         if ended:
-            self._end(
-                JobEnded(float(ended["at"]), job.name, str(ended["reason"]), ended["exit_code"], str(ended["message"]))
-            )
+            self._end(_report(job, ended))
         elif not started:
             if time.time() - self._submitted_at[job.name] > START_GRACE_S:
                 self._end(JobEnded(time.time(), job.name, "lost", None, "its runner did not start"))
         elif not _is_held(folder / "started") and not _read(folder / "ended.json"):
-            child = _process(_read(folder / "child.json"))
-            if child is not None:
-                _signal(child.pid, signal.SIGKILL, group=True)
+            _kill_run(job)
             self._end(JobEnded(time.time(), job.name, "lost", None, "its runner was killed"))
+        elif started and time.monotonic() - self._started[job.name] > job.time_limit_s + RUNNER_GRACE_S:
+            self._kill_runner(job, started)
+
+    def _kill_runner(self, job: Job, started: dict[str, Any]) -> None:
+        """End a run whose runner did not end it at its limit: it was stopped, or it hangs."""
+        runner = _live(started.get("pid"))
+        if runner is not None and _mark(job) in runner.cmdline():
+            runner.kill()
+        _kill_run(job)
+        self._end(JobEnded(time.time(), job.name, "timeout", None, "its runner did not answer at its time limit"))
 
     def _end(self, report: JobEnded) -> None:
         self._reports.append(report)
         self._running.pop(report.job, None)
         self._submitted_at.pop(report.job, None)
-        self._started.discard(report.job)
+        self._started.pop(report.job, None)
         self._cancelled.discard(report.job)
 
     def _wait(self, runner: "subprocess.Popen[bytes]") -> None:
@@ -207,7 +260,7 @@ class LocalFleet:
         environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         device = self._specs[job.cluster].device
         environment |= {"PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": str(threads), "CUDA_VISIBLE_DEVICES": device}
-        return environment | job.environment
+        return environment | job.environment | {JOB_VARIABLE: _mark(job)}
 
 
 def _folder(job: Job) -> Path:
@@ -219,22 +272,53 @@ def _read(path: Path) -> dict[str, Any]:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    if isinstance(found, dict):
-        found.setdefault("written_at", path.stat().st_mtime)
-        return found
-    return {}
+    return found if isinstance(found, dict) else {}
 
 
-def _process(note: dict[str, Any]) -> psutil.Process | None:
-    """The live process a note names; a process that took over its number later is another."""
-    if "pid" not in note:
-        return None
+def _report(job: Job, ended: dict[str, Any]) -> JobEnded:
+    evidence = ended.get("evidence")
+    return JobEnded(
+        float(ended["at"]),
+        job.name,
+        str(ended["reason"]),
+        ended["exit_code"],
+        str(ended["message"]),
+        msgspec.convert(evidence, Evidence) if evidence else None,
+    )
+
+
+def _live(pid: object) -> psutil.Process | None:
+    """The live process of that number."""
     try:
-        process = psutil.Process(int(note["pid"]))
-        same = process.create_time() <= float(note["written_at"]) + 1.0
-        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-    except psutil.Error:
+        process = psutil.Process(int(str(pid)))
+        return process if process.status() != psutil.STATUS_ZOMBIE else None
+    except (psutil.Error, ValueError):
         return None
+
+
+def processes_of(job: Job) -> list[psutil.Process]:
+    """The live processes of a run, found by a variable that all of them inherit; no note that a run could write."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(JOB_VARIABLE) == _mark(job) and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+def _mark(job: Job) -> str:
+    return str(_folder(job).absolute())
+
+
+def _kill_run(job: Job) -> None:
+    """Kill what a run whose runner is gone has left."""
+    for process in processes_of(job):
+        try:
+            process.kill()
+        except psutil.Error:
+            continue
 
 
 def _is_held(started: Path) -> bool:
@@ -254,14 +338,9 @@ def _terminate(started: Path) -> None:
     """End a run by its runner, where one has taken it and lives."""
     note = _read(started)
     if note and _is_held(started):
-        _signal(int(note["pid"]), signal.SIGTERM, group=False)
+        _signal(int(note["pid"]), signal.SIGTERM)
 
 
-def _signal(pid: int, number: int, group: bool) -> None:
-    try:
-        if group:
-            os.killpg(pid, number)
-        else:
-            os.kill(pid, number)
-    except ProcessLookupError:
-        pass
+def _signal(pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)

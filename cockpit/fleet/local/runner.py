@@ -1,25 +1,108 @@
-"""Runs one experiment on this machine, in a process of its own that outlives the worker. Started by `fleet.local`.
+"""Runs one experiment on this machine, in a process that outlives the worker. Started by `fleet.local.fleet`.
 
-    python -I local_runner.py FOLDER
+    python -I runner.py FOLDER
 
-FOLDER holds `job.json`. The runner takes `started` (made once: a second runner of the same job leaves at once), prints
-the hashes of the code before and after, runs the command with its output in the log, ends it at its time limit or on
-SIGTERM, and writes `ended.json`. It holds a lock on `started` while it lives. Nothing but the standard library is
-imported: it must start at once.
+FOLDER holds `job.json`, out of the run's reach. The runner takes `started` (made once: a second runner of one job
+leaves at once) and holds a lock on it while it lives. It starts the command and copies its output to the log. It ends
+the run at its time limit, past a limit of memory, processes or disk, or on SIGTERM; every descendant ends with it.
+`ended.json` says how it ended and holds the evidence: hashes of its code before and after, which the run cannot write.
+Nothing but the standard library is imported: it must start at once.
 """
 
+import contextlib
+import ctypes
 import fcntl
 import hashlib
 import json
 import os
+import resource
+import select
 import signal
 import subprocess
 import sys
 import time
+from collections import deque
 
-FILES = (("train_sha256", "train.py"), ("prepare_sha256", "prepare.py"))
 KILL_AFTER_S = 5.0
+REAP_WITHIN_S = 5.0
 FULL_BELOW_BYTES = 1 << 16
+READ_BYTES = 1 << 20
+LOOK_EVERY_S = 0.1
+MEASURE_EVERY_S = 2.0
+MEASURE_DISK_EVERY_S = 10.0
+FILES_MEASURED = 20_000
+"""Files of a run's folder that are counted towards its disk limit; a folder with more is past it."""
+
+LOG_HEAD_BYTES = 32 << 20
+"""Output kept as it comes; what is printed after it is sampled."""
+LOG_SAMPLE_BYTES_PER_S = 1 << 16
+LOG_TAIL_BYTES = 1 << 20
+"""The last output, always kept: the summary is there."""
+TIMED_OUT, CANCELLED, OVER_LIMIT, EXITED, LOST = "timeout", "cancelled", "limit", "exited", "lost"
+PR_SET_CHILD_SUBREAPER = 36
+
+
+class Log:
+    """A run's log, capped: its head, samples of what follows, its tail, and a line for each cut."""
+
+    def __init__(self, path: str) -> None:
+        self.descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+        self.cut_bytes = 0
+        self.whole = True
+        """False once a write failed: lines are missing."""
+        self.had_room = True
+        self._written = os.fstat(self.descriptor).st_size
+        self._held: deque[bytes] = deque()
+        self._held_bytes = 0
+        self._dropped = 0
+        self._sampled_at = 0.0
+
+    def write(self, data: bytes) -> None:
+        if self._written < LOG_HEAD_BYTES:
+            self._put(data)
+            self._written += len(data)
+            return
+        self._hold(data)
+        now = time.monotonic()
+        if now - self._sampled_at >= 1.0:
+            self._sampled_at = now
+            self.flush(LOG_SAMPLE_BYTES_PER_S)
+
+    def flush(self, most_bytes: int = LOG_TAIL_BYTES) -> None:
+        """Write the newest of what is held, and say how much is left out before it."""
+        held = b"".join(self._held)
+        kept = held[-most_bytes:]
+        cut = self._dropped + len(held) - len(kept)
+        self._held.clear()
+        self._held_bytes = self._dropped = 0
+        if cut:
+            self.cut_bytes += cut
+            self._put(f"\n[cockpit cut {cut:,} bytes of output here]\n".encode())
+        self._put(kept)
+
+    def has_room(self) -> bool:
+        disk = os.fstatvfs(self.descriptor)
+        free = (disk.f_bavail if os.geteuid() else disk.f_bfree) * disk.f_frsize
+        return free >= FULL_BELOW_BYTES or not disk.f_blocks
+
+    def close(self) -> None:
+        self.flush()
+        os.close(self.descriptor)
+
+    def _hold(self, data: bytes) -> None:
+        self._held.append(data)
+        self._held_bytes += len(data)
+        while self._held_bytes - len(self._held[0]) >= LOG_TAIL_BYTES:
+            oldest = self._held.popleft()
+            self._held_bytes -= len(oldest)
+            self._dropped += len(oldest)
+
+    def _put(self, data: bytes) -> None:
+        try:
+            while data:
+                data = data[os.write(self.descriptor, data) :]
+        except OSError:
+            self.whole = False
 
 
 def main() -> None:
@@ -33,99 +116,231 @@ def main() -> None:
     fcntl.flock(started, fcntl.LOCK_EX)  # the kernel lets go of it, however this ends
     with open(os.path.join(folder, "job.json"), encoding="utf-8") as file:
         job = json.load(file)
-    os.write(started, json.dumps({"pid": os.getpid(), "at": time.time()}).encode())
+    before = evidence(job["source"])
+    os.write(started, json.dumps({"pid": os.getpid(), "at": time.time(), "wall": job["wall"]}).encode())
     os.fsync(started)
-    log = os.open(job["log_path"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
-    source = job["source"]
-    whole = say(log, f"COCKPIT_START {hashes(source)}")
-    exit_code: int | None = None
-    reason, message = "exited", ""
+    adopt_orphans()
+    log = Log(job["log_path"])
+    began = time.monotonic()
+    ended = run(job, cancelled, log)
+    ended["seconds"] = time.monotonic() - began
+    log.close()
+    short = not log.whole or (not log.had_room and ended["exit_code"] != 0)
+    if short and ended["reason"] == EXITED:
+        ended |= {"reason": LOST, "message": "the disk that holds its log was full while it ran"}
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    after = evidence(job["source"])
+    ended["evidence"] = {
+        "before": {name: digest for name, (digest, _) in before.items()},
+        "after": {name: digest for name, (digest, _) in after.items()},
+        "changed": sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name)),
+        "cut_bytes": log.cut_bytes,
+        "cpu_s": usage.ru_utime + usage.ru_stime,
+        "peak_rss_mb": usage.ru_maxrss / 1024,
+    }
+    while not note(folder, "ended.json", ended | {"at": time.time()}):
+        time.sleep(1.0)
+
+
+def run(job: "dict[str, object]", cancelled: list[int], log: Log) -> "dict[str, object]":
+    """Start the command and see it to its end. Returns reason, exit code and message."""
     try:
         child = subprocess.Popen(
-            job["command"],
-            cwd=source,
+            job["command"],  # type: ignore[call-overload]
+            cwd=job["source"],
             env=job["environment"],
             stdin=subprocess.DEVNULL,
-            stdout=log,
+            stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
     except OSError as error:
         message = f"it could not be started: {error}"
-        exit_code = 127
-    else:
-        note(folder, "child.json", {"pid": child.pid})
-        reason, room = watch(child, time.monotonic() + job["time_limit_s"], cancelled, log)
-        exit_code = child.returncode
-        whole = whole and (room or exit_code == 0)
-    whole = say(log, f"COCKPIT_END {hashes(source)} exit={exit_code}") and whole
-    os.close(log)
-    if not whole and reason == "exited":
-        reason, message = "lost", "the disk that holds its log was full while it ran"
-    while not note(
-        folder, "ended.json", {"exit_code": exit_code, "reason": reason, "message": message, "at": time.time()}
-    ):
-        time.sleep(1.0)
+        log.write(f"{message}\n".encode())
+        return {"exit_code": 127, "reason": EXITED, "message": message}
+    reason, message = watch(child, job, cancelled, log)
+    end_descendants(child.pid)
+    drain(child, log)
+    return {"exit_code": child.returncode, "reason": reason, "message": message}
 
 
-def watch(child: "subprocess.Popen[bytes]", deadline: float, cancelled: list[int], log: int) -> tuple[str, bool]:
-    """Wait for the child; end its whole process group at the deadline or when cancelled.
-
-    Returns why it ended, and whether there was always room for its log: a run that fails for want of it says nothing
-    about its code.
-    """
-    reason, room = "exited", True
-    while True:
-        room = room and has_room(log)
-        try:
-            child.wait(timeout=0.1)
+def watch(
+    child: "subprocess.Popen[bytes]", job: "dict[str, object]", cancelled: list[int], log: Log
+) -> tuple[str, str]:
+    """Copy output until the child ends; end its group at a limit or when cancelled. Returns (reason, message)."""
+    deadline = time.monotonic() + float(str(job["time_limit_s"]))
+    limits = Limits(job)
+    reason, message = EXITED, ""
+    assert child.stdout is not None
+    os.set_blocking(child.stdout.fileno(), False)
+    open_pipe = True
+    while child.poll() is None:
+        open_pipe = copy(child, log, LOOK_EVERY_S) if open_pipe else wait(child)
+        now = time.monotonic()
+        if reason == EXITED:
+            over = limits.exceeded(child.pid, now)
+            if cancelled or over or now > deadline:
+                reason, message = (CANCELLED, "") if cancelled else (OVER_LIMIT, over) if over else (TIMED_OUT, "")
+                end_group(child.pid, signal.SIGTERM)
+                deadline = now + KILL_AFTER_S
+        elif now > deadline:
             end_group(child.pid, signal.SIGKILL)
-            return reason, room and has_room(log)
-        except subprocess.TimeoutExpired:
-            pass
-        if reason == "exited" and (cancelled or time.monotonic() > deadline):
-            reason = "cancelled" if cancelled else "timeout"
-            end_group(child.pid, signal.SIGTERM)
-            deadline = time.monotonic() + KILL_AFTER_S
-        elif reason != "exited" and time.monotonic() > deadline:
-            end_group(child.pid, signal.SIGKILL)
+        log.had_room = log.had_room and log.has_room()
+    return reason, message
+
+
+def copy(child: "subprocess.Popen[bytes]", log: Log, wait_s: float) -> bool:
+    """Copy what the child prints within `wait_s`. Returns False once its output is closed."""
+    assert child.stdout is not None
+    ready, _, _ = select.select([child.stdout], [], [], wait_s)
+    if not ready:
+        return True
+    try:
+        data = os.read(child.stdout.fileno(), READ_BYTES)
+    except BlockingIOError:
+        return True
+    log.write(data)
+    return bool(data)
+
+
+def wait(child: "subprocess.Popen[bytes]") -> bool:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        child.wait(LOOK_EVERY_S)
+    return False
+
+
+def drain(child: "subprocess.Popen[bytes]", log: Log) -> None:
+    """Copy what is left in the pipe; its writers have ended."""
+    until = time.monotonic() + REAP_WITHIN_S
+    while time.monotonic() < until and copy(child, log, 0.0):
+        assert child.stdout is not None
+        if not select.select([child.stdout], [], [], 0.0)[0]:
+            return
+
+
+class Limits:
+    """What a run may use: megabytes of memory and of disk, and processes; 0 for no limit."""
+
+    def __init__(self, job: "dict[str, object]") -> None:
+        limits = job["limits"]
+        assert isinstance(limits, dict)
+        self._memory_mb, self._disk_mb = float(limits["memory_mb"]), float(limits["disk_mb"])
+        self._processes = int(limits["processes"])
+        self._source = str(job["source"])
+        self._measured_at = self._disk_measured_at = 0.0
+
+    def exceeded(self, pid: int, now: float) -> str:
+        """The limit that the run is past, in a sentence; empty where it is within all of them."""
+        if now - self._measured_at < MEASURE_EVERY_S:
+            return ""
+        self._measured_at = now
+        found = descendants(pid)
+        memory_mb = sum(resident_bytes(one) for one in found) / 2**20
+        if self._memory_mb and memory_mb > self._memory_mb:
+            return f"it used {memory_mb:,.0f} MB of memory, past its limit of {self._memory_mb:,.0f} MB"
+        if self._processes and len(found) > self._processes:
+            return f"it had {len(found)} processes, past its limit of {self._processes}"
+        if self._disk_mb and now - self._disk_measured_at > MEASURE_DISK_EVERY_S:
+            self._disk_measured_at = now
+            disk_mb = folder_bytes(self._source) / 2**20
+            if disk_mb > self._disk_mb:
+                return f"its folder holds {disk_mb:,.0f} MB, past its limit of {self._disk_mb:,.0f} MB"
+        return ""
+
+
+def adopt_orphans() -> None:
+    """Make this process the parent of every descendant whose own parent ends, so that none outlives the run."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def end_descendants(group: int) -> None:
+    """Kill the run's group, and every descendant that left it, and collect them."""
+    end_group(group, signal.SIGKILL)
+    until = time.monotonic() + REAP_WITHIN_S
+    while time.monotonic() < until:
+        left = descendants(os.getpid())[1:]
+        for pid in left:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(OSError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        if not left:
+            return
+        time.sleep(0.01)
+
+
+def descendants(pid: int) -> list[int]:
+    """The process and all below it, parents first; the process alone where there is no /proc."""
+    children: dict[int, list[int]] = {}
+    with contextlib.suppress(OSError):
+        for name in os.listdir("/proc"):
+            if name.isdigit() and (parent := parent_of(int(name))):
+                children.setdefault(parent, []).append(int(name))
+    found = [pid]
+    for one in found:
+        found.extend(children.get(one, []))
+    return found
+
+
+def parent_of(pid: int) -> int:
+    """The parent of a live process; 0 where it has ended."""
+    fields = stat_fields(pid)
+    return int(fields[1]) if fields and fields[0] != "Z" else 0
+
+
+def stat_fields(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat from the state on (proc(5)); empty where there are none."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def resident_bytes(pid: int) -> int:
+    fields = stat_fields(pid)
+    return int(fields[21]) * os.sysconf("SC_PAGESIZE") if fields else 0
+
+
+def folder_bytes(folder: str) -> int:
+    """The bytes below a folder; infinite-like where it has too many files to count."""
+    total = files = 0
+    for where, _, names in os.walk(folder):
+        files += len(names)
+        if files > FILES_MEASURED:
+            return 1 << 62
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(where, name)).st_blocks * 512
+    return total
 
 
 def end_group(group: int, number: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, number)
-    except ProcessLookupError:
-        pass
 
 
-def hashes(source: str) -> str:
-    found = []
-    for label, name in FILES:
-        try:
-            with open(os.path.join(source, name), "rb") as file:
-                digest = hashlib.sha256(file.read()).hexdigest()
-        except OSError:
-            digest = ""
-        found.append(f"{label}={digest}")
-    return " ".join(found)
+def evidence(source: str) -> "dict[str, tuple[str, tuple[int, ...]]]":
+    """The Python files at the top of a run's folder: name to (sha256, the marks that any write changes).
+
+    A write changes a file's ctime, which cannot be set: code that was edited and restored is found by it.
+    """
+    found: dict[str, tuple[str, tuple[int, ...]]] = {}
+    with contextlib.suppress(OSError):
+        for name in sorted(name for name in os.listdir(source) if name.endswith(".py")):
+            path = os.path.join(source, name)
+            with contextlib.suppress(OSError):
+                with open(path, "rb") as file:
+                    digest = hashlib.sha256(file.read()).hexdigest()
+                status = os.lstat(path)
+                found[name] = (digest, (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
+    return found
 
 
-def has_room(log: int) -> bool:
-    disk = os.fstatvfs(log)
-    return (disk.f_bavail if os.geteuid() else disk.f_bfree) * disk.f_frsize >= FULL_BELOW_BYTES or not disk.f_blocks
-
-
-def say(log: int, line: str) -> bool:
-    """Returns whether the whole line is in the log."""
-    data = f"{line}\n".encode()
-    try:
-        return os.write(log, data) == len(data)
-    except OSError:
-        return False
-
-
-def note(folder: str, name: str, what: dict[str, object]) -> bool:
-    """Returns whether it is on the disk, which may be full."""
+def note(folder: str, name: str, what: "dict[str, object]") -> bool:
+    """Write a note for the worker. Returns whether it is on the disk, which may be full."""
     path = os.path.join(folder, name)
     try:
         with open(path + ".new", "w", encoding="utf-8") as file:
@@ -134,7 +349,7 @@ def note(folder: str, name: str, what: dict[str, object]) -> bool:
             os.fsync(file.fileno())
         os.replace(path + ".new", path)
     except OSError:
-        return not os.path.isdir(folder)  # gone with its session: nobody will ask
+        return not os.path.isdir(folder)  # gone with its session: no worker will ask
     return True
 
 

@@ -1,0 +1,209 @@
+"""Promises of the runner of a local run: its evidence is out of the run's reach, and no run outlives or floods it."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from cockpit.core.model import Outcome, RunAccess
+from cockpit.fleet.base import Job, JobEnded, JobStarted, Report
+from cockpit.fleet.local import fleet as local
+from cockpit.fleet.local import runner
+from cockpit.fleet.local.confinement import available
+from cockpit.fleet.local.fleet import LocalFleet, processes_of, slots
+from cockpit.fleet.run_log import RunLog, Verdict
+
+SCORE = "print('val_bpb: 0.98')\n"
+WHATEVER = RunAccess()
+CONFINED = RunAccess(confine=True)
+
+
+class Run:
+    """A script run on a fleet of one slot."""
+
+    def __init__(self, place: Path, script: str, time_limit_s: float = 30.0, access: RunAccess = WHATEVER) -> None:
+        source = place / "runs" / "e0001.1"
+        source.mkdir(parents=True)
+        self.train = source / "train.py"
+        self.train.write_text(script)
+        self.code = hashlib.sha256(script.encode()).hexdigest()
+        command = (sys.executable, "-u", "train.py")
+        self.job = Job("e0001.1", "cpu-01", source, place / "e0001.1.log", {"SEED": "1"}, command, time_limit_s)
+        self.notes = source.with_name("e0001.1.run")
+        self.fleet = LocalFleet(slots(1), threading.Event(), access)
+        self.fleet.submit(self.job)
+
+    def until(self, kind: type[Report], within_s: float = 30.0) -> Report:
+        end = time.monotonic() + within_s
+        while time.monotonic() < end:
+            for report in self.fleet.poll():
+                if isinstance(report, kind):
+                    return report
+            time.sleep(0.02)
+        raise AssertionError(f"no {kind.__name__} within {within_s} s")
+
+    def ended(self, within_s: float = 30.0) -> JobEnded:
+        report = self.until(JobEnded, within_s)
+        assert isinstance(report, JobEnded)
+        return report
+
+    def log(self) -> str:
+        return self.job.log_path.read_text() if self.job.log_path.exists() else ""
+
+    def verdict(self) -> Verdict:
+        ended = self.ended()
+        log = RunLog()
+        log.feed(self.job.log_path.read_bytes(), ended.at)
+        log.finish(ended.at)
+        return log.verdict(ended.exit_code, self.code, "", evidence=ended.evidence)
+
+
+def until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_the_hashes_are_the_runner_s_and_a_forged_mark_is_text(tmp_path: Path) -> None:
+    forged = "COCKPIT_START train_sha256=00 prepare_sha256=00"
+    run = Run(tmp_path, f"print({forged!r})\n{SCORE}print('COCKPIT_END train_sha256=00 prepare_sha256= exit=7')\n")
+    assert run.verdict().outcome is Outcome.VALID
+
+
+def test_code_that_was_edited_and_restored_while_it_ran_does_not_count(tmp_path: Path) -> None:
+    edit = (
+        "import os\n"
+        "code, times = open('train.py').read(), os.stat('train.py')\n"
+        "open('train.py', 'w').write('easier')\n"
+        "open('train.py', 'w').write(code)\n"
+        "os.utime('train.py', ns=(times.st_atime_ns, times.st_mtime_ns))\n"
+    )
+    found = Run(tmp_path, edit + SCORE).verdict()
+    assert found.outcome is Outcome.MISMATCH and "train.py" in found.message
+
+
+def test_code_that_is_not_the_ledger_s_does_not_count(tmp_path: Path) -> None:
+    run = Run(tmp_path, SCORE)
+    run.code = "0" * 64
+    assert run.verdict().outcome is Outcome.MISMATCH
+
+
+@pytest.mark.parametrize("access", [WHATEVER, CONFINED])
+def test_a_process_that_left_the_run_s_session_ends_with_it(tmp_path: Path, access: RunAccess) -> None:
+    marker = f"{os.getpid()}.25"
+    escape = f"import subprocess\nsubprocess.Popen(['sleep', '{marker}'], start_new_session=True)\n"
+    assert Run(tmp_path, escape + SCORE, access=access).ended().exit_code == 0
+    assert subprocess.run(["pgrep", "-f", f"sleep {marker}"], check=False, capture_output=True).returncode == 1
+
+
+def test_a_run_that_floods_its_log_is_capped_and_still_scored(tmp_path: Path) -> None:
+    flood = (
+        "import sys, time\n"
+        "print('first line', flush=True)\n"
+        "line, end = ('grad is nan ' * 80 + '\\n') * 1000, time.time() + 2\n"
+        "while time.time() < end:\n"
+        "    sys.stdout.write(line)\n"
+    )
+    run = Run(tmp_path, flood + SCORE)
+    assert run.verdict().outcome is Outcome.VALID
+    log = run.job.log_path.read_bytes()
+    assert log.startswith(b"first line") and log.endswith(b"val_bpb: 0.98\n")
+    assert b"[cockpit cut " in log
+    samples = 4 * runner.LOG_SAMPLE_BYTES_PER_S
+    assert len(log) < runner.LOG_HEAD_BYTES + runner.LOG_TAIL_BYTES + runner.READ_BYTES + samples
+
+
+def test_ten_thousand_lines_a_second_are_kept_whole(tmp_path: Path) -> None:
+    steps = (
+        "import time\n"
+        "for tenth in range(10):\n"
+        "    print('\\n'.join(f'step {1000 * tenth + i:05d} (1.0%) | loss: 2.5' for i in range(1000)), flush=True)\n"
+        "    time.sleep(0.05)\n"
+    )
+    run = Run(tmp_path, steps + SCORE)
+    assert run.verdict().outcome is Outcome.VALID
+    lines = run.job.log_path.read_text().splitlines()
+    assert lines[:-1] == [f"step {i:05d} (1.0%) | loss: 2.5" for i in range(10_000)]
+
+
+def test_a_runner_that_is_stopped_does_not_hold_its_slot_past_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "RUNNER_GRACE_S", 0.5)
+    run = Run(tmp_path, "import time\ntime.sleep(60)\n", time_limit_s=1.0)
+    run.until(JobStarted)
+    until(lambda: bool(processes_of(run.job)))
+    pid = json.loads((run.notes / "started").read_text())["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    ended = run.ended(within_s=15)
+    assert (ended.reason, ended.message) == ("timeout", "its runner did not answer at its time limit")
+    until(lambda: not processes_of(run.job))
+    until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+
+
+def test_a_note_that_names_another_process_kills_nothing(tmp_path: Path) -> None:
+    with subprocess.Popen(["sleep", "30"], start_new_session=True) as other:
+        try:
+            rewrite = f"open('../e0001.1.run/child.json', 'w').write('{{\"pid\": {other.pid}}}')\n"
+            run = Run(tmp_path, f"{rewrite}print('rewritten', flush=True)\nimport time\ntime.sleep(60)\n")
+            run.until(JobStarted)
+            until(lambda: "rewritten" in run.log())
+            os.kill(json.loads((run.notes / "started").read_text())["pid"], signal.SIGKILL)
+            assert run.ended().reason == "lost"
+            assert other.poll() is None
+            until(lambda: not processes_of(run.job))
+        finally:
+            other.kill()
+
+
+def test_a_run_past_its_memory_limit_ends_with_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "MEMORY_SHARE", 60 * 2**20 / psutil.virtual_memory().total)
+    hog = "import time\nheld = bytearray(200 << 20)\ntime.sleep(60)\n"
+    ended = Run(tmp_path, hog, access=CONFINED).ended()
+    assert ended.reason == "limit" and "of memory, past its limit of 60 MB" in ended.message
+
+
+def test_a_run_past_its_limit_of_processes_ends_with_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "PROCESSES_AT_MOST", 5)
+    many = "import subprocess, time\nheld = [subprocess.Popen(['sleep', '60']) for _ in range(20)]\ntime.sleep(60)\n"
+    ended = Run(tmp_path, many, access=CONFINED).ended()
+    assert ended.reason == "limit" and "processes, past its limit of 5" in ended.message
+
+
+def test_a_started_run_says_how_it_is_confined(tmp_path: Path) -> None:
+    for name, access in (("open", WHATEVER), ("walled", CONFINED)):
+        started = Run(tmp_path / name, SCORE, access=access).until(JobStarted)
+        assert isinstance(started, JobStarted)
+        expected = str(available().wall) if access.confine else "unconfined"
+        assert started.wall == expected
+
+
+@pytest.fixture
+def folder_of(tmp_path: Path) -> Callable[[int], Path]:
+    def made(files: int) -> Path:
+        for number in range(files):
+            (tmp_path / f"{number}.txt").write_text("x" * 5000)
+        return tmp_path
+
+    return made
+
+
+def test_a_folder_s_bytes_are_counted_and_too_many_files_are_past_any_limit(
+    folder_of: Callable[[int], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = folder_of(10)
+    assert 50_000 <= runner.folder_bytes(str(folder)) <= 200_000
+    monkeypatch.setattr(runner, "FILES_MEASURED", 9)
+    assert runner.folder_bytes(str(folder)) > 2**60
