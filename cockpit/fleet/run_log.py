@@ -1,7 +1,8 @@
-"""Reading a run's output: step lines, the summary, and which code ran. Pure; whatever a log holds is data.
+"""Reads a run's output: step lines, the summary, and which code ran. Pure; everything in a log is data.
 
 The contract is text (autoresearch's): `val_bpb: 0.9979` and the other summary lines, each once, at the start of a line.
 What starts the run prints `COCKPIT_START train_sha256=… prepare_sha256=…` first and `COCKPIT_END … exit=N` last.
+A number is read only if it has a plausible length and size. A line with another one is text.
 """
 
 import math
@@ -14,33 +15,64 @@ from cockpit.core.model import Metrics, Outcome, Point, Progress
 from cockpit.fleet.base import Evidence
 
 LINE_BYTES = 65_536
-"""A longer line is cut: it cannot be one of ours."""
+"""Bytes kept of a line; no line of the contract is longer."""
+TEXT_CHARACTERS = 300
+"""Characters kept of an error or of the last line."""
+VALUE_CHARACTERS = 100
+"""Characters kept of a summary value; no plausible number is longer."""
+SCORE_RANGE = (1e-3, 1e3)
+"""Plausible val_bpb. An untrained model over 8,192 tokens has about 4; a score outside is an error, or made up."""
+NUMBER_LIMIT = 1e12
+"""The largest magnitude of any other printed number."""
+LOSS_LIMIT = 1e6
 
 _ENDS = re.compile(rb"\r\n|\n|\r")
-"""Upstream's train.py ends its step lines with a carriage return alone: each is a line, or a run would show nothing
-until its end."""
-_STEP = re.compile(r"^step (\d+) \((\d+(?:\.\d+)?)%\) \| loss: ([-+\w.]+)(.*)")
-_FIELD = re.compile(r"\| (?:(dt): (\d+)ms|(tok/sec): ([\d,]+)|(mfu): ([\d.]+)%|(remaining): (\d+)s)")
-_SUMMARY = re.compile(
-    r"^(val_bpb|\w+_seconds|peak_vram_mb|mfu_percent|total_tokens_M|num_steps|num_params_M|depth):\s+(\S+)"
+"""Line ends. Upstream's train.py ends its step lines with a carriage return alone, so each of these is one."""
+_STEP = re.compile(r"step (\d{1,12}) \((\d{1,3}(?:\.\d{1,9})?)%\) \| loss: ([-+\w.]{1,40})(?![-+\w.])(.*)", re.ASCII)
+_FIELD = re.compile(
+    r"\| (?:(dt): (\d{1,12})ms|(tok/sec): ([\d,]{1,16})(?![\w.,])|(mfu): ([\d.]{1,12})%|(remaining): (\d{1,12})s)",
+    re.ASCII,
 )
-_MARK = re.compile(r"^COCKPIT_(START|END) train_sha256=(\w*) prepare_sha256=(\w*)(?: exit=(-?\d+))?")
-_CORPUS = re.compile(r"^corpus: (\S+) vocab \d+ fingerprint ([0-9a-f]{8})")
-_PRESET = re.compile(r"^preset: (\S+) budget")
+_SUMMARY_NAMES = frozenset(
+    (
+        "val_bpb", "training_seconds", "total_seconds", "peak_vram_mb", "mfu_percent", "total_tokens_M", "num_steps",
+        "num_params_M", "depth",
+    )
+)  # fmt: skip
+_MARK = re.compile(
+    r"COCKPIT_(START|END) train_sha256=(\w{0,128}) prepare_sha256=(\w{0,128})(?: exit=(-?\d{1,4}))?(?! exit=)(?=\s|$)",
+    re.ASCII,
+)
+_CORPUS = re.compile(r"corpus: (\S{1,100}) vocab \d+ fingerprint ([0-9a-f]{8})", re.ASCII)
+_PRESET = re.compile(r"preset: (\S{1,100}) budget")
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-_]")
-_ERROR = re.compile(r"^(?:[\w.]*(?:Error|Exception|Interrupt|Exit)\b.*|FAIL\b.*|.*out of memory.*)", re.IGNORECASE)
+_ERROR = re.compile(r"(?:[\w.]*(?:Error|Exception|Interrupt|Exit)\b.*|FAIL\b.*|.*out of memory.*)", re.IGNORECASE)
+_NUMBER = re.compile(r"[-+]?(?:\d{1,40}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][-+]?\d{1,3})?", re.ASCII)
 
 _CURVE_RAW = 400
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class RunVerdict(msgspec.Struct, frozen=True):
+    """The result of a run: its outcome, its metrics if it is valid, else one sentence that says why not."""
+
     outcome: Outcome
     metrics: Metrics | None
     message: str
 
 
+class _Printed(msgspec.Struct):
+    """A summary line's values: the first, the last, and how many there were."""
+
+    first: str
+    last: str
+    times: int = 1
+
+
 class RunLog:
-    """What a run's output has said so far. Feed it the bytes as they come, in any pieces."""
+    """The facts a run's output has given so far. Feed it the bytes as they come, in any pieces.
+
+    Memory and time a byte are bounded, whatever the run prints.
+    """
 
     def __init__(self) -> None:
         self.progress: Progress | None = None
@@ -49,30 +81,32 @@ class RunLog:
         self.ended: tuple[str, str] | None = None
         self.exit_code: int | None = None
         self.corpus = ""
-        """Which text it said it trains on, with its fingerprint."""
+        """The text the run trains on, with its fingerprint, as the run printed it."""
         self.preset = ""
         self.last_error = ""
         self.last_line = ""
         self._points: list[Point] = []
-        self._summary: dict[str, list[str]] = {}
+        self._summary: dict[str, _Printed] = {}
         self._rest = b""
         self._cut = False
 
     def feed(self, data: bytes, at: float) -> None:
-        """More output, read at `at`."""
+        """Take in more output, read at `at`."""
         *lines, rest = _ENDS.split(self._rest + data)
         for line in lines:
             if self._cut:
                 self._cut = False
                 continue
             self._line(line, at)
-        if len(rest) > LINE_BYTES:
+        if self._cut:
+            rest = b""
+        elif len(rest) > LINE_BYTES:
             self._line(rest[:LINE_BYTES], at)
             rest, self._cut = b"", True
         self._rest = rest
 
     def finish(self, at: float) -> None:
-        """There is no more: a last line without an end counts."""
+        """Take in a last line that has no end."""
         if self._rest:
             self._line(self._rest, at)
             self._rest = b""
@@ -82,31 +116,51 @@ class RunLog:
         return thin(self._points)
 
     def _line(self, raw: bytes, at: float) -> None:
-        text = _ESCAPES.sub("", raw[:LINE_BYTES].decode("utf-8", "replace")).strip()
+        text = raw[:LINE_BYTES].decode("utf-8", "replace")
+        if "\x1b" in text:
+            text = _ESCAPES.sub("", text)
+        text = text.strip()
         if not text:
             return
-        if step := _STEP.match(text):
-            self._step(step, at)
-        elif summary := _SUMMARY.match(text):
-            self._summary.setdefault(summary[1], []).append(summary[2])
-        elif mark := _MARK.match(text):
-            if mark[1] == "START":
-                self.started = self.started or (mark[2], mark[3])
-            else:
-                self.ended = (mark[2], mark[3])
-                self.exit_code = int(mark[4]) if mark[4] else self.exit_code
+        if text.startswith("COCKPIT_") and (mark := _MARK.match(text)):
+            self._mark(mark)
             return
-        elif corpus := _CORPUS.match(text):
+        if text.startswith("step ") and (step := _STEP.match(text)):
+            self._step(step, at)
+        elif not self._summary_line(text):
+            self._other(text)
+        self.last_line = text[:TEXT_CHARACTERS]
+
+    def _mark(self, mark: re.Match[str]) -> None:
+        if mark[1] == "START":
+            self.started = self.started or (mark[2], mark[3])
+        else:
+            self.ended = (mark[2], mark[3])
+            self.exit_code = int(mark[4]) if mark[4] else self.exit_code
+
+    def _summary_line(self, text: str) -> bool:
+        """Take in a line of the summary; False if it is another line."""
+        name, colon, value = text[:300].partition(":")
+        if not colon or name not in _SUMMARY_NAMES or not value[:1].isspace():
+            return False
+        word = value.split(maxsplit=1)[0][:VALUE_CHARACTERS]
+        if printed := self._summary.get(name):
+            printed.last, printed.times = word, printed.times + 1
+        else:
+            self._summary[name] = _Printed(word, word)
+        return True
+
+    def _other(self, text: str) -> None:
+        if corpus := _CORPUS.match(text):
             self.corpus = self.corpus or f"{corpus[1]} {corpus[2]}"
         elif preset := _PRESET.match(text):
             self.preset = self.preset or preset[1]
         elif _ERROR.match(text):
-            self.last_error = text[:300]
-        self.last_line = text[:300]
+            self.last_error = text[:TEXT_CHARACTERS]
 
     def _step(self, step: re.Match[str], at: float) -> None:
-        loss = _number(step[3])
-        fields = {m[1] or m[3] or m[5] or m[7]: m[2] or m[4] or m[6] or m[8] for m in _FIELD.finditer(step[4])}
+        loss = _number(step[3], LOSS_LIMIT)
+        fields = {m[1] or m[3] or m[5] or m[7]: m[2] or m[4] or m[6] or m[8] for m in _FIELD.finditer(step[4][:500])}
         progress = Progress(
             at=at,
             step=int(step[1]),
@@ -131,16 +185,16 @@ class RunLog:
         corpus: str = "",
         preset: str = "",
         evidence: Evidence | None = None,
-    ) -> Verdict:
-        """What the run was worth, given the hashes the ledger has for its code and how it exited.
+    ) -> RunVerdict:
+        """Judge the run, given the hashes the ledger has for its code and how it exited.
 
-        `corpus` and `preset` are what the session's scores are of, empty where that is not known: a run that says it
-        trained on others has none to compare.
+        `corpus` and `preset` are those of the session's scores, empty where they are unknown. A run that says it
+        trained on others has no comparable score. With `evidence`, measured outside the run, the marks in its log
+        are ignored: the run may have forged them.
         """
         code = exit_code if exit_code is not None else self.exit_code
         wanted = (train_hash, prepare_hash)
         if evidence is not None:
-            # Measured from outside: marks in the log are then text that a run may have forged.
             self.started, self.ended = _hashes(evidence.before), _hashes(evidence.after)
             if touched := [name for name in evidence.changed if name in evidence.before]:
                 return _failed(
@@ -160,19 +214,29 @@ class RunLog:
             if said and wanted_here and said != wanted_here:
                 message = f"it trained on the {what} {said}, the session's is {wanted_here}: its result does not count"
                 return _failed(Outcome.MISMATCH, message)
-        return self._valid()
+        return self._scored()
 
-    def _valid(self) -> Verdict:
-        printed = self._summary.get("val_bpb", [])
-        if not printed:
+    def _scored(self) -> RunVerdict:
+        """Judge a run that ended well, by what it printed."""
+        printed = self._summary.get("val_bpb")
+        if printed is None:
             return _failed(Outcome.CRASH, f"it ended well but printed no val_bpb; its last line: {self.last_line}")
-        if len(printed) > 1:
-            return _failed(Outcome.CRASH, f"it printed val_bpb {len(printed)} times: print it once, at the end")
-        score = _number(printed[0])
-        if score is None or score <= 0:
-            return _failed(Outcome.CRASH, f"it printed val_bpb {printed[0][:40]}, which is no score")
-        numbers = {name: _number(values[-1]) or 0.0 for name, values in self._summary.items()}
-        metrics = Metrics(
+        if printed.times > 1:
+            return _failed(Outcome.CRASH, f"it printed val_bpb {printed.times} times: print it once, at the end")
+        score = _number(printed.first, math.inf)
+        if score is None:
+            return _failed(Outcome.CRASH, f"it printed val_bpb {printed.first[:40]}, which is not a number")
+        low, high = SCORE_RANGE
+        if not low <= score <= high:
+            return _failed(
+                Outcome.CRASH, f"it printed val_bpb {printed.first[:40]}, which is outside {low:g} to {high:g}"
+            )
+        return RunVerdict(Outcome.VALID, self._metrics(score), "")
+
+    def _metrics(self, score: float) -> Metrics:
+        """The summary's numbers; 0 for one that is missing or implausible."""
+        numbers = {name: max(0.0, _number(printed.last) or 0.0) for name, printed in self._summary.items()}
+        return Metrics(
             val_bpb=score,
             training_seconds=numbers.get("training_seconds", 0.0),
             total_seconds=numbers.get("total_seconds", 0.0),
@@ -183,21 +247,19 @@ class RunLog:
             num_params_M=numbers.get("num_params_M", 0.0),
             depth=int(numbers.get("depth", 0)),
         )
-        return Verdict(Outcome.VALID, metrics, "")
 
 
 def _hashes(files: dict[str, str]) -> tuple[str, str]:
     return files.get("train.py", ""), files.get("prepare.py", "")
 
 
-def _failed(outcome: Outcome, message: str) -> Verdict:
-    return Verdict(outcome, None, message)
+def _failed(outcome: Outcome, message: str) -> RunVerdict:
+    return RunVerdict(outcome, None, message)
 
 
-def _number(text: str) -> float | None:
-    """A finite number, or None."""
-    try:
-        value = float(text)
-    except ValueError:
+def _number(text: str, limit: float = NUMBER_LIMIT) -> float | None:
+    """The number that `text` is, or None if it is none or its magnitude is over `limit`."""
+    if not _NUMBER.fullmatch(text):
         return None
-    return value if math.isfinite(value) else None
+    value = float(text)
+    return value if math.isfinite(value) and abs(value) <= limit else None

@@ -29,7 +29,7 @@ from cockpit.fleet.base import (
     JobSubmitted,
     Report,
 )
-from cockpit.fleet.run_log import RunLog, Verdict
+from cockpit.fleet.run_log import RunLog, RunVerdict
 
 READ_BYTES = 1 << 20
 """Of one log in one go: a run that prints without end does not hold the others up."""
@@ -163,24 +163,24 @@ class Reports:
         self._told_at.pop(name, None)
 
 
-def _verdict(state: State, attempt: Attempt, report: JobEnded, log: RunLog) -> Verdict:
+def _verdict(state: State, attempt: Attempt, report: JobEnded, log: RunLog) -> RunVerdict:
     experiment = state.experiments[attempt.experiment]
     match report.reason:
         case "exited":
             hashes = experiment.train_hash, experiment.prepare_hash
             return log.verdict(report.exit_code, *hashes, state.corpus, state.preset, report.evidence)
         case "limit":
-            return Verdict(Outcome.CRASH, None, report.message)
+            return RunVerdict(Outcome.CRASH, None, report.message)
         case "timeout":
             minutes = state.session.time_limit_s / 60
-            return Verdict(Outcome.TIMEOUT, None, f"it ran past its limit of {minutes:g} minutes")
+            return RunVerdict(Outcome.TIMEOUT, None, f"it ran past its limit of {minutes:g} minutes")
         case "cancelled":
             outcome = attempt.cancel_outcome if attempt.cancelling else Outcome.CANCELLED
-            return Verdict(outcome, None, attempt.cancelling or report.message or "cancelled on its cluster")
+            return RunVerdict(outcome, None, attempt.cancelling or report.message or "cancelled on its cluster")
         case "setup":
-            return Verdict(Outcome.LOST, None, report.message or "its cluster could not be set up")
+            return RunVerdict(Outcome.LOST, None, report.message or "its cluster could not be set up")
         case _:
-            return Verdict(Outcome.LOST, None, report.message or "its cluster stopped answering")
+            return RunVerdict(Outcome.LOST, None, report.message or "its cluster stopped answering")
 
 
 def _trouble(state: State, report: ClusterTrouble) -> list[Event]:

@@ -20,7 +20,7 @@ from cockpit.fleet.local import fleet as local
 from cockpit.fleet.local import runner
 from cockpit.fleet.local.confinement import available
 from cockpit.fleet.local.fleet import LocalFleet, processes_of, slots
-from cockpit.fleet.run_log import RunLog, Verdict
+from cockpit.fleet.run_log import RunLog, RunVerdict
 
 SCORE = "print('val_bpb: 0.98')\n"
 WHATEVER = RunAccess()
@@ -59,7 +59,7 @@ class Run:
     def log(self) -> str:
         return self.job.log_path.read_text() if self.job.log_path.exists() else ""
 
-    def verdict(self) -> Verdict:
+    def verdict(self) -> RunVerdict:
         ended = self.ended()
         log = RunLog()
         log.feed(self.job.log_path.read_bytes(), ended.at)

@@ -24,7 +24,7 @@ from cockpit.fleet.base import (
     JobSubmitted,
     Report,
 )
-from cockpit.fleet.run_log import RunLog, Verdict
+from cockpit.fleet.run_log import RunLog, RunVerdict
 from cockpit.fleet.sim.fleet import SimFleet, open_sim, sim_spec
 from cockpit.fleet.sim.records import ClusterIs
 from cockpit.fleet.sim.run import Hazards
@@ -96,7 +96,7 @@ class Night:
         assert verdict.metrics is not None, verdict
         return verdict.metrics.val_bpb
 
-    def verdict(self, name: str) -> Verdict:
+    def verdict(self, name: str) -> RunVerdict:
         source = self.folder / "runs" / name
         hashes = [hashlib.sha256((source / file).read_bytes()).hexdigest() for file in ("train.py", "prepare.py")]
         return self.result(name).verdict(None, *hashes)

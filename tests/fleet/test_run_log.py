@@ -1,0 +1,205 @@
+"""A run's output is read as it comes, whichever script printed it and however the bytes arrive."""
+
+import time
+
+import msgspec
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from cockpit.core.model import Outcome, packed
+from cockpit.fleet.run_log import LINE_BYTES, SCORE_RANGE, TEXT_CHARACTERS, RunLog, RunVerdict
+
+CODE = "train_sha256=aa prepare_sha256=bb"
+SUMMARY = "---\nval_bpb:          0.997900\nnum_steps:        953\n"
+MANY_DIGITS = "9" * 5_000
+
+
+def upstream_steps(steps: int) -> bytes:
+    """Step lines as karpathy/autoresearch prints them: begun by a carriage return, never ended."""
+    return "".join(
+        f"\rstep {n:05d} ({100 * n / steps:.1f}%) | loss: {9 - n / steps:.6f} | lrm: 1.00 | dt: 310ms"
+        f" | tok/sec: 1,690,000 | mfu: 39.8% | epoch: 1 | remaining: {steps - n}s    "
+        for n in range(steps)
+    ).encode()
+
+
+def read(data: bytes, cuts: list[int] | None = None) -> RunLog:
+    log = RunLog()
+    ends = [*sorted(cuts or []), len(data)]
+    for start, end in zip([0, *ends], ends, strict=False):
+        log.feed(data[start:end], 1.0)
+    log.finish(1.0)
+    return log
+
+
+def judged(summary: str, end: str = "exit=0") -> RunVerdict:
+    """The verdict on a run that printed this between its marks."""
+    printed = f"COCKPIT_START {CODE}\n{summary}\nCOCKPIT_END {CODE} {end}\n"
+    return read(printed.encode()).verdict(None, "aa", "bb")
+
+
+def test_steps_that_overwrite_each_other_each_show_while_the_run_lasts() -> None:
+    log = RunLog()
+    log.feed(upstream_steps(1_000), 1.0)
+    assert len(upstream_steps(1_000)) > LINE_BYTES
+    assert log.progress is not None and (log.progress.step, log.progress.remaining_s) == (998, 2)
+    curve = log.curve()
+    assert len(curve) > 30 and curve[0][0] == 0 and curve[-1][0] > 0.99
+
+
+def test_a_run_of_upstream_has_its_score() -> None:
+    data = f"COCKPIT_START {CODE}\n".encode() + upstream_steps(20) + f"\n{SUMMARY}COCKPIT_END {CODE} exit=0\n".encode()
+    verdict = read(data).verdict(0, "aa", "bb")
+    assert verdict.outcome is Outcome.VALID
+    assert verdict.metrics is not None and (verdict.metrics.val_bpb, verdict.metrics.num_steps) == (0.9979, 953)
+
+
+lines = st.sampled_from(
+    ["step 00001 (10.0%) | loss: 5.5 | dt: 3ms", "val_bpb: 1.25", "ValueError: no", "", "…", "num_steps: 3", "x" * 90]
+)
+
+
+@given(st.lists(st.tuples(lines, st.sampled_from(["\n", "\r", "\r\n"]))), st.data())
+def test_cutting_the_bytes_anywhere_changes_nothing(printed: list[tuple[str, str]], data: st.DataObject) -> None:
+    text = "".join(line + end for line, end in printed).encode()
+    cuts = data.draw(st.lists(st.integers(0, len(text))))
+    whole, cut = read(text), read(text, cuts)
+    for log in (whole, cut):
+        assert log.verdict(0, "", "") == whole.verdict(0, "", "")
+        assert (log.progress, log.curve(), log.last_line) == (whole.progress, whole.curve(), whole.last_line)
+
+
+# Numbers that cannot be
+
+
+@pytest.mark.parametrize(
+    ("printed", "said"),
+    [
+        ("1e308", "outside 0.001 to 1000"),
+        ("1e-300", "outside"),
+        ("0", "outside"),
+        ("-1.0", "outside"),
+        ("1001", "outside"),
+        ("inf", "not a number"),
+        ("nan", "not a number"),
+        ("1e999", "not a number"),
+        ("1e99999", "not a number"),
+        ("1_0", "not a number"),
+        ("0x1", "not a number"),
+        ("١", "not a number"),
+        pytest.param(MANY_DIGITS, "not a number", id="many digits"),
+    ],
+)
+def test_an_implausible_score_is_a_crash_with_a_sentence(printed: str, said: str) -> None:
+    verdict = judged(f"val_bpb: {printed}")
+    assert verdict.outcome is Outcome.CRASH
+    assert said in verdict.message and len(verdict.message) < 120
+
+
+@pytest.mark.parametrize("score", SCORE_RANGE)
+def test_a_score_at_the_end_of_the_plausible_range_counts(score: float) -> None:
+    assert judged(f"val_bpb: {score}").outcome is Outcome.VALID
+
+
+@pytest.mark.parametrize("value", ["1e308", "-1e308", "-5", "inf", "nan", MANY_DIGITS, "1e13"])
+@pytest.mark.parametrize("name", ["num_steps", "depth", "training_seconds", "peak_vram_mb", "total_tokens_M"])
+def test_another_implausible_number_is_left_out_and_the_score_counts(name: str, value: str) -> None:
+    verdict = judged(f"val_bpb: 1.25\n{name}: {value}")
+    assert verdict.metrics is not None and verdict.metrics.val_bpb == 1.25
+    assert getattr(verdict.metrics, name) == 0
+    msgspec.msgpack.encode(verdict)
+
+
+@pytest.mark.parametrize("code", [MANY_DIGITS, "-" + MANY_DIGITS, "12345", "--1", "0x0", "inf"])
+def test_an_exit_code_that_cannot_be_is_text(code: str) -> None:
+    verdict = judged("val_bpb: 1.25", f"exit={code}")
+    assert verdict.outcome is Outcome.CRASH
+    assert verdict.message.startswith("it ended without an exit code")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"step {MANY_DIGITS} (10.0%) | loss: 5.5",
+        f"step 2 ({MANY_DIGITS}%) | loss: 5.5",
+        f"step 2 (1.{MANY_DIGITS}%) | loss: 5.5",
+        f"step 2 (10.0%) | loss: {MANY_DIGITS}",
+        "step -2 (10.0%) | loss: 5.5",
+        "step 2 (-10.0%) | loss: 5.5",
+        "step 1e3 (10.0%) | loss: 5.5",
+    ],
+)
+def test_a_step_line_with_a_number_that_cannot_be_is_text(line: str) -> None:
+    log = read(b"step 1 (5.0%) | loss: 6.5\n" + line.encode())
+    assert log.progress is not None and log.progress.step == 1
+    assert log.last_line == line[:TEXT_CHARACTERS]
+
+
+@pytest.mark.parametrize("field", ["dt: {}ms", "tok/sec: {}", "mfu: {}%", "remaining: {}s"])
+@pytest.mark.parametrize("value", [MANY_DIGITS, "1e308", "nan", ",", "1.2.3", "-1"])
+def test_a_field_of_a_step_line_that_cannot_be_is_left_out(field: str, value: str) -> None:
+    log = read(f"step 1 (5.0%) | loss: 6.5 | {field.format(value)}\n".encode())
+    assert log.progress is not None and log.progress.step == 1
+    numbers = (log.progress.ms_per_step, log.progress.tokens_per_s, log.progress.mfu_percent, log.progress.remaining_s)
+    assert numbers == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("loss", ["1e308", "-1e300", "1e7", "inf", "nan"])
+def test_an_implausible_loss_is_not_on_the_curve(loss: str) -> None:
+    log = read(f"step 1 (5.0%) | loss: {loss}\nstep 2 (9.0%) | loss: 5.5\n".encode())
+    assert log.curve() == [(0.09, 5.5)]
+    packed(log.curve())
+
+
+pieces = st.one_of(
+    st.binary(max_size=80),
+    st.sampled_from(
+        [b"step ", b"val_bpb:", b"\n", b"\r", b"exit=", b"\x1b[", b"\x1b]", b"COCKPIT_END ", b"COCKPIT_START ", b"nan"]
+    ),
+    st.sampled_from([b"train_sha256=", b"prepare_sha256=", b" (", b"%) | loss: ", b"1e308", b"| dt: ", b"9" * 5_000]),
+)
+
+
+@example([b"step 1 (1%) | loss: 1 | tok/sec: ,"])
+@given(st.lists(pieces, max_size=60))
+def test_arbitrary_bytes_never_raise_and_always_encode(parts: list[bytes]) -> None:
+    log = RunLog()
+    for part in parts:
+        log.feed(part, 1.0)
+    log.finish(1.0)
+    packed(log.curve())
+    msgspec.msgpack.encode((log.progress, log.verdict(None, "aa", "bb"), log.verdict(0, "aa", "bb")))
+    assert len(log.last_line) <= TEXT_CHARACTERS and len(log.last_error) <= TEXT_CHARACTERS
+
+
+FLOODS = {
+    "scores": b"val_bpb: 1.0\n",
+    "names": b"%d_seconds: 1\n",
+    "no line ends": b"x" * 1000,
+    "escapes": b"\x1b]0;" * 250,
+    "errors": b"Error" * 200,
+    "steps": b"step 1 (1.0%) | loss: 1.0 | dt: 3ms\n",
+}
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+def test_a_flood_takes_bounded_time_and_memory(flood: str) -> None:
+    unit = FLOODS[flood]
+    log = RunLog()
+    began = time.process_time()
+    for number in range(64):
+        data = b"".join(unit % (number * 100 + n) for n in range(100)) * 10 if b"%d" in unit else unit * 1000
+        log.feed(data, 1.0)
+    assert time.process_time() - began < 10
+    kept = (log._points, log._summary, log._rest, log.last_error, log.last_line)
+    assert len(msgspec.msgpack.encode(kept)) < 2 * LINE_BYTES
+
+
+def test_ten_thousand_lines_take_a_fraction_of_a_second() -> None:
+    data = upstream_steps(10_000)
+    log = RunLog()
+    began = time.process_time()
+    log.feed(data, 1.0)
+    assert time.process_time() - began < 1.0
+    assert log.progress is not None and log.progress.step == 9_998
