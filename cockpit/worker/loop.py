@@ -102,6 +102,8 @@ class Worker:
     def tick(self) -> None:
         """Take in what has happened, then decide and act until there is nothing left to do."""
         self.ticked_at = time.monotonic()
+        for report in self._reports.due():
+            self.apply(*self._reports.events(self.state, report))
         self._take_reports()
         self.apply(*self._reports.progress(self.state, self.now()))
         self._proposers.drain_calls()
@@ -137,6 +139,8 @@ class Worker:
         self.apply(*self._reactor.react(self.state, event))
 
     def _sleep(self) -> None:
+        if self._reports.behind:
+            return  # the next piece of a long log is read at once
         now = self.now()
         until = wake_at(self.state, now)
         if not self._parts.inline:

@@ -1,5 +1,6 @@
 """Fleet reports and printed lines become events; `cockpit.fleet.run_log` judges them."""
 
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,7 +33,9 @@ from cockpit.fleet.base import (
 from cockpit.fleet.run_log import RunLog, RunVerdict
 
 READ_BYTES = 1 << 20
-"""Of one log in one go: a run that prints without end does not hold the others up."""
+"""Bytes read of one log in a tick."""
+TICK_BYTES = 8 << 20
+"""Bytes read of all logs in a tick: no flood of output delays a decision. The rest is read in the next ticks."""
 PROGRESS_EVERY_S = 1.0
 BACKOFF_S = 30.0
 BACKOFF_AT_MOST_S = 600.0
@@ -46,38 +49,65 @@ class LogReader:
         self.log = RunLog()
         self._offset = 0
 
-    def read(self, at: float) -> bool:
-        """Take in what is new. Returns whether there may be more at once."""
+    def read(self, at: float, most_bytes: int = READ_BYTES) -> int:
+        """Take in the next piece, of at most `most_bytes`. Returns its size; a smaller piece was the last one."""
         try:
             with self.path.open("rb") as file:
                 file.seek(self._offset)
-                data = file.read(READ_BYTES)
+                data = file.read(most_bytes)
         except FileNotFoundError:
-            return False
+            return 0
         self._offset += len(data)
         self.log.feed(data, at)
-        return len(data) == READ_BYTES
-
-    def read_all(self, at: float) -> RunLog:
-        while self.read(at):
-            pass
-        self.log.finish(at)
-        return self.log
+        return len(data)
 
 
 class Reports:
     """Turns reports and log lines into events; holds a reader for each attempt that runs.
 
-    `log_of` gives the path of an attempt's log.
+    The verdict on a run comes when its log is read, a bounded piece a tick. Later reports about its cluster wait for
+    it, so that they keep their order. `log_of` gives the path of an attempt's log.
     """
 
     def __init__(self, log_of: Callable[[str], Path]) -> None:
         self._log_of = log_of
         self._readers: dict[str, LogReader] = {}
         self._told_at: dict[str, float] = {}
+        self._held: dict[str, deque[Report]] = {}
+        """Cluster to its reports that wait; the first is the end of a run whose log is being read."""
+        self._read_out: set[str] = set()
+        """Ended runs whose log is read to its end."""
+        self._left_bytes = TICK_BYTES
+        self._turn = 0
+
+    @property
+    def behind(self) -> bool:
+        """True while an ended run has output that is not read."""
+        return bool(self._held)
+
+    def due(self) -> list[Report]:
+        """Begin a tick: read on in the logs of ended runs. Returns the reports that no longer wait, in order."""
+        self._left_bytes = TICK_BYTES
+        found: list[Report] = []
+        for cluster, held in list(self._held.items()):
+            ended = held[0]
+            assert isinstance(ended, JobEnded)
+            if self._read(self._reader(ended.job), ended.at):
+                self._read_out.add(ended.job)
+                found += self._held.pop(cluster)
+            else:
+                self._held[cluster] = self._held.pop(cluster)  # the others are first in the next tick
+        return found
 
     def events(self, state: State, report: Report) -> list[Event]:
-        """What a report means. Reports about what is over already mean nothing."""
+        """The events that a report means; none for a report about something that has ended."""
+        cluster = _cluster_of(state, report)
+        if cluster in self._held:
+            self._held[cluster].append(report)
+            return []
+        if isinstance(report, JobEnded) and report.job in state.in_flight and not self._is_read(report):
+            self._held[cluster] = deque([report])
+            return []
         match report:
             case ClusterReady():
                 return [
@@ -120,20 +150,34 @@ class Reports:
     def progress(self, state: State, now: float) -> list[Event]:
         """The newest step line of each attempt that runs, at most once a second each."""
         events: list[Event] = []
-        for name in state.in_flight:
+        running = [name for name in state.in_flight if state.attempts[name].status is AttemptStatus.RUNNING]
+        for name in running[self._turn :] + running[: self._turn]:
             attempt = state.attempts[name]
-            if attempt.status is not AttemptStatus.RUNNING or now - self._told_at.get(name, 0.0) < PROGRESS_EVERY_S:
+            if attempt.cluster in self._held or now - self._told_at.get(name, 0.0) < PROGRESS_EVERY_S:
                 continue
             reader = self._reader(name)
-            reader.read(now)
+            self._read(reader, now)
             newest = reader.log.progress
             if newest is not None and newest != attempt.progress:
                 self._told_at[name] = now
                 events.append(Progressed(at=now, attempt=name, progress=newest, curve=reader.log.curve()))
+        # Where one tick cannot read all of them, another is first in the next.
+        self._turn = (self._turn + 1) % max(1, len(running)) if self._left_bytes <= 0 else 0
         return events
 
+    def _read(self, reader: LogReader, at: float) -> bool:
+        """Read a piece, if this tick may still read. Returns True if it was the last one there is."""
+        most_bytes = min(READ_BYTES, self._left_bytes)
+        size = reader.read(at, most_bytes)
+        self._left_bytes -= size
+        return size < most_bytes
+
+    def _is_read(self, report: JobEnded) -> bool:
+        return report.job in self._read_out or self._read(self._reader(report.job), report.at)
+
     def _ended(self, state: State, attempt: Attempt, report: JobEnded) -> list[Event]:
-        log = self._reader(attempt.id).read_all(report.at)
+        log = self._reader(attempt.id).log
+        log.finish(report.at)
         self._forget(attempt.id)
         events: list[Event] = []
         if attempt.status is not AttemptStatus.RUNNING and report.reason in ("exited", "timeout", "limit"):
@@ -161,6 +205,15 @@ class Reports:
     def _forget(self, name: str) -> None:
         self._readers.pop(name, None)
         self._told_at.pop(name, None)
+        self._read_out.discard(name)
+
+
+def _cluster_of(state: State, report: Report) -> str:
+    """The cluster that a report is about; empty for a job that is not known."""
+    if isinstance(report, JobSubmitted | JobStarted | JobRefused | JobEnded):
+        attempt = state.attempts.get(report.job)
+        return attempt.cluster if attempt else ""
+    return report.cluster
 
 
 def _verdict(state: State, attempt: Attempt, report: JobEnded, log: RunLog) -> RunVerdict:
