@@ -19,7 +19,7 @@ class Request(msgspec.Struct, frozen=True):
     arms: int
     """How many arms the clusters could start soon."""
     reason: str
-    """`dry` (clusters will run dry), `told` (a wave has told its story), `said` (a person spoke) or `filler`."""
+    """`dry` (clusters will run dry), `finished` (a wave has finished), `said` (a person spoke) or `filler`."""
 
 
 class Receipt(msgspec.Struct, frozen=True):

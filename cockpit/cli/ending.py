@@ -7,7 +7,7 @@ from cockpit.cli.locate import CommandError, session, state_of
 from cockpit.cli.steer import leave
 from cockpit.core.intents import End, encode_intent
 from cockpit.core.model import Cluster, ClusterState, EndMode
-from cockpit.decide.kept_changes import unablated_words
+from cockpit.decide.kept_changes import unablated_summary
 from cockpit.session import worker_process
 from cockpit.session.ledger import Inbox
 from cockpit.session.paths import SessionFolder
@@ -25,7 +25,7 @@ def stop(name: str | None, how: str | None, yes: bool, wait_s: float) -> str:
 
 
 def _not_ablated(folder: SessionFolder) -> str:
-    left = unablated_words(state_of(folder))
+    left = unablated_summary(state_of(folder))
     return f"\n! {left}: `cockpit ablate {folder.name}` proposes it, for when the session goes on" if left else ""
 
 

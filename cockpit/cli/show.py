@@ -10,8 +10,8 @@ from pathlib import Path
 from cockpit.cli.locate import CommandError, session, session_now, state_of
 from cockpit.core.state import State
 from cockpit.decide.budget import accounts
-from cockpit.decide.early_stopping import early_words
-from cockpit.decide.kept_changes import unablated_words
+from cockpit.decide.early_stopping import early_stopping_summary
+from cockpit.decide.kept_changes import unablated_summary
 from cockpit.read.forecasts import forecast_words, forecasts_of
 from cockpit.report.results import clean, results_tsv
 from cockpit.report.status import Json, counts, last_attempt, status
@@ -55,7 +55,7 @@ def status_text(folder: SessionFolder) -> Iterator[str]:
     )
     up = timedelta(seconds=round(books.training_s))
     yield f"duty      {books.duty:.0%}, {up} of training, ${books.gpu_usd:.2f} GPU, ${books.api_usd:.2f} API"
-    if early := early_words(state.early_stops):
+    if early := early_stopping_summary(state.early_stops):
         yield f"early     {early}"
     for cluster in found["clusters"][:32]:
         doing = cluster["attempt"] or clean(cluster["message"])[:60]
@@ -90,7 +90,7 @@ def write_report(name: str | None, output: str | None) -> None:
     path = Path(output or f"{folder.name}.html")
     path.write_text(page, encoding="utf-8")
     print(f"written to {path}")
-    if left := unablated_words(state):
+    if left := unablated_summary(state):
         print(f"! {left}: `cockpit ablate {folder.name}` proposes it")
 
 

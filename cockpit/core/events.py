@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from cockpit.core.curves import Point
 from cockpit.core.model import (
     Attempt,
     Cluster,
@@ -19,7 +20,6 @@ from cockpit.core.model import (
     Metrics,
     Mode,
     Outcome,
-    Point,
     Progress,
     Session,
     Wave,
@@ -148,8 +148,8 @@ class AskEnded(Event):
     waves: list[str] = []
     trouble: str = ""
     retry_at: float = 0.0
-    heard: int = 0
-    """What persons said while it went on, and were answered."""
+    words_answered: int = msgspec.field(default=0, name="heard")
+    """Messages of persons that came during the turn and were answered in it."""
 
 
 class Proposed(Event):

@@ -8,42 +8,15 @@ A long session holds a hundred thousand of some of these. They are trees, no par
 garbage collector is told (`gc=False`) not to walk through them.
 """
 
-import sys
-from array import array
-from collections.abc import Iterable
 from enum import StrEnum
 
 import msgspec
 
+from cockpit.core.curves import Curve
+
 Scalar = bool | int | float | str
 Value = Scalar | list[Scalar]
 """What a constant of train.py may hold: a literal; a tuple is held as a list."""
-
-Point = tuple[float, float]
-"""(fraction of the training budget done, training loss there)."""
-
-Curve = bytes
-"""Points in ascending fraction, as little-endian 32-bit floats: a tenth of what a list of tuples takes."""
-
-_HIGHEST = 3.4e38
-"""Just below what 32 bits hold."""
-
-
-def packed(points: Iterable[Point]) -> Curve:
-    """The curve of these points; a loss too great for 32 bits is held at the greatest."""
-    floats = array("f", (max(-_HIGHEST, min(_HIGHEST, number)) for point in points for number in point))
-    if sys.byteorder == "big":
-        floats.byteswap()
-    return floats.tobytes()
-
-
-def points_of(curve: Curve) -> list[Point]:
-    """The points of a curve, to seven digits."""
-    floats = array("f", curve)
-    if sys.byteorder == "big":
-        floats.byteswap()
-    return list(zip(floats[::2], floats[1::2], strict=True))
-
 
 PROPOSERS = ("claude", "hybrid", "search", "tpe", "grid")
 """Cockpit's own, which the worker asks; anybody else proposes from outside, when it likes."""

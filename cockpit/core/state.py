@@ -39,8 +39,8 @@ class AskState(msgspec.Struct, omit_defaults=True):
     proposer: str
     arms: int
     asked_at: float
-    unheard: int = 0
-    """What persons had said that this ask is to answer."""
+    words: int = 0
+    """Messages of persons that this ask is to answer."""
 
 
 class Ranked(msgspec.Struct, frozen=True):
@@ -72,7 +72,7 @@ class State(msgspec.Struct, omit_defaults=True):
     capped: str = ""
     """Why the budget pays for nothing more, from when that was so until another budget is set."""
     held: bool = False
-    held_why: str = ""
+    held_reason: str = ""
     """What it was held for want of, in a sentence; empty where somebody simply holds it."""
     ending: EndMode | None = None
     """How the session winds down; None while it does not."""
@@ -150,10 +150,10 @@ class State(msgspec.Struct, omit_defaults=True):
     ask_retry_at: dict[str, float] = {}
     ask_failures: dict[str, int] = {}
     asks_total: int = 0
-    unheard: int = 0
-    """What persons have said since the proposer was last asked."""
-    untold: int = 0
-    """Waves that have told their story since then."""
+    words_unanswered: int = 0
+    """Messages of persons since the proposer was last asked."""
+    waves_finished: int = 0
+    """Waves that have finished since then."""
     intent: int = 0
     """The last intent of the inbox that was dealt with."""
     refusals: dict[str, str] = {}

@@ -60,7 +60,7 @@ def _wanted(state: State, now: float) -> list[_Wanted]:
         not state.waves[state.experiments[state.attempts[name].experiment].wave].held for name in state.waiting
     )
     if _ablation_is_due(state, now):
-        wanted.append(_Wanted(ABLATE, len(unablated(state)), "told"))
+        wanted.append(_Wanted(ABLATE, len(unablated(state)), "finished"))
     run_s = max(1.0, expected_run_s(state))
     dry_in_s = waiting / max(1, len(clusters)) * run_s
     by_itself = state.proposer == FILLER and state.mode is Mode.AUTOPILOT
@@ -111,11 +111,11 @@ def _ablation_is_due(state: State, now: float) -> bool:
 
 def _reason(state: State, dry: bool) -> str:
     """Why the proposer would be asked now; empty for no reason. Only who converses is asked because of words."""
-    if state.proposer in CONVERSES and state.unheard:
+    if state.proposer in CONVERSES and state.words_unanswered:
         return "said"
     if dry:
         return "dry"
-    return "told" if state.proposer in CONVERSES and state.untold else ""
+    return "finished" if state.proposer in CONVERSES and state.waves_finished else ""
 
 
 def _may_ask(state: State, proposer: str, reason: str, now: float) -> bool:

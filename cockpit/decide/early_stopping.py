@@ -10,8 +10,9 @@ import hashlib
 
 from msgspec.structs import replace
 
+from cockpit.core.curves import points_of
 from cockpit.core.events import EarlyStopSkipped, Event
-from cockpit.core.model import Attempt, AttemptKind, AttemptStatus, EarlyStops, Outcome, Tier, points_of
+from cockpit.core.model import Attempt, AttemptKind, AttemptStatus, EarlyStops, Outcome, Tier
 from cockpit.core.state import State
 from cockpit.decide.evidence import readings_of
 from cockpit.decide.kept_changes import WITHOUT
@@ -59,7 +60,7 @@ def is_checked(state: State, attempt: str) -> bool:
     return int.from_bytes(drawn[:8]) % CHECKED_ONE_IN == 0
 
 
-def early_words(stops: EarlyStops) -> str:
+def early_stopping_summary(stops: EarlyStops) -> str:
     """What ending runs early has saved and got wrong, in a sentence; empty where there is nothing to tell."""
     if not stops.ended and not stops.checked:
         return "" if stops.on else "every run runs to its end: early stopping is off"

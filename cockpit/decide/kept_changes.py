@@ -7,7 +7,7 @@ WITHOUT = "without"
 """The factor that names, in an ablation, the kept experiment whose change was dropped."""
 
 
-def stack(state: State) -> list[str]:
+def kept_changes(state: State) -> list[str]:
     """The kept experiments that the incumbent is made of, oldest first; empty while it is the baseline."""
     found = [one.experiment for one in state.incumbencies if one.experiment != state.baseline]
     return list(dict.fromkeys(found)) if found and found[-1] == state.incumbent else []
@@ -18,7 +18,7 @@ def unablated(state: State) -> list[str]:
 
     Not one kept last on top of the others, which was measured against exactly that; nor what an ablation kept.
     """
-    kept = stack(state)
+    kept = kept_changes(state)
     if not kept:
         return []
     before = kept[-2] if len(kept) > 1 else state.baseline
@@ -34,7 +34,7 @@ def unablated(state: State) -> list[str]:
     return [name for name in kept if name not in settled and WITHOUT not in state.experiments[name].levels]
 
 
-def unablated_words(state: State) -> str:
+def unablated_summary(state: State) -> str:
     """What was kept and not looked at again, in a sentence; empty where there is none."""
     names = unablated(state)
     if not names:

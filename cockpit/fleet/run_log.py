@@ -10,8 +10,8 @@ import re
 
 import msgspec
 
-from cockpit.core.fold.runs import thin
-from cockpit.core.model import Metrics, Outcome, Point, Progress
+from cockpit.core.curves import Point, thin
+from cockpit.core.model import Metrics, Outcome, Progress
 from cockpit.fleet.base import Evidence
 
 LINE_BYTES = 65_536

@@ -42,5 +42,5 @@ def needs(state: State, now: float) -> list[Need]:
         mend = "mend it, then make another session with `cockpit new`"
         found.append(Need("baseline", baseline.id, f"the unchanged train.py gives no result{why}: {mend}"))
     if state.held:
-        found.append(Need("held", "", f"the session is held: {state.held_why or 'resume it to go on'}"))
+        found.append(Need("held", "", f"the session is held: {state.held_reason or 'resume it to go on'}"))
     return found

@@ -8,9 +8,9 @@ import msgspec
 from cockpit.core.model import Estimate, Experiment, ExperimentStatus, Spend, Wave, WaveKind
 from cockpit.core.state import State
 from cockpit.decide.budget import Accounts, accounts
-from cockpit.decide.early_stopping import early_words
+from cockpit.decide.early_stopping import early_stopping_summary
 from cockpit.decide.evidence import noise_of
-from cockpit.decide.kept_changes import unablated_words
+from cockpit.decide.kept_changes import unablated_summary
 from cockpit.read.forecasts import effects_of
 from cockpit.report.chart import Dot, dots
 from cockpit.report.counterfactual import Best, OneGpu, best_so_far, main_class, one_gpu
@@ -111,13 +111,13 @@ def story(state: State, now: float) -> Story:
         line=best_so_far(state, hardware),
         alone=one_gpu(state),
         kept=[one for one in kept if one.experiment != state.baseline],
-        unablated=unablated_words(state),
+        unablated=unablated_summary(state),
         waves=[_wave(state, wave, hardware) for wave in told[-WAVES_AT_MOST:]],
         waves_left_out=max(0, len(told) - WAVES_AT_MOST),
         said=[Said(m.at, m.author, m.text, m.kind) for m in state.messages if m.kind in ("finding", "phase")],
         noise=noise,
         books=accounts(state, now),
-        early=early_words(state.early_stops),
+        early=early_stopping_summary(state.early_stops),
         budget_usd=state.budget_usd,
         spend=state.spend,
     )

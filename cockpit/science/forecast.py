@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from cockpit.core.model import Point
+from cockpit.core.curves import Point
 from cockpit.science.compare import LEVEL, t_cdf, t_quantile
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from typing import Self
 
 import msgspec
 
+from cockpit.core.curves import packed
 from cockpit.core.events import AnyEvent, Ended, Event, Progressed, Unsubmitted, decode_event, encode_event
 from cockpit.core.fold import fold
 from cockpit.core.interning import unpacked
-from cockpit.core.model import packed
 from cockpit.core.state import State
 
 SCHEMA = 1

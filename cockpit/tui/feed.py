@@ -6,9 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from cockpit.core.curves import Point
 from cockpit.core.events import AnyEvent, Ended, Progressed, Started
 from cockpit.core.fold import fold
-from cockpit.core.model import Point, Progress
+from cockpit.core.model import Progress
 from cockpit.core.state import State
 from cockpit.session.ledger import Inbox, Ledger
 from cockpit.session.paths import SessionFolder

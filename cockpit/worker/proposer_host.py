@@ -218,7 +218,7 @@ class ProposerHost:
                 waves=api.waves,
                 trouble=trouble,
                 retry_at=now + retry_in_s,
-                heard=api.words_answered,
+                words_answered=api.words_answered,
             )
         )
         self._wake.set()

@@ -199,8 +199,8 @@ def test_what_a_wave_expected_comes_back_with_what_came_of_it_and_is_new_once(de
     for name in list(desk.state.waves["w001"].arms):
         desk.decide(name, ExperimentStatus.DISCARDED, "no better than e0000")
     it = research([says("Noted."), says("Nothing new.")])
-    it.turn("told")
-    it.turn("told")
+    it.turn("finished")
+    it.turn("finished")
     first, second = (asked.briefing for asked in it.server.asked)
     assert "w001 (new) by claude: Is wider better?" in first and "w001 by claude: Is wider better?" in second
     for text in (first, second):

@@ -4,9 +4,10 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cockpit.core.curves import packed, points_of
 from cockpit.core.events import Proposed
 from cockpit.core.interning import unpacked
-from cockpit.core.model import Change, Experiment, Mode, Wave, packed, points_of
+from cockpit.core.model import Change, Experiment, Mode, Wave
 from cockpit.core.state import State
 from tests.core.histories import SESSION
 from tests.tui import stories

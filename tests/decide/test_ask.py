@@ -17,7 +17,7 @@ def night(proposer: str = "claude", mode: Mode = Mode.AUTOPILOT) -> World:
     world.record(EnvelopeSet(at=world.now, envelope=Envelope(usd=1e6, wave_size=64), author="me"))
     world.record(ProposerSet(at=world.now, proposer=proposer, author="me"))
     world.record(ModeSet(at=world.now, mode=mode, author="me"))
-    world.state.untold = world.state.unheard = 0
+    world.state.waves_finished = world.state.words_unanswered = 0
     return world
 
 
@@ -65,8 +65,8 @@ def test_it_is_asked_before_what_waits_is_used_up() -> None:
 def test_a_wave_that_has_told_its_story_is_a_reason_by_itself() -> None:
     world = night()
     works(world)
-    world.state.untold = 1
-    assert asked(world) == {"claude": "told"}
+    world.state.waves_finished = 1
+    assert asked(world) == {"claude": "finished"}
     world.record(ProposerSet(at=world.now, proposer="tpe", author="me"))
     assert asked(world) == {}, "only who converses looks again"
 
@@ -108,7 +108,7 @@ def test_a_word_that_was_answered_in_the_turn_that_went_on_is_not_asked_for_agai
     world = night()
     begins(world)
     world.record(Said(at=world.now, author="ann", text="Stop widening."))
-    world.record(AskEnded(at=world.now, ask=world.state.asks_total, proposer="claude", heard=1))
+    world.record(AskEnded(at=world.now, ask=world.state.asks_total, proposer="claude", words_answered=1))
     assert asked(world)["claude"] == "dry"
     world.record(Said(at=world.now, author="ann", text="And look at the schedule."))
     assert asked(world)["claude"] == "said"

@@ -16,7 +16,7 @@ from cockpit.core.events import (
 )
 from cockpit.core.model import Attempt, AttemptKind, ExperimentStatus, Metrics, Outcome, Progress, Value
 from cockpit.core.state import State
-from cockpit.decide.early_stopping import CHECKED_ONE_IN, early_words, is_checked, stop_early
+from cockpit.decide.early_stopping import CHECKED_ONE_IN, early_stopping_summary, is_checked, stop_early
 from cockpit.decide.kept_changes import WITHOUT
 from tests.decide.world import RUN_S, World
 
@@ -86,7 +86,7 @@ def test_switched_off_every_run_runs_to_its_end_and_on_again_they_are_ended() ->
     at_a_third(world)
     world.record(EarlyStoppingSet(at=world.now, on=False, author="ann"))
     assert stop_early(world.state, world.now) == []
-    assert "off" in early_words(world.state.early_stops)
+    assert "off" in early_stopping_summary(world.state.early_stops)
     world.record(EarlyStoppingSet(at=world.now, on=True, author="ann"))
     assert stop_early(world.state, world.now)
 
@@ -113,7 +113,7 @@ def test_what_was_saved_and_what_was_wrong_is_counted() -> None:
     stops = world.state.early_stops
     assert (stops.ended, stops.checked, stops.mistaken) == (len(ended), len(spared), 1)
     assert abs(stops.saved_s - len(ended) * 0.65 * RUN_S) < 1.0
-    assert f"of {len(spared)} let run on to check it 1 would have been ended wrongly" in early_words(stops)
+    assert f"of {len(spared)} let run on to check it 1 would have been ended wrongly" in early_stopping_summary(stops)
 
 
 def test_a_run_that_was_ended_is_discarded_never_a_crash_and_search_knows_where_it_led() -> None:

@@ -10,7 +10,7 @@ from cockpit.agent.proposers.search import Tried, draft, next_arms, record_of
 from cockpit.core.events import Asked, ModeSet
 from cockpit.core.model import Attempt, Mode, Value, WaveKind
 from cockpit.decide.ask import ABLATE, ask
-from cockpit.decide.kept_changes import WITHOUT, unablated, unablated_words
+from cockpit.decide.kept_changes import WITHOUT, unablated, unablated_summary
 from cockpit.read.forecasts import effects_of, forecast_words, forecasts_of, gain_of
 from cockpit.science.search_space import space
 from tests.decide.world import World
@@ -55,7 +55,7 @@ def test_an_ablation_drops_each_kept_change_once_but_for_the_one_measured_agains
 def test_what_was_kept_and_not_dropped_again_is_said_until_it_was() -> None:
     world = kept_twice()
     first = world.state.incumbencies[1].experiment
-    assert unablated_words(world.state).startswith(f"{first} was kept and not dropped again")
+    assert unablated_summary(world.state).startswith(f"{first} was kept and not dropped again")
     world.propose({"MATRIX_LR": 0.04}, levels={WITHOUT: first})
     state = world.run(1.0)
     assert state.incumbencies[-1].experiment != "e0000"

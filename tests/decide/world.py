@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from cockpit.core.curves import Point
 from cockpit.core.events import (
     Asked,
     AskEnded,
@@ -31,7 +32,6 @@ from cockpit.core.model import (
     Metrics,
     Mode,
     Outcome,
-    Point,
     Session,
     Value,
     Wave,

@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
+from cockpit.core.curves import Point
 from cockpit.core.events import (
     Approved,
     ClusterUp,
@@ -43,7 +44,6 @@ from cockpit.core.model import (
     Metrics,
     Mode,
     Outcome,
-    Point,
     Progress,
     Session,
     Value,

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cockpit.core.curves import points_of
 from cockpit.core.events import Ended, Progressed
-from cockpit.core.model import Outcome, Progress, points_of
+from cockpit.core.model import Outcome, Progress
 from cockpit.core.state import State
 from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder

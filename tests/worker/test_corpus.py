@@ -69,7 +69,7 @@ def test_no_run_starts_without_its_sessions_corpus_and_none_is_lost(tmp_path: Pa
         corpus_of(data, "1" * 16)
         leave(folder, Resume())
         wait_for(lambda: state_of(folder).incumbent == "e0000", 30, "the baseline to be measured")
-        assert not state_of(folder).held_why
+        assert not state_of(folder).held_reason
     finally:
         worker_process.terminate(folder)
     assert (tmp_path / "runs.txt").read_text().split() == ["e0000.1"]

@@ -8,8 +8,9 @@ import pytest
 
 from cockpit.cli.locate import CommandError
 from cockpit.cli.steer import leave
+from cockpit.core.curves import points_of
 from cockpit.core.intents import Approve, Draft, End, Kill, Propose
-from cockpit.core.model import EndMode, ExperimentStatus, Outcome, points_of
+from cockpit.core.model import EndMode, ExperimentStatus, Outcome
 from cockpit.session import worker_process
 from cockpit.session.paths import SessionFolder
 from tests.worker.sessions import SCRIPT, git, local_session, state_of, wait_for

@@ -19,7 +19,7 @@ _MINUTES = {"type": "ephemeral"}
 
 REASONS = {
     "dry": "Clusters will run dry soon.",
-    "told": "A wave has told its story: say what it showed, record what holds, and go on from there.",
+    "finished": "A wave has finished: say what it showed, record what holds, and go on from there.",
     "said": "The person spoke: answer first.",
     "filler": "Clusters stand idle.",
 }

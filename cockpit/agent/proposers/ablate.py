@@ -4,7 +4,7 @@ from cockpit.agent.proposer_api import ProposerApi, ProposerTrouble, Request
 from cockpit.core.intents import Arm, Draft
 from cockpit.core.model import Change, Edit
 from cockpit.core.state import State, constants_of
-from cockpit.decide.kept_changes import WITHOUT, stack, unablated
+from cockpit.decide.kept_changes import WITHOUT, kept_changes, unablated
 
 
 def ablations(state: State) -> Draft | None:
@@ -18,7 +18,7 @@ def ablations(state: State) -> Draft | None:
     now = constants_of(state, state.incumbent)
     before = constants_of(state, state.baseline)
     arms: list[Arm] = []
-    for name in stack(state):
+    for name in kept_changes(state):
         after = constants_of(state, name)
         constants = {
             key: before[key] for key, value in after.items() if key in before and before[key] != value == now.get(key)

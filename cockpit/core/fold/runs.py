@@ -1,20 +1,21 @@
-"""How runs change the state: queued, submitted, started, progressed, ended. Part of `cockpit.core.fold.fold`."""
+"""Fold runs: queued, submitted, started, progressed, ended."""
 
 import sys
 from bisect import insort
 from statistics import median
 
+from cockpit.core.curves import packed
 from cockpit.core.events import (
     Cancelling,
     EarlyStopSkipped,
     Ended,
-    Event,
     Progressed,
     Started,
     Submitted,
     Submitting,
     Unsubmitted,
 )
+from cockpit.core.fold.handlers import Handlers
 from cockpit.core.interning import one_attempt
 from cockpit.core.model import (
     Attempt,
@@ -25,11 +26,9 @@ from cockpit.core.model import (
     Experiment,
     ExperimentStatus,
     Outcome,
-    Point,
     SkippedStop,
     WaveKind,
     WaveStatus,
-    packed,
 )
 from cockpit.core.state import BEST_LISTED, Ranked, State, is_open
 
@@ -65,7 +64,7 @@ def set_status(state: State, experiment: Experiment, status: ExperimentStatus, n
     if wave.status is WaveStatus.APPROVED and wave.open_arms == 0 and not is_open(status):
         wave.status = WaveStatus.DONE
         state.open_waves.pop(wave.id, None)
-        state.untold += wave.kind is WaveKind.WAVE
+        state.waves_finished += wave.kind is WaveKind.WAVE
     elif wave.status is WaveStatus.DONE and is_open(status):
         wave.status = WaveStatus.APPROVED
         state.open_waves[wave.id] = None
@@ -101,54 +100,58 @@ def take_out_waiting(state: State, experiment: Experiment) -> None:
         state.contenders[experiment.id] = None
 
 
-def fold_run(state: State, event: Event) -> None:
-    """Submitting, Submitted, Unsubmitted, Started, Progressed, Cancelling and EarlyStopSkipped."""
-    match event:
-        case Submitting():
-            attempt, cluster = state.attempts[event.attempt], state.clusters[event.cluster]
-            attempt.status, attempt.cluster = AttemptStatus.SUBMITTING, cluster.name
-            attempt.hardware = sys.intern(event.hardware)
-            attempt.submitting_at, attempt.reserved_usd = event.at, event.reserved_usd
-            state.spend.reserved_usd += event.reserved_usd
-            state.waiting.pop(attempt.id, None)
-            state.in_flight[attempt.id] = None
-            cluster.ahead.append(attempt.id)
-            if attempt.experiment == (state.incumbent or state.baseline):
-                cluster.control_age, cluster.controlled = 0, True
-            _mark_running(state, attempt)
-        case Submitted():
-            attempt = state.attempts[event.attempt]
-            if attempt.status is AttemptStatus.SUBMITTING:
-                attempt.status, attempt.submitted_at = AttemptStatus.SUBMITTED, event.at
-                _push(state.submit_latency_s, event.at - attempt.submitting_at, RECENT)
-        case Unsubmitted():
-            attempt = state.attempts[event.attempt]
-            _leave(state, attempt, event.at)
-            attempt.status, attempt.cluster, attempt.cancelling = AttemptStatus.QUEUED, "", ""
-            state.waiting[attempt.id] = None
-            experiment = state.experiments[attempt.experiment]
-            if experiment.status is ExperimentStatus.DROPPED:
-                take_out_waiting(state, experiment)
-            else:
-                _mark_waiting(state, experiment)
-        case Started():
-            _started(state, state.attempts[event.attempt], event.at)
-            state.attempts[event.attempt].wall = event.wall
-        case Progressed():
-            attempt = state.attempts[event.attempt]
-            attempt.progress, attempt.curve = event.progress, packed(event.curve)
-            state.clusters[attempt.cluster].seen_at = event.at
-        case Cancelling():
-            attempt = state.attempts[event.attempt]
-            attempt.cancelling, attempt.cancel_outcome = event.reason, event.outcome
-            attempt.cancelled_by, attempt.expected_bpb = event.author, event.expected_bpb
-        case EarlyStopSkipped():
-            state.attempts[event.attempt].skipped_stop = SkippedStop(event.bar, event.reason)
-        case _:
-            raise TypeError(f"not a run's event: {event!r}")
+def _submitting(state: State, event: Submitting) -> None:
+    attempt, cluster = state.attempts[event.attempt], state.clusters[event.cluster]
+    attempt.status, attempt.cluster = AttemptStatus.SUBMITTING, cluster.name
+    attempt.hardware = sys.intern(event.hardware)
+    attempt.submitting_at, attempt.reserved_usd = event.at, event.reserved_usd
+    state.spend.reserved_usd += event.reserved_usd
+    state.waiting.pop(attempt.id, None)
+    state.in_flight[attempt.id] = None
+    cluster.ahead.append(attempt.id)
+    if attempt.experiment == (state.incumbent or state.baseline):
+        cluster.control_age, cluster.controlled = 0, True
+    _mark_running(state, attempt)
 
 
-def _started(state: State, attempt: Attempt, at: float) -> None:
+def _submitted(state: State, event: Submitted) -> None:
+    attempt = state.attempts[event.attempt]
+    if attempt.status is AttemptStatus.SUBMITTING:
+        attempt.status, attempt.submitted_at = AttemptStatus.SUBMITTED, event.at
+        _push(state.submit_latency_s, event.at - attempt.submitting_at, RECENT)
+
+
+def _unsubmitted(state: State, event: Unsubmitted) -> None:
+    attempt = state.attempts[event.attempt]
+    _leave(state, attempt, event.at)
+    attempt.status, attempt.cluster, attempt.cancelling = AttemptStatus.QUEUED, "", ""
+    state.waiting[attempt.id] = None
+    experiment = state.experiments[attempt.experiment]
+    if experiment.status is ExperimentStatus.DROPPED:
+        take_out_waiting(state, experiment)
+    else:
+        _mark_waiting(state, experiment)
+
+
+def _progressed(state: State, event: Progressed) -> None:
+    attempt = state.attempts[event.attempt]
+    attempt.progress, attempt.curve = event.progress, packed(event.curve)
+    state.clusters[attempt.cluster].seen_at = event.at
+
+
+def _cancelling(state: State, event: Cancelling) -> None:
+    attempt = state.attempts[event.attempt]
+    attempt.cancelling, attempt.cancel_outcome = event.reason, event.outcome
+    attempt.cancelled_by, attempt.expected_bpb = event.author, event.expected_bpb
+
+
+def _early_stop_skipped(state: State, event: EarlyStopSkipped) -> None:
+    state.attempts[event.attempt].skipped_stop = SkippedStop(event.bar, event.reason)
+
+
+def _started(state: State, event: Started) -> None:
+    attempt, at = state.attempts[event.attempt], event.at
+    attempt.wall = event.wall
     if attempt.status is AttemptStatus.RUNNING:
         return
     cluster = state.clusters[attempt.cluster]
@@ -195,7 +198,7 @@ def _leave(state: State, attempt: Attempt, at: float) -> Cluster:
     return cluster
 
 
-def fold_ended(state: State, event: Ended) -> None:
+def _ended(state: State, event: Ended) -> None:
     attempt = state.attempts[event.attempt]
     if attempt.status is AttemptStatus.ENDED:
         return
@@ -276,16 +279,13 @@ def _push(values: list[float], value: float, most: int) -> None:
     del values[:-most]
 
 
-def thin(points: list[Point], most: int = 50) -> list[Point]:
-    """At most `most` of the points, the first and the last among them, evenly spread over the fraction done.
-
-    `points` is [(fraction, loss)] in ascending fraction; the result is a subsequence of it.
-    """
-    if len(points) <= most:
-        return list(points)
-    step = (points[-1][0] - points[0][0]) / (most - 1)
-    kept = [points[0]]
-    for point in points[1:-1]:
-        if point[0] - kept[-1][0] >= step and len(kept) < most - 1:
-            kept.append(point)
-    return [*kept, points[-1]]
+HANDLERS: Handlers = {
+    Submitting: _submitting,
+    Submitted: _submitted,
+    Unsubmitted: _unsubmitted,
+    Started: _started,
+    Progressed: _progressed,
+    Cancelling: _cancelling,
+    EarlyStopSkipped: _early_stop_skipped,
+    Ended: _ended,
+}

@@ -30,7 +30,7 @@ from cockpit.core.intents import (
     SetProposer,
 )
 from cockpit.core.model import AttemptStatus, ClusterState, EndMode, ExperimentStatus, Mode, WaveStatus
-from cockpit.decide.early_stopping import early_words
+from cockpit.decide.early_stopping import early_stopping_summary
 from cockpit.decide.kept_changes import unablated
 from cockpit.tui.actions.registry import Action, Here
 from cockpit.tui.figures import count, duration, money
@@ -255,7 +255,7 @@ def _early_stopping(app: "CockpitApp", here: Here, words: str) -> None:
     if words in ("on", "off"):
         app.send(SetEarlyStopping(words == "on"), f"early stopping {words}")
     else:
-        app.note(early_words(here.state.early_stops) or "early takes on or off: `:early off`", "accent")
+        app.note(early_stopping_summary(here.state.early_stops) or "early takes on or off: `:early off`", "accent")
 
 
 def _proposer(app: "CockpitApp", here: Here, words: str) -> None:

@@ -4,7 +4,8 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.strip import Strip
 
-from cockpit.core.model import Attempt, AttemptStatus, Experiment, points_of
+from cockpit.core.curves import points_of
+from cockpit.core.model import Attempt, AttemptStatus, Experiment
 from cockpit.core.state import State, constants_of
 from cockpit.tui.actions.registry import Here
 from cockpit.tui.figures import clock, count, duration, score, signed, value

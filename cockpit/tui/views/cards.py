@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from cockpit.core.model import Attempt, Cluster, Outcome, Point, points_of
+from cockpit.core.curves import Point, points_of
+from cockpit.core.model import Attempt, Cluster, Outcome
 from cockpit.core.state import State
 from cockpit.tui.figures import score, signed
 from cockpit.tui.plain import plain

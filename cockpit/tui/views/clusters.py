@@ -3,7 +3,8 @@
 from bisect import bisect_left
 from dataclasses import dataclass
 
-from cockpit.core.model import AttemptKind, AttemptStatus, Cluster, ClusterState, Outcome, Point, points_of
+from cockpit.core.curves import Point, points_of
+from cockpit.core.model import AttemptKind, AttemptStatus, Cluster, ClusterState, Outcome
 from cockpit.core.state import State
 from cockpit.tui.figures import bare, short_name, value
 from cockpit.tui.plain import plain

@@ -2,7 +2,7 @@
 
 from textual.strip import Strip
 
-from cockpit.core.model import Point
+from cockpit.core.curves import Point
 from cockpit.tui.rows import Row
 from cockpit.tui.theme import Palette
 from cockpit.tui.views.clusters import loss_at

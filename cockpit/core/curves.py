@@ -1,0 +1,42 @@
+"""Training curves: points while they are read and drawn, packed floats while they are kept."""
+
+import sys
+from array import array
+from collections.abc import Iterable
+
+Point = tuple[float, float]
+"""(fraction of the training budget done, training loss there)."""
+
+Curve = bytes
+"""Points in ascending fraction, as little-endian 32-bit floats: a tenth of the memory of a list of tuples."""
+
+_HIGHEST = 3.4e38
+"""Just below the greatest 32-bit float."""
+
+
+def packed(points: Iterable[Point]) -> Curve:
+    """Pack points into a curve; a loss too great for 32 bits becomes the greatest."""
+    floats = array("f", (max(-_HIGHEST, min(_HIGHEST, number)) for point in points for number in point))
+    if sys.byteorder == "big":
+        floats.byteswap()
+    return floats.tobytes()
+
+
+def points_of(curve: Curve) -> list[Point]:
+    """Unpack the points of a curve, to seven digits."""
+    floats = array("f", curve)
+    if sys.byteorder == "big":
+        floats.byteswap()
+    return list(zip(floats[::2], floats[1::2], strict=True))
+
+
+def thin(points: list[Point], most: int = 50) -> list[Point]:
+    """Keep at most `most` points, evenly spread over the fraction done, the first and the last among them."""
+    if len(points) <= most:
+        return list(points)
+    step = (points[-1][0] - points[0][0]) / (most - 1)
+    kept = [points[0]]
+    for point in points[1:-1]:
+        if point[0] - kept[-1][0] >= step and len(kept) < most - 1:
+            kept.append(point)
+    return [*kept, points[-1]]

@@ -1,0 +1,47 @@
+"""Fold the conversation: words, findings, phases and troubles."""
+
+from cockpit.core.events import FindingRecorded, Interrupted, PhaseSet, Said, Trouble
+from cockpit.core.fold.handlers import Handlers
+from cockpit.core.model import Finding, Message
+from cockpit.core.state import CONVERSATION_LINES, State, is_answered
+
+
+def say(state: State, at: float, author: str, text: str, kind: str = "say") -> None:
+    state.messages.append(Message(at, author, text, kind))
+    if len(state.messages) > CONVERSATION_LINES * 2:
+        del state.messages[:-CONVERSATION_LINES]
+
+
+def _said(state: State, event: Said) -> None:
+    if is_answered(state, event.author):
+        state.words_unanswered += 1
+        if state.ask_failures.get(state.proposer):
+            state.ask_retry_at.pop(state.proposer, None)  # the person may have mended what was wrong
+    say(state, event.at, event.author, event.text)
+
+
+def _finding(state: State, event: FindingRecorded) -> None:
+    state.findings.append(Finding(event.at, event.author, event.claim, tuple(event.experiments)))
+    say(state, event.at, event.author, event.claim, "finding")
+
+
+def _phase(state: State, event: PhaseSet) -> None:
+    state.phase = event.phase
+    say(state, event.at, event.author, event.phase, "phase")
+
+
+def _trouble(state: State, event: Trouble) -> None:
+    say(state, event.at, event.about or "cockpit", event.text, "trouble")
+
+
+def _interrupted(state: State, event: Interrupted) -> None:
+    say(state, event.at, event.author, "interrupts the proposer", "news")
+
+
+HANDLERS: Handlers = {
+    Said: _said,
+    FindingRecorded: _finding,
+    PhaseSet: _phase,
+    Trouble: _trouble,
+    Interrupted: _interrupted,
+}

@@ -1,0 +1,212 @@
+"""Fold the session: its worker, its settings, its end, its asks and what its model costs."""
+
+from cockpit.core.events import (
+    ApiReleased,
+    ApiReserved,
+    ApiUsed,
+    Asked,
+    AskEnded,
+    BudgetSet,
+    CapReached,
+    EarlyStoppingSet,
+    EnvelopeSet,
+    Held,
+    IntentTaken,
+    ModeSet,
+    ProposerSet,
+    Resumed,
+    SessionCreated,
+    SessionEnded,
+    SessionEnding,
+    WorkerStarted,
+    WorkerStopped,
+)
+from cockpit.core.fold.conversation import say
+from cockpit.core.fold.handlers import Handlers
+from cockpit.core.model import CONVERSES, Cluster
+from cockpit.core.state import AskState, State
+
+REFUSALS_KEPT = 200
+
+
+def _session_created(state: State, event: SessionCreated) -> None:
+    state.session = event.session
+    state.mode = event.mode
+    state.envelope = event.envelope
+    state.proposer = event.session.proposer
+    state.budget_usd = event.session.budget_usd
+    state.corpus, state.preset = event.session.corpus, event.session.preset
+    state.early_stops.on = event.session.early_stopping
+    for spec in event.session.fleet.clusters:
+        state.clusters[spec.name] = Cluster(spec.name, spec.hardware, usd_per_hour=spec.usd_per_hour, since=event.at)
+
+
+def _worker_started(state: State, event: WorkerStarted) -> None:
+    """Reopen a session whose last worker stopped; after a worker that was killed the session keeps ending."""
+    if not state.worker_running:
+        state.ending, state.clusters_down, state.end_reason, state.ended_at = None, False, "", 0.0
+    state.worker_running, state.worker_host, state.worker_user = True, event.host, event.user
+    state.asks.clear()
+    _charge_unknown(state, event.at)
+
+
+def _worker_stopped(state: State, event: WorkerStopped) -> None:
+    state.worker_running = False
+    _charge_unknown(state, event.at)
+
+
+def _charge_unknown(state: State, at: float, ask: int = 0) -> None:
+    """Charge the full reservation of each request whose outcome is unknown: of every ask, or of `ask` alone."""
+    lost = [name for name in state.api_reserved if not ask or name.partition(".")[0] == str(ask)]
+    usd = sum(state.api_reserved.pop(name) for name in lost)
+    if lost:
+        state.spend.api_usd += usd
+        text = f"a request to a model was broken off unseen: ${usd:.2f}, the most it can have cost, count as spent"
+        say(state, at, "cockpit", text, "trouble")
+
+
+def _session_ending(state: State, event: SessionEnding) -> None:
+    state.ending, state.clusters_down, state.end_reason = event.how, event.clusters_down, event.reason
+
+
+def _session_ended(state: State, event: SessionEnded) -> None:
+    state.ended_at, state.end_reason = event.at, event.reason
+
+
+# Settings
+
+
+def _mode_set(state: State, event: ModeSet) -> None:
+    state.mode = event.mode
+    say(state, event.at, event.author, f"mode is now {event.mode}", "news")
+
+
+def _envelope_set(state: State, event: EnvelopeSet) -> None:
+    state.envelope = event.envelope
+
+
+def _proposer_set(state: State, event: ProposerSet) -> None:
+    state.proposer = event.proposer
+    say(state, event.at, event.author, f"{event.proposer} proposes from now on", "news")
+
+
+def _budget_set(state: State, event: BudgetSet) -> None:
+    state.budget_usd = event.usd
+    state.capped = ""
+    state.ask_retry_at.clear()  # a proposer that could not be paid may be asked again
+
+
+def _cap_reached(state: State, event: CapReached) -> None:
+    state.capped = event.text
+    say(state, event.at, "cockpit", event.text, "trouble")
+
+
+def _early_stopping_set(state: State, event: EarlyStoppingSet) -> None:
+    state.early_stops.on = event.on
+    text = "hopeless runs are ended early from now on" if event.on else "every run runs to its end from now on"
+    say(state, event.at, event.author, text, "news")
+
+
+def _held(state: State, event: Held) -> None:
+    _set_held(state, event.target, True)
+    state.held_reason = state.held_reason if event.target else event.reason
+    say(state, event.at, event.author, f"holds {event.target or 'everything'}", "news")
+
+
+def _resumed(state: State, event: Resumed) -> None:
+    _set_held(state, event.target, False)
+    state.held_reason = state.held_reason if event.target else ""
+    say(state, event.at, event.author, f"resumes {event.target or 'everything'}", "news")
+
+
+def _set_held(state: State, target: str, held: bool) -> None:
+    if not target:
+        state.held = held
+    elif target in state.waves:
+        state.waves[target].held = held
+    else:
+        state.clusters[target].held = held
+
+
+def _intent_taken(state: State, event: IntentTaken) -> None:
+    state.intent = event.intent
+    if event.refused:
+        state.refusals[str(event.intent)] = event.refused
+        while len(state.refusals) > REFUSALS_KEPT:
+            del state.refusals[next(iter(state.refusals))]
+
+
+# Asks and requests to a model
+
+
+def _asked(state: State, event: Asked) -> None:
+    state.asks_total = max(state.asks_total, event.ask)
+    words = 0
+    if event.proposer == state.proposer:
+        words, state.words_unanswered, state.waves_finished = state.words_unanswered, 0, 0
+    state.asks[event.proposer] = AskState(event.ask, event.proposer, event.arms, event.at, words)
+
+
+def _ask_ended(state: State, event: AskEnded) -> None:
+    asked = state.asks.pop(event.proposer, None)
+    state.ask_retry_at[event.proposer] = event.retry_at
+    _charge_unknown(state, event.at, event.ask)
+    if event.trouble:
+        state.words_unanswered += asked.words if asked else 0
+        state.ask_failures[event.proposer] = state.ask_failures.get(event.proposer, 0) + 1
+        say(state, event.at, event.proposer, _with_retry(event), "trouble")
+    else:
+        state.words_unanswered = max(0, state.words_unanswered - event.words_answered)
+        state.ask_failures.pop(event.proposer, None)
+
+
+def _with_retry(event: AskEnded) -> str:
+    """The trouble, and when the proposer is asked again."""
+    wait_s = event.retry_at - event.at
+    if wait_s <= 0:
+        return event.trouble
+    wait = f"{wait_s:.0f} s" if wait_s < 120 else f"{wait_s / 60:.0f} min"
+    sooner = ", or when you speak" if event.proposer in CONVERSES else ""
+    return f"{event.trouble.rstrip('.')}; asked again in {wait}{sooner}"
+
+
+def _api_reserved(state: State, event: ApiReserved) -> None:
+    state.api_reserved[event.request] = event.usd
+
+
+def _api_released(state: State, event: ApiReleased) -> None:
+    state.api_reserved.pop(event.request, None)
+
+
+def _api_used(state: State, event: ApiUsed) -> None:
+    spend = state.spend
+    reserved = state.api_reserved.pop(event.request, None)
+    if reserved is not None or not event.request:
+        spend.api_usd += event.usd  # else its full reservation is charged already
+    spend.input_tokens += event.input_tokens
+    spend.output_tokens += event.output_tokens
+    spend.cache_read_tokens += event.cache_read_tokens
+    spend.cache_write_tokens += event.cache_write_tokens
+
+
+HANDLERS: Handlers = {
+    SessionCreated: _session_created,
+    WorkerStarted: _worker_started,
+    WorkerStopped: _worker_stopped,
+    SessionEnding: _session_ending,
+    SessionEnded: _session_ended,
+    ModeSet: _mode_set,
+    EnvelopeSet: _envelope_set,
+    ProposerSet: _proposer_set,
+    BudgetSet: _budget_set,
+    CapReached: _cap_reached,
+    EarlyStoppingSet: _early_stopping_set,
+    Held: _held,
+    Resumed: _resumed,
+    IntentTaken: _intent_taken,
+    Asked: _asked,
+    AskEnded: _ask_ended,
+    ApiReserved: _api_reserved,
+    ApiReleased: _api_released,
+    ApiUsed: _api_used,
+}

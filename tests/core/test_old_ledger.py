@@ -1,0 +1,91 @@
+"""A ledger that an older cockpit wrote opens, and its state is the one that the older cockpit had.
+
+`data/ledger_2026_11.db` is a simulated session of November 2026, from before events and state had their present names.
+Its snapshot has an older format. The JSON file beside it holds what that cockpit said of the state.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cockpit.core.events import ClusterFlagged, EarlyStopSkipped, SessionEnding, WorkerStarted, decode_event
+from cockpit.core.fold import fold, fold_all
+from cockpit.core.model import EndMode
+from cockpit.core.state import State
+from cockpit.session.ledger import Ledger
+
+DATA = Path(__file__).parent / "data"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return Path(shutil.copy(DATA / "ledger_2026_11.db", tmp_path / "ledger.db"))
+
+
+def facts() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((DATA / "ledger_2026_11.json").read_text())
+    return found
+
+
+def told(state: State) -> dict[str, Any]:
+    """The same facts of a state of today."""
+    return {
+        "seq": state.seq,
+        "now": state.now,
+        "mode": state.mode,
+        "ending": f"{state.ending}{'+down' if state.clusters_down else ''}",
+        "end_reason": state.end_reason,
+        "incumbent": state.incumbent,
+        "status_counts": state.status_counts,
+        "outcome_counts": state.outcome_counts,
+        "flagged": state.flagged,
+        "early_stop_skipped": [one.id for one in state.attempts.values() if one.skipped_stop],
+        "scores": {one.id: one.scores for one in state.experiments.values() if one.scores},
+        "clusters": {cluster.name: cluster.state for cluster in state.clusters.values()},
+        "gpu_hours": state.spend.gpu_hours,
+        "worker_running": state.worker_running,
+        "words_unanswered": state.words_unanswered,
+        "waves_finished": state.waves_finished,
+        "messages": len(state.messages),
+    }
+
+
+def test_it_opens_and_its_state_is_what_it_was(path: Path) -> None:
+    ledger = Ledger.open(path)
+    assert told(ledger.state()) == facts()
+    assert told(fold_all(ledger.since(0))) == facts()
+    ledger.close()
+
+
+def test_it_is_read_by_a_watcher_and_continued_by_a_worker(path: Path) -> None:
+    reader = Ledger.read(path)
+    state = reader.state()
+    reader.close()
+    ledger = Ledger.open(path)
+    again = WorkerStarted(at=state.now, pid=2, host="lab")
+    ledger.append([again])
+    ledger.snapshot(fold(state, again))
+    assert ledger.state().seq == facts()["seq"] + 1
+    assert ledger.state().ending is None, "its worker had stopped: this one begins the session again"
+    ledger.close()
+
+
+@pytest.mark.parametrize(
+    ("how", "mode", "clusters_down"),
+    [("drain", EndMode.DRAIN, False), ("cancel", EndMode.CANCEL, False), ("drain+down", EndMode.DRAIN, True),
+     ("cancel+down", EndMode.CANCEL, True)],
+)  # fmt: skip
+def test_an_end_of_before_is_an_end_of_today(how: str, mode: EndMode, clusters_down: bool) -> None:
+    body = json.dumps({"kind": "Ending", "at": 1.0, "author": "ann", "how": how, "reason": "enough"})
+    ending = SessionEnding(at=1.0, author="ann", how=mode, clusters_down=clusters_down, reason="enough")
+    assert decode_event(body) == ending
+
+
+def test_events_that_were_renamed_keep_their_names_in_the_ledger() -> None:
+    flagged = '{"kind": "ClusterSuspect", "at": 1.0, "cluster": "gpu-01", "message": "it is back", "suspect": false}'
+    assert decode_event(flagged) == ClusterFlagged(at=1.0, cluster="gpu-01", message="it is back", flagged=False)
+    skipped = '{"kind": "Spared", "at": 1.0, "attempt": "e0001.1", "bar": 0.9, "reason": "so"}'
+    assert decode_event(skipped) == EarlyStopSkipped(at=1.0, attempt="e0001.1", bar=0.9, reason="so")
