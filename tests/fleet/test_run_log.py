@@ -7,7 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cockpit.core.model import Outcome, packed
+from cockpit.core.curves import packed
+from cockpit.core.model import Outcome
 from cockpit.fleet.run_log import LINE_BYTES, SCORE_RANGE, TEXT_CHARACTERS, RunLog, RunVerdict
 
 CODE = "train_sha256=aa prepare_sha256=bb"
