@@ -163,26 +163,22 @@ def _reject(asked: IntentRequest, intent: Reject) -> list[Event]:
 def _propose(asked: IntentRequest, intent: Propose) -> list[Event]:
     made = _prepared(asked)
     proposed = Proposed(at=asked.at, wave=made.wave, experiments=made.experiments)
-    return [proposed, *_problems(asked, made, intent.draft.proposer)]
+    about = intent.draft.proposer
+    return [proposed, *(Trouble(at=asked.at, text=problem, about=about) for problem in made.problems)]
 
 
 def _edit_proposal(asked: IntentRequest, intent: EditProposal) -> list[Event]:
     waiting_proposal(asked.state, intent.wave)
     made = _prepared(asked)
-    edited = ProposalEdited(
-        at=asked.at, wave=made.wave, experiments=made.experiments, author=asked.author, what=intent.what
-    )
-    return [edited, *_problems(asked, made, made.wave.proposer)]
+    return [
+        ProposalEdited(at=asked.at, wave=made.wave, experiments=made.experiments, author=asked.author, what=intent.what)
+    ]
 
 
 def _prepared(asked: IntentRequest) -> Prepared:
     if asked.prepared is None:
         raise ValueError("an intent with a draft is prepared before it is handled")
     return asked.prepared
-
-
-def _problems(asked: IntentRequest, made: Prepared, about: str) -> list[Event]:
-    return [Trouble(at=asked.at, text=problem, about=about) for problem in made.problems]
 
 
 # Waves

@@ -400,7 +400,7 @@ main.main()
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("kind", [Submitting, Ended, IncumbentSet], ids=by_name)
 def test_a_process_killed_between_ledger_and_effect_is_made_good_by_the_next(tmp_path: Path, kind: type[Event]) -> None:
-    folder = local_session(tmp_path, clusters=1, mode="manual")
+    folder = local_session(tmp_path, clusters=1, confine=False, mode="manual")
     words = [sys.executable, "-c", KILLED_AT, str(folder.root), kind.__name__]
     killed = subprocess.run(words, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, timeout=60)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
@@ -420,7 +420,7 @@ def test_a_process_killed_between_ledger_and_effect_is_made_good_by_the_next(tmp
 def test_a_persons_kill_reaches_the_fleet_after_the_ledger_is_on_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = local_session(tmp_path, clusters=1, mode="manual")
+    folder = local_session(tmp_path, clusters=1, confine=False, mode="manual")
     log: list[str] = []
 
     def noted(owner: Any, name: str) -> None:
