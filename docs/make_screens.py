@@ -47,7 +47,7 @@ async def draw(tell: Callable[[], Story], width: int, height: int, keys: list[st
         app = CockpitApp(feed, watch=watch, user="ada", theme=theme)
         app.main.header.watching = "ada" if watch else ""
         async with app.run_test(size=(width, height)) as pilot:
-            while app.loading_state or not app.warm:
+            while app.loading or not app.warm:
                 await pilot.pause(0.01)
             for key in keys:
                 await pilot.press(key)

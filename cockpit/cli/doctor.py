@@ -20,7 +20,7 @@ from cockpit.report.results import clean
 from cockpit.session import corpus, settings
 from cockpit.session.api_key import KeyHolder, NoKey
 from cockpit.session.settings import SettingsError
-from cockpit.tui.layout import SMALLEST
+from cockpit.tui.screens.layout import SMALLEST
 from cockpit.variant.errors import VariantError
 from cockpit.variant.store import VariantStore
 

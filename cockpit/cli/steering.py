@@ -187,6 +187,6 @@ def cost_of(steer: Steer, given: Namespace, state: State, now: float) -> str:
         "experiment": state.experiments,
         "attempt": state.attempts,
     }
-    if name not in known[steer.about] or action.applies(here) or action.danger is None:
+    if name not in known[steer.about] or action.applies(here) or action.cost is None:
         return ""
-    return action.danger(here)
+    return action.cost(here, "")

@@ -8,8 +8,8 @@ import msgspec
 
 from cockpit.cli.main import parser
 from cockpit.session.settings import AgentSettings, EnvelopeSettings, NewSession, Price, ScreenSettings, Settings
-from cockpit.tui.actions.navigation import LOOKING
-from cockpit.tui.actions.pages import PAGING
+from cockpit.tui.actions.navigation import NAVIGATION
+from cockpit.tui.actions.pages import PAGE_ACTIONS
 from cockpit.tui.actions.registry import key_name
 from cockpit.tui.actions.steering import STEERING
 from tests.worker.sessions import ROOT
@@ -41,7 +41,7 @@ def test_every_command_is_in_the_readme() -> None:
 
 
 def test_every_key_of_the_readme_does_something() -> None:
-    known = {key_name(key) for action in (*STEERING, *LOOKING, *PAGING) for key in action.keys} | {
+    known = {key_name(key) for action in (*STEERING, *NAVIGATION, *PAGE_ACTIONS) for key in action.keys} | {
         "hjkl",
         "g",
         "G",

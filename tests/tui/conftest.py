@@ -94,7 +94,7 @@ async def settle(pilot: Pilot[int]) -> None:
     """Until the state is read, and nothing is left to be done or drawn."""
     app = pilot.app
     assert isinstance(app, CockpitApp)
-    while app.loading_state or not app.warm:
+    while app.loading or not app.warm:
         await asyncio.sleep(0.005)
     rested = 0
     while rested < RESTED and app.return_code is None:

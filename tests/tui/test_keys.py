@@ -29,14 +29,16 @@ from cockpit.core.intents import (
     SetProposer,
 )
 from cockpit.core.model import EndMode, Mode
-from cockpit.tui.actions.navigation import LOOKING
-from cockpit.tui.actions.pages import PAGING
+from cockpit.tui.actions.effects import SaveLog, SetTheme
+from cockpit.tui.actions.navigation import NAVIGATION
+from cockpit.tui.actions.pages import PAGE_ACTIONS
 from cockpit.tui.actions.registry import Registry
 from cockpit.tui.actions.steering import STEERING
 from cockpit.tui.app import CockpitApp
-from cockpit.tui.screens.dialogs import Dialog, Palette
+from cockpit.tui.screens.dialogs import Dialog
 from cockpit.tui.screens.experiment import ExperimentScreen
 from cockpit.tui.screens.help import HelpScreen
+from cockpit.tui.screens.palette import CommandPalette
 from cockpit.tui.screens.review import ReviewScreen
 from tests.tui.conftest import Opener, press, sent, settle, shown, words_on
 
@@ -98,12 +100,12 @@ async def start_again(pilot: Pilot[int]) -> None:
         await settle(pilot)
     if app.main.zoomed:
         app.main.zoom()
-    log = app.log_pane
+    log = app.log_shown
     log.set_filter("")
     log.needle, log.follow, log.wrapped, log.timed, log.sideways = "", True, False, False, 0
-    app.chart_pane.zoomed, app.chart_pane.by_time, app.chart_pane.effects = 1, True, False
+    app.main.chart.zoomed, app.main.chart.by_time, app.main.chart.effects = 1, True, False
     if app.palette.name != "dark":
-        app.next_theme("dark")
+        app.carry_out((SetTheme("dark"),))
     for listing in (app.main.grid, app.main.waves, app.main.chart):
         listing.select_index(0)
     app.main.go_to("clusters")
@@ -180,27 +182,27 @@ SEEING: list[tuple[str, list[str], Callable[[CockpitApp], bool]]] = [
     ("find a cluster", ["slash", *"H200", "enter"], lambda app: app.main.grid.selected == "gpu-14"),
     ("find the next", ["slash", *"H200", "enter", "n"], lambda app: app.main.grid.selected == "gpu-15"),
     ("find the one before", ["slash", *"H200", "enter", "N"], lambda app: app.main.grid.selected == "gpu-16"),
-    ("follow off", ["3", "f"], lambda app: not app.log_pane.follow),
-    ("follow stops on scrolling up", ["3", "k"], lambda app: not app.log_pane.follow),
-    ("follow again at the bottom", ["3", "k", "G"], lambda app: app.log_pane.follow),
-    ("filter", ["3", "ampersand", *"00100", "enter"], lambda app: app.log_pane.count == 1),
-    ("filter and esc", ["3", "ampersand", *"00100", "enter", "escape"], lambda app: app.log_pane.count > 50),
-    ("find in the log", ["3", "g", "slash", *"00100", "enter"], lambda app: "00100" in app.log_pane.shown_text()[:90]),
-    ("found and esc", ["3", "slash", *"00100", "enter", "escape"], lambda app: not app.log_pane.needle),
+    ("follow off", ["3", "f"], lambda app: not app.log_shown.follow),
+    ("follow stops on scrolling up", ["3", "k"], lambda app: not app.log_shown.follow),
+    ("follow again at the bottom", ["3", "k", "G"], lambda app: app.log_shown.follow),
+    ("filter", ["3", "ampersand", *"00100", "enter"], lambda app: app.log_shown.count == 1),
+    ("filter and esc", ["3", "ampersand", *"00100", "enter", "escape"], lambda app: app.log_shown.count > 50),
+    ("find in the log", ["3", "g", "slash", *"00100", "enter"], lambda app: "00100" in app.log_shown.shown_text()[:90]),
+    ("found and esc", ["3", "slash", *"00100", "enter", "escape"], lambda app: not app.log_shown.needle),
     (
         "find in an experiment's log",
         ["enter", "slash", *"00100", "enter"],
-        lambda app: app.screen.tab == "log" and "00100" in app.log_pane.shown_text()[:90],
+        lambda app: app.screen.tab == "log" and "00100" in app.log_shown.shown_text()[:90],
     ),
-    ("wrap", ["3", "w"], lambda app: app.log_pane.wrapped),
-    ("time", ["3", "t"], lambda app: app.log_pane.timed),
-    ("sideways", ["3", "l"], lambda app: app.log_pane.sideways > 0),
+    ("wrap", ["3", "w"], lambda app: app.log_shown.wrapped),
+    ("time", ["3", "t"], lambda app: app.log_shown.timed),
+    ("sideways", ["3", "l"], lambda app: app.log_shown.sideways > 0),
     ("copy", ["3", "y"], lambda app: "copied" in words_on(app)),
-    ("chart by number of experiment", ["4", "t"], lambda app: not app.chart_pane.by_time),
-    ("chart closer", ["4", "plus"], lambda app: app.chart_pane.zoomed == 2),
-    ("chart wider", ["4", "minus"], lambda app: app.chart_pane.zoomed == 0),
-    ("chart's other view", ["4", "v"], lambda app: app.chart_pane.effects),
-    ("chart: the next experiment", ["4", "l"], lambda app: app.chart_pane.selected != "e0000"),
+    ("chart by number of experiment", ["4", "t"], lambda app: not app.main.chart.by_time),
+    ("chart closer", ["4", "plus"], lambda app: app.main.chart.zoomed == 2),
+    ("chart wider", ["4", "minus"], lambda app: app.main.chart.zoomed == 0),
+    ("chart's other view", ["4", "v"], lambda app: app.main.chart.effects),
+    ("chart: the next experiment", ["4", "l"], lambda app: app.main.chart.selected != "e0000"),
     ("theme", ["T"], lambda app: app.palette.name == "light"),
     ("theme by name", ["colon", *"theme terminal", "enter"], lambda app: app.palette.name == "terminal"),
     ("redraw", ["ctrl+l"], lambda app: app.screen is app.main),
@@ -216,7 +218,9 @@ SEEING: list[tuple[str, list[str], Callable[[CockpitApp], bool]]] = [
     (
         "the palette begins with what the place has for itself",
         ["4", "colon"],
-        lambda app: isinstance(app.screen, Palette) and all("chart" in a.places for a in app.screen.found.actions[:8]),
+        lambda app: (
+            isinstance(app.screen, CommandPalette) and all("chart" in a.places for a in app.screen.matches.actions[:8])
+        ),
     ),
     ("a question left", ["x", "escape"], lambda app: not isinstance(app.screen, Dialog)),
     ("the talk scrolled", ["5", "k"], lambda app: app.main.pane == "talk"),
@@ -240,7 +244,7 @@ async def test_save_writes_the_whole_log_and_never_over_a_file(screen_on: Opener
         await press(pilot, "3", "s", *str(target), "enter")
         first = target.read_text()
         assert first == app.feed.folder.log(RUNS).read_text()
-        app.save_log(str(target))
+        app.carry_out((SaveLog(str(target)),))
         await settle(pilot)
         assert "is there already" in words_on(app)
     assert target.read_text() == first
@@ -261,7 +265,7 @@ async def test_news_that_come_while_the_screen_is_left_are_let_go(screen_on: Ope
         await press(pilot, "q")
     assert not app.screen_stack
     app.tick()
-    app._loaded()
+    app.loaded()
     assert app.return_code == 0
 
 
@@ -282,7 +286,7 @@ def test_every_key_of_the_registry_is_pressed_above() -> None:
     pressed = {key for table in (ACTING, SEEING, EDITING) for row in table for key in row[1]}
     pressed |= {"s", "q", "ctrl+q", "ctrl+c"}
     spare = {"shift+up": "K", "shift+down": "J", "equals_sign": "plus", "underscore": "minus"}
-    for action in Registry((*STEERING, *LOOKING, *PAGING)).actions:
+    for action in Registry((*STEERING, *NAVIGATION, *PAGE_ACTIONS)).actions:
         for key in action.keys:
             assert spare.get(key, key) in pressed, f"{action.name}: {key}"
 

@@ -16,7 +16,8 @@ from cockpit.core.model import Outcome, Progress
 from cockpit.core.state import State
 from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder
-from cockpit.tui.actions.replay import REPLAYING, SPEEDS, next_speed, seconds_in
+from cockpit.tui.actions.effects import OpenExperiment, SeekReplay
+from cockpit.tui.actions.replay import REPLAY, SPEEDS, next_speed, seconds_in
 from cockpit.tui.app import CockpitApp
 from cockpit.tui.feed import ReplayFeed
 from tests.tui.conftest import press, settle, shown, words_on
@@ -65,15 +66,15 @@ async def test_a_run_is_shown_as_far_as_it_had_got(
         runs = {name: span for name, span in feed._runs.items() if name.startswith("e0001")}
         ((attempt, (began, ended)),) = runs.items()
         whole = len(feed.folder.log(attempt).read_text().splitlines())
-        app.open_experiment("e0001", "log")
+        app.carry_out((OpenExperiment("e0001", "log"),))
         await settle(pilot)
         seen = []
         for at in (began - 1, began, began + (ended - began) / 2, ended, ended + 60, began + (ended - began) / 4):
-            app.seek(at)
+            app.carry_out((SeekReplay(at),))
             await settle(pilot)
-            seen.append(app.log_pane.count)
+            seen.append(app.log_shown.count)
         assert seen == [0, 0, whole // 2, whole, whole, whole // 4]
-        assert app.log_pane is not log
+        assert app.log_shown is not log
         run = app.feed.state.attempts[attempt]  # type: ignore[union-attr]
         assert run.progress is not None and run.progress.fraction == pytest.approx(0.25)
         assert 2 < len(points_of(run.curve)) <= 10
@@ -112,11 +113,11 @@ async def test_each_key_of_a_replay_does_what_it_says(played: tuple[CockpitApp, 
         assert await after("colon", *"seek +2m", "enter") == 1290
         assert await after("colon", *"seek soon", "enter") == 1290
         assert "seek takes a time" in words_on(app)
-        await after("space")
+        await after("escape", "space")
         clock.at += 1
         app.tick()
         assert feed.now() - feed.began == 1290 + 120
-    assert {key for action in REPLAYING for key in action.keys} <= pressed
+    assert {key for action in REPLAY for key in action.keys} <= pressed
 
 
 async def test_seeking_back_shows_what_was_so_then(played: tuple[CockpitApp, ReplayFeed, Clock]) -> None:
@@ -124,7 +125,7 @@ async def test_seeking_back_shows_what_was_so_then(played: tuple[CockpitApp, Rep
     async with shown(app) as pilot:
         await press(pilot, "space", "end")
         for at in (2500.0, 700.0, 1900.0, 0.0):
-            app.seek(feed.began + at)
+            app.carry_out((SeekReplay(feed.began + at),))
             await settle(pilot)
             assert app.state is not None
             assert msgspec.json.encode(app.state) == msgspec.json.encode(folded_until(feed))

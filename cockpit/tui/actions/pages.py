@@ -1,56 +1,113 @@
-"""The actions of the review and experiment pages: edit a waiting proposal, and turn the page."""
+"""The actions of the review and experiment pages: edit a waiting proposal, and show another part of the page."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
+from cockpit.core.intents import Draft, EditProposal
+from cockpit.tui.actions.effects import (
+    AskLine,
+    Back,
+    Effects,
+    FocusNext,
+    OpenExperiment,
+    OpenWave,
+    Problem,
+    Send,
+    ShowTab,
+)
 from cockpit.tui.actions.registry import Action, Here
-
-if TYPE_CHECKING:
-    from cockpit.tui.app import CockpitApp
+from cockpit.tui.views.review import (
+    EditError,
+    draft_of,
+    with_factor,
+    with_level,
+    with_replicates,
+    without_arm,
+    without_factor,
+)
 
 REVIEW = frozenset({"review"})
 EXPERIMENT = frozenset({"experiment"})
 PAGES = REVIEW | EXPERIMENT | {"help"}
 
 
-def _editable(here: Here) -> str:
+def _not_editable(here: Here) -> str:
     return "" if here.wave in here.state.proposals else "it was decided already: only a waiting proposal can be edited"
 
 
-def _edit(what: str):  # type: ignore[no-untyped-def]
-    return lambda app, here, words: app.edit_arms(what)
+def _edit(here: Here, change: Callable[[Draft], Draft], what: str) -> Effects:
+    """Send the whole proposal as changed. Raises Problem."""
+    try:
+        draft = change(draft_of(here.state, here.state.waves[here.wave]))
+    except EditError as error:
+        raise Problem(str(error)) from error
+    return (Send(EditProposal(here.wave, draft, what), what),)
 
 
-def _turn(tab: str):  # type: ignore[no-untyped-def]
-    return lambda app, here, words: app.turn_page(tab)
+def _level(here: Here, words: str) -> Effects:
+    arm, name = here.experiment, here.constant
+    if not name or arm not in here.state.experiments:
+        raise Problem("no constant is chosen")
+    old = here.state.experiments[arm].change.constants.get(name)
+
+    def edit(text: str) -> Effects:
+        return _edit(here, lambda draft: with_level(draft, arm, name, text), f"{arm}: {name} = {text}")
+
+    return (AskLine(f"{name} of {arm}:", edit, "" if old is None else repr(old), until_answered=True),)
 
 
-def _open_arm(app: "CockpitApp", here: Here, words: str) -> None:
-    app.open_experiment(here.experiment)
+def _add_factor(here: Here, words: str) -> Effects:
+    def edit(text: str) -> Effects:
+        return _edit(here, lambda draft: with_factor(draft, text), f"added {text}")
+
+    question = "Add a factor, every arm once for each level: NAME = level, level"
+    return (AskLine(question, edit, until_answered=True),)
 
 
-PAGING: tuple[Action, ...] = (
-    Action("level", "edit level", "Change the chosen constant of the chosen arm", _edit("level"), ("c",), REVIEW,
-           acting=True, applies=_editable, footer=4, group="review"),
-    Action("add-factor", "add factor", "Every arm once for each level of another constant", _edit("add-factor"),
-           ("plus",), REVIEW, acting=True, applies=_editable, footer=5, group="review"),
-    Action("drop-factor", "drop factor", "Leave the chosen constant as the base has it", _edit("drop-factor"),
-           ("minus",), REVIEW, acting=True, applies=_editable, footer=6, group="review"),
-    Action("replicates", "replicates", "How many runs of each arm", _edit("replicates"), ("n",), REVIEW, acting=True,
-           applies=_editable, footer=7, group="review"),
-    Action("open-arm", "open", "Open the chosen arm's page", _open_arm, ("enter",), REVIEW,
+def _drop_factor(here: Here, words: str) -> Effects:
+    if not here.constant:
+        raise Problem("no constant is chosen")
+    return _edit(here, lambda draft: without_factor(draft, here.constant), f"dropped {here.constant}")
+
+
+def drop_arm(here: Here) -> Effects:
+    """Drop the chosen arm from the waiting proposal."""
+    return _edit(here, lambda draft: without_arm(draft, here.experiment), f"dropped {here.experiment}")
+
+
+def _replicates(here: Here, words: str) -> Effects:
+    def edit(text: str) -> Effects:
+        return _edit(here, lambda draft: with_replicates(draft, text), f"{text} runs of each arm")
+
+    return (AskLine("How many runs of each arm?", edit, until_answered=True),)
+
+
+def _open_wave(here: Here, words: str) -> Effects:
+    return (OpenWave(here.state.experiments[here.experiment].wave),)
+
+
+PAGE_ACTIONS: tuple[Action, ...] = (
+    Action("level", "edit level", "Change the chosen constant of the chosen arm", run=_level, keys=("c",),
+           places=REVIEW, acting=True, applies=_not_editable, footer=4, group="review"),
+    Action("add-factor", "add factor", "Run every arm once for each level of another constant", run=_add_factor,
+           keys=("plus",), places=REVIEW, acting=True, applies=_not_editable, footer=5, group="review"),
+    Action("drop-factor", "drop factor", "Leave the chosen constant as the base has it", run=_drop_factor,
+           keys=("minus",), places=REVIEW, acting=True, applies=_not_editable, footer=6, group="review"),
+    Action("replicates", "replicates", "Set how many times each arm runs", run=_replicates, keys=("n",),
+           places=REVIEW, acting=True, applies=_not_editable, footer=7, group="review"),
+    Action("open-arm", "open", "Open the chosen arm's page",
+           run=lambda here, words: (OpenExperiment(here.experiment),), keys=("enter",), places=REVIEW,
            applies=lambda here: "" if here.experiment else "no arm is chosen", footer=13, group="review"),
-    Action("constants", "constants", "What differs from the base and the baseline", _turn("constants"), ("c",),
-           EXPERIMENT, footer=2, group="experiments"),
-    Action("page-diff", "diff", "Its diff against its base", _turn("diff"), ("d",), EXPERIMENT, footer=3,
-           group="experiments"),
-    Action("page-log", "log", "The chosen attempt's log", _turn("log"), ("o", "enter"), EXPERIMENT, footer=4,
-           group="experiments"),
-    Action("page-curve", "curve", "The chosen attempt's loss, and the incumbent's", _turn("curve"), ("v",), EXPERIMENT,
-           footer=4, group="experiments"),
-    Action("page-wave", "its wave", "The wave it belongs to", lambda app, here, words: app.open_wave(
-        here.state.experiments[here.experiment].wave), ("w",), EXPERIMENT, footer=5, group="experiments"),
-    Action("page-focus", "other part", "The other part of the page", lambda app, here, words: app.next_part(),
-           ("tab", "shift+tab"), PAGES, group="panes"),
-    Action("back", "back", "Back to where one came from", lambda app, here, words: app.go_back(), ("q",), PAGES,
-           footer=32),
+    Action("constants", "constants", "Show what differs from the base and the baseline", (ShowTab("constants"),),
+           keys=("c",), places=EXPERIMENT, footer=2, group="experiments"),
+    Action("page-diff", "diff", "Show its diff against its base", (ShowTab("diff"),), keys=("d",), places=EXPERIMENT,
+           footer=3, group="experiments"),
+    Action("page-log", "log", "Show the chosen attempt's log", (ShowTab("log"),), keys=("o", "enter"),
+           places=EXPERIMENT, footer=4, group="experiments"),
+    Action("page-curve", "curve", "Show the chosen attempt's loss, and the incumbent's", (ShowTab("curve"),),
+           keys=("v",), places=EXPERIMENT, footer=4, group="experiments"),
+    Action("page-wave", "its wave", "Open the wave that it belongs to", run=_open_wave, keys=("w",),
+           places=EXPERIMENT, footer=5, group="experiments"),
+    Action("page-focus", "other part", "Go to the other part of the page", (FocusNext(),), keys=("tab", "shift+tab"),
+           places=PAGES, group="panes"),
+    Action("back", "back", "Go back to the page before", (Back(),), keys=("q",), places=PAGES, footer=32),
 )  # fmt: skip

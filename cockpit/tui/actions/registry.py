@@ -1,32 +1,46 @@
-"""The registry: every action once. Keys, footer, palette, help, mouse and `:` commands are all read from it."""
+"""The registry of actions. Keys, footer, palette, help, mouse and `:` commands are all read from it."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from cockpit.core.state import State
+from cockpit.tui.actions.effects import Confirm, Effects, Problem
 
-if TYPE_CHECKING:
-    from cockpit.tui.app import CockpitApp
+
+@dataclass(frozen=True)
+class ReplayPosition:
+    """The moment that a replay shows, between the session's start and end, and its speed."""
+
+    began: float
+    ended: float
+    at: float
+    speed: float
 
 
 @dataclass(frozen=True)
 class Here:
-    """Where the person is: what an action would act on."""
+    """The person's place: the state, the focused pane or page, and its selection."""
 
     state: State
     now: float
     place: str
     """A pane of the main screen, or `review`, `experiment`."""
     watch: bool = False
-    replay: bool = False
+    replay: ReplayPosition | None = None
     wave: str = ""
     experiment: str = ""
     attempt: str = ""
     cluster: str = ""
+    constant: str = ""
+    """The constant chosen in a proposal's table of arms."""
+    found: str = ""
+    """The text last searched for."""
+    log_filter: str = ""
+    log_name: str = ""
+    """A file name for the log that is shown."""
 
 
-Run = Callable[["CockpitApp", Here, str], None]
+Run = Callable[[Here, str], Effects]
 Question = Callable[[Here], str]
 
 
@@ -36,29 +50,46 @@ def always(here: Here) -> str:
 
 @dataclass(frozen=True)
 class Action:
-    """`applies` gives why it does not apply here, or nothing; `danger` what it would cost, and makes it ask first."""
+    """A thing that a person can do by key, by command or by mouse.
+
+    Its effects are `effects`, or what `run` makes of the place and of the words after the command.
+    """
 
     name: str
     """Also its command: `:name`."""
     label: str
     help: str
-    run: Run = field(repr=False)
+    effects: Effects = field(default=(), repr=False)
+    run: Run | None = field(default=None, repr=False)
     keys: tuple[str, ...] = ()
     places: frozenset[str] = frozenset()
     """Where its keys work; everywhere when empty."""
     acting: bool = False
-    """It sends an intent or writes a file: taken out when watching, as a watcher may be let in for that alone."""
+    """It sends an intent or writes a file. A watcher does not have it."""
     takes: str = ""
-    """What may follow the command."""
+    """The words that may follow the command."""
     applies: Question = field(default=always, repr=False)
-    danger: Question | None = field(default=None, repr=False)
+    """The reason why it does not apply here, or an empty string."""
+    cost: Callable[[Here, str], str] | None = field(default=None, repr=False)
+    """The cost in a sentence; where there is one, the action asks first."""
     footer: int = 0
-    """Place in the footer, from 1; 0 for none."""
+    """Position in the footer, from 1; 0 for none."""
     group: str = "general"
 
 
+def effects_of(action: Action, here: Here, words: str = "") -> Effects:
+    """Return the effects of an action, asked about first where it costs something. Raises Problem."""
+    if not words and (why_not := action.applies(here)):
+        raise Problem(f"{action.name}: {why_not}")
+    effects = action.effects
+    if action.run is not None and (words or not effects):
+        effects = action.run(here, words)
+    cost = action.cost(here, words) if action.cost is not None else ""
+    return (Confirm(cost, action.label, effects),) if cost else effects
+
+
 FOOTER_LASTS = 31
-"""Who is in the footer from this place on is so at every width."""
+"""Actions from this position on are in the footer at every width."""
 
 KEY_NAMES = {
     "enter": "⏎",
@@ -113,7 +144,7 @@ def key_name(key: str) -> str:
 
 
 class Registry:
-    """The actions there are; when watching, without those that act. The `first` take their keys from all others."""
+    """The actions that can be done. A watcher has none that act. The keys of `first` go before all others."""
 
     def __init__(self, actions: Iterable[Action], watch: bool = False, first: Iterable[Action] = ()) -> None:
         self._first = list(first)
@@ -124,7 +155,7 @@ class Registry:
         return self._by_name.get(name)
 
     def for_key(self, key: str, place: str) -> Action | None:
-        """What the key does there: an action of the place goes before one of everywhere."""
+        """Return the key's action there. An action of the place goes before one that works everywhere."""
         taken = next((action for action in self._first if key in action.keys), None)
         if taken is not None:
             return taken
@@ -134,12 +165,13 @@ class Registry:
         return min(found, key=lambda action: not action.places, default=None)
 
     def at(self, here: Here) -> list[Action]:
-        """The actions that have a key there, those of the place first."""
+        """Return the actions that work there, those of the place first."""
         found = [action for action in self.actions if not action.places or here.place in action.places]
         return sorted(found, key=lambda action: not action.places)
 
     def footer(self, here: Here) -> list[Action]:
-        """What the footer offers: what applies now, in its order; of two with one key, the place's own."""
+        """Return the actions that the footer offers: those that apply now, in order; of two with one key, the
+        place's own."""
         offered = [
             action
             for action in self.at(here)
@@ -148,7 +180,7 @@ class Registry:
         return sorted((action for action in offered if not action.applies(here)), key=lambda action: action.footer)
 
     def matching(self, text: str) -> list[Action]:
-        """Actions for what was typed into the palette, the best first: by name, then by any word of the help."""
+        """Return the actions for the text typed into the palette, best match first: by name, then by the help."""
         word = text.split(" ", 1)[0].casefold()
         if not word:
             return list(self.actions)

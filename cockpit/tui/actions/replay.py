@@ -1,13 +1,9 @@
-"""The actions of a replay: pause, speed, and where in the night one looks. They take their keys from all others."""
+"""The actions of a replay: pause, speed, and the moment shown. Their keys go before those of all other actions."""
 
 import re
-from typing import TYPE_CHECKING
 
-from cockpit.tui.actions.registry import Action, Here
-from cockpit.tui.feed import ReplayFeed
-
-if TYPE_CHECKING:
-    from cockpit.tui.app import CockpitApp
+from cockpit.tui.actions.effects import Effects, PauseReplay, Problem, SeekReplay, SetReplaySpeed
+from cockpit.tui.actions.registry import Action, Here, ReplayPosition, Run
 
 STEP_S = 300.0
 LONG_STEP_S = 3600.0
@@ -18,7 +14,7 @@ _SPAN = re.compile(r"([+-]?)((?:\d+(?:\.\d+)?[dhms])+)")
 
 
 def seconds_in(text: str) -> tuple[str, float] | None:
-    """(sign or nothing, seconds) of `3h20m`, `+10m`, `-90s`; None where it is not such."""
+    """Parse `3h20m`, `+10m` or `-90s` into (sign or nothing, seconds); None for any other text."""
     found = _SPAN.fullmatch(text.replace(" ", "").lower())
     if found is None:
         return None
@@ -27,57 +23,47 @@ def seconds_in(text: str) -> tuple[str, float] | None:
 
 
 def next_speed(speed: float, steps: int) -> float:
-    """The next of SPEEDS above `speed` (1) or below it (−1); the last stays."""
+    """Return the next of SPEEDS above `speed` (1) or below it (−1); the last one stays."""
     beyond = [one for one in SPEEDS if (one > speed if steps > 0 else one < speed)]
     return (min(beyond) if steps > 0 else max(beyond)) if beyond else speed
 
 
-def _feed(app: "CockpitApp") -> ReplayFeed:
-    feed = app.feed
-    assert isinstance(feed, ReplayFeed)
-    return feed
+def _position(here: Here) -> ReplayPosition:
+    if here.replay is None:
+        raise Problem("this is not a replay")
+    return here.replay
 
 
-def _pause(app: "CockpitApp", here: Here, words: str) -> None:
-    _feed(app).pause()
-    app.show_state()
+def _step(seconds: float) -> Run:
+    return lambda here, words: (SeekReplay(_position(here).at + seconds),)
 
 
-def _seek(seconds: float):  # type: ignore[no-untyped-def]
-    return lambda app, here, words: app.seek(_feed(app).now() + seconds)
-
-
-def _seek_words(app: "CockpitApp", here: Here, words: str) -> None:
-    feed = _feed(app)
+def _seek(here: Here, words: str) -> Effects:
     found = seconds_in(words)
     if found is None:
-        app.note("seek takes a time into the session, or one from here: `:seek 3h20m`, `:seek -10m`", "bad")
-        return
+        raise Problem("seek takes a time into the session, or one from here: `:seek 3h20m`, `:seek -10m`")
+    position = _position(here)
     sign, seconds = found
-    app.seek({"": feed.began + seconds, "+": feed.now() + seconds, "-": feed.now() - seconds}[sign])
+    times = {"": position.began + seconds, "+": position.at + seconds, "-": position.at - seconds}
+    return (SeekReplay(times[sign]),)
 
 
-def _speed(steps: int):  # type: ignore[no-untyped-def]
-    def change(app: "CockpitApp", here: Here, words: str) -> None:
-        feed = _feed(app)
-        feed.speed = next_speed(feed.speed, steps)
-        app.show_state()
-
-    return change
+def _speed(steps: int) -> Run:
+    return lambda here, words: (SetReplaySpeed(next_speed(_position(here).speed, steps)),)
 
 
-REPLAYING: tuple[Action, ...] = (
-    Action("pause", "pause", "Stand still, or go on", _pause, ("space",), footer=1, group="replay"),
-    Action("back-5m", "−5 min", "Five minutes back", _seek(-STEP_S), ("left",), footer=2, group="replay"),
-    Action("on-5m", "+5 min", "Five minutes on", _seek(STEP_S), ("right",), footer=3, group="replay"),
-    Action("back-1h", "−1 h", "An hour back", _seek(-LONG_STEP_S), ("shift+left",), group="replay"),
-    Action("on-1h", "+1 h", "An hour on", _seek(LONG_STEP_S), ("shift+right",), group="replay"),
-    Action("start", "start", "To the session's start", lambda app, here, words: app.seek(_feed(app).began),
-           ("home",), footer=6, group="replay"),
-    Action("end-of-night", "end", "To the session's end", lambda app, here, words: app.seek(_feed(app).ended),
-           ("end",), footer=7, group="replay"),
-    Action("faster", "faster", "Faster", _speed(1), ("plus",), footer=4, group="replay"),
-    Action("slower", "slower", "Slower", _speed(-1), ("minus",), footer=4, group="replay"),
-    Action("seek", "seek", "To a time into the session, or one from here", _seek_words, takes="3h20m|+10m|-10m",
+REPLAY: tuple[Action, ...] = (
+    Action("pause", "pause", "Pause, or resume", (PauseReplay(),), keys=("space",), footer=1, group="replay"),
+    Action("back-5m", "−5 min", "Go five minutes back", run=_step(-STEP_S), keys=("left",), footer=2, group="replay"),
+    Action("on-5m", "+5 min", "Go five minutes on", run=_step(STEP_S), keys=("right",), footer=3, group="replay"),
+    Action("back-1h", "−1 h", "Go an hour back", run=_step(-LONG_STEP_S), keys=("shift+left",), group="replay"),
+    Action("on-1h", "+1 h", "Go an hour on", run=_step(LONG_STEP_S), keys=("shift+right",), group="replay"),
+    Action("start", "start", "Go to the session's start",
+           run=lambda here, words: (SeekReplay(_position(here).began),), keys=("home",), footer=6, group="replay"),
+    Action("end-of-night", "end", "Go to the session's end",
+           run=lambda here, words: (SeekReplay(_position(here).ended),), keys=("end",), footer=7, group="replay"),
+    Action("faster", "faster", "Play faster", run=_speed(1), keys=("plus",), footer=4, group="replay"),
+    Action("slower", "slower", "Play slower", run=_speed(-1), keys=("minus",), footer=4, group="replay"),
+    Action("seek", "seek", "Go to a time into the session, or one from here", run=_seek, takes="3h20m|+10m|-10m",
            group="replay"),
 )  # fmt: skip

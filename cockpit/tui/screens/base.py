@@ -1,36 +1,52 @@
-"""What every screen is: its keys come from the registry, movements go to the pane that has the focus."""
+"""The base of every screen: keys come from the registry, movements go to the pane that has the focus."""
 
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from textual import events
-from textual.screen import Screen
 from textual.widgets import Input
 
-from cockpit.tui.actions.registry import MOVES, Here
+from cockpit.tui.actions.registry import FOOTER_LASTS, MOVES, Action, Here, Registry, key_name
+from cockpit.tui.following import FollowedSession
+from cockpit.tui.terminal.live import LiveScreen
 from cockpit.tui.widgets.bars import Footer, Hint
+from cockpit.tui.widgets.log import Log
 from cockpit.tui.widgets.pane import Pane
 
-if TYPE_CHECKING:
-    from cockpit.tui.app import CockpitApp
-
 _FROM_INPUT = ("escape", "tab", "shift+tab", "ctrl+p", "ctrl+q", "ctrl+c", "ctrl+l")
-"""Keys that mean the same while one writes."""
+"""Keys that mean the same while a line is written."""
+
+WRITING = [
+    Hint("", "⏎", "say it"),
+    Hint("", "esc", "stop writing: keys act again"),
+    Hint("", "tab", "next pane"),
+]
 
 
-WRITING = [Hint("", "⏎", "say it"), Hint("", "esc", "done writing: keys act again"), Hint("", "tab", "next pane")]
+@dataclass
+class ScreenContext:
+    """The things that the app gives to every screen."""
+
+    session: FollowedSession
+    registry: Registry
+    do: Callable[[Action, str], bool]
+    """Carry an action out, with the words after its command. Returns False where it cannot be done."""
+    last_found: str = ""
+    """The text last searched for, in whichever pane."""
 
 
-class CockpitScreen(Screen[None]):
+class CockpitScreen(LiveScreen):
     AUTO_FOCUS = ""
     PLACE = ""
 
-    @property
-    def cockpit(self) -> "CockpitApp":
-        return cast("CockpitApp", self.app)
+    def __init__(self, context: ScreenContext) -> None:
+        super().__init__()
+        self.context = context
+        self.session = context.session
 
     @property
     def writing(self) -> bool:
-        """Whether keys are letters of a line just now."""
+        """Tell whether keys are letters of a line."""
         return isinstance(self.focused, Input)
 
     @property
@@ -39,50 +55,68 @@ class CockpitScreen(Screen[None]):
 
     @property
     def page(self) -> tuple[str, str]:
-        """What kind of page this is, and of what."""
+        """The kind of this page, and the thing it is about."""
         return self.PLACE, ""
 
+    @property
+    def log_shown(self) -> Log | None:
+        """The page's own log, if it has one."""
+        return None
+
+    @property
+    def unsent(self) -> str:
+        """Text that was typed here and would be lost."""
+        return ""
+
     def on_screen_resume(self) -> None:
-        if not self.cockpit.leaving:
+        if self.app.is_running and self.app.screen_stack:
             self.show()
 
     def here(self) -> Here | None:
-        """What an action would act on; None while there is no state yet."""
+        """Return what an action would act on; None while there is no state."""
         raise NotImplementedError
 
     def show(self) -> None:
-        """Draw the state as it is now."""
+        """Draw the newest state."""
         raise NotImplementedError
 
     def back(self) -> None:
-        """Escape: leave this screen for the one it was opened from."""
+        """Leave this screen for the one it was opened from."""
         self.app.pop_screen()
 
+    def find(self, text: str, forward: bool, fresh: bool) -> str:
+        """Go to the next match. Returns a sentence where there is none."""
+        return ""
+
     async def take_key(self, event: events.Key) -> bool:
-        """Do what the key does here. Returns whether it was taken: what is not belongs to the line being written."""
+        """Answer a key. Returns False for a key that belongs to the line being written."""
         writing = self.writing
         if writing and event.key not in _FROM_INPUT:
             return False
         if event.key == "escape":
-            action = self.cockpit.registry.for_key("escape", self.place)
-            here = self.here() if action is not None else None
-            if writing:
-                self.leave_input()
-            elif action is not None and here is not None and not action.applies(here):
-                self.cockpit.do(action)
-            else:
-                self.back()
+            self._escape(writing)
             return True
+        registry = self.context.registry
         key = event.character if event.character and event.character.isalpha() else event.key
-        action = self.cockpit.registry.for_key(key, self.place) or self.cockpit.registry.for_key(event.key, self.place)
+        action = registry.for_key(key, self.place) or registry.for_key(event.key, self.place)
         if action is not None:
-            self.cockpit.do(action)
+            self.context.do(action, "")
             return True
         move = MOVES.get(key)
         pane = self.focused
-        if move and isinstance(pane, Pane) and hasattr(pane, "move") and pane.move(move):
+        if move and isinstance(pane, Pane) and pane.move(move):
             self.update_footer()
         return True
+
+    def _escape(self, writing: bool) -> None:
+        action = self.context.registry.for_key("escape", self.place)
+        here = self.here() if action is not None else None
+        if writing:
+            self.leave_input()
+        elif action is not None and here is not None and not action.applies(here):
+            self.context.do(action, "")
+        else:
+            self.back()
 
     def leave_input(self) -> None:
         self.set_focus(None)
@@ -90,15 +124,27 @@ class CockpitScreen(Screen[None]):
     def update_footer(self) -> None:
         for footer in self.query(Footer):
             here = self.here()
-            footer.hints = [] if here is None else WRITING if self.writing else self.cockpit.hints(here)
+            footer.hints = [] if here is None else WRITING if self.writing else self._hints(here)
             footer.paint()
+
+    def _hints(self, here: Here) -> list[Hint]:
+        return [
+            Hint(action.name, key_name(action.keys[0]), action.label, last=action.footer >= FOOTER_LASTS)
+            for action in self.context.registry.footer(here)
+        ]
 
     def note(self, text: str, ink: str) -> None:
+        """Show a sentence in the footer, in as many rows as it takes; an empty one brings the keys back."""
         for footer in self.query(Footer):
             footer.note, footer.note_ink = text, ink
+            self.fit_footer(footer)
             footer.paint()
 
+    def fit_footer(self, footer: Footer) -> None:
+        """Give the footer the rows that it needs."""
+        footer.styles.height = footer.rows_wanted(self.app.size.width)
+
     def on_footer_clicked(self, event: Footer.Clicked) -> None:
-        action = self.cockpit.registry.named(event.action)
+        action = self.context.registry.named(event.action)
         if action is not None:
-            self.cockpit.do(action)
+            self.context.do(action, "")

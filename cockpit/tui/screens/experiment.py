@@ -11,7 +11,7 @@ from cockpit.tui.actions.registry import Here
 from cockpit.tui.figures import clock, count, duration, score, signed, value
 from cockpit.tui.plain import plain, wrap
 from cockpit.tui.rows import Ink, Row, hint_rows, title_row
-from cockpit.tui.screens.base import CockpitScreen
+from cockpit.tui.screens.base import CockpitScreen, ScreenContext
 from cockpit.tui.views.clusters import loss_at, rival_curve
 from cockpit.tui.views.diffs import diff_lines
 from cockpit.tui.views.review import GLYPHS
@@ -33,7 +33,7 @@ class Verdict(Pane):
     def rows(self, width: int, height: int) -> list[Strip]:
         screen = self.screen
         assert isinstance(screen, ExperimentScreen)
-        known, state = screen.known(), screen.cockpit.state
+        known, state = screen.known(), screen.session.state
         if known is None or state is None:
             return []
         glyph, ink = GLYPHS[known.status]
@@ -106,7 +106,7 @@ class Curve(Pane):
     def rows(self, width: int, height: int) -> list[Strip]:
         screen = self.screen
         assert isinstance(screen, ExperimentScreen)
-        state = screen.cockpit.state
+        state = screen.session.state
         attempt = state.attempts.get(screen.attempts.selected) if state else None
         curve = points_of(attempt.curve) if attempt else []
         if state is None or attempt is None or len(curve) < 2:
@@ -124,8 +124,8 @@ class Curve(Pane):
 class ExperimentScreen(CockpitScreen):
     PLACE = "experiment"
 
-    def __init__(self, experiment: str, tab: str = "") -> None:
-        super().__init__()
+    def __init__(self, context: ScreenContext, experiment: str, tab: str = "") -> None:
+        super().__init__(context)
         self.experiment = experiment
         self.tab = tab or "constants"
         self.verdict = Verdict()
@@ -152,7 +152,7 @@ class ExperimentScreen(CockpitScreen):
         return self.PLACE, self.experiment
 
     def known(self) -> Experiment | None:
-        state = self.cockpit.state
+        state = self.session.state
         return state.experiments.get(self.experiment) if state else None
 
     def on_mount(self) -> None:
@@ -172,8 +172,8 @@ class ExperimentScreen(CockpitScreen):
         self.show()
 
     def show(self) -> None:
-        state, known = self.cockpit.state, self.known()
-        if state is None or known is None or not self.is_current or not self.verdict.is_attached:
+        state, known = self.session.state, self.known()
+        if state is None or known is None or not self.verdict.is_attached:
             return  # the last of these while the app is being left, its widgets going one by one
         width, height = self.app.size
         self.verdict.styles.height = min(len(self.verdict.rows(width, height)), height // 3)
@@ -182,12 +182,12 @@ class ExperimentScreen(CockpitScreen):
         self.query_one("#upper").styles.height = upper
         self.curve.display = wide
         self.verdict.paint()
-        self.attempts.tell(state, self.cockpit.feed.now())
+        self.attempts.tell(state, self.session.now())
         self.curve.paint()
         self.large_curve.paint()
         attempt = self.attempts.selected
         if self.tab == "log":
-            feed = self.cockpit.feed
+            feed = self.session.feed
             path = feed.folder.log(attempt) if attempt else None
             self.log_view.show(attempt, path, lambda: feed.log_share(attempt))
             self.log_view.tick()
@@ -203,18 +203,29 @@ class ExperimentScreen(CockpitScreen):
         self.show()
 
     def here(self) -> Here | None:
-        app = self.cockpit
-        if app.state is None:
+        session = self.session
+        if session.state is None:
             return None
         return Here(
-            app.state,
-            app.feed.now(),
+            session.state,
+            session.now(),
             "experiment",
-            app.watching,
-            app.replaying,
+            session.watch,
+            session.replay_position(),
             experiment=self.experiment,
             attempt=self.attempts.selected,
+            found=self.context.last_found,
+            log_filter=self.log_view.filter,
+            log_name=self.log_view.file_name,
         )
+
+    @property
+    def log_shown(self) -> Log:
+        return self.log_view
+
+    def find(self, text: str, forward: bool, fresh: bool) -> str:
+        self.turn("log")
+        return self.log_view.find_words(text, forward, fresh)
 
 
 def constant_lines(state: State, known: Experiment) -> list[tuple[str, Ink]]:

@@ -4,7 +4,7 @@ from textual.app import ComposeResult
 
 from cockpit.tui.actions.registry import MOVES, Action, Here, Registry, key_name
 from cockpit.tui.rows import Ink
-from cockpit.tui.screens.base import CockpitScreen
+from cockpit.tui.screens.base import CockpitScreen, ScreenContext
 from cockpit.tui.widgets.text import Lines
 
 Line = tuple[str, Ink]
@@ -16,17 +16,17 @@ HANG = 27
 class HelpScreen(CockpitScreen):
     PLACE = "help"
 
-    def __init__(self, here: Here, registry: Registry) -> None:
-        super().__init__()
+    def __init__(self, context: ScreenContext, here: Here) -> None:
+        super().__init__(context)
         self.lines = Lines("help", "help", hang=HANG)
-        self._here, self._registry = here, registry
+        self._here = here
 
     def compose(self) -> ComposeResult:
         yield self.lines
 
     def on_mount(self) -> None:
         self.set_focus(self.lines)
-        self.lines.tell(help_lines(self._here, self._registry), "help", "esc leaves")
+        self.lines.tell(help_lines(self._here, self.context.registry), "help", "esc leaves")
 
     def show(self) -> None:
         """Nothing here changes with the state."""

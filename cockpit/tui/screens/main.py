@@ -10,17 +10,18 @@ from textual.widgets import Input
 
 from cockpit.agent.claude import turn_status
 from cockpit.core.state import State
-from cockpit.tui import layout
 from cockpit.tui.actions.registry import Here
-from cockpit.tui.logfile import last_lines
+from cockpit.tui.log_index import last_lines
 from cockpit.tui.plain import width_of, wrap
 from cockpit.tui.rows import Row, whole_parts
-from cockpit.tui.screens.base import CockpitScreen
+from cockpit.tui.screens import layout
+from cockpit.tui.screens.base import CockpitScreen, ScreenContext
 from cockpit.tui.views.queue import FILLER
 from cockpit.tui.views.summary import needs
 from cockpit.tui.widgets.bars import Footer, Header
 from cockpit.tui.widgets.chart import Chart
 from cockpit.tui.widgets.grid import Grid
+from cockpit.tui.widgets.line import LineInput
 from cockpit.tui.widgets.listing import Listing
 from cockpit.tui.widgets.log import NOTHING_CHOSEN, Log
 from cockpit.tui.widgets.pane import Pane
@@ -29,7 +30,7 @@ from cockpit.tui.widgets.waves import Waves
 
 
 class _PaneLayout(Layout):
-    """Puts each widget where `cockpit.tui.layout.arrange` says."""
+    """Puts each widget where `cockpit.tui.screens.layout.arrange` says."""
 
     name = "panes"
 
@@ -38,7 +39,7 @@ class _PaneLayout(Layout):
         assert isinstance(screen, MainScreen)
         regions = screen.regions(size)
         return [
-            WidgetPlacement(regions[child.id or ""], NULL_OFFSET, child.styles.margin, child, 0)
+            WidgetPlacement(regions[child.id or ""], NULL_OFFSET, child.styles.margin, child, int(child.id == "footer"))
             for child in children
             if (child.id or "") in regions
         ]
@@ -119,19 +120,19 @@ class TooSmall(Pane):
 
 
 class MainScreen(CockpitScreen):
-    def __init__(self, session: str, user: str, watch: bool) -> None:
-        super().__init__()
+    def __init__(self, context: ScreenContext) -> None:
+        super().__init__(context)
+        session, watch = self.session, self.session.watch
         self.pane = "clusters"
         self.zoomed = False
-        self.header = Header(session)
+        self.header = Header(session.feed.folder.name)
         self.footer = Footer()
         self.grid = Grid(self._tail_of, watch)
         self.waves = Waves()
         self.log_pane = Log()
         self.chart = Chart()
-        self.talk = Talk(user, watch)
-        self.say = Input(placeholder="say something to the proposer", id="say", compact=True, select_on_focus=False)
-        self.say.cursor_blink = False
+        self.talk = Talk(session.user, watch)
+        self.say = LineInput(placeholder="say something to the proposer", id="say", select_on_focus=False)
         self.watch_only = watch
         self._clusters = 0
         """How many there is room made for."""
@@ -154,12 +155,20 @@ class MainScreen(CockpitScreen):
     def regions(self, size: Size) -> dict[str, Region]:
         if layout.too_small(size.width, size.height):
             return {"too_small": size.region}
-        state = self.cockpit.state
+        state = self.session.state
         clusters = len(state.clusters) if state else 16
-        return layout.arrange(
+        regions = layout.arrange(
             size.width, size.height, self.pane, self.zoomed, clusters, not self.watch_only,
             self.header.rows_wanted(size.width),
         )  # fmt: skip
+        rows = self.footer.rows_wanted(size.width)
+        # A long note lies over the panes: they keep their places.
+        regions["footer"] = Region(0, size.height - rows, size.width, rows)
+        return regions
+
+    def fit_footer(self, footer: Footer) -> None:
+        if footer.size.height != footer.rows_wanted(self.app.size.width):
+            self._relay()
 
     @property
     def place(self) -> str:
@@ -190,18 +199,18 @@ class MainScreen(CockpitScreen):
         self.waves.queue.follow(state)
 
     def show(self) -> None:
-        app = self.cockpit
-        state, now = app.state, app.feed.now()
-        self.header.state, self.header.now, self.header.worker = state, now, app.feed.worker
-        trouble = app.trouble or app.feed.worker.note
+        session = self.session
+        state, now, worker = session.state, session.now(), session.feed.worker
+        self.header.state, self.header.now, self.header.worker = state, now, worker
+        trouble = session.needs_attention
         if self.header.trouble != trouble:
             self.header.trouble = trouble
             self._relay()
         if state is None:
             self.header.paint()
             return
-        self.header.needs = needs(state, app.feed.worker, now)
-        self.header.replay = app.replay_words()
+        self.header.needs = needs(state, worker, now)
+        self.header.replay = session.replay_words()
         self.header.paint()
         if self._clusters != len(state.clusters):
             self._clusters = len(state.clusters)
@@ -209,7 +218,7 @@ class MainScreen(CockpitScreen):
         self.grid.tell(state, now)
         self.waves.tell(state, now)
         self.chart.tell(state, now)
-        self.talk.tell(state, now, turn_status.read(app.feed.folder.agent_live) if state.asks else None)
+        self.talk.tell(state, now, turn_status.read(session.feed.folder.agent_live) if state.asks else None)
         self._choose_log(state)
         self._retab()
         self.update_footer()
@@ -229,11 +238,11 @@ class MainScreen(CockpitScreen):
                 self.log_pane.show("", None)
             return
         cluster = state.attempts[attempt].cluster
-        feed = self.cockpit.feed
+        feed = self.session.feed
         self.log_pane.show(f"{attempt} {cluster}", feed.folder.log(attempt), lambda: feed.log_share(attempt))
 
     def _tail_of(self, attempt: str, most: int) -> list[str]:
-        feed = self.cockpit.feed
+        feed = self.session.feed
         return last_lines(feed.folder.log(attempt), most, feed.log_share(attempt))
 
     def _attempt(self, state: State) -> str:
@@ -248,8 +257,8 @@ class MainScreen(CockpitScreen):
         return next((name for name in reversed(state.recent) if state.attempts[name].cluster == cluster.name), "")
 
     def here(self) -> Here | None:
-        app = self.cockpit
-        state = app.state
+        session = self.session
+        state = session.state
         if state is None:
             return None
         attempt = self._attempt(state)
@@ -258,19 +267,35 @@ class MainScreen(CockpitScreen):
             experiment = self.chart.selected
         return Here(
             state=state,
-            now=app.feed.now(),
+            now=session.now(),
             place=self.pane,
-            watch=app.watching,
-            replay=app.replaying,
+            watch=session.watch,
+            replay=session.replay_position(),
             wave=self.waves.selected if self.pane in ("waves",) else "",
             experiment=experiment if self.pane not in ("waves", "talk") else "",
             attempt=attempt,
             cluster=self.grid.selected if self.pane in ("clusters", "log") else "",
+            found=self.context.last_found,
+            log_filter=self.log_pane.filter,
+            log_name=self.log_pane.file_name,
         )
 
-    def find(self, text: str, forward: bool) -> bool:
-        """Select the next thing of this pane whose name or words hold `text`. Returns whether there is one."""
-        state = self.cockpit.state
+    @property
+    def log_shown(self) -> Log:
+        return self.log_pane
+
+    @property
+    def unsent(self) -> str:
+        return self.say.text
+
+    def find(self, text: str, forward: bool, fresh: bool) -> str:
+        if self.pane == "log":
+            return self.log_pane.find_words(text, forward, fresh)
+        return "" if self._select(text, forward) else f"nothing here is named {text!r}"
+
+    def _select(self, text: str, forward: bool) -> bool:
+        """Select the next thing of this pane whose name or words contain `text`. Returns whether there is one."""
+        state = self.session.state
         pane = {"clusters": self.grid, "waves": self.waves, "chart": self.chart}.get(self.pane)
         if state is None or not isinstance(pane, Listing) or not pane.keys:
             return False
@@ -293,8 +318,8 @@ class MainScreen(CockpitScreen):
         self._relay()
         self.set_focus(widget)
         self.call_after_refresh(self._retab)
-        if self.cockpit.state is not None:
-            self._choose_log(self.cockpit.state)
+        if self.session.state is not None:
+            self._choose_log(self.session.state)
         self.update_footer()
 
     def step(self, steps: int) -> None:
@@ -332,23 +357,23 @@ class MainScreen(CockpitScreen):
         self.set_focus(self.say)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        words = event.value.strip()
-        self.say.value = ""
-        action = self.cockpit.registry.named("say")
-        here = self.here()
-        if words and action is not None and here is not None:
-            action.run(self.cockpit, here, words)
+        action = self.context.registry.named("say")
+        words = self.say.text.strip()
+        if not words or (action is not None and self.context.do(action, words)):
+            self.say.value = ""
 
     def on_pane_retitled(self, event: Pane.Retitled) -> None:
         self._retab()
 
     def on_listing_moved(self, event: Listing.Moved) -> None:
-        if self.cockpit.state is not None:
-            self._choose_log(self.cockpit.state)
+        if self.session.state is not None:
+            self._choose_log(self.session.state)
         if self.chart.wave != self.waves.chosen:
             self.chart.wave = self.waves.chosen
             self.chart.paint()
         self.update_footer()
 
     def on_listing_opened(self, event: Listing.Opened) -> None:
-        self.cockpit.do_named("open")
+        action = self.context.registry.named("open")
+        if action is not None:
+            self.context.do(action, "")

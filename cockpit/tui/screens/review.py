@@ -1,29 +1,17 @@
 """The review of a wave as a whole: what it asks and costs, its arms, each one's diff; a waiting one can be edited."""
 
-from collections.abc import Callable
-
 from textual.app import ComposeResult
 from textual.strip import Strip
 
-from cockpit.core.intents import Draft, EditProposal
-from cockpit.core.model import Wave, WaveStatus
+from cockpit.core.model import Wave
 from cockpit.read.forecasts import forecast_words
 from cockpit.tui.actions.registry import Here
 from cockpit.tui.figures import clock, count, duration, money, score
 from cockpit.tui.plain import cut, plain, wrap
 from cockpit.tui.rows import Row
-from cockpit.tui.screens.base import CockpitScreen
+from cockpit.tui.screens.base import CockpitScreen, ScreenContext
 from cockpit.tui.views.diffs import diff_lines
-from cockpit.tui.views.review import (
-    EditError,
-    draft_of,
-    settles,
-    with_factor,
-    with_level,
-    with_replicates,
-    without_arm,
-    without_factor,
-)
+from cockpit.tui.views.review import settles
 from cockpit.tui.views.summary import raw_score
 from cockpit.tui.views.waves import forecast, spent_usd, wave_view
 from cockpit.tui.widgets.arms import Arms
@@ -51,10 +39,10 @@ class Brief(Pane):
         screen = self.screen
         assert isinstance(screen, ReviewScreen)
         wave = screen.wave_now()
-        state = screen.cockpit.state
+        state = screen.session.state
         if wave is None or state is None:
             return []
-        now = screen.cockpit.feed.now()
+        now = screen.session.now()
         view = wave_view(state, wave, now)
         top = Row(width, self.palette).put(f" {view.glyph} ", view.ink).put(wave.id, "key").skip(2)
         top.put(view.proposer, "agent").skip(2).put(view.word, view.ink).skip(2)
@@ -84,9 +72,9 @@ class Brief(Pane):
     def _cost(self, wave: Wave) -> str:
         screen = self.screen
         assert isinstance(screen, ReviewScreen)
-        state = screen.cockpit.state
+        state = screen.session.state
         assert state is not None
-        now = screen.cockpit.feed.now()
+        now = screen.session.now()
         coming = forecast(state, wave, now)
         spent = spent_usd(state, [state.experiments[name] for name in wave.arms], now)
         parts = [f"{money(spent)} spent"] if spent else []
@@ -99,8 +87,8 @@ class Brief(Pane):
 class ReviewScreen(CockpitScreen):
     PLACE = "review"
 
-    def __init__(self, wave: str) -> None:
-        super().__init__()
+    def __init__(self, context: ScreenContext, wave: str) -> None:
+        super().__init__(context)
         self.wave = wave
         self.brief = Brief(wave)
         self.arms = Arms(wave)
@@ -118,7 +106,7 @@ class ReviewScreen(CockpitScreen):
         return self.PLACE, self.wave
 
     def wave_now(self) -> Wave | None:
-        state = self.cockpit.state
+        state = self.session.state
         return state.waves.get(self.wave) if state else None
 
     def on_mount(self) -> None:
@@ -140,11 +128,11 @@ class ReviewScreen(CockpitScreen):
         self.arms.styles.height = arms
 
     def show(self) -> None:
-        state = self.cockpit.state
+        state = self.session.state
         wave = self.wave_now()
-        if state is None or wave is None or not self.is_current:
+        if state is None or wave is None or not self.brief.is_attached:
             return
-        self.arms.tell(state, self.cockpit.feed.now())
+        self.arms.tell(state, self.session.now())
         self._fit()
         self.brief.paint()
         arm = state.experiments.get(self.arms.selected)
@@ -162,60 +150,16 @@ class ReviewScreen(CockpitScreen):
         self.show()
 
     def here(self) -> Here | None:
-        app = self.cockpit
-        state = app.state
-        if state is None:
+        session = self.session
+        if session.state is None:
             return None
-        arm = self.arms.selected
-        return Here(state, app.feed.now(), "review", app.watching, app.replaying, wave=self.wave, experiment=arm)
-
-    # Edits
-
-    def editable(self) -> bool:
-        wave = self.wave_now()
-        return wave is not None and wave.status is WaveStatus.PROPOSED and bool(wave.arms)
-
-    def edit(self, change: Callable[[Draft], Draft], what: str) -> None:
-        """Send the proposal as changed; the worker builds it again and the table shows what became of it."""
-        state, wave = self.cockpit.state, self.wave_now()
-        if state is None or wave is None:
-            return
-        try:
-            draft = change(draft_of(state, wave))
-        except EditError as error:
-            self.cockpit.note(str(error), "bad")
-            return
-        self.cockpit.send(EditProposal(self.wave, draft, what), what)
-
-    def ask_level(self) -> None:
-        state = self.cockpit.state
-        arm, name = self.arms.selected, self.arms.chosen_constant
-        if state is None or not name or arm not in state.experiments:
-            return
-        old = state.experiments[arm].change.constants.get(name)
-        self.cockpit.ask_line(
-            f"{name} of {arm}:",
-            lambda text: self.edit(lambda draft: with_level(draft, arm, name, text), f"{arm}: {name} = {text}"),
-            "" if old is None else repr(old),
-        )
-
-    def ask_factor(self) -> None:
-        self.cockpit.ask_line(
-            "Add a factor, every arm once for each level: NAME = level, level",
-            lambda text: self.edit(lambda draft: with_factor(draft, text), f"added {text}"),
-        )
-
-    def drop_factor(self) -> None:
-        name = self.arms.chosen_constant
-        if name:
-            self.edit(lambda draft: without_factor(draft, name), f"dropped {name}")
-
-    def drop_arm(self) -> None:
-        arm = self.arms.selected
-        self.edit(lambda draft: without_arm(draft, arm), f"dropped {arm}")
-
-    def ask_replicates(self) -> None:
-        self.cockpit.ask_line(
-            "How many runs of each arm?",
-            lambda text: self.edit(lambda draft: with_replicates(draft, text), f"{text} runs of each arm"),
+        return Here(
+            session.state,
+            session.now(),
+            "review",
+            session.watch,
+            session.replay_position(),
+            wave=self.wave,
+            experiment=self.arms.selected,
+            constant=self.arms.chosen_constant,
         )

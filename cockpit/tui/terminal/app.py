@@ -1,4 +1,4 @@
-"""The app and its terminal: only cells that changed are sent, copies go by OSC 52, and a fault ends in one sentence."""
+"""The app's side of the terminal: it sends only changed cells, copies by OSC 52, and ends a fault in one sentence."""
 
 import os
 import sys
@@ -20,16 +20,16 @@ from cockpit.tui.terminal.keyboard import Keyboard
 from cockpit.tui.terminal.wire import Wire
 
 TRACE_FRAMES = 100
-"""Said outright: `sys.tracebacklimit` is the whole process's, and SkyPilot's threads may leave it at 0."""
+"""Given explicitly: `sys.tracebacklimit` belongs to the whole process, and SkyPilot's threads may leave it at 0."""
 
 _SYSTEMS = {"truecolor": ColorSystem.TRUECOLOR, "256": ColorSystem.EIGHT_BIT, "standard": ColorSystem.STANDARD}
 
 
 class TerminalApp(App[int]):
-    """Those who inherit draw; how it reaches the terminal is here."""
+    """An app whose frames, copies, keys and faults reach the terminal as this module has it."""
 
     def __init__(self, fault_log: Path) -> None:
-        # Of colours that are the terminal's own Textual takes out the colour; of others it makes greys.
+        # Textual drops the colour of the terminal's own colours, and turns other colours into greys.
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         self.animation_level = "none"
         self._fault_log = fault_log
@@ -44,30 +44,34 @@ class TerminalApp(App[int]):
             await super().on_event(event)
 
     def note(self, text: str, ink: str = "accent") -> None:
-        """Say something for a while."""
+        """Show a sentence for some seconds."""
         raise NotImplementedError
+
+    def accept_keys(self) -> None:
+        """Answer keys from now on: the session is on the screen."""
+        self._keyboard.starting = False
 
     def redraw(self) -> None:
         self._wire.forget()
         self.refresh(layout=True)
 
     def copy_text(self, text: str, what: str) -> None:
-        """To the terminal's clipboard, through tmux where it is in between."""
+        """Copy to the terminal's clipboard, through tmux where it is in between."""
         data = clipboard.fitting(text)
-        whither = "to tmux's buffer, and by OSC 52"
+        route = "to tmux's buffer, and by OSC 52"
         if not clipboard.by_tmux(data):
-            whither = "by OSC 52, where the terminal takes it"
-            self._write(clipboard.sequence(data))
+            route = "by OSC 52, where the terminal takes it"
+            self.write_sequence(clipboard.sequence(data))
         short = f", cut to {len(data):,} bytes" if len(data) < len(text.encode(errors="replace")) else ""
-        self.note(f"copied {what}{short}: {whither}", "accent")
+        self.note(f"copied {what}{short}: {route}", "accent")
 
-    def _write(self, sequence: str) -> None:
+    def write_sequence(self, sequence: str) -> None:
         if self._driver is not None and not self.is_headless:
             self._driver.write(sequence)
             self._driver.flush()
 
     def _display(self, screen: Screen[object], renderable: object) -> None:
-        """Send only the cells that differ from what the terminal shows; later, while it has not taken the last."""
+        """Send the cells that differ from the terminal's. While it has not taken the last frame, send them later."""
         if (
             not isinstance(renderable, CompositorUpdate)
             or self._driver is None
@@ -105,21 +109,21 @@ class TerminalApp(App[int]):
             driver.flush()
 
     def _fatal_error(self) -> None:
-        """An exception nobody foresaw: what led to it goes to a file, and one sentence to the terminal."""
+        """End on an unhandled exception: the trace goes to a file, one sentence to the terminal."""
         error = self._exception
         trace = "".join(traceback.format_exception(error or sys.exception(), limit=TRACE_FRAMES))
         path = _keep(self._fault_log, f"{time.strftime('%Y-%m-%d %H:%M:%S')}\n{trace}\n")
         said = plain(str(error).strip().partition("\n")[0])[:200]
-        what = f"{type(error).__name__}: {said}" if said else type(error).__name__
+        fault = f"{type(error).__name__}: {said}" if said else type(error).__name__
         sentence = (
-            f"cockpit: the screen ended by a fault of its own ({what}); the worker goes on, the trace is in {path}"
+            f"cockpit: the screen ended by a fault of its own ({fault}); the worker continues, the trace is in {path}"
         )
         self._exit_renderables = [Text(sentence)]
         self._close_messages_no_wait()
 
 
 def _keep(path: Path, text: str) -> Path:
-    """Append to the file, or write one among the temporary files where that cannot be written."""
+    """Append to the file, or to a temporary file where that cannot be written. Returns the path."""
     try:
         with path.open("a", encoding="utf-8") as file:
             file.write(text)

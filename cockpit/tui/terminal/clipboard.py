@@ -1,6 +1,6 @@
-"""To the clipboard of whoever looks: by OSC 52, which reaches it over ssh too, and by tmux where it is in between.
+"""Copies to the terminal's clipboard: by OSC 52, which also works over ssh, and by tmux where it is in between.
 
-tmux as it comes takes no OSC 52 from the programs in it, but sends its own on for `load-buffer -w`.
+tmux ignores OSC 52 from its programs by default, but sends its own to the terminal on `load-buffer -w`.
 """
 
 import base64
@@ -8,22 +8,22 @@ import os
 import subprocess
 
 MOST_BYTES = 74_994
-"""What terminals take by OSC 52, in bytes before base64."""
+"""Bytes that terminals accept by OSC 52, before base64."""
 TMUX_WITHIN_S = 2.0
 
 
 def fitting(text: str) -> bytes:
-    """As much of the text as a terminal takes, never half a character."""
+    """Encode as much of the text as a terminal takes, without splitting a character."""
     return text.encode(errors="replace")[:MOST_BYTES].decode(errors="ignore").encode()
 
 
 def sequence(data: bytes) -> str:
-    """What tells a terminal to copy."""
+    """Return the escape sequence that makes a terminal copy the data."""
     return f"\x1b]52;c;{base64.b64encode(data).decode()}\x07"
 
 
 def by_tmux(data: bytes) -> bool:
-    """Leave it to the tmux around this process. Returns whether there is one and it did."""
+    """Copy through the tmux around this process. Returns whether it did."""
     if not os.environ.get("TMUX"):
         return False
     try:

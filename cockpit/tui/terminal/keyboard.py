@@ -1,7 +1,7 @@
-"""Keys one after another: each goes to what is there once the one before it has been answered.
+"""Keys in order: each goes to the widget that is there once the key before it has been answered.
 
-Textual gives a key to whatever has the focus when it arrives. Over a slow link several arrive at once, and those behind
-one that opens a question would act on the panes below it: here they wait until the question can take them.
+Textual gives a key to the widget that has the focus when it arrives. Over a slow link several keys arrive at once, and
+those behind a key that opens a question would act on the panes below it. Here they wait until the question is ready.
 """
 
 import time
@@ -15,57 +15,73 @@ from textual.widgets import Input
 
 LOOK_AGAIN_S = 0.005
 WAIT_AT_MOST_S = 1.0
-"""A key that has waited so long goes wherever the focus is."""
+"""A key that has waited this long goes to the focused widget."""
+LEAVING_KEYS = ("ctrl+c", "ctrl+q")
+"""Keys that are answered while the session is still being read."""
 
 Typed = events.Key | events.Paste
 
 
 @runtime_checkable
 class TakesKeys(Protocol):
-    """A screen that answers a key itself; what it does not take goes to the line that is being written, if any."""
+    """A screen that answers keys itself. A key that it does not take goes to the focused input, if there is one."""
 
     async def take_key(self, event: events.Key) -> bool: ...
 
 
+@runtime_checkable
+class WaitsForAnswer(Protocol):
+    """A screen that takes no keys while it waits for an answer."""
+
+    @property
+    def waiting(self) -> bool: ...
+
+
 class Keyboard:
-    """Gives what was typed to the app's screens, and to the focused line by `forward`."""
+    """Gives keys and pastes to the app's screens, and to the focused input by `forward`."""
 
     def __init__(self, app: App[int], forward: Callable[[Typed], Awaitable[None]]) -> None:
+        self.starting = True
+        """Keys typed before the session is shown are dropped: nothing that they could act on was on the screen."""
         self._app = app
         self._forward = forward
         self._waiting: deque[tuple[float, Typed]] = deque()
         self._line: Input | None = None
-        """The line that was last given a key which may end it."""
+        """The input that was last given a key which may end it."""
         self._looks_again = False
 
     @property
     def waits(self) -> bool:
-        """Whether a key is still to be answered."""
+        """Tell whether a key is still to be answered."""
         return bool(self._waiting)
 
     async def take(self, event: Typed) -> None:
-        self._app.app_focus = True  # whoever types looks, whatever the terminal said of its focus
+        if self.starting and (isinstance(event, events.Paste) or event.key not in LEAVING_KEYS):
+            return
+        self._app.app_focus = True  # a person who types is looking, even if the terminal reported a lost focus
         self._waiting.append((time.monotonic(), event))
         if not self._looks_again:
-            await self._go_on()
+            await self._answer_waiting()
 
-    async def _go_on(self) -> None:
+    async def _answer_waiting(self) -> None:
         self._looks_again = False
         while self._waiting:
             since, event = self._waiting[0]
             if not self._ready(event) and time.monotonic() - since < WAIT_AT_MOST_S:
                 self._looks_again = True
-                self._app.set_timer(LOOK_AGAIN_S, self._go_on)
+                self._app.set_timer(LOOK_AGAIN_S, self._answer_waiting)
                 return
             self._waiting.popleft()
             await self._give(event)
 
     def _ready(self, event: Typed) -> bool:
-        """Whether the screen on top stands, all has come of the line that was ended, and what is written is in it."""
+        """Tell whether the top screen stands, the input that was ended is done, and what was written is in it."""
         app = self._app
         if not app.screen_stack:
             return True
         if not app.screen.is_mounted or (app.screen.AUTO_FOCUS and app.screen.focused is None):
+            return False
+        if isinstance(app.screen, WaitsForAnswer) and app.screen.waiting:
             return False
         above = self._line.ancestors_with_self if self._line is not None else ()
         if app._next_callbacks or any(part.message_queue_size for part in above if part is not app):
@@ -85,6 +101,6 @@ class Keyboard:
             if isinstance(event, events.Paste) or event.is_printable:
                 await self._forward(event)
             else:
-                # What the app does with a key that comes back to it from a line, now instead of after what follows.
+                # Textual would act on it once the input gives it back, after the keys behind it. This acts now.
                 self._line = screen.focused
                 await self._app._check_bindings(event.key)

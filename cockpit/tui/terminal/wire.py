@@ -1,8 +1,8 @@
-"""What goes to the terminal: only the cells that changed, in the fewest bytes.
+"""The bytes sent to the terminal: only the cells that changed, in the fewest bytes.
 
-Textual sends every widget that was refreshed anew, from its left edge. Here the frame it composed is compared, cell
-by cell, with what the terminal was last sent; a frame that changed nothing sends nothing. While the terminal has not
-yet taken the last frame, newer ones replace each other, so that a key's answer never waits behind old news.
+Textual sends every refreshed widget again, from its left edge. Here the composed frame is compared, cell by cell, with
+what the terminal was last sent; a frame without changes sends nothing. While the terminal has not yet taken the last
+frame, newer frames replace each other, so that a key's answer never waits behind old frames.
 """
 
 from collections.abc import Iterable
@@ -14,18 +14,18 @@ from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
 from textual.strip import Strip
 
 MERGE_GAP = 4
-"""Unchanged cells that are cheaper to send again than to step over."""
+"""Unchanged cells up to this many are sent again, which takes fewer bytes than a cursor move."""
 
 _ATTRIBUTES = (("bold", "1"), ("dim", "2"), ("italic", "3"), ("underline", "4"), ("reverse", "7"), ("strike", "9"))
 
 Look = tuple[tuple[str, ...], str, str]
-"""Attribute codes, foreground code, background code: all of a style that a terminal shows."""
+"""The attribute codes, foreground code and background code of a style."""
 
 _NO_LOOK: Look = ((), "39", "49")
 
 
 class Wire:
-    """The terminal's cells as wanted, and as sent."""
+    """The terminal's cells: the wanted ones and those that were sent."""
 
     def __init__(self, colours: ColorSystem) -> None:
         self.width = 0
@@ -47,13 +47,13 @@ class Wire:
         self.forget()
 
     def forget(self) -> None:
-        """What the terminal shows is not known any more: send everything next time."""
+        """Send everything next time: the terminal's contents are unknown."""
         self._sent_texts = [[""] * self.width for _ in range(self.height)]
         self._sent_inks = [[-1] * self.width for _ in range(self.height)]
         self._changed = set(range(self.height))
 
     def take(self, update: CompositorUpdate) -> None:
-        """Put a composed frame, or part of one, over what is wanted."""
+        """Put a composed frame, or part of one, over the wanted cells."""
         if isinstance(update, LayoutUpdate):
             for y, strips in enumerate(update.strips, update.region.y):
                 x = update.region.x
@@ -86,7 +86,7 @@ class Wire:
         return x
 
     def _ink(self, style: Style | None) -> tuple[int, int]:
-        """The look of a style, and of its blanks: a blank shows no foreground."""
+        """Return the looks of a style and of its blanks. A blank shows no foreground."""
         known = self._style_ids.get(style)
         if known is not None:
             return known
@@ -115,7 +115,7 @@ class Wire:
         return ";".join(colour.downgrade(self._colours).get_ansi_codes(foreground))
 
     def flush(self) -> str:
-        """The bytes that make the terminal show what is wanted; empty where it does."""
+        """Return the sequence that makes the terminal show the wanted cells; empty where it does already."""
         out: list[str] = []
         look, at_x, at_y = _NO_LOOK, -1, -1
         for y in sorted(self._changed):
@@ -146,7 +146,7 @@ class Wire:
 
 
 def _cells(text: str) -> list[str]:
-    """A string a cell: a wide character is followed by an empty one."""
+    """Split the text into one string a cell. A wide character is followed by an empty string."""
     cells: list[str] = []
     for character in text:
         width = get_character_cell_size(character)
@@ -158,7 +158,7 @@ def _cells(text: str) -> list[str]:
 
 
 def _spans(texts: list[str], inks: list[int], sent_texts: list[str], sent_inks: list[int]) -> Iterable[tuple[int, int]]:
-    """[start, stop) of the cells that differ, near ones in one, never splitting a wide character."""
+    """Return [start, stop) of the cells that differ. Near spans are merged; no wide character is split."""
     spans: list[list[int]] = []
     width = len(texts)
     for x in range(width):
@@ -177,7 +177,7 @@ def _spans(texts: list[str], inks: list[int], sent_texts: list[str], sent_inks: 
 
 
 def _turn(look: Look, wanted: Look) -> str:
-    """The sequence from one look to another, the shorter of the difference and a fresh start."""
+    """Return the sequence from one look to another: the difference, or a reset where attributes end."""
     codes: list[str] = []
     if look[0] != wanted[0]:
         if set(look[0]) <= set(wanted[0]):

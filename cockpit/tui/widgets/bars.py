@@ -14,6 +14,7 @@ from cockpit.tui.views.summary import Need, best_parts, fitting, fleet_words, mo
 from cockpit.tui.widgets.pane import Pane
 
 TROUBLE_ROWS = 8
+NOTE_ROWS = 8
 _WORKER_INK = {"running": "good", "replay": "info", "stopped": "warn", "stale": "bad"}
 
 
@@ -127,7 +128,7 @@ def offered(hints: list[Hint], cells: int) -> list[Hint]:
 
 
 class Footer(Pane):
-    """What applies here, each a click away; a note of what was just done takes its place for a while."""
+    """The actions that apply here, each a click away. A note of what was just done takes their place for a while."""
 
     NAME = "footer"
 
@@ -143,17 +144,29 @@ class Footer(Pane):
         self.note_ink = "accent"
         self._spots: list[tuple[int, int, str]] = []
 
+    def rows_wanted(self, width: int) -> int:
+        """Return one row, or as many as a long note takes: it is shown whole."""
+        return max(1, len(self._note_lines(width)))
+
+    def _note_lines(self, width: int) -> list[str]:
+        return wrap(self.note, width - 2, NOTE_ROWS) if self.note else []
+
     def rows(self, width: int, height: int) -> list[Strip]:
-        row = Row(width, self.palette).skip()
+        lines = self._note_lines(width)
         self._spots = []
-        if self.note:
-            row.put(plain(self.note), self.note_ink).skip(2)
+        rows = [Row(width, self.palette).skip().put(line, self.note_ink) for line in lines] or [
+            Row(width, self.palette).skip()
+        ]
+        if len(rows) == 1:
+            self._put_hints(rows[0].skip(2) if lines else rows[0])
+        return [row.strip() for row in rows]
+
+    def _put_hints(self, row: Row) -> None:
         for hint in offered(self.hints, row.left):
             start = row.at
             row.put(hint.key, "key").skip().put(hint.label, hint.ink)
             self._spots.append((start, row.at, hint.action))
             row.skip(2)
-        return [row.strip()]
 
     def on_click(self, event: events.Click) -> None:
         for start, stop, action in self._spots:

@@ -56,12 +56,12 @@ class Chart(Listing):
             return list(dict.fromkeys(dot.experiment for dot in self.dots.by_key.values()))
         return self.keys
 
-    def toggle_view(self) -> None:
-        self.effects = not self.effects
-        self.paint()
-
-    def toggle_axis(self) -> None:
-        self.by_time = not self.by_time
+    def toggle(self, what: str) -> None:
+        """Show the other view, or place experiments by the other axis."""
+        if what == "view":
+            self.effects = not self.effects
+        else:
+            self.by_time = not self.by_time
         self.paint()
 
     def zoom(self, steps: int) -> None:

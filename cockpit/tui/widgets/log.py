@@ -10,8 +10,9 @@ from rich.style import Style
 from textual import events
 from textual.strip import Strip
 
+from cockpit.tui.actions.effects import Problem
 from cockpit.tui.figures import count
-from cockpit.tui.logfile import LogFile
+from cockpit.tui.log_index import LogIndex
 from cockpit.tui.plain import plain, width_of, wrap
 from cockpit.tui.rows import Row, hint_rows
 from cockpit.tui.widgets.pane import Pane
@@ -31,7 +32,7 @@ class Log(Pane, can_focus=True):
         super().__init__()
         self.what = ""
         self.hint: tuple[str, ...] = (NOTHING_CHOSEN,)
-        self.file: LogFile | None = None
+        self.file: LogIndex | None = None
         self.follow = True
         self.wrapped = False
         self.timed = False
@@ -51,7 +52,7 @@ class Log(Pane, can_focus=True):
         self._share = share
         if what == self.what and (self.file is None) == (path is None):
             return
-        self.what, self.file = what, LogFile(path) if path is not None else None
+        self.what, self.file = what, LogIndex(path) if path is not None else None
         self.follow, self.top, self._seen, self.sideways = True, 0, 0, 0
         self._matches, self._matched_to = array("L"), 0
         self.tick()
@@ -212,6 +213,35 @@ class Log(Pane, can_focus=True):
         while text and self.file is not None and self._matched_to < self.file.lines - 1:
             self.count  # noqa: B018  # each look takes in another part of the file
         self.paint()
+
+    @property
+    def file_name(self) -> str:
+        """A name for a copy of this log."""
+        return self.what.split(" ")[0] + ".log"
+
+    def toggle(self, what: str) -> None:
+        """Follow the end, wrap lines or show times; or stop."""
+        {"follow": self.toggle_follow, "wrap": self.toggle_wrap, "time": self.toggle_time}[what]()
+
+    def save(self, target: Path) -> Path:
+        """Copy the whole log to a new file. Returns its path. Raises Problem."""
+        if self.file is None:
+            raise Problem("no log is shown")
+        try:
+            with self.file.path.open("rb") as source, target.open("xb") as copy:
+                while chunk := source.read(1 << 20):
+                    copy.write(chunk)
+        except FileExistsError as error:
+            raise Problem(f"{target} is there already: save under another name") from error
+        except OSError as error:
+            raise Problem(f"{target} cannot be written: {error.strerror}") from error
+        return target
+
+    def find_words(self, text: str, forward: bool, fresh: bool) -> str:
+        """Go to the next line that contains `text`. Returns a sentence where there is none."""
+        if self.find(text, forward, again=not fresh) or not text:
+            return ""
+        return f"no line {'after' if forward else 'before'} this holds {text!r}"
 
     def find(self, text: str, forward: bool = True, again: bool = False) -> bool:
         """Go to the next line that holds `text`. Returns whether there is one."""

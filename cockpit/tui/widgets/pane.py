@@ -37,6 +37,10 @@ class Pane(Widget):
         """At most `height` rows, each `width` cells wide."""
         raise NotImplementedError
 
+    def move(self, key: str) -> bool:
+        """Carry a movement out. Returns False where it means nothing here."""
+        return False
+
     @property
     def title_rows(self) -> int:
         return 0 if self.bare else 1

@@ -19,7 +19,7 @@ _ENDS = re.compile(rb"\r\n|\n|\r")
 """A progress line ended by a carriage return is a line of its own."""
 
 
-class LogFile:
+class LogIndex:
     """The lines of a growing file. A file that is not there yet has none. Memory: 8 bytes for each 128 lines."""
 
     def __init__(self, path: Path) -> None:

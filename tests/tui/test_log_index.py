@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cockpit.tui.logfile import LogFile
+from cockpit.tui.log_index import LogIndex
 
 text = st.text(st.sampled_from("ab\r\n"), max_size=40)
 
@@ -23,7 +23,7 @@ def lines_of(data: str) -> list[str]:
 def test_it_reads_what_was_written_however_it_arrived(tmp_path: Path, parts: list[str]) -> None:
     path = tmp_path / "run.log"
     path.write_bytes(b"")
-    log = LogFile(path)
+    log = LogIndex(path)
     whole = ""
     for part in parts:
         whole += part
@@ -35,7 +35,7 @@ def test_it_reads_what_was_written_however_it_arrived(tmp_path: Path, parts: lis
 
 
 def test_a_file_that_is_not_there_yet_has_no_lines(tmp_path: Path) -> None:
-    log = LogFile(tmp_path / "later.log")
+    log = LogIndex(tmp_path / "later.log")
     assert not log.grow()
     assert log.lines == 0
     (tmp_path / "later.log").write_text("one\n")
@@ -46,7 +46,7 @@ def test_a_file_that_is_not_there_yet_has_no_lines(tmp_path: Path) -> None:
 def test_a_file_that_was_replaced_is_read_anew(tmp_path: Path) -> None:
     path = tmp_path / "run.log"
     path.write_text("old\n" * 100)
-    log = LogFile(path)
+    log = LogIndex(path)
     log.grow()
     path.write_text("new\n")
     log.grow()
@@ -56,7 +56,7 @@ def test_a_file_that_was_replaced_is_read_anew(tmp_path: Path) -> None:
 def test_a_line_without_end_is_cut_and_says_so(tmp_path: Path) -> None:
     path = tmp_path / "run.log"
     path.write_bytes(b"x" * 100_000)
-    log = LogFile(path)
+    log = LogIndex(path)
     log.grow()
     assert log.line(0).endswith("(cut)")
     assert len(log.line(0)) < 5_000
@@ -65,7 +65,7 @@ def test_a_line_without_end_is_cut_and_says_so(tmp_path: Path) -> None:
 def test_what_arrived_while_watching_has_a_time_and_nothing_before_it_has(tmp_path: Path) -> None:
     path = tmp_path / "run.log"
     path.write_text("before\n")
-    log = LogFile(path)
+    log = LogIndex(path)
     log.grow()
     log.mark(100.0)
     with path.open("a") as file:
@@ -83,7 +83,7 @@ def test_a_million_lines_are_indexed_in_a_few_hundred_kilobytes(tmp_path: Path) 
     with path.open("wb") as file:
         for _ in range(100):
             file.write(block)
-    log = LogFile(path)
+    log = LogIndex(path)
     while log.grow():
         pass
     assert log.lines == 1_000_000

@@ -1,0 +1,350 @@
+"""The one place that carries out the effects of actions: it sends, asks, opens, shows and leaves."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import assert_never
+
+from cockpit.session.ledger import LedgerError
+from cockpit.tui.actions.effects import (
+    AskLine,
+    Back,
+    Choose,
+    Confirm,
+    CopyLog,
+    Effect,
+    Effects,
+    FilterLog,
+    Find,
+    FindNext,
+    FocusNext,
+    FocusPane,
+    FocusSay,
+    Leave,
+    Note,
+    OpenExperiment,
+    OpenHelp,
+    OpenPalette,
+    OpenWave,
+    PauseReplay,
+    Problem,
+    Redraw,
+    SaveLog,
+    SeekReplay,
+    Send,
+    SetReplaySpeed,
+    SetTheme,
+    ShowTab,
+    StepPane,
+    ToggleChart,
+    ToggleFiller,
+    ToggleLog,
+    ZoomChart,
+    ZoomPane,
+)
+from cockpit.tui.actions.registry import Action, Here, Registry, effects_of
+from cockpit.tui.feed import ReplayFeed
+from cockpit.tui.following import Answer, FollowedSession
+from cockpit.tui.screens.base import CockpitScreen, ScreenContext
+from cockpit.tui.screens.dialogs import Dialog, Line, confirmation
+from cockpit.tui.screens.main import MainScreen
+from cockpit.tui.screens.palette import CommandPalette
+from cockpit.tui.screens.stack import close_pages, open_page, top_page
+from cockpit.tui.terminal.app import TerminalApp
+from cockpit.tui.theme import NO_COLOUR, THEMES, Palette
+from cockpit.tui.widgets.log import Log
+from cockpit.tui.widgets.pane import Pane
+
+NOTE_S = 6.0
+PROBLEM_S = 20.0
+"""A problem stays longer than a note: it takes longer to read."""
+WITHOUT_STATE = ("quit", "redraw", "theme")
+"""Actions that work before the session has been read."""
+
+
+class EffectRunner(TerminalApp):
+    """An app that does what actions ask for, and tells the person the worker's answers."""
+
+    def __init__(self, session: FollowedSession, registry: Registry, theme: str, clock: Callable[[], float]) -> None:
+        super().__init__(session.feed.folder.screen_log)
+        self.feed = session.feed
+        self.session = session
+        self.registry = registry
+        self.context = ScreenContext(session, registry, self.do)
+        self.palette: Palette = NO_COLOUR if self.no_color else THEMES.get(theme, THEMES["dark"])
+        self.main = MainScreen(self.context)
+        self._clock = clock
+        self._note_until = 0.0
+        self._lines: dict[int, Line] = {}
+        """The lines that stay open until their intent is answered, by its number."""
+        self._commands: dict[int, str] = {}
+        """The palette's lines whose intents wait for an answer."""
+        self._refused_line = ""
+        """A line of the palette that the worker refused: the next palette begins with it."""
+
+    def show_state(self) -> None:
+        """Draw the newest state."""
+        raise NotImplementedError
+
+    # Acting
+
+    def do(self, action: Action, words: str = "") -> bool:
+        """Carry an action out at the person's place. Returns False where it cannot be done."""
+        page = top_page(self)
+        here = page.here() if page is not None and page is self.screen else None
+        if here is None:
+            return action.name in WITHOUT_STATE and self.carry_out(action.effects)
+        try:
+            return self.carry_out(effects_of(action, here, words))
+        except Problem as problem:
+            self.note(str(problem), "warn")
+            return False
+
+    def carry_out(self, effects: Effects) -> bool:
+        """Carry effects out in order, up to the first that fails. Returns whether all were."""
+        return all(self._carry_out(effect) for effect in effects)
+
+    def _carry_out(self, effect: Effect) -> bool:
+        """Carry one effect out. Returns False where it failed; the person has been told."""
+        match effect:
+            case Send():
+                return self._send(effect) > 0
+            case Note(text, ink):
+                self.note(text, ink)
+            case AskLine() | Choose() | Confirm():
+                self._ask(effect)
+            case OpenWave() | OpenExperiment() | OpenHelp() | OpenPalette():
+                self._open(effect)
+            case ShowTab(tab):
+                self._show_tab(tab)
+            case FocusNext():
+                self.screen.focus_next()
+            case Back():
+                self._page().back()
+            case Leave():
+                self._leave()
+            case FocusPane(pane):
+                close_pages(self, self.main)
+                self.main.go_to(pane)
+            case StepPane(steps):
+                self.main.step(steps)
+            case FocusSay():
+                close_pages(self, self.main)
+                self.main.focus_say()
+            case ZoomPane():
+                self.main.zoom()
+            case Find(text):
+                self.context.last_found = text
+                return self._find(forward=True, fresh=True)
+            case FindNext(forward):
+                return self._find(forward, fresh=False)
+            case ToggleLog(what):
+                self.log_shown.toggle(what)
+            case FilterLog(text):
+                self.log_shown.set_filter(text)
+            case CopyLog():
+                self.copy_text(self.log_shown.shown_text(), "the lines on the screen")
+            case SaveLog(path):
+                return self._save_log(path)
+            case ToggleChart(what):
+                self.main.chart.toggle(what)
+            case ZoomChart(steps):
+                self.main.chart.zoom(steps)
+            case ToggleFiller():
+                self.main.waves.toggle_filler()
+            case SetTheme(name):
+                self._set_theme(name)
+            case Redraw():
+                self.redraw()
+            case PauseReplay() | SeekReplay() | SetReplaySpeed():
+                self._control_replay(effect)
+            case _:
+                assert_never(effect)
+        return True
+
+    def _send(self, effect: Send) -> int:
+        """Send an intent. Returns its number; 0 where it could not be sent."""
+        try:
+            number = self.session.send(effect.intent, effect.said)
+        except LedgerError as error:
+            self.note(str(error), "bad")
+            return 0
+        if effect.said:
+            running = self.feed.worker.state == "running"
+            waits = "" if running else "; the worker is away and will do it when it is back"
+            self.note(f"{effect.said} …{waits}")
+        return number
+
+    def note(self, text: str, ink: str = "accent") -> None:
+        self._note_until = self._clock() + (PROBLEM_S if ink in ("bad", "warn") else NOTE_S)
+        self._show_note(text, ink)
+
+    def expire_note(self) -> None:
+        """Take an old note away."""
+        if self._note_until and self._clock() > self._note_until:
+            self._note_until = 0.0
+            self._show_note("", "accent")
+
+    def _show_note(self, text: str, ink: str) -> None:
+        for screen in self.screen_stack:
+            if isinstance(screen, CockpitScreen):
+                screen.note(text, ink)
+
+    def tell_answer(self, answer: Answer) -> None:
+        """Show the worker's answer: beside the line that waits for it, else in the footer."""
+        line = self._lines.pop(answer.number, None)
+        command = self._commands.pop(answer.number, "")
+        if answer.refusal:
+            self._refused_line = command or self._refused_line
+            if line is not None and line.is_current:
+                line.show_problem(answer.refusal)
+            else:
+                self.note(f"not done: {answer.refusal}", "bad")
+            return
+        if line is not None and line.is_current:
+            line.dismiss()
+        if answer.said:
+            self.note(f"done: {answer.said}", "good")
+
+    # Asking
+
+    def _ask(self, effect: AskLine | Choose | Confirm) -> None:
+        match effect:
+            case AskLine(question, then, value, allow_empty, until_answered):
+                self.push_screen(Line(question, value, then, allow_empty=allow_empty, until_answered=until_answered))
+            case Choose(question, choices, focused, choose):
+                self.push_screen(
+                    Dialog(question, choices, focused),
+                    lambda chosen: self._chosen(choose(chosen) if chosen else ()),
+                )
+            case Confirm(question, label, effects):
+                self.push_screen(confirmation(question, label), lambda chosen: self._chosen(effects if chosen else ()))
+
+    def _chosen(self, effects: Effects) -> None:
+        self.carry_out(effects)
+
+    def on_line_submitted(self, event: Line.Submitted) -> None:
+        """Carry a line's effects out; one that waits for the worker stays open until its answer."""
+        line = event.line
+        if not line.until_answered:
+            self.carry_out(event.effects)
+            return
+        numbers = [self._send(effect) for effect in event.effects if isinstance(effect, Send)]
+        if self.feed.worker.state == "running" and numbers and all(numbers):
+            line.waiting = True
+            self._lines[numbers[-1]] = line
+        elif all(numbers):
+            line.dismiss()
+
+    def _open_palette(self, here: Here) -> None:
+        palette = CommandPalette(here, self.registry, self._refused_line)
+        self._refused_line = ""
+
+        def chosen(effects: Effects | None) -> None:
+            for effect in effects or ():
+                if isinstance(effect, Send) and (number := self._send(effect)):
+                    self._commands[number] = palette.line
+                elif not isinstance(effect, Send) and not self._carry_out(effect):
+                    return
+
+        self.push_screen(palette, chosen)
+
+    # Looking
+
+    def _page(self) -> CockpitScreen:
+        return top_page(self) or self.main
+
+    @property
+    def log_shown(self) -> Log:
+        """The log of the page that is shown: an experiment's page has its own."""
+        return self._page().log_shown or self.main.log_pane
+
+    def _open(self, effect: OpenWave | OpenExperiment | OpenHelp | OpenPalette) -> None:
+        # Imported when first opened: the first paint does without them.
+        match effect:
+            case OpenWave(wave):
+                from cockpit.tui.screens.review import ReviewScreen
+
+                open_page(self, (ReviewScreen.PLACE, wave), lambda: ReviewScreen(self.context, wave))
+            case OpenExperiment(experiment, tab):
+                from cockpit.tui.screens.experiment import ExperimentScreen
+
+                page = (ExperimentScreen.PLACE, experiment)
+                opened = open_page(self, page, lambda: ExperimentScreen(self.context, experiment, tab))
+                if tab and opened.is_mounted:
+                    self._show_tab(tab)
+            case OpenHelp():
+                from cockpit.tui.screens.help import HelpScreen
+
+                here = self._page().here()
+                if isinstance(self.screen, HelpScreen):
+                    self.pop_screen()
+                elif here is not None:
+                    self.push_screen(HelpScreen(self.context, here))
+            case OpenPalette():
+                here = self._page().here()
+                if here is not None:
+                    self._open_palette(here)
+
+    def _show_tab(self, tab: str) -> None:
+        from cockpit.tui.screens.experiment import ExperimentScreen
+
+        if isinstance(self.screen, ExperimentScreen):
+            self.screen.turn(tab)
+
+    def _find(self, forward: bool, fresh: bool) -> bool:
+        text = self.context.last_found
+        problem = self._page().find(text, forward, fresh) if text else self.log_shown.find_words("", True, True)
+        if problem:
+            self.note(problem, "warn")
+        return not problem
+
+    def _save_log(self, name: str) -> bool:
+        try:
+            saved = self.log_shown.save(Path(name).expanduser())
+        except Problem as problem:
+            self.note(str(problem), "bad")
+            return False
+        self.note(f"saved {saved.absolute()}", "good")
+        return True
+
+    def _set_theme(self, name: str) -> None:
+        if self.no_color:
+            self.note("NO_COLOR is set: there is one theme", "warn")
+            return
+        names = list(THEMES)
+        at = names.index(self.palette.name) if self.palette.name in names else 0
+        self.palette = THEMES[name or names[(at + 1) % len(names)]]
+        self.theme = self.palette.name
+        for screen in self.screen_stack:
+            for pane in screen.query(Pane):
+                pane.forget()
+                pane.paint()
+        self.show_state()
+
+    def _control_replay(self, effect: PauseReplay | SeekReplay | SetReplaySpeed) -> None:
+        feed = self.feed
+        if not isinstance(feed, ReplayFeed):
+            return
+        match effect:
+            case PauseReplay():
+                feed.pause()
+            case SeekReplay(at):
+                feed.seek(at)
+            case SetReplaySpeed(speed):
+                feed.speed = speed
+        self.show_state()
+
+    # Leaving
+
+    def _leave(self) -> None:
+        """Leave; ask first where text that was typed would be lost."""
+        unsent = [text for screen in self.screen_stack if (text := getattr(screen, "unsent", ""))]
+        if not unsent:
+            self.exit(0)
+            return
+        question = f"Leave? The text {unsent[-1]!r} has not been sent and will be lost."
+        self.push_screen(confirmation(question, "leave"), lambda chosen: self.exit(0) if chosen else None)
+
+    async def action_quit(self) -> None:
+        """Leave by Textual's own key, which goes before all others."""
+        self._leave()

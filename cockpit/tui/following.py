@@ -1,0 +1,108 @@
+"""The session that the screens show: its newest state, its troubles, and the intents that wait for an answer."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cockpit.agent.claude import turn_status
+from cockpit.core.intents import Intent, encode_intent
+from cockpit.core.state import State
+from cockpit.session.ledger import LedgerError
+from cockpit.tui.actions.registry import ReplayPosition
+from cockpit.tui.feed import Feed, ReplayFeed
+from cockpit.tui.figures import duration
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The worker's answer to an intent that this screen sent."""
+
+    number: int
+    said: str
+    refusal: str
+    """The worker's reason; empty where it carried the intent out."""
+
+
+class FollowedSession:
+    """Follows a feed. `clock` gives the monotonic time in seconds."""
+
+    def __init__(self, feed: Feed, user: str, watch: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        self.feed = feed
+        self.user = user
+        self.watch = watch
+        self.clock = clock
+        self.trouble = ""
+        """The reason why the ledger cannot be read; empty while it can."""
+        self._sent: dict[int, str] = {}
+        self._shown_second = 0
+        self._shown_turn = 0.0
+
+    @property
+    def state(self) -> State | None:
+        return self.feed.state
+
+    @property
+    def replaying(self) -> bool:
+        return isinstance(self.feed, ReplayFeed)
+
+    @property
+    def needs_attention(self) -> str:
+        """The trouble of this screen, else the worker's."""
+        return self.trouble or self.feed.worker.note
+
+    def now(self) -> float:
+        return self.feed.now()
+
+    def load(self) -> None:
+        """Read the whole session; may take long."""
+        try:
+            self.feed.load()
+        except LedgerError as error:
+            self.trouble = str(error)
+
+    def poll(self) -> bool:
+        """Read what is new. Returns whether the screens have something else to show.
+
+        Without news only ages grow, by the second, and a proposer's words, which are kept beside the ledger.
+        """
+        try:
+            changed = self.feed.poll()
+            trouble = ""
+        except LedgerError as error:
+            changed, trouble = False, str(error)
+        if trouble != self.trouble and self.state is not None:
+            self.trouble, changed = trouble, True
+        second, turn = int(self.now()), turn_status.written_at(self.feed.folder.agent_live)
+        changed = changed or (second, turn) != (self._shown_second, self._shown_turn)
+        self._shown_second, self._shown_turn = second, turn
+        return changed
+
+    def send(self, intent: Intent, said: str) -> int:
+        """Leave an intent for the worker. Returns its number. Raises LedgerError."""
+        if self.feed.inbox is None:
+            raise LedgerError("watching: nothing can be changed from here")
+        number = self.feed.inbox.put(self.user, encode_intent(intent))
+        self._sent[number] = said
+        return number
+
+    def answers(self) -> list[Answer]:
+        """Return the answers that came since the last call."""
+        state = self.state
+        if state is None:
+            return []
+        done = [number for number in self._sent if number <= state.intent]
+        return [Answer(number, self._sent.pop(number), state.refusals.get(str(number), "")) for number in done]
+
+    def replay_position(self) -> ReplayPosition | None:
+        feed = self.feed
+        if not isinstance(feed, ReplayFeed):
+            return None
+        return ReplayPosition(feed.began, feed.ended, feed.now(), feed.speed)
+
+    def replay_words(self) -> str:
+        """Return the speed and the moment of a replay; empty where this is none."""
+        feed = self.feed
+        if not isinstance(feed, ReplayFeed):
+            return ""
+        speed = f"×{feed.speed:g}" + (" paused" if feed.paused else "")
+        return f"{speed} {duration(feed.now() - feed.began)} of {duration(feed.ended - feed.began)}"

@@ -1,0 +1,121 @@
+"""The command palette, opened by `:` and ctrl+p: every action by name, with the words that may follow it."""
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Container
+from textual.screen import ModalScreen
+from textual.strip import Strip
+from textual.widgets import Input
+
+from cockpit.tui.actions.effects import Effects, Problem
+from cockpit.tui.actions.registry import Action, Here, Registry, effects_of, key_name
+from cockpit.tui.plain import wrap
+from cockpit.tui.rows import Row
+from cockpit.tui.widgets.line import LineInput
+from cockpit.tui.widgets.pane import Pane
+
+
+class Matches(Pane):
+    """The actions that match the text, and the problem of the last try."""
+
+    NAME = "matches"
+
+    def __init__(self, here: Here, registry: Registry) -> None:
+        super().__init__()
+        self.here, self.registry = here, registry
+        self.actions: list[Action] = []
+        self.index = 0
+        self.top = 0
+        self.problem = ""
+
+    def match(self, text: str) -> None:
+        found = self.registry.matching(text)
+        self.actions = found if text.strip() else sorted(found, key=self._remoteness)
+        self.index = self.top = 0
+        self.problem = ""
+        self.paint()
+
+    def _remoteness(self, action: Action) -> tuple[bool, bool]:
+        """Put actions that apply first, and of those the place's own."""
+        return bool(action.applies(self.here)), self.here.place not in action.places
+
+    def rows(self, width: int, height: int) -> list[Strip]:
+        said = wrap(self.problem, width - 2, height - 1) if self.problem else []
+        rows = [Row(width, self.palette).skip().put(line, "bad").strip() for line in said]
+        room = height - len(rows)
+        self.top = max(min(self.top, self.index), self.index - room + 1)
+        for number, action in list(enumerate(self.actions))[self.top : self.top + room]:
+            why_not = action.applies(self.here)
+            row = Row(width, self.palette, self.palette.selection if number == self.index else None)
+            row.skip().put(action.name, "dim" if why_not else "key", 14)
+            row.put(" ".join(key_name(key) for key in action.keys[:2]), "accent", 7)
+            row.put(action.help, "faint" if why_not else "text", max(10, row.left - len(action.takes) - 2))
+            row.end(action.takes + " ", "dim")
+            rows.append(row.strip())
+        if not self.actions:
+            rows.append(Row(width, self.palette).put(" No action has that name.", "dim").strip())
+        return rows
+
+
+class CommandPalette(ModalScreen[Effects | None]):
+    """Dismisses with the chosen action's effects. A line that cannot be carried out stays, with the reason."""
+
+    AUTO_FOCUS = "Input"
+
+    def __init__(self, here: Here, registry: Registry, line: str = "") -> None:
+        super().__init__()
+        self.matches = Matches(here, registry)
+        self.input = LineInput(line, placeholder="a command, e.g. open e0042", select_on_focus=False)
+        self.line = ""
+        """The line that was carried out."""
+
+    @property
+    def unsent(self) -> str:
+        """Text that was typed here and would be lost."""
+        return self.input.value
+
+    def compose(self) -> ComposeResult:
+        with Container(id="palette"):
+            yield self.input
+            yield self.matches
+
+    def on_mount(self) -> None:
+        self.matches.match(self.input.value)
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        self.matches.match(event.value.strip())
+
+    async def take_key(self, event: events.Key) -> bool:
+        matches = self.matches
+        match event.key:
+            case "escape" | "ctrl+c":
+                self.dismiss(None)
+            case "up" | "ctrl+p":
+                matches.index = max(0, matches.index - 1)
+            case "down" | "ctrl+n":
+                matches.index = min(len(matches.actions) - 1, matches.index + 1)
+            case "tab":
+                if matches.actions:
+                    self.input.value = matches.actions[matches.index].name + " "
+                    self.input.cursor_position = len(self.input.value)
+            case _:
+                return False
+        matches.paint()
+        return True
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        matches = self.matches
+        line = self.input.text.strip()
+        if not matches.actions:
+            if not line:
+                self.dismiss(None)
+            return
+        action = matches.actions[max(0, matches.index)]
+        try:
+            effects = effects_of(action, matches.here, line.partition(" ")[2].strip())
+        except Problem as problem:
+            matches.problem = str(problem)
+            matches.paint()
+            return
+        self.line = line
+        self.dismiss(effects)
