@@ -1,7 +1,7 @@
-"""Every event: the only things the ledger holds, and all that `cockpit.core.fold.fold` reads.
+"""The events: all that the ledger holds, and all that `cockpit.core.fold` reads.
 
-An event says what happened (or what is about to be done, before it is done); it is never changed afterwards. The tag
-of a type is its class name; a field added later needs a default, so that older ledgers still read.
+An event says what happened, or what is about to be done. It never changes afterwards. Its tag in the ledger is its
+class name, unless the class names another. A field added later needs a default, so that older ledgers still read.
 """
 
 from typing import Any
@@ -28,7 +28,7 @@ from cockpit.core.model import (
 
 class Event(msgspec.Struct, tag=True, tag_field="kind", omit_defaults=True, kw_only=True):
     at: float
-    """When it happened, on the session's clock."""
+    """Seconds since the epoch, on the session's clock."""
 
 
 # The session and who decides
@@ -72,19 +72,19 @@ class BudgetSet(Event):
 
 
 class EarlyStoppingSet(Event):
-    """Whether runs that cannot reach the incumbent any more are ended."""
+    """Runs that cannot reach the incumbent any more are ended early (`on`), or not."""
 
     on: bool
     author: str
 
 
 class Held(Event):
-    """`target` is a wave, a cluster, or empty for the whole session: what runs goes on, nothing new starts."""
+    """Nothing new starts in `target`: a wave, a cluster, or empty for the session. Runs that have started continue."""
 
     author: str
     target: str = ""
     reason: str = ""
-    """One sentence where it was held for want of something."""
+    """The thing that is missing, in a sentence; empty where a person holds it."""
 
 
 class Resumed(Event):
@@ -115,9 +115,9 @@ class Interrupted(Event):
 
 
 class IntentTaken(Event):
-    """An intent of the inbox was dealt with; `refused` says in a sentence why it was not carried out.
+    """An intent of the inbox was carried out, or refused for the reason in `refused`.
 
-    Of a proposal, `wave` is what it became and `problems` says of each arm that was left out why.
+    Where it proposed a wave, `wave` is its id and `problems` has a sentence for each arm that was left out.
     """
 
     intent: int
@@ -141,7 +141,7 @@ class Asked(Event):
 
 
 class AskEnded(Event):
-    """What came of it; `trouble` is a sentence when nothing did."""
+    """A proposer's turn has ended; `trouble` is a sentence where it failed."""
 
     ask: int
     proposer: str
@@ -159,7 +159,7 @@ class Proposed(Event):
 
 
 class ProposalEdited(Event):
-    """A person changed a waiting proposal: the whole of it as it now stands."""
+    """A person changed a waiting proposal. The event holds all of it."""
 
     wave: Wave
     experiments: list[Experiment]
@@ -168,7 +168,7 @@ class ProposalEdited(Event):
 
 
 class Approved(Event):
-    """`rule` is `person:NAME`, `envelope`, `baseline` or `filler`; the attempts are its arms' first ones."""
+    """A wave may run. `rule` is `person:NAME`, `envelope`, `baseline` or `filler`; `attempts` are its first ones."""
 
     wave: str
     author: str
@@ -204,12 +204,12 @@ class ArmDropped(Event):
 
 
 class Queued(Event):
-    """One more attempt of an experiment that was approved before: a replicate, retry, control or validation."""
+    """One more attempt of an approved experiment: a replicate, retry, control, validation or confirmation."""
 
     attempt: Attempt
     reason: str = ""
     test_level: float = 0.0
-    """Of the test that begins with it; 0 where none does."""
+    """The error level of the test that begins with this attempt; 0 where none begins."""
 
 
 class Submitting(Event):
@@ -224,7 +224,7 @@ class Submitted(Event):
 
 
 class Unsubmitted(Event):
-    """It never reached the cluster: it waits again."""
+    """The attempt never reached its cluster, and waits again."""
 
     attempt: str
     reason: str
@@ -235,10 +235,11 @@ class Started(Event):
     train_hash: str = ""
     prepare_hash: str = ""
     wall: str = ""
+    """How the run is confined: `bubblewrap`, `landlock` or `unconfined`; empty where its fleet does not tell."""
 
 
 class Progressed(Event):
-    """The newest step line and the curve so far. Kept only while the attempt runs."""
+    """The newest step line and the curve so far. The ledger keeps it only while the attempt runs."""
 
     attempt: str
     progress: Progress
@@ -250,9 +251,9 @@ class Cancelling(Event):
     author: str
     reason: str
     outcome: Outcome = Outcome.CANCELLED
-    """What it will have been, once it has ended by this."""
+    """The outcome of the attempt once the cancel has ended it."""
     expected_bpb: float = 0.0
-    """Of a hopeless run: the val_bpb its curve led to."""
+    """The val_bpb that the curve of a hopeless run leads to."""
 
 
 class EarlyStopSkipped(Event, tag="Spared"):
@@ -270,9 +271,9 @@ class Ended(Event):
     metrics: Metrics | None = None
     curve: list[Point] = []
     message: str = ""
-    """One sentence where it gave no result."""
+    """Why there is no result, in a sentence."""
     corpus: str = ""
-    """What it said it trained on, where the session did not know yet."""
+    """The corpus that the run printed, where the session has none yet."""
     preset: str = ""
 
 
@@ -280,7 +281,7 @@ class Ended(Event):
 
 
 class Decided(Event):
-    """`status` is kept, discarded, crashed, or valid where more evidence was asked for."""
+    """A decision on an experiment: kept, discarded, crashed, or valid where it waits for a test."""
 
     experiment: str
     status: ExperimentStatus
@@ -297,10 +298,10 @@ class IncumbentSet(Event):
 
 
 class CapReached(Event):
-    """What is left of the budget pays for no further run, and nothing in flight will give any of it back."""
+    """The budget pays for no further run, and nothing in flight will give any of it back."""
 
     usd: float
-    """The budget."""
+    """The budget in dollars."""
     text: str
 
 
@@ -318,39 +319,45 @@ class ClusterUp(Event):
 
 
 class ClusterSeen(Event):
-    """Adopted, or found again after the worker was away."""
+    """A cluster was adopted, or may be launched again."""
 
     cluster: Cluster
 
 
 class ClusterFailed(Event):
-    """A launch that failed, or a cluster that stopped answering."""
+    """A launch failed, or a cluster stopped answering."""
 
     cluster: str
     message: str
     retry_at: float = 0.0
     refused: bool = False
-    """There was no room for it: nothing is wrong with the cluster."""
+    """The cloud had no capacity: nothing is wrong with the cluster."""
 
 
 class ClusterWaiting(Event):
-    """A launch that waits until its cloud has room, and bills nothing; without a message it waits no more."""
+    """A launch waits for capacity, and bills nothing. Without a message the wait is over."""
 
     cluster: str
     message: str
 
 
 class ClusterGivenUp(Event):
+    """The cluster is not launched again. What may be left of it is taken down."""
+
     cluster: str
     message: str
 
 
 class ClusterStopping(Event):
+    """The cluster is about to be taken down."""
+
     cluster: str
     reason: str = ""
 
 
 class ClusterDown(Event):
+    """Nothing of the cluster is left billing."""
+
     cluster: str
     message: str = ""
 
@@ -384,25 +391,25 @@ class PhaseSet(Event):
 
 
 class ApiReserved(Event):
-    """A request to a model is about to be sent: the most it can cost is not to be spent on anything else."""
+    """A request to a model is about to be sent. The most it can cost is reserved."""
 
     request: str
-    """`ASK.NUMBER`: no two requests of a session share it."""
+    """`ASK.NUMBER`, unique in the session."""
     proposer: str
     model: str
     usd: float
     tokens: int = 0
-    """The longest answer it may have."""
+    """The longest answer allowed."""
 
 
 class ApiReleased(Event):
-    """A request that was reserved for was not billed: the API refused it, or never got it."""
+    """A request was not billed: the API refused it, or never received it."""
 
     request: str
 
 
 class ApiUsed(Event):
-    """What a request cost; with `request`, in place of what was reserved for it."""
+    """The cost of a request. With `request` it replaces the reservation."""
 
     proposer: str
     model: str
@@ -415,7 +422,7 @@ class ApiUsed(Event):
 
 
 class Trouble(Event):
-    """Something a person should know, in a sentence; `about` names the cluster, experiment or proposer."""
+    """A problem that a person should know of, in a sentence; `about` names the cluster, experiment or proposer."""
 
     text: str
     about: str = ""
@@ -435,7 +442,7 @@ _encoder = msgspec.json.Encoder()
 
 
 class OldEnding(Event, tag="Ending"):
-    """SessionEnding as ledgers before 29 November 2026 have it: `how` ends in `+down` where clusters go down too."""
+    """SessionEnding in ledgers of November 2026 and before; `how` ends in `+down` where clusters are taken down."""
 
     author: str
     how: str
@@ -452,9 +459,9 @@ _decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(AnyEvent | OldEnding)
 
 
 def encode_event(event: Event) -> bytes:
-    """One JSON object, its `kind` first.
+    """Encode the event as one JSON object, its `kind` first.
 
-    Raises ValueError for one that would not read back: JSON has no infinity, and a ledger with one would be torn.
+    Raises ValueError for a number that JSON cannot hold, such as infinity: the ledger could not be read again.
     """
     body = _encoder.encode(event)
     if b"null" in body:
@@ -466,6 +473,6 @@ def encode_event(event: Event) -> bytes:
 
 
 def decode_event(body: bytes | str) -> AnyEvent:
-    """The event of a stored body. Raises msgspec.DecodeError on anything else."""
+    """Decode a stored event. Raises msgspec.DecodeError on anything else."""
     event = _decoder.decode(body)
     return event.upgraded() if isinstance(event, OldEnding) else event

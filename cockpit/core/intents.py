@@ -1,4 +1,4 @@
-"""What a person or an agent wants done: left in the inbox by a screen or a command, carried out by the worker."""
+"""The intents: what a person or an agent asks for. A screen or a command leaves one in the inbox of the worker."""
 
 from typing import Any
 
@@ -8,18 +8,20 @@ from cockpit.core.model import Change, EndMode, Envelope, Mode, Tier, Value, Wav
 
 
 class Arm(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One cell of a draft."""
+
     change: Change
     why: str = ""
     levels: dict[str, Value] = {}
     experiment: str = ""
-    """In an edited proposal: the experiment this arm already is. In a new one: an experiment of an earlier wave to be
-    measured again as it is, in the draft's tier and with its replicates; it has no change then."""
+    """In an edited proposal, the experiment that this arm is already. In a new one, an experiment of an earlier wave
+    that is measured again unchanged, in the draft's tier and with its replicates."""
     fixes: str = ""
     """The crashed experiment whose idea this arm tries again."""
 
 
 class Draft(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A wave as a proposer words it. With `factors` and no arms, the arms are the full grid of their levels."""
+    """A wave as a proposer gives it. With `factors` and no arms, the arms are the full grid of their levels."""
 
     proposer: str
     question: str
@@ -28,7 +30,7 @@ class Draft(msgspec.Struct, frozen=True, omit_defaults=True):
     """The experiment to build on; empty for the incumbent."""
     factors: dict[str, list[Value]] = {}
     design: str = ""
-    """Which fraction of the factors' grid the arms are, in words; empty for all of it."""
+    """The fraction of the factors' grid that the arms are, in words; empty for the full grid."""
     arms: tuple[Arm, ...] = ()
     tier: Tier = Tier.SCREEN
     replicates: int = 1
@@ -52,7 +54,7 @@ class Reject(Intent, frozen=True):
 
 
 class EditProposal(Intent, frozen=True):
-    """The whole of a waiting proposal as the person wants it; `what` says the change in a sentence."""
+    """Replace a waiting proposal by `draft`; `what` describes the change in a sentence."""
 
     wave: str
     draft: Draft
@@ -60,11 +62,13 @@ class EditProposal(Intent, frozen=True):
 
 
 class Propose(Intent, frozen=True):
+    """Propose a wave."""
+
     draft: Draft
 
 
 class Hold(Intent, frozen=True):
-    """`target` is a wave, a cluster, or empty for the session."""
+    """Start nothing new in `target`: a wave, a cluster, or empty for the session."""
 
     target: str = ""
 
@@ -90,7 +94,7 @@ class SetBudget(Intent, frozen=True):
 
 
 class SetEarlyStopping(Intent, frozen=True):
-    """Whether runs that cannot reach the incumbent any more are ended."""
+    """End runs early that cannot reach the incumbent any more (`on`), or let every run finish."""
 
     on: bool
 
@@ -100,7 +104,7 @@ class Say(Intent, frozen=True):
 
 
 class Interrupt(Intent, frozen=True):
-    """End the proposer's turn."""
+    """End the turn of every proposer."""
 
 
 class Kill(Intent, frozen=True):
@@ -109,20 +113,20 @@ class Kill(Intent, frozen=True):
 
 
 class Rerun(Intent, frozen=True):
-    """One more attempt with another seed."""
+    """Run the experiment once more, with another seed."""
 
     experiment: str
     hardware: str = ""
 
 
 class Promote(Intent, frozen=True):
-    """Run it on the better class."""
+    """Run the experiment on the better class."""
 
     experiment: str
 
 
 class MakeBase(Intent, frozen=True):
-    """Make it the incumbent, on the person's word."""
+    """Make the experiment the incumbent, on the person's word."""
 
     experiment: str
     reason: str = ""
@@ -139,7 +143,7 @@ class DropArm(Intent, frozen=True):
 
 
 class MoveWave(Intent, frozen=True):
-    """Run it before `before`; empty for last."""
+    """Run the wave before the wave `before`; empty for last."""
 
     wave: str
     before: str = ""
@@ -151,13 +155,13 @@ class CancelWave(Intent, frozen=True):
 
 
 class Relaunch(Intent, frozen=True):
-    """Try a cluster again that was given up."""
+    """Launch a cluster again that was given up."""
 
     cluster: str
 
 
 class Adopt(Intent, frozen=True):
-    """Take over a cluster that somebody launched by hand."""
+    """Take over a cluster that was launched by hand."""
 
     cluster: str
 
@@ -171,7 +175,7 @@ class End(Intent, frozen=True):
 
 
 class Note(Intent, frozen=True):
-    """A finding or, with `phase`, the name of the phase that begins."""
+    """Record a finding or, with `phase`, the name of the phase that begins."""
 
     text: str
     experiments: tuple[str, ...] = ()
@@ -193,5 +197,5 @@ def encode_intent(intent: Intent) -> bytes:
 
 
 def decode_intent(body: bytes) -> AnyIntent:
-    """Raises msgspec.DecodeError on anything that is not an intent."""
+    """Decode an intent. Raises msgspec.DecodeError on anything else."""
     return _decoder.decode(body)  # type: ignore[no-any-return]

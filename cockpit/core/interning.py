@@ -1,7 +1,7 @@
-"""One object for what is said a hundred thousand times: names, reasons, and dicts that say the same.
+"""Share one object among equal values: names, reasons, dicts. Part of `cockpit.core.fold`.
 
-Each event that is read, and a snapshot of everything, comes with copies of its own of them. Nothing here changes what
-the state says. Part of `cockpit.core.fold.fold`.
+A hundred thousand records hold the same few values, and each event and snapshot is decoded with copies of its own.
+Sharing them changes no value of the state.
 """
 
 import sys
@@ -18,7 +18,7 @@ _experiment, _wave, _attempt = msgpack.Decoder(Experiment), msgpack.Decoder(Wave
 
 
 def one_wave(wave: Wave, experiments: Sequence[Experiment]) -> None:
-    """A wave and its arms, which name each other."""
+    """Share the names that a wave and its arms hold of each other."""
     names = {experiment.id: experiment.id for experiment in experiments}
     wave.arms = [names.get(arm, arm) for arm in wave.arms]
     for experiment in experiments:
@@ -39,7 +39,7 @@ def _one_experiment(experiment: Experiment) -> None:
 
 
 def _same(mine: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """The other one, where both say the same to the letter: 1, 1.0 and True are equal, and not the same."""
+    """Return `other` where both encode the same: 1, 1.0 and True are equal, but encode differently."""
     return other if mine == other and msgpack.encode(mine) == msgpack.encode(other) else mine
 
 
@@ -54,9 +54,9 @@ def one_attempt(state: State, attempt: Attempt) -> None:
 
 
 def unpacked(body: bytes) -> State:
-    """The state that was packed into a snapshot. Raises msgspec.MsgspecError on anything else.
+    """Decode the state of a snapshot, record by record. Raises msgspec.MsgspecError on anything else.
 
-    Record by record: freed all together at the end, what is shared away would leave holes that stay memory.
+    Freed all together at the end, the copies that are shared away would leave holes in the heap.
     """
     parts = msgpack.decode(body, type=dict[str, Raw])
     waves, experiments, attempts = (_records(parts, name) for name in ("waves", "experiments", "attempts"))

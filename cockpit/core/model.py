@@ -1,11 +1,11 @@
-"""The words of the design as types.
+"""The records of a session: experiments, attempts, waves, clusters.
 
-Times are seconds since the epoch on the session's clock (a simulated session's clock is virtual), money is US
-dollars, scores are validation bits per byte (lower is better). Every type is a plain record: what changes them is
-`cockpit.core.fold.fold`, what decides on them is `cockpit.decide`.
+Times are seconds since the epoch on the session's clock (virtual in a simulated session), money is US dollars, scores
+are validation bits per byte (lower is better). Every type is a plain record: `cockpit.core.fold` changes it,
+`cockpit.decide` decides on it.
 
-A long session holds a hundred thousand of some of these. They are trees, no part of which ever points back, so the
-garbage collector is told (`gc=False`) not to walk through them.
+A long session holds a hundred thousand of some records. They are trees without cycles, so `gc=False` keeps the garbage
+collector from walking them.
 """
 
 from enum import StrEnum
@@ -16,12 +16,12 @@ from cockpit.core.curves import Curve
 
 Scalar = bool | int | float | str
 Value = Scalar | list[Scalar]
-"""What a constant of train.py may hold: a literal; a tuple is held as a list."""
+"""The value of a constant of train.py: a literal; a tuple is held as a list."""
 
 PROPOSERS = ("claude", "hybrid", "search", "tpe", "grid")
-"""Cockpit's own, which the worker asks; anybody else proposes from outside, when it likes."""
+"""Cockpit's own proposers, which the worker asks. Any other proposes from outside, unasked."""
 CONVERSES = ("claude", "hybrid")
-"""Those that answer a person, and look again when a wave has told its story."""
+"""The proposers that answer a person, and are asked again when a wave has finished."""
 
 
 class Mode(StrEnum):
@@ -50,13 +50,13 @@ class WaveKind(StrEnum):
 
 
 class ExperimentStatus(StrEnum):
-    """Where an experiment stands; after QUEUED it has a wave that was approved."""
+    """The status of an experiment. From QUEUED on its wave is approved."""
 
     PROPOSED = "proposed"
     QUEUED = "queued"
     RUNNING = "running"
     VALID = "valid"
-    """Measured at least once, not yet decided on."""
+    """Measured at least once, and undecided."""
     KEPT = "kept"
     DISCARDED = "discarded"
     CRASHED = "crashed"
@@ -71,14 +71,14 @@ class AttemptKind(StrEnum):
     VALIDATION = "validation"
     CONTROL = "control"
     CONFIRMATION = "confirmation"
-    """A kept result run again from the ledger's code before it becomes the incumbent."""
+    """A run from the ledger's code before an experiment becomes the incumbent."""
     ABLATION = "ablation"
 
 
 class AttemptStatus(StrEnum):
     QUEUED = "queued"
     SUBMITTING = "submitting"
-    """The ledger says it is about to be submitted; whether it was is known from the cluster, by name."""
+    """About to be submitted. After a kill the cluster tells, by the job's name, if it was."""
     SUBMITTED = "submitted"
     RUNNING = "running"
     ENDED = "ended"
@@ -89,11 +89,11 @@ class Outcome(StrEnum):
     CRASH = "crash"
     TIMEOUT = "timeout"
     MISMATCH = "mismatch"
-    """The code that ran is not the code in the ledger, or could not be proven to be."""
+    """The code that ran is not proved to be the code in the ledger."""
     LOST = "lost"
     CANCELLED = "cancelled"
     HOPELESS = "hopeless"
-    """Ended early: its curve could not reach the incumbent any more."""
+    """Ended early, because its curve could not reach the incumbent any more."""
 
 
 class EndMode(StrEnum):
@@ -124,7 +124,7 @@ class Edit(msgspec.Struct, frozen=True, gc=False):
 
 
 class Change(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """What turns a base into a variant: edits first, then constants."""
+    """The difference of a variant to its base: edits are applied first, then constants."""
 
     constants: dict[str, Value] = {}
     edits: tuple[Edit, ...] = ()
@@ -168,7 +168,7 @@ class Experiment(msgspec.Struct, omit_defaults=True, gc=False):
     """The experiment whose code the change applies to; empty for the baseline."""
     change: Change
     commit: str
-    """The git commit that holds exactly the code to run, under refs/cockpit/SESSION/ID."""
+    """The git commit with exactly the code to run, under refs/cockpit/SESSION/ID."""
     train_hash: str
     prepare_hash: str
     fingerprint: str
@@ -176,7 +176,7 @@ class Experiment(msgspec.Struct, omit_defaults=True, gc=False):
     overrides: dict[str, Value] = {}
     """Every constant whose value differs from the baseline's."""
     levels: dict[str, Value] = {}
-    """Factor to level: which cell of the wave this is."""
+    """Factor to level: the cell of the wave."""
     why: str = ""
     fixes: str = ""
     """The crashed experiment whose idea this one tries again."""
@@ -186,10 +186,10 @@ class Experiment(msgspec.Struct, omit_defaults=True, gc=False):
     lines_removed: int = 0
     status: ExperimentStatus = ExperimentStatus.PROPOSED
     reason: str = ""
-    """Why it was kept, discarded or dropped; what it said when it crashed."""
+    """Why it was kept, discarded or dropped; its error where it crashed."""
     estimate: Estimate | None = None
     test_level: float = 0.0
-    """The error level of its test against the incumbent, fixed when that began; 0 where it was not tested."""
+    """The error level of its test against the incumbent, fixed at the start of the test; 0 where it is not tested."""
     attempts: list[str] = []
     scores: dict[str, list[float]] = {}
     """Hardware class to the val_bpb of its valid runs there, in the order they ended."""
@@ -227,11 +227,11 @@ class Attempt(msgspec.Struct, omit_defaults=True, gc=False):
     hardware: str = ""
     """The class it must run on; empty for any. Once submitted, the class it runs on."""
     avoid: str = ""
-    """A cluster it must not run on, while another is there."""
+    """A cluster it must not run on while another is available."""
     pin: str = ""
     """The one cluster it must run on: a control measures its cluster."""
     rule: str = ""
-    """Under which approval it runs: `person:NAME`, `envelope`, `baseline`, `filler`."""
+    """The approval it runs under: `person:NAME`, `envelope`, `baseline` or `filler`."""
     status: AttemptStatus = AttemptStatus.QUEUED
     cluster: str = ""
     queued_at: float = 0.0
@@ -244,7 +244,7 @@ class Attempt(msgspec.Struct, omit_defaults=True, gc=False):
     cancel_outcome: Outcome = Outcome.CANCELLED
     cancelled_by: str = ""
     expected_bpb: float = 0.0
-    """Of a run that was ended as hopeless: where its curve led to. A guess, never a score."""
+    """Where the curve of a run led that was ended as hopeless. A guess, never a score."""
     skipped_stop: SkippedStop | None = None
     progress: Progress | None = None
     curve: Curve = b""
@@ -253,7 +253,7 @@ class Attempt(msgspec.Struct, omit_defaults=True, gc=False):
     message: str = ""
     reserved_usd: float = 0.0
     wall: str = ""
-    """How it was confined: `bubblewrap`, `landlock` or `unconfined`; empty where its fleet does not tell."""
+    """How the run is confined: `bubblewrap`, `landlock` or `unconfined`; empty where its fleet does not tell."""
 
 
 class Wave(msgspec.Struct, omit_defaults=True, gc=False):
@@ -267,7 +267,7 @@ class Wave(msgspec.Struct, omit_defaults=True, gc=False):
     base: str = ""
     factors: dict[str, list[Value]] = {}
     design: str = ""
-    """Which fraction of the factors' grid its arms are, and what that cannot tell apart; empty for all of it."""
+    """The fraction of the factors' grid that its arms are, and what that cannot tell apart; empty for the full grid."""
     arms: list[str] = []
     again: list[str] = []
     """Experiments of earlier waves to be measured again, in this wave's tier; each stays an arm of its own wave."""
@@ -284,13 +284,13 @@ class Wave(msgspec.Struct, omit_defaults=True, gc=False):
     rule: str = ""
     reason: str = ""
     edits: list[str] = []
-    """What a person changed in it before it was approved, one sentence each."""
+    """Changes of persons before its approval, one sentence each."""
     open_arms: int = 0
     """Arms that are not finished: queued, running, or measured and undecided."""
 
 
 class Cluster(msgspec.Struct, omit_defaults=True):
-    """One slot of the fleet, and what it has cost so far."""
+    """One cluster of the fleet, and the seconds it has used so far."""
 
     name: str
     hardware: str = ""
@@ -299,18 +299,18 @@ class Cluster(msgspec.Struct, omit_defaults=True):
     since: float = 0.0
     """When it entered its state."""
     seen_at: float = 0.0
-    """When anything was last heard of it."""
+    """The time of the last report about it."""
     message: str = ""
     running: str = ""
     ahead: list[str] = []
     """Attempts submitted behind the running one, in the order they will run."""
     held: bool = False
     failures: int = 0
-    """Failed launches or lost runs in a row."""
+    """Consecutive failed launches or lost runs."""
     refusals: int = 0
-    """Launches in a row for which there was no room."""
+    """Consecutive launches without capacity."""
     waits: bool = False
-    """Whether its launch waits in the cloud's queue, where nothing is billed, or nobody can reach it."""
+    """True while its launch waits in the cloud's queue, where nothing is billed, or the cluster is unreachable."""
     retry_at: float = 0.0
     up_at: float = 0.0
     provisioning_s: float = 0.0
@@ -320,37 +320,37 @@ class Cluster(msgspec.Struct, omit_defaults=True):
     control_age: int = 0
     """Attempts ended on it since a control was queued for it."""
     controlled: bool = False
-    """Whether a control was ever queued for it."""
+    """True once a control was queued for it."""
     adopted: bool = False
-    """Whether it was launched by hand, and taken over."""
+    """True where it was launched by hand and taken over."""
     unverified: bool = False
-    """Given up, and not yet known to be down: something of it may be billing."""
+    """True where it was given up and is not known to be down: it may be billing."""
     rests: bool = False
-    """Whether it went down by itself for want of work; it is launched again when there is some."""
+    """True where it went down because it was idle; it is launched again when there is work."""
 
 
 class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What autopilot may approve unasked, set by a person."""
+    """The limits within which autopilot approves waves, set by a person."""
 
     usd: float = 0.0
-    """GPU and API dollars; 0 allows only what is free."""
+    """GPU and API dollars; 0 allows only free runs."""
     gpu_hours: float = 0.0
-    """0 for no limit of its own."""
+    """0 for no limit."""
     wave_size: int = 16
     patches: bool = False
     until: float = 0.0
     """0 for no end."""
     filler: bool = True
-    """Whether clusters that would stand idle may run numeric arms, replicates and controls unasked."""
+    """Idle clusters may run numeric arms, replicates and controls without an approval."""
     proposers: list[str] = []
     """Proposers trusted by name on a review screen; empty trusts any."""
 
 
 class Spend(msgspec.Struct, omit_defaults=True):
-    """What events said was spent; GPU dollars follow from the clusters' seconds, in `cockpit.decide.budget`."""
+    """Money and time of finished work; GPU dollars follow from the clusters' seconds, in `cockpit.decide.budget`."""
 
     gpu_hours: float = 0.0
-    """Of runs; what clusters stood idle is theirs."""
+    """Hours of runs; the clusters hold their idle time."""
     reserved_usd: float = 0.0
     """For attempts in flight."""
     api_usd: float = 0.0
@@ -361,84 +361,84 @@ class Spend(msgspec.Struct, omit_defaults=True):
 
 
 class EarlyStops(msgspec.Struct, omit_defaults=True):
-    """What ending hopeless runs has saved, and how often it was wrong."""
+    """The time that early stopping has saved, and its mistakes."""
 
     on: bool = True
     ended: int = 0
     saved_s: float = 0.0
-    """What the ended runs would have gone on for: the session's median run less what each had run."""
+    """For each ended run, the session's median run time less the time it had run."""
     checked: int = 0
-    """Runs that were let run on instead, and gave a result."""
+    """Runs whose early stop was skipped, and that gave a result."""
     mistaken: int = 0
-    """How many of those were better than what they were not expected to reach."""
+    """Checked runs that were better than the val_bpb they were not expected to reach."""
 
 
 class ClusterSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str
     hardware: str = ""
-    """Empty where the fleet finds out when it launches."""
+    """Empty where the launch tells."""
     usd_per_hour: float = 0.0
     device: str = ""
-    """Of a slot on this machine: what CUDA calls its GPU; empty for none."""
+    """CUDA's name of the GPU of a slot on this machine; empty for none."""
 
 
 class FleetSpec(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a session runs on, fixed when it is made."""
+    """The clusters of a session, fixed when it is made."""
 
     kind: str
     """`local`, `sim` or `sky`."""
     clusters: tuple[ClusterSpec, ...]
     depth: int = 1
-    """Attempts a cluster may hold: 1 runs only, 2 has the next queued on it."""
+    """Attempts a cluster may hold: with 2 the next one is queued behind the running one."""
     simulated: bool = False
     screen_hardware: str = ""
-    """The plentiful class, for the screen tier; empty where there is one class only."""
+    """The plentiful class, for the screen tier; empty where the fleet has one class."""
     validate_hardware: str = ""
     """The better class, for the validate tier."""
     infra: str = ""
     speed: float = 1.0
-    """Simulated seconds per second; 0 is as fast as it goes."""
+    """Simulated seconds per second; 0 for as fast as possible."""
     seed: int = 0
 
 
 class RunAccess(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a run on this machine may reach beyond its own folder and environment."""
+    """The access of a run on this machine beyond its own folder and environment."""
 
     confine: bool = False
-    """Whether runs are confined where the machine can; a session made before there were walls has none."""
+    """Runs are confined where the machine can. Sessions made before confinement existed have none."""
     network: bool = False
     readable: tuple[str, ...] = ()
-    """Folders and files that it may read: data, checkpoints to start from."""
+    """Folders and files that a run may read: data, checkpoints to start from."""
 
 
 class Session(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One research run, as it was set up."""
+    """One research run, as it was created."""
 
     name: str
     repo: str
     commit: str
-    """The person's commit the baseline was taken from."""
+    """The person's commit that the baseline was taken from."""
     fleet: FleetSpec
     created_at: float
     created_by: str
     corpus: str = ""
-    """Which text is trained on, with its fingerprint; scores of different ones are never compared."""
+    """The training text with its fingerprint. Scores on different texts are never compared."""
     preset: str = ""
     time_budget_s: float = 300.0
     time_limit_s: float = 600.0
-    """A run past it is cancelled and has failed."""
+    """A run that takes longer is cancelled, and counts as failed."""
     budget_usd: float = 0.0
     """GPU and API dollars together; 0 for no cap."""
     budget_hours: float = 0.0
-    """The session ends by itself after this; 0 for no end."""
+    """The session ends after this; 0 for no end."""
     proposer: str = "search"
     seed: int = 1337
     run_command: tuple[str, ...] = ()
-    """How train.py is started; empty for this Python."""
+    """The command that starts train.py; empty for this Python."""
     constants: dict[str, Value] = {}
     """The baseline's constants."""
     early_stopping: bool = True
-    """Whether hopeless runs are ended, to begin with."""
+    """Hopeless runs are ended, at the start of the session; a person may switch it later."""
     access: RunAccess = RunAccess()
 
 

@@ -1,7 +1,7 @@
-"""State: everything that is so, as `cockpit.core.fold.fold` made it from the events.
+"""The state of a session, as `cockpit.core.fold` makes it from the events.
 
-Beside the records themselves it holds the indexes that keep a decision's cost independent of how much has finished:
-what waits, what is in flight, what is open, the best few. An index is never set from outside the fold.
+Beside the records it holds indexes (what waits, what is in flight, what is open, the best few), so that the cost of a
+decision does not grow with what has finished. Only the fold changes them.
 """
 
 import msgspec
@@ -26,14 +26,14 @@ from cockpit.core.model import (
 )
 
 CONVERSATION_LINES = 2_000
-"""How much of the conversation the state holds; the ledger holds all of it."""
+"""Lines of the conversation that the state holds at least; the ledger holds all."""
 
 BEST_LISTED = 64
 TESTED_LISTED = 32
 
 
 class AskState(msgspec.Struct, omit_defaults=True):
-    """A proposer that was asked and has not answered."""
+    """An ask that has not ended."""
 
     ask: int
     proposer: str
@@ -52,6 +52,8 @@ class Ranked(msgspec.Struct, frozen=True):
 
 
 class Incumbency(msgspec.Struct, frozen=True):
+    """An experiment that became the incumbent."""
+
     at: float
     experiment: str
     reason: str
@@ -62,28 +64,28 @@ class Incumbency(msgspec.Struct, frozen=True):
 class State(msgspec.Struct, omit_defaults=True):
     session: Session
     seq: int = 0
-    """The number of the last event folded."""
+    """The number of the last folded event."""
     now: float = 0.0
-    """When the last event happened."""
+    """The time of the newest event."""
     mode: Mode = Mode.COPILOT
     envelope: Envelope = Envelope()
     proposer: str = ""
     budget_usd: float = 0.0
     capped: str = ""
-    """Why the budget pays for nothing more, from when that was so until another budget is set."""
+    """Why the budget pays for no further run; empty while it does, and after another budget is set."""
     held: bool = False
     held_reason: str = ""
-    """What it was held for want of, in a sentence; empty where somebody simply holds it."""
+    """The thing that is missing, in a sentence; empty where a person holds the session."""
     ending: EndMode | None = None
     """How the session winds down; None while it does not."""
     clusters_down: bool = False
-    """Whether a session that ends takes its clusters down."""
+    """True where a session that ends takes its clusters down."""
     end_reason: str = ""
     ended_at: float = 0.0
     """When the session had wound down; 0 until then, and again once it is reopened."""
     phase: str = ""
     corpus: str = ""
-    """Which text the scores are of, with its fingerprint: as the session was made, else as the first valid run said."""
+    """The training text of the scores, with its fingerprint: the session's, or else the first valid run's."""
     preset: str = ""
     worker_host: str = ""
     worker_user: str = ""
@@ -104,47 +106,47 @@ class State(msgspec.Struct, omit_defaults=True):
 
     # Indexes
     waiting: dict[str, None] = {}
-    """Attempts queued, oldest first."""
+    """Queued attempts, oldest first."""
     in_flight: dict[str, None] = {}
-    """Attempts submitting, submitted or running."""
+    """Attempts that are submitting, submitted or running."""
     proposals: dict[str, None] = {}
-    """Waves that wait for a person."""
+    """Waves that wait for approval."""
     open_waves: dict[str, None] = {}
-    """Waves approved and not done."""
+    """Approved waves that are not done."""
     undecided: dict[str, None] = {}
-    """Experiments with a result and no verdict: valid."""
+    """Experiments with a result and no decision: valid."""
     contenders: dict[str, None] = {}
-    """Undecided experiments with a result newer than the last decision on them."""
+    """Undecided experiments with a result that is newer than the last decision on them."""
     stranded: dict[str, None] = {}
-    """Approved experiments with neither a result nor an attempt to come: runs were lost, cancelled or unproven."""
+    """Approved experiments without a result or an attempt to come: their runs were lost, cancelled or not proved."""
     by_fingerprint: dict[str, str] = {}
-    """Code identity to the first experiment that had it and was not dropped."""
+    """Fingerprint of the code to the first experiment with it that was not dropped."""
     best: dict[str, list[Ranked]] = {}
-    """Hardware class to its best experiments by raw mean, best first, at most BEST_LISTED."""
+    """Hardware class to its BEST_LISTED best experiments by raw mean, best first."""
     controls: dict[str, list[str]] = {}
-    """Hardware class to the valid attempts of baseline and incumbents there, in the order they ended."""
+    """Hardware class to the valid attempts of the baseline and the incumbents there, in the order they ended."""
     tests: int = 0
-    """How many experiments were tested against an incumbent."""
+    """Experiments tested against an incumbent, in number."""
     tested: list[str] = []
-    """The last TESTED_LISTED experiments whose tests began: their replicates tell the noise."""
+    """The last TESTED_LISTED experiments whose tests began. Their replicates tell the noise."""
     test_keeps: list[int] = []
-    """For each keep that a test ended with: how many tests had begun by then."""
+    """For each test that ended with a keep: the number of tests begun by then."""
     recent: list[str] = []
     """The last 64 attempts that ended, oldest first."""
     status_counts: dict[str, int] = {}
-    """Experiment status to how many stand there."""
+    """Experiment status to the number of experiments in it."""
     outcome_counts: dict[str, int] = {}
-    """Attempt outcome to how many ended so."""
+    """Attempt outcome to the number of attempts with it."""
     submit_latency_s: list[float] = []
-    """Submitting to submitted, of the last 64 attempts."""
+    """Seconds from submitting to submitted, of the last 64 attempts."""
     gap_s: list[float] = []
-    """Between two runs on one cluster, of the last 256."""
+    """Seconds between two runs on one cluster, of the last 256."""
     run_s: list[float] = []
-    """Started to ended, of the last 64 valid attempts."""
+    """Seconds from start to end, of the last 64 valid attempts."""
     flagged: dict[str, str] = {}
-    """Clusters whose results are held back, with why."""
+    """Cluster whose results are held back to the reason."""
     api_reserved: dict[str, float] = {}
-    """Requests to a model that are under way, each with the dollars it can cost at most."""
+    """Request to a model that is under way to the most dollars it can cost."""
     asks: dict[str, AskState] = {}
     """Proposer to its unanswered ask."""
     ask_retry_at: dict[str, float] = {}
@@ -155,12 +157,12 @@ class State(msgspec.Struct, omit_defaults=True):
     waves_finished: int = 0
     """Waves that have finished since then."""
     intent: int = 0
-    """The last intent of the inbox that was dealt with."""
+    """The number of the last intent that was taken from the inbox."""
     refusals: dict[str, str] = {}
-    """Of the last 200 intents: which were refused, and why."""
+    """Refused intent to the reason, of the last 200."""
 
     def attempt_number(self, experiment: str) -> int:
-        """The number the experiment's next attempt gets, from 1."""
+        """Return the number of the experiment's next attempt, from 1."""
         return len(self.experiments[experiment].attempts) + 1
 
     def next_experiment_id(self, offset: int = 0) -> str:
@@ -170,30 +172,30 @@ class State(msgspec.Struct, omit_defaults=True):
         return f"w{len(self.waves):03d}"
 
     def active(self, cluster: Cluster) -> list[Attempt]:
-        """What the cluster runs and holds, in order."""
+        """Return the attempts that the cluster runs and holds, in order."""
         names = ([cluster.running] if cluster.running else []) + cluster.ahead
         return [self.attempts[name] for name in names]
 
 
 def is_open(status: ExperimentStatus) -> bool:
-    """Whether an experiment in this status may still get results or a verdict."""
+    """Tell if an experiment in this status may still get a result or a decision."""
     return status in (ExperimentStatus.QUEUED, ExperimentStatus.RUNNING, ExperimentStatus.VALID)
 
 
 def is_answered(state: State, author: str) -> bool:
-    """Whether what `author` says is for the proposer to answer, and not a proposer's own voice or cockpit's."""
+    """Tell if the proposer answers messages of this author: a person's, not a proposer's own or cockpit's."""
     return author not in (*PROPOSERS, state.proposer, "cockpit")
 
 
 def ending_text(state: State) -> str:
-    """How the session winds down; empty while it does not."""
+    """Return how the session winds down, in words; empty while it does not."""
     if state.ending is None:
         return ""
     return f"{state.ending}, clusters down" if state.clusters_down else str(state.ending)
 
 
 def constants_of(state: State, experiment: str) -> dict[str, Value]:
-    """All constants of an experiment's train.py: the baseline's, with its overrides."""
+    """Return all constants of an experiment's train.py: the baseline's, with its overrides."""
     base = dict(state.session.constants)
     base.update(state.experiments[experiment].overrides)
     return base

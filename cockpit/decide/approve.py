@@ -1,4 +1,4 @@
-"""Which waiting proposals run without a person: the baseline, filler, and what the envelope allows."""
+"""Approve proposals that need no person: the baseline, filler, and waves within the envelope."""
 
 from cockpit.core.events import Approved, Event
 from cockpit.core.model import AttemptKind, Mode, Tier, Wave, WaveKind
@@ -8,7 +8,7 @@ from cockpit.decide.schedule import RunSpec, another
 
 
 def approve(state: State, now: float) -> list[Event]:
-    """Approve the oldest proposal that needs no person: what it costs counts before the next one is looked at."""
+    """Approve the oldest proposal that needs no person. Its cost counts before the next one is looked at."""
     for name in state.proposals:
         wave = state.waves[name]
         if rule := rule_for(state, wave, now):
@@ -17,7 +17,7 @@ def approve(state: State, now: float) -> list[Event]:
 
 
 def approval(state: State, wave: Wave, author: str, rule: str, at: float) -> Approved:
-    """The approval of a wave, with the first attempts of its arms; replicates differ in seed."""
+    """Approve a wave, with the first attempts of its arms. Replicates differ in seed."""
     hardware = state.session.fleet.validate_hardware if wave.tier is Tier.VALIDATE else ""
     runs = [
         another(state, RunSpec(name, AttemptKind.ARM, rule, wave.tier, hardware), extra=number)
@@ -34,7 +34,7 @@ def approval(state: State, wave: Wave, author: str, rule: str, at: float) -> App
 
 
 def rule_for(state: State, wave: Wave, now: float) -> str:
-    """`baseline`, `filler` or `envelope`; empty when a person must decide."""
+    """Return the rule that approves the wave: `baseline`, `filler` or `envelope`; empty where a person must decide."""
     if wave.kind is WaveKind.BASELINE:
         return "baseline"
     if state.mode is Mode.MANUAL:
@@ -45,7 +45,7 @@ def rule_for(state: State, wave: Wave, now: float) -> str:
 
 
 def outside_envelope(state: State, wave: Wave, now: float) -> str:
-    """Why the envelope does not cover the wave, in a sentence; empty when it does."""
+    """Return why the envelope does not cover the wave, in a sentence; empty where it does."""
     envelope = state.envelope
     trusted = wave.proposer in envelope.proposers
     if state.mode is not Mode.AUTOPILOT and not trusted:

@@ -1,4 +1,4 @@
-"""When a proposer is asked for more, so that no cluster waits for a person or a thought."""
+"""Ask proposers for arms, so that no cluster waits for a person or for a proposer."""
 
 import msgspec
 
@@ -11,22 +11,28 @@ from cockpit.decide.result_batching import wait_for_results_until
 from cockpit.decide.schedule import expected_run_s, room
 
 PARTS = {"hybrid": ("claude", "search", "tpe")}
-"""By which names the waves of a proposer go that is not one alone."""
+"""Proposer to the names of its waves' proposers, where it delegates to others."""
 THOUGHT_S = 90.0
-"""How long a proposer may take before clusters must not have run dry."""
+"""The time a proposer may take. It is asked this long before clusters run out of work."""
 PROPOSALS_WAITING = 2
-"""A person who has this many of a proposer's waves to read is not sent another."""
+"""Waves of one proposer that wait for approval, at which it is asked for no more."""
 
 FILLER = "search"
 """The proposer of filler: it answers at once, in numeric arms only."""
 
 EARLY_RUNS = 8
-"""Until clusters have ended so many runs each, an arm of `search` is chosen when its cluster is free and not ahead of
-that: what runs at the same time teaches more, so early in a session, than the seconds are worth that it is late."""
+"""Runs each cluster has ended before `search` chooses arms ahead of a free cluster. Early in a session a result of a
+run under way teaches more than the idle seconds are worth."""
 
 ABLATE = "ablate"
 ABLATE_AT = 0.85
-"""The share of the session's hours after which its kept changes are dropped again, one at a time."""
+"""Share of the session's hours after which its kept changes are dropped again, one at a time."""
+
+
+class _Wanted(msgspec.Struct, frozen=True):
+    proposer: str
+    arms: int
+    reason: str
 
 
 def ask(state: State, now: float) -> list[Event]:
@@ -37,53 +43,51 @@ def ask(state: State, now: float) -> list[Event]:
     ]
 
 
-class _Wanted(msgspec.Struct, frozen=True):
-    proposer: str
-    arms: int
-    reason: str
-
-
 def _wanted(state: State, now: float) -> list[_Wanted]:
     if state.ending or not state.baseline:
         return []
     if state.held or state.mode is Mode.MANUAL or not pays_for_a_run(state, now):
         said = _reason(state, False) == "said" and _may_ask(state, state.proposer, "said", now)
         return [_Wanted(state.proposer, 0, "said")] if said else []
-    wanted: list[_Wanted] = []
-    clusters = [
-        cluster
-        for cluster in state.clusters.values()
-        if (cluster.state in (ClusterState.IDLE, ClusterState.BUSY, ClusterState.LAUNCHING) or cluster.rests)
-        and not (cluster.held or cluster.waits)
-    ]
+    ablation = [_Wanted(ABLATE, len(unablated(state)), "finished")] if _ablation_is_due(state, now) else []
+    clusters = [cluster for cluster in state.clusters.values() if _takes_runs(cluster)]
+    if state.proposer == FILLER and state.mode is Mode.AUTOPILOT:
+        return ablation + _from_search(state, clusters, now)
+    return ablation + _from_proposer(state, clusters, now) + _filler(state, clusters, now)
+
+
+def _takes_runs(cluster: Cluster) -> bool:
+    coming = cluster.state in (ClusterState.IDLE, ClusterState.BUSY, ClusterState.LAUNCHING)
+    return (coming or cluster.rests) and not (cluster.held or cluster.waits)
+
+
+def _from_search(state: State, clusters: list[Cluster], now: float) -> list[_Wanted]:
+    """Ask `search` as late as possible: it answers at once and no person reads its waves, so it knows more results."""
+    if _is_early(state, clusters):
+        if now < wait_for_results_until(state, now):
+            return []
+        clusters = [cluster for cluster in clusters if not (cluster.running or cluster.ahead)]
+    # More at once than the envelope allows would wait for a person. The rest is asked for next.
+    arms = min(_paid_room(state, clusters, now), state.envelope.wave_size)
+    return [_Wanted(FILLER, arms, "dry")] if arms > 0 and _may_ask(state, FILLER, "dry", now) else []
+
+
+def _from_proposer(state: State, clusters: list[Cluster], now: float) -> list[_Wanted]:
     waiting = sum(
         not state.waves[state.experiments[state.attempts[name].experiment].wave].held for name in state.waiting
     )
-    if _ablation_is_due(state, now):
-        wanted.append(_Wanted(ABLATE, len(unablated(state)), "finished"))
     run_s = max(1.0, expected_run_s(state))
     dry_in_s = waiting / max(1, len(clusters)) * run_s
-    by_itself = state.proposer == FILLER and state.mode is Mode.AUTOPILOT
-    if by_itself and _is_early(state, clusters):
-        if now < wait_for_results_until(state, now):
-            return wanted
-        clusters = [cluster for cluster in clusters if not (cluster.running or cluster.ahead)]
-    # Whatever waits and suits a cluster with room was submitted before this is asked.
-    empty = _paid_room(state, clusters, now)
-    if by_itself:
-        # It thinks in no time and nobody reads its waves first: the later it is asked, the more results it knows.
-        # More at once than the envelope allows would wait for a person; the rest is asked for next.
-        empty = min(empty, state.envelope.wave_size)
-        if empty > 0 and _may_ask(state, FILLER, "dry", now):
-            wanted.append(_Wanted(FILLER, empty, "dry"))
-        return wanted
-    arms = min(state.envelope.wave_size, max(4, len(clusters)))
     reason = _reason(state, dry_in_s < max(THOUGHT_S, run_s))
-    if reason and _may_ask(state, state.proposer, reason, now):
-        wanted.append(_Wanted(state.proposer, arms, reason))
-    if empty > 0 and state.envelope.filler and _may_fill(state, now):
-        wanted.append(_Wanted(FILLER, empty, "filler"))
-    return wanted
+    arms = min(state.envelope.wave_size, max(4, len(clusters)))
+    wanted = reason and _may_ask(state, state.proposer, reason, now)
+    return [_Wanted(state.proposer, arms, reason)] if wanted else []
+
+
+def _filler(state: State, clusters: list[Cluster], now: float) -> list[_Wanted]:
+    # Each waiting attempt that suits a cluster with room was submitted before this is decided.
+    empty = _paid_room(state, clusters, now)
+    return [_Wanted(FILLER, empty, "filler")] if empty > 0 and state.envelope.filler and _may_fill(state, now) else []
 
 
 def _is_early(state: State, clusters: list[Cluster]) -> bool:
@@ -91,7 +95,7 @@ def _is_early(state: State, clusters: list[Cluster]) -> bool:
 
 
 def _paid_room(state: State, clusters: list[Cluster], now: float) -> int:
-    """How many of the clusters have room for a run that what is left pays for. One at rest has, once it is launched."""
+    """Count the clusters with room for a run that the budget pays for. A resting one has room once it is launched."""
     left, count = left_usd(state, now), 0
     for cluster in clusters:
         cost = launch_usd(state, cluster) if cluster.rests else run_usd(state, cluster)
@@ -102,7 +106,7 @@ def _paid_room(state: State, clusters: list[Cluster], now: float) -> int:
 
 
 def _ablation_is_due(state: State, now: float) -> bool:
-    """Once, when the session's hours are nearly over and something kept is still to be taken apart."""
+    """Tell if the session's hours are nearly over and a kept change was never dropped again. True once."""
     session = state.session
     if not session.budget_hours or ABLATE in state.asks or ABLATE in state.ask_retry_at:
         return False
@@ -110,7 +114,7 @@ def _ablation_is_due(state: State, now: float) -> bool:
 
 
 def _reason(state: State, dry: bool) -> str:
-    """Why the proposer would be asked now; empty for no reason. Only who converses is asked because of words."""
+    """Return why the proposer would be asked now; empty for no reason. `said` is for proposers that converse."""
     if state.proposer in CONVERSES and state.words_unanswered:
         return "said"
     if dry:
@@ -122,7 +126,7 @@ def _may_ask(state: State, proposer: str, reason: str, now: float) -> bool:
     if proposer not in PROPOSERS or proposer in state.asks:
         return False
     if now < state.ask_retry_at.get(proposer, 0.0) and (reason != "said" or state.ask_failures.get(proposer)):
-        # Words are answered at once, but for a proposer that is in trouble.
+        # A message is answered at once, unless the last ask of the proposer failed.
         return False
     return reason == "said" or all(
         _waiting(state, part) < PROPOSALS_WAITING for part in PARTS.get(proposer, (proposer,))

@@ -1,4 +1,4 @@
-"""Money and time: what was spent, what is reserved, what is left, and whether the session must end."""
+"""Account for money and time: spent, reserved and left; end the session at its limits."""
 
 import msgspec
 
@@ -7,22 +7,22 @@ from cockpit.core.model import Cluster, ClusterState, EndMode
 from cockpit.core.state import State
 
 TEARDOWN_S = 180.0
-"""What a cluster may still cost between the decision to take it down and its end."""
+"""Seconds that a cluster may still be billed after the decision to take it down."""
 
 LAUNCH_S = 180.0
-"""What a cluster may cost before it is up."""
+"""Seconds that a cluster may be billed before it is up."""
 
 _BILLED = (ClusterState.LAUNCHING, ClusterState.IDLE, ClusterState.BUSY, ClusterState.LOST, ClusterState.STOPPING)
 
 
 class Accounts(msgspec.Struct, frozen=True):
-    """Where the time and the money went, up to a moment. Seconds are of all clusters together."""
+    """Time and money up to a moment. Seconds are summed over clusters."""
 
     training_s: float
     idle_s: float
     provisioning_s: float
     duty: float
-    """Training time as a share of the time clusters were up; 0 before any was."""
+    """Training time as a share of the time clusters were up; 0 before any was up."""
     gpu_hours: float
     """Billed: training, idle and provisioning."""
     gpu_usd: float
@@ -31,7 +31,7 @@ class Accounts(msgspec.Struct, frozen=True):
 
 
 def cluster_seconds(cluster: Cluster, now: float) -> tuple[float, float, float]:
-    """(training, idle, provisioning) seconds of a cluster up to `now`."""
+    """Return the (training, idle, provisioning) seconds of a cluster up to `now`."""
     training, idle, provisioning = cluster.training_s, cluster.idle_s, cluster.provisioning_s
     open_s = max(0.0, now - cluster.since)
     if cluster.running:
@@ -44,7 +44,7 @@ def cluster_seconds(cluster: Cluster, now: float) -> tuple[float, float, float]:
 
 
 def accounts(state: State, now: float) -> Accounts:
-    """The session's accounts at `now` (seconds on its clock)."""
+    """Return the session's accounts at `now`, in seconds on its clock."""
     training = idle = provisioning = usd = 0.0
     for cluster in state.clusters.values():
         seconds = cluster_seconds(cluster, now)
@@ -66,8 +66,10 @@ def accounts(state: State, now: float) -> Accounts:
 
 
 def committed_usd(state: State, now: float) -> float:
-    """Spent, and reserved: for runs in flight beyond what they have cost already, for requests to a model that are
-    under way, and for taking clusters down."""
+    """Return the dollars spent and reserved.
+
+    Reserved are the rest of each run in flight, each request to a model that is under way, and taking clusters down.
+    """
     reserved = sum(state.api_reserved.values())
     for name in state.in_flight:
         attempt = state.attempts[name]
@@ -79,27 +81,27 @@ def committed_usd(state: State, now: float) -> float:
 
 
 def left_usd(state: State, now: float) -> float:
-    """What may still be committed; infinite without a cap."""
+    """Return the dollars that may still be committed; infinite without a cap."""
     if state.budget_usd <= 0:
         return float("inf")
     return state.budget_usd - committed_usd(state, now)
 
 
 def run_usd(state: State, cluster: Cluster) -> float:
-    """What one more run on the cluster can cost at most: its time limit."""
+    """Return the most that one run on the cluster can cost: its time limit."""
     limit_s = state.session.time_limit_s
     return limit_s / 3600 * cluster.usd_per_hour
 
 
 def launch_usd(state: State, cluster: Cluster) -> float:
-    """What it can cost to bring the cluster up, run once on it and take it down: for less it is not worth a launch."""
+    """Return the most that a launch, one run and taking the cluster down can cost. For less no launch is worth it."""
     return run_usd(state, cluster) + (LAUNCH_S + TEARDOWN_S) / 3600 * cluster.usd_per_hour
 
 
 def pays_for_a_run(state: State, now: float) -> bool:
-    """Whether what is left pays for one more run anywhere, its launch included where the cluster is not up.
+    """Tell if the budget pays for one more run anywhere, its launch included where the cluster is not up.
 
-    True where no cluster could run one whatever was paid: that is not the budget's doing.
+    True where no cluster could run one at any price: the budget is not the reason then.
     """
     left = left_usd(state, now)
     able = [cluster for cluster in state.clusters.values() if cluster.state is not ClusterState.GIVEN_UP]
@@ -109,19 +111,18 @@ def pays_for_a_run(state: State, now: float) -> bool:
 
 
 def cap(state: State, now: float) -> list[Event]:
-    """Say that the cap is reached, once nothing in flight can give back any of what it holds."""
+    """Report that the cap is reached, once nothing in flight can give back a part of its reservation."""
     if state.capped or state.ending or state.in_flight or state.api_reserved or pays_for_a_run(state, now):
         return []
-    spent = f"${accounts(state, now).total_usd:.2f} are spent"
     text = (
-        f"the budget of ${state.budget_usd:.2f} is reached: {spent}, and what is left pays for no further run."
-        " Nothing new starts; raise the budget to go on"
+        f"the budget of ${state.budget_usd:.2f} is reached: ${accounts(state, now).total_usd:.2f} spent, and the rest"
+        " pays for no further run. Nothing new starts; raise the budget to continue"
     )
     return [CapReached(at=now, usd=state.budget_usd, text=text)]
 
 
 def end(state: State, now: float) -> list[Event]:
-    """The session's own end: its hours are over, or its baseline cannot run."""
+    """End the session where its hours are over, or its baseline cannot run."""
     session = state.session
     if state.ending:
         return []

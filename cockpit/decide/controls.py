@@ -1,4 +1,4 @@
-"""Controls: the incumbent run again on each cluster, when it joins and now and then after, to measure the measuring."""
+"""Controls: the incumbent runs again on each cluster, as it joins and regularly after, to measure the cluster."""
 
 from collections import Counter
 
@@ -10,22 +10,22 @@ from cockpit.decide.schedule import RunSpec, another
 from cockpit.science.noise import odd_ones
 
 CONTROL_EVERY = 40
-"""Runs on a cluster from one control to the next: with the one when it joins never 5% of its runs from the 20th on."""
+"""Runs on a cluster between two controls. With the first one, controls stay under 5% of its runs from the 20th on."""
 FLAGGED_CONTROL_EVERY = 6
-"""A suspect's results are held back anyway: it is checked more often, so that it can be cleared."""
+"""The same for a flagged cluster: its results are held back, so it is checked more often."""
 
 JOINING_AT_ONCE = 0.25
-"""Of the clusters that are up, how many may run the incumbent to be measured when they join: a fleet that comes up
-together would else try nothing for the length of a run. The others have it as one of their next runs."""
+"""Share of the clusters that are up which may run their first control at once. Otherwise a fleet that comes up together
+would try nothing new for the length of a run. The others have it as one of their next runs."""
 JOINING_AT_LEAST = 4
 UNUSED_S = 30.0
-"""A cluster that nothing was found for in this time is measured in any case: it keeps no arm waiting."""
+"""A cluster that is idle for this long is measured in any case: no arm waits for it."""
 
 _UP = (ClusterState.IDLE, ClusterState.BUSY)
 
 
 def controls(state: State, now: float) -> list[Event]:
-    """Controls that are due, each pinned to its cluster."""
+    """Queue the controls that are due, each pinned to its cluster."""
     experiment = state.incumbent or state.baseline
     if not experiment or state.ending or not state.experiments[experiment].attempts:
         return []
@@ -35,7 +35,7 @@ def controls(state: State, now: float) -> list[Event]:
     )
     rule = state.attempts[state.experiments[experiment].attempts[0]].rule
     up = [cluster for cluster in state.clusters.values() if cluster.state in _UP and not cluster.held]
-    # One that waits for a cluster which is lost, or was given up, keeps no other cluster waiting.
+    # Controls that wait for lost or given-up clusters do not count.
     names = {cluster.name for cluster in up}
     joining = coming + sum(
         attempt.kind is AttemptKind.CONTROL and attempt.pin in names
@@ -43,7 +43,7 @@ def controls(state: State, now: float) -> list[Event]:
     )
     runs = [state.attempts[name] for name in state.experiments[experiment].attempts[-RUNS_READ:]]
     tried = Counter(run.cluster or run.pin for run in runs)
-    # Once: a run that gives no result tells nothing, and another would tell no more.
+    # An odd control is repeated once. If the repeat gives no result, another would not either.
     odd = {name for name in odd_ones(readings_of(state, experiment)) if tried[name] == 1}
     at_once = max(JOINING_AT_LEAST, int(JOINING_AT_ONCE * len(up)))
     events: list[Event] = []
@@ -52,21 +52,21 @@ def controls(state: State, now: float) -> list[Event]:
         if cluster.controlled and cluster.control_age < every and cluster.name not in odd:
             continue
         if not cluster.controlled and coming > 0:
-            coming -= 1  # a run of its own accord measures the cluster as well
+            coming -= 1  # an unpinned run of the incumbent measures the cluster as well
             continue
         if not cluster.controlled and joining + len(events) >= at_once and not _is_unused(cluster, now):
             continue
         run = RunSpec(experiment, AttemptKind.CONTROL, rule, hardware=cluster.hardware, pin=cluster.name)
         when = "as it joins"
         if cluster.controlled:
-            when = "as its only one is far from the others'" if cluster.name in odd else "now and then"
+            when = "as its only one is far from the others'" if cluster.name in odd else "as its last one is old"
         attempt = another(state, run, extra=len(events))
         events.append(Queued(at=now, attempt=attempt, reason=f"a control of {cluster.name}, {when}"))
     return events
 
 
 def next_unused_at(state: State, now: float) -> float:
-    """When the next cluster that was not measured yet will count as unused; infinite when none will."""
+    """Return when the next unmeasured cluster will count as unused; infinite where none will."""
     times = (
         cluster.since + UNUSED_S
         for cluster in state.clusters.values()
@@ -80,7 +80,7 @@ def _is_unused(cluster: Cluster, now: float) -> bool:
 
 
 def _class_by_class(up: list[Cluster]) -> list[Cluster]:
-    """The clusters, the classes taking turns: what runs in a class is compared with what the incumbent scored there."""
+    """Order the clusters so that classes take turns: arms of a class need the incumbent's scores in that class."""
     turn: Counter[str] = Counter()
     turns: list[tuple[int, Cluster]] = []
     for cluster in up:

@@ -1,4 +1,4 @@
-"""What decisions about experiments rest on, gathered once for all of them, and the words in which they are told."""
+"""The evidence that all decisions on experiments share, and the events that they return."""
 
 import math
 from collections import Counter
@@ -15,14 +15,14 @@ from cockpit.science.noise import Noise, Reading
 from cockpit.science.shrink import Prior, fit_prior
 
 TIE = 0.5
-"""Simpler code wins ties: it may be worse by this share of a run's noise."""
+"""Simpler code wins ties: it may be worse by this share of a run SD."""
 CLUSTERS_APART = 3
-"""Replicates differ in cluster: a class with fewer is not enough for them."""
+"""Clusters that a class needs for tests: replicates run on different clusters."""
 UP = (ClusterState.IDLE, ClusterState.BUSY)
 
 
 class DecisionContext(msgspec.Struct, frozen=True):
-    """What a decision rests on, gathered once for all of them."""
+    """The evidence of the session, gathered once for all decisions of a moment."""
 
     now: float
     noise: Noise
@@ -30,10 +30,10 @@ class DecisionContext(msgspec.Struct, frozen=True):
     prior: Prior
     better_class: str
     usual_class: str
-    """Where tests are run: the class with the most clusters that the incumbent was measured on; empty for any."""
+    """The class of tests: the one with the most clusters that the incumbent was measured on; empty for any."""
 
     def known_mean(self, state: State, experiment: str) -> float:
-        """Its pooled difference to the incumbent by all its runs; 0 where there is none."""
+        """Return its pooled difference to the incumbent over all its runs; 0 where there is none."""
         found = difference(readings_of(state, experiment), self.incumbent, self.noise)
         return found[0] if found else 0.0
 
@@ -62,7 +62,7 @@ def gather(state: State, now: float) -> DecisionContext:
 
 
 def usual_class(state: State, incumbent: list[Reading]) -> str:
-    """The class that tests are run on, so that the better one is free for validations; empty where one is too few."""
+    """Return the class of tests, which leaves the better class to validations; empty where it has too few clusters."""
     up = Counter(cluster.hardware for cluster in state.clusters.values() if cluster.state in UP and not cluster.held)
     measured = {one.hardware for one in incumbent}
     most = max((h for h in sorted(up) if h in measured), key=lambda h: up[h], default="")
@@ -70,7 +70,7 @@ def usual_class(state: State, incumbent: list[Reading]) -> str:
 
 
 def better_class(state: State, noise: Noise) -> str:
-    """The class validation runs on: the fleet's own word, else the one that measures clearly better; empty for none."""
+    """Return the class of validations: the one the fleet names, or one that measures clearly better; empty for none."""
     up = {cluster.hardware for cluster in state.clusters.values() if cluster.state in UP and not cluster.held}
     named = state.session.fleet.validate_hardware
     if named:
@@ -81,7 +81,7 @@ def better_class(state: State, noise: Noise) -> str:
 
 
 def _prior(state: State, noise: Noise, incumbent: list[Reading]) -> Prior:
-    """Of the differences to the incumbent that arms have shown lately."""
+    """Fit the prior to the differences to the incumbent of the newest arms."""
     means, ses = [], []
     for name in state.recent:
         attempt = state.attempts[name]
@@ -94,7 +94,7 @@ def _prior(state: State, noise: Noise, incumbent: list[Reading]) -> Prior:
 
 
 def margin_of(context: DecisionContext, experiment: Experiment) -> float:
-    """What a simplification may cost and still win."""
+    """Return how much worse than the incumbent a simplification may be and still win."""
     simpler = experiment.lines_removed > experiment.lines_added and experiment.change.edits
     return TIE * context.noise.run_sd if simpler else 0.0
 
@@ -108,8 +108,9 @@ def replicates(
     return [context.queue(another(state, run), reason, 0.0 if number else level) for number in range(runs)]
 
 
-def said(seen: Comparison) -> str:
+def summary(seen: Comparison) -> str:
     one = seen.pooled
-    where = "" if math.isnan(one.mean) else f" [{one.low:+.4f}, {one.high:+.4f}]"
+    interval = "" if math.isnan(one.mean) else f" [{one.low:+.4f}, {one.high:+.4f}]"
+    runs = "1 run" if one.runs == 1 else f"{one.runs} runs"
     flips = ", differently on each class" if seen.flips else ""
-    return f"{one.mean:+.4f}{where} against {one.against} in {one.runs} run{'s' * (one.runs != 1)}{flips}"
+    return f"{one.mean:+.4f}{interval} against {one.against} in {runs}{flips}"

@@ -1,9 +1,8 @@
-"""Runs that cannot reach the incumbent any more are ended, and their clusters used again. Never a validation, never a
-run that is evidence: only the first look at an arm.
+"""End first runs of arms that cannot reach the incumbent any more. Validations and other evidence always finish.
 
-One in ten of them is let run on, so that what this rule gets wrong is seen: runs that it ended are never known to have
-been wrong, and those that finish by themselves are not like them. Their curves and scores are among the finished runs
-that the next decision rests on, so that mistakes make it ask for more.
+One in ten of these runs continues as a check: the mistakes of the rule show only in runs that it would have ended. The
+curves and scores of the checks are among the finished runs that the rule predicts from, so that mistakes make it more
+careful.
 """
 
 import hashlib
@@ -22,12 +21,12 @@ from cockpit.science.forecast import CURVES_NEEDED, Finished, outlook
 LOOKS = (0.3, 0.5, 0.7)
 """Frevents of the budget at which a run's curve is judged."""
 LOOK_LASTS = 0.1
-"""A look is taken at the first step line in so much of the budget after it."""
+"""A run is judged at its first step line within this fraction of the budget after a look."""
 CHECKED_ONE_IN = 10
 
 
 def stop_early(state: State, now: float) -> list[Event]:
-    """Cancel the running arms whose curves say that they will not end better than the incumbent, but for the spared."""
+    """Cancel the running arms whose curves do not lead below the incumbent; let the checks among them run on."""
     if not state.early_stops.on or not state.incumbent:
         return []
     events: list[Event] = []
@@ -53,18 +52,18 @@ def stop_early(state: State, now: float) -> list[Event]:
 
 
 def is_checked(state: State, attempt: str) -> bool:
-    """Whether the attempt is one of those that run on. Its name and the session's seed decide, not the moment: a worker
-    that comes back decides the same."""
+    """Tell if the attempt runs on as a check. Its name and the session's seed decide, so a restart changes nothing."""
     seed = state.session.seed
     drawn = hashlib.sha256(f"{seed} {attempt}".encode()).digest()
     return int.from_bytes(drawn[:8]) % CHECKED_ONE_IN == 0
 
 
 def early_stopping_summary(stops: EarlyStops) -> str:
-    """What ending runs early has saved and got wrong, in a sentence; empty where there is nothing to tell."""
+    """Sum up the savings and mistakes of early stopping in a sentence; empty before it has ended or checked a run."""
     if not stops.ended and not stops.checked:
         return "" if stops.on else "every run runs to its end: early stopping is off"
-    runs = f"{stops.ended} hopeless run{'s' * (stops.ended != 1)} ended early, {stops.saved_s / 3600:.1f} hours saved"
+    ended = "1 hopeless run" if stops.ended == 1 else f"{stops.ended} hopeless runs"
+    runs = f"{ended} ended early, {stops.saved_s / 3600:.1f} hours saved"
     if not stops.checked:
         checked = "none let run on to check it yet"
     else:
@@ -88,13 +87,13 @@ def _due(state: State, attempt: Attempt) -> bool:
 
 
 def _bar(state: State, hardware: str) -> float | None:
-    """The incumbent's mean in the class; None where it was not measured there."""
+    """Return the incumbent's mean in the class; None where it was not measured there."""
     scores = [one.val_bpb for one in readings_of(state, state.incumbent) if one.hardware == hardware]
     return sum(scores) / len(scores) if scores else None
 
 
 def _finished(state: State, hardware: str) -> list[Finished]:
-    """The newest finished runs of the class that have a curve."""
+    """Return the newest finished runs of the class that have a curve."""
     found = (state.attempts[name] for name in state.recent)
     return [
         Finished(points_of(attempt.curve), attempt.metrics.val_bpb)

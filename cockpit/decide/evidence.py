@@ -1,5 +1,7 @@
-"""What the state holds that bears on a decision: runs as readings, and the session's noise. Cost does not grow with
-what has finished: only the newest controls, tests and results are read."""
+"""Read the state as evidence: runs as readings, and the session's noise.
+
+Only the newest controls, tests and results are read, so the cost does not grow with what has finished.
+"""
 
 import math
 from collections.abc import Iterable
@@ -10,15 +12,15 @@ from cockpit.core.state import State
 from cockpit.science.noise import Noise, Reading, estimate
 
 CONTROLS_READ = 64
-"""The newest controls of a class that the noise is estimated from."""
+"""Newest controls of a class from which the noise is estimated."""
 UNCHOSEN = (AttemptKind.REPLICATE, AttemptKind.VALIDATION)
-"""Runs of a test: an arm's first run was chosen for its luck, and a confirmation is there to be doubted."""
+"""Runs of a test. An arm's first run is chosen for its score, and a confirmation must be independent."""
 RUNS_READ = 64
-"""The newest runs of one experiment that are compared."""
+"""Newest runs of one experiment that are compared."""
 
 
 def reading(state: State, attempt: Attempt) -> Reading | None:
-    """The attempt as a reading; None where it gave no result, or its cluster's results are held back."""
+    """Return the attempt as a reading; None where it has no result, or its cluster is flagged."""
     return None if attempt.cluster in state.flagged else _plain(attempt)
 
 
@@ -36,7 +38,7 @@ def _plain(attempt: Attempt) -> Reading | None:
 
 
 def readings_of(state: State, experiment: str, *kinds: AttemptKind) -> list[Reading]:
-    """The newest runs of an experiment, of these kinds or of any, in the order they were queued."""
+    """Return the newest runs of an experiment, of these kinds or of any, in the order they were queued."""
     names = state.experiments[experiment].attempts[-RUNS_READ:]
     found = (reading(state, state.attempts[name]) for name in names if _is(state, name, kinds))
     return [one for one in found if one is not None]
@@ -47,7 +49,7 @@ def _is(state: State, attempt: str, kinds: tuple[AttemptKind, ...]) -> bool:
 
 
 def evidence_of(state: State, experiment: str) -> list[Reading]:
-    """An incumbent's runs without those it was chosen by, where it has others: they flatter it."""
+    """Return an incumbent's runs. Those it was chosen by flatter it, and are left out where it has others."""
     chosen_by = (AttemptKind.ARM, AttemptKind.RETRY)
     others = readings_of(state, experiment, *(kind for kind in AttemptKind if kind not in chosen_by))
     every = readings_of(state, experiment)
@@ -55,9 +57,9 @@ def evidence_of(state: State, experiment: str) -> list[Reading]:
 
 
 def noise_of(state: State, held_back: bool = False) -> Noise:
-    """The noise of this session, from its controls and the experiments that were tested lately.
+    """Estimate the noise of the session from its controls and the experiments tested last.
 
-    With `held_back` the runs of suspect clusters count too: to see whether a cluster still is one.
+    With `held_back` the runs of flagged clusters count too, to see if a cluster still measures unlike its class.
     """
     attempts: dict[str, Attempt] = {}
     for names in state.controls.values():
@@ -70,7 +72,7 @@ def noise_of(state: State, held_back: bool = False) -> Noise:
 
 @lru_cache(maxsize=4)
 def _estimated(readings: tuple[Reading, ...]) -> Noise:
-    """Most decisions come between two readings that bear on the noise."""
+    """Estimate the noise. Most decisions come between two readings that change it, hence the cache."""
     return estimate(readings)
 
 

@@ -1,7 +1,7 @@
 """The test of one arm, from its first fresh runs to its keep: replicated, validated on the better class, confirmed.
 
-A confirmation is a run from the ledger's code that must bear the rest out. Beside each test that ends with a keep the
-incumbent is run again, since what looks like a gain may be the hour's.
+A confirmation is a run from the ledger's code that must agree with the other runs. The incumbent runs again beside each
+test that ends with a keep: scores may drift with time.
 """
 
 import math
@@ -9,7 +9,7 @@ import math
 from cockpit.core.events import Event
 from cockpit.core.model import Attempt, AttemptKind, AttemptStatus, Estimate, Experiment, Tier
 from cockpit.core.state import State
-from cockpit.decide.decision_context import DecisionContext, margin_of, replicates, said
+from cockpit.decide.decision_context import DecisionContext, margin_of, replicates, summary
 from cockpit.decide.evidence import RUNS_READ, UNCHOSEN, reading, readings_of
 from cockpit.decide.schedule import RunSpec, another
 from cockpit.science.compare import Comparison, compare, difference, t_cdf, t_quantile
@@ -19,38 +19,38 @@ from cockpit.science.sequential import LOOKS, Judgement, Verdict, judge, look_at
 OUTCLASSED_SES = 3.0
 BASE_RUNS_AT_MOST = 8
 CONFIRMED_AT = 0.01
-"""A confirmation that is worse than the evidence predicts, at this level, does not bear it out; unless it alone is
-better than the incumbent, at the same level."""
+"""A confirmation contradicts the evidence where it is worse than predicted at this level, unless it alone is better
+than the incumbent at the same level."""
 CONTRADICTED_AT = 0.9
-"""A better class contradicts when the experiment is worse there with this probability."""
+"""The better class contradicts the evidence where the experiment is worse there with this probability."""
 SIDE_BY_SIDE = 2
-"""Runs of an incumbent from the time of a test, before it ends with a keep: what scores may have moved meanwhile."""
+"""Runs of an incumbent during a test, before it ends with a keep. They show how far scores have drifted meanwhile."""
 WITNESSES = 3
-"""So many incumbents, the newest first, may be the one that has these runs: where two tests overlap and the first ends
-with a keep, the second need not wait for new runs beside it."""
+"""Newest incumbents that may have these runs. Where two tests overlap and the first ends with a keep, the second does
+not wait for runs of the new incumbent."""
 MOVED_AT = 0.1
-"""Those runs are better than its earlier ones at this level: the experiment must be better than those alone."""
+"""Where these runs are better than the incumbent's earlier ones at this level, the experiment must beat them alone."""
 
 
 def tested(state: State, context: DecisionContext, experiment: Experiment) -> list[Event]:
-    """An arm whose test has begun, and no run of which is under way."""
+    """Decide on an arm whose test has begun and that has no run under way."""
     fresh = readings_of(state, experiment.id, *UNCHOSEN)
     margin = margin_of(context, experiment)
     look = look_at(len(fresh))
     seen = compare(fresh[:look], context.incumbent, context.noise, margin=margin)
     judged = judge(seen, context.noise, experiment.test_level, look)
     if judged.verdict is Verdict.HOPELESS and seen is not None:
-        return context.discard(experiment, f"{said(seen)}; {judged.why}", seen.pooled)
+        return context.discard(experiment, f"{summary(seen)}; {judged.why}", seen.pooled)
     if judged.verdict is Verdict.MORE:
         if seen is not None and (other := _outclassing(state, context, experiment, seen)):
-            reason = f"{said(seen)}; {other} is better for certain"
+            reason = f"{summary(seen)}; {other} is certainly better"
             return context.discard(experiment, reason, seen.pooled)
         return _evidence(state, context, experiment, judged, len(fresh))
     return _passed(state, context, experiment, fresh, judged)
 
 
 def _outclassing(state: State, context: DecisionContext, experiment: Experiment, seen: Comparison) -> str:
-    """Another experiment under test that is clearly better on fresh runs, so that this one need not be settled."""
+    """Return another experiment under test that is clearly better on fresh runs; empty for none."""
     for name in state.undecided:
         if name == experiment.id or not state.experiments[name].test_level:
             continue
@@ -76,7 +76,7 @@ def _evidence(
 
 
 def _base_runs(state: State, context: DecisionContext, experiment: Experiment, want: int) -> list[Event]:
-    """The incumbent again, where it has fewer runs than what is tested against it: a difference has two ends."""
+    """Run the incumbent again where it has fewer runs than the arm: both ends of a difference have noise."""
     hardware = context.usual_class or state.attempts[experiment.attempts[-1]].hardware
     has = sum(one.hardware == hardware for one in context.incumbent)
     has += sum(
@@ -93,7 +93,7 @@ def _base_runs(state: State, context: DecisionContext, experiment: Experiment, w
 def _passed(
     state: State, context: DecisionContext, experiment: Experiment, fresh: list[Reading], judged: Judgement
 ) -> list[Event]:
-    """The evidence is enough: validated on the better class and confirmed, or on the way there."""
+    """Decide on an arm with enough evidence: queue its validation and confirmation, then keep or discard it."""
     confirmations = readings_of(state, experiment.id, AttemptKind.CONFIRMATION)
     if queued := final_runs(state, context, experiment, judged.why):
         return queued
@@ -107,13 +107,13 @@ def _passed(
     if doubt := _doubt(context, fresh, confirmations, seen) or _moved(
         state, context, experiment, [*fresh, *confirmations]
     ):
-        return context.discard(experiment, f"{said(seen)}; {doubt}", seen.pooled)
-    reason = f"{said(seen)}; {judged.why}"
+        return context.discard(experiment, f"{summary(seen)}; {doubt}", seen.pooled)
+    reason = f"{summary(seen)}; {judged.why}"
     return context.keep(experiment, reason, seen.pooled)
 
 
 def final_runs(state: State, context: DecisionContext, experiment: Experiment, reason: str) -> list[Event]:
-    """The validation and the confirmation that it has not had, and runs of the incumbent beside them."""
+    """Queue the missing validation and confirmation, and runs of the incumbent beside them."""
     last = state.attempts[experiment.attempts[-1]]
     attempts = [state.attempts[name] for name in experiment.attempts]
     queued: list[Event] = []
@@ -136,7 +136,7 @@ def final_runs(state: State, context: DecisionContext, experiment: Experiment, r
 
 
 def _beside(state: State, context: DecisionContext, experiment: Experiment, base: str) -> list[Attempt]:
-    """The runs of `base` that were queued since the experiment's test began, whatever came of them, in its class."""
+    """Return the runs of `base` in the test's class that were queued since the test began, with any outcome."""
     own = [state.attempts[name] for name in experiment.attempts]
     began = min((run.queued_at for run in own if run.kind in UNCHOSEN), default=math.inf)
     hardware = context.usual_class or own[-1].hardware
@@ -145,7 +145,7 @@ def _beside(state: State, context: DecisionContext, experiment: Experiment, base
 
 
 def _witnessed(state: State, context: DecisionContext, experiment: Experiment) -> bool:
-    """Whether an earlier incumbent ran beside the test often enough, and scored there as it had before."""
+    """Tell if an earlier incumbent ran beside the test often enough, and scored as it had before."""
     for base in dict.fromkeys(one.experiment for one in state.incumbencies[-WITNESSES:-1]):
         since, before = _since(state, context, experiment, base)
         moved = compare(since, before, context.noise) if len(since) >= SIDE_BY_SIDE else None
@@ -157,7 +157,7 @@ def _witnessed(state: State, context: DecisionContext, experiment: Experiment) -
 def _since(
     state: State, context: DecisionContext, experiment: Experiment, base: str
 ) -> tuple[list[Reading], list[Reading]]:
-    """The results of `base` beside the experiment's test, and those before it."""
+    """Return the results of `base` during the experiment's test, and those before it."""
     ids = {run.id for run in _beside(state, context, experiment, base)}
     since: list[Reading] = []
     before: list[Reading] = []
@@ -169,8 +169,10 @@ def _since(
 
 
 def _moved(state: State, context: DecisionContext, experiment: Experiment, runs: list[Reading]) -> str:
-    """Why a gain may be that of the hour: the incumbent too has scored better since the test began, and against those
-    runs alone the gain is not beyond the noise. A jump of a machine is no line that could be taken out of the scores.
+    """Return why the gain may be drift; empty where it is not.
+
+    The incumbent too has scored better since the test began, and against those runs alone the gain is within the noise.
+    A machine that jumps has no trend that could be subtracted.
     """
     since, before = _since(state, context, experiment, state.incumbent)
     moved = compare(since, before, context.noise) if since and before else None
@@ -179,9 +181,9 @@ def _moved(state: State, context: DecisionContext, experiment: Experiment, runs:
     alone = compare(runs, since, context.noise, margin=margin_of(context, experiment))
     if alone is not None and alone.p_value <= experiment.test_level:
         return ""
-    gain = f" ({said(alone)})" if alone is not None else ""
+    gain = f" ({summary(alone)})" if alone is not None else ""
     return (
-        f"the incumbent too scores {moved.pooled.mean:+.4f} since its test began, and beside that it is no better{gain}"
+        f"the incumbent too scores {moved.pooled.mean:+.4f} since the test began, and the gain is not beyond that{gain}"
     )
 
 
@@ -190,7 +192,7 @@ def _tries(attempts: list[Attempt], kind: AttemptKind) -> int:
 
 
 def _doubt(context: DecisionContext, fresh: list[Reading], confirmations: list[Reading], seen: Comparison) -> str:
-    """Why the evidence does not stand although it is enough; empty when it does."""
+    """Return what contradicts the evidence although it is enough; empty for nothing."""
     if seen.flips:
         return "its ranking flips between hardware classes"
     there = seen.by_class.get(context.better_class)
@@ -204,6 +206,6 @@ def _doubt(context: DecisionContext, fresh: list[Reading], confirmations: list[R
 
 
 def _p_worse(estimate: Estimate, df: float) -> float:
-    """Probability that the true difference is above zero, from the estimate's interval."""
+    """Return the probability that the true difference is above zero, from the estimate's interval."""
     se = (estimate.high - estimate.low) / 2 / t_quantile((1 + estimate.level) / 2, df)
     return t_cdf(estimate.mean / se, df) if se > 0 else float(estimate.mean > 0)

@@ -122,7 +122,7 @@ def handle_intent(
 
 
 def outside_proposer_note(proposer: str, session: str, at: float) -> list[Event]:
-    """Say how an agent from outside connects, where the proposer is not one of cockpit's own."""
+    """Tell how an agent from outside connects, where the proposer is not one of cockpit's own."""
     if proposer in PROPOSERS:
         return []
     text = (

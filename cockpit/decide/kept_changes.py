@@ -1,22 +1,22 @@
-"""What was kept on the way to the incumbent, and what of it was not yet dropped again to see whether it still helps."""
+"""The changes kept on the way to the incumbent, and those that no ablation has dropped again yet."""
 
 from cockpit.core.model import ExperimentStatus
 from cockpit.core.state import State
 
 WITHOUT = "without"
-"""The factor that names, in an ablation, the kept experiment whose change was dropped."""
+"""The factor of an ablation whose level is the kept experiment that was left out."""
 
 
 def kept_changes(state: State) -> list[str]:
-    """The kept experiments that the incumbent is made of, oldest first; empty while it is the baseline."""
+    """Return the kept experiments that the incumbent consists of, oldest first; empty while it is the baseline."""
     found = [one.experiment for one in state.incumbencies if one.experiment != state.baseline]
     return list(dict.fromkeys(found)) if found and found[-1] == state.incumbent else []
 
 
 def unablated(state: State) -> list[str]:
-    """Kept experiments whose change is still to be dropped from the incumbent, to see whether it still helps.
+    """Return the kept experiments whose change no ablation has dropped from the incumbent yet.
 
-    Not one kept last on top of the others, which was measured against exactly that; nor what an ablation kept.
+    The one kept last on top of the others was measured against exactly that, and what an ablation kept needs no other.
     """
     kept = kept_changes(state)
     if not kept:
@@ -35,7 +35,7 @@ def unablated(state: State) -> list[str]:
 
 
 def unablated_summary(state: State) -> str:
-    """What was kept and not looked at again, in a sentence; empty where there is none."""
+    """Name the kept changes without an ablation in a sentence; empty for none."""
     names = unablated(state)
     if not names:
         return ""

@@ -1,8 +1,8 @@
-"""What becomes of an experiment that has a result: more evidence, keep, discard; and who is the incumbent.
+"""Decide on experiments that have a result: more evidence, keep or discard; and set the incumbent.
 
-Screen: its first run only earns a place among the tests. Replicate: fresh runs on other clusters, judged by the
-session's sequential rule. Validate: a run on the better class. Confirm: a run from the ledger's code that must bear the
-rest out. Whoever passes becomes the incumbent. Read are open experiments, controls and the newest results, never all.
+Screen: the first run only earns a place among the tests. Replicate: fresh runs on other clusters, judged by the
+session's sequential rule. Validate: a run on the better class. Confirm: a run from the ledger's code that must agree.
+An experiment that passes all becomes the incumbent. Only open experiments, controls and the newest results are read.
 """
 
 from collections import Counter
@@ -12,7 +12,7 @@ import msgspec
 from cockpit.core.events import ClusterFlagged, Decided, Event, IncumbentSet, Queued
 from cockpit.core.model import AttemptKind, AttemptStatus, Experiment, ExperimentStatus
 from cockpit.core.state import State
-from cockpit.decide.decision_context import UP, DecisionContext, gather, margin_of, replicates, said
+from cockpit.decide.decision_context import UP, DecisionContext, gather, margin_of, replicates, summary
 from cockpit.decide.evidence import RUNS_READ, noise_of, readings_of
 from cockpit.decide.experiment_test import final_runs, tested
 from cockpit.decide.kept_changes import WITHOUT
@@ -24,19 +24,19 @@ from cockpit.science.sequential import LOOKS, SPENDING, look_at, test_level
 from cockpit.science.shrink import Shrunk, shrink
 
 PROMISING = 0.35
-"""An arm whose probability of being better than the incumbent, after shrinking, is at least this may be tested."""
+"""Probability of being better than the incumbent, after shrinking, from which an arm may be tested."""
 CERTAIN = 0.99
-"""With this probability the runs that a keep needs are queued together: waiting for one after another costs hours."""
+"""Probability from which all runs that a keep needs are queued together: one after another they take hours."""
 OUTSHINES_SDS = 2.0
-"""An arm better than all in tests by so much of a run's noise does not wait for a place."""
+"""An arm this many run SDs ahead of every arm under test skips the queue."""
 TRAILS_SES = 2.0
-"""An arm so far behind the best one that is tested is not tested beside it: should that one be kept, it is lost."""
+"""An arm this many SEs behind the best tested one waits: if that one is kept, this arm cannot win."""
 CLUSTERS_A_TEST = 8
-"""One test at a time for so many clusters: the others go on screening."""
+"""Clusters that are up for each test at a time. The others keep screening."""
 WAITING_A_TEST = 2
-"""For each place among the tests, so many arms may wait for one."""
+"""Arms that may wait for each place among the tests."""
 STILL_HELPS_AT = 0.05
-"""Without a kept change the incumbent must be worse at this level, or the change goes."""
+"""A kept change stays where the incumbent without it is worse at this level."""
 
 
 def promote(state: State, now: float) -> list[Event]:
@@ -81,7 +81,7 @@ def promote(state: State, now: float) -> list[Event]:
 
 
 def _numbered(state: State, events: list[Event]) -> list[Event]:
-    """With the queued runs of each experiment numbered through: two tests may each want runs of the incumbent."""
+    """Number the queued runs of each experiment: two tests may each want runs of the incumbent."""
     queued: Counter[str] = Counter()
     numbered: list[Event] = []
     for event in events:
@@ -133,7 +133,7 @@ def _screened(
     experiment: Experiment,
     waiting: list[tuple[float, Experiment, Comparison, Shrunk]],
 ) -> list[Event]:
-    """An arm after its first run: dropped, or among those that wait for a test."""
+    """Decide on an arm after its first run: discard it, or add it to `waiting` for a test."""
     seen = compare(
         readings_of(state, experiment.id), context.incumbent, context.noise, margin=margin_of(context, experiment)
     )
@@ -141,15 +141,15 @@ def _screened(
         return _comparable(state, context, experiment)
     shrunk = shrink(context.prior, seen.pooled.mean - margin_of(context, experiment), seen.se)
     if shrunk.p_better < PROMISING:
-        return context.discard(experiment, said(seen), seen.pooled)
+        return context.discard(experiment, summary(seen), seen.pooled)
     waiting.append((shrunk.mean, experiment, seen, shrunk))
     return []
 
 
 def _comparable(state: State, context: DecisionContext, experiment: Experiment) -> list[Event]:
-    """Runs in no class that the incumbent ran in, or on a cluster whose results are held back: once more elsewhere.
+    """Run an arm elsewhere that cannot be compared: its class has no incumbent run, or its cluster is flagged.
 
-    Unless a run of the incumbent is on its way to that class.
+    Where a run of the incumbent in that class is to come, wait for it.
     """
     last = state.attempts[experiment.attempts[-1]]
     coming = (state.attempts[name] for name in state.experiments[state.incumbent].attempts[-RUNS_READ:])
@@ -168,7 +168,7 @@ def _comparable(state: State, context: DecisionContext, experiment: Experiment) 
 def _admit(
     state: State, context: DecisionContext, newly: list[tuple[float, Experiment, Comparison, Shrunk]]
 ) -> list[Event]:
-    """The most promising arms get the free places among the tests; of the rest a few wait, others are discarded."""
+    """Give the free places among the tests to the most promising arms. A few others wait, the rest is discarded."""
     queue = list(newly)
     known = {experiment.id for _, experiment, _, _ in newly}
     tests, tested_best = 0, 0.0
@@ -191,28 +191,28 @@ def _admit(
     leads = min([tested_best, *(shrunk.mean for _, _, _, shrunk in queue if shrunk.p_better >= CERTAIN)])
     for rank, (_, experiment, seen, shrunk) in enumerate(queue):
         if shrunk.p_better < PROMISING:
-            events.extend(context.discard(experiment, said(seen), seen.pooled))
+            events.extend(context.discard(experiment, summary(seen), seen.pooled))
         elif (tests + begun < places and seen.pooled.mean - leads < TRAILS_SES * seen.se) or (
             rank == 0 and shrunk.mean < tested_best - OUTSHINES_SDS * context.noise.run_sd
         ):
             begun += 1
             level = test_level(state.tests + begun, state.test_keeps)
-            reason = f"{said(seen)}; {shrunk.mean:+.4f} after shrinking: tested on fresh runs"
+            reason = f"{summary(seen)}; {shrunk.mean:+.4f} after shrinking: tested on fresh runs"
             queued = replicates(state, context, experiment, LOOKS[0], reason, level)
             if rank == 0 and shrunk.p_better >= CERTAIN:
                 queued += final_runs(state, context, experiment, reason)
             events.extend(queued)
         elif rank >= places * (1 + WAITING_A_TEST):
-            reason = f"{said(seen)}; others looked better"
+            reason = f"{summary(seen)}; others looked better"
             events.extend(context.discard(experiment, reason, seen.pooled))
         elif experiment.id in known:
-            reason = f"{said(seen)}; waits to be tested"
+            reason = f"{summary(seen)}; waits to be tested"
             events.append(context.decided(experiment, ExperimentStatus.VALID, reason, seen.pooled))
     return events
 
 
 def _flagged(state: State, noise: Noise, now: float) -> list[Event]:
-    """Clusters whose controls say that they do not measure like their class, or that they do again."""
+    """Flag clusters whose controls say that they do not measure like their class; clear those that do again."""
     found = noise_of(state, held_back=True).suspects if state.flagged else noise.suspects
     changed = {name: why for name, why in found.items() if name not in state.flagged}
     changed |= {name: f"{name} measures like its class again." for name in state.flagged if name not in found}
@@ -223,9 +223,9 @@ def _flagged(state: State, noise: Noise, now: float) -> list[Event]:
 
 
 def _ablated(state: State, context: DecisionContext, experiment: Experiment) -> list[Event]:
-    """The incumbent without one kept change: discarded once it is clearly worse, else it becomes the incumbent.
+    """Decide on the incumbent without one kept change: discard it once it is clearly worse, else make it the incumbent.
 
-    Nobody chose it for its score, so that all its runs are evidence.
+    It was not chosen for a score, so all its runs are evidence.
     """
     without = experiment.levels[WITHOUT]
     if experiment.base != state.incumbent:
@@ -243,9 +243,9 @@ def _ablated(state: State, context: DecisionContext, experiment: Experiment) -> 
         )
     index = LOOKS.index(look)
     if 1 - seen.p_value <= STILL_HELPS_AT * SPENDING[index]:
-        reason = f"{said(seen)}: the change of {without} still helps"
+        reason = f"{summary(seen)}: the change of {without} still helps"
         return context.discard(experiment, reason, seen.pooled)
     if index + 1 < len(LOOKS) and tries < 2 * LOOKS[-1]:
-        return replicates(state, context, experiment, LOOKS[index + 1] - len(runs), f"{said(seen)}: not settled")
-    reason = f"{said(seen)}: the change of {without} no longer helps"
+        return replicates(state, context, experiment, LOOKS[index + 1] - len(runs), f"{summary(seen)}: not settled")
+    reason = f"{summary(seen)}: the change of {without} no longer helps"
     return context.keep(experiment, reason, seen.pooled)

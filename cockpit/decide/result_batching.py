@@ -1,21 +1,20 @@
-"""Clusters that were launched together go in step: a moment after the first result the others are there as well.
+"""Wait for results that are about to come. Clusters launched together run in step: their results arrive together.
 
-What is chosen before them is chosen without them: the next arms, and the arms that deserve a test. So both wait, for
-what is a breath beside a run.
+The next arms and tests are chosen better with all of these results. The wait is short beside a run.
 """
 
 from cockpit.core.model import ClusterState
 from cockpit.core.state import State
 from cockpit.decide.schedule import expected_run_s
 
-SETTLE = 0.03
-"""The longest that an idle cluster waits for results that are about to come, as a share of a run."""
+LONGEST_WAIT = 0.03
+"""The longest wait of an idle cluster, as a share of a run."""
 IN_STEP = 0.25
-"""It waits where at least so much of what runs is about to end."""
+"""Share of the running attempts that must be about to end for a wait."""
 
 
 def wait_for_results_until(state: State, now: float) -> float:
-    """Until when an idle cluster waits for results that are about to come; `now` or before when it does not."""
+    """Return until when an idle cluster waits for results that are about to come; at most `now` for no wait."""
     if not state.run_s:
         return now
     run_s = expected_run_s(state)
@@ -27,6 +26,6 @@ def wait_for_results_until(state: State, now: float) -> float:
     running = [state.attempts[cluster.running] for cluster in state.clusters.values() if cluster.running]
     if not free or not running:
         return now
-    until = min(free) + SETTLE * run_s
-    ending = sum(abs(run.started_at + run_s - now) < SETTLE * run_s for run in running)
+    until = min(free) + LONGEST_WAIT * run_s
+    ending = sum(abs(run.started_at + run_s - now) < LONGEST_WAIT * run_s for run in running)
     return until if ending >= IN_STEP * len(running) else now

@@ -1,4 +1,4 @@
-"""Which attempt goes where and when; what is launched, retried, cancelled, given up and taken down."""
+"""Schedule attempts on clusters: submit, retry, cancel; launch clusters, give them up, take them down."""
 
 from statistics import median
 
@@ -32,9 +32,9 @@ from cockpit.decide.budget import launch_usd, left_usd, run_usd
 
 FAILURES_TO_GIVE_UP = 3
 TRIES = 3
-"""Attempts that end without a result, through no fault of the code, before an experiment is dropped."""
+"""Attempts without a result, for reasons outside the code, before an experiment counts as crashed."""
 LIMIT_GRACE_S = 20.0
-"""A fleet ends a run at its limit by itself; past this the plan does."""
+"""Seconds past its limit after which a run is cancelled from here; its fleet should have ended it at the limit."""
 LEAD_FLOOR_S = 15.0
 
 _UP = (ClusterState.IDLE, ClusterState.BUSY)
@@ -74,7 +74,7 @@ def schedule(state: State, now: float) -> list[Event]:
 
 
 def next_seed(state: State, experiment: str, extra: int = 0) -> int:
-    """Replicates differ in seed; the first attempt of every experiment has the session's."""
+    """Return the seed of the next attempt. The first attempt of every experiment has the session's seed."""
     base = state.session.seed
     return base + len(state.experiments[experiment].attempts) + extra
 
@@ -95,27 +95,28 @@ def another(state: State, run: RunSpec, extra: int = 0) -> Attempt:
 
 
 def lead_s(state: State) -> float:
-    """How long before a run ends the next one is submitted: what submitting has taken in this session, with room."""
+    """Return how long before the end of a run the next one is submitted: twice the slowest of the last submissions."""
     if not state.submit_latency_s:
         return 4 * LEAD_FLOOR_S
     return max(LEAD_FLOOR_S, 2 * max(state.submit_latency_s[-16:]))
 
 
 def expected_run_s(state: State) -> float:
-    """Of a run from start to end: the median of this session's, or its budget with half as much again."""
+    """Return the expected time of a run: the median of this session, or 1.5 times the time budget before any."""
     if state.run_s:
         return median(state.run_s)
     return 1.5 * state.session.time_budget_s
 
 
 def order(state: State, attempt: Attempt) -> tuple[int, int, float, float]:
-    """Waiting attempts run in this order: evidence first, then waves by rank, filler last, oldest first."""
+    """Return the sort key of a waiting attempt: evidence first, then waves by rank, filler last, oldest first."""
     wave = state.waves[state.experiments[attempt.experiment].wave]
     first = 0 if wave.kind is WaveKind.BASELINE and attempt.kind is AttemptKind.ARM else _PRIORITY[attempt.kind]
     return (first, int(wave.kind is WaveKind.FILLER), wave.rank, attempt.queued_at)
 
 
 def suits(state: State, attempt: Attempt, cluster: Cluster) -> bool:
+    """Tell if the attempt may run on the cluster."""
     if attempt.pin and attempt.pin != cluster.name:
         return False
     if attempt.hardware and attempt.hardware != cluster.hardware and not _is_gone(state, attempt):
@@ -132,7 +133,7 @@ def suits(state: State, attempt: Attempt, cluster: Cluster) -> bool:
 
 
 def _is_gone(state: State, attempt: Attempt) -> bool:
-    """Whether it is a test's run in a class of which every cluster was given up: the test goes on elsewhere."""
+    """Tell if it is a run of a test in a class whose clusters are all given up: the test continues elsewhere."""
     return attempt.kind in _OF_TESTS and all(
         cluster.state is ClusterState.GIVEN_UP
         for cluster in state.clusters.values()
@@ -141,7 +142,7 @@ def _is_gone(state: State, attempt: Attempt) -> bool:
 
 
 def room(state: State, cluster: Cluster, now: float) -> bool:
-    """Whether the cluster should be given an attempt now: it is free, or it will be by the time one has arrived."""
+    """Tell if the cluster should get an attempt now: it is free, or will be when the attempt has arrived."""
     if cluster.state not in _UP or cluster.held:
         return False
     holds = int(bool(cluster.running)) + len(cluster.ahead)
@@ -150,14 +151,14 @@ def room(state: State, cluster: Cluster, now: float) -> bool:
     if holds >= state.session.fleet.depth:
         return False
     if not cluster.running:
-        # Of a run as short as that the end would come before another, submitted once it is known to run, had arrived.
+        # Such a short run would end before another, submitted once it is known to run, had arrived.
         return expected_run_s(state) <= lead_s(state)
     attempt = state.attempts[cluster.running]
     return now >= attempt.started_at + expected_run_s(state) - lead_s(state)
 
 
 def next_room_at(state: State, now: float) -> float:
-    """When a busy cluster next has room; infinite when none will."""
+    """Return when a busy cluster next has room; infinite where none will."""
     if state.session.fleet.depth < 2:
         return float("inf")
     lead, run_s = lead_s(state), expected_run_s(state)
@@ -173,30 +174,33 @@ def _submits(state: State, now: float) -> list[Event]:
     free = [cluster for cluster in state.clusters.values() if room(state, cluster, now)]
     if not free:
         return []
-    waiting = sorted((state.attempts[name] for name in state.waiting), key=lambda attempt: order(state, attempt))
+    unheld = (attempt for name in state.waiting if not _is_held(state, attempt := state.attempts[name]))
+    waiting = sorted(unheld, key=lambda attempt: order(state, attempt))
     left = left_usd(state, now)
     events: list[Event] = []
     for cluster in sorted(free, key=lambda cluster: bool(cluster.running)):
         cost = run_usd(state, cluster)
         if cost > left:
-            comes_back = sum(state.api_reserved.values())  # most of it, as soon as the model has answered
+            comes_back = sum(state.api_reserved.values())  # most of it, once the model has answered
             if not cluster.running and not cluster.ahead and cost > left + comes_back:
                 events.append(_budget_down(state, cluster, now))
             continue
-        for attempt in waiting:
-            wave = state.waves[state.experiments[attempt.experiment].wave]
-            if not wave.held and suits(state, attempt, cluster):
-                events.append(_submitting(attempt, cluster, cost, now))
-                waiting.remove(attempt)
-                left -= cost
-                break
+        chosen = next((attempt for attempt in waiting if suits(state, attempt, cluster)), None)
+        if chosen is not None:
+            events.append(_submitting(chosen, cluster, cost, now))
+            waiting.remove(chosen)
+            left -= cost
     return events
+
+
+def _is_held(state: State, attempt: Attempt) -> bool:
+    return state.waves[state.experiments[attempt.experiment].wave].held
 
 
 def _launches(state: State, now: float) -> list[Event]:
     events: list[Event] = []
     left = left_usd(state, now)
-    roused = _roused(state)
+    woken = _woken(state)
     for cluster in state.clusters.values():
         if cluster.held or cluster.state not in (ClusterState.DOWN, ClusterState.LOST):
             continue
@@ -204,19 +208,19 @@ def _launches(state: State, now: float) -> list[Event]:
             times = "three" if cluster.failures == FAILURES_TO_GIVE_UP else cluster.failures
             message = f"failed {times} times in a row, last: {cluster.message}"
             events.append(ClusterGivenUp(at=now, cluster=cluster.name, message=message))
-        elif now < cluster.retry_at or (cluster.rests and cluster.name not in roused):
+        elif now < cluster.retry_at or (cluster.rests and cluster.name not in woken):
             continue
         elif launch_usd(state, cluster) <= left:
             left -= launch_usd(state, cluster)
             events.append(Launching(at=now, cluster=cluster.name))
         elif cluster.state is ClusterState.LOST:
-            # It does not answer, and may bill all the same.
+            # It does not answer, and may be billing.
             events.append(_budget_down(state, cluster, now))
     return events
 
 
-def _roused(state: State) -> set[str]:
-    """The clusters at rest that there is work for, beyond what those that are up or coming can begin at once."""
+def _woken(state: State) -> set[str]:
+    """Return the resting clusters to launch: those with work that no free or launching cluster can start at once."""
     resting = [cluster for cluster in state.clusters.values() if cluster.rests]
     if not resting:
         return set()
@@ -225,16 +229,16 @@ def _roused(state: State) -> set[str]:
         for cluster in state.clusters.values()
         if cluster.state is ClusterState.LAUNCHING or (cluster.state is ClusterState.IDLE and not cluster.ahead)
     ]
-    roused: set[str] = set()
+    woken: set[str] = set()
     for attempt in (state.attempts[name] for name in state.waiting):
-        if state.waves[state.experiments[attempt.experiment].wave].held:
+        if _is_held(state, attempt):
             continue
         for some in (free, resting):
             if taker := next((cluster for cluster in some if suits(state, attempt, cluster)), None):
                 some.remove(taker)
-                roused |= {taker.name} if some is resting else set()
+                woken |= {taker.name} if some is resting else set()
                 break
-    return roused
+    return woken
 
 
 def _cancels(state: State, now: float) -> list[Event]:
@@ -253,7 +257,7 @@ def _cancels(state: State, now: float) -> list[Event]:
 
 
 def _retries(state: State, now: float) -> list[Event]:
-    """Approved experiments whose runs were lost, cancelled or unproven: again elsewhere, or no more."""
+    """Retry approved experiments whose runs were lost, cancelled or not proved, elsewhere; or decide on them."""
     events: list[Event] = []
     for name in state.stranded:
         experiment = state.experiments[name]

@@ -1,4 +1,4 @@
-"""What a state says was begun and may not have been done: a worker that starts reacts to each of it again."""
+"""The intentions in a state that may not have been carried out. A worker that starts reacts to each again."""
 
 from cockpit.core.events import (
     Cancelling,

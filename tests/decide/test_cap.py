@@ -108,7 +108,7 @@ def test_the_cap_is_said_once_and_not_before_what_is_in_flight_has_ended() -> No
     assert not [one for one in decisions(world) if isinstance(one, CapReached)]
     world.record(ApiReleased(at=world.now, request="1.1"))
     said = [one for one in decisions(world) if isinstance(one, CapReached)]
-    assert len(said) == 1 and "raise the budget to go on" in said[0].text
+    assert len(said) == 1 and "raise the budget to continue" in said[0].text
     world.record(said[0])
     assert not [one for one in decisions(world) if isinstance(one, CapReached)]
     world.record(BudgetSet(at=world.now, usd=1_000.0, author="me"))

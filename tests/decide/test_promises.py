@@ -235,7 +235,9 @@ class Fleet(RuleBasedStateMachine):
                 assert not state.held and not cluster.held and not state.ending
                 assert cluster.state in (ClusterState.IDLE, ClusterState.BUSY)
                 assert len(state.active(cluster)) < session.fleet.depth
-                assert attempt.hardware in ("", cluster.hardware), "on another class than it was meant for"
+                same = [c for c in state.clusters.values() if c.hardware == attempt.hardware]
+                gone = all(c.state is ClusterState.GIVEN_UP for c in same) and attempt.kind != "arm"
+                assert gone or attempt.hardware in ("", cluster.hardware), "on another class than it was meant for"
                 assert attempt.pin in ("", where)
                 experiment = state.experiments[attempt.experiment]
                 assert not state.waves[experiment.wave].held or attempt.kind != "arm"

@@ -6,7 +6,7 @@ from cockpit.core.events import Asked, Ended, EnvelopeSet, ModeSet, ProposerSet,
 from cockpit.core.model import Attempt, Envelope, ExperimentStatus, Metrics, Mode, Outcome, Value
 from cockpit.decide import decide, wake_at
 from cockpit.decide.ask import FILLER, ask
-from cockpit.decide.result_batching import SETTLE
+from cockpit.decide.result_batching import LONGEST_WAIT
 from tests.decide.world import RUN_S, World
 
 
@@ -50,7 +50,7 @@ def test_arms_wait_for_results_that_are_about_to_come_but_not_for_long() -> None
     ends(world, world.now + RUN_S, 1)
     assert arms_asked(world) == 0, "three more are about to end"
     late = wake_at(world.state, world.now)
-    assert late == world.now + SETTLE * RUN_S
+    assert late == world.now + LONGEST_WAIT * RUN_S
     world.now = late
     assert arms_asked(world) == 1, "they are late"
 

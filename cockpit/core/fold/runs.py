@@ -58,7 +58,7 @@ def set_status(state: State, experiment: Experiment, status: ExperimentStatus, n
         state.contenders.pop(experiment.id, None)
     wave = state.waves[experiment.wave]
     if experiment.id not in wave.arms:
-        return  # it was edited out of its proposal: what becomes of it neither opens nor closes the wave
+        return  # it was edited out of its proposal, so its status does not count for the wave
     if not new and is_open(was) != is_open(status) and was is not ExperimentStatus.PROPOSED:
         wave.open_arms += 1 if is_open(status) else -1
     if wave.status is WaveStatus.APPROVED and wave.open_arms == 0 and not is_open(status):
@@ -90,7 +90,7 @@ def fold_queued(state: State, attempt: Attempt, at: float) -> None:
 
 
 def take_out_waiting(state: State, experiment: Experiment) -> None:
-    """Its attempts that wait will not run. One that is measured is judged by what it has."""
+    """Drop the experiment's waiting attempts. A measured experiment is decided on with the results it has."""
     for name in experiment.attempts:
         if name in state.waiting:
             del state.waiting[name]
@@ -176,7 +176,7 @@ def _mark_running(state: State, attempt: Attempt) -> None:
 
 
 def _mark_waiting(state: State, experiment: Experiment) -> None:
-    """What is to run and has no run under way waits, and does not run."""
+    """Mark an experiment without a run under way as queued."""
     if experiment.status is ExperimentStatus.RUNNING and state.in_flight.keys().isdisjoint(experiment.attempts):
         set_status(state, experiment, ExperimentStatus.QUEUED)
 

@@ -66,8 +66,7 @@ def _approved(state: State, event: Approved) -> None:
     for attempt in event.attempts:
         fold_queued(state, attempt, event.at)
     if not wave.open_arms:
-        # All its arms were dropped, or what it measures again is open in the waves that made it: nothing here would
-        # ever close this one.
+        # All arms were dropped, or the wave only measures experiments of earlier waves again: no arm would close it.
         wave.status = WaveStatus.DONE
         state.open_waves.pop(wave.id, None)
 
@@ -79,7 +78,7 @@ def _forget_fingerprint(state: State, experiment: str) -> None:
 
 
 def _drop(state: State, arm: str, reason: str) -> None:
-    """Take an arm that has no result out; one that was measured stays what it is."""
+    """Drop an arm that has no result. A measured arm keeps its status."""
     experiment = state.experiments[arm]
     take_out_waiting(state, experiment)
     if experiment.status not in (ExperimentStatus.PROPOSED, ExperimentStatus.QUEUED, ExperimentStatus.RUNNING):
