@@ -346,5 +346,5 @@ class EffectRunner(TerminalApp):
         self.push_screen(confirmation(question, "leave"), lambda chosen: self.exit(0) if chosen else None)
 
     async def action_quit(self) -> None:
-        """Leave by Textual's own key, which goes before all others."""
+        """Leave: the way out of a question, by Textual's own action."""
         self._leave()

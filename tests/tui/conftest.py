@@ -4,13 +4,14 @@ import asyncio
 import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
 from textual import events
 from textual.keys import _character_to_key, key_to_character
 from textual.pilot import Pilot
+from textual.strip import Strip
 
 from cockpit.core.intents import AnyIntent, decode_intent
 from cockpit.session.ledger import Inbox
@@ -124,10 +125,22 @@ async def press(pilot: Pilot[int], *keys: str) -> None:
     await settle(pilot)
 
 
+def strips_on(app: CockpitApp) -> list[Strip]:
+    """Return the rows of the screen."""
+    return app.screen._compositor.render_strips()
+
+
+@contextmanager
+def shutting_down(app: CockpitApp) -> Iterator[None]:
+    """Put the app where Textual's shutdown begins, which takes the parts of a page out first."""
+    app._running = False
+    yield
+    app._running = True
+
+
 def words_on(app: CockpitApp) -> str:
-    """What the screen says, row by row."""
-    strips = app.screen._compositor.render_strips()
-    return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in strips)
+    """Return the screen's text, row by row."""
+    return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in strips_on(app))
 
 
 def sent(app: CockpitApp) -> list[AnyIntent]:

@@ -55,7 +55,8 @@ def night() -> Story:
     """Mid-night in copilot: waves done, one running, one queued, one held; two proposals wait; a cluster is lost."""
     story = begun()
     story.tell(PhaseSet(at=story.at, author="claude", phase="Width first: it moved the most in the literature"))
-    for widths in ([48, 80], [96, 112], [88, 128]):
+    pairs: list[list[Value]] = [[48, 80], [96, 112], [88, 128]]
+    for widths in pairs:
         width = story.propose(
             "How wide should the model be at this budget?",
             {"ASPECT_RATIO": widths, "MATRIX_LR": [0.03, 0.04, 0.05, 0.06]},

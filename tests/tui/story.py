@@ -115,8 +115,12 @@ class Story:
         self.tell(WorkerStarted(at=self.at, pid=4242, host="login1", user="ada", version="0.1.0"))
 
     def tell(self, event: Event) -> None:
-        # The fold takes what it is given over and changes it: what is written must be what was told.
-        (self.live if isinstance(event, Progressed) else self.events).append(decode_event(encode_event(event)))
+        # The fold keeps and changes the objects that it is given: a copy is written.
+        copy = decode_event(encode_event(event))
+        if isinstance(copy, Progressed):
+            self.live.append(copy)
+        else:
+            self.events.append(copy)
         self.state = fold(self.state, event)
 
     def propose(

@@ -40,7 +40,7 @@ from cockpit.tui.screens.experiment import ExperimentScreen
 from cockpit.tui.screens.help import HelpScreen
 from cockpit.tui.screens.palette import CommandPalette
 from cockpit.tui.screens.review import ReviewScreen
-from tests.tui.conftest import Opener, press, sent, settle, shown, words_on
+from tests.tui.conftest import Opener, press, sent, settle, shown, shutting_down, words_on
 
 pytestmark = pytest.mark.anyio
 
@@ -146,6 +146,11 @@ async def test_a_watcher_is_told_of_no_key_that_acts(screen_on: Opener) -> None:
         assert "Nothing said yet." in words_on(app) and "Press i" not in words_on(app)
 
 
+def page_of(app: CockpitApp) -> ExperimentScreen:
+    assert isinstance(app.screen, ExperimentScreen)
+    return app.screen
+
+
 SEEING: list[tuple[str, list[str], Callable[[CockpitApp], bool]]] = [
     ("review", ["e"], lambda app: isinstance(app.screen, ReviewScreen) and app.screen.wave == PROPOSAL),
     ("open a wave", ["2", "j", "enter"], lambda app: isinstance(app.screen, ReviewScreen)),
@@ -192,7 +197,7 @@ SEEING: list[tuple[str, list[str], Callable[[CockpitApp], bool]]] = [
     (
         "find in an experiment's log",
         ["enter", "slash", *"00100", "enter"],
-        lambda app: app.screen.tab == "log" and "00100" in app.log_shown.shown_text()[:90],
+        lambda app: page_of(app).tab == "log" and "00100" in app.log_shown.shown_text()[:90],
     ),
     ("wrap", ["3", "w"], lambda app: app.log_shown.wrapped),
     ("time", ["3", "t"], lambda app: app.log_shown.timed),
@@ -275,10 +280,9 @@ async def test_news_that_come_while_a_page_is_taken_down_are_let_go(screen_on: O
         await press(pilot, "e")
         assert isinstance(app.screen, ReviewScreen)
         await app.screen.brief.remove()
-        app._running = False  # as at the start of Textual's shutdown, which takes the parts of a page out first
-        app.show_state()
-        app.tick()
-        app._running = True
+        with shutting_down(app):
+            app.show_state()
+            app.tick()
     assert app.return_code in (None, 0)
 
 

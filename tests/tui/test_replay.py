@@ -182,9 +182,12 @@ async def test_a_run_that_was_ended_early_is_shown_as_far_as_it_came_and_one_tha
     shown = {event.attempt: event.progress for event in feed.progress()}
     for name in (early, going):
         fraction = feed.log_share(name) * 0.5
-        assert 0.2 < fraction < 0.5 and shown[name].fraction == pytest.approx(fraction)
-        assert shown[name].loss == pytest.approx(4.0 - fraction)
+        progress = shown[name]
+        assert progress is not None
+        assert 0.2 < fraction < 0.5 and progress.fraction == pytest.approx(fraction)
+        assert progress.loss == pytest.approx(4.0 - fraction)
     feed.seek(at)
-    assert feed.state is not None and feed.state.attempts[going].progress is not None
-    assert feed.state.attempts[going].progress.fraction == pytest.approx(0.5)
+    assert feed.state is not None
+    last = feed.state.attempts[going].progress
+    assert last is not None and last.fraction == pytest.approx(0.5)
     feed.close()

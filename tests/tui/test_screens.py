@@ -1,84 +1,152 @@
-"""What the screen says, at three sizes and in each state; the golden files under `screens/` are made by
-`COCKPIT_DRAW=1 pytest tests/tui/test_screens.py`, to be looked at before they are kept."""
+"""Every screen as an SVG snapshot, at three sizes and in each state.
 
-import os
+`pytest tests/tui/test_screens.py --snapshot-update` draws them again, to be looked at before they are kept.
+"""
+
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pytest_textual_snapshot import normalize_svg
+from textual.pilot import Pilot
 
 from cockpit.session.worker_process import WorkerStatus
+from cockpit.tui.app import CockpitApp
+from cockpit.tui.feed import LedgerFeed
 from tests.tui.conftest import Opener, press, settle, shown, words_on
+from tests.tui.drawings import difference
 
-pytestmark = pytest.mark.anyio
-
-GOLDEN = Path(__file__).parent / "screens"
 STALE = WorkerStatus("stale", 3600.0, 4242, "login1")
-STOPPED = WorkerStatus("stopped", 3600.0)
+SNAPSHOTS = Path(__file__).parent / "__snapshots__" / "test_screens"
+SIZES = ((80, 24), (120, 36), (200, 50))
+
+Compare = Callable[..., bool]
 
 
-def like_golden(name: str, text: str) -> None:
-    path = GOLDEN / f"{name}.txt"
-    if os.environ.get("COCKPIT_DRAW"):
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text + "\n", encoding="utf-8")
-    assert text + "\n" == path.read_text(encoding="utf-8")
+@dataclass(frozen=True)
+class Picture:
+    """A story, and the keys that lead to the screen that is drawn."""
+
+    name: str
+    story: str = "night"
+    keys: tuple[str, ...] = ()
+    how: dict[str, Any] = field(default_factory=dict)
+    happens: Callable[[CockpitApp], None] = lambda app: None
+    """Happens before the keys are pressed."""
 
 
-SCREENS: list[tuple[str, str, int, int, list[str], dict[str, object]]] = [
-    ("night-200x50", "night", 200, 50, [], {}),
-    ("night-120x34", "night", 120, 34, [], {}),
-    ("night-80x24", "night", 80, 24, [], {}),
-    ("laptop-80x24", "laptop", 80, 24, [], {}),
-    ("laptop-120x34", "laptop", 120, 34, [], {}),
-    ("talk-80x24", "night", 80, 24, ["5"], {}),
-    ("empty-120x34", "empty", 120, 34, [], {}),
-    ("empty-80x24", "empty", 80, 24, [], {}),
-    ("stale-80x24", "night", 80, 24, [], {"worker": STALE, "later_s": 3600.0}),
-    ("watch-80x24", "night", 80, 24, ["2"], {"watch": True}),
-    ("review-120x34", "night", 120, 34, ["e"], {}),
-    ("review-60x20", "night", 60, 20, ["e"], {}),
-    ("effects-120x34", "night", 120, 34, ["2", "j", "j", "j", "j", "4", "v"], {}),
-    ("experiment-120x34", "night", 120, 34, ["4", "j", "enter"], {}),
-    ("curve-80x24", "night", 80, 24, ["enter", "v"], {}),
-    ("hostile-120x34", "hostile", 120, 34, [], {}),
-    ("small-50x18", "night", 50, 18, [], {}),
+def picture(name: str, *keys: str, story: str = "night", **how: Any) -> Picture:
+    return Picture(name, story, keys, how)
+
+
+def tear_ledger(app: CockpitApp) -> None:
+    """Break the ledger while it is shown, and look for news."""
+    assert isinstance(app.feed, LedgerFeed)
+    app.feed.folder.ledger.write_bytes(b"torn" * 4096)
+    app.feed._version = -1
+    app.tick()
+
+
+MAIN = picture("main")
+REVIEW = picture("review", "e", "j")
+EXPERIMENT = picture("experiment", "4", "j", "enter")
+PICTURES = [
+    MAIN,
+    REVIEW,
+    EXPERIMENT,
+    picture("waves", "2", "j"),
+    picture("log", "3"),
+    picture("chart", "4", "l", "l"),
+    picture("effects", "2", "j", "j", "j", "j", "4", "v", "z"),
+    picture("talk", "5"),
+    picture("say", "i", *"keep waves small"),
+    picture("decided", "2", *"jjjj", "enter"),
+    picture("diff", "enter", "d"),
+    picture("page-log", "enter", "o"),
+    picture("curve", "enter", "v"),
+    picture("help", "question_mark"),
+    picture("palette", "colon"),
+    picture("palette-problem", "colon", *"open e9999", "enter"),
+    picture("kill", "x"),
+    picture("mode", "m"),
+    picture("end", "E"),
+    picture("level", "e", "c"),
+    picture("level-problem", "e", "c", *"{}", "enter"),
+    picture("problem", "colon", *"theme dark", "enter", "slash", *"no such cluster anywhere " * 6, "enter"),
+    picture("laptop", story="laptop"),
+    picture("empty", story="empty"),
+    picture("filled", "2", "j", "enter", story="filled"),
+    picture("hostile", story="hostile"),
+    picture("stale", worker=STALE, later_s=3600.0),
+    picture("watch", "2", watch=True),
+    Picture("torn", happens=tear_ledger),
 ]
+DRAWN = [(picture, size, "dark") for picture in PICTURES for size in SIZES]
+DRAWN += [
+    (picture, size, theme) for picture in (MAIN, REVIEW, EXPERIMENT) for size in SIZES for theme in ("light", "plain")
+]
+DRAWN += [(MAIN, (50, 18), "dark"), (REVIEW, (60, 20), "dark")]
 
 
-@pytest.mark.parametrize("row", SCREENS, ids=[row[0] for row in SCREENS])
-async def test_the_screen_says(screen_on: Opener, row: tuple[str, str, int, int, list[str], dict[str, object]]) -> None:
-    name, story, width, height, keys, how = row
-    app = screen_on(story, **how)
-    async with shown(app, width, height) as pilot:
-        await press(pilot, *keys)
-        like_golden(name, words_on(app))
+@pytest.mark.parametrize(
+    ("drawn", "size", "theme"),
+    DRAWN,
+    ids=[f"{picture.name}-{size[0]}x{size[1]}-{theme}" for picture, size, theme in DRAWN],
+)
+def test_the_screen_is_drawn_as_its_snapshot(
+    snap_compare: Compare,
+    screen_on: Opener,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    drawn: Picture,
+    size: tuple[int, int],
+    theme: str,
+) -> None:
+    if theme == "plain":
+        monkeypatch.setenv("NO_COLOR", "1")
+    app = screen_on(drawn.story, theme=theme, **drawn.how)
+    found: list[str] = []
 
-
-async def test_a_ledger_that_breaks_while_shown_says_so_and_keeps_what_was_known(screen_on: Opener) -> None:
-    app = screen_on("night")
-    async with shown(app, 80, 24) as pilot:
-        app.feed.folder.ledger.write_bytes(b"torn" * 4096)
-        app.feed._version = -1  # type: ignore[attr-defined]
-        app.tick()
+    async def arrange(pilot: Pilot[int]) -> None:
         await settle(pilot)
-        like_golden("error-80x24", words_on(app))
+        drawn.happens(app)
+        await press(pilot, *drawn.keys)
+        found.append(normalize_svg(app.export_screenshot(simplify=True)))
+
+    same = snap_compare(app, terminal_size=size, run_before=arrange)
+    kept = SNAPSHOTS / f"{request.node.name}.svg"
+    assert same, difference(kept.read_text() if kept.exists() else "", found[0])
 
 
+def test_a_difference_of_snapshots_names_the_rows() -> None:
+    kept = (SNAPSHOTS / "test_the_screen_is_drawn_as_its_snapshot[main-80x24-dark].svg").read_text()
+    assert "+▶ gpu-99 H100 busy" in difference(kept, kept.replace("gpu-01", "gpu-99", 1))
+    assert "row 3" in difference(kept, kept.replace("r10", "r1", 4))
+
+
+@pytest.mark.anyio
 async def test_a_resize_lays_everything_out_again(screen_on: Opener) -> None:
     app = screen_on("night")
+    async with shown(app, 80, 24):
+        small = words_on(app)
+    app = screen_on("night")
     async with shown(app, 200, 50) as pilot:
+        large = words_on(app)
         await pilot.resize_terminal(80, 24)
         await settle(pilot)
-        like_golden("night-80x24", words_on(app))
+        assert words_on(app) == small
         await pilot.resize_terminal(50, 18)
         await settle(pilot)
         assert "Too small at 50×18: make it 60×20" in words_on(app)
         await pilot.resize_terminal(200, 50)
         await settle(pilot)
-        like_golden("night-200x50", words_on(app))
+        assert words_on(app) == large
 
 
+@pytest.mark.anyio
 async def test_a_fault_of_the_screen_ends_it_in_one_sentence_and_keeps_the_trace(
     screen_on: Opener, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

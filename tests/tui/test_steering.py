@@ -156,8 +156,9 @@ def running_on(state: State, cluster: str) -> str:
     """What trains there with a good part of it still to come; empty for nothing."""
     name = state.clusters[cluster].running
     attempt = state.attempts.get(name)
-    fresh = attempt is not None and attempt.status is AttemptStatus.RUNNING
-    return name if fresh and attempt.progress is not None and attempt.progress.fraction < 0.5 else ""
+    if attempt is None or attempt.status is not AttemptStatus.RUNNING or attempt.progress is None:
+        return ""
+    return name if attempt.progress.fraction < 0.5 else ""
 
 
 def move(app: CockpitApp) -> bool:

@@ -10,7 +10,7 @@ from rich.style import Style
 
 from cockpit.tui.theme import DARK, LIGHT, THEMES, Palette
 from tests.tui import stories
-from tests.tui.conftest import Opener, shown
+from tests.tui.conftest import Opener, shown, strips_on
 from tests.tui.terminal import needs_tmux, terminal
 
 READ = ("text", "dim", "accent", "good", "bad", "warn", "info", "agent", "person", "key", "simulated")
@@ -64,7 +64,7 @@ async def test_a_selected_row_of_reversed_cells_has_no_blocks_of_colour(screen_o
     async with shown(app, 80, 24):
         reversed_styles = {
             Style.from_color(segment.style.color, segment.style.bgcolor)
-            for strip in app.screen._compositor.render_strips()
+            for strip in strips_on(app)
             for segment in strip
             if segment.style is not None and segment.style.reverse and "gpu-01" in strip.text
         }

@@ -47,7 +47,7 @@ class Site:
 
 def words(process: psutil.Process) -> list[str]:
     try:
-        return process.cmdline()
+        return list(process.cmdline())
     except psutil.Error:
         return []
 
@@ -122,10 +122,10 @@ async def test_the_address_opens_a_page_whose_files_and_socket_need_nothing_more
         (socket,) = re.findall(r'data-session-websocket-url="([^"]+)"', page)
         assert urlsplit(socket).netloc == site.host
         async with client.ws_connect(f"{socket}?{SIZE}") as opened:
-            page = Page(opened)
-            await page.until("WATCHING", "gpu-16", "clusters", never=("approve",))
-            await page.press("?")
-            await page.until("In clusters")
+            screen = Page(opened)
+            await screen.until("WATCHING", "gpu-16", "clusters", never=("approve",))
+            await screen.press("?")
+            await screen.until("In clusters")
     wait_for(lambda: not site.screens(), 30, "the page's screen to end with it")
 
 

@@ -117,7 +117,7 @@ class Dialog(ModalScreen[str | None]):
             case "enter" | "space":
                 self.dismiss(box.choices[box.index][0])
             case "ctrl+q":
-                return False
+                await self.app.action_quit()
         return True
 
     def on_click(self, event: events.Click) -> None:
@@ -200,10 +200,14 @@ class Line(ModalScreen[None]):
         self.box.paint()
 
     async def take_key(self, event: events.Key) -> bool:
-        leaves = event.key in ("escape", "ctrl+c")
-        if leaves:
-            self.dismiss()
-        return leaves
+        match event.key:
+            case "escape" | "ctrl+c":
+                self.dismiss()
+            case "ctrl+q":
+                await self.app.action_quit()
+            case _:
+                return False
+        return True
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         text = self.input.text.strip()

@@ -90,6 +90,8 @@ class CommandPalette(ModalScreen[Effects | None]):
         match event.key:
             case "escape" | "ctrl+c":
                 self.dismiss(None)
+            case "ctrl+q":
+                await self.app.action_quit()
             case "up" | "ctrl+p":
                 matches.index = max(0, matches.index - 1)
             case "down" | "ctrl+n":

@@ -43,7 +43,7 @@ class Keyboard:
     def __init__(self, app: App[int], forward: Callable[[Typed], Awaitable[None]]) -> None:
         self.starting = True
         """Keys typed before the session is shown are dropped: nothing that they could act on was on the screen."""
-        self._app = app
+        self.app = app
         self._forward = forward
         self._waiting: deque[tuple[float, Typed]] = deque()
         self._line: Input | None = None
@@ -58,7 +58,7 @@ class Keyboard:
     async def take(self, event: Typed) -> None:
         if self.starting and (isinstance(event, events.Paste) or event.key not in LEAVING_KEYS):
             return
-        self._app.app_focus = True  # a person who types is looking, even if the terminal reported a lost focus
+        self.app.app_focus = True  # a person who types is looking, even if the terminal reported a lost focus
         self._waiting.append((time.monotonic(), event))
         if not self._looks_again:
             await self._answer_waiting()
@@ -67,16 +67,16 @@ class Keyboard:
         self._looks_again = False
         while self._waiting:
             since, event = self._waiting[0]
-            if not self._ready(event) and time.monotonic() - since < WAIT_AT_MOST_S:
+            if not self._can_answer(event) and time.monotonic() - since < WAIT_AT_MOST_S:
                 self._looks_again = True
-                self._app.set_timer(LOOK_AGAIN_S, self._answer_waiting)
+                self.app.set_timer(LOOK_AGAIN_S, self._answer_waiting)
                 return
             self._waiting.popleft()
             await self._give(event)
 
-    def _ready(self, event: Typed) -> bool:
+    def _can_answer(self, event: Typed) -> bool:
         """Tell whether the top screen stands, the input that was ended is done, and what was written is in it."""
-        app = self._app
+        app = self.app
         if not app.screen_stack:
             return True
         if not app.screen.is_mounted or (app.screen.AUTO_FOCUS and app.screen.focused is None):
@@ -92,9 +92,9 @@ class Keyboard:
         return letters or not isinstance(line, Input) or not line.message_queue_size
 
     async def _give(self, event: Typed) -> None:
-        if not self._app.screen_stack:
+        if not self.app.screen_stack:
             return
-        screen = self._app.screen
+        screen = self.app.screen
         if isinstance(event, events.Key) and isinstance(screen, TakesKeys) and await screen.take_key(event):
             return
         if isinstance(screen.focused, Input):
@@ -103,4 +103,4 @@ class Keyboard:
             else:
                 # Textual would act on it once the input gives it back, after the keys behind it. This acts now.
                 self._line = screen.focused
-                await self._app._check_bindings(event.key)
+                await self.app._check_bindings(event.key)

@@ -1,0 +1,246 @@
+"""Questions: the screen stays live under them, typed text is kept, and a problem is shown whole."""
+
+import asyncio
+import threading
+from pathlib import Path
+
+import pytest
+from textual import events
+from textual.pilot import Pilot
+
+from cockpit.core.events import Event, IntentTaken, Rejected, Said
+from cockpit.core.intents import AnyIntent, EditProposal, Kill, Say, SetProposer
+from cockpit.session.ledger import Ledger
+from cockpit.session.worker_process import WorkerStatus
+from cockpit.tui.app import CockpitApp
+from cockpit.tui.feed import LedgerFeed
+from cockpit.tui.screens.dialogs import Line
+from cockpit.tui.screens.palette import CommandPalette
+from tests.tui import stories
+from tests.tui.conftest import RUNNING, Opener, press, sent, settle, shown, words_on
+
+pytestmark = pytest.mark.anyio
+
+STOPPED = WorkerStatus("stopped", 5.0)
+REFUSAL = "arm 1 (MUON_MOMENTUM=abc): MUON_MOMENTUM is a number (0.95); it cannot be set to text ('abc')."
+
+
+async def tell(app: CockpitApp, pilot: Pilot[int], *told: Event) -> None:
+    """Write events as the worker does, and look for news."""
+    ledger = Ledger.open(app.feed.folder.ledger)
+    ledger.append(list(told))
+    ledger.close()
+    app.tick()
+    await settle(pilot)
+
+
+async def answer(app: CockpitApp, pilot: Pilot[int], refused: str = "") -> None:
+    """Answer the newest intent as the worker does."""
+    await tell(
+        app, pilot, IntentTaken(at=app.feed.now(), intent=len(sent(app)), author="ada", what="", refused=refused)
+    )
+
+
+async def paste(pilot: Pilot[int], text: str) -> None:
+    pilot.app.post_message(events.Paste(text))
+    await settle(pilot)
+
+
+@pytest.mark.parametrize("keys", [["x"], ["colon"], ["r"], ["m"]])
+async def test_the_screen_stays_live_under_a_question(screen_on: Opener, keys: list[str]) -> None:
+    app = screen_on("night")
+    async with shown(app, 200, 50) as pilot:
+        await press(pilot, *keys)
+        question = app.screen
+        await tell(app, pilot, Said(at=app.feed.now(), author="claude", text="news under the question"))
+        await press(pilot)
+        assert app.screen is question
+        assert "news under the question" in words_on(app)
+
+
+async def test_a_page_stays_live_under_a_question(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app, 200, 50) as pilot:
+        await press(pilot, "e", "r")
+        question = app.screen
+        await tell(app, pilot, Rejected(at=app.feed.now(), wave="w007", author="grace", reason="too wide"))
+        await press(pilot)
+        assert app.screen is question
+        assert "rejected  by grace" in words_on(app)
+
+
+CONFIRMED: list[tuple[list[str], list[AnyIntent]]] = [
+    (["x", "y"], [Kill("e0051.1", "killed by hand")]),
+    (["x", "n"], []),
+    (["x", "enter"], []),
+    (["x", "escape"], []),
+]
+
+
+@pytest.mark.parametrize(("keys", "intents"), CONFIRMED, ids=[" ".join(keys) for keys, _ in CONFIRMED])
+async def test_a_confirmation_takes_y_and_n_and_cancel_is_focused(
+    screen_on: Opener, keys: list[str], intents: list[AnyIntent]
+) -> None:
+    app = screen_on("night")
+    async with shown(app) as pilot:
+        await press(pilot, *keys)
+        assert sent(app) == intents
+        assert app.screen is app.main
+
+
+async def test_an_edit_that_the_worker_refuses_keeps_the_line_open_with_the_problem(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app, 80, 24) as pilot:
+        await press(pilot, "e", "c", *"abc", "enter")
+        line = app.screen
+        assert isinstance(line, Line) and line.waiting
+        assert isinstance(sent(app)[-1], EditProposal)
+        await answer(app, pilot, REFUSAL)
+        assert line.is_current and line.input.value == "abc"
+        assert all(word in words_on(app) for word in REFUSAL.split())
+        await press(pilot, "backspace", "backspace", "backspace", *"0.9", "enter")
+        await answer(app, pilot)
+        assert app.screen is not line
+        assert "done: e0062: MUON_MOMENTUM = 0.9" in words_on(app)
+        assert app.state is not None and len(app.state.waves["w007"].arms) == 6
+
+
+async def test_an_edit_without_a_worker_closes_the_line_and_says_when_it_will_be_done(screen_on: Opener) -> None:
+    app = screen_on("night", worker=STOPPED)
+    async with shown(app) as pilot:
+        await press(pilot, "e", "c", *"0.9", "enter")
+        assert not isinstance(app.screen, Line)
+        assert "the worker is away" in words_on(app)
+
+
+async def test_a_line_that_cannot_be_taken_stays_open(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app, 80, 24) as pilot:
+        await press(pilot, "e", "n", *"many", "enter")
+        assert isinstance(app.screen, Line) and app.screen.input.value == "many"
+        assert "from 1 to 16" in words_on(app)
+        assert not sent(app)
+
+
+async def test_a_command_that_cannot_be_carried_out_stays_in_the_palette(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app, 80, 24) as pilot:
+        await press(pilot, "colon", *"open e9999", "enter")
+        assert isinstance(app.screen, CommandPalette) and app.screen.input.value == "open e9999"
+        assert "there is no wave or experiment 'e9999'" in words_on(app)
+        await press(pilot, "escape")
+
+
+async def test_a_command_that_the_worker_refuses_is_in_the_next_palette(screen_on: Opener) -> None:
+    app = screen_on("night")
+    refusal = "there is no proposer 'gpt': choose claude, search, grid, tpe or hybrid, or name an agent from outside"
+    async with shown(app, 80, 24) as pilot:
+        await press(pilot, "colon", *"proposer gpt", "enter")
+        assert sent(app) == [SetProposer("gpt")]
+        await answer(app, pilot, refusal)
+        assert refusal in joined(app)
+        await press(pilot, "colon")
+        assert isinstance(app.screen, CommandPalette) and app.screen.input.value == "proposer gpt"
+        await press(pilot, "escape", "colon")
+        assert isinstance(app.screen, CommandPalette) and not app.screen.input.value
+
+
+def joined(app: CockpitApp) -> str:
+    """Return the screen's text with rows joined, as a wrapped sentence is read."""
+    return " ".join(words_on(app).split())
+
+
+async def test_a_long_problem_is_shown_whole_and_gives_the_panes_back(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app, 60, 20) as pilot:
+        before = words_on(app)
+        app.note(REFUSAL * 3, "bad")
+        await settle(pilot)
+        assert "".join((REFUSAL * 3).split()) in "".join(words_on(app).split())
+        app.note("", "accent")
+        await settle(pilot)
+        assert words_on(app) == before
+
+
+async def test_a_paste_of_three_lines_is_said_whole(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app) as pilot:
+        await press(pilot, "i", "a", "space")
+        await paste(pilot, "first\r\nsecond\n\x1b[2Jthird\n")
+        assert "a first␊second␊␛[2Jthird" in words_on(app)
+        await press(pilot, "enter")
+        assert sent(app) == [Say("a first\nsecond\n␛[2Jthird")]
+        assert not app.main.say.value
+
+
+async def test_words_that_cannot_be_sent_stay_in_the_line(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app) as pilot:
+        await press(pilot, "i", *"keep me")
+        assert app.feed.inbox is not None
+        app.feed.inbox.close()
+        await press(pilot, "enter")
+        assert app.main.say.value == "keep me"
+
+
+@pytest.mark.parametrize("leave", [["ctrl+q"], ["escape", "q"], ["ctrl+c"]])
+async def test_leaving_asks_first_where_text_would_be_lost(screen_on: Opener, leave: list[str]) -> None:
+    app = screen_on("night")
+    async with shown(app) as pilot:
+        await press(pilot, "i", *"unsent words", *leave)
+        assert app.return_code is None
+        assert "'unsent words' has not been sent" in joined(app)
+        await press(pilot, "n")
+        assert app.screen is app.main and app.main.say.value == "unsent words"
+        await press(pilot, *leave, "y")
+    assert app.return_code == 0
+
+
+async def test_leaving_from_a_line_asks_first_where_text_would_be_lost(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app) as pilot:
+        await press(pilot, "r", *"too wide", "ctrl+q")
+        assert app.return_code is None and "'too wide' has not been sent" in joined(app)
+        await press(pilot, "n")
+        assert isinstance(app.screen, Line) and app.screen.input.value == "too wide"
+
+
+class SlowFeed(LedgerFeed):
+    """A ledger whose reading takes until `read` is set."""
+
+    read = threading.Event()
+
+    def load(self) -> None:
+        self.read.wait(20)
+        super().load()
+
+
+async def test_keys_typed_before_the_session_is_shown_do_nothing(tmp_path: Path) -> None:
+    story = stories.night()
+    feed = SlowFeed(story.write(tmp_path), False, clock=lambda: story.at, look=lambda _: RUNNING)
+    app = CockpitApp(feed, user="ada")
+    async with app.run_test(size=(120, 34)) as pilot:
+        while not app.screen_stack or not app.main.is_mounted:
+            await asyncio.sleep(0.005)
+        for key in ("H", "a", "x", "y", "i", "h", "i", "enter"):
+            app.post_message(events.Key(key, key if len(key) == 1 else None))
+        app.post_message(events.Paste("aHx"))
+        await pilot.pause(0.05)
+        feed.read.set()
+        await settle(pilot)
+        assert not sent(app)
+        assert app.screen is app.main and not app.main.say.value
+        await press(pilot, "H")
+        assert len(sent(app)) == 1
+
+
+async def test_the_screen_can_be_left_before_the_session_is_shown(tmp_path: Path) -> None:
+    story = stories.night()
+    feed = SlowFeed(story.write(tmp_path), False, clock=lambda: story.at, look=lambda _: RUNNING)
+    feed.read = threading.Event()
+    app = CockpitApp(feed, user="ada")
+    async with app.run_test(size=(120, 34)) as pilot:
+        app.post_message(events.Key("ctrl+q", None))
+        await pilot.pause(0.05)
+        feed.read.set()
+    assert app.return_code == 0
