@@ -18,11 +18,12 @@ from cockpit.agent.tools.quoting import clip, line, plain
 from cockpit.agent.tools.registry import TOOLS, Answer, Tool, ToolError, call
 from cockpit.core.events import ApiReserved, Event, FindingRecorded, IntentTaken, PhaseSet, Said
 from cockpit.core.fold import fold
-from cockpit.core.intents import Draft, Intent, Note, Propose, Say, encode_intent
+from cockpit.core.intents import Draft, Intent, Note, Propose, Say
 from cockpit.core.model import PROPOSERS, WaveKind, WaveStatus
 from cockpit.core.state import State, ending_text
 from cockpit.decide.schedule import expected_run_s
-from cockpit.session.ledger import Inbox, Ledger
+from cockpit.session.client import NoAnswer, SessionClient
+from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder
 from cockpit.variant.errors import VariantError
 from cockpit.variant.store import VariantStore
@@ -49,7 +50,6 @@ class OutsideProposerApi:
         self._folder = folder
         self._ledger = Ledger.read(folder.ledger)
         self._state = self._ledger.state()
-        self._inbox = Inbox(folder.inbox)
         self._patience_s = patience_s
         self._lock = threading.RLock()
         self._store: VariantStore | None = None
@@ -57,6 +57,7 @@ class OutsideProposerApi:
         self.told_dry = False
         """Whether its agent knows that clusters will run dry, and has not proposed since."""
         self.name = own_name(name, self._state)
+        self._client = SessionClient(folder, self.name)
         self.marks = _marks(self._state)
         """What its agent has been told of: what happens between two calls of `wait` is news for the later one."""
 
@@ -64,7 +65,7 @@ class OutsideProposerApi:
         with self._lock:
             self.closed = True
             self._ledger.close()
-            self._inbox.close()
+            self._client.close()
 
     def read(self, question: Callable[[State], T]) -> T:
         with self._lock:
@@ -74,7 +75,7 @@ class OutsideProposerApi:
 
     def propose(self, draft: Draft) -> Receipt:
         self.told_dry = False
-        taken = self._leave(Propose(draft))
+        taken = self._ask(Propose(draft))
         if taken.refused:
             return Receipt("", (), (taken.refused,), "refused")
 
@@ -98,7 +99,7 @@ class OutsideProposerApi:
                     intent = Note(phase, phase=True)
                 case _:
                     raise TypeError(f"an outside agent does not record {type(event).__name__}")
-            taken = self._leave(intent)
+            taken = self._ask(intent)
             if taken.refused:
                 raise ToolError(taken.refused)
 
@@ -146,24 +147,15 @@ class OutsideProposerApi:
             self._store = VariantStore(Path(repo), name)
         return self._store
 
-    def _leave(self, intent: Intent) -> IntentTaken:
-        """Put an intent in the inbox and wait for the worker's answer."""
-        with self._lock:
-            since = self.read(lambda state: state.seq)
-            number = self._inbox.put(self.name, encode_intent(intent))
-        until = time.monotonic() + self._patience_s
-        while time.monotonic() < until:
-            with self._lock:
-                events = self._ledger.since(since)
-            since += len(events)
-            for event in events:
-                if isinstance(event, IntentTaken) and event.intent == number:
-                    return event
-            time.sleep(LOOK_EVERY_S)
-        raise ToolError(
-            f"The worker of session {self._folder.name} has not answered for {self._patience_s:.0f} s: it is not"
-            " running, or busy. What you asked for waits in its inbox and is taken once it runs; do not ask again."
-        )
+    def _ask(self, intent: Intent) -> IntentTaken:
+        """Leave an intent and await the worker's answer. Raises ToolError where it does not answer."""
+        try:
+            return self._client.ask(intent, self._patience_s, lambda: self.closed)
+        except NoAnswer:
+            raise ToolError(
+                f"The worker of session {self._folder.name} has not answered for {self._patience_s:.0f} s: it is not"
+                " running, or busy. The request waits in its inbox and is taken once it runs; do not ask again."
+            ) from None
 
 
 class Wait(Arguments):

@@ -5,11 +5,11 @@ import time
 from cockpit.cli.confirm import ask_how, confirm
 from cockpit.cli.locate import CommandError, session, state_of
 from cockpit.cli.steer import leave
-from cockpit.core.intents import End, encode_intent
+from cockpit.core.intents import End
 from cockpit.core.model import Cluster, ClusterState, EndMode
 from cockpit.decide.kept_changes import unablated_summary
 from cockpit.session import worker_process
-from cockpit.session.ledger import Inbox
+from cockpit.session.client import SessionClient
 from cockpit.session.paths import SessionFolder
 
 LOOK_EVERY_S = 0.1
@@ -66,9 +66,9 @@ def _ask_for_the_end(folder: SessionFolder, intent: End) -> None:
     if worker_process.worker_status(folder).state != "stopped":
         leave(folder, intent)
         return
-    inbox = Inbox(folder.inbox)
-    inbox.put(worker_process.user_name(), encode_intent(intent))
-    inbox.close()
+    client = SessionClient(folder, worker_process.user_name())
+    client.send(intent)
+    client.close()
     worker_process.start(folder)
 
 

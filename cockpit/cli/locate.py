@@ -4,6 +4,7 @@ import os
 import time
 from pathlib import Path
 
+from cockpit.core.errors import CockpitError
 from cockpit.core.state import State
 from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder, name_problem
@@ -12,7 +13,7 @@ DEMO = "demo-"
 """How the names of demos' sessions begin."""
 
 
-class CommandError(Exception):
+class CommandError(CockpitError):
     """What the command was given cannot be done; one sentence that says what to do. Exit status 1."""
 
 

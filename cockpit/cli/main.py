@@ -2,26 +2,23 @@
 
 import argparse
 import errno
+import json
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 
 from cockpit import __version__
-from cockpit.cli.arguments import Parser, amount, port, positive, seed, whole
-from cockpit.cli.steering import STEERING, Steer
+from cockpit.cli.arguments import Parser, add_arguments, add_common, amount, port, positive, seed, whole
+from cockpit.control.verbs import VERBS, Verb
+from cockpit.core.errors import CockpitError
 from cockpit.session import api_key
 
 Run = Callable[[argparse.Namespace], int | None]
 Command = Callable[..., argparse.ArgumentParser]
 
 NO_MOUSE = "leave the mouse to the terminal"
-
-
-_MADE_TO_BE_READ = {
-    "CommandError", "LedgerError", "VariantError", "SettingsError", "CreateError", "DaemonError", "CorpusProblem",
-    "FleetError",
-}  # fmt: skip
-"""By name, so that no command loads what only another one needs."""
+FAILED = 1
+"""Exit status of a command that could not do what it was told; 2 is argparse's, for words that mean nothing."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -38,28 +35,28 @@ def main(argv: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         sys.stderr.close()
         status = 0
-    except Exception as error:
+    except (CockpitError, OSError) as error:
         sentence = _sentence(error)
         if not sentence:
             raise
+        status = FAILED
+        if getattr(arguments, "json", False) is True:
+            print(json.dumps({"error": sentence}))
         print(f"cockpit: {sentence}", file=sys.stderr)
-        status = 1
     sys.exit(status or 0)
 
 
-def _sentence(error: Exception) -> str:
-    """What an error says to whoever gave the command; empty for one that nobody foresaw."""
-    if _MADE_TO_BE_READ & {kind.__name__ for kind in type(error).__mro__}:
+def _sentence(error: CockpitError | OSError) -> str:
+    """The sentence of an error that can be foreseen; empty for another, which is a defect."""
+    if isinstance(error, CockpitError):
         return str(error)
-    if not isinstance(error, OSError):
-        return ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         which = f"the disk that holds {error.filename}" if error.filename else "the disk"
         return f"{which} is full: free some space, then try again"
     if not error.filename:
         return ""
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"{error.filename} may not be used by you ({error.strerror}): check who owns it and its permissions"
+        return f"you may not use {error.filename} ({error.strerror}): check its owner and permissions"
     return f"{error.filename}: {error.strerror}"
 
 
@@ -168,23 +165,14 @@ def _steering(command: Command) -> None:
     it.add_argument("--arms", type=whole, metavar="N", help="at most so many: of a larger grid a fraction")
     it.add_argument("--validate", action="store_true", help="run it on the better class")
     it.add_argument("--approve", action="store_true", help="and approve it at once")
-    _steered(it)
+    add_common(it)
     it = command("ablate", _ablate, "propose to drop each kept change once, to see whether it still helps", False)
     it.add_argument("session", nargs="?", metavar="SESSION", help="default: the one used last")
     it.add_argument("--approve", action="store_true", help="and approve it at once")
     it.add_argument("--json", action="store_true", help="answer in one JSON object")
-    for steer in STEERING:
-        it = command(steer.name, partial(_steer, steer), steer.help, False)
-        for flags, how in steer.takes:
-            it.add_argument(*flags, **how)
-        _steered(it)
-        if steer.asks:
-            it.add_argument("--yes", action="store_true", help="do not ask")
-
-
-def _steered(it: argparse.ArgumentParser) -> None:
-    it.add_argument("-s", "--session", metavar="NAME", help="default: the one used last")
-    it.add_argument("--json", action="store_true", help="answer in one JSON object")
+    for verb in VERBS:
+        it = command(verb.name, partial(_steer, verb), verb.help, False)
+        add_arguments(it, verb)
 
 
 def _new_flags(it: argparse.ArgumentParser) -> None:
@@ -268,10 +256,10 @@ def _status(given: argparse.Namespace) -> None:
     print_status(given.session, given.json)
 
 
-def _steer(command: Steer, given: argparse.Namespace) -> None:
+def _steer(verb: Verb, given: argparse.Namespace) -> None:
     from cockpit.cli.steer import steer
 
-    steer(command, given)
+    steer(verb, given)
 
 
 def _propose(given: argparse.Namespace) -> None:

@@ -6,6 +6,11 @@ import msgspec
 
 from cockpit.core.model import Change, EndMode, Envelope, Mode, Tier, Value, WaveKind
 
+ARMS_AT_MOST = 256
+"""Arms of one wave."""
+REPLICATES_AT_MOST = 16
+"""Runs of one arm that a draft may ask for."""
+
 
 class Arm(msgspec.Struct, frozen=True, omit_defaults=True):
     """One cell of a draft."""
@@ -87,6 +92,8 @@ class SetEnvelope(Intent, frozen=True):
 
 class SetProposer(Intent, frozen=True):
     proposer: str
+    outside: bool = False
+    """Whether it is an agent that connects from outside; a name cockpit does not know is otherwise a slip."""
 
 
 class SetBudget(Intent, frozen=True):

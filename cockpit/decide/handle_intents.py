@@ -3,11 +3,13 @@
 An intent that brings code (Propose, EditProposal) is prepared by `cockpit.worker.intake`, which stores the variants.
 """
 
+import difflib
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
+from cockpit.core.errors import CockpitError
 from cockpit.core.events import (
     ArmDropped,
     BudgetSet,
@@ -87,7 +89,7 @@ _STARTABLE = (ClusterState.GIVEN_UP, ClusterState.LOST, ClusterState.DOWN)
 _DROPPABLE = (ExperimentStatus.PROPOSED, ExperimentStatus.QUEUED, ExperimentStatus.RUNNING)
 
 
-class Refused(Exception):
+class Refused(CockpitError):
     """The intent cannot be carried out; each argument is one sentence for its author."""
 
     def __str__(self) -> str:
@@ -131,6 +133,20 @@ def outside_proposer_note(proposer: str, session: str, at: float) -> list[Event]
         " clusters busy."
     )
     return [Said(at=at, author="cockpit", text=text)]
+
+
+def proposer_problem(state: State, intent: SetProposer) -> str:
+    """Say why the name is not one that can propose here, in one sentence; empty where it is.
+
+    Cockpit's own proposers can, an author that the session knows, and an agent that is said to connect from outside.
+    """
+    name = intent.proposer
+    known = {wave.proposer for wave in state.waves.values()} | {message.author for message in state.messages}
+    if name.strip() and (name in PROPOSERS or name in known or intent.outside):
+        return ""
+    near = difflib.get_close_matches(name, PROPOSERS, 1)
+    choose = f"did you mean {near[0]}?" if near else f"choose {', '.join(PROPOSERS)}."
+    return f"there is no proposer {name!r}: {choose} Add --outside for an agent that connects by `cockpit mcp`"
 
 
 # Proposals
@@ -193,7 +209,11 @@ def _drop_arm(asked: IntentRequest, intent: DropArm) -> list[Event]:
 
 
 def _move_wave(asked: IntentRequest, intent: MoveWave) -> list[Event]:
-    _wave(asked.state, intent.wave)
+    wave = _wave(asked.state, intent.wave)
+    if wave.status not in (WaveStatus.PROPOSED, WaveStatus.APPROVED):
+        raise Refused(f"{wave.id} is {wave.status}: only a wave that has runs to come can be moved")
+    if intent.before == wave.id:
+        raise Refused(f"{wave.id} cannot run before itself")
     rank = _rank_before(asked.state, intent.wave, intent.before)
     return [WaveMoved(at=asked.at, wave=intent.wave, rank=rank, author=asked.author)]
 
@@ -323,6 +343,8 @@ def _set_envelope(asked: IntentRequest, intent: SetEnvelope) -> list[Event]:
 
 
 def _set_proposer(asked: IntentRequest, intent: SetProposer) -> list[Event]:
+    if problem := proposer_problem(asked.state, intent):
+        raise Refused(problem)
     proposer_set = ProposerSet(at=asked.at, proposer=intent.proposer, author=asked.author)
     return [proposer_set, *outside_proposer_note(intent.proposer, asked.state.session.name, asked.at)]
 
@@ -350,6 +372,8 @@ def _end(asked: IntentRequest, intent: End) -> list[Event]:
 
 
 def _say(asked: IntentRequest, intent: Say) -> list[Event]:
+    if not intent.text.strip():
+        raise Refused("there is nothing to say: give at least one word")
     return [Said(at=asked.at, author=asked.author, text=intent.text)]
 
 
@@ -358,6 +382,8 @@ def _interrupt(asked: IntentRequest, intent: Interrupt) -> list[Event]:
 
 
 def _note(asked: IntentRequest, intent: Note) -> list[Event]:
+    if not intent.text.strip():
+        raise Refused(f"a {'phase' if intent.phase else 'finding'} needs at least one word")
     if intent.phase:
         return [PhaseSet(at=asked.at, author=asked.author, phase=intent.text)]
     for name in intent.experiments:

@@ -9,6 +9,8 @@ from typing import Protocol
 
 import msgspec
 
+from cockpit.core.errors import CockpitError
+
 
 class Job(msgspec.Struct, frozen=True):
     """One attempt, ready to run."""
@@ -154,5 +156,5 @@ class Fleet(Protocol):
         """Let go without ending anything that runs."""
 
 
-class FleetError(Exception):
+class FleetError(CockpitError):
     """The fleet cannot be used at all; the message is one sentence that says what to do."""

@@ -11,6 +11,8 @@ import stat
 import sys
 from pathlib import Path
 
+from cockpit.core.errors import CockpitError
+
 KEY_VARIABLE = "ANTHROPIC_API_KEY"
 KEY_VARIABLES = (KEY_VARIABLE, "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_CUSTOM_HEADERS")
 """What no experiment may find in its environment."""
@@ -78,7 +80,7 @@ def _wipe(name: str) -> None:
         ctypes.memset(at, 0, len(ctypes.string_at(at)))
 
 
-class NoKey(Exception):
+class NoKey(CockpitError):
     """There is no key to use; the message is one sentence that says how to add one."""
 
 

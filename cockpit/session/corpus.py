@@ -10,6 +10,8 @@ from pathlib import Path
 
 import msgspec
 
+from cockpit.core.errors import CockpitError
+
 SECRET = "ANTHROPIC_"
 """What begins so is not for prepare.py, which a repository brings: it may need proxies and tokens of its own."""
 CPU_BUDGET_S = 30.0
@@ -18,7 +20,7 @@ CUDA_BUDGET_S = 300.0
 _LINE = re.compile(r"^prepare: (\d+)% (.*)")
 
 
-class CorpusProblem(Exception):
+class CorpusProblem(CockpitError):
     """One sentence that says what to do."""
 
 

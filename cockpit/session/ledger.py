@@ -15,6 +15,7 @@ from typing import Self
 import msgspec
 
 from cockpit.core.curves import packed
+from cockpit.core.errors import CockpitError
 from cockpit.core.events import AnyEvent, Ended, Event, Progressed, Unsubmitted, decode_event, encode_event
 from cockpit.core.fold import fold
 from cockpit.core.interning import unpacked
@@ -38,7 +39,7 @@ CREATE TABLE IF NOT EXISTS snapshots (seq INTEGER PRIMARY KEY, format INTEGER NO
 """
 
 
-class LedgerError(Exception):
+class LedgerError(CockpitError):
     """The ledger cannot be used; the message is one sentence that says what to do."""
 
 

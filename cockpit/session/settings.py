@@ -12,10 +12,12 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import msgspec
 
+from cockpit.core.errors import CockpitError
+
 FILE = "cockpit.toml"
 
 
-class SettingsError(Exception):
+class SettingsError(CockpitError):
     """A setting is wrong; the message is one sentence that names it."""
 
 

@@ -13,6 +13,7 @@ from typing import IO
 
 import msgspec
 
+from cockpit.core.errors import CockpitError
 from cockpit.session import api_key
 from cockpit.session.paths import SessionFolder
 
@@ -27,7 +28,7 @@ UMASK = 0o027
 """Whoever made the session, its group may read what its worker writes; the inbox alone is for its owner."""
 
 
-class DaemonError(Exception):
+class DaemonError(CockpitError):
     """One sentence that says what to do."""
 
 

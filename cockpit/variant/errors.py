@@ -1,7 +1,9 @@
 """What is said when a change, or a repository, cannot be used."""
 
+from cockpit.core.errors import CockpitError
 
-class VariantError(Exception):
+
+class VariantError(CockpitError):
     """The message is one sentence that says what was wrong and what to do; nothing was written."""
 
 

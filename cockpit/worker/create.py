@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from cockpit.core.errors import CockpitError
 from cockpit.core.events import Event, Said, SessionCreated, Trouble
 from cockpit.core.model import ClusterSpec, Envelope, FleetSpec, Mode, RunAccess, Session
 from cockpit.decide.handle_intents import outside_proposer_note
@@ -28,7 +29,7 @@ CLUSTERS_AT_MOST = 10_000
 TIME_LIMIT_S = 600.0
 
 
-class CreateError(Exception):
+class CreateError(CockpitError):
     """The session cannot be made; one sentence that says what to do."""
 
 

@@ -7,16 +7,13 @@ from types import MappingProxyType
 import msgspec
 
 from cockpit.core.events import Proposed
-from cockpit.core.intents import AnyIntent, Arm, Draft, EditProposal, Propose
+from cockpit.core.intents import ARMS_AT_MOST, REPLICATES_AT_MOST, AnyIntent, Arm, Draft, EditProposal, Propose
 from cockpit.core.model import Change, Experiment, Session, Value, Wave, WaveKind
 from cockpit.core.state import State, constants_of
 from cockpit.decide.handle_intents import Prepared, Refused, waiting_proposal
 from cockpit.variant.constants import accepted_values, find_constants
 from cockpit.variant.errors import VariantError
 from cockpit.variant.store import Variant, VariantStore
-
-ARMS_AT_MOST = 256
-REPLICATES_AT_MOST = 16
 
 _NO_WAVE = Wave("", "", "")
 

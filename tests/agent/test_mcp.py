@@ -265,7 +265,7 @@ def test_a_client_that_goes_in_the_middle_of_a_call_leaves_no_trace_behind(desk:
 
 
 def test_an_agent_from_outside_is_not_asked_and_the_person_is_told_how_it_comes_in(desk: StateDesk) -> None:
-    made = handle_intent(desk.state, SetProposer("codex"), "ann", desk.clock)
+    made = handle_intent(desk.state, SetProposer("codex", outside=True), "ann", desk.clock)
     desk.record(*made)
     assert "cockpit mcp test" in desk.state.messages[-1].text
     assert not [one for one in ask_plan(desk.state, desk.clock) if isinstance(one, Asked) and one.proposer == "codex"]

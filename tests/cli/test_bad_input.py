@@ -289,7 +289,7 @@ def test_a_wrong_setting_is_refused_by_name(place: Path) -> None:
 @pytest.mark.parametrize("count", ["0", "-1", "many", "1.5"])
 def test_a_count_of_clusters_that_cannot_be_is_refused(place: Path, count: str) -> None:
     said = refusal(cockpit(place, "new", f"--clusters={count}", cwd=place / "repo"))
-    assert f"'{count}' cannot be: give a whole number from 1" in said
+    assert f"'{count}' is invalid: expected an integer of at least 1" in said
     assert no_session(place)
 
 

@@ -148,7 +148,7 @@ def test_mode_budget_envelope_and_words_reach_the_ledger(place: Path, night: Ses
     assert "early stopping is off" in said(place, "status")
     assert "look at the schedule" in [message.text for message in state.messages]
     assert state.findings[-1].claim == "wider is better" and state.findings[-1].experiments == ("e0000",)
-    assert said(place, "envelope").startswith("$5.00, waves of 6 arms at most, constants and patches")
+    assert said(place, "envelope").startswith("$5.00, waves of at most 6 arms, constants and patches")
     said(place, "mode", "manual")
 
 

@@ -44,10 +44,10 @@ def test_a_slip_is_told_what_was_meant(words: str, said: str, capsys: pytest.Cap
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["propose", "LR"], "'LR' is no factor"),
-        (["propose", "LR="], "'LR=' is no factor"),
-        (["propose", "L R=1"], "'L R=1' is no factor"),
-        (["propose", "LR={}"], "cannot be a level of LR"),
+        (["propose", "LR"], "'LR' is not a factor"),
+        (["propose", "LR="], "'LR=' is not a factor"),
+        (["propose", "L R=1"], "'L R=1' is not a factor"),
+        (["propose", "LR={}"], "{} is not a level"),
     ],
 )
 def test_a_factor_without_levels_is_refused(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import msgspec
 
 from cockpit.agent.proposer_api import Request
-from cockpit.agent.proposers.ablate import ablations
 from cockpit.agent.proposers.search import Tried, draft, next_arms, record_of
 from cockpit.core.events import Asked, ModeSet
 from cockpit.core.model import Attempt, Mode, Value, WaveKind
+from cockpit.decide.ablation import ablations
 from cockpit.decide.ask import ABLATE, ask
 from cockpit.decide.kept_changes import WITHOUT, unablated, unablated_summary
 from cockpit.read.forecasts import effects_of, forecast_words, forecasts_of, gain_of

@@ -8,10 +8,11 @@ from cockpit.core.events import Proposed
 from cockpit.core.intents import Hold
 from cockpit.core.model import AttemptStatus, Wave, WaveKind
 from cockpit.core.state import State
+from cockpit.read.costs import spent_usd
 from cockpit.session.ledger import Ledger
 from cockpit.tui.app import CockpitApp
 from cockpit.tui.views.queue import FILLER, Queue
-from cockpit.tui.views.waves import delta_to_base, spent_usd
+from cockpit.tui.views.waves import delta_to_base
 from tests.tui import stories
 from tests.tui.conftest import Opener, press, sent, settle, shown, words_on
 

@@ -2,19 +2,20 @@
 
 from contextlib import suppress
 
-from cockpit.agent.proposers.factorial_arms import spread
 from cockpit.agent.tools import arguments
 from cockpit.agent.tools.quoting import plain
 from cockpit.agent.tools.state_views import crash_root, crashes_of_idea
+from cockpit.core.errors import CockpitError
 from cockpit.core.intents import Arm, Draft
 from cockpit.core.model import Change, Edit, ExperimentStatus, Mode, Tier, Value, WaveStatus
 from cockpit.core.state import State
+from cockpit.science.factorial_arms import spread
 
 FIXES_OF_AN_IDEA = 2
 """How often a crashed idea may be tried again."""
 
 
-class ProposalError(Exception):
+class ProposalError(CockpitError):
     """It cannot be proposed; the message says what was wrong and what to do instead."""
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from cockpit.core.errors import CockpitError
 from cockpit.fleet.base import FleetError, Job
 from cockpit.fleet.sky.jobs import Row, table
 from cockpit.fleet.sky.task import SESSION_VARIABLE, SETUP, elsewhere, run_script
@@ -16,7 +17,7 @@ from cockpit.fleet.sky.task import SESSION_VARIABLE, SETUP, elsewhere, run_scrip
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
 
-class SkyError(Exception):
+class SkyError(CockpitError):
     """A call failed; the message is one sentence. `kind` says what can be done about it:
 
     gone (the cluster is not there or not up), refused (no capacity, no quota: later perhaps), invalid (never), absent

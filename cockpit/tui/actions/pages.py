@@ -2,6 +2,15 @@
 
 from collections.abc import Callable
 
+from cockpit.control.drafts import (
+    draft_of_wave,
+    with_factor,
+    with_level,
+    with_replicates,
+    without_arm,
+    without_factor,
+)
+from cockpit.control.values import BadArgument
 from cockpit.core.intents import Draft, EditProposal
 from cockpit.tui.actions.effects import (
     AskLine,
@@ -15,15 +24,6 @@ from cockpit.tui.actions.effects import (
     ShowTab,
 )
 from cockpit.tui.actions.registry import Action, Here
-from cockpit.tui.views.review import (
-    EditError,
-    draft_of,
-    with_factor,
-    with_level,
-    with_replicates,
-    without_arm,
-    without_factor,
-)
 
 REVIEW = frozenset({"review"})
 EXPERIMENT = frozenset({"experiment"})
@@ -37,8 +37,8 @@ def _not_editable(here: Here) -> str:
 def _edit(here: Here, change: Callable[[Draft], Draft], what: str) -> Effects:
     """Send the whole proposal as changed. Raises Problem."""
     try:
-        draft = change(draft_of(here.state, here.state.waves[here.wave]))
-    except EditError as error:
+        draft = change(draft_of_wave(here.state, here.state.waves[here.wave]))
+    except BadArgument as error:
         raise Problem(str(error)) from error
     return (Send(EditProposal(here.wave, draft, what), what),)
 

@@ -31,6 +31,7 @@ from cockpit.core.intents import (
 from cockpit.core.model import AttemptStatus, ClusterState, EndMode, ExperimentStatus, Mode, WaveStatus
 from cockpit.decide.early_stopping import early_stopping_summary
 from cockpit.decide.kept_changes import unablated
+from cockpit.read.costs import wave_cost
 from cockpit.tui.actions import pages, subjects
 from cockpit.tui.actions.effects import AskLine, Choose, Confirm, Effects, FocusSay, Note, Problem, Send
 from cockpit.tui.actions.registry import Action, Here, Run
@@ -39,7 +40,6 @@ from cockpit.tui.figures import count, duration, money
 from cockpit.tui.plain import plain
 from cockpit.tui.views.queue import queued
 from cockpit.tui.views.summary import raw_score
-from cockpit.tui.views.waves import forecast
 
 WAVE_PLACES = frozenset({"waves", "talk", "review"})
 EXPERIMENT_PLACES = frozenset({"clusters", "chart", "experiment", "log"})
@@ -88,7 +88,7 @@ def _cancel_cost(here: Here, words: str) -> str:
     if words:
         return f"{words}: sure?"
     state, wave = here.state, here.state.waves[here.wave]
-    coming = forecast(state, wave, here.now).runs
+    coming = wave_cost(state, wave).runs
     flying = sum(state.attempts[name].experiment in wave.arms for name in state.in_flight)
     still = f", {flying} in flight may end first" if flying else ""
     return f"Cancel {wave.id}: {count(max(0, coming - flying), 'run')} will not start{still}. What was measured stays."
@@ -210,7 +210,7 @@ def _number(text: str) -> float | None:
 
 
 def _ablate(here: Here, words: str) -> Effects:
-    from cockpit.agent.proposers.ablate import ablations
+    from cockpit.decide.ablation import ablations
 
     made = ablations(here.state)
     if made is None:

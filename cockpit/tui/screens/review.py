@@ -4,6 +4,7 @@ from textual.app import ComposeResult
 from textual.strip import Strip
 
 from cockpit.core.model import Wave
+from cockpit.read.costs import spent_usd, wave_cost
 from cockpit.read.forecasts import forecast_words
 from cockpit.tui.actions.registry import Here
 from cockpit.tui.figures import clock, count, duration, money, score
@@ -13,7 +14,7 @@ from cockpit.tui.screens.base import CockpitScreen, ScreenContext
 from cockpit.tui.views.diffs import diff_lines
 from cockpit.tui.views.review import settles
 from cockpit.tui.views.summary import raw_score
-from cockpit.tui.views.waves import forecast, spent_usd, wave_view
+from cockpit.tui.views.waves import wave_view
 from cockpit.tui.widgets.arms import Arms
 from cockpit.tui.widgets.bars import Footer
 from cockpit.tui.widgets.listing import Listing
@@ -75,7 +76,7 @@ class Brief(Pane):
         state = screen.session.state
         assert state is not None
         now = screen.session.now()
-        coming = forecast(state, wave, now)
+        coming = wave_cost(state, wave)
         spent = spent_usd(state, [state.experiments[name] for name in wave.arms], now)
         parts = [f"{money(spent)} spent"] if spent else []
         if coming.runs:

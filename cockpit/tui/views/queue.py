@@ -6,8 +6,9 @@ from itertools import islice
 
 from cockpit.core.model import WaveKind
 from cockpit.core.state import State
+from cockpit.read.costs import run_usd
 from cockpit.tui.views.ended import Ended, every
-from cockpit.tui.views.waves import delta_to_base, run_usd
+from cockpit.tui.views.waves import delta_to_base
 
 FILLER = "filler"
 """The key of the row that stands for all of it."""

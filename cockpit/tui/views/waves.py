@@ -1,12 +1,8 @@
 """What the queue says about a wave: how far it is, its best arm, and its money; what a proposal would cost."""
 
-import math
 from dataclasses import dataclass
 
 from cockpit.core.model import (
-    Attempt,
-    AttemptStatus,
-    ClusterState,
     Experiment,
     ExperimentStatus,
     Wave,
@@ -14,11 +10,9 @@ from cockpit.core.model import (
     WaveStatus,
 )
 from cockpit.core.state import State
+from cockpit.read.costs import WaveCost, spent_usd, wave_cost
 from cockpit.tui.figures import short_name, value
 from cockpit.tui.plain import plain
-
-OVERHEAD_S = 40.0
-"""Start-up, compilation and evaluation, until this session has measured its own."""
 
 _FINISHED = (
     ExperimentStatus.VALID,
@@ -59,7 +53,7 @@ def wave_view(state: State, wave: Wave, now: float) -> WaveView:
     glyph, word, ink = _look(wave, running, len(arms) - done)
     best, delta = _best(state, arms)
     waiting = wave.status is WaveStatus.PROPOSED
-    cost = forecast(state, wave, now) if waiting or wave.status is WaveStatus.APPROVED else Forecast(0, 0.0, 0.0)
+    cost = wave_cost(state, wave) if waiting or wave.status is WaveStatus.APPROVED else WaveCost(0, 0.0, 0.0)
     return WaveView(
         id=wave.id,
         glyph=glyph,
@@ -135,50 +129,3 @@ def delta_to_base(state: State, arm: Experiment) -> float | None:
         if against:
             return sum(scores) / len(scores) - sum(against) / len(against)
     return None
-
-
-def spent_usd(state: State, arms: list[Experiment], now: float) -> float:
-    """What the arms' runs have cost, by their clusters' prices."""
-    return sum(run_usd(state, state.attempts[name], now) for arm in arms for name in arm.attempts)
-
-
-def run_usd(state: State, attempt: Attempt, now: float) -> float:
-    """What a run has cost so far, by its cluster's price."""
-    cluster = state.clusters.get(attempt.cluster)
-    if cluster is None or not attempt.started_at:
-        return 0.0
-    until = attempt.ended_at if attempt.status is AttemptStatus.ENDED else now
-    return max(0.0, until - attempt.started_at) / 3600 * cluster.usd_per_hour
-
-
-@dataclass(frozen=True)
-class Forecast:
-    runs: int
-    usd: float
-    ends_in_s: float
-
-
-def run_time_s(state: State) -> float:
-    """What a run takes from start to end: the median of this session's, else the budget and some overhead."""
-    if state.run_s:
-        return sorted(state.run_s)[len(state.run_s) // 2]
-    return (state.session.time_budget_s) + OVERHEAD_S
-
-
-def forecast(state: State, wave: Wave, now: float) -> Forecast:
-    """Runs still to come, what they will cost, and when the last ends if all that waits before it runs first."""
-    runs = 0
-    for name in wave.arms:
-        arm = state.experiments[name]
-        if arm.status is ExperimentStatus.PROPOSED:
-            runs += arm.replicates
-        else:
-            runs += sum(state.attempts[attempt].status is not AttemptStatus.ENDED for attempt in arm.attempts)
-    runs += len(wave.again) * wave.replicates if wave.status is WaveStatus.PROPOSED else 0
-    up = [c for c in state.clusters.values() if c.state not in (ClusterState.GIVEN_UP, ClusterState.LOST)]
-    slots = max(1, len(up))
-    price = sum(cluster.usd_per_hour for cluster in up) / slots
-    run_s = run_time_s(state)
-    ahead = len(state.waiting) + len(state.in_flight) if wave.status is WaveStatus.PROPOSED else 0
-    rounds = math.ceil((runs + ahead) / slots) if runs else 0
-    return Forecast(runs, runs * run_s / 3600 * price, rounds * run_s)

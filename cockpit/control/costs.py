@@ -1,0 +1,97 @@
+"""The questions that verbs ask before they spend or destroy: one sentence each, with its dollars."""
+
+import math
+
+from cockpit.control.arguments import Given, text_of
+from cockpit.core.model import AttemptStatus, Envelope, Mode
+from cockpit.core.state import State
+from cockpit.read.costs import run_cost_usd, run_time_s, run_usd, wave_cost
+from cockpit.read.wording import count, duration, money
+
+
+def approve(state: State, given: Given, now: float) -> str:
+    wave = state.waves.get(text_of(given, "wave"))
+    if wave is None:
+        return ""
+    cost = wave_cost(state, wave)
+    trust = f", and trust {wave.proposer} within the envelope" if given.get("trust") else ""
+    runs = f"{count(cost.runs, 'run')}, about {money(cost.usd)}, within {duration(cost.ends_in_s)}"
+    return f"Approve {wave.id}{trust}: {runs}."
+
+
+def rerun(state: State, given: Given, now: float) -> str:
+    return _one_run(state, f"Run {text_of(given, 'experiment')} again", text_of(given, "hardware"))
+
+
+def promote(state: State, given: Given, now: float) -> str:
+    better = state.session.fleet.validate_hardware
+    where = f" on {better}" if better else ""
+    return _one_run(state, f"Run {text_of(given, 'experiment')}{where}", better)
+
+
+def _one_run(state: State, begin: str, hardware: str) -> str:
+    return f"{begin}: 1 run, about {money(run_cost_usd(state, hardware))}, {duration(run_time_s(state))}."
+
+
+def cancel(state: State, given: Given, now: float) -> str:
+    wave = state.waves.get(text_of(given, "wave"))
+    if wave is None:
+        return ""
+    flying = sum(state.attempts[name].experiment in wave.arms for name in state.in_flight)
+    coming = max(0, wave_cost(state, wave).runs - flying)
+    still = f", {flying} in flight may end first" if flying else ""
+    return f"Cancel {wave.id}: {count(coming, 'run')} will not start{still}. Its results stay."
+
+
+def kill(state: State, given: Given, now: float) -> str:
+    attempt = state.attempts.get(text_of(given, "attempt"))
+    if attempt is None:
+        return ""
+    where = f"Kill {attempt.id} on {attempt.cluster}"
+    if attempt.status is not AttemptStatus.RUNNING:
+        return f"{where}: it has not started, nothing is lost."
+    usd = run_usd(state, attempt, now)
+    dollars = f", {money(usd)}," if usd > 0 else ""
+    return f"{where}: {duration(now - attempt.started_at)} of training{dollars} will be lost."
+
+
+def drop(state: State, given: Given, now: float) -> str:
+    return f"Drop {text_of(given, 'experiment')}: it will not be measured. Its runs in flight end without a result."
+
+
+def base(state: State, given: Given, now: float) -> str:
+    name = text_of(given, "experiment")
+    experiment = state.experiments.get(name)
+    if experiment is None or not experiment.scores:
+        return ""
+    wanted = state.session.fleet.screen_hardware
+    hardware = wanted if wanted in experiment.scores else next(iter(experiment.scores))
+    scores = experiment.scores[hardware]
+    mean = sum(scores) / len(scores) if scores else math.nan
+    before = state.incumbent or state.baseline
+    return f"Make {name} the base ({mean:.4f} on {hardware}): new waves build on it instead of {before}."
+
+
+def mode(state: State, given: Given, now: float) -> str:
+    """Autopilot spends without a question."""
+    if text_of(given, "mode") != Mode.AUTOPILOT or state.mode is Mode.AUTOPILOT:
+        return ""
+    return f"Autopilot spends unasked within the envelope: {envelope_words(state.envelope, now)}."
+
+
+def relaunch(state: State, given: Given, now: float) -> str:
+    cluster = state.clusters.get(text_of(given, "cluster"))
+    if cluster is None or not cluster.usd_per_hour:
+        return ""
+    return f"Launch {cluster.name} again: {money(cluster.usd_per_hour)} an hour from then on."
+
+
+def envelope_words(envelope: Envelope, now: float) -> str:
+    """The limits of autopilot, in a line."""
+    dollars = money(envelope.usd) if envelope.usd else "only what is free"
+    hours = f", {envelope.gpu_hours:g} GPU-hours" if envelope.gpu_hours else ""
+    edits = "constants and patches" if envelope.patches else "constants only"
+    filler = "with filler" if envelope.filler else "without filler"
+    left_h = (envelope.until - now) / 3600
+    until = (f", for {left_h:.1f} hours more" if left_h > 0 else ", ended") if envelope.until else ""
+    return f"{dollars}{hours}, waves of at most {envelope.wave_size} arms, {edits}, {filler}{until}"

@@ -1,0 +1,127 @@
+"""Drafts of waves: made from factors, and edited by level, factor, arm and replicates. Every edit gives a new draft."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from cockpit.control.values import BadArgument, parse_count, parse_factor, parse_value
+from cockpit.core.intents import REPLICATES_AT_MOST, Arm, Draft
+from cockpit.core.model import Change, Tier, Value, Wave
+from cockpit.core.state import State
+from cockpit.science.factorial_arms import spread
+
+
+def draft_of_factors(
+    factors: Iterable[str], *, proposer: str, question: str, base: str, replicates: int, validate: bool,
+    arms_at_most: int,
+) -> Draft:  # fmt: skip
+    """The grid of `NAME=LEVEL,LEVEL` words, or a fraction of it where it has too many arms. Raises BadArgument."""
+    found = dict(parse_factor(word) for word in factors)
+    try:
+        arms, fraction = spread(found, arms_at_most)
+    except ValueError as error:
+        raise BadArgument(str(error)) from None
+    verb = "does" if len(found) == 1 else "do"
+    return Draft(
+        proposer=proposer,
+        question=question or f"what {verb} {' and '.join(found)} do?",
+        base=base,
+        factors=found,
+        design=fraction,
+        arms=arms,
+        tier=Tier.VALIDATE if validate else Tier.SCREEN,
+        replicates=replicates,
+    )
+
+
+def draft_of_wave(state: State, wave: Wave) -> Draft:
+    """The draft that would make the proposal again."""
+    arms = tuple(
+        Arm(arm.change, why=arm.why, levels=arm.levels, experiment=arm.id, fixes=arm.fixes)
+        for arm in (state.experiments[name] for name in wave.arms)
+    )
+    replicates = state.experiments[wave.arms[0]].replicates if wave.arms else wave.replicates
+    return Draft(
+        proposer=wave.proposer,
+        question=wave.question,
+        hypothesis=wave.hypothesis,
+        base=wave.base,
+        factors=wave.factors,
+        design=wave.design,
+        arms=arms,
+        tier=wave.tier,
+        replicates=replicates,
+        would_change_mind=wave.would_change_mind,
+        kind=wave.kind,
+    )
+
+
+def with_level(draft: Draft, experiment: str, name: str, text: str) -> Draft:
+    """The draft with one arm's level of a factor set. Raises BadArgument."""
+    level = parse_value(text)
+    arms = tuple(_with_constant(arm, name, level) if arm.experiment == experiment else arm for arm in draft.arms)
+    return _with_arms(draft, arms)
+
+
+def with_factor(draft: Draft, text: str) -> Draft:
+    """The draft with every arm once for each level of `NAME = LEVEL, LEVEL`. Raises BadArgument."""
+    name, levels = parse_factor(text)
+    arms = tuple(
+        msgspec.structs.replace(
+            _with_constant(arm, name, level), experiment=arm.experiment if number == 0 else ""
+        )
+        for arm in draft.arms
+        for number, level in enumerate(levels)
+    )  # fmt: skip
+    return _with_arms(draft, arms)
+
+
+def without_factor(draft: Draft, name: str) -> Draft:
+    """The draft without a factor; arms that then differ in nothing become one. Raises BadArgument for none left."""
+    arms: list[Arm] = []
+    seen: set[str] = set()
+    for arm in draft.arms:
+        constants = {key: level for key, level in arm.change.constants.items() if key != name}
+        levels = {key: level for key, level in arm.levels.items() if key != name}
+        key = repr((sorted(constants.items(), key=lambda item: item[0]), arm.change.edits))
+        if key not in seen and (constants or arm.change.edits):
+            seen.add(key)
+            arms.append(_changed(arm, constants, levels))
+    if not arms:
+        raise BadArgument(f"without {name} nothing is left to try: reject the proposal instead")
+    return _with_arms(draft, tuple(arms))
+
+
+def without_arm(draft: Draft, experiment: str) -> Draft:
+    """The draft without an arm. Raises BadArgument for the last one."""
+    arms = tuple(arm for arm in draft.arms if arm.experiment != experiment)
+    if not arms:
+        raise BadArgument("a wave needs at least one arm: reject the proposal instead")
+    return _with_arms(draft, arms)
+
+
+def with_replicates(draft: Draft, text: str) -> Draft:
+    """The draft with so many runs of each arm. Raises BadArgument."""
+    replicates = parse_count(text)
+    if replicates > REPLICATES_AT_MOST:
+        raise BadArgument(f"{text!r} is invalid: expected an integer from 1 to {REPLICATES_AT_MOST}")
+    return msgspec.structs.replace(draft, replicates=replicates)
+
+
+def _with_constant(arm: Arm, name: str, level: Value) -> Arm:
+    return _changed(arm, {**arm.change.constants, name: level}, {**arm.levels, name: level})
+
+
+def _changed(arm: Arm, constants: dict[str, Value], levels: dict[str, Value]) -> Arm:
+    return msgspec.structs.replace(arm, change=Change(constants=constants, edits=arm.change.edits), levels=levels)
+
+
+def _with_arms(draft: Draft, arms: tuple[Arm, ...]) -> Draft:
+    """The draft with these arms, its factors read from their levels."""
+    factors: dict[str, list[Value]] = {}
+    for arm in arms:
+        for name, level in arm.levels.items():
+            levels = factors.setdefault(name, [])
+            if level not in levels:
+                levels.append(level)
+    return msgspec.structs.replace(draft, arms=arms, factors=factors, design="")

@@ -1,0 +1,85 @@
+"""Reading of typed values: one rule for the command line, the screen and agents."""
+
+import ast
+import math
+
+from cockpit.core.errors import CockpitError
+from cockpit.core.model import Value
+
+
+class BadArgument(CockpitError):
+    """An argument is invalid; the message is one sentence that says what was expected."""
+
+
+def parse_value(text: str) -> Value:
+    """Read one level: a literal of Python, or a bare word as text; a tuple becomes a list. Raises BadArgument."""
+    text = text.strip()
+    if not text:
+        raise BadArgument("a level is empty: give a number, a word or a tuple")
+    try:
+        found = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+        return text
+    if isinstance(found, tuple | list):
+        items = list(found)
+        if items and all(isinstance(item, bool | int | float | str) for item in items):
+            return items
+        raise BadArgument(f"{text} is not a level: a tuple holds numbers or words")
+    if isinstance(found, bool | int | float | str) and found != "":
+        return found
+    raise BadArgument(f"{text} is not a level: give a number, a word or a tuple")
+
+
+def parse_levels(text: str) -> list[Value]:
+    """Read comma-separated levels, each alone: `1e-3,SSSL` is [0.001, "SSSL"], `(0.8,0.9),(0.9,0.95)` two lists.
+
+    Raises BadArgument.
+    """
+    return [parse_value(part) for part in _split(text)]
+
+
+def parse_factor(text: str) -> tuple[str, list[Value]]:
+    """Read `NAME=LEVEL,LEVEL`. Raises BadArgument."""
+    name, equals, levels = text.partition("=")
+    name = name.strip()
+    if not equals or not name.isidentifier() or not levels.strip():
+        raise BadArgument(f"{text!r} is not a factor: write NAME=LEVEL,LEVEL, such as MATRIX_LR=0.02,0.04")
+    return name, parse_levels(levels)
+
+
+def parse_amount(text: str) -> float:
+    """Read dollars, hours or seconds: a finite number of at least 0. Raises BadArgument."""
+    try:
+        number = float(text.strip().removeprefix("$"))
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise BadArgument(f"{text!r} is invalid: expected a number of at least 0")
+    return number
+
+
+def parse_count(text: str, at_least: int = 1) -> int:
+    """Read an integer of at least `at_least`. Raises BadArgument."""
+    number = int(text) if text.strip().isascii() and text.strip().isdigit() and len(text) < 16 else at_least - 1
+    if number < at_least:
+        raise BadArgument(f"{text!r} is invalid: expected an integer of at least {at_least}")
+    return number
+
+
+def _split(text: str) -> list[str]:
+    """The parts between commas that stand outside brackets and quotes."""
+    parts, depth, quote = [""], 0, ""
+    for character in text:
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "\"'":
+            quote = character
+        elif character in "([":
+            depth += 1
+        elif character in ")]":
+            depth -= 1
+        elif character == "," and depth <= 0:
+            parts.append("")
+            continue
+        parts[-1] += character
+    return parts

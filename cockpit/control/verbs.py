@@ -1,0 +1,257 @@
+"""The table of verbs. A new verb is one row here and one decision in `cockpit.decide.handle_intents`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from cockpit.control import costs
+from cockpit.control.arguments import Argument, Given, Kind, text_of
+from cockpit.control.values import BadArgument
+from cockpit.core.intents import (
+    AnyIntent,
+    Approve,
+    CancelWave,
+    Discard,
+    DropArm,
+    Hold,
+    Interrupt,
+    Kill,
+    MakeBase,
+    MoveWave,
+    Note,
+    Promote,
+    Reject,
+    Relaunch,
+    Rerun,
+    Resume,
+    Say,
+    SetBudget,
+    SetEarlyStopping,
+    SetEnvelope,
+    SetMode,
+    SetProposer,
+)
+from cockpit.core.model import Mode
+from cockpit.core.state import State
+
+MakeIntent = Callable[[State, Given, float], AnyIntent]
+Cost = Callable[[State, Given, float], str]
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One row. `done` is worded with what was given."""
+
+    name: str
+    help: str
+    intent: MakeIntent = field(repr=False)
+    done_words: str
+    arguments: tuple[Argument, ...] = ()
+    cost: Cost = field(default=lambda state, given, now: "", repr=False)
+    """The question to ask first; empty where it costs nothing."""
+    destroys: bool = False
+    """Whether something is lost by it. The command line asks about these; a verb that spends is asked for by name."""
+
+    def applies(self, state: State, given: Given, now: float = 0.0) -> str:
+        """Say why the verb does not apply, in one sentence, by the worker's own rule; empty where it applies."""
+        # The command line reads this table for its flags; it must not load every decision for that.
+        from cockpit.decide.handle_intents import Refused, handle_intent
+
+        try:
+            handle_intent(state, self.intent(state, given, now), "", now)
+        except (BadArgument, Refused) as error:
+            return str(error)
+        return ""
+
+    def done(self, given: Given) -> str:
+        """Say what was done."""
+        names = {argument.name: text_of(given, argument.name) for argument in self.arguments}
+        if "target" in names:
+            names["target"] = names["target"] or "the session"
+        return self.done_words.format(**names)
+
+
+def verb(name: str) -> Verb:
+    """The row of that name. Raises KeyError."""
+    return _BY_NAME[name]
+
+
+def running_attempt(state: State, name: str) -> str:
+    """The attempt that `name` means: `e0042.1` that very one, `e0042` the one of it that runs. Raises BadArgument."""
+    experiment = state.experiments.get(name)
+    if experiment is None:
+        return name
+    running = [attempt for attempt in experiment.attempts if attempt in state.in_flight]
+    if len(running) > 1:
+        raise BadArgument(f"{name} runs {len(running)} times: name one of {', '.join(running)}")
+    if not running:
+        raise BadArgument(f"{name} is not running")
+    return running[0]
+
+
+def _kill(state: State, given: Given, now: float) -> Kill:
+    return Kill(running_attempt(state, text_of(given, "attempt")), text_of(given, "reason"))
+
+
+def _envelope(state: State, given: Given, now: float) -> SetEnvelope:
+    names = ("usd", "gpu_hours", "wave_size", "patches", "filler")
+    changes = {name: given[name] for name in names if given.get(name) is not None}
+    hours = given.get("hours")
+    if hours is not None:
+        changes["until"] = now + hours * 3600 if hours else 0.0
+    if not changes:
+        raise BadArgument("name what changes: usd, gpu_hours, wave_size, hours, patches or filler")
+    return SetEnvelope(msgspec.structs.replace(state.envelope, **changes))
+
+
+def _mode(state: State, given: Given, now: float) -> SetMode:
+    name = text_of(given, "mode")
+    if name not in list(Mode):
+        raise BadArgument(f"there is no mode {name!r}: choose {', '.join(Mode)}")
+    return SetMode(Mode(name))
+
+
+def _early(state: State, given: Given, now: float) -> SetEarlyStopping:
+    switch = text_of(given, "switch")
+    if switch not in ("on", "off"):
+        raise BadArgument(f"{switch!r} is invalid: expected on or off")
+    return SetEarlyStopping(switch == "on")
+
+
+_WAVE = Argument("wave", Kind.WAVE, required=True)
+_EXPERIMENT = Argument("experiment", Kind.EXPERIMENT, required=True)
+_CLUSTER = Argument("cluster", Kind.CLUSTER, required=True)
+_TARGET = Argument("target", Kind.TARGET, "a wave or a cluster; the session where it is left out")
+_REASON = Argument("reason", Kind.TEXT, "kept in the ledger, and read by a proposer that reads")
+
+VERBS: tuple[Verb, ...] = (
+    Verb(
+        "approve", "approve a waiting wave: its arms are queued",
+        lambda state, given, now: Approve(text_of(given, "wave"), bool(given.get("trust"))),
+        "{wave} is approved",
+        (_WAVE, Argument("trust", Kind.FLAG, "also let the envelope approve this proposer's later waves", option=True)),
+        costs.approve,
+    ),
+    Verb(
+        "reject", "reject a waiting wave",
+        lambda state, given, now: Reject(text_of(given, "wave"), text_of(given, "reason")),
+        "{wave} is rejected", (_WAVE, _REASON),
+    ),
+    Verb(
+        "cancel", "cancel a wave: its queued runs do not start",
+        lambda state, given, now: CancelWave(text_of(given, "wave"), text_of(given, "reason")),
+        "{wave} is cancelled", (_WAVE, _REASON), costs.cancel, destroys=True,
+    ),
+    Verb(
+        "move", "run a wave sooner or later",
+        lambda state, given, now: MoveWave(text_of(given, "wave"), text_of(given, "before")),
+        "{wave} is moved",
+        (_WAVE, Argument("before", Kind.WAVE, "the wave to run it before (default: last)", option=True)),
+    ),
+    Verb(
+        "drop", "drop an arm: it will not be measured",
+        lambda state, given, now: DropArm(text_of(given, "experiment"), text_of(given, "reason")),
+        "{experiment} is dropped", (_EXPERIMENT, _REASON), costs.drop, destroys=True,
+    ),
+    Verb(
+        "hold", "start nothing new, in the session, a wave or a cluster",
+        lambda state, given, now: Hold(text_of(given, "target")),
+        "{target} is held: runs in flight finish, nothing new starts", (_TARGET,),
+    ),
+    Verb(
+        "resume", "start work again after a hold",
+        lambda state, given, now: Resume(text_of(given, "target")),
+        "{target} is resumed", (_TARGET,),
+    ),
+    Verb(
+        "rerun", "measure an experiment again, with another seed",
+        lambda state, given, now: Rerun(text_of(given, "experiment"), text_of(given, "hardware")),
+        "{experiment} is measured again",
+        (_EXPERIMENT, Argument("hardware", Kind.TEXT, "a class, such as H100 (default: any)", option=True)),
+        costs.rerun,
+    ),
+    Verb(
+        "promote", "run an experiment on the better class",
+        lambda state, given, now: Promote(text_of(given, "experiment")),
+        "{experiment} is promoted", (_EXPERIMENT,), costs.promote,
+    ),
+    Verb(
+        "base", "make an experiment the incumbent, on your word",
+        lambda state, given, now: MakeBase(text_of(given, "experiment"), text_of(given, "reason")),
+        "{experiment} is the base", (_EXPERIMENT, _REASON), costs.base, destroys=True,
+    ),
+    Verb(
+        "discard", "discard an experiment, on your word",
+        lambda state, given, now: Discard(text_of(given, "experiment"), text_of(given, "reason")),
+        "{experiment} is discarded", (_EXPERIMENT, _REASON),
+    ),
+    Verb(
+        "kill", "end a running attempt without a result", _kill, "{attempt} is being ended",
+        (Argument("attempt", Kind.ATTEMPT, "an attempt, or an experiment with one run", required=True), _REASON),
+        costs.kill, destroys=True,
+    ),
+    Verb(
+        "relaunch", "launch a cluster again that is down, lost or given up",
+        lambda state, given, now: Relaunch(text_of(given, "cluster")),
+        "{cluster} is launched again", (_CLUSTER,), costs.relaunch,
+    ),
+    Verb(
+        "mode", "choose who decides", _mode, "the mode is {mode}",
+        (Argument("mode", Kind.CHOICE, required=True, choices=tuple(str(mode) for mode in Mode)),), costs.mode,
+    ),
+    Verb(
+        "proposer", "choose who proposes from now on",
+        lambda state, given, now: SetProposer(text_of(given, "name"), bool(given.get("outside"))),
+        "{name} proposes from now on",
+        (
+            Argument("name", Kind.TEXT, "claude, hybrid, search, tpe, grid, or an outside agent's name", required=True),
+            Argument("outside", Kind.FLAG, "it is an agent that connects by `cockpit mcp`", option=True),
+        ),
+    ),
+    Verb(
+        "budget", "cap the session's dollars, GPU and API together",
+        lambda state, given, now: SetBudget(float(given["usd"])),
+        "the budget is ${usd}",
+        (Argument("usd", Kind.AMOUNT, "0 for no cap", required=True),),
+    ),
+    Verb(
+        "early", "choose whether runs that cannot reach the incumbent are ended early", _early,
+        "early stopping is {switch}",
+        (Argument("switch", Kind.CHOICE, required=True, choices=("on", "off")),),
+    ),
+    Verb(
+        "envelope", "choose what autopilot may do unasked; without options, show it", _envelope,
+        "the envelope is changed",
+        (
+            Argument("usd", Kind.AMOUNT, "dollars, GPU and API together", option=True),
+            Argument("gpu_hours", Kind.AMOUNT, "GPU-hours", option=True),
+            Argument("wave_size", Kind.COUNT, "arms of one wave", option=True),
+            Argument("hours", Kind.AMOUNT, "from now until it ends; 0 for no end", option=True),
+            Argument("patches", Kind.SWITCH, "edits of code too, not constants only", option=True),
+            Argument("filler", Kind.SWITCH, "fill clusters that would stand idle", option=True),
+        ),
+    ),
+    Verb(
+        "say", "say something to the proposer",
+        lambda state, given, now: Say(text_of(given, "words")), "said",
+        (Argument("words", Kind.WORDS, required=True),),
+    ),
+    Verb("interrupt", "end the proposer's turn", lambda state, given, now: Interrupt(), "the proposer's turn is ended"),
+    Verb(
+        "finding", "record what was learned",
+        lambda state, given, now: Note(text_of(given, "claim"), tuple(given.get("experiments") or ())),
+        "recorded",
+        (
+            Argument("claim", Kind.TEXT, required=True),
+            Argument("experiments", Kind.NAMES, "the experiments that carry it"),
+        ),
+    ),
+    Verb(
+        "phase", "name the phase of the work that begins",
+        lambda state, given, now: Note(text_of(given, "name"), phase=True), "the phase is {name}",
+        (Argument("name", Kind.TEXT, required=True),),
+    ),
+)  # fmt: skip
+
+_BY_NAME = {row.name: row for row in VERBS}

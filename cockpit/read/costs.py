@@ -1,0 +1,68 @@
+"""Dollars and time of runs and waves: spent so far, and still to come."""
+
+import math
+from collections.abc import Iterable
+
+import msgspec
+
+from cockpit.core.model import Attempt, AttemptStatus, ClusterState, Experiment, ExperimentStatus, Wave, WaveStatus
+from cockpit.core.state import State
+
+OVERHEAD_S = 40.0
+"""Start-up, compilation and evaluation of a run, until this session has measured its own."""
+
+_UNUSABLE = (ClusterState.GIVEN_UP, ClusterState.LOST)
+
+
+class WaveCost(msgspec.Struct, frozen=True):
+    """The part of a wave that is still to run."""
+
+    runs: int
+    usd: float
+    ends_in_s: float
+
+
+def run_usd(state: State, attempt: Attempt, now: float) -> float:
+    """The dollars a run has cost up to `now`, by its cluster's price."""
+    cluster = state.clusters.get(attempt.cluster)
+    if cluster is None or not attempt.started_at:
+        return 0.0
+    until = attempt.ended_at if attempt.status is AttemptStatus.ENDED else now
+    return max(0.0, until - attempt.started_at) / 3600 * cluster.usd_per_hour
+
+
+def spent_usd(state: State, arms: Iterable[Experiment], now: float) -> float:
+    """The dollars the arms' runs have cost up to `now`."""
+    return sum(run_usd(state, state.attempts[name], now) for arm in arms for name in arm.attempts)
+
+
+def run_time_s(state: State) -> float:
+    """The median seconds of this session's runs from start to end; the budget and an overhead before the first."""
+    if state.run_s:
+        return sorted(state.run_s)[len(state.run_s) // 2]
+    return state.session.time_budget_s + OVERHEAD_S
+
+
+def run_cost_usd(state: State, hardware: str = "") -> float:
+    """The expected dollars of one more run, on a class or at the mean price of the clusters."""
+    clusters = [one for one in state.clusters.values() if one.state not in _UNUSABLE]
+    prices = [one.usd_per_hour for one in clusters if not hardware or one.hardware == hardware]
+    prices = prices or [one.usd_per_hour for one in clusters]
+    return run_time_s(state) / 3600 * sum(prices) / max(1, len(prices))
+
+
+def wave_cost(state: State, wave: Wave) -> WaveCost:
+    """Estimate the runs still to come, their dollars, and when the last ends if all that waits before it runs first."""
+    runs = sum(_runs_to_come(state, state.experiments[name]) for name in wave.arms)
+    proposed = wave.status is WaveStatus.PROPOSED
+    runs += len(wave.again) * wave.replicates if proposed else 0
+    slots = max(1, sum(one.state not in _UNUSABLE for one in state.clusters.values()))
+    ahead = len(state.waiting) + len(state.in_flight) if proposed else 0
+    rounds = math.ceil((runs + ahead) / slots) if runs else 0
+    return WaveCost(runs, runs * run_cost_usd(state), rounds * run_time_s(state))
+
+
+def _runs_to_come(state: State, arm: Experiment) -> int:
+    if arm.status is ExperimentStatus.PROPOSED:
+        return arm.replicates
+    return sum(state.attempts[name].status is not AttemptStatus.ENDED for name in arm.attempts)

@@ -1,0 +1,75 @@
+"""The session's client: it leaves an intent in the inbox, and awaits what became of it. Screen, commands and agents
+outside use it alike."""
+
+import time
+from collections.abc import Callable
+
+from cockpit.core.errors import CockpitError
+from cockpit.core.events import IntentTaken
+from cockpit.core.intents import Intent, encode_intent
+from cockpit.session import worker_process
+from cockpit.session.ledger import Inbox, Ledger, LedgerError
+from cockpit.session.paths import SessionFolder
+
+LOOK_EVERY_S = 0.05
+
+
+class SteeringError(CockpitError):
+    """The intent was refused, or may not be left; the message is one sentence that says why."""
+
+
+class NoAnswer(CockpitError):
+    """The worker has not answered in time. The intent stays in the inbox and is taken once the worker runs."""
+
+
+class SessionClient:
+    """Sends intents under one author's name. Raises SteeringError where this user may only watch the session."""
+
+    def __init__(self, folder: SessionFolder, author: str) -> None:
+        self.folder = folder
+        self.author = author
+        try:
+            self._inbox = Inbox(folder.inbox)
+        except (LedgerError, PermissionError):
+            raise SteeringError(
+                f"you may watch session {folder.name}, not steer it: its inbox is its owner's"
+            ) from None
+
+    def send(self, intent: Intent) -> int:
+        """Leave an intent for the worker. Returns its number, which IntentTaken names. Raises LedgerError."""
+        return self._inbox.put(self.author, encode_intent(intent))
+
+    def ask(self, intent: Intent, within_s: float, cancelled: Callable[[], bool] = lambda: False) -> IntentTaken:
+        """Leave an intent and await its answer, a refusal included. Raises NoAnswer and LedgerError."""
+        ledger = Ledger.read(self.folder.ledger)
+        try:
+            seq = ledger.last_seq()
+            number = self.send(intent)
+            until = time.monotonic() + within_s
+            while time.monotonic() < until and not cancelled():
+                for event in ledger.since(seq):
+                    seq += 1
+                    if isinstance(event, IntentTaken) and event.intent == number:
+                        return event
+                time.sleep(LOOK_EVERY_S)
+        finally:
+            ledger.close()
+        note = worker_process.worker_status(self.folder).note
+        trouble = f": {note}" if note else ": see `cockpit status`"
+        raise NoAnswer(f"the worker of {self.folder.name} has not answered in {within_s:.0f} s{trouble}")
+
+    def do(self, intent: Intent, within_s: float) -> IntentTaken | None:
+        """Leave an intent and await that it is done; None where no worker runs, which then does it when it runs.
+
+        Raises SteeringError with the worker's sentence where it was refused.
+        """
+        if worker_process.worker_status(self.folder).state == "stopped":
+            self.send(intent)
+            return None
+        taken = self.ask(intent, within_s)
+        if taken.refused:
+            raise SteeringError(taken.refused)
+        return taken
+
+    def close(self) -> None:
+        self._inbox.close()
