@@ -1,4 +1,4 @@
-"""Making a session: its folder, its ledger, and the baseline as its first proposal. Nothing is run by it."""
+"""Create a session: its folder, its ledger, and the baseline as its first proposal. Nothing runs yet."""
 
 import shutil
 from pathlib import Path
@@ -7,7 +7,7 @@ import msgspec
 
 from cockpit.core.errors import CockpitError
 from cockpit.core.events import Event, Said, SessionCreated, Trouble
-from cockpit.core.model import ClusterSpec, Envelope, FleetSpec, Mode, RunAccess, Session
+from cockpit.core.model import ClusterSpec, Envelope, FleetSpec, Mode, RunAccess, Session, Value
 from cockpit.decide.handle_intents import outside_proposer_note
 from cockpit.fleet.local import fleet as local
 from cockpit.fleet.sim.fleet import sim_spec
@@ -18,11 +18,11 @@ from cockpit.session.paths import SessionFolder, name_problem
 from cockpit.session.settings import NewSession, Settings
 from cockpit.session.worker_process import user_name
 from cockpit.variant.constants import find_constants
-from cockpit.variant.store import VariantStore
+from cockpit.variant.store import Variant, VariantStore
 from cockpit.worker.intake import baseline_wave
 
 SIM_EPOCH = 1_772_000_000.0
-"""Simulated sessions start here, so that a night is the same night whenever it is simulated."""
+"""The start of simulated sessions, so that the same night is simulated at any time."""
 SKY_DEPTH = 2
 SKY_CLUSTERS = 16
 CLUSTERS_AT_MOST = 10_000
@@ -30,11 +30,11 @@ TIME_LIMIT_S = 600.0
 
 
 class CreateError(CockpitError):
-    """The session cannot be made; one sentence that says what to do."""
+    """The session cannot be made. The message is one sentence that tells what to do."""
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What a new session is to be, settled."""
+    """The complete settings of a new session."""
 
     name: str
     repo: Path
@@ -45,10 +45,10 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 def fleet_spec(settings: Settings, repo: Path, speed: float = 1.0) -> FleetSpec:
-    """The fleet a session with these settings runs on. Raises CreateError for one that does not exist."""
+    """Return the fleet of a session with these settings. Raises CreateError for one that does not exist."""
     new = settings.session
     if not 0 <= new.clusters <= CLUSTERS_AT_MOST:
-        raise CreateError(f"{new.clusters} clusters cannot be: give a number from 1 to {CLUSTERS_AT_MOST}")
+        raise CreateError(f"{new.clusters} clusters is invalid: expected 1 to {CLUSTERS_AT_MOST}")
     match new.fleet:
         case "local":
             slots = local.slots(new.clusters)
@@ -61,14 +61,17 @@ def fleet_spec(settings: Settings, repo: Path, speed: float = 1.0) -> FleetSpec:
 
 
 def sim_fleet(count: int, seed: int, speed: float) -> FleetSpec:
-    """Thirteen H100 to three H200, as in the published run."""
+    """Return a simulated fleet, thirteen H100 to three H200 as in the published run."""
     better = round(count * 3 / 16)
     return sim_spec(count - better, better, speed, seed)
 
 
 def sky_fleet(new: NewSession, repo: Path) -> FleetSpec:
-    """Clusters on SkyPilot. The class there is most of screens, another validates; without `hardware` the classes are
-    experiment.yaml's, the first the plentiful one, and SkyPilot says which each cluster got."""
+    """Return a fleet on SkyPilot. The most frequent class screens, another validates.
+
+    Without `hardware` the classes are those of experiment.yaml, the plentiful one first. SkyPilot reports the class of
+    each cluster.
+    """
     counts = _hardware_counts(new.hardware) if new.hardware else {}
     kinds = [kind for kind, count in counts.items() for _ in range(count)]
     if new.clusters and kinds and new.clusters != len(kinds):
@@ -88,7 +91,7 @@ def sky_fleet(new: NewSession, repo: Path) -> FleetSpec:
 
 
 def accelerators(repo: Path) -> list[str]:
-    """The classes experiment.yaml asks for, in its order. Raises CreateError where there is no such file."""
+    """Return the hardware classes in experiment.yaml, in its order. Raises CreateError where there is no such file."""
     import yaml
 
     path = repo / "experiment.yaml"
@@ -108,13 +111,13 @@ def _hardware_counts(text: str) -> dict[str, int]:
     for part in text.split(","):
         name, _, count = part.strip().partition(":")
         if not name or not count.isdecimal() or not 0 < int(count) <= CLUSTERS_AT_MOST:
-            raise CreateError(f"{part!r} is no hardware: write CLASS:COUNT, such as H100:13,H200:3")
+            raise CreateError(f"{part!r} is not a hardware list: write CLASS:COUNT, such as H100:13,H200:3")
         counts[name] = int(count)
     return counts
 
 
 def check(folder: SessionFolder, repo: Path, settings: Settings) -> None:
-    """Raise the CreateError or VariantError that `create` would; nothing is written."""
+    """Raise the CreateError or VariantError that `create` would. Nothing is written."""
     if problem := name_problem(folder.name):
         raise CreateError(problem)
     if folder.ledger.exists():
@@ -128,8 +131,20 @@ def check(folder: SessionFolder, repo: Path, settings: Settings) -> None:
 
 
 def create(folder: SessionFolder, plan: Plan, at: float) -> None:
-    """Make the session. Raises CreateError, VariantError or LedgerError; nothing is left behind if it does."""
+    """Make the session. Raises CreateError, VariantError or LedgerError, and leaves nothing behind then."""
     check(folder, plan.repo, plan.settings)
+    events = _first_events(plan, at)
+    _ignore_in_git(folder.root.parent)
+    try:
+        ledger = Ledger.create(folder.ledger)
+        ledger.append(events)
+        ledger.close()
+    except Exception:
+        shutil.rmtree(folder.root, ignore_errors=True)
+        raise
+
+
+def _first_events(plan: Plan, at: float) -> list[Event]:
     new = plan.settings.session
     spec = fleet_spec(plan.settings, plan.repo, plan.speed)
     mode = _mode(new.mode)
@@ -140,8 +155,20 @@ def create(folder: SessionFolder, plan: Plan, at: float) -> None:
         constants = find_constants(store.source(variant.commit))
     finally:
         store.close()
+    session = _session(plan, spec, head, constants, at)
+    envelope = msgspec.convert(msgspec.structs.asdict(plan.settings.envelope), Envelope)
+    return [
+        SessionCreated(at=at, session=session, mode=mode, envelope=envelope),
+        *_notes(plan, session, variant, at),
+        *outside_proposer_note(session.proposer, session.name, at),
+        baseline_wave(variant, session, at),
+    ]
+
+
+def _session(plan: Plan, spec: FleetSpec, head: str, constants: dict[str, Value], at: float) -> Session:
+    new = plan.settings.session
     budget_s = new.time_budget_s or _budget_s(spec, plan.repo)
-    session = Session(
+    return Session(
         name=plan.name,
         repo=str(plan.repo),
         commit=head,
@@ -161,43 +188,29 @@ def create(folder: SessionFolder, plan: Plan, at: float) -> None:
         early_stopping=new.early_stopping,
         access=_access(plan.settings, plan.repo),
     )
-    limits = plan.settings.envelope
-    envelope = Envelope(
-        usd=limits.usd,
-        gpu_hours=limits.gpu_hours,
-        wave_size=limits.wave_size,
-        patches=limits.patches,
-        filler=limits.filler,
-    )
-    made: list[Event] = [SessionCreated(at=at, session=session, mode=mode, envelope=envelope)]
+
+
+def _notes(plan: Plan, session: Session, variant: Variant, at: float) -> list[Event]:
+    """Tell the person what they should know before the first run."""
+    notes: list[Event] = []
     if variant.note:
-        made.append(Trouble(at=at, text=variant.note))
-    if not constants:
-        made.append(
-            Trouble(at=at, text="train.py has no top-level constants: only patches can be proposed, not numbers")
-        )
-    if session.proposer == "grid" and not new.proposer:
+        notes.append(Trouble(at=at, text=variant.note))
+    if not session.constants:
+        text = "train.py has no top-level constants: only patches can be proposed, not numbers"
+        notes.append(Trouble(at=at, text=text))
+    if session.proposer == "grid" and not plan.settings.session.proposer:
         file = plan.settings.agent.key_file and f"write one to {plan.settings.agent.key_file} (mode 600), or "
         text = (
             f"No API key, so built-in proposers search. For Claude: {file}set ANTHROPIC_API_KEY and start the worker"
             " again; then `:proposer claude`."
         )
-        made.append(Said(at=at, author="cockpit", text=text))
-    made += outside_proposer_note(session.proposer, session.name, at)
-    made.append(baseline_wave(variant, session, at))
-    _ignore_in_git(folder.root.parent)
-    try:
-        ledger = Ledger.create(folder.ledger)
-        ledger.append(made)
-        ledger.close()
-    except Exception:
-        shutil.rmtree(folder.root, ignore_errors=True)
-        raise
+        notes.append(Said(at=at, author="cockpit", text=text))
+    return notes
 
 
 def _access(settings: Settings, repo: Path) -> RunAccess:
-    """What runs may reach. A command of the person's own is confined on the person's word only: it may build an
-    environment, download, or read what no setting names."""
+    """Return the access of runs. A command of the person's own is confined only on the person's word: it may build an
+    environment, download, or read files that no setting names."""
     research = settings.research
     confine = research.confine if research.confine is not None else not settings.session.run_command
     readable = tuple(str((repo / Path(path).expanduser()).resolve()) for path in research.readable)
@@ -205,7 +218,7 @@ def _access(settings: Settings, repo: Path) -> RunAccess:
 
 
 def has_key(settings: Settings) -> bool:
-    """Whether Claude could be asked; the key itself is only read in the worker."""
+    """Tell if there is a key for Claude. Only the worker reads the key itself."""
     file = settings.agent.key_file
     return bool(api_key.held()) or (bool(file) and Path(file).expanduser().exists())
 
@@ -218,7 +231,7 @@ def _mode(name: str) -> Mode:
 
 
 def _preset(spec: FleetSpec) -> str:
-    """Which of prepare.py's presets the fleet's hardware has; empty where that is found out by the first run."""
+    """Return prepare.py's preset for the fleet's hardware; empty where the first run reports it."""
     if spec.kind == "local" and spec.clusters[0].hardware == "CPU":
         return "cpu-small"
     return "cuda" if spec.screen_hardware else ""
@@ -228,10 +241,10 @@ def _budget_s(spec: FleetSpec, repo: Path) -> float:
     if _preset(spec) == "cpu-small" and takes_corpus(repo):
         return CPU_BUDGET_S
     try:
-        said = find_constants((repo / "prepare.py").read_text(encoding="utf-8")).get("TIME_BUDGET")
+        budget_s = find_constants((repo / "prepare.py").read_text(encoding="utf-8")).get("TIME_BUDGET")
     except Exception:
-        said = None
-    return float(said) if isinstance(said, int | float) and said > 0 else CUDA_BUDGET_S
+        budget_s = None
+    return float(budget_s) if isinstance(budget_s, int | float) and budget_s > 0 else CUDA_BUDGET_S
 
 
 def _ignore_in_git(sessions: Path) -> None:

@@ -1,4 +1,4 @@
-"""A draft becomes a proposal: each arm built, checked, stored as a git commit and compared with what was tried."""
+"""Turn a draft into a proposal: build, check and store each arm as a git commit, and leave duplicates out."""
 
 from collections.abc import Callable, Mapping
 from itertools import product
@@ -19,7 +19,7 @@ _NO_WAVE = Wave("", "", "")
 
 
 def arms_of(draft: Draft) -> tuple[Arm, ...]:
-    """The draft's arms; those of a draft with factors alone are the full grid of its levels."""
+    """Return the draft's arms; with factors alone they are the full grid of the levels."""
     if draft.arms or not draft.factors:
         return draft.arms
     names = list(draft.factors)
@@ -31,12 +31,12 @@ def arms_of(draft: Draft) -> tuple[Arm, ...]:
 
 
 def is_again(arm: Arm) -> bool:
-    """Whether the arm is an experiment of an earlier wave, to be measured again as it is."""
+    """Tell if the arm is an experiment of an earlier wave that is measured again unchanged."""
     return bool(arm.experiment) and not arm.change.constants and not arm.change.edits
 
 
 def _base_of(state: State, draft: Draft) -> str:
-    """The experiment the draft builds on. Raises Refused when there is none of that name."""
+    """Return the experiment that the draft builds on. Raises Refused where it does not exist."""
     base = draft.base or state.incumbent or state.baseline
     if base not in state.experiments:
         raise Refused(f"there is no experiment {base!r} to build on" if base else "there is no baseline yet")
@@ -44,7 +44,7 @@ def _base_of(state: State, draft: Draft) -> str:
 
 
 def baseline_wave(variant: Variant, session: Session, at: float) -> Proposed:
-    """The first proposal of every session: train.py as it is."""
+    """Propose the unchanged train.py, the first proposal of every session."""
     experiment = Experiment(
         id="e0000",
         wave="w000",
@@ -163,7 +163,7 @@ def _build(
     tried: dict[str, str] | None = None,
     unchanged: Mapping[str, Experiment] = MappingProxyType({}),
 ) -> tuple[list[Experiment], list[str]]:
-    """Each arm as an experiment with its commit, and a sentence for each arm that cannot be one."""
+    """Build each arm as an experiment with its commit. Returns (experiments, a sentence for each arm left out)."""
     arms = arms_of(draft)
     if len(arms) > ARMS_AT_MOST:
         return [], [f"{len(arms)} arms are too many for one wave: propose at most {ARMS_AT_MOST}"]
@@ -184,7 +184,7 @@ def _build(
             continue
         twin = tried.get(variant.fingerprint)
         if twin is not None:
-            problems.append(f"{_named(number, arm)} is the code of {twin}, which was tried or waits already")
+            problems.append(f"{_named(number, arm)} has the code of {twin}, which was tried or waits already")
             continue
         tried[variant.fingerprint] = name
         experiments.append(_experiment(store, state, name, wave, base, arm, draft, variant))
@@ -192,7 +192,7 @@ def _build(
 
 
 def _named(number: int, arm: Arm) -> str:
-    """`arm 5 (DEPTH=8, WIDTH=640)`: the arms of a grid are known by their levels."""
+    """Name an arm by its levels: `arm 5 (DEPTH=8, WIDTH=640)`."""
     levels = ", ".join(f"{name}={value}" for name, value in list(arm.change.constants.items())[:6])
     return f"arm {number}" + (f" ({levels})" if levels else "")
 
@@ -233,5 +233,6 @@ def _replicates(draft: Draft) -> int:
 def _message(arm: Arm, draft: Draft) -> str:
     what = ", ".join(f"{name} = {value}" for name, value in arm.change.constants.items())
     if arm.change.edits:
-        what = f"{what}, " * bool(what) + f"{len(arm.change.edits)} edits"
+        edits = f"{len(arm.change.edits)} edits"
+        what = f"{what}, {edits}" if what else edits
     return f"{what or 'no change'}\n\n{arm.why or draft.question}\n\nProposed by {draft.proposer}."

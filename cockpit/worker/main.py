@@ -31,12 +31,12 @@ from cockpit.worker.parts import WorkerParts
 
 RETRY_FULL_S = 5.0
 FULL_BELOW_BYTES = 1 << 20
-"""What is left of a full disk comes and goes by a block or two."""
+"""Free bytes below which a disk counts as full: the last blocks come and go."""
 FAULTS_AT_MOST = 5
 FAULT_FORGOTTEN_S = 600.0
-"""A worker that has run so long since its last fault has got over it."""
+"""Seconds without a fault after which earlier faults no longer count."""
 IDLE_MINUTES = 30
-"""A cluster nobody gives work ends by itself after so long, where its cloud can: no worker is needed for that."""
+"""Minutes after which the cloud takes an idle cluster down, where it can. No worker is needed for that."""
 
 TRACE_FRAMES = 100
 
@@ -44,7 +44,7 @@ log = logging.getLogger("cockpit.worker")
 
 
 class WholeTraces(logging.Formatter):
-    """Traces whatever `sys.tracebacklimit` says: SkyPilot sets it to 0 while it raises, and its threads race for it."""
+    """Formats full traces. SkyPilot sets `sys.tracebacklimit` to 0 while it raises, in threads that race for it."""
 
     def formatException(self, ei: Any) -> str:
         return "".join(traceback.format_exception(ei[1], limit=TRACE_FRAMES)).rstrip()
@@ -73,7 +73,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, asked)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        reason = live(folder, stop, wake)
+        reason = run_session(folder, stop, wake)
     except (FleetError, VariantError, settings.SettingsError, LedgerError) as error:
         log.error("%s", error)
         lock.release()
@@ -84,57 +84,55 @@ def main() -> None:
     lock.release()
 
 
-def live(folder: SessionFolder, stop: threading.Event, wake: threading.Event) -> str:
-    """Run the session until it ends or is stopped.
+def run_session(folder: SessionFolder, stop: threading.Event, wake: threading.Event) -> str:
+    """Run the session until it ends or is stopped. Returns why.
 
-    A disk that is full is waited out, and after a fault of its own the worker begins again from the ledger, as after a
-    kill: nothing is lost meanwhile. A fault that comes back FAULTS_AT_MOST times in a row is raised.
+    A full disk is waited out. After a fault of its own the worker starts again from the ledger, as after a kill. More
+    than FAULTS_AT_MOST consecutive faults are raised.
     """
-    pulse = Pulse(folder)
+    pacemaker = Pacemaker(folder)
     faults = 0
-    threading.Thread(target=pulse.run, daemon=True, name="heartbeat").start()
+    threading.Thread(target=pacemaker.run, daemon=True, name="heartbeat").start()
     while True:
         worker: Worker | None = None
         began = time.monotonic()
         try:
             worker = build(folder, wake)
             worker.start()
-            pulse.follow(worker)
+            pacemaker.follow(worker)
             reason = worker.run(stop)
             worker.close(reason)
             return reason
         except Exception as error:
             if is_full(error):
                 log.error("%s", error)
-                pulse.note = full_disk_note(error)
+                pacemaker.note = full_disk_note(error)
             else:
                 lasted_s = worker.ticked_at - began if worker else 0.0
                 faults = 1 if lasted_s > FAULT_FORGOTTEN_S else faults + 1
                 if worker is None or isinstance(error, LedgerError | FleetError) or faults > FAULTS_AT_MOST:
                     raise
-                log.exception("the worker met a fault and begins again")
-                pulse.note = (
-                    f"the worker met a fault and begins again ({type(error).__name__}): see {folder.worker_log}"
-                )
+                log.exception("the worker failed and starts again")
+                pacemaker.note = f"the worker failed and starts again ({type(error).__name__}): see {folder.worker_log}"
             if worker is not None:
                 worker.abandon()
                 if worker.finished:
                     return worker.finished
             if stop.wait(RETRY_FULL_S):
-                return pulse.note
+                return pacemaker.note
 
 
 def full_disk_note(error: Exception) -> str:
-    """What to do about it, whichever of the errors it was raised from names the disk."""
+    """Return what to do about a full disk. The error, or one that caused it, names the disk."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, OSError | LedgerFull):
         cause = cause.__cause__
     where = f" that holds {cause.filename}" if cause is not None and cause.filename else ""
-    return f"the disk{where} is full: free some space; the session then goes on by itself"
+    return f"the disk{where} is full: free some space, and the session continues"
 
 
-class Pulse:
-    """Beats once there is a worker, and while it ticks; one that hangs goes stale for all to see."""
+class Pacemaker:
+    """Beats while there is a worker that ticks. The heartbeat of a worker that hangs goes stale."""
 
     def __init__(self, folder: SessionFolder) -> None:
         self.note = ""
@@ -153,16 +151,16 @@ class Pulse:
             time.sleep(worker_process.BEAT_EVERY_S)
 
     def _disk(self) -> str:
-        """Runs that cannot write their logs say nothing, so nothing else would tell."""
+        """Tell of a full disk. Runs that cannot write their logs are silent, so nothing else would tell."""
         try:
             full = shutil.disk_usage(self._folder.root).free < FULL_BELOW_BYTES
         except OSError:
             return ""
-        return f"the disk that holds {self._folder.root} is full: free some space, and it goes on by itself" * full
+        return f"the disk that holds {self._folder.root} is full: free some space, and it continues" if full else ""
 
 
 def build(folder: SessionFolder, wake: threading.Event) -> Worker:
-    """The session's worker, with what it was set up to run on."""
+    """Build the session's worker, on the fleet that the session was created with."""
     ledger = Ledger.open(folder.ledger)
     state = ledger.state()
     session = state.session
@@ -172,7 +170,7 @@ def build(folder: SessionFolder, wake: threading.Event) -> Worker:
         label = session.corpus
         environment = {"COCKPIT_DATA_DIR": str(corpus.data_folder()), "COCKPIT_CORPUS": label.partition(" ")[0]}
     store = VariantStore(Path(session.repo), session.name)
-    made = proposers(folder, configured)  # before anything is started that would inherit the key
+    made = proposers(folder, configured)  # before any process is started that would inherit the key
     fleet, clock = fleet_and_clock(folder, session, state, store, wake, configured)
     parts = WorkerParts(
         folder=folder,
@@ -202,7 +200,7 @@ def fleet_and_clock(
     wake: threading.Event,
     configured: settings.Settings,
 ) -> tuple[Fleet, Clock]:
-    """What the session runs on; only what it needs is imported. Raises FleetError."""
+    """Open the fleet of the session and its clock. Imports only the fleet that is needed. Raises FleetError."""
     if session.fleet.kind == "local":
         from cockpit.fleet.local.fleet import LocalFleet
 
@@ -228,18 +226,18 @@ def fleet_and_clock(
 
 @cache
 def _notifier(command: str, repo: Path, folder: Path) -> Notifier:
-    """One for the process: a worker that is built again does not tell all over again what it told."""
+    """Make one notifier for the process, so that a worker that is built again does not repeat notifications."""
     return Notifier(command, repo, folder)
 
 
 @cache
 def _key(key_file: str) -> KeyHolder:
-    """Taken once: a worker that is built again in the same process would find the environment without it."""
+    """Take the key once: it leaves the environment, and a worker may be built again in the same process."""
     return KeyHolder(key_file)
 
 
-class Later:
-    """A proposer that is loaded when it is first asked: the fleet starts without waiting for a model's SDK."""
+class LazyProposer:
+    """A proposer that is loaded when it is first asked, so that the fleet does not wait for a model's SDK."""
 
     def __init__(self, name: str, make: Callable[[], Proposer]) -> None:
         self.name = name
@@ -253,7 +251,7 @@ class Later:
 
 
 def proposers(folder: SessionFolder, configured: settings.Settings) -> dict[str, Proposer]:
-    """Everyone who can be asked to propose, by name. The key leaves this process's environment here."""
+    """Make every proposer that can be asked, by name. The key leaves this process's environment here."""
     holder = _key(configured.agent.key_file)
 
     def claude() -> Proposer:
@@ -287,7 +285,7 @@ def proposers(folder: SessionFolder, configured: settings.Settings) -> dict[str,
         return Ablate()
 
     makers = {"claude": claude, "hybrid": hybrid, "search": search, "tpe": tpe, "grid": grid, "ablate": ablate}
-    return {name: Later(name, make) for name, make in makers.items()}
+    return {name: LazyProposer(name, make) for name, make in makers.items()}
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""`on_event`: the command that is run when a person is needed, with the event as a JSON object on its standard input.
+"""`on_event`: a command that runs when a person is needed, with the event as a JSON object on its standard input.
 
-It runs beside the worker, one at a time, each for a bounded time and in a bare environment: neither a slow mail server
-nor a broken script holds a cluster up, and no key is passed on.
+Commands run one at a time in a thread of their own, with a time limit and a bare environment. A slow mail server or a
+broken script delays nothing else, and no key is passed on.
 """
 
 import contextlib
@@ -18,31 +18,31 @@ from cockpit.core.state import State
 from cockpit.read.needs import Need, needs
 
 LIMIT_S = 30.0
-"""That one command may take; it is ended then, with all it started."""
+"""Seconds after which a command is killed, with all it started."""
 QUEUED_AT_MOST = 100
 PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE")
-"""All of this process's environment that the command gets. What else it needs is its own to read."""
+"""The variables of this process's environment that the command gets."""
 
 
 class Notice(msgspec.Struct, frozen=True):
-    """What the command reads."""
+    """The JSON object that the command reads."""
 
     event: str
     """approval, cluster, budget, baseline, held or ended."""
     session: str
     about: str
-    """The wave, cluster or experiment it is about; empty where it is the whole session."""
+    """The wave, cluster or experiment it is about; empty for the session."""
     text: str
     """One sentence."""
     at: float
     """Seconds since the epoch, on the session's clock."""
     simulated: bool
     folder: str
-    """The session's, where its ledger and logs are."""
+    """The session's folder, with its ledger and logs."""
 
 
 class Notifier:
-    """Runs `command` (a line for /bin/sh) in `repo` for each need once, and again when it comes back."""
+    """Runs `command` (a line for /bin/sh) in `repo` once for each need, and again when the need comes back."""
 
     def __init__(self, command: str, repo: Path, folder: Path, limit_s: float = LIMIT_S) -> None:
         self._command = command
@@ -55,27 +55,27 @@ class Notifier:
         self._thread = threading.Thread(target=self._work, daemon=True, name="on_event")
         self._thread.start()
 
-    def look(self, state: State, now: float) -> None:
-        """Tell of what has come to need a person. Returns at once."""
+    def notify_needs(self, state: State, now: float) -> None:
+        """Run the command for each need that is new. Returns at once."""
         current = {(need.kind, need.about): need for need in needs(state, now)}
         for key, need in current.items():
             if key not in self._known:
                 self._put(state, need, now)
         self._known = set(current)
 
-    def ended(self, state: State, why: str, now: float) -> None:
-        """Tell that the session has ended by itself or on somebody's word."""
+    def notify_end(self, state: State, why: str, now: float) -> None:
+        """Run the command for the end of the session."""
         self._put(state, Need("ended", "", f"the session has ended: {why}"), now)
 
     def troubles(self) -> list[str]:
-        """What went wrong with the command since this was last asked, a sentence each."""
+        """Return the failures of the command since the last call, a sentence each."""
         found = []
         while not self._troubles.empty():
             found.append(self._troubles.get_nowait())
         return found
 
     def close(self) -> None:
-        """Wait until all has been told, for as long as one command may take."""
+        """Wait until every command has run, for as long as one may take."""
         self._notices.put(None)
         self._thread.join(self._limit_s + 1.0)
 
@@ -93,10 +93,10 @@ class Notifier:
         while (notice := self._notices.get()) is not None:
             trouble = self._run(notice)
             if trouble:
-                self._troubles.put(f"on_event {trouble} (it was to tell: {notice.text})")
+                self._troubles.put(f"on_event {trouble} (for: {notice.text})")
 
     def _run(self, notice: Notice) -> str:
-        """Run the command once. Returns what went wrong, or nothing."""
+        """Run the command once. Returns what went wrong; empty for nothing."""
         try:
             process = subprocess.Popen(
                 ["/bin/sh", "-c", self._command], cwd=self._repo, start_new_session=True,

@@ -1,4 +1,4 @@
-"""The host of the proposers: they think in threads of their own, and reach the state only through the worker's."""
+"""The host of the proposers. Each runs in a thread of its own, and reaches the state through the worker's thread."""
 
 import logging
 import queue
@@ -23,15 +23,16 @@ T = TypeVar("T")
 log = logging.getLogger("cockpit.proposer_host")
 
 LAST_WORDS_S = 2.0
-"""How long a worker that stops waits for a proposer to say what its request used."""
+"""Seconds that a worker which stops waits for proposers to report the cost of their requests."""
 LONGEST_RETRY_S = 900.0
-"""Between two asks of a proposer in trouble, which double from what its trouble asks for; a person's word is sooner."""
+"""The longest wait before a proposer that failed is asked again. Waits double; a person's message ends them."""
+FAULT_RETRY_S = 60.0
 QUIET_S = 60.0
-"""Before a proposer that had nothing to propose is asked again: each time costs, and little has changed."""
+"""Seconds before a proposer that proposed nothing is asked again: asks cost, and little has changed."""
 
 
 class WorkerApi(Protocol):
-    """What proposers need of their worker."""
+    """The part of the worker that proposers need."""
 
     @property
     def state(self) -> State: ...
@@ -45,7 +46,7 @@ class WorkerApi(Protocol):
 
 
 class HostedProposerApi:
-    """The ProposerApi protocol for one ask."""
+    """Implements ProposerApi for one ask."""
 
     def __init__(self, worker: WorkerApi, on_worker: Callable[[Callable[[], Any]], Any], ask: int) -> None:
         self._worker = worker
@@ -114,7 +115,7 @@ class HostedProposerApi:
 
 
 class ProposerHost:
-    """Runs proposers. `inline` answers at once in the worker's own thread: for a clock that does not wait."""
+    """Runs proposers. With `inline` they answer at once, in the worker's own thread: for a clock that jumps."""
 
     def __init__(self, worker: WorkerApi, proposers: dict[str, Proposer], wake: threading.Event, inline: bool) -> None:
         self._worker = worker
@@ -132,7 +133,7 @@ class ProposerHost:
         return proposer in self._proposers
 
     def start(self, name: str, request: Request) -> None:
-        """Ask a proposer. What it proposes comes through its desk; `finished` tells when it is done."""
+        """Ask a proposer. It proposes through its API; `finished` returns the end of its turn."""
         api = HostedProposerApi(self._worker, self._on_worker, request.ask)
         self._apis[name] = api
         failures = self._worker.state.ask_failures.get(name, 0)
@@ -145,7 +146,7 @@ class ProposerHost:
             thread.start()
 
     def drain_calls(self) -> None:
-        """Do what proposers wait for. Called by the worker, between its own steps."""
+        """Carry out the calls that proposers wait for. Called by the worker, between its own steps."""
         self._thread = threading.get_ident()
         while True:
             try:
@@ -168,7 +169,7 @@ class ProposerHost:
             api.interrupt.set()
 
     def stop_all(self) -> None:
-        """End every turn, and let each put down what it used."""
+        """End every turn, and let each proposer report its costs."""
         self.interrupt()
         until = time.monotonic() + LAST_WORDS_S
         while any(thread.is_alive() for thread in self._threads.values()) and time.monotonic() < until:
@@ -196,7 +197,7 @@ class ProposerHost:
         return answer.result()
 
     def _work(self, name: str, api: HostedProposerApi, request: Request, failures: int) -> None:
-        """`failures` are those of its asks before this one, in a row."""
+        """Run one turn. `failures` counts the consecutive failed asks before it."""
         trouble, retry_in_s = "", 0.0
         try:
             self._proposers[name].propose(api, request)
@@ -204,21 +205,13 @@ class ProposerHost:
             trouble, retry_in_s = str(error), error.retry_in_s
         except Exception as error:
             log.exception("%s failed", name)
-            trouble, retry_in_s = f"{name} failed: {error or type(error).__name__}", 60.0
+            trouble, retry_in_s = f"{name} failed: {error or type(error).__name__}", FAULT_RETRY_S
         if trouble:
             retry_in_s = max(retry_in_s, min(LONGEST_RETRY_S, retry_in_s * 2 ** min(failures, 10)))
-        if not trouble and not api.waves and (request.reason != "said" or api.interrupted()):
+        elif not api.waves and (request.reason != "said" or api.interrupted()):
             retry_in_s = QUIET_S
         now = self._worker.now()
-        self._done.put(
-            AskEnded(
-                at=now,
-                ask=request.ask,
-                proposer=name,
-                waves=api.waves,
-                trouble=trouble,
-                retry_at=now + retry_in_s,
-                words_answered=api.words_answered,
-            )
-        )
+        ended = AskEnded(at=now, ask=request.ask, proposer=name, waves=api.waves, trouble=trouble)
+        ended.retry_at, ended.words_answered = now + retry_in_s, api.words_answered
+        self._done.put(ended)
         self._wake.set()

@@ -56,7 +56,7 @@ class Reactor:
         notifier = self._parts.notifier
         if notifier is None:
             return []
-        notifier.look(state, now)
+        notifier.notify_needs(state, now)
         return [Trouble(at=now, text=text) for text in notifier.troubles()]
 
     def close(self) -> None:
@@ -166,7 +166,7 @@ class Reactor:
 
     def _tell_the_end(self, state: State, event: SessionEnded) -> list[Event]:
         if self._parts.notifier is not None:
-            self._parts.notifier.ended(state, event.reason, self._parts.clock.now())
+            self._parts.notifier.notify_end(state, event.reason, self._parts.clock.now())
         return []
 
 

@@ -18,7 +18,7 @@ from tests.tui.conftest import RUNNING, Opener, settle, shown, words_on
 
 pytestmark = pytest.mark.anyio
 
-FULL = "the disk that holds sessions/night is full: free some space, and the session goes on by itself"
+FULL = "the disk that holds sessions/night is full: free some space, and the session continues"
 
 
 def tell(app: CockpitApp, *events: Event) -> None:

@@ -130,7 +130,7 @@ def told(state: State, problems: list[str]) -> Told:
         right=kept == ["repair"] and state.incumbent == (repair.id if repair else "") and not open_ones
         and len(placebos) >= 2,
         kept=kept,
-        comment=next((text for text in problems if "is the code of" in text), "ran"),
+        comment=next((text for text in problems if "has the code of" in text), "ran"),
         repair=repair.estimate if repair else None,
         repair_runs=sum(map(len, repair.scores.values())) if repair else 0,
         placebos={why: f"{one.status}: {one.reason}" for why, one in placebos.items()},

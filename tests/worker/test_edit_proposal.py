@@ -46,7 +46,7 @@ def with_rate(state: State, experiment: str, rate: Value) -> EditProposal:
 
 @pytest.mark.parametrize(
     ("rate", "sentence"),
-    [("abc", "MATRIX_LR is a number"), (0.05, "is the code of e0003"), (0.04, "is the code of e0000")],
+    [("abc", "MATRIX_LR is a number"), (0.05, "has the code of e0003"), (0.04, "has the code of e0000")],
 )
 def test_an_edit_with_one_invalid_arm_is_refused_and_changes_nothing(
     proposed: tuple[VariantStore, State], rate: Value, sentence: str

@@ -12,7 +12,7 @@ from cockpit.core.model import FleetSpec, Session
 from cockpit.core.state import State
 from cockpit.decide import decide
 from cockpit.worker import loop
-from cockpit.worker.main import FAULTS_AT_MOST, WholeTraces, live
+from cockpit.worker.main import FAULTS_AT_MOST, WholeTraces, run_session
 from tests.worker.sessions import local_session, state_of, wait_for
 
 
@@ -34,7 +34,7 @@ def test_it_begins_again_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("cockpit.worker.main.RETRY_FULL_S", 0.1)
     folder = local_session(tmp_path, clusters=1, mode="manual")
     stop, wake = threading.Event(), threading.Event()
-    thread = threading.Thread(target=live, args=(folder, stop, wake))
+    thread = threading.Thread(target=run_session, args=(folder, stop, wake))
     thread.start()
     try:
         wait_for(lambda: state_of(folder).incumbent == "e0000", 30, "the baseline to be measured")
@@ -51,7 +51,7 @@ def test_a_fault_that_always_comes_back_is_raised(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("cockpit.worker.main.RETRY_FULL_S", 0.1)
     folder = local_session(tmp_path, clusters=1, mode="manual")
     with pytest.raises(RuntimeError, match="nobody foresaw"):
-        live(folder, threading.Event(), threading.Event())
+        run_session(folder, threading.Event(), threading.Event())
     assert 1_000 - faulty.left == FAULTS_AT_MOST + 1
 
 

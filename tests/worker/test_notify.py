@@ -40,12 +40,12 @@ def given_up(state: State, name: str) -> None:
 def test_a_need_is_told_once_while_it_lasts_and_again_when_it_is_back(state: State, tmp_path: Path) -> None:
     teller = notifier(tmp_path, TELL)
     given_up(state, "gpu-03")
-    teller.look(state, 10.0)
-    teller.look(state, 11.0)
+    teller.notify_needs(state, 10.0)
+    teller.notify_needs(state, 11.0)
     state.clusters["gpu-03"].state = ClusterState.IDLE
-    teller.look(state, 12.0)
+    teller.notify_needs(state, 12.0)
     given_up(state, "gpu-03")
-    teller.look(state, 13.0)
+    teller.notify_needs(state, 13.0)
     teller.close()
     assert [(one["event"], one["about"], one["at"]) for one in told(tmp_path)] == [
         ("cluster", "gpu-03", 10.0), ("cluster", "gpu-03", 13.0),
@@ -58,7 +58,7 @@ def test_a_command_that_hangs_delays_nobody_and_is_ended(state: State, tmp_path:
     teller = notifier(tmp_path, "sleep 600", limit_s=0.5)
     given_up(state, "gpu-01")
     began = time.monotonic()
-    teller.look(state, 10.0)
+    teller.notify_needs(state, 10.0)
     assert time.monotonic() - began < 0.4
     wait_for(lambda: not teller._troubles.empty(), 20, "the command to be ended")
     assert "took longer than 0.5 s" in teller.troubles()[0]
@@ -71,7 +71,7 @@ def test_a_command_that_hangs_delays_nobody_and_is_ended(state: State, tmp_path:
 )
 def test_a_command_that_fails_is_one_sentence(state: State, tmp_path: Path, command: str, said: str) -> None:
     teller = notifier(tmp_path, command)
-    teller.ended(state, "its 8 hours are over", 10.0)
+    teller.notify_end(state, "its 8 hours are over", 10.0)
     teller.close()
     (trouble,) = teller.troubles()
     assert said in trouble and "its 8 hours are over" in trouble
@@ -80,7 +80,7 @@ def test_a_command_that_fails_is_one_sentence(state: State, tmp_path: Path, comm
 def test_the_command_inherits_no_key(state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-very-secret")
     teller = notifier(tmp_path, "env > environment.txt")
-    teller.ended(state, "enough", 10.0)
+    teller.notify_end(state, "enough", 10.0)
     teller.close()
     assert "PATH=" in (tmp_path / "environment.txt").read_text()
     assert "secret" not in (tmp_path / "environment.txt").read_text()
@@ -89,7 +89,7 @@ def test_the_command_inherits_no_key(state: State, tmp_path: Path, monkeypatch: 
 def test_a_command_that_does_not_read_is_no_trouble(state: State, tmp_path: Path) -> None:
     teller = notifier(tmp_path, "exec <&-; true")
     for number in range(5):
-        teller.ended(state, "x" * 100_000, float(number))
+        teller.notify_end(state, "x" * 100_000, float(number))
     teller.close()
     assert teller.troubles() == []
 

@@ -11,7 +11,7 @@ from tests.worker.planted import night
 def test_a_planted_improvement_is_kept_and_placebos_are_not(tmp_path: Path) -> None:
     told = night(tmp_path, seed=1, within_s=840)
     assert told.right, told
-    assert "is the code of e0000" in told.comment
+    assert "has the code of e0000" in told.comment
     assert told.repair is not None and told.repair.high < 0
     assert told.repair_runs >= 4, "kept without fresh runs and a confirmation"
     assert set(told.placebos) == {"renamed", "turned"}
