@@ -170,7 +170,7 @@ class EffectRunner(TerminalApp):
             return 0
         if effect.said:
             running = self.feed.worker.state == "running"
-            waits = "" if running else "; the worker is away and will do it when it is back"
+            waits = "" if running else "; the worker is away; it will do this when it is back"
             self.note(f"{effect.said} …{waits}")
         return number
 

@@ -1,4 +1,4 @@
-"""Where the screen's state comes from: a ledger that is being written, or one played again."""
+"""The source of the screen's state: a ledger that is being written, or a stored one that is played again."""
 
 import time
 from collections import deque
@@ -16,12 +16,10 @@ from cockpit.session.paths import SessionFolder
 from cockpit.session.worker_process import WorkerStatus, worker_status
 from cockpit.tui.views.clusters import loss_at
 
-Clock = Callable[[], float]
-
 EVENTS_AT_ONCE = 5_000
-"""Folded between two looks at the keyboard."""
+"""Events folded between two looks at the keyboard."""
 QUIET_S = 2.0
-"""Without news for so long, a simulated session's clock is told by the wall's."""
+"""Seconds without news after which a simulated session's clock runs on by the wall clock."""
 
 
 class Feed(Protocol):
@@ -37,22 +35,22 @@ class Feed(Protocol):
         """Fold what is new. Returns whether anything is. Raises LedgerError."""
 
     def now(self) -> float:
-        """Seconds on the session's clock."""
+        """Return the seconds on the session's clock."""
 
     def log_share(self, attempt: str) -> float:
-        """How much of the attempt's log was written by the moment shown."""
+        """Return the share of the attempt's log that was written by the moment shown."""
 
     def close(self) -> None: ...
 
 
 class LedgerFeed:
-    """A session's ledger, followed. `clock` gives wall-clock seconds, `look` how the worker stands."""
+    """Follows a session's ledger. `clock` gives wall-clock seconds, `look` the worker's status."""
 
     def __init__(
         self,
         root: Path,
         watch: bool,
-        clock: Clock = time.time,
+        clock: Callable[[], float] = time.time,
         look: Callable[[SessionFolder], WorkerStatus] = worker_status,
     ) -> None:
         self.folder = SessionFolder(root)
@@ -65,7 +63,7 @@ class LedgerFeed:
             self.inbox = Inbox(self.folder.inbox)
         self.worker = look(self.folder)
         self._heard = (0.0, 0.0)
-        """The newest moment that the state knows of, and when it came to be known."""
+        """The newest moment in the state, and the wall-clock time at which it was read."""
         self._version = -1
         self._behind = False
 
@@ -91,8 +89,8 @@ class LedgerFeed:
         return changed
 
     def now(self) -> float:
-        """The clock of a session whose worker is away stands where its last event put it; a simulated one goes on from
-        there at its own speed, where nothing is heard for a while."""
+        """Return the session's time: that of the last event while the worker is away. A simulated clock runs on from
+        there at its own speed after a quiet while."""
         state, wall = self.state, self._clock()
         if state is None:
             return wall
@@ -116,13 +114,13 @@ class LedgerFeed:
 
 
 class ReplayFeed:
-    """A stored ledger played again at `speed` session seconds a second. `clock` is wall-clock seconds.
+    """Plays a stored ledger again at `speed` session seconds a second. `clock` gives wall-clock seconds.
 
-    Progress was not kept, nor does a log say when its lines came: of a run that has half of its time behind it, half of
-    the curve it ended with is shown, and half of the lines; of one that still ran when the ledger ends, what was known.
+    The ledger keeps no progress, and a log keeps no times. Halfway through its time, a run shows half of its final
+    curve and half of its log lines. A run that was in flight when the ledger ends shows what was known of it.
     """
 
-    def __init__(self, root: Path, speed: float, clock: Clock = time.monotonic) -> None:
+    def __init__(self, root: Path, speed: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.folder = SessionFolder(root)
         self.inbox: Inbox | None = None
         self.state: State | None = None
@@ -136,7 +134,7 @@ class ReplayFeed:
         self._wall = clock()
         self.began = self.ended = 0.0
         self._runs: dict[str, tuple[float, float]] = {}
-        """Attempt to when it started and ended."""
+        """The start and end of each attempt."""
         self._curves: dict[str, list[Point]] = {}
 
     def load(self) -> None:
@@ -163,12 +161,12 @@ class ReplayFeed:
         return self._fold_until(self._at)
 
     def pause(self) -> None:
-        """Stand still, or go on."""
+        """Pause, or resume."""
         self.poll()
         self.paused = not self.paused
 
     def seek(self, at: float) -> None:
-        """Go to a moment, backwards too: the state is made again from the start."""
+        """Go to a moment. To go back, the state is folded again from the start."""
         self._at = max(self.began, min(self.ended, at))
         if self.state is None or self._at < self.state.now:
             self._to_come = deque(self._ledger.since(0))
@@ -187,11 +185,11 @@ class ReplayFeed:
         return changed
 
     def progress(self) -> list[Progressed]:
-        """How far the runs of the moment shown have got, by the curves they ended with."""
+        """Return the progress of the runs at the moment shown, by the curves they ended with."""
         state, found = self.state, []
         for name in state.in_flight if state is not None else ():
             whole = self._curves.get(name, [])
-            # A run that was ended early had not got to the end of its budget.
+            # A run that was ended early did not reach the end of its budget.
             fraction = self.log_share(name) * whole[-1][0] if whole else 0.0
             loss = loss_at(whole, fraction)
             if loss is not None and fraction > 0:
@@ -215,7 +213,7 @@ class ReplayFeed:
 
 
 def latest(state: State) -> float:
-    """The newest moment that the state knows of; progress has no event of its own."""
+    """Return the newest moment in the state, progress included, which has no event of its own."""
     heard = (
         attempt.progress.at
         for attempt in (state.attempts[name] for name in state.in_flight)

@@ -1,4 +1,4 @@
-"""How numbers are worded on the screen: the same one the same way everywhere, and never wider than it need be."""
+"""The wording of numbers on the screen: the same everywhere, and as narrow as it can be."""
 
 import math
 import time
@@ -15,17 +15,17 @@ def score(value: float) -> str:
 
 
 def signed(value: float, digits: int = 4) -> str:
-    """A difference with its sign, a real minus: `−0.0123`."""
+    """Word a difference with its sign, a real minus: `−0.0123`."""
     return f"{value:+.{digits}f}".replace("-", MINUS)
 
 
 def clock(at: float) -> str:
-    """Hours and minutes where the reader is."""
+    """Word a time as hours and minutes in the reader's time zone."""
     return time.strftime("%H:%M", time.localtime(at))
 
 
 def bare(number: str) -> str:
-    """Without the nought before the point."""
+    """Drop the zero before the decimal point."""
     return number[1:] if number.startswith("0.") else number
 
 
@@ -48,5 +48,5 @@ _SHORT_NAMES = {
 
 
 def short_name(constant: str) -> str:
-    """A constant's name where there is little room."""
+    """Return a constant's name for places with little room."""
     return _SHORT_NAMES.get(constant, constant)

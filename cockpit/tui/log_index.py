@@ -1,4 +1,4 @@
-"""A run's log on disk, read by line without holding it: a sparse index of offsets, and the few blocks last read."""
+"""An index of a run's log on disk: sparse offsets and the blocks last read, so that the log is not held in memory."""
 
 import re
 from array import array
@@ -13,19 +13,23 @@ CHUNK = 1 << 20
 AT_ONCE = 8 * CHUNK
 TAIL = 8_192
 LONGEST = 4_096
-"""Bytes of a line that are shown; a longer one is cut, and says so."""
+"""Bytes shown of a line. A longer line is cut, and says so."""
 
 _ENDS = re.compile(rb"\r\n|\n|\r")
-"""A progress line ended by a carriage return is a line of its own."""
+"""Line ends. A carriage return alone ends a progress line."""
 
 
 class LogIndex:
-    """The lines of a growing file. A file that is not there yet has none. Memory: 8 bytes for each 128 lines."""
+    """The lines of a growing file. A missing file has none. Takes 8 bytes of memory for each 128 lines."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._begin()
+
+    def _begin(self) -> None:
+        """Index the file from its start."""
         self.lines = 0
-        """Lines to be read: the whole ones indexed so far and the torn one at the end, if any, or a share of them."""
+        """The number of lines: those indexed so far and an unfinished last one, or a share of them."""
         self.size = 0
         """Bytes indexed."""
         self._starts = array("Q", [0])
@@ -34,12 +38,12 @@ class LogIndex:
         self._return_at_end = False
         self._blocks: OrderedDict[int, list[bytes]] = OrderedDict()
         self.marks = array("d")
-        """(line, wall-clock time) pairs, flat: lines from the first on came at the second or later."""
+        """(line, wall-clock time) pairs, flat: lines from that number on arrived at that time or later."""
 
     def grow(self, share: float = 1.0) -> bool:
-        """Index what was appended; where a `share` below 1 is given, only so much of the file's lines is there.
+        """Index what was appended. With a `share` below 1 the file has that share of its lines only.
 
-        Returns whether there are other lines than before.
+        Returns whether the number of lines changed.
         """
         grew = self._read_on()
         lines = self._whole + (1 if self._last_end < self.size else 0)
@@ -48,13 +52,13 @@ class LogIndex:
         return grew
 
     def _read_on(self) -> bool:
-        """Index what was appended, some megabytes at a time. Returns whether there was anything."""
+        """Index what was appended, some megabytes at a time. Returns whether anything was."""
         try:
             size = self.path.stat().st_size
         except OSError:
             return False
         if size < self.size:
-            self.__init__(self.path)  # type: ignore[misc]  # it was replaced: begin again
+            self._begin()  # the file was replaced
         if size <= self.size:
             return False
         with self.path.open("rb") as file:
@@ -86,7 +90,7 @@ class LogIndex:
         self.size = base + len(data)
 
     def line(self, number: int) -> str:
-        """Line `number`, from 0; empty past the end."""
+        """Return line `number`, from 0; an empty one past the end."""
         block = self._block(number // STRIDE)
         within = number % STRIDE
         return _text(block[within]) if within < len(block) else ""
@@ -114,21 +118,21 @@ class LogIndex:
         return lines
 
     def matching(self, needle: str, start: int, stop: int) -> Iterator[int]:
-        """The lines of [start, stop) that hold `needle`, case ignored."""
+        """Yield the lines of [start, stop) that contain `needle`, ignoring case."""
         want = needle.casefold()
         for number in range(start, stop):
             if want in self.line(number).casefold():
                 yield number
 
     def mark(self, at: float) -> None:
-        """Say that lines up to here had come at `at`."""
+        """Note that the lines so far had arrived by `at`."""
         if not self.marks or self.marks[-2] != self.lines:
             self.marks.extend((float(self.lines), at))
             if len(self.marks) > 20_000:
                 del self.marks[: len(self.marks) // 2 // 2 * 2]
 
     def came_at(self, number: int) -> float | None:
-        """When a line came, where this reader saw it come."""
+        """Return the time at which a line arrived; None for a line that was there before."""
         low, high = 0, len(self.marks) // 2
         while low < high:
             middle = (low + high) // 2
@@ -140,7 +144,7 @@ class LogIndex:
 
 
 def last_lines(path: Path, most: int, share: float = 1.0) -> list[str]:
-    """The last lines of so much of a log, at most so many and of a few kilobytes; none where it is not there."""
+    """Return the last lines of a share of a log: at most `most`, from its last kilobytes; none for a missing log."""
     try:
         with path.open("rb") as file:
             size = int(file.seek(0, 2) * min(1.0, share))
@@ -150,7 +154,7 @@ def last_lines(path: Path, most: int, share: float = 1.0) -> list[str]:
         return []
     lines = _ENDS.split(data)
     if size > TAIL:
-        del lines[0]  # the end of a line
+        del lines[0]  # the first line is cut
     return [_text(line) for line in lines if line][-most:]
 
 

@@ -1,7 +1,7 @@
-"""Text from logs, models and files, made safe to draw: everything in it is shown, and nothing of it is obeyed.
+"""Makes text from logs, models and files safe to draw: all of it is shown, and the terminal obeys none of it.
 
-A terminal obeys control characters and escape sequences, reorders a line that holds right-to-left letters, and
-stacks combining marks. Here each of those becomes the spelling of its code point, so a cell always holds what it says.
+A terminal obeys control characters and escape sequences, reorders a line with right-to-left letters, and stacks
+combining marks. Here each of those becomes the spelling of its code point, so that a cell holds what it shows.
 """
 
 import re
@@ -19,7 +19,7 @@ _REORDERED = {"R", "AL", "AN", "RLE", "RLO", "RLI", "LRE", "LRO", "LRI", "PDF", 
 
 
 def plain(text: str) -> str:
-    """`text` on one line, with every character that a terminal would obey spelled out."""
+    """Return `text` on one line, with every character that a terminal would obey spelled out."""
     if _SAFE.fullmatch(text):
         return text
     return "".join(map(_shown, text))
@@ -42,12 +42,12 @@ def _shown(character: str) -> str:
 
 
 def width_of(text: str) -> int:
-    """Cells the text takes; the text must be plain."""
+    """Return the cells that the text takes. The text must be plain."""
     return len(text) if text.isascii() else cell_len(text)
 
 
 def cut(text: str, width: int) -> str:
-    """The text in at most `width` cells, with an ellipsis where it was cut. The text must be plain."""
+    """Cut the text to at most `width` cells, with an ellipsis. The text must be plain."""
     if width <= 0:
         return ""
     if len(text) <= width and width_of(text) <= width:
@@ -56,7 +56,7 @@ def cut(text: str, width: int) -> str:
 
 
 def wrap(text: str, width: int, most: int = 1_000) -> list[str]:
-    """The text in lines of at most `width` cells, broken at spaces where there are any; its own line ends are kept."""
+    """Wrap the text in lines of at most `width` cells, at spaces where it has any. Its own line ends are kept."""
     lines: list[str] = []
     for paragraph in text.replace("\r\n", "\n").split("\n"):
         lines.extend(_wrap_plain(plain(paragraph), max(1, width)))

@@ -1,4 +1,4 @@
-"""A row of the screen, built left to right and always exactly as wide as it was asked to be."""
+"""A row of the screen, built from left to right to an exact width."""
 
 from rich.segment import Segment
 from rich.style import Style
@@ -8,28 +8,28 @@ from cockpit.tui.plain import cut, width_of, wrap
 from cockpit.tui.theme import Palette
 
 Ink = str | Style
-"""A role of the palette, or a style of its own."""
+"""A role of the palette, or a style."""
 
 
 class Row:
-    """Texts put into it must be plain; what does not fit is cut with an ellipsis."""
+    """A row of `width` cells. Texts put into it must be plain; one that does not fit is cut with an ellipsis."""
 
     def __init__(self, width: int, palette: Palette, ground: Style | None = None) -> None:
         self.width = width
         self.at = 0
         self._palette = palette
-        # Where a selected row is a reversed one, a colour would be a block in it.
+        # A colour would be a block in a selected row that is drawn in reverse.
         self._colourless = palette.ansi and ground is not None and ground == palette.selection
         self._base = palette.base if ground is None else palette.base + ground
         self._segments: list[Segment] = []
 
     @property
     def left(self) -> int:
-        """Cells that are still free."""
+        """The cells that are still free."""
         return self.width - self.at
 
     def put(self, text: str, ink: Ink = "text", width: int = 0, right: bool = False) -> "Row":
-        """Add text; in a column of `width` cells where one is given, ranged right where asked."""
+        """Add text, in a column of `width` cells where given, aligned right where asked."""
         room = min(width or self.left, self.left)
         if room <= 0:
             return self
@@ -55,18 +55,18 @@ class Row:
         return self
 
     def to(self, column: int) -> "Row":
-        """Blank up to `column`; nothing where the row is already past it."""
+        """Add blanks up to `column`; none where the row is past it."""
         return self.skip(column - self.at)
 
     def end(self, text: str, ink: Ink = "text") -> "Row":
-        """Text ranged at the right end of the row, where it fits behind what is there."""
+        """Add text at the right end of the row, if it fits."""
         if width_of(text) < self.left:
             self.to(self.width - width_of(text))
             self.put(text, ink)
         return self
 
     def bar(self, fraction: float, cells: int, ink: Ink = "bar") -> "Row":
-        """A progress bar of `cells` cells, in half cells."""
+        """Add a progress bar of `cells` cells, drawn in half cells."""
         halves = round(max(0.0, min(1.0, fraction)) * cells * 2)
         whole, half = divmod(halves, 2)
         self.put("━" * whole, ink) if whole else None
@@ -84,13 +84,13 @@ class Row:
 
 
 def hint_rows(width: int, palette: Palette, *paragraphs: str) -> list[Strip]:
-    """What a pane says that has nothing to show yet."""
+    """Return the rows of a hint in an empty pane."""
     lines = [line for text in paragraphs for line in wrap(text, max(1, width - 1))]
     return [Row(width, palette).skip().put(line, "dim").strip() for line in lines]
 
 
 def title_row(width: int, palette: Palette, title: str, note: str, focused: bool, key: str = "") -> Strip:
-    """The line above a pane: its name, a thin rule, and what there is to say about it."""
+    """Return the row above a pane: its name, a thin rule and a note."""
     row = Row(width, palette)
     row.put("━━ " if focused else "── ", "accent" if focused else "track")
     if key:
@@ -105,7 +105,7 @@ def title_row(width: int, palette: Palette, title: str, note: str, focused: bool
 
 
 def whole_parts(note: str, cells: int) -> str:
-    """As many of a note's parts, set apart by two blanks, as go in whole; of the first at least its beginning."""
+    """Return the parts of a note, separated by two blanks, that fit whole; at least the beginning of the first."""
     while width_of(note) > cells and "  " in note.strip():
         note = note.rpartition("  ")[0].rstrip()
     return cut(note, cells)

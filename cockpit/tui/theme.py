@@ -1,7 +1,8 @@
-"""Colours by role. The hues are Okabe and Ito's, told apart by every kind of sight; no state is told by hue alone.
+"""Colours by role, in three themes: dark, light, and the terminal's own colours.
 
-Three themes: dark, light, and the terminal's own colours. NO_COLOR leaves weight, underline and reverse only. The
-grounds are nearly grey, so that a terminal of 256 colours shows each as a grey of its own, and none as a blue.
+The hues are Okabe and Ito's, which people with any colour vision tell apart. No state is shown by hue alone. NO_COLOR
+leaves weight, underline and reverse only. The grounds are nearly grey, so that a terminal of 256 colours shows each as
+a different grey, and none as a blue.
 """
 
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ ROLES = (
 
 @dataclass(frozen=True)
 class Palette:
-    """A role's Style is `palette[role]`; rows that are selected or marked lie on another ground."""
+    """The styles of a theme. `palette[role]` is a role's style; selected and marked rows have another ground."""
 
     name: str
     ground: str
@@ -42,7 +43,7 @@ class Palette:
     band: str
     roles: dict[str, str]
     classes: tuple[str, ...]
-    """Foregrounds of the hardware classes, in the order the fleet names them."""
+    """The foregrounds of the hardware classes, in the fleet's order."""
     ansi: bool = False
     dark: bool = True
 
@@ -60,12 +61,12 @@ class Palette:
 
     @cached_property
     def noise(self) -> Style:
-        """Under the chart's noise band."""
+        """The ground of the chart's noise band."""
         return Style.parse(self.band)
 
     @cached_property
     def card(self) -> Style:
-        """Under something that is put before a person; a terminal's own colours have no shade for it."""
+        """The ground of a card that waits for a person. The terminal's own colours have no shade for it."""
         return Style.null() if self.ansi else self.noise
 
     def __getitem__(self, role: str) -> Style:
@@ -75,7 +76,7 @@ class Palette:
         return Style.parse(self.classes[index % len(self.classes)])
 
     def textual(self) -> Theme:
-        """The same for Textual's own widgets."""
+        """Return the theme for Textual's own widgets."""
         prefix = "ansi_" if self.ansi else ""
         colour = {role: prefix + spec.split()[-1] for role, spec in self.roles.items()}
         return Theme(

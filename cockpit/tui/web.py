@@ -1,7 +1,7 @@
-"""`cockpit watch --web`: the read-only screen in a browser, for whoever has its address.
+"""`cockpit watch --web`: the read-only screen in a browser, for people who have its address.
 
-textual-serve runs a screen of its own, as a process, for every page that is open. Here it gets a lock: a token drawn
-at the start, which the address carries; the page keeps it as a cookie for its own files and its websocket.
+textual-serve runs a screen of its own, as a process, for every open page. Here each request needs a token, which is
+drawn at the start and is part of the address. The page keeps it as a cookie for its files and its websocket.
 """
 
 import asyncio
@@ -24,11 +24,11 @@ from cockpit.session.paths import SessionFolder
 
 TOKEN_BYTES = 24
 MOST_SCREENS = 16
-"""Pages open at once, each with a process of its own."""
+"""The most pages open at once. Each has a process of its own."""
 STOP_WITHIN_S = 1.0
 
 GUARDS = {
-    # The address is the key: it is not to be told to anyone, and nobody's page is to hold this one.
+    # The address is the key: it must not be sent to other sites, and no other page may frame this one.
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -39,7 +39,7 @@ GUARDS = {
 }
 
 ELSEWHERE = re.compile(r'<link\s+rel="stylesheet"\s+href="https://[^"]*"\s*/>')
-"""A font from another host: the browser's own does, and may have nothing to reach it by."""
+"""A font from another host. The browser's own font is enough, and the browser may be offline."""
 NO_ICON = '<link rel="icon" href="data:," />'
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -68,14 +68,14 @@ class WatchServer(Server):
 
     @web.middleware
     async def admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """403 for whoever does not know the token, whatever was asked for."""
+        """Answer 403 to any request without the token."""
         given = request.query.get("token", "") or request.cookies.get(self.cookie, "")
         if not hmac.compare_digest(given.encode(errors="replace"), self.token.encode()):
             return web.Response(status=403, text="Open the whole address that `cockpit watch --web` printed.\n")
         return await handler(request)
 
     async def handle_index(self, request: web.Request) -> web.StreamResponse:
-        # Where it is reached is what the browser says: through a tunnel that is another port.
+        # The browser knows the address: through a tunnel its port differs.
         self.public_url = f"{request.scheme}://{request.host}"
         page = await super().handle_index(request)
         assert isinstance(page, web.Response) and page.text is not None
@@ -130,10 +130,11 @@ async def _until_interrupted(server: WatchServer, listening: socket.socket) -> N
 
 
 def main() -> None:
-    """The screen of one page: this process's standard input and output are its terminal, as textual-serve speaks."""
+    """Run the screen of one page. Its terminal is this process's standard input and output, in textual-serve's
+    protocol."""
     from cockpit.tui.app import run
 
-    for name in ("TMUX", "SSH_CONNECTION"):  # of the terminal that serves, which is not where this is seen
+    for name in ("TMUX", "SSH_CONNECTION"):  # they describe the terminal that serves, not the browser
         os.environ.pop(name, None)
     try:
         status = run(Path(sys.argv[1]), watch=True)

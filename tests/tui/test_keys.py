@@ -141,9 +141,9 @@ async def test_watching_has_no_key_that_acts(screen_on: Opener) -> None:
 async def test_a_watcher_is_told_of_no_key_that_acts(screen_on: Opener) -> None:
     app = screen_on("empty", watch=True)
     async with shown(app, 80, 24) as pilot:
-        assert "? every key" in words_on(app) and "who decides" not in words_on(app)
+        assert "? every key" in words_on(app) and "m mode" not in words_on(app)
         await press(pilot, "5")
-        assert "Nothing said yet." in words_on(app) and "Press i" not in words_on(app)
+        assert "Nothing has been said yet." in words_on(app) and "Press i" not in words_on(app)
 
 
 def page_of(app: CockpitApp) -> ExperimentScreen:

@@ -41,7 +41,7 @@ def test_a_wave_is_approved_by_a_key_and_runs_on_after_the_screen_is_left(
             if width == 200:
                 assert all(pane in shown for pane in ("waves", "log", "chart", "talk"))
             screen.write("/aAH\r2")  # all at once, as a slow link brings them: of the words none is a key
-            screen.wait_for("which rate?", "nothing here is named 'aAH'")
+            screen.wait_for("which rate?", "nothing here contains 'aAH'")
             screen.press("e")
             screen.wait_for("which rate?", "MATRIX_LR", "0.02", "approve")
             assert state_of(folder).waves[wave].status is WaveStatus.PROPOSED

@@ -95,7 +95,7 @@ def test_a_member_sees_a_live_session_and_no_key_acts(session: SessionFolder) ->
         for key in ("a", "A", "r", "x", "H", "E", "m", "i", "space", "s"):
             screen.press(key)
         shown = screen.wait_for("WATCHING root's")
-        assert not any(word in shown for word in ("Cancel", "Save the log", "say something"))
+        assert not any(word in shown for word in ("Cancel", "Save the log", "write to the proposer"))
         worker_process.terminate(session)
         screen.wait_for("worker stopped")
         worker_process.start(session)

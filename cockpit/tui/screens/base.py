@@ -17,8 +17,8 @@ _FROM_INPUT = ("escape", "tab", "shift+tab", "ctrl+p", "ctrl+q", "ctrl+c", "ctrl
 """Keys that mean the same while a line is written."""
 
 WRITING = [
-    Hint("", "⏎", "say it"),
-    Hint("", "esc", "stop writing: keys act again"),
+    Hint("", "⏎", "send"),
+    Hint("", "esc", "stop writing"),
     Hint("", "tab", "next pane"),
 ]
 

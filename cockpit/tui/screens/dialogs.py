@@ -160,7 +160,7 @@ class Line(ModalScreen[None]):
         until_answered: bool = False,
     ) -> None:
         super().__init__()
-        self.box = Box(question, (), 0, "accent", "⏎ goes on, esc leaves")
+        self.box = Box(question, (), 0, "accent", "⏎ accepts, esc cancels")
         self.input = LineInput(value)
         self.waiting = False
         """The worker has not answered yet."""

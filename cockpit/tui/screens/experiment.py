@@ -1,4 +1,4 @@
-"""An experiment's page: what it changes, how it ran and where, its curve, its diff or its log, and the verdict."""
+"""An experiment's page: its verdict, its attempts, and its constants, diff, curve or log."""
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal
@@ -26,7 +26,7 @@ LABEL = 12
 
 
 class Verdict(Pane):
-    """Who it is, what became of it, and why."""
+    """The experiment's name, status and scores, and the reason."""
 
     NAME = "verdict"
 
@@ -64,7 +64,7 @@ class Verdict(Pane):
 
 
 class Attempts(Listing):
-    """Where and how it ran."""
+    """The attempts: cluster, outcome and score of each."""
 
     NAME = "attempts"
 
@@ -80,7 +80,7 @@ class Attempts(Listing):
         if self.state is None:
             return rows
         if not self.keys:
-            rows.append(Row(width, self.palette).put(" It has not run.", "dim").strip())
+            rows.append(Row(width, self.palette).put(" It has not run yet.", "dim").strip())
         for key in self.window(height - 1):
             rows.append(self._row(self.state.attempts[key], width, key == self.selected))
         return rows
@@ -101,7 +101,7 @@ class Attempts(Listing):
 
 
 class Curve(Pane):
-    """The training loss of the chosen attempt, and the incumbent's to compare."""
+    """The training loss of the chosen attempt, beside the incumbent's."""
 
     def rows(self, width: int, height: int) -> list[Strip]:
         screen = self.screen
@@ -110,7 +110,7 @@ class Curve(Pane):
         attempt = state.attempts.get(screen.attempts.selected) if state else None
         curve = points_of(attempt.curve) if attempt else []
         if state is None or attempt is None or len(curve) < 2:
-            hint = hint_rows(width, self.palette, "The curve comes with the first steps.")
+            hint = hint_rows(width, self.palette, "The curve begins with the first steps.")
             return [title_row(width, self.palette, "loss", "", False), *hint]
         rival = rival_curve(state, attempt.hardware)
         fraction, loss = curve[-1]
@@ -132,7 +132,7 @@ class ExperimentScreen(CockpitScreen):
         self.attempts = Attempts(experiment)
         self.curve = Curve("curve")
         self.large_curve = Curve("large_curve")
-        """What a page has that is too narrow for the other, and who wants it larger."""
+        """The curve over the whole width: for narrow pages, and for the `curve` tab."""
         self.text = Lines("text", "constants")
         self.log_view = Log()
         self._told: tuple[str, str] = ("", "")
@@ -174,7 +174,7 @@ class ExperimentScreen(CockpitScreen):
     def show(self) -> None:
         state, known = self.session.state, self.known()
         if state is None or known is None or not self.verdict.is_attached:
-            return  # the last of these while the app is being left, its widgets going one by one
+            return  # the app is shutting down and removes the widgets one by one
         width, height = self.app.size
         self.verdict.styles.height = min(len(self.verdict.rows(width, height)), height // 3)
         wide = width >= 100
@@ -229,7 +229,7 @@ class ExperimentScreen(CockpitScreen):
 
 
 def constant_lines(state: State, known: Experiment) -> list[tuple[str, Ink]]:
-    """Each constant that differs from the baseline's: the baseline's, the base's, and its own."""
+    """Return a line for each constant that differs from the baseline: its value there, in the base and here."""
     baseline = dict(state.session.constants)
     base = constants_of(state, known.base) if known.base in state.experiments else baseline
     mine = constants_of(state, known.id)

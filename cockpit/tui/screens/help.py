@@ -1,4 +1,4 @@
-"""`?`: what applies here and now first, then every key there is."""
+"""Help, opened by `?`: the actions that apply now first, then every key."""
 
 from textual.app import ComposeResult
 
@@ -10,7 +10,7 @@ from cockpit.tui.widgets.text import Lines
 Line = tuple[str, Ink]
 
 HANG = 27
-"""Where the words begin that say what a key does."""
+"""The column at which the descriptions begin."""
 
 
 class HelpScreen(CockpitScreen):
@@ -26,10 +26,10 @@ class HelpScreen(CockpitScreen):
 
     def on_mount(self) -> None:
         self.set_focus(self.lines)
-        self.lines.tell(help_lines(self._here, self.context.registry), "help", "esc leaves")
+        self.lines.tell(help_lines(self._here, self.context.registry), "help", "esc closes")
 
     def show(self) -> None:
-        """Nothing here changes with the state."""
+        """Do nothing: help does not change with the state."""
 
     def here(self) -> Here | None:
         return self._here
@@ -45,7 +45,7 @@ def help_lines(here: Here, registry: Registry) -> list[Line]:
     lines.extend((_words(action), "text") for action in now if not action.places)
     not_now = [action for action in at_hand if action.applies(here) and action.keys]
     if not_now:
-        lines += [("", "text"), (" Not just now:", "focus")]
+        lines += [("", "text"), (" Not now:", "focus")]
         lines.extend((f"{_words(action)} ({action.applies(here)})", "dim") for action in not_now)
     lines += [("", "text"), (" Moving:", "focus")]
     names: dict[str, list[str]] = {}

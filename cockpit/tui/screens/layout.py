@@ -1,4 +1,4 @@
-"""Where the main screen's panes lie, by the terminal's size: all five where there is room, one at a time where not."""
+"""The places of the main screen's panes by the terminal's size: all five where there is room, else one at a time."""
 
 from textual.geometry import Region
 
@@ -10,7 +10,7 @@ NARROW_BELOW = 110
 """Columns below which one pane is shown at a time."""
 SHORT_BELOW = 28
 LOG_ROWS = 10
-"""The least of a log that is left below the clusters."""
+"""The fewest rows of the log that are left below the clusters."""
 SMALLEST = (60, 20)
 
 PANES = ("clusters", "waves", "log", "chart", "talk")
@@ -27,7 +27,7 @@ def too_small(width: int, height: int) -> bool:
 def arrange(
     width: int, height: int, pane: str, zoomed: bool, clusters: int, input_line: bool, header_rows: int = HEADER_ROWS
 ) -> dict[str, Region]:
-    """A region for each part that is shown: header, footer, the panes, `say` (the input line), `tabs`, `divider`."""
+    """Return a region for each part that is shown: header, footer, the panes, `say` (the input), `tabs`, `divider`."""
     regions = {
         "header": Region(0, 0, width, header_rows),
         "footer": Region(0, height - FOOTER_ROWS, width, FOOTER_ROWS),
@@ -62,7 +62,7 @@ def _place(regions: dict[str, Region], pane: str, body: Region, input_line: bool
 
 
 def _grid_rows(width: int, rows: int, clusters: int) -> int:
-    """Cards for a few, four cells in a row where they fit with a log below, else a table with a row a cluster."""
+    """Return the rows of the clusters: cards for a few, cells where they fit with a log below, else a table."""
     beside = cards.across(width, clusters)
     if beside:
         lines = -(-clusters // beside)

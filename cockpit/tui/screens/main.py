@@ -30,7 +30,7 @@ from cockpit.tui.widgets.waves import Waves
 
 
 class _PaneLayout(Layout):
-    """Puts each widget where `cockpit.tui.screens.layout.arrange` says."""
+    """Places each widget as `cockpit.tui.screens.layout.arrange` has it."""
 
     name = "panes"
 
@@ -46,7 +46,7 @@ class _PaneLayout(Layout):
 
 
 class _Table(Widget):
-    """What the panes stand on."""
+    """The ground of the panes."""
 
     @property
     def layout(self) -> Layout:
@@ -57,7 +57,7 @@ _LAYOUT = _PaneLayout()
 
 
 def words_about(state: State, key: str) -> str:
-    """What a search looks through: of a cluster, a wave or an experiment."""
+    """Return the text that a search looks through, of a cluster, a wave or an experiment."""
     if key in state.clusters:
         cluster = state.clusters[key]
         return f"{key} {cluster.hardware} {cluster.state} {cluster.running} {cluster.message}"
@@ -78,7 +78,7 @@ class Divider(Pane):
 
 
 class Tabs(Pane):
-    """Which panes there are, where one is shown at a time."""
+    """The names of the panes, where one is shown at a time."""
 
     NAME = "tabs"
 
@@ -132,10 +132,10 @@ class MainScreen(CockpitScreen):
         self.log_pane = Log()
         self.chart = Chart()
         self.talk = Talk(session.user, watch)
-        self.say = LineInput(placeholder="say something to the proposer", id="say", select_on_focus=False)
+        self.say = LineInput(placeholder="write to the proposer", id="say", select_on_focus=False)
         self.watch_only = watch
         self._clusters = 0
-        """How many there is room made for."""
+        """The number of clusters that the layout has room for."""
 
     def compose(self) -> ComposeResult:
         with _Table():
@@ -181,20 +181,20 @@ class MainScreen(CockpitScreen):
         self._relay()
 
     def _relay(self) -> None:
-        """Lay the panes out again: one of them came or went."""
+        """Lay the panes out again."""
         alone = self.zoomed or layout.is_narrow(*self.app.size)
         for name in layout.PANES:
             pane = self.query_one(f"#{name}", Pane)
             if pane.bare != alone:
                 pane.bare = alone
                 pane.forget()
-        # A child's: a widget's own layout refresh leaves its own arrangement cached.
+        # The refresh of a child: a widget's own layout refresh leaves its own arrangement cached.
         self.header.refresh(layout=True)
 
     # The state
 
     def catch_up(self, state: State) -> None:
-        """Read what is long in a long session, before it is first shown: not in the keyboard's way."""
+        """Read what takes long in a long session. Runs on a thread before the session is first shown."""
         self.chart.dots.follow(state)
         self.waves.queue.follow(state)
 
@@ -228,7 +228,7 @@ class MainScreen(CockpitScreen):
             tabs.paint()
 
     def _choose_log(self, state: State) -> None:
-        """The log follows the selected cluster, or the experiment chosen in the chart."""
+        """Show the log of the selected cluster, or of the experiment chosen in the chart."""
         if self.pane == "log" and self.log_pane.what and not self.grid.selected:
             return
         attempt = self._attempt(state)
@@ -291,7 +291,7 @@ class MainScreen(CockpitScreen):
     def find(self, text: str, forward: bool, fresh: bool) -> str:
         if self.pane == "log":
             return self.log_pane.find_words(text, forward, fresh)
-        return "" if self._select(text, forward) else f"nothing here is named {text!r}"
+        return "" if self._select(text, forward) else f"nothing here contains {text!r}"
 
     def _select(self, text: str, forward: bool) -> bool:
         """Select the next thing of this pane whose name or words contain `text`. Returns whether there is one."""
@@ -330,7 +330,7 @@ class MainScreen(CockpitScreen):
         self._relay()
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
-        # Not the event's widget: of two that had the focus one after the other, either may come last.
+        # Not the event's widget: of two that had the focus in turn, either event may come last.
         name = (self.focused.id if self.focused is not None else None) or ""
         name = "talk" if name == "say" else name
         if name in layout.PANES and name != self.pane:

@@ -1,4 +1,4 @@
-"""The review of a wave as a whole: what it asks and costs, its arms, each one's diff; a waiting one can be edited."""
+"""The review of a wave: its question and cost, its arms, and each arm's diff. A waiting wave can be edited."""
 
 from textual.app import ComposeResult
 from textual.strip import Strip
@@ -24,11 +24,11 @@ from cockpit.tui.widgets.text import Lines
 LABEL = 17
 LEAST_ARMS = 5
 LEAST_DIFF = 3
-"""Rows, their titles among them."""
+"""The fewest rows, titles included."""
 
 
 class Brief(Pane):
-    """What the wave asks and what it would cost."""
+    """The wave's question, cost and purpose."""
 
     NAME = "brief"
 
@@ -120,9 +120,9 @@ class ReviewScreen(CockpitScreen):
     def _fit(self) -> None:
         wave = self.wave_now()
         if wave is None or not self.brief.is_attached:
-            return  # the last of these while the app is being left, its widgets going one by one
+            return  # the app is shutting down and removes the widgets one by one
         width, height = self.app.size
-        # All that is said of the wave is shown, as long as some of its arms and of a diff are.
+        # The brief is shown whole, as long as some rows of the arms and of a diff are left.
         brief = min(len(self.brief.rows(width, height)), height - 1 - LEAST_ARMS - LEAST_DIFF)
         arms = min(len(wave.arms) + 2, max(LEAST_ARMS, (height - brief - 1) * 3 // 5))
         self.brief.styles.height = brief

@@ -1,4 +1,4 @@
-"""The table of a wave's arms: a row an arm, a column a constant; the chosen cell is what an edit changes."""
+"""The table of a wave's arms: a row for each arm, a column for each constant. An edit changes the chosen cell."""
 
 from textual import events
 from textual.strip import Strip
@@ -13,9 +13,9 @@ from cockpit.tui.views.review import GLYPHS, ArmView, Memory, arm_view, columns,
 from cockpit.tui.widgets.listing import Listing
 
 LEAD = 10
-"""Columns before the constants': glyph and id."""
+"""Cells before the constants: glyph and id."""
 CRASH = 16
-"""Cells of `100% [100, 100]` and the blank after it: as many as a score and its difference take."""
+"""Cells of `100% [100, 100]` and the blank after it. A score and its difference take as many."""
 
 
 class Arms(Listing):
@@ -28,7 +28,7 @@ class Arms(Listing):
         self.names: list[str] = []
         self.memory = Memory()
         self.forecasts: dict[str, ArmForecast] = {}
-        """Of the arms of a wave that waits."""
+        """The forecasts of the arms of a waiting wave."""
         self._forecast_at: tuple[object, ...] = ()
 
     def keys_of(self, state: State) -> list[str]:
@@ -40,7 +40,7 @@ class Arms(Listing):
         return list(wave.arms)
 
     def _forecast(self, state: State, wave: Wave) -> None:
-        """Anew when a run has ended or the proposal was edited: it reads hundreds of runs."""
+        """Forecast again when a run has ended or the proposal was edited: it reads hundreds of runs."""
         at = (sum(state.outcome_counts.values()), len(wave.edits), wave.status)
         if at != self._forecast_at:
             self._forecast_at = at
@@ -74,7 +74,7 @@ class Arms(Listing):
         return rows + [self._row(view, widths, width) for view in views]
 
     def _widths(self, views: list[ArmView], width: int) -> list[int]:
-        """Each constant's column; those that do not fit are left out, the chosen one never."""
+        """Return each constant's width. Constants that do not fit get 0; the chosen one always fits."""
         room = width - LEAD - 29
         wanted = [
             max([width_of(plain(short_name(name)))] + [width_of(view.levels.get(name, "")) for view in views])

@@ -1,4 +1,4 @@
-"""The header above the panes and the footer below: what this session is, and what a key does here."""
+"""The header above the panes, about the session, and the footer below, with the keys that apply."""
 
 from dataclasses import dataclass
 
@@ -29,7 +29,7 @@ class Header(Pane):
         self.worker = WorkerStatus("", None)
         self.needs: list[Need] = []
         self.watching = ""
-        """Whose session is watched; empty where it is one's own to steer."""
+        """The owner of a watched session; empty for a session that can be steered."""
         self.replay = ""
         self.trouble = ""
 
@@ -40,7 +40,7 @@ class Header(Pane):
         return [self._first(width), self._second(width)]
 
     def rows_wanted(self, width: int) -> int:
-        """Two, and more where a trouble takes more: it is shown whole."""
+        """Return two rows, or more for a long trouble: it is shown whole."""
         return 1 + max(1, len(self._trouble(width)))
 
     def _trouble(self, width: int) -> list[str]:
@@ -105,7 +105,7 @@ class Hint:
     label: str
     ink: str = "dim"
     last: bool = False
-    """Whether it keeps its place at the end however narrow the footer."""
+    """It keeps its place at the end in a footer of any width."""
 
     @property
     def cells(self) -> int:
@@ -113,7 +113,7 @@ class Hint:
 
 
 def offered(hints: list[Hint], cells: int) -> list[Hint]:
-    """The hints that fit in so many cells: first those that keep their place, then the others in their order."""
+    """Return the hints that fit in `cells`: first those that keep their place, then the others in order."""
     room = cells - sum(hint.cells for hint in hints if hint.last)
     lasting = room >= 0
     room = room if lasting else cells

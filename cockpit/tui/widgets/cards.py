@@ -1,4 +1,4 @@
-"""A card a cluster, where there are few: progress, why it runs, its loss curve, what ran before, the end of its log."""
+"""Cards for a few clusters: progress, the question, the loss curve, earlier runs, the end of the log."""
 
 from textual.strip import Strip
 
@@ -10,18 +10,18 @@ from cockpit.tui.views.cards import CardView, ResultView
 from cockpit.tui.widgets.curve import draw_curves
 
 FEW = 4
-"""With more clusters than these, each has a cell or a row."""
+"""The most clusters that have cards; of more, each has a cell or a row."""
 WIDTH = 34
 ROWS = 7
-"""The least that a card is worth its room with."""
+"""The fewest rows of a card."""
 ROWS_AMONG_PANES = 16
-"""The most where the log has a pane of its own below."""
+"""The most rows of a card where the log has a pane below."""
 CURVE_ROWS = (4, 11)
 RULE = " │ "
 
 
 def across(width: int, clusters: int) -> int:
-    """Cards in a row, the rows as even as they come; 0 where there is no room for any, or too many clusters."""
+    """Return the cards in a row, with rows as even as possible; 0 for no room or too many clusters."""
     most = min(clusters, (width + len(RULE)) // (WIDTH + len(RULE)))
     if not most or clusters > FEW:
         return 0
@@ -30,7 +30,7 @@ def across(width: int, clusters: int) -> int:
 
 
 def rows_each(width: int, height: int, clusters: int) -> int:
-    """Rows of a card where all are shown in `height`; 0 where they are shown as cells or as a table."""
+    """Return the rows of a card where all fit in `height`; 0 where they are shown as cells or as a table."""
     beside = across(width, clusters)
     if not beside:
         return 0
@@ -43,7 +43,7 @@ def draw_cards(
     cards: list[tuple[CardView, list[str]]], selected: str, width: int, rows: int, beside: int,
     palette: Palette,
 ) -> list[Strip]:  # fmt: skip
-    """Each card with the end of its log, `beside` of them in a row, each `rows` high."""
+    """Draw each card with the end of its log, `beside` of them in a row, each `rows` high."""
     cell = (width - (beside - 1) * len(RULE)) // beside
     rule = Row(len(RULE), palette).put(RULE, "track").strip()
     blank = Row(cell, palette).strip()
@@ -65,7 +65,7 @@ def draw_cards(
 
 
 def _body(card: CardView, tail: list[str], width: int, rows: int, palette: Palette) -> list[Strip]:
-    """At most `rows` of the curve, the runs that ended here, and the log."""
+    """Draw at most `rows` of the curve, the runs that ended here, and the log."""
     body: list[Strip] = []
     if len(card.curve) > 1 and rows >= CURVE_ROWS[0]:
         share = rows // 2 if tail or len(card.results) > 2 else rows - 1 - len(card.results)

@@ -1,4 +1,4 @@
-"""The chart: val_bpb of every experiment, the incumbents' line, the noise around it; drawn when a dot changed."""
+"""The chart: the score of every experiment, the incumbents' line and the noise around it. Drawn when a dot changes."""
 
 import math
 import time
@@ -23,10 +23,10 @@ from cockpit.tui.widgets.effects import draw_effects
 from cockpit.tui.widgets.listing import Listing
 
 MARKS = ("·", "▫", "⋄", "▵")
-"""A hardware class each, told apart without colour."""
+"""A mark for each hardware class, told apart without colour."""
 ZOOMS = ("all", "good region", "close")
 MANY_DOTS = 5_000
-"""From so many on, what ends is drawn at most every MANY_EVERY_S: a drawing takes long enough to hold up a key."""
+"""With more dots than this, new ends are drawn every MANY_EVERY_S at most: a drawing would delay a key."""
 MANY_EVERY_S = 5.0
 
 
@@ -41,9 +41,9 @@ class Chart(Listing):
         self.by_time = True
         self.effects = False
         self.wave = ""
-        """Whose effects are shown, where it has any."""
+        """The wave whose effects are shown, if it has any."""
         self.ready = True
-        """Whether what it draws with is loaded."""
+        """The plotting library is loaded."""
         self._top = 0
         self._effects: EffectsView | None = None
         self._effects_for: tuple[object, ...] = ()
@@ -81,7 +81,7 @@ class Chart(Listing):
         if state is None:
             return [self.titled(width)]
         if not self.dots.by_key or not self.ready:
-            hint = "Each experiment becomes a dot here; the first val_bpb is on its way." if self.ready else "…"
+            hint = "Each measured experiment is a dot here. None has been measured yet." if self.ready else "…"
             return [self.titled(width), *hint_rows(width, self.palette, hint)]
         if self.effects:
             return self._effect_rows(state, width, height)
@@ -95,7 +95,7 @@ class Chart(Listing):
         return [title, *self._cached]
 
     def _spared(self, wanted: tuple[object, ...]) -> bool:
-        """Whether only dots came to very many, and the last drawing is young."""
+        """Tell whether very many dots became more, and the last drawing is recent."""
         same = self._cached_for[:-1] == wanted[:-1]
         return same and len(self.dots.by_key) > MANY_DOTS and time.monotonic() - self._drawn_at < MANY_EVERY_S
 
@@ -105,7 +105,7 @@ class Chart(Listing):
             self._effects, self._effects_for = effects_view(state, self.wave), wanted
         view = self._effects
         if view is None:
-            hint = "No wave has factors yet: their effects will show here."
+            hint = "The effects of a wave's factors show here. No wave has factors yet."
             return [self.titled(width, "effects"), *hint_rows(width, self.palette, hint)]
         self._top = max(0, min(self._top, len(view.rows) - height + 3))
         level = f"  {view.rows[0].estimate.level:.0%} intervals" if view.rows else ""
@@ -123,7 +123,7 @@ class Chart(Listing):
         return f"{known.id}  {values or 'no score'}  {known.status}"
 
     def on_click(self, event: events.Click) -> None:
-        """Choose the dot nearest in time."""
+        """Select the nearest dot along the axis."""
         dots = [dot for dot in self.dots.by_key.values() if not math.isnan(dot.val_bpb)]
         if not dots or self.effects or event.y < self.title_rows:
             return
@@ -149,8 +149,8 @@ def _span(dots: list[Dot], by_time: bool) -> tuple[float, float]:
 def draw(
     dots: Dots, state: State, width: int, height: int, palette: Palette, zoom: int, by_time: bool, chosen: str
 ) -> list[Strip]:
-    """The plot in `height` rows; the hardware class most is measured in has the line and the band."""
-    # Imported when first drawn: it is no part of the first paint.
+    """Draw the plot in `height` rows. The hardware class with most experiments has the line and the band."""
+    # Imported when first drawn: the first paint does without it.
     from textual_plotext.plot import Plot
 
     if height < 4 or width < 24:
@@ -214,7 +214,7 @@ def _kept(state: State, experiment: str, crowned: set[str]) -> bool:
 
 
 def _alone(plot: Any, steps: list[tuple[float, float]], right: float, high: float, palette: Palette) -> None:
-    """The one-GPU line, as far as it is in sight."""
+    """Draw the one-GPU line where it is in range."""
     stairs = [*steps, (right, steps[-1][1])] if steps else []
     for (at, held), (until, _) in pairwise(stairs):
         if held <= high:
@@ -247,7 +247,7 @@ def _decimate(
     dots: list[Dot], taken: set[tuple[int, int]], width: int, height: int, xs: tuple[float, float],
     ys: tuple[float, float], by_time: bool, began: float,
 ) -> list[Dot]:  # fmt: skip
-    """One dot a cell: more would be drawn over each other."""
+    """Keep one dot for each cell: others would be drawn over each other."""
     kept: list[Dot] = []
     across, down = max(1e-9, xs[1] - xs[0]), max(1e-9, ys[1] - ys[0])
     for dot in dots:
@@ -262,7 +262,8 @@ def _decimate(
 
 
 def ticks(low: float, high: float, most: int, digits: int, unit: str = "") -> tuple[list[float], list[str]]:
-    """Round values inside the range, at most about so many, with so many decimals or as many as tell them apart."""
+    """Return round values inside the range, about `most` of them, with `digits` decimals or as many as tell them
+    apart."""
     span = high - low
     if span <= 0:
         return [low], [f"{low:.{digits}f}{unit}"]
@@ -276,7 +277,7 @@ def ticks(low: float, high: float, most: int, digits: int, unit: str = "") -> tu
 
 
 def _x_ticks(left: float, right: float, most: int, by_time: bool) -> tuple[list[float], list[str]]:
-    """Experiments by number; hours, in minutes where there are few."""
+    """Return the ticks of the horizontal axis: experiment numbers, hours, or minutes in a short session."""
     if not by_time:
         return ticks(left, right, most, 0)
     if right - left >= 1.5:
@@ -286,7 +287,7 @@ def _x_ticks(left: float, right: float, most: int, by_time: bool) -> tuple[list[
 
 
 def _band_rows(centre: float | None, sd: float, low: float, high: float, rows: int) -> set[int]:
-    """The rows of the plot that lie within the noise around the incumbent."""
+    """Return the rows of the plot that lie within the noise around the incumbent."""
     if centre is None or rows < 2:
         return set()
     step = (high - low) / (rows - 1)
@@ -294,7 +295,7 @@ def _band_rows(centre: float | None, sd: float, low: float, high: float, rows: i
 
 
 def code_of(style: Style) -> Any:
-    """A colour as plotext takes it."""
+    """Return a colour as plotext takes it."""
     colour = style.color
     if colour is None or colour.is_default:
         return "default"

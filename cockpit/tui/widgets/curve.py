@@ -1,4 +1,4 @@
-"""Loss curves, drawn small in braille dots: this run's whole, the incumbent's dotted."""
+"""Loss curves in braille dots: the run's as a line, the incumbent's dotted."""
 
 from textual.strip import Strip
 
@@ -9,16 +9,16 @@ from cockpit.tui.views.clusters import loss_at
 
 LABELS = 6
 MARKS = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""Places named on the axis."""
+"""The labelled places on the axis."""
 FROM = ((0.5, 0.25), (0.2, 0.1))
-"""(done, shown from): the later in its run, the more of the steep beginning is left out."""
+"""(fraction done, fraction shown from) pairs: a late run leaves more of its steep beginning out."""
 _BRAILLE = 0x2800
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """The bit of each dot of a cell, by row and column."""
 
 
 def draw_curves(mine: list[Point], rival: list[Point], width: int, height: int, palette: Palette) -> list[Strip]:
-    """Both curves in `height` rows, from where they can be told apart."""
+    """Draw both curves in `height` rows, from where they can be told apart."""
     across, down = width - LABELS, height - 1
     if height < 3 or across < 16:
         return []
@@ -53,7 +53,7 @@ def draw_curves(mine: list[Point], rival: list[Point], width: int, height: int, 
 
 
 def _columns(curve: list[Point], late: float, count: int) -> list[float | None]:
-    """The loss at each column of dots; none before the curve begins, and after it ends."""
+    """Return the loss at each column of dots; None before the curve begins and after it ends."""
     if not curve:
         return []
     places = [late + (1 - late) * x / (count - 1) for x in range(count)]

@@ -1,4 +1,4 @@
-"""The effects of a wave, drawn as intervals around zero: a row an effect, better to the left."""
+"""The effects of a wave as intervals around zero: a row for each effect, better to the left."""
 
 from textual.strip import Strip
 
@@ -15,7 +15,7 @@ AXIS_LEAST = 15
 
 
 def draw_effects(view: EffectsView, top: int, width: int, height: int, palette: Palette) -> list[Strip]:
-    """The rows from number `top` on in `height` rows, under a head and above the names of what cannot be told."""
+    """Draw the effects from number `top` on in `height` rows, with a head, and the untold terms below."""
     if height < 2:
         return []
     label = min(LABEL_MOST, max((width_of(row.label) for row in view.rows), default=0) + 2)
@@ -59,7 +59,7 @@ def _row(view: EffectView, label: int, axis: int, far: float, width: int, palett
 
 
 def _interval(row: Row, view: EffectView, axis: int, far: float, ink: str) -> None:
-    """`├──●──┤` on an axis of `axis` cells from −far to far; an end beyond it is drawn as an arrow."""
+    """Draw `├──●──┤` on an axis of `axis` cells from −far to far. An end beyond it is an arrow."""
     half = axis // 2
     estimate = view.estimate
 

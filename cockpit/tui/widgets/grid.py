@@ -1,4 +1,4 @@
-"""The cluster grid: a cell a cluster where there is room, a row a cluster where there is not, hundreds by scrolling."""
+"""The clusters: a cell each where there is room, else a row each. Hundreds scroll."""
 
 from collections.abc import Callable
 
@@ -17,17 +17,17 @@ from cockpit.tui.widgets.listing import Listing
 
 CELL_ROWS = 4
 CELL_WIDTH = 25
-"""The narrowest cell that says all there is to say."""
+"""The width of the narrowest cell that is complete."""
 TAIL = 12
 """Cells of `100% 12m30s` and the blank before."""
 
 
 BEGINNING = (
-    "Nothing has run yet: clusters come up and the baseline is measured, by itself.",
-    "m who decides   i say what to look into   : every action   ? every key",
+    "Nothing has run yet. The clusters come up, then the baseline is measured.",
+    "m mode   i write to the proposer   : every action   ? every key",
 )
 WATCHED = (BEGINNING[0], ": every action   ? every key")
-"""The same for a watcher, who does not act."""
+"""The hint for a watcher, who has no keys that act."""
 
 
 class Grid(Listing):
@@ -35,7 +35,7 @@ class Grid(Listing):
     KEY = "1"
 
     def __init__(self, tail_of: Callable[[str, int], list[str]], watching: bool) -> None:
-        """`tail_of(attempt, most)` gives the last lines of its log."""
+        """`tail_of(attempt, most)` returns the last lines of an attempt's log."""
         super().__init__()
         self._tail_of = tail_of
         self.beginning = WATCHED if watching else BEGINNING
@@ -44,7 +44,7 @@ class Grid(Listing):
         return list(state.clusters)
 
     def columns(self, width: int, height: int) -> int:
-        """Cells in a row; 1 means a table."""
+        """Return the cells in a row; 1 means a table."""
         across = min(4, width // CELL_WIDTH, len(self.keys))
         needed = -(-min(len(self.keys), 16) // max(1, across)) * (CELL_ROWS + 1) - 1
         fits = height - 1 >= needed
@@ -120,9 +120,10 @@ def grid_rows(views: list[ClusterView], selected: str, width: int, across: int, 
 
 
 def cell_rows(view: ClusterView, width: int, palette: Palette, selected: bool) -> list[Strip]:
-    """Four rows: who and what state; progress; what it tries; its loss against the incumbent's, and what is next.
+    """Draw a cell in four rows: name and state; progress; the change; the loss against the incumbent's, and the next
+    run.
 
-    Its experiment is in the first row where it has room beside the state, else in the third.
+    The experiment is in the first row where it fits beside the state, else in the third.
     """
     ground = palette.selection if selected else None
     rows = [Row(width, palette, ground) for _ in range(CELL_ROWS)]
@@ -173,7 +174,7 @@ def _loss(row: Row, view: ClusterView) -> None:
 
 
 def table_row(view: ClusterView, width: int, palette: Palette, selected: bool) -> Strip:
-    """One row; the narrower, the fewer columns."""
+    """Draw a cluster in one row. Narrow rows have fewer columns."""
     row = Row(width, palette, palette.selection if selected else None)
     old = bool(view.stale_s)
     calm = "dim" if old else "text"
@@ -206,7 +207,7 @@ def table_row(view: ClusterView, width: int, palette: Palette, selected: bool) -
 
 
 def detail_rows_of(view: ClusterView, width: int, palette: Palette) -> list[Strip]:
-    """What a narrow table has no column for, of the selected cluster."""
+    """Draw the details of the selected cluster that a narrow table has no columns for."""
     first, second = Row(width, palette), Row(width, palette)
     first.put(view.name, "key").skip().put(view.attempt or view.word, "text").skip(2).put(view.about, "dim")
     if view.following:

@@ -1,4 +1,4 @@
-"""A pane of things of which one is selected: moves by key and wheel, and keeps the selected one in sight."""
+"""A pane with a selection, which moves by key and wheel and stays in sight."""
 
 from textual import events
 from textual.message import Message
@@ -8,17 +8,17 @@ from cockpit.tui.widgets.pane import Pane
 
 
 class Listing(Pane, can_focus=True):
-    """Those who inherit say which things there are (`keys_of`) and draw `window(lines)` of them."""
+    """A list of keys, one of them selected. A subclass gives the keys (`keys_of`) and draws `window(most)` of them."""
 
     class Moved(Message):
-        """Another thing is selected."""
+        """The selection changed."""
 
         def __init__(self, pane: str, key: str) -> None:
             super().__init__()
             self.pane, self.key = pane, key
 
     class Opened(Message):
-        """The selected thing was double-clicked."""
+        """The selection was double-clicked."""
 
         def __init__(self, pane: str) -> None:
             super().__init__()
@@ -32,7 +32,7 @@ class Listing(Pane, can_focus=True):
         self.selected = ""
         self.top = 0
         self.stride = 1
-        """Things in a row."""
+        """Keys in a row."""
         self.item_rows = 1
         self._lines = 1
 
@@ -40,7 +40,7 @@ class Listing(Pane, can_focus=True):
         raise NotImplementedError
 
     def tell(self, state: State, now: float) -> None:
-        """Show another state; what was selected stays so while it is there."""
+        """Show another state. The selection stays while its key exists."""
         self.state, self.now = state, now
         index = self.keys.index(self.selected) if self.selected in self.keys else 0
         self.keys = self.keys_of(state)
@@ -49,7 +49,7 @@ class Listing(Pane, can_focus=True):
         self.paint()
 
     def window(self, most: int) -> list[str]:
-        """The things to draw where `most` fit, with the selected one among them."""
+        """Return the keys to draw where `most` fit, with the selected one among them."""
         most = max(self.stride, most)
         self._lines = most
         index = self.keys.index(self.selected) if self.selected in self.keys else 0
@@ -74,7 +74,7 @@ class Listing(Pane, can_focus=True):
         self.select_index(max(0, min(len(self.keys) - 1, index + steps)))
 
     def move(self, key: str) -> bool:
-        """Carry out a movement; False where it means nothing here."""
+        """Carry a movement out. Returns False where it means nothing here."""
         page = max(1, self._lines - self.stride)
         steps = {
             "up": -self.stride,

@@ -1,4 +1,4 @@
-"""A run's log: virtual, so that a million lines cost no more than a screenful."""
+"""A run's log. Only the lines on the screen are read, so that a million lines cost no more than a screenful."""
 
 import time
 from array import array
@@ -19,11 +19,11 @@ from cockpit.tui.widgets.pane import Pane
 
 FILTERED_AT_ONCE = 50_000
 SIDEWAYS = 16
-NOTHING_CHOSEN = "Select a cluster that runs, or an experiment: its output shows here."
+NOTHING_CHOSEN = "Select a busy cluster, or an experiment, to see its log here."
 
 
 class Log(Pane, can_focus=True):
-    """Follows the end until scrolled up, then says how much came since."""
+    """A log that follows its end until it is scrolled up, and then counts the new lines."""
 
     NAME = "log"
     KEY = "3"
@@ -37,7 +37,7 @@ class Log(Pane, can_focus=True):
         self.wrapped = False
         self.timed = False
         self.needle = ""
-        """What was last searched for."""
+        """The text last searched for."""
         self.filter = ""
         self.top = 0
         self.sideways = 0
@@ -48,7 +48,7 @@ class Log(Pane, can_focus=True):
         self._height = 1
 
     def show(self, what: str, path: Path | None, share: Callable[[], float] = lambda: 1.0) -> None:
-        """Show another log; the same one stays where it is. `share` says how much of it there is to see by now."""
+        """Show another log; the same log keeps its place. `share` returns the share of it to show."""
         self._share = share
         if what == self.what and (self.file is None) == (path is None):
             return
@@ -59,13 +59,13 @@ class Log(Pane, can_focus=True):
         self.paint()
 
     def hint_at(self, paragraphs: tuple[str, ...]) -> None:
-        """Say this while there is no log to show."""
+        """Show these paragraphs while there is no log."""
         if paragraphs != self.hint:
             self.hint = paragraphs
             self.paint()
 
     def tick(self) -> bool:
-        """Take in what was appended. Returns whether there was anything."""
+        """Read what was appended. Returns whether anything was."""
         if self.file is None or not self.file.grow(self._share()):
             return False
         if self.file.lines < self._matched_to:
@@ -76,21 +76,21 @@ class Log(Pane, can_focus=True):
 
     @property
     def count(self) -> int:
-        """Lines to scroll through: all, or those that match the filter."""
+        """The lines to scroll through: all, or those that match the filter."""
         if self.file is None:
             return 0
         if not self.filter:
             return self.file.lines
         stop = min(self.file.lines, self._matched_to + FILTERED_AT_ONCE)
         if stop > self._matched_to:
-            # The last line may still be growing: it is matched once it is whole.
+            # The last line may still grow: it is matched once it is complete.
             stop = stop if stop < self.file.lines else max(self._matched_to, stop - 1)
             self._matches.extend(self.file.matching(self.filter, self._matched_to, stop))
             self._matched_to = stop
         return len(self._matches)
 
     def number(self, index: int) -> int:
-        """The line at `index` of what is scrolled through."""
+        """Return the line number at `index` of the lines to scroll through."""
         return self._matches[index] if self.filter else index
 
     def rows(self, width: int, height: int) -> list[Strip]:
@@ -105,7 +105,7 @@ class Log(Pane, can_focus=True):
             self.top = max(0, min(self.top, total - 1))
             body = self._body(self.top, total, width, room)
         if not total:
-            body = hint_rows(width, self.palette, "Nothing matches." if self.filter else "No output yet.")
+            body = hint_rows(width, self.palette, "No line matches." if self.filter else "No output yet.")
         return [self.titled(width, self._note(total)), *body[:room]]
 
     def _note(self, total: int) -> str:
@@ -154,7 +154,7 @@ class Log(Pane, can_focus=True):
         return rows
 
     def _marked(self, row: Row, piece: str) -> Strip:
-        """The row with what was searched for in reverse."""
+        """Return the row with the searched text in reverse."""
         segments = row.segments()
         at = piece.casefold().find(self.needle.casefold()) if self.needle else -1
         if at < 0:
@@ -241,10 +241,10 @@ class Log(Pane, can_focus=True):
         """Go to the next line that contains `text`. Returns a sentence where there is none."""
         if self.find(text, forward, again=not fresh) or not text:
             return ""
-        return f"no line {'after' if forward else 'before'} this holds {text!r}"
+        return f"no line {'after' if forward else 'before'} this one contains {text!r}"
 
     def find(self, text: str, forward: bool = True, again: bool = False) -> bool:
-        """Go to the next line that holds `text`. Returns whether there is one."""
+        """Go to the next line that contains `text`. Returns whether there is one."""
         self.needle = text
         if not text or self.file is None:
             self.paint()
@@ -263,7 +263,7 @@ class Log(Pane, can_focus=True):
         return False
 
     def shown_text(self) -> str:
-        """The lines on the screen, as they are in the file."""
+        """Return the lines on the screen, as they are in the file."""
         if self.file is None:
             return ""
         stop = min(self.count, self.top + self._height)

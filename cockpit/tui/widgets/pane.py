@@ -1,4 +1,4 @@
-"""What every pane is: rows made from the state, of which only those that changed are drawn again."""
+"""The base of every pane: rows made from the state. Only rows that changed are drawn again."""
 
 from rich.style import Style
 from textual import events
@@ -12,18 +12,18 @@ from cockpit.tui.theme import DARK, Palette
 
 
 class Pane(Widget):
-    """A widget of rows. Those who inherit make the rows in `rows`; whoever changes something calls `paint`."""
+    """A widget of rows. A subclass makes them in `rows`; code that changes something calls `paint`."""
 
     NAME = ""
     KEY = ""
 
     class Retitled(Message):
-        """What there is to say about a bare pane changed: it is said elsewhere."""
+        """The note of a bare pane changed. It is shown elsewhere."""
 
     def __init__(self, name: str = "") -> None:
         super().__init__(id=name or self.NAME or None)
         self.bare = False
-        """Whether its title is shown elsewhere, and its first row left out."""
+        """Its title is shown elsewhere, and its first row is left out."""
         self.title_note = ""
         self._drawn: list[Strip] = []
         self._drawn_size = (0, 0)
@@ -34,7 +34,7 @@ class Pane(Widget):
         return palette if isinstance(palette, Palette) else DARK
 
     def rows(self, width: int, height: int) -> list[Strip]:
-        """At most `height` rows, each `width` cells wide."""
+        """Return at most `height` rows, each `width` cells wide."""
         raise NotImplementedError
 
     def move(self, key: str) -> bool:
@@ -50,7 +50,7 @@ class Pane(Widget):
         return title_row(width, self.palette, self.NAME, note, self.has_focus_within, self.KEY)
 
     def paint(self) -> None:
-        """Make the rows again, and draw those that are not what they were."""
+        """Make the rows again, and draw those that changed."""
         if not self.is_attached or not self.display:
             return
         width, height = self.size
@@ -77,7 +77,7 @@ class Pane(Widget):
         return self._drawn[y] if y < len(self._drawn) else Strip.blank(self.size.width, self.palette.base)
 
     def forget(self) -> None:
-        """Draw all of it at the next paint: the theme changed."""
+        """Draw every row at the next paint."""
         self._drawn_size = (0, 0)
 
     @property

@@ -1,4 +1,4 @@
-"""The conversation: person and agent, findings, troubles, what the agent is doing now, and the proposals as cards."""
+"""The conversation: messages, findings, troubles, the agent's current turn, and the proposals as cards."""
 
 from rich.segment import Segment
 from textual import events
@@ -17,7 +17,7 @@ _INKS = {"finding": "good", "trouble": "bad", "phase": "info", "news": "dim"}
 _MARKS = {"finding": "◆ ", "trouble": "! ", "phase": "▸ ", "news": "· "}
 SPOKEN_ROWS = 4
 LEAST_SHAPE = 6
-"""Cells below which what a wave varies says nothing."""
+"""The fewest cells in which a wave's shape is readable."""
 
 
 class Talk(Pane, can_focus=True):
@@ -32,7 +32,7 @@ class Talk(Pane, can_focus=True):
         self.watching = watching
         self.spoken: Now | None = None
         self.back = 0
-        """Rows scrolled up from the newest; 0 follows."""
+        """Rows scrolled up from the newest; 0 follows the end."""
         self._laid: list[Strip] = []
         self._laid_for: tuple[int, str, Message | None] = (0, "", None)
         self._laid_messages = 0
@@ -55,15 +55,16 @@ class Talk(Pane, can_focus=True):
         self.back = max(0, min(self.back, len(self._laid) - room))
         stop = len(self._laid) - self.back
         shown = self._laid[max(0, stop - room) : stop]
-        note = f"+{self.back} below" if self.back else f"{count(len(state.findings), 'finding')}" * bool(state.findings)
+        note = count(len(state.findings), "finding") if state.findings else ""
+        note = f"+{self.back} below" if self.back else note
         blank = Strip.blank(width, self.palette.base)
         if not self._laid and not tail:
-            hint = "Nothing said yet." + " Press i to speak to the proposer." * (not self.watching)
+            hint = "Nothing has been said yet." + ("" if self.watching else " Press i to write to the proposer.")
             return [self.titled(width, note), *hint_rows(width, self.palette, hint)[:room]]
         return [self.titled(width, note), *shown, *[blank] * (room - len(shown)), *tail]
 
     def _lay(self, state: State, width: int) -> None:
-        """Wrap the messages that are new; all of them where the width or the first of them changed."""
+        """Wrap the new messages; all of them where the width or the first message changed."""
         first = state.messages[0] if state.messages else None
         wanted = (width, self.palette.name, first)
         if self._laid_for != wanted or self._laid_messages > len(state.messages):
@@ -124,7 +125,7 @@ class Talk(Pane, can_focus=True):
             second.end(keys, "dim")
             rows.extend([first.strip(), second.strip()])
         if len(names) > most:
-            rows.append(Row(width, self.palette).put(f"  and {len(names) - most} more wait", "dim").strip())
+            rows.append(Row(width, self.palette).put(f"  {len(names) - most} more wait", "dim").strip())
         return rows
 
     def move(self, key: str) -> bool:
@@ -152,5 +153,5 @@ class Talk(Pane, can_focus=True):
 
 
 def text_of(strips: list[Strip]) -> str:
-    """What the rows say, without their looks."""
+    """Return the text of rows."""
     return "\n".join("".join(segment.text for segment in strip if isinstance(segment, Segment)) for strip in strips)

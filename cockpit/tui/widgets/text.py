@@ -1,4 +1,4 @@
-"""A pane of lines that are already so: a diff, a page of facts. Scrolls, wraps, and never grows."""
+"""A pane of fixed lines, such as a diff, that scrolls and wraps."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from cockpit.tui.widgets.pane import Pane
 
 class Lines(Pane, can_focus=True):
     def __init__(self, name: str, title: str, wrapped: bool = True, hang: int = 0) -> None:
-        """`hang` is where the rest of a wrapped line begins."""
+        """`hang` is the column at which the rest of a wrapped line begins."""
         super().__init__(name)
         self.title = title
         self.note = ""

@@ -1,4 +1,4 @@
-"""The wave queue: two rows a wave, what waits for a person on top."""
+"""The wave queue: two rows for each wave, those that wait for a person on top."""
 
 from textual import events
 from textual.strip import Strip
@@ -21,9 +21,9 @@ class Waves(Listing):
         self.item_rows = 2
         self.queue = Queue()
         self.opened = False
-        """Whether the filler's own waves are shown."""
+        """The filler's own waves are shown."""
         self.chosen = ""
-        """The wave a person selected; empty until one does, and the first is selected."""
+        """The wave that the person selected. While it is empty the first wave is selected."""
 
     def keys_of(self, state: State) -> list[str]:
         self.queue.follow(state)
@@ -40,7 +40,7 @@ class Waves(Listing):
         self.chosen = self.selected
 
     def window(self, most: int) -> list[str]:
-        """Where the person is elsewhere, what needs one and what runs: the first there are."""
+        """Show the first waves, which wait or run, while another pane has the focus."""
         if self.has_focus:
             return super().window(most)
         self.top = 0
@@ -56,14 +56,11 @@ class Waves(Listing):
         if state is None:
             return [self.titled(width)]
         waiting, running = len(state.proposals), len(queued(state))
-        note = "  ".join(
-            [f"{waiting} waiting"] * bool(waiting)
-            + [f"{running} open"] * bool(running)
-            + [f"{len(self.queue.told)} in all"]
-        )
+        counts = ((waiting, "waiting"), (running, "open"), (len(self.queue.told), "in all"))
+        note = "  ".join(f"{number} {word}" for number, word in counts if number)
         rows = [self.titled(width, note if self.keys else "")]
         if not self.keys:
-            rows += hint_rows(width, self.palette, "No wave yet: the baseline comes first, by itself.")
+            rows += hint_rows(width, self.palette, "No wave yet. The baseline runs first.")
         for key in self.window((height - 1) // self.item_rows):
             chosen = key == self.selected
             if key == FILLER:
@@ -115,7 +112,7 @@ def filler_rows(view: FillerView, opened: bool, width: int, palette: Palette, se
     ground = palette.selection if selected else None
     first, second = Row(width, palette, ground), Row(width, palette, ground)
     first.put("▾" if opened else "▸", "dim").skip().put(FILLER, "key").skip()
-    first.put(f"{count(view.tried, 'arm')} tried" + f", {view.running} running" * bool(view.running))
+    first.put(f"{count(view.tried, 'arm')} tried" + (f", {view.running} running" if view.running else ""))
     first.end("⏎ closes" if opened else "⏎ opens", "faint")
     second.skip(2)
     if view.best and view.best_delta is not None:
