@@ -20,8 +20,9 @@ def tool(name: str, session_name: str | None, arguments: str, author: str) -> in
     text = sys.stdin.read() if arguments == "-" else arguments
     try:
         wanted = json.loads(text or "{}")
-    except ValueError as error:
-        raise CommandError(f"--json takes a JSON object, and this is none: {error}") from None
+    except (ValueError, RecursionError) as error:
+        why = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise CommandError(f"--json expects a JSON object: {why}") from None
     desk = OutsideProposerApi(SessionFolder(_own(session_name)), author or f"{user_name()}-agent")
     try:
         answer = call_outside(desk, name, wanted)

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cockpit.cli.locate import CommandError, repository, sessions_folder
+from cockpit.fleet.local import confinement
 from cockpit.fleet.local.fleet import cores, cuda_devices
 from cockpit.report.results import clean
 from cockpit.session import corpus, settings
@@ -81,6 +82,7 @@ def look(repo: str | None, fleet: str) -> Iterator[Finding]:
         yield _corpus(needed=fleet == "local")
     yield _torch(needed=fleet == "local")
     yield _gpu()
+    yield _confinement(needed=False)
     yield _key(_key_file(where))
     yield from _skypilot(where, needed=fleet == "sky")
 
@@ -180,6 +182,17 @@ def _gpu() -> Finding:
         "for GPUs elsewhere: `cockpit new NAME --fleet sky`",
         needed=False,
     )
+
+
+def _confinement(needed: bool) -> Finding:
+    """How runs on this machine are kept from the person's files, from each other and from the network."""
+    found = confinement.available()
+    if found.wall is confinement.Wall.BUBBLEWRAP:
+        return Finding("walls", "runs are confined by bubblewrap")
+    if found.wall is confinement.Wall.LANDLOCK:
+        return Finding("walls", f"runs are confined by Landlock ({found.reason})")
+    remedy = "install bubblewrap; without it runs see this user's files and the network"
+    return Finding("walls", f"runs are unconfined: {found.reason}", remedy, needed)
 
 
 def _key(key_file: str) -> Finding:

@@ -31,7 +31,11 @@ def _not_ablated(folder: SessionFolder) -> str:
 
 def _stop(folder: SessionFolder, how: str, wait_s: float) -> str:
     if how == "leave":
-        if not worker_process.terminate(folder):
+        try:
+            stopped = worker_process.terminate(folder)
+        except PermissionError:
+            raise CommandError(f"you may watch session {folder.name}, not stop it: its worker is its owner's") from None
+        if not stopped:
             raise CommandError(f"the worker of {folder.name} has not stopped yet: see {folder.worker_log}")
         return f"session {folder.name} has stopped; what runs goes on, and `cockpit` takes it up again"
     leave(folder, End(EndMode(how)))

@@ -55,6 +55,8 @@ def session(name: str | None) -> SessionFolder:
     if name and Path(name, "ledger.db").is_file():
         return SessionFolder(Path(name).resolve())
     if name:
+        if "/" in name or Path(name).is_dir():
+            raise CommandError(f"{name} is not a session: it has no ledger.db; `cockpit list` shows the sessions here")
         if problem := name_problem(name):
             raise CommandError(problem)
         folder = SessionFolder(sessions_folder() / name)

@@ -1,5 +1,6 @@
 """Create a session: its folder, its ledger, and the baseline as its first proposal. Nothing runs yet."""
 
+import difflib
 import shutil
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import msgspec
 
 from cockpit.core.errors import CockpitError
 from cockpit.core.events import Event, Said, SessionCreated, Trouble
-from cockpit.core.model import ClusterSpec, Envelope, FleetSpec, Mode, RunAccess, Session, Value
+from cockpit.core.model import PROPOSERS, ClusterSpec, Envelope, FleetSpec, Mode, RunAccess, Session, Value
 from cockpit.decide.handle_intents import outside_proposer_note
 from cockpit.fleet.local import fleet as local
 from cockpit.fleet.sim.fleet import sim_spec
@@ -123,6 +124,7 @@ def check(folder: SessionFolder, repo: Path, settings: Settings) -> None:
     if folder.ledger.exists():
         raise CreateError(f"there is a session {folder.name} already: open it with `cockpit open {folder.name}`")
     _mode(settings.session.mode)
+    _check_proposer(settings.session.proposer)
     store = VariantStore(repo, folder.name)
     try:
         store.check_baseline()
@@ -221,6 +223,13 @@ def has_key(settings: Settings) -> bool:
     """Tell if there is a key for Claude. Only the worker reads the key itself."""
     file = settings.agent.key_file
     return bool(api_key.held()) or (bool(file) and Path(file).expanduser().exists())
+
+
+def _check_proposer(name: str) -> None:
+    """Refuse a slip in the name of one of cockpit's own proposers; any other name is an agent's from outside."""
+    near = difflib.get_close_matches(name, PROPOSERS, 1, cutoff=0.75)
+    if name and name not in PROPOSERS and near:
+        raise CreateError(f"there is no proposer {name!r}: did you mean {near[0]}?")
 
 
 def _mode(name: str) -> Mode:
