@@ -316,6 +316,7 @@ class ClusterUp(Event):
     cluster: str
     hardware: str
     usd_per_hour: float = 0.0
+    gpus: int = 1
 
 
 class ClusterSeen(Event):

@@ -327,6 +327,8 @@ class Cluster(msgspec.Struct, omit_defaults=True):
     """True where it was given up and is not known to be down: it may be billing."""
     rests: bool = False
     """True where it went down because it was idle; it is launched again when there is work."""
+    gpus: int = 1
+    """GPUs of all its nodes."""
 
 
 class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -440,6 +442,9 @@ class Session(msgspec.Struct, frozen=True, omit_defaults=True):
     early_stopping: bool = True
     """Hopeless runs are ended, at the start of the session; a person may switch it later."""
     access: RunAccess = RunAccess()
+    id: str = ""
+    """Part of the names of its clusters and jobs in SkyPilot, which other sessions and people share; empty for plain
+    names."""
 
 
 class Message(msgspec.Struct, frozen=True):

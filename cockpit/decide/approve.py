@@ -69,7 +69,8 @@ def outside_envelope(state: State, wave: Wave, now: float) -> str:
         )
     if envelope.gpu_hours:
         to_come = len(state.waiting) + len(state.in_flight) + runs
-        hours = to_come * state.session.time_limit_s / 3600
+        most_gpus = max((cluster.gpus for cluster in state.clusters.values()), default=1)
+        hours = to_come * state.session.time_limit_s / 3600 * most_gpus
         if accounts(state, now).gpu_hours + hours > envelope.gpu_hours:
             return f"it may take {hours:.1f} GPU-hours, past the envelope's {envelope.gpu_hours:g}"
     return ""

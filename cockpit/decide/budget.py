@@ -45,20 +45,21 @@ def cluster_seconds(cluster: Cluster, now: float) -> tuple[float, float, float]:
 
 def accounts(state: State, now: float) -> Accounts:
     """Return the session's accounts at `now`, in seconds on its clock."""
-    training = idle = provisioning = usd = 0.0
+    training = idle = provisioning = usd = gpu_hours = 0.0
     for cluster in state.clusters.values():
         seconds = cluster_seconds(cluster, now)
         training += seconds[0]
         idle += seconds[1]
         provisioning += seconds[2]
         usd += sum(seconds) / 3600 * cluster.usd_per_hour
+        gpu_hours += sum(seconds) / 3600 * cluster.gpus
     up = training + idle
     return Accounts(
         training_s=training,
         idle_s=idle,
         provisioning_s=provisioning,
         duty=training / up if up else 0.0,
-        gpu_hours=(up + provisioning) / 3600,
+        gpu_hours=gpu_hours,
         gpu_usd=usd,
         api_usd=state.spend.api_usd,
         total_usd=usd + state.spend.api_usd,

@@ -1,7 +1,7 @@
-"""What runs jobs, as the worker sees it. Nothing outside `cockpit.fleet` knows more than this.
+"""The Fleet protocol: the worker's requests to whatever runs jobs, and the reports that follow. No room knows more.
 
-Every call returns at once; what comes of it is a report from `poll`, in the order it happened. A job's name is its
-attempt's id, and is how it is found again: a fleet never starts a second job of a name it knows.
+Every call returns at once; its results are reports from `poll`, in the order they happened. A job's name is its
+attempt's id, by which it is found again: a fleet never starts a second job of a name it knows.
 """
 
 from pathlib import Path
@@ -19,14 +19,15 @@ class Job(msgspec.Struct, frozen=True):
     """The attempt's id, `e0042.1`."""
     cluster: str
     source: Path
-    """A folder with exactly the files to run; the fleet copies it or runs in it, and never runs another's."""
+    """A folder with exactly the files to run; the fleet copies it or runs in it."""
     log_path: Path
-    """Where the run's output goes on this machine, as it comes; only the fleet appends to it."""
+    """The file on this machine that gets the run's output as it comes; only the fleet appends to it."""
     environment: dict[str, str]
-    """What the run gets beyond the fleet's minimal own: EXPERIMENT_ID, EXPERIMENT_DESC, SEED, the hashes."""
+    """Variables beyond the fleet's minimal own: EXPERIMENT_ID, EXPERIMENT_DESC, SEED, the hashes."""
     command: tuple[str, ...]
-    """How the script is started inside `source`; a fleet with a task file of its own ignores it."""
+    """The command that starts the script inside `source`; a fleet with a task file of its own ignores it."""
     time_limit_s: float
+    """The fleet ends a longer run, with all its processes."""
 
 
 class Evidence(msgspec.Struct, frozen=True):
@@ -45,27 +46,36 @@ class Evidence(msgspec.Struct, frozen=True):
 
 
 class ClusterReady(msgspec.Struct, frozen=True, tag=True):
+    """The cluster is up and set up: it takes jobs."""
+
     at: float
     cluster: str
     hardware: str
+    """The full name of its accelerator; CPU for none."""
     usd_per_hour: float
+    """The price of all its nodes; 0 if it is unknown."""
+    gpus: int = 1
 
 
 class ClusterTrouble(msgspec.Struct, frozen=True, tag=True):
-    """A launch failed (`lost` False), or a cluster that was up does not answer (`lost` True)."""
+    """A launch failed (`lost` False), or a cluster that was up does not answer (`lost` True).
+
+    One outage is reported once. Reports about the runs it ended follow it.
+    """
 
     at: float
     cluster: str
     message: str
     lost: bool = False
     final: bool = False
-    """Another try cannot help: the name is someone else's, the GPU does not exist."""
+    """True if another try cannot help: the name is someone else's, the GPU does not exist."""
     refused: bool = False
-    """There is no room for it now, or no quota: nothing is wrong with it, and later there may be."""
+    """True if there is no room or no quota for it now. That is not a failure of the cluster: it is tried again."""
 
 
 class ClusterWaits(msgspec.Struct, frozen=True, tag=True):
-    """It waits until its cloud has room for it, or until somebody can reach it; without a message it waits no more."""
+    """The cluster waits: for room in its cloud, for a connection, or for a task file that can be used. An empty message
+    says that it no longer waits."""
 
     at: float
     cluster: str
@@ -73,7 +83,7 @@ class ClusterWaits(msgspec.Struct, frozen=True, tag=True):
 
 
 class ClusterEnded(msgspec.Struct, frozen=True, tag=True):
-    """It is down, and that was verified: nothing of it is left billing."""
+    """The cluster is down, which was verified: nothing of it is left billing."""
 
     at: float
     cluster: str
@@ -81,14 +91,14 @@ class ClusterEnded(msgspec.Struct, frozen=True, tag=True):
 
 
 class JobSubmitted(msgspec.Struct, frozen=True, tag=True):
-    """The cluster has it; it starts when the one before it ends."""
+    """The cluster has the job; it starts when the one before it ends."""
 
     at: float
     job: str
 
 
 class JobRefused(msgspec.Struct, frozen=True, tag=True):
-    """It did not reach the cluster, and will not: it can be submitted again, here or elsewhere."""
+    """The job did not reach the cluster, and will not: it can be submitted again, here or elsewhere."""
 
     at: float
     job: str
@@ -96,14 +106,20 @@ class JobRefused(msgspec.Struct, frozen=True, tag=True):
 
 
 class JobStarted(msgspec.Struct, frozen=True, tag=True):
+    """The job runs since `at`, which may be before the time of its JobSubmitted."""
+
     at: float
     job: str
     wall: str = ""
-    """How it is confined: `bubblewrap`, `landlock` or `unconfined`; empty where the fleet does not tell."""
+    """The wall around it: `bubblewrap`, `landlock` or `unconfined`; empty where the fleet does not tell."""
 
 
 class JobEnded(msgspec.Struct, frozen=True, tag=True):
-    """It has ended, and its log is complete. `reason` is exited, timeout, cancelled, limit, lost or setup."""
+    """The job has ended, and its log is complete.
+
+    `reason` is exited (its own end, with its exit code), timeout (past its time limit), cancelled (asked for), limit
+    (past another limit; `message` says which), lost (its cluster or runner is gone) or setup (its set-up failed).
+    """
 
     at: float
     job: str
@@ -118,42 +134,48 @@ Report = ClusterReady | ClusterTrouble | ClusterWaits | ClusterEnded | JobSubmit
 
 
 class Expected(msgspec.Struct, frozen=True):
-    """What the ledger says is on the fleet, told to a fleet when its worker comes back."""
+    """The clusters and jobs that the ledger has on the fleet, for a worker that comes back."""
 
     clusters: tuple[str, ...]
     """Clusters that are up, being launched, lost or being stopped."""
     jobs: tuple[Job, ...]
     """Attempts that are submitting, submitted or running, in the order they were submitted."""
     adopted: tuple[str, ...] = ()
-    """Every cluster that was adopted."""
+    """All clusters that were adopted."""
 
 
 class Fleet(Protocol):
     simulated: bool
+    """True where nothing real runs; screens and exports say so."""
 
     def recover(self, expected: Expected) -> None:
-        """Find again what is expected, by name. Follows with a report for every one of it: JobSubmitted, JobStarted
-        and JobEnded as they apply; JobRefused for a job that never arrived; JobEnded 'lost' for one that is gone;
-        ClusterReady or ClusterTrouble for a cluster. Called once, before anything else."""
+        """Find what is expected, by name. Called once, before anything else.
+
+        A report follows for each: JobSubmitted, JobStarted and JobEnded as they apply; JobRefused for a job that never
+        arrived; JobEnded 'lost' for one that is gone; ClusterReady or ClusterTrouble for a cluster.
+        """
 
     def launch(self, cluster: str, adopted: bool = False) -> None:
-        """Bring a cluster of the session's spec up, or find it up. One that is `adopted` need not be in the spec: it is
-        taken as it is, though it was launched by hand, and never launched."""
+        """Bring a cluster of the session's spec up, or find it up. ClusterReady or ClusterTrouble follows.
+
+        An `adopted` cluster was launched by hand and need not be in the spec: it is used as it is, never launched.
+        """
 
     def submit(self, job: Job) -> None:
-        """Start `job` on its cluster, or queue it there behind those submitted before."""
+        """Start `job` on its cluster, or queue it there behind those submitted before. JobSubmitted or JobRefused
+        follows."""
 
     def cancel(self, job: str) -> None:
-        """End it now. Follows with JobEnded 'cancelled' (or how it ended, if it was sooner)."""
+        """End a job now. JobEnded 'cancelled' follows, or another reason if the job ended first."""
 
     def down(self, cluster: str) -> None:
-        """Tear a cluster down with all that runs on it. Follows with ClusterEnded once that is verified."""
+        """Tear a cluster down with all that runs on it. ClusterEnded follows once that is verified."""
 
     def poll(self) -> list[Report]:
-        """What has happened since the last call."""
+        """The reports since the last call."""
 
     def close(self) -> None:
-        """Let go without ending anything that runs."""
+        """Stop following the fleet; everything on it continues."""
 
 
 class FleetError(CockpitError):

@@ -1,6 +1,7 @@
 """Create a session: its folder, its ledger, and the baseline as its first proposal. Nothing runs yet."""
 
 import difflib
+import secrets
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from cockpit.core.model import PROPOSERS, ClusterSpec, Envelope, FleetSpec, Mode
 from cockpit.decide.handle_intents import outside_proposer_note
 from cockpit.fleet.local import fleet as local
 from cockpit.fleet.sim.fleet import sim_spec
+from cockpit.fleet.sky.task import canonical_class
 from cockpit.session import api_key
 from cockpit.session.corpus import CPU_BUDGET_S, CUDA_BUDGET_S, takes_corpus
 from cockpit.session.ledger import FOLDER_MODE, Ledger
@@ -104,7 +106,7 @@ def accelerators(repo: Path) -> list[str]:
     except (yaml.YAMLError, AttributeError) as error:
         raise CreateError(f"{path} is not a SkyPilot task: {' '.join(str(error).split())}") from None
     names = [asked] if isinstance(asked, str) else list(asked)
-    return [str(name).split(":")[0] for name in names]
+    return [canonical_class(str(name).split(":")[0]) for name in names]
 
 
 def _hardware_counts(text: str) -> dict[str, int]:
@@ -113,7 +115,7 @@ def _hardware_counts(text: str) -> dict[str, int]:
         name, _, count = part.strip().partition(":")
         if not name or not count.isdecimal() or not 0 < int(count) <= CLUSTERS_AT_MOST:
             raise CreateError(f"{part!r} is not a hardware list: write CLASS:COUNT, such as H100:13,H200:3")
-        counts[name] = int(count)
+        counts[canonical_class(name)] = int(count)
     return counts
 
 
@@ -188,6 +190,7 @@ def _session(plan: Plan, spec: FleetSpec, head: str, constants: dict[str, Value]
         run_command=new.run_command,
         constants=constants,
         early_stopping=new.early_stopping,
+        id=f"s{secrets.token_hex(3)}" if spec.kind == "sky" else "",
         access=_access(plan.settings, plan.repo),
     )
 

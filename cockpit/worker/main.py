@@ -212,15 +212,26 @@ def fleet_and_clock(
     if session.fleet.kind == "sky":
         from cockpit.fleet.sky.client import SkyClient
         from cockpit.fleet.sky.fleet import SkyFleet
+        from cockpit.fleet.sky.parts import SessionIdentity, SkyParts
+        from cockpit.fleet.sky.requests import LongRequests
 
         setup = folder.source("setup")
         if not setup.exists():
             setup.parent.mkdir(parents=True, exist_ok=True)
             store.export(state.experiments[state.baseline].commit, setup)
         yaml = Path(session.repo) / "experiment.yaml"
-        sky = SkyClient(yaml, session.name, session.fleet.infra, configured.usd_per_hour, IDLE_MINUTES)
+        identity = SessionIdentity(session.name, session.id)
+        sky = SkyClient(yaml, identity, session.fleet.infra, configured.usd_per_hour, IDLE_MINUTES)
         clock = WallClock()
-        return SkyFleet(session.fleet.clusters, sky, session.name, setup, folder.root / "logs", wake, clock), clock
+        parts = SkyParts(
+            sky=sky,
+            requests=LongRequests(sky.long_requests()),
+            session=identity,
+            setup_source=setup,
+            logs=folder.root / "logs",
+            clock=clock,
+        )
+        return SkyFleet(session.fleet.clusters, parts, wake), clock
     raise FleetError(f"this cockpit has no fleet {session.fleet.kind!r}: upgrade it")
 
 

@@ -139,6 +139,8 @@ class Reactor:
         return []
 
     def _take_down(self, state: State, event: ClusterStopping | ClusterGivenUp) -> list[Event]:
+        if isinstance(event, ClusterGivenUp) and state.clusters[event.cluster].adopted:
+            return []  # only its owner, the person, takes it down
         self._fleet.down(event.cluster)
         return []
 

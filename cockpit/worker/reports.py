@@ -116,6 +116,7 @@ class Reports:
                         cluster=report.cluster,
                         hardware=report.hardware,
                         usd_per_hour=report.usd_per_hour,
+                        gpus=report.gpus,
                     )
                 ]
             case ClusterTrouble():

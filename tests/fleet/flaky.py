@@ -10,15 +10,18 @@ from typing import TypeVar
 
 import msgspec
 
+from cockpit.core.model import ClusterSpec
 from cockpit.fleet.base import Job, Report
-from cockpit.fleet.sky.client import Found, SkyError
 from cockpit.fleet.sky.cluster import SkyCluster
-from cockpit.fleet.sky.jobs import Row
+from cockpit.fleet.sky.jobs import JobRow
+from cockpit.fleet.sky.parts import ClusterRecord, LaunchOrder, SessionIdentity, SkyError, SkyParts
 from cockpit.fleet.sky.requests import LongRequests
 from cockpit.fleet.sky.task import SETUP
 from cockpit.session.clock import WallClock
 
 R = TypeVar("R")
+
+NIGHT = SessionIdentity("night")
 
 
 class FlakySky:
@@ -26,23 +29,30 @@ class FlakySky:
 
     idle_minutes = 30
 
-    def __init__(self) -> None:
-        self.found: Found | None = Found("gpu-01", "UP", "night", "H100", 3.0, {"H100": 1}, "", asked_at=1.0)
-        self.rows = [Row(1, SETUP, "SUCCEEDED", 1.0, 2.0)]
-        self.others: list[Found] = []
+    def __init__(self, session: SessionIdentity = NIGHT) -> None:
+        self.session = session
+        self.found: ClusterRecord | None = ClusterRecord(
+            session.remote_name("gpu-01"), "UP", session.name, "H100", 3.0, {"H100": 1}, "", 1.0, session.id
+        )
+        self.rows = [JobRow(1, SETUP, "SUCCEEDED", 1.0, 2.0)]
+        self.others: list[ClusterRecord] = []
         """Clusters that it has besides."""
         self.submitted: list[str] = []
-        self.downs = 0
+        self.launched: list[LaunchOrder] = []
+        self.downs: list[str] = []
         self.cloud_fails: SkyError | None = None
-        """What everything that goes to the cluster fails with; SkyPilot's records are had all the same."""
+        """The error of every call that goes to the cluster; SkyPilot's records are read all the same."""
         self.server_fails: SkyError | None = None
-        """What everything fails with."""
+        """The error of every call."""
         self.refuses: SkyError | None = None
-        """What a submission or a launch fails with."""
+        """The error of a submission or a launch."""
         self.arrives_first = False
-        """Whether a job that is submitted arrives before that fails."""
+        """True if a submitted job arrives before the call fails."""
         self.new_streams_hang = False
-        """Whether a log that is opened now says nothing after its first line, for ever."""
+        """True if a log that is opened now says nothing after its first line, for ever."""
+        self.submit_takes_s = 0.0
+        self.prefix = ""
+        """The log's prefix; empty for one node's."""
         self.ends = threading.Event()
         self.score = ""
 
@@ -50,14 +60,14 @@ class FlakySky:
         if error := self.server_fails or (self.cloud_fails if cluster_too else None):
             raise error
 
-    def clusters(self, names: list[str], refresh: bool = False) -> dict[str, Found]:
+    def clusters(self, names: list[str], refresh: bool = False) -> dict[str, ClusterRecord]:
         self._reach(cluster_too=False)
         if self.found and refresh and self.cloud_fails is None:
             self.found = msgspec.structs.replace(self.found, asked_at=self.found.asked_at + 1)
         found = {one.name: one for one in (self.found, *self.others) if one}
         return {name: one for name, one in found.items() if name in names or not names}
 
-    def jobs(self, cluster: str) -> list[Row]:
+    def jobs(self, cluster: str) -> list[JobRow]:
         self._reach()
         return list(self.rows)
 
@@ -65,64 +75,71 @@ class FlakySky:
         self._reach(cluster_too=False)
         return False
 
-    def launch(self, *what: object) -> int | None:
+    def launch(self, order: LaunchOrder, told: Callable[[str], None]) -> int | None:
         if self.refuses:
             raise self.refuses
         self._reach()
+        self.launched.append(order)
         return None
 
-    def withdraw(self, request: str) -> None:
+    def withdraw(self, request_id: str) -> None:
         pass
 
-    def submit(self, job: Job, workdir: Path, accelerators: dict[str, float]) -> int:
+    def submit(self, job: Job, cluster: str, workdir: Path, accelerators: dict[str, float]) -> int:
         if self.refuses:
             raise self.refuses
         if self.arrives_first:
             self._arrives(job)
         self._reach()
         self._arrives(job)
+        time.sleep(self.submit_takes_s)
         return self.rows[-1].id
 
     def _arrives(self, job: Job) -> None:
-        if job.name not in [row.name for row in self.rows]:
-            self.rows.append(Row(len(self.rows) + 1, job.name, "RUNNING", time.time(), 0.0))
+        name = self.session.remote_name(job.name)
+        if name not in [row.name for row in self.rows]:
+            self.rows.append(JobRow(len(self.rows) + 1, name, "RUNNING", time.time(), 0.0))
         self.submitted.append(job.name)
 
     def finish(self, score: str) -> None:
-        """The last job ends."""
+        """End the last job."""
         self.score = score
         self.rows[-1] = msgspec.structs.replace(self.rows[-1], status="SUCCEEDED", ended_at=time.time())
         self.ends.set()
 
     def tail(self, cluster: str, job_id: int) -> Iterator[str]:
         self._reach()
-        name, hangs = self.rows[job_id - 1].name, self.new_streams_hang
-        yield f"({name}, pid=1) COCKPIT_START train_sha256=a prepare_sha256=b at={time.time()}\n"
+        row, hangs = self.rows[job_id - 1], self.new_streams_hang
+        prefix = self.prefix or f"({row.name}, pid=1)"
+        yield f"{prefix} COCKPIT_START train_sha256=a prepare_sha256=b at={row.started_at}\n"
         while hangs or not self.ends.wait(0.02):
             time.sleep(0.02)
             self._reach()
-        yield f"({name}, pid=1) val_bpb: {self.score}\n"
-        yield f"({name}, pid=1) COCKPIT_END train_sha256=a prepare_sha256=b exit=0 at={time.time()}\n"
+        yield f"{prefix} val_bpb: {self.score}\n"
+        yield f"{prefix} COCKPIT_END train_sha256=a prepare_sha256=b exit=0 at={time.time()}\n"
 
     def cancel(self, cluster: str, job_id: int) -> None:
         self._reach()
 
     def down(self, cluster: str) -> None:
         self._reach()
-        self.found, self.downs = None, self.downs + 1
+        self.downs.append(cluster)
+        if self.found and self.found.name == cluster:
+            self.found = None
 
 
 class Watched:
-    """A SkyCluster on a FlakySky, and what it reported."""
+    """A SkyCluster on a FlakySky, and its reports."""
 
     def __init__(self, place: Path, sky: FlakySky) -> None:
         self.place, self.sky = place, sky
         self.reports: list[Report] = []
         (place / "setup").mkdir(exist_ok=True)
-        self.cluster = SkyCluster(
-            "gpu-01", "H100", sky, LongRequests(), place / "setup", place / "setup.log", 60.0, "night", WallClock(),
-            self.reports.append,
-        )  # type: ignore[arg-type]  # fmt: skip
+        parts = SkyParts(
+            sky=sky, requests=LongRequests(), session=sky.session, setup_source=place / "setup", logs=place,
+            clock=WallClock(), launch_limit_s=60.0,
+        )  # fmt: skip
+        self.cluster = SkyCluster(ClusterSpec("gpu-01", "H100"), parts, self.reports.append)
 
     def job(self, name: str = "e0001.1") -> Job:
         source = self.place / "runs" / name

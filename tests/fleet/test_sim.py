@@ -98,8 +98,10 @@ class Night:
 
     def verdict(self, name: str) -> RunVerdict:
         source = self.folder / "runs" / name
-        hashes = [hashlib.sha256((source / file).read_bytes()).hexdigest() for file in ("train.py", "prepare.py")]
-        return self.result(name).verdict(None, *hashes)
+        train, prepare = (
+            hashlib.sha256((source / file).read_bytes()).hexdigest() for file in ("train.py", "prepare.py")
+        )
+        return self.result(name).verdict(None, train, prepare)
 
 
 @pytest.fixture

@@ -7,12 +7,13 @@ import pytest
 
 from cockpit.fleet.base import FleetError
 from cockpit.fleet.sky.client import SkyClient, sentence
+from cockpit.fleet.sky.parts import SessionIdentity
 
 
 def client(folder: Path, text: str, infra: str = "") -> SkyClient:
     pytest.importorskip("sky", reason="SkyPilot is not installed")
     (folder / "experiment.yaml").write_text(text)
-    return SkyClient(folder / "experiment.yaml", "night", infra, {}, 30)
+    return SkyClient(folder / "experiment.yaml", SessionIdentity("night", "s1"), infra, {}, 30)
 
 
 @pytest.mark.parametrize("infra", ["", "slurm/lab"])
@@ -25,6 +26,11 @@ def client(folder: Path, text: str, infra: str = "") -> SkyClient:
         ("run: x\nresources: {acceleratorz: H100}\n", "did you mean 'accelerators'"),
         ("run: x\nresources: {accelerators: H100:many}\n", "Found: 'H100:many'"),
         ("setup: x\n", "experiment.yaml has no `run`"),
+        ("run: x\npool: {workers: 2}\n", "experiment.yaml has a `service` or `pool`"),
+        (
+            "run: x\nservice: {readiness_probe: /}\nresources: {ports: 80}\n",
+            "experiment.yaml has a `service` or `pool`",
+        ),
     ],
 )
 def test_a_task_that_skypilot_rejects_is_one_sentence(tmp_path: Path, text: str, said: str, infra: str) -> None:
@@ -37,13 +43,13 @@ def test_a_task_that_skypilot_rejects_is_one_sentence(tmp_path: Path, text: str,
 def test_a_fleet_without_a_task_file_is_refused_with_its_name(tmp_path: Path) -> None:
     pytest.importorskip("sky", reason="SkyPilot is not installed")
     with pytest.raises(FleetError, match=r"there is no .*experiment\.yaml: a fleet on SkyPilot needs its task file"):
-        SkyClient(tmp_path / "experiment.yaml", "night", "", {}, 30)
+        SkyClient(tmp_path / "experiment.yaml", SessionIdentity("night", "s1"), "", {}, 30)
 
 
 def test_without_skypilot_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sky", None)
     with pytest.raises(FleetError, match=r"SkyPilot is not installed .*: pip install -e '\.\[sky\]'"):
-        SkyClient(tmp_path / "experiment.yaml", "night", "", {}, 30)
+        SkyClient(tmp_path / "experiment.yaml", SessionIdentity("night", "s1"), "", {}, 30)
 
 
 @pytest.mark.parametrize("infra", ["", "slurm/lab"])

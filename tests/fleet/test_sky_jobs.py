@@ -1,4 +1,4 @@
-"""A cluster's job table, and what the end of a job means."""
+"""A cluster's job table is read, and the end of a job translated."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cockpit.fleet.base import Job
-from cockpit.fleet.sky.jobs import Row, believable, by_name, ended, table, was_set_up
+from cockpit.fleet.sky.jobs import JobRow, first_by_name, job_ended, job_table, plausible_time, was_set_up
 from cockpit.fleet.sky.task import SETUP
 
 JOB = Job("e0001.1", "gpu-01", Path(), Path(), {}, (), 600.0)
@@ -16,18 +16,18 @@ JOB = Job("e0001.1", "gpu-01", Path(), Path(), {}, (), 600.0)
 def test_a_table_is_read_oldest_first_with_times_that_may_be_missing() -> None:
     waits = {"job_id": 3, "job_name": "b", "status": "PENDING", "start_at": None, "end_at": None}
     done = {"job_id": 2, "job_name": "a", "status": "SUCCEEDED", "start_at": 10.0, "end_at": 20.5}
-    assert table([waits, done]) == [Row(2, "a", "SUCCEEDED", 10.0, 20.5), Row(3, "b", "PENDING")]
+    assert job_table([waits, done]) == [JobRow(2, "a", "SUCCEEDED", 10.0, 20.5), JobRow(3, "b", "PENDING")]
 
 
 def test_of_two_jobs_of_a_name_the_first_counts() -> None:
-    rows = [Row(5, "e0001.1", "FAILED"), Row(4, "e0001.1", "RUNNING")]
-    assert by_name(rows)["e0001.1"].id == 4
+    rows = [JobRow(5, "e0001.1", "FAILED"), JobRow(4, "e0001.1", "RUNNING")]
+    assert first_by_name(rows)["e0001.1"].id == 4
 
 
 def test_a_cluster_is_set_up_when_its_latest_set_up_succeeded() -> None:
     assert not was_set_up([])
-    assert was_set_up([Row(1, SETUP, "FAILED_SETUP"), Row(2, SETUP, "SUCCEEDED")])
-    assert not was_set_up([Row(1, SETUP, "SUCCEEDED"), Row(2, SETUP, "RUNNING")])
+    assert was_set_up([JobRow(1, SETUP, "FAILED_SETUP"), JobRow(2, SETUP, "SUCCEEDED")])
+    assert not was_set_up([JobRow(1, SETUP, "SUCCEEDED"), JobRow(2, SETUP, "RUNNING")])
 
 
 @pytest.mark.parametrize(
@@ -47,19 +47,24 @@ def test_a_cluster_is_set_up_when_its_latest_set_up_succeeded() -> None:
         ("GONE", True, None, "", "lost"),
     ],
 )
-def test_how_a_job_ended_follows_from_its_status_and_from_what_it_printed(
+def test_the_end_of_a_job_follows_from_its_status_and_from_what_it_printed(
     status: str, began: bool, exit_code: int | None, cancelled: str, reason: str
 ) -> None:
-    assert ended(JOB, status, 1.0, began, exit_code, cancelled, "").reason == reason
+    assert job_ended(JOB, status, 1.0, began, exit_code, cancelled, "").reason == reason
 
 
 @given(cluster_time=st.floats(0, 1e10), now=st.floats(0, 1e10), since=st.floats(0, 1e10))
 def test_no_clock_can_put_an_event_in_the_future_or_before_its_cause(
     cluster_time: float, now: float, since: float
 ) -> None:
-    at = believable(cluster_time, now, min(since, now))
+    at = plausible_time(cluster_time, now, min(since, now))
     assert min(since, now) <= at <= now
 
 
-def test_a_time_that_fits_is_believed() -> None:
-    assert believable(150.0, 200.0, 100.0) == 150.0
+def test_a_plausible_time_is_kept() -> None:
+    assert plausible_time(150.0, 200.0, 100.0) == 150.0
+
+
+@pytest.mark.parametrize("cluster_time", [0.0, -5.0, float("nan"), float("inf"), float("-inf")])
+def test_a_time_that_is_missing_or_cannot_be_is_taken_as_now(cluster_time: float) -> None:
+    assert plausible_time(cluster_time, 200.0, 100.0) == 200.0

@@ -1,9 +1,9 @@
-"""Why a launch waits, as SkyPilot 0.14.1 records it for a cluster on Slurm."""
+"""The reason a launch waits is read from what SkyPilot 0.14.1 records for a cluster on Slurm."""
 
 import pytest
 
-from cockpit.fleet.sky.client import Found
-from cockpit.fleet.sky.launch import queued
+from cockpit.fleet.sky.launch import queue_reason
+from cockpit.fleet.sky.parts import ClusterRecord
 
 
 @pytest.mark.parametrize(
@@ -18,4 +18,4 @@ from cockpit.fleet.sky.launch import queued
     ],
 )
 def test_a_launch_waits_while_its_job_is_pending(status: str, reason: str, why: str) -> None:
-    assert queued(Found("gpu-01", status, "s", "H100", 1.0, {"H100": 1}, reason)) == why
+    assert queue_reason(ClusterRecord("gpu-01", status, "s", "H100", 1.0, {"H100": 1}, reason)) == why

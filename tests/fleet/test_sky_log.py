@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cockpit.fleet.sky.log import LINE_BYTES, JobLines, LogFile
+from cockpit.fleet.sky import log
+from cockpit.fleet.sky.log import LINE_BYTES, JobLines, RunLogFile
 
 WAITING = "\x1b[2m├── \x1b[0m\x1b[2mWaiting for task resources on 1 node.\x1b[0m\n"
 STARTED = "\x1b[2m└── \x1b[0mJob started. Streaming logs... \x1b[2m(Ctrl-C to exit log streaming)\x1b[0m\n"
@@ -71,6 +73,59 @@ def test_the_run_says_itself_when_it_began_and_ended_and_how() -> None:
     assert (lines.started_at, lines.ended_at, lines.exit_code) == (1000.5, 1301.25, 124)
 
 
+def test_of_several_nodes_only_the_first_is_heard() -> None:
+    lines = JobLines("e0001.1", 0)
+    stream = [
+        "\x1b[36m(head, rank=0, pid=5)\x1b[0m val_bpb: 1.5\n",
+        "\x1b[36m(worker1, rank=1, pid=7, ip=10.0.0.2)\x1b[0m val_bpb: 1.5\n",
+        "\x1b[36m(worker10, rank=10, pid=7, ip=10.0.0.9)\x1b[0m val_bpb: 1.5\n",
+        "(head, rank=0, pid=5) COCKPIT_END train_sha256=a prepare_sha256=b exit=3 at=1301.25\n",
+        "(worker1, rank=1, pid=7, ip=10.0.0.2) COCKPIT_END train_sha256=a prepare_sha256=b exit=9 at=1301.25\n",
+    ]
+    assert taken(lines, stream).startswith(b"val_bpb: 1.5\nCOCKPIT_END")
+    assert lines.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    "end",
+    [f"exit={'9' * 5000} at=1.0", f"exit=0 at={'9' * 5000}", "exit=0 at=1e308", "exit=0 at=nan", "exit=-1 at=1.0"],
+)
+def test_a_mark_with_a_number_that_cannot_be_is_text(end: str) -> None:
+    lines = JobLines("e0001.1", 0)
+    taken(lines, [own(f"COCKPIT_END train_sha256=a prepare_sha256=b {end}")])
+    assert (lines.exit_code, lines.ended_at) == (None, 0.0)
+
+
+@given(st.lists(st.one_of(st.text(max_size=40), st.sampled_from(["(e0001.1, pid=1) ", "\r", "\n", " exit=", "at="]))))
+def test_arbitrary_text_never_raises(pieces: list[str]) -> None:
+    lines = JobLines("e0001.1", 3)
+    for piece in pieces:
+        lines.feed(piece)
+
+
+def test_a_flood_is_cut_in_the_middle_and_read_again_without_gap_or_repeat(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, size in (("HEAD_BYTES", 1000), ("TAIL_BYTES", 500), ("SAMPLE_BYTES", 100)):
+        monkeypatch.setattr(log, name, size)
+    path = tmp_path / "e0001.1.log"
+    printed = [f"line {number:06d}\n".encode() for number in range(5000)]
+    for upto, flushes in ((50, False), (2000, False), (3000, True), (5000, True)):
+        file = RunLogFile(path)  # a worker that was killed comes back
+        for line in printed[file.lines : upto]:
+            file.append(line)
+        if flushes:
+            file.flush()
+        file.close()
+    kept = path.read_bytes().splitlines(keepends=True)
+    assert kept[0] == printed[0] and kept[-40:] == printed[-40:]
+    cuts = [int(line.split()[4]) for line in kept if line.startswith(b"[cockpit cut ")]
+    own_lines = [line for line in kept if not line.startswith(b"[cockpit cut ")]
+    assert cuts and len(own_lines) + sum(cuts) == 5000
+    assert own_lines == sorted(own_lines) and len(set(own_lines)) == len(own_lines)
+    assert path.stat().st_size < 5000
+
+
 printed = st.lists(st.text(st.characters(exclude_characters="\n\x1b", exclude_categories=["Cs"]), max_size=20))
 
 
@@ -93,11 +148,13 @@ def test_a_stream_that_breaks_anywhere_leaves_no_gap_and_no_repeat(
 
 
 @given(cut=st.integers(0, 30), lines=st.lists(st.binary(max_size=6).filter(lambda b: b"\n" not in b), min_size=1))
-def test_a_file_torn_by_a_kill_is_completed(tmp_path_factory: object, cut: int, lines: list[bytes]) -> None:
-    path = tmp_path_factory.mktemp("log") / "e0001.1.log"  # type: ignore[attr-defined]
+def test_a_file_torn_by_a_kill_is_completed(
+    tmp_path_factory: pytest.TempPathFactory, cut: int, lines: list[bytes]
+) -> None:
+    path = tmp_path_factory.mktemp("log") / "e0001.1.log"
     whole = b"".join(line + b"\n" for line in lines)
     path.write_bytes(whole[:cut])
-    file = LogFile(path)
+    file = RunLogFile(path)
     file.append(b"".join(line + b"\n" for line in lines[file.lines :]))
     file.close()
     assert path.read_bytes() == whole
@@ -106,7 +163,7 @@ def test_a_file_torn_by_a_kill_is_completed(tmp_path_factory: object, cut: int, 
 def test_a_log_is_appended_to_and_counts_what_it_had(tmp_path: Path) -> None:
     path = tmp_path / "logs" / "e0001.1.log"
     for line in (b"one\n", b"two\n"):
-        file = LogFile(path)
+        file = RunLogFile(path)
         file.append(line)
         file.close()
-    assert LogFile(path).lines == 2
+    assert RunLogFile(path).lines == 2

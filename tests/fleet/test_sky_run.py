@@ -1,6 +1,7 @@
-"""What runs on a cluster, run here: it is a shell script, and this machine has a shell."""
+"""The script that runs on a cluster is run here: it is a shell script, and this machine has a shell."""
 
 import hashlib
+import os
 import subprocess
 from pathlib import Path
 
@@ -10,23 +11,28 @@ import pytest
 from cockpit.core.model import Outcome
 from cockpit.fleet.base import Job
 from cockpit.fleet.run_log import RunLog
-from cockpit.fleet.sky.task import elsewhere, run_script, stage
+from cockpit.fleet.sky.task import absolute_mounts, canonical_class, elsewhere, run_script, stage
+
+NAME = "e0001.1-s1"
+"""The job's name on its cluster."""
 
 
-def job(tmp_path: Path, train: str = "print('val_bpb: 1.5')", limit_s: float = 30.0, **more: str) -> Job:
+def job(
+    tmp_path: Path, train: str = "print('val_bpb: 1.5')", limit_s: float = 30.0, more: dict[str, str] | None = None
+) -> Job:
     source = tmp_path / "runs" / "e0001.1"
     source.mkdir(parents=True)
     (source / "train.py").write_text(train)
     (source / "prepare.py").write_text("")
-    for name, text in more.items():
+    for name, text in (more or {}).items():
         (source / name).write_text(text)
     return Job("e0001.1", "gpu-01", source, tmp_path / "log", {"EXPERIMENT_ID": "e0001.1"}, (), limit_s)
 
 
 def run(a_job: Job, command: str = "python3 -u train.py") -> tuple[RunLog, int]:
-    workdir = stage(a_job)
+    workdir = stage(a_job, NAME)
     done = subprocess.run(
-        ["bash", "-c", run_script(a_job, command)], cwd=workdir, capture_output=True, timeout=60, check=False
+        ["bash", "-c", run_script(a_job, NAME, command)], cwd=workdir, capture_output=True, timeout=60, check=False
     )
     log = RunLog()
     log.feed(done.stdout, 0.0)
@@ -79,7 +85,7 @@ def test_a_second_job_of_the_same_name_leaves_without_running(tmp_path: Path) ->
     a_job = job(tmp_path)
     run(a_job)
     again = subprocess.run(
-        ["bash", "-c", run_script(a_job, "echo ran")],
+        ["bash", "-c", run_script(a_job, NAME, "echo ran")],
         cwd=stage_of(a_job).parents[1],
         capture_output=True,
         text=True,
@@ -92,7 +98,7 @@ def test_a_second_job_of_the_same_name_leaves_without_running(tmp_path: Path) ->
 
 def test_a_run_whose_folder_did_not_arrive_says_so(tmp_path: Path) -> None:
     done = subprocess.run(
-        ["bash", "-c", run_script(job(tmp_path), "echo ran")],
+        ["bash", "-c", run_script(job(tmp_path), NAME, "echo ran")],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -104,17 +110,43 @@ def test_a_run_whose_folder_did_not_arrive_says_so(tmp_path: Path) -> None:
 
 
 def test_what_is_synced_is_the_variant_alone_whatever_gitignore_says(tmp_path: Path) -> None:
-    a_job = job(tmp_path, **{".gitignore": "prepare.py\n"})
-    workdir = stage(a_job)
+    a_job = job(tmp_path, more={".gitignore": "prepare.py\n"})
+    workdir = stage(a_job, NAME)
     files = {str(path.relative_to(workdir)) for path in workdir.rglob("*") if path.is_file()}
-    folder = f"variants/{a_job.name}"
+    folder = f"variants/{NAME}"
     assert files == {".skyignore", f"{folder}/train.py", f"{folder}/prepare.py", f"{folder}/.gitignore"}
 
 
 def stage_of(a_job: Job) -> Path:
-    return a_job.source.parent / f"{a_job.source.name}.run" / "variants" / a_job.name
+    return a_job.source.parent / f"{a_job.source.name}.run" / "variants" / NAME
 
 
 def test_a_task_goes_where_it_is_sent_wherever_its_file_says() -> None:
     said = {"cloud": "aws", "region": "us-east-1", "cpus": 4, "any_of": [{"zone": "a", "accelerators": "H100:1"}]}
     assert elsewhere(said, "slurm/lab") == {"infra": "slurm/lab", "cpus": 4, "any_of": [{"accelerators": "H100:1"}]}
+
+
+def test_each_node_of_a_cluster_with_a_shared_home_runs_the_script_once(tmp_path: Path) -> None:
+    a_job = job(tmp_path)
+    workdir = stage(a_job, NAME)
+    printed = [
+        subprocess.run(
+            ["bash", "-c", run_script(a_job, NAME, "echo ran")], cwd=workdir, capture_output=True, text=True,
+            timeout=60, check=False, env={**os.environ, "SKYPILOT_NODE_RANK": rank},
+        ).stdout
+        for rank in ("0", "1", "1")
+    ]  # fmt: skip
+    assert ["\nran\n" in text for text in printed] == [True, True, False]
+
+
+def test_local_mounts_are_taken_from_the_folder_of_the_task_file() -> None:
+    mounts = {"/data": "data", "/home": "~/x", "/bucket": "s3://b", "/abs": "/srv/x", "/store": {"source": "./y"}}
+    assert absolute_mounts(mounts, Path("/repo")) == {**mounts, "/data": "/repo/data"}
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [("h100", "H100"), ("H100", "H100"), ("a100-80gb", "A100-80GB"), ("tpu-v5e", "tpu-v5e"), ("RTXA6000", "RTXA6000")],
+)
+def test_a_class_is_spelled_as_skypilot_spells_it(said: str, name: str) -> None:
+    assert canonical_class(said) == name

@@ -1,4 +1,4 @@
-"""A cluster nobody can reach is not a cluster that is lost: this machine may be offline, and its run goes on."""
+"""An unreachable cluster is not a lost one: this machine may be offline, and its run may still be going."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -15,10 +15,11 @@ from cockpit.fleet.base import (
     JobStarted,
     JobSubmitted,
 )
-from cockpit.fleet.sky import answer as sky_answer
 from cockpit.fleet.sky import cluster as sky_cluster
-from cockpit.fleet.sky.answer import Lost, answer
-from cockpit.fleet.sky.client import Found, SkyError
+from cockpit.fleet.sky import probe
+from cockpit.fleet.sky.jobs import JobRow
+from cockpit.fleet.sky.parts import ClusterRecord, SkyError
+from cockpit.fleet.sky.probe import ClusterLost, ClusterProbe
 from cockpit.fleet.sky.requests import LongRequests
 from tests.fleet.flaky import FlakySky, Watched
 
@@ -31,7 +32,7 @@ class Hours:
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.at: dict[float, object] = {}
+        self.at: dict[float, Callable[[], None]] = {}
 
     def monotonic(self) -> float:
         return self.now
@@ -39,19 +40,19 @@ class Hours:
     def sleep(self, seconds: float) -> None:
         self.now += seconds
         for moment in [moment for moment in self.at if moment <= self.now]:
-            self.at.pop(moment)()  # type: ignore[operator]
+            self.at.pop(moment)()
 
 
 @pytest.fixture
 def hours(monkeypatch: pytest.MonkeyPatch) -> Hours:
     passing = Hours()
-    monkeypatch.setattr(sky_answer, "time", passing)
+    monkeypatch.setattr(probe, "time", passing)
     return passing
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sky_answer, "RETRY_S", (0.02,))
+    monkeypatch.setattr(probe, "RETRY_S", (0.02,))
     monkeypatch.setattr(sky_cluster, "RETRY_S", (0.02,) * 4)
 
 
@@ -66,13 +67,16 @@ def watched(tmp_path: Path, quick: None) -> Iterator[Watched]:
     it.cluster.close()
 
 
-def asked(sky: FlakySky, trust_records: bool = False, told: Callable[[str], None] = lambda sentence: None) -> object:
-    return answer("gpu-01", sky, LongRequests(), lambda found: True, lambda: False, trust_records, told)  # type: ignore[arg-type]
+def asked(
+    sky: FlakySky, trust_records: bool = False, told: Callable[[str], None] = lambda sentence: None
+) -> tuple[ClusterRecord, list[JobRow]] | None:
+    one = ClusterProbe("gpu-01", lambda: "gpu-01", sky, LongRequests(), lambda record: True, lambda: False, told)
+    return one.ask(trust_records)
 
 
 @pytest.mark.parametrize("trust_records", [False, True])
 @pytest.mark.parametrize("failure", [("cloud_fails", NO_ROUTE), ("server_fails", NO_SERVER)])
-def test_it_is_asked_for_hours_while_nobody_can_be_asked(
+def test_a_cluster_is_asked_for_hours_while_nothing_answers(
     hours: Hours, failure: tuple[str, SkyError], trust_records: bool
 ) -> None:
     sky = FlakySky()
@@ -81,28 +85,28 @@ def test_it_is_asked_for_hours_while_nobody_can_be_asked(
     told: list[str] = []
     assert asked(sky, trust_records, told.append) == (sky.found, sky.rows)
     assert hours.now >= 8 * 3600
-    assert told == [f"gpu-01 cannot be reached, and what runs there goes on: {failure[1]}", ""]
+    assert told == [f"gpu-01 is unreachable; its run may still be going: {failure[1]}", ""]
 
 
-def test_one_that_its_cloud_says_is_up_and_that_does_not_answer_is_lost(hours: Hours) -> None:
+def test_a_cluster_that_does_not_answer_though_its_cloud_says_it_is_up_is_lost(hours: Hours) -> None:
     sky = FlakySky()
     sky.jobs = lambda cluster: (_ for _ in ()).throw(NO_ROUTE)  # type: ignore[method-assign]
-    with pytest.raises(Lost, match="gpu-01 does not answer: ssh: connect") as lost:
+    with pytest.raises(ClusterLost, match="gpu-01 does not answer: ssh: connect") as lost:
         asked(sky)
     assert lost.value.hangs
-    assert sky_answer.LOST_AFTER_S < hours.now < 2 * sky_answer.LOST_AFTER_S
+    assert probe.LOST_AFTER_S < hours.now < 2 * probe.LOST_AFTER_S
 
 
-def test_one_that_its_cloud_says_is_gone_is_lost_at_once(hours: Hours) -> None:
+def test_a_cluster_that_its_cloud_says_is_gone_is_lost_at_once(hours: Hours) -> None:
     sky = FlakySky()
     sky.found = None
-    with pytest.raises(Lost, match="gpu-01 went down: SkyPilot finds it gone") as lost:
+    with pytest.raises(ClusterLost, match="gpu-01 went down: SkyPilot finds it gone") as lost:
         asked(sky)
     assert not lost.value.hangs and hours.now == 0
 
 
 @pytest.mark.parametrize("failure", [("cloud_fails", NO_ROUTE), ("server_fails", NO_SERVER)])
-def test_a_run_goes_on_while_nobody_can_be_asked_and_its_result_is_taken(
+def test_a_run_continues_while_nothing_answers_and_its_result_is_taken(
     watched: Watched, failure: tuple[str, SkyError]
 ) -> None:
     job = watched.job()
@@ -122,7 +126,7 @@ def test_a_run_goes_on_while_nobody_can_be_asked_and_its_result_is_taken(
 
 
 @pytest.mark.parametrize("failure", [("cloud_fails", NO_ROUTE), ("server_fails", NO_SERVER)])
-def test_a_worker_that_comes_back_while_nobody_can_be_asked_waits_and_takes_the_result(
+def test_a_worker_that_comes_back_while_nothing_answers_waits_and_takes_the_result(
     tmp_path: Path, quick: None, failure: tuple[str, SkyError]
 ) -> None:
     sky = FlakySky()
@@ -159,7 +163,7 @@ def test_a_job_that_arrived_though_submitting_it_failed_is_not_submitted_again(
     assert not watched.of(JobRefused)
 
 
-def test_a_launch_while_nobody_can_be_asked_is_no_failure_of_the_cluster(tmp_path: Path, quick: None) -> None:
+def test_a_launch_while_the_server_is_away_is_not_a_failure_of_the_cluster(tmp_path: Path, quick: None) -> None:
     sky = FlakySky()
     sky.found, sky.server_fails = None, NO_SERVER
     watched = Watched(tmp_path, sky)
@@ -171,12 +175,12 @@ def test_a_launch_while_nobody_can_be_asked_is_no_failure_of_the_cluster(tmp_pat
 
 
 @pytest.mark.parametrize(("had", "final"), [("H100", False), ("H200", True), ("", True)])
-def test_a_class_that_is_not_there_is_asked_for_again_if_there_ever_was_one(
+def test_a_class_that_cannot_be_found_is_asked_for_again_if_a_cluster_of_it_exists(
     tmp_path: Path, quick: None, had: str, final: bool
 ) -> None:
     sky = FlakySky()
     sky.found, sky.refuses = None, SkyError("absent", "Catalog does not contain any instances: 1x H100.")
-    sky.others = [Found("gpu-02", "UP", "night", had, 3.0, {had: 1}, "")] if had else []
+    sky.others = [ClusterRecord("gpu-02", "UP", "night", had, 3.0, {had: 1}, "")] if had else []
     watched = Watched(tmp_path, sky)
     watched.cluster.launch()
     watched.until(lambda: watched.of(ClusterTrouble))
@@ -201,7 +205,7 @@ def test_a_reader_on_a_dead_connection_is_replaced_once_its_job_has_ended(
     assert watched.job().log_path.read_text().count("COCKPIT_START") == 1
 
 
-def test_one_that_ended_by_itself_for_want_of_work_has_not_failed(
+def test_a_cluster_that_ended_itself_for_want_of_work_has_not_failed(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sky_cluster, "IDLE_SLACK_S", 60.0 * watched.sky.idle_minutes)
@@ -212,14 +216,14 @@ def test_one_that_ended_by_itself_for_want_of_work_has_not_failed(
     assert not watched.of(ClusterTrouble)
 
 
-def test_one_that_is_gone_before_its_idle_minutes_are_over_was_lost(watched: Watched) -> None:
+def test_a_cluster_that_is_gone_before_its_idle_minutes_are_over_was_lost(watched: Watched) -> None:
     watched.sky.found = None
     watched.cluster.check()
     watched.until(lambda: watched.of(ClusterTrouble))
     assert watched.of(ClusterTrouble)[0].lost
 
 
-def test_one_that_takes_no_job_has_failed(watched: Watched) -> None:
+def test_a_cluster_that_takes_no_jobs_has_failed(watched: Watched) -> None:
     watched.sky.refuses = SkyError("invalid", "the task asks for 8 GPUs, and the cluster has 1")
     for number in range(3):
         watched.cluster.submit(watched.job(f"e000{number}.1"))

@@ -216,7 +216,7 @@ def _ended(state: State, event: Ended) -> None:
     state.outcome_counts[event.outcome] = state.outcome_counts.get(event.outcome, 0) + 1
     if was_started:
         hours = max(0.0, event.at - attempt.started_at) / 3600
-        state.spend.gpu_hours += hours
+        state.spend.gpu_hours += hours * cluster.gpus
         if event.outcome is Outcome.VALID:
             state.corpus, state.preset = state.corpus or event.corpus, state.preset or event.preset
             _push(state.run_s, event.at - attempt.started_at, RECENT)

@@ -1,4 +1,4 @@
-"""SkyPilot's SDK, each call bounded in time and each failure one sentence. The only module that imports it."""
+"""Calls SkyPilot's SDK, each call bounded in time and each failure one sentence. The only module that imports it."""
 
 import os
 import re
@@ -7,52 +7,26 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from cockpit.core.errors import CockpitError
 from cockpit.fleet.base import FleetError, Job
-from cockpit.fleet.sky.jobs import Row, table
-from cockpit.fleet.sky.task import SESSION_VARIABLE, SETUP, elsewhere, run_script
+from cockpit.fleet.sky.jobs import JobRow, job_table
+from cockpit.fleet.sky.parts import ClusterRecord, LaunchOrder, SessionIdentity, SkyError
+from cockpit.fleet.sky.requests import LOCAL_REQUESTS, REMOTE_REQUESTS
+from cockpit.fleet.sky.task import ID_VARIABLE, SESSION_VARIABLE, SETUP, absolute_mounts, elsewhere, run_script
 
+SUBMIT_LIMIT_S = 150.0
+"""Seconds an exec may take; it takes 3 to 20. Where rsync hangs (skypilot#10167) the GPU is idle meanwhile."""
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
-
-
-class SkyError(CockpitError):
-    """A call failed; the message is one sentence. `kind` says what can be done about it:
-
-    gone (the cluster is not there or not up), refused (no capacity, no quota: later perhaps), invalid (never), absent
-    (there is no such GPU, or where there is cannot be reached: SkyPilot says the same of both), server (the API server
-    does not answer), late (it took too long and was cancelled), cancelled, other.
-    """
-
-    def __init__(self, kind: str, message: str) -> None:
-        super().__init__(message)
-        self.kind = kind
-
-
-class Found(msgspec.Struct, frozen=True):
-    """A cluster as SkyPilot's records have it."""
-
-    name: str
-    status: str
-    """UP, INIT, STOPPED ..."""
-    session: str
-    """The session it was launched for; empty if it was not Cockpit that launched it."""
-    hardware: str
-    usd_per_hour: float
-    accelerators: dict[str, float]
-    reason: str
-    """Why it is not up, where SkyPilot says."""
-    asked_at: float = 0.0
-    """When its cloud was last asked and answered, by the API server's clock."""
+_NO_AUTODOWN = re.compile(r"auto-?(?:stop|down)", re.IGNORECASE)
 
 
 class SkyClient:
     """One SkyPilot API server, as this session uses it. Every method blocks; all may be called from any thread."""
 
-    def __init__(self, yaml: Path, session: str, infra: str, prices: dict[str, float], idle_minutes: int) -> None:
-        """`yaml` is the task, `prices` go before the catalog's (hardware class to US dollars an hour), and a cluster
-        ends by itself after `idle_minutes` without a job, where its cloud can.
+    def __init__(
+        self, yaml: Path, session: SessionIdentity, infra: str, prices: dict[str, float], idle_minutes: int
+    ) -> None:
+        """`yaml` is the task. `prices` (hardware class to US dollars an hour) go before the catalog's. A cluster ends
+        after `idle_minutes` without a job, where its cloud can do that.
 
         Raises FleetError if SkyPilot is not installed or rejects the task.
         """
@@ -69,76 +43,110 @@ class SkyClient:
         self._sky, self._sdk, self._yaml_text = sky, sdk, yaml_utils
         try:
             sky.Task.from_yaml(str(yaml))
-            task = self._task()
+            task = self._read_task(marked=False)
         except FileNotFoundError as error:
             raise FleetError(f"there is no {yaml}: a fleet on SkyPilot needs its task file") from error
-        except Exception as error:  # whatever SkyPilot's schema, YAML's parser or a type in between says
+        except Exception as error:  # SkyPilot's schema, YAML's parser, or a type in between
             raise FleetError(f"SkyPilot rejects {yaml.name}: {sentence(error)}") from error
+        if task.service is not None:
+            raise FleetError(f"{yaml.name} has a `service` or `pool`, which Cockpit cannot run: remove it")
         if not task.run:
             raise FleetError(f"{yaml.name} has no `run`: it says how train.py is started")
 
-    def _task(self, marked: bool = False) -> Any:
-        """The task file as SkyPilot reads it; `marked` with whose it is, as SkyPilot's record of a cluster keeps only
-        what the file says."""
-        if not marked and not self._infra:
-            return self._sky.Task.from_yaml(str(self._yaml))
+    def long_requests(self) -> int:
+        """The number of long requests to send to the API server at a time."""
+        from sky.server import common  # private to SkyPilot; no public call tells where the server is
+
+        try:
+            return LOCAL_REQUESTS if common.is_api_server_local() else REMOTE_REQUESTS
+        except Exception:  # an older or newer SkyPilot without it
+            return LOCAL_REQUESTS
+
+    def _read_task(self, marked: bool) -> Any:
+        """The task file as SkyPilot reads it; `marked` with its session, since SkyPilot's record of a cluster keeps
+        only what the file says."""
         text = self._yaml_text.safe_load(self._yaml.read_text(encoding="utf-8"))
         if marked:
-            text["envs"] = {**(text.get("envs") or {}), SESSION_VARIABLE: self._session}
+            mark = {SESSION_VARIABLE: self._session.name} | (
+                {ID_VARIABLE: self._session.id} if self._session.id else {}
+            )
+            text["envs"] = {**(text.get("envs") or {}), **mark}
         if self._infra:
             text["resources"] = elsewhere(text.get("resources") or {}, self._infra)
+        if text.get("file_mounts"):
+            text["file_mounts"] = absolute_mounts(text["file_mounts"], self._yaml.parent.absolute())
         return self._sky.Task.from_yaml_str(self._yaml_text.dump_yaml_str(text))
 
-    def launch(
-        self,
-        cluster: str,
-        workdir: Path,
-        found: Found | None,
-        hardware: str,
-        avoid: set[str],
-        limit_s: float,
-        told: Callable[[str], None],
-    ) -> int | None:
-        """Bring a cluster up and start its set-up; the set-up's job there.
+    def _task(self, marked: bool = False) -> Any:
+        """The task file as it is now. Raises SkyError of kind `task`: a person may be editing it."""
+        try:
+            task = self._read_task(marked)
+        except Exception as error:  # SkyPilot's schema, YAML's parser, or a type in between
+            raise SkyError("task", f"{self._yaml} cannot be used: {sentence(error)}") from error
+        if not task.run:
+            raise SkyError("task", f"{self._yaml} has no `run`: it says how train.py is started")
+        return task
 
-        `found` is the cluster if it exists. Of a new one `hardware` is the class wanted, empty for any of the task's
-        but those in `avoid`. `told` gets the request's id, to withdraw it by. Raises SkyError.
+    def launch(self, order: LaunchOrder, told: Callable[[str], None]) -> int | None:
+        """Bring a cluster up and start its set-up. Returns the set-up's job id there.
+
+        `told` gets the request's id, to withdraw it by. Raises SkyError.
         """
         task = self._task(marked=True)
-        task.name, task.workdir, task.run = SETUP, str(workdir), "true"
-        wanted = [r for r in task.resources if _wanted(set(r.accelerators or {}), hardware, avoid)]
-        if found and found.accelerators:
-            task.set_resources(self._sky.Resources(accelerators=found.accelerators))
-        elif hardware and not wanted:
-            raise SkyError("invalid", f"{self._yaml.name} has no {hardware} among its accelerators")
-        elif wanted:
-            task.set_resources(type(task.resources)(wanted))
-        job_id, _ = self._call(
-            lambda: self._sdk.launch(task, cluster_name=cluster, idle_minutes_to_autostop=self.idle_minutes, down=True),
-            limit_s,
-            told,
-        )
+        task.name, task.workdir, task.run = SETUP, str(order.workdir), "true"
+        self._choose(task, order)
+        down = {"idle_minutes_to_autostop": self.idle_minutes, "down": True}
+
+        def ask(**options: object) -> Any:
+            return self._call(
+                lambda: self._sdk.launch(task, cluster_name=order.cluster, **options), order.limit_s, told
+            )
+
+        try:
+            job_id, _ = ask(**down)
+        except SkyError as error:
+            if error.kind != "invalid" or not _NO_AUTODOWN.search(str(error)):
+                raise
+            job_id, _ = ask()  # this cloud cannot take a cluster down that idles
         return None if job_id is None else int(job_id)
 
-    def submit(self, job: Job, workdir: Path, accelerators: dict[str, float]) -> int:
-        """Queue a job on its cluster; its id there. Raises SkyError."""
+    def _choose(self, task: Any, order: LaunchOrder) -> None:
+        """Narrow the task's resources to those of the cluster that exists, or of the class that is wanted."""
+        record = order.record
+        if record and record.accelerators:
+            same = [one for one in task.resources if dict(one.accelerators or {}) == record.accelerators]
+            if same:
+                task.set_resources(same[0])  # with its image, spot and config
+            else:
+                task.set_resources(self._sky.Resources(accelerators=record.accelerators))
+            return
+        wanted = [one for one in task.resources if _is_wanted(set(one.accelerators or {}), order)]
+        if order.hardware and not wanted:
+            raise SkyError("invalid", f"{self._yaml.name} has no {order.hardware} among its accelerators")
+        if wanted:
+            task.set_resources(type(task.resources)(wanted))
+
+    def submit(self, job: Job, cluster: str, workdir: Path, accelerators: dict[str, float]) -> int:
+        """Queue a job on its cluster. Returns its id there. Raises SkyError."""
         task = self._task()
-        task.name, task.workdir, task.setup = job.name, str(workdir), None
-        task.run = run_script(job, task.run)
-        task.update_envs({**job.environment, SESSION_VARIABLE: self._session})
+        name = self._session.remote_name(job.name)
+        task.name, task.workdir, task.setup = name, str(workdir), None
+        task.run = run_script(job, name, task.run)
+        task.update_envs({**job.environment, SESSION_VARIABLE: self._session.name})
         task.set_resources(self._sky.Resources(accelerators=accelerators or None))
-        job_id, _ = self._call(lambda: self._sdk.exec(task, cluster_name=job.cluster), 300)
+        job_id, _ = self._call(lambda: self._sdk.exec(task, cluster_name=cluster), SUBMIT_LIMIT_S)
         return int(job_id)
 
-    def clusters(self, names: list[str], refresh: bool = False) -> dict[str, Found]:
-        """Those of the clusters that SkyPilot knows; with `refresh`, as the cloud has them now. Raises SkyError."""
+    def clusters(self, names: list[str], refresh: bool = False) -> dict[str, ClusterRecord]:
+        """The clusters that SkyPilot knows, of these or of all; with `refresh`, as the cloud has them now. Raises
+        SkyError."""
         mode = self._sky.StatusRefreshMode.FORCE if refresh else self._sky.StatusRefreshMode.NONE
         records = self._call(lambda: self._sdk.status(names or None, refresh=mode, all_users=True), 120)
-        return {record["name"]: self._found(record) for record in records}
+        return {record["name"]: self._record(record) for record in records}
 
-    def jobs(self, cluster: str) -> list[Row]:
+    def jobs(self, cluster: str) -> list[JobRow]:
         """The cluster's job table. Raises SkyError."""
-        return table(self._call(lambda: self._sdk.queue(cluster, all_users=True), 60))
+        return job_table(self._call(lambda: self._sdk.queue(cluster, all_users=True), 60))
 
     def cancel(self, cluster: str, job_id: int) -> None:
         """End a job of the cluster, or take it from its queue. Raises SkyError."""
@@ -153,20 +161,20 @@ class SkyClient:
                 raise
 
     def pending(self, cluster: str) -> bool:
-        """Whether the API server still works on something that was asked of this cluster. Raises SkyError."""
+        """True while the API server works on something that was asked of this cluster. Raises SkyError."""
         try:
             requests = self._sdk.api_status(cluster_name=cluster)
         except Exception as error:
-            raise _understood(error) from error
+            raise understood(error) from error
         asked = ("sky.launch", "sky.exec", "sky.down")
         return any(request.name in asked and request.cluster_name == cluster for request in requests)
 
     def withdraw(self, request_id: str) -> None:
-        """Cancel a request that is under way; one that is over stays as it is."""
+        """Cancel a request that is under way; one that is over stays as it is. Raises SkyError."""
         try:
             self._sdk.get(self._sdk.api_cancel([request_id], silent=True))
         except Exception as error:
-            raise _understood(error) from error
+            raise understood(error) from error
 
     def tail(self, cluster: str, job_id: int) -> Generator[str, None, None]:
         """The job's log from its beginning, in pieces as they come, until it ends. Raises SkyError."""
@@ -174,30 +182,35 @@ class SkyClient:
             for piece in self._sdk.tail_logs(cluster, job_id, follow=True, preload_content=False):
                 yield piece or ""
         except Exception as error:
-            raise _understood(error) from error
+            raise understood(error) from error
 
-    def _hardware(self, resources: Any) -> tuple[str, float]:
+    def _priced(self, resources: Any) -> tuple[str, float]:
+        """The class of one of a cluster's nodes, and its price an hour."""
         name = next(iter(resources.accelerators or {}), "CPU")
         if name in self._prices:
             return name, self._prices[name]
         try:
             return name, float(resources.get_cost(3600))
-        except Exception:  # a catalog without this one: the run is worth having at a price not known
+        except Exception:  # a catalog without this one: the run is worth having at an unknown price
             return name, 0.0
 
-    def _found(self, record: Any) -> Found:
+    def _record(self, record: Any) -> ClusterRecord:
         resources = getattr(record["handle"], "launched_resources", None)
-        hardware, usd = self._hardware(resources) if resources is not None else ("", 0.0)
-        marked = re.search(rf"{SESSION_VARIABLE}: '?([\w.-]+)", record["last_creation_yaml"] or "")
-        return Found(
+        nodes = int(getattr(record["handle"], "launched_nodes", None) or 1)
+        hardware, usd = self._priced(resources) if resources is not None else ("", 0.0)
+        accelerators = dict(resources.accelerators or {}) if resources is not None else {}
+        text = record["last_creation_yaml"] or ""
+        return ClusterRecord(
             name=record["name"],
             status=record["status"].value,
-            session=marked[1] if marked else "",
+            session=_marked(SESSION_VARIABLE, text),
             hardware=hardware,
-            usd_per_hour=usd,
-            accelerators=dict(resources.accelerators or {}) if resources is not None else {},
+            usd_per_hour=usd * nodes,
+            accelerators=accelerators,
             reason=record["init_status_reason"] or "",
             asked_at=float(record["status_updated_at"] or 0.0),
+            session_id=_marked(ID_VARIABLE, text),
+            gpus=max(1, nodes * int(next(iter(accelerators.values()), 1))),
         )
 
     def _call(self, ask: Callable[[], Any], limit_s: float, told: Callable[[str], None] | None = None) -> Any:
@@ -223,15 +236,23 @@ class SkyClient:
         except Exception as error:
             if late.is_set():
                 raise SkyError("late", f"SkyPilot did not answer within {limit_s / 60:g} minutes") from error
-            raise _understood(error) from error
+            raise understood(error) from error
 
 
-def _wanted(classes: set[str], hardware: str, avoid: set[str]) -> bool:
-    return hardware in classes if hardware else not classes & avoid
+def _is_wanted(classes: set[str], order: LaunchOrder) -> bool:
+    if order.hardware:
+        return order.hardware.lower() in {name.lower() for name in classes}
+    return not classes & order.avoid
+
+
+def _marked(variable: str, text: str) -> str:
+    """The value of a variable in a task's text; empty if it is not there."""
+    found = re.search(rf"^\s*{variable}: '?([\w.-]+)", text, re.MULTILINE)
+    return found[1] if found else ""
 
 
 def sentence(error: BaseException) -> str:
-    """What an error says, as one line without colours."""
+    """The message of an error, as one line without colours."""
     text = " ".join(_ESCAPES.sub("", str(error)).split()).partition(" Hint: ")[0]
     return text[:400] or type(error).__name__
 
@@ -258,8 +279,8 @@ _ABSENT = re.compile(r"Catalog does not contain")
 _NEVER = re.compile(r"not enabled|is not supported", re.IGNORECASE)
 
 
-def _understood(error: BaseException) -> SkyError:
-    """The same error, by what can be done about it. By its class's name: SkyPilot is not loaded here."""
+def understood(error: BaseException) -> SkyError:
+    """The same error, by what can be done about it. It is told by its class's name: SkyPilot is not loaded here."""
     text = sentence(error)
     kind = next((_KINDS[c.__name__] for c in type(error).__mro__ if c.__name__ in _KINDS), "other")
     if type(error).__name__ == "ResourcesUnavailableError":

@@ -1,29 +1,26 @@
-"""A fleet of SkyPilot clusters: launched a few at a time, each put to work as soon as it is up, and never waited for
-together. What happens on one cluster is `sky_cluster`'s; here is the fleet, and the watch over runs that say nothing.
+"""A fleet of SkyPilot clusters: launched a few at a time, each put to work as soon as it is up.
+
+`SkyCluster` does what happens on one cluster; here is the fleet, and the watch over silent runs and clusters.
 """
 
 import threading
 import time
 from collections import deque
-from pathlib import Path
 
 from cockpit.core.model import ClusterSpec
 from cockpit.fleet.base import Expected, Job, JobRefused, Report
-from cockpit.fleet.sky.client import SkyClient, SkyError
 from cockpit.fleet.sky.cluster import SkyCluster
-from cockpit.fleet.sky.requests import LongRequests
-from cockpit.session.clock import Clock
+from cockpit.fleet.sky.parts import SkyError, SkyParts
 
 WATCH_EVERY_S = 5.0
 SILENT_S = 180.0
-"""A run that printed nothing for so long is looked at on its cluster."""
+"""Seconds without output after which a run is checked on its cluster."""
 SWEEP_EVERY_S = 60.0
-"""How often SkyPilot's records are read, for clusters that ended without a word."""
+"""Seconds between two readings of SkyPilot's records, for clusters that ended without a report."""
 SWEEP_LAUNCHES_EVERY_S = 15.0
-"""How often while a cluster is being launched, which may wait for a place."""
+"""The same while a cluster is being launched, which may wait for a place."""
 LIMIT_GRACE_S = 45.0
-"""A run ends itself at its limit; one that has not by then is cancelled."""
-LAUNCH_LIMIT_S = 1200.0
+"""Seconds past its limit after which a run, which should end itself, is cancelled."""
 
 
 class SkyFleet:
@@ -31,47 +28,21 @@ class SkyFleet:
 
     simulated = False
 
-    def __init__(
-        self,
-        clusters: tuple[ClusterSpec, ...],
-        sky: SkyClient,
-        session: str,
-        setup_source: Path,
-        logs: Path,
-        wake: threading.Event,
-        clock: Clock,
-        launch_limit_s: float = LAUNCH_LIMIT_S,
-    ) -> None:
-        """`setup_source` is the folder a cluster's set-up runs in; `logs` gets what set-ups print; a launch is given up
-        after `launch_limit_s`."""
-        self._sky = sky
-        self._session, self._clock = session, clock
-        self._setup_source, self._logs, self._launch_limit_s = setup_source, logs, launch_limit_s
-        self._long_requests = LongRequests()
+    def __init__(self, clusters: tuple[ClusterSpec, ...], parts: SkyParts, wake: threading.Event) -> None:
+        self._parts = parts
         self._wake = wake
         self._reports: deque[Report] = deque()
         self._closed = threading.Event()
-        logs.mkdir(parents=True, exist_ok=True)
+        parts.logs.mkdir(parents=True, exist_ok=True)
         self._clusters = {spec.name: self._cluster(spec) for spec in clusters}
         threading.Thread(target=self._watch, name="sky-watch", daemon=True).start()
 
     def _cluster(self, spec: ClusterSpec) -> SkyCluster:
-        return SkyCluster(
-            name=spec.name,
-            hardware=spec.hardware,
-            sky=self._sky,
-            long_requests=self._long_requests,
-            setup_source=self._setup_source,
-            setup_log=self._logs / f"{spec.name}.setup.log",
-            launch_limit_s=self._launch_limit_s,
-            session=self._session,
-            clock=self._clock,
-            report=self._take,
-        )
+        return SkyCluster(spec, self._parts, self._take)
 
     def _adopt(self, name: str) -> None:
         if name not in self._clusters:
-            # A new dict: the watch goes through the one there is.
+            # A new dict: the watch iterates over the old one.
             self._clusters = {**self._clusters, name: self._cluster(ClusterSpec(name))}
         self._clusters[name].adopt()
 
@@ -82,7 +53,7 @@ class SkyFleet:
             self._clusters[cluster].recover([job for job in expected.jobs if job.cluster == cluster])
         for job in expected.jobs:
             if job.cluster not in expected.clusters:
-                self._take(JobRefused(self._clock.now(), job.name, f"{job.cluster} was not up"))
+                self._take(JobRefused(self._parts.clock.now(), job.name, f"{job.cluster} was not up"))
 
     def launch(self, cluster: str, adopted: bool = False) -> None:
         if adopted:
@@ -118,29 +89,32 @@ class SkyFleet:
     def _watch(self) -> None:
         swept = time.monotonic()
         while not self._closed.wait(WATCH_EVERY_S):
-            now = self._clock.now()
+            now = self._parts.clock.now()
             for cluster in self._clusters.values():
                 for run in cluster.overdue(now, LIMIT_GRACE_S):
                     cluster.cancel(run, "timeout")
                 if cluster.silent(now, SILENT_S):
                     cluster.check()
+                cluster.send_held()
             launching = any(cluster.is_launching for cluster in self._clusters.values())
             if time.monotonic() - swept > (SWEEP_LAUNCHES_EVERY_S if launching else SWEEP_EVERY_S):
                 swept = time.monotonic()
                 self._sweep()
 
     def _sweep(self) -> None:
-        up = [name for name, cluster in self._clusters.items() if cluster.is_up]
-        launching = [name for name, cluster in self._clusters.items() if cluster.is_launching]
+        """Compare SkyPilot's records with the clusters that should be up or are being launched."""
+        up = [cluster for cluster in self._clusters.values() if cluster.is_up]
+        launching = [cluster for cluster in self._clusters.values() if cluster.is_launching]
         if not up and not launching:
             return
         try:
-            found = self._sky.clusters([*up, *launching])
+            records = self._parts.sky.clusters([cluster.remote_name for cluster in (*up, *launching)])
         except SkyError:
-            return  # the next sweep sees
-        for name in up:
-            if name not in found or found[name].status != "UP":
-                self._clusters[name].check()
-        for name in launching:
-            if name in found:
-                self._clusters[name].look_at_launch(found[name])
+            return  # the next sweep compares
+        for cluster in up:
+            record = records.get(cluster.remote_name)
+            if record is None or record.status != "UP":
+                cluster.check()
+        for cluster in launching:
+            if record := records.get(cluster.remote_name):
+                cluster.take_launch_record(record)

@@ -1,5 +1,6 @@
-"""A cluster's job table, matched to attempts by name, and what a job's end means. Pure."""
+"""Reads a cluster's job table: which job is which attempt's, and what a job's end means. Pure."""
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from cockpit.fleet.sky.task import SETUP, TIMED_OUT
 UNDER_WAY = frozenset({"INIT", "PENDING", "SETTING_UP", "RUNNING"})
 
 
-class Row(msgspec.Struct, frozen=True):
+class JobRow(msgspec.Struct, frozen=True):
     """One job of a cluster's table; times are the cluster's, 0 for not yet."""
 
     id: int
@@ -22,14 +23,14 @@ class Row(msgspec.Struct, frozen=True):
     ended_at: float = 0.0
 
     @property
-    def ended(self) -> bool:
+    def has_ended(self) -> bool:
         return self.status not in UNDER_WAY
 
 
-def table(records: Iterable[Mapping[str, Any]]) -> list[Row]:
+def job_table(records: Iterable[Mapping[str, Any]]) -> list[JobRow]:
     """SkyPilot's records as rows, oldest first."""
     rows = [
-        Row(
+        JobRow(
             id=int(record["job_id"]),
             name=str(record["job_name"]),
             status=str(getattr(record["status"], "value", record["status"])),
@@ -41,25 +42,28 @@ def table(records: Iterable[Mapping[str, Any]]) -> list[Row]:
     return sorted(rows, key=lambda row: row.id)
 
 
-def by_name(rows: Iterable[Row]) -> dict[str, Row]:
-    """The job of each name. Of several the first: the others left at once, as they found that it had run."""
-    found: dict[str, Row] = {}
+def first_by_name(rows: Iterable[JobRow]) -> dict[str, JobRow]:
+    """The first job of each name. Later ones of a name left at once, because the first had run."""
+    found: dict[str, JobRow] = {}
     for row in sorted(rows, key=lambda row: row.id):
         found.setdefault(row.name, row)
     return found
 
 
-def was_set_up(rows: Iterable[Row]) -> bool:
-    """Whether the cluster's latest set-up succeeded."""
+def was_set_up(rows: Iterable[JobRow]) -> bool:
+    """True if the cluster's latest set-up succeeded."""
     setups = [row for row in rows if row.name == SETUP]
     return bool(setups) and max(setups, key=lambda row: row.id).status == "SUCCEEDED"
 
 
-def ended(
+def job_ended(
     job: Job, status: str, at: float, began: bool, exit_code: int | None, cancelled: str, remark: str
 ) -> JobEnded:
-    """What the end of a job means. `began` and `exit_code` are what the run itself printed (None if no code);
-    `cancelled` is why we cancelled it (cancelled or timeout), empty if we did not; `remark` is SkyPilot's last word."""
+    """Translate the end of a job.
+
+    `began` and `exit_code` are what the run itself printed (None for no code), `cancelled` is why Cockpit cancelled it
+    (cancelled or timeout; empty if it did not), `remark` is SkyPilot's last word.
+    """
     if exit_code == TIMED_OUT:
         return JobEnded(at, job.name, "timeout", exit_code)
     if exit_code is not None:
@@ -80,7 +84,7 @@ def ended(
             return JobEnded(at, job.name, "lost", None, f"its job is gone from the cluster: {remark}")
 
 
-def believable(cluster_time: float, now: float, since: float) -> float:
-    """The cluster's time of something that happened after `since`, brought between `since` and `now`: clocks differ,
-    and jump."""
-    return min(max(cluster_time or now, since), now)
+def plausible_time(cluster_time: float, now: float, since: float) -> float:
+    """Bring a cluster's time between `since`, when its cause was, and `now`: clocks differ, and jump."""
+    known = math.isfinite(cluster_time) and cluster_time > 0
+    return min(max(cluster_time if known else now, since), now)

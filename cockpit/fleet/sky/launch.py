@@ -1,100 +1,99 @@
-"""Bringing one cluster up: whose it is, its launch, its wait for a place in the cloud, its set-up."""
+"""Brings one cluster up: checks its owner, launches it, waits for its place in the cloud and for its set-up."""
 
 import contextlib
 import re
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-from cockpit.fleet.sky.client import Found, SkyClient, SkyError
+from cockpit.core.model import ClusterSpec
 from cockpit.fleet.sky.log import JobLines
-from cockpit.fleet.sky.requests import LongRequests
+from cockpit.fleet.sky.parts import ClusterRecord, LaunchOrder, SkyError, SkyParts
 
 SETUP_LIMIT_S = 3600.0
+SETUP_LOG_BYTES = 32 << 20
+"""Bytes kept of what a set-up prints."""
 QUEUE_TOLD_S = 45.0
-"""Slurm looks for a place twice a minute: what waits less is not worth a word."""
+"""Seconds a launch is queued before a person is told: Slurm looks for a place twice a minute."""
 QUEUE_PATIENCE_S = 120.0
-"""A launch that only waits in its cloud's queue gives way to other clusters' launches after so long, which is how long
-SkyPilot waits itself where there is another place to try."""
+"""Seconds after which a queued launch gives way to other clusters' launches; SkyPilot itself waits as long where there
+is another place to try."""
 
 _QUEUED = re.compile(r"\(pending: ([^;)]+)")
 
 
-def queued(found: Found) -> str:
-    """Why a launch waits in its cloud's queue, in the cloud's own word; empty if it does not."""
-    waits = _QUEUED.search(found.reason)
-    return waits[1].strip() if waits and found.status == "INIT" else ""
+def queue_reason(record: ClusterRecord) -> str:
+    """The cloud's own word for why a launch waits in its queue; empty if it does not."""
+    waits = _QUEUED.search(record.reason)
+    return waits[1].strip() if waits and record.status == "INIT" else ""
 
 
 class SkyLaunch:
-    """`up` blocks, on the cluster's thread; the other methods may be called from any thread meanwhile."""
+    """`bring_up` blocks, on the cluster's thread; the other methods may be called from any thread meanwhile."""
 
-    def __init__(
-        self,
-        name: str,
-        hardware: str,
-        sky: SkyClient,
-        long_requests: LongRequests,
-        session: str,
-        setup_source: Path,
-        setup_log: Path,
-        limit_s: float,
-        given_up: Callable[[], bool],
-    ) -> None:
-        """`hardware` is the class wanted, empty for any of the task's. `given_up` says that nobody waits for the
-        cluster any more; a launch that takes longer than `limit_s` is given up as well."""
-        self._name, self._wanted, self._sky, self._long = name, hardware, sky, long_requests
-        self._session, self._limit_s, self._given_up = session, limit_s, given_up
-        self._setup_source, self._setup_log = setup_source, setup_log
-        self._avoid: set[str] = set()
+    def __init__(self, spec: ClusterSpec, parts: SkyParts, given_up: Callable[[], bool]) -> None:
+        """`given_up` is true once no caller waits for the cluster."""
+        self._spec, self._parts, self._given_up = spec, parts, given_up
+        self._name, self._sky = spec.name, parts.sky
+        self._setup_log = parts.logs / f"{spec.name}.setup.log"
+        self._avoid: frozenset[str] = frozenset()
         self._request = ""
         self._queued_since = 0.0
         self._queued_why = ""
         self._queued_told = False
         self.adopted = False
-        """Whether the cluster is taken as it is though nobody launched it for this session."""
+        """True for a cluster that a person launched and this session uses as it is."""
         self.stale = False
-        """What may be left of the cluster goes before it is launched again."""
+        """True where the rest of a lost cluster must go before it is launched again."""
 
     @property
     def under_way(self) -> bool:
         return bool(self._request)
 
-    def is_ours(self, found: Found) -> bool:
-        return found.session == self._session or (self.adopted and not found.session)
+    def remote_name(self) -> str:
+        """The cluster's name in SkyPilot: an adopted one keeps its own."""
+        return self._name if self.adopted else self._parts.session.remote_name(self._name)
 
-    def up(self) -> Found | None:
-        """Have the cluster up and set up; as it was found then, or None if that was given up.
+    def is_ours(self, record: ClusterRecord) -> bool:
+        ours = (record.session, record.session_id) == (self._parts.session.name, self._parts.session.id)
+        return ours or (self.adopted and not record.session)
+
+    def record(self) -> ClusterRecord | None:
+        """SkyPilot's record of the cluster. Raises SkyError."""
+        name = self.remote_name()
+        return self._sky.clusters([name]).get(name)
+
+    def bring_up(self) -> ClusterRecord | None:
+        """Have the cluster up and set up. Returns its record then, or None if that was given up.
 
         Raises SkyError; `refused` where the cloud has no room for it now.
         """
-        found = self._sky.clusters([self._name]).get(self._name)
-        self._check_owner(found)
+        record = self.record()
+        self._check_owner(record)
         if self.adopted:
-            self._take_over(found)
+            self._check_adopted(record)
         else:
-            if found and self.stale:
-                self._sky.down(self._name)
-                found = None
-            with self._long.launch(self._given_up) as allowed:
+            if record and self.stale:
+                self._sky.down(self.remote_name())
+                record = None
+            with self._parts.requests.launch(self._given_up) as allowed:
                 if not allowed:
                     return None
-                job_id = self._launch(found)
+                job_id = self._launch(record)
             if job_id is not None:
                 self._await_setup(job_id)
         if self._given_up():
             return None
         self.stale = False
-        found = self._sky.clusters([self._name]).get(self._name)
-        if found is None or found.status != "UP":
+        record = self.record()
+        if record is None or record.status != "UP":
             raise SkyError("gone", f"{self._name} came up and went down again")
-        return found
+        return record
 
-    def look(self, found: Found) -> str | None:
-        """Take in how the launch stands. A sentence once it has waited in its cloud's queue for a while, an empty one
-        once it waits no more, None where there is nothing new."""
-        why = queued(found) if self._request else ""
+    def news(self, record: ClusterRecord) -> str | None:
+        """Take in how the launch stands. Returns a sentence once it has waited in its cloud's queue for a while, an
+        empty one once it no longer waits, None where there is nothing new."""
+        why = queue_reason(record) if self._request else ""
         if not why:
             told, self._queued_told, self._queued_since = self._queued_told, False, 0.0
             return "" if told else None
@@ -102,12 +101,12 @@ class SkyLaunch:
         self._queued_since = self._queued_since or now
         self._queued_why = why
         waited_s = now - self._queued_since
-        if self._long.launches_wait and waited_s > QUEUE_PATIENCE_S:
+        if self._parts.requests.launches_wait and waited_s > QUEUE_PATIENCE_S:
             self.withdraw()
         if self._queued_told or waited_s < QUEUE_TOLD_S:
             return None
         self._queued_told = True
-        return f"{self._name} waits in the cloud's queue for its {found.hardware or 'nodes'} ({why})"
+        return f"{self._name} waits in the cloud's queue for its {record.hardware or 'nodes'} ({why})"
 
     def withdraw(self) -> None:
         """End the launch that is under way. Returns at once."""
@@ -115,68 +114,70 @@ class SkyLaunch:
             threading.Thread(target=self._cancel, args=(request,), daemon=True).start()
 
     def _cancel(self, request: str) -> None:
-        with contextlib.suppress(SkyError):  # it is over, or the server is: what comes next finds out
+        with contextlib.suppress(SkyError):  # it is over, or the server is away: the next call finds out
             self._sky.withdraw(request)
 
-    def _check_owner(self, found: Found | None) -> None:
-        if found is None or self.is_ours(found):
+    def _check_owner(self, record: ClusterRecord | None) -> None:
+        if record is None or self.is_ours(record):
             return
-        if found.session:
-            remedy = f"`cockpit down {found.session}` ends that session first"
-            raise SkyError("invalid", f"{self._name} is a cluster of session {found.session}: {remedy}")
+        if record.session:
+            remedy = f"`cockpit down {record.session}` ends that session first"
+            raise SkyError("invalid", f"{self._name} is a cluster of session {record.session}: {remedy}")
         remedy = f"`cockpit adopt {self._name}` takes it over"
         raise SkyError("invalid", f"{self._name} is a cluster that somebody launched by hand: {remedy}")
 
-    def _take_over(self, found: Found | None) -> None:
-        """Of an adopted cluster nothing is launched and nothing set up: it is there, or it is not."""
-        if found is None:
+    def _check_adopted(self, record: ClusterRecord | None) -> None:
+        """Nothing is launched or set up for an adopted cluster: it is there, or it is not."""
+        if record is None:
             raise SkyError(
                 "invalid", f"there is no cluster {self._name} to take over: `sky status` lists those there are"
             )
 
-    def _launch(self, found: Found | None) -> int | None:
+    def _launch(self, record: ClusterRecord | None) -> int | None:
         self._queued_since, self._queued_why, self._queued_told = 0.0, "", False
         began = time.monotonic()
+        order = LaunchOrder(
+            self.remote_name(), self._parts.setup_source, record, self._spec.hardware, self._avoid,
+            self._parts.launch_limit_s,
+        )  # fmt: skip
         try:
-            return self._sky.launch(
-                self._name, self._setup_source, found, self._wanted, self._avoid, self._limit_s, self._asked_for
-            )
+            return self._sky.launch(order, self._requested)
         except SkyError as error:
-            if error.kind in ("refused", "server") or (error.kind == "absent" and self._was_had()):
+            if error.kind in ("refused", "server") or (error.kind == "absent" and self._class_exists()):
                 kind = "server" if error.kind == "server" else "refused"
                 raise SkyError(kind, f"{self._name} cannot be had now: {error}") from error
             if error.kind == "absent":
                 raise SkyError("invalid", f"{self._name} cannot be had: {error}") from error
             if self._given_up() or error.kind not in ("late", "cancelled"):
                 raise
-            raise self._in_vain(error, time.monotonic() - began) from error
+            raise self._waited_in_vain(error, time.monotonic() - began) from error
         finally:
             self._request = ""
 
-    def _was_had(self) -> bool:
-        """Whether SkyPilot has a cluster of the class: then there is such a GPU, where nobody can be reached now."""
-        return any(self._wanted in ("", found.hardware) for found in self._sky.clusters([]).values())
+    def _class_exists(self) -> bool:
+        """True if SkyPilot has a cluster of the class: then there is such a GPU, where nothing can be reached now."""
+        return any(self._spec.hardware in ("", record.hardware) for record in self._sky.clusters([]).values())
 
-    def _asked_for(self, request: str) -> None:
+    def _requested(self, request: str) -> None:
         self._request = request
         if self._given_up():
             self.withdraw()
 
-    def _in_vain(self, error: SkyError, waited_s: float) -> SkyError:
-        """A launch waited in vain: another class may be free. What still waits in the cloud's queue would come up, and
-        bill, with nobody waiting for it."""
-        found = self._sky.clusters([self._name]).get(self._name)
-        if found is None:
+    def _waited_in_vain(self, error: SkyError, waited_s: float) -> SkyError:
+        """End a launch that waited too long: another class may be free. What still waits in the cloud's queue would
+        come up later, unused, and bill."""
+        record = self.record()
+        if record is None:
             return error
-        self._avoid = {found.hardware} - self._avoid
+        self._avoid = frozenset({record.hardware}) - self._avoid
         self.stale = True
-        self._sky.down(self._name)
+        self._sky.down(self.remote_name())
         minutes = f"{max(1.0, waited_s / 60):.0f} min"
         if self._queued_since:
-            said = f"it waited {minutes} in the cloud's queue for its {found.hardware} ({self._queued_why})"
+            said = f"it waited {minutes} in the cloud's queue for its {record.hardware} ({self._queued_why})"
             return SkyError("refused", f"there is no room for {self._name}: {said}")
         return SkyError(
-            error.kind, f"no {found.hardware} came up for {self._name} within {minutes}: {found.reason or error}"
+            error.kind, f"no {record.hardware} came up for {self._name} within {minutes}: {record.reason or error}"
         )
 
     def _await_setup(self, job_id: int) -> None:
@@ -184,9 +185,10 @@ class SkyLaunch:
         last = b""
         deadline = time.monotonic() + SETUP_LIMIT_S
         with self._setup_log.open("wb") as log:
-            for piece in self._sky.tail(self._name, job_id):
+            for piece in self._sky.tail(self.remote_name(), job_id):
                 new = lines.feed(piece)
-                log.write(new)
+                if log.tell() < SETUP_LOG_BYTES:
+                    log.write(new)
                 last = new.strip() or last
                 if time.monotonic() > deadline:
                     raise SkyError(
@@ -195,5 +197,5 @@ class SkyLaunch:
                 if self._given_up():
                     return
         if lines.status != "SUCCEEDED":
-            said = last.decode("utf-8", "replace")[:200] or lines.remark
+            said = last.decode("utf-8", "replace")[:200] or lines.remark[:200]
             raise SkyError("setup", f"the set-up of {self._name} failed: {said}; all of it is in {self._setup_log}")

@@ -1,16 +1,20 @@
-"""How many long requests SkyPilot's API server works on at a time. A local one takes 4; the rest wait in its queue."""
+"""Places for long requests: SkyPilot's API server works on a few at a time, and the rest wait in its queue."""
 
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-AT_A_TIME = 4
+LOCAL_REQUESTS = 4
+"""Long requests that an API server on this machine works on at a time (measured on SkyPilot 0.14.1)."""
+REMOTE_REQUESTS = 16
+"""Long requests sent at a time to a shared API server, which takes more and has other users."""
 
 
 class LongRequests:
-    """Launches leave one place free for work on the clusters that are up, or those would wait for the last launch."""
+    """Counts long requests. Launches leave one place free, so that clusters that are up never wait for the last one."""
 
-    def __init__(self) -> None:
+    def __init__(self, places: int = LOCAL_REQUESTS) -> None:
+        self._places = places
         self._changed = threading.Condition()
         self._launching = 0
         self._working = 0
@@ -18,15 +22,15 @@ class LongRequests:
 
     @property
     def launches_wait(self) -> bool:
-        """Whether there is a launch that has no place yet."""
+        """True while a launch has no place."""
         return self._waiting > 0
 
     @contextmanager
     def launch(self, given_up: Callable[[], bool]) -> Iterator[bool]:
-        """A place for a launch, with whether there is one: False once `given_up` says so while it waits."""
+        """Wait for a place for a launch. Gives False if `given_up` became true meanwhile."""
         with self._changed:
             self._waiting += 1
-            while not given_up() and not self._launching < AT_A_TIME - 1:
+            while not given_up() and not self._launching < self._places - 1:
                 self._changed.wait(1.0)
             self._waiting -= 1
             got = not given_up()
@@ -40,9 +44,9 @@ class LongRequests:
 
     @contextmanager
     def work(self) -> Iterator[None]:
-        """A place for anything else that is long: exec, a refreshed status, a tear-down."""
+        """Wait for a place for another long request: exec, a refreshed status, a tear-down."""
         with self._changed:
-            while self._working + self._launching >= AT_A_TIME:
+            while self._working + self._launching >= self._places:
                 self._changed.wait()
             self._working += 1
         try:

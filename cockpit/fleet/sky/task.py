@@ -1,9 +1,9 @@
-"""An experiment as SkyPilot's task: the run that proves which code it ran, and the folder that is synced. No SkyPilot
-is needed here.
+"""Turns an experiment into SkyPilot's task: the run that proves its code, and the folder that is synced. SkyPilot is
+not needed here.
 
 SkyPilot copies a workdir to the one `~/sky_workdir` of a cluster when a job is submitted, and deletes nothing there: of
 jobs queued together the earlier ones would run the later ones' code. So each attempt has a folder of its own,
-`variants/ATTEMPT`, and runs in it.
+`variants/NAME`, and runs in it. `NAME` is its job's name there.
 """
 
 import shlex
@@ -15,14 +15,14 @@ from cockpit.fleet.base import Job
 
 SETUP = "cockpit-setup"
 """The name of the job that sets a cluster up."""
-SESSION_VARIABLE = "COCKPIT_SESSION"
-"""Tells whose cluster one is, from the task it was launched with."""
+SESSION_VARIABLE, ID_VARIABLE = "COCKPIT_SESSION", "COCKPIT_SESSION_ID"
+"""Variables of the task a cluster was launched with; they name the session that owns it."""
 TIMED_OUT = 124
 NO_FOLDER, RAN_BEFORE = 97, 98
 
 _RUN = """\
 cd variants/{name} || {{ echo 'cockpit: its folder did not arrive'; exit {no_folder}; }}
-mkdir .started || {{ echo 'cockpit: it ran here before'; exit {ran_before}; }}
+mkdir ".started.${{SKYPILOT_NODE_RANK:-0}}" || {{ echo 'cockpit: it ran here before'; exit {ran_before}; }}
 cockpit_hashes() {{
   echo "train_sha256=$(sha256sum < train.py | cut -c 1-64) prepare_sha256=$(sha256sum < prepare.py | cut -c 1-64)"
 }}
@@ -57,7 +57,7 @@ _WHERE = ("infra", "cloud", "region", "zone")
 
 
 def elsewhere(resources: dict[str, Any], infra: str) -> dict[str, Any]:
-    """A task file's resources, all of its alternatives on `infra` wherever they were to be."""
+    """A task file's resources, with all alternatives moved to `infra`."""
     moved = {name: value for name, value in resources.items() if name not in _WHERE} | {"infra": infra}
     for name in ("any_of", "ordered"):
         if name in resources:
@@ -65,14 +65,29 @@ def elsewhere(resources: dict[str, Any], infra: str) -> dict[str, Any]:
     return moved
 
 
-def run_script(job: Job, run: str) -> str:
-    """What runs on the cluster: the task's own `run`, in the attempt's folder, between the hashes of its code.
+def absolute_mounts(mounts: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """A task file's mounts with local paths taken from `folder`; SkyPilot takes them from the process's own folder."""
+    return {
+        target: str(folder / source)
+        if isinstance(source, str) and "://" not in source and source[:1] != "~"
+        else source
+        for target, source in mounts.items()
+    }
 
-    It ends itself at its time limit, so that a cluster is not lost to a run that hangs while no worker looks; exit
-    status 124 says so. A second job of the same name leaves at once.
+
+def canonical_class(name: str) -> str:
+    """A hardware class as SkyPilot spells it: `h100` is H100. TPUs are lower-case there."""
+    return name if name != name.lower() or name.startswith("tpu") else name.upper()
+
+
+def run_script(job: Job, name: str, run: str) -> str:
+    """The script that runs on the cluster: the task's own `run`, in `variants/NAME`, between the hashes of its code.
+
+    It ends itself at its time limit, so that a run that hangs does not hold a cluster while no worker looks; exit
+    status 124 says so. A second job of the same name leaves at once; each node of a cluster runs it once.
     """
     return _RUN.format(
-        name=shlex.quote(job.name),
+        name=shlex.quote(name),
         run=run.rstrip(),
         limit=f"{job.time_limit_s:g}",
         timed_out=TIMED_OUT,
@@ -81,16 +96,16 @@ def run_script(job: Job, run: str) -> str:
     )
 
 
-def stage(job: Job) -> Path:
-    """The workdir of an attempt: nothing but `variants/ATTEMPT` with a copy of its files. Raises OSError."""
+def stage(job: Job, name: str) -> Path:
+    """Make the workdir of an attempt: nothing but `variants/NAME` with a copy of its files. Raises OSError."""
     workdir = stage_folder(job)
     shutil.rmtree(workdir, ignore_errors=True)
-    shutil.copytree(job.source, workdir / "variants" / job.name, ignore=shutil.ignore_patterns(".git", "__pycache__"))
+    shutil.copytree(job.source, workdir / "variants" / name, ignore=shutil.ignore_patterns(".git", "__pycache__"))
     # Without it SkyPilot leaves out what a .gitignore names, and a file of the variant would not arrive.
     (workdir / ".skyignore").touch()
     return workdir
 
 
 def stage_folder(job: Job) -> Path:
-    """Where `stage` makes it, absolute: a relative workdir is taken from the API server's folder."""
+    """The folder that `stage` makes, absolute: a relative workdir is taken from the API server's folder."""
     return (job.source.parent / f"{job.source.name}.run").absolute()

@@ -1,0 +1,117 @@
+"""The parts that all clusters of a fleet on SkyPilot share."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from cockpit.core.errors import CockpitError
+from cockpit.fleet.base import Job
+from cockpit.fleet.sky.jobs import JobRow
+from cockpit.fleet.sky.requests import LongRequests
+from cockpit.session.clock import Clock
+
+
+class SkyError(CockpitError):
+    """A call failed; the message is one sentence. `kind` says what can be done about it:
+
+    gone (the cluster is not there or not up), refused (no capacity, no quota: later perhaps), invalid (never), absent
+    (there is no such GPU, or where there is cannot be reached: SkyPilot says the same of both), task (the task file
+    cannot be used now), server (the API server does not answer), late (it took too long and was cancelled), cancelled,
+    other.
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class SessionIdentity(msgspec.Struct, frozen=True):
+    """A session as SkyPilot sees it: its name, and an id that no other session has."""
+
+    name: str
+    id: str = ""
+    """Empty for a session that was made before sessions had one; its clusters and jobs have plain names."""
+
+    def remote_name(self, name: str) -> str:
+        """The name of a cluster or job in SkyPilot, which may be shared with other sessions and people."""
+        return f"{name}-{self.id}" if self.id else name
+
+
+class ClusterRecord(msgspec.Struct, frozen=True):
+    """A cluster as SkyPilot's records have it."""
+
+    name: str
+    status: str
+    """UP, INIT, STOPPED ..."""
+    session: str
+    """The session it was launched for; empty if Cockpit did not launch it."""
+    hardware: str
+    usd_per_hour: float
+    accelerators: dict[str, float]
+    reason: str
+    """The reason it is not up, where SkyPilot says."""
+    asked_at: float = 0.0
+    """The time its cloud last answered, by the API server's clock."""
+    session_id: str = ""
+    gpus: int = 1
+    """GPUs of all its nodes; 1 where it has none."""
+
+
+class LaunchOrder(msgspec.Struct, frozen=True):
+    """A cluster to bring up."""
+
+    cluster: str
+    workdir: Path
+    record: ClusterRecord | None = None
+    """The cluster, if it exists."""
+    hardware: str = ""
+    """The class of a new one; empty for any of the task's but those in `avoid`."""
+    avoid: frozenset[str] = frozenset()
+    limit_s: float = 1200.0
+
+
+class SkyCalls(Protocol):
+    """The calls a fleet makes to SkyPilot. Each blocks, may be called from any thread, and raises SkyError."""
+
+    idle_minutes: int
+
+    def launch(self, order: LaunchOrder, told: Callable[[str], None]) -> int | None:
+        """Bring a cluster up and start its set-up. Returns the set-up's job id; `told` gets the request's id."""
+
+    def submit(self, job: Job, cluster: str, workdir: Path, accelerators: dict[str, float]) -> int:
+        """Queue a job on the cluster. Returns its id there."""
+
+    def clusters(self, names: list[str], refresh: bool = False) -> dict[str, ClusterRecord]:
+        """The clusters that SkyPilot knows, of these or of all; with `refresh`, as the cloud has them now."""
+
+    def jobs(self, cluster: str) -> list[JobRow]:
+        """The cluster's job table."""
+
+    def cancel(self, cluster: str, job_id: int) -> None:
+        """End a job of the cluster, or take it from its queue."""
+
+    def down(self, cluster: str) -> None:
+        """Tear the cluster down; a cluster that is not there is down."""
+
+    def pending(self, cluster: str) -> bool:
+        """True while the API server works on something that was asked of this cluster."""
+
+    def withdraw(self, request_id: str) -> None:
+        """Cancel a request that is under way."""
+
+    def tail(self, cluster: str, job_id: int) -> Iterator[str]:
+        """The job's log from its beginning, in pieces as they come, until it ends."""
+
+
+class SkyParts(msgspec.Struct, frozen=True, kw_only=True):
+    sky: SkyCalls
+    requests: LongRequests
+    session: SessionIdentity
+    setup_source: Path
+    """The folder a cluster's set-up runs in."""
+    logs: Path
+    """The folder that gets the output of set-ups."""
+    clock: Clock
+    launch_limit_s: float = 1200.0

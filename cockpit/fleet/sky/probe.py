@@ -1,0 +1,93 @@
+"""Asks whether a cluster is still there: its cloud and the cluster itself, until one of them answers."""
+
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from cockpit.core.errors import CockpitError
+from cockpit.fleet.sky.jobs import JobRow
+from cockpit.fleet.sky.parts import ClusterRecord, SkyCalls, SkyError
+from cockpit.fleet.sky.requests import LongRequests
+
+LOST_AFTER_S = 180.0
+"""Seconds after which a cluster that its cloud says is up, and that does not answer, counts as lost."""
+TOLD_AFTER_S = 60.0
+"""Seconds of silence before a person is told; most outages are shorter."""
+RETRY_S = (2.0, 5.0, 10.0, 20.0)
+
+
+class ClusterLost(CockpitError):
+    """The cluster is gone, or hangs; the message is one sentence. `hangs`: something of it is still up."""
+
+    def __init__(self, message: str, hangs: bool = False) -> None:
+        super().__init__(message)
+        self.hangs = hangs
+
+
+class ClusterProbe(msgspec.Struct, frozen=True):
+    """Asks about one cluster."""
+
+    name: str
+    remote_name: Callable[[], str]
+    sky: SkyCalls
+    requests: LongRequests
+    is_ours: Callable[[ClusterRecord], bool]
+    is_over: Callable[[], bool]
+    """True once no caller waits for the cluster."""
+    told: Callable[[str], None]
+    """Gets a sentence once the cluster was asked in vain for a while, and an empty one when it answers after that."""
+
+    def ask(self, trust_records: bool = False) -> tuple[ClusterRecord, list[JobRow]] | None:
+        """The cluster and its jobs, once both are known; None once it `is_over`.
+
+        A cluster is lost if its cloud says so. Where the cloud cannot be asked, as when this machine is offline, its
+        runs may still be going, and it is asked until it answers. With `trust_records` a cluster that SkyPilot has as
+        up is asked for its jobs only. Raises ClusterLost.
+        """
+        began = time.monotonic()
+        silent_since = 0.0
+        said = False
+        tries = 0
+        while not self.is_over():
+            confirmed = False
+            try:
+                record, confirmed = self._record(trust_records and tries == 0)
+                if record is None or not self.is_ours(record) or record.status != "UP":
+                    raise ClusterLost(f"{self.name} went down: SkyPilot finds it {record.status if record else 'gone'}")
+                jobs = self._settled_jobs()
+                if said:
+                    self.told("")
+                return record, jobs
+            except SkyError as error:
+                if error.kind == "gone":
+                    raise ClusterLost(f"{self.name} is gone: {error}") from error
+                now = time.monotonic()
+                silent_since = (silent_since or now) if confirmed else 0.0
+                if silent_since and now - silent_since > LOST_AFTER_S:
+                    raise ClusterLost(f"{self.name} does not answer: {error}", hangs=True) from error
+                if not said and now - began > TOLD_AFTER_S:
+                    said = True
+                    self.told(f"{self.name} is unreachable; its run may still be going: {error}")
+            time.sleep(RETRY_S[min(tries, len(RETRY_S) - 1)])
+            tries += 1
+        return None
+
+    def _record(self, trust: bool) -> tuple[ClusterRecord | None, bool]:
+        """The cluster's record, and True if its cloud confirmed it just now."""
+        remote = self.remote_name()
+        record = self.sky.clusters([remote]).get(remote)
+        if trust and record and record.status == "UP":
+            return record, False
+        known_at = record.asked_at if record else 0.0
+        with self.requests.work():
+            record = self.sky.clusters([remote], refresh=True).get(remote)
+        # Where the cloud does not answer, SkyPilot gives what it knew.
+        return record, record is not None and record.asked_at > known_at
+
+    def _settled_jobs(self) -> list[JobRow]:
+        """The cluster's jobs, once no request about it is under way."""
+        remote = self.remote_name()
+        while self.sky.pending(remote) and not self.is_over():
+            time.sleep(0.5)
+        return self.sky.jobs(remote)
