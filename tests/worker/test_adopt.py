@@ -1,14 +1,35 @@
-"""Which clusters a session may take over, as far as the ledger can say; whose they are the lab's tests ask SkyPilot."""
+"""A session takes over clusters that a person launched, and leaves them to that person.
+
+The lab's tests ask SkyPilot who launched a cluster.
+"""
+
+import threading
+from pathlib import Path
 
 import pytest
 
-from cockpit.core.events import ClusterGivenUp, ClusterUp, Event, Launching, SessionCreated, SessionEnding
+from cockpit.core.events import (
+    ClusterGivenUp,
+    ClusterStopping,
+    ClusterUp,
+    Event,
+    Launching,
+    SessionCreated,
+    SessionEnding,
+)
 from cockpit.core.fold import fold
 from cockpit.core.intents import Adopt
 from cockpit.core.model import ClusterSpec, ClusterState, EndMode, Envelope, FleetSpec, Mode, Session
 from cockpit.core.state import State
 from cockpit.decide.handle_intents import Refused, handle_intent
 from cockpit.decide.schedule import schedule
+from cockpit.fleet.local.fleet import LocalFleet
+from cockpit.session.clock import WallClock
+from cockpit.session.ledger import Ledger
+from cockpit.variant.store import VariantStore
+from cockpit.worker.loop import Worker
+from cockpit.worker.parts import WorkerParts
+from tests.worker.sessions import sim_session
 
 
 def night(kind: str, *events: Event) -> State:
@@ -53,3 +74,32 @@ def test_a_session_that_ends_takes_nothing_over() -> None:
 def test_only_a_session_on_skypilot_takes_clusters_over(kind: str) -> None:
     with pytest.raises(Refused, match=f"this one is on the {kind} fleet"):
         adopt(night(kind), "by-hand")
+
+
+class Downs(LocalFleet):
+    """A fleet that notes the clusters it was asked to take down."""
+
+    def __init__(self) -> None:
+        super().__init__((), threading.Event())
+        self.asked: list[str] = []
+
+    def down(self, cluster: str) -> None:
+        self.asked.append(cluster)
+
+
+def test_an_adopted_cluster_that_is_given_up_is_left_to_its_owner(tmp_path: Path) -> None:
+    folder = sim_session(tmp_path, speed=1.0)
+    store, fleet, wake = VariantStore(tmp_path / "repo", folder.name), Downs(), threading.Event()
+    ledger = Ledger.read(folder.ledger)
+    parts = WorkerParts(
+        folder=folder, ledger=ledger, fleet=fleet, store=store, clock=WallClock(), wake=wake, proposers={}
+    )
+    reactor = Worker(parts)._reactor
+    state = adopt(night("sky"), "by-hand")
+    for cluster in ("by-hand", "gpu-01"):
+        reactor.react(state, ClusterGivenUp(at=9.0, cluster=cluster, message="failed three times in a row"))
+    assert fleet.asked == ["gpu-01"]
+    reactor.react(state, ClusterStopping(at=10.0, cluster="by-hand", reason="ann ends the session"))
+    assert fleet.asked == ["gpu-01", "by-hand"]
+    ledger.close()
+    store.close()
