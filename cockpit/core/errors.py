@@ -10,6 +10,8 @@
     ├── Refused                     decide: an intent cannot be carried out
     ├── BadArgument                 control: an argument of a verb is invalid
     ├── FleetError                  fleet: the fleet cannot be used at all
+    ├── SkyError                    fleet: a call to SkyPilot failed
+    ├── ClusterLost                 fleet: a SkyPilot cluster is gone or hangs
     ├── CreateError                 worker: a session cannot be made
     └── CommandError                cli: a command cannot do what it was told
 
