@@ -22,7 +22,7 @@ import psutil  # noqa: E402
 from lab_throughput import RUN, cpu_s, over, read  # noqa: E402
 
 from cockpit.core.model import ClusterState  # noqa: E402
-from cockpit.session import worker_process  # noqa: E402
+from cockpit.session import lock  # noqa: E402
 from tests.lab.cluster import Lab, alone  # noqa: E402
 from tests.lab.sessions import LabSession  # noqa: E402
 
@@ -34,7 +34,7 @@ class Watch:
     """What the worker has taken since the last look."""
 
     def __init__(self, session: LabSession) -> None:
-        self.worker = psutil.Process(worker_process.worker_status(session.folder).pid)
+        self.worker = psutil.Process(lock.worker_status(session.folder).pid)
         self.began, self.used_s = time.monotonic(), cpu_s(self.worker)
 
     def said(self, what: str) -> str:

@@ -34,7 +34,7 @@ import psutil
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from cockpit.session import worker_process  # noqa: E402
+from cockpit.session import lock  # noqa: E402
 from tests.lab.cluster import Lab, alone  # noqa: E402
 from tests.lab.sessions import LabSession  # noqa: E402
 
@@ -115,7 +115,7 @@ class Cockpit(Way):
     def __init__(self, session: LabSession) -> None:
         super().__init__("Cockpit")
         self.session = session
-        self.worker = psutil.Process(worker_process.worker_status(session.folder).pid)
+        self.worker = psutil.Process(lock.worker_status(session.folder).pid)
         self.waves = 0
         self.rss_mib = 0.0
 

@@ -21,7 +21,7 @@ os.environ["TZ"] = "UTC"
 from rich.cells import cell_len  # noqa: E402
 from rich.color import Color, ColorSystem  # noqa: E402
 
-from cockpit.session.worker_process import WorkerStatus  # noqa: E402
+from cockpit.session.heartbeat import WorkerStatus  # noqa: E402
 from cockpit.tui.app import CockpitApp  # noqa: E402
 from cockpit.tui.feed import LedgerFeed  # noqa: E402
 from cockpit.tui.theme import THEMES  # noqa: E402

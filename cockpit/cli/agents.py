@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cockpit.cli.locate import CommandError, session
 from cockpit.session.paths import SessionFolder
-from cockpit.session.worker_process import user_name
+from cockpit.session.user import user_name
 
 
 def tool(name: str, session_name: str | None, arguments: str, author: str) -> int:

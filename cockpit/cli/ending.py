@@ -8,9 +8,10 @@ from cockpit.cli.steer import leave
 from cockpit.core.intents import End
 from cockpit.core.model import Cluster, ClusterState, EndMode
 from cockpit.decide.kept_changes import unablated_summary
-from cockpit.session import worker_process
+from cockpit.session import lock, worker_process
 from cockpit.session.client import SessionClient
 from cockpit.session.paths import SessionFolder
+from cockpit.session.user import user_name
 
 LOOK_EVERY_S = 0.1
 
@@ -18,7 +19,7 @@ LOOK_EVERY_S = 0.1
 def stop(name: str | None, how: str | None, yes: bool, wait_s: float) -> str:
     """End a session's worker: now (runs go on), once runs have drained, or with runs cancelled. Returns a sentence."""
     folder = session(name)
-    if worker_process.worker_status(folder).state == "stopped":
+    if lock.worker_status(folder).state == "stopped":
         return f"no worker runs session {folder.name}"
     how = how or ("drain" if yes else ask_how())
     return _stop(folder, how, wait_s) + _not_ablated(folder)
@@ -47,7 +48,7 @@ def _stop(folder: SessionFolder, how: str, wait_s: float) -> str:
 def down(name: str | None, how: str | None, yes: bool, wait_s: float) -> str:
     """End a session and take its clusters down. Returns a sentence; raises CommandError while one is still up."""
     folder = session(name)
-    if not _up(folder) and worker_process.worker_status(folder).state == "stopped":
+    if not _up(folder) and lock.worker_status(folder).state == "stopped":
         return f"no cluster of session {folder.name} is up"
     how = how or ("cancel" if yes else ask_how(leave=False))
     if not yes:
@@ -67,10 +68,10 @@ def down(name: str | None, how: str | None, yes: bool, wait_s: float) -> str:
 
 def _ask_for_the_end(folder: SessionFolder, intent: End) -> None:
     """The intent is there before the worker that finds it, so that one which must first be started launches nothing."""
-    if worker_process.worker_status(folder).state != "stopped":
+    if lock.worker_status(folder).state != "stopped":
         leave(folder, intent)
         return
-    client = SessionClient(folder, worker_process.user_name())
+    client = SessionClient(folder, user_name())
     client.send(intent)
     client.close()
     worker_process.start(folder)
@@ -90,7 +91,7 @@ def _names(clusters: list[Cluster]) -> str:
 
 def _stopped_within(folder: SessionFolder, wait_s: float) -> bool:
     until = time.monotonic() + wait_s
-    while worker_process.worker_status(folder).state != "stopped":
+    while lock.worker_status(folder).state != "stopped":
         if time.monotonic() >= until:
             return False
         time.sleep(LOOK_EVERY_S)

@@ -9,7 +9,7 @@ from cockpit.core.intents import ARMS_AT_MOST, Approve, Draft, Propose
 from cockpit.core.model import WaveStatus
 from cockpit.decide.ablation import ablations
 from cockpit.session.paths import SessionFolder
-from cockpit.session.worker_process import user_name
+from cockpit.session.user import user_name
 
 
 def propose(options: Namespace) -> None:

@@ -13,10 +13,11 @@ import msgspec
 from cockpit.cli.locate import DEMO, CommandError, all_sessions, repository, session, sessions_folder, state_of
 from cockpit.core.events import SessionCreated
 from cockpit.core.model import Session
-from cockpit.session import corpus, settings
-from cockpit.session.ledger import Ledger, LedgerError
+from cockpit.session import corpus, lock, settings
+from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder, name_problem
 from cockpit.session.settings import NewSession, ScreenSettings, Settings
+from cockpit.session.sqlite_file import LedgerError
 
 STDLIB, CLIMBMIX = "stdlib", "climbmix"
 BAR_CELLS = 20
@@ -131,13 +132,13 @@ def open_session(name: str | None, repo: str | None, mouse: bool) -> int:
     screen = screen_settings(session_repo(folder) if folder else str(repository(repo)))
     if folder is None:
         folder = new(name, repo, {})
-    elif worker_process.worker_status(folder).state == "stopped":
+    elif lock.worker_status(folder).state == "stopped":
         restore_corpus(folder)
         worker_process.start(folder)
     from cockpit.tui.app import run
 
     status = run(folder.root, mouse=mouse and screen.mouse, theme=screen.theme, bell=screen.bell)
-    if worker_process.worker_status(folder).state == "stopped":
+    if lock.worker_status(folder).state == "stopped":
         ways = f"`cockpit open {folder.name}` starts it again, `cockpit report {folder.name}` sums it up"
         print(f"Left session {folder.name}; its worker has stopped: {ways}.")
     else:
@@ -249,7 +250,6 @@ def print_list(as_json: bool) -> None:
 
 
 def _listed(folder: SessionFolder) -> dict[str, object]:
-    from cockpit.session import worker_process
 
     row: dict[str, object] = {"session": folder.name, "folder": str(folder.root), "trouble": ""}
     try:
@@ -261,7 +261,7 @@ def _listed(folder: SessionFolder) -> dict[str, object]:
         "fleet": found.fleet.kind if found else "?",
         "clusters": len(state.clusters),
         "mode": str(state.mode),
-        "worker": worker_process.worker_status(folder).state,
+        "worker": lock.worker_status(folder).state,
         "experiments": len(state.experiments),
         "simulated": bool(found and found.fleet.simulated),
     }

@@ -22,9 +22,9 @@ FOLLOW_EVERY_S = 0.25
 
 def status_object(folder: SessionFolder, state: State) -> Json:
     """The session in one object, its worker among it."""
-    from cockpit.session import worker_process
+    from cockpit.session import lock
 
-    standing = worker_process.worker_status(folder)
+    standing = lock.worker_status(folder)
     worker: Json = {"state": standing.state, "heartbeat_age_seconds": None, "pid": standing.pid, "note": standing.note}
     if standing.heartbeat_age_s is not None:
         worker["heartbeat_age_seconds"] = round(standing.heartbeat_age_s, 1)

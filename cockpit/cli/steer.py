@@ -16,7 +16,7 @@ from cockpit.read.forecasts import forecast_words, forecasts_of
 from cockpit.report.results import clean
 from cockpit.session.client import SessionClient
 from cockpit.session.paths import SessionFolder
-from cockpit.session.worker_process import user_name
+from cockpit.session.user import user_name
 
 ANSWER_WITHIN_S = 20.0
 

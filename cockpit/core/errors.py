@@ -5,7 +5,7 @@
     │   └── LedgerFull              the disk that holds it is full
     ├── SettingsError               session: cockpit.toml holds something invalid
     ├── CorpusProblem               session: the text to train on cannot be used
-    ├── DaemonError                 session: the worker cannot be started or stopped
+    ├── WorkerError                 session: the worker cannot be started or stopped
     ├── VariantError                variant: a change cannot become code
     ├── Refused                     decide: an intent cannot be carried out
     ├── BadArgument                 control: an argument of a verb is invalid

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from cockpit.core.errors import CockpitError
 from cockpit.core.events import IntentTaken
 from cockpit.core.intents import Intent, encode_intent
-from cockpit.session import worker_process
-from cockpit.session.ledger import Inbox, Ledger, LedgerError
+from cockpit.session import lock
+from cockpit.session.inbox import Inbox
+from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder
+from cockpit.session.sqlite_file import LedgerError
 
 LOOK_EVERY_S = 0.05
 
@@ -54,7 +56,7 @@ class SessionClient:
                 time.sleep(LOOK_EVERY_S)
         finally:
             ledger.close()
-        note = worker_process.worker_status(self.folder).note
+        note = lock.worker_status(self.folder).note
         trouble = f": {note}" if note else ": see `cockpit status`"
         raise NoAnswer(f"the worker of {self.folder.name} has not answered in {within_s:.0f} s{trouble}")
 
@@ -63,7 +65,7 @@ class SessionClient:
 
         Raises SteeringError with the worker's sentence where it was refused.
         """
-        if worker_process.worker_status(self.folder).state == "stopped":
+        if lock.worker_status(self.folder).state == "stopped":
             self.send(intent)
             return None
         taken = self.ask(intent, within_s)

@@ -4,7 +4,6 @@ A session's folder holds `ledger.db`, which its worker alone writes and its grou
 its owner may open. A reader without write permission works beside a live writer, and on a ledger nobody has open.
 """
 
-import errno
 import gc
 import os
 import sqlite3
@@ -15,11 +14,11 @@ from typing import Self
 import msgspec
 
 from cockpit.core.curves import packed
-from cockpit.core.errors import CockpitError
 from cockpit.core.events import AnyEvent, Ended, Event, Progressed, Unsubmitted, decode_event, encode_event
 from cockpit.core.fold import fold
 from cockpit.core.interning import unpacked
 from cockpit.core.state import State
+from cockpit.session.sqlite_file import LedgerError, connect, translated_errors
 
 SCHEMA = 1
 STATE_FORMAT = 4
@@ -27,7 +26,6 @@ STATE_FORMAT = 4
 
 LEDGER_MODE = 0o640
 FOLDER_MODE = 0o2750
-INBOX_MODE = 0o600
 
 LOG_HEADER_BYTES = 32
 """https://sqlite.org/fileformat2.html#walformat"""
@@ -37,27 +35,6 @@ CREATE TABLE IF NOT EXISTS events (seq INTEGER PRIMARY KEY, at REAL NOT NULL, bo
 CREATE TABLE IF NOT EXISTS live (attempt TEXT PRIMARY KEY, body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS snapshots (seq INTEGER PRIMARY KEY, format INTEGER NOT NULL, body BLOB NOT NULL);
 """
-
-
-class LedgerError(CockpitError):
-    """The ledger cannot be used; the message is one sentence that says what to do."""
-
-
-class LedgerFull(LedgerError):
-    """The disk is full: what was to be written is not, what was written is, and it can be tried again."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(f"the disk that holds {path} is full: free some space, then try again")
-        self.filename = str(path)
-
-
-def is_full(error: BaseException | None) -> bool:
-    """Whether an error, or what caused it, is that a disk is full."""
-    while error is not None:
-        if isinstance(error, LedgerFull) or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        error = error.__cause__
-    return False
 
 
 class Ledger:
@@ -78,8 +55,8 @@ class Ledger:
         path.parent.chmod(FOLDER_MODE)
         os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_EXCL, LEDGER_MODE))
         path.chmod(LEDGER_MODE)
-        with _sentences(path):
-            db = _connect(path, "rwc")
+        with translated_errors(path):
+            db = connect(path, "rwc")
             db.execute("PRAGMA journal_mode=WAL")
             db.executescript(_TABLES)
             db.execute(f"PRAGMA user_version={SCHEMA}")
@@ -92,8 +69,8 @@ class Ledger:
         if path.exists() and not os.access(path, os.W_OK):
             # SQLite would open it read-only without a word.
             raise LedgerError(f"{path} is somebody else's to write: look on with `cockpit watch`")
-        with _sentences(path):
-            db = _connect(path, "rw")
+        with translated_errors(path):
+            db = connect(path, "rw")
             _check(path, db)
             db.execute("PRAGMA synchronous=NORMAL")
             db.execute("PRAGMA busy_timeout=10000")
@@ -110,14 +87,14 @@ class Ledger:
                 f"{path} was copied together with {_log_of(path).name}, whose events can only be put back where files"
                 " may be written: copy the session's folder to a place of your own, and open it there"
             )
-        with _sentences(path):
-            db = _connect(path, "ro", immutable=frozen)
+        with translated_errors(path):
+            db = connect(path, "ro", immutable=frozen)
             _check(path, db)
         return cls(path, db, frozen)
 
     def append(self, events: Sequence[Event]) -> None:
         """All of them or none. Progress replaces the attempt's last; everything else is kept for ever."""
-        with _sentences(self.path), self._db:
+        with translated_errors(self.path), self._db:
             kept = [(event.at, encode_event(event)) for event in events if not isinstance(event, Progressed)]
             self._db.executemany("INSERT INTO events (at, body) VALUES (?, ?)", kept)
             live = [(event.attempt, encode_event(event)) for event in events if isinstance(event, Progressed)]
@@ -133,7 +110,7 @@ class Ledger:
 
     def since(self, seq: int, most: int = 1_000_000) -> list[AnyEvent]:
         """The events after number `seq`, in order."""
-        with _sentences(self.path):
+        with translated_errors(self.path):
             rows = self._db.execute(
                 "SELECT seq, body FROM events WHERE seq > ? ORDER BY seq LIMIT ?", (seq, most)
             ).fetchall()
@@ -147,12 +124,12 @@ class Ledger:
             seq += len(events)
 
     def last_seq(self) -> int:
-        with _sentences(self.path):
+        with translated_errors(self.path):
             return int(self._db.execute("SELECT COALESCE(MAX(seq), 0) FROM events").fetchone()[0])
 
     def live(self) -> list[Progressed]:
         """The newest progress of each attempt that runs."""
-        with _sentences(self.path):
+        with translated_errors(self.path):
             rows = self._db.execute("SELECT body FROM live").fetchall()
         found = [decode_event(body) for (body,) in rows]
         return [event for event in found if isinstance(event, Progressed)]
@@ -161,13 +138,13 @@ class Ledger:
         """A number that changes when another process has written."""
         if self._frozen and _logged(self.path):
             self._thaw()
-        with _sentences(self.path):
+        with translated_errors(self.path):
             return int(self._db.execute("PRAGMA data_version").fetchone()[0]) + (self._thawed << 32)
 
     def _thaw(self) -> None:
         """Somebody has begun to write: read with them from here on."""
-        with _sentences(self.path):
-            db = _connect(self.path, "ro")
+        with translated_errors(self.path):
+            db = connect(self.path, "ro")
             try:
                 _check(self.path, db)
             except sqlite3.OperationalError:
@@ -196,7 +173,7 @@ class Ledger:
 
     def _snapshot(self) -> State | None:
         """The last snapshot; None where there is none that can be used."""
-        with _sentences(self.path):
+        with translated_errors(self.path):
             row = self._db.execute(
                 "SELECT body FROM snapshots WHERE format = ? ORDER BY seq DESC LIMIT 1", (STATE_FORMAT,)
             ).fetchone()
@@ -219,7 +196,7 @@ class Ledger:
     def snapshot(self, state: State) -> None:
         """Keep the state, so that the next reader need not fold from the start. Older snapshots go."""
         body = msgspec.msgpack.encode(state)
-        with _sentences(self.path), self._db:
+        with translated_errors(self.path), self._db:
             self._db.execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?)", (state.seq, STATE_FORMAT, body))
             self._db.execute("DELETE FROM snapshots WHERE seq < ?", (state.seq,))
 
@@ -227,39 +204,6 @@ class Ledger:
         if self._wal_fd >= 0:
             os.close(self._wal_fd)
             self._wal_fd = -1
-        self._db.close()
-
-
-class Inbox:
-    """Where the screen and the commands leave intents for the worker. Only the session's owner can open it."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        with _sentences(path):
-            if not path.exists():
-                os.close(os.open(path, os.O_CREAT | os.O_WRONLY, INBOX_MODE))
-            self._db = _connect(path, "rw")
-            self._db.execute("PRAGMA busy_timeout=10000")
-            self._db.execute(
-                "CREATE TABLE IF NOT EXISTS intents"
-                " (id INTEGER PRIMARY KEY AUTOINCREMENT, author TEXT NOT NULL, body BLOB NOT NULL)"
-            )
-            self._db.commit()
-
-    def put(self, author: str, body: bytes) -> int:
-        """Leave an intent. Returns its number, which the ledger's IntentTaken names when it was dealt with."""
-        with _sentences(self.path), self._db:
-            row = self._db.execute("INSERT INTO intents (author, body) VALUES (?, ?)", (author, body))
-            return int(row.lastrowid or 0)
-
-    def after(self, intent: int, most: int = 100) -> list[tuple[int, str, bytes]]:
-        """[(number, author, body)] of the intents after number `intent`, oldest first."""
-        with _sentences(self.path):
-            return self._db.execute(
-                "SELECT id, author, body FROM intents WHERE id > ? ORDER BY id LIMIT ?", (intent, most)
-            ).fetchall()
-
-    def close(self) -> None:
         self._db.close()
 
 
@@ -275,12 +219,6 @@ def _logged(path: Path) -> bool:
         return False
 
 
-def _connect(path: Path, mode: str, immutable: bool = False) -> sqlite3.Connection:
-    suffix = "&immutable=1" if immutable else ""
-    uri = path.absolute().as_uri() + f"?mode={mode}{suffix}"
-    return sqlite3.connect(uri, uri=True, check_same_thread=False, timeout=10)
-
-
 def _check(path: Path, db: sqlite3.Connection) -> None:
     version = int(db.execute("PRAGMA user_version").fetchone()[0])
     if version > SCHEMA:
@@ -290,32 +228,3 @@ def _check(path: Path, db: sqlite3.Connection) -> None:
     if version == 0:
         raise LedgerError(f"{path} is not a cockpit ledger: name another session, or move the file away")
     db.execute("SELECT 1 FROM events LIMIT 1").fetchone()
-
-
-class _sentences:
-    """Turn what SQLite raises into one sentence about the file."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, msgspec.MsgspecError):
-            raise LedgerError(
-                f"{self.path} holds an event this cockpit cannot read ({error}): it is torn, or from a newer cockpit;"
-                " restore a copy, or upgrade"
-            ) from error
-        if not isinstance(error, sqlite3.Error):
-            return
-        text = str(error)
-        if "full" in text or "disk I/O" in text:
-            raise LedgerFull(self.path) from error
-        if "malformed" in text or "not a database" in text:
-            raise LedgerError(
-                f"{self.path} is torn ({text}): keep a copy, then recover it with `sqlite3 {self.path} .recover`"
-            ) from error
-        if "unable to open" in text or "readonly" in text:
-            raise LedgerError(f"{self.path} cannot be opened: check that it exists and that you may read it") from error
-        raise LedgerError(f"{self.path}: {text}") from error

@@ -1,4 +1,4 @@
-"""The worker as a daemon: one to a session, held by a lock; its heartbeat tells everyone else that it lives."""
+"""The worker's process: started in the background, and asked to stop."""
 
 import contextlib
 import fcntl
@@ -9,119 +9,20 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import IO
 
-import msgspec
-
-from cockpit.core.errors import CockpitError
 from cockpit.session import api_key
+from cockpit.session.heartbeat import WorkerStatus, read_heartbeat
+from cockpit.session.lock import WorkerError, is_locked, worker_status
 from cockpit.session.paths import SessionFolder
 
-BEAT_EVERY_S = 2.0
-STALE_AFTER_S = 15.0
 START_WITHIN_S = 30.0
-HEARTBEAT_BYTES = 4096
-NOTE_CHARACTERS = 500
-LOOKED_AT_S = 1.0
-"""The longest that others, looking whether the lock is held, keep a worker from taking it."""
 UMASK = 0o027
-"""Whoever made the session, its group may read what its worker writes; the inbox alone is for its owner."""
-
-
-class DaemonError(CockpitError):
-    """One sentence that says what to do."""
-
-
-class Heartbeat(msgspec.Struct):
-    pid: int
-    host: str
-    user: str
-    at: float
-    """Wall-clock seconds."""
-    note: str = ""
-    """What the worker has to say while it cannot write its ledger."""
-
-
-class WorkerStatus(msgspec.Struct, frozen=True):
-    """How a session's worker is."""
-
-    state: str
-    """`running`, `stopped` or `stale`: it holds the lock, and has not been heard of."""
-    heartbeat_age_s: float | None
-    pid: int = 0
-    host: str = ""
-    note: str = ""
-
-
-class Lock:
-    """The session's lock. Held for as long as the object lives, and let go by the kernel if the process dies."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-
-    @classmethod
-    def take(cls, folder: SessionFolder) -> "Lock":
-        """Raises DaemonError when another worker holds it."""
-        descriptor = os.open(folder.lock, os.O_CREAT | os.O_RDWR, 0o640)
-        file = os.fdopen(descriptor, "r+b")
-        until = time.monotonic() + LOOKED_AT_S
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() < until:
-                    time.sleep(0.02)
-                    continue
-                file.close()
-                beat = read_heartbeat(folder)
-                who = f" (process {beat.pid} on {beat.host})" if beat else ""
-                raise DaemonError(
-                    f"a worker runs session {folder.name} already{who}: `cockpit stop {folder.name}` ends it"
-                ) from None
-            return cls(file)
-
-    def release(self) -> None:
-        self._file.close()
-
-
-def beat(folder: SessionFolder, note: str = "") -> None:
-    """Say that the worker lives. A full disk is no reason to die, nor to fall silent: the file is written in place, at
-    the size it was first given, which takes no new room.
-    """
-    found = Heartbeat(os.getpid(), socket.gethostname(), user_name(), time.time(), note[:NOTE_CHARACTERS])
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder.heartbeat, os.O_CREAT | os.O_WRONLY, 0o640)
-        try:
-            os.pwrite(descriptor, msgspec.json.encode(found).ljust(HEARTBEAT_BYTES), 0)
-        finally:
-            os.close(descriptor)
-
-
-def read_heartbeat(folder: SessionFolder) -> Heartbeat | None:
-    for _ in range(2):  # once more where it was being written
-        try:
-            return msgspec.json.decode(folder.heartbeat.read_bytes(), type=Heartbeat)
-        except OSError:
-            return None
-        except msgspec.MsgspecError:
-            continue
-    return None
-
-
-def worker_status(folder: SessionFolder) -> WorkerStatus:
-    """How the session's worker is, for anyone who can read the session."""
-    heartbeat = read_heartbeat(folder)
-    if heartbeat is None:
-        return WorkerStatus("running" if _locked(folder) else "stopped", None)
-    age = max(0.0, time.time() - heartbeat.at)
-    if not _locked(folder):
-        return WorkerStatus("stopped", age, note=heartbeat.note)
-    state = "stale" if age > STALE_AFTER_S else "running"
-    return WorkerStatus(state, age, heartbeat.pid, heartbeat.host, heartbeat.note)
+"""The worker's umask: the session's group may read the files that it writes."""
+LOG_MODE = 0o640
 
 
 def start(folder: SessionFolder) -> WorkerStatus:
-    """Start the session's worker if none runs, and wait until it holds the lock. Raises DaemonError.
+    """Start the session's worker if none runs, and wait until it holds the lock. Raises WorkerError.
 
     Of several who start it at once each waits for the one before: a second worker, slower than the first, would else
     find the lock free should the first be stopped by then.
@@ -154,20 +55,20 @@ def _start(folder: SessionFolder) -> WorkerStatus:
             env=environment | {"PYTHONPATH": _import_path(), api_key.PIPE_VARIABLE: str(handed)},
         )
     except OSError as error:
-        raise DaemonError(f"the worker cannot be started: {error}") from error
+        raise WorkerError(f"the worker cannot be started: {error}") from error
     finally:
         os.close(descriptor)
         os.close(handed)
     while time.time() - began < START_WITHIN_S:
         heartbeat = read_heartbeat(folder)
-        if heartbeat is not None and heartbeat.at >= began and _locked(folder):
+        if heartbeat is not None and heartbeat.at >= began and is_locked(folder):
             return worker_status(folder)
         if child.poll() == 0:
             return worker_status(folder)  # there was nothing left for it to do: the session had ended
-        if child.poll() is not None and not _locked(folder):  # else another was quicker, and is about to be heard of
-            raise DaemonError(f"the worker ended as it started: {_last_line(folder.worker_log)}")
+        if child.poll() is not None and not is_locked(folder):  # else another was quicker, and is about to be heard of
+            raise WorkerError(f"the worker ended as it started: {_last_line(folder.worker_log)}")
         time.sleep(0.02)
-    raise DaemonError(f"the worker has not started in {START_WITHIN_S:.0f} s: see {folder.worker_log}")
+    raise WorkerError(f"the worker has not started in {START_WITHIN_S:.0f} s: see {folder.worker_log}")
 
 
 def terminate(folder: SessionFolder, wait_s: float = 15.0) -> bool:
@@ -176,36 +77,15 @@ def terminate(folder: SessionFolder, wait_s: float = 15.0) -> bool:
     if now.state == "stopped":
         return True
     if now.host != socket.gethostname():
-        raise DaemonError(f"the worker runs on {now.host}: stop it there")
+        raise WorkerError(f"the worker runs on {now.host}: stop it there")
     with contextlib.suppress(ProcessLookupError):
         os.kill(now.pid, signal.SIGTERM)
     until = time.time() + wait_s
     while time.time() < until:
-        if not _locked(folder):
+        if not is_locked(folder):
             return True
         time.sleep(0.05)
     return False
-
-
-def user_name() -> str:
-    """Who runs this process, for the ledger."""
-    import getpass
-
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid{os.getuid()}"
-
-
-def _locked(folder: SessionFolder) -> bool:
-    try:
-        with folder.lock.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return False
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
 
 
 def _import_path() -> str:

@@ -11,7 +11,7 @@ from typing import ClassVar
 from textual.binding import BindingType
 
 from cockpit.core.state import State
-from cockpit.session.worker_process import user_name
+from cockpit.session.user import user_name
 from cockpit.tui.actions.navigation import NAVIGATION
 from cockpit.tui.actions.pages import PAGE_ACTIONS
 from cockpit.tui.actions.registry import Registry

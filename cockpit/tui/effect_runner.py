@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import assert_never
 
-from cockpit.session.ledger import LedgerError
+from cockpit.session.sqlite_file import LedgerError
 from cockpit.tui.actions.effects import (
     AskLine,
     Back,

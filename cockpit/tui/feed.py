@@ -11,9 +11,11 @@ from cockpit.core.events import AnyEvent, Ended, Progressed, Started
 from cockpit.core.fold import fold
 from cockpit.core.model import Progress
 from cockpit.core.state import State
-from cockpit.session.ledger import Inbox, Ledger
+from cockpit.session.heartbeat import WorkerStatus
+from cockpit.session.inbox import Inbox
+from cockpit.session.ledger import Ledger
+from cockpit.session.lock import worker_status
 from cockpit.session.paths import SessionFolder
-from cockpit.session.worker_process import WorkerStatus, worker_status
 from cockpit.tui.views.clusters import loss_at
 
 EVENTS_AT_ONCE = 5_000

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from cockpit.agent.claude import turn_status
 from cockpit.core.intents import Intent, encode_intent
 from cockpit.core.state import State
-from cockpit.session.ledger import LedgerError
+from cockpit.session.sqlite_file import LedgerError
 from cockpit.tui.actions.registry import ReplayPosition
 from cockpit.tui.feed import Feed, ReplayFeed
 from cockpit.tui.figures import duration

@@ -19,8 +19,9 @@ from pathlib import Path
 from aiohttp import web
 from textual_serve.server import Server
 
-from cockpit.session.ledger import Ledger, LedgerError
+from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder
+from cockpit.session.sqlite_file import LedgerError
 
 TOKEN_BYTES = 24
 MOST_SCREENS = 16

@@ -19,7 +19,7 @@ from cockpit.session.corpus import CPU_BUDGET_S, CUDA_BUDGET_S, takes_corpus
 from cockpit.session.ledger import FOLDER_MODE, Ledger
 from cockpit.session.paths import SessionFolder, name_problem
 from cockpit.session.settings import NewSession, Settings
-from cockpit.session.worker_process import user_name
+from cockpit.session.user import user_name
 from cockpit.variant.constants import find_constants
 from cockpit.variant.store import Variant, VariantStore
 from cockpit.worker.intake import baseline_wave

@@ -18,11 +18,15 @@ from cockpit.agent.proposer_api import Proposer, ProposerApi, Request
 from cockpit.core.model import Session
 from cockpit.core.state import State
 from cockpit.fleet.base import Fleet, FleetError
-from cockpit.session import api_key, corpus, settings, worker_process
+from cockpit.session import api_key, corpus, heartbeat, settings, worker_process
 from cockpit.session.api_key import KeyHolder
 from cockpit.session.clock import Clock, WallClock
-from cockpit.session.ledger import Inbox, Ledger, LedgerError, LedgerFull, is_full
+from cockpit.session.inbox import Inbox
+from cockpit.session.ledger import Ledger
+from cockpit.session.lock import WorkerError, WorkerLock
 from cockpit.session.paths import SessionFolder
+from cockpit.session.sqlite_file import LedgerError, LedgerFull, is_full
+from cockpit.session.user import user_name
 from cockpit.variant.errors import VariantError
 from cockpit.variant.store import VariantStore
 from cockpit.worker.loop import Worker
@@ -60,8 +64,8 @@ def main() -> None:
     lines.setFormatter(WholeTraces("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[lines])
     try:
-        lock = worker_process.Lock.take(folder)
-    except worker_process.DaemonError as error:
+        held = WorkerLock.take(folder)
+    except WorkerError as error:
         sys.exit(str(error))
     stop, wake = threading.Event(), threading.Event()
 
@@ -76,12 +80,12 @@ def main() -> None:
         reason = run_session(folder, stop, wake)
     except (FleetError, VariantError, settings.SettingsError, LedgerError) as error:
         log.error("%s", error)
-        lock.release()
-        worker_process.beat(folder, str(error))
+        held.release()
+        heartbeat.write_heartbeat(folder, str(error))
         sys.exit(str(error))
     log.info("ends: %s", reason)
-    worker_process.beat(folder)
-    lock.release()
+    heartbeat.write_heartbeat(folder)
+    held.release()
 
 
 def run_session(folder: SessionFolder, stop: threading.Event, wake: threading.Event) -> str:
@@ -141,14 +145,14 @@ class Pacemaker:
 
     def follow(self, worker: Worker) -> None:
         self.worker, self.note = worker, ""
-        worker_process.beat(self._folder)
+        heartbeat.write_heartbeat(self._folder)
 
     def run(self) -> None:
         while True:
             worker = self.worker
-            if self.note or (worker and time.monotonic() - worker.ticked_at < worker_process.STALE_AFTER_S):
-                worker_process.beat(self._folder, self.note or self._disk())
-            time.sleep(worker_process.BEAT_EVERY_S)
+            if self.note or (worker and time.monotonic() - worker.ticked_at < heartbeat.STALE_AFTER_S):
+                heartbeat.write_heartbeat(self._folder, self.note or self._disk())
+            time.sleep(heartbeat.BEAT_EVERY_S)
 
     def _disk(self) -> str:
         """Tell of a full disk. Runs that cannot write their logs are silent, so nothing else would tell."""
@@ -186,7 +190,7 @@ def build(folder: SessionFolder, wake: threading.Event) -> Worker:
         notifier=_notifier(configured.on_event, Path(session.repo), folder.root) if configured.on_event else None,
         inline=session.fleet.simulated and session.fleet.speed == 0,
         host=socket.gethostname(),
-        user=worker_process.user_name(),
+        user=user_name(),
         pid=os.getpid(),
     )
     return Worker(parts)

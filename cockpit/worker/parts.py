@@ -7,7 +7,8 @@ import msgspec
 from cockpit.agent.proposer_api import Proposer
 from cockpit.fleet.base import Fleet
 from cockpit.session.clock import Clock
-from cockpit.session.ledger import Inbox, Ledger
+from cockpit.session.inbox import Inbox
+from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder
 from cockpit.variant.store import VariantStore
 from cockpit.worker.notify import Notifier

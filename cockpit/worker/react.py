@@ -31,7 +31,7 @@ from cockpit.core.model import Attempt, ClusterState
 from cockpit.core.state import State
 from cockpit.fleet.base import Expected, Job
 from cockpit.session import corpus
-from cockpit.session.ledger import is_full
+from cockpit.session.sqlite_file import is_full
 from cockpit.variant.errors import VariantError
 from cockpit.worker.parts import WorkerParts
 from cockpit.worker.proposer_host import ProposerHost

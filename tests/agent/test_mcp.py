@@ -22,7 +22,8 @@ from cockpit.core.intents import AnyIntent, Arm, Draft, SetProposer, decode_inte
 from cockpit.core.model import Change, Envelope, ExperimentStatus, Mode, WaveKind
 from cockpit.decide.ask import ask as ask_plan
 from cockpit.decide.handle_intents import Refused, handle_intent
-from cockpit.session.ledger import Inbox, LedgerError
+from cockpit.session.inbox import Inbox
+from cockpit.session.sqlite_file import LedgerError
 from cockpit.worker.intake import prepare
 from tests.agent.state_desk import StateDesk
 

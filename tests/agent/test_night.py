@@ -22,10 +22,11 @@ from cockpit.core.model import ClusterState, Tier, WaveKind, WaveStatus
 from cockpit.decide.budget import accounts
 from cockpit.read.needs import needs
 from cockpit.session.api_key import KEY_VARIABLE, KeyHolder
-from cockpit.session.ledger import Inbox, Ledger
+from cockpit.session.heartbeat import WorkerStatus
+from cockpit.session.inbox import Inbox
+from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import AgentSettings, EnvelopeSettings, NewSession, Settings
-from cockpit.session.worker_process import WorkerStatus
 from cockpit.tui.views.summary import needs as header_needs
 from cockpit.worker import main
 from cockpit.worker.create import SIM_EPOCH, Plan, create

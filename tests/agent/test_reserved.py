@@ -10,7 +10,8 @@ from cockpit.core.events import AnyEvent, ApiReleased, ApiReserved, ApiUsed, Ask
 from cockpit.core.intents import Hold, Interrupt, Say, encode_intent
 from cockpit.session import worker_process
 from cockpit.session.api_key import KEY_VARIABLE
-from cockpit.session.ledger import Inbox, Ledger
+from cockpit.session.inbox import Inbox
+from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder
 from tests.agent.messages_server import KEY, Answer, Asked, Hang, MessagesServer, Refuse, Reply, says
 from tests.agent.state_desk import StateDesk

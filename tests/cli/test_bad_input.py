@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.session import worker_process
-from cockpit.session.ledger import Inbox, Ledger
+from cockpit.session import lock, worker_process
+from cockpit.session.inbox import Inbox
+from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import NewSession
 from tests.cli.shell import cockpit, environment, refusal, terminal
@@ -175,7 +176,7 @@ def test_a_baseline_without_a_result_is_said_with_why(place: Path) -> None:
     train.write_text(train.read_text() + '\nprint("val_bpb: 2.0")\n')
     new(place)
     folder = SessionFolder(place / "sessions" / "night")
-    wait_for(lambda: worker_process.worker_status(folder).state == "stopped", 30, "the session to end")
+    wait_for(lambda: lock.worker_status(folder).state == "stopped", 30, "the session to end")
     shown = cockpit(place, "status", cwd=place / "repo").stdout
     assert (
         "! the unchanged train.py gives no result (it printed val_bpb 2 times: print it once, at the end): mend"
@@ -207,14 +208,14 @@ def test_a_name_that_is_taken_is_refused(place: Path) -> None:
 def test_a_second_worker_is_refused_and_the_first_goes_on(place: Path) -> None:
     new(place)
     folder = SessionFolder(place / "sessions" / "night")
-    first = worker_process.worker_status(folder)
+    first = lock.worker_status(folder)
     second = subprocess.run(
         [sys.executable, "-m", "cockpit.worker.main", str(folder.root)], capture_output=True, text=True, timeout=60
     )
     assert second.returncode == 1
-    assert second.stderr.strip().startswith("a worker runs session night already")
+    assert second.stderr.strip().startswith("a worker already runs session night")
     assert "cockpit stop night" in second.stderr and "Traceback" not in second.stderr
-    now = worker_process.worker_status(folder)
+    now = lock.worker_status(folder)
     assert (now.state, now.pid) == ("running", first.pid)
 
 
@@ -268,7 +269,7 @@ def test_a_ledger_with_an_event_of_a_newer_cockpit_is_refused(place: Path) -> No
     said = refusal(cockpit(place, "status", cwd=place / "repo"))
     assert "newer cockpit" in said and "upgrade" in said
     before = folder.ledger.read_bytes()
-    with pytest.raises(worker_process.DaemonError, match="newer cockpit"):
+    with pytest.raises(lock.WorkerError, match="newer cockpit"):
         worker_process.start(folder)
     assert folder.ledger.read_bytes() == before
 

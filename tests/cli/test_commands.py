@@ -9,7 +9,7 @@ import pytest
 
 from cockpit.cli.sessions import existing
 from cockpit.core.model import Outcome, WaveStatus
-from cockpit.session import worker_process
+from cockpit.session import lock, worker_process
 from cockpit.session.paths import SessionFolder
 from tests.cli.shell import cockpit, refusal, terminal
 from tests.worker.sessions import SCRIPT, git, repository, state_of, wait_for
@@ -188,13 +188,13 @@ def test_the_doctor_has_a_remedy_for_everything_that_is_missing(place: Path) -> 
 
 
 def test_opening_shows_the_session_and_leaving_leaves_its_worker_running(place: Path, night: SessionFolder) -> None:
-    before = worker_process.worker_status(night).pid
+    before = lock.worker_status(night).pid
     with terminal(place, columns=120, rows=34, cwd=place / "repo") as screen:
         screen.until("e0000")
         screen.keys("q")
         assert screen.ended() == 0
     assert "`cockpit` comes back to it" in screen.shown()
-    assert worker_process.worker_status(night).pid == before
+    assert lock.worker_status(night).pid == before
 
 
 def test_a_replay_plays_the_ledger_and_ends_with_q(place: Path) -> None:
@@ -243,7 +243,7 @@ def test_a_demo_is_played_kept_and_not_taken_for_research(tmp_path: Path, monkey
     assert "the simulated night is kept as session demo-" in screen.shown()
     (ledger,) = (tmp_path / "sessions").glob("demo-*/ledger.db")
     folder = SessionFolder(ledger.parent)
-    assert worker_process.worker_status(folder).state == "stopped"
+    assert lock.worker_status(folder).state == "stopped"
     state = state_of(folder)
     assert state.session is not None and state.session.proposer == "grid", "a demo must not cost API dollars"
     assert cockpit(tmp_path, "diff", "e0000", "-s", folder.name, cwd=repo).returncode == 0

@@ -15,8 +15,9 @@ from cockpit.core.events import ClusterStopping, Ended
 from cockpit.core.intents import Approve, Draft, Intent, Propose, encode_intent
 from cockpit.core.model import ClusterState
 from cockpit.core.state import State
-from cockpit.session import worker_process
-from cockpit.session.ledger import Inbox, Ledger
+from cockpit.session import lock
+from cockpit.session.inbox import Inbox
+from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder
 from tests.lab.cluster import Lab
 from tests.lab.fleets import TASK
@@ -94,10 +95,10 @@ class LabSession:
 
     def kill(self) -> None:
         """kill -9 the worker."""
-        now = worker_process.worker_status(self.folder)
+        now = lock.worker_status(self.folder)
         if now.state != "stopped":
             os.kill(now.pid, signal.SIGKILL)
-        self.until(lambda: worker_process.worker_status(self.folder).state == "stopped", 15, "the killed worker's lock")
+        self.until(lambda: lock.worker_status(self.folder).state == "stopped", 15, "the killed worker's lock")
 
     def began(self) -> Counter[str]:
         """How often each attempt began, as the runs noted it themselves."""

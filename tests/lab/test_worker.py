@@ -9,7 +9,7 @@ import pytest
 
 from cockpit.core.model import ClusterState, Outcome
 from cockpit.decide.budget import accounts
-from cockpit.session import worker_process
+from cockpit.session import lock, worker_process
 from tests.lab.cluster import Lab
 from tests.lab.fleets import TASK
 from tests.lab.sessions import LabSession
@@ -80,7 +80,7 @@ def test_a_session_whose_budget_is_spent_leaves_nothing(session: LabSession, lab
     session.until(lambda: session.states() == {"gpu-01": ClusterState.DOWN}, 300, "the cluster to be down")
     assert session.stopped_because() == ["the budget of $45.00 is spent"]
     assert accounts(session.state, time.time()).total_usd <= 45.0
-    assert worker_process.worker_status(session.folder).state == "running", "a person may raise the budget"
+    assert lock.worker_status(session.folder).state == "running", "a person may raise the budget"
     nothing_is_left(lab)
 
 

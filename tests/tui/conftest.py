@@ -14,8 +14,8 @@ from textual.pilot import Pilot
 from textual.strip import Strip
 
 from cockpit.core.intents import AnyIntent, decode_intent
-from cockpit.session.ledger import Inbox
-from cockpit.session.worker_process import WorkerStatus
+from cockpit.session.heartbeat import WorkerStatus
+from cockpit.session.inbox import Inbox
 from cockpit.tui.app import CockpitApp
 from cockpit.tui.feed import LedgerFeed
 from tests.tui import stories

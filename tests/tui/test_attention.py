@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from cockpit.core.events import BudgetSet, ClusterGivenUp, Event, Held, Rejected, SessionEnding, WorkerStopped
 from cockpit.core.model import EarlyStops, EndMode
+from cockpit.session.heartbeat import WorkerStatus
 from cockpit.session.ledger import Ledger
-from cockpit.session.worker_process import WorkerStatus
 from cockpit.tui.app import CockpitApp
 from cockpit.tui.plain import width_of
 from cockpit.tui.views.summary import Need, fitting, money_parts

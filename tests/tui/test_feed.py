@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from cockpit.core.events import Said
+from cockpit.session.heartbeat import WorkerStatus
 from cockpit.session.ledger import Ledger
-from cockpit.session.worker_process import WorkerStatus
 from cockpit.tui.feed import QUIET_S, LedgerFeed
 from tests.tui import stories
 from tests.tui.conftest import RUNNING

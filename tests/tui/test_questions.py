@@ -10,8 +10,8 @@ from textual.pilot import Pilot
 
 from cockpit.core.events import Event, IntentTaken, Rejected, Said
 from cockpit.core.intents import AnyIntent, EditProposal, Kill, Say, SetProposer
+from cockpit.session.heartbeat import WorkerStatus
 from cockpit.session.ledger import Ledger
-from cockpit.session.worker_process import WorkerStatus
 from cockpit.tui.app import CockpitApp
 from cockpit.tui.feed import LedgerFeed
 from cockpit.tui.screens.dialogs import Line

@@ -13,7 +13,7 @@ import pytest
 from pytest_textual_snapshot import normalize_svg
 from textual.pilot import Pilot
 
-from cockpit.session.worker_process import WorkerStatus
+from cockpit.session.heartbeat import WorkerStatus
 from cockpit.tui.app import CockpitApp
 from cockpit.tui.feed import LedgerFeed
 from tests.tui.conftest import Opener, press, settle, shown, words_on

@@ -13,8 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cockpit.session import worker_process
-from cockpit.session.ledger import Inbox
+from cockpit.session import lock, worker_process
+from cockpit.session.inbox import Inbox
 from cockpit.session.paths import SessionFolder
 from tests.tui.terminal import ROOT, needs_tmux, terminal
 from tests.worker.sessions import local_session, state_of, wait_for
@@ -176,6 +176,6 @@ def test_a_link_that_drops_leaves_no_process_and_nothing_broken(server: Server, 
         screen.hang_up()
         _, alive = psutil.wait_procs(left, timeout=40)
         assert not alive
-    assert worker_process.worker_status(session).state == "running"
+    assert lock.worker_status(session).state == "running"
     with terminal(server.ssh("-t")) as screen:
         screen.wait_for("WATCHING", "cpu-01", "worker running")

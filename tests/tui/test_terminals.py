@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.session import worker_process
+from cockpit.session import lock
 from cockpit.tui.app import POLL_OVER_SSH_S, POLL_S, CockpitApp
 from tests.tui.conftest import Opener, shown
 from tests.tui.terminal import Terminal, needs_tmux, terminal
@@ -50,7 +50,7 @@ def test_a_theme_that_is_none_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "repo" / "cockpit.toml").write_text('[screen]\ntheme = "solarized"\n')
     with terminal([*COCKPIT, "open", str(folder.root)], width=160) as screen:
         said = screen.wait_for("ended with 1")
-    assert worker_process.worker_status(folder).state == "stopped"
+    assert lock.worker_status(folder).state == "stopped"
     assert "there is no theme 'solarized': set [screen] theme to one of dark, light, terminal" in said
 
 

@@ -16,7 +16,7 @@ import pytest
 from cockpit.cli.steer import leave
 from cockpit.core.intents import Draft, Propose
 from cockpit.session import worker_process
-from cockpit.session.ledger import Inbox
+from cockpit.session.inbox import Inbox
 from cockpit.session.paths import SessionFolder
 from tests.tui import become
 from tests.tui.terminal import ROOT, Terminal, needs_tmux, terminal

@@ -9,7 +9,7 @@ import msgspec
 from cockpit.cli.demo import copy_of
 from cockpit.core.model import Session
 from cockpit.core.state import State
-from cockpit.session import worker_process
+from cockpit.session import lock
 from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import EnvelopeSettings, NewSession, ResearchSettings, Settings
@@ -111,7 +111,7 @@ def kill(folder: SessionFolder) -> None:
     import os
     import signal
 
-    standing = worker_process.worker_status(folder)
+    standing = lock.worker_status(folder)
     if standing.pid:
         os.kill(standing.pid, signal.SIGKILL)
-    wait_for(lambda: worker_process.worker_status(folder).state == "stopped", 10, "the killed worker's lock")
+    wait_for(lambda: lock.worker_status(folder).state == "stopped", 10, "the killed worker's lock")

@@ -46,7 +46,8 @@ from cockpit.fleet.sim.records import ClusterIs
 from cockpit.fleet.sim.run import Hazards
 from cockpit.session import worker_process
 from cockpit.session.clock import Clock
-from cockpit.session.ledger import Inbox, Ledger
+from cockpit.session.inbox import Inbox
+from cockpit.session.ledger import Ledger
 from cockpit.variant.store import VariantStore
 from cockpit.worker import loop, main
 from cockpit.worker.loop import Worker

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cockpit.core.events import Ended
-from cockpit.session import worker_process
+from cockpit.session import lock, worker_process
 from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import NewSession
@@ -63,7 +63,7 @@ def test_a_worker_waits_a_full_disk_out_and_loses_nothing(small: Path, tmp_path:
         wait_for(lambda: state_of(folder).in_flight, 30, "the baseline to be submitted")
         filler = fill(small)
         wait_for(
-            lambda: "is full" in worker_process.worker_status(folder).note,
+            lambda: "is full" in lock.worker_status(folder).note,
             60,
             "the worker to tell of the full disk",
         )
@@ -71,11 +71,11 @@ def test_a_worker_waits_a_full_disk_out_and_loses_nothing(small: Path, tmp_path:
         assert shown.returncode == 0 and "is full: free some space" in shown.stdout, shown.stderr
         said = cockpit(tmp_path, "say", "still there?", "-s", str(folder.root))
         assert said.returncode == 0 or "is full: free some space" in said.stderr, "neither done nor refused"
-        assert worker_process.worker_status(folder).state == "running"
+        assert lock.worker_status(folder).state == "running"
         before = attempts_ended(folder)
         filler.unlink()
         wait_for(lambda: state_of(folder).incumbent == "e0000", 120, "the baseline to be measured")
-        wait_for(lambda: not worker_process.worker_status(folder).note, 20, "the worker to take its word back")
+        wait_for(lambda: not lock.worker_status(folder).note, 20, "the worker to take its word back")
     finally:
         worker_process.terminate(folder)
     ended = attempts_ended(folder)
@@ -94,8 +94,8 @@ def test_a_runs_files_that_find_no_room_are_a_full_disk_that_is_named(small: Pat
     folder = make(small, repo, NewSession(fleet="local", clusters=1, mode="manual"), 1.0)
     worker_process.start(folder)
     try:
-        wait_for(lambda: worker_process.worker_status(folder).note, 60, "the worker to tell of the full disk")
-        note = worker_process.worker_status(folder).note
+        wait_for(lambda: lock.worker_status(folder).note, 60, "the worker to tell of the full disk")
+        note = lock.worker_status(folder).note
         assert note.startswith(f"the disk that holds {small}") and "is full: free some space" in note
         subprocess.run(["mount", "-o", "remount,size=64m", str(small)], check=True)
         wait_for(lambda: state_of(folder).incumbent == "e0000", 60, "the baseline to be measured")

@@ -11,8 +11,9 @@ from cockpit.core.events import Ended
 from cockpit.core.intents import Approve, Draft, End, Propose, encode_intent
 from cockpit.core.model import AttemptStatus, EndMode, Outcome
 from cockpit.fleet.sim.fleet import open_sim
-from cockpit.session import worker_process
-from cockpit.session.ledger import Inbox, Ledger
+from cockpit.session import lock, worker_process
+from cockpit.session.inbox import Inbox
+from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder
 from tests.worker.sessions import kill, local_session, session_of, sim_session, state_of, wait_for
 
@@ -50,7 +51,7 @@ def test_a_simulated_night_survives_25_kills(tmp_path: Path) -> None:
     worker_process.start(folder)
     wait_for(lambda: state_of(folder).outcome_counts.get(Outcome.VALID, 0) > 10, 90, "the night to do some work")
     Inbox(folder.inbox).put("tester", encode_intent(End(EndMode.DRAIN)))
-    wait_for(lambda: worker_process.worker_status(folder).state == "stopped", 60, "the session to drain")
+    wait_for(lambda: lock.worker_status(folder).state == "stopped", 60, "the session to drain")
 
     state = state_of(folder)
     assert not state.in_flight

@@ -11,7 +11,7 @@ from cockpit.cli.steer import leave
 from cockpit.core.curves import points_of
 from cockpit.core.intents import Approve, Draft, End, Kill, Propose
 from cockpit.core.model import EndMode, ExperimentStatus, Outcome
-from cockpit.session import worker_process
+from cockpit.session import lock, worker_process
 from cockpit.session.paths import SessionFolder
 from tests.worker.sessions import SCRIPT, git, local_session, state_of, wait_for
 
@@ -129,8 +129,8 @@ def test_a_second_worker_is_refused_by_name(tmp_path: Path) -> None:
     folder = local_session(tmp_path, clusters=1, mode="manual")
     worker_process.start(folder)
     try:
-        with pytest.raises(worker_process.DaemonError, match="a worker runs session night already"):
-            worker_process.Lock.take(folder)
+        with pytest.raises(lock.WorkerError, match="a worker already runs session night"):
+            lock.WorkerLock.take(folder)
     finally:
         worker_process.terminate(folder)
 
@@ -156,5 +156,5 @@ def test_draining_lets_what_runs_finish(tmp_path: Path) -> None:
     worker_process.start(folder)
     wait_for(lambda: started(folder), 20, "the run to start")
     leave(folder, End(EndMode.DRAIN))
-    wait_for(lambda: worker_process.worker_status(folder).state == "stopped", 20, "the worker to stop")
+    wait_for(lambda: lock.worker_status(folder).state == "stopped", 20, "the worker to stop")
     assert state_of(folder).attempts["e0000.1"].outcome is Outcome.VALID

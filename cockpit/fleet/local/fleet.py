@@ -35,7 +35,7 @@ from cockpit.fleet.base import (
 )
 from cockpit.fleet.local import confinement
 from cockpit.fleet.local.confinement import Rooms, Wall, confined, environment_paths
-from cockpit.session.ledger import is_full
+from cockpit.session.sqlite_file import is_full
 
 CORES_PER_SLOT = 2
 RUNNER = Path(__file__).with_name("runner.py")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from cockpit.core.model import ClusterState, EarlyStops, Estimate, Mode
 from cockpit.core.state import State, ending_text
 from cockpit.decide.budget import accounts
-from cockpit.session.worker_process import WorkerStatus
+from cockpit.session.heartbeat import WorkerStatus
 from cockpit.tui.figures import age, count, duration, money, score, signed
 from cockpit.tui.plain import cut, plain, width_of
 

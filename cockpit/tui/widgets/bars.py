@@ -7,7 +7,7 @@ from textual.message import Message
 from textual.strip import Strip
 
 from cockpit.core.state import State
-from cockpit.session.worker_process import WorkerStatus
+from cockpit.session.heartbeat import WorkerStatus
 from cockpit.tui.plain import plain, width_of, wrap
 from cockpit.tui.rows import Row
 from cockpit.tui.views.summary import Need, best_parts, fitting, fleet_words, mode_words, money_parts

@@ -13,7 +13,9 @@ import pytest
 
 from cockpit.core.events import AnyEvent, AskEnded, Ended, Event, Progressed, Said, Started, Submitting
 from cockpit.core.model import Outcome, Progress
-from cockpit.session.ledger import SCHEMA, Inbox, Ledger, LedgerError
+from cockpit.session.inbox import Inbox
+from cockpit.session.ledger import SCHEMA, Ledger
+from cockpit.session.sqlite_file import LedgerError
 from tests.core.histories import CREATED, Histories
 
 NOBODY = 65534
@@ -327,7 +329,8 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(path: Path) -> None:
         import resource, signal
         from pathlib import Path
         from cockpit.core.events import (AnyEvent, AskEnded, Ended, Event, Progressed, Said, Started, Submitting)
-        from cockpit.session.ledger import Ledger, LedgerError
+        from cockpit.session.ledger import Ledger
+        from cockpit.session.sqlite_file import LedgerError
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         ledger = Ledger.create(Path({str(path)!r}))
         resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))

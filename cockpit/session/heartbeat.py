@@ -1,0 +1,66 @@
+"""The worker's heartbeat: a small file that tells every reader of the session how its worker is."""
+
+import contextlib
+import os
+import socket
+import time
+
+import msgspec
+
+from cockpit.session.paths import SessionFolder
+from cockpit.session.user import user_name
+
+BEAT_EVERY_S = 2.0
+STALE_AFTER_S = 15.0
+HEARTBEAT_BYTES = 4096
+HEARTBEAT_MODE = 0o640
+NOTE_CHARACTERS = 500
+
+
+class Heartbeat(msgspec.Struct):
+    pid: int
+    host: str
+    user: str
+    at: float
+    """Wall-clock seconds since the epoch."""
+    note: str = ""
+    """The worker's message while it cannot write its ledger."""
+
+
+class WorkerStatus(msgspec.Struct, frozen=True):
+    """The state of a session's worker."""
+
+    state: str
+    """`running`, `stopped` or `stale`. A stale worker holds the lock and has not written a heartbeat for
+    STALE_AFTER_S."""
+    heartbeat_age_s: float | None
+    pid: int = 0
+    host: str = ""
+    note: str = ""
+
+
+def write_heartbeat(folder: SessionFolder, note: str = "") -> None:
+    """Write that the worker is alive, with a note.
+
+    The file is overwritten in place at its first size, which needs no new disk space: a full disk neither ends the
+    worker nor hides its note.
+    """
+    found = Heartbeat(os.getpid(), socket.gethostname(), user_name(), time.time(), note[:NOTE_CHARACTERS])
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder.heartbeat, os.O_CREAT | os.O_WRONLY, HEARTBEAT_MODE)
+        try:
+            os.pwrite(descriptor, msgspec.json.encode(found).ljust(HEARTBEAT_BYTES), 0)
+        finally:
+            os.close(descriptor)
+
+
+def read_heartbeat(folder: SessionFolder) -> Heartbeat | None:
+    """Return the last heartbeat; None where there is none that can be read."""
+    for _ in range(2):  # the second time in case it was being written
+        try:
+            return msgspec.json.decode(folder.heartbeat.read_bytes(), type=Heartbeat)
+        except OSError:
+            return None
+        except msgspec.MsgspecError:
+            continue
+    return None

@@ -1,0 +1,73 @@
+"""The session's lock: it keeps two workers from running one session."""
+
+import fcntl
+import os
+import time
+from typing import IO
+
+from cockpit.core.errors import CockpitError
+from cockpit.session.heartbeat import STALE_AFTER_S, WorkerStatus, read_heartbeat
+from cockpit.session.paths import SessionFolder
+
+PROBE_S = 1.0
+"""A worker retries this long for its lock: another process may hold a shared lock for a moment to test it."""
+LOCK_MODE = 0o640
+
+
+class WorkerError(CockpitError):
+    """The worker cannot be started, stopped or locked; the message is one sentence that says what to do."""
+
+
+class WorkerLock:
+    """The session's lock. The kernel releases it when the process dies."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    @classmethod
+    def take(cls, folder: SessionFolder) -> "WorkerLock":
+        """Take the lock. Raises WorkerError where another worker holds it."""
+        descriptor = os.open(folder.lock, os.O_CREAT | os.O_RDWR, LOCK_MODE)
+        file = os.fdopen(descriptor, "r+b")
+        until = time.monotonic() + PROBE_S
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() < until:
+                    time.sleep(0.02)
+                    continue
+                file.close()
+                beat = read_heartbeat(folder)
+                who = f" (process {beat.pid} on {beat.host})" if beat else ""
+                raise WorkerError(
+                    f"a worker already runs session {folder.name}{who}: `cockpit stop {folder.name}` ends it"
+                ) from None
+            return cls(file)
+
+    def release(self) -> None:
+        self._file.close()
+
+
+def is_locked(folder: SessionFolder) -> bool:
+    """Return whether a worker holds the session's lock."""
+    try:
+        with folder.lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return False
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+
+
+def worker_status(folder: SessionFolder) -> WorkerStatus:
+    """Return the state of the session's worker, for every reader of the session."""
+    heartbeat = read_heartbeat(folder)
+    if heartbeat is None:
+        return WorkerStatus("running" if is_locked(folder) else "stopped", None)
+    age = max(0.0, time.time() - heartbeat.at)
+    if not is_locked(folder):
+        return WorkerStatus("stopped", age, note=heartbeat.note)
+    state = "stale" if age > STALE_AFTER_S else "running"
+    return WorkerStatus(state, age, heartbeat.pid, heartbeat.host, heartbeat.note)
