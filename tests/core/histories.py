@@ -1,4 +1,4 @@
-"""Histories a session may have: a machine that draws events as the worker would write them, and says what holds."""
+"""Draws random histories of a session, as a worker would write them, and checks the invariants of the state."""
 
 import itertools
 from collections import Counter
@@ -77,7 +77,7 @@ ABSENT = (ClusterState.DOWN, ClusterState.LOST)
 
 A_STEP = st.floats(0, 400)
 BEFORE = st.one_of(st.just(0.0), st.floats(0, 60))
-"""How long ago what is reported now had happened."""
+"""Seconds between an event and its report."""
 PICK = st.integers(0, 10_000)
 SCORE = st.floats(0.95, 1.05)
 
@@ -96,7 +96,7 @@ SESSION = Session(
 
 
 class Histories(RuleBasedStateMachine):
-    """Draws events that may follow one another, as the worker would write them."""
+    """Draws events in an order in which a worker may write them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -105,10 +105,10 @@ class Histories(RuleBasedStateMachine):
         self.now = CREATED
         self.numbers = itertools.count()
         self.requests: dict[str, float] = {}
-        """Sent to a model and not heard of yet."""
+        """Requests to a model that are under way."""
         self.billed_usd = 0.0
 
-    # What may happen
+    # Events
 
     @initialize()
     def create(self) -> None:
@@ -296,7 +296,7 @@ class Histories(RuleBasedStateMachine):
     @precondition(lambda self: self.state.waiting and self.free())
     @rule(outcome=st.sampled_from([Outcome.VALID, Outcome.VALID, Outcome.CRASH, Outcome.LOST]), score=SCORE)
     def a_whole_run(self, outcome: Outcome, score: float) -> None:
-        """What would take luck to draw event by event."""
+        """Draw a sequence that is unlikely event by event."""
         name, cluster = next(iter(self.state.waiting)), self.free()[0]
         self.tell(Submitting(at=self.now, attempt=name, cluster=cluster.name, hardware=cluster.hardware))
         self.tell(Submitted(at=self.now, attempt=name))
@@ -331,7 +331,7 @@ class Histories(RuleBasedStateMachine):
     @precondition(lambda self: self.requests)
     @rule(pick=PICK, share=st.floats(0, 1), billed=st.booleans())
     def a_request_is_answered_or_refused(self, pick: int, share: float, billed: bool) -> None:
-        """Or the news of it come after it was settled already: that counts nothing twice."""
+        """Report the cost, or report it after it was charged already: nothing counts twice."""
         request = self.choose(self.requests, pick)
         open_still = request in self.state.api_reserved
         usd = share * self.requests.pop(request)
@@ -352,7 +352,7 @@ class Histories(RuleBasedStateMachine):
         else:
             self.tell(WorkerStarted(at=self.now, pid=1, host="here"))
 
-    # What holds
+    # Invariants
 
     @invariant()
     def every_dollar_of_a_model_is_reserved_or_spent_once(self) -> None:
@@ -381,7 +381,7 @@ class Histories(RuleBasedStateMachine):
 
     @invariant()
     def nothing_measured_is_forgotten(self) -> None:
-        """What is undecided either has a result nobody judged, or something to come, or was judged to need more."""
+        """Check that an undecided experiment has an undecided result or an attempt to come, or waits for a test."""
         for name in self.state.undecided:
             experiment = self.state.experiments[name]
             coming = any(self.state.attempts[a].status is not AttemptStatus.ENDED for a in experiment.attempts)
@@ -463,16 +463,16 @@ class Histories(RuleBasedStateMachine):
             return
         events = [decode_event(encode_event(event)) for event in self.story]
         whole = fold_all(events)
-        assert whole == self.state, "the stored events tell another story"
+        assert whole == self.state, "the stored events give another state"
         middle = len(self.story) // 2
         events = [decode_event(encode_event(event)) for event in self.story]
         body = msgspec.msgpack.encode(fold_all(events[:middle]))
         assert fold_all(events[middle:], msgspec.msgpack.decode(body, type=State)) == self.state
 
-    # How it is told
+    # Recording
 
     def tell(self, event: Event) -> None:
-        # As the worker does it: what is stored and what is folded are not the same objects.
+        # As in the worker, the stored and the folded events are different objects.
         self.story.append(decode_event(encode_event(event)))
         self.state = fold(self.state, event)
 
@@ -493,7 +493,7 @@ class Histories(RuleBasedStateMachine):
         return [cluster.name for cluster in self.state.clusters.values() if cluster.state in states]
 
     def was_approved(self, experiment: str) -> bool:
-        """An arm of a proposal is approved, edited or dropped with it, not by itself."""
+        """Check that an arm of a proposal changes only together with the proposal."""
         return self.state.waves[self.state.experiments[experiment].wave].status is not WaveStatus.PROPOSED
 
     def attempt(self, experiment: str, kind: AttemptKind, extra: int = 0) -> Attempt:

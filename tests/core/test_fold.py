@@ -1,5 +1,4 @@
-"""Whatever happens, in whatever order it may: the state's indexes are what a recount gives, a snapshot is as good as
-the whole story, and no second of a cluster is counted twice."""
+"""After any history the indexes equal a recount, a snapshot equals a fold of all events, and no second counts twice."""
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -45,12 +44,12 @@ def test_an_event_about_something_unknown_is_an_error() -> None:
         fold(State(SESSION), Started(at=1.0, attempt="e0042.1"))
 
 
-def test_a_session_begins_with_its_making() -> None:
+def test_a_session_begins_with_session_created() -> None:
     with pytest.raises(ValueError, match="SessionCreated"):
         fold(None, Started(at=1.0, attempt="e0042.1"))
 
 
-def test_progress_has_no_number() -> None:
+def test_progress_does_not_count_in_seq() -> None:
     machine = Histories()
     machine.create()
     before = machine.state.seq
@@ -61,7 +60,7 @@ def test_progress_has_no_number() -> None:
     assert machine.state.attempts["e0000.1"].progress is not None
 
 
-def test_a_cluster_adopted_by_hand_is_there() -> None:
+def test_an_adopted_cluster_joins_the_state() -> None:
     machine = Histories()
     machine.create()
     machine.tell(ClusterSeen(at=CREATED, cluster=Cluster("mine", "A100", ClusterState.IDLE)))
@@ -69,17 +68,17 @@ def test_a_cluster_adopted_by_hand_is_there() -> None:
 
 
 @pytest.mark.parametrize("number", [float("inf"), float("nan")])
-def test_an_event_with_a_number_that_cannot_be_stored_is_refused_before_it_is(number: float) -> None:
+def test_an_event_with_a_number_json_cannot_hold_is_not_stored(number: float) -> None:
     with pytest.raises(ValueError, match="not finite"):
         encode_event(AskEnded(at=1.0, ask=1, proposer="grid", retry_at=number))
 
 
-# What the histories found, told one by one
+# Cases that the histories found
 
 
 @pytest.fixture
 def history() -> Histories:
-    """Two H100s up, the baseline approved with two attempts waiting."""
+    """Two H100s that are up, and an approved baseline with two waiting attempts."""
     made = Histories()
     made.create()
     return made
@@ -105,7 +104,7 @@ def test_a_lost_cluster_that_comes_back_with_its_run_is_busy(history: Histories)
     assert history.state.clusters["gpu-01"].state is ClusterState.BUSY
 
 
-def test_a_dropped_arm_whose_submission_was_refused_waits_no_more(history: Histories) -> None:
+def test_a_dropped_arm_whose_submission_was_refused_does_not_wait(history: Histories) -> None:
     history.tell(Submitting(at=history.now, attempt="e0000.1", cluster="gpu-01", hardware="H100"))
     history.tell(ArmDropped(at=history.now, experiment="e0000", author="me"))
     history.tell(Unsubmitted(at=history.now, attempt="e0000.1", reason="the cluster is gone"))
@@ -113,7 +112,7 @@ def test_a_dropped_arm_whose_submission_was_refused_waits_no_more(history: Histo
     assert not history.state.waiting
 
 
-def test_a_stranded_experiment_that_was_decided_on_is_stranded_no_more(history: Histories) -> None:
+def test_a_decision_ends_a_stranded_experiment(history: Histories) -> None:
     for attempt in ("e0000.1", "e0000.2"):
         begin(history, attempt, "gpu-01")
         history.tell(Ended(at=history.now + 9, attempt=attempt, outcome=Outcome.LOST))
@@ -122,7 +121,7 @@ def test_a_stranded_experiment_that_was_decided_on_is_stranded_no_more(history: 
     assert not history.state.stranded
 
 
-def test_a_measured_arm_whose_wave_is_cancelled_is_judged_by_what_it_has(history: Histories) -> None:
+def test_a_measured_arm_of_a_cancelled_wave_is_decided_on_with_its_results(history: Histories) -> None:
     begin(history, "e0000.1", "gpu-01")
     history.tell(Ended(at=history.now + 9, attempt="e0000.1", outcome=Outcome.VALID, metrics=Metrics(1.0)))
     history.tell(Decided(at=history.now, experiment="e0000", status=ExperimentStatus.VALID, reason="once more"))
@@ -131,7 +130,7 @@ def test_a_measured_arm_whose_wave_is_cancelled_is_judged_by_what_it_has(history
     assert list(history.state.contenders) == ["e0000"]
 
 
-def test_a_discarded_experiment_does_not_run_what_was_still_waiting(history: Histories) -> None:
+def test_a_discarded_experiment_drops_its_waiting_attempts(history: Histories) -> None:
     history.tell(
         Decided(at=history.now, experiment="e0000", status=ExperimentStatus.DISCARDED, reason="no", author="me")
     )
@@ -139,7 +138,7 @@ def test_a_discarded_experiment_does_not_run_what_was_still_waiting(history: His
     assert not history.state.open_waves
 
 
-def test_an_arm_edited_out_of_its_proposal_and_run_after_all_leaves_the_wave_alone(history: Histories) -> None:
+def test_an_arm_edited_out_and_run_later_does_not_count_for_its_wave(history: Histories) -> None:
     history.propose(arms=2, replicates=1, filler=False)
     history.edit_a_proposal(0, dropped=1, added=0)
     history.approve(0)
@@ -147,14 +146,14 @@ def test_an_arm_edited_out_of_its_proposal_and_run_after_all_leaves_the_wave_alo
     assert history.state.waves["w001"].open_arms == 1
 
 
-def test_dropped_code_that_runs_after_all_is_known_again(history: Histories) -> None:
+def test_dropped_code_that_runs_later_is_a_known_fingerprint_again(history: Histories) -> None:
     history.tell(ArmDropped(at=history.now, experiment="e0000", author="me"))
     assert not history.state.by_fingerprint
     history.tell(Queued(at=history.now, attempt=history.attempt("e0000", AttemptKind.REPLICATE), reason="still"))
     assert list(history.state.by_fingerprint.values()) == ["e0000"]
 
 
-def test_a_report_that_comes_late_counts_no_second_twice(history: Histories) -> None:
+def test_a_late_report_counts_no_second_twice(history: Histories) -> None:
     cluster = history.state.clusters["gpu-01"]
     up_at = cluster.since
     begin(history, "e0000.1", "gpu-01")

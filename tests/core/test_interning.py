@@ -1,4 +1,4 @@
-"""A hundred thousand experiments fit: curves are packed, what is said again is held once, and nothing said changes."""
+"""A hundred thousand experiments fit in memory: curves are packed and equal values shared, and no value changes."""
 
 import msgspec
 from hypothesis import given
@@ -17,7 +17,7 @@ POINT = st.tuples(st.floats(0, 1), st.floats(allow_nan=False, allow_infinity=Fal
 
 
 @given(st.lists(POINT, max_size=50))
-def test_a_curve_is_held_to_seven_digits_however_great_its_loss(points: list[tuple[float, float]]) -> None:
+def test_a_packed_curve_keeps_seven_digits_of_any_loss(points: list[tuple[float, float]]) -> None:
     back = points_of(packed(points))
     assert len(back) == len(points)
     for (at, loss), (at_back, loss_back) in zip(points, back, strict=True):
@@ -26,7 +26,7 @@ def test_a_curve_is_held_to_seven_digits_however_great_its_loss(points: list[tup
         assert abs(bounded - loss_back) <= max(1e-7 * abs(bounded), 1e-38)
 
 
-def test_a_state_read_from_a_snapshot_says_the_same_and_holds_each_name_once() -> None:
+def test_a_state_from_a_snapshot_is_equal_and_shares_its_names() -> None:
     state = stories.night().state
     back = unpacked(msgspec.msgpack.encode(state))
     assert back == state
@@ -41,7 +41,7 @@ def test_a_state_read_from_a_snapshot_says_the_same_and_holds_each_name_once() -
         assert all(arm.levels is arm.change.constants is arm.overrides for arm in arms)
 
 
-def test_levels_that_are_equal_and_not_the_same_stay_what_they_are() -> None:
+def test_equal_levels_of_different_types_are_not_shared() -> None:
     story = Story(session(), Mode.COPILOT)
     experiment = Experiment(
         "e0000", "w000", "", Change({"ROPE": True}), "c", "t", "p", "f", overrides={"ROPE": 1}, levels={"ROPE": 1.0}
@@ -53,5 +53,5 @@ def test_levels_that_are_equal_and_not_the_same_stay_what_they_are() -> None:
         assert [type(level) for level in found] == [bool, int, float]
 
 
-def test_an_empty_state_is_read_back() -> None:
+def test_an_empty_state_survives_a_snapshot() -> None:
     assert unpacked(msgspec.msgpack.encode(State(SESSION))) == State(SESSION)

@@ -1,7 +1,7 @@
 """A ledger that an older cockpit wrote opens, and its state is the one that the older cockpit had.
 
 `data/ledger_2026_11.db` is a simulated session of November 2026, from before events and state had their present names.
-Its snapshot has an older format. The JSON file beside it holds what that cockpit said of the state.
+Its snapshot has an older format. The JSON file beside it holds the facts of the state in that cockpit.
 """
 
 import json
@@ -30,8 +30,8 @@ def facts() -> dict[str, Any]:
     return found
 
 
-def told(state: State) -> dict[str, Any]:
-    """The same facts of a state of today."""
+def facts_of(state: State) -> dict[str, Any]:
+    """Return the same facts of a state."""
     return {
         "seq": state.seq,
         "now": state.now,
@@ -53,14 +53,14 @@ def told(state: State) -> dict[str, Any]:
     }
 
 
-def test_it_opens_and_its_state_is_what_it_was(path: Path) -> None:
+def test_an_old_ledger_opens_with_its_old_state(path: Path) -> None:
     ledger = Ledger.open(path)
-    assert told(ledger.state()) == facts()
-    assert told(fold_all(ledger.since(0))) == facts()
+    assert facts_of(ledger.state()) == facts()
+    assert facts_of(fold_all(ledger.since(0))) == facts()
     ledger.close()
 
 
-def test_it_is_read_by_a_watcher_and_continued_by_a_worker(path: Path) -> None:
+def test_a_watcher_reads_an_old_ledger_and_a_worker_continues_it(path: Path) -> None:
     reader = Ledger.read(path)
     state = reader.state()
     reader.close()
@@ -69,7 +69,7 @@ def test_it_is_read_by_a_watcher_and_continued_by_a_worker(path: Path) -> None:
     ledger.append([again])
     ledger.snapshot(fold(state, again))
     assert ledger.state().seq == facts()["seq"] + 1
-    assert ledger.state().ending is None, "its worker had stopped: this one begins the session again"
+    assert ledger.state().ending is None, "its worker had stopped, so this one reopens the session"
     ledger.close()
 
 
@@ -78,13 +78,13 @@ def test_it_is_read_by_a_watcher_and_continued_by_a_worker(path: Path) -> None:
     [("drain", EndMode.DRAIN, False), ("cancel", EndMode.CANCEL, False), ("drain+down", EndMode.DRAIN, True),
      ("cancel+down", EndMode.CANCEL, True)],
 )  # fmt: skip
-def test_an_end_of_before_is_an_end_of_today(how: str, mode: EndMode, clusters_down: bool) -> None:
+def test_an_old_end_decodes_to_a_typed_end(how: str, mode: EndMode, clusters_down: bool) -> None:
     body = json.dumps({"kind": "Ending", "at": 1.0, "author": "ann", "how": how, "reason": "enough"})
     ending = SessionEnding(at=1.0, author="ann", how=mode, clusters_down=clusters_down, reason="enough")
     assert decode_event(body) == ending
 
 
-def test_events_that_were_renamed_keep_their_names_in_the_ledger() -> None:
+def test_renamed_events_keep_their_stored_names() -> None:
     flagged = '{"kind": "ClusterSuspect", "at": 1.0, "cluster": "gpu-01", "message": "it is back", "suspect": false}'
     assert decode_event(flagged) == ClusterFlagged(at=1.0, cluster="gpu-01", message="it is back", flagged=False)
     skipped = '{"kind": "Spared", "at": 1.0, "attempt": "e0001.1", "bar": 0.9, "reason": "so"}'

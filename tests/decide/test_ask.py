@@ -1,4 +1,4 @@
-"""When a proposer is asked: before clusters run dry, when a wave has told its story, when a person speaks."""
+"""Proposers are asked before clusters run out of work, when a wave has finished, and when a person speaks."""
 
 import pytest
 from msgspec.structs import replace
@@ -11,7 +11,7 @@ from tests.decide.world import RUN_S, World
 
 
 def night(proposer: str = "claude", mode: Mode = Mode.AUTOPILOT) -> World:
-    """Four clusters with the baseline measured and nothing to do; filler may run."""
+    """Return four idle clusters with the baseline measured; filler may run."""
     world = World(lambda constants, attempt: 1.0)
     world.run(1.0)
     world.record(EnvelopeSet(at=world.now, envelope=Envelope(usd=1e6, wave_size=64), author="me"))
@@ -22,12 +22,12 @@ def night(proposer: str = "claude", mode: Mode = Mode.AUTOPILOT) -> World:
 
 
 def asked(world: World) -> dict[str, str]:
-    """Proposer to the reason it is asked for now."""
+    """Return each proposer that is asked now, with the reason."""
     return {one.proposer: one.reason for one in ask(world.state, world.now) if isinstance(one, Asked)}
 
 
 def works(world: World) -> None:
-    """A wave that keeps the clusters busy for a while."""
+    """Propose a wave that keeps the clusters busy."""
     world.propose(*({"LR": number} for number in range(2, 26)))
     world._act()
     world.state.ask_retry_at.clear()
@@ -44,17 +44,17 @@ def ends(world: World, proposer: str = "claude", trouble: str = "", retry_in_s: 
     )
 
 
-def test_it_is_asked_when_clusters_run_dry_and_filler_does_not_wait_for_it() -> None:
+def test_idle_clusters_ask_the_proposer_and_run_filler_meanwhile() -> None:
     world = night()
     assert asked(world) == {"claude": "dry", FILLER: "filler"}
     begins(world)
-    assert asked(world) == {FILLER: "filler"}, "it thinks; the clusters do not wait"
+    assert asked(world) == {FILLER: "filler"}, "the clusters do not wait while it thinks"
 
 
-def test_it_is_asked_before_what_waits_is_used_up() -> None:
+def test_the_proposer_is_asked_before_the_queue_is_empty() -> None:
     world = night()
     works(world)
-    assert asked(world) == {}, "there is work for a while"
+    assert asked(world) == {}, "enough work is queued"
     while len(world.state.waiting) > 5:
         world.now += RUN_S / 4
         world.run(0.0)
@@ -62,13 +62,13 @@ def test_it_is_asked_before_what_waits_is_used_up() -> None:
     assert world.state.waiting and asked(world) == {"claude": "dry"}
 
 
-def test_a_wave_that_has_told_its_story_is_a_reason_by_itself() -> None:
+def test_a_finished_wave_is_a_reason_to_ask() -> None:
     world = night()
     works(world)
     world.state.waves_finished = 1
     assert asked(world) == {"claude": "finished"}
     world.record(ProposerSet(at=world.now, proposer="tpe", author="me"))
-    assert asked(world) == {}, "only who converses looks again"
+    assert asked(world) == {}, "only proposers that converse are asked again"
 
 
 @pytest.mark.parametrize("mode", Mode)
@@ -81,7 +81,7 @@ def test_a_person_is_answered_at_once_in_every_mode(mode: Mode) -> None:
     assert asked(world)["claude"] == "said"
 
 
-def test_what_was_said_to_it_in_vain_is_said_again_when_it_can_hear() -> None:
+def test_messages_of_a_failed_ask_are_answered_by_the_next() -> None:
     world = night()
     world.record(Said(at=world.now, author="ann", text="Stop widening."))
     begins(world, reason="said")
@@ -91,7 +91,7 @@ def test_what_was_said_to_it_in_vain_is_said_again_when_it_can_hear() -> None:
     assert asked(world)["claude"] == "said"
 
 
-def test_a_word_is_a_try_at_once_after_trouble_and_a_try_in_vain_waits_again() -> None:
+def test_a_message_ends_the_wait_after_a_failure_and_another_failure_waits_again() -> None:
     world = night()
     begins(world)
     ends(world, trouble="the API key was refused (401)", retry_in_s=600.0)
@@ -104,7 +104,7 @@ def test_a_word_is_a_try_at_once_after_trouble_and_a_try_in_vain_waits_again() -
     assert "claude" not in asked(world)
 
 
-def test_a_word_that_was_answered_in_the_turn_that_went_on_is_not_asked_for_again() -> None:
+def test_a_message_answered_during_the_turn_causes_no_other_ask() -> None:
     world = night()
     begins(world)
     world.record(Said(at=world.now, author="ann", text="Stop widening."))
@@ -114,7 +114,7 @@ def test_a_word_that_was_answered_in_the_turn_that_went_on_is_not_asked_for_agai
     assert asked(world)["claude"] == "said"
 
 
-def test_what_the_model_says_for_hybrid_is_not_for_hybrid_to_answer() -> None:
+def test_hybrid_does_not_answer_its_own_model() -> None:
     world = night("hybrid")
     begins(world, "hybrid")
     world.record(Said(at=world.now, author="claude", text="I try the width."))
@@ -125,7 +125,7 @@ def test_what_the_model_says_for_hybrid_is_not_for_hybrid_to_answer() -> None:
 
 
 @pytest.mark.parametrize("part", ["claude", "search"])
-def test_a_person_with_the_waves_of_either_part_of_hybrid_to_read_is_not_sent_more(part: str) -> None:
+def test_waiting_waves_of_a_part_of_hybrid_stop_further_asks(part: str) -> None:
     world = night("hybrid", Mode.COPILOT)
     for number in range(PROPOSALS_WAITING):
         assert "hybrid" in asked(world)
@@ -134,14 +134,14 @@ def test_a_person_with_the_waves_of_either_part_of_hybrid_to_read_is_not_sent_mo
     assert asked(world) == {FILLER: "filler"}
 
 
-def test_in_manual_mode_and_on_hold_nothing_else_is_asked_for() -> None:
+def test_manual_mode_and_hold_ask_only_for_answers() -> None:
     assert asked(night(mode=Mode.MANUAL)) == {}
     world = night()
     world.record(Held(at=world.now, author="ann"))
     assert asked(world) == {}
 
 
-def test_a_person_with_proposals_to_read_is_not_sent_more_but_clusters_are_kept_busy() -> None:
+def test_waiting_proposals_stop_further_asks_but_not_filler() -> None:
     world = night(mode=Mode.COPILOT)
     for number in range(PROPOSALS_WAITING):
         assert "claude" in asked(world)
@@ -150,7 +150,7 @@ def test_a_person_with_proposals_to_read_is_not_sent_more_but_clusters_are_kept_
     assert asked(world) == {FILLER: "filler"}
 
 
-def test_another_budget_lets_who_could_not_be_paid_be_asked_again() -> None:
+def test_another_budget_lets_an_unpaid_proposer_be_asked_again() -> None:
     world = night()
     begins(world)
     ends(world, trouble="the budget has $0.01 left", retry_in_s=3600.0)
@@ -159,18 +159,18 @@ def test_another_budget_lets_who_could_not_be_paid_be_asked_again() -> None:
     assert "claude" in asked(world)
 
 
-def test_search_is_asked_for_no_more_at_once_than_the_envelope_lets_run() -> None:
+def test_search_is_asked_for_at_most_the_wave_size_of_the_envelope() -> None:
     world = night(FILLER)
     world.record(EnvelopeSet(at=world.now, envelope=Envelope(usd=1e6, wave_size=3), author="me"))
     assert [one.arms for one in ask(world.state, world.now) if isinstance(one, Asked)] == [3]
     world.propose({"LR": 2}, {"LR": 3}, {"LR": 4})
     for event in decide(world.state, world.now):
         world.record(event)
-    assert not world.state.proposals, "it waits for nobody"
+    assert not world.state.proposals, "it needs no approval"
 
 
 def in_step(runs: int) -> World:
-    """Four clusters whose runs of `search` all end at once, each having ended so many before."""
+    """Return four clusters whose runs of `search` end together, after `runs` runs on each."""
     world = night(FILLER)
     world.together = True
     for number in range(runs):
@@ -184,7 +184,7 @@ def arms_asked(world: World) -> int:
     return sum(one.arms for one in ask(world.state, world.now) if isinstance(one, Asked))
 
 
-def test_early_on_search_chooses_an_arm_when_its_cluster_is_free_and_later_ahead_of_that() -> None:
+def test_search_chooses_for_free_clusters_early_on_and_ahead_later() -> None:
     for runs, ahead in ((1, 0), (EARLY_RUNS + 1, 4)):
         world = in_step(runs)
         session = world.state.session

@@ -1,4 +1,4 @@
-"""What runs without a person, and under which rule: nothing outside the envelope, however it is asked for."""
+"""Proposals run without a person only within the envelope, and under a named rule."""
 
 import msgspec
 import pytest
@@ -12,7 +12,7 @@ RUN_USD = 600 / 3600 * 2.0
 
 
 def night(mode: Mode = Mode.AUTOPILOT, **envelope: object) -> World:
-    """Two clusters at $2 an hour, the baseline measured."""
+    """Return two clusters at $2 an hour with the baseline measured."""
     world = World(lambda constants, attempt: 1.0, hardware=("CPU",) * 2)
     world.run(1.0)
     for name in list(world.state.clusters):
@@ -24,7 +24,7 @@ def night(mode: Mode = Mode.AUTOPILOT, **envelope: object) -> World:
 
 
 def waits(world: World, arms: int = 2, proposer: str = "human") -> Wave:
-    """A wave of that many arms that waits."""
+    """Propose a wave of `arms` arms."""
     world.propose(*({"LR": 10 * len(world.state.waves) + number} for number in range(arms)))
     wave = world.state.waves[next(reversed(world.state.waves))]
     wave.proposer = proposer
@@ -36,19 +36,19 @@ def rule(world: World, wave: Wave) -> str:
 
 
 @pytest.mark.parametrize(("mode", "expected"), [(Mode.MANUAL, ""), (Mode.COPILOT, ""), (Mode.AUTOPILOT, "envelope")])
-def test_only_autopilot_approves_unasked(mode: Mode, expected: str) -> None:
+def test_only_autopilot_approves_by_the_envelope(mode: Mode, expected: str) -> None:
     world = night(mode)
     assert rule(world, waits(world)) == expected
 
 
-def test_a_proposer_trusted_by_name_needs_no_autopilot_and_shuts_the_others_out() -> None:
+def test_a_trusted_proposer_needs_no_autopilot_and_excludes_others() -> None:
     world = night(Mode.COPILOT, proposers=["claude"])
     assert rule(world, waits(world, proposer="claude")) == "envelope"
     world.record(ModeSet(at=world.now, mode=Mode.AUTOPILOT, author="me"))
     assert "does not name codex" in outside_envelope(world.state, waits(world, proposer="codex"), world.now)
 
 
-def test_filler_runs_where_the_envelope_says_so_and_never_in_manual_mode() -> None:
+def test_filler_runs_where_the_envelope_allows_it_and_never_in_manual_mode() -> None:
     world = night(filler=True)
     wave = waits(world)
     wave.kind = WaveKind.FILLER
@@ -60,7 +60,7 @@ def test_filler_runs_where_the_envelope_says_so_and_never_in_manual_mode() -> No
     assert rule(world, wave) == ""
 
 
-def test_a_wave_that_is_too_large_waits_whatever_it_is_made_of() -> None:
+def test_a_wave_above_the_wave_size_waits() -> None:
     world = night(wave_size=3)
     assert rule(world, waits(world, arms=3)) == "envelope"
     assert rule(world, waits(world, arms=4)) == ""
@@ -69,7 +69,7 @@ def test_a_wave_that_is_too_large_waits_whatever_it_is_made_of() -> None:
     assert "4 arms are more than the envelope's 3" in outside_envelope(world.state, again, world.now)
 
 
-def test_code_waits_where_the_envelope_has_constants_only() -> None:
+def test_an_edit_waits_where_the_envelope_allows_constants_only() -> None:
     world = night()
     wave = waits(world)
     arm = world.state.experiments[wave.arms[0]]
@@ -79,33 +79,33 @@ def test_code_waits_where_the_envelope_has_constants_only() -> None:
     assert rule(world, wave) == "envelope"
 
 
-def test_an_envelope_ends_when_it_was_said_to() -> None:
+def test_an_envelope_ends_at_its_time() -> None:
     world = night(until=10.0 * 3600)
     wave = waits(world)
     assert rule_for(world.state, wave, 10.0 * 3600) == "envelope"
     assert "has ended" in outside_envelope(world.state, wave, 10.0 * 3600 + 1)
 
 
-def test_waves_that_fit_one_by_one_do_not_pass_the_envelope_together() -> None:
+def test_waves_that_each_fit_do_not_exceed_the_envelope_together() -> None:
     world = night(usd=7 * RUN_USD)
     approved = 0
     for _ in range(5):
         wave = waits(world, arms=2)
         if rule(world, wave) == "envelope":
-            world._act()  # what is approved is queued, and what can run starts
+            world._act()  # approved waves are queued, and runs start
             approved += len(wave.arms)
     assert 2 <= approved <= 7
     assert "spent and approved" in outside_envelope(world.state, wave, world.now)
 
 
-def test_what_is_measured_again_costs_as_much_as_what_is_new() -> None:
+def test_measuring_again_costs_as_much_as_a_new_arm() -> None:
     world = night(usd=7 * RUN_USD)
     wave = waits(world, arms=1)
     wave.again, wave.replicates = ["e0000"], 8
     assert "it may cost" in outside_envelope(world.state, wave, world.now)
 
 
-def test_gpu_hours_have_an_end_of_their_own() -> None:
+def test_gpu_hours_limit_the_envelope() -> None:
     world = night(gpu_hours=0.5)
     assert rule(world, waits(world, arms=2)) == "envelope"
     assert "GPU-hours" in outside_envelope(world.state, waits(world, arms=4), world.now)

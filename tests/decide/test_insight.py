@@ -1,4 +1,4 @@
-"""What the record tells, and that what was kept is taken apart again before the end."""
+"""Effects, forecasts and search read the record; kept changes are ablated before the end."""
 
 from collections.abc import Mapping
 
@@ -44,7 +44,7 @@ def kept_twice() -> World:
     return world
 
 
-def test_an_ablation_drops_each_kept_change_once_but_for_the_one_measured_against_all_others() -> None:
+def test_an_ablation_drops_each_kept_change_once_except_the_last() -> None:
     state = kept_twice().state
     made = ablations(state)
     assert made is not None and made.base == state.incumbent
@@ -52,7 +52,7 @@ def test_an_ablation_drops_each_kept_change_once_but_for_the_one_measured_agains
     assert [arm.levels[WITHOUT] for arm in made.arms] == [state.incumbencies[1].experiment]
 
 
-def test_what_was_kept_and_not_dropped_again_is_said_until_it_was() -> None:
+def test_kept_changes_without_an_ablation_are_named() -> None:
     world = kept_twice()
     first = world.state.incumbencies[1].experiment
     assert unablated_summary(world.state).startswith(f"{first} was kept and not dropped again")
@@ -70,7 +70,7 @@ def test_there_is_nothing_to_ablate_before_two_keeps() -> None:
     assert len(state.incumbencies) == 2 and ablations(state) is None
 
 
-def test_the_ablation_is_asked_for_once_when_the_hours_are_nearly_over() -> None:
+def test_the_ablation_is_asked_for_once_near_the_end_of_the_hours() -> None:
     state = kept_twice().state
     assert state.session is not None
     state.session = msgspec.structs.replace(state.session, budget_hours=10.0)
@@ -80,7 +80,7 @@ def test_the_ablation_is_asked_for_once_when_the_hours_are_nearly_over() -> None
     assert ABLATE not in [one.proposer for one in ask(state, 9 * 3600) if isinstance(one, Asked)]
 
 
-def test_the_gain_so_far_is_told_within_three_of_its_errors() -> None:
+def test_the_estimated_gain_is_within_three_standard_errors() -> None:
     world = kept_twice()
     seen = gain_of(world.state)
     assert seen is not None
@@ -88,7 +88,7 @@ def test_the_gain_so_far_is_told_within_three_of_its_errors() -> None:
     assert gain_of(world_of_constants().state) is None
 
 
-def test_a_waves_effects_are_told_from_its_runs() -> None:
+def test_effects_of_a_wave_come_from_its_runs() -> None:
     world = world_of_constants()
     arms = [{"DEPTH": depth, "WEIGHT_DECAY": decay} for depth in (9, 11) for decay in (0.1, 0.3)]
     names = [world.propose(arm, levels=arm)[0] for arm in arms]
@@ -115,7 +115,7 @@ def test_a_base_that_is_a_cell_of_the_grid_stands_for_it() -> None:
     assert rate.estimate.low <= -0.05 <= rate.estimate.high < 0
     assert decay.estimate.low <= -0.05 <= decay.estimate.high < 0
     wave.factors = {"MATRIX_LR": [0.05, 0.03], "WEIGHT_DECAY": [0.2, 0.1]}
-    assert len(effects_of(world.state, wave.id).main) < 2, "a base elsewhere says nothing of these cells"
+    assert len(effects_of(world.state, wave.id).main) < 2, "a base outside the grid does not stand for a cell"
 
 
 def test_a_crash_is_forecast_where_others_like_it_crashed() -> None:
@@ -154,7 +154,7 @@ def test_search_proposes_only_what_is_new_and_the_same_from_the_same_record() ->
     assert all(one not in [CONSTANTS, *(old.constants for old in tried)] for one in made[0])
 
 
-def test_search_keeps_away_from_what_crashes() -> None:
+def test_search_avoids_crashing_regions() -> None:
     tried = [Tried({**CONSTANTS, "DEPTH": depth}, 2.0 if depth <= 8 else None) for depth in range(4, 17)] * 4
     made = next_arms(space(CONSTANTS), CONSTANTS, tried, [], 40, seed=4)
     depths = [one["DEPTH"] for one in made]
@@ -173,6 +173,6 @@ def test_search_reads_its_record_off_the_state_and_drafts_on_the_incumbent() -> 
     assert all(arm.change.constants for arm in proposed.arms)
 
 
-def test_search_goes_on_when_everything_crashed() -> None:
+def test_search_continues_when_everything_crashed() -> None:
     tried = [Tried({**CONSTANTS, "WEIGHT_DECAY": 0.01 * i}, None) for i in range(20)]
     assert len(next_arms(space(CONSTANTS), CONSTANTS, tried, [], 4, seed=5)) == 4

@@ -1,4 +1,4 @@
-"""A cloud that has no room for a cluster is asked again all night; nothing is billed meanwhile, and it is said once."""
+"""A cloud without capacity is asked again and again. Nothing is billed meanwhile, and it is reported once."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ NO_ROOM = "there is no room for gpu-01: it waited 20 min in the cloud's queue fo
 
 @pytest.fixture
 def state() -> State:
-    """A cluster of $36 an hour, a cent a second, whose launch began at second 0."""
+    """Return a cluster at $36 an hour (a cent a second) whose launch began at second 0."""
     spec = FleetSpec("sky", (ClusterSpec("gpu-01", "H100", 36.0),), depth=2)
     session = Session("s", "/repo", "c0", spec, 0.0, "ann")
     created = SessionCreated(at=0.0, session=session, mode=Mode.MANUAL, envelope=Envelope())
@@ -38,7 +38,7 @@ def refused(at: float) -> ClusterTrouble:
     return ClusterTrouble(at, "gpu-01", NO_ROOM, refused=True)
 
 
-def test_a_launch_that_waits_for_room_says_so_and_bills_nothing(state: State) -> None:
+def test_a_launch_that_waits_for_capacity_bills_nothing(state: State) -> None:
     state = told(state, ClusterWaits(20.0, "gpu-01", WAITS))
     assert state.clusters["gpu-01"].message == WAITS
     assert accounts(state, 1000.0).gpu_usd == pytest.approx(0.20)
@@ -49,7 +49,7 @@ def test_a_launch_that_waits_for_room_says_so_and_bills_nothing(state: State) ->
     assert (cluster.state, cluster.message, cluster.provisioning_s) == (ClusterState.IDLE, "", 60.0)
 
 
-def test_it_is_asked_for_again_all_night_ever_less_often_and_never_given_up(state: State) -> None:
+def test_a_launch_without_capacity_is_repeated_with_backoff_and_never_given_up(state: State) -> None:
     at, waits = 0.0, []
     for _ in range(2000):
         at += 120.0
@@ -64,7 +64,7 @@ def test_it_is_asked_for_again_all_night_ever_less_often_and_never_given_up(stat
     assert waits[-1] == BACKOFF_AT_MOST_S
 
 
-def test_no_room_is_said_once_until_there_is(state: State) -> None:
+def test_missing_capacity_is_reported_once(state: State) -> None:
     for night in range(3):
         at = 10_000.0 * night
         for again in range(5):
@@ -86,8 +86,8 @@ def test_a_cluster_that_was_refused_and_then_fails_is_given_up_after_three_failu
     ]
 
 
-def test_one_that_could_not_be_reached_and_is_found_up_waits_no_more(state: State) -> None:
-    """Its worker may have been killed meanwhile, and another one found it."""
+def test_an_unreachable_cluster_that_is_found_up_does_not_wait(state: State) -> None:
+    """Its worker may have been killed meanwhile, and another worker found it."""
     state = fold(state, ClusterUp(at=40.0, cluster="gpu-01", hardware="H100"))
     state = told(state, ClusterWaits(100.0, "gpu-01", "gpu-01 cannot be reached, and what runs there goes on"))
     assert state.clusters["gpu-01"].waits and state.clusters["gpu-01"].state is ClusterState.IDLE

@@ -1,4 +1,4 @@
-"""A budget that is spent takes every cluster down, those that do not answer too: they may bill all the same."""
+"""A spent budget takes every cluster down. Clusters that do not answer may be billing too."""
 
 from cockpit.core.events import (
     ClusterDown,
@@ -17,11 +17,11 @@ from cockpit.core.state import State
 from cockpit.decide.schedule import schedule
 
 RUN_USD = 10.0
-"""Of a run at its limit, an hour at the price of the cluster."""
+"""The price of a run at its limit: an hour of the cluster."""
 
 
 def lost(budget_usd: float) -> State:
-    """A cluster that was up for a minute and stopped answering, at second 60; it may be tried again at 90."""
+    """Return a cluster that stopped answering at second 60, after a minute up, and may be retried at 90."""
     spec = FleetSpec("sky", (ClusterSpec("gpu-01", "H100", RUN_USD),), depth=2)
     session = Session("s", "/repo", "c0", spec, 0.0, "ann", time_limit_s=3600.0, budget_usd=budget_usd)
     state = State(session)
@@ -54,8 +54,8 @@ def test_a_lost_cluster_is_taken_down_when_no_run_can_be_paid_for() -> None:
     assert schedule(state, 200.0) == []
 
 
-def test_a_cluster_that_was_taken_down_for_the_budget_is_not_launched_for_what_its_tear_down_left() -> None:
-    """While it is up $0.50 are kept for its tear-down; gone, they are free again, and pay for no run."""
+def test_the_money_kept_for_a_teardown_launches_no_cluster() -> None:
+    """While it is up $0.50 is kept for its teardown. Afterwards it is free again, and pays for no run."""
     for budget_usd in (10.2, 10.4, 10.6, 11.1):
         assert schedule(state_down(budget_usd), 200.0) == []
     assert schedule(state_down(100.0), 200.0) == [Launching(at=200.0, cluster="gpu-01")]

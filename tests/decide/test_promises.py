@@ -1,4 +1,4 @@
-"""Whatever happens to the fleet, and in whatever order, the plan keeps its promises. The world here is a few dice."""
+"""The decisions keep their promises under any sequence of events on a random fleet."""
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -108,7 +108,7 @@ class Fleet(RuleBasedStateMachine):
         self.record(Proposed(at=self.now, wave=wave, experiments=made))
         return name
 
-    # What a world does
+    # The world
 
     @rule(seconds=st.sampled_from([0.0, 1.0, 30.0, 299.0, 700.0]))
     def time_passes(self, seconds: float) -> None:
@@ -145,7 +145,7 @@ class Fleet(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 99), outcome=st.sampled_from(list(Outcome)), score=st.floats(0.9, 1.1))
     def a_job_moves_on(self, which: int, outcome: Outcome, score: float) -> None:
-        """The first job of a cluster is submitted, starts or ends."""
+        """Submit, start or end the first job of a cluster."""
         busy = [c for c in self.state.clusters.values() if c.running or c.ahead]
         if not busy:
             return
@@ -154,7 +154,7 @@ class Fleet(RuleBasedStateMachine):
 
     @rule(rounds=st.integers(1, 8), score=st.floats(0.95, 1.05))
     def all_goes_well(self, rounds: int, score: float) -> None:
-        """Every launch comes up, and every job goes a step on, `rounds` times."""
+        """Bring every launch up and move every job one step, `rounds` times."""
         for _ in range(rounds):
             for cluster in list(self.state.clusters.values()):
                 if cluster.state is ClusterState.LAUNCHING:
@@ -206,7 +206,7 @@ class Fleet(RuleBasedStateMachine):
         self.record(SessionEnding(at=self.now, author="ann", how=how, clusters_down=down))
         self.act()
 
-    # What is decided
+    # The decisions
 
     def act(self) -> None:
         for _ in range(SETTLES_IN):
@@ -231,7 +231,7 @@ class Fleet(RuleBasedStateMachine):
             case Submitting(attempt=name, cluster=where):
                 attempt, cluster = state.attempts[name], state.clusters[where]
                 assert attempt.status is AttemptStatus.QUEUED, "submitted twice"
-                assert attempt.rule, "nobody approved it"
+                assert attempt.rule, "not approved"
                 assert not state.held and not cluster.held and not state.ending
                 assert cluster.state in (ClusterState.IDLE, ClusterState.BUSY)
                 assert len(state.active(cluster)) < session.fleet.depth
@@ -256,9 +256,9 @@ class Fleet(RuleBasedStateMachine):
                     assert state.mode is not Mode.MANUAL and wave.kind is WaveKind.FILLER
             case IncumbentSet(experiment=name):
                 assert state.experiments[name].status is ExperimentStatus.KEPT
-                assert name == state.baseline or len(state.experiments[name].attempts) >= 2, "crowned on one run"
+                assert name == state.baseline or len(state.experiments[name].attempts) >= 2, "incumbent on one run"
 
-    # What is always so
+    # Invariants
 
     @invariant()
     def what_was_not_approved_does_not_run(self) -> None:

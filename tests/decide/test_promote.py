@@ -1,4 +1,4 @@
-"""What is kept and what is not: the plan and the fold on a small virtual fleet, session after session."""
+"""Keeps and discards: decisions and fold on a small virtual fleet, over many sessions."""
 
 import math
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ H100_OFFSET = 0.05
 
 
 def truth(constants: Mapping[str, Value], attempt: Attempt) -> float | None:
-    """LR 2 is a real improvement, NAME a placebo, DEPTH 9 does not fit; an H200 is better at everything."""
+    """Return the true score. LR 2 improves it, NAME is a placebo, DEPTH 9 crashes, an H200 is better at everything."""
     if constants["DEPTH"] == 9:
         return None
     score = 2.0 - 0.03 * (constants["LR"] == 2) - 0.06 * (constants["LR"] == 3)
@@ -47,7 +47,7 @@ def test_a_planted_improvement_is_kept_and_a_placebo_is_not(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("hardware", [("CPU",), ("H100", "H100"), two_classes()])
-def test_it_works_on_one_cluster_on_one_class_and_on_two(hardware: tuple[str, ...], seed: int) -> None:
+def test_decisions_work_on_one_cluster_one_class_and_two_classes(hardware: tuple[str, ...], seed: int) -> None:
     world = World(truth, hardware=hardware, seed=seed)
     world.run(0.2)
     placebo, better = world.propose({"NAME": "renamed"}, {"LR": 2})
@@ -69,7 +69,7 @@ def test_nothing_becomes_the_incumbent_on_its_first_run() -> None:
     assert len({state.attempts[name].cluster for name in state.experiments[better].attempts}) >= 3
 
 
-def test_a_keep_says_its_estimate_with_an_interval_that_covers_the_truth() -> None:
+def test_the_interval_of_a_keep_covers_the_truth() -> None:
     world = World(truth)
     world.run(0.1)
     world.propose({"LR": 2})
@@ -97,21 +97,22 @@ def test_a_keep_is_validated_on_the_better_class() -> None:
     assert "H200" in state.experiments[better].scores
 
 
-def test_what_is_better_on_one_class_and_worse_on_the_other_is_not_kept_and_the_reason_says_so() -> None:
+def test_a_ranking_that_flips_between_classes_is_not_kept() -> None:
     def flips(constants: Mapping[str, Value], attempt: Attempt) -> float:
         gain = -0.03 if attempt.hardware == "H100" else 0.03
         return 2.0 + gain * (constants["LR"] == 2)
 
     world = World(flips, hardware=("H100",) * 13 + ("H200",) * 3)
     world.run(0.2)
-    arms = world.propose(*({"LR": 2, "NAME": str(i)} for i in range(8)))
+    drafts: list[dict[str, Value]] = [{"LR": 2, "NAME": str(i)} for i in range(8)]
+    arms = world.propose(*drafts)
     state = world.run(3.0)
     assert state.incumbent == "e0000"
     reasons = [state.experiments[arm].reason for arm in arms]
     assert any("flips" in reason or "does not hold on H200" in reason for reason in reasons)
 
 
-def test_a_metric_that_was_printed_wrongly_once_never_becomes_the_incumbent() -> None:
+def test_one_wrong_score_never_makes_an_incumbent() -> None:
     def misprints(constants: Mapping[str, Value], attempt: Attempt) -> float:
         return 0.2 if constants["LR"] == 2 and attempt.kind is AttemptKind.ARM else 2.0
 
@@ -123,7 +124,7 @@ def test_a_metric_that_was_printed_wrongly_once_never_becomes_the_incumbent() ->
     assert state.experiments[arm].status is ExperimentStatus.DISCARDED
 
 
-def test_a_confirmation_that_does_not_bear_the_rest_out_stops_a_keep() -> None:
+def test_a_contradicting_confirmation_stops_a_keep() -> None:
     def unconfirmed(constants: Mapping[str, Value], attempt: Attempt) -> float:
         good = constants["LR"] == 2 and attempt.kind is not AttemptKind.CONFIRMATION
         return 1.9 if good else 2.0
@@ -139,7 +140,8 @@ def test_a_confirmation_that_does_not_bear_the_rest_out_stops_a_keep() -> None:
 def test_all_arms_crash_and_the_baseline_stays() -> None:
     world = World(truth)
     world.run(0.1)
-    arms = world.propose(*({"DEPTH": 9, "NAME": str(i)} for i in range(8)))
+    drafts: list[dict[str, Value]] = [{"DEPTH": 9, "NAME": str(i)} for i in range(8)]
+    arms = world.propose(*drafts)
     state = world.run(1.0)
     assert state.incumbent == "e0000"
     assert all(state.experiments[arm].status is ExperimentStatus.CRASHED for arm in arms)
@@ -155,7 +157,7 @@ def test_identical_values_keep_nothing() -> None:
 
 
 @pytest.mark.parametrize("printed", [math.nan, math.inf, -math.inf])
-def test_a_score_that_is_no_number_decides_nothing_and_stops_nothing(printed: float) -> None:
+def test_a_score_that_is_not_finite_decides_nothing(printed: float) -> None:
     world = World(lambda constants, attempt: printed if "NAME" in constants else truth(constants, attempt))
     world.run(0.1)
     broken, better = world.propose({"NAME": "x"}, {"LR": 2})
@@ -164,14 +166,14 @@ def test_a_score_that_is_no_number_decides_nothing_and_stops_nothing(printed: fl
     assert state.experiments[broken].status is ExperimentStatus.DISCARDED
 
 
-def test_what_looks_hopeless_gets_no_second_run() -> None:
+def test_a_hopeless_arm_gets_no_second_run() -> None:
     world = World(lambda constants, attempt: 2.0 + 0.3 * (constants["LR"] == 2))
     world.run(0.1)
     (arm,) = world.propose({"LR": 2})
     assert evidence(world.run(1.0), arm) == 1
 
 
-def test_of_two_improvements_the_better_one_ends_up_the_incumbent() -> None:
+def test_the_better_of_two_improvements_becomes_the_incumbent() -> None:
     world = World(truth)
     world.run(0.1)
     good, best = world.propose({"LR": 2}, {"LR": 3})
@@ -181,7 +183,7 @@ def test_of_two_improvements_the_better_one_ends_up_the_incumbent() -> None:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_of_tests_that_end_together_none_puts_a_worse_incumbent_in_a_better_ones_place(seed: int) -> None:
+def test_tests_that_end_together_never_replace_an_incumbent_by_a_worse_one(seed: int) -> None:
     def steps(constants: Mapping[str, Value], attempt: Attempt) -> float:
         return 2.0 - 0.02 * float(str(constants["LR"]))
 
@@ -207,7 +209,7 @@ def test_a_keep_waits_for_two_runs_of_the_incumbent_and_for_no_other_tests_runs(
         assert kept.at - began < 4 * RUN_S
 
 
-def test_an_arm_that_trails_the_one_in_test_gets_no_runs_beside_it() -> None:
+def test_an_arm_far_behind_the_tested_one_gets_no_runs() -> None:
     for seed in range(4):
         world = World(truth, hardware=("CPU",) * 24, seed=seed)
         world.together = True
@@ -230,7 +232,7 @@ def test_tests_run_on_the_plentiful_class_and_leave_the_better_one_to_validation
 
 
 @pytest.mark.parametrize("kind", [AttemptKind.REPLICATE, AttemptKind.VALIDATION, AttemptKind.CONFIRMATION])
-def test_a_tests_run_goes_elsewhere_once_every_cluster_of_its_class_was_given_up(kind: AttemptKind) -> None:
+def test_a_run_of_a_test_moves_once_every_cluster_of_its_class_is_given_up(kind: AttemptKind) -> None:
     world = World(truth, hardware=("H100",) * 2 + ("H200",))
     world.run(0.2)
     state = world.state
@@ -253,11 +255,11 @@ def test_a_fleet_that_comes_up_together_tries_arms_at_once_and_measures_each_cla
     assert {run.hardware for run in controls} == {"H100", "H200"}
 
 
-def test_a_cluster_that_nothing_is_found_for_is_measured_at_once() -> None:
+def test_an_unused_cluster_is_measured_at_once() -> None:
     world = World(truth, hardware=("CPU",) * 16)
     world.run(0.0)
     measured = len(world.state.in_flight)
-    assert measured < 16, "the others are left to arms"
+    assert measured < 16, "the other clusters run arms"
     world.now = wake_at(world.state, world.now)
     world.run(0.0)
     assert world.now == UNUSED_S
@@ -272,7 +274,7 @@ def test_an_arm_waits_for_the_incumbent_to_be_measured_in_its_class_and_is_not_r
     assert state.incumbent == "e0000"
 
 
-def test_controls_that_wait_for_clusters_that_were_given_up_keep_no_other_from_its_own() -> None:
+def test_controls_for_given_up_clusters_do_not_delay_others() -> None:
     world = World(truth, hardware=("H100",) * 16)
     gone = [f"gpu-{number:02d}" for number in range(9, 17)]
     for name in gone:
@@ -299,7 +301,7 @@ def test_every_cluster_gets_a_control_as_it_joins_and_controls_stay_under_5_perc
     assert len(controls) / len(state.attempts) < 0.05
 
 
-def test_a_cluster_that_measures_wrongly_is_found_and_its_results_decide_nothing() -> None:
+def test_a_cluster_that_measures_wrongly_is_flagged_and_decides_nothing() -> None:
     def broken(constants: Mapping[str, Value], attempt: Attempt) -> float:
         return 2.0 - 0.2 * (attempt.cluster == "gpu-02")
 
@@ -324,7 +326,7 @@ def test_a_cluster_whose_one_control_is_far_from_the_others_is_measured_again_at
     assert all(controls.count(name) < 2 for name in state.clusters if name != "gpu-02")
 
 
-def test_a_second_control_that_gives_no_result_is_not_repeated_for_ever() -> None:
+def test_a_second_control_without_a_result_is_not_repeated() -> None:
     def off(constants: Mapping[str, Value], attempt: Attempt) -> float | None:
         if attempt.cluster != "gpu-02":
             return 2.0
@@ -355,7 +357,7 @@ def test_a_kept_change_that_no_longer_helps_is_dropped_and_one_that_does_stays()
 
 
 @pytest.mark.parametrize("jump_sds", [1.5, 3, 6])
-def test_a_machine_that_scores_better_from_some_hour_on_makes_no_placebo_an_improvement(jump_sds: float) -> None:
+def test_drift_of_a_machine_makes_no_placebo_an_improvement(jump_sds: float) -> None:
     def jumps(constants: Mapping[str, Value], attempt: Attempt) -> float:
         later = attempt.queued_at > 0.2 * 3600
         return 2.0 - 0.003 * jump_sds * later
@@ -367,7 +369,7 @@ def test_a_machine_that_scores_better_from_some_hour_on_makes_no_placebo_an_impr
         assert world.run(2.0).incumbent == "e0000"
 
 
-def test_a_real_improvement_is_kept_on_a_machine_that_scores_better_from_some_hour_on() -> None:
+def test_a_real_improvement_is_kept_despite_drift() -> None:
     def jumps(constants: Mapping[str, Value], attempt: Attempt) -> float:
         later = attempt.queued_at > 0.1 * 3600
         return 2.0 - 0.009 * later - 0.03 * (constants["LR"] == 2)
@@ -379,7 +381,7 @@ def test_a_real_improvement_is_kept_on_a_machine_that_scores_better_from_some_ho
         assert world.run(2.0).incumbent == better
 
 
-def test_two_tests_that_end_at_one_moment_number_the_incumbents_runs_apart() -> None:
+def test_two_tests_that_end_together_number_the_incumbents_runs_apart() -> None:
     for seed in range(12):
         world = World(lambda constants, attempt: 2.0 - 0.006 * ("NAME" in constants), hardware=("CPU",) * 24, seed=seed)
         world.together = True

@@ -1,4 +1,4 @@
-"""A cluster that ended by itself for want of work costs nothing until there is some, and is then launched again."""
+"""A cluster that went down because it was idle costs nothing, and is launched again when there is work."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from tests.decide.world import World
 
 
 def at_rest(mode: Mode, resting: int = 4) -> World:
-    """Four clusters whose baseline is measured; `resting` of them ended by themselves, as nothing was left to run."""
+    """Return four clusters with the baseline measured; `resting` of them went down because they were idle."""
     world = World(lambda constants, attempt: 1.0)
     world.record(ModeSet(at=0.0, mode=Mode.MANUAL, author="me"))
     world.record(EnvelopeSet(at=0.0, envelope=Envelope(usd=1e6, filler=False), author="me"))
@@ -34,20 +34,20 @@ def approved(world: World, arms: int) -> None:
 
 
 @pytest.mark.parametrize("mode", Mode)
-def test_it_rests_while_there_is_no_work(mode: Mode) -> None:
+def test_a_cluster_rests_while_there_is_no_work(mode: Mode) -> None:
     world = at_rest(mode)
     assert launched(world) == []
     assert {cluster.state for cluster in world.state.clusters.values()} == {ClusterState.DOWN}
 
 
 @pytest.mark.parametrize(("arms", "resting", "needed"), [(2, 4, 2), (9, 4, 4), (2, 2, 0), (3, 2, 1)])
-def test_as_many_are_launched_as_the_others_cannot_serve(arms: int, resting: int, needed: int) -> None:
+def test_only_the_clusters_that_the_work_needs_are_launched(arms: int, resting: int, needed: int) -> None:
     world = at_rest(Mode.MANUAL, resting)
     approved(world, arms)
     assert len(launched(world)) == needed
 
 
-def test_one_that_is_being_launched_for_the_work_is_counted() -> None:
+def test_a_launching_cluster_counts_for_the_work() -> None:
     world = at_rest(Mode.MANUAL)
     approved(world, 2)
     for name in launched(world):
@@ -55,14 +55,14 @@ def test_one_that_is_being_launched_for_the_work_is_counted() -> None:
     assert launched(world) == []
 
 
-def test_one_that_was_told_to_go_down_is_no_cluster_at_rest() -> None:
+def test_a_cluster_that_was_taken_down_does_not_rest() -> None:
     world = at_rest(Mode.MANUAL, resting=0)
     world.record(ClusterStopping(at=world.now, cluster="gpu-01"))
     world.record(ClusterDown(at=world.now, cluster="gpu-01"))
     assert launched(world) == ["gpu-01"]
 
 
-def test_a_proposer_is_asked_though_every_cluster_rests() -> None:
+def test_a_proposer_is_asked_when_every_cluster_rests() -> None:
     world = at_rest(Mode.AUTOPILOT)
     world.record(ProposerSet(at=world.now, proposer=FILLER, author="me"))
     assert [(one.proposer, one.arms) for one in ask(world.state, world.now) if isinstance(one, Asked)] == [(FILLER, 4)]

@@ -1,4 +1,4 @@
-"""What may be varied: ranges around the author's own values, and only values that fit one another."""
+"""The search space: ranges around the author's values, and only values that fit together."""
 
 import pytest
 from hypothesis import given
@@ -30,7 +30,7 @@ AUTORESEARCH: dict[str, Value] = {
 }
 
 
-def test_every_knob_of_autoresearch_has_a_dimension_and_nothing_else_has() -> None:
+def test_exactly_the_constants_of_autoresearch_to_vary_have_a_dimension() -> None:
     assert set(AUTORESEARCH) - set(space(AUTORESEARCH)) == {"SEED", "GATE_CHANNELS"}
 
 
@@ -42,7 +42,7 @@ def test_the_baseline_lies_in_its_own_space(name: str) -> None:
     assert found == (pytest.approx(base) if isinstance(base, float) else base)
 
 
-def test_an_unknown_constant_and_one_of_the_wrong_type_are_left_alone() -> None:
+def test_unknown_and_mistyped_constants_have_no_dimension() -> None:
     assert space({"LOG_EVERY": 10, "LR": "auto", "DEPTH": 2.5, "WARMUP_RATIO": True, "WINDOW_PATTERN": "abc"}) == {}
 
 
@@ -69,7 +69,7 @@ def test_a_position_gives_a_value_that_gives_the_position_back(name: str, place:
 
 
 @given(st.dictionaries(st.sampled_from(sorted(space(AUTORESEARCH))), st.floats(0, 1)))
-def test_what_fits_is_a_whole_number_of_passes_and_differs_from_the_base(places: dict[str, float]) -> None:
+def test_a_fitted_change_has_whole_passes_and_differs_from_the_base(places: dict[str, float]) -> None:
     dimensions = space(AUTORESEARCH)
     fitted = fit(AUTORESEARCH, {name: value_at(dimensions[name], place) for name, place in places.items()})
     merged = {**AUTORESEARCH, **fitted}
@@ -80,7 +80,7 @@ def test_what_fits_is_a_whole_number_of_passes_and_differs_from_the_base(places:
     assert all(AUTORESEARCH[name] != value for name, value in fitted.items())
 
 
-def test_a_base_that_counts_its_batch_otherwise_is_not_touched() -> None:
+def test_a_base_with_another_batch_rule_is_not_fitted() -> None:
     assert fit({"TOTAL_BATCH_SIZE": 640, "DEVICE_BATCH_SIZE": 64}, {"TOTAL_BATCH_SIZE": 320}) == {
         "TOTAL_BATCH_SIZE": 320
     }

@@ -1,4 +1,4 @@
-"""A small virtual fleet under the real plan and fold: each configuration scores what a function says, plus dice."""
+"""A small virtual fleet under the real decisions and fold. A function gives the true score, dice add noise."""
 
 import heapq
 import random
@@ -58,7 +58,7 @@ class World:
         self.coming: list[tuple[float, int, Event]] = []
         self.cancelled: list[Cancelling] = []
         self.together = False
-        """Whether what happens at one moment is all known before the plan is asked, as after a worker's tick."""
+        """True where all events of a moment are known before the next decision, as after a worker's tick."""
         self.curves: Callable[[Attempt, float], list[Point]] | None = None
         specs = tuple(ClusterSpec(f"gpu-{i + 1:02d}", kind) for i, kind in enumerate(hardware))
         better = "H200" if {"H100", "H200"} <= set(hardware) else ""
@@ -85,7 +85,7 @@ class World:
         removed: int = 0,
         edits: bool = False,
     ) -> list[str]:
-        """A wave of constants on `base` (None for the incumbent); it is approved by the envelope."""
+        """Propose a wave of constants on `base` (None for the incumbent), within the envelope."""
         base = self.state.incumbent if base is None else base
         wave = Wave(id=self.state.next_wave_id(), proposer="human", question="?", kind=kind, base=base)
         experiments = []

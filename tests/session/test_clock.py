@@ -1,4 +1,4 @@
-"""A wall clock that is set while a session runs moves nothing: neither a limit nor what a run has cost."""
+"""A wall clock that is set while a session runs changes no limit and no cost."""
 
 import time
 
@@ -8,7 +8,7 @@ from cockpit.session.clock import WallClock
 
 
 @pytest.mark.parametrize("jump_s", [-86_400.0, 86_400.0])
-def test_a_clock_that_jumps_moves_no_session(monkeypatch: pytest.MonkeyPatch, jump_s: float) -> None:
+def test_a_clock_jump_leaves_the_session_clock_alone(monkeypatch: pytest.MonkeyPatch, jump_s: float) -> None:
     clock = WallClock()
     before, wall = clock.now(), time.time
     monkeypatch.setattr(time, "time", lambda: wall() + jump_s)

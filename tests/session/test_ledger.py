@@ -1,4 +1,4 @@
-"""The ledger keeps everything it was told, for its worker and for any reader, and says in a sentence what is wrong."""
+"""The ledger keeps every event, for its worker and for readers, and reports each problem in one sentence."""
 
 import os
 import shutil
@@ -43,7 +43,7 @@ def texts(events: list[AnyEvent]) -> list[str]:
 
 
 def a_running_story() -> list[Event]:
-    """A session whose baseline runs on gpu-01."""
+    """Return the events of a session whose baseline runs on gpu-01."""
     history = Histories()
     history.create()
     history.tell(Submitting(at=history.now, attempt="e0000.1", cluster="gpu-01", hardware="H100"))
@@ -55,10 +55,10 @@ def progressed(step: int) -> Progressed:
     return Progressed(at=CREATED + step, attempt="e0000.1", progress=Progress(CREATED + step, step, 0.1, 3.0))
 
 
-# What is appended is read
+# Reading
 
 
-def test_what_was_appended_is_read_in_order_from_any_number_on(ledger: Ledger) -> None:
+def test_appended_events_are_read_in_order_from_any_number(ledger: Ledger) -> None:
     ledger.append(said("a", "b"))
     ledger.append(said("c"))
     assert texts(ledger.since(0)) == ["a", "b", "c"]
@@ -68,7 +68,7 @@ def test_what_was_appended_is_read_in_order_from_any_number_on(ledger: Ledger) -
     assert ledger.last_seq() == 3
 
 
-def test_a_reader_beside_the_writer_sees_what_came_and_notices_that_it_did(ledger: Ledger, path: Path) -> None:
+def test_a_reader_beside_the_writer_sees_new_events_and_notices_them(ledger: Ledger, path: Path) -> None:
     reader = Ledger.read(path)
     ledger.append(said("a"))
     version = reader.data_version()
@@ -80,7 +80,7 @@ def test_a_reader_beside_the_writer_sees_what_came_and_notices_that_it_did(ledge
     reader.close()
 
 
-def test_what_was_appended_is_there_after_a_kill(path: Path) -> None:
+def test_appended_events_survive_a_kill(path: Path) -> None:
     script = f"""
         import os
         from pathlib import Path
@@ -101,7 +101,7 @@ def test_an_append_is_all_or_nothing(ledger: Ledger) -> None:
     assert ledger.last_seq() == 0
 
 
-def test_progress_has_no_number_is_replaced_and_goes_when_the_run_ends(ledger: Ledger) -> None:
+def test_progress_is_replaced_and_removed_when_the_run_ends(ledger: Ledger) -> None:
     ledger.append(a_running_story())
     seq = ledger.last_seq()
     ledger.append([progressed(1), progressed(2)])
@@ -115,7 +115,7 @@ def test_progress_has_no_number_is_replaced_and_goes_when_the_run_ends(ledger: L
     assert ledger.live() == []
 
 
-def test_a_snapshot_and_what_came_after_it_are_the_whole_story(ledger: Ledger) -> None:
+def test_a_snapshot_and_later_events_give_the_same_state(ledger: Ledger) -> None:
     story = a_running_story()
     ledger.append(story[:4])
     ledger.snapshot(ledger.state())
@@ -130,7 +130,7 @@ def test_a_snapshot_and_what_came_after_it_are_the_whole_story(ledger: Ledger) -
 
 
 @pytest.mark.parametrize("column", ["body = x'93'", "format = format + 1"])
-def test_a_snapshot_that_cannot_be_used_is_folded_anew(ledger: Ledger, column: str) -> None:
+def test_an_unusable_snapshot_is_replaced_by_a_fold(ledger: Ledger, column: str) -> None:
     ledger.append(a_running_story())
     state = ledger.state()
     ledger.snapshot(state)
@@ -141,15 +141,15 @@ def test_a_snapshot_that_cannot_be_used_is_folded_anew(ledger: Ledger, column: s
     assert ledger.state() == state
 
 
-# Who may
+# Permissions
 
 
-def test_a_new_ledger_is_its_owners_to_write_its_groups_to_read_and_nobody_elses(ledger: Ledger, path: Path) -> None:
+def test_the_owner_writes_a_ledger_its_group_reads_it_and_others_do_not(ledger: Ledger, path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o640
     assert path.parent.stat().st_mode & 0o7777 == 0o2750
 
 
-def test_the_inbox_is_its_owners_alone(tmp_path: Path) -> None:
+def test_only_the_owner_opens_the_inbox(tmp_path: Path) -> None:
     inbox = Inbox(tmp_path / "inbox.db")
     assert (tmp_path / "inbox.db").stat().st_mode & 0o777 == 0o600
     assert [inbox.put("me", b"a"), inbox.put("you", b"b")] == [1, 2]
@@ -170,7 +170,7 @@ as_another = pytest.mark.skipif(os.getuid() != 0, reason="only root can become a
 
 @pytest.fixture
 def shared(ledger: Ledger, path: Path) -> Iterator[Path]:
-    """The ledger's folder, readable by A_GROUP and reachable by anyone."""
+    """Return the ledger's folder, readable by A_GROUP and reachable by anyone."""
     above = [path.parent, *path.parents]
     closed = [folder for folder in above[1:] if not folder.stat().st_mode & 0o001 and folder != Path("/")]
     modes = {folder: folder.stat().st_mode & 0o7777 for folder in closed}
@@ -184,7 +184,7 @@ def shared(ledger: Ledger, path: Path) -> Iterator[Path]:
 
 
 def as_user(group: int, script: str) -> str:
-    """What `script` prints, run as somebody in `group` only."""
+    """Return the output of `script`, run as a user who is in `group` only."""
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
@@ -219,14 +219,14 @@ def test_another_user_of_the_group_reads_beside_the_writer_and_writes_nothing(le
 
 
 @as_another
-def test_another_user_of_the_group_reads_a_ledger_nobody_has_open(ledger: Ledger, shared: Path) -> None:
+def test_another_user_of_the_group_reads_a_closed_ledger(ledger: Ledger, shared: Path) -> None:
     ledger.append(said("a", "b"))
     ledger.close()
     assert as_user(A_GROUP, f"Ledger.read(Path({str(shared)!r})).last_seq()") == "2"
 
 
 @as_another
-def test_another_user_of_the_group_reads_what_a_killed_worker_left(ledger: Ledger, shared: Path) -> None:
+def test_another_user_of_the_group_reads_the_ledger_of_a_killed_worker(ledger: Ledger, shared: Path) -> None:
     ledger.close()
     script = f"""
         import os
@@ -244,7 +244,7 @@ def test_another_user_of_the_group_reads_what_a_killed_worker_left(ledger: Ledge
 
 
 @as_another
-def test_a_copy_with_its_log_in_a_folder_of_others_says_what_to_do(ledger: Ledger, shared: Path) -> None:
+def test_a_copy_with_its_log_in_a_foreign_folder_tells_what_to_do(ledger: Ledger, shared: Path) -> None:
     ledger.append(said("a", "b"))
     copied = shared.parent / "copied"
     copied.mkdir()
@@ -263,24 +263,24 @@ def test_a_stranger_reads_nothing(ledger: Ledger, shared: Path) -> None:
     assert "LedgerError" in as_user(NOBODY, f"Ledger.read(Path({str(shared)!r})).last_seq()")
 
 
-# What is wrong
+# Problems
 
 
-def test_a_second_ledger_is_not_made_over_the_first(ledger: Ledger, path: Path) -> None:
+def test_creating_a_ledger_never_overwrites_one(ledger: Ledger, path: Path) -> None:
     ledger.append(said("a"))
     with pytest.raises((FileExistsError, LedgerError)):
         Ledger.create(path)
     assert texts(ledger.since(0)) == ["a"]
 
 
-def test_a_missing_ledger_is_one_sentence_and_is_not_made(path: Path) -> None:
+def test_a_missing_ledger_is_one_sentence_and_is_not_created(path: Path) -> None:
     for opened in (Ledger.open, Ledger.read):
         with pytest.raises(LedgerError, match="check that it exists"):
             opened(path)
     assert not path.exists()
 
 
-def test_a_newer_ledger_asks_for_an_upgrade_and_is_left_alone(ledger: Ledger, path: Path) -> None:
+def test_a_newer_ledger_asks_for_an_upgrade_and_stays_unchanged(ledger: Ledger, path: Path) -> None:
     ledger.append(said("a"))
     ledger.close()
     db = sqlite3.connect(path)
@@ -295,7 +295,7 @@ def test_a_newer_ledger_asks_for_an_upgrade_and_is_left_alone(ledger: Ledger, pa
 
 
 @pytest.mark.parametrize("body", [b"", b"no database\n" * 1000])
-def test_a_file_that_is_no_ledger_is_one_sentence(path: Path, body: bytes) -> None:
+def test_another_file_is_refused_in_one_sentence(path: Path, body: bytes) -> None:
     path.parent.mkdir()
     path.write_bytes(body)
     for opened in (Ledger.open, Ledger.read):
@@ -304,7 +304,7 @@ def test_a_file_that_is_no_ledger_is_one_sentence(path: Path, body: bytes) -> No
     assert path.read_bytes() == body
 
 
-def test_a_torn_ledger_says_how_to_recover_it(ledger: Ledger, path: Path) -> None:
+def test_a_torn_ledger_tells_how_to_recover_it(ledger: Ledger, path: Path) -> None:
     ledger.append(said(*("word " * 200 for _ in range(200))))
     ledger.close()
     whole = path.read_bytes()
@@ -313,7 +313,7 @@ def test_a_torn_ledger_says_how_to_recover_it(ledger: Ledger, path: Path) -> Non
         Ledger.read(path).since(0)
 
 
-def test_an_event_nobody_knows_is_one_sentence(ledger: Ledger, path: Path) -> None:
+def test_an_unknown_event_is_refused_in_one_sentence(ledger: Ledger, path: Path) -> None:
     ledger.append(said("a"))
     db = sqlite3.connect(path)
     db.execute("INSERT INTO events (at, body) VALUES (1.0, ?)", (b'{"kind":"FromTheFuture","at":1.0}',))
@@ -324,7 +324,7 @@ def test_an_event_nobody_knows_is_one_sentence(ledger: Ledger, path: Path) -> No
 
 
 def test_a_full_disk_is_one_sentence_and_loses_nothing(path: Path) -> None:
-    """A file size limit, in a process of its own, stands in for the disk's end: the same error of the same call."""
+    """A file size limit in a process of its own raises the same error of the same call as a full disk."""
     script = f"""
         import resource, signal
         from pathlib import Path

@@ -1,4 +1,4 @@
-"""A night whose truth is known: the repository's own train.py, with one thing made wrong in it, really trained.
+"""A real session with a known truth: the repository's own train.py with one planted error.
 
 The wave holds the repair and placebos: a comment, a variable under another name, a product the other way round. What
 the session makes of them is its own affair; the truth is that the repair helps by far and the others do nothing.
@@ -24,7 +24,7 @@ from tests.worker.sessions import ROOT, git, state_of
 
 SLOTS = 2
 TRAINING_S = 1.0
-"""Of processor time: some fifty steps of the model below."""
+"""Seconds of processor time: some fifty steps of the model below."""
 SMALL = {"DEPTH": "2", "ASPECT_RATIO": "128", "TOTAL_BATCH_SIZE": "2**18"}
 WRONG, RIGHT = "0.0004", 0.004
 """UNEMBEDDING_LR off by ten: about 0.45 val_bpb, where repeats differ by 0.04."""
@@ -41,26 +41,26 @@ TURNED = Edit("15 * torch.tanh(self.head(norm(x)).float() / 15)", "torch.tanh(se
 
 
 class Told(msgspec.Struct, frozen=True):
-    """How a night ended. `right` is the whole promise: the repair kept and nothing else."""
+    """The result of a night. `right` is True where the repair was kept and nothing else."""
 
     right: bool
     kept: list[str]
-    """What was kept beyond the baseline, by what it is."""
+    """The kept arms beyond the baseline."""
     comment: str
-    """What became of the arm that only adds a comment."""
+    """The outcome of the arm that only adds a comment."""
     repair: Estimate | None
     repair_runs: int
     placebos: dict[str, str]
-    """What was said of those that ran."""
+    """The reasons of the decisions on placebos that ran."""
     runs: int
     failed: int
     hours: float
     unfinished: str = ""
-    """What was still open when the time was over."""
+    """The work that was open when the time was over."""
 
 
 def plant(place: Path) -> Path:
-    """A repository with train.py as it is here, but small and with UNEMBEDDING_LR off by ten."""
+    """Make a repository with this train.py, but small and with UNEMBEDDING_LR off by ten."""
     repo = copy_of(ROOT, place)
     source = (repo / "train.py").read_text(encoding="utf-8")
     for name, value in (SMALL | {"UNEMBEDDING_LR": WRONG}).items():
@@ -85,7 +85,7 @@ def wave() -> Draft:
 
 
 def night(place: Path, seed: int, within_s: float) -> Told:
-    """A session in autopilot on this machine until every arm of the wave is decided, or `within_s` are over."""
+    """Run a session in autopilot on this machine until every arm of the wave is decided, for at most `within_s`."""
     new = NewSession(
         fleet="local", clusters=SLOTS, mode="autopilot", proposer="ann", corpus="stdlib",
         time_budget_s=TRAINING_S, seed=seed,
@@ -112,7 +112,7 @@ def night(place: Path, seed: int, within_s: float) -> Told:
 
 
 def end(folder: SessionFolder) -> None:
-    """The worker, and what still trains: it would train on without its folder."""
+    """End the worker and its runs, which would continue without their folder."""
     from benchmarks.first_run import end_runs
 
     worker_process.terminate(folder)

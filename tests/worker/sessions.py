@@ -1,8 +1,9 @@
-"""Sessions to run a real worker on: a repository whose script keeps the contract, on this machine or simulated."""
+"""Sessions for a real worker: a repository whose script keeps the contract, on this machine or simulated."""
 
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -36,11 +37,11 @@ print(f"val_bpb: {1.0 + abs(MATRIX_LR - 0.05) + int(os.environ['SEED']) % 7 * 1e
 print("num_steps: 4")
 print("peak_vram_mb: 1.0")
 """
-"""A script of somebody's: it prints autoresearch's lines, and notes in a file that it ran."""
+"""A training script that prints autoresearch's lines, and notes in a file that it ran."""
 
 
 def repository(folder: Path, script: str = SCRIPT, prepare: str = "TIME_BUDGET = 5\n") -> Path:
-    """A git repository with this train.py and prepare.py."""
+    """Make a git repository with this train.py and prepare.py."""
     folder.mkdir(parents=True)
     (folder / "train.py").write_text(script)
     (folder / "prepare.py").write_text(prepare)
@@ -56,19 +57,19 @@ def git(folder: Path, *words: str) -> str:
 
 
 def local_session(
-    place: Path, clusters: int = 2, script: str = SCRIPT, confine: bool = True, **new: object
+    place: Path, clusters: int = 2, script: str = SCRIPT, confine: bool = True, **new: Any
 ) -> SessionFolder:
-    """A session on this machine; every run that is not confined notes itself in `place/runs.txt`."""
+    """Make a session on this machine. Every run that is not confined notes itself in `place/runs.txt`."""
     script = script.replace("RUNS_FILE", repr(str(place / "runs.txt")))
     repo = repository(place / "repo", script)
-    settings = NewSession(fleet="local", clusters=clusters, **new)  # type: ignore[arg-type]
+    settings = NewSession(fleet="local", clusters=clusters, **new)
     return make(place, repo, settings, time.time(), confine=confine)
 
 
-def sim_session(place: Path, speed: float, clusters: int = 16, **new: object) -> SessionFolder:
-    """A simulated session on the repository's own train.py."""
+def sim_session(place: Path, speed: float, clusters: int = 16, **new: Any) -> SessionFolder:
+    """Make a simulated session on the repository's own train.py."""
     repo = copy_of(ROOT, place / "repo")
-    settings = NewSession(fleet="sim", clusters=clusters, **new)  # type: ignore[arg-type]
+    settings = NewSession(fleet="sim", clusters=clusters, **new)
     return make(place, repo, settings, SIM_EPOCH, speed)
 
 
@@ -98,7 +99,7 @@ def session_of(folder: SessionFolder) -> Session:
 
 
 def wait_for(true: object, seconds: float, what: str) -> None:
-    """Until `true()` is; fails with what was waited for."""
+    """Wait until `true()` holds. Fails with `what` after `seconds`."""
     assert callable(true)
     until = time.monotonic() + seconds
     while not true():

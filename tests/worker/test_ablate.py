@@ -1,4 +1,4 @@
-"""A person has each kept change dropped once before the report; what still helps stays."""
+"""A person ablates each kept change once before the report. A change that still helps stays."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def keep(folder: SessionFolder, name: str, constants: dict[str, Value]) -> None:
     leave(folder, MakeBase(name))
 
 
-def test_a_kept_change_is_dropped_once_on_a_persons_word_and_the_report_names_what_was_not(tmp_path: Path) -> None:
+def test_a_person_ablates_each_kept_change_once_and_the_report_names_the_rest(tmp_path: Path) -> None:
     folder = local_session(tmp_path, script=SCRIPT.replace("SECONDS = 0.6", "SECONDS = 0.1"), mode="manual")
     worker_process.start(folder)
     try:

@@ -47,7 +47,7 @@ def adopt(state: State, cluster: str) -> State:
     return state
 
 
-def test_a_cluster_of_any_name_joins_the_fleet_and_is_looked_for() -> None:
+def test_a_cluster_of_any_name_is_adopted_and_launched() -> None:
     state = adopt(night("sky"), "by-hand")
     assert state.clusters["by-hand"].adopted
     assert Launching(at=6.0, cluster="by-hand") in schedule(state, 6.0)
@@ -59,19 +59,19 @@ def test_a_name_of_the_session_that_was_taken_can_be_adopted() -> None:
     assert (state.clusters["gpu-01"].state, state.clusters["gpu-01"].adopted) == (ClusterState.DOWN, True)
 
 
-def test_a_cluster_that_works_for_the_session_is_not_adopted() -> None:
+def test_a_cluster_of_the_session_that_is_up_is_not_adopted() -> None:
     up = ClusterUp(at=2.0, cluster="gpu-01", hardware="H100")
     with pytest.raises(Refused, match="gpu-01 is idle in this session already"):
         adopt(night("sky", Launching(at=1.0, cluster="gpu-01"), up), "gpu-01")
 
 
-def test_a_session_that_ends_takes_nothing_over() -> None:
+def test_an_ending_session_adopts_nothing() -> None:
     with pytest.raises(Refused, match="the session is ending"):
         adopt(night("sky", SessionEnding(at=1.0, author="ann", how=EndMode.DRAIN)), "by-hand")
 
 
 @pytest.mark.parametrize("kind", ["local", "sim"])
-def test_only_a_session_on_skypilot_takes_clusters_over(kind: str) -> None:
+def test_only_a_session_on_skypilot_adopts_clusters(kind: str) -> None:
     with pytest.raises(Refused, match=f"this one is on the {kind} fleet"):
         adopt(night(kind), "by-hand")
 

@@ -22,7 +22,7 @@ TAKES_ONE = 'raise SystemExit("FAIL: this one is lost for good.")  # COCKPIT_DAT
 
 
 def corpus_of(data: Path, fingerprint: str) -> None:
-    """A prepared corpus, as far as cockpit looks."""
+    """Make the files of a prepared corpus that cockpit checks."""
     (data / "stdlib").mkdir(parents=True, exist_ok=True)
     (data / "stdlib" / "train.jsonl").write_text("abc")
     manifest = {"corpus": "stdlib", "fingerprint": fingerprint, "files": {"train.jsonl": {"bytes": 3}}}
@@ -30,7 +30,7 @@ def corpus_of(data: Path, fingerprint: str) -> None:
 
 
 def session_on(place: Path, script: str) -> SessionFolder:
-    """A session of one slot whose runs train on the corpus 11111111."""
+    """Make a session of one slot whose runs train on the corpus 11111111."""
     script = script.replace("RUNS_FILE", repr(str(place / "runs.txt")))
     repo = repository(place / "repo", script, TAKES_ONE)
     folder = SessionFolder(place / "sessions" / "night")
@@ -75,9 +75,7 @@ def test_no_run_starts_without_its_sessions_corpus_and_none_is_lost(tmp_path: Pa
     assert (tmp_path / "runs.txt").read_text().split() == ["e0000.1"]
 
 
-def test_a_corpus_that_is_whole_is_left_alone_and_one_that_cannot_be_restored_is_said(
-    tmp_path: Path, data: Path
-) -> None:
+def test_a_whole_corpus_is_left_alone_and_a_lost_one_is_reported(tmp_path: Path, data: Path) -> None:
     folder = session_on(tmp_path, SCRIPT)
     restore_corpus(folder)
     (data / "stdlib" / "train.jsonl").unlink()
@@ -100,7 +98,7 @@ def test_a_run_that_trained_on_another_corpus_or_preset_has_no_result(
     assert "its result does not count" in attempt.message and "session's is" in attempt.message
 
 
-def test_where_nobody_knew_before_the_first_result_says_what_all_must_train_on(tmp_path: Path) -> None:
+def test_the_first_result_sets_an_unknown_corpus_and_preset(tmp_path: Path) -> None:
     says = tmp_path / "says.txt"
     says.write_text(f"corpus: climbmix vocab 8192 fingerprint {'a' * 16}\npreset: cuda budget 5s seq_len 2048 seed 1\n")
     folder = local_session(tmp_path, 1, SCRIPT + f"print(open({str(says)!r}).read())\n", confine=False, mode="manual")

@@ -15,7 +15,7 @@ TOLD = (
     SCRIPT.replace("SECONDS = 0.6", "SECONDS = 0.2").replace("range(4)", "range(10)").replace("step * 25", "step * 10")
 )
 TOLD = TOLD.replace("SECONDS / 4", "SECONDS / 10")
-"""In ten steps, each with the loss that its MATRIX_LR leads to."""
+"""A script of ten steps, each with the loss that its MATRIX_LR leads to."""
 HOPELESS: dict[str, Value] = {"MATRIX_LR": 0.9, "SECONDS": 40.0}
 GOOD: dict[str, Value] = {"MATRIX_LR": 0.05}
 
@@ -24,11 +24,11 @@ def draft(*arms: dict[str, Value]) -> Draft:
     return Draft("ann", "which rate?", arms=tuple(Arm(Change(constants=arm)) for arm in arms))
 
 
-def test_a_hopeless_run_is_ended_its_slot_is_used_again_and_it_counts_as_no_crash(tmp_path: Path) -> None:
+def test_a_hopeless_run_is_ended_frees_its_slot_and_is_not_a_crash(tmp_path: Path) -> None:
     folder = local_session(tmp_path, clusters=1, script=TOLD, mode="manual")
     worker_process.start(folder)
     try:
-        worse = [{"MATRIX_LR": 0.06 + 0.02 * i} for i in range(CURVES_NEEDED)]
+        worse: list[dict[str, Value]] = [{"MATRIX_LR": 0.06 + 0.02 * i} for i in range(CURVES_NEEDED)]
         taken = leave(folder, Propose(draft(*worse, HOPELESS, GOOD)))
         assert taken is not None
         leave(folder, Approve(taken.wave))
@@ -43,9 +43,9 @@ def test_a_hopeless_run_is_ended_its_slot_is_used_again_and_it_counts_as_no_cras
     assert experiment.status is ExperimentStatus.DISCARDED
     assert "its curve leads to" in experiment.reason
     ran_s = state.attempts[attempt].ended_at - state.attempts[attempt].started_at
-    assert ran_s < 40 * 0.9, "it ran to its end"
+    assert ran_s < 40 * 0.9, "it was not ended"
     (line,) = (line.split("\t") for line in results_tsv(state) if "e0013 " in line)
-    assert (line[1], line[3]) == ("0.000000", "crash"), "a score of nothing would be taken for the best"
+    assert (line[1], line[3]) == ("0.000000", "crash"), "an empty score would count as the best"
     assert "no score: its curve leads to" in line[4]
     behind = state.attempts["e0014.1"]
     assert behind.cluster == state.attempts[attempt].cluster

@@ -61,11 +61,11 @@ CLUSTER = "gpu-01"
 
 
 class Killed(BaseException):
-    """Ends a worker as a kill would: nothing between here and the test handles it."""
+    """Ends a worker as a kill would: only the test catches it."""
 
 
 class Once:
-    """A proposer that proposes one arm when it is first asked, and waits for its interruption where it is told to."""
+    """A proposer that proposes one arm at its first turn; with `waits` its turns last until they are interrupted."""
 
     name = "search"
 
@@ -131,7 +131,7 @@ class Night:
         inbox.close()
 
     def run_until(self, done: Callable[[], bool]) -> bool:
-        """Tick until `done`; the answer is False where it never was."""
+        """Tick until `done`. Returns False where it never was."""
         for _ in range(TICKS):
             self.worker.tick()
             due = min(wake_at(self.state, self.worker.now()), self.fleet.next_due())
@@ -166,13 +166,13 @@ class Night:
         return sum(isinstance(event, kind) for event in self.events())
 
 
-# For each event with an effect: how it comes about, and how its effect is seen to have happened once.
+# A scenario for each event with an effect: it kills the worker before the effect, and returns the check of the effect.
 
 Check = Callable[[], None]
 
 
-def begins_again(night: Night) -> Check:
-    """A worker comes back while a run is in flight, and is killed before it has looked for it."""
+def starts(night: Night) -> Check:
+    """A worker starts while a run is in flight, and is killed before it has looked for the run."""
     night.worker.start()
     assert night.run_until(lambda: night.count(Started) > 0)
     night.worker.abandon()
@@ -208,7 +208,7 @@ def cancels(night: Night) -> Check:
     def check() -> None:
         assert night.run_until(lambda: night.count(Ended) > 0)
         ended = [event for event in night.events() if isinstance(event, Ended)]
-        assert [event.outcome for event in ended] == [Outcome.CANCELLED], "it ran on"
+        assert [event.outcome for event in ended] == [Outcome.CANCELLED], "the run was not cancelled"
 
     return check
 
@@ -218,7 +218,7 @@ def cleans(night: Night) -> Check:
     assert night.folder.source("e0000.1").exists()
 
     def check() -> None:
-        assert not night.folder.source("e0000.1").exists(), "the files it ran in are left"
+        assert not night.folder.source("e0000.1").exists(), "the files of the run are left"
 
     return check
 
@@ -278,7 +278,7 @@ def asks(night: Night) -> Check:
     killed_in_a_tick(night)
 
     def check() -> None:
-        assert night.run_until(lambda: night.count(AskEnded) > 0), "nobody was asked"
+        assert night.run_until(lambda: night.count(AskEnded) > 0), "the proposer was not asked"
         assert sum(isinstance(event, Proposed) and event.ask > 0 for event in night.events()) == 1
 
     return check
@@ -298,7 +298,7 @@ def interrupts(night: Night) -> Check:
     def check() -> None:
         wait_for(lambda: night.proposer.turns_interrupted == [True], 5, "the turn to end")
         night.proposer.waits = False
-        assert night.run_until(lambda: len(night.proposer.turns_interrupted) > 1), "nobody was asked again"
+        assert night.run_until(lambda: len(night.proposer.turns_interrupted) > 1), "the proposer was not asked again"
         assert night.proposer.turns_interrupted[1:2] == [False]
         assert night.count(Interrupted) == 1
 
@@ -317,7 +317,7 @@ def ends(night: Night) -> Check:
         assert (night.count(SessionEnded), night.count(WorkerStopped)) == (1, 1)
         night.worker = night._build()
         night.worker.start()
-        assert (night.state.ended_at, night.state.ending) == (0.0, None), "a session that is opened again goes on"
+        assert (night.state.ended_at, night.state.ending) == (0.0, None), "a session that is opened again is reopened"
 
     return check
 
@@ -331,7 +331,7 @@ def killed_in_a_tick(night: Night, started: bool = False) -> None:
 
 
 SCENARIOS: dict[type[Event], Callable[[Night], Check]] = {
-    WorkerStarted: begins_again,
+    WorkerStarted: starts,
     Submitting: submits,
     Cancelling: cancels,
     Ended: cleans,
@@ -345,7 +345,7 @@ SCENARIOS: dict[type[Event], Callable[[Night], Check]] = {
 }
 
 REDONE = (Cancelling, Ended, ClusterStopping, ClusterGivenUp, IncumbentSet, SessionEnded)
-"""The effects that a start repeats; the others follow from what the fleet reports, or from a new ask."""
+"""The effects that a start repeats. The others follow from reports of the fleet, or from a new ask."""
 
 
 @pytest.fixture
@@ -360,12 +360,12 @@ def by_name(kind: type[Event]) -> str:
     return kind.__name__
 
 
-def test_every_event_that_has_an_effect_has_a_kill() -> None:
+def test_every_event_with_an_effect_has_a_scenario() -> None:
     assert SCENARIOS.keys() == REACTIONS.keys()
 
 
 @pytest.mark.parametrize("night", REACTIONS, indirect=True, ids=by_name)
-def test_an_effect_cut_off_by_a_kill_happens_once_after_a_restart(night: Night) -> None:
+def test_an_effect_prevented_by_a_kill_happens_once_after_a_restart(night: Night) -> None:
     check = SCENARIOS[night._kills](night)
     assert type(night.killed) is night._kills
     night.restart()
@@ -400,7 +400,7 @@ main.main()
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("kind", [Submitting, Ended, IncumbentSet], ids=by_name)
-def test_a_process_killed_between_ledger_and_effect_is_made_good_by_the_next(tmp_path: Path, kind: type[Event]) -> None:
+def test_the_next_process_carries_out_the_effect_of_a_killed_one(tmp_path: Path, kind: type[Event]) -> None:
     folder = local_session(tmp_path, clusters=1, confine=False, mode="manual")
     words = [sys.executable, "-c", KILLED_AT, str(folder.root), kind.__name__]
     killed = subprocess.run(words, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, timeout=60)

@@ -1,4 +1,4 @@
-"""A worker that meets a fault of its own begins again from the ledger; one that comes back each time is not hidden."""
+"""A worker that fails starts again from the ledger. A fault that returns each time is raised."""
 
 import logging
 import sys
@@ -17,7 +17,7 @@ from tests.worker.sessions import local_session, state_of, wait_for
 
 
 class Faulty:
-    """The decisions, but for a fault at each of its first `faults` calls."""
+    """The decisions, with a fault at each of the first `faults` calls."""
 
     def __init__(self, faults: int) -> None:
         self.left = faults
@@ -25,11 +25,11 @@ class Faulty:
     def __call__(self, state: State, now: float) -> list[Event]:
         if self.left:
             self.left -= 1
-            raise RuntimeError("a fault that nobody foresaw")
+            raise RuntimeError("an unforeseen fault")
         return decide(state, now)
 
 
-def test_it_begins_again_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_fails_starts_again_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "decide", Faulty(2))
     monkeypatch.setattr("cockpit.worker.main.RETRY_FULL_S", 0.1)
     folder = local_session(tmp_path, clusters=1, mode="manual")
@@ -45,17 +45,17 @@ def test_it_begins_again_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.M
     assert not thread.is_alive()
 
 
-def test_a_fault_that_always_comes_back_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_that_always_returns_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     faulty = Faulty(1_000)
     monkeypatch.setattr(loop, "decide", faulty)
     monkeypatch.setattr("cockpit.worker.main.RETRY_FULL_S", 0.1)
     folder = local_session(tmp_path, clusters=1, mode="manual")
-    with pytest.raises(RuntimeError, match="nobody foresaw"):
+    with pytest.raises(RuntimeError, match="an unforeseen fault"):
         run_session(folder, threading.Event(), threading.Event())
     assert 1_000 - faulty.left == FAULTS_AT_MOST + 1
 
 
-def test_its_trace_is_kept_though_skypilot_silences_traces(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_traces_are_complete_although_skypilot_silences_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "tracebacklimit", 0, raising=False)
     record = None
     try:

@@ -1,4 +1,4 @@
-"""A full disk costs nothing but time: the worker waits, says so, and goes on by itself when there is room again."""
+"""A full disk costs only time: the worker waits, reports it, and continues when there is space again."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ SIZE = "8m"
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
-    """A disk of a few megabytes."""
+    """Mount a disk of a few megabytes."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "small", str(disk)], capture_output=True)
@@ -34,7 +34,7 @@ def small(tmp_path: Path) -> Iterator[Path]:
 
 
 def fill(disk: Path) -> Path:
-    """Leave not a byte."""
+    """Fill the disk to its last byte."""
     filler = disk / "filler"
     with filler.open("ab", buffering=0) as file:
         for size in (1 << 16, 1):
@@ -54,7 +54,7 @@ def attempts_ended(folder: SessionFolder) -> Counter[str]:
 
 
 @pytest.mark.timeout(280)
-def test_a_worker_waits_a_full_disk_out_and_loses_nothing(small: Path, tmp_path: Path) -> None:
+def test_a_worker_waits_while_the_disk_is_full_and_loses_nothing(small: Path, tmp_path: Path) -> None:
     script = SCRIPT.replace("SECONDS = 0.6", "SECONDS = 3.0").replace("RUNS_FILE", repr(str(tmp_path / "runs.txt")))
     repo = repository(tmp_path / "repo", script)
     folder = make(small, repo, NewSession(fleet="local", clusters=1, mode="manual"), 1.0)
@@ -82,11 +82,11 @@ def test_a_worker_waits_a_full_disk_out_and_loses_nothing(small: Path, tmp_path:
     assert before <= ended and set(ended.values()) == {1}
     state = state_of(folder)
     outcomes = {state.attempts[name].outcome for name in ended}
-    assert "crash" not in outcomes, "the code was blamed for the disk"
+    assert "crash" not in outcomes, "the full disk counted as a crash of the code"
 
 
 @pytest.mark.timeout(120)
-def test_a_runs_files_that_find_no_room_are_a_full_disk_that_is_named(small: Path, tmp_path: Path) -> None:
+def test_run_files_that_do_not_fit_name_the_full_disk(small: Path, tmp_path: Path) -> None:
     repo = repository(tmp_path / "repo", SCRIPT.replace("RUNS_FILE", repr(str(tmp_path / "runs.txt"))))
     (repo / "weights.bin").write_bytes(os.urandom(12 << 20))
     git(repo, "add", ".")

@@ -1,4 +1,4 @@
-"""Killed at any moment, a worker that comes back finds everything again: nothing lost, nothing run or counted twice."""
+"""After a kill at any moment a restart finds everything again: nothing lost, nothing run or counted twice."""
 
 import random
 import time
@@ -19,7 +19,7 @@ from tests.worker.sessions import kill, local_session, session_of, sim_session, 
 
 
 def approve(folder: SessionFolder, draft: Draft) -> None:
-    """Leave a wave and its approval for the worker to find."""
+    """Leave a wave and its approval in the inbox."""
     inbox = Inbox(folder.inbox)
     inbox.put("tester", encode_intent(Propose(draft)))
     inbox.put("tester", encode_intent(Approve("w001")))
@@ -34,7 +34,7 @@ def ended_once(folder: SessionFolder) -> None:
 
 
 def nothing_to_run(folder: SessionFolder) -> bool:
-    """By one look: between two, a run may go back from being under way to waiting."""
+    """Look at one state: between two, a run in flight may go back to waiting."""
     state = state_of(folder)
     return not state.waiting and not state.in_flight
 
@@ -56,7 +56,7 @@ def test_a_simulated_night_survives_25_kills(tmp_path: Path) -> None:
     state = state_of(folder)
     assert not state.in_flight
     ended_once(folder)
-    world, _ = open_sim(session_of(folder).fleet, folder.sim_world, state.session.created_at)  # type: ignore[union-attr]
+    world, _ = open_sim(session_of(folder).fleet, folder.sim_world, state.session.created_at)
     starts = world.starts()
     world.close()
     assert max(starts.values()) == 1, "a job was started twice"

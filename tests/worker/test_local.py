@@ -1,7 +1,8 @@
-"""The loop on this machine, with real processes: what a user's train.py does is what the ledger says."""
+"""The worker on this machine, with real processes: the ledger holds what a user's train.py does."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -18,8 +19,8 @@ from tests.worker.sessions import SCRIPT, git, local_session, state_of, wait_for
 END = 'print(f"val_bpb:'
 
 
-def run_baseline(place: Path, script: str, **new: object) -> SessionFolder:
-    """Run a session until its baseline has ended, whatever of."""
+def run_baseline(place: Path, script: str, **new: Any) -> SessionFolder:
+    """Run a session until its baseline has ended, with any outcome."""
     folder = local_session(place, clusters=1, script=script, mode="manual", **new)
     worker_process.start(folder)
     try:
@@ -113,7 +114,7 @@ def test_a_wave_from_the_command_line_runs_and_its_winner_is_kept(tmp_path: Path
     assert git(repo, "status", "--porcelain") == ""
 
 
-def test_a_killed_run_is_not_run_again(tmp_path: Path) -> None:
+def test_a_run_killed_by_a_person_is_not_repeated(tmp_path: Path) -> None:
     folder = local_session(tmp_path, clusters=1, script=SCRIPT.replace("SECONDS = 0.6", "SECONDS = 30"), mode="manual")
     worker_process.start(folder)
     try:
@@ -140,7 +141,7 @@ def workers(folder: SessionFolder) -> list[psutil.Process]:
     return [process for process in psutil.process_iter(["cmdline"]) if root in (process.info["cmdline"] or ())]
 
 
-def test_all_who_open_a_stopped_session_at_once_get_the_one_worker(tmp_path: Path) -> None:
+def test_simultaneous_starts_of_a_session_give_one_worker(tmp_path: Path) -> None:
     folder = local_session(tmp_path, clusters=1, mode="manual")
     try:
         with ThreadPoolExecutor(4) as pool:
@@ -151,7 +152,7 @@ def test_all_who_open_a_stopped_session_at_once_get_the_one_worker(tmp_path: Pat
         worker_process.terminate(folder)
 
 
-def test_draining_lets_what_runs_finish(tmp_path: Path) -> None:
+def test_draining_lets_started_runs_finish(tmp_path: Path) -> None:
     folder = local_session(tmp_path, clusters=1, mode="manual")
     worker_process.start(folder)
     wait_for(lambda: started(folder), 20, "the run to start")

@@ -1,4 +1,4 @@
-"""When a person is needed, the command of cockpit.toml is told once, and never holds the worker up."""
+"""When a person is needed, the command of cockpit.toml runs once, and never delays the worker."""
 
 import json
 import time
@@ -24,7 +24,7 @@ def told(repo: Path) -> list[dict[str, object]]:
 
 @pytest.fixture
 def state(tmp_path: Path) -> State:
-    """A simulated session that waits for nobody yet."""
+    """Return a simulated session without any need."""
     return state_of(sim_session(tmp_path, speed=1.0))
 
 
@@ -37,7 +37,7 @@ def given_up(state: State, name: str) -> None:
     state.clusters[name].message = "no quota"
 
 
-def test_a_need_is_told_once_while_it_lasts_and_again_when_it_is_back(state: State, tmp_path: Path) -> None:
+def test_a_need_is_notified_once_while_it_lasts_and_again_when_it_returns(state: State, tmp_path: Path) -> None:
     teller = notifier(tmp_path, TELL)
     given_up(state, "gpu-03")
     teller.notify_needs(state, 10.0)
@@ -54,7 +54,7 @@ def test_a_need_is_told_once_while_it_lasts_and_again_when_it_is_back(state: Sta
     assert told(tmp_path)[0]["simulated"] is True
 
 
-def test_a_command_that_hangs_delays_nobody_and_is_ended(state: State, tmp_path: Path) -> None:
+def test_a_hanging_command_delays_nothing_and_is_killed(state: State, tmp_path: Path) -> None:
     teller = notifier(tmp_path, "sleep 600", limit_s=0.5)
     given_up(state, "gpu-01")
     began = time.monotonic()
@@ -69,7 +69,7 @@ def test_a_command_that_hangs_delays_nobody_and_is_ended(state: State, tmp_path:
     ("command", "said"),
     [("echo no route >&2; exit 3", "ended with status 3: no route"), ("no-such-program", "ended with status 127")],
 )
-def test_a_command_that_fails_is_one_sentence(state: State, tmp_path: Path, command: str, said: str) -> None:
+def test_a_failing_command_is_reported_in_one_sentence(state: State, tmp_path: Path, command: str, said: str) -> None:
     teller = notifier(tmp_path, command)
     teller.notify_end(state, "its 8 hours are over", 10.0)
     teller.close()
@@ -86,7 +86,7 @@ def test_the_command_inherits_no_key(state: State, tmp_path: Path, monkeypatch: 
     assert "secret" not in (tmp_path / "environment.txt").read_text()
 
 
-def test_a_command_that_does_not_read_is_no_trouble(state: State, tmp_path: Path) -> None:
+def test_a_command_may_ignore_its_input(state: State, tmp_path: Path) -> None:
     teller = notifier(tmp_path, "exec <&-; true")
     for number in range(5):
         teller.notify_end(state, "x" * 100_000, float(number))
@@ -95,7 +95,7 @@ def test_a_command_that_does_not_read_is_no_trouble(state: State, tmp_path: Path
 
 
 @pytest.mark.timeout(120)
-def test_a_real_worker_tells_of_approvals_budget_and_the_end(tmp_path: Path) -> None:
+def test_a_real_worker_notifies_of_approvals_the_baseline_and_the_end(tmp_path: Path) -> None:
     broken = SCRIPT.replace('print("---")', 'raise ValueError("no such layer")')
     folder = local_session(tmp_path, clusters=1, script=broken.replace("SECONDS = 0.6", "SECONDS = 6.0"), mode="manual")
     repo = tmp_path / "repo"

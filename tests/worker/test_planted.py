@@ -1,4 +1,4 @@
-"""A night on this machine whose truth is known, really trained: benchmarks/planted.py plays ten of them."""
+"""A real session on this machine with a known truth. benchmarks/planted.py runs ten of them."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A fleet in step: what is about to come is waited for, a breath long, before arms and tests are chosen."""
+"""On a fleet in step, arms and tests are chosen after a short wait for results that are about to come."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ def truth(constants: Mapping[str, Value], attempt: Attempt) -> float:
 
 
 def running() -> World:
-    """Four clusters, each measured by a control, with an arm that began on all of them at one moment."""
+    """Return four clusters, each measured by a control, with an arm started on all of them at one moment."""
     world = World(truth)
     world.run(1.0)
     world.record(EnvelopeSet(at=world.now, envelope=Envelope(usd=1e6, wave_size=64), author="me"))
@@ -45,17 +45,17 @@ def begun(world: World) -> list[str]:
     return [one.attempt.experiment for one in decide(world.state, world.now) if isinstance(one, Queued)]
 
 
-def test_arms_wait_for_results_that_are_about_to_come_but_not_for_long() -> None:
+def test_arms_wait_shortly_for_results_that_are_about_to_come() -> None:
     world = running()
     ends(world, world.now + RUN_S, 1)
-    assert arms_asked(world) == 0, "three more are about to end"
+    assert arms_asked(world) == 0, "three more runs are about to end"
     late = wake_at(world.state, world.now)
     assert late == world.now + LONGEST_WAIT * RUN_S
     world.now = late
-    assert arms_asked(world) == 1, "they are late"
+    assert arms_asked(world) == 1, "the others are late"
 
 
-def test_what_ends_alone_is_followed_at_once() -> None:
+def test_a_run_that_ends_alone_is_followed_at_once() -> None:
     world = running()
     ends(world, world.now + RUN_S / 2, 1)
     assert arms_asked(world) == 1
@@ -64,13 +64,13 @@ def test_what_ends_alone_is_followed_at_once() -> None:
 def test_the_arm_that_is_tested_is_the_best_of_those_that_end_in_step() -> None:
     world = running()
     ends(world, world.now + RUN_S, 1)
-    assert not begun(world), "a better one is about to end"
+    assert not begun(world), "a better arm is about to end"
     assert world.state.experiments["e0001"].status is ExperimentStatus.VALID
     ends(world, world.now + 0.5, 2, 3, 4)
     assert set(begun(world)) >= {"e0003"}
 
 
-def test_a_promising_arm_is_tested_though_those_in_step_with_it_are_late() -> None:
+def test_a_promising_arm_is_tested_when_the_others_are_late() -> None:
     world = running()
     ends(world, world.now + RUN_S, 1)
     world.now = wake_at(world.state, world.now)

@@ -1,4 +1,4 @@
-"""Runs that cannot reach the incumbent any more: ended, or let run on to count the rule's mistakes."""
+"""Runs that cannot reach the incumbent any more are ended, or run on as checks that count the mistakes."""
 
 import math
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ def truth(constants: Mapping[str, Value], attempt: Attempt) -> float:
 
 
 def known_world() -> World:
-    """One whose finished runs' curves say where a curve leads."""
+    """Return a world whose finished runs tell where a curve leads."""
     world = World(truth)
     world.curves = lambda attempt, score: [(k / 20, score + 2 * math.exp(-k / 4)) for k in range(1, 21)]
     world.run(0.1)
@@ -38,7 +38,7 @@ def known_world() -> World:
 
 
 def at_a_third(world: World, ends_at: float = 3.0) -> list[Attempt]:
-    """ARMS arms that all run and are at 35% of their budget, with curves that lead to `ends_at`."""
+    """Return ARMS arms that run and are at 35% of their budget, with curves that lead to `ends_at`."""
     arms = [arm for wave in range(2) for arm in world.propose(*({"NAME": f"{wave} {i}"} for i in range(ARMS // 2)))]
     world._act()
     state = world.state
@@ -60,7 +60,7 @@ def carry_out(world: World, events: list[Event]) -> State:
     return world.state
 
 
-def test_a_hopeless_first_run_is_ended_or_spared_to_check_and_nothing_else_is() -> None:
+def test_only_hopeless_first_runs_are_ended_or_run_on_as_checks() -> None:
     world = known_world()
     running = at_a_third(world)
     kinds = [AttemptKind.VALIDATION, AttemptKind.REPLICATE, AttemptKind.CONFIRMATION, AttemptKind.CONTROL]
@@ -75,13 +75,13 @@ def test_a_hopeless_first_run_is_ended_or_spared_to_check_and_nothing_else_is() 
         assert isinstance(event, EarlyStopSkipped if is_checked(world.state, name) else Cancelling)
 
 
-def test_a_run_that_may_still_reach_the_incumbent_runs_on() -> None:
+def test_a_run_that_may_reach_the_incumbent_runs_on() -> None:
     world = known_world()
     at_a_third(world, ends_at=1.95)
     assert stop_early(world.state, world.now) == []
 
 
-def test_switched_off_every_run_runs_to_its_end_and_on_again_they_are_ended() -> None:
+def test_early_stopping_is_switched_off_and_on_again() -> None:
     world = known_world()
     at_a_third(world)
     world.record(EarlyStoppingSet(at=world.now, on=False, author="ann"))
@@ -91,32 +91,32 @@ def test_switched_off_every_run_runs_to_its_end_and_on_again_they_are_ended() ->
     assert stop_early(world.state, world.now)
 
 
-def test_about_one_in_ten_is_spared_and_the_same_ones_whenever_asked() -> None:
+def test_one_in_ten_runs_is_a_check_and_always_the_same_ones() -> None:
     state = known_world().state
     drawn = [is_checked(state, f"e{number:04d}.1") for number in range(4_000)]
     assert abs(sum(drawn) / len(drawn) - 1 / CHECKED_ONE_IN) < 0.02
     assert drawn == [is_checked(state, f"e{number:04d}.1") for number in range(4_000)]
 
 
-def test_what_was_saved_and_what_was_wrong_is_counted() -> None:
+def test_savings_and_mistakes_are_counted() -> None:
     world = known_world()
     running = at_a_third(world)
     state = carry_out(world, stop_early(world.state, world.now))
-    assert stop_early(state, world.now) == [], "one that is spared is not judged again"
+    assert stop_early(state, world.now) == [], "a check is not judged again"
     ended = [attempt for attempt in running if attempt.cancelling]
-    spared = [attempt for attempt in running if attempt.skipped_stop is not None]
-    assert len(spared) >= 2, "of so many arms some are spared"
+    checks = [attempt for attempt in running if attempt.skipped_stop is not None]
+    assert len(checks) >= 2, "some of the arms are checks"
     for attempt in ended:
         world.record(Ended(at=attempt.started_at + 0.35 * RUN_S, attempt=attempt.id, outcome=Outcome.HOPELESS))
-    for attempt, score in zip(spared, (1.5, *[3.0] * len(spared)), strict=False):
+    for attempt, score in zip(checks, (1.5, *[3.0] * len(checks)), strict=False):
         world.record(Ended(at=world.now + RUN_S, attempt=attempt.id, outcome=Outcome.VALID, metrics=Metrics(score)))
     stops = world.state.early_stops
-    assert (stops.ended, stops.checked, stops.mistaken) == (len(ended), len(spared), 1)
+    assert (stops.ended, stops.checked, stops.mistaken) == (len(ended), len(checks), 1)
     assert abs(stops.saved_s - len(ended) * 0.65 * RUN_S) < 1.0
-    assert f"of {len(spared)} let run on to check it 1 would have been ended wrongly" in early_stopping_summary(stops)
+    assert f"of {len(checks)} let run on to check it 1 would have been ended wrongly" in early_stopping_summary(stops)
 
 
-def test_a_run_that_was_ended_is_discarded_never_a_crash_and_search_knows_where_it_led() -> None:
+def test_an_ended_run_is_discarded_and_search_knows_where_its_curve_led() -> None:
     world = known_world()
     at_a_third(world)
     state = carry_out(world, stop_early(world.state, world.now))

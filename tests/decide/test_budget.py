@@ -1,4 +1,4 @@
-"""What the plan does as money runs out: GPUs and requests to a model are one purse, and its end is said once."""
+"""Decisions as money runs out: GPUs and requests share one budget, and its end is reported once."""
 
 import pytest
 from hypothesis import given
@@ -30,11 +30,11 @@ from cockpit.decide.budget import accounts, committed_usd, left_usd, pays_for_a_
 from tests.decide.world import World
 
 RUN_USD = 600 / 3600 * 2.0
-"""The most one run costs: its limit, at the price of `fleet`."""
+"""The most that one run costs: its time limit at the price of `fleet`."""
 
 
 def fleet(budget_usd: float, clusters: int = 2) -> World:
-    """Clusters at $2 an hour that are up, the baseline measured, and a proposer that is asked when they run dry."""
+    """Return clusters at $2 an hour that are up, the baseline measured, and a proposer to ask for work."""
     world = World(lambda constants, attempt: 1.0, hardware=("CPU",) * clusters)
     world.run(2.0)
     for name in list(world.state.clusters):
@@ -46,7 +46,7 @@ def fleet(budget_usd: float, clusters: int = 2) -> World:
 
 
 def decisions(world: World) -> list[Event]:
-    """The decisions once everything is approved and every result decided on."""
+    """Return the decisions after everything is approved and every result decided on."""
     while True:
         events = decide(world.state, world.now)
         if not events or not all(isinstance(one, Approved | Decided | Queued | IncumbentSet) for one in events):
@@ -60,16 +60,16 @@ def reserve(world: World, usd: float, request: str = "1.1") -> None:
 
 
 @given(st.floats(0, 20), st.lists(st.floats(0, 3), max_size=4))
-def test_what_a_model_s_answers_may_cost_is_not_left_for_anything_else(budget: float, usd: list[float]) -> None:
+def test_reserved_requests_reduce_the_money_left(budget: float, usd: list[float]) -> None:
     world = fleet(budget)
     before = left_usd(world.state, world.now)
     for number, dollars in enumerate(usd):
         reserve(world, dollars, f"1.{number}")
     assert left_usd(world.state, world.now) == pytest.approx(before - sum(usd))
-    assert accounts(world.state, world.now).api_usd == 0.0, "what is reserved is not spent yet"
+    assert accounts(world.state, world.now).api_usd == 0.0, "a reservation is not spent"
 
 
-def test_no_run_starts_on_money_that_is_reserved_for_an_answer() -> None:
+def test_no_run_starts_on_money_reserved_for_a_request() -> None:
     world = fleet(1.5 * RUN_USD, clusters=1)
     world.propose({"LR": 2})
     reserve(world, RUN_USD)
@@ -78,7 +78,7 @@ def test_no_run_starts_on_money_that_is_reserved_for_an_answer() -> None:
     assert [one for one in decisions(world) if isinstance(one, Submitting)]
 
 
-def test_a_cluster_is_not_taken_down_for_money_that_an_answer_will_give_back() -> None:
+def test_no_cluster_goes_down_for_money_that_a_request_will_give_back() -> None:
     world = fleet(1.5 * RUN_USD, clusters=1)
     world.propose({"LR": 2})
     reserve(world, RUN_USD)
@@ -87,20 +87,20 @@ def test_a_cluster_is_not_taken_down_for_money_that_an_answer_will_give_back() -
     assert [one for one in decisions(world) if isinstance(one, ClusterStopping)]
 
 
-def test_nobody_is_asked_for_runs_that_nothing_pays_for() -> None:
+def test_no_proposer_is_asked_for_unpaid_runs() -> None:
     world = fleet(0.9 * RUN_USD)
     assert not [one for one in decisions(world) if isinstance(one, Asked)]
     world.record(BudgetSet(at=world.now, usd=1_000.0, author="me"))
     assert [one for one in decisions(world) if isinstance(one, Asked)]
 
 
-def test_filler_is_asked_for_as_many_runs_as_are_paid_for() -> None:
+def test_filler_is_asked_for_the_runs_the_budget_pays_for() -> None:
     world = fleet(1.5 * RUN_USD, clusters=4)
     arms = [one.arms for one in decisions(world) if isinstance(one, Asked) and one.proposer == FILLER]
     assert arms == [1]
 
 
-def test_the_cap_is_said_once_and_not_before_what_is_in_flight_has_ended() -> None:
+def test_the_cap_is_reported_once_after_everything_in_flight_has_ended() -> None:
     world = fleet(0.9 * RUN_USD)
     for cluster in world.state.clusters.values():
         cluster.state = ClusterState.DOWN
