@@ -1,8 +1,9 @@
-"""This machine as a fleet, at its edges: what is asked of it while a runner is still on its way."""
+"""This machine as a fleet: its slots, requests while a runner is starting, and notes that cannot be read."""
 
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -16,7 +17,7 @@ from cockpit.core.model import ClusterSpec
 from cockpit.fleet.base import Expected, Job, JobEnded, JobRefused, JobStarted, Report
 from cockpit.fleet.local.fleet import LocalFleet, processes_of, slots
 
-NOTES_ITSELF = "import os, time; open(os.environ['NOTES'], 'a').write('ran '); time.sleep(float(os.environ['SLEEPS']))"
+NOTES_ITS_RUN = "import os, time; open(os.environ['NOTES'], 'a').write('ran '); time.sleep(float(os.environ['SLEEPS']))"
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def job(tmp_path: Path) -> Callable[[str, float], Job]:
         source.mkdir(parents=True)
         return Job(
             name, "cpu-01", source, tmp_path / f"{name}.log",
-            {"NOTES": str(tmp_path / "notes.txt"), "SLEEPS": str(sleeps_s)}, (sys.executable, "-c", NOTES_ITSELF), 60.0,
+            {"NOTES": str(tmp_path / "notes.txt"), "SLEEPS": str(sleeps_s)}, (sys.executable, "-c", NOTES_ITS_RUN), 60.0,
         )  # fmt: skip
 
     return made
@@ -58,7 +59,7 @@ def three_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("", 1, ["cpu-01 CPU "]),
     ],
 )
-def test_there_is_a_slot_for_each_device_that_may_be_used(
+def test_each_usable_device_has_a_slot(
     visible: str | None, count: int, named: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if visible is not None:
@@ -66,7 +67,7 @@ def test_there_is_a_slot_for_each_device_that_may_be_used(
     assert [f"{slot.name} {slot.hardware} {slot.device}" for slot in slots(count)] == named
 
 
-def test_a_run_sees_the_device_of_its_slot_and_no_other(
+def test_a_run_sees_only_the_device_of_its_slot(
     job: Callable[[str, float], Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "all of them")
@@ -91,10 +92,10 @@ def until(of: LocalFleet, kind: type[Report]) -> Report:
             if isinstance(report, kind):
                 return report
         time.sleep(0.02)
-    raise AssertionError(f"there was no {kind.__name__}")
+    raise AssertionError(f"no {kind.__name__} within 30 s")
 
 
-def test_a_run_that_is_cancelled_before_it_has_begun_is_ended_as_cancelled(job: Callable[[str, float], Job]) -> None:
+def test_a_run_cancelled_before_its_runner_started_ends_as_cancelled(job: Callable[[str, float], Job]) -> None:
     of = fleet()
     of.submit(job("e0001.1", 60))
     of.cancel("e0001.1")
@@ -102,11 +103,11 @@ def test_a_run_that_is_cancelled_before_it_has_begun_is_ended_as_cancelled(job: 
     assert isinstance(ended, JobEnded) and ended.reason == "cancelled"
 
 
-def test_a_worker_killed_while_a_runner_was_on_its_way_has_it_run_once(
+def test_a_worker_killed_while_a_runner_was_starting_runs_it_once(
     job: Callable[[str, float], Job], tmp_path: Path
 ) -> None:
     one = job("e0001.1", 0.1)
-    fleet().submit(one)  # and is killed: nothing of it has been seen to start
+    fleet().submit(one)  # and is killed before it has seen the start
     after = fleet()
     after.recover(Expected((), (one,)))
     assert isinstance(until(after, JobStarted), JobStarted)
@@ -122,9 +123,7 @@ def test_a_run_that_never_reached_its_slot_can_be_submitted_again(job: Callable[
     assert isinstance(refused, JobRefused) and refused.job == "e0001.1"
 
 
-def test_a_wall_clock_that_is_set_while_a_run_goes_on_loses_nothing(
-    job: Callable[[str, float], Job], tmp_path: Path
-) -> None:
+def test_setting_the_wall_clock_during_a_run_loses_nothing(job: Callable[[str, float], Job], tmp_path: Path) -> None:
     of = fleet()
     of.submit(job("e0001.1", 1.0))
     until(of, JobStarted)
@@ -150,3 +149,63 @@ def test_a_run_whose_runner_was_killed_is_lost_and_leaves_no_process(
     while processes_of(one):
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+END = {"at": 1.0, "reason": "exited", "exit_code": 0, "message": ""}
+BAD_NOTES = [
+    b"",
+    b"null",
+    b"[]",
+    b"{}",
+    b"{" * 3000,
+    b"[" * 100_000,
+    b"\xff\xfe",
+    json.dumps(END | {"exit_code": 10**5000 // 10**4990}).encode(),
+    b'{"at": 1.0, "reason": "exited", "message": "", "exit_code": ' + b"9" * 5000 + b"}",
+    json.dumps(END | {"reason": "because"}).encode(),
+    json.dumps(END | {"at": None}).encode(),
+    json.dumps(END | {"evidence": []}).encode(),
+    b'{"at": NaN, "reason": "exited", "exit_code": 0, "message": ""}',
+]
+
+
+@pytest.mark.parametrize("note", BAD_NOTES, ids=range(len(BAD_NOTES)))
+def test_a_note_that_cannot_be_read_ends_nothing(note: bytes, job: Callable[[str, float], Job]) -> None:
+    of, one = fleet(), job("e0001.1", 1.0)
+    of.submit(one)
+    until(of, JobStarted)
+    (one.source.parent / "e0001.1.run" / "ended.json").write_bytes(note)
+    ended = until(of, JobEnded)
+    assert isinstance(ended, JobEnded) and (ended.reason, ended.exit_code) == ("exited", 0)
+
+
+def test_a_note_from_the_future_is_taken_as_now(job: Callable[[str, float], Job]) -> None:
+    of, one = fleet(), job("e0001.1", 60)
+    of.submit(one)
+    until(of, JobStarted)
+    (one.source.parent / "e0001.1.run" / "ended.json").write_text(json.dumps(END | {"at": 1e308}))
+    ended = until(of, JobEnded)
+    assert isinstance(ended, JobEnded) and ended.at <= time.time()
+    for process in processes_of(one):
+        process.kill()
+
+
+def test_a_note_that_names_another_process_gets_no_signal(job: Callable[[str, float], Job]) -> None:
+    of, one = fleet(), job("e0001.1", 60)
+    of.submit(one)
+    until(of, JobStarted)
+    started = one.source.parent / "e0001.1.run" / "started"
+    true_pid = json.loads(started.read_text())["pid"]
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as other:
+        try:
+            for pid in (other.pid, 0, -1, 10**12):
+                started.write_text(json.dumps({"pid": pid, "at": 1.0}))
+                of.cancel("e0001.1")
+            time.sleep(0.2)
+            assert other.poll() is None
+            started.write_text(json.dumps({"pid": true_pid, "at": 1.0}))
+            of.cancel("e0001.1")
+            ended = until(of, JobEnded)
+            assert isinstance(ended, JobEnded) and ended.reason == "cancelled"
+        finally:
+            other.kill()

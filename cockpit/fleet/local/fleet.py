@@ -1,20 +1,19 @@
-"""This machine as a fleet: a slot per CUDA device, else per two cores; an experiment is a process group.
+"""Runs experiments on this machine: a slot per CUDA device, else per two cores.
 
-Each job has a folder of its own. A runner (`runner.py`) runs it and outlives the worker; what became of it is
-read from that folder, so a worker that comes back takes up what runs, and what ended while it was away.
+Each job has a folder of its own. A runner (`runner.py`) runs it and outlives the worker. How the job stands is read
+from that folder, so a worker that comes back finds the runs that go on and those that ended while it was away.
 """
 
 import contextlib
 import fcntl
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Literal, NamedTuple, TypeVar
 
 import msgspec
 import psutil
@@ -40,32 +39,38 @@ from cockpit.session.sqlite_file import is_full
 CORES_PER_SLOT = 2
 RUNNER = Path(__file__).with_name("runner.py")
 PASSED_ON = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "CUDA_HOME", "SSL_CERT_FILE")
-"""All that a run inherits: no key, no token, no agent socket."""
+"""The variables a run inherits: no key, no token, no agent socket."""
 START_GRACE_S = 20.0
+"""Seconds after which a job whose runner has not started counts as lost."""
 RUNNER_GRACE_S = 30.0
-"""Past a run's limit, before its runner counts as hung."""
+"""Seconds past a run's limit after which its runner counts as hung."""
+NOTE_BYTES = 1 << 22
+"""Bytes read of a runner's note."""
+MESSAGE_CHARACTERS = 500
 MEMORY_SHARE = 0.95
-"""Of the machine's memory, that one confined run may use."""
+"""Share of the machine's memory that one confined run may use."""
 PROCESSES_AT_MOST = 2_000
 DISK_MB_AT_MOST = 200_000
 UNCONFINED = RunAccess()
 JOB_VARIABLE = "COCKPIT_JOB"
-"""Tells the processes of a run, in the environment that all of them inherit."""
+"""The variable that all processes of a run inherit, and by which they are found."""
 OWN_TEMPORARY = ".tmp"
 USUAL_DATA = ("autoresearch", "huggingface", "torch")
 """Folders below ~/.cache that hold data and no secret of a run's owner; a token file among them stays hidden."""
 
 
 class Device(NamedTuple):
+    """A CUDA device."""
+
     id: str
-    """As CUDA_VISIBLE_DEVICES takes it."""
+    """Its name in CUDA_VISIBLE_DEVICES."""
     hardware: str
     """Its class, such as H100."""
 
 
 def slots(count: int = 0) -> tuple[ClusterSpec, ...]:
-    """This machine's slots: `count` of them, or as many as it has CUDA devices or pairs of cores. More slots than
-    devices share these in turn."""
+    """List this machine's slots: `count` of them, or one for each CUDA device or pair of cores. If there are more slots
+    than devices, slots share devices in turn."""
     devices = cuda_devices()
     if devices:
         given = [devices[i % len(devices)] for i in range(count or len(devices))]
@@ -75,11 +80,12 @@ def slots(count: int = 0) -> tuple[ClusterSpec, ...]:
 
 
 def cores() -> int:
+    """Count the cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def cuda_devices() -> list[Device]:
-    """The CUDA devices that may be used: all, or those that CUDA_VISIBLE_DEVICES names, in its order."""
+    """List the usable CUDA devices: all, or those that CUDA_VISIBLE_DEVICES names, in its order."""
     try:
         asked = subprocess.run(
             ["nvidia-smi", "--query-gpu=index,uuid,name", "--format=csv,noheader"],
@@ -99,7 +105,7 @@ def cuda_devices() -> list[Device]:
 
 
 def gpu_class(name: str) -> str:
-    """`NVIDIA H100 80GB HBM3` is an H100."""
+    """Shorten a device's name to its class: `NVIDIA H100 80GB HBM3` is H100."""
     words = [word for word in name.replace("-", " ").split() if word.upper() not in ("NVIDIA", "TESLA", "GEFORCE")]
     return words[0] if words else "GPU"
 
@@ -121,7 +127,7 @@ class LocalFleet:
         self._started: dict[str, float] = {}
         """Job to when this worker first saw it run, on the monotonic clock."""
         self._cancelled: set[str] = set()
-        """Jobs that are to end, be it that their runner is still on its way."""
+        """Jobs to be ended, also those whose runner has not started yet."""
         self._reports: list[Report] = []
 
     def recover(self, expected: Expected) -> None:
@@ -129,7 +135,7 @@ class LocalFleet:
             self.launch(cluster)
         for job in expected.jobs:
             if (_folder(job) / "job.json").exists():
-                self.submit(job)  # a runner may be on its way: of two, the one that takes `started` runs it
+                self.submit(job)  # a runner may be starting: of two, the one that takes `started` runs it
             else:
                 self._reports.append(JobRefused(time.time(), job.name, "the worker stopped before it was started"))
 
@@ -191,7 +197,7 @@ class LocalFleet:
         }
 
     def _data(self, job: Job) -> list[Path]:
-        """What a confined run may read besides its environment: the prepared data, and what the session names."""
+        """List what a confined run may read besides its environment: the prepared data, and what the session names."""
         named = [*self._access.readable, job.environment.get("COCKPIT_DATA_DIR", "")]
         usual = [Path.home() / ".cache" / name for name in USUAL_DATA]
         return [path for path in (*(Path(name) for name in named if name), *usual) if path.exists()]
@@ -199,7 +205,7 @@ class LocalFleet:
     def cancel(self, job: str) -> None:
         if job in self._running:
             self._cancelled.add(job)
-            _terminate(_folder(self._running[job]) / "started")
+            _terminate(self._running[job])
 
     def down(self, cluster: str) -> None:
         for job in [job for job in self._running.values() if job.cluster == cluster]:
@@ -209,37 +215,39 @@ class LocalFleet:
 
     def poll(self) -> list[Report]:
         for job in list(self._running.values()):
-            self._look(job)
+            self._follow(job)
         reports, self._reports = self._reports, []
         return reports
 
     def close(self) -> None:
         self._running.clear()
 
-    def _look(self, job: Job) -> None:
+    def _follow(self, job: Job) -> None:
+        """Read how a job stands from its folder, and report what is new."""
         folder = _folder(job)
-        started = _read(folder / "started")
+        started = _read(folder / "started", StartNote)
         if started and job.name not in self._started:
             self._started[job.name] = time.monotonic()
-            self._reports.append(JobStarted(float(started["at"]), job.name, str(started.get("wall", ""))))
+            self._reports.append(JobStarted(_plausible_time(started.at), job.name, started.wall))
             if job.name in self._cancelled:
-                _terminate(folder / "started")
-        ended = _read(folder / "ended.json")
-        if ended:
-            self._end(_report(job, ended))
+                _terminate(job)
+        if ended := _read(folder / "ended.json", EndNote):
+            self._end(_job_ended(job, ended))
         elif not started:
             if time.time() - self._submitted_at[job.name] > START_GRACE_S:
-                self._end(JobEnded(time.time(), job.name, "lost", None, "its runner did not start"))
-        elif not _is_held(folder / "started") and not _read(folder / "ended.json"):
-            _kill_run(job)
-            self._end(JobEnded(time.time(), job.name, "lost", None, "its runner was killed"))
-        elif started and time.monotonic() - self._started[job.name] > job.time_limit_s + RUNNER_GRACE_S:
-            self._kill_runner(job, started)
+                self._end_lost(job, "its runner did not start")
+        elif not _is_held(folder / "started") and not _read(folder / "ended.json", EndNote):
+            self._end_lost(job, "its runner was killed")
+        elif time.monotonic() - self._started[job.name] > job.time_limit_s + RUNNER_GRACE_S:
+            self._end_hung(job)
 
-    def _kill_runner(self, job: Job, started: dict[str, Any]) -> None:
+    def _end_lost(self, job: Job, message: str) -> None:
+        _kill_run(job)
+        self._end(JobEnded(time.time(), job.name, "lost", None, message))
+
+    def _end_hung(self, job: Job) -> None:
         """End a run whose runner did not end it at its limit: it was stopped, or it hangs."""
-        runner = _live(started.get("pid"))
-        if runner is not None and _mark(job) in runner.cmdline():
+        if runner := _runner(job):
             runner.kill()
         _kill_run(job)
         self._end(JobEnded(time.time(), job.name, "timeout", None, "its runner did not answer at its time limit"))
@@ -267,37 +275,67 @@ def _folder(job: Job) -> Path:
     return job.source.parent / f"{job.source.name}.run"
 
 
-def _read(path: Path) -> dict[str, Any]:
+class StartNote(msgspec.Struct):
+    """The file `started`: a runner has taken the job."""
+
+    pid: int
+    at: float
+    wall: str = ""
+
+
+class EndNote(msgspec.Struct):
+    """The file `ended.json`: how a runner's job ended."""
+
+    at: float
+    reason: Literal["exited", "timeout", "cancelled", "limit", "lost"]
+    exit_code: Annotated[int, msgspec.Meta(ge=-255, le=255)] | None
+    message: str
+    evidence: Evidence | None = None
+
+
+Note = TypeVar("Note", StartNote, EndNote)
+
+
+def _read(path: Path, kind: type[Note]) -> Note | None:
+    """The note in a file; None where there is none. A run that is not confined can write anything there."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _report(job: Job, ended: dict[str, Any]) -> JobEnded:
-    evidence = ended.get("evidence")
-    return JobEnded(
-        float(ended["at"]),
-        job.name,
-        str(ended["reason"]),
-        ended["exit_code"],
-        str(ended["message"]),
-        msgspec.convert(evidence, Evidence) if evidence else None,
-    )
-
-
-def _live(pid: object) -> psutil.Process | None:
-    """The live process of that number."""
-    try:
-        process = psutil.Process(int(str(pid)))
-        return process if process.status() != psutil.STATUS_ZOMBIE else None
-    except (psutil.Error, ValueError):
+        with path.open("rb") as file:
+            return msgspec.json.decode(file.read(NOTE_BYTES), type=kind)
+    except (OSError, msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None
 
 
+def _job_ended(job: Job, note: EndNote) -> JobEnded:
+    at = _plausible_time(note.at)
+    return JobEnded(at, job.name, note.reason, note.exit_code, note.message[:MESSAGE_CHARACTERS], note.evidence)
+
+
+def _plausible_time(at: float) -> float:
+    """A note's time, which is not in the future."""
+    return min(max(at, 0.0), time.time())
+
+
+def _runner(job: Job) -> psutil.Process | None:
+    """The live runner of a job. A process of the same number that does not run this job is another one."""
+    note = _read(_folder(job) / "started", StartNote)
+    if note is None or not _is_held(_folder(job) / "started"):
+        return None
+    try:
+        process = psutil.Process(note.pid)
+        return process if _mark(job) in process.cmdline() else None
+    except (psutil.Error, ValueError, OverflowError):
+        return None
+
+
+def _terminate(job: Job) -> None:
+    """End a run by its runner, where one has taken it and lives."""
+    if runner := _runner(job):
+        with contextlib.suppress(psutil.Error):
+            runner.terminate()
+
+
 def processes_of(job: Job) -> list[psutil.Process]:
-    """The live processes of a run, found by a variable that all of them inherit; no note that a run could write."""
+    """List the live processes of a run, by a variable that all of them inherit, not by a note that it could write."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -313,7 +351,7 @@ def _mark(job: Job) -> str:
 
 
 def _kill_run(job: Job) -> None:
-    """Kill what a run whose runner is gone has left."""
+    """Kill the processes of a run whose runner is gone."""
     for process in processes_of(job):
         try:
             process.kill()
@@ -322,8 +360,7 @@ def _kill_run(job: Job) -> None:
 
 
 def _is_held(started: Path) -> bool:
-    """Whether the runner that took it lives. Neither a number that another process took over nor a wall clock that was
-    set can tell otherwise."""
+    """True while the runner that took the job lives. A lock tells: a process number may be reused, and a clock set."""
     try:
         with started.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -332,15 +369,3 @@ def _is_held(started: Path) -> bool:
         return True
     except OSError:
         return False
-
-
-def _terminate(started: Path) -> None:
-    """End a run by its runner, where one has taken it and lives."""
-    note = _read(started)
-    if note and _is_held(started):
-        _signal(int(note["pid"]), signal.SIGTERM)
-
-
-def _signal(pid: int, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, number)
