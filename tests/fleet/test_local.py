@@ -17,7 +17,7 @@ from cockpit.core.model import ClusterSpec
 from cockpit.fleet.base import Expected, Job, JobEnded, JobRefused, JobStarted, Report
 from cockpit.fleet.local.fleet import LocalFleet, processes_of, slots
 
-NOTES_ITS_RUN = "import os, time; open(os.environ['NOTES'], 'a').write('ran '); time.sleep(float(os.environ['SLEEPS']))"
+RUN_NOTE = "import os, time; open(os.environ['NOTES'], 'a').write('ran '); time.sleep(float(os.environ['SLEEPS']))"
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def job(tmp_path: Path) -> Callable[[str, float], Job]:
         source.mkdir(parents=True)
         return Job(
             name, "cpu-01", source, tmp_path / f"{name}.log",
-            {"NOTES": str(tmp_path / "notes.txt"), "SLEEPS": str(sleeps_s)}, (sys.executable, "-c", NOTES_ITS_RUN), 60.0,
+            {"NOTES": str(tmp_path / "notes.txt"), "SLEEPS": str(sleeps_s)}, (sys.executable, "-c", RUN_NOTE), 60.0,
         )  # fmt: skip
 
     return made

@@ -6,7 +6,8 @@ import argparse
 import shlex
 import sys
 
-from tests.lab.cluster import Lab, LabError
+from tests.lab.cluster import Lab
+from tests.lab.processes import LabError
 
 
 def main() -> int:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.lab.cluster import Lab, LabError, alone, install_packages, unavailable
+from tests.lab.cluster import Lab, alone, install_packages, unavailable
+from tests.lab.processes import LabError
 
 BEGAN = time.monotonic()
 MINUTES = float(os.environ.get("COCKPIT_LAB_MINUTES", "inf"))

@@ -1,9 +1,10 @@
-"""Driving a SkyFleet by hand: a task file, jobs made of a few lines of Python, and waiting for what comes of them."""
+"""Drives a SkyFleet by hand: a task file, jobs made of a few lines of Python, and waiting for their reports."""
 
 from __future__ import annotations
 
 import threading
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -13,6 +14,8 @@ from cockpit.fleet.base import ClusterEnded, ClusterReady, ClusterTrouble, Expec
 from cockpit.fleet.run_log import RunLog
 from cockpit.fleet.sky.client import SkyClient
 from cockpit.fleet.sky.fleet import SkyFleet
+from cockpit.fleet.sky.parts import SessionIdentity, SkyParts
+from cockpit.fleet.sky.requests import LongRequests
 from cockpit.session.clock import WallClock
 
 R = TypeVar("R")
@@ -35,8 +38,8 @@ print('val_bpb: {score}')
 """
 
 
-class Night:
-    """A session's folder and a fleet on it, which may be let go and taken up again like a worker's."""
+class LabNight:
+    """A session's folder and a fleet on it, which may be closed and opened again like a worker's."""
 
     def __init__(
         self,
@@ -48,6 +51,7 @@ class Night:
         idle_minutes: int = 30,
     ) -> None:
         self.root, self.clusters = root, clusters
+        self.session = SessionIdentity(root.name, f"s{zlib.crc32(str(root).encode()):08x}")
         self._launch_limit_s, self._idle_minutes = launch_limit_s, idle_minutes
         self.setup = root / "setup"
         self.setup.mkdir(parents=True)
@@ -59,22 +63,22 @@ class Night:
         self.open()
 
     def open(self) -> None:
-        """A fleet as a new worker makes it."""
-        sky = SkyClient(self.root / "experiment.yaml", self.root.name, "", {}, self._idle_minutes)
+        """Open the fleet, as a new worker does."""
+        sky = SkyClient(self.root / "experiment.yaml", self.session, "", {}, self._idle_minutes)
         self.wake = threading.Event()
-        self.fleet = SkyFleet(
-            self.clusters,
-            sky,
-            self.root.name,
-            self.setup,
-            self.root / "logs",
-            self.wake,
-            WallClock(),
+        parts = SkyParts(
+            sky=sky,
+            requests=LongRequests(),
+            session=self.session,
+            setup_source=self.setup,
+            logs=self.root / "logs",
+            clock=WallClock(),
             launch_limit_s=self._launch_limit_s,
         )
+        self.fleet = SkyFleet(self.clusters, parts, self.wake)
 
     def reopen(self) -> None:
-        """The worker was killed and another comes back: it expects what had not ended."""
+        """Open the fleet again, as after a kill of the worker; expects what had not ended."""
         self.fleet.close()
         over = {report.job for report in self.of(JobEnded)}
         up = self.up
@@ -87,7 +91,7 @@ class Night:
         )
 
     def ready(self, *clusters: str) -> None:
-        """Have these clusters up."""
+        """Bring these clusters up."""
         down = set(clusters) - self.up
         for cluster in down:
             self.fleet.launch(cluster)
@@ -95,7 +99,7 @@ class Night:
 
     @property
     def up(self) -> set[str]:
-        """The clusters that are up, as the reports so far have it."""
+        """The clusters that are up, by the reports so far."""
         up: set[str] = set()
         for report in self.seen:
             match report:
@@ -104,6 +108,10 @@ class Night:
                 case ClusterTrouble() | ClusterEnded():
                     up.discard(report.cluster)
         return up
+
+    def came_up_again(self, before: int) -> None:
+        """Wait until more than `before` clusters were reported up."""
+        self.until(lambda: len(self.of(ClusterReady)) > before)
 
     def started(self, name: str) -> None:
         """Wait for a job to start."""
@@ -127,7 +135,7 @@ class Night:
         return [report for report in self.seen if isinstance(report, kind)]
 
     def until(self, done: Callable[[], object], within_s: float = 600) -> None:
-        """Take reports until `done`. Raises TimeoutError, with what came, after `within_s`."""
+        """Take reports until `done`. Raises TimeoutError, with the reports, after `within_s`."""
         deadline = time.monotonic() + within_s
         while not done():
             if time.monotonic() > deadline:
@@ -137,28 +145,28 @@ class Night:
             self.seen += self.fleet.poll()
 
     def let(self, seconds: float) -> None:
-        """Take what is reported for a while."""
+        """Take reports for a while."""
         over = time.monotonic() + seconds
         self.until(lambda: time.monotonic() > over, within_s=seconds + 60)
 
     def ended(self, *names: str) -> dict[str, JobEnded]:
-        """How these jobs ended, waiting for them."""
+        """Wait for these jobs to end. Returns the ends of all jobs so far."""
         self.until(lambda: set(names) <= {report.job for report in self.of(JobEnded)})
         return {report.job: report for report in self.of(JobEnded)}
 
     def log(self, name: str) -> RunLog:
-        """What the run printed, as the worker reads it."""
+        """Read the run's output as the worker does."""
         log = RunLog()
         log.feed(self.jobs[name].log_path.read_bytes(), 0.0)
         return log
 
     def steps(self, name: str) -> list[int]:
-        """The steps in a run's log, as they stand there."""
+        """The steps in a run's log, in its order."""
         lines = self.jobs[name].log_path.read_text().splitlines()
         return [int(line.split()[1]) for line in lines if line.startswith("step ")]
 
     def tear_down(self) -> None:
-        """Tear all of it down, waiting until that is verified."""
+        """Tear all clusters down, and wait until that is verified."""
         before = len(self.seen)
         for spec in self.clusters:
             self.fleet.down(spec.name)
@@ -170,6 +178,6 @@ class Night:
         self.until(gone)
 
     def close(self) -> None:
-        """Tear all of it down, and let go."""
+        """Tear all clusters down, and close the fleet."""
         self.tear_down()
         self.fleet.close()
