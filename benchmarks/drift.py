@@ -13,7 +13,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from cockpit.science.noise import Reading, estimate
+from cockpit.science.noise import Reading, estimate_noise
 
 SCORES_BELOW = 1.0
 REPEATS_AT_LEAST = 30
@@ -43,7 +43,7 @@ def main() -> None:
             found = repeats(rows) if "Code" not in method else []
             if len(found) < REPEATS_AT_LEAST:
                 continue
-            noise = estimate(found)
+            noise = estimate_noise(found)
             share = abs(noise.drift.mean) * BETWEEN_CONTROLS_H / noise.within_sd
             print(
                 f"{method[:22]:<22} {number:>3} {len(found):>8} {noise.within_sd:>8.5f} {noise.drift.mean:>+9.1e} "

@@ -19,7 +19,7 @@ from cockpit.cli.demo import copy_of
 from cockpit.core.model import Outcome
 from cockpit.core.state import State
 from cockpit.session import worker_process
-from cockpit.session.corpus import data_folder, prepared
+from cockpit.session.corpus import data_folder, prepared_corpus
 from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder
 from cockpit.session.sqlite_file import LedgerError
@@ -31,7 +31,7 @@ GIVE_UP_S = 600.0
 
 
 def main() -> None:
-    if prepared("stdlib") is None:
+    if prepared_corpus("stdlib") is None:
         subprocess.run([sys.executable, "prepare.py", "--corpus", "stdlib"], cwd=ROOT, check=True)
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)

@@ -6,7 +6,7 @@ import numpy as np
 from search_surface import Trial, repeats
 
 from cockpit.science.compare import compare
-from cockpit.science.noise import Noise, Reading, estimate
+from cockpit.science.noise import Noise, Reading, estimate_noise
 
 SHOWN = 2
 """Runs that the interval is made from; the truth is the mean of the others of that configuration in its session."""
@@ -36,7 +36,7 @@ def held_out_coverage(trials: Sequence[Trial], seed: int = 0) -> tuple[int, int]
             for number, group in enumerate(its)
             for reading in _readings(group, f"{other} {number}")
         ]
-        noise = estimate(others)
+        noise = estimate_noise(others)
         for one, two in zip(found[::2], found[1::2], strict=False):
             total += 1
             covered += _covers(one, two, noise, rng)

@@ -7,9 +7,9 @@ import numpy as np
 from search_fleet import Job, Report, Result
 from search_surface import BASELINE, H100_OFFSET, Slot
 
-from cockpit.science.search_space import Choice, Ladder, Real, fit, position, space, value_at
+from cockpit.science.search_space import Choice, Ladder, Real, fit_overrides, position, search_space, value_at
 
-SPACE = space(BASELINE)
+SPACE = search_space(BASELINE)
 THOUGHT_S = 60.0
 SUBMIT_S = 10.0
 NOTICED_S = 30.0
@@ -18,7 +18,7 @@ NOTICED_S = 30.0
 
 def configured(places: Mapping[str, float]) -> dict[str, Any]:
     moved = {name: value_at(SPACE[name], place) for name, place in places.items()}
-    return {**BASELINE, **fit(BASELINE, moved)}
+    return {**BASELINE, **fit_overrides(BASELINE, moved)}
 
 
 class Sampler:
@@ -81,7 +81,7 @@ class Optuna(Sampler):
                         config[name] = trial.suggest_int(name, rungs[0], rungs[-1], step=int(rungs[1] - rungs[0]))
                 case Choice(options):
                     config[name] = trial.suggest_categorical(name, options)
-        return Job({**BASELINE, **fit(BASELINE, config)}, trial.number)
+        return Job({**BASELINE, **fit_overrides(BASELINE, config)}, trial.number)
 
     def ended(self, result: Result) -> None:
         super().ended(result)

@@ -112,7 +112,7 @@ def _repository(where: Path) -> Finding:
 
 def _settings(where: Path) -> Finding:
     try:
-        settings.load(where)
+        settings.read_settings(where)
     except SettingsError as error:
         return Finding("settings", settings.FILE, f"{error}")
     there = (where / settings.FILE).exists()
@@ -121,7 +121,7 @@ def _settings(where: Path) -> Finding:
 
 def _key_file(where: Path | None) -> str:
     try:
-        return (settings.load(where) if where else settings.Settings()).agent.key_file
+        return (settings.read_settings(where) if where else settings.Settings()).agent.key_file
     except SettingsError:
         return settings.Settings().agent.key_file
 
@@ -153,7 +153,7 @@ def _disk() -> Finding:
 
 
 def _corpus(needed: bool) -> Finding:
-    names = [name for name in ("climbmix", "stdlib") if corpus.prepared(name)]
+    names = [name for name in ("climbmix", "stdlib") if corpus.prepared_corpus(name)]
     if names:
         return Finding("corpus", f"{' and '.join(names)} in {corpus.data_folder()}")
     return Finding(

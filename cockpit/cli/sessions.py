@@ -31,7 +31,7 @@ def new(name: str | None, repo: str | None, flags: dict[str, object], speed: flo
     from cockpit.worker import create
 
     where = repository(repo)
-    configured = settings.load(where)
+    configured = settings.read_settings(where)
     configured = with_flags(configured, flags)
     if name is not None and (problem := name_problem(name)):
         raise CommandError(problem)
@@ -80,10 +80,10 @@ def ready_corpus(repo: Path, configured: Settings, cpu: bool) -> str:
 
 
 def _prepared(repo: Path, wanted: str) -> str:
-    found = corpus.prepared(wanted)
+    found = corpus.prepared_corpus(wanted)
     if found is None:
-        show_progress(f"preparing the corpus {wanted}", corpus.prepare(repo, wanted))
-        found = corpus.prepared(wanted)
+        show_progress(f"preparing the corpus {wanted}", corpus.run_prepare(repo, wanted))
+        found = corpus.prepared_corpus(wanted)
     if found is None:
         raise CommandError(f"the corpus {wanted} is not whole: remove {corpus.data_folder() / wanted} and try again")
     return found.label
@@ -153,7 +153,7 @@ def screen_settings(repo: str, watch: bool = False) -> ScreenSettings:
     from cockpit.tui.theme import THEMES
 
     try:
-        screen = settings.load(Path(repo)).screen
+        screen = settings.read_settings(Path(repo)).screen
         if screen.theme not in THEMES:
             raise CommandError(f"there is no theme {screen.theme!r}: set [screen] theme to one of {', '.join(THEMES)}")
     except (settings.SettingsError, CommandError):

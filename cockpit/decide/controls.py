@@ -7,7 +7,7 @@ from cockpit.core.model import AttemptKind, Cluster, ClusterState
 from cockpit.core.state import State
 from cockpit.decide.evidence import RUNS_READ, readings_of
 from cockpit.decide.schedule import RunSpec, another
-from cockpit.science.noise import odd_ones
+from cockpit.science.noise import lone_outliers
 
 CONTROL_EVERY = 40
 """Runs on a cluster between two controls. With the first one, controls stay under 5% of its runs from the 20th on."""
@@ -44,7 +44,7 @@ def controls(state: State, now: float) -> list[Event]:
     runs = [state.attempts[name] for name in state.experiments[experiment].attempts[-RUNS_READ:]]
     tried = Counter(run.cluster or run.pin for run in runs)
     # An odd control is repeated once. If the repeat gives no result, another would not either.
-    odd = {name for name in odd_ones(readings_of(state, experiment)) if tried[name] == 1}
+    odd = {name for name in lone_outliers(readings_of(state, experiment)) if tried[name] == 1}
     at_once = max(JOINING_AT_LEAST, int(JOINING_AT_ONCE * len(up)))
     events: list[Event] = []
     for cluster in _class_by_class(up):

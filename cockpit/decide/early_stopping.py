@@ -16,7 +16,7 @@ from cockpit.core.state import State
 from cockpit.decide.evidence import readings_of
 from cockpit.decide.kept_changes import WITHOUT
 from cockpit.decide.schedule import cancelling
-from cockpit.science.forecast import CURVES_NEEDED, Finished, outlook
+from cockpit.science.forecast import CURVES_NEEDED, Finished, forecast_curve
 
 LOOKS = (0.3, 0.5, 0.7)
 """Frevents of the budget at which a run's curve is judged."""
@@ -35,7 +35,7 @@ def stop_early(state: State, now: float) -> list[Event]:
         finished = _finished(state, attempt.hardware)
         if bar is None or len(finished) < CURVES_NEEDED:
             continue
-        seen = outlook(points_of(attempt.curve), finished, bar)
+        seen = forecast_curve(points_of(attempt.curve), finished, bar)
         if seen is None or not seen.hopeless:
             continue
         reason = (

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from cockpit.core.model import Attempt, AttemptKind, Outcome
 from cockpit.core.state import State
-from cockpit.science.noise import Noise, Reading, estimate
+from cockpit.science.noise import Noise, Reading, estimate_noise
 
 CONTROLS_READ = 64
 """Newest controls of a class from which the noise is estimated."""
@@ -73,7 +73,7 @@ def noise_of(state: State, held_back: bool = False) -> Noise:
 @lru_cache(maxsize=4)
 def _estimated(readings: tuple[Reading, ...]) -> Noise:
     """Estimate the noise. Most decisions come between two readings that change it, hence the cache."""
-    return estimate(readings)
+    return estimate_noise(readings)
 
 
 def _readings(state: State, attempts: Iterable[Attempt], held_back: bool) -> Iterable[Reading]:

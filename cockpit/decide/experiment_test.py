@@ -14,7 +14,7 @@ from cockpit.decide.evidence import RUNS_READ, UNCHOSEN, reading, readings_of
 from cockpit.decide.schedule import RunSpec, another
 from cockpit.science.compare import Comparison, compare, difference, t_cdf, t_quantile
 from cockpit.science.noise import Reading
-from cockpit.science.sequential import LOOKS, Judgement, Verdict, judge, look_at
+from cockpit.science.sequential import LOOKS, Judgement, LookOutcome, judge, last_look
 
 OUTCLASSED_SES = 3.0
 BASE_RUNS_AT_MOST = 8
@@ -36,12 +36,12 @@ def tested(state: State, context: DecisionContext, experiment: Experiment) -> li
     """Decide on an arm whose test has begun and that has no run under way."""
     fresh = readings_of(state, experiment.id, *UNCHOSEN)
     margin = margin_of(context, experiment)
-    look = look_at(len(fresh))
+    look = last_look(len(fresh))
     seen = compare(fresh[:look], context.incumbent, context.noise, margin=margin)
     judged = judge(seen, context.noise, experiment.test_level, look)
-    if judged.verdict is Verdict.HOPELESS and seen is not None:
+    if judged.outcome is LookOutcome.HOPELESS and seen is not None:
         return context.discard(experiment, f"{summary(seen)}; {judged.why}", seen.pooled)
-    if judged.verdict is Verdict.MORE:
+    if judged.outcome is LookOutcome.MORE:
         if seen is not None and (other := _outclassing(state, context, experiment, seen)):
             reason = f"{summary(seen)}; {other} is certainly better"
             return context.discard(experiment, reason, seen.pooled)

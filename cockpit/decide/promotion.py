@@ -20,7 +20,7 @@ from cockpit.decide.result_batching import wait_for_results_until
 from cockpit.decide.schedule import RunSpec, another, next_seed
 from cockpit.science.compare import Comparison, compare
 from cockpit.science.noise import Noise
-from cockpit.science.sequential import LOOKS, SPENDING, look_at, test_level
+from cockpit.science.sequential import LOOKS, SPENDING, last_look, test_level
 from cockpit.science.shrink import Shrunk, shrink
 
 PROMISING = 0.35
@@ -213,7 +213,7 @@ def _admit(
 
 def _flagged(state: State, noise: Noise, now: float) -> list[Event]:
     """Flag clusters whose controls say that they do not measure like their class; clear those that do again."""
-    found = noise_of(state, held_back=True).suspects if state.flagged else noise.suspects
+    found = noise_of(state, held_back=True).flagged if state.flagged else noise.flagged
     changed = {name: why for name, why in found.items() if name not in state.flagged}
     changed |= {name: f"{name} measures like its class again." for name in state.flagged if name not in found}
     return [
@@ -232,7 +232,7 @@ def _ablated(state: State, context: DecisionContext, experiment: Experiment) -> 
         reason = f"{experiment.base}, whose change it drops, is no longer the incumbent"
         return context.discard(experiment, reason)
     runs = readings_of(state, experiment.id)
-    look = look_at(len(runs))
+    look = last_look(len(runs))
     seen = compare(runs[:look], context.incumbent, context.noise)
     tries = len(experiment.attempts)
     if look == 0 or seen is None:

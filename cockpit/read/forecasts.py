@@ -9,9 +9,9 @@ from cockpit.core.model import Experiment, ExperimentStatus, Value, Wave
 from cockpit.core.state import State, constants_of
 from cockpit.decide.evidence import evidence_of, noise_of, readings_of
 from cockpit.science.compare import Comparison, compare
-from cockpit.science.effects import Effects, effects
+from cockpit.science.effects import FactorEffects, estimate_effects
 from cockpit.science.forecast import Forecast, crash_forecast, vram_forecast
-from cockpit.science.search_space import position, space
+from cockpit.science.search_space import position, search_space
 
 READ = 400
 """The newest experiments that a forecast learns from."""
@@ -28,14 +28,14 @@ class ArmForecast(msgspec.Struct, frozen=True):
     """None where too few runs said theirs, and for an arm that edits code."""
 
 
-def effects_of(state: State, wave: str) -> Effects:
+def effects_of(state: State, wave: str) -> FactorEffects:
     """The main effects and two-factor interactions of a wave from the runs it has so far. Raises KeyError."""
     one = state.waves[wave]
     runs = [(state.experiments[arm].levels, reading) for arm in one.arms for reading in readings_of(state, arm)]
     cell = _cell_of_base(state, one)
     if cell:
         runs += [(cell, reading) for reading in evidence_of(state, one.base)]
-    return effects(one.factors, runs, noise_of(state))
+    return estimate_effects(one.factors, runs, noise_of(state))
 
 
 def _cell_of_base(state: State, wave: Wave) -> dict[str, Value]:
@@ -63,7 +63,7 @@ def forecasts_of(state: State, arms: Iterable[str]) -> dict[str, ArmForecast]:
         return {}
     import numpy as np
 
-    dimensions = space(constants_of(state, state.baseline))
+    dimensions = search_space(constants_of(state, state.baseline))
 
     def place(of: Mapping[str, Value]) -> list[float]:
         return [position(dimension, of[name]) for name, dimension in dimensions.items()]

@@ -9,7 +9,7 @@ from cockpit.core.model import Value
 from cockpit.core.state import State
 from cockpit.report.chart import legend, svg
 from cockpit.report.story import story
-from cockpit.science.effects import Effect
+from cockpit.science.effects import FactorEffect
 
 
 def html(state: State, now: float) -> str:
@@ -46,7 +46,7 @@ def _shown(value: object) -> object:
     return "".join(c if c.isprintable() else " " for c in value) if type(value) is str else value
 
 
-def _told(effect: Effect) -> bool:
+def _told(effect: FactorEffect) -> bool:
     """Whether its interval leaves 0 out."""
     return effect.estimate.low > 0 or effect.estimate.high < 0
 

@@ -16,7 +16,7 @@ from cockpit.report.chart import Dot, dots
 from cockpit.report.counterfactual import Best, OneGpu, best_so_far, main_class, one_gpu
 from cockpit.report.results import what
 from cockpit.report.status import counts
-from cockpit.science.effects import Effects
+from cockpit.science.effects import FactorEffects
 from cockpit.science.noise import Noise
 
 WAVES_AT_MOST = 200
@@ -46,7 +46,7 @@ class WaveTold(msgspec.Struct, frozen=True):
     kept: int
     best: str
     best_val_bpb: float | None
-    effects: Effects
+    effects: FactorEffects
 
 
 class Said(msgspec.Struct, frozen=True):

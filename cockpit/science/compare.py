@@ -1,4 +1,4 @@
-"""An experiment against its base: a difference within each hardware class, pooled as differences over classes."""
+"""Compare an experiment with its base: the difference in each hardware class, then pooled over classes."""
 
 import math
 from collections import defaultdict
@@ -13,34 +13,35 @@ from cockpit.science.noise import Noise, Reading, require_finite
 LEVEL = 0.9
 POOLED = "pooled"
 FLIP_SDS = 1.5
-"""A ranking flips when two classes disagree in sign, each by this many standard errors."""
+"""A ranking flips when two classes disagree in sign and each difference exceeds this many standard errors."""
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """Differences in val_bpb against the base; negative is better."""
+    """Differences to the base, in val_bpb; negative is better."""
 
     pooled: Estimate
     by_class: dict[str, Estimate]
     se: float
-    """Of the pooled difference."""
+    """Standard error of the pooled difference, in val_bpb."""
     df: float
+    """Degrees of freedom of the t distribution."""
     noise_units: float
-    """The pooled difference over the SD of a single run."""
+    """The pooled difference divided by the SD of a single run."""
     p_value: float
-    """One-sided: of a difference at least this good if the experiment were no better than its base."""
+    """One-sided: the probability of a difference at least this good if the experiment were no better than its base."""
     flips: bool
-    """Better in one class and worse in another, each beyond its noise."""
+    """Whether it is better in one class and worse in another, each beyond FLIP_SDS."""
 
 
 def compare(
     experiment: Sequence[Reading], base: Sequence[Reading], noise: Noise, level: float = LEVEL, margin: float = 0.0
 ) -> Comparison | None:
-    """The difference of two experiments from their runs; None where no class ran both.
+    """Estimate the difference of two experiments from their runs; None where no class ran both.
 
-    Each run is corrected for its cluster's offset; what is unknown of the offset counts as variance, and cancels where
-    both ran on the same cluster. The variance is the session's, so the t distribution has its degrees of freedom.
-    `margin` (val_bpb) is how much worse the experiment may be under the hypothesis that `p_value` is about.
-    Raises ValueError on NaN or infinite scores.
+    Each run is corrected for its cluster's offset. The uncertainty of that offset counts as variance, and cancels where
+    both ran on the same cluster. The variance is the session's, so the t distribution has the session's degrees of
+    freedom. `margin` (val_bpb) is how much worse the experiment may be under the null hypothesis of `p_value`. Raises
+    ValueError on NaN or infinite scores.
     """
     require_finite([*experiment, *base])
     parts = _parts(experiment, base, noise)
@@ -68,18 +69,20 @@ def compare(
 
 
 def difference(experiment: Sequence[Reading], base: Sequence[Reading], noise: Noise) -> tuple[float, float] | None:
-    """(mean, se) of the pooled difference alone, as `compare` gives it, for where there are many to be taken."""
+    """Return (mean, se) of the pooled difference alone, in val_bpb, as `compare` does; for callers that take many."""
     parts = _parts(experiment, base, noise)
     return _pooled(parts, noise) if parts else None
 
 
 def _parts(experiment: Sequence[Reading], base: Sequence[Reading], noise: Noise) -> dict[str, tuple[float, float, int]]:
-    """Class -> (difference, its variance, runs of the experiment)."""
+    """Return class -> (difference, its variance, runs of the experiment)."""
     ours, theirs = _by_class(experiment), _by_class(base)
     return {h: (*_difference(runs, theirs[h], noise), len(runs)) for h, runs in ours.items() if h in theirs}
 
 
 def _pooled(parts: dict[str, tuple[float, float, int]], noise: Noise) -> tuple[float, float]:
+    """Return (mean, se) over classes, weighted by inverse variance; the interaction's variance is added to each
+    class."""
     interaction = noise.interaction_sd**2 if len(parts) > 1 else 0.0
     weights = [1 / (var + interaction) for _, var, _ in parts.values()]
     mean = sum(w * d for w, (d, _, _) in zip(weights, parts.values(), strict=True)) / sum(weights)
@@ -94,7 +97,7 @@ def _by_class(readings: Sequence[Reading]) -> dict[str, list[Reading]]:
 
 
 def _difference(ours: list[Reading], theirs: list[Reading], noise: Noise) -> tuple[float, float]:
-    """Mean difference in one class, and its variance."""
+    """Return the mean difference within one class and its variance."""
     mean = 0.0
     weight_on: dict[str, float] = defaultdict(float)
     for sign, runs in ((1.0, ours), (-1.0, theirs)):
@@ -107,34 +110,37 @@ def _difference(ours: list[Reading], theirs: list[Reading], noise: Noise) -> tup
 
 @lru_cache(maxsize=256)
 def t_quantile(p: float, df: float) -> float:
+    """Return the quantile of Student's t distribution at probability `p`."""
     from scipy.special import stdtrit
 
     return float(stdtrit(df, p))
 
 
 def t_cdf(t: float, df: float) -> float:
+    """Return the cumulative probability of Student's t distribution at `t`."""
     from scipy.special import stdtr
 
     return float(stdtr(df, t))
 
 
-class Standing(msgspec.Struct, frozen=True):
-    """An experiment's val_bpb as if run on the reference class."""
+class ReferenceScore(msgspec.Struct, frozen=True):
+    """An experiment's val_bpb as if it had run on the reference class."""
 
     mean: float
     se: float
 
 
-def standing(readings: Sequence[Reading], noise: Noise) -> Standing:
-    """Where runs on any classes and clusters put an experiment: for search and for ranking, never for keeping.
+def reference_score(readings: Sequence[Reading], noise: Noise) -> ReferenceScore:
+    """Estimate an experiment's score on the reference class from runs on any class: for search and ranking, never for
+    keeping.
 
     A class without a known offset counts as the reference. Raises ValueError without readings.
     """
     if not readings:
-        raise ValueError("An experiment without a run stands nowhere.")
+        raise ValueError("An experiment without a run has no score.")
     total, var = 0.0, 0.0
     for reading in readings:
         cluster, hardware = noise.cluster(reading.cluster), noise.classes.get(reading.hardware)
         total += reading.val_bpb - cluster.mean - (hardware.mean if hardware else 0.0)
         var += noise.within_sd**2 + cluster.se**2
-    return Standing(total / len(readings), math.sqrt(var) / len(readings))
+    return ReferenceScore(total / len(readings), math.sqrt(var) / len(readings))

@@ -1,8 +1,8 @@
-"""Which cells of a grid to run: all, or a fraction that still tells the main effects apart, its resolution said.
+"""Choose which cells of a grid to run: all of them, or a fraction that still separates the main effects.
 
-Resolution III: main effects are clear of one another, not of two-factor interactions. IV: clear of those too. V:
-two-factor interactions are clear of one another as well (Box, Hunter & Hunter 2005, Statistics for
-Experimenters, chapter 6).
+Resolution III: main effects are not confounded with one another. IV: nor with two-factor interactions. V: two-factor
+interactions are not confounded with one another either (Box, Hunter & Hunter 2005, Statistics for Experimenters,
+chapter 6).
 """
 
 import itertools
@@ -14,40 +14,40 @@ import msgspec
 from cockpit.core.model import Value
 
 FULL = 0
-"""In place of a resolution: every cell is run."""
+"""The resolution of a design that runs every cell."""
 IRREGULAR = 2
-"""Factors with more than two levels: balanced for the main effects, without a resolution of its own."""
+"""The resolution of a design whose factors have more than two levels: it balances the main effects only."""
 
 CANDIDATES = 20_000
-"""Of a larger grid so many cells, drawn with a fixed seed, are looked at."""
+"""Of a larger grid, this many cells are drawn with a fixed seed and considered."""
 
 
 class Design(msgspec.Struct, frozen=True):
     cells: tuple[dict[str, Value], ...]
     resolution: int
-    """FULL, IRREGULAR, or 3 and more."""
+    """FULL, IRREGULAR, or at least 3."""
     aliased: tuple[str, ...]
-    """What cannot be told apart, in words like `A×B = C×D`; main effects and two-factor interactions only."""
+    """Confounded effects such as `A×B = C×D`; main effects and two-factor interactions only."""
     said: str
-    """The design in a sentence."""
+    """The design in one sentence."""
 
 
-def full(factors: Mapping[str, Sequence[Value]]) -> Design:
-    """Every combination of the levels. Raises ValueError on a factor without levels or with one twice."""
+def full_grid(factors: Mapping[str, Sequence[Value]]) -> Design:
+    """Return every combination of the levels. Raises ValueError on a factor without levels or with a repeated one."""
     _check(factors)
     cells = tuple(dict(zip(factors, combination, strict=True)) for combination in itertools.product(*factors.values()))
     return Design(cells, FULL, (), f"all {len(cells)} combinations of {len(factors)} factors")
 
 
-def design(factors: Mapping[str, Sequence[Value]], arms_at_most: int) -> Design:
-    """The full grid where it fits into `arms_at_most` cells, else the best fraction that does.
+def choose_design(factors: Mapping[str, Sequence[Value]], arms_at_most: int) -> Design:
+    """Return the full grid where it fits into `arms_at_most` cells, else the best fraction that does.
 
-    Raises ValueError where even the main effects need more arms than that.
+    Raises ValueError where even the main effects need more arms.
     """
     _check(factors)
     needed = 1 + sum(len(levels) - 1 for levels in factors.values())
     if math.prod(len(levels) for levels in factors.values()) <= arms_at_most:
-        return full(factors)
+        return full_grid(factors)
     if needed > arms_at_most:
         raise ValueError(f"the main effects of {len(factors)} factors need {needed} arms: allow more, or drop a factor")
     if all(len(levels) == 2 for levels in factors.values()) and (found := _regular(factors, arms_at_most)):
@@ -64,10 +64,10 @@ def _check(factors: Mapping[str, Sequence[Value]]) -> None:
 
 
 def _regular(factors: Mapping[str, Sequence[Value]], arms_at_most: int) -> Design | None:
-    """A regular two-level fraction of the largest power of two of arms; None where a factor finds no column.
+    """Return a regular two-level fraction of the largest power of two of arms; None where a factor has no column left.
 
-    Each factor beyond the basic ones is the product of some of those. Products of an odd number of them give words of
-    even length, so resolution IV where there are enough of them; the better of both choices is taken.
+    Each factor beyond the basic ones is the product of some basic factors. Products of an odd number of them give words
+    of even length, hence resolution IV where enough of them exist; the better of both choices is taken.
     """
     names = list(factors)
     basic = int(math.log2(arms_at_most))
@@ -88,8 +88,10 @@ def _regular(factors: Mapping[str, Sequence[Value]], arms_at_most: int) -> Desig
 
 
 def _generators(count: int, basic: int, sizes: Sequence[int]) -> tuple[list[int], list[int]] | None:
-    """(column of each further factor, words of the defining relation) as bit masks of factors, chosen one after another
-    so that the shortest words are as long, then as few, as can be."""
+    """Return (the column of each further factor, the words of the defining relation) as bit masks of factors.
+
+    They are chosen one after another so that the shortest words are as long, and then as few, as possible.
+    """
     generators: list[int] = []
     words: list[int] = []
     for new in range(basic, count):
@@ -115,6 +117,7 @@ _ROMAN = {3: "III", 4: "IV", 5: "V", 6: "VI", 7: "VII"}
 
 
 def _aliases(names: Sequence[str], words: Sequence[int]) -> tuple[str, ...]:
+    """Name the groups of main effects and two-factor interactions that the defining relation confounds."""
     effects = [1 << i for i in range(len(names))]
     effects += [1 << i | 1 << j for i, j in itertools.combinations(range(len(names)), 2)]
     known = set(effects)
@@ -131,7 +134,8 @@ def _aliases(names: Sequence[str], words: Sequence[int]) -> tuple[str, ...]:
 
 
 def _balanced(factors: Mapping[str, Sequence[Value]], arms: int) -> Design:
-    """Cells chosen one after another, each sharing as few levels, and pairs of levels, as can be with those before."""
+    """Choose cells one after another, each sharing as few levels and pairs of levels as possible with the earlier
+    ones."""
     import numpy as np
 
     names, sizes = list(factors), [len(levels) for levels in factors.values()]

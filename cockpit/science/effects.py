@@ -1,8 +1,8 @@
-"""What the factors of a wave did: main effects and two-factor interactions, with intervals, from the cells there are.
+"""Estimate the effects of a wave's factors: main effects and two-factor interactions, with intervals.
 
-Least squares on sum-to-zero codes, hardware classes as blocks: an effect is what it is averaged evenly over the other
-factors' levels, however unevenly they were run. Missing and crashed cells only widen intervals, until an effect
-cannot be told at all; then it is named, not guessed.
+Least squares on sum-to-zero codes with hardware classes as blocks: an effect is averaged evenly over the other factors'
+levels, however unevenly they were run. Missing and crashed cells widen the intervals. An effect that the cells cannot
+separate from others is named, not estimated.
 """
 
 import itertools
@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class Effect(msgspec.Struct, frozen=True):
-    """`factors` at `levels` against the first level of each; of two factors, the interaction: what their joint effect
-    is beyond the sum of both."""
+class FactorEffect(msgspec.Struct, frozen=True):
+    """The effect of `factors` at `levels` against the first level of each.
+
+    For two factors it is the interaction: their joint effect minus the sum of both.
+    """
 
     factors: tuple[str, ...]
     levels: tuple[Value, ...]
@@ -29,25 +31,26 @@ class Effect(msgspec.Struct, frozen=True):
     estimate: Estimate
 
 
-class Effects(msgspec.Struct, frozen=True):
-    main: tuple[Effect, ...]
-    interactions: tuple[Effect, ...]
-    untold: tuple[str, ...]
-    """Factors and pairs, like `DEPTH×MATRIX_LR`, that these cells cannot tell apart from others."""
+class FactorEffects(msgspec.Struct, frozen=True):
+    main: tuple[FactorEffect, ...]
+    interactions: tuple[FactorEffect, ...]
+    not_estimable: tuple[str, ...]
+    """Factors and pairs, such as `DEPTH×MATRIX_LR`, that these cells cannot separate from others."""
     runs: int
 
 
-def effects(
+def estimate_effects(
     factors: Mapping[str, Sequence[Value]],
     runs: Sequence[tuple[Mapping[str, Value], Reading]],
     noise: Noise,
     level: float = LEVEL,
-) -> Effects:
-    """The effects of a wave from its valid `runs`, each with the levels of its cell; in val_bpb, negative is better.
+) -> FactorEffects:
+    """Estimate the effects of a wave from its valid `runs`, each with the levels of its cell; in val_bpb, negative is
+    better.
 
-    The variance is the session's noise pooled with the residuals of the fit, each by its degrees of freedom, so that a
-    model that does not fit widens its intervals. Runs with a level that no factor names are left out. Raises ValueError
-    on NaN or infinite scores.
+    The variance is the session's noise pooled with the residuals of the fit, each weighted by its degrees of freedom,
+    so a model that fits badly widens its intervals. Runs with a level that no factor names are left out. Raises
+    ValueError on NaN or infinite scores.
     """
     import numpy as np
 
@@ -55,9 +58,9 @@ def effects(
     require_finite([reading for _, reading in rows])
     seen = {name: [v for v in levels if any(at[name] == v for at, _ in rows)] for name, levels in factors.items()}
     varied = {name: levels for name, levels in seen.items() if len(levels) > 1}
-    untold = [name for name in factors if name not in varied]
+    not_estimable = [name for name in factors if name not in varied]
     if not rows or not varied:
-        return Effects((), (), tuple(untold), len(rows))
+        return FactorEffects((), (), tuple(not_estimable), len(rows))
     blocks = sorted({reading.hardware for _, reading in rows})
     matrix = np.asarray([[float(reading.hardware == block) for block in blocks] for _, reading in rows])
     codes = {name: np.stack([_code(levels, at[name]) for at, _ in rows]) for name, levels in varied.items()}
@@ -67,7 +70,7 @@ def effects(
         block = codes[term[0]] if len(term) == 1 else _product(codes[term[0]], codes[term[1]])
         grown = np.concatenate([matrix, block], axis=1)
         if np.linalg.matrix_rank(grown) < grown.shape[1]:
-            untold.append("×".join(term))
+            not_estimable.append("×".join(term))
             continue
         columns[term] = slice(matrix.shape[1], grown.shape[1])
         matrix = grown
@@ -80,7 +83,7 @@ def effects(
     spread = np.linalg.pinv(matrix.T @ matrix) * variance
     reach = t_quantile((1 + level) / 2, noise.df + df)
 
-    def effect(term: tuple[str, ...], levels: tuple[Value, ...]) -> Effect:
+    def effect(term: tuple[str, ...], levels: tuple[Value, ...]) -> FactorEffect:
         first = tuple(varied[name][0] for name in term)
         contrast = np.zeros(matrix.shape[1])
         contrast[columns[term]] = _contrast([varied[name] for name in term], levels)
@@ -89,20 +92,20 @@ def effects(
         said = ", ".join(f"{name} {value}" for name, value in zip(term, first, strict=True))
         hardware = blocks[0] if len(blocks) == 1 else POOLED
         count = sum(all(at[n] == v for n, v in zip(term, levels, strict=True)) for at, _ in rows)
-        return Effect(
+        return FactorEffect(
             term, levels, first, Estimate(mean, mean - reach * se, mean + reach * se, level, count, said, hardware)
         )
 
-    main: list[Effect] = []
-    interactions: list[Effect] = []
+    main: list[FactorEffect] = []
+    interactions: list[FactorEffect] = []
     for term in columns:
         for levels in itertools.product(*(varied[name][1:] for name in term)):
             (main if len(term) == 1 else interactions).append(effect(term, levels))
-    return Effects(tuple(main), tuple(interactions), tuple(untold), len(rows))
+    return FactorEffects(tuple(main), tuple(interactions), tuple(not_estimable), len(rows))
 
 
 def _code(levels: Sequence[Value], value: Value) -> "NDArray[Any]":
-    """Sum-to-zero code of a level: one column for each level but the last."""
+    """Return the sum-to-zero code of a level, shape (levels - 1,)."""
     import numpy as np
 
     code = np.zeros(len(levels) - 1)
@@ -114,12 +117,13 @@ def _code(levels: Sequence[Value], value: Value) -> "NDArray[Any]":
 
 
 def _product(one: "NDArray[Any]", other: "NDArray[Any]") -> "NDArray[Any]":
+    """Return the columns of an interaction, shape (runs, columns of one x columns of the other)."""
     product: NDArray[Any] = (one[:, :, None] * other[:, None, :]).reshape(len(one), -1)
     return product
 
 
 def _contrast(of: Sequence[Sequence[Value]], levels: Sequence[Value]) -> "NDArray[Any]":
-    """The columns' weights for these levels against the first of each factor."""
+    """Return the weights of the columns for these levels against the first level of each factor."""
     import numpy as np
 
     contrast = np.ones(1)

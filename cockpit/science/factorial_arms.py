@@ -1,10 +1,10 @@
-"""A grid of factors as arms: every cell, or a fraction of them where there are too many, and what that gives up."""
+"""The arms of a factorial grid: every cell, or a fraction with its confounded effects named."""
 
 from collections.abc import Mapping, Sequence
 
 from cockpit.core.intents import Arm
 from cockpit.core.model import Change, Edit, Value
-from cockpit.science.design import FULL, design
+from cockpit.science.design import FULL, choose_design
 
 ALIASES_NAMED = 6
 
@@ -12,11 +12,11 @@ ALIASES_NAMED = 6
 def spread(
     factors: Mapping[str, Sequence[Value]], arms_at_most: int, edits: tuple[Edit, ...] = ()
 ) -> tuple[tuple[Arm, ...], str]:
-    """The arms, and the fraction in words; no words for the full grid.
+    """Return the arms and the fraction in words; the words are empty for the full grid.
 
-    Raises ValueError where even the main effects need more arms than that.
+    Raises ValueError where even the main effects need more arms.
     """
-    found = design(factors, arms_at_most)
+    found = choose_design(factors, arms_at_most)
     arms = tuple(Arm(Change(constants=cell, edits=edits), levels=cell) for cell in found.cells)
     if found.resolution == FULL:
         return arms, ""

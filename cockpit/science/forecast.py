@@ -1,4 +1,4 @@
-"""What a run will come to before it has: whether it will crash, how much memory it takes, where its curve ends."""
+"""Forecast a run: its probability of a crash, its memory, and the score at which its curve will end."""
 
 import bisect
 import math
@@ -15,27 +15,31 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NEIGHBOURS = 9
+"""Finished runs that a crash forecast uses, the nearest ones."""
 REACH = 0.1
-"""Squared distance (in shares of each constant's range) at which a neighbour counts for 1/e."""
+"""Squared distance, in shares of each constant's range, at which a neighbour's weight is 1/e."""
 PRIOR_CRASHES, PRIOR_RUNS = 0.1, 0.5
-"""A configuration far from all others: one crash in five, barely believed."""
+"""The prior far from all finished runs: one crash in five, worth half a run."""
 
 RISK = 0.01
 """A run is hopeless when its probability of ending better than the bar is below this."""
 MISTAKES_AT_MOST = 0.02
-"""Of the finished runs that would have been ended: past this share of good ones, nothing is ended early."""
+"""Early stopping is off while this share of the finished runs that it would have ended were good ones."""
 CURVES_NEEDED = 12
+"""Finished runs of the class below which a curve is not forecast."""
 ALIKE = 24
-"""A diverged run says nothing about a good one."""
+"""Finished runs that a curve's forecast uses, the nearest ones: a diverged run is no evidence about a good one."""
 RIDGE = 1e-2
+"""Penalty of the ridge regression, in squared units of the positions."""
 
 
 def crash_risks(
     points: "NDArray[np.float64]", crashed: "NDArray[np.bool_]", at: "NDArray[np.float64]"
 ) -> "NDArray[np.float64]":
-    """Probability of a crash at each row of `at` (m x d, positions in [0, 1]) from the outcomes at `points` (n x d).
+    """Return the probability of a crash at each row of `at`, shape (m,).
 
-    Nearest neighbours weighted by distance, with a Beta prior; shape m.
+    `points` (n, d) and `at` (m, d) are positions in [0, 1]; `crashed` has shape (n,). The nearest neighbours are
+    weighted by distance and added to a Beta prior.
     """
     likely, against = _crash_counts(points, crashed, at)
     risks: NDArray[np.float64] = likely / (likely + against)
@@ -48,7 +52,7 @@ class Forecast(msgspec.Struct, frozen=True):
     high: float
     level: float
     runs: int
-    """How many runs it rests on."""
+    """Runs that the forecast is based on."""
 
 
 def crash_forecast(
@@ -58,8 +62,10 @@ def crash_forecast(
     level: float = LEVEL,
     near: int = NEIGHBOURS,
 ) -> Forecast:
-    """The probability of a crash at one place (d positions in [0, 1]), with its interval: the quantiles of the Beta
-    distribution that the `near` nearest leave of the prior."""
+    """Forecast the probability of a crash at one place, shape (d,), positions in [0, 1].
+
+    The interval holds the quantiles of the Beta posterior from the `near` nearest runs.
+    """
     from scipy.special import betaincinv
 
     likely, against = (float(count[0]) for count in _crash_counts(points, crashed, at[None, :], near))
@@ -70,7 +76,7 @@ def crash_forecast(
 def _crash_counts(
     points: "NDArray[np.float64]", crashed: "NDArray[np.bool_]", at: "NDArray[np.float64]", near: int = NEIGHBOURS
 ) -> "tuple[NDArray[np.float64], NDArray[np.float64]]":
-    """(crashes, successes) that count at each row of `at`, the prior's among them."""
+    """Return (crashes, successes) at each row of `at`, each of shape (m,), the prior included."""
     import numpy as np
 
     likely, against = np.full(len(at), PRIOR_CRASHES), np.full(len(at), PRIOR_RUNS - PRIOR_CRASHES)
@@ -88,10 +94,10 @@ def _crash_counts(
 def vram_forecast(
     points: "NDArray[np.float64]", vram_mb: Sequence[float], at: "NDArray[np.float64]", level: float = LEVEL
 ) -> Forecast | None:
-    """Peak memory (MB) at one place, from that of runs at `points` (n x d, positions in [0, 1]).
+    """Forecast the peak memory (MB) at one place from runs at `points` (n, d; positions in [0, 1]).
 
-    Ridge regression of its logarithm, sizes acting by ratio; None with fewer than four runs. The interval is the
-    residuals' t interval for one more run.
+    Ridge regression of the logarithm, because sizes act as ratios. The interval is the t interval for one more run.
+    None with fewer than four runs.
     """
     import numpy as np
 
@@ -113,32 +119,33 @@ def vram_forecast(
 
 
 class Finished(msgspec.Struct, frozen=True):
-    """A run that ended: its curve and what it scored."""
+    """A finished run: its curve and its score."""
 
     curve: Sequence[Point]
     val_bpb: float
 
 
-class Outlook(msgspec.Struct, frozen=True):
-    """Where a run's curve leads, and what acting on that would have cost on the finished runs."""
+class CurveForecast(msgspec.Struct, frozen=True):
+    """The forecast from a run's curve, and what acting on it would have cost among the finished runs."""
 
     final: Forecast
     p_reach: float
-    """Probability that it ends better than the bar."""
+    """Probability that the run ends better than the bar."""
     fraction: float
+    """Share of the time budget at which the forecast was made."""
     ended: int
-    """Of the finished runs, how many would have been ended at this fraction, each forecast from the others. Counted
-    where the run itself may be ended: for one that may still reach the bar, nobody asks."""
+    """Finished runs that would have been ended at this fraction, each forecast from the others. Counted only where the
+    run itself is hopeless."""
     wrongly: int
-    """How many of those ended better than the bar."""
+    """Those of `ended` that finished better than the bar."""
 
     @property
     def hopeless(self) -> bool:
         return self.p_reach < RISK and self.wrongly <= MISTAKES_AT_MOST * max(self.ended, 1)
 
 
-def loss_at(curve: Sequence[Point], fraction: float) -> float | None:
-    """The training loss at a fraction of the budget, between the points around it; None where the curve has no such."""
+def loss_at_fraction(curve: Sequence[Point], fraction: float) -> float | None:
+    """Interpolate the training loss at a fraction of the budget; None outside the curve."""
     index = bisect.bisect_left(curve, fraction, key=lambda point: point[0])
     if index == len(curve) or (index == 0 and curve[0][0] > fraction):
         return None
@@ -148,34 +155,37 @@ def loss_at(curve: Sequence[Point], fraction: float) -> float | None:
     return earlier + (loss - earlier) * (fraction - before) / (at - before)
 
 
-def outlook(curve: Sequence[Point], finished: Sequence[Finished], bar: float, level: float = LEVEL) -> Outlook | None:
-    """The final val_bpb of a run from its curve so far, and whether it can still end better than `bar`.
+def forecast_curve(
+    curve: Sequence[Point], finished: Sequence[Finished], bar: float, level: float = LEVEL
+) -> CurveForecast | None:
+    """Forecast the final val_bpb of a run from its curve so far, and its chance of ending better than `bar`.
 
-    Compared at the same fraction of the budget: a least-squares line from the loss there to the final score over the
-    ALIKE `finished` runs of the same class that were nearest, with the t interval for one more run; the risk is
-    measured by leaving each finished run out. None with fewer than CURVES_NEEDED of them, or a curve without points
-    or with a loss that is not finite.
+    A least-squares line leads from the loss at this fraction of the budget to the final score, over the ALIKE nearest
+    `finished` runs of the same class; the interval is the t interval for one more run. The error rate is measured by
+    leaving each finished run out. None with fewer than CURVES_NEEDED runs, or a curve without points or with a loss
+    that is not finite.
     """
     if not curve or not math.isfinite(curve[-1][1]):
         return None
     fraction, loss = curve[-1]
-    pairs = [(at, run.val_bpb) for run in finished if (at := loss_at(run.curve, fraction)) is not None]
+    pairs = [(at, run.val_bpb) for run in finished if (at := loss_at_fraction(run.curve, fraction)) is not None]
     pairs = [(at, score) for at, score in pairs if math.isfinite(at) and math.isfinite(score)]
     if len(pairs) < CURVES_NEEDED:
         return None
     final, p_reach = _line(pairs, loss, bar, level)
     ended = wrongly = 0
     if p_reach >= RISK:
-        return Outlook(final, p_reach, fraction, ended, wrongly)
+        return CurveForecast(final, p_reach, fraction, ended, wrongly)
     for index, (at, score) in enumerate(pairs):
         _, p = _line(pairs[:index] + pairs[index + 1 :], at, bar, level)
         if p < RISK:
             ended += 1
             wrongly += score < bar
-    return Outlook(final, p_reach, fraction, ended, wrongly)
+    return CurveForecast(final, p_reach, fraction, ended, wrongly)
 
 
 def _line(pairs: Sequence[tuple[float, float]], at: float, bar: float, level: float) -> tuple[Forecast, float]:
+    """Return the forecast at loss `at` from (loss, score) pairs, and the probability of ending below `bar`."""
     pairs = sorted(pairs, key=lambda pair: abs(pair[0] - at))[:ALIKE]
     n = len(pairs)
     mean_x, mean_y = sum(x for x, _ in pairs) / n, sum(y for _, y in pairs) / n

@@ -1,9 +1,9 @@
-"""How far two runs of the same code differ on this fleet, and what each cluster and hardware class adds.
+"""Estimate how much two runs of the same code differ on this fleet, and the offset of each cluster and class.
 
-A reading is `score = (experiment, class) + cluster + run`: the mean of an experiment in a class is free, clusters and
-runs are random. A class's offset is then the mean difference of experiments measured in both classes, and its spread
-says how far rankings differ between classes. Variances are shrunk to a weak prior, so that there is an answer, marked
-as not measured, before the first repeat.
+The model is `score = (experiment, class) + cluster + run`: the mean of an experiment in a class is free, clusters and
+runs are random. A class's offset is the mean difference of experiments measured in both classes; the spread of those
+differences shows how far rankings differ between classes. Variances are shrunk to a weak prior, so that an answer,
+marked as not measured, exists before the first repeat.
 """
 
 import math
@@ -16,19 +16,22 @@ import msgspec
 PRIOR_RELATIVE_SD = 5e-4
 """Prior SD of a run, relative to the score: autoresearch's repeats differ by 0.0003 to 0.0006 at 0.99."""
 PRIOR_DF = 1.0
-"""How many degrees of freedom the prior SD counts for: other corpora and models are much noisier."""
+"""Degrees of freedom of the prior SD: other corpora and models are much noisier."""
 MEASURED_DF = 4
-"""Fewer degrees of freedom than this in the data, and the noise counts as not measured."""
+"""The noise counts as measured from this many degrees of freedom in the data."""
 OUTLIER_SDS = 6.0
-"""Readings further out than this many robust SDs count as this far: one misprint must not blind the session."""
-SUSPECT_SDS = 4.0
-SUSPECT_SLOWDOWN = 0.95
-"""A cluster that gets through less than this share of its class's tokens on the same code throttles."""
-ODD_SDS = 6.0
-"""So far out of its class a single run is not taken for noise unseen: with MADs of a handful, 4 would be too often."""
-ODD_AMONG = 5
-"""Clusters that must have run it."""
+"""Readings further out than this many robust SDs are clipped to it, so that one misprint does not hide the session."""
+FLAG_SDS = 4.0
+"""A cluster this many robust SDs away from the others is flagged."""
+THROTTLED_SHARE = 0.95
+"""A cluster with less than this share of its class's tokens on the same code is throttled."""
+LONE_OUTLIER_SDS = 6.0
+"""A single run this many robust SDs away from its class is an outlier: with the MAD of a few runs, 4 would be too
+often."""
+LONE_OUTLIER_CLUSTERS = 5
+"""Clusters that must have run the experiment before a lone outlier is named."""
 ITERATIONS = 25
+"""EM iterations."""
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -41,55 +44,58 @@ class Reading(msgspec.Struct, frozen=True):
     at: float = 0.0
     """When it ended, in seconds."""
     tokens_M: float = 0.0
-    """Millions of tokens it trained on; 0 where unknown."""
+    """Millions of tokens trained on; 0 where unknown."""
 
 
 class Offset(msgspec.Struct, frozen=True):
+    """A shift in val_bpb and its standard error."""
+
     mean: float
     se: float
 
 
 class Noise(msgspec.Struct, frozen=True):
-    """Everything in val_bpb, drift in val_bpb per hour."""
+    """The noise of a session, in val_bpb; drift in val_bpb per hour."""
 
     within_sd: float
-    """Of runs of one experiment on one cluster."""
+    """SD of runs of one experiment on one cluster."""
     between_sd: float
-    """Of clusters of one class."""
+    """SD of the clusters of one class."""
     df: float
-    """Degrees of freedom of `within_sd`: the data's; the prior's where there is none."""
+    """Degrees of freedom of `within_sd`: the data's, or the prior's where there is no data."""
     readings: int
     measured: bool
-    """False until this session's own repeats say something."""
+    """Whether this session's own repeats determine the noise."""
     within_sd_by_class: dict[str, float]
     clusters: dict[str, Offset]
-    """What a cluster adds to its class, shrunk to zero (a BLUP, with the SE of its prediction)."""
+    """Each cluster's offset to its class, shrunk to zero (a BLUP with the standard error of its prediction)."""
     covariance: dict[str, dict[str, float]]
-    """Of the errors of the clusters' offsets: what is unknown of all of them alike cancels in a difference."""
+    """Covariance of the errors of the clusters' offsets: an error that all share cancels in a difference."""
     classes: dict[str, Offset]
-    """What a class adds relative to `reference`; only classes that share an experiment with it."""
+    """Each class's offset to `reference`; only classes that share an experiment with it."""
     reference: str
     """The class with the most readings."""
     interaction_sd: float
-    """Of the classes' difference from one experiment to another: whether rankings differ between classes."""
+    """SD of the classes' difference from one experiment to another: how far rankings differ between classes."""
     drift: Offset
-    """Told, and not corrected for. Of nine day-long sessions of real repeats (benchmarks/drift.py) seven have a slope
-    within 2 of its errors; in the other two one configuration jumped late by 3 SDs, which a line does not mend. Against
-    jumps the incumbent is run beside each test that ends with a keep (experiment_test), and by controls all the
-    while, on sixteen clusters one every quarter of an hour."""
-    suspects: dict[str, str]
-    """Clusters that do not measure like their class, with why in a sentence."""
+    """Reported, not corrected for. Of nine day-long sessions of real repeats (benchmarks/drift.py) seven have a slope
+    within 2 of its errors; in the other two one configuration jumped late by 3 SDs, which a line does not model.
+    Against jumps the incumbent runs beside each test that ends with a keep (experiment_test), and controls run
+    throughout, on sixteen clusters one every quarter of an hour."""
+    flagged: dict[str, str]
+    """Clusters that do not measure like their class, each with its reason in one sentence."""
 
     @property
     def run_sd(self) -> float:
-        """Of runs of one experiment on any cluster of a class: the noise unit."""
+        """SD of runs of one experiment over the clusters of a class: the noise unit."""
         return math.hypot(self.within_sd, self.between_sd)
 
     def cluster(self, name: str) -> Offset:
+        """Return a cluster's offset; an unknown cluster's is zero with the SD between clusters."""
         return self.clusters.get(name) or Offset(0.0, self.between_sd)
 
     def variance(self, weights: Mapping[str, float]) -> float:
-        """Of a weighted sum of clusters' offsets, given what is known of them."""
+        """Return the variance of a weighted sum of clusters' offsets, given what is known of them."""
         total = 0.0
         for one, weight in weights.items():
             known = self.covariance.get(one)
@@ -101,7 +107,7 @@ class Noise(msgspec.Struct, frozen=True):
 
 
 def require_finite(readings: Sequence[Reading]) -> None:
-    """Raises ValueError naming the first reading that is not a finite number."""
+    """Raise ValueError naming the first reading that is not a finite number."""
     for reading in readings:
         if not math.isfinite(reading.val_bpb):
             raise ValueError(
@@ -110,17 +116,17 @@ def require_finite(readings: Sequence[Reading]) -> None:
             )
 
 
-def estimate(readings: Sequence[Reading], magnitude: float = 1.0) -> Noise:
-    """The noise that `readings` (controls, replicates; single runs say nothing) show.
+def estimate_noise(readings: Sequence[Reading], magnitude: float = 1.0) -> Noise:
+    """Estimate the noise from `readings`: controls and replicates; single runs carry no information.
 
-    `magnitude` is a typical score, for the prior alone, where there are no readings. Variance components by the EM of
-    restricted likelihood for one random factor (Laird & Ware 1982, Biometrics 38), each variance with a scaled
+    `magnitude` is a typical score; only the prior uses it, where there are no readings. Variance components by the EM
+    of restricted likelihood for one random factor (Laird & Ware 1982, Biometrics 38), each variance with a scaled
     inverse chi-squared prior (as in Smyth 2004, Stat. Appl. Genet. Mol. Biol. 3). Raises ValueError on NaN or infinity.
     """
     require_finite(readings)
     if readings:
         magnitude = abs(_median([reading.val_bpb for reading in readings]))
-    prior_var = (PRIOR_RELATIVE_SD * max(magnitude, 1e-9)) ** 2 / 2  # half of it each: runs, clusters
+    prior_var = (PRIOR_RELATIVE_SD * max(magnitude, 1e-9)) ** 2 / 2  # half for runs, half for clusters
     groups: dict[tuple[str, str], list[Reading]] = defaultdict(list)
     for reading in readings:
         groups[reading.experiment, reading.hardware].append(reading)
@@ -144,6 +150,7 @@ def _fit(
     reference: str,
     readings: int,
 ) -> Noise:
+    """Fit the variance components and the offsets to the groups that have repeats."""
     import numpy as np
 
     rows = [reading for group in repeated for reading in group]
@@ -189,11 +196,12 @@ def _fit(
         reference=reference,
         interaction_sd=interaction,
         drift=_drift(rows, residual, group_of, within),
-        suspects=_suspects(rows, clusters, math.sqrt(prior_var)),
+        flagged=_flagged(rows, clusters, math.sqrt(prior_var)),
     )
 
 
 def _centred(values: Any, group_of: Any) -> Any:
+    """Return values minus the mean of their group, shape (rows,)."""
     import numpy as np
 
     sums = np.bincount(group_of, weights=values)
@@ -201,6 +209,7 @@ def _centred(values: Any, group_of: Any) -> Any:
 
 
 def _winsorised(centred: Any, rows: int, groups: int, floor: float) -> Any:
+    """Clip centred values at OUTLIER_SDS robust SDs, shape (rows,)."""
     import numpy as np
 
     sd = 1.4826 * float(np.median(np.abs(centred))) * math.sqrt(rows / (rows - groups))
@@ -209,12 +218,12 @@ def _winsorised(centred: Any, rows: int, groups: int, floor: float) -> Any:
 
 
 def _by_class(rows: list[Reading], residual: Any, group_of: Any, within: float) -> dict[str, float]:
-    """Each class's SD of runs, shrunk to the one pooled over classes."""
+    """Return each class's SD of runs, shrunk to the SD pooled over classes."""
     squares: dict[str, float] = defaultdict(float)
     df: dict[str, float] = defaultdict(float)
     total = sum(float(value) ** 2 for value in residual)
     data_df = len(rows) - len(set(group_of.tolist()))
-    lost = within * data_df / total if total > 0 else 1.0  # what fitting the clusters took out of the residuals
+    lost = within * data_df / total if total > 0 else 1.0  # share removed by fitting the clusters
     sizes: dict[int, int] = defaultdict(int)
     for group in group_of:
         sizes[int(group)] += 1
@@ -227,8 +236,11 @@ def _by_class(rows: list[Reading], residual: Any, group_of: Any, within: float) 
 def _class_offsets(
     groups: dict[tuple[str, str], list[Reading]], clusters: dict[str, Offset], within: float, reference: str
 ) -> tuple[dict[str, Offset], float]:
-    """Differences to the reference class over experiments measured in both, pooled as random effects
-    (DerSimonian & Laird 1986, Control. Clin. Trials 7), and the SD of the interaction."""
+    """Return each class's offset to the reference class, and the SD of the interaction.
+
+    Differences over experiments measured in both classes, pooled as random effects (DerSimonian & Laird 1986, Control.
+    Clin. Trials 7).
+    """
     differences: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for (experiment, hardware), group in groups.items():
         base = groups.get((experiment, reference))
@@ -241,7 +253,7 @@ def _class_offsets(
         weights = [1 / var for _, var in pairs]
         mean = sum(w * d for w, (d, _) in zip(weights, pairs, strict=True)) / sum(weights)
         q = sum(w * (d - mean) ** 2 for w, (d, _) in zip(weights, pairs, strict=True))
-        # Half of all fleets without an interaction have some excess: only what stands out of that counts.
+        # Without an interaction half of all fleets still show some excess: only more than its SD counts.
         excess += q - (len(pairs) - 1) - math.sqrt(2 * (len(pairs) - 1))
         weight_sum += sum(weights) - sum(w * w for w in weights) / sum(weights)
         offsets[hardware] = Offset(mean, math.sqrt(1 / sum(weights)))
@@ -250,6 +262,7 @@ def _class_offsets(
 
 
 def _mean(group: list[Reading], clusters: dict[str, Offset], within: float) -> tuple[float, float]:
+    """Return (mean, its variance) of a group of readings, corrected for the clusters' offsets."""
     nothing = Offset(0.0, math.sqrt(within))
     offsets = [clusters.get(reading.cluster, nothing) for reading in group]
     mean = sum(r.val_bpb - o.mean for r, o in zip(group, offsets, strict=True)) / len(group)
@@ -257,7 +270,7 @@ def _mean(group: list[Reading], clusters: dict[str, Offset], within: float) -> t
 
 
 def _drift(rows: list[Reading], residual: Any, group_of: Any, within: float) -> Offset:
-    """Least-squares slope of the residuals over time, within experiments."""
+    """Return the least-squares slope of the residuals over time, within experiments."""
     import numpy as np
 
     hours = _centred(np.asarray([row.at for row in rows]) / 3600, group_of)
@@ -267,9 +280,9 @@ def _drift(rows: list[Reading], residual: Any, group_of: Any, within: float) -> 
     return Offset(float(hours @ residual) / squares, math.sqrt(within / squares))
 
 
-def _suspects(rows: list[Reading], clusters: dict[str, Offset], floor: float) -> dict[str, str]:
-    """Clusters whose offset stands far out of the others' (robustly), or that are slow on the same code."""
-    suspects: dict[str, str] = {}
+def _flagged(rows: list[Reading], clusters: dict[str, Offset], floor: float) -> dict[str, str]:
+    """Name clusters whose offset is far from the others' (robustly), or that are slow on the same code."""
+    flagged: dict[str, str] = {}
     runs: dict[str, int] = defaultdict(int)
     for row in rows:
         runs[row.cluster] += 1
@@ -279,9 +292,9 @@ def _suspects(rows: list[Reading], clusters: dict[str, Offset], floor: float) ->
             continue
         centre = _median(others)
         spread = max(_robust_sd(others, centre), floor)
-        if abs(offset.mean - centre) > SUSPECT_SDS * math.hypot(spread, offset.se):
+        if abs(offset.mean - centre) > FLAG_SDS * math.hypot(spread, offset.se):
             way = "worse" if offset.mean > centre else "better"
-            suspects[name] = (
+            flagged[name] = (
                 f"{name} scores {abs(offset.mean - centre):.4f} {way} than the other clusters on the same code."
             )
     by_code: dict[tuple[str, str], list[Reading]] = defaultdict(list)
@@ -296,33 +309,34 @@ def _suspects(rows: list[Reading], clusters: dict[str, Offset], floor: float) ->
                 shares[row.cluster].append(row.tokens_M / usual)
     for name, ratios in shares.items():
         recent = _median(ratios[-3:])
-        if recent < SUSPECT_SLOWDOWN:
-            suspects[name] = f"{name} throttles: {100 * recent:.0f}% of the tokens that its class gets through."
-    return suspects
+        if recent < THROTTLED_SHARE:
+            flagged[name] = f"{name} throttles: {100 * recent:.0f}% of the tokens that its class gets through."
+    return flagged
 
 
-def odd_ones(runs: Sequence[Reading]) -> set[str]:
-    """Clusters whose only run of the one experiment that `runs` are of lies far out of its class's (robustly).
+def lone_outliers(runs: Sequence[Reading]) -> set[str]:
+    """Return the clusters whose only run of an experiment lies far from the class (robustly). `runs` are of one
+    experiment.
 
-    Whether that was the cluster or the run, another run there tells.
+    Another run on the cluster tells whether the cluster or the run was the cause.
     """
     found: set[str] = set()
     by_class: dict[str, list[Reading]] = defaultdict(list)
     for run in runs:
         by_class[run.hardware].append(run)
     for group in by_class.values():
-        if len({run.cluster for run in group}) < ODD_AMONG:
+        if len({run.cluster for run in group}) < LONE_OUTLIER_CLUSTERS:
             continue
         scores = [run.val_bpb for run in group]
         centre = _median(scores)
         spread = _robust_sd(scores, centre)
-        far = [run.cluster for run in group if abs(run.val_bpb - centre) > ODD_SDS * spread > 0]
+        far = [run.cluster for run in group if abs(run.val_bpb - centre) > LONE_OUTLIER_SDS * spread > 0]
         found.update(name for name in far if sum(run.cluster == name for run in group) == 1)
     return found
 
 
 def _robust_sd(values: Sequence[float], centre: float) -> float:
-    """From the median distance to the centre, which is 1/1.4826 of a normal's SD."""
+    """Return 1.4826 times the median distance to the centre: the SD, for a normal distribution."""
     return 1.4826 * _median([abs(value - centre) for value in values])
 
 

@@ -1,7 +1,7 @@
-"""What may be varied by number: the constants of train.py that are knobs, each with its kind and its range.
+"""The search space: the constants of train.py that can be varied by number, each with its kind and range.
 
-Ranges follow from the baseline's own values, so that another repository's train.py is searched around what its author
-chose. A constant whose name says nothing known is left alone: a wrong guess costs a run each time it is drawn.
+Ranges follow from the baseline's own values, so another repository's train.py is searched around its author's choices.
+A constant with an unknown name is left alone: a wrong guess costs a run each time it is drawn.
 """
 
 import math
@@ -13,16 +13,17 @@ import msgspec
 from cockpit.core.model import Scalar, Value
 
 ROW_TOKENS = 2048
-"""Tokens of a row (prepare.py's MAX_SEQ_LEN): TOTAL_BATCH_SIZE is a whole number of DEVICE_BATCH_SIZE rows of them."""
+"""Tokens of a row (prepare.py's MAX_SEQ_LEN); TOTAL_BATCH_SIZE is a whole number of passes of DEVICE_BATCH_SIZE
+rows."""
 
 SIGNIFICANT_DIGITS = 3
-"""A drawn number is rounded to so many, since a person reads it and it is a difference in code."""
+"""Digits of a drawn number, which a person reads and which is a change of code."""
 
 Number = int | float
 
 
 class Real(msgspec.Struct, frozen=True, tag=True):
-    """Any number from `low` to `high`; `log` where factors matter rather than differences (`low` is then above 0)."""
+    """Any number from `low` to `high`; `log` where ratios matter rather than differences (`low` is then above 0)."""
 
     low: float
     high: float
@@ -30,13 +31,13 @@ class Real(msgspec.Struct, frozen=True, tag=True):
 
 
 class Ladder(msgspec.Struct, frozen=True, tag=True):
-    """One of some numbers, ascending; neighbours are alike."""
+    """One of several numbers, ascending; neighbours are similar."""
 
     rungs: tuple[Number, ...]
 
 
 class Choice(msgspec.Struct, frozen=True, tag=True):
-    """One of some values without an order; the first is the baseline's."""
+    """One of several unordered values; the first is the baseline's."""
 
     options: tuple[Value, ...]
 
@@ -44,8 +45,8 @@ class Choice(msgspec.Struct, frozen=True, tag=True):
 Dimension = Real | Ladder | Choice
 
 
-def space(constants: Mapping[str, Value]) -> dict[str, Dimension]:
-    """The dimensions of a train.py with these constants, in the order of the constants. Empty when none is known."""
+def search_space(constants: Mapping[str, Value]) -> dict[str, Dimension]:
+    """Return the dimensions of a train.py with these constants, in their order; empty where none is known."""
     found: dict[str, Dimension] = {}
     for name, value in constants.items():
         for pattern, make in _RULES:
@@ -58,7 +59,7 @@ def space(constants: Mapping[str, Value]) -> dict[str, Dimension]:
 
 
 def position(dimension: Dimension, value: Value) -> float:
-    """Where a value lies in its dimension, from 0 to 1; what lies outside counts as the nearest end, and an unknown
+    """Return where a value lies in its dimension, from 0 to 1. A value outside counts as the nearest end, an unknown
     option as the first."""
     match dimension:
         case Real(low, high, log):
@@ -76,7 +77,7 @@ def position(dimension: Dimension, value: Value) -> float:
 
 
 def value_at(dimension: Dimension, place: float) -> Value:
-    """The value at a position from 0 to 1; the other way round from `position`, rounded as a person would write it."""
+    """Return the value at a position from 0 to 1, the inverse of `position`, rounded as a person would write it."""
     place = min(1.0, max(0.0, place))
     match dimension:
         case Real(low, high, log):
@@ -92,14 +93,14 @@ def value_at(dimension: Dimension, place: float) -> Value:
 
 
 def readable(number: float) -> float:
-    """The number to SIGNIFICANT_DIGITS digits."""
+    """Round a number to SIGNIFICANT_DIGITS digits."""
     return float(f"{number:.{SIGNIFICANT_DIGITS}g}")
 
 
-def fit(constants: Mapping[str, Value], overrides: Mapping[str, Value]) -> dict[str, Value]:
-    """The overrides, made to fit one another: fewer rows a pass where a whole number of them is not one batch.
+def fit_overrides(constants: Mapping[str, Value], overrides: Mapping[str, Value]) -> dict[str, Value]:
+    """Make overrides consistent: halve the rows of a pass until a batch is a whole number of passes.
 
-    `constants` are all of the base's. Overrides that say what the base says already are left out.
+    `constants` are all of the base's. Overrides equal to the base's values are left out.
     """
     fitted = dict(overrides)
     if _whole_batch(constants):
@@ -115,7 +116,7 @@ def _rows(constants: Mapping[str, Value]) -> int:
 
 
 def _whole_batch(constants: Mapping[str, Value]) -> bool:
-    """Whether a batch is a whole number of passes; a single row a pass has no smaller to go to."""
+    """Return whether a batch is a whole number of passes. A single row per pass cannot be halved."""
     total, rows = constants.get("TOTAL_BATCH_SIZE"), _rows(constants)
     return isinstance(total, int) and (rows <= 1 or total % (rows * ROW_TOKENS) == 0)
 
@@ -166,7 +167,7 @@ def _powers_of_two(down: int, up: int) -> Callable[[Value], Dimension | None]:
 
 
 def _count(step: int) -> Callable[[Value], Dimension | None]:
-    """Whole numbers from half to twice the base, `step` apart, the base among them."""
+    """Return whole numbers from half to twice the base, `step` apart, the base included."""
 
     def make(value: Value) -> Dimension | None:
         if isinstance(value, bool) or not isinstance(value, int) or value <= 0:

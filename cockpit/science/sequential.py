@@ -1,12 +1,12 @@
-"""When the evidence is enough: one test for each experiment that is promoted, with a false-keep rate for the session.
+"""Decide when the evidence is enough: one sequential test per promoted experiment, with a bounded rate of false keeps.
 
-A screened run that looks better only earns a test; it is not evidence itself, because it was chosen for looking good.
-The test uses fresh runs only. It looks at the evidence after 2, 4 and 8 of them and spends its error level over the
-looks (Bonferroni over looks, the simplest of the alpha-spending plans of Lan & DeMets 1983, Biometrika 70: it holds
-under any dependence). The level of each test comes from LORD++ (Javanmard & Montanari 2018, Ann. Stat. 46; Ramdas,
-Yang, Wainwright & Jordan 2017, NeurIPS): the expected share of false keeps among all keeps stays below the stated
-rate however many tests a session starts, and each keep earns further tests. Several tests run at once, so a level is
-fixed when a test starts, from the keeps known then (the asynchronous form: Zrnic, Ramdas & Jordan 2021, JMLR 22).
+A screened run that looks better earns a test; it is not evidence, because it was chosen for looking good. The test uses
+fresh runs only. It looks at the evidence after 2, 4 and 8 of them and spends its error level over the looks (Bonferroni
+over looks, the simplest of the alpha-spending plans of Lan & DeMets 1983, Biometrika 70: it holds under any
+dependence). The level of each test comes from LORD++ (Javanmard & Montanari 2018, Ann. Stat. 46; Ramdas, Yang,
+Wainwright & Jordan 2017, NeurIPS): the expected share of false keeps among all keeps stays below the stated rate
+however many tests a session starts, and each keep earns further tests. Several tests run at once, so a level is fixed
+when a test starts, from the keeps known then (the asynchronous form: Zrnic, Ramdas & Jordan 2021, JMLR 22).
 """
 
 from collections.abc import Sequence
@@ -18,43 +18,47 @@ from cockpit.science.compare import Comparison
 from cockpit.science.noise import Noise
 
 FALSE_KEEP_RATE = 0.05
+"""The expected share of false keeps among all keeps stays below this."""
 LOOKS = (2, 4, 8)
-"""Fresh runs at which a test is looked at."""
+"""Numbers of fresh runs at which a test looks at the evidence."""
 SPENDING = (0.4, 0.3, 0.3)
 """The share of its level that a test spends at each look."""
 HOPELESS_P = 0.30
-"""With a p-value above this at a look, a test ends: it is not on its way to a keep."""
+"""A test ends at a look where its p-value is above this."""
 _DECAY = 1.6
 _ZETA = 2.285765657
-"""Riemann's zeta(1.6), so that the discounts sum to one."""
+"""Riemann's zeta(1.6), which makes the discounts sum to one."""
 
 
-class Verdict(StrEnum):
+class LookOutcome(StrEnum):
+    """The outcome of a look: more runs, a keep, or the end of a hopeless test."""
+
     MORE = "more"
     KEEP = "keep"
     HOPELESS = "hopeless"
 
 
 class Judgement(msgspec.Struct, frozen=True):
-    verdict: Verdict
+    outcome: LookOutcome
     look: int
     """Fresh runs that were looked at; 0 before the first look."""
     want: int
-    """Fresh runs at the next look; 0 after the last."""
+    """Fresh runs needed at the next look; 0 after the last."""
     threshold: float
-    """What the p-value had to stay below."""
+    """The p-value below which the look keeps."""
     why: str
 
 
 def _discount(age: int) -> float:
+    """Return the weight of a test this many tests after the wealth was earned."""
     return age**-_DECAY / _ZETA if age >= 1 else 0.0
 
 
 def test_level(test: int, keeps: Sequence[int], rate: float = FALSE_KEEP_RATE) -> float:
-    """The level of the session's `test`-th test (from 1), by LORD++.
+    """Return the level of the session's `test`-th test (from 1), by LORD++.
 
-    `keeps`: for each keep so far, how many tests had been started when it was made, ascending. Half the rate is the
-    initial wealth. Raises ValueError on a rate outside (0, 1) or a test before the first.
+    `keeps` holds, for each keep so far, how many tests had been started when it was made, ascending. Half the rate is
+    the initial wealth. Raises ValueError on a rate outside (0, 1) or a test before the first.
     """
     if not 0 < rate < 1:
         raise ValueError(f"The false-keep rate must lie between 0 and 1, not at {rate}.")
@@ -67,18 +71,18 @@ def test_level(test: int, keeps: Sequence[int], rate: float = FALSE_KEEP_RATE) -
     return level
 
 
-def look_at(fresh_runs: int) -> int:
-    """The last look that so many fresh runs allow; 0 before the first."""
+def last_look(fresh_runs: int) -> int:
+    """Return the last look that this many fresh runs allow; 0 before the first."""
     return max((look for look in LOOKS if look <= fresh_runs), default=0)
 
 
 def judge(comparison: Comparison | None, noise: Noise, level: float, look: int) -> Judgement:
-    """What a look says. `comparison` is of the first `look` fresh runs with the base; `level` is the test's.
+    """Judge a look. `comparison` is of the first `look` fresh runs with the base; `level` is the test's.
 
-    Nothing is kept on noise that was not measured in this session.
+    An experiment is never kept on noise that was not measured in this session.
     """
     if look == 0 or comparison is None:
-        return Judgement(Verdict.MORE, 0, LOOKS[0], 0.0, "not enough fresh runs in one class with its base")
+        return Judgement(LookOutcome.MORE, 0, LOOKS[0], 0.0, "not enough fresh runs in one class with its base")
     index = LOOKS.index(look)
     want = LOOKS[index + 1] if index + 1 < len(LOOKS) else 0
     threshold = level * SPENDING[index]
@@ -86,8 +90,8 @@ def judge(comparison: Comparison | None, noise: Noise, level: float, look: int) 
     said = f"p {p:.2g} after {look} fresh runs, needs {threshold:.2g}"
     if p <= threshold:
         if noise.measured:
-            return Judgement(Verdict.KEEP, look, want, threshold, said)
-        return Judgement(Verdict.MORE, look, want or look, threshold, "the noise is not measured yet")
+            return Judgement(LookOutcome.KEEP, look, want, threshold, said)
+        return Judgement(LookOutcome.MORE, look, want or look, threshold, "the noise is not measured yet")
     if p > HOPELESS_P or not want:
-        return Judgement(Verdict.HOPELESS, look, 0, threshold, said)
-    return Judgement(Verdict.MORE, look, want, threshold, said)
+        return Judgement(LookOutcome.HOPELESS, look, 0, threshold, said)
+    return Judgement(LookOutcome.MORE, look, want, threshold, said)

@@ -1,8 +1,8 @@
-"""The best of many is not the best: what is left of a difference after the luck that made it stand out.
+"""Shrink measured differences: the best of many is not the best, because luck made it stand out.
 
 Empirical Bayes with a flexible prior, adaptive shrinkage (Stephens 2017, Biostatistics 18, "False discovery rates: a
-new deal"): true differences come from a mixture of normals around one centre, with a grid of SDs; the weights are
-fitted to all differences seen by EM. The posterior is again a mixture of normals.
+new deal"): true differences come from a mixture of normals around one centre, with a grid of SDs; EM fits the weights
+to all differences seen. The posterior is again a mixture of normals.
 """
 
 import math
@@ -11,12 +11,13 @@ from collections.abc import Sequence
 import msgspec
 
 ITERATIONS = 40
+"""EM iterations."""
 NULL_WEIGHT = 2.0
-"""Pseudo-observations on the narrowest component: with little data differences are shrunk hard."""
+"""Pseudo-observations on the narrowest component: with little data, differences are shrunk hard."""
 
 
 class Prior(msgspec.Struct, frozen=True):
-    """True differences, in val_bpb: sum of weights[k] * Normal(centre, sds[k])."""
+    """The distribution of true differences, in val_bpb: sum of weights[k] * Normal(centre, sds[k])."""
 
     centre: float
     sds: tuple[float, ...]
@@ -24,6 +25,8 @@ class Prior(msgspec.Struct, frozen=True):
 
 
 class Shrunk(msgspec.Struct, frozen=True):
+    """A shrunken difference in val_bpb, with its interval."""
+
     mean: float
     low: float
     high: float
@@ -33,9 +36,9 @@ class Shrunk(msgspec.Struct, frozen=True):
 
 
 def fit_prior(means: Sequence[float], ses: Sequence[float]) -> Prior:
-    """The prior that `means` (differences, val_bpb) with standard errors `ses` came from.
+    """Fit the prior of `means` (differences, val_bpb) with standard errors `ses`; both of shape (n,).
 
-    Raises ValueError where their numbers differ, a mean is not finite or an SE is not positive.
+    Raises ValueError where their shapes differ, a mean is not finite or a standard error is not positive.
     """
     import numpy as np
 
@@ -64,9 +67,9 @@ def fit_prior(means: Sequence[float], ses: Sequence[float]) -> Prior:
 
 
 def shrink(prior: Prior, mean: float, se: float, level: float = 0.9) -> Shrunk:
-    """The posterior of one true difference, given its measured `mean` and `se` (val_bpb).
+    """Return the posterior of one true difference, given its measured `mean` and `se` (val_bpb).
 
-    Raises ValueError where the mean is not finite or the SE not positive.
+    Raises ValueError where the mean is not finite or the standard error is not positive.
     """
     import numpy as np
     from scipy.special import ndtr

@@ -1,39 +1,40 @@
-"""A smooth surface through noisy scores: what a configuration that has not run is expected to score.
+"""A smooth surface through noisy scores: the expected score of a configuration that has not run.
 
 Gaussian-process regression (Rasmussen & Williams 2006, ch. 2) with a squared-exponential kernel of one length in all
-dimensions, the one of a few under which the scores are likeliest. A few dozen results in a dozen dimensions do not
-say more; one matrix of their size is inverted for each length.
+dimensions: of a few lengths, the one under which the scores are likeliest. A few dozen results in a dozen dimensions
+cannot support more. One matrix of their size is inverted per length.
 """
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+FloatArray = NDArray[np.float64]
 
 LENGTHS = (0.6, 1.0, 1.7, 3.0)
-"""In units of a dimension's range, which is 1."""
+"""Kernel lengths, in units of a dimension's range, which is 1."""
 JITTER = 1e-3
 """Share of the scores' variance that no surface explains."""
 
 
 class Surface(msgspec.Struct, frozen=True):
-    places: Floats
-    """(runs, dimensions)."""
+    places: FloatArray
+    """Shape (runs, dimensions)."""
     length: float
     centre: float
-    """What the surface returns to far from all runs."""
-    pull: Floats
-    """Of each run."""
+    """The score far from all runs."""
+    pull: FloatArray
+    """Weight of each run, shape (runs,)."""
 
-    def at(self, places: Floats) -> Floats:
-        """The expected score at each of `places` (n, dimensions)."""
-        found: Floats = self.centre + _kernel(places, self.places, self.length) @ self.pull
+    def at(self, places: FloatArray) -> FloatArray:
+        """Return the expected score at each of `places` (n, dimensions), shape (n,)."""
+        found: FloatArray = self.centre + _kernel(places, self.places, self.length) @ self.pull
         return found
 
 
-def fit_surface(places: Floats, scores: Floats, sds: Floats) -> Surface:
-    """The surface through `scores`, each with the SD of its noise, of runs at `places` (runs, dimensions; from 0 to 1).
+def fit_surface(places: FloatArray, scores: FloatArray, sds: FloatArray) -> Surface:
+    """Fit the surface through `scores`, each with the SD of its noise, of runs at `places` (runs, dimensions; from 0 to
+    1).
 
     Raises ValueError without runs, and where a score or an SD is not a finite number.
     """
@@ -58,7 +59,8 @@ def fit_surface(places: Floats, scores: Floats, sds: Floats) -> Surface:
     return best[1]
 
 
-def _kernel(one: Floats, other: Floats, length: float) -> Floats:
+def _kernel(one: FloatArray, other: FloatArray, length: float) -> FloatArray:
+    """Return the squared-exponential kernel between two sets of places, shape (n, m)."""
     squares = (one**2).sum(axis=1)[:, None] + (other**2).sum(axis=1)[None, :] - 2 * one @ other.T
-    kernel: Floats = np.exp(-0.5 * np.maximum(squares, 0.0) / length**2)
+    kernel: FloatArray = np.exp(-0.5 * np.maximum(squares, 0.0) / length**2)
     return kernel

@@ -24,7 +24,7 @@ class CorpusProblem(CockpitError):
     """One sentence that says what to do."""
 
 
-class Prepared(msgspec.Struct, frozen=True):
+class PreparedCorpus(msgspec.Struct, frozen=True):
     name: str
     fingerprint: str
 
@@ -45,7 +45,7 @@ def takes_corpus(repo: Path) -> bool:
         return False
 
 
-def prepared(name: str) -> Prepared | None:
+def prepared_corpus(name: str) -> PreparedCorpus | None:
     """The corpus `name` where it is ready to train on; None where it is missing, empty or torn."""
     folder = data_folder() / name
     try:
@@ -53,15 +53,15 @@ def prepared(name: str) -> Prepared | None:
         for file, recorded in manifest["files"].items():
             if (folder / file).stat().st_size != recorded["bytes"]:
                 return None
-        return Prepared(str(manifest["corpus"]), str(manifest["fingerprint"]))
+        return PreparedCorpus(str(manifest["corpus"]), str(manifest["fingerprint"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def problem(label: str) -> str:
+def mismatch(label: str) -> str:
     """Why a run here would not train on the corpus of that label, in a sentence; empty where it would."""
     name = label.partition(" ")[0]
-    found = prepared(name)
+    found = prepared_corpus(name)
     if found is not None and found.label == label:
         return ""
     where = data_folder() / name
@@ -74,7 +74,7 @@ def problem(label: str) -> str:
     )
 
 
-def prepare(repo: Path, name: str) -> Iterator[tuple[int, str]]:
+def run_prepare(repo: Path, name: str) -> Iterator[tuple[int, str]]:
     """Run prepare.py for the corpus, yielding (percent, what it does) as it goes. Raises CorpusProblem."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(SECRET)}
     environment |= {"COCKPIT_DATA_DIR": str(data_folder()), "PYTHONUNBUFFERED": "1"}

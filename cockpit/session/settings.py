@@ -156,7 +156,7 @@ class Settings(Part, frozen=True):
     """A command that is run when a person is needed, with the event on its standard input."""
 
 
-def load(repo: Path) -> Settings:
+def read_settings(repo: Path) -> Settings:
     """The settings of a repository; the defaults where it has no cockpit.toml. Raises SettingsError."""
     path = repo / FILE
     try:

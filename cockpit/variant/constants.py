@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from cockpit.core.model import Scalar, Value
 from cockpit.variant.errors import VariantError, shown
-from cockpit.variant.syntax import Parsed, byte_offsets, fold, names_bound, parse
+from cockpit.variant.syntax import Parsed, byte_offsets, literal_value, names_bound, parse
 
 _NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 _INT_RANGE = range(-(2**63), 2**63)
@@ -116,8 +116,8 @@ def _assigned(statement: ast.stmt) -> tuple[str, _Constant] | None:
 
 def _value(node: ast.expr) -> Value | None:
     if not isinstance(node, ast.Tuple | ast.List):
-        return _kept(fold(node))
-    elements = [_kept(fold(element)) for element in node.elts]
+        return _kept(literal_value(node))
+    elements = [_kept(literal_value(element)) for element in node.elts]
     scalars = [element for element in elements if element is not None]
     return scalars if len(scalars) == len(elements) else None
 

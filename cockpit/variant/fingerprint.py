@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from cockpit.core.model import Value
 from cockpit.variant.constants import constant_nodes, find_constants
 from cockpit.variant.errors import VariantError
-from cockpit.variant.syntax import fold, parse, without_docstring
+from cockpit.variant.syntax import literal_value, parse, without_docstring
 
 _SAY_NOTHING = frozenset({"ctx", "kind", "type_comment"})
 """The kind of a string is its u prefix, and the context of a name follows from where it stands."""
@@ -52,7 +52,7 @@ def _write(node: ast.AST, constants: Mapping[int, str], write: Callable[[str], N
         write(f"={constants[id(node)]} {kind is ast.Tuple}")
         return
     if isinstance(node, ast.Constant | ast.UnaryOp | ast.BinOp):
-        value = fold(node)
+        value = literal_value(node)
         if value is not None:
             write(f"={type(value).__name__} {value!r}")
             return

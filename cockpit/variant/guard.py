@@ -19,7 +19,7 @@ _WRITING_CALLS = {"remove", "unlink", "rename", "replace", "move", "truncate", "
 _COPYING_CALLS = {"copy", "copy2", "copyfile", "copyfileobj"}
 
 
-def check(source: str) -> None:
+def check_variant(source: str) -> None:
     """Raise VariantError unless `source` compiles, still prints `val_bpb:` and leaves prepare.py as it is."""
     parsed = parse(source)
     try:

@@ -18,7 +18,7 @@ from cockpit.variant.constants import accepted_values, find_constants, set_const
 from cockpit.variant.edits import apply_edits
 from cockpit.variant.errors import VariantError, shown
 from cockpit.variant.fingerprint import combine, fingerprint, outline
-from cockpit.variant.guard import CONTRACT, check
+from cockpit.variant.guard import CONTRACT, check_variant
 from cockpit.variant.objects import Objects
 from cockpit.variant.repository import git_answer, head_commit, not_written, open_repository, write_ref
 from cockpit.variant.syntax import check_text
@@ -76,7 +76,7 @@ class VariantStore:
         self._refs = f"refs/cockpit/{session}"
         self._branch = f"cockpit/{session}"
         self._base = lru_cache(maxsize=_BASES_KEPT)(self._read_base)
-        self._checked = lru_cache(maxsize=_BASES_KEPT)(lambda commit: check(self._base(commit).source))
+        self._checked = lru_cache(maxsize=_BASES_KEPT)(lambda commit: check_variant(self._base(commit).source))
 
     def close(self) -> None:
         self._repo.close()
@@ -89,7 +89,7 @@ class VariantStore:
         """Raise the VariantError that `baseline` would for the code as it is now; nothing is written."""
         _, entries, _ = self._read_tree(self.head())
         data = self._changed(entries).get(TRAIN.encode())
-        check(_text(TRAIN, self._objects.read(entries[TRAIN.encode()].id, "blob") if data is None else data))
+        check_variant(_text(TRAIN, self._objects.read(entries[TRAIN.encode()].id, "blob") if data is None else data))
 
     def baseline(self) -> Variant:
         """Take the code as it is now for the session's baseline; to be called when a session is made.
@@ -105,7 +105,7 @@ class VariantStore:
             blobs = {name: self._objects.store("blob", data) for name, data in changed.items()}
             tree_id = self._objects.store("tree", replace_entries(tree, entries, blobs))
             commit = self._objects.store_commit(tree_id, head, "Baseline, with uncommitted changes", time_s)
-        check(self._base(commit).source)
+        check_variant(self._base(commit).source)
         self._write_ref(_BASELINE, commit)
         return msgspec.structs.replace(self.variant(commit), note=self._note([*changed]))
 
@@ -140,7 +140,7 @@ class VariantStore:
         source = set_constants(edited, values)
         printed = any(CONTRACT in str(base.constants.get(name)) for name in values)
         if change.edits or printed:
-            check(source)
+            check_variant(source)
             code = fingerprint(source)
         else:
             self._checked(base_commit)

@@ -106,7 +106,7 @@ def byte_offsets(source: str) -> Callable[[int, int], int]:
     return lambda line, column: starts[line - 1] + column
 
 
-def fold(node: ast.expr) -> Scalar | None:
+def literal_value(node: ast.expr) -> Scalar | None:
     """What a literal, or arithmetic on literals such as 2**19, is worth; None for anything else.
 
     Results that Python would refuse, that are not finite, or that would be huge count as anything else.
@@ -115,13 +115,13 @@ def fold(node: ast.expr) -> Scalar | None:
         case ast.Constant(value=bool() | int() | float() | str() as value):
             return None if isinstance(value, float) and not math.isfinite(value) else value
         case ast.UnaryOp(op=ast.USub() | ast.UAdd() as sign, operand=operand):
-            number = fold(operand)
+            number = literal_value(operand)
             if isinstance(number, bool | str) or number is None:
                 return None
             return -number if isinstance(sign, ast.USub) else number
         case ast.BinOp(left=left, op=op, right=right):
-            first = fold(left)
-            second = None if first is None else fold(right)
+            first = literal_value(left)
+            second = None if first is None else literal_value(right)
             return None if first is None or second is None else _arithmetic(first, op, second)
     return None
 

@@ -168,7 +168,7 @@ def build(folder: SessionFolder, wake: threading.Event) -> Worker:
     ledger = Ledger.open(folder.ledger)
     state = ledger.state()
     session = state.session
-    configured = settings.load(Path(session.repo))
+    configured = settings.read_settings(Path(session.repo))
     environment, label = {}, ""
     if session.fleet.kind == "local" and corpus.takes_corpus(Path(session.repo)):
         label = session.corpus

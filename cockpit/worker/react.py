@@ -76,7 +76,7 @@ class Reactor:
     def _submit(self, state: State, event: Submitting) -> list[Event]:
         attempt = state.attempts[event.attempt]
         job = self._job(state, attempt)
-        if self._parts.corpus and (problem := corpus.problem(self._parts.corpus)):
+        if self._parts.corpus and (problem := corpus.mismatch(self._parts.corpus)):
             return self._put_off(attempt, problem)
         try:
             if not job.source.exists():

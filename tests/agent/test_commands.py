@@ -14,7 +14,7 @@ from cockpit.cli.locate import CommandError
 from cockpit.core.model import Edit
 from cockpit.variant.constants import find_constants
 from cockpit.variant.edits import apply_edits
-from cockpit.variant.guard import check
+from cockpit.variant.guard import check_variant
 from tests.agent.conftest import Researcher
 from tests.agent.messages_server import calls, says
 from tests.agent.state_desk import StateDesk
@@ -86,7 +86,7 @@ def test_the_waves_on_the_page_for_agents_can_be_proposed_as_they_are() -> None:
         for arm in wave.arms or [None]:
             edits = [*wave.edits, *(arm.edits if arm else [])]
             made = apply_edits(source, [Edit(edit.search, edit.replace) for edit in edits])
-            check(made)
+            check_variant(made)
             assert set(wave.factors) <= set(find_constants(made))
 
 

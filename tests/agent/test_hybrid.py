@@ -11,7 +11,7 @@ from cockpit.agent.proposers.hybrid import Hybrid
 from cockpit.agent.proposers.search import Search
 from cockpit.agent.proposers.tpe import Tpe
 from cockpit.session.paths import SessionFolder
-from cockpit.session.settings import load
+from cockpit.session.settings import read_settings
 from cockpit.worker.main import proposers
 from tests.agent.state_desk import StateDesk
 
@@ -79,7 +79,7 @@ def test_a_model_in_trouble_is_left_alone_as_long_as_it_asks_for(desk: StateDesk
 def test_who_fills_in_the_numeric_arms_is_a_setting(tmp_path: Path, numeric: str, kind: type) -> None:
     toml = f"[agent]\nnumeric = '{numeric}'\nkey_file = ''\n"
     (tmp_path / "cockpit.toml").write_text(toml)
-    seats = proposers(SessionFolder(tmp_path), load(tmp_path))
+    seats = proposers(SessionFolder(tmp_path), read_settings(tmp_path))
     hybrid = seats["hybrid"]._make()  # type: ignore[attr-defined]
     assert isinstance(hybrid, Hybrid) and isinstance(hybrid._search, kind)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cockpit.cli.main import main, parser
-from cockpit.session.settings import Settings, SettingsError, load
+from cockpit.session.settings import Settings, SettingsError, read_settings
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_every_command_has_a_help_that_says_what_it_does(capsys: pytest.CaptureF
 def test_a_wrong_setting_is_refused_by_name(tmp_path: Path, toml: str, said: str) -> None:
     (tmp_path / "cockpit.toml").write_text(toml)
     with pytest.raises(SettingsError) as refused:
-        load(tmp_path)
+        read_settings(tmp_path)
     assert said in str(refused.value)
     assert str(tmp_path / "cockpit.toml") in str(refused.value)
 
@@ -98,8 +98,8 @@ def test_a_wrong_setting_is_refused_by_name(tmp_path: Path, toml: str, said: str
 def test_settings_that_are_not_text_are_refused(tmp_path: Path) -> None:
     (tmp_path / "cockpit.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(SettingsError, match="cannot be read"):
-        load(tmp_path)
+        read_settings(tmp_path)
 
 
 def test_without_a_file_the_settings_are_the_defaults(tmp_path: Path) -> None:
-    assert load(tmp_path) == Settings()
+    assert read_settings(tmp_path) == Settings()

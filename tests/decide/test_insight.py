@@ -12,7 +12,7 @@ from cockpit.decide.ablation import ablations
 from cockpit.decide.ask import ABLATE, ask
 from cockpit.decide.kept_changes import WITHOUT, unablated, unablated_summary
 from cockpit.read.forecasts import effects_of, forecast_words, forecasts_of, gain_of
-from cockpit.science.search_space import space
+from cockpit.science.search_space import search_space
 from tests.decide.world import World
 
 CONSTANTS: dict[str, Value] = {"MATRIX_LR": 0.04, "DEPTH": 8, "WEIGHT_DECAY": 0.2, "WINDOW_PATTERN": "SSSL"}
@@ -148,7 +148,7 @@ def test_before_the_first_result_nothing_is_forecast() -> None:
 
 def test_search_proposes_only_what_is_new_and_the_same_from_the_same_record() -> None:
     tried = [Tried({**CONSTANTS, "DEPTH": depth}, 2.0 + 0.01 * depth) for depth in range(4, 17)]
-    made = [next_arms(space(CONSTANTS), CONSTANTS, tried, [CONSTANTS], 16, seed=3) for _ in range(2)]
+    made = [next_arms(search_space(CONSTANTS), CONSTANTS, tried, [CONSTANTS], 16, seed=3) for _ in range(2)]
     assert made[0] == made[1]
     assert len(made[0]) == 16 and len({repr(one) for one in made[0]}) == 16
     assert all(one not in [CONSTANTS, *(old.constants for old in tried)] for one in made[0])
@@ -156,7 +156,7 @@ def test_search_proposes_only_what_is_new_and_the_same_from_the_same_record() ->
 
 def test_search_avoids_crashing_regions() -> None:
     tried = [Tried({**CONSTANTS, "DEPTH": depth}, 2.0 if depth <= 8 else None) for depth in range(4, 17)] * 4
-    made = next_arms(space(CONSTANTS), CONSTANTS, tried, [], 40, seed=4)
+    made = next_arms(search_space(CONSTANTS), CONSTANTS, tried, [], 40, seed=4)
     depths = [one["DEPTH"] for one in made]
     assert sum(isinstance(depth, int) and depth > 10 for depth in depths) <= 4
 
@@ -175,4 +175,4 @@ def test_search_reads_its_record_off_the_state_and_drafts_on_the_incumbent() -> 
 
 def test_search_continues_when_everything_crashed() -> None:
     tried = [Tried({**CONSTANTS, "WEIGHT_DECAY": 0.01 * i}, None) for i in range(20)]
-    assert len(next_arms(space(CONSTANTS), CONSTANTS, tried, [], 4, seed=5)) == 4
+    assert len(next_arms(search_space(CONSTANTS), CONSTANTS, tried, [], 4, seed=5)) == 4

@@ -5,7 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cockpit.core.model import Value
-from cockpit.science.search_space import ROW_TOKENS, Choice, Ladder, Real, fit, position, space, value_at
+from cockpit.science.search_space import (
+    ROW_TOKENS,
+    Choice,
+    Ladder,
+    Real,
+    fit_overrides,
+    position,
+    search_space,
+    value_at,
+)
 
 AUTORESEARCH: dict[str, Value] = {
     "DEPTH": 8,
@@ -31,23 +40,25 @@ AUTORESEARCH: dict[str, Value] = {
 
 
 def test_exactly_the_constants_of_autoresearch_to_vary_have_a_dimension() -> None:
-    assert set(AUTORESEARCH) - set(space(AUTORESEARCH)) == {"SEED", "GATE_CHANNELS"}
+    assert set(AUTORESEARCH) - set(search_space(AUTORESEARCH)) == {"SEED", "GATE_CHANNELS"}
 
 
-@pytest.mark.parametrize("name", space(AUTORESEARCH))
+@pytest.mark.parametrize("name", search_space(AUTORESEARCH))
 def test_the_baseline_lies_in_its_own_space(name: str) -> None:
-    dimension = space(AUTORESEARCH)[name]
+    dimension = search_space(AUTORESEARCH)[name]
     base = AUTORESEARCH[name]
     found = value_at(dimension, position(dimension, base))
     assert found == (pytest.approx(base) if isinstance(base, float) else base)
 
 
 def test_unknown_and_mistyped_constants_have_no_dimension() -> None:
-    assert space({"LOG_EVERY": 10, "LR": "auto", "DEPTH": 2.5, "WARMUP_RATIO": True, "WINDOW_PATTERN": "abc"}) == {}
+    assert (
+        search_space({"LOG_EVERY": 10, "LR": "auto", "DEPTH": 2.5, "WARMUP_RATIO": True, "WINDOW_PATTERN": "abc"}) == {}
+    )
 
 
 def test_another_authors_names_are_known_too() -> None:
-    found = space({"LEARNING_RATE": 3e-4, "BATCH_SIZE": 12, "N_LAYER": 6, "DROPOUT": 0.1, "BETA2": 0.99})
+    found = search_space({"LEARNING_RATE": 3e-4, "BATCH_SIZE": 12, "N_LAYER": 6, "DROPOUT": 0.1, "BETA2": 0.99})
     assert isinstance(found["LEARNING_RATE"], Real)
     assert found["LEARNING_RATE"].log
     assert found["BATCH_SIZE"] == Ladder((3, 6, 12, 24))
@@ -55,9 +66,9 @@ def test_another_authors_names_are_known_too() -> None:
     assert set(found) == {"LEARNING_RATE", "BATCH_SIZE", "N_LAYER", "DROPOUT", "BETA2"}
 
 
-@given(st.sampled_from(sorted(space(AUTORESEARCH))), st.floats(0, 1))
+@given(st.sampled_from(sorted(search_space(AUTORESEARCH))), st.floats(0, 1))
 def test_a_position_gives_a_value_that_gives_the_position_back(name: str, place: float) -> None:
-    dimension = space(AUTORESEARCH)[name]
+    dimension = search_space(AUTORESEARCH)[name]
     value = value_at(dimension, place)
     again = value_at(dimension, position(dimension, value))
     assert again == (pytest.approx(value) if isinstance(value, float) else value)
@@ -68,10 +79,10 @@ def test_a_position_gives_a_value_that_gives_the_position_back(name: str, place:
         assert value in (dimension.rungs if isinstance(dimension, Ladder) else dimension.options)
 
 
-@given(st.dictionaries(st.sampled_from(sorted(space(AUTORESEARCH))), st.floats(0, 1)))
+@given(st.dictionaries(st.sampled_from(sorted(search_space(AUTORESEARCH))), st.floats(0, 1)))
 def test_a_fitted_change_has_whole_passes_and_differs_from_the_base(places: dict[str, float]) -> None:
-    dimensions = space(AUTORESEARCH)
-    fitted = fit(AUTORESEARCH, {name: value_at(dimensions[name], place) for name, place in places.items()})
+    dimensions = search_space(AUTORESEARCH)
+    fitted = fit_overrides(AUTORESEARCH, {name: value_at(dimensions[name], place) for name, place in places.items()})
     merged = {**AUTORESEARCH, **fitted}
     total, rows = merged["TOTAL_BATCH_SIZE"], merged["DEVICE_BATCH_SIZE"]
     assert isinstance(total, int)
@@ -81,12 +92,12 @@ def test_a_fitted_change_has_whole_passes_and_differs_from_the_base(places: dict
 
 
 def test_a_base_with_another_batch_rule_is_not_fitted() -> None:
-    assert fit({"TOTAL_BATCH_SIZE": 640, "DEVICE_BATCH_SIZE": 64}, {"TOTAL_BATCH_SIZE": 320}) == {
+    assert fit_overrides({"TOTAL_BATCH_SIZE": 640, "DEVICE_BATCH_SIZE": 64}, {"TOTAL_BATCH_SIZE": 320}) == {
         "TOTAL_BATCH_SIZE": 320
     }
 
 
 def test_the_first_choice_is_the_bases_own() -> None:
-    dimension = space({"ADAM_BETAS": [0.85, 0.97]})["ADAM_BETAS"]
+    dimension = search_space({"ADAM_BETAS": [0.85, 0.97]})["ADAM_BETAS"]
     assert isinstance(dimension, Choice)
     assert dimension.options[0] == [0.85, 0.97]

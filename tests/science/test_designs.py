@@ -8,10 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cockpit.science.design import FULL, IRREGULAR, design, full
-from cockpit.science.effects import effects
-from cockpit.science.forecast import Finished, crash_forecast, crash_risks, loss_at, outlook, vram_forecast
-from cockpit.science.noise import Reading, estimate
+from cockpit.science.design import FULL, IRREGULAR, choose_design, full_grid
+from cockpit.science.effects import estimate_effects
+from cockpit.science.forecast import (
+    Finished,
+    crash_forecast,
+    crash_risks,
+    forecast_curve,
+    loss_at_fraction,
+    vram_forecast,
+)
+from cockpit.science.noise import Reading, estimate_noise
 
 SD = 0.0004
 
@@ -21,9 +28,9 @@ def two_level(count: int) -> dict[str, list[int]]:
 
 
 def test_a_grid_that_fits_is_run_in_full() -> None:
-    made = design({"DEPTH": [6, 8, 10], "LR": [0.02, 0.04]}, 16)
+    made = choose_design({"DEPTH": [6, 8, 10], "LR": [0.02, 0.04]}, 16)
     assert made.resolution == FULL and len(made.cells) == 6
-    assert made == full({"DEPTH": [6, 8, 10], "LR": [0.02, 0.04]})
+    assert made == full_grid({"DEPTH": [6, 8, 10], "LR": [0.02, 0.04]})
 
 
 @pytest.mark.parametrize(
@@ -31,20 +38,20 @@ def test_a_grid_that_fits_is_run_in_full() -> None:
     [(4, 8, 4), (5, 16, 5), (6, 16, 4), (7, 8, 3), (7, 16, 4), (8, 16, 4), (15, 16, 3)],
 )
 def test_a_fraction_has_the_highest_resolution_of_the_tables(factors: int, arms: int, resolution: int) -> None:
-    made = design(two_level(factors), arms)
+    made = choose_design(two_level(factors), arms)
     assert (len(made.cells), made.resolution) == (arms, resolution)
 
 
 @pytest.mark.parametrize(("factors", "arms"), [(5, 8), (6, 16), (7, 16), (9, 16)])
 def test_main_effects_of_a_fraction_are_orthogonal(factors: int, arms: int) -> None:
-    made = design(two_level(factors), arms)
+    made = choose_design(two_level(factors), arms)
     codes = np.asarray([[2 * int(cell[name]) - 1 for name in two_level(factors)] for cell in made.cells])
     assert np.array_equal(codes.T @ codes, arms * np.eye(factors))
 
 
 def test_what_cannot_be_told_apart_is_named() -> None:
-    assert "F0×F1 = F2×F3" in design(two_level(4), 8).aliased
-    assert design(two_level(5), 16).aliased == ()
+    assert "F0×F1 = F2×F3" in choose_design(two_level(4), 8).aliased
+    assert choose_design(two_level(5), 16).aliased == ()
 
 
 @settings(max_examples=40, deadline=None)
@@ -53,15 +60,15 @@ def test_any_design_fits_its_arms_and_repeats_no_cell(sizes: list[int], arms: in
     factors = {f"F{i}": list(range(size)) for i, size in enumerate(sizes)}
     if 1 + sum(size - 1 for size in sizes) > arms:
         with pytest.raises(ValueError, match="main effects"):
-            design(factors, arms)
+            choose_design(factors, arms)
         return
-    made = design(factors, arms)
+    made = choose_design(factors, arms)
     assert len(made.cells) <= arms
     assert len({tuple(cell.values()) for cell in made.cells}) == len(made.cells)
 
 
 def test_a_mixed_fraction_shows_every_level() -> None:
-    made = design({"DEPTH": [6, 8, 10, 12], "LR": [1, 2, 3], "WD": [0, 1, 2], "P": ["a", "b"]}, 16)
+    made = choose_design({"DEPTH": [6, 8, 10, 12], "LR": [1, 2, 3], "WD": [0, 1, 2], "P": ["a", "b"]}, 16)
     assert made.resolution == IRREGULAR
     for name, levels in {"DEPTH": 4, "LR": 3, "WD": 3, "P": 2}.items():
         counts = [sum(cell[name] == v for cell in made.cells) for v in {cell[name] for cell in made.cells}]
@@ -71,7 +78,7 @@ def test_a_mixed_fraction_shows_every_level() -> None:
 @pytest.mark.parametrize("factors", [{}, {"A": []}, {"A": [1, 1]}])
 def test_a_design_without_levels_that_differ_is_refused(factors: dict[str, list[int]]) -> None:
     with pytest.raises(ValueError, match=r"at least one factor|levels that differ"):
-        design(factors, 16)
+        choose_design(factors, 16)
 
 
 def grid_runs(rng: np.random.Generator, drop: int = 0) -> list[tuple[dict[str, object], Reading]]:
@@ -89,7 +96,7 @@ GRID = {"DEPTH": [6, 8, 10], "LR": [0.02, 0.04]}
 
 
 def noise_of_a_session(rng: np.random.Generator):  # type: ignore[no-untyped-def]
-    return estimate([Reading("c", f"g{i}", "H100", 0.99 + float(rng.normal(0, SD))) for i in range(20)])
+    return estimate_noise([Reading("c", f"g{i}", "H100", 0.99 + float(rng.normal(0, SD))) for i in range(20)])
 
 
 def test_main_effects_and_interactions_are_found_across_classes_with_calibrated_intervals() -> None:
@@ -98,7 +105,7 @@ def test_main_effects_and_interactions_are_found_across_classes_with_calibrated_
     rng = np.random.default_rng(1)
     covered = total = 0
     for _ in range(80):
-        found = effects(GRID, grid_runs(rng), noise_of_a_session(rng))
+        found = estimate_effects(GRID, grid_runs(rng), noise_of_a_session(rng))
         for effect in (*found.main, *found.interactions):
             truth = truths[effect.factors, effect.levels]
             total += 1
@@ -110,7 +117,7 @@ def test_main_effects_and_interactions_are_found_across_classes_with_calibrated_
 def test_crashed_cells_widen_intervals_and_do_not_bias_effects() -> None:
     rng = np.random.default_rng(2)
     noise = noise_of_a_session(rng)
-    whole, part = effects(GRID, grid_runs(rng), noise), effects(GRID, grid_runs(rng, drop=3), noise)
+    whole, part = estimate_effects(GRID, grid_runs(rng), noise), estimate_effects(GRID, grid_runs(rng, drop=3), noise)
     for one, two in zip(whole.main, part.main, strict=True):
         assert two.estimate.high - two.estimate.low > one.estimate.high - one.estimate.low
         assert two.estimate.mean == pytest.approx(one.estimate.mean, abs=0.0015)
@@ -120,13 +127,13 @@ def test_what_the_cells_cannot_tell_is_named_and_not_guessed() -> None:
     rng = np.random.default_rng(3)
     diagonal = [run for run in grid_runs(rng) if (run[0]["DEPTH"] == 6) == (run[0]["LR"] == 0.02)]
     diagonal = [run for run in diagonal if run[0]["DEPTH"] != 10]
-    found = effects(GRID, diagonal, noise_of_a_session(rng))
-    assert found.untold == ("LR", "DEPTH×LR")
+    found = estimate_effects(GRID, diagonal, noise_of_a_session(rng))
+    assert found.not_estimable == ("LR", "DEPTH×LR")
 
 
 def test_a_wave_whose_arms_all_crashed_has_no_effects() -> None:
-    found = effects(GRID, [], estimate([]))
-    assert found.main == () and set(found.untold) == {"DEPTH", "LR"}
+    found = estimate_effects(GRID, [], estimate_noise([]))
+    assert found.main == () and set(found.not_estimable) == {"DEPTH", "LR"}
 
 
 def test_what_crashed_nearby_is_likely_to_crash_and_what_ran_nearby_is_not() -> None:
@@ -164,13 +171,13 @@ def finished_runs(rng: np.random.Generator, count: int = 30) -> list[Finished]:
 
 def test_a_run_far_behind_at_the_same_fraction_is_hopeless_and_a_good_one_is_not() -> None:
     finished = finished_runs(np.random.default_rng(5))
-    bad, good = (outlook(curve_to(final)[:12], finished, bar=0.985) for final in (1.02, 0.983))
+    bad, good = (forecast_curve(curve_to(final)[:12], finished, bar=0.985) for final in (1.02, 0.983))
     assert bad is not None and bad.hopeless
     assert good is not None and not good.hopeless
 
 
 def test_the_risk_of_ending_runs_early_is_measured_on_the_finished_ones() -> None:
-    seen = outlook(curve_to(1.05)[:12], finished_runs(np.random.default_rng(6)), bar=0.985)
+    seen = forecast_curve(curve_to(1.05)[:12], finished_runs(np.random.default_rng(6)), bar=0.985)
     assert seen is not None
     assert seen.ended > 10 and seen.wrongly == 0
 
@@ -178,19 +185,19 @@ def test_the_risk_of_ending_runs_early_is_measured_on_the_finished_ones() -> Non
 def test_nothing_is_ended_where_the_curves_tell_nothing() -> None:
     rng = np.random.default_rng(7)
     finished = [Finished(curve_to(float(rng.normal(1, 0.01))), float(rng.normal(1, 0.01))) for _ in range(30)]
-    seen = outlook(curve_to(1.01)[:12], finished, bar=0.99)
+    seen = forecast_curve(curve_to(1.01)[:12], finished, bar=0.99)
     assert seen is not None and not seen.hopeless
 
 
 def test_too_few_curves_or_a_loss_that_is_no_number_forecast_nothing() -> None:
     finished = finished_runs(np.random.default_rng(8))
-    assert outlook(curve_to(1.0)[:12], finished[:5], 0.99) is None
-    assert outlook([(0.3, math.nan)], finished, 0.99) is None
-    assert outlook([], finished, 0.99) is None
+    assert forecast_curve(curve_to(1.0)[:12], finished[:5], 0.99) is None
+    assert forecast_curve([(0.3, math.nan)], finished, 0.99) is None
+    assert forecast_curve([], finished, 0.99) is None
 
 
 def test_a_curve_is_read_between_its_points_and_not_past_its_ends() -> None:
     curve = [(0.2, 3.0), (0.4, 2.0)]
-    assert loss_at(curve, 0.3) == pytest.approx(2.5)
-    assert loss_at(curve, 0.4) == 2.0
-    assert loss_at(curve, 0.1) is None and loss_at(curve, 0.5) is None
+    assert loss_at_fraction(curve, 0.3) == pytest.approx(2.5)
+    assert loss_at_fraction(curve, 0.4) == 2.0
+    assert loss_at_fraction(curve, 0.1) is None and loss_at_fraction(curve, 0.5) is None

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cockpit.science.compare import compare, standing
-from cockpit.science.noise import Noise, Reading, estimate
-from cockpit.science.sequential import LOOKS, SPENDING, Verdict, judge, look_at, test_level
+from cockpit.science.compare import compare, reference_score
+from cockpit.science.noise import Noise, Reading, estimate_noise
+from cockpit.science.sequential import LOOKS, SPENDING, LookOutcome, judge, last_look, test_level
 from cockpit.science.shrink import fit_prior, shrink
 
 SD = 0.0004
@@ -25,7 +25,7 @@ def runs(rng: np.random.Generator, experiment: str, mean: float, count: int, har
 
 
 def measured_noise(rng: np.random.Generator, count: int = 24) -> Noise:
-    return estimate(runs(rng, "e0000", 0.99, count))
+    return estimate_noise(runs(rng, "e0000", 0.99, count))
 
 
 def test_a_90_percent_interval_covers_the_true_difference_about_90_percent_of_the_time() -> None:
@@ -75,13 +75,15 @@ def test_an_offset_of_the_cluster_both_ran_on_cancels() -> None:
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_a_score_that_is_no_number_is_not_compared(bad: float) -> None:
     with pytest.raises(ValueError, match="not a number"):
-        compare([Reading("e0001", "gpu-00", "H100", bad)], [Reading("e0000", "gpu-00", "H100", 1.0)], estimate([]))
+        compare(
+            [Reading("e0001", "gpu-00", "H100", bad)], [Reading("e0000", "gpu-00", "H100", 1.0)], estimate_noise([])
+        )
 
 
 @settings(deadline=None)
 @given(st.floats(-0.1, 0.1), st.floats(-0.1, 0.1))
 def test_a_difference_turned_round_changes_its_sign(ours: float, theirs: float) -> None:
-    noise = estimate([])
+    noise = estimate_noise([])
     one, two = [Reading("e0001", "a", "CPU", 1 + ours)], [Reading("e0000", "b", "CPU", 1 + theirs)]
     forth, back = compare(one, two, noise), compare(two, one, noise)
     assert forth is not None and back is not None
@@ -90,8 +92,8 @@ def test_a_difference_turned_round_changes_its_sign(ours: float, theirs: float) 
 
 
 def test_nothing_stands_anywhere_without_a_run() -> None:
-    with pytest.raises(ValueError, match="stands nowhere"):
-        standing([], estimate([]))
+    with pytest.raises(ValueError, match="has no score"):
+        reference_score([], estimate_noise([]))
 
 
 def test_the_best_of_many_is_shrunk_to_about_its_true_value() -> None:
@@ -160,9 +162,9 @@ def outcomes(rng: np.random.Generator, true: Iterator[float]) -> tuple[int, int]
         fresh = runs(rng, "e0001", 0.99 + difference, LOOKS[-1])
         for look in LOOKS:
             judged = judge(compare(fresh[:look], base, noise), noise, level, look)
-            if judged.verdict is not Verdict.MORE:
+            if judged.outcome is not LookOutcome.MORE:
                 break
-        if judged.verdict is Verdict.KEEP:
+        if judged.outcome is LookOutcome.KEEP:
             keeps.append(number)
             false += difference >= 0
     return len(keeps), false
@@ -187,20 +189,20 @@ def test_a_session_of_placebos_rarely_keeps_any() -> None:
 
 
 def test_nothing_is_kept_on_noise_that_was_not_measured() -> None:
-    noise = estimate([])
+    noise = estimate_noise([])
     seen = compare([Reading("e0001", "a", "CPU", 1.0)] * 2, [Reading("e0000", "a", "CPU", 2.0)] * 2, noise)
-    assert judge(seen, noise, 0.05, 2).verdict is Verdict.MORE
+    assert judge(seen, noise, 0.05, 2).outcome is LookOutcome.MORE
 
 
 def test_what_looks_worse_gets_nothing_more() -> None:
     rng = np.random.default_rng(10)
     noise = measured_noise(rng)
     seen = compare(runs(rng, "e0001", 0.995, 2), runs(rng, "e0000", 0.99, 8), noise)
-    assert judge(seen, noise, 0.05, 2).verdict is Verdict.HOPELESS
+    assert judge(seen, noise, 0.05, 2).outcome is LookOutcome.HOPELESS
 
 
 @settings(deadline=None)
 @given(st.integers(0, 100))
 def test_a_look_is_only_taken_at_the_runs_it_was_planned_for(fresh: int) -> None:
-    look = look_at(fresh)
+    look = last_look(fresh)
     assert look <= fresh and look in (0, *LOOKS)

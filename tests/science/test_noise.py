@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cockpit.science.noise import Reading, estimate, odd_ones
+from cockpit.science.noise import Reading, estimate_noise, lone_outliers
 
 CLUSTERS = tuple(f"gpu-{i:02d}" for i in range(8))
 
@@ -34,32 +34,32 @@ def fleet_readings(
 
 
 def test_without_a_reading_there_is_a_prior_that_says_it_is_one() -> None:
-    noise = estimate([], magnitude=2.5)
+    noise = estimate_noise([], magnitude=2.5)
     assert not noise.measured
     assert noise.run_sd == pytest.approx(5e-4 * 2.5)
-    assert noise.suspects == {}
+    assert noise.flagged == {}
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_one_two_or_three_readings_do_not_count_as_measured(count: int) -> None:
-    noise = estimate([Reading("e0000", f"gpu-{i}", "CPU", 2.0 + 0.001 * i) for i in range(count)])
+    noise = estimate_noise([Reading("e0000", f"gpu-{i}", "CPU", 2.0 + 0.001 * i) for i in range(count)])
     assert not noise.measured
     assert math.isfinite(noise.run_sd) and noise.run_sd > 0
 
 
 def test_identical_values_leave_a_noise_above_zero() -> None:
-    noise = estimate([Reading("e0000", f"gpu-{i}", "CPU", 2.0) for i in range(10)])
+    noise = estimate_noise([Reading("e0000", f"gpu-{i}", "CPU", 2.0) for i in range(10)])
     assert 0 < noise.within_sd < 5e-4 * 2.0
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_a_score_that_is_no_number_is_refused_by_name(bad: float) -> None:
     with pytest.raises(ValueError, match="e0007 on gpu-03"):
-        estimate([Reading("e0007", "gpu-03", "H100", bad)])
+        estimate_noise([Reading("e0007", "gpu-03", "H100", bad)])
 
 
 def test_within_and_between_clusters_are_told_apart() -> None:
-    found = [estimate(fleet_readings(seed)[0]) for seed in range(30)]
+    found = [estimate_noise(fleet_readings(seed)[0]) for seed in range(30)]
     assert np.median([noise.within_sd for noise in found]) == pytest.approx(0.0003, rel=0.15)
     assert np.median([noise.between_sd for noise in found]) == pytest.approx(0.0005, rel=0.3)
     assert all(noise.measured for noise in found)
@@ -68,7 +68,7 @@ def test_within_and_between_clusters_are_told_apart() -> None:
 def test_the_classes_difference_is_found_and_its_interval_covers_it() -> None:
     covered = 0
     for seed in range(60):
-        noise = estimate(fleet_readings(seed, between=0.0)[0])
+        noise = estimate_noise(fleet_readings(seed, between=0.0)[0])
         offset = noise.classes["H200" if noise.reference == "H100" else "H100"]
         truth = -0.005 if noise.reference == "H100" else 0.005
         assert offset.mean == pytest.approx(truth, abs=0.0006)
@@ -78,7 +78,7 @@ def test_the_classes_difference_is_found_and_its_interval_covers_it() -> None:
 
 def test_clusters_offsets_come_close_to_the_truth() -> None:
     readings, own = fleet_readings(3, runs_each=20)
-    noise = estimate(readings)
+    noise = estimate_noise(readings)
     for names in (CLUSTERS[:4], CLUSTERS[4:]):
         centre = sum(own[name] for name in names) / 4
         for name in names:
@@ -86,15 +86,15 @@ def test_clusters_offsets_come_close_to_the_truth() -> None:
 
 
 def test_a_fleet_without_interaction_rarely_shows_one() -> None:
-    shown = [estimate(fleet_readings(seed, experiments=4)[0]).interaction_sd > 0 for seed in range(40)]
+    shown = [estimate_noise(fleet_readings(seed, experiments=4)[0]).interaction_sd > 0 for seed in range(40)]
     assert sum(shown) <= 12
 
 
 def test_a_misprint_does_not_blind_the_session() -> None:
     readings, _ = fleet_readings(1)
-    clean = estimate(readings)
+    clean = estimate_noise(readings)
     readings.append(Reading("e0000", "gpu-01", "H100", 0.2, 0.0, 500.0))
-    assert estimate(readings).run_sd < 4 * clean.run_sd
+    assert estimate_noise(readings).run_sd < 4 * clean.run_sd
 
 
 def test_a_cluster_that_scores_unlike_the_others_is_suspect() -> None:
@@ -103,20 +103,20 @@ def test_a_cluster_that_scores_unlike_the_others_is_suspect() -> None:
         Reading(r.experiment, r.cluster, r.hardware, r.val_bpb + 0.02 * (r.cluster == "gpu-02"), r.at, r.tokens_M)
         for r in readings
     ]
-    assert list(estimate(shifted).suspects) == ["gpu-02"]
-    assert "worse" in estimate(shifted).suspects["gpu-02"]
-    assert estimate(readings).suspects == {}
+    assert list(estimate_noise(shifted).flagged) == ["gpu-02"]
+    assert "worse" in estimate_noise(shifted).flagged["gpu-02"]
+    assert estimate_noise(readings).flagged == {}
 
 
 def test_one_run_that_lies_far_out_of_its_class_is_odd_and_two_are_for_the_suspicions() -> None:
     runs = [Reading("e0000", f"gpu-{i}", "H100", 1.0 + 0.0003 * (i % 3)) for i in range(6)]
-    assert odd_ones(runs) == set()
+    assert lone_outliers(runs) == set()
     off = Reading("e0000", "gpu-6", "H100", 1.02)
-    assert odd_ones([*runs, off]) == {"gpu-6"}
-    assert odd_ones([*runs, off, off]) == set()
-    assert odd_ones([*runs, Reading("e0000", "gpu-6", "H200", 1.02)]) == set(), "another class scores otherwise"
-    assert odd_ones([*runs[:3], off]) == set(), "too few to say what is usual"
-    assert odd_ones([]) == set()
+    assert lone_outliers([*runs, off]) == {"gpu-6"}
+    assert lone_outliers([*runs, off, off]) == set()
+    assert lone_outliers([*runs, Reading("e0000", "gpu-6", "H200", 1.02)]) == set(), "another class scores otherwise"
+    assert lone_outliers([*runs[:3], off]) == set(), "too few to say what is usual"
+    assert lone_outliers([]) == set()
 
 
 def test_a_cluster_that_throttles_is_suspect_before_its_score_shows_it() -> None:
@@ -125,7 +125,9 @@ def test_a_cluster_that_throttles_is_suspect_before_its_score_shows_it() -> None
         Reading(r.experiment, r.cluster, r.hardware, r.val_bpb, r.at, 450.0 if r.cluster == "gpu-06" else 500.0)
         for r in readings
     ]
-    assert estimate(slowed).suspects == {"gpu-06": "gpu-06 throttles: 90% of the tokens that its class gets through."}
+    assert estimate_noise(slowed).flagged == {
+        "gpu-06": "gpu-06 throttles: 90% of the tokens that its class gets through."
+    }
 
 
 def test_a_drift_is_measured_with_its_error() -> None:
@@ -133,7 +135,7 @@ def test_a_drift_is_measured_with_its_error() -> None:
     drifting = [
         Reading(r.experiment, r.cluster, r.hardware, r.val_bpb + 0.01 * r.at / 3600, r.at, r.tokens_M) for r in readings
     ]
-    drift = estimate(drifting).drift
+    drift = estimate_noise(drifting).drift
     assert drift.mean == pytest.approx(0.01, abs=4 * drift.se)
     assert drift.mean > 3 * drift.se
 
@@ -154,7 +156,7 @@ def test_a_drift_is_measured_with_its_error() -> None:
     )
 )
 def test_any_finite_readings_give_a_positive_finite_noise(readings: list[Reading]) -> None:
-    noise = estimate(readings)
+    noise = estimate_noise(readings)
     assert noise.within_sd > 0 and math.isfinite(noise.within_sd)
     assert noise.between_sd > 0 and math.isfinite(noise.between_sd)
     assert all(offset.se >= 0 for offset in noise.clusters.values())

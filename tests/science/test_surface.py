@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from cockpit.science.surface import Floats, fit_surface
+from cockpit.science.surface import FloatArray, fit_surface
 
 
-def bowl(places: Floats) -> Floats:
-    scores: Floats = 1.0 + ((places - 0.3) ** 2).sum(axis=1)
+def bowl(places: FloatArray) -> FloatArray:
+    scores: FloatArray = 1.0 + ((places - 0.3) ** 2).sum(axis=1)
     return scores
 
 

@@ -11,16 +11,16 @@ from cockpit.variant.constants import find_constants, set_constants
 from cockpit.variant.edits import apply_edits
 from cockpit.variant.errors import VariantError
 from cockpit.variant.fingerprint import combine, fingerprint, outline
-from cockpit.variant.guard import check
+from cockpit.variant.guard import check_variant
 from tests.variant.conftest import SCRIPT
 
 PRINTS = "print('val_bpb: 1')\n"
 
 
 def test_a_script_that_keeps_the_contract_passes() -> None:
-    check(SCRIPT)
-    check("\ufeff" + SCRIPT)
-    check(SCRIPT.replace("\n", "\r\n"))
+    check_variant(SCRIPT)
+    check_variant("\ufeff" + SCRIPT)
+    check_variant(SCRIPT.replace("\n", "\r\n"))
 
 
 @pytest.mark.parametrize(
@@ -40,14 +40,14 @@ def test_a_script_that_keeps_the_contract_passes() -> None:
 )
 def test_a_script_that_cannot_run_or_prints_no_score_is_refused(source: str, sentence: str) -> None:
     with pytest.raises(VariantError) as caught:
-        check(source)
+        check_variant(source)
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_the_score_may_be_printed_from_an_f_string_or_in_a_function() -> None:
-    check("x = 1\nprint(f'{x} val_bpb: {x}')\n")
-    check("def f(x):\n    '''Print it.'''\n    print('val_bpb:', x)\n")
+    check_variant("x = 1\nprint(f'{x} val_bpb: {x}')\n")
+    check_variant("def f(x):\n    '''Print it.'''\n    print('val_bpb:', x)\n")
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_the_score_may_be_printed_from_an_f_string_or_in_a_function() -> None:
 )
 def test_reaching_for_prepare_is_refused_with_the_line(line: str) -> None:
     with pytest.raises(VariantError, match=r"Line \d+ of train\.py .*; prepare\.py must stay as it is\."):
-        check(f"{line}\n{PRINTS}")
+        check_variant(f"{line}\n{PRINTS}")
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_reaching_for_prepare_is_refused_with_the_line(line: str) -> None:
     ],
 )
 def test_reading_prepare_and_using_what_it_gives_is_fine(line: str) -> None:
-    check(f"model = type('M', (), dict())\n{line}\n{PRINTS}")
+    check_variant(f"model = type('M', (), dict())\n{line}\n{PRINTS}")
 
 
 SAME = [

@@ -245,7 +245,7 @@ def _noise(state: State) -> str:
             lines.append(f"{line(name, 40)} scores {offset.mean:+.5f} (SE {offset.se:.5f}) against {noise.reference}.")
     if noise.interaction_sd > noise.run_sd:
         lines.append("Rankings differ between the classes: validate what matters on the better one.")
-    lines += [f"{name} is suspect: {line(why)}" for name, why in list(noise.suspects.items())[:8]]
+    lines += [f"{name} is suspect: {line(why)}" for name, why in list(noise.flagged.items())[:8]]
     return "\n".join(filter(None, lines))
 
 

@@ -9,7 +9,7 @@ from cockpit.agent.proposer_api import ProposerApi, ProposerTrouble, Request
 from cockpit.agent.proposers.search_base import Around, around_incumbent
 from cockpit.core.intents import Arm, Draft
 from cockpit.core.model import Change, Value, WaveKind
-from cockpit.science.search_space import Choice, Dimension, Ladder, Real, fit, readable
+from cockpit.science.search_space import Choice, Dimension, Ladder, Real, fit_overrides, readable
 
 PAIRS = (
     ("ASPECT_RATIO", "DEPTH"),
@@ -140,7 +140,7 @@ def _best_of(around: Around, names: tuple[str, ...], arms: int, scale: float, le
         for combination in product(*factors.values()):
             chosen = dict(zip(factors, combination, strict=True))
             if (key := repr(combination)) not in left:
-                change = fit(around.constants, chosen)
+                change = fit_overrides(around.constants, chosen)
                 left[key] = change if change and not around.was_tried(change) else None
             if (cell := left[key]) is not None:
                 cells.append(cell)

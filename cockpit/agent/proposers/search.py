@@ -11,20 +11,26 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from cockpit.agent.proposer_api import ProposerApi, ProposerTrouble, Request
 from cockpit.core.intents import Arm, Draft
 from cockpit.core.model import Change, Experiment, ExperimentStatus, Outcome, Value, WaveKind
 from cockpit.core.state import State, constants_of
 from cockpit.decide.evidence import noise_of, readings_of
-from cockpit.science.compare import standing
+from cockpit.science.compare import reference_score
 from cockpit.science.forecast import crash_risks
 from cockpit.science.noise import Noise
-from cockpit.science.search_space import Choice, Dimension, Ladder, Real, fit, position, space, value_at
-from cockpit.science.surface import Surface, fit_surface
-
-Floats = NDArray[np.float64]
+from cockpit.science.search_space import (
+    Choice,
+    Dimension,
+    Ladder,
+    Real,
+    fit_overrides,
+    position,
+    search_space,
+    value_at,
+)
+from cockpit.science.surface import FloatArray, Surface, fit_surface
 
 PARENTS = 5
 MUTATION_RATE = 0.4
@@ -122,19 +128,19 @@ class _Searcher:
             safe = safe[np.argsort(self.surface.at(self._features(safe)))]
         yield from map(self._constants, safe)
 
-    def _places(self, constants: Sequence[Mapping[str, Value]]) -> Floats:
+    def _places(self, constants: Sequence[Mapping[str, Value]]) -> FloatArray:
         found = [[position(dimension, one[name]) for name, dimension in self.dimensions.items()] for one in constants]
         return np.asarray(found, dtype=float).reshape(len(found), len(self.dimensions))
 
-    def _constants(self, place: Floats) -> dict[str, Value]:
+    def _constants(self, place: FloatArray) -> dict[str, Value]:
         moved = {
             name: value_at(dimension, float(at))
             for (name, dimension), at in zip(self.dimensions.items(), place, strict=True)
         }
         start = dict(self.start)
-        return {**start, **fit(start, moved)}
+        return {**start, **fit_overrides(start, moved)}
 
-    def _brood(self, count: int) -> Floats:
+    def _brood(self, count: int) -> FloatArray:
         """Children of the parents, each at a place that its constants have."""
         rng, parents = self.rng, self.parents
         genes = parents.shape[1]
@@ -151,12 +157,12 @@ class _Searcher:
         born = np.clip(1 - np.abs(1 - np.abs(born)), 0.0, 1.0)  # a step over the edge comes back from it
         rungs = np.maximum(self.steps, 1)
         stepped = (np.minimum(np.floor(born * rungs), rungs - 1) + 0.5) / rungs
-        placed: Floats = np.where(self.steps > 0, stepped, born)
+        placed: FloatArray = np.where(self.steps > 0, stepped, born)
         return placed
 
-    def _features(self, places: Floats) -> Floats:
+    def _features(self, places: FloatArray) -> FloatArray:
         """Places as the surface sees them: options without an order are all equally far apart."""
-        columns: list[Floats] = []
+        columns: list[FloatArray] = []
         for index, steps in enumerate(self.steps):
             at = places[:, index]
             if self.choices[index]:
@@ -165,7 +171,7 @@ class _Searcher:
                 columns.append(at)
         return np.stack(columns, axis=1)
 
-    def _fit(self, best: Sequence[Tried], places: Floats) -> Surface:
+    def _fit(self, best: Sequence[Tried], places: FloatArray) -> Surface:
         """Through the log of how far each lies behind the best: what is good matters, not how terrible the rest is."""
         scores = np.asarray([_score(one) for one in best])
         ses = np.asarray([one.se or SCORE_SD * abs(_score(one)) for one in best])
@@ -216,7 +222,7 @@ def record_of(state: State) -> Record:
         constants = constants_of(state, experiment.id)
         if experiment.scores:
             if readings := readings_of(state, experiment.id):
-                stands = standing(readings, noise)
+                stands = reference_score(readings, noise)
                 tried.append(Tried(constants, stands.mean, stands.se))
         elif experiment.status is ExperimentStatus.CRASHED:
             tried.append(Tried(constants, None))
@@ -227,7 +233,7 @@ def record_of(state: State) -> Record:
     start = constants_of(state, base)
     session_seed = state.session.seed
     baseline = constants_of(state, state.baseline) if state.baseline else start
-    return Record(space(baseline), start, base, tried, pending, session_seed * 1_000_003 + state.asks_total)
+    return Record(search_space(baseline), start, base, tried, pending, session_seed * 1_000_003 + state.asks_total)
 
 
 def _expected(state: State, experiment: Experiment, noise: Noise) -> float | None:

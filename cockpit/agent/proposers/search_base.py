@@ -6,7 +6,7 @@ import msgspec
 
 from cockpit.core.model import Value
 from cockpit.core.state import State, constants_of
-from cockpit.science.search_space import Dimension, space
+from cockpit.science.search_space import Dimension, search_space
 
 Cell = frozenset[tuple[str, str]]
 
@@ -47,7 +47,7 @@ def around_incumbent(state: State) -> Around | None:
         base,
         constants,
         baseline,
-        space(baseline),
+        search_space(baseline),
         frozenset(_cell(state.experiments[name].overrides) for name, code in codes.items() if code == codes[base]),
         _cell({name: value for name, value in constants.items() if baseline.get(name) != value}),
         frozenset(frozenset(state.waves[name].factors) for name in state.proposals),

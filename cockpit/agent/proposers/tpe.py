@@ -18,7 +18,7 @@ from cockpit.agent.proposers.search_base import Around, around_incumbent
 from cockpit.core.intents import Arm, Draft
 from cockpit.core.model import Change, Experiment, ExperimentStatus, Value, WaveKind
 from cockpit.core.state import State
-from cockpit.science.search_space import Choice, Dimension, Ladder, Real, fit, position, value_at
+from cockpit.science.search_space import Choice, Dimension, Ladder, Real, fit_overrides, position, value_at
 
 if TYPE_CHECKING:
     import optuna
@@ -111,7 +111,7 @@ def draw(study: Study, arms: int, ask: int) -> list[dict[str, Value]]:
         drawn = _sampled(study, arms * DRAWS_AN_ARM, dice.getrandbits(32))
     found: list[dict[str, Value]] = []
     for values in drawn:
-        change = fit(study.around.constants, values)
+        change = fit_overrides(study.around.constants, values)
         if change and change not in found and not study.around.was_tried(change):
             found.append(change)
         if len(found) == arms:

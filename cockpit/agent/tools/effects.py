@@ -8,7 +8,7 @@ from cockpit.agent.tools.state_views import value_words
 from cockpit.core.model import Wave
 from cockpit.core.state import State
 from cockpit.read.forecasts import effects_of
-from cockpit.science.effects import Effect
+from cockpit.science.effects import FactorEffect
 
 LEVELS_LISTED = 8
 INTERACTIONS_LISTED = 6
@@ -37,14 +37,16 @@ def wave_effects(state: State, wave: Wave) -> list[str]:
         more = f",  and {len(effects) - LEVELS_LISTED} more levels" if len(effects) > LEVELS_LISTED else ""
         lines.append(f"  {line(factor, 60)} against {value_words(effects[0].against[0])}:  {told}{more}")
     lines += _interactions(found.interactions)
-    if found.untold:
-        more = f" and {len(found.untold) - UNTOLD_LISTED} more" if len(found.untold) > UNTOLD_LISTED else ""
-        names = ", ".join(line(name, 80) for name in found.untold[:UNTOLD_LISTED])
+    if found.not_estimable:
+        more = (
+            f" and {len(found.not_estimable) - UNTOLD_LISTED} more" if len(found.not_estimable) > UNTOLD_LISTED else ""
+        )
+        names = ", ".join(line(name, 80) for name in found.not_estimable[:UNTOLD_LISTED])
         lines.append(f"  not to be told from these runs: {names}{more}")
     return lines
 
 
-def _interactions(effects: Iterable[Effect]) -> list[str]:
+def _interactions(effects: Iterable[FactorEffect]) -> list[str]:
     """Those beyond the noise, each on a line, and how many are not."""
     found = list(effects)
     clear = sorted((effect for effect in found if _beyond(effect)), key=_clearness, reverse=True)
@@ -60,15 +62,15 @@ def _interactions(effects: Iterable[Effect]) -> list[str]:
     return lines
 
 
-def _beyond(effect: Effect) -> bool:
+def _beyond(effect: FactorEffect) -> bool:
     return effect.estimate.low > 0 or effect.estimate.high < 0
 
 
-def _clearness(effect: Effect) -> float:
+def _clearness(effect: FactorEffect) -> float:
     estimate = effect.estimate
     return abs(estimate.mean) / max(estimate.high - estimate.low, 1e-12)
 
 
-def _words(effect: Effect) -> str:
+def _words(effect: FactorEffect) -> str:
     estimate = effect.estimate
     return f"{estimate.mean:+.5f} [{estimate.low:+.5f}, {estimate.high:+.5f}]"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from cockpit.core.model import Estimate, Wave, WaveKind
 from cockpit.core.state import State
 from cockpit.decide.evidence import noise_of, readings_of
-from cockpit.science.effects import Effect, effects
+from cockpit.science.effects import FactorEffect, estimate_effects
 from cockpit.tui.figures import bare, short_name, value
 from cockpit.tui.plain import plain
 
@@ -40,11 +40,11 @@ def effects_view(state: State, selected: str) -> EffectsView | None:
     if wave is None:
         return None
     runs = [(state.experiments[arm].levels, reading) for arm in wave.arms for reading in readings_of(state, arm)]
-    found = effects(wave.factors, runs, noise_of(state))
+    found = estimate_effects(wave.factors, runs, noise_of(state))
     rows = [EffectView(_main(effect), effect.estimate, False) for effect in found.main]
     joint = sorted(found.interactions, key=lambda effect: -_strength(effect.estimate))
     rows += [EffectView(_joint(effect), effect.estimate, True) for effect in joint]
-    untold = tuple("×".join(plain(short_name(name)) for name in term.split("×")) for term in found.untold)
+    untold = tuple("×".join(plain(short_name(name)) for name in term.split("×")) for term in found.not_estimable)
     return EffectsView(wave.id, tuple(rows), untold, found.runs)
 
 
@@ -65,11 +65,11 @@ def _strength(estimate: Estimate) -> float:
     return abs(estimate.mean) / max(1e-12, estimate.high - estimate.low)
 
 
-def _main(effect: Effect) -> str:
+def _main(effect: FactorEffect) -> str:
     return f"{plain(short_name(effect.factors[0]))} {_level(effect.against[0])}→{_level(effect.levels[0])}"
 
 
-def _joint(effect: Effect) -> str:
+def _joint(effect: FactorEffect) -> str:
     pairs = zip(effect.factors, effect.levels, strict=True)
     return " × ".join(f"{plain(short_name(name))} {_level(level)}" for name, level in pairs)
 
