@@ -38,8 +38,8 @@ CALM = Hazards(launch_failure=0, losses_per_cluster_hour=0, fault=0, hang=0)
 TRAIN = "DEPTH = 8\nASPECT_RATIO = 64\nMATRIX_LR = 0.04\n\n\ndef train():\n    return DEPTH\n"
 
 
-class Night:
-    """A session's folder and its fleet, driven as a worker would, without one."""
+class SimNight:
+    """A session's folder and its fleet, driven as a worker would drive it."""
 
     def __init__(self, folder: Path, spec: FleetSpec, hazards: Hazards = CALM, latencies: Latencies | None = None):
         self.folder, self.spec, self.hazards, self.latencies = folder, spec, hazards, latencies
@@ -63,20 +63,20 @@ class Night:
     def log_path(self, name: str) -> Path:
         return self.folder / "logs" / f"{name}.log"
 
-    def look(self) -> list[Report]:
+    def take(self) -> list[Report]:
         found = self.fleet.poll()
         self.reports += found
         return found
 
     def until(self, kind: type[Kind], about: str, most_s: float = 36_000.0) -> Kind:
-        """Let time jump until a report of this kind about this job or cluster has come; one that came counts."""
+        """Let time jump until there is a report of this kind about this job or cluster; an earlier one counts."""
         end = self.clock.now() + most_s
         while True:
             for report in self.reports:
                 if isinstance(report, kind) and about == getattr(report, "job", getattr(report, "cluster", "")):
                     return report
             assert self.clock.now() < end, f"no {kind.__name__} about {about}"
-            if not self.look():
+            if not self.take():
                 self.clock.wait(threading.Event(), end)
 
     def up(self, *clusters: str) -> None:
@@ -105,13 +105,13 @@ class Night:
 
 
 @pytest.fixture
-def night(tmp_path: Path) -> Iterator[Night]:
-    made = Night(tmp_path, sim_spec(2, 1, speed=0))
+def night(tmp_path: Path) -> Iterator[SimNight]:
+    made = SimNight(tmp_path, sim_spec(2, 1, speed=0))
     yield made
     made.fleet.close()
 
 
-def run(night: Night, name: str, cluster: str = "gpu-01", train: str = TRAIN, seed: int = 0) -> JobEnded:
+def run(night: SimNight, name: str, cluster: str = "gpu-01", train: str = TRAIN, seed: int = 0) -> JobEnded:
     night.up(cluster)
     night.fleet.submit(night.job(name, cluster, train, seed))
     ended = night.until(JobEnded, name)
@@ -119,13 +119,13 @@ def run(night: Night, name: str, cluster: str = "gpu-01", train: str = TRAIN, se
     return ended
 
 
-def test_it_says_that_it_is_simulated_and_has_thirteen_h100_and_three_h200() -> None:
+def test_the_fleet_is_marked_simulated_and_has_thirteen_h100_and_three_h200() -> None:
     spec = sim_spec()
     assert spec.simulated
     assert Counter(cluster.hardware for cluster in spec.clusters) == {"H100": 13, "H200": 3}
 
 
-def test_a_run_prints_what_train_py_prints_and_proves_which_code_ran(night: Night) -> None:
+def test_a_run_prints_what_train_py_prints_and_proves_which_code_ran(night: SimNight) -> None:
     ended = run(night, "e0000.1")
     assert (ended.reason, ended.exit_code) == ("exited", 0)
     verdict = night.verdict("e0000.1")
@@ -139,14 +139,14 @@ def test_a_run_prints_what_train_py_prints_and_proves_which_code_ran(night: Nigh
     assert [loss for _, loss in curve[:4]] == sorted((loss for _, loss in curve[:4]), reverse=True)
 
 
-def test_what_happens_to_a_job_is_reported_once_and_in_order(night: Night) -> None:
+def test_each_step_of_a_job_is_reported_once_and_in_order(night: SimNight) -> None:
     run(night, "e0000.1")
     about = [type(r) for r in night.reports if getattr(r, "job", "") == "e0000.1"]
     assert about == [JobSubmitted, JobStarted, JobEnded]
     assert [r.at for r in night.reports] == sorted(r.at for r in night.reports)
 
 
-def test_the_next_job_of_a_cluster_starts_after_the_gap_a_queue_costs(night: Night) -> None:
+def test_the_next_job_of_a_cluster_starts_after_the_gap_of_a_queue(night: SimNight) -> None:
     night.up("gpu-01")
     for name in ("e0000.1", "e0001.1"):
         night.fleet.submit(night.job(name, "gpu-01"))
@@ -155,9 +155,9 @@ def test_the_next_job_of_a_cluster_starts_after_the_gap_a_queue_costs(night: Nig
     assert 6 <= started.at - ended.at <= 13
 
 
-def test_no_more_requests_are_served_at_once_than_the_scheduler_can(night: Night) -> None:
+def test_the_scheduler_serves_a_limited_number_of_requests_at_once(night: SimNight) -> None:
     latencies = Latencies(launch_s=(100, 100), submit_s=(10, 10), requests_at_once=2, launches_at_once=1)
-    busy = Night(night.folder / "busy", sim_spec(3, 0, speed=0), latencies=latencies)
+    busy = SimNight(night.folder / "busy", sim_spec(3, 0, speed=0), latencies=latencies)
     busy.up("gpu-01", "gpu-02", "gpu-03")
     ready = [r.at - START for r in busy.reports if isinstance(r, ClusterReady)]
     assert ready == [100, 200, 300]
@@ -169,7 +169,7 @@ def test_no_more_requests_are_served_at_once_than_the_scheduler_can(night: Night
     busy.fleet.close()
 
 
-def test_a_submission_never_waits_for_launches(night: Night) -> None:
+def test_a_submission_never_waits_for_launches(night: SimNight) -> None:
     night.up("gpu-01")
     for cluster in ("gpu-02", "gpu-03"):
         night.fleet.launch(cluster)
@@ -178,20 +178,20 @@ def test_a_submission_never_waits_for_launches(night: Night) -> None:
     assert night.until(JobSubmitted, "e0000.1").at - at <= 9
 
 
-def test_a_known_name_is_never_started_again(night: Night) -> None:
+def test_a_known_name_is_never_started_again(night: SimNight) -> None:
     job = night.job("e0000.1", "gpu-01")
     night.up("gpu-01")
     night.fleet.submit(job)
     night.fleet.submit(job)
     night.until(JobEnded, "e0000.1")
     night.fleet.submit(job)
-    assert [type(r) for r in night.look()] == [JobSubmitted, JobStarted, JobEnded]
+    assert [type(r) for r in night.take()] == [JobSubmitted, JobStarted, JobEnded]
     night.clock.wait(threading.Event(), night.clock.now() + 3600)
-    night.look()
+    night.take()
     assert night.fleet.starts() == {"e0000.1": 1}
 
 
-def test_a_job_for_a_cluster_that_is_down_is_refused_and_can_be_submitted_again(night: Night) -> None:
+def test_a_job_for_a_cluster_that_is_down_is_refused_and_can_be_submitted_again(night: SimNight) -> None:
     job = night.job("e0000.1", "gpu-01")
     night.fleet.submit(job)
     assert "not up" in night.until(JobRefused, "e0000.1").message
@@ -201,7 +201,7 @@ def test_a_job_for_a_cluster_that_is_down_is_refused_and_can_be_submitted_again(
     assert night.fleet.starts() == {"e0000.1": 1}
 
 
-def test_a_job_without_its_code_is_refused_with_a_reason(night: Night) -> None:
+def test_a_job_without_its_code_is_refused_with_a_reason(night: SimNight) -> None:
     night.up("gpu-01")
     job = night.job("e0000.1", "gpu-01")
     (job.source / "train.py").unlink()
@@ -209,7 +209,7 @@ def test_a_job_without_its_code_is_refused_with_a_reason(night: Night) -> None:
     assert "cannot be read" in night.until(JobRefused, "e0000.1").message
 
 
-def test_cancelling_ends_a_job_wherever_it_stands(night: Night) -> None:
+def test_a_job_can_be_cancelled_queued_starting_or_running(night: SimNight) -> None:
     night.up("gpu-01")
     for number in range(3):
         night.fleet.submit(night.job(f"e000{number}.1", "gpu-01"))
@@ -226,14 +226,14 @@ def test_cancelling_ends_a_job_wherever_it_stands(night: Night) -> None:
     assert b"val_bpb" not in night.log_path("e0000.1").read_bytes()
 
 
-def test_a_cancelled_job_that_ended_before_says_how_it_ended(night: Night) -> None:
+def test_cancelling_an_ended_job_reports_how_it_ended(night: SimNight) -> None:
     run(night, "e0000.1")
     night.fleet.cancel("e0000.1")
-    assert [(r.reason, r.exit_code) for r in night.look() if isinstance(r, JobEnded)] == [("exited", 0)]
+    assert [(r.reason, r.exit_code) for r in night.take() if isinstance(r, JobEnded)] == [("exited", 0)]
 
 
 def test_a_hanging_run_ends_at_its_limit_without_a_result(tmp_path: Path) -> None:
-    night = Night(tmp_path, sim_spec(1, 0, speed=0), Hazards(0, 0, 0, hang=1.0))
+    night = SimNight(tmp_path, sim_spec(1, 0, speed=0), Hazards(0, 0, 0, hang=1.0))
     ended = run(night, "e0000.1")
     started = next(r for r in night.reports if isinstance(r, JobStarted))
     assert ended.reason == "timeout"
@@ -241,7 +241,7 @@ def test_a_hanging_run_ends_at_its_limit_without_a_result(tmp_path: Path) -> Non
     assert night.verdict("e0000.1").outcome is not Outcome.VALID
 
 
-def test_down_ends_what_runs_and_says_when_nothing_is_left(night: Night) -> None:
+def test_down_ends_the_jobs_and_reports_when_the_cluster_is_gone(night: SimNight) -> None:
     night.up("gpu-01")
     night.fleet.submit(night.job("e0000.1", "gpu-01"))
     night.until(JobStarted, "e0000.1")
@@ -252,16 +252,16 @@ def test_down_ends_what_runs_and_says_when_nothing_is_left(night: Night) -> None
     night.until(JobRefused, "e0001.1")
 
 
-def test_down_takes_a_launch_back(night: Night) -> None:
+def test_down_withdraws_a_launch(night: SimNight) -> None:
     night.fleet.launch("gpu-01")
     night.fleet.down("gpu-01")
     night.until(ClusterEnded, "gpu-01")
     night.clock.wait(threading.Event(), night.clock.now() + 600)
-    assert not any(isinstance(r, ClusterReady) for r in night.reports + night.look())
+    assert not any(isinstance(r, ClusterReady) for r in night.reports + night.take())
 
 
-def test_a_lost_cluster_takes_its_jobs_along_and_can_be_launched_again(tmp_path: Path) -> None:
-    night = Night(tmp_path, sim_spec(1, 0, speed=0), Hazards(0, losses_per_cluster_hour=20, fault=0, hang=0))
+def test_a_lost_cluster_loses_its_jobs_and_can_be_launched_again(tmp_path: Path) -> None:
+    night = SimNight(tmp_path, sim_spec(1, 0, speed=0), Hazards(0, losses_per_cluster_hour=20, fault=0, hang=0))
     night.up("gpu-01")
     for number in range(200):
         if any(isinstance(r, ClusterTrouble) for r in night.reports):
@@ -278,20 +278,20 @@ def test_a_lost_cluster_takes_its_jobs_along_and_can_be_launched_again(tmp_path:
     night.until(ClusterReady, "gpu-01")
 
 
-def test_a_launch_that_fails_says_so_and_the_next_try_is_another(tmp_path: Path) -> None:
-    night = Night(tmp_path, sim_spec(1, 0, speed=0), Hazards(launch_failure=0.5))
+def test_a_failed_launch_is_reported_and_the_next_try_may_succeed(tmp_path: Path) -> None:
+    night = SimNight(tmp_path, sim_spec(1, 0, speed=0), Hazards(launch_failure=0.5))
     outcomes = []
     for _ in range(40):
         night.fleet.launch("gpu-01")
         night.clock.wait(threading.Event(), night.clock.now() + 200)
-        outcomes += [type(r) for r in night.look() if isinstance(r, ClusterReady | ClusterTrouble)]
+        outcomes += [type(r) for r in night.take() if isinstance(r, ClusterReady | ClusterTrouble)]
         if ClusterReady in outcomes:
             break
     assert ClusterReady in outcomes
 
 
 def test_a_slower_scheduler_is_one_setting(tmp_path: Path) -> None:
-    night = Night(tmp_path, sim_spec(1, 0, speed=0), latencies=Latencies(launch_s=(1000, 1000)))
+    night = SimNight(tmp_path, sim_spec(1, 0, speed=0), latencies=Latencies(launch_s=(1000, 1000)))
     night.up("gpu-01")
     assert night.clock.now() - START == 1000
 
@@ -299,7 +299,7 @@ def test_a_slower_scheduler_is_one_setting(tmp_path: Path) -> None:
 # The world outlives the worker
 
 
-def test_a_killed_workers_successor_finds_what_ran_and_what_ended_in_between(night: Night) -> None:
+def test_a_restarted_worker_finds_what_runs_and_what_ended_in_between(night: SimNight) -> None:
     night.up("gpu-01", "gpu-02")
     jobs = [night.job(f"e000{n}.1", f"gpu-0{n % 2 + 1}") for n in range(4)]
     for job in jobs[:3]:
@@ -307,10 +307,10 @@ def test_a_killed_workers_successor_finds_what_ran_and_what_ended_in_between(nig
     for job in jobs[:3]:
         night.until(JobSubmitted, job.name)
     night.clock.wait(threading.Event(), night.clock.now() + 50)
-    night.look()
-    night.open()  # the first process is gone without a word: nothing was closed
+    night.take()
+    night.open()  # the first process was killed: nothing was closed
     night.fleet.recover(Expected(("gpu-01", "gpu-02", "gpu-03"), tuple(jobs)))
-    found = night.look()
+    found = night.take()
     assert {r.cluster: type(r) for r in found if hasattr(r, "cluster")} == {
         "gpu-01": ClusterReady,
         "gpu-02": ClusterReady,
@@ -322,7 +322,7 @@ def test_a_killed_workers_successor_finds_what_ran_and_what_ended_in_between(nig
         assert night.verdict(job.name).outcome is Outcome.VALID
     night.open()
     night.fleet.recover(Expected(("gpu-01",), tuple(jobs)))
-    assert Counter(type(r) for r in night.look() if hasattr(r, "job")) == {
+    assert Counter(type(r) for r in night.take() if hasattr(r, "job")) == {
         JobSubmitted: 3, JobStarted: 3, JobEnded: 3, JobRefused: 1,
     }  # fmt: skip
     assert set(night.fleet.starts().values()) == {1}
@@ -331,12 +331,12 @@ def test_a_killed_workers_successor_finds_what_ran_and_what_ended_in_between(nig
 def test_a_torn_log_is_completed_byte_for_byte(tmp_path: Path) -> None:
     logs = []
     for tear in (False, True):
-        night = Night(tmp_path / str(tear), sim_spec(1, 0, speed=0))
+        night = SimNight(tmp_path / str(tear), sim_spec(1, 0, speed=0))
         night.up("gpu-01")
         night.fleet.submit(night.job("e0000.1", "gpu-01"))
         night.until(JobStarted, "e0000.1")
         night.clock.wait(threading.Event(), night.clock.now() + 100)
-        night.look()
+        night.take()
         if tear:
             whole = night.log_path("e0000.1").read_bytes()
             night.log_path("e0000.1").write_bytes(whole[:-17])
@@ -347,16 +347,16 @@ def test_a_torn_log_is_completed_byte_for_byte(tmp_path: Path) -> None:
     assert logs[0] == logs[1]
 
 
-def test_a_world_read_back_at_every_step_goes_as_one_that_was_never_closed(tmp_path: Path) -> None:
+def test_a_world_reopened_at_every_step_equals_one_that_was_never_closed(tmp_path: Path) -> None:
     def play(folder: Path, reopen: bool) -> dict[str, tuple[float, str, int]]:
         ran_on: dict[str, str] = {}
         hazards = Hazards(launch_failure=0.2, losses_per_cluster_hour=1.0, fault=0.1, hang=0.05)
-        night = Night(folder, sim_spec(3, 1, speed=0, seed=5), hazards)
+        night = SimNight(folder, sim_spec(3, 1, speed=0, seed=5), hazards)
         for cluster in ("gpu-01", "gpu-02", "gpu-03", "gpu-04"):
             night.fleet.launch(cluster)
         submitted = 0
         while submitted < 60:
-            for report in night.look():
+            for report in night.take():
                 if isinstance(report, ClusterReady | JobEnded):
                     cluster = report.cluster if isinstance(report, ClusterReady) else ran_on[report.job]
                     if night.fleet._world.clusters[cluster].is_ is ClusterIs.UP:
@@ -373,32 +373,32 @@ def test_a_world_read_back_at_every_step_goes_as_one_that_was_never_closed(tmp_p
     assert play(tmp_path / "kept", False) == play(tmp_path / "reopened", True)
 
 
-def test_time_goes_on_from_where_it_stood(night: Night) -> None:
+def test_time_continues_from_where_it_stood(night: SimNight) -> None:
     night.up("gpu-01")
     at = night.clock.now()
     night.open()
     assert night.clock.now() == at
 
 
-def test_a_file_that_is_no_world_is_one_sentence(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_world_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "sim.db").write_bytes(b"not a database, not at all" * 100)
     with pytest.raises(FleetError, match=r"cannot be read .* start a new session"):
         open_sim(sim_spec(speed=0), tmp_path / "sim.db", START)
 
 
-# What a run is worth
+# Results
 
 
 def test_the_same_seed_job_and_code_give_the_same_log_in_any_process(tmp_path: Path) -> None:
     logs = []
     for folder in ("a", "b"):
-        night = Night(tmp_path / folder, sim_spec(1, 0, speed=0, seed=3))
+        night = SimNight(tmp_path / folder, sim_spec(1, 0, speed=0, seed=3))
         run(night, "e0000.1")
         logs.append(night.log_path("e0000.1").read_bytes())
     assert logs[0] == logs[1]
 
 
-def test_repeats_differ_by_the_noise_and_not_more(night: Night) -> None:
+def test_repeats_differ_by_noise_only(night: SimNight) -> None:
     scores = []
     for number in range(12):
         run(night, f"e0000.{number + 1}", seed=number)
@@ -407,7 +407,7 @@ def test_repeats_differ_by_the_noise_and_not_more(night: Night) -> None:
     assert max(scores) - min(scores) < 0.003
 
 
-def test_a_comment_changes_nothing_but_noise_and_a_patch_has_an_effect_of_its_own(night: Night) -> None:
+def test_a_comment_changes_only_the_noise_and_a_patch_has_its_own_effect(night: SimNight) -> None:
     run(night, "e0000.1")
     job = night.job("e0001.1", "gpu-01", "# faster!\n" + TRAIN)
     patched = night.job("e0002.1", "gpu-01", TRAIN.replace("return DEPTH", "return DEPTH + 1"))
@@ -420,7 +420,7 @@ def test_a_comment_changes_nothing_but_noise_and_a_patch_has_an_effect_of_its_ow
     assert runs["e0001.1"].val_bpb == pytest.approx(runs["e0000.1"].val_bpb, abs=0.003)
 
 
-def test_a_too_large_batch_runs_out_of_memory_on_an_h100_and_runs_on_an_h200(night: Night) -> None:
+def test_a_too_large_batch_runs_out_of_memory_on_an_h100_and_runs_on_an_h200(night: SimNight) -> None:
     wide = "DEVICE_BATCH_SIZE = 256\n" + TRAIN
     run(night, "e0000.1", "gpu-01", wide)
     run(night, "e0001.1", "gpu-03", wide)
@@ -430,7 +430,7 @@ def test_a_too_large_batch_runs_out_of_memory_on_an_h100_and_runs_on_an_h200(nig
     assert night.verdict("e0001.1").outcome is Outcome.VALID
 
 
-def test_code_that_does_not_compile_crashes_at_once(night: Night) -> None:
+def test_code_that_does_not_compile_crashes_at_once(night: SimNight) -> None:
     ended = run(night, "e0000.1", train="def train(:\n")
     assert ended.exit_code == 1
     assert "SyntaxError" in night.verdict("e0000.1").message

@@ -57,6 +57,6 @@ def test_a_task_may_name_where_it_runs_and_still_be_sent_elsewhere(tmp_path: Pat
     client(tmp_path, "run: x\nresources: {infra: kubernetes, accelerators: {H100: 1, H200: 1}}\n", infra)
 
 
-def test_whatever_an_error_says_is_one_line_without_colours() -> None:
+def test_the_message_of_any_error_is_one_line_without_colours() -> None:
     assert sentence(ValueError("\x1b[31mno\x1b[0m\n  capacity\n")) == "no capacity"
     assert sentence(ValueError()) == "ValueError"

@@ -1,4 +1,4 @@
-"""A run's lines out of SkyPilot's stream: all of them, once, whatever they hold and however often it breaks."""
+"""A run's lines are taken out of SkyPilot's stream, each once, however often the stream breaks."""
 
 from pathlib import Path
 
@@ -29,17 +29,17 @@ def test_only_the_runs_own_lines_are_kept_without_prefix_and_colour() -> None:
     assert lines.status == "SUCCEEDED"
 
 
-def test_a_line_of_another_experiments_run_is_not_ours() -> None:
+def test_a_line_of_another_run_is_left_out() -> None:
     assert taken(JobLines("e0001.1", 0), [own("val_bpb: 0.1", "e0002.1"), own("mine")]) == b"mine\n"
 
 
-def test_a_run_cannot_say_how_its_job_ended() -> None:
+def test_a_run_cannot_forge_the_end_of_its_job() -> None:
     lines = JobLines("e0001.1", 0)
     taken(lines, [own("✓ Job finished (status: SUCCEEDED).")])
     assert lines.status == ""
 
 
-def test_steps_that_end_with_a_carriage_return_are_lines_as_they_come_with_a_prefix_each_or_one_for_all() -> None:
+def test_steps_that_end_with_a_carriage_return_are_lines_with_one_prefix_or_several() -> None:
     prefix = "\x1b[36m(e0001.1, pid=1)\x1b[0m "
     each = [f"{prefix}\r", f"{prefix}step 1  \r", f"{prefix}step 2  \r", f"{prefix}\n", own("done")]
     once = [f"{prefix}\r", "step 1  \r", "step 2  \r", "\n", own("done")]
@@ -48,7 +48,7 @@ def test_steps_that_end_with_a_carriage_return_are_lines_as_they_come_with_a_pre
         assert [lines.feed(piece) for piece in stream] == [b"", b"step 1  \n", b"step 2  \n", b"", b"done\n"]
 
 
-def test_a_run_cannot_say_how_its_job_ended_behind_a_carriage_return_either() -> None:
+def test_a_run_cannot_forge_the_end_of_its_job_behind_a_carriage_return_either() -> None:
     lines = JobLines("e0001.1", 0)
     said = taken(lines, ["\x1b[36m(e0001.1, pid=1)\x1b[0m x\r", FINISHED, own("y")])
     assert said.endswith(b"y\n") and lines.status == ""
@@ -65,7 +65,7 @@ def test_the_setup_of_a_cluster_is_read_by_its_own_prefix() -> None:
     assert taken(JobLines("setup", 0), ["\x1b[36m(setup pid=7602)\x1b[0m uv sync\n"]) == b"uv sync\n"
 
 
-def test_the_run_says_itself_when_it_began_and_ended_and_how() -> None:
+def test_the_marks_of_a_run_give_its_start_end_and_exit_code() -> None:
     lines = JobLines("e0001.1", 0)
     start = "COCKPIT_START train_sha256=a prepare_sha256=b at=1000.5"
     end = "COCKPIT_END train_sha256=a prepare_sha256=b exit=124 at=1301.25"

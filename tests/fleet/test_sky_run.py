@@ -54,7 +54,7 @@ def test_a_run_prints_the_hashes_of_its_code_before_and_after(tmp_path: Path) ->
     assert log.verdict(None, *hashes(a_job)).outcome is Outcome.VALID
 
 
-def test_a_run_that_changes_its_code_is_found_out(tmp_path: Path) -> None:
+def test_a_run_that_changes_its_code_is_a_mismatch(tmp_path: Path) -> None:
     a_job = job(tmp_path, "open('train.py', 'a').write('# more')\nprint('val_bpb: 1.5')")
     log, _ = run(a_job)
     assert log.verdict(None, *hashes(a_job)).outcome is Outcome.MISMATCH
@@ -66,7 +66,7 @@ def test_a_crash_keeps_its_exit_code(tmp_path: Path, train: str) -> None:
     assert (log.exit_code, code) == (7, 7)
 
 
-def test_a_task_that_leaves_its_shell_early_is_still_accounted_for(tmp_path: Path) -> None:
+def test_a_task_that_leaves_its_shell_early_still_reports_its_end(tmp_path: Path) -> None:
     log, code = run(job(tmp_path), "set -e\ncd /\nfalse\n# a comment at the end")
     assert (log.exit_code, code) == (1, 1)
     assert log.ended is not None
@@ -109,7 +109,7 @@ def test_a_run_whose_folder_did_not_arrive_says_so(tmp_path: Path) -> None:
     assert "its folder did not arrive" in done.stdout
 
 
-def test_what_is_synced_is_the_variant_alone_whatever_gitignore_says(tmp_path: Path) -> None:
+def test_only_the_variant_is_synced_with_files_that_gitignore_names(tmp_path: Path) -> None:
     a_job = job(tmp_path, more={".gitignore": "prepare.py\n"})
     workdir = stage(a_job, NAME)
     files = {str(path.relative_to(workdir)) for path in workdir.rglob("*") if path.is_file()}
@@ -121,7 +121,7 @@ def stage_of(a_job: Job) -> Path:
     return a_job.source.parent / f"{a_job.source.name}.run" / "variants" / NAME
 
 
-def test_a_task_goes_where_it_is_sent_wherever_its_file_says() -> None:
+def test_infra_goes_before_the_places_in_the_task_file() -> None:
     said = {"cloud": "aws", "region": "us-east-1", "cpus": 4, "any_of": [{"zone": "a", "accelerators": "H100:1"}]}
     assert elsewhere(said, "slurm/lab") == {"infra": "slurm/lab", "cpus": 4, "any_of": [{"accelerators": "H100:1"}]}
 

@@ -1,6 +1,6 @@
 """The simulated fleet: the Fleet protocol on a virtual clock, over a world that outlives the worker.
 
-Whatever it says is SIMULATED; `simulated` is True so that screens and exports can say so.
+All its results are SIMULATED; `simulated` is True so that screens and exports say so.
 """
 
 import heapq
@@ -18,7 +18,7 @@ from cockpit.fleet.base import (
     JobRefused,
     Report,
 )
-from cockpit.fleet.sim.records import ClusterIs, Origin, SimJob
+from cockpit.fleet.sim.records import ClusterIs, SimJob, TimeOrigin
 from cockpit.fleet.sim.run import Hazards, log_lines
 from cockpit.fleet.sim.world import Latencies, World
 from cockpit.session.clock import Clock, JumpClock, ScaledClock
@@ -27,11 +27,11 @@ USD_PER_HOUR = {"H100": 2.0, "H200": 2.3}
 LOG_MODE = 0o640
 STEP_LINES = 100
 STEP_LINES_JUMPING = 20
-"""How many step lines a run prints; nobody reads along where time jumps."""
+"""Step lines that a run prints; fewer where time jumps, since no person reads along."""
 
 
 def sim_spec(h100: int = 13, h200: int = 3, speed: float = 1.0, seed: int = 0) -> FleetSpec:
-    """A fleet of H100s, then H200s; `speed` in virtual seconds a second, 0 for as fast as it goes."""
+    """Make a fleet of H100s, then H200s; `speed` in virtual seconds a second, 0 for as fast as possible."""
     classes = ["H100"] * h100 + ["H200"] * h200
     return FleetSpec(
         kind="sim",
@@ -55,17 +55,18 @@ def open_sim(
     latencies: Latencies | None = None,
     hazards: Hazards | None = None,
 ) -> tuple["SimFleet", Clock]:
-    """The fleet whose world is kept at `path` (':memory:' for one that dies with it), and the clock it runs on.
+    """Open the fleet whose world is kept at `path` (':memory:' for none), and the clock it runs on.
 
-    A new world begins at `start`, seconds since the epoch; one that is there goes on: at its own speed also while
-    nobody looked, or from where it stood if it jumps. Raises FleetError where the file cannot be used.
+    A new world begins at `start`, seconds since the epoch. A world that exists continues: at its own speed, also
+    through the time it was closed, or from where it stood if its time jumps. Raises FleetError if the file cannot be
+    used.
     """
     lines = STEP_LINES if spec.speed else STEP_LINES_JUMPING
     world = World(path, spec, start, latencies or Latencies(), hazards or Hazards(), lines)
     clock: Clock
     if spec.speed:
         if world.origin is None or world.origin.speed != spec.speed:
-            world.keep_origin(Origin(world.now, spec.speed, time.time()))
+            world.keep_origin(TimeOrigin(world.now, spec.speed, time.time()))
         assert world.origin is not None
         clock = ScaledClock(world.origin.start, world.origin.speed, world.origin.real_s, world.next_due)
     else:
@@ -74,12 +75,14 @@ def open_sim(
 
 
 class SimFleet:
+    """The Fleet protocol on a simulated world."""
+
     simulated = True
 
     def __init__(self, world: World, clock: Clock) -> None:
         self._world = world
         self._clock = clock
-        self._logs: dict[str, _Log] = {}
+        self._logs: dict[str, _SimLog] = {}
         self._lines_due: list[tuple[float, str]] = []
         self._advance()
 
@@ -91,7 +94,7 @@ class SimFleet:
         for name in expected.clusters:
             cluster = world.clusters.get(name)
             if cluster is None or cluster.is_ is ClusterIs.LOST:
-                found.append(ClusterTrouble(world.now, name, "it is not there any more", lost=True))
+                found.append(ClusterTrouble(world.now, name, "it is gone", lost=True))
             elif cluster.is_ in (ClusterIs.UP, ClusterIs.LOSING):
                 found.append(world.ready(cluster))
             elif cluster.is_ is ClusterIs.DOWN and cluster.launches == 0:
@@ -143,21 +146,21 @@ class SimFleet:
         self._world.close()
 
     def next_due(self) -> float:
-        """When, on the virtual clock, this world next changes by itself."""
+        """The virtual time of this world's next change."""
         return self._world.next_due()
 
     def starts(self) -> dict[str, int]:
-        """Job to how often it was started: what proves that nothing ran twice."""
+        """Job to the number of times it was started, which proves that nothing ran twice."""
         return {name: job.starts for name, job in self._world.jobs.items()}
 
     def _advance(self) -> None:
         self._world.advance(self._clock.now())
 
     def _write_logs(self) -> None:
-        """Append what the running jobs have printed by now. Comes before the world is kept, so that a job which is
-        known to have ended has its whole log."""
+        """Append what the running jobs have printed by now. The world is saved after it, so that a job that the world
+        knows to have ended has its whole log."""
         for name in self._world.started:
-            self._logs[name] = log = _Log(self._world.jobs[name])
+            self._logs[name] = log = _SimLog(self._world.jobs[name])
             heapq.heappush(self._lines_due, (log.due(), name))
         self._world.started.clear()
         while self._lines_due and self._lines_due[0][0] <= self._world.now:
@@ -170,8 +173,8 @@ class SimFleet:
                 heapq.heappush(self._lines_due, (log.due(), name))
 
 
-class _Log:
-    """A job's log file. What it will hold is known from its start, so a torn line is completed after a kill."""
+class _SimLog:
+    """A job's log file. All its lines are known from the start, so a line torn by a kill is completed later."""
 
     def __init__(self, job: SimJob) -> None:
         self._job = job
@@ -196,7 +199,7 @@ class _Log:
         return self._next == len(self._moments) or self._moments[self._next][0] > self._job.silent_at
 
     def write(self, now: float) -> None:
-        """Append what is printed by `now`. Raises FleetError where the file cannot be written."""
+        """Append what is printed by `now`. Raises FleetError if the file cannot be written."""
         now = min(now, self._job.silent_at)
         while self._next < len(self._moments) and self._moments[self._next][0] <= now:
             self._next += 1

@@ -1,4 +1,4 @@
-"""What the simulated world keeps: a record a cluster and a job, in a file that outlives the worker."""
+"""The records of the simulated world, one a cluster and job, in a file that outlives the worker."""
 
 import math
 import sqlite3
@@ -9,7 +9,7 @@ import msgspec
 
 from cockpit.core.model import Value
 from cockpit.fleet.base import FleetError
-from cockpit.fleet.sim.run import Run
+from cockpit.fleet.sim.run import SimRun
 
 
 class ClusterIs(StrEnum):
@@ -17,7 +17,7 @@ class ClusterIs(StrEnum):
     LAUNCHING = "launching"
     UP = "up"
     LOSING = "losing"
-    """Gone, and nobody has noticed yet."""
+    """Gone, and not noticed yet."""
     LOST = "lost"
     STOPPING = "stopping"
 
@@ -28,32 +28,36 @@ class JobIs(StrEnum):
     STARTING = "starting"
     RUNNING = "running"
     ENDING = "ending"
-    """Cancelled, and still there."""
+    """Cancelled, and still running."""
     ENDED = "ended"
     REFUSED = "refused"
 
 
 class SimCluster(msgspec.Struct):
+    """A cluster, and what happens to it next, at `due_at`."""
+
     name: str
     hardware: str
     usd_per_hour: float
     is_: ClusterIs = ClusterIs.DOWN
     due_at: float = math.inf
     requested: int = 0
-    """The order of its request among all, while it is launching."""
+    """The place of its launch in the order of all requests."""
     launches: int = 0
     queue: list[str] = []
     occupant: str = ""
     free_at: float = -math.inf
-    """When its last job ended."""
+    """The time its last job ended."""
     message: str = ""
 
 
 class SimJob(msgspec.Struct):
+    """A job, and what happens to it next, at `due_at`."""
+
     name: str
     cluster: str
     log_path: str
-    run: Run
+    run: SimRun
     time_limit_s: float
     is_: JobIs = JobIs.SENDING
     due_at: float = math.inf
@@ -61,32 +65,32 @@ class SimJob(msgspec.Struct):
     arrived_at: float = 0.0
     started_at: float = 0.0
     starts: int = 0
-    """How often it was started: never more than once."""
+    """The number of times it was started: at most once."""
     ended_at: float = 0.0
     silent_at: float = math.inf
-    """From when on it prints nothing more: it ended, or its cluster is gone."""
+    """The time after which it prints nothing: it ended, or its cluster is gone."""
     reason: str = ""
     exit_code: int | None = None
     message: str = ""
 
 
-class Baseline(msgspec.Struct, frozen=True):
-    """The first file that was ever submitted here: edits have their effect against it."""
+class SimBaseline(msgspec.Struct, frozen=True):
+    """The first file that was submitted here: edits have their effect against it."""
 
     constants: dict[str, Value]
     code: str
 
 
-class Origin(msgspec.Struct, frozen=True):
-    """Virtual time was `start` at `real_s` on the wall's clock, and has run `speed` times as fast since."""
+class TimeOrigin(msgspec.Struct, frozen=True):
+    """The origin of virtual time: it was `start` at `real_s` on the wall clock, and runs `speed` times as fast."""
 
     start: float
     speed: float
     real_s: float
 
 
-class Records:
-    """The world's file: a row a cluster and job. What was kept survives the kill of any process."""
+class WorldFile:
+    """The world's file: a row for each cluster and job. What is saved survives the kill of any process."""
 
     def __init__(self, path: Path | str) -> None:
         try:
@@ -100,14 +104,14 @@ class Records:
             self.jobs = [msgspec.msgpack.decode(body, type=SimJob) for is_job, body in rows if is_job]
             facts = dict(self._db.execute("SELECT name, body FROM facts").fetchall())
             self.now = msgspec.msgpack.decode(facts["now"], type=float) if "now" in facts else -math.inf
-            self.baseline = msgspec.msgpack.decode(facts["baseline"], type=Baseline) if "baseline" in facts else None
-            self.origin = msgspec.msgpack.decode(facts["origin"], type=Origin) if "origin" in facts else None
+            self.baseline = msgspec.msgpack.decode(facts["baseline"], type=SimBaseline) if "baseline" in facts else None
+            self.origin = msgspec.msgpack.decode(facts["origin"], type=TimeOrigin) if "origin" in facts else None
         except (sqlite3.Error, msgspec.MsgspecError) as error:
             raise FleetError(f"the simulated world in {path} cannot be read ({error}): start a new session") from error
         self._path = path
-        self._baseline_kept = self.baseline is not None
+        self._baseline_saved = self.baseline is not None
 
-    def keep(self, now: float, records: list[SimCluster | SimJob], baseline: Baseline | None) -> None:
+    def save(self, now: float, records: list[SimCluster | SimJob], baseline: SimBaseline | None) -> None:
         encode = msgspec.msgpack.encode
         try:
             self._db.execute("BEGIN")
@@ -116,16 +120,16 @@ class Records:
                 [(record.name, isinstance(record, SimJob), encode(record)) for record in records],
             )
             self._db.execute("INSERT OR REPLACE INTO facts VALUES ('now', ?)", (encode(now),))
-            if baseline is not None and not self._baseline_kept:
+            if baseline is not None and not self._baseline_saved:
                 self._db.execute("INSERT OR REPLACE INTO facts VALUES ('baseline', ?)", (encode(baseline),))
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             raise FleetError(
-                f"the simulated world in {self._path} cannot be kept ({error}): free some space"
+                f"the simulated world in {self._path} cannot be saved ({error}): free some space"
             ) from error
-        self._baseline_kept = baseline is not None
+        self._baseline_saved = baseline is not None
 
-    def keep_origin(self, origin: Origin) -> None:
+    def save_origin(self, origin: TimeOrigin) -> None:
         self.origin = origin
         self._db.execute("INSERT OR REPLACE INTO facts VALUES ('origin', ?)", (msgspec.msgpack.encode(origin),))
 

@@ -1,21 +1,21 @@
-"""A simulated run: what it will come to, decided when it is submitted, and the log it prints on the way.
+"""A simulated run: its result, decided when it is submitted, and the log it prints.
 
 Both are pure: the same fleet seed, job, SEED and code give the same run and, byte for byte, the same log.
 """
 
-import hashlib
 import math
 import random
 
 import msgspec
 
 from cockpit.core.model import Value
-from cockpit.fleet.sim.source import Source
+from cockpit.fleet.sim.dice import dice
+from cockpit.fleet.sim.source import SimSource
 from cockpit.fleet.sim.surface import TIME_BUDGET_S, Prediction
 
 NOISE_WITHIN_SD = 0.0003
 NOISE_BETWEEN_SD = 0.0005
-"""Of val_bpb: the same code again on one cluster, and the same code on another of its class."""
+"""SDs of val_bpb: of the same code repeated on one cluster, and between clusters of one class."""
 
 NATS_PER_BPB = 3.05
 FIRST_LOSS = 9.01
@@ -23,20 +23,20 @@ FIRST_LOSS = 9.01
 
 
 class Hazards(msgspec.Struct, frozen=True):
-    """What goes wrong by itself, beyond what the surface says of a configuration."""
+    """Rates of failures that have nothing to do with the configuration."""
 
     launch_failure: float = 0.02
-    """The share of launches that find no capacity."""
+    """Share of launches that find no capacity."""
     losses_per_cluster_hour: float = 0.004
-    """Preemptions and lost nodes, of a cluster that is up."""
+    """Preemptions and lost nodes of a cluster that is up."""
     fault: float = 0.003
-    """The share of runs a GPU fault ends."""
+    """Share of runs that a GPU fault ends."""
     hang: float = 0.001
-    """The share of runs that stop printing and never end."""
+    """Share of runs that stop printing and never end."""
 
 
-class Run(msgspec.Struct, frozen=True):
-    """What a job will do from its start on, in seconds after it."""
+class SimRun(msgspec.Struct, frozen=True):
+    """The course of a run, in seconds after its start."""
 
     train_hash: str
     prepare_hash: str
@@ -46,7 +46,7 @@ class Run(msgspec.Struct, frozen=True):
     training_s: float
     evaluation_s: float
     stops_s: float
-    """When it ends; infinite where it hangs."""
+    """Its end; infinite if it hangs."""
     crash: str
     """Empty, or the exception it ends with."""
     steps: int
@@ -59,20 +59,15 @@ class Run(msgspec.Struct, frozen=True):
     warmdown: float
     final_lr: float
     wobble: int
-    """Seeds the noise of the printed losses."""
+    """The seed of the noise in the printed losses."""
     lines: int
 
 
-def dice(*key: object) -> random.Random:
-    """The same stream of numbers for the same key, in any process."""
-    return random.Random(hashlib.blake2b("|".join(map(str, key)).encode(), digest_size=8).digest())
-
-
 def plan_run(
-    seed: int, job: str, cluster: str, environment: dict[str, str], source: Source, prediction: Prediction,
+    seed: int, job: str, cluster: str, environment: dict[str, str], source: SimSource, prediction: Prediction,
     hazards: Hazards, lines: int,
-) -> Run:  # fmt: skip
-    """What `job` will do on `cluster`: the surface's word, with noise and accidents by `seed`, name, SEED and code."""
+) -> SimRun:  # fmt: skip
+    """Plan the run of `job` on `cluster`: the surface's prediction, with noise and failures by seed, name and code."""
     roll = dice(seed, job, environment.get("SEED", ""), source.train_hash)
     noise = roll.gauss(0.0, NOISE_WITHIN_SD) + dice(seed, cluster).gauss(0.0, NOISE_BETWEEN_SD)
     budget_s = _budget_s(environment)
@@ -92,7 +87,7 @@ def plan_run(
         crash = "torch.AcceleratorError: CUDA error: unspecified launch failure"
         stops_s = startup_s + when * budget_s
     share = budget_s / TIME_BUDGET_S
-    return Run(
+    return SimRun(
         train_hash=source.train_hash,
         prepare_hash=source.prepare_hash,
         val_bpb=prediction.val_bpb + noise,
@@ -115,8 +110,8 @@ def plan_run(
     )
 
 
-def log_lines(run: Run) -> list[tuple[float, str]]:
-    """[(seconds after the start, text with its line ends)], ascending; the last is at `stops_s`, unless it hangs."""
+def log_lines(run: SimRun) -> list[tuple[float, str]]:
+    """[(seconds after the start, text with its line ends)], ascending; the last is at `stops_s` unless it hangs."""
     marks = f"train_sha256={run.train_hash} prepare_sha256={run.prepare_hash}"
     lines = [(0.0, f"COCKPIT_START {marks}\n")]
     hangs = math.isinf(run.stops_s)
@@ -134,7 +129,7 @@ def log_lines(run: Run) -> list[tuple[float, str]]:
     return lines
 
 
-def _step_lines(run: Run) -> list[tuple[float, str]]:
+def _step_lines(run: SimRun) -> list[tuple[float, str]]:
     roll = random.Random(run.wobble)
     seconds_per_step = run.training_s / run.steps
     tokens_per_s = run.batch_tokens / seconds_per_step
@@ -142,7 +137,7 @@ def _step_lines(run: Run) -> list[tuple[float, str]]:
     for index in range(run.lines):
         step = round((run.steps - 1) * index / max(1, run.lines - 1))
         done = step / run.steps
-        loss = loss_at(run.val_bpb, done) + roll.gauss(0.0, 0.006)
+        loss = training_loss(run.val_bpb, done) + roll.gauss(0.0, 0.006)
         text = (
             f"step {step:05d} ({100 * done:.1f}%) | loss: {loss:.6f} | lrm: {_lr_multiplier(run, done):.2f} | "
             f"dt: {seconds_per_step * 1000:.0f}ms | tok/sec: {tokens_per_s:,.0f} | mfu: {run.mfu_percent:.1f}% | "
@@ -152,16 +147,16 @@ def _step_lines(run: Run) -> list[tuple[float, str]]:
     return found
 
 
-def loss_at(val_bpb: float, done: float) -> float:
-    """The training loss in nats at a fraction of the budget: a power law from an untrained model's to the final one,
-    along which configurations part gradually."""
+def training_loss(val_bpb: float, done: float) -> float:
+    """The training loss in nats at a fraction of the budget: a power law from an untrained model's loss to the final
+    one. The curves of two configurations separate gradually."""
     end = 1 / math.sqrt(201)
     shape = (1 / math.sqrt(1 + 200 * done) - end) / (1 - end)
     final = NATS_PER_BPB * (1.0 + (val_bpb - 1.0) * math.sqrt(done))
     return final + (FIRST_LOSS - final) * shape
 
 
-def _lr_multiplier(run: Run, done: float) -> float:
+def _lr_multiplier(run: SimRun, done: float) -> float:
     if done < run.warmup:
         return done / run.warmup
     if done < 1 - run.warmdown or run.warmdown == 0:
@@ -170,7 +165,7 @@ def _lr_multiplier(run: Run, done: float) -> float:
     return left + (1 - left) * run.final_lr
 
 
-def _summary(run: Run) -> str:
+def _summary(run: SimRun) -> str:
     return (
         "---\n"
         f"val_bpb:          {run.val_bpb:.6f}\n"
@@ -186,7 +181,7 @@ def _summary(run: Run) -> str:
 
 
 def _budget_s(environment: dict[str, str]) -> float:
-    """The training budget the environment sets, as prepare.py reads it."""
+    """Read the training budget from the environment, as prepare.py does."""
     try:
         budget_s = float(environment.get("COCKPIT_TIME_BUDGET_S") or TIME_BUDGET_S)
     except ValueError:

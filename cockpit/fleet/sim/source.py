@@ -1,8 +1,8 @@
-"""What a simulated run reads from its folder: the hashes, the constants, and what the rest of the code is.
+"""Reads a simulated run's folder: the hashes, the constants, and an outline of the rest of the code.
 
-A night has thousands of variants that differ in a few literals, so a file is parsed in full once for each shape of
-it: its text without the literals of its one-line constants. A shape in which that short cut is not exactly what a full
-parse gives is parsed in full each time.
+A night has thousands of variants that differ in a few literals. So a file is parsed in full once for each shape, which
+is its text without the literals of one-line constants. If that does not give exactly what a full parse gives, files of
+the shape are parsed in full each time.
 """
 
 import hashlib
@@ -19,15 +19,15 @@ from cockpit.variant.fingerprint import outline
 _LINE = re.compile(r"^([A-Z][A-Z0-9_]*)[^\S\n]*=[^\S\n]*([^\n#]*?)[^\S\n]*(#[^\n]*)?$", re.MULTILINE)
 
 
-class Source(msgspec.Struct, frozen=True):
+class SimSource(msgspec.Struct, frozen=True):
     train_hash: str
     prepare_hash: str
-    """sha256 of prepare.py; empty where there is none."""
+    """sha256 of prepare.py; empty if there is none."""
     constants: dict[str, Value]
     code: str
-    """The file's outline: the same for two files that differ in constants, comments and blank space only."""
+    """The file's outline: equal for two files that differ only in constants, comments and blank space."""
     broken: str = ""
-    """The exception that Python ends with at once, where the file does not compile."""
+    """The exception that Python ends with at once, if the file does not compile."""
 
 
 class _Shape(msgspec.Struct):
@@ -36,15 +36,15 @@ class _Shape(msgspec.Struct):
     """Constants that are not on one line of their own."""
 
 
-class Sources:
-    """Reads folders; remembers the shapes it has parsed."""
+class SourceReader:
+    """Reads folders, and remembers the shapes it has parsed."""
 
     def __init__(self) -> None:
         self._shapes: dict[str, _Shape | None] = {}
         self._literals: dict[str, Value | None] = {}
 
-    def read(self, folder: Path) -> Source:
-        """What `folder` holds. Raises OSError where train.py cannot be read."""
+    def read(self, folder: Path) -> SimSource:
+        """Read `folder`. Raises OSError if train.py cannot be read."""
         body = (folder / "train.py").read_bytes()
         train_hash = hashlib.sha256(body).hexdigest()
         prepare = folder / "prepare.py"
@@ -53,8 +53,8 @@ class Sources:
             text = body.decode()
             constants, code = self._parse(text)
         except (VariantError, UnicodeDecodeError) as error:
-            return Source(train_hash, prepare_hash, {}, "", f"SyntaxError: {error}")
-        return Source(train_hash, prepare_hash, constants, code)
+            return SimSource(train_hash, prepare_hash, {}, "", f"SyntaxError: {error}")
+        return SimSource(train_hash, prepare_hash, constants, code)
 
     def _parse(self, text: str) -> tuple[dict[str, Value], str]:
         quick: dict[str, Value] = {}

@@ -1,21 +1,20 @@
-"""The simulated train.py: what a configuration scores, how fast it trains and how much memory it takes.
+"""The simulated train.py: the score, speed and memory of a configuration.
 
-A surface of its own making, not a fit. Its shape is that of the published seed run: the unchanged file scores about
+The surface is invented, not fitted. Its shape is that of the published seed run: the unchanged file scores about
 1.000 on an H100, width matters most with a sweet spot near ASPECT_RATIO 96, the rest matters less and not
 independently, and nothing scores much below 0.974. Numbers at the baseline are those of autoresearch's README.
 """
 
-import hashlib
 import math
-import random
 from collections.abc import Mapping
 
 import msgspec
 
 from cockpit.core.model import Value
+from cockpit.fleet.sim.dice import dice
 
 BEST_BPB = 0.974
-"""On an H100, with every constant where this surface wants it."""
+"""The best score on an H100, with every constant at its optimum."""
 
 VOCABULARY = 8192
 ROW_TOKENS = 2048
@@ -49,32 +48,34 @@ _WINDOWS = {"SSSS": 0.0, "S": 0.0, "SSLL": 0.0003, "SSSSL": 0.0004, "SLSL": 0.00
 _OTHER_WINDOWS = 0.0025
 
 
-class Hardware(msgspec.Struct, frozen=True):
+class SimHardware(msgspec.Struct, frozen=True):
+    """A hardware class."""
+
     memory_mb: float
     speed: float
-    """Tokens a second against an H100's."""
+    """Tokens a second, relative to an H100."""
     offset_bpb: float
-    """What it scores more than an H100 with the same constants; faster ones see more text in the same time."""
+    """Its score minus an H100's with the same constants; a faster class sees more text in the same time."""
     best_aspect_ratio: float
 
 
 HARDWARE = {
-    "H100": Hardware(81_559, 1.0, 0.0, 96),
-    "H200": Hardware(143_771, 1.09, -0.006, 98),
-    "A100": Hardware(81_920, 0.42, 0.031, 80),
+    "H100": SimHardware(81_559, 1.0, 0.0, 96),
+    "H200": SimHardware(143_771, 1.09, -0.006, 98),
+    "A100": SimHardware(81_920, 0.42, 0.031, 80),
 }
 
 
 class Prediction(msgspec.Struct, frozen=True):
-    """What one configuration does on one class of hardware, before any noise."""
+    """The behaviour of one configuration on one class of hardware, before any noise."""
 
     val_bpb: float = 0.0
     crash: str = ""
     """Empty, or the exception it ends with: `ExceptionName: message`."""
     crash_s: float = 0.0
-    """How many seconds into the run it crashes."""
+    """Seconds from the start to the crash."""
     crash_trained: bool = False
-    """It takes steps before it crashes."""
+    """True if it takes steps before it crashes."""
     steps_per_s: float = 0.0
     batch_tokens: int = 0
     peak_vram_mb: float = 0.0
@@ -86,10 +87,10 @@ class Prediction(msgspec.Struct, frozen=True):
 def predict(
     constants: Mapping[str, Value], baseline: Mapping[str, Value], hardware: str, code: str, baseline_code: str
 ) -> Prediction:
-    """What train.py with these constants does on `hardware`.
+    """Predict the behaviour of train.py with these constants on `hardware`.
 
-    `code` identifies the rest of the file: where it is not the baseline's, the edit has a small effect drawn from it.
-    Constants this surface does not know have a small effect around the baseline's value. An unknown class is an H100.
+    `code` identifies the rest of the file: an edit of it has a small effect that is drawn from it. Constants that this
+    surface does not know have a small effect around the baseline's value. An unknown class behaves as an H100.
     """
     values = {**_DEFAULTS, **constants}
     machine = HARDWARE.get(hardware, HARDWARE["H100"])
@@ -99,7 +100,7 @@ def predict(
         return Prediction(crash="ValueError: DEPTH, ASPECT_RATIO and HEAD_DIM must be positive", crash_s=4.0)
     if batch < 1 or batch % (rows * ROW_TOKENS):
         return Prediction(
-            crash=f"AssertionError: TOTAL_BATCH_SIZE {batch} is no multiple of {rows} x {ROW_TOKENS} tokens",
+            crash=f"AssertionError: TOTAL_BATCH_SIZE {batch} is not a multiple of {rows} x {ROW_TOKENS} tokens",
             crash_s=5.0,
         )
     width = math.ceil(depth * aspect / head) * head
@@ -143,9 +144,9 @@ def predict(
     )
 
 
-def _excess(values: Mapping[str, Value], machine: Hardware) -> float:
-    """How much the known constants cost over the best ones: a sum of bowls in whitened coordinates. That an optimum
-    moves with another constant is a term inside a square, so the sum is 0 at one point and above it elsewhere."""
+def _excess(values: Mapping[str, Value], machine: SimHardware) -> float:
+    """The score of the known constants above the best: a sum of bowls in whitened coordinates. An optimum that moves
+    with another constant is a term inside a square, so the sum is 0 at one point and positive elsewhere."""
 
     def log(name: str, best: float) -> float:
         return math.log(max(_number(values, name), 1e-9) / best)
@@ -185,35 +186,35 @@ def _excess(values: Mapping[str, Value], machine: Hardware) -> float:
 
 
 def _bowl(distance: float) -> float:
-    """The square near 0, and a straight line from far away (twice a pseudo-Huber loss of width 2)."""
+    """A square near 0 that becomes a straight line far away (twice a pseudo-Huber loss of width 2)."""
     return 8.0 * (math.sqrt(1.0 + distance * distance / 4.0) - 1.0)
 
 
 def _unknown(constants: Mapping[str, Value], baseline: Mapping[str, Value]) -> float:
-    """The effect of constants nobody here has heard of, around the author's value: a bowl whose bottom is near it."""
+    """The effect of unknown constants: a bowl whose bottom is near the baseline's value."""
     total = 0.0
     for name, value in constants.items():
         base = baseline.get(name)
         if name in _DEFAULTS or base is None or value == base:
             continue
         if isinstance(value, int | float) and isinstance(base, int | float) and value > 0 and base > 0:
-            best = _dice(name).gauss(0.0, 0.5)
+            best = dice(name).gauss(0.0, 0.5)
             total += 0.002 * (_bowl(math.log(value / base) - best) - _bowl(best))
         else:
-            total += _dice(name, value).gauss(0.0005, 0.0008)
+            total += dice(name, value).gauss(0.0005, 0.0008)
     return total
 
 
 def _edit(code: str, baseline_code: str) -> tuple[float, bool]:
-    """(effect, whether it crashes) of an edit beyond constants: most do a little harm, a few help."""
+    """(effect, True if it crashes) of an edit beyond constants: most do a little harm, a few help."""
     if code == baseline_code:
         return 0.0, False
-    dice = _dice("edit", code)
-    return max(-0.002, dice.gauss(0.0012, 0.0016)), dice.random() < 0.05
+    roll = dice("edit", code)
+    return max(-0.002, roll.gauss(0.0012, 0.0016)), roll.random() < 0.05
 
 
 def _params(depth: int, width: int) -> int:
-    """Parameters: matrices, token embedding and head, and half as many value embeddings as there are blocks."""
+    """Count parameters: matrices, token embedding and head, and a value embedding for every second block."""
     return 12 * depth * width * width + VOCABULARY * width * (2 + math.ceil(depth / 2))
 
 
@@ -228,10 +229,6 @@ def _memory_mb(depth: int, width: int, rows: int) -> float:
     activations = tokens * depth * width * 29
     logits = tokens * VOCABULARY * 6
     return (16 * _params(depth, width) + activations + logits) / 2**20 + 900
-
-
-def _dice(*key: object) -> random.Random:
-    return random.Random(hashlib.blake2b("|".join(map(str, key)).encode(), digest_size=8).digest())
 
 
 def _number(values: Mapping[str, Value], name: str) -> float:

@@ -1,7 +1,7 @@
-"""The simulated world: clusters, a scheduler that takes requests, and the jobs; kept in a file, it outlives the worker.
+"""The simulated world: clusters, jobs, and a scheduler that takes requests; its file outlives the worker.
 
-What happens next is always known, so the world is a queue of due moments, one a cluster or job at most. What it decides
-depends on names and seeds only, never on when it is looked at: a world read back after a kill goes on as it would have.
+The next change is always known, so the world is a queue of due times, at most one for a cluster or job. Its decisions
+depend on names and seeds only, not on when they are read: a world that is read after a kill continues as it would have.
 """
 
 import heapq
@@ -23,68 +23,77 @@ from cockpit.fleet.base import (
     JobSubmitted,
     Report,
 )
-from cockpit.fleet.sim.records import Baseline, ClusterIs, JobIs, Origin, Records, SimCluster, SimJob
-from cockpit.fleet.sim.run import Hazards, dice, plan_run
-from cockpit.fleet.sim.source import Sources
+from cockpit.fleet.sim.dice import dice
+from cockpit.fleet.sim.records import (
+    ClusterIs,
+    JobIs,
+    SimBaseline,
+    SimCluster,
+    SimJob,
+    TimeOrigin,
+    WorldFile,
+)
+from cockpit.fleet.sim.run import Hazards, plan_run
+from cockpit.fleet.sim.source import SourceReader
 from cockpit.fleet.sim.surface import predict
 
 Span = tuple[float, float]
-"""Seconds, drawn evenly between the two."""
+"""A range of seconds; values are drawn evenly from it."""
 
 
 class Latencies(msgspec.Struct, frozen=True):
-    """What running jobs costs beyond the runs; the defaults were measured on a real SkyPilot."""
+    """Times that jobs take beyond their runs; the defaults were measured on a real SkyPilot."""
 
     launch_s: Span = (100.0, 140.0)
     failed_launch_s: Span = (20.0, 60.0)
     submit_s: Span = (5.5, 9.0)
     start_s: Span = (2.0, 4.0)
-    """From a job's arrival on an idle cluster to its start."""
+    """Time from a job's arrival on an idle cluster to its start."""
     gap_s: Span = (6.0, 13.0)
-    """Between two queued jobs of a cluster."""
+    """Time between two queued jobs of a cluster."""
     cancel_s: Span = (2.0, 4.0)
     down_s: Span = (20.0, 40.0)
     notice_s: Span = (30.0, 60.0)
-    """Until a lost cluster is noticed."""
+    """Time until a lost cluster is noticed."""
     requests_at_once: int = 4
-    """How many launches and submissions together the scheduler's server works on; the rest wait."""
+    """Launches and submissions that the scheduler's server works on together; the rest wait."""
     launches_at_once: int = 3
-    """So that a submission never waits for a launch."""
+    """Fewer than all, so that a submission never waits for a launch."""
 
 
 class World:
-    """All of it, at virtual time `now`. Changes are kept by `commit`; what happened is in `reports` until taken."""
+    """The whole world at virtual time `now`. `commit` saves changes; `reports` holds reports until they are taken."""
 
     def __init__(
         self, path: Path | str, spec: FleetSpec, start: float, latencies: Latencies, hazards: Hazards, lines: int
     ) -> None:
         self._latencies, self._hazards, self._seed, self._lines = latencies, hazards, spec.seed, lines
-        self._sources = Sources()
-        self._store = Records(path)
-        self.now = max(start, self._store.now)
+        self._sources = SourceReader()
+        self._file = WorldFile(path)
+        self.now = max(start, self._file.now)
         self.clusters = {c.name: SimCluster(c.name, c.hardware or "H100", c.usd_per_hour) for c in spec.clusters}
-        self.clusters.update({c.name: c for c in self._store.clusters if c.name in self.clusters})
-        self.jobs = {j.name: j for j in self._store.jobs}
-        self.baseline = self._store.baseline
+        self.clusters.update({c.name: c for c in self._file.clusters if c.name in self.clusters})
+        self.jobs = {j.name: j for j in self._file.jobs}
+        self.baseline = self._file.baseline
         self.reports: list[Report] = []
         self.started: list[str] = []
-        """Jobs that started, or were found running, since it was last emptied."""
+        """Jobs that started, or were found running, since the list was last emptied."""
         self._due: list[tuple[float, int, bool, str]] = []
         self._ordered = 0
         self._serving: set[str] = set()
         self._submissions: deque[str] = deque()
         self._launches: deque[str] = deque()
         self._changed: dict[str, SimCluster | SimJob] = {}
-        self._take_up()
+        self._restore()
 
     def next_due(self) -> float:
-        """When the next thing happens by itself; infinite when nothing will."""
+        """The time of the next change; infinite if there is none."""
         while self._due and not self._is_due(*self._due[0]):
             heapq.heappop(self._due)
         return self._due[0][0] if self._due else math.inf
 
     def advance(self, to: float) -> None:
-        """Let everything happen that is due by `to`."""
+        """Carry out every change that is due by `to`."""
         while self.next_due() <= to:
             at, _, is_job, name = heapq.heappop(self._due)
             self.now = max(self.now, at)
@@ -95,22 +104,22 @@ class World:
         self.now = max(self.now, to)
 
     def commit(self) -> None:
-        """Keep what changed since the last time, all of it or nothing."""
+        """Save what changed since the last time, all of it or nothing."""
         if self._changed:
-            self._store.keep(self.now, list(self._changed.values()), self.baseline)
+            self._file.save(self.now, list(self._changed.values()), self.baseline)
             self._changed.clear()
 
     @property
-    def origin(self) -> Origin | None:
-        return self._store.origin
+    def origin(self) -> TimeOrigin | None:
+        return self._file.origin
 
-    def keep_origin(self, origin: Origin) -> None:
-        self._store.keep_origin(origin)
+    def keep_origin(self, origin: TimeOrigin) -> None:
+        self._file.save_origin(origin)
 
     def close(self) -> None:
-        self._store.close()
+        self._file.close()
 
-    # What can be asked of it
+    # Requests
 
     def launch(self, name: str) -> None:
         cluster = self.clusters[name]
@@ -129,7 +138,7 @@ class World:
                 pass
 
     def submit(self, job: Job) -> None:
-        """Raises OSError where the job's folder cannot be read."""
+        """Take a job. Raises OSError if its folder cannot be read."""
         known = self.jobs.get(job.name)
         if known is not None and known.is_ is not JobIs.REFUSED:
             self.reports.extend(self.history(known))
@@ -137,8 +146,8 @@ class World:
         cluster = self.clusters[job.cluster]
         source = self._sources.read(job.source)
         if self.baseline is None and not source.broken:
-            self.baseline = Baseline(source.constants, source.code)
-        baseline = self.baseline or Baseline({}, "")
+            self.baseline = SimBaseline(source.constants, source.code)
+        baseline = self.baseline or SimBaseline({}, "")
         prediction = predict(source.constants, baseline.constants, cluster.hardware, source.code, baseline.code)
         run = plan_run(
             self._seed, job.name, cluster.name, job.environment, source, prediction, self._hazards, self._lines
@@ -172,13 +181,13 @@ class World:
             self._end_all(cluster, "cancelled")
             self._set_due(cluster, self.now + self._span(self._latencies.down_s, "down", name, cluster.launches))
 
-    # What is so
+    # Facts
 
     def ready(self, cluster: SimCluster) -> ClusterReady:
         return ClusterReady(self.now, cluster.name, cluster.hardware, cluster.usd_per_hour)
 
     def history(self, job: SimJob) -> list[Report]:
-        """Everything that was or would have been reported of a job."""
+        """Every report about a job, those that a stopped worker missed included."""
         if job.is_ is JobIs.REFUSED:
             return [JobRefused(job.ended_at, job.name, job.message)]
         found: list[Report] = []
@@ -190,7 +199,7 @@ class World:
             found.append(JobEnded(job.ended_at, job.name, job.reason, job.exit_code, job.message))
         return found
 
-    # What happens by itself
+    # Changes
 
     def _cluster_due(self, cluster: SimCluster) -> None:
         match cluster.is_:
@@ -205,7 +214,7 @@ class World:
             case ClusterIs.LOSING:
                 cluster.is_, cluster.message = (
                     ClusterIs.LOST,
-                    "it does not answer any more: preempted, or its node died",
+                    "it does not answer: preempted, or its node died",
                 )
                 self._set_due(cluster, math.inf)
                 self._end_all(cluster, "lost")
@@ -215,7 +224,7 @@ class World:
                 self._set_due(cluster, math.inf)
                 self.reports.append(ClusterEnded(self.now, cluster.name))
             case ClusterIs.DOWN | ClusterIs.LOST:
-                raise AssertionError(f"nothing is due of a cluster that is {cluster.is_}")
+                raise AssertionError(f"no change is due for a cluster that is {cluster.is_}")
 
     def _launched(self, cluster: SimCluster) -> None:
         self._release(cluster.name)
@@ -252,7 +261,7 @@ class World:
                 self._end(job, job.reason)
                 self._next(cluster)
             case JobIs.QUEUED | JobIs.ENDED | JobIs.REFUSED:
-                raise AssertionError(f"nothing is due of a job that is {job.is_}")
+                raise AssertionError(f"no change is due for a job that is {job.is_}")
 
     def _arrive(self, job: SimJob, cluster: SimCluster) -> None:
         if cluster.is_ not in (ClusterIs.UP, ClusterIs.LOSING):
@@ -268,7 +277,7 @@ class World:
         self._next(cluster)
 
     def _next(self, cluster: SimCluster) -> None:
-        """Start what the cluster holds next, if it is free."""
+        """Start the cluster's next job, if the cluster is free."""
         if cluster.occupant or not cluster.queue or cluster.is_ is not ClusterIs.UP:
             return
         job = self.jobs[cluster.queue.pop(0)]
@@ -299,7 +308,7 @@ class World:
     def _jobs_of(self, cluster: SimCluster) -> list[str]:
         return ([cluster.occupant] if cluster.occupant else []) + list(cluster.queue)
 
-    # Requests: submissions go before launches, which leave a place free for them
+    # The scheduler: submissions go before launches, which leave a place free for them
 
     def _serve(self) -> None:
         while len(self._serving) < self._latencies.requests_at_once:
@@ -314,7 +323,7 @@ class World:
                 return
 
     def _next_submission(self) -> str:
-        """The oldest one to a cluster that none is on its way to, so that a cluster gets its jobs in their order."""
+        """The oldest submission to a cluster that has none under way, so that a cluster gets its jobs in order."""
         taken = {self.jobs[name].cluster for name in self._serving if name in self.jobs}
         return next((name for name in self._submissions if self.jobs[name].cluster not in taken), "")
 
@@ -331,7 +340,7 @@ class World:
         self._set_due(cluster, self.now + roll.uniform(*span))
 
     def _release(self, name: str) -> None:
-        """Its request is done with, or taken back."""
+        """End a request: it is done, or withdrawn."""
         for waiting in (self._submissions, self._launches):
             if name in waiting:
                 waiting.remove(name)
@@ -341,8 +350,8 @@ class World:
 
     # Bookkeeping
 
-    def _take_up(self) -> None:
-        """Rebuild what follows from the records: what is due, and who waits for the scheduler."""
+    def _restore(self) -> None:
+        """Rebuild what follows from the records: what is due, and what waits for the scheduler."""
         waiting: list[SimCluster | SimJob] = []
         records: list[SimCluster | SimJob] = [*self.clusters.values(), *self.jobs.values()]
         for record in records:
