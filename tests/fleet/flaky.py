@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TypeVar
 
@@ -107,7 +107,7 @@ class FlakySky:
         self.rows[-1] = msgspec.structs.replace(self.rows[-1], status="SUCCEEDED", ended_at=time.time())
         self.ends.set()
 
-    def tail(self, cluster: str, job_id: int) -> Iterator[str]:
+    def tail(self, cluster: str, job_id: int) -> Generator[str, None, None]:
         self._reach()
         row, hangs = self.rows[job_id - 1], self.new_streams_hang
         prefix = self.prefix or f"({row.name}, pid=1)"

@@ -17,7 +17,7 @@ from cockpit.fleet.base import (
     JobSubmitted,
 )
 from cockpit.fleet.sky import cluster as sky_cluster
-from cockpit.fleet.sky import probe
+from cockpit.fleet.sky import follow, probe
 from cockpit.fleet.sky.parts import ClusterRecord, SessionIdentity, SkyError
 from tests.fleet.flaky import FlakySky, Watched
 
@@ -29,6 +29,7 @@ BAD_FILE = SkyError("task", "/repo/experiment.yaml cannot be used: while parsing
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe, "RETRY_S", (0.02,))
     monkeypatch.setattr(sky_cluster, "RETRY_S", (0.02,) * 4)
+    monkeypatch.setattr(follow, "RETRY_S", (0.02,))
 
 
 def up(place: Path, sky: FlakySky) -> Watched:

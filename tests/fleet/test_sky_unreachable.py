@@ -16,7 +16,7 @@ from cockpit.fleet.base import (
     JobSubmitted,
 )
 from cockpit.fleet.sky import cluster as sky_cluster
-from cockpit.fleet.sky import probe
+from cockpit.fleet.sky import follow, probe
 from cockpit.fleet.sky.jobs import JobRow
 from cockpit.fleet.sky.parts import ClusterRecord, SkyError
 from cockpit.fleet.sky.probe import ClusterLost, ClusterProbe
@@ -54,6 +54,7 @@ def hours(monkeypatch: pytest.MonkeyPatch) -> Hours:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe, "RETRY_S", (0.02,))
     monkeypatch.setattr(sky_cluster, "RETRY_S", (0.02,) * 4)
+    monkeypatch.setattr(follow, "RETRY_S", (0.02,))
 
 
 @pytest.fixture

@@ -11,9 +11,6 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
-
-import msgspec
 
 from cockpit.core.model import ClusterSpec
 from cockpit.fleet.base import (
@@ -28,9 +25,9 @@ from cockpit.fleet.base import (
     JobSubmitted,
     Report,
 )
-from cockpit.fleet.sky.jobs import UNDER_WAY, JobRow, first_by_name, job_ended, plausible_time, was_set_up
+from cockpit.fleet.sky.follow import LogFollower, SkyRun
+from cockpit.fleet.sky.jobs import JobRow, first_by_name, plausible_time, was_set_up
 from cockpit.fleet.sky.launch import SkyLaunch
-from cockpit.fleet.sky.log import JobLines, RunLogFile
 from cockpit.fleet.sky.parts import ClusterRecord, SkyError, SkyParts
 from cockpit.fleet.sky.probe import RETRY_S, ClusterLost, ClusterProbe
 from cockpit.fleet.sky.task import stage, stage_folder
@@ -41,26 +38,6 @@ REFUSED_AT_MOST = 3
 """Consecutive rejected jobs before a cluster counts as failed."""
 IDLE_SLACK_S = 120.0
 """Seconds by which SkyPilot's own count of idle minutes may be off."""
-
-
-class SkyRun(msgspec.Struct, eq=False):
-    """A job on its way through a cluster."""
-
-    job: Job
-    id: int = 0
-    sent_at: float = 0.0
-    """The time exec was called; the run may start before that returns."""
-    started_at: float = 0.0
-    heard_at: float = 0.0
-    cancelled: str = ""
-    """Why it is being cancelled: `cancelled` or `timeout`."""
-    readers: int = 0
-    """Number of readers its log has had; the last one follows it."""
-    is_read: bool = False
-    """True while a reader follows its log."""
-    over: bool = False
-    ended_at: float = 0.0
-    """By the cluster's clock, for a job that ended while no worker looked."""
 
 
 class SkyCluster:
@@ -78,8 +55,6 @@ class SkyCluster:
         self._unsent: list[SkyRun] = []
         """Runs that wait until the task file can be used."""
         self._told_held = False
-        self._ended_at = 0.0
-        """The time the last job ended: the next starts after it."""
         self._worked_at = 0.0
         """The time it last came up or had a job."""
         self._refused = 0
@@ -94,6 +69,7 @@ class SkyCluster:
             self.name, self._launch.remote_name, self._sky, parts.requests, self._launch.is_ours, self._is_over,
             self._waits,
         )  # fmt: skip
+        self._follower = LogFollower(self._sky, parts.session, self._now, self)
         threading.Thread(target=self._work, name=f"sky-{self.name}", daemon=True).start()
 
     def _is_over(self) -> bool:
@@ -179,6 +155,16 @@ class SkyCluster:
         self._closed = True
         self._requests.put(None)
 
+    @property
+    def is_closed(self) -> bool:
+        return self._closed
+
+    def report_start(self, run: SkyRun) -> None:
+        self._report(JobStarted(run.started_at, run.job.name))
+
+    def report_log_trouble(self, message: str) -> None:
+        self._trouble(message, lost=False, final=False)
+
     # The thread
 
     def _work(self) -> None:
@@ -212,7 +198,7 @@ class SkyCluster:
         if run.over:
             return
         if run.cancelled:
-            self._end(run, JobEnded(self._now(), run.job.name, run.cancelled))
+            self.end(run, JobEnded(self._now(), run.job.name, run.cancelled))
         elif not self.is_up:
             self._refuse(run, f"{self.name} is not up")
         elif self._unsent:
@@ -291,13 +277,13 @@ class SkyCluster:
             return
         if run in self._unsent:
             self._unsent.remove(run)
-            self._end(run, JobEnded(self._now(), run.job.name, run.cancelled))
+            self.end(run, JobEnded(self._now(), run.job.name, run.cancelled))
         if not run.id:
             return
         try:
             self._sky.cancel(self.remote_name, run.id)
             if not run.is_read:
-                self._end(run, JobEnded(self._now(), run.job.name, run.cancelled))
+                self.end(run, JobEnded(self._now(), run.job.name, run.cancelled))
         except SkyError:
             self.check()
 
@@ -340,7 +326,7 @@ class SkyCluster:
             elif record:
                 self._refuse(run, f"{run.job.name} never reached {self.name}")
             else:
-                self._end(run, JobEnded(now, run.job.name, "lost", None, f"{self.name} is gone"))
+                self.end(run, JobEnded(now, run.job.name, "lost", None, f"{self.name} is gone"))
         if record and (self._launch.adopted or was_set_up(rows)):
             self._ready(record)
             self._read_next()
@@ -370,7 +356,7 @@ class SkyCluster:
                 continue
             row = rows.get(self._parts.session.remote_name(run.job.name))
             if row is None:
-                self._end(run, JobEnded(now, run.job.name, "lost", None, f"{self.name} was restarted without it"))
+                self.end(run, JobEnded(now, run.job.name, "lost", None, f"{self.name} was restarted without it"))
             elif row.has_ended and now > run.heard_at + STUCK_AFTER_S:
                 run.is_read = False
             run.heard_at = now
@@ -387,72 +373,8 @@ class SkyCluster:
             head.is_read = True
             head.readers += 1
             reader = head.readers
-        threading.Thread(target=self._read, args=(head, reader), name=f"log-{head.job.name}", daemon=True).start()
-
-    def _read(self, run: SkyRun, reader: int) -> None:
-        """Append the run's lines to its log as they come, and report its end. Stops once there is another reader."""
-        file = RunLogFile(run.job.log_path)
-        tries = 0
-        try:
-            while not self._is_replaced(run, reader):
-                before = file.lines
-                lines = JobLines(self._parts.session.remote_name(run.job.name), before)
-                status = self._follow(run, reader, lines, file)
-                if status is None:
-                    return
-                if status and status not in UNDER_WAY:
-                    file.flush()
-                    self._ended_at = at = plausible_time(
-                        lines.ended_at or run.ended_at, self._now(), run.started_at or run.sent_at
-                    )
-                    began = lines.started_at > 0
-                    end = job_ended(run.job, status, at, began, lines.exit_code, run.cancelled, lines.remark)
-                    self._end(run, end)
-                    return
-                tries = 0 if file.lines > before else tries
-                time.sleep(RETRY_S[min(tries, len(RETRY_S) - 1)])
-                tries += 1
-        except OSError as error:
-            self._trouble(f"the log of {run.job.name} cannot be written: {error}", lost=False, final=False)
-        finally:
-            file.close()
-
-    def _follow(self, run: SkyRun, reader: int, lines: JobLines, file: RunLogFile) -> str | None:
-        """Read one stream to its end. Returns how the job stands, empty if that is unknown; None once there is another
-        reader."""
-        try:
-            with closing(self._sky.tail(self.remote_name, run.id)) as pieces:  # type: ignore[type-var]
-                for piece in pieces:
-                    if self._is_replaced(run, reader):
-                        return None
-                    if new := self._take(run, lines, piece):
-                        file.append(new)
-                    if lines.exit_code is not None:
-                        return "EXITED"  # its last line: SkyPilot ends the stream seconds later
-            return lines.status or self._status(run)
-        except SkyError as error:
-            if error.kind != "server":
-                self.check()
-            return ""
-
-    def _is_replaced(self, run: SkyRun, reader: int) -> bool:
-        return run.over or self._closed or reader != run.readers
-
-    def _take(self, run: SkyRun, lines: JobLines, piece: str) -> bytes:
-        """Take in a piece of the stream, and report the start. Returns the run's new lines."""
-        if piece:
-            run.heard_at = self._now()
-        new = lines.feed(piece)
-        if new and not run.started_at:
-            # The log comes seconds after the run began: the run says itself when that was.
-            since = max(run.sent_at, self._ended_at)
-            run.started_at = plausible_time(lines.started_at, run.heard_at, since)
-            self._report(JobStarted(run.started_at, run.job.name))
-        return new
-
-    def _status(self, run: SkyRun) -> str:
-        row = next((row for row in self._sky.jobs(self.remote_name) if row.id == run.id), None)
-        return row.status if row else "GONE"
+        follow = self._follower.follow
+        threading.Thread(target=follow, args=(head, reader), name=f"log-{head.job.name}", daemon=True).start()
 
     # Ends
 
@@ -460,7 +382,8 @@ class SkyCluster:
         with self._lock:
             return list(self.runs)
 
-    def _end(self, run: SkyRun, report: JobEnded | JobRefused) -> None:
+    def end(self, run: SkyRun, report: JobEnded | JobRefused) -> None:
+        """Report how a run ended, once, and start reading the next."""
         with self._lock:
             if run.over:
                 return
@@ -474,10 +397,10 @@ class SkyCluster:
     def _end_all(self, reason: str, message: str = "") -> None:
         self._unsent = []
         for run in self._copy_of_runs():
-            self._end(run, JobEnded(self._now(), run.job.name, reason, None, message))
+            self.end(run, JobEnded(self._now(), run.job.name, reason, None, message))
 
     def _refuse(self, run: SkyRun, message: str) -> None:
-        self._end(run, JobRefused(self._now(), run.job.name, message))
+        self.end(run, JobRefused(self._now(), run.job.name, message))
 
     def _lose(self, message: str, gone: bool = False) -> None:
         """Report the cluster as lost, once, and end its runs. `gone`: it may have ended itself, for want of work."""

@@ -1,6 +1,6 @@
 """The parts that all clusters of a fleet on SkyPilot share."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Protocol
 
@@ -101,7 +101,7 @@ class SkyCalls(Protocol):
     def withdraw(self, request_id: str) -> None:
         """Cancel a request that is under way."""
 
-    def tail(self, cluster: str, job_id: int) -> Iterator[str]:
+    def tail(self, cluster: str, job_id: int) -> Generator[str, None, None]:
         """The job's log from its beginning, in pieces as they come, until it ends."""
 
 

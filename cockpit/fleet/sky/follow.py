@@ -1,0 +1,131 @@
+"""Follows the log of the job that runs on a cluster: its start, its lines, its end."""
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+from typing import Protocol
+
+import msgspec
+
+from cockpit.fleet.base import Job, JobEnded
+from cockpit.fleet.sky.jobs import UNDER_WAY, job_ended, plausible_time
+from cockpit.fleet.sky.log import JobLines, RunLogFile
+from cockpit.fleet.sky.parts import SessionIdentity, SkyCalls, SkyError
+from cockpit.fleet.sky.probe import RETRY_S
+
+
+class SkyRun(msgspec.Struct, eq=False):
+    """A job on its way through a cluster."""
+
+    job: Job
+    id: int = 0
+    sent_at: float = 0.0
+    """The time exec was called; the run may start before that returns."""
+    started_at: float = 0.0
+    heard_at: float = 0.0
+    cancelled: str = ""
+    """Why it is being cancelled: `cancelled` or `timeout`."""
+    readers: int = 0
+    """Number of readers its log has had; the last one follows it."""
+    is_read: bool = False
+    """True while a reader follows its log."""
+    over: bool = False
+    ended_at: float = 0.0
+    """By the cluster's clock, for a job that ended while no worker looked."""
+
+
+class FollowedCluster(Protocol):
+    """The cluster that a follower reports to. Its methods may be called from any thread."""
+
+    name: str
+
+    @property
+    def remote_name(self) -> str: ...
+
+    @property
+    def is_closed(self) -> bool: ...
+
+    def check(self) -> None: ...
+
+    def report_start(self, run: SkyRun) -> None: ...
+
+    def report_log_trouble(self, message: str) -> None: ...
+
+    def end(self, run: SkyRun, report: JobEnded) -> None: ...
+
+
+class LogFollower:
+    """Reads one job's log after another; each on a thread of its own."""
+
+    def __init__(
+        self, sky: SkyCalls, session: SessionIdentity, now: Callable[[], float], cluster: FollowedCluster
+    ) -> None:
+        self._sky, self._session, self._now, self._cluster = sky, session, now, cluster
+        self._ended_at = 0.0
+        """The time the last job ended: the next starts after it."""
+
+    def follow(self, run: SkyRun, reader: int) -> None:
+        """Append the run's lines to its log as they come, and report its end. Stops once there is another reader."""
+        file = RunLogFile(run.job.log_path)
+        tries = 0
+        try:
+            while not self._is_replaced(run, reader):
+                before = file.lines
+                lines = JobLines(self._session.remote_name(run.job.name), before)
+                status = self._read_stream(run, reader, lines, file)
+                if status is None:
+                    return
+                if status and status not in UNDER_WAY:
+                    file.flush()
+                    self._report_end(run, status, lines)
+                    return
+                tries = 0 if file.lines > before else tries
+                time.sleep(RETRY_S[min(tries, len(RETRY_S) - 1)])
+                tries += 1
+        except OSError as error:
+            self._cluster.report_log_trouble(f"the log of {run.job.name} cannot be written: {error}")
+        finally:
+            file.close()
+
+    def _read_stream(self, run: SkyRun, reader: int, lines: JobLines, file: RunLogFile) -> str | None:
+        """Read one stream to its end. Returns how the job stands, empty if that is unknown; None once there is another
+        reader."""
+        try:
+            with closing(self._sky.tail(self._cluster.remote_name, run.id)) as pieces:
+                for piece in pieces:
+                    if self._is_replaced(run, reader):
+                        return None
+                    if new := self._take(run, lines, piece):
+                        file.append(new)
+                    if lines.exit_code is not None:
+                        return "EXITED"  # its last line: SkyPilot ends the stream seconds later
+            return lines.status or self._status(run)
+        except SkyError as error:
+            if error.kind != "server":
+                self._cluster.check()
+            return ""
+
+    def _is_replaced(self, run: SkyRun, reader: int) -> bool:
+        return run.over or self._cluster.is_closed or reader != run.readers
+
+    def _take(self, run: SkyRun, lines: JobLines, piece: str) -> bytes:
+        """Take in a piece of the stream, and report the start. Returns the run's new lines."""
+        if piece:
+            run.heard_at = self._now()
+        new = lines.feed(piece)
+        if new and not run.started_at:
+            # The log comes seconds after the run began: the run says itself when that was.
+            since = max(run.sent_at, self._ended_at)
+            run.started_at = plausible_time(lines.started_at, run.heard_at, since)
+            self._cluster.report_start(run)
+        return new
+
+    def _status(self, run: SkyRun) -> str:
+        row = next((row for row in self._sky.jobs(self._cluster.remote_name) if row.id == run.id), None)
+        return row.status if row else "GONE"
+
+    def _report_end(self, run: SkyRun, status: str, lines: JobLines) -> None:
+        since = run.started_at or run.sent_at
+        self._ended_at = at = plausible_time(lines.ended_at or run.ended_at, self._now(), since)
+        began = lines.started_at > 0
+        self._cluster.end(run, job_ended(run.job, status, at, began, lines.exit_code, run.cancelled, lines.remark))
