@@ -1,8 +1,8 @@
 """The API key: read where it is needed, kept out of everything else.
 
-What a session runs on this machine runs as the same Unix user, so it could look into other processes of that user. A
-process that was started with the key therefore takes it out of its environment, out of what the kernel shows of that
-(`/proc/PID/environ`), and asks the kernel to let nobody but root look into its memory. A worker gets it through a pipe.
+The session's runs on this machine belong to the same Unix user, so they could inspect other processes of that user. A
+process started with the key therefore removes it from its environment and from what the kernel shows of that
+(`/proc/PID/environ`), and asks the kernel to let only root read its memory. A worker receives the key through a pipe.
 """
 
 import ctypes
@@ -15,9 +15,9 @@ from cockpit.core.errors import CockpitError
 
 KEY_VARIABLE = "ANTHROPIC_API_KEY"
 KEY_VARIABLES = (KEY_VARIABLE, "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_CUSTOM_HEADERS")
-"""What no experiment may find in its environment."""
+"""Variables that no experiment may find in its environment."""
 PIPE_VARIABLE = "COCKPIT_KEY_PIPE"
-"""The descriptor that a worker reads its key from."""
+"""The variable with the descriptor that a worker reads its key from."""
 _PR_SET_DUMPABLE = 4
 """https://man7.org/linux/man-pages/man2/PR_SET_DUMPABLE.2const.html"""
 
@@ -25,7 +25,7 @@ _held = ""
 
 
 def hide() -> None:
-    """Take the key out of this process's environment and out of sight; `held` gives it from now on."""
+    """Move the key from this process's environment into its memory; `held` returns it from then on."""
     global _held
     had = any(name in os.environ for name in KEY_VARIABLES)
     _held = _taken() or _held
@@ -34,26 +34,26 @@ def hide() -> None:
 
 
 def held() -> str:
-    """The key that this process was started with; empty for none."""
+    """Return the key that this process was started with; empty for none."""
     return os.environ.get(KEY_VARIABLE, "") or _held
 
 
 def seclude() -> None:
-    """Ask the kernel to let no other process of this user read or trace this one. What it starts is as ever."""
+    """Ask the kernel to let no other process of this user read or trace this one. Child processes are not affected."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def pipe() -> int:
-    """A descriptor to read the held key from, for a worker that is started; the caller closes it."""
+    """Return a descriptor from which a new worker reads the held key; the caller closes it."""
     reading, writing = os.pipe()
-    os.write(writing, os.fsencode(held())[:4096])  # at most what a pipe takes at once
+    os.write(writing, os.fsencode(held())[:4096])  # a pipe's atomic limit
     os.close(writing)
     return reading
 
 
 def receive() -> None:
-    """Hold what came through the pipe that this process was started with, if it was."""
+    """Hold the key from the pipe that this process was started with, if there is one."""
     global _held
     descriptor = os.environ.pop(PIPE_VARIABLE, "")
     if descriptor.isdigit():
@@ -62,7 +62,7 @@ def receive() -> None:
 
 
 def _taken() -> str:
-    """What the environment says the key is; it says so no more."""
+    """Remove the key from the environment and return it."""
     found = os.environ.get(KEY_VARIABLE, "")
     for name in KEY_VARIABLES:
         if name in os.environ:
@@ -81,14 +81,14 @@ def _wipe(name: str) -> None:
 
 
 class NoKey(CockpitError):
-    """There is no key to use; the message is one sentence that says how to add one."""
+    """There is no usable key; the message is one sentence that says how to add one."""
 
 
 class KeyHolder:
-    """The API key, where only the code that needs it can get at it: not printed, compared, copied or serialised."""
+    """The API key, reachable only by the code that needs it: it is not printed, compared, copied or serialised."""
 
     def __init__(self, key_file: str) -> None:
-        """Takes the key out of this process's environment: what it starts from now on does not inherit it."""
+        """Take the key out of this process's environment: later child processes do not inherit it."""
         self._file = Path(key_file).expanduser() if key_file else None
         self._from_environment = _taken() or _held
 
@@ -99,17 +99,17 @@ class KeyHolder:
         raise TypeError("a key is not serialised")
 
     def present(self) -> bool:
-        """Whether there is one, usable or not."""
+        """Return whether a key exists, usable or not."""
         return bool(self._from_environment) or (self._file is not None and self._file.exists())
 
     def remedy(self) -> str:
-        """What to do about a key that the API refuses."""
+        """Return what to do about a key that the API refuses."""
         if self._from_environment:
             return f"`cockpit stop --leave`, then `cockpit open` with one that works in {KEY_VARIABLE}"
         return f"put one that works into {self._file}"
 
     def read(self) -> str:
-        """The key, read anew, so that one that was added or changed is found. Raises NoKey."""
+        """Read the key again, so that an added or changed key is found. Raises NoKey."""
         if self._from_environment:
             return _checked(self._from_environment, KEY_VARIABLE)
         if self._file is None or not self._file.exists():

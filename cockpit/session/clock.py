@@ -1,6 +1,6 @@
-"""The session's clock: the wall's, the wall's at another speed, or one that jumps to whatever happens next.
+"""The session's clock: wall time, wall time at another speed, or a clock that jumps to the next event.
 
-Only the worker waits on it, so one thread owns a clock; any thread may read it.
+Only the worker waits on a clock, so one thread owns it; any thread may read it.
 """
 
 import math
@@ -12,15 +12,17 @@ from typing import Protocol
 
 class Clock(Protocol):
     def now(self) -> float:
-        """Seconds since the epoch, never less than what it said before."""
+        """Return seconds since the epoch; never less than an earlier value."""
 
     def wait(self, event: threading.Event, until: float) -> None:
-        """Return when `event` is set or the clock reads `until` (which may be infinite), and not long after."""
+        """Return when `event` is set or soon after the clock reads `until`, which may be infinite."""
 
 
 class WallClock:
-    """The wall's time when it was made, and from there on the machine's own: a wall clock that is set while the
-    session runs moves nothing, and a machine that slept knows it."""
+    """The wall time at its creation, advanced by the machine's steady clock.
+
+    Setting the wall clock during a session changes nothing, and the time of a suspended machine counts.
+    """
 
     def __init__(self) -> None:
         self._origin = time.time() - _steady_s()
@@ -33,10 +35,10 @@ class WallClock:
 
 
 class ScaledClock:
-    """Virtual seconds that run `speed` times as fast: it read `start` when the wall's clock read `real_origin`.
+    """Virtual seconds that run `speed` times as fast; it read `start` when the wall clock read `real_origin`.
 
-    Made again with the same three numbers it goes on as if it had never stopped. Waiting ends when something is due,
-    since what is a moment here may be minutes there.
+    Created again with the same three numbers it continues as if it had never stopped. A wait ends when the next event
+    is due, since a moment of wall time may be minutes of virtual time.
     """
 
     def __init__(self, start: float, speed: float, real_origin: float, next_due: Callable[[], float]) -> None:
@@ -55,7 +57,7 @@ class ScaledClock:
 
 
 class JumpClock:
-    """As fast as it goes: time stands still while anything is done, and waiting jumps to what is due next."""
+    """A clock without waiting: time stands still while work is done, and a wait jumps to the next due event."""
 
     def __init__(self, start: float, next_due: Callable[[], float]) -> None:
         self._now = start
@@ -69,7 +71,7 @@ class JumpClock:
             return
         due = min(until, self._next_due())
         if math.isinf(due):
-            event.wait()  # nothing in this world will ever happen by itself: only a person can help
+            event.wait()  # no event is due in this simulation: only a person's intent can change that
         else:
             self._now = max(self._now, due)
 
@@ -80,7 +82,7 @@ def _wait(event: threading.Event, seconds: float) -> None:
 
 
 def _steady_s() -> float:
-    """Seconds on a clock nobody sets, that where it can counts the time the machine slept."""
+    """Return seconds of a clock that is never set; where the system has one, it includes the time the machine slept."""
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime(time.CLOCK_BOOTTIME)
     return time.monotonic()

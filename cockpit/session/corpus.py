@@ -1,4 +1,4 @@
-"""Which text is trained on, as the session records it: read from what prepare.py leaves, without importing it."""
+"""The text that the session trains on: read from the output of prepare.py, without importing it."""
 
 import json
 import os
@@ -13,7 +13,8 @@ import msgspec
 from cockpit.core.errors import CockpitError
 
 SECRET = "ANTHROPIC_"
-"""What begins so is not for prepare.py, which a repository brings: it may need proxies and tokens of its own."""
+"""Prefix of the variables that prepare.py, which a repository brings, must not see; it may need proxies and tokens of
+its own."""
 CPU_BUDGET_S = 30.0
 CUDA_BUDGET_S = 300.0
 
@@ -21,10 +22,12 @@ _LINE = re.compile(r"^prepare: (\d+)% (.*)")
 
 
 class CorpusProblem(CockpitError):
-    """One sentence that says what to do."""
+    """The corpus cannot be used; the message is one sentence that says what to do."""
 
 
 class PreparedCorpus(msgspec.Struct, frozen=True):
+    """A corpus that is ready to train on."""
+
     name: str
     fingerprint: str
 
@@ -34,11 +37,13 @@ class PreparedCorpus(msgspec.Struct, frozen=True):
 
 
 def data_folder() -> Path:
+    """Return the folder that holds every prepared corpus."""
     return Path(os.environ.get("COCKPIT_DATA_DIR") or Path.home() / ".cache" / "autoresearch")
 
 
 def takes_corpus(repo: Path) -> bool:
-    """Whether this repository's prepare.py is one that cockpit can ask for a corpus; another prepares its own."""
+    """Return whether cockpit can ask this repository's prepare.py for a corpus; other repositories prepare their
+    own."""
     try:
         return "COCKPIT_DATA_DIR" in (repo / "prepare.py").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -46,7 +51,7 @@ def takes_corpus(repo: Path) -> bool:
 
 
 def prepared_corpus(name: str) -> PreparedCorpus | None:
-    """The corpus `name` where it is ready to train on; None where it is missing, empty or torn."""
+    """Return the corpus `name` if it is ready to train on; None where it is missing, empty or torn."""
     folder = data_folder() / name
     try:
         manifest = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
@@ -59,7 +64,7 @@ def prepared_corpus(name: str) -> PreparedCorpus | None:
 
 
 def mismatch(label: str) -> str:
-    """Why a run here would not train on the corpus of that label, in a sentence; empty where it would."""
+    """Return one sentence on why a run here would not train on the corpus of that label; empty where it would."""
     name = label.partition(" ")[0]
     found = prepared_corpus(name)
     if found is not None and found.label == label:
@@ -75,7 +80,7 @@ def mismatch(label: str) -> str:
 
 
 def run_prepare(repo: Path, name: str) -> Iterator[tuple[int, str]]:
-    """Run prepare.py for the corpus, yielding (percent, what it does) as it goes. Raises CorpusProblem."""
+    """Run prepare.py for the corpus, yielding (percent, current step). Raises CorpusProblem."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(SECRET)}
     environment |= {"COCKPIT_DATA_DIR": str(data_folder()), "PYTHONUNBUFFERED": "1"}
     run = subprocess.Popen(
@@ -91,7 +96,7 @@ def run_prepare(repo: Path, name: str) -> Iterator[tuple[int, str]]:
                 yield int(found[1]), found[2]
             elif line.strip():
                 last = line.strip()
-    except BaseException:  # nobody waits for it any more; what it has downloaded it goes on from
+    except BaseException:  # the caller has gone; a later run resumes the download
         run.terminate()
         raise
     finally:

@@ -1,4 +1,4 @@
-"""Where a session keeps what: one folder, `sessions/NAME/`, holds everything about it."""
+"""The files of a session: its folder `sessions/NAME/` holds everything about it."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class SessionFolder:
-    """The paths of a session. Making one touches nothing."""
+    """The paths of a session. Creating one touches nothing."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -30,7 +30,7 @@ class SessionFolder:
 
     @property
     def starting(self) -> Path:
-        """Locked by whoever starts the worker, until it runs."""
+        """The lock of the process that starts the worker, held until the worker runs."""
         return self.root / "worker.start"
 
     @property
@@ -43,12 +43,12 @@ class SessionFolder:
 
     @property
     def screen_log(self) -> Path:
-        """What led to the faults that ended a screen."""
+        """The faults that ended a screen."""
         return self.root / "screen.log"
 
     @property
     def agent_live(self) -> Path:
-        """What the proposer is saying right now."""
+        """The proposer's current words."""
         return self.root / "agent.live"
 
     @property
@@ -63,12 +63,12 @@ class SessionFolder:
         return self.root / "logs" / f"{attempt}.log"
 
     def source(self, attempt: str) -> Path:
-        """The files an attempt runs in."""
+        """Return the folder that an attempt runs in."""
         return self.root / "runs" / attempt
 
 
 def name_problem(name: str) -> str:
-    """Why `name` cannot name a session, in a sentence; empty when it can."""
+    """Return one sentence on why `name` cannot name a session; empty where it can."""
     if _NAME.fullmatch(name):
         return ""
     return (

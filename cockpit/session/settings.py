@@ -1,6 +1,6 @@
-"""cockpit.toml: what a repository's sessions start with. Flags of a command go before it, the environment before both.
+"""cockpit.toml: the defaults of a repository's sessions. A command's flags override it, the environment overrides both.
 
-Read once into frozen objects; a key that is not known is refused by name, so that a misspelt limit is not a lost one.
+It is read once into frozen objects. An unknown key is refused by name, so that a misspelt limit is not silently lost.
 """
 
 import difflib
@@ -31,41 +31,41 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class NewSession(Part, frozen=True):
-    """What `cockpit new` starts a session with."""
+    """The defaults of `cockpit new`."""
 
     fleet: str = "local"
     """`local`, `sim` or `sky`."""
     clusters: Count = 0
-    """0 for as many as the fleet has by itself: this machine's slots, 16 elsewhere."""
+    """0 for the fleet's own number: this machine's slots, 16 elsewhere."""
     hardware: str = ""
-    """On SkyPilot, how many clusters of which class: `H100:13,H200:3`; empty for what it finds of experiment.yaml's."""
+    """On SkyPilot, the number of clusters per class: `H100:13,H200:3`; empty for any of experiment.yaml's classes."""
     infra: str = ""
-    """Where SkyPilot launches: `k8s`, `slurm/NAME`, `aws` …; empty for where experiment.yaml says."""
+    """Where SkyPilot launches: `k8s`, `slurm/NAME`, `aws` …; empty for experiment.yaml's choice."""
     mode: str = "copilot"
     proposer: str = ""
-    """Empty for `claude` where there is a key, `grid` where there is none."""
+    """Empty for `claude` where there is a key, otherwise `grid`."""
     corpus: str = ""
-    """`climbmix` or `stdlib`; empty for what is prepared, `stdlib` on a machine without a GPU."""
+    """`climbmix` or `stdlib`; empty for the prepared one, `stdlib` on a machine without a GPU."""
     time_budget_s: Amount = 0.0
-    """0 for what prepare.py says."""
+    """0 for prepare.py's value."""
     time_limit_s: Amount = 0.0
     """0 for 10 minutes, or twice the budget where that is longer."""
     budget_usd: Amount = 0.0
     budget_hours: Amount = 0.0
     early_stopping: bool = True
-    """End runs whose curves cannot reach the incumbent any more."""
+    """End runs whose curves can no longer reach the incumbent."""
     seed: Count = 1337
     run_command: tuple[str, ...] = ()
-    """How train.py is started on this machine; empty for cockpit's own Python."""
+    """The command that starts train.py on this machine; empty for cockpit's own Python."""
 
 
 class ResearchSettings(Part, frozen=True):
-    """What a run of the researched script may reach on this machine."""
+    """The resources of this machine that a run of the researched script may use."""
 
     confine: bool | None = None
-    """Whether runs are confined; left out, they are where the script is started as `python train.py`."""
+    """Confine runs; if left out, they are confined where the script is started as `python train.py`."""
     network: bool = False
-    """Whether a confined run may use the network."""
+    """Let a confined run use the network."""
     readable: tuple[str, ...] = ()
     """Folders and files that a confined run may read, besides its environment and the prepared data."""
 
@@ -79,7 +79,7 @@ class EnvelopeSettings(Part, frozen=True):
 
 
 class Price(Part, frozen=True):
-    """US dollars for a million tokens."""
+    """US dollars per million tokens."""
 
     input: Amount
     output: Amount
@@ -104,35 +104,35 @@ PRICES = {
 
 
 class AgentSettings(Part, frozen=True):
-    """The researcher: which model, how hard it thinks, and what it may cost."""
+    """The researcher: its model, its effort and its limits."""
 
     model: str = "claude-opus-5-5"
     small_model: str = "claude-haiku-5-5"
-    """Sums up what no longer fits in front of the researcher."""
+    """Summarises the history that no longer fits into the researcher's context."""
     effort: Literal["", "low", "medium", "high", "xhigh", "max"] = "high"
-    """Empty for a model that takes none."""
+    """Empty for a model without this option."""
     show_thinking: bool = True
-    """Ask for summaries of its thinking, which show on the screen; off for a model that has none to give."""
+    """Request summaries of its thinking for the screen; off for a model that has none."""
     max_tokens: Some = 32_000
-    """Of one answer, its thinking included."""
+    """Limit of one answer, thinking included."""
     most_calls: Some = 40
     """Requests in one turn."""
     tries: Some = 5
-    """Of one request, where trying again can help."""
+    """Attempts at one request, where a retry can help."""
     timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 120.0
-    """Without a byte from the API, before a request counts as lost."""
+    """Seconds without a byte from the API before a request counts as lost."""
     base_url: str = ""
     key_file: str = "~/.config/cockpit/anthropic.key"
-    """A file with mode 600 that holds the key; ANTHROPIC_API_KEY goes before it."""
+    """A file with mode 600 that holds the key; ANTHROPIC_API_KEY overrides it."""
     share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.5
-    """Of the arms, in `hybrid`: how many the model chooses; the rest are filled in by `numeric`."""
+    """Share of the arms that the model chooses in `hybrid`; `numeric` fills the rest."""
     numeric: Literal["search", "tpe"] = "search"
-    """Who fills numeric arms in `hybrid`; `tpe` is Optuna's."""
+    """The proposer of the numeric arms in `hybrid`; `tpe` is Optuna's."""
     prices: dict[str, Price] = {}
-    """By model, before the published ones."""
+    """Prices by model, which override the published ones."""
 
     def price(self, model: str) -> Price:
-        """What `model` costs; the most that any known one does where it has no price, so that no budget is passed."""
+        """Return the price of `model`; for an unknown model the highest known one, so that no budget is exceeded."""
         listed = PRICES | self.prices
         dearest = (max(each) for each in zip(*map(msgspec.structs.astuple, listed.values()), strict=True))
         return listed.get(model) or Price(*dearest)
@@ -151,13 +151,13 @@ class Settings(Part, frozen=True):
     agent: AgentSettings = AgentSettings()
     screen: ScreenSettings = ScreenSettings()
     usd_per_hour: dict[str, Amount] = {}
-    """Hardware class to price, where SkyPilot's catalog does not know it."""
+    """Price per hardware class, where SkyPilot's catalog does not know it."""
     on_event: str = ""
-    """A command that is run when a person is needed, with the event on its standard input."""
+    """A command that runs when a person is needed, with the event on its standard input."""
 
 
 def read_settings(repo: Path) -> Settings:
-    """The settings of a repository; the defaults where it has no cockpit.toml. Raises SettingsError."""
+    """Read the settings of a repository; the defaults where it has no cockpit.toml. Raises SettingsError."""
     path = repo / FILE
     try:
         text = path.read_text(encoding="utf-8")
@@ -176,7 +176,7 @@ def read_settings(repo: Path) -> Settings:
 
 
 def _refuse_infinite(table: dict[str, Any], path: str = "$") -> None:
-    """TOML has nan and inf, which no limit can be: they would compare as no limit at all."""
+    """Raise for TOML's nan and inf: as a limit they would compare as no limit at all."""
     for key, value in table.items():
         if isinstance(value, dict):
             _refuse_infinite(value, f"{path}.{key}")
@@ -185,18 +185,19 @@ def _refuse_infinite(table: dict[str, Any], path: str = "$") -> None:
 
 
 def _sentence(text: str) -> str:
-    """What msgspec found wrong (`Expected `int`, got `str` - at `$.session.clusters``), by the setting's own name."""
+    """Turn msgspec's message (`Expected `int`, got `str` - at `$.session.clusters``) into one that names the
+    setting."""
     said, _, path = text.partition(" - at ")
     *table, setting = path.strip("`$").replace("[...]", ".*").lstrip(".").split(".")
     unknown = re.search(r"unknown field `(.*)`", said)
     if said.startswith("Invalid enum value"):
-        return f"{_table(table)}{setting}: {said.rpartition(' ')[2]} is none of {_choices(table, setting)}"
+        return f"{_table(table)}{setting}: {said.rpartition(' ')[2]} is not one of {_choices(table, setting)}"
     if unknown is None:
         return f"{_table(table)}{setting.replace('*', 'an entry')}: {said[0].lower()}{said[1:]}"
     place = [*table, setting] if setting else []
     near = difflib.get_close_matches(unknown[1], _known(place), 1)
     where = f" in {_table(place).strip()}" if place else ""
-    return f"there is no setting {unknown[1]!r}{where}: " + (f"did you mean {near[0]!r}?" if near else "take it out")
+    return f"there is no setting {unknown[1]!r}{where}: " + (f"did you mean {near[0]!r}?" if near else "remove it")
 
 
 def _table(names: list[str]) -> str:
@@ -209,7 +210,7 @@ def _choices(table: list[str], setting: str) -> str:
 
 
 def _known(place: list[str]) -> tuple[str, ...]:
-    """The settings of a table; none for a table whose keys the person chooses."""
+    """Return the settings of a table; none for a table whose keys the person chooses."""
     part = _part(place)
     return part.__struct_fields__ if part else ()
 

@@ -24,13 +24,13 @@ LOG_MODE = 0o640
 def start(folder: SessionFolder) -> WorkerStatus:
     """Start the session's worker if none runs, and wait until it holds the lock. Raises WorkerError.
 
-    Of several who start it at once each waits for the one before: a second worker, slower than the first, would else
-    find the lock free should the first be stopped by then.
+    Several starters at once wait for one another: a second worker, slower than the first, would otherwise find the lock
+    free if the first had stopped by then.
     """
     now = worker_status(folder)
     if now.state != "stopped":
         return now
-    # Nobody else's to open: whoever can read a file can lock it, and a watcher could keep the worker from its start.
+    # Mode 600: a file that a watcher can read is a file that a watcher can lock, which would block the start.
     with os.fdopen(os.open(folder.starting, os.O_CREAT | os.O_RDWR, 0o600), "r+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         now = worker_status(folder)
@@ -64,15 +64,15 @@ def _start(folder: SessionFolder) -> WorkerStatus:
         if heartbeat is not None and heartbeat.at >= began and is_locked(folder):
             return worker_status(folder)
         if child.poll() == 0:
-            return worker_status(folder)  # there was nothing left for it to do: the session had ended
-        if child.poll() is not None and not is_locked(folder):  # else another was quicker, and is about to be heard of
+            return worker_status(folder)  # the session had ended
+        if child.poll() is not None and not is_locked(folder):  # otherwise another worker was faster
             raise WorkerError(f"the worker ended as it started: {_last_line(folder.worker_log)}")
         time.sleep(0.02)
     raise WorkerError(f"the worker has not started in {START_WITHIN_S:.0f} s: see {folder.worker_log}")
 
 
 def terminate(folder: SessionFolder, wait_s: float = 15.0) -> bool:
-    """Ask the worker's process to stop, leaving what runs running. Returns whether it has stopped."""
+    """Ask the worker's process to stop, leaving the runs running. Returns whether it has stopped."""
     now = worker_status(folder)
     if now.state == "stopped":
         return True
@@ -89,7 +89,7 @@ def terminate(folder: SessionFolder, wait_s: float = 15.0) -> bool:
 
 
 def _import_path() -> str:
-    """The worker imports the same cockpit as this process, wherever it is started from."""
+    """Return the import path of this process's cockpit, so that the worker uses the same one."""
     here = str(Path(__file__).resolve().parents[2])
     inherited = os.environ.get("PYTHONPATH", "")
     return here if not inherited else f"{here}{os.pathsep}{inherited}"
@@ -99,5 +99,5 @@ def _last_line(path: Path) -> str:
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     except OSError:
-        return "it left no log"
-    return lines[-1] if lines else "it left no log"
+        return "it wrote no log"
+    return lines[-1] if lines else "it wrote no log"

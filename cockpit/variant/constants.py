@@ -1,10 +1,10 @@
-"""The knobs of train.py: top-level constants, found by the syntax tree and written back in place.
+"""The constants of train.py: found in the syntax tree and written back in place.
 
-A constant is an UPPERCASE name whose last word at the top level is a plain assignment (annotated or not) of a
-literal or of arithmetic on literals: `DEPTH = 8`, `TOTAL_BATCH_SIZE = 2**19`, `ADAM_BETAS: tuple = (0.8,
-0.95)`. Of two such assignments the last one counts. A name that is also changed in a way that setting it
-would not survive is none: by `+=`, under an `if`, in a loop, by an import, or by a function that declares it
-`global`. Names of functions' own do not matter.
+A constant is an UPPERCASE name whose last top-level binding is a plain assignment (annotated or not) of a literal or of
+arithmetic on literals: `DEPTH = 8`, `TOTAL_BATCH_SIZE = 2**19`, `ADAM_BETAS: tuple = (0.8, 0.95)`. Of two such
+assignments the last one counts. A name is excluded where setting it would not survive: where it is also changed by
+`+=`, under an `if`, in a loop, by an import, or by a function that declares it `global`. Local names of functions do
+not matter.
 """
 
 import ast
@@ -21,7 +21,7 @@ from cockpit.variant.syntax import Parsed, byte_offsets, literal_value, names_bo
 
 _NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 _INT_RANGE = range(-(2**63), 2**63)
-"""Whole numbers that every file format between a proposer and train.py keeps."""
+"""Integers that every file format between a proposer and train.py can represent."""
 _SOURCES_KEPT = 8
 
 
@@ -36,7 +36,7 @@ class _Replacement(NamedTuple):
 
 
 def find_constants(source: str) -> dict[str, Value]:
-    """Every constant of `source` by name, in the order of the text; tuples as lists.
+    """Return every constant of `source` by name, in the order of the text; tuples as lists.
 
     Raises VariantError where `source` does not compile.
     """
@@ -44,11 +44,11 @@ def find_constants(source: str) -> dict[str, Value]:
 
 
 def set_constants(source: str, values: Mapping[str, Value]) -> str:
-    """`source` with `values` written in place of the literals there; nothing else of the text changes.
+    """Return `source` with `values` written in place of the literals there; the rest of the text does not change.
 
-    A value that is there already is left as it is spelled; a whole number given for a float is written as a
-    float; a list given for a tuple is written as a tuple. Raises VariantError for a name that is no constant
-    and for a value of another type, or one that is not finite.
+    A value that is already set keeps its spelling; an integer given for a float is written as a float; a list given for
+    a tuple is written as a tuple. Raises VariantError for a name that is not a constant and for a value of another
+    type, or one that is not finite.
     """
     accepted = accepted_values(source, values)
     constants = _constants_of(source)[0] if accepted else {}
@@ -56,8 +56,10 @@ def set_constants(source: str, values: Mapping[str, Value]) -> str:
 
 
 def accepted_values(source: str, values: Mapping[str, Value]) -> dict[str, Value]:
-    """`values` as `find_constants` will give them once they are set in `source`. Raises VariantError as
-    `set_constants` does."""
+    """Return `values` as `find_constants` will give them once they are set in `source`.
+
+    Raises VariantError as `set_constants` does.
+    """
     accepted: dict[str, Value] = {}
     constants, bound = _constants_of(source) if values else ({}, {})
     for name, value in values.items():
@@ -69,12 +71,12 @@ def accepted_values(source: str, values: Mapping[str, Value]) -> dict[str, Value
 
 
 def constant_nodes(parsed: Parsed) -> dict[str, ast.expr]:
-    """Where in the tree each constant's value stands."""
+    """Return the syntax node of each constant's value."""
     return {name: constant.node for name, constant in _constants(parsed)[0].items()}
 
 
 def overrides(constants: Mapping[str, Value], baseline: Mapping[str, Value]) -> dict[str, Value]:
-    """Every constant whose value or type differs from the baseline's, those the baseline has not included."""
+    """Return every constant whose value or type differs from the baseline's, those that the baseline lacks included."""
     return {
         name: value for name, value in constants.items() if name not in baseline or not _same(value, baseline[name])
     }
@@ -82,12 +84,12 @@ def overrides(constants: Mapping[str, Value], baseline: Mapping[str, Value]) -> 
 
 @lru_cache(maxsize=_SOURCES_KEPT)
 def _constants_of(source: str) -> tuple[Mapping[str, _Constant], Mapping[str, int]]:
-    """A wave sets the same constants of the same text many times over."""
+    """Cache the constants of a text: a wave sets the same constants of the same text many times."""
     return _constants(parse(source))
 
 
 def _constants(parsed: Parsed) -> tuple[dict[str, _Constant], dict[str, int]]:
-    """The constants, and the line on which every name of the top level was last given a value."""
+    """Return the constants, and the line on which each top-level name was last bound."""
     found: dict[str, _Constant] = {}
     bound: dict[str, int] = {}
     for statement in parsed.module.body:
@@ -123,7 +125,7 @@ def _value(node: ast.expr) -> Value | None:
 
 
 def _kept(value: Scalar | None) -> Scalar | None:
-    """`value` if it can be stored and sent as it is."""
+    """Return `value` if it can be stored and sent unchanged."""
     if isinstance(value, str):
         return value if _is_text(value) else None
     if isinstance(value, int) and not isinstance(value, bool):
@@ -142,18 +144,18 @@ def _is_text(value: str) -> bool:
 def _no_such_constant(name: str, known: list[str], bound_line: int | None) -> str:
     if bound_line is not None and _NAME.fullmatch(name):
         return (
-            f"{name} is no plain constant of train.py: line {bound_line} computes it, or changes it in a way "
+            f"{name} is not a plain constant of train.py: line {bound_line} computes it, or changes it in a way "
             f"that setting it would not survive; change it with an edit."
         )
     if not known:
-        return f"There is no constant {shown(name)} in train.py: it has none at its top level, as DEPTH = 8."
+        return f"There is no constant {shown(name)} in train.py: it has no top-level constants such as DEPTH = 8."
     near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(known[:20])}."
     return f"There is no constant {shown(name)} in train.py; {hint}"
 
 
 def _accepted(name: str, old: Value, new: Value) -> Value:
-    """`new` as it will be written for a constant that holds `old`."""
+    """Return `new` as it will be written for a constant that holds `old`."""
     if not isinstance(old, list):
         if isinstance(new, list | tuple):
             raise VariantError(f"{name} is {_a(type(old))} ({old!r}); it cannot be set to a list.")
@@ -187,12 +189,12 @@ def _checked(name: str, value: Scalar) -> Scalar:
     if isinstance(value, float) and not math.isfinite(value):
         raise VariantError(f"{name} cannot be set to {value!r}: it must be a finite number.")
     if _kept(value) is None:
-        raise VariantError(f"{name} cannot be set to {shown(repr(value))}: it is too large, or no valid text.")
+        raise VariantError(f"{name} cannot be set to {shown(repr(value))}: it is too large, or not valid text.")
     return value
 
 
 def _a(kind: type) -> str:
-    names = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+    names = {bool: "true or false", int: "an integer", float: "a number", str: "text"}
     return names.get(kind, f"a {kind.__name__}")
 
 
@@ -201,7 +203,7 @@ def _same(first: Value, second: Value) -> bool:
 
 
 def _replace(constant: _Constant, value: Value) -> Iterator[_Replacement]:
-    """Element by element where the number of elements stays, so that comments between them stay too."""
+    """Replace element by element where the number of elements stays, so that comments between them stay too."""
     if _same(constant.value, value):
         return
     node, old_value = constant.node, constant.value

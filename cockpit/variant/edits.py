@@ -1,4 +1,4 @@
-"""Search-and-replace edits, as a proposer writes them: each must fit in exactly one place."""
+"""Search-and-replace edits from a proposer: each search text must occur exactly once."""
 
 import difflib
 import heapq
@@ -8,15 +8,15 @@ from cockpit.core.model import Edit
 from cockpit.variant.errors import VariantError, shown
 
 _LIKE = 0.6
-"""How much of a line must be alike to be worth showing."""
+"""Similarity above which a line is worth showing."""
 
 
 def apply_edits(source: str, edits: Sequence[Edit]) -> str:
-    """`source` with `edits` made in order, each in the text the ones before it left.
+    """Apply `edits` in order, each to the text that the earlier ones left.
 
-    In a text whose every line ends in CR LF, an edit written with LF means CR LF. Raises VariantError for an
-    edit whose search text does not occur exactly once, naming the edit, how often it occurs and where or what
-    is near.
+    In a text whose every line ends in CR LF, an edit written with LF means CR LF. Raises VariantError for an edit whose
+    search text does not occur exactly once, naming the edit, the number of its occurrences, and where they are or which
+    lines are similar.
     """
     for number, edit in enumerate(edits, start=1):
         search, replace = edit.search, edit.replace
@@ -48,7 +48,7 @@ def _with_crlf(text: str) -> str:
 
 
 def _occurrences(text: str, search: str) -> list[int]:
-    """Where it starts; places that overlap count apart, since either could be meant."""
+    """Return where it starts. Overlapping occurrences count separately, since either could be meant."""
     places = []
     place = text.find(search)
     while place >= 0:
@@ -61,27 +61,28 @@ def _nearest(source: str, search: str) -> str:
     lines = [line.strip() for line in source.splitlines()]
     wanted = [line.strip() for line in search.splitlines() if line.strip()]
     if not wanted:
-        return "it is only blank space; give the lines to replace."
+        return "it is only whitespace; give the lines to replace."
     for start in range(len(lines)):
         if lines[start] != wanted[0]:
             continue
         following = [(at, line) for at, line in enumerate(lines[start:], start=start) if line]
         if [line for _, line in following[: len(wanted)]] == wanted:
             end = following[len(wanted) - 1][0]
-            return f"lines {start + 1} to {end + 1} differ from it only in blank space; copy them exactly."
+            return f"lines {start + 1} to {end + 1} differ from it only in whitespace; copy them exactly."
     missing = next((line for line in wanted if line not in lines), "")
     if not missing:
-        return "its lines are there, but not one after the other; read the file again."
+        return "its lines exist, but not consecutively; read the file again."
     likeness = {line: _likeness(line, missing) for line in lines if line}
     near = [line for line in heapq.nlargest(3, likeness, key=likeness.__getitem__) if likeness[line] > 0]
     if not near:
-        return "no line of train.py is like it; read the file again."
+        return "no line of train.py is similar; read the file again."
     listed = "; ".join(f"line {lines.index(line) + 1} is {shown(line)}" for line in near)
-    return f"nearest to {shown(missing)}: {listed}."
+    return f"most similar to {shown(missing)}: {listed}."
 
 
 def _likeness(line: str, wanted: str) -> float:
-    """From 0 to 1, of the whole line or of its beginning, since a comment may follow; 0 for little."""
+    """Return the similarity from 0 to 1 of the whole line or of its beginning, since a comment may follow; 0 below
+    _LIKE."""
     matchers = [difflib.SequenceMatcher(None, text, wanted) for text in (line, line[: len(wanted)])]
     return max(
         (matcher.ratio() for matcher in matchers if matcher.quick_ratio() >= _LIKE and matcher.ratio() >= _LIKE),

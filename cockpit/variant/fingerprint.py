@@ -1,7 +1,7 @@
-"""When two variants are the same: a hash of what train.py says, however it is written.
+"""The fingerprint of a variant: a hash of the meaning of train.py, independent of its spelling.
 
-It is made of two parts, the outline (all but the constants' values) and the constants, because most variants
-differ from their base in constants only: theirs is then known without parsing the file again.
+It combines two parts, the outline (everything but the constants' values) and the constants. Most variants differ from
+their base in constants only; their fingerprint then needs no parse.
 """
 
 import ast
@@ -14,18 +14,20 @@ from cockpit.variant.errors import VariantError
 from cockpit.variant.syntax import literal_value, parse, without_docstring
 
 _SAY_NOTHING = frozenset({"ctx", "kind", "type_comment"})
-"""The kind of a string is its u prefix, and the context of a name follows from where it stands."""
+"""Fields without meaning: the kind of a string is its u prefix, and the context of a name follows from its place."""
 
 
 def fingerprint(source: str) -> str:
-    """A SHA-256 in hex, equal for sources that differ only in comments, blank space, docstrings or the
-    spelling of a literal (2**19 or 524288, 1e-3 or 0.001, 'a' or "a"), and for no others. Raises VariantError
-    for a source that does not compile."""
+    """Return a SHA-256 in hex, equal for sources that differ only in comments, whitespace, docstrings or the spelling
+    of a literal (2**19 or 524288, 1e-3 or 0.001, 'a' or "a"), and only for those.
+
+    Raises VariantError for a source that does not compile.
+    """
     return combine(outline(source), find_constants(source))
 
 
 def outline(source: str) -> str:
-    """The SHA-256, in hex, of everything `source` says but the values of its constants."""
+    """Return the SHA-256, in hex, of everything in `source` but the values of its constants."""
     parts: list[str] = []
     parsed = parse(source)
     constants = {id(node): name for name, node in constant_nodes(parsed).items()}
@@ -37,7 +39,7 @@ def outline(source: str) -> str:
 
 
 def combine(outlined: str, constants: Mapping[str, Value]) -> str:
-    """The fingerprint of a source from its outline and its constants."""
+    """Return the fingerprint of a source from its outline and its constants."""
     return _sha256("\n".join([outlined, *(f"{name}={value!r}" for name, value in sorted(constants.items()))]))
 
 
@@ -48,7 +50,7 @@ def _sha256(text: str) -> str:
 def _write(node: ast.AST, constants: Mapping[int, str], write: Callable[[str], None]) -> None:
     kind = type(node)
     if id(node) in constants:
-        # Whether it is a tuple or a list is not in its value.
+        # The value does not tell a tuple from a list.
         write(f"={constants[id(node)]} {kind is ast.Tuple}")
         return
     if isinstance(node, ast.Constant | ast.UnaryOp | ast.BinOp):

@@ -1,7 +1,7 @@
-"""What every variant must hold before it may run.
+"""The guard: the checks that every variant must pass before it may run.
 
-The guard is a light one: it catches a change that breaks the contract or reaches for prepare.py by mistake or
-in plain sight. That the code which ran left prepare.py alone is proven by the hashes a run prints, not here.
+It catches a change that breaks the contract or that reaches for prepare.py by mistake or openly. The proof that
+prepare.py was unchanged in a run is the hashes of that run, not this guard.
 """
 
 import ast
@@ -12,7 +12,7 @@ from cockpit.variant.errors import VariantError
 from cockpit.variant.syntax import Parsed, names_bound, parse, without_docstring
 
 CONTRACT = "val_bpb:"
-"""What train.py must print, followed by the score."""
+"""The text that train.py must print before the score."""
 
 _WRITING_METHODS = {"write_text", "write_bytes", "unlink", "touch", "symlink_to", "hardlink_to"}
 _WRITING_CALLS = {"remove", "unlink", "rename", "replace", "move", "truncate", "symlink", "link"}
@@ -20,7 +20,7 @@ _COPYING_CALLS = {"copy", "copy2", "copyfile", "copyfileobj"}
 
 
 def check_variant(source: str) -> None:
-    """Raise VariantError unless `source` compiles, still prints `val_bpb:` and leaves prepare.py as it is."""
+    """Raise VariantError unless `source` compiles, still prints `val_bpb:` and leaves prepare.py unchanged."""
     parsed = parse(source)
     try:
         _check_contract(parsed.module)
@@ -39,7 +39,7 @@ def _check_contract(tree: ast.Module) -> None:
             pending.extend(without_docstring(node, node.body))
         else:
             pending.extend(ast.iter_child_nodes(node))
-    raise VariantError(f"train.py prints no {CONTRACT!r} line; it must end with the summary that gives its score.")
+    raise VariantError(f"train.py prints no {CONTRACT!r} line; it must end with the summary that holds its score.")
 
 
 def _check_prepare(parsed: Parsed) -> None:
@@ -68,7 +68,7 @@ def _reaches(line: int, what: str) -> VariantError:
 
 
 def _imported(parsed: Parsed) -> tuple[set[str], set[str]]:
-    """What the module prepare is called here, and the names taken from it."""
+    """Return the local names of the module prepare, and the names imported from it."""
     modules: set[str] = set()
     names: set[str] = set()
     for node in parsed.nodes:
@@ -107,7 +107,7 @@ def _writes_prepare(call: ast.Call) -> bool:
                 name in _COPYING_CALLS and _names_prepare(arguments[1:])
             )
         case ast.Attribute(attr=name, value=owner):
-            # A path's replace takes one argument, a text's two.
+            # Path.replace takes one argument, str.replace two.
             if name in ("rename", "replace") and len(arguments) == 1:
                 return _names_prepare([owner, *arguments])
             return name in _WRITING_METHODS and _names_prepare([owner])

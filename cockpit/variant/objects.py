@@ -1,7 +1,8 @@
-"""Git's objects in a repository, read and written without a process for each.
+"""Git objects in a repository, read and written without a process for each.
 
-They are read by one `git cat-file` that stays, since only git itself reads every kind of repository there is,
-and written as loose objects.
+One `git cat-file` process stays open for reading, because only git itself reads every kind of repository. Objects are
+written as loose objects. GitPython supplies both: `Repo.git.get_object_data` keeps that process, and gitdb writes loose
+objects with git's own compression and permissions.
 """
 
 import os
@@ -17,12 +18,12 @@ from cockpit.variant.repository import not_written
 
 _WHO = "cockpit <cockpit@localhost>"
 KEPT = 256
-"""Objects that are held in memory, the last used; of at most KEPT_BYTES each."""
+"""Objects kept in memory, the last used, each of at most KEPT_BYTES."""
 KEPT_BYTES = 64 << 10
 
 
 class Objects:
-    """Objects are named by their SHA-1, in hex."""
+    """Objects named by their SHA-1, in hex."""
 
     def __init__(self, repository: git.Repo) -> None:
         self._repository = repository
@@ -30,7 +31,7 @@ class Objects:
         self._loose = LooseObjectDB(str(Path(repository.common_dir) / "objects"))
 
     def read(self, object_id: str, kind: str) -> bytes:
-        """The bytes of a `blob`, `tree` or `commit`. Raises VariantError where there is none of that kind."""
+        """Return the bytes of a `blob`, `tree` or `commit`. Raises VariantError where none of that kind exists."""
         known = self._known.get(object_id)
         if known is not None and known[0] == kind:
             self._known.move_to_end(object_id)
@@ -38,8 +39,7 @@ class Objects:
         try:
             found, data = self._read(object_id)
         except (ValueError, OSError):
-            # The process may have been ended by a signal meant for all; a new one tells that from a missing
-            # object.
+            # A signal to the whole process group may have ended git; a new process tells that from a missing object.
             self._repository.git.clear_cache()
             try:
                 found, data = self._read(object_id)
@@ -49,12 +49,12 @@ class Objects:
                     f"run `git fsck` there."
                 ) from error
         if found != kind:
-            raise VariantError(f"{object_id[:12]} is a {found}, no {kind}; give the name of a {kind}.")
+            raise VariantError(f"{object_id[:12]} is a {found}, not a {kind}; give the name of a {kind}.")
         self._keep(object_id, kind, data)
         return data
 
     def _keep(self, object_id: str, kind: str, data: bytes) -> None:
-        """An object never changes under its name, and a variant is read right after it was stored."""
+        """Cache an object: it never changes under its name, and a variant is read right after it was stored."""
         if len(data) <= KEPT_BYTES:
             self._known[object_id] = (kind, data)
             while len(self._known) > KEPT:
@@ -62,10 +62,10 @@ class Objects:
 
     def _read(self, object_id: str) -> tuple[str, bytes]:
         _, kind, _, data = self._repository.git.get_object_data(object_id)
-        return os.fsdecode(kind), data  # it comes as bytes, whatever its annotation says
+        return os.fsdecode(kind), data  # bytes, although it is annotated as str
 
     def store(self, kind: str, data: bytes) -> str:
-        """The name of the object, which is then on disk. Raises VariantError where it cannot be written."""
+        """Store an object and return its name. Raises VariantError where it cannot be written."""
         try:
             stored = self._loose.store(IStream(kind.encode(), len(data), BytesIO(data)))
         except OSError as error:
@@ -75,7 +75,7 @@ class Objects:
         return name
 
     def store_commit(self, tree: str, parent: str, message: str, time_s: int) -> str:
-        """A commit that is the same whoever makes it, wherever and whenever."""
+        """Store a commit that is identical wherever and whenever it is made."""
         text = message.replace("\0", "").strip()
         when = f"{_WHO} {time_s} +0000"
         header = f"tree {tree}\nparent {parent}\nauthor {when}\ncommitter {when}"

@@ -1,4 +1,4 @@
-"""The person's git repository: opened or refused, asked through git itself, and given refs."""
+"""The person's git repository: opened or refused, queried through git, and given refs."""
 
 import os
 import subprocess
@@ -13,17 +13,17 @@ _FIRST_COMMIT = "`git add train.py prepare.py` and `git commit` there"
 
 
 def open_repository(folder: Path) -> git.Repo:
-    """The repository whose top folder is `folder`, be it a clone, a linked work tree or a submodule.
+    """Open the repository whose top folder is `folder`: a clone, a linked work tree or a submodule.
 
-    Raises VariantError for no repository, a bare one, one of another folder, one without a commit, and for
-    formats that cannot be read here (SHA-256 names, refs in a reftable).
+    Raises VariantError where there is no repository, for a bare one, one of another folder, one without a commit, and
+    for formats that cannot be read here (SHA-256 names, refs in a reftable).
     """
     try:
         repository = git.Repo(folder, search_parent_directories=True, expand_vars=False)
     except NoSuchPathError:
         raise VariantError(f"There is no folder {folder}; name a git repository with --repo.") from None
     except InvalidGitRepositoryError:
-        raise VariantError(f"{folder} is no git repository: run `git init`, {_FIRST_COMMIT}.") from None
+        raise VariantError(f"{folder} is not a git repository: run `git init`, {_FIRST_COMMIT}.") from None
     except (OSError, ValueError) as error:
         raise VariantError(f"The git repository {folder} cannot be opened: {git_said(error)}.") from error
     if repository.bare or repository.working_tree_dir is None:
@@ -47,7 +47,7 @@ def open_repository(folder: Path) -> git.Repo:
 
 
 def head_commit(repository: git.Repo) -> str:
-    """The commit the person is on, by its full name. Raises VariantError where there is none yet."""
+    """Return the full name of the person's current commit. Raises VariantError where there is no commit yet."""
     try:
         return git.SymbolicReference.dereference_recursive(repository, "HEAD")
     except ValueError:
@@ -55,12 +55,12 @@ def head_commit(repository: git.Repo) -> str:
 
 
 def git_answer(repository: git.Repo, *arguments: str, stdin: str = "") -> str:
-    """What `git ARGUMENTS` prints. Starts a process: for what is done seldom. Raises VariantError where it
+    """Return the output of `git ARGUMENTS`. Starts a process, so it is for rare calls. Raises VariantError where it
     fails."""
-    withheld = ("GIT_", "ANTHROPIC_")  # git runs hooks of the repository's own, and a key is not for them
+    withheld = ("GIT_", "ANTHROPIC_")  # the repository's own hooks must not see a key
     environment = {name: value for name, value in os.environ.items() if not name.startswith(withheld)}
     environment |= {
-        "GIT_OPTIONAL_LOCKS": "0",  # so that asking for the status leaves the person's index file as it is
+        "GIT_OPTIONAL_LOCKS": "0",  # `git status` must not rewrite the person's index file
         "GIT_COMMITTER_NAME": "cockpit",
         "GIT_COMMITTER_EMAIL": "cockpit@localhost",
         "LC_ALL": "C",
@@ -76,13 +76,14 @@ def git_answer(repository: git.Repo, *arguments: str, stdin: str = "") -> str:
 
 
 def not_written(repository: git.Repo, error: OSError) -> VariantError:
+    """Return the error for an object or a ref that could not be written."""
     return VariantError(
         f"Nothing could be stored in {repository.common_dir} ({git_said(error)}): make room, or give write access."
     )
 
 
 def git_said(error: Exception) -> str:
-    """What git, or the system, said was wrong, in a line."""
+    """Return what git, or the system, reported, in one line."""
     if isinstance(error, subprocess.CalledProcessError):
         lines = os.fsdecode(error.stderr).strip().splitlines()
         said = [line for line in lines if line.startswith(("fatal: ", "error: "))] or lines[-1:]
@@ -93,10 +94,9 @@ def git_said(error: Exception) -> str:
 
 
 def write_ref(common_folder: Path, ref: str, commit: str) -> None:
-    """Point `ref` at `commit` in one step, as git does it: a lock file beside it, then a rename.
+    """Point `ref` at `commit` in one step, as git does: a lock file beside it, then a rename.
 
-    A lock that is there already is one a crash left: under refs/cockpit only the session's one worker writes.
-    Raises OSError.
+    An existing lock is left over from a crash: under refs/cockpit only the session's one worker writes. Raises OSError.
     """
     path = common_folder / ref
     path.parent.mkdir(parents=True, exist_ok=True)

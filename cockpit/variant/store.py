@@ -1,8 +1,7 @@
 """Variants as git objects in the person's own repository, under refs of their own.
 
-Nothing here touches the person's checkout, index, stash, HEAD or branches: blobs, trees and commits are
-written as loose objects, and named by refs/cockpit/SESSION/EXPERIMENT. The one branch that moves is
-cockpit/SESSION, which holds what was kept.
+The person's checkout, index, stash, HEAD and branches are never touched: blobs, trees and commits are written as loose
+objects, and named by refs/cockpit/SESSION/EXPERIMENT. One branch moves: cockpit/SESSION, which holds the kept changes.
 """
 
 import difflib
@@ -33,7 +32,7 @@ _BASES_KEPT = 64
 
 
 class Variant(msgspec.Struct, frozen=True):
-    """Code that can be run, and that git keeps."""
+    """Code that can be run and that git stores."""
 
     commit: str
     train_hash: str
@@ -41,16 +40,15 @@ class Variant(msgspec.Struct, frozen=True):
     prepare_hash: str
     """SHA-256 of prepare.py, in hex; empty where the repository has none."""
     fingerprint: str
-    """Equal for two variants that differ only in comments, blank space, docstrings or the spelling of a
-    literal."""
+    """Equal for two variants that differ only in comments, whitespace, docstrings or the spelling of a literal."""
     lines_added: int
     lines_removed: int
     note: str = ""
-    """What a person should be told about where it came from; empty for nothing."""
+    """A message for the person about the variant's origin; empty for none."""
 
 
 class _Base(msgspec.Struct, frozen=True):
-    """A commit as it is needed to make variants of it."""
+    """A commit in the form that new variants are made from."""
 
     tree: bytes
     entries: dict[bytes, Entry]
@@ -62,10 +60,10 @@ class _Base(msgspec.Struct, frozen=True):
 
 
 class VariantStore:
-    """The variants of one session. To be used by one thread.
+    """The variants of one session. For use by one thread.
 
-    `repo` is the top folder of a git repository with a train.py in its last commit. Raises VariantError, with
-    one sentence that says what to do, for anything else; nothing is written by opening.
+    `repo` is the top folder of a git repository with a train.py in its last commit. Raises VariantError, with one
+    sentence that says what to do, for anything else. Opening writes nothing.
     """
 
     def __init__(self, repo: Path, session: str) -> None:
@@ -82,20 +80,20 @@ class VariantStore:
         self._repo.close()
 
     def head(self) -> str:
-        """The person's commit as it is now: what `baseline` is taken from."""
+        """Return the person's current commit, which `baseline` starts from."""
         return head_commit(self._repo)
 
     def check_baseline(self) -> None:
-        """Raise the VariantError that `baseline` would for the code as it is now; nothing is written."""
+        """Raise the VariantError that `baseline` would raise for the current code; writes nothing."""
         _, entries, _ = self._read_tree(self.head())
         data = self._changed(entries).get(TRAIN.encode())
         check_variant(_text(TRAIN, self._objects.read(entries[TRAIN.encode()].id, "blob") if data is None else data))
 
     def baseline(self) -> Variant:
-        """Take the code as it is now for the session's baseline; to be called when a session is made.
+        """Store the current code as the session's baseline; called when a session is made.
 
-        Later `variant` gives it again. It is the person's last commit, with train.py and prepare.py as they
-        are on disk; where they, or other files, were changed since that commit, the note says so.
+        Later `variant` returns it again. It is the person's last commit, with train.py and prepare.py as they are on
+        disk. Where they, or other files, were changed since that commit, the note says so.
         """
         head = self.head()
         tree, entries, time_s = self._read_tree(head)
@@ -110,7 +108,7 @@ class VariantStore:
         return msgspec.structs.replace(self.variant(commit), note=self._note([*changed]))
 
     def variant(self, commit: str, base_commit: str = "") -> Variant:
-        """What is known of a commit's code; lines are counted against `base_commit`, where one is given."""
+        """Describe a commit's code; lines are counted against `base_commit`, where one is given."""
         code = self._base(commit)
         added, removed = _lines_changed(self._base(base_commit).source if base_commit else code.source, code.source)
         return Variant(
@@ -123,17 +121,16 @@ class VariantStore:
         )
 
     def put(self, experiment: str, base_commit: str, change: Change, message: str, *, at: float) -> Variant:
-        """Store what `change` makes of `base_commit` under refs/cockpit/SESSION/`experiment`.
+        """Store the result of `change` on `base_commit` under refs/cockpit/SESSION/`experiment`.
 
-        Edits are applied first, then constants, then the guard looks at it; everything but train.py is the
-        base's. The same arguments give the same commit, so that it can be repeated after a crash; a ref that
-        an earlier life left for `experiment` is replaced. `at` is the commit's date, seconds since the epoch.
-        Raises VariantError, and stores nothing, where the change does not fit or the guard refuses the
-        result.
+        Edits are applied first, then constants, then the guard checks the result; every file but train.py is the
+        base's. The same arguments give the same commit, so the call can be repeated after a crash; a ref that an
+        earlier run left for `experiment` is replaced. `at` is the commit's date, seconds since the epoch. Raises
+        VariantError, and stores nothing, where the change does not fit or the guard refuses the result.
         """
         _checked_name("an experiment", experiment)
         if experiment == _BASELINE:
-            raise VariantError("An experiment cannot be called baseline: that is the baseline's own name.")
+            raise VariantError("An experiment cannot be called baseline: that name is reserved.")
         base = self._base(base_commit)
         edited = apply_edits(base.source, change.edits)
         values = accepted_values(edited, change.constants)
@@ -162,11 +159,11 @@ class VariantStore:
         )
 
     def restore(self, experiment: str, commit: str) -> None:
-        """Point an experiment's ref at a commit that is stored already."""
+        """Point an experiment's ref at a commit that is already stored."""
         self._write_ref(experiment, commit)
 
     def source(self, commit: str, path: str = TRAIN) -> str:
-        """The text of a file at the top of a commit's tree. Raises VariantError where it is none, or not
+        """Return the text of a file at the top of a commit's tree. Raises VariantError where it is missing or not
         UTF-8."""
         if path == TRAIN:
             return self._base(commit).source
@@ -176,18 +173,16 @@ class VariantStore:
         return _text(path, self._objects.read(entry.id, "blob"))
 
     def diff(self, a_commit: str, b_commit: str) -> str:
-        """How train.py of `b_commit` differs from that of `a_commit`, as a unified diff; empty where it does
-        not."""
+        """Return the unified diff of train.py from `a_commit` to `b_commit`; empty where they are equal."""
         before = _lines(self.source(a_commit))
         after = _lines(self.source(b_commit))
         lines = difflib.unified_diff(before, after, f"a/{TRAIN}", f"b/{TRAIN}")
         return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
 
     def export(self, commit: str, folder: Path) -> None:
-        """Write the whole tree of a commit into `folder`, which is there only once it is complete.
+        """Write the whole tree of a commit into `folder`, which appears only once it is complete.
 
-        Raises VariantError where `folder` exists, or where a name or a symbolic link in the tree would reach
-        out of it.
+        Raises VariantError where `folder` exists, or where a name or a symbolic link in the tree would reach out of it.
         """
         tree = self._read_tree(commit)[0]
         try:
@@ -202,32 +197,33 @@ class VariantStore:
             raise VariantError(f"Commit {commit[:12]} cannot be written to {folder}: {error.strerror}.") from error
 
     def advance(self, commit: str) -> str:
-        """Move the branch cockpit/SESSION to a kept commit. Gives a sentence where it was left as it is, else
-        ''.
+        """Move the branch cockpit/SESSION to a kept commit. Returns a sentence where it was not moved, else ''.
 
-        It is left where the person has it checked out, or has put a commit of their own on it.
+        It is not moved where the person has it checked out, or has added a commit to it.
         """
         self._read_tree(commit)
         ref = f"refs/heads/{self._branch}"
         if ref in self._checked_out():
-            return f"The branch {self._branch} is checked out, so it was left as it is; {commit[:12]} was kept."
+            return f"The branch {self._branch} is checked out, so it was not moved; {commit[:12]} was kept."
         tips = git_answer(self._repo, "for-each-ref", "--format=%(objectname)", ref).split()
         known = {*self.experiments().values(), *self._read_refs().values()}
         if tips and tips[0] not in known:
             return (
-                f"The branch {self._branch} has commits that are not this session's, so it was left as it "
-                f"is; {commit[:12]} was kept."
+                f"The branch {self._branch} has commits that are not this session's, so it was not "
+                f"moved; {commit[:12]} was kept."
             )
         git_answer(self._repo, "update-ref", "-m", "cockpit: keep", ref, commit, tips[0] if tips else "0" * 40)
         return ""
 
     def experiments(self) -> dict[str, str]:
-        """Experiment to commit, for all that were put."""
+        """Return experiment -> commit for every stored experiment."""
         return {name: commit for name, commit in self._read_refs().items() if name != _BASELINE}
 
     def forget(self) -> None:
-        """Remove the session's refs, the baseline's included; git then drops the objects in its own time. The
-        branch cockpit/SESSION, with what was kept, stays."""
+        """Remove the session's refs, the baseline's included; git then prunes the objects in due time.
+
+        The branch cockpit/SESSION, with the kept changes, stays.
+        """
         lines = [f"delete {self._refs}/{name} {commit}\n" for name, commit in self._read_refs().items()]
         if lines:
             git_answer(self._repo, "update-ref", "--stdin", stdin="".join(lines))
@@ -238,17 +234,17 @@ class VariantStore:
         return {ref.removeprefix(f"{self._refs}/"): commit for ref, commit in pairs}
 
     def _checked_out(self) -> set[str]:
-        """The branches that are checked out here and in other work trees."""
+        """Return the branches that are checked out here and in other work trees."""
         answer = git_answer(self._repo, "worktree", "list", "--porcelain")
         return {line.removeprefix("branch ") for line in answer.splitlines() if line.startswith("branch ")}
 
     def _changed(self, entries: dict[bytes, Entry]) -> dict[bytes, bytes]:
-        """Which of train.py and prepare.py are not on disk as they were committed, with their bytes."""
+        """Return the bytes of those of train.py and prepare.py that differ on disk from the commit."""
         found = {name.encode(): self._changed_on_disk(name, entries) for name in (TRAIN, PREPARE)}
         return {name: data for name, data in found.items() if data is not None}
 
     def _changed_on_disk(self, name: str, entries: dict[bytes, Entry]) -> bytes | None:
-        """The bytes of a file that is not on disk as it was committed; None where it is."""
+        """Return the bytes of a file that differs on disk from the commit; None where it does not."""
         path = self._folder / name
         entry = entries.get(name.encode())
         try:
@@ -268,10 +264,11 @@ class VariantStore:
         if data is None:
             raise VariantError(f"{name} was deleted from {self._folder}: bring it back with `git restore {name}`.")
         committed = self._objects.read(entry.id, "blob")
-        # A checkout may end lines in CR LF where the commit has LF; that is git's doing, not the person's.
+        # A checkout may end lines in CR LF where the commit has LF: git did that, not the person.
         return None if committed in (data, data.replace(b"\r\n", b"\n")) else data
 
     def _note(self, stored: list[bytes]) -> str:
+        """Return the sentences about uncommitted changes; `stored` are the files taken from disk."""
         others = [
             line[3:]
             for line in git_answer(self._repo, "status", "--porcelain", "--untracked-files=no").splitlines()
@@ -312,7 +309,7 @@ class VariantStore:
         )
 
     def _read_tree(self, commit: str) -> tuple[bytes, dict[bytes, Entry], int]:
-        """The top tree of a commit, its entries by name, and the commit's date."""
+        """Return the top tree of a commit, its entries by name, and the commit's date in seconds."""
         if not _COMMIT.fullmatch(commit):
             raise VariantError(f"{shown(commit)} is not the full name of a commit.")
         header = self._objects.read(commit, "commit").partition(b"\n\n")[0]
@@ -343,12 +340,12 @@ def _text(path: str, data: bytes) -> str:
 
 
 def _lines(text: str) -> list[str]:
-    """Lines as git counts them: ended by LF alone."""
+    """Split lines as git counts them: ended by LF alone."""
     return re.findall(r"[^\n]*\n|[^\n]+", text)
 
 
 def _lines_changed(before: str, after: str) -> tuple[int, int]:
-    """(lines added, lines removed)."""
+    """Return (lines added, lines removed)."""
     old, new = _lines(before), _lines(after)
     start = 0
     while start < min(len(old), len(new)) and old[start] == new[start]:

@@ -1,5 +1,4 @@
-"""train.py as Python reads it: one parse, shared by all that look at the same text, and what its literals are
-worth."""
+"""The syntax of train.py: one parse shared by every reader of a text, and the values of its literals."""
 
 import ast
 import math
@@ -14,13 +13,13 @@ from cockpit.core.model import Scalar
 from cockpit.variant.errors import VariantError, shown
 
 MAX_SOURCE_BYTES = 1_000_000
-"""A train.py longer than this is a mistake: upstream's has 26,000."""
+"""A longer train.py is a mistake: upstream's has 26,000 bytes."""
 
 _FILENAME = "<train.py>"
-"""In angle brackets, so that Python does not look for the line of an error in a file of that name."""
+"""The name in angle brackets keeps Python from looking for the line of an error in a file of that name."""
 
 _PARSED_KEPT = 4
-"""A tree is 100,000 objects for the garbage collector to look at: few are kept."""
+"""A tree is 100,000 objects for the garbage collector to visit, so only a few are kept."""
 
 _MAX_INT_BITS = 4096
 _MAX_TEXT_CHARS = 10_000
@@ -39,31 +38,30 @@ _ARITHMETIC: dict[type[ast.operator], Callable[[float, float], object]] = {
 
 
 class Parsed(NamedTuple):
-    """The syntax of a source, shared: nobody may change it."""
+    """The syntax of a source. It is shared and must not be changed."""
 
     module: ast.Module
     nodes: list[ast.AST]
-    """Every node of it but the contexts of names, the module first."""
+    """Every node but the contexts of names, the module first."""
     global_lines: dict[str, int]
     """Names that some function declares global, with the line."""
 
 
 def check_text(source: str) -> None:
-    """Raise VariantError for what cannot be the text of a program at all."""
+    """Raise VariantError for text that cannot be a program at all."""
     if "\0" in source:
         raise VariantError("train.py holds a NUL character; it must be plain text.")
     try:
         size_bytes = len(source.encode())
     except UnicodeEncodeError:
-        raise VariantError("train.py holds half a character (a lone surrogate); it must be plain text.") from None
+        raise VariantError("train.py holds a lone surrogate; it must be plain text.") from None
     if size_bytes > MAX_SOURCE_BYTES:
-        raise VariantError(f"train.py would be {size_bytes:,} bytes long; at most {MAX_SOURCE_BYTES:,} are taken.")
+        raise VariantError(f"train.py would be {size_bytes:,} bytes long; the limit is {MAX_SOURCE_BYTES:,}.")
 
 
 @lru_cache(maxsize=_PARSED_KEPT)
 def parse(source: str) -> Parsed:
-    """The syntax of `source`. Raises VariantError where Python would not compile
-    it."""
+    """Parse `source`. Raises VariantError where Python would not compile it."""
     check_text(source)
     body = source.removeprefix(_BYTE_ORDER_MARK)
     try:
@@ -100,14 +98,15 @@ def _place(body: str, line: int | None) -> str:
 
 
 def byte_offsets(source: str) -> Callable[[int, int], int]:
-    """From a position of the tree of `source` (line from 1, column in bytes) to a byte of its UTF-8 text."""
+    """Return a function from a position in the tree of `source` (line from 1, column in bytes) to a byte of its UTF-8
+    text."""
     mark = len(_BYTE_ORDER_MARK.encode()) if source.startswith(_BYTE_ORDER_MARK) else 0
     starts = [mark, *(ending.end() for ending in _LINE_ENDING.finditer(source.encode()))]
     return lambda line, column: starts[line - 1] + column
 
 
 def literal_value(node: ast.expr) -> Scalar | None:
-    """What a literal, or arithmetic on literals such as 2**19, is worth; None for anything else.
+    """Return the value of a literal, or of arithmetic on literals such as 2**19; None for anything else.
 
     Results that Python would refuse, that are not finite, or that would be huge count as anything else.
     """
@@ -160,7 +159,7 @@ def _text_arithmetic(text: str, op: ast.operator, other: Scalar) -> str | None:
 
 
 def is_docstring(statement: ast.stmt) -> bool:
-    """Whether it is a bare string; the first statement of a module, class or function that is one is its
+    """Return whether it is a bare string. The first statement of a module, class or function that is one is its
     docstring."""
     return (
         isinstance(statement, ast.Expr)
@@ -170,7 +169,7 @@ def is_docstring(statement: ast.stmt) -> bool:
 
 
 def without_docstring(node: ast.AST, body: list[ast.stmt]) -> list[ast.stmt]:
-    """The statements of `node` less its docstring, if it is a node that can have one."""
+    """Return the statements of `node` without its docstring, if it is a node that can have one."""
     documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
     return body[1:] if documented and body and is_docstring(body[0]) else body
 
@@ -188,8 +187,7 @@ _SCOPES = (
 
 
 def names_bound(statement: ast.stmt) -> Iterator[tuple[str, ast.AST]]:
-    """What a top-level statement gives a value, or takes it from, in the module's own scope: the name, and
-    the node that does it."""
+    """Yield each name that a top-level statement binds or deletes in the module's scope, with the node that does so."""
     pending: list[ast.AST] = [statement]
     while pending:
         node = pending.pop()

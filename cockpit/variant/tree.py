@@ -1,7 +1,7 @@
-"""Git's trees as bytes: what is in one, one with files replaced, and one written out as a folder.
+"""Git trees as bytes: their entries, a tree with files replaced, and a tree written out as a folder.
 
-The format of a tree is, for each entry, `MODE NAME`, a NUL, and the 20 bytes of its SHA-1 (git's
-Documentation, "git-hash-object" and "Git Internals: Tree Objects").
+A tree holds, for each entry, `MODE NAME`, a NUL, and the 20 bytes of its SHA-1 (git's Documentation, "git-hash-object"
+and "Git Internals: Tree Objects").
 """
 
 import os
@@ -25,10 +25,11 @@ class Entry(msgspec.Struct, frozen=True):
     id: str
     """SHA-1 of the object, in hex."""
     id_at: int
-    """Where the SHA-1 stands in the tree, in bytes."""
+    """Offset of the SHA-1 in the tree, in bytes."""
 
 
 def tree_entries(tree: bytes) -> Iterator[Entry]:
+    """Yield the entries of a tree."""
     position = 0
     while position < len(tree):
         space = tree.index(b" ", position)
@@ -48,7 +49,7 @@ def is_file(entry: Entry) -> bool:
 
 
 def replace_entries(tree: bytes, entries: Mapping[bytes, Entry], ids: Mapping[bytes, str]) -> bytes:
-    """`tree` with the objects of the entries named in `ids` exchanged; modes and order stay."""
+    """Return `tree` with the objects of the entries named in `ids` replaced; modes and order stay."""
     for name, object_id in ids.items():
         at = entries[name].id_at
         tree = tree[:at] + bytes.fromhex(object_id) + tree[at + _ID_BYTES :]
@@ -58,13 +59,13 @@ def replace_entries(tree: bytes, entries: Mapping[bytes, Entry], ids: Mapping[by
 def export_tree(
     tree: bytes, read_tree: Callable[[str], bytes], read_blob: Callable[[str], bytes], folder: Path
 ) -> None:
-    """Write `tree` into `folder`, as `git archive` would, by way of a folder beside it that is then renamed.
+    """Write `tree` into `folder`, as `git archive` would: into a folder beside it that is then renamed.
 
-    A submodule is an empty folder. Raises VariantError where `folder` exists, and for a name or a symbolic
-    link that would reach out of it; OSError where it cannot be written.
+    A submodule becomes an empty folder. Raises VariantError where `folder` exists, and for a name or a symbolic link
+    that would reach out of it; OSError where it cannot be written.
     """
     if folder.exists():
-        raise VariantError(f"{folder} is there already; remove it, or export into another folder.")
+        raise VariantError(f"{folder} already exists; remove it, or export into another folder.")
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -91,19 +92,21 @@ def export_tree(
 
 def _safe_name(name: bytes) -> bytes:
     if name in (b"", b".", b"..") or b"/" in name or name.lower() == b".git":
-        raise VariantError(f"The repository holds a file called {shown(os.fsdecode(name))}, which no folder may hold.")
+        raise VariantError(f"The repository holds a file with the forbidden name {shown(os.fsdecode(name))}.")
     return name
 
 
 def _safe_target(name: bytes, target: bytes, depth: int) -> bytes:
-    """A link is safe if it is relative, climbs at its start only, and no higher than the exported folder:
-    what it passes through after that is inside, links included."""
+    """Return a link's target if it is relative, climbs only at its start, and no higher than the exported folder.
+
+    Every later part of its path is then inside, links included.
+    """
     parts = PurePosixPath(os.fsdecode(target)).parts
     climbs = next((at for at, part in enumerate(parts) if part != ".."), len(parts))
     if not parts or parts[0] == "/" or climbs > depth or ".." in parts[climbs:] or b"\0" in target:
         raise VariantError(
             f"The repository holds a symbolic link {shown(os.fsdecode(name))} to "
-            f"{shown(os.fsdecode(target))}, which leads out of it: replace it with a file, or remove it."
+            f"{shown(os.fsdecode(target))}, which points outside it: replace it with a file, or remove it."
         )
     return target
 

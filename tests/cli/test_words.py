@@ -68,7 +68,7 @@ def test_every_command_has_a_help_that_says_what_it_does(capsys: pytest.CaptureF
 @pytest.mark.parametrize(
     ("toml", "said"),
     [
-        ("colour = 1\n", "there is no setting 'colour': take it out"),
+        ("colour = 1\n", "there is no setting 'colour': remove it"),
         ("[envelope]\nwave_sise = 3\n", "in [envelope]: did you mean 'wave_size'?"),
         ("[session]\nclusters = -1\n", "[session] clusters: expected `int` >= 0"),
         ("[session]\ntime_limit_s = -5\n", "[session] time_limit_s: expected `float` >= 0"),
@@ -76,8 +76,11 @@ def test_every_command_has_a_help_that_says_what_it_does(capsys: pytest.CaptureF
         ("[envelope]\nusd = inf\n", "[envelope] usd: expected a finite number, got inf"),
         ("[envelope]\nwave_size = 2.5\n", "[envelope] wave_size: expected `int`, got `float`"),
         ("[envelope]\npatches = 'yes'\n", "[envelope] patches: expected `bool`, got `str`"),
-        ("[agent]\neffort = 'hihg'\n", "[agent] effort: 'hihg' is none of '', 'low', 'medium', 'high', 'xhigh', 'max'"),
-        ("[agent]\nnumeric = 'cmaes'\n", "[agent] numeric: 'cmaes' is none of 'search', 'tpe'"),
+        (
+            "[agent]\neffort = 'hihg'\n",
+            "[agent] effort: 'hihg' is not one of '', 'low', 'medium', 'high', 'xhigh', 'max'",
+        ),
+        ("[agent]\nnumeric = 'cmaes'\n", "[agent] numeric: 'cmaes' is not one of 'search', 'tpe'"),
         ("[agent]\nshare = 50\n", "[agent] share: expected `float` <= 1.0"),
         ("[agent]\ntries = 0\n", "[agent] tries: expected `int` >= 1"),
         ("[screen]\ntheme = 3\n", "[screen] theme: expected `str`, got `int`"),

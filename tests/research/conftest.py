@@ -1,4 +1,4 @@
-"""What is researched, as a user has it: train.py and prepare.py of the repository's root, and a prepared corpus."""
+"""The researched files as a user has them: train.py and prepare.py of the repository, and a prepared corpus."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""experiment.yaml: the script SkyPilot runs on a cluster, really run in bash on train.py files of every kind."""
+"""experiment.yaml: the script that SkyPilot runs on a cluster, run in bash on train.py files of every kind."""
 
 import hashlib
 import os
@@ -89,7 +89,7 @@ def test_the_baseline_runs_in_the_workdir_itself(tmp_path: Path) -> None:
         ("a death by signal", "import os; os.kill(os.getpid(), 9)"),
     ],
 )
-def test_anything_but_one_finite_score_and_a_good_end_is_a_crash(tmp_path: Path, what: str, train: str) -> None:
+def test_a_run_without_one_finite_score_and_a_clean_exit_is_a_crash(tmp_path: Path, what: str, train: str) -> None:
     own = variant(tmp_path, train)
     done = run_experiment(tmp_path)
     assert "EXPERIMENT_STATUS: crash" in done.stdout, what
@@ -99,7 +99,7 @@ def test_anything_but_one_finite_score_and_a_good_end_is_a_crash(tmp_path: Path,
     assert not (own / "injected").exists()
 
 
-def test_code_that_changes_itself_while_it_runs_shows_in_the_hashes(tmp_path: Path) -> None:
+def test_code_that_changes_itself_changes_the_hashes(tmp_path: Path) -> None:
     variant(tmp_path, GOOD + "open('train.py', 'a').write('# changed')\n")
     done = run_experiment(tmp_path)
     start, end = re.findall(r"^COCKPIT_(?:START|END) train_sha256=(\w{64})", done.stdout, re.MULTILINE)
@@ -113,7 +113,7 @@ def test_a_run_that_hangs_is_ended_at_its_time_limit(tmp_path: Path) -> None:
     assert "EXPERIMENT_STATUS: crash" in done.stdout
 
 
-def test_a_name_with_spaces_and_quotes_is_only_a_name(tmp_path: Path) -> None:
+def test_a_name_with_spaces_and_quotes_stays_data(tmp_path: Path) -> None:
     name = "e1 \"$(touch injected)\" 'x'"
     variant(tmp_path, GOOD, experiment=name)
     done = run_experiment(tmp_path, name)

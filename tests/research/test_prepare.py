@@ -62,7 +62,7 @@ def test_preparing_prints_progress_that_ends_at_a_hundred_percent(stdlib_copy: P
 
 
 @pytest.mark.parametrize("tear", ["cut a shard", "cut the tokenizer", "lose a shard", "spoil corpus.json", "empty it"])
-def test_a_torn_corpus_is_one_sentence_and_preparing_again_restores_it(stdlib_copy: Path, tear: str) -> None:
+def test_a_torn_corpus_is_one_sentence_and_prepare_restores_it(stdlib_copy: Path, tear: str) -> None:
     folder = stdlib_copy / "stdlib"
     fingerprint = prepare.load_corpus("stdlib").fingerprint
     if tear == "cut a shard":
@@ -83,7 +83,7 @@ def test_a_torn_corpus_is_one_sentence_and_preparing_again_restores_it(stdlib_co
     assert prepare.prepare("stdlib").fingerprint == fingerprint
 
 
-def test_a_change_that_keeps_the_size_is_found_and_undone_by_preparing_again(stdlib_copy: Path) -> None:
+def test_a_change_of_equal_size_is_found_and_prepare_undoes_it(stdlib_copy: Path) -> None:
     shard = stdlib_copy / "stdlib" / "val.jsonl"
     content = shard.read_bytes()
     shard.write_bytes(content[:-2] + b"x" + content[-1:])
@@ -105,13 +105,13 @@ def test_a_corpus_that_does_not_exist_is_one_sentence(tmp_path: Path, run_script
 
 
 @pytest.mark.parametrize("budget", ["soon", "-1", "0", "inf", "nan"])
-def test_a_budget_that_is_no_time_is_one_sentence(monkeypatch: pytest.MonkeyPatch, budget: str) -> None:
+def test_an_invalid_budget_is_one_sentence(monkeypatch: pytest.MonkeyPatch, budget: str) -> None:
     monkeypatch.setenv("COCKPIT_TIME_BUDGET_S", budget)
     with pytest.raises(prepare.CorpusError, match=f"COCKPIT_TIME_BUDGET_S is '{budget}': set it to a positive"):
         prepare.budget_from_environment(30)
 
 
-def test_a_disk_that_takes_no_more_is_one_sentence_and_leaves_no_torn_corpus(tmp_path: Path) -> None:
+def test_a_full_disk_is_one_sentence_and_leaves_no_torn_corpus(tmp_path: Path) -> None:
     def small_files_only() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 
@@ -182,7 +182,7 @@ def hub(stdlib_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     server.server_close()
 
 
-def test_a_download_that_breaks_off_goes_on_where_it_stopped(hub: Hub) -> None:
+def test_an_interrupted_download_resumes(hub: Hub) -> None:
     corpus = prepare.prepare("climbmix", 2)
     for name, content in hub.shards.items():
         assert (corpus.folder / name).read_bytes() == content
@@ -190,13 +190,13 @@ def test_a_download_that_breaks_off_goes_on_where_it_stopped(hub: Hub) -> None:
         assert first == 0 < second <= len(content) // 2
 
 
-def test_the_last_shard_validates_and_is_never_trained_on(hub: Hub) -> None:
+def test_the_last_shard_is_for_validation_only(hub: Hub) -> None:
     corpus = prepare.prepare("climbmix", 2)
     assert [path.name for path in corpus.train] == ["shard_00000.parquet", "shard_00001.parquet"]
     assert [path.name for path in corpus.val] == ["shard_06542.parquet"]
 
 
-def test_a_prepared_corpus_asks_the_hub_for_nothing_and_more_shards_only_for_those(hub: Hub) -> None:
+def test_only_missing_shards_are_downloaded(hub: Hub) -> None:
     first = prepare.prepare("climbmix", 1)
     hub.asked.clear()
     assert prepare.prepare("climbmix") == first
@@ -206,7 +206,7 @@ def test_a_prepared_corpus_asks_the_hub_for_nothing_and_more_shards_only_for_tho
     assert more.fingerprint != first.fingerprint
 
 
-def test_a_hub_out_of_reach_is_one_sentence_that_names_the_corpus_that_needs_none(
+def test_an_unreachable_hub_is_one_sentence_that_names_the_offline_corpus(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.shutdown()
@@ -216,7 +216,7 @@ def test_a_hub_out_of_reach_is_one_sentence_that_names_the_corpus_that_needs_non
     assert "\n" not in str(error.value)
 
 
-def test_a_shard_that_the_hub_does_not_have_is_not_asked_for_again(hub: Hub) -> None:
+def test_a_shard_that_the_hub_lacks_is_requested_once(hub: Hub) -> None:
     del hub.shards["shard_00001.parquet"]
     with pytest.raises(prepare.CorpusError, match=r"shard_00001.parquet \(404\)"):
         prepare.prepare("climbmix", 2)
@@ -293,7 +293,7 @@ def loss_by_token(inputs: torch.Tensor, targets: torch.Tensor, reduction: str) -
     return targets.flatten() / 100
 
 
-def test_bits_per_byte_is_what_a_hand_computes(
+def test_bits_per_byte_equals_a_manual_calculation(
     tiny: tuple[prepare.Corpus, prepare.Tokenizer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     corpus, tokenizer = tiny

@@ -1,4 +1,4 @@
-"""What designs, effects and forecasts promise."""
+"""Designs, effects and forecasts."""
 
 import itertools
 import math
@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cockpit.core.model import Value
 from cockpit.science.design import FULL, IRREGULAR, choose_design, full_grid
 from cockpit.science.effects import estimate_effects
 from cockpit.science.forecast import (
@@ -18,7 +19,7 @@ from cockpit.science.forecast import (
     loss_at_fraction,
     vram_forecast,
 )
-from cockpit.science.noise import Reading, estimate_noise
+from cockpit.science.noise import Noise, Reading, estimate_noise
 
 SD = 0.0004
 
@@ -45,11 +46,11 @@ def test_a_fraction_has_the_highest_resolution_of_the_tables(factors: int, arms:
 @pytest.mark.parametrize(("factors", "arms"), [(5, 8), (6, 16), (7, 16), (9, 16)])
 def test_main_effects_of_a_fraction_are_orthogonal(factors: int, arms: int) -> None:
     made = choose_design(two_level(factors), arms)
-    codes = np.asarray([[2 * int(cell[name]) - 1 for name in two_level(factors)] for cell in made.cells])
+    codes = np.asarray([[2 * int(str(cell[name])) - 1 for name in two_level(factors)] for cell in made.cells])
     assert np.array_equal(codes.T @ codes, arms * np.eye(factors))
 
 
-def test_what_cannot_be_told_apart_is_named() -> None:
+def test_confounded_effects_are_named() -> None:
     assert "F0×F1 = F2×F3" in choose_design(two_level(4), 8).aliased
     assert choose_design(two_level(5), 16).aliased == ()
 
@@ -76,14 +77,14 @@ def test_a_mixed_fraction_shows_every_level() -> None:
 
 
 @pytest.mark.parametrize("factors", [{}, {"A": []}, {"A": [1, 1]}])
-def test_a_design_without_levels_that_differ_is_refused(factors: dict[str, list[int]]) -> None:
+def test_a_design_without_distinct_levels_is_refused(factors: dict[str, list[int]]) -> None:
     with pytest.raises(ValueError, match=r"at least one factor|levels that differ"):
         choose_design(factors, 16)
 
 
-def grid_runs(rng: np.random.Generator, drop: int = 0) -> list[tuple[dict[str, object], Reading]]:
+def grid_runs(rng: np.random.Generator, drop: int = 0) -> list[tuple[dict[str, Value], Reading]]:
     """DEPTH adds 0.002 a step, LR 0.003, and both together 0.001 more; H200 is 0.005 lower throughout."""
-    runs: list[tuple[dict[str, object], Reading]] = []
+    runs: list[tuple[dict[str, Value], Reading]] = []
     for number, (depth, lr) in enumerate(itertools.product([6, 8, 10], [0.02, 0.04])):
         for hardware in ("H100", "H200"):
             score = 0.98 + 0.001 * (depth - 6) + 0.003 * (lr == 0.04) + 0.001 * (lr == 0.04 and depth == 10)
@@ -92,16 +93,21 @@ def grid_runs(rng: np.random.Generator, drop: int = 0) -> list[tuple[dict[str, o
     return runs[drop:]
 
 
-GRID = {"DEPTH": [6, 8, 10], "LR": [0.02, 0.04]}
+GRID: dict[str, list[Value]] = {"DEPTH": [6, 8, 10], "LR": [0.02, 0.04]}
 
 
-def noise_of_a_session(rng: np.random.Generator):  # type: ignore[no-untyped-def]
+def noise_of_a_session(rng: np.random.Generator) -> Noise:
     return estimate_noise([Reading("c", f"g{i}", "H100", 0.99 + float(rng.normal(0, SD))) for i in range(20)])
 
 
 def test_main_effects_and_interactions_are_found_across_classes_with_calibrated_intervals() -> None:
-    truths = {(("DEPTH",), (8,)): 0.002, (("DEPTH",), (10,)): 0.0045, (("LR",), (0.04,)): 0.003 + 0.001 / 3,
-              (("DEPTH", "LR"), (8, 0.04)): 0.0, (("DEPTH", "LR"), (10, 0.04)): 0.001}  # fmt: skip
+    truths: dict[tuple[tuple[str, ...], tuple[Value, ...]], float] = {
+        (("DEPTH",), (8,)): 0.002,
+        (("DEPTH",), (10,)): 0.0045,
+        (("LR",), (0.04,)): 0.003 + 0.001 / 3,
+        (("DEPTH", "LR"), (8, 0.04)): 0.0,
+        (("DEPTH", "LR"), (10, 0.04)): 0.001,
+    }
     rng = np.random.default_rng(1)
     covered = total = 0
     for _ in range(80):
@@ -123,7 +129,7 @@ def test_crashed_cells_widen_intervals_and_do_not_bias_effects() -> None:
         assert two.estimate.mean == pytest.approx(one.estimate.mean, abs=0.0015)
 
 
-def test_what_the_cells_cannot_tell_is_named_and_not_guessed() -> None:
+def test_effects_that_the_cells_cannot_separate_are_named_not_estimated() -> None:
     rng = np.random.default_rng(3)
     diagonal = [run for run in grid_runs(rng) if (run[0]["DEPTH"] == 6) == (run[0]["LR"] == 0.02)]
     diagonal = [run for run in diagonal if run[0]["DEPTH"] != 10]
@@ -136,21 +142,21 @@ def test_a_wave_whose_arms_all_crashed_has_no_effects() -> None:
     assert found.main == () and set(found.not_estimable) == {"DEPTH", "LR"}
 
 
-def test_what_crashed_nearby_is_likely_to_crash_and_what_ran_nearby_is_not() -> None:
+def test_a_crash_is_likely_near_crashes_and_unlikely_near_successes() -> None:
     points = np.asarray([[0.9, 0.9], [0.95, 0.9], [0.9, 0.95], [0.1, 0.1], [0.1, 0.15], [0.15, 0.1]])
     crashed = np.asarray([True, True, True, False, False, False])
     risks = crash_risks(points, crashed, np.asarray([[0.92, 0.92], [0.12, 0.12]]))
     assert risks[0] > 0.8 and risks[1] < 0.1
 
 
-def test_a_crash_forecast_far_from_everything_admits_that_it_knows_nothing() -> None:
+def test_a_crash_forecast_far_from_all_runs_is_the_wide_prior() -> None:
     far = crash_forecast(np.asarray([[0.0, 0.0]]), np.asarray([False]), np.asarray([5.0, 5.0]))
     near = crash_forecast(np.zeros((9, 2)), np.zeros(9, dtype=bool), np.asarray([0.0, 0.0]))
     assert far.high - far.low > 0.7
     assert near.high < 0.3
 
 
-def test_memory_is_forecast_from_the_sizes_that_were_run() -> None:
+def test_memory_is_forecast_from_the_sizes_of_earlier_runs() -> None:
     rng = np.random.default_rng(4)
     points = rng.random((30, 3))
     vram = 1000 * np.exp(2 * points[:, 0] + points[:, 1]) * np.exp(rng.normal(0, 0.01, 30))
@@ -176,27 +182,27 @@ def test_a_run_far_behind_at_the_same_fraction_is_hopeless_and_a_good_one_is_not
     assert good is not None and not good.hopeless
 
 
-def test_the_risk_of_ending_runs_early_is_measured_on_the_finished_ones() -> None:
+def test_the_error_rate_of_early_stopping_is_measured_on_finished_runs() -> None:
     seen = forecast_curve(curve_to(1.05)[:12], finished_runs(np.random.default_rng(6)), bar=0.985)
     assert seen is not None
     assert seen.ended > 10 and seen.wrongly == 0
 
 
-def test_nothing_is_ended_where_the_curves_tell_nothing() -> None:
+def test_uninformative_curves_end_no_run() -> None:
     rng = np.random.default_rng(7)
     finished = [Finished(curve_to(float(rng.normal(1, 0.01))), float(rng.normal(1, 0.01))) for _ in range(30)]
     seen = forecast_curve(curve_to(1.01)[:12], finished, bar=0.99)
     assert seen is not None and not seen.hopeless
 
 
-def test_too_few_curves_or_a_loss_that_is_no_number_forecast_nothing() -> None:
+def test_too_few_curves_or_a_nan_loss_give_no_forecast() -> None:
     finished = finished_runs(np.random.default_rng(8))
     assert forecast_curve(curve_to(1.0)[:12], finished[:5], 0.99) is None
     assert forecast_curve([(0.3, math.nan)], finished, 0.99) is None
     assert forecast_curve([], finished, 0.99) is None
 
 
-def test_a_curve_is_read_between_its_points_and_not_past_its_ends() -> None:
+def test_a_curve_is_interpolated_and_not_extrapolated() -> None:
     curve = [(0.2, 3.0), (0.4, 2.0)]
     assert loss_at_fraction(curve, 0.3) == pytest.approx(2.5)
     assert loss_at_fraction(curve, 0.4) == 2.0

@@ -1,4 +1,4 @@
-"""What comparing, shrinking and the keep rule promise."""
+"""Comparisons, shrinkage and the keep rule."""
 
 import math
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ def test_runs_on_different_classes_are_never_compared_with_each_other() -> None:
     assert compare(runs(rng, "e0001", 0.98, 3, "H200"), runs(rng, "e0000", 0.99, 3), measured_noise(rng)) is None
 
 
-def test_classes_are_pooled_as_differences_so_that_the_faster_class_is_no_better_idea() -> None:
+def test_classes_are_pooled_as_differences_so_a_faster_class_gives_no_advantage() -> None:
     rng = np.random.default_rng(3)
     noise = measured_noise(rng)
     base = runs(rng, "e0000", 0.995, 8) + runs(rng, "e0000", 0.990, 8, "H200")
@@ -55,7 +55,7 @@ def test_classes_are_pooled_as_differences_so_that_the_faster_class_is_no_better
     assert seen.pooled.hardware == "pooled" and set(seen.by_class) == {"H100", "H200"}
 
 
-def test_a_ranking_that_flips_between_classes_is_said_to() -> None:
+def test_a_ranking_that_flips_between_classes_is_reported() -> None:
     rng = np.random.default_rng(4)
     base = runs(rng, "e0000", 0.995, 8) + runs(rng, "e0000", 0.990, 8, "H200")
     flipped = runs(rng, "e0001", 0.992, 4) + runs(rng, "e0001", 0.993, 4, "H200")
@@ -63,7 +63,7 @@ def test_a_ranking_that_flips_between_classes_is_said_to() -> None:
     assert seen is not None and seen.flips
 
 
-def test_an_offset_of_the_cluster_both_ran_on_cancels() -> None:
+def test_the_offset_of_a_shared_cluster_cancels() -> None:
     rng = np.random.default_rng(5)
     noise = measured_noise(rng)
     here = compare([Reading("e0001", "new", "H100", 0.98)], [Reading("e0000", "new", "H100", 0.99)], noise)
@@ -73,7 +73,7 @@ def test_an_offset_of_the_cluster_both_ran_on_cancels() -> None:
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_a_score_that_is_no_number_is_not_compared(bad: float) -> None:
+def test_a_nan_score_is_not_compared(bad: float) -> None:
     with pytest.raises(ValueError, match="not a number"):
         compare(
             [Reading("e0001", "gpu-00", "H100", bad)], [Reading("e0000", "gpu-00", "H100", 1.0)], estimate_noise([])
@@ -82,7 +82,7 @@ def test_a_score_that_is_no_number_is_not_compared(bad: float) -> None:
 
 @settings(deadline=None)
 @given(st.floats(-0.1, 0.1), st.floats(-0.1, 0.1))
-def test_a_difference_turned_round_changes_its_sign(ours: float, theirs: float) -> None:
+def test_swapping_the_experiments_flips_the_sign(ours: float, theirs: float) -> None:
     noise = estimate_noise([])
     one, two = [Reading("e0001", "a", "CPU", 1 + ours)], [Reading("e0000", "b", "CPU", 1 + theirs)]
     forth, back = compare(one, two, noise), compare(two, one, noise)
@@ -91,7 +91,7 @@ def test_a_difference_turned_round_changes_its_sign(ours: float, theirs: float) 
     assert forth.p_value == pytest.approx(1 - back.p_value)
 
 
-def test_nothing_stands_anywhere_without_a_run() -> None:
+def test_an_experiment_without_runs_has_no_score() -> None:
     with pytest.raises(ValueError, match="has no score"):
         reference_score([], estimate_noise([]))
 
@@ -111,7 +111,7 @@ def test_the_best_of_many_is_shrunk_to_about_its_true_value() -> None:
     assert 0.83 <= covered / 200 <= 0.97
 
 
-def test_the_best_of_many_alike_is_not_an_improvement() -> None:
+def test_the_best_of_many_equal_experiments_is_not_an_improvement() -> None:
     rng = np.random.default_rng(7)
     sure = 0
     for _ in range(100):
@@ -147,7 +147,7 @@ def test_no_test_has_a_level_above_the_rate_that_its_keeps_have_earned(test: int
     assert 0 < level <= 0.05 * (1 + len(keeps))
 
 
-def test_a_test_spends_its_level_and_no_more() -> None:
+def test_a_test_spends_exactly_its_level() -> None:
     assert sum(SPENDING) == pytest.approx(1) and len(SPENDING) == len(LOOKS)
 
 
@@ -188,13 +188,13 @@ def test_a_session_of_placebos_rarely_keeps_any() -> None:
     assert kept <= 5
 
 
-def test_nothing_is_kept_on_noise_that_was_not_measured() -> None:
+def test_unmeasured_noise_keeps_no_experiment() -> None:
     noise = estimate_noise([])
     seen = compare([Reading("e0001", "a", "CPU", 1.0)] * 2, [Reading("e0000", "a", "CPU", 2.0)] * 2, noise)
     assert judge(seen, noise, 0.05, 2).outcome is LookOutcome.MORE
 
 
-def test_what_looks_worse_gets_nothing_more() -> None:
+def test_a_test_that_looks_worse_ends() -> None:
     rng = np.random.default_rng(10)
     noise = measured_noise(rng)
     seen = compare(runs(rng, "e0001", 0.995, 2), runs(rng, "e0000", 0.99, 8), noise)
@@ -203,6 +203,6 @@ def test_what_looks_worse_gets_nothing_more() -> None:
 
 @settings(deadline=None)
 @given(st.integers(0, 100))
-def test_a_look_is_only_taken_at_the_runs_it_was_planned_for(fresh: int) -> None:
+def test_looks_happen_only_at_the_planned_numbers_of_runs(fresh: int) -> None:
     look = last_look(fresh)
     assert look <= fresh and look in (0, *LOOKS)

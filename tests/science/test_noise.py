@@ -1,4 +1,4 @@
-"""What the noise model promises."""
+"""The noise model."""
 
 import math
 
@@ -33,7 +33,7 @@ def fleet_readings(
     return readings, own
 
 
-def test_without_a_reading_there_is_a_prior_that_says_it_is_one() -> None:
+def test_without_readings_the_prior_is_returned_as_unmeasured() -> None:
     noise = estimate_noise([], magnitude=2.5)
     assert not noise.measured
     assert noise.run_sd == pytest.approx(5e-4 * 2.5)
@@ -53,19 +53,19 @@ def test_identical_values_leave_a_noise_above_zero() -> None:
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_a_score_that_is_no_number_is_refused_by_name(bad: float) -> None:
+def test_a_nan_score_is_refused_by_name(bad: float) -> None:
     with pytest.raises(ValueError, match="e0007 on gpu-03"):
         estimate_noise([Reading("e0007", "gpu-03", "H100", bad)])
 
 
-def test_within_and_between_clusters_are_told_apart() -> None:
+def test_variance_within_and_between_clusters_is_separated() -> None:
     found = [estimate_noise(fleet_readings(seed)[0]) for seed in range(30)]
     assert np.median([noise.within_sd for noise in found]) == pytest.approx(0.0003, rel=0.15)
     assert np.median([noise.between_sd for noise in found]) == pytest.approx(0.0005, rel=0.3)
     assert all(noise.measured for noise in found)
 
 
-def test_the_classes_difference_is_found_and_its_interval_covers_it() -> None:
+def test_the_interval_of_the_class_difference_covers_the_truth() -> None:
     covered = 0
     for seed in range(60):
         noise = estimate_noise(fleet_readings(seed, between=0.0)[0])
@@ -76,7 +76,7 @@ def test_the_classes_difference_is_found_and_its_interval_covers_it() -> None:
     assert covered >= 48
 
 
-def test_clusters_offsets_come_close_to_the_truth() -> None:
+def test_cluster_offsets_are_close_to_the_truth() -> None:
     readings, own = fleet_readings(3, runs_each=20)
     noise = estimate_noise(readings)
     for names in (CLUSTERS[:4], CLUSTERS[4:]):
@@ -90,14 +90,14 @@ def test_a_fleet_without_interaction_rarely_shows_one() -> None:
     assert sum(shown) <= 12
 
 
-def test_a_misprint_does_not_blind_the_session() -> None:
+def test_one_misprint_does_not_inflate_the_noise() -> None:
     readings, _ = fleet_readings(1)
     clean = estimate_noise(readings)
     readings.append(Reading("e0000", "gpu-01", "H100", 0.2, 0.0, 500.0))
     assert estimate_noise(readings).run_sd < 4 * clean.run_sd
 
 
-def test_a_cluster_that_scores_unlike_the_others_is_suspect() -> None:
+def test_a_cluster_with_a_large_offset_is_flagged() -> None:
     readings, _ = fleet_readings(2, between=0.0001)
     shifted = [
         Reading(r.experiment, r.cluster, r.hardware, r.val_bpb + 0.02 * (r.cluster == "gpu-02"), r.at, r.tokens_M)
@@ -108,7 +108,7 @@ def test_a_cluster_that_scores_unlike_the_others_is_suspect() -> None:
     assert estimate_noise(readings).flagged == {}
 
 
-def test_one_run_that_lies_far_out_of_its_class_is_odd_and_two_are_for_the_suspicions() -> None:
+def test_a_single_far_run_is_a_lone_outlier_and_two_are_not() -> None:
     runs = [Reading("e0000", f"gpu-{i}", "H100", 1.0 + 0.0003 * (i % 3)) for i in range(6)]
     assert lone_outliers(runs) == set()
     off = Reading("e0000", "gpu-6", "H100", 1.02)
@@ -119,7 +119,7 @@ def test_one_run_that_lies_far_out_of_its_class_is_odd_and_two_are_for_the_suspi
     assert lone_outliers([]) == set()
 
 
-def test_a_cluster_that_throttles_is_suspect_before_its_score_shows_it() -> None:
+def test_a_throttled_cluster_is_flagged_before_its_score_shows_it() -> None:
     readings, _ = fleet_readings(2)
     slowed = [
         Reading(r.experiment, r.cluster, r.hardware, r.val_bpb, r.at, 450.0 if r.cluster == "gpu-06" else 500.0)

@@ -1,4 +1,4 @@
-"""A wall clock that is set while a session runs changes no limit and no cost."""
+"""A jump of the wall clock during a session moves neither a limit nor the cost of a run."""
 
 import time
 

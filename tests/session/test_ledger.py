@@ -358,7 +358,7 @@ def can_mount(place: Path) -> bool:
     )
 
 
-def test_a_really_full_disk_is_one_sentence_and_loses_nothing(tmp_path: Path) -> None:
+def test_a_full_file_system_is_one_sentence_and_loses_nothing(tmp_path: Path) -> None:
     place = tmp_path / "small"
     place.mkdir()
     if shutil.which("mount") is None or not can_mount(place):

@@ -82,7 +82,7 @@ Git = Callable[..., str]
 
 
 def git_in(folder: Path) -> Git:
-    """Runs git in `folder` as a person whose settings are nobody's."""
+    """Runs git in `folder` with neutral settings."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     environment |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull, "LC_ALL": "C"}
     for role in ("AUTHOR", "COMMITTER"):

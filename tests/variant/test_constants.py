@@ -59,7 +59,7 @@ def test_every_constant_is_found_with_its_value(program: tuple[str, dict[str, Va
 
 
 @given(programs(), st.data())
-def test_what_is_set_is_found_and_nothing_else_of_the_text_changes(
+def test_setting_constants_changes_only_their_values(
     program: tuple[str, dict[str, Value]], data: st.DataObject
 ) -> None:
     source, constants = program
@@ -93,7 +93,7 @@ def _kinds(source: str) -> list[type]:
 
 
 @given(programs())
-def test_setting_what_is_there_already_leaves_the_text_as_it_is(
+def test_setting_the_current_value_leaves_the_text_unchanged(
     program: tuple[str, dict[str, Value]],
 ) -> None:
     source, constants = program
@@ -138,7 +138,7 @@ def test_a_list_given_for_a_tuple_is_written_as_a_tuple_of_any_length() -> None:
     assert set_constants("B = 0.8, 0.9\n", {"B": [1, 2, 3]}) == "B = (1.0, 2.0, 3.0)\n"
 
 
-def test_a_whole_number_for_a_float_is_written_as_a_float() -> None:
+def test_an_integer_for_a_float_is_written_as_a_float() -> None:
     assert "WARMUP_RATIO = 1.0\n" in set_constants(SCRIPT, {"WARMUP_RATIO": 1})
 
 
@@ -185,11 +185,11 @@ def test_arithmetic_on_literals_is_a_constant(expression: str, value: Value) -> 
         "'\\ud800'",
     ],
 )
-def test_what_is_huge_or_no_literal_is_no_constant(expression: str) -> None:
+def test_huge_values_and_non_literals_are_not_constants(expression: str) -> None:
     assert find_constants(f"NAME = {expression}\n") == {}
 
 
-def test_of_two_assignments_the_last_one_counts_and_is_the_one_written() -> None:
+def test_the_last_of_two_assignments_counts_and_is_rewritten() -> None:
     source = "DEPTH = 4\nx = DEPTH\nDEPTH = 8\n"
     assert find_constants(source) == {"DEPTH": 8}
     assert set_constants(source, {"DEPTH": 12}) == "DEPTH = 4\nx = DEPTH\nDEPTH = 12\n"
@@ -214,19 +214,19 @@ def test_of_two_assignments_the_last_one_counts_and_is_the_one_written() -> None
         "match 3:\n    case DEPTH: pass",
     ],
 )
-def test_a_name_that_is_changed_again_is_no_constant_and_says_so(later: str) -> None:
+def test_a_name_that_is_changed_again_is_refused_with_the_line(later: str) -> None:
     source = f"DEPTH = 8\n{later}\n"
     assert "DEPTH" not in find_constants(source)
-    with pytest.raises(VariantError, match=r"DEPTH is no plain constant of train\.py: line \d"):
+    with pytest.raises(VariantError, match=r"DEPTH is not a plain constant of train\.py: line \d"):
         set_constants(source, {"DEPTH": 12})
 
 
-def test_names_of_functions_and_classes_own_do_not_matter() -> None:
+def test_local_names_of_functions_and_classes_do_not_matter() -> None:
     source = "DEPTH = 8\ndef f():\n    DEPTH = 3\nclass C:\n    DEPTH = 4\nx = [DEPTH for DEPTH in range(3)]\n"
     assert find_constants(source) == {"DEPTH": 8}
 
 
-def test_names_that_are_not_uppercase_are_no_constants() -> None:
+def test_only_uppercase_names_are_constants() -> None:
     assert find_constants("depth = 8\nDepth = 8\n_DEPTH = 8\nself.DEPTH = 8\n") == {}
 
 
@@ -235,15 +235,15 @@ def test_names_that_are_not_uppercase_are_no_constants() -> None:
     [
         ("DEPHT", 3, "There is no constant 'DEPHT' in train.py; did you mean DEPTH?"),
         ("depth", 3, "did you mean DEPTH?"),
-        ("WARM_STEPS", 3, "WARM_STEPS is no plain constant"),
-        ("DEPTH", 8.0, "DEPTH is a whole number (8); it cannot be set to a number ('8.0')."),
-        ("DEPTH", "8", "DEPTH is a whole number (8); it cannot be set to text"),
+        ("WARM_STEPS", 3, "WARM_STEPS is not a plain constant"),
+        ("DEPTH", 8.0, "DEPTH is an integer (8); it cannot be set to a number ('8.0')."),
+        ("DEPTH", "8", "DEPTH is an integer (8); it cannot be set to text"),
         ("DEPTH", True, "it cannot be set to true or false"),
         ("DEPTH", [8], "it cannot be set to a list"),
         ("DEPTH", 2**70, "too large"),
         ("COMPILE", 1, "COMPILE is true or false (True)"),
         ("WINDOW_PATTERN", 3, "WINDOW_PATTERN is text ('SSSL')"),
-        ("WINDOW_PATTERN", "\ud800", "no valid text"),
+        ("WINDOW_PATTERN", "\ud800", "not valid text"),
         ("MATRIX_LR", float("nan"), "MATRIX_LR cannot be set to nan: it must be a finite number."),
         ("MATRIX_LR", float("inf"), "finite"),
         ("MATRIX_LR", 10**400, "no float is that large"),
@@ -253,7 +253,7 @@ def test_names_that_are_not_uppercase_are_no_constants() -> None:
         ("ADAM_BETAS", [0.9, float("nan")], "finite"),
     ],
 )
-def test_what_cannot_be_set_is_refused_in_one_sentence(name: str, value: Value, sentence: str) -> None:
+def test_an_invalid_value_is_refused_in_one_sentence(name: str, value: Value, sentence: str) -> None:
     with pytest.raises(VariantError) as caught:
         set_constants(SCRIPT, {"HEAD_DIM": 64, name: value})
     assert sentence in str(caught.value)
@@ -261,7 +261,7 @@ def test_what_cannot_be_set_is_refused_in_one_sentence(name: str, value: Value, 
 
 
 def test_a_script_without_constants_says_so() -> None:
-    with pytest.raises(VariantError, match="it has none at its top level"):
+    with pytest.raises(VariantError, match="it has no top-level constants"):
         set_constants("print('val_bpb: 1')\n", {"DEPTH": 8})
 
 

@@ -1,4 +1,4 @@
-"""What leaves the store: a patch git can apply, and a folder to run in."""
+"""The output of the store: a patch that git can apply, and a folder to run in."""
 
 import io
 import os
@@ -30,7 +30,7 @@ def test_a_diff_is_a_patch_git_can_apply(repo: Path, tmp_path: Path) -> None:
     assert store.diff(baseline.commit, baseline.commit) == ""
 
 
-def test_an_export_is_what_git_archive_gives(repo: Path, tmp_path: Path) -> None:
+def test_an_export_equals_git_archive(repo: Path, tmp_path: Path) -> None:
     git = git_in(repo)
     (repo / "tools/deep").mkdir(parents=True)
     for name in ("ü — x.txt", "new\nline", "back\\slash", "-rf", "tools/deep/run.sh", ".hidden", "a b"):
@@ -73,19 +73,19 @@ def tree(folder: Path) -> dict[str, tuple[str, bool, bytes]]:
 
 
 @pytest.mark.parametrize("target", ["/etc/passwd", "../outside", "tools/../../outside", "..", "train.py/../../outside"])
-def test_a_link_that_leads_out_is_refused_and_nothing_is_left(repo: Path, tmp_path: Path, target: str) -> None:
+def test_a_link_that_points_outside_is_refused_and_leaves_nothing(repo: Path, tmp_path: Path, target: str) -> None:
     git = git_in(repo)
     (repo / "link").symlink_to(target)
     git("add", ".")
     git("commit", "--quiet", "--message=Link")
     store = VariantStore(repo, "night")
-    with pytest.raises(VariantError, match=r"'link' to .* leads out of it"):
+    with pytest.raises(VariantError, match=r"'link' to .* points outside it"):
         store.export(store.head(), tmp_path / "run")
     assert names(tmp_path) == ["research"]
 
 
 @pytest.mark.parametrize("name", ["..", ".git", ".GIT", "."])
-def test_a_name_that_leads_out_is_refused_and_nothing_is_left(repo: Path, tmp_path: Path, name: str) -> None:
+def test_a_name_that_points_outside_is_refused_and_leaves_nothing(repo: Path, tmp_path: Path, name: str) -> None:
     git = git_in(repo)
     blob = git("rev-parse", "HEAD:train.py").strip()
     data = b"100644 " + name.encode() + b"\0" + bytes.fromhex(blob)
@@ -94,20 +94,20 @@ def test_a_name_that_leads_out_is_refused_and_nothing_is_left(repo: Path, tmp_pa
     made = git("hash-object", "-t", "tree", "-w", "--literally", str(tmp_path / "tree")).strip()
     (tmp_path / "tree").unlink()
     commit = git("commit-tree", made, "-m", "Bad").strip()
-    with pytest.raises(VariantError, match="which no folder may hold"):
+    with pytest.raises(VariantError, match="forbidden name"):
         VariantStore(repo, "night").export(commit, tmp_path / "run")
     assert names(tmp_path) == ["research"]
 
 
-def test_an_export_never_writes_into_a_folder_that_is_there(repo: Path, tmp_path: Path) -> None:
+def test_an_export_never_writes_into_an_existing_folder(repo: Path, tmp_path: Path) -> None:
     store = VariantStore(repo, "night")
     (tmp_path / "run").mkdir()
-    with pytest.raises(VariantError, match="is there already"):
+    with pytest.raises(VariantError, match="already exists"):
         store.export(store.head(), tmp_path / "run")
     assert names(tmp_path / "run") == []
 
 
-def test_what_a_crash_left_of_an_export_is_cleared_away(repo: Path, tmp_path: Path) -> None:
+def test_a_partial_export_left_by_a_crash_is_removed(repo: Path, tmp_path: Path) -> None:
     store = VariantStore(repo, "night")
     (tmp_path / ".run.partial").mkdir()
     (tmp_path / ".run.partial/left").touch()

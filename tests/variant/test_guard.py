@@ -30,7 +30,7 @@ def test_a_script_that_keeps_the_contract_passes() -> None:
         ("x = 1\nreturn x\n", "'return' outside function at line 2 ('return x')."),
         ("x = 1\n  y = 2\n", "unexpected indent at line 2 ('y = 2')."),
         ("x = 1\0\n", "NUL"),
-        ("x = '\ud800'\n", "half a character"),
+        ("x = '\ud800'\n", "lone surrogate"),
         ("#" * 1_000_001, "1,000,001 bytes"),
         ("-" * 100_000 + "1", "does not compile"),
         ("x = 1\n", "prints no 'val_bpb:' line"),
@@ -79,7 +79,7 @@ def test_the_score_may_be_printed_from_an_f_string_or_in_a_function() -> None:
         "import prepare; open(prepare.__file__, 'w')",
     ],
 )
-def test_reaching_for_prepare_is_refused_with_the_line(line: str) -> None:
+def test_a_change_to_prepare_is_refused_with_the_line(line: str) -> None:
     with pytest.raises(VariantError, match=r"Line \d+ of train\.py .*; prepare\.py must stay as it is\."):
         check_variant(f"{line}\n{PRINTS}")
 
@@ -100,7 +100,7 @@ def test_reaching_for_prepare_is_refused_with_the_line(line: str) -> None:
         "model.weights = 3",
     ],
 )
-def test_reading_prepare_and_using_what_it_gives_is_fine(line: str) -> None:
+def test_reading_prepare_and_using_its_values_is_allowed(line: str) -> None:
     check_variant(f"model = type('M', (), dict())\n{line}\n{PRINTS}")
 
 
@@ -158,17 +158,17 @@ DIFFERENT = [
 
 
 @pytest.mark.parametrize(("first", "second"), SAME)
-def test_sources_that_say_the_same_have_one_fingerprint(first: str, second: str) -> None:
+def test_equivalent_sources_have_one_fingerprint(first: str, second: str) -> None:
     assert fingerprint(first) == fingerprint(second)
 
 
 @pytest.mark.parametrize(("first", "second"), DIFFERENT)
-def test_sources_that_differ_in_anything_else_have_two(first: str, second: str) -> None:
+def test_sources_that_differ_otherwise_have_two_fingerprints(first: str, second: str) -> None:
     assert fingerprint(first) != fingerprint(second)
 
 
 @given(st.data())
-def test_comments_and_blank_lines_anywhere_leave_the_fingerprint_as_it_is(data: st.DataObject) -> None:
+def test_comments_and_blank_lines_leave_the_fingerprint_unchanged(data: st.DataObject) -> None:
     """A comment or a blank line after any line that ends a logical one."""
     tokens = tokenize.generate_tokens(io.StringIO(SCRIPT).readline)
     ends = sorted({token.start[0] for token in tokens if token.type == tokenize.NEWLINE})
@@ -178,7 +178,7 @@ def test_comments_and_blank_lines_anywhere_leave_the_fingerprint_as_it_is(data: 
     assert fingerprint("\n".join(lines)) == fingerprint(SCRIPT)
 
 
-def test_what_python_prints_of_the_tree_has_the_fingerprint_of_the_source() -> None:
+def test_the_unparsed_tree_has_the_fingerprint_of_the_source() -> None:
     assert fingerprint(ast.unparse(ast.parse(SCRIPT))) == fingerprint(SCRIPT)
 
 

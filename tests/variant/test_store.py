@@ -25,7 +25,7 @@ def everything(repo: Path) -> dict[str, bytes]:
     return kept
 
 
-def test_a_whole_session_leaves_checkout_index_head_and_stash_as_they_were(repo: Path, tmp_path: Path) -> None:
+def test_a_session_leaves_checkout_index_head_and_stash_unchanged(repo: Path, tmp_path: Path) -> None:
     git = git_in(repo)
     (repo / "prepare.py").write_text(PREPARE + "# stashed\n")
     git("stash")
@@ -68,7 +68,7 @@ def test_a_variant_is_a_commit_on_its_base_with_only_train_changed(repo: Path) -
     git("fsck", "--strict")
 
 
-def test_what_is_said_of_a_variant_is_what_git_and_the_hashes_say(repo: Path) -> None:
+def test_the_description_of_a_variant_agrees_with_git_and_the_hashes(repo: Path) -> None:
     store = VariantStore(repo, "night")
     baseline = store.baseline()
     for change in (DEEPER, Change(constants={"DEPTH": 3, "MATRIX_LR": 1}), Change()):
@@ -82,7 +82,7 @@ def test_what_is_said_of_a_variant_is_what_git_and_the_hashes_say(repo: Path) ->
         assert VariantStore(repo, "night").variant(variant.commit, baseline.commit) == variant
 
 
-def test_putting_the_same_again_after_a_crash_gives_the_same_commit(repo: Path) -> None:
+def test_repeating_a_put_after_a_crash_gives_the_same_commit(repo: Path) -> None:
     first = VariantStore(repo, "night")
     baseline = first.baseline()
     variant = first.put("e0001", baseline.commit, DEEPER, "Deeper", at=5.5)
@@ -94,7 +94,7 @@ def test_putting_the_same_again_after_a_crash_gives_the_same_commit(repo: Path) 
     assert not lock.exists()
 
 
-def test_a_ref_an_earlier_life_left_is_replaced(repo: Path) -> None:
+def test_a_ref_left_by_an_earlier_run_is_replaced(repo: Path) -> None:
     store = VariantStore(repo, "night")
     baseline = store.baseline()
     store.put("e0001", baseline.commit, DEEPER, "Deeper", at=1.0)
@@ -130,7 +130,7 @@ def test_a_change_that_does_not_fit_stores_nothing(repo: Path, change: Change, s
     assert store.experiments() == {}
 
 
-def test_a_constant_that_holds_the_contract_cannot_take_it_away(repo: Path) -> None:
+def test_a_constant_that_holds_the_contract_cannot_remove_it(repo: Path) -> None:
     (repo / "train.py").write_text('from prepare import evaluate_bpb\nTITLE = "val_bpb:"\nprint(TITLE, 1.0)\n')
     store = VariantStore(repo, "night")
     baseline = store.baseline()
@@ -138,7 +138,7 @@ def test_a_constant_that_holds_the_contract_cannot_take_it_away(repo: Path) -> N
         store.put("e0001", baseline.commit, Change(constants={"TITLE": "loss:"}), "x", at=1.0)
 
 
-def test_a_clean_baseline_is_the_persons_own_commit(repo: Path) -> None:
+def test_a_clean_baseline_is_the_persons_commit(repo: Path) -> None:
     store = VariantStore(repo, "night")
     baseline = store.baseline()
     assert baseline.commit == git_in(repo)("rev-parse", "HEAD").strip() == store.head()
@@ -147,7 +147,7 @@ def test_a_clean_baseline_is_the_persons_own_commit(repo: Path) -> None:
 
 
 @pytest.mark.parametrize("names", [["train.py"], ["prepare.py"], ["train.py", "prepare.py"]])
-def test_a_dirty_baseline_is_stored_as_it_is_on_disk_and_that_is_said(repo: Path, names: list[str]) -> None:
+def test_a_dirty_baseline_is_stored_from_disk_with_a_note(repo: Path, names: list[str]) -> None:
     for name in names:
         (repo / name).write_text((repo / name).read_text() + "# dirty\n")
     store = VariantStore(repo, "night")
@@ -160,7 +160,7 @@ def test_a_dirty_baseline_is_stored_as_it_is_on_disk_and_that_is_said(repo: Path
     assert baseline.prepare_hash == hashlib.sha256((repo / "prepare.py").read_bytes()).hexdigest()
 
 
-def test_other_uncommitted_changes_are_left_out_and_that_is_said(repo: Path) -> None:
+def test_other_uncommitted_changes_are_left_out_with_a_note(repo: Path) -> None:
     git = git_in(repo)
     (repo / "layers.py").write_text("x = 1\n")
     git("add", ".")
@@ -172,7 +172,7 @@ def test_other_uncommitted_changes_are_left_out_and_that_is_said(repo: Path) -> 
     assert "Other uncommitted changes ('layers.py') are not part of it" in baseline.note
 
 
-def test_line_endings_that_git_changed_on_checkout_are_no_change(repo: Path) -> None:
+def test_line_endings_changed_by_a_checkout_are_not_a_change(repo: Path) -> None:
     (repo / "train.py").write_bytes(SCRIPT.replace("\n", "\r\n").encode())
     store = VariantStore(repo, "night")
     assert store.baseline().commit == store.head()
@@ -241,7 +241,7 @@ def broken(repo: Path, how: str) -> Path:
     ("how", "sentence"),
     [
         ("no folder", "There is no folder"),
-        ("no repository", "is no git repository: run `git init`"),
+        ("no repository", "is not a git repository: run `git init`"),
         ("bare", "is a bare git repository: clone it"),
         ("inside", "is a folder inside the git repository"),
         ("sha256", "SHA-256"),
@@ -258,7 +258,7 @@ def broken(repo: Path, how: str) -> Path:
         ("silent", "prints no 'val_bpb:' line"),
     ],
 )
-def test_what_cannot_be_researched_is_refused_in_one_sentence(repo: Path, how: str, sentence: str) -> None:
+def test_an_unusable_repository_is_refused_in_one_sentence(repo: Path, how: str, sentence: str) -> None:
     folder = broken(repo, how)
     with pytest.raises(VariantError) as caught:
         VariantStore(folder, "night").baseline()
@@ -267,7 +267,7 @@ def test_what_cannot_be_researched_is_refused_in_one_sentence(repo: Path, how: s
 
 
 @pytest.mark.parametrize("name", ["a/b", "..", "a..b", "", "-x", "a b", "x.lock", "a\n", "x.", "../../heads/main"])
-def test_a_name_git_could_not_hold_is_refused(repo: Path, name: str) -> None:
+def test_a_name_that_git_cannot_store_is_refused(repo: Path, name: str) -> None:
     with pytest.raises(VariantError, match="cannot name a session"):
         VariantStore(repo, name)
     store = VariantStore(repo, "night")
@@ -275,7 +275,7 @@ def test_a_name_git_could_not_hold_is_refused(repo: Path, name: str) -> None:
         store.put(name, store.head(), Change(), "x", at=1.0)
 
 
-def test_a_commit_that_is_not_there_is_refused(repo: Path) -> None:
+def test_a_missing_commit_is_refused(repo: Path) -> None:
     store = VariantStore(repo, "night")
     with pytest.raises(VariantError, match="is not in"):
         store.source("0" * 39 + "1")
@@ -298,7 +298,7 @@ def test_a_kept_variant_moves_the_sessions_branch(repo: Path) -> None:
 
 
 @pytest.mark.parametrize("elsewhere", [False, True])
-def test_the_sessions_branch_is_left_while_it_is_checked_out(repo: Path, tmp_path: Path, elsewhere: bool) -> None:
+def test_the_sessions_branch_does_not_move_while_checked_out(repo: Path, tmp_path: Path, elsewhere: bool) -> None:
     git = git_in(repo)
     store = VariantStore(repo, "night")
     baseline = store.baseline()
@@ -307,11 +307,11 @@ def test_the_sessions_branch_is_left_while_it_is_checked_out(repo: Path, tmp_pat
         git("worktree", "add", "--quiet", "-b", "cockpit/night", str(tmp_path / "other"))
     else:
         git("checkout", "--quiet", "-b", "cockpit/night")
-    assert "is checked out, so it was left as it is" in store.advance(variant.commit)
+    assert "is checked out, so it was not moved" in store.advance(variant.commit)
     assert git("rev-parse", "cockpit/night").strip() == baseline.commit
 
 
-def test_commits_a_person_put_on_the_sessions_branch_are_not_moved_away(repo: Path) -> None:
+def test_a_persons_commits_on_the_sessions_branch_are_kept(repo: Path) -> None:
     git = git_in(repo)
     store = VariantStore(repo, "night")
     baseline = store.baseline()
@@ -324,7 +324,7 @@ def test_commits_a_person_put_on_the_sessions_branch_are_not_moved_away(repo: Pa
     assert git("rev-parse", "cockpit/night").strip() == mine
 
 
-def test_a_branch_called_cockpit_is_in_the_way_and_that_is_said(repo: Path) -> None:
+def test_a_branch_named_cockpit_is_reported_as_an_obstacle(repo: Path) -> None:
     git = git_in(repo)
     git("branch", "cockpit")
     store = VariantStore(repo, "night")
@@ -333,7 +333,7 @@ def test_a_branch_called_cockpit_is_in_the_way_and_that_is_said(repo: Path) -> N
     assert git("rev-parse", "cockpit").strip() == store.head()
 
 
-def test_forgetting_a_session_leaves_other_sessions_and_what_was_kept(repo: Path) -> None:
+def test_forgetting_a_session_keeps_other_sessions_and_kept_changes(repo: Path) -> None:
     git = git_in(repo)
     night, day = VariantStore(repo, "night"), VariantStore(repo, "day")
     baseline = night.baseline()
@@ -350,7 +350,7 @@ def test_forgetting_a_session_leaves_other_sessions_and_what_was_kept(repo: Path
     assert git("rev-parse", "cockpit/night").strip() == kept.commit
 
 
-def test_variants_are_still_there_after_git_packs_and_prunes(repo: Path) -> None:
+def test_variants_survive_git_pack_and_prune(repo: Path) -> None:
     git = git_in(repo)
     store = VariantStore(repo, "night")
     baseline = store.baseline()
@@ -383,7 +383,7 @@ def test_a_linked_work_tree_and_a_submodule_can_be_researched(repo: Path, tmp_pa
     assert git_in(outer / "inner")("rev-parse", "refs/cockpit/night/e0001").strip() == variant.commit
 
 
-def test_the_environment_cannot_lead_to_another_repository(
+def test_the_environment_cannot_select_another_repository(
     repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = tmp_path / "other"
@@ -398,7 +398,7 @@ def test_the_environment_cannot_lead_to_another_repository(
     assert not (other / ".git/refs/cockpit").exists()
 
 
-def test_reading_goes_on_after_the_process_that_reads_was_ended(repo: Path) -> None:
+def test_reading_continues_after_the_reading_process_was_killed(repo: Path) -> None:
     store = VariantStore(repo, "night")
     variant = store.put("e0001", store.baseline().commit, DEEPER, "Deeper", at=1.0)
     for child in psutil.Process().children():
@@ -408,7 +408,7 @@ def test_reading_goes_on_after_the_process_that_reads_was_ended(repo: Path) -> N
     assert "DEPTH: int = 12 " in store.source(variant.commit)
 
 
-def test_closing_ends_the_process_that_reads(repo: Path) -> None:
+def test_closing_ends_the_reading_process(repo: Path) -> None:
     store = VariantStore(repo, "night")
     store.baseline()
     readers = [child for child in psutil.Process().children() if Path(child.cwd()) == repo]
