@@ -43,7 +43,7 @@ async def draw(tell: Callable[[], Story], width: int, height: int, keys: list[st
     story = tell()
     with tempfile.TemporaryDirectory() as place:
         folder = story.write(Path(place))
-        feed = LedgerFeed(folder, watch, clock=lambda: story.at, look=lambda _: WorkerStatus("running", 1.0))
+        feed = LedgerFeed(folder, clock=lambda: story.at, look=lambda _: WorkerStatus("running", 1.0))
         app = CockpitApp(feed, watch=watch, user="ada", theme=theme)
         app.main.header.watching = "ada" if watch else ""
         async with app.run_test(size=(width, height)) as pilot:

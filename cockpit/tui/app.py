@@ -157,7 +157,7 @@ def run(
     Returns an exit status. Raises LedgerError when the ledger cannot be opened.
     """
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # end with the terminal, even under nohup
-    feed = LedgerFeed(session_dir, watch)
+    feed = LedgerFeed(session_dir)
     try:
         owner = feed.folder.ledger.owner()
     except (KeyError, OSError):
@@ -165,7 +165,7 @@ def run(
     app = CockpitApp(feed, watch=watch, theme=theme, bell=bell, on_ready=on_ready)
     app.main.header.watching = owner if watch else ""
     app.run(mouse=mouse)
-    feed.close()
+    app.session.close()
     if app.session.trouble:
         print(app.session.trouble, file=sys.stderr)
         return 1
@@ -177,5 +177,5 @@ def replay(session_dir: Path, speed: float = 60.0, *, mouse: bool = True, theme:
     feed = ReplayFeed(session_dir, speed)
     app = CockpitApp(feed, watch=True, theme=theme)
     app.run(mouse=mouse)
-    feed.close()
+    app.session.close()
     return app.return_code or 0

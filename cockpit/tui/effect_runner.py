@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import assert_never
 
-from cockpit.session.sqlite_file import LedgerError
+from cockpit.core.errors import CockpitError
 from cockpit.tui.actions.effects import (
     AskLine,
     Back,
@@ -93,8 +93,12 @@ class EffectRunner(TerminalApp):
         here = page.here() if page is not None and page is self.screen else None
         if here is None:
             return action.name in WITHOUT_STATE and self.carry_out(action.effects)
+        return self._try(lambda: effects_of(action, here, words))
+
+    def _try(self, effects: Callable[[], Effects]) -> bool:
+        """Carry effects out, or show why there are none. Returns whether they were carried out."""
         try:
-            return self.carry_out(effects_of(action, here, words))
+            return self.carry_out(effects())
         except Problem as problem:
             self.note(str(problem), "warn")
             return False
@@ -164,14 +168,14 @@ class EffectRunner(TerminalApp):
     def _send(self, effect: Send) -> int:
         """Send an intent. Returns its number; 0 where it could not be sent."""
         try:
-            number = self.session.send(effect.intent, effect.said)
-        except LedgerError as error:
+            number = self.session.send(effect.intent, effect.done)
+        except CockpitError as error:
             self.note(str(error), "bad")
             return 0
-        if effect.said:
+        if effect.asked:
             running = self.feed.worker.state == "running"
             waits = "" if running else "; the worker is away; it will do this when it is back"
-            self.note(f"{effect.said} …{waits}")
+            self.note(f"{effect.asked} …{waits}")
         return number
 
     def note(self, text: str, ink: str = "accent") -> None:
@@ -202,8 +206,8 @@ class EffectRunner(TerminalApp):
             return
         if line is not None and line.is_current:
             line.dismiss()
-        if answer.said:
-            self.note(f"done: {answer.said}", "good")
+        if answer.done:
+            self.note(answer.done, "good")
 
     # Asking
 
@@ -214,13 +218,15 @@ class EffectRunner(TerminalApp):
             case Choose(question, choices, focused, choose):
                 self.push_screen(
                     Dialog(question, choices, focused),
-                    lambda chosen: self._chosen(choose(chosen) if chosen else ()),
+                    lambda chosen: self._when(chosen, lambda: choose(chosen or "")),
                 )
             case Confirm(question, label, effects):
-                self.push_screen(confirmation(question, label), lambda chosen: self._chosen(effects if chosen else ()))
+                self.push_screen(confirmation(question, label), lambda chosen: self._when(chosen, lambda: effects))
 
-    def _chosen(self, effects: Effects) -> None:
-        self.carry_out(effects)
+    def _when(self, chosen: str | None, effects: Callable[[], Effects]) -> None:
+        """Carry effects out where something was chosen."""
+        if chosen:
+            self._try(effects)
 
     def on_line_submitted(self, event: Line.Submitted) -> None:
         """Carry a line's effects out; one that waits for the worker stays open until its answer."""

@@ -12,7 +12,6 @@ from cockpit.core.fold import fold
 from cockpit.core.model import Progress
 from cockpit.core.state import State
 from cockpit.session.heartbeat import WorkerStatus
-from cockpit.session.inbox import Inbox
 from cockpit.session.ledger import Ledger
 from cockpit.session.lock import worker_status
 from cockpit.session.paths import SessionFolder
@@ -28,7 +27,6 @@ class Feed(Protocol):
     folder: SessionFolder
     state: State | None
     worker: WorkerStatus
-    inbox: Inbox | None
 
     def load(self) -> None:
         """Read the whole state; may take long. Raises LedgerError."""
@@ -51,18 +49,14 @@ class LedgerFeed:
     def __init__(
         self,
         root: Path,
-        watch: bool,
         clock: Callable[[], float] = time.time,
         look: Callable[[SessionFolder], WorkerStatus] = worker_status,
     ) -> None:
         self.folder = SessionFolder(root)
         self.state: State | None = None
-        self.inbox: Inbox | None = None
         self._clock = clock
         self._look = look
         self._ledger = Ledger.read(self.folder.ledger)
-        if not watch:
-            self.inbox = Inbox(self.folder.inbox)
         self.worker = look(self.folder)
         self._heard = (0.0, 0.0)
         """The newest moment in the state, and the wall-clock time at which it was read."""
@@ -111,8 +105,6 @@ class LedgerFeed:
 
     def close(self) -> None:
         self._ledger.close()
-        if self.inbox is not None:
-            self.inbox.close()
 
 
 class ReplayFeed:
@@ -124,7 +116,6 @@ class ReplayFeed:
 
     def __init__(self, root: Path, speed: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.folder = SessionFolder(root)
-        self.inbox: Inbox | None = None
         self.state: State | None = None
         self.worker = WorkerStatus("replay", None)
         self.speed = speed

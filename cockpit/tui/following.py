@@ -5,8 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cockpit.agent.claude import turn_status
-from cockpit.core.intents import Intent, encode_intent
+from cockpit.core.intents import Intent
 from cockpit.core.state import State
+from cockpit.session.client import SessionClient, SteeringError
 from cockpit.session.sqlite_file import LedgerError
 from cockpit.tui.actions.registry import ReplayPosition
 from cockpit.tui.feed import Feed, ReplayFeed
@@ -18,7 +19,8 @@ class Answer:
     """The worker's answer to an intent that this screen sent."""
 
     number: int
-    said: str
+    done: str
+    """A sentence on what was done; may be empty."""
     refusal: str
     """The worker's reason; empty where it carried the intent out."""
 
@@ -33,6 +35,8 @@ class FollowedSession:
         self.clock = clock
         self.trouble = ""
         """The reason why the ledger cannot be read; empty while it can."""
+        self.client = None if watch else SessionClient(feed.folder, user)
+        """Sends intents; None for a watcher."""
         self._sent: dict[int, str] = {}
         self._shown_second = 0
         self._shown_turn = 0.0
@@ -77,13 +81,18 @@ class FollowedSession:
         self._shown_second, self._shown_turn = second, turn
         return changed
 
-    def send(self, intent: Intent, said: str) -> int:
-        """Leave an intent for the worker. Returns its number. Raises LedgerError."""
-        if self.feed.inbox is None:
-            raise LedgerError("watching: nothing can be changed from here")
-        number = self.feed.inbox.put(self.user, encode_intent(intent))
-        self._sent[number] = said
+    def send(self, intent: Intent, done: str) -> int:
+        """Leave an intent for the worker. Returns its number. Raises SteeringError and LedgerError."""
+        if self.client is None:
+            raise SteeringError("this screen watches: it changes nothing")
+        number = self.client.send(intent)
+        self._sent[number] = done
         return number
+
+    def close(self) -> None:
+        self.feed.close()
+        if self.client is not None:
+            self.client.close()
 
     def answers(self) -> list[Answer]:
         """Return the answers that came since the last call."""

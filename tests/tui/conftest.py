@@ -75,7 +75,7 @@ def screen_on(told: Callable[[str], tuple[Path, float]], tmp_path: Path, monkeyp
         folder = Path(source.name)
         if not folder.exists():
             shutil.copytree(source, folder)
-        feed = LedgerFeed(folder, watch, clock=lambda: at + later_s, look=lambda _: worker)
+        feed = LedgerFeed(folder, clock=lambda: at + later_s, look=lambda _: worker)
         app = CockpitApp(feed, watch=watch, user="ada", theme=theme)
         app.main.header.watching = "ada" if watch else ""
         return app

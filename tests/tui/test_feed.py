@@ -21,7 +21,7 @@ class Wall:
 def test_a_simulated_clock_goes_on_at_its_own_speed_where_nothing_is_heard(tmp_path: Path) -> None:
     story = stories.night()
     wall = Wall(1.0)
-    feed = LedgerFeed(story.write(tmp_path), True, wall, lambda _: RUNNING)
+    feed = LedgerFeed(story.write(tmp_path), wall, lambda _: RUNNING)
     feed.load()
     newest = feed.now()
     wall.at += QUIET_S
@@ -38,7 +38,7 @@ def test_a_simulated_clock_goes_on_at_its_own_speed_where_nothing_is_heard(tmp_p
 
 def test_the_clock_of_a_session_whose_worker_is_away_stands_where_its_last_event_put_it(tmp_path: Path) -> None:
     wall = Wall(1.0)
-    feed = LedgerFeed(stories.night().write(tmp_path), True, wall, lambda _: WorkerStatus("stopped", 5.0))
+    feed = LedgerFeed(stories.night().write(tmp_path), wall, lambda _: WorkerStatus("stopped", 5.0))
     feed.load()
     newest = feed.now()
     wall.at += 1000

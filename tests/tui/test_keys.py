@@ -48,9 +48,11 @@ PROPOSAL, SECOND = "w007", "w008"
 RUNS, QUEUED_WAVE, HELD_WAVE = "e0051.1", "w005", "w006"
 
 ACTING: list[tuple[str, list[str], list[AnyIntent]]] = [
-    ("approve", ["a"], [Approve(PROPOSAL)]),
-    ("approve the selected one", ["2", "j", "a"], [Approve(SECOND)]),
-    ("approve and trust", ["A"], [Approve(PROPOSAL, trust=True)]),
+    ("approve asks first", ["a", "enter"], []),
+    ("approve, confirmed", ["a", "y"], [Approve(PROPOSAL)]),
+    ("approve the selected one", ["2", "j", "a", "y"], [Approve(SECOND)]),
+    ("approve and trust asks first", ["A", "n"], []),
+    ("approve and trust, confirmed", ["A", "j", "enter"], [Approve(PROPOSAL, trust=True)]),
     ("reject with a reason", ["r", *"too wide", "enter"], [Reject(PROPOSAL, "too wide")]),
     ("reject, then think better of it", ["r", "n", "o", "escape"], []),
     ("what is searched for is no key", ["slash", *"aAH", "enter"], []),
@@ -66,14 +68,17 @@ ACTING: list[tuple[str, list[str], list[AnyIntent]]] = [
     ("move a wave up", ["2", "j", "j", "j", "K"], [MoveWave(HELD_WAVE, QUEUED_WAVE)]),
     ("move a wave down", ["2", "j", "j", "J"], [MoveWave(QUEUED_WAVE, "")]),
     ("kill asks first", ["x", "enter"], []),
-    ("kill, confirmed", ["x", "down", "enter"], [Kill(RUNS, "killed by hand")]),
-    ("rerun", ["R"], [Rerun("e0051")]),
-    ("promote", ["4", "P"], [Promote("e0000")]),
+    ("kill, confirmed", ["x", "down", "enter"], [Kill(RUNS)]),
+    ("rerun asks first", ["R", "escape"], []),
+    ("rerun, confirmed", ["R", "y"], [Rerun("e0051")]),
+    ("promote asks first", ["4", "P", "enter"], []),
+    ("promote, confirmed", ["4", "P", "y"], [Promote("e0000")]),
     ("make base asks first", ["4", "B", "enter"], []),
     ("make base, confirmed", ["4", "B", "j", "enter"], [MakeBase("e0000")]),
     ("drop an arm asks first", ["D", "enter"], []),
     ("drop an arm, confirmed", ["D", "j", "enter"], [DropArm("e0051")]),
-    ("launch a lost cluster again", [*"jjjjjj", "u"], [Relaunch("gpu-07")]),
+    ("launching a lost cluster again asks first", [*"jjjjjj", "u", "enter"], []),
+    ("launch a lost cluster again", [*"jjjjjj", "u", "y"], [Relaunch("gpu-07")]),
     ("say", ["i", *"hi", "enter"], [Say("hi")]),
     ("end the session asks first", ["E", "enter"], []),
     ("end the session by draining", ["E", "j", "enter"], [End(EndMode.DRAIN)]),
@@ -134,7 +139,7 @@ async def test_watching_has_no_key_that_acts(screen_on: Opener) -> None:
             assert app.screen is app.main
             assert "approve" not in words_on(app) and "reject" not in words_on(app)
         assert "WATCHING ada's" in words_on(app)
-    assert app.feed.inbox is None
+    assert app.session.client is None
     assert app.feed.folder.inbox.exists() == before
 
 

@@ -8,13 +8,29 @@ import pytest
 from textual import events
 from textual.pilot import Pilot
 
+from cockpit.control.verbs import VERBS
 from cockpit.core.events import Event, IntentTaken, Rejected, Said
-from cockpit.core.intents import AnyIntent, EditProposal, Kill, Say, SetProposer
+from cockpit.core.intents import (
+    AnyIntent,
+    Approve,
+    EditProposal,
+    Kill,
+    Promote,
+    Relaunch,
+    Rerun,
+    Say,
+    SetBudget,
+    SetMode,
+)
+from cockpit.core.model import Mode
 from cockpit.session.heartbeat import WorkerStatus
 from cockpit.session.ledger import Ledger
+from cockpit.tui.actions.effects import Confirm
+from cockpit.tui.actions.registry import Here, effects_of
+from cockpit.tui.actions.steering import STEERING
 from cockpit.tui.app import CockpitApp
 from cockpit.tui.feed import LedgerFeed
-from cockpit.tui.screens.dialogs import Line
+from cockpit.tui.screens.dialogs import Box, Line
 from cockpit.tui.screens.palette import CommandPalette
 from tests.tui import stories
 from tests.tui.conftest import RUNNING, Opener, press, sent, settle, shown, words_on
@@ -70,7 +86,7 @@ async def test_a_page_stays_live_under_a_question(screen_on: Opener) -> None:
 
 
 CONFIRMED: list[tuple[list[str], list[AnyIntent]]] = [
-    (["x", "y"], [Kill("e0051.1", "killed by hand")]),
+    (["x", "y"], [Kill("e0051.1")]),
     (["x", "n"], []),
     (["x", "enter"], []),
     (["x", "escape"], []),
@@ -88,6 +104,55 @@ async def test_a_confirmation_takes_y_and_n_and_cancel_is_focused(
         assert app.screen is app.main
 
 
+SPENDING: list[tuple[str, list[str], str, AnyIntent]] = [
+    ("approve", ["a"], "about $", Approve("w007")),
+    ("trust", ["A"], "about $", Approve("w007", trust=True)),
+    ("rerun", ["R"], "about $", Rerun("e0051")),
+    ("promote", ["P"], "about $", Promote("e0051")),
+    ("relaunch", [*"jjjjjj", "u"], "$2.00 an hour", Relaunch("gpu-07")),
+    ("approve by the palette", ["colon", *"approve w008", "enter"], "about $", Approve("w008")),
+    ("rerun by the palette", ["colon", *"rerun e0012", "enter"], "about $", Rerun("e0012")),
+    ("autopilot", ["colon", *"mode autopilot", "enter"], "$50.00", SetMode(Mode.AUTOPILOT)),
+]
+
+
+@pytest.mark.parametrize(("keys", "dollars", "intent"), [row[1:] for row in SPENDING], ids=[row[0] for row in SPENDING])
+async def test_spending_asks_with_the_dollars_and_cancel_focused(
+    screen_on: Opener, keys: list[str], dollars: str, intent: AnyIntent
+) -> None:
+    app = screen_on("night")
+    async with shown(app) as pilot:
+        await press(pilot, *keys)
+        assert dollars in words_on(app) and "▸ Cancel (n)" in words_on(app)
+        await press(pilot, "enter")
+        assert not sent(app) and app.screen is app.main
+        await press(pilot, *(keys if keys[0] != "j" else keys[-1:]), "y")
+        assert sent(app) == [intent]
+
+
+async def test_a_click_in_the_footer_asks_before_it_spends(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app, 160, 44) as pilot:
+        await pilot.click("#footer", offset=(2, 0))
+        await settle(pilot)
+        assert "Approve w007" in words_on(app) and not sent(app)
+        await pilot.click("#box", offset=(4, app.screen.query_one(Box).size.height - 2))
+        await settle(pilot)
+        assert sent(app) == [Approve("w007")]
+
+
+def test_every_verb_with_a_cost_has_an_action_that_asks() -> None:
+    story = stories.night()
+    actions = {action.name: action for action in STEERING}
+    here = Here(story.state, story.at, "clusters", experiment="e0051", attempt="e0051.1", cluster="gpu-07", wave="w007")
+    free = {"mode"}  # it asks for a mode first
+    for row in VERBS:
+        selected = {argument.name: str(getattr(here, argument.name, "")) for argument in row.arguments}
+        if row.cost(story.state, selected, story.at) and row.name not in free:
+            (effect,) = effects_of(actions[row.name], here)
+            assert isinstance(effect, Confirm), row.name
+
+
 async def test_an_edit_that_the_worker_refuses_keeps_the_line_open_with_the_problem(screen_on: Opener) -> None:
     app = screen_on("night")
     async with shown(app, 80, 24) as pilot:
@@ -101,7 +166,7 @@ async def test_an_edit_that_the_worker_refuses_keeps_the_line_open_with_the_prob
         await press(pilot, "backspace", "backspace", "backspace", *"0.9", "enter")
         await answer(app, pilot)
         assert app.screen is not line
-        assert "done: e0062: MUON_MOMENTUM = 0.9" in words_on(app)
+        assert "w007 is edited: e0062: MUON_MOMENTUM = 0.9" in words_on(app)
         assert app.state is not None and len(app.state.waves["w007"].arms) == 6
 
 
@@ -118,7 +183,7 @@ async def test_a_line_that_cannot_be_taken_stays_open(screen_on: Opener) -> None
     async with shown(app, 80, 24) as pilot:
         await press(pilot, "e", "n", *"many", "enter")
         assert isinstance(app.screen, Line) and app.screen.input.value == "many"
-        assert "from 1 to 16" in words_on(app)
+        assert "expected an integer of at least 1" in words_on(app)
         assert not sent(app)
 
 
@@ -133,14 +198,14 @@ async def test_a_command_that_cannot_be_carried_out_stays_in_the_palette(screen_
 
 async def test_a_command_that_the_worker_refuses_is_in_the_next_palette(screen_on: Opener) -> None:
     app = screen_on("night")
-    refusal = "there is no proposer 'gpt': choose claude, search, grid, tpe or hybrid, or name an agent from outside"
+    refusal = "$300.00 is less than the $512.00 that are spent already, and a cap that has passed ends the session"
     async with shown(app, 80, 24) as pilot:
-        await press(pilot, "colon", *"proposer gpt", "enter")
-        assert sent(app) == [SetProposer("gpt")]
+        await press(pilot, "colon", *"budget 300", "enter")
+        assert sent(app) == [SetBudget(300.0)]
         await answer(app, pilot, refusal)
         assert refusal in joined(app)
         await press(pilot, "colon")
-        assert isinstance(app.screen, CommandPalette) and app.screen.input.value == "proposer gpt"
+        assert isinstance(app.screen, CommandPalette) and app.screen.input.value == "budget 300"
         await press(pilot, "escape", "colon")
         assert isinstance(app.screen, CommandPalette) and not app.screen.input.value
 
@@ -177,8 +242,8 @@ async def test_words_that_cannot_be_sent_stay_in_the_line(screen_on: Opener) -> 
     app = screen_on("night")
     async with shown(app) as pilot:
         await press(pilot, "i", *"keep me")
-        assert app.feed.inbox is not None
-        app.feed.inbox.close()
+        assert app.session.client is not None
+        app.session.client.close()
         await press(pilot, "enter")
         assert app.main.say.value == "keep me"
 
@@ -217,7 +282,7 @@ class SlowFeed(LedgerFeed):
 
 async def test_keys_typed_before_the_session_is_shown_do_nothing(tmp_path: Path) -> None:
     story = stories.night()
-    feed = SlowFeed(story.write(tmp_path), False, clock=lambda: story.at, look=lambda _: RUNNING)
+    feed = SlowFeed(story.write(tmp_path), clock=lambda: story.at, look=lambda _: RUNNING)
     app = CockpitApp(feed, user="ada")
     async with app.run_test(size=(120, 34)) as pilot:
         while not app.screen_stack or not app.main.is_mounted:
@@ -236,7 +301,7 @@ async def test_keys_typed_before_the_session_is_shown_do_nothing(tmp_path: Path)
 
 async def test_the_screen_can_be_left_before_the_session_is_shown(tmp_path: Path) -> None:
     story = stories.night()
-    feed = SlowFeed(story.write(tmp_path), False, clock=lambda: story.at, look=lambda _: RUNNING)
+    feed = SlowFeed(story.write(tmp_path), clock=lambda: story.at, look=lambda _: RUNNING)
     feed.read = threading.Event()
     app = CockpitApp(feed, user="ada")
     async with app.run_test(size=(120, 34)) as pilot:

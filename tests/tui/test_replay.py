@@ -139,7 +139,7 @@ async def test_no_key_of_a_replay_acts(played: tuple[CockpitApp, ReplayFeed, Clo
     app, feed, _ = played
     async with shown(app) as pilot:
         await press(pilot, "end", *"aArHmxD", "i", "E")
-        assert app.screen is app.main and feed.inbox is None
+        assert app.screen is app.main and app.session.client is None
         assert not feed.folder.inbox.exists()
 
 

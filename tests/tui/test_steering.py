@@ -99,14 +99,14 @@ async def test_a_person_steers_a_session_from_the_screen(
     folder: SessionFolder, model: tuple[Model, MessagesServer]
 ) -> None:
     script, server = model
-    app = CockpitApp(LedgerFeed(folder.root, False), user="ada")
+    app = CockpitApp(LedgerFeed(folder.root), user="ada")
     async with shown(app, 160, 44) as pilot:
         person = Person(app, pilot)
         sees, press = person.sees, person.press
 
         first = await person.proposal()
         await sees("its card", lambda: f"{first} claude Which rate, 1?" in words_on(app))
-        await press("a")
+        await press("a", "y")
         await sees("it approved", lambda: person.state.waves[first].status is WaveStatus.APPROVED)
         assert person.state.waves[first].decided_by == "ada"
         await sees("it run", lambda: any(attempt_of(person.state, first)))
@@ -124,7 +124,7 @@ async def test_a_person_steers_a_session_from_the_screen(
         await sees("all resumed", lambda: not person.state.held)
 
         third = await person.proposal()
-        await press("A")
+        await press("A", "y")
         await sees("trust", lambda: person.state.envelope.proposers == ["claude"])
         assert person.state.waves[third].status is WaveStatus.APPROVED
 

@@ -46,6 +46,8 @@ def test_a_wave_is_approved_by_a_key_and_runs_on_after_the_screen_is_left(
             screen.wait_for("which rate?", "MATRIX_LR", "0.02", "approve")
             assert state_of(folder).waves[wave].status is WaveStatus.PROPOSED
             screen.press("a")
+            screen.wait_for("Approve", "Cancel")
+            screen.press("y")
             wait_for(lambda: state_of(folder).waves[wave].rule.startswith("person:"), 20, "the approval")
             screen.press("q", "1")
             screen.wait_for("cpu-01")

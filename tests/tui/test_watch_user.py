@@ -133,5 +133,5 @@ def test_a_member_sees_a_session_whose_worker_was_killed(session: SessionFolder,
 def test_a_stranger_gets_one_sentence(session: SessionFolder) -> None:
     with terminal(as_user(session, STRANGERS, "-m", "cockpit", "watch", str(session.root)), width=200) as screen:
         said = screen.wait_for("ended with 1").split("ended with")[0].strip()
-    assert said.startswith("cockpit: ") and "may not be used by you" in said
+    assert said.startswith("cockpit: ") and "you may not use" in said
     assert "\n" not in said

@@ -13,10 +13,11 @@ class Problem(Exception):
 
 @dataclass(frozen=True)
 class Send:
-    """Send an intent to the worker. `said` names it in the footer until the answer comes."""
+    """Send an intent to the worker. The footer shows `asked` until it is answered, and then `done`."""
 
     intent: Intent
-    said: str = ""
+    asked: str = ""
+    done: str = ""
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def _edit(here: Here, change: Callable[[Draft], Draft], what: str) -> Effects:
         draft = change(draft_of_wave(here.state, here.state.waves[here.wave]))
     except BadArgument as error:
         raise Problem(str(error)) from error
-    return (Send(EditProposal(here.wave, draft, what), what),)
+    return (Send(EditProposal(here.wave, draft, what), f"edit {here.wave}", f"{here.wave} is edited: {what}"),)
 
 
 def _level(here: Here, words: str) -> Effects:

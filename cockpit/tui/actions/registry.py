@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from cockpit.core.state import State
-from cockpit.tui.actions.effects import Confirm, Effects, Problem
+from cockpit.tui.actions.effects import Effects, Problem
 
 
 @dataclass(frozen=True)
@@ -70,22 +70,19 @@ class Action:
     """The words that may follow the command."""
     applies: Question = field(default=always, repr=False)
     """The reason why it does not apply here, or an empty string."""
-    cost: Callable[[Here, str], str] | None = field(default=None, repr=False)
-    """The cost in a sentence; where there is one, the action asks first."""
     footer: int = 0
     """Position in the footer, from 1; 0 for none."""
     group: str = "general"
 
 
 def effects_of(action: Action, here: Here, words: str = "") -> Effects:
-    """Return the effects of an action, asked about first where it costs something. Raises Problem."""
+    """Return the effects of an action. Raises Problem."""
     if not words and (why_not := action.applies(here)):
         raise Problem(f"{action.name}: {why_not}")
     effects = action.effects
     if action.run is not None and (words or not effects):
         effects = action.run(here, words)
-    cost = action.cost(here, words) if action.cost is not None else ""
-    return (Confirm(cost, action.label, effects),) if cost else effects
+    return effects
 
 
 FOOTER_LASTS = 31

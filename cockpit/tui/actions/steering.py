@@ -1,146 +1,114 @@
-"""The actions that steer: each sends an intent to the worker, and asks first where it costs something."""
+"""The actions that steer. Each is a verb of `cockpit.control` with keys, places and a position in the footer."""
 
-import math
+from collections.abc import Mapping
 
-import msgspec
-
-from cockpit.core.intents import (
-    Approve,
-    CancelWave,
-    Discard,
-    DropArm,
-    End,
-    Hold,
-    Interrupt,
-    Kill,
-    MakeBase,
-    MoveWave,
-    Promote,
-    Propose,
-    Reject,
-    Relaunch,
-    Rerun,
-    Resume,
-    Say,
-    SetBudget,
-    SetEarlyStopping,
-    SetEnvelope,
-    SetMode,
-    SetProposer,
-)
-from cockpit.core.model import AttemptStatus, ClusterState, EndMode, ExperimentStatus, Mode, WaveStatus
+from cockpit.control.costs import envelope_words
+from cockpit.control.values import BadArgument
+from cockpit.control.verbs import VERBS, Verb, verb
+from cockpit.core.intents import End, Propose
+from cockpit.core.model import EndMode, Mode
+from cockpit.decide.ablation import ablations
 from cockpit.decide.early_stopping import early_stopping_summary
 from cockpit.decide.kept_changes import unablated
-from cockpit.read.costs import wave_cost
-from cockpit.tui.actions import pages, subjects
-from cockpit.tui.actions.effects import AskLine, Choose, Confirm, Effects, FocusSay, Note, Problem, Send
-from cockpit.tui.actions.registry import Action, Here, Run
-from cockpit.tui.actions.subjects import no_experiment, no_proposal, proposal
-from cockpit.tui.figures import count, duration, money
-from cockpit.tui.plain import plain
+from cockpit.read.wording import count
+from cockpit.tui.actions import pages
+from cockpit.tui.actions.effects import (
+    AskLine,
+    Choose,
+    Confirm,
+    Effects,
+    FocusSay,
+    Note,
+    Problem,
+    Send,
+)
+from cockpit.tui.actions.registry import Action, Here, Question, Run
+from cockpit.tui.actions.subjects import (
+    ATTEMPT,
+    CLUSTER,
+    EXPERIMENT,
+    HOLDABLE,
+    NONE,
+    PROPOSAL,
+    WAVE,
+    Subject,
+    no_proposal,
+)
+from cockpit.tui.actions.words import given_by, usage_of
 from cockpit.tui.views.queue import queued
-from cockpit.tui.views.summary import raw_score
 
-WAVE_PLACES = frozenset({"waves", "talk", "review"})
+WAVES = frozenset({"waves"})
 EXPERIMENT_PLACES = frozenset({"clusters", "chart", "experiment", "log"})
 
 
-# Proposals
+def effects_of_verb(
+    row: Verb,
+    here: Here,
+    words: str,
+    subject: Subject = NONE,
+    fixed: Mapping[str, object] | None = None,
+    label: str = "",
+) -> Effects:
+    """Return the effects of a verb: its intent, asked about first where it costs something. Raises Problem."""
+    try:
+        given = {**given_by(row, words, subject.of(here)), **(fixed or {})}
+        intent = row.intent(here.state, given, here.now)
+    except BadArgument as error:
+        raise Problem(str(error)) from error
+    if why_not := row.applies(here.state, given, here.now):
+        raise Problem(why_not)
+    about = next((str(given[argument.name]) for argument in row.arguments if argument.name in given), "")
+    effects: Effects = (Send(intent, f"{row.name} {about}".strip(), row.done(given)),)
+    question = row.cost(here.state, given, here.now)
+    return (Confirm(question, label or row.name, effects),) if question else effects
 
 
-def _approve(here: Here, words: str) -> Effects:
-    wave = words or proposal(here)
-    return (Send(Approve(wave), f"approve {wave}"),)
+def _action(
+    name: str,
+    label: str = "",
+    subject: Subject = NONE,
+    *,
+    run: Run | None = None,
+    applies: Question | None = None,
+    keys: tuple[str, ...] = (),
+    places: frozenset[str] = frozenset(),
+    footer: int = 0,
+    group: str = "general",
+) -> Action:
+    """Return the action of the verb of that name. `subject` is its first argument where no word gives it."""
+    row = verb(name)
+
+    def applies_to_subject(here: Here) -> str:
+        if subject is NONE:
+            return ""
+        selected = subject.of(here)
+        return row.applies(here.state, {row.arguments[0].name: selected}, here.now) if selected else subject.missing
+
+    return Action(
+        name,
+        label or name,
+        f"{row.help[:1].upper()}{row.help[1:]}",
+        run=run or (lambda here, words: effects_of_verb(row, here, words, subject, label=label)),
+        keys=keys,
+        places=places,
+        acting=True,
+        takes=usage_of(row),
+        applies=applies or applies_to_subject,
+        footer=footer,
+        group=group,
+    )
 
 
-def _approve_trust(here: Here, words: str) -> Effects:
-    wave = words or proposal(here)
-    return (Send(Approve(wave, trust=True), f"approve {wave} and trust its proposer within the envelope"),)
+# Verbs that ask for an argument
 
 
 def _reject(here: Here, words: str) -> Effects:
-    wave, _, reason = words.partition(" ")
-    wave = wave or proposal(here)
-    if reason:
-        return (Send(Reject(wave, reason), f"reject {wave}"),)
-    question = f"Reject {wave}: why? The proposer reads it."
-    return (AskLine(question, lambda said: (Send(Reject(wave, said), f"reject {wave}"),)),)
-
-
-# Waves
-
-
-def open_wave(here: Here) -> str:
-    wave = here.state.waves.get(here.wave)
-    return wave.id if wave is not None and wave.status in (WaveStatus.APPROVED, WaveStatus.PROPOSED) else ""
-
-
-def _wave_applies(here: Here) -> str:
-    return "" if open_wave(here) else "no open wave is selected"
-
-
-def _cancel_wave(here: Here, words: str) -> Effects:
-    wave = words or here.wave
-    return (Send(CancelWave(wave), f"cancel {wave}"),)
-
-
-def _cancel_cost(here: Here, words: str) -> str:
-    if words:
-        return f"{words}: sure?"
-    state, wave = here.state, here.state.waves[here.wave]
-    coming = wave_cost(state, wave).runs
-    flying = sum(state.attempts[name].experiment in wave.arms for name in state.in_flight)
-    still = f", {flying} in flight may end first" if flying else ""
-    return f"Cancel {wave.id}: {count(max(0, coming - flying), 'run')} will not start{still}. What was measured stays."
-
-
-def _move_wave(steps: int) -> Run:
-    def move(here: Here, words: str) -> Effects:
-        queue = queued(here.state)
-        if here.wave not in queue:
-            return ()
-        at = queue.index(here.wave)
-        others = [name for name in queue if name != here.wave]
-        to = max(0, min(len(others), at + steps))
-        before = others[to] if to < len(others) else ""
-        said = f"move {here.wave} before {before}" if before else f"move {here.wave} last"
-        return (Send(MoveWave(here.wave, before), said),)
-
-    return move
-
-
-def _movable(here: Here) -> str:
-    return "" if here.wave in queued(here.state) else "no queued wave is selected"
-
-
-# Holding and modes
-
-
-def _held(here: Here, name: str) -> bool:
-    if not name:
-        return here.state.held
-    if name in here.state.waves:
-        return here.state.waves[name].held
-    return name in here.state.clusters and here.state.clusters[name].held
-
-
-def _hold_selected(here: Here, words: str) -> Effects:
-    name = subjects.holdable(here)
-    held = _held(here, name)
-    return (Send(Resume(name) if held else Hold(name), f"{'resume' if held else 'hold'} {name}"),)
-
-
-def _hold_session(here: Here, words: str) -> Effects:
-    held = here.state.held
-    return (Send(Resume() if held else Hold(), "resume the session" if held else "hold the session"),)
-
-
-def _hold(here: Here, words: str) -> Effects:
-    return (Send(Hold(words), f"hold {words or 'the session'}"),)
-
-
-def _resume(here: Here, words: str) -> Effects:
-    return (Send(Resume(words), f"resume {words or 'the session'}"),)
+    row = verb("reject")
+    wave = words.strip() or PROPOSAL.of(here)
+    if " " in wave:
+        return effects_of_verb(row, here, words)
+    question = f"Reject {wave}: why? The reason is kept, and read by a proposer that reads."
+    return (AskLine(question, lambda reason: effects_of_verb(row, here, f"{wave} {reason}")),)
 
 
 _MODE_HELP = {
@@ -151,273 +119,138 @@ _MODE_HELP = {
 
 
 def _mode(here: Here, words: str) -> Effects:
-    def choose(name: str) -> Effects:
-        effects = (Send(SetMode(Mode(name)), f"mode {name}"),)
-        if name == Mode.AUTOPILOT and here.state.mode is not Mode.AUTOPILOT:
-            return (Confirm(_autopilot_cost(here), "autopilot", effects),)
-        return effects
-
-    if words and words not in list(Mode):
-        raise Problem(f"there is no mode {words!r}: manual, copilot or autopilot")
+    row = verb("mode")
     if words:
-        return choose(words)
+        return effects_of_verb(row, here, words)
     choices = tuple((str(mode), f"{mode}: {said}") for mode, said in _MODE_HELP.items())
-    return (Choose("Who decides?", choices, here.state.mode, choose),)
-
-
-def _autopilot_cost(here: Here) -> str:
-    envelope = here.state.envelope
-    most = money(envelope.usd) if envelope.usd else "only what is free"
-    hours = f", {envelope.gpu_hours:g} GPU hours" if envelope.gpu_hours else ""
-    edits = "constants and patches" if envelope.patches else "constants only"
-    return f"Autopilot runs unasked within the envelope: {most}{hours}, waves of {envelope.wave_size} at most, {edits}."
+    return (Choose("Who decides?", choices, here.state.mode, lambda name: effects_of_verb(row, here, name)),)
 
 
 def _envelope(here: Here, words: str) -> Effects:
-    """`usd=40 gpu_hours=8 wave_size=12 patches=yes filler=no`: what is named changes."""
-    changes: dict[str, object] = {}
-    for part in words.split():
-        name, _, given = part.partition("=")
-        if name in ("usd", "gpu_hours"):
-            number = _number(given)
-            if number is None:
-                raise Problem(f"{name} takes a number, not {given!r}")
-            changes[name] = number
-        elif name == "wave_size" and given.isdigit():
-            changes[name] = int(given)
-        elif name in ("patches", "filler") and given in ("yes", "no"):
-            changes[name] = given == "yes"
-        else:
-            raise Problem("envelope takes usd=, gpu_hours=, wave_size=, patches=yes|no, filler=yes|no")
-    if not changes:
-        return (Note(_autopilot_cost(here)),)
-    return (Send(SetEnvelope(msgspec.structs.replace(here.state.envelope, **changes)), f"envelope {words}"),)
-
-
-def _budget(here: Here, words: str) -> Effects:
-    usd = _number(words.lstrip("$"))
-    if usd is None or usd < 0:
-        raise Problem("budget takes dollars, 0 for no cap: `:budget 300`")
-    return (Send(SetBudget(usd), f"budget {money(usd)}"),)
-
-
-def _number(text: str) -> float | None:
-    try:
-        found = float(text)
-    except ValueError:
-        return None
-    return found if math.isfinite(found) else None
-
-
-def _ablate(here: Here, words: str) -> Effects:
-    from cockpit.decide.ablation import ablations
-
-    made = ablations(here.state)
-    if made is None:
-        raise Problem("nothing was kept that is still to be dropped")
-    return (Send(Propose(made), f"propose to drop {count(len(made.arms), 'kept change')} again"),)
-
-
-def _ablatable(here: Here) -> str:
-    return "" if unablated(here.state) else "nothing was kept that is still to be dropped"
-
-
-def _early_stopping(here: Here, words: str) -> Effects:
-    if words in ("on", "off"):
-        return (Send(SetEarlyStopping(words == "on"), f"early stopping {words}"),)
-    return (Note(early_stopping_summary(here.state.early_stops) or "early takes on or off: `:early off`"),)
-
-
-def _proposer(here: Here, words: str) -> Effects:
     if words:
-        return (Send(SetProposer(words), f"proposer {words}"),)
-    raise Problem("proposer takes a name: `:proposer tpe`")
+        return effects_of_verb(verb("envelope"), here, words)
+    return (Note(envelope_words(here.state.envelope, here.now)),)
+
+
+def _early(here: Here, words: str) -> Effects:
+    summary = early_stopping_summary(here.state.early_stops)
+    if words or not summary:
+        return effects_of_verb(verb("early"), here, words)
+    return (Note(summary),)
 
 
 def _say(here: Here, words: str) -> Effects:
-    if words:
-        return (Send(Say(words), ""),)
-    return (FocusSay(),)
+    if not words:
+        return (FocusSay(),)
+    return (Send(verb("say").intent(here.state, {"words": words}, here.now)),)
 
 
-def _interrupt(here: Here, words: str) -> Effects:
-    return (Send(Interrupt(), "end the proposer's turn"),)
+# Verbs whose arguments depend on the place
 
 
-def _asking(here: Here) -> str:
+def _hold_or_resume(here: Here, target: str) -> Effects:
+    state = here.state
+    held = (
+        state.held
+        if not target
+        else any(known.held for known in (state.waves.get(target), state.clusters.get(target)) if known is not None)
+    )
+    return effects_of_verb(verb("resume" if held else "hold"), here, target)
+
+
+def _move_wave(here: Here, steps: int) -> Effects:
+    queue = queued(here.state)
+    others = [name for name in queue if name != here.wave]
+    to = max(0, min(len(others), queue.index(here.wave) + steps))
+    before = others[to] if to < len(others) else ""
+    return effects_of_verb(verb("move"), here, here.wave, fixed={"before": before})
+
+
+def _not_movable(here: Here) -> str:
+    return "" if here.wave in queued(here.state) else "no queued wave is selected"
+
+
+def _drop(here: Here, words: str) -> Effects:
+    row = verb("drop")
+    if words or here.place != "review" or here.wave not in here.state.proposals:
+        return effects_of_verb(row, here, words, EXPERIMENT, label="drop arm")
+    question = row.cost(here.state, {"experiment": here.experiment}, here.now)
+    return (Confirm(question, "drop arm", pages.drop_arm(here)),)
+
+
+def _idle(here: Here) -> str:
     return "" if here.state.asks else "no proposer is at work"
 
 
-# Runs and experiments
+# Actions without a verb
 
 
-def _running_applies(here: Here) -> str:
-    return "" if subjects.attempt(here) else "nothing runs here"
+def _ablate(here: Here, words: str) -> Effects:
+    draft = ablations(here.state)
+    if draft is None:
+        raise Problem(_not_ablatable(here))
+    changes = count(len(draft.arms), "kept change")
+    return (Send(Propose(draft), "ablate", f"it is proposed to drop {changes} again"),)
 
 
-def _kill(here: Here, words: str) -> Effects:
-    attempt = words or subjects.attempt(here)
-    return (Send(Kill(attempt, "killed by hand"), f"kill {attempt}"),)
-
-
-def _kill_cost(here: Here, words: str) -> str:
-    if words:
-        return f"{words}: sure?"
-    attempt = here.state.attempts[subjects.attempt(here)]
-    cluster = here.state.clusters[attempt.cluster]
-    if attempt.status is not AttemptStatus.RUNNING:
-        return f"Kill {attempt.id} on {plain(cluster.name)}: it has not started, nothing is lost."
-    ran_s = max(0.0, here.now - attempt.started_at)
-    usd = ran_s / 3600 * cluster.usd_per_hour
-    lost = duration(ran_s) + " of training" + f", {money(usd)}," * (usd > 0)
-    return f"Kill {attempt.id} on {plain(cluster.name)}: {lost} will be lost."
-
-
-def _measured(here: Here) -> str:
-    known = here.state.experiments.get(here.experiment)
-    return "" if known is not None and known.scores else "it has no result yet"
-
-
-def _rerun(here: Here, words: str) -> Effects:
-    name = words or here.experiment
-    return (Send(Rerun(name), f"run {name} again with another seed"),)
-
-
-def _promote(here: Here, words: str) -> Effects:
-    name = words or here.experiment
-    return (Send(Promote(name), f"validate {name} on the better class"),)
-
-
-def _promotable(here: Here) -> str:
-    if not here.state.session.fleet.validate_hardware:
-        return "there is one class of hardware only"
-    return _measured(here)
-
-
-def _make_base(here: Here, words: str) -> Effects:
-    name = words or here.experiment
-    return (Send(MakeBase(name), f"make {name} the base"),)
-
-
-def _base_cost(here: Here, words: str) -> str:
-    if words:
-        return f"{words}: sure?"
-    name = here.experiment
-    value, hardware = raw_score(here.state, name)
-    return (
-        f"Make {name} the base on your word ({value:.4f} on {plain(hardware)}): new waves build on it,"
-        f" and {here.state.incumbent or here.state.baseline} is the incumbent no more."
-    )
-
-
-def _discard(here: Here, words: str) -> Effects:
-    name = words or here.experiment
-    return (Send(Discard(name), f"discard {name}"),)
-
-
-def _droppable(here: Here) -> str:
-    known = here.state.experiments.get(here.experiment)
-    waits = (ExperimentStatus.PROPOSED, ExperimentStatus.QUEUED, ExperimentStatus.RUNNING)
-    return "" if known is not None and known.status in waits else "nothing of it is left to drop"
-
-
-def _drop_arm(here: Here, words: str) -> Effects:
-    name = words or here.experiment
-    if here.place == "review" and here.wave in here.state.proposals:
-        return pages.drop_arm(here)
-    return (Send(DropArm(name), f"drop {name}"),)
-
-
-def _drop_cost(here: Here, words: str) -> str:
-    if words:
-        return f"{words}: sure?"
-    return f"Drop {here.experiment}: it will not be measured. What runs of it is let go."
-
-
-def _relaunchable(here: Here) -> str:
-    cluster = here.state.clusters.get(here.cluster)
-    gone = (ClusterState.GIVEN_UP, ClusterState.LOST, ClusterState.DOWN)
-    return "" if cluster is not None and cluster.state in gone else "the cluster is up"
-
-
-def _relaunch(here: Here, words: str) -> Effects:
-    name = words or here.cluster
-    return (Send(Relaunch(name), f"launch {name} again"),)
+def _not_ablatable(here: Here) -> str:
+    return "" if unablated(here.state) else "nothing was kept that is still to be dropped"
 
 
 def _end(here: Here, words: str) -> Effects:
-    running_now = len(here.state.in_flight)
+    runs = count(len(here.state.in_flight), "run")
     choices = (
-        ("", "Cancel: go on"),
-        ("drain", f"drain: let the {count(running_now, 'run')} in flight finish, clusters stay up"),
+        ("", "Cancel"),
+        ("drain", f"drain: {runs} in flight finish, clusters stay up"),
         ("drain+down", "drain, then take the clusters down"),
-        ("cancel", f"end the {count(running_now, 'run')} in flight now; what they cost is lost"),
+        ("cancel", f"end {runs} in flight now; their cost is lost"),
         ("cancel+down", "end them now and take the clusters down"),
     )
 
     def end(how: str) -> Effects:
-        kind, _, down = how.partition("+")
-        return (Send(End(EndMode(kind), bool(down)), f"end the session: {how}"),)
+        mode, _, down = how.partition("+")
+        return (Send(End(EndMode(mode), bool(down)), "end the session", f"the session is ending: {how}"),)
 
     return (Choose("End the session? Queued work stays in the ledger.", choices, "", end),)
 
 
-STEERING: tuple[Action, ...] = (
-    Action("approve", "approve", "Approve the proposal: its arms are queued", run=_approve, keys=("a",),
-           acting=True, takes="WAVE", applies=no_proposal, footer=1, group="proposals"),
+_KEYED: tuple[Action, ...] = (
+    _action("approve", subject=PROPOSAL, keys=("a",), footer=1, group="proposals"),
     Action("trust", "trust", "Approve it, and let the envelope approve this proposer's later waves",
-           run=_approve_trust, keys=("A",), acting=True, takes="WAVE", applies=no_proposal, footer=2,
-           group="proposals"),
-    Action("reject", "reject", "Reject the proposal, with a reason the proposer reads", run=_reject, keys=("r",),
-           acting=True, takes="WAVE REASON", applies=no_proposal, footer=2, group="proposals"),
-    Action("hold-this", "hold", "Hold or resume the selected wave or cluster: what runs goes on, nothing new starts",
-           run=_hold_selected, keys=("space",), places=frozenset({"waves", "clusters", "review"}), acting=True,
-           applies=lambda here: "" if subjects.holdable(here) else "nothing to hold is selected", footer=6,
-           group="waves"),
-    Action("hold-all", "hold all", "Hold or resume the whole session", run=_hold_session, keys=("H",), acting=True,
-           footer=14),
-    Action("hold", "hold", "Hold a wave, a cluster, or everything", run=_hold, acting=True, takes="[WAVE|CLUSTER]"),
-    Action("resume", "resume", "Resume a wave, a cluster, or everything", run=_resume, acting=True,
-           takes="[WAVE|CLUSTER]"),
-    Action("mode", "mode", "Who decides: manual, copilot or autopilot", run=_mode, keys=("m",), acting=True,
-           takes="[MODE]", footer=13),
-    Action("cancel-wave", "cancel wave", "Cancel the selected wave", run=_cancel_wave, keys=("x",),
-           places=frozenset({"waves"}), acting=True, takes="WAVE", applies=_wave_applies, cost=_cancel_cost, footer=8,
-           group="waves"),
-    Action("wave-up", "sooner", "Run the selected wave sooner", run=_move_wave(-1), keys=("K", "shift+up"),
-           places=frozenset({"waves"}), acting=True, applies=_movable, footer=9, group="waves"),
-    Action("wave-down", "later", "Run the selected wave later", run=_move_wave(1), keys=("J", "shift+down"),
-           places=frozenset({"waves"}), acting=True, applies=_movable, footer=10, group="waves"),
-    Action("kill", "kill", "End the running attempt", run=_kill, keys=("x",), places=EXPERIMENT_PLACES, acting=True,
-           takes="ATTEMPT", applies=_running_applies, cost=_kill_cost, footer=8, group="experiments"),
-    Action("rerun", "rerun", "Measure the experiment again with another seed", run=_rerun, keys=("R",),
-           places=EXPERIMENT_PLACES, acting=True, takes="EXPERIMENT", applies=no_experiment, footer=9,
-           group="experiments"),
-    Action("promote", "promote", "Run it on the better class", run=_promote, keys=("P",), places=EXPERIMENT_PLACES,
-           acting=True, takes="EXPERIMENT", applies=_promotable, footer=10, group="experiments"),
-    Action("base", "make base", "Make it the incumbent, on your word", run=_make_base, keys=("B",),
-           places=EXPERIMENT_PLACES, acting=True, takes="EXPERIMENT", applies=_measured, cost=_base_cost, footer=11,
-           group="experiments"),
-    Action("discard", "discard", "Discard it, on your word", run=_discard, acting=True, takes="EXPERIMENT",
-           applies=_measured, group="experiments"),
-    Action("drop", "drop arm", "Drop the arm: it will not be measured", run=_drop_arm, keys=("D",),
-           places=EXPERIMENT_PLACES | {"review"}, acting=True, takes="EXPERIMENT", applies=_droppable, cost=_drop_cost,
-           footer=12, group="experiments"),
-    Action("relaunch", "relaunch", "Try a cluster again that was given up", run=_relaunch, keys=("u",),
-           places=frozenset({"clusters"}), acting=True, takes="CLUSTER", applies=_relaunchable, footer=7,
-           group="clusters"),
-    Action("say", "say", "Say something to the proposer", run=_say, keys=("i",), acting=True, takes="WORDS",
-           footer=12),
-    Action("interrupt", "interrupt", "End the proposer's turn", run=_interrupt, keys=("escape",),
-           places=frozenset({"talk"}), acting=True, applies=_asking, footer=4),
-    Action("budget", "budget", "Set the session's cap in dollars, GPU and API together", run=_budget, acting=True,
-           takes="USD"),
-    Action("envelope", "envelope", "What autopilot may do unasked", run=_envelope, acting=True, takes="usd=40 …"),
+           run=lambda here, words: effects_of_verb(verb("approve"), here, words, PROPOSAL, {"trust": True}),
+           keys=("A",), acting=True, takes="[WAVE]", applies=no_proposal, footer=2, group="proposals"),
+    _action("reject", subject=PROPOSAL, run=_reject, keys=("r",), footer=2, group="proposals"),
+    Action("hold-this", "hold", "Hold or resume the selected wave or cluster",
+           run=lambda here, words: _hold_or_resume(here, HOLDABLE.of(here)), keys=("space",),
+           places=frozenset({"waves", "clusters", "review"}), acting=True,
+           applies=lambda here: "" if HOLDABLE.of(here) else HOLDABLE.missing, footer=6, group="waves"),
+    Action("hold-all", "hold all", "Hold or resume the whole session",
+           run=lambda here, words: _hold_or_resume(here, ""), keys=("H",), acting=True, footer=14),
+    _action("mode", run=_mode, keys=("m",), footer=13),
+    _action("cancel", "cancel wave", WAVE, keys=("x",), places=WAVES, footer=8, group="waves"),
+    Action("wave-up", "sooner", "Run the selected wave sooner", run=lambda here, words: _move_wave(here, -1),
+           keys=("K", "shift+up"), places=WAVES, acting=True, applies=_not_movable, footer=9, group="waves"),
+    Action("wave-down", "later", "Run the selected wave later", run=lambda here, words: _move_wave(here, 1),
+           keys=("J", "shift+down"), places=WAVES, acting=True, applies=_not_movable, footer=10, group="waves"),
+    _action("kill", subject=ATTEMPT, keys=("x",), places=EXPERIMENT_PLACES, footer=8, group="experiments"),
+    _action("rerun", subject=EXPERIMENT, keys=("R",), places=EXPERIMENT_PLACES, footer=9, group="experiments"),
+    _action("promote", subject=EXPERIMENT, keys=("P",), places=EXPERIMENT_PLACES, footer=10, group="experiments"),
+    _action("base", "make base", EXPERIMENT, keys=("B",), places=EXPERIMENT_PLACES, footer=11, group="experiments"),
+    _action("drop", "drop arm", EXPERIMENT, run=_drop, keys=("D",), places=EXPERIMENT_PLACES | {"review"}, footer=12,
+            group="experiments"),
+    _action("relaunch", subject=CLUSTER, keys=("u",), places=frozenset({"clusters"}), footer=7, group="clusters"),
+    _action("say", run=_say, keys=("i",), footer=12),
+    _action("interrupt", applies=_idle, keys=("escape",), places=frozenset({"talk"}), footer=4),
+    _action("envelope", run=_envelope),
+    _action("early", run=_early),
     Action("ablate", "ablate", "Propose to drop each kept change once, to see whether it still helps", run=_ablate,
-           acting=True, applies=_ablatable),
-    Action("early", "early stopping", "End runs that cannot reach the incumbent any more, or let all run",
-           run=_early_stopping, acting=True, takes="on|off"),
-    Action("proposer", "proposer", "Who proposes from now on", run=_proposer, acting=True, takes="NAME"),
+           acting=True, applies=_not_ablatable),
     Action("end", "end session", "End the session: drain or cancel, clusters down or not", run=_end, keys=("E",),
            acting=True),
 )  # fmt: skip
+
+STEERING: tuple[Action, ...] = (
+    *_KEYED,
+    *(_action(row.name) for row in VERBS if row.name not in {action.name for action in _KEYED}),
+)
+"""The actions with keys of their own, and each other verb as a command."""

@@ -1,8 +1,19 @@
 """The things that an action is about where the person names none: the selected proposal, wave, run or cluster."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from cockpit.tui.actions.registry import Here
 
 PANES = ("clusters", "waves", "log", "chart", "talk")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """`of` returns the selected thing, or an empty string; `missing` is the reason shown then."""
+
+    of: Callable[[Here], str]
+    missing: str
 
 
 def proposal(here: Here) -> str:
@@ -15,16 +26,15 @@ def proposal(here: Here) -> str:
 
 
 def no_proposal(here: Here) -> str:
-    return "" if proposal(here) else "no proposal waits"
+    return "" if proposal(here) else PROPOSAL.missing
 
 
 def experiment(here: Here) -> str:
-    """Return the selected experiment, else an empty string."""
     return here.experiment if here.experiment in here.state.experiments else ""
 
 
 def no_experiment(here: Here) -> str:
-    return "" if experiment(here) else "no experiment is selected"
+    return "" if experiment(here) else EXPERIMENT.missing
 
 
 def attempt(here: Here) -> str:
@@ -41,3 +51,12 @@ def holdable(here: Here) -> str:
     if here.place in ("waves", "review"):
         return here.wave if here.wave in here.state.open_waves else ""
     return here.cluster
+
+
+NONE = Subject(lambda here: "", "")
+PROPOSAL = Subject(proposal, "no proposal waits")
+WAVE = Subject(lambda here: here.wave if here.wave in here.state.waves else "", "no wave is selected")
+EXPERIMENT = Subject(experiment, "no experiment is selected")
+ATTEMPT = Subject(attempt, "nothing runs here")
+CLUSTER = Subject(lambda here: here.cluster, "no cluster is selected")
+HOLDABLE = Subject(holdable, "nothing to hold is selected")

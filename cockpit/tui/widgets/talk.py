@@ -125,7 +125,11 @@ class Talk(Pane, can_focus=True):
             second.end(keys, "dim")
             rows.extend([first.strip(), second.strip()])
         if len(names) > most:
-            rows.append(Row(width, self.palette).put(f"  {len(names) - most} more wait", "dim").strip())
+            rows.append(
+                Row(width, self.palette)
+                .put(f"  {len(names) - most} more {'waits' if len(names) - most == 1 else 'wait'}", "dim")
+                .strip()
+            )
         return rows
 
     def move(self, key: str) -> bool:
