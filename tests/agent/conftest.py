@@ -1,5 +1,6 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,9 +20,9 @@ def desk(tmp_path: Path) -> StateDesk:
 class Researcher:
     """Claude at a desk, with a stand-in server that answers from a script."""
 
-    def __init__(self, desk: StateDesk, server: MessagesServer, key: KeyHolder, **settings: object) -> None:
+    def __init__(self, desk: StateDesk, server: MessagesServer, key: KeyHolder, **settings: Any) -> None:
         self.desk, self.server = desk, server
-        chosen = {"timeout_s": 5.0, "tries": 3, **settings}
+        chosen: dict[str, Any] = {"timeout_s": 5.0, "tries": 3, **settings}
         self.settings = AgentSettings(base_url=server.url, **chosen)
         self.claude = Claude(self.settings, desk.folder, key, backoff_s=0.01)
         self._ask = 0
@@ -35,7 +36,7 @@ class Researcher:
 def research(desk: StateDesk, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Researcher]]:
     servers: list[MessagesServer] = []
 
-    def start(script: Script | list[Reply], **settings: object) -> Researcher:
+    def start(script: Script | list[Reply], **settings: Any) -> Researcher:
         monkeypatch.setenv(KEY_VARIABLE, KEY)
         server = MessagesServer(script)
         servers.append(server.__enter__())

@@ -206,3 +206,10 @@ class StateDesk:
                 message="" if score is not None else "RuntimeError: boom",
             ),
         )
+
+
+def width_of(experiment: Experiment) -> float:
+    """The WIDTH of an experiment; the baseline's where it keeps it."""
+    width = experiment.overrides.get("WIDTH", 640)
+    assert isinstance(width, int | float)
+    return width

@@ -46,7 +46,7 @@ from cockpit.core.state import State
 from cockpit.decide.approve import rule_for
 from tests.agent.conftest import Researcher
 from tests.agent.messages_server import Answer, Asked, calls, says
-from tests.agent.state_desk import StateDesk
+from tests.agent.state_desk import StateDesk, width_of
 
 Start = Callable[..., Researcher]
 
@@ -194,7 +194,7 @@ def test_what_a_wave_expected_comes_back_with_what_came_of_it_and_is_new_once(de
         "would_change_mind": "No width beats the incumbent.",
     }
     call(desk, "claude", "propose_wave", wave)
-    desk.score = lambda experiment, hardware, seed: 1.0 - experiment.overrides.get("WIDTH", 640) / 1e5
+    desk.score = lambda experiment, hardware, seed: 1.0 - width_of(experiment) / 1e5
     desk.settle()
     for name in list(desk.state.waves["w001"].arms):
         desk.decide(name, ExperimentStatus.DISCARDED, "no better than e0000")
@@ -217,7 +217,7 @@ def test_what_a_wave_expected_comes_back_with_what_came_of_it_and_is_new_once(de
 
 
 def test_which_constants_were_tried_and_where_the_best_lie_and_which_never_were(desk: StateDesk) -> None:
-    desk.score = lambda experiment, hardware, seed: 1.0 - experiment.overrides.get("WIDTH", 640) / 1e5
+    desk.score = lambda experiment, hardware, seed: 1.0 - width_of(experiment) / 1e5
     call(desk, "claude", "propose_wave", {"question": "Wider?", "factors": {"WIDTH": [256, 512, 768, 896, 1024]}})
     desk.settle()
     rows, never = tried(desk.state)

@@ -60,7 +60,8 @@ def looked_into(does: str, user: int | None = None) -> str:
         try:
             assert shown.stdout and shown.stdout.readline() == b"ready\n"
             looks = [python, "-c", LOOKS, str(shown.pid)]
-            return subprocess.run(looks, capture_output=True, text=True, cwd="/", check=True, **as_whom).stdout
+            looked = subprocess.run(looks, capture_output=True, text=True, cwd="/", check=True, **as_whom)
+            return str(looked.stdout)
         finally:
             shown.kill()
 

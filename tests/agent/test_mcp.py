@@ -25,7 +25,7 @@ from cockpit.decide.handle_intents import Refused, handle_intent
 from cockpit.session.inbox import Inbox
 from cockpit.session.sqlite_file import LedgerError
 from cockpit.worker.intake import prepare
-from tests.agent.state_desk import StateDesk
+from tests.agent.state_desk import StateDesk, width_of
 
 
 class Clerk(threading.Thread):
@@ -113,7 +113,7 @@ def test_its_proposals_wait_for_the_person_under_its_own_name(desk: StateDesk, c
 
 
 def test_a_whole_round_of_research(desk: StateDesk, clerk: Clerk) -> None:
-    desk.score = lambda experiment, hardware, seed: 1.0 - experiment.overrides.get("WIDTH", 640) / 1e5
+    desk.score = lambda experiment, hardware, seed: 1.0 - width_of(experiment) / 1e5
 
     async def work(client: Client) -> list[dict[str, Any]]:
         proposed = await ask(client, "propose_wave", **WAVE)

@@ -119,7 +119,8 @@ def hold_night(
     git(repo, "add", ".")
     git(repo, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "first")
     folder = SessionFolder(tmp_path / "sessions" / "night")
-    session = NewSession(**{"fleet": "sim", "clusters": 16, "mode": "autopilot", "proposer": "claude"} | new)
+    chosen: dict[str, Any] = {"fleet": "sim", "clusters": 16, "mode": "autopilot", "proposer": "claude", **new}
+    session = NewSession(**chosen)
     settings = Settings(session=session, envelope=EnvelopeSettings(usd=1e6, wave_size=16))
     create(folder, Plan("night", repo, settings, speed=0), SIM_EPOCH)
     researcher = Researcher(folder)

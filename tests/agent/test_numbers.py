@@ -69,7 +69,7 @@ def add(state: State, overrides: dict[str, Value], score: float | None, base: st
 
 
 def waves_until_done(state: State, arms: int) -> list[list[dict[str, Value]]]:
-    found = []
+    found: list[list[dict[str, Value]]] = []
     while True:
         around = around_incumbent(state)
         assert around is not None

@@ -12,8 +12,8 @@ from cockpit.agent.proposer_api import Receipt
 from cockpit.agent.tools.registry import ANSWER_CHARS, TOOLS, Answer, call
 from cockpit.core.events import EnvelopeSet, FindingRecorded, ModeSet
 from cockpit.core.intents import Draft
-from cockpit.core.model import Envelope, ExperimentStatus, Mode, Tier
-from tests.agent.state_desk import StateDesk
+from cockpit.core.model import Envelope, ExperimentStatus, Mode, Tier, Value
+from tests.agent.state_desk import StateDesk, width_of
 
 
 def ask(desk: StateDesk, tool: str, **arguments: object) -> Answer:
@@ -37,7 +37,12 @@ def test_a_grid_is_every_cell_of_its_factors(desk: StateDesk) -> None:
 def test_of_a_grid_with_too_many_cells_a_fraction_is_run_and_the_answer_says_which(desk: StateDesk) -> None:
     desk.record(EnvelopeSet(at=0.0, envelope=Envelope(wave_size=8), author="ann"))
     desk.record(ModeSet(at=0.0, mode=Mode.AUTOPILOT, author="ann"))
-    factors = {"DEPTH": [8, 9], "WIDTH": [512, 768], "MATRIX_LR": [0.03, 0.05], "WARMDOWN_RATIO": [0.4, 0.6]}
+    factors: dict[str, list[Value]] = {
+        "DEPTH": [8, 9],
+        "WIDTH": [512, 768],
+        "MATRIX_LR": [0.03, 0.05],
+        "WARMDOWN_RATIO": [0.4, 0.6],
+    }
     answer = grid(desk, factors=factors)
     levels = [desk.state.experiments[name].levels for name in answer.body["experiments"]]
     assert len(levels) == 8
@@ -132,7 +137,7 @@ def test_in_manual_mode_nothing_is_proposed(desk: StateDesk) -> None:
 
 
 def test_queries_filter_sort_and_are_bounded(desk: StateDesk) -> None:
-    desk.score = lambda experiment, hardware, seed: 1.0 - experiment.overrides.get("WIDTH", 640) / 1e5
+    desk.score = lambda experiment, hardware, seed: 1.0 - width_of(experiment) / 1e5
     grid(desk)
     desk.settle()
     rows = ask(desk, "query_experiments", constants={"MATRIX_LR": 0.03}, sort="score").body

@@ -133,7 +133,7 @@ def test_a_corpus_that_is_empty_or_torn_is_prepared_anew(place: Path) -> None:
     assert again.returncode == 0, again.stderr
     assert "preparing the corpus stdlib" in again.stderr
     assert (data / "stdlib" / "train.jsonl").read_bytes() == whole
-    labels = {state_of(SessionFolder(place / "sessions" / name)).session.corpus for name in ("night", "again")}  # type: ignore[union-attr]
+    labels = {state_of(SessionFolder(place / "sessions" / name)).session.corpus for name in ("night", "again")}
     assert len(labels) == 1 and labels.pop().startswith("stdlib ")
 
 

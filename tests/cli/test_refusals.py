@@ -11,6 +11,7 @@ from cockpit.cli.locate import CommandError, session
 from cockpit.cli.main import main
 from cockpit.fleet.local import confinement
 from cockpit.session import worker_process
+from cockpit.session.heartbeat import WorkerStatus
 from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import NewSession, Settings
 from cockpit.worker.create import CreateError, check
@@ -44,7 +45,7 @@ def test_a_watcher_who_stops_the_worker_is_told_whose_it_is(tmp_path: Path, monk
     def denied(folder: SessionFolder, wait_s: float = 15.0) -> bool:
         raise PermissionError(1, os.strerror(1))
 
-    status = worker_process.WorkerStatus("running", 1.0, pid=1)
+    status = WorkerStatus("running", 1.0, pid=1)
     monkeypatch.setattr(worker_process, "worker_status", lambda folder: status)
     monkeypatch.setattr(worker_process, "terminate", denied)
     with pytest.raises(CommandError, match="you may watch session night, not stop it"):

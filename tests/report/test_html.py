@@ -85,7 +85,16 @@ def wave(name: str, arms: list[str], kind: WaveKind, factors: dict[str, list[int
         )
         for i, arm in enumerate(arms)
     ]  # fmt: skip
-    proposed = Wave(name, "claude", text, kind, hypothesis=text, factors=dict(factors), arms=arms, proposed_at=at)
+    proposed = Wave(
+        name,
+        "claude",
+        text,
+        kind,
+        hypothesis=text,
+        factors={key: list(values) for key, values in factors.items()},
+        arms=arms,
+        proposed_at=at,
+    )
     return [
         Proposed(at=at, wave=proposed, experiments=made),
         Approved(at=at, wave=name, author="ann", rule="person:ann", attempts=[]),
