@@ -106,7 +106,6 @@ def cockpit(
     create(folder, Plan("night", repo, settings, speed=0), SIM_EPOCH)
     ledger = Ledger.open(folder.ledger)
     session = ledger.state().session
-    assert session is not None
     fleet, clock = open_sim(session.fleet, folder.sim_world, session.created_at, latencies)
     loop.decide = decisions = Decisions()  # type: ignore[assignment]
     wake = threading.Event()

@@ -39,45 +39,72 @@ STILL_HELPS_AT = 0.05
 """A kept change stays where the incumbent without it is worse at this level."""
 
 
+class Candidate(msgspec.Struct, frozen=True):
+    """An arm that may be tested, by its screening runs."""
+
+    experiment: Experiment
+    seen: Comparison
+    shrunk: Shrunk
+
+
 def promote(state: State, now: float) -> list[Event]:
     """Decide on the experiments that have a result newer than the last decision on them."""
     if not state.incumbent:
         return _first(state, now)
     more_to_come = now < wait_for_results_until(state, now)
     ready = [
-        name
+        state.experiments[name]
         for name in state.contenders
         if _settled(state, name) and not (more_to_come and _is_screened(state.experiments[name]))
     ]
     if not ready and (more_to_come or not _place_for_one_that_waits(state)):
         return []
     context = gather(state, now)
-    events = _flagged(state, context.noise, now)
-    if events:
-        return events
-    waiting: list[tuple[float, Experiment, Comparison, Shrunk]] = []
+    return _flagged(state, context.noise, now) or _numbered(state, _decisions(state, context, ready, more_to_come))
+
+
+def _decisions(state: State, context: DecisionContext, ready: list[Experiment], more_to_come: bool) -> list[Event]:
+    events: list[Event] = []
     passed: list[tuple[float, list[Event]]] = []
-    for name in ready:
-        experiment = state.experiments[name]
-        if name == state.incumbent:
-            events.append(context.decided(experiment, ExperimentStatus.KEPT, experiment.reason))
-            continue
-        if WITHOUT in experiment.levels:
-            decided = _ablated(state, context, experiment)
-        elif experiment.test_level:
-            decided = tested(state, context, experiment)
-        else:
-            decided = _screened(state, context, experiment, waiting)
+    candidates: list[Candidate] = []
+    for experiment in ready:
+        decided = _decided(state, context, experiment, candidates)
         if any(isinstance(event, IncumbentSet) for event in decided):
-            passed.append((context.known_mean(state, name), decided))
+            passed.append((context.known_mean(state, experiment.id), decided))
         else:
             events.extend(decided)
     if passed:
         # One at a time, the best first: the others passed against an incumbent that is replaced now.
-        events.extend(min(passed, key=lambda one: one[0])[1])
-    elif not more_to_come:
-        events.extend(_admit(state, context, waiting))
-    return _numbered(state, events)
+        return events + min(passed, key=lambda one: one[0])[1]
+    return events if more_to_come else events + _admit(state, context, candidates)
+
+
+def _decided(
+    state: State, context: DecisionContext, experiment: Experiment, candidates: list[Candidate]
+) -> list[Event]:
+    """Decide on one experiment, or add it to the candidates for a test."""
+    if experiment.id == state.incumbent:
+        return [context.decided(experiment, ExperimentStatus.KEPT, experiment.reason)]
+    if WITHOUT in experiment.levels:
+        return _ablated(state, context, experiment)
+    if experiment.test_level:
+        return tested(state, context, experiment)
+    candidate = _candidate(state, context, experiment)
+    if candidate is None:
+        return _comparable(state, context, experiment)
+    if candidate.shrunk.p_better < PROMISING:
+        return context.discard(experiment, summary(candidate.seen), candidate.seen.pooled)
+    candidates.append(candidate)
+    return []
+
+
+def _candidate(state: State, context: DecisionContext, experiment: Experiment) -> Candidate | None:
+    """Compare an arm with the incumbent; None where no class has both."""
+    margin = margin_of(context, experiment)
+    seen = compare(readings_of(state, experiment.id), context.incumbent, context.noise, margin=margin)
+    if seen is None:
+        return None
+    return Candidate(experiment, seen, shrink(context.prior, seen.pooled.mean - margin, seen.se))
 
 
 def _numbered(state: State, events: list[Event]) -> list[Event]:
@@ -127,25 +154,6 @@ def _is_screened(experiment: Experiment) -> bool:
     return not experiment.test_level and WITHOUT not in experiment.levels
 
 
-def _screened(
-    state: State,
-    context: DecisionContext,
-    experiment: Experiment,
-    waiting: list[tuple[float, Experiment, Comparison, Shrunk]],
-) -> list[Event]:
-    """Decide on an arm after its first run: discard it, or add it to `waiting` for a test."""
-    seen = compare(
-        readings_of(state, experiment.id), context.incumbent, context.noise, margin=margin_of(context, experiment)
-    )
-    if seen is None:
-        return _comparable(state, context, experiment)
-    shrunk = shrink(context.prior, seen.pooled.mean - margin_of(context, experiment), seen.se)
-    if shrunk.p_better < PROMISING:
-        return context.discard(experiment, summary(seen), seen.pooled)
-    waiting.append((shrunk.mean, experiment, seen, shrunk))
-    return []
-
-
 def _comparable(state: State, context: DecisionContext, experiment: Experiment) -> list[Event]:
     """Run an arm elsewhere that cannot be compared: its class has no incumbent run, or its cluster is flagged.
 
@@ -165,50 +173,46 @@ def _comparable(state: State, context: DecisionContext, experiment: Experiment) 
     return [context.queue(another(state, run), "to compare it on a class where the incumbent was measured")]
 
 
-def _admit(
-    state: State, context: DecisionContext, newly: list[tuple[float, Experiment, Comparison, Shrunk]]
-) -> list[Event]:
+def _admit(state: State, context: DecisionContext, newly: list[Candidate]) -> list[Event]:
     """Give the free places among the tests to the most promising arms. A few others wait, the rest is discarded."""
-    queue = list(newly)
-    known = {experiment.id for _, experiment, _, _ in newly}
-    tests, tested_best = 0, 0.0
-    for name in state.undecided:
-        experiment = state.experiments[name]
-        if experiment.test_level:
-            tests += 1
-            tested_best = min(tested_best, context.known_mean(state, name))
-        elif name not in known and name not in state.contenders:
-            seen = compare(
-                readings_of(state, name), context.incumbent, context.noise, margin=margin_of(context, experiment)
-            )
-            if seen is not None:
-                shrunk = shrink(context.prior, seen.pooled.mean - margin_of(context, experiment), seen.se)
-                queue.append((shrunk.mean, experiment, seen, shrunk))
-    queue.sort(key=lambda entry: entry[0])
+    tests = [name for name in state.undecided if state.experiments[name].test_level]
+    tested_best = min([0.0, *(context.known_mean(state, name) for name in tests)])
+    new = {one.experiment.id for one in newly}
+    queue = sorted([*newly, *_waiting(state, context, new)], key=lambda one: one.shrunk.mean)
+    leads = min([tested_best, *(one.shrunk.mean for one in queue if one.shrunk.p_better >= CERTAIN)])
     places = _places(state)
     events: list[Event] = []
     begun = 0
-    leads = min([tested_best, *(shrunk.mean for _, _, _, shrunk in queue if shrunk.p_better >= CERTAIN)])
-    for rank, (_, experiment, seen, shrunk) in enumerate(queue):
-        if shrunk.p_better < PROMISING:
-            events.extend(context.discard(experiment, summary(seen), seen.pooled))
-        elif (tests + begun < places and seen.pooled.mean - leads < TRAILS_SES * seen.se) or (
-            rank == 0 and shrunk.mean < tested_best - OUTSHINES_SDS * context.noise.run_sd
-        ):
+    for rank, one in enumerate(queue):
+        fits = len(tests) + begun < places and one.seen.pooled.mean - leads < TRAILS_SES * one.seen.se
+        outshines = rank == 0 and one.shrunk.mean < tested_best - OUTSHINES_SDS * context.noise.run_sd
+        if one.shrunk.p_better < PROMISING:
+            events += context.discard(one.experiment, summary(one.seen), one.seen.pooled)
+        elif fits or outshines:
             begun += 1
-            level = test_level(state.tests + begun, state.test_keeps)
-            reason = f"{summary(seen)}; {shrunk.mean:+.4f} after shrinking: tested on fresh runs"
-            queued = replicates(state, context, experiment, LOOKS[0], reason, level)
-            if rank == 0 and shrunk.p_better >= CERTAIN:
-                queued += final_runs(state, context, experiment, reason)
-            events.extend(queued)
+            events += _begin_test(state, context, one, test_level(state.tests + begun, state.test_keeps), rank == 0)
         elif rank >= places * (1 + WAITING_A_TEST):
-            reason = f"{summary(seen)}; others looked better"
-            events.extend(context.discard(experiment, reason, seen.pooled))
-        elif experiment.id in known:
-            reason = f"{summary(seen)}; waits to be tested"
-            events.append(context.decided(experiment, ExperimentStatus.VALID, reason, seen.pooled))
+            events += context.discard(one.experiment, f"{summary(one.seen)}; others looked better", one.seen.pooled)
+        elif one.experiment.id in new:
+            reason = f"{summary(one.seen)}; waits to be tested"
+            events.append(context.decided(one.experiment, ExperimentStatus.VALID, reason, one.seen.pooled))
     return events
+
+
+def _waiting(state: State, context: DecisionContext, new: set[str]) -> list[Candidate]:
+    """Return the arms that wait for a test already."""
+    names = (name for name in state.undecided if name not in new and name not in state.contenders)
+    untested = (one for name in names if not (one := state.experiments[name]).test_level)
+    found = (_candidate(state, context, experiment) for experiment in untested)
+    return [one for one in found if one is not None]
+
+
+def _begin_test(state: State, context: DecisionContext, one: Candidate, level: float, is_first: bool) -> list[Event]:
+    reason = f"{summary(one.seen)}; {one.shrunk.mean:+.4f} after shrinking: tested on fresh runs"
+    queued = replicates(state, context, one.experiment, LOOKS[0], reason, level)
+    if is_first and one.shrunk.p_better >= CERTAIN:
+        queued += final_runs(state, context, one.experiment, reason)
+    return queued
 
 
 def _flagged(state: State, noise: Noise, now: float) -> list[Event]:

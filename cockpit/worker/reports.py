@@ -72,7 +72,7 @@ class Reports:
     def __init__(self, log_of: Callable[[str], Path]) -> None:
         self._log_of = log_of
         self._readers: dict[str, LogReader] = {}
-        self._told_at: dict[str, float] = {}
+        self._progress_at: dict[str, float] = {}
         self._held: dict[str, deque[Report]] = {}
         """Cluster to its reports that wait; the first is the end of a run whose log is being read."""
         self._read_out: set[str] = set()
@@ -154,13 +154,13 @@ class Reports:
         running = [name for name in state.in_flight if state.attempts[name].status is AttemptStatus.RUNNING]
         for name in running[self._turn :] + running[: self._turn]:
             attempt = state.attempts[name]
-            if attempt.cluster in self._held or now - self._told_at.get(name, 0.0) < PROGRESS_EVERY_S:
+            if attempt.cluster in self._held or now - self._progress_at.get(name, 0.0) < PROGRESS_EVERY_S:
                 continue
             reader = self._reader(name)
             self._read(reader, now)
             newest = reader.log.progress
             if newest is not None and newest != attempt.progress:
-                self._told_at[name] = now
+                self._progress_at[name] = now
                 events.append(Progressed(at=now, attempt=name, progress=newest, curve=reader.log.curve()))
         # Where one tick cannot read all of them, another is first in the next.
         self._turn = (self._turn + 1) % max(1, len(running)) if self._left_bytes <= 0 else 0
@@ -205,7 +205,7 @@ class Reports:
 
     def _forget(self, name: str) -> None:
         self._readers.pop(name, None)
-        self._told_at.pop(name, None)
+        self._progress_at.pop(name, None)
         self._read_out.discard(name)
 
 

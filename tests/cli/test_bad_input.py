@@ -296,7 +296,7 @@ def test_a_count_of_clusters_that_cannot_be_is_refused(place: Path, count: str) 
 
 def test_more_clusters_than_any_fleet_has_are_refused(place: Path) -> None:
     done = cockpit(place, "new", "--fleet", "sim", "--clusters", "99999999", cwd=place / "repo")
-    assert "give a number from 1 to 10000" in refusal(done)
+    assert "expected 1 to 10000" in refusal(done)
 
 
 def test_what_the_worker_refuses_is_the_commands_own_sentence(place: Path) -> None:

@@ -188,7 +188,6 @@ def test_search_chooses_for_free_clusters_early_on_and_ahead_later() -> None:
     for runs, ahead in ((1, 0), (EARLY_RUNS + 1, 4)):
         world = in_step(runs)
         session = world.state.session
-        assert session is not None
         world.state.session = replace(session, fleet=replace(session.fleet, depth=2))
         world.propose(*({"LR": 50, "DEPTH": depth} for depth in range(1, 5)))
         world.run(0.0)

@@ -28,7 +28,6 @@ def truth(constants: Mapping[str, Value], attempt: Attempt) -> float | None:
 
 def world_of_constants() -> World:
     world = World(truth)
-    assert world.state.session is not None
     world.state.session = msgspec.structs.replace(world.state.session, constants=CONSTANTS)
     world.run(0.1)
     return world
@@ -72,7 +71,6 @@ def test_there_is_nothing_to_ablate_before_two_keeps() -> None:
 
 def test_the_ablation_is_asked_for_once_near_the_end_of_the_hours() -> None:
     state = kept_twice().state
-    assert state.session is not None
     state.session = msgspec.structs.replace(state.session, budget_hours=10.0)
     asks = [[one.proposer for one in ask(state, hours * 3600) if isinstance(one, Asked)] for hours in (8.0, 8.6)]
     assert ABLATE not in asks[0] and ABLATE in asks[1]

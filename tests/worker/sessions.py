@@ -5,8 +5,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from cockpit.cli.demo import copy_of
 from cockpit.core.model import Session
 from cockpit.core.state import State
@@ -93,9 +91,7 @@ def state_of(folder: SessionFolder) -> State:
 
 
 def session_of(folder: SessionFolder) -> Session:
-    found = state_of(folder).session
-    assert found is not None
-    return msgspec.structs.replace(found)
+    return state_of(folder).session
 
 
 def wait_for(true: object, seconds: float, what: str) -> None:
