@@ -59,7 +59,8 @@ def down(name: str | None, how: str | None, yes: bool, wait_s: float) -> str:
     if left:
         still = f"{_names(left)} of session {folder.name} {'is' if len(left) == 1 else 'are'} still up"
         if ended:
-            raise CommandError(f"{still}: run `cockpit down {folder.name}` again, or `sky down` each")
+            how = f"run `cockpit down {folder.name}` again, or `sky down` what `sky status` lists of it"
+            raise CommandError(f"{still}: {how}")
         raise CommandError(f"{still} after {wait_s:g} s: its worker goes on, `cockpit status {folder.name}` shows it")
     if not ended:
         raise CommandError(f"the clusters are down and the worker is not: see {folder.worker_log}")

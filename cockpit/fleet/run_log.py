@@ -1,7 +1,8 @@
 """Reads a run's output: step lines, the summary, and which code ran. Pure; everything in a log is data.
 
 The contract is text (autoresearch's): `val_bpb: 0.9979` and the other summary lines, each once, at the start of a line.
-What starts the run prints `COCKPIT_START train_sha256=… prepare_sha256=…` first and `COCKPIT_END … exit=N` last.
+The script that starts a run prints `COCKPIT_START train_sha256=… prepare_sha256=…` first and `COCKPIT_END … exit=N`
+last.
 A number is read only if it has a plausible length and size. A line with another one is text.
 """
 
@@ -71,7 +72,7 @@ class _Printed(msgspec.Struct):
 class RunLog:
     """The facts a run's output has given so far. Feed it the bytes as they come, in any pieces.
 
-    Memory and time a byte are bounded, whatever the run prints.
+    Memory and time a byte are bounded for any output.
     """
 
     def __init__(self) -> None:

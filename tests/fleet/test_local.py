@@ -35,7 +35,7 @@ def job(tmp_path: Path) -> Callable[[str, float], Job]:
 
 @pytest.fixture
 def three_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What nvidia-smi prints on a machine with two H100s and an A100."""
+    """Stands in for nvidia-smi on a machine with two H100s and an A100."""
     said = (
         "0, GPU-aa-1, NVIDIA H100 80GB HBM3",
         "1, GPU-bb-2, NVIDIA H100 80GB HBM3",

@@ -64,7 +64,7 @@ def watched(tmp_path: Path, quick: None) -> Iterator[Watched]:
     it.cluster.recover([])
     it.until(lambda: it.of(ClusterReady))
     yield it
-    it.sky.server_fails = NO_SERVER  # whatever still reads a log ends
+    it.sky.server_fails = NO_SERVER  # ends the readers of logs
     it.cluster.close()
 
 
@@ -213,7 +213,7 @@ def test_a_cluster_that_ended_itself_for_want_of_work_has_not_failed(
     watched.sky.found = None
     watched.cluster.check()
     watched.until(lambda: watched.of(ClusterEnded))
-    assert watched.of(ClusterEnded)[0].message == "it ended by itself: nothing ran on it for 30 min"
+    assert watched.of(ClusterEnded)[0].message == "it ended itself: nothing ran on it for 30 min"
     assert not watched.of(ClusterTrouble)
 
 

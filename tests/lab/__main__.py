@@ -25,7 +25,7 @@ def main() -> int:
     }.items():
         commands.add_parser(name, help=what).add_argument("node")
     commands.add_parser("slurm", help="nodes and jobs as Slurm sees them")
-    commands.add_parser("env", help="what to put in a shell's environment for `sky` to find the lab")
+    commands.add_parser("env", help="print the environment in which `sky` finds the lab")
     commands.add_parser("down", help="stop everything and remove every trace")
     chosen = parser.parse_args()
     try:

@@ -1,8 +1,8 @@
 """A real Slurm on one Debian machine, for the real SkyPilot to launch on.
 
-Every node is a `slurmd` in a network and a UTS namespace of its own, with one fake GPU. Slurm, its sshd and all
-that SkyPilot starts on the nodes run in one mount namespace, where root's home, /tmp, /etc/slurm, /etc/hosts and
-curl are the lab's own: nothing of the machine's is written. SkyPilot's side (client, API server) lives outside,
+Every node is a `slurmd` in its own network and UTS namespace, with one fake GPU. Slurm, its sshd and all that
+SkyPilot starts on the nodes run in one mount namespace, where root's home, /tmp, /etc/slurm, /etc/hosts and curl
+are the lab's own: no file of the machine is written. SkyPilot's side (client, API server) lives outside,
 in a HOME and on a port of its own, so a developer's ~/.sky and ~/.ssh are not touched either.
 
 On the machine itself the lab leaves, while it is up, a bridge, four iptables rules and IP forwarding, and `down`
@@ -73,7 +73,7 @@ class Node:
 
 
 def unavailable() -> str | None:
-    """Why the lab cannot run on this machine, in a sentence, or None if it can."""
+    """The reason the lab cannot run on this machine, in a sentence; None if it can."""
     if platform.system() != "Linux" or not Path("/etc/debian_version").exists():
         return "the lab needs Debian: it installs Slurm with apt-get"
     if os.geteuid() != 0:
@@ -89,7 +89,7 @@ def unavailable() -> str | None:
 
 @contextlib.contextmanager
 def alone(root: Path = ROOT) -> Iterator[None]:
-    """Hold the machine's lab: one that is up is of a run that was killed, and goes. Raises LabError if it is in use."""
+    """Hold the machine's lab. A lab left by a killed run is taken down. Raises LabError if it is in use."""
     with root.with_suffix(".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -135,7 +135,7 @@ class Lab:
         self.down()
 
     def up(self) -> None:
-        """Install what is missing, then start Slurm, its nodes and SkyPilot. What comes up halfway is taken down."""
+        """Install missing packages, then start Slurm, its nodes and SkyPilot. If a step fails all is taken down."""
         if reason := unavailable():
             raise LabError(reason)
         if self.root.exists():
@@ -252,7 +252,7 @@ class Lab:
         self.on_node(name, "slurmd", "-N", name)
 
     def cut(self, name: str) -> None:
-        """Unplug the node's network; what runs on it goes on."""
+        """Unplug the node's network; its runs continue."""
         self.on_node(name, "ip", "link", "set", "eth0", "down")
 
     def join(self, name: str) -> None:
@@ -261,7 +261,7 @@ class Lab:
         self.on_node(name, "ip", "route", "replace", "default", "via", config.GATEWAY)
 
     def go_offline(self) -> None:
-        """SkyPilot's side no longer reaches Slurm's login node, as on a train; what runs on the nodes goes on."""
+        """Cut SkyPilot's side off Slurm's login node, as on a train; runs on the nodes continue."""
         run("iptables", "--insert", *config.OFFLINE)
 
     def go_online(self) -> None:
@@ -297,7 +297,7 @@ class Lab:
         return next(node for job, node in (line.split() for line in lines) if job.startswith(f"{cluster}-"))
 
     def env(self) -> dict[str, str]:
-        """What a SkyPilot client or API server needs in its environment to be the lab's."""
+        """The environment of the lab's SkyPilot client and API server."""
         return {
             "HOME": str(self.root / "home"),
             "TMPDIR": str(self.root / "client-tmp"),
@@ -317,9 +317,9 @@ class Lab:
         self.sky("api", "start")
 
     def stop_api_server(self) -> None:
-        """End the API server and all it started, as a crash would: without a word to it."""
+        """Kill the API server and all it started, as a crash would."""
         kill(lambda: _with_descendants(pid for pid in pids() if API_SERVER in command_line(pid)))
-        # What it left behind: connections kept for sharing, and a watcher for each of its own processes.
+        # It leaves shared connections and a watcher for each of its processes.
         home = str(self.root / "home")
         left = ("sky/skylet/subprocess_daemon.py", "ssh")
         kill(lambda: (p for p in pids() if _is_one_of(left, p) and environment(p).get("HOME") == home))

@@ -1,4 +1,4 @@
-"""The lab's files: Slurm's, sshd's and SkyPilot's configuration, and what stands in for downloads."""
+"""The lab's files: Slurm's, sshd's and SkyPilot's configuration, and stand-ins for downloads."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def mounts(root: Path) -> list[tuple[Path, Path]]:
 
 
 def files(root: Path, nodes: list[NodePlan], python: str) -> dict[Path, tuple[str, int]]:
-    """Every file the lab needs, as path -> (text, mode). `python` is what SkyPilot gets where it asks for 3.10."""
+    """Every file the lab needs, as path -> (text, mode). `python` is the one that SkyPilot gets if it asks for 3.10."""
     return {
         root / "etc/slurm/slurm.conf": (_slurm_conf(root, nodes), 0o644),
         root / "etc/slurm/gres.conf": (_gres_conf(root, nodes), 0o644),
@@ -61,7 +61,7 @@ def files(root: Path, nodes: list[NodePlan], python: str) -> dict[Path, tuple[st
         root / "bin/curl": (_curl(root), 0o755),
         root / "bin/uv": (_uv(root, python), 0o755),
         root / "home/.slurm/config": (_slurm_login(root), 0o644),
-        # What SkyPilot's catalog would download: without them every launch fails.
+        # SkyPilot's catalog would download these: without them every launch fails.
         root / "home/.sky/catalogs/v8/common/accelerators.csv": (_ACCELERATORS, 0o644),
         root / "home/.sky/catalogs/v8/common/metadata.csv": (_METADATA, 0o644),
     }

@@ -1,5 +1,4 @@
-"""The lab for tests: brought up once a session and taken down whatever happens; skipped, with the reason, where it
-cannot run."""
+"""The lab for tests: brought up once a session and always taken down; skipped, with the reason, where it cannot run."""
 
 import contextlib
 import os
@@ -13,7 +12,7 @@ from tests.lab.processes import LabError
 
 BEGAN = time.monotonic()
 MINUTES = float(os.environ.get("COCKPIT_LAB_MINUTES", "inf"))
-"""No scenario begins after these: CI on a busy machine has fewer of them, not a longer wait."""
+"""Minutes after which no scenario begins: CI on a busy machine runs fewer of them."""
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Running commands with a bound on their time, and finding processes by the namespace they are in."""
+"""Runs commands with a time limit, and finds processes by their namespace."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def in_namespace(kind: str, identity: str) -> list[int]:
 
 
 def environment(pid: int) -> dict[str, str]:
-    """What the process was started with; empty if it is gone."""
+    """The environment the process was started with; empty if it is gone."""
     try:
         raw = Path(f"/proc/{pid}/environ").read_bytes()
     except OSError:
@@ -102,7 +102,7 @@ def command_line(pid: int) -> str:
 
 
 def kill(find: Callable[[], Iterable[int]]) -> None:
-    """Kill what `find` finds, and again what those started meanwhile, until it finds nothing."""
+    """Kill what `find` finds, again and again, until it finds nothing."""
     deadline = time.monotonic() + 10
     while found := [pid for pid in find() if pid != os.getpid() and not _is_zombie(pid)]:
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""Sessions of the real worker on the lab, by the command line, with runs of a few seconds that note when they ran."""
+"""Runs sessions of the real worker on the lab, by the command line; their runs take seconds and note their start."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ print(f"num_steps: {{SECONDS}}")
 
 
 class LabSession:
-    """A session's folder, the repository it researches, and the file in which every run notes that it began."""
+    """A session's folder, the repository it researches, and the file in which every run notes its start."""
 
     def __init__(self, lab: Lab, place: Path, name: str, seconds: int = 12, script: str = "") -> None:
-        """`script` goes before the usual train.py, whose runs take `seconds`."""
+        """`script` replaces the usual train.py, whose runs take `seconds`."""
         self.lab, self.place, self.name = lab, place, name
         self.folder = SessionFolder(place / "sessions" / name)
         self.runs = lab.root / f"{name}.runs"
@@ -60,7 +60,7 @@ class LabSession:
         self.repo = repo
 
     def cockpit(self, *words: str, timeout_s: float = 900) -> subprocess.CompletedProcess[str]:
-        """`cockpit WORDS` as a person types it in the repository."""
+        """Run `cockpit WORDS` in the repository, as a person types it."""
         own = {"PYTHONPATH": str(ROOT), "COCKPIT_SESSIONS": str(self.place / "sessions")}
         return subprocess.run(
             [sys.executable, "-m", "cockpit", *words],
@@ -75,14 +75,14 @@ class LabSession:
         assert done.returncode == 0, done.stderr
 
     def ask(self, *intents: Intent) -> None:
-        """Leave intents for the worker, which need not run."""
+        """Leave intents for the worker, which may be stopped."""
         inbox = Inbox(self.folder.inbox)
         for intent in intents:
             inbox.put("tester", encode_intent(intent))
         inbox.close()
 
     def wave(self, number: int, **factors: list[object]) -> None:
-        """A wave of the full grid of these levels, approved."""
+        """Propose a wave of the full grid of these levels, and approve it."""
         self.ask(Propose(Draft("human", "which?", factors=factors)), Approve(f"w{number:03d}"))  # type: ignore[arg-type]
 
     @property
@@ -101,11 +101,11 @@ class LabSession:
         self.until(lambda: lock.worker_status(self.folder).state == "stopped", 15, "the killed worker's lock")
 
     def began(self) -> Counter[str]:
-        """How often each attempt began, as the runs noted it themselves."""
+        """The number of starts of each attempt, from the notes of the runs."""
         return Counter(self.runs.read_text().split()) if self.runs.exists() else Counter()
 
     def ended(self) -> Counter[str]:
-        """How often the ledger says of each attempt that it ended."""
+        """The number of ends of each attempt in the ledger."""
         ledger = Ledger.read(self.folder.ledger)
         try:
             return Counter(event.attempt for event in ledger.since(0) if isinstance(event, Ended))
@@ -113,11 +113,11 @@ class LabSession:
             ledger.close()
 
     def running(self) -> list[str]:
-        """The attempts that run, as the ledger has it."""
+        """The running attempts, by the ledger."""
         return [cluster.running for cluster in self.state.clusters.values() if cluster.running]
 
     def stopped_because(self) -> list[str]:
-        """Why clusters were taken down, in the order they were."""
+        """The reasons clusters were taken down, in order."""
         ledger = Ledger.read(self.folder.ledger)
         try:
             return [event.reason for event in ledger.since(0) if isinstance(event, ClusterStopping)]
@@ -128,11 +128,11 @@ class LabSession:
         return {name: cluster.state for name, cluster in self.state.clusters.items()}
 
     def up(self) -> set[str]:
-        """The clusters that can be given work."""
+        """The clusters that take jobs."""
         return {name for name, state in self.states().items() if state in (ClusterState.IDLE, ClusterState.BUSY)}
 
     def until(self, true: Callable[[], object], within_s: float, what: str) -> None:
-        """Wait; fails with what was waited for, how the session stands and what its worker said last."""
+        """Wait. Fails with what was waited for, the session's state and the end of the worker's log."""
         deadline = time.monotonic() + within_s
         while not true():
             if time.monotonic() > deadline:
@@ -141,6 +141,6 @@ class LabSession:
             time.sleep(0.3)
 
     def close(self) -> None:
-        """End the worker, whatever it does; the lab takes its clusters."""
+        """Kill the worker; the lab takes its clusters down."""
         if self.folder.lock.exists():
             self.kill()

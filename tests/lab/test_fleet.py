@@ -207,7 +207,7 @@ def test_an_idle_cluster_ends_itself_and_has_not_failed(lab: Lab, tmp_path: Path
     idle.ready("gpu-41")
     idle.until(lambda: idle.of(ClusterEnded))
     idle.fleet.close()
-    assert idle.of(ClusterEnded)[0].message == "it ended by itself: nothing ran on it for 1 min"
+    assert idle.of(ClusterEnded)[0].message == "it ended itself: nothing ran on it for 1 min"
     assert not idle.of(ClusterTrouble)
     assert not [name for name in lab.jobs() if name.startswith("gpu-41")]
     assert not [name for name in lab.clusters() if name.startswith("gpu-41")]

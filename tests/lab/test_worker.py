@@ -44,7 +44,7 @@ def test_a_night_survives_five_kills_drains_and_leaves_nothing(session: LabSessi
         worker_process.start(session.folder)
     session.kill()
     before = sum(session.ended().values())
-    time.sleep(30)  # what was queued on the clusters runs to its end with nobody looking
+    time.sleep(30)  # queued jobs run to their end without a worker
     worker_process.start(session.folder)
     session.until(lambda: not session.state.waiting and not session.state.in_flight, 900, "the wave to end")
     assert sum(session.ended().values()) > before
@@ -85,7 +85,7 @@ def test_a_session_whose_budget_is_spent_leaves_nothing(session: LabSession, lab
 
 
 @pytest.mark.lab_slow
-def test_a_fleet_without_room_for_four_of_its_clusters_works_with_the_others(session: LabSession, lab: Lab) -> None:
+def test_a_fleet_without_room_for_four_clusters_works_with_the_others(session: LabSession, lab: Lab) -> None:
     # One H200 for five, and three launches at a time: those that wait would keep others from being launched.
     session.new("--hardware", "H200:5,H100:2")
     crowded = {"gpu-01", "gpu-02", "gpu-03", "gpu-04", "gpu-05"}
@@ -136,4 +136,4 @@ def test_a_cluster_launched_by_hand_is_adopted_and_another_sessions_is_not(sessi
     assert all(experiment.scores for experiment in state.experiments.values())
     done = session.cockpit("down", session.name, "--yes")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert lab.clusters() == ["gpu-theirs"], "what is another session's was taken down"
+    assert lab.clusters() == ["gpu-theirs"], "a cluster of another session was taken down"

@@ -52,7 +52,7 @@ class Available(NamedTuple):
 
 
 class Rooms(NamedTuple):
-    """What a run may see. Every path is absolute."""
+    """The files that a run may see. Every path is absolute."""
 
     folder: Path
     """The run's own, writable."""

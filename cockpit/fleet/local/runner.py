@@ -219,7 +219,7 @@ def drain(child: "subprocess.Popen[bytes]", log: Log) -> None:
 
 
 class Limits:
-    """What a run may use: megabytes of memory and of disk, and processes; 0 for no limit."""
+    """Limits of a run: megabytes of memory and of disk, and processes; 0 for no limit."""
 
     def __init__(self, job: "dict[str, object]") -> None:
         limits = job["limits"]
@@ -305,7 +305,7 @@ def resident_bytes(pid: int) -> int:
 
 
 def folder_bytes(folder: str) -> int:
-    """The bytes below a folder; infinite-like where it has too many files to count."""
+    """The bytes below a folder; past any limit if it has too many files to count."""
     total = files = 0
     for where, _, names in os.walk(folder):
         files += len(names)

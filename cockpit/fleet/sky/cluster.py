@@ -176,7 +176,7 @@ class SkyCluster:
             except SkyError as error:
                 self._lose(f"{self.name}: {error}")
             except Exception as error:  # the fleet must outlive any fault of one cluster
-                self._lose(f"{self.name} could not be looked after: {type(error).__name__}: {error}")
+                self._lose(f"{self.name} failed in Cockpit: {type(error).__name__}: {error}")
 
     def _bring_up(self) -> None:
         self._ending = self._lost = False
@@ -407,7 +407,7 @@ class SkyCluster:
         idle_min = self._sky.idle_minutes
         idle_s = self._now() - self._worked_at + IDLE_SLACK_S
         if gone and self.is_up and not self.runs and not self._launch.adopted and idle_s > 60 * idle_min:
-            self._down(f"it ended by itself: nothing ran on it for {idle_min} min")
+            self._down(f"it ended itself: nothing ran on it for {idle_min} min")
             return
         self._launch.stale, self.is_up, self._refused = True, False, 0
         if not self._lost:

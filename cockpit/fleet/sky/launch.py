@@ -164,7 +164,7 @@ class SkyLaunch:
             self.withdraw()
 
     def _waited_in_vain(self, error: SkyError, waited_s: float) -> SkyError:
-        """End a launch that waited too long: another class may be free. What still waits in the cloud's queue would
+        """End a launch that waited too long: another class may be free. A launch left in the cloud's queue would
         come up later, unused, and bill."""
         record = self.record()
         if record is None:

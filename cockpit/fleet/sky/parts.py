@@ -16,8 +16,8 @@ from cockpit.session.clock import Clock
 class SkyError(CockpitError):
     """A call failed; the message is one sentence. `kind` says what can be done about it:
 
-    gone (the cluster is not there or not up), refused (no capacity, no quota: later perhaps), invalid (never), absent
-    (there is no such GPU, or where there is cannot be reached: SkyPilot says the same of both), task (the task file
+    gone (the cluster is not there or not up), refused (no capacity or quota now), invalid (another try cannot help),
+    absent (the GPU does not exist, or its cloud is unreachable: SkyPilot says the same for both), task (the task file
     cannot be used now), server (the API server does not answer), late (it took too long and was cancelled), cancelled,
     other.
     """
