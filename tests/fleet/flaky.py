@@ -40,6 +40,7 @@ class FlakySky:
         self.submitted: list[str] = []
         self.launched: list[LaunchOrder] = []
         self.downs: list[str] = []
+        self.cancelled: list[int] = []
         self.cloud_fails: SkyError | None = None
         """The error of every call that goes to the cluster; SkyPilot's records are read all the same."""
         self.server_fails: SkyError | None = None
@@ -120,6 +121,7 @@ class FlakySky:
 
     def cancel(self, cluster: str, job_id: int) -> None:
         self._reach()
+        self.cancelled.append(job_id)
 
     def down(self, cluster: str) -> None:
         self._reach()

@@ -2,12 +2,13 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cockpit.fleet.base import FleetError
 from cockpit.fleet.sky.client import SkyClient, sentence
-from cockpit.fleet.sky.parts import SessionIdentity
+from cockpit.fleet.sky.parts import ClusterRecord, LaunchOrder, SessionIdentity, SkyError
 
 
 def client(folder: Path, text: str, infra: str = "") -> SkyClient:
@@ -60,3 +61,71 @@ def test_a_task_may_name_where_it_runs_and_still_be_sent_elsewhere(tmp_path: Pat
 def test_the_message_of_any_error_is_one_line_without_colours() -> None:
     assert sentence(ValueError("\x1b[31mno\x1b[0m\n  capacity\n")) == "no capacity"
     assert sentence(ValueError()) == "ValueError"
+
+
+class Sdk:
+    """Stands in for `sky.client.sdk`: notes its launches, and refuses autodown as some clouds do."""
+
+    def __init__(self, refuses_autodown: bool = False) -> None:
+        self.refuses_autodown = refuses_autodown
+        self.launched: list[tuple[Any, dict[str, object]]] = []
+
+    def launch(self, task: Any, cluster_name: str, **options: object) -> str:
+        if self.refuses_autodown and options:
+            from sky import exceptions
+
+            raise exceptions.NotSupportedError("Autodown is not supported by this cloud.")
+        self.launched.append((task, options))
+        return "request-1"
+
+    def get(self, request: str) -> tuple[int, None]:
+        return 7, None
+
+
+TASK = """\
+run: x
+resources:
+  any_of:
+    - {accelerators: H100:1, use_spot: true}
+    - {accelerators: H200:1, image_id: docker:ours/image}
+"""
+
+
+def launching(folder: Path, sdk: Sdk) -> SkyClient:
+    made = client(folder, TASK)
+    made._sdk = sdk
+    return made
+
+
+def test_a_cloud_that_refuses_autodown_launches_without_it(tmp_path: Path) -> None:
+    sdk = Sdk(refuses_autodown=True)
+    order = LaunchOrder("gpu-01-s1", tmp_path, hardware="h100")
+    assert launching(tmp_path, sdk).launch(order, lambda request: None) == 7
+    ((task, options),) = sdk.launched
+    assert options == {}
+    assert [dict(one.accelerators) for one in task.resources] == [{"H100": 1}]
+    assert task.envs["COCKPIT_SESSION"] == "night" and task.envs["COCKPIT_SESSION_ID"] == "s1"
+
+
+def test_a_relaunch_keeps_the_image_and_spot_of_its_alternative(tmp_path: Path) -> None:
+    sdk = Sdk()
+    made = launching(tmp_path, sdk)
+    for accelerators in ({"H200": 1.0}, {"H100": 1.0}, {"A100": 1.0}):
+        record = ClusterRecord("gpu-01-s1", "INIT", "night", "x", 1.0, accelerators, "", 1.0, "s1")
+        made.launch(LaunchOrder("gpu-01-s1", tmp_path, record), lambda request: None)
+    (h200,), (h100,), (a100,) = (list(task.resources) for task, _ in sdk.launched)
+    assert h200.image_id and h100.use_spot
+    assert dict(a100.accelerators) == {"A100": 1}
+
+
+def test_a_task_file_that_breaks_after_the_start_is_a_task_error_that_names_it(tmp_path: Path) -> None:
+    made = launching(tmp_path, Sdk())
+    path = tmp_path / "experiment.yaml"
+    for text in ("a: [\n", "", "3", "run: 3\n", "setup: x\n", "\x00"):
+        path.write_text(text)
+        with pytest.raises(SkyError) as refused:
+            made.launch(LaunchOrder("gpu-01-s1", tmp_path), lambda request: None)
+        assert refused.value.kind == "task" and str(path) in str(refused.value)
+    path.unlink()
+    with pytest.raises(SkyError, match="cannot be used"):
+        made.launch(LaunchOrder("gpu-01-s1", tmp_path), lambda request: None)

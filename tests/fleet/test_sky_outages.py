@@ -122,14 +122,14 @@ def test_a_bad_task_file_holds_submissions_in_their_order_and_loses_nothing(watc
         watched.cluster.submit(watched.job(f"e000{number}.1"))
     watched.until(lambda: watched.of(ClusterWaits))
     for _ in range(3):
-        watched.cluster.send_held()
+        watched.cluster.retry()
     settled(watched)
     assert [waits.message for waits in watched.of(ClusterWaits)] == [f"gpu-01 gets no new runs: {BAD_FILE}"]
     assert not watched.of(ClusterTrouble) and not watched.of(JobEnded) and not watched.of(JobRefused)
     watched.cluster.cancel("e0003.1")
     watched.until(lambda: watched.of(JobEnded))
     watched.sky.refuses = None
-    watched.cluster.send_held()
+    watched.cluster.retry()
     watched.until(lambda: len(watched.of(JobSubmitted)) == 3)
     assert watched.sky.submitted == ["e0001.1", "e0002.1", "e0004.1"]
     watched.until(lambda: watched.of(ClusterWaits)[-1].message == "")
@@ -218,3 +218,19 @@ def test_a_run_on_several_nodes_starts_and_ends(tmp_path: Path) -> None:
     watched.until(lambda: watched.of(JobEnded))
     assert (watched.of(JobEnded)[0].reason, watched.of(JobEnded)[0].exit_code) == ("exited", 0)
     watched.cluster.close()
+
+
+def test_a_cancellation_that_fails_is_tried_again(watched: Watched) -> None:
+    watched.cluster.submit(watched.job())
+    watched.until(lambda: watched.of(JobStarted))
+    watched.sky.server_fails = SkyError("server", "Could not connect to SkyPilot API server")
+    watched.cluster.cancel("e0001.1", "timeout")
+    time.sleep(0.2)
+    assert watched.sky.cancelled == []
+    watched.sky.server_fails = None
+    settled(watched)
+    watched.cluster.retry()
+    watched.until(lambda: watched.sky.cancelled)
+    watched.cluster.retry()
+    settled(watched)
+    assert watched.sky.cancelled == [2]

@@ -55,6 +55,8 @@ class SkyCluster:
         self._unsent: list[SkyRun] = []
         """Runs that wait until the task file can be used."""
         self._told_held = False
+        self._uncancelled: list[SkyRun] = []
+        """Runs whose cancellation failed, and is tried again."""
         self._worked_at = 0.0
         """The time it last came up or had a job."""
         self._refused = 0
@@ -132,10 +134,12 @@ class SkyCluster:
             self._checking = True
             self._requests.put(self._check)
 
-    def send_held(self) -> None:
-        """Try again to submit what waits for a task file that can be used."""
+    def retry(self) -> None:
+        """Try again what failed for now: submissions that wait for a task file, and cancellations."""
         if self._unsent or self._told_held:
             self._requests.put(self._send_held)
+        if self._uncancelled:
+            self._requests.put(self._cancel_again)
 
     def overdue(self, now: float, grace_s: float) -> list[str]:
         """The runs that should have ended themselves by now, and are not being cancelled."""
@@ -285,7 +289,13 @@ class SkyCluster:
             if not run.is_read:
                 self.end(run, JobEnded(self._now(), run.job.name, run.cancelled))
         except SkyError:
+            self._uncancelled.append(run)
             self.check()
+
+    def _cancel_again(self) -> None:
+        runs, self._uncancelled = self._uncancelled, []
+        for run in runs:
+            self._cancel(run)
 
     def _down(self, why: str = "") -> None:
         self.is_up = False

@@ -95,7 +95,7 @@ class SkyFleet:
                     cluster.cancel(run, "timeout")
                 if cluster.silent(now, SILENT_S):
                     cluster.check()
-                cluster.send_held()
+                cluster.retry()
             launching = any(cluster.is_launching for cluster in self._clusters.values())
             if time.monotonic() - swept > (SWEEP_LAUNCHES_EVERY_S if launching else SWEEP_EVERY_S):
                 swept = time.monotonic()
