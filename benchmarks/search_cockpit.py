@@ -7,7 +7,7 @@ import numpy as np
 from search_fleet import CRASH_S, HANDOVER_S, HOURS, START_S, TRAIN_S, Report
 from search_surface import BASELINE, Config, Slot, Surface, measure
 
-from cockpit.agent.proposer_api import Request
+from cockpit.agent.proposer_api import ProposalRequest
 from cockpit.agent.proposers.search import draft, next_arms, record_of
 from cockpit.core.events import (
     Asked,
@@ -107,7 +107,7 @@ class Night:
 
     def _ask(self, asked: Asked) -> None:
         record = record_of(self.state)
-        request = Request(asked.ask, asked.arms, asked.reason)
+        request = ProposalRequest(asked.ask, asked.arms, asked.reason)
         found = next_arms(record.dimensions, record.start, record.tried, record.pending, asked.arms, record.seed)
         made = draft(record, found, request)
         wave = Wave(

@@ -26,7 +26,7 @@ import msgspec
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from cockpit.agent.proposer_api import Proposer, ProposerApi, Request  # noqa: E402
+from cockpit.agent.proposer_api import ProposalRequest, Proposer, ProposerApi  # noqa: E402
 from cockpit.agent.proposers.search import Search  # noqa: E402
 from cockpit.cli.demo import copy_of  # noqa: E402
 from cockpit.core.intents import Arm, Draft  # noqa: E402
@@ -63,14 +63,14 @@ class Rates:
     def __init__(self) -> None:
         self.dice = random.Random(1)
 
-    def propose(self, desk: ProposerApi, request: Request) -> None:
+    def propose(self, api: ProposerApi, request: ProposalRequest) -> None:
         names = ("MATRIX_LR", "EMBEDDING_LR")
         drawn = ([2 ** self.dice.uniform(-0.5, 0.5) for _ in names] for _ in range(request.arms))
         arms = tuple(
             Arm(Change(constants={"MATRIX_LR": round(0.04 * m, 6), "EMBEDDING_LR": round(0.6 * x, 6)}))
             for m, x in drawn
         )
-        desk.propose(Draft("search", "which rates?", arms=arms, kind=WaveKind.FILLER))
+        api.propose(Draft("search", "which rates?", arms=arms, kind=WaveKind.FILLER))
 
 
 class Decisions:

@@ -21,22 +21,22 @@ from cockpit.session.paths import SessionFolder
 
 
 class _Seat:
-    """One client's desk, opened under the name it introduces itself with."""
+    """One client's api, opened under the name it introduces itself with."""
 
     def __init__(self, folder: SessionFolder) -> None:
         self._folder = folder
-        self._desks: dict[str, OutsideProposerApi] = {}
+        self._apis: dict[str, OutsideProposerApi] = {}
 
-    def desk(self, context: ServerRequestContext[Any, Any]) -> OutsideProposerApi:
+    def api(self, context: ServerRequestContext[Any, Any]) -> OutsideProposerApi:
         introduced = context.session.client_params
         name = introduced.client_info.name if introduced else ""
-        if name not in self._desks:
-            self._desks[name] = OutsideProposerApi(self._folder, name)
-        return self._desks[name]
+        if name not in self._apis:
+            self._apis[name] = OutsideProposerApi(self._folder, name)
+        return self._apis[name]
 
     def close(self) -> None:
-        for desk in self._desks.values():
-            desk.close()
+        for api in self._apis.values():
+            api.close()
 
 
 def server(folder: SessionFolder) -> tuple[Server[Any], _Seat]:
@@ -61,9 +61,9 @@ def server(folder: SessionFolder) -> tuple[Server[Any], _Seat]:
     async def call_tool(
         context: ServerRequestContext[Any, Any], params: types.CallToolRequestParams
     ) -> types.CallToolResult:
-        desk = seat.desk(context)
+        api = seat.api(context)
         answer = await anyio.to_thread.run_sync(
-            call_outside, desk, params.name, params.arguments or {}, abandon_on_cancel=True
+            call_outside, api, params.name, params.arguments or {}, abandon_on_cancel=True
         )
         return types.CallToolResult(content=[types.TextContent(type="text", text=answer.text)], is_error=answer.failed)
 

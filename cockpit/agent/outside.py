@@ -1,4 +1,4 @@
-"""The desk of an agent that works on a session from outside its worker: it reads the ledger, and asks by the inbox.
+"""The api of an agent that works on a session from outside its worker: it reads the ledger, and asks by the inbox.
 
 What it proposes goes the way of every intent: the worker takes it, the plan and the person decide, and the ledger says
 what became of it, under the agent's own name.
@@ -211,20 +211,20 @@ def _dry(state: State) -> list[str]:
     ]
 
 
-def _wait(desk: ProposerApi, author: str, wanted: Wait) -> dict[str, Any]:
-    assert isinstance(desk, OutsideProposerApi)
-    before = desk.marks
+def _wait(api: ProposerApi, author: str, wanted: Wait) -> dict[str, Any]:
+    assert isinstance(api, OutsideProposerApi)
+    before = api.marks
     until = time.monotonic() + wanted.seconds
     news: list[str] = []
-    while not news and not desk.closed and time.monotonic() < until:
-        news, desk.marks = desk.read(lambda state: (_since(before, state, author), _marks(state)))
-        if not news and not desk.told_dry:
-            news = desk.read(_dry)
-            desk.told_dry = bool(news)
+    while not news and not api.closed and time.monotonic() < until:
+        news, api.marks = api.read(lambda state: (_since(before, state, author), _marks(state)))
+        if not news and not api.told_dry:
+            news = api.read(_dry)
+            api.told_dry = bool(news)
         if not news:
             time.sleep(LOOK_EVERY_S)
-    if not news and not desk.closed:
-        news = desk.read(_dry)
+    if not news and not api.closed:
+        news = api.read(_dry)
     return {"news": news or ["Nothing happened."]}
 
 
@@ -232,6 +232,6 @@ OUTSIDE_TOOLS: dict[str, Tool] = {**TOOLS, "wait": Tool("wait", Wait, _wait)}
 """The tools of an agent that is not asked by the worker: all of them, and one to wait with."""
 
 
-def call_outside(desk: OutsideProposerApi, name: str, arguments: object) -> Answer:
-    """Carry out a tool of OUTSIDE_TOOLS under the desk's name."""
-    return call(desk, desk.name, name, arguments, OUTSIDE_TOOLS)
+def call_outside(api: OutsideProposerApi, name: str, arguments: object) -> Answer:
+    """Carry out a tool of OUTSIDE_TOOLS under the api's name."""
+    return call(api, api.name, name, arguments, OUTSIDE_TOOLS)

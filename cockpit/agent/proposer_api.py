@@ -1,4 +1,4 @@
-"""Who proposes, as the worker sees it, and the desk a proposer works at."""
+"""Who proposes, as the worker sees it, and the api a proposer works at."""
 
 from collections.abc import Callable
 from typing import Protocol, TypeVar
@@ -12,7 +12,7 @@ from cockpit.core.state import State
 T = TypeVar("T")
 
 
-class Request(msgspec.Struct, frozen=True):
+class ProposalRequest(msgspec.Struct, frozen=True):
     """What a proposer is asked for."""
 
     ask: int
@@ -83,5 +83,5 @@ class ProposerApi(Protocol):
 class Proposer(Protocol):
     name: str
 
-    def propose(self, desk: ProposerApi, request: Request) -> None:
-        """Think, and give drafts to the desk. May take long; runs beside the worker. Raises ProposerTrouble."""
+    def propose(self, api: ProposerApi, request: ProposalRequest) -> None:
+        """Think, and give drafts to the api. May take long; runs beside the worker. Raises ProposerTrouble."""

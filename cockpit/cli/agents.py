@@ -23,11 +23,11 @@ def tool(name: str, session_name: str | None, arguments: str, author: str) -> in
     except (ValueError, RecursionError) as error:
         why = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise CommandError(f"--json expects a JSON object: {why}") from None
-    desk = OutsideProposerApi(SessionFolder(_own(session_name)), author or f"{user_name()}-agent")
+    api = OutsideProposerApi(SessionFolder(_own(session_name)), author or f"{user_name()}-agent")
     try:
-        answer = call_outside(desk, name, wanted)
+        answer = call_outside(api, name, wanted)
     finally:
-        desk.close()
+        api.close()
     print(json.dumps(answer.body, ensure_ascii=False, indent=2))
     return int(answer.failed)
 

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cockpit.agent.proposer_api import Proposer, ProposerApi, Request
+from cockpit.agent.proposer_api import ProposalRequest, Proposer, ProposerApi
 from cockpit.core.model import Session
 from cockpit.core.state import State
 from cockpit.fleet.base import Fleet, FleetError
@@ -259,7 +259,7 @@ class LazyProposer:
         self._make = make
         self._made: Proposer | None = None
 
-    def propose(self, api: ProposerApi, request: Request) -> None:
+    def propose(self, api: ProposerApi, request: ProposalRequest) -> None:
         if self._made is None:
             self._made = self._make()
         self._made.propose(api, request)

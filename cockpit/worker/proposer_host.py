@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from cockpit.agent.proposer_api import Proposer, ProposerTrouble, Receipt, Request
+from cockpit.agent.proposer_api import ProposalRequest, Proposer, ProposerTrouble, Receipt
 from cockpit.core.events import ApiReserved, AskEnded, Event
 from cockpit.core.intents import Draft
 from cockpit.core.state import State
@@ -132,7 +132,7 @@ class ProposerHost:
     def knows(self, proposer: str) -> bool:
         return proposer in self._proposers
 
-    def start(self, name: str, request: Request) -> None:
+    def start(self, name: str, request: ProposalRequest) -> None:
         """Ask a proposer. It proposes through its API; `finished` returns the end of its turn."""
         api = HostedProposerApi(self._worker, self._on_worker, request.ask)
         self._apis[name] = api
@@ -196,7 +196,7 @@ class ProposerHost:
         self._wake.set()
         return answer.result()
 
-    def _work(self, name: str, api: HostedProposerApi, request: Request, failures: int) -> None:
+    def _work(self, name: str, api: HostedProposerApi, request: ProposalRequest, failures: int) -> None:
         """Run one turn. `failures` counts the consecutive failed asks before it."""
         trouble, retry_in_s = "", 0.0
         try:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cockpit.agent.proposer_api import Request
+from cockpit.agent.proposer_api import ProposalRequest
 from cockpit.core.events import (
     Asked,
     AskEnded,
@@ -155,7 +155,7 @@ class Reactor:
 
     def _ask(self, state: State, event: Asked) -> list[Event]:
         if self._host.knows(event.proposer):
-            self._host.start(event.proposer, Request(event.ask, event.arms, event.reason))
+            self._host.start(event.proposer, ProposalRequest(event.ask, event.arms, event.reason))
             return []
         now = self._parts.clock.now()
         trouble = f"there is no proposer {event.proposer!r} here"

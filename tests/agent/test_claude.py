@@ -19,61 +19,61 @@ from cockpit.agent.proposer_api import ProposerTrouble
 from cockpit.core.events import ApiUsed
 from cockpit.session.settings import PRICES, AgentSettings, Price
 from tests.agent.conftest import Researcher
+from tests.agent.direct_api import DirectApi
 from tests.agent.messages_server import KEY, Answer, Asked, Hang, Refuse, calls, says, together
-from tests.agent.state_desk import StateDesk
 
 Start = Callable[..., Researcher]
 
 WAVE = {"question": "Is wider better?", "factors": {"WIDTH": [512, 768]}, "hypothesis": "yes"}
 
 
-def used(desk: StateDesk) -> list[ApiUsed]:
-    return [event for event in desk.ledger.since(0) if isinstance(event, ApiUsed)]
+def used(api: DirectApi) -> list[ApiUsed]:
+    return [event for event in api.ledger.since(0) if isinstance(event, ApiUsed)]
 
 
-def test_a_tool_call_becomes_a_proposal_and_its_result_goes_back(desk: StateDesk, research: Start) -> None:
+def test_a_tool_call_becomes_a_proposal_and_its_result_goes_back(api: DirectApi, research: Start) -> None:
     it = research([calls("propose_wave", WAVE), says("Two widths are on their way.")])
     it.turn()
-    assert [draft.factors for draft in desk.drafts] == [{"WIDTH": [512, 768]}]
+    assert [draft.factors for draft in api.drafts] == [{"WIDTH": [512, 768]}]
     answer = it.server.asked[1].answers[0]
     assert answer["experiments"] == ["e0001", "e0002"]
-    assert desk.state.messages[-1].text == "Two widths are on their way."
+    assert api.state.messages[-1].text == "Two widths are on their way."
 
 
-def test_what_does_not_change_comes_first_and_is_served_from_the_cache(desk: StateDesk, research: Start) -> None:
+def test_what_does_not_change_comes_first_and_is_served_from_the_cache(api: DirectApi, research: Start) -> None:
     it = research([calls("propose_wave", WAVE), says("done"), says("nothing new")])
     it.turn()
     it.turn()
-    first, second, third = used(desk)
+    first, second, third = used(api)
     assert first.cache_read_tokens == 0 and first.cache_write_tokens > 1_000
     assert second.cache_read_tokens > first.cache_write_tokens * 0.8
     assert third.cache_read_tokens > 0.3 * first.cache_write_tokens
-    assert desk.state.spend.cache_read_tokens == second.cache_read_tokens + third.cache_read_tokens
+    assert api.state.spend.cache_read_tokens == second.cache_read_tokens + third.cache_read_tokens
 
 
-def test_many_tools_called_at_once_do_not_lose_the_cache(desk: StateDesk, research: Start) -> None:
+def test_many_tools_called_at_once_do_not_lose_the_cache(api: DirectApi, research: Start) -> None:
     many = together(*(calls("query_experiments", {"limit": number}) for number in range(1, 15)))
     it = research([many, many, says("done")])
     it.turn()
-    first, second, third = used(desk)
+    first, second, third = used(api)
     assert second.cache_read_tokens == first.cache_write_tokens and second.input_tokens == 0
     assert third.cache_read_tokens == second.cache_read_tokens + second.cache_write_tokens
 
 
-def test_between_turns_all_but_the_session_as_it_is_comes_from_the_cache(desk: StateDesk, research: Start) -> None:
+def test_between_turns_all_but_the_session_as_it_is_comes_from_the_cache(api: DirectApi, research: Start) -> None:
     it = research([says("one"), says("two")])
     it.turn()
     it.turn()
-    first, second = used(desk)
+    first, second = used(api)
     changing = len(it.server.asked[1].briefing) / 4
     assert second.cache_write_tokens < 1.2 * changing < 0.5 * first.cache_write_tokens
     assert second.cache_read_tokens + second.cache_write_tokens == pytest.approx(first.cache_write_tokens, rel=0.05)
 
 
-def test_tokens_are_priced_by_kind(desk: StateDesk, research: Start) -> None:
+def test_tokens_are_priced_by_kind(api: DirectApi, research: Start) -> None:
     it = research([says("hello")])
     it.turn()
-    event = used(desk)[0]
+    event = used(api)[0]
     price = it.settings.price(event.model)
     least = event.input_tokens * price.input + event.output_tokens * price.output
     least += event.cache_read_tokens * price.cache_read
@@ -81,12 +81,12 @@ def test_tokens_are_priced_by_kind(desk: StateDesk, research: Start) -> None:
     assert event.usd * 1e6 <= least + event.cache_write_tokens * price.cache_write_1h + 1e-6
 
 
-def test_a_model_without_a_price_for_answers_may_answer_at_length(desk: StateDesk, research: Start) -> None:
+def test_a_model_without_a_price_for_answers_may_answer_at_length(api: DirectApi, research: Start) -> None:
     free = Price(0.0, 0.0, 0.0, 0.0, 0.0)
     it = research([says("hello")], prices={"claude-opus-5-5": free})
     it.turn()
     assert it.server.asked[0].body["max_tokens"] == it.settings.max_tokens
-    assert desk.state.spend.api_usd == 0.0 and used(desk)[0].output_tokens > 0
+    assert api.state.spend.api_usd == 0.0 and used(api)[0].output_tokens > 0
 
 
 def test_a_model_without_a_price_costs_no_less_than_any_that_has_one() -> None:
@@ -95,10 +95,10 @@ def test_a_model_without_a_price_costs_no_less_than_any_that_has_one() -> None:
         assert all(ours >= theirs for ours, theirs in zip(astuple(fallback), astuple(price), strict=True))
 
 
-def test_program_md_is_read_again_each_turn(desk: StateDesk, research: Start) -> None:
+def test_program_md_is_read_again_each_turn(api: DirectApi, research: Start) -> None:
     it = research([says("a"), says("b")])
     it.turn()
-    (desk.repo / "program.md").write_text("Look at the schedule only.")
+    (api.repo / "program.md").write_text("Look at the schedule only.")
     it.turn()
     assert "Screen first, then promote." in it.server.asked[0].text
     assert "Look at the schedule only." in it.server.asked[1].text
@@ -118,12 +118,12 @@ def test_program_md_is_read_again_each_turn(desk: StateDesk, research: Start) ->
     ],
     ids=["429", "529", "500", "cut", "ended early", "error event", "empty", "paused"],
 )
-def test_what_may_pass_is_tried_again(desk: StateDesk, research: Start, failure: Answer | Refuse, words: str) -> None:
+def test_what_may_pass_is_tried_again(api: DirectApi, research: Start, failure: Answer | Refuse, words: str) -> None:
     it = research([failure, calls("propose_wave", WAVE), failure, says("done")])
     it.turn()
     assert len(it.server.asked) == 4
-    assert len(desk.drafts) == 1
-    assert words in "\n".join(rendered(desk.folder.transcript))
+    assert len(api.drafts) == 1
+    assert words in "\n".join(rendered(api.folder.transcript))
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_what_may_pass_is_tried_again(desk: StateDesk, research: Start, failure:
     ids=["429", "529", "402", "credit", "403", "400", "silence", "cut", "max_tokens", "window", "refusal"],
 )
 def test_what_does_not_pass_is_one_line_and_proposes_nothing(
-    desk: StateDesk, research: Start, failure: Answer | Refuse | Hang, sentence: str
+    api: DirectApi, research: Start, failure: Answer | Refuse | Hang, sentence: str
 ) -> None:
     it = research(lambda asked: failure, timeout_s=0.3)
     with pytest.raises(ProposerTrouble) as trouble:
@@ -162,10 +162,10 @@ def test_what_does_not_pass_is_one_line_and_proposes_nothing(
     assert sentence in str(trouble.value)
     assert "\n" not in str(trouble.value) and "\x1b" not in str(trouble.value)
     assert trouble.value.retry_in_s > 0
-    assert not desk.drafts
+    assert not api.drafts
 
 
-def test_a_long_wait_for_the_rate_limit_is_left_to_the_plan(desk: StateDesk, research: Start) -> None:
+def test_a_long_wait_for_the_rate_limit_is_left_to_the_plan(api: DirectApi, research: Start) -> None:
     it = research(lambda asked: Refuse(429, "rate_limit_error", headers={"retry-after": "900"}))
     with pytest.raises(ProposerTrouble) as trouble:
         it.turn()
@@ -173,15 +173,15 @@ def test_a_long_wait_for_the_rate_limit_is_left_to_the_plan(desk: StateDesk, res
     assert len(it.server.asked) == 1
 
 
-def test_a_tool_call_in_a_cut_stream_is_not_carried_out(desk: StateDesk, research: Start) -> None:
+def test_a_tool_call_in_a_cut_stream_is_not_carried_out(api: DirectApi, research: Start) -> None:
     cut = together(calls("propose_wave", WAVE), calls("propose_wave", WAVE | {"question": "Deeper?"}))
     cut.cut_after = 8
     it = research([cut, calls("propose_wave", WAVE), says("done")])
     it.turn()
-    assert len(desk.drafts) == 1
+    assert len(api.drafts) == 1
 
 
-def test_what_was_proposed_before_a_turn_broke_is_not_proposed_again(desk: StateDesk, research: Start) -> None:
+def test_what_was_proposed_before_a_turn_broke_is_not_proposed_again(api: DirectApi, research: Start) -> None:
     it = research(
         [
             calls("propose_wave", WAVE),
@@ -195,10 +195,10 @@ def test_what_was_proposed_before_a_turn_broke_is_not_proposed_again(desk: State
     it.turn()
     assert "Is wider better?" in it.server.asked[2].briefing
     assert "Nothing of it could be taken" in it.server.asked[3].answers[0]["error"]
-    assert [wave.proposer for wave in desk.state.waves.values()] == ["baseline", "claude"]
+    assert [wave.proposer for wave in api.state.waves.values()] == ["baseline", "claude"]
 
 
-def test_wrong_types_come_back_as_a_result_it_can_act_on(desk: StateDesk, research: Start) -> None:
+def test_wrong_types_come_back_as_a_result_it_can_act_on(api: DirectApi, research: Start) -> None:
     it = research(
         [calls("propose_wave", {"question": 3, "replicates": "two"}), calls("propose_wave", WAVE), says("ok")]
     )
@@ -206,17 +206,17 @@ def test_wrong_types_come_back_as_a_result_it_can_act_on(desk: StateDesk, resear
     result = it.server.asked[1].results[0]
     assert result["is_error"] is True
     assert "question: Input should be a valid string, not 3" in json.loads(result["content"])["error"]
-    assert len(desk.drafts) == 1
+    assert len(api.drafts) == 1
 
 
-def test_ten_wrong_calls_in_a_row_end_the_turn(desk: StateDesk, research: Start) -> None:
+def test_ten_wrong_calls_in_a_row_end_the_turn(api: DirectApi, research: Start) -> None:
     it = research(lambda asked: calls("rm", {"path": "/"}))
     with pytest.raises(ProposerTrouble, match=r"wrongly 10 times in a row, the last time rm: There is no tool 'rm'"):
         it.turn()
     assert len(it.server.asked) == 10
 
 
-def test_a_wrong_key_is_told_without_the_key(desk: StateDesk, research: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_key_is_told_without_the_key(api: DirectApi, research: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     it = research([says("never")])
     it.claude._key._from_environment = KEY + "-old"
     with pytest.raises(ProposerTrouble, match="key was refused") as trouble:
@@ -225,68 +225,68 @@ def test_a_wrong_key_is_told_without_the_key(desk: StateDesk, research: Start, m
     assert "`cockpit open` with one that works in ANTHROPIC_API_KEY" in str(trouble.value)
 
 
-def test_an_unknown_model_is_named(desk: StateDesk, research: Start) -> None:
+def test_an_unknown_model_is_named(api: DirectApi, research: Start) -> None:
     it = research([], model="claude-opus-0")
     with pytest.raises(ProposerTrouble, match="does not know the model 'claude-opus-0'"):
         it.turn()
 
 
-def test_esc_ends_a_turn_that_is_still_thinking(desk: StateDesk, research: Start) -> None:
+def test_esc_ends_a_turn_that_is_still_thinking(api: DirectApi, research: Start) -> None:
     slow = Answer([{"type": "text", "text": "word " * 2_000}], delay_s=0.05)
     it = research([slow])
 
     def ended_once_it_speaks() -> None:
-        while not (now := turn_status.read(desk.folder.agent_live)) or not now.text:
+        while not (now := turn_status.read(api.folder.agent_live)) or not now.text:
             time.sleep(0.02)
-        desk.stop.set()
+        api.stop.set()
 
     threading.Thread(target=ended_once_it_speaks, daemon=True).start()
     it.turn()
-    assert "interrupted" in "\n".join(rendered(desk.folder.transcript))
-    said = desk.state.messages[-1]
+    assert "interrupted" in "\n".join(rendered(api.folder.transcript))
+    said = api.state.messages[-1]
     assert said.author == "claude" and said.text.startswith("word word") and said.text.endswith(" […]")
-    assert used(desk)[0].output_tokens > 0
+    assert used(api)[0].output_tokens > 0
 
 
-def test_esc_ends_a_wait_between_tries(desk: StateDesk, research: Start) -> None:
+def test_esc_ends_a_wait_between_tries(api: DirectApi, research: Start) -> None:
     it = research(lambda asked: Refuse(529, "overloaded_error", headers={"retry-after": "50"}))
-    threading.Timer(0.3, desk.stop.set).start()
+    threading.Timer(0.3, api.stop.set).start()
     it.turn()
     assert len(it.server.asked) == 1
 
 
-def test_the_person_steers_a_turn_that_goes_on(desk: StateDesk, research: Start) -> None:
+def test_the_person_steers_a_turn_that_goes_on(api: DirectApi, research: Start) -> None:
     def script(asked: Asked) -> Answer:
         if asked.opens_turn:
-            desk.say("Stop widening, look at the schedule.")
+            api.say("Stop widening, look at the schedule.")
             return calls("query_experiments", {})
         wants = "schedule" in asked.text
         return says("The schedule it is." if wants else "Wider then.")
 
     it = research(script)
     it.turn()
-    assert desk.state.messages[-1].text == "The schedule it is."
-    assert desk.words_answered == 1, "so that it is not asked to answer them once more"
+    assert api.state.messages[-1].text == "The schedule it is."
+    assert api.words_answered == 1, "so that it is not asked to answer them once more"
 
 
-def test_a_rejected_proposal_s_reason_is_in_front_of_it(desk: StateDesk, research: Start) -> None:
+def test_a_rejected_proposal_s_reason_is_in_front_of_it(api: DirectApi, research: Start) -> None:
     it = research([calls("propose_wave", WAVE), says("ok"), says("I see.")])
     it.turn()
-    desk.reject("w001", "width is settled; look at the schedule")
+    api.reject("w001", "width is settled; look at the schedule")
     it.turn()
     assert "width is settled; look at the schedule" in it.server.asked[2].briefing
 
 
 def test_a_crash_goes_back_with_the_end_of_its_traceback_at_most_twice_for_an_idea(
-    desk: StateDesk, research: Start
+    api: DirectApi, research: Start
 ) -> None:
-    desk.score = lambda experiment, hardware, seed: None
+    api.score = lambda experiment, hardware, seed: None
     edit = {"edits": [{"search": "1.0:.6f", "replace": "1 / 0:.6f"}]}
 
     def script(asked: Asked) -> Answer:
         if not asked.opens_turn:
             return says("ok")
-        number = len(desk.state.experiments)
+        number = len(api.state.experiments)
         fixes = {} if number == 1 else {"fixes": f"e{number - 1:04d}"}
         arm = edit | {"constants": {"DEPTH": 8 + number}} | fixes
         return calls("propose_wave", {"question": f"Does it divide, {number}?", "arms": [arm]})
@@ -294,11 +294,9 @@ def test_a_crash_goes_back_with_the_end_of_its_traceback_at_most_twice_for_an_id
     it = research(script)
     for _ in range(5):
         it.turn()
-        desk.settle()
-        for name in desk.state.recent:
-            desk.logs[name] = (
-                "step 1\nTraceback (most recent call last):\n  File x\nZeroDivisionError: division by zero"
-            )
+        api.settle()
+        for name in api.state.recent:
+            api.logs[name] = "step 1\nTraceback (most recent call last):\n  File x\nZeroDivisionError: division by zero"
     shown = [asked.briefing.count("| ZeroDivisionError") for asked in it.server.asked if asked.opens_turn]
     assert shown == [0, 1, 1, 0, 0]
     refused = [asked.answers[0].get("error", "") for asked in it.server.asked if not asked.opens_turn]
@@ -306,53 +304,53 @@ def test_a_crash_goes_back_with_the_end_of_its_traceback_at_most_twice_for_an_id
     assert "has crashed 3 times" in refused[-1]
 
 
-def test_at_the_budget_s_end_it_stops_asking_and_says_so(desk: StateDesk, research: Start) -> None:
+def test_at_the_budget_s_end_it_stops_asking_and_says_so(api: DirectApi, research: Start) -> None:
     it = research(lambda asked: calls("query_experiments", {}), max_tokens=4_000, most_calls=200)
-    desk.state.budget_usd = desk.state.spend.api_usd + 1.0
+    api.state.budget_usd = api.state.spend.api_usd + 1.0
     with pytest.raises(ProposerTrouble, match="too little to ask claude again: raise it to go on"):
         it.turn()
     assert 3 < len(it.server.asked) < 200
-    assert desk.state.spend.api_usd <= 1.0
+    assert api.state.spend.api_usd <= 1.0
 
 
-def test_a_small_budget_shortens_the_answer(desk: StateDesk, research: Start) -> None:
+def test_a_small_budget_shortens_the_answer(api: DirectApi, research: Start) -> None:
     it = research([says("hi")])
-    desk.state.budget_usd = 0.5
+    api.state.budget_usd = 0.5
     it.turn()
     assert 1_500 <= it.server.asked[0].body["max_tokens"] < it.settings.max_tokens
 
 
-def test_what_it_says_shows_while_it_says_it_and_is_gone_after(desk: StateDesk, research: Start) -> None:
-    seen: list[turn_status.Now] = []
+def test_what_it_says_shows_while_it_says_it_and_is_gone_after(api: DirectApi, research: Start) -> None:
+    seen: list[turn_status.TurnStatus] = []
     slow = Answer([{"type": "text", "text": "one two three " * 40}], delay_s=0.04)
     it = research([slow])
     thread = threading.Thread(target=it.turn)
     thread.start()
     while thread.is_alive():
-        now = turn_status.read(desk.folder.agent_live)
+        now = turn_status.read(api.folder.agent_live)
         if now is not None:
             seen.append(now)
         time.sleep(0.02)
     texts = [now.text for now in seen if now.doing == "writes"]
     assert texts and texts == sorted(texts, key=len)
-    assert turn_status.read(desk.folder.agent_live) is None
-    assert (desk.folder.agent_live.stat().st_mode & 0o777) == 0o640
+    assert turn_status.read(api.folder.agent_live) is None
+    assert (api.folder.agent_live.stat().st_mode & 0o777) == 0o640
 
 
-def test_the_transcript_holds_the_whole_exchange_readably(desk: StateDesk, research: Start) -> None:
+def test_the_transcript_holds_the_whole_exchange_readably(api: DirectApi, research: Start) -> None:
     it = research([calls("propose_wave", WAVE, thinking="Width first."), says("Two \x1b[31mwidths.")])
     it.turn()
-    text = "\n".join(rendered(desk.folder.transcript))
+    text = "\n".join(rendered(api.folder.transcript))
     for words in ("Screen first, then promote.", "DEPTH = 8", "Width first.", "calls propose_wave", "Two widths."):
         assert words in text
     assert "\x1b" not in text and KEY not in text
 
 
-def test_findings_that_left_the_list_are_summed_up_by_the_small_model(desk: StateDesk, research: Start) -> None:
+def test_findings_that_left_the_list_are_summed_up_by_the_small_model(api: DirectApi, research: Start) -> None:
     from cockpit.core.events import FindingRecorded
 
-    desk.record(
-        *(FindingRecorded(at=desk.now(), author="claude", claim=f"fact {n}", experiments=["e0000"]) for n in range(90))
+    api.record(
+        *(FindingRecorded(at=api.now(), author="claude", claim=f"fact {n}", experiments=["e0000"]) for n in range(90))
     )
     it = research([says("a"), says("b")])
     it.turn()
@@ -361,10 +359,10 @@ def test_findings_that_left_the_list_are_summed_up_by_the_small_model(desk: Stat
     assert small[0].body["output_config"] == {"effort": "low"} and small[0].body["max_tokens"] >= 4_000
     assert len(small) == 1 and "fact 49" in small[0].text and "fact 50" not in small[0].text
     assert "A story of" in it.server.asked[-1].briefing
-    assert used(desk)[0].model == "claude-haiku-5-5"
+    assert used(api)[0].model == "claude-haiku-5-5"
 
 
-def test_nothing_it_sends_would_be_refused_by_the_api(desk: StateDesk, research: Start) -> None:
+def test_nothing_it_sends_would_be_refused_by_the_api(api: DirectApi, research: Start) -> None:
     it = research([together(says(" "), calls("say", {"text": "hi"}), calls("brief", {})), says("done")])
     it.turn()
     assert it.server.problems == []
@@ -379,7 +377,7 @@ def test_the_models_it_asks_for_are_ones_the_sdk_knows_and_their_prices_are_know
     assert settings.model == opus[0], "the SDK lists the newest first"
 
 
-def test_what_it_sends_is_what_the_sdk_s_types_take(desk: StateDesk, research: Start) -> None:
+def test_what_it_sends_is_what_the_sdk_s_types_take(api: DirectApi, research: Start) -> None:
     it = research([calls("query_experiments", {}), says("done")])
     it.turn()
     taken = set(inspect.signature(AsyncMessages.stream).parameters) | {"stream"}

@@ -16,34 +16,34 @@ from cockpit.variant.constants import find_constants
 from cockpit.variant.edits import apply_edits
 from cockpit.variant.guard import check_variant
 from tests.agent.conftest import Researcher
+from tests.agent.direct_api import DirectApi
 from tests.agent.messages_server import calls, says
-from tests.agent.state_desk import StateDesk
 from tests.worker.sessions import ROOT
 
 Start = Callable[..., Researcher]
 
 
-def test_a_tool_is_a_command_that_prints_json(desk: StateDesk, capsys: pytest.CaptureFixture[str]) -> None:
-    assert tool("query_experiments", str(desk.folder.root), '{"limit": 1}', "codex") == 0
+def test_a_tool_is_a_command_that_prints_json(api: DirectApi, capsys: pytest.CaptureFixture[str]) -> None:
+    assert tool("query_experiments", str(api.folder.root), '{"limit": 1}', "codex") == 0
     assert json.loads(capsys.readouterr().out)["rows"][0][0] == "e0000"
 
 
-def test_an_error_is_json_too_and_the_status_says_so(desk: StateDesk, capsys: pytest.CaptureFixture[str]) -> None:
-    assert tool("show_experiment", str(desk.folder.root), '{"experiment": "e0404"}', "codex") == 1
+def test_an_error_is_json_too_and_the_status_says_so(api: DirectApi, capsys: pytest.CaptureFixture[str]) -> None:
+    assert tool("show_experiment", str(api.folder.root), '{"experiment": "e0404"}', "codex") == 1
     assert "There is no experiment e0404" in json.loads(capsys.readouterr().out)["error"]
 
 
 def test_arguments_may_come_on_standard_input(
-    desk: StateDesk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    api: DirectApi, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO('{"experiment": "e0000"}'))
-    assert tool("show_experiment", str(desk.folder.root), "-", "") == 0
+    assert tool("show_experiment", str(api.folder.root), "-", "") == 0
     assert json.loads(capsys.readouterr().out)["experiment"] == "e0000"
 
 
-def test_what_is_no_json_is_one_sentence(desk: StateDesk) -> None:
+def test_what_is_no_json_is_one_sentence(api: DirectApi) -> None:
     with pytest.raises(CommandError, match="--json takes a JSON object"):
-        tool("brief", str(desk.folder.root), "{limit: 1}", "")
+        tool("brief", str(api.folder.root), "{limit: 1}", "")
 
 
 def test_every_tool_is_listed_with_its_schema(capsys: pytest.CaptureFixture[str]) -> None:
@@ -54,16 +54,16 @@ def test_every_tool_is_listed_with_its_schema(capsys: pytest.CaptureFixture[str]
 
 
 def test_the_transcript_is_printed_and_the_last_turns_alone(
-    desk: StateDesk, research: Start, capsys: pytest.CaptureFixture[str]
+    api: DirectApi, research: Start, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(CommandError, match="no model was asked"):
-        print_transcript(str(desk.folder.root), 0)
+        print_transcript(str(api.folder.root), 0)
     it = research([calls("say", {"text": "hello"}), says("Width it is."), says("Depth it is.")])
     it.turn()
     it.turn()
-    print_transcript(str(desk.folder.root), 0)
+    print_transcript(str(api.folder.root), 0)
     whole = capsys.readouterr().out
-    print_transcript(str(desk.folder.root), 1)
+    print_transcript(str(api.folder.root), 1)
     last = capsys.readouterr().out
     assert "says\n    Width it is." in whole and "says\n    Depth it is." in whole
     assert "says\n    Width it is." not in last and "says\n    Depth it is." in last
@@ -92,8 +92,8 @@ def test_the_waves_on_the_page_for_agents_can_be_proposed_as_they_are() -> None:
 
 @pytest.mark.parametrize("name", OUTSIDE_TOOLS)
 def test_every_tool_is_a_command_that_answers_in_json(
-    desk: StateDesk, name: str, capsys: pytest.CaptureFixture[str]
+    api: DirectApi, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status = tool(name, str(desk.folder.root), '{"no_such_argument": 1}', "codex")
+    status = tool(name, str(api.folder.root), '{"no_such_argument": 1}', "codex")
     answer = json.loads(capsys.readouterr().out)
     assert status == 1 and "no_such_argument: Extra inputs are not permitted" in answer["error"]

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cockpit.agent.proposer_api import ProposerApi, ProposerTrouble, Request
+from cockpit.agent.proposer_api import ProposalRequest, ProposerApi, ProposerTrouble
 from cockpit.agent.proposers.hybrid import Hybrid
 from cockpit.agent.proposers.search import Search
 from cockpit.agent.proposers.tpe import Tpe
 from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import read_settings
 from cockpit.worker.main import proposers
-from tests.agent.state_desk import StateDesk
+from tests.agent.direct_api import DirectApi
 
 
 class Counting:
@@ -21,10 +21,10 @@ class Counting:
 
     def __init__(self, name: str, trouble: str = "") -> None:
         self.name = name
-        self.asked: list[Request] = []
+        self.asked: list[ProposalRequest] = []
         self._trouble = trouble
 
-    def propose(self, desk: ProposerApi, request: Request) -> None:
+    def propose(self, api: ProposerApi, request: ProposalRequest) -> None:
         self.asked.append(request)
         if self._trouble:
             raise ProposerTrouble(self._trouble)
@@ -44,34 +44,34 @@ def test_the_share_holds_over_many_asks_and_every_arm_is_asked_for(share: float,
     model, search = Counting("claude"), Counting("search")
     hybrid = Hybrid(model, search, share)
     for number, arms in enumerate(asks):
-        hybrid.propose(Quiet(), Request(number, arms, "dry"))  # type: ignore[arg-type]
+        hybrid.propose(Quiet(), ProposalRequest(number, arms, "dry"))  # type: ignore[arg-type]
     assert model.arms + search.arms == sum(asks)
     assert abs(model.arms - share * sum(asks)) <= 1
 
 
-def test_a_person_who_spoke_is_answered_by_the_model_alone(desk: StateDesk) -> None:
+def test_a_person_who_spoke_is_answered_by_the_model_alone(api: DirectApi) -> None:
     model, search = Counting("claude"), Counting("search")
-    Hybrid(model, search, 0.5).propose(desk, Request(1, 8, "said"))
+    Hybrid(model, search, 0.5).propose(api, ProposalRequest(1, 8, "said"))
     assert (model.arms, search.arms) == (8, 0)
 
 
-def test_without_the_model_the_search_takes_its_arms_and_the_trouble_is_told(desk: StateDesk) -> None:
+def test_without_the_model_the_search_takes_its_arms_and_the_trouble_is_told(api: DirectApi) -> None:
     model, search = Counting("claude", "the API is overloaded (529)"), Counting("search")
-    Hybrid(model, search, 0.5).propose(desk, Request(1, 8, "dry"))
+    Hybrid(model, search, 0.5).propose(api, ProposalRequest(1, 8, "dry"))
     assert search.arms == 8
-    assert desk.state.messages[-1].text == "the API is overloaded (529)"
-    assert desk.state.messages[-1].kind == "trouble"
+    assert api.state.messages[-1].text == "the API is overloaded (529)"
+    assert api.state.messages[-1].kind == "trouble"
 
 
-def test_a_model_in_trouble_is_left_alone_as_long_as_it_asks_for(desk: StateDesk) -> None:
+def test_a_model_in_trouble_is_left_alone_as_long_as_it_asks_for(api: DirectApi) -> None:
     model, search = Counting("claude", "the API key was refused (401)"), Counting("search")
     hybrid = Hybrid(model, search, 0.5)
     for _ in range(3):
-        hybrid.propose(desk, Request(1, 8, "dry"))
+        hybrid.propose(api, ProposalRequest(1, 8, "dry"))
     assert (len(model.asked), search.arms) == (1, 24)
-    assert [message.kind for message in desk.state.messages].count("trouble") == 1
-    desk.clock += 61
-    hybrid.propose(desk, Request(2, 8, "dry"))
+    assert [message.kind for message in api.state.messages].count("trouble") == 1
+    api.clock += 61
+    hybrid.propose(api, ProposalRequest(2, 8, "dry"))
     assert len(model.asked) == 2
 
 
@@ -84,15 +84,15 @@ def test_who_fills_in_the_numeric_arms_is_a_setting(tmp_path: Path, numeric: str
     assert isinstance(hybrid, Hybrid) and isinstance(hybrid._search, kind)
 
 
-def test_an_interrupted_ask_does_not_start_the_model(desk: StateDesk) -> None:
+def test_an_interrupted_ask_does_not_start_the_model(api: DirectApi) -> None:
     model, search = Counting("claude"), Counting("search")
-    desk.stop.set()
-    Hybrid(model, search, 0.5).propose(desk, Request(1, 8, "dry"))
+    api.stop.set()
+    Hybrid(model, search, 0.5).propose(api, ProposalRequest(1, 8, "dry"))
     assert (model.arms, search.arms) == (0, 4)
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
-def test_a_share_of_none_or_all_asks_only_one(desk: StateDesk, share: float) -> None:
+def test_a_share_of_none_or_all_asks_only_one(api: DirectApi, share: float) -> None:
     model, search = Counting("claude"), Counting("search")
-    Hybrid(model, search, share).propose(desk, Request(1, 8, "dry"))
+    Hybrid(model, search, share).propose(api, ProposalRequest(1, 8, "dry"))
     assert (model.arms, search.arms) == (8 * share, 8 * (1 - share))

@@ -25,56 +25,56 @@ from cockpit.decide.handle_intents import Refused, handle_intent
 from cockpit.session.inbox import Inbox
 from cockpit.session.sqlite_file import LedgerError
 from cockpit.worker.intake import prepare
-from tests.agent.state_desk import StateDesk, width_of
+from tests.agent.direct_api import DirectApi, width_of
 
 
 class Clerk(threading.Thread):
     """Takes intents as the worker does, until it is told to stop."""
 
-    def __init__(self, desk: StateDesk) -> None:
+    def __init__(self, api: DirectApi) -> None:
         super().__init__(daemon=True)
-        self.desk = desk
+        self.api = api
         self.over = threading.Event()
 
     def run(self) -> None:
-        inbox = Inbox(self.desk.folder.inbox)
+        inbox = Inbox(self.api.folder.inbox)
         while not self.over.wait(0.05):
-            for number, author, body in inbox.after(self.desk.state.intent):
+            for number, author, body in inbox.after(self.api.state.intent):
                 self._take(number, author, decode_intent(body))
 
     def _take(self, number: int, author: str, intent: AnyIntent) -> None:
-        desk, what = self.desk, type(intent).__name__
+        api, what = self.api, type(intent).__name__
         try:
-            prepared = prepare(desk.store, desk.state, intent, author, desk.clock)
-            made = handle_intent(desk.state, intent, author, desk.clock, prepared)
+            prepared = prepare(api.store, api.state, intent, author, api.clock)
+            made = handle_intent(api.state, intent, author, api.clock, prepared)
         except Refused as error:
             made, refused = [], str(error)
         else:
             refused = ""
         wave = next((event.wave.id for event in made if isinstance(event, Proposed)), "")
-        taken = IntentTaken(at=desk.clock, intent=number, author=author, what=what, wave=wave, refused=refused)
-        desk.record(*made, taken)
+        taken = IntentTaken(at=api.clock, intent=number, author=author, what=what, wave=wave, refused=refused)
+        api.record(*made, taken)
 
 
 @pytest.fixture
-def clerk(desk: StateDesk) -> Iterator[Clerk]:
-    it = Clerk(desk)
+def clerk(api: DirectApi) -> Iterator[Clerk]:
+    it = Clerk(api)
     it.start()
     yield it
     it.over.set()
     it.join()
 
 
-def server_of(desk: StateDesk) -> StdioServerParameters:
-    code = f"from pathlib import Path; from cockpit.agent.mcp import serve; serve(Path({str(desk.folder.root)!r}))"
+def server_of(api: DirectApi) -> StdioServerParameters:
+    code = f"from pathlib import Path; from cockpit.agent.mcp import serve; serve(Path({str(api.folder.root)!r}))"
     root = str(Path(__file__).parents[2])
     return StdioServerParameters(command=sys.executable, args=["-c", code], env={"PYTHONPATH": root})
 
 
-def with_client(desk: StateDesk, name: str, work: Any, mode: str = "auto") -> Any:
+def with_client(api: DirectApi, name: str, work: Any, mode: str = "auto") -> Any:
     async def run() -> Any:
         introduced = types.Implementation(name=name, version="1")
-        async with Client(server_of(desk), client_info=introduced, mode=mode) as client:
+        async with Client(server_of(api), client_info=introduced, mode=mode) as client:
             return await work(client)
 
     return anyio.run(run)
@@ -90,30 +90,30 @@ WAVE: dict[str, object] = {"question": "Wider?", "factors": {"WIDTH": [512, 768]
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
-def test_a_client_finds_the_same_tools_as_claude_and_one_to_wait_with(desk: StateDesk, mode: str) -> None:
+def test_a_client_finds_the_same_tools_as_claude_and_one_to_wait_with(api: DirectApi, mode: str) -> None:
     async def work(client: Client) -> list[types.Tool]:
         return list((await client.list_tools()).tools)
 
-    tools = with_client(desk, "codex", work, mode)
+    tools = with_client(api, "codex", work, mode)
     assert [tool.name for tool in tools] == [*TOOLS, "wait"]
     assert all(tool.input_schema["additionalProperties"] is False for tool in tools)
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
-def test_its_proposals_wait_for_the_person_under_its_own_name(desk: StateDesk, clerk: Clerk, mode: str) -> None:
-    desk.state.mode = Mode.COPILOT
+def test_its_proposals_wait_for_the_person_under_its_own_name(api: DirectApi, clerk: Clerk, mode: str) -> None:
+    api.state.mode = Mode.COPILOT
 
     async def work(client: Client) -> dict[str, Any]:
         return await ask(client, "propose_wave", **WAVE)
 
-    answer = with_client(desk, "codex", work, mode)
+    answer = with_client(api, "codex", work, mode)
     assert (answer["wave"], answer["status"]) == ("w001", "proposed")
-    assert desk.state.waves["w001"].proposer == "codex"
-    assert list(desk.state.proposals) == ["w001"]
+    assert api.state.waves["w001"].proposer == "codex"
+    assert list(api.state.proposals) == ["w001"]
 
 
-def test_a_whole_round_of_research(desk: StateDesk, clerk: Clerk) -> None:
-    desk.score = lambda experiment, hardware, seed: 1.0 - width_of(experiment) / 1e5
+def test_a_whole_round_of_research(api: DirectApi, clerk: Clerk) -> None:
+    api.score = lambda experiment, hardware, seed: 1.0 - width_of(experiment) / 1e5
 
     async def work(client: Client) -> list[dict[str, Any]]:
         proposed = await ask(client, "propose_wave", **WAVE)
@@ -125,22 +125,22 @@ def test_a_whole_round_of_research(desk: StateDesk, clerk: Clerk) -> None:
                     waited.extend((await ask(client, "wait", seconds=20))["news"])
 
             group.start_soon(wait)
-            await anyio.to_thread.run_sync(desk.settle)
+            await anyio.to_thread.run_sync(api.settle)
         best = await ask(client, "query_experiments", limit=1)
         finding = await ask(client, "record_finding", claim="Wider is better.", experiments=["e0002"])
         said = await ask(client, "say", text="Width it is.")
         return [proposed, {"news": waited}, best, finding, said]
 
-    proposed, waited, best, finding, said = with_client(desk, "codex", work)
+    proposed, waited, best, finding, said = with_client(api, "codex", work)
     assert proposed["experiments"] == ["e0001", "e0002"]
     assert any("w001" in news for news in waited["news"])
     assert best["rows"][0][0] == "e0002"
     assert not finding["failed"] and not said["failed"]
-    assert desk.state.findings[-1].author == "codex"
-    assert (desk.state.messages[-1].author, desk.state.messages[-1].text) == ("codex", "Width it is.")
+    assert api.state.findings[-1].author == "codex"
+    assert (api.state.messages[-1].author, api.state.messages[-1].text) == ("codex", "Width it is.")
 
 
-def test_what_is_wrong_comes_back_as_a_result(desk: StateDesk, clerk: Clerk) -> None:
+def test_what_is_wrong_comes_back_as_a_result(api: DirectApi, clerk: Clerk) -> None:
     async def work(client: Client) -> list[dict[str, Any]]:
         return [
             await ask(client, "propose_wave", question="Q", factors={"NO_SUCH": [1]}),
@@ -148,24 +148,24 @@ def test_what_is_wrong_comes_back_as_a_result(desk: StateDesk, clerk: Clerk) -> 
             await ask(client, "shell", command="ls"),
         ]
 
-    answers = with_client(desk, "codex", work)
+    answers = with_client(api, "codex", work)
     assert all(answer["failed"] for answer in answers)
     assert "NO_SUCH" in answers[0]["error"]
     assert "question: Input should be a valid string" in answers[1]["error"]
     assert "There is no tool 'shell'" in answers[2]["error"]
 
 
-def test_a_worker_that_does_not_run_is_said_and_nothing_is_lost(desk: StateDesk) -> None:
-    outside = OutsideProposerApi(desk.folder, "codex", patience_s=0.3)
+def test_a_worker_that_does_not_run_is_said_and_nothing_is_lost(api: DirectApi) -> None:
+    outside = OutsideProposerApi(api.folder, "codex", patience_s=0.3)
     answer = call_outside(outside, "propose_wave", WAVE)
     outside.close()
     assert answer.failed and "do not ask again" in answer.body["error"]
-    assert len(Inbox(desk.folder.inbox).after(0)) == 1
+    assert len(Inbox(api.folder.inbox).after(0)) == 1
 
 
 @pytest.mark.parametrize("name", ["claude", "ann", "search", "Human"])
-def test_nobody_goes_by_somebody_else_s_name(desk: StateDesk, name: str) -> None:
-    outside = OutsideProposerApi(desk.folder, name)
+def test_nobody_goes_by_somebody_else_s_name(api: DirectApi, name: str) -> None:
+    outside = OutsideProposerApi(api.folder, name)
     assert outside.name == f"agent-{name}"
     outside.close()
 
@@ -177,71 +177,71 @@ def test_a_session_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
         serve(tmp_path / "nothing")
 
 
-def test_a_word_of_the_person_ends_a_wait(desk: StateDesk) -> None:
-    outside = OutsideProposerApi(desk.folder, "codex")
-    desk.state.held = True
-    desk.record(Held(at=desk.clock, author="ann"))
-    threading.Timer(0.5, desk.say, ["Look at the schedule."]).start()
+def test_a_word_of_the_person_ends_a_wait(api: DirectApi) -> None:
+    outside = OutsideProposerApi(api.folder, "codex")
+    api.state.held = True
+    api.record(Held(at=api.clock, author="ann"))
+    threading.Timer(0.5, api.say, ["Look at the schedule."]).start()
     news = call_outside(outside, "wait", {"seconds": 10}).body["news"]
     outside.close()
     assert news == ["ann says: Look at the schedule."]
 
 
-def test_dry_clusters_end_a_wait_at_once(desk: StateDesk) -> None:
-    outside = OutsideProposerApi(desk.folder, "codex")
+def test_dry_clusters_end_a_wait_at_once(api: DirectApi) -> None:
+    outside = OutsideProposerApi(api.folder, "codex")
     news = call_outside(outside, "wait", {"seconds": 10}).body["news"]
     outside.close()
     assert "run dry" in news[0]
     assert "wait" in OUTSIDE_TOOLS and "wait" not in TOOLS
 
 
-def test_that_clusters_run_dry_is_said_at_once_only_until_it_is_known(desk: StateDesk, clerk: Clerk) -> None:
-    outside = OutsideProposerApi(desk.folder, "codex")
-    desk.state.mode = Mode.COPILOT
+def test_that_clusters_run_dry_is_said_at_once_only_until_it_is_known(api: DirectApi, clerk: Clerk) -> None:
+    outside = OutsideProposerApi(api.folder, "codex")
+    api.state.mode = Mode.COPILOT
     assert "run dry" in call_outside(outside, "wait", {"seconds": 30}).body["news"][0]
-    threading.Timer(0.5, desk.say, ["Try the schedule."]).start()
+    threading.Timer(0.5, api.say, ["Try the schedule."]).start()
     assert call_outside(outside, "wait", {"seconds": 30}).body["news"] == ["ann says: Try the schedule."]
     assert call_outside(outside, "propose_wave", WAVE).body["status"] == "proposed"
-    desk.reject("w001", "no")
+    api.reject("w001", "no")
     assert "w001 was rejected by" in call_outside(outside, "wait", {"seconds": 30}).body["news"][0]
     assert "run dry" in call_outside(outside, "wait", {"seconds": 30}).body["news"][-1]
     outside.close()
 
 
-def test_what_happens_between_two_waits_is_news_for_the_later_one(desk: StateDesk, clerk: Clerk) -> None:
-    outside = OutsideProposerApi(desk.folder, "codex")
+def test_what_happens_between_two_waits_is_news_for_the_later_one(api: DirectApi, clerk: Clerk) -> None:
+    outside = OutsideProposerApi(api.folder, "codex")
     call_outside(outside, "propose_wave", WAVE)
-    desk.settle()
-    desk.say("Try the schedule.")
+    api.settle()
+    api.say("Try the schedule.")
     news = call_outside(outside, "wait", {"seconds": 30}).body["news"]
     outside.close()
     assert any("w001 was approved by" in line for line in news) and "ann says: Try the schedule." in news
 
 
-def test_filler_that_has_ended_is_no_news(desk: StateDesk) -> None:
+def test_filler_that_has_ended_is_no_news(api: DirectApi) -> None:
     for kind in (WaveKind.FILLER, WaveKind.WAVE):
         arm = Arm(Change({"WIDTH": 512 if kind is WaveKind.FILLER else 768}))
-        desk.propose(Draft("search", f"{kind}?", arms=(arm,), kind=kind))
-    outside = OutsideProposerApi(desk.folder, "codex")
-    desk.settle()
+        api.propose(Draft("search", f"{kind}?", arms=(arm,), kind=kind))
+    outside = OutsideProposerApi(api.folder, "codex")
+    api.settle()
     for name in ("e0001", "e0002"):
-        desk.decide(name, ExperimentStatus.DISCARDED)
+        api.decide(name, ExperimentStatus.DISCARDED)
     news = call_outside(outside, "wait", {"seconds": 10}).body["news"]
     outside.close()
     assert news == ["w002 has told its story: wave?"]
 
 
-def test_why_a_proposal_waits_is_in_its_answer(desk: StateDesk, clerk: Clerk) -> None:
-    outside = OutsideProposerApi(desk.folder, "codex")
-    desk.record(EnvelopeSet(at=desk.clock, envelope=Envelope(usd=1e6, wave_size=1), author="ann"))
+def test_why_a_proposal_waits_is_in_its_answer(api: DirectApi, clerk: Clerk) -> None:
+    outside = OutsideProposerApi(api.folder, "codex")
+    api.record(EnvelopeSet(at=api.clock, envelope=Envelope(usd=1e6, wave_size=1), author="ann"))
     note = call_outside(outside, "propose_wave", WAVE).body["note"]
     outside.close()
     assert note == "It waits for a person: 2 arms are more than the envelope's 1."
 
 
-def test_a_client_that_goes_in_the_middle_of_a_call_leaves_no_trace_behind(desk: StateDesk) -> None:
-    desk.record(Held(at=desk.clock, author="ann"))
-    server = server_of(desk)
+def test_a_client_that_goes_in_the_middle_of_a_call_leaves_no_trace_behind(api: DirectApi) -> None:
+    api.record(Held(at=api.clock, author="ann"))
+    server = server_of(api)
     environment = {"PATH": os.environ["PATH"], **(server.env or {})}
     begin = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "codex", "version": "1"}}
     lines: list[dict[str, Any]] = [
@@ -265,9 +265,9 @@ def test_a_client_that_goes_in_the_middle_of_a_call_leaves_no_trace_behind(desk:
     assert "Traceback" not in said and "Error" not in said
 
 
-def test_an_agent_from_outside_is_not_asked_and_the_person_is_told_how_it_comes_in(desk: StateDesk) -> None:
-    made = handle_intent(desk.state, SetProposer("codex", outside=True), "ann", desk.clock)
-    desk.record(*made)
-    assert "cockpit mcp test" in desk.state.messages[-1].text
-    assert not [one for one in ask_plan(desk.state, desk.clock) if isinstance(one, Asked) and one.proposer == "codex"]
-    assert len(handle_intent(desk.state, SetProposer("tpe"), "ann", desk.clock)) == 1
+def test_an_agent_from_outside_is_not_asked_and_the_person_is_told_how_it_comes_in(api: DirectApi) -> None:
+    made = handle_intent(api.state, SetProposer("codex", outside=True), "ann", api.clock)
+    api.record(*made)
+    assert "cockpit mcp test" in api.state.messages[-1].text
+    assert not [one for one in ask_plan(api.state, api.clock) if isinstance(one, Asked) and one.proposer == "codex"]
+    assert len(handle_intent(api.state, SetProposer("tpe"), "ann", api.clock)) == 1

@@ -30,8 +30,8 @@ from cockpit.session.settings import AgentSettings, EnvelopeSettings, NewSession
 from cockpit.tui.views.summary import needs as header_needs
 from cockpit.worker import main
 from cockpit.worker.create import SIM_EPOCH, Plan, create
+from tests.agent.direct_api import PROGRAM
 from tests.agent.messages_server import KEY, Answer, Asked, Hang, MessagesServer, Refuse, Reply, calls, says, together
-from tests.agent.state_desk import PROGRAM
 from tests.worker.sessions import ROOT, git
 
 Script = Callable[[Asked], Reply]

@@ -8,7 +8,7 @@ import pytest
 
 from cockpit.agent.proposer_api import Proposer
 from cockpit.agent.proposers.grid import Grid, levels, next_wave
-from cockpit.agent.proposers.search_base import around_incumbent
+from cockpit.agent.proposers.search_base import search_base
 from cockpit.agent.proposers.tpe import STARTUP_RUNS, TRIALS_TOLD_AT_MOST, Tpe, draw, study_of
 from cockpit.core.model import (
     Change,
@@ -71,7 +71,7 @@ def add(state: State, overrides: dict[str, Value], score: float | None, base: st
 def waves_until_done(state: State, arms: int) -> list[list[dict[str, Value]]]:
     found: list[list[dict[str, Value]]] = []
     while True:
-        around = around_incumbent(state)
+        around = search_base(state)
         assert around is not None
         wave = next_wave(around, arms)
         if wave is None:
@@ -87,7 +87,7 @@ def waves_until_done(state: State, arms: int) -> list[list[dict[str, Value]]]:
 
 @pytest.mark.parametrize("arms", [1, 2, 4, 7, 16])
 def test_a_wave_has_no_more_arms_than_asked_and_two_factors_with_the_base_among_their_levels(arms: int) -> None:
-    around = around_incumbent(a_state())
+    around = search_base(a_state())
     assert around is not None
     wave = next_wave(around, arms)
     assert wave is not None
@@ -97,7 +97,7 @@ def test_a_wave_has_no_more_arms_than_asked_and_two_factors_with_the_base_among_
 
 
 def test_a_wave_for_sixteen_clusters_is_a_whole_grid() -> None:
-    around = around_incumbent(a_state())
+    around = search_base(a_state())
     assert around is not None
     wave = next_wave(around, 16)
     assert wave is not None
@@ -116,7 +116,7 @@ def test_nothing_is_proposed_twice_and_every_factor_gets_its_turn() -> None:
 def test_a_crowned_arm_is_the_middle_of_the_next_wave() -> None:
     state = a_state()
     state.incumbent = add(state, {"ASPECT_RATIO": 96}, 0.99)
-    around = around_incumbent(state)
+    around = search_base(state)
     assert around is not None
     wave = next_wave(around, 16)
     assert wave is not None
@@ -126,14 +126,14 @@ def test_a_crowned_arm_is_the_middle_of_the_next_wave() -> None:
 
 def test_what_was_tried_with_other_code_is_tried_again_with_this_code() -> None:
     state = a_state()
-    around = around_incumbent(state)
+    around = search_base(state)
     assert around is not None
     first = next_wave(around, 4)
     assert first is not None
     for cell in first.cells:
         add(state, dict(cell), 1.0)
     state.incumbent = add(state, {}, 0.99, change=Change(edits=(Edit("a", "b"),)))
-    around = around_incumbent(state)
+    around = search_base(state)
     assert around is not None
     again = next_wave(around, 4)
     assert again is not None
@@ -149,7 +149,7 @@ def test_levels_step_by_factors_rungs_or_shares_and_stay_within_bounds() -> None
 
 
 def test_a_single_knob_is_a_wave_of_its_own() -> None:
-    around = around_incumbent(a_state({"LR": 0.1}))
+    around = search_base(a_state({"LR": 0.1}))
     assert around is not None
     wave = next_wave(around, 4)
     assert wave is not None

@@ -13,8 +13,8 @@ from cockpit.session.api_key import KEY_VARIABLE
 from cockpit.session.inbox import Inbox
 from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder
+from tests.agent.direct_api import DirectApi
 from tests.agent.messages_server import KEY, Answer, Asked, Hang, MessagesServer, Refuse, Reply, says
-from tests.agent.state_desk import StateDesk
 from tests.agent.test_claude import Start
 from tests.worker.sessions import kill, sim_session, state_of, wait_for
 
@@ -107,26 +107,26 @@ def test_esc_ends_the_turn_that_goes_on_and_it_does_not_begin_again_at_once(
     assert not state_of(folder).api_reserved and state_of(folder).spend.api_usd > 0
 
 
-def paid(desk: StateDesk) -> list[AnyEvent]:
+def paid(api: DirectApi) -> list[AnyEvent]:
     kinds = (ApiReserved, ApiReleased, ApiUsed)
-    return [event for event in desk.ledger.since(0) if isinstance(event, kinds)]
+    return [event for event in api.ledger.since(0) if isinstance(event, kinds)]
 
 
-def test_the_reservation_is_in_the_ledger_before_the_request_arrives(desk: StateDesk, research: Start) -> None:
+def test_the_reservation_is_in_the_ledger_before_the_request_arrives(api: DirectApi, research: Start) -> None:
     seen: list[dict[str, float]] = []
 
     def script(asked: Asked) -> Reply:
-        seen.append(dict(desk.state.api_reserved))
+        seen.append(dict(api.state.api_reserved))
         return says("ok")
 
     it = research(script)
     it.turn()
     assert list(seen[0]) == ["1.1"]
-    reserved, used = paid(desk)
+    reserved, used = paid(api)
     assert isinstance(reserved, ApiReserved) and isinstance(used, ApiUsed)
     assert reserved.tokens == it.server.asked[0].body["max_tokens"]
     assert used.request == reserved.request and used.usd < reserved.usd
-    assert not desk.state.api_reserved and desk.state.spend.api_usd == used.usd
+    assert not api.state.api_reserved and api.state.spend.api_usd == used.usd
 
 
 @pytest.mark.parametrize(
@@ -140,22 +140,22 @@ def test_the_reservation_is_in_the_ledger_before_the_request_arrives(desk: State
     ids=["529", "402", "silence", "cut before a word"],
 )
 def test_of_a_failed_request_nothing_stays_reserved(
-    desk: StateDesk, research: Start, reply: Reply, billed: bool
+    api: DirectApi, research: Start, reply: Reply, billed: bool
 ) -> None:
     it = research(lambda asked: reply, timeout_s=0.3, tries=1)
     with pytest.raises(ProposerTrouble):
         it.turn()
-    assert not desk.state.api_reserved
-    assert [type(event) for event in paid(desk)] == [ApiReserved, ApiUsed if billed else ApiReleased]
-    assert (desk.state.spend.api_usd > 0) is billed
+    assert not api.state.api_reserved
+    assert [type(event) for event in paid(api)] == [ApiReserved, ApiUsed if billed else ApiReleased]
+    assert (api.state.spend.api_usd > 0) is billed
 
 
-def test_a_cut_answer_counts_the_thinking_that_was_not_shown(desk: StateDesk, research: Start) -> None:
+def test_a_cut_answer_counts_the_thinking_that_was_not_shown(api: DirectApi, research: Start) -> None:
     slow = Answer([{"type": "text", "text": "word " * 400}], delay_s=0.02, cut_after=40)
     it = research(lambda asked: slow, tries=1)
     with pytest.raises(ProposerTrouble):
         it.turn()
-    used = paid(desk)[-1]
+    used = paid(api)[-1]
     assert isinstance(used, ApiUsed)
     assert used.output_tokens > 36 * 37 / 4, "more than its letters make"
-    assert used.usd <= paid(desk)[0].usd  # type: ignore[union-attr]
+    assert used.usd <= paid(api)[0].usd  # type: ignore[union-attr]

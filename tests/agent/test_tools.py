@@ -13,94 +13,94 @@ from cockpit.agent.tools.registry import ANSWER_CHARS, TOOLS, Answer, call
 from cockpit.core.events import EnvelopeSet, FindingRecorded, ModeSet
 from cockpit.core.intents import Draft
 from cockpit.core.model import Envelope, ExperimentStatus, Mode, Tier, Value
-from tests.agent.state_desk import StateDesk, width_of
+from tests.agent.direct_api import DirectApi, width_of
 
 
-def ask(desk: StateDesk, tool: str, **arguments: object) -> Answer:
-    return call(desk, "claude", tool, arguments)
+def ask(api: DirectApi, tool: str, **arguments: object) -> Answer:
+    return call(api, "claude", tool, arguments)
 
 
-def grid(desk: StateDesk, **more: object) -> Answer:
+def grid(api: DirectApi, **more: object) -> Answer:
     wanted = {"question": "Wider?", "factors": {"WIDTH": [512, 768], "MATRIX_LR": [0.03, 0.05]}, **more}
-    return ask(desk, "propose_wave", **wanted)
+    return ask(api, "propose_wave", **wanted)
 
 
-def test_a_grid_is_every_cell_of_its_factors(desk: StateDesk) -> None:
-    answer = grid(desk, hypothesis="yes", would_change_mind="no gain")
+def test_a_grid_is_every_cell_of_its_factors(api: DirectApi) -> None:
+    answer = grid(api, hypothesis="yes", would_change_mind="no gain")
     assert len(answer.body["experiments"]) == 4
-    levels = [desk.state.experiments[name].levels for name in answer.body["experiments"]]
+    levels = [api.state.experiments[name].levels for name in answer.body["experiments"]]
     assert {(at["WIDTH"], at["MATRIX_LR"]) for at in levels} == {(512, 0.03), (512, 0.05), (768, 0.03), (768, 0.05)}
-    assert desk.state.waves["w001"].proposer == "claude"
+    assert api.state.waves["w001"].proposer == "claude"
     assert "likely to crash" in answer.body["forecast"]
 
 
-def test_of_a_grid_with_too_many_cells_a_fraction_is_run_and_the_answer_says_which(desk: StateDesk) -> None:
-    desk.record(EnvelopeSet(at=0.0, envelope=Envelope(wave_size=8), author="ann"))
-    desk.record(ModeSet(at=0.0, mode=Mode.AUTOPILOT, author="ann"))
+def test_of_a_grid_with_too_many_cells_a_fraction_is_run_and_the_answer_says_which(api: DirectApi) -> None:
+    api.record(EnvelopeSet(at=0.0, envelope=Envelope(wave_size=8), author="ann"))
+    api.record(ModeSet(at=0.0, mode=Mode.AUTOPILOT, author="ann"))
     factors: dict[str, list[Value]] = {
         "DEPTH": [8, 9],
         "WIDTH": [512, 768],
         "MATRIX_LR": [0.03, 0.05],
         "WARMDOWN_RATIO": [0.4, 0.6],
     }
-    answer = grid(desk, factors=factors)
-    levels = [desk.state.experiments[name].levels for name in answer.body["experiments"]]
+    answer = grid(api, factors=factors)
+    levels = [api.state.experiments[name].levels for name in answer.body["experiments"]]
     assert len(levels) == 8
     assert all(sum(at[name] == level for at in levels) == 4 for name in factors for level in factors[name])
     assert "8 of 16 combinations, resolution IV" in answer.body["design"]
     assert "DEPTH×WIDTH = MATRIX_LR×WARMDOWN_RATIO" in answer.body["design"]
-    assert desk.state.waves[answer.body["wave"]].design == answer.body["design"]
+    assert api.state.waves[answer.body["wave"]].design == answer.body["design"]
 
 
-def test_a_grid_that_fits_is_run_whole(desk: StateDesk) -> None:
-    assert "design" not in grid(desk).body
+def test_a_grid_that_fits_is_run_whole(api: DirectApi) -> None:
+    assert "design" not in grid(api).body
 
 
-def test_edits_of_a_wave_are_in_every_cell(desk: StateDesk) -> None:
+def test_edits_of_a_wave_are_in_every_cell(api: DirectApi) -> None:
     edit = {"search": "WARMDOWN_RATIO = 0.5", "replace": "WARMDOWN_RATIO = 0.5\nCOOLDOWN = 1"}
-    answer = grid(desk, factors={"COOLDOWN": [2, 3]}, edits=[edit])
-    sources = [desk.source(name) for name in answer.body["experiments"]]
+    answer = grid(api, factors={"COOLDOWN": [2, 3]}, edits=[edit])
+    sources = [api.source(name) for name in answer.body["experiments"]]
     assert ["COOLDOWN = 2" in sources[0], "COOLDOWN = 3" in sources[1]] == [True, True]
 
 
-def test_an_edit_that_does_not_match_once_comes_back_with_the_reason(desk: StateDesk) -> None:
+def test_an_edit_that_does_not_match_once_comes_back_with_the_reason(api: DirectApi) -> None:
     arms = [
         {"edits": [{"search": "DEEP", "replace": "x"}]},
         {"edits": [{"search": "val_bpb", "replace": "score"}]},
         {"constants": {"DEPTH": 9}},
     ]
-    answer = ask(desk, "propose_wave", question="What holds?", arms=arms)
+    answer = ask(api, "propose_wave", question="What holds?", arms=arms)
     assert answer.body["experiments"] == ["e0001"]
     assert len(answer.body["left_out"]) == 2
     assert "arm 1" in answer.body["left_out"][0] and "arm 2" in answer.body["left_out"][1]
 
 
-def test_code_that_was_tried_is_left_out_by_name(desk: StateDesk) -> None:
-    grid(desk)
-    answer = grid(desk, question="Wider, really?")
+def test_code_that_was_tried_is_left_out_by_name(api: DirectApi) -> None:
+    grid(api)
+    answer = grid(api, question="Wider, really?")
     assert answer.failed
     assert "e0001" in answer.body["error"]
 
 
-def test_an_experiment_is_promoted_by_measuring_it_again(desk: StateDesk) -> None:
-    grid(desk)
-    desk.settle()
+def test_an_experiment_is_promoted_by_measuring_it_again(api: DirectApi) -> None:
+    grid(api)
+    api.settle()
     arms = [{"measure_again": "e0002"}, {"measure_again": "e0003"}]
     answer = ask(
-        desk, "propose_wave", question="Do they hold on the better class?", arms=arms, tier="validate", replicates=2
+        api, "propose_wave", question="Do they hold on the better class?", arms=arms, tier="validate", replicates=2
     )
     assert answer.body["experiments"] == ["e0002", "e0003"]
-    desk.settle()
-    assert len(desk.state.experiments["e0002"].scores["H200"]) == 2
-    assert desk.state.waves["w002"].tier is Tier.VALIDATE
+    api.settle()
+    assert len(api.state.experiments["e0002"].scores["H200"]) == 2
+    assert api.state.waves["w002"].tier is Tier.VALIDATE
 
 
-def test_the_same_promotion_is_not_proposed_twice(desk: StateDesk) -> None:
-    grid(desk)
-    desk.settle()
+def test_the_same_promotion_is_not_proposed_twice(api: DirectApi) -> None:
+    grid(api)
+    api.settle()
     wanted = {"question": "Does it hold?", "arms": [{"measure_again": "e0002"}], "tier": "validate"}
-    ask(desk, "propose_wave", **wanted)
-    assert "w002 already measures that again" in ask(desk, "propose_wave", **wanted).body["error"]
+    ask(api, "propose_wave", **wanted)
+    assert "w002 already measures that again" in ask(api, "propose_wave", **wanted).body["error"]
 
 
 @pytest.mark.parametrize(
@@ -125,102 +125,102 @@ def test_the_same_promotion_is_not_proposed_twice(desk: StateDesk) -> None:
         ({"question": "Q", "factors": {"NO_SUCH": [1]}}, "NO_SUCH"),
     ],
 )
-def test_a_wrong_proposal_says_what_was_wrong(desk: StateDesk, wrong: dict[str, object], words: str) -> None:
-    answer = ask(desk, "propose_wave", **wrong)
+def test_a_wrong_proposal_says_what_was_wrong(api: DirectApi, wrong: dict[str, object], words: str) -> None:
+    answer = ask(api, "propose_wave", **wrong)
     assert answer.failed and words in answer.body["error"]
-    assert len(desk.state.waves) == 1
+    assert len(api.state.waves) == 1
 
 
-def test_in_manual_mode_nothing_is_proposed(desk: StateDesk) -> None:
-    desk.state.mode = Mode.MANUAL
-    assert "the person proposes" in grid(desk).body["error"]
+def test_in_manual_mode_nothing_is_proposed(api: DirectApi) -> None:
+    api.state.mode = Mode.MANUAL
+    assert "the person proposes" in grid(api).body["error"]
 
 
-def test_queries_filter_sort_and_are_bounded(desk: StateDesk) -> None:
-    desk.score = lambda experiment, hardware, seed: 1.0 - width_of(experiment) / 1e5
-    grid(desk)
-    desk.settle()
-    rows = ask(desk, "query_experiments", constants={"MATRIX_LR": 0.03}, sort="score").body
+def test_queries_filter_sort_and_are_bounded(api: DirectApi) -> None:
+    api.score = lambda experiment, hardware, seed: 1.0 - width_of(experiment) / 1e5
+    grid(api)
+    api.settle()
+    rows = ask(api, "query_experiments", constants={"MATRIX_LR": 0.03}, sort="score").body
     assert [row[0] for row in rows["rows"]] == ["e0003", "e0001"]
-    assert ask(desk, "query_experiments", below=0.993, status=["valid"]).body["found"] == 2
-    assert ask(desk, "query_experiments", limit=1, sort="newest").body["rows"][0][0] == "e0004"
+    assert ask(api, "query_experiments", below=0.993, status=["valid"]).body["found"] == 2
+    assert ask(api, "query_experiments", limit=1, sort="newest").body["rows"][0][0] == "e0004"
 
 
-def test_an_experiment_is_shown_with_its_runs(desk: StateDesk) -> None:
-    grid(desk)
-    desk.settle()
-    shown = ask(desk, "show_experiment", experiment="e0001").body
+def test_an_experiment_is_shown_with_its_runs(api: DirectApi) -> None:
+    grid(api)
+    api.settle()
+    shown = ask(api, "show_experiment", experiment="e0001").body
     assert shown["scores"] == {"H100": [1.0]}
     assert shown["differs_from_baseline"] == {"WIDTH": 512, "MATRIX_LR": 0.03}
     assert shown["attempts"][0]["status"] == "valid"
 
 
-def test_a_crash_is_shown_with_the_end_of_its_traceback(desk: StateDesk) -> None:
-    desk.score = lambda experiment, hardware, seed: None if experiment.overrides else 1.0
-    call(desk, "claude", "propose_wave", {"question": "Wider?", "factors": {"WIDTH": [512]}})
-    desk.logs["e0001.1"] = "step 1\nTraceback (most recent call last):\n  File\n\x1b[31mValueError: bad width\x1b[0m\n"
-    desk.settle()
-    desk.decide("e0001", ExperimentStatus.CRASHED, "it ended with exit code 1")
-    shown = call(desk, "claude", "show_experiment", {"experiment": "e0001"}).body
+def test_a_crash_is_shown_with_the_end_of_its_traceback(api: DirectApi) -> None:
+    api.score = lambda experiment, hardware, seed: None if experiment.overrides else 1.0
+    call(api, "claude", "propose_wave", {"question": "Wider?", "factors": {"WIDTH": [512]}})
+    api.logs["e0001.1"] = "step 1\nTraceback (most recent call last):\n  File\n\x1b[31mValueError: bad width\x1b[0m\n"
+    api.settle()
+    api.decide("e0001", ExperimentStatus.CRASHED, "it ended with exit code 1")
+    shown = call(api, "claude", "show_experiment", {"experiment": "e0001"}).body
     assert shown["crashed_with"]["lines"] == ["Traceback (most recent call last):", "  File", "ValueError: bad width"]
     assert "never instructions" in shown["crashed_with"]["note"]
-    assert "crashed_with" not in call(desk, "claude", "show_experiment", {"experiment": "e0000"}).body
+    assert "crashed_with" not in call(api, "claude", "show_experiment", {"experiment": "e0000"}).body
 
 
-def test_diffs_and_sources_are_of_the_code_that_runs(desk: StateDesk) -> None:
-    grid(desk)
-    assert "+WIDTH = 512" in ask(desk, "show_diff", experiment="e0001").body["diff"]
-    assert "+WIDTH = 768" in ask(desk, "show_diff", experiment="e0003", against="e0001").body["diff"]
-    source = ask(desk, "read_source", experiment="e0001", first_line=3, lines=1).body
+def test_diffs_and_sources_are_of_the_code_that_runs(api: DirectApi) -> None:
+    grid(api)
+    assert "+WIDTH = 512" in ask(api, "show_diff", experiment="e0001").body["diff"]
+    assert "+WIDTH = 768" in ask(api, "show_diff", experiment="e0003", against="e0001").body["diff"]
+    source = ask(api, "read_source", experiment="e0001", first_line=3, lines=1).body
     assert source["source"] == "    3  WIDTH = 512"
-    assert "TIME_BUDGET" in ask(desk, "read_source", path="prepare.py").body["source"]
+    assert "TIME_BUDGET" in ask(api, "read_source", path="prepare.py").body["source"]
 
 
 @pytest.mark.parametrize("path", ["secrets.env", "../repo/train.py", "/etc/passwd", ".git/config"])
-def test_only_files_of_the_code_can_be_read(desk: StateDesk, path: str) -> None:
-    assert ask(desk, "read_source", path=path).failed
+def test_only_files_of_the_code_can_be_read(api: DirectApi, path: str) -> None:
+    assert ask(api, "read_source", path=path).failed
 
 
-def test_a_log_is_read_as_plain_bounded_lines(desk: StateDesk) -> None:
-    desk.logs["e0000.1"] = "\n".join(f"\x1b[31mstep {n}\x1b[0m loss {n / 7}\r{n}%" for n in range(5_000))
-    log = ask(desk, "read_log", attempt="e0000.1", tail=3).body
+def test_a_log_is_read_as_plain_bounded_lines(api: DirectApi) -> None:
+    api.logs["e0000.1"] = "\n".join(f"\x1b[31mstep {n}\x1b[0m loss {n / 7}\r{n}%" for n in range(5_000))
+    log = ask(api, "read_log", attempt="e0000.1", tail=3).body
     assert log["lines"] == ["4997%", "4998%", "4999%"]
-    assert ask(desk, "read_log", attempt="e0000.1", grep="17%|NOTHING", tail=400).body["lines"][0].endswith("17%")
+    assert ask(api, "read_log", attempt="e0000.1", grep="17%|NOTHING", tail=400).body["lines"][0].endswith("17%")
 
 
-def test_comparison_is_statistics_within_a_class(desk: StateDesk) -> None:
+def test_comparison_is_statistics_within_a_class(api: DirectApi) -> None:
     noise = iter([0.0001, -0.0001, 0.00005, -0.00005] * 50)
-    desk.score = lambda experiment, hardware, seed: 1.0 + next(noise) - 0.01 * (experiment.id == "e0001")
-    grid(desk, replicates=3)
-    desk.settle()
-    better = ask(desk, "compare", a="e0001").body
+    api.score = lambda experiment, hardware, seed: 1.0 + next(noise) - 0.01 * (experiment.id == "e0001")
+    grid(api, replicates=3)
+    api.settle()
+    better = ask(api, "compare", a="e0001").body
     assert better["verdict"] == "e0001 is better than e0000, beyond the noise."
     assert better["difference"]["high"] < 0
-    same = ask(desk, "compare", a="e0002", b="e0003").body
+    same = ask(api, "compare", a="e0002", b="e0003").body
     assert same["verdict"].startswith("Not told apart")
-    assert ask(desk, "compare", a="e0000").failed
+    assert ask(api, "compare", a="e0000").failed
 
 
-def test_a_finding_is_kept_with_its_experiments_once(desk: StateDesk) -> None:
-    ask(desk, "record_finding", claim="Width\x1b[0m helps.", experiments=["e0000", "e0000"])
-    assert ask(desk, "record_finding", claim="Width helps.", experiments=["e0000"]).failed
-    found = [event for event in desk.ledger.since(0) if isinstance(event, FindingRecorded)]
+def test_a_finding_is_kept_with_its_experiments_once(api: DirectApi) -> None:
+    ask(api, "record_finding", claim="Width\x1b[0m helps.", experiments=["e0000", "e0000"])
+    assert ask(api, "record_finding", claim="Width helps.", experiments=["e0000"]).failed
+    found = [event for event in api.ledger.since(0) if isinstance(event, FindingRecorded)]
     assert [(event.claim, event.experiments) for event in found] == [("Width helps.", ["e0000"])]
 
 
-def test_words_and_phases_go_to_the_record(desk: StateDesk) -> None:
-    ask(desk, "say", text="I look at the schedule now.")
-    ask(desk, "set_phase", phase="schedule")
-    assert desk.state.phase == "schedule"
-    assert [message.text for message in desk.state.messages[-2:]] == ["I look at the schedule now.", "schedule"]
+def test_words_and_phases_go_to_the_record(api: DirectApi) -> None:
+    ask(api, "say", text="I look at the schedule now.")
+    ask(api, "set_phase", phase="schedule")
+    assert api.state.phase == "schedule"
+    assert [message.text for message in api.state.messages[-2:]] == ["I look at the schedule now.", "schedule"]
 
 
-def test_what_breaks_inside_a_tool_is_an_answer_too(desk: StateDesk, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_breaks_inside_a_tool_is_an_answer_too(api: DirectApi, caplog: pytest.LogCaptureFixture) -> None:
     def broken(draft: Draft) -> Receipt:
         raise OSError("the disk is gone")
 
-    desk.propose = broken  # type: ignore[method-assign]
-    assert "propose_wave failed: the disk is gone" in grid(desk).body["error"]
+    api.propose = broken  # type: ignore[method-assign]
+    assert "propose_wave failed: the disk is gone" in grid(api).body["error"]
 
 
 ANYTHING = st.recursive(
@@ -233,16 +233,16 @@ FIELDS = st.sampled_from(sorted({name for tool in TOOLS.values() for name in too
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from([*TOOLS, "rm"]), st.dictionaries(FIELDS, ANYTHING, max_size=4) | ANYTHING)
-def test_no_arguments_make_a_tool_raise_or_answer_at_length(desk: StateDesk, tool: str, arguments: object) -> None:
-    answer = call(desk, "claude", tool, arguments)
+def test_no_arguments_make_a_tool_raise_or_answer_at_length(api: DirectApi, tool: str, arguments: object) -> None:
+    answer = call(api, "claude", tool, arguments)
     assert len(answer.text) <= ANSWER_CHARS
     if answer.failed:
         assert answer.body["error"]
 
 
-def test_answers_are_json(desk: StateDesk) -> None:
+def test_answers_are_json(api: DirectApi) -> None:
     for tool in ("brief", "query_experiments"):
-        assert json.loads(ask(desk, tool).text) == ask(desk, tool).body
+        assert json.loads(ask(api, tool).text) == ask(api, tool).body
 
 
 def test_importing_the_tools_does_not_load_the_model_s_library() -> None:
@@ -258,9 +258,9 @@ def test_every_tool_says_what_it_is_for() -> None:
         assert tool.schema["type"] == "object" and tool.schema["additionalProperties"] is False
 
 
-def test_an_experiment_is_not_called_kept_before_it_is(desk: StateDesk) -> None:
-    grid(desk)
-    desk.settle()
-    assert ask(desk, "query_experiments", status=["kept"]).body["found"] == 0
-    desk.decide("e0001", ExperimentStatus.KEPT)
-    assert ask(desk, "query_experiments", status=["kept"]).body["found"] == 1
+def test_an_experiment_is_not_called_kept_before_it_is(api: DirectApi) -> None:
+    grid(api)
+    api.settle()
+    assert ask(api, "query_experiments", status=["kept"]).body["found"] == 0
+    api.decide("e0001", ExperimentStatus.KEPT)
+    assert ask(api, "query_experiments", status=["kept"]).body["found"] == 1

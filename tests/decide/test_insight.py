@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from cockpit.agent.proposer_api import Request
+from cockpit.agent.proposer_api import ProposalRequest
 from cockpit.agent.proposers.search import Tried, draft, next_arms, record_of
 from cockpit.core.events import Asked, ModeSet
 from cockpit.core.model import Attempt, Mode, Value, WaveKind
@@ -166,7 +166,7 @@ def test_search_reads_its_record_off_the_state_and_drafts_on_the_incumbent() -> 
     best = min(record.tried, key=lambda one: one.score or 9.0)
     assert best.constants["WEIGHT_DECAY"] == 0.1 and best.constants["MATRIX_LR"] == 0.03
     made = next_arms(record.dimensions, record.start, record.tried, record.pending, 4, record.seed)
-    proposed = draft(record, made, Request(1, 4, "filler"))
+    proposed = draft(record, made, ProposalRequest(1, 4, "filler"))
     assert proposed.kind is WaveKind.FILLER and proposed.base == state.incumbent
     assert all(arm.change.constants for arm in proposed.arms)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from cockpit.agent.proposer_api import ProposerApi, Request
+from cockpit.agent.proposer_api import ProposalRequest, ProposerApi
 from cockpit.core.events import (
     AnyEvent,
     Asked,
@@ -74,7 +74,7 @@ class Once:
         self.thinks = threading.Event()
         self.turns_interrupted: list[bool] = []
 
-    def propose(self, api: ProposerApi, request: Request) -> None:
+    def propose(self, api: ProposerApi, request: ProposalRequest) -> None:
         self.thinks.set()
         while self.waits and not api.interrupted():
             threading.Event().wait(0.01)

@@ -21,11 +21,11 @@ FEWEST_TOKENS = 1_500
 UNPAID_RETRY_S = 3_600.0
 
 
-class Payment:
+class Reservation:
     """One request, from its reservation to what it cost; ended once, by what the request came to."""
 
-    def __init__(self, purse: "Purse", reserved: ApiReserved, prompt_bytes: int) -> None:
-        self._purse = purse
+    def __init__(self, budget: "ApiBudget", reserved: ApiReserved, prompt_bytes: int) -> None:
+        self._budget = budget
         self._reserved = reserved
         self._prompt_bytes = prompt_bytes
         self._began = time.monotonic()
@@ -36,13 +36,13 @@ class Payment:
         return self._reserved.tokens
 
     def whole(self, message: Message) -> None:
-        self._purse.put_down(self._reserved, message)
+        self._budget.put_down(self._reserved, message)
 
     def cut(self, message: Message, written_chars: int) -> None:
         """Of an answer that broke off, what was written of it, and what may have been thought."""
         usage, lasted_s = message.usage, time.monotonic() - self._began
         usage.output_tokens = written_tokens(usage.output_tokens, written_chars, lasted_s, self.tokens)
-        self._purse.put_down(self._reserved, message)
+        self._budget.put_down(self._reserved, message)
 
     def unanswered(self, error: BaseException | None) -> None:
         """No answer began: nothing to pay where the API said no or was never reached, else the prompt at least."""
@@ -50,22 +50,22 @@ class Payment:
         if isinstance(error, anthropic.APIStatusError) or isinstance(
             cause, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout
         ):
-            self._purse.desk.record(ApiReleased(at=self._purse.desk.now(), request=self._reserved.request))
+            self._budget.api.record(ApiReleased(at=self._budget.api.now(), request=self._reserved.request))
             return
-        price = self._purse.settings.price(self._reserved.model)
-        self._purse.write(used_unseen(self._purse.desk.now(), self._reserved, price, self._prompt_bytes))
+        price = self._budget.settings.price(self._reserved.model)
+        self._budget.write(used_unseen(self._budget.api.now(), self._reserved, price, self._prompt_bytes))
 
 
-class Purse:
-    def __init__(self, name: str, settings: AgentSettings, desk: ProposerApi, transcript: Transcript, ask: int) -> None:
+class ApiBudget:
+    def __init__(self, name: str, settings: AgentSettings, api: ProposerApi, transcript: Transcript, ask: int) -> None:
         self.settings = settings
-        self.desk = desk
+        self.api = api
         self._name = name
         self._transcript = transcript
         self._ask = ask
         self._requests = 0
 
-    def reserve(self, model: str, prompt_bytes: int, wanted: int, fewest: int = FEWEST_TOKENS) -> Payment:
+    def reserve(self, model: str, prompt_bytes: int, wanted: int, fewest: int = FEWEST_TOKENS) -> Reservation:
         """Reserve for an answer of `wanted` tokens, or of fewer where the budget has no more.
 
         Raises ProposerTrouble where it allows fewer than `fewest`.
@@ -80,7 +80,7 @@ class Purse:
             if tokens < min(fewest, wanted):
                 return None
             return ApiReserved(
-                at=self.desk.now(),
+                at=self.api.now(),
                 request=f"{self._ask}.{self._requests}",
                 proposer=self._name,
                 model=model,
@@ -88,23 +88,23 @@ class Purse:
                 tokens=tokens,
             )
 
-        reserved = self.desk.reserve(worst)
+        reserved = self.api.reserve(worst)
         if reserved is None:
             left = max(0.0, lefts[-1])
             raise ProposerTrouble(
                 f"the budget has ${left:.2f} left, too little to ask {self._name} again: raise it to go on",
                 retry_in_s=UNPAID_RETRY_S,
             )
-        return Payment(self, reserved, prompt_bytes)
+        return Reservation(self, reserved, prompt_bytes)
 
     def put_down(self, reserved: ApiReserved, message: Message) -> None:
         """What a message used, priced as the model that it says wrote it."""
         model = reserved.model if message.model.startswith(reserved.model) else message.model
         price = self.settings.price(model)
-        self.write(used(self.desk.now(), self._name, model, price, message.usage, reserved.request))
+        self.write(used(self.api.now(), self._name, model, price, message.usage, reserved.request))
 
     def write(self, event: ApiUsed) -> None:
-        self.desk.record(event)
+        self.api.record(event)
         self._transcript.write(
             "used",
             event.at,

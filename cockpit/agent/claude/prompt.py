@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from cockpit.agent.claude import briefing
-from cockpit.agent.proposer_api import Request
+from cockpit.agent.proposer_api import ProposalRequest
 from cockpit.agent.tools.registry import TOOLS
 from cockpit.session.settings import AgentSettings
 
@@ -41,7 +41,7 @@ def system(program: str) -> list[dict[str, Any]]:
     return [*blocks[:-1], blocks[-1] | {"cache_control": _HOUR}]
 
 
-def first_message(source: str, now: str, crashes: str, request: Request) -> dict[str, Any]:
+def first_message(source: str, now: str, crashes: str, request: ProposalRequest) -> dict[str, Any]:
     """The incumbent's code behind a mark, then all that changes from turn to turn."""
     reason = REASONS.get(request.reason, request.reason)
     asked = f"# You are asked\n{reason} The clusters could start about {request.arms} arms."

@@ -15,11 +15,11 @@ import anthropic
 import httpx2
 from anthropic.types import Message
 
-from cockpit.agent.claude import briefing, memory, prompt
-from cockpit.agent.claude.api_budget import Payment, Purse
+from cockpit.agent.claude import briefing, prompt, turn_memory
+from cockpit.agent.claude.api_budget import ApiBudget, Reservation
 from cockpit.agent.claude.transcript import Transcript
-from cockpit.agent.claude.turn_status import Live
-from cockpit.agent.proposer_api import ProposerApi, ProposerTrouble, Request
+from cockpit.agent.claude.turn_status import TurnStatusFile
+from cockpit.agent.proposer_api import ProposalRequest, ProposerApi, ProposerTrouble
 from cockpit.agent.tools import state_views
 from cockpit.agent.tools.quoting import CUT, end_of_traceback, line, plain
 from cockpit.agent.tools.registry import call
@@ -82,24 +82,24 @@ class Claude:
         self._backoff_s = backoff_s
         self._given: set[str] = set()
 
-    def propose(self, desk: ProposerApi, request: Request) -> None:
+    def propose(self, api: ProposerApi, request: ProposalRequest) -> None:
         try:
             key = self._key.read()
         except NoKey as error:
             raise ProposerTrouble(str(error), retry_in_s=300.0) from None
-        live = Live(self._folder.agent_live, self.name, desk.now)
+        live = TurnStatusFile(self._folder.agent_live, self.name, api.now)
         transcript = Transcript(self._folder.transcript, self._given, secret=key)
         remembered = self._folder.root / "agent.json"
-        turn = _Turn(self.name, self._settings, desk, live, transcript, remembered, self._backoff_s, request.ask)
+        turn = _Turn(self.name, self._settings, api, live, transcript, remembered, self._backoff_s, request.ask)
         try:
             asyncio.run(turn.run(key, request))
-            transcript.write("end", desk.now(), text="done")
+            transcript.write("end", api.now(), text="done")
         except Interrupted:
-            transcript.write("end", desk.now(), text="interrupted")
+            transcript.write("end", api.now(), text="interrupted")
         except ProposerTrouble as error:
             remedy = f": {self._key.remedy()}" if isinstance(error, KeyRefused) else ""
             sentence = line((str(error) + remedy).replace(key, "[key]"), 400)
-            transcript.write("trouble", desk.now(), text=sentence)
+            transcript.write("trouble", api.now(), text=sentence)
             raise ProposerTrouble(sentence, error.retry_in_s) from None
         finally:
             live.done()
@@ -110,8 +110,8 @@ class _Turn:
         self,
         name: str,
         settings: AgentSettings,
-        desk: ProposerApi,
-        live: Live,
+        api: ProposerApi,
+        live: TurnStatusFile,
         transcript: Transcript,
         memory_path: Path,
         backoff_s: float,
@@ -119,7 +119,7 @@ class _Turn:
     ) -> None:
         self._name = name
         self._settings = settings
-        self._desk = desk
+        self._api = api
         self._live = live
         self._transcript = transcript
         self._memory_path = memory_path
@@ -128,9 +128,9 @@ class _Turn:
         self._persons_words = 0
         self._shown = ""
         self._wrong = 0
-        self._purse = Purse(name, settings, desk, transcript, ask)
+        self._budget = ApiBudget(name, settings, api, transcript, ask)
 
-    async def run(self, key: str, request: Request) -> None:
+    async def run(self, key: str, request: ProposalRequest) -> None:
         timeout = httpx2.Timeout(self._settings.timeout_s, connect=min(10.0, self._settings.timeout_s))
         async with anthropic.AsyncAnthropic(
             api_key=key,
@@ -141,19 +141,19 @@ class _Turn:
         ) as self._client:
             await self._converse(request)
 
-    async def _converse(self, request: Request) -> None:
+    async def _converse(self, request: ProposalRequest) -> None:
         self._begin(request)
-        remembered = memory.load(self._memory_path)
+        remembered = turn_memory.load(self._memory_path)
         await self._keep_story(remembered)
         system, messages, crashed, ended = self._prompt(remembered, request)
         for number in range(self._settings.most_calls):
             answer = await self._answer(system, messages)
             if number == 0 and (crashed or ended):
-                self._desk.read(lambda state: remembered.tell(state, crashed, ended))
-                memory.save(self._memory_path, remembered)
+                self._api.read(lambda state: remembered.tell(state, crashed, ended))
+                turn_memory.save(self._memory_path, remembered)
             uses = self._take(answer)
             if not uses:
-                self._desk.answered(self._persons_words)
+                self._api.answered(self._persons_words)
                 return
             messages.append({"role": "assistant", "content": _content(answer)})
             messages.append({"role": "user", "content": self._results(uses) + self._words()})
@@ -161,28 +161,28 @@ class _Turn:
             f"{self._name} asked {self._settings.most_calls} times in one turn without coming to an end"
         )
 
-    def _begin(self, request: Request) -> None:
+    def _begin(self, request: ProposalRequest) -> None:
         def hour(state: State) -> float:
-            return (self._desk.now() - state.session.created_at) / 3600
+            return (self._api.now() - state.session.created_at) / 3600
 
         self._transcript.write(
             "turn",
-            self._desk.now(),
+            self._api.now(),
             ask=request.ask,
             reason=request.reason,
             arms=request.arms,
             model=self._settings.model,
-            hour=round(self._desk.read(hour), 2),
+            hour=round(self._api.read(hour), 2),
         )
-        self._heard = set(self._desk.read(self._spoken))
+        self._heard = set(self._api.read(self._spoken))
         self._live.show("reads the session")
 
     def _prompt(
-        self, remembered: memory.Memory, request: Request
+        self, remembered: turn_memory.TurnMemory, request: ProposalRequest
     ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[str], list[str]]:
         """(system blocks, messages, crashed experiments and ended waves that it is told of)."""
-        desk = self._desk
-        repo, incumbent, crashed, ended = desk.read(
+        api = self._api
+        repo, incumbent, crashed, ended = api.read(
             lambda state: (
                 state.session.repo,
                 state.incumbent or state.baseline,
@@ -194,34 +194,34 @@ class _Turn:
             program = (Path(repo) / "program.md").read_text(encoding="utf-8", errors="replace")
         except OSError:
             program = ""
-        source = briefing.source(incumbent, desk.source(incumbent)) if incumbent else ""
+        source = briefing.source(incumbent, api.source(incumbent)) if incumbent else ""
         crashes = briefing.crashes((name, *self._crash(name)) for name in crashed)
-        now = desk.read(lambda state: briefing.now(state, self._name, desk.now(), remembered.story, ended))
+        now = api.read(lambda state: briefing.now(state, self._name, api.now(), remembered.story, ended))
         system, first = prompt.system(program), prompt.first_message(source, now, crashes, request)
         for name, text in (
             *((f"system {number}", block["text"]) for number, block in enumerate(system, 1)),
             ("train.py", source),
             ("the session now", first["content"][-1]["text"]),
         ):
-            self._transcript.given(desk.now(), name, text)
+            self._transcript.given(api.now(), name, text)
         return system, [first], crashed, ended
 
     def _crash(self, experiment: str) -> tuple[str, str]:
         """(its change, the end of its traceback)."""
-        attempt, change = self._desk.read(
+        attempt, change = self._api.read(
             lambda state: (
                 state_views.last_attempt(state, experiment),
                 state_views.change_words(state.experiments[experiment]),
             )
         )
-        return change, end_of_traceback(self._desk.log_tail(attempt))
+        return change, end_of_traceback(self._api.log_tail(attempt))
 
     async def _answer(self, system: list[dict[str, Any]], messages: list[dict[str, Any]]) -> Message:
         """One whole answer, tried again where that can help. Raises ProposerTrouble or Interrupted."""
         size = sum(len(str(part).encode("utf-8", "replace")) for part in (system, messages, prompt.tools()))
         last = ""
         for number in range(self._settings.tries):
-            paid = self._purse.reserve(self._settings.model, size, self._settings.max_tokens)
+            paid = self._budget.reserve(self._settings.model, size, self._settings.max_tokens)
             asked = prompt.body(self._settings, paid.tokens, system, messages)
             try:
                 return _usable(await self._interruptible(self._stream(asked, paid)), self._name)
@@ -231,7 +231,7 @@ class _Turn:
                 if wait_s > LONGEST_WAIT_S:
                     raise ProposerTrouble(last, retry_in_s=wait_s) from None
                 if number + 1 < self._settings.tries:
-                    self._transcript.write("trouble", self._desk.now(), text=f"{last}; tries again in {wait_s:.0f} s")
+                    self._transcript.write("trouble", self._api.now(), text=f"{last}; tries again in {wait_s:.0f} s")
                     self._live.show(f"waits {wait_s:.0f} s: {last}", self._shown)
                     await self._interruptible(asyncio.sleep(wait_s))
         raise ProposerTrouble(f"{last}; tried {self._settings.tries} times", retry_in_s=LONGEST_WAIT_S)
@@ -241,7 +241,7 @@ class _Turn:
         try:
             while not task.done():
                 await asyncio.wait({task}, timeout=LOOK_EVERY_S)
-                if self._desk.interrupted():
+                if self._api.interrupted():
                     raise Interrupted
             return task.result()
         finally:
@@ -251,7 +251,7 @@ class _Turn:
             if not task.cancelled():
                 task.exception()  # Looked at, so that what became of a turn that was ended is no error in the log.
 
-    async def _stream(self, asked: dict[str, Any], paid: Payment) -> Message:
+    async def _stream(self, asked: dict[str, Any], paid: Reservation) -> Message:
         """Send a request and read its answer whole. What it used is in the ledger, however it ended."""
         failed: BaseException | None = None
         self._live.show("thinks", self._shown)
@@ -299,9 +299,9 @@ class _Turn:
         text = " ".join(block.text for block in seen.content if block.type == "text").strip()
         if not text:
             return
-        self._transcript.write("said", self._desk.now(), text=f"{text} {CUT}")
-        if self._desk.interrupted():
-            self._desk.record(Said(at=self._desk.now(), author=self._name, text=f"{plain(text)} {CUT}"))
+        self._transcript.write("said", self._api.now(), text=f"{text} {CUT}")
+        if self._api.interrupted():
+            self._api.record(Said(at=self._api.now(), author=self._name, text=f"{plain(text)} {CUT}"))
 
     def _show(self, doing: str, text: str) -> None:
         self._shown = (self._shown + text)[-20_000:]
@@ -314,22 +314,22 @@ class _Turn:
             if block.type == "tool_use":
                 uses.append(block)
             elif block.type == "thinking" and block.thinking.strip():
-                self._transcript.write("thought", self._desk.now(), text=block.thinking)
+                self._transcript.write("thought", self._api.now(), text=block.thinking)
             elif block.type == "text" and block.text.strip():
-                self._transcript.write("said", self._desk.now(), text=block.text)
-                self._desk.record(Said(at=self._desk.now(), author=self._name, text=plain(block.text.strip())))
+                self._transcript.write("said", self._api.now(), text=block.text)
+                self._api.record(Said(at=self._api.now(), author=self._name, text=plain(block.text.strip())))
         return uses
 
     def _results(self, uses: list[Any]) -> list[dict[str, Any]]:
         """Carry out the tool calls of a whole answer, in order."""
         results = []
         for use in uses:
-            if self._desk.interrupted():
+            if self._api.interrupted():
                 raise Interrupted
             self._live.show(f"calls {line(use.name, 40)}", self._shown)
-            self._transcript.write("call", self._desk.now(), tool=use.name, id=use.id, input=use.input)
-            answer = call(self._desk, self._name, use.name, use.input)
-            self._transcript.write("result", self._desk.now(), id=use.id, failed=answer.failed, text=answer.text)
+            self._transcript.write("call", self._api.now(), tool=use.name, id=use.id, input=use.input)
+            answer = call(self._api, self._name, use.name, use.input)
+            self._transcript.write("result", self._api.now(), id=use.id, failed=answer.failed, text=answer.text)
             self._wrong = self._wrong + 1 if answer.failed else 0
             if self._wrong >= WRONG_CALLS_IN_A_ROW:
                 raise ProposerTrouble(
@@ -341,9 +341,9 @@ class _Turn:
 
     def _words(self) -> list[dict[str, Any]]:
         """What others said since the last look: a person steers a turn that goes on."""
-        new = [said for said in self._desk.read(self._spoken) if said not in self._heard]
+        new = [said for said in self._api.read(self._spoken) if said not in self._heard]
         self._heard.update(new)
-        self._persons_words += self._desk.read(lambda state: sum(is_answered(state, author) for _, author, _ in new))
+        self._persons_words += self._api.read(lambda state: sum(is_answered(state, author) for _, author, _ in new))
         for at, author, text in new:
             self._transcript.write("heard", at, author=author, text=text)
         return [prompt.heard(line(author, 40), plain(text)[:4_000]) for _, author, text in new]
@@ -355,14 +355,14 @@ class _Turn:
             if message.kind == "say" and message.author != self._name
         ]
 
-    async def _keep_story(self, remembered: memory.Memory) -> None:
+    async def _keep_story(self, remembered: turn_memory.TurnMemory) -> None:
         """Have the small model sum up findings that are no longer listed. Without it, they can still be asked for."""
-        if not self._desk.read(remembered.story_is_due):
+        if not self._api.read(remembered.story_is_due):
             return
-        text, until = self._desk.read(lambda state: memory.findings_for_story(state, remembered))
+        text, until = self._api.read(lambda state: turn_memory.findings_for_story(state, remembered))
         small = self._settings.small_model
         try:
-            paid = self._purse.reserve(
+            paid = self._budget.reserve(
                 small, len((_STORY + text).encode("utf-8", "replace")), STORY_TOKENS, STORY_TOKENS
             )
         except ProposerTrouble:
@@ -377,7 +377,7 @@ class _Turn:
             answer = await self._interruptible(asked)
         except (anthropic.APIError, httpx2.HTTPError) as error:
             failed = error
-            self._transcript.write("trouble", self._desk.now(), text=f"no summary: {line(str(error), 200)}")
+            self._transcript.write("trouble", self._api.now(), text=f"no summary: {line(str(error), 200)}")
             return
         finally:
             if answer is None:
@@ -387,8 +387,8 @@ class _Turn:
         story = " ".join(block.text for block in answer.content if block.type == "text").strip()
         if story:
             remembered.story, remembered.findings_in_story = plain(story), until
-            memory.save(self._memory_path, remembered)
-            self._transcript.given(self._desk.now(), "the story so far", story)
+            turn_memory.save(self._memory_path, remembered)
+            self._transcript.given(self._api.now(), "the story so far", story)
 
 
 def _content(answer: Message) -> list[dict[str, Any]]:

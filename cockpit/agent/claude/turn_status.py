@@ -18,7 +18,7 @@ EVERY_S = 0.25
 TEXT_CHARS = 6_000
 
 
-class Now(msgspec.Struct, frozen=True):
+class TurnStatus(msgspec.Struct, frozen=True):
     at: float
     """On the session's clock."""
     proposer: str
@@ -28,7 +28,7 @@ class Now(msgspec.Struct, frozen=True):
     """The end of what it has said in this turn so far; plain."""
 
 
-class Live:
+class TurnStatusFile:
     def __init__(self, path: Path, proposer: str, clock: Callable[[], float]) -> None:
         self._path = path
         self._proposer = proposer
@@ -42,7 +42,7 @@ class Live:
         if doing == self._last and moment - self._written_at < EVERY_S:
             return
         self._written_at, self._last = moment, doing
-        now = Now(self._clock(), self._proposer, doing, clip_start(plain(text[-2 * TEXT_CHARS :]), TEXT_CHARS))
+        now = TurnStatus(self._clock(), self._proposer, doing, clip_start(plain(text[-2 * TEXT_CHARS :]), TEXT_CHARS))
         beside = self._path.with_name(self._path.name + ".new")
         descriptor = os.open(beside, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, LIVE_MODE)
         with os.fdopen(descriptor, "wb") as file:
@@ -61,10 +61,10 @@ def written_at(path: Path) -> float:
         return 0.0
 
 
-def read(path: Path) -> Now | None:
+def read(path: Path) -> TurnStatus | None:
     """What is being said, or None where nothing is."""
     try:
-        now = msgspec.json.decode(path.read_bytes(), type=Now)
+        now = msgspec.json.decode(path.read_bytes(), type=TurnStatus)
     except (OSError, msgspec.MsgspecError):
         return None
     return now if now.doing else None

@@ -1,6 +1,6 @@
 """`ablate`: before the report each kept change is dropped from the stack once. What no longer helps goes."""
 
-from cockpit.agent.proposer_api import ProposerApi, ProposerTrouble, Request
+from cockpit.agent.proposer_api import ProposalRequest, ProposerApi, ProposerTrouble
 from cockpit.decide.ablation import PROPOSER, ablations
 
 
@@ -9,10 +9,10 @@ class Ablate:
 
     name = PROPOSER
 
-    def propose(self, desk: ProposerApi, request: Request) -> None:
-        draft = desk.read(ablations)
+    def propose(self, api: ProposerApi, request: ProposalRequest) -> None:
+        draft = api.read(ablations)
         if draft is None:
             raise ProposerTrouble("nothing was kept that could be dropped again", retry_in_s=3600.0)
-        receipt = desk.propose(draft)
+        receipt = api.propose(draft)
         if not receipt.wave:
             raise ProposerTrouble(f"nothing could be dropped again: {receipt.problems[0]}", retry_in_s=3600.0)

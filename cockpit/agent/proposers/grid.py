@@ -5,8 +5,8 @@ from itertools import product
 
 import msgspec
 
-from cockpit.agent.proposer_api import ProposerApi, ProposerTrouble, Request
-from cockpit.agent.proposers.search_base import Around, around_incumbent
+from cockpit.agent.proposer_api import ProposalRequest, ProposerApi, ProposerTrouble
+from cockpit.agent.proposers.search_base import SearchBase, search_base
 from cockpit.core.intents import Arm, Draft
 from cockpit.core.model import Change, Value, WaveKind
 from cockpit.science.search_space import Choice, Dimension, Ladder, Real, fit_overrides, readable
@@ -43,8 +43,8 @@ class Grid:
 
     name = "grid"
 
-    def propose(self, desk: ProposerApi, request: Request) -> None:
-        around = desk.read(around_incumbent)
+    def propose(self, api: ProposerApi, request: ProposalRequest) -> None:
+        around = api.read(search_base)
         if around is None:
             raise ProposerTrouble("grid waits for the baseline to be there")
         if not around.dimensions:
@@ -56,7 +56,7 @@ class Grid:
                 ALL_TRIED_RETRY_S,
             )
         names = " x ".join(wave.factors)
-        receipt = desk.propose(
+        receipt = api.propose(
             Draft(
                 proposer=self.name,
                 question=f"what {'does' if len(wave.factors) == 1 else 'do'} {names} do around {around.base}?",
@@ -73,7 +73,7 @@ class Grid:
             raise ProposerTrouble(f"none of grid's arms could be taken: {receipt.problems[0]}")
 
 
-def next_wave(around: Around, arms: int) -> Wave | None:
+def next_wave(around: SearchBase, arms: int) -> Wave | None:
     """The first wave of at most `arms` cells that has cells nobody tried; None when there is none."""
     for scale in SCALES:
         for names in _pairs(around.dimensions):
@@ -119,14 +119,14 @@ def _candidates(dimension: Dimension, center: Value, scale: float) -> Iterator[V
                         yield rungs[rung]
 
 
-def _wave(around: Around, names: tuple[str, ...], arms: int, scale: float) -> Wave:
+def _wave(around: SearchBase, names: tuple[str, ...], arms: int, scale: float) -> Wave:
     """The grid with the most levels of which no more than `arms` cells are left to try: every factor of it varied,
     where there is room for that."""
     best = _best_of(around, names, arms, scale, 2)
     return best if best.cells else _best_of(around, names, arms, scale, 1)
 
 
-def _best_of(around: Around, names: tuple[str, ...], arms: int, scale: float, levels_at_least: int) -> Wave:
+def _best_of(around: SearchBase, names: tuple[str, ...], arms: int, scale: float, levels_at_least: int) -> Wave:
     best = Wave({}, (), ())
     left: dict[str, dict[str, Value] | None] = {}  # most cells are in most of the grids
     for counts in _counts(len(names)):

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 import numpy as np
 
-from cockpit.agent.proposer_api import ProposerApi, ProposerTrouble, Request
+from cockpit.agent.proposer_api import ProposalRequest, ProposerApi, ProposerTrouble
 from cockpit.core.intents import Arm, Draft
 from cockpit.core.model import Change, Experiment, ExperimentStatus, Outcome, Value, WaveKind
 from cockpit.core.state import State, constants_of
@@ -261,8 +261,8 @@ class Search:
 
     name = "search"
 
-    def propose(self, desk: ProposerApi, request: Request) -> None:
-        record = desk.read(record_of)
+    def propose(self, api: ProposerApi, request: ProposalRequest) -> None:
+        record = api.read(record_of)
         if not record.base:
             raise ProposerTrouble("there is no baseline yet", retry_in_s=10.0)
         try:
@@ -271,10 +271,10 @@ class Search:
             raise ProposerTrouble(f"search cannot propose: {error}", retry_in_s=600.0) from None
         if not found:
             raise ProposerTrouble("search has tried everything near the best", retry_in_s=600.0)
-        desk.propose(draft(record, found, request))
+        api.propose(draft(record, found, request))
 
 
-def draft(record: Record, found: Sequence[Mapping[str, Value]], request: Request) -> Draft:
+def draft(record: Record, found: Sequence[Mapping[str, Value]], request: ProposalRequest) -> Draft:
     arms = []
     for constants in found:
         changed = {name: value for name, value in constants.items() if record.start.get(name) != value}

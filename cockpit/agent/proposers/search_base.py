@@ -11,7 +11,7 @@ from cockpit.science.search_space import Dimension, search_space
 Cell = frozenset[tuple[str, str]]
 
 
-class Around(msgspec.Struct, frozen=True):
+class SearchBase(msgspec.Struct, frozen=True):
     base: str
     constants: dict[str, Value]
     """The base's."""
@@ -32,7 +32,7 @@ class Around(msgspec.Struct, frozen=True):
         return frozenset((*kept, *made)) in self.tried
 
 
-def around_incumbent(state: State) -> Around | None:
+def search_base(state: State) -> SearchBase | None:
     """What there is to propose around; None while there is no baseline. Reads every experiment once."""
     base = state.incumbent or state.baseline
     if not base:
@@ -43,7 +43,7 @@ def around_incumbent(state: State) -> Around | None:
         by_numbers = experiment.base in codes and not experiment.change.edits
         codes[experiment.id] = codes[experiment.base] if by_numbers else experiment.id
     constants, baseline = constants_of(state, base), state.session.constants
-    return Around(
+    return SearchBase(
         base,
         constants,
         baseline,

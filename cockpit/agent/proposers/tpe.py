@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from cockpit.agent.proposer_api import ProposerApi, ProposerTrouble, Request
-from cockpit.agent.proposers.search_base import Around, around_incumbent
+from cockpit.agent.proposer_api import ProposalRequest, ProposerApi, ProposerTrouble
+from cockpit.agent.proposers.search_base import SearchBase, search_base
 from cockpit.core.intents import Arm, Draft
 from cockpit.core.model import Change, Experiment, ExperimentStatus, Value, WaveKind
 from cockpit.core.state import State
@@ -47,7 +47,7 @@ class Told(msgspec.Struct, frozen=True):
 class Study(msgspec.Struct, frozen=True):
     """All that the sampler needs of the state."""
 
-    around: Around
+    around: SearchBase
     told: tuple[Told, ...]
     seed: int
 
@@ -57,8 +57,8 @@ class Tpe:
 
     name = "tpe"
 
-    def propose(self, desk: ProposerApi, request: Request) -> None:
-        study = desk.read(study_of)
+    def propose(self, api: ProposerApi, request: ProposalRequest) -> None:
+        study = api.read(study_of)
         if study is None:
             raise ProposerTrouble("tpe waits for the baseline to be there")
         if not study.around.dimensions:
@@ -66,7 +66,7 @@ class Tpe:
         changes = draw(study, request.arms, request.ask)
         if not changes:
             raise ProposerTrouble("tpe drew only what was tried before")
-        receipt = desk.propose(
+        receipt = api.propose(
             Draft(
                 proposer=self.name,
                 question=f"do other numbers beat {study.around.base}?",
@@ -81,7 +81,7 @@ class Tpe:
 
 def study_of(state: State) -> Study | None:
     """What there is to learn from; None while there is no baseline. Reads every experiment once."""
-    around = around_incumbent(state)
+    around = search_base(state)
     if around is None:
         return None
     references = _references(state)
@@ -227,7 +227,7 @@ def _kept(ended: list[tuple[Experiment, float]]) -> list[tuple[Experiment, float
     return [ended[index] for index in sorted([*best, *others])]
 
 
-def _positions(around: Around, experiment: Experiment) -> dict[str, float]:
+def _positions(around: SearchBase, experiment: Experiment) -> dict[str, float]:
     values = {**around.baseline, **experiment.overrides}
     return {name: position(dimension, values[name]) for name, dimension in around.dimensions.items()}
 

@@ -1,7 +1,7 @@
 """The tools: all that an agent can do, whoever it is. One registry for Claude, the MCP server and the commands.
 
 A tool never raises for what an agent asked: an error comes back as a result that says what to do instead. Nothing here
-starts a process, opens a socket or writes a file; what changes, changes through the desk.
+starts a process, opens a socket or writes a file; what changes, changes through the api.
 """
 
 import json
@@ -81,7 +81,7 @@ def _untitled(schema: Any) -> Any:
 
 
 def call(
-    desk: ProposerApi, author: str, name: str, arguments: object, registry: Mapping[str, Tool] | None = None
+    api: ProposerApi, author: str, name: str, arguments: object, registry: Mapping[str, Tool] | None = None
 ) -> Answer:
     """Carry out a tool of `registry` (TOOLS by itself) for `author`.
 
@@ -92,7 +92,7 @@ def call(
     if tool is None:
         return _wrong(f"There is no tool {line(name, 60)!r}; there are {', '.join(tools)}.")
     try:
-        return Answer(tool.act(desk, author, tool.arguments.model_validate(arguments)))
+        return Answer(tool.act(api, author, tool.arguments.model_validate(arguments)))
     except ValidationError as error:
         return _wrong(f"{name} was called with wrong arguments: {_sentences(error)}. Call it again, corrected.")
     except (ToolError, ProposalError) as error:
@@ -117,31 +117,31 @@ def _sentences(error: ValidationError) -> str:
     return "; ".join(shown)
 
 
-def _known(desk: ProposerApi, *names: str | None) -> None:
-    missing = desk.read(lambda state: [name for name in names if name and name not in state.experiments])
+def _known(api: ProposerApi, *names: str | None) -> None:
+    missing = api.read(lambda state: [name for name in names if name and name not in state.experiments])
     if missing:
-        last = desk.read(lambda state: next(reversed(state.experiments), "none yet"))
+        last = api.read(lambda state: next(reversed(state.experiments), "none yet"))
         raise ToolError(f"There is no experiment {', '.join(missing)}; the newest is {last}.")
 
 
-def _incumbent(desk: ProposerApi, name: str | None) -> str:
-    name = name or desk.read(lambda state: state.incumbent or state.baseline)
+def _incumbent(api: ProposerApi, name: str | None) -> str:
+    name = name or api.read(lambda state: state.incumbent or state.baseline)
     if not name:
         raise ToolError("There is no incumbent yet: the baseline has not been measured.")
-    _known(desk, name)
+    _known(api, name)
     return name
 
 
-def _propose_wave(desk: ProposerApi, author: str, wave: arguments.ProposeWave) -> dict[str, Any]:
-    if desk.read(lambda state: state.mode) is Mode.MANUAL:
+def _propose_wave(api: ProposerApi, author: str, wave: arguments.ProposeWave) -> dict[str, Any]:
+    if api.read(lambda state: state.mode) is Mode.MANUAL:
         raise ToolError("The session is in manual mode: the person proposes. Say what you would try, and why.")
-    draft = desk.read(lambda state: draft_of(state, author, wave))
-    receipt = desk.propose(draft)
+    draft = api.read(lambda state: draft_of(state, author, wave))
+    receipt = api.propose(draft)
     if not receipt.wave:
         why = " ".join(receipt.problems) or "the session takes no proposals now"
         raise ToolError(f"Nothing of it could be taken: {why}")
-    forecast = desk.read(lambda state: _forecast(state, receipt.experiments))
-    waits = {"proposed": _waits(desk, receipt.wave), "approved": "It is approved and queued."}
+    forecast = api.read(lambda state: _forecast(state, receipt.experiments))
+    waits = {"proposed": _waits(api, receipt.wave), "approved": "It is approved and queued."}
     return {
         "wave": receipt.wave,
         "experiments": list(receipt.experiments),
@@ -157,46 +157,46 @@ def _forecast(state: State, arms: Sequence[str]) -> str:
     return forecast_words(forecasts_of(state, [name for name in arms if name in state.experiments]))
 
 
-def _waits(desk: ProposerApi, wave: str) -> str:
+def _waits(api: ProposerApi, wave: str) -> str:
     def why(state: State) -> str:
         known = state.waves.get(wave)
-        return outside_envelope(state, known, desk.now()) if known else ""
+        return outside_envelope(state, known, api.now()) if known else ""
 
-    reason = desk.read(why)
+    reason = api.read(why)
     return f"It waits for a person: {line(reason, 300)}." if reason else "It waits for approval."
 
 
-def _query_experiments(desk: ProposerApi, author: str, wanted: arguments.QueryExperiments) -> dict[str, Any]:
+def _query_experiments(api: ProposerApi, author: str, wanted: arguments.QueryExperiments) -> dict[str, Any]:
     def found(state: State) -> dict[str, Any]:
         wave = state.waves.get(wanted.wave or "")
         effects = wave_effects(state, wave) if wave else []
         return state_views.query(state, wanted) | ({"effects": effects} if effects else {})
 
-    return desk.read(found)
+    return api.read(found)
 
 
-def _show_experiment(desk: ProposerApi, author: str, wanted: arguments.ShowExperiment) -> dict[str, Any]:
-    _known(desk, wanted.experiment)
-    shown = desk.read(lambda state: state_views.record(state, wanted.experiment))
+def _show_experiment(api: ProposerApi, author: str, wanted: arguments.ShowExperiment) -> dict[str, Any]:
+    _known(api, wanted.experiment)
+    shown = api.read(lambda state: state_views.record(state, wanted.experiment))
     if shown["status"] != ExperimentStatus.CRASHED or not shown["attempts"]:
         return shown
-    end = end_of_traceback(desk.log_tail(shown["attempts"][-1]["id"]))
+    end = end_of_traceback(api.log_tail(shown["attempts"][-1]["id"]))
     return shown | {"crashed_with": {"note": LOG_NOTE, "lines": end.split("\n")}}
 
 
-def _show_diff(desk: ProposerApi, author: str, wanted: arguments.ShowDiff) -> dict[str, Any]:
-    _known(desk, wanted.experiment, wanted.against)
-    base = wanted.against or desk.read(lambda state: state.experiments[wanted.experiment].base)
-    diff = plain(desk.diff(wanted.experiment, wanted.against or ""))
+def _show_diff(api: ProposerApi, author: str, wanted: arguments.ShowDiff) -> dict[str, Any]:
+    _known(api, wanted.experiment, wanted.against)
+    base = wanted.against or api.read(lambda state: state.experiments[wanted.experiment].base)
+    diff = plain(api.diff(wanted.experiment, wanted.against or ""))
     return {"experiment": wanted.experiment, "against": base or "nothing", "diff": clip(diff, 20_000)}
 
 
-def _read_log(desk: ProposerApi, author: str, wanted: arguments.ReadLog) -> dict[str, Any]:
+def _read_log(api: ProposerApi, author: str, wanted: arguments.ReadLog) -> dict[str, Any]:
     try:
-        attempt = desk.read(lambda state: state_views.last_attempt(state, wanted.attempt))
+        attempt = api.read(lambda state: state_views.last_attempt(state, wanted.attempt))
     except KeyError:
         raise ToolError(f"There is no attempt {wanted.attempt}; show_experiment names an experiment's.") from None
-    lines = plain(desk.log_tail(attempt)).rstrip("\n").split("\n")
+    lines = plain(api.log_tail(attempt)).rstrip("\n").split("\n")
     words = [word.lower() for word in wanted.grep.split("|") if word]
     if words:
         lines = [each for each in lines if any(word in each.lower() for word in words)]
@@ -206,10 +206,10 @@ def _read_log(desk: ProposerApi, author: str, wanted: arguments.ReadLog) -> dict
     return {"attempt": attempt, "note": LOG_NOTE, "lines_left_out": len(lines) - len(shown), "lines": shown}
 
 
-def _read_source(desk: ProposerApi, author: str, wanted: arguments.ReadSource) -> dict[str, Any]:
-    experiment = _incumbent(desk, wanted.experiment)
+def _read_source(api: ProposerApi, author: str, wanted: arguments.ReadSource) -> dict[str, Any]:
+    experiment = _incumbent(api, wanted.experiment)
     try:
-        lines = desk.source(experiment, wanted.path).split("\n")
+        lines = api.source(experiment, wanted.path).split("\n")
     except KeyError:
         raise ToolError(f"{experiment} has no file {wanted.path}; train.py and prepare.py are there.") from None
     first = wanted.first_line - 1
@@ -231,39 +231,39 @@ def _read_source(desk: ProposerApi, author: str, wanted: arguments.ReadSource) -
     }
 
 
-def _compare(desk: ProposerApi, author: str, wanted: arguments.Compare) -> dict[str, Any]:
-    b = _incumbent(desk, wanted.b)
-    _known(desk, wanted.a)
+def _compare(api: ProposerApi, author: str, wanted: arguments.Compare) -> dict[str, Any]:
+    b = _incumbent(api, wanted.b)
+    _known(api, wanted.a)
     if wanted.a == b:
         raise ToolError(f"{b} is {'the incumbent' if wanted.b is None else 'both'}: name two different experiments.")
-    return desk.read(lambda state: compare(state, wanted.a, b))
+    return api.read(lambda state: compare(state, wanted.a, b))
 
 
-def _record_finding(desk: ProposerApi, author: str, finding: arguments.RecordFinding) -> dict[str, Any]:
-    _known(desk, *finding.experiments)
+def _record_finding(api: ProposerApi, author: str, finding: arguments.RecordFinding) -> dict[str, Any]:
+    _known(api, *finding.experiments)
     claim = plain(finding.claim)
-    if desk.read(lambda state: any(known.claim == claim for known in state.findings)):
+    if api.read(lambda state: any(known.claim == claim for known in state.findings)):
         raise ToolError("This finding is already recorded.")
-    desk.record(
-        FindingRecorded(at=desk.now(), author=author, claim=claim, experiments=list(dict.fromkeys(finding.experiments)))
+    api.record(
+        FindingRecorded(at=api.now(), author=author, claim=claim, experiments=list(dict.fromkeys(finding.experiments)))
     )
     return {"recorded": claim}
 
 
-def _set_phase(desk: ProposerApi, author: str, phase: arguments.SetPhase) -> dict[str, Any]:
+def _set_phase(api: ProposerApi, author: str, phase: arguments.SetPhase) -> dict[str, Any]:
     name = line(phase.phase)
-    if desk.read(lambda state: state.phase) != name:
-        desk.record(PhaseSet(at=desk.now(), author=author, phase=name))
+    if api.read(lambda state: state.phase) != name:
+        api.record(PhaseSet(at=api.now(), author=author, phase=name))
     return {"phase": name}
 
 
-def _say(desk: ProposerApi, author: str, said: arguments.Say) -> dict[str, Any]:
-    desk.record(Said(at=desk.now(), author=author, text=plain(said.text)))
+def _say(api: ProposerApi, author: str, said: arguments.Say) -> dict[str, Any]:
+    api.record(Said(at=api.now(), author=author, text=plain(said.text)))
     return {"said": True}
 
 
-def _brief(desk: ProposerApi, author: str, wanted: arguments.Brief) -> dict[str, Any]:
-    return {"brief": desk.read(lambda state: briefing.now(state, author, desk.now()))}
+def _brief(api: ProposerApi, author: str, wanted: arguments.Brief) -> dict[str, Any]:
+    return {"brief": api.read(lambda state: briefing.now(state, author, api.now()))}
 
 
 TOOLS: dict[str, Tool] = {

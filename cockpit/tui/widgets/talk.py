@@ -4,7 +4,7 @@ from rich.segment import Segment
 from textual import events
 from textual.strip import Strip
 
-from cockpit.agent.claude.turn_status import Now
+from cockpit.agent.claude.turn_status import TurnStatus
 from cockpit.core.model import Message
 from cockpit.core.state import State
 from cockpit.tui.figures import age, clock, count, duration, money
@@ -30,7 +30,7 @@ class Talk(Pane, can_focus=True):
         self.now = 0.0
         self.user = user
         self.watching = watching
-        self.spoken: Now | None = None
+        self.spoken: TurnStatus | None = None
         self.back = 0
         """Rows scrolled up from the newest; 0 follows the end."""
         self._laid: list[Strip] = []
@@ -38,7 +38,7 @@ class Talk(Pane, can_focus=True):
         self._laid_messages = 0
         self._height = 1
 
-    def tell(self, state: State, now: float, spoken: Now | None) -> None:
+    def tell(self, state: State, now: float, spoken: TurnStatus | None) -> None:
         self.state, self.now, self.spoken = state, now, spoken
         self.paint()
 

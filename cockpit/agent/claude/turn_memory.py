@@ -18,7 +18,7 @@ KEPT = 2_000
 FINDINGS_BETWEEN_STORIES = 40
 
 
-class Memory(msgspec.Struct):
+class TurnMemory(msgspec.Struct):
     told: dict[str, int] = {}
     """First experiment of an idea to how many of the idea's crashes were told."""
     crashes_told: list[str] = []
@@ -60,7 +60,7 @@ class Memory(msgspec.Struct):
         return len(state.findings) - self.findings_in_story >= 2 * FINDINGS_BETWEEN_STORIES
 
 
-def findings_for_story(state: State, memory: Memory) -> tuple[str, int]:
+def findings_for_story(state: State, memory: TurnMemory) -> tuple[str, int]:
     """(what to sum up, how many findings that covers): the story so far, and the findings that came since."""
     until = len(state.findings) - FINDINGS_BETWEEN_STORIES
     since = state.findings[memory.findings_in_story : until][-4 * FINDINGS_BETWEEN_STORIES :]
@@ -68,14 +68,14 @@ def findings_for_story(state: State, memory: Memory) -> tuple[str, int]:
     return "\n".join([f"So far: {memory.story or 'nothing yet'}", "Since then:", *lines]), until
 
 
-def load(path: Path) -> Memory:
+def load(path: Path) -> TurnMemory:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Memory)
+        return msgspec.json.decode(path.read_bytes(), type=TurnMemory)
     except (OSError, msgspec.MsgspecError):
-        return Memory()
+        return TurnMemory()
 
 
-def save(path: Path, memory: Memory) -> None:
+def save(path: Path, memory: TurnMemory) -> None:
     beside = path.with_name(path.name + ".new")
     beside.write_bytes(msgspec.json.encode(memory))
     beside.chmod(0o640)

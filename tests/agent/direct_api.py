@@ -1,4 +1,4 @@
-"""A desk over a real state, ledger, variant store and plan of approval, where runs end at once with a given score."""
+"""A api over a real state, ledger, variant store and plan of approval, where runs end at once with a given score."""
 
 import subprocess
 import threading
@@ -80,7 +80,7 @@ def make_repo(folder: Path) -> Path:
     return folder
 
 
-class StateDesk:
+class DirectApi:
     def __init__(self, root: Path, mode: Mode = Mode.AUTOPILOT, budget_usd: float = 0.0) -> None:
         self.repo = make_repo(root / "repo")
         self.folder = SessionFolder(root / "session")
