@@ -25,7 +25,7 @@ def test_a_person_ablates_each_kept_change_once_and_the_report_names_the_rest(tm
     worker_process.start(folder)
     try:
         wait_for(lambda: state_of(folder).incumbent, 30, "the baseline")
-        assert "nothing was kept" in refusal(cockpit(tmp_path, "ablate", "night"))
+        assert "no kept change is left to drop" in refusal(cockpit(tmp_path, "ablate", "night"))
         keep(folder, "e0001", {"MATRIX_LR": 0.05})
         keep(folder, "e0002", {"DEPTH": 5})
         told = cockpit(tmp_path, "report", "night", "-o", "night.html")
@@ -33,7 +33,7 @@ def test_a_person_ablates_each_kept_change_once_and_the_report_names_the_rest(tm
         done = cockpit(tmp_path, "ablate", "night", "--approve")
         assert done.returncode == 0 and "is approved" in done.stdout, done.stderr
         wait_for(lambda: state_of(folder).experiments["e0003"].estimate, 60, "the change to be judged again")
-        assert "nothing was kept" in refusal(cockpit(tmp_path, "ablate", "night"))
+        assert "no kept change is left to drop" in refusal(cockpit(tmp_path, "ablate", "night"))
         assert "!" not in cockpit(tmp_path, "report", "night", "-o", "night.html").stdout
     finally:
         worker_process.terminate(folder)

@@ -7,12 +7,12 @@ from typing import Any
 import psutil
 import pytest
 
-from cockpit.cli.locate import CommandError
 from cockpit.cli.steer import leave
 from cockpit.core.curves import points_of
 from cockpit.core.intents import Approve, Draft, End, Kill, Propose
 from cockpit.core.model import EndMode, ExperimentStatus, Outcome
 from cockpit.session import lock, worker_process
+from cockpit.session.client import SteeringError
 from cockpit.session.paths import SessionFolder
 from tests.worker.sessions import SCRIPT, git, local_session, state_of, wait_for
 
@@ -99,7 +99,7 @@ def test_a_wave_from_the_command_line_runs_and_its_winner_is_kept(tmp_path: Path
         taken = leave(folder, Propose(Draft("ann", "which rate?", factors={"MATRIX_LR": [0.02, 0.05]})))
         assert taken is not None and taken.wave == "w001"
         leave(folder, Approve("w001"))
-        with pytest.raises(CommandError, match="w001 is approved already"):
+        with pytest.raises(SteeringError, match="w001 is approved already"):
             leave(folder, Approve("w001"))
         wait_for(lambda: state_of(folder).incumbent == "e0002", 40, "the better rate to be kept")
     finally:
