@@ -1,7 +1,7 @@
-"""The README's pictures, drawn again from the stories the tests tell:
+"""Draw the README's pictures again, from the stories of the tests.
 
 python docs/make_screens.py            # writes docs/screens/*.svg
-python docs/make_screens.py --look DIR # every theme too, and 256 colours, to be looked at
+python docs/make_screens.py --look DIR # every theme, and 256 colours, to be looked at
 """
 
 import argparse
@@ -35,11 +35,11 @@ PICTURES: list[tuple[str, Callable[[], Story], int, int, list[str], bool]] = [
     ("experiment", stories.night, 120, 30, ["colon", *"open", "space", *"e0019", "enter"], False),
     ("watch", stories.night, 120, 34, [], True),
 ]
-"""(name, what is told, columns, rows, keys pressed, watching)"""
+"""(name, story, columns, rows, keys pressed, watching)"""
 
 
 async def draw(tell: Callable[[], Story], width: int, height: int, keys: list[str], watch: bool, theme: str) -> str:
-    """The screen as SVG."""
+    """Return the screen as SVG."""
     story = tell()
     with tempfile.TemporaryDirectory() as place:
         folder = story.write(Path(place))
@@ -57,7 +57,7 @@ async def draw(tell: Callable[[], Story], width: int, height: int, keys: list[st
 
 
 def fewer_colours(svg: str) -> str:
-    """Each colour as a terminal with 256 shows it."""
+    """Return the picture with each colour as a terminal of 256 colours shows it."""
 
     def nearest(found: re.Match[str]) -> str:
         return Color.parse(found[0]).downgrade(ColorSystem.EIGHT_BIT).get_truecolor().hex
@@ -70,8 +70,8 @@ FONT = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 
 
 def placed(svg: str) -> str:
-    """The picture in the viewer's own monospaced font, fetching nothing; each word where its cell is, as not every
-    viewer keeps spaces."""
+    """Return the picture in the viewer's own monospaced font, without downloads, each word at its cell: some viewers
+    drop spaces."""
 
     def words(found: re.Match[str]) -> str:
         kind, x, y, length, rest, escaped = found.groups()

@@ -1,7 +1,7 @@
 """Run Python as another Unix user: `python become.py UID GID CODE -m cockpit watch …`, started by root.
 
-The interpreter and the packages may lie where only root can go. A descriptor of their folder leads there without
-walking the way, and gives no right that the other user has not got in it. CODE holds a copy of the cockpit package:
+The interpreter and the packages may lie in folders that only root can enter. A descriptor of such a folder leads there
+without the path, and gives the other user no further rights in it. CODE holds a copy of the cockpit package, because
 its style sheet is found by its real path.
 """
 

@@ -1,4 +1,4 @@
-"""A screen on a story: fixed clock, fixed user, a worker that is said to stand as the test wants."""
+"""Fixtures: a screen on a story, with a fixed clock, a fixed user and the worker's status that the test wants."""
 
 import asyncio
 import shutil
@@ -22,7 +22,7 @@ from tests.tui import stories
 
 RUNNING = WorkerStatus("running", 1.0)
 RESTED = 4
-"""Looks in a row that must find nothing left to do."""
+"""Consecutive looks that must find nothing left to do."""
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +43,7 @@ def _one_time_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, float]]:
-    """A story's folder and the moment it stops at, each told once."""
+    """Return a function that gives a story's folder and its last moment. Each story is told once."""
     known: dict[str, tuple[Path, float]] = {}
 
     def tell(name: str) -> tuple[Path, float]:
@@ -60,7 +60,7 @@ Opener = Callable[..., CockpitApp]
 
 @pytest.fixture
 def screen_on(told: Callable[[str], tuple[Path, float]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opener:
-    """`screen_on("night")` is an app on a copy of that story, in a folder whose path is the same at every run."""
+    """Return a function: `screen_on("night")` is an app on a copy of that story, under the same path at every run."""
     monkeypatch.chdir(tmp_path)
 
     def open_story(
@@ -85,14 +85,14 @@ def screen_on(told: Callable[[str], tuple[Path, float]], tmp_path: Path, monkeyp
 
 @asynccontextmanager
 async def shown(app: CockpitApp, width: int = 120, height: int = 34) -> AsyncIterator[Pilot[int]]:
-    """The app with its state read and drawn."""
+    """Run the app until its state is read and drawn."""
     async with app.run_test(size=(width, height)) as pilot:
         await settle(pilot)
         yield pilot
 
 
 async def settle(pilot: Pilot[int]) -> None:
-    """Until the state is read, and nothing is left to be done or drawn."""
+    """Wait until the state is read, and nothing is left to be done or drawn."""
     app = pilot.app
     assert isinstance(app, CockpitApp)
     while app.loading or not app.warm:
@@ -104,7 +104,7 @@ async def settle(pilot: Pilot[int]) -> None:
 
 
 def at_rest(app: CockpitApp) -> bool:
-    """Whether every key and message was dealt with, and all that changed was laid out and drawn."""
+    """Tell whether every key and message was handled, and every change was laid out and drawn."""
     if not app.screen_stack:
         return True
     screen = app.screen
@@ -116,7 +116,7 @@ def at_rest(app: CockpitApp) -> bool:
 
 
 async def press(pilot: Pilot[int], *keys: str) -> None:
-    """All keys at once, as a slow link brings them, and then what they did. A character, or a key by Textual's name."""
+    """Send all keys at once, as a slow link brings them, and settle. A key is a character, or Textual's name of it."""
     driver = pilot.app._driver
     assert driver is not None
     for key in keys:
@@ -144,7 +144,7 @@ def words_on(app: CockpitApp) -> str:
 
 
 def sent(app: CockpitApp) -> list[AnyIntent]:
-    """The intents that were left for the worker."""
+    """Return the intents that were sent to the worker."""
     inbox = Inbox(app.feed.folder.inbox)
     try:
         return [decode_intent(body) for _, _, body in inbox.after(0)]

@@ -1,6 +1,6 @@
-"""Sessions to draw, told as the events that made them: a night on sixteen clusters, and the states around it.
+"""Sessions to draw, as the events that made them: a night on sixteen clusters, and other states.
 
-A story is written to a real ledger in a folder of its own, its logs beside it, and is the same at every telling.
+A story is written to a real ledger in a folder of its own, with its logs, and is the same every time.
 """
 
 from cockpit.core.events import (
@@ -52,7 +52,7 @@ def begun(name: str = "night", clusters: int = 16, better: int = 3) -> Story:
 
 
 def night() -> Story:
-    """Mid-night in copilot: waves done, one running, one queued, one held; two proposals wait; a cluster is lost."""
+    """The middle of a night in copilot: waves done, one running, one held, two proposals, a lost cluster."""
     story = begun()
     story.tell(PhaseSet(at=story.at, author="claude", phase="Width first: it moved the most in the literature"))
     pairs: list[list[Value]] = [[48, 80], [96, 112], [88, 128]]
@@ -123,7 +123,7 @@ def night() -> Story:
 
 
 def filled(waves: int = 40) -> Story:
-    """A night with filler: many waves of one arm each between two of a researcher's, the last one under replication."""
+    """A night with filler: many waves of one arm each between two of a researcher's. The last is being replicated."""
     story = begun("filled")
     first = story.propose("Which rate?", {"MATRIX_LR": [0.03, 0.05]})
     story.approve(first)
@@ -146,7 +146,7 @@ def filled(waves: int = 40) -> Story:
 
 
 def pair() -> Story:
-    """Two clusters, long enough that one GPU would have found something too."""
+    """Two clusters, for long enough that one GPU would have found an improvement too."""
     story = begun("pair", clusters=2, better=0)
     for number in range(8):
         rates: list[Value] = [0.03 + 0.002 * number, 0.06 - 0.001 * number]
@@ -156,7 +156,7 @@ def pair() -> Story:
 
 
 def laptop() -> Story:
-    """Two clusters, as on one's own machine: one validates, the other is at a wave's first arm."""
+    """Two clusters, as on a laptop: one validates, the other runs a wave's first arm."""
     story = begun("laptop", clusters=2, better=0)
     grid: dict[str, list[Value]] = {"ASPECT_RATIO": [48, 96], "MATRIX_LR": [0.03, 0.05]}
     story.approve(story.propose("How wide should the model be?", grid, "search", "Wider wins until steps run out."))
@@ -173,12 +173,12 @@ def laptop() -> Story:
 
 
 def empty() -> Story:
-    """Just made: nothing is up, nothing has run."""
+    """A new session: no cluster is up, nothing has run."""
     return Story(session("fresh"))
 
 
 def stale() -> Story:
-    """The worker died mid-run an hour ago."""
+    """A night whose worker died an hour ago."""
     return night()
 
 

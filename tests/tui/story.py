@@ -1,4 +1,4 @@
-"""How a story is told: as the events of a session, with the clock that it needs and the logs that belong to it."""
+"""The making of a story: the events of a session, its clock and its logs."""
 
 import itertools
 import math
@@ -103,7 +103,7 @@ def session(name: str = "night", clusters: int = 16, better: int = 3) -> Session
 
 
 class Story:
-    """Events in order, and the state they make, so that the next one can be told from it."""
+    """Events in order, and the state they make, from which the next event is made."""
 
     def __init__(self, session: Session, mode: Mode = Mode.COPILOT) -> None:
         self.at = BEGAN
@@ -193,7 +193,7 @@ class Story:
         self.tell(Submitted(at=self.at + 1, attempt=attempt))
 
     def score_of(self, experiment: str, hardware: str) -> float:
-        """A bowl with its bottom at a width of 96, a matrix learning rate of 0.05, and a slower machine."""
+        """Return a score from a bowl with its minimum at a width of 96 and a matrix learning rate of 0.05."""
         found = {**CONSTANTS, **self.state.experiments[experiment].overrides}
         width = float(found["ASPECT_RATIO"])  # type: ignore[arg-type]
         rate = float(found["MATRIX_LR"])  # type: ignore[arg-type]
@@ -222,7 +222,7 @@ class Story:
         self.tell(Ended(at=self.at, attempt=attempt, outcome=Outcome.VALID, metrics=metrics, curve=self.curve(final)))
 
     def decide(self, experiment: str) -> None:
-        """Kept where it beats the incumbent in its class by twice the noise."""
+        """Keep an experiment that beats the incumbent in its class by twice the noise; discard others."""
         state = self.state
         mine = state.experiments[experiment]
         hardware, scores = next(iter(mine.scores.items()))
@@ -258,7 +258,7 @@ class Story:
             )
 
     def next_for(self, cluster: Cluster) -> str:
-        """What waits and may run there: the better class is for validation and the baseline."""
+        """Return the next attempt for a cluster. The better class runs validation and the baseline only."""
         if cluster.state is not ClusterState.IDLE or cluster.running:
             return ""
         for name in self.state.waiting:
@@ -270,7 +270,7 @@ class Story:
         return ""
 
     def play(self, until_waiting: int = 0, most_s: float = math.inf) -> None:
-        """Run what waits on the clusters that are up, until so few wait or so long has passed."""
+        """Run waiting attempts on the clusters that are up, until `until_waiting` are left or `most_s` has passed."""
         stop = self.at + most_s
         ends: dict[str, float] = {}
         while self.at < stop and (len(self.state.waiting) > until_waiting or (until_waiting == 0 and ends)):
@@ -318,7 +318,7 @@ class Story:
                 self.progress(attempt, 0.08 + 0.055 * (index % 16))
 
     def write(self, root: Path, logs: bool = True) -> Path:
-        """The session's folder under `root`, with its ledger and logs."""
+        """Write the session's folder under `root`, with its ledger and logs. Returns the folder."""
         assert self.state.session is not None
         folder = root / self.state.session.name
         ledger = Ledger.create(folder / "ledger.db")

@@ -1,4 +1,4 @@
-"""A real terminal to run the cockpit in: tmux, on a server of its own, as large as asked."""
+"""A real terminal for the cockpit: tmux on a server of its own, at any size."""
 
 import os
 import shlex
@@ -18,15 +18,15 @@ needs_tmux = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is no
 
 
 class Terminal:
-    """One pane. `what` in `wait_for` is looked for in what it shows."""
+    """One pane of tmux."""
 
     def __init__(self, socket: Path, width: int, height: int, command: Sequence[str], env: dict[str, str]) -> None:
         self._socket = socket
         self.width, self.height = width, height
-        # Its own empty configuration: what is tested is what people have who never set anything up.
+        # An empty configuration, as people have it who never set up tmux.
         start = ["-f", "/dev/null", "new-session", "-d", "-x", str(width), "-y", str(height)]
         variables = [word for name, value in env.items() for word in ("-e", f"{name}={value}")]
-        # The pane outlives the command, so that its last words and its status can be read.
+        # The pane outlives the command, so that its last output and its status can be read.
         then = f'{shlex.join(command)}; echo "ended with $?"; exec sleep 600'
         self.tmux(*start, *variables, "sh", "-c", then)
 
@@ -42,14 +42,14 @@ class Terminal:
         return self.tmux("capture-pane", "-p")
 
     def press(self, *keys: str) -> None:
-        """Keys by tmux's names: `Enter`, `Escape`, `C-c`, or a character."""
+        """Press keys by tmux's names: `Enter`, `Escape`, `C-c`, or a character."""
         self.tmux("send-keys", *keys)
 
     def write(self, text: str) -> None:
         self.tmux("send-keys", "-l", text)
 
     def wait_for(self, *what: str, seconds: float = 40.0) -> str:
-        """The screen, once all of `what` is on it."""
+        """Wait until every text of `what` is on the screen. Returns the screen."""
         until = time.monotonic() + seconds
         while True:
             shown = self.screen()
@@ -60,7 +60,7 @@ class Terminal:
             time.sleep(0.1)
 
     def hang_up(self) -> None:
-        """As a link does that drops."""
+        """End the server, as a dropped link does."""
         self.tmux("kill-server")
 
 
@@ -68,7 +68,7 @@ class Terminal:
 def terminal(
     command: Sequence[str], width: int = 120, height: int = 34, env: dict[str, str] | None = None
 ) -> Iterator[Terminal]:
-    """A terminal that runs `command`, gone at the end with everything in it."""
+    """Run `command` in a terminal, which is closed at the end with everything in it."""
     with tempfile.TemporaryDirectory(prefix="cockpit-tmux-") as place:
         socket = Path(place) / "socket"
         made = Terminal(socket, width, height, command, {"PYTHONPATH": str(ROOT), **(env or {})})

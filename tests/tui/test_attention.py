@@ -1,4 +1,4 @@
-"""The header says what needs a person, the gravest first, at any width; the bell rings once for each new need."""
+"""The header names what needs a person, the gravest first, at any width. The bell rings once for each new need."""
 
 from collections.abc import Callable
 
@@ -49,7 +49,7 @@ NEEDS: list[tuple[str, WorkerStatus, Callable[[float], list[Event]], str]] = [
 
 
 @pytest.mark.parametrize("row", NEEDS, ids=[row[0] for row in NEEDS])
-async def test_the_header_says_that(
+async def test_the_header_names_what_needs_a_person(
     screen_on: Opener, row: tuple[str, WorkerStatus, Callable[[float], list[Event]], str]
 ) -> None:
     _, worker, events, words = row
@@ -61,7 +61,7 @@ async def test_the_header_says_that(
         assert words in " ".join(words_on(app).split("\n")[:2])
 
 
-async def test_the_gravest_is_in_sight_on_a_narrow_terminal(screen_on: Opener) -> None:
+async def test_a_narrow_header_shows_the_gravest_need(screen_on: Opener) -> None:
     app = screen_on("night", worker=WorkerStatus("stale", 720.0, 7))
     async with shown(app, 60, 20) as pilot:
         tell(app, BudgetSet(at=app.feed.now(), usd=32.0, author="a"))
@@ -88,12 +88,12 @@ async def test_the_bell_rings_once_for_each_new_need(screen_on: Opener, monkeypa
 
 
 @given(st.lists(st.text("abc ", min_size=1, max_size=12), min_size=1, max_size=6), st.integers(1, 60))
-def test_what_is_said_fits_and_is_never_nothing(texts: list[str], cells: int) -> None:
+def test_the_needs_fit_any_width_and_are_never_empty(texts: list[str], cells: int) -> None:
     words = fitting([Need(text, text.strip() or "x") for text in texts], cells)
     assert words and width_of(words) <= cells
 
 
-def test_the_header_tells_what_was_ended_early_and_how_often_that_was_wrong() -> None:
+def test_the_header_counts_early_stops_and_their_mistakes() -> None:
     told = stories.night().state
     words = [text for text, _ in money_parts(told, told.now)]
     assert not any("early" in text for text in words)

@@ -26,7 +26,7 @@ def drawn(*rows: EffectView, width: int = 79) -> list[str]:
     return text_of(draw_effects(EffectsView("w001", rows, (), 8), 0, width, 12, DARK)).split("\n")
 
 
-def test_the_one_gpu_line_holds_what_one_gpu_would_have_by_then_and_no_more() -> None:
+def test_the_one_gpu_line_shows_the_best_of_one_gpu_so_far() -> None:
     state = stories.pair().state
     alone = one_gpu(state)
     assert alone is not None and len(alone.best) > 1
@@ -46,7 +46,7 @@ async def test_the_one_gpu_line_is_drawn_over_time_and_not_over_experiments(scre
         assert "╌" not in words_on(app)
 
 
-def test_an_effect_beyond_its_interval_is_told_by_its_mark_and_lies_on_its_side() -> None:
+def test_an_effect_beyond_its_interval_has_a_mark_on_its_side_of_zero() -> None:
     better, worse, neither = effect(-0.004, 0.001), effect(0.004, 0.001), effect(0.0005, 0.002)
     rows = drawn(better, worse, neither)[1:]
     assert [row[0] for row in rows[:3]] == ["●", "●", "○"]
@@ -56,14 +56,14 @@ def test_an_effect_beyond_its_interval_is_told_by_its_mark_and_lies_on_its_side(
     assert "−0.0040 [−0.0050, −0.0030]" in rows[0]
 
 
-def test_an_interval_that_dwarfs_the_means_leaves_the_axis_by_arrows() -> None:
+def test_an_interval_wider_than_the_axis_ends_in_arrows() -> None:
     wide = effect(-0.001, 0.5)
     assert reach([wide, effect(-0.002, 0.0005)]) == pytest.approx(0.008)
     row = drawn(wide, effect(-0.002, 0.0005))[1]
     assert "◂" in row and "▸" in row
 
 
-def test_effects_are_of_the_selected_wave_else_of_the_newest_half_measured_one() -> None:
+def test_effects_are_those_of_the_selected_wave_or_the_newest_half_measured() -> None:
     state = stories.night().state
     newest = effects_view(state, "")
     assert newest is not None and newest.wave == "w004", "of w005 less than half is measured"

@@ -1,4 +1,4 @@
-"""What time it is in a session that is followed."""
+"""The clock of a followed session."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ class Wall:
         return self.at
 
 
-def test_a_simulated_clock_goes_on_at_its_own_speed_where_nothing_is_heard(tmp_path: Path) -> None:
+def test_a_simulated_clock_runs_on_at_its_own_speed_without_news(tmp_path: Path) -> None:
     story = stories.night()
     wall = Wall(1.0)
     feed = LedgerFeed(story.write(tmp_path), wall, lambda _: RUNNING)
@@ -36,7 +36,7 @@ def test_a_simulated_clock_goes_on_at_its_own_speed_where_nothing_is_heard(tmp_p
     feed.close()
 
 
-def test_the_clock_of_a_session_whose_worker_is_away_stands_where_its_last_event_put_it(tmp_path: Path) -> None:
+def test_the_clock_stops_at_the_last_event_while_the_worker_is_away(tmp_path: Path) -> None:
     wall = Wall(1.0)
     feed = LedgerFeed(stories.night().write(tmp_path), wall, lambda _: WorkerStatus("stopped", 5.0))
     feed.load()

@@ -1,4 +1,4 @@
-"""A cell of the grid says who, in which state, with what and how far, as narrow as a cell may be."""
+"""A cell of the grid is complete at its smallest width: name, state, run and progress."""
 
 import pytest
 
@@ -13,7 +13,7 @@ STATES = [("▶", "busy"), ("▶", "busy, held"), ("▶", "ending"), ("▶", "su
 @pytest.mark.parametrize("width", [CELL_WIDTH - 1, 28, 29, 40])
 @pytest.mark.parametrize(("glyph", "word"), STATES, ids=[word for _, word in STATES])
 @pytest.mark.parametrize("old_s", [0.0, 200.0])
-def test_a_cell_says_all_there_is_to_say(width: int, glyph: str, word: str, old_s: float) -> None:
+def test_a_cell_of_any_width_is_complete(width: int, glyph: str, word: str, old_s: float) -> None:
     view = ClusterView(
         "gpu-01", "H100", glyph, word, "good", "e0000.10", "DOWN .7 FINAL .02", 0.57, 127.0, 2.36, 0.002, "e0053.1",
         stale_s=old_s,

@@ -1,4 +1,4 @@
-"""Every key does what the registry says, where it says; none that acts works for a watcher."""
+"""Every key does what the registry says, where it says. A watcher has no key that acts."""
 
 from collections.abc import Callable
 
@@ -97,7 +97,7 @@ ACTING: list[tuple[str, list[str], list[AnyIntent]]] = [
 
 
 async def start_again(pilot: Pilot[int]) -> None:
-    """Back to the panes, as they were when the screen opened."""
+    """Return to the panes, as they were when the screen opened."""
     app = pilot.app
     assert isinstance(app, CockpitApp)
     while app.screen is not app.main:
@@ -117,7 +117,7 @@ async def start_again(pilot: Pilot[int]) -> None:
     await settle(pilot)
 
 
-async def test_each_key_that_acts_leaves_its_intent(screen_on: Opener) -> None:
+async def test_each_key_that_acts_sends_its_intent(screen_on: Opener) -> None:
     app = screen_on("night")
     async with shown(app) as pilot:
         for name, keys, intents in ACTING:
@@ -127,7 +127,7 @@ async def test_each_key_that_acts_leaves_its_intent(screen_on: Opener) -> None:
             await start_again(pilot)
 
 
-async def test_watching_has_no_key_that_acts(screen_on: Opener) -> None:
+async def test_a_watcher_has_no_key_that_acts(screen_on: Opener) -> None:
     app = screen_on("night", watch=True)
     acting = {action.name for action in STEERING if action.acting}
     assert not acting & {action.name for action in app.registry.actions}
@@ -143,7 +143,7 @@ async def test_watching_has_no_key_that_acts(screen_on: Opener) -> None:
     assert app.feed.folder.inbox.exists() == before
 
 
-async def test_a_watcher_is_told_of_no_key_that_acts(screen_on: Opener) -> None:
+async def test_a_watcher_is_shown_no_key_that_acts(screen_on: Opener) -> None:
     app = screen_on("empty", watch=True)
     async with shown(app, 80, 24) as pilot:
         assert "? every key" in words_on(app) and "m mode" not in words_on(app)
@@ -237,7 +237,7 @@ SEEING: list[tuple[str, list[str], Callable[[CockpitApp], bool]]] = [
 ]
 
 
-async def test_each_key_that_looks_shows_what_it_says(screen_on: Opener) -> None:
+async def test_each_key_that_looks_shows_its_view(screen_on: Opener) -> None:
     app = screen_on("night")
     async with shown(app) as pilot:
         for name, keys, so in SEEING:
@@ -247,7 +247,7 @@ async def test_each_key_that_looks_shows_what_it_says(screen_on: Opener) -> None
         assert not sent(app)
 
 
-async def test_save_writes_the_whole_log_and_never_over_a_file(screen_on: Opener, tmp_path: object) -> None:
+async def test_save_writes_the_whole_log_and_overwrites_no_file(screen_on: Opener, tmp_path: object) -> None:
     app = screen_on("night")
     target = app.feed.folder.root.parent / "copy.log"
     async with shown(app) as pilot:
@@ -269,7 +269,7 @@ async def test_quitting_leaves_and_changes_nothing(screen_on: Opener) -> None:
         assert not sent(app)
 
 
-async def test_news_that_come_while_the_screen_is_left_are_let_go(screen_on: Opener) -> None:
+async def test_news_after_the_screen_is_left_is_ignored(screen_on: Opener) -> None:
     app = screen_on("night")
     async with shown(app) as pilot:
         await press(pilot, "q")
@@ -279,7 +279,7 @@ async def test_news_that_come_while_the_screen_is_left_are_let_go(screen_on: Ope
     assert app.return_code == 0
 
 
-async def test_news_that_come_while_a_page_is_taken_down_are_let_go(screen_on: Opener) -> None:
+async def test_news_while_a_page_is_taken_down_is_ignored(screen_on: Opener) -> None:
     app = screen_on("night")
     async with shown(app) as pilot:
         await press(pilot, "e")
@@ -291,7 +291,7 @@ async def test_news_that_come_while_a_page_is_taken_down_are_let_go(screen_on: O
     assert app.return_code in (None, 0)
 
 
-def test_every_key_of_the_registry_is_pressed_above() -> None:
+def test_every_key_of_the_registry_is_pressed_in_a_test() -> None:
     pressed = {key for table in (ACTING, SEEING, EDITING) for row in table for key in row[1]}
     pressed |= {"s", "q", "ctrl+q", "ctrl+c"}
     spare = {"shift+up": "K", "shift+down": "J", "equals_sign": "plus", "underscore": "minus"}
@@ -330,7 +330,7 @@ EDITING: list[tuple[str, list[str], Callable[[EditProposal], bool]]] = [
 ]
 
 
-async def test_each_edit_sends_the_whole_proposal_as_wanted(screen_on: Opener) -> None:
+async def test_each_edit_sends_the_whole_edited_proposal(screen_on: Opener) -> None:
     app = screen_on("night")
     async with shown(app) as pilot:
         for name, keys, so in EDITING:
@@ -343,7 +343,7 @@ async def test_each_edit_sends_the_whole_proposal_as_wanted(screen_on: Opener) -
             await start_again(pilot)
 
 
-async def test_a_terminal_that_said_it_lost_the_focus_is_typed_in_all_the_same(screen_on: Opener) -> None:
+async def test_keys_are_taken_after_the_terminal_reported_a_lost_focus(screen_on: Opener) -> None:
     app = screen_on("night")
     async with shown(app) as pilot:
         app.app_focus = False

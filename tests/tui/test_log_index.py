@@ -1,4 +1,4 @@
-"""A log is read by line, whatever its line ends, however it grows, without being held."""
+"""A log is read by line with any line ends and growth, and is not held in memory."""
 
 import re
 import tracemalloc
@@ -20,7 +20,7 @@ def lines_of(data: str) -> list[str]:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(text, min_size=1, max_size=6))
-def test_it_reads_what_was_written_however_it_arrived(tmp_path: Path, parts: list[str]) -> None:
+def test_lines_are_read_in_any_growth_of_the_file(tmp_path: Path, parts: list[str]) -> None:
     path = tmp_path / "run.log"
     path.write_bytes(b"")
     log = LogIndex(path)
@@ -34,7 +34,7 @@ def test_it_reads_what_was_written_however_it_arrived(tmp_path: Path, parts: lis
     assert [log.line(number) for number in range(log.lines)] == lines_of(whole)
 
 
-def test_a_file_that_is_not_there_yet_has_no_lines(tmp_path: Path) -> None:
+def test_a_missing_file_has_no_lines(tmp_path: Path) -> None:
     log = LogIndex(tmp_path / "later.log")
     assert not log.grow()
     assert log.lines == 0
@@ -43,7 +43,7 @@ def test_a_file_that_is_not_there_yet_has_no_lines(tmp_path: Path) -> None:
     assert log.line(0) == "one"
 
 
-def test_a_file_that_was_replaced_is_read_anew(tmp_path: Path) -> None:
+def test_a_replaced_file_is_read_again(tmp_path: Path) -> None:
     path = tmp_path / "run.log"
     path.write_text("old\n" * 100)
     log = LogIndex(path)
@@ -53,7 +53,7 @@ def test_a_file_that_was_replaced_is_read_anew(tmp_path: Path) -> None:
     assert (log.lines, log.line(0)) == (1, "new")
 
 
-def test_a_line_without_end_is_cut_and_says_so(tmp_path: Path) -> None:
+def test_a_very_long_line_is_cut_and_says_so(tmp_path: Path) -> None:
     path = tmp_path / "run.log"
     path.write_bytes(b"x" * 100_000)
     log = LogIndex(path)
@@ -62,7 +62,7 @@ def test_a_line_without_end_is_cut_and_says_so(tmp_path: Path) -> None:
     assert len(log.line(0)) < 5_000
 
 
-def test_what_arrived_while_watching_has_a_time_and_nothing_before_it_has(tmp_path: Path) -> None:
+def test_only_lines_that_arrived_while_watching_have_a_time(tmp_path: Path) -> None:
     path = tmp_path / "run.log"
     path.write_text("before\n")
     log = LogIndex(path)

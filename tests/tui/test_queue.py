@@ -1,4 +1,4 @@
-"""The wave queue: what needs a person on top, filler told as one row, and only real waves are moved."""
+"""The wave queue: proposals on top, filler as one row, and only waves with a question are moved."""
 
 import re
 
@@ -28,7 +28,7 @@ def filler_waves(app: CockpitApp) -> list[str]:
     return [name for name, wave in app.state.waves.items() if wave.kind is WaveKind.FILLER]
 
 
-def test_the_filler_row_says_what_all_filler_waves_say_together() -> None:
+def test_the_filler_row_sums_up_all_filler_waves() -> None:
     story = stories.filled()
     queue = Queue()
     queue.follow(story.state)
@@ -44,7 +44,7 @@ def test_the_filler_row_says_what_all_filler_waves_say_together() -> None:
     assert view.spent_usd == pytest.approx(spent_usd(state, arms, story.at))
 
 
-def test_following_event_by_event_comes_to_the_same_as_reading_it_all_at_once() -> None:
+def test_following_each_event_equals_reading_all_at_once() -> None:
     queue, story = Queue(), stories.begun("steps")
     story.approve(story.propose("Which rate?", {"MATRIX_LR": [0.03, 0.05]}))
     for number in range(30):
@@ -62,7 +62,7 @@ def test_following_event_by_event_comes_to_the_same_as_reading_it_all_at_once() 
     assert queue.keys(story.state, True) == fresh.keys(story.state, True)
 
 
-def test_filler_takes_one_row_between_what_is_open_and_what_is_done() -> None:
+def test_filler_is_one_row_between_open_and_done_waves() -> None:
     story = stories.filled()
     queue = Queue()
     queue.follow(story.state)
@@ -95,14 +95,14 @@ async def test_filler_is_neither_moved_nor_held_nor_cancelled_as_a_whole(screen_
         assert sent(app) == [Hold("w042")]
 
 
-async def test_a_wave_whose_arms_wait_for_replicates_only_is_measuring(screen_on: Opener) -> None:
+async def test_a_wave_that_waits_for_replicates_is_measuring(screen_on: Opener) -> None:
     app = screen_on("filled")
     async with shown(app, 120, 34) as pilot:
         await press(pilot, "2")
         assert re.search(r"◔ w042 Is it the width\? +measuring", words_on(app))
 
 
-async def test_what_needs_a_person_comes_into_sight_unless_the_person_is_reading_further_down(
+async def test_a_new_proposal_comes_into_sight_unless_the_person_reads_further_down(
     screen_on: Opener,
 ) -> None:
     app = screen_on("filled")

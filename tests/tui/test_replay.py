@@ -1,4 +1,4 @@
-"""A stored session played again: its state at any moment, paused, faster, and sought forwards and back."""
+"""A replayed session: its state at any moment, paused, faster, and sought forwards and back."""
 
 import shutil
 from collections.abc import Callable
@@ -46,7 +46,7 @@ def played(told: Told, tmp_path: Path) -> tuple[CockpitApp, ReplayFeed, Clock]:
 
 
 def folded_until(feed: ReplayFeed) -> State:
-    """The state by the feed's own moment, made anew from the ledger."""
+    """Fold the state at the feed's moment from the ledger."""
     from cockpit.core.fold import fold, fold_all
 
     ledger = Ledger.read(feed.folder.ledger)
@@ -57,7 +57,7 @@ def folded_until(feed: ReplayFeed) -> State:
     return state
 
 
-async def test_a_run_is_shown_as_far_as_it_had_got(
+async def test_a_replayed_run_is_shown_up_to_the_moment(
     played: tuple[CockpitApp, ReplayFeed, Clock],
 ) -> None:
     app, feed, _ = played
@@ -80,7 +80,7 @@ async def test_a_run_is_shown_as_far_as_it_had_got(
         assert 2 < len(points_of(run.curve)) <= 10
 
 
-async def test_each_key_of_a_replay_does_what_it_says(played: tuple[CockpitApp, ReplayFeed, Clock]) -> None:
+async def test_each_key_of_a_replay_works(played: tuple[CockpitApp, ReplayFeed, Clock]) -> None:
     app, feed, clock = played
     pressed: set[str] = set()
     async with shown(app) as pilot:
@@ -120,7 +120,7 @@ async def test_each_key_of_a_replay_does_what_it_says(played: tuple[CockpitApp, 
     assert {key for action in REPLAY for key in action.keys} <= pressed
 
 
-async def test_seeking_back_shows_what_was_so_then(played: tuple[CockpitApp, ReplayFeed, Clock]) -> None:
+async def test_seeking_back_shows_the_state_of_that_moment(played: tuple[CockpitApp, ReplayFeed, Clock]) -> None:
     app, feed, _ = played
     async with shown(app) as pilot:
         await press(pilot, "space", "end")
@@ -144,27 +144,25 @@ async def test_no_key_of_a_replay_acts(played: tuple[CockpitApp, ReplayFeed, Clo
 
 
 @given(st.integers(0, 30), st.integers(0, 59))
-def test_a_time_is_read_as_it_is_written(hours: int, minutes: int) -> None:
+def test_a_time_is_parsed(hours: int, minutes: int) -> None:
     assert seconds_in(f"{hours}h{minutes}m") == ("", hours * 3600 + minutes * 60)
     assert seconds_in(f"-{hours}h {minutes}m") == ("-", hours * 3600 + minutes * 60)
 
 
 @given(st.text(max_size=8))
-def test_what_is_no_time_is_refused(text: str) -> None:
+def test_other_text_is_not_a_time(text: str) -> None:
     found = seconds_in(text)
     assert found is None or any(unit in text.lower() for unit in "dhms")
 
 
 @given(st.floats(0.01, 10_000))
-def test_speeds_go_up_and_down_a_ladder_and_stop_at_its_ends(speed: float) -> None:
+def test_speeds_step_up_and_down_between_the_first_and_the_last(speed: float) -> None:
     up, down = next_speed(speed, 1), next_speed(speed, -1)
     assert up > speed or (up == speed >= SPEEDS[-1])
     assert down < speed or (down == speed <= SPEEDS[0])
 
 
-async def test_a_run_that_was_ended_early_is_shown_as_far_as_it_came_and_one_that_never_ended_as_last_heard(
-    told: Told, tmp_path: Path
-) -> None:
+async def test_an_early_end_and_an_unfinished_run_are_replayed_up_to_what_is_known(told: Told, tmp_path: Path) -> None:
     source, _ = told("night")
     folder = tmp_path / "night"
     shutil.copytree(source, folder)

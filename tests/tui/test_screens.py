@@ -52,7 +52,7 @@ def tear_ledger(app: CockpitApp) -> None:
 
 MAIN = picture("main")
 REVIEW = picture("review", "e", "j")
-EXPERIMENT = picture("experiment", "4", "j", "enter")
+EXPERIMENT = picture("experiment", "colon", *"open e0019", "enter")
 PICTURES = [
     MAIN,
     REVIEW,
@@ -64,6 +64,7 @@ PICTURES = [
     picture("talk", "5"),
     picture("say", "i", *"keep waves small"),
     picture("decided", "2", *"jjjj", "enter"),
+    picture("crashed", "colon", *"open e0004", "enter"),
     picture("diff", "enter", "d"),
     picture("page-log", "enter", "o"),
     picture("curve", "enter", "v"),

@@ -1,4 +1,4 @@
-"""The watcher's screen as the forced command of an SSH key, on a real sshd of this test's own."""
+"""The watcher's screen as the forced command of an SSH key, on a real sshd."""
 
 import getpass
 import os
@@ -47,8 +47,8 @@ class Server:
         )
         self.log = (place / "sshd.log").open("wb")
         if os.getuid() == 0:
-            Path("/run/sshd").mkdir(exist_ok=True)  # where sshd, started by root, insists on living
-        # `-D` keeps it this process's child; it is the monitor of every connection, so it can be ended with them.
+            Path("/run/sshd").mkdir(exist_ok=True)  # sshd started by root needs this folder
+        # `-D` keeps it a child of this process, and the monitor of every connection: it can be ended with them.
         self.process = subprocess.Popen([SSHD, "-D", "-e", "-f", str(place / "sshd_config")], stderr=self.log)
         wait_for(self._listens, 20, "sshd to listen")
 
@@ -58,7 +58,7 @@ class Server:
             return tried.connect_ex(("127.0.0.1", self.port)) == 0
 
     def ssh(self, *options: str) -> list[str]:
-        """The client's command, which trusts this server and knows the watcher's key and no other."""
+        """Return the client's command, which trusts this server and knows the watcher's key only."""
         return [
             "ssh", "-F", "none", "-i", str(self.place / "watcher"), "-p", str(self.port),
             "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR",
@@ -103,11 +103,11 @@ def watchers(server: Server) -> list[psutil.Process]:
     ]
 
 
-def test_the_line_that_is_tested_is_the_one_that_is_documented() -> None:
+def test_the_tested_line_is_the_documented_one() -> None:
     assert DOCUMENTED in (ROOT / "docs" / "watching.md").read_text()
 
 
-def test_the_key_gets_the_screen_and_no_key_acts(server: Server, session: SessionFolder) -> None:
+def test_the_ssh_key_gets_the_screen_and_no_key_acts(server: Server, session: SessionFolder) -> None:
     with terminal(server.ssh("-t"), 80, 24) as screen:
         screen.wait_for("WATCHING", "cpu-01", "worker running")
         for key in ("a", "x", "H", "E", "i", "s"):
@@ -122,7 +122,7 @@ def test_the_key_gets_the_screen_and_no_key_acts(server: Server, session: Sessio
     inbox.close()
 
 
-def test_whatever_command_is_asked_for_it_is_the_screen_that_runs(server: Server, tmp_path: Path) -> None:
+def test_the_screen_runs_in_place_of_any_other_command(server: Server, tmp_path: Path) -> None:
     touched = tmp_path / "touched"
     with terminal([*server.ssh("-t"), f"touch {touched}; sh"]) as screen:
         screen.wait_for("WATCHING", "cpu-01")
@@ -139,7 +139,7 @@ def test_no_port_is_forwarded_out(server: Server) -> None:
     there = f"{port}:127.0.0.1:{server.port}"
     with subprocess.Popen(server.ssh("-N", "-L", there), stderr=subprocess.DEVNULL) as link:
         try:
-            # The client listens here, but what comes in goes nowhere: the server opens nothing for it.
+            # The client listens here, but the server opens no connection for it.
             wait_for(lambda: answer(port) is not None, 30, "the client to listen")
             assert answer(server.port) == b"SSH"
             assert answer(port) == b""
@@ -157,7 +157,7 @@ def test_no_port_is_forwarded_in(server: Server) -> None:
 
 
 def answer(port: int) -> bytes | None:
-    """The first of what whoever listens on a port says; None where nobody does."""
+    """Return the first bytes from a port; None where nothing listens."""
     with socket.socket() as through:
         through.settimeout(20)
         if through.connect_ex(("127.0.0.1", port)) != 0:

@@ -1,4 +1,4 @@
-"""A person at the real screen steers a real worker on the simulated fleet, a scripted model proposing over the wire."""
+"""A person at the real screen steers a real worker on the simulated fleet. A scripted model proposes over HTTP."""
 
 import asyncio
 import time
@@ -27,7 +27,7 @@ ALOUD = "think aloud"
 
 
 class Model:
-    """Proposes a grid of one more rate each turn; thinks aloud, slowly, when it is asked to."""
+    """A model that proposes another grid each turn, and thinks aloud, slowly, when asked to."""
 
     def __init__(self) -> None:
         self.turns = 0
@@ -70,7 +70,7 @@ def folder(
 
 
 class Person:
-    """What one at the keyboard does: presses keys, and waits for what the screen then knows."""
+    """A person at the keyboard: presses keys, and waits for the state on the screen."""
 
     def __init__(self, app: CockpitApp, pilot: Pilot[int]) -> None:
         self.app, self.pilot = app, pilot
@@ -90,7 +90,7 @@ class Person:
             await asyncio.sleep(0.05)
 
     async def proposal(self) -> str:
-        """The proposal that the keys are about."""
+        """Wait for a proposal. Returns the one that the keys are about."""
         await self.sees("a proposal", lambda: self.state.proposals)
         return next(iter(self.state.proposals))
 
@@ -153,7 +153,7 @@ def attempt_of(state: State, wave: str) -> list[str]:
 
 
 def running_on(state: State, cluster: str) -> str:
-    """What trains there with a good part of it still to come; empty for nothing."""
+    """Return the attempt that trains there and is not half done; empty for none."""
     name = state.clusters[cluster].running
     attempt = state.attempts.get(name)
     if attempt is None or attempt.status is not AttemptStatus.RUNNING or attempt.progress is None:

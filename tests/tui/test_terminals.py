@@ -1,4 +1,4 @@
-"""What is asked of the screen, by flags, cockpit.toml and the connection, is what the terminal gets."""
+"""The screen follows the flags, cockpit.toml and the connection."""
 
 import sys
 from pathlib import Path
@@ -25,7 +25,7 @@ def takes_mouse(screen: Terminal) -> bool:
 
 
 @needs_tmux
-def test_the_mouse_is_left_to_the_terminal_where_asked(tmp_path: Path) -> None:
+def test_no_mouse_leaves_the_mouse_to_the_terminal(tmp_path: Path) -> None:
     folder = local_session(tmp_path, clusters=1, mode="manual")
     watch = ["watch", str(folder.root)]
     for command, wanted in ((watch, True), ([*watch, "--no-mouse"], False), (["--no-mouse", *watch], False)):
@@ -34,18 +34,18 @@ def test_the_mouse_is_left_to_the_terminal_where_asked(tmp_path: Path) -> None:
 
 
 @needs_tmux
-def test_the_repository_s_settings_say_how_the_screen_is(tmp_path: Path) -> None:
+def test_the_screen_follows_the_repository_s_settings(tmp_path: Path) -> None:
     folder = local_session(tmp_path, clusters=1, mode="manual")
     (tmp_path / "repo" / "cockpit.toml").write_text('[screen]\ntheme = "light"\nmouse = false\nbell = true\n')
     with terminal([*COCKPIT, "watch", str(folder.root)]) as screen:
         assert not takes_mouse(screen)
         assert "48;5;231" in screen.tmux("capture-pane", "-p", "-e")
-        # The worker that is not there is a need: it rings.
+        # The missing worker is a need: it rings.
         assert "!" in screen.tmux("display-message", "-p", "#{window_flags}#{?window_bell_flag,!,}")
 
 
 @needs_tmux
-def test_a_theme_that_is_none_is_one_sentence(tmp_path: Path) -> None:
+def test_an_unknown_theme_is_one_sentence(tmp_path: Path) -> None:
     folder = local_session(tmp_path, clusters=1, mode="manual")
     (tmp_path / "repo" / "cockpit.toml").write_text('[screen]\ntheme = "solarized"\n')
     with terminal([*COCKPIT, "open", str(folder.root)], width=160) as screen:
@@ -63,7 +63,7 @@ def test_over_ssh_fewer_frames_are_drawn(env: dict[str, str], frames: int) -> No
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(("env", "every_s"), [({}, POLL_S), (OVER_SSH, POLL_OVER_SSH_S)])
-async def test_over_ssh_news_are_looked_for_less_often_and_nothing_moves(
+async def test_over_ssh_the_screen_polls_less_often_and_animates_nothing(
     screen_on: Opener, monkeypatch: pytest.MonkeyPatch, env: dict[str, str], every_s: float
 ) -> None:
     for name, value in env.items():

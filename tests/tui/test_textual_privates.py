@@ -78,7 +78,7 @@ def test_no_module_outside_terminal_uses_a_private_name(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: path.name)
-def test_no_test_but_their_conftest_uses_a_private_name(path: Path) -> None:
+def test_no_test_outside_the_fixtures_uses_a_private_name(path: Path) -> None:
     assert not uses_in(path.read_text())
 
 
@@ -89,7 +89,7 @@ def test_each_private_name_in_terminal_has_its_reason(path: Path) -> None:
     assert not undocumented
 
 
-def test_a_use_is_found() -> None:
+def test_a_use_of_a_private_name_is_found() -> None:
     assert uses_in("app._running = False\nfrom textual._compositor import CompositorUpdate") == {
         "_running",
         "_compositor",

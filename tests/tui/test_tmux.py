@@ -1,4 +1,4 @@
-"""The whole of it on a real terminal: a worker, a screen on a pty, keys that reach the one through the other."""
+"""The whole cockpit on a real terminal: a worker, a screen on a pty, and keys that reach the worker."""
 
 import shlex
 import sys
@@ -21,7 +21,7 @@ COCKPIT = (sys.executable, "-m", "cockpit")
 
 
 def proposed(place: Path) -> SessionFolder:
-    """A session whose baseline is measured, with a proposal that waits."""
+    """Make a session with a measured baseline and a waiting proposal."""
     folder = local_session(place, clusters=2, mode="manual")
     worker_process.start(folder)
     wait_for(lambda: state_of(folder).incumbent == "e0000", 40, "the baseline")
@@ -30,9 +30,7 @@ def proposed(place: Path) -> SessionFolder:
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (200, 50)])
-def test_a_wave_is_approved_by_a_key_and_runs_on_after_the_screen_is_left(
-    tmp_path: Path, width: int, height: int
-) -> None:
+def test_a_wave_approved_by_a_key_runs_after_the_screen_is_left(tmp_path: Path, width: int, height: int) -> None:
     folder = proposed(tmp_path)
     wave = "w001"
     try:
@@ -40,7 +38,7 @@ def test_a_wave_is_approved_by_a_key_and_runs_on_after_the_screen_is_left(
             shown = screen.wait_for("cpu-01", "manual", "worker running", "clusters")
             if width == 200:
                 assert all(pane in shown for pane in ("waves", "log", "chart", "talk"))
-            screen.write("/aAH\r2")  # all at once, as a slow link brings them: of the words none is a key
+            screen.write("/aAH\r2")  # all at once, as a slow link brings them: no letter of the text acts as a key
             screen.wait_for("which rate?", "nothing here contains 'aAH'")
             screen.press("e")
             screen.wait_for("which rate?", "MATRIX_LR", "0.02", "approve")
@@ -60,8 +58,8 @@ def test_a_wave_is_approved_by_a_key_and_runs_on_after_the_screen_is_left(
         worker_process.terminate(folder)
 
 
-def test_a_terminal_that_goes_away_leaves_no_process_behind(tmp_path: Path) -> None:
-    """Even one that was told to outlive its terminal: there is nothing to show, and nothing to spin on."""
+def test_a_closed_terminal_leaves_no_process_behind(tmp_path: Path) -> None:
+    """A process that was told to outlive its terminal ends too: it has nothing to show."""
     folder = local_session(tmp_path, clusters=1, mode="manual")
     watch = [*COCKPIT, "watch", str(folder.root)]
     with terminal(["sh", "-c", f"trap '' HUP; exec {shlex.join(watch)}"]) as screen:
@@ -72,7 +70,7 @@ def test_a_terminal_that_goes_away_leaves_no_process_behind(tmp_path: Path) -> N
         assert not process.is_running()
 
 
-def test_copying_reaches_the_tmux_it_runs_in_as_tmux_comes(tmp_path: Path) -> None:
+def test_copying_reaches_the_surrounding_tmux_without_configuration(tmp_path: Path) -> None:
     folder = local_session(tmp_path, clusters=1, mode="manual")
     worker_process.start(folder)
     try:

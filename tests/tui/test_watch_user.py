@@ -1,6 +1,6 @@
-"""Watching as another Unix user, who may read by group and nothing else: the kernel keeps a watcher from acting.
+"""Watching as another Unix user, who may read by group only: the kernel keeps a watcher from acting.
 
-The session is made, and its worker started, under the strictest umask there is.
+The session is made, and its worker started, under the strictest umask.
 """
 
 import os
@@ -54,7 +54,7 @@ def watching(folder: SessionFolder) -> list[str]:
 
 @pytest.fixture
 def session() -> Iterator[SessionFolder]:
-    """Root's, in a folder of the group's: its baseline measured, no worker."""
+    """A session of root's in a folder of the group, with a measured baseline and no worker."""
     place = Path(tempfile.mkdtemp(prefix="cockpit-group-"))
     place.chmod(0o755)
     shutil.copytree(ROOT / "cockpit", place / "code" / "cockpit", ignore=shutil.ignore_patterns("__pycache__"))
@@ -82,7 +82,7 @@ def looks(screen: Terminal, worker: str) -> None:
     screen.wait_for("for ")
 
 
-def test_a_member_of_the_group_reads_all_but_what_acts_and_writes_nothing(session: SessionFolder) -> None:
+def test_a_member_of_the_group_reads_all_but_the_inbox_and_writes_nothing(session: SessionFolder) -> None:
     Inbox(session.inbox).close()
     tried = subprocess.run(as_user(session, GROUP, "-c", TRIES, str(session.root)), capture_output=True, text=True)
     assert (tried.stdout, tried.stderr) == ("wrong: []\n", "")
@@ -106,7 +106,7 @@ def test_a_member_sees_a_live_session_and_no_key_acts(session: SessionFolder) ->
     assert {path.stat().st_uid for path in session.root.rglob("*")} == {0}
 
 
-def test_a_member_sees_a_stopped_session_and_follows_the_worker_that_is_started(session: SessionFolder) -> None:
+def test_a_member_sees_a_stopped_session_and_follows_its_next_worker(session: SessionFolder) -> None:
     assert not session.ledger.with_name("ledger.db-wal").exists()
     with terminal(watching(session)) as screen:
         looks(screen, "stopped")
@@ -119,7 +119,7 @@ def test_a_member_sees_a_stopped_session_and_follows_the_worker_that_is_started(
 
 @pytest.mark.parametrize("log_bytes", [None, 32, 0])
 def test_a_member_sees_a_session_whose_worker_was_killed(session: SessionFolder, log_bytes: int | None) -> None:
-    """Whatever it had come to write of its log: all of it, its header, or nothing."""
+    """The killed worker had written all of its log, its header, or nothing."""
     log = session.ledger.with_name("ledger.db-wal")
     worker_process.start(session)
     wait_for(lambda: log.exists() and log.stat().st_size > 32, 20, "the worker to write")

@@ -1,4 +1,4 @@
-"""`cockpit watch --web`, by HTTP and websocket: the screen for whoever has the address, nothing for anyone else."""
+"""`cockpit watch --web`, by HTTP and websocket: the screen for people with the address, nothing for others."""
 
 import asyncio
 import os
@@ -64,7 +64,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 class Page:
-    """An open page: what its terminal shows of what the socket brings."""
+    """An open page, as the terminal that its socket feeds."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket = socket
@@ -74,7 +74,7 @@ class Page:
         await self._socket.send_json(["stdin", keys])
 
     async def until(self, *wanted: str, never: tuple[str, ...] = ()) -> str:
-        """What it shows once all of `wanted` is on it; nothing of `never` may be until then."""
+        """Wait until every text of `wanted` is shown, and none of `never` before. Returns the screen."""
         try:
             async with asyncio.timeout(60):
                 async for message in self._socket:
@@ -106,14 +106,14 @@ async def test_everything_is_refused_without_the_token(site: Site) -> None:
     assert site.screens() == []
 
 
-async def test_the_address_opens_a_page_whose_files_and_socket_need_nothing_more(site: Site) -> None:
+async def test_the_address_opens_a_page_with_its_files_and_socket(site: Site) -> None:
     async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as client:
         async with client.get(site.address) as answer:
             assert answer.status == 200
             page = await answer.text()
             assert answer.headers["Referrer-Policy"] == "no-referrer"
             assert "HttpOnly" in answer.headers["Set-Cookie"] and "SameSite=Strict" in answer.headers["Set-Cookie"]
-        # Whatever the page is made of comes from here: it may be looked at where nothing else can be reached.
+        # Every part of the page comes from this server: the browser may be offline.
         linked = re.findall(r'(?:href|src|url)\s*[=(]\s*"([^"]+)"', page)
         assert len(linked) >= 4 and {urlsplit(link).netloc for link in linked} == {site.host, ""}
         (script,) = re.findall(r'<script src="([^"]+)"', page)

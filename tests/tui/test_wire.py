@@ -1,4 +1,4 @@
-"""What is sent makes the terminal show what is wanted, and a frame that changes nothing sends nothing."""
+"""The bytes sent make the terminal show the frame. A frame without changes sends nothing."""
 
 import re
 
@@ -21,7 +21,7 @@ STYLES = [
 
 
 class Terminal:
-    """As much of a terminal as the wire speaks to: cursor moves, SGR, text. Cells hold (text, attributes)."""
+    """A terminal with what the wire uses: cursor moves, SGR and text. Cells hold (text, attributes)."""
 
     def __init__(self) -> None:
         self.cells = [[("?", "?")] * WIDTH for _ in range(HEIGHT)]
@@ -86,7 +86,7 @@ frames = st.lists(rows, min_size=HEIGHT, max_size=HEIGHT)
 
 @settings(max_examples=40)
 @given(st.lists(frames, min_size=1, max_size=4))
-def test_the_terminal_shows_each_frame_whatever_it_showed_before(many: list[list[list[tuple[str, Style]]]]) -> None:
+def test_the_terminal_shows_each_frame_after_any_other(many: list[list[list[tuple[str, Style]]]]) -> None:
     step, whole = wire(), Terminal()
     for wanted in many:
         step.take(frame(wanted))
@@ -100,7 +100,7 @@ def test_the_terminal_shows_each_frame_whatever_it_showed_before(many: list[list
 
 
 @given(frames)
-def test_a_frame_that_changes_nothing_sends_nothing(wanted: list[list[tuple[str, Style]]]) -> None:
+def test_a_frame_without_changes_sends_nothing(wanted: list[list[tuple[str, Style]]]) -> None:
     once = wire()
     once.take(frame(wanted))
     assert once.flush()

@@ -110,7 +110,9 @@ class Curve(Pane):
         attempt = state.attempts.get(screen.attempts.selected) if state else None
         curve = points_of(attempt.curve) if attempt else []
         if state is None or attempt is None or len(curve) < 2:
-            hint = hint_rows(width, self.palette, "The curve begins with the first steps.")
+            ended = attempt is not None and attempt.status is AttemptStatus.ENDED
+            words = "This run left no curve." if ended else "The curve begins with the first steps."
+            hint = hint_rows(width, self.palette, words)
             return [title_row(width, self.palette, "loss", "", False), *hint]
         rival = rival_curve(state, attempt.hardware)
         fraction, loss = curve[-1]
@@ -178,7 +180,9 @@ class ExperimentScreen(CockpitScreen):
         width, height = self.app.size
         self.verdict.styles.height = min(len(self.verdict.rows(width, height)), height // 3)
         wide = width >= 100
-        upper = max(4, min(len(known.attempts) + 1, 8)) if not wide else max(9, min(16, height // 3))
+        rows = max(4, min(len(known.attempts) + 1, 8))
+        curved = any(len(state.attempts[name].curve) > 0 for name in known.attempts)
+        upper = max(9, min(16, height // 3)) if wide and curved else rows
         self.query_one("#upper").styles.height = upper
         self.curve.display = wide
         self.verdict.paint()

@@ -9,7 +9,7 @@ from cockpit.tui.widgets.text import Lines
 
 Line = tuple[str, Ink]
 
-HANG = 27
+HANG = 28
 """The column at which the descriptions begin."""
 
 
@@ -60,4 +60,4 @@ def help_lines(here: Here, registry: Registry) -> list[Line]:
 
 def _words(action: Action) -> str:
     keys = " ".join(key_name(key) for key in action.keys[:2])
-    return f"   {keys:9} {action.name:13} {action.help}"
+    return f"   {keys:9} {action.name:14} {action.help}"

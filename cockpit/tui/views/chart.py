@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field
 
-from cockpit.core.model import ExperimentStatus, Outcome
+from cockpit.core.model import Outcome
 from cockpit.core.state import State
 from cockpit.report.counterfactual import one_gpu
 from cockpit.tui.views.ended import Ended, every
@@ -117,7 +117,3 @@ def good_region(
             low, high = incumbent - reach, incumbent + reach
     margin = max((high - low) * 0.06, 1e-4)
     return low - margin, high + margin
-
-
-def status_of(state: State, experiment: str) -> ExperimentStatus:
-    return state.experiments[experiment].status

@@ -101,7 +101,7 @@ def _head(card: CardView, width: int, selected: bool, palette: Palette) -> list[
         loss = Row(width, palette).put("loss", "dim").skip().put(f"{view.loss:.4f}", calm).skip(2)
         if view.delta is not None:
             loss.put(f"{view.delta:+.3f}".replace("-", MINUS), "faint" if old else "good" if view.delta < 0 else "bad")
-            loss.skip().put("vs best then", "dim")
+            loss.skip().put("vs the incumbent", "dim")
         rows.append(loss)
     rows.extend(Row(width, palette).put(line, "dim") for line in wrap(card.question, width, 2))
     if card.following:

@@ -18,6 +18,8 @@ from cockpit.tui.widgets.listing import Listing
 CELL_ROWS = 4
 CELL_WIDTH = 25
 """The width of the narrowest cell that is complete."""
+GUTTER = 2
+"""Blank cells between two cells of the grid, where there is room for them."""
 TAIL = 12
 """Cells of `100% 12m30s` and the blank before."""
 
@@ -108,12 +110,15 @@ class Grid(Listing):
 
 def grid_rows(views: list[ClusterView], selected: str, width: int, across: int, palette: Palette) -> list[Strip]:
     cell = width // across
+    gutter = GUTTER if cell >= CELL_WIDTH + GUTTER else 1
     rows: list[Strip] = []
     for first in range(0, len(views), across):
         if rows:
             rows.append(Row(width, palette).strip())
-        cells = [cell_rows(view, cell - 1, palette, view.name == selected) for view in views[first : first + across]]
-        gap = Strip.blank(1, palette.base)
+        cells = [
+            cell_rows(view, cell - gutter, palette, view.name == selected) for view in views[first : first + across]
+        ]
+        gap = Strip.blank(gutter, palette.base)
         for line in range(CELL_ROWS):
             rows.append(side_by_side([part for lines in cells for part in (lines[line], gap)], width, palette.base))
     return rows

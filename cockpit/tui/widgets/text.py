@@ -34,7 +34,7 @@ class Lines(Pane, can_focus=True):
         for text, ink in self.lines:
             head = text[: self.hang]
             for piece in wrap(text[self.hang :], width - 1 - self.hang, 200) if self.wrapped else [plain(text)]:
-                laid.append(Row(width, self.palette).put(head).put(piece, ink).strip())
+                laid.append(Row(width, self.palette).put(head, "text" if piece else ink).put(piece, ink).strip())
                 head = " " * self.hang
         self._total, self._room = len(laid), max(1, height - 1)
         self.top = max(0, min(self.top, self._total - self._room))
