@@ -1,4 +1,4 @@
-"""The Fleet protocol: the worker's requests to whatever runs jobs, and the reports that follow. No room knows more.
+"""The Fleet protocol: the requests of the worker to what runs jobs, and the reports that follow. No room knows more.
 
 Every call returns at once; its results are reports from `poll`, in the order they happened. A job's name is its
 attempt's id, by which it is found again: a fleet never starts a second job of a name it knows.
