@@ -250,6 +250,8 @@ def _rerun(asked: IntentRequest, intent: Rerun) -> list[Event]:
 
 def _promote(asked: IntentRequest, intent: Promote) -> list[Event]:
     better = asked.state.session.fleet.validate_hardware
+    if not better:
+        raise Refused(f"there is no better class of hardware: `rerun` measures {intent.experiment} again")
     return [_one_more_run(asked, intent.experiment, AttemptKind.VALIDATION, Tier.VALIDATE, better)]
 
 

@@ -4,11 +4,12 @@ import asyncio
 import threading
 from pathlib import Path
 
+import msgspec
 import pytest
 from textual import events
 from textual.pilot import Pilot
 
-from cockpit.control.verbs import VERBS
+from cockpit.control.verbs import VERBS, verb
 from cockpit.core.events import Event, IntentTaken, Rejected, Said
 from cockpit.core.intents import (
     AnyIntent,
@@ -309,3 +310,11 @@ async def test_the_screen_can_be_left_before_the_session_is_shown(tmp_path: Path
         await pilot.pause(0.05)
         feed.read.set()
     assert app.return_code == 0
+
+
+def test_promote_does_not_apply_without_a_better_class() -> None:
+    state = stories.laptop().state
+    state.session = msgspec.structs.replace(
+        state.session, fleet=msgspec.structs.replace(state.session.fleet, validate_hardware="")
+    )
+    assert "no better class" in verb("promote").applies(state, {"experiment": "e0004"})

@@ -103,7 +103,7 @@ class Arms(Listing):
         row.put(view.patch, "info", 8).put(f"×{view.runs}" if view.runs > 1 else "", "dim", 5)
         if view.crash:
             row.put(view.crash, "warn" if view.likely else "dim", CRASH)
-            row.put(view.memory, "dim").skip(2 * bool(view.memory))
+            row.put(view.memory, "dim").skip(2 if view.memory else 0)
             return row.put(view.warning, "warn").strip()
         row.put(score(view.val_bpb) if view.val_bpb is not None else "", "text", 8)
         if view.delta is not None:

@@ -60,7 +60,7 @@ class Header(Pane):
         row.put(words, ink).skip(2)
         alarms = fitting(self.needs, width)
         worker = f"worker {self.worker.state}" if self.worker.state != "replay" else ""
-        tail = width_of(alarms) + 2 * bool(alarms) + width_of(worker) + 4
+        tail = width_of(alarms) + (2 if alarms else 0) + width_of(worker) + 4
         if state.session.fleet.simulated:
             row.put("SIMULATED", "simulated").skip(2)
         for part in (fleet_words(state), f"{plain(state.corpus)} {plain(state.preset)}".strip()):
@@ -68,10 +68,10 @@ class Header(Pane):
                 row.put(part, "dim").skip(2)
         if width_of(worker) + width_of(alarms) + 4 > row.left:
             worker = ""
-        room = row.left - width_of(worker) - 2 * bool(worker) - 3
+        room = row.left - width_of(worker) - (2 if worker else 0) - 3
         if self.needs and room > 4:
             shown = f" {fitting(self.needs, room)} "
-            row.to(width - width_of(worker) - 2 * bool(worker) - width_of(shown) - 1)
+            row.to(width - width_of(worker) - (2 if worker else 0) - width_of(shown) - 1)
             row.put(shown, "alarm")
         if worker:
             row.end(worker + " ", _WORKER_INK.get(self.worker.state, "dim"))
