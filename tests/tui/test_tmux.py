@@ -58,6 +58,27 @@ def test_a_wave_approved_by_a_key_runs_after_the_screen_is_left(tmp_path: Path, 
         worker_process.terminate(folder)
 
 
+def test_a_level_that_the_worker_refuses_keeps_the_field_open_and_every_arm(tmp_path: Path) -> None:
+    folder = proposed(tmp_path)
+    try:
+        with terminal([*COCKPIT, "open", str(folder.root)], 80, 24) as screen:
+            screen.wait_for("cpu-01", "worker running")
+            screen.press("e")
+            screen.wait_for("which rate?", "0.02", "edit level")
+            screen.press("c")
+            screen.wait_for("MATRIX_LR of")
+            screen.press("C-u")
+            screen.write("abc\r")
+            screen.wait_for("MATRIX_LR is a number", "abc")
+            assert len(state_of(folder).waves["w001"].arms) == 2
+            screen.press("C-u")
+            screen.write("0.03\r")
+            screen.wait_for("0.03", "w001 is edited")
+            assert len(state_of(folder).waves["w001"].arms) == 2
+    finally:
+        worker_process.terminate(folder)
+
+
 def test_a_closed_terminal_leaves_no_process_behind(tmp_path: Path) -> None:
     """A process that was told to outlive its terminal ends too: it has nothing to show."""
     folder = local_session(tmp_path, clusters=1, mode="manual")
