@@ -20,8 +20,8 @@ from cockpit.core.model import Outcome
 from cockpit.core.state import State
 from cockpit.session import worker_process
 from cockpit.session.corpus import data_folder, prepared_corpus
-from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder
+from cockpit.session.reader import LedgerReader
 from cockpit.session.sqlite_file import LedgerError
 from tests.cli.shell import terminal
 
@@ -73,7 +73,7 @@ def measured(folder: SessionFolder) -> bool:
 
 def state_of(folder: SessionFolder) -> State | None:
     try:
-        ledger = Ledger.read(folder.ledger)
+        ledger = LedgerReader(folder)
         try:
             return ledger.state()
         finally:

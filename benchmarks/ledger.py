@@ -57,9 +57,10 @@ AFTER_SNAPSHOT = 2_000
 OPEN = """
 import sys, time
 from pathlib import Path
-from cockpit.session.ledger import Ledger
+from cockpit.session.paths import SessionFolder
+from cockpit.session.reader import LedgerReader
 start = time.perf_counter()
-state = Ledger.read(Path(sys.argv[1])).state()
+state = LedgerReader(SessionFolder(Path(sys.argv[1]))).state()
 print(time.perf_counter() - start)
 assert len(state.experiments) == int(sys.argv[2])
 """
@@ -116,7 +117,7 @@ def opened(path: Path, experiments: int) -> float:
     best = float("inf")
     for _ in range(3):
         done = subprocess.run(
-            [sys.executable, "-c", OPEN, str(path), str(experiments)], capture_output=True, text=True, check=True
+            [sys.executable, "-c", OPEN, str(path.parent), str(experiments)], capture_output=True, text=True, check=True
         )
         best = min(best, float(done.stdout))
     return best

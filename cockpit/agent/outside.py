@@ -23,8 +23,8 @@ from cockpit.core.model import PROPOSERS, WaveKind, WaveStatus
 from cockpit.core.state import State, ending_text
 from cockpit.decide.schedule import expected_run_s
 from cockpit.session.client import NoAnswer, SessionClient
-from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder
+from cockpit.session.reader import LedgerReader
 from cockpit.variant.errors import VariantError
 from cockpit.variant.store import VariantStore
 
@@ -48,7 +48,7 @@ class OutsideProposerApi:
 
     def __init__(self, folder: SessionFolder, name: str, patience_s: float = PATIENCE_S) -> None:
         self._folder = folder
-        self._ledger = Ledger.read(folder.ledger)
+        self._ledger = LedgerReader(folder)
         self._state = self._ledger.state()
         self._patience_s = patience_s
         self._lock = threading.RLock()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from cockpit.core.errors import CockpitError
 from cockpit.core.state import State
-from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder, name_problem
+from cockpit.session.reader import LedgerReader
 
 DEMO = "demo-"
 """How the names of demos' sessions begin."""
@@ -74,7 +74,7 @@ def session(name: str | None) -> SessionFolder:
 
 def state_of(folder: SessionFolder) -> State:
     """The session's state as its ledger has it. Raises LedgerError."""
-    ledger = Ledger.read(folder.ledger)
+    ledger = LedgerReader(folder)
     try:
         return ledger.state()
     finally:

@@ -14,8 +14,8 @@ from cockpit.cli.locate import DEMO, CommandError, all_sessions, repository, ses
 from cockpit.core.events import SessionCreated
 from cockpit.core.model import Session
 from cockpit.session import corpus, lock, settings
-from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder, name_problem
+from cockpit.session.reader import LedgerReader
 from cockpit.session.settings import NewSession, ScreenSettings, Settings
 from cockpit.session.sqlite_file import LedgerError
 
@@ -177,7 +177,7 @@ def existing(name: str | None, repo: str | None) -> SessionFolder | None:
 
 def as_set_up(folder: SessionFolder) -> Session | None:
     """The session as it was set up: the rest of a long ledger need not be read for that."""
-    ledger = Ledger.read(folder.ledger)
+    ledger = LedgerReader(folder)
     try:
         first = ledger.since(0, 1)
     finally:

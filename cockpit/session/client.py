@@ -9,8 +9,8 @@ from cockpit.core.events import IntentTaken
 from cockpit.core.intents import Intent, encode_intent
 from cockpit.session import lock
 from cockpit.session.inbox import Inbox
-from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder
+from cockpit.session.reader import LedgerReader
 from cockpit.session.sqlite_file import LedgerError
 
 LOOK_EVERY_S = 0.05
@@ -32,6 +32,7 @@ class SessionClient:
         self.author = author
         try:
             self._inbox = Inbox(folder.inbox)
+            self._inbox.open()
         except (LedgerError, PermissionError):
             raise SteeringError(
                 f"you may watch session {folder.name}, not steer it: its inbox is its owner's"
@@ -43,7 +44,7 @@ class SessionClient:
 
     def ask(self, intent: Intent, within_s: float, cancelled: Callable[[], bool] = lambda: False) -> IntentTaken:
         """Leave an intent and await its answer, a refusal included. Raises NoAnswer and LedgerError."""
-        ledger = Ledger.read(self.folder.ledger)
+        ledger = LedgerReader(self.folder)
         try:
             seq = ledger.last_seq()
             number = self.send(intent)

@@ -4,6 +4,7 @@ import contextlib
 import os
 import socket
 import time
+from pathlib import Path
 
 import msgspec
 
@@ -25,6 +26,10 @@ class Heartbeat(msgspec.Struct):
     """Wall-clock seconds since the epoch."""
     note: str = ""
     """The worker's message while it cannot write its ledger."""
+    began: str = ""
+    """The start time of the worker's process, which tells it from a later one with its number."""
+    stopped: bool = False
+    """Written by a worker that ends."""
 
 
 class WorkerStatus(msgspec.Struct, frozen=True):
@@ -39,13 +44,14 @@ class WorkerStatus(msgspec.Struct, frozen=True):
     note: str = ""
 
 
-def write_heartbeat(folder: SessionFolder, note: str = "") -> None:
-    """Write that the worker is alive, with a note.
+def write_heartbeat(folder: SessionFolder, note: str = "", stopped: bool = False) -> None:
+    """Write that the worker is alive, or that it stops, with a note.
 
     The file is overwritten in place at its first size, which needs no new disk space: a full disk neither ends the
     worker nor hides its note.
     """
-    found = Heartbeat(os.getpid(), socket.gethostname(), user_name(), time.time(), note[:NOTE_CHARACTERS])
+    pid = os.getpid()
+    found = Heartbeat(pid, socket.gethostname(), user_name(), time.time(), note[:NOTE_CHARACTERS], _began(pid), stopped)
     with contextlib.suppress(OSError):
         descriptor = os.open(folder.heartbeat, os.O_CREAT | os.O_WRONLY, HEARTBEAT_MODE)
         try:
@@ -64,3 +70,26 @@ def read_heartbeat(folder: SessionFolder) -> Heartbeat | None:
         except msgspec.MsgspecError:
             continue
     return None
+
+
+def is_alive(beat: Heartbeat) -> bool:
+    """Return whether the worker of a heartbeat runs, as far as another user can tell: on another host, that it was not
+    stopped."""
+    if beat.stopped or beat.host != socket.gethostname():
+        return not beat.stopped
+    try:
+        os.kill(beat.pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return not beat.began or _began(beat.pid) in ("", beat.began)
+
+
+def _began(pid: int) -> str:
+    """Return the start time of a process, in clock ticks since boot; empty where the system does not tell."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    return status.rpartition(")")[2].split()[19]

@@ -1,11 +1,17 @@
 """The inbox: the intents that the screen and the commands leave for the worker."""
 
 import os
+import sqlite3
+import time
 from pathlib import Path
 
-from cockpit.session.sqlite_file import connect, translated_errors
+from cockpit.session.sqlite_file import LedgerDamaged, LedgerError, connect, transaction, translated_errors
 
 INBOX_MODE = 0o600
+SENDER_BUSY_TIMEOUT_S = 10.0
+WORKER_BUSY_TIMEOUT_S = 0.05
+"""The worker tries again at its next tick: waiting longer would delay its decisions."""
+SIDE_FILES = ("-wal", "-shm", "-journal")
 _TABLE = """
 CREATE TABLE IF NOT EXISTS intents (id INTEGER PRIMARY KEY AUTOINCREMENT, author TEXT NOT NULL, body BLOB NOT NULL)
 """
@@ -14,28 +20,72 @@ CREATE TABLE IF NOT EXISTS intents (id INTEGER PRIMARY KEY AUTOINCREMENT, author
 class Inbox:
     """Only the session's owner can open it. Raises LedgerError with one sentence where the file cannot be used."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, busy_timeout_s: float = SENDER_BUSY_TIMEOUT_S) -> None:
         self.path = path
-        with translated_errors(path):
-            if not path.exists():
-                os.close(os.open(path, os.O_CREAT | os.O_WRONLY, INBOX_MODE))
-            self._db = connect(path, "rw")
-            self._db.execute("PRAGMA busy_timeout=10000")
-            self._db.execute(_TABLE)
-            self._db.commit()
+        self._busy_timeout_s = busy_timeout_s
+        self._db: sqlite3.Connection | None = None
+        self._inode = 0
+
+    def open(self) -> None:
+        """Open the file, and create it where there is none. Raises LedgerError where this user may not."""
+        self._connected()
 
     def put(self, author: str, body: bytes) -> int:
         """Leave an intent. Returns its number, which the ledger's IntentTaken names when it was dealt with."""
-        with translated_errors(self.path), self._db:
-            row = self._db.execute("INSERT INTO intents (author, body) VALUES (?, ?)", (author, body))
+        with translated_errors(self.path):
+            row = self._connected().execute("INSERT INTO intents (author, body) VALUES (?, ?)", (author, body))
             return int(row.lastrowid or 0)
 
     def after(self, intent: int, most: int = 100) -> list[tuple[int, str, bytes]]:
-        """Return [(number, author, body)] of the intents after number `intent`, oldest first."""
+        """Return [(number, author, body)] of the intents after number `intent`, oldest first.
+
+        Raises LedgerBusy while another program locks the file, LedgerDamaged where it is not an inbox.
+        """
         with translated_errors(self.path):
-            return self._db.execute(
-                "SELECT id, author, body FROM intents WHERE id > ? ORDER BY id LIMIT ?", (intent, most)
-            ).fetchall()
+            rows = (
+                self._connected()
+                .execute("SELECT id, author, body FROM intents WHERE id > ? ORDER BY id LIMIT ?", (intent, most))
+                .fetchall()
+            )
+        if not all(isinstance(author, str) and isinstance(body, bytes) for _, author, body in rows):
+            raise LedgerDamaged(f"{self.path} holds intents that are not text")
+        return rows
+
+    def set_aside(self, last_taken: int) -> Path:
+        """Move a damaged inbox away and begin a new one, numbered on from the last intent taken. Returns its new place.
+
+        Raises OSError.
+        """
+        self.close()
+        aside = self.path.with_name(f"{self.path.name}.damaged-{time.time_ns() // 1_000_000}")
+        self.path.rename(aside)
+        for suffix in SIDE_FILES:
+            self.path.with_name(f"{self.path.name}{suffix}").unlink(missing_ok=True)
+        with translated_errors(self.path), transaction(db := self._connected()):
+            db.execute("INSERT INTO sqlite_sequence VALUES ('intents', ?)", (last_taken,))
+        return aside
 
     def close(self) -> None:
-        self._db.close()
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    def _connected(self) -> sqlite3.Connection:
+        """Return a connection to the file that is there now: the worker may have put another in its place."""
+        try:
+            inode = self.path.stat().st_ino
+        except FileNotFoundError:
+            inode = 0
+        if self._db is not None and inode == self._inode:
+            return self._db
+        self.close()
+        with translated_errors(self.path):
+            try:
+                os.close(os.open(self.path, os.O_CREAT | os.O_WRONLY, INBOX_MODE))
+            except PermissionError:
+                raise LedgerError(f"{self.path} cannot be opened: only its owner may leave intents") from None
+            self._db = connect(self.path, "rw", self._busy_timeout_s)
+            self._db.execute("PRAGMA journal_mode=WAL")  # senders then never wait for the worker, nor it for them
+            self._db.execute(_TABLE)
+            self._inode = self.path.stat().st_ino
+        return self._db

@@ -6,12 +6,12 @@ import time
 from typing import IO
 
 from cockpit.core.errors import CockpitError
-from cockpit.session.heartbeat import STALE_AFTER_S, WorkerStatus, read_heartbeat
+from cockpit.session.heartbeat import STALE_AFTER_S, WorkerStatus, is_alive, read_heartbeat
 from cockpit.session.paths import SessionFolder
 
 PROBE_S = 1.0
 """A worker retries this long for its lock: another process may hold a shared lock for a moment to test it."""
-LOCK_MODE = 0o640
+LOCK_MODE = 0o600
 
 
 class WorkerError(CockpitError):
@@ -28,6 +28,7 @@ class WorkerLock:
     def take(cls, folder: SessionFolder) -> "WorkerLock":
         """Take the lock. Raises WorkerError where another worker holds it."""
         descriptor = os.open(folder.lock, os.O_CREAT | os.O_RDWR, LOCK_MODE)
+        os.fchmod(descriptor, LOCK_MODE)  # an older cockpit let the group read it, and so lock it
         file = os.fdopen(descriptor, "r+b")
         until = time.monotonic() + PROBE_S
         while True:
@@ -50,7 +51,7 @@ class WorkerLock:
 
 
 def is_locked(folder: SessionFolder) -> bool:
-    """Return whether a worker holds the session's lock."""
+    """Return whether a worker holds the session's lock. Raises PermissionError for any user but its owner."""
     try:
         with folder.lock.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -62,12 +63,19 @@ def is_locked(folder: SessionFolder) -> bool:
 
 
 def worker_status(folder: SessionFolder) -> WorkerStatus:
-    """Return the state of the session's worker, for every reader of the session."""
+    """Return the state of the session's worker, for every reader of the session.
+
+    The lock tells its owner. Other users cannot open it, and so cannot hold it: the heartbeat tells them.
+    """
     heartbeat = read_heartbeat(folder)
+    try:
+        runs = is_locked(folder)
+    except PermissionError:
+        runs = heartbeat is not None and is_alive(heartbeat)
     if heartbeat is None:
-        return WorkerStatus("running" if is_locked(folder) else "stopped", None)
+        return WorkerStatus("running" if runs else "stopped", None)
     age = max(0.0, time.time() - heartbeat.at)
-    if not is_locked(folder):
+    if not runs:
         return WorkerStatus("stopped", age, note=heartbeat.note)
     state = "stale" if age > STALE_AFTER_S else "running"
     return WorkerStatus(state, age, heartbeat.pid, heartbeat.host, heartbeat.note)

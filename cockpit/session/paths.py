@@ -21,6 +21,20 @@ class SessionFolder:
         return self.root / "ledger.db"
 
     @property
+    def events(self) -> Path:
+        """The events of the ledger for every reader of the session."""
+        return self.root / "events.log"
+
+    @property
+    def snapshot(self) -> Path:
+        return self.root / "snapshot"
+
+    @property
+    def progress(self) -> Path:
+        """The newest progress of each running attempt."""
+        return self.root / "progress.live"
+
+    @property
     def inbox(self) -> Path:
         return self.root / "inbox.db"
 

@@ -12,9 +12,9 @@ from cockpit.core.fold import fold
 from cockpit.core.model import Progress
 from cockpit.core.state import State
 from cockpit.session.heartbeat import WorkerStatus
-from cockpit.session.ledger import Ledger
 from cockpit.session.lock import worker_status
 from cockpit.session.paths import SessionFolder
+from cockpit.session.reader import LedgerReader, Version
 from cockpit.tui.views.clusters import loss_at
 
 EVENTS_AT_ONCE = 5_000
@@ -56,15 +56,15 @@ class LedgerFeed:
         self.state: State | None = None
         self._clock = clock
         self._look = look
-        self._ledger = Ledger.read(self.folder.ledger)
+        self._ledger = LedgerReader(self.folder)
         self.worker = look(self.folder)
         self._heard = (0.0, 0.0)
         """The newest moment in the state, and the wall-clock time at which it was read."""
-        self._version = -1
+        self._version: Version | None = None
         self._behind = False
 
     def load(self) -> None:
-        self._version = self._ledger.data_version()
+        self._version = self._ledger.version()
         self.state = self._ledger.state()
 
     def poll(self) -> bool:
@@ -73,7 +73,7 @@ class LedgerFeed:
         worker = self._look(self.folder)
         changed = (worker.state, worker.note) != (self.worker.state, self.worker.note)
         self.worker = worker
-        version = self._ledger.data_version()
+        version = self._ledger.version()
         if version != self._version or self._behind:
             self._version = version
             found = self._ledger.since(self.state.seq, EVENTS_AT_ONCE)
@@ -121,7 +121,7 @@ class ReplayFeed:
         self.speed = speed
         self.paused = False
         self._clock = clock
-        self._ledger = Ledger.read(self.folder.ledger)
+        self._ledger = LedgerReader(self.folder)
         self._to_come: deque[AnyEvent] = deque()
         self._at = 0.0
         self._wall = clock()

@@ -19,8 +19,8 @@ from pathlib import Path
 from aiohttp import web
 from textual_serve.server import Server
 
-from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder
+from cockpit.session.reader import LedgerReader
 from cockpit.session.sqlite_file import LedgerError
 
 TOKEN_BYTES = 24
@@ -106,7 +106,7 @@ async def _guard(request: web.Request, response: web.StreamResponse) -> None:
 
 def serve(folder: SessionFolder, host: str, port: int) -> int:
     """Serve until interrupted. Returns the exit status. Raises LedgerError when there is nothing to read."""
-    Ledger.read(folder.ledger).close()
+    LedgerReader(folder).close()
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listening = socket.create_server((host, port), family=family)

@@ -19,6 +19,7 @@ from cockpit.core.state import State
 from cockpit.decide import decide, wake_at
 from cockpit.decide.handle_intents import Refused, handle_intent
 from cockpit.decide.unfinished import unfinished
+from cockpit.session.sqlite_file import LedgerDamaged, LedgerError, is_full
 from cockpit.variant.errors import VariantError
 from cockpit.worker.intake import prepare, prepare_wave
 from cockpit.worker.parts import WorkerParts
@@ -29,6 +30,7 @@ from cockpit.worker.reports import Reports
 LOOK_EVERY_S = 0.5
 """How long a step line or an intent may wait to be noticed."""
 DECISIONS_A_TICK = 500
+INTENTS_A_TICK = 100
 SNAPSHOT_EVERY = 2_000
 
 log = logging.getLogger("cockpit.worker")
@@ -48,7 +50,14 @@ class Worker:
         self._reactor = Reactor(parts, self._proposers)
         self._reports = Reports(parts.folder.log)
         self._snapshot_seq = self.state.seq
+        self._inbox_note = ""
+        self._has_more_intents = False
         self.ticked_at = time.monotonic()
+
+    @property
+    def waits_for(self) -> str:
+        """The lock of another program that the worker waits for; empty for none."""
+        return self._ledger.waits_for or self._inbox_note
 
     @property
     def finished(self) -> str:
@@ -88,6 +97,9 @@ class Worker:
         """Say that the worker runs, find again what it had in flight, and finish what a killed worker began."""
         parts = self._parts
         self.apply(WorkerStarted(at=self.now(), pid=parts.pid, host=parts.host, user=parts.user, version=__version__))
+        if self._ledger.restored:
+            text = f"ledger.db had lost {self._ledger.restored} events, which came back from events.log"
+            self.record(Trouble(at=self.now(), text=text))
         for event in unfinished(self.state):
             self._react(event)
 
@@ -139,7 +151,7 @@ class Worker:
         self.apply(*self._reactor.react(self.state, event))
 
     def _sleep(self) -> None:
-        if self._reports.behind:
+        if self._reports.behind or self._has_more_intents:
             return  # the next piece of a long log is read at once
         now = self.now()
         until = wake_at(self.state, now)
@@ -162,9 +174,25 @@ class Worker:
             self.apply(*self._reports.events(self.state, report))
 
     def _take_intents(self) -> None:
-        if self._parts.inbox is not None:
-            for number, author, body in self._parts.inbox.after(self.state.intent):
-                self.apply(*self._handle(number, author, body))
+        """Take the next intents of the inbox. A locked inbox is read at a later tick, a damaged one is set aside."""
+        inbox = self._parts.inbox
+        if inbox is None:
+            return
+        self._inbox_note = ""
+        try:
+            found = inbox.after(self.state.intent, INTENTS_A_TICK)
+        except LedgerDamaged as error:
+            aside = inbox.set_aside(self.state.intent)
+            self.apply(Trouble(at=self.now(), text=f"{error}; it was moved to {aside.name}, its intents are not taken"))
+            return
+        except LedgerError as error:
+            if is_full(error):
+                raise
+            self._inbox_note = str(error)
+            return
+        for number, author, body in found:
+            self.apply(*self._handle(number, author, body))
+        self._has_more_intents = len(found) == INTENTS_A_TICK
 
     def _handle(self, number: int, author: str, body: bytes) -> list[Event]:
         """Handle an intent of the inbox. Everything it causes enters the ledger at once, with its taking."""

@@ -21,11 +21,11 @@ from cockpit.fleet.base import Fleet, FleetError
 from cockpit.session import api_key, corpus, heartbeat, settings, worker_process
 from cockpit.session.api_key import KeyHolder
 from cockpit.session.clock import Clock, WallClock
-from cockpit.session.inbox import Inbox
+from cockpit.session.inbox import WORKER_BUSY_TIMEOUT_S, Inbox
 from cockpit.session.ledger import Ledger
 from cockpit.session.lock import WorkerError, WorkerLock
 from cockpit.session.paths import SessionFolder
-from cockpit.session.sqlite_file import LedgerError, LedgerFull, is_full
+from cockpit.session.sqlite_file import LedgerBusy, LedgerError, LedgerFull, is_full
 from cockpit.session.user import user_name
 from cockpit.variant.errors import VariantError
 from cockpit.variant.store import VariantStore
@@ -81,18 +81,18 @@ def main() -> None:
     except (FleetError, VariantError, settings.SettingsError, LedgerError) as error:
         log.error("%s", error)
         held.release()
-        heartbeat.write_heartbeat(folder, str(error))
+        heartbeat.write_heartbeat(folder, str(error), stopped=True)
         sys.exit(str(error))
     log.info("ends: %s", reason)
-    heartbeat.write_heartbeat(folder)
+    heartbeat.write_heartbeat(folder, stopped=True)
     held.release()
 
 
 def run_session(folder: SessionFolder, stop: threading.Event, wake: threading.Event) -> str:
     """Run the session until it ends or is stopped. Returns why.
 
-    A full disk is waited out. After a fault of its own the worker starts again from the ledger, as after a kill. More
-    than FAULTS_AT_MOST consecutive faults are raised.
+    A full disk and another program's lock on the ledger are waited out. After a fault of its own the worker starts
+    again from the ledger, as after a kill. More than FAULTS_AT_MOST consecutive faults are raised.
     """
     pacemaker = Pacemaker(folder)
     faults = 0
@@ -101,7 +101,7 @@ def run_session(folder: SessionFolder, stop: threading.Event, wake: threading.Ev
         worker: Worker | None = None
         began = time.monotonic()
         try:
-            worker = build(folder, wake)
+            worker = build(folder, stop, wake)
             worker.start()
             pacemaker.follow(worker)
             reason = worker.run(stop)
@@ -111,6 +111,9 @@ def run_session(folder: SessionFolder, stop: threading.Event, wake: threading.Ev
             if is_full(error):
                 log.error("%s", error)
                 pacemaker.note = full_disk_note(error)
+            elif isinstance(error, LedgerBusy):
+                log.error("%s", error)
+                pacemaker.note = str(error)
             else:
                 lasted_s = worker.ticked_at - began if worker else 0.0
                 faults = 1 if lasted_s > FAULT_FORGOTTEN_S else faults + 1
@@ -150,8 +153,9 @@ class Pacemaker:
     def run(self) -> None:
         while True:
             worker = self.worker
-            if self.note or (worker and time.monotonic() - worker.ticked_at < heartbeat.STALE_AFTER_S):
-                heartbeat.write_heartbeat(self._folder, self.note or self._disk())
+            note = self.note or (worker.waits_for if worker else "")
+            if note or (worker and time.monotonic() - worker.ticked_at < heartbeat.STALE_AFTER_S):
+                heartbeat.write_heartbeat(self._folder, note or self._disk())
             time.sleep(heartbeat.BEAT_EVERY_S)
 
     def _disk(self) -> str:
@@ -163,9 +167,9 @@ class Pacemaker:
         return f"the disk that holds {self._folder.root} is full: free some space, and it continues" if full else ""
 
 
-def build(folder: SessionFolder, wake: threading.Event) -> Worker:
+def build(folder: SessionFolder, stop: threading.Event, wake: threading.Event) -> Worker:
     """Build the session's worker, on the fleet that the session was created with."""
-    ledger = Ledger.open(folder.ledger)
+    ledger = Ledger.open(folder.ledger, stop)
     state = ledger.state()
     session = state.session
     configured = settings.read_settings(Path(session.repo))
@@ -184,7 +188,7 @@ def build(folder: SessionFolder, wake: threading.Event) -> Worker:
         clock=clock,
         wake=wake,
         proposers=made,
-        inbox=Inbox(folder.inbox),
+        inbox=Inbox(folder.inbox, WORKER_BUSY_TIMEOUT_S),
         environment=environment,
         corpus=label,
         notifier=_notifier(configured.on_event, Path(session.repo), folder.root) if configured.on_event else None,

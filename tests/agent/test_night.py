@@ -24,8 +24,8 @@ from cockpit.read.needs import needs
 from cockpit.session.api_key import KEY_VARIABLE, KeyHolder
 from cockpit.session.heartbeat import WorkerStatus
 from cockpit.session.inbox import Inbox
-from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder
+from cockpit.session.reader import LedgerReader
 from cockpit.session.settings import AgentSettings, EnvelopeSettings, NewSession, Settings
 from cockpit.tui.views.summary import needs as header_needs
 from cockpit.worker import main
@@ -131,7 +131,7 @@ def hold_night(
             hybrid = Hybrid(claude, Search(), 0.5)
             seats = {"claude": claude, "hybrid": hybrid, "search": Search(), "ablate": Ablate()}
             patch.setattr(main, "proposers", lambda *of: seats)
-            worker = main.build(folder, threading.Event())
+            worker = main.build(folder, threading.Event(), threading.Event())
         tick = worker.tick
 
         def watched() -> None:
@@ -141,7 +141,7 @@ def hold_night(
         worker.tick = watched  # type: ignore[method-assign]
         worker.start()
         worker.close(worker.run(threading.Event()))
-    ledger = Ledger.read(folder.ledger)
+    ledger = LedgerReader(folder)
     events, state = ledger.since(0), ledger.state()
     ledger.close()
     return researcher, server, events, state

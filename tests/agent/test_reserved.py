@@ -11,8 +11,8 @@ from cockpit.core.intents import Hold, Interrupt, Say, encode_intent
 from cockpit.session import worker_process
 from cockpit.session.api_key import KEY_VARIABLE
 from cockpit.session.inbox import Inbox
-from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder
+from cockpit.session.reader import LedgerReader
 from tests.agent.direct_api import DirectApi
 from tests.agent.messages_server import KEY, Answer, Asked, Hang, MessagesServer, Refuse, Reply, says
 from tests.agent.test_claude import Start
@@ -23,7 +23,7 @@ SLOW = Answer([{"type": "text", "text": "word " * 4_000}], delay_s=0.1)
 
 
 def events_of(folder: SessionFolder) -> list[AnyEvent]:
-    ledger = Ledger.read(folder.ledger)
+    ledger = LedgerReader(folder)
     try:
         return ledger.since(0)
     finally:

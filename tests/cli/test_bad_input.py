@@ -15,8 +15,8 @@ import pytest
 
 from cockpit.session import lock, worker_process
 from cockpit.session.inbox import Inbox
-from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder
+from cockpit.session.reader import LedgerReader
 from cockpit.session.settings import NewSession
 from tests.cli.shell import cockpit, environment, refusal, terminal
 from tests.worker.sessions import ROOT, SCRIPT, git, make, repository, state_of, wait_for
@@ -356,7 +356,7 @@ def test_a_session_of_somebody_else_may_be_read_and_not_steered(place: Path) -> 
 
 def test_nothing_of_a_refused_steering_reaches_the_ledger(place: Path) -> None:
     folder = stopped_session(place)
-    ledger = Ledger.read(folder.ledger)
+    ledger = LedgerReader(folder)
     before = ledger.last_seq()
     refusal(cockpit(place, "propose", "LR", cwd=place / "repo"))
     refusal(cockpit(place, "kill", "e0000", cwd=place / "repo"))

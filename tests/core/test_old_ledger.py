@@ -16,6 +16,8 @@ from cockpit.core.fold import fold, fold_all
 from cockpit.core.model import EndMode
 from cockpit.core.state import State
 from cockpit.session.ledger import Ledger
+from cockpit.session.paths import SessionFolder
+from cockpit.session.reader import LedgerReader
 
 DATA = Path(__file__).parent / "data"
 
@@ -61,7 +63,7 @@ def test_an_old_ledger_opens_with_its_old_state(path: Path) -> None:
 
 
 def test_a_watcher_reads_an_old_ledger_and_a_worker_continues_it(path: Path) -> None:
-    reader = Ledger.read(path)
+    reader = LedgerReader(SessionFolder(path.parent))
     state = reader.state()
     reader.close()
     ledger = Ledger.open(path)

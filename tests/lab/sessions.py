@@ -17,8 +17,8 @@ from cockpit.core.model import ClusterState
 from cockpit.core.state import State
 from cockpit.session import lock
 from cockpit.session.inbox import Inbox
-from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder
+from cockpit.session.reader import LedgerReader
 from tests.lab.cluster import Lab
 from tests.lab.fleets import TASK
 from tests.worker.sessions import ROOT, git
@@ -87,7 +87,7 @@ class LabSession:
 
     @property
     def state(self) -> State:
-        ledger = Ledger.read(self.folder.ledger)
+        ledger = LedgerReader(self.folder)
         try:
             return ledger.state()
         finally:
@@ -106,7 +106,7 @@ class LabSession:
 
     def ended(self) -> Counter[str]:
         """The number of ends of each attempt in the ledger."""
-        ledger = Ledger.read(self.folder.ledger)
+        ledger = LedgerReader(self.folder)
         try:
             return Counter(event.attempt for event in ledger.since(0) if isinstance(event, Ended))
         finally:
@@ -118,7 +118,7 @@ class LabSession:
 
     def stopped_because(self) -> list[str]:
         """The reasons clusters were taken down, in order."""
-        ledger = Ledger.read(self.folder.ledger)
+        ledger = LedgerReader(self.folder)
         try:
             return [event.reason for event in ledger.since(0) if isinstance(event, ClusterStopping)]
         finally:

@@ -12,9 +12,13 @@ from pathlib import Path
 import pytest
 
 from cockpit.core.events import AnyEvent, AskEnded, Ended, Event, Progressed, Said, Started, Submitting
+from cockpit.core.fold import fold_all
 from cockpit.core.model import Outcome, Progress
+from cockpit.session import snapshot
 from cockpit.session.inbox import Inbox
 from cockpit.session.ledger import SCHEMA, Ledger
+from cockpit.session.paths import SessionFolder
+from cockpit.session.reader import LedgerReader
 from cockpit.session.sqlite_file import LedgerError
 from tests.core.histories import CREATED, Histories
 
@@ -64,18 +68,17 @@ def test_appended_events_are_read_in_order_from_any_number(ledger: Ledger) -> No
     assert texts(ledger.since(0)) == ["a", "b", "c"]
     assert texts(ledger.since(2)) == ["c"]
     assert texts(ledger.since(0, most=1)) == ["a"]
-    assert texts(list(ledger.walk(chunk=2))) == ["a", "b", "c"]
     assert ledger.last_seq() == 3
 
 
 def test_a_reader_beside_the_writer_sees_new_events_and_notices_them(ledger: Ledger, path: Path) -> None:
-    reader = Ledger.read(path)
+    reader = LedgerReader(SessionFolder(path.parent))
     ledger.append(said("a"))
-    version = reader.data_version()
+    version = reader.version()
     assert texts(reader.since(0)) == ["a"]
-    assert reader.data_version() == version
+    assert reader.version() == version
     ledger.append(said("b"))
-    assert reader.data_version() != version
+    assert reader.version() != version
     assert texts(reader.since(1)) == ["b"]
     reader.close()
 
@@ -120,49 +123,59 @@ def test_a_snapshot_and_later_events_give_the_same_state(ledger: Ledger) -> None
     ledger.append(story[:4])
     ledger.snapshot(ledger.state())
     ledger.append(story[4:])
-    with_snapshot = ledger.state()
-    db = sqlite3.connect(ledger.path)
-    db.execute("DELETE FROM snapshots")
-    db.commit()
-    db.close()
-    assert ledger.state() == with_snapshot
-    assert with_snapshot.seq == len(story)
+    expected = fold_all(ledger.since(0))
+    ledger.close()
+    folder = SessionFolder(ledger.path.parent)
+    for opened in (Ledger.open(ledger.path), LedgerReader(folder)):
+        with_snapshot = opened.state()
+        assert with_snapshot.seq == len(story)
+        assert with_snapshot == expected
+        opened.close()
+    folder.snapshot.unlink()
+    assert LedgerReader(folder).state() == with_snapshot
 
 
-@pytest.mark.parametrize("column", ["body = x'93'", "format = format + 1"])
-def test_an_unusable_snapshot_is_replaced_by_a_fold(ledger: Ledger, column: str) -> None:
+def test_a_snapshot_of_another_format_is_replaced_by_a_fold(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     ledger.append(a_running_story())
     state = ledger.state()
-    ledger.snapshot(state)
-    db = sqlite3.connect(ledger.path)
-    db.execute(f"UPDATE snapshots SET {column}")
-    db.commit()
-    db.close()
-    assert ledger.state() == state
+    with monkeypatch.context() as patch:
+        patch.setattr(snapshot, "STATE_FORMAT", snapshot.STATE_FORMAT + 1)
+        ledger.snapshot(state)
+    folder = SessionFolder(ledger.path.parent)
+    assert snapshot.read_snapshot(folder.snapshot) is None
+    assert LedgerReader(folder).state() == state
+
+
+def test_a_reader_continues_after_the_stream_was_written_again(ledger: Ledger, path: Path) -> None:
+    reader = LedgerReader(SessionFolder(path.parent))
+    ledger.append(said("a", "b"))
+    assert texts(reader.since(0)) == ["a", "b"]
+    ledger.close()
+    path.with_name("events.log").unlink()
+    again = Ledger.open(path)
+    again.append(said("c"))
+    assert texts(reader.since(2)) == ["c"]
+    again.close()
+    reader.close()
 
 
 # Permissions
 
 
 def test_the_owner_writes_a_ledger_its_group_reads_it_and_others_do_not(ledger: Ledger, path: Path) -> None:
-    assert path.stat().st_mode & 0o777 == 0o640
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.with_name("events.log").stat().st_mode & 0o777 == 0o640
     assert path.parent.stat().st_mode & 0o7777 == 0o2750
 
 
 def test_only_the_owner_opens_the_inbox(tmp_path: Path) -> None:
     inbox = Inbox(tmp_path / "inbox.db")
+    inbox.open()
     assert (tmp_path / "inbox.db").stat().st_mode & 0o777 == 0o600
     assert [inbox.put("me", b"a"), inbox.put("you", b"b")] == [1, 2]
     assert inbox.after(0) == [(1, "me", b"a"), (2, "you", b"b")]
     assert inbox.after(1) == [(2, "you", b"b")]
     inbox.close()
-
-
-def test_a_reader_cannot_write(ledger: Ledger, path: Path) -> None:
-    reader = Ledger.read(path)
-    with pytest.raises(LedgerError, match="cannot be opened"):
-        reader.append(said("mine"))
-    reader.close()
 
 
 as_another = pytest.mark.skipif(os.getuid() != 0, reason="only root can become another Unix user")
@@ -183,6 +196,10 @@ def shared(ledger: Ledger, path: Path) -> Iterator[Path]:
         folder.chmod(mode)
 
 
+def read_as(folder: str) -> LedgerReader:
+    return LedgerReader(SessionFolder(Path(folder)))
+
+
 def as_user(group: int, script: str) -> str:
     """Return the output of `script`, run as a user who is in `group` only."""
     read, write = os.pipe()
@@ -193,7 +210,7 @@ def as_user(group: int, script: str) -> str:
             os.setgid(group)
             os.setuid(NOBODY)
             try:
-                said = repr(eval(script, {"Ledger": Ledger, "Inbox": Inbox, "Path": Path}))
+                said = repr(eval(script, {"Ledger": Ledger, "read": read_as, "Inbox": Inbox, "Path": Path}))
             except Exception as error:
                 said = f"{type(error).__name__}: {error}"
             os.write(write, said.encode())
@@ -210,10 +227,10 @@ def test_another_user_of_the_group_reads_beside_the_writer_and_writes_nothing(le
     ledger.append(said("a"))
     for name in shared.parent.iterdir():
         os.chown(name, -1, A_GROUP)
-    assert as_user(A_GROUP, f"Ledger.read(Path({str(shared)!r})).last_seq()") == "1"
+    assert as_user(A_GROUP, f"read({str(shared.parent)!r}).last_seq()") == "1"
     assert "cockpit watch" in as_user(A_GROUP, f"Ledger.open(Path({str(shared)!r}))")
     inbox = shared.with_name("inbox.db")
-    Inbox(inbox).close()
+    Inbox(inbox).open()
     assert "LedgerError" in as_user(A_GROUP, f"Inbox(Path({str(inbox)!r})).put('them', b'approve')")
     assert Inbox(inbox).after(0) == []
 
@@ -222,7 +239,7 @@ def test_another_user_of_the_group_reads_beside_the_writer_and_writes_nothing(le
 def test_another_user_of_the_group_reads_a_closed_ledger(ledger: Ledger, shared: Path) -> None:
     ledger.append(said("a", "b"))
     ledger.close()
-    assert as_user(A_GROUP, f"Ledger.read(Path({str(shared)!r})).last_seq()") == "2"
+    assert as_user(A_GROUP, f"read({str(shared.parent)!r}).last_seq()") == "2"
 
 
 @as_another
@@ -240,27 +257,35 @@ def test_another_user_of_the_group_reads_the_ledger_of_a_killed_worker(ledger: L
     assert subprocess.run([sys.executable, "-c", textwrap.dedent(script)]).returncode == -9
     for each in shared.parent.iterdir():
         os.chown(each, -1, A_GROUP)
-    assert as_user(A_GROUP, f"Ledger.read(Path({str(shared)!r})).last_seq()") == "1"
+    assert as_user(A_GROUP, f"read({str(shared.parent)!r}).last_seq()") == "1"
 
 
 @as_another
-def test_a_copy_with_its_log_in_a_foreign_folder_tells_what_to_do(ledger: Ledger, shared: Path) -> None:
+def test_another_user_of_the_group_reads_a_copy_of_the_folder(ledger: Ledger, shared: Path) -> None:
     ledger.append(said("a", "b"))
-    copied = shared.parent / "copied"
-    copied.mkdir()
-    for name in (shared.name, f"{shared.name}-wal"):
-        shutil.copy(shared.with_name(name), copied / name)
+    copied = shared.parent.with_name("copied")
+    shutil.copytree(shared.parent, copied)
     for each in (copied, *copied.iterdir()):
         os.chown(each, -1, A_GROUP)
-        each.chmod(0o750 if each == copied else 0o640)
-    read = f"Ledger.read(Path({str(copied / shared.name)!r})).last_seq()"
-    assert "copy the session's folder to a place of your own" in as_user(A_GROUP, read)
-    assert Ledger.read(copied / shared.name).last_seq() == 2
+    assert as_user(A_GROUP, f"read({str(copied)!r}).last_seq()") == "2"
+
+
+@as_another
+def test_a_session_of_an_older_cockpit_is_opened_by_its_owner_first(ledger: Ledger, shared: Path) -> None:
+    ledger.append(said("a", "b"))
+    ledger.close()
+    shared.with_name("events.log").unlink()
+    assert "its owner opens it once" in as_user(A_GROUP, f"read({str(shared.parent)!r}).last_seq()")
+    reader = LedgerReader(SessionFolder(shared.parent))
+    assert reader.last_seq() == 2
+    reader.close()
+    os.chown(shared.with_name("events.log"), -1, A_GROUP)
+    assert as_user(A_GROUP, f"read({str(shared.parent)!r}).last_seq()") == "2"
 
 
 @as_another
 def test_a_stranger_reads_nothing(ledger: Ledger, shared: Path) -> None:
-    assert "LedgerError" in as_user(NOBODY, f"Ledger.read(Path({str(shared)!r})).last_seq()")
+    assert "LedgerError" in as_user(NOBODY, f"read({str(shared.parent)!r}).last_seq()")
 
 
 # Problems
@@ -274,7 +299,7 @@ def test_creating_a_ledger_never_overwrites_one(ledger: Ledger, path: Path) -> N
 
 
 def test_a_missing_ledger_is_one_sentence_and_is_not_created(path: Path) -> None:
-    for opened in (Ledger.open, Ledger.read):
+    for opened in (Ledger.open, lambda path: LedgerReader(SessionFolder(path.parent))):
         with pytest.raises(LedgerError, match="check that it exists"):
             opened(path)
     assert not path.exists()
@@ -287,40 +312,41 @@ def test_a_newer_ledger_asks_for_an_upgrade_and_stays_unchanged(ledger: Ledger, 
     db.execute(f"PRAGMA user_version={SCHEMA + 1}")
     db.commit()
     db.close()
-    before = path.read_bytes()
-    for opened in (Ledger.open, Ledger.read):
-        with pytest.raises(LedgerError, match=r"newer cockpit .* upgrade"):
+    stream = path.with_name("events.log")
+    stream.write_bytes(stream.read_bytes().replace(b"events 2", b"events 3", 1))
+    before = path.read_bytes(), stream.read_bytes()
+    for opened in (Ledger.open, lambda path: LedgerReader(SessionFolder(path.parent))):
+        with pytest.raises(LedgerError, match=r"newer cockpit.* upgrade"):
             opened(path)
-    assert path.read_bytes() == before
+    assert (path.read_bytes(), stream.read_bytes()) == before
 
 
 @pytest.mark.parametrize("body", [b"", b"no database\n" * 1000])
 def test_another_file_is_refused_in_one_sentence(path: Path, body: bytes) -> None:
     path.parent.mkdir()
     path.write_bytes(body)
-    for opened in (Ledger.open, Ledger.read):
+    for opened in (Ledger.open, lambda path: LedgerReader(SessionFolder(path.parent))):
         with pytest.raises(LedgerError, match=r"is not a cockpit ledger|is torn"):
             opened(path)
     assert path.read_bytes() == body
 
 
-def test_a_torn_ledger_tells_how_to_recover_it(ledger: Ledger, path: Path) -> None:
+def test_a_torn_ledger_tells_how_to_repair_it(ledger: Ledger, path: Path) -> None:
     ledger.append(said(*("word " * 200 for _ in range(200))))
     ledger.close()
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(LedgerError, match=r"is torn .*\.recover"):
-        Ledger.read(path).since(0)
+    with pytest.raises(LedgerError, match=r"is torn .*cockpit repair night"):
+        Ledger.open(path).since(0)
 
 
-def test_an_unknown_event_is_refused_in_one_sentence(ledger: Ledger, path: Path) -> None:
-    ledger.append(said("a"))
-    db = sqlite3.connect(path)
-    db.execute("INSERT INTO events (at, body) VALUES (1.0, ?)", (b'{"kind":"FromTheFuture","at":1.0}',))
-    db.commit()
-    db.close()
-    with pytest.raises(LedgerError, match=r"an event this cockpit cannot read .* upgrade"):
-        ledger.state()
+def test_an_unknown_event_is_refused_in_one_sentence(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("cockpit.session.ledger.encode_event", lambda event: b'{"kind":"FromTheFuture","at":1.0}')
+        ledger.append(said("a"))
+    for opened in (ledger, LedgerReader(SessionFolder(ledger.path.parent))):
+        with pytest.raises(LedgerError, match=r"an event this cockpit cannot read .* upgrade"):
+            opened.state()
 
 
 def test_a_full_disk_is_one_sentence_and_loses_nothing(path: Path) -> None:
@@ -370,7 +396,7 @@ def test_a_full_file_system_is_one_sentence_and_loses_nothing(tmp_path: Path) ->
             while kept < 10_000:
                 ledger.append(said("word " * 500))
                 kept += 1
-        reader = Ledger.read(place / "night" / "ledger.db")
+        reader = LedgerReader(SessionFolder(place / "night"))
         assert len(texts(reader.since(0))) == kept
         reader.close()
         ledger.close()

@@ -16,6 +16,7 @@ from cockpit.core.model import Outcome, Progress
 from cockpit.core.state import State
 from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder
+from cockpit.session.reader import LedgerReader
 from cockpit.tui.actions.effects import OpenExperiment, SeekReplay
 from cockpit.tui.actions.replay import REPLAY, SPEEDS, next_speed, seconds_in
 from cockpit.tui.app import CockpitApp
@@ -49,7 +50,7 @@ def folded_until(feed: ReplayFeed) -> State:
     """Fold the state at the feed's moment from the ledger."""
     from cockpit.core.fold import fold, fold_all
 
-    ledger = Ledger.read(feed.folder.ledger)
+    ledger = LedgerReader(feed.folder)
     state = fold_all(takewhile(lambda event: event.at <= feed.now(), ledger.since(0)))
     for told in feed.progress():
         state = fold(state, told)

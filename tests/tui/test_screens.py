@@ -45,8 +45,8 @@ def picture(name: str, *keys: str, story: str = "night", **how: Any) -> Picture:
 def tear_ledger(app: CockpitApp) -> None:
     """Break the ledger while it is shown, and look for news."""
     assert isinstance(app.feed, LedgerFeed)
-    app.feed.folder.ledger.write_bytes(b"torn" * 4096)
-    app.feed._version = -1
+    app.feed.folder.events.write_bytes(b"torn" * 4096)
+    app.feed._version = None
     app.tick()
 
 

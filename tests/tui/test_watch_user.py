@@ -34,7 +34,7 @@ import os, sys
 wrong = []
 for folder, _, names in os.walk(sys.argv[1], onerror=wrong.append):
     for path in (os.path.join(folder, name) for name in names):
-        secret = os.path.basename(path).startswith(("inbox.db", "worker.start"))
+        secret = os.path.basename(path).startswith(("inbox.db", "ledger.db", "worker.lock", "worker.start"))
         if secret == os.access(path, os.R_OK) or os.access(path, os.W_OK):
             wrong.append(path)
     if os.access(folder, os.W_OK):
@@ -83,7 +83,7 @@ def looks(screen: Terminal, worker: str) -> None:
 
 
 def test_a_member_of_the_group_reads_all_but_the_inbox_and_writes_nothing(session: SessionFolder) -> None:
-    Inbox(session.inbox).close()
+    Inbox(session.inbox).open()
     tried = subprocess.run(as_user(session, GROUP, "-c", TRIES, str(session.root)), capture_output=True, text=True)
     assert (tried.stdout, tried.stderr) == ("wrong: []\n", "")
 

@@ -9,8 +9,8 @@ from cockpit.cli.demo import copy_of
 from cockpit.core.model import Session
 from cockpit.core.state import State
 from cockpit.session import lock
-from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder
+from cockpit.session.reader import LedgerReader
 from cockpit.session.settings import EnvelopeSettings, NewSession, ResearchSettings, Settings
 from cockpit.worker.create import SIM_EPOCH, Plan, create
 
@@ -83,7 +83,7 @@ def make(
 
 
 def state_of(folder: SessionFolder) -> State:
-    ledger = Ledger.read(folder.ledger)
+    ledger = LedgerReader(folder)
     try:
         return ledger.state()
     finally:

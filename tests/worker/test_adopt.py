@@ -90,7 +90,7 @@ class Downs(LocalFleet):
 def test_an_adopted_cluster_that_is_given_up_is_left_to_its_owner(tmp_path: Path) -> None:
     folder = sim_session(tmp_path, speed=1.0)
     store, fleet, wake = VariantStore(tmp_path / "repo", folder.name), Downs(), threading.Event()
-    ledger = Ledger.read(folder.ledger)
+    ledger = Ledger.open(folder.ledger)
     parts = WorkerParts(
         folder=folder, ledger=ledger, fleet=fleet, store=store, clock=WallClock(), wake=wake, proposers={}
     )

@@ -48,6 +48,7 @@ from cockpit.session import worker_process
 from cockpit.session.clock import Clock
 from cockpit.session.inbox import Inbox
 from cockpit.session.ledger import Ledger
+from cockpit.session.reader import LedgerReader
 from cockpit.variant.store import VariantStore
 from cockpit.worker import loop, main
 from cockpit.worker.loop import Worker
@@ -157,7 +158,7 @@ class Night:
         self.worker.start()
 
     def events(self) -> list[AnyEvent]:
-        ledger = Ledger.read(self.folder.ledger)
+        ledger = LedgerReader(self.folder)
         events = ledger.since(0)
         ledger.close()
         return events
@@ -433,7 +434,7 @@ def test_a_persons_kill_reaches_the_fleet_after_the_ledger_is_on_the_disk(
 
         monkeypatch.setattr(owner, name, call)
 
-    worker = main.build(folder, threading.Event())
+    worker = main.build(folder, threading.Event(), threading.Event())
     worker.start()
     while not worker.state.in_flight:
         worker.tick()

@@ -10,8 +10,8 @@ import pytest
 
 from cockpit.core.events import Ended
 from cockpit.session import lock, worker_process
-from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder
+from cockpit.session.reader import LedgerReader
 from cockpit.session.settings import NewSession
 from tests.cli.shell import cockpit, refusal
 from tests.worker.sessions import SCRIPT, git, make, repository, state_of, wait_for
@@ -47,7 +47,7 @@ def fill(disk: Path) -> Path:
 
 
 def attempts_ended(folder: SessionFolder) -> Counter[str]:
-    ledger = Ledger.read(folder.ledger)
+    ledger = LedgerReader(folder)
     ended = Counter(event.attempt for event in ledger.since(0) if isinstance(event, Ended))
     ledger.close()
     return ended

@@ -13,8 +13,8 @@ from cockpit.core.model import AttemptStatus, EndMode, Outcome
 from cockpit.fleet.sim.fleet import open_sim
 from cockpit.session import lock, worker_process
 from cockpit.session.inbox import Inbox
-from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder
+from cockpit.session.reader import LedgerReader
 from tests.worker.sessions import kill, local_session, session_of, sim_session, state_of, wait_for
 
 
@@ -27,7 +27,7 @@ def approve(folder: SessionFolder, draft: Draft) -> None:
 
 
 def ended_once(folder: SessionFolder) -> None:
-    ledger = Ledger.read(folder.ledger)
+    ledger = LedgerReader(folder)
     ended = Counter(event.attempt for event in ledger.since(0) if isinstance(event, Ended))
     ledger.close()
     assert set(ended.values()) <= {1}, "an attempt ended twice"

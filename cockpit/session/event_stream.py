@@ -1,0 +1,185 @@
+"""The event stream `events.log`: every event of the ledger in a plain file that the session's group may read.
+
+The worker appends to it; readers use pread and take no lock, so a reader cannot delay the worker. A frame is a header
+and deflated event bodies. The first frame of a segment starts a new deflate stream, so a reader can begin there. The
+header holds the chain after the frame's last event, which every reader checks.
+"""
+
+import os
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from cockpit.session.chain import GENESIS, chained
+from cockpit.session.sqlite_file import LedgerError
+
+STREAM_MODE = 0o640
+FAMILY = b"cockpit events "
+MAGIC = FAMILY + b"2\n"
+FRAME = struct.Struct("<IIIB16s")
+"""Bytes of the payload, its CRC-32, events in it, flags, and the chain after its last event.
+
+A CRC-32 of this header follows. The chain alone would miss a changed bit that deflate ignores."""
+HEADER_BYTES = FRAME.size + 4
+STARTS_SEGMENT = 1
+EVENTS_A_FRAME = 1_000
+READ_BYTES = 1 << 20
+LEVEL = 6
+
+
+class StreamDamaged(Exception):
+    """A frame does not fit the chain; `seq` is the last event that does."""
+
+    def __init__(self, path: Path, seq: int) -> None:
+        super().__init__(f"{path} is damaged after event {seq}")
+        self.seq = seq
+
+
+class Place(msgspec.Struct, frozen=True):
+    """The end of a frame after which a new deflate stream begins."""
+
+    seq: int
+    chain: bytes
+    offset: int
+
+
+START = Place(0, GENESIS, len(MAGIC))
+
+
+class StreamWriter:
+    """Appends to the stream. Raises OSError; a frame that was not written whole is cut off before the next."""
+
+    def __init__(self, path: Path, end: Place) -> None:
+        """Continue the stream after `end`; what lies behind is cut off."""
+        self.path = path
+        self.end = end
+        self._deflate: zlib._Compress | None = None
+        self._fd = os.open(path, os.O_CREAT | os.O_RDWR, STREAM_MODE)
+        os.fchmod(self._fd, STREAM_MODE)
+        if end.offset == len(MAGIC):
+            os.pwrite(self._fd, MAGIC, 0)
+        os.ftruncate(self._fd, end.offset)
+
+    def append(self, bodies: Sequence[bytes]) -> None:
+        """Append events; several frames where there are many."""
+        for first in range(0, len(bodies), EVENTS_A_FRAME):
+            self._append_frame(bodies[first : first + EVENTS_A_FRAME])
+
+    def _append_frame(self, bodies: Sequence[bytes]) -> None:
+        flags = 0
+        if self._deflate is None:
+            self._deflate, flags = zlib.compressobj(LEVEL), STARTS_SEGMENT
+        packed = b"".join(len(body).to_bytes(4, "little") + body for body in bodies)
+        payload = self._deflate.compress(packed) + self._deflate.flush(zlib.Z_SYNC_FLUSH)
+        chain = chained(self.end.chain, bodies)
+        head = FRAME.pack(len(payload), zlib.crc32(payload), len(bodies), flags, chain)
+        frame = head + zlib.crc32(head).to_bytes(4, "little") + payload
+        written = 0
+        try:
+            while written < len(frame):
+                written += os.pwrite(self._fd, frame[written:], self.end.offset + written)
+        except OSError:
+            self.start_segment()
+            os.ftruncate(self._fd, self.end.offset)
+            raise
+        self.end = Place(self.end.seq + len(bodies), chain, self.end.offset + len(frame))
+
+    def start_segment(self) -> Place:
+        """Let a new deflate stream begin after the last frame, and return that place."""
+        self._deflate = None
+        return self.end
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+class StreamReader:
+    """Reads the stream from a place on. Raises OSError where the file cannot be opened, LedgerError for a newer one."""
+
+    def __init__(self, path: Path, place: Place = START) -> None:
+        self.path = path
+        self.place = place
+        """The end of the last whole frame that was read."""
+        self._fd = os.open(path, os.O_RDONLY)
+        self._inflate: zlib._Decompress | None = None
+        found = os.pread(self._fd, len(MAGIC), 0)
+        if found != MAGIC:
+            self.close()
+            if found.startswith(FAMILY) and found.endswith(b"\n"):
+                raise LedgerError(f"{path} was written by a newer cockpit: upgrade to open it")
+            raise StreamDamaged(path, 0)
+
+    def frames(self) -> Iterator[list[bytes]]:
+        """Yield the event bodies of each whole frame after `place`. A frame that is being written ends the iteration.
+
+        Raises StreamDamaged at the first frame that does not fit the chain.
+        """
+        held, offset = b"", self.place.offset
+        while chunk := os.pread(self._fd, READ_BYTES, offset + len(held)):
+            held += chunk
+            used = 0
+            while (end := self._frame_end(held, used)) <= len(held):
+                yield self._frame(held, used, end, offset + end)
+                used = end
+            held, offset = held[used:], offset + used
+
+    def at_end(self) -> bool:
+        """Return whether the file ends at `place`, without a part of a frame behind it."""
+        return os.fstat(self._fd).st_size == self.place.offset
+
+    def _frame_end(self, held: bytes, start: int) -> int:
+        """Return where a frame ends, as far as its header is there."""
+        body = start + HEADER_BYTES
+        if body > len(held):
+            return body
+        head = held[start : start + FRAME.size]
+        if zlib.crc32(head) != int.from_bytes(held[start + FRAME.size : body], "little"):
+            raise StreamDamaged(self.path, self.place.seq)
+        return body + int(FRAME.unpack(head)[0])
+
+    def _frame(self, held: bytes, start: int, end: int, end_offset: int) -> list[bytes]:
+        _, crc, count, flags, chain = FRAME.unpack_from(held, start)
+        payload = held[start + HEADER_BYTES : end]
+        if zlib.crc32(payload) != crc:
+            raise StreamDamaged(self.path, self.place.seq)
+        try:
+            if flags & STARTS_SEGMENT or self._inflate is None:
+                self._inflate = zlib.decompressobj()
+            bodies = _split(self._inflate.decompress(payload))
+        except (zlib.error, ValueError):
+            raise StreamDamaged(self.path, self.place.seq) from None
+        if len(bodies) != count or chained(self.place.chain, bodies) != chain:
+            raise StreamDamaged(self.path, self.place.seq)
+        self.place = Place(self.place.seq + count, chain, end_offset)
+        return bodies
+
+    def replaced(self) -> bool:
+        """Return whether another file has taken this one's place, or it was cut behind `place`."""
+        try:
+            here, there = os.fstat(self._fd), self.path.stat()
+        except OSError:
+            return True
+        return here.st_ino != there.st_ino or there.st_size < self.place.offset
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def _split(packed: bytes) -> list[bytes]:
+    """Split length-prefixed bodies. Raises ValueError where the lengths do not add up."""
+    bodies, at = [], 0
+    while at < len(packed):
+        size = int.from_bytes(packed[at : at + 4], "little")
+        body = packed[at + 4 : at + 4 + size]
+        if len(body) != size:
+            raise ValueError("a body is cut")
+        bodies.append(body)
+        at += 4 + size
+    return bodies

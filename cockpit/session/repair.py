@@ -1,0 +1,181 @@
+"""Checking a session's files against the chain of its events, and keeping what is whole of a damaged session."""
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+import msgspec
+
+from cockpit.core.events import decode_event
+from cockpit.session.chain import GENESIS, link
+from cockpit.session.event_stream import StreamDamaged, StreamReader
+from cockpit.session.ledger import Ledger, check_schema
+from cockpit.session.lock import WorkerLock
+from cockpit.session.paths import SessionFolder
+from cockpit.session.snapshot import read_snapshot
+from cockpit.session.sqlite_file import BUSY_TIMEOUT_S, LedgerError, connect, translated_errors
+
+ROWS_AT_ONCE = 10_000
+
+
+class Events(msgspec.Struct, frozen=True):
+    """The events of one file, as far as they fit the chain."""
+
+    whole: list[bytes]
+    chain: bytes
+    """The chain after the last whole event."""
+    stored: int
+    """Events that the file holds, damaged ones included, as far as that is known."""
+    problem: str
+    """One sentence; empty where every event fits."""
+
+
+class Report(msgspec.Struct, frozen=True):
+    """The result of a check or a repair."""
+
+    events: int
+    """Events that are whole in at least one file."""
+    lost: int
+    """Events known to be stored that are whole in no file."""
+    problems: list[str]
+    """One sentence for each damaged file."""
+    kept_in: str = ""
+    """The folder with the damaged files as they were; empty where none was replaced."""
+
+
+def verify(folder: SessionFolder) -> Report:
+    """Check every file that this user may read. Raises LedgerError where none of them can be."""
+    return _report(*_read(folder), _snapshot_problem(folder))
+
+
+def repair(folder: SessionFolder) -> Report:
+    """Write the ledger again from the longest run of whole events in either file. The damaged files are kept.
+
+    Raises WorkerError while a worker runs, and LedgerError where no event is whole or the disk takes no more.
+    """
+    lock = WorkerLock.take(folder)
+    try:
+        ledger, stream = _read(folder)
+        report = _report(ledger, stream, _snapshot_problem(folder))
+        if not report.problems:
+            return report
+        whole = _longest(ledger, stream)
+        if not whole:
+            raise LedgerError(f"no event of {folder.root} is whole: restore the folder from a copy")
+        try:
+            aside = _replace(folder, whole)
+        except OSError as error:
+            raise LedgerError(f"{folder.root} cannot be repaired: {error.strerror}") from error
+        Ledger.open(folder.ledger).close()
+        return msgspec.structs.replace(report, kept_in=str(aside))
+    finally:
+        lock.release()
+
+
+def _read(folder: SessionFolder) -> tuple[Events | None, Events | None]:
+    """Return the events of the ledger and of the stream; None for one that this user may not read."""
+    ledger = _ledger_events(folder.ledger) if os.access(folder.ledger, os.R_OK | os.W_OK) else None
+    stream = _stream_events(folder.events) if os.access(folder.events, os.R_OK) else None
+    if ledger is None and stream is None:
+        raise LedgerError(f"{folder.root} cannot be checked: check that it exists and that you may read it")
+    if ledger is not None and stream is None and not folder.events.exists():
+        stream = Events([], GENESIS, 0, f"{folder.events} is missing")
+    return ledger, stream
+
+
+def _report(ledger: Events | None, stream: Events | None, snapshot_problem: str) -> Report:
+    found = [events for events in (ledger, stream) if events is not None]
+    problems = [events.problem for events in found if events.problem]
+    if not problems and ledger and stream and (len(ledger.whole), ledger.chain) != (len(stream.whole), stream.chain):
+        problems.append(
+            f"the ledger ends with event {len(ledger.whole)} and the event stream with {len(stream.whole)}, which the"
+            " worker mends when it starts"
+        )
+    problems += [snapshot_problem] if snapshot_problem else []
+    whole = max(len(events.whole) for events in found)
+    stored = max(events.stored for events in found)
+    return Report(whole, max(0, stored - whole), problems)
+
+
+def _longest(ledger: Events | None, stream: Events | None) -> list[bytes]:
+    if ledger is None or (stream is not None and len(stream.whole) > len(ledger.whole)):
+        return stream.whole if stream else []
+    return ledger.whole
+
+
+def _ledger_events(path: Path) -> Events:
+    whole: list[bytes] = []
+    chain, stored, problem = GENESIS, 0, ""
+    try:
+        with translated_errors(path):
+            db = connect(path, "rw", BUSY_TIMEOUT_S)
+            try:
+                if check_schema(path, db) < 2:
+                    raise LedgerError(f"{path} was last run by an older cockpit, which kept no chain: open it once")
+                stored = int(db.execute("SELECT COALESCE(MAX(seq), 0) FROM events").fetchone()[0])
+                rows = db.execute("SELECT seq, body, chain FROM events ORDER BY seq")
+                for seq, body, linked in iter(rows.fetchone, None):
+                    chain_after = link(chain, body) if isinstance(body, bytes) else b""
+                    if seq != len(whole) + 1 or linked != chain_after:
+                        problem = f"event {len(whole) + 1} of {path} is not the one that was written"
+                        break
+                    whole.append(body)
+                    chain = chain_after
+            finally:
+                db.close()
+    except LedgerError as error:
+        problem = str(error)
+    return Events(whole, chain, max(stored, len(whole)), problem)
+
+
+def _stream_events(path: Path) -> Events:
+    whole: list[bytes] = []
+    try:
+        reader = StreamReader(path)
+    except (OSError, StreamDamaged, LedgerError) as error:
+        return Events([], GENESIS, 0, str(error))
+    problem = ""
+    try:
+        for bodies in reader.frames():
+            whole += bodies
+        if not reader.at_end():
+            problem = f"{path} ends in the middle of a frame, after event {len(whole)}"
+    except StreamDamaged as error:
+        problem = str(error)
+    finally:
+        reader.close()
+    return Events(whole, reader.place.chain, len(whole), problem)
+
+
+def _snapshot_problem(folder: SessionFolder) -> str:
+    try:
+        read_snapshot(folder.snapshot)
+    except ValueError as error:
+        return f"{error}; the state is folded from the events instead"
+    except OSError as error:
+        return f"{folder.snapshot} cannot be read: {error.strerror}"
+    return ""
+
+
+def _replace(folder: SessionFolder, whole: list[bytes]) -> Path:
+    """Put a ledger of these events in the place of the damaged files, which are copied first. Returns their folder."""
+    aside = folder.root / f"damaged-{time.time_ns() // 1_000_000}"
+    aside.mkdir(mode=0o700)
+    log_files = [folder.ledger.with_name(f"{folder.ledger.name}{suffix}") for suffix in ("-wal", "-shm")]
+    for path in (folder.ledger, *log_files, folder.events, folder.snapshot):
+        if path.exists():
+            shutil.copy2(path, aside)
+    made = folder.root / "repaired"
+    shutil.rmtree(made, ignore_errors=True)
+    ledger = Ledger.create(made / folder.ledger.name)
+    for first in range(0, len(whole), ROWS_AT_ONCE):
+        ledger.append([decode_event(body) for body in whole[first : first + ROWS_AT_ONCE]])
+    ledger.close()
+    for path in log_files:  # of the damaged ledger: SQLite would replay it into the new one
+        path.unlink(missing_ok=True)
+    for name in (folder.ledger.name, folder.events.name):
+        (made / name).replace(folder.root / name)
+    folder.snapshot.unlink(missing_ok=True)
+    shutil.rmtree(made)
+    return aside

@@ -1,0 +1,65 @@
+"""The snapshot file: the state at one event, so that a reader need not fold the session from its first event."""
+
+import os
+import struct
+from hashlib import blake2b
+from pathlib import Path
+
+import msgspec
+
+from cockpit.core.interning import unpacked
+from cockpit.core.state import State
+from cockpit.session.event_stream import Place
+
+STATE_FORMAT = 4
+"""Counted up when State changes its shape: older snapshots are then ignored."""
+SNAPSHOT_MODE = 0o640
+MAGIC = b"cockpit state 1\n"
+_HEADER = struct.Struct("<IQ16sQ")
+"""STATE_FORMAT, the number of the last event, its chain, and the offset in the event stream after it."""
+_CHECKSUM_BYTES = 32
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    place: Place
+    body: bytes
+
+    def state(self) -> State:
+        return unpacked(self.body)
+
+
+def write_snapshot(path: Path, state: State, place: Place) -> None:
+    """Write the snapshot of a state beside the old one, and rename it over it. Raises OSError."""
+    content = _HEADER.pack(STATE_FORMAT, place.seq, place.chain, place.offset) + msgspec.msgpack.encode(state)
+    checksum = blake2b(content, digest_size=_CHECKSUM_BYTES).digest()
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        descriptor = os.open(partial, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, SNAPSHOT_MODE)
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, SNAPSHOT_MODE)
+            file.write(MAGIC + checksum)
+            file.write(content)
+            file.flush()
+            os.fdatasync(descriptor)
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def read_snapshot(path: Path) -> Snapshot | None:
+    """Return the snapshot; None where there is none in the present format. Raises ValueError where it is damaged."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    head = len(MAGIC) + _CHECKSUM_BYTES
+    if data[: len(MAGIC)] != MAGIC or len(data) < head + _HEADER.size:
+        raise ValueError(f"{path} is not a snapshot")
+    content = memoryview(data)[head:]
+    if blake2b(content, digest_size=_CHECKSUM_BYTES).digest() != data[len(MAGIC) : head]:
+        raise ValueError(f"{path} is damaged")
+    state_format, seq, chain, offset = _HEADER.unpack_from(content)
+    if state_format != STATE_FORMAT:
+        return None
+    return Snapshot(Place(seq, chain, offset), bytes(content[_HEADER.size :]))

@@ -1,0 +1,182 @@
+"""Every change of a session's files from outside is noticed, and what is whole of them is kept."""
+
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cockpit.core.events import AnyEvent, Said
+from cockpit.core.fold import fold_all
+from cockpit.session.ledger import Ledger
+from cockpit.session.paths import SessionFolder
+from cockpit.session.reader import LedgerReader
+from cockpit.session.repair import repair, verify
+from cockpit.session.snapshot import read_snapshot
+from cockpit.session.sqlite_file import LedgerError
+from tests.session.test_ledger import a_running_story, said, texts
+
+flips = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> SessionFolder:
+    """A closed session of several frames in two segments, with a snapshot in between."""
+    made = SessionFolder(tmp_path / "night")
+    ledger = Ledger.create(made.ledger)
+    for event in a_running_story():
+        ledger.append([event])
+    ledger.snapshot(ledger.state())
+    for text in ("a", "b", "c"):
+        ledger.append(said(text * 20))
+    ledger.close()
+    return made
+
+
+def flipped(data: bytes, bit: int) -> bytes:
+    bit %= len(data) * 8
+    changed = bytearray(data)
+    changed[bit // 8] ^= 1 << bit % 8
+    return bytes(changed)
+
+
+def state_seq(folder: SessionFolder) -> int:
+    reader = LedgerReader(folder)
+    try:
+        return reader.state().seq
+    finally:
+        reader.close()
+
+
+def all_events(folder: SessionFolder) -> list[AnyEvent]:
+    ledger = Ledger.open(folder.ledger)
+    try:
+        return ledger.since(0)
+    finally:
+        ledger.close()
+
+
+def test_an_undamaged_session_has_no_problem(folder: SessionFolder) -> None:
+    report = verify(folder)
+    assert (report.problems, report.lost, report.events) == ([], 0, len(a_running_story()) + 3)
+
+
+@flips
+@given(bit=st.integers(0, 1 << 40))
+def test_every_flipped_bit_of_a_snapshot_is_noticed_and_changes_no_state(folder: SessionFolder, bit: int) -> None:
+    whole = folder.snapshot.read_bytes()
+    expected = fold_all(all_events(folder))
+    try:
+        folder.snapshot.write_bytes(flipped(whole, bit))
+        with pytest.raises(ValueError, match="snapshot"):
+            read_snapshot(folder.snapshot)
+        assert any("snapshot" in problem for problem in verify(folder).problems)
+        reader = LedgerReader(folder)
+        assert reader.state() == expected
+        reader.close()
+    finally:
+        folder.snapshot.write_bytes(whole)
+
+
+@flips
+@given(bit=st.integers(0, 1 << 40))
+def test_every_flipped_bit_of_the_event_stream_is_noticed(folder: SessionFolder, bit: int) -> None:
+    whole = folder.events.read_bytes()
+    try:
+        folder.events.write_bytes(flipped(whole, bit))
+        assert any("events.log" in problem for problem in verify(folder).problems)
+        with pytest.raises(LedgerError):
+            reader = LedgerReader(folder)
+            reader.since(0)
+            reader.close()
+    finally:
+        folder.events.write_bytes(whole)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE events SET body = replace(body, 'aaaa', 'aaab') WHERE seq = 8",
+        "DELETE FROM events WHERE seq = 8",
+        "DELETE FROM events WHERE seq = 3",
+        "UPDATE events SET chain = zeroblob(16) WHERE seq = 8",
+        "UPDATE events SET body = (SELECT body FROM events WHERE seq = 9) WHERE seq = 8",
+        "INSERT INTO events SELECT seq + 1, at, body, chain FROM events ORDER BY seq DESC LIMIT 1",
+    ],
+)
+def test_a_changed_event_is_noticed_and_repaired_from_the_stream(folder: SessionFolder, statement: str) -> None:
+    before = all_events(folder)
+    db = sqlite3.connect(folder.ledger)
+    db.execute(statement)
+    db.commit()
+    db.close()
+    assert any("ledger.db" in problem for problem in verify(folder).problems)
+    with pytest.raises(LedgerError, match="cockpit repair night"):
+        all_events(folder)
+    assert state_seq(folder) == len(before), "the event stream is whole, and readers read that"
+    report = repair(folder)
+    assert (report.events, Path(report.kept_in).is_dir()) == (len(before), True)
+    assert all_events(folder) == before
+    assert verify(folder).problems == []
+
+
+@pytest.mark.parametrize("left_bytes", [0, 32, 200])
+def test_events_of_a_lost_or_torn_log_come_back_from_the_stream(tmp_path: Path, left_bytes: int) -> None:
+    folder = SessionFolder(tmp_path / "night")
+    ledger = Ledger.create(folder.ledger)
+    child = os.fork()
+    if child == 0:  # dies without a checkpoint, so that its events are in the log alone
+        worker = Ledger.open(folder.ledger)
+        worker.append(said("a", "b", "c"))
+        os._exit(9)
+    os.waitpid(child, 0)
+    os.truncate(folder.ledger.with_name("ledger.db-wal"), left_bytes)
+    folder.ledger.with_name("ledger.db-shm").unlink()
+    ledger._db.close()
+    opened = Ledger.open(folder.ledger)
+    assert opened.restored == 3
+    assert texts(opened.since(0)) == ["a", "b", "c"]
+    opened.close()
+    assert verify(folder).problems == []
+
+
+def cut_frame(folder: SessionFolder) -> None:
+    os.truncate(folder.events, folder.events.stat().st_size - 5)
+
+
+def lengthen(folder: SessionFolder) -> None:
+    with folder.events.open("ab") as file:
+        file.write(b"half a frame")
+
+
+def remove_stream(folder: SessionFolder) -> None:
+    folder.events.unlink()
+
+
+def spoil_start(folder: SessionFolder) -> None:
+    folder.events.write_bytes(b"spoiled " * 1000)
+
+
+@pytest.mark.parametrize("spoil", [cut_frame, lengthen, remove_stream, spoil_start])
+def test_a_worker_writes_a_damaged_stream_again(folder: SessionFolder, spoil: Callable[[SessionFolder], None]) -> None:
+    before = all_events(folder)
+    spoil(folder)
+    assert verify(folder).problems != []
+    assert all_events(folder) == before
+    assert verify(folder).problems == []
+    assert state_seq(folder) == len(before)
+
+
+def test_with_both_files_damaged_the_longer_prefix_is_kept(folder: SessionFolder) -> None:
+    count = len(all_events(folder))
+    os.truncate(folder.events, folder.events.stat().st_size - 5)
+    db = sqlite3.connect(folder.ledger)
+    db.execute("UPDATE events SET body = x'7b7d' WHERE seq = 4")
+    db.commit()
+    db.close()
+    report = repair(folder)
+    assert (report.events, report.lost) == (count - 1, 1)
+    assert [event.text for event in all_events(folder) if isinstance(event, Said)] == ["a" * 20, "b" * 20]

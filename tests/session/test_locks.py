@@ -1,0 +1,140 @@
+"""Another program's lock delays the worker and never ends it. A watcher can lock no file that the worker needs."""
+
+import fcntl
+import sqlite3
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from cockpit.session.inbox import Inbox
+from cockpit.session.ledger import Ledger
+from cockpit.session.lock import WorkerLock
+from cockpit.session.paths import SessionFolder
+from cockpit.session.reader import LedgerReader
+from cockpit.session.sqlite_file import LedgerBusy, LedgerDamaged
+from tests.session.test_ledger import said, texts
+
+WAL_BYTES_AT_MOST = 8 << 20
+
+
+def locked(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    db.execute("BEGIN EXCLUSIVE")
+    return db
+
+
+def test_an_append_waits_for_another_programs_lock_and_says_so(tmp_path: Path) -> None:
+    ledger = Ledger.create(tmp_path / "night" / "ledger.db")
+    holder = locked(ledger.path)
+    appending = threading.Thread(target=ledger.append, args=(said("a"),))
+    appending.start()
+    until = time.monotonic() + 10
+    while not ledger.waits_for and time.monotonic() < until:
+        time.sleep(0.02)
+    assert "ledger.db is locked by another program" in ledger.waits_for
+    holder.close()
+    appending.join(10)
+    assert ledger.waits_for == ""
+    assert texts(ledger.since(0)) == ["a"]
+    ledger.close()
+
+
+def test_a_worker_that_is_asked_to_stop_waits_no_longer(tmp_path: Path) -> None:
+    stop = threading.Event()
+    Ledger.create(tmp_path / "night" / "ledger.db").close()
+    ledger = Ledger.open(tmp_path / "night" / "ledger.db", stop)
+    holder = locked(ledger.path)
+    stop.set()
+    with pytest.raises(LedgerBusy):
+        ledger.append(said("a"))
+    holder.close()
+    assert ledger.last_seq() == 0
+    ledger.close()
+
+
+def test_no_lock_on_a_file_that_a_watcher_can_open_delays_the_worker(tmp_path: Path) -> None:
+    folder = SessionFolder(tmp_path / "night")
+    ledger = Ledger.create(folder.ledger)
+    ledger.append(said("a"))
+    ledger.close()
+    readable = [path for path in folder.root.iterdir() if path.stat().st_mode & 0o040]
+    assert folder.events in readable and folder.ledger not in readable
+    held = [path.open("rb") for path in readable]
+    for file in held:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        fcntl.lockf(file, fcntl.LOCK_SH)
+    lock = WorkerLock.take(folder)
+    again = Ledger.open(folder.ledger)
+    began = time.monotonic()
+    again.append(said("b"))
+    assert time.monotonic() - began < 1
+    assert texts(again.since(0)) == ["a", "b"]
+    again.close()
+    lock.release()
+    for file in held:
+        file.close()
+
+
+def test_readers_do_not_hold_up_checkpoints(tmp_path: Path) -> None:
+    folder = SessionFolder(tmp_path / "night")
+    ledger = Ledger.create(folder.ledger)
+    reader = LedgerReader(folder)
+    for _ in range(200):
+        ledger.append(said(*("word " * 100 for _ in range(100))))
+        assert len(reader.since(ledger.last_seq() - 1)) == 1
+    assert folder.ledger.with_name("ledger.db-wal").stat().st_size < WAL_BYTES_AT_MOST
+    reader.close()
+    ledger.close()
+
+
+def test_a_locked_inbox_is_busy_and_later_read(tmp_path: Path) -> None:
+    inbox = Inbox(tmp_path / "inbox.db", busy_timeout_s=0.05)
+    inbox.put("me", b"a")
+    db = sqlite3.connect(inbox.path, isolation_level=None)
+    db.execute("PRAGMA locking_mode=EXCLUSIVE")
+    inbox.close()
+    db.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(LedgerBusy):
+        inbox.after(0)
+    db.close()
+    assert inbox.after(0) == [(1, "me", b"a")]
+    inbox.close()
+
+
+def test_a_damaged_inbox_is_set_aside_and_its_numbers_continue(tmp_path: Path) -> None:
+    inbox = Inbox(tmp_path / "inbox.db")
+    assert [inbox.put("me", b"a"), inbox.put("me", b"b")] == [1, 2]
+    inbox.close()
+    inbox.path.write_bytes(b"garbage " * 1000)
+    with pytest.raises(LedgerDamaged):
+        inbox.after(2)
+    aside = inbox.set_aside(2)
+    assert aside.read_bytes().startswith(b"garbage")
+    assert inbox.put("me", b"c") == 3
+    assert inbox.after(2) == [(3, "me", b"c")]
+    inbox.close()
+
+
+def test_an_open_sender_finds_the_new_inbox(tmp_path: Path) -> None:
+    inbox, sender = Inbox(tmp_path / "inbox.db"), Inbox(tmp_path / "inbox.db")
+    sender.put("me", b"a")
+    inbox.set_aside(1)
+    assert sender.put("me", b"b") == 2
+    assert inbox.after(1) == [(2, "me", b"b")]
+    inbox.close()
+    sender.close()
+
+
+def test_ten_thousand_intents_are_taken_in_order(tmp_path: Path) -> None:
+    inbox, sender = Inbox(tmp_path / "inbox.db"), Inbox(tmp_path / "inbox.db")
+    sending = threading.Thread(target=lambda: [sender.put("me", str(n).encode()) for n in range(10_000)])
+    sending.start()
+    taken: list[tuple[int, str, bytes]] = []
+    while len(taken) < 10_000:
+        taken += inbox.after(taken[-1][0] if taken else 0)
+    sending.join()
+    assert [(number, int(body)) for number, _, body in taken] == [(n + 1, n) for n in range(10_000)]
+    inbox.close()
+    sender.close()
