@@ -1,7 +1,5 @@
 """The session that the screens show: its newest state, its troubles, and the intents that wait for an answer."""
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from cockpit.agent.claude import turn_status
@@ -26,13 +24,12 @@ class Answer:
 
 
 class FollowedSession:
-    """Follows a feed. `clock` gives the monotonic time in seconds."""
+    """Follows a feed, and sends `user`'s intents unless this is a watcher's screen."""
 
-    def __init__(self, feed: Feed, user: str, watch: bool, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, feed: Feed, user: str, watch: bool) -> None:
         self.feed = feed
         self.user = user
         self.watch = watch
-        self.clock = clock
         self.trouble = ""
         """The reason why the ledger cannot be read; empty while it can."""
         self.client = None if watch else SessionClient(feed.folder, user)

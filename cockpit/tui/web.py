@@ -95,7 +95,7 @@ class WatchServer(Server):
 
     async def on_startup(self, app: web.Application) -> None:
         print(f"watching at {self.address}")
-        print("whoever has this address can look and do nothing else; ctrl+c ends it", flush=True)
+        print("people with this address can watch and do nothing else; ctrl+c ends it", flush=True)
         if self.host not in ("127.0.0.1", "::1", "localhost"):
             print("! beyond this machine the address travels in the clear: an ssh tunnel is safer", flush=True)
 

@@ -245,8 +245,10 @@ async def test_words_that_cannot_be_sent_stay_in_the_line(screen_on: Opener) -> 
         await press(pilot, "i", *"keep me")
         assert app.session.client is not None
         app.session.client.close()
+        app.feed.folder.inbox.write_bytes(b"torn" * 4096)
         await press(pilot, "enter")
         assert app.main.say.value == "keep me"
+        assert "inbox.db" in words_on(app)
 
 
 @pytest.mark.parametrize("leave", [["ctrl+q"], ["escape", "q"], ["ctrl+c"]])

@@ -118,7 +118,7 @@ class FocusPane:
 
 @dataclass(frozen=True)
 class StepPane:
-    """Focus the pane so many places further."""
+    """Focus the pane `steps` places further."""
 
     steps: int
 
@@ -210,7 +210,7 @@ class SeekReplay:
 
 @dataclass(frozen=True)
 class SetReplaySpeed:
-    """Play so many session seconds a second."""
+    """Play `speed` session seconds a second."""
 
     speed: float
 
