@@ -31,7 +31,8 @@ from cockpit.core.model import (
     WaveStatus,
 )
 from cockpit.core.state import State
-from tests.core.histories import CREATED, SESSION, Histories
+from tests.core.histories import SESSION, Histories
+from tests.core.invariants import CREATED
 
 Histories.TestCase.settings = settings(
     max_examples=150, stateful_step_count=60, deadline=None, suppress_health_check=[HealthCheck.too_slow]
