@@ -20,7 +20,8 @@ from cockpit.session.ledger import SCHEMA, Ledger
 from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader
 from cockpit.session.sqlite_file import LedgerError
-from tests.core.histories import CREATED, Histories
+from tests.core.histories import Histories
+from tests.core.invariants import CREATED
 
 NOBODY = 65534
 A_GROUP = 54321
