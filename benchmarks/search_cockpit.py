@@ -8,7 +8,8 @@ from search_fleet import CRASH_S, HANDOVER_S, HOURS, START_S, TRAIN_S, Report
 from search_surface import BASELINE, Config, Slot, Surface, measure
 
 from cockpit.agent.proposer_api import ProposalRequest
-from cockpit.agent.proposers.search import draft, next_arms, record_of
+from cockpit.agent.proposers.evolution import next_arms
+from cockpit.agent.proposers.search import draft, search_history
 from cockpit.core.events import (
     Asked,
     AskEnded,
@@ -106,10 +107,12 @@ class Night:
             self._later(self.wakes_at, None)
 
     def _ask(self, asked: Asked) -> None:
-        record = record_of(self.state)
+        history = search_history(self.state)
         request = ProposalRequest(asked.ask, asked.arms, asked.reason)
-        found = next_arms(record.dimensions, record.start, record.tried, record.pending, asked.arms, record.seed)
-        made = draft(record, found, request)
+        found = next_arms(
+            history.dimensions, history.base_constants, history.tried, history.pending, asked.arms, history.seed
+        )
+        made = draft(history, found, request)
         wave = Wave(
             id=self.state.next_wave_id(), proposer="search", question=made.question, kind=made.kind, base=made.base
         )

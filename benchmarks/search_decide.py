@@ -17,7 +17,7 @@ import numpy as np
 from search_cockpit import Night
 from search_surface import BASELINE, Config, Surface, features, make_fleet
 
-from cockpit.agent.proposers.search import record_of
+from cockpit.agent.proposers.search import search_history
 from cockpit.core.events import Approved, Decided, Ended, Proposed, Started, Submitting
 from cockpit.core.fold import fold
 from cockpit.core.model import Attempt, AttemptKind, Change, Experiment, ExperimentStatus, Metrics, Outcome, Wave
@@ -82,7 +82,7 @@ def figures(state: State, now: float) -> dict[str, float]:
     return {
         "decide": median_ms(lambda: decide(state, now)),
         "promote": median_ms(lambda: promote(state, now)),
-        "search reads": median_ms(lambda: record_of(state)),
+        "search reads": median_ms(lambda: search_history(state)),
     }
 
 

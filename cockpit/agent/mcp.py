@@ -15,7 +15,7 @@ from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 
 from cockpit import __version__
-from cockpit.agent.claude.briefing import ROLE_OUTSIDE
+from cockpit.agent.claude.role import ROLE_OUTSIDE
 from cockpit.agent.outside import OUTSIDE_TOOLS, OutsideProposerApi, call_outside
 from cockpit.session.paths import SessionFolder
 

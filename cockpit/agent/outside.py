@@ -122,20 +122,20 @@ class OutsideProposerApi:
         with self._lock:
             return self._variants().diff(*self.read(commits))
 
-    def log_tail(self, attempt: str, most_bytes: int = 65_536) -> str:
+    def log_tail(self, attempt: str, max_bytes: int = 65_536) -> str:
         path = self.read(lambda state: self._folder.log(state.attempts[attempt].id))
         try:
             with path.open("rb") as file:
                 file.seek(0, 2)
-                file.seek(max(0, file.tell() - most_bytes))
-                return file.read(most_bytes).decode("utf-8", "replace")
+                file.seek(max(0, file.tell() - max_bytes))
+                return file.read(max_bytes).decode("utf-8", "replace")
         except OSError:
             return ""
 
     def now(self) -> float:
         return self.read(lambda state: state.now)
 
-    def answered(self, words: int) -> None:
+    def answered(self, messages: int) -> None:
         pass  # nobody asked it
 
     def interrupted(self) -> bool:

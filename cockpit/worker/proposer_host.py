@@ -94,21 +94,21 @@ class HostedProposerApi:
 
         return self.read(made)
 
-    def log_tail(self, attempt: str, most_bytes: int = 65_536) -> str:
+    def log_tail(self, attempt: str, max_bytes: int = 65_536) -> str:
         path = self.read(lambda state: self._worker.folder.log(state.attempts[attempt].id))
         try:
             with path.open("rb") as file:
                 file.seek(0, 2)
-                file.seek(max(0, file.tell() - most_bytes))
-                return file.read(most_bytes).decode("utf-8", "replace")
+                file.seek(max(0, file.tell() - max_bytes))
+                return file.read(max_bytes).decode("utf-8", "replace")
         except FileNotFoundError:
             return ""
 
     def now(self) -> float:
         return self._worker.now()
 
-    def answered(self, words: int) -> None:
-        self.words_answered += words
+    def answered(self, messages: int) -> None:
+        self.words_answered += messages
 
     def interrupted(self) -> bool:
         return self.interrupt.is_set()

@@ -18,7 +18,7 @@ def api(tmp_path: Path) -> DirectApi:
 
 
 class Researcher:
-    """Claude at a api, with a stand-in server that answers from a script."""
+    """Claude with a ProposerApi and a stand-in server that answers from a script."""
 
     def __init__(self, api: DirectApi, server: MessagesServer, key: KeyHolder, **settings: Any) -> None:
         self.api, self.server = api, server

@@ -1,4 +1,4 @@
-"""A api over a real state, ledger, variant store and plan of approval, where runs end at once with a given score."""
+"""A ProposerApi without a worker: real state, ledger, variants and approval; runs end at once with a given score."""
 
 import subprocess
 import threading
@@ -47,7 +47,7 @@ from cockpit.variant.store import VariantStore
 from cockpit.worker import intake
 
 TRAIN = '''\
-"""A stand-in with the knobs of a real one."""
+"""A stand-in with the constants of a real one."""
 DEPTH = 8
 WIDTH = 640
 MATRIX_LR = 0.04
@@ -63,7 +63,7 @@ main()
 PROGRAM = "# Program\nMake val_bpb go down. Screen first, then promote.\n"
 
 Score = Callable[[Experiment, str, int], float | None]
-"""(experiment, hardware, seed) to val_bpb; None for a crash."""
+"""Maps (experiment, hardware, seed) to val_bpb; None for a crash."""
 
 
 def make_repo(folder: Path) -> Path:
@@ -91,7 +91,7 @@ class DirectApi:
         self.logs: dict[str, str] = {}
         self.score: Score = lambda experiment, hardware, seed: 1.0
         self.drafts: list[Draft] = []
-        self.words_answered = 0
+        self.messages_answered = 0
         self._lock = threading.RLock()
         variant = self.store.baseline()
         clusters = tuple(ClusterSpec(f"gpu-{n:02d}", "H100" if n <= 13 else "H200", 0.0) for n in range(1, 17))
@@ -150,14 +150,14 @@ class DirectApi:
         one = self.state.experiments[experiment]
         return self.store.diff(self.state.experiments[against or one.base or experiment].commit, one.commit)
 
-    def log_tail(self, attempt: str, most_bytes: int = 65_536) -> str:
-        return self.logs.get(attempt, "")[-most_bytes:]
+    def log_tail(self, attempt: str, max_bytes: int = 65_536) -> str:
+        return self.logs.get(attempt, "")[-max_bytes:]
 
     def now(self) -> float:
         return self.clock
 
-    def answered(self, words: int) -> None:
-        self.words_answered += words
+    def answered(self, messages: int) -> None:
+        self.messages_answered += messages
 
     def interrupted(self) -> bool:
         return self.stop.is_set()
@@ -169,7 +169,7 @@ class DirectApi:
         self.record(Rejected(at=self.clock, wave=wave, author="ann", reason=reason))
 
     def settle(self) -> None:
-        """Approve what the plan would, and run all that is queued to its end."""
+        """Approve what the envelope allows, and run every queued attempt to its end."""
         with self._lock:
             for name in list(self.state.proposals):
                 wave = self.state.waves[name]
@@ -183,7 +183,7 @@ class DirectApi:
     def decide(self, experiment: str, status: ExperimentStatus, reason: str = "measured") -> None:
         self.record(Decided(at=self.clock, experiment=experiment, status=status, reason=reason))
 
-    def crown(self, experiment: str) -> None:
+    def set_incumbent(self, experiment: str) -> None:
         self.decide(experiment, ExperimentStatus.KEPT)
         self.record(IncumbentSet(at=self.clock, experiment=experiment, reason="better"))
 
@@ -209,7 +209,7 @@ class DirectApi:
 
 
 def width_of(experiment: Experiment) -> float:
-    """The WIDTH of an experiment; the baseline's where it keeps it."""
+    """Return the WIDTH of an experiment, which may be the baseline's."""
     width = experiment.overrides.get("WIDTH", 640)
     assert isinstance(width, int | float)
     return width

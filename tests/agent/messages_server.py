@@ -1,7 +1,7 @@
-"""A stand-in for the Messages API on loopback: the wire format and the checks of the real one, a script for a model.
+"""A stand-in for the Messages API on loopback: the real wire format and checks, with a script in place of a model.
 
-It speaks server-sent events as the API does, counts tokens with a prompt cache by the request's own marks, and refuses
-what the API refuses, so that the real SDK, and the code under test, can be wrong in front of it.
+It streams server-sent events, counts tokens with a prompt cache by the request's own marks, and refuses the requests
+that the API refuses. The real SDK and the code under test run against it.
 """
 
 import hashlib
@@ -17,13 +17,13 @@ from typing import Any
 KEY = "sk-ant-test-7f3c9a1e5b"
 MODELS = ("claude-opus-5-5", "claude-haiku-5-5")
 CHARS_PER_TOKEN = 4
-LOOKED_BACK = 20
-"""Blocks before a mark in which the API finds what an earlier mark wrote, the marked one included."""
+LOOKBACK_BLOCKS = 20
+"""Blocks up to and including a mark in which the API finds a prefix that an earlier mark wrote."""
 
 
 @dataclass
 class Asked:
-    """One request as it arrived."""
+    """One request as received."""
 
     body: dict[str, Any]
     headers: dict[str, str]
@@ -31,7 +31,7 @@ class Asked:
 
     @property
     def text(self) -> str:
-        """Everything the model would read, but for the tools."""
+        """Everything the model reads, except the tools."""
         return json.dumps([self.body.get("system"), self.body["messages"]], ensure_ascii=False)
 
     @property
@@ -46,7 +46,7 @@ class Asked:
 
     @property
     def answers(self) -> list[dict[str, Any]]:
-        """The same, their JSON read."""
+        """The tool results, decoded."""
         return [json.loads(block["content"]) for block in self.results]
 
     @property
@@ -58,15 +58,15 @@ class Asked:
 class Answer:
     blocks: list[dict[str, Any]] = field(default_factory=list)
     stop_reason: str = ""
-    """Empty for what the blocks imply."""
+    """Empty for the reason that the blocks imply."""
     delay_s: float = 0.0
-    """Before each event after the first."""
+    """The delay before each event except the first."""
     cut_after: int = -1
-    """Break the connection off after this many events."""
+    """Close the connection after this many events."""
     end_early: bool = False
-    """End the body properly where it would be cut, as a proxy does."""
+    """End the body properly at the cut, as a proxy does."""
     error_after: str = ""
-    """Send an error event of this type where it would be cut."""
+    """Send an error event of this type at the cut."""
     stop_details: dict[str, Any] | None = None
 
 
@@ -80,7 +80,7 @@ class Refuse:
 
 @dataclass
 class Hang:
-    """Accept the request and say nothing."""
+    """Accept the request and do not answer."""
 
     seconds: float
 
@@ -106,12 +106,12 @@ def together(*answers: Answer) -> Answer:
 
 
 class MessagesServer:
-    """Answers with `script`, or with a list of replies in turn and then an empty-handed goodbye."""
+    """Answers with `script`, or with a list of replies and then with a text that calls no tool."""
 
     def __init__(self, script: Script | list[Reply]) -> None:
         self.asked: list[Asked] = []
         self.problems: list[str] = []
-        """What was refused because the request was not a valid one."""
+        """Reasons for refused requests that were invalid."""
         self._cache: set[str] = set()
         self._lock = threading.Lock()
         if callable(script):
@@ -176,7 +176,7 @@ class MessagesServer:
             pass
 
     def _whole(self, http: BaseHTTPRequestHandler, asked: Asked) -> None:
-        answer = says(f"A story of {len(asked.text)} characters.")
+        answer = says(f"A summary of {len(asked.text)} characters.")
         message = self._message(asked, answer) | {"content": answer.blocks, "stop_reason": "end_turn"}
         _send(http, 200, json.dumps(message).encode())
 
@@ -193,8 +193,11 @@ class MessagesServer:
         }
 
     def _usage(self, asked: Asked) -> dict[str, Any]:
-        """Tokens by the marks: from each the cache is looked through over LOOKED_BACK blocks for a prefix that an
-        earlier mark wrote; what comes after the longest one found, up to the last mark, is written."""
+        """Count tokens by the marks.
+
+        Over LOOKBACK_BLOCKS blocks before each mark, the cache is searched for a prefix that an earlier mark wrote. The
+        longest one found is read; the rest, up to the last mark, is written.
+        """
         tools = json.dumps(asked.body.get("tools")).encode()
         digest, total = hashlib.sha256(tools), len(tools) // CHARS_PER_TOKEN
         prefixes: list[tuple[str, int]] = []
@@ -207,20 +210,23 @@ class MessagesServer:
             if "cache_control" in block:
                 marks.append((len(prefixes), block["cache_control"].get("ttl", "5m")))
         with self._lock:
-            seen = [prefix for end, _ in marks for prefix in prefixes[max(0, end - LOOKED_BACK) : end]]
+            seen = [prefix for end, _ in marks for prefix in prefixes[max(0, end - LOOKBACK_BLOCKS) : end]]
             read = max((size for name, size in seen if name in self._cache), default=0)
             self._cache.update(prefixes[end - 1][0] for end, _ in marks)
-        lives = {"5m": 0, "1h": 0}
+        written_by_ttl = {"5m": 0, "1h": 0}
         written = 0
-        for end, life in marks:
+        for end, ttl in marks:
             new = max(0, prefixes[end - 1][1] - read - written)
-            lives[life] += new
+            written_by_ttl[ttl] += new
             written += new
         return {
             "input_tokens": total - read - written,
             "cache_read_input_tokens": read,
             "cache_creation_input_tokens": written,
-            "cache_creation": {"ephemeral_5m_input_tokens": lives["5m"], "ephemeral_1h_input_tokens": lives["1h"]},
+            "cache_creation": {
+                "ephemeral_5m_input_tokens": written_by_ttl["5m"],
+                "ephemeral_1h_input_tokens": written_by_ttl["1h"],
+            },
         }
 
     def _stream(self, http: BaseHTTPRequestHandler, asked: Asked, answer: Answer) -> None:
@@ -248,7 +254,7 @@ def _events(message: dict[str, Any], answer: Answer) -> list[tuple[str, dict[str
     events: list[tuple[str, dict[str, Any]]] = [("message_start", {"message": message}), ("ping", {})]
     length = 0
     for index, block in enumerate(answer.blocks):
-        empty, deltas = _taken_apart(block)
+        empty, deltas = _deltas(block)
         events.append(("content_block_start", {"index": index, "content_block": empty}))
         for delta in deltas:
             length += len(json.dumps(delta))
@@ -261,7 +267,7 @@ def _events(message: dict[str, Any], answer: Answer) -> list[tuple[str, dict[str
     return [(name, {"type": name, **data}) for name, data in events]
 
 
-def _taken_apart(block: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _deltas(block: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     match block["type"]:
         case "text":
             return block | {"text": ""}, [{"type": "text_delta", "text": part} for part in _parts(block["text"])]
@@ -289,15 +295,15 @@ def _blocks(body: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _problem(asked: Asked) -> str:
-    """Why the API would refuse the request; empty when it would not."""
+    """Return why the API refuses the request; empty if it does not."""
     body = asked.body
     if "anthropic-version" not in asked.headers:
         return "anthropic-version: header is required"
     marks = [block["cache_control"] for block in _blocks(body) if "cache_control" in block]
     if len(marks) > 4:
         return f"A maximum of 4 blocks with cache_control may be provided. Found {len(marks)}."
-    lives = [mark.get("ttl", "5m") for mark in marks]
-    if lives != sorted(lives):
+    ttls = [mark.get("ttl", "5m") for mark in marks]
+    if ttls != sorted(ttls):
         return "a ttl='1h' cache_control block must not come after a ttl='5m' cache_control block"
     if (body.get("thinking") or {"type": "adaptive"})["type"] != "adaptive":
         return "thinking.type.disabled is not supported for this model"

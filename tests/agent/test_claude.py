@@ -1,4 +1,4 @@
-"""What a turn of the researcher promises, against a server that speaks the real wire format."""
+"""A turn of the researcher against a server that speaks the real wire format."""
 
 import inspect
 import json
@@ -31,7 +31,7 @@ def used(api: DirectApi) -> list[ApiUsed]:
     return [event for event in api.ledger.since(0) if isinstance(event, ApiUsed)]
 
 
-def test_a_tool_call_becomes_a_proposal_and_its_result_goes_back(api: DirectApi, research: Start) -> None:
+def test_a_tool_call_becomes_a_proposal_and_its_result_is_returned(api: DirectApi, research: Start) -> None:
     it = research([calls("propose_wave", WAVE), says("Two widths are on their way.")])
     it.turn()
     assert [draft.factors for draft in api.drafts] == [{"WIDTH": [512, 768]}]
@@ -40,7 +40,7 @@ def test_a_tool_call_becomes_a_proposal_and_its_result_goes_back(api: DirectApi,
     assert api.state.messages[-1].text == "Two widths are on their way."
 
 
-def test_what_does_not_change_comes_first_and_is_served_from_the_cache(api: DirectApi, research: Start) -> None:
+def test_the_stable_part_comes_first_and_is_read_from_the_cache(api: DirectApi, research: Start) -> None:
     it = research([calls("propose_wave", WAVE), says("done"), says("nothing new")])
     it.turn()
     it.turn()
@@ -51,7 +51,7 @@ def test_what_does_not_change_comes_first_and_is_served_from_the_cache(api: Dire
     assert api.state.spend.cache_read_tokens == second.cache_read_tokens + third.cache_read_tokens
 
 
-def test_many_tools_called_at_once_do_not_lose_the_cache(api: DirectApi, research: Start) -> None:
+def test_many_tool_calls_in_one_answer_keep_the_cache(api: DirectApi, research: Start) -> None:
     many = together(*(calls("query_experiments", {"limit": number}) for number in range(1, 15)))
     it = research([many, many, says("done")])
     it.turn()
@@ -60,7 +60,7 @@ def test_many_tools_called_at_once_do_not_lose_the_cache(api: DirectApi, researc
     assert third.cache_read_tokens == second.cache_read_tokens + second.cache_write_tokens
 
 
-def test_between_turns_all_but_the_session_as_it_is_comes_from_the_cache(api: DirectApi, research: Start) -> None:
+def test_a_new_turn_reads_all_but_the_current_session_from_the_cache(api: DirectApi, research: Start) -> None:
     it = research([says("one"), says("two")])
     it.turn()
     it.turn()
@@ -81,7 +81,7 @@ def test_tokens_are_priced_by_kind(api: DirectApi, research: Start) -> None:
     assert event.usd * 1e6 <= least + event.cache_write_tokens * price.cache_write_1h + 1e-6
 
 
-def test_a_model_without_a_price_for_answers_may_answer_at_length(api: DirectApi, research: Start) -> None:
+def test_a_free_model_gets_its_full_answer_length(api: DirectApi, research: Start) -> None:
     free = Price(0.0, 0.0, 0.0, 0.0, 0.0)
     it = research([says("hello")], prices={"claude-opus-5-5": free})
     it.turn()
@@ -89,13 +89,13 @@ def test_a_model_without_a_price_for_answers_may_answer_at_length(api: DirectApi
     assert api.state.spend.api_usd == 0.0 and used(api)[0].output_tokens > 0
 
 
-def test_a_model_without_a_price_costs_no_less_than_any_that_has_one() -> None:
+def test_an_unknown_model_has_the_highest_price() -> None:
     fallback = AgentSettings().price("claude-unheard-of")
     for price in PRICES.values():
         assert all(ours >= theirs for ours, theirs in zip(astuple(fallback), astuple(price), strict=True))
 
 
-def test_program_md_is_read_again_each_turn(api: DirectApi, research: Start) -> None:
+def test_program_md_is_read_again_in_each_turn(api: DirectApi, research: Start) -> None:
     it = research([says("a"), says("b")])
     it.turn()
     (api.repo / "program.md").write_text("Look at the schedule only.")
@@ -118,7 +118,9 @@ def test_program_md_is_read_again_each_turn(api: DirectApi, research: Start) -> 
     ],
     ids=["429", "529", "500", "cut", "ended early", "error event", "empty", "paused"],
 )
-def test_what_may_pass_is_tried_again(api: DirectApi, research: Start, failure: Answer | Refuse, words: str) -> None:
+def test_a_failure_that_may_pass_is_retried(
+    api: DirectApi, research: Start, failure: Answer | Refuse, words: str
+) -> None:
     it = research([failure, calls("propose_wave", WAVE), failure, says("done")])
     it.turn()
     assert len(it.server.asked) == 4
@@ -133,14 +135,14 @@ def test_what_may_pass_is_tried_again(api: DirectApi, research: Start, failure: 
         (Refuse(529, "overloaded_error"), "overloaded (529); tried 3 times"),
         (Refuse(402, "billing_error"), "no credit"),
         (Refuse(400, "invalid_request_error", "Your credit balance is too low to access the API"), "no credit"),
-        (Refuse(403, "permission_error", "not you"), "may not do this (403): not you"),
+        (Refuse(403, "permission_error", "not you"), "lacks the permission (403): not you"),
         (Refuse(400, "invalid_request_error", "bad\x1b[31m thing"), "refused the request (400): bad thing"),
         (Hang(3.0), "did not answer in time"),
-        (Answer([], cut_after=2), "cut before the answer was whole"),
-        (Answer([{"type": "text", "text": "I"}], stop_reason="max_tokens"), "longer than it may be"),
+        (Answer([], cut_after=2), "cut before the answer was complete"),
+        (Answer([{"type": "text", "text": "I"}], stop_reason="max_tokens"), "reached its limit"),
         (
             Answer([{"type": "text", "text": "I"}], stop_reason="model_context_window_exceeded"),
-            "outgrew what the model",
+            "exceeded the model's context window",
         ),
         (
             Answer(
@@ -153,7 +155,7 @@ def test_what_may_pass_is_tried_again(api: DirectApi, research: Start, failure: 
     ],
     ids=["429", "529", "402", "credit", "403", "400", "silence", "cut", "max_tokens", "window", "refusal"],
 )
-def test_what_does_not_pass_is_one_line_and_proposes_nothing(
+def test_a_failure_that_persists_is_one_line_and_proposes_nothing(
     api: DirectApi, research: Start, failure: Answer | Refuse | Hang, sentence: str
 ) -> None:
     it = research(lambda asked: failure, timeout_s=0.3)
@@ -165,7 +167,7 @@ def test_what_does_not_pass_is_one_line_and_proposes_nothing(
     assert not api.drafts
 
 
-def test_a_long_wait_for_the_rate_limit_is_left_to_the_plan(api: DirectApi, research: Start) -> None:
+def test_a_long_rate_limit_ends_the_turn(api: DirectApi, research: Start) -> None:
     it = research(lambda asked: Refuse(429, "rate_limit_error", headers={"retry-after": "900"}))
     with pytest.raises(ProposerTrouble) as trouble:
         it.turn()
@@ -173,7 +175,7 @@ def test_a_long_wait_for_the_rate_limit_is_left_to_the_plan(api: DirectApi, rese
     assert len(it.server.asked) == 1
 
 
-def test_a_tool_call_in_a_cut_stream_is_not_carried_out(api: DirectApi, research: Start) -> None:
+def test_a_tool_call_in_a_cut_stream_is_not_run(api: DirectApi, research: Start) -> None:
     cut = together(calls("propose_wave", WAVE), calls("propose_wave", WAVE | {"question": "Deeper?"}))
     cut.cut_after = 8
     it = research([cut, calls("propose_wave", WAVE), says("done")])
@@ -181,7 +183,7 @@ def test_a_tool_call_in_a_cut_stream_is_not_carried_out(api: DirectApi, research
     assert len(api.drafts) == 1
 
 
-def test_what_was_proposed_before_a_turn_broke_is_not_proposed_again(api: DirectApi, research: Start) -> None:
+def test_a_proposal_before_a_failure_is_not_repeated(api: DirectApi, research: Start) -> None:
     it = research(
         [
             calls("propose_wave", WAVE),
@@ -198,7 +200,7 @@ def test_what_was_proposed_before_a_turn_broke_is_not_proposed_again(api: Direct
     assert [wave.proposer for wave in api.state.waves.values()] == ["baseline", "claude"]
 
 
-def test_wrong_types_come_back_as_a_result_it_can_act_on(api: DirectApi, research: Start) -> None:
+def test_invalid_arguments_come_back_as_a_result(api: DirectApi, research: Start) -> None:
     it = research(
         [calls("propose_wave", {"question": 3, "replicates": "two"}), calls("propose_wave", WAVE), says("ok")]
     )
@@ -209,14 +211,16 @@ def test_wrong_types_come_back_as_a_result_it_can_act_on(api: DirectApi, researc
     assert len(api.drafts) == 1
 
 
-def test_ten_wrong_calls_in_a_row_end_the_turn(api: DirectApi, research: Start) -> None:
+def test_ten_invalid_calls_in_a_row_end_the_turn(api: DirectApi, research: Start) -> None:
     it = research(lambda asked: calls("rm", {"path": "/"}))
-    with pytest.raises(ProposerTrouble, match=r"wrongly 10 times in a row, the last time rm: There is no tool 'rm'"):
+    with pytest.raises(ProposerTrouble, match=r"10 invalid tool calls in a row, the last rm: There is no tool 'rm'"):
         it.turn()
     assert len(it.server.asked) == 10
 
 
-def test_a_wrong_key_is_told_without_the_key(api: DirectApi, research: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_message_on_a_refused_key_does_not_contain_it(
+    api: DirectApi, research: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
     it = research([says("never")])
     it.claude._key._from_environment = KEY + "-old"
     with pytest.raises(ProposerTrouble, match="key was refused") as trouble:
@@ -225,22 +229,22 @@ def test_a_wrong_key_is_told_without_the_key(api: DirectApi, research: Start, mo
     assert "`cockpit open` with one that works in ANTHROPIC_API_KEY" in str(trouble.value)
 
 
-def test_an_unknown_model_is_named(api: DirectApi, research: Start) -> None:
+def test_the_message_names_an_unknown_model(api: DirectApi, research: Start) -> None:
     it = research([], model="claude-opus-0")
     with pytest.raises(ProposerTrouble, match="does not know the model 'claude-opus-0'"):
         it.turn()
 
 
-def test_esc_ends_a_turn_that_is_still_thinking(api: DirectApi, research: Start) -> None:
+def test_an_interrupt_ends_a_turn_in_the_middle_of_an_answer(api: DirectApi, research: Start) -> None:
     slow = Answer([{"type": "text", "text": "word " * 2_000}], delay_s=0.05)
     it = research([slow])
 
-    def ended_once_it_speaks() -> None:
+    def interrupt_after_the_first_text() -> None:
         while not (now := turn_status.read(api.folder.agent_live)) or not now.text:
             time.sleep(0.02)
         api.stop.set()
 
-    threading.Thread(target=ended_once_it_speaks, daemon=True).start()
+    threading.Thread(target=interrupt_after_the_first_text, daemon=True).start()
     it.turn()
     assert "interrupted" in "\n".join(rendered(api.folder.transcript))
     said = api.state.messages[-1]
@@ -248,14 +252,14 @@ def test_esc_ends_a_turn_that_is_still_thinking(api: DirectApi, research: Start)
     assert used(api)[0].output_tokens > 0
 
 
-def test_esc_ends_a_wait_between_tries(api: DirectApi, research: Start) -> None:
+def test_an_interrupt_ends_a_wait_between_retries(api: DirectApi, research: Start) -> None:
     it = research(lambda asked: Refuse(529, "overloaded_error", headers={"retry-after": "50"}))
     threading.Timer(0.3, api.stop.set).start()
     it.turn()
     assert len(it.server.asked) == 1
 
 
-def test_the_person_steers_a_turn_that_goes_on(api: DirectApi, research: Start) -> None:
+def test_a_person_steers_a_turn_under_way(api: DirectApi, research: Start) -> None:
     def script(asked: Asked) -> Answer:
         if asked.opens_turn:
             api.say("Stop widening, look at the schedule.")
@@ -266,10 +270,10 @@ def test_the_person_steers_a_turn_that_goes_on(api: DirectApi, research: Start) 
     it = research(script)
     it.turn()
     assert api.state.messages[-1].text == "The schedule it is."
-    assert api.words_answered == 1, "so that it is not asked to answer them once more"
+    assert api.messages_answered == 1, "the answered message causes no new turn"
 
 
-def test_a_rejected_proposal_s_reason_is_in_front_of_it(api: DirectApi, research: Start) -> None:
+def test_the_reason_of_a_rejection_is_in_the_next_briefing(api: DirectApi, research: Start) -> None:
     it = research([calls("propose_wave", WAVE), says("ok"), says("I see.")])
     it.turn()
     api.reject("w001", "width is settled; look at the schedule")
@@ -277,9 +281,7 @@ def test_a_rejected_proposal_s_reason_is_in_front_of_it(api: DirectApi, research
     assert "width is settled; look at the schedule" in it.server.asked[2].briefing
 
 
-def test_a_crash_goes_back_with_the_end_of_its_traceback_at_most_twice_for_an_idea(
-    api: DirectApi, research: Start
-) -> None:
+def test_a_crash_is_reported_with_its_traceback_at_most_twice_per_idea(api: DirectApi, research: Start) -> None:
     api.score = lambda experiment, hardware, seed: None
     edit = {"edits": [{"search": "1.0:.6f", "replace": "1 / 0:.6f"}]}
 
@@ -304,10 +306,10 @@ def test_a_crash_goes_back_with_the_end_of_its_traceback_at_most_twice_for_an_id
     assert "has crashed 3 times" in refused[-1]
 
 
-def test_at_the_budget_s_end_it_stops_asking_and_says_so(api: DirectApi, research: Start) -> None:
+def test_the_turn_ends_when_the_budget_is_spent(api: DirectApi, research: Start) -> None:
     it = research(lambda asked: calls("query_experiments", {}), max_tokens=4_000, most_calls=200)
     api.state.budget_usd = api.state.spend.api_usd + 1.0
-    with pytest.raises(ProposerTrouble, match="too little to ask claude again: raise it to go on"):
+    with pytest.raises(ProposerTrouble, match="too little to ask claude: raise the budget to continue"):
         it.turn()
     assert 3 < len(it.server.asked) < 200
     assert api.state.spend.api_usd <= 1.0
@@ -320,7 +322,7 @@ def test_a_small_budget_shortens_the_answer(api: DirectApi, research: Start) -> 
     assert 1_500 <= it.server.asked[0].body["max_tokens"] < it.settings.max_tokens
 
 
-def test_what_it_says_shows_while_it_says_it_and_is_gone_after(api: DirectApi, research: Start) -> None:
+def test_the_status_shows_the_text_during_a_turn_only(api: DirectApi, research: Start) -> None:
     seen: list[turn_status.TurnStatus] = []
     slow = Answer([{"type": "text", "text": "one two three " * 40}], delay_s=0.04)
     it = research([slow])
@@ -337,7 +339,7 @@ def test_what_it_says_shows_while_it_says_it_and_is_gone_after(api: DirectApi, r
     assert (api.folder.agent_live.stat().st_mode & 0o777) == 0o640
 
 
-def test_the_transcript_holds_the_whole_exchange_readably(api: DirectApi, research: Start) -> None:
+def test_the_transcript_renders_the_whole_exchange(api: DirectApi, research: Start) -> None:
     it = research([calls("propose_wave", WAVE, thinking="Width first."), says("Two \x1b[31mwidths.")])
     it.turn()
     text = "\n".join(rendered(api.folder.transcript))
@@ -346,7 +348,7 @@ def test_the_transcript_holds_the_whole_exchange_readably(api: DirectApi, resear
     assert "\x1b" not in text and KEY not in text
 
 
-def test_findings_that_left_the_list_are_summed_up_by_the_small_model(api: DirectApi, research: Start) -> None:
+def test_the_small_model_summarizes_findings_that_are_no_longer_listed(api: DirectApi, research: Start) -> None:
     from cockpit.core.events import FindingRecorded
 
     api.record(
@@ -358,26 +360,26 @@ def test_findings_that_left_the_list_are_summed_up_by_the_small_model(api: Direc
     small = [asked for asked in it.server.asked if asked.body["model"] == "claude-haiku-5-5"]
     assert small[0].body["output_config"] == {"effort": "low"} and small[0].body["max_tokens"] >= 4_000
     assert len(small) == 1 and "fact 49" in small[0].text and "fact 50" not in small[0].text
-    assert "A story of" in it.server.asked[-1].briefing
+    assert "A summary of" in it.server.asked[-1].briefing
     assert used(api)[0].model == "claude-haiku-5-5"
 
 
-def test_nothing_it_sends_would_be_refused_by_the_api(api: DirectApi, research: Start) -> None:
+def test_no_request_is_invalid_for_the_api(api: DirectApi, research: Start) -> None:
     it = research([together(says(" "), calls("say", {"text": "hi"}), calls("brief", {})), says("done")])
     it.turn()
     assert it.server.problems == []
 
 
-def test_the_models_it_asks_for_are_ones_the_sdk_knows_and_their_prices_are_known() -> None:
+def test_the_default_models_are_known_to_the_sdk_and_priced() -> None:
     known = [name for part in get_args(ModelParam) for name in get_args(part)]
     settings = AgentSettings()
     assert {settings.model, settings.small_model} <= set(known) - set(vars(messages)["DEPRECATED_MODELS"])
     assert settings.model.startswith("claude-opus") and {settings.model, settings.small_model} <= set(PRICES)
     opus = [name for name in known if name.startswith("claude-opus")]
-    assert settings.model == opus[0], "the SDK lists the newest first"
+    assert settings.model == opus[0], "the SDK lists the newest model first"
 
 
-def test_what_it_sends_is_what_the_sdk_s_types_take(api: DirectApi, research: Start) -> None:
+def test_requests_match_the_types_of_the_sdk(api: DirectApi, research: Start) -> None:
     it = research([calls("query_experiments", {}), says("done")])
     it.turn()
     taken = set(inspect.signature(AsyncMessages.stream).parameters) | {"stream"}

@@ -1,4 +1,4 @@
-"""How a model and a search share the arms."""
+"""The division of the arms between a model and a numeric proposer."""
 
 from pathlib import Path
 
@@ -17,45 +17,45 @@ from tests.agent.direct_api import DirectApi
 
 
 class Counting:
-    """A proposer that notes what it was asked for."""
+    """A proposer that records its requests."""
 
     def __init__(self, name: str, trouble: str = "") -> None:
         self.name = name
-        self.asked: list[ProposalRequest] = []
+        self.requests: list[ProposalRequest] = []
         self._trouble = trouble
 
     def propose(self, api: ProposerApi, request: ProposalRequest) -> None:
-        self.asked.append(request)
+        self.requests.append(request)
         if self._trouble:
             raise ProposerTrouble(self._trouble)
 
     @property
     def arms(self) -> int:
-        return sum(request.arms for request in self.asked)
+        return sum(request.arms for request in self.requests)
 
 
-class Quiet:
+class NeverInterrupted:
     def interrupted(self) -> bool:
         return False
 
 
 @given(st.floats(0, 1), st.lists(st.integers(1, 20), min_size=1, max_size=40))
-def test_the_share_holds_over_many_asks_and_every_arm_is_asked_for(share: float, asks: list[int]) -> None:
+def test_the_share_holds_over_many_requests_and_no_arm_is_lost(share: float, asks: list[int]) -> None:
     model, search = Counting("claude"), Counting("search")
     hybrid = Hybrid(model, search, share)
     for number, arms in enumerate(asks):
-        hybrid.propose(Quiet(), ProposalRequest(number, arms, "dry"))  # type: ignore[arg-type]
+        hybrid.propose(NeverInterrupted(), ProposalRequest(number, arms, "dry"))  # type: ignore[arg-type]
     assert model.arms + search.arms == sum(asks)
     assert abs(model.arms - share * sum(asks)) <= 1
 
 
-def test_a_person_who_spoke_is_answered_by_the_model_alone(api: DirectApi) -> None:
+def test_the_model_alone_answers_a_person(api: DirectApi) -> None:
     model, search = Counting("claude"), Counting("search")
     Hybrid(model, search, 0.5).propose(api, ProposalRequest(1, 8, "said"))
     assert (model.arms, search.arms) == (8, 0)
 
 
-def test_without_the_model_the_search_takes_its_arms_and_the_trouble_is_told(api: DirectApi) -> None:
+def test_search_takes_the_arms_of_a_model_that_fails(api: DirectApi) -> None:
     model, search = Counting("claude", "the API is overloaded (529)"), Counting("search")
     Hybrid(model, search, 0.5).propose(api, ProposalRequest(1, 8, "dry"))
     assert search.arms == 8
@@ -63,28 +63,28 @@ def test_without_the_model_the_search_takes_its_arms_and_the_trouble_is_told(api
     assert api.state.messages[-1].kind == "trouble"
 
 
-def test_a_model_in_trouble_is_left_alone_as_long_as_it_asks_for(api: DirectApi) -> None:
+def test_a_model_that_failed_is_not_asked_before_its_retry_time(api: DirectApi) -> None:
     model, search = Counting("claude", "the API key was refused (401)"), Counting("search")
     hybrid = Hybrid(model, search, 0.5)
     for _ in range(3):
         hybrid.propose(api, ProposalRequest(1, 8, "dry"))
-    assert (len(model.asked), search.arms) == (1, 24)
+    assert (len(model.requests), search.arms) == (1, 24)
     assert [message.kind for message in api.state.messages].count("trouble") == 1
     api.clock += 61
     hybrid.propose(api, ProposalRequest(2, 8, "dry"))
-    assert len(model.asked) == 2
+    assert len(model.requests) == 2
 
 
 @pytest.mark.parametrize(("numeric", "kind"), [("search", Search), ("tpe", Tpe)])
-def test_who_fills_in_the_numeric_arms_is_a_setting(tmp_path: Path, numeric: str, kind: type) -> None:
+def test_the_numeric_proposer_is_a_setting(tmp_path: Path, numeric: str, kind: type) -> None:
     toml = f"[agent]\nnumeric = '{numeric}'\nkey_file = ''\n"
     (tmp_path / "cockpit.toml").write_text(toml)
-    seats = proposers(SessionFolder(tmp_path), read_settings(tmp_path))
-    hybrid = seats["hybrid"]._make()  # type: ignore[attr-defined]
-    assert isinstance(hybrid, Hybrid) and isinstance(hybrid._search, kind)
+    made = proposers(SessionFolder(tmp_path), read_settings(tmp_path))
+    hybrid = made["hybrid"]._make()  # type: ignore[attr-defined]
+    assert isinstance(hybrid, Hybrid) and isinstance(hybrid._numeric, kind)
 
 
-def test_an_interrupted_ask_does_not_start_the_model(api: DirectApi) -> None:
+def test_an_interrupted_request_does_not_start_the_model(api: DirectApi) -> None:
     model, search = Counting("claude"), Counting("search")
     api.stop.set()
     Hybrid(model, search, 0.5).propose(api, ProposalRequest(1, 8, "dry"))
@@ -92,7 +92,7 @@ def test_an_interrupted_ask_does_not_start_the_model(api: DirectApi) -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
-def test_a_share_of_none_or_all_asks_only_one(api: DirectApi, share: float) -> None:
+def test_a_share_of_zero_or_one_asks_one_proposer(api: DirectApi, share: float) -> None:
     model, search = Counting("claude"), Counting("search")
     Hybrid(model, search, share).propose(api, ProposalRequest(1, 8, "dry"))
     assert (model.arms, search.arms) == (8 * share, 8 * (1 - share))

@@ -1,5 +1,7 @@
-"""A whole night on the simulated fleet with a scripted researcher, through the real worker, SDK and wire; and the same
-night with everything failing that can fail."""
+"""Whole nights on the simulated fleet with a scripted model, through the real worker, SDK and wire format.
+
+One night goes well. In another the API fails in every way it can.
+"""
 
 import os
 import random
@@ -38,35 +40,35 @@ Script = Callable[[Asked], Reply]
 
 EDIT = {"search": "WARMDOWN_RATIO = 0.5", "replace": "WARMDOWN_RATIO = 0.55"}
 STEER = "Stop widening, look at the schedule."
-TURNED_DOWN = "no code edits tonight"
+REJECTION = "no code edits tonight"
 
 
 class Researcher:
-    """Plans as a model would, from nothing but what it is told; and the person it works with, who answers in time."""
+    """A scripted model that plans from its briefing alone, and the person it works with."""
 
     def __init__(self, folder: SessionFolder) -> None:
         self.folder = folder
-        self.told: list[str] = []
-        """What it noticed, in order."""
+        self.noticed: list[str] = []
+        """Milestones in order."""
         self._grids = 0
 
     def __call__(self, asked: Asked) -> Answer:
         if not asked.opens_turn:
-            return self._go_on(asked)
+            return self._continue(asked)
         text = asked.briefing
         conversation = text.partition("# conversation")[2]
-        if "Is the model wide enough?" not in text and "w-validated" not in self.told:
+        if "Is the model wide enough?" not in text and "w-validated" not in self.noticed:
             return self._screen("Is the model wide enough?", "ASPECT_RATIO", [48, 64, 80, 96], phase="width")
-        if "w-validated" not in self.told and re.search(r"is this wave settled|have told their story", text):
+        if "w-validated" not in self.noticed and re.search(r"The last finished waves", text):
             return calls("query_experiments", {"edited": False, "sort": "score", "limit": 3})
-        if "refused" not in self.told and TURNED_DOWN not in text:
+        if "refused" not in self.noticed and REJECTION not in text:
             if "Does a longer cooldown help?" in text:
                 return says("I wait for your answer on the code edit.")
             return calls("propose_wave", {"question": "Does a longer cooldown help?", "arms": [{"edits": [EDIT]}]})
-        if TURNED_DOWN in text and "refused" not in self.told:
-            self.told.append("refused")
-        if STEER in conversation and "steered" not in self.told:
-            self.told.append("steered")
+        if REJECTION in text and "refused" not in self.noticed:
+            self.noticed.append("refused")
+        if STEER in conversation and "steered" not in self.noticed:
+            self.noticed.append("steered")
             return self._screen("Which cooldown is best?", "WARMDOWN_RATIO", [0.3, 0.4, 0.6, 0.7], phase="schedule")
         self._grids += 1
         return self._screen(f"Which rate, {self._grids}?", "SCALAR_LR", [round(0.3 + self._grids / 50, 3), 0.9])
@@ -80,11 +82,11 @@ class Researcher:
         first = [calls("set_phase", {"phase": phase})] if phase else []
         return together(*first, calls("propose_wave", wave))
 
-    def _go_on(self, asked: Asked) -> Answer:
+    def _continue(self, asked: Asked) -> Answer:
         answer = asked.answers[-1]
-        if "rows" in answer and "w-validated" not in self.told:
+        if "rows" in answer and "w-validated" not in self.noticed:
             best = [row[0] for row in answer["rows"] if row[0] != "e0000"][:2]
-            self.told.append("w-validated")
+            self.noticed.append("w-validated")
             arms = [{"measure_again": name} for name in best]
             return together(
                 calls("compare", {"a": best[0], "b": "e0000"}),
@@ -94,21 +96,21 @@ class Researcher:
         return says("That is what I try next.")
 
     def person(self, worker: Any) -> None:
-        """What the person does, seen from the worker's state between two of its ticks."""
+        """Act as the person, from the worker's state between two ticks."""
         state, inbox = worker.state, Inbox(self.folder.inbox)
         for name in state.proposals:
             wave = state.waves[name]
             edits = any(state.experiments[arm].change.edits for arm in wave.arms)
             if edits and wave.status is WaveStatus.PROPOSED:
-                inbox.put("ann", encode_intent(Reject(name, TURNED_DOWN)))
+                inbox.put("ann", encode_intent(Reject(name, REJECTION)))
                 inbox.put("ann", encode_intent(Say(STEER)))
         inbox.close()
 
 
-def hold_night(
+def run_night(
     tmp_path: Path, failing: Callable[[Researcher], Script] | None = None, timeout_s: float = 60.0, **new: Any
 ) -> tuple[Researcher, MessagesServer, list[AnyEvent], Any]:
-    """Run a session to its end. Returns (researcher, server, every event, the final state)."""
+    """Run a session to its end. Return the researcher, the server, all events and the final state."""
     os.environ[KEY_VARIABLE] = KEY
     repo = tmp_path / "repo"
     repo.mkdir()
@@ -129,16 +131,16 @@ def hold_night(
         claude = Claude(agent, folder, KeyHolder(""), backoff_s=0.001)
         with pytest.MonkeyPatch.context() as patch:
             hybrid = Hybrid(claude, Search(), 0.5)
-            seats = {"claude": claude, "hybrid": hybrid, "search": Search(), "ablate": Ablate()}
-            patch.setattr(main, "proposers", lambda *of: seats)
+            named = {"claude": claude, "hybrid": hybrid, "search": Search(), "ablate": Ablate()}
+            patch.setattr(main, "proposers", lambda *arguments: named)
             worker = main.build(folder, threading.Event(), threading.Event())
         tick = worker.tick
 
-        def watched() -> None:
+        def tick_with_person() -> None:
             tick()
             researcher.person(worker)
 
-        worker.tick = watched  # type: ignore[method-assign]
+        worker.tick = tick_with_person  # type: ignore[method-assign]
         worker.start()
         worker.close(worker.run(threading.Event()))
     ledger = LedgerReader(folder)
@@ -148,11 +150,11 @@ def hold_night(
 
 
 def check_the_night(researcher: Researcher, events: list[AnyEvent], state: Any) -> None:
-    """What holds of any night, however it went."""
+    """Check what holds for every night."""
     waves = [wave for wave in state.waves.values() if wave.proposer == "claude"]
     questions = [wave.question for wave in waves]
     assert questions[0] == "Is the model wide enough?"
-    assert len(questions) == len(set(questions)), "nothing is proposed twice"
+    assert len(questions) == len(set(questions)), "no question is asked twice"
     fingerprints = [experiment.fingerprint for experiment in state.experiments.values()]
     assert len(fingerprints) == len(set(fingerprints))
     approvals = {event.wave: event for event in events if isinstance(event, Approved)}
@@ -163,8 +165,8 @@ def check_the_night(researcher: Researcher, events: list[AnyEvent], state: Any) 
     promoted = next(wave for wave in waves if wave.tier is Tier.VALIDATE)
     for name in promoted.again:
         assert state.experiments[name].scores.get("H200"), f"{name} was promoted"
-    assert sorted(researcher.told) == ["refused", "steered", "w-validated"]
-    assert researcher.told.index("refused") < researcher.told.index("steered")
+    assert sorted(researcher.noticed) == ["refused", "steered", "w-validated"]
+    assert researcher.noticed.index("refused") < researcher.noticed.index("steered")
     asked_at = {wave.question: wave.proposed_at for wave in waves}
     said_at = next(event.at for event in events if isinstance(event, Said) and event.text == STEER)
     assert asked_at["Which cooldown is best?"] >= said_at
@@ -173,8 +175,8 @@ def check_the_night(researcher: Researcher, events: list[AnyEvent], state: Any) 
     assert min(min(s) for s in incumbent.scores.values()) < min(min(s) for s in baseline.scores.values())
 
 
-def badly(researcher: Researcher) -> Script:
-    """Every failure there is, over and over, on about half of all requests."""
+def failing_script(researcher: Researcher) -> Script:
+    """Return a script that fails about half of the requests, in every way."""
     dice = random.Random(11)
     failures: list[Reply] = [
         Refuse(429, "rate_limit_error", headers={"retry-after": "0"}),
@@ -227,16 +229,16 @@ Night = tuple[Researcher, MessagesServer, list[AnyEvent], Any, Path]
 @pytest.fixture(scope="module")
 def good_night(tmp_path_factory: pytest.TempPathFactory) -> Night:
     place = tmp_path_factory.mktemp("good")
-    return *hold_night(place, budget_hours=1.25), place
+    return *run_night(place, budget_hours=1.25), place
 
 
 @pytest.fixture(scope="module")
 def bad_night(tmp_path_factory: pytest.TempPathFactory) -> Night:
     place = tmp_path_factory.mktemp("bad")
-    return *hold_night(place, badly, timeout_s=0.4, budget_hours=1.75), place
+    return *run_night(place, failing_script, timeout_s=0.4, budget_hours=1.75), place
 
 
-def test_a_night_screens_sees_the_trend_promotes_is_refused_and_steered(good_night: Night) -> None:
+def test_a_night_screens_promotes_and_follows_the_person(good_night: Night) -> None:
     researcher, server, events, state, _ = good_night
     check_the_night(researcher, events, state)
     assert not server.problems
@@ -244,7 +246,7 @@ def test_a_night_screens_sees_the_trend_promotes_is_refused_and_steered(good_nig
     assert not [event.trouble for event in ended if event.trouble]
 
 
-def test_every_dollar_the_api_took_is_in_the_ledger(good_night: Night) -> None:
+def test_every_request_is_paid_in_the_ledger(good_night: Night) -> None:
     _, server, events, state, _ = good_night
     used = [event for event in events if isinstance(event, ApiUsed)]
     assert len(used) == len(server.asked)
@@ -252,7 +254,7 @@ def test_every_dollar_the_api_took_is_in_the_ledger(good_night: Night) -> None:
     assert state.spend.cache_read_tokens > state.spend.cache_write_tokens
 
 
-def test_the_same_night_with_every_failure_there_is(bad_night: Night) -> None:
+def test_a_night_with_every_failure_reaches_the_same_ends(bad_night: Night) -> None:
     researcher, _, events, state, _ = bad_night
     check_the_night(researcher, events, state)
     troubles = {event.trouble for event in events if isinstance(event, AskEnded) and event.trouble}
@@ -261,13 +263,15 @@ def test_the_same_night_with_every_failure_there_is(bad_night: Night) -> None:
     assert "Half said" not in [wave.question for wave in state.waves.values()]
 
 
-def test_the_fleet_goes_on_whatever_becomes_of_the_model(good_night: Night, bad_night: Night) -> None:
+def test_failures_of_the_model_do_not_idle_the_fleet(good_night: Night, bad_night: Night) -> None:
     good, bad = (accounts(night[3], night[3].now) for night in (good_night, bad_night))
     assert bad.duty > 0.9 * good.duty
 
 
 @pytest.mark.parametrize("night", ["good_night", "bad_night"])
-def test_the_key_is_in_no_file_ledger_or_environment_after_a_night(night: str, request: pytest.FixtureRequest) -> None:
+def test_the_key_is_in_no_file_and_not_in_the_environment_after_a_night(
+    night: str, request: pytest.FixtureRequest
+) -> None:
     place: Path = request.getfixturevalue(night)[4]
     files = [path for path in place.rglob("*") if path.is_file()]
     assert [path for path in files if KEY.encode() in path.read_bytes()] == []
@@ -275,14 +279,14 @@ def test_the_key_is_in_no_file_ledger_or_environment_after_a_night(night: str, r
     assert KEY not in os.environ.values()
 
 
-def test_what_fills_in_is_not_called_claude_s(bad_night: Night) -> None:
+def test_filler_waves_are_proposed_by_search(bad_night: Night) -> None:
     waves = bad_night[3].waves.values()
     assert {wave.proposer for wave in waves if wave.kind is WaveKind.FILLER} == {"search"}
 
 
-def test_an_api_that_stays_out_is_asked_ever_more_rarely_and_the_fleet_goes_on(tmp_path: Path) -> None:
+def test_an_api_that_stays_out_is_asked_more_and_more_rarely(tmp_path: Path) -> None:
     out = Refuse(529, "overloaded_error")
-    _, _, events, state = hold_night(tmp_path, lambda _: lambda asked: out, budget_hours=1.5)
+    _, _, events, state = run_night(tmp_path, lambda _: lambda asked: out, budget_hours=1.5)
     ended = [event for event in events if isinstance(event, AskEnded) and event.proposer == "claude"]
     waits = [round(event.retry_at - event.at) for event in ended]
     assert waits[:6] == [60, 120, 240, 480, 900, 900] and len(waits) < 10
@@ -290,8 +294,8 @@ def test_an_api_that_stays_out_is_asked_ever_more_rarely_and_the_fleet_goes_on(t
     assert "claude" not in {wave.proposer for wave in state.waves.values()}
 
 
-def test_hybrid_is_asked_for_a_reason_and_never_because_of_its_own_words(tmp_path: Path) -> None:
-    _, server, events, state = hold_night(tmp_path, budget_hours=0.5, proposer="hybrid")
+def test_hybrid_is_not_asked_because_of_its_own_messages(tmp_path: Path) -> None:
+    _, server, events, state = run_night(tmp_path, budget_hours=0.5, proposer="hybrid")
     assert not server.problems
     reasons = [event.reason for event in events if isinstance(event, ProposerAsked) and event.proposer == "hybrid"]
     spoken = [event for event in events if isinstance(event, Said) and event.author == "ann"]
@@ -300,11 +304,11 @@ def test_hybrid_is_asked_for_a_reason_and_never_because_of_its_own_words(tmp_pat
     assert by == {"claude", "search"}
 
 
-def test_at_the_cap_the_night_stops_asking_says_so_and_never_passes_it(tmp_path: Path) -> None:
-    _, _, events, state = hold_night(tmp_path, budget_hours=1.0, budget_usd=12.0)
+def test_the_cap_ends_the_night_with_one_message_and_is_never_exceeded(tmp_path: Path) -> None:
+    _, _, events, state = run_night(tmp_path, budget_hours=1.0, budget_usd=12.0)
     assert accounts(state, state.now).total_usd <= 12.0
     reached = [event for event in events if isinstance(event, CapReached)]
-    assert len(reached) == 1, "it is said once"
+    assert len(reached) == 1, "one message"
     sentence = reached[0].text
     assert sentence.startswith("the budget of $12.00 is reached: $11.")
     assert [message.text for message in state.messages if message.kind == "trouble"].count(sentence) == 1
@@ -313,4 +317,4 @@ def test_at_the_cap_the_night_stops_asking_says_so_and_never_passes_it(tmp_path:
     assert "budget reached: raise it to go on" in [need.text for need in header_needs(state, running, state.now)]
     assert not [event for event in events if isinstance(event, ProposerAsked) and event.at >= reached[0].at]
     assert {cluster.state for cluster in state.clusters.values()} == {ClusterState.DOWN}
-    assert len(state.experiments) < 200, "nor was more proposed than could ever be paid for"
+    assert len(state.experiments) < 200, "no more was proposed than the budget pays for"

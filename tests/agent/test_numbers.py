@@ -1,4 +1,4 @@
-"""The proposers of numbers: grid lays waves around the incumbent, tpe draws from what was learned."""
+"""The numeric proposers: `grid` proposes waves base the incumbent, `tpe` draws from the results so far."""
 
 import random
 import threading
@@ -9,7 +9,7 @@ import pytest
 from cockpit.agent.proposer_api import Proposer
 from cockpit.agent.proposers.grid import Grid, levels, next_wave
 from cockpit.agent.proposers.search_base import search_base
-from cockpit.agent.proposers.tpe import STARTUP_RUNS, TRIALS_TOLD_AT_MOST, Tpe, draw, study_of
+from cockpit.agent.proposers.tpe import MAX_TRIALS, STARTUP_RUNS, Tpe, draw, study_of
 from cockpit.core.model import (
     Change,
     Edit,
@@ -43,7 +43,7 @@ CONSTANTS: dict[str, Value] = {
 
 
 def a_state(constants: dict[str, Value] = CONSTANTS, seed: int = 7) -> State:
-    """A session whose baseline has run once on an H100."""
+    """Return a session whose baseline has run once on an H100."""
     session = Session(
         "night", "/repo", "c0", FleetSpec("sim", ()), created_at=0.0, created_by="me", seed=seed, constants=constants
     )
@@ -54,7 +54,7 @@ def a_state(constants: dict[str, Value] = CONSTANTS, seed: int = 7) -> State:
 
 
 def add(state: State, overrides: dict[str, Value], score: float | None, base: str = "e0000", **more: object) -> str:
-    """One more experiment; without a score it is in flight, or has crashed where `status` says so."""
+    """Add an experiment. Without a score it is in flight, unless `status` says otherwise. Return its id."""
     name = state.next_experiment_id()
     experiment = Experiment(
         id=name, wave="w001", base="" if name == "e0000" else base, change=Change(constants=overrides), commit="c",
@@ -71,13 +71,13 @@ def add(state: State, overrides: dict[str, Value], score: float | None, base: st
 def waves_until_done(state: State, arms: int) -> list[list[dict[str, Value]]]:
     found: list[list[dict[str, Value]]] = []
     while True:
-        around = search_base(state)
-        assert around is not None
-        wave = next_wave(around, arms)
+        base = search_base(state)
+        assert base is not None
+        wave = next_wave(base, arms)
         if wave is None:
             return found
-        found.append(list(wave.cells))
-        for cell in wave.cells:
+        found.append(list(wave.changes))
+        for cell in wave.changes:
             add(state, cell, 1.0)
         assert len(found) < 500
 
@@ -86,26 +86,26 @@ def waves_until_done(state: State, arms: int) -> list[list[dict[str, Value]]]:
 
 
 @pytest.mark.parametrize("arms", [1, 2, 4, 7, 16])
-def test_a_wave_has_no_more_arms_than_asked_and_two_factors_with_the_base_among_their_levels(arms: int) -> None:
-    around = search_base(a_state())
-    assert around is not None
-    wave = next_wave(around, arms)
+def test_a_grid_wave_keeps_to_the_arms_requested_and_includes_the_base(arms: int) -> None:
+    base = search_base(a_state())
+    assert base is not None
+    wave = next_wave(base, arms)
     assert wave is not None
-    assert 1 <= len(wave.cells) <= arms
+    assert 1 <= len(wave.changes) <= arms
     assert set(wave.factors) == {"ASPECT_RATIO", "DEPTH"}
     assert all(CONSTANTS[name] in values for name, values in wave.factors.items())
 
 
-def test_a_wave_for_sixteen_clusters_is_a_whole_grid() -> None:
-    around = search_base(a_state())
-    assert around is not None
-    wave = next_wave(around, 16)
+def test_sixteen_clusters_get_a_complete_grid() -> None:
+    base = search_base(a_state())
+    assert base is not None
+    wave = next_wave(base, 16)
     assert wave is not None
     assert [len(values) for values in wave.factors.values()] == [4, 4]
-    assert len(wave.cells) == 15
+    assert len(wave.changes) == 15
 
 
-def test_nothing_is_proposed_twice_and_every_factor_gets_its_turn() -> None:
+def test_grid_proposes_nothing_twice_and_varies_every_factor() -> None:
     state = a_state()
     waves = waves_until_done(state, 16)
     cells = [frozenset((name, repr(value)) for name, value in cell.items()) for wave in waves for cell in wave]
@@ -113,34 +113,34 @@ def test_nothing_is_proposed_twice_and_every_factor_gets_its_turn() -> None:
     assert {name for wave in waves for cell in wave for name in cell} == set(CONSTANTS)
 
 
-def test_a_crowned_arm_is_the_middle_of_the_next_wave() -> None:
+def test_grid_continues_around_a_new_incumbent() -> None:
     state = a_state()
     state.incumbent = add(state, {"ASPECT_RATIO": 96}, 0.99)
-    around = search_base(state)
-    assert around is not None
-    wave = next_wave(around, 16)
+    base = search_base(state)
+    assert base is not None
+    wave = next_wave(base, 16)
     assert wave is not None
     assert 96 in wave.factors["ASPECT_RATIO"]
-    assert {"ASPECT_RATIO": 64} not in wave.cells, "that is the baseline again"
+    assert {"ASPECT_RATIO": 64} not in wave.changes, "that arm equals the baseline"
 
 
-def test_what_was_tried_with_other_code_is_tried_again_with_this_code() -> None:
+def test_grid_repeats_settings_that_were_tried_with_other_code() -> None:
     state = a_state()
-    around = search_base(state)
-    assert around is not None
-    first = next_wave(around, 4)
+    base = search_base(state)
+    assert base is not None
+    first = next_wave(base, 4)
     assert first is not None
-    for cell in first.cells:
+    for cell in first.changes:
         add(state, dict(cell), 1.0)
     state.incumbent = add(state, {}, 0.99, change=Change(edits=(Edit("a", "b"),)))
-    around = search_base(state)
-    assert around is not None
-    again = next_wave(around, 4)
+    base = search_base(state)
+    assert base is not None
+    again = next_wave(base, 4)
     assert again is not None
-    assert again.cells == first.cells
+    assert again.changes == first.changes
 
 
-def test_levels_step_by_factors_rungs_or_shares_and_stay_within_bounds() -> None:
+def test_levels_step_by_scale_and_stay_within_bounds() -> None:
     assert levels(Real(0.005, 0.32, log=True), 0.04, 5) == [0.02, 0.0283, 0.04, 0.0566, 0.08]
     assert levels(Real(0.0, 0.8), 0.5, 3) == [0.4, 0.5, 0.6]
     assert levels(Real(0.0, 0.4), 0.0, 3) == [0.0, 0.05, 0.1]
@@ -148,20 +148,20 @@ def test_levels_step_by_factors_rungs_or_shares_and_stay_within_bounds() -> None
     assert levels(Choice(("SSSL", "SL", "L")), "SSSL", 2) == ["SSSL", "SL"]
 
 
-def test_a_single_knob_is_a_wave_of_its_own() -> None:
-    around = search_base(a_state({"LR": 0.1}))
-    assert around is not None
-    wave = next_wave(around, 4)
+def test_a_single_constant_is_a_wave_of_one_factor() -> None:
+    base = search_base(a_state({"LR": 0.1}))
+    assert base is not None
+    wave = next_wave(base, 4)
     assert wave is not None
     assert list(wave.factors) == ["LR"]
-    assert len(wave.cells) == 4
+    assert len(wave.changes) == 4
 
 
 # tpe
 
 
-def a_told_state(runs: int, seed: int = 7) -> State:
-    """`runs` experiments whose score is best at ASPECT_RATIO 96 and MATRIX_LR 0.03."""
+def state_with_runs(runs: int, seed: int = 7) -> State:
+    """Return a session of `runs` experiments whose score is best at ASPECT_RATIO 96 and MATRIX_LR 0.03."""
     state = a_state(seed=seed)
     dice = random.Random(seed)
     for _ in range(runs):
@@ -177,69 +177,73 @@ def drawn(state: State, arms: int, ask: int = 1) -> list[dict[str, Value]]:
     return draw(study, arms, ask)
 
 
-def test_the_first_arms_are_small_steps_from_the_base() -> None:
+def test_the_first_arms_of_tpe_are_small_steps_from_the_base() -> None:
     found = drawn(a_state(), 16)
     assert len(found) == 16
-    assert all(1 <= len(change) <= 4 for change in found), "three constants, and the rows that must fit the batch"
+    assert all(1 <= len(change) <= 4 for change in found), (
+        "three constants, and the device batch that must divide the batch"
+    )
 
 
 @pytest.mark.parametrize("runs", [3, STARTUP_RUNS + 10])
-def test_the_same_state_and_ask_give_the_same_arms_and_the_next_ask_others(runs: int) -> None:
-    first = drawn(a_told_state(runs), 6)
-    assert first == drawn(a_told_state(runs), 6)
-    assert first != drawn(a_told_state(runs), 6, ask=2)
+def test_tpe_is_deterministic_by_state_and_request(runs: int) -> None:
+    first = drawn(state_with_runs(runs), 6)
+    assert first == drawn(state_with_runs(runs), 6)
+    assert first != drawn(state_with_runs(runs), 6, ask=2)
     assert len({repr(change) for change in first}) == 6
 
 
-def test_it_moves_to_where_the_good_ones_are() -> None:
-    found = drawn(a_told_state(120), 12)
+def test_tpe_concentrates_near_the_best_scores() -> None:
+    found = drawn(state_with_runs(120), 12)
     aspects = [change.get("ASPECT_RATIO", 64) for change in found]
     assert sum(72 <= aspect <= 120 for aspect in aspects if isinstance(aspect, int)) >= 9
 
 
-def test_what_is_in_flight_keeps_it_from_going_there_again() -> None:
-    state = a_told_state(60)
+def test_tpe_does_not_propose_what_is_in_flight() -> None:
+    state = state_with_runs(60)
     for change in drawn(state, 12):
         add(state, change, None)
     study = study_of(state)
     assert study is not None
-    assert sum(told.difference is None for told in study.told) == 12
+    assert sum(trial.difference is None for trial in study.trials) == 12
     assert not set(map(repr, drawn(state, 12))) & {repr(x.overrides) for x in state.experiments.values()}
 
 
-def test_it_is_told_differences_to_the_baseline_of_the_same_class() -> None:
+def test_tpe_learns_differences_to_the_baseline_of_the_same_class() -> None:
     state = a_state()
     state.experiments["e0000"].scores["H200"] = [0.995]
     add(state, {"DEPTH": 9}, 0.0, scores={"H100": [0.99], "H200": [0.985]})
     add(state, {"DEPTH": 10}, 0.0, scores={"A100": [0.9]})
     study = study_of(state)
     assert study is not None
-    assert [told.difference for told in study.told[:2]] == [0.0, pytest.approx(-0.01)]
-    assert len([told for told in study.told if told.difference is not None]) == 3
-    assert study.told[2].difference == 0.0, "a class without a reference says nothing: the worst that is known"
+    assert [trial.difference for trial in study.trials[:2]] == [0.0, pytest.approx(-0.01)]
+    assert len([trial for trial in study.trials if trial.difference is not None]) == 3
+    assert study.trials[2].difference == 0.0, "without a reference in its class, the worst known difference"
 
 
-def test_a_crash_counts_as_the_worst_difference() -> None:
-    state = a_told_state(30)
+def test_tpe_counts_a_crash_as_the_worst_difference() -> None:
+    state = state_with_runs(30)
     add(state, {"DEPTH": 16}, None, status=ExperimentStatus.CRASHED)
     study = study_of(state)
     assert study is not None
-    assert study.told[-1].difference == max(told.difference for told in study.told if told.difference is not None)
+    assert study.trials[-1].difference == max(
+        trial.difference for trial in study.trials if trial.difference is not None
+    )
 
 
-def test_it_is_told_no_more_however_long_the_session() -> None:
-    study = study_of(a_told_state(3 * TRIALS_TOLD_AT_MOST))
+def test_the_trials_of_a_long_session_are_bounded() -> None:
+    study = study_of(state_with_runs(3 * MAX_TRIALS))
     assert study is not None
-    assert len(study.told) == TRIALS_TOLD_AT_MOST
+    assert len(study.trials) == MAX_TRIALS
 
 
-def test_where_no_constants_are_known_there_is_nothing_to_draw() -> None:
+def test_tpe_has_no_dimensions_without_known_constants() -> None:
     study = study_of(a_state({"SEED": 3}))
     assert study is not None
-    assert not study.around.dimensions
+    assert not study.base.dimensions
 
 
-# Both, on a simulated fleet
+# Both proposers on a simulated fleet
 
 
 @pytest.mark.parametrize("proposer", [Grid(), Tpe()], ids=["grid", "tpe"])

@@ -1,4 +1,4 @@
-"""Money for a model is in the ledger before the request leaves, whatever becomes of the worker in between."""
+"""Money for a request is in the ledger before the request is sent, and settled whatever happens to the worker."""
 
 import threading
 from pathlib import Path
@@ -19,7 +19,7 @@ from tests.agent.test_claude import Start
 from tests.worker.sessions import kill, sim_session, state_of, wait_for
 
 SLOW = Answer([{"type": "text", "text": "word " * 4_000}], delay_s=0.1)
-"""Minutes of talk: time enough to be stopped in."""
+"""An answer that takes minutes, so that it can be stopped."""
 
 
 def events_of(folder: SessionFolder) -> list[AnyEvent]:
@@ -38,9 +38,7 @@ def asking_session(place: Path, server: MessagesServer) -> SessionFolder:
 
 
 @pytest.mark.timeout(120)
-def test_a_request_under_way_when_the_worker_is_killed_counts_as_spent_in_full(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_request_of_a_killed_worker_counts_as_spent_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(KEY_VARIABLE, KEY)
     answered = threading.Event()
 
@@ -56,7 +54,9 @@ def test_a_request_under_way_when_the_worker_is_killed_counts_as_spent_in_full(
             reserved = sum(state_of(folder).api_reserved.values())
             assert reserved > 0
             kill(folder)
-            assert sum(state_of(folder).api_reserved.values()) == reserved, "it is not forgotten meanwhile"
+            assert sum(state_of(folder).api_reserved.values()) == reserved, (
+                "the reservation stays until the next worker starts"
+            )
             answered.set()
             monkeypatch.setenv(KEY_VARIABLE, KEY)
             worker_process.start(folder)
@@ -64,20 +64,18 @@ def test_a_request_under_way_when_the_worker_is_killed_counts_as_spent_in_full(
         finally:
             worker_process.terminate(folder)
     state = state_of(folder)
-    assert not state.api_reserved, "nothing leaks"
+    assert not state.api_reserved, "no reservation remains"
     assert any("broken off unseen" in message.text for message in state.messages)
 
 
 @pytest.mark.timeout(120)
-def test_a_worker_that_stops_says_what_the_request_under_way_had_cost(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stopping_worker_records_the_cost_of_its_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(KEY_VARIABLE, KEY)
     with MessagesServer(lambda asked: SLOW) as server:
         folder = asking_session(tmp_path, server)
         worker_process.start(folder)
         wait_for(lambda: state_of(folder).api_reserved and server.asked, 60, "a request")
-        wait_for(lambda: folder.agent_live.exists(), 30, "it to think")
+        wait_for(lambda: folder.agent_live.exists(), 30, "a turn status")
         assert worker_process.terminate(folder)
     state = state_of(folder)
     assert not state.api_reserved
@@ -86,9 +84,7 @@ def test_a_worker_that_stops_says_what_the_request_under_way_had_cost(
 
 
 @pytest.mark.timeout(120)
-def test_esc_ends_the_turn_that_goes_on_and_it_does_not_begin_again_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_turn_does_not_restart_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(KEY_VARIABLE, KEY)
     with MessagesServer(lambda asked: SLOW) as server:
         folder = asking_session(tmp_path, server)
@@ -107,12 +103,12 @@ def test_esc_ends_the_turn_that_goes_on_and_it_does_not_begin_again_at_once(
     assert not state_of(folder).api_reserved and state_of(folder).spend.api_usd > 0
 
 
-def paid(api: DirectApi) -> list[AnyEvent]:
+def payments(api: DirectApi) -> list[AnyEvent]:
     kinds = (ApiReserved, ApiReleased, ApiUsed)
     return [event for event in api.ledger.since(0) if isinstance(event, kinds)]
 
 
-def test_the_reservation_is_in_the_ledger_before_the_request_arrives(api: DirectApi, research: Start) -> None:
+def test_the_reservation_precedes_the_request(api: DirectApi, research: Start) -> None:
     seen: list[dict[str, float]] = []
 
     def script(asked: Asked) -> Reply:
@@ -122,7 +118,7 @@ def test_the_reservation_is_in_the_ledger_before_the_request_arrives(api: Direct
     it = research(script)
     it.turn()
     assert list(seen[0]) == ["1.1"]
-    reserved, used = paid(api)
+    reserved, used = payments(api)
     assert isinstance(reserved, ApiReserved) and isinstance(used, ApiUsed)
     assert reserved.tokens == it.server.asked[0].body["max_tokens"]
     assert used.request == reserved.request and used.usd < reserved.usd
@@ -137,25 +133,23 @@ def test_the_reservation_is_in_the_ledger_before_the_request_arrives(api: Direct
         (Hang(2.0), True),
         (Answer([], cut_after=0), True),
     ],
-    ids=["529", "402", "silence", "cut before a word"],
+    ids=["529", "402", "silence", "cut before the first word"],
 )
-def test_of_a_failed_request_nothing_stays_reserved(
-    api: DirectApi, research: Start, reply: Reply, billed: bool
-) -> None:
+def test_a_failed_request_leaves_no_reservation(api: DirectApi, research: Start, reply: Reply, billed: bool) -> None:
     it = research(lambda asked: reply, timeout_s=0.3, tries=1)
     with pytest.raises(ProposerTrouble):
         it.turn()
     assert not api.state.api_reserved
-    assert [type(event) for event in paid(api)] == [ApiReserved, ApiUsed if billed else ApiReleased]
+    assert [type(event) for event in payments(api)] == [ApiReserved, ApiUsed if billed else ApiReleased]
     assert (api.state.spend.api_usd > 0) is billed
 
 
-def test_a_cut_answer_counts_the_thinking_that_was_not_shown(api: DirectApi, research: Start) -> None:
+def test_a_cut_answer_is_charged_for_unseen_thinking(api: DirectApi, research: Start) -> None:
     slow = Answer([{"type": "text", "text": "word " * 400}], delay_s=0.02, cut_after=40)
     it = research(lambda asked: slow, tries=1)
     with pytest.raises(ProposerTrouble):
         it.turn()
-    used = paid(api)[-1]
+    used = payments(api)[-1]
     assert isinstance(used, ApiUsed)
-    assert used.output_tokens > 36 * 37 / 4, "more than its letters make"
-    assert used.usd <= paid(api)[0].usd  # type: ignore[union-attr]
+    assert used.output_tokens > 36 * 37 / 4, "more than its characters"
+    assert used.usd <= payments(api)[0].usd  # type: ignore[union-attr]

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 
-from cockpit.agent.proposers.search import record_of
+from cockpit.agent.proposers.search import search_history
 from cockpit.core.events import (
     Cancelling,
     EarlyStoppingSet,
@@ -128,5 +128,5 @@ def test_an_ended_run_is_discarded_and_search_knows_where_its_curve_led() -> Non
     assert ended.experiment not in world.state.stranded
     assert abs(ended.expected_bpb - 3.0) < 0.2
     assert any(
-        tried.score is not None and abs(tried.score - ended.expected_bpb) < 0.1 for tried in record_of(state).tried
+        tried.score is not None and abs(tried.score - ended.expected_bpb) < 0.1 for tried in search_history(state).tried
     )

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import msgspec
 
 from cockpit.agent.proposer_api import ProposalRequest
-from cockpit.agent.proposers.search import Tried, draft, next_arms, record_of
+from cockpit.agent.proposers.evolution import Tried, next_arms
+from cockpit.agent.proposers.search import draft, search_history
 from cockpit.core.events import Asked, ModeSet
 from cockpit.core.model import Attempt, Mode, Value, WaveKind
 from cockpit.decide.ablation import ablations
@@ -161,12 +162,12 @@ def test_search_avoids_crashing_regions() -> None:
 
 def test_search_reads_its_record_off_the_state_and_drafts_on_the_incumbent() -> None:
     state = kept_twice().state
-    record = record_of(state)
-    assert record.base == state.incumbent and len(record.tried) == 3
-    best = min(record.tried, key=lambda one: one.score or 9.0)
+    history = search_history(state)
+    assert history.base == state.incumbent and len(history.tried) == 3
+    best = min(history.tried, key=lambda one: one.score or 9.0)
     assert best.constants["WEIGHT_DECAY"] == 0.1 and best.constants["MATRIX_LR"] == 0.03
-    made = next_arms(record.dimensions, record.start, record.tried, record.pending, 4, record.seed)
-    proposed = draft(record, made, ProposalRequest(1, 4, "filler"))
+    made = next_arms(history.dimensions, history.base_constants, history.tried, history.pending, 4, history.seed)
+    proposed = draft(history, made, ProposalRequest(1, 4, "filler"))
     assert proposed.kind is WaveKind.FILLER and proposed.base == state.incumbent
     assert all(arm.change.constants for arm in proposed.arms)
 

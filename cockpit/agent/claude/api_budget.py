@@ -1,7 +1,7 @@
-"""What a turn pays from: each request's worst case is reserved in the ledger, then what it really took replaces it.
+"""Reservations for requests to a model: the worst case is reserved in the ledger, then replaced by the actual cost.
 
-A worker that dies in between leaves the reservation, and the fold counts the whole of it as spent when the session's
-next worker starts: a request nobody heard the end of may have been billed in full.
+If the worker dies in between, the reservation stays in the ledger. The fold counts all of it as spent when the
+session's next worker starts: a request with an unknown outcome may have been billed in full.
 """
 
 import time
@@ -10,19 +10,25 @@ import anthropic
 import httpx2
 from anthropic.types import Message
 
-from cockpit.agent.claude.prices import most_tokens_for, used, used_unseen, worst_usd, written_tokens
+from cockpit.agent.claude.prices import (
+    affordable_tokens,
+    billed_output_tokens,
+    usage_event,
+    usage_without_answer,
+    worst_usd,
+)
 from cockpit.agent.claude.transcript import Transcript
 from cockpit.agent.proposer_api import ProposerApi, ProposerTrouble
 from cockpit.core.events import ApiReleased, ApiReserved, ApiUsed
 from cockpit.session.settings import AgentSettings
 
-FEWEST_TOKENS = 1_500
-"""With less than this for an answer, the budget counts as spent."""
-UNPAID_RETRY_S = 3_600.0
+MIN_ANSWER_TOKENS = 1_500
+"""The budget counts as spent if it pays for a shorter answer only."""
+BUDGET_SPENT_RETRY_S = 3_600.0
 
 
 class Reservation:
-    """One request, from its reservation to what it cost; ended once, by what the request came to."""
+    """The money reserved for one request. Exactly one of its `settle` methods is called, once."""
 
     def __init__(self, budget: "ApiBudget", reserved: ApiReserved, prompt_bytes: int) -> None:
         self._budget = budget
@@ -31,56 +37,60 @@ class Reservation:
         self._began = time.monotonic()
 
     @property
-    def tokens(self) -> int:
-        """The longest answer it may have."""
+    def answer_tokens(self) -> int:
+        """The longest answer that the reservation pays for."""
         return self._reserved.tokens
 
-    def whole(self, message: Message) -> None:
-        self._budget.put_down(self._reserved, message)
+    def settle(self, message: Message) -> None:
+        """Charge a complete answer."""
+        self._budget.charge(self._reserved, message)
 
-    def cut(self, message: Message, written_chars: int) -> None:
-        """Of an answer that broke off, what was written of it, and what may have been thought."""
+    def settle_partial(self, message: Message, written_chars: int) -> None:
+        """Charge an answer that broke off: the characters received, and the thinking that may have gone before."""
         usage, lasted_s = message.usage, time.monotonic() - self._began
-        usage.output_tokens = written_tokens(usage.output_tokens, written_chars, lasted_s, self.tokens)
-        self._budget.put_down(self._reserved, message)
+        usage.output_tokens = billed_output_tokens(usage.output_tokens, written_chars, lasted_s, self.answer_tokens)
+        self._budget.charge(self._reserved, message)
 
-    def unanswered(self, error: BaseException | None) -> None:
-        """No answer began: nothing to pay where the API said no or was never reached, else the prompt at least."""
+    def settle_unanswered(self, error: BaseException | None) -> None:
+        """Release the reservation if the API refused or was not reached. Otherwise charge the prompt."""
         cause = error.__cause__ or error if error else None
         if isinstance(error, anthropic.APIStatusError) or isinstance(
             cause, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout
         ):
-            self._budget.api.record(ApiReleased(at=self._budget.api.now(), request=self._reserved.request))
-            return
-        price = self._budget.settings.price(self._reserved.model)
-        self._budget.write(used_unseen(self._budget.api.now(), self._reserved, price, self._prompt_bytes))
+            self._budget.release(self._reserved)
+        else:
+            self._budget.charge_prompt(self._reserved, self._prompt_bytes)
 
 
 class ApiBudget:
+    """The part of the session's budget that one turn of a model reserves and spends."""
+
     def __init__(self, name: str, settings: AgentSettings, api: ProposerApi, transcript: Transcript, ask: int) -> None:
-        self.settings = settings
-        self.api = api
         self._name = name
+        self._settings = settings
+        self._api = api
         self._transcript = transcript
         self._ask = ask
         self._requests = 0
 
-    def reserve(self, model: str, prompt_bytes: int, wanted: int, fewest: int = FEWEST_TOKENS) -> Reservation:
-        """Reserve for an answer of `wanted` tokens, or of fewer where the budget has no more.
+    def reserve(
+        self, model: str, prompt_bytes: int, wanted_tokens: int, min_tokens: int = MIN_ANSWER_TOKENS
+    ) -> Reservation:
+        """Reserve an answer of `wanted_tokens`, or of as many as the budget pays for.
 
-        Raises ProposerTrouble where it allows fewer than `fewest`.
+        Raises ProposerTrouble if the budget pays for fewer than `min_tokens`.
         """
-        price = self.settings.price(model)
+        price = self._settings.price(model)
         self._requests += 1
-        lefts: list[float] = []
+        seen_usd_left: list[float] = []
 
-        def worst(left: float) -> ApiReserved | None:
-            lefts.append(left)
-            tokens = most_tokens_for(price, left, prompt_bytes, wanted)
-            if tokens < min(fewest, wanted):
+        def worst_case(usd_left: float) -> ApiReserved | None:
+            seen_usd_left.append(usd_left)
+            tokens = affordable_tokens(price, usd_left, prompt_bytes, wanted_tokens)
+            if tokens < min(min_tokens, wanted_tokens):
                 return None
             return ApiReserved(
-                at=self.api.now(),
+                at=self._api.now(),
                 request=f"{self._ask}.{self._requests}",
                 proposer=self._name,
                 model=model,
@@ -88,23 +98,32 @@ class ApiBudget:
                 tokens=tokens,
             )
 
-        reserved = self.api.reserve(worst)
+        reserved = self._api.reserve(worst_case)
         if reserved is None:
-            left = max(0.0, lefts[-1])
             raise ProposerTrouble(
-                f"the budget has ${left:.2f} left, too little to ask {self._name} again: raise it to go on",
-                retry_in_s=UNPAID_RETRY_S,
+                f"${max(0.0, seen_usd_left[-1]):.2f} of the budget is left, too little to ask {self._name}:"
+                " raise the budget to continue",
+                retry_in_s=BUDGET_SPENT_RETRY_S,
             )
         return Reservation(self, reserved, prompt_bytes)
 
-    def put_down(self, reserved: ApiReserved, message: Message) -> None:
-        """What a message used, priced as the model that it says wrote it."""
+    def charge(self, reserved: ApiReserved, message: Message) -> None:
+        """Record the usage of a message, at the price of the model that the message names."""
         model = reserved.model if message.model.startswith(reserved.model) else message.model
-        price = self.settings.price(model)
-        self.write(used(self.api.now(), self._name, model, price, message.usage, reserved.request))
+        price = self._settings.price(model)
+        self._record(usage_event(self._api.now(), self._name, model, price, message.usage, reserved.request))
 
-    def write(self, event: ApiUsed) -> None:
-        self.api.record(event)
+    def charge_prompt(self, reserved: ApiReserved, prompt_bytes: int) -> None:
+        """Record the cost of a prompt whose answer never began."""
+        price = self._settings.price(reserved.model)
+        self._record(usage_without_answer(self._api.now(), reserved, price, prompt_bytes))
+
+    def release(self, reserved: ApiReserved) -> None:
+        """Release a reservation that cost nothing."""
+        self._api.record(ApiReleased(at=self._api.now(), request=reserved.request))
+
+    def _record(self, event: ApiUsed) -> None:
+        self._api.record(event)
         self._transcript.write(
             "used",
             event.at,

@@ -1,4 +1,4 @@
-"""What a request to the Messages API costs, and how long an answer the budget allows."""
+"""The cost of a request to the Messages API, and the longest answer that a budget pays for."""
 
 from typing import Protocol
 
@@ -6,13 +6,13 @@ from cockpit.core.events import ApiReserved, ApiUsed
 from cockpit.session.settings import Price
 
 BYTES_PER_TOKEN = 2.0
-"""Of UTF-8. Fewer than any text takes, whatever its script: an estimate from it is never too low."""
-FASTEST_TOKENS_PER_S = 200.0
-"""Faster than a model of this class writes: what a cut answer is taken to have had of thinking nobody saw."""
+"""Bytes of UTF-8 per token. Text of any script has more, so an estimate of tokens from bytes is never too low."""
+MAX_TOKENS_PER_S = 200.0
+"""Faster than a model of this class writes. Bounds the unseen thinking in an answer that broke off."""
 
 
 class Usage(Protocol):
-    """The token counts of a response, as the SDK gives them; `input_tokens` leaves out what the cache served."""
+    """The token counts of a response, as in the SDK. `input_tokens` excludes tokens from the cache."""
 
     input_tokens: int
     output_tokens: int
@@ -21,7 +21,7 @@ class Usage(Protocol):
 
 
 def cost_usd(price: Price, usage: Usage) -> float:
-    """Dollars of one response. Cache writes without a stated lifetime count as five-minute ones."""
+    """Return the dollars of one response. Cache writes without a stated lifetime count as five-minute ones."""
     written = usage.cache_creation_input_tokens or 0
     detail = getattr(usage, "cache_creation", None)
     written_1h = min(written, getattr(detail, "ephemeral_1h_input_tokens", 0) or 0)
@@ -34,8 +34,8 @@ def cost_usd(price: Price, usage: Usage) -> float:
     ) / 1e6
 
 
-def used(at: float, proposer: str, model: str, price: Price, usage: Usage, request: str = "") -> ApiUsed:
-    """The ledger's word for what a response used, in place of what was reserved for `request`."""
+def usage_event(at: float, proposer: str, model: str, price: Price, usage: Usage, request: str = "") -> ApiUsed:
+    """Return the ledger's event for a response. It replaces the reservation of `request`."""
     return ApiUsed(
         at=at,
         proposer=proposer,
@@ -49,8 +49,8 @@ def used(at: float, proposer: str, model: str, price: Price, usage: Usage, reque
     )
 
 
-def used_unseen(at: float, reserved: ApiReserved, price: Price, prompt_bytes: int) -> ApiUsed:
-    """Of a request that was sent, and went unanswered: its prompt may have been billed, and is taken to have been."""
+def usage_without_answer(at: float, reserved: ApiReserved, price: Price, prompt_bytes: int) -> ApiUsed:
+    """Return the event for a request that was sent and not answered. Its prompt may have been billed, so it counts."""
     tokens = round(prompt_bytes / BYTES_PER_TOKEN)
     usd = min(reserved.usd, tokens * price.input / 1e6)
     return ApiUsed(
@@ -58,30 +58,30 @@ def used_unseen(at: float, reserved: ApiReserved, price: Price, prompt_bytes: in
     )
 
 
-def written_tokens(counted: int, chars: int, seconds: float, most: int) -> int:
-    """How many tokens of an answer that was cut are taken to be billed: never fewer than were.
+def billed_output_tokens(counted: int, chars: int, seconds: float, max_tokens: int) -> int:
+    """Bound from above the output tokens billed for an answer that broke off.
 
-    Of thinking only a summary is sent, or nothing; that is what the `seconds` it lasted stand for.
+    The API streams a summary of the thinking, or nothing. The duration, `seconds`, bounds the thinking instead.
     """
-    return max(counted, min(most, round(max(chars / BYTES_PER_TOKEN, seconds * FASTEST_TOKENS_PER_S))))
+    return max(counted, min(max_tokens, round(max(chars / BYTES_PER_TOKEN, seconds * MAX_TOKENS_PER_S))))
 
 
-def prompt_usd(price: Price, size: int) -> float:
-    """The most that a prompt of `size` bytes can cost, whatever of it the cache holds."""
-    return size / BYTES_PER_TOKEN * max(price.input, price.cache_write_1h) / 1e6
+def prompt_usd(price: Price, prompt_bytes: int) -> float:
+    """Return the highest cost of a prompt, whatever part of it the cache holds."""
+    return prompt_bytes / BYTES_PER_TOKEN * max(price.input, price.cache_write_1h) / 1e6
 
 
-def most_tokens_for(price: Price, usd: float, prompt_bytes: int, wanted: int) -> int:
-    """How long an answer may be so that the request cannot cost more than `usd`; at most `wanted`, 0 for none.
+def affordable_tokens(price: Price, usd: float, prompt_bytes: int, wanted_tokens: int) -> int:
+    """Return the longest answer with which a request costs at most `usd`; at most `wanted_tokens`, 0 for none.
 
-    `usd` may be infinite, for no limit.
+    `usd` may be infinite: no limit.
     """
     left = usd - prompt_usd(price, prompt_bytes)
     if left < 0 or not price.output:
-        return 0 if left < 0 else wanted
-    return int(min(float(wanted), left / price.output * 1e6))
+        return 0 if left < 0 else wanted_tokens
+    return int(min(float(wanted_tokens), left / price.output * 1e6))
 
 
-def worst_usd(price: Price, prompt_bytes: int, tokens: int) -> float:
-    """The most that a request with an answer of at most `tokens` can cost."""
-    return prompt_usd(price, prompt_bytes) + tokens * price.output / 1e6
+def worst_usd(price: Price, prompt_bytes: int, answer_tokens: int) -> float:
+    """Return the highest cost of a request whose answer has at most `answer_tokens`."""
+    return prompt_usd(price, prompt_bytes) + answer_tokens * price.output / 1e6

@@ -1,7 +1,7 @@
-"""The whole exchange with a model, one JSON object a line, in the session's folder; and the same for reading.
+"""The transcript: the whole exchange with a model in the session's folder, one JSON object a line; and its rendering.
 
-A text that was given before (program.md, train.py) is written once and then named by its digest, so that a long night
-stays readable. The API key is never in what is written; it is looked for all the same.
+A text that was given before (program.md, train.py) is written once and then named by its digest, which keeps a long
+night readable. No text contains the API key; the writer replaces it all the same.
 """
 
 import hashlib
@@ -18,14 +18,14 @@ _INDENT = "    "
 
 
 class Transcript:
-    def __init__(self, path: Path, given: set[str], secret: str = "") -> None:
-        """`given` holds the digests of the texts that were written; it is added to."""
+    def __init__(self, path: Path, written_digests: set[str], secret: str = "") -> None:
+        """`written_digests` holds the digests of the given texts written so far; new ones are added to it."""
         self._path = path
         self._secret = secret
-        self._given = given
+        self._written_digests = written_digests
 
     def write(self, kind: str, at: float, **fields: Any) -> None:
-        """Append one line; complete or not at all, however many write."""
+        """Append one line atomically; several writers are safe."""
         text = json.dumps({"kind": kind, "at": round(at, 3), **fields}, ensure_ascii=False, default=str)
         if self._secret:
             text = text.replace(self._secret, "[key]")
@@ -36,19 +36,19 @@ class Transcript:
             os.close(descriptor)
 
     def given(self, at: float, name: str, text: str) -> None:
-        """A text that the model was given, called `name`; whole the first time."""
+        """Write a text that the model was given, called `name`: in full the first time, then by its digest."""
         digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:12]
-        if digest in self._given:
+        if digest in self._written_digests:
             self.write("given", at, name=name, same_as=digest)
             return
-        self._given.add(digest)
+        self._written_digests.add(digest)
         self.write("given", at, name=name, digest=digest, text=text)
 
 
 def rendered(path: Path, turns: int = 0) -> Iterator[str]:
-    """The transcript for reading, line by line; the last `turns` turns of it, 0 for all.
+    """Render the last `turns` turns for reading, line by line; 0 for all.
 
-    Everything that was said is plain: no escapes, no control characters. A torn last line is left out.
+    All text is plain: no escapes, no control characters. An incomplete last line is left out.
     """
     lines = _lines(path)
     if turns:
@@ -84,7 +84,7 @@ def _entry(entry: dict[str, Any]) -> Iterator[str]:
             )
         case "given":
             same = entry.get("same_as")
-            yield f"--- given: {plain(str(entry.get('name')))}" + (f", as before ({same})" if same else "")
+            yield f"--- given: {plain(str(entry.get('name')))}" + (f", unchanged ({same})" if same else "")
             yield from _indented(entry.get("text", ""))
         case "thought":
             yield "--- thinks"
@@ -96,7 +96,7 @@ def _entry(entry: dict[str, Any]) -> Iterator[str]:
             yield f"--- calls {plain(str(entry.get('tool')))}"
             yield from _indented(json.dumps(entry.get("input"), ensure_ascii=False, indent=2))
         case "result":
-            yield "--- is told it was wrong" if entry.get("failed") else "--- gets"
+            yield "--- gets an error" if entry.get("failed") else "--- gets"
             yield from _indented(entry.get("text", ""))
         case "heard":
             yield f"--- hears {plain(str(entry.get('author')))}"
@@ -104,7 +104,7 @@ def _entry(entry: dict[str, Any]) -> Iterator[str]:
         case "used":
             yield (
                 f"--- used {entry.get('input_tokens')} tokens in, {entry.get('cache_read_tokens')} from the cache,"
-                f" {entry.get('cache_write_tokens')} into it, {entry.get('output_tokens')} out: ${entry.get('usd')}"
+                f" {entry.get('cache_write_tokens')} written, {entry.get('output_tokens')} out: ${entry.get('usd')}"
             )
         case "trouble" | "end" as kind:
             yield f"--- {kind}: {plain(str(entry.get('text')))}"

@@ -1,6 +1,6 @@
-"""What the researcher keeps from turn to turn beside the ledger: what it was told of, and the story so far.
+"""The researcher's memory between turns, beside the ledger: the results it was told of, and a summary of old findings.
 
-Losing it costs a repeated sentence, never a result: everything that counts is in the ledger.
+If it is lost, a sentence is repeated. All results are in the ledger.
 """
 
 from pathlib import Path
@@ -12,63 +12,65 @@ from cockpit.agent.tools.quoting import line
 from cockpit.core.model import ExperimentStatus, WaveKind
 from cockpit.core.state import State
 
-CRASHES_OF_AN_IDEA_TOLD = 2
-CRASHES_A_TURN = 6
-KEPT = 2_000
-FINDINGS_BETWEEN_STORIES = 40
+REPORTS_PER_CRASHED_IDEA = 2
+CRASHES_PER_TURN = 6
+MAX_REMEMBERED = 2_000
+LISTED_FINDINGS = 40
+"""The newest findings, which the summary leaves out."""
 
 
 class TurnMemory(msgspec.Struct):
-    told: dict[str, int] = {}
-    """First experiment of an idea to how many of the idea's crashes were told."""
-    crashes_told: list[str] = []
-    waves_told: list[str] = []
-    """Of which it was told what came of them."""
-    story: str = ""
-    findings_in_story: int = 0
+    crash_reports: dict[str, int] = {}
+    """First experiment of an idea to the number of the idea's crashes that were reported."""
+    reported_crashes: list[str] = []
+    reported_waves: list[str] = []
+    summary: str = ""
+    """The summary of the findings that are no longer listed."""
+    findings_summarized: int = 0
 
-    def crashes_to_tell(self, state: State) -> list[str]:
-        """Crashed experiments with something to fix that were not told of yet, newest first."""
+    def unreported_crashes(self, state: State) -> list[str]:
+        """Return crashed experiments that were not reported yet, newest first, with the limit per idea."""
         names: list[str] = []
-        told = set(self.crashes_told)
+        reported = set(self.reported_crashes)
         recent = dict.fromkeys(state.attempts[name].experiment for name in reversed(state.recent))
         for name in recent:
             experiment = state.experiments[name]
-            wave = state.waves[experiment.wave]
-            if experiment.status is not ExperimentStatus.CRASHED or name in told or wave.kind is not WaveKind.WAVE:
+            kind = state.waves[experiment.wave].kind
+            if experiment.status is not ExperimentStatus.CRASHED or name in reported or kind is not WaveKind.WAVE:
                 continue
-            if self.told.get(state_views.crash_root(state, name), 0) < CRASHES_OF_AN_IDEA_TOLD:
+            if self.crash_reports.get(state_views.crash_root(state, name), 0) < REPORTS_PER_CRASHED_IDEA:
                 names.append(name)
-        return names[:CRASHES_A_TURN]
+        return names[:CRASHES_PER_TURN]
 
-    def waves_to_tell(self, state: State) -> list[str]:
-        """Waves that have told their story since it last looked, oldest first."""
-        known = set(self.waves_told)
-        return [wave.id for wave in waves.told(state) if wave.id not in known]
+    def unreported_waves(self, state: State) -> list[str]:
+        """Return finished waves that were not reported yet, oldest first."""
+        reported = set(self.reported_waves)
+        return [wave.id for wave in waves.told(state) if wave.id not in reported]
 
-    def tell(self, state: State, names: list[str], ended: list[str]) -> None:
-        """It was told of the crashed experiments `names` and the waves `ended`."""
-        self.waves_told = [*self.waves_told, *ended][-KEPT:]
-        for name in names:
+    def mark_reported(self, state: State, crashes: list[str], finished_waves: list[str]) -> None:
+        """Remember that these crashes and waves were reported."""
+        self.reported_waves = [*self.reported_waves, *finished_waves][-MAX_REMEMBERED:]
+        for name in crashes:
             root = state_views.crash_root(state, name)
-            self.told[root] = self.told.get(root, 0) + 1
-        self.crashes_told = [*self.crashes_told, *names][-KEPT:]
-        self.told = dict(list(self.told.items())[-KEPT:])
+            self.crash_reports[root] = self.crash_reports.get(root, 0) + 1
+        self.reported_crashes = [*self.reported_crashes, *crashes][-MAX_REMEMBERED:]
+        self.crash_reports = dict(list(self.crash_reports.items())[-MAX_REMEMBERED:])
 
-    def story_is_due(self, state: State) -> bool:
-        """Whether enough findings have left the list since the story was written."""
-        return len(state.findings) - self.findings_in_story >= 2 * FINDINGS_BETWEEN_STORIES
+    def summary_is_due(self, state: State) -> bool:
+        """Tell if enough findings have left the list since the last summary."""
+        return len(state.findings) - self.findings_summarized >= 2 * LISTED_FINDINGS
 
 
-def findings_for_story(state: State, memory: TurnMemory) -> tuple[str, int]:
-    """(what to sum up, how many findings that covers): the story so far, and the findings that came since."""
-    until = len(state.findings) - FINDINGS_BETWEEN_STORIES
-    since = state.findings[memory.findings_in_story : until][-4 * FINDINGS_BETWEEN_STORIES :]
+def findings_to_summarize(state: State, memory: TurnMemory) -> tuple[str, int]:
+    """Return the text to summarize and the number of findings it covers: the summary so far and newer findings."""
+    until = len(state.findings) - LISTED_FINDINGS
+    since = state.findings[memory.findings_summarized : until][-4 * LISTED_FINDINGS :]
     lines = [f"- {line(finding.claim, 300)} ({', '.join(finding.experiments[:6])})" for finding in since]
-    return "\n".join([f"So far: {memory.story or 'nothing yet'}", "Since then:", *lines]), until
+    return "\n".join([f"So far: {memory.summary or 'nothing yet'}", "Since then:", *lines]), until
 
 
 def load(path: Path) -> TurnMemory:
+    """Return the stored memory; an empty one if the file is missing or unreadable."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=TurnMemory)
     except (OSError, msgspec.MsgspecError):
@@ -76,7 +78,8 @@ def load(path: Path) -> TurnMemory:
 
 
 def save(path: Path, memory: TurnMemory) -> None:
-    beside = path.with_name(path.name + ".new")
-    beside.write_bytes(msgspec.json.encode(memory))
-    beside.chmod(0o640)
-    beside.replace(path)
+    """Replace the stored memory."""
+    new_path = path.with_name(path.name + ".new")
+    new_path.write_bytes(msgspec.json.encode(memory))
+    new_path.chmod(0o640)
+    new_path.replace(path)

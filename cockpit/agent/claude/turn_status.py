@@ -1,7 +1,7 @@
-"""What a proposer is saying right now, for the screen: one small file, replaced whole, at most four times a second.
+"""The current turn of a proposer, for the screen: one small file, replaced as a whole, at most four times a second.
 
-It is not in the ledger: what was said is recorded when it is complete. The file holds one JSON object,
-{"at", "proposer", "doing", "text"}; `doing` is empty when nothing is going on.
+It is not in the ledger: a message is recorded when it is complete. The file holds one JSON object,
+{"at", "proposer", "doing", "text"}. `doing` is empty when no turn is under way.
 """
 
 import os
@@ -13,19 +13,19 @@ import msgspec
 
 from cockpit.agent.tools.quoting import clip_start, plain
 
-LIVE_MODE = 0o640
-EVERY_S = 0.25
+FILE_MODE = 0o640
+WRITE_INTERVAL_S = 0.25
 TEXT_CHARS = 6_000
 
 
 class TurnStatus(msgspec.Struct, frozen=True):
     at: float
-    """On the session's clock."""
+    """Seconds on the session's clock."""
     proposer: str
     doing: str
-    """In a few words: `thinks`, `writes`, `calls compare`, `waits 8 s: rate limited`; empty for nothing."""
+    """A few words: `thinks`, `writes`, `calls compare`, `waits 8 s: rate limited`; empty without a turn."""
     text: str
-    """The end of what it has said in this turn so far; plain."""
+    """The end of the text of this turn; plain."""
 
 
 class TurnStatusFile:
@@ -33,28 +33,34 @@ class TurnStatusFile:
         self._path = path
         self._proposer = proposer
         self._clock = clock
-        self._written_at = -EVERY_S
-        self._last = ""
+        self._written_at = -WRITE_INTERVAL_S
+        self._last_doing = ""
+        self._text = ""
 
-    def show(self, doing: str, text: str = "") -> None:
-        """At once when `doing` changes, else when the last time is long enough ago."""
+    def show(self, doing: str, more_text: str = "") -> None:
+        """Add `more_text` to the turn's text. Write at once if `doing` has changed, otherwise once per interval."""
+        self._text = (self._text + more_text)[-2 * TEXT_CHARS :]
         moment = time.monotonic()
-        if doing == self._last and moment - self._written_at < EVERY_S:
-            return
-        self._written_at, self._last = moment, doing
-        now = TurnStatus(self._clock(), self._proposer, doing, clip_start(plain(text[-2 * TEXT_CHARS :]), TEXT_CHARS))
-        beside = self._path.with_name(self._path.name + ".new")
-        descriptor = os.open(beside, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, LIVE_MODE)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(msgspec.json.encode(now))
-        beside.replace(self._path)
+        if doing != self._last_doing or moment - self._written_at >= WRITE_INTERVAL_S:
+            self._written_at, self._last_doing = moment, doing
+            self._write(doing)
 
-    def done(self) -> None:
+    def clear(self) -> None:
+        """Write that no turn is under way."""
+        self._text = ""
         self.show("")
+
+    def _write(self, doing: str) -> None:
+        status = TurnStatus(self._clock(), self._proposer, doing, clip_start(plain(self._text), TEXT_CHARS))
+        new_path = self._path.with_name(self._path.name + ".new")
+        descriptor = os.open(new_path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, FILE_MODE)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(msgspec.json.encode(status))
+        new_path.replace(self._path)
 
 
 def written_at(path: Path) -> float:
-    """When the file was last written, by the disk's clock; 0 where there is none. Cheaper than to read it."""
+    """Return the file's last write on the disk's clock; 0 without a file. Cheaper than to read it."""
     try:
         return path.stat().st_mtime
     except OSError:
@@ -62,9 +68,9 @@ def written_at(path: Path) -> float:
 
 
 def read(path: Path) -> TurnStatus | None:
-    """What is being said, or None where nothing is."""
+    """Return the turn under way, or None."""
     try:
-        now = msgspec.json.decode(path.read_bytes(), type=TurnStatus)
+        status = msgspec.json.decode(path.read_bytes(), type=TurnStatus)
     except (OSError, msgspec.MsgspecError):
         return None
-    return now if now.doing else None
+    return status if status.doing else None

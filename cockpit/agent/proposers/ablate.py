@@ -1,18 +1,18 @@
-"""`ablate`: before the report each kept change is dropped from the stack once. What no longer helps goes."""
+"""The proposer `ablate`: before the report, each kept change is left out once, and dropped if it no longer helps."""
 
 from cockpit.agent.proposer_api import ProposalRequest, ProposerApi, ProposerTrouble
 from cockpit.decide.ablation import PROPOSER, ablations
 
+NOTHING_TO_ABLATE_RETRY_S = 3600.0
+
 
 class Ablate:
-    """The Proposer."""
-
     name = PROPOSER
 
     def propose(self, api: ProposerApi, request: ProposalRequest) -> None:
         draft = api.read(ablations)
         if draft is None:
-            raise ProposerTrouble("nothing was kept that could be dropped again", retry_in_s=3600.0)
+            raise ProposerTrouble("no kept change is left to ablate", retry_in_s=NOTHING_TO_ABLATE_RETRY_S)
         receipt = api.propose(draft)
         if not receipt.wave:
-            raise ProposerTrouble(f"nothing could be dropped again: {receipt.problems[0]}", retry_in_s=3600.0)
+            raise ProposerTrouble(f"the ablation was refused: {receipt.problems[0]}", NOTHING_TO_ABLATE_RETRY_S)

@@ -1,4 +1,4 @@
-"""The proposer `grid`: waves of two factors around the incumbent, nearest levels first, until all were tried."""
+"""The proposer `grid`: waves of two factors around the incumbent, nearest levels first, until all are tried."""
 
 from collections.abc import Iterator, Mapping
 from itertools import product
@@ -21,75 +21,77 @@ PAIRS = (
     ("MUON_MOMENTUM", "MUON_BETA2"),
     ("HEAD_DIM", "WINDOW_PATTERN"),
 )
-"""Factors that are likely to interact, the most promising first. What else there is, is paired in its own order."""
+"""Factors that are likely to interact, the most promising first. Other constants are paired in their own order."""
 
 SCALES = (1.0, 0.5, 2.0, 0.25)
-"""Of the steps between levels, a round each."""
+"""Factors on the step between levels, one round of waves each."""
 
-LEVELS_AT_MOST = 5
-STEPS_AWAY_AT_MOST = 4
+MAX_LEVELS = 5
+MAX_STEPS_AWAY = 4
 ALL_TRIED_RETRY_S = 600.0
+NO_CONSTANTS_RETRY_S = 3600.0
 
 
-class Wave(msgspec.Struct, frozen=True):
+class GridWave(msgspec.Struct, frozen=True):
     factors: dict[str, list[Value]]
-    cells: tuple[dict[str, Value], ...]
-    """Constants to set, by arm."""
+    changes: tuple[dict[str, Value], ...]
+    """The constants that each arm sets."""
     levels: tuple[dict[str, Value], ...]
+    """The level of each factor, by arm."""
 
 
 class Grid:
-    """Proposes factors x levels; needs no model and no memory of its own."""
+    """Proposes factors x levels. Needs no model and keeps nothing between requests."""
 
     name = "grid"
 
     def propose(self, api: ProposerApi, request: ProposalRequest) -> None:
-        around = api.read(search_base)
-        if around is None:
-            raise ProposerTrouble("grid waits for the baseline to be there")
-        if not around.dimensions:
-            raise ProposerTrouble("grid finds no constants that it knows how to vary: propose patches", 3600.0)
-        wave = next_wave(around, request.arms)
+        base = api.read(search_base)
+        if base is None:
+            raise ProposerTrouble("grid waits for the baseline")
+        if not base.dimensions:
+            raise ProposerTrouble("grid finds no constants that it can vary: propose patches", NO_CONSTANTS_RETRY_S)
+        wave = next_wave(base, request.arms)
         if wave is None:
             raise ProposerTrouble(
-                f"grid has tried every level around {around.base}: it goes on when there is a new incumbent",
-                ALL_TRIED_RETRY_S,
+                f"grid has tried every level around {base.experiment}: it waits for a new incumbent", ALL_TRIED_RETRY_S
             )
-        names = " x ".join(wave.factors)
-        receipt = api.propose(
-            Draft(
-                proposer=self.name,
-                question=f"what {'does' if len(wave.factors) == 1 else 'do'} {names} do around {around.base}?",
-                base=around.base,
-                factors=wave.factors,
-                arms=tuple(
-                    Arm(Change(constants=cell), levels=levels)
-                    for cell, levels in zip(wave.cells, wave.levels, strict=True)
-                ),
-                kind=WaveKind.FILLER if request.reason == "filler" else WaveKind.WAVE,
-            )
-        )
+        receipt = api.propose(_draft(base, wave, request))
         if receipt.status == "refused":
-            raise ProposerTrouble(f"none of grid's arms could be taken: {receipt.problems[0]}")
+            raise ProposerTrouble(f"every arm of grid was refused: {receipt.problems[0]}")
 
 
-def next_wave(around: SearchBase, arms: int) -> Wave | None:
-    """The first wave of at most `arms` cells that has cells nobody tried; None when there is none."""
+def _draft(base: SearchBase, wave: GridWave, request: ProposalRequest) -> Draft:
+    arms = zip(wave.changes, wave.levels, strict=True)
+    return Draft(
+        proposer=Grid.name,
+        question=f"What is the effect of {' x '.join(wave.factors)} around {base.experiment}?",
+        base=base.experiment,
+        factors=wave.factors,
+        arms=tuple(Arm(Change(constants=change), levels=levels) for change, levels in arms),
+        kind=WaveKind.FILLER if request.reason == "filler" else WaveKind.WAVE,
+    )
+
+
+def next_wave(base: SearchBase, arms: int) -> GridWave | None:
+    """Return the first wave of at most `arms` untried arms; None if every arm was tried."""
     for scale in SCALES:
-        for names in _pairs(around.dimensions):
-            if frozenset(names) in around.waiting:
+        for names in _pairs(base.dimensions):
+            if frozenset(names) in base.proposed_factors:
                 continue
-            wave = _wave(around, names, max(1, arms), scale)
-            if wave.cells:
+            wave = _wave(base, names, max(1, arms), scale)
+            if wave.changes:
                 return wave
     return None
 
 
 def levels(dimension: Dimension, center: Value, count: int, scale: float = 1.0) -> list[Value]:
-    """`count` values, or fewer where there are no more: the center, then its neighbours, sorted where they have an
-    order. A step is a factor of sqrt(2) where factors matter, else an eighth of the range, times `scale`."""
+    """Return up to `count` values: the center and its neighbours, sorted if they have an order.
+
+    On a log scale a step is a factor of sqrt(2), otherwise an eighth of the range; `scale` multiplies it.
+    """
     found = [center]
-    for candidate in _candidates(dimension, center, scale):
+    for candidate in _neighbours(dimension, center, scale):
         if len(found) >= count:
             break
         if candidate not in found:
@@ -99,13 +101,14 @@ def levels(dimension: Dimension, center: Value, count: int, scale: float = 1.0) 
     return sorted(found, key=lambda value: value if isinstance(value, int | float) else 0.0)
 
 
-def _candidates(dimension: Dimension, center: Value, scale: float) -> Iterator[Value]:
+def _neighbours(dimension: Dimension, center: Value, scale: float) -> Iterator[Value]:
+    """Yield the center's neighbours, nearest first."""
     if isinstance(dimension, Choice):
         yield from dimension.options
         return
     if not isinstance(center, int | float):
         return
-    for away in range(1, STEPS_AWAY_AT_MOST + 1):
+    for away in range(1, MAX_STEPS_AWAY + 1):
         for steps in (away, -away):
             match dimension:
                 case Real(low, high, log):
@@ -119,45 +122,50 @@ def _candidates(dimension: Dimension, center: Value, scale: float) -> Iterator[V
                         yield rungs[rung]
 
 
-def _wave(around: SearchBase, names: tuple[str, ...], arms: int, scale: float) -> Wave:
-    """The grid with the most levels of which no more than `arms` cells are left to try: every factor of it varied,
-    where there is room for that."""
-    best = _best_of(around, names, arms, scale, 2)
-    return best if best.cells else _best_of(around, names, arms, scale, 1)
+def _wave(base: SearchBase, names: tuple[str, ...], arms: int, scale: float) -> GridWave:
+    """Return the largest grid of which at most `arms` arms are untried. It varies every factor if it can."""
+    wave = _largest_grid(base, names, arms, scale, 2)
+    return wave if wave.changes else _largest_grid(base, names, arms, scale, 1)
 
 
-def _best_of(around: SearchBase, names: tuple[str, ...], arms: int, scale: float, levels_at_least: int) -> Wave:
-    best = Wave({}, (), ())
-    left: dict[str, dict[str, Value] | None] = {}  # most cells are in most of the grids
-    for counts in _counts(len(names)):
-        if min(counts) < levels_at_least:
+def _largest_grid(base: SearchBase, names: tuple[str, ...], arms: int, scale: float, min_levels: int) -> GridWave:
+    best = GridWave({}, (), ())
+    untried: dict[str, dict[str, Value] | None] = {}  # cached: most cells occur in most of the grids
+    for counts in _level_counts(len(names)):
+        if min(counts) < min_levels:
             continue
         factors = {
-            name: levels(around.dimensions[name], around.constants[name], count, scale)
+            name: levels(base.dimensions[name], base.constants[name], count, scale)
             for name, count in zip(names, counts, strict=True)
         }
-        cells, shown = [], []
+        changes, arm_levels = [], []
         for combination in product(*factors.values()):
-            chosen = dict(zip(factors, combination, strict=True))
-            if (key := repr(combination)) not in left:
-                change = fit_overrides(around.constants, chosen)
-                left[key] = change if change and not around.was_tried(change) else None
-            if (cell := left[key]) is not None:
-                cells.append(cell)
-                shown.append(chosen)
-        if len(best.cells) < len(cells) <= arms:
-            best = Wave(factors, tuple(cells), tuple(shown))
+            cell = dict(zip(factors, combination, strict=True))
+            if (key := repr(combination)) not in untried:
+                untried[key] = _untried_change(base, cell)
+            if (change := untried[key]) is not None:
+                changes.append(change)
+                arm_levels.append(cell)
+        if len(best.changes) < len(changes) <= arms:
+            best = GridWave(factors, tuple(changes), tuple(arm_levels))
     return best
 
 
-def _counts(factors: int) -> list[tuple[int, ...]]:
-    """Numbers of levels by factor, the squarest first."""
+def _untried_change(base: SearchBase, cell: dict[str, Value]) -> dict[str, Value] | None:
+    """Return the constants to set for a cell; None if the cell is the base or was tried."""
+    change = fit_overrides(base.constants, cell)
+    return change if change and not base.was_tried(change) else None
+
+
+def _level_counts(factors: int) -> list[tuple[int, ...]]:
+    """Return numbers of levels by factor, the squarest first."""
     return sorted(
-        product(range(1, LEVELS_AT_MOST + 1), repeat=factors), key=lambda counts: (max(counts) - min(counts), counts)
+        product(range(1, MAX_LEVELS + 1), repeat=factors), key=lambda counts: (max(counts) - min(counts), counts)
     )
 
 
 def _pairs(dimensions: Mapping[str, Dimension]) -> Iterator[tuple[str, ...]]:
+    """Yield the known pairs, then the other constants in pairs."""
     paired = [pair for pair in PAIRS if all(name in dimensions for name in pair)]
     yield from paired
     known = {name for pair in paired for name in pair} | {"DEVICE_BATCH_SIZE"}

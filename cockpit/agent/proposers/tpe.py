@@ -1,9 +1,9 @@
 """The proposer `tpe`: Optuna's tree-structured Parzen estimator over the constants, with many arms in flight.
 
-It keeps nothing: each time it is asked, a study is made from the state, so that a restart changes nothing. The sampler
-is told each experiment as its difference to the baseline in the same hardware class; a crash as the worst difference
-seen; what is in flight as running, for which the sampler assumes the worst rather than go there again (the constant
-liar of Ginsbourger et al., 2010).
+It keeps nothing: each request makes a study from the state, so a restart changes nothing. The sampler is told each
+experiment's difference to the baseline in the same hardware class, and the worst difference for a crash. Experiments in
+flight are told as running; the sampler assumes the worst of them, to avoid proposing them again (the constant liar of
+Ginsbourger et al., 2010).
 """
 
 import random
@@ -23,141 +23,141 @@ from cockpit.science.search_space import Choice, Dimension, Ladder, Real, fit_ov
 if TYPE_CHECKING:
     import optuna
 
-TRIALS_TOLD_AT_MOST = 400
-"""An ask costs more with each trial told: the best of them, and the last of the rest."""
-BEST_TOLD_AT_MOST = 150
+MAX_TRIALS = 400
+"""Each trial makes a request slower, so the sampler is told the best of them and the newest of the rest."""
+MAX_BEST_TRIALS = 150
 STARTUP_RUNS = 24
-"""Until so many experiments have ended, arms are small steps from the base: in so many dimensions, draws from the whole
-space mostly crash, and the sampler has nothing to go by."""
+"""Until this many experiments have ended, arms are small steps from the base. In this many dimensions most draws from
+the whole space crash, and the sampler has nothing to learn from."""
 STARTUP_CHANGES = 3
-STARTUP_REACH = 0.2
-"""Of a dimension's length, to either side."""
-DRAWS_AN_ARM = 8
+STARTUP_STEP = 0.2
+"""The longest step to either side, as a share of the dimension's length."""
+DRAWS_PER_ARM = 8
+NO_CONSTANTS_RETRY_S = 3600.0
 
 
-class Told(msgspec.Struct, frozen=True):
+class StudyTrial(msgspec.Struct, frozen=True):
     """One experiment as the sampler is told it."""
 
     positions: dict[str, float]
     """By constant, from 0 to 1."""
     difference: float | None
-    """To the baseline, in val_bpb; None while it is in flight."""
+    """The difference to the baseline, in val_bpb; None while the experiment is in flight."""
 
 
 class Study(msgspec.Struct, frozen=True):
-    """All that the sampler needs of the state."""
+    """The sampler's input."""
 
-    around: SearchBase
-    told: tuple[Told, ...]
+    base: SearchBase
+    trials: tuple[StudyTrial, ...]
     seed: int
 
 
 class Tpe:
-    """Proposes numbers where a probabilistic model of the good ones and of the bad ones differ most."""
-
     name = "tpe"
 
     def propose(self, api: ProposerApi, request: ProposalRequest) -> None:
         study = api.read(study_of)
         if study is None:
-            raise ProposerTrouble("tpe waits for the baseline to be there")
-        if not study.around.dimensions:
-            raise ProposerTrouble("tpe finds no constants that it knows how to vary: propose patches", 3600.0)
+            raise ProposerTrouble("tpe waits for the baseline")
+        if not study.base.dimensions:
+            raise ProposerTrouble("tpe finds no constants that it can vary: propose patches", NO_CONSTANTS_RETRY_S)
         changes = draw(study, request.arms, request.ask)
         if not changes:
-            raise ProposerTrouble("tpe drew only what was tried before")
+            raise ProposerTrouble("tpe drew only configurations that were tried before")
         receipt = api.propose(
             Draft(
                 proposer=self.name,
-                question=f"do other numbers beat {study.around.base}?",
-                base=study.around.base,
+                question=f"Do other constants beat {study.base.experiment}?",
+                base=study.base.experiment,
                 arms=tuple(Arm(Change(constants=change), why=_why(change)) for change in changes),
                 kind=WaveKind.FILLER if request.reason == "filler" else WaveKind.WAVE,
             )
         )
         if receipt.status == "refused":
-            raise ProposerTrouble(f"none of tpe's arms could be taken: {receipt.problems[0]}")
+            raise ProposerTrouble(f"every arm of tpe was refused: {receipt.problems[0]}")
 
 
 def study_of(state: State) -> Study | None:
-    """What there is to learn from; None while there is no baseline. Reads every experiment once."""
-    around = search_base(state)
-    if around is None:
+    """Return the sampler's input; None without a baseline. Reads every experiment once."""
+    base = search_base(state)
+    if base is None:
         return None
     references = _references(state)
     ended: list[tuple[Experiment, float | None]] = []
     in_flight: list[Experiment] = []
     for experiment in state.experiments.values():
         difference = _difference(experiment, references)
-        gave_nothing = experiment.status in (ExperimentStatus.CRASHED, ExperimentStatus.DISCARDED)
-        if difference is not None or gave_nothing:
+        without_score = experiment.status in (ExperimentStatus.CRASHED, ExperimentStatus.DISCARDED)
+        if difference is not None or without_score:
             ended.append((experiment, difference))
         elif experiment.status is not ExperimentStatus.DROPPED:
             in_flight.append(experiment)
     worst = max((difference for _, difference in ended if difference is not None), default=0.0)
-    kept = _kept([(experiment, worst if difference is None else difference) for experiment, difference in ended])
-    told = [Told(_positions(around, experiment), difference) for experiment, difference in kept]
-    running = [Told(_positions(around, experiment), None) for experiment in in_flight[-TRIALS_TOLD_AT_MOST:]]
-    return Study(around, (*told, *running), state.session.seed)
+    told = _selected([(experiment, worst if difference is None else difference) for experiment, difference in ended])
+    trials = [StudyTrial(_positions(base, experiment), difference) for experiment, difference in told]
+    running = [StudyTrial(_positions(base, experiment), None) for experiment in in_flight[-MAX_TRIALS:]]
+    return Study(base, (*trials, *running), state.session.seed)
 
 
 def draw(study: Study, arms: int, ask: int) -> list[dict[str, Value]]:
-    """At most `arms` changes to the base's constants, all different and none tried before. Deterministic."""
-    ended = sum(told.difference is not None for told in study.told)
+    """Return at most `arms` different, untried changes to the base's constants. Deterministic."""
+    ended = sum(trial.difference is not None for trial in study.trials)
     dice = random.Random(f"{study.seed}|{ask}")
     if ended < STARTUP_RUNS:
-        drawn: Iterator[dict[str, Value]] = (_step(study, dice) for _ in range(arms * DRAWS_AN_ARM))
+        drawn: Iterator[dict[str, Value]] = (_small_step(study, dice) for _ in range(arms * DRAWS_PER_ARM))
     else:
-        drawn = _sampled(study, arms * DRAWS_AN_ARM, dice.getrandbits(32))
+        drawn = _sampled(study, arms * DRAWS_PER_ARM, dice.getrandbits(32))
     found: list[dict[str, Value]] = []
     for values in drawn:
-        change = fit_overrides(study.around.constants, values)
-        if change and change not in found and not study.around.was_tried(change):
+        change = fit_overrides(study.base.constants, values)
+        if change and change not in found and not study.base.was_tried(change):
             found.append(change)
         if len(found) == arms:
             break
     return found
 
 
-def _step(study: Study, dice: random.Random) -> dict[str, Value]:
-    """A small step from the base in a few dimensions."""
-    chosen = dice.sample(sorted(study.around.dimensions), min(STARTUP_CHANGES, len(study.around.dimensions)))
+def _small_step(study: Study, dice: random.Random) -> dict[str, Value]:
+    """Return values near the base's in a few dimensions."""
+    dimensions = study.base.dimensions
     values: dict[str, Value] = {}
-    for name in chosen:
-        dimension = study.around.dimensions[name]
+    for name in dice.sample(sorted(dimensions), min(STARTUP_CHANGES, len(dimensions))):
+        dimension = dimensions[name]
         if isinstance(dimension, Choice):
             values[name] = dice.choice(dimension.options)
             continue
-        place = position(dimension, study.around.constants[name]) + dice.uniform(-STARTUP_REACH, STARTUP_REACH)
-        values[name] = value_at(dimension, place)
+        moved = position(dimension, study.base.constants[name]) + dice.uniform(-STARTUP_STEP, STARTUP_STEP)
+        values[name] = value_at(dimension, moved)
     return values
 
 
-def _sampled(study: Study, most: int, seed: int) -> Iterator[dict[str, Value]]:
-    """Optuna's draws, each made knowing those before it."""
+def _sampled(study: Study, draws: int, seed: int) -> Iterator[dict[str, Value]]:
+    """Yield Optuna's draws. Each takes the earlier ones into account."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    distributions = {name: _distribution(dimension) for name, dimension in study.around.dimensions.items()}
+    dimensions = study.base.dimensions
+    distributions = {name: _distribution(dimension) for name, dimension in dimensions.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         sampler = optuna.samplers.TPESampler(n_startup_trials=0, multivariate=True, constant_liar=True, seed=seed)
-    made = optuna.create_study(sampler=sampler)
+    optuna_study = optuna.create_study(sampler=sampler)
     states = optuna.trial.TrialState
-    made.add_trials(
+    optuna_study.add_trials(
         [
             optuna.trial.create_trial(
-                params={name: _told(study.around.dimensions[name], place) for name, place in told.positions.items()},
+                params={name: _to_optuna(dimensions[name], at) for name, at in trial.positions.items()},
                 distributions=distributions,
-                value=told.difference,
-                state=states.RUNNING if told.difference is None else states.COMPLETE,
+                value=trial.difference,
+                state=states.RUNNING if trial.difference is None else states.COMPLETE,
             )
-            for told in study.told
+            for trial in study.trials
         ]
     )
-    for _ in range(most):
-        params = made.ask(fixed_distributions=distributions).params
-        yield {name: _value(study.around.dimensions[name], place) for name, place in params.items()}
+    for _ in range(draws):
+        params = optuna_study.ask(fixed_distributions=distributions).params
+        yield {name: _from_optuna(dimensions[name], drawn) for name, drawn in params.items()}
 
 
 def _distribution(dimension: Dimension) -> "optuna.distributions.BaseDistribution":
@@ -172,18 +172,18 @@ def _distribution(dimension: Dimension) -> "optuna.distributions.BaseDistributio
             return optuna.distributions.CategoricalDistribution(range(len(options)))
 
 
-def _told(dimension: Dimension, place: float) -> float:
-    """A position as the sampler's distribution has it: as it is, or as the number of the rung or option."""
+def _to_optuna(dimension: Dimension, at: float) -> float:
+    """Return a position in the dimension's distribution: unchanged, or the index of the rung or option."""
     match dimension:
         case Real():
-            return place
+            return at
         case Ladder(rungs):
-            return int(place * len(rungs))
+            return int(at * len(rungs))
         case Choice(options):
-            return int(place * len(options))
+            return int(at * len(options))
 
 
-def _value(dimension: Dimension, drawn: float) -> Value:
+def _from_optuna(dimension: Dimension, drawn: float) -> Value:
     match dimension:
         case Real():
             return value_at(dimension, drawn)
@@ -194,20 +194,27 @@ def _value(dimension: Dimension, drawn: float) -> Value:
 
 
 def _references(state: State) -> dict[str, float]:
-    """Hardware class to the baseline's mean score there. Where it has not run, the incumbent's stands in, put right
-    by how far it lies below the baseline in a class both have run in."""
-    base = {hw: _mean(scores) for hw, scores in state.experiments[state.baseline].scores.items() if scores}
+    """Return the baseline's mean score by hardware class.
+
+    In a class where only the incumbent has run, the reference is its score, corrected by its mean gain over the
+    baseline in the classes where both have run.
+    """
+    baseline = _class_means(state.experiments[state.baseline])
     if not state.incumbent:
-        return base
-    best = {hw: _mean(scores) for hw, scores in state.experiments[state.incumbent].scores.items() if scores}
-    gains = [best[hardware] - base[hardware] for hardware in best if hardware in base]
+        return baseline
+    incumbent = _class_means(state.experiments[state.incumbent])
+    gains = [incumbent[hardware] - baseline[hardware] for hardware in incumbent if hardware in baseline]
     if gains:
-        base.update({hw: score - _mean(gains) for hw, score in best.items() if hw not in base})
-    return base
+        baseline.update({name: score - _mean(gains) for name, score in incumbent.items() if name not in baseline})
+    return baseline
+
+
+def _class_means(experiment: Experiment) -> dict[str, float]:
+    return {hardware: _mean(scores) for hardware, scores in experiment.scores.items() if scores}
 
 
 def _difference(experiment: Experiment, references: Mapping[str, float]) -> float | None:
-    """The mean difference of its runs to the same class's reference; None where nothing can be said."""
+    """Return the mean difference of its runs to the reference of their class; None without a comparable run."""
     differences = [
         score - references[hardware]
         for hardware, scores in experiment.scores.items()
@@ -217,19 +224,19 @@ def _difference(experiment: Experiment, references: Mapping[str, float]) -> floa
     return _mean(differences) if differences else None
 
 
-def _kept(ended: list[tuple[Experiment, float]]) -> list[tuple[Experiment, float]]:
-    """The best, and of the others the last, in the order they were proposed."""
-    if len(ended) <= TRIALS_TOLD_AT_MOST:
+def _selected(ended: list[tuple[Experiment, float]]) -> list[tuple[Experiment, float]]:
+    """Return the best experiments and the newest of the rest, in the order of proposal."""
+    if len(ended) <= MAX_TRIALS:
         return ended
     order = sorted(range(len(ended)), key=lambda index: (ended[index][1], index))
-    best = order[:BEST_TOLD_AT_MOST]
-    others = sorted(order[BEST_TOLD_AT_MOST:])[-(TRIALS_TOLD_AT_MOST - BEST_TOLD_AT_MOST) :]
-    return [ended[index] for index in sorted([*best, *others])]
+    best = order[:MAX_BEST_TRIALS]
+    rest = sorted(order[MAX_BEST_TRIALS:])[-(MAX_TRIALS - MAX_BEST_TRIALS) :]
+    return [ended[index] for index in sorted([*best, *rest])]
 
 
-def _positions(around: SearchBase, experiment: Experiment) -> dict[str, float]:
-    values = {**around.baseline, **experiment.overrides}
-    return {name: position(dimension, values[name]) for name, dimension in around.dimensions.items()}
+def _positions(base: SearchBase, experiment: Experiment) -> dict[str, float]:
+    values = {**base.baseline_constants, **experiment.overrides}
+    return {name: position(dimension, values[name]) for name, dimension in base.dimensions.items()}
 
 
 def _mean(values: list[float]) -> float:

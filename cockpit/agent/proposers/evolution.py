@@ -1,0 +1,200 @@
+"""The algorithm of `search`: configurations to try next, from the scores so far. Pure and deterministic.
+
+It is a steady-state evolution. Parents are the best few configurations; a child crosses two of them gene by gene and
+mutates. Of a hundred children it takes the one with the best expected score, on a smooth surface through the best
+results so far, among those unlikely to crash. No two configurations are equal, so any number may be in flight, and no
+generation has to end. benchmarks/search.py measures it against Optuna's samplers and others.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from cockpit.core.model import Value
+from cockpit.science.forecast import crash_risks
+from cockpit.science.search_space import Choice, Dimension, Ladder, Real, fit_overrides, position, value_at
+from cockpit.science.surface import FloatArray, Surface, fit_surface
+
+PARENTS = 5
+MUTATION_RATE = 0.4
+"""The probability that a gene of a child mutates."""
+MUTATION_SDS = (0.03, 0.1, 0.2)
+"""SDs of a mutation, as shares of the dimension's range: fine and coarse steps together."""
+CROSSOVER_RATE = 0.7
+"""The share of children with two parents."""
+CHILDREN = 12
+GUIDED_CHILDREN = 100
+"""Children among which the surface chooses one."""
+GUIDED_FROM = 6
+"""Scores from which a surface is fitted."""
+FITTED = 100
+"""The best configurations, through which the surface is fitted."""
+OPTION_DISTANCE = 0.35
+"""The distance between two options without an order, over the square root of 2. A dimension's range is 1."""
+DEFAULT_SE = 6e-4
+"""The SE of a score relative to it, if no other is known."""
+AHEAD, AHEAD_SES = 4e-3, 4.0
+"""The distance from the best score to the zero of the scores' log: relative to the score, or in SEs if that is more."""
+MAX_CRASH_RISK = 0.15
+MAX_BROODS = 5
+"""Broods without an untried child after which the space counts as used up."""
+
+
+class Tried(msgspec.Struct, frozen=True):
+    """A configuration that was tried, with its score."""
+
+    constants: dict[str, Value]
+    score: float | None
+    """The estimated val_bpb on one scale, corrected for classes and clusters; None for a crash."""
+    se: float = 0.0
+    """The SE of the score; 0 if unknown."""
+
+
+def next_arms(
+    dimensions: Mapping[str, Dimension],
+    base: Mapping[str, Value],
+    tried: Sequence[Tried],
+    pending: Sequence[Mapping[str, Value]],
+    arms: int,
+    seed: int,
+) -> list[dict[str, Value]]:
+    """Return up to `arms` configurations to try next: all constants of `base`, with those in `dimensions` varied.
+
+    Configurations in `tried` and `pending` are never proposed again. Equal arguments give equal arms. Fewer are
+    returned when the space is nearly used up. Raises ValueError without dimensions.
+    """
+    if not dimensions:
+        raise ValueError("none of train.py's constants can be varied by number")
+    evolution = _Evolution(dimensions, base, tried, seed)
+    known = {_key(dimensions, constants) for constants in (*(one.constants for one in tried), *pending)}
+    found: list[dict[str, Value]] = []
+    for _ in range(arms):
+        for constants in (child for _ in range(MAX_BROODS) for child in evolution.children()):
+            key = _key(dimensions, constants)
+            if key not in known:
+                known.add(key)
+                found.append(constants)
+                break
+    return found
+
+
+def _key(dimensions: Mapping[str, Dimension], constants: Mapping[str, Value]) -> tuple[str, ...]:
+    return tuple(repr(constants.get(name)) for name in dimensions)
+
+
+class _Evolution:
+    def __init__(
+        self, dimensions: Mapping[str, Dimension], base: Mapping[str, Value], tried: Sequence[Tried], seed: int
+    ) -> None:
+        self._dimensions, self._base = dimensions, base
+        self._rng = np.random.default_rng(seed)
+        self._is_choice = np.asarray([isinstance(one, Choice) for one in dimensions.values()])
+        self._value_counts = np.asarray([_value_count(one) for one in dimensions.values()])
+        self._tried_positions = self._positions([one.constants for one in tried])
+        self._crashed = np.asarray([one.score is None for one in tried], dtype=bool)
+        ranked = sorted(
+            (number for number, one in enumerate(tried) if one.score is not None), key=lambda n: _score(tried[n])
+        )
+        self._parents = self._tried_positions[ranked[:PARENTS]] if ranked else self._positions([base])
+        best = ranked[:FITTED]
+        self._surface = (
+            self._fit([tried[number] for number in best], self._tried_positions[best])
+            if len(ranked) >= GUIDED_FROM
+            else None
+        )
+
+    def children(self) -> Iterator[dict[str, Value]]:
+        """Yield a brood, the best expected score first."""
+        brood = self._brood(CHILDREN if self._surface is None else GUIDED_CHILDREN)
+        risks = crash_risks(self._tried_positions, self._crashed, brood)
+        low_risk = risks < MAX_CRASH_RISK
+        safe = brood[low_risk] if np.any(low_risk) else brood[[int(np.argmin(risks))]]
+        if self._surface is not None:
+            safe = safe[np.argsort(self._surface.at(self._features(safe)))]
+        yield from map(self._constants, safe)
+
+    def _positions(self, constants: Sequence[Mapping[str, Value]]) -> FloatArray:
+        """Return the configurations as positions from 0 to 1, shape (configurations, dimensions)."""
+        found = [[position(dimension, one[name]) for name, dimension in self._dimensions.items()] for one in constants]
+        return np.asarray(found, dtype=float).reshape(len(found), len(self._dimensions))
+
+    def _constants(self, positions: FloatArray) -> dict[str, Value]:
+        moved = {
+            name: value_at(dimension, float(at))
+            for (name, dimension), at in zip(self._dimensions.items(), positions, strict=True)
+        }
+        base = dict(self._base)
+        return {**base, **fit_overrides(base, moved)}
+
+    def _brood(self, count: int) -> FloatArray:
+        """Return children of the parents, each at a position that its constants can take."""
+        born = self._crossed(count)
+        moved = self._mutated_genes(count)
+        born = np.where(moved, self._mutated(born), born)
+        born = np.clip(1 - np.abs(1 - np.abs(born)), 0.0, 1.0)  # a step over the edge is reflected
+        counts = np.maximum(self._value_counts, 1)
+        on_value = (np.minimum(np.floor(born * counts), counts - 1) + 0.5) / counts
+        positions: FloatArray = np.where(self._value_counts > 0, on_value, born)
+        return positions
+
+    def _crossed(self, count: int) -> FloatArray:
+        rng, parents = self._rng, self._parents
+        one, other = (parents[rng.integers(len(parents), size=count)] for _ in range(2))
+        swapped = (rng.random((count, parents.shape[1])) < 0.5) & (rng.random((count, 1)) < CROSSOVER_RATE)
+        crossed: FloatArray = np.where(swapped, other, one)
+        return crossed
+
+    def _mutated_genes(self, count: int) -> NDArray[np.bool_]:
+        """Return which genes of each child mutate; at least one does."""
+        genes = self._parents.shape[1]
+        moved = self._rng.random((count, genes)) < MUTATION_RATE
+        moved[~moved.any(axis=1), self._rng.integers(genes)] = True
+        return moved
+
+    def _mutated(self, born: FloatArray) -> FloatArray:
+        """Return every gene moved: an option replaced, any other stepped by one value at least."""
+        rng, shape = self._rng, born.shape
+        step = rng.normal(size=shape) * rng.choice(MUTATION_SDS, size=shape)
+        one_value = 1 / np.where(self._value_counts > 0, self._value_counts, np.inf)
+        step = np.copysign(np.maximum(np.abs(step), one_value), step)
+        mutated: FloatArray = np.where(self._is_choice, rng.random(shape), born + step)
+        return mutated
+
+    def _features(self, positions: FloatArray) -> FloatArray:
+        """Return positions in the surface's space, where all options without an order are equally far apart."""
+        columns: list[FloatArray] = []
+        for index, count in enumerate(self._value_counts):
+            at = positions[:, index]
+            if self._is_choice[index]:
+                columns.extend(
+                    np.where(np.floor(at * count) == option, OPTION_DISTANCE, 0.0) for option in range(count)
+                )
+            else:
+                columns.append(at)
+        return np.stack(columns, axis=1)
+
+    def _fit(self, best: Sequence[Tried], positions: FloatArray) -> Surface:
+        """Fit the surface to the log of the distance behind the best, so that good scores count more than bad ones."""
+        scores = np.asarray([_score(one) for one in best])
+        ses = np.asarray([one.se or DEFAULT_SE * abs(_score(one)) for one in best])
+        ahead = max(AHEAD * abs(float(scores[0])), AHEAD_SES * float(np.median(ses)), 1e-12)
+        behind = scores - scores[0] + ahead
+        return fit_surface(self._features(positions), np.log(behind), ses / behind)
+
+
+def _value_count(dimension: Dimension) -> int:
+    """Return the number of values of a dimension; 0 for a continuous one."""
+    match dimension:
+        case Real():
+            return 0
+        case Ladder(rungs):
+            return len(rungs)
+        case Choice(options):
+            return len(options)
+
+
+def _score(one: Tried) -> float:
+    assert one.score is not None
+    return one.score
