@@ -45,7 +45,7 @@ def sessions_folder() -> Path:
 
 def all_sessions() -> list[SessionFolder]:
     """Every session here, the newest used first."""
-    found = [SessionFolder(path.parent) for path in sessions_folder().glob("*/ledger.db")]
+    found = [SessionFolder(path.parent) for path in sessions_folder().glob("[!.]*/ledger.db")]
     return sorted(found, key=_last_used, reverse=True)
 
 
@@ -87,5 +87,5 @@ def session_now(state: State) -> float:
 
 
 def _last_used(folder: SessionFolder) -> float:
-    paths = (folder.ledger, folder.ledger.with_name("ledger.db-wal"))
+    paths = (folder.ledger, folder.events)
     return max(path.stat().st_mtime for path in paths if path.exists())

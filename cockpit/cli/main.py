@@ -126,6 +126,8 @@ def _looking(command: Command) -> None:
     it.add_argument("--speed", type=positive, default=60.0, help="session seconds a second (default 60)")
     it = command("status", _status, "show how a session stands")
     it.add_argument("--json", action="store_true", help="the whole of it, for scripts and agents")
+    command("verify", _verify, "check a session's files for damage")
+    command("repair", _repair, "keep what is whole of a damaged session")
     it = command("results", _results, "write autoresearch's results.tsv")
     it.add_argument("-o", "--output", metavar="FILE", help="default: standard output")
     it = command("report", _report, "write a session's report, one HTML file")
@@ -290,6 +292,18 @@ def _log(given: argparse.Namespace) -> None:
     from cockpit.cli.show import print_log
 
     print_log(given.session, given.experiment, given.follow)
+
+
+def _verify(given: argparse.Namespace) -> int:
+    from cockpit.cli.damage import print_damage
+
+    return print_damage(given.session)
+
+
+def _repair(given: argparse.Namespace) -> None:
+    from cockpit.cli.damage import repair_damage
+
+    repair_damage(given.session)
 
 
 def _diff(given: argparse.Namespace) -> None:

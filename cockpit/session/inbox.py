@@ -24,7 +24,7 @@ class Inbox:
         self.path = path
         self._busy_timeout_s = busy_timeout_s
         self._db: sqlite3.Connection | None = None
-        self._inode = 0
+        self._opened: tuple[int, int] = (0, 0)
 
     def open(self) -> None:
         """Open the file, and create it where there is none. Raises LedgerError where this user may not."""
@@ -71,12 +71,8 @@ class Inbox:
             self._db = None
 
     def _connected(self) -> sqlite3.Connection:
-        """Return a connection to the file that is there now: the worker may have put another in its place."""
-        try:
-            inode = self.path.stat().st_ino
-        except FileNotFoundError:
-            inode = 0
-        if self._db is not None and inode == self._inode:
+        """Return a connection to the file that is there now: it, or its log, may have been replaced."""
+        if self._db is not None and self._inodes() == self._opened:
             return self._db
         self.close()
         with translated_errors(self.path):
@@ -87,5 +83,15 @@ class Inbox:
             self._db = connect(self.path, "rw", self._busy_timeout_s)
             self._db.execute("PRAGMA journal_mode=WAL")  # senders then never wait for the worker, nor it for them
             self._db.execute(_TABLE)
-            self._inode = self.path.stat().st_ino
+            self._opened = self._inodes()
         return self._db
+
+    def _inodes(self) -> tuple[int, int]:
+        """Return the inodes of the file and its log; 0 for one that is missing."""
+        found = []
+        for path in (self.path, self.path.with_name(f"{self.path.name}-wal")):
+            try:
+                found.append(path.stat().st_ino)
+            except FileNotFoundError:
+                found.append(0)
+        return found[0], found[1]

@@ -1,8 +1,11 @@
 """Create a session: its folder, its ledger, and the baseline as its first proposal. Nothing runs yet."""
 
 import difflib
+import errno
+import os
 import secrets
 import shutil
+import time
 from pathlib import Path
 
 import msgspec
@@ -18,7 +21,9 @@ from cockpit.session import api_key
 from cockpit.session.corpus import CPU_BUDGET_S, CUDA_BUDGET_S, takes_corpus
 from cockpit.session.ledger import FOLDER_MODE, Ledger
 from cockpit.session.paths import SessionFolder, name_problem
+from cockpit.session.reader import LedgerReader
 from cockpit.session.settings import NewSession, Settings
+from cockpit.session.sqlite_file import LedgerError
 from cockpit.session.user import user_name
 from cockpit.variant.constants import find_constants
 from cockpit.variant.store import Variant, VariantStore
@@ -30,6 +35,8 @@ SKY_DEPTH = 2
 SKY_CLUSTERS = 16
 CLUSTERS_AT_MOST = 10_000
 TIME_LIMIT_S = 600.0
+LEFT_AFTER_S = 60.0
+"""A folder that a session was being made in is left over from a killed command after this."""
 
 
 class CreateError(CockpitError):
@@ -123,8 +130,10 @@ def check(folder: SessionFolder, repo: Path, settings: Settings) -> None:
     """Raise the CreateError or VariantError that `create` would. Nothing is written."""
     if problem := name_problem(folder.name):
         raise CreateError(problem)
-    if folder.ledger.exists():
+    if folder.ledger.exists() and not _is_leftover(folder):
         raise CreateError(f"there is a session {folder.name} already: open it with `cockpit open {folder.name}`")
+    if not folder.ledger.exists() and folder.root.exists() and any(folder.root.iterdir()):
+        raise CreateError(f"{folder.root} exists and is not a session: move it away, or name another session")
     _mode(settings.session.mode)
     _check_proposer(settings.session.proposer)
     store = VariantStore(repo, folder.name)
@@ -139,13 +148,52 @@ def create(folder: SessionFolder, plan: Plan, at: float) -> None:
     check(folder, plan.repo, plan.settings)
     events = _first_events(plan, at)
     _ignore_in_git(folder.root.parent)
+    aside = _aside(folder)
     try:
-        ledger = Ledger.create(folder.ledger)
+        ledger = Ledger.create(aside.ledger)
         ledger.append(events)
+        ledger.sync()
         ledger.close()
+        _move_into_place(aside, folder)
     except Exception:
-        shutil.rmtree(folder.root, ignore_errors=True)
+        shutil.rmtree(aside.root, ignore_errors=True)
         raise
+
+
+def _aside(folder: SessionFolder) -> SessionFolder:
+    """Return the folder that the session is made in before it is renamed, and remove those of killed commands."""
+    for left in folder.root.parent.glob(f".{folder.name}.new-*"):
+        if time.time() - left.stat().st_mtime > LEFT_AFTER_S:
+            shutil.rmtree(left, ignore_errors=True)
+    return SessionFolder(folder.root.with_name(f".{folder.name}.new-{os.getpid()}"))
+
+
+def _move_into_place(aside: SessionFolder, folder: SessionFolder) -> None:
+    """Rename a finished session, which another command can have made meanwhile. Raises CreateError."""
+    if folder.ledger.exists() and _is_leftover(folder):
+        folder.root.rename(folder.root.with_name(f".{folder.name}.left-{time.time_ns() // 1_000_000}"))
+    try:
+        aside.root.rename(folder.root)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise CreateError(f"{folder.root} cannot be made: {error.strerror}") from error
+        raise CreateError(
+            f"there is a session {folder.name} already: open it with `cockpit open {folder.name}`"
+        ) from None
+
+
+def _is_leftover(folder: SessionFolder) -> bool:
+    """Return whether the folder holds a ledger without an event, as a killed `new` of an older cockpit left it."""
+    if folder.ledger.stat().st_size == 0:
+        return True
+    try:
+        reader = LedgerReader(folder)
+        try:
+            return not reader.since(0, 1)
+        finally:
+            reader.close()
+    except LedgerError:
+        return False
 
 
 def _first_events(plan: Plan, at: float) -> list[Event]:

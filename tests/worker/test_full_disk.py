@@ -13,6 +13,7 @@ from cockpit.session import lock, worker_process
 from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader
 from cockpit.session.settings import NewSession
+from cockpit.worker.create import SIM_EPOCH
 from tests.cli.shell import cockpit, refusal
 from tests.worker.sessions import SCRIPT, git, make, repository, state_of, wait_for
 
@@ -113,3 +114,22 @@ def test_a_new_session_on_a_full_disk_is_refused_and_leaves_nothing(small: Path,
     again = cockpit(tmp_path, "new", "night", "--fleet", "sim", cwd=repo, COCKPIT_SESSIONS=str(small / "sessions"))
     assert again.returncode == 0, again.stderr
     worker_process.terminate(SessionFolder(small / "sessions" / "night"))
+
+
+@pytest.mark.timeout(120)
+def test_a_simulated_session_waits_while_the_disk_is_full(small: Path, tmp_path: Path) -> None:
+    repo = repository(tmp_path / "repo", SCRIPT)
+    folder = make(small, repo, NewSession(fleet="sim", clusters=4, mode="autopilot"), SIM_EPOCH, speed=600.0)
+    worker_process.start(folder)
+    try:
+        wait_for(lambda: state_of(folder).in_flight, 30, "the baseline to be submitted")
+        filler = fill(small)
+        wait_for(lambda: "is full" in lock.worker_status(folder).note, 60, "the worker to tell of the full disk")
+        assert lock.worker_status(folder).state == "running"
+        seq = state_of(folder).seq
+        filler.unlink()
+        wait_for(lambda: state_of(folder).seq > seq, 60, "the session to continue")
+        wait_for(lambda: not lock.worker_status(folder).note, 20, "the worker to take its word back")
+    finally:
+        worker_process.terminate(folder)
+    assert max(attempts_ended(folder).values(), default=1) == 1

@@ -10,6 +10,7 @@ import msgspec
 from cockpit.core.model import Value
 from cockpit.fleet.base import FleetError
 from cockpit.fleet.sim.run import SimRun
+from cockpit.session.sqlite_file import LedgerDamaged, transaction, translated_errors
 
 
 class ClusterIs(StrEnum):
@@ -94,27 +95,31 @@ class WorldFile:
 
     def __init__(self, path: Path | str) -> None:
         try:
-            self._db = sqlite3.connect(str(path), check_same_thread=False, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=OFF")
-            self._db.execute("CREATE TABLE IF NOT EXISTS records (name TEXT PRIMARY KEY, is_job INTEGER, body BLOB)")
-            self._db.execute("CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, body BLOB)")
-            rows = self._db.execute("SELECT is_job, body FROM records ORDER BY rowid").fetchall()
-            self.clusters = [msgspec.msgpack.decode(body, type=SimCluster) for is_job, body in rows if not is_job]
-            self.jobs = [msgspec.msgpack.decode(body, type=SimJob) for is_job, body in rows if is_job]
-            facts = dict(self._db.execute("SELECT name, body FROM facts").fetchall())
-            self.now = msgspec.msgpack.decode(facts["now"], type=float) if "now" in facts else -math.inf
-            self.baseline = msgspec.msgpack.decode(facts["baseline"], type=SimBaseline) if "baseline" in facts else None
-            self.origin = msgspec.msgpack.decode(facts["origin"], type=TimeOrigin) if "origin" in facts else None
-        except (sqlite3.Error, msgspec.MsgspecError) as error:
+            with translated_errors(Path(path)):
+                self._open(path)
+        except (LedgerDamaged, msgspec.MsgspecError) as error:
             raise FleetError(f"the simulated world in {path} cannot be read ({error}): start a new session") from error
         self._path = path
         self._baseline_saved = self.baseline is not None
 
+    def _open(self, path: Path | str) -> None:
+        self._db = sqlite3.connect(str(path), check_same_thread=False, isolation_level=None)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=OFF")
+        self._db.execute("CREATE TABLE IF NOT EXISTS records (name TEXT PRIMARY KEY, is_job INTEGER, body BLOB)")
+        self._db.execute("CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, body BLOB)")
+        rows = self._db.execute("SELECT is_job, body FROM records ORDER BY rowid").fetchall()
+        self.clusters = [msgspec.msgpack.decode(body, type=SimCluster) for is_job, body in rows if not is_job]
+        self.jobs = [msgspec.msgpack.decode(body, type=SimJob) for is_job, body in rows if is_job]
+        facts = dict(self._db.execute("SELECT name, body FROM facts").fetchall())
+        self.now = msgspec.msgpack.decode(facts["now"], type=float) if "now" in facts else -math.inf
+        self.baseline = msgspec.msgpack.decode(facts["baseline"], type=SimBaseline) if "baseline" in facts else None
+        self.origin = msgspec.msgpack.decode(facts["origin"], type=TimeOrigin) if "origin" in facts else None
+
     def save(self, now: float, records: list[SimCluster | SimJob], baseline: SimBaseline | None) -> None:
+        """Save everything or nothing. Raises LedgerFull on a full disk, LedgerBusy where the file is locked."""
         encode = msgspec.msgpack.encode
-        try:
-            self._db.execute("BEGIN")
+        with translated_errors(Path(self._path)), transaction(self._db):
             self._db.executemany(
                 "INSERT OR REPLACE INTO records VALUES (?, ?, ?)",
                 [(record.name, isinstance(record, SimJob), encode(record)) for record in records],
@@ -122,16 +127,12 @@ class WorldFile:
             self._db.execute("INSERT OR REPLACE INTO facts VALUES ('now', ?)", (encode(now),))
             if baseline is not None and not self._baseline_saved:
                 self._db.execute("INSERT OR REPLACE INTO facts VALUES ('baseline', ?)", (encode(baseline),))
-            self._db.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise FleetError(
-                f"the simulated world in {self._path} cannot be saved ({error}): free some space"
-            ) from error
         self._baseline_saved = baseline is not None
 
     def save_origin(self, origin: TimeOrigin) -> None:
         self.origin = origin
-        self._db.execute("INSERT OR REPLACE INTO facts VALUES ('origin', ?)", (msgspec.msgpack.encode(origin),))
+        with translated_errors(Path(self._path)):
+            self._db.execute("INSERT OR REPLACE INTO facts VALUES ('origin', ?)", (msgspec.msgpack.encode(origin),))
 
     def close(self) -> None:
         self._db.close()
