@@ -54,7 +54,7 @@ def seen_by_another_process(does: str, user: int | None = None) -> str:
     python = str(OTHER_PYTHON) if user else sys.executable
     code = (ROOT / "cockpit" / "session" / "api_key.py").read_text()
     code += f"\n{does}\nimport time\nprint('ready', flush=True)\ntime.sleep(60)\n"
-    environment = {"PATH": os.environ["PATH"], KEY_VARIABLE: KEY}
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), KEY_VARIABLE: KEY}
     identity: dict[str, Any] = {"user": user, "group": user, "extra_groups": []} if user else {}
     with subprocess.Popen([python, "-c", code], env=environment, stdout=subprocess.PIPE, cwd="/", **identity) as shown:
         try:
