@@ -1,46 +1,142 @@
-"""What waits for a person. Pure; worded once, for the command line and for `on_event`."""
+"""Needs: everything that waits for a person, each with a sentence and a short form.
+
+The screen, the command line and `on_event` read this one list.
+"""
+
+import math
+from collections.abc import Iterable
+from enum import StrEnum
 
 import msgspec
 
 from cockpit.core.model import ClusterState, ExperimentStatus, WaveKind
 from cockpit.core.state import State
 from cockpit.decide.budget import accounts
+from cockpit.read.wording import age
+from cockpit.session.heartbeat import WorkerStatus
 
 BUDGET_NEAR = 0.8
-"""Share of the budget from which its end is worth a word."""
+"""The share of the budget from which its end is announced."""
+
+
+class NeedKind(StrEnum):
+    """The kinds of need, the gravest first."""
+
+    WORKER = "worker"
+    BUDGET = "budget"
+    BASELINE = "baseline"
+    CLUSTER = "cluster"
+    """A cluster that was given up."""
+    LOST = "lost"
+    FLAGGED = "flagged"
+    APPROVAL = "approval"
+    HELD = "held"
+
+
+NOTIFIED = (NeedKind.APPROVAL, NeedKind.CLUSTER, NeedKind.BUDGET, NeedKind.BASELINE, NeedKind.HELD)
+"""The kinds that wait for a person until the person acts; the others may pass without one."""
+
+_PLURALS = {
+    NeedKind.CLUSTER: "{} clusters given up",
+    NeedKind.LOST: "{} clusters lost",
+    NeedKind.FLAGGED: "{} clusters flagged",
+    NeedKind.APPROVAL: "{} proposals wait",
+}
 
 
 class Need(msgspec.Struct, frozen=True):
-    """`kind` is approval, cluster, budget, baseline or held; with `about` it is the same need as long as it lasts."""
+    """One need. It is the same need as long as `kind` and `about` stay."""
 
-    kind: str
+    kind: NeedKind
     about: str
     sentence: str
+    short: str
+    """A few words for a header."""
+
+
+def is_budget_near(state: State, now: float) -> bool:
+    return state.budget_usd > 0 and accounts(state, now).total_usd >= BUDGET_NEAR * state.budget_usd
 
 
 def needs(state: State, now: float) -> list[Need]:
-    """Everything that waits for a person at `now`, on the session's clock."""
-    found = [
-        Need("approval", name, f"{name} waits for approval: {state.waves[name].question}")
+    """Everything in the state that needs a person at `now`, on the session's clock, the gravest first."""
+    return [*_budget(state, now), *_baseline(state), *_clusters(state), *_approvals(state), *_held(state)]
+
+
+def worker_needs(state: State, worker: WorkerStatus) -> list[Need]:
+    """What is wrong with the session's worker."""
+    found: list[Need] = []
+    if worker.note:
+        found.append(Need(NeedKind.WORKER, "note", worker.note, "worker in trouble"))
+    if worker.state == "stale":
+        silent = f"worker silent for {age(worker.heartbeat_age_s or 0.0)}"
+        found.append(Need(NeedKind.WORKER, "stale", f"the {silent}: see its log", silent))
+    elif worker.state == "stopped" and not state.ending:
+        sentence = f"the worker has stopped: `cockpit open {state.session.name}` starts it"
+        found.append(Need(NeedKind.WORKER, "stopped", sentence, "worker stopped"))
+    return found
+
+
+def brief(found: Iterable[Need]) -> list[Need]:
+    """The needs for a header: several of one kind become one, counted."""
+    by_kind: dict[NeedKind, list[Need]] = {}
+    for need in found:
+        by_kind.setdefault(need.kind, []).append(need)
+    shown: list[Need] = []
+    for kind in NeedKind:
+        listed = by_kind.get(kind, [])
+        if len(listed) > 1 and kind in _PLURALS:
+            names = ", ".join(need.about for need in listed)
+            words = _PLURALS[kind].format(len(listed))
+            shown.append(Need(kind, " ".join(need.about for need in listed), f"{words}: {names}", words))
+        else:
+            shown += listed
+    return shown
+
+
+def _budget(state: State, now: float) -> list[Need]:
+    cap = f"{state.budget_usd:.2f}"
+    if state.capped:
+        return [Need(NeedKind.BUDGET, f"{cap} reached", state.capped, "budget reached: raise it to continue")]
+    if not is_budget_near(state, now):
+        return []
+    spent = accounts(state, now).total_usd
+    percent = math.floor(100 * spent / state.budget_usd)
+    return [Need(NeedKind.BUDGET, cap, f"${spent:.2f} of ${cap} spent", f"budget {percent}% spent")]
+
+
+def _baseline(state: State) -> list[Need]:
+    baseline = state.experiments.get(state.baseline)
+    if baseline is None or baseline.status is not ExperimentStatus.CRASHED or state.incumbent:
+        return []
+    why = f" ({baseline.reason})" if baseline.reason else ""
+    mend = "mend it, then make another session with `cockpit new`"
+    sentence = f"the unchanged train.py gives no result{why}: {mend}"
+    return [Need(NeedKind.BASELINE, baseline.id, sentence, "the baseline gives no result")]
+
+
+def _clusters(state: State) -> list[Need]:
+    found: list[Need] = []
+    for cluster in state.clusters.values():
+        name, why = cluster.name, f": {cluster.message}" if cluster.message else ""
+        if cluster.state is ClusterState.GIVEN_UP:
+            found.append(Need(NeedKind.CLUSTER, name, f"{name} was given up{why}", f"{name} given up"))
+        elif cluster.state is ClusterState.LOST:
+            found.append(Need(NeedKind.LOST, name, f"{name} is lost{why}", f"{name} lost"))
+    flagged = (Need(NeedKind.FLAGGED, name, f"{name} is flagged: {why}", f"{name} flagged")
+               for name, why in state.flagged.items())  # fmt: skip
+    return [*found, *flagged]
+
+
+def _approvals(state: State) -> list[Need]:
+    return [
+        Need(NeedKind.APPROVAL, name, f"{name} waits for approval: {state.waves[name].question}", f"{name} is proposed")
         for name in state.proposals
         if state.waves[name].kind is WaveKind.WAVE
     ]
-    found += [
-        Need("cluster", cluster.name, f"{cluster.name} was given up: {cluster.message}")
-        for cluster in state.clusters.values()
-        if cluster.state is ClusterState.GIVEN_UP
-    ]
-    if state.capped:
-        found.append(Need("budget", f"{state.budget_usd:.2f} reached", state.capped))
-    spent = accounts(state, now).total_usd
-    if not state.capped and state.budget_usd > 0 and spent >= BUDGET_NEAR * state.budget_usd:
-        cap = f"{state.budget_usd:.2f}"
-        found.append(Need("budget", cap, f"${spent:.2f} of the budget of ${cap} are spent"))
-    baseline = state.experiments.get(state.baseline)
-    if baseline is not None and baseline.status is ExperimentStatus.CRASHED and not state.incumbent:
-        why = f" ({baseline.reason})" if baseline.reason else ""
-        mend = "mend it, then make another session with `cockpit new`"
-        found.append(Need("baseline", baseline.id, f"the unchanged train.py gives no result{why}: {mend}"))
-    if state.held:
-        found.append(Need("held", "", f"the session is held: {state.held_reason or 'resume it to go on'}"))
-    return found
+
+
+def _held(state: State) -> list[Need]:
+    if not state.held:
+        return []
+    return [Need(NeedKind.HELD, "", f"the session is held: {state.held_reason or 'resume it to continue'}", "held")]

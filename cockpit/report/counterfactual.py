@@ -7,6 +7,7 @@ from statistics import median
 import msgspec
 
 from cockpit.core.state import State
+from cockpit.read.scores import comparison_class, score_of
 
 
 class Best(msgspec.Struct, frozen=True):
@@ -28,17 +29,8 @@ class OneGpu(msgspec.Struct, frozen=True):
 
     @property
     def within_fleet_hours(self) -> Best | None:
-        """What one GPU would have kept by the time the fleet was through."""
+        """The best that one GPU would have kept within the fleet's hours."""
         return next((best for best in reversed(self.best) if best.hours <= self.fleet_hours), None)
-
-
-def main_class(state: State) -> str:
-    """The hardware class that most runs gave a result on; scores of one class only are compared."""
-    counts: dict[str, int] = {}
-    for experiment in state.experiments.values():
-        for hardware, scores in experiment.scores.items():
-            counts[hardware] = counts.get(hardware, 0) + len(scores)
-    return max(counts, key=lambda hardware: counts[hardware], default="")
 
 
 def best_so_far(state: State, hardware: str) -> list[Best]:
@@ -46,9 +38,9 @@ def best_so_far(state: State, hardware: str) -> list[Best]:
     began = state.session.created_at
     line: list[Best] = []
     for crowned in state.incumbencies:
-        scores = state.experiments[crowned.experiment].scores.get(hardware)
-        if scores:
-            line.append(Best((crowned.at - began) / 3600, crowned.experiment, sum(scores) / len(scores)))
+        score = score_of(state, crowned.experiment, hardware)
+        if score is not None:
+            line.append(Best((crowned.at - began) / 3600, crowned.experiment, score.mean))
     return line
 
 
@@ -66,7 +58,7 @@ def one_gpu(state: State) -> OneGpu | None:
     ends = [end for end, _ in ran]
     alone_s = list(accumulate(seconds + gap_s for _, seconds in ran))
     moved = []
-    for best in best_so_far(state, main_class(state)):
+    for best in best_so_far(state, comparison_class(state)):
         before = bisect_right(ends, began + best.hours * 3600)
         moved.append(Best(alone_s[before - 1] / 3600 if before else 0.0, best.experiment, best.val_bpb))
     return OneGpu(len(ran), alone_s[-1] / 3600, (ends[-1] - began) / 3600, tuple(moved))

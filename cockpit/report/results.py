@@ -1,11 +1,15 @@
-"""results.tsv as autoresearch has it: a line an experiment, tab-separated, in the order they were proposed."""
+"""results.tsv in autoresearch's format: one tab-separated line an experiment, in the order they were proposed.
+
+The columns are autoresearch's, then the hardware class of the score: scores of two classes are never compared.
+"""
 
 from collections.abc import Iterator
 
 from cockpit.core.model import Experiment, ExperimentStatus
 from cockpit.core.state import State
+from cockpit.read.scores import score_of
 
-HEADER = ("commit", "val_bpb", "memory_gb", "status", "description")
+HEADER = ("commit", "val_bpb", "memory_gb", "status", "description", "class")
 _STATUS = {
     ExperimentStatus.KEPT: "keep",
     ExperimentStatus.DISCARDED: "discard",
@@ -21,7 +25,7 @@ def results_tsv(state: State) -> Iterator[str]:
     line's score for one. What never ran is left out.
     """
     yield "\t".join(HEADER)
-    simulated = bool(state.session and state.session.fleet.simulated)
+    simulated = state.session.fleet.simulated
     for experiment in state.experiments.values():
         status = _STATUS.get(experiment.status)
         if status is None:
@@ -35,9 +39,10 @@ def results_tsv(state: State) -> Iterator[str]:
             status, description = _STATUS[ExperimentStatus.CRASHED], f"{description} (no score: {experiment.reason})"
         if simulated:
             description = f"SIMULATED {description}"
+        score = score_of(state, experiment.id)
         yield "\t".join(
-            (experiment.commit[:7], f"{score(experiment):.6f}", f"{memory_gb(state, experiment):.1f}", status,
-             clean(description))
+            (experiment.commit[:7], f"{score.mean if score else 0.0:.6f}", f"{memory_gb(state, experiment):.1f}",
+             status, clean(description), clean(score.hardware if score else ""))
         )  # fmt: skip
 
 
@@ -47,12 +52,6 @@ def what(experiment: Experiment) -> str:
     if experiment.change.edits:
         parts.append(experiment.why)
     return ", ".join(parts) or experiment.why
-
-
-def score(experiment: Experiment) -> float:
-    """Mean val_bpb in the class it did best in; 0 where it has no result."""
-    means = [sum(scores) / len(scores) for scores in experiment.scores.values()]
-    return min(means, default=0.0)
 
 
 def memory_gb(state: State, experiment: Experiment) -> float:

@@ -7,6 +7,7 @@ from cockpit.core.state import State, ending_text
 from cockpit.decide.budget import accounts
 from cockpit.read.forecasts import forecasts_of
 from cockpit.read.needs import needs
+from cockpit.read.scores import score_of
 from cockpit.science.forecast import Forecast
 
 Json = dict[str, Any]
@@ -58,15 +59,17 @@ def status(state: State, now: float, worker: Json) -> Json:
 
 
 def counts(state: State) -> dict[str, int]:
-    """Experiments by what became of them; `valid` is every one that gave a result, kept and discarded among them."""
+    """Experiments by status. `valid` is every one that gave a result; `kept` leaves the baseline out."""
     by = {status: state.status_counts.get(status, 0) for status in ExperimentStatus}
+    baseline = state.experiments.get(state.baseline)
+    baseline_kept = baseline is not None and baseline.status is ExperimentStatus.KEPT
     return {
         "proposed": by[ExperimentStatus.PROPOSED],
         "queued": by[ExperimentStatus.QUEUED],
         "running": by[ExperimentStatus.RUNNING],
         "valid": by[ExperimentStatus.VALID] + by[ExperimentStatus.KEPT] + by[ExperimentStatus.DISCARDED],
         "crashed": by[ExperimentStatus.CRASHED],
-        "kept": by[ExperimentStatus.KEPT],
+        "kept": by[ExperimentStatus.KEPT] - baseline_kept,
         "discarded": by[ExperimentStatus.DISCARDED],
         "dropped": by[ExperimentStatus.DROPPED],
     }
@@ -123,14 +126,14 @@ def _range(forecast: Forecast, digits: int) -> Json:
 
 
 def _scored(state: State, name: str) -> Json | None:
-    experiment = state.experiments.get(name)
-    if experiment is None or not experiment.scores:
+    score = score_of(state, name)
+    if score is None:
         return None
-    hardware, scores = min(experiment.scores.items(), key=lambda item: sum(item[1]) / len(item[1]))
+    experiment = state.experiments[name]
     found: Json = {
         "experiment": name,
-        "val_bpb": round(sum(scores) / len(scores), 6),
-        "hardware": hardware,
+        "val_bpb": round(score.mean, 6),
+        "hardware": score.hardware,
         "runs": {hardware: len(scores) for hardware, scores in experiment.scores.items()},
     }
     if experiment.estimate is not None:

@@ -1,19 +1,19 @@
 """What a session's report says, gathered from its state. Pure; text is as it was recorded, and escaped where drawn."""
 
 from datetime import UTC, datetime
-from statistics import fmean
 
 import msgspec
 
-from cockpit.core.model import Estimate, Experiment, ExperimentStatus, Spend, Wave, WaveKind
+from cockpit.core.model import Estimate, ExperimentStatus, Spend, Wave, WaveKind
 from cockpit.core.state import State
 from cockpit.decide.budget import Accounts, accounts
 from cockpit.decide.early_stopping import early_stopping_summary
 from cockpit.decide.evidence import noise_of
 from cockpit.decide.kept_changes import unablated_summary
 from cockpit.read.forecasts import effects_of
+from cockpit.read.scores import comparison_class, score_of
 from cockpit.report.chart import Dot, dots
-from cockpit.report.counterfactual import Best, OneGpu, best_so_far, main_class, one_gpu
+from cockpit.report.counterfactual import Best, OneGpu, best_so_far, one_gpu
 from cockpit.report.results import what
 from cockpit.report.status import counts
 from cockpit.science.effects import FactorEffects
@@ -90,8 +90,8 @@ class Story(msgspec.Struct, frozen=True):
 def story(state: State, now: float) -> Story:
     """All of it at `now`."""
     session = state.session
-    hardware, noise = main_class(state), noise_of(state)
-    baseline = state.experiments[state.baseline].scores.get(hardware) if state.baseline else None
+    hardware, noise = comparison_class(state), noise_of(state)
+    baseline = score_of(state, state.baseline, hardware)
     kept = [_kept(state, i) for i in range(len(state.incumbencies))]
     told = [wave for wave in state.waves.values() if wave.kind is not WaveKind.FILLER]
     return Story(
@@ -105,7 +105,7 @@ def story(state: State, now: float) -> Story:
         hours=max(0.0, now - session.created_at) / 3600,
         counts=counts(state),
         hardware=hardware,
-        baseline=fmean(baseline) if baseline else None,
+        baseline=baseline.mean if baseline else None,
         best=kept[-1] if kept else None,
         dots=dots(state),
         line=best_so_far(state, hardware),
@@ -148,8 +148,8 @@ def _fleet(state: State) -> str:
 
 def _wave(state: State, wave: Wave, hardware: str) -> WaveTold:
     arms = [state.experiments[name] for name in wave.arms]
-    scored = [(_mean(arm, hardware), arm) for arm in arms]
-    measured = [(score, arm) for score, arm in scored if score is not None]
+    scored = [(score_of(state, arm.id, hardware), arm) for arm in arms]
+    measured = [(score.mean, arm) for score, arm in scored if score is not None]
     best = min(measured, key=lambda pair: pair[0], default=None)
     return WaveTold(
         wave=wave,
@@ -160,8 +160,3 @@ def _wave(state: State, wave: Wave, hardware: str) -> WaveTold:
         best_val_bpb=best[0] if best else None,
         effects=effects_of(state, wave.id),
     )
-
-
-def _mean(experiment: Experiment, hardware: str) -> float | None:
-    scores = experiment.scores.get(hardware)
-    return fmean(scores) if scores else None

@@ -133,11 +133,11 @@ class CockpitApp(EffectRunner):
     def _attend(self) -> None:
         """Put what needs a person into the title; ring the bell once for each new need, where wanted."""
         needs = self.main.header.needs
-        title = f"cockpit {self.feed.folder.name}" + (f": {', '.join(need.text for need in needs)}" if needs else "")
+        title = f"cockpit {self.feed.folder.name}" + (f": {', '.join(need.short for need in needs)}" if needs else "")
         if title != self._titled:
             self._titled = title
             self.write_sequence(f"\x1b]2;{plain(title)}\x07")
-        keys = {need.key for need in needs}
+        keys = {f"{need.kind} {need.about}" for need in needs}
         if self.with_bell and keys - self._alarmed:
             self.bell()
         self._alarmed = keys

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from cockpit.core.state import State
-from cockpit.read.needs import Need, needs
+from cockpit.read.needs import NOTIFIED, needs
 
 LIMIT_S = 30.0
 """Seconds after which a command is killed, with all it started."""
@@ -57,15 +57,15 @@ class Notifier:
 
     def notify_needs(self, state: State, now: float) -> None:
         """Run the command for each need that is new. Returns at once."""
-        current = {(need.kind, need.about): need for need in needs(state, now)}
+        current = {(need.kind, need.about): need for need in needs(state, now) if need.kind in NOTIFIED}
         for key, need in current.items():
             if key not in self._known:
-                self._put(state, need, now)
+                self._put(state, need.kind, need.about, need.sentence, now)
         self._known = set(current)
 
     def notify_end(self, state: State, why: str, now: float) -> None:
         """Run the command for the end of the session."""
-        self._put(state, Need("ended", "", f"the session has ended: {why}"), now)
+        self._put(state, "ended", "", f"the session has ended: {why}", now)
 
     def troubles(self) -> list[str]:
         """Return the failures of the command since the last call, a sentence each."""
@@ -79,13 +79,13 @@ class Notifier:
         self._notices.put(None)
         self._thread.join(self._limit_s + 1.0)
 
-    def _put(self, state: State, need: Need, now: float) -> None:
+    def _put(self, state: State, kind: str, about: str, sentence: str, now: float) -> None:
         session = state.session
         if self._notices.qsize() >= QUEUED_AT_MOST:
             return
         self._notices.put(
             Notice(
-                need.kind, session.name, need.about, need.sentence, now, session.fleet.simulated, str(self._folder)
+                kind, session.name, about, sentence, now, session.fleet.simulated, str(self._folder)
             )
         )  # fmt: skip
 

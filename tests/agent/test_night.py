@@ -29,7 +29,7 @@ from cockpit.session.inbox import Inbox
 from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader
 from cockpit.session.settings import AgentSettings, EnvelopeSettings, NewSession, Settings
-from cockpit.tui.views.summary import needs as header_needs
+from cockpit.tui.views.summary import header_needs
 from cockpit.worker import main
 from cockpit.worker.create import SIM_EPOCH, Plan, create
 from tests.agent.direct_api import PROGRAM
@@ -314,7 +314,7 @@ def test_the_cap_ends_the_night_with_one_message_and_is_never_exceeded(tmp_path:
     assert [message.text for message in state.messages if message.kind == "trouble"].count(sentence) == 1
     assert sentence in [need.sentence for need in needs(state, state.now)]
     running = WorkerStatus("running", 0.0)
-    assert "budget reached: raise it to go on" in [need.text for need in header_needs(state, running, state.now)]
+    assert "budget reached: raise it to continue" in [need.short for need in header_needs(state, running, state.now)]
     assert not [event for event in events if isinstance(event, ProposerAsked) and event.at >= reached[0].at]
     assert {cluster.state for cluster in state.clusters.values()} == {ClusterState.DOWN}
     assert len(state.experiments) < 200, "no more was proposed than the budget pays for"

@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 from cockpit.core.events import BudgetSet, ClusterGivenUp, Event, Held, Rejected, SessionEnding, WorkerStopped
 from cockpit.core.model import EarlyStops, EndMode
+from cockpit.read.needs import Need, NeedKind
 from cockpit.session.heartbeat import WorkerStatus
 from cockpit.session.ledger import Ledger
 from cockpit.tui.app import CockpitApp
 from cockpit.tui.plain import width_of
-from cockpit.tui.views.summary import Need, fitting, money_parts
+from cockpit.tui.views.summary import fitting, money_parts
 from tests.tui import stories
 from tests.tui.conftest import RUNNING, Opener, settle, shown, words_on
 
@@ -89,7 +90,7 @@ async def test_the_bell_rings_once_for_each_new_need(screen_on: Opener, monkeypa
 
 @given(st.lists(st.text("abc ", min_size=1, max_size=12), min_size=1, max_size=6), st.integers(1, 60))
 def test_the_needs_fit_any_width_and_are_never_empty(texts: list[str], cells: int) -> None:
-    words = fitting([Need(text, text.strip() or "x") for text in texts], cells)
+    words = fitting([Need(NeedKind.LOST, text, text, text.strip() or "x") for text in texts], cells)
     assert words and width_of(words) <= cells
 
 

@@ -9,10 +9,10 @@ from cockpit.core.intents import Hold
 from cockpit.core.model import AttemptStatus, Wave, WaveKind
 from cockpit.core.state import State
 from cockpit.read.costs import spent_usd
+from cockpit.read.scores import difference_to_base
 from cockpit.session.ledger import Ledger
 from cockpit.tui.app import CockpitApp
 from cockpit.tui.views.queue import FILLER, Queue
-from cockpit.tui.views.waves import delta_to_base
 from tests.tui import stories
 from tests.tui.conftest import Opener, press, sent, settle, shown, words_on
 
@@ -35,7 +35,7 @@ def test_the_filler_row_sums_up_all_filler_waves() -> None:
     view = queue.filler(story.state, story.at)
     state = story.state
     arms = [state.experiments[name] for name in filler_arms(state)]
-    deltas = {arm.id: delta for arm in arms if (delta := delta_to_base(state, arm)) is not None}
+    deltas = {arm.id: delta.mean for arm in arms if (delta := difference_to_base(state, arm)) is not None}
     assert view.tried == sum(
         any(state.attempts[name].status is AttemptStatus.ENDED for name in arm.attempts) for arm in arms
     )

@@ -15,6 +15,7 @@ from cockpit.core.model import Attempt, ExperimentStatus, Outcome, WaveStatus
 from cockpit.core.state import State
 from cockpit.decide.evidence import noise_of
 from cockpit.read.forecasts import gain_of
+from cockpit.read.scores import comparison_class, score_of
 
 BEST, BEST_IN_OTHER_CLASSES, LAST, INCUMBENTS, FINDINGS, REASONS = 12, 5, 16, 8, 30, 8
 MAX_CLASSES = 8
@@ -44,8 +45,8 @@ def noise(state: State) -> str:
 
 def _detectable_differences(state: State, run_sd: float) -> str:
     """Return how large a difference must be, by number of runs, so that replicates are requested where they help."""
-    incumbent_now = state.experiments.get(state.incumbent)
-    runs = len(incumbent_now.scores.get(state_views.main_hardware(state), ())) if incumbent_now else 0
+    score = score_of(state, state.incumbent, comparison_class(state))
+    runs = score.runs if score else 0
     if not runs:
         return ""
     limits = ", ".join(f"{2 * run_sd * sqrt(1 / n + 1 / runs):.5f} for {n}" for n in (1, 2, 4, 8))

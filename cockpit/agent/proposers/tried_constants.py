@@ -4,9 +4,10 @@ import itertools
 from collections.abc import Iterable
 
 from cockpit.agent.tools.quoting import line
-from cockpit.agent.tools.state_views import DONE, main_hardware, value_words
+from cockpit.agent.tools.state_views import DONE, value_words
 from cockpit.core.model import Value
 from cockpit.core.state import State, constants_of
+from cockpit.read.scores import comparison_class
 
 MAX_EXPERIMENTS = 2_000
 """The newest experiments that are read."""
@@ -22,7 +23,7 @@ def tried_constants(state: State) -> tuple[list[tuple[str, ...]], list[str]]:
     baseline = state.session.constants
     varied = _varied(state)
     incumbent = constants_of(state, state.incumbent) if state.incumbent else {}
-    best = [constants_of(state, one.experiment) for one in state.best.get(main_hardware(state), [])[:BEST]]
+    best = [constants_of(state, one.experiment) for one in state.best.get(comparison_class(state), [])[:BEST]]
     rows: list[tuple[str, ...]] = []
     for name in sorted(varied, key=lambda name: -len(varied[name]))[:MAX_CONSTANTS]:
         at_start = value_words(baseline[name]) if name in baseline else "absent"

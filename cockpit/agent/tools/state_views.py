@@ -7,29 +7,10 @@ from cockpit.agent.tools.arguments import QueryExperiments
 from cockpit.agent.tools.quoting import clip, line, plain
 from cockpit.core.model import AttemptStatus, Estimate, Experiment, ExperimentStatus, Value
 from cockpit.core.state import State
+from cockpit.read.scores import comparison_class, score_of
 
 ROW_COLUMNS = ("id", "wave", "tier", "status", "base", "change", "val_bpb", "runs", "class", "vs_incumbent", "note")
 DONE = (ExperimentStatus.VALID, ExperimentStatus.KEPT, ExperimentStatus.DISCARDED, ExperimentStatus.CRASHED)
-
-
-def main_hardware(state: State) -> str:
-    """The hardware class that most comparisons are made in: the screening class, or the one with most results."""
-    if state.session.fleet.screen_hardware:
-        return state.session.fleet.screen_hardware
-    return max(state.best, key=lambda name: len(state.best[name]), default="")
-
-
-def mean_score(experiment: Experiment, hardware: str) -> float | None:
-    scores = experiment.scores.get(hardware)
-    return sum(scores) / len(scores) if scores else None
-
-
-def class_of(state: State, experiment: Experiment, hardware: str = "") -> str:
-    """The class to show an experiment in: `hardware` if it has results there, else where it has most."""
-    wanted = hardware or main_hardware(state)
-    if wanted in experiment.scores or hardware:
-        return wanted
-    return max(experiment.scores, key=lambda name: len(experiment.scores[name]), default="")
 
 
 def change_words(experiment: Experiment, most: int = 160) -> str:
@@ -51,10 +32,8 @@ def value_words(value: Value) -> str:
 
 def row(state: State, experiment: Experiment, hardware: str = "") -> list[Any]:
     """The experiment as ROW_COLUMNS."""
-    shown_class = class_of(state, experiment, hardware)
-    score = mean_score(experiment, shown_class)
-    incumbent = state.experiments.get(state.incumbent)
-    base_score = mean_score(incumbent, shown_class) if incumbent else None
+    score = score_of(state, experiment.id, hardware)
+    incumbent = score_of(state, state.incumbent, score.hardware) if score else None
     return [
         experiment.id,
         experiment.wave,
@@ -62,10 +41,10 @@ def row(state: State, experiment: Experiment, hardware: str = "") -> list[Any]:
         str(experiment.status),
         experiment.base,
         change_words(experiment),
-        None if score is None else round(score, 5),
-        len(experiment.scores.get(shown_class, ())),
-        shown_class,
-        None if score is None or base_score is None else round(score - base_score, 5),
+        round(score.mean, 5) if score else None,
+        score.runs if score else 0,
+        score.hardware if score else hardware,
+        round(score.mean - incumbent.mean, 5) if score and incumbent else None,
         line(experiment.reason or experiment.why, 120),
     ]
 
@@ -78,8 +57,8 @@ def matches(state: State, experiment: Experiment, query: QueryExperiments) -> bo
             if experiment.overrides.get(name, baseline.get(name)) != value:
                 return False
     if query.below is not None:
-        score = mean_score(experiment, class_of(state, experiment, query.hardware or ""))
-        if score is None or score >= query.below:
+        score = score_of(state, experiment.id, query.hardware or comparison_class(state))
+        if score is None or score.mean >= query.below:
             return False
     return (
         (not query.status or experiment.status in query.status)
@@ -97,8 +76,8 @@ def query(state: State, wanted: QueryExperiments) -> dict[str, Any]:
     hardware = wanted.hardware or ""
 
     def by_score(experiment: Experiment) -> tuple[bool, float]:
-        score = mean_score(experiment, class_of(state, experiment, hardware))
-        return score is None, score or 0.0
+        score = score_of(state, experiment.id, hardware or comparison_class(state))
+        return score is None, score.mean if score else 0.0
 
     match wanted.sort:
         case "score":

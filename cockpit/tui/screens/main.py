@@ -17,7 +17,7 @@ from cockpit.tui.rows import Row, whole_parts
 from cockpit.tui.screens import layout
 from cockpit.tui.screens.base import CockpitScreen, ScreenContext
 from cockpit.tui.views.queue import FILLER
-from cockpit.tui.views.summary import needs
+from cockpit.tui.views.summary import header_needs
 from cockpit.tui.widgets.bars import Footer, Header
 from cockpit.tui.widgets.chart import Chart
 from cockpit.tui.widgets.grid import Grid
@@ -209,7 +209,7 @@ class MainScreen(CockpitScreen):
         if state is None:
             self.header.paint()
             return
-        self.header.needs = needs(state, worker, now)
+        self.header.needs = header_needs(state, worker, now)
         self.header.replay = session.replay_words()
         self.header.paint()
         if self._clusters != len(state.clusters):

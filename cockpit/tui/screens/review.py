@@ -6,6 +6,7 @@ from textual.strip import Strip
 from cockpit.core.model import Wave
 from cockpit.read.costs import spent_usd, wave_cost
 from cockpit.read.forecasts import forecast_words
+from cockpit.read.scores import score_of
 from cockpit.tui.actions.registry import Here
 from cockpit.tui.figures import clock, count, duration, money, score
 from cockpit.tui.plain import cut, plain, wrap
@@ -13,7 +14,6 @@ from cockpit.tui.rows import Row
 from cockpit.tui.screens.base import CockpitScreen, ScreenContext
 from cockpit.tui.views.diffs import diff_lines
 from cockpit.tui.views.review import settles
-from cockpit.tui.views.summary import raw_score
 from cockpit.tui.views.waves import wave_view
 from cockpit.tui.widgets.arms import Arms
 from cockpit.tui.widgets.bars import Footer
@@ -57,9 +57,9 @@ class Brief(Pane):
             top.end("SIMULATED ", "simulated")
         rows = [top.strip()]
         facts = [("question", wave.question), ("cost", self._cost(wave)), *settles(wave)]
-        base_score, hardware = raw_score(state, wave.base)
         if wave.base:
-            measured = f"{score(base_score)} {hardware}" if hardware else "not measured yet"
+            base = score_of(state, wave.base)
+            measured = f"{score(base.mean)} {plain(base.hardware)}" if base else "not measured yet"
             facts.append(("base", f"{wave.base}  {measured}  tier {wave.tier}"))
         if forecast := forecast_words(screen.arms.forecasts):
             facts.append(("forecast", forecast))

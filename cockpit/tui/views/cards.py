@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from cockpit.core.curves import Point, points_of
-from cockpit.core.model import Attempt, Cluster, Outcome
+from cockpit.core.model import Attempt, Cluster
 from cockpit.core.state import State
+from cockpit.read.scores import run_difference
 from cockpit.tui.figures import score, signed
 from cockpit.tui.plain import plain
 from cockpit.tui.views.clusters import ClusterView, about, cluster_view, rival_curve
@@ -77,8 +78,7 @@ def _following(state: State, attempt: Attempt) -> str:
 def _result(state: State, attempt: Attempt) -> ResultView:
     experiment = state.experiments[attempt.experiment]
     glyph, ink = GLYPHS[experiment.status]
-    delta = ""
-    if experiment.estimate is not None and attempt.outcome is Outcome.VALID:
-        delta = signed(experiment.estimate.mean)
+    found = run_difference(state, attempt)
+    delta = signed(found.mean) if found else ""
     said = score(attempt.metrics.val_bpb) if attempt.metrics is not None else str(attempt.outcome or "")
     return ResultView(plain(attempt.experiment), glyph, ink, said, delta, about(state, attempt.experiment))

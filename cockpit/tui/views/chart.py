@@ -2,12 +2,12 @@
 
 import math
 from dataclasses import dataclass, field
+from statistics import fmean
 
 from cockpit.core.model import Outcome
 from cockpit.core.state import State
 from cockpit.report.counterfactual import one_gpu
 from cockpit.tui.views.ended import Ended, every
-from cockpit.tui.views.summary import mean
 
 BAND_SDS = 2.0
 
@@ -67,9 +67,9 @@ class Dots:
         scores = experiment.scores.get(attempt.hardware)
         known = self.by_key.get(key)
         if scores and known is not None:
-            known.val_bpb = mean(scores)
+            known.val_bpb = fmean(scores)
         elif scores or (known is None and attempt.outcome in (Outcome.CRASH, Outcome.TIMEOUT)):
-            score = mean(scores) if scores else math.nan
+            score = fmean(scores) if scores else math.nan
             self.by_key[key] = Dot(experiment.id, attempt.hardware, attempt.ended_at, len(self.by_key), score)
             self._counts[attempt.hardware] = self._counts.get(attempt.hardware, 0) + 1
 

@@ -7,8 +7,8 @@ from itertools import islice
 from cockpit.core.model import WaveKind
 from cockpit.core.state import State
 from cockpit.read.costs import run_usd
+from cockpit.read.scores import difference_to_base
 from cockpit.tui.views.ended import Ended, every
-from cockpit.tui.views.waves import delta_to_base
 
 FILLER = "filler"
 """The key of the row that stands for all of it."""
@@ -61,11 +61,11 @@ class Queue:
             self._spent_usd += run_usd(state, attempt, attempt.ended_at)
             self._deltas[attempt.experiment] = 0.0
         for name in list(self._deltas):
-            delta = delta_to_base(state, state.experiments[name])
+            delta = difference_to_base(state, state.experiments[name])
             if delta is None:
                 del self._deltas[name]
             else:
-                self._deltas[name] = delta
+                self._deltas[name] = delta.mean
         if len(self._deltas) > CANDIDATES:
             self._deltas = dict(sorted(self._deltas.items(), key=lambda item: item[1])[:CANDIDATES])
 

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from cockpit.core.model import Experiment, ExperimentStatus, Wave, WaveStatus
 from cockpit.core.state import State, constants_of
 from cockpit.read.forecasts import LIKELY, ArmForecast, gigabytes, percent
+from cockpit.read.scores import Score, difference_to_base, score_of
 from cockpit.tui.figures import value
 from cockpit.tui.plain import plain
-from cockpit.tui.views.summary import raw_score
-from cockpit.tui.views.waves import delta_to_base
 
 MEMORY_CONSTANTS = ("DEPTH", "ASPECT_RATIO", "HEAD_DIM", "DEVICE_BATCH_SIZE")
 _OUT_OF_MEMORY = ("outofmemory", "out of memory", "cannot allocate memory")
@@ -34,7 +33,7 @@ class ArmView:
     same: frozenset[str]
     patch: str
     runs: int
-    val_bpb: float | None
+    score: Score | None
     delta: float | None
     crash: str
     """Of an arm that waits: the probability of a crash with its interval."""
@@ -62,7 +61,7 @@ def arm_view(
 ) -> ArmView:
     base = constants_of(state, arm.base) if arm.base in state.experiments else {}
     mine = {**base, **arm.change.constants}
-    score, _ = raw_score(state, arm.id)
+    score, delta = score_of(state, arm.id), difference_to_base(state, arm)
     edits = len(arm.change.edits)
     return ArmView(
         id=plain(arm.id),
@@ -71,8 +70,8 @@ def arm_view(
         same=frozenset(name for name in names if name in mine and base.get(name) == mine[name]),
         patch=f"+{arm.lines_added} −{arm.lines_removed}" if edits else "",
         runs=arm.replicates,
-        val_bpb=score if arm.scores else None,
-        delta=delta_to_base(state, arm),
+        score=score,
+        delta=delta.mean if delta else None,
         crash=percent(forecast.crash) if forecast else "",
         likely=forecast is not None and forecast.crash.mean >= LIKELY,
         memory=gigabytes(forecast.peak_vram_mb) if forecast and forecast.peak_vram_mb else "",

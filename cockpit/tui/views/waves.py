@@ -11,6 +11,7 @@ from cockpit.core.model import (
 )
 from cockpit.core.state import State
 from cockpit.read.costs import WaveCost, spent_usd, wave_cost
+from cockpit.read.scores import difference_to_base
 from cockpit.tui.figures import short_name, value
 from cockpit.tui.plain import plain
 
@@ -108,24 +109,10 @@ def shape(wave: Wave, arms: list[Experiment]) -> str:
 
 
 def _best(state: State, arms: list[Experiment]) -> tuple[str, float | None]:
-    """The arm with the best difference to its base, in whichever class it was measured."""
+    """The arm with the best difference to its base."""
     found: tuple[float, str] | None = None
     for arm in arms:
-        delta = delta_to_base(state, arm)
-        if delta is not None and (found is None or delta < found[0]):
-            found = (delta, arm.id)
+        delta = difference_to_base(state, arm)
+        if delta is not None and (found is None or delta.mean < found[0]):
+            found = (delta.mean, arm.id)
     return (found[1], found[0]) if found else ("", None)
-
-
-def delta_to_base(state: State, arm: Experiment) -> float | None:
-    """Its mean score less its base's in the same class; what was estimated with care goes before it."""
-    if arm.estimate is not None:
-        return arm.estimate.mean
-    base = state.experiments.get(arm.base)
-    if base is None:
-        return None
-    for hardware, scores in arm.scores.items():
-        against = base.scores.get(hardware)
-        if against:
-            return sum(scores) / len(scores) - sum(against) / len(against)
-    return None

@@ -6,6 +6,7 @@ from textual.strip import Strip
 from cockpit.core.model import Wave
 from cockpit.core.state import State
 from cockpit.read.forecasts import ArmForecast, forecasts_of
+from cockpit.read.scores import comparison_class
 from cockpit.tui.figures import count, score, short_name, signed
 from cockpit.tui.plain import plain, width_of
 from cockpit.tui.rows import Row, title_row
@@ -61,6 +62,9 @@ class Arms(Listing):
         ]
         widths = self._widths(views, width)
         note = count(len(wave.arms), "arm") + (f", {len(wave.again)} again" if wave.again else "")
+        hardware = comparison_class(state)
+        if hardware and any(view.score is not None for view in views):
+            note += f", scores on {plain(hardware)} unless a class is named"
         head = Row(width, self.palette).put("  arm", "dim").to(LEAD)
         for index, name in enumerate(self.names):
             if widths[index]:
@@ -71,7 +75,7 @@ class Arms(Listing):
         else:
             head.put("val_bpb", "dim", 8).put("Δ base", "dim", 8)
         rows = [title_row(width, self.palette, "arms", note, self.has_focus), head.strip()]
-        return rows + [self._row(view, widths, width) for view in views]
+        return rows + [self._row(view, widths, width, hardware) for view in views]
 
     def _widths(self, views: list[ArmView], width: int) -> list[int]:
         """Return each constant's width. Constants that do not fit get 0; the chosen one always fits."""
@@ -89,7 +93,7 @@ class Arms(Listing):
                 room -= widths[index] + 1
         return shown
 
-    def _row(self, view: ArmView, widths: list[int], width: int) -> Strip:
+    def _row(self, view: ArmView, widths: list[int], width: int, hardware: str) -> Strip:
         chosen = view.id == self.selected
         row = Row(width, self.palette, self.palette.selection if chosen else None)
         glyph, ink = GLYPHS[view.status]
@@ -105,11 +109,13 @@ class Arms(Listing):
             row.put(view.crash, "warn" if view.likely else "dim", CRASH)
             row.put(view.memory, "dim").skip(2 if view.memory else 0)
             return row.put(view.warning, "warn").strip()
-        row.put(score(view.val_bpb) if view.val_bpb is not None else "", "text", 8)
+        row.put(score(view.score.mean) if view.score is not None else "", "text", 8)
         if view.delta is not None:
             row.put(signed(view.delta), "good" if view.delta < 0 else "dim", 8)
         else:
             row.skip(8)
+        if view.score is not None and view.score.hardware != hardware:
+            row.put(f"on {plain(view.score.hardware)} ", "info")
         memory = view.warning.startswith(("memory", "the same"))
         return row.put(view.warning, "warn" if memory else "dim").strip()
 

@@ -7,10 +7,11 @@ from textual.message import Message
 from textual.strip import Strip
 
 from cockpit.core.state import State
+from cockpit.read.needs import Need
 from cockpit.session.heartbeat import WorkerStatus
 from cockpit.tui.plain import plain, width_of, wrap
 from cockpit.tui.rows import Row
-from cockpit.tui.views.summary import Need, best_parts, fitting, fleet_words, mode_words, money_parts
+from cockpit.tui.views.summary import best_parts, fitting, fleet_words, mode_words, money_parts
 from cockpit.tui.widgets.pane import Pane
 
 TROUBLE_ROWS = 8

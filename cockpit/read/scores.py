@@ -1,0 +1,99 @@
+"""Scores of experiments. A score always names its hardware class; scores of two classes are never compared."""
+
+from collections.abc import Iterable
+from statistics import fmean
+
+import msgspec
+
+from cockpit.core.model import Attempt, Estimate, Experiment, Outcome
+from cockpit.core.state import State
+
+
+class Score(msgspec.Struct, frozen=True):
+    """The mean score of an experiment in one hardware class."""
+
+    mean: float
+    hardware: str
+    runs: int
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """A score less another of the same class; below zero is better."""
+
+    mean: float
+    hardware: str
+    """`pooled` where the differences of several classes were combined."""
+    estimated: bool
+    """Whether it is an estimate from a test, and not the plain difference of two means."""
+
+
+class BestScore(msgspec.Struct, frozen=True):
+    """The incumbent's score, its estimated gain, and the baseline's score in the same class where it has one."""
+
+    experiment: str
+    score: Score
+    estimate: Estimate | None
+    baseline: Score | None
+
+
+def comparison_class(state: State) -> str:
+    """The class that comparisons are made in: the screening class; without one the class with the most results.
+
+    Ties go to the first by name. Empty before the first result.
+    """
+    if state.session.fleet.screen_hardware:
+        return state.session.fleet.screen_hardware
+    return _most_results({name: len(listed) for name, listed in state.best.items()}.items())
+
+
+def score_of(state: State, name: str, hardware: str = "") -> Score | None:
+    """The score of an experiment in a class; None where it has no result there.
+
+    Without a class: in the class that comparisons are made in; where it did not run there, in the class it ran most in.
+    """
+    experiment = state.experiments.get(name)
+    if experiment is None or not experiment.scores:
+        return None
+    if not hardware:
+        hardware = comparison_class(state)
+        if not experiment.scores.get(hardware):
+            hardware = _most_results((name, len(scores)) for name, scores in experiment.scores.items())
+    scores = experiment.scores.get(hardware)
+    return Score(fmean(scores), hardware, len(scores)) if scores else None
+
+
+def difference_to_base(state: State, experiment: Experiment) -> Difference | None:
+    """The experiment against its base and nothing else; None where the two share no class.
+
+    An estimate is taken where it is against the base; one against another experiment is not a difference to the base.
+    """
+    estimate = experiment.estimate
+    if estimate is not None and estimate.against == experiment.base:
+        return Difference(estimate.mean, estimate.hardware, estimated=True)
+    own = score_of(state, experiment.id)
+    base = score_of(state, experiment.base, own.hardware) if own else None
+    return Difference(own.mean - base.mean, own.hardware, estimated=False) if own and base else None
+
+
+def run_difference(state: State, attempt: Attempt) -> Difference | None:
+    """One run's score less the mean of its experiment's base in the run's class; None where there is none."""
+    if attempt.outcome is not Outcome.VALID or attempt.metrics is None:
+        return None
+    base = score_of(state, state.experiments[attempt.experiment].base, attempt.hardware)
+    return Difference(attempt.metrics.val_bpb - base.mean, attempt.hardware, estimated=False) if base else None
+
+
+def best_score(state: State) -> BestScore | None:
+    """The incumbent's score, or the baseline's before there is one; None before the first result."""
+    name = state.incumbent or state.baseline
+    score = score_of(state, name)
+    if score is None:
+        return None
+    estimate = state.experiments[name].estimate
+    if estimate is None and state.incumbencies and state.incumbencies[-1].experiment == name:
+        estimate = state.incumbencies[-1].estimate
+    return BestScore(name, score, estimate, score_of(state, state.baseline, score.hardware))
+
+
+def _most_results(counts: Iterable[tuple[str, int]]) -> str:
+    return min(((-count, name) for name, count in counts if count), default=(0, ""))[1]
