@@ -42,7 +42,7 @@ def test_arguments_may_come_on_standard_input(
 
 
 def test_what_is_no_json_is_one_sentence(api: DirectApi) -> None:
-    with pytest.raises(CommandError, match="--json takes a JSON object"):
+    with pytest.raises(CommandError, match="--json expects a JSON object"):
         tool("brief", str(api.folder.root), "{limit: 1}", "")
 
 

@@ -109,9 +109,9 @@ def test_approved_work_runs_and_can_be_read_back(place: Path, night: SessionFold
     assert "val_bpb: 1.0" in said(place, "log", arm)
     assert "+MATRIX_LR = 0.031" in said(place, "diff", arm)
     lines = said(place, "results").splitlines()
-    assert lines[0] == "commit\tval_bpb\tmemory_gb\tstatus\tdescription"
+    assert lines[0] == "commit\tval_bpb\tmemory_gb\tstatus\tdescription\tclass"
     mine = [line.split("\t") for line in lines if f"{arm} " in line]
-    assert len(mine) == 1 and len(mine[0]) == 5 and float(mine[0][1]) > 1
+    assert len(mine) == 1 and len(mine[0]) == 6 and mine[0][5] == "CPU" and float(mine[0][1]) > 1
     said(place, "rerun", arm)
     assert len(state_of(night).experiments[arm].attempts) > 1
 
@@ -155,7 +155,7 @@ def test_mode_budget_envelope_and_words_reach_the_ledger(place: Path, night: Ses
 def test_holding_and_resuming_a_session_and_a_cluster(place: Path, night: SessionFolder) -> None:
     assert said(place, "hold").startswith("the session is held")
     assert state_of(night).held
-    assert "the session is held: resume it to go on" in said(place, "status")
+    assert "the session is held: resume it to continue" in said(place, "status")
     said(place, "resume")
     said(place, "hold", "cpu-01")
     assert state_of(night).clusters["cpu-01"].held and not state_of(night).held
@@ -174,7 +174,7 @@ def test_an_agent_without_mcp_calls_the_same_tools(place: Path) -> None:
     wrong = cockpit(place, "tool", "show_experiment", "night", "--json", '{"experiment": "e9"}', cwd=place / "repo")
     assert wrong.returncode == 1 and "error" in json.loads(wrong.stdout)
     torn = cockpit(place, "tool", "brief", "night", "--json", "{", cwd=place / "repo")
-    assert "--json takes a JSON object" in refusal(torn)
+    assert "--json expects a JSON object" in refusal(torn)
 
 
 def test_the_doctor_has_a_remedy_for_everything_that_is_missing(place: Path) -> None:
