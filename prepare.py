@@ -1,7 +1,7 @@
-"""Prepare a corpus and its tokenizer; hold what every experiment shares. Read-only to every proposer.
+"""Prepare a corpus and its tokenizer, and define what every experiment shares. Read-only for every proposer.
 
     python prepare.py                       the corpus of this machine: climbmix with CUDA, stdlib without
-    python prepare.py --corpus stdlib       nothing to download: the text of this Python's standard library
+    python prepare.py --corpus stdlib       no download: the text of this Python's standard library
     python prepare.py --corpus climbmix --num-shards 20
 
 train.py imports from here: the preset's constants, the tokenizer, the packing dataloader and `evaluate_bpb`.
@@ -32,7 +32,8 @@ import torch
 
 
 class CorpusError(SystemExit):
-    """One sentence: what is wrong and what to do. Uncaught, it ends the script with that and status 1."""
+    """The corpus cannot be used. One sentence says what is wrong and what to do; uncaught, it ends the script with
+    status 1."""
 
     def __init__(self, sentence: str) -> None:
         super().__init__(f"FAIL: {sentence}")
@@ -43,16 +44,17 @@ class CorpusError(SystemExit):
 
 @dataclass(frozen=True)
 class Preset:
-    """`cpu-small` is a scale model of the CUDA run: same depth, head count and optimizer, the rest smaller.
+    """The scale of a run. `cpu-small` is a scale model of the CUDA run: same depth, head count and optimizer, the rest
+    smaller.
 
-    `scale` divides the model's width, its heads' width and the context; `batch_scale` divides the rows of a
-    batch. A constant edited in train.py therefore moves both, in the same steps. Scores of different
-    presets are never compared.
+    `scale` divides the model's width, its heads' width and the context; `batch_scale` divides the rows of a batch. An
+    edited constant of train.py therefore acts on both, in the same steps. Scores of different presets are never
+    compared.
     """
 
     name: str
     max_seq_len: int  # tokens
-    time_budget_s: float  # training only: start-up, compilation and evaluation are left out
+    time_budget_s: float  # training only, without start-up, compilation and evaluation
     eval_tokens: int
     scale: int
     batch_scale: int
@@ -93,16 +95,16 @@ CORPUS = corpus_from_environment("climbmix" if DEVICE == "cuda" else "stdlib")
 
 
 def training_clock() -> float:
-    """Seconds that count against TIME_BUDGET; call it once the device has finished what it was given.
+    """Return the seconds that count against TIME_BUDGET; call it once the device has finished its work.
 
-    A GPU trains one experiment at a time: the wall clock. A CPU is shared with whatever else runs, and a run
-    would lose for its neighbours: there it is the processor time of this process, all threads together, which
-    is the wall clock of a core of one's own.
+    A GPU trains one experiment at a time, so its clock is the wall clock. A CPU is shared with other processes, which
+    would cost a run its time: there it is the processor time of this process, all threads together, which equals the
+    wall clock of a dedicated core.
     """
     return time.perf_counter() if DEVICE == "cuda" else time.process_time()
 
 
-# GPT-4's split pattern with numbers cut in twos: a small vocabulary has no room for three digits.
+# GPT-4's split pattern with numbers in groups of two digits: a small vocabulary has no room for three.
 SPLIT_PATTERN = (
     r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,2}| ?[^\s\p{L}\p{N}]++[\r\n]*"
     r"|\s*[\r\n]|\s+(?!\S)|\s+"
@@ -115,7 +117,7 @@ SPECIAL_TOKENS = [BOS, "<|reserved_1|>", "<|reserved_2|>", "<|reserved_3|>"]
 
 @dataclass(frozen=True)
 class Corpus:
-    """A prepared corpus. `fingerprint` is a hash over the tokenizer's and every shard's content."""
+    """A prepared corpus. `fingerprint` is a hash over the content of the tokenizer and of every shard."""
 
     folder: Path
     name: str
@@ -126,7 +128,7 @@ class Corpus:
 
 
 def load_corpus(name: str = CORPUS, *, check_hashes: bool = False) -> Corpus:
-    """The prepared corpus `name`. Raises CorpusError where it is missing, empty, torn or not ours."""
+    """Load the prepared corpus `name`. Raises CorpusError where it is missing, empty, torn or of another format."""
     folder = DATA_DIR / name
     again = f"run `python prepare.py --corpus {name}`."
     try:
@@ -166,7 +168,7 @@ def _sha256_of_file(path: Path) -> str:
 
 
 def _write_atomically(path: Path, content: bytes) -> None:
-    """Whole or not at all, whatever happens to the power, the disk or a second writer."""
+    """Write a file as a whole or not at all, despite a power cut, a full disk or a second writer."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
@@ -179,7 +181,7 @@ def _write_atomically(path: Path, content: bytes) -> None:
 
 
 def _write_manifest(folder: Path, name: str, source: str, splits: dict[str, list[str]]) -> None:
-    """Written last: a folder with no corpus.json is not prepared yet, whatever else lies in it."""
+    """Write corpus.json, last of all: a folder without it is not prepared yet, whatever else it holds."""
     names = ["tokenizer.tiktoken", *splits["train"], *splits["val"]]
     files = {
         file: {"bytes": (folder / file).stat().st_size, "sha256": _sha256_of_file(folder / file)} for file in names
@@ -197,7 +199,7 @@ def _write_manifest(folder: Path, name: str, source: str, splits: dict[str, list
 
 
 def read_documents(shard: Path) -> Iterator[str]:
-    """The documents of one shard, in order: parquet with a `text` column, or one JSON string a line."""
+    """Yield the documents of one shard, in order: parquet with a `text` column, or one JSON string a line."""
     if shard.suffix == ".parquet":
         import pyarrow.parquet  # a third of a second, and the stdlib corpus does without
 
@@ -213,7 +215,7 @@ def read_documents(shard: Path) -> Iterator[str]:
 
 
 class Tokenizer:
-    """Byte-pair encoding over bytes, with BOS and three reserved tokens after the merged ones."""
+    """A byte-pair encoding over bytes, with BOS and three reserved tokens after the merged ones."""
 
     def __init__(self, ranks: dict[bytes, int]) -> None:
         special = {token: len(ranks) + i for i, token in enumerate(SPECIAL_TOKENS)}
@@ -223,17 +225,17 @@ class Tokenizer:
         self.vocab_size = len(ranks) + len(special)
         self.bos = special[BOS]
         lengths = {rank: len(token) for token, rank in ranks.items()}
-        # How many bytes of text a token stands for; 0 for a special token, which stands for none.
+        # Bytes of text per token; 0 for a special token.
         self.token_bytes = torch.tensor([lengths.get(i, 0) for i in range(self.vocab_size)], dtype=torch.int32)
 
     @classmethod
     def load(cls, corpus: Corpus) -> "Tokenizer":
-        """Reads `tokenizer.tiktoken`, tiktoken's own format: a line of base64 and rank for each token."""
+        """Read `tokenizer.tiktoken` in tiktoken's format: a line of base64 and rank for each token."""
         lines = (corpus.folder / "tokenizer.tiktoken").read_bytes().splitlines()
         return cls({base64.b64decode(token): int(rank) for token, rank in (line.split() for line in lines)})
 
     def encode(self, documents: list[str]) -> list[list[int]]:
-        """Each document's tokens, BOS first."""
+        """Return each document's tokens, BOS first."""
         batch = self.encoding.encode_ordinary_batch(documents, num_threads=torch.get_num_threads())
         return [[self.bos, *tokens] for tokens in batch]
 
@@ -242,7 +244,7 @@ class Tokenizer:
 
 
 def train_tokenizer(documents: Iterable[str], vocab_size: int) -> bytes:
-    """The content of a `tokenizer.tiktoken`: vocab_size less the special tokens, learned from `documents`."""
+    """Return the content of a `tokenizer.tiktoken` learned from `documents`: vocab_size minus the special tokens."""
     import rustbpe
 
     bpe = rustbpe.Tokenizer()
@@ -257,11 +259,11 @@ def train_tokenizer(documents: Iterable[str], vocab_size: int) -> bytes:
 
 
 def pack_rows(documents: Iterable[list[int]], row_len: int, buffer_size: int = 1000) -> Iterator[list[int]]:
-    """Best-fit packing: rows of exactly `row_len` tokens, each starting at the start of a document.
+    """Pack documents best-fit into rows of exactly `row_len` tokens, each starting at the start of a document.
 
-    Of `buffer_size` waiting documents the longest that still fits goes next; where none fits, the shortest is
-    cropped to fill the row and its rest dropped. No padding. When the documents end, the rest is packed and a
-    last row that cannot be filled is left out.
+    Of `buffer_size` waiting documents the longest that still fits goes next; where none fits, the shortest is cropped
+    to fill the row and its rest dropped. There is no padding. When the documents end, the rest is packed and a last row
+    that cannot be filled is left out.
     """
     stream = iter(documents)
     waiting: list[list[int]] = []  # sorted by length
@@ -293,10 +295,10 @@ def make_dataloader(
     split: Literal["train", "val"],
     device: str = DEVICE,
 ) -> Iterator[Batch]:
-    """Yields (inputs, targets, epoch), int64 of (batch_rows, MAX_SEQ_LEN), targets shifted left by one.
+    """Yield (inputs, targets, epoch), int64 of shape (batch_rows, MAX_SEQ_LEN), targets shifted left by one.
 
-    `train` repeats for ever; `val` is one pass, its last batch filled up with rows of BOS, which weigh
-    nothing in `evaluate_bpb`. The rows and their order do not depend on `batch_rows`.
+    `train` repeats without end; `val` is one pass, its last batch padded with rows of BOS, which have no weight in
+    `evaluate_bpb`. The rows and their order do not depend on `batch_rows`.
     """
     epoch = 1
 
@@ -339,11 +341,11 @@ def evaluate_bpb(
     batch_rows: int,
     device: str = DEVICE,
 ) -> float:
-    """Bits per byte on the validation split: independent of the vocabulary, lower is better.
+    """Return the bits per byte on the validation split: independent of the vocabulary, lower is better.
 
-    `model(inputs, targets, reduction="none")` gives the cross-entropy of every target in nats. Their sum
-    over the byte length of the targets' text, divided by ln 2; special tokens count in neither sum. The text
-    is the first EVAL_TOKENS of the split, or all of it: the same for every experiment and batch size.
+    `model(inputs, targets, reduction="none")` gives the cross-entropy of every target in nats. The result is their sum
+    over the byte length of the targets' text, divided by ln 2; special tokens count in neither sum. The text is the
+    first EVAL_TOKENS of the split, or all of it: the same for every experiment and batch size.
     """
     token_bytes = tokenizer.token_bytes.to(device)
     rows_left = EVAL_TOKENS // MAX_SEQ_LEN
@@ -369,11 +371,11 @@ CLIMBMIX_URL = "https://huggingface.co/datasets/karpathy/climbmix-400b-shuffle/r
 CLIMBMIX_VAL_SHARD = 6542  # the last one, pinned for validation
 CLIMBMIX_DEFAULT_SHARDS = 10
 RETRY_WAIT_S = 1.0
-TOKENIZER_CHARS = 1_000_000_000  # of training text the tokenizer is learned from, at most
+TOKENIZER_CHARS = 1_000_000_000  # limit of the training text for the tokenizer
 TOKENIZER_CHARS_PER_DOCUMENT = 10_000
 
-STDLIB_DOCUMENT_CHARS = 640  # about one row of the cpu-small preset, so that little is cropped
-# Left out: what some distributions leave out, what is not the library's own, and tables that are not text.
+STDLIB_DOCUMENT_CHARS = 640  # about one row of the cpu-small preset, to crop little
+# Left out: folders that some distributions lack, third-party code, and tables that are not text.
 STDLIB_SKIPPED_FOLDERS = {
     "test",
     "tests",
@@ -390,7 +392,7 @@ def report(percent: float, doing: str) -> None:
 
 
 def split_into_documents(text: str) -> Iterator[str]:
-    """Cuts a source file at line ends into pieces of at most STDLIB_DOCUMENT_CHARS where its lines allow."""
+    """Cut a source file at line ends into pieces of at most STDLIB_DOCUMENT_CHARS where its lines allow."""
     piece = ""
     for line in text.splitlines(keepends=True):
         if piece and len(piece) + len(line) > STDLIB_DOCUMENT_CHARS:
@@ -402,7 +404,7 @@ def split_into_documents(text: str) -> Iterator[str]:
 
 
 def prepare_stdlib(folder: Path) -> None:
-    """A tenth of the files, by their content's hash, validates; documents lie in the order of theirs."""
+    """Split the library's files: a tenth, by the hash of their content, validates. Documents are in the order of their hashes."""
     library = Path(sysconfig.get_paths()["stdlib"])
     texts: dict[str, str] = {}
     for path in sorted(library.rglob("*.py")):
@@ -429,7 +431,7 @@ def prepare_stdlib(folder: Path) -> None:
 
 
 def _download(url: str, path: Path, on_progress: Callable[[int, int], None]) -> None:
-    """Fetches `url` to `path`, going on from PATH.part if there is one. Calls `on_progress(bytes, of_bytes)`."""
+    """Fetch `url` to `path`, resuming from PATH.part if there is one. Calls `on_progress(bytes, of_bytes)`."""
     import requests
 
     part = path.with_name(path.name + ".part")
@@ -438,7 +440,7 @@ def _download(url: str, path: Path, on_progress: Callable[[int, int], None]) -> 
         have = part.stat().st_size if part.exists() else 0
         try:
             with requests.get(url, stream=True, timeout=30, headers={"Range": f"bytes={have}-"}) as response:
-                if response.status_code == 416:  # no such range: what is here is not the start of this file
+                if response.status_code == 416:  # no such range: the part on disk is not the start of this file
                     part.unlink()
                     raise requests.ConnectionError
                 response.raise_for_status()
@@ -459,8 +461,8 @@ def _download(url: str, path: Path, on_progress: Callable[[int, int], None]) -> 
             refused = status is not None and 400 <= status < 500 and status != 429
             if attempt == attempts or refused:
                 raise CorpusError(
-                    f"The hub did not give {path.name} ({status or type(error).__name__}): run this again to go"
-                    " on where it stopped, or take the corpus stdlib (--corpus stdlib), which downloads nothing."
+                    f"The hub did not give {path.name} ({status or type(error).__name__}): run this again to"
+                    " resume, or use the corpus stdlib (--corpus stdlib), which downloads nothing."
                 ) from None
             time.sleep(attempt * RETRY_WAIT_S)
         else:
@@ -477,7 +479,7 @@ def _is_whole_parquet(path: Path) -> bool:
 
 
 def prepare_climbmix(folder: Path, num_shards: int) -> None:
-    """Downloads `num_shards` training shards and the validation shard, then learns the tokenizer."""
+    """Download `num_shards` training shards and the validation shard, then learn the tokenizer."""
     if not 1 <= num_shards <= CLIMBMIX_VAL_SHARD:
         raise CorpusError(f"--num-shards is {num_shards}: ask for 1 to {CLIMBMIX_VAL_SHARD}.")
     names = [f"shard_{i:05d}.parquet" for i in [*range(num_shards), CLIMBMIX_VAL_SHARD]]
@@ -505,7 +507,7 @@ def prepare_climbmix(folder: Path, num_shards: int) -> None:
         try:
             for done in as_completed(fetches):
                 done.result()
-        except BaseException:  # an interrupt as well: what runs must stop, and keeps its part for the next time
+        except BaseException:  # also on an interrupt: downloads must stop, and keep their parts for the next time
             stopped.set()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
@@ -527,7 +529,7 @@ def prepare_climbmix(folder: Path, num_shards: int) -> None:
 
 
 def _drop_torn_files(folder: Path) -> None:
-    """Removes what no longer is what corpus.json recorded, and what a killed run left half written."""
+    """Remove files that differ from corpus.json, and partial files of a killed run."""
     for path in folder.glob("*.tmp"):
         path.unlink()
     try:
@@ -536,12 +538,12 @@ def _drop_torn_files(folder: Path) -> None:
             if (folder / name).is_file() and _sha256_of_file(folder / name) != recorded["sha256"]:
                 (folder / name).unlink()
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        pass  # no record to compare with: what is there was put there whole, and is looked at again
+        pass  # no record to compare with: existing files were written whole, and are checked again
     (folder / "corpus.json").unlink(missing_ok=True)
 
 
 def prepare(name: str, num_shards: int | None = None) -> Corpus:
-    """Makes the corpus ready, doing only what is not done yet. Two at once: the second waits and finds it."""
+    """Prepare the corpus, doing only missing work. Of two at once the second waits and finds it prepared."""
     folder = DATA_DIR / name
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:

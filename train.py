@@ -2,7 +2,7 @@
 
     python train.py        prepare the corpus first: python prepare.py
 
-This is the file to edit: constants, model, optimizer, schedule. What prints the summary and prepare.py stay.
+This is the file to edit: constants, model, optimizer, schedule. Leave prepare.py and the printed summary unchanged.
 """
 
 import gc
@@ -32,8 +32,8 @@ from prepare import (
 )
 
 # ---------------------------------------------------------------------------
-# Knobs. On the cpu-small preset widths are divided by PRESET.scale and rows by PRESET.batch_scale: a scale
-# model of the same run, in which every knob below acts in the same steps.
+# Constants. On the cpu-small preset widths are divided by PRESET.scale and rows by PRESET.batch_scale: a scale
+# model of the same run, in which every constant below acts in the same steps.
 # ---------------------------------------------------------------------------
 
 # Model
@@ -79,7 +79,7 @@ class GPTConfig:
 
     @classmethod
     def from_knobs(cls, vocab_size: int) -> "GPTConfig":
-        """Raises ValueError where the knobs make no model."""
+        """Build the configuration from the constants. Raises ValueError where they define no model."""
         head_dim = HEAD_DIM // PRESET.scale
         model_dim = math.ceil(DEPTH * ASPECT_RATIO / PRESET.scale / max(head_dim, 1)) * head_dim
         if DEPTH < 1 or model_dim < 1 or head_dim < 4 or head_dim % 2:
@@ -89,12 +89,12 @@ class GPTConfig:
         return cls(vocab_size, MAX_SEQ_LEN, DEPTH, model_dim, head_dim, WINDOW_PATTERN)
 
     def window(self, layer: int) -> int:
-        """How many tokens a query of this layer sees, itself included."""
+        """Return the number of tokens that a query of this layer sees, itself included."""
         is_long = layer == self.depth - 1 or self.window_pattern[layer % len(self.window_pattern)] == "L"
         return self.seq_len if is_long else max(1, self.seq_len // 2)
 
     def has_value_embedding(self, layer: int) -> bool:
-        """Every other layer, the last one included."""
+        """Return whether the layer has one: every other layer, the last one included."""
         return (self.depth - 1 - layer) % 2 == 0
 
 
@@ -103,17 +103,17 @@ def norm(x: Tensor) -> Tensor:
 
 
 def sees(window: int, query: Tensor, key: Tensor) -> Tensor:
-    """Causal, and no further back than the window."""
+    """Return whether a query sees a key: causal, and no further back than the window."""
     return (key <= query) & (query - key < window)
 
 
 class Attend(nn.Module):
-    """softmax(qk)v over a causal window, one fused kernel; q, k, v (batch, heads, seq_len, head_dim)."""
+    """Compute softmax(qk)v over a causal window in one fused kernel; q, k, v (batch, heads, seq_len, head_dim)."""
 
     def __init__(self, seq_len: int, window: int, device: str, uses_flex: bool) -> None:
         super().__init__()
         self.is_full = window >= seq_len
-        self.uses_flex = uses_flex  # skips the blocks out of sight, which SDPA with a mask would compute
+        self.uses_flex = uses_flex  # skips the masked blocks, which SDPA would compute
         if self.is_full:
             return
         if self.uses_flex:
@@ -133,13 +133,13 @@ class Attend(nn.Module):
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary position embedding (arXiv:2104.09864) of x (batch, heads, seq_len, head_dim)."""
+    """Apply rotary position embedding (arXiv:2104.09864) to x (batch, heads, seq_len, head_dim)."""
     a, b = x.chunk(2, dim=-1)
     return torch.cat((a * cos + b * sin, b * cos - a * sin), dim=-1)
 
 
 class Linear(nn.Linear):
-    """Without a bias; weights stay float32 and are multiplied in the input's precision."""
+    """A linear layer without bias; weights stay float32 and are multiplied in the input's precision."""
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__(channels_in, channels_out, bias=False)
@@ -180,7 +180,7 @@ class Block(nn.Module):
 
 
 class GPT(nn.Module):
-    """A GPT in the nanochat line: rotary, RMSNorm, QK-norm, ReLU², value embeddings, soft-capped logits."""
+    """A GPT in the style of nanochat: rotary, RMSNorm, QK-norm, ReLU², value embeddings, soft-capped logits."""
 
     def __init__(self, config: GPTConfig, device: str = DEVICE, precision: torch.dtype = PRECISION) -> None:
         super().__init__()
@@ -207,7 +207,7 @@ class GPT(nn.Module):
 
     @torch.no_grad()
     def init_weights(self) -> None:
-        """Every block starts as the identity: what it adds to the residual stream starts at zero."""
+        """Initialise every block as the identity: its output to the residual stream starts at zero."""
         bound = (3 / self.config.model_dim) ** 0.5  # uniform with a standard deviation of model_dim ** -0.5
         self.embedding.weight.normal_(0, 1)
         self.head.weight.normal_(0, 0.001)
@@ -220,7 +220,7 @@ class GPT(nn.Module):
                 matrix.weight.zero_()
 
     def forward(self, tokens: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
-        """Cross-entropy in nats of int64 targets (batch, seq_len); with "none", one value a target."""
+        """Return the cross-entropy in nats of int64 targets (batch, seq_len); with "none", one value per target."""
         x = start = norm(self.embedding(tokens)).to(self.precision)
         for layer, block in enumerate(self.blocks):
             x = self.residual_scales[layer] * x + self.input_scales[layer] * start
@@ -232,7 +232,7 @@ class GPT(nn.Module):
         return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction=reduction)
 
     def flops_per_token(self) -> int:
-        """Forward and backward: 6 a matrix weight, 12 a channel and token in sight (arXiv:2204.02311)."""
+        """Count forward and backward: 6 per matrix weight, 12 per channel and visible token (arXiv:2204.02311)."""
         matrices = sum(p.numel() for p in self.blocks.parameters()) + self.head.weight.numel()
         in_sight = sum(self.config.window(layer) for layer in range(self.config.depth))
         return 6 * matrices + 12 * self.config.model_dim * in_sight
@@ -240,7 +240,7 @@ class GPT(nn.Module):
 
 # --- Optimizer ---
 
-# Polar Express (arXiv:2505.16932): quintic iterations that carry a matrix to its nearest orthogonal one.
+# Polar Express (arXiv:2505.16932): quintic iterations that converge to the nearest orthogonal matrix.
 POLAR_EXPRESS = (
     (8.156554524902461, -22.48329292557795, 15.878769915207462),
     (4.042929935166739, -2.808917465908714, 0.5000178451051316),
@@ -251,7 +251,7 @@ POLAR_EXPRESS = (
 
 
 def orthogonalise(g: Tensor, steps: int) -> Tensor:
-    """The nearest orthogonal matrices to g (count, rows, cols), after `steps` iterations."""
+    """Return the nearest orthogonal matrices to g (count, rows, cols), after `steps` iterations."""
     x = g.bfloat16() if g.is_cuda else g
     wide = x.size(-2) <= x.size(-1)
     x = x if wide else x.mT
@@ -264,11 +264,11 @@ def orthogonalise(g: Tensor, steps: int) -> Tensor:
 
 
 def muon_update(weights: Tensor, grads: Tensor, momentum: Tensor, second: Tensor, lr: Tensor, decay: Tensor) -> Tensor:
-    """New weights (count, rows, cols); `momentum` and `second` are updated in place.
+    """Return new weights (count, rows, cols); `momentum` and `second` are updated in place.
 
-    Nesterov momentum, orthogonalised; normalised by a running second moment along the longer side at an
-    unchanged norm (NorMuon, arXiv:2510.05491); weight decay only where it agrees with the update's direction
-    (cautious, arXiv:2510.12402).
+    Nesterov momentum, orthogonalised; normalised by a running second moment along the longer side at an unchanged norm
+    (NorMuon, arXiv:2510.05491); weight decay only where it agrees with the update's direction (cautious,
+    arXiv:2510.12402).
     """
     momentum.lerp_(grads, 1 - MUON_MOMENTUM)
     update = orthogonalise(grads.lerp(momentum, MUON_MOMENTUM), NS_STEPS)
@@ -282,7 +282,7 @@ def muon_update(weights: Tensor, grads: Tensor, momentum: Tensor, second: Tensor
 
 
 class Muon(torch.optim.Optimizer):
-    """One group for each shape, so that a step is a few batched matrix products."""
+    """Muon with one group per shape, so that a step is a few batched matrix products."""
 
     def __init__(self, params: list[nn.Parameter], lr: float, weight_decay: float) -> None:
         groups = [{"params": [p for p in params if p.shape == s]} for s in {p.shape: None for p in params}]
@@ -300,14 +300,14 @@ class Muon(torch.optim.Optimizer):
                 state["momentum"] = torch.zeros_like(weights)
                 state["second"] = torch.zeros_like(weights.narrow(side, 0, 1))
             lr = group["lr"] * max(1, weights.size(-2) / weights.size(-1)) ** 0.5
-            # As tensors, or every new value would compile the update again.
+            # As tensors: every new number would compile the update again.
             lr_and_decay = weights.new_tensor([lr, group["weight_decay"]])
             new = self.update(weights, grads, state["momentum"], state["second"], *lr_and_decay)
             torch._foreach_copy_(params, list(new))
 
 
 def make_optimizers(model: GPT) -> list[torch.optim.Optimizer]:
-    """Each group keeps what the schedule starts from. AdamW's rates are given for a width of 768."""
+    """Build the optimizers; each group stores its initial rate. AdamW's rates are given for a width of 768."""
     matrices = list(model.blocks.parameters())
     width = (model.config.model_dim / 768) ** -0.5
     adamw = torch.optim.AdamW(
@@ -317,8 +317,8 @@ def make_optimizers(model: GPT) -> list[torch.optim.Optimizer]:
                 "params": [model.embedding.weight, *model.value_embeddings.parameters()],
                 "lr": EMBEDDING_LR * width,
             },
-            # At first every block is the identity and norm() undoes any scale: these gradients are rounding, which
-            # a small eps would blow up to full steps.
+            # At first every block is the identity and norm() undoes any scale: these gradients are rounding errors,
+            # which a small eps would enlarge to full steps.
             {"params": [model.residual_scales], "lr": SCALAR_LR * 0.01, "eps": 1e-6},
             {"params": [model.input_scales], "lr": SCALAR_LR, "eps": 1e-6},
         ],
@@ -335,7 +335,7 @@ def make_optimizers(model: GPT) -> list[torch.optim.Optimizer]:
 
 
 def schedule(progress: float) -> float:
-    """The learning rates' multiplier at `progress`, the share of the time budget spent, 0 to 1."""
+    """Return the multiplier of the learning rates at `progress`, the share of the time budget spent, 0 to 1."""
     if progress < WARMUP_RATIO:
         return progress / WARMUP_RATIO
     if progress < 1 - WARMDOWN_RATIO:
@@ -353,14 +353,14 @@ def fail(sentence: str) -> NoReturn:
 
 
 def now() -> float:
-    """Seconds on the training clock, once the device has done all it was given."""
+    """Return seconds on the training clock, once the device has finished its work."""
     if DEVICE == "cuda":
         torch.cuda.synchronize()
     return training_clock()
 
 
 def peak_flops() -> float:
-    """Of matrix products, per second: the maker's figure for bf16, else what a large one reaches here."""
+    """Return matrix-product FLOPs per second: the maker's figure for bf16, else the rate of a large product here."""
     if DEVICE == "cuda":
         for name, flops in {"H100": 989.5e12, "H200": 989.5e12, "A100": 312e12}.items():
             if name in torch.cuda.get_device_name():
@@ -376,7 +376,7 @@ def peak_flops() -> float:
 
 
 def peak_memory_mb() -> float:
-    """Of the GPU; without one, of this process."""
+    """Return the peak memory of the GPU; without one, of this process."""
     if DEVICE == "cuda":
         return torch.cuda.max_memory_allocated() / 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -388,8 +388,8 @@ def main() -> None:
     torch.manual_seed(SEED)
     torch.set_float32_matmul_precision("high")
     if DEVICE == "cpu":
-        # At this size a second thread gains a third where it is alone and loses nearly everything where it is
-        # not: each of a step's thousand barriers then waits for a thread that is not running.
+        # At this size a second thread gains a third on an idle machine and loses nearly everything on a busy one:
+        # each of a step's thousand barriers then waits for a thread that is not running.
         torch.set_num_threads(1)
     corpus = load_corpus()
     tokenizer = Tokenizer.load(corpus)
@@ -422,15 +422,15 @@ def main() -> None:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
 
-    # Start-up and compilation are rehearsed at a learning rate of zero and then forgotten: they cost the
-    # budget nothing and train nothing.
+    # Start-up and compilation are rehearsed at a learning rate of zero and undone: they use no budget and
+    # train nothing.
     for _ in range(2):
         run_model(*batch[:2]).backward()
         step_optimizers(0.0, 0.0)
     for optimizer in optimizers:
         optimizer.state.clear()
     gc.collect()
-    gc.freeze()  # or a collection stalls a step now and then
+    gc.freeze()  # a collection would stall a step now and then
     gc.disable()
 
     peak = peak_flops()

@@ -147,16 +147,17 @@ def states(folder: Path, experiments: int) -> None:
     ledger.snapshot(state)
     snapshot_s = time.perf_counter() - start
     ledger.append(events[-AFTER_SNAPSHOT:])
+    ledger.close()
     with_s = opened(path, experiments)
     disk_bytes = sum(file.stat().st_size for file in path.parent.iterdir())
     path.with_name("snapshot").unlink()
     without_s = opened(path, experiments)
+    size = f"{disk_bytes / experiments:,.0f} bytes an experiment on disk"
     print(
-        f"{experiments:,} experiments ({len(events):,} events, {disk_bytes / experiments:,.0f} bytes an experiment on disk): state in "
+        f"{experiments:,} experiments ({len(events):,} events, {size}): state in "
         f"{without_s:.2f} s from the start, {with_s:.2f} s from a snapshot and {AFTER_SNAPSHOT:,} events "
         f"({without_s / with_s:.1f}x faster); making the snapshot {snapshot_s:.2f} s"
     )
-    ledger.close()
 
 
 def main() -> None:
