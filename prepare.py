@@ -404,7 +404,7 @@ def split_into_documents(text: str) -> Iterator[str]:
 
 
 def prepare_stdlib(folder: Path) -> None:
-    """Split the library's files: a tenth, by the hash of their content, validates. Documents are in the order of their hashes."""
+    """Split the library: a tenth of the files, by content hash, validates; documents are ordered by hash."""
     library = Path(sysconfig.get_paths()["stdlib"])
     texts: dict[str, str] = {}
     for path in sorted(library.rglob("*.py")):
