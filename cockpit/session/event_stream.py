@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from cockpit.session.chain import GENESIS, chained
+from cockpit.session.event_table import joined, split
 from cockpit.session.sqlite_file import LedgerError
 
 STREAM_MODE = 0o640
@@ -72,8 +73,7 @@ class StreamWriter:
         flags = 0
         if self._deflate is None:
             self._deflate, flags = zlib.compressobj(LEVEL), STARTS_SEGMENT
-        packed = b"".join(len(body).to_bytes(4, "little") + body for body in bodies)
-        payload = self._deflate.compress(packed) + self._deflate.flush(zlib.Z_SYNC_FLUSH)
+        payload = self._deflate.compress(joined(bodies)) + self._deflate.flush(zlib.Z_SYNC_FLUSH)
         chain = chained(self.end.chain, bodies)
         head = FRAME.pack(len(payload), zlib.crc32(payload), len(bodies), flags, chain)
         frame = head + zlib.crc32(head).to_bytes(4, "little") + payload
@@ -150,7 +150,7 @@ class StreamReader:
         try:
             if flags & STARTS_SEGMENT or self._inflate is None:
                 self._inflate = zlib.decompressobj()
-            bodies = _split(self._inflate.decompress(payload))
+            bodies = split(self._inflate.decompress(payload))
         except (zlib.error, ValueError):
             raise StreamDamaged(self.path, self.place.seq) from None
         if len(bodies) != count or chained(self.place.chain, bodies) != chain:
@@ -170,16 +170,3 @@ class StreamReader:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-
-
-def _split(packed: bytes) -> list[bytes]:
-    """Split length-prefixed bodies. Raises ValueError where the lengths do not add up."""
-    bodies, at = [], 0
-    while at < len(packed):
-        size = int.from_bytes(packed[at : at + 4], "little")
-        body = packed[at + 4 : at + 4 + size]
-        if len(body) != size:
-            raise ValueError("a body is cut")
-        bodies.append(body)
-        at += 4 + size
-    return bodies

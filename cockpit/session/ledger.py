@@ -7,39 +7,24 @@ one event) and `progress.live` (the progress of what runs). `cockpit.session.rea
 
 import logging
 import os
-import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
 from cockpit.core.events import AnyEvent, Event, Progressed, decode_event, encode_event
 from cockpit.core.state import State
-from cockpit.session.chain import GENESIS, chained, link
+from cockpit.session.chain import chained, link
 from cockpit.session.event_stream import START, Place, StreamDamaged, StreamReader, StreamWriter
+from cockpit.session.event_table import EventTable, Row, damaged
 from cockpit.session.folding import fold_progress, fold_stored
 from cockpit.session.paths import SessionFolder
 from cockpit.session.progress_file import ProgressFile
 from cockpit.session.snapshot import Snapshot, read_snapshot, write_snapshot
-from cockpit.session.sqlite_file import (
-    BUSY_TIMEOUT_S,
-    LedgerBusy,
-    LedgerDamaged,
-    LedgerError,
-    LedgerFull,
-    connect,
-    is_full,
-    transaction,
-    translated_errors,
-)
+from cockpit.session.sqlite_file import LedgerBusy, LedgerError, LedgerFull, is_full, translated_errors
 
-SCHEMA = 2
-LEDGER_MODE = 0o600
 FOLDER_MODE = 0o2750
-
-ROWS_AT_ONCE = 10_000
-
-_TABLES = "CREATE TABLE events (seq INTEGER PRIMARY KEY, at REAL NOT NULL, body BLOB NOT NULL, chain BLOB NOT NULL)"
+EVENTS_AT_ONCE = 10_000
 
 log = logging.getLogger("cockpit.worker")
 
@@ -47,17 +32,17 @@ log = logging.getLogger("cockpit.worker")
 class Ledger:
     """The open ledger of a session. Raises LedgerError with one sentence where a file cannot be used."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, stop: threading.Event) -> None:
+    def __init__(self, path: Path, table: EventTable, stop: threading.Event) -> None:
         self.path = path
         self.waits_for = ""
         """The reason why a write is waiting; empty while none does."""
-        self.restored = 0
-        """Events that ledger.db had lost and that came back from the event stream when it was opened."""
+        self.notes: list[str] = []
+        """One sentence for each file that was found damaged when the ledger was opened, and mended."""
         self._folder = SessionFolder(path.parent)
-        self._db = connection
+        self._table = table
         self._stop = stop
         self._wal_fd = -1
-        self._end = self._last_link()
+        self._end = Place(*table.end(), 0)
         self._snapshot = self._usable_snapshot()
         self._stream = self._open_stream()
         self._progress = ProgressFile(self._folder.progress)
@@ -67,13 +52,7 @@ class Ledger:
         """Create a ledger at `path`, and its folder."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.parent.chmod(FOLDER_MODE)
-        os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_EXCL, LEDGER_MODE))
-        with translated_errors(path):
-            db = connect(path, "rwc", BUSY_TIMEOUT_S)
-            db.execute("PRAGMA journal_mode=WAL")
-            db.execute(_TABLES)
-            db.execute(f"PRAGMA user_version={SCHEMA}")
-            db.close()
+        EventTable.create(path)
         return cls.open(path)
 
     @classmethod
@@ -83,13 +62,7 @@ class Ledger:
         if path.exists() and not os.access(path, os.W_OK):
             # SQLite would silently open it read-only.
             raise LedgerError(f"{path} belongs to another user: watch it with `cockpit watch`")
-        with translated_errors(path):
-            db = connect(path, "rw", BUSY_TIMEOUT_S)
-            check_schema(path, db)
-            db.execute("PRAGMA synchronous=NORMAL")
-            _withdraw_from_group(path)
-            _upgrade(db)
-        return cls(path, db, stop or threading.Event())
+        return cls(path, EventTable.open(path), stop or threading.Event())
 
     def append(self, events: Sequence[Event]) -> None:
         """Append all of the events or none. Progress replaces the attempt's last; every other event is permanent.
@@ -108,6 +81,7 @@ class Ledger:
             self._insert(rows)
             self._end = Place(seq, chain, 0)
             self._publish(bodies)
+            self._pack()
         if changed:
             self._try_to(self._progress.write)
 
@@ -120,7 +94,7 @@ class Ledger:
     def since(self, seq: int, most: int = 1_000_000) -> list[AnyEvent]:
         """Return the events after number `seq`, in order. Raises LedgerDamaged where one does not fit the chain."""
         with translated_errors(self.path):
-            return [decode_event(body) for body in self._bodies(seq, most)]
+            return [decode_event(body) for body in self._table.bodies(seq, most)]
 
     def last_seq(self) -> int:
         return self._end.seq
@@ -132,7 +106,7 @@ class Ledger:
     def state(self) -> State:
         """Return the present state: the last snapshot and the events after it."""
         snapshot = self._snapshot
-        state = fold_stored(lambda: snapshot.state() if snapshot else None, lambda seq: self.since(seq, ROWS_AT_ONCE))
+        state = fold_stored(lambda: snapshot.state() if snapshot else None, lambda seq: self.since(seq, EVENTS_AT_ONCE))
         if state is None:
             raise LedgerError(f"{self.path} holds no session: make another with `cockpit new`")
         return fold_progress(state, self.live())
@@ -152,14 +126,15 @@ class Ledger:
         if self._wal_fd >= 0:
             os.close(self._wal_fd)
             self._wal_fd = -1
+        while self._pack():
+            pass
         self._stream.close()
-        self._db.close()
+        self._table.close()
 
-    def _insert(self, rows: Sequence[tuple[int, float, bytes, bytes]]) -> None:
+    def _insert(self, rows: Sequence[Row]) -> None:
         while True:
             try:
-                with translated_errors(self.path), transaction(self._db):
-                    self._db.executemany("INSERT INTO events VALUES (?, ?, ?, ?)", rows)
+                self._table.insert(rows)
             except LedgerBusy as error:
                 if self._stop.is_set():
                     raise
@@ -171,8 +146,7 @@ class Ledger:
     def _publish(self, bodies: Sequence[bytes]) -> None:
         """Write events to the stream; those that an earlier failure left out first."""
         missing = self._end.seq - len(bodies) - self._stream.end.seq
-        with translated_errors(self.path):
-            earlier = list(self._bodies(self._stream.end.seq, missing)) if missing else []
+        earlier = self._table.bodies(self._stream.end.seq, missing) if missing else []
         self._try_to(lambda: self._stream.append([*earlier, *bodies]))
 
     def _try_to(self, write: Callable[[], None]) -> None:
@@ -182,43 +156,25 @@ class Ledger:
         except OSError as error:
             log.warning("readers do not see the newest events: %s", error)
 
-    def _bodies(self, seq: int, most: int) -> Iterator[bytes]:
-        chain = self._link_at(seq)
-        rows = self._db.execute(
-            "SELECT seq, body, chain FROM events WHERE seq > ? ORDER BY seq LIMIT ?", (seq, most)
-        ).fetchall()
-        for number, body, stored in rows:
-            seq += 1
-            chain = link(chain, body) if isinstance(body, bytes) else b""
-            if number != seq or chain != stored:
-                raise damaged(self.path, seq)
-            yield body
-
-    def _link_at(self, seq: int) -> bytes:
-        """Return the chain after an event. Raises LedgerDamaged where there is no such event."""
-        if seq == 0:
-            return GENESIS
-        row = self._db.execute("SELECT chain FROM events WHERE seq = ?", (seq,)).fetchone()
-        if row is None:
-            raise damaged(self.path, seq)
-        return bytes(row[0])
-
-    def _last_link(self) -> Place:
-        with translated_errors(self.path):
-            row = self._db.execute("SELECT seq, chain FROM events ORDER BY seq DESC LIMIT 1").fetchone()
-        return Place(int(row[0]), bytes(row[1]), 0) if row else Place(0, GENESIS, 0)
+    def _pack(self) -> bool:
+        """Pack older events, a pack at a time, so that no append takes long. Returns whether it did."""
+        try:
+            return self._table.pack(self._end.seq)
+        except LedgerError as error:
+            log.warning("older events stay unpacked: %s", error)
+            return False
 
     def _usable_snapshot(self) -> Snapshot | None:
         """Return the snapshot if it is whole and of this ledger's events."""
         try:
             found = read_snapshot(self._folder.snapshot)
         except ValueError as error:
-            log.warning("%s: the state is folded from the events instead", error)
+            self.notes.append(f"{error}: the state was folded from the events instead")
             return None
         if found is None or found.place.seq > self._end.seq:
             return None
         with translated_errors(self.path):
-            return found if self._link_at(found.place.seq) == found.place.chain else None
+            return found if self._table.chain_at(found.place.seq) == found.place.chain else None
 
     def _open_stream(self) -> StreamWriter:
         """Open the event stream, cut off what a kill left of its last frame, and append what it lacks.
@@ -235,9 +191,8 @@ class Ledger:
             self._restore(lost)
         try:
             stream = StreamWriter(self._folder.events, end)
-            with translated_errors(self.path):
-                while bodies := list(self._bodies(stream.end.seq, ROWS_AT_ONCE)):
-                    stream.append(bodies)
+            while bodies := self._table.bodies(stream.end.seq, EVENTS_AT_ONCE):
+                stream.append(bodies)
         except OSError as error:
             if is_full(error):
                 raise LedgerFull(self._folder.events) from error
@@ -259,13 +214,13 @@ class Ledger:
             for bodies in reader.frames():
                 lost += bodies[max(0, self._end.seq - (reader.place.seq - len(bodies))) :]
         except StreamDamaged as error:
-            log.warning("%s: the frames after it are written again", error)
+            self.notes.append(f"{error}: what follows was written again from the ledger")
         end, at_end = reader.place, reader.at_end()
         reader.close()
         if end == start and not at_end:
             return None, []
         with translated_errors(self.path):
-            expected = chained(self._end.chain, lost) if lost else self._link_at(end.seq)
+            expected = chained(self._end.chain, lost) if lost else self._table.chain_at(end.seq)
         if expected != end.chain:
             raise damaged(self.path, min(end.seq, self._end.seq))
         return end, lost
@@ -278,54 +233,4 @@ class Ledger:
             rows.append((seq, decode_event(body).at, body, chain))
         self._insert(rows)
         self._end = Place(seq, chain, 0)
-        self.restored = len(lost)
-        log.warning("%s had lost %d events, which came back from %s", self.path, len(lost), self._folder.events)
-
-
-def damaged(path: Path, seq: int) -> LedgerDamaged:
-    name = path.parent.name
-    return LedgerDamaged(
-        f"event {seq} of {path} is not the one that was written: `cockpit verify {name}` tells what is damaged,"
-        f" `cockpit repair {name}` keeps what is whole"
-    )
-
-
-def check_schema(path: Path, db: sqlite3.Connection) -> int:
-    """Return the ledger's schema. Raises LedgerError for a newer one, and for a file that is not a ledger."""
-    version = int(db.execute("PRAGMA user_version").fetchone()[0])
-    if version > SCHEMA:
-        raise LedgerError(
-            f"{path} was written by a newer cockpit (schema {version}, this one reads {SCHEMA}): upgrade to open it"
-        )
-    if version == 0:
-        raise LedgerError(f"{path} is not a cockpit ledger: name another session, or move the file away")
-    db.execute("SELECT 1 FROM events LIMIT 1").fetchone()
-    return version
-
-
-def _withdraw_from_group(path: Path) -> None:
-    """Close an older session's ledger to its group, which reads the event stream instead."""
-    for file in (path, *(path.with_name(f"{path.name}{suffix}") for suffix in ("-wal", "-shm"))):
-        if file.exists():
-            file.chmod(LEDGER_MODE)
-
-
-def _upgrade(db: sqlite3.Connection) -> None:
-    """Chain the events of a ledger of schema 1, as they are found, and drop what is kept in files now."""
-    if int(db.execute("PRAGMA user_version").fetchone()[0]) == SCHEMA:
-        return
-    with transaction(db):
-        db.execute("ALTER TABLE events RENAME TO old_events")
-        db.execute(_TABLES)
-        chain = GENESIS
-        rows = db.execute("SELECT seq, at, body FROM old_events ORDER BY seq")
-        while found := rows.fetchmany(ROWS_AT_ONCE):
-            chained = []
-            for seq, at, body in found:
-                body = body if isinstance(body, bytes) else str(body).encode()
-                chain = link(chain, body)
-                chained.append((seq, at, body, chain))
-            db.executemany("INSERT INTO events VALUES (?, ?, ?, ?)", chained)
-        for table in ("old_events", "live", "snapshots"):
-            db.execute(f"DROP TABLE IF EXISTS {table}")
-        db.execute(f"PRAGMA user_version={SCHEMA}")
+        self.notes.append(f"{self.path} had lost {len(lost)} events, which came back from {self._folder.events.name}")

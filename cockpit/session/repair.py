@@ -8,13 +8,14 @@ from pathlib import Path
 import msgspec
 
 from cockpit.core.events import decode_event
-from cockpit.session.chain import GENESIS, link
+from cockpit.session.chain import GENESIS, chained
 from cockpit.session.event_stream import StreamDamaged, StreamReader
-from cockpit.session.ledger import Ledger, check_schema
-from cockpit.session.lock import WorkerLock
+from cockpit.session.event_table import EventTable
+from cockpit.session.ledger import Ledger
+from cockpit.session.lock import WorkerLock, is_locked
 from cockpit.session.paths import SessionFolder
 from cockpit.session.snapshot import read_snapshot
-from cockpit.session.sqlite_file import BUSY_TIMEOUT_S, LedgerError, connect, translated_errors
+from cockpit.session.sqlite_file import LedgerError
 
 ROWS_AT_ONCE = 10_000
 
@@ -46,7 +47,11 @@ class Report(msgspec.Struct, frozen=True):
 
 def verify(folder: SessionFolder) -> Report:
     """Check every file that this user may read. Raises LedgerError where none of them can be."""
-    return _report(*_read(folder), _snapshot_problem(folder))
+    try:
+        runs = is_locked(folder)
+    except PermissionError:
+        runs = False  # this user reads the stream alone, so there is nothing to compare it with
+    return _report(*_read(folder), _snapshot_problem(folder), runs)
 
 
 def repair(folder: SessionFolder) -> Report:
@@ -57,7 +62,7 @@ def repair(folder: SessionFolder) -> Report:
     lock = WorkerLock.take(folder)
     try:
         ledger, stream = _read(folder)
-        report = _report(ledger, stream, _snapshot_problem(folder))
+        report = _report(ledger, stream, _snapshot_problem(folder), runs=False)
         if not report.problems:
             return report
         whole = _longest(ledger, stream)
@@ -84,10 +89,17 @@ def _read(folder: SessionFolder) -> tuple[Events | None, Events | None]:
     return ledger, stream
 
 
-def _report(ledger: Events | None, stream: Events | None, snapshot_problem: str) -> Report:
+def _report(ledger: Events | None, stream: Events | None, snapshot_problem: str, runs: bool) -> Report:
+    """Report what was read. Two files that a running worker writes are at different events when they are read."""
     found = [events for events in (ledger, stream) if events is not None]
     problems = [events.problem for events in found if events.problem]
-    if not problems and ledger and stream and (len(ledger.whole), ledger.chain) != (len(stream.whole), stream.chain):
+    if (
+        not problems
+        and not runs
+        and ledger
+        and stream
+        and (len(ledger.whole), ledger.chain) != (len(stream.whole), stream.chain)
+    ):
         problems.append(
             f"the ledger ends with event {len(ledger.whole)} and the event stream with {len(stream.whole)}, which the"
             " worker mends when it starts"
@@ -106,27 +118,19 @@ def _longest(ledger: Events | None, stream: Events | None) -> list[bytes]:
 
 def _ledger_events(path: Path) -> Events:
     whole: list[bytes] = []
-    chain, stored, problem = GENESIS, 0, ""
+    stored, problem = 0, ""
     try:
-        with translated_errors(path):
-            db = connect(path, "rw", BUSY_TIMEOUT_S)
-            try:
-                if check_schema(path, db) < 2:
-                    raise LedgerError(f"{path} was last run by an older cockpit, which kept no chain: open it once")
-                stored = int(db.execute("SELECT COALESCE(MAX(seq), 0) FROM events").fetchone()[0])
-                rows = db.execute("SELECT seq, body, chain FROM events ORDER BY seq")
-                for seq, body, linked in iter(rows.fetchone, None):
-                    chain_after = link(chain, body) if isinstance(body, bytes) else b""
-                    if seq != len(whole) + 1 or linked != chain_after:
-                        problem = f"event {len(whole) + 1} of {path} is not the one that was written"
-                        break
+        table = EventTable.open(path, upgrade=False)
+        try:
+            with table.unchanging():
+                stored = table.end()[0]
+                for body in table.bodies_after(0):
                     whole.append(body)
-                    chain = chain_after
-            finally:
-                db.close()
+        finally:
+            table.close()
     except LedgerError as error:
         problem = str(error)
-    return Events(whole, chain, max(stored, len(whole)), problem)
+    return Events(whole, chained(GENESIS, whole), max(stored, len(whole)), problem)
 
 
 def _stream_events(path: Path) -> Events:

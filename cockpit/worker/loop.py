@@ -97,9 +97,8 @@ class Worker:
         """Say that the worker runs, find again what it had in flight, and finish what a killed worker began."""
         parts = self._parts
         self.apply(WorkerStarted(at=self.now(), pid=parts.pid, host=parts.host, user=parts.user, version=__version__))
-        if self._ledger.restored:
-            text = f"ledger.db had lost {self._ledger.restored} events, which came back from events.log"
-            self.record(Trouble(at=self.now(), text=text))
+        for note in self._ledger.notes:
+            self.record(Trouble(at=self.now(), text=note))
         for event in unfinished(self.state):
             self._react(event)
 

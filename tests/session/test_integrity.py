@@ -135,9 +135,9 @@ def test_events_of_a_lost_or_torn_log_come_back_from_the_stream(tmp_path: Path, 
     os.waitpid(child, 0)
     os.truncate(folder.ledger.with_name("ledger.db-wal"), left_bytes)
     folder.ledger.with_name("ledger.db-shm").unlink()
-    ledger._db.close()
+    ledger._table.close()
     opened = Ledger.open(folder.ledger)
-    assert opened.restored == 3
+    assert [note for note in opened.notes if "had lost 3 events" in note]
     assert texts(opened.since(0)) == ["a", "b", "c"]
     opened.close()
     assert verify(folder).problems == []
@@ -168,6 +168,32 @@ def test_a_worker_writes_a_damaged_stream_again(folder: SessionFolder, spoil: Ca
     assert all_events(folder) == before
     assert verify(folder).problems == []
     assert state_seq(folder) == len(before)
+
+
+def test_older_events_are_packed_and_read_as_before(tmp_path: Path) -> None:
+    folder = SessionFolder(tmp_path / "night")
+    ledger = Ledger.create(folder.ledger)
+    for number in range(5_500):
+        ledger.append(said(str(number)))
+    written = [str(number) for number in range(5_500)]
+    assert texts(ledger.since(0)) == written
+    assert texts(ledger.since(1_234, 2)) == written[1_234:1_236]
+    ledger.close()
+    db = sqlite3.connect(folder.ledger)
+    assert db.execute("SELECT COUNT(*) FROM packs").fetchone() == (3,)
+    assert db.execute("SELECT COUNT(*) FROM events").fetchone() == (2_500,)
+    folder.events.unlink()
+    again = Ledger.open(folder.ledger)
+    assert texts(again.since(0)) == written
+    again.close()
+    assert verify(folder).problems == []
+    db.execute("UPDATE packs SET body = zeroblob(20) WHERE last = 2000")
+    db.commit()
+    db.close()
+    assert verify(folder).events == 5_500, "the event stream has them all"
+    assert any("event 1001 of" in problem for problem in verify(folder).problems)
+    repair(folder)
+    assert texts(all_events(folder)) == written
 
 
 def test_with_both_files_damaged_the_longer_prefix_is_kept(folder: SessionFolder) -> None:

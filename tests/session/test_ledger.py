@@ -15,8 +15,9 @@ from cockpit.core.events import AnyEvent, AskEnded, Ended, Event, Progressed, Sa
 from cockpit.core.fold import fold_all
 from cockpit.core.model import Outcome, Progress
 from cockpit.session import snapshot
+from cockpit.session.event_table import SCHEMA
 from cockpit.session.inbox import Inbox
-from cockpit.session.ledger import SCHEMA, Ledger
+from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader
 from cockpit.session.sqlite_file import LedgerError
