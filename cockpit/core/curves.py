@@ -2,7 +2,8 @@
 
 import sys
 from array import array
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
 
 Point = tuple[float, float]
 """(fraction of the training budget done, training loss there)."""
@@ -40,3 +41,14 @@ def thin(points: list[Point], most: int = 50) -> list[Point]:
         if point[0] - kept[-1][0] >= step and len(kept) < most - 1:
             kept.append(point)
     return [*kept, points[-1]]
+
+
+def loss_at(curve: Sequence[Point], fraction: float) -> float | None:
+    """Interpolate the training loss at a fraction of the budget; None outside the curve."""
+    index = bisect_left(curve, fraction, key=lambda point: point[0])
+    if index == len(curve) or (index == 0 and curve[0][0] > fraction):
+        return None
+    (at, loss), (before, earlier) = curve[index], curve[max(0, index - 1)]
+    if at == before:
+        return loss
+    return earlier + (loss - earlier) * (fraction - before) / (at - before)

@@ -1,14 +1,15 @@
 """val_bpb over time as an SVG: a dot an experiment and class, what was kept marked, the best-so-far line."""
 
+import math
 from collections.abc import Iterable, Sequence
 from html import escape
-from statistics import fmean
 
 import msgspec
 
 from cockpit.core.model import ExperimentStatus
 from cockpit.core.state import State
-from cockpit.report.counterfactual import Best
+from cockpit.read.counterfactual import Best
+from cockpit.read.score_dots import ScoreDots
 
 WIDTH, HEIGHT = 960, 380
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 16, 40
@@ -20,7 +21,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
 KEPT, CRASH, ALONE = "#000000", "#888888", "#777777"
 
 
-class Dot(msgspec.Struct, frozen=True):
+class PlottedDot(msgspec.Struct, frozen=True):
     hours: float
     val_bpb: float | None
     """None where it crashed."""
@@ -29,28 +30,24 @@ class Dot(msgspec.Struct, frozen=True):
     kept: bool
 
 
-def dots(state: State) -> list[Dot]:
-    """A dot for each experiment in each class it ran in, at the end of its first run there."""
+def dots(state: State) -> list[PlottedDot]:
+    """One dot for each experiment in each class it ran in, at the end of its first run there."""
     began = state.session.created_at
-    found: dict[tuple[str, str], Dot] = {}
-    for attempt in state.attempts.values():
-        key = (attempt.experiment, attempt.hardware)
-        if not attempt.ended_at or not attempt.started_at or key in found:
-            continue
-        experiment = state.experiments[attempt.experiment]
-        scores = experiment.scores.get(attempt.hardware)
-        if scores or experiment.status is ExperimentStatus.CRASHED:
-            found[key] = Dot(
-                (attempt.ended_at - began) / 3600,
-                fmean(scores) if scores else None,
-                attempt.hardware,
-                experiment.id,
-                experiment.status is ExperimentStatus.KEPT,
-            )
-    return list(found.values())
+    followed = ScoreDots()
+    followed.follow(state)
+    return [
+        PlottedDot(
+            (dot.at - began) / 3600,
+            None if math.isnan(dot.val_bpb) else dot.val_bpb,
+            dot.hardware,
+            dot.experiment,
+            state.experiments[dot.experiment].status is ExperimentStatus.KEPT,
+        )
+        for dot in followed.by_key.values()
+    ]
 
 
-def svg(shown: Sequence[Dot], best: Sequence[Best], alone: Sequence[Best], hours: float) -> str:
+def svg(shown: Sequence[PlottedDot], best: Sequence[Best], alone: Sequence[Best], hours: float) -> str:
     """The chart. `hours` is its width; the score axis shows the better three quarters, so that crashes of learning
     rate do not flatten the rest; what lies above it sits on the edge.
     """
@@ -74,19 +71,19 @@ def svg(shown: Sequence[Dot], best: Sequence[Best], alone: Sequence[Best], hours
     return "".join(parts)
 
 
-def legend(shown: Iterable[Dot]) -> list[tuple[str, str]]:
+def legend(shown: Iterable[PlottedDot]) -> list[tuple[str, str]]:
     """(hardware class, colour), the most used first."""
     return [(name, COLOURS[i % len(COLOURS)]) for i, name in enumerate(_by_use(shown))]
 
 
-def _by_use(shown: Iterable[Dot]) -> list[str]:
+def _by_use(shown: Iterable[PlottedDot]) -> list[str]:
     counts: dict[str, int] = {}
     for dot in shown:
         counts[dot.hardware] = counts.get(dot.hardware, 0) + 1
     return sorted(counts, key=lambda name: (-counts[name], name))
 
 
-def _thinned(shown: Sequence[Dot]) -> list[Dot]:
+def _thinned(shown: Sequence[PlottedDot]) -> list[PlottedDot]:
     """At most DOTS_AT_MOST dots, spread evenly over the night; what was kept is always there, and on top."""
     plain = [dot for dot in shown if not dot.kept]
     every = max(1, -(-len(plain) // DOTS_AT_MOST))
@@ -116,7 +113,7 @@ class _Axes:
         return parts
 
 
-def _dot(dot: Dot, axes: _Axes, colour: str) -> str:
+def _dot(dot: PlottedDot, axes: _Axes, colour: str) -> str:
     title = f"<title>{escape(dot.experiment)} {escape(dot.hardware)} "
     x = axes.x(dot.hours)
     if dot.val_bpb is None:

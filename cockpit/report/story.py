@@ -10,10 +10,10 @@ from cockpit.decide.budget import Accounts, accounts
 from cockpit.decide.early_stopping import early_stopping_summary
 from cockpit.decide.evidence import noise_of
 from cockpit.decide.kept_changes import unablated_summary
+from cockpit.read.counterfactual import Best, OneGpu, best_so_far, one_gpu
 from cockpit.read.forecasts import effects_of
 from cockpit.read.scores import comparison_class, score_of
-from cockpit.report.chart import Dot, dots
-from cockpit.report.counterfactual import Best, OneGpu, best_so_far, one_gpu
+from cockpit.report.chart import PlottedDot, dots
 from cockpit.report.results import what
 from cockpit.report.status import counts
 from cockpit.science.effects import FactorEffects
@@ -70,7 +70,7 @@ class Story(msgspec.Struct, frozen=True):
     """The class most was measured in; the chart's line and the baseline are of it."""
     baseline: float | None
     best: Kept | None
-    dots: list[Dot]
+    dots: list[PlottedDot]
     line: list[Best]
     alone: OneGpu | None
     kept: list[Kept]

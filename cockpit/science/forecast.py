@@ -1,13 +1,12 @@
 """Forecast a run: its probability of a crash, its memory, and the score at which its curve will end."""
 
-import bisect
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from cockpit.core.curves import Point
+from cockpit.core.curves import Point, loss_at
 from cockpit.science.compare import LEVEL, t_cdf, t_quantile
 
 if TYPE_CHECKING:
@@ -144,17 +143,6 @@ class CurveForecast(msgspec.Struct, frozen=True):
         return self.p_reach < RISK and self.wrongly <= MISTAKES_AT_MOST * max(self.ended, 1)
 
 
-def loss_at_fraction(curve: Sequence[Point], fraction: float) -> float | None:
-    """Interpolate the training loss at a fraction of the budget; None outside the curve."""
-    index = bisect.bisect_left(curve, fraction, key=lambda point: point[0])
-    if index == len(curve) or (index == 0 and curve[0][0] > fraction):
-        return None
-    (at, loss), (before, earlier) = curve[index], curve[max(0, index - 1)]
-    if at == before:
-        return loss
-    return earlier + (loss - earlier) * (fraction - before) / (at - before)
-
-
 def forecast_curve(
     curve: Sequence[Point], finished: Sequence[Finished], bar: float, level: float = LEVEL
 ) -> CurveForecast | None:
@@ -168,7 +156,7 @@ def forecast_curve(
     if not curve or not math.isfinite(curve[-1][1]):
         return None
     fraction, loss = curve[-1]
-    pairs = [(at, run.val_bpb) for run in finished if (at := loss_at_fraction(run.curve, fraction)) is not None]
+    pairs = [(at, run.val_bpb) for run in finished if (at := loss_at(run.curve, fraction)) is not None]
     pairs = [(at, score) for at, score in pairs if math.isfinite(at) and math.isfinite(score)]
     if len(pairs) < CURVES_NEEDED:
         return None

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from cockpit.core.curves import Point
+from cockpit.core.curves import Point, loss_at
 from cockpit.core.events import AnyEvent, Ended, Progressed, Started
 from cockpit.core.fold import fold
 from cockpit.core.model import Progress
@@ -15,7 +15,6 @@ from cockpit.session.heartbeat import WorkerStatus
 from cockpit.session.lock import worker_status
 from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader, Version
-from cockpit.tui.views.clusters import loss_at
 
 EVENTS_AT_ONCE = 5_000
 """Events folded between two looks at the keyboard."""

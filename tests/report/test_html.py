@@ -43,7 +43,7 @@ from cockpit.core.model import (
 )
 from cockpit.core.state import State
 from cockpit.fleet.sim.fleet import sim_spec
-from cockpit.report.counterfactual import one_gpu
+from cockpit.read.counterfactual import one_gpu
 from cockpit.report.html import html
 from cockpit.report.results import results_tsv
 from tests.worker.sessions import sim_session, state_of

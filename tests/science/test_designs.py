@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cockpit.core.curves import loss_at
 from cockpit.core.model import Value
 from cockpit.science.design import FULL, IRREGULAR, choose_design, full_grid
 from cockpit.science.effects import estimate_effects
@@ -16,7 +17,6 @@ from cockpit.science.forecast import (
     crash_forecast,
     crash_risks,
     forecast_curve,
-    loss_at_fraction,
     vram_forecast,
 )
 from cockpit.science.noise import Noise, Reading, estimate_noise
@@ -204,6 +204,6 @@ def test_too_few_curves_or_a_nan_loss_give_no_forecast() -> None:
 
 def test_a_curve_is_interpolated_and_not_extrapolated() -> None:
     curve = [(0.2, 3.0), (0.4, 2.0)]
-    assert loss_at_fraction(curve, 0.3) == pytest.approx(2.5)
-    assert loss_at_fraction(curve, 0.4) == 2.0
-    assert loss_at_fraction(curve, 0.1) is None and loss_at_fraction(curve, 0.5) is None
+    assert loss_at(curve, 0.3) == pytest.approx(2.5)
+    assert loss_at(curve, 0.4) == 2.0
+    assert loss_at(curve, 0.1) is None and loss_at(curve, 0.5) is None

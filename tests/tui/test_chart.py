@@ -6,7 +6,7 @@ import pytest
 
 from cockpit.core.model import Estimate
 from cockpit.decide.evidence import noise_of
-from cockpit.report.counterfactual import one_gpu
+from cockpit.read.counterfactual import one_gpu
 from cockpit.tui.theme import DARK
 from cockpit.tui.views.chart import alone_steps
 from cockpit.tui.views.effects import EffectsView, EffectView, effects_view, reach

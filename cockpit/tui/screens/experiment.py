@@ -7,12 +7,12 @@ from textual.strip import Strip
 from cockpit.core.curves import points_of
 from cockpit.core.model import Attempt, AttemptStatus, Experiment
 from cockpit.core.state import State, constants_of
+from cockpit.read.rival import rival_curve, rival_loss
 from cockpit.tui.actions.registry import Here
 from cockpit.tui.figures import clock, count, duration, score, signed, value
 from cockpit.tui.plain import plain, wrap
 from cockpit.tui.rows import Ink, Row, hint_rows, title_row
 from cockpit.tui.screens.base import CockpitScreen, ScreenContext
-from cockpit.tui.views.clusters import loss_at, rival_curve
 from cockpit.tui.views.diffs import diff_lines
 from cockpit.tui.views.review import GLYPHS
 from cockpit.tui.widgets.bars import Footer
@@ -116,7 +116,7 @@ class Curve(Pane):
             return [title_row(width, self.palette, "loss", "", False), *hint]
         rival = rival_curve(state, attempt.hardware)
         fraction, loss = curve[-1]
-        against = loss_at(rival, fraction)
+        against = rival_loss(state, attempt.hardware, fraction)
         delta = f"{signed(loss - against, 3)} to the incumbent's" if against is not None else ""
         note = f"{loss:.4f} at {fraction:.0%}  {delta}"
         rows = [title_row(width, self.palette, "loss", note, False)]

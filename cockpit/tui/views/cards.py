@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from cockpit.core.curves import Point, points_of
 from cockpit.core.model import Attempt, Cluster
 from cockpit.core.state import State
+from cockpit.read.rival import rival_curve
 from cockpit.read.scores import run_difference
 from cockpit.tui.figures import score, signed
 from cockpit.tui.plain import plain
-from cockpit.tui.views.clusters import ClusterView, about, cluster_view, rival_curve
+from cockpit.tui.views.clusters import ClusterView, about, cluster_view
 from cockpit.tui.views.review import GLYPHS
 
 RESULTS = 6

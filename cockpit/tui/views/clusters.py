@@ -1,11 +1,10 @@
 """What the grid says about a cluster, as words and numbers; `cockpit.tui.widgets.grid` draws it."""
 
-from bisect import bisect_left
 from dataclasses import dataclass
 
-from cockpit.core.curves import Point, points_of
-from cockpit.core.model import AttemptKind, AttemptStatus, Cluster, ClusterState, Outcome
+from cockpit.core.model import AttemptKind, AttemptStatus, Cluster, ClusterState
 from cockpit.core.state import State
+from cockpit.read.rival import rival_loss
 from cockpit.tui.figures import bare, short_name, value
 from cockpit.tui.plain import plain
 
@@ -119,40 +118,6 @@ def about(state: State, experiment: str, kind: str = "") -> str:
     if known.change.edits:
         parts.append(f"patch +{known.lines_added} −{known.lines_removed}")
     return " ".join(parts)
-
-
-def rival_loss(state: State, hardware: str, fraction: float) -> float | None:
-    """The incumbent's training loss at `fraction` of its budget, from its last valid run in this class or any."""
-    curve = rival_curve(state, hardware)
-    return loss_at(curve, fraction) if curve else None
-
-
-def rival_curve(state: State, hardware: str) -> list[Point]:
-    """The incumbent's loss curve, from its last valid run in this class, else in any."""
-    incumbent = state.experiments.get(state.incumbent or state.baseline)
-    if incumbent is None:
-        return []
-    found = b""
-    for name in reversed(incumbent.attempts):
-        attempt = state.attempts[name]
-        if attempt.outcome is Outcome.VALID and attempt.curve:
-            if attempt.hardware == hardware:
-                return points_of(attempt.curve)
-            found = found or attempt.curve
-    return points_of(found)
-
-
-def loss_at(curve: list[Point], fraction: float) -> float | None:
-    """The loss at `fraction`, straight between the points around it; None before the first."""
-    if not curve or fraction < curve[0][0]:
-        return None
-    right = bisect_left(curve, fraction, key=lambda point: point[0])
-    if right >= len(curve):
-        return curve[-1][1]
-    if right == 0 or curve[right][0] == fraction:
-        return curve[right][1]
-    (x0, y0), (x1, y1) = curve[right - 1], curve[right]
-    return y0 + (y1 - y0) * (fraction - x0) / (x1 - x0)
 
 
 def summary(state: State) -> str:

@@ -7,8 +7,8 @@ from itertools import islice
 from cockpit.core.model import WaveKind
 from cockpit.core.state import State
 from cockpit.read.costs import run_usd
+from cockpit.read.ended_runs import Ended, every
 from cockpit.read.scores import difference_to_base
-from cockpit.tui.views.ended import Ended, every
 
 FILLER = "filler"
 """The key of the row that stands for all of it."""

@@ -13,11 +13,12 @@ from textual.strip import Strip
 from cockpit.core.model import ExperimentStatus
 from cockpit.core.state import State
 from cockpit.decide.evidence import noise_of
+from cockpit.read.score_dots import BestStep, ScoreDot, ScoreDots
 from cockpit.tui.figures import score
 from cockpit.tui.plain import plain
 from cockpit.tui.rows import Row, hint_rows
 from cockpit.tui.theme import Palette
-from cockpit.tui.views.chart import BAND_SDS, Dot, Dots, Step, alone_steps, good_region
+from cockpit.tui.views.chart import BAND_SDS, alone_steps, good_region
 from cockpit.tui.views.effects import EffectsView, effects_view
 from cockpit.tui.widgets.effects import draw_effects
 from cockpit.tui.widgets.listing import Listing
@@ -36,7 +37,7 @@ class Chart(Listing):
 
     def __init__(self, name: str = "") -> None:
         super().__init__(name)
-        self.dots = Dots()
+        self.dots = ScoreDots()
         self.zoomed = 1
         self.by_time = True
         self.effects = False
@@ -136,18 +137,18 @@ class Chart(Listing):
 LABELS = 7
 
 
-def _x(dot: Dot, by_time: bool, began: float) -> float:
+def _x(dot: ScoreDot, by_time: bool, began: float) -> float:
     return (dot.at - began) / 3600 if by_time else float(dot.number)
 
 
-def _span(dots: list[Dot], by_time: bool) -> tuple[float, float]:
+def _span(dots: list[ScoreDot], by_time: bool) -> tuple[float, float]:
     if by_time:
         return min(dot.at for dot in dots), max(dot.at for dot in dots)
     return 0.0, float(max(dot.number for dot in dots))
 
 
 def draw(
-    dots: Dots, state: State, width: int, height: int, palette: Palette, zoom: int, by_time: bool, chosen: str
+    dots: ScoreDots, state: State, width: int, height: int, palette: Palette, zoom: int, by_time: bool, chosen: str
 ) -> list[Strip]:
     """Draw the plot in `height` rows. The hardware class with most experiments has the line and the band."""
     # Imported when first drawn: the first paint does without it.
@@ -221,7 +222,7 @@ def _alone(plot: Any, steps: list[tuple[float, float]], right: float, high: floa
             plot.plot([at, until], [held, held], marker="╌", color=code_of(palette["warn"]))
 
 
-def _stairs(steps: list[Step], right: float, began: float, by_time: bool) -> tuple[list[float], list[float]]:
+def _stairs(steps: list[BestStep], right: float, began: float, by_time: bool) -> tuple[list[float], list[float]]:
     xs: list[float] = []
     ys: list[float] = []
     for step in steps:
@@ -235,7 +236,7 @@ def _stairs(steps: list[Step], right: float, began: float, by_time: bool) -> tup
 
 
 def _scatter(
-    plot: Any, dots: list[Dot], mark: str, ink: Any, by_time: bool, began: float, edge: float | None = None
+    plot: Any, dots: list[ScoreDot], mark: str, ink: Any, by_time: bool, began: float, edge: float | None = None
 ) -> None:
     if not dots:
         return
@@ -244,11 +245,11 @@ def _scatter(
 
 
 def _decimate(
-    dots: list[Dot], taken: set[tuple[int, int]], width: int, height: int, xs: tuple[float, float],
+    dots: list[ScoreDot], taken: set[tuple[int, int]], width: int, height: int, xs: tuple[float, float],
     ys: tuple[float, float], by_time: bool, began: float,
-) -> list[Dot]:  # fmt: skip
+) -> list[ScoreDot]:  # fmt: skip
     """Keep one dot for each cell: others would be drawn over each other."""
-    kept: list[Dot] = []
+    kept: list[ScoreDot] = []
     across, down = max(1e-9, xs[1] - xs[0]), max(1e-9, ys[1] - ys[0])
     for dot in dots:
         cell = (

@@ -2,10 +2,9 @@
 
 from textual.strip import Strip
 
-from cockpit.core.curves import Point
+from cockpit.core.curves import Point, loss_at
 from cockpit.tui.rows import Row
 from cockpit.tui.theme import Palette
-from cockpit.tui.views.clusters import loss_at
 
 LABELS = 6
 MARKS = (0.0, 0.25, 0.5, 0.75, 1.0)

@@ -1,0 +1,26 @@
+"""The incumbent's loss curve, which a run is compared with while it trains."""
+
+from cockpit.core.curves import Point, loss_at, points_of
+from cockpit.core.model import Outcome
+from cockpit.core.state import State
+
+
+def rival_curve(state: State, hardware: str) -> list[Point]:
+    """The incumbent's loss curve from its last valid run in this class, else in any; empty where it has none."""
+    incumbent = state.experiments.get(state.incumbent or state.baseline)
+    if incumbent is None:
+        return []
+    found = b""
+    for name in reversed(incumbent.attempts):
+        attempt = state.attempts[name]
+        if attempt.outcome is Outcome.VALID and attempt.curve:
+            if attempt.hardware == hardware:
+                return points_of(attempt.curve)
+            found = found or attempt.curve
+    return points_of(found)
+
+
+def rival_loss(state: State, hardware: str, fraction: float) -> float | None:
+    """The incumbent's training loss at a fraction of the budget; past its last point the last loss."""
+    curve = rival_curve(state, hardware)
+    return loss_at(curve, min(fraction, curve[-1][0])) if curve else None

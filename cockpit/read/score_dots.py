@@ -1,0 +1,88 @@
+"""Each experiment's mean score in each class it ran in, kept up as runs end: the dots of a chart, and its best line."""
+
+import math
+from dataclasses import dataclass, field
+from statistics import fmean
+
+from cockpit.core.model import Outcome
+from cockpit.core.state import State
+from cockpit.read.ended_runs import Ended, every
+
+
+@dataclass(slots=True)
+class ScoreDot:
+    experiment: str
+    hardware: str
+    at: float
+    """When its first run in the class ended."""
+    number: int
+    """Its place in the order of those ends, from 0."""
+    val_bpb: float
+    """NaN where it crashed."""
+
+
+@dataclass(frozen=True)
+class BestStep:
+    """From when an experiment was the incumbent, and its mean score in the class."""
+
+    at: float
+    number: int
+    experiment: str
+    val_bpb: float
+
+
+@dataclass
+class ScoreDots:
+    """All dots so far. `follow` costs what ended since it was last called."""
+
+    by_key: dict[tuple[str, str], ScoreDot] = field(default_factory=dict)
+    version: int = 0
+    """Grows when anything here changes."""
+    _ends: Ended = field(default_factory=Ended)
+    _incumbencies: int = 0
+    _counts: dict[str, int] = field(default_factory=dict)
+    """Hardware class to its dots."""
+
+    def follow(self, state: State) -> bool:
+        """Take in what ended. Returns whether anything did."""
+        fresh = self._ends.fresh(state)
+        if fresh == [] and len(state.incumbencies) == self._incumbencies:
+            return False
+        if fresh is None:
+            self.by_key.clear()
+            self._counts.clear()
+        for name in every(state) if fresh is None else fresh:
+            self._add(state, name)
+        self._incumbencies = len(state.incumbencies)
+        self.version += 1
+        return True
+
+    def _add(self, state: State, name: str) -> None:
+        attempt = state.attempts[name]
+        experiment = state.experiments[attempt.experiment]
+        key = (experiment.id, attempt.hardware)
+        scores = experiment.scores.get(attempt.hardware)
+        known = self.by_key.get(key)
+        if scores and known is not None:
+            known.val_bpb = fmean(scores)
+        elif scores or (known is None and attempt.outcome in (Outcome.CRASH, Outcome.TIMEOUT)):
+            score = fmean(scores) if scores else math.nan
+            self.by_key[key] = ScoreDot(experiment.id, attempt.hardware, attempt.ended_at, len(self.by_key), score)
+            self._counts[attempt.hardware] = self._counts.get(attempt.hardware, 0) + 1
+
+    def classes(self) -> list[str]:
+        """Hardware classes, the one most is measured in first."""
+        return sorted(self._counts, key=lambda name: -self._counts[name])
+
+    def steps(self, state: State, hardware: str) -> list[BestStep]:
+        """The best-so-far line: the baseline, then each incumbent from when it was made one, in this class alone."""
+        line: list[BestStep] = []
+        crowned = [(0.0, state.baseline)] + [(crown.at, crown.experiment) for crown in state.incumbencies]
+        for at, name in crowned:
+            dot = self.by_key.get((name, hardware))
+            if dot is None or math.isnan(dot.val_bpb):
+                continue
+            if line and line[-1].experiment == name:
+                continue
+            line.append(BestStep(max(at, dot.at), dot.number, name, dot.val_bpb))
+        return line
