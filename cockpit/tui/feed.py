@@ -74,12 +74,12 @@ class LedgerFeed:
         self.worker = worker
         version = self._ledger.version()
         if version != self._version or self._behind:
-            self._version = version
             found = self._ledger.since(self.state.seq, EVENTS_AT_ONCE)
             for event in found:
                 self.state = fold(self.state, event)
             self._behind = len(found) == EVENTS_AT_ONCE
             self.state = self._ledger.fold_live(self.state)
+            self._version = version  # after the reading: what could not be read is tried, and told, again
             changed = True
         return changed
 

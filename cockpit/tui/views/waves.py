@@ -109,10 +109,10 @@ def shape(wave: Wave, arms: list[Experiment]) -> str:
 
 
 def _best(state: State, arms: list[Experiment]) -> tuple[str, float | None]:
-    """The arm with the best difference to its base."""
-    found: tuple[float, str] | None = None
+    """The kept arm, else the arm with the best difference to its base. The luckiest arm is not the best."""
+    found: list[tuple[bool, float, str]] = []
     for arm in arms:
         delta = difference_to_base(state, arm)
-        if delta is not None and (found is None or delta.mean < found[0]):
-            found = (delta.mean, arm.id)
-    return (found[1], found[0]) if found else ("", None)
+        if delta is not None:
+            found.append((arm.status is not ExperimentStatus.KEPT, delta.mean, arm.id))
+    return (min(found)[2], min(found)[1]) if found else ("", None)

@@ -64,7 +64,7 @@ class Arms(Listing):
         note = count(len(wave.arms), "arm") + (f", {len(wave.again)} again" if wave.again else "")
         hardware = comparison_class(state)
         if hardware and any(view.score is not None for view in views):
-            note += f", scores on {plain(hardware)} unless a class is named"
+            note += f", val_bpb on {plain(hardware)}"
         head = Row(width, self.palette).put("  arm", "dim").to(LEAD)
         for index, name in enumerate(self.names):
             if widths[index]:
