@@ -29,7 +29,8 @@ def repository(given: str | None) -> Path:
         if (folder / ".git").exists():
             break
     raise CommandError(
-        f"there is no train.py in {start}: run cockpit in a repository with one, or name it with --repo PATH"
+        f"there is no train.py in {start}: run cockpit in a repository with one, name it with --repo PATH, or start a"
+        " project in an empty folder with `cockpit init`"
     )
 
 

@@ -88,6 +88,9 @@ def _sessions(command: Command) -> None:
     _on_screen(command("open", _open, "open a session, its worker started where none runs"))
     it = command("new", _new, "make a session and start its worker", False)
     _new_flags(it)
+    it = command("init", _init, "start a research project in this empty folder", False)
+    it.add_argument("--template", default="autoresearch", metavar="NAME", help="default: autoresearch")
+    it.add_argument("--yes", action="store_true", help="do not ask")
     it = command("list", _list, "list the sessions here", False)
     it.add_argument("--json", action="store_true", help="as JSON, for scripts and agents")
     it = command("stop", _stop, "end a session's worker")
@@ -238,6 +241,12 @@ def _new(given: argparse.Namespace) -> None:
     for note in notes(folder):
         print(f"! {note}")
     print(f"session {folder.name} runs in the background; `cockpit open {folder.name}` shows it")
+
+
+def _init(given: argparse.Namespace) -> None:
+    from cockpit.cli.init import init
+
+    init(given.template, given.yes)
 
 
 def _list(given: argparse.Namespace) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from cockpit.cli.init import offer_template
 from cockpit.cli.locate import DEMO, CommandError, all_sessions, repository, session, sessions_folder, state_of
 from cockpit.core.events import SessionCreated
 from cockpit.core.model import Session
@@ -129,6 +130,8 @@ def open_session(name: str | None, repo: str | None, mouse: bool) -> int:
     from cockpit.session import worker_process
 
     folder = existing(name, repo)
+    if folder is None and repo is None:
+        offer_template()
     screen = screen_settings(session_repo(folder) if folder else str(repository(repo)))
     if folder is None:
         folder = new(name, repo, {})

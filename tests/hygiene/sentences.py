@@ -60,7 +60,9 @@ def findings(paths: Sequence[Path]) -> list[Finding]:
 def prose_files(paths: Sequence[Path]) -> Iterator[Path]:
     for path in paths:
         if path.is_dir():
-            yield from sorted(each for each in path.rglob("*") if each.suffix in (".py", ".md"))
+            yield from sorted(
+                each for each in path.rglob("*") if each.suffix in (".py", ".md") and not each.is_symlink()
+            )
         elif path.suffix in (".py", ".md"):
             yield path
 

@@ -1,0 +1,29 @@
+"""`cockpit init`: a research project in an empty folder; and the offer of one where `cockpit` finds none."""
+
+import sys
+from pathlib import Path
+
+from cockpit.cli.confirm import confirm
+from cockpit.session.template import DEFAULT_TEMPLATE, TemplateError, is_empty, lay_template, template_files
+
+
+def init(template: str, yes: bool) -> None:
+    """Lay the template into the current folder. Raises TemplateError or CommandError."""
+    folder = Path.cwd()
+    names = ", ".join(file.name for file in template_files(template))
+    if not is_empty(folder):
+        raise TemplateError(f"{folder} is not empty: run `cockpit init` in an empty folder")
+    confirm(f"This copies {names} into {folder} and commits them.", yes)
+    lay_template(template, folder)
+    print(f"{folder} has {names}: `cockpit` makes a session and opens it")
+
+
+def offer_template() -> None:
+    """Offer the default project where `cockpit` was started in an empty folder. A refusal changes nothing."""
+    folder = Path.cwd()
+    if not is_empty(folder) or not sys.stdin.isatty():
+        return
+    names = ", ".join(file.name for file in template_files(DEFAULT_TEMPLATE))
+    print(f"{folder} is empty. Cockpit can start the default research project here: {names}, committed to git.")
+    if input("Start it? [y/N] ").strip().lower() in ("y", "yes"):
+        lay_template(DEFAULT_TEMPLATE, folder)
