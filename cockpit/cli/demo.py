@@ -1,4 +1,4 @@
-"""`cockpit demo`: a simulated night on sixteen clusters, at speed, on a repository in the session's own folder."""
+"""`cockpit demo`: a simulated night on sixteen clusters, at speed, on a repository of its own beside the session."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ AS_COCKPIT = (
     "-c", "user.name=cockpit", "-c", "user.email=cockpit@localhost",
     "-c", "commit.gpgsign=false", "-c", "core.hooksPath=/dev/null",
 )  # fmt: skip
-"""Nobody's name, signature or hooks: it is a throwaway repository."""
+"""The author of the demo's commit; the person's name, signature and hooks stay out of it."""
 
 
 def demo(speed: float, clusters: int, mouse: bool) -> int:
@@ -38,7 +38,7 @@ def demo(speed: float, clusters: int, mouse: bool) -> int:
         "fleet": "sim", "clusters": clusters, "mode": "autopilot", "proposer": "grid", "budget_hours": 8.0,
     }  # fmt: skip
     settings = with_flags(Settings(envelope=EnvelopeSettings(usd=DEMO_USD)), flags)
-    repo = copy_of(own, folder.root / "repo")
+    repo = copy_of(own, folder.root.with_name(f"{folder.name}.repo"))
     create.create(folder, create.Plan(folder.name, repo, settings, speed=speed), create.SIM_EPOCH)
     worker_process.start(folder)
     try:

@@ -69,6 +69,16 @@ class Terminal:
     def keys(self, keys: str) -> None:
         os.write(self._descriptor, keys.encode())
 
+    def leave(self, keys: str = "q", seconds: float = 60.0) -> int:
+        """Press `keys` until the command ends: keys typed while it starts are dropped. Returns its exit status."""
+        end = time.monotonic() + seconds
+        while self.process.poll() is None and time.monotonic() < end:
+            self.keys(keys)
+            pressed_at = time.monotonic()
+            while time.monotonic() < pressed_at + 1.0 and self._read(0.2):
+                pass
+        return self.ended(1.0)
+
     def ended(self, seconds: float = 60.0) -> int:
         """Its exit status, once it has ended."""
         end = time.monotonic() + seconds

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from cockpit.session import lock, worker_process
-from cockpit.session.inbox import Inbox
+from cockpit.session.event_stream import MAGIC, StreamReader, StreamWriter
 from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader
 from cockpit.session.settings import NewSession
@@ -62,8 +62,7 @@ def test_a_terminal_of_20x5_says_how_large_it_must_be_and_lets_go(place: Path) -
     new(place)
     with terminal(place, "watch", columns=20, rows=5, cwd=place / "repo") as shown:
         shown.until("60×20")
-        shown.keys("q")
-        assert shown.ended() == 0
+        assert shown.leave() == 0
 
 
 def test_a_folder_without_train_py_is_refused(tmp_path: Path) -> None:
@@ -219,53 +218,92 @@ def test_a_second_worker_is_refused_and_the_first_goes_on(place: Path) -> None:
     assert (now.state, now.pid) == ("running", first.pid)
 
 
-def stopped_session(place: Path, among: Path | None = None) -> SessionFolder:
-    return make(among or place, place / "repo", NewSession(fleet="local", clusters=1, mode="manual"), 1.0)
+def stopped_session(place: Path) -> SessionFolder:
+    return make(place, place / "repo", NewSession(fleet="local", clusters=1, mode="manual"), 1.0)
 
 
 READERS = (("status",), ("status", "--json"), ("results",), ("report", "-o", "-"), ("log", "e0000"), ("hold",))
 
 
-def test_a_torn_ledger_is_named_by_every_command_and_left_as_it_is(place: Path) -> None:
+def test_a_damaged_event_stream_is_named_by_every_command_and_left_unchanged(place: Path) -> None:
+    folder = stopped_session(place)
+    whole = folder.events.read_bytes()
+    damaged = whole[:-1] + bytes([whole[-1] ^ 1])
+    folder.events.write_bytes(damaged)
+    for words in READERS:
+        said = refusal(cockpit(place, *words, cwd=place / "repo"))
+        assert f"{folder.events} is damaged after event" in said and "`cockpit repair night`" in said
+    assert folder.events.read_bytes() == damaged
+    listed = cockpit(place, "list", cwd=place / "repo")
+    assert listed.returncode == 0 and "is damaged" in listed.stdout
+    repaired = cockpit(place, "repair", cwd=place / "repo")
+    assert repaired.returncode == 0 and "repaired; the damaged files are in" in repaired.stdout
+    assert cockpit(place, "status", cwd=place / "repo").returncode == 0
+
+
+def test_a_torn_ledger_stops_its_worker_and_no_reader(place: Path) -> None:
     folder = stopped_session(place)
     torn = folder.ledger.read_bytes()[:5_000]
     for extra in folder.root.glob("ledger.db-*"):
         extra.unlink()
     folder.ledger.write_bytes(torn)
-    for words in READERS:
-        said = refusal(cockpit(place, *words, cwd=place / "repo"))
-        assert "torn" in said and str(folder.ledger) in said and ".recover" in said
+    with pytest.raises(lock.WorkerError, match="`cockpit repair night` keeps what is whole"):
+        worker_process.start(folder)
+    assert cockpit(place, "status", cwd=place / "repo").returncode == 0
+    checked = cockpit(place, "verify", cwd=place / "repo")
+    assert checked.returncode == 1 and str(folder.ledger) in checked.stdout
     assert folder.ledger.read_bytes() == torn
-    listed = cockpit(place, "list", cwd=place / "repo")
-    assert listed.returncode == 0 and "torn" in listed.stdout
 
 
-def test_a_ledger_that_is_no_ledger_is_refused(place: Path) -> None:
+def test_a_file_that_is_not_an_event_stream_is_refused(place: Path) -> None:
     folder = stopped_session(place)
-    for extra in folder.root.glob("ledger.db-*"):
-        extra.unlink()
+    for body in (b"not a ledger at all, " * 500, b""):
+        folder.events.write_bytes(body)
+        assert "is damaged after event 0" in refusal(cockpit(place, "status", cwd=place / "repo"))
+
+
+def test_a_session_without_its_files_is_refused(place: Path) -> None:
+    folder = stopped_session(place)
+    folder.events.unlink()
     folder.ledger.write_bytes(b"not a ledger at all, " * 500)
-    assert "torn" in refusal(cockpit(place, "status", cwd=place / "repo"))
+    assert "is torn" in refusal(cockpit(place, "status", cwd=place / "repo"))
     folder.ledger.write_bytes(b"")
     assert "is not a cockpit ledger" in refusal(cockpit(place, "status", cwd=place / "repo"))
 
 
-def test_a_newer_ledger_is_refused_with_upgrade(place: Path) -> None:
+def test_a_newer_event_stream_is_refused_with_upgrade(place: Path) -> None:
     folder = stopped_session(place)
-    db = sqlite3.connect(folder.ledger)
-    db.execute("PRAGMA user_version=99")
-    db.close()
+    folder.events.write_bytes(folder.events.read_bytes().replace(MAGIC, b"cockpit events 9\n", 1))
     for words in READERS:
         said = refusal(cockpit(place, *words, cwd=place / "repo"))
         assert "newer cockpit" in said and "upgrade" in said
 
 
-def test_a_ledger_with_an_event_of_a_newer_cockpit_is_refused(place: Path) -> None:
+def test_a_newer_ledger_is_refused_by_the_worker_with_upgrade(place: Path) -> None:
     folder = stopped_session(place)
     db = sqlite3.connect(folder.ledger)
-    db.execute("INSERT INTO events (at, body) VALUES (2.0, ?)", (b'{"kind":"Teleported","at":2.0}',))
+    db.execute("PRAGMA user_version=99")
+    db.close()
+    before = folder.ledger.read_bytes()
+    with pytest.raises(lock.WorkerError, match=r"newer cockpit.* upgrade"):
+        worker_process.start(folder)
+    assert folder.ledger.read_bytes() == before
+
+
+def test_an_event_of_a_newer_cockpit_is_refused_with_upgrade(place: Path) -> None:
+    folder = stopped_session(place)
+    reader = StreamReader(folder.events)
+    for _ in reader.frames():
+        pass
+    writer = StreamWriter(folder.events, reader.place)
+    body = b'{"kind":"Teleported","at":2.0}'
+    writer.append([body])
+    db = sqlite3.connect(folder.ledger)
+    db.execute("INSERT INTO events (at, body, chain) VALUES (2.0, ?, ?)", (body, writer.end.chain))
     db.commit()
     db.close()
+    writer.close()
+    reader.close()
     said = refusal(cockpit(place, "status", cwd=place / "repo"))
     assert "newer cockpit" in said and "upgrade" in said
     before = folder.ledger.read_bytes()
@@ -316,42 +354,45 @@ def test_what_the_worker_refuses_is_the_commands_own_sentence(place: Path) -> No
 
 
 def as_nobody(folder: SessionFolder, *words: str) -> tuple[int, str]:
-    """`cockpit WORDS` by another Unix user of the folder's group: (exit status, what it said)."""
+    """`cockpit WORDS` by another Unix user of the folder's group: (exit status, its output)."""
     code = f"""
 import contextlib, io, os, sys
+import cockpit.cli.ending, cockpit.cli.steer, cockpit.decide.handle_intents
 from cockpit.cli.main import main
 
-def run():
-    try:
-        main(sys.argv[1:])
-    except SystemExit as ended:
-        return ended.code
-
-with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-    run()  # so that all is imported while this user may still read it
+with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
+    main(["status", {str(folder.root)!r}, "--json"])  # imports the rest while this user may still read it
 os.setgroups([])
 os.setgid({folder.root.stat().st_gid})
 os.setuid(65534)
-sys.exit(run())
+main(sys.argv[1:])
 """
     done = subprocess.run(
-        [sys.executable, "-c", code, *words, str(folder.root)] if words[0] == "status" else
-        [sys.executable, "-c", code, *words, "-s", str(folder.root)],
+        [sys.executable, "-c", code, *words],
         env=environment(folder.root.parent), cwd="/", capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     return done.returncode, done.stdout + done.stderr
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
-def test_a_session_of_somebody_else_may_be_read_and_not_steered(place: Path) -> None:
+def test_another_user_s_session_can_be_read_and_not_steered_or_stopped() -> None:
     with tempfile.TemporaryDirectory() as open_to_all:
-        Path(open_to_all).chmod(0o755)
-        folder = stopped_session(place, Path(open_to_all))
-        Inbox(folder.inbox).close()
-        status, said = as_nobody(folder, "status", "--json")
-        assert status == 0 and json.loads(said)["session"] == "night", said
-        status, said = as_nobody(folder, "hold")
-        assert status == 1 and "you may watch session night, not steer it" in said
+        place = Path(open_to_all)
+        place.chmod(0o755)
+        repository(place / "repo", SCRIPT.replace("RUNS_FILE", repr("/dev/null")))
+        folder = stopped_session(place)
+        worker_process.start(folder)
+        try:
+            root = str(folder.root)
+            status, said = as_nobody(folder, "status", root, "--json")
+            assert status == 0 and json.loads(said)["session"] == "night", said
+            status, said = as_nobody(folder, "hold", "-s", root)
+            assert status == 1 and "you may watch session night, not steer it" in said
+            status, said = as_nobody(folder, "stop", root, "--leave")
+            assert status == 1 and said.startswith("cockpit: you may watch session night, not stop it"), said
+            assert lock.worker_status(folder).state == "running"
+        finally:
+            worker_process.terminate(folder)
 
 
 def test_nothing_of_a_refused_steering_reaches_the_ledger(place: Path) -> None:

@@ -128,7 +128,7 @@ def test_a_worker_that_is_started_again_has_the_key_and_one_without_says_so(
         worker_process.start(folder)
         assert cockpit(tmp_path, "budget", "100", cwd=repo).returncode == 0
         assert cockpit(tmp_path, "say", "And now?", cwd=repo).returncode == 0
-        wait_for(lambda: "the API cannot be reached" in troubles(), 60, "the API to be asked with the key")
+        wait_for(lambda: "the API is unreachable" in troubles(), 60, "the API to be asked with the key")
     finally:
         worker_process.terminate(folder)
     assert leaks(tmp_path) == []

@@ -1,17 +1,13 @@
 """Words that cannot be carried out get one true sentence, and JSON where JSON was asked for."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 
-from cockpit.cli.ending import stop
 from cockpit.cli.locate import CommandError, session
 from cockpit.cli.main import main
 from cockpit.fleet.local import confinement
-from cockpit.session import worker_process
-from cockpit.session.heartbeat import WorkerStatus
 from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import NewSession, Settings
 from cockpit.worker.create import CreateError, check
@@ -37,19 +33,6 @@ def test_json_that_is_nested_too_deeply_is_refused(tmp_path: Path, capsys: pytes
 def test_a_folder_without_a_ledger_is_not_a_session(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match=r"is not a session: it has no ledger\.db"):
         session(str(tmp_path))
-
-
-def test_a_watcher_who_stops_the_worker_is_told_whose_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = local_session(tmp_path)
-
-    def denied(folder: SessionFolder, wait_s: float = 15.0) -> bool:
-        raise PermissionError(1, os.strerror(1))
-
-    status = WorkerStatus("running", 1.0, pid=1)
-    monkeypatch.setattr(worker_process, "worker_status", lambda folder: status)
-    monkeypatch.setattr(worker_process, "terminate", denied)
-    with pytest.raises(CommandError, match="you may watch session night, not stop it"):
-        stop(str(folder.root), "leave", True, 0.0)
 
 
 def test_a_slip_in_a_proposer_s_name_makes_no_session(tmp_path: Path) -> None:
