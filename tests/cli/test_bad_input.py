@@ -247,7 +247,7 @@ def test_a_torn_ledger_stops_its_worker_and_no_reader(place: Path) -> None:
     for extra in folder.root.glob("ledger.db-*"):
         extra.unlink()
     folder.ledger.write_bytes(torn)
-    with pytest.raises(lock.WorkerError, match="`cockpit repair night` keeps what is whole"):
+    with pytest.raises(lock.WorkerError, match="`cockpit repair night` keeps"):
         worker_process.start(folder)
     assert cockpit(place, "status", cwd=place / "repo").returncode == 0
     checked = cockpit(place, "verify", cwd=place / "repo")
