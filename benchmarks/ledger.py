@@ -51,6 +51,7 @@ START = 1_772_000_000.0
 ARMS = 16
 RUN_S = 330.0
 APPENDS = 10_000
+EVENTS_A_TICK = 100
 AFTER_SNAPSHOT = 2_000
 """Events since the last snapshot: the worker makes one at least that often."""
 
@@ -141,7 +142,8 @@ def states(folder: Path, experiments: int) -> None:
     path = folder / str(experiments) / "ledger.db"
     ledger = Ledger.create(path)
     events = list(night(experiments))
-    ledger.append(events[:-AFTER_SNAPSHOT])
+    for first in range(0, len(events) - AFTER_SNAPSHOT, EVENTS_A_TICK):
+        ledger.append(events[first : min(first + EVENTS_A_TICK, len(events) - AFTER_SNAPSHOT)])
     state = fold_all(events[:-AFTER_SNAPSHOT])
     start = time.perf_counter()
     ledger.snapshot(state)
