@@ -132,7 +132,8 @@ def check(folder: SessionFolder, repo: Path, settings: Settings) -> None:
         raise CreateError(problem)
     if folder.ledger.exists() and not _is_leftover(folder):
         raise CreateError(f"there is a session {folder.name} already: open it with `cockpit open {folder.name}`")
-    if not folder.ledger.exists() and folder.root.exists() and any(folder.root.iterdir()):
+    holds_its_repo = repo.resolve().is_relative_to(folder.root.resolve())
+    if not folder.ledger.exists() and not holds_its_repo and folder.root.exists() and any(folder.root.iterdir()):
         raise CreateError(f"{folder.root} exists and is not a session: move it away, or name another session")
     _mode(settings.session.mode)
     _check_proposer(settings.session.proposer)
@@ -169,11 +170,20 @@ def _aside(folder: SessionFolder) -> SessionFolder:
 
 
 def _move_into_place(aside: SessionFolder, folder: SessionFolder) -> None:
-    """Rename a finished session, which another command can have made meanwhile. Raises CreateError."""
+    """Rename a finished session, which another command can have made meanwhile. Raises CreateError.
+
+    A demo's folder holds its repository already: there the files move, the ledger, which makes it a session, last.
+    """
     if folder.ledger.exists() and _is_leftover(folder):
         folder.root.rename(folder.root.with_name(f".{folder.name}.left-{time.time_ns() // 1_000_000}"))
     try:
-        aside.root.rename(folder.root)
+        if folder.root.exists() and not folder.ledger.exists() and any(folder.root.iterdir()):
+            for path in sorted(aside.root.iterdir(), key=lambda path: path.name == folder.ledger.name):
+                path.rename(folder.root / path.name)
+            folder.root.chmod(FOLDER_MODE)
+            aside.root.rmdir()
+        else:
+            aside.root.rename(folder.root)
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise CreateError(f"{folder.root} cannot be made: {error.strerror}") from error
