@@ -12,10 +12,10 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import Field
 
+from cockpit.agent.arguments import Arguments
 from cockpit.agent.proposer_api import ProposerApi, Receipt
-from cockpit.agent.tools.arguments import Arguments
-from cockpit.agent.tools.quoting import clip, line, plain
 from cockpit.agent.tools.registry import TOOLS, Answer, Tool, ToolError, call
+from cockpit.agent.views.quoting import clip, line, plain
 from cockpit.core.events import ApiReserved, Event, FindingRecorded, IntentTaken, PhaseSet, Said
 from cockpit.core.fold import fold
 from cockpit.core.intents import Draft, Intent, Note, Propose, Say

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cockpit.agent.claude import briefing
-from cockpit.agent.proposers.tried_constants import tried_constants
-from cockpit.agent.tools.quoting import clip, clip_start, end_of_traceback, line, plain, quoted
 from cockpit.agent.tools.registry import call
+from cockpit.agent.views import briefing
+from cockpit.agent.views.quoting import clip, clip_start, end_of_traceback, line, plain, quoted
+from cockpit.agent.views.tried_constants import tried_constants
 from cockpit.core.events import (
     Approved,
     Decided,

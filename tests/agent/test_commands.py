@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
+from cockpit.agent.arguments import ProposeWave
 from cockpit.agent.outside import OUTSIDE_TOOLS
-from cockpit.agent.tools.arguments import ProposeWave
 from cockpit.cli.agents import list_tools, print_transcript, tool
 from cockpit.cli.locate import CommandError
 from cockpit.core.model import Edit

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from cockpit.agent.tools import state_views
-from cockpit.agent.tools.arguments import QueryExperiments
+from cockpit.agent.arguments import QueryExperiments
+from cockpit.agent.views import state_views
 from cockpit.core.model import Estimate, ExperimentStatus
 from cockpit.core.state import State
 from cockpit.read.needs import BUDGET_NEAR, NeedKind, brief, is_budget_near, needs

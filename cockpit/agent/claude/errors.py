@@ -11,7 +11,7 @@ import anthropic
 from anthropic.types import Message
 
 from cockpit.agent.proposer_api import ProposerTrouble
-from cockpit.agent.tools.quoting import line
+from cockpit.agent.views.quoting import line
 
 
 class Interrupted(Exception):

@@ -17,7 +17,7 @@ from cockpit.agent.claude.errors import Interrupted, RetryableError, translated,
 from cockpit.agent.claude.transcript import Transcript
 from cockpit.agent.claude.turn_status import TurnStatusFile
 from cockpit.agent.proposer_api import ProposerApi, ProposerTrouble
-from cockpit.agent.tools.quoting import CUT, line, plain
+from cockpit.agent.views.quoting import CUT, line, plain
 from cockpit.core.events import Said
 from cockpit.session.settings import AgentSettings
 

@@ -9,10 +9,10 @@ answer, with their results, are more.
 from functools import cache
 from typing import Any
 
-from cockpit.agent.claude import briefing
 from cockpit.agent.claude.role import ROLE
 from cockpit.agent.proposer_api import ProposalRequest
 from cockpit.agent.tools.registry import TOOLS
+from cockpit.agent.views import briefing
 from cockpit.session.settings import AgentSettings
 
 _ONE_HOUR = {"type": "ephemeral", "ttl": "1h"}

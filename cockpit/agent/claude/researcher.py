@@ -15,7 +15,7 @@ from cockpit.agent.claude.transcript import Transcript
 from cockpit.agent.claude.turn import Turn
 from cockpit.agent.claude.turn_status import TurnStatusFile
 from cockpit.agent.proposer_api import ProposalRequest, ProposerApi, ProposerTrouble
-from cockpit.agent.tools.quoting import line
+from cockpit.agent.views.quoting import line
 from cockpit.session.api_key import KeyHolder, NoKey
 from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import AgentSettings

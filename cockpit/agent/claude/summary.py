@@ -9,7 +9,7 @@ from cockpit.agent.claude import prompt, turn_memory
 from cockpit.agent.claude.messages_client import MessagesClient, TurnContext
 from cockpit.agent.claude.turn_memory import TurnMemory
 from cockpit.agent.proposer_api import ProposerTrouble
-from cockpit.agent.tools.quoting import line, plain
+from cockpit.agent.views.quoting import line, plain
 
 SUMMARY_TOKENS = 4_000
 """Mostly for the thinking before the summary."""

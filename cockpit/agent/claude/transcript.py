@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cockpit.agent.tools.quoting import plain
+from cockpit.agent.views.quoting import plain
 
 TRANSCRIPT_MODE = 0o640
 _INDENT = "    "

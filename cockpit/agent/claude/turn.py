@@ -10,15 +10,15 @@ from typing import Any
 import msgspec
 from anthropic.types import Message
 
-from cockpit.agent.claude import briefing, prompt, turn_memory
+from cockpit.agent.claude import prompt, turn_memory
 from cockpit.agent.claude.errors import Interrupted
 from cockpit.agent.claude.messages_client import MessagesClient, TurnContext
 from cockpit.agent.claude.summary import update_summary
 from cockpit.agent.claude.turn_memory import TurnMemory
 from cockpit.agent.proposer_api import ProposalRequest, ProposerTrouble
-from cockpit.agent.tools import state_views
-from cockpit.agent.tools.quoting import end_of_traceback, line, plain
 from cockpit.agent.tools.registry import call
+from cockpit.agent.views import briefing, state_views
+from cockpit.agent.views.quoting import end_of_traceback, line, plain
 from cockpit.core.events import Said
 from cockpit.core.state import State, is_answered
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from cockpit.agent.tools import state_views, waves
-from cockpit.agent.tools.quoting import line
+from cockpit.agent.views import state_views, waves
+from cockpit.agent.views.quoting import line
 from cockpit.core.model import ExperimentStatus, WaveKind
 from cockpit.core.state import State
 

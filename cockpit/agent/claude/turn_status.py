@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from cockpit.agent.tools.quoting import clip_start, plain
+from cockpit.agent.views.quoting import clip_start, plain
 
 FILE_MODE = 0o640
 WRITE_INTERVAL_S = 0.25

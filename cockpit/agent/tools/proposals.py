@@ -2,9 +2,9 @@
 
 from contextlib import suppress
 
-from cockpit.agent.tools import arguments
-from cockpit.agent.tools.quoting import plain
-from cockpit.agent.tools.state_views import crash_root, crashes_of_idea
+from cockpit.agent import arguments
+from cockpit.agent.views.quoting import plain
+from cockpit.agent.views.state_views import crash_root, crashes_of_idea
 from cockpit.core.errors import CockpitError
 from cockpit.core.intents import Arm, Draft
 from cockpit.core.model import Change, Edit, ExperimentStatus, Mode, Tier, Value, WaveStatus

@@ -12,13 +12,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from cockpit.agent.claude import briefing
+from cockpit.agent import arguments
 from cockpit.agent.proposer_api import ProposerApi, ProposerTrouble
-from cockpit.agent.tools import arguments, state_views
-from cockpit.agent.tools.compare import compare
-from cockpit.agent.tools.effects import wave_effects
 from cockpit.agent.tools.proposals import ProposalError, draft_of
-from cockpit.agent.tools.quoting import clip, end_of_traceback, line, plain
+from cockpit.agent.views import briefing, state_views
+from cockpit.agent.views.compare import compare
+from cockpit.agent.views.effects import wave_effects
+from cockpit.agent.views.quoting import clip, end_of_traceback, line, plain
 from cockpit.core.errors import CockpitError
 from cockpit.core.events import FindingRecorded, PhaseSet, Said
 from cockpit.core.model import ExperimentStatus, Mode

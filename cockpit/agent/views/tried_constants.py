@@ -3,8 +3,8 @@
 import itertools
 from collections.abc import Iterable
 
-from cockpit.agent.tools.quoting import line
-from cockpit.agent.tools.state_views import DONE, value_words
+from cockpit.agent.views.quoting import line
+from cockpit.agent.views.state_views import DONE, value_words
 from cockpit.core.model import Value
 from cockpit.core.state import State, constants_of
 from cockpit.read.scores import comparison_class

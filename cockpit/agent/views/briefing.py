@@ -6,8 +6,8 @@ The tools return the rest on request.
 
 from collections.abc import Collection, Iterable
 
-from cockpit.agent.claude import result_sections, session_sections
-from cockpit.agent.tools.quoting import clip, plain, quoted
+from cockpit.agent.views import result_sections, session_sections
+from cockpit.agent.views.quoting import clip, plain, quoted
 from cockpit.core.state import State
 
 PROGRAM_CHARS = 40_000

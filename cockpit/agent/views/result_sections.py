@@ -6,11 +6,10 @@ Each is a pure function of the state with a fixed bound.
 from collections.abc import Collection, Iterable
 from math import sqrt
 
-from cockpit.agent.claude import layout
-from cockpit.agent.claude.session_sections import hour
-from cockpit.agent.proposers.tried_constants import COLUMNS, tried_constants
-from cockpit.agent.tools import state_views, waves
-from cockpit.agent.tools.quoting import clip, line, plain
+from cockpit.agent.views import layout, state_views, waves
+from cockpit.agent.views.quoting import clip, line, plain
+from cockpit.agent.views.session_sections import hour
+from cockpit.agent.views.tried_constants import COLUMNS, tried_constants
 from cockpit.core.model import Attempt, ExperimentStatus, Outcome, WaveStatus
 from cockpit.core.state import State
 from cockpit.decide.evidence import noise_of

@@ -2,9 +2,9 @@
 
 from collections.abc import Collection, Iterable
 
-from cockpit.agent.tools import state_views
-from cockpit.agent.tools.effects import wave_effects
-from cockpit.agent.tools.quoting import line
+from cockpit.agent.views import state_views
+from cockpit.agent.views.effects import wave_effects
+from cockpit.agent.views.quoting import line
 from cockpit.core.model import Experiment, ExperimentStatus, Outcome, Wave, WaveKind, WaveStatus
 from cockpit.core.state import State
 

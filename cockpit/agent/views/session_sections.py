@@ -2,8 +2,8 @@
 
 from math import inf
 
-from cockpit.agent.claude import layout
-from cockpit.agent.tools.quoting import clip, line, plain
+from cockpit.agent.views import layout
+from cockpit.agent.views.quoting import clip, line, plain
 from cockpit.core.model import Cluster, ClusterState, Message, Mode
 from cockpit.core.state import State
 from cockpit.decide.budget import accounts, committed_usd, left_usd

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cockpit.agent.tools.quoting import line
+from cockpit.agent.views.quoting import line
 from cockpit.core.model import Estimate
 from cockpit.core.state import State
 from cockpit.decide.evidence import noise_of, readings_of

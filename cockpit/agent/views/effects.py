@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from itertools import groupby
 
-from cockpit.agent.tools.quoting import line
-from cockpit.agent.tools.state_views import value_words
+from cockpit.agent.views.quoting import line
+from cockpit.agent.views.state_views import value_words
 from cockpit.core.model import Wave
 from cockpit.core.state import State
 from cockpit.read.forecasts import effects_of

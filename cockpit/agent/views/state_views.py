@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from cockpit.agent.tools.arguments import QueryExperiments
-from cockpit.agent.tools.quoting import clip, line, plain
+from cockpit.agent.arguments import QueryExperiments
+from cockpit.agent.views.quoting import clip, line, plain
 from cockpit.core.model import AttemptStatus, Estimate, Experiment, ExperimentStatus, Value
 from cockpit.core.state import State
 from cockpit.read.scores import comparison_class, score_of
