@@ -1,7 +1,7 @@
 """Damage to a session's files: told, and repaired."""
 
 from cockpit.cli.locate import session
-from cockpit.session.repair import Report, repair, verify
+from cockpit.session.repair import DamageReport, repair, verify
 
 
 def print_damage(name: str | None) -> int:
@@ -19,7 +19,7 @@ def repair_damage(name: str | None) -> None:
         print(f"repaired; the damaged files are in {report.kept_in}")
 
 
-def _print(report: Report) -> None:
+def _print(report: DamageReport) -> None:
     for problem in report.problems:
         print(problem)
     lost = f", {report.lost} lost" if report.lost else ""

@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS packs (last INTEGER PRIMARY KEY, events INTEGER NOT N
                                   chain BLOB NOT NULL)
 """
 
-Row = tuple[int, float, bytes, bytes]
+EventRow = tuple[int, float, bytes, bytes]
 """Number, time, body and chain of an event."""
 
 
@@ -83,7 +83,7 @@ class EventTable:
                     return int(row[0]), bytes(row[1])
         return 0, GENESIS
 
-    def insert(self, rows: Sequence[Row]) -> None:
+    def insert(self, rows: Sequence[EventRow]) -> None:
         """Insert all rows or none. Raises LedgerBusy while another program locks the file."""
         with translated_errors(self.path), transaction(self._db):
             self._db.executemany("INSERT INTO events VALUES (?, ?, ?, ?)", rows)

@@ -16,7 +16,7 @@ from cockpit.core.events import AnyEvent, Event, Progressed, decode_event, encod
 from cockpit.core.state import State
 from cockpit.session.chain import chained, link
 from cockpit.session.event_stream import START, Place, StreamDamaged, StreamReader, StreamWriter
-from cockpit.session.event_table import EventTable, Row, damaged
+from cockpit.session.event_table import EventRow, EventTable, damaged
 from cockpit.session.folding import fold_progress, fold_stored
 from cockpit.session.paths import SessionFolder
 from cockpit.session.progress_file import ProgressFile
@@ -131,7 +131,7 @@ class Ledger:
         self._stream.close()
         self._table.close()
 
-    def _insert(self, rows: Sequence[Row]) -> None:
+    def _insert(self, rows: Sequence[EventRow]) -> None:
         while True:
             try:
                 self._table.insert(rows)

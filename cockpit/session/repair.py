@@ -32,7 +32,7 @@ class Events(msgspec.Struct, frozen=True):
     """One sentence; empty where every event fits."""
 
 
-class Report(msgspec.Struct, frozen=True):
+class DamageReport(msgspec.Struct, frozen=True):
     """The result of a check or a repair."""
 
     events: int
@@ -45,7 +45,7 @@ class Report(msgspec.Struct, frozen=True):
     """The folder with the damaged files as they were; empty where none was replaced."""
 
 
-def verify(folder: SessionFolder) -> Report:
+def verify(folder: SessionFolder) -> DamageReport:
     """Check every file that this user may read. Raises LedgerError where none of them can be."""
     try:
         runs = is_locked(folder)
@@ -54,7 +54,7 @@ def verify(folder: SessionFolder) -> Report:
     return _report(*_read(folder), _snapshot_problem(folder), runs)
 
 
-def repair(folder: SessionFolder) -> Report:
+def repair(folder: SessionFolder) -> DamageReport:
     """Write the ledger again from the longest run of whole events in either file. The damaged files are kept.
 
     Raises WorkerError while a worker runs, and LedgerError where no event is whole or the disk takes no more.
@@ -89,8 +89,8 @@ def _read(folder: SessionFolder) -> tuple[Events | None, Events | None]:
     return ledger, stream
 
 
-def _report(ledger: Events | None, stream: Events | None, snapshot_problem: str, runs: bool) -> Report:
-    """Report what was read. Two files that a running worker writes are at different events when they are read."""
+def _report(ledger: Events | None, stream: Events | None, snapshot_problem: str, runs: bool) -> DamageReport:
+    """DamageReport what was read. Two files that a running worker writes are at different events when they are read."""
     found = [events for events in (ledger, stream) if events is not None]
     problems = [events.problem for events in found if events.problem]
     if (
@@ -107,7 +107,7 @@ def _report(ledger: Events | None, stream: Events | None, snapshot_problem: str,
     problems += [snapshot_problem] if snapshot_problem else []
     whole = max(len(events.whole) for events in found)
     stored = max(events.stored for events in found)
-    return Report(whole, max(0, stored - whole), problems)
+    return DamageReport(whole, max(0, stored - whole), problems)
 
 
 def _longest(ledger: Events | None, stream: Events | None) -> list[bytes]:
