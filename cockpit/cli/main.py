@@ -235,11 +235,14 @@ def _replay(given: argparse.Namespace) -> int:
 
 
 def _new(given: argparse.Namespace) -> None:
+    from cockpit.cli.model_cost import estimate_sentence
     from cockpit.cli.sessions import new, notes
 
     folder = new(given.session, given.repo, {name: getattr(given, name) for name in NEW_FLAGS})
     for note in notes(folder):
         print(f"! {note}")
+    if estimate := estimate_sentence(folder):
+        print(estimate)
     print(f"session {folder.name} runs in the background; `cockpit open {folder.name}` shows it")
 
 
