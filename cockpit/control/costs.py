@@ -1,11 +1,10 @@
 """The questions that verbs ask before they spend or destroy: one sentence each, with its dollars."""
 
-import math
-
 from cockpit.control.arguments import Given, text_of
 from cockpit.core.model import AttemptStatus, Envelope, Mode
 from cockpit.core.state import State
 from cockpit.read.costs import run_cost_usd, run_time_s, run_usd, wave_cost
+from cockpit.read.scores import score_of
 from cockpit.read.wording import count, duration, money
 
 
@@ -61,15 +60,11 @@ def drop(state: State, given: Given, now: float) -> str:
 
 def base(state: State, given: Given, now: float) -> str:
     name = text_of(given, "experiment")
-    experiment = state.experiments.get(name)
-    if experiment is None or not experiment.scores:
+    score = score_of(state, name)
+    if score is None:
         return ""
-    wanted = state.session.fleet.screen_hardware
-    hardware = wanted if wanted in experiment.scores else next(iter(experiment.scores))
-    scores = experiment.scores[hardware]
-    mean = sum(scores) / len(scores) if scores else math.nan
     before = state.incumbent or state.baseline
-    return f"Make {name} the base ({mean:.4f} on {hardware}): new waves build on it instead of {before}."
+    return f"Make {name} the base ({score.mean:.4f} on {score.hardware}): new waves build on it instead of {before}."
 
 
 def mode(state: State, given: Given, now: float) -> str:

@@ -7,6 +7,7 @@ import pytest
 
 from cockpit.agent.arguments import QueryExperiments
 from cockpit.agent.views import state_views
+from cockpit.control.verbs import verb
 from cockpit.core.model import Estimate, ExperimentStatus
 from cockpit.core.state import State
 from cockpit.read.needs import BUDGET_NEAR, NeedKind, brief, is_budget_near, needs
@@ -38,6 +39,8 @@ def test_every_reader_tells_one_score_of_one_class(state: State) -> None:
     assert score is not None and (score.hardware, round(score.mean, 6), score.runs) == ("H100", 0.985, 2)
     best = told(state)["best"]
     assert (best["val_bpb"], best["hardware"]) == (0.985, "H100")
+    question = verb("base").cost(state, {"experiment": name}, state.now)
+    assert "(0.9850 on H100)" in question
     parts = [text for text, _ in best_parts(state)]
     assert "0.9850" in parts and "H100" in parts
     row = dict(zip(state_views.ROW_COLUMNS, state_views.row(state, state.experiments[name]), strict=True))

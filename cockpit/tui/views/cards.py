@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from cockpit.core.curves import Point, points_of
-from cockpit.core.model import Attempt, Cluster
+from cockpit.core.model import Attempt, Cluster, ExperimentStatus, Outcome
 from cockpit.core.state import State
 from cockpit.read.rival import rival_curve
 from cockpit.read.scores import run_difference
@@ -13,6 +13,15 @@ from cockpit.tui.views.clusters import ClusterView, about, cluster_view
 from cockpit.tui.views.review import GLYPHS
 
 RESULTS = 6
+
+_MARKS = {
+    Outcome.CRASH: ExperimentStatus.CRASHED,
+    Outcome.TIMEOUT: ExperimentStatus.CRASHED,
+    Outcome.MISMATCH: ExperimentStatus.CRASHED,
+    Outcome.LOST: ExperimentStatus.DROPPED,
+    Outcome.CANCELLED: ExperimentStatus.DROPPED,
+}
+"""The mark of a run without a result. Any other run carries its experiment's: a run that crashed was not kept."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +87,7 @@ def _following(state: State, attempt: Attempt) -> str:
 
 def _result(state: State, attempt: Attempt) -> ResultView:
     experiment = state.experiments[attempt.experiment]
-    glyph, ink = GLYPHS[experiment.status]
+    glyph, ink = GLYPHS[_MARKS.get(attempt.outcome, experiment.status) if attempt.outcome else experiment.status]
     found = run_difference(state, attempt)
     delta = signed(found.mean) if found else ""
     said = score(attempt.metrics.val_bpb) if attempt.metrics is not None else str(attempt.outcome or "")
