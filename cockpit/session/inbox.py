@@ -11,6 +11,8 @@ INBOX_MODE = 0o600
 SENDER_BUSY_TIMEOUT_S = 10.0
 WORKER_BUSY_TIMEOUT_S = 0.05
 """The worker tries again at its next tick: waiting longer would delay its decisions."""
+FIRST_OPEN_RETRY_S = 0.01
+"""The pause before a program tries again to prepare a file that another one prepares at the same moment."""
 SIDE_FILES = ("-wal", "-shm", "-journal")
 _TABLE = """
 CREATE TABLE IF NOT EXISTS intents (id INTEGER PRIMARY KEY AUTOINCREMENT, author TEXT NOT NULL, body BLOB NOT NULL)
@@ -81,8 +83,7 @@ class Inbox:
             except PermissionError:
                 raise LedgerError(f"{self.path} cannot be opened: only its owner may leave intents") from None
             self._db = connect(self.path, "rw", self._busy_timeout_s)
-            self._db.execute("PRAGMA journal_mode=WAL")  # senders then never wait for the worker, nor it for them
-            self._db.execute(_TABLE)
+            _prepare(self._db, time.monotonic() + self._busy_timeout_s)
             self._opened = self._inodes()
         return self._db
 
@@ -95,3 +96,20 @@ class Inbox:
             except FileNotFoundError:
                 found.append(0)
         return found[0], found[1]
+
+
+def _prepare(db: sqlite3.Connection, deadline_s: float) -> None:
+    """Make the file a WAL database with its table. Raises sqlite3.OperationalError when locked past the deadline.
+
+    SQLite does not wait for its busy timeout when two programs change the journal mode at once: the loser tries again.
+    """
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode=WAL")  # senders then never wait for the worker, nor it for them
+            db.execute(_TABLE)
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() >= deadline_s:
+                raise
+            time.sleep(FIRST_OPEN_RETRY_S)
+        else:
+            return

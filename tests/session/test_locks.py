@@ -4,6 +4,7 @@ import fcntl
 import sqlite3
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,23 @@ def test_an_open_sender_finds_the_new_inbox(tmp_path: Path) -> None:
     assert inbox.after(1) == [(2, "me", b"b")]
     inbox.close()
     sender.close()
+
+
+def test_programs_that_create_the_inbox_at_once_all_leave_their_intent(tmp_path: Path) -> None:
+    for round_ in range(30):
+        path, senders = tmp_path / f"{round_}.db", 8
+        together = threading.Barrier(senders)
+
+        def send(number: int, path: Path = path, together: threading.Barrier = together) -> int:
+            inbox = Inbox(path)
+            together.wait()
+            try:
+                return inbox.put("me", str(number).encode())
+            finally:
+                inbox.close()
+
+        with ThreadPoolExecutor(senders) as pool:
+            assert sorted(pool.map(send, range(senders))) == list(range(1, senders + 1))
 
 
 def test_ten_thousand_intents_are_taken_in_order(tmp_path: Path) -> None:
