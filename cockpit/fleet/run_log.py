@@ -1,6 +1,8 @@
 """Reads a run's output: step lines, the summary, and which code ran. Pure; everything in a log is data.
 
-The contract is text (autoresearch's): `val_bpb: 0.9979` and the other summary lines, each once, at the start of a line.
+The contract is text (autoresearch's): `val_bpb: 0.9979` and the other summary lines. The score is read in the usual
+shapes: `val_bpb=0.98`, `"val_bpb": 0.98`, `VAL_BPB 9.8e-1`, behind a logging prefix or a progress bar, with a unit
+after it. The last one counts. A score that a step line mentions counts only if the run prints no other.
 The script that starts a run prints `COCKPIT_START train_sha256=… prepare_sha256=…` first and `COCKPIT_END … exit=N`
 last.
 A number is read only if it has a plausible length and size. A line with another one is text.
@@ -8,6 +10,7 @@ A number is read only if it has a plausible length and size. A line with another
 
 import math
 import re
+from enum import IntEnum
 
 import msgspec
 
@@ -21,8 +24,12 @@ TEXT_CHARACTERS = 300
 """Characters kept of an error or of the last line."""
 VALUE_CHARACTERS = 100
 """Characters kept of a summary value; no plausible number is longer."""
-SCORE_RANGE = (1e-3, 1e3)
-"""Plausible val_bpb. An untrained model over 8,192 tokens has about 4; a score outside is an error, or made up."""
+SCORE_LIMIT = 1e6
+"""The largest magnitude of a score. Zero and negative scores count; a larger one is an error, or made up."""
+PREFIX_CHARACTERS = 300
+"""Characters before a score's name that are searched for the words of a step line."""
+BUDGET_SHARE, BUDGET_SLACK_S = 1.1, 1.0
+"""Training time that counts as within the budget: this share of it plus these seconds, for a last step that is long."""
 NUMBER_LIMIT = 1e12
 """The largest magnitude of any other printed number."""
 LOSS_LIMIT = 1e6
@@ -36,10 +43,24 @@ _FIELD = re.compile(
 )
 _SUMMARY_NAMES = frozenset(
     (
-        "val_bpb", "training_seconds", "total_seconds", "peak_vram_mb", "mfu_percent", "total_tokens_M", "num_steps",
+        "total_seconds", "peak_vram_mb", "mfu_percent", "total_tokens_M", "num_steps",
         "num_params_M", "depth",
     )
 )  # fmt: skip
+"""Numbers read at the start of a line only: their names are ordinary words."""
+_FACT = re.compile(r"(\w{1,40})\s{0,40}[:=]\s{0,40}(\S{1,200})", re.ASCII)
+_SCORE = re.compile(
+    r"(?<![\w.-])(val_bpb|training_seconds)(?!\w)[\"']?(\s{0,40}[:=]\s{0,40}[\"']?|\s{1,40})([^\s;|)\]}\"']{1,200})",
+    re.ASCII | re.IGNORECASE,
+)
+_NUMERIC = re.compile(r"[-+]?(?:\.?\d|(?:nan|inf|infinity)\b)", re.ASCII | re.IGNORECASE)
+_MENTION = re.compile(
+    r"(?<![a-z])(?:steps?|iters?|iterations?|epochs?|best|lowest|previous|target)(?![a-z])|%\|[^\]]*$",
+    re.ASCII | re.IGNORECASE,
+)
+"""Text before a score's name that makes it a mention: a step line, the best so far, a field inside a progress bar."""
+_UNIT = re.compile(r"(?!x)[a-z%/]{0,20}(?:[.:]?$|,)", re.IGNORECASE)
+"""The rest of a word after its number."""
 _MARK = re.compile(
     r"COCKPIT_(START|END) train_sha256=(\w{0,128}) prepare_sha256=(\w{0,128})(?: exit=(-?\d{1,4}))?(?! exit=)(?=\s|$)",
     re.ASCII,
@@ -61,12 +82,13 @@ class RunVerdict(msgspec.Struct, frozen=True):
     message: str
 
 
-class _Printed(msgspec.Struct):
-    """A summary line's values: the first, the last, and how many there were."""
+class _Rank(IntEnum):
+    """Standing of a printed score; a higher one is preferred, and the last of equals."""
 
-    first: str
-    last: str
-    times: int = 1
+    WORD = 0
+    """Text where a number should be. It is kept for the message."""
+    MENTION = 1
+    PLAIN = 2
 
 
 class RunLog:
@@ -87,7 +109,8 @@ class RunLog:
         self.last_error = ""
         self.last_line = ""
         self._points: list[Point] = []
-        self._summary: dict[str, _Printed] = {}
+        self._summary: dict[str, str] = {}
+        self._scores: dict[str, tuple[_Rank, str]] = {}
         self._rest = b""
         self._cut = False
 
@@ -126,9 +149,19 @@ class RunLog:
         if text.startswith("COCKPIT_") and (mark := _MARK.match(text)):
             self._mark(mark)
             return
+        # The script's end mark follows on the same line where the run's last line has no end.
+        if (place := text.find("COCKPIT_END ")) > 0 and _MARK.fullmatch(text, place):
+            self._line(text[:place].encode(), at)
+            self._line(text[place:].encode(), at)
+            return
+        if self.ended is None:
+            # The lines after the mark are the script's; one of them holds the experiment's description.
+            self._find_scores(text)
         if text.startswith("step ") and (step := _STEP.match(text)):
             self._step(step, at)
-        elif not self._summary_line(text):
+        elif (fact := _FACT.match(text)) and fact[1] in _SUMMARY_NAMES:
+            self._summary[fact[1]] = fact[2][:VALUE_CHARACTERS]
+        else:
             self._other(text)
         self.last_line = text[:TEXT_CHARACTERS]
 
@@ -139,17 +172,18 @@ class RunLog:
             self.ended = (mark[2], mark[3])
             self.exit_code = int(mark[4]) if mark[4] else self.exit_code
 
-    def _summary_line(self, text: str) -> bool:
-        """Take in a line of the summary; False if it is another line."""
-        name, colon, value = text[:300].partition(":")
-        if not colon or name not in _SUMMARY_NAMES or not value[:1].isspace():
-            return False
-        word = value.split(maxsplit=1)[0][:VALUE_CHARACTERS]
-        if printed := self._summary.get(name):
-            printed.last, printed.times = word, printed.times + 1
-        else:
-            self._summary[name] = _Printed(word, word)
-        return True
+    def _find_scores(self, text: str) -> None:
+        for found in _SCORE.finditer(text):
+            name, word = found[1].lower(), found[3][:VALUE_CHARACTERS]
+            prefix = text[max(0, found.start() - PREFIX_CHARACTERS) : found.start()]
+            if _NUMERIC.match(word):
+                rank = _Rank.MENTION if _MENTION.search(prefix) else _Rank.PLAIN
+            elif found[2].isspace():
+                continue
+            else:
+                rank = _Rank.WORD
+            if rank >= self._scores.get(name, (_Rank.WORD, ""))[0]:
+                self._scores[name] = rank, word
 
     def _other(self, text: str) -> None:
         if corpus := _CORPUS.match(text):
@@ -186,11 +220,13 @@ class RunLog:
         corpus: str = "",
         preset: str = "",
         evidence: Evidence | None = None,
+        time_budget_s: float = 0.0,
     ) -> RunVerdict:
         """Judge the run, given the hashes the ledger has for its code and how it exited.
 
         `corpus` and `preset` are those of the session's scores, empty where they are unknown. A run that says it
-        trained on others has no comparable score. With `evidence`, measured outside the run, the marks in its log
+        trained on others has no comparable score, nor has one that says it trained longer than `time_budget_s` (0: not
+        limited). With `evidence`, measured outside the run, the marks in its log
         are ignored: the run may have forged them.
         """
         code = exit_code if exit_code is not None else self.exit_code
@@ -215,28 +251,29 @@ class RunLog:
             if said and wanted_here and said != wanted_here:
                 message = f"it trained on the {what} {said}, the session's is {wanted_here}: its result does not count"
                 return _failed(Outcome.MISMATCH, message)
-        return self._scored()
+        return self._scored(time_budget_s)
 
-    def _scored(self) -> RunVerdict:
+    def _scored(self, time_budget_s: float) -> RunVerdict:
         """Judge a run that ended well, by what it printed."""
-        printed = self._summary.get("val_bpb")
-        if printed is None:
+        _, printed = self._scores.get("val_bpb", (_Rank.WORD, ""))
+        if not printed:
             return _failed(Outcome.CRASH, f"it ended well but printed no val_bpb; its last line: {self.last_line}")
-        if printed.times > 1:
-            return _failed(Outcome.CRASH, f"it printed val_bpb {printed.times} times: print it once, at the end")
-        score = _number(printed.first, math.inf)
+        score = _leading_number(printed, math.inf)
         if score is None:
-            return _failed(Outcome.CRASH, f"it printed val_bpb {printed.first[:40]}, which is not a number")
-        low, high = SCORE_RANGE
-        if not low <= score <= high:
-            return _failed(
-                Outcome.CRASH, f"it printed val_bpb {printed.first[:40]}, which is outside {low:g} to {high:g}"
-            )
-        return RunVerdict(Outcome.VALID, self._metrics(score), "")
+            return _failed(Outcome.CRASH, f"it printed val_bpb {printed[:40]}, which is not a number")
+        if abs(score) > SCORE_LIMIT:
+            message = f"it printed val_bpb {printed[:40]}, which is outside -{SCORE_LIMIT:,.0f} to {SCORE_LIMIT:,.0f}"
+            return _failed(Outcome.CRASH, message)
+        metrics = self._metrics(score)
+        if time_budget_s and metrics.training_seconds > BUDGET_SHARE * time_budget_s + BUDGET_SLACK_S:
+            message = f"it trained for {metrics.training_seconds:.1f} s, the budget is {time_budget_s:g} s"
+            return _failed(Outcome.MISMATCH, f"{message}: its result does not count")
+        return RunVerdict(Outcome.VALID, metrics, "")
 
     def _metrics(self, score: float) -> Metrics:
         """The summary's numbers; 0 for one that is missing or implausible."""
-        numbers = {name: max(0.0, _number(printed.last) or 0.0) for name, printed in self._summary.items()}
+        printed = self._summary | {name: word for name, (_, word) in self._scores.items()}
+        numbers = {name: max(0.0, _leading_number(word) or 0.0) for name, word in printed.items()}
         return Metrics(
             val_bpb=score,
             training_seconds=numbers.get("training_seconds", 0.0),
@@ -264,3 +301,17 @@ def _number(text: str, limit: float = NUMBER_LIMIT) -> float | None:
         return None
     value = float(text)
     return value if math.isfinite(value) and abs(value) <= limit else None
+
+
+def _leading_number(word: str, limit: float = NUMBER_LIMIT) -> float | None:
+    """The number that `word` starts with, if only a unit or punctuation follows; None for any other word.
+
+    A decimal comma is refused: 0,98 is not read as 0.
+    """
+    number = _NUMBER.match(word)
+    if number is None:
+        return None
+    rest = word[number.end() :]
+    if not _UNIT.match(rest) or (number[0].lstrip("+-").isdigit() and rest[:1] == "," and rest[1:2].isdigit()):
+        return None
+    return _number(number[0], limit)

@@ -5,6 +5,7 @@ prepare.py was unchanged in a run is the hashes of that run, not this guard.
 """
 
 import ast
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
@@ -12,7 +13,9 @@ from cockpit.variant.errors import VariantError
 from cockpit.variant.syntax import Parsed, names_bound, parse, without_docstring
 
 CONTRACT = "val_bpb:"
-"""The text that train.py must print before the score."""
+"""The text before the score in the plainest of the shapes that are read."""
+_SCORE_NAME = re.compile(r"(?<![\w.-])val_bpb(?!\w)", re.ASCII | re.IGNORECASE)
+_COLOR = re.compile(r"\x1b\[[0-9;]*m")
 
 _WRITING_METHODS = {"write_text", "write_bytes", "unlink", "touch", "symlink_to", "hardlink_to"}
 _WRITING_CALLS = {"remove", "unlink", "rename", "replace", "move", "truncate", "symlink", "link"}
@@ -20,7 +23,7 @@ _COPYING_CALLS = {"copy", "copy2", "copyfile", "copyfileobj"}
 
 
 def check_variant(source: str) -> None:
-    """Raise VariantError unless `source` compiles, still prints `val_bpb:` and leaves prepare.py unchanged."""
+    """Raise VariantError unless `source` compiles, still prints its score and leaves prepare.py unchanged."""
     parsed = parse(source)
     try:
         _check_contract(parsed.module)
@@ -29,11 +32,16 @@ def check_variant(source: str) -> None:
         raise VariantError("train.py is nested too deeply to be checked; write it flatter.") from None
 
 
+def prints_score(text: str) -> bool:
+    """Tell if `text`, once printed, names the score: `val_bpb:`, `val_bpb=`, `VAL_BPB `, `"val_bpb"`."""
+    return _SCORE_NAME.search(_COLOR.sub("", text)) is not None
+
+
 def _check_contract(tree: ast.Module) -> None:
     pending: list[ast.AST] = [tree]
     while pending:
         node = pending.pop()
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and CONTRACT in node.value:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and prints_score(node.value):
             return
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             pending.extend(without_docstring(node, node.body))

@@ -17,7 +17,7 @@ from cockpit.variant.constants import accepted_values, find_constants, set_const
 from cockpit.variant.edits import apply_edits
 from cockpit.variant.errors import VariantError, shown
 from cockpit.variant.fingerprint import combine, fingerprint, outline
-from cockpit.variant.guard import CONTRACT, check_variant
+from cockpit.variant.guard import check_variant, prints_score
 from cockpit.variant.objects import Objects
 from cockpit.variant.repository import git_answer, head_commit, not_written, open_repository, write_ref
 from cockpit.variant.syntax import check_text
@@ -135,7 +135,7 @@ class VariantStore:
         edited = apply_edits(base.source, change.edits)
         values = accepted_values(edited, change.constants)
         source = set_constants(edited, values)
-        printed = any(CONTRACT in str(base.constants.get(name)) for name in values)
+        printed = any(prints_score(str(base.constants.get(name))) for name in values)
         if change.edits or printed:
             check_variant(source)
             code = fingerprint(source)

@@ -222,7 +222,8 @@ def _verdict(state: State, attempt: Attempt, report: JobEnded, log: RunLog) -> R
     match report.reason:
         case "exited":
             hashes = experiment.train_hash, experiment.prepare_hash
-            return log.verdict(report.exit_code, *hashes, state.corpus, state.preset, report.evidence)
+            budget_s = state.session.time_budget_s
+            return log.verdict(report.exit_code, *hashes, state.corpus, state.preset, report.evidence, budget_s)
         case "limit":
             return RunVerdict(Outcome.CRASH, None, report.message)
         case "timeout":

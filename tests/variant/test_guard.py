@@ -53,6 +53,28 @@ def test_the_score_may_be_printed_from_an_f_string_or_in_a_function() -> None:
 @pytest.mark.parametrize(
     "line",
     [
+        "print('val_bpb=', x)",
+        "print('val_bpb', x)",
+        "print(f'{val_bpb=}')",
+        "print(f'VAL_BPB {x}')",
+        "print('Val_BPB: %.4f' % x)",
+        "print(json.dumps({'val_bpb': x}))",
+        r"print(f'\x1b[1m\x1b[32mval_bpb:\x1b[0m {x}')",
+    ],
+)
+def test_each_usual_shape_of_the_score_passes(line: str) -> None:
+    check_variant(line + "\n")
+
+
+@pytest.mark.parametrize("line", ["print('best_val_bpb: 1')", "print('val_bpb_ema: 1')", "val_bpb = 1"])
+def test_another_name_than_the_score_is_refused(line: str) -> None:
+    with pytest.raises(VariantError, match="prints no 'val_bpb:' line"):
+        check_variant(line + "\n")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
         "import prepare; prepare.TIME_BUDGET = 600",
         "import prepare as p; p.Tokenizer.encode = None",
         "import prepare; prepare.__dict__['TIME_BUDGET'] = 600",
