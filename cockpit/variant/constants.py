@@ -19,7 +19,8 @@ from cockpit.core.model import Scalar, Value
 from cockpit.variant.errors import VariantError, shown
 from cockpit.variant.syntax import Parsed, byte_offsets, literal_value, names_bound, parse
 
-_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_SEED_NAME = re.compile(r"(?:.*_)?(?:seed|rngseed|randomseed)(?:_.*)?|manualseed", re.IGNORECASE)
 _INT_RANGE = range(-(2**63), 2**63)
 """Integers that every file format between a proposer and train.py can represent."""
 _SOURCES_KEPT = 8
@@ -68,6 +69,11 @@ def accepted_values(source: str, values: Mapping[str, Value]) -> dict[str, Value
             raise VariantError(_no_such_constant(name, list(constants), bound.get(name)))
         accepted[name] = _accepted(name, constant.value, value)
     return accepted
+
+
+def is_seed_name(name: str) -> bool:
+    """Tell if a constant of this name seeds randomness: SEED, RNG_SEED, random_seed."""
+    return _SEED_NAME.fullmatch(name) is not None
 
 
 def constant_nodes(parsed: Parsed) -> dict[str, ast.expr]:
@@ -149,8 +155,9 @@ def _no_such_constant(name: str, known: list[str], bound_line: int | None) -> st
         )
     if not known:
         return f"There is no constant {shown(name)} in train.py: it has no top-level constants such as DEPTH = 8."
-    near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(known[:20])}."
+    upper = {known_name.upper(): known_name for known_name in known}
+    near = difflib.get_close_matches(name.upper(), upper, n=1, cutoff=0.5)
+    hint = f"did you mean {upper[near[0]]}?" if near else f"it has {', '.join(known[:20])}."
     return f"There is no constant {shown(name)} in train.py; {hint}"
 
 

@@ -1,6 +1,6 @@
 """Turn a draft into a proposal: build, check and store each arm as a git commit, and leave duplicates out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import product
 from types import MappingProxyType
 
@@ -11,7 +11,7 @@ from cockpit.core.intents import ARMS_AT_MOST, REPLICATES_AT_MOST, AnyIntent, Ar
 from cockpit.core.model import Change, Experiment, Session, Value, Wave, WaveKind
 from cockpit.core.state import State, constants_of
 from cockpit.decide.handle_intents import Prepared, Refused, waiting_proposal
-from cockpit.variant.constants import accepted_values, find_constants
+from cockpit.variant.constants import accepted_values, find_constants, is_seed_name
 from cockpit.variant.errors import VariantError
 from cockpit.variant.store import Variant, VariantStore
 
@@ -164,6 +164,8 @@ def _build(
     unchanged: Mapping[str, Experiment] = MappingProxyType({}),
 ) -> tuple[list[Experiment], list[str]]:
     """Build each arm as an experiment with its commit. Returns (experiments, a sentence for each arm left out)."""
+    if seeds := _seeds(draft.factors):
+        return [], [seeds]
     arms = arms_of(draft)
     if len(arms) > ARMS_AT_MOST:
         return [], [f"{len(arms)} arms are too many for one wave: propose at most {ARMS_AT_MOST}"]
@@ -175,6 +177,9 @@ def _build(
             continue
         if arm.experiment in unchanged:
             experiments.append(unchanged[arm.experiment])
+            continue
+        if seeds := _seeds(arm.change.constants):
+            problems.append(f"{_named(number, arm)}: {seeds}")
             continue
         name = arm.experiment or new_id(len(experiments))
         try:
@@ -189,6 +194,12 @@ def _build(
         tried[variant.fingerprint] = name
         experiments.append(_experiment(store, state, name, wave, base, arm, draft, variant))
     return experiments, problems
+
+
+def _seeds(names: Iterable[str]) -> str:
+    """Return the refusal of a change of seed; empty where none of the names is a seed's."""
+    seeds = ", ".join(name for name in names if is_seed_name(name))
+    return f"{seeds} cannot be varied: it is a seed, and a lucky seed is not a gain" if seeds else ""
 
 
 def _named(number: int, arm: Arm) -> str:

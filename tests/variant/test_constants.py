@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cockpit.core.model import Scalar, Value
-from cockpit.variant.constants import find_constants, overrides, set_constants
+from cockpit.variant.constants import find_constants, is_seed_name, overrides, set_constants
 from cockpit.variant.errors import VariantError
 from tests.variant.conftest import SCRIPT
 
@@ -39,14 +39,14 @@ def programs(draw: st.DrawFn) -> tuple[str, dict[str, Value]]:
         spelled = repr(value)
         if isinstance(value, list) and draw(st.booleans()):
             spelled = repr(tuple(value))
-        around = draw(st.sampled_from(["{n} = {v}", "{n}: object = {v}  # ü {n}", "ä = 'ö'; {n} = ({v}) ; x = 1"]))
+        around = draw(st.sampled_from(["{n} = {v}", "{n}: object = {v}  # ü {n}", "ä = 'ö'; {n} = ({v}) ; _x = 1"]))
         lines.append(around.format(n=name, v=spelled))
-        lines.append(draw(st.sampled_from(["", "def f():\f", "\tpass  # 8", "x = '''8"])))
+        lines.append(draw(st.sampled_from(["", "def f():\f", "\tpass  # 8", "_x = '''8"])))
         if lines[-1] == "def f():\f":
             lines.append("    DEPTH = 3")
         elif lines[-1] == "\tpass  # 8":
             lines[-1] = "if x if 'x' in globals() else 1:" + end + "\tpass  # 8"
-        elif lines[-1] == "x = '''8":
+        elif lines[-1] == "_x = '''8":
             lines.append("DEPTH = 9'''")
     mark = draw(st.sampled_from(["", "\ufeff"]))
     return mark + end.join(lines) + end, constants
@@ -114,7 +114,31 @@ def test_the_constants_of_a_script_in_upstreams_style_are_found() -> None:
         "FLOOR": -1,
         "SCHEDULE": [1.0, 0.5],
         "DEPTH": 8,
+        "t_start": 0.0,
     }
+
+
+def test_lower_case_constants_are_found_and_set() -> None:
+    source = "import os\nn_layer = 12\nlearning_rate = 6e-4\nnumLayers = 3\n"
+    assert find_constants(source) == {"n_layer": 12, "learning_rate": 6e-4, "numLayers": 3}
+    assert "learning_rate = 0.001\n" in set_constants(source, {"learning_rate": 1e-3})
+    with pytest.raises(VariantError, match=r"did you mean learning_rate\?"):
+        set_constants(source, {"learn_rate": 1e-3})
+
+
+def test_private_and_rebound_lower_case_names_are_not_constants() -> None:
+    source = "__version__ = 1\n_hidden = 2\nstep = 0\nloss = 0.0\nwhile step < 3:\n    step += 1\n    loss = 1.0\n"
+    assert find_constants(source) == {}
+
+
+@pytest.mark.parametrize("name", ["seed", "SEED", "RNG_SEED", "random_seed", "manual_seed", "SEED_OFFSET"])
+def test_a_seed_is_known_by_its_name(name: str) -> None:
+    assert is_seed_name(name)
+
+
+@pytest.mark.parametrize("name", ["SEEDLINGS", "DEPTH", "exceed", "speed"])
+def test_another_name_is_not_a_seed(name: str) -> None:
+    assert not is_seed_name(name)
 
 
 def test_comments_beside_constants_and_between_elements_stay() -> None:
@@ -226,8 +250,8 @@ def test_local_names_of_functions_and_classes_do_not_matter() -> None:
     assert find_constants(source) == {"DEPTH": 8}
 
 
-def test_only_uppercase_names_are_constants() -> None:
-    assert find_constants("depth = 8\nDepth = 8\n_DEPTH = 8\nself.DEPTH = 8\n") == {}
+def test_private_names_and_attributes_are_not_constants() -> None:
+    assert find_constants("__depth__ = 8\n_depth = 8\n_DEPTH = 8\nself.DEPTH = 8\n") == {}
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,18 @@ def test_an_edit_with_one_invalid_arm_is_refused_and_changes_nothing(
     assert store.experiments() == before
 
 
+@pytest.mark.parametrize("name", ["seed", "RNG_SEED"])
+def test_a_seed_is_refused_as_a_factor_in_one_sentence(proposed: tuple[VariantStore, State], name: str) -> None:
+    store, state = proposed
+    with pytest.raises(Refused) as caught:
+        prepare(store, state, Propose(Draft("ada", "Luck?", factors={name: [1, 2, 3]})), "ada", 1.0)
+    assert str(caught.value) == f"{name} cannot be varied: it is a seed, and a lucky seed is not a gain"
+    arms = (Arm(Change(constants={name: 1})), Arm(Change(constants={"MATRIX_LR": 0.01})))
+    prepared = prepare(store, state, Propose(Draft("ada", "Luck?", arms=arms)), "ada", 1.0)
+    assert prepared is not None and [each.change.constants for each in prepared.experiments] == [{"MATRIX_LR": 0.01}]
+    assert "a lucky seed is not a gain" in prepared.problems[0]
+
+
 def test_an_edit_keeps_the_commits_of_the_arms_that_it_leaves_alone(proposed: tuple[VariantStore, State]) -> None:
     store, state = proposed
     commits = {name: state.experiments[name].commit for name in state.waves["w001"].arms}
