@@ -18,8 +18,9 @@ from cockpit.science.search_space import Choice, Dimension, Ladder, Real, fit_ov
 from cockpit.science.surface import FloatArray, Surface, fit_surface
 
 PARENTS = 5
-MUTATION_RATE = 0.4
-"""The probability that a gene of a child mutates."""
+MUTATIONS, GUIDED_MUTATIONS = (1, 5), (3, 8)
+"""The fewest and the most constants that a child mutates: without a surface, and with one to choose among the children.
+The number is uniform between them and does not depend on the number of constants."""
 MUTATION_SDS = (0.03, 0.1, 0.2)
 """SDs of a mutation, as shares of the dimension's range: fine and coarse steps together."""
 CROSSOVER_RATE = 0.7
@@ -33,10 +34,9 @@ FITTED = 100
 """The best configurations, through which the surface is fitted."""
 OPTION_DISTANCE = 0.35
 """The distance between two options without an order, over the square root of 2. A dimension's range is 1."""
-DEFAULT_SE = 6e-4
-"""The SE of a score relative to it, if no other is known."""
-AHEAD, AHEAD_SES = 4e-3, 4.0
-"""The distance from the best score to the zero of the scores' log: relative to the score, or in SEs if that is more."""
+AHEAD_SES, AHEAD_SPREAD = 6.0, 0.05
+"""The distance from the best score to the zero of the scores' log: in median SEs, or in spreads if that is more. The
+spread is the median distance of the scores behind the best, so the scale and the offset of the metric do not matter."""
 MAX_CRASH_RISK = 0.15
 MAX_BROODS = 5
 """Broods without an untried child after which the space counts as used up."""
@@ -147,11 +147,11 @@ class _Evolution:
         return crossed
 
     def _mutated_genes(self, count: int) -> NDArray[np.bool_]:
-        """Return which genes of each child mutate; at least one does."""
-        genes = self._parents.shape[1]
-        moved = self._rng.random((count, genes)) < MUTATION_RATE
-        moved[~moved.any(axis=1), self._rng.integers(genes)] = True
-        return moved
+        """Return which genes of each child mutate."""
+        fewest, most = MUTATIONS if self._surface is None else GUIDED_MUTATIONS
+        mutations = self._rng.integers(fewest, most + 1, size=(count, 1))
+        order = self._rng.random((count, self._parents.shape[1])).argsort(axis=1)
+        return order.argsort(axis=1) < mutations
 
     def _mutated(self, born: FloatArray) -> FloatArray:
         """Return every gene moved: an option replaced, any other stepped by one value at least."""
@@ -177,11 +177,14 @@ class _Evolution:
 
     def _fit(self, best: Sequence[Tried], positions: FloatArray) -> Surface:
         """Fit the surface to the log of the distance behind the best, so that good scores count more than bad ones."""
-        scores = np.asarray([_score(one) for one in best])
-        ses = np.asarray([one.se or DEFAULT_SE * abs(_score(one)) for one in best])
-        ahead = max(AHEAD * abs(float(scores[0])), AHEAD_SES * float(np.median(ses)), 1e-12)
-        behind = scores - scores[0] + ahead
-        return fit_surface(self._features(positions), np.log(behind), ses / behind)
+        behind = np.asarray([_score(one) for one in best])
+        behind = behind - behind[0]
+        spread = float(np.median(behind))
+        known_ses = [one.se for one in best if one.se > 0]
+        typical_se = float(np.median(known_ses)) if known_ses else AHEAD_SPREAD * spread / AHEAD_SES
+        ahead = max(AHEAD_SES * typical_se, AHEAD_SPREAD * spread) or 1.0
+        ses = np.asarray([one.se or typical_se for one in best])
+        return fit_surface(self._features(positions), np.log1p(behind / ahead), ses / (behind + ahead))
 
 
 def _value_count(dimension: Dimension) -> int:

@@ -1,0 +1,62 @@
+"""The algorithm of `search`: scale, sparsity and determinism of its proposals."""
+
+import random
+
+import pytest
+
+from cockpit.agent.proposers.evolution import MUTATIONS, Tried, next_arms
+from cockpit.core.model import Value
+from cockpit.science.search_space import Dimension, Real
+
+SPACE: dict[str, Dimension] = {f"RATE_{number}": Real(0.0, 1.0) for number in range(6)}
+CENTER: dict[str, Value] = dict.fromkeys(SPACE, 0.5)
+
+
+def tried(runs: int, scale: float = 1.0, offset: float = 0.0, se: float = 6e-4) -> list[Tried]:
+    """Return scored configurations around 0.3 in every dimension; every seventh crashed."""
+    dice = random.Random(5)
+    found = []
+    for number in range(runs):
+        constants: dict[str, Value] = {name: round(dice.random(), 3) for name in SPACE}
+        distance = sum((value - 0.3) ** 2 for value in constants.values() if isinstance(value, float))
+        score = 0.97 + 0.02 * distance + dice.gauss(0, 6e-4)
+        crashed = number % 7 == 3
+        found.append(Tried(constants, None if crashed else score * scale + offset, 0.0 if crashed else se * scale))
+    return found
+
+
+@pytest.mark.parametrize("se", [6e-4, 0.0], ids=["known SE", "unknown SE"])
+@pytest.mark.parametrize("runs", [3, 12, 150])
+@pytest.mark.parametrize(
+    ("scale", "offset"),
+    [(1000.0, 2000.0), (0.01, 0.0), (0.5, -0.985), (1.0, -30.0), (1e-6, 5.0)],
+    ids=["perplexity", "accuracy", "around zero", "negated", "tiny differences"],
+)
+def test_scale_and_offset_of_the_metric_do_not_change_the_arms(
+    scale: float, offset: float, runs: int, se: float
+) -> None:
+    expected = next_arms(SPACE, CENTER, tried(runs, se=se), [], 12, seed=1)
+    assert next_arms(SPACE, CENTER, tried(runs, scale, offset, se), [], 12, seed=1) == expected
+
+
+@pytest.mark.parametrize("dimensions", [2, 14, 40])
+def test_the_first_arms_change_few_constants_whatever_their_number(dimensions: int) -> None:
+    space: dict[str, Dimension] = {f"RATE_{number}": Real(0.0, 1.0) for number in range(dimensions)}
+    base: dict[str, Value] = dict.fromkeys(space, 0.5)
+    arms = next_arms(space, base, [Tried(base, 1.0, 6e-4)], [], 30, seed=2)
+    changed = [sum(arm[name] != base[name] for name in space) for arm in arms]
+    assert len(arms) == 30
+    assert min(changed) >= 1 and max(changed) <= MUTATIONS[1]
+    assert len(set(changed)) > 1, "the number of changes varies"
+
+
+def test_the_arms_approach_the_best_scores() -> None:
+    arms = next_arms(SPACE, CENTER, tried(150), [], 20, seed=3)
+    means = [sum(value for value in arm.values() if isinstance(value, float)) / len(SPACE) for arm in arms]
+    assert abs(sum(means) / len(means) - 0.3) < 0.08
+
+
+@pytest.mark.parametrize("score", [0.0, -3.0, 1.0])
+def test_identical_scores_give_arms(score: float) -> None:
+    same = [Tried(one.constants, score, 0.0) for one in tried(40)]
+    assert len(next_arms(SPACE, CENTER, same, [], 8, seed=4)) == 8
