@@ -18,6 +18,7 @@ from cockpit.decide.experiment_test import final_runs, tested
 from cockpit.decide.kept_changes import WITHOUT
 from cockpit.decide.result_batching import wait_for_results_until
 from cockpit.decide.schedule import RunSpec, another, next_seed
+from cockpit.decide.screening import screens_first
 from cockpit.science.compare import Comparison, compare
 from cockpit.science.noise import Noise
 from cockpit.science.sequential import LOOKS, SPENDING, last_look, test_level
@@ -57,7 +58,7 @@ def promote(state: State, now: float) -> list[Event]:
         for name in state.contenders
         if _settled(state, name) and not (more_to_come and _is_screened(state.experiments[name]))
     ]
-    if not ready and (more_to_come or not _place_for_one_that_waits(state)):
+    if not ready and (more_to_come or not _place_for_one_that_waits(state, now)):
         return []
     context = gather(state, now)
     return _flagged(state, context.noise, now) or _numbered(state, _decisions(state, context, ready, more_to_come))
@@ -123,10 +124,10 @@ def _numbered(state: State, events: list[Event]) -> list[Event]:
     return numbered
 
 
-def _place_for_one_that_waits(state: State) -> bool:
+def _place_for_one_that_waits(state: State, now: float) -> bool:
     tests = sum(state.experiments[name].test_level > 0 for name in state.undecided)
     waits = any(not state.experiments[name].test_level and name not in state.contenders for name in state.undecided)
-    return waits and tests < _places(state) and not state.ending
+    return waits and tests < _places(state) and not state.ending and not screens_first(state, now)
 
 
 def _places(state: State) -> int:
@@ -180,7 +181,7 @@ def _admit(state: State, context: DecisionContext, newly: list[Candidate]) -> li
     new = {one.experiment.id for one in newly}
     queue = sorted([*newly, *_waiting(state, context, new)], key=lambda one: one.shrunk.mean)
     leads = min([tested_best, *(one.shrunk.mean for one in queue if one.shrunk.p_better >= CERTAIN)])
-    places = _places(state)
+    places, may_begin = _places(state), not screens_first(state, context.now)
     events: list[Event] = []
     begun = 0
     for rank, one in enumerate(queue):
@@ -188,7 +189,7 @@ def _admit(state: State, context: DecisionContext, newly: list[Candidate]) -> li
         outshines = rank == 0 and one.shrunk.mean < tested_best - OUTSHINES_SDS * context.noise.run_sd
         if one.shrunk.p_better < PROMISING:
             events += context.discard(one.experiment, summary(one.seen), one.seen.pooled)
-        elif fits or outshines:
+        elif may_begin and (fits or outshines):
             begun += 1
             events += _begin_test(state, context, one, test_level(state.tests + begun, state.test_keeps), rank == 0)
         elif rank >= places * (1 + WAITING_A_TEST):

@@ -1,0 +1,63 @@
+"""A few arms are screened before the first test, on one noisy cluster above all."""
+
+import pytest
+
+from cockpit.core.events import Asked, AskEnded, EnvelopeSet, ModeSet, ProposerSet
+from cockpit.core.model import AttemptKind, Envelope, Mode
+from cockpit.core.state import State
+from cockpit.decide.ask import FILLER
+from cockpit.decide.screening import SCREENED_FIRST, screens_first
+from tests.decide.world import World
+
+NOISE_SD = 0.05
+"""Far above the noise that is assumed before it is measured, as on a laptop."""
+
+
+def arms_by_start(state: State) -> list[str]:
+    """Return the experiment of each run in the order of their starts, without the baseline's."""
+    runs = sorted((run for run in state.attempts.values() if run.started_at), key=lambda run: run.started_at)
+    return [run.experiment for run in runs if run.experiment != state.baseline]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_one_noisy_cluster_screens_a_few_arms_before_it_tests_one(seed: int) -> None:
+    world = World(lambda constants, attempt: 1.0, hardware=("CPU",), sd=NOISE_SD, seed=seed)
+    world.run(0.2)
+    world.propose(*({"LR": number} for number in range(2, 10)))
+    order = arms_by_start(world.run(1.0))
+    assert len(set(order[:SCREENED_FIRST])) == SCREENED_FIRST
+
+
+def test_the_tests_begin_after_a_few_arms_though_others_wait() -> None:
+    world = World(lambda constants, attempt: 1.0 - 0.05 * (constants["LR"] == 2), hardware=("CPU",))
+    world.run(0.2)
+    better, *others = world.propose(*({"LR": number} for number in range(2, 17)))
+    world.run(0.12)
+    assert AttemptKind.REPLICATE in world.kinds(better)
+    assert any(not world.state.experiments[name].scores for name in others)
+
+
+def test_a_lone_arm_is_tested_at_once() -> None:
+    world = World(lambda constants, attempt: 1.0 - 0.05 * (constants["LR"] == 2), hardware=("CPU",))
+    world.run(0.2)
+    (arm,) = world.propose({"LR": 2})
+    world.run(0.1)
+    assert AttemptKind.REPLICATE in world.kinds(arm)
+
+
+def test_tests_wait_while_search_may_propose_and_not_after_it_failed() -> None:
+    world = World(lambda constants, attempt: 1.0, hardware=("CPU",))
+    world.run(0.2)
+    assert not screens_first(world.state, world.now), "no arm comes"
+    world.record(EnvelopeSet(at=world.now, envelope=Envelope(usd=1e6, filler=False), author="me"))
+    world.record(ProposerSet(at=world.now, proposer=FILLER, author="me"))
+    world.record(ModeSet(at=world.now, mode=Mode.AUTOPILOT, author="me"))
+    world.state.ask_retry_at.clear()
+    assert screens_first(world.state, world.now)
+    number = world.state.asks_total + 1
+    world.record(Asked(at=world.now, ask=number, proposer=FILLER, arms=1, reason="dry"))
+    assert screens_first(world.state, world.now)
+    ended = AskEnded(at=world.now, ask=number, proposer=FILLER, trouble="no space", retry_at=world.now + 600)
+    world.record(ended)
+    assert not screens_first(world.state, world.now)
+    assert screens_first(world.state, world.now + 601)
