@@ -1,7 +1,7 @@
-"""`cockpit mcp`: the researcher's seat for any MCP client, over standard input and output.
+"""`cockpit mcp`: the MCP server that lets any client do the research, over standard input and output.
 
-The tools are those of Claude, and one to wait with. A client proposes under the name it gives itself, and what it
-proposes is approved as anybody's is: by a person, or within the envelope.
+It offers Claude's tools and `wait`. A client proposes under the name that it introduces itself with. Its proposals are
+approved like all others: by a person, or within the envelope.
 """
 
 from pathlib import Path
@@ -20,14 +20,14 @@ from cockpit.agent.outside import OUTSIDE_TOOLS, OutsideProposerApi, call_outsid
 from cockpit.session.paths import SessionFolder
 
 
-class _Seat:
-    """One client's api, opened under the name it introduces itself with."""
+class _ClientApis:
+    """The api of each client name, opened at the first call under that name."""
 
     def __init__(self, folder: SessionFolder) -> None:
         self._folder = folder
         self._apis: dict[str, OutsideProposerApi] = {}
 
-    def api(self, context: ServerRequestContext[Any, Any]) -> OutsideProposerApi:
+    def of_client(self, context: ServerRequestContext[Any, Any]) -> OutsideProposerApi:
         introduced = context.session.client_params
         name = introduced.client_info.name if introduced else ""
         if name not in self._apis:
@@ -39,9 +39,9 @@ class _Seat:
             api.close()
 
 
-def server(folder: SessionFolder) -> tuple[Server[Any], _Seat]:
-    """The MCP server of a session, and the seat to close after it."""
-    seat = _Seat(folder)
+def server(folder: SessionFolder) -> tuple[Server[Any], _ClientApis]:
+    """Return the MCP server of a session, and the apis to close after it."""
+    apis = _ClientApis(folder)
 
     async def list_tools(
         context: ServerRequestContext[Any, Any], params: types.PaginatedRequestParams | None
@@ -61,38 +61,38 @@ def server(folder: SessionFolder) -> tuple[Server[Any], _Seat]:
     async def call_tool(
         context: ServerRequestContext[Any, Any], params: types.CallToolRequestParams
     ) -> types.CallToolResult:
-        api = seat.api(context)
+        api = apis.of_client(context)
         answer = await anyio.to_thread.run_sync(
             call_outside, api, params.name, params.arguments or {}, abandon_on_cancel=True
         )
         return types.CallToolResult(content=[types.TextContent(type="text", text=answer.text)], is_error=answer.failed)
 
-    made: Server[Any] = Server(
+    mcp_server: Server[Any] = Server(
         "cockpit",
         version=__version__,
         instructions=ROLE_OUTSIDE,
         on_list_tools=list_tools,
         on_call_tool=call_tool,
     )
-    return made, seat
+    return mcp_server, apis
 
 
 def serve(session_dir: Path) -> None:
-    """Serve the session on standard input and output until the client goes.
+    """Serve the session on standard input and output until the client disconnects.
 
-    Raises LedgerError, with one sentence, where there is no session or it may not be written to.
+    Raises LedgerError, with one sentence, if the session does not exist or is not writable.
     """
     folder = SessionFolder(session_dir)
     OutsideProposerApi(folder, "").close()
-    made, seat = server(folder)
+    mcp_server, apis = server(folder)
 
     async def run() -> None:
         async with stdio_server() as (read_stream, write_stream):
-            await made.run(read_stream, write_stream, made.create_initialization_options())
+            await mcp_server.run(read_stream, write_stream, mcp_server.create_initialization_options())
 
     try:
         anyio.run(run)
     except* (BrokenPipeError, anyio.BrokenResourceError, anyio.ClosedResourceError):
-        pass  # the client went without a word
+        pass  # the client disconnected without a shutdown
     finally:
-        seat.close()
+        apis.close()

@@ -1,7 +1,7 @@
-"""The api of an agent that works on a session from outside its worker: it reads the ledger, and asks by the inbox.
+"""The api of an agent outside the worker: it reads the ledger and sends intents to the inbox.
 
-What it proposes goes the way of every intent: the worker takes it, the plan and the person decide, and the ledger says
-what became of it, under the agent's own name.
+A proposal is an intent like any other: the worker takes it, the decisions and the person approve or reject it, and the
+ledger records the result under the agent's own name.
 """
 
 import threading
@@ -30,36 +30,36 @@ from cockpit.variant.store import VariantStore
 
 T = TypeVar("T")
 
-LOOK_EVERY_S = 0.2
-PATIENCE_S = 30.0
-"""How long the worker may take to answer before it counts as not running."""
-RESERVED = (*PROPOSERS, "human", "plan", "cockpit", "baseline", "filler", "ablate")
+POLL_INTERVAL_S = 0.2
+ANSWER_TIMEOUT_S = 30.0
+"""The longest wait for the worker's answer. After it the worker counts as not running."""
+RESERVED_NAMES = (*PROPOSERS, "human", "plan", "cockpit", "baseline", "filler", "ablate")
 
 
 def own_name(wanted: str, state: State) -> str:
-    """The name an agent goes by: its own, unless that is somebody else's here."""
+    """Return the agent's name in this session: its own, with a prefix if that is taken or reserved."""
     name = line(wanted, 40) or "agent"
     people = {state.session.created_by, state.worker_user}
-    return f"agent-{name}" if name.lower() in RESERVED or name in people else name
+    return f"agent-{name}" if name.lower() in RESERVED_NAMES or name in people else name
 
 
 class OutsideProposerApi:
-    """The ProposerApi protocol over a session's folder. Raises LedgerError where it cannot be read or written to."""
+    """Implements ProposerApi over a session's folder. Raises LedgerError if the folder is not readable or writable."""
 
-    def __init__(self, folder: SessionFolder, name: str, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, folder: SessionFolder, name: str, timeout_s: float = ANSWER_TIMEOUT_S) -> None:
         self._folder = folder
         self._ledger = LedgerReader(folder)
         self._state = self._ledger.state()
-        self._patience_s = patience_s
+        self._timeout_s = timeout_s
         self._lock = threading.RLock()
         self._store: VariantStore | None = None
         self.closed = False
-        self.told_dry = False
-        """Whether its agent knows that clusters will run dry, and has not proposed since."""
+        self.reported_dry = False
+        """True from the report that clusters will run dry until the next proposal."""
         self.name = own_name(name, self._state)
         self._client = SessionClient(folder, self.name)
         self.marks = _marks(self._state)
-        """What its agent has been told of: what happens between two calls of `wait` is news for the later one."""
+        """The state that was last reported. The next `wait` reports the changes since then."""
 
     def close(self) -> None:
         with self._lock:
@@ -74,7 +74,7 @@ class OutsideProposerApi:
             return question(self._ledger.fold_live(self._state))
 
     def propose(self, draft: Draft) -> Receipt:
-        self.told_dry = False
+        self.reported_dry = False
         taken = self._ask(Propose(draft))
         if taken.refused:
             return Receipt("", (), (taken.refused,), "refused")
@@ -84,9 +84,9 @@ class OutsideProposerApi:
             status = "approved" if wave.status is WaveStatus.APPROVED else "proposed"
             return Receipt(wave.id, (*wave.arms, *wave.again), tuple(taken.problems), status)
 
-        told = self.read(receipt)
-        self.marks["open" if told.status == "approved" else "undecided"].append(told.wave)
-        return told
+        proposed = self.read(receipt)
+        self.marks["open" if proposed.status == "approved" else "undecided"].append(proposed.wave)
+        return proposed
 
     def record(self, *events: Event) -> None:
         for event in events:
@@ -136,7 +136,7 @@ class OutsideProposerApi:
         return self.read(lambda state: state.now)
 
     def answered(self, messages: int) -> None:
-        pass  # nobody asked it
+        pass  # the worker does not ask an outside agent
 
     def interrupted(self) -> bool:
         return False
@@ -148,34 +148,35 @@ class OutsideProposerApi:
         return self._store
 
     def _ask(self, intent: Intent) -> IntentTaken:
-        """Leave an intent and await the worker's answer. Raises ToolError where it does not answer."""
+        """Send an intent and await the worker's answer. Raises ToolError without an answer in time."""
         try:
-            return self._client.ask(intent, self._patience_s, lambda: self.closed)
+            return self._client.ask(intent, self._timeout_s, lambda: self.closed)
         except NoAnswer:
             raise ToolError(
-                f"The worker of session {self._folder.name} has not answered for {self._patience_s:.0f} s: it is not"
-                " running, or busy. The request waits in its inbox and is taken once it runs; do not ask again."
+                f"The worker of session {self._folder.name} has not answered for {self._timeout_s:.0f} s: it is not"
+                " running, or busy. The request stays in its inbox and is taken later; do not ask again."
             ) from None
 
 
 class Wait(Arguments):
-    """Wait until the session needs you: clusters will run dry, a wave has told its story, a proposal was decided on,
-    somebody spoke, there is another incumbent. Returns at once with what it is, or after `seconds` with nothing. That
-    clusters will run dry is said at once only the first time, until you have proposed something.
+    """Wait until the session needs you: clusters will run dry, a wave has finished, a proposal was decided on, a
+    message arrived, or the incumbent changed. Returns the news as soon as there is any, at the latest after `seconds`. Clusters
+    that will run dry end the wait at once only the first time, until your next proposal.
     """
 
     seconds: Annotated[
-        int, Field(ge=1, le=600, description="The longer the better, but less than your client gives a tool.")
+        int,
+        Field(ge=1, le=600, description="As long as possible, but shorter than your client's time limit for a tool."),
     ] = 50
 
 
 def _since(before: dict[str, Any], state: State, name: str) -> list[str]:
-    """What has happened since `before` (see _marks), one sentence each."""
+    """Return the changes since `before` (see _marks), one sentence each."""
     now = _marks(state)
     news = []
     for wave in (state.waves[name] for name in (*before["undecided"], *before["open"])):
         if wave.status is WaveStatus.DONE:
-            news.append(f"{wave.id} has told its story: {line(wave.question, 200)}")
+            news.append(f"{wave.id} has finished: {line(wave.question, 200)}")
         elif wave.status is not WaveStatus.PROPOSED and wave.id in before["undecided"]:
             why = f": {line(wave.reason)}" if wave.reason else ""
             news.append(f"{wave.id} was {wave.status} by {line(wave.decided_by, 40)}{why}.")
@@ -191,6 +192,7 @@ def _since(before: dict[str, Any], state: State, name: str) -> list[str]:
 
 
 def _marks(state: State) -> dict[str, Any]:
+    """Return the parts of the state that `wait` compares."""
     last = [(message.at, message.text) for message in state.messages[-60:]]
     return {
         "undecided": [name for name in state.proposals if state.waves[name].kind is not WaveKind.FILLER],
@@ -218,20 +220,20 @@ def _wait(api: ProposerApi, author: str, wanted: Wait) -> dict[str, Any]:
     news: list[str] = []
     while not news and not api.closed and time.monotonic() < until:
         news, api.marks = api.read(lambda state: (_since(before, state, author), _marks(state)))
-        if not news and not api.told_dry:
+        if not news and not api.reported_dry:
             news = api.read(_dry)
-            api.told_dry = bool(news)
+            api.reported_dry = bool(news)
         if not news:
-            time.sleep(LOOK_EVERY_S)
+            time.sleep(POLL_INTERVAL_S)
     if not news and not api.closed:
         news = api.read(_dry)
-    return {"news": news or ["Nothing happened."]}
+    return {"news": news or ["Nothing has changed."]}
 
 
 OUTSIDE_TOOLS: dict[str, Tool] = {**TOOLS, "wait": Tool("wait", Wait, _wait)}
-"""The tools of an agent that is not asked by the worker: all of them, and one to wait with."""
+"""The tools of an agent that the worker does not ask: all of TOOLS, and `wait`."""
 
 
 def call_outside(api: OutsideProposerApi, name: str, arguments: object) -> Answer:
-    """Carry out a tool of OUTSIDE_TOOLS under the api's name."""
+    """Run a tool of OUTSIDE_TOOLS under the api's name."""
     return call(api, api.name, name, arguments, OUTSIDE_TOOLS)

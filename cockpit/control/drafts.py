@@ -8,7 +8,7 @@ from cockpit.control.values import BadArgument, parse_count, parse_factor, parse
 from cockpit.core.intents import REPLICATES_AT_MOST, Arm, Draft
 from cockpit.core.model import Change, Tier, Value, Wave
 from cockpit.core.state import State
-from cockpit.science.factorial_arms import spread
+from cockpit.science.factorial_arms import factorial_arms
 
 
 def draft_of_factors(
@@ -18,7 +18,7 @@ def draft_of_factors(
     """The grid of `NAME=LEVEL,LEVEL` words, or a fraction of it where it has too many arms. Raises BadArgument."""
     found = dict(parse_factor(word) for word in factors)
     try:
-        arms, fraction = spread(found, arms_at_most)
+        arms, fraction = factorial_arms(found, arms_at_most)
     except ValueError as error:
         raise BadArgument(str(error)) from None
     verb = "does" if len(found) == 1 else "do"

@@ -9,7 +9,7 @@ from cockpit.science.design import FULL, choose_design
 ALIASES_NAMED = 6
 
 
-def spread(
+def factorial_arms(
     factors: Mapping[str, Sequence[Value]], arms_at_most: int, edits: tuple[Edit, ...] = ()
 ) -> tuple[tuple[Arm, ...], str]:
     """Return the arms and the fraction in words; the words are empty for the full grid.

@@ -172,8 +172,8 @@ def test_the_effects_of_a_wave_have_interactions_and_intervals_across_classes(
     lines = call(api, "claude", "query_experiments", {"wave": "w001"}).body["effects"]
     assert lines[0].startswith("w001 on pooled, 22 runs: val_bpb")
     found = {}
-    for told in lines[1:]:
-        name, low, high = re.match(r"  (\S+) .*?: +(?:\S+: )?\S+ \[(\S+), (\S+)\]", told).groups()  # type: ignore[union-attr]
+    for effect in lines[1:]:
+        name, low, high = re.match(r"  (\S+) .*?: +(?:\S+: )?\S+ \[(\S+), (\S+)\]", effect).groups()  # type: ignore[union-attr]
         found[name] = (float(low), float(high))
     assert found["WIDTH"][0] < -0.035 < found["WIDTH"][1] < 0
     assert found["DEPTH"][0] < 0 < found["DEPTH"][1]
@@ -183,7 +183,7 @@ def test_the_effects_of_a_wave_have_interactions_and_intervals_across_classes(
         api.decide(name, ExperimentStatus.DISCARDED)
     lines = call(api, "claude", "query_experiments", {"wave": "w001"}).body["effects"]
     text = briefing.now(api.state, "claude", api.clock)
-    assert all(told in text for told in lines)
+    assert all(effect in text for effect in lines)
 
 
 def test_a_finished_wave_is_reported_with_its_hypothesis_and_marked_new_once(api: DirectApi, research: Start) -> None:
@@ -204,16 +204,16 @@ def test_a_finished_wave_is_reported_with_its_hypothesis_and_marked_new_once(api
     first, second = (asked.briefing for asked in it.server.asked)
     assert "w001 (new) by claude: Is wider better?" in first and "w001 by claude: Is wider better?" in second
     for text in (first, second):
-        told = text.partition("w001")[2]
+        report = text.partition("w001")[2]
         for words in (
             "of WIDTH 512, 640, 768, tier screen",
             "expected: Width pays until steps get few.",
             "would change its mind: No width beats the incumbent.",
-            "came of it: 2 measured",
+            "results: 2 measured",
             "no better than e0000",
         ):
-            assert words in told, words
-        assert told.index("e0002 (WIDTH=768)") < told.index("e0001 (WIDTH=512)"), "best first"
+            assert words in report, words
+        assert report.index("e0002 (WIDTH=768)") < report.index("e0001 (WIDTH=512)"), "best first"
 
 
 def test_the_table_of_constants_shows_tried_best_and_untried_values(api: DirectApi) -> None:

@@ -1,4 +1,4 @@
-"""The tools as commands, and the transcript for reading."""
+"""The tools as commands, and the rendered transcript."""
 
 import io
 import json
@@ -28,7 +28,7 @@ def test_a_tool_is_a_command_that_prints_json(api: DirectApi, capsys: pytest.Cap
     assert json.loads(capsys.readouterr().out)["rows"][0][0] == "e0000"
 
 
-def test_an_error_is_json_too_and_the_status_says_so(api: DirectApi, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_is_json_with_exit_status_1(api: DirectApi, capsys: pytest.CaptureFixture[str]) -> None:
     assert tool("show_experiment", str(api.folder.root), '{"experiment": "e0404"}', "codex") == 1
     assert "There is no experiment e0404" in json.loads(capsys.readouterr().out)["error"]
 
@@ -41,8 +41,8 @@ def test_arguments_may_come_on_standard_input(
     assert json.loads(capsys.readouterr().out)["experiment"] == "e0000"
 
 
-def test_what_is_no_json_is_one_sentence(api: DirectApi) -> None:
-    with pytest.raises(CommandError, match="--json expects a JSON object"):
+def test_invalid_json_is_refused_in_one_sentence(api: DirectApi) -> None:
+    with pytest.raises(CommandError, match="--json expects a JSON object: "):
         tool("brief", str(api.folder.root), "{limit: 1}", "")
 
 
@@ -53,7 +53,7 @@ def test_every_tool_is_listed_with_its_schema(capsys: pytest.CaptureFixture[str]
     assert listed["propose_wave"]["arguments"]["required"] == ["question"]
 
 
-def test_the_transcript_is_printed_and_the_last_turns_alone(
+def test_the_transcript_prints_all_turns_or_the_last_ones(
     api: DirectApi, research: Start, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(CommandError, match="no model was asked"):
@@ -67,16 +67,16 @@ def test_the_transcript_is_printed_and_the_last_turns_alone(
     last = capsys.readouterr().out
     assert "says\n    Width it is." in whole and "says\n    Depth it is." in whole
     assert "says\n    Width it is." not in last and "says\n    Depth it is." in last
-    assert whole.count("Screen first, then promote.") == 1, "what was given before is not written again"
+    assert whole.count("Screen first, then promote.") == 1, "a text that was given before is not repeated"
 
 
-def test_the_page_for_agents_names_every_tool_and_no_other() -> None:
+def test_the_page_for_agents_lists_exactly_the_tools() -> None:
     page = (ROOT / "docs" / "agents.md").read_text()
     listed = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
     assert listed == list(OUTSIDE_TOOLS)
 
 
-def test_the_waves_on_the_page_for_agents_can_be_proposed_as_they_are() -> None:
+def test_the_example_waves_on_the_page_for_agents_are_valid() -> None:
     page = (ROOT / "docs" / "agents.md").read_text()
     blocks = [json.loads(block) for block in re.findall(r"^ {7}\{.*\n(?: {8}.*\n)*", page, re.MULTILINE)]
     assert len(blocks) == 3

@@ -1,4 +1,4 @@
-"""An outside agent at the researcher's seat: the SDK's own client, a real server process, intents through the inbox."""
+"""An outside agent as the researcher: the SDK's own client, a real server process, intents through the inbox."""
 
 import json
 import os
@@ -29,7 +29,7 @@ from tests.agent.direct_api import DirectApi, width_of
 
 
 class Clerk(threading.Thread):
-    """Takes intents as the worker does, until it is told to stop."""
+    """Takes intents as the worker does, until `over` is set."""
 
     def __init__(self, api: DirectApi) -> None:
         super().__init__(daemon=True)
@@ -58,11 +58,11 @@ class Clerk(threading.Thread):
 
 @pytest.fixture
 def clerk(api: DirectApi) -> Iterator[Clerk]:
-    it = Clerk(api)
-    it.start()
-    yield it
-    it.over.set()
-    it.join()
+    running = Clerk(api)
+    running.start()
+    yield running
+    running.over.set()
+    running.join()
 
 
 def server_of(api: DirectApi) -> StdioServerParameters:
@@ -90,7 +90,7 @@ WAVE: dict[str, object] = {"question": "Wider?", "factors": {"WIDTH": [512, 768]
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
-def test_a_client_finds_the_same_tools_as_claude_and_one_to_wait_with(api: DirectApi, mode: str) -> None:
+def test_a_client_gets_the_tools_of_claude_and_wait(api: DirectApi, mode: str) -> None:
     async def work(client: Client) -> list[types.Tool]:
         return list((await client.list_tools()).tools)
 
@@ -100,7 +100,7 @@ def test_a_client_finds_the_same_tools_as_claude_and_one_to_wait_with(api: Direc
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
-def test_its_proposals_wait_for_the_person_under_its_own_name(api: DirectApi, clerk: Clerk, mode: str) -> None:
+def test_a_client_s_proposals_wait_for_the_person_under_its_own_name(api: DirectApi, clerk: Clerk, mode: str) -> None:
     api.state.mode = Mode.COPILOT
 
     async def work(client: Client) -> dict[str, Any]:
@@ -140,7 +140,7 @@ def test_a_whole_round_of_research(api: DirectApi, clerk: Clerk) -> None:
     assert (api.state.messages[-1].author, api.state.messages[-1].text) == ("codex", "Width it is.")
 
 
-def test_what_is_wrong_comes_back_as_a_result(api: DirectApi, clerk: Clerk) -> None:
+def test_invalid_calls_return_an_error_as_their_result(api: DirectApi, clerk: Clerk) -> None:
     async def work(client: Client) -> list[dict[str, Any]]:
         return [
             await ask(client, "propose_wave", question="Q", factors={"NO_SUCH": [1]}),
@@ -155,8 +155,8 @@ def test_what_is_wrong_comes_back_as_a_result(api: DirectApi, clerk: Clerk) -> N
     assert "There is no tool 'shell'" in answers[2]["error"]
 
 
-def test_a_worker_that_does_not_run_is_said_and_nothing_is_lost(api: DirectApi) -> None:
-    outside = OutsideProposerApi(api.folder, "codex", patience_s=0.3)
+def test_a_call_without_a_running_worker_fails_and_keeps_its_intent(api: DirectApi) -> None:
+    outside = OutsideProposerApi(api.folder, "codex", timeout_s=0.3)
     answer = call_outside(outside, "propose_wave", WAVE)
     outside.close()
     assert answer.failed and "do not ask again" in answer.body["error"]
@@ -164,20 +164,20 @@ def test_a_worker_that_does_not_run_is_said_and_nothing_is_lost(api: DirectApi) 
 
 
 @pytest.mark.parametrize("name", ["claude", "ann", "search", "Human"])
-def test_nobody_goes_by_somebody_else_s_name(api: DirectApi, name: str) -> None:
+def test_an_agent_cannot_use_a_reserved_name_or_a_person_s_name(api: DirectApi, name: str) -> None:
     outside = OutsideProposerApi(api.folder, name)
     assert outside.name == f"agent-{name}"
     outside.close()
 
 
-def test_a_session_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+def test_serving_a_missing_session_raises_ledger_error(tmp_path: Path) -> None:
     from cockpit.agent.mcp import serve
 
     with pytest.raises(LedgerError):
         serve(tmp_path / "nothing")
 
 
-def test_a_word_of_the_person_ends_a_wait(api: DirectApi) -> None:
+def test_a_message_of_the_person_ends_a_wait(api: DirectApi) -> None:
     outside = OutsideProposerApi(api.folder, "codex")
     api.state.held = True
     api.record(Held(at=api.clock, author="ann"))
@@ -195,7 +195,7 @@ def test_dry_clusters_end_a_wait_at_once(api: DirectApi) -> None:
     assert "wait" in OUTSIDE_TOOLS and "wait" not in TOOLS
 
 
-def test_that_clusters_run_dry_is_said_at_once_only_until_it_is_known(api: DirectApi, clerk: Clerk) -> None:
+def test_dry_clusters_end_a_wait_at_once_only_the_first_time(api: DirectApi, clerk: Clerk) -> None:
     outside = OutsideProposerApi(api.folder, "codex")
     api.state.mode = Mode.COPILOT
     assert "run dry" in call_outside(outside, "wait", {"seconds": 30}).body["news"][0]
@@ -208,7 +208,7 @@ def test_that_clusters_run_dry_is_said_at_once_only_until_it_is_known(api: Direc
     outside.close()
 
 
-def test_what_happens_between_two_waits_is_news_for_the_later_one(api: DirectApi, clerk: Clerk) -> None:
+def test_a_wait_reports_changes_since_the_previous_wait(api: DirectApi, clerk: Clerk) -> None:
     outside = OutsideProposerApi(api.folder, "codex")
     call_outside(outside, "propose_wave", WAVE)
     api.settle()
@@ -218,7 +218,7 @@ def test_what_happens_between_two_waits_is_news_for_the_later_one(api: DirectApi
     assert any("w001 was approved by" in line for line in news) and "ann says: Try the schedule." in news
 
 
-def test_filler_that_has_ended_is_no_news(api: DirectApi) -> None:
+def test_a_finished_filler_wave_is_not_reported(api: DirectApi) -> None:
     for kind in (WaveKind.FILLER, WaveKind.WAVE):
         arm = Arm(Change({"WIDTH": 512 if kind is WaveKind.FILLER else 768}))
         api.propose(Draft("search", f"{kind}?", arms=(arm,), kind=kind))
@@ -228,10 +228,10 @@ def test_filler_that_has_ended_is_no_news(api: DirectApi) -> None:
         api.decide(name, ExperimentStatus.DISCARDED)
     news = call_outside(outside, "wait", {"seconds": 10}).body["news"]
     outside.close()
-    assert news == ["w002 has told its story: wave?"]
+    assert news == ["w002 has finished: wave?"]
 
 
-def test_why_a_proposal_waits_is_in_its_answer(api: DirectApi, clerk: Clerk) -> None:
+def test_the_answer_says_why_a_proposal_waits(api: DirectApi, clerk: Clerk) -> None:
     outside = OutsideProposerApi(api.folder, "codex")
     api.record(EnvelopeSet(at=api.clock, envelope=Envelope(usd=1e6, wave_size=1), author="ann"))
     note = call_outside(outside, "propose_wave", WAVE).body["note"]
@@ -239,7 +239,7 @@ def test_why_a_proposal_waits_is_in_its_answer(api: DirectApi, clerk: Clerk) -> 
     assert note == "It waits for a person: 2 arms are more than the envelope's 1."
 
 
-def test_a_client_that_goes_in_the_middle_of_a_call_leaves_no_trace_behind(api: DirectApi) -> None:
+def test_a_client_that_disconnects_during_a_call_causes_no_error_output(api: DirectApi) -> None:
     api.record(Held(at=api.clock, author="ann"))
     server = server_of(api)
     environment = {"PATH": os.environ["PATH"], **(server.env or {})}
@@ -265,7 +265,7 @@ def test_a_client_that_goes_in_the_middle_of_a_call_leaves_no_trace_behind(api: 
     assert "Traceback" not in said and "Error" not in said
 
 
-def test_an_agent_from_outside_is_not_asked_and_the_person_is_told_how_it_comes_in(api: DirectApi) -> None:
+def test_the_worker_does_not_ask_an_outside_agent_and_says_how_to_connect_it(api: DirectApi) -> None:
     made = handle_intent(api.state, SetProposer("codex", outside=True), "ann", api.clock)
     api.record(*made)
     assert "cockpit mcp test" in api.state.messages[-1].text

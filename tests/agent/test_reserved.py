@@ -103,7 +103,7 @@ def test_an_interrupted_turn_does_not_restart_at_once(tmp_path: Path, monkeypatc
     assert not state_of(folder).api_reserved and state_of(folder).spend.api_usd > 0
 
 
-def payments(api: DirectApi) -> list[AnyEvent]:
+def charges(api: DirectApi) -> list[AnyEvent]:
     kinds = (ApiReserved, ApiReleased, ApiUsed)
     return [event for event in api.ledger.since(0) if isinstance(event, kinds)]
 
@@ -118,7 +118,7 @@ def test_the_reservation_precedes_the_request(api: DirectApi, research: Start) -
     it = research(script)
     it.turn()
     assert list(seen[0]) == ["1.1"]
-    reserved, used = payments(api)
+    reserved, used = charges(api)
     assert isinstance(reserved, ApiReserved) and isinstance(used, ApiUsed)
     assert reserved.tokens == it.server.asked[0].body["max_tokens"]
     assert used.request == reserved.request and used.usd < reserved.usd
@@ -140,7 +140,7 @@ def test_a_failed_request_leaves_no_reservation(api: DirectApi, research: Start,
     with pytest.raises(ProposerTrouble):
         it.turn()
     assert not api.state.api_reserved
-    assert [type(event) for event in payments(api)] == [ApiReserved, ApiUsed if billed else ApiReleased]
+    assert [type(event) for event in charges(api)] == [ApiReserved, ApiUsed if billed else ApiReleased]
     assert (api.state.spend.api_usd > 0) is billed
 
 
@@ -149,7 +149,7 @@ def test_a_cut_answer_is_charged_for_unseen_thinking(api: DirectApi, research: S
     it = research(lambda asked: slow, tries=1)
     with pytest.raises(ProposerTrouble):
         it.turn()
-    used = payments(api)[-1]
+    used = charges(api)[-1]
     assert isinstance(used, ApiUsed)
     assert used.output_tokens > 36 * 37 / 4, "more than its characters"
-    assert used.usd <= payments(api)[0].usd  # type: ignore[union-attr]
+    assert used.usd <= charges(api)[0].usd  # type: ignore[union-attr]

@@ -1,4 +1,4 @@
-"""What each tool promises, whoever calls it."""
+"""The behaviour of each tool, for every caller."""
 
 import json
 import subprocess
@@ -25,7 +25,7 @@ def grid(api: DirectApi, **more: object) -> Answer:
     return ask(api, "propose_wave", **wanted)
 
 
-def test_a_grid_is_every_cell_of_its_factors(api: DirectApi) -> None:
+def test_a_grid_has_every_cell_of_its_factors(api: DirectApi) -> None:
     answer = grid(api, hypothesis="yes", would_change_mind="no gain")
     assert len(answer.body["experiments"]) == 4
     levels = [api.state.experiments[name].levels for name in answer.body["experiments"]]
@@ -34,7 +34,7 @@ def test_a_grid_is_every_cell_of_its_factors(api: DirectApi) -> None:
     assert "likely to crash" in answer.body["forecast"]
 
 
-def test_of_a_grid_with_too_many_cells_a_fraction_is_run_and_the_answer_says_which(api: DirectApi) -> None:
+def test_a_grid_with_too_many_cells_becomes_a_named_fraction(api: DirectApi) -> None:
     api.record(EnvelopeSet(at=0.0, envelope=Envelope(wave_size=8), author="ann"))
     api.record(ModeSet(at=0.0, mode=Mode.AUTOPILOT, author="ann"))
     factors: dict[str, list[Value]] = {
@@ -52,18 +52,18 @@ def test_of_a_grid_with_too_many_cells_a_fraction_is_run_and_the_answer_says_whi
     assert api.state.waves[answer.body["wave"]].design == answer.body["design"]
 
 
-def test_a_grid_that_fits_is_run_whole(api: DirectApi) -> None:
+def test_a_grid_that_fits_is_run_in_full(api: DirectApi) -> None:
     assert "design" not in grid(api).body
 
 
-def test_edits_of_a_wave_are_in_every_cell(api: DirectApi) -> None:
+def test_edits_of_a_wave_apply_to_every_cell(api: DirectApi) -> None:
     edit = {"search": "WARMDOWN_RATIO = 0.5", "replace": "WARMDOWN_RATIO = 0.5\nCOOLDOWN = 1"}
     answer = grid(api, factors={"COOLDOWN": [2, 3]}, edits=[edit])
     sources = [api.source(name) for name in answer.body["experiments"]]
     assert ["COOLDOWN = 2" in sources[0], "COOLDOWN = 3" in sources[1]] == [True, True]
 
 
-def test_an_edit_that_does_not_match_once_comes_back_with_the_reason(api: DirectApi) -> None:
+def test_an_edit_without_exactly_one_match_is_left_out_with_the_reason(api: DirectApi) -> None:
     arms = [
         {"edits": [{"search": "DEEP", "replace": "x"}]},
         {"edits": [{"search": "val_bpb", "replace": "score"}]},
@@ -75,7 +75,7 @@ def test_an_edit_that_does_not_match_once_comes_back_with_the_reason(api: Direct
     assert "arm 1" in answer.body["left_out"][0] and "arm 2" in answer.body["left_out"][1]
 
 
-def test_code_that_was_tried_is_left_out_by_name(api: DirectApi) -> None:
+def test_code_that_was_proposed_before_is_refused_by_name(api: DirectApi) -> None:
     grid(api)
     answer = grid(api, question="Wider, really?")
     assert answer.failed
@@ -104,17 +104,17 @@ def test_the_same_promotion_is_not_proposed_twice(api: DirectApi) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "words"),
+    ("proposal", "words"),
     [
         ({"question": "Q"}, "Give factors with their levels"),
         ({"question": "Q", "factors": {"WIDTH": [1, 1]}}, "has a level twice"),
-        ({"question": "Q", "factors": {c: list(range(16)) for c in "ABCDEF"}}, "too large even in part"),
+        ({"question": "Q", "factors": {c: list(range(16)) for c in "ABCDEF"}}, "too large, even as a fraction"),
         ({"question": "Q", "arms": [{}]}, "Arm 0 changes nothing"),
         ({"question": "Q", "arms": [{"measure_again": "e0099"}]}, "There is no experiment e0099"),
         ({"question": "Q", "arms": [{"measure_again": "e0000", "constants": {"DEPTH": 1}}]}, "cannot change anything"),
         ({"question": "Q", "base": "e0500", "factors": {"WIDTH": [1]}}, "There is no experiment e0500"),
         ({"question": "Q", "arms": [{"constants": {"DEPTH": 9}, "fixes": "e0000"}]}, "did not crash"),
-        ({"question": "Q", "arms": [{"constants": {"DEPTH": 9}, "levels": {"DEPTH": 9}}]}, "no level of the wave"),
+        ({"question": "Q", "arms": [{"constants": {"DEPTH": 9}, "levels": {"DEPTH": 9}}]}, "not a level of the wave"),
         ({"question": "", "factors": {"WIDTH": [1]}}, "question: String should have at least 1 character"),
         (
             {"question": "Q", "factors": {"WIDTH": [1]}, "replicates": "3"},
@@ -125,13 +125,15 @@ def test_the_same_promotion_is_not_proposed_twice(api: DirectApi) -> None:
         ({"question": "Q", "factors": {"NO_SUCH": [1]}}, "NO_SUCH"),
     ],
 )
-def test_a_wrong_proposal_says_what_was_wrong(api: DirectApi, wrong: dict[str, object], words: str) -> None:
-    answer = ask(api, "propose_wave", **wrong)
+def test_an_invalid_proposal_is_refused_with_the_reason(
+    api: DirectApi, proposal: dict[str, object], words: str
+) -> None:
+    answer = ask(api, "propose_wave", **proposal)
     assert answer.failed and words in answer.body["error"]
     assert len(api.state.waves) == 1
 
 
-def test_in_manual_mode_nothing_is_proposed(api: DirectApi) -> None:
+def test_manual_mode_refuses_proposals(api: DirectApi) -> None:
     api.state.mode = Mode.MANUAL
     assert "the person proposes" in grid(api).body["error"]
 
@@ -167,7 +169,7 @@ def test_a_crash_is_shown_with_the_end_of_its_traceback(api: DirectApi) -> None:
     assert "crashed_with" not in call(api, "claude", "show_experiment", {"experiment": "e0000"}).body
 
 
-def test_diffs_and_sources_are_of_the_code_that_runs(api: DirectApi) -> None:
+def test_diffs_and_sources_show_the_code_that_runs(api: DirectApi) -> None:
     grid(api)
     assert "+WIDTH = 512" in ask(api, "show_diff", experiment="e0001").body["diff"]
     assert "+WIDTH = 768" in ask(api, "show_diff", experiment="e0003", against="e0001").body["diff"]
@@ -188,7 +190,7 @@ def test_a_log_is_read_as_plain_bounded_lines(api: DirectApi) -> None:
     assert ask(api, "read_log", attempt="e0000.1", grep="17%|NOTHING", tail=400).body["lines"][0].endswith("17%")
 
 
-def test_comparison_is_statistics_within_a_class(api: DirectApi) -> None:
+def test_experiments_are_compared_within_a_class(api: DirectApi) -> None:
     noise = iter([0.0001, -0.0001, 0.00005, -0.00005] * 50)
     api.score = lambda experiment, hardware, seed: 1.0 + next(noise) - 0.01 * (experiment.id == "e0001")
     grid(api, replicates=3)
@@ -197,30 +199,30 @@ def test_comparison_is_statistics_within_a_class(api: DirectApi) -> None:
     assert better["verdict"] == "e0001 is better than e0000, beyond the noise."
     assert better["difference"]["high"] < 0
     same = ask(api, "compare", a="e0002", b="e0003").body
-    assert same["verdict"].startswith("Not told apart")
+    assert same["verdict"].startswith("Undecided")
     assert ask(api, "compare", a="e0000").failed
 
 
-def test_a_finding_is_kept_with_its_experiments_once(api: DirectApi) -> None:
+def test_a_finding_is_recorded_once_with_its_experiments(api: DirectApi) -> None:
     ask(api, "record_finding", claim="Width\x1b[0m helps.", experiments=["e0000", "e0000"])
     assert ask(api, "record_finding", claim="Width helps.", experiments=["e0000"]).failed
     found = [event for event in api.ledger.since(0) if isinstance(event, FindingRecorded)]
     assert [(event.claim, event.experiments) for event in found] == [("Width helps.", ["e0000"])]
 
 
-def test_words_and_phases_go_to_the_record(api: DirectApi) -> None:
+def test_messages_and_phases_are_recorded(api: DirectApi) -> None:
     ask(api, "say", text="I look at the schedule now.")
     ask(api, "set_phase", phase="schedule")
     assert api.state.phase == "schedule"
     assert [message.text for message in api.state.messages[-2:]] == ["I look at the schedule now.", "schedule"]
 
 
-def test_what_breaks_inside_a_tool_is_an_answer_too(api: DirectApi, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_exception_inside_a_tool_is_returned_as_an_error(api: DirectApi, caplog: pytest.LogCaptureFixture) -> None:
     def broken(draft: Draft) -> Receipt:
-        raise OSError("the disk is gone")
+        raise OSError("the disk is full")
 
     api.propose = broken  # type: ignore[method-assign]
-    assert "propose_wave failed: the disk is gone" in grid(api).body["error"]
+    assert "propose_wave failed: the disk is full" in grid(api).body["error"]
 
 
 ANYTHING = st.recursive(
@@ -233,7 +235,9 @@ FIELDS = st.sampled_from(sorted({name for tool in TOOLS.values() for name in too
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from([*TOOLS, "rm"]), st.dictionaries(FIELDS, ANYTHING, max_size=4) | ANYTHING)
-def test_no_arguments_make_a_tool_raise_or_answer_at_length(api: DirectApi, tool: str, arguments: object) -> None:
+def test_every_argument_gets_a_bounded_answer_without_an_exception(
+    api: DirectApi, tool: str, arguments: object
+) -> None:
     answer = call(api, "claude", tool, arguments)
     assert len(answer.text) <= ANSWER_CHARS
     if answer.failed:
@@ -245,20 +249,20 @@ def test_answers_are_json(api: DirectApi) -> None:
         assert json.loads(ask(api, tool).text) == ask(api, tool).body
 
 
-def test_importing_the_tools_does_not_load_the_model_s_library() -> None:
+def test_importing_the_tools_loads_neither_anthropic_nor_mcp() -> None:
     loaded = "cockpit.agent.tools.registry, cockpit.session.api_key"
     code = f"import sys, {loaded}; print(any(m in sys.modules for m in ('anthropic', 'mcp')))"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "False"
 
 
-def test_every_tool_says_what_it_is_for() -> None:
+def test_every_tool_has_a_description_and_a_strict_schema() -> None:
     for tool in TOOLS.values():
         assert len(tool.description) > 20
         assert tool.schema["type"] == "object" and tool.schema["additionalProperties"] is False
 
 
-def test_an_experiment_is_not_called_kept_before_it_is(api: DirectApi) -> None:
+def test_an_experiment_has_the_status_kept_only_after_the_decision(api: DirectApi) -> None:
     grid(api)
     api.settle()
     assert ask(api, "query_experiments", status=["kept"]).body["found"] == 0

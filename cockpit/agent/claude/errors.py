@@ -51,7 +51,7 @@ def _refused(status: int, kind: str, message: str, model: str) -> ProposerTroubl
     if status == 401:
         return KeyRefused()
     if status == 402 or kind == "billing_error" or "credit balance" in message.lower():
-        return ProposerTrouble("the API account has no credit left: add some, or continue without it", 1_800.0)
+        return ProposerTrouble("the API account has no credit left: add credit, or choose another proposer", 1_800.0)
     if status == 403:
         return ProposerTrouble(f"the API key lacks the permission (403): {message}", 600.0)
     if status == 404:

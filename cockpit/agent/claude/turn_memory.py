@@ -1,6 +1,6 @@
-"""The researcher's memory between turns, beside the ledger: the results it was told of, and a summary of old findings.
+"""The researcher's memory between turns, beside the ledger: the reported results, and a summary of old findings.
 
-If it is lost, a sentence is repeated. All results are in the ledger.
+If it is lost, some results are reported again. All results are in the ledger.
 """
 
 from pathlib import Path
@@ -45,7 +45,7 @@ class TurnMemory(msgspec.Struct):
     def unreported_waves(self, state: State) -> list[str]:
         """Return finished waves that were not reported yet, oldest first."""
         reported = set(self.reported_waves)
-        return [wave.id for wave in waves.told(state) if wave.id not in reported]
+        return [wave.id for wave in waves.finished(state) if wave.id not in reported]
 
     def mark_reported(self, state: State, crashes: list[str], finished_waves: list[str]) -> None:
         """Remember that these crashes and waves were reported."""

@@ -1,8 +1,8 @@
 """The proposer `tpe`: Optuna's tree-structured Parzen estimator over the constants, with many arms in flight.
 
-It keeps nothing: each request makes a study from the state, so a restart changes nothing. The sampler is told each
-experiment's difference to the baseline in the same hardware class, and the worst difference for a crash. Experiments in
-flight are told as running; the sampler assumes the worst of them, to avoid proposing them again (the constant liar of
+It keeps nothing: each request makes a study from the state, so a restart changes nothing. The sampler gets
+each experiment's difference to the baseline in the same hardware class, and the worst difference for a crash. It gets
+experiments in flight as running and assumes the worst of them, to avoid proposing them again (the constant liar of
 Ginsbourger et al., 2010).
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import optuna
 
 MAX_TRIALS = 400
-"""Each trial makes a request slower, so the sampler is told the best of them and the newest of the rest."""
+"""Each trial makes a request slower, so the sampler gets only the best of them and the newest of the rest."""
 MAX_BEST_TRIALS = 150
 STARTUP_RUNS = 24
 """Until this many experiments have ended, arms are small steps from the base. In this many dimensions most draws from
@@ -37,7 +37,7 @@ NO_CONSTANTS_RETRY_S = 3600.0
 
 
 class StudyTrial(msgspec.Struct, frozen=True):
-    """One experiment as the sampler is told it."""
+    """One experiment in the sampler's input."""
 
     positions: dict[str, float]
     """By constant, from 0 to 1."""
@@ -94,8 +94,10 @@ def study_of(state: State) -> Study | None:
         elif experiment.status is not ExperimentStatus.DROPPED:
             in_flight.append(experiment)
     worst = max((difference for _, difference in ended if difference is not None), default=0.0)
-    told = _selected([(experiment, worst if difference is None else difference) for experiment, difference in ended])
-    trials = [StudyTrial(_positions(base, experiment), difference) for experiment, difference in told]
+    selected = _selected(
+        [(experiment, worst if difference is None else difference) for experiment, difference in ended]
+    )
+    trials = [StudyTrial(_positions(base, experiment), difference) for experiment, difference in selected]
     running = [StudyTrial(_positions(base, experiment), None) for experiment in in_flight[-MAX_TRIALS:]]
     return Study(base, (*trials, *running), state.session.seed)
 

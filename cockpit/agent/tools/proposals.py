@@ -1,4 +1,4 @@
-"""From what propose_wave was asked to a draft: grids spread out, references checked, nothing asked twice."""
+"""Drafts from the arguments of propose_wave: grids become arms, references and repetitions are checked."""
 
 from contextlib import suppress
 
@@ -9,40 +9,40 @@ from cockpit.core.errors import CockpitError
 from cockpit.core.intents import Arm, Draft
 from cockpit.core.model import Change, Edit, ExperimentStatus, Mode, Tier, Value, WaveStatus
 from cockpit.core.state import State
-from cockpit.science.factorial_arms import spread
+from cockpit.science.factorial_arms import factorial_arms
 
-FIXES_OF_AN_IDEA = 2
-"""How often a crashed idea may be tried again."""
+MAX_FIXES_PER_IDEA = 2
+"""The number of times that a crashed idea may be tried again."""
 
 
 class ProposalError(CockpitError):
-    """It cannot be proposed; the message says what was wrong and what to do instead."""
+    """The proposal is invalid. The message says what is wrong and what to do instead."""
 
 
 def draft_of(state: State, proposer: str, wave: arguments.ProposeWave) -> Draft:
-    """The draft that `wave` asks for. Raises ProposalError with one sentence.
+    """Return the draft that `wave` describes. Raises ProposalError with one sentence.
 
-    A grid with edits is spread into its arms here, since a draft's factors set constants alone; so is one with too many
-    cells, of which a fraction is taken.
+    A draft's factors set constants only. A grid with edits therefore becomes arms here, as does the fraction of a grid
+    with too many cells.
     """
     _check_shape(wave)
     _check_references(state, wave)
     common = tuple(Edit(edit.search, edit.replace) for edit in wave.edits)
     arms = [_arm(arm, common) for arm in wave.arms]
-    said = ""
+    fraction = ""
     if not arms:
         try:
-            cells, said = _spread(state, wave, common)
+            cells, fraction = _grid_arms(state, wave, common)
         except ValueError as error:
-            raise ProposalError(f"That grid is too large even in part: {error}.") from None
-        arms = list(cells) if common or said else []
+            raise ProposalError(f"The grid is too large, even as a fraction: {error}.") from None
+        arms = list(cells) if common or fraction else []
     draft = Draft(
         proposer=proposer,
         question=plain(wave.question),
         hypothesis=plain(wave.hypothesis),
         base=wave.base or "",
         factors={name: list(levels) for name, levels in wave.factors.items()},
-        design=said,
+        design=fraction,
         arms=tuple(arms),
         tier=Tier(wave.tier),
         replicates=wave.replicates,
@@ -52,13 +52,16 @@ def draft_of(state: State, proposer: str, wave: arguments.ProposeWave) -> Draft:
     return draft
 
 
-def _spread(state: State, wave: arguments.ProposeWave, common: tuple[Edit, ...]) -> tuple[tuple[Arm, ...], str]:
-    """A wave larger than the envelope's would wait for a person, where nobody may sit: so it does only where not even
-    a fraction fits."""
+def _grid_arms(state: State, wave: arguments.ProposeWave, common: tuple[Edit, ...]) -> tuple[tuple[Arm, ...], str]:
+    """Return the arms of a grid, and the fraction in words.
+
+    In autopilot mode, a wave larger than the envelope allows would wait for a person who may be away. A fraction that
+    fits the envelope is preferred, so the wave waits only if no fraction fits.
+    """
     if state.mode is Mode.AUTOPILOT and state.envelope.wave_size < arguments.MOST_ARMS:
         with suppress(ValueError):
-            return spread(wave.factors, state.envelope.wave_size, common)
-    return spread(wave.factors, arguments.MOST_ARMS, common)
+            return factorial_arms(wave.factors, state.envelope.wave_size, common)
+    return factorial_arms(wave.factors, arguments.MOST_ARMS, common)
 
 
 def _arm(arm: arguments.ArmArguments, common: tuple[Edit, ...]) -> Arm:
@@ -82,7 +85,7 @@ def _check_shape(wave: arguments.ProposeWave) -> None:
             raise ProposalError(f"Arm {number} changes nothing: give constants, edits, or measure_again.")
         for name, level in arm.levels.items():
             if name not in wave.factors or level not in wave.factors[name]:
-                raise ProposalError(f"Arm {number} is at {name}={level!r}, which is no level of the wave's factors.")
+                raise ProposalError(f"Arm {number} is at {name}={level!r}, which is not a level of the wave's factors.")
 
 
 def _check_references(state: State, wave: arguments.ProposeWave) -> None:
@@ -93,20 +96,23 @@ def _check_references(state: State, wave: arguments.ProposeWave) -> None:
     for arm in wave.arms:
         again = state.experiments[arm.measure_again] if arm.measure_again else None
         if again and not again.scores:
-            raise ProposalError(f"{again.id} is {again.status}: only what was measured can be measured again.")
+            raise ProposalError(f"{again.id} is {again.status}: only a measured experiment can be measured again.")
         if not arm.fixes:
             continue
         if state.experiments[arm.fixes].status is not ExperimentStatus.CRASHED:
-            raise ProposalError(f"{arm.fixes} did not crash, so there is nothing to fix; propose without `fixes`.")
-        if crashes_of_idea(state, arm.fixes) > FIXES_OF_AN_IDEA:
+            raise ProposalError(f"{arm.fixes} did not crash: propose the arm without `fixes`.")
+        if crashes_of_idea(state, arm.fixes) > MAX_FIXES_PER_IDEA:
             raise ProposalError(
-                f"The idea of {crash_root(state, arm.fixes)} has crashed {FIXES_OF_AN_IDEA + 1} times: leave it, and"
-                " propose something else."
+                f"The idea of {crash_root(state, arm.fixes)} has crashed {MAX_FIXES_PER_IDEA + 1} times: drop it"
+                " and propose something else."
             )
 
 
 def _check_new(state: State, draft: Draft) -> None:
-    """Code is told apart by fingerprint when it is stored; what is measured again can only be told here."""
+    """Raise ProposalError if a wave already repeats the same measurement.
+
+    Repeated code is found later, by its fingerprint when it is stored. A repeated measurement has no new code.
+    """
     again = {arm.experiment for arm in draft.arms if arm.experiment}
     if not again:
         return

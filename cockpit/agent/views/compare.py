@@ -1,4 +1,4 @@
-"""One experiment against another, by the statistics of `cockpit.science` on the runs of this session."""
+"""The comparison of two experiments, by the statistics of `cockpit.science` on the runs of this session."""
 
 from typing import Any
 
@@ -10,15 +10,16 @@ from cockpit.science import compare as science
 
 
 def compare(state: State, a: str, b: str) -> dict[str, Any]:
-    """What is known of val_bpb(a) - val_bpb(b); negative is better for `a`."""
-    ours, theirs = readings_of(state, a), readings_of(state, b)
+    """Return the estimate of val_bpb(a) - val_bpb(b); negative if `a` is better."""
+    a_readings, b_readings = readings_of(state, a), readings_of(state, b)
+    runs = ((a, a_readings), (b, b_readings))
     noise = noise_of(state)
-    found = science.compare(ours, theirs, noise)
-    answer: dict[str, Any] = {"a": a, "b": b, "runs": {a: len(ours), b: len(theirs)}}
+    found = science.compare(a_readings, b_readings, noise)
+    answer: dict[str, Any] = {"a": a, "b": b, "runs": {a: len(a_readings), b: len(b_readings)}}
     if found is None:
         return answer | {
-            "verdict": "No hardware class ran both: scores of different classes are never compared.",
-            "classes": {a: sorted({r.hardware for r in ours}), b: sorted({r.hardware for r in theirs})},
+            "verdict": "No hardware class ran both; scores of different classes are never compared.",
+            "classes": {name: sorted({reading.hardware for reading in readings}) for name, readings in runs},
         }
     return answer | {
         "verdict": _verdict(found, a, b),
@@ -45,9 +46,9 @@ def _shown(estimate: Estimate) -> dict[str, Any]:
 
 def _verdict(found: science.Comparison, a: str, b: str) -> str:
     if found.flips:
-        return f"It depends on the hardware class: {a} and {b} change places."
+        return f"It depends on the hardware class: the classes rank {a} and {b} differently."
     if found.pooled.high < 0:
         return f"{a} is better than {b}, beyond the noise."
     if found.pooled.low > 0:
         return f"{a} is worse than {b}, beyond the noise."
-    return f"Not told apart: the difference of {a} and {b} is within the noise; more replicates would tell."
+    return f"Undecided: the difference of {a} and {b} is within the noise; more replicates may decide it."

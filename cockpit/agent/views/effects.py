@@ -1,4 +1,4 @@
-"""What a wave's factors did, in lines an agent reads: main effects and two-factor interactions, with intervals."""
+"""The effects of a wave's factors as lines for an agent: main effects and two-factor interactions, with intervals."""
 
 from collections.abc import Iterable
 from itertools import groupby
@@ -12,13 +12,13 @@ from cockpit.science.effects import FactorEffect
 
 LEVELS_LISTED = 8
 INTERACTIONS_LISTED = 6
-UNTOLD_LISTED = 6
+NOT_ESTIMABLE_LISTED = 6
 
 
 def wave_effects(state: State, wave: Wave) -> list[str]:
-    """One line for the wave, one for each factor that its runs tell of, then the interactions; bounded.
+    """Return a line for the wave, one for each factor with an estimate, and the interactions; bounded.
 
-    Empty where nothing can be told. Interactions beyond the noise come first, the clearest of them before the others.
+    Without estimates the list is empty. Only interactions beyond the noise are listed, the clearest first.
     """
     if not wave.factors:
         return []
@@ -33,21 +33,19 @@ def wave_effects(state: State, wave: Wave) -> list[str]:
     lines = [head]
     for (factor,), each in groupby(found.main, key=lambda effect: effect.factors):
         effects = list(each)
-        told = ",  ".join(f"{value_words(effect.levels[0])}: {_words(effect)}" for effect in effects[:LEVELS_LISTED])
+        shown = ",  ".join(f"{value_words(effect.levels[0])}: {_words(effect)}" for effect in effects[:LEVELS_LISTED])
         more = f",  and {len(effects) - LEVELS_LISTED} more levels" if len(effects) > LEVELS_LISTED else ""
-        lines.append(f"  {line(factor, 60)} against {value_words(effects[0].against[0])}:  {told}{more}")
+        lines.append(f"  {line(factor, 60)} against {value_words(effects[0].against[0])}:  {shown}{more}")
     lines += _interactions(found.interactions)
     if found.not_estimable:
-        more = (
-            f" and {len(found.not_estimable) - UNTOLD_LISTED} more" if len(found.not_estimable) > UNTOLD_LISTED else ""
-        )
-        names = ", ".join(line(name, 80) for name in found.not_estimable[:UNTOLD_LISTED])
-        lines.append(f"  not to be told from these runs: {names}{more}")
+        left_out = len(found.not_estimable) - NOT_ESTIMABLE_LISTED
+        names = ", ".join(line(name, 80) for name in found.not_estimable[:NOT_ESTIMABLE_LISTED])
+        lines.append(f"  not estimable from these runs: {names}{f' and {left_out} more' if left_out > 0 else ''}")
     return lines
 
 
 def _interactions(effects: Iterable[FactorEffect]) -> list[str]:
-    """Those beyond the noise, each on a line, and how many are not."""
+    """Return a line for each interaction beyond the noise, and a count of those that are not listed."""
     found = list(effects)
     clear = sorted((effect for effect in found if _beyond(effect)), key=_clearness, reverse=True)
     lines = [

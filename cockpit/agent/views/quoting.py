@@ -15,9 +15,9 @@ CUT = "[…]"
 
 
 def plain(text: str) -> str:
-    """`text` without terminal escapes and without characters that cannot be seen; newlines and tabs stay.
+    """Return `text` without terminal escapes and invisible characters; newlines and tabs stay.
 
-    A carriage return inside a line keeps what was printed last, as a terminal shows a progress bar.
+    Of a line with carriage returns only the last part stays, as a terminal shows a progress bar.
     """
     text = _LINE_BREAKS.sub("\n", _ESCAPES.sub("", text))
     lines = (line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
@@ -29,27 +29,27 @@ def plain(text: str) -> str:
 
 
 def clip(text: str, most: int) -> str:
-    """At most `most` characters, the end of a longer text left out."""
+    """Return at most `most` characters; a longer text loses its end."""
     return text if len(text) <= most else text[: most - len(CUT)] + CUT
 
 
 def clip_start(text: str, most: int) -> str:
-    """At most `most` characters, the start of a longer text left out."""
+    """Return at most `most` characters; a longer text loses its start."""
     return text if len(text) <= most else CUT + text[len(CUT) - most :]
 
 
 def line(text: str, most: int = 240) -> str:
-    """`text` as one line of at most `most` characters."""
+    """Return `text` as one line of at most `most` characters."""
     return clip(" ".join(plain(text).split()), most)
 
 
 def quoted(text: str) -> str:
-    """Every line of `text` behind a bar, so that nothing in it can look like what stands around it."""
+    """Return `text` with a bar before each line, so that it cannot be mistaken for the surrounding text."""
     return "\n".join("| " + part for part in plain(text).split("\n"))
 
 
 def end_of_traceback(log: str, most: int = 1_600) -> str:
-    """The end of the last Python traceback in a log, or of the log where it has none; plain, at most `most`."""
+    """Return the end of the log's last Python traceback, or of the log without one; plain, at most `most` characters."""
     text = plain(log).rstrip()
     start = text.rfind("Traceback (most recent call last)")
     return clip_start(text[start:] if start >= 0 else text, most)

@@ -107,11 +107,13 @@ def _last_ended(state: State) -> list[str]:
 
 def finished_waves(state: State, new: Collection[str]) -> str:
     """Return the last finished waves with their results; those in `new` are marked."""
-    return layout.titled("The last finished waves, and their results", layout.newest(waves.ended(state, new), 11_000))
+    return layout.titled(
+        "The last finished waves, and their results", layout.newest(waves.finished_texts(state, new), 11_000)
+    )
 
 
 def open_waves(state: State) -> str:
-    return layout.titled("Waves not finished", layout.newest(waves.unfinished(state), 6_000))
+    return layout.titled("Open waves", layout.newest(waves.open_texts(state), 6_000))
 
 
 def constants(state: State) -> str:

@@ -1,24 +1,26 @@
-"""What an agent is shown of the state: short rows and records, pure functions of it. Every text in them is plain."""
+"""Rows and records of the state for an agent: pure functions of the state. All their texts are plain."""
 
 from collections.abc import Callable
 from typing import Any
 
 from cockpit.agent.arguments import QueryExperiments
 from cockpit.agent.views.quoting import clip, line, plain
-from cockpit.core.model import AttemptStatus, Estimate, Experiment, ExperimentStatus, Value
+from cockpit.core.model import Attempt, AttemptStatus, Estimate, Experiment, ExperimentStatus, Value
 from cockpit.core.state import State
 from cockpit.read.scores import comparison_class, score_of
 
+ATTEMPTS_SHOWN = 12
+"""The newest attempts in an experiment's record."""
 ROW_COLUMNS = ("id", "wave", "tier", "status", "base", "change", "val_bpb", "runs", "class", "vs_incumbent", "note")
-DONE = (ExperimentStatus.VALID, ExperimentStatus.KEPT, ExperimentStatus.DISCARDED, ExperimentStatus.CRASHED)
+ENDED_STATUSES = (ExperimentStatus.VALID, ExperimentStatus.KEPT, ExperimentStatus.DISCARDED, ExperimentStatus.CRASHED)
 
 
 def change_words(experiment: Experiment, most: int = 160) -> str:
-    """`DEPTH=10, WIDTH=768, code +12 -3 (what for)`."""
+    """Return `DEPTH=10, WIDTH=768, code +12 -3 (purpose)`."""
     words = [f"{name}={value_words(value)}" for name, value in experiment.change.constants.items()]
     if experiment.change.edits:
-        what_for = f" ({line(experiment.why, 70)})" if experiment.why else ""
-        words.append(f"code +{experiment.lines_added} -{experiment.lines_removed}{what_for}")
+        purpose = f" ({line(experiment.why, 70)})" if experiment.why else ""
+        words.append(f"code +{experiment.lines_added} -{experiment.lines_removed}{purpose}")
     return line(", ".join(words) or "unchanged", most)
 
 
@@ -31,7 +33,7 @@ def value_words(value: Value) -> str:
 
 
 def row(state: State, experiment: Experiment, hardware: str = "") -> list[Any]:
-    """The experiment as ROW_COLUMNS."""
+    """Return the experiment as ROW_COLUMNS."""
     score = score_of(state, experiment.id, hardware)
     incumbent = score_of(state, state.incumbent, score.hardware) if score else None
     return [
@@ -98,36 +100,9 @@ def estimate_words(estimate: Estimate | None) -> str:
 
 
 def record(state: State, name: str) -> dict[str, Any]:
-    """Everything of one experiment. Raises KeyError for an unknown one."""
+    """Return one experiment in full. Raises KeyError for an unknown one."""
     experiment = state.experiments[name]
     wave = state.waves[experiment.wave]
-    attempts = []
-    for attempt in (state.attempts[each] for each in experiment.attempts[-12:]):
-        shown: dict[str, Any] = {
-            "id": attempt.id,
-            "kind": str(attempt.kind),
-            "seed": attempt.seed,
-            "status": str(attempt.outcome or attempt.status),
-            "cluster": attempt.cluster,
-            "class": attempt.hardware,
-        }
-        if attempt.cluster in state.flagged:
-            shown["cluster_suspect"] = line(state.flagged[attempt.cluster])
-        if attempt.metrics is not None:
-            metrics = attempt.metrics
-            shown |= {
-                "val_bpb": metrics.val_bpb,
-                "steps": metrics.num_steps,
-                "mfu_percent": metrics.mfu_percent,
-                "peak_vram_mb": metrics.peak_vram_mb,
-                "params_M": metrics.num_params_M,
-                "tokens_M": metrics.total_tokens_M,
-            }
-        if attempt.progress is not None and attempt.status is AttemptStatus.RUNNING:
-            shown |= {"done": round(attempt.progress.fraction, 3), "loss": round(attempt.progress.loss, 4)}
-        if attempt.message:
-            shown["message"] = line(attempt.message)
-        attempts.append(shown)
     return {
         "experiment": experiment.id,
         "wave": {"id": wave.id, "question": line(wave.question), "proposer": line(wave.proposer, 80)},
@@ -141,13 +116,41 @@ def record(state: State, name: str) -> dict[str, Any]:
         "verdict": line(experiment.reason, 400),
         "estimate": estimate_words(experiment.estimate),
         "scores": {name: [round(score, 6) for score in scores[-16:]] for name, scores in experiment.scores.items()},
-        "attempts": attempts,
+        "attempts": [_attempt_record(state, state.attempts[each]) for each in experiment.attempts[-ATTEMPTS_SHOWN:]],
         "attempts_in_all": len(experiment.attempts),
     }
 
 
+def _attempt_record(state: State, attempt: Attempt) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "id": attempt.id,
+        "kind": str(attempt.kind),
+        "seed": attempt.seed,
+        "status": str(attempt.outcome or attempt.status),
+        "cluster": attempt.cluster,
+        "class": attempt.hardware,
+    }
+    if attempt.cluster in state.flagged:
+        shown["cluster_suspect"] = line(state.flagged[attempt.cluster])
+    if attempt.metrics is not None:
+        metrics = attempt.metrics
+        shown |= {
+            "val_bpb": metrics.val_bpb,
+            "steps": metrics.num_steps,
+            "mfu_percent": metrics.mfu_percent,
+            "peak_vram_mb": metrics.peak_vram_mb,
+            "params_M": metrics.num_params_M,
+            "tokens_M": metrics.total_tokens_M,
+        }
+    if attempt.progress is not None and attempt.status is AttemptStatus.RUNNING:
+        shown |= {"done": round(attempt.progress.fraction, 3), "loss": round(attempt.progress.loss, 4)}
+    if attempt.message:
+        shown["message"] = line(attempt.message)
+    return shown
+
+
 def crash_root(state: State, experiment: str) -> str:
-    """The experiment that first tried the idea: `fixes` followed back."""
+    """Return the experiment that first tried the idea, found by following `fixes` back."""
     seen = set()
     while (fixes := state.experiments[experiment].fixes) in state.experiments and fixes not in seen:
         seen.add(fixes)
@@ -156,7 +159,7 @@ def crash_root(state: State, experiment: str) -> str:
 
 
 def crashes_of_idea(state: State, experiment: str) -> int:
-    """How many experiments of the same idea, this one and those it fixes, have crashed."""
+    """Count the crashed experiments of an idea: this one and those that it fixes."""
     count, seen, name = 0, set[str](), experiment
     while name in state.experiments and name not in seen:
         seen.add(name)
@@ -166,7 +169,7 @@ def crashes_of_idea(state: State, experiment: str) -> int:
 
 
 def last_attempt(state: State, name: str, wanted: Callable[[str], bool] = bool) -> str:
-    """The attempt `name` is, or the last of the experiment `name`. Raises KeyError when there is none."""
+    """Return the attempt `name`, or the last attempt of the experiment `name`. Raises KeyError without one."""
     if name in state.attempts:
         return name
     experiment = state.experiments.get(name)

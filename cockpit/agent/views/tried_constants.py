@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterable
 
 from cockpit.agent.views.quoting import line
-from cockpit.agent.views.state_views import DONE, value_words
+from cockpit.agent.views.state_views import ENDED_STATUSES, value_words
 from cockpit.core.model import Value
 from cockpit.core.state import State, constants_of
 from cockpit.read.scores import comparison_class
@@ -37,7 +37,7 @@ def _varied(state: State) -> dict[str, list[Value]]:
     """Return the values of each constant in the newest experiments that have ended and set it."""
     found: dict[str, list[Value]] = {}
     for experiment in itertools.islice(reversed(state.experiments.values()), MAX_EXPERIMENTS):
-        if experiment.status in DONE:
+        if experiment.status in ENDED_STATUSES:
             for name, value in experiment.overrides.items():
                 found.setdefault(name, []).append(value)
     return found
