@@ -196,7 +196,7 @@ def test_a_proposal_before_a_failure_is_not_repeated(api: DirectApi, research: S
         it.turn()
     it.turn()
     assert "Is wider better?" in it.server.asked[2].briefing
-    assert "Nothing of it could be taken" in it.server.asked[3].answers[0]["error"]
+    assert "No arm was accepted" in it.server.asked[3].answers[0]["error"]
     assert [wave.proposer for wave in api.state.waves.values()] == ["baseline", "claude"]
 
 
