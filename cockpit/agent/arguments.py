@@ -67,7 +67,7 @@ class ProposeWave(Arguments):
     hypothesis: Annotated[
         Paragraph,
         Field(
-            description="Your expectation and the reason, if possible in numbers. It is returned to you with the result."
+            description="Your expectation and its reason, in numbers if possible. It is returned with the result."
         ),
     ] = ""
     base: Annotated[

@@ -160,8 +160,8 @@ class OutsideProposerApi:
 
 class Wait(Arguments):
     """Wait until the session needs you: clusters will run dry, a wave has finished, a proposal was decided on, a
-    message arrived, or the incumbent changed. Returns the news as soon as there is any, at the latest after `seconds`. Clusters
-    that will run dry end the wait at once only the first time, until your next proposal.
+    message arrived, or the incumbent changed. Returns the news as soon as there is any, at the latest after `seconds`.
+    Clusters that will run dry end the wait at once only the first time, until your next proposal.
     """
 
     seconds: Annotated[

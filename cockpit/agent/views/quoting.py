@@ -49,7 +49,7 @@ def quoted(text: str) -> str:
 
 
 def end_of_traceback(log: str, most: int = 1_600) -> str:
-    """Return the end of the log's last Python traceback, or of the log without one; plain, at most `most` characters."""
+    """Return the end of a log's last Python traceback, or of a log without one; plain, at most `most` characters."""
     text = plain(log).rstrip()
     start = text.rfind("Traceback (most recent call last)")
     return clip_start(text[start:] if start >= 0 else text, most)
