@@ -66,9 +66,7 @@ class ProposeWave(Arguments):
     question: Annotated[Sentence, Field(description="One question, as you would ask it to a colleague.")]
     hypothesis: Annotated[
         Paragraph,
-        Field(
-            description="Your expectation and its reason, in numbers if possible. It is returned with the result."
-        ),
+        Field(description="Your expectation and its reason, in numbers if possible. It is returned with the result."),
     ] = ""
     base: Annotated[
         ExperimentId | None, Field(description="The experiment to build on; null for the incumbent, the default.")
