@@ -1,4 +1,4 @@
-"""Whether scores of the same code drift over a day: real repeats of real runs, each session by itself.
+"""Measure if scores of the same code drift over a day, in real repeats of real runs, one session at a time.
 
     python benchmarks/drift.py PATH/TO/trials.json
 
@@ -21,7 +21,7 @@ BETWEEN_CONTROLS_H = 40 * 5 / 60
 
 
 def repeats(rows: list[dict[str, Any]]) -> list[Reading]:
-    """The runs of configurations that ran more than once, at the seconds of the session when each ended."""
+    """Return the runs of configurations that ran more than once, at the seconds of the session when each ended."""
     groups: dict[str, list[Reading]] = defaultdict(list)
     at = 0.0
     for row in rows:

@@ -1,11 +1,11 @@
-"""How busy two slots of this machine are kept with real training runs.
+"""Measure how busy two slots of this machine are with real training runs.
 
     python -m benchmarks.duty              four minutes
-    python -m benchmarks.duty 600          so many seconds
+    python -m benchmarks.duty 600          600 seconds
 
-A session of two slots in autopilot on this repository's train.py, with proposals by `search`. Busy is a slot with a
-run on it, from when the run's process starts to when it has ended; counted from the first start on. Budget: 95%.
-Printed beside it is where the rest went: the gaps between two runs of a slot.
+A session of two slots in autopilot on this repository's train.py, with proposals by `search`. A slot is
+busy from the start of a run's process to its end. The count begins at the first start. Budget: 95%.
+The gaps between two runs of a slot are printed too.
 """
 
 import statistics

@@ -31,7 +31,7 @@ H200_SHARE = 3 / 16
 
 
 class Watch:
-    """What the worker has taken since the last look."""
+    """The processor time of the worker since the last look."""
 
     def __init__(self, session: LabSession) -> None:
         self.worker = psutil.Process(lock.worker_status(session.folder).pid)

@@ -8,14 +8,13 @@ think time at all in the second figure. Cockpit's proposers think while clusters
 arms are approved a block at a time.
 
 The third way queues a whole block on the clusters behind a job that waits for the last of it to arrive, and leaves it
-to SkyPilot's own queue. It is no way to do research, as nothing is learnt from one experiment for the next, but it
-shows what SkyPilot itself takes between two jobs that are queued already, with the same clusters at work on the same
-machine.
+to SkyPilot's own queue. Research cannot work this way, because no experiment learns from another. It shows the time
+that SkyPilot needs between two queued jobs, with the same clusters on the same machine.
 
 Blocks alternate (one way after the other) on clusters that stay up; runs print a step line a second, and note
 themselves when they begin and end. CPU is the client's: Cockpit's worker, and the `sky` commands; the API server serves
-all. At the end the worker is looked at while every cluster streams its log, and while none does. The figures so far
-are printed after every block, so that a run that is cut short has shown something.
+all. At the end the worker is measured while every cluster streams its log, and while none does. The figures so far
+are printed after every block, so that an interrupted run shows something.
 """
 
 import argparse
@@ -78,7 +77,7 @@ class Ran(NamedTuple):
 
 
 class Way:
-    """What one way of driving the fleet came to."""
+    """The measured figures of one way of driving the fleet."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -101,7 +100,7 @@ class Way:
         raise NotImplementedError
 
     def gaps(self, runs: list[Ran]) -> list[float]:
-        """Seconds between one run's end and the next one's begin, on each node."""
+        """Return seconds between one run's end and the next one's begin, on each node."""
         return [then.began - run.ended for run, then in successive(runs)]
 
     def _cpu_s(self) -> float:
@@ -135,7 +134,7 @@ class Cockpit(Way):
         self.session.wave(self.waves, **factors)
 
     def shares(self) -> tuple[float, float]:
-        """The worker's share of a core while every cluster streams a log, and while none does."""
+        """Return the worker's share of a core while every cluster streams a log, and while none does."""
         session = self.session
         session.until(lambda: over(session, 1), 300, "nothing to run")
         none = self._share()
@@ -202,7 +201,7 @@ class Queue(Commands):
         gate = self.lab.root / f"gate-{len(self.submitted_at)}"
         for cluster in self.clusters:
             self.submit(cluster, WAITS.format(gate=str(gate)))
-        # What is submitted next takes its place in the cluster's one workdir.
+        # The next submission replaces the files in the cluster's one workdir.
         while len(list(gate.parent.glob(f"{gate.name}.*"))) < len(self.clusters):
             time.sleep(0.5)
         names = [self.submit(self.clusters[number % len(self.clusters)]) for number in range(count)]
@@ -212,7 +211,7 @@ class Queue(Commands):
 
 
 def cpu_s(process: psutil.Process) -> float:
-    """Its own and that of the children it has waited for."""
+    """Return its own and that of the children it has waited for."""
     times = process.cpu_times()
     return times.user + times.system + times.children_user + times.children_system
 
@@ -223,13 +222,13 @@ def over(session: LabSession, experiments: int) -> bool:
 
 
 def read(notes: Path) -> list[Ran]:
-    """Each run that has ended, in the order they did."""
+    """Return each run that has ended, in the order they did."""
     lines = notes.read_text().splitlines() if notes.exists() else []
     return [Ran(node, float(began), float(ended), name) for node, began, ended, name in map(str.split, lines)]
 
 
 def successive(runs: list[Ran]) -> list[tuple[Ran, Ran]]:
-    """Each run with the one that followed it on its node."""
+    """Return each run with the one that followed it on its node."""
     nodes = {run.node for run in runs}
     return [pair for node in nodes for pair in pairwise(sorted(run for run in runs if run.node == node))]
 
@@ -274,7 +273,7 @@ def main() -> None:
 
 
 def figures(way: Way) -> str:
-    """What it has come to so far, in a line."""
+    """Return its figures so far, in a line."""
     gap = (
         f"gap {median(way.gaps_s):5.1f} s (mean {mean(way.gaps_s):5.1f} s, {len(way.gaps_s)})"
         if way.gaps_s

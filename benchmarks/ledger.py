@@ -68,7 +68,7 @@ assert len(state.experiments) == int(sys.argv[2])
 
 
 def night(experiments: int) -> Iterator[Event]:
-    """The events of a session on 16 clusters with so many experiments."""
+    """Yield the events of a session on 16 clusters with this number of experiments."""
     spec = sim_spec()
     names = [cluster.name for cluster in spec.clusters]
     session = Session("bench", "/repo", "c0", spec, START, "bench", constants={"DEPTH": 8, "ASPECT_RATIO": 64})
@@ -114,7 +114,7 @@ def _arm(name: str, wave: str) -> Experiment:
 
 
 def opened(path: Path, experiments: int) -> float:
-    """Seconds to open the ledger and have its state, in a fresh process as a reader's is; the best of three."""
+    """Return seconds to open the ledger and have its state, in a fresh process as a reader's is; the best of three."""
     best = float("inf")
     for _ in range(3):
         done = subprocess.run(

@@ -1,7 +1,7 @@
-"""Whether a night on this machine finds what is real and keeps nothing else, ten times out of ten.
+"""Count the nights on this machine that keep the planted repair and nothing else.
 
     python -m benchmarks.planted              ten nights
-    python -m benchmarks.planted 3 [SEED]     so many, with seeds from SEED
+    python -m benchmarks.planted 3 [SEED]     three nights, with seeds from SEED
 
 Each night is a session of its own in autopilot, on two slots of this machine, with real training of the repository's
 own train.py on the stdlib corpus (a model of two layers, a second of processor time a run). Its UNEMBEDDING_LR is

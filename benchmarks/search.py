@@ -117,7 +117,7 @@ def _task(task: tuple[str, int]) -> tuple[str, Outcome, float]:
 
 
 def hours_said(values: list[float], hours: float) -> str:
-    """The mean over seeds with its standard error; a seed that never got there counts as the whole night."""
+    """Return the mean over seeds with its standard error; a seed that never got there counts as the whole night."""
     got = [value for value in values if not np.isnan(value)]
     if not got:
         return f"never (0/{len(values)})"

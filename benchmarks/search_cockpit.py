@@ -172,7 +172,7 @@ class Night:
 
 
 def coverage(night: Night) -> tuple[int, int]:
-    """(covered, all): 90% intervals of every decision that named one, against the true difference."""
+    """Return (covered, all): 90% intervals of every decision that named one, against the true difference."""
     covered = total = 0
     for experiment in night.state.experiments.values():
         if experiment.estimate is not None and experiment.test_level:

@@ -1,10 +1,10 @@
-"""What a decision costs when 100,000 experiments have finished, against what it costs at the start of a session.
+"""Compare the cost of a decision after 100,000 experiments with its cost at the start of a session.
 
     python benchmarks/search_decide.py [--experiments 100000]
     python benchmarks/search_decide.py --clusters 1000 --hours 0.4
 
 Fills a state through the fold with finished, discarded experiments around a night of real decisions, and times
-`promotion.decide` on a new result, the whole `plan`, and the search reading the state. Processor time,
+`promote` on a new result, the whole of `decide`, and the search reading the state. Processor time,
 so that a busy machine does not count.
 """
 
@@ -99,7 +99,7 @@ def main() -> None:
     small = figures(state, night.now)
     before = len(state.experiments)
     night.state = filled(state, options.experiments)
-    night.settle()  # what is due at once on every cluster after so many runs, controls above all, is no usual decision
+    night.settle()  # the controls that are due at once on every cluster are not a usual decision
     state = night.state
     large = figures(state, night.now)
     print(f"{'':<14} {before:>10} {len(state.experiments):>10} experiments")

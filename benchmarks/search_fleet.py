@@ -10,9 +10,9 @@ from search_surface import Slot, Surface, measure
 
 TRAIN_S = 300.0
 START_S = 30.0
-"""Import, compile and final evaluation: what a run takes beside its training budget."""
+"""The time of a run outside its training budget: import, compile and final evaluation."""
 CRASH_S = 33.0
-"""What a failure takes, as in the trials."""
+"""The length of a failed run, as in the trials."""
 HANDOVER_S = 5.0
 """Between two runs on a cluster that has the next one queued."""
 HOURS = 8.0
@@ -35,12 +35,12 @@ class Result:
 
 @dataclass
 class Report:
-    """What a policy did: filled by itself (keeps, bests) and by the fleet."""
+    """The record of a policy: it fills in keeps and bests, the fleet the rest."""
 
     keeps: list[tuple[float, Mapping[str, Any], Mapping[str, Any]]] = field(default_factory=list)
-    """(when, what was kept, what it was kept over)."""
+    """(time, kept configuration, replaced configuration)."""
     bests: list[tuple[float, Mapping[str, Any]]] = field(default_factory=list)
-    """(when, what it would have reported as its best from then on)."""
+    """(time, the configuration that it would report as its best from then on)."""
     valid: int = 0
     crashed: int = 0
     busy_s: float = 0.0
@@ -54,7 +54,7 @@ class Policy(Protocol):
     report: Report
 
     def next(self, now: float, slot: Slot) -> Job | float | None:
-        """A job for an idle cluster; or when to ask again; or None: ask when something has ended."""
+        """Return a job for an idle cluster; or when to ask again; or None: ask when something has ended."""
 
     def ended(self, result: Result) -> None: ...
 

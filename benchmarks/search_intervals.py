@@ -1,4 +1,4 @@
-"""Are the intervals calibrated on what nobody fitted? Real repeats in the trials, in sessions held out from the fit."""
+"""Check the calibration of intervals on real repeats, in sessions that were held out from the fit."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ def _readings(group: Sequence[float], name: str) -> list[Reading]:
 
 
 def held_out_coverage(trials: Sequence[Trial], seed: int = 0) -> tuple[int, int]:
-    """(covered, all): 90% intervals for the difference of two configurations of one held-out session.
+    """Return (covered, all): 90% intervals for the difference of two configurations of one held-out session.
 
     The noise is estimated from the repeats of the other sessions of all methods. The interval from SHOWN runs of each
     is for the difference of their means; it is widened by what is unknown of the truth, the mean of the other runs.

@@ -31,13 +31,13 @@ FLOOR = 0.970
 OUTSIDE = 1.0
 """Where no trial has been, in SDs of a feature beyond the outermost one: worse, for lack of knowledge."""
 WORST = 1.3
-"""Scores above are all alike: far too bad to matter."""
+"""Scores above this are too bad to differ."""
 TOKENS_PER_MICROBATCH_ROW = 2048
 
 WITHIN_SD = 0.00025
 """One configuration again in one session: 0.00015 to 0.0003 (README of the data)."""
 BETWEEN_SD = 0.0005
-"""So that the default varies by 0.00056 between sessions, as measured."""
+"""With this the default varies by 0.00056 between sessions, as measured."""
 H100_OFFSET = 0.005
 """An H100 does fewer steps in its 5 minutes than an H200."""
 TAIL_DF = 5
@@ -52,7 +52,7 @@ class Trial:
 
 
 def read_trials(path: Path) -> list[Trial]:
-    """Every trial whose constants are known and describe what ran. Raises OSError or ValueError on a bad file."""
+    """Return every trial whose constants are known and match the run. Raises OSError or ValueError on a bad file."""
     trials = []
     for method, sessions in json.loads(path.read_text()).items():
         if "Code" in method:
@@ -65,7 +65,7 @@ def read_trials(path: Path) -> list[Trial]:
 
 
 def features(config: Config) -> list[float]:
-    """What the networks see: constants in log where they act by ratio, and the sizes that follow from them."""
+    """Return the inputs of the networks: constants, in log where they act by ratio, and the derived sizes."""
     depth, head = config["DEPTH"], config["HEAD_DIM"]
     width = -(-depth * config["ASPECT_RATIO"] // head) * head
     pattern = config["WINDOW_PATTERN"]
@@ -96,7 +96,7 @@ class Surface:
     """`score(config)`: val_bpb on an H200 without noise; `crashes(config)`: whether it fails."""
 
     def __init__(self, score: Callable[[Floats], float], crash: Callable[[Floats], bool], seen: Floats) -> None:
-        """`score` (log of val_bpb above FLOOR) and `crash` take the features; `seen` are those that were fitted."""
+        """Keep the fits. `score` (log of val_bpb above FLOOR) and `crash` take features; `seen` are the fitted ones."""
         self._score, self._crash = score, crash
         self._low, self._high, self._scale = seen.min(axis=0), seen.max(axis=0), seen.std(axis=0)
         self._known: dict[tuple[Any, ...], tuple[float, bool]] = {}
@@ -119,7 +119,7 @@ class Surface:
 
 
 def _examples(trials: Sequence[Trial]) -> tuple[Floats, NDArray[np.bool_], Floats]:
-    """(features of all, which gave a result, log scores of those)."""
+    """Return (features of all, which gave a result, log scores of those)."""
     x = np.asarray([features(trial.config) for trial in trials])
     ok = np.asarray([trial.val_bpb is not None and trial.val_bpb < 3 for trial in trials])
     scores = np.asarray([trial.val_bpb for trial, good in zip(trials, ok, strict=True) if good], dtype=float)
@@ -127,7 +127,7 @@ def _examples(trials: Sequence[Trial]) -> tuple[Floats, NDArray[np.bool_], Float
 
 
 def fit_networks(trials: Sequence[Trial], networks: int = 5) -> Surface:
-    """The mean of small neural networks. Needs scikit-learn (the extra `surrogate`)."""
+    """Return the mean of small neural networks. Needs scikit-learn (the extra `surrogate`)."""
     from sklearn.neural_network import MLPClassifier, MLPRegressor
 
     seen, ok, y = _examples(trials)
@@ -197,7 +197,7 @@ class Slot:
     name: str
     hardware: str
     offset: float
-    """What it adds to every score: its class and its own."""
+    """Its addition to every score: that of its class and its own."""
 
 
 def make_fleet(rng: np.random.Generator, h100: int = 13, h200: int = 3) -> list[Slot]:
@@ -210,7 +210,7 @@ def make_fleet(rng: np.random.Generator, h100: int = 13, h200: int = 3) -> list[
 
 
 def noise_sd(score: float) -> float:
-    """The SD of repeats grows with how bad a configuration is: 0.0003 near 0.98, 0.0016 near 1.03 in the trials."""
+    """Return the SD of repeats, which grows with the score: 0.0003 near 0.98, 0.0016 near 1.03 in the trials."""
     return WITHIN_SD * (1.0 + max(0.0, score - 0.992) / 0.007)
 
 

@@ -87,7 +87,7 @@ class Decisions:
         return events
 
     def quarters(self) -> list[float]:
-        """The median microseconds of a decision, by quarters of what had finished."""
+        """Return the median microseconds of a decision, by quarters of what had finished."""
         last = max(ended for ended, _ in self.took_us)
         return [
             median(us for ended, us in self.took_us if quarter * last <= 4 * ended < (quarter + 1) * last)
@@ -98,7 +98,7 @@ class Decisions:
 def cockpit(
     place: Path, clusters: int, hours: float, proposer: Proposer, latencies: Latencies
 ) -> tuple[State, Decisions, float]:
-    """A session until its hours are over; its end, its decisions, and the CPU-seconds it took."""
+    """Return a session until its hours are over; its end, its decisions, and the CPU-seconds it took."""
     repo = copy_of(HERE.parent, place / "repo")
     new = NewSession(fleet="sim", clusters=clusters, mode="autopilot", proposer="search", budget_hours=hours)
     folder = SessionFolder(place / "sessions" / "night")
@@ -122,7 +122,7 @@ def cockpit(
 
 
 def published(place: Path, clusters: int, hours: float) -> tuple[float, float]:
-    """(duty, valid runs an hour) of the loop on the same fleet."""
+    """Return (duty, valid runs an hour) of the loop on the same fleet."""
     repo = copy_of(HERE.parent, place / "published")
     from cockpit.worker.create import sim_fleet
 

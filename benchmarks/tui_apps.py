@@ -25,7 +25,7 @@ RATE = 50_000
 QUIET_S = 0.8
 SETTLED_IN_S = 10
 BLINK_BYTES = 4_000
-"""What an app may send in that time with nothing to tell: a cursor that blinks, a spinner."""
+"""Bytes that an idle app may send in that time: a blinking cursor, a spinner."""
 
 
 @dataclass(frozen=True)

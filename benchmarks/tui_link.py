@@ -1,9 +1,9 @@
-"""The screen on a real pty whose reader takes so many bytes a second: what each budget of the design costs.
+"""Measure the budgets of the design on a real pty whose reader takes a set number of bytes a second.
 
     python benchmarks/tui_link.py                       # all of it, some five minutes
     python benchmarks/tui_link.py --only first-paint --experiments 100000
 
-Prints a line a measure: what it is, the value, the budget, and their ratio (at most 1 is within budget).
+Prints a line for each measure: its name, the value, the budget, and their ratio (at most 1 is within budget).
 """
 
 import argparse
@@ -69,7 +69,7 @@ class Terminal:
                 time.sleep(len(data) / self.rate)
 
     def wait_for(self, text: bytes, since: int = 0, timeout_s: float = 30.0) -> float:
-        """When `text` had arrived, looking from arrival number `since` on."""
+        """Return when `text` had arrived, looking from arrival number `since` on."""
         until = time.perf_counter() + timeout_s
         while time.perf_counter() < until:
             seen = b""
@@ -184,7 +184,7 @@ def keys(root: Path, rate: int) -> None:
 
 
 def log_rate(root: Path, one: bool = False) -> None:
-    """10,000 lines a second, over all sixteen logs or into the `one` that is shown."""
+    """Write 10,000 lines a second, into all sixteen logs or into the `one` that is shown."""
     busy = Busy(root)
     terminal = Terminal([sys.executable, "-c", RUN, str(busy.folder)])
     terminal.wait_for(b"gpu-16")
@@ -217,7 +217,7 @@ def log_rate(root: Path, one: bool = False) -> None:
 
 
 def day(root: Path) -> None:
-    """A day of sixteen clusters, a run every 330 s on each, told in two minutes; logs stream meanwhile."""
+    """Replay a day of sixteen clusters in two minutes, a run every 330 s on each, while logs stream."""
     busy = Busy(root)
     terminal = Terminal([sys.executable, "-c", RUN, str(busy.folder)])
     terminal.wait_for(b"gpu-16")

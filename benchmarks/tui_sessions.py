@@ -17,7 +17,7 @@ def night(root: Path) -> Path:
 
 
 def large(root: Path, experiments: int) -> Path:
-    """A session of so many experiments, all measured and decided, with the snapshot its worker would have left."""
+    """Return a session of this number of decided experiments, with the snapshot of its worker."""
     folder = root / f"large-{experiments}"
     if folder.exists():
         return folder
@@ -86,7 +86,7 @@ class Busy:
         self.progress_all(0.4)
 
     def stream(self, stop: threading.Event, lines_a_second: int, logs_written: int = 16) -> None:
-        """Append to so many of the sixteen logs, ten times a second, and progress twice a second."""
+        """Append to `logs_written` of the sixteen logs, ten times a second, and progress twice a second."""
         names = list(self._story.state.in_flight)[:logs_written]
         logs = [SessionFolder(self.folder).log(name).open("a") for name in names]
         fraction, turn = 0.3, 0

@@ -15,5 +15,5 @@ os.environ.pop("LINES", None)
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """One for each core; none beside this one where the lab is asked for, of which a machine has one."""
+    """Return one for each core; none beside this one where the lab is asked for, of which a machine has one."""
     return os.cpu_count() or 1 if config.option.markexpr == "not lab" else 0

@@ -1,6 +1,6 @@
-"""What a terminal shows that was sent a stream.
+"""Emulates a terminal, to read its text from the stream that it was sent.
 
-The screen sends only the cells that changed, so that no word need ever be whole in what is sent.
+The screen sends only the cells that changed, so the stream may hold no whole word.
 """
 
 import pyte
@@ -17,7 +17,7 @@ class Shown:
         self._stream.feed(data)
 
     def text(self) -> str:
-        """Its rows, without the blanks at their ends; what was too long for a row goes on in the same line."""
+        """Return its rows without trailing blanks; rows that a long line was wrapped to are joined."""
         wide = self._screen.columns
         rows = [row.rstrip() for row in self._screen.display]
         return "".join(row if len(row) == wide else row + "\n" for row in rows)

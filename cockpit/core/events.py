@@ -343,7 +343,7 @@ class ClusterWaiting(Event):
 
 
 class ClusterGivenUp(Event):
-    """The cluster is not launched again. What may be left of it is taken down."""
+    """The cluster is not launched again. Any remains of it are taken down."""
 
     cluster: str
     message: str

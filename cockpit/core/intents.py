@@ -93,7 +93,7 @@ class SetEnvelope(Intent, frozen=True):
 class SetProposer(Intent, frozen=True):
     proposer: str
     outside: bool = False
-    """Whether it is an agent that connects from outside; a name cockpit does not know is otherwise a slip."""
+    """True for an agent that connects from outside. Without it an unknown name is refused as a typing error."""
 
 
 class SetBudget(Intent, frozen=True):

@@ -172,7 +172,7 @@ class Fleet(Protocol):
         """Tear a cluster down with all that runs on it. ClusterEnded follows once that is verified."""
 
     def poll(self) -> list[Report]:
-        """The reports since the last call."""
+        """Return the reports since the last call."""
 
     def close(self) -> None:
         """Stop following the fleet; everything on it continues."""

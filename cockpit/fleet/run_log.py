@@ -136,7 +136,7 @@ class RunLog:
             self._rest = b""
 
     def curve(self) -> list[Point]:
-        """[(fraction of the budget, loss)], at most 50 points."""
+        """Return [(fraction of the budget, loss)], at most 50 points."""
         return thin(self._points)
 
     def _line(self, raw: bytes, at: float) -> None:
@@ -271,7 +271,7 @@ class RunLog:
         return RunVerdict(Outcome.VALID, metrics, "")
 
     def _metrics(self, score: float) -> Metrics:
-        """The summary's numbers; 0 for one that is missing or implausible."""
+        """Return the summary's numbers; 0 for one that is missing or implausible."""
         printed = self._summary | {name: word for name, (_, word) in self._scores.items()}
         numbers = {name: max(0.0, _leading_number(word) or 0.0) for name, word in printed.items()}
         return Metrics(
@@ -296,7 +296,7 @@ def _failed(outcome: Outcome, message: str) -> RunVerdict:
 
 
 def _number(text: str, limit: float = NUMBER_LIMIT) -> float | None:
-    """The number that `text` is, or None if it is none or its magnitude is over `limit`."""
+    """Return the number that `text` is, or None if it is none or its magnitude is over `limit`."""
     if not _NUMBER.fullmatch(text):
         return None
     value = float(text)
@@ -304,7 +304,7 @@ def _number(text: str, limit: float = NUMBER_LIMIT) -> float | None:
 
 
 def _leading_number(word: str, limit: float = NUMBER_LIMIT) -> float | None:
-    """The number that `word` starts with, if only a unit or punctuation follows; None for any other word.
+    """Return the number that `word` starts with, if only a unit or punctuation follows; None for any other word.
 
     A decimal comma is refused: 0,98 is not read as 0.
     """

@@ -1,4 +1,4 @@
-"""The file `progress.live`: the newest progress of each running attempt. It is no part of the ledger's history."""
+"""The file `progress.live`: the newest progress of each running attempt. The ledger does not keep it."""
 
 import os
 from collections.abc import Iterable, Sequence

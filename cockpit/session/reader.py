@@ -32,7 +32,7 @@ class LedgerReader:
     def __init__(self, folder: SessionFolder) -> None:
         self.folder = folder
         self._ahead: deque[bytes] = deque()
-        """Events of the last frame that nobody has asked for yet."""
+        """Events of the last frame that have not been returned yet."""
         self._stream = self._open(START)
 
     def since(self, seq: int, most: int = 1_000_000) -> list[AnyEvent]:

@@ -1,8 +1,8 @@
 """The constants of train.py: found in the syntax tree and written back in place.
 
 A constant is an UPPERCASE name whose last top-level binding is a plain assignment (annotated or not) of a literal or of
-arithmetic on literals: `DEPTH = 8`, `TOTAL_BATCH_SIZE = 2**19`, `ADAM_BETAS: tuple = (0.8, 0.95)`. Of two such
-assignments the last one counts. A name is excluded where setting it would not survive: where it is also changed by
+arithmetic on literals: `DEPTH = 8`, `TOTAL_BATCH_SIZE = 2**19`, `ADAM_BETAS: tuple = (0.8, 0.95)`. The last
+of two such assignments counts. A name is excluded where setting it would not survive: where it is also changed by
 `+=`, under an `if`, in a loop, by an import, or by a function that declares it `global`. Local names of functions do
 not matter.
 """

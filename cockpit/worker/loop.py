@@ -94,7 +94,7 @@ class Worker:
         return Receipt(made.wave.id, (*made.wave.arms, *made.wave.again), made.problems, "proposed")
 
     def start(self) -> None:
-        """Say that the worker runs, find again what it had in flight, and finish what a killed worker began."""
+        """Record the start, find the runs in flight again, and finish the effects that a killed worker began."""
         parts = self._parts
         self.apply(WorkerStarted(at=self.now(), pid=parts.pid, host=parts.host, user=parts.user, version=__version__))
         for note in self._ledger.notes:

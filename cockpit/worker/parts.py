@@ -26,7 +26,7 @@ class WorkerParts(msgspec.Struct, frozen=True, kw_only=True):
     inbox: Inbox | None = None
     notifier: Notifier | None = None
     environment: dict[str, str] = {}
-    """What every run gets beyond the variables of its own."""
+    """Environment variables of every run, beside those of its own."""
     corpus: str = ""
     """The label of the corpus that runs on this machine train on; empty where none is here."""
     inline: bool = False

@@ -54,7 +54,7 @@ class HostedProposerApi:
         self._ask = ask
         self.interrupt = threading.Event()
         self.waves: list[str] = []
-        """What was proposed at this api."""
+        """The waves that were proposed through this api."""
         self.words_answered = 0
 
     def read(self, question: Callable[[State], T]) -> T:

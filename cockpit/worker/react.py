@@ -101,7 +101,7 @@ class Reactor:
         ]
 
     def _job(self, state: State, attempt: Attempt) -> Job:
-        """The attempt as the fleet gets it."""
+        """Return the attempt as the fleet gets it."""
         experiment = state.experiments[attempt.experiment]
         constants = ", ".join(f"{name}={value}" for name, value in experiment.change.constants.items())
         own = {

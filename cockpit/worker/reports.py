@@ -100,7 +100,7 @@ class Reports:
         return found
 
     def events(self, state: State, report: Report) -> list[Event]:
-        """The events that a report means; none for a report about something that has ended."""
+        """Return the events that a report means; none for a report about something that has ended."""
         cluster = _cluster_of(state, report)
         if cluster in self._held:
             self._held[cluster].append(report)
@@ -149,7 +149,7 @@ class Reports:
                 return self._ended(state, attempt, report)
 
     def progress(self, state: State, now: float) -> list[Event]:
-        """The newest step line of each attempt that runs, at most once a second each."""
+        """Return the newest step line of each attempt that runs, at most once a second each."""
         events: list[Event] = []
         running = [name for name in state.in_flight if state.attempts[name].status is AttemptStatus.RUNNING]
         for name in running[self._turn :] + running[: self._turn]:
@@ -210,7 +210,7 @@ class Reports:
 
 
 def _cluster_of(state: State, report: Report) -> str:
-    """The cluster that a report is about; empty for a job that is not known."""
+    """Return the cluster that a report is about; empty for a job that is not known."""
     if isinstance(report, JobSubmitted | JobStarted | JobRefused | JobEnded):
         attempt = state.attempts.get(report.job)
         return attempt.cluster if attempt else ""

@@ -57,7 +57,7 @@ def rooms(tmp_path: Path) -> Rooms:
 
 
 def attempt(rooms: Rooms, wall: Wall, expression: str, **environment: str) -> object:
-    """What `expression` gives inside: its value, or how it was refused."""
+    """Return the value of `expression` inside the confinement, or its refusal."""
     script = f"{PRELUDE}\nprint(json.dumps(outcome(lambda: {expression})))\n"
     (rooms.folder / "attempt.py").write_text(script)
     ran = subprocess.run(

@@ -35,13 +35,13 @@ def read(data: bytes, cuts: list[int] | None = None) -> RunLog:
 
 
 def judged(summary: str, end: str = "exit=0") -> RunVerdict:
-    """The verdict on a run that printed this between its marks."""
+    """Return the verdict on a run that printed this between its marks."""
     printed = f"COCKPIT_START {CODE}\n{summary}\nCOCKPIT_END {CODE} {end}\n"
     return read(printed.encode()).verdict(None, "aa", "bb")
 
 
 def score_of(printed: str) -> float | None:
-    """The score of a run that printed this; None if it has none."""
+    """Return the score of a run that printed this; None if it has none."""
     metrics = judged(printed).metrics
     return metrics.val_bpb if metrics else None
 

@@ -15,16 +15,22 @@ import tokenize
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeGuard
 
 ROOT = Path(__file__).parents[2]
 PROSE = ("cockpit", "tests", "benchmarks", "docs", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "sessions/README.md")
 
 OPENINGS = ("What", "Whether", "Who", "Of", "So", "Say")
+NOT_VERBS = re.compile(
+    r"(?:A|An|The|Its|Their|Each|Every|Own|One|Two|All|No|Not|Only|True|False|It|They|This|These|That|What|Whether|How|Why"
+    r"|Who|Which|Where|When|If|As|At|By|For|From|In|Of|On|So|To|With|Seconds)\b|[^A-Z]"
+)
+"""The start of a sentence that does not start with a verb. The docstring of a function must start with one."""
 PHRASES = ("is no ", "by itself", "goes on", "nobody", "whoever", "so many", "is had")
 
 _OPENING = re.compile(rf"(?:^|(?<=[.!?:] ))({'|'.join(OPENINGS)})\b")
 _PHRASE = re.compile(rf"\b({'|'.join(phrase.rstrip() for phrase in PHRASES)})(?![\w-])", re.IGNORECASE)
-# "There is no session" and "is no longer listed" are plain; "a watcher is no client" is not.
+# "There is no session" and "is no longer listed" are plain; `a watcher is no client` is not.
 _PLAIN_NO = re.compile(r"\bthere is no\b|\bis no longer\b", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"(?<=[.!?]) ")
 _CODE = re.compile(r"`[^`]*`")
@@ -39,6 +45,8 @@ class Passage:
     text: str
     is_sentence: bool
     """False for a string that a person may see: only its phrases are checked, as it may be part of a sentence."""
+    starts_with_verb: bool = False
+    """True for the docstring of a function."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +78,8 @@ def prose_files(paths: Sequence[Path]) -> Iterator[Path]:
 def check(passage: Passage) -> Iterator[Finding]:
     text = _CODE.sub(lambda code: "`" * len(code.group()), passage.text)
     text = _PLAIN_NO.sub(lambda plain: "~" * len(plain.group()), text)
+    if passage.starts_with_verb and NOT_VERBS.match(passage.text):
+        yield Finding(passage.path, passage.line, "no verb first", _sentence(passage.text.replace("\n", " "), 0))
     patterns = [_OPENING, _PHRASE] if passage.is_sentence else [_PHRASE]
     # Lines keep their length when joined, so that an offset still tells the line.
     flat = text.replace("\n", " ")
@@ -125,11 +135,20 @@ def _markdown(path: Path, text: str) -> Iterator[Passage]:
 
 def _docstrings(path: Path, tree: ast.Module) -> Iterator[Passage]:
     """Yield the strings that are statements: docstrings of modules, classes, functions and constants."""
+    of_functions = {id(node.body[0]) for node in ast.walk(tree) if _is_called(node)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             lines = [line.strip() for line in node.value.value.splitlines()]
             for first, block in _paragraphs(lines):
-                yield Passage(path, node.lineno + first, "\n".join(block), is_sentence=True)
+                is_first = first == 0 and id(node) in of_functions
+                yield Passage(path, node.lineno + first, "\n".join(block), is_sentence=True, starts_with_verb=is_first)
+
+
+def _is_called(node: ast.AST) -> TypeGuard[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Tell if the node is a function; a property and a fixture are read like values."""
+    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return False
+    return not any(word in ast.unparse(each) for each in node.decorator_list for word in ("property", "fixture"))
 
 
 def _paragraphs(lines: Sequence[str]) -> Iterator[tuple[int, list[str]]]:

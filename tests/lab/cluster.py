@@ -73,7 +73,7 @@ class Node:
 
 
 def unavailable() -> str | None:
-    """The reason the lab cannot run on this machine, in a sentence; None if it can."""
+    """Return the reason the lab cannot run on this machine, in a sentence; None if it can."""
     if platform.system() != "Linux" or not Path("/etc/debian_version").exists():
         return "the lab needs Debian: it installs Slurm with apt-get"
     if os.geteuid() != 0:
@@ -114,7 +114,7 @@ class Lab:
 
     @classmethod
     def running(cls, root: Path = ROOT) -> Lab:
-        """The lab another process brought up. Raises LabError if there is none."""
+        """Return the lab another process brought up. Raises LabError if there is none."""
         try:
             state = json.loads((root / "state.json").read_text())
         except FileNotFoundError:
@@ -241,13 +241,13 @@ class Lab:
         (self.root / "state.json").write_text(json.dumps(state))
 
     def kill(self, name: str) -> None:
-        """The node dies: its slurmd and everything that ran on it."""
+        """Kill the node: its slurmd and everything that runs on it."""
         keeper = self.nodes[name].pid
         inside = namespace_of(keeper, "net")
         kill(lambda: (pid for pid in in_namespace("net", inside) if pid != keeper))
 
     def revive(self, name: str) -> None:
-        """A killed node starts again, empty."""
+        """Start a killed node again, empty."""
         (self.root / "spool" / name).mkdir(exist_ok=True)
         self.on_node(name, "slurmd", "-N", name)
 
@@ -292,12 +292,12 @@ class Lab:
         return [record["name"] for record in json.loads(self.sky("status", "--output", "json"))]
 
     def node_of(self, cluster: str) -> str:
-        """The node that a SkyPilot cluster runs on."""
+        """Return the node that a SkyPilot cluster runs on."""
         lines = self.on_head("squeue", "--noheader", "--states=running", "--format=%j %N").splitlines()
         return next(node for job, node in (line.split() for line in lines) if job.startswith(f"{cluster}-"))
 
     def env(self) -> dict[str, str]:
-        """The environment of the lab's SkyPilot client and API server."""
+        """Return the environment of the lab's SkyPilot client and API server."""
         return {
             "HOME": str(self.root / "home"),
             "TMPDIR": str(self.root / "client-tmp"),

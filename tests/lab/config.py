@@ -33,13 +33,13 @@ class NodePlan:
 
 
 def layout(h100: int, h200: int) -> list[NodePlan]:
-    """`h100` nodes h100-01 ... and `h200` nodes h200-01 ..., each with an address and a slurmd port of its own."""
+    """Describe `h100` nodes h100-01 ... and `h200` nodes h200-01 ..., each with its address and slurmd port."""
     kinds = [("H100", i) for i in range(1, h100 + 1)] + [("H200", 100 + i) for i in range(1, h200 + 1)]
     return [NodePlan(f"{gpu.lower()}-{i % 100:02d}", gpu, f"{SUBNET}.{i + 10}", 17000 + i) for gpu, i in kinds]
 
 
 def mounts(root: Path) -> list[tuple[Path, Path]]:
-    """(the lab's own, what it hides from the nodes), to be bind-mounted in this order."""
+    """Return (the lab's own, what it hides from the nodes), to be bind-mounted in this order."""
     hidden = {
         "etc/passwd": "/etc/passwd",
         "etc/hosts": "/etc/hosts",
@@ -51,7 +51,8 @@ def mounts(root: Path) -> list[tuple[Path, Path]]:
 
 
 def files(root: Path, nodes: list[NodePlan], python: str) -> dict[Path, tuple[str, int]]:
-    """Every file the lab needs, as path -> (text, mode). `python` is the one that SkyPilot gets if it asks for 3.10."""
+    """Return every file the lab needs, as path -> (text, mode). `python` is the one that SkyPilot gets if it asks for
+    3.10."""
     return {
         root / "etc/slurm/slurm.conf": (_slurm_conf(root, nodes), 0o644),
         root / "etc/slurm/gres.conf": (_gres_conf(root, nodes), 0o644),
@@ -148,7 +149,7 @@ Host lab
 
 
 def _passwd(root: Path) -> str:
-    """This machine's users, with root at home in the lab."""
+    """Return this machine's users, with root at home in the lab."""
     lines = []
     for line in Path("/etc/passwd").read_text().splitlines():
         fields = line.split(":")
@@ -165,7 +166,7 @@ def _hosts(nodes: list[NodePlan]) -> str:
 
 
 def _curl(root: Path) -> str:
-    """A curl that itself answers for uv's installer, which SkyPilot pipes into a shell on every new cluster."""
+    """Return a curl that itself answers for uv's installer, which SkyPilot pipes into a shell on every new cluster."""
     return f"""\
 #!/bin/bash
 for word in "$@"; do
@@ -178,7 +179,7 @@ exec {root}/bin/curl-itself "$@"
 
 
 def _uv(root: Path, python: str) -> str:
-    """uv, with this machine's Python where a download of 3.10 is asked for, and one cache for all nodes."""
+    """Return uv, with this machine's Python where a download of 3.10 is asked for, and one cache for all nodes."""
     exports = [f'export {name}="{value}"' for name, value in os.environ.items() if name == "SSL_CERT_FILE"]
     cache = os.environ.get("UV_CACHE_DIR", str(Path.home() / ".cache/uv"))
     return "\n".join(
@@ -195,7 +196,7 @@ def _uv(root: Path, python: str) -> str:
 
 
 def uv_binary() -> Path:
-    """Where uv is. Raises FileNotFoundError if it is not installed."""
+    """Return where uv is. Raises FileNotFoundError if it is not installed."""
     if found := shutil.which("uv"):
         return Path(found)
     import uv

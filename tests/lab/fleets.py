@@ -131,7 +131,7 @@ class LabNight:
         return job
 
     def of(self, kind: type[R]) -> list[R]:
-        """The reports of a kind so far."""
+        """Return the reports of a kind so far."""
         return [report for report in self.seen if isinstance(report, kind)]
 
     def until(self, done: Callable[[], object], within_s: float = 600) -> None:
@@ -161,7 +161,7 @@ class LabNight:
         return log
 
     def steps(self, name: str) -> list[int]:
-        """The steps in a run's log, in its order."""
+        """Return the steps in a run's log, in its order."""
         lines = self.jobs[name].log_path.read_text().splitlines()
         return [int(line.split()[1]) for line in lines if line.startswith("step ")]
 

@@ -18,7 +18,7 @@ class LabError(RuntimeError):
 
 
 def run(*command: str, timeout_s: float = 60, env: dict[str, str] | None = None) -> str:
-    """The command's standard output. Raises LabError if it fails or takes longer than `timeout_s`."""
+    """Return the command's standard output. Raises LabError if it fails or takes longer than `timeout_s`."""
     # Files, not pipes: a daemon that keeps a pipe open would keep us waiting for its end.
     with (
         tempfile.TemporaryFile("w+", errors="replace") as out,
@@ -67,12 +67,12 @@ def hold(command: Sequence[str], namespace: str) -> int:
 
 
 def pids() -> Iterator[int]:
-    """Every process there is."""
+    """Yield every process there is."""
     return (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal())
 
 
 def namespace_of(pid: int, kind: str) -> str:
-    """The identity of the process's `kind` of namespace (mnt, net, uts); empty if the process is gone."""
+    """Return the identity of the process's `kind` of namespace (mnt, net, uts); empty if the process is gone."""
     try:
         return str(Path(f"/proc/{pid}/ns/{kind}").readlink())
     except OSError:
@@ -80,12 +80,12 @@ def namespace_of(pid: int, kind: str) -> str:
 
 
 def in_namespace(kind: str, identity: str) -> list[int]:
-    """The processes in a namespace; none for the identity of a process that is gone."""
+    """Return the processes in a namespace; none for the identity of a process that is gone."""
     return [pid for pid in pids() if identity and namespace_of(pid, kind) == identity]
 
 
 def environment(pid: int) -> dict[str, str]:
-    """The environment the process was started with; empty if it is gone."""
+    """Return the environment the process was started with; empty if it is gone."""
     try:
         raw = Path(f"/proc/{pid}/environ").read_bytes()
     except OSError:
@@ -94,7 +94,7 @@ def environment(pid: int) -> dict[str, str]:
 
 
 def command_line(pid: int) -> str:
-    """The process's command line, words parted by spaces; empty if it is gone."""
+    """Return the process's command line, words parted by spaces; empty if it is gone."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     except OSError:

@@ -45,7 +45,7 @@ class LabSession:
     """A session's folder, the repository it researches, and the file in which every run notes its start."""
 
     def __init__(self, lab: Lab, place: Path, name: str, seconds: int = 12, script: str = "") -> None:
-        """`script` replaces the usual train.py, whose runs take `seconds`."""
+        """Make a session. `script` replaces the usual train.py, whose runs take `seconds`."""
         self.lab, self.place, self.name = lab, place, name
         self.folder = SessionFolder(place / "sessions" / name)
         self.runs = lab.root / f"{name}.runs"
@@ -94,18 +94,18 @@ class LabSession:
             ledger.close()
 
     def kill(self) -> None:
-        """kill -9 the worker."""
+        """Kill the worker with SIGKILL."""
         now = lock.worker_status(self.folder)
         if now.state != "stopped":
             os.kill(now.pid, signal.SIGKILL)
         self.until(lambda: lock.worker_status(self.folder).state == "stopped", 15, "the killed worker's lock")
 
     def began(self) -> Counter[str]:
-        """The number of starts of each attempt, from the notes of the runs."""
+        """Return the number of starts of each attempt, from the notes of the runs."""
         return Counter(self.runs.read_text().split()) if self.runs.exists() else Counter()
 
     def ended(self) -> Counter[str]:
-        """The number of ends of each attempt in the ledger."""
+        """Return the number of ends of each attempt in the ledger."""
         ledger = LedgerReader(self.folder)
         try:
             return Counter(event.attempt for event in ledger.since(0) if isinstance(event, Ended))
@@ -113,11 +113,11 @@ class LabSession:
             ledger.close()
 
     def running(self) -> list[str]:
-        """The running attempts, by the ledger."""
+        """Return the running attempts, by the ledger."""
         return [cluster.running for cluster in self.state.clusters.values() if cluster.running]
 
     def stopped_because(self) -> list[str]:
-        """The reasons clusters were taken down, in order."""
+        """Return the reasons clusters were taken down, in order."""
         ledger = LedgerReader(self.folder)
         try:
             return [event.reason for event in ledger.since(0) if isinstance(event, ClusterStopping)]
@@ -128,7 +128,7 @@ class LabSession:
         return {name: cluster.state for name, cluster in self.state.clusters.items()}
 
     def up(self) -> set[str]:
-        """The clusters that take jobs."""
+        """Return the clusters that take jobs."""
         return {name for name, state in self.states().items() if state in (ClusterState.IDLE, ClusterState.BUSY)}
 
     def until(self, true: Callable[[], object], within_s: float, what: str) -> None:

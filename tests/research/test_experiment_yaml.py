@@ -33,7 +33,7 @@ def run_experiment(folder: Path, experiment: str = "e0001", **environment: str) 
 
 
 def variant(folder: Path, train: str, prepare: str = "", experiment: str = "e0001") -> Path:
-    """A variant's folder of its own, as it lies in the workdir."""
+    """Return a variant's folder of its own, as it lies in the workdir."""
     own = folder / "variants" / experiment
     own.mkdir(parents=True)
     (own / "train.py").write_text(train)

@@ -249,7 +249,7 @@ def test_text_survives_the_tokenizer_and_its_bytes_are_counted(text: str) -> Non
 
 DOCUMENTS = st.lists(st.integers(1, 30), max_size=60).map(
     lambda lengths: [[-i] + [i] * (length - 1) for i, length in enumerate(lengths, start=1)]
-)  # a document starts with its number, negative, and goes on with it
+)  # a document starts with its number, negative, and repeats it
 
 
 @given(DOCUMENTS, st.integers(2, 20), st.integers(1, 12))
@@ -288,7 +288,7 @@ def test_targets_are_the_inputs_shifted_by_one_and_training_never_ends(
 
 
 def loss_by_token(inputs: torch.Tensor, targets: torch.Tensor, reduction: str) -> torch.Tensor:
-    """A model whose loss on a target is known: a hundredth of its token id, in nats."""
+    """Return a model whose loss on a target is known: a hundredth of its token id, in nats."""
     assert reduction == "none"
     return targets.flatten() / 100
 

@@ -38,7 +38,7 @@ SUMMARY = [
 
 
 def edited(folder: Path, **constants: float | int | str) -> Path:
-    """A folder with prepare.py and a train.py whose constants were set."""
+    """Return a folder with prepare.py and a train.py whose constants were set."""
     (folder / "train.py").write_text(set_constants(SOURCE, constants))
     (folder / "prepare.py").write_text((ROOT / "prepare.py").read_text())
     return folder

@@ -152,7 +152,7 @@ def test_a_test_spends_exactly_its_level() -> None:
 
 
 def outcomes(rng: np.random.Generator, true: Iterator[float]) -> tuple[int, int]:
-    """(keeps, false keeps) of a session that tests these differences one after another, the base measured anew."""
+    """Return (keeps, false keeps) of a session that tests these differences in turn, with a new base each time."""
     keeps: list[int] = []
     false = 0
     noise = measured_noise(rng)

@@ -352,7 +352,7 @@ def test_an_unknown_event_is_refused_in_one_sentence(ledger: Ledger, monkeypatch
 
 
 def test_a_full_disk_is_one_sentence_and_loses_nothing(path: Path) -> None:
-    """A file size limit in a process of its own raises the same error of the same call as a full disk."""
+    """Check that a file size limit, in a process of its own, raises the same error as a full disk."""
     script = f"""
         import resource, signal
         from pathlib import Path

@@ -22,7 +22,7 @@ lists = st.one_of(*(st.lists(kind, min_size=1, max_size=4) for kind in (ints, fl
 
 @st.composite
 def another(draw: st.DrawFn, value: Value) -> Value:
-    """A value of the same type."""
+    """Return a value of the same type."""
     kinds: dict[type, st.SearchStrategy[Scalar]] = {bool: st.booleans(), int: ints, float: floats, str: texts}
     if isinstance(value, list):
         return draw(st.lists(kinds[type(value[0])], max_size=4))
@@ -31,7 +31,7 @@ def another(draw: st.DrawFn, value: Value) -> Value:
 
 @st.composite
 def programs(draw: st.DrawFn) -> tuple[str, dict[str, Value]]:
-    """A program with constants between other things, in one style of line endings, and what they are."""
+    """Return a program with constants between other things, in one style of line endings, and what they are."""
     end = draw(ENDS)
     constants = draw(st.dictionaries(st.sampled_from(NAMES[:-1]), st.one_of(scalars, lists), min_size=1))
     lines = ["# Größe 🎛 of it", '"""Döc"""']
@@ -72,7 +72,7 @@ def test_setting_constants_changes_only_their_values(
 
 
 def _without_values(source: str) -> str:
-    """The text with each constant's value taken out, found without the code under test."""
+    """Return the text with each constant's value taken out, found without the code under test."""
     text = source.removeprefix("\ufeff")
     lines = [line.encode() for line in re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", text)]
     for node in reversed(ast.parse(text).body):

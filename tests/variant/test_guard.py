@@ -191,7 +191,7 @@ def test_sources_that_differ_otherwise_have_two_fingerprints(first: str, second:
 
 @given(st.data())
 def test_comments_and_blank_lines_leave_the_fingerprint_unchanged(data: st.DataObject) -> None:
-    """A comment or a blank line after any line that ends a logical one."""
+    """Draw a source with a comment or a blank line after any line that ends a logical one."""
     tokens = tokenize.generate_tokens(io.StringIO(SCRIPT).readline)
     ends = sorted({token.start[0] for token in tokens if token.type == tokenize.NEWLINE})
     lines = SCRIPT.splitlines()

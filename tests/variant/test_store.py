@@ -15,7 +15,7 @@ DEEPER = Change(constants={"DEPTH": 12}, edits=(Edit("WARM_STEPS = 10 +", "WARM_
 
 
 def everything(repo: Path) -> dict[str, bytes]:
-    """What a person would miss: their files, index, HEAD, stash, branches and settings, byte for byte."""
+    """Return a person's files, index, HEAD, stash, branches and settings, byte for byte."""
     kept = {}
     for path in sorted(repo.rglob("*")):
         inside = path.relative_to(repo)

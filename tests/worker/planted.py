@@ -1,7 +1,7 @@
 """A real session with a known truth: the repository's own train.py with one planted error.
 
-The wave holds the repair and placebos: a comment, a variable under another name, a product the other way round. What
-the session makes of them is its own affair; the truth is that the repair helps by far and the others do nothing.
+The wave holds the repair and placebos: a comment, a variable under another name, a product the other way round. The
+repair helps by far, and the placebos change nothing.
 """
 
 import re

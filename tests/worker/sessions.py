@@ -104,7 +104,7 @@ def wait_for(true: object, seconds: float, what: str) -> None:
 
 
 def kill(folder: SessionFolder) -> None:
-    """kill -9 the session's worker, and wait until its lock is free."""
+    """Kill the session's worker with SIGKILL, and wait until its lock is free."""
     import os
     import signal
 

@@ -173,7 +173,7 @@ Check = Callable[[], None]
 
 
 def starts(night: Night) -> Check:
-    """A worker starts while a run is in flight, and is killed before it has looked for the run."""
+    """Return a worker starts while a run is in flight, and is killed before it has looked for the run."""
     night.worker.start()
     assert night.run_until(lambda: night.count(Started) > 0)
     night.worker.abandon()
@@ -286,7 +286,7 @@ def asks(night: Night) -> Check:
 
 
 def interrupts(night: Night) -> Check:
-    """The turn ends with its worker; the next turn is not interrupted."""
+    """Return the turn ends with its worker; the next turn is not interrupted."""
     night.worker.abandon()
     night.inline, night.proposer.waits = False, True
     night.worker = night._build()

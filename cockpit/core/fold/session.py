@@ -161,7 +161,7 @@ def _ask_ended(state: State, event: AskEnded) -> None:
 
 
 def _with_retry(event: AskEnded) -> str:
-    """The trouble, and when the proposer is asked again."""
+    """Return the trouble, and when the proposer is asked again."""
     wait_s = event.retry_at - event.at
     if wait_s <= 0:
         return event.trouble

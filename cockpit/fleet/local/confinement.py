@@ -77,7 +77,7 @@ def available() -> Available:
 
 
 def _bubblewrap_problem() -> str:
-    """Why bubblewrap cannot be used, in a clause; empty where it can."""
+    """Return why bubblewrap cannot be used, in a clause; empty where it can."""
     if shutil.which("bwrap") is None:
         return "bubblewrap is not installed"
     trial = ["bwrap", "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "true"]
@@ -92,14 +92,14 @@ def _bubblewrap_problem() -> str:
 
 
 def landlock_abi() -> int:
-    """The version of Landlock in this kernel; 0 where it has none or forbids it."""
+    """Return the version of Landlock in this kernel; 0 where it has none or forbids it."""
     create_ruleset, version_flag = 444, 1
     libc = ctypes.CDLL(None, use_errno=True)
     return max(0, int(libc.syscall(create_ruleset, None, 0, version_flag)))
 
 
 def environment_paths(command: Sequence[str]) -> tuple[Path, ...]:
-    """The folders that hold the program of `command` and what it loads, links resolved.
+    """Return the folders that hold the program of `command` and what it loads, links resolved.
 
     For this Python and for a virtual environment: its prefix and the installation it was made from.
     """
@@ -112,7 +112,7 @@ def environment_paths(command: Sequence[str]) -> tuple[Path, ...]:
 
 
 def _base_of(prefix: Path) -> Iterable[Path]:
-    """The installation that a virtual environment was made from."""
+    """Return the installation that a virtual environment was made from."""
     try:
         lines = (prefix / "pyvenv.cfg").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -125,7 +125,7 @@ def _base_of(prefix: Path) -> Iterable[Path]:
 
 
 def confined(command: Sequence[str], rooms: Rooms, wall: Wall) -> list[str]:
-    """The command that starts `command` in its folder behind the wall; `command` itself where there is none."""
+    """Return the command that starts `command` in its folder behind the wall; `command` itself where there is none."""
     match wall:
         case Wall.BUBBLEWRAP:
             return [*_bubblewrap(rooms), "--", *command]
@@ -155,7 +155,7 @@ def _bubblewrap(rooms: Rooms) -> list[str]:
 
 
 def _rules(rooms: Rooms) -> dict[str, object]:
-    """The paths of each kind, as landlock.py takes them."""
+    """Return the paths of each kind, as landlock.py takes them."""
     readable = [*_system(), *_system_files(), *rooms.readable, Path("/proc")]
     if rooms.network:
         readable.append(Path("/etc/resolv.conf"))
@@ -180,7 +180,7 @@ def _gpu_devices() -> list[Path]:
 
 
 def _outermost(paths: Iterable[Path]) -> list[Path]:
-    """The paths that lie in no other of them and in no folder of the system."""
+    """Return the paths that lie in no other of them and in no folder of the system."""
     kept: list[Path] = []
     for path in sorted(set(paths), key=lambda one: len(one.parts)):
         if not any(path.is_relative_to(one) for one in (*kept, *map(Path, SYSTEM))):

@@ -171,7 +171,7 @@ class LocalFleet:
         self._reports.append(JobSubmitted(at, job.name))
 
     def _work(self, job: Job) -> dict[str, object]:
-        """The job as its runner takes it, its command behind the wall."""
+        """Return the job as its runner takes it, its command behind the wall."""
         command = list(job.command) or [sys.executable, "-u", "train.py"]
         source = job.source.absolute()
         environment = self._environment(job)
@@ -297,7 +297,7 @@ Note = TypeVar("Note", StartNote, EndNote)
 
 
 def _read(path: Path, kind: type[Note]) -> Note | None:
-    """The note in a file; None where there is none. A run that is not confined can write anything there."""
+    """Return the note in a file; None where there is none. A run that is not confined can write anything there."""
     try:
         with path.open("rb") as file:
             return msgspec.json.decode(file.read(NOTE_BYTES), type=kind)
@@ -311,12 +311,12 @@ def _job_ended(job: Job, note: EndNote) -> JobEnded:
 
 
 def _plausible_time(at: float) -> float:
-    """A note's time, which is not in the future."""
+    """Return a note's time, which is not in the future."""
     return min(max(at, 0.0), time.time())
 
 
 def _runner(job: Job) -> psutil.Process | None:
-    """The live runner of a job. A process of the same number that does not run this job is another one."""
+    """Return the live runner of a job. A process of the same number that does not run this job is another one."""
     note = _read(_folder(job) / "started", StartNote)
     if note is None or not _is_held(_folder(job) / "started"):
         return None
@@ -360,7 +360,8 @@ def _kill_run(job: Job) -> None:
 
 
 def _is_held(started: Path) -> bool:
-    """True while the runner that took the job lives. A lock tells: a process number may be reused, and a clock set."""
+    """Return True while the runner that took the job lives. A lock tells: a process number may be reused, and a clock
+    set."""
     try:
         with started.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -230,7 +230,7 @@ class Limits:
         self._measured_at = self._disk_measured_at = 0.0
 
     def exceeded(self, pid: int, now: float) -> str:
-        """The limit that the run is past, in a sentence; empty where it is within all of them."""
+        """Return the limit that the run is past, in a sentence; empty where it is within all of them."""
         if now - self._measured_at < MEASURE_EVERY_S:
             return ""
         self._measured_at = now
@@ -272,7 +272,7 @@ def end_descendants(group: int) -> None:
 
 
 def descendants(pid: int) -> list[int]:
-    """The process and all below it, parents first; the process alone where there is no /proc."""
+    """Return the process and all below it, parents first; the process alone where there is no /proc."""
     children: dict[int, list[int]] = {}
     with contextlib.suppress(OSError):
         for name in os.listdir("/proc"):
@@ -285,13 +285,13 @@ def descendants(pid: int) -> list[int]:
 
 
 def parent_of(pid: int) -> int:
-    """The parent of a live process; 0 where it has ended."""
+    """Return the parent of a live process; 0 where it has ended."""
     fields = stat_fields(pid)
     return int(fields[1]) if fields and fields[0] != "Z" else 0
 
 
 def stat_fields(pid: int) -> list[str]:
-    """The fields of /proc/PID/stat from the state on (proc(5)); empty where there are none."""
+    """Return the fields of /proc/PID/stat from the state on (proc(5)); empty where there are none."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             return file.read().rpartition(")")[2].split()
@@ -305,7 +305,7 @@ def resident_bytes(pid: int) -> int:
 
 
 def folder_bytes(folder: str) -> int:
-    """The bytes below a folder; past any limit if it has too many files to count."""
+    """Return the bytes below a folder; past any limit if it has too many files to count."""
     total = files = 0
     for where, _, names in os.walk(folder):
         files += len(names)
@@ -323,7 +323,7 @@ def end_group(group: int, number: int) -> None:
 
 
 def evidence(source: str) -> "dict[str, tuple[str, tuple[int, ...]]]":
-    """The Python files at the top of a run's folder: name to (sha256, the marks that any write changes).
+    """Return the Python files at the top of a run's folder: name to (sha256, the marks that any write changes).
 
     A write changes a file's ctime, which cannot be set: code that was edited and restored is found by it.
     """

@@ -146,7 +146,7 @@ class SimFleet:
         self._world.close()
 
     def next_due(self) -> float:
-        """The virtual time of this world's next change."""
+        """Return the virtual time of this world's next change."""
         return self._world.next_due()
 
     def starts(self) -> dict[str, int]:

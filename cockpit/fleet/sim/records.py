@@ -91,7 +91,7 @@ class TimeOrigin(msgspec.Struct, frozen=True):
 
 
 class WorldFile:
-    """The world's file: a row for each cluster and job. What is saved survives the kill of any process."""
+    """The world's file: a row for each cluster and job. Saved rows survive the kill of any process."""
 
     def __init__(self, path: Path | str) -> None:
         try:

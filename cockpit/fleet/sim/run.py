@@ -111,7 +111,7 @@ def plan_run(
 
 
 def log_lines(run: SimRun) -> list[tuple[float, str]]:
-    """[(seconds after the start, text with its line ends)], ascending; the last is at `stops_s` unless it hangs."""
+    """Return [(seconds after the start, text with line ends)], ascending; the last is at `stops_s` unless it hangs."""
     marks = f"train_sha256={run.train_hash} prepare_sha256={run.prepare_hash}"
     lines = [(0.0, f"COCKPIT_START {marks}\n")]
     hangs = math.isinf(run.stops_s)
@@ -148,8 +148,8 @@ def _step_lines(run: SimRun) -> list[tuple[float, str]]:
 
 
 def training_loss(val_bpb: float, done: float) -> float:
-    """The training loss in nats at a fraction of the budget: a power law from an untrained model's loss to the final
-    one. The curves of two configurations separate gradually."""
+    """Return the training loss in nats at a fraction of the budget: a power law from an untrained model's loss to the
+    final one. The curves of two configurations separate gradually."""
     end = 1 / math.sqrt(201)
     shape = (1 / math.sqrt(1 + 200 * done) - end) / (1 - end)
     final = NATS_PER_BPB * (1.0 + (val_bpb - 1.0) * math.sqrt(done))

@@ -1,8 +1,8 @@
 """Reads a simulated run's folder: the hashes, the constants, and an outline of the rest of the code.
 
-A night has thousands of variants that differ in a few literals. So a file is parsed in full once for each shape, which
-is its text without the literals of one-line constants. If that does not give exactly what a full parse gives, files of
-the shape are parsed in full each time.
+A night has thousands of variants that differ in a few literals. A file is therefore parsed in full once for each shape,
+which is its text without the literals of one-line constants. If that gives another result than a full parse,
+files of the shape are parsed in full each time.
 """
 
 import hashlib

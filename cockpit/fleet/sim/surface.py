@@ -145,8 +145,8 @@ def predict(
 
 
 def _excess(values: Mapping[str, Value], machine: SimHardware) -> float:
-    """The score of the known constants above the best: a sum of bowls in whitened coordinates. An optimum that moves
-    with another constant is a term inside a square, so the sum is 0 at one point and positive elsewhere."""
+    """Return the score of the known constants above the best: a sum of bowls in whitened coordinates. An optimum that
+    moves with another constant is a term inside a square, so the sum is 0 at one point and positive elsewhere."""
 
     def log(name: str, best: float) -> float:
         return math.log(max(_number(values, name), 1e-9) / best)
@@ -186,12 +186,12 @@ def _excess(values: Mapping[str, Value], machine: SimHardware) -> float:
 
 
 def _bowl(distance: float) -> float:
-    """A square near 0 that becomes a straight line far away (twice a pseudo-Huber loss of width 2)."""
+    """Return a square near 0 that becomes a straight line far away (twice a pseudo-Huber loss of width 2)."""
     return 8.0 * (math.sqrt(1.0 + distance * distance / 4.0) - 1.0)
 
 
 def _unknown(constants: Mapping[str, Value], baseline: Mapping[str, Value]) -> float:
-    """The effect of unknown constants: a bowl whose bottom is near the baseline's value."""
+    """Return the effect of unknown constants: a bowl whose bottom is near the baseline's value."""
     total = 0.0
     for name, value in constants.items():
         base = baseline.get(name)
@@ -206,7 +206,7 @@ def _unknown(constants: Mapping[str, Value], baseline: Mapping[str, Value]) -> f
 
 
 def _edit(code: str, baseline_code: str) -> tuple[float, bool]:
-    """(effect, True if it crashes) of an edit beyond constants: most do a little harm, a few help."""
+    """Return (effect, True if it crashes) of an edit beyond constants: most do a little harm, a few help."""
     if code == baseline_code:
         return 0.0, False
     roll = dice("edit", code)

@@ -87,7 +87,7 @@ class World:
         self._restore()
 
     def next_due(self) -> float:
-        """The time of the next change; infinite if there is none."""
+        """Return the time of the next change; infinite if there is none."""
         while self._due and not self._is_due(*self._due[0]):
             heapq.heappop(self._due)
         return self._due[0][0] if self._due else math.inf
@@ -187,7 +187,7 @@ class World:
         return ClusterReady(self.now, cluster.name, cluster.hardware, cluster.usd_per_hour)
 
     def history(self, job: SimJob) -> list[Report]:
-        """Every report about a job, those that a stopped worker missed included."""
+        """Return every report about a job, those that a stopped worker missed included."""
         if job.is_ is JobIs.REFUSED:
             return [JobRefused(job.ended_at, job.name, job.message)]
         found: list[Report] = []
@@ -323,7 +323,7 @@ class World:
                 return
 
     def _next_submission(self) -> str:
-        """The oldest submission to a cluster that has none under way, so that a cluster gets its jobs in order."""
+        """Return the oldest submission to a cluster that has none under way: a cluster gets its jobs in order."""
         taken = {self.jobs[name].cluster for name in self._serving if name in self.jobs}
         return next((name for name in self._submissions if self.jobs[name].cluster not in taken), "")
 

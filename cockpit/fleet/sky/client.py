@@ -25,8 +25,8 @@ class SkyClient:
     def __init__(
         self, yaml: Path, session: SessionIdentity, infra: str, prices: dict[str, float], idle_minutes: int
     ) -> None:
-        """`yaml` is the task. `prices` (hardware class to US dollars an hour) go before the catalog's. A cluster ends
-        after `idle_minutes` without a job, where its cloud can do that.
+        """Prepare a client. `yaml` is the task. `prices` (hardware class to US dollars an hour) precede the catalog's.
+        A cluster ends after `idle_minutes` without a job, where its cloud can do that.
 
         Raises FleetError if SkyPilot is not installed or rejects the task.
         """
@@ -54,7 +54,7 @@ class SkyClient:
             raise FleetError(f"{yaml.name} has no `run`: it says how train.py is started")
 
     def long_requests(self) -> int:
-        """The number of long requests to send to the API server at a time."""
+        """Return the number of long requests to send to the API server at a time."""
         from sky.server import common  # private to SkyPilot; no public call tells where the server is
 
         try:
@@ -63,8 +63,8 @@ class SkyClient:
             return LOCAL_REQUESTS
 
     def _read_task(self, marked: bool) -> Any:
-        """The task file as SkyPilot reads it; `marked` with its session, since SkyPilot's record of a cluster keeps
-        only what the file says."""
+        """Return the task file as SkyPilot reads it; `marked` with its session, since SkyPilot's record of a cluster
+        keeps only what the file says."""
         text = self._yaml_text.safe_load(self._yaml.read_text(encoding="utf-8"))
         if marked:
             mark = {SESSION_VARIABLE: self._session.name} | (
@@ -78,7 +78,7 @@ class SkyClient:
         return self._sky.Task.from_yaml_str(self._yaml_text.dump_yaml_str(text))
 
     def _task(self, marked: bool = False) -> Any:
-        """The task file as it is now. Raises SkyError of kind `task`: a person may be editing it."""
+        """Return the task file as it is now. Raises SkyError of kind `task`: a person may be editing it."""
         try:
             task = self._read_task(marked)
         except Exception as error:  # SkyPilot's schema, YAML's parser, or a type in between
@@ -138,14 +138,14 @@ class SkyClient:
         return int(job_id)
 
     def clusters(self, names: list[str], refresh: bool = False) -> dict[str, ClusterRecord]:
-        """The clusters that SkyPilot knows, of these or of all; with `refresh`, as the cloud has them now. Raises
-        SkyError."""
+        """Return the clusters that SkyPilot knows, of these or of all; with `refresh`, as the cloud has them now.
+        Raises SkyError."""
         mode = self._sky.StatusRefreshMode.FORCE if refresh else self._sky.StatusRefreshMode.NONE
         records = self._call(lambda: self._sdk.status(names or None, refresh=mode, all_users=True), 120)
         return {record["name"]: self._record(record) for record in records}
 
     def jobs(self, cluster: str) -> list[JobRow]:
-        """The cluster's job table. Raises SkyError."""
+        """Return the cluster's job table. Raises SkyError."""
         return job_table(self._call(lambda: self._sdk.queue(cluster, all_users=True), 60))
 
     def cancel(self, cluster: str, job_id: int) -> None:
@@ -161,7 +161,7 @@ class SkyClient:
                 raise
 
     def pending(self, cluster: str) -> bool:
-        """True while the API server works on something that was asked of this cluster. Raises SkyError."""
+        """Return True while the API server works on something that was asked of this cluster. Raises SkyError."""
         try:
             requests = self._sdk.api_status(cluster_name=cluster)
         except Exception as error:
@@ -177,7 +177,7 @@ class SkyClient:
             raise understood(error) from error
 
     def tail(self, cluster: str, job_id: int) -> Generator[str, None, None]:
-        """The job's log from its beginning, in pieces as they come, until it ends. Raises SkyError."""
+        """Yield the job's log from its beginning, in pieces as they come, until it ends. Raises SkyError."""
         try:
             for piece in self._sdk.tail_logs(cluster, job_id, follow=True, preload_content=False):
                 yield piece or ""
@@ -185,7 +185,7 @@ class SkyClient:
             raise understood(error) from error
 
     def _priced(self, resources: Any) -> tuple[str, float]:
-        """The class of one of a cluster's nodes, and its price an hour."""
+        """Return the class of one of a cluster's nodes, and its price an hour."""
         name = next(iter(resources.accelerators or {}), "CPU")
         if name in self._prices:
             return name, self._prices[name]
@@ -246,13 +246,13 @@ def _is_wanted(classes: set[str], order: LaunchOrder) -> bool:
 
 
 def _marked(variable: str, text: str) -> str:
-    """The value of a variable in a task's text; empty if it is not there."""
+    """Return the value of a variable in a task's text; empty if it is not there."""
     found = re.search(rf"^\s*{variable}: '?([\w.-]+)", text, re.MULTILINE)
     return found[1] if found else ""
 
 
 def sentence(error: BaseException) -> str:
-    """The message of an error, as one line without colours."""
+    """Return the message of an error, as one line without colours."""
     text = " ".join(_ESCAPES.sub("", str(error)).split()).partition(" Hint: ")[0]
     return text[:400] or type(error).__name__
 
@@ -280,7 +280,7 @@ _NEVER = re.compile(r"not enabled|is not supported", re.IGNORECASE)
 
 
 def understood(error: BaseException) -> SkyError:
-    """The same error, by what can be done about it. It is told by its class's name: SkyPilot is not loaded here."""
+    """Return the error with its remedy, found by the name of its class, because SkyPilot is not loaded here."""
     text = sentence(error)
     kind = next((_KINDS[c.__name__] for c in type(error).__mro__ if c.__name__ in _KINDS), "other")
     if type(error).__name__ == "ResourcesUnavailableError":

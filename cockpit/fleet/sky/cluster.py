@@ -75,7 +75,7 @@ class SkyCluster:
         threading.Thread(target=self._work, name=f"sky-{self.name}", daemon=True).start()
 
     def _is_over(self) -> bool:
-        """True once no caller waits for the cluster."""
+        """Return True once no caller waits for the cluster."""
         return self._ending or self._closed
 
     # Requests
@@ -142,7 +142,7 @@ class SkyCluster:
             self._requests.put(self._cancel_again)
 
     def overdue(self, now: float, grace_s: float) -> list[str]:
-        """The runs that should have ended themselves by now, and are not being cancelled."""
+        """Return the runs that should have ended themselves by now, and are not being cancelled."""
         with self._lock:
             return [
                 run.job.name
@@ -151,7 +151,7 @@ class SkyCluster:
             ]
 
     def silent(self, now: float, after_s: float) -> bool:
-        """True if the job that runs, or should run by now, has printed nothing for `after_s`."""
+        """Return True if the job that runs, or should run by now, has printed nothing for `after_s`."""
         with self._lock:
             return bool(self.runs) and self.runs[0].is_read and now > self.runs[0].heard_at + after_s
 

@@ -43,7 +43,7 @@ def job_table(records: Iterable[Mapping[str, Any]]) -> list[JobRow]:
 
 
 def first_by_name(rows: Iterable[JobRow]) -> dict[str, JobRow]:
-    """The first job of each name. Later ones of a name left at once, because the first had run."""
+    """Return the first job of each name. Later ones of a name left at once, because the first had run."""
     found: dict[str, JobRow] = {}
     for row in sorted(rows, key=lambda row: row.id):
         found.setdefault(row.name, row)
@@ -51,7 +51,7 @@ def first_by_name(rows: Iterable[JobRow]) -> dict[str, JobRow]:
 
 
 def was_set_up(rows: Iterable[JobRow]) -> bool:
-    """True if the cluster's latest set-up succeeded."""
+    """Return True if the cluster's latest set-up succeeded."""
     setups = [row for row in rows if row.name == SETUP]
     return bool(setups) and max(setups, key=lambda row: row.id).status == "SUCCEEDED"
 

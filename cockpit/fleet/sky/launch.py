@@ -23,7 +23,7 @@ _QUEUED = re.compile(r"\(pending: ([^;)]+)")
 
 
 def queue_reason(record: ClusterRecord) -> str:
-    """The cloud's own word for why a launch waits in its queue; empty if it does not."""
+    """Return the cloud's own word for why a launch waits in its queue; empty if it does not."""
     waits = _QUEUED.search(record.reason)
     return waits[1].strip() if waits and record.status == "INIT" else ""
 
@@ -32,7 +32,7 @@ class SkyLaunch:
     """`bring_up` blocks, on the cluster's thread; the other methods may be called from any thread meanwhile."""
 
     def __init__(self, spec: ClusterSpec, parts: SkyParts, given_up: Callable[[], bool]) -> None:
-        """`given_up` is true once no caller waits for the cluster."""
+        """Prepare a launch. `given_up` is true once no caller waits for the cluster."""
         self._spec, self._parts, self._given_up = spec, parts, given_up
         self._name, self._sky = spec.name, parts.sky
         self._setup_log = parts.logs / f"{spec.name}.setup.log"
@@ -51,7 +51,7 @@ class SkyLaunch:
         return bool(self._request)
 
     def remote_name(self) -> str:
-        """The cluster's name in SkyPilot: an adopted one keeps its own."""
+        """Return the cluster's name in SkyPilot: an adopted one keeps its own."""
         return self._name if self.adopted else self._parts.session.remote_name(self._name)
 
     def is_ours(self, record: ClusterRecord) -> bool:
@@ -155,7 +155,8 @@ class SkyLaunch:
             self._request = ""
 
     def _class_exists(self) -> bool:
-        """True if SkyPilot has a cluster of the class: then there is such a GPU, where nothing can be reached now."""
+        """Return True if SkyPilot has a cluster of the class: then there is such a GPU, where nothing can be reached
+        now."""
         return any(self._spec.hardware in ("", record.hardware) for record in self._sky.clusters([]).values())
 
     def _requested(self, request: str) -> None:

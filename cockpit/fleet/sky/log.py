@@ -36,7 +36,7 @@ class JobLines:
     """Feed it the stream's pieces; it gives back the job's own lines that were not given before."""
 
     def __init__(self, job: str, known: int) -> None:
-        """`known` is the number of lines that an earlier stream gave."""
+        """Prepare to parse a stream. `known` is the number of lines that an earlier stream gave."""
         self._job = job
         self._skip = known
         self._text = ""
@@ -53,7 +53,7 @@ class JobLines:
         """The last other line of SkyPilot's own."""
 
     def feed(self, piece: str) -> bytes:
-        """The lines that `piece` completes, each ending in a newline; usually one, or none."""
+        """Return the lines that `piece` completes, each ending in a newline; usually one, or none."""
         return b"".join(self._take(part) for part in _LINE.findall(piece) if part)
 
     def _take(self, part: str) -> bytes:

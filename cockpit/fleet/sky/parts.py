@@ -35,7 +35,7 @@ class SessionIdentity(msgspec.Struct, frozen=True):
     """Empty for a session that was made before sessions had one; its clusters and jobs have plain names."""
 
     def remote_name(self, name: str) -> str:
-        """The name of a cluster or job in SkyPilot, which may be shared with other sessions and people."""
+        """Return the name of a cluster or job in SkyPilot, which may be shared with other sessions and people."""
         return f"{name}-{self.id}" if self.id else name
 
 
@@ -84,10 +84,10 @@ class SkyCalls(Protocol):
         """Queue a job on the cluster. Returns its id there."""
 
     def clusters(self, names: list[str], refresh: bool = False) -> dict[str, ClusterRecord]:
-        """The clusters that SkyPilot knows, of these or of all; with `refresh`, as the cloud has them now."""
+        """Return the clusters that SkyPilot knows, of these or of all; with `refresh`, as the cloud has them now."""
 
     def jobs(self, cluster: str) -> list[JobRow]:
-        """The cluster's job table."""
+        """Return the cluster's job table."""
 
     def cancel(self, cluster: str, job_id: int) -> None:
         """End a job of the cluster, or take it from its queue."""
@@ -96,13 +96,13 @@ class SkyCalls(Protocol):
         """Tear the cluster down; a cluster that is not there is down."""
 
     def pending(self, cluster: str) -> bool:
-        """True while the API server works on something that was asked of this cluster."""
+        """Return True while the API server works on something that was asked of this cluster."""
 
     def withdraw(self, request_id: str) -> None:
         """Cancel a request that is under way."""
 
     def tail(self, cluster: str, job_id: int) -> Generator[str, None, None]:
-        """The job's log from its beginning, in pieces as they come, until it ends."""
+        """Yield the job's log from its beginning, in pieces as they come, until it ends."""
 
 
 class SkyParts(msgspec.Struct, frozen=True, kw_only=True):

@@ -39,7 +39,7 @@ class ClusterProbe(msgspec.Struct, frozen=True):
     """Gets a sentence once the cluster was asked in vain for a while, and an empty one when it answers after that."""
 
     def ask(self, trust_records: bool = False) -> tuple[ClusterRecord, list[JobRow]] | None:
-        """The cluster and its jobs, once both are known; None once it `is_over`.
+        """Return the cluster and its jobs, once both are known; None once it `is_over`.
 
         A cluster is lost if its cloud says so. Where the cloud cannot be asked, as when this machine is offline, its
         runs may still be going, and it is asked until it answers. With `trust_records` a cluster that SkyPilot has as
@@ -74,7 +74,7 @@ class ClusterProbe(msgspec.Struct, frozen=True):
         return None
 
     def _record(self, trust: bool) -> tuple[ClusterRecord | None, bool]:
-        """The cluster's record, and True if its cloud confirmed it just now."""
+        """Return the cluster's record, and True if its cloud confirmed it just now."""
         remote = self.remote_name()
         record = self.sky.clusters([remote]).get(remote)
         if trust and record and record.status == "UP":
@@ -86,7 +86,7 @@ class ClusterProbe(msgspec.Struct, frozen=True):
         return record, record is not None and record.asked_at > known_at
 
     def _settled_jobs(self) -> list[JobRow]:
-        """The cluster's jobs, once no request about it is under way."""
+        """Return the cluster's jobs, once no request about it is under way."""
         remote = self.remote_name()
         while self.sky.pending(remote) and not self.is_over():
             time.sleep(0.5)

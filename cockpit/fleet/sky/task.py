@@ -2,8 +2,8 @@
 not needed here.
 
 SkyPilot copies a workdir to the one `~/sky_workdir` of a cluster when a job is submitted, and deletes nothing there: of
-jobs queued together the earlier ones would run the later ones' code. So each attempt has a folder of its own,
-`variants/NAME`, and runs in it. `NAME` is its job's name there.
+jobs queued together the earlier ones would run the later ones' code. Each attempt therefore has and runs in a folder of
+its own, `variants/NAME`. `NAME` is its job's name there.
 """
 
 import shlex
@@ -57,7 +57,7 @@ _WHERE = ("infra", "cloud", "region", "zone")
 
 
 def elsewhere(resources: dict[str, Any], infra: str) -> dict[str, Any]:
-    """A task file's resources, with all alternatives moved to `infra`."""
+    """Return a task file's resources, with all alternatives moved to `infra`."""
     moved = {name: value for name, value in resources.items() if name not in _WHERE} | {"infra": infra}
     for name in ("any_of", "ordered"):
         if name in resources:
@@ -66,7 +66,8 @@ def elsewhere(resources: dict[str, Any], infra: str) -> dict[str, Any]:
 
 
 def absolute_mounts(mounts: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """A task file's mounts with local paths taken from `folder`; SkyPilot takes them from the process's own folder."""
+    """Return a task file's mounts with local paths taken from `folder`; SkyPilot takes them from the process's own
+    folder."""
     return {
         target: str(folder / source)
         if isinstance(source, str) and "://" not in source and source[:1] != "~"
@@ -76,12 +77,13 @@ def absolute_mounts(mounts: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def canonical_class(name: str) -> str:
-    """A hardware class as SkyPilot spells it: `h100` is H100. TPUs are lower-case there."""
+    """Return a hardware class as SkyPilot spells it: `h100` is H100. TPUs are lower-case there."""
     return name if name != name.lower() or name.startswith("tpu") else name.upper()
 
 
 def run_script(job: Job, name: str, run: str) -> str:
-    """The script that runs on the cluster: the task's own `run`, in `variants/NAME`, between the hashes of its code.
+    """Return the script that runs on the cluster: the task's own `run`, in `variants/NAME`, between the hashes of its
+    code.
 
     It ends itself at its time limit, so that a run that hangs does not hold a cluster while no worker looks; exit
     status 124 says so. A second job of the same name leaves at once; each node of a cluster runs it once.
@@ -107,5 +109,5 @@ def stage(job: Job, name: str) -> Path:
 
 
 def stage_folder(job: Job) -> Path:
-    """The folder that `stage` makes, absolute: a relative workdir is taken from the API server's folder."""
+    """Return the folder that `stage` makes, absolute: a relative workdir is taken from the API server's folder."""
     return (job.source.parent / f"{job.source.name}.run").absolute()
