@@ -16,7 +16,7 @@ from pathlib import Path
 
 from cockpit.cli.locate import CommandError, repository, sessions_folder
 from cockpit.fleet.local import confinement
-from cockpit.fleet.local.fleet import cores, cuda_devices
+from cockpit.fleet.local.devices import cores, devices
 from cockpit.report.results import clean
 from cockpit.session import corpus, settings
 from cockpit.session.api_key import KeyHolder, NoKey
@@ -173,9 +173,8 @@ def _torch(needed: bool) -> Finding:
 
 
 def _gpu() -> Finding:
-    devices = cuda_devices()
-    if devices:
-        return Finding("GPU", ", ".join(device.hardware for device in devices))
+    if found := devices():
+        return Finding("GPU", ", ".join(device.hardware for device in found))
     return Finding(
         "GPU",
         f"none: experiments run on {cores()} cores, at the small preset",

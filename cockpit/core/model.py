@@ -381,7 +381,10 @@ class ClusterSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     """Empty where the launch tells."""
     usd_per_hour: float = 0.0
     device: str = ""
-    """CUDA's name of the GPU of a slot on this machine; empty for none."""
+    """The names of the devices of a slot on this machine, joined by commas; empty for none."""
+    device_variable: str = ""
+    """The variable that limits a run to them; empty for CUDA_VISIBLE_DEVICES."""
+    gpus: int = 1
 
 
 class FleetSpec(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -411,6 +414,13 @@ class RunAccess(msgspec.Struct, frozen=True, omit_defaults=True):
     network: bool = False
     readable: tuple[str, ...] = ()
     """Folders and files that a run may read: data, checkpoints to start from."""
+    environment: tuple[str, ...] = ()
+    """Names and patterns of variables that a run inherits beside the usual ones."""
+    links: dict[str, str] = {}
+    """Paths in a run's folder that lead outside it, such as a data folder, to their targets."""
+    artifacts: tuple[str, ...] = ()
+    """Patterns of the files of a kept experiment that survive its run."""
+    artifacts_mb: float = 0.0
 
 
 class Session(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -80,6 +80,11 @@ class SessionFolder:
         """Return the folder that an attempt runs in."""
         return self.root / "runs" / attempt
 
+    @property
+    def artifacts(self) -> Path:
+        """Return the folder of the files that runs left, a folder for each attempt."""
+        return self.root / "artifacts"
+
 
 def name_problem(name: str) -> str:
     """Return one sentence on why `name` cannot name a session; empty where it can."""

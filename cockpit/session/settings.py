@@ -26,6 +26,10 @@ Some = Annotated[int, msgspec.Meta(ge=1)]
 Amount = Annotated[float, msgspec.Meta(ge=0)]
 
 
+CHECKPOINTS = ("*.pt", "*.pth", "*.ckpt", "*.safetensors", "*.npz", "*.onnx", "*.joblib")
+"""The usual names of checkpoints."""
+
+
 class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pass
 
@@ -68,6 +72,16 @@ class ResearchSettings(Part, frozen=True):
     """Let a confined run use the network."""
     readable: tuple[str, ...] = ()
     """Folders and files that a confined run may read, besides its environment and the prepared data."""
+    env: tuple[str, ...] = ()
+    """Names and patterns of variables that a run inherits, besides the usual ones; a secret never."""
+    links: tuple[str, ...] = ()
+    """Paths of the repository that git does not store, linked into each run's folder, besides those found."""
+    artifacts: tuple[str, ...] = CHECKPOINTS
+    """Patterns of the files of a kept experiment that survive its run."""
+    artifacts_mb: Amount = 2_000.0
+    """Megabytes of the artifacts of one run."""
+    gpus_per_run: Some = 1
+    """Devices of one slot on this machine."""
 
 
 class EnvelopeSettings(Part, frozen=True):

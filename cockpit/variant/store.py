@@ -6,9 +6,12 @@ objects, and named by refs/cockpit/SESSION/EXPERIMENT. One branch moves: cockpit
 
 import difflib
 import hashlib
+import os
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
@@ -18,10 +21,11 @@ from cockpit.variant.edits import apply_edits
 from cockpit.variant.errors import VariantError, shown
 from cockpit.variant.fingerprint import combine, fingerprint, outline
 from cockpit.variant.guard import check_variant, prints_score
+from cockpit.variant.inputs import Inputs, find_inputs
 from cockpit.variant.objects import Objects
 from cockpit.variant.repository import git_answer, head_commit, not_written, open_repository, write_ref
 from cockpit.variant.syntax import check_text
-from cockpit.variant.tree import Entry, export_tree, is_file, replace_entries, tree_entries
+from cockpit.variant.tree import Entry, export_tree, is_file, outside_links, replace_entries, tree_entries
 
 TRAIN = "train.py"
 PREPARE = "prepare.py"
@@ -179,19 +183,32 @@ class VariantStore:
         lines = difflib.unified_diff(before, after, f"a/{TRAIN}", f"b/{TRAIN}")
         return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
 
-    def export(self, commit: str, folder: Path) -> None:
+    def outside_links(self, commit: str) -> dict[str, str]:
+        """Return the symbolic links in a commit that point outside the repository: path to absolute target."""
+        tree = self._read_tree(commit)[0]
+        found = outside_links(tree, self._tree, self._blob)
+        return {path: os.path.normpath(self._folder / Path(path).parent / target) for path, target in found.items()}
+
+    def inputs(self, commit: str) -> Inputs:
+        """Return what the Python files at the top of a commit need of the person's checkout that git does not store."""
+        scripts = {
+            name.decode(): self.source(commit, name.decode())
+            for name, entry in self._read_tree(commit)[1].items()
+            if name.endswith(b".py") and is_file(entry)
+        }
+        listed = git_answer(self._repo, "ls-files", "--others", "--directory", "--no-empty-directory", "-z")
+        return find_inputs((path.rstrip("/") for path in listed.split("\0") if path), scripts)
+
+    def export(self, commit: str, folder: Path, links: Mapping[str, str] = MappingProxyType({})) -> None:
         """Write the whole tree of a commit into `folder`, which appears only once it is complete.
+
+        `links` gives the targets of symbolic links that may point outside the repository, by path.
 
         Raises VariantError where `folder` exists, or where a name or a symbolic link in the tree would reach out of it.
         """
         tree = self._read_tree(commit)[0]
         try:
-            export_tree(
-                tree,
-                lambda tree_id: self._objects.read(tree_id, "tree"),
-                lambda blob_id: self._objects.read(blob_id, "blob"),
-                folder,
-            )
+            export_tree(tree, self._tree, self._blob, folder, links)
         except OSError as error:
             error.filename = error.filename or str(folder)
             raise VariantError(f"Commit {commit[:12]} cannot be written to {folder}: {error.strerror}.") from error
@@ -227,6 +244,12 @@ class VariantStore:
         lines = [f"delete {self._refs}/{name} {commit}\n" for name, commit in self._read_refs().items()]
         if lines:
             git_answer(self._repo, "update-ref", "--stdin", stdin="".join(lines))
+
+    def _tree(self, tree_id: str) -> bytes:
+        return self._objects.read(tree_id, "tree")
+
+    def _blob(self, blob_id: str) -> bytes:
+        return self._objects.read(blob_id, "blob")
 
     def _read_refs(self) -> dict[str, str]:
         answer = git_answer(self._repo, "for-each-ref", "--format=%(refname) %(objectname)", f"{self._refs}/")

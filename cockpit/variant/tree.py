@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 
 import msgspec
 
@@ -57,11 +58,16 @@ def replace_entries(tree: bytes, entries: Mapping[bytes, Entry], ids: Mapping[by
 
 
 def export_tree(
-    tree: bytes, read_tree: Callable[[str], bytes], read_blob: Callable[[str], bytes], folder: Path
+    tree: bytes,
+    read_tree: Callable[[str], bytes],
+    read_blob: Callable[[str], bytes],
+    folder: Path,
+    links: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Write `tree` into `folder`, as `git archive` would: into a folder beside it that is then renamed.
 
-    A submodule becomes an empty folder. Raises VariantError where `folder` exists, and for a name or a symbolic link
+    A submodule becomes an empty folder. `links` gives the targets of symbolic links that may point outside, by path.
+    Raises VariantError where `folder` exists, and for a name or a symbolic link
     that would reach out of it; OSError where it cannot be written.
     """
     if folder.exists():
@@ -81,13 +87,33 @@ def export_tree(
                 elif entry.mode == _SUBMODULE:
                     path.mkdir()
                 elif entry.mode == _LINK:
-                    path.symlink_to(os.fsdecode(_safe_target(entry.name, read_blob(entry.id), depth)))
+                    allowed = links.get(path.relative_to(partial).as_posix())
+                    path.symlink_to(allowed or os.fsdecode(_safe_target(entry.name, read_blob(entry.id), depth)))
                 else:
                     _write(path, read_blob(entry.id), executable=entry.mode == b"100755")
         partial.rename(folder)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+
+
+def outside_links(tree: bytes, read_tree: Callable[[str], bytes], read_blob: Callable[[str], bytes]) -> dict[str, str]:
+    """Return the symbolic links of a tree that point outside it: path to target."""
+    found = {}
+    pending: list[tuple[bytes, PurePosixPath, int]] = [(tree, PurePosixPath(), 0)]
+    while pending:
+        data, into, depth = pending.pop()
+        for entry in tree_entries(data):
+            path = into / os.fsdecode(entry.name)
+            if entry.mode == _FOLDER:
+                pending.append((read_tree(entry.id), path, depth + 1))
+            elif entry.mode == _LINK:
+                target = read_blob(entry.id)
+                try:
+                    _safe_target(entry.name, target, depth)
+                except VariantError:
+                    found[path.as_posix()] = os.fsdecode(target)
+    return found
 
 
 def _safe_name(name: bytes) -> bytes:

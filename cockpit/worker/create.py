@@ -5,6 +5,7 @@ import errno
 import os
 import secrets
 import shutil
+import sys
 import time
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from cockpit.core.errors import CockpitError
 from cockpit.core.events import Event, Said, SessionCreated, Trouble
 from cockpit.core.model import PROPOSERS, ClusterSpec, Envelope, FleetSpec, Mode, RunAccess, Session, Value
 from cockpit.decide.handle_intents import outside_proposer_note
-from cockpit.fleet.local import fleet as local
+from cockpit.fleet.local import devices
+from cockpit.fleet.local.environment import is_secret
 from cockpit.fleet.sim.fleet import sim_spec
 from cockpit.fleet.sky.task import canonical_class
 from cockpit.session import api_key
@@ -61,7 +63,10 @@ def fleet_spec(settings: Settings, repo: Path, speed: float = 1.0) -> FleetSpec:
         raise CreateError(f"{new.clusters} clusters is invalid: expected 1 to {CLUSTERS_AT_MOST}")
     match new.fleet:
         case "local":
-            slots = local.slots(new.clusters)
+            try:
+                slots = devices.slots(new.clusters, settings.research.gpus_per_run)
+            except ValueError as error:
+                raise CreateError(f"{error}: change gpus_per_run, or CUDA_VISIBLE_DEVICES") from None
             return FleetSpec("local", slots, screen_hardware=slots[0].hardware)
         case "sim":
             return sim_fleet(new.clusters or 16, new.seed, speed)
@@ -215,9 +220,10 @@ def _first_events(plan: Plan, at: float) -> list[Event]:
         variant = store.baseline()
         head = store.head()
         constants = find_constants(store.source(variant.commit))
+        links = _links(store, variant, plan) if spec.kind == "local" else {}
     finally:
         store.close()
-    session = _session(plan, spec, head, constants, at)
+    session = _session(plan, spec, head, constants, links, at)
     envelope = msgspec.convert(msgspec.structs.asdict(plan.settings.envelope), Envelope)
     return [
         SessionCreated(at=at, session=session, mode=mode, envelope=envelope),
@@ -227,7 +233,9 @@ def _first_events(plan: Plan, at: float) -> list[Event]:
     ]
 
 
-def _session(plan: Plan, spec: FleetSpec, head: str, constants: dict[str, Value], at: float) -> Session:
+def _session(
+    plan: Plan, spec: FleetSpec, head: str, constants: dict[str, Value], links: dict[str, str], at: float
+) -> Session:
     new = plan.settings.session
     budget_s = new.time_budget_s or _budget_s(spec, plan.repo)
     return Session(
@@ -245,11 +253,11 @@ def _session(plan: Plan, spec: FleetSpec, head: str, constants: dict[str, Value]
         budget_hours=new.budget_hours,
         proposer=new.proposer or ("claude" if has_key(plan.settings) else "grid"),
         seed=new.seed,
-        run_command=new.run_command,
+        run_command=new.run_command or _own_python(plan.repo, spec),
         constants=constants,
         early_stopping=new.early_stopping,
         id=f"s{secrets.token_hex(3)}" if spec.kind == "sky" else "",
-        access=_access(plan.settings, plan.repo),
+        access=_access(plan.settings, plan.repo, links),
     )
 
 
@@ -261,6 +269,13 @@ def _notes(plan: Plan, session: Session, variant: Variant, at: float) -> list[Ev
     if not session.constants:
         text = "train.py has no top-level constants: only patches can be proposed, not numbers"
         notes.append(Trouble(at=at, text=text))
+    if session.run_command and not plan.settings.session.run_command:
+        notes.append(
+            Said(at=at, author="cockpit", text=f"Runs use the repository's own Python, {session.run_command[0]}")
+        )
+    if session.access.links:
+        names = ", ".join(session.access.links)
+        notes.append(Said(at=at, author="cockpit", text=f"Runs read these paths, which git does not store: {names}"))
     if session.proposer == "grid" and not plan.settings.session.proposer:
         file = plan.settings.agent.key_file and f"write one to {plan.settings.agent.key_file} (mode 600), or "
         text = (
@@ -271,13 +286,48 @@ def _notes(plan: Plan, session: Session, variant: Variant, at: float) -> list[Ev
     return notes
 
 
-def _access(settings: Settings, repo: Path) -> RunAccess:
+def _own_python(repo: Path, spec: FleetSpec) -> tuple[str, ...]:
+    """Return the command that starts train.py with the repository's own Python; empty where it has none of its own."""
+    python = repo / ".venv" / "bin" / "python"
+    has_own = spec.kind == "local" and python.exists() and Path(sys.prefix).resolve() != (repo / ".venv").resolve()
+    return (str(python), "-u", "train.py") if has_own else ()
+
+
+def _links(store: VariantStore, variant: Variant, plan: Plan) -> dict[str, str]:
+    """Return the links of a run's folder: path to target. Raises CreateError for an input that cannot be linked."""
+    found = store.inputs(variant.commit)
+    if found.modules:
+        names = " ".join(found.modules)
+        raise CreateError(
+            f"train.py imports {names}, which git does not store, so no experiment would have it: `git add {names}`,"
+            " commit, then try again"
+        )
+    wanted = (*plan.settings.research.links, *found.data)
+    links = {path: str((plan.repo / path).absolute()) for path in wanted} | store.outside_links(variant.commit)
+    for path, target in links.items():
+        if not Path(target).exists():
+            raise CreateError(f"{path} leads to {target}, which does not exist: make it, or remove the link")
+    return links
+
+
+def _access(settings: Settings, repo: Path, links: dict[str, str]) -> RunAccess:
     """Return the access of runs. A command of the person's own is confined only on the person's word: it may build an
     environment, download, or read files that no setting names."""
     research = settings.research
     confine = research.confine if research.confine is not None else not settings.session.run_command
     readable = tuple(str((repo / Path(path).expanduser()).resolve()) for path in research.readable)
-    return RunAccess(confine=confine, network=research.network, readable=readable)
+    for name in research.env:
+        if is_secret(name):
+            raise CreateError(f"[research] env: {name} looks like a secret, and no secret reaches a run: remove it")
+    return RunAccess(
+        confine=confine,
+        network=research.network,
+        readable=(*readable, *links.values(), *(str(Path(target).resolve()) for target in links.values())),
+        environment=research.env,
+        links=links,
+        artifacts=research.artifacts,
+        artifacts_mb=research.artifacts_mb,
+    )
 
 
 def has_key(settings: Settings) -> bool:
@@ -302,7 +352,7 @@ def _mode(name: str) -> Mode:
 
 def _preset(spec: FleetSpec) -> str:
     """Return prepare.py's preset for the fleet's hardware; empty where the first run reports it."""
-    if spec.kind == "local" and spec.clusters[0].hardware == "CPU":
+    if spec.kind == "local" and not spec.clusters[0].device:
         return "cpu-small"
     return "cuda" if spec.screen_hardware else ""
 

@@ -173,10 +173,10 @@ def build(folder: SessionFolder, stop: threading.Event, wake: threading.Event) -
     state = ledger.state()
     session = state.session
     configured = settings.read_settings(Path(session.repo))
-    environment, label = {}, ""
+    environment, label = uv_environment(session, folder), ""
     if session.fleet.kind == "local" and corpus.takes_corpus(Path(session.repo)):
         label = session.corpus
-        environment = {"COCKPIT_DATA_DIR": str(corpus.data_folder()), "COCKPIT_CORPUS": label.partition(" ")[0]}
+        environment |= {"COCKPIT_DATA_DIR": str(corpus.data_folder()), "COCKPIT_CORPUS": label.partition(" ")[0]}
     store = VariantStore(Path(session.repo), session.name)
     made = proposers(folder, configured)  # before any process is started that would inherit the key
     fleet, clock = fleet_and_clock(folder, session, state, store, wake, configured)
@@ -198,6 +198,19 @@ def build(folder: SessionFolder, stop: threading.Event, wake: threading.Event) -
         pid=os.getpid(),
     )
     return Worker(parts)
+
+
+def uv_environment(session: Session, folder: SessionFolder) -> dict[str, str]:
+    """Return the variables that give all runs of a uv command one environment: the repository's, else the session's.
+
+    Without them uv builds a new environment in the folder of every run.
+    """
+    if not session.run_command or Path(session.run_command[0]).name not in ("uv", "uvx"):
+        return {}
+    own = Path(session.repo) / ".venv"
+    if own.exists():
+        return {"UV_PROJECT_ENVIRONMENT": str(own), "UV_NO_SYNC": "1"}
+    return {"UV_PROJECT_ENVIRONMENT": str(folder.root.absolute() / "environment")}
 
 
 def fleet_and_clock(

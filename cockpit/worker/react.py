@@ -27,12 +27,14 @@ from cockpit.core.events import (
     Unsubmitted,
     WorkerStarted,
 )
-from cockpit.core.model import Attempt, ClusterState
+from cockpit.core.model import Attempt, ClusterState, Outcome
 from cockpit.core.state import State
 from cockpit.fleet.base import Expected, Job
 from cockpit.session import corpus
 from cockpit.session.sqlite_file import is_full
 from cockpit.variant.errors import VariantError
+from cockpit.worker import artifacts
+from cockpit.worker.inputs import link_inputs
 from cockpit.worker.parts import WorkerParts
 from cockpit.worker.proposer_host import ProposerHost
 
@@ -81,7 +83,9 @@ class Reactor:
         try:
             if not job.source.exists():
                 job.source.parent.mkdir(parents=True, exist_ok=True)
-                self._parts.store.export(state.experiments[attempt.experiment].commit, job.source)
+                links = state.session.access.links
+                self._parts.store.export(state.experiments[attempt.experiment].commit, job.source, links)
+                link_inputs(job.source, links)
             job.log_path.parent.mkdir(parents=True, exist_ok=True)
         except (OSError, VariantError) as error:
             if is_full(error):
@@ -127,12 +131,24 @@ class Reactor:
         return []
 
     def _clean(self, state: State, event: Ended) -> list[Event]:
-        """Remove the files that the run ran in: its code is in git, its output in its log."""
+        """Save the run's artifacts and remove its folder: its code is in git, its output in its log."""
         source = self._parts.folder.source(event.attempt)
+        troubles = self._save_artifacts(state, event, source)
         for path in (source, Path(f"{source}.run")):
             if path.exists():
                 shutil.rmtree(path, ignore_errors=True)
-        return []
+        return troubles
+
+    def _save_artifacts(self, state: State, event: Ended, source: Path) -> list[Event]:
+        access = state.session.access
+        if not access.artifacts:
+            return []
+        folder = self._parts.folder.artifacts
+        artifacts.sweep(state, folder)
+        if event.outcome is not Outcome.VALID:
+            return []
+        left = artifacts.save(source, access.artifacts, folder / event.attempt, access.artifacts_mb)
+        return [Trouble(at=self._parts.clock.now(), text=left, about=event.attempt)] if left else []
 
     def _launch(self, state: State, event: Launching) -> list[Event]:
         self._fleet.launch(event.cluster, state.clusters[event.cluster].adopted)

@@ -15,7 +15,8 @@ import pytest
 
 from cockpit.core.model import ClusterSpec
 from cockpit.fleet.base import Expected, Job, JobEnded, JobRefused, JobStarted, Report
-from cockpit.fleet.local.fleet import LocalFleet, processes_of, slots
+from cockpit.fleet.local.devices import slots
+from cockpit.fleet.local.fleet import LocalFleet, processes_of
 
 RUN_NOTE = "import os, time; open(os.environ['NOTES'], 'a').write('ran '); time.sleep(float(os.environ['SLEEPS']))"
 
@@ -53,9 +54,13 @@ def three_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("visible", "count", "named"),
     [
-        (None, 0, ["gpu-01 H100 GPU-aa-1", "gpu-02 H100 GPU-bb-2", "gpu-03 A100 GPU-cc-3"]),
-        ("2,0", 0, ["gpu-01 A100 GPU-cc-3", "gpu-02 H100 GPU-aa-1"]),
-        ("GPU-bb", 2, ["gpu-01 H100 GPU-bb-2", "gpu-02 H100 GPU-bb-2"]),
+        (
+            None,
+            0,
+            ["gpu-01 H100-80GB-HBM3 GPU-aa-1", "gpu-02 H100-80GB-HBM3 GPU-bb-2", "gpu-03 A100-SXM4-40GB GPU-cc-3"],
+        ),
+        ("2,0", 0, ["gpu-01 A100-SXM4-40GB GPU-cc-3", "gpu-02 H100-80GB-HBM3 GPU-aa-1"]),
+        ("GPU-bb", 2, ["gpu-01 H100-80GB-HBM3 GPU-bb-2", "gpu-02 H100-80GB-HBM3 GPU-bb-2"]),
         ("", 1, ["cpu-01 CPU "]),
     ],
 )

@@ -19,7 +19,8 @@ from cockpit.fleet.base import Job, JobEnded, JobStarted, Report
 from cockpit.fleet.local import fleet as local
 from cockpit.fleet.local import runner
 from cockpit.fleet.local.confinement import available
-from cockpit.fleet.local.fleet import LocalFleet, processes_of, slots
+from cockpit.fleet.local.devices import slots
+from cockpit.fleet.local.fleet import LocalFleet, processes_of
 from cockpit.fleet.run_log import RunLog, RunVerdict
 
 SCORE = "print('val_bpb: 0.98')\n"

@@ -1,4 +1,4 @@
-"""Runs experiments on this machine: a slot per CUDA device, else per two cores.
+"""Runs experiments on this machine.
 
 Each job has a folder of its own. A runner (`runner.py`) runs it and outlives the worker. How the job stands is read
 from that folder, so a worker that comes back finds the runs that go on and those that ended while it was away.
@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 import psutil
@@ -34,12 +34,11 @@ from cockpit.fleet.base import (
 )
 from cockpit.fleet.local import confinement
 from cockpit.fleet.local.confinement import Rooms, Wall, confined, environment_paths
+from cockpit.fleet.local.devices import cores, visible_to_run
+from cockpit.fleet.local.environment import data_folders, passed_on
 from cockpit.session.sqlite_file import is_full
 
-CORES_PER_SLOT = 2
 RUNNER = Path(__file__).with_name("runner.py")
-PASSED_ON = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "CUDA_HOME", "SSL_CERT_FILE")
-"""The variables a run inherits: no key, no token, no agent socket."""
 START_GRACE_S = 20.0
 """Seconds after which a job whose runner has not started counts as lost."""
 RUNNER_GRACE_S = 30.0
@@ -57,57 +56,6 @@ JOB_VARIABLE = "COCKPIT_JOB"
 OWN_TEMPORARY = ".tmp"
 USUAL_DATA = ("autoresearch", "huggingface", "torch")
 """Folders below ~/.cache that hold data and no secret of a run's owner; a token file among them stays hidden."""
-
-
-class Device(NamedTuple):
-    """A CUDA device."""
-
-    id: str
-    """Its name in CUDA_VISIBLE_DEVICES."""
-    hardware: str
-    """Its class, such as H100."""
-
-
-def slots(count: int = 0) -> tuple[ClusterSpec, ...]:
-    """List this machine's slots: `count` of them, or one for each CUDA device or pair of cores. If there are more slots
-    than devices, slots share devices in turn."""
-    devices = cuda_devices()
-    if devices:
-        given = [devices[i % len(devices)] for i in range(count or len(devices))]
-        return tuple(ClusterSpec(f"gpu-{i + 1:02d}", to.hardware, device=to.id) for i, to in enumerate(given))
-    count = count or max(1, cores() // CORES_PER_SLOT)
-    return tuple(ClusterSpec(f"cpu-{i + 1:02d}", "CPU") for i in range(count))
-
-
-def cores() -> int:
-    """Count the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def cuda_devices() -> list[Device]:
-    """List the usable CUDA devices: all, or those that CUDA_VISIBLE_DEVICES names, in its order."""
-    try:
-        asked = subprocess.run(
-            ["nvidia-smi", "--query-gpu=index,uuid,name", "--format=csv,noheader"],
-            capture_output=True, text=True, timeout=10, check=True,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return []
-    rows = [[part.strip() for part in line.split(",", 2)] for line in asked.stdout.splitlines() if line.count(",") > 1]
-    found = [(index, Device(uuid, gpu_class(name))) for index, uuid, name in rows]
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is None:
-        return [device for _, device in found]
-    named = [part.strip() for part in visible.split(",")]
-    return [
-        device for name in named for index, device in found if name and (name == index or device.id.startswith(name))
-    ]
-
-
-def gpu_class(name: str) -> str:
-    """Shorten a device's name to its class: `NVIDIA H100 80GB HBM3` is H100."""
-    words = [word for word in name.replace("-", " ").split() if word.upper() not in ("NVIDIA", "TESLA", "GEFORCE")]
-    return words[0] if words else "GPU"
 
 
 class LocalFleet:
@@ -141,7 +89,7 @@ class LocalFleet:
 
     def launch(self, cluster: str, adopted: bool = False) -> None:
         spec = self._specs[cluster]
-        self._reports.append(ClusterReady(time.time(), cluster, spec.hardware, spec.usd_per_hour))
+        self._reports.append(ClusterReady(time.time(), cluster, spec.hardware, spec.usd_per_hour, spec.gpus))
         self._wake.set()
 
     def submit(self, job: Job) -> None:
@@ -180,7 +128,8 @@ class LocalFleet:
             environment["TMPDIR"] = str(source / OWN_TEMPORARY)
         elif self._wall is Wall.BUBBLEWRAP:
             environment.pop("TMPDIR", None)
-        rooms = Rooms(source, (*environment_paths(command), *self._data(job)), self._access.network)
+        readable = *environment_paths(command), *self._data(job), *data_folders(environment)
+        rooms = Rooms(source, readable, self._access.network)
         return {
             "name": job.name,
             "source": str(source),
@@ -265,9 +214,8 @@ class LocalFleet:
 
     def _environment(self, job: Job) -> dict[str, str]:
         threads = max(1, cores() // len(self._specs))
-        environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-        device = self._specs[job.cluster].device
-        environment |= {"PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": str(threads), "CUDA_VISIBLE_DEVICES": device}
+        environment = {"OMP_NUM_THREADS": str(threads)} | passed_on(self._access.environment)
+        environment |= {"PYTHONUNBUFFERED": "1"} | dict(visible_to_run(self._specs[job.cluster]))
         return environment | job.environment | {JOB_VARIABLE: _mark(job)}
 
 

@@ -1,0 +1,147 @@
+"""The devices of this machine: NVIDIA GPUs and their MIG slices, AMD GPUs, Apple's GPU, else its cores."""
+
+import json
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from cockpit.core.model import ClusterSpec
+
+CORES_PER_SLOT = 2
+ASK_S = 10.0
+_MAKERS = frozenset({"NVIDIA", "TESLA", "GEFORCE", "AMD", "RADEON", "INSTINCT", "(TM)", "(R)"})
+"""Words of a device's name that do not tell devices apart."""
+_MIG_LINE = re.compile(r"^\s+MIG (\S+)\s.*UUID: (MIG-[\w/-]+)\)", re.MULTILINE)
+
+
+class Device(NamedTuple):
+    """A device that runs are placed on."""
+
+    id: str
+    """Its name in the variable of its maker, such as CUDA_VISIBLE_DEVICES; empty where there is only one."""
+    hardware: str
+    """Its class, the full name of the accelerator, such as H100-80GB-HBM3."""
+    variable: str = "CUDA_VISIBLE_DEVICES"
+    """The variable that limits a run to the device."""
+
+
+def slots(count: int = 0, gpus_per_run: int = 1) -> tuple[ClusterSpec, ...]:
+    """List this machine's slots: `count` of them, or as many as its devices allow. A slot has `gpus_per_run` devices.
+
+    Slots share devices in turn where there are more slots than devices. Raises ValueError where a run needs more
+    devices than there are.
+    """
+    found = devices()
+    if gpus_per_run > max(1, len(found)):
+        raise ValueError(f"a run needs {gpus_per_run} devices, and this machine has {len(found)}")
+    if not found:
+        count = count or max(1, cores() // CORES_PER_SLOT)
+        return tuple(ClusterSpec(f"cpu-{i + 1:02d}", "CPU") for i in range(count))
+    groups = [found[at : at + gpus_per_run] for at in range(0, len(found) - gpus_per_run + 1, gpus_per_run)]
+    given = [groups[i % len(groups)] for i in range(count or len(groups))]
+    return tuple(
+        ClusterSpec(
+            f"gpu-{i + 1:02d}",
+            hardware_of(group),
+            device=",".join(device.id for device in group),
+            device_variable=group[0].variable,
+            gpus=len(group),
+        )
+        for i, group in enumerate(given)
+    )
+
+
+def hardware_of(group: Sequence[Device]) -> str:
+    """Return the class of a slot: that of its devices, with their number where there are several."""
+    names = "+".join(dict.fromkeys(device.hardware for device in group))
+    return names if len(group) == 1 else f"{len(group)}x{names}"
+
+
+def cores() -> int:
+    """Count the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def devices() -> list[Device]:
+    """List the usable devices of the first maker that has any."""
+    return nvidia_devices() or amd_devices() or apple_devices()
+
+
+def nvidia_devices() -> list[Device]:
+    """List the usable CUDA devices: all, or those that CUDA_VISIBLE_DEVICES names, in its order."""
+    table = _output("nvidia-smi", "--query-gpu=index,uuid,name", "--format=csv,noheader")
+    rows = [[part.strip() for part in line.split(",", 2)] for line in table.splitlines() if line.count(",") > 1]
+    found = [(index, Device(uuid, gpu_class(name))) for index, uuid, name in rows]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if not found or visible is None:
+        return [device for _, device in found]
+    named = [part.strip() for part in visible.split(",") if part.strip()]
+    slices = _mig_slices([device for _, device in found]) if any(name.startswith("MIG-") for name in named) else {}
+    return [
+        device
+        for name in named
+        for index, device in [*found, *(("", one) for one in slices.values())]
+        if name == index or device.id.startswith(name)
+    ] + [
+        Device(name, f"{found[0][1].hardware}-MIG")
+        for name in named
+        if name.startswith("MIG-") and not any(one.startswith(name) for one in slices)
+    ]
+
+
+def _mig_slices(found: Sequence[Device]) -> dict[str, Device]:
+    """Return the MIG slices of this machine by UUID, as `nvidia-smi -L` lists them below their GPUs."""
+    slices: dict[str, Device] = {}
+    parts = re.split(r"^GPU \d+: ", _output("nvidia-smi", "-L"), flags=re.MULTILINE)[1:]
+    for part in parts:
+        parent = next((device for device in found if device.id in part.splitlines()[0]), None)
+        for profile, uuid in _MIG_LINE.findall(part):
+            slices[uuid] = Device(uuid, f"{parent.hardware if parent else 'GPU'}-MIG-{profile}")
+    return slices
+
+
+def amd_devices() -> list[Device]:
+    """List the usable ROCm devices: all, or those that HIP_VISIBLE_DEVICES names, in its order."""
+    try:
+        cards = json.loads(_output("rocm-smi", "--showproductname", "--json") or "{}")
+    except ValueError:
+        return []
+    found = []
+    for number, (_, card) in enumerate(sorted(cards.items())):
+        series = card.get("Card Series") or card.get("Card series") or card.get("Card model") or "GPU"
+        found.append(Device(str(number), gpu_class(series), "HIP_VISIBLE_DEVICES"))
+    visible = os.environ.get("HIP_VISIBLE_DEVICES")
+    if visible is None:
+        return found
+    return [device for name in visible.split(",") for device in found if device.id == name.strip()]
+
+
+def apple_devices() -> list[Device]:
+    """List the GPU of Apple's own processors, which PyTorch uses as `mps`."""
+    if platform.system() != "Darwin" or platform.machine() != "arm64":
+        return []
+    return [Device("", gpu_class(_output("sysctl", "-n", "machdep.cpu.brand_string").strip() or "Apple GPU"), "")]
+
+
+def gpu_class(name: str) -> str:
+    """Return a device's class: its full name without its maker, joined: `NVIDIA H100 80GB HBM3` is H100-80GB-HBM3."""
+    words = [word for word in name.split() if word.upper() not in _MAKERS]
+    return "-".join(words) or "GPU"
+
+
+def _output(*command: str) -> str:
+    """Return the standard output of a command; empty where it cannot be run or fails."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=ASK_S, check=True).stdout
+    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
+        return ""
+
+
+def visible_to_run(spec: ClusterSpec) -> Iterable[tuple[str, str]]:
+    """Yield the variables that limit a run to its slot's devices. A slot without a device hides CUDA devices."""
+    variable = spec.device_variable or "CUDA_VISIBLE_DEVICES"
+    if spec.device or variable == "CUDA_VISIBLE_DEVICES":
+        yield variable, spec.device

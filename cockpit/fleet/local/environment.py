@@ -1,0 +1,48 @@
+"""The variables of the person's environment that a run on this machine inherits."""
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+ALWAYS = ("PATH", "HOME", "USER", "LANG", "LC_*", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
+TRAINING = (
+    "CUDA_*", "NVIDIA_*", "NCCL_*", "GLOO_*", "PYTORCH_*", "TORCH*", "TRITON_*", "OMP_*", "MKL_*", "OPENBLAS_*",
+    "NUMEXPR_*", "XLA_*", "JAX_*", "TF_*", "HSA_*", "HIP_*", "ROCM_*", "ROCR_*", "HF_*", "HUGGINGFACE_*",
+    "TRANSFORMERS_*", "TOKENIZERS_*", "DATASETS_*", "WANDB_*", "UV_*",
+    "XDG_CACHE_HOME", "XDG_DATA_HOME", "CONDA_PREFIX", "VIRTUAL_ENV",
+    "PYTHONPATH", "PYTHONHASHSEED", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
+    "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
+)  # fmt: skip
+"""Variables that people set for training: caches, devices, threads, proxies."""
+_SECRET = re.compile(r"KEY|TOKEN(?!IZERS_)|SECRET|PASSWORD|PASSWD|CREDENTIAL|AUTH|COOKIE|SESSION", re.IGNORECASE)
+_URL_WITH_PASSWORD = re.compile(r"://[^/\s]*:[^/\s]*@")
+DATA_FOLDERS = ("HF_HOME", "HF_DATASETS_CACHE", "TORCH_HOME", "XDG_DATA_HOME")
+"""Variables that name folders of data, which a confined run may read."""
+
+
+def is_secret(name: str) -> bool:
+    """Tell if a variable's name looks like that of a secret. Such a variable never reaches a run."""
+    return bool(_SECRET.search(name))
+
+
+def passed_on(wanted: Iterable[str] = (), environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the variables that a run inherits: the usual ones, and those that match `wanted`.
+
+    `wanted` holds names and patterns such as `MYLIB_*`. A secret is left out, whatever matches it, and so is a URL
+    with a password in it.
+    """
+    patterns = (*ALWAYS, *TRAINING, *wanted)
+    return {
+        name: value
+        for name, value in environment.items()
+        if any(fnmatchcase(name, pattern) for pattern in patterns)
+        and not is_secret(name)
+        and not _URL_WITH_PASSWORD.search(value)
+    }
+
+
+def data_folders(environment: Mapping[str, str]) -> list[Path]:
+    """List the folders of data that a run's variables name."""
+    return [Path(environment[name]) for name in DATA_FOLDERS if Path(environment.get(name, "")).is_absolute()]

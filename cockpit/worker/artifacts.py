@@ -1,0 +1,61 @@
+"""Artifacts: files that a run leaves, such as its checkpoint. Those of kept experiments survive."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from cockpit.core.model import ExperimentStatus
+from cockpit.core.state import State
+
+GONE = frozenset({ExperimentStatus.DISCARDED, ExperimentStatus.CRASHED, ExperimentStatus.DROPPED})
+
+
+def save(source: Path, patterns: Sequence[str], into: Path, limit_mb: float) -> str:
+    """Move the files below `source` that match a pattern into `into`. Returns why some were left; empty for none.
+
+    Symbolic links, and what they lead to, are left out. Moving again after a kill completes what is missing.
+    """
+    left = limit_mb * 2**20
+    for path in sorted(_matches(source, patterns)):
+        try:
+            size = path.stat().st_size
+            if size > left:
+                return f"{path.name} is larger than the rest of the {limit_mb:,.0f} MB for the artifacts of one run"
+            target = into / path.relative_to(source)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(path, target)
+            left -= size
+        except OSError as error:
+            return f"{path.name} could not be kept: {error.strerror or error}"
+    return ""
+
+
+def _matches(source: Path, patterns: Sequence[str]) -> Iterable[Path]:
+    for folder, _, names in os.walk(source):  # links to folders are not followed
+        for name in names:
+            path = Path(folder, name)
+            relative = path.relative_to(source)
+            if not path.is_symlink() and path.is_file() and any(relative.match(pattern) for pattern in patterns):
+                yield path
+
+
+def sweep(state: State, root: Path) -> None:
+    """Remove the artifacts of experiments that were decided against, and all but the best run's of a kept one."""
+    with contextlib.suppress(FileNotFoundError):
+        for folder in sorted(root.iterdir()):
+            attempt = state.attempts.get(folder.name)
+            if attempt is not None and not _stays(state, attempt.experiment, folder.name):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _stays(state: State, experiment: str, attempt: str) -> bool:
+    known = state.experiments[experiment]
+    if known.status in GONE:
+        return False
+    if known.status is not ExperimentStatus.KEPT:
+        return True
+    scored = [state.attempts[name] for name in known.attempts if state.attempts[name].metrics is not None]
+    best = min(scored, key=lambda one: one.metrics.val_bpb if one.metrics else 0.0, default=None)
+    return best is None or best.id == attempt

@@ -1,0 +1,84 @@
+"""Inputs and artifacts of a run: data that git does not store, the repository's Python, the checkpoint it leaves."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from cockpit.core.model import ExperimentStatus, Outcome
+from cockpit.session import worker_process
+from cockpit.session.paths import SessionFolder
+from cockpit.session.settings import NewSession
+from cockpit.worker.create import CreateError
+from tests.worker.sessions import git, make, repository, state_of, wait_for
+
+READS = 'DEPTH = 8\nprint("val_bpb:", float(open("data/val.txt").read()))\n'
+LEAVES = (
+    'DEPTH = 8\nopen("model.pt", "wb").write(b"weights")\nopen("notes.txt", "w").write("x")\nprint("val_bpb: 0.98")\n'
+)
+
+
+def measured(place: Path, repo: Path) -> SessionFolder:
+    """Make a session on this machine, and wait until its baseline has ended."""
+    folder = make(place, repo, NewSession(fleet="local", clusters=1, mode="manual"), 1_772_000_000.0)
+    worker_process.start(folder)
+    try:
+        wait_for(lambda: state_of(folder).outcome_counts, 30, "the baseline to end")
+    finally:
+        worker_process.terminate(folder)
+    return folder
+
+
+def test_an_ignored_data_folder_is_linked_into_the_run(tmp_path: Path) -> None:
+    repo = repository(tmp_path / "repo", READS)
+    (repo / ".gitignore").write_text("data/\n")
+    (repo / "data").mkdir()
+    (repo / "data" / "val.txt").write_text("0.98")
+    state = state_of(measured(tmp_path, repo))
+    assert state.experiments["e0000"].scores == {"CPU": [0.98]}
+    assert any("data" in message.text and "git does not store" in message.text for message in state.messages)
+
+
+def test_a_committed_link_to_a_data_disk_is_kept(tmp_path: Path) -> None:
+    repo, disk = repository(tmp_path / "repo", READS), tmp_path / "disk"
+    disk.mkdir()
+    (disk / "val.txt").write_text("0.98")
+    (repo / "data").symlink_to(disk)
+    git(repo, "add", "data")
+    git(repo, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "data")
+    assert state_of(measured(tmp_path, repo)).experiments["e0000"].scores == {"CPU": [0.98]}
+    assert (disk / "val.txt").read_text() == "0.98"
+
+
+def test_a_link_to_nothing_is_refused_when_the_session_is_made(tmp_path: Path) -> None:
+    repo = repository(tmp_path / "repo", READS)
+    (repo / "data").symlink_to(tmp_path / "gone")
+    git(repo, "add", "data")
+    git(repo, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "data")
+    with pytest.raises(CreateError, match=r"data leads to .*gone, which does not exist"):
+        make(tmp_path, repo, NewSession(fleet="local", clusters=1), 1_772_000_000.0)
+
+
+def test_an_imported_module_that_was_not_committed_is_refused_by_name(tmp_path: Path) -> None:
+    repo = repository(tmp_path / "repo", 'from model import X\nprint("val_bpb:", X)\n')
+    (repo / "model.py").write_text("X = 0.98\n")
+    with pytest.raises(CreateError, match=r"train.py imports model.py, which git does not store"):
+        make(tmp_path, repo, NewSession(fleet="local", clusters=1), 1_772_000_000.0)
+
+
+def test_the_checkpoint_of_a_kept_experiment_survives_its_run(tmp_path: Path) -> None:
+    folder = measured(tmp_path, repository(tmp_path / "repo", LEAVES))
+    assert state_of(folder).experiments["e0000"].status is ExperimentStatus.KEPT
+    assert (folder.artifacts / "e0000.1" / "model.pt").read_bytes() == b"weights"
+    assert not list(folder.artifacts.rglob("notes.txt"))
+    assert not folder.source("e0000.1").exists()
+
+
+def test_runs_use_the_repositorys_own_python(tmp_path: Path) -> None:
+    repo = repository(tmp_path / "repo", 'import only_here\nDEPTH = 8\nprint("val_bpb: 0.98")\n')
+    subprocess.run(["python3", "-m", "venv", "--without-pip", str(repo / ".venv")], check=True)
+    [packages] = (repo / ".venv" / "lib").glob("python3*/site-packages")
+    (packages / "only_here.py").write_text("")
+    state = state_of(measured(tmp_path, repo))
+    assert state.outcome_counts == {Outcome.VALID: 1}
+    assert state.session.run_command[0] == str(repo / ".venv" / "bin" / "python")
