@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 
 from benchmarks.first_run import ROOT, end_runs, state_of
+from cockpit.cli.corpora import ready_corpus
 from cockpit.cli.demo import copy_of
-from cockpit.cli.sessions import ready_corpus
 from cockpit.session import worker_process
 from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import EnvelopeSettings, NewSession, Settings

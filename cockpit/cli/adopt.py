@@ -1,11 +1,13 @@
-"""`cockpit adopt`: a session takes over clusters that somebody launched by hand."""
+"""`cockpit adopt`: a session takes over clusters that were launched by hand."""
 
 import time
 
-from cockpit.cli.locate import CommandError, session, state_of
+from cockpit.cli.errors import CommandError
+from cockpit.cli.locate import session, session_now, state_of
 from cockpit.cli.steer import leave
-from cockpit.core.intents import Adopt
+from cockpit.control.verbs import verb
 from cockpit.core.model import Cluster, ClusterState
+from cockpit.session.client import SteeringError
 from cockpit.session.paths import SessionFolder
 
 FOUND_WITHIN_S = 120.0
@@ -13,19 +15,21 @@ LOOK_EVERY_S = 0.2
 
 
 def adopt(clusters: list[str], name: str | None) -> str:
-    """Take the clusters over, one after the other, and wait until SkyPilot has said of each that it is there.
+    """Take the clusters over, one after the other, and wait until SkyPilot finds each. Returns a sentence.
 
-    Returns a sentence. Raises CommandError with what was said of those that cannot be taken over.
+    Raises CommandError with the reason for each cluster that cannot be taken over.
     """
-    folder = session(name)
+    folder, row = session(name), verb("adopt")
+    state = state_of(folder)
     taken, refused = [], []
     for cluster in clusters:
         try:
-            if leave(folder, Adopt(cluster)) is None:
-                return f"noted: `cockpit open {folder.name}` starts the worker that takes over {', '.join(clusters)}"
+            intent = row.intent(state, {"cluster": cluster}, session_now(state))
+            if leave(folder, intent) is None:
+                return f"queued: `cockpit open {folder.name}` starts the worker that takes over {', '.join(clusters)}"
             found = _found(folder, cluster)
             taken.append(f"{cluster} ({found.hardware or 'CPU'})")
-        except CommandError as error:
+        except (CommandError, SteeringError) as error:
             refused.append(str(error))
     if refused:
         raise CommandError("; ".join([*refused, *([f"taken over: {', '.join(taken)}"] if taken else [])]))
@@ -41,4 +45,4 @@ def _found(folder: SessionFolder, name: str) -> Cluster:
         if cluster.state is ClusterState.GIVEN_UP:
             raise CommandError(cluster.message)
         time.sleep(LOOK_EVERY_S)
-    raise CommandError(f"{name} has not answered in {FOUND_WITHIN_S:.0f} s: `cockpit status` shows what becomes of it")
+    raise CommandError(f"{name} was not found within {FOUND_WITHIN_S:.0f} s: `cockpit status` shows its state")

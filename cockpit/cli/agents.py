@@ -1,20 +1,23 @@
-"""The commands of an outside agent, and the transcript of the one that is asked."""
+"""The commands of an outside agent, and the transcript of the model."""
 
 import json
 import os
 import sys
 from pathlib import Path
 
-from cockpit.cli.locate import CommandError, session
+from cockpit.cli.errors import CommandError
+from cockpit.cli.locate import session
 from cockpit.session.paths import SessionFolder
 from cockpit.session.user import user_name
 
 
-def tool(name: str, session_name: str | None, arguments: str, author: str) -> int:
-    """Carry out a tool and print its answer as JSON. Returns 1 where the answer is an error.
+def call_tool(name: str, session_name: str | None, arguments: str, author: str) -> int:
+    """Call a tool and print its answer as JSON. Returns 1 if the answer is an error.
 
-    `arguments` is a JSON object, `-` to read it from standard input. Raises CommandError, LedgerError.
+    `arguments` is a JSON object, or `-` to read one from standard input. Raises CommandError and LedgerError.
     """
+    if not name:
+        raise CommandError("name a tool: `cockpit tool --list` shows them")
     from cockpit.agent.outside import OutsideProposerApi, call_outside
 
     text = sys.stdin.read() if arguments == "-" else arguments
@@ -45,7 +48,7 @@ def list_tools() -> int:
 
 
 def serve_mcp(session_name: str | None) -> int:
-    """Serve the session over standard input and output until the client goes."""
+    """Serve the session over standard input and output until the client leaves."""
     from cockpit.agent.mcp import serve
 
     serve(_own(session_name))
@@ -53,7 +56,7 @@ def serve_mcp(session_name: str | None) -> int:
 
 
 def print_transcript(session_name: str | None, turns: int) -> int:
-    """Print the exchange with the model for reading; the last `turns` turns, 0 for all."""
+    """Print the exchange with the model: the last `turns` turns, 0 for all."""
     from cockpit.agent.claude.transcript import rendered
 
     folder = session(session_name)
@@ -65,8 +68,8 @@ def print_transcript(session_name: str | None, turns: int) -> int:
 
 
 def _own(session_name: str | None) -> Path:
-    """The folder of a session whose inbox may be written to."""
+    """Return the folder of a session whose inbox this user may write to. Raises CommandError."""
     folder = session(session_name)
     if not os.access(folder.inbox if folder.inbox.exists() else folder.root, os.W_OK):
-        raise CommandError(f"session {folder.name} is somebody else's: only its owner can give it an agent")
+        raise CommandError(f"session {folder.name} belongs to another user: only its owner can connect an agent")
     return folder.root

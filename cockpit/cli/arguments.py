@@ -1,4 +1,4 @@
-"""Reading of the command line: each word is read, or refused in one sentence on one line."""
+"""Parsing of the command line: each word is read, or refused in one sentence on one line."""
 
 import argparse
 import re
@@ -6,18 +6,23 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Any, NoReturn, TypeVar
 
+from cockpit.cli.errors import UsageError
 from cockpit.control.arguments import Argument, Kind
 from cockpit.control.values import BadArgument, parse_amount, parse_count
 from cockpit.control.verbs import Verb
 
 T = TypeVar("T")
+Run = Callable[[argparse.Namespace], int | None]
+Command = Callable[[str, Run, str], argparse.ArgumentParser]
+"""Adds a command by its name, its work and its help. Returns its parser."""
 
+NO_MOUSE = "leave the mouse to the terminal"
 CHOICES_LISTED = 8
 _NO_CHOICE = re.compile(r"argument (\S+): invalid choice: '(.*)' \(choose from (.*)\)")
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that says what is wrong in one sentence, on one line."""
+    """An argument parser that raises UsageError with one sentence."""
 
     def error(self, message: str) -> NoReturn:
         if found := _NO_CHOICE.fullmatch(message):
@@ -25,26 +30,26 @@ class Parser(argparse.ArgumentParser):
             near = get_close_matches(word, choices, n=1)
             listed = f": choose {', '.join(choices)}" if len(choices) <= CHOICES_LISTED else ""
             message = f"there is no {what} {word!r}" + (f": did you mean {near[0]}?" if near else listed)
-        self.exit(2, f"cockpit: {message} (see `{self.prog} --help`)\n")
+        raise UsageError(f"{message} (see `{self.prog} --help`)")
 
 
 def whole(text: str) -> int:
-    """Read an integer of at least 1."""
-    return _read(parse_count, text)
+    """Parse an integer of at least 1."""
+    return _parsed(parse_count, text)
 
 
 def seed(text: str) -> int:
-    """Read an integer of at least 0."""
-    return _read(lambda word: parse_count(word, at_least=0), text)
+    """Parse an integer of at least 0."""
+    return _parsed(lambda word: parse_count(word, at_least=0), text)
 
 
 def amount(text: str) -> float:
-    """Read dollars, hours or seconds: a number of at least 0."""
-    return _read(parse_amount, text)
+    """Parse dollars, hours or seconds: a number of at least 0."""
+    return _parsed(parse_amount, text)
 
 
 def positive(text: str) -> float:
-    """Read a number above 0."""
+    """Parse a number above 0."""
     number = amount(text)
     if not number:
         raise argparse.ArgumentTypeError(f"{text!r} is invalid: expected a number above 0")
@@ -52,35 +57,46 @@ def positive(text: str) -> float:
 
 
 def port(text: str) -> int:
-    """Read a port to listen on; 0 for any that is free."""
+    """Parse a port to listen on; 0 for any free one."""
     if not (text.isascii() and text.isdigit() and int(text) < 65_536):
         raise argparse.ArgumentTypeError(f"{text!r} is invalid: expected a port from 0 to 65535")
     return int(text)
 
 
-def _read(parse: Callable[[str], T], text: str) -> T:
+def _parsed(parse: Callable[[str], T], text: str) -> T:
     try:
         return parse(text)
     except BadArgument as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-_TYPES: dict[Kind, Callable[[str], Any]] = {Kind.AMOUNT: amount, Kind.COUNT: whole}
-_METAVARS = {Kind.AMOUNT: "NUMBER", Kind.COUNT: "N", Kind.TARGET: "WAVE|CLUSTER"}
+def add_session(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("session", nargs="?", metavar="SESSION", help="default: the last one used")
 
 
-def add_arguments(parser: argparse.ArgumentParser, verb: Verb) -> None:
-    """Give a command the flags of its verb."""
-    for argument in verb.arguments:
+def add_session_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-s", "--session", metavar="NAME", help="default: the last one used")
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON, for scripts and agents")
+
+
+def add_no_mouse(parser: argparse.ArgumentParser) -> None:
+    # Without a default of its own: it may come before the command as well.
+    parser.add_argument("--no-mouse", action="store_true", default=argparse.SUPPRESS, help=NO_MOUSE)
+
+
+def add_arguments(parser: argparse.ArgumentParser, row: Verb) -> None:
+    """Give a command the arguments of its verb, and --yes if it asks first."""
+    for argument in row.arguments:
         _add(parser, argument)
-    add_common(parser)
-    if verb.destroys or verb.name == "mode":
+    if row.command_asks:
         parser.add_argument("--yes", action="store_true", help="do not ask")
 
 
-def add_common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-s", "--session", metavar="NAME", help="default: the one used last")
-    parser.add_argument("--json", action="store_true", help="answer in one JSON object")
+_TYPES: dict[Kind, Callable[[str], Any]] = {Kind.AMOUNT: amount, Kind.COUNT: whole}
+_SEVERAL = {Kind.WORDS: "+", Kind.FACTORS: "+", Kind.NAMES: "*"}
 
 
 def _add(parser: argparse.ArgumentParser, argument: Argument) -> None:
@@ -95,16 +111,13 @@ def _add(parser: argparse.ArgumentParser, argument: Argument) -> None:
             return
         case Kind.CHOICE:
             how["choices"] = argument.choices
-        case Kind.WORDS:
-            how |= {"nargs": "+", "metavar": "WORD"}
-        case Kind.NAMES:
-            how |= {"nargs": "*", "metavar": "EXPERIMENT"}
         case _:
-            how["type"] = _TYPES.get(argument.kind, str)
-            how["metavar"] = _METAVARS.get(argument.kind, argument.name.upper())
+            how |= {"type": _TYPES.get(argument.kind, str), "metavar": argument.metavar}
     if argument.option:
         parser.add_argument(flag, dest=argument.name, **how)
-    elif argument.required or argument.kind is Kind.NAMES:
+    elif argument.kind in _SEVERAL:
+        parser.add_argument(argument.name, nargs=_SEVERAL[argument.kind], **how)
+    elif argument.required:
         parser.add_argument(argument.name, **how)
     else:
         parser.add_argument(argument.name, nargs="?", default="", **how)

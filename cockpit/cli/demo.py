@@ -1,4 +1,4 @@
-"""`cockpit demo`: a simulated night on sixteen clusters, at speed, on a repository of its own beside the session."""
+"""`cockpit demo`: a simulated night on sixteen clusters, on a repository in the session's own folder."""
 
 import os
 import shutil
@@ -6,8 +6,9 @@ import subprocess
 import time
 from pathlib import Path
 
-from cockpit.cli.locate import DEMO, CommandError, repository, sessions_folder
-from cockpit.cli.sessions import need_terminal, screen_settings, with_flags
+from cockpit.cli.locate import DEMO, repository, sessions_folder
+from cockpit.cli.making import with_flags
+from cockpit.cli.screen import need_terminal, run_screen, screen_settings
 from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import EnvelopeSettings, Settings
 
@@ -23,12 +24,9 @@ AS_COCKPIT = (
 
 
 def demo(speed: float, clusters: int, mouse: bool) -> int:
-    """Play the night until the terminal is left; its worker ends with it, its ledger stays. Returns the exit status."""
-    if not speed > 0:
-        raise CommandError(f"a speed of {speed:g} plays nothing: give a number above 0")
+    """Play the night until the person leaves, then stop its worker; the session is kept. Returns the exit status."""
     need_terminal("cockpit demo")
     from cockpit.session import worker_process
-    from cockpit.tui.app import run
     from cockpit.worker import create
 
     own = repository(None)
@@ -38,11 +36,11 @@ def demo(speed: float, clusters: int, mouse: bool) -> int:
         "fleet": "sim", "clusters": clusters, "mode": "autopilot", "proposer": "grid", "budget_hours": 8.0,
     }  # fmt: skip
     settings = with_flags(Settings(envelope=EnvelopeSettings(usd=DEMO_USD)), flags)
-    repo = copy_of(own, folder.root.with_name(f"{folder.name}.repo"))
+    repo = copy_of(own, folder.root / "repo")
     create.create(folder, create.Plan(folder.name, repo, settings, speed=speed), create.SIM_EPOCH)
     worker_process.start(folder)
     try:
-        status = run(folder.root, mouse=mouse and screen.mouse, theme=screen.theme, bell=screen.bell)
+        status = run_screen(folder, screen, mouse)
     finally:
         worker_process.terminate(folder)
     print(f"the simulated night is kept as session {folder.name}: `cockpit report {folder.name}` sums it up")
@@ -50,7 +48,7 @@ def demo(speed: float, clusters: int, mouse: bool) -> int:
 
 
 def copy_of(repo: Path, to: Path) -> Path:
-    """A fresh git repository with the train.py and prepare.py of `repo`: a demo leaves no refs in yours."""
+    """Make a new git repository with the train.py and prepare.py of `repo`, so that a demo leaves no refs there."""
     to.mkdir(parents=True)
     for name in ("train.py", "prepare.py"):
         if (repo / name).is_file():

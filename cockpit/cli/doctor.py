@@ -1,6 +1,6 @@
-"""`cockpit doctor`: what is there, what is missing, and what to do about it. It changes nothing.
+"""`cockpit doctor`: each thing that a session needs, and the remedy for what is missing. It changes nothing.
 
-Asked about SkyPilot it runs `sky check`, which starts SkyPilot's own API server where none runs.
+For SkyPilot it runs `sky check`, which starts SkyPilot's own API server if none runs.
 """
 
 import importlib.metadata
@@ -14,19 +14,20 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from cockpit.cli.locate import CommandError, repository, sessions_folder
+from cockpit.cli.errors import CommandError
+from cockpit.cli.locate import repository, sessions_folder
+from cockpit.cli.screen import smallest_terminal
 from cockpit.fleet.local import confinement
 from cockpit.fleet.local.devices import cores, devices
 from cockpit.report.results import clean
 from cockpit.session import corpus, settings
 from cockpit.session.api_key import KeyHolder, NoKey
 from cockpit.session.settings import SettingsError
-from cockpit.tui.screens.layout import SMALLEST
 from cockpit.variant.errors import VariantError
 from cockpit.variant.store import VariantStore
 
 ASK_S = 120.0
-"""How long `sky check` and `import torch` may take."""
+"""Timeout of `sky check` and `import torch`."""
 FREE_BYTES = 2 << 30
 TASK = "experiment.yaml"
 
@@ -37,13 +38,13 @@ _ENABLED = re.compile(r"^  (\S.*?) \[[\w, ]+\]", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at. `remedy` is empty where nothing is missing."""
+    """One thing that was checked. `remedy` is empty if nothing is missing."""
 
     about: str
     said: str
     remedy: str = ""
     needed: bool = True
-    """Whether a session on the fleet that was asked about fails without it."""
+    """True if a session on the chosen fleet fails without it."""
 
     @property
     def ok(self) -> bool:
@@ -51,9 +52,9 @@ class Finding:
 
 
 def doctor(repo: str | None, fleet: str, as_json: bool) -> int:
-    """Look at everything and print it. Returns 1 where something is missing that this fleet needs."""
+    """Check everything and print it. Returns 1 if something is missing that this fleet needs."""
     findings = []
-    for finding in look(repo, fleet):
+    for finding in check(repo, fleet):
         findings.append(finding)
         if not as_json:
             mark = "ok" if finding.ok else "MISSING" if finding.needed else "-"
@@ -65,14 +66,15 @@ def doctor(repo: str | None, fleet: str, as_json: bool) -> int:
     return int(any(finding.needed and not finding.ok for finding in findings))
 
 
-def look(repo: str | None, fleet: str) -> Iterator[Finding]:
+def check(repo: str | None, fleet: str) -> Iterator[Finding]:
+    """Check one thing after the other."""
     yield _python()
     yield _git()
     where = None
     try:
         where = repository(repo)
     except CommandError as error:
-        yield Finding("train.py", "there is none here", str(error))
+        yield Finding("train.py", "not found", str(error))
     if where is not None:
         yield _repository(where)
         yield _settings(where)
@@ -97,7 +99,7 @@ def _python() -> Finding:
 def _git() -> Finding:
     said = _said(["git", "--version"], 10)
     if said is None:
-        return Finding("git", "not found", "install git: variants are kept as git objects")
+        return Finding("git", "not found", "install git: variants are stored as git objects")
     return Finding("git", said.removeprefix("git version "))
 
 
@@ -116,7 +118,7 @@ def _settings(where: Path) -> Finding:
     except SettingsError as error:
         return Finding("settings", settings.FILE, f"{error}")
     there = (where / settings.FILE).exists()
-    return Finding("settings", f"{settings.FILE} reads well" if there else f"no {settings.FILE}: the defaults")
+    return Finding("settings", f"{settings.FILE} is valid" if there else f"no {settings.FILE}: the defaults")
 
 
 def _key_file(where: Path | None) -> str:
@@ -129,14 +131,14 @@ def _key_file(where: Path | None) -> str:
 def _terminal() -> Finding:
     if not sys.stdout.isatty():
         return Finding(
-            "terminal", "this is none", "run `cockpit` in a terminal; `cockpit status` needs none", needed=False
+            "terminal", "not a terminal", "run `cockpit` in a terminal; `cockpit status` needs none", needed=False
         )
     size = os.get_terminal_size()
     colours = os.environ.get("COLORTERM") or os.environ.get("TERM", "")
     said = f"{size.columns}x{size.lines}, {colours}"
-    columns, rows = SMALLEST
+    columns, rows = smallest_terminal()
     if size.columns < columns or size.lines < rows:
-        return Finding("terminal", said, f"make it {columns}x{rows} or larger; 120x34 shows all panes well")
+        return Finding("terminal", said, f"make it {columns}x{rows} or larger; 120x34 shows all panes")
     if os.environ.get("TERM", "") in ("", "dumb"):
         return Finding("terminal", said, "set TERM, for example to xterm-256color")
     return Finding("terminal", said)
@@ -146,10 +148,12 @@ def _disk() -> Finding:
     folder = sessions_folder()
     nearest = next(path for path in (folder, *folder.parents) if path.exists())
     if not os.access(nearest, os.W_OK):
-        return Finding("disk", f"{nearest} cannot be written", "set COCKPIT_SESSIONS to a folder that can")
+        return Finding("disk", f"{nearest} cannot be written", "set COCKPIT_SESSIONS to a writable folder")
     free = shutil.disk_usage(nearest).free
     said = f"{free / (1 << 30):.1f} GiB free at {nearest}"
-    return Finding("disk", said, "" if free >= FREE_BYTES else "free some: logs and the corpus need room", needed=False)
+    return Finding(
+        "disk", said, "" if free >= FREE_BYTES else "free some space: logs and the corpus need room", needed=False
+    )
 
 
 def _corpus(needed: bool) -> Finding:
@@ -184,7 +188,7 @@ def _gpu() -> Finding:
 
 
 def _confinement(needed: bool) -> Finding:
-    """How runs on this machine are kept from the person's files, from each other and from the network."""
+    """Check how runs on this machine are kept from the person's files, from each other and from the network."""
     found = confinement.available()
     if found.wall is confinement.Wall.BUBBLEWRAP:
         return Finding("walls", "runs are confined by bubblewrap")
@@ -198,8 +202,8 @@ def _key(key_file: str) -> Finding:
     try:
         KeyHolder(key_file).read()
     except NoKey as error:
-        return Finding("API key", "none: experiments are proposed without a model", str(error), needed=False)
-    return Finding("API key", "there is one, in ANTHROPIC_API_KEY or the key file")
+        return Finding("API key", "not found: experiments are proposed without a model", str(error), needed=False)
+    return Finding("API key", "found in ANTHROPIC_API_KEY or the key file")
 
 
 def _skypilot(where: Path | None, needed: bool) -> Iterator[Finding]:
@@ -209,7 +213,7 @@ def _skypilot(where: Path | None, needed: bool) -> Iterator[Finding]:
         yield Finding("SkyPilot", "not installed", "`pip install -e '.[sky]'`, to run on clusters", needed)
         return
     if not needed:
-        yield Finding("SkyPilot", f"{version}; `cockpit doctor --fleet sky` asks it what it may use")
+        yield Finding("SkyPilot", f"{version}; `cockpit doctor --fleet sky` lists its infrastructure")
         return
     yield Finding("SkyPilot", version)
     command = shutil.which("sky", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
@@ -225,7 +229,7 @@ def _skypilot(where: Path | None, needed: bool) -> Iterator[Finding]:
 def _sky(
     about: str, command: str, *words: str, where: Path | None = None
 ) -> subprocess.CompletedProcess[str] | Finding:
-    """What a `sky` command said, in a process of its own: importing SkyPilot takes seconds. Or that it said nothing."""
+    """Run a `sky` command in its own process, as importing SkyPilot takes seconds. Returns a Finding if it fails."""
     try:
         return subprocess.run(
             [command, *words], capture_output=True, text=True, errors="replace", timeout=ASK_S, cwd=where,
@@ -238,18 +242,18 @@ def _sky(
 
 
 def _clusters(command: str, where: Path) -> Finding:
-    """Whether what experiment.yaml asks for can be had somewhere, by SkyPilot's own dry run: nothing is launched."""
+    """Check by SkyPilot's dry run that the resources of experiment.yaml can be launched. Nothing is launched."""
     done = _sky("clusters", command, "launch", "--dryrun", "--yes", TASK, where=where)
     if isinstance(done, Finding):
         return done
     if done.returncode == 0:
-        return Finding("clusters", f"what {TASK} asks for can be launched")
+        return Finding("clusters", f"the resources of {TASK} can be launched")
     said = refusal(done.stdout + done.stderr)
-    return Finding("clusters", said, f"change `resources` in {TASK}; `sky gpus list` says what there is")
+    return Finding("clusters", said, f"change `resources` in {TASK}; `sky gpus list` lists the accelerators")
 
 
 def refusal(output: str) -> str:
-    """Why SkyPilot would not launch, out of all that it printed."""
+    """Return SkyPilot's reason not to launch from its output."""
     lines = [line.strip() for line in _ESCAPES.sub("", output).splitlines() if line.strip()]
     return next(
         (found[1] for found in map(_ERROR.match, lines) if found), lines[-1] if lines else "no reason was given"
@@ -257,7 +261,7 @@ def refusal(output: str) -> str:
 
 
 def _infra(command: str) -> Finding:
-    """Which infrastructure SkyPilot may use."""
+    """Check the infrastructure that SkyPilot may use."""
     done = _sky("infra", command, "check")
     if isinstance(done, Finding):
         return done
@@ -266,17 +270,17 @@ def _infra(command: str) -> Finding:
         return Finding("infra", ", ".join(enabled))
     lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
     said = lines[-1] if done.returncode and lines else "SkyPilot may use no cloud, Kubernetes or Slurm"
-    return Finding("infra", said, "run `sky check`, which says for each what is missing")
+    return Finding("infra", said, "run `sky check`, which lists what is missing for each")
 
 
 def enabled_infra(output: str) -> list[str]:
-    """The names that `sky check` lists as enabled, in its order."""
+    """Return the names that `sky check` lists as enabled, in its order."""
     _, found, after = _ESCAPES.sub("", output).partition("Enabled infra")
     return _ENABLED.findall(after) if found else []
 
 
 def _said(command: list[str], timeout_s: float) -> str | None:
-    """What a command prints; None where it fails."""
+    """Return the output of a command; None if it fails."""
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=timeout_s, check=True, stdin=subprocess.DEVNULL

@@ -1,4 +1,4 @@
-"""`cockpit init`: a research project in an empty folder; and the offer of one where `cockpit` finds none."""
+"""`cockpit init` starts a research project in an empty folder; `cockpit` without a command offers it there."""
 
 import sys
 from pathlib import Path
@@ -8,7 +8,7 @@ from cockpit.session.template import DEFAULT_TEMPLATE, TemplateError, is_empty, 
 
 
 def init(template: str, yes: bool) -> None:
-    """Lay the template into the current folder. Raises TemplateError or CommandError."""
+    """Copy the template into the current folder and commit it. Raises TemplateError or CommandError."""
     folder = Path.cwd()
     names = ", ".join(file.name for file in template_files(template))
     if not is_empty(folder):
@@ -19,7 +19,7 @@ def init(template: str, yes: bool) -> None:
 
 
 def offer_template() -> None:
-    """Offer the default project where `cockpit` was started in an empty folder. A refusal changes nothing."""
+    """Offer the default project if the current folder is empty. A refusal changes nothing."""
     folder = Path.cwd()
     if not is_empty(folder) or not sys.stdin.isatty():
         return

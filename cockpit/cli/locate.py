@@ -1,24 +1,22 @@
-"""Which repository, which sessions folder, which session: found out, not asked."""
+"""Finding the repository, the sessions folder and the session that a command is about."""
 
 import os
 import time
 from pathlib import Path
 
-from cockpit.core.errors import CockpitError
+from cockpit.cli.errors import CommandError
+from cockpit.core.events import SessionCreated
+from cockpit.core.model import Session
 from cockpit.core.state import State
 from cockpit.session.paths import SessionFolder, name_problem
 from cockpit.session.reader import LedgerReader
 
 DEMO = "demo-"
-"""How the names of demos' sessions begin."""
-
-
-class CommandError(CockpitError):
-    """What the command was given cannot be done; one sentence that says what to do. Exit status 1."""
+"""Prefix of the names of demo sessions."""
 
 
 def repository(given: str | None) -> Path:
-    """The repository that is researched: `--repo`, or the one this folder is in."""
+    """Return the repository to research: `--repo`, or the one around the current folder. Raises CommandError."""
     start = Path(given).expanduser() if given else Path.cwd()
     if not start.is_dir():
         raise CommandError(f"{start} is not a folder: give --repo the folder of a git repository with a train.py")
@@ -35,7 +33,7 @@ def repository(given: str | None) -> Path:
 
 
 def sessions_folder() -> Path:
-    """COCKPIT_SESSIONS, or `sessions` beside the train.py this folder is in, or here."""
+    """Return COCKPIT_SESSIONS, or `sessions` in the repository around the current folder, or `sessions` here."""
     if given := os.environ.get("COCKPIT_SESSIONS"):
         return Path(given).expanduser().resolve()
     try:
@@ -45,13 +43,13 @@ def sessions_folder() -> Path:
 
 
 def all_sessions() -> list[SessionFolder]:
-    """Every session here, the newest used first."""
+    """Return every session here, the last one used first."""
     found = [SessionFolder(path.parent) for path in sessions_folder().glob("[!.]*/ledger.db")]
     return sorted(found, key=_last_used, reverse=True)
 
 
 def session(name: str | None) -> SessionFolder:
-    """The session of that name or path, else COCKPIT_SESSION, else the one used last. Raises CommandError."""
+    """Return the session of that name or path, else COCKPIT_SESSION, else the last one used. Raises CommandError."""
     name = name or os.environ.get("COCKPIT_SESSION") or None
     if name and Path(name, "ledger.db").is_file():
         return SessionFolder(Path(name).resolve())
@@ -63,8 +61,8 @@ def session(name: str | None) -> SessionFolder:
         folder = SessionFolder(sessions_folder() / name)
         if not folder.ledger.exists():
             raise CommandError(
-                f"there is no session {name!r} in {sessions_folder()}: `cockpit list` shows those there are, and"
-                f" `cockpit new {name}` makes it"
+                f"there is no session {name!r} in {sessions_folder()}: `cockpit list` shows the sessions here,"
+                f" `cockpit new {name}` makes one"
             )
         return folder
     found = all_sessions()
@@ -74,7 +72,7 @@ def session(name: str | None) -> SessionFolder:
 
 
 def state_of(folder: SessionFolder) -> State:
-    """The session's state as its ledger has it. Raises LedgerError."""
+    """Return the session's state from its files. Raises LedgerError."""
     ledger = LedgerReader(folder)
     try:
         return ledger.state()
@@ -83,10 +81,26 @@ def state_of(folder: SessionFolder) -> State:
 
 
 def session_now(state: State) -> float:
-    """The session's clock as far as it is known from outside: the wall's, or a simulated one's last event."""
+    """Return the session's time: the wall clock, or the last event of a simulated session."""
     return state.now if state.session.fleet.simulated else time.time()
 
 
 def _last_used(folder: SessionFolder) -> float:
     paths = (folder.ledger, folder.events)
     return max(path.stat().st_mtime for path in paths if path.exists())
+
+
+def as_set_up(folder: SessionFolder) -> Session | None:
+    """Return the session as it was made, from its first event alone; None for an empty ledger."""
+    ledger = LedgerReader(folder)
+    try:
+        first = ledger.since(0, 1)
+    finally:
+        ledger.close()
+    return first[0].session if first and isinstance(first[0], SessionCreated) else None
+
+
+def session_repo(folder: SessionFolder) -> str:
+    """Return the path of the session's repository; empty for an empty ledger."""
+    found = as_set_up(folder)
+    return found.repo if found is not None else ""

@@ -1,4 +1,4 @@
-"""What the commands print of a session."""
+"""Printing a session: its status, results, report, logs and diffs."""
 
 import json
 import sys
@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-from cockpit.cli.locate import CommandError, session, session_now, state_of
+from cockpit.cli.errors import CommandError
+from cockpit.cli.locate import session, session_now, state_of
 from cockpit.core.state import State
 from cockpit.decide.budget import accounts
 from cockpit.decide.early_stopping import early_stopping_summary
@@ -21,7 +22,7 @@ FOLLOW_EVERY_S = 0.25
 
 
 def status_object(folder: SessionFolder, state: State) -> Json:
-    """The session in one object, its worker among it."""
+    """Return the session and its worker as one JSON object."""
     from cockpit.session import lock
 
     standing = lock.worker_status(folder)
@@ -33,7 +34,7 @@ def status_object(folder: SessionFolder, state: State) -> Json:
 
 
 def status_text(folder: SessionFolder) -> Iterator[str]:
-    """The same for a person, in a screenful."""
+    """Yield the status for a person, as lines that fit a screen."""
     state = state_of(folder)
     found = status_object(folder, state)
     books = accounts(state, state.now)
@@ -78,7 +79,7 @@ def print_results(name: str | None, output: str | None) -> None:
 
 
 def write_report(name: str | None, output: str | None) -> None:
-    """The session's report, to NAME.html where nothing else is said."""
+    """Write the session's report, to NAME.html by default."""
     from cockpit.report.html import html
 
     folder = session(name)
@@ -95,11 +96,11 @@ def write_report(name: str | None, output: str | None) -> None:
 
 
 def print_log(name: str | None, of: str, follow: bool) -> None:
-    """An experiment's newest log, or an attempt's; with `follow` until it ends."""
+    """Print the log of an attempt, or of an experiment's newest one; with `follow` until the attempt ends."""
     folder = session(name)
     attempt = last_attempt(state_of(folder), of)
     if attempt is None:
-        raise CommandError(f"{of} has not run: `cockpit results` lists what has")
+        raise CommandError(f"{of} has not run: `cockpit results` lists the experiments that have")
     path = folder.log(attempt.id)
     if not path.exists():
         raise CommandError(f"{attempt.id} has printed nothing yet")
@@ -114,7 +115,7 @@ def print_log(name: str | None, of: str, follow: bool) -> None:
 
 
 def show(chunk: bytes) -> None:
-    """To a terminal what it can print, to a pipe what was written."""
+    """Write bytes to a pipe as they are, and to a terminal without control characters."""
     if not sys.stdout.isatty():
         sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()

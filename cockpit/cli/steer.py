@@ -1,19 +1,22 @@
-"""The commands that steer: one for each verb of `cockpit.control`, its flags made from the verb's arguments."""
+"""Steering from the command line: a verb's intent is sent, and its result printed."""
 
 import json
 from argparse import Namespace
 
 from cockpit.cli.confirm import confirm
-from cockpit.cli.locate import CommandError, session, session_now, state_of
-from cockpit.control.arguments import Given
+from cockpit.cli.errors import CommandError
+from cockpit.cli.locate import session, session_now, state_of
+from cockpit.control.arguments import Given, Kind
 from cockpit.control.costs import envelope_words
-from cockpit.control.values import BadArgument
+from cockpit.control.values import parse_factor
 from cockpit.control.verbs import Verb
 from cockpit.core.events import IntentTaken
-from cockpit.core.intents import Approve, Intent
+from cockpit.core.intents import Approve, Intent, Propose
+from cockpit.core.model import WaveStatus
 from cockpit.core.state import State
 from cockpit.read.forecasts import forecast_words, forecasts_of
 from cockpit.report.results import clean
+from cockpit.session import lock
 from cockpit.session.client import SessionClient
 from cockpit.session.paths import SessionFolder
 from cockpit.session.user import user_name
@@ -21,43 +24,74 @@ from cockpit.session.user import user_name
 ANSWER_WITHIN_S = 20.0
 
 
-def steer(verb: Verb, options: Namespace) -> None:
-    """Carry a verb out, asked about first where something is lost by it, and print what came of it."""
+def steer(row: Verb, options: Namespace) -> None:
+    """Carry a verb out, asked about first if something is lost by it, and print the result."""
     folder = session(options.session)
     state = state_of(folder)
     now = session_now(state)
-    given = _given(verb, options)
-    if verb.name == "envelope" and all(value is None for value in given.values()):
+    given = _given(row, options)
+    if row.name == "envelope" and all(value is None for value in given.values()):
         said = envelope_words(state.envelope, now)
         print(json.dumps({"said": said}) if options.json else said)
         return
-    try:
-        intent = verb.intent(state, given, now)
-    except BadArgument as error:
-        raise CommandError(str(error)) from None
+    intent = row.intent(state, given, now)
     given = dict(given, attempt=getattr(intent, "attempt", None) or given.get("attempt"))
-    if hasattr(options, "yes") and not verb.applies(state, given, now) and (cost := verb.cost(state, given, now)):
+    _refuse_what_does_not_apply(folder, row, state, given, now)
+    if row.command_asks and not row.applies(state, given, now) and (cost := row.cost(state, given, now)):
         confirm(cost, options.yes)
     notes = {"forecast": forecast_of_wave(state, intent.wave)} if isinstance(intent, Approve) else {}
-    tell(folder, leave(folder, intent), verb.done(given), options.json, **notes)
+    tell(folder, leave(folder, intent), row.done(given), options.json, **notes)
 
 
-def _given(verb: Verb, options: Namespace) -> Given:
-    given = {argument.name: getattr(options, argument.name) for argument in verb.arguments}
-    return {name: " ".join(value) if name == "words" else value for name, value in given.items()}
+def propose(row: Verb, options: Namespace) -> None:
+    """Propose a wave, approve it at once with --approve, and print the result."""
+    for words in getattr(options, "factors", ()):
+        parse_factor(words)  # a slip is told before a session is looked for
+    folder = session(options.session)
+    state = state_of(folder)
+    intent = row.intent(state, _given(row, options), session_now(state))
+    assert isinstance(intent, Propose)
+    taken = leave(folder, intent)
+    wave = taken.wave if taken else ""
+    if wave and options.approve and state_of(folder).waves[wave].status is WaveStatus.PROPOSED:
+        leave(folder, Approve(wave))
+    done = f"{wave} is approved" if options.approve else f"proposed as {wave}"
+    forecast = forecast_of_wave(state_of(folder), wave)
+    tell(folder, taken, done, options.json, design=intent.draft.design, forecast=forecast)
+
+
+def _given(row: Verb, options: Namespace) -> Given:
+    given: dict[str, object] = {argument.name: getattr(options, argument.name) for argument in row.arguments}
+    for argument in row.arguments:
+        if argument.kind is Kind.WORDS:
+            given[argument.name] = " ".join(getattr(options, argument.name))
+    return given
+
+
+def _refuse_what_does_not_apply(folder: SessionFolder, row: Verb, state: State, given: Given, now: float) -> None:
+    """Raise CommandError where no worker runs to refuse. An intent that waits in the inbox may change what applies."""
+    if lock.worker_status(folder).state != "stopped":
+        return
+    client = SessionClient(folder, user_name())
+    try:
+        waits = client.waits_after(state.intent)
+    finally:
+        client.close()
+    if not waits and (why_not := row.applies(state, given, now)):
+        raise CommandError(why_not)
 
 
 def forecast_of_wave(state: State, wave: str) -> str:
-    """What the arms of a waiting wave are expected to do, in a sentence; empty for a wave that is not there."""
+    """Return the forecast of a waiting wave's arms in a sentence; empty for an unknown wave."""
     known = state.waves.get(wave)
     return forecast_words(forecasts_of(state, known.arms)) if known is not None else ""
 
 
 def tell(folder: SessionFolder, taken: IntentTaken | None, done: str, as_json: bool, **notes: str) -> None:
-    """Print what came of an intent, for a person or a program, and notes by name."""
+    """Print the result of an intent, for a person or a program, and notes by name."""
     if taken is None:
         name = folder.name
-        done = f"noted: the worker of {name} does it when it next runs (`cockpit open {name}` starts it)"
+        done = f"queued: the worker of {name} is not running; `cockpit open {name}` starts it"
     problems = list(taken.problems) if taken else []
     if as_json:
         found = {"taken": taken is not None, "wave": taken.wave or None if taken else None, "said": done}
@@ -71,7 +105,7 @@ def tell(folder: SessionFolder, taken: IntentTaken | None, done: str, as_json: b
 
 
 def leave(folder: SessionFolder, intent: Intent) -> IntentTaken | None:
-    """Leave an intent under this user's name and await that it is done; None where no worker runs to take it.
+    """Send an intent under this user's name and await its result; None where no worker runs to take it.
 
     Raises SteeringError with the worker's sentence where it was refused, or where this user may only watch.
     """

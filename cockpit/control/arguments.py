@@ -6,23 +6,26 @@ from enum import StrEnum
 from typing import Any
 
 Given = Mapping[str, Any]
-"""Argument name to its value, read; an optional argument that was left out is missing or holds its default."""
+"""Argument name to its parsed value; an omitted optional argument is missing or holds its default."""
 
 
 class Kind(StrEnum):
-    """The type of an argument; the first four are names of things in the session."""
+    """The type of an argument; the first five name things in the session."""
 
     WAVE = "wave"
     EXPERIMENT = "experiment"
     ATTEMPT = "attempt"
+    """An attempt, or an experiment with one running attempt."""
     CLUSTER = "cluster"
     TARGET = "target"
-    """A wave, a cluster, or nothing for the session."""
+    """A wave or a cluster; empty for the session."""
     TEXT = "text"
     WORDS = "words"
-    """All that follows, as one text."""
+    """All words that follow, as one text."""
     NAMES = "names"
     """Any number of experiments."""
+    FACTORS = "factors"
+    """One or more words `NAME=LEVEL,LEVEL`."""
     AMOUNT = "amount"
     """Dollars or hours: a number of at least 0."""
     COUNT = "count"
@@ -30,12 +33,18 @@ class Kind(StrEnum):
     CHOICE = "choice"
     FLAG = "flag"
     SWITCH = "switch"
-    """Yes, no, or left as it is."""
+    """Yes or no; None leaves the setting unchanged."""
+
+
+PATTERNS = {Kind.WAVE: r"w\d{3,}", Kind.EXPERIMENT: r"e\d{4,}", Kind.ATTEMPT: r"e\d{4,}\.\d+"}
+"""The form of each name that cockpit gives."""
+
+_METAVARS = {Kind.TARGET: "WAVE|CLUSTER", Kind.FACTORS: "NAME=LEVELS", Kind.NAMES: "EXPERIMENT", Kind.COUNT: "N"}
 
 
 @dataclass(frozen=True)
 class Argument:
-    """One argument. An `option` is given by name (`--before w003`), the others by place."""
+    """One argument. An `option` is given by name (`--before w003`), any other by position."""
 
     name: str
     kind: Kind
@@ -46,9 +55,10 @@ class Argument:
 
     @property
     def metavar(self) -> str:
-        return "WAVE|CLUSTER" if self.kind is Kind.TARGET else self.name.upper()
+        """The placeholder in a usage line."""
+        return _METAVARS.get(self.kind, self.name.upper())
 
 
 def text_of(given: Given, name: str) -> str:
-    """The text given under a name; empty where it was left out."""
+    """Return the text given under a name; empty if it was omitted."""
     return str(given.get(name) or "")

@@ -1,21 +1,24 @@
-"""Drafts of waves: made from factors, and edited by level, factor, arm and replicates. Every edit gives a new draft."""
+"""Drafts of waves: made from factors, and edited by level, factor, arm and replicates. An edit returns a new draft."""
 
 from collections.abc import Iterable
 
 import msgspec
 
 from cockpit.control.values import BadArgument, parse_count, parse_factor, parse_value
-from cockpit.core.intents import REPLICATES_AT_MOST, Arm, Draft
+from cockpit.core.intents import ARMS_AT_MOST, REPLICATES_AT_MOST, Arm, Draft
 from cockpit.core.model import Change, Tier, Value, Wave
 from cockpit.core.state import State
 from cockpit.science.factorial_arms import factorial_arms
 
 
 def draft_of_factors(
-    factors: Iterable[str], *, proposer: str, question: str, base: str, replicates: int, validate: bool,
-    arms_at_most: int,
+    factors: Iterable[str], *, question: str = "", base: str = "", replicates: int = 1, validate: bool = False,
+    arms_at_most: int = ARMS_AT_MOST,
 ) -> Draft:  # fmt: skip
-    """The grid of `NAME=LEVEL,LEVEL` words, or a fraction of it where it has too many arms. Raises BadArgument."""
+    """Make the grid of `NAME=LEVEL,LEVEL` words, or a fraction of a grid with too many arms. Raises BadArgument.
+
+    The worker fills in the intent's author as its proposer.
+    """
     found = dict(parse_factor(word) for word in factors)
     try:
         arms, fraction = factorial_arms(found, arms_at_most)
@@ -23,7 +26,7 @@ def draft_of_factors(
         raise BadArgument(str(error)) from None
     verb = "does" if len(found) == 1 else "do"
     return Draft(
-        proposer=proposer,
+        proposer="",
         question=question or f"what {verb} {' and '.join(found)} do?",
         base=base,
         factors=found,
@@ -35,7 +38,7 @@ def draft_of_factors(
 
 
 def draft_of_wave(state: State, wave: Wave) -> Draft:
-    """The draft that would make the proposal again."""
+    """Return the draft that would make the proposal again."""
     arms = tuple(
         Arm(arm.change, why=arm.why, levels=arm.levels, experiment=arm.id, fixes=arm.fixes)
         for arm in (state.experiments[name] for name in wave.arms)
@@ -57,14 +60,14 @@ def draft_of_wave(state: State, wave: Wave) -> Draft:
 
 
 def with_level(draft: Draft, experiment: str, name: str, text: str) -> Draft:
-    """The draft with one arm's level of a factor set. Raises BadArgument."""
+    """Set one arm's level of a factor. Raises BadArgument."""
     level = parse_value(text)
     arms = tuple(_with_constant(arm, name, level) if arm.experiment == experiment else arm for arm in draft.arms)
     return _with_arms(draft, arms)
 
 
 def with_factor(draft: Draft, text: str) -> Draft:
-    """The draft with every arm once for each level of `NAME = LEVEL, LEVEL`. Raises BadArgument."""
+    """Repeat every arm for each level of `NAME = LEVEL, LEVEL`. Raises BadArgument."""
     name, levels = parse_factor(text)
     arms = tuple(
         msgspec.structs.replace(
@@ -77,7 +80,7 @@ def with_factor(draft: Draft, text: str) -> Draft:
 
 
 def without_factor(draft: Draft, name: str) -> Draft:
-    """The draft without a factor; arms that then differ in nothing become one. Raises BadArgument for none left."""
+    """Drop a factor; arms that become equal are merged. Raises BadArgument if no arm is left."""
     arms: list[Arm] = []
     seen: set[str] = set()
     for arm in draft.arms:
@@ -88,12 +91,12 @@ def without_factor(draft: Draft, name: str) -> Draft:
             seen.add(key)
             arms.append(_changed(arm, constants, levels))
     if not arms:
-        raise BadArgument(f"without {name} nothing is left to try: reject the proposal instead")
+        raise BadArgument(f"no arm is left without {name}: reject the proposal instead")
     return _with_arms(draft, tuple(arms))
 
 
 def without_arm(draft: Draft, experiment: str) -> Draft:
-    """The draft without an arm. Raises BadArgument for the last one."""
+    """Drop an arm. Raises BadArgument for the last one."""
     arms = tuple(arm for arm in draft.arms if arm.experiment != experiment)
     if not arms:
         raise BadArgument("a wave needs at least one arm: reject the proposal instead")
@@ -101,7 +104,7 @@ def without_arm(draft: Draft, experiment: str) -> Draft:
 
 
 def with_replicates(draft: Draft, text: str) -> Draft:
-    """The draft with so many runs of each arm. Raises BadArgument."""
+    """Set the number of runs of each arm. Raises BadArgument."""
     replicates = parse_count(text)
     if replicates > REPLICATES_AT_MOST:
         raise BadArgument(f"{text!r} is invalid: expected an integer from 1 to {REPLICATES_AT_MOST}")
@@ -117,7 +120,7 @@ def _changed(arm: Arm, constants: dict[str, Value], levels: dict[str, Value]) ->
 
 
 def _with_arms(draft: Draft, arms: tuple[Arm, ...]) -> Draft:
-    """The draft with these arms, its factors read from their levels."""
+    """Replace the arms, and derive the factors from their levels."""
     factors: dict[str, list[Value]] = {}
     for arm in arms:
         for name, level in arm.levels.items():

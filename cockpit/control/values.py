@@ -1,4 +1,4 @@
-"""Reading of typed values: one rule for the command line, the screen and agents."""
+"""Parsing of typed values: one rule for the command line, the screen and agents."""
 
 import ast
 import math
@@ -12,7 +12,7 @@ class BadArgument(CockpitError):
 
 
 def parse_value(text: str) -> Value:
-    """Read one level: a literal of Python, or a bare word as text; a tuple becomes a list. Raises BadArgument."""
+    """Parse one level: a Python literal, or a bare word as text; a tuple becomes a list. Raises BadArgument."""
     text = text.strip()
     if not text:
         raise BadArgument("a level is empty: give a number, a word or a tuple")
@@ -31,7 +31,7 @@ def parse_value(text: str) -> Value:
 
 
 def parse_levels(text: str) -> list[Value]:
-    """Read comma-separated levels, each alone: `1e-3,SSSL` is [0.001, "SSSL"], `(0.8,0.9),(0.9,0.95)` two lists.
+    """Parse comma-separated levels, each alone: `1e-3,SSSL` is [0.001, "SSSL"], `(0.8,0.9),(0.9,0.95)` is two lists.
 
     Raises BadArgument.
     """
@@ -39,7 +39,7 @@ def parse_levels(text: str) -> list[Value]:
 
 
 def parse_factor(text: str) -> tuple[str, list[Value]]:
-    """Read `NAME=LEVEL,LEVEL`. Raises BadArgument."""
+    """Parse `NAME=LEVEL,LEVEL`. Raises BadArgument."""
     name, equals, levels = text.partition("=")
     name = name.strip()
     if not equals or not name.isidentifier() or not levels.strip():
@@ -48,7 +48,7 @@ def parse_factor(text: str) -> tuple[str, list[Value]]:
 
 
 def parse_amount(text: str) -> float:
-    """Read dollars, hours or seconds: a finite number of at least 0. Raises BadArgument."""
+    """Parse dollars, hours or seconds: a finite number of at least 0. Raises BadArgument."""
     try:
         number = float(text.strip().removeprefix("$"))
     except ValueError:
@@ -59,7 +59,7 @@ def parse_amount(text: str) -> float:
 
 
 def parse_count(text: str, at_least: int = 1) -> int:
-    """Read an integer of at least `at_least`. Raises BadArgument."""
+    """Parse an integer of at least `at_least`. Raises BadArgument."""
     number = int(text) if text.strip().isascii() and text.strip().isdigit() and len(text) < 16 else at_least - 1
     if number < at_least:
         raise BadArgument(f"{text!r} is invalid: expected an integer of at least {at_least}")
@@ -67,7 +67,7 @@ def parse_count(text: str, at_least: int = 1) -> int:
 
 
 def _split(text: str) -> list[str]:
-    """The parts between commas that stand outside brackets and quotes."""
+    """Split at the commas outside brackets and quotes."""
     parts, depth, quote = [""], 0, ""
     for character in text:
         if quote:

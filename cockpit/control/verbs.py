@@ -9,11 +9,14 @@ from cockpit.control import costs
 from cockpit.control.arguments import Argument, Given, Kind, text_of
 from cockpit.control.values import BadArgument
 from cockpit.core.intents import (
+    ARMS_AT_MOST,
+    Adopt,
     AnyIntent,
     Approve,
     CancelWave,
     Discard,
     DropArm,
+    End,
     Hold,
     Interrupt,
     Kill,
@@ -21,6 +24,7 @@ from cockpit.core.intents import (
     MoveWave,
     Note,
     Promote,
+    Propose,
     Reject,
     Relaunch,
     Rerun,
@@ -32,7 +36,7 @@ from cockpit.core.intents import (
     SetMode,
     SetProposer,
 )
-from cockpit.core.model import Mode
+from cockpit.core.model import EndMode, Mode
 from cockpit.core.state import State
 
 MakeIntent = Callable[[State, Given, float], AnyIntent]
@@ -41,31 +45,36 @@ Cost = Callable[[State, Given, float], str]
 
 @dataclass(frozen=True)
 class Verb:
-    """One row. `done` is worded with what was given."""
+    """One row of the table."""
 
     name: str
     help: str
     intent: MakeIntent = field(repr=False)
     done_words: str
+    """The sentence for when it is done; `{wave}` stands for the argument of that name."""
     arguments: tuple[Argument, ...] = ()
     cost: Cost = field(default=lambda state, given, now: "", repr=False)
     """The question to ask first; empty where it costs nothing."""
-    destroys: bool = False
-    """Whether something is lost by it. The command line asks about these; a verb that spends is asked for by name."""
+    command_asks: bool = False
+    """True where the command line asks its question. A verb that only spends was already asked for by name there."""
+    is_command: bool = True
+    """False for a verb that the command line has under other names."""
 
     def applies(self, state: State, given: Given, now: float = 0.0) -> str:
-        """Say why the verb does not apply, in one sentence, by the worker's own rule; empty where it applies."""
-        # The command line reads this table for its flags; it must not load every decision for that.
+        """Return why the verb does not apply, in one sentence, by the worker's own rule; empty where it applies."""
+        # Imported here: the command line reads this table for its flags and must not load every decision for that.
         from cockpit.decide.handle_intents import Refused, handle_intent
 
         try:
-            handle_intent(state, self.intent(state, given, now), "", now)
+            intent = self.intent(state, given, now)
+            if not isinstance(intent, Propose):  # the worker checks a draft when it stores the code
+                handle_intent(state, intent, "", now)
         except (BadArgument, Refused) as error:
             return str(error)
         return ""
 
     def done(self, given: Given) -> str:
-        """Say what was done."""
+        """Return the sentence for when it is done."""
         names = {argument.name: text_of(given, argument.name) for argument in self.arguments}
         if "target" in names:
             names["target"] = names["target"] or "the session"
@@ -73,12 +82,13 @@ class Verb:
 
 
 def verb(name: str) -> Verb:
-    """The row of that name. Raises KeyError."""
+    """Return the row of that name. Raises KeyError."""
     return _BY_NAME[name]
 
 
 def running_attempt(state: State, name: str) -> str:
-    """The attempt that `name` means: `e0042.1` that very one, `e0042` the one of it that runs. Raises BadArgument."""
+    """Return the attempt that `name` means: `e0042.1` itself, or the one running attempt of `e0042`. Raises
+    BadArgument."""
     experiment = state.experiments.get(name)
     if experiment is None:
         return name
@@ -101,7 +111,7 @@ def _envelope(state: State, given: Given, now: float) -> SetEnvelope:
     if hours is not None:
         changes["until"] = now + hours * 3600 if hours else 0.0
     if not changes:
-        raise BadArgument("name what changes: usd, gpu_hours, wave_size, hours, patches or filler")
+        raise BadArgument("name at least one limit: usd, gpu_hours, wave_size, hours, patches or filler")
     return SetEnvelope(msgspec.structs.replace(state.envelope, **changes))
 
 
@@ -119,13 +129,55 @@ def _early(state: State, given: Given, now: float) -> SetEarlyStopping:
     return SetEarlyStopping(switch == "on")
 
 
+def _propose(state: State, given: Given, now: float) -> Propose:
+    from cockpit.control.drafts import draft_of_factors  # imported here for the same reason as in `Verb.applies`
+
+    draft = draft_of_factors(
+        given["factors"],
+        question=text_of(given, "question"),
+        base=text_of(given, "base"),
+        replicates=given.get("replicates") or 1,
+        validate=bool(given.get("validate")),
+        arms_at_most=given.get("arms") or ARMS_AT_MOST,
+    )
+    return Propose(draft)
+
+
+def _ablate(state: State, given: Given, now: float) -> Propose:
+    from cockpit.decide.ablation import ablations  # imported here for the same reason as in `Verb.applies`
+
+    draft = ablations(state)
+    if draft is None:
+        raise BadArgument("no kept change is left to drop: a single one was measured against the baseline already")
+    return Propose(draft)
+
+
+def _end(state: State, given: Given, now: float) -> End:
+    return End(EndMode(text_of(given, "how")), bool(given.get("down")))
+
+
 _WAVE = Argument("wave", Kind.WAVE, required=True)
 _EXPERIMENT = Argument("experiment", Kind.EXPERIMENT, required=True)
 _CLUSTER = Argument("cluster", Kind.CLUSTER, required=True)
-_TARGET = Argument("target", Kind.TARGET, "a wave or a cluster; the session where it is left out")
-_REASON = Argument("reason", Kind.TEXT, "kept in the ledger, and read by a proposer that reads")
+_TARGET = Argument("target", Kind.TARGET, "a wave or a cluster (default: the session)")
+_REASON = Argument("reason", Kind.TEXT, "stored in the ledger; a proposer that is a model reads it")
 
 VERBS: tuple[Verb, ...] = (
+    Verb(
+        "propose", "propose a wave: NAME=LEVEL,LEVEL for each factor", _propose, "proposed",
+        (
+            Argument("factors", Kind.FACTORS, "a factor and its levels, such as DEPTH=6,8", required=True),
+            Argument("question", Kind.TEXT, "the question that the wave answers", option=True),
+            Argument("base", Kind.EXPERIMENT, "the experiment to build on (default: the incumbent)", option=True),
+            Argument("replicates", Kind.COUNT, "runs of each arm (default: 1)", option=True),
+            Argument("arms", Kind.COUNT, "at most N arms: a fraction of a larger grid", option=True),
+            Argument("validate", Kind.FLAG, "run it on the better class", option=True),
+        ),
+    ),
+    Verb(
+        "ablate", "propose to drop each kept change once, to test if it still helps", _ablate,
+        "the ablation of the kept changes is proposed",
+    ),
     Verb(
         "approve", "approve a waiting wave: its arms are queued",
         lambda state, given, now: Approve(text_of(given, "wave"), bool(given.get("trust"))),
@@ -141,7 +193,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "cancel", "cancel a wave: its queued runs do not start",
         lambda state, given, now: CancelWave(text_of(given, "wave"), text_of(given, "reason")),
-        "{wave} is cancelled", (_WAVE, _REASON), costs.cancel, destroys=True,
+        "{wave} is cancelled", (_WAVE, _REASON), costs.cancel, command_asks=True,
     ),
     Verb(
         "move", "run a wave sooner or later",
@@ -152,10 +204,10 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "drop", "drop an arm: it will not be measured",
         lambda state, given, now: DropArm(text_of(given, "experiment"), text_of(given, "reason")),
-        "{experiment} is dropped", (_EXPERIMENT, _REASON), costs.drop, destroys=True,
+        "{experiment} is dropped", (_EXPERIMENT, _REASON), costs.drop, command_asks=True,
     ),
     Verb(
-        "hold", "start nothing new, in the session, a wave or a cluster",
+        "hold", "start nothing new in the session, a wave or a cluster",
         lambda state, given, now: Hold(text_of(given, "target")),
         "{target} is held: runs in flight finish, nothing new starts", (_TARGET,),
     ),
@@ -177,28 +229,29 @@ VERBS: tuple[Verb, ...] = (
         "{experiment} is promoted", (_EXPERIMENT,), costs.promote,
     ),
     Verb(
-        "base", "make an experiment the incumbent, on your word",
+        "base", "make an experiment the incumbent without a test",
         lambda state, given, now: MakeBase(text_of(given, "experiment"), text_of(given, "reason")),
-        "{experiment} is the base", (_EXPERIMENT, _REASON), costs.base, destroys=True,
+        "{experiment} is the base", (_EXPERIMENT, _REASON), costs.base, command_asks=True,
     ),
     Verb(
-        "discard", "discard an experiment, on your word",
+        "discard", "discard an experiment without a test",
         lambda state, given, now: Discard(text_of(given, "experiment"), text_of(given, "reason")),
         "{experiment} is discarded", (_EXPERIMENT, _REASON),
     ),
     Verb(
         "kill", "end a running attempt without a result", _kill, "{attempt} is being ended",
         (Argument("attempt", Kind.ATTEMPT, "an attempt, or an experiment with one run", required=True), _REASON),
-        costs.kill, destroys=True,
+        costs.kill, command_asks=True,
     ),
     Verb(
-        "relaunch", "launch a cluster again that is down, lost or given up",
+        "relaunch", "relaunch a cluster that is down, lost or given up",
         lambda state, given, now: Relaunch(text_of(given, "cluster")),
         "{cluster} is launched again", (_CLUSTER,), costs.relaunch,
     ),
     Verb(
         "mode", "choose who decides", _mode, "the mode is {mode}",
         (Argument("mode", Kind.CHOICE, required=True, choices=tuple(str(mode) for mode in Mode)),), costs.mode,
+        command_asks=True,
     ),
     Verb(
         "proposer", "choose who proposes from now on",
@@ -216,41 +269,54 @@ VERBS: tuple[Verb, ...] = (
         (Argument("usd", Kind.AMOUNT, "0 for no cap", required=True),),
     ),
     Verb(
-        "early", "choose whether runs that cannot reach the incumbent are ended early", _early,
+        "early", "switch early stopping of runs that cannot reach the incumbent on or off", _early,
         "early stopping is {switch}",
         (Argument("switch", Kind.CHOICE, required=True, choices=("on", "off")),),
     ),
     Verb(
-        "envelope", "choose what autopilot may do unasked; without options, show it", _envelope,
+        "envelope", "set the limits of autopilot; without options, show them", _envelope,
         "the envelope is changed",
         (
             Argument("usd", Kind.AMOUNT, "dollars, GPU and API together", option=True),
             Argument("gpu_hours", Kind.AMOUNT, "GPU-hours", option=True),
             Argument("wave_size", Kind.COUNT, "arms of one wave", option=True),
-            Argument("hours", Kind.AMOUNT, "from now until it ends; 0 for no end", option=True),
+            Argument("hours", Kind.AMOUNT, "hours from now until it ends; 0 for no end", option=True),
             Argument("patches", Kind.SWITCH, "edits of code too, not constants only", option=True),
-            Argument("filler", Kind.SWITCH, "fill clusters that would stand idle", option=True),
+            Argument("filler", Kind.SWITCH, "fill clusters that would be idle", option=True),
         ),
     ),
     Verb(
-        "say", "say something to the proposer",
-        lambda state, given, now: Say(text_of(given, "words")), "said",
-        (Argument("words", Kind.WORDS, required=True),),
+        "say", "send a message to the proposer",
+        lambda state, given, now: Say(text_of(given, "text")), "sent",
+        (Argument("text", Kind.WORDS, "the message", required=True),),
     ),
     Verb("interrupt", "end the proposer's turn", lambda state, given, now: Interrupt(), "the proposer's turn is ended"),
     Verb(
-        "finding", "record what was learned",
+        "finding", "record a conclusion",
         lambda state, given, now: Note(text_of(given, "claim"), tuple(given.get("experiments") or ())),
         "recorded",
         (
-            Argument("claim", Kind.TEXT, required=True),
-            Argument("experiments", Kind.NAMES, "the experiments that carry it"),
+            Argument("claim", Kind.TEXT, "the conclusion, one sentence", required=True),
+            Argument("experiments", Kind.NAMES, "the experiments that support it"),
         ),
     ),
     Verb(
-        "phase", "name the phase of the work that begins",
-        lambda state, given, now: Note(text_of(given, "name"), phase=True), "the phase is {name}",
-        (Argument("name", Kind.TEXT, required=True),),
+        "phase", "name the phase of the research that begins now",
+        lambda state, given, now: Note(text_of(given, "phase"), phase=True), "the phase is {phase}",
+        (Argument("phase", Kind.TEXT, "such as 'width at fixed depth'", required=True),),
+    ),
+    Verb(
+        "adopt", "take over a cluster that was launched by hand with `sky launch`",
+        lambda state, given, now: Adopt(text_of(given, "cluster")), "{cluster} is taken over", (_CLUSTER,),
+        is_command=False,
+    ),
+    Verb(
+        "end", "end the session", _end, "the session is ending",
+        (
+            Argument("how", Kind.CHOICE, required=True, choices=tuple(str(how) for how in EndMode)),
+            Argument("down", Kind.FLAG, "take its clusters down too", option=True),
+        ),
+        costs.end, command_asks=True, is_command=False,
     ),
 )  # fmt: skip
 

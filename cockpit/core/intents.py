@@ -29,6 +29,7 @@ class Draft(msgspec.Struct, frozen=True, omit_defaults=True):
     """A wave as a proposer gives it. With `factors` and no arms, the arms are the full grid of their levels."""
 
     proposer: str
+    """Empty for the author of the intent."""
     question: str
     hypothesis: str = ""
     base: str = ""

@@ -136,7 +136,7 @@ def outside_proposer_note(proposer: str, session: str, at: float) -> list[Event]
 
 
 def proposer_problem(state: State, intent: SetProposer) -> str:
-    """Explain in one sentence why the name cannot propose here; empty where it can.
+    """Say why the name is not one that can propose here, in one sentence; empty where it is.
 
     Cockpit's own proposers can, an author that the session knows, and an agent that is said to connect from outside.
     """
@@ -179,8 +179,7 @@ def _reject(asked: IntentRequest, intent: Reject) -> list[Event]:
 def _propose(asked: IntentRequest, intent: Propose) -> list[Event]:
     made = _prepared(asked)
     proposed = Proposed(at=asked.at, wave=made.wave, experiments=made.experiments)
-    about = intent.draft.proposer
-    return [proposed, *(Trouble(at=asked.at, text=problem, about=about) for problem in made.problems)]
+    return [proposed, *(Trouble(at=asked.at, text=problem, about=made.wave.proposer) for problem in made.problems)]
 
 
 def _edit_proposal(asked: IntentRequest, intent: EditProposal) -> list[Event]:
@@ -319,7 +318,7 @@ def _adopt(asked: IntentRequest, intent: Adopt) -> list[Event]:
 
 
 def _startable(cluster: Cluster) -> Cluster:
-    """Return the cluster with its failures forgotten."""
+    """The cluster with its failures forgotten."""
     return msgspec.structs.replace(
         cluster, state=ClusterState.DOWN, failures=0, refusals=0, retry_at=0.0, message=""
     )  # fmt: skip

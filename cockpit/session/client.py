@@ -1,5 +1,7 @@
-"""The session's client: it leaves an intent in the inbox, and awaits what became of it. Screen, commands and agents
-outside use it alike."""
+"""The client of a session: it sends an intent to the worker's inbox and awaits the result.
+
+The screen, the command line and outside agents all use it.
+"""
 
 import time
 from collections.abc import Callable
@@ -17,11 +19,11 @@ LOOK_EVERY_S = 0.05
 
 
 class SteeringError(CockpitError):
-    """The intent was refused, or may not be left; the message is one sentence that says why."""
+    """The intent was refused, or this user may not send any; the message is one sentence that says why."""
 
 
 class NoAnswer(CockpitError):
-    """The worker has not answered in time. The intent stays in the inbox and is taken once the worker runs."""
+    """The worker did not answer in time. The intent stays in the inbox until the worker takes it."""
 
 
 class SessionClient:
@@ -39,11 +41,11 @@ class SessionClient:
             ) from None
 
     def send(self, intent: Intent) -> int:
-        """Leave an intent for the worker. Returns its number, which IntentTaken names. Raises LedgerError."""
+        """Send an intent without waiting. Returns its number, which IntentTaken names. Raises LedgerError."""
         return self._inbox.put(self.author, encode_intent(intent))
 
     def ask(self, intent: Intent, within_s: float, cancelled: Callable[[], bool] = lambda: False) -> IntentTaken:
-        """Leave an intent and await its answer, a refusal included. Raises NoAnswer and LedgerError."""
+        """Send an intent and await the worker's answer, which may be a refusal. Raises NoAnswer and LedgerError."""
         ledger = LedgerReader(self.folder)
         try:
             seq = ledger.last_seq()
@@ -59,12 +61,12 @@ class SessionClient:
             ledger.close()
         note = lock.worker_status(self.folder).note
         trouble = f": {note}" if note else ": see `cockpit status`"
-        raise NoAnswer(f"the worker of {self.folder.name} has not answered in {within_s:.0f} s{trouble}")
+        raise NoAnswer(f"the worker of {self.folder.name} has not answered within {within_s:.0f} s{trouble}")
 
     def do(self, intent: Intent, within_s: float) -> IntentTaken | None:
-        """Leave an intent and await that it is done; None where no worker runs, which then does it when it runs.
+        """Send an intent and await that it is carried out. Returns None if no worker runs: the next one takes it.
 
-        Raises SteeringError with the worker's sentence where it was refused.
+        Raises SteeringError with the worker's sentence if it was refused.
         """
         if lock.worker_status(self.folder).state == "stopped":
             self.send(intent)
@@ -73,6 +75,10 @@ class SessionClient:
         if taken.refused:
             raise SteeringError(taken.refused)
         return taken
+
+    def waits_after(self, number: int) -> bool:
+        """Tell if intents after that number wait in the inbox."""
+        return bool(self._inbox.after(number, 1))
 
     def close(self) -> None:
         self._inbox.close()

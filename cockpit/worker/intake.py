@@ -71,6 +71,7 @@ def prepare(store: VariantStore, state: State, intent: AnyIntent, author: str, a
     """Store the code that an intent brings; None for one that brings none. Raises Refused or VariantError."""
     match intent:
         case Propose(draft=draft):
+            draft = draft if draft.proposer else msgspec.structs.replace(draft, proposer=author)
             return prepare_wave(store, state, draft, at)
         case EditProposal(wave=name, draft=draft, what=what):
             return _prepare_edit(store, state, waiting_proposal(state, name), draft, f"{author}: {what}", at)

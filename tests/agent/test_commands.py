@@ -9,8 +9,8 @@ import pytest
 
 from cockpit.agent.arguments import ProposeWave
 from cockpit.agent.outside import OUTSIDE_TOOLS
-from cockpit.cli.agents import list_tools, print_transcript, tool
-from cockpit.cli.locate import CommandError
+from cockpit.cli.agents import call_tool, list_tools, print_transcript
+from cockpit.cli.errors import CommandError
 from cockpit.core.model import Edit
 from cockpit.variant.constants import find_constants
 from cockpit.variant.edits import apply_edits
@@ -24,12 +24,12 @@ Start = Callable[..., Researcher]
 
 
 def test_a_tool_is_a_command_that_prints_json(api: DirectApi, capsys: pytest.CaptureFixture[str]) -> None:
-    assert tool("query_experiments", str(api.folder.root), '{"limit": 1}', "codex") == 0
+    assert call_tool("query_experiments", str(api.folder.root), '{"limit": 1}', "codex") == 0
     assert json.loads(capsys.readouterr().out)["rows"][0][0] == "e0000"
 
 
 def test_an_error_is_json_with_exit_status_1(api: DirectApi, capsys: pytest.CaptureFixture[str]) -> None:
-    assert tool("show_experiment", str(api.folder.root), '{"experiment": "e0404"}', "codex") == 1
+    assert call_tool("show_experiment", str(api.folder.root), '{"experiment": "e0404"}', "codex") == 1
     assert "There is no experiment e0404" in json.loads(capsys.readouterr().out)["error"]
 
 
@@ -37,13 +37,13 @@ def test_arguments_may_come_on_standard_input(
     api: DirectApi, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO('{"experiment": "e0000"}'))
-    assert tool("show_experiment", str(api.folder.root), "-", "") == 0
+    assert call_tool("show_experiment", str(api.folder.root), "-", "") == 0
     assert json.loads(capsys.readouterr().out)["experiment"] == "e0000"
 
 
 def test_invalid_json_is_refused_in_one_sentence(api: DirectApi) -> None:
     with pytest.raises(CommandError, match="--json expects a JSON object: "):
-        tool("brief", str(api.folder.root), "{limit: 1}", "")
+        call_tool("brief", str(api.folder.root), "{limit: 1}", "")
 
 
 def test_every_tool_is_listed_with_its_schema(capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,6 +94,6 @@ def test_the_example_waves_on_the_page_for_agents_are_valid() -> None:
 def test_every_tool_is_a_command_that_answers_in_json(
     api: DirectApi, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status = tool(name, str(api.folder.root), '{"no_such_argument": 1}', "codex")
+    status = call_tool(name, str(api.folder.root), '{"no_such_argument": 1}', "codex")
     answer = json.loads(capsys.readouterr().out)
     assert status == 1 and "no_such_argument: Extra inputs are not permitted" in answer["error"]

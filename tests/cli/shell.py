@@ -20,7 +20,7 @@ ANSWER_WITHIN_S = 90.0
 
 
 def environment(sessions: Path, **more: str) -> dict[str, str]:
-    """What a command runs with: this checkout, sessions of its own, and no key."""
+    """Return the environment of a command: this checkout, sessions of its own, and no key."""
     others = ("ANTHROPIC_API_KEY", "NO_COLOR", "COLUMNS", "LINES", "COCKPIT_SESSION")
     inherited = {name: value for name, value in os.environ.items() if name not in others}
     path = os.pathsep.join(filter(None, (str(ROOT), inherited.get("PYTHONPATH"))))
@@ -28,7 +28,7 @@ def environment(sessions: Path, **more: str) -> dict[str, str]:
 
 
 def cockpit(place: Path, *words: str, cwd: Path | None = None, **more: str) -> "subprocess.CompletedProcess[str]":
-    """`cockpit WORDS` where there is no terminal; its sessions are in `place/sessions`."""
+    """Run `cockpit WORDS` without a terminal; its sessions are in `place/sessions`."""
     return subprocess.run(
         [sys.executable, "-m", "cockpit", *words],
         cwd=cwd or place, env=environment(place / "sessions", **more), stdin=subprocess.DEVNULL,
@@ -37,7 +37,7 @@ def cockpit(place: Path, *words: str, cwd: Path | None = None, **more: str) -> "
 
 
 def refusal(done: "subprocess.CompletedProcess[str]") -> str:
-    """The one sentence that a command was refused with; it is an error for there to be more, or another status."""
+    """Return the one sentence that a command was refused with. Fails for more, and for another status."""
     assert done.returncode in (1, 2), f"it ended with {done.returncode}: {done.stdout}{done.stderr}"
     lines = done.stderr.strip().splitlines()
     assert len(lines) == 1, done.stderr
@@ -57,7 +57,7 @@ class Terminal:
         return self._shown.text()
 
     def until(self, text: str, seconds: float = 60.0) -> str:
-        """What it shows, once `text` is in it."""
+        """Return its screen, once `text` is in it."""
         end = time.monotonic() + seconds
         while text not in self.shown():
             assert time.monotonic() < end, f"waited {seconds} s for {text!r} on\n{self.shown()}"
@@ -80,7 +80,7 @@ class Terminal:
         return self.ended(1.0)
 
     def ended(self, seconds: float = 60.0) -> int:
-        """Its exit status, once it has ended."""
+        """Return its exit status, once it has ended."""
         end = time.monotonic() + seconds
         while time.monotonic() < end and self._read(0.2):
             pass
@@ -101,7 +101,7 @@ class Terminal:
 def terminal(
     place: Path, *words: str, columns: int, rows: int, cwd: Path | None = None, **more: str
 ) -> Iterator[Terminal]:
-    """`cockpit WORDS` in a terminal of that size."""
+    """Run `cockpit WORDS` in a terminal of that size."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     process = subprocess.Popen(

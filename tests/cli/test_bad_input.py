@@ -351,7 +351,7 @@ def test_what_the_worker_refuses_is_the_commands_own_sentence(place: Path) -> No
 
 
 def as_nobody(folder: SessionFolder, *words: str) -> tuple[int, str]:
-    """`cockpit WORDS` by another Unix user of the folder's group: (exit status, its output)."""
+    """Run `cockpit WORDS` as another Unix user of the folder's group. Returns (exit status, its output)."""
     code = f"""
 import contextlib, io, os, sys
 import cockpit.cli.ending, cockpit.cli.steer, cockpit.decide.handle_intents

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.cli.sessions import existing
+from cockpit.cli.screen import existing
 from cockpit.core.model import Outcome, WaveStatus
 from cockpit.session import lock, worker_process
 from cockpit.session.paths import SessionFolder
@@ -120,7 +120,7 @@ def test_killing_asks_with_its_cost_on_a_terminal_and_takes_yes_elsewhere(place:
     said(place, "propose", "MATRIX_LR=0.041", "SECONDS=60", "--approve")
     wait_for(lambda: any(state_of(night).attempts[a].started_at for a in state_of(night).in_flight), 30, "a run")
     name = next(a for a in state_of(night).in_flight if state_of(night).attempts[a].started_at)
-    assert "give --yes to do it unasked" in refusal(cockpit(place, "kill", name, cwd=place / "repo"))
+    assert "add --yes to confirm" in refusal(cockpit(place, "kill", name, cwd=place / "repo"))
     with terminal(place, "kill", name, columns=100, rows=30, cwd=place / "repo") as asked:
         assert "of training" in asked.until("[y/N]")
         asked.keys("n\r")

@@ -1,4 +1,4 @@
-"""What the doctor reads out of the `sky` command, as SkyPilot 0.14.1 prints it."""
+"""The doctor reads the output of the `sky` command, as SkyPilot 0.14.1 prints it."""
 
 import pytest
 

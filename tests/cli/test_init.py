@@ -56,7 +56,7 @@ def test_it_refuses_an_unknown_template_and_lists_the_others(tmp_path: Path, fol
 
 
 def test_it_asks_before_it_copies(tmp_path: Path, folder: Path) -> None:
-    assert "give --yes" in refusal(cockpit(tmp_path, "init", cwd=folder))
+    assert "add --yes" in refusal(cockpit(tmp_path, "init", cwd=folder))
     assert not list(folder.iterdir())
 
 

@@ -31,12 +31,12 @@ for path in glob.glob("/proc/[0-9]*/environ"):
         print("found a key in", path, open(path.replace("environ", "cmdline"), "rb").read())
 print("looked into", looked, "processes,", found, "told")
 """.replace("KEY", "bytes([100, 111]) + b'-not-tell'")
-"""What an experiment of a curious model might do. It does not hold the words it looks for."""
+"""An experiment of a curious model, which looks for the key. It does not hold the words it looks for."""
 TELLS_ALL = "import os, sys\nprint(dict(os.environ))\n"
 
 
 def leaks(place: Path) -> list[str]:
-    """The files that hold any of it."""
+    """Return the files that hold any of it."""
     files = [path for path in place.rglob("*") if path.is_file()]
     return [str(path) for path in files if any(secret.encode() in path.read_bytes() for secret in ("do-not-tell",))]
 

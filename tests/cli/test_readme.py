@@ -6,7 +6,7 @@ import tomllib
 
 import msgspec
 
-from cockpit.cli.main import parser
+from cockpit.cli.parser import parser
 from cockpit.session.settings import AgentSettings, EnvelopeSettings, NewSession, Price, ScreenSettings, Settings
 from cockpit.tui.actions.navigation import NAVIGATION
 from cockpit.tui.actions.pages import PAGE_ACTIONS
@@ -24,7 +24,7 @@ def commands() -> set[str]:
 
 
 def table(text: str, heading: str) -> str:
-    """The first column of the first table under a heading."""
+    """Return the first column of the first table under a heading."""
     section = text.split(f"\n{heading}", 1)[1].split("\n## ")[0]
     return "\n".join(line.split("|")[1] for line in section.splitlines() if line.startswith("| `"))
 

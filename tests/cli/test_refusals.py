@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.cli.locate import CommandError, session
+from cockpit.cli.errors import CommandError
+from cockpit.cli.locate import session
 from cockpit.cli.main import main
 from cockpit.fleet.local import confinement
 from cockpit.session.paths import SessionFolder

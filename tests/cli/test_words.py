@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.cli.main import main, parser
+from cockpit.cli.main import main
+from cockpit.cli.parser import parser
 from cockpit.session.settings import Settings, SettingsError, read_settings
 
 

@@ -90,15 +90,15 @@ def test_an_envelope_changes_only_what_is_named(night: Story) -> None:
     made = verb("envelope").intent(night.state, {"usd": 7.0, "patches": None}, 0.0)
     assert isinstance(made, SetEnvelope)
     assert made.envelope.usd == 7.0 and made.envelope.wave_size == night.state.envelope.wave_size
-    with pytest.raises(BadArgument, match="name what changes"):
+    with pytest.raises(BadArgument, match="name at least one limit"):
         verb("envelope").intent(night.state, {}, 0.0)
 
 
 @pytest.mark.parametrize(
     ("name", "given", "said"),
     [
-        ("say", {"words": "  "}, "nothing to say"),
-        ("phase", {"name": ""}, "needs at least one word"),
+        ("say", {"text": "  "}, "nothing to say"),
+        ("phase", {"phase": ""}, "needs at least one word"),
         ("finding", {"claim": " "}, "needs at least one word"),
         ("proposer", {"name": "gpt"}, "there is no proposer 'gpt'"),
         ("proposer", {"name": "serach"}, "did you mean search?"),

@@ -112,38 +112,6 @@ def test_a_ranking_that_flips_between_classes_is_not_kept() -> None:
     assert any("flips" in reason or "does not hold on H200" in reason for reason in reasons)
 
 
-def kept_on(h100_gain: float, h200_gain: float, seeds: range) -> list[str]:
-    """Return the class that the first keep of each session says it holds on; sessions without a keep are left out."""
-
-    def differs(constants: Mapping[str, Value], attempt: Attempt) -> float:
-        gain = h100_gain if attempt.hardware == "H100" else h200_gain
-        return 2.0 - gain * (constants["LR"] == 2)
-
-    found = []
-    for seed in seeds:
-        world = World(differs, hardware=("H100",) * 13 + ("H200",) * 3, seed=seed)
-        world.run(0.2)
-        drafts: list[dict[str, Value]] = [{"LR": 2, "NAME": str(i)} for i in range(4)]
-        world.propose(*drafts)
-        state = world.run(4.0)
-        keeps = [one for one in state.incumbencies if one.experiment != "e0000"]
-        if keeps:
-            assert keeps[0].estimate is not None
-            found.append(keeps[0].estimate.hardware)
-    return found
-
-
-def test_a_gain_of_one_class_only_is_kept_for_that_class_only() -> None:
-    said = kept_on(0.009, 0.0, range(12))
-    assert len(said) >= 4
-    # The better class shows a gain that is not there in few cases; before, every such keep was for both classes.
-    assert said.count("H100") >= 0.75 * len(said)
-
-
-def test_a_gain_of_both_classes_is_kept_for_both() -> None:
-    assert kept_on(0.018, 0.018, range(6)) == ["pooled"] * 6
-
-
 def test_one_wrong_score_never_makes_an_incumbent() -> None:
     def misprints(constants: Mapping[str, Value], attempt: Attempt) -> float:
         return 0.2 if constants["LR"] == 2 and attempt.kind is AttemptKind.ARM else 2.0
@@ -373,24 +341,19 @@ def test_a_kept_change_that_no_longer_helps_is_dropped_and_one_that_does_stays()
     def overtaken(constants: Mapping[str, Value], attempt: Attempt) -> float:
         return 2.0 - 0.05 * (constants["LR"] == 2)
 
-    dropped = 0
-    for seed in range(8):
-        world = World(overtaken, seed=seed)
-        world.run(0.1)
-        world.propose({"LR": 2, "NAME": "useless"})
-        stack = world.run(1.0).incumbent
-        assert stack != "e0000"
-        useless, useful = (
-            world.propose({"NAME": "as before"}, levels={WITHOUT: stack})[0],
-            world.propose({"LR": 1}, levels={WITHOUT: stack})[0],
-        )
-        state = world.run(2.0)
-        assert state.experiments[useful].status is ExperimentStatus.DISCARDED
-        assert state.incumbent in (stack, useless)
-        dropped += state.incumbent == useless
-        said = "no longer helps" if state.incumbent == useless else "stays"
-        assert said in state.experiments[useless].reason
-    assert dropped >= 4, "the others are undecided, and an undecided change stays"
+    world = World(overtaken)
+    world.run(0.1)
+    world.propose({"LR": 2, "NAME": "useless"})
+    stack = world.run(1.0).incumbent
+    assert stack != "e0000"
+    useless, useful = (
+        world.propose({"NAME": "as before"}, levels={WITHOUT: stack})[0],
+        world.propose({"LR": 1}, levels={WITHOUT: stack})[0],
+    )
+    state = world.run(2.0)
+    assert state.incumbent == useless
+    assert "no longer helps" in state.experiments[useless].reason
+    assert state.experiments[useful].status is ExperimentStatus.DISCARDED
 
 
 @pytest.mark.parametrize("jump_sds", [1.5, 3, 6])

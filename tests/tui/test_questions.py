@@ -26,7 +26,7 @@ from cockpit.core.intents import (
 from cockpit.core.model import Mode
 from cockpit.session.heartbeat import WorkerStatus
 from cockpit.session.ledger import Ledger
-from cockpit.tui.actions.effects import Confirm
+from cockpit.tui.actions.effects import Choose, Confirm
 from cockpit.tui.actions.registry import Here, effects_of
 from cockpit.tui.actions.steering import STEERING
 from cockpit.tui.app import CockpitApp
@@ -151,7 +151,8 @@ def test_every_verb_with_a_cost_has_an_action_that_asks() -> None:
         selected = {argument.name: str(getattr(here, argument.name, "")) for argument in row.arguments}
         if row.cost(story.state, selected, story.at) and row.name not in free:
             (effect,) = effects_of(actions[row.name], here)
-            assert isinstance(effect, Confirm), row.name
+            asks = isinstance(effect, Confirm) or (isinstance(effect, Choose) and effect.focused == "")
+            assert asks, row.name
 
 
 async def test_an_edit_that_the_worker_refuses_keeps_the_line_open_with_the_problem(screen_on: Opener) -> None:

@@ -13,7 +13,7 @@ from tests.worker.sessions import local_session
 
 COCKPIT = [sys.executable, "-m", "cockpit"]
 FRAMES = (
-    "from cockpit.cli.sessions import need_terminal; need_terminal('this');"
+    "from cockpit.cli.screen import need_terminal; need_terminal('this');"
     "from textual.constants import MAX_FPS; print('frames a second:', MAX_FPS)"
 )
 OVER_SSH = {"SSH_CONNECTION": "10.0.0.1 50000 10.0.0.2 22"}

@@ -50,7 +50,7 @@ def test_a_wave_approved_by_a_key_runs_after_the_screen_is_left(tmp_path: Path, 
             screen.press("q", "1")
             screen.wait_for("cpu-01")
             screen.press("q")
-            screen.wait_for("it goes on in the background", "ended with 0")
+            screen.wait_for("it continues in the background", "ended with 0")
         wait_for(lambda: state_of(folder).incumbent == "e0002", 60, "the better rate, kept with no screen open")
         with terminal([*COCKPIT, "open", str(folder.root)], width, height) as screen:
             screen.wait_for("e0002", "worker running")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import msgspec
 
+from cockpit.cli.corpora import ready_corpus
 from cockpit.cli.demo import AS_COCKPIT, copy_of
-from cockpit.cli.sessions import ready_corpus
 from cockpit.cli.steer import leave
 from cockpit.core.intents import Arm, Draft, Propose
 from cockpit.core.model import Change, Edit, Estimate, ExperimentStatus, Outcome

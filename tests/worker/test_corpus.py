@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.cli.sessions import restore_corpus
+from cockpit.cli.corpora import restore_corpus
 from cockpit.cli.steer import leave
 from cockpit.core.intents import Rerun, Resume
 from cockpit.core.model import Outcome

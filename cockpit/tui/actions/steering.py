@@ -2,15 +2,11 @@
 
 from collections.abc import Mapping
 
-from cockpit.control.costs import envelope_words
+from cockpit.control.costs import end_words, envelope_words
 from cockpit.control.values import BadArgument
 from cockpit.control.verbs import VERBS, Verb, verb
-from cockpit.core.intents import End, Propose
 from cockpit.core.model import EndMode, Mode
-from cockpit.decide.ablation import ablations
 from cockpit.decide.early_stopping import early_stopping_summary
-from cockpit.decide.kept_changes import unablated
-from cockpit.read.wording import count
 from cockpit.tui.actions import pages
 from cockpit.tui.actions.effects import (
     AskLine,
@@ -142,7 +138,7 @@ def _early(here: Here, words: str) -> Effects:
 def _say(here: Here, words: str) -> Effects:
     if not words:
         return (FocusSay(),)
-    return (Send(verb("say").intent(here.state, {"words": words}, here.now)),)
+    return (Send(verb("say").intent(here.state, {"text": words}, here.now)),)
 
 
 # Verbs whose arguments depend on the place
@@ -182,36 +178,22 @@ def _idle(here: Here) -> str:
     return "" if here.state.asks else "no proposer is at work"
 
 
-# Actions without a verb
-
-
-def _ablate(here: Here, words: str) -> Effects:
-    draft = ablations(here.state)
-    if draft is None:
-        raise Problem(_not_ablatable(here))
-    changes = count(len(draft.arms), "kept change")
-    return (Send(Propose(draft), "ablate", f"it is proposed to drop {changes} again"),)
-
-
 def _not_ablatable(here: Here) -> str:
-    return "" if unablated(here.state) else "nothing was kept that is still to be dropped"
+    return verb("ablate").applies(here.state, {}, here.now)
 
 
 def _end(here: Here, words: str) -> Effects:
-    runs = count(len(here.state.in_flight), "run")
-    choices = (
-        ("", "Cancel"),
-        ("drain", f"drain: {runs} in flight finish, clusters stay up"),
-        ("drain+down", "drain, then take the clusters down"),
-        ("cancel", f"end {runs} in flight now; their cost is lost"),
-        ("cancel+down", "end them now and take the clusters down"),
-    )
+    row = verb("end")
+    if words:
+        return effects_of_verb(row, here, words, label="end session")
+    ways = {f"{how} down" if down else str(how): (how, down) for how in EndMode for down in (False, True)}
+    choices = tuple((name, f"{name}: {end_words(here.state, *way, here.now)}") for name, way in ways.items())
 
-    def end(how: str) -> Effects:
-        mode, _, down = how.partition("+")
-        return (Send(End(EndMode(mode), bool(down)), "end the session", f"the session is ending: {how}"),)
+    def end(name: str) -> Effects:
+        given = dict(zip(("how", "down"), ways[name], strict=True))
+        return (Send(row.intent(here.state, given, here.now), "end the session", row.done(given)),)
 
-    return (Choose("End the session? Queued work stays in the ledger.", choices, "", end),)
+    return (Choose("End the session? Queued work stays in the ledger.", (("", "Cancel"), *choices), "", end),)
 
 
 _KEYED: tuple[Action, ...] = (
@@ -243,10 +225,8 @@ _KEYED: tuple[Action, ...] = (
     _action("interrupt", applies=_idle, keys=("escape",), places=frozenset({"talk"}), footer=4),
     _action("envelope", run=_envelope),
     _action("early", run=_early),
-    Action("ablate", "ablate", "Propose to drop each kept change once, to see whether it still helps", run=_ablate,
-           acting=True, applies=_not_ablatable),
-    Action("end", "end session", "End the session: drain or cancel, clusters down or not", run=_end, keys=("E",),
-           acting=True),
+    _action("ablate", applies=_not_ablatable),
+    _action("end", "end session", run=_end, keys=("E",)),
 )  # fmt: skip
 
 STEERING: tuple[Action, ...] = (

@@ -2,11 +2,12 @@
 
 import re
 
-from cockpit.control.arguments import Argument, Kind
+from cockpit.control.arguments import PATTERNS, Argument, Kind
 from cockpit.control.values import BadArgument, parse_amount, parse_count
 from cockpit.control.verbs import Verb
 
-_EXPERIMENT = re.compile(r"e\d{4,}")
+_EXPERIMENT = re.compile(PATTERNS[Kind.EXPERIMENT])
+_LISTS = (Kind.NAMES, Kind.FACTORS)
 _SWITCH = {"yes": True, "no": False}
 
 
@@ -40,7 +41,7 @@ def given_by(verb: Verb, words: str, selected: str = "") -> dict[str, object]:
     for number, argument in enumerate(places):
         taken, rest = _split(argument, rest, last=number == len(places) - 1)
         if taken:
-            given[argument.name] = taken if argument.kind is Kind.NAMES else _read(argument, " ".join(taken))
+            given[argument.name] = taken if argument.kind in _LISTS else _read(argument, " ".join(taken))
         elif argument.required:
             raise BadArgument(f"{verb.name} takes {usage_of(verb)}: {argument.metavar} is missing")
     if rest:
@@ -59,7 +60,7 @@ def _split(argument: Argument, rest: list[str], last: bool) -> tuple[list[str], 
         while end > 1 and _EXPERIMENT.fullmatch(rest[end - 1]):
             end -= 1
         return rest[:end], rest[end:]
-    return (rest, []) if argument.kind is Kind.NAMES else (rest[:1], rest[1:])
+    return (rest, []) if argument.kind in _LISTS else (rest[:1], rest[1:])
 
 
 def _read(argument: Argument, text: str) -> object:

@@ -1,0 +1,79 @@
+"""Commands that read a session: the screens of a watcher, its status, results, report, logs and diffs."""
+
+from argparse import Namespace
+
+from cockpit.cli.arguments import Command, add_json, add_no_mouse, add_session, add_session_option, port, positive
+
+
+def add(command: Command) -> None:
+    it = command("watch", _watch, "watch a session, read-only")
+    add_session(it)
+    add_no_mouse(it)
+    it.add_argument("--web", action="store_true", help="serve the screen to browsers that have its address")
+    it.add_argument("--host", default="127.0.0.1", help="where --web listens (default: this machine alone)")
+    it.add_argument("--port", type=port, default=8000, help="of --web (default: 8000; 0 for any free one)")
+    it = command("replay", _replay, "play a stored session again")
+    add_session(it)
+    add_no_mouse(it)
+    it.add_argument("--speed", type=positive, default=60.0, help="session seconds per second (default: 60)")
+    it = command("status", _status, "show the state of a session")
+    add_session(it)
+    add_json(it)
+    it = command("results", _results, "write autoresearch's results.tsv")
+    add_session(it)
+    it.add_argument("-o", "--output", metavar="FILE", help="default: standard output")
+    it = command("report", _report, "write a session's report, one HTML file")
+    add_session(it)
+    it.add_argument("-o", "--output", metavar="FILE", help="default: NAME.html; - for standard output")
+    it = command("log", _log, "print an experiment's output")
+    it.add_argument("experiment", metavar="EXPERIMENT", help="e0042 for its newest attempt, e0042.1 for one attempt")
+    it.add_argument("-f", "--follow", action="store_true", help="continue until the attempt ends")
+    add_session_option(it)
+    it = command("diff", _diff, "print an experiment's change")
+    it.add_argument("experiment", metavar="EXPERIMENT")
+    it.add_argument("--against", metavar="EXPERIMENT", help="default: its base")
+    add_session_option(it)
+
+
+def _watch(options: Namespace) -> int:
+    from cockpit.cli.screen import watch, watch_by_web
+
+    if options.web:
+        return watch_by_web(options.session, options.host, options.port)
+    return watch(options.session, not options.no_mouse)
+
+
+def _replay(options: Namespace) -> int:
+    from cockpit.cli.screen import replay
+
+    return replay(options.session, options.speed, not options.no_mouse)
+
+
+def _status(options: Namespace) -> None:
+    from cockpit.cli.show import print_status
+
+    print_status(options.session, options.json)
+
+
+def _results(options: Namespace) -> None:
+    from cockpit.cli.show import print_results
+
+    print_results(options.session, options.output)
+
+
+def _report(options: Namespace) -> None:
+    from cockpit.cli.show import write_report
+
+    write_report(options.session, options.output)
+
+
+def _log(options: Namespace) -> None:
+    from cockpit.cli.show import print_log
+
+    print_log(options.session, options.experiment, options.follow)
+
+
+def _diff(options: Namespace) -> None:
+    from cockpit.cli.show import print_diff
+
+    print_diff(options.session, options.experiment, options.against)

@@ -1,0 +1,168 @@
+"""Commands that make, open, end and check sessions."""
+
+from argparse import SUPPRESS, Namespace
+
+from cockpit.cli.arguments import (
+    Command,
+    add_json,
+    add_no_mouse,
+    add_session,
+    add_session_option,
+    amount,
+    positive,
+    seed,
+    whole,
+)
+
+TAKE_REPO = ("new", "open", "doctor")
+"""Commands that take --repo; every other one finds the repository in its session."""
+NEW_FLAGS = (
+    "fleet", "clusters", "hardware", "infra", "mode", "proposer", "corpus", "time_budget_s", "time_limit_s",
+    "budget_usd", "budget_hours", "early_stopping", "seed",
+)  # fmt: skip
+"""Flags of `new` that are settings of the session."""
+
+
+def add(command: Command) -> None:
+    it = command("open", open_session, "open a session; start its worker if none runs")
+    add_session(it)
+    add_no_mouse(it)
+    _add_new(command)
+    it = command("init", _init, "start a research project in this empty folder")
+    it.add_argument("--template", default="autoresearch", metavar="NAME", help="default: autoresearch")
+    it.add_argument("--yes", action="store_true", help="do not ask")
+    add_json(command("list", _list, "list the sessions here"))
+    _add_ends(command)
+    it = command("adopt", _adopt, "take over clusters that were launched by hand with `sky launch`")
+    it.add_argument("clusters", nargs="+", metavar="CLUSTER")
+    add_session_option(it)
+    add_session(command("verify", _verify, "check a session's files for damage"))
+    add_session(command("repair", _repair, "keep the undamaged events of a damaged session"))
+    it = command("demo", _demo, "play a simulated night on 16 clusters")
+    it.add_argument("--speed", type=positive, default=60.0, help="simulated seconds per second (default: 60)")
+    it.add_argument("--clusters", type=whole, default=16, metavar="N", help="number of clusters (default: 16)")
+    add_no_mouse(it)
+    it = command("doctor", _doctor, "list what is missing here, each item with its remedy")
+    it.add_argument("--fleet", choices=["local", "sky", "sim"], default="local", help="the fleet to run on")
+    add_json(it)
+
+
+def _add_new(command: Command) -> None:
+    it = command("new", _new, "make a session and start its worker")
+    it.add_argument("session", nargs="?", metavar="NAME", help="default: today's date")
+    it.add_argument(
+        "--repo", metavar="PATH", default=SUPPRESS, help="the repository to research (default: the one here)"
+    )
+    it.add_argument("--fleet", choices=["local", "sky", "sim"],
+                    help="this machine (the default), SkyPilot's clusters, or simulated ones")  # fmt: skip
+    it.add_argument("--clusters", type=whole, metavar="N", help="default: this machine's slots, 16 elsewhere")
+    it.add_argument("--hardware", metavar="CLASS:COUNT,…",
+                    help="SkyPilot's classes, such as H100:13,H200:3 (default: experiment.yaml's)")  # fmt: skip
+    it.add_argument("--infra", help="where SkyPilot launches: k8s, slurm, aws …")
+    it.add_argument("--mode", choices=["manual", "copilot", "autopilot"], help="who decides (default: copilot)")
+    it.add_argument("--proposer", metavar="NAME",
+                    help="claude (default with a key), search, hybrid, tpe, grid, or an outside agent")  # fmt: skip
+    it.add_argument("--corpus", help="climbmix or stdlib, on this machine (default: climbmix with a GPU)")
+    it.add_argument("--time-budget", type=positive, dest="time_budget_s", metavar="SECONDS",
+                    help="training time of a run (default: prepare.py's)")  # fmt: skip
+    it.add_argument("--time-limit", type=positive, dest="time_limit_s", metavar="SECONDS",
+                    help="a run that takes longer has failed (default: 600, or twice the budget)")  # fmt: skip
+    it.add_argument("--budget", type=amount, dest="budget_usd", metavar="DOLLARS",
+                    help="GPU and API together (default: no cap)")  # fmt: skip
+    it.add_argument("--hours", type=positive, dest="budget_hours", metavar="HOURS",
+                    help="the session ends after this time")  # fmt: skip
+    it.add_argument("--no-early-stopping", dest="early_stopping", action="store_const", const=False,
+                    help="let every run finish")  # fmt: skip
+    it.add_argument("--seed", type=seed, help="of the first run of everything (default: 1337)")
+
+
+def _add_ends(command: Command) -> None:
+    drain, cancel = "let running attempts finish first", "end running attempts without a result"
+    it = command("stop", _stop, "end a session's worker")
+    add_session(it)
+    how = it.add_mutually_exclusive_group()
+    how.add_argument("--drain", dest="how", action="store_const", const="drain", help=drain)
+    how.add_argument("--cancel", dest="how", action="store_const", const="cancel", help=cancel)
+    how.add_argument("--leave", dest="how", action="store_const", const="leave", help="leave attempts running")
+    it.add_argument("--yes", action="store_true", help="do not ask: drain")
+    it.add_argument("--wait", type=amount, default=0.0, metavar="SECONDS", help="how long to wait for the end")
+    it = command("down", _down, "end a session and take its clusters down, so that nothing is left billing")
+    add_session(it)
+    how = it.add_mutually_exclusive_group()
+    how.add_argument("--drain", dest="how", action="store_const", const="drain", help=drain)
+    how.add_argument("--cancel", dest="how", action="store_const", const="cancel", help=cancel)
+    it.add_argument("--yes", action="store_true", help="do not ask: cancel, unless --drain is given")
+    it.add_argument("--wait", type=amount, default=600.0, metavar="SECONDS", help="for the clusters (default: 600)")
+
+
+def open_session(options: Namespace) -> int:
+    """Open the session on the screen, or make one. The command without a name."""
+    from cockpit.cli.screen import open_session
+
+    return open_session(options.session, options.repo, not options.no_mouse)
+
+
+def _new(options: Namespace) -> None:
+    from cockpit.cli.making import new, notes
+    from cockpit.cli.model_cost import estimate_sentence
+
+    folder = new(options.session, options.repo, {name: getattr(options, name) for name in NEW_FLAGS})
+    for note in notes(folder):
+        print(f"! {note}")
+    if estimate := estimate_sentence(folder):
+        print(estimate)
+    print(f"session {folder.name} runs in the background; `cockpit open {folder.name}` shows it")
+
+
+def _init(options: Namespace) -> None:
+    from cockpit.cli.init import init
+
+    init(options.template, options.yes)
+
+
+def _list(options: Namespace) -> None:
+    from cockpit.cli.listing import print_list
+
+    print_list(options.json)
+
+
+def _stop(options: Namespace) -> None:
+    from cockpit.cli.ending import stop
+
+    print(stop(options.session, options.how, options.yes, options.wait))
+
+
+def _down(options: Namespace) -> None:
+    from cockpit.cli.ending import down
+
+    print(down(options.session, options.how, options.yes, options.wait))
+
+
+def _adopt(options: Namespace) -> None:
+    from cockpit.cli.adopt import adopt
+
+    print(adopt(options.clusters, options.session))
+
+
+def _verify(options: Namespace) -> int:
+    from cockpit.cli.damage import print_damage
+
+    return print_damage(options.session)
+
+
+def _repair(options: Namespace) -> None:
+    from cockpit.cli.damage import repair_damage
+
+    repair_damage(options.session)
+
+
+def _demo(options: Namespace) -> int:
+    from cockpit.cli.demo import demo
+
+    return demo(options.speed, options.clusters, not options.no_mouse)
+
+
+def _doctor(options: Namespace) -> int:
+    from cockpit.cli.doctor import doctor
+
+    return doctor(options.repo, options.fleet, options.json)

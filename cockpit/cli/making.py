@@ -1,0 +1,62 @@
+"""Making a session: its name, its settings, its corpus, its worker."""
+
+import time
+from datetime import datetime
+
+import msgspec
+
+from cockpit.cli.corpora import ready_corpus
+from cockpit.cli.errors import CommandError
+from cockpit.cli.locate import all_sessions, repository, sessions_folder, state_of
+from cockpit.session import settings
+from cockpit.session.paths import SessionFolder, name_problem
+from cockpit.session.settings import NewSession, Settings
+
+
+def new(name: str | None, repo: str | None, flags: dict[str, object], speed: float = 1.0) -> SessionFolder:
+    """Make a session and start its worker. `flags` holds fields of NewSession; None leaves a setting as configured."""
+    from cockpit.session import worker_process
+    from cockpit.worker import create
+
+    where = repository(repo)
+    configured = with_flags(settings.read_settings(where), flags)
+    if name is not None and (problem := name_problem(name)):
+        raise CommandError(problem)
+    folder = SessionFolder(sessions_folder() / (name or free_name()))
+    spec = create.fleet_spec(configured, where, speed)
+    _refuse_flags_without_effect(spec.kind, flags)
+    create.check(folder, where, configured)  # before the corpus, which takes minutes
+    label = ready_corpus(where, configured, cpu=spec.clusters[0].hardware == "CPU") if spec.kind == "local" else ""
+    plan = create.Plan(folder.name, where, configured, corpus=label, speed=speed)
+    create.create(folder, plan, create.SIM_EPOCH if spec.simulated else time.time())
+    worker_process.start(folder)
+    return folder
+
+
+def with_flags(configured: Settings, flags: dict[str, object]) -> Settings:
+    """Return the settings with the given flags in place of [session]."""
+    given = {key: value for key, value in flags.items() if value is not None}
+    made: NewSession = msgspec.structs.replace(configured.session, **given)
+    return msgspec.structs.replace(configured, session=made)
+
+
+def _refuse_flags_without_effect(fleet: str, flags: dict[str, object]) -> None:
+    """Raise CommandError for a flag that this fleet would ignore."""
+    for name in ("hardware", "infra"):
+        if fleet != "sky" and flags.get(name):
+            raise CommandError(f"--{name} is for SkyPilot, and the fleet is {fleet}: give --fleet sky with it")
+    if fleet != "local" and flags.get("corpus"):
+        where = "set COCKPIT_CORPUS in experiment.yaml" if fleet == "sky" else "a simulation has no corpus"
+        raise CommandError(f"--corpus is for runs on this machine, and the fleet is {fleet}: {where}")
+
+
+def free_name() -> str:
+    """Return today's date, with a number if a session has that name."""
+    day = datetime.now().strftime("%b%d").lower()
+    taken = {folder.name for folder in all_sessions()}
+    return next(name for name in [day, *(f"{day}-{n}" for n in range(2, 10_000))] if name not in taken)
+
+
+def notes(folder: SessionFolder) -> list[str]:
+    """Return the troubles found when the session was made, such as a checkout with uncommitted changes."""
+    return [message.text for message in state_of(folder).messages if message.kind == "trouble"]
