@@ -254,6 +254,7 @@ class Cancelling(Event):
     """The outcome of the attempt once the cancel has ended it."""
     expected_bpb: float = 0.0
     """The val_bpb that the curve of a hopeless run leads to."""
+    expected_se: float = 0.0
 
 
 class EarlyStopSkipped(Event, tag="Spared"):

@@ -245,6 +245,7 @@ class Attempt(msgspec.Struct, omit_defaults=True, gc=False):
     cancelled_by: str = ""
     expected_bpb: float = 0.0
     """Where the curve of a run led that was ended as hopeless. A guess, never a score."""
+    expected_se: float = 0.0
     skipped_stop: SkippedStop | None = None
     progress: Progress | None = None
     curve: Curve = b""

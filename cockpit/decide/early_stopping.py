@@ -3,9 +3,14 @@
 One in ten of these runs continues as a check: the mistakes of the rule show only in runs that it would have ended. The
 curves and scores of the checks are among the finished runs that the rule predicts from, so that mistakes make it more
 careful.
+
+A curve is judged only by those of runs with the same schedule: an arm that decays its learning rate later is behind all
+others until its end.
 """
 
 import hashlib
+import re
+from functools import lru_cache
 
 from msgspec.structs import replace
 
@@ -19,10 +24,13 @@ from cockpit.decide.schedule import cancelling
 from cockpit.science.forecast import CURVES_NEEDED, Finished, forecast_curve
 
 LOOKS = (0.3, 0.5, 0.7)
-"""Frevents of the budget at which a run's curve is judged."""
+"""Fractions of the budget at which a run's curve is judged."""
 LOOK_LASTS = 0.1
 """A run is judged at its first step line within this fraction of the budget after a look."""
 CHECKED_ONE_IN = 10
+
+_SCHEDULE = re.compile(r"(?i)warm_?up|warm_?down|cool_?down|(?<!weight_)decay|anneal|sched|cosine|final_lr|min_lr")
+"""Words in constants and edits that change a run's schedule, and with it the shape of its curve."""
 
 
 def stop_early(state: State, now: float) -> list[Event]:
@@ -32,7 +40,7 @@ def stop_early(state: State, now: float) -> list[Event]:
     events: list[Event] = []
     for attempt in (one for name in state.in_flight if _due(state, one := state.attempts[name])):
         bar = _bar(state, attempt.hardware)
-        finished = _finished(state, attempt.hardware)
+        finished = _finished(state, attempt.hardware, schedule_of(state, attempt.experiment))
         if bar is None or len(finished) < CURVES_NEEDED:
             continue
         seen = forecast_curve(points_of(attempt.curve), finished, bar)
@@ -47,7 +55,7 @@ def stop_early(state: State, now: float) -> list[Event]:
             events.append(EarlyStopSkipped(at=now, attempt=attempt.id, bar=bar, reason=reason))
         else:
             cancel = cancelling(attempt.id, reason, now, Outcome.HOPELESS)
-            events.append(replace(cancel, expected_bpb=seen.final.mean))
+            events.append(replace(cancel, expected_bpb=seen.final.mean, expected_se=seen.se))
     return events
 
 
@@ -92,11 +100,32 @@ def _bar(state: State, hardware: str) -> float | None:
     return sum(scores) / len(scores) if scores else None
 
 
-def _finished(state: State, hardware: str) -> list[Finished]:
-    """Return the newest finished runs of the class that have a curve."""
+def schedule_of(state: State, experiment: str) -> frozenset[str]:
+    """Return everything that makes an experiment's schedule differ from the baseline's: constants, and edits by id."""
+    overrides = state.experiments[experiment].overrides
+    found = {f"{name} {value!r}" for name, value in overrides.items() if _is_of_schedule(name)}
+    while experiment:
+        one = state.experiments[experiment]
+        if any(_is_of_schedule(edit.search + edit.replace) for edit in one.change.edits):
+            found.add(one.id)
+        experiment = one.base
+    return frozenset(found)
+
+
+@lru_cache(maxsize=1024)
+def _is_of_schedule(text: str) -> bool:
+    return _SCHEDULE.search(text) is not None
+
+
+def _finished(state: State, hardware: str, schedule: frozenset[str]) -> list[Finished]:
+    """Return the newest finished runs of the class, with this schedule, that have a curve."""
     found = (state.attempts[name] for name in state.recent)
     return [
         Finished(points_of(attempt.curve), attempt.metrics.val_bpb)
         for attempt in found
-        if attempt.hardware == hardware and attempt.outcome is Outcome.VALID and attempt.metrics and attempt.curve
+        if attempt.hardware == hardware
+        and attempt.outcome is Outcome.VALID
+        and attempt.metrics
+        and attempt.curve
+        and schedule_of(state, attempt.experiment) == schedule
     ]

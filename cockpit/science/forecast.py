@@ -139,6 +139,12 @@ class CurveForecast(msgspec.Struct, frozen=True):
     """Those of `ended` that finished better than the bar."""
 
     @property
+    def se(self) -> float:
+        """The standard error of the forecast."""
+        half = (self.final.high - self.final.low) / 2
+        return half / t_quantile((1 + self.final.level) / 2, self.final.runs - 2)
+
+    @property
     def hopeless(self) -> bool:
         return self.p_reach < RISK and self.wrongly <= MISTAKES_AT_MOST * max(self.ended, 1)
 

@@ -14,9 +14,20 @@ from cockpit.core.events import (
     Started,
     Submitting,
 )
-from cockpit.core.model import Attempt, AttemptKind, ExperimentStatus, Metrics, Outcome, Progress, Value
+from cockpit.core.model import (
+    Attempt,
+    AttemptKind,
+    AttemptStatus,
+    Change,
+    Edit,
+    ExperimentStatus,
+    Metrics,
+    Outcome,
+    Progress,
+    Value,
+)
 from cockpit.core.state import State
-from cockpit.decide.early_stopping import CHECKED_ONE_IN, early_stopping_summary, is_checked, stop_early
+from cockpit.decide.early_stopping import CHECKED_ONE_IN, early_stopping_summary, is_checked, schedule_of, stop_early
 from cockpit.decide.kept_changes import WITHOUT
 from tests.decide.world import RUN_S, World
 
@@ -81,6 +92,80 @@ def test_a_run_that_may_reach_the_incumbent_runs_on() -> None:
     assert stop_early(world.state, world.now) == []
 
 
+def late_decay_ended(schedule_is_told: bool, draws: int = 15) -> int:
+    """Count the draws that end an arm which is truly 0.002 better and decays late, where finished arms spread 0.004.
+
+    `schedule_is_told` is False for an arm whose constants do not show that its schedule differs.
+    """
+    world = World(lambda constants, attempt: 0.99 + SPREAD.get(str(constants.get("NAME")), 0.0), sd=0.0003)
+    world.curves = lambda attempt, score: [(k / 20, score + 0.1 * (1 - k / 20)) for k in range(1, 21)]
+    world.run(0.1)
+    for some in (list(SPREAD)[::2], list(SPREAD)[1::2]):
+        world.propose(*({"NAME": name} for name in some))
+    world.run(2.0)
+    ended = 0
+    for draw in range(draws):
+        constants: dict[str, Value] = {"NAME": f"late {draw}"}
+        if schedule_is_told:
+            constants["WARMDOWN_RATIO"] = 0.2
+        (arm,) = world.propose(constants)
+        world._act()
+        (name,) = world.state.experiments[arm].attempts
+        attempt = world.state.attempts[name]
+        if attempt.status is AttemptStatus.QUEUED:
+            world.record(Submitting(at=world.now, attempt=name, cluster="gpu-01", hardware="CPU"))
+        world.record(Started(at=world.now, attempt=name))
+        curve = [(k / 20, 0.988 + 0.1 * (1 - k / 20) + 0.02) for k in range(1, 15)]
+        progress = Progress(world.now, 14, 0.7, curve[-1][1])
+        world.record(Progressed(at=world.now, attempt=name, curve=curve, progress=progress))
+        said = [
+            event for event in stop_early(world.state, world.now) if isinstance(event, Cancelling | EarlyStopSkipped)
+        ]
+        ended += any(event.attempt == name for event in said)
+        world.record(Ended(at=world.now, attempt=name, outcome=Outcome.CANCELLED))
+    return ended
+
+
+SPREAD = {f"arm {number}": 0.004 * (number % 9 - 4) / 2.6 for number in range(24)}
+
+
+def test_an_arm_that_decays_later_than_the_finished_ones_is_not_ended() -> None:
+    assert late_decay_ended(schedule_is_told=True) == 0
+    assert late_decay_ended(schedule_is_told=False) > 10, "the finished runs would end such a curve of their schedule"
+
+
+def test_an_arm_is_judged_by_the_finished_arms_of_its_own_schedule() -> None:
+    world = known_world()
+    plain, late = at_a_third(world)[:2]
+    world.state.experiments[late.experiment].overrides |= {"WARMDOWN_RATIO": 0.2}
+    judged = {
+        event.attempt
+        for event in stop_early(world.state, world.now)
+        if isinstance(event, Cancelling | EarlyStopSkipped)
+    }
+    assert plain.id in judged and late.id not in judged
+    for attempt in world.state.attempts.values():
+        world.state.experiments[attempt.experiment].overrides |= {"WARMDOWN_RATIO": 0.2}
+    judged = {
+        event.attempt
+        for event in stop_early(world.state, world.now)
+        if isinstance(event, Cancelling | EarlyStopSkipped)
+    }
+    assert late.id in judged
+
+
+def test_an_edit_of_the_schedule_is_a_schedule_of_its_own_and_other_edits_are_not() -> None:
+    world = known_world()
+    arm, child = (world.propose({"NAME": name})[0] for name in ("arm", "child"))
+    state = world.state
+    assert schedule_of(state, arm) == frozenset()
+    state.experiments[arm].change = Change({}, (Edit("hidden = 4 * width", "hidden = 5 * width"),))
+    assert schedule_of(state, arm) == frozenset()
+    state.experiments[arm].change = Change({}, (Edit("return 1 - t", "return cosine(t)"),))
+    state.experiments[child].base = arm
+    assert schedule_of(state, arm) == schedule_of(state, child) == frozenset({arm})
+
+
 def test_early_stopping_is_switched_off_and_on_again() -> None:
     world = known_world()
     at_a_third(world)
@@ -127,6 +212,9 @@ def test_an_ended_run_is_discarded_and_search_knows_where_its_curve_led() -> Non
     assert "its curve leads to" in experiment.reason
     assert ended.experiment not in world.state.stranded
     assert abs(ended.expected_bpb - 3.0) < 0.2
-    assert any(
-        tried.score is not None and abs(tried.score - ended.expected_bpb) < 0.1 for tried in search_history(state).tried
-    )
+    told = [
+        tried
+        for tried in search_history(state).tried
+        if tried.score is not None and abs(tried.score - ended.expected_bpb) < 0.1
+    ]
+    assert told and all(tried.se > 0 for tried in told), "a forecast is never a score without its uncertainty"

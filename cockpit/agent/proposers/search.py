@@ -85,7 +85,7 @@ def search_history(state: State) -> SearchHistory:
         elif experiment.status is ExperimentStatus.CRASHED:
             tried.append(Tried(constants, None))
         elif (expected := _expected_score(state, experiment, noise)) is not None:
-            tried.append(Tried(constants, expected))
+            tried.append(Tried(constants, *expected))
         elif experiment.status is not ExperimentStatus.DROPPED:
             pending.append(constants)
     base_constants = constants_of(state, base)
@@ -100,12 +100,15 @@ def _experiments(state: State) -> list[Experiment]:
     return list({experiment.id: experiment for experiment in (*newest, *best)}.values())
 
 
-def _expected_score(state: State, experiment: Experiment, noise: Noise) -> float | None:
-    """Return the forecast of an arm that was stopped as hopeless, on the reference class; None for any other arm."""
+def _expected_score(state: State, experiment: Experiment, noise: Noise) -> tuple[float, float] | None:
+    """Return the forecast of an arm that was stopped as hopeless, on the reference class, and its standard error.
+
+    A forecast counts for less than a score, by its error. None for any other arm.
+    """
     for attempt in (state.attempts[name] for name in experiment.attempts):
         if attempt.outcome is Outcome.HOPELESS and attempt.expected_bpb:
             offset = noise.classes.get(attempt.hardware)
-            return attempt.expected_bpb - (offset.mean if offset else 0.0)
+            return attempt.expected_bpb - (offset.mean if offset else 0.0), max(attempt.expected_se, noise.run_sd)
     return None
 
 
