@@ -326,6 +326,8 @@ class Cluster(msgspec.Struct, omit_defaults=True):
     """True where it was launched by hand and taken over."""
     unverified: bool = False
     """True where it was given up and is not known to be down: it may be billing."""
+    launch_billed_s: float = 0.0
+    """Billed seconds of its launch before the launch last waited."""
     rests: bool = False
     """True where it went down because it was idle; it is launched again when there is work."""
     gpus: int = 1

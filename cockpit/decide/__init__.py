@@ -7,7 +7,7 @@ from cockpit.core.events import Event
 from cockpit.core.state import State
 from cockpit.decide.approve import approve
 from cockpit.decide.ask import ask
-from cockpit.decide.budget import cap, end
+from cockpit.decide.budget import cap, end, next_unpaid_at
 from cockpit.decide.controls import controls, next_unused_at
 from cockpit.decide.early_stopping import stop_early
 from cockpit.decide.promotion import promote
@@ -33,6 +33,7 @@ def wake_at(state: State, now: float) -> float:
     """The next moment at which a decision may come out otherwise although nothing has happened."""
     session = state.session
     times = [next_room_at(state, now), wait_for_results_until(state, now), next_unused_at(state, now)]
+    times.append(next_unpaid_at(state, now))
     times += [cluster.retry_at for cluster in state.clusters.values() if cluster.retry_at > now]
     times += [at for at in state.ask_retry_at.values() if at > now]
     times += [

@@ -1,7 +1,7 @@
 """Approve proposals that need no person: the baseline, filler, and waves within the envelope."""
 
 from cockpit.core.events import Approved, Event
-from cockpit.core.model import AttemptKind, Mode, Tier, Wave, WaveKind
+from cockpit.core.model import AttemptKind, ClusterState, Mode, Tier, Wave, WaveKind
 from cockpit.core.state import State
 from cockpit.decide.budget import accounts, committed_usd, run_usd
 from cockpit.decide.schedule import RunSpec, another
@@ -61,7 +61,10 @@ def outside_envelope(state: State, wave: Wave, now: float) -> str:
         return "the envelope allows constants only, and an arm edits code"
     runs = sum(state.experiments[arm].replicates for arm in wave.arms) + len(wave.again) * wave.replicates
     dearest = max((run_usd(state, cluster) for cluster in state.clusters.values()), default=0.0)
-    cost, due = runs * dearest, committed_usd(state, now) + len(state.waiting) * dearest
+    # The first run of a launch under way is one of those that wait.
+    launching = [cluster for cluster in state.clusters.values() if cluster.state is ClusterState.LAUNCHING]
+    paid = sum(run_usd(state, cluster) for cluster in launching)
+    cost, due = runs * dearest, committed_usd(state, now) - paid + max(paid, len(state.waiting) * dearest)
     if cost and due + cost > envelope.usd:
         return (
             f"it may cost ${cost:.2f} on top of ${due:.2f} spent and approved, and the envelope ends at"

@@ -1,18 +1,31 @@
-"""Account for money and time: spent, reserved and left; end the session at its limits."""
+"""Account for money and time: spent, reserved and left; end the session at its limits.
+
+Admission: each cost is reserved by the event that causes it, before it is caused. A launch reserves its own time, one
+run and a teardown; a submitted run its time limit; a request to a model the most it can cost. A cluster that is billed
+without a reservation is stopped once the money left no longer covers it.
+"""
 
 import msgspec
 
-from cockpit.core.events import CapReached, Event, SessionEnding
-from cockpit.core.model import Cluster, ClusterState, EndMode
+from cockpit.core.events import CapReached, ClusterStopping, Event, SessionEnding
+from cockpit.core.model import Attempt, AttemptStatus, Cluster, ClusterState, EndMode
 from cockpit.core.state import State
 
 TEARDOWN_S = 180.0
 """Seconds that a cluster may still be billed after the decision to take it down."""
-
 LAUNCH_S = 180.0
 """Seconds that a cluster may be billed before it is up."""
+START_S = 30.0
+"""Seconds that a free cluster may be billed before a submitted run starts."""
+LIMIT_GRACE_S = 20.0
+"""Seconds past its limit after which a run is cancelled from here; its fleet should have ended it at the limit."""
+OVERRUN_S = 60.0
+"""Seconds past its limit that a run may be billed: the grace, and the cancelling."""
+SPENT_BELOW_USD = 1e-4
+"""Dollars left below which nothing is left."""
 
-_BILLED = (ClusterState.LAUNCHING, ClusterState.IDLE, ClusterState.BUSY, ClusterState.LOST, ClusterState.STOPPING)
+_TO_TAKE_DOWN = (ClusterState.LAUNCHING, ClusterState.IDLE, ClusterState.BUSY, ClusterState.LOST)
+_ABSENT = (ClusterState.DOWN, ClusterState.LOST)
 
 
 class Accounts(msgspec.Struct, frozen=True):
@@ -67,18 +80,56 @@ def accounts(state: State, now: float) -> Accounts:
 
 
 def committed_usd(state: State, now: float) -> float:
-    """Return the dollars spent and reserved.
+    """Return the dollars spent and reserved."""
+    return accounts(state, now).total_usd + reserved_usd(state, now)
 
-    Reserved are the rest of each run in flight, each request to a model that is under way, and taking clusters down.
+
+def reserved_usd(state: State, now: float) -> float:
+    """Return the dollars reserved and not yet spent.
+
+    Reserved are the rest of each run in flight, each launch with its first run, each request to a model that is under
+    way, and taking clusters down.
     """
     reserved = sum(state.api_reserved.values())
-    for name in state.in_flight:
-        attempt = state.attempts[name]
-        price = state.clusters[attempt.cluster].usd_per_hour
-        spent = max(0.0, now - attempt.started_at) / 3600 * price if attempt.started_at else 0.0
-        reserved += max(0.0, attempt.reserved_usd - spent)
-    teardown = sum(c.usd_per_hour for c in state.clusters.values() if c.state in _BILLED) * TEARDOWN_S / 3600
-    return accounts(state, now).total_usd + reserved + teardown
+    for cluster in state.clusters.values():
+        first = not cluster.running
+        for attempt in state.active(cluster):
+            reserved += _left_of_run_usd(attempt, cluster, now, first)
+            first = False
+        reserved += (_left_of_launch_s(cluster, now) + _left_of_teardown_s(cluster, now)) / 3600 * price(state, cluster)
+        if cluster.state is ClusterState.LAUNCHING and not cluster.ahead:
+            reserved += run_usd(state, cluster)
+    return reserved
+
+
+def _left_of_run_usd(attempt: Attempt, cluster: Cluster, now: float, is_next: bool) -> float:
+    """Return the part of the run's reservation that is not spent. A run that is next spends it while it starts.
+
+    A cluster that is stopping ends its runs: its teardown is reserved instead.
+    """
+    if cluster.state is ClusterState.STOPPING:
+        return 0.0
+    start_usd = START_S / 3600 * cluster.usd_per_hour
+    if attempt.status is AttemptStatus.RUNNING:
+        spent = max(0.0, now - attempt.started_at) / 3600 * cluster.usd_per_hour
+        return max(0.0, attempt.reserved_usd - start_usd - spent)
+    if is_next and cluster.state is ClusterState.IDLE:
+        spent = max(0.0, now - max(attempt.submitting_at, cluster.since)) / 3600 * cluster.usd_per_hour
+        return attempt.reserved_usd - min(start_usd, spent)
+    return attempt.reserved_usd
+
+
+def _left_of_launch_s(cluster: Cluster, now: float) -> float:
+    if cluster.state is not ClusterState.LAUNCHING:
+        return 0.0
+    since_s = 0.0 if cluster.waits else max(0.0, now - cluster.since)
+    return max(0.0, LAUNCH_S - cluster.launch_billed_s - since_s)
+
+
+def _left_of_teardown_s(cluster: Cluster, now: float) -> float:
+    if cluster.state is ClusterState.STOPPING:
+        return max(0.0, TEARDOWN_S - max(0.0, now - cluster.since))
+    return TEARDOWN_S if cluster.state in _TO_TAKE_DOWN else 0.0
 
 
 def left_usd(state: State, now: float) -> float:
@@ -88,27 +139,99 @@ def left_usd(state: State, now: float) -> float:
     return state.budget_usd - committed_usd(state, now)
 
 
+def price(state: State, cluster: Cluster) -> float:
+    """Return the cluster's dollars an hour. One whose launch has not told it yet counts as the dearest known."""
+    if cluster.usd_per_hour or cluster.up_at or state.session.fleet.kind != "sky":
+        return cluster.usd_per_hour
+    return max((other.usd_per_hour for other in state.clusters.values()), default=0.0)
+
+
 def run_usd(state: State, cluster: Cluster) -> float:
-    """Return the most that one run on the cluster can cost: its time limit."""
-    limit_s = state.session.time_limit_s
-    return limit_s / 3600 * cluster.usd_per_hour
+    """Return the most that one run on the cluster can cost: its start, its time limit and the overrun."""
+    seconds = START_S + state.session.time_limit_s + OVERRUN_S
+    return seconds / 3600 * price(state, cluster)
 
 
 def launch_usd(state: State, cluster: Cluster) -> float:
     """Return the most that a launch, one run and taking the cluster down can cost. For less no launch is worth it."""
-    return run_usd(state, cluster) + (LAUNCH_S + TEARDOWN_S) / 3600 * cluster.usd_per_hour
+    return run_usd(state, cluster) + (LAUNCH_S + TEARDOWN_S) / 3600 * price(state, cluster)
+
+
+def added_launch_usd(state: State, cluster: Cluster) -> float:
+    """Return the dollars that a launch adds to those committed. The teardown of a lost cluster is reserved already."""
+    reserved_s = TEARDOWN_S if cluster.state is ClusterState.LOST else 0.0
+    return launch_usd(state, cluster) - reserved_s / 3600 * price(state, cluster)
+
+
+def is_priced(state: State) -> bool:
+    """Tell if launches can be reserved. Without any known price under a cap, one launch alone tells the price."""
+    if state.budget_usd <= 0 or state.session.fleet.kind != "sky":
+        return True
+    return any(cluster.usd_per_hour or cluster.up_at for cluster in state.clusters.values())
 
 
 def pays_for_a_run(state: State, now: float) -> bool:
     """Tell if the budget pays for one more run anywhere, its launch included where the cluster is not up.
 
-    True where no cluster could run one at any price: the budget is not the reason then.
+    True where no cluster could run one at any price: the budget is not the reason then. The first run of a launch
+    under way is reserved.
     """
     left = left_usd(state, now)
     able = [cluster for cluster in state.clusters.values() if cluster.state is not ClusterState.GIVEN_UP]
-    absent = (ClusterState.DOWN, ClusterState.LOST)
-    costs = [launch_usd(state, c) if c.state in absent else run_usd(state, c) for c in able]
-    return not costs or min(costs) <= left
+    return not able or any(_added_run_usd(state, cluster) <= left for cluster in able)
+
+
+def _added_run_usd(state: State, cluster: Cluster) -> float:
+    if cluster.state is ClusterState.LAUNCHING and not cluster.ahead:
+        return 0.0
+    return launch_usd(state, cluster) if cluster.state in _ABSENT else run_usd(state, cluster)
+
+
+def budget_down(state: State, cluster: Cluster, now: float) -> ClusterStopping:
+    return ClusterStopping(at=now, cluster=cluster.name, reason=f"the budget of ${state.budget_usd:.2f} is spent")
+
+
+def stop_unpaid(state: State, now: float) -> list[Event]:
+    """Stop a cluster that is billed without a reservation, once nothing is left for it; one held by a person too.
+
+    The dearest is stopped first, one at a time: its reservation may pay for the others.
+    """
+    if left_usd(state, now) > SPENT_BELOW_USD:
+        return []
+    unreserved = [cluster for cluster in state.clusters.values() if _is_unreserved(state, cluster, now)]
+    dearest = max(unreserved, key=lambda cluster: cluster.usd_per_hour, default=None)
+    return [] if dearest is None else [budget_down(state, dearest, now)]
+
+
+def next_unpaid_at(state: State, now: float) -> float:
+    """Return when the money left is spent by the clusters that are billed without a reservation; infinite for never."""
+    if state.budget_usd <= 0:
+        return float("inf")
+    billed = [cluster for cluster in state.clusters.values() if cluster.usd_per_hour and _can_be_unreserved(cluster)]
+    starts = [at for cluster in billed if (at := _unreserved_from(state, cluster)) > now]
+    usd_per_s = sum(cluster.usd_per_hour for cluster in billed if _unreserved_from(state, cluster) <= now) / 3600
+    return min([*starts, now + max(0.0, left_usd(state, now)) / usd_per_s if usd_per_s else float("inf")])
+
+
+def _is_unreserved(state: State, cluster: Cluster, now: float) -> bool:
+    return bool(cluster.usd_per_hour) and _can_be_unreserved(cluster) and _unreserved_from(state, cluster) <= now
+
+
+def _can_be_unreserved(cluster: Cluster) -> bool:
+    if cluster.state is ClusterState.LAUNCHING:
+        return not cluster.waits
+    return cluster.state in (ClusterState.IDLE, ClusterState.BUSY)
+
+
+def _unreserved_from(state: State, cluster: Cluster) -> float:
+    """Return when the reservation of a cluster is spent: its run's, its launch's, or at once where it idles."""
+    if cluster.running:
+        return state.attempts[cluster.running].started_at + state.session.time_limit_s + OVERRUN_S
+    if cluster.state is ClusterState.LAUNCHING:
+        return cluster.since + LAUNCH_S - cluster.launch_billed_s
+    if cluster.ahead:
+        return max(state.attempts[cluster.ahead[0]].submitting_at, cluster.since) + START_S
+    return cluster.since
 
 
 def cap(state: State, now: float) -> list[Event]:

@@ -28,13 +28,20 @@ from cockpit.core.model import (
     WaveKind,
 )
 from cockpit.core.state import State
-from cockpit.decide.budget import launch_usd, left_usd, run_usd
+from cockpit.decide.budget import (
+    LIMIT_GRACE_S,
+    added_launch_usd,
+    budget_down,
+    is_priced,
+    launch_usd,
+    left_usd,
+    run_usd,
+    stop_unpaid,
+)
 
 FAILURES_TO_GIVE_UP = 3
 TRIES = 3
 """Attempts without a result, for reasons outside the code, before an experiment counts as crashed."""
-LIMIT_GRACE_S = 20.0
-"""Seconds past its limit after which a run is cancelled from here; its fleet should have ended it at the limit."""
 LEAD_FLOOR_S = 15.0
 
 _UP = (ClusterState.IDLE, ClusterState.BUSY)
@@ -66,11 +73,15 @@ class RunSpec(msgspec.Struct, frozen=True):
 def schedule(state: State, now: float) -> list[Event]:
     """Cancel and retry runs, launch clusters, submit attempts; wind the session down where it ends."""
     events = [*_cancels(state, now), *_retries(state, now)]
+    if unpaid := stop_unpaid(state, now):
+        return events + unpaid
     if state.ending:
         return events + _wind_down(state, now)
     if state.held:
         return events
-    return events + _launches(state, now) + _submits(state, now)
+    # Runs on clusters that are billed already come first. Both draw on the same money left.
+    submits, left = _submits(state, now, left_usd(state, now))
+    return events + _launches(state, now, left) + submits
 
 
 def next_seed(state: State, experiment: str, extra: int = 0) -> int:
@@ -170,37 +181,40 @@ def next_room_at(state: State, now: float) -> float:
     return min((at for at in times if at > now), default=float("inf"))
 
 
-def _submits(state: State, now: float) -> list[Event]:
+def _submits(state: State, now: float, left: float) -> tuple[list[Event], float]:
+    """Submit waiting attempts to clusters with room. Returns the events and the money they leave."""
     free = [cluster for cluster in state.clusters.values() if room(state, cluster, now)]
     if not free:
-        return []
+        return [], left
     unheld = (attempt for name in state.waiting if not _is_held(state, attempt := state.attempts[name]))
     waiting = sorted(unheld, key=lambda attempt: order(state, attempt))
-    left = left_usd(state, now)
     events: list[Event] = []
     for cluster in sorted(free, key=lambda cluster: bool(cluster.running)):
         cost = run_usd(state, cluster)
         if cost > left:
             comes_back = sum(state.api_reserved.values())  # most of it, once the model has answered
             if not cluster.running and not cluster.ahead and cost > left + comes_back:
-                events.append(_budget_down(state, cluster, now))
+                events.append(budget_down(state, cluster, now))
             continue
         chosen = next((attempt for attempt in waiting if suits(state, attempt, cluster)), None)
         if chosen is not None:
             events.append(_submitting(chosen, cluster, cost, now))
             waiting.remove(chosen)
             left -= cost
-    return events
+    return events, left
 
 
 def _is_held(state: State, attempt: Attempt) -> bool:
     return state.waves[state.experiments[attempt.experiment].wave].held
 
 
-def _launches(state: State, now: float) -> list[Event]:
+def _launches(state: State, now: float, left: float) -> list[Event]:
+    """Launch clusters with the money left."""
     events: list[Event] = []
-    left = left_usd(state, now)
     woken = _woken(state)
+    priced = is_priced(state)
+    launching = any(cluster.state is ClusterState.LAUNCHING for cluster in state.clusters.values())
+    price_is_awaited = launching and not priced
     for cluster in state.clusters.values():
         if cluster.held or cluster.state not in (ClusterState.DOWN, ClusterState.LOST):
             continue
@@ -208,14 +222,15 @@ def _launches(state: State, now: float) -> list[Event]:
             times = "three" if cluster.failures == FAILURES_TO_GIVE_UP else cluster.failures
             message = f"failed {times} times in a row, last: {cluster.message}"
             events.append(ClusterGivenUp(at=now, cluster=cluster.name, message=message))
-        elif now < cluster.retry_at or (cluster.rests and cluster.name not in woken):
+        elif now < cluster.retry_at or (cluster.rests and cluster.name not in woken) or price_is_awaited:
             continue
         elif launch_usd(state, cluster) <= left:
-            left -= launch_usd(state, cluster)
+            left -= added_launch_usd(state, cluster)
             events.append(Launching(at=now, cluster=cluster.name))
+            price_is_awaited = not priced
         elif cluster.state is ClusterState.LOST:
             # It does not answer, and may be billing.
-            events.append(_budget_down(state, cluster, now))
+            events.append(budget_down(state, cluster, now))
     return events
 
 
@@ -308,7 +323,3 @@ def _submitting(attempt: Attempt, cluster: Cluster, cost_usd: float, now: float)
     return Submitting(
         at=now, attempt=attempt.id, cluster=cluster.name, hardware=cluster.hardware, reserved_usd=cost_usd
     )
-
-
-def _budget_down(state: State, cluster: Cluster, now: float) -> ClusterStopping:
-    return ClusterStopping(at=now, cluster=cluster.name, reason=f"the budget of ${state.budget_usd:.2f} is spent")

@@ -26,7 +26,7 @@ def _seen(state: State, event: ClusterSeen) -> None:
 def _launching(state: State, event: Launching) -> None:
     cluster = state.clusters[event.cluster]
     _enter(cluster, ClusterState.LAUNCHING, event.at)
-    cluster.message, cluster.rests = "", False
+    cluster.message, cluster.rests, cluster.launch_billed_s = "", False, 0.0
 
 
 def _up(state: State, event: ClusterUp) -> None:
@@ -57,6 +57,8 @@ def _failed(state: State, event: ClusterFailed) -> None:
 def _waiting(state: State, event: ClusterWaiting) -> None:
     cluster = state.clusters[event.cluster]
     _count_time(cluster, event.at)
+    if cluster.state is ClusterState.LAUNCHING and not cluster.waits:
+        cluster.launch_billed_s += max(0.0, event.at - cluster.since)
     cluster.since = max(cluster.since, event.at)
     cluster.waits, cluster.message = bool(event.message), event.message
     if event.message and not cluster.refusals:

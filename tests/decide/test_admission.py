@@ -1,0 +1,274 @@
+"""The money committed never passes the cap, in random interleavings of approvals, launches, runs and requests."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cockpit.core.events import (
+    ApiReleased,
+    ApiReserved,
+    ApiUsed,
+    BudgetSet,
+    Cancelling,
+    ClusterDown,
+    ClusterFailed,
+    ClusterStopping,
+    ClusterUp,
+    ClusterWaiting,
+    Ended,
+    Event,
+    Launching,
+    Proposed,
+    SessionCreated,
+    Started,
+    Submitted,
+    Submitting,
+)
+from cockpit.core.fold import fold
+from cockpit.core.intents import Approve, Hold, Resume
+from cockpit.core.model import (
+    AttemptStatus,
+    Change,
+    ClusterSpec,
+    ClusterState,
+    Envelope,
+    Experiment,
+    FleetSpec,
+    Metrics,
+    Mode,
+    Outcome,
+    Session,
+    Wave,
+    WaveKind,
+)
+from cockpit.core.state import State
+from cockpit.decide import decide, wake_at
+from cockpit.decide.budget import LAUNCH_S, OVERRUN_S, START_S, TEARDOWN_S, committed_usd, left_usd, reserved_usd
+from cockpit.decide.handle_intents import handle_intent
+from cockpit.decide.schedule import schedule
+
+CENT = 0.01
+LIMIT_S = 600.0
+
+
+class CappedFleet:
+    """Clusters with a price, moved from decision to decision. Every event is followed by a look at the money."""
+
+    def __init__(self, cap_usd: float, prices: list[float], depth: int, draw: Any, kind: str = "sim") -> None:
+        self.now, self.draw, self.requests = 0.0, draw, 0
+        specs = tuple(ClusterSpec(f"gpu-{i:02d}", "H100", usd) for i, usd in enumerate(prices, 1))
+        session = Session(
+            "s", "", "", FleetSpec(kind, specs, depth=depth), 0.0, "ann", time_limit_s=LIMIT_S, budget_usd=cap_usd,
+            proposer="human",
+        )  # fmt: skip
+        self.state = State(session)
+        self.record(SessionCreated(at=0.0, session=session, mode=Mode.MANUAL, envelope=Envelope(filler=False)))
+        self.propose(1, WaveKind.BASELINE)
+
+    def record(self, event: Event) -> None:
+        self.state = fold(self.state, event)
+        committed = committed_usd(self.state, self.now)
+        assert committed <= self.state.budget_usd + CENT, (self.now, committed, event)
+
+    def propose(self, arms: int, kind: WaveKind = WaveKind.WAVE) -> str:
+        wave = Wave(id=self.state.next_wave_id(), proposer="human", question="?", kind=kind)
+        names = [self.state.next_experiment_id(number) for number in range(arms)]
+        made = [Experiment(n, wave.id, "", Change(), "c", "t", "p", fingerprint=n) for n in names]
+        wave.arms = names
+        self.record(Proposed(at=self.now, wave=wave, experiments=made))
+        return wave.id
+
+    def approve(self, *waves: str) -> None:
+        """Approve waves whose approvals arrived together: none of them saw a decision between."""
+        for wave in waves:
+            for event in handle_intent(self.state, Approve(wave), "ann", self.now):
+                self.record(event)
+        self.settle()
+
+    def settle(self) -> None:
+        for _ in range(1000):
+            events = decide(self.state, self.now)
+            if not events:
+                return
+            for event in events:
+                self.record(event)
+        raise AssertionError("the decisions did not settle")
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, deciding whenever the worker would wake."""
+        until = self.now + seconds
+        while self.now < until and not self.state.ended_at:
+            self.now = min(until, wake_at(self.state, self.now), self._deadline())
+            assert committed_usd(self.state, self.now) <= self.state.budget_usd + CENT, self.now
+            self.overdue()
+            self.settle()
+
+    def _deadline(self) -> float:
+        """Return the next time at which the world must act: a run that is cancelled ends, a teardown is done."""
+        times = [c.since + TEARDOWN_S for c in self.state.clusters.values() if c.state is ClusterState.STOPPING]
+        times += [one.started_at + LIMIT_S + OVERRUN_S for one in self._running()]
+        return min((at for at in times if at > self.now), default=float("inf"))
+
+    def _running(self) -> list[Any]:
+        attempts = (self.state.attempts[name] for name in self.state.in_flight)
+        return [one for one in attempts if one.status is AttemptStatus.RUNNING]
+
+    def overdue(self) -> None:
+        for one in self._running():
+            if self.now >= one.started_at + LIMIT_S + OVERRUN_S:
+                self.record(Ended(at=self.now, attempt=one.id, outcome=Outcome.TIMEOUT, message="past its limit"))
+        for cluster in list(self.state.clusters.values()):
+            if cluster.state is ClusterState.STOPPING and self.now >= cluster.since + TEARDOWN_S:
+                self.go_down(cluster.name)
+
+    def go_down(self, name: str) -> None:
+        for attempt in self.state.active(self.state.clusters[name]):
+            self.record(Ended(at=self.now, attempt=attempt.id, outcome=Outcome.LOST, message="the cluster went down"))
+        self.record(ClusterDown(at=self.now, cluster=name))
+
+    # One thing that happens in the world
+
+    def happen(self) -> None:
+        cluster = self.draw(st.sampled_from(sorted(self.state.clusters)))
+        getattr(self, self.draw(st.sampled_from(["advance_cluster"] * 4 + ["request", "request", "lose", "words"])))(
+            cluster
+        )
+        self.settle()
+
+    def advance_cluster(self, name: str) -> None:
+        cluster = self.state.clusters[name]
+        active = self.state.active(cluster)
+        if cluster.state is ClusterState.LAUNCHING:
+            step = self.draw(st.sampled_from(["up", "up", "waits"]))
+            if step == "up":
+                self.record(ClusterUp(at=self.now, cluster=name, hardware="H100"))
+            else:
+                self.record(ClusterWaiting(at=self.now, cluster=name, message="" if cluster.waits else "no room"))
+        elif cluster.state is ClusterState.STOPPING:
+            self.go_down(name)
+        elif active and active[0].status is AttemptStatus.SUBMITTING:
+            self.record(Submitted(at=self.now, attempt=active[0].id))
+        elif active and active[0].status is AttemptStatus.SUBMITTED and cluster.state is ClusterState.IDLE:
+            self.record(Started(at=self.now, attempt=active[0].id))
+        elif active and active[0].status is AttemptStatus.RUNNING:
+            score = Metrics(self.draw(st.floats(0.9, 1.1)))
+            self.record(Ended(at=self.now, attempt=active[0].id, outcome=Outcome.VALID, metrics=score))
+
+    def lose(self, name: str) -> None:
+        cluster = self.state.clusters[name]
+        if cluster.state in (ClusterState.IDLE, ClusterState.BUSY, ClusterState.LAUNCHING):
+            for attempt in self.state.active(cluster):
+                self.record(Ended(at=self.now, attempt=attempt.id, outcome=Outcome.LOST, message="preempted"))
+            self.record(ClusterFailed(at=self.now, cluster=name, message="preempted", retry_at=self.now + 30))
+
+    def request(self, name: str) -> None:
+        """Reserve a request to a model out of the money left, or end the oldest one."""
+        open_requests = list(self.state.api_reserved)
+        if open_requests and self.draw(st.booleans()):
+            usd = self.state.api_reserved[open_requests[0]] * self.draw(st.floats(0, 1))
+            ends: list[Event] = [
+                ApiReleased(at=self.now, request=open_requests[0]),
+                ApiUsed(at=self.now, proposer="claude", model="m", usd=usd, request=open_requests[0]),
+            ]
+            self.record(self.draw(st.sampled_from(ends)))
+        elif (usd := self.draw(st.floats(0.01, 1.0))) <= left_usd(self.state, self.now):
+            self.requests += 1
+            self.record(ApiReserved(at=self.now, request=f"1.{self.requests}", proposer="claude", model="m", usd=usd))
+
+    def words(self, name: str) -> None:
+        """Hold or resume a cluster or everything, or raise the cap."""
+        word = self.draw(st.sampled_from(["hold", "resume", "hold all", "resume all", "raise"]))
+        if word == "raise":
+            self.record(BudgetSet(at=self.now, usd=self.state.budget_usd + 0.5, author="ann"))
+            return
+        target = "" if word.endswith("all") else name
+        intent = Hold(target) if word.startswith("hold") else Resume(target)
+        for event in handle_intent(self.state, intent, "ann", self.now):
+            self.record(event)
+
+
+@pytest.mark.timeout(300)
+@given(st.data())
+def test_the_money_committed_never_passes_the_cap(data: st.DataObject) -> None:
+    prices = data.draw(st.lists(st.sampled_from([0.5, 2.0, 3.0, 12.0]), min_size=1, max_size=16))
+    world = CappedFleet(data.draw(st.sampled_from([0.3, 1.0, 3.0, 8.0])), prices, data.draw(st.sampled_from([1, 2])),
+                        data.draw)  # fmt: skip
+    world.settle()
+    world.approve(*[world.propose(4) for _ in range(10)])
+    for _ in range(data.draw(st.integers(1, 60))):
+        if world.state.ended_at:  # the baseline gave no result, and the worker is gone
+            return
+        world.happen()
+        world.wait(data.draw(st.sampled_from([0.0, 1.0, 20.0, 90.0, 400.0, 3600.0])))
+
+
+def test_ten_approvals_at_once_launch_and_submit_within_the_cap() -> None:
+    world = CappedFleet(3.0, [2.0] * 16, 2, None)
+    world.approve(*[world.propose(16) for _ in range(10)])
+    launched = [one for one in world.state.clusters.values() if one.state is ClusterState.LAUNCHING]
+    cost = (LAUNCH_S + START_S + LIMIT_S + OVERRUN_S + TEARDOWN_S) / 3600 * 2.0
+    assert len(launched) == int(3.0 / cost)
+    assert reserved_usd(world.state, world.now) == pytest.approx(len(launched) * cost)
+
+
+def test_a_launch_and_a_run_of_one_decision_draw_on_the_same_money() -> None:
+    """Give money for a run on the cluster that is up, or for the launch of the other, and not for both."""
+    world = CappedFleet(0.9, [2.0, 2.0], 1, None)
+    world.state.clusters["gpu-01"].state = ClusterState.IDLE
+    world.state.clusters["gpu-01"].up_at = 1.0
+    world.approve(world.propose(4))
+    assert [world.state.attempts[name].cluster for name in world.state.in_flight] == ["gpu-01"]
+    assert world.state.clusters["gpu-02"].state is ClusterState.DOWN
+
+
+def test_a_held_session_stops_its_idle_clusters_at_the_cap() -> None:
+    world = CappedFleet(1.0, [2.0], 1, None)
+    world.settle()
+    world.record(ClusterUp(at=0.0, cluster="gpu-01", hardware="H100"))
+    for event in handle_intent(world.state, Hold(""), "ann", 0.0):
+        world.record(event)
+    world.wait(7200.0)
+    assert world.state.clusters["gpu-01"].state is ClusterState.DOWN
+    assert committed_usd(world.state, world.now) <= 1.0 + CENT
+
+
+def test_a_launch_that_takes_too_long_is_stopped_at_the_cap() -> None:
+    world = CappedFleet(0.7, [2.0], 1, None)
+    world.settle()
+    assert [one.state for one in world.state.clusters.values()] == [ClusterState.LAUNCHING]
+    world.wait(7200.0)
+    assert world.state.clusters["gpu-01"].state is ClusterState.DOWN
+
+
+def test_the_first_launch_alone_tells_an_unknown_price() -> None:
+    """Cap a session on SkyPilot whose prices are unknown: launches at once would reserve nothing."""
+    world = CappedFleet(50.0, [0.0] * 4, 1, None, kind="sky")
+    world.approve(world.propose(8))
+
+    def launched() -> list[str]:
+        return [one.name for one in world.state.clusters.values() if one.state is ClusterState.LAUNCHING]
+
+    assert launched() == ["gpu-01"]
+    assert not [one for one in schedule(world.state, world.now) if isinstance(one, Launching | Submitting)]
+    world.record(ClusterUp(at=0.0, cluster="gpu-01", hardware="H100", usd_per_hour=30.0))
+    world.settle()
+    cost = (LAUNCH_S + START_S + LIMIT_S + OVERRUN_S + TEARDOWN_S) / 3600 * 30.0
+    assert len(launched()) == min(3, int((50.0 - cost) / cost)), "the others count at the price that is known"
+
+
+def test_a_run_past_its_reservation_takes_its_cluster_down_at_the_cap() -> None:
+    world = CappedFleet(0.7, [2.0], 1, None)
+    world.settle()
+    world.record(ClusterUp(at=0.0, cluster="gpu-01", hardware="H100"))
+    world.settle()
+    (name,) = world.state.in_flight
+    world.record(Started(at=0.0, attempt=name))
+    world.now = LIMIT_S + OVERRUN_S + 1.0
+    events = decide(world.state, world.now)
+    assert [one for one in events if isinstance(one, Cancelling)]
+    for event in events:
+        world.state = fold(world.state, event)
+    late = world.now + left_usd(world.state, world.now) / 2.0 * 3600 + 1.0
+    assert any(isinstance(one, ClusterStopping) for one in schedule(world.state, late))
