@@ -17,7 +17,7 @@ from cockpit.science.noise import Reading
 from cockpit.science.sequential import LOOKS, Judgement, LookOutcome, judge, last_look
 
 OUTCLASSED_SES = 3.0
-BASE_RUNS_AT_MOST = 8
+BASE_RUNS_AT_MOST = 16
 CONFIRMED_AT = 0.01
 """A confirmation contradicts the evidence where it is worse than predicted at this level, unless it alone is better
 than the incumbent at the same level."""
@@ -198,10 +198,11 @@ def _doubt(context: DecisionContext, fresh: list[Reading], confirmations: list[R
     there = seen.by_class.get(context.better_class)
     if there is not None and _p_worse(there, seen.df) > CONTRADICTED_AT:
         return f"it does not hold on {context.better_class} ({there.mean:+.4f})"
-    against, alone = (compare(confirmations, others, context.noise) for others in (fresh, context.incumbent))
-    is_worse = against is not None and against.pooled.mean > 0 and 1 - against.p_value < CONFIRMED_AT
+    against = compare(fresh, confirmations, context.noise)
+    alone = compare(confirmations, context.incumbent, context.noise)
+    is_worse = against is not None and against.p_value < CONFIRMED_AT
     if against is not None and is_worse and (alone is None or alone.p_value > CONFIRMED_AT):
-        return f"run again from the ledger's code it scored {against.pooled.mean:+.4f} against its other runs"
+        return f"run again from the ledger's code it scored {-against.pooled.mean:+.4f} against its other runs"
     return ""
 
 

@@ -136,7 +136,7 @@ def outside_proposer_note(proposer: str, session: str, at: float) -> list[Event]
 
 
 def proposer_problem(state: State, intent: SetProposer) -> str:
-    """Say why the name is not one that can propose here, in one sentence; empty where it is.
+    """Explain in one sentence why the name cannot propose here; empty where it can.
 
     Cockpit's own proposers can, an author that the session knows, and an agent that is said to connect from outside.
     """

@@ -4,6 +4,8 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
+from statistics import median
+from typing import NamedTuple
 
 import msgspec
 
@@ -14,6 +16,14 @@ LEVEL = 0.9
 POOLED = "pooled"
 FLIP_SDS = 1.5
 """A ranking flips when two classes disagree in sign and each difference exceeds this many standard errors."""
+
+OWN_DF = 2.0
+"""Degrees of freedom that the session's variance counts for in an experiment's own variance. A variant may be up to
+three times as noisy as the code it changes, and two close runs do not show it."""
+CLIPPED_FROM = 3
+"""Runs of an experiment from which those far from the others are clipped."""
+CLIPPED_SDS = 4.0
+"""Distance from the median, in SDs, to which they are clipped."""
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -30,7 +40,7 @@ class Comparison(msgspec.Struct, frozen=True):
     p_value: float
     """One-sided: the probability of a difference at least this good if the experiment were no better than its base."""
     flips: bool
-    """Whether it is better in one class and worse in another, each beyond FLIP_SDS."""
+    """True if it is better in one class and worse in another, each beyond FLIP_SDS."""
 
 
 def compare(
@@ -38,74 +48,140 @@ def compare(
 ) -> Comparison | None:
     """Estimate the difference of two experiments from their runs; None where no class ran both.
 
-    Each run is corrected for its cluster's offset. The uncertainty of that offset counts as variance, and cancels where
-    both ran on the same cluster. The variance is the session's, so the t distribution has the session's degrees of
-    freedom. `margin` (val_bpb) is how much worse the experiment may be under the null hypothesis of `p_value`. Raises
-    ValueError on NaN or infinite scores.
+    Each run is corrected for its cluster's offset and for a clear drift; a run far from its experiment's others is
+    clipped. The uncertainty of a cluster's offset counts as variance, and cancels where both ran on the same cluster.
+    An experiment whose runs vary more than the session's has its own variance. With few controls the noise of clusters
+    and that of runs are hard to tell apart, so the difference is also taken with all variance in the runs, and the
+    result with the larger p-value is returned. `margin` (val_bpb) is how much worse the experiment may be under the
+    null hypothesis of `p_value`. Raises ValueError on NaN or infinite scores.
     """
     require_finite([*experiment, *base])
-    parts = _parts(experiment, base, noise)
+    ours, theirs = _by_class(experiment), _by_class(base)
+    found = [_compared(ours, theirs, split, level, margin) for split in (noise, noise.unsplit)]
+    return max((one for one in found if one is not None), key=lambda one: one.p_value, default=None)
+
+
+def _compared(
+    ours: dict[str, list[Reading]], theirs: dict[str, list[Reading]], noise: Noise, level: float, margin: float
+) -> Comparison | None:
+    parts = _parts(ours, theirs, noise)
     if not parts:
         return None
     mean, se = _pooled(parts, noise)
-    reach = t_quantile((1 + level) / 2, noise.df)
-    against = base[0].experiment
+    df = _df(parts, noise)
+    reach = t_quantile((1 + level) / 2, df)
+    against = next(iter(theirs.values()))[0].experiment
 
     def estimated(mean: float, se: float, runs: int, hardware: str) -> Estimate:
         return Estimate(mean, mean - reach * se, mean + reach * se, level, runs, against, hardware)
 
-    by_class = {h: estimated(m, math.sqrt(v), n, h) for h, (m, v, n) in sorted(parts.items())}
-    runs = sum(n for _, _, n in parts.values())
-    units = [m / math.sqrt(v) for m, v, _ in parts.values()]
+    by_class = {h: estimated(one.mean, math.sqrt(one.var), len(ours[h]), h) for h, one in sorted(parts.items())}
+    units = [one.mean / math.sqrt(one.var) for one in parts.values()]
     return Comparison(
-        pooled=estimated(mean, se, runs, POOLED if len(parts) > 1 else next(iter(parts))),
+        pooled=estimated(mean, se, sum(len(ours[h]) for h in parts), POOLED if len(parts) > 1 else next(iter(parts))),
         by_class=by_class,
         se=se,
-        df=noise.df,
+        df=df,
         noise_units=mean / noise.run_sd,
-        p_value=t_cdf((mean - margin) / se, noise.df),
+        p_value=t_cdf((mean - margin) / se, df),
         flips=min(units) < -FLIP_SDS and max(units) > FLIP_SDS,
     )
 
 
 def difference(experiment: Sequence[Reading], base: Sequence[Reading], noise: Noise) -> tuple[float, float] | None:
-    """Return (mean, se) of the pooled difference alone, in val_bpb, as `compare` does; for callers that take many."""
-    parts = _parts(experiment, base, noise)
+    """Return (mean, se) of the pooled difference alone, in val_bpb, with the session's variances; for callers that take
+    many."""
+    parts = _parts(_by_class(experiment), _by_class(base), noise)
     return _pooled(parts, noise) if parts else None
 
 
-def _parts(experiment: Sequence[Reading], base: Sequence[Reading], noise: Noise) -> dict[str, tuple[float, float, int]]:
-    """Return class -> (difference, its variance, runs of the experiment)."""
-    ours, theirs = _by_class(experiment), _by_class(base)
-    return {h: (*_difference(runs, theirs[h], noise), len(runs)) for h, runs in ours.items() if h in theirs}
+class _Part(NamedTuple):
+    """The difference within one class."""
+
+    mean: float
+    var: float
+    own_var: float
+    """The part of `var` that comes from the experiment's own runs."""
+    own_df: float
+    """Degrees of freedom of the variance of those runs."""
 
 
-def _pooled(parts: dict[str, tuple[float, float, int]], noise: Noise) -> tuple[float, float]:
+def _parts(ours: dict[str, list[Reading]], theirs: dict[str, list[Reading]], noise: Noise) -> dict[str, _Part]:
+    return {h: _difference(runs, theirs[h], noise) for h, runs in ours.items() if h in theirs}
+
+
+def _pooled(parts: dict[str, _Part], noise: Noise) -> tuple[float, float]:
     """Return (mean, se) over classes, weighted by inverse variance; the interaction's variance is added to each
     class."""
     interaction = noise.interaction_sd**2 if len(parts) > 1 else 0.0
-    weights = [1 / (var + interaction) for _, var, _ in parts.values()]
-    mean = sum(w * d for w, (d, _, _) in zip(weights, parts.values(), strict=True)) / sum(weights)
+    weights = [1 / (one.var + interaction) for one in parts.values()]
+    mean = sum(w * one.mean for w, one in zip(weights, parts.values(), strict=True)) / sum(weights)
     return mean, math.sqrt(1 / sum(weights))
+
+
+def _df(parts: dict[str, _Part], noise: Noise) -> float:
+    """Return the degrees of freedom of the pooled difference (Satterthwaite 1946, Biometrics Bulletin 2)."""
+    total = denominator = 0.0
+    for one in parts.values():
+        total += one.var
+        denominator += one.own_var**2 / one.own_df + (one.var - one.own_var) ** 2 / noise.df
+    return min(noise.df, total**2 / denominator)
 
 
 def _by_class(readings: Sequence[Reading]) -> dict[str, list[Reading]]:
     found: dict[str, list[Reading]] = defaultdict(list)
     for reading in readings:
         found[reading.hardware].append(reading)
-    return found
+    return {hardware: _independent(runs) for hardware, runs in found.items()}
 
 
-def _difference(ours: list[Reading], theirs: list[Reading], noise: Noise) -> tuple[float, float]:
-    """Return the mean difference within one class and its variance."""
-    mean = 0.0
+def _independent(runs: list[Reading]) -> list[Reading]:
+    """Return the runs; one of them where all scored exactly the same, as they do without a seed."""
+    return runs[:1] if len({run.val_bpb for run in runs}) == 1 else runs
+
+
+def _difference(ours: list[Reading], theirs: list[Reading], noise: Noise) -> _Part:
+    """Return the mean difference within one class with its variance."""
+    our_scores, their_scores = _clipped(ours, noise), _clipped(theirs, noise)
     weight_on: dict[str, float] = defaultdict(float)
     for sign, runs in ((1.0, ours), (-1.0, theirs)):
         for run in runs:
-            mean += sign * (run.val_bpb - noise.cluster(run.cluster).mean) / len(runs)
             weight_on[run.cluster] += sign / len(runs)
-    var = noise.within_sd**2 * (1 / len(ours) + 1 / len(theirs))
-    return mean, var + noise.variance(weight_on)
+    own_var, own_df = _own_variance(our_scores, noise)
+    hours = (_mean([run.at for run in ours]) - _mean([run.at for run in theirs])) / 3600
+    base_var = noise.within_sd**2 / len(theirs) + noise.variance(weight_on) + noise.drift_variance(hours)
+    own_var /= len(ours)
+    return _Part(_mean(our_scores) - _mean(their_scores), own_var + base_var, own_var, own_df)
+
+
+def _clipped(runs: list[Reading], noise: Noise) -> list[float]:
+    """Return the corrected scores. Those far from the median, by the session's SD and by their own, are clipped."""
+    scores = [noise.corrected(run) for run in runs]
+    if len(scores) < CLIPPED_FROM:
+        return scores
+    centre = median(scores)
+    own_sd = 1.4826 * median([abs(score - centre) for score in scores])
+    reach = CLIPPED_SDS * max(noise.within_sd, own_sd)
+    return [min(max(score, centre - reach), centre + reach) for score in scores]
+
+
+def _own_variance(scores: list[float], noise: Noise) -> tuple[float, float]:
+    """Return the variance of an experiment's runs with its degrees of freedom.
+
+    It is the session's, or the experiment's own, moderated by the session's (Smyth 2004), if that is larger. A single
+    run has the session's.
+    """
+    known = noise.within_sd**2
+    if len(scores) < 2:
+        return known, noise.df
+    centre = _mean(scores)
+    squares = sum((score - centre) ** 2 for score in scores)
+    df = OWN_DF + len(scores) - 1
+    return max(known, (OWN_DF * known + squares) / df), df
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
 
 
 @lru_cache(maxsize=256)
@@ -141,6 +217,6 @@ def reference_score(readings: Sequence[Reading], noise: Noise) -> ReferenceScore
     total, var = 0.0, 0.0
     for reading in readings:
         cluster, hardware = noise.cluster(reading.cluster), noise.classes.get(reading.hardware)
-        total += reading.val_bpb - cluster.mean - (hardware.mean if hardware else 0.0)
+        total += noise.corrected(reading) - (hardware.mean if hardware else 0.0)
         var += noise.within_sd**2 + cluster.se**2
     return ReferenceScore(total / len(readings), math.sqrt(var) / len(readings))

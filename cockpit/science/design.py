@@ -19,7 +19,7 @@ IRREGULAR = 2
 """The resolution of a design whose factors have more than two levels: it balances the main effects only."""
 
 CANDIDATES = 20_000
-"""Of a larger grid, this many cells are drawn with a fixed seed and considered."""
+"""Cells of a larger grid that are considered, drawn with a fixed seed."""
 
 
 class Design(msgspec.Struct, frozen=True):

@@ -27,7 +27,7 @@ MISTAKES_AT_MOST = 0.02
 CURVES_NEEDED = 12
 """Finished runs of the class below which a curve is not forecast."""
 ALIKE = 24
-"""Finished runs that a curve's forecast uses, the nearest ones: a diverged run is no evidence about a good one."""
+"""Finished runs that a curve's forecast uses, the nearest ones: a diverged run says nothing about a good one."""
 RIDGE = 1e-2
 """Penalty of the ridge regression, in squared units of the positions."""
 

@@ -4,12 +4,15 @@ The model is `score = (experiment, class) + cluster + run`: the mean of an exper
 runs are random. A class's offset is the mean difference of experiments measured in both classes; the spread of those
 differences shows how far rankings differ between classes. Variances are shrunk to a weak prior, so that an answer,
 marked as not measured, exists before the first repeat.
+
+A session with one control a cluster barely tells the variance of clusters from that of runs. `Noise.unsplit` is the
+same noise with all of it in the runs, for comparisons that must hold either way.
 """
 
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -32,6 +35,13 @@ LONE_OUTLIER_CLUSTERS = 5
 """Clusters that must have run the experiment before a lone outlier is named."""
 ITERATIONS = 25
 """EM iterations."""
+APART_P = 0.01
+"""The p-value of equal clusters below which they differ beyond doubt."""
+DRIFT_SES = 2.0
+"""A slope over time is corrected for beyond this many standard errors. In one session of twenty without a drift it
+is."""
+DRIFT_DOUBT = 0.25
+"""SD of the error of such a correction as a share of it: a drift is not quite a line."""
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -65,7 +75,7 @@ class Noise(msgspec.Struct, frozen=True):
     """Degrees of freedom of `within_sd`: the data's, or the prior's where there is no data."""
     readings: int
     measured: bool
-    """Whether this session's own repeats determine the noise."""
+    """True if this session's own repeats determine the noise."""
     within_sd_by_class: dict[str, float]
     clusters: dict[str, Offset]
     """Each cluster's offset to its class, shrunk to zero (a BLUP with the standard error of its prediction)."""
@@ -78,17 +88,50 @@ class Noise(msgspec.Struct, frozen=True):
     interaction_sd: float
     """SD of the classes' difference from one experiment to another: how far rankings differ between classes."""
     drift: Offset
-    """Reported, not corrected for. Of nine day-long sessions of real repeats (benchmarks/drift.py) seven have a slope
-    within 2 of its errors; in the other two one configuration jumped late by 3 SDs, which a line does not model.
-    Against jumps the incumbent runs beside each test that ends with a keep (experiment_test), and controls run
-    throughout, on sixteen clusters one every quarter of an hour."""
+    """The slope over time. It is corrected for beyond DRIFT_SES only: seven of nine day-long sessions of real repeats
+    (benchmarks/drift.py) have a slope within 2 of its errors. In the other two one configuration jumped late by 3 SDs,
+    which a line does not model. Against jumps the incumbent runs beside each test that ends with a keep
+    (experiment_test), and controls run throughout, on sixteen clusters one every quarter of an hour."""
     flagged: dict[str, str]
     """Clusters that do not measure like their class, each with its reason in one sentence."""
+    unsplit_sd: float = 0.0
+    """SD of runs of one experiment in a class if all of the variance were in the runs; 0 where clusters differ beyond
+    doubt."""
+    are_identical: bool = False
+    """True if every repeat scored exactly like the others of its experiment. The code takes no seed, and its repeats
+    are no evidence."""
+    origin_s: float = 0.0
+    """The time to which scores are corrected for drift."""
 
     @property
     def run_sd(self) -> float:
         """SD of runs of one experiment over the clusters of a class: the noise unit."""
         return math.hypot(self.within_sd, self.between_sd)
+
+    @property
+    def unsplit(self) -> "Noise":
+        """The same noise with all of its variance in the runs: clusters are alike."""
+        if not self.unsplit_sd:
+            return self
+        return msgspec.structs.replace(self, within_sd=self.unsplit_sd, between_sd=0.0, clusters={}, covariance={})
+
+    @property
+    def slope_per_hour(self) -> Offset:
+        """The drift that scores are corrected for, shrunk to zero (James & Stein 1961); zero where none is clear."""
+        if abs(self.drift.mean) <= DRIFT_SES * self.drift.se:
+            return Offset(0.0, 0.0)
+        share = 1 - (self.drift.se / self.drift.mean) ** 2
+        return Offset(share * self.drift.mean, math.sqrt(share) * self.drift.se)
+
+    def corrected(self, reading: "Reading") -> float:
+        """Return a score without its cluster's offset and without a clear drift."""
+        drifted = self.slope_per_hour.mean * (reading.at - self.origin_s) / 3600
+        return reading.val_bpb - self.cluster(reading.cluster).mean - drifted
+
+    def drift_variance(self, hours: float) -> float:
+        """Return the variance of the correction for drift between two times this many hours apart."""
+        slope = self.slope_per_hour
+        return hours**2 * (slope.se**2 + (DRIFT_DOUBT * slope.mean) ** 2)
 
     def cluster(self, name: str) -> Offset:
         """Return a cluster's offset; an unknown cluster's is zero with the SD between clusters."""
@@ -151,53 +194,121 @@ def _fit(
     readings: int,
 ) -> Noise:
     """Fit the variance components and the offsets to the groups that have repeats."""
+    repeats = _repeats(repeated, math.sqrt(prior_var))
+    centred = repeats.centred
+    fitted = _variance_components(repeats, centred, prior_var)
+    drift = _drift(repeats, centred - fitted.effects[repeats.cluster_of], fitted.within)
+    if abs(drift.mean) > DRIFT_SES * drift.se:
+        centred = _centred(repeats.centred - drift.mean * repeats.hours, repeats.group_of)
+        fitted = _variance_components(repeats, centred, prior_var)
+        drift = _drift(repeats, repeats.centred - fitted.effects[repeats.cluster_of], fitted.within)
+    clusters = {
+        name: Offset(float(fitted.effects[i]), math.sqrt(float(fitted.errors[i, i])))
+        for i, name in enumerate(repeats.clusters)
+    }
+    residual = _centred(centred - fitted.effects[repeats.cluster_of], repeats.group_of)
+    classes, interaction = _class_offsets(groups, clusters, fitted.within, reference)
+    are_identical = all(len({reading.val_bpb for reading in group}) == 1 for group in repeated)
+    return Noise(
+        within_sd=math.sqrt(fitted.within),
+        between_sd=math.sqrt(fitted.between),
+        df=float(repeats.df),
+        readings=readings,
+        measured=repeats.df >= MEASURED_DF and not are_identical,
+        within_sd_by_class=_by_class(repeats.rows, residual, repeats.group_of, fitted.within),
+        clusters=clusters,
+        covariance={
+            name: dict(zip(repeats.clusters, map(float, fitted.errors[i]), strict=True))
+            for i, name in enumerate(repeats.clusters)
+        },
+        classes=classes,
+        reference=reference,
+        interaction_sd=interaction,
+        drift=drift,
+        flagged=_flagged(repeats.rows, clusters, math.sqrt(prior_var)),
+        unsplit_sd=math.sqrt(fitted.unsplit),
+        are_identical=are_identical,
+        origin_s=sum(reading.at for reading in repeats.rows) / len(repeats.rows),
+    )
+
+
+class _Repeats(NamedTuple):
+    """The readings of all groups with repeats, as rows."""
+
+    rows: list[Reading]
+    clusters: list[str]
+    group_of: Any
+    cluster_of: Any
+    centred: Any
+    """Scores minus the mean of their group, without far outliers, shape (rows,)."""
+    hours: Any
+    """Times minus the mean of their group, shape (rows,)."""
+
+    @property
+    def df(self) -> int:
+        return len(self.rows) - int(self.group_of[-1]) - 1
+
+
+def _repeats(repeated: list[list[Reading]], floor_sd: float) -> _Repeats:
     import numpy as np
 
     rows = [reading for group in repeated for reading in group]
-    names = sorted({reading.cluster for reading in rows})
-    index = {name: i for i, name in enumerate(names)}
+    clusters = sorted({reading.cluster for reading in rows})
+    index = {name: i for i, name in enumerate(clusters)}
     group_of = np.repeat(np.arange(len(repeated)), [len(group) for group in repeated])
-    cluster_of = np.asarray([index[reading.cluster] for reading in rows])
-    y = _centred(np.asarray([reading.val_bpb for reading in rows]), group_of)
-    y = _winsorised(y, len(rows), len(repeated), math.sqrt(prior_var))
-    counts = np.zeros((len(repeated), len(names)))
-    np.add.at(counts, (group_of, cluster_of), 1.0)
-    sizes = counts.sum(axis=1)
-    y = _centred(y, group_of)
-    zmz = np.diag(counts.sum(axis=0)) - (counts / sizes[:, None]).T @ counts
-    zmy = np.bincount(cluster_of, weights=y, minlength=len(names))
-    data_df = len(rows) - len(repeated)
-    within, between = prior_var, prior_var
+    centred = _centred(np.asarray([reading.val_bpb for reading in rows]), group_of)
+    centred = _centred(_winsorised(centred, len(rows), len(repeated), floor_sd), group_of)
+    hours = _centred(np.asarray([reading.at for reading in rows]) / 3600, group_of)
+    return _Repeats(rows, clusters, group_of, np.asarray([index[reading.cluster] for reading in rows]), centred, hours)
+
+
+class _Components(NamedTuple):
+    """The fitted variances, and the clusters' offsets with the covariance of their errors."""
+
+    within: float
+    between: float
+    unsplit: float
+    """The variance of runs if clusters are alike; 0 where they are apart beyond doubt."""
+    effects: Any
+    errors: Any
+
+
+def _variance_components(repeats: _Repeats, centred: Any, prior_var: float) -> _Components:
+    """Fit the variance of runs and of clusters to scores centred on their groups, by EM."""
+    import numpy as np
+
+    clusters = len(repeats.clusters)
+    counts = np.zeros((int(repeats.group_of[-1]) + 1, clusters))
+    np.add.at(counts, (repeats.group_of, repeats.cluster_of), 1.0)
+    zmz = np.diag(counts.sum(axis=0)) - (counts / counts.sum(axis=1)[:, None]).T @ counts
     values, vectors = np.linalg.eigh(zmz)
-    turned, total = vectors.T @ zmy, float(y @ y)
-    shrunk = values
+    turned = vectors.T @ np.bincount(repeats.cluster_of, weights=centred, minlength=clusters)
+    total = float(centred @ centred)
+    within, between, shrunk = prior_var, prior_var, values
     for _ in range(ITERATIONS):
         shrunk = 1 / (np.maximum(values, 0.0) + within / between)
         rest = max(0.0, total - float(shrunk @ turned**2))
         spread = float((shrunk * turned) @ (shrunk * turned) + shrunk.sum() * within)
-        within = (PRIOR_DF * prior_var + rest) / (PRIOR_DF + data_df)
-        between = (PRIOR_DF * prior_var + spread) / (PRIOR_DF + len(names))
-    effects = vectors @ (shrunk * turned)
-    errors = within * (vectors * shrunk) @ vectors.T
-    clusters = {name: Offset(float(effects[i]), math.sqrt(float(errors[i, i]))) for name, i in index.items()}
-    covariance = {name: dict(zip(names, map(float, errors[i]), strict=True)) for name, i in index.items()}
-    residual = _centred(y - effects[cluster_of], group_of)
-    classes, interaction = _class_offsets(groups, clusters, within, reference)
-    return Noise(
-        within_sd=math.sqrt(within),
-        between_sd=math.sqrt(between),
-        df=float(data_df),
-        readings=readings,
-        measured=data_df >= MEASURED_DF,
-        within_sd_by_class=_by_class(rows, residual, group_of, within),
-        clusters=clusters,
-        covariance=covariance,
-        classes=classes,
-        reference=reference,
-        interaction_sd=interaction,
-        drift=_drift(rows, residual, group_of, within),
-        flagged=_flagged(rows, clusters, math.sqrt(prior_var)),
-    )
+        within = (PRIOR_DF * prior_var + rest) / (PRIOR_DF + repeats.df)
+        between = (PRIOR_DF * prior_var + spread) / (PRIOR_DF + clusters)
+    unsplit = (2 * PRIOR_DF * prior_var + total) / (PRIOR_DF + repeats.df)
+    if _are_apart(values, turned, total, repeats.df):
+        unsplit = 0.0
+    return _Components(within, between, unsplit, vectors @ (shrunk * turned), within * (vectors * shrunk) @ vectors.T)
+
+
+def _are_apart(values: Any, turned: Any, total: float, df: int) -> bool:
+    """Tell if the clusters differ beyond doubt, by the F test of their fixed effects."""
+    import numpy as np
+    from scipy.special import fdtrc
+
+    estimable = values > 1e-9
+    clusters_df = int(np.count_nonzero(estimable))
+    squares = float(np.sum(turned[estimable] ** 2 / values[estimable]))
+    rest_df, rest = df - clusters_df, total - squares
+    if clusters_df == 0 or rest_df < 1 or rest <= 0:
+        return False
+    return bool(fdtrc(clusters_df, rest_df, squares / clusters_df / (rest / rest_df)) < APART_P)
 
 
 def _centred(values: Any, group_of: Any) -> Any:
@@ -269,15 +380,12 @@ def _mean(group: list[Reading], clusters: dict[str, Offset], within: float) -> t
     return mean, sum(within + o.se**2 for o in offsets) / len(group) ** 2
 
 
-def _drift(rows: list[Reading], residual: Any, group_of: Any, within: float) -> Offset:
+def _drift(repeats: _Repeats, residual: Any, within: float) -> Offset:
     """Return the least-squares slope of the residuals over time, within experiments."""
-    import numpy as np
-
-    hours = _centred(np.asarray([row.at for row in rows]) / 3600, group_of)
-    squares = float(hours @ hours)
+    squares = float(repeats.hours @ repeats.hours)
     if squares <= 1e-12:
         return Offset(0.0, math.inf)
-    return Offset(float(hours @ residual) / squares, math.sqrt(within / squares))
+    return Offset(float(repeats.hours @ residual) / squares, math.sqrt(within / squares))
 
 
 def _flagged(rows: list[Reading], clusters: dict[str, Offset], floor: float) -> dict[str, str]:

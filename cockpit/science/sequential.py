@@ -1,8 +1,8 @@
 """Decide when the evidence is enough: one sequential test per promoted experiment, with a bounded rate of false keeps.
 
 A screened run that looks better earns a test; it is not evidence, because it was chosen for looking good. The test uses
-fresh runs only. It looks at the evidence after 2, 4 and 8 of them and spends its error level over the looks (Bonferroni
-over looks, the simplest of the alpha-spending plans of Lan & DeMets 1983, Biometrika 70: it holds under any
+fresh runs only. It looks at the evidence after 2, 4, 8 and 16 of them and spends its error level over the looks
+(Bonferroni over looks, the simplest of the alpha-spending plans of Lan & DeMets 1983, Biometrika 70: it holds under any
 dependence). The level of each test comes from LORD++ (Javanmard & Montanari 2018, Ann. Stat. 46; Ramdas, Yang,
 Wainwright & Jordan 2017, NeurIPS): the expected share of false keeps among all keeps stays below the stated rate
 however many tests a session starts, and each keep earns further tests. Several tests run at once, so a level is fixed
@@ -15,16 +15,21 @@ from enum import StrEnum
 import msgspec
 
 from cockpit.science.compare import Comparison
-from cockpit.science.noise import Noise
+from cockpit.science.noise import MEASURED_DF, Noise
 
 FALSE_KEEP_RATE = 0.05
 """The expected share of false keeps among all keeps stays below this."""
-LOOKS = (2, 4, 8)
+LOOKS = (2, 4, 8, 16)
 """Numbers of fresh runs at which a test looks at the evidence."""
-SPENDING = (0.4, 0.3, 0.3)
-"""The share of its level that a test spends at each look."""
+SPENDING = (0.1, 0.2, 0.3, 0.4)
+"""The share of its level that a test spends at each look: little at first, where a few close runs of a noisy arm look
+sure. A gain near one SD needs the last look; a hopeless test seldom gets there."""
 HOPELESS_P = 0.30
 """A test ends at a look where its p-value is above this."""
+IDENTICAL = (
+    "all repeats scored exactly the same: the code takes no seed, so its repeats are no evidence and luck "
+    "cannot be told from a gain"
+)
 _DECAY = 1.6
 _ZETA = 2.285765657
 """Riemann's zeta(1.6), which makes the discounts sum to one."""
@@ -88,6 +93,8 @@ def judge(comparison: Comparison | None, noise: Noise, level: float, look: int) 
     threshold = level * SPENDING[index]
     p = comparison.p_value
     said = f"p {p:.2g} after {look} fresh runs, needs {threshold:.2g}"
+    if noise.are_identical and look >= MEASURED_DF:
+        return Judgement(LookOutcome.HOPELESS, look, 0, threshold, IDENTICAL)
     if p <= threshold:
         if noise.measured:
             return Judgement(LookOutcome.KEEP, look, want, threshold, said)

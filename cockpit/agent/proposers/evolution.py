@@ -1,7 +1,7 @@
 """The algorithm of `search`: configurations to try next, from the scores so far. Pure and deterministic.
 
 It is a steady-state evolution. Parents are the best few configurations; a child crosses two of them gene by gene and
-mutates. Of a hundred children it takes the one with the best expected score, on a smooth surface through the best
+mutates. It takes the one of a hundred children with the best expected score, on a smooth surface through the best
 results so far, among those unlikely to crash. No two configurations are equal, so any number may be in flight, and no
 generation has to end. benchmarks/search.py measures it against Optuna's samplers and others.
 """

@@ -1,0 +1,124 @@
+"""The keep rule under bad noise. benchmarks/evidence.py has more sessions of each condition, and their figures."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.evidence import LEVEL, RUN_SD, SCORE, Condition, Fleet, simulate
+from cockpit.science.compare import compare
+from cockpit.science.noise import Reading, estimate_noise
+from cockpit.science.sequential import IDENTICAL, LookOutcome, judge
+
+SESSIONS = 250
+ALIKE = Condition("clusters alike")
+APART = Condition("clusters apart by 1.5 SD", clusters_sd=1.5)
+NOISY = Condition("arm 3 times as noisy", arm_sd=3.0)
+OUTLIERS = Condition("2% far outliers", outliers=0.02)
+DRIFT = Condition("drift of -3 SD an hour", drift_per_hour=-3.0)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("condition", [ALIKE, APART, NOISY, OUTLIERS, DRIFT], ids=lambda one: one.name)
+def test_a_null_arm_seldom_passes_its_looks_however_bad_the_noise(condition: Condition) -> None:
+    found = simulate(condition, 0.0, SESSIONS)
+    # 3 times the level at most, of which a confirmation and runs of the incumbent beside the test keep back more.
+    assert found.keeps <= 3 * LEVEL
+    assert found.coverage >= 0.8
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(("condition", "gain", "at_least"), [(ALIKE, 1.0, 0.4), (APART, 1.0, 0.35), (NOISY, 3.0, 0.5)],
+                         ids=["alike", "apart", "noisy"])  # fmt: skip
+def test_a_real_gain_passes_its_looks(condition: Condition, gain: float, at_least: float) -> None:
+    assert simulate(condition, -gain, 100, seed=1).keeps >= at_least
+
+
+def session(condition: Condition, seed: int) -> tuple[list[Reading], list[Reading]]:
+    """Return the runs of an incumbent, and those of an arm that truly equals it."""
+    fleet = Fleet(condition, np.random.default_rng(seed))
+    return fleet.runs("e0000", 0.0, 13, 0.0), fleet.runs("e0001", 0.0, 4, 0.2)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_larger_p_value_counts_where_clusters_and_runs_cannot_be_told_apart(seed: int) -> None:
+    base, arm = session(ALIKE, seed)
+    noise = estimate_noise(base)
+    assert noise.unsplit_sd > noise.within_sd
+    seen, unsplit = compare(arm, base, noise), compare(arm, base, noise.unsplit)
+    assert seen is not None and unsplit is not None
+    assert seen.p_value >= unsplit.p_value
+
+
+def test_clusters_that_differ_beyond_doubt_are_corrected_for() -> None:
+    rng = np.random.default_rng(1)
+    fleet = Fleet(Condition("far apart", clusters_sd=5.0), rng)
+    noise = estimate_noise([fleet.run("e0000", 0.0, number % 8, 0.0) for number in range(32)])
+    assert noise.unsplit is noise
+
+
+def test_an_arm_with_scattered_runs_has_a_wider_interval_than_one_with_close_runs() -> None:
+    base, _ = session(ALIKE, 1)
+    noise = estimate_noise(base)
+
+    def width(spread: float) -> float:
+        arm = [
+            Reading("e0001", f"gpu-{i:02d}", "H100", SCORE + RUN_SD * spread * (-1) ** i + 1e-9 * i) for i in range(4)
+        ]
+        seen = compare(arm, base, noise)
+        assert seen is not None
+        return seen.pooled.high - seen.pooled.low
+
+    assert width(4.0) > 2 * width(1.0) >= 2 * width(0.1)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.floats(10, 1e6), st.sampled_from([-1.0, 1.0]))
+def test_a_far_outlier_moves_the_difference_by_little_more_than_one_run_sd(reach: float, sign: float) -> None:
+    base, _ = session(ALIKE, 2)
+    arm = [Reading("e0001", f"gpu-{i:02d}", "H100", SCORE + RUN_SD * (i % 3 - 1)) for i in range(8)]
+    off = [*arm[:7], Reading("e0001", "gpu-07", "H100", SCORE + sign * reach * RUN_SD)]
+    noise = estimate_noise(base)
+    clean, seen = compare(arm, base, noise), compare(off, base, noise)
+    assert clean is not None and seen is not None
+    assert abs(seen.pooled.mean - clean.pooled.mean) < 1.5 * RUN_SD
+
+
+def test_a_clear_drift_is_no_gain_for_runs_that_end_later() -> None:
+    def at(experiment: str, hours: float, number: int) -> Reading:
+        score = SCORE - 3 * RUN_SD * hours + RUN_SD * ((number * 7) % 5 - 2) / 2
+        return Reading(experiment, f"gpu-{number % 4:02d}", "H100", score, 3600 * hours)
+
+    base = [at("e0000", 0.1 * number, number) for number in range(20)]
+    late = [at("e0001", 3 + 0.1 * number, number) for number in range(8)]
+    seen = compare(late, base, estimate_noise([*base, *late]))
+    assert seen is not None
+    assert abs(seen.pooled.mean) < RUN_SD
+    assert seen.p_value > 0.05
+
+
+def identical(experiment: str, score: float, count: int) -> list[Reading]:
+    return [Reading(experiment, f"gpu-{i:02d}", "H100", score) for i in range(count)]
+
+
+def test_repeats_that_score_exactly_the_same_measure_no_noise_and_keep_nothing() -> None:
+    base, lucky = identical("e0000", 0.99, 8), identical("e0001", 0.97, 8)
+    noise = estimate_noise([*base, *lucky])
+    assert noise.are_identical and not noise.measured
+    judged = judge(compare(lucky, base, noise), noise, 0.05, 8)
+    assert judged.outcome is LookOutcome.HOPELESS
+    assert judged.why == IDENTICAL
+
+
+def test_one_group_of_different_repeats_is_enough_to_measure_the_noise() -> None:
+    base, _ = session(ALIKE, 3)
+    noise = estimate_noise([*base, *identical("e0001", 0.97, 4)])
+    assert not noise.are_identical and noise.measured
+
+
+def test_identical_runs_of_one_arm_count_as_one_run() -> None:
+    base, _ = session(ALIKE, 4)
+    noise = estimate_noise(base)
+    eight, one = compare(identical("e0001", 0.99, 8), base, noise), compare(identical("e0001", 0.99, 1), base, noise)
+    assert eight is not None and one is not None
+    assert eight.se == one.se
