@@ -23,6 +23,10 @@ CONFIRMED_AT = 0.01
 than the incumbent at the same level."""
 CONTRADICTED_AT = 0.9
 """The better class contradicts the evidence where the experiment is worse there with this probability."""
+SHOWN_AT = 0.05
+"""The better class shows a gain where its own runs alone have a p-value this small. A keep that it does not show is a
+keep for the other class."""
+VALIDATIONS_AT_MOST = 4
 SIDE_BY_SIDE = 2
 """Runs of an incumbent during a test, before it ends with a keep. They show how far scores have drifted meanwhile."""
 WITNESSES = 3
@@ -100,6 +104,8 @@ def _passed(
     ended = [run.status is AttemptStatus.ENDED for run in _beside(state, context, experiment, state.incumbent)]
     if sum(ended) < min(SIDE_BY_SIDE, len(ended)) and not _witnessed(state, context, experiment):
         return []
+    if queued := _more_validations(state, context, experiment, fresh, judged.why):
+        return queued
     seen = compare([*fresh, *confirmations], context.incumbent, context.noise)
     if seen is None or not confirmations:
         reason = "its confirmation gave no result"
@@ -108,8 +114,45 @@ def _passed(
         state, context, experiment, [*fresh, *confirmations]
     ):
         return context.discard(experiment, f"{summary(seen)}; {doubt}", seen.pooled)
+    if context.better_class and not _is_shown(context, fresh, context.better_class):
+        return _kept_for_one_class(context, experiment, [*fresh, *confirmations], judged.why)
     reason = f"{summary(seen)}; {judged.why}"
     return context.keep(experiment, reason, seen.pooled)
+
+
+def _is_shown(context: DecisionContext, runs: list[Reading], hardware: str) -> bool:
+    """Tell if the runs in this class alone show a gain."""
+    seen = compare([run for run in runs if run.hardware == hardware], context.incumbent, context.noise)
+    return seen is not None and seen.p_value <= SHOWN_AT
+
+
+def _more_validations(
+    state: State, context: DecisionContext, experiment: Experiment, fresh: list[Reading], reason: str
+) -> list[Event]:
+    """Queue more validations where the first does not show the gain, unless it contradicts it."""
+    there = compare([run for run in fresh if run.hardware == context.better_class], context.incumbent, context.noise)
+    if there is None or there.p_value <= SHOWN_AT or there.p_value > CONTRADICTED_AT:
+        return []
+    attempts = [state.attempts[name] for name in experiment.attempts]
+    last = attempts[-1]
+    run = RunSpec(experiment.id, AttemptKind.VALIDATION, last.rule, Tier.VALIDATE, context.better_class)
+    why = f"{reason}: not shown on {context.better_class} yet ({summary(there)})"
+    missing = VALIDATIONS_AT_MOST - _tries(attempts, AttemptKind.VALIDATION)
+    return [context.queue(another(state, run), why) for _ in range(missing)]
+
+
+def _kept_for_one_class(
+    context: DecisionContext, experiment: Experiment, runs: list[Reading], reason: str
+) -> list[Event]:
+    """Keep a gain that the better class does not show, for the class that does; discard it where none does."""
+    there = compare([run for run in runs if run.hardware == context.better_class], context.incumbent, context.noise)
+    elsewhere = [run for run in runs if run.hardware != context.better_class]
+    here = compare(elsewhere, context.incumbent, context.noise, margin=margin_of(context, experiment))
+    said = f"not shown on {context.better_class}" + (f" ({summary(there)})" if there is not None else "")
+    if here is None or here.p_value > experiment.test_level:
+        estimate = here.pooled if here is not None else None
+        return context.discard(experiment, f"{said}, and no other class alone shows it", estimate)
+    return context.keep(experiment, f"{summary(here)} on {here.pooled.hardware} only, {said}; {reason}", here.pooled)
 
 
 def final_runs(state: State, context: DecisionContext, experiment: Experiment, reason: str) -> list[Event]:
