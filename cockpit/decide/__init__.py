@@ -30,7 +30,7 @@ def decide(state: State, now: float) -> list[Event]:
 
 
 def wake_at(state: State, now: float) -> float:
-    """The next moment at which a decision may come out otherwise although nothing has happened."""
+    """Return the next moment at which a decision may come out otherwise although nothing has happened."""
     session = state.session
     times = [next_room_at(state, now), wait_for_results_until(state, now), next_unused_at(state, now)]
     times.append(next_unpaid_at(state, now))

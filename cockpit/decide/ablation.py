@@ -9,7 +9,7 @@ PROPOSER = "ablate"
 
 
 def ablations(state: State) -> Draft | None:
-    """The incumbent without each of the changes kept on the way to it that were not dropped yet; None for none.
+    """Return the incumbent without each change kept on the way to it that no ablation has dropped; None for none.
 
     A constant goes back to what it was before the keep, unless a later keep set it again; an edit is turned round.
     """

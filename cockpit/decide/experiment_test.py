@@ -76,10 +76,10 @@ def _evidence(
         reason = f"{failed} of its replicates gave no result"
         return context.discard(experiment, reason)
     more = replicates(state, context, experiment, max(1, judged.want - fresh), judged.why)
-    return [*more, *_base_runs(state, context, experiment, max(judged.want, fresh + 1))]
+    return [*more, *base_runs(state, context, experiment, max(judged.want, fresh + 1))]
 
 
-def _base_runs(state: State, context: DecisionContext, experiment: Experiment, want: int) -> list[Event]:
+def base_runs(state: State, context: DecisionContext, experiment: Experiment, want: int) -> list[Event]:
     """Run the incumbent again where it has fewer runs than the arm: both ends of a difference have noise."""
     hardware = context.usual_class or state.attempts[experiment.attempts[-1]].hardware
     has = sum(one.hardware == hardware for one in context.incumbent)

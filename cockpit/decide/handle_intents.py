@@ -318,7 +318,7 @@ def _adopt(asked: IntentRequest, intent: Adopt) -> list[Event]:
 
 
 def _startable(cluster: Cluster) -> Cluster:
-    """The cluster with its failures forgotten."""
+    """Return the cluster with its failures forgotten."""
     return msgspec.structs.replace(
         cluster, state=ClusterState.DOWN, failures=0, refusals=0, retry_at=0.0, message=""
     )  # fmt: skip

@@ -12,6 +12,7 @@ import msgspec
 from cockpit.core.events import ClusterFlagged, Decided, Event, IncumbentSet, Queued
 from cockpit.core.model import AttemptKind, AttemptStatus, Experiment, ExperimentStatus
 from cockpit.core.state import State
+from cockpit.decide.ablation_test import ablated
 from cockpit.decide.decision_context import UP, DecisionContext, gather, margin_of, replicates, summary
 from cockpit.decide.evidence import RUNS_READ, noise_of, readings_of
 from cockpit.decide.experiment_test import final_runs, tested
@@ -21,7 +22,7 @@ from cockpit.decide.schedule import RunSpec, another, next_seed
 from cockpit.decide.screening import screens_first
 from cockpit.science.compare import Comparison, compare
 from cockpit.science.noise import Noise
-from cockpit.science.sequential import LOOKS, SPENDING, last_look, test_level
+from cockpit.science.sequential import LOOKS, test_level
 from cockpit.science.shrink import Shrunk, shrink
 
 PROMISING = 0.35
@@ -36,8 +37,6 @@ CLUSTERS_A_TEST = 8
 """Clusters that are up for each test at a time. The others keep screening."""
 WAITING_A_TEST = 2
 """Arms that may wait for each place among the tests."""
-STILL_HELPS_AT = 0.05
-"""A kept change stays where the incumbent without it is worse at this level."""
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -87,7 +86,7 @@ def _decided(
     if experiment.id == state.incumbent:
         return [context.decided(experiment, ExperimentStatus.KEPT, experiment.reason)]
     if WITHOUT in experiment.levels:
-        return _ablated(state, context, experiment)
+        return ablated(state, context, experiment)
     if experiment.test_level:
         return tested(state, context, experiment)
     candidate = _candidate(state, context, experiment)
@@ -225,32 +224,3 @@ def _flagged(state: State, noise: Noise, now: float) -> list[Event]:
         ClusterFlagged(at=now, cluster=name, message=message, flagged=name in found)
         for name, message in changed.items()
     ]
-
-
-def _ablated(state: State, context: DecisionContext, experiment: Experiment) -> list[Event]:
-    """Decide on the incumbent without one kept change: discard it once it is clearly worse, else make it the incumbent.
-
-    It was not chosen for a score, so all its runs are evidence.
-    """
-    without = experiment.levels[WITHOUT]
-    if experiment.base != state.incumbent:
-        reason = f"{experiment.base}, whose change it drops, is no longer the incumbent"
-        return context.discard(experiment, reason)
-    runs = readings_of(state, experiment.id)
-    look = last_look(len(runs))
-    seen = compare(runs[:look], context.incumbent, context.noise)
-    tries = len(experiment.attempts)
-    if look == 0 or seen is None:
-        if tries >= 2 * LOOKS[0]:
-            return context.discard(experiment, "its runs gave too few results to decide")
-        return replicates(
-            state, context, experiment, max(1, LOOKS[0] - len(runs)), "to see whether the change still helps"
-        )
-    index = LOOKS.index(look)
-    if 1 - seen.p_value <= STILL_HELPS_AT * SPENDING[index]:
-        reason = f"{summary(seen)}: the change of {without} still helps"
-        return context.discard(experiment, reason, seen.pooled)
-    if index + 1 < len(LOOKS) and tries < 2 * LOOKS[-1]:
-        return replicates(state, context, experiment, LOOKS[index + 1] - len(runs), f"{summary(seen)}: not settled")
-    reason = f"{summary(seen)}: the change of {without} no longer helps"
-    return context.keep(experiment, reason, seen.pooled)

@@ -14,7 +14,7 @@ from cockpit.core.state import State
 
 
 def unfinished(state: State) -> list[Event]:
-    """The events whose effects the last worker may not have carried out, from the state after WorkerStarted.
+    """Return the events whose effects the last worker may not have carried out. `state` is that after WorkerStarted.
 
     Submitted jobs and launches are missing: `Fleet.recover` finds each by name, or reports that it never arrived.
     Asks are missing too: WorkerStarted forgets them, and the proposer is asked anew.

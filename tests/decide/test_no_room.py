@@ -87,7 +87,7 @@ def test_a_cluster_that_was_refused_and_then_fails_is_given_up_after_three_failu
 
 
 def test_an_unreachable_cluster_that_is_found_up_does_not_wait(state: State) -> None:
-    """Its worker may have been killed meanwhile, and another worker found it."""
+    """Find a cluster up whose worker was killed meanwhile: another worker found it."""
     state = fold(state, ClusterUp(at=40.0, cluster="gpu-01", hardware="H100"))
     state = told(state, ClusterWaits(100.0, "gpu-01", "gpu-01 cannot be reached, and what runs there goes on"))
     assert state.clusters["gpu-01"].waits and state.clusters["gpu-01"].state is ClusterState.IDLE

@@ -373,19 +373,24 @@ def test_a_kept_change_that_no_longer_helps_is_dropped_and_one_that_does_stays()
     def overtaken(constants: Mapping[str, Value], attempt: Attempt) -> float:
         return 2.0 - 0.05 * (constants["LR"] == 2)
 
-    world = World(overtaken)
-    world.run(0.1)
-    world.propose({"LR": 2, "NAME": "useless"})
-    stack = world.run(1.0).incumbent
-    assert stack != "e0000"
-    useless, useful = (
-        world.propose({"NAME": "as before"}, levels={WITHOUT: stack})[0],
-        world.propose({"LR": 1}, levels={WITHOUT: stack})[0],
-    )
-    state = world.run(2.0)
-    assert state.incumbent == useless
-    assert "no longer helps" in state.experiments[useless].reason
-    assert state.experiments[useful].status is ExperimentStatus.DISCARDED
+    dropped = 0
+    for seed in range(8):
+        world = World(overtaken, seed=seed)
+        world.run(0.1)
+        world.propose({"LR": 2, "NAME": "useless"})
+        stack = world.run(1.0).incumbent
+        assert stack != "e0000"
+        useless, useful = (
+            world.propose({"NAME": "as before"}, levels={WITHOUT: stack})[0],
+            world.propose({"LR": 1}, levels={WITHOUT: stack})[0],
+        )
+        state = world.run(2.0)
+        assert state.experiments[useful].status is ExperimentStatus.DISCARDED
+        assert state.incumbent in (stack, useless)
+        dropped += state.incumbent == useless
+        said = "no longer helps" if state.incumbent == useless else "stays"
+        assert said in state.experiments[useless].reason
+    assert dropped >= 4, "the others are undecided, and an undecided change stays"
 
 
 @pytest.mark.parametrize("jump_sds", [1.5, 3, 6])

@@ -1,0 +1,60 @@
+"""The test of an ablation: the incumbent without one kept change, which stays unless it is shown not to be needed.
+
+It is a test of non-inferiority with an error rate of its own. A change is dropped only where the incumbent without it
+is shown to be less than ABLATION_MARGIN_SDS worse. A change that gains that or more is dropped at most at DROPPED_AT.
+"""
+
+from cockpit.core.events import Event
+from cockpit.core.model import Experiment
+from cockpit.core.state import State
+from cockpit.decide.decision_context import DecisionContext, replicates, summary
+from cockpit.decide.evidence import readings_of
+from cockpit.decide.experiment_test import base_runs
+from cockpit.decide.kept_changes import WITHOUT
+from cockpit.science.compare import compare
+from cockpit.science.sequential import LOOKS, SPENDING, last_look
+
+STILL_HELPS_AT = 0.05
+"""A kept change stays at once where the incumbent without it is worse at this level, spent over the looks."""
+DROPPED_AT = 0.05
+"""The rate at which a change that helps by the margin may be dropped."""
+DROP_SPENDING = (0.0, 0.0, 0.3, 0.7)
+"""The share of that rate that each look spends: few runs cannot show that a change is not needed."""
+ABLATION_MARGIN_SDS = 1.0
+"""A change may be dropped where the incumbent without it is less than this many run SDs worse."""
+
+
+def ablated(state: State, context: DecisionContext, experiment: Experiment) -> list[Event]:
+    """Decide on the incumbent without one kept change: discard it, or make it the incumbent.
+
+    It was not chosen for a score, so all its runs are evidence.
+    """
+    without = experiment.levels[WITHOUT]
+    if experiment.base != state.incumbent:
+        reason = f"{experiment.base}, whose change it drops, is no longer the incumbent"
+        return context.discard(experiment, reason)
+    runs = readings_of(state, experiment.id)
+    look = last_look(len(runs))
+    margin = ABLATION_MARGIN_SDS * context.noise.run_sd
+    seen = compare(runs[:look], context.incumbent, context.noise, margin=margin)
+    tries = len(experiment.attempts)
+    if look == 0 or seen is None:
+        if tries >= 2 * LOOKS[0]:
+            return context.discard(experiment, "its runs gave too few results to decide")
+        return replicates(
+            state, context, experiment, max(1, LOOKS[0] - len(runs)), "to see whether the change still helps"
+        )
+    index = LOOKS.index(look)
+    worse = compare(context.incumbent, runs[:look], context.noise)
+    if worse is not None and worse.p_value <= STILL_HELPS_AT * SPENDING[index]:
+        reason = f"{summary(seen)}: the change of {without} still helps"
+        return context.discard(experiment, reason, seen.pooled)
+    if seen.p_value <= DROPPED_AT * DROP_SPENDING[index]:
+        reason = f"{summary(seen)}: the change of {without} no longer helps"
+        return context.keep(experiment, reason, seen.pooled)
+    if index + 1 < len(LOOKS) and tries < 2 * LOOKS[-1]:
+        want = LOOKS[index + 1]
+        more = replicates(state, context, experiment, want - len(runs), f"{summary(seen)}: not settled")
+        return [*more, *base_runs(state, context, experiment, want)]
+    reason = f"{summary(seen)}: the change of {without} is not shown to be of no use, and stays"
+    return context.discard(experiment, reason, seen.pooled)
