@@ -23,7 +23,7 @@ class WaveCost(msgspec.Struct, frozen=True):
 
 
 def run_usd(state: State, attempt: Attempt, now: float) -> float:
-    """The dollars a run has cost up to `now`, by its cluster's price."""
+    """Return the dollars a run has cost up to `now`, by its cluster's price."""
     cluster = state.clusters.get(attempt.cluster)
     if cluster is None or not attempt.started_at:
         return 0.0
@@ -32,19 +32,19 @@ def run_usd(state: State, attempt: Attempt, now: float) -> float:
 
 
 def spent_usd(state: State, arms: Iterable[Experiment], now: float) -> float:
-    """The dollars the arms' runs have cost up to `now`."""
+    """Return the dollars the arms' runs have cost up to `now`."""
     return sum(run_usd(state, state.attempts[name], now) for arm in arms for name in arm.attempts)
 
 
 def run_time_s(state: State) -> float:
-    """The median seconds of this session's runs from start to end; the budget and an overhead before the first."""
+    """Return the median seconds of this session's runs; before the first run, the budget and an overhead."""
     if state.run_s:
         return sorted(state.run_s)[len(state.run_s) // 2]
     return state.session.time_budget_s + OVERHEAD_S
 
 
 def run_cost_usd(state: State, hardware: str = "") -> float:
-    """The expected dollars of one more run, on a class or at the mean price of the clusters."""
+    """Return the expected dollars of one more run, on a class or at the mean price of the clusters."""
     clusters = [one for one in state.clusters.values() if one.state not in _UNUSABLE]
     prices = [one.usd_per_hour for one in clusters if not hardware or one.hardware == hardware]
     prices = prices or [one.usd_per_hour for one in clusters]

@@ -1,4 +1,4 @@
-"""What one GPU would have made of the same night: the same runs one after another, the same decisions after them."""
+"""The counterfactual of one GPU: the same runs one after another, and the same decisions after them."""
 
 from bisect import bisect_right
 from itertools import accumulate
@@ -34,7 +34,7 @@ class OneGpu(msgspec.Struct, frozen=True):
 
 
 def best_so_far(state: State, hardware: str) -> list[Best]:
-    """The incumbents as they came, each with its mean score in the class; those never run in it are left out."""
+    """Return the incumbents as they came, each with its mean score in the class; those never run in it are left out."""
     began = state.session.created_at
     line: list[Best] = []
     for crowned in state.incumbencies:
@@ -45,7 +45,7 @@ def best_so_far(state: State, hardware: str) -> list[Best]:
 
 
 def one_gpu(state: State) -> OneGpu | None:
-    """The counterfactual; None before anything has run."""
+    """Return the counterfactual; None before anything has run."""
     ran = sorted(
         (attempt.ended_at, attempt.ended_at - attempt.started_at)
         for attempt in state.attempts.values()

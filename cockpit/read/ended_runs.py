@@ -12,7 +12,8 @@ class Ended:
     _seen: int = 0
 
     def fresh(self, state: State) -> list[str] | None:
-        """The attempts that ended since the last call, oldest first; None where all must be read again (`every`)."""
+        """Return the attempts that ended since the last call, oldest first; None where all must be read again
+        (`every`)."""
         ended = sum(state.outcome_counts.values())
         fresh, self._seen = ended - self._seen, ended
         if fresh < 0 or fresh > len(state.recent):
@@ -21,7 +22,7 @@ class Ended:
 
 
 def every(state: State) -> list[str]:
-    """All attempts that ended, oldest first."""
+    """Return all attempts that ended, oldest first."""
     return sorted(
         (name for name, attempt in state.attempts.items() if attempt.outcome is not None),
         key=lambda name: state.attempts[name].ended_at,

@@ -1,4 +1,4 @@
-"""What the session's record says, for a screen, an agent or a report: effects, forecasts, the gain so far."""
+"""Effects, forecasts and the gain so far, from the record of a session."""
 
 import itertools
 from collections.abc import Iterable, Mapping
@@ -23,13 +23,13 @@ LIKELY = 0.3
 
 class ArmForecast(msgspec.Struct, frozen=True):
     crash: Forecast
-    """Of its probability."""
+    """The interval of its probability."""
     peak_vram_mb: Forecast | None
     """None where too few runs said theirs, and for an arm that edits code."""
 
 
 def effects_of(state: State, wave: str) -> FactorEffects:
-    """The main effects and two-factor interactions of a wave from the runs it has so far. Raises KeyError."""
+    """Return the main effects and two-factor interactions of a wave from the runs it has so far. Raises KeyError."""
     one = state.waves[wave]
     runs = [(state.experiments[arm].levels, reading) for arm in one.arms for reading in readings_of(state, arm)]
     cell = _cell_of_base(state, one)
@@ -39,7 +39,8 @@ def effects_of(state: State, wave: str) -> FactorEffects:
 
 
 def _cell_of_base(state: State, wave: Wave) -> dict[str, Value]:
-    """The base's levels where it is a cell of the wave's grid: no arm is, for what was measured is not run again.
+    """Return the base's levels where it is a cell of the wave's grid: no arm is, for what was measured is not run
+    again.
 
     Empty where it is none, or where the arms differ from it in more than their levels.
     """
@@ -52,7 +53,7 @@ def _cell_of_base(state: State, wave: Wave) -> dict[str, Value]:
 
 
 def forecasts_of(state: State, arms: Iterable[str]) -> dict[str, ArmForecast]:
-    """What experiments will do that have not run, from this session's own runs, whatever had come of them.
+    """Return forecasts of experiments that have not run, from this session's own runs, failed ones included.
 
     An arm that changes constants is judged by what ran nearest to it. One that edits code is judged by how many of the
     session's edits crashed: what an edit does cannot be told from constants. Empty before the first result; arms are
@@ -86,7 +87,7 @@ def forecasts_of(state: State, arms: Iterable[str]) -> dict[str, ArmForecast]:
 
 
 def forecast_words(found: Mapping[str, ArmForecast]) -> str:
-    """What arms that wait will do, in a sentence; empty where nothing can be told."""
+    """Return the forecast of waiting arms, in a sentence; empty where there is none."""
     if not found:
         return ""
     worst = max(found, key=lambda name: found[name].crash.mean)
@@ -111,19 +112,19 @@ def gigabytes(peak: Forecast) -> str:
 
 
 def _measured(state: State) -> list[Experiment]:
-    """The newest experiments that gave a result or crashed."""
+    """Return the newest experiments that gave a result or crashed."""
     newest = itertools.islice(reversed(state.experiments.values()), READ)
     return [one for one in newest if one.scores or one.status is ExperimentStatus.CRASHED]
 
 
 def _peak_vram_mb(state: State, experiment: Experiment) -> float:
-    """Of its first run; 0 where that said none."""
+    """Return the peak memory of its first run; 0 where it printed none."""
     first = next((state.attempts[name] for name in experiment.attempts[:1]), None)
     return first.metrics.peak_vram_mb if first is not None and first.metrics is not None else 0.0
 
 
 def gain_of(state: State) -> Comparison | None:
-    """The incumbent against the baseline, without the runs that the incumbent was chosen by.
+    """Return the incumbent against the baseline, without the runs that the incumbent was chosen by.
 
     None while they are the same, or share no class.
     """

@@ -64,7 +64,7 @@ def needs(state: State, now: float) -> list[Need]:
 
 
 def worker_needs(state: State, worker: WorkerStatus) -> list[Need]:
-    """What is wrong with the session's worker."""
+    """Return the trouble of the session's worker."""
     found: list[Need] = []
     if worker.note:
         found.append(Need(NeedKind.WORKER, "note", worker.note, "worker in trouble"))
@@ -78,7 +78,7 @@ def worker_needs(state: State, worker: WorkerStatus) -> list[Need]:
 
 
 def brief(found: Iterable[Need]) -> list[Need]:
-    """The needs for a header: several of one kind become one, counted."""
+    """Return the needs for a header: several of one kind become one, counted."""
     by_kind: dict[NeedKind, list[Need]] = {}
     for need in found:
         by_kind.setdefault(need.kind, []).append(need)

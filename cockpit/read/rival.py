@@ -6,7 +6,7 @@ from cockpit.core.state import State
 
 
 def rival_curve(state: State, hardware: str) -> list[Point]:
-    """The incumbent's loss curve from its last valid run in this class, else in any; empty where it has none."""
+    """Return the incumbent's loss curve from its last valid run in this class, else in any; empty where it has none."""
     incumbent = state.experiments.get(state.incumbent or state.baseline)
     if incumbent is None:
         return []
@@ -21,6 +21,6 @@ def rival_curve(state: State, hardware: str) -> list[Point]:
 
 
 def rival_loss(state: State, hardware: str, fraction: float) -> float | None:
-    """The incumbent's training loss at a fraction of the budget; past its last point the last loss."""
+    """Return the incumbent's training loss at a fraction of the budget; past its last point the last loss."""
     curve = rival_curve(state, hardware)
     return loss_at(curve, min(fraction, curve[-1][0])) if curve else None

@@ -75,7 +75,8 @@ class ScoreDots:
         return sorted(self._counts, key=lambda name: -self._counts[name])
 
     def steps(self, state: State, hardware: str) -> list[BestStep]:
-        """The best-so-far line: the baseline, then each incumbent from when it was made one, in this class alone."""
+        """Return the best-so-far line: the baseline, then each incumbent from when it was made one, in this class
+        alone."""
         line: list[BestStep] = []
         crowned = [(0.0, state.baseline)] + [(crown.at, crown.experiment) for crown in state.incumbencies]
         for at, name in crowned:

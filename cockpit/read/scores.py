@@ -24,7 +24,7 @@ class Difference(msgspec.Struct, frozen=True):
     hardware: str
     """`pooled` where the differences of several classes were combined."""
     estimated: bool
-    """Whether it is an estimate from a test, and not the plain difference of two means."""
+    """True for an estimate from a test, False for the plain difference of two means."""
 
 
 class BestScore(msgspec.Struct, frozen=True):
@@ -37,7 +37,7 @@ class BestScore(msgspec.Struct, frozen=True):
 
 
 def comparison_class(state: State) -> str:
-    """The class that comparisons are made in: the screening class; without one the class with the most results.
+    """Return the class that comparisons are made in: the screening class; without one the class with the most results.
 
     Ties go to the first by name. Empty before the first result.
     """
@@ -47,7 +47,7 @@ def comparison_class(state: State) -> str:
 
 
 def score_of(state: State, name: str, hardware: str = "") -> Score | None:
-    """The score of an experiment in a class; None where it has no result there.
+    """Return the score of an experiment in a class; None where it has no result there.
 
     Without a class: in the class that comparisons are made in; where it did not run there, in the class it ran most in.
     """
@@ -63,7 +63,7 @@ def score_of(state: State, name: str, hardware: str = "") -> Score | None:
 
 
 def difference_to_base(state: State, experiment: Experiment) -> Difference | None:
-    """The experiment against its base and nothing else; None where the two share no class.
+    """Return the experiment against its base and nothing else; None where the two share no class.
 
     An estimate is taken where it is against the base; one against another experiment is not a difference to the base.
     """
@@ -76,7 +76,7 @@ def difference_to_base(state: State, experiment: Experiment) -> Difference | Non
 
 
 def run_difference(state: State, attempt: Attempt) -> Difference | None:
-    """One run's score less the mean of its experiment's base in the run's class; None where there is none."""
+    """Return one run's score less the mean of its experiment's base in the run's class; None where there is none."""
     if attempt.outcome is not Outcome.VALID or attempt.metrics is None:
         return None
     base = score_of(state, state.experiments[attempt.experiment].base, attempt.hardware)
@@ -84,7 +84,7 @@ def run_difference(state: State, attempt: Attempt) -> Difference | None:
 
 
 def best_score(state: State) -> BestScore | None:
-    """The incumbent's score, or the baseline's before there is one; None before the first result."""
+    """Return the incumbent's score, or the baseline's before there is one; None before the first result."""
     name = state.incumbent or state.baseline
     score = score_of(state, name)
     if score is None:

@@ -4,7 +4,7 @@ from cockpit.core.model import Value
 
 
 def duration(seconds: float) -> str:
-    """Two units at most: 43s, 5m02s, 2h14m, 3d04h."""
+    """Return two units at most: 43s, 5m02s, 2h14m, 3d04h."""
     whole = max(0, int(seconds))
     if whole < 60:
         return f"{whole}s"
@@ -16,7 +16,7 @@ def duration(seconds: float) -> str:
 
 
 def age(seconds: float) -> str:
-    """One unit, for a time that only grows: 43s, 5m, 2h, 3d."""
+    """Return one unit, for a time that only grows: 43s, 5m, 2h, 3d."""
     whole = max(0, int(seconds))
     for unit_s, name in ((86_400, "d"), (3600, "h"), (60, "m")):
         if whole >= unit_s:
@@ -29,12 +29,12 @@ def money(usd: float) -> str:
 
 
 def count(number: int, one: str, many: str = "") -> str:
-    """`1 arm`, `3 arms`."""
+    """Return a count with its noun: `1 arm`, `3 arms`."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def value(constant: Value) -> str:
-    """A constant as Python spells it, in at most six digits."""
+    """Return a constant as Python spells it, in at most six digits."""
     if isinstance(constant, bool):
         return str(constant)
     if isinstance(constant, float):

@@ -17,7 +17,7 @@ DOTS_AT_MOST = 4_000
 TICKS = 5
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
-"""Of hardware classes, the most used first: of Okabe and Ito's palette, told apart by the colour-blind."""
+"""Colours of hardware classes, the most used first, from Okabe and Ito's palette for the colour-blind."""
 KEPT, CRASH, ALONE = "#000000", "#888888", "#777777"
 
 
@@ -31,7 +31,7 @@ class PlottedDot(msgspec.Struct, frozen=True):
 
 
 def dots(state: State) -> list[PlottedDot]:
-    """One dot for each experiment in each class it ran in, at the end of its first run there."""
+    """Return one dot for each experiment in each class it ran in, at the end of its first run there."""
     began = state.session.created_at
     followed = ScoreDots()
     followed.follow(state)
@@ -48,8 +48,8 @@ def dots(state: State) -> list[PlottedDot]:
 
 
 def svg(shown: Sequence[PlottedDot], best: Sequence[Best], alone: Sequence[Best], hours: float) -> str:
-    """The chart. `hours` is its width; the score axis shows the better three quarters, so that crashes of learning
-    rate do not flatten the rest; what lies above it sits on the edge.
+    """Return the chart. `hours` is its width; the score axis shows the better three quarters, so that crashes of
+    learning rate do not flatten the rest; what lies above it sits on the edge.
     """
     scores = sorted(dot.val_bpb for dot in shown if dot.val_bpb is not None)
     if not scores:
@@ -72,7 +72,7 @@ def svg(shown: Sequence[PlottedDot], best: Sequence[Best], alone: Sequence[Best]
 
 
 def legend(shown: Iterable[PlottedDot]) -> list[tuple[str, str]]:
-    """(hardware class, colour), the most used first."""
+    """Return (hardware class, colour), the most used first."""
     return [(name, COLOURS[i % len(COLOURS)]) for i, name in enumerate(_by_use(shown))]
 
 
@@ -84,7 +84,7 @@ def _by_use(shown: Iterable[PlottedDot]) -> list[str]:
 
 
 def _thinned(shown: Sequence[PlottedDot]) -> list[PlottedDot]:
-    """At most DOTS_AT_MOST dots, spread evenly over the night; what was kept is always there, and on top."""
+    """Return at most DOTS_AT_MOST dots, spread evenly over the night; what was kept is always there, and on top."""
     plain = [dot for dot in shown if not dot.kept]
     every = max(1, -(-len(plain) // DOTS_AT_MOST))
     return plain[::every] + [dot for dot in shown if dot.kept]

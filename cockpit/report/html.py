@@ -13,7 +13,7 @@ from cockpit.science.effects import FactorEffect
 
 
 def html(state: State, now: float) -> str:
-    """The page, at `now` on the session's clock."""
+    """Return the page, at `now` on the session's clock."""
     found = story(state, now)
     alone = found.alone.best if found.alone else ()
     return (
@@ -47,7 +47,7 @@ def _shown(value: object) -> object:
 
 
 def _told(effect: FactorEffect) -> bool:
-    """Whether its interval leaves 0 out."""
+    """Return True if its interval leaves 0 out."""
     return effect.estimate.low > 0 or effect.estimate.high < 0
 
 

@@ -19,10 +19,10 @@ _STATUS = {
 
 
 def results_tsv(state: State) -> Iterator[str]:
-    """The lines, header first. A crash scores 0.000000, as in autoresearch; what is simulated says so.
+    """Yield the lines, header first. A crash scores 0.000000, as in autoresearch; simulated results say so.
 
-    What was ended early has no score either, and is put down as a crash: whoever reads such a file takes every other
-    line's score for one. What never ran is left out.
+    An experiment that was ended early has no score and counts as a crash, because readers of such a file take the
+    score of every other line as measured. Experiments that never ran are left out.
     """
     yield "\t".join(HEADER)
     simulated = state.session.fleet.simulated
@@ -47,7 +47,7 @@ def results_tsv(state: State) -> Iterator[str]:
 
 
 def what(experiment: Experiment) -> str:
-    """The change in a few words: its constants, its edits, or why it was made."""
+    """Return the change in a few words: its constants, its edits, or why it was made."""
     parts = [f"{name}={value}" for name, value in experiment.change.constants.items()]
     if experiment.change.edits:
         parts.append(experiment.why)
@@ -55,7 +55,7 @@ def what(experiment: Experiment) -> str:
 
 
 def memory_gb(state: State, experiment: Experiment) -> float:
-    """The most that any of its runs used, in GiB."""
+    """Return the most that any of its runs used, in GiB."""
     peaks = [
         attempt.metrics.peak_vram_mb
         for attempt in (state.attempts[name] for name in experiment.attempts)
@@ -65,5 +65,5 @@ def memory_gb(state: State, experiment: Experiment) -> float:
 
 
 def clean(text: str) -> str:
-    """One field of a line: no tab, no line end, nothing that a terminal would obey."""
+    """Return one field of a line: no tab, no line end, nothing that a terminal would obey."""
     return "".join(c if c.isprintable() else " " for c in text).strip()

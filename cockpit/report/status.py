@@ -14,7 +14,7 @@ Json = dict[str, Any]
 
 
 def status(state: State, now: float, worker: Json) -> Json:
-    """The whole of it. `worker` is how its worker stands; seconds and dollars as their names say."""
+    """Return the whole of it. `worker` is how its worker stands; seconds and dollars as their names say."""
     session = state.session
     books = accounts(state, now)
     return {
@@ -109,7 +109,7 @@ def _wave(state: State, name: str) -> Json:
 
 
 def _forecast(state: State, wave: Wave) -> Json:
-    """Of a wave that waits, by arm: the probability of a crash and the peak memory, each with its 90% interval."""
+    """Return the forecast of a waiting wave by arm: crash probability and peak memory, each with its 90% interval."""
     found = forecasts_of(state, wave.arms)
     return {
         name: {
@@ -148,7 +148,7 @@ def _scored(state: State, name: str) -> Json | None:
 
 
 def last_attempt(state: State, name: str) -> Attempt | None:
-    """The newest attempt of an experiment, or the attempt of that very name."""
+    """Return the newest attempt of an experiment, or the attempt of that very name."""
     if name in state.attempts:
         return state.attempts[name]
     experiment = state.experiments.get(name)

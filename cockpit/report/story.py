@@ -1,4 +1,4 @@
-"""What a session's report says, gathered from its state. Pure; text is as it was recorded, and escaped where drawn."""
+"""The content of a session's report, gathered from its state. Pure; text is escaped where it is drawn."""
 
 from datetime import UTC, datetime
 
@@ -75,20 +75,20 @@ class Story(msgspec.Struct, frozen=True):
     alone: OneGpu | None
     kept: list[Kept]
     unablated: str
-    """What was kept and not looked at again, in a sentence; empty for none."""
+    """The kept changes that were not ablated, in a sentence; empty for none."""
     waves: list[WaveTold]
     waves_left_out: int
     said: list[Said]
     noise: Noise
     books: Accounts
     early: str
-    """What ending hopeless runs saved and got wrong; empty where there is nothing to tell."""
+    """The savings and mistakes of early stopping; empty where no run was ended early."""
     budget_usd: float
     spend: Spend
 
 
 def story(state: State, now: float) -> Story:
-    """All of it at `now`."""
+    """Return all of it at `now`."""
     session = state.session
     hardware, noise = comparison_class(state), noise_of(state)
     baseline = score_of(state, state.baseline, hardware)

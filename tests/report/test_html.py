@@ -53,7 +53,7 @@ BEGAN = 1_772_000_000.0
 
 
 def night(simulated: bool = True, text: str = "is wider better?") -> State:
-    """Two clusters, a baseline run twice, a wave of two widths; the wider one is kept."""
+    """Return two clusters, a baseline run twice, a wave of two widths; the wider one is kept."""
     fleet = sim_spec(2, 0)
     session = Session(
         "night", "/repo", "c" * 40, msgspec.structs.replace(fleet, simulated=simulated),

@@ -32,7 +32,7 @@ from tests.tui.story import RUN_S, Story, session
 
 
 def begun(name: str = "night", clusters: int = 16, better: int = 3) -> Story:
-    """A session whose baseline has been measured."""
+    """Return a session whose baseline has been measured."""
     story = Story(session(name, clusters, better))
     wave = story.propose("What does the unchanged train.py score?", {}, "baseline", kind=WaveKind.BASELINE)
     story.tell(
@@ -52,7 +52,7 @@ def begun(name: str = "night", clusters: int = 16, better: int = 3) -> Story:
 
 
 def night() -> Story:
-    """The middle of a night in copilot: waves done, one running, one held, two proposals, a lost cluster."""
+    """Return the middle of a night in copilot: waves done, one running, one held, two proposals, a lost cluster."""
     story = begun()
     story.tell(PhaseSet(at=story.at, author="claude", phase="Width first: it moved the most in the literature"))
     pairs: list[list[Value]] = [[48, 80], [96, 112], [88, 128]]
@@ -123,7 +123,8 @@ def night() -> Story:
 
 
 def filled(waves: int = 40) -> Story:
-    """A night with filler: many waves of one arm each between two of a researcher's. The last is being replicated."""
+    """Return a night with filler: many waves of one arm each between two of a researcher's. The last is being
+    replicated."""
     story = begun("filled")
     first = story.propose("Which rate?", {"MATRIX_LR": [0.03, 0.05]})
     story.approve(first)
@@ -146,7 +147,7 @@ def filled(waves: int = 40) -> Story:
 
 
 def pair() -> Story:
-    """Two clusters, for long enough that one GPU would have found an improvement too."""
+    """Return two clusters, for long enough that one GPU would have found an improvement too."""
     story = begun("pair", clusters=2, better=0)
     for number in range(8):
         rates: list[Value] = [0.03 + 0.002 * number, 0.06 - 0.001 * number]
@@ -156,7 +157,7 @@ def pair() -> Story:
 
 
 def laptop() -> Story:
-    """Two clusters, as on a laptop: one validates, the other runs a wave's first arm."""
+    """Return two clusters, as on a laptop: one validates, the other runs a wave's first arm."""
     story = begun("laptop", clusters=2, better=0)
     grid: dict[str, list[Value]] = {"ASPECT_RATIO": [48, 96], "MATRIX_LR": [0.03, 0.05]}
     story.approve(story.propose("How wide should the model be?", grid, "search", "Wider wins until steps run out."))
@@ -173,12 +174,12 @@ def laptop() -> Story:
 
 
 def empty() -> Story:
-    """A new session: no cluster is up, nothing has run."""
+    """Return a new session: no cluster is up, nothing has run."""
     return Story(session("fresh"))
 
 
 def stale() -> Story:
-    """A night whose worker died an hour ago."""
+    """Return a night whose worker died an hour ago."""
     return night()
 
 

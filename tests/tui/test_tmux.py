@@ -80,7 +80,7 @@ def test_a_level_that_the_worker_refuses_keeps_the_field_open_and_every_arm(tmp_
 
 
 def test_a_closed_terminal_leaves_no_process_behind(tmp_path: Path) -> None:
-    """A process that was told to outlive its terminal ends too: it has nothing to show."""
+    """Check that a process that ignores SIGHUP ends with its terminal: it has nothing to show."""
     folder = local_session(tmp_path, clusters=1, mode="manual")
     watch = [*COCKPIT, "watch", str(folder.root)]
     with terminal(["sh", "-c", f"trap '' HUP; exec {shlex.join(watch)}"]) as screen:

@@ -119,7 +119,7 @@ def test_a_member_sees_a_stopped_session_and_follows_its_next_worker(session: Se
 
 @pytest.mark.parametrize("log_bytes", [None, 32, 0])
 def test_a_member_sees_a_session_whose_worker_was_killed(session: SessionFolder, log_bytes: int | None) -> None:
-    """The killed worker had written all of its log, its header, or nothing."""
+    """Check a log that the killed worker wrote in full, its header alone, or not at all."""
     log = session.ledger.with_name("ledger.db-wal")
     worker_process.start(session)
     wait_for(lambda: log.exists() and log.stat().st_size > 32, 20, "the worker to write")

@@ -35,7 +35,7 @@ class Claude:
         name: str = "claude",
         backoff_s: float = 1.0,
     ) -> None:
-        """`backoff_s` is the wait before the first retry; it doubles."""
+        """Prepare a researcher. `backoff_s` is the wait before the first retry; it doubles."""
         self.name = name
         self._settings = settings
         self._folder = folder

@@ -19,7 +19,7 @@ _INDENT = "    "
 
 class Transcript:
     def __init__(self, path: Path, written_digests: set[str], secret: str = "") -> None:
-        """`written_digests` holds the digests of the given texts written so far; new ones are added to it."""
+        """Open a transcript. `written_digests` holds digests of the texts written so far; new ones are added to it."""
         self._path = path
         self._secret = secret
         self._written_digests = written_digests

@@ -17,7 +17,7 @@ CUT = "[…]"
 def plain(text: str) -> str:
     """Return `text` without terminal escapes and invisible characters; newlines and tabs stay.
 
-    Of a line with carriage returns only the last part stays, as a terminal shows a progress bar.
+    Only the last part of a line with carriage returns stays, as a terminal shows a progress bar.
     """
     text = _LINE_BREAKS.sub("\n", _ESCAPES.sub("", text))
     lines = (line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))

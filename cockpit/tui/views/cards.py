@@ -1,4 +1,4 @@
-"""What a card says about a cluster, where there are so few that each has room: `cockpit.tui.widgets.cards` draws it."""
+"""The content of a cluster's card, where clusters are few enough for cards: `cockpit.tui.widgets.cards` draws it."""
 
 from dataclasses import dataclass
 
@@ -42,9 +42,9 @@ class ResultView:
 class CardView:
     cluster: ClusterView
     question: str
-    """What the wave of the running arm asks, else why the arm is tried."""
+    """The question of the running arm's wave, else the arm's reason."""
     following: str
-    """What runs next, and what it changes."""
+    """The next run and its change."""
     curve: list[Point]
     rival: list[Point]
     """The incumbent's curve, in the same class where it ran there."""

@@ -9,7 +9,7 @@ BAND_SDS = 2.0
 
 
 def alone_steps(state: State, until_h: float) -> list[tuple[float, float]]:
-    """[(hours, val_bpb)]: what one GPU would have held as its best, had it run the same runs one after another."""
+    """Return [(hours, val_bpb)]: the best of one GPU that runs the same runs one after another."""
     alone = one_gpu(state)
     return [(best.hours, best.val_bpb) for best in alone.best if best.hours <= until_h] if alone else []
 
@@ -17,9 +17,9 @@ def alone_steps(state: State, until_h: float) -> list[tuple[float, float]]:
 def good_region(
     values: list[float], zoom: int, incumbent: float | None, sd: float, alone: float | None = None
 ) -> tuple[float, float]:
-    """(low, high) of the score axis. 0 shows all; 1 the better three quarters; 2 the incumbent's surroundings.
+    """Return (low, high) of the score axis. 0 shows all; 1 the better three quarters; 2 the incumbent's surroundings.
 
-    What one GPU would hold by now (`alone`) is in sight in all but the last.
+    All but the last include the best of one GPU by now (`alone`).
     """
     ordered = sorted(value for value in values if not math.isnan(value))
     if not ordered:

@@ -1,4 +1,4 @@
-"""What the grid says about a cluster, as words and numbers; `cockpit.tui.widgets.grid` draws it."""
+"""The content of a cluster's cell, as words and numbers; `cockpit.tui.widgets.grid` draws it."""
 
 from dataclasses import dataclass
 
@@ -40,9 +40,9 @@ class ClusterView:
     ink: str
     attempt: str = ""
     about: str = ""
-    """What the running arm changes, short: `AR 96  MAT_LR 0.04`."""
+    """The change of the running arm, short: `AR 96  MAT_LR 0.04`."""
     fraction: float = -1.0
-    """Of the training budget; −1 where nothing is known."""
+    """The fraction of the training budget; −1 where it is unknown."""
     remaining_s: float = 0.0
     loss: float | None = None
     delta: float | None = None
@@ -106,7 +106,7 @@ def cluster_view(state: State, cluster: Cluster, now: float) -> ClusterView:
 
 
 def about(state: State, experiment: str, kind: str = "") -> str:
-    """What an experiment changes against its base, in as few words as tell it apart."""
+    """Return the change of an experiment against its base, in as few words as distinguish it."""
     known = state.experiments.get(experiment)
     if known is None:
         return ""
@@ -121,7 +121,7 @@ def about(state: State, experiment: str, kind: str = "") -> str:
 
 
 def summary(state: State) -> str:
-    """How many clusters are in which state, those that need someone first."""
+    """Return the number of clusters in each state, those that need a person first."""
     counts: dict[ClusterState, int] = {}
     for cluster in state.clusters.values():
         counts[cluster.state] = counts.get(cluster.state, 0) + 1

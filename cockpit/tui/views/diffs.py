@@ -12,7 +12,7 @@ Line = tuple[str, str]
 
 
 def diff_lines(state: State, experiment: Experiment) -> list[Line]:
-    """The unified diff against the experiment's base."""
+    """Return the unified diff against the experiment's base."""
     base = state.experiments.get(experiment.base)
     if base is None:
         return [("the unchanged train.py", "dim")]
@@ -23,7 +23,7 @@ def diff_lines(state: State, experiment: Experiment) -> list[Line]:
 
 
 def change_lines(state: State, experiment: Experiment) -> list[Line]:
-    """The change as the ledger holds it, worded like a diff."""
+    """Return the change as the ledger holds it, worded like a diff."""
     base = constants_of(state, experiment.base) if experiment.base in state.experiments else {}
     lines: list[Line] = []
     for name, level in experiment.change.constants.items():
@@ -42,7 +42,7 @@ def _diff_of(repo: str, session: str, base_commit: str, commit: str) -> str:
     """Empty where the repository or the commits cannot be read: a watcher may have the ledger alone."""
     if not Path(repo).is_dir():
         return ""
-    # Imported when a diff is first looked at: it is no part of the first paint.
+    # Imported when a diff is first shown, so that the first paint does not wait for it.
     from cockpit.variant.errors import VariantError
     from cockpit.variant.store import VariantStore
 

@@ -1,4 +1,4 @@
-"""What the factors of a wave did, as rows: each level against the factor's first, then what two do beyond their sum."""
+"""The effects of a wave's factors, as rows: each level against the factor's first, then interactions of two."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ class EffectView:
     """`WD .05→.1`; of two factors `WD .1 × AR 96`."""
     estimate: Estimate
     joint: bool
-    """Whether it is an interaction of two factors."""
+    """True for an interaction of two factors."""
 
     @property
     def told(self) -> bool:
-        """Whether its interval leaves out zero."""
+        """True if its interval leaves zero out."""
         return self.estimate.high < 0 or self.estimate.low > 0
 
 
@@ -35,7 +35,7 @@ class EffectsView:
 
 
 def effects_view(state: State, selected: str) -> EffectsView | None:
-    """Of the selected wave where it has factors, else of the newest that is half measured; None where there is none."""
+    """Return the effects of the selected wave if it has factors, else of the newest half-measured; None for none."""
     wave = _wave(state, selected)
     if wave is None:
         return None
@@ -61,7 +61,7 @@ def _measured(state: State, wave: Wave) -> int:
 
 
 def _strength(estimate: Estimate) -> float:
-    """How far from zero, in half widths of its interval."""
+    """Return its distance from zero, in half widths of its interval."""
     return abs(estimate.mean) / max(1e-12, estimate.high - estimate.low)
 
 
@@ -79,7 +79,8 @@ def _level(level: object) -> str:
 
 
 def reach(rows: Sequence[EffectView]) -> float:
-    """How far from zero the axis goes, in val_bpb: to every mean, and to the intervals unless they dwarf the means."""
+    """Return the length of the axis from zero, in val_bpb: it shows every mean, and the intervals unless they dwarf
+    the means."""
     means = max((abs(row.estimate.mean) for row in rows), default=0.0)
     ends = max((max(abs(row.estimate.low), abs(row.estimate.high)) for row in rows), default=0.0)
     return max(1e-6, min(ends, 4 * means) if means else ends)

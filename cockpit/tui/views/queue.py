@@ -70,7 +70,7 @@ class Queue:
             self._deltas = dict(sorted(self._deltas.items(), key=lambda item: item[1])[:CANDIDATES])
 
     def keys(self, state: State, opened: bool) -> list[str]:
-        """What waits for a person, what runs and is queued by rank, the filler, and what is done, newest first.
+        """Return the sections: waiting for a person, running and queued by rank, filler, and done, newest first.
 
         Where the filler is `opened` its waves follow it: those that run, then the newest.
         """
@@ -100,7 +100,7 @@ def is_filler(state: State, experiment: str) -> bool:
 
 
 def queued(state: State) -> list[str]:
-    """The open waves that answer a question, in the order they run."""
+    """Return the open waves that answer a question, in the order they run."""
     names = [name for name in state.open_waves if state.waves[name].kind is not WaveKind.FILLER]
     return sorted(names, key=lambda name: (state.waves[name].rank, name))
 

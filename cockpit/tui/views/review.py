@@ -36,16 +36,16 @@ class ArmView:
     score: Score | None
     delta: float | None
     crash: str
-    """Of an arm that waits: the probability of a crash with its interval."""
+    """The probability that a waiting arm crashes, with its interval."""
     likely: bool
-    """Whether that is worth a warning."""
+    """True if that deserves a warning."""
     memory: str
     warning: str
     """A duplicate, a crash it repeats, or memory it likely exceeds."""
 
 
 def columns(state: State, wave: Wave) -> list[str]:
-    """The constants that the table has a column for: factors first, then what any arm changes."""
+    """Return the constants that the table has a column for: factors first, then what any arm changes."""
     names = list(wave.factors)
     for arm in wave.arms:
         names.extend(name for name in state.experiments[arm].change.constants if name not in names)
@@ -109,8 +109,8 @@ class Memory:
                 self._ran_out.setdefault(_sizes(state, known.id), known.id)
 
     def likely_exceeded(self, state: State, arm: Experiment) -> str:
-        """An experiment that ran out of memory though nothing that drives memory was larger there; empty where there
-        is none, or where something as large as the arm has run."""
+        """Return an experiment that ran out of memory though nothing that drives memory was larger there; empty where
+        there is none, or where something as large as the arm has run."""
         mine = _sizes(state, arm.id)
         if any(_as_large(ran, mine) for ran in self._ran):
             return ""
@@ -136,7 +136,7 @@ def _sizes(state: State, experiment: str) -> Sizes:
 
 
 def settles(wave: Wave) -> list[tuple[str, str]]:
-    """[(label, words)]: what the wave is for."""
+    """Return [(label, words)]: the purpose of the wave."""
     said = [("hypothesis", wave.hypothesis), ("changes my mind", wave.would_change_mind), ("design", wave.design),
             ("reason", wave.reason)]  # fmt: skip
     return [(label, words) for label, words in said if words]

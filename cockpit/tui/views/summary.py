@@ -1,4 +1,4 @@
-"""What the header says, and what needs a person."""
+"""The content of the header, with the needs of the session."""
 
 from cockpit.core.model import EarlyStops, Mode
 from cockpit.core.state import State, ending_text
@@ -11,13 +11,13 @@ from cockpit.tui.plain import cut, plain, width_of
 
 
 def header_needs(state: State, worker: WorkerStatus, now: float) -> list[Need]:
-    """The needs of a header, the gravest first; a session that is held says so in its mode."""
+    """Return the needs of a header, the gravest first; a session that is held says so in its mode."""
     found = brief([*worker_needs(state, worker), *needs(state, now)])
     return [need for need in found if need.kind is not NeedKind.HELD]
 
 
 def fitting(found: list[Need], cells: int) -> str:
-    """The needs in at most `cells` cells: as many as go in whole, how many more there are, and never none."""
+    """Return the needs in at most `cells` cells: those that fit whole, at least one, and the number of the others."""
     for keep in range(len(found), 0, -1):
         more = f"  +{len(found) - keep}" if keep < len(found) else ""
         words = "  ".join(plain(need.short) for need in found[:keep]) + more
@@ -36,7 +36,7 @@ def fleet_words(state: State) -> str:
 
 
 def best_parts(state: State) -> list[tuple[str, str]]:
-    """[(text, role)]: the best, its gain with the interval, and the baseline."""
+    """Return [(text, role)]: the best, its gain with the interval, and the baseline."""
     found = best_score(state)
     if found is None:
         return [("best", "dim"), ("none yet", "dim")]
@@ -74,7 +74,7 @@ def early_part(stops: EarlyStops) -> tuple[str, str]:
 
 
 def mode_words(state: State) -> tuple[str, str]:
-    """The mode as shown, and its role: autopilot stands out, since nobody is asked."""
+    """Return the mode as shown, and its role: autopilot stands out, since it asks no person."""
     if state.ending:
         why = f", {plain(state.end_reason)}" if state.end_reason else ""
         return f"{'ending' if state.worker_running else 'ended'}: {ending_text(state)}{why}", "warn"

@@ -1,4 +1,4 @@
-"""What the queue says about a wave: how far it is, its best arm, and its money; what a proposal would cost."""
+"""The content of a wave's row: its progress, its best arm and its money; the cost of a proposal."""
 
 from dataclasses import dataclass
 
@@ -76,7 +76,7 @@ def wave_view(state: State, wave: Wave, now: float) -> WaveView:
 
 
 def _look(wave: Wave, running: int, unmeasured: int) -> tuple[str, str, str]:
-    """An open wave of which every arm has its result is being measured: replicates, validations, a verdict to come."""
+    """Return glyph, word and role of a wave's status. It is `measured` once every arm has a result, until the verdict."""
     match wave.status:
         case WaveStatus.PROPOSED:
             return "?", "proposed", "warn"
@@ -109,7 +109,7 @@ def shape(wave: Wave, arms: list[Experiment]) -> str:
 
 
 def _best(state: State, arms: list[Experiment]) -> tuple[str, float | None]:
-    """The kept arm, else the arm with the best difference to its base. The luckiest arm is not the best."""
+    """Return the kept arm, else the arm with the best difference to its base. The luckiest arm is not the best."""
     found: list[tuple[bool, float, str]] = []
     for arm in arms:
         delta = difference_to_base(state, arm)

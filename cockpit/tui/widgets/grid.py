@@ -37,7 +37,7 @@ class Grid(Listing):
     KEY = "1"
 
     def __init__(self, tail_of: Callable[[str, int], list[str]], watching: bool) -> None:
-        """`tail_of(attempt, most)` returns the last lines of an attempt's log."""
+        """Prepare the grid. `tail_of(attempt, most)` returns the last lines of an attempt's log."""
         super().__init__()
         self._tail_of = tail_of
         self.beginning = WATCHED if watching else BEGINNING

@@ -12,7 +12,7 @@ from cockpit.tui.widgets.pane import Pane
 
 class Lines(Pane, can_focus=True):
     def __init__(self, name: str, title: str, wrapped: bool = True, hang: int = 0) -> None:
-        """`hang` is the column at which the rest of a wrapped line begins."""
+        """Prepare the pane. `hang` is the column at which the rest of a wrapped line begins."""
         super().__init__(name)
         self.title = title
         self.note = ""
