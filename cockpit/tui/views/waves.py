@@ -76,7 +76,7 @@ def wave_view(state: State, wave: Wave, now: float) -> WaveView:
 
 
 def _look(wave: Wave, running: int, unmeasured: int) -> tuple[str, str, str]:
-    """Return glyph, word and role of a wave's status. It is `measured` once every arm has a result, until the verdict."""
+    """Return glyph, word and role of a wave's status. It is `measured` once every arm has a result, then done."""
     match wave.status:
         case WaveStatus.PROPOSED:
             return "?", "proposed", "warn"
