@@ -114,6 +114,9 @@ SPECIAL_TOKENS = [BOS, "<|reserved_1|>", "<|reserved_2|>", "<|reserved_3|>"]
 
 # --- A corpus on disk: DATA_DIR/NAME/{corpus.json, tokenizer.tiktoken, shards} ---
 
+SEALED_DIR = DATA_DIR.with_name(f"{DATA_DIR.name}-sealed")
+"""The sealed shards: SEALED_DIR/NAME/FILE. No run sees them; the scorer reads one once for each keep."""
+
 
 @dataclass(frozen=True)
 class Corpus:
@@ -162,6 +165,20 @@ def load_corpus(name: str = CORPUS, *, check_hashes: bool = False) -> Corpus:
     return corpus
 
 
+def sealed_shard(corpus: Corpus) -> Path:
+    """Return the validation shard that no run may see. Raises CorpusError where it is missing or has changed."""
+    again = f"run `python prepare.py --corpus {corpus.name}`."
+    recorded = json.loads((corpus.folder / "corpus.json").read_text()).get("sealed")
+    if not recorded:
+        raise CorpusError(f"The corpus in {corpus.folder} has no sealed shard: {again}")
+    path = SEALED_DIR / corpus.name / recorded["file"]
+    if not path.is_file():
+        raise CorpusError(f"The sealed shard {path} is missing: {again}")
+    if _sha256_of_file(path) != recorded["sha256"]:
+        raise CorpusError(f"The sealed shard {path} has changed: {again}")
+    return path
+
+
 def _sha256_of_file(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -180,7 +197,7 @@ def _write_atomically(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _write_manifest(folder: Path, name: str, source: str, splits: dict[str, list[str]]) -> None:
+def _write_manifest(folder: Path, name: str, source: str, splits: dict[str, list[str]], sealed: Path) -> None:
     """Write corpus.json, last of all: a folder without it is not prepared yet, whatever else it holds."""
     names = ["tokenizer.tiktoken", *splits["train"], *splits["val"]]
     files = {
@@ -194,6 +211,7 @@ def _write_manifest(folder: Path, name: str, source: str, splits: dict[str, list
         "fingerprint": fingerprint,
         "splits": splits,
         "files": files,
+        "sealed": {"file": sealed.name, "sha256": _sha256_of_file(sealed)},
     }
     _write_atomically(folder / "corpus.json", json.dumps(manifest, indent=1).encode())
 
@@ -369,6 +387,7 @@ def evaluate_bpb(
 
 CLIMBMIX_URL = "https://huggingface.co/datasets/karpathy/climbmix-400b-shuffle/resolve/main"
 CLIMBMIX_VAL_SHARD = 6542  # the last one, pinned for validation
+CLIMBMIX_SEALED_SHARD = 6541  # no run sees it
 CLIMBMIX_DEFAULT_SHARDS = 10
 RETRY_WAIT_S = 1.0
 TOKENIZER_CHARS = 1_000_000_000  # limit of the training text for the tokenizer
@@ -403,31 +422,45 @@ def split_into_documents(text: str) -> Iterator[str]:
         yield piece
 
 
+def _sealed_folder(name: str) -> Path:
+    """Make the folder of a corpus's sealed shard, which its owner alone may read."""
+    folder = SEALED_DIR / name
+    folder.mkdir(parents=True, exist_ok=True)
+    SEALED_DIR.chmod(0o700)
+    return folder
+
+
 def prepare_stdlib(folder: Path) -> None:
-    """Split the library: a tenth of the files, by content hash, validates; documents are ordered by hash."""
+    """Split the library by content hash: one file in 20 validates, one in 20 is sealed; documents are ordered by hash.
+
+    Any program can read the library, so this sealed shard finds training on val.jsonl, not on the library itself.
+    """
     library = Path(sysconfig.get_paths()["stdlib"])
     texts: dict[str, str] = {}
     for path in sorted(library.rglob("*.py")):
         if STDLIB_SKIPPED_FOLDERS.isdisjoint(path.relative_to(library).parts):
             content = path.read_bytes()
             texts[hashlib.sha256(content).hexdigest()] = content.decode("utf-8", errors="ignore")
-    documents: dict[str, list[str]] = {"train": [], "val": []}
+    documents: dict[str, list[str]] = {"train": [], "val": [], "sealed": []}
+    held_out = {0: "val", 10: "sealed"}
     for digest, text in texts.items():
-        documents["val" if int(digest, 16) % 10 == 0 else "train"] += split_into_documents(text)
-    if not documents["train"] or not documents["val"]:
+        documents[held_out.get(int(digest, 16) % 20, "train")] += split_into_documents(text)
+    if not all(documents.values()):
         raise CorpusError(f"{library} holds no source of the standard library: use a Python that brings its own.")
     for split in documents.values():
         split.sort(key=lambda document: hashlib.sha256(document.encode()).digest())
     size_mb = sum(map(len, texts.values())) / 1e6
     report(30, f"training a tokenizer of {VOCAB_SIZES['stdlib']} on {size_mb:.1f} MB of standard library")
     tokenizer = train_tokenizer(documents["train"], VOCAB_SIZES["stdlib"])
+    sealed = _sealed_folder("stdlib")
     report(80, f"writing {len(documents['train'])} training and {len(documents['val'])} validation documents")
     _write_atomically(folder / "tokenizer.tiktoken", tokenizer)
     for name, split in documents.items():
         lines = "".join(json.dumps(document, ensure_ascii=False) + "\n" for document in split)
-        _write_atomically(folder / f"{name}.jsonl", lines.encode())
+        _write_atomically((sealed if name == "sealed" else folder) / f"{name}.jsonl", lines.encode())
     source = f"Python {platform.python_version()} standard library"
-    _write_manifest(folder, "stdlib", source, {"train": ["train.jsonl"], "val": ["val.jsonl"]})
+    splits = {"train": ["train.jsonl"], "val": ["val.jsonl"]}
+    _write_manifest(folder, "stdlib", source, splits, sealed / "sealed.jsonl")
 
 
 def _download(url: str, path: Path, on_progress: Callable[[int, int], None]) -> None:
@@ -480,10 +513,12 @@ def _is_whole_parquet(path: Path) -> bool:
 
 def prepare_climbmix(folder: Path, num_shards: int) -> None:
     """Download `num_shards` training shards and the validation shard, then learn the tokenizer."""
-    if not 1 <= num_shards <= CLIMBMIX_VAL_SHARD:
-        raise CorpusError(f"--num-shards is {num_shards}: ask for 1 to {CLIMBMIX_VAL_SHARD}.")
+    if not 1 <= num_shards <= CLIMBMIX_SEALED_SHARD:
+        raise CorpusError(f"--num-shards is {num_shards}: ask for 1 to {CLIMBMIX_SEALED_SHARD}.")
     names = [f"shard_{i:05d}.parquet" for i in [*range(num_shards), CLIMBMIX_VAL_SHARD]]
-    missing = [name for name in names if not _is_whole_parquet(folder / name)]
+    sealed = _sealed_folder("climbmix") / f"shard_{CLIMBMIX_SEALED_SHARD:05d}.parquet"
+    places = {name: folder / name for name in names} | {sealed.name: sealed}
+    missing = [name for name, path in places.items() if not _is_whole_parquet(path)]
     fraction_done = dict.fromkeys(missing, 0.0)
     stopped = threading.Event()
     reported_at = 0.0
@@ -499,9 +534,9 @@ def prepare_climbmix(folder: Path, num_shards: int) -> None:
                 done = sum(fraction_done.values())
                 report(80 * done / len(missing), f"downloading climbmix, {done:.1f} of {len(missing)} shards")
 
-        _download(f"{CLIMBMIX_URL}/{name}", folder / name, on_progress)
+        _download(f"{CLIMBMIX_URL}/{name}", places[name], on_progress)
 
-    report(0, f"downloading climbmix, {len(missing)} shards ({len(names) - len(missing)} are here)")
+    report(0, f"downloading climbmix, {len(missing)} shards ({len(places) - len(missing)} are here)")
     with ThreadPoolExecutor(8) as pool:
         fetches = [pool.submit(fetch, name) for name in missing]
         try:
@@ -525,7 +560,7 @@ def prepare_climbmix(folder: Path, num_shards: int) -> None:
     _write_atomically(folder / "tokenizer.tiktoken", train_tokenizer(training_text(), VOCAB_SIZES["climbmix"]))
     report(98, "hashing the shards")
     splits = {"train": names[:-1], "val": names[-1:]}
-    _write_manifest(folder, "climbmix", "karpathy/climbmix-400b-shuffle", splits)
+    _write_manifest(folder, "climbmix", "karpathy/climbmix-400b-shuffle", splits, sealed)
 
 
 def _drop_torn_files(folder: Path) -> None:
@@ -551,6 +586,7 @@ def prepare(name: str, num_shards: int | None = None) -> Corpus:
         report(0, f"looking into {folder}")
         try:
             corpus = load_corpus(name, check_hashes=True)
+            sealed_shard(corpus)
             if name == "stdlib" or num_shards in (None, len(corpus.train)):
                 return corpus
         except CorpusError:

@@ -11,7 +11,7 @@ import os
 import resource
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import NoReturn
 
 import torch
@@ -219,8 +219,11 @@ class GPT(nn.Module):
             for matrix in filter(None, (block.attention_out, block.mlp_out, block.value_gate)):
                 matrix.weight.zero_()
 
-    def forward(self, tokens: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
-        """Return the cross-entropy in nats of int64 targets (batch, seq_len); with "none", one value per target."""
+    def forward(self, tokens: Tensor, targets: Tensor | None = None, reduction: str = "mean") -> Tensor:
+        """Return the cross-entropy in nats of int64 targets (batch, seq_len); with "none", one value per target.
+
+        Without targets, return the logits (batch, seq_len, vocab_size): the scorer asks for those.
+        """
         x = start = norm(self.embedding(tokens)).to(self.precision)
         for layer, block in enumerate(self.blocks):
             x = self.residual_scales[layer] * x + self.input_scales[layer] * start
@@ -229,6 +232,8 @@ class GPT(nn.Module):
                 values = self.value_embeddings[str(layer)](tokens).to(self.precision)
             x = block(x, values, self.cos, self.sin)
         logits = 15 * torch.tanh(self.head(norm(x)).float() / 15)
+        if targets is None:
+            return logits
         return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction=reduction)
 
     def flops_per_token(self) -> int:
@@ -236,6 +241,19 @@ class GPT(nn.Module):
         matrices = sum(p.numel() for p in self.blocks.parameters()) + self.head.weight.numel()
         in_sight = sum(self.config.window(layer) for layer in range(self.config.depth))
         return 6 * matrices + 12 * self.config.model_dim * in_sight
+
+
+def save_model(model: GPT, path: str) -> None:
+    """Leave the trained model where the scorer finds it: a keep's score is computed outside its run."""
+    torch.save({"config": asdict(model.config), "weights": model.state_dict()}, path)
+
+
+def load_model(path: str) -> GPT:
+    """Return the model that a run left at `path`. The scorer calls this, then the model with tokens alone."""
+    saved = torch.load(path, map_location=DEVICE, weights_only=True)
+    model = GPT(GPTConfig(**saved["config"]))
+    model.load_state_dict(saved["weights"])
+    return model
 
 
 # --- Optimizer ---
@@ -471,6 +489,8 @@ def main() -> None:
     val_bpb = evaluate_bpb(run_model, corpus, tokenizer, rows)
     if not math.isfinite(val_bpb):
         fail(f"the validation loss is {val_bpb}.")
+    if path := os.environ.get("COCKPIT_MODEL"):
+        save_model(model, path)
     print("---")
     print(f"val_bpb:          {val_bpb:.6f}")
     print(f"training_seconds: {trained_s:.1f}")

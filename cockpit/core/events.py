@@ -21,6 +21,7 @@ from cockpit.core.model import (
     Mode,
     Outcome,
     Progress,
+    Rescore,
     Session,
     Wave,
 )
@@ -276,6 +277,8 @@ class Ended(Event):
     corpus: str = ""
     """The corpus that the run printed, where the session has none yet."""
     preset: str = ""
+    rescore: Rescore | None = None
+    """The score computed outside the run; None where the run's score is its own word."""
 
 
 # Decisions

@@ -144,6 +144,32 @@ class Metrics(msgspec.Struct, omit_defaults=True, gc=False):
     depth: int = 0
 
 
+class Rescore(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A run's score, computed outside the run from its model's logits; or why there is none."""
+
+    public_bpb: float = 0.0
+    """On the validation text that every run may read; 0 where it was not computed."""
+    public_se: float = 0.0
+    whole: bool = False
+    """The whole text was scored, and not a random part of it."""
+    sealed_bpb: float = 0.0
+    """On the shard that no run sees."""
+    sealed_se: float = 0.0
+    tokens_per_s: float = 0.0
+    """Tokens a second of the model while it was scored."""
+    passed: tuple[str, ...] = ()
+    """The probes that the model passed."""
+    failed: str = ""
+    """What the model or its run does against the rules: the predicate of a sentence."""
+    trouble: str = ""
+    """Why it could not be computed, in a sentence."""
+    seconds: float = 0.0
+    run_s: float = 0.0
+    """Seconds of the run, by its runner's clock."""
+    cpu_s: float = 0.0
+    """Processor seconds of the run and its descendants."""
+
+
 class Estimate(msgspec.Struct, frozen=True, gc=False):
     """A difference in val_bpb against the base it names (negative is better), with its interval."""
 
@@ -255,6 +281,8 @@ class Attempt(msgspec.Struct, omit_defaults=True, gc=False):
     reserved_usd: float = 0.0
     wall: str = ""
     """How the run is confined: `bubblewrap`, `landlock` or `unconfined`; empty where its fleet does not tell."""
+    rescore: Rescore | None = None
+    """None where the run's score is its own word."""
 
 
 class Wave(msgspec.Struct, omit_defaults=True, gc=False):
@@ -455,6 +483,9 @@ class Session(msgspec.Struct, frozen=True, omit_defaults=True):
     early_stopping: bool = True
     """Hopeless runs are ended, at the start of the session; a person may switch it later."""
     access: RunAccess = RunAccess()
+    rescore: str = ""
+    """The runs whose score is computed outside them: `keeps`, the confirmation of each would-be keep; `all`; empty for
+    none."""
     id: str = ""
     """Part of the names of its clusters and jobs in SkyPilot, which other sessions and people share; empty for plain
     names."""

@@ -11,6 +11,7 @@ from cockpit.core.model import Attempt, AttemptKind, AttemptStatus, Estimate, Ex
 from cockpit.core.state import State
 from cockpit.decide.decision_context import DecisionContext, margin_of, replicates, summary
 from cockpit.decide.evidence import RUNS_READ, UNCHOSEN, reading, readings_of
+from cockpit.decide.rescoring import no_rescore, rescore_problem
 from cockpit.decide.schedule import RunSpec, another
 from cockpit.science.compare import Comparison, compare, difference, t_cdf, t_quantile
 from cockpit.science.noise import Reading
@@ -110,6 +111,8 @@ def _passed(
     if seen is None or not confirmations:
         reason = "its confirmation gave no result"
         return context.discard(experiment, reason, seen.pooled if seen else None)
+    if broken := rescore_problem(state, experiment):
+        return context.discard(experiment, f"{summary(seen)}; {broken}", seen.pooled)
     if doubt := _doubt(context, fresh, confirmations, seen) or _moved(
         state, context, experiment, [*fresh, *confirmations]
     ):
@@ -164,7 +167,7 @@ def final_runs(state: State, context: DecisionContext, experiment: Experiment, r
     if context.better_class and not validated and _tries(attempts, AttemptKind.VALIDATION) < 2:
         run = RunSpec(experiment.id, AttemptKind.VALIDATION, last.rule, Tier.VALIDATE, context.better_class)
         queued.append(context.queue(another(state, run), f"{reason}: validated on {context.better_class}"))
-    confirmed = any(one.kind is AttemptKind.CONFIRMATION and one.metrics for one in attempts)
+    confirmed = any(one.kind is AttemptKind.CONFIRMATION and one.metrics and not no_rescore(one) for one in attempts)
     if not confirmed and _tries(attempts, AttemptKind.CONFIRMATION) < 2:
         kind = AttemptKind.CONFIRMATION
         run = RunSpec(experiment.id, kind, last.rule, hardware=context.usual_class, avoid=last.cluster)

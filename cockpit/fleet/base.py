@@ -10,6 +10,7 @@ from typing import Protocol
 import msgspec
 
 from cockpit.core.errors import CockpitError
+from cockpit.core.model import Rescore
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -28,6 +29,8 @@ class Job(msgspec.Struct, frozen=True):
     """The command that starts the script inside `source`; a fleet with a task file of its own ignores it."""
     time_limit_s: float
     """The fleet ends a longer run, with all its processes."""
+    rescore: bool = False
+    """Compute its score outside it once it has ended, where the fleet can."""
 
 
 class Evidence(msgspec.Struct, frozen=True):
@@ -43,6 +46,8 @@ class Evidence(msgspec.Struct, frozen=True):
     cpu_s: float = 0.0
     peak_rss_mb: float = 0.0
     """The largest of its processes."""
+    wall_s: float = 0.0
+    rescore: Rescore | None = None
 
 
 class ClusterReady(msgspec.Struct, frozen=True, tag=True):

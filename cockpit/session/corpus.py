@@ -63,6 +63,16 @@ def prepared_corpus(name: str) -> PreparedCorpus | None:
         return None
 
 
+def has_sealed_shard(name: str) -> bool:
+    """Tell if the corpus has a validation shard that no run may see, beside the folder of the corpora."""
+    folder = data_folder()
+    try:
+        sealed = json.loads((folder / name / "corpus.json").read_text(encoding="utf-8"))["sealed"]["file"]
+        return bool(name) and (folder.with_name(f"{folder.name}-sealed") / name / sealed).is_file()
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
 def mismatch(label: str) -> str:
     """Return one sentence on why a run here would not train on the corpus of that label; empty where it would."""
     name = label.partition(" ")[0]

@@ -72,6 +72,8 @@ class ResearchSettings(Part, frozen=True):
     """Let a confined run use the network."""
     readable: tuple[str, ...] = ()
     """Folders and files that a confined run may read, besides its environment and the prepared data."""
+    rescore: Literal["keeps", "all", "off"] = "keeps"
+    """Runs whose score is computed outside them: the confirmation of each would-be keep, all runs, or none."""
     env: tuple[str, ...] = ()
     """Names and patterns of variables that a run inherits, besides the usual ones; a secret never."""
     links: tuple[str, ...] = ()

@@ -19,8 +19,9 @@ from cockpit.fleet.local import devices
 from cockpit.fleet.local.environment import is_secret
 from cockpit.fleet.sim.fleet import sim_spec
 from cockpit.fleet.sky.task import canonical_class
+from cockpit.scoring.contract import can_rescore
 from cockpit.session import api_key
-from cockpit.session.corpus import CPU_BUDGET_S, CUDA_BUDGET_S, takes_corpus
+from cockpit.session.corpus import CPU_BUDGET_S, CUDA_BUDGET_S, has_sealed_shard, takes_corpus
 from cockpit.session.ledger import FOLDER_MODE, Ledger
 from cockpit.session.paths import SessionFolder, name_problem
 from cockpit.session.reader import LedgerReader
@@ -258,6 +259,7 @@ def _session(
         early_stopping=new.early_stopping,
         id=f"s{secrets.token_hex(3)}" if spec.kind == "sky" else "",
         access=_access(plan.settings, plan.repo, links),
+        rescore=_rescore(plan, spec),
     )
 
 
@@ -266,6 +268,8 @@ def _notes(plan: Plan, session: Session, variant: Variant, at: float) -> list[Ev
     notes: list[Event] = []
     if variant.note:
         notes.append(Trouble(at=at, text=variant.note))
+    if session.rescore == "" and plan.settings.research.rescore != "off":
+        notes.append(Said(at=at, author="cockpit", text=_scored_by_themselves(plan, session)))
     if not session.constants:
         text = "train.py has no top-level constants: only patches can be proposed, not numbers"
         notes.append(Trouble(at=at, text=text))
@@ -327,6 +331,31 @@ def _access(settings: Settings, repo: Path, links: dict[str, str]) -> RunAccess:
         links=links,
         artifacts=research.artifacts,
         artifacts_mb=research.artifacts_mb,
+    )
+
+
+def _rescore(plan: Plan, spec: FleetSpec) -> str:
+    """Return which runs have their score computed outside them; empty where none can: the scores are their own word."""
+    setting = plan.settings.research.rescore
+    if setting == "off" or spec.kind != "local" or plan.settings.session.run_command or not can_rescore(plan.repo):
+        return ""
+    return setting if has_sealed_shard(plan.corpus.partition(" ")[0]) else ""
+
+
+def _scored_by_themselves(plan: Plan, session: Session) -> str:
+    """Return why no score of the session is computed outside its run, in a sentence."""
+    said = "runs are scored by themselves: "
+    if session.fleet.simulated:
+        return said + "they are simulated"
+    if session.fleet.kind != "local":
+        return said + "on SkyPilot no score is computed outside its run yet"
+    if session.run_command:
+        return said + "a command of your own starts train.py"
+    if not can_rescore(plan.repo):
+        return said + "train.py has no save_model and load_model, or prepare.py no sealed_shard"
+    name = plan.corpus.partition(" ")[0]
+    return (
+        f"{said}the corpus {name} has no sealed shard; run `python prepare.py --corpus {name}` before another session"
     )
 
 

@@ -29,6 +29,7 @@ from cockpit.core.events import (
 )
 from cockpit.core.model import Attempt, ClusterState, Outcome
 from cockpit.core.state import State
+from cockpit.decide.rescoring import is_rescored
 from cockpit.fleet.base import Expected, Job
 from cockpit.session import corpus
 from cockpit.session.sqlite_file import is_full
@@ -39,6 +40,8 @@ from cockpit.worker.parts import WorkerParts
 from cockpit.worker.proposer_host import ProposerHost
 
 UNKNOWN_PROPOSER_RETRY_S = 3600.0
+MODEL = "model.pt"
+"""The file that a run leaves its model in, for the scorer."""
 
 
 class Reactor:
@@ -116,6 +119,8 @@ class Reactor:
             "PREPARE_SHA256": experiment.prepare_hash,
             "COCKPIT_TIME_BUDGET_S": f"{state.session.time_budget_s:g}",
         }
+        if state.session.rescore:
+            own["COCKPIT_MODEL"] = MODEL  # in every run: it must not tell which one is scored outside
         return Job(
             name=attempt.id,
             cluster=attempt.cluster,
@@ -124,6 +129,7 @@ class Reactor:
             environment=self._parts.environment | own,
             command=state.session.run_command,
             time_limit_s=state.session.time_limit_s,
+            rescore=is_rescored(state, attempt),
         )
 
     def _cancel(self, state: State, event: Cancelling) -> list[Event]:

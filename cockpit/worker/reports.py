@@ -4,6 +4,8 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from cockpit.core.events import (
     ClusterDown,
     ClusterFailed,
@@ -17,8 +19,9 @@ from cockpit.core.events import (
     Submitted,
     Unsubmitted,
 )
-from cockpit.core.model import Attempt, AttemptStatus, Outcome
+from cockpit.core.model import Attempt, AttemptStatus, Outcome, Rescore
 from cockpit.core.state import State
+from cockpit.decide.rescoring import base_of
 from cockpit.fleet.base import (
     ClusterEnded,
     ClusterReady,
@@ -31,6 +34,7 @@ from cockpit.fleet.base import (
     Report,
 )
 from cockpit.fleet.run_log import RunLog, RunVerdict
+from cockpit.scoring.judge import judged
 
 READ_BYTES = 1 << 20
 """Bytes read of one log in a tick."""
@@ -194,6 +198,7 @@ class Reports:
                 message=verdict.message,
                 corpus="" if state.corpus else log.corpus,
                 preset="" if state.preset else log.preset,
+                rescore=_rescore(state, attempt, report, verdict),
             )
         )
         return events
@@ -236,6 +241,15 @@ def _verdict(state: State, attempt: Attempt, report: JobEnded, log: RunLog) -> R
             return RunVerdict(Outcome.LOST, None, report.message or "its cluster could not be set up")
         case _:
             return RunVerdict(Outcome.LOST, None, report.message or "its cluster stopped answering")
+
+
+def _rescore(state: State, attempt: Attempt, report: JobEnded, verdict: RunVerdict) -> Rescore | None:
+    """Return the score from outside the run, judged against the run's words and the incumbent's score."""
+    evidence = report.evidence
+    if evidence is None or evidence.rescore is None or verdict.metrics is None:
+        return None
+    found = msgspec.structs.replace(evidence.rescore, run_s=evidence.wall_s, cpu_s=evidence.cpu_s)
+    return judged(found, verdict.metrics, base_of(state, attempt), on_cpu=attempt.hardware == "CPU")
 
 
 def _trouble(state: State, report: ClusterTrouble) -> list[Event]:

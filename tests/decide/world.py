@@ -32,6 +32,7 @@ from cockpit.core.model import (
     Metrics,
     Mode,
     Outcome,
+    Rescore,
     Session,
     Value,
     Wave,
@@ -39,6 +40,7 @@ from cockpit.core.model import (
 )
 from cockpit.core.state import State, constants_of
 from cockpit.decide import decide
+from cockpit.decide.rescoring import is_rescored
 
 RUN_S = 60.0
 BASELINE: dict[str, Value] = {"LR": 1, "DEPTH": 8}
@@ -49,8 +51,15 @@ Truth = Callable[[Mapping[str, Value], Attempt], float | None]
 
 class World:
     def __init__(
-        self, truth: Truth, *, hardware: tuple[str, ...] = ("CPU",) * 4, sd: float = 0.003, seed: int = 0
+        self,
+        truth: Truth,
+        *,
+        hardware: tuple[str, ...] = ("CPU",) * 4,
+        sd: float = 0.003,
+        seed: int = 0,
+        rescore: Callable[[Attempt], Rescore | None] | None = None,
     ) -> None:
+        self.rescore = rescore
         self.truth, self.sd = truth, sd
         self.dice = random.Random(seed)
         self.now = 0.0
@@ -64,7 +73,7 @@ class World:
         better = "H200" if {"H100", "H200"} <= set(hardware) else ""
         fleet = FleetSpec("sim", specs, screen_hardware=hardware[0], validate_hardware=better)
         session = Session("s", "", "", fleet, 0.0, "t", seed=seed, constants=BASELINE, proposer="human",
-                          time_budget_s=RUN_S)  # fmt: skip
+                          time_budget_s=RUN_S, rescore="keeps" if rescore else "")  # fmt: skip
         self.state = State(session)
         self.record(
             SessionCreated(at=0, session=session, mode=Mode.AUTOPILOT, envelope=Envelope(filler=False, patches=True))
@@ -145,6 +154,7 @@ class World:
             ended = Ended(
                 at=ends, attempt=attempt.id, outcome=Outcome.VALID, metrics=Metrics(score, total_tokens_M=10.0),
                 curve=curve,
+                rescore=self.rescore(attempt) if self.rescore and is_rescored(self.state, attempt) else None,
             )  # fmt: skip
         self.order += 1
         heapq.heappush(self.coming, (ends, self.order, ended))

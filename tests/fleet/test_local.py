@@ -90,14 +90,14 @@ def fleet() -> LocalFleet:
     return LocalFleet(slots(1), threading.Event())
 
 
-def until(of: LocalFleet, kind: type[Report]) -> Report:
-    end = time.monotonic() + 30
+def until(of: LocalFleet, kind: type[Report], within_s: float = 30) -> Report:
+    end = time.monotonic() + within_s
     while time.monotonic() < end:
         for report in of.poll():
             if isinstance(report, kind):
                 return report
         time.sleep(0.02)
-    raise AssertionError(f"no {kind.__name__} within 30 s")
+    raise AssertionError(f"no {kind.__name__} within {within_s:.0f} s")
 
 
 def test_a_run_cancelled_before_its_runner_started_ends_as_cancelled(job: Callable[[str, float], Job]) -> None:

@@ -207,7 +207,7 @@ def _ended(state: State, event: Ended) -> None:
     cluster = _leave(state, attempt, event.at)
     state.waiting.pop(attempt.id, None)
     attempt.status, attempt.ended_at, attempt.outcome = AttemptStatus.ENDED, event.at, event.outcome
-    attempt.metrics, attempt.message = event.metrics, event.message
+    attempt.metrics, attempt.message, attempt.rescore = event.metrics, event.message, event.rescore
     attempt.curve = packed(event.curve) or attempt.curve
     attempt.progress = None
     cluster.seen_at = event.at

@@ -18,6 +18,7 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 import psutil
 
+from cockpit import scoring
 from cockpit.core.model import ClusterSpec, RunAccess
 from cockpit.fleet.base import (
     ClusterEnded,
@@ -39,6 +40,10 @@ from cockpit.fleet.local.environment import data_folders, passed_on
 from cockpit.session.sqlite_file import is_full
 
 RUNNER = Path(__file__).with_name("runner.py")
+FEEDER, SERVER = (Path(scoring.__file__).with_name(name) for name in ("feeder.py", "server.py"))
+SERVER_INHERITS = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "CUDA_HOME", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")
+SCORING_LIMIT_S = 300.0
+"""Seconds after which the scorer of a run is ended."""
 START_GRACE_S = 20.0
 """Seconds after which a job whose runner has not started counts as lost."""
 RUNNER_GRACE_S = 30.0
@@ -138,10 +143,38 @@ class LocalFleet:
             "command": confined(command, rooms, self._wall),
             "time_limit_s": job.time_limit_s,
             "wall": self._wall,
-            "limits": {
-                "memory_mb": MEMORY_SHARE * psutil.virtual_memory().total / 2**20 if self._access.confine else 0,
-                "processes": PROCESSES_AT_MOST if self._access.confine else 0,
-                "disk_mb": DISK_MB_AT_MOST if self._access.confine else 0,
+            "limits": self._limits(self._access.confine),
+            "scorer": self._scorer(job, command[0], environment) if job.rescore else None,
+        }
+
+    def _limits(self, limited: bool) -> dict[str, float]:
+        return {
+            "memory_mb": MEMORY_SHARE * psutil.virtual_memory().total / 2**20 if limited else 0,
+            "processes": PROCESSES_AT_MOST if limited else 0,
+            "disk_mb": DISK_MB_AT_MOST if limited else 0,
+        }
+
+    def _scorer(self, job: Job, python: str, environment: dict[str, str]) -> dict[str, object]:
+        """The scorer of the run as its runner takes it. Its server sees the variant's code, and neither text nor data.
+
+        The server is confined wherever this machine can, even where the person's runs are not.
+        """
+        folder = _folder(job).absolute() / "scoring"
+        wall = confinement.available().wall
+        server = [python, "-I", str(SERVER), "model.pt"]
+        alone = {name: environment[name] for name in SERVER_INHERITS if name in environment}
+        readable = (*environment_paths(server), SERVER.parent.resolve())
+        return {
+            "command": [python, "-I", str(FEEDER)],
+            "environment": environment,
+            "time_limit_s": SCORING_LIMIT_S,
+            "limits": self._limits(True),
+            "model": job.environment.get("COCKPIT_MODEL", ""),
+            "work": {
+                "server": confined(server, Rooms(folder, readable), wall),
+                "server_folder": str(folder),
+                "server_environment": alone | {"TMPDIR": str(folder)} if wall is Wall.LANDLOCK else alone,
+                "code": str(_folder(job).absolute() / "code"),
             },
         }
 
@@ -187,7 +220,7 @@ class LocalFleet:
                 self._end_lost(job, "its runner did not start")
         elif not _is_held(folder / "started") and not _read(folder / "ended.json", EndNote):
             self._end_lost(job, "its runner was killed")
-        elif time.monotonic() - self._started[job.name] > job.time_limit_s + RUNNER_GRACE_S:
+        elif time.monotonic() - self._started[job.name] > _longest_s(job) + RUNNER_GRACE_S:
             self._end_hung(job)
 
     def _end_lost(self, job: Job, message: str) -> None:
@@ -217,6 +250,10 @@ class LocalFleet:
         environment = {"OMP_NUM_THREADS": str(threads)} | passed_on(self._access.environment)
         environment |= {"PYTHONUNBUFFERED": "1"} | dict(visible_to_run(self._specs[job.cluster]))
         return environment | job.environment | {JOB_VARIABLE: _mark(job)}
+
+
+def _longest_s(job: Job) -> float:
+    return job.time_limit_s + (SCORING_LIMIT_S if job.rescore else 0.0)
 
 
 def _folder(job: Job) -> Path:

@@ -17,6 +17,7 @@ import json
 import os
 import resource
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from collections import deque
 KILL_AFTER_S = 5.0
 REAP_WITHIN_S = 5.0
 FULL_BELOW_BYTES = 1 << 16
+SCORE_BYTES = 1 << 16
 READ_BYTES = 1 << 20
 LOOK_EVERY_S = 0.1
 MEASURE_EVERY_S = 2.0
@@ -117,19 +119,22 @@ def main() -> None:
     with open(os.path.join(folder, "job.json"), encoding="utf-8") as file:
         job = json.load(file)
     before = evidence(job["source"])
+    if job.get("scorer"):
+        keep_code(job["source"], folder)
     os.write(started, json.dumps({"pid": os.getpid(), "at": time.time(), "wall": job["wall"]}).encode())
     os.fsync(started)
     adopt_orphans()
     log = Log(job["log_path"])
     began = time.monotonic()
     ended = run(job, cancelled, log)
-    ended["seconds"] = time.monotonic() - began
+    ended["seconds"] = wall_s = time.monotonic() - began
     log.close()
     short = not log.whole or (not log.had_room and ended["exit_code"] != 0)
     if short and ended["reason"] == EXITED:
         ended |= {"reason": LOST, "message": "the disk that holds its log was full while it ran"}
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     after = evidence(job["source"])
+    rescore = score(job, folder, cancelled) if job.get("scorer") and ended["exit_code"] == 0 else None
     ended["evidence"] = {
         "before": {name: digest for name, (digest, _) in before.items()},
         "after": {name: digest for name, (digest, _) in after.items()},
@@ -137,9 +142,45 @@ def main() -> None:
         "cut_bytes": log.cut_bytes,
         "cpu_s": usage.ru_utime + usage.ru_stime,
         "peak_rss_mb": usage.ru_maxrss / 1024,
+        "wall_s": wall_s,
+        "rescore": rescore,
     }
     while not note(folder, "ended.json", ended | {"at": time.time()}):
         time.sleep(1.0)
+
+
+def keep_code(source: str, folder: str) -> None:
+    """Copy the code before it runs, once for the trusted side of the scorer and once for the server of the model."""
+    for name in ("code", "scoring"):
+        os.makedirs(os.path.join(folder, name), exist_ok=True)
+        for file in os.listdir(source):
+            if file.endswith(".py") and os.path.isfile(os.path.join(source, file)):
+                shutil.copyfile(os.path.join(source, file), os.path.join(folder, name, file))
+
+
+def score(job: "dict[str, object]", folder: str, cancelled: list[int]) -> "dict[str, object]":
+    """Run the scorer on the model that the run has left. Returns its score, or why there is none."""
+    scorer = job["scorer"]
+    assert isinstance(scorer, dict)
+    work, result = os.path.join(folder, "work.json"), os.path.join(folder, "score.json")
+    model = os.path.join(str(job["source"]), scorer["model"])
+    try:
+        if os.path.isfile(model) and not os.path.islink(model):
+            os.replace(model, os.path.join(folder, "scoring", "model.pt"))
+        with open(work, "w", encoding="utf-8") as file:
+            json.dump(scorer["work"], file)
+        log = Log(os.path.join(folder, "scorer.log"))
+        ended = run(scorer | {"command": [*scorer["command"], work, result], "source": folder}, cancelled, log)
+        log.close()
+        with open(result, "rb") as found:
+            said = json.loads(found.read(SCORE_BYTES), parse_constant=lambda word: None)
+        return {name: value for name, value in said.items() if value is not None}
+    except FileNotFoundError:
+        reason = ended["message"] or f"it ended with {ended['exit_code']}"
+        late = f"it was not done within {scorer['time_limit_s']:.0f} s"
+        return {"trouble": f"the scorer gave no score: {late if ended['reason'] == TIMED_OUT else reason}"}
+    except (OSError, ValueError, AttributeError) as error:
+        return {"trouble": f"the scorer gave no score: {error}"}
 
 
 def run(job: "dict[str, object]", cancelled: list[int], log: Log) -> "dict[str, object]":

@@ -1,0 +1,53 @@
+"""The checks of runs and scores, in words: how a run was confined, and who computed its score."""
+
+from collections import Counter
+
+from cockpit.core.model import Attempt, AttemptKind, Experiment
+from cockpit.core.state import State
+from cockpit.read.wording import count
+
+BY_THEMSELVES = "scored by themselves"
+BY_ITSELF = "scored by itself"
+UNCONFINED = "unconfined"
+
+
+def unchecked(state: State) -> list[str]:
+    """Return the things that nothing checks in this session, a sentence each; none for a simulated session."""
+    session = state.session
+    if session.fleet.simulated:
+        return []
+    told = []
+    walls = Counter(run.wall for run in state.attempts.values() if run.started_at)
+    if session.fleet.kind != "local" and walls:
+        told.append("unconfined: nothing but its cluster confines a run, and that is unchecked")
+    elif walls[UNCONFINED]:
+        runs = f"{walls[UNCONFINED]:,} of {count(walls.total(), 'run')}"
+        told.append(f"unconfined: {runs} could read and write whatever the person can")
+    if not session.rescore:
+        told.append(f"{BY_THEMSELVES}: every score is the word of its own run")
+    elif any(run.hardware != "CPU" for run in state.attempts.values() if run.rescore):
+        told.append("the scorer has not been tried on a GPU by its makers: compare its score with the printed one")
+    return told
+
+
+def checks_of(state: State, experiment: Experiment) -> str:
+    """Return how the experiment's runs were confined and scored, in a clause; empty for a simulated session."""
+    runs = [run for run in (state.attempts[name] for name in experiment.attempts) if run.started_at]
+    if state.session.fleet.simulated or not runs:
+        return ""
+    walls = list(dict.fromkeys(run.wall or "confinement unchecked" for run in runs))
+    return f"{', '.join(walls)}; {_scored(runs)}"
+
+
+def _scored(runs: list[Attempt]) -> str:
+    found = [run for run in runs if run.rescore is not None]
+    if not found:
+        return BY_ITSELF
+    newest = next((run for run in reversed(found) if run.kind is AttemptKind.CONFIRMATION), found[-1]).rescore
+    assert newest is not None
+    if newest.trouble:
+        return f"{BY_ITSELF}: {newest.trouble}"
+    if newest.failed:
+        return f"failed a probe: it {newest.failed}"
+    values = f"public {newest.public_bpb:.4f}, sealed {newest.sealed_bpb:.4f}"
+    return f"scored outside its run: {values}, {count(len(newest.passed), 'probe')} passed"

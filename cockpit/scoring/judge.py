@@ -1,0 +1,92 @@
+"""The probes that compare a score from outside with the run's words, its runner's clock, and the incumbent."""
+
+import math
+
+import msgspec
+
+from cockpit.core.model import Metrics, Rescore
+
+PRINTED_TOLERANCE = 0.001
+"""Share by which the printed score may differ: kernels compiled for training round otherwise."""
+PART_SES = 4.0
+"""Standard errors that it may differ by beyond that, where a part of the text was scored."""
+SEALED_TOLERANCE = 0.015
+"""Share of the score by which the sealed shard may be worse, against the incumbent's own ratio of the two texts."""
+SEALED_TOLERANCE_ALONE = 0.05
+"""The same where no incumbent was scored, and the ratio of the two texts is unknown; standard errors are added."""
+OVERHEAD_FACTOR = 2.0
+OVERHEAD_SLACK_S = 5.0
+"""Seconds outside the training clock beyond twice the incumbent's. On a GPU compilation takes long, and differs."""
+GPU_OVERHEAD_SLACK_S = 60.0
+OVERHEAD_ALONE_S = 60.0
+"""Seconds outside the training clock of a first run."""
+FORWARD_FACTOR = 3.0
+"""A training step takes at least as long as its forward pass; the scorer's is slower, since nothing is compiled."""
+
+PRINTED, SEALED, CLOCK, TOKENS = "loss against bpb", "sealed against public", "training clock", "throughput"
+
+
+def judged(found: Rescore, printed: Metrics, base: tuple[Rescore, Metrics] | None, on_cpu: bool) -> Rescore:
+    """Return the score with the probes that it passed, or with the first one that it fails."""
+    if found.trouble or found.failed:
+        return found
+    passed = list(found.passed)
+    for name, probe in ((PRINTED, _printed), (SEALED, _sealed), (CLOCK, _clock), (TOKENS, _tokens)):
+        if failed := probe(found, printed, base, on_cpu):
+            return msgspec.structs.replace(found, failed=failed, passed=tuple(passed))
+        passed.append(name)
+    return msgspec.structs.replace(found, passed=tuple(passed))
+
+
+Base = tuple[Rescore, Metrics] | None
+
+
+def _printed(found: Rescore, printed: Metrics, base: Base, on_cpu: bool) -> str:
+    allowed = PRINTED_TOLERANCE * found.public_bpb + (0 if found.whole else PART_SES * found.public_se)
+    if abs(found.public_bpb - printed.val_bpb) <= allowed:
+        return ""
+    return f"printed {printed.val_bpb:.4f}, and its model scores {found.public_bpb:.4f} on the same text"
+
+
+def _sealed(found: Rescore, printed: Metrics, base: Base, on_cpu: bool) -> str:
+    ratio = found.sealed_bpb / found.public_bpb if found.public_bpb else math.inf
+    if base is not None:
+        expected = base[0].sealed_bpb / base[0].public_bpb
+        allowed = expected * (1 + SEALED_TOLERANCE)
+    else:
+        error = math.hypot(found.sealed_se, found.public_se) / max(found.public_bpb, 1e-9)
+        expected = 1.0
+        allowed = expected + SEALED_TOLERANCE_ALONE + PART_SES * error
+    if ratio <= allowed:
+        return ""
+    against = f", a ratio of {ratio:.3f} where the incumbent has {expected:.3f}" if base else ""
+    return (
+        f"knows the public validation text: it scores {found.public_bpb:.4f} there and {found.sealed_bpb:.4f} on the"
+        f" sealed shard{against}"
+    )
+
+
+def _clock(found: Rescore, printed: Metrics, base: Base, on_cpu: bool) -> str:
+    measured = found.cpu_s if on_cpu else found.run_s
+    outside_s = measured - printed.training_seconds
+    if outside_s < -0.02 * measured - 1.0:
+        return f"printed {printed.training_seconds:.1f} s of training, and its runner measured {measured:.1f} s in all"
+    allowed_s = OVERHEAD_ALONE_S if on_cpu else OVERHEAD_ALONE_S + 4 * GPU_OVERHEAD_SLACK_S
+    if base is not None:
+        of_base_s = (base[0].cpu_s if on_cpu else base[0].run_s) - base[1].training_seconds
+        allowed_s = OVERHEAD_FACTOR * of_base_s + (OVERHEAD_SLACK_S if on_cpu else GPU_OVERHEAD_SLACK_S)
+    if outside_s <= allowed_s:
+        return ""
+    return (
+        f"worked for {outside_s:.0f} s outside its training clock, which says {printed.training_seconds:.1f} s;"
+        f" {allowed_s:.0f} s are allowed"
+    )
+
+
+def _tokens(found: Rescore, printed: Metrics, base: Base, on_cpu: bool) -> str:
+    if not printed.training_seconds or not found.tokens_per_s:
+        return ""
+    rate = printed.total_tokens_M * 1e6 / printed.training_seconds
+    if rate <= FORWARD_FACTOR * found.tokens_per_s:
+        return ""
+    return f"printed {rate:,.0f} tokens a second of training, and its model reads {found.tokens_per_s:,.0f} a second"

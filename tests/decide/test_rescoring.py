@@ -1,0 +1,60 @@
+"""Promises about scores computed outside runs: no keep without one, and none after a failed probe."""
+
+import pytest
+
+from cockpit.core.model import Attempt, AttemptKind, ExperimentStatus, Rescore
+from tests.decide.test_promote import truth
+from tests.decide.world import World
+
+GOOD = Rescore(public_bpb=1.0, sealed_bpb=1.02, whole=True)
+
+
+def kept(rescore: Rescore | None) -> tuple[World, str]:
+    """Plant an improvement; all its scores from outside are `rescore`."""
+    world = World(truth, rescore=lambda attempt: GOOD if attempt.experiment == "e0000" else rescore)
+    world.run(0.1)
+    (better,) = world.propose({"LR": 2})
+    world.run(1.5)
+    return world, better
+
+
+def test_a_gain_that_is_scored_outside_is_kept() -> None:
+    world, better = kept(GOOD)
+    assert world.state.incumbent == better
+    scored = [run for run in world.state.attempts.values() if run.rescore]
+    assert {run.experiment for run in scored} == {"e0000", better}
+    assert [run.kind for run in scored if run.experiment == better] == [AttemptKind.CONFIRMATION]
+    assert sum(run.experiment == "e0000" for run in scored) == 1, "one run of the baseline is enough"
+
+
+@pytest.mark.parametrize(
+    ("rescore", "reason"),
+    [
+        (Rescore(failed="attends to the future: logits at 17 moved when token 40 changed"), "it attends to the future"),
+        (Rescore(trouble="the sealed shard is missing"), "it has no score from outside its run: the sealed shard"),
+        (None, "it has no score from outside its run: its fleet computed none"),
+    ],
+)
+def test_a_gain_that_cannot_be_shown_from_outside_is_not_kept(rescore: Rescore | None, reason: str) -> None:
+    world, better = kept(rescore)
+    assert world.state.incumbent == "e0000"
+    experiment = world.state.experiments[better]
+    assert experiment.status is ExperimentStatus.DISCARDED
+    assert reason in experiment.reason
+
+
+def test_a_confirmation_that_could_not_be_scored_runs_once_more() -> None:
+    tries: list[str] = []
+
+    def rescore(attempt: Attempt) -> Rescore:
+        if attempt.experiment == "e0000":
+            return GOOD
+        tries.append(attempt.id)
+        return GOOD if len(tries) > 1 else Rescore(trouble="the process that holds its model ran out of memory")
+
+    world = World(truth, rescore=rescore)
+    world.run(0.1)
+    (better,) = world.propose({"LR": 2})
+    world.run(1.5)
+    assert world.state.incumbent == better
+    assert len(tries) == 2

@@ -1,0 +1,94 @@
+"""A run of this machine whose score is computed outside it, by its runner, after its end."""
+
+import json
+import shutil
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cockpit.core.model import ClusterSpec, RunAccess
+from cockpit.fleet.base import Expected, Job, JobEnded
+from cockpit.fleet.local.fleet import LocalFleet
+from tests.fleet.test_local import until
+from tests.scoring.conftest import MODEL, ROOT, environment
+
+pytestmark = pytest.mark.timeout(200)
+ONE = (ClusterSpec("cpu-01", "CPU"),)
+RUN = """
+if __name__ == "__main__":
+    import os, pathlib
+    pathlib.Path(os.environ["COCKPIT_MODEL"]).write_bytes(b"weights")
+    MORE
+    print("val_bpb: 1.0")
+"""
+EDITS_ITSELF = "pathlib.Path('prepare.py').write_text('EVAL_TOKENS = 256')"
+
+
+@pytest.fixture
+def job(tmp_path: Path, data: Path) -> Iterator[Job]:
+    source = tmp_path / "runs" / "e0001.1"
+    source.mkdir(parents=True)
+    shutil.copy(ROOT / "prepare.py", source)
+    (source / "train.py").write_text(MODEL.format(body="    pass", load="    pass") + RUN.replace("MORE", ""))
+    own = environment(data) | {"COCKPIT_MODEL": "model.pt"}
+    log = tmp_path / "e0001.1.log"
+    yield Job("e0001.1", "cpu-01", source, log, own, (sys.executable, "-u", "train.py"), 60.0, rescore=True)
+
+
+def ended(job: Job) -> JobEnded:
+    fleet = LocalFleet(ONE, threading.Event(), RunAccess(confine=True))
+    fleet.submit(job)
+    found = until(fleet, JobEnded, 120)
+    assert isinstance(found, JobEnded)
+    return found
+
+
+def test_the_runner_reports_the_score_of_the_model_that_the_run_left(job: Job) -> None:
+    found = ended(job)
+    assert (found.reason, found.exit_code) == ("exited", 0)
+    assert found.evidence is not None and found.evidence.rescore is not None
+    assert found.evidence.rescore.trouble == ""
+    assert found.evidence.rescore.public_bpb > 0 and found.evidence.rescore.sealed_bpb > 0
+    assert found.evidence.wall_s > 0
+
+
+def test_code_that_the_run_edits_scores_nothing(job: Job) -> None:
+    train = job.source / "train.py"
+    train.write_text(train.read_text().replace('print("val', f'{EDITS_ITSELF}\n    print("val'))
+    found = ended(job)
+    assert found.evidence is not None and found.evidence.rescore is not None
+    assert found.evidence.changed == ["prepare.py"]
+    assert found.evidence.rescore.whole, "the scorer uses the prepare.py that was there before the run"
+
+
+def test_a_run_that_fails_is_not_scored(job: Job) -> None:
+    (job.source / "train.py").write_text("raise SystemExit(3)")
+    found = ended(job)
+    assert found.exit_code == 3
+    assert found.evidence is not None and found.evidence.rescore is None
+
+
+def test_a_worker_that_comes_back_finds_the_score_of_a_run_once(job: Job) -> None:
+    first = LocalFleet(ONE, threading.Event(), RunAccess(confine=True))
+    first.submit(job)
+    first.close()  # as a kill would: its runner continues
+    second = LocalFleet(ONE, threading.Event(), RunAccess(confine=True))
+    second.recover(Expected(("cpu-01",), (job,)))
+    found = until(second, JobEnded, 120)
+    assert isinstance(found, JobEnded)
+    assert not [one for one in second.poll() if isinstance(one, JobEnded)]
+    assert found.evidence is not None and found.evidence.rescore is not None
+    note = json.loads((job.source.parent / "e0001.1.run" / "ended.json").read_text())
+    assert note["evidence"]["rescore"]["public_bpb"] == found.evidence.rescore.public_bpb
+
+
+def test_the_server_of_the_model_sees_neither_text_nor_sealed_shard(job: Job, data: Path) -> None:
+    sealed = data.with_name(f"{data.name}-sealed") / "stdlib" / "sealed.jsonl"
+    look = f"    import os; raise RuntimeError([os.path.exists(p) for p in ({str(data)!r}, {str(sealed)!r})])"
+    (job.source / "train.py").write_text(MODEL.format(body="    pass", load=look) + RUN.replace("MORE", ""))
+    found = ended(job)
+    assert found.evidence is not None and found.evidence.rescore is not None
+    assert "[False, False]" in found.evidence.rescore.trouble

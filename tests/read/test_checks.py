@@ -1,0 +1,58 @@
+"""Promises about what is said to be unchecked: runs without a wall, and scores that are a run's own word."""
+
+import pytest
+
+from cockpit.core.model import Attempt, AttemptKind, Change, Experiment, FleetSpec, Rescore, Session
+from cockpit.core.state import State
+from cockpit.read.checks import checks_of, unchecked
+from cockpit.report.html import html
+
+
+def state_with(kind: str = "local", wall: str = "bubblewrap", rescore: str = "keeps", **run: Rescore | None) -> State:
+    fleet = FleetSpec(kind, (), simulated=kind == "sim")
+    state = State(Session("s", "", "", fleet, 0.0, "t", rescore=rescore))
+    attempt = Attempt("e0000.1", "e0000", AttemptKind.CONFIRMATION, 1, hardware="CPU", started_at=1.0, wall=wall)
+    attempt.rescore = run.get("found")
+    state.attempts[attempt.id] = attempt
+    state.experiments["e0000"] = Experiment("e0000", "w000", "", Change(), "c", "t", "p", "f", attempts=[attempt.id])
+    return state
+
+
+def test_an_unconfined_run_is_told_in_the_session_and_beside_its_experiment() -> None:
+    state = state_with(wall="unconfined")
+    assert unchecked(state) == ["unconfined: 1 of 1 run could read and write whatever the person can"]
+    assert checks_of(state, state.experiments["e0000"]) == "unconfined; scored by itself"
+
+
+def test_a_session_whose_runs_score_themselves_says_so() -> None:
+    assert unchecked(state_with(rescore="")) == ["scored by themselves: every score is the word of its own run"]
+
+
+def test_runs_on_skypilot_are_told_to_be_unchecked() -> None:
+    state = state_with(kind="sky", wall="", rescore="")
+    assert [line.split(":")[0] for line in unchecked(state)] == ["unconfined", "scored by themselves"]
+    assert checks_of(state, state.experiments["e0000"]) == "confinement unchecked; scored by itself"
+
+
+def test_a_simulated_session_has_nothing_to_check() -> None:
+    state = state_with(kind="sim", wall="", rescore="")
+    assert unchecked(state) == [] and checks_of(state, state.experiments["e0000"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (Rescore(public_bpb=1, sealed_bpb=1.1, passed=("a",)), "scored outside its run: public 1.0000, sealed 1.1000"),
+        (Rescore(failed="attends to the future"), "failed a probe: it attends to the future"),
+        (Rescore(trouble="the sealed shard is missing"), "scored by itself: the sealed shard is missing"),
+    ],
+)
+def test_a_score_from_outside_is_told_with_its_probes(found: Rescore, words: str) -> None:
+    state = state_with(found=found)
+    assert words in checks_of(state, state.experiments["e0000"])
+    assert unchecked(state) == []
+
+
+def test_the_report_tells_what_is_unchecked() -> None:
+    page = html(state_with(wall="unconfined", rescore=""), 10.0)
+    assert "unconfined: 1 of 1 run" in page and "scored by themselves" in page
