@@ -114,8 +114,10 @@ SPECIAL_TOKENS = [BOS, "<|reserved_1|>", "<|reserved_2|>", "<|reserved_3|>"]
 
 # --- A corpus on disk: DATA_DIR/NAME/{corpus.json, tokenizer.tiktoken, shards} ---
 
-SEALED_DIR = DATA_DIR.with_name(f"{DATA_DIR.name}-sealed")
-"""The sealed shards: SEALED_DIR/NAME/FILE. No run sees them; the scorer reads one once for each keep."""
+
+def sealed_folder(name: str) -> Path:
+    """Return the folder of a corpus's sealed shard, beside DATA_DIR. No run sees it; the scorer reads it for a keep."""
+    return DATA_DIR.with_name(f"{DATA_DIR.name}-sealed") / name
 
 
 @dataclass(frozen=True)
@@ -171,7 +173,7 @@ def sealed_shard(corpus: Corpus) -> Path:
     recorded = json.loads((corpus.folder / "corpus.json").read_text()).get("sealed")
     if not recorded:
         raise CorpusError(f"The corpus in {corpus.folder} has no sealed shard: {again}")
-    path = SEALED_DIR / corpus.name / recorded["file"]
+    path = sealed_folder(corpus.name) / recorded["file"]
     if not path.is_file():
         raise CorpusError(f"The sealed shard {path} is missing: {again}")
     if _sha256_of_file(path) != recorded["sha256"]:
@@ -422,11 +424,11 @@ def split_into_documents(text: str) -> Iterator[str]:
         yield piece
 
 
-def _sealed_folder(name: str) -> Path:
+def _make_sealed_folder(name: str) -> Path:
     """Make the folder of a corpus's sealed shard, which its owner alone may read."""
-    folder = SEALED_DIR / name
+    folder = sealed_folder(name)
     folder.mkdir(parents=True, exist_ok=True)
-    SEALED_DIR.chmod(0o700)
+    folder.parent.chmod(0o700)
     return folder
 
 
@@ -452,7 +454,7 @@ def prepare_stdlib(folder: Path) -> None:
     size_mb = sum(map(len, texts.values())) / 1e6
     report(30, f"training a tokenizer of {VOCAB_SIZES['stdlib']} on {size_mb:.1f} MB of standard library")
     tokenizer = train_tokenizer(documents["train"], VOCAB_SIZES["stdlib"])
-    sealed = _sealed_folder("stdlib")
+    sealed = _make_sealed_folder("stdlib")
     report(80, f"writing {len(documents['train'])} training and {len(documents['val'])} validation documents")
     _write_atomically(folder / "tokenizer.tiktoken", tokenizer)
     for name, split in documents.items():
@@ -516,7 +518,7 @@ def prepare_climbmix(folder: Path, num_shards: int) -> None:
     if not 1 <= num_shards <= CLIMBMIX_SEALED_SHARD:
         raise CorpusError(f"--num-shards is {num_shards}: ask for 1 to {CLIMBMIX_SEALED_SHARD}.")
     names = [f"shard_{i:05d}.parquet" for i in [*range(num_shards), CLIMBMIX_VAL_SHARD]]
-    sealed = _sealed_folder("climbmix") / f"shard_{CLIMBMIX_SEALED_SHARD:05d}.parquet"
+    sealed = _make_sealed_folder("climbmix") / f"shard_{CLIMBMIX_SEALED_SHARD:05d}.parquet"
     places = {name: folder / name for name in names} | {sealed.name: sealed}
     missing = [name for name, path in places.items() if not _is_whole_parquet(path)]
     fraction_done = dict.fromkeys(missing, 0.0)

@@ -5,6 +5,7 @@ from typing import Any
 from cockpit.core.model import Attempt, ExperimentStatus, Wave, WaveStatus
 from cockpit.core.state import State, ending_text
 from cockpit.decide.budget import accounts
+from cockpit.read.checks import unchecked
 from cockpit.read.forecasts import forecasts_of
 from cockpit.read.needs import needs
 from cockpit.read.scores import score_of
@@ -47,6 +48,7 @@ def status(state: State, now: float, worker: Json) -> Json:
             },
             "budget_usd": state.budget_usd,
         },
+        "unchecked": unchecked(state),
         "early_stops": {
             "on": state.early_stops.on,
             "ended": state.early_stops.ended,

@@ -10,6 +10,7 @@ from cockpit.decide.budget import Accounts, accounts
 from cockpit.decide.early_stopping import early_stopping_summary
 from cockpit.decide.evidence import noise_of
 from cockpit.decide.kept_changes import unablated_summary
+from cockpit.read.checks import checks_of, unchecked
 from cockpit.read.counterfactual import Best, OneGpu, best_so_far, one_gpu
 from cockpit.read.forecasts import effects_of
 from cockpit.read.scores import comparison_class, score_of
@@ -35,6 +36,8 @@ class Kept(msgspec.Struct, frozen=True):
     author: str
     estimate: Estimate | None
     scores: dict[str, list[float]]
+    checks: str
+    """How its runs were confined and scored, in a clause."""
     lines_added: int
     lines_removed: int
 
@@ -65,6 +68,8 @@ class Story(msgspec.Struct, frozen=True):
     preset: str
     commit: str
     hours: float
+    unchecked: list[str]
+    """What nothing checks in this session, a sentence each."""
     counts: dict[str, int]
     hardware: str
     """The class most was measured in; the chart's line and the baseline are of it."""
@@ -103,6 +108,7 @@ def story(state: State, now: float) -> Story:
         preset=state.preset,
         commit=session.commit,
         hours=max(0.0, now - session.created_at) / 3600,
+        unchecked=unchecked(state),
         counts=counts(state),
         hardware=hardware,
         baseline=baseline.mean if baseline else None,
@@ -134,6 +140,7 @@ def _kept(state: State, index: int) -> Kept:
         author=crowned.author,
         estimate=crowned.estimate or experiment.estimate,
         scores=experiment.scores,
+        checks=checks_of(state, experiment),
         lines_added=experiment.lines_added,
         lines_removed=experiment.lines_removed,
     )

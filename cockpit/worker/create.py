@@ -349,7 +349,7 @@ def _scored_by_themselves(plan: Plan, session: Session) -> str:
         return said + "they are simulated"
     if session.fleet.kind != "local":
         return said + "on SkyPilot no score is computed outside its run yet"
-    if session.run_command:
+    if plan.settings.session.run_command:
         return said + "a command of your own starts train.py"
     if not can_rescore(plan.repo):
         return said + "train.py has no save_model and load_model, or prepare.py no sealed_shard"

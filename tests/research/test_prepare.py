@@ -28,9 +28,11 @@ from tests.research.conftest import ROOT, Run
 @pytest.fixture
 def stdlib_copy(stdlib_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data folder of the test's own, with the stdlib corpus in it."""
-    shutil.copytree(stdlib_data / "stdlib", tmp_path / "stdlib")
-    monkeypatch.setattr(prepare, "DATA_DIR", tmp_path)
-    return tmp_path
+    folder = tmp_path / "data"
+    shutil.copytree(stdlib_data / "stdlib", folder / "stdlib")
+    shutil.copytree(f"{stdlib_data}-sealed", tmp_path / "data-sealed")
+    monkeypatch.setattr(prepare, "DATA_DIR", folder)
+    return folder
 
 
 def test_the_standard_library_becomes_a_corpus_with_a_tokenizer_and_a_fingerprint(stdlib_copy: Path) -> None:
@@ -49,6 +51,34 @@ def test_no_training_document_of_any_size_is_a_validation_document(stdlib_copy: 
     train, val = (set(prepare.read_documents(split[0])) for split in (corpus.train, corpus.val))
     shared_chars = sum(len(document) for document in train & val)
     assert shared_chars < 0.01 * sum(map(len, val))  # licence texts and the like, shared by different files
+
+
+def test_the_sealed_shard_is_apart_and_shares_no_document(stdlib_copy: Path) -> None:
+    corpus = prepare.load_corpus("stdlib")
+    shard = prepare.sealed_shard(corpus)
+    assert not shard.is_relative_to(stdlib_copy)
+    assert shard.parent.parent.stat().st_mode & 0o077 == 0
+    sealed = set(prepare.read_documents(shard))
+    for split in (corpus.train, corpus.val):
+        shared_chars = sum(len(document) for document in sealed & set(prepare.read_documents(split[0])))
+        assert shared_chars < 0.01 * sum(map(len, sealed))
+
+
+@pytest.mark.parametrize(("spoil", "words"), [(False, "is missing"), (True, "has changed")])
+def test_a_sealed_shard_that_is_lost_is_one_sentence_and_prepare_restores_it(
+    stdlib_copy: Path, spoil: bool, words: str
+) -> None:
+    corpus = prepare.load_corpus("stdlib")
+    shard = prepare.sealed_shard(corpus)
+    content = shard.read_bytes()
+    if spoil:
+        shard.write_bytes(b"[]")
+    else:
+        shard.unlink()
+    with pytest.raises(prepare.CorpusError, match=f"{words}: run `python prepare.py --corpus stdlib`."):
+        prepare.sealed_shard(corpus)
+    assert prepare.prepare("stdlib") == corpus
+    assert shard.read_bytes() == content
 
 
 def test_preparing_prints_progress_that_ends_at_a_hundred_percent(stdlib_copy: Path, run_script: Run) -> None:
@@ -167,9 +197,9 @@ class _HubHandler(BaseHTTPRequestHandler):
 def hub(stdlib_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     documents = list(prepare.read_documents(stdlib_data / "stdlib" / "val.jsonl"))
     shards = {}
-    for index, i in enumerate((0, 1, prepare.CLIMBMIX_VAL_SHARD)):
+    for index, i in enumerate((0, 1, prepare.CLIMBMIX_SEALED_SHARD, prepare.CLIMBMIX_VAL_SHARD)):
         path = tmp_path / "served.parquet"
-        pyarrow.parquet.write_table(pyarrow.table({"text": documents[index::3]}), path)
+        pyarrow.parquet.write_table(pyarrow.table({"text": documents[index::4]}), path)
         shards[f"shard_{i:05d}.parquet"] = path.read_bytes()
     server = Hub(shards)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -185,7 +215,8 @@ def hub(stdlib_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
 def test_an_interrupted_download_resumes(hub: Hub) -> None:
     corpus = prepare.prepare("climbmix", 2)
     for name, content in hub.shards.items():
-        assert (corpus.folder / name).read_bytes() == content
+        folder = prepare.sealed_folder("climbmix") if name == "shard_06541.parquet" else corpus.folder
+        assert (folder / name).read_bytes() == content
         first, second = [start for asked, start in hub.asked if asked == name]
         assert first == 0 < second <= len(content) // 2
 

@@ -7,6 +7,7 @@ from textual.strip import Strip
 from cockpit.core.curves import points_of
 from cockpit.core.model import Attempt, AttemptStatus, Experiment
 from cockpit.core.state import State, constants_of
+from cockpit.read.checks import checks_of
 from cockpit.read.rival import rival_curve, rival_loss
 from cockpit.tui.actions.registry import Here
 from cockpit.tui.figures import clock, count, duration, score, signed, value
@@ -53,6 +54,7 @@ class Verdict(Pane):
             interval = f"[{signed(estimate.low)}, {signed(estimate.high)}]"
             words = f"{signed(estimate.mean)} {interval} against {estimate.against}, {estimate.level:.0%}"
             facts.append(("estimate", f"{words}, {count(estimate.runs, 'run')}, {estimate.hardware}"))
+        facts.append(("checks", checks_of(state, known)))
         base = f"{known.base or 'none'}  wave {known.wave}  tier {known.tier}  {known.train_hash[:12]}"
         facts.append(("base", base))
         for label, words in facts:
