@@ -21,10 +21,10 @@ from cockpit.core.model import (
     Mode,
     Outcome,
     Progress,
-    Rescore,
     Session,
     Wave,
 )
+from cockpit.core.rescore import Rescore
 
 
 class Event(msgspec.Struct, tag=True, tag_field="kind", omit_defaults=True, kw_only=True):

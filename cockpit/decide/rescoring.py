@@ -1,6 +1,7 @@
 """Which runs have their score computed outside them, and what that says about a would-be keep."""
 
-from cockpit.core.model import Attempt, AttemptKind, Experiment, Metrics, Rescore
+from cockpit.core.model import Attempt, AttemptKind, Experiment, Metrics
+from cockpit.core.rescore import Rescore
 from cockpit.core.state import State
 
 RUNS_READ = 32

@@ -10,7 +10,7 @@ from typing import Protocol
 import msgspec
 
 from cockpit.core.errors import CockpitError
-from cockpit.core.model import Rescore
+from cockpit.core.rescore import Rescore
 
 
 class Job(msgspec.Struct, frozen=True):

@@ -4,7 +4,8 @@ import math
 
 import msgspec
 
-from cockpit.core.model import Metrics, Rescore
+from cockpit.core.model import Metrics
+from cockpit.core.rescore import Rescore
 
 PRINTED_TOLERANCE = 0.001
 """Share by which the printed score may differ: kernels compiled for training round otherwise."""

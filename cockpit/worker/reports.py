@@ -19,7 +19,8 @@ from cockpit.core.events import (
     Submitted,
     Unsubmitted,
 )
-from cockpit.core.model import Attempt, AttemptStatus, Outcome, Rescore
+from cockpit.core.model import Attempt, AttemptStatus, Outcome
+from cockpit.core.rescore import Rescore
 from cockpit.core.state import State
 from cockpit.decide.rescoring import base_of
 from cockpit.fleet.base import (

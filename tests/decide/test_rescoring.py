@@ -2,7 +2,8 @@
 
 import pytest
 
-from cockpit.core.model import Attempt, AttemptKind, ExperimentStatus, Rescore
+from cockpit.core.model import Attempt, AttemptKind, ExperimentStatus
+from cockpit.core.rescore import Rescore
 from tests.decide.test_promote import truth
 from tests.decide.world import World
 

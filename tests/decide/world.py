@@ -32,12 +32,12 @@ from cockpit.core.model import (
     Metrics,
     Mode,
     Outcome,
-    Rescore,
     Session,
     Value,
     Wave,
     WaveKind,
 )
+from cockpit.core.rescore import Rescore
 from cockpit.core.state import State, constants_of
 from cockpit.decide import decide
 from cockpit.decide.rescoring import is_rescored

@@ -2,7 +2,8 @@
 
 import pytest
 
-from cockpit.core.model import Attempt, AttemptKind, Change, Experiment, FleetSpec, Rescore, Session
+from cockpit.core.model import Attempt, AttemptKind, Change, Experiment, FleetSpec, Session
+from cockpit.core.rescore import Rescore
 from cockpit.core.state import State
 from cockpit.read.checks import checks_of, unchecked
 from cockpit.report.html import html

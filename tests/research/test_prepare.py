@@ -195,7 +195,7 @@ class _HubHandler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def hub(stdlib_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    documents = list(prepare.read_documents(stdlib_data / "stdlib" / "val.jsonl"))
+    documents = list(prepare.read_documents(stdlib_data / "stdlib" / "train.jsonl"))[:2400]
     shards = {}
     for index, i in enumerate((0, 1, prepare.CLIMBMIX_SEALED_SHARD, prepare.CLIMBMIX_VAL_SHARD)):
         path = tmp_path / "served.parquet"

@@ -3,7 +3,8 @@
 import msgspec
 import pytest
 
-from cockpit.core.model import Metrics, Rescore
+from cockpit.core.model import Metrics
+from cockpit.core.rescore import Rescore
 from cockpit.scoring.judge import judged
 
 PRINTED = Metrics(1.0, training_seconds=30.0, total_tokens_M=0.24)

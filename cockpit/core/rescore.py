@@ -1,0 +1,29 @@
+"""The score of a run that was computed outside it."""
+
+import msgspec
+
+
+class Rescore(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A run's score, computed outside the run from its model's logits; or why there is none."""
+
+    public_bpb: float = 0.0
+    """On the validation text that every run may read; 0 where it was not computed."""
+    public_se: float = 0.0
+    whole: bool = False
+    """The whole text was scored, and not a random part of it."""
+    sealed_bpb: float = 0.0
+    """On the shard that no run sees."""
+    sealed_se: float = 0.0
+    tokens_per_s: float = 0.0
+    """Tokens a second of the model while it was scored."""
+    passed: tuple[str, ...] = ()
+    """The probes that the model passed."""
+    failed: str = ""
+    """What the model or its run does against the rules: the predicate of a sentence."""
+    trouble: str = ""
+    """Why it could not be computed, in a sentence."""
+    seconds: float = 0.0
+    run_s: float = 0.0
+    """Seconds of the run, by its runner's clock."""
+    cpu_s: float = 0.0
+    """Processor seconds of the run and its descendants."""
