@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import msgspec
 
 from cockpit.control.values import BadArgument, parse_count, parse_factor, parse_value
-from cockpit.core.intents import ARMS_AT_MOST, REPLICATES_AT_MOST, Arm, Draft
+from cockpit.core.intents import ARMS_AT_MOST, REPLICATES_AT_MOST, Arm, Draft, size_problem
 from cockpit.core.model import Change, Tier, Value, Wave
 from cockpit.core.state import State
 from cockpit.science.factorial_arms import factorial_arms
@@ -20,6 +20,8 @@ def draft_of_factors(
     The worker fills in the intent's author as its proposer.
     """
     found = dict(parse_factor(word) for word in factors)
+    if problem := size_problem(Draft("", "", factors={name: levels[:1] for name, levels in found.items()})):
+        raise BadArgument(problem)
     try:
         arms, fraction = factorial_arms(found, arms_at_most)
     except ValueError as error:
@@ -69,6 +71,8 @@ def with_level(draft: Draft, experiment: str, name: str, text: str) -> Draft:
 def with_factor(draft: Draft, text: str) -> Draft:
     """Repeat every arm for each level of `NAME = LEVEL, LEVEL`. Raises BadArgument."""
     name, levels = parse_factor(text)
+    if len(draft.arms) * len(levels) > ARMS_AT_MOST:
+        raise BadArgument(f"{len(draft.arms)} arms x {len(levels)} levels are too many: at most {ARMS_AT_MOST} arms")
     arms = tuple(
         msgspec.structs.replace(
             _with_constant(arm, name, level), experiment=arm.experiment if number == 0 else ""

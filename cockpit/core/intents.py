@@ -1,5 +1,6 @@
 """The intents: what a person or an agent asks for. A screen or a command leaves one in the inbox of the worker."""
 
+import math
 from typing import Any
 
 import msgspec
@@ -8,6 +9,12 @@ from cockpit.core.model import Change, EndMode, Envelope, Mode, Tier, Value, Wav
 
 ARMS_AT_MOST = 256
 """Arms of one wave."""
+FACTORS_AT_MOST = 16
+"""Factors of one wave."""
+CONSTANTS_AT_MOST = 256
+"""Constants that one arm may set."""
+INTENT_BYTES_AT_MOST = 4 << 20
+"""Bytes of one intent in the inbox. A wave of 64 arms that each replace a whole train.py takes 2 MB."""
 REPLICATES_AT_MOST = 16
 """Runs of one arm that a draft may ask for."""
 
@@ -42,6 +49,22 @@ class Draft(msgspec.Struct, frozen=True, omit_defaults=True):
     replicates: int = 1
     would_change_mind: str = ""
     kind: WaveKind = WaveKind.WAVE
+
+
+def size_problem(draft: Draft) -> str:
+    """Return why the draft is too large to be expanded; empty where it is not. It expands nothing itself."""
+    if len(draft.factors) > FACTORS_AT_MOST:
+        return f"{len(draft.factors)} factors are too many for one wave: give at most {FACTORS_AT_MOST}"
+    for name, levels in draft.factors.items():
+        if len(levels) > ARMS_AT_MOST:
+            return f"{len(levels)} levels of {name[:80]} are too many: give at most {ARMS_AT_MOST}"
+    arms = len(draft.arms) or (math.prod(len(levels) for levels in draft.factors.values()) if draft.factors else 0)
+    if arms > ARMS_AT_MOST:
+        return f"{arms} arms are too many for one wave: propose at most {ARMS_AT_MOST}"
+    most = max((len(arm.change.constants) + len(arm.levels) for arm in draft.arms), default=0)
+    if most > 2 * CONSTANTS_AT_MOST:
+        return f"an arm sets {most} constants and levels: give at most {CONSTANTS_AT_MOST}"
+    return ""
 
 
 class Intent(msgspec.Struct, frozen=True, tag=True, tag_field="kind", omit_defaults=True):

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from cockpit.core.intents import FACTORS_AT_MOST
 from cockpit.core.model import Value
 
 FULL = 0
@@ -20,6 +21,8 @@ IRREGULAR = 2
 
 CANDIDATES = 20_000
 """Cells of a larger grid that are considered, drawn with a fixed seed."""
+NUMBERED_AT_MOST = 1 << 62
+"""Cells of the largest grid whose cells have numbers that fit into 64 bits. Of a larger one the levels are drawn."""
 
 
 class Design(msgspec.Struct, frozen=True):
@@ -58,6 +61,8 @@ def choose_design(factors: Mapping[str, Sequence[Value]], arms_at_most: int) -> 
 def _check(factors: Mapping[str, Sequence[Value]]) -> None:
     if not factors:
         raise ValueError("a design needs at least one factor")
+    if len(factors) > FACTORS_AT_MOST:
+        raise ValueError(f"{len(factors)} factors are too many: give at most {FACTORS_AT_MOST}")
     for name, levels in factors.items():
         if not levels or len({repr(level) for level in levels}) != len(levels):
             raise ValueError(f"the factor {name} needs levels that differ")
@@ -141,8 +146,11 @@ def _balanced(factors: Mapping[str, Sequence[Value]], arms: int) -> Design:
     names, sizes = list(factors), [len(levels) for levels in factors.values()]
     total = math.prod(sizes)
     dice = np.random.default_rng(0)
-    numbers = np.arange(total) if total <= CANDIDATES else np.unique(dice.integers(0, total, CANDIDATES))
-    candidates = np.stack(np.unravel_index(numbers, sizes), axis=1)
+    if total > NUMBERED_AT_MOST:
+        candidates = np.unique(np.stack([dice.integers(0, size, CANDIDATES) for size in sizes], axis=1), axis=0)
+    else:
+        numbers = np.arange(total) if total <= CANDIDATES else np.unique(dice.integers(0, total, CANDIDATES))
+        candidates = np.stack(np.unravel_index(numbers, sizes), axis=1)
     crowd = np.zeros(len(candidates))
     chosen: list[tuple[int, ...]] = []
     for _ in range(arms):

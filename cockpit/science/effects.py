@@ -6,11 +6,13 @@ separate from others is named, not estimated.
 """
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from cockpit.core.intents import FACTORS_AT_MOST
 from cockpit.core.model import Estimate, Value
 from cockpit.science.compare import LEVEL, POOLED, t_quantile
 from cockpit.science.noise import Noise, Reading, require_finite
@@ -65,8 +67,11 @@ def estimate_effects(
     matrix = np.asarray([[float(reading.hardware == block) for block in blocks] for _, reading in rows])
     codes = {name: np.stack([_code(levels, at[name]) for at, _ in rows]) for name, levels in varied.items()}
     columns: dict[tuple[str, ...], slice] = {}
-    pairs = list(itertools.combinations(varied, 2))
+    pairs = list(itertools.combinations(varied, 2)) if len(varied) <= FACTORS_AT_MOST else []
     for term in [*((name,) for name in varied), *pairs]:
+        if matrix.shape[1] + math.prod(len(varied[name]) - 1 for name in term) > len(rows):
+            not_estimable.append("×".join(term))  # more columns than rows, so it is not built
+            continue
         block = codes[term[0]] if len(term) == 1 else _product(codes[term[0]], codes[term[1]])
         grown = np.concatenate([matrix, block], axis=1)
         if np.linalg.matrix_rank(grown) < grown.shape[1]:

@@ -5,6 +5,7 @@ import sqlite3
 import time
 from pathlib import Path
 
+from cockpit.core.intents import INTENT_BYTES_AT_MOST
 from cockpit.session.sqlite_file import LedgerDamaged, LedgerError, connect, transaction, translated_errors
 
 INBOX_MODE = 0o600
@@ -13,10 +14,18 @@ WORKER_BUSY_TIMEOUT_S = 0.05
 """The worker tries again at its next tick: waiting longer would delay its decisions."""
 FIRST_OPEN_RETRY_S = 0.01
 """The pause before a program tries again to prepare a file that another one prepares at the same moment."""
+READ_BYTES_AT_MOST = 4 * INTENT_BYTES_AT_MOST
+"""Bytes of intents that are read at once."""
 SIDE_FILES = ("-wal", "-shm", "-journal")
 _TABLE = """
 CREATE TABLE IF NOT EXISTS intents (id INTEGER PRIMARY KEY AUTOINCREMENT, author TEXT NOT NULL, body BLOB NOT NULL)
 """
+_SIZES = """
+SELECT id, typeof(body), length(body), typeof(author)
+FROM intents WHERE id > ? ORDER BY id LIMIT ?
+"""
+_ONE = "SELECT substr(author, 1, ?), CASE WHEN ? THEN body END FROM intents WHERE id = ?"
+AUTHOR_LENGTH_AT_MOST = 200
 
 
 class Inbox:
@@ -33,25 +42,36 @@ class Inbox:
         self._connected()
 
     def put(self, author: str, body: bytes) -> int:
-        """Leave an intent. Returns its number, which the ledger's IntentTaken names when it was dealt with."""
+        """Leave an intent. Returns its number, which the ledger's IntentTaken names when it was dealt with.
+
+        Raises LedgerError.
+        """
+        if len(body) > INTENT_BYTES_AT_MOST:
+            raise LedgerError(f"that is too large: {len(body)} bytes, and an intent has at most {INTENT_BYTES_AT_MOST}")
         with translated_errors(self.path):
             row = self._connected().execute("INSERT INTO intents (author, body) VALUES (?, ?)", (author, body))
             return int(row.lastrowid or 0)
 
     def after(self, intent: int, most: int = 100) -> list[tuple[int, str, bytes]]:
-        """Return [(number, author, body)] of the intents after number `intent`, oldest first.
+        """Return [(number, author, body)] of the next intents after number `intent`, oldest first.
 
-        Raises LedgerBusy while another program locks the file, LedgerDamaged where it is not an inbox.
+        Sizes are looked at first: the body of one that is too large is not read, and is empty here. Raises LedgerBusy
+        while another program locks the file, LedgerDamaged where it is not an inbox.
         """
         with translated_errors(self.path):
-            rows = (
-                self._connected()
-                .execute("SELECT id, author, body FROM intents WHERE id > ? ORDER BY id LIMIT ?", (intent, most))
-                .fetchall()
-            )
-        if not all(isinstance(author, str) and isinstance(body, bytes) for _, author, body in rows):
-            raise LedgerDamaged(f"{self.path} holds intents that are not text")
-        return rows
+            db = self._connected()
+            found: list[tuple[int, str, bytes]] = []
+            read_bytes = 0
+            for number, body_type, size, author_type in db.execute(_SIZES, (intent, most)).fetchall():
+                if (body_type, author_type) != ("blob", "text"):
+                    raise LedgerDamaged(f"{self.path} holds intents that are not text")
+                fits = size <= INTENT_BYTES_AT_MOST
+                read_bytes += size if fits else 0
+                if found and read_bytes > READ_BYTES_AT_MOST:
+                    break
+                author, body = db.execute(_ONE, (AUTHOR_LENGTH_AT_MOST, fits, number)).fetchone()
+                found.append((number, author, body if fits else b""))
+        return found
 
     def set_aside(self, last_taken: int) -> Path:
         """Move a damaged inbox away and begin a new one, numbered on from the last intent taken. Returns its new place.

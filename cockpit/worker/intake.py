@@ -7,7 +7,7 @@ from types import MappingProxyType
 import msgspec
 
 from cockpit.core.events import Proposed
-from cockpit.core.intents import ARMS_AT_MOST, REPLICATES_AT_MOST, AnyIntent, Arm, Draft, EditProposal, Propose
+from cockpit.core.intents import REPLICATES_AT_MOST, AnyIntent, Arm, Draft, EditProposal, Propose, size_problem
 from cockpit.core.model import Change, Experiment, Session, Value, Wave, WaveKind
 from cockpit.core.state import State, constants_of
 from cockpit.decide.handle_intents import Prepared, Refused, waiting_proposal
@@ -19,7 +19,9 @@ _NO_WAVE = Wave("", "", "")
 
 
 def arms_of(draft: Draft) -> tuple[Arm, ...]:
-    """Return the draft's arms; with factors alone they are the full grid of the levels."""
+    """Return the draft's arms; with factors alone they are the full grid. Raises Refused, before it is expanded."""
+    if problem := size_problem(draft):
+        raise Refused(problem)
     if draft.arms or not draft.factors:
         return draft.arms
     names = list(draft.factors)
@@ -168,8 +170,6 @@ def _build(
     if seeds := _seeds(draft.factors):
         return [], [seeds]
     arms = arms_of(draft)
-    if len(arms) > ARMS_AT_MOST:
-        return [], [f"{len(arms)} arms are too many for one wave: propose at most {ARMS_AT_MOST}"]
     tried = dict(state.by_fingerprint if tried is None else tried)
     experiments: list[Experiment] = []
     problems: list[str] = []

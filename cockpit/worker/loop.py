@@ -14,7 +14,7 @@ from cockpit import __version__
 from cockpit.agent.proposer_api import Receipt
 from cockpit.core.events import Event, IntentTaken, Proposed, Trouble, WorkerStarted, WorkerStopped
 from cockpit.core.fold import fold
-from cockpit.core.intents import Draft, decode_intent
+from cockpit.core.intents import INTENT_BYTES_AT_MOST, Draft, decode_intent
 from cockpit.core.state import State
 from cockpit.decide import decide, wake_at
 from cockpit.decide.handle_intents import Refused, handle_intent
@@ -191,12 +191,15 @@ class Worker:
             return
         for number, author, body in found:
             self.apply(*self._handle(number, author, body))
-        self._has_more_intents = len(found) == INTENTS_A_TICK
+        self._has_more_intents = bool(found)
 
     def _handle(self, number: int, author: str, body: bytes) -> list[Event]:
         """Handle an intent of the inbox. Everything it causes enters the ledger at once, with its taking."""
         now = self.now()
         taken = IntentTaken(at=now, intent=number, author=author, what="unreadable")
+        if not body:
+            taken.refused = f"it is empty, or larger than {INTENT_BYTES_AT_MOST} bytes"
+            return [taken]
         try:
             intent = decode_intent(body)
         except msgspec.MsgspecError as error:
