@@ -22,6 +22,7 @@ from cockpit.tui.feed import Feed, LedgerFeed, ReplayFeed
 from cockpit.tui.following import FollowedSession
 from cockpit.tui.plain import plain
 from cockpit.tui.screens.stack import top_page
+from cockpit.tui.terminal.hangup import end_with_terminal
 from cockpit.tui.theme import NO_COLOUR, THEMES
 from cockpit.tui.widgets.pane import Pane
 
@@ -164,6 +165,7 @@ def run(
         owner = "someone"
     app = CockpitApp(feed, watch=watch, theme=theme, bell=bell, on_ready=on_ready)
     app.main.header.watching = owner if watch else ""
+    end_with_terminal()
     app.run(mouse=mouse)
     app.session.close()
     if app.session.trouble:
@@ -174,6 +176,8 @@ def run(
 
 def replay(session_dir: Path, speed: float = 60.0, *, mouse: bool = True, theme: str = "dark") -> int:
     """Play a stored session again at `speed` session seconds a second. Raises LedgerError."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    end_with_terminal()
     feed = ReplayFeed(session_dir, speed)
     app = CockpitApp(feed, watch=True, theme=theme)
     app.run(mouse=mouse)

@@ -1,31 +1,35 @@
 """`cockpit watch --web`: the read-only screen in a browser, for people who have its address.
 
-textual-serve runs a screen of its own, as a process, for every open page. Here each request needs a token, which is
-drawn at the start and is part of the address. The page keeps it as a cookie for its files and its websocket.
+Each open page has a screen of its own, as a process. Each request needs the token, which is drawn at the start and is
+part of the address. The page's files and its websocket are under a path that is drawn too; the browser sends their
+cookie to this path alone. A browser sends cookies to every port of a host, so neither the cookie's name nor its value
+serves elsewhere, and a request that another page makes is refused by its Origin.
 """
 
 import asyncio
 import hmac
-import os
 import re
 import secrets
-import shlex
 import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 from aiohttp import web
 from textual_serve.server import Server
 
 from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader
-from cockpit.session.sqlite_file import LedgerError
+from cockpit.tui.web_screen import ScreenProcess
 
 TOKEN_BYTES = 24
-MOST_SCREENS = 16
-"""The most pages open at once. Each has a process of its own."""
+PATH_BYTES = 12
+SCREENS_AT_MOST = 16
+"""Pages open at once. Each has a process of its own."""
+MESSAGE_AT_MOST = 64 << 10
+"""Bytes of one message of a page: keys, a paste or a size."""
+HEARTBEAT_S = 15.0
+"""Seconds after which a page that does not answer has left."""
 STOP_WITHIN_S = 1.0
 
 GUARDS = {
@@ -50,9 +54,11 @@ class WatchServer(Server):
     """Serves the watcher's screen of one session to requests that carry `token`."""
 
     def __init__(self, folder: SessionFolder, host: str, port: int, token: str) -> None:
-        command = shlex.join([sys.executable, "-m", "cockpit.tui.web", str(folder.root.absolute())])
-        super().__init__(command, host, port, title=f"cockpit: watching {folder.name}", public_url="")
+        self.screen_command = [sys.executable, "-m", "cockpit.tui.web_screen", str(folder.root.absolute())]
+        super().__init__("", host, port, title=f"cockpit: watching {folder.name}", public_url="")
         self.token = token
+        self.page_path = f"/{secrets.token_urlsafe(PATH_BYTES)}"
+        self.page_key = secrets.token_urlsafe(TOKEN_BYTES)
         self.cookie = f"cockpit-{port}"
         self.screens = 0
 
@@ -63,41 +69,76 @@ class WatchServer(Server):
 
     async def application(self) -> web.Application:
         made = await self._make_app()
+        made.add_routes(
+            [
+                web.get(f"{self.page_path}/ws", self.handle_websocket),
+                web.static(f"{self.page_path}/static", self.statics_path),
+            ]
+        )
         made.middlewares.append(self.admit)
         made.on_response_prepare.append(_guard)
         return made
 
     @web.middleware
     async def admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Answer 403 to any request without the token."""
-        given = request.query.get("token", "") or request.cookies.get(self.cookie, "")
-        if not hmac.compare_digest(given.encode(errors="replace"), self.token.encode()):
+        """Answer 403 to a request without the token or the page's cookie, and to a request of another page."""
+        if not (self._has_token(request) or self._is_of_page(request)):
             return web.Response(status=403, text="Open the whole address that `cockpit watch --web` printed.\n")
+        origin = request.headers.get("Origin")  # browsers always send it with a websocket; other programs send none
+        if origin is not None and origin.lower() not in (f"http://{request.host}", f"https://{request.host}"):
+            return web.Response(status=403, text="This request comes from another page.\n")
         return await handler(request)
+
+    def _has_token(self, request: web.Request) -> bool:
+        return _is_equal(request.query.get("token", ""), self.token)
+
+    def _is_of_page(self, request: web.Request) -> bool:
+        in_path = request.path.startswith(f"{self.page_path}/")
+        return in_path and _is_equal(request.cookies.get(self.cookie, ""), self.page_key)
 
     async def handle_index(self, request: web.Request) -> web.StreamResponse:
         # The browser knows the address: through a tunnel its port differs.
-        self.public_url = f"{request.scheme}://{request.host}"
+        self.public_url = f"{request.scheme}://{request.host}{self.page_path}"
         page = await super().handle_index(request)
         assert isinstance(page, web.Response) and page.text is not None
         page.text = ELSEWHERE.sub(NO_ICON, page.text).replace("Session ended.", "This page has left the session.")
-        page.set_cookie(self.cookie, self.token, httponly=True, samesite="Strict", path="/")
+        page.set_cookie(self.cookie, self.page_key, httponly=True, samesite="Strict", path=f"{self.page_path}/")
         return page
 
     async def handle_websocket(self, request: web.Request) -> web.WebSocketResponse:
-        if self.screens >= MOST_SCREENS:
-            raise web.HTTPServiceUnavailable(text=f"{MOST_SCREENS} pages are open: close one first\n")
+        if self.screens >= SCREENS_AT_MOST:
+            raise web.HTTPServiceUnavailable(text=f"{SCREENS_AT_MOST} pages are open: close one first\n")
         self.screens += 1
+        socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=MESSAGE_AT_MOST)
+        screen: ScreenProcess | None = None
         try:
-            return await super().handle_websocket(request)
+            await socket.prepare(request)
+            screen = await ScreenProcess.start(self.screen_command, socket, request.query)
+            ways = [asyncio.create_task(screen.show()), asyncio.create_task(screen.listen())]
+            try:
+                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for way in ways:
+                    way.cancel()
+                await asyncio.gather(*ways, return_exceptions=True)
         finally:
-            self.screens -= 1
+            try:
+                if screen is not None:
+                    await asyncio.shield(screen.stop())
+            finally:
+                self.screens -= 1
+        await socket.close()
+        return socket
 
     async def on_startup(self, app: web.Application) -> None:
         print(f"watching at {self.address}")
         print("people with this address can watch and do nothing else; ctrl+c ends it", flush=True)
         if self.host not in ("127.0.0.1", "::1", "localhost"):
             print("! beyond this machine the address travels in the clear: an ssh tunnel is safer", flush=True)
+
+
+def _is_equal(given: str, key: str) -> bool:
+    return hmac.compare_digest(given.encode(errors="replace"), key.encode())
 
 
 async def _guard(request: web.Request, response: web.StreamResponse) -> None:
@@ -128,21 +169,3 @@ async def _until_interrupted(server: WatchServer, listening: socket.socket) -> N
     await web.SockSite(runner, listening).start()
     await ended.wait()
     await runner.cleanup()
-
-
-def main() -> None:
-    """Run the screen of one page. Its terminal is this process's standard input and output, in textual-serve's
-    protocol."""
-    from cockpit.tui.app import run
-
-    for name in ("TMUX", "SSH_CONNECTION"):  # they describe the terminal that serves, not the browser
-        os.environ.pop(name, None)
-    try:
-        status = run(Path(sys.argv[1]), watch=True)
-    except LedgerError as error:
-        sys.exit(str(error))
-    sys.exit(status)
-
-
-if __name__ == "__main__":
-    main()

@@ -42,7 +42,11 @@ class Site:
         return f"http://{self.host}{path}" + (f"?token={token}" if token else "")
 
     def screens(self) -> list[psutil.Process]:
-        return [child for child in psutil.Process(self.process.pid).children(True) if "cockpit.tui.web" in words(child)]
+        return [
+            child
+            for child in psutil.Process(self.process.pid).children(True)
+            if "cockpit.tui.web_screen" in words(child)
+        ]
 
 
 def words(process: psutil.Process) -> list[str]:
@@ -138,6 +142,101 @@ async def test_a_page_cannot_act_or_write(site: Site) -> None:
         await page.until("In clusters", never=("Save the log", "Cancel"))
     folder = Path(words(psutil.Process(site.process.pid))[-4])
     assert not (folder / "inbox.db").exists()
+
+
+async def test_the_cookie_opens_its_own_page_alone(site: Site) -> None:
+    """Browsers send a cookie to every port of its host: its name, path and value belong to this server's page."""
+    jar = aiohttp.CookieJar(unsafe=True)
+    async with aiohttp.ClientSession(cookie_jar=jar) as client, client.get(site.address) as answer:
+        cookie = answer.headers["Set-Cookie"]
+        (socket,) = re.findall(r'data-session-websocket-url="([^"]+)"', await answer.text())
+    name, value, path = re.fullmatch(r"([^=]+)=([^;]+);.*Path=([^;]+).*", cookie).groups()  # type: ignore[union-attr]
+    assert name == f"cockpit-{site.host.partition(':')[2]}"
+    assert path == urlsplit(socket).path.removesuffix("ws") and len(path) > 12
+    assert value != site.token
+    async with aiohttp.ClientSession(headers={"Cookie": f"{name}={value}"}) as client:
+        for refused in ("/", "/ws", "/static/js/textual.js", "/download/x"):
+            async with client.get(site.url(refused)) as answer:
+                assert answer.status == 403, refused
+        async with client.get(site.url("/", value)) as answer:
+            assert answer.status == 403, "it is not the token either"
+        async with client.get(site.url(f"{path}static/js/textual.js")) as answer:
+            assert answer.status == 200
+
+
+@pytest.mark.parametrize("origin", ["http://127.0.0.1:1", "http://evil.example", "null", "http://127.0.0.1", ""])
+async def test_another_pages_request_is_refused_with_the_cookie_and_with_the_token(site: Site, origin: str) -> None:
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as client:
+        async with client.get(site.address) as answer:
+            (socket,) = re.findall(r'data-session-websocket-url="([^"]+)"', await answer.text())
+        for url in (socket, site.url("/ws", site.token)):
+            with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+                await client.ws_connect(url, headers={"Origin": origin})
+            assert refused.value.status == 403
+        async with client.ws_connect(f"{socket}?{SIZE}", headers={"Origin": f"http://{site.host}"}) as opened:
+            await Page(opened).until("gpu-16")
+
+
+GARBAGE = [
+    "", "{", "null", "5", "[]", '["stdin"]', '["stdin", 5]', '["resize"]', '["resize", {"width": "x"}]',
+    '["resize", 1]',
+    '["resize", {"width": 1e999, "height": -5}]', '["resize", {"width": null}]', "[" * 50_000,
+    '["ping", {}]', '[["a"]]',
+]  # fmt: skip
+
+
+async def test_a_page_cannot_make_its_screen_large_or_end_it_with_garbage(site: Site) -> None:
+    url = f"{site.url('/ws', site.token)}&width=5000&height=5000"
+    async with aiohttp.ClientSession() as client, client.ws_connect(url) as opened:
+        painted = 0
+        while painted < 20_000:  # the whole of a large screen
+            painted += len((await opened.receive(60)).data)
+        for text in GARBAGE:
+            await opened.send_str(text)
+        for size in ((5000, 5000), (10**12, 10**12), (5000, 5000), (WIDTH, HEIGHT)):
+            await opened.send_json(["resize", {"width": size[0], "height": size[1]}])
+            await asyncio.sleep(0.3)
+        page = Page(opened)
+        await page.press("?")
+        await page.until("In clusters")
+        (screen,) = site.screens()
+        assert screen.memory_info().rss < 250 << 20
+
+
+async def test_a_stopped_screen_ends_with_its_page(site: Site) -> None:
+    url = f"{site.url('/ws', site.token)}&{SIZE}"
+    async with aiohttp.ClientSession() as client, client.ws_connect(url) as opened:
+        await Page(opened).until("gpu-16")
+        (screen,) = site.screens()
+        screen.send_signal(signal.SIGSTOP)
+    wait_for(lambda: not site.screens(), 30, "the stopped screen to end")
+
+
+async def test_no_screen_outlives_a_killed_server(tmp_path: Path) -> None:
+    killed = Site(stories.night().write(tmp_path))
+    screens: list[psutil.Process] = []
+    try:
+        url = f"{killed.url('/ws', killed.token)}&{SIZE}"
+        async with aiohttp.ClientSession() as client, client.ws_connect(url) as one, client.ws_connect(url) as other:
+            await Page(one).until("gpu-16")
+            await Page(other).until("gpu-16")
+            screens = killed.screens()
+            assert len(screens) == 2
+            killed.process.kill()
+            killed.process.wait()
+            wait_for(lambda: not any(alive(screen) for screen in screens), 30, "the screens to end with their server")
+    finally:
+        killed.process.kill()
+        for screen in screens:
+            if alive(screen):
+                screen.kill()
+
+
+def alive(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running()) and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_a_taken_port_is_one_sentence(site: Site) -> None:
