@@ -52,7 +52,9 @@ def status_text(folder: SessionFolder) -> Iterator[str]:
             yield f"{title:<9} {scored['val_bpb']:.6f}  {scored['experiment']} on {scored['hardware']}"
     by = counts(state)
     yield "arms      " + ", ".join(
-        f"{by[k]} {k}" for k in ("proposed", "queued", "running", "valid", "crashed", "kept")
+        f"{by[key]} {key.replace('_', ' ')}"
+        for key in ("proposed", "queued", "not_run", "running", "valid", "crashed", "kept")
+        if by[key] or key != "not_run"
     )
     up = timedelta(seconds=round(books.training_s))
     yield f"duty      {books.duty:.0%}, {up} of training, ${books.gpu_usd:.2f} GPU, ${books.api_usd:.2f} API"

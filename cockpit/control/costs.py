@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from cockpit.control.arguments import Given, text_of
 from cockpit.core.model import AttemptStatus, ClusterState, EndMode, Envelope, Mode
 from cockpit.core.state import State
-from cockpit.read.costs import run_cost_usd, run_time_s, run_usd, wave_cost
+from cockpit.decide.schedule import expected_run_s
+from cockpit.read.costs import run_cost_usd, run_usd, wave_cost
 from cockpit.read.scores import score_of
 from cockpit.read.wording import count, duration, money
 
@@ -39,7 +40,7 @@ def promote(state: State, given: Given, now: float) -> str:
 
 
 def _one_run(state: State, begin: str, hardware: str) -> str:
-    return f"{begin}: 1 run, about {money(run_cost_usd(state, hardware))}, {duration(run_time_s(state))}."
+    return f"{begin}: 1 run, about {money(run_cost_usd(state, hardware))}, {duration(expected_run_s(state))}."
 
 
 def cancel(state: State, given: Given, now: float) -> str:

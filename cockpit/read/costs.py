@@ -7,9 +7,7 @@ import msgspec
 
 from cockpit.core.model import Attempt, AttemptStatus, ClusterState, Experiment, ExperimentStatus, Wave, WaveStatus
 from cockpit.core.state import State
-
-OVERHEAD_S = 40.0
-"""Start-up, compilation and evaluation of a run, until this session has measured its own."""
+from cockpit.decide.schedule import expected_run_s
 
 _UNUSABLE = (ClusterState.GIVEN_UP, ClusterState.LOST)
 
@@ -36,19 +34,12 @@ def spent_usd(state: State, arms: Iterable[Experiment], now: float) -> float:
     return sum(run_usd(state, state.attempts[name], now) for arm in arms for name in arm.attempts)
 
 
-def run_time_s(state: State) -> float:
-    """Return the median seconds of this session's runs; before the first run, the budget and an overhead."""
-    if state.run_s:
-        return sorted(state.run_s)[len(state.run_s) // 2]
-    return state.session.time_budget_s + OVERHEAD_S
-
-
 def run_cost_usd(state: State, hardware: str = "") -> float:
     """Return the expected dollars of one more run, on a class or at the mean price of the clusters."""
     clusters = [one for one in state.clusters.values() if one.state not in _UNUSABLE]
     prices = [one.usd_per_hour for one in clusters if not hardware or one.hardware == hardware]
     prices = prices or [one.usd_per_hour for one in clusters]
-    return run_time_s(state) / 3600 * sum(prices) / max(1, len(prices))
+    return expected_run_s(state) / 3600 * sum(prices) / max(1, len(prices))
 
 
 def wave_cost(state: State, wave: Wave) -> WaveCost:
@@ -59,7 +50,7 @@ def wave_cost(state: State, wave: Wave) -> WaveCost:
     slots = max(1, sum(one.state not in _UNUSABLE for one in state.clusters.values()))
     ahead = len(state.waiting) + len(state.in_flight) if proposed else 0
     rounds = math.ceil((runs + ahead) / slots) if runs else 0
-    return WaveCost(runs, runs * run_cost_usd(state), rounds * run_time_s(state))
+    return WaveCost(runs, runs * run_cost_usd(state), rounds * expected_run_s(state))
 
 
 def _runs_to_come(state: State, arm: Experiment) -> int:

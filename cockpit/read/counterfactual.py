@@ -7,7 +7,7 @@ from statistics import median
 import msgspec
 
 from cockpit.core.state import State
-from cockpit.read.scores import comparison_class, score_of
+from cockpit.read.scores import best_steps, comparison_class
 
 
 class Best(msgspec.Struct, frozen=True):
@@ -34,14 +34,9 @@ class OneGpu(msgspec.Struct, frozen=True):
 
 
 def best_so_far(state: State, hardware: str) -> list[Best]:
-    """Return the incumbents as they came, each with its mean score in the class; those never run in it are left out."""
+    """Return the incumbents in order, each with its mean score in the class, by the hours of the session."""
     began = state.session.created_at
-    line: list[Best] = []
-    for crowned in state.incumbencies:
-        score = score_of(state, crowned.experiment, hardware)
-        if score is not None:
-            line.append(Best((crowned.at - began) / 3600, crowned.experiment, score.mean))
-    return line
+    return [Best((at - began) / 3600, name, score.mean) for at, name, score in best_steps(state, hardware)]
 
 
 def one_gpu(state: State) -> OneGpu | None:

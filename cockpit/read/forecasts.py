@@ -1,15 +1,12 @@
-"""Effects, forecasts and the gain so far, from the record of a session."""
+"""Forecasts of experiments that have not run, from the record of a session."""
 
 import itertools
 from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from cockpit.core.model import Experiment, ExperimentStatus, Value, Wave
+from cockpit.core.model import Experiment, ExperimentStatus, Value
 from cockpit.core.state import State, constants_of
-from cockpit.decide.evidence import evidence_of, noise_of, readings_of
-from cockpit.science.compare import Comparison, compare
-from cockpit.science.effects import FactorEffects, estimate_effects
 from cockpit.science.forecast import Forecast, crash_forecast, vram_forecast
 from cockpit.science.search_space import position, search_space
 
@@ -26,30 +23,6 @@ class ArmForecast(msgspec.Struct, frozen=True):
     """The interval of its probability."""
     peak_vram_mb: Forecast | None
     """None where too few runs said theirs, and for an arm that edits code."""
-
-
-def effects_of(state: State, wave: str) -> FactorEffects:
-    """Return the main effects and two-factor interactions of a wave from the runs it has so far. Raises KeyError."""
-    one = state.waves[wave]
-    runs = [(state.experiments[arm].levels, reading) for arm in one.arms for reading in readings_of(state, arm)]
-    cell = _cell_of_base(state, one)
-    if cell:
-        runs += [(cell, reading) for reading in evidence_of(state, one.base)]
-    return estimate_effects(one.factors, runs, noise_of(state))
-
-
-def _cell_of_base(state: State, wave: Wave) -> dict[str, Value]:
-    """Return the base's levels where it is a cell of the wave's grid: no arm is, for what was measured is not run
-    again.
-
-    Empty where it is none, or where the arms differ from it in more than their levels.
-    """
-    arms = [state.experiments[arm].change for arm in wave.arms]
-    if wave.base not in state.experiments or any(arm.edits or set(arm.constants) != set(wave.factors) for arm in arms):
-        return {}
-    held = constants_of(state, wave.base)
-    cell = {name: held[name] for name in wave.factors if name in held}
-    return cell if all(cell.get(name) in levels for name, levels in wave.factors.items()) else {}
 
 
 def forecasts_of(state: State, arms: Iterable[str]) -> dict[str, ArmForecast]:
@@ -121,13 +94,3 @@ def _peak_vram_mb(state: State, experiment: Experiment) -> float:
     """Return the peak memory of its first run; 0 where it printed none."""
     first = next((state.attempts[name] for name in experiment.attempts[:1]), None)
     return first.metrics.peak_vram_mb if first is not None and first.metrics is not None else 0.0
-
-
-def gain_of(state: State) -> Comparison | None:
-    """Return the incumbent against the baseline, without the runs that the incumbent was chosen by.
-
-    None while they are the same, or share no class.
-    """
-    if not state.incumbent or state.incumbent == state.baseline:
-        return None
-    return compare(evidence_of(state, state.incumbent), readings_of(state, state.baseline), noise_of(state))

@@ -7,6 +7,7 @@ from statistics import fmean
 from cockpit.core.model import Outcome
 from cockpit.core.state import State
 from cockpit.read.ended_runs import Ended, every
+from cockpit.read.scores import best_steps, comparison_class
 
 
 @dataclass(slots=True)
@@ -70,20 +71,15 @@ class ScoreDots:
             self.by_key[key] = ScoreDot(experiment.id, attempt.hardware, attempt.ended_at, len(self.by_key), score)
             self._counts[attempt.hardware] = self._counts.get(attempt.hardware, 0) + 1
 
-    def classes(self) -> list[str]:
-        """Hardware classes, the one most is measured in first."""
-        return sorted(self._counts, key=lambda name: -self._counts[name])
+    def classes(self, state: State) -> list[str]:
+        """Return the hardware classes: the one that comparisons are made in first, then by the number of dots."""
+        first = comparison_class(state)
+        return sorted(self._counts, key=lambda name: (name != first, -self._counts[name]))
 
     def steps(self, state: State, hardware: str) -> list[BestStep]:
-        """Return the best-so-far line: the baseline, then each incumbent from when it was made one, in this class
-        alone."""
-        line: list[BestStep] = []
-        crowned = [(0.0, state.baseline)] + [(crown.at, crown.experiment) for crown in state.incumbencies]
-        for at, name in crowned:
-            dot = self.by_key.get((name, hardware))
-            if dot is None or math.isnan(dot.val_bpb):
-                continue
-            if line and line[-1].experiment == name:
-                continue
-            line.append(BestStep(max(at, dot.at), dot.number, name, dot.val_bpb))
-        return line
+        """Return the best-so-far line in a class, each step from when its experiment was the incumbent."""
+        return [
+            BestStep(max(at, dot.at), dot.number, name, score.mean)
+            for at, name, score in best_steps(state, hardware)
+            if (dot := self.by_key.get((name, hardware))) is not None
+        ]

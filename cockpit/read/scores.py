@@ -5,7 +5,7 @@ from statistics import fmean
 
 import msgspec
 
-from cockpit.core.model import Attempt, Estimate, Experiment, Outcome
+from cockpit.core.model import Attempt, Estimate, Experiment, ExperimentStatus, Outcome
 from cockpit.core.state import State
 
 
@@ -83,16 +83,38 @@ def run_difference(state: State, attempt: Attempt) -> Difference | None:
     return Difference(attempt.metrics.val_bpb - base.mean, attempt.hardware, estimated=False) if base else None
 
 
+def best_steps(state: State, hardware: str) -> list[tuple[float, str, Score]]:
+    """Return [(time, experiment, score)] of the incumbents in order, in one class; those without a score there are left
+    out, and a repeated one is one step."""
+    steps: list[tuple[float, str, Score]] = []
+    for incumbency in state.incumbencies:
+        score = score_of(state, incumbency.experiment, hardware)
+        if score is not None and not (steps and steps[-1][1] == incumbency.experiment):
+            steps.append((incumbency.at, incumbency.experiment, score))
+    return steps
+
+
+def kept_experiments(state: State) -> list[str]:
+    """Return the experiments other than the baseline that became the incumbent and are still kept, in order."""
+    names = dict.fromkeys(incumbency.experiment for incumbency in state.incumbencies)
+    return [
+        name for name in names if name != state.baseline and state.experiments[name].status is ExperimentStatus.KEPT
+    ]
+
+
 def best_score(state: State) -> BestScore | None:
     """Return the incumbent's score, or the baseline's before there is one; None before the first result."""
     name = state.incumbent or state.baseline
     score = score_of(state, name)
     if score is None:
         return None
-    estimate = state.experiments[name].estimate
-    if estimate is None and state.incumbencies and state.incumbencies[-1].experiment == name:
-        estimate = state.incumbencies[-1].estimate
-    return BestScore(name, score, estimate, score_of(state, state.baseline, score.hardware))
+    return BestScore(name, score, kept_estimate(state, name), score_of(state, state.baseline, score.hardware))
+
+
+def kept_estimate(state: State, name: str) -> Estimate | None:
+    """Return the estimate that an experiment was last kept on, else its newest one; None where it has none."""
+    kept = (step.estimate for step in reversed(state.incumbencies) if step.experiment == name)
+    return next(kept, None) or state.experiments[name].estimate
 
 
 def _most_results(counts: Iterable[tuple[str, int]]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from cockpit.core.model import Experiment, ExperimentStatus
 from cockpit.core.state import State
 from cockpit.read.scores import score_of
+from cockpit.read.wording import constant_parts
 
 HEADER = ("commit", "val_bpb", "memory_gb", "status", "description", "class")
 _STATUS = {
@@ -48,7 +49,7 @@ def results_tsv(state: State) -> Iterator[str]:
 
 def what(experiment: Experiment) -> str:
     """Return the change in a few words: its constants, its edits, or why it was made."""
-    parts = [f"{name}={value}" for name, value in experiment.change.constants.items()]
+    parts = constant_parts(experiment.change)
     if experiment.change.edits:
         parts.append(experiment.why)
     return ", ".join(parts) or experiment.why

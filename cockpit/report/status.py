@@ -8,7 +8,7 @@ from cockpit.decide.budget import accounts
 from cockpit.read.checks import unchecked
 from cockpit.read.forecasts import forecasts_of
 from cockpit.read.needs import needs
-from cockpit.read.scores import score_of
+from cockpit.read.scores import kept_estimate, kept_experiments, score_of
 from cockpit.science.forecast import Forecast
 
 Json = dict[str, Any]
@@ -61,17 +61,19 @@ def status(state: State, now: float, worker: Json) -> Json:
 
 
 def counts(state: State) -> dict[str, int]:
-    """Experiments by status. `valid` is every one that gave a result; `kept` leaves the baseline out."""
+    """Experiments by status. `valid` is every one that gave a result; `kept` leaves the baseline out.
+
+    `not_run` is what the end of the session left in its queue.
+    """
     by = {status: state.status_counts.get(status, 0) for status in ExperimentStatus}
-    baseline = state.experiments.get(state.baseline)
-    baseline_kept = baseline is not None and baseline.status is ExperimentStatus.KEPT
     return {
         "proposed": by[ExperimentStatus.PROPOSED],
-        "queued": by[ExperimentStatus.QUEUED],
+        "queued": 0 if state.ended_at else by[ExperimentStatus.QUEUED],
+        "not_run": by[ExperimentStatus.QUEUED] if state.ended_at else 0,
         "running": by[ExperimentStatus.RUNNING],
         "valid": by[ExperimentStatus.VALID] + by[ExperimentStatus.KEPT] + by[ExperimentStatus.DISCARDED],
         "crashed": by[ExperimentStatus.CRASHED],
-        "kept": by[ExperimentStatus.KEPT] - baseline_kept,
+        "kept": len(kept_experiments(state)),
         "discarded": by[ExperimentStatus.DISCARDED],
         "dropped": by[ExperimentStatus.DROPPED],
     }
@@ -138,13 +140,14 @@ def _scored(state: State, name: str) -> Json | None:
         "hardware": score.hardware,
         "runs": {hardware: len(scores) for hardware, scores in experiment.scores.items()},
     }
-    if experiment.estimate is not None:
+    estimate = kept_estimate(state, name)
+    if estimate is not None:
         found["gain"] = {
-            "mean": experiment.estimate.mean,
-            "low": experiment.estimate.low,
-            "high": experiment.estimate.high,
-            "level": experiment.estimate.level,
-            "against": experiment.estimate.against,
+            "mean": estimate.mean,
+            "low": estimate.low,
+            "high": estimate.high,
+            "level": estimate.level,
+            "against": estimate.against,
         }
     return found
 

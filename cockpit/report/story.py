@@ -12,8 +12,8 @@ from cockpit.decide.evidence import noise_of
 from cockpit.decide.kept_changes import unablated_summary
 from cockpit.read.checks import checks_of, unchecked
 from cockpit.read.counterfactual import Best, OneGpu, best_so_far, one_gpu
-from cockpit.read.forecasts import effects_of
-from cockpit.read.scores import comparison_class, score_of
+from cockpit.read.effects import effects_of
+from cockpit.read.scores import comparison_class, kept_estimate, kept_experiments, score_of
 from cockpit.report.chart import PlottedDot, dots
 from cockpit.report.results import what
 from cockpit.report.status import counts
@@ -98,6 +98,7 @@ def story(state: State, now: float) -> Story:
     hardware, noise = comparison_class(state), noise_of(state)
     baseline = score_of(state, state.baseline, hardware)
     kept = [_kept(state, i) for i in range(len(state.incumbencies))]
+    newest = {one.experiment: one for one in kept}
     told = [wave for wave in state.waves.values() if wave.kind is not WaveKind.FILLER]
     return Story(
         name=session.name,
@@ -116,7 +117,7 @@ def story(state: State, now: float) -> Story:
         dots=dots(state),
         line=best_so_far(state, hardware),
         alone=one_gpu(state),
-        kept=[one for one in kept if one.experiment != state.baseline],
+        kept=[newest[name] for name in kept_experiments(state)],
         unablated=unablated_summary(state),
         waves=[_wave(state, wave, hardware) for wave in told[-WAVES_AT_MOST:]],
         waves_left_out=max(0, len(told) - WAVES_AT_MOST),
@@ -138,7 +139,7 @@ def _kept(state: State, index: int) -> Kept:
         what=what(experiment),
         reason=crowned.reason,
         author=crowned.author,
-        estimate=crowned.estimate or experiment.estimate,
+        estimate=kept_estimate(state, experiment.id),
         scores=experiment.scores,
         checks=checks_of(state, experiment),
         lines_added=experiment.lines_added,

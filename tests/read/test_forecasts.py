@@ -12,7 +12,8 @@ from cockpit.core.model import Attempt, Mode, Value, WaveKind
 from cockpit.decide.ablation import ablations
 from cockpit.decide.ask import ABLATE, ask
 from cockpit.decide.kept_changes import WITHOUT, unablated, unablated_summary
-from cockpit.read.forecasts import effects_of, forecast_words, forecasts_of, gain_of
+from cockpit.read.effects import effects_of, gain_of
+from cockpit.read.forecasts import forecast_words, forecasts_of
 from cockpit.science.search_space import search_space
 from tests.decide.world import World
 

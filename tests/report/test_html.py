@@ -11,6 +11,7 @@ from cockpit.core.events import (
     ApiUsed,
     Approved,
     ClusterUp,
+    Decided,
     Ended,
     Event,
     FindingRecorded,
@@ -68,6 +69,7 @@ def night(simulated: bool = True, text: str = "is wider better?") -> State:
     events += wave("w001", ["e0001", "e0002"], WaveKind.WAVE, {"ASPECT_RATIO": [80, 96]}, text)
     events += run("e0001", 1, "gpu-01", 330, 630, 0.9950) + run("e0002", 1, "gpu-02", 330, 630, 0.9900)
     events += run("e0002", 2, "gpu-01", 640, 940, 0.9902)
+    events += [Decided(at=BEGAN + 950, experiment="e0002", status=ExperimentStatus.KEPT, reason="it is better")]
     events += [crown("e0002", 950, Estimate(-0.0101, -0.0109, -0.0093, 0.9, 2, "e0000", "H100"))]
     events += [PhaseSet(at=BEGAN + 960, author="claude", phase=text)]
     events += [FindingRecorded(at=BEGAN + 961, author="claude", claim=text, experiments=["e0002"])]

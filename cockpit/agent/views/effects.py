@@ -7,7 +7,7 @@ from cockpit.agent.views.quoting import line
 from cockpit.agent.views.state_views import value_words
 from cockpit.core.model import Wave
 from cockpit.core.state import State
-from cockpit.read.forecasts import effects_of
+from cockpit.read.effects import effects_of
 from cockpit.science.effects import FactorEffect
 
 LEVELS_LISTED = 8

@@ -13,7 +13,7 @@ from cockpit.agent.views.tried_constants import COLUMNS, tried_constants
 from cockpit.core.model import Attempt, ExperimentStatus, Outcome, WaveStatus
 from cockpit.core.state import State
 from cockpit.decide.evidence import noise_of
-from cockpit.read.forecasts import gain_of
+from cockpit.read.effects import gain_of
 from cockpit.read.scores import comparison_class, score_of
 
 BEST, BEST_IN_OTHER_CLASSES, LAST, INCUMBENTS, FINDINGS, REASONS = 12, 5, 16, 8, 30, 8

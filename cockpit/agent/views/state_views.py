@@ -7,7 +7,9 @@ from cockpit.agent.arguments import QueryExperiments
 from cockpit.agent.views.quoting import clip, line, plain
 from cockpit.core.model import Attempt, AttemptStatus, Estimate, Experiment, ExperimentStatus, Value
 from cockpit.core.state import State
+from cockpit.read import wording
 from cockpit.read.scores import comparison_class, score_of
+from cockpit.read.wording import constant_parts
 
 ATTEMPTS_SHOWN = 12
 """The newest attempts in an experiment's record."""
@@ -17,7 +19,7 @@ ENDED_STATUSES = (ExperimentStatus.VALID, ExperimentStatus.KEPT, ExperimentStatu
 
 def change_words(experiment: Experiment, most: int = 160) -> str:
     """Return `DEPTH=10, WIDTH=768, code +12 -3 (purpose)`."""
-    words = [f"{name}={value_words(value)}" for name, value in experiment.change.constants.items()]
+    words = constant_parts(experiment.change)
     if experiment.change.edits:
         purpose = f" ({line(experiment.why, 70)})" if experiment.why else ""
         words.append(f"code +{experiment.lines_added} -{experiment.lines_removed}{purpose}")
@@ -25,11 +27,8 @@ def change_words(experiment: Experiment, most: int = 160) -> str:
 
 
 def value_words(value: Value) -> str:
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, list):
-        return "(" + ", ".join(value_words(item) for item in value) + ")"
-    return clip(plain(str(value)), 60)
+    """Return a constant as on the screen, in at most 60 characters."""
+    return clip(plain(wording.value(value)), 60)
 
 
 def row(state: State, experiment: Experiment, hardware: str = "") -> list[Any]:

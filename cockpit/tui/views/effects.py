@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from cockpit.core.model import Estimate, Wave, WaveKind
 from cockpit.core.state import State
-from cockpit.decide.evidence import noise_of, readings_of
-from cockpit.science.effects import FactorEffect, estimate_effects
+from cockpit.read.effects import effects_of
+from cockpit.science.effects import FactorEffect
 from cockpit.tui.figures import bare, short_name, value
 from cockpit.tui.plain import plain
 
@@ -39,8 +39,7 @@ def effects_view(state: State, selected: str) -> EffectsView | None:
     wave = _wave(state, selected)
     if wave is None:
         return None
-    runs = [(state.experiments[arm].levels, reading) for arm in wave.arms for reading in readings_of(state, arm)]
-    found = estimate_effects(wave.factors, runs, noise_of(state))
+    found = effects_of(state, wave.id)
     rows = [EffectView(_main(effect), effect.estimate, False) for effect in found.main]
     joint = sorted(found.interactions, key=lambda effect: -_strength(effect.estimate))
     rows += [EffectView(_joint(effect), effect.estimate, True) for effect in joint]

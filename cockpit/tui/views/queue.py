@@ -9,6 +9,7 @@ from cockpit.core.state import State
 from cockpit.read.costs import run_usd
 from cockpit.read.ended_runs import Ended, every
 from cockpit.read.scores import difference_to_base
+from cockpit.read.waves import best_arm, class_beside
 
 FILLER = "filler"
 """The key of the row that stands for all of it."""
@@ -24,6 +25,8 @@ class FillerView:
     running: int
     best: str
     best_delta: float | None
+    best_class: str
+    """The class of that difference where it is not the one that comparisons are made in."""
     spent_usd: float
 
 
@@ -84,12 +87,13 @@ class Queue:
     def filler(self, state: State, now: float) -> FillerView:
         going = [state.attempts[name] for name in state.in_flight]
         mine = [attempt for attempt in going if is_filler(state, attempt.experiment)]
-        best = min(self._deltas, key=lambda name: self._deltas[name], default="")
+        best, delta = best_arm(state, (state.experiments[name] for name in self._deltas))
         return FillerView(
             tried=len(self._tried),
             running=len(mine),
             best=best,
-            best_delta=self._deltas.get(best),
+            best_delta=delta.mean if delta else None,
+            best_class=class_beside(state, delta) if delta else "",
             spent_usd=self._spent_usd + sum(run_usd(state, attempt, now) for attempt in mine),
         )
 

@@ -6,11 +6,9 @@ from cockpit.core.model import Experiment, ExperimentStatus, Wave, WaveStatus
 from cockpit.core.state import State, constants_of
 from cockpit.read.forecasts import LIKELY, ArmForecast, gigabytes, percent
 from cockpit.read.scores import Score, difference_to_base, score_of
+from cockpit.read.warnings import MemoryLimits, warning
 from cockpit.tui.figures import value
 from cockpit.tui.plain import plain
-
-MEMORY_CONSTANTS = ("DEPTH", "ASPECT_RATIO", "HEAD_DIM", "DEVICE_BATCH_SIZE")
-_OUT_OF_MEMORY = ("outofmemory", "out of memory", "cannot allocate memory")
 
 GLYPHS: dict[ExperimentStatus, tuple[str, str]] = {
     ExperimentStatus.PROPOSED: ("○", "dim"),
@@ -56,7 +54,7 @@ def arm_view(
     state: State,
     arm: Experiment,
     names: list[str],
-    memory: "Memory | None" = None,
+    memory: MemoryLimits | None = None,
     forecast: ArmForecast | None = None,
 ) -> ArmView:
     base = constants_of(state, arm.base) if arm.base in state.experiments else {}
@@ -75,64 +73,8 @@ def arm_view(
         crash=percent(forecast.crash) if forecast else "",
         likely=forecast is not None and forecast.crash.mean >= LIKELY,
         memory=gigabytes(forecast.peak_vram_mb) if forecast and forecast.peak_vram_mb else "",
-        warning=warning(state, arm, memory),
+        warning=plain(warning(state, arm, memory)),
     )
-
-
-def warning(state: State, arm: Experiment, memory: "Memory | None" = None) -> str:
-    twin = state.by_fingerprint.get(arm.fingerprint, arm.id)
-    if twin != arm.id:
-        return f"the same code as {twin}"
-    if arm.status is ExperimentStatus.PROPOSED:
-        like = memory.likely_exceeded(state, arm) if memory is not None else ""
-        return f"memory: {like} ran out with no more" if like else ""
-    return plain(arm.reason)
-
-
-class Memory:
-    """Which sizes of model and batch ran, and which ran out of memory; kept up as runs end."""
-
-    def __init__(self) -> None:
-        self._ended = -1
-        self._ran: set[Sizes] = set()
-        self._ran_out: dict[Sizes, str] = {}
-
-    def follow(self, state: State) -> None:
-        ended = sum(state.outcome_counts.values())
-        if ended == self._ended:
-            return
-        self._ended = ended
-        for known in state.experiments.values():
-            if known.scores:
-                self._ran.add(_sizes(state, known.id))
-            elif known.status is ExperimentStatus.CRASHED and _is_out_of_memory(known.reason):
-                self._ran_out.setdefault(_sizes(state, known.id), known.id)
-
-    def likely_exceeded(self, state: State, arm: Experiment) -> str:
-        """Return an experiment that ran out of memory though nothing that drives memory was larger there; empty where
-        there is none, or where something as large as the arm has run."""
-        mine = _sizes(state, arm.id)
-        if any(_as_large(ran, mine) for ran in self._ran):
-            return ""
-        return next((name for sizes, name in self._ran_out.items() if _as_large(mine, sizes)), "")
-
-
-Sizes = tuple[float, ...]
-
-
-def _as_large(one: Sizes, other: Sizes) -> bool:
-    return all(a >= b for a, b in zip(one, other, strict=True))
-
-
-def _is_out_of_memory(reason: str) -> bool:
-    said = reason.casefold()
-    return any(words in said for words in _OUT_OF_MEMORY)
-
-
-def _sizes(state: State, experiment: str) -> Sizes:
-    constants = constants_of(state, experiment)
-    found = (constants.get(name, 0) for name in MEMORY_CONSTANTS)
-    return tuple(float(size) if isinstance(size, int | float) else 0.0 for size in found)
 
 
 def settles(wave: Wave) -> list[tuple[str, str]]:

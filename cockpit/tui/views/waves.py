@@ -11,17 +11,9 @@ from cockpit.core.model import (
 )
 from cockpit.core.state import State
 from cockpit.read.costs import WaveCost, spent_usd, wave_cost
-from cockpit.read.scores import difference_to_base
+from cockpit.read.waves import FINISHED, best_arm, class_beside, wave_word
 from cockpit.tui.figures import short_name, value
 from cockpit.tui.plain import plain
-
-_FINISHED = (
-    ExperimentStatus.VALID,
-    ExperimentStatus.KEPT,
-    ExperimentStatus.DISCARDED,
-    ExperimentStatus.CRASHED,
-    ExperimentStatus.DROPPED,
-)
 
 
 @dataclass(frozen=True)
@@ -38,6 +30,8 @@ class WaveView:
     done: int
     best: str = ""
     best_delta: float | None = None
+    best_class: str = ""
+    """The class of that difference where it is not the one that comparisons are made in."""
     spent_usd: float = 0.0
     coming_usd: float = 0.0
     ends_in_s: float = 0.0
@@ -49,11 +43,11 @@ class WaveView:
 def wave_view(state: State, wave: Wave, now: float) -> WaveView:
     arms = [state.experiments[name] for name in wave.arms]
     over = wave.status in (WaveStatus.REJECTED, WaveStatus.CANCELLED)
-    done = sum(arm.status in _FINISHED and not (over and arm.status is ExperimentStatus.DROPPED) for arm in arms)
-    running = sum(arm.status is ExperimentStatus.RUNNING for arm in arms)
-    glyph, word, ink = _look(wave, running, len(arms) - done)
-    best, delta = _best(state, arms)
-    waiting = wave.status is WaveStatus.PROPOSED
+    done = sum(arm.status in FINISHED and not (over and arm.status is ExperimentStatus.DROPPED) for arm in arms)
+    word = wave_word(state, wave)
+    glyph, ink = LOOKS[word]
+    best, delta = best_arm(state, arms)
+    waiting = word == "proposed"
     cost = wave_cost(state, wave) if waiting or wave.status is WaveStatus.APPROVED else WaveCost(0, 0.0, 0.0)
     return WaveView(
         id=wave.id,
@@ -66,7 +60,8 @@ def wave_view(state: State, wave: Wave, now: float) -> WaveView:
         arms=len(arms),
         done=done,
         best=best,
-        best_delta=delta,
+        best_delta=delta.mean if delta else None,
+        best_class=class_beside(state, delta) if delta else "",
         spent_usd=spent_usd(state, arms, now),
         coming_usd=cost.usd,
         ends_in_s=cost.ends_in_s,
@@ -75,22 +70,18 @@ def wave_view(state: State, wave: Wave, now: float) -> WaveView:
     )
 
 
-def _look(wave: Wave, running: int, unmeasured: int) -> tuple[str, str, str]:
-    """Return glyph, word and role of a wave's status. It is `measured` once every arm has a result, then done."""
-    match wave.status:
-        case WaveStatus.PROPOSED:
-            return "?", "proposed", "warn"
-        case WaveStatus.APPROVED if wave.held:
-            return "‖", "held", "warn"
-        case WaveStatus.APPROVED:
-            if running:
-                return "▶", "running", "good"
-            return ("·", "queued", "dim") if unmeasured else ("◔", "measuring", "info")
-        case WaveStatus.DONE:
-            return "✓", "done", "dim"
-        case WaveStatus.REJECTED:
-            return "✗", "rejected", "faint"
-    return "⊘", "cancelled", "faint"
+LOOKS = {
+    "proposed": ("?", "warn"),
+    "held": ("‖", "warn"),
+    "running": ("▶", "good"),
+    "queued": ("·", "dim"),
+    "measuring": ("◔", "info"),
+    "done": ("✓", "dim"),
+    "not run": ("⊘", "faint"),
+    "rejected": ("✗", "faint"),
+    "cancelled": ("⊘", "faint"),
+}
+"""Glyph and role of each standing."""
 
 
 def shape(wave: Wave, arms: list[Experiment]) -> str:
@@ -106,13 +97,3 @@ def shape(wave: Wave, arms: list[Experiment]) -> str:
         return "  ".join(parts)
     names = {name for arm in arms for name in arm.change.constants}
     return ", ".join(sorted(plain(short_name(name)) for name in names)) or "patches"
-
-
-def _best(state: State, arms: list[Experiment]) -> tuple[str, float | None]:
-    """Return the kept arm, else the arm with the best difference to its base. The luckiest arm is not the best."""
-    found: list[tuple[bool, float, str]] = []
-    for arm in arms:
-        delta = difference_to_base(state, arm)
-        if delta is not None:
-            found.append((arm.status is not ExperimentStatus.KEPT, delta.mean, arm.id))
-    return (min(found)[2], min(found)[1]) if found else ("", None)

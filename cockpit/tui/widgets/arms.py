@@ -7,10 +7,11 @@ from cockpit.core.model import Wave
 from cockpit.core.state import State
 from cockpit.read.forecasts import ArmForecast, forecasts_of
 from cockpit.read.scores import comparison_class
+from cockpit.read.warnings import MemoryLimits
 from cockpit.tui.figures import count, score, short_name, signed
 from cockpit.tui.plain import plain, width_of
 from cockpit.tui.rows import Row, title_row
-from cockpit.tui.views.review import GLYPHS, ArmView, Memory, arm_view, columns, is_waiting
+from cockpit.tui.views.review import GLYPHS, ArmView, arm_view, columns, is_waiting
 from cockpit.tui.widgets.listing import Listing
 
 LEAD = 10
@@ -27,7 +28,7 @@ class Arms(Listing):
         self.wave = wave
         self.column = 0
         self.names: list[str] = []
-        self.memory = Memory()
+        self.memory = MemoryLimits()
         self.forecasts: dict[str, ArmForecast] = {}
         """The forecasts of the arms of a waiting wave."""
         self._forecast_at: tuple[object, ...] = ()

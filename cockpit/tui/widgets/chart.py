@@ -116,7 +116,7 @@ class Chart(Listing):
     def _note(self, state: State) -> str:
         known = state.experiments.get(self.selected) if self.has_focus else None
         if known is None:
-            classes = self.dots.classes()
+            classes = self.dots.classes(state)
             legend = "  ".join(f"{MARKS[i % len(MARKS)]} {plain(name)}" for i, name in enumerate(classes) if name)
             alone = "  ╌ one GPU" if self.by_time else ""
             return f"{legend}  ◆◇ kept{alone}  {ZOOMS[self.zoomed]}".strip()
@@ -150,7 +150,7 @@ def _span(dots: list[ScoreDot], by_time: bool) -> tuple[float, float]:
 def draw(
     dots: ScoreDots, state: State, width: int, height: int, palette: Palette, zoom: int, by_time: bool, chosen: str
 ) -> list[Strip]:
-    """Draw the plot in `height` rows. The hardware class with most experiments has the line and the band."""
+    """Draw the plot in `height` rows. The class that comparisons are made in has the line."""
     # Imported when first drawn: the first paint does without it.
     from textual_plotext.plot import Plot
 
@@ -158,7 +158,8 @@ def draw(
         return []
     everything = list(dots.by_key.values())
     began = state.session.created_at
-    main = dots.classes()[0]
+    classes = dots.classes(state)
+    main = classes[0]
     steps = dots.steps(state, main)
     incumbent = steps[-1].val_bpb if steps else None
     sd = noise_of(state).run_sd if steps else 0.0
@@ -180,7 +181,7 @@ def draw(
         xs, ys = _stairs(steps, right, began, by_time)
         plot.plot(xs, ys, marker="braille", color=code_of(palette["accent"]))
     cells: set[tuple[int, int]] = set()
-    for index, hardware in enumerate(dots.classes()):
+    for index, hardware in enumerate(classes):
         ink = code_of(palette["dim"] if index == 0 else palette.hardware(index))
         inside = [dot for dot in everything if dot.hardware == hardware and low <= dot.val_bpb <= high]
         thinned = _decimate(inside, cells, width, height, (left, right), (low, high), by_time, began)

@@ -96,7 +96,11 @@ def wave_rows(view: WaveView, width: int, palette: Palette, selected: bool) -> l
         tail = f"{money(view.spent_usd)} + {money(view.coming_usd)}"
     else:
         tail = money(view.spent_usd)
-    best = f"{view.best} {signed(view.best_delta)}" if view.best and view.best_delta is not None else ""
+    best = (
+        " ".join(filter(None, (view.best, signed(view.best_delta), view.best_class)))
+        if view.best_delta is not None
+        else ""
+    )
     room = second.left - len(tail) - len(best) - 3
     if room >= 6:
         second.put(view.shape, "dim", room)
@@ -104,6 +108,8 @@ def wave_rows(view: WaveView, width: int, palette: Palette, selected: bool) -> l
     if best and len(best) < second.left - len(tail):
         second.put(view.best, "dim").skip()
         second.put(signed(view.best_delta or 0.0), "good" if (view.best_delta or 0.0) < 0 else "dim")
+        if view.best_class:
+            second.skip().put(view.best_class, "dim")
     second.end(tail, "dim")
     return [first.strip(), second.strip()]
 
@@ -118,6 +124,8 @@ def filler_rows(view: FillerView, opened: bool, width: int, palette: Palette, se
     if view.best and view.best_delta is not None:
         second.put(f"best {view.best}", "dim").skip()
         second.put(signed(view.best_delta), "good" if view.best_delta < 0 else "dim")
+        if view.best_class:
+            second.skip().put(view.best_class, "dim")
     else:
         second.put("keeps idle clusters measuring", "dim")
     second.end(money(view.spent_usd), "dim")

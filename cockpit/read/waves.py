@@ -1,0 +1,57 @@
+"""The standing of a wave in one word, and its best arm."""
+
+from collections.abc import Iterable
+
+from cockpit.core.model import Experiment, ExperimentStatus, Wave, WaveStatus
+from cockpit.core.state import State
+from cockpit.read.scores import Difference, comparison_class, difference_to_base
+
+FINISHED = (
+    ExperimentStatus.VALID,
+    ExperimentStatus.KEPT,
+    ExperimentStatus.DISCARDED,
+    ExperimentStatus.CRASHED,
+    ExperimentStatus.DROPPED,
+)
+"""Statuses of an arm whose first run is over, or will never be."""
+
+
+def wave_word(state: State, wave: Wave) -> str:
+    """Return the standing of a wave: `proposed`, `held`, `running`, `queued`, `measuring`, `done`, `rejected`,
+    `cancelled`, or `not run` for one that the end of its session left over.
+
+    A wave is `measuring` once every arm has a result, until its verdict.
+    """
+    over = bool(state.ended_at)
+    match wave.status:
+        case WaveStatus.PROPOSED:
+            return "not run" if over else "proposed"
+        case WaveStatus.APPROVED:
+            arms = [state.experiments[name].status for name in wave.arms]
+            if ExperimentStatus.RUNNING in arms and not over:
+                return "running"
+            unmeasured = any(status not in FINISHED for status in arms)
+            if over:
+                return "not run" if unmeasured else "done"
+            return "held" if wave.held else "queued" if unmeasured else "measuring"
+    return str(wave.status)
+
+
+def best_arm(state: State, arms: Iterable[Experiment]) -> tuple[str, Difference | None]:
+    """Return the kept arm, else the arm with the best difference to its base. The luckiest arm is not the best.
+
+    Differences in the class that comparisons are made in go first; one in another class is told with it.
+    """
+    first = comparison_class(state)
+    found = [
+        (arm.status is not ExperimentStatus.KEPT, delta.hardware not in (first, "pooled"), delta.mean, arm.id, delta)
+        for arm in arms
+        if (delta := difference_to_base(state, arm)) is not None
+    ]
+    best = min(found, key=lambda one: one[:4], default=None)
+    return (best[3], best[4]) if best else ("", None)
+
+
+def class_beside(state: State, difference: Difference) -> str:
+    """Return the class to name beside a difference; empty in the class that comparisons are made in."""
+    return "" if difference.hardware in (comparison_class(state), "") else difference.hardware
