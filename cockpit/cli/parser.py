@@ -4,7 +4,7 @@ from argparse import ArgumentParser
 
 from cockpit import __version__
 from cockpit.cli.arguments import NO_MOUSE, Parser, Run
-from cockpit.cli.commands import agents, reading, sessions, steering
+from cockpit.cli.commands import agents, reading, sessions, steering, trust
 
 
 def parser() -> ArgumentParser:
@@ -24,6 +24,6 @@ def parser() -> ArgumentParser:
         made.set_defaults(run=run, takes_repo=name in sessions.TAKE_REPO)
         return made
 
-    for group in (sessions, reading, steering, agents):
+    for group in (sessions, reading, steering, agents, trust):
         group.add(command)
     return top

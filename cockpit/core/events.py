@@ -301,6 +301,14 @@ class IncumbentSet(Event):
     estimate: Estimate | None = None
 
 
+class Certified(Event):
+    """A keep has its signed certificate in the session's folder."""
+
+    experiment: str
+    digest: str
+    """sha256 of what was signed."""
+
+
 class CapReached(Event):
     """The budget pays for no further run, and nothing in flight will give any of it back."""
 
@@ -438,7 +446,7 @@ AnyEvent = (
     | EarlyStoppingSet | Held | Resumed | SessionEnding | SessionEnded | Interrupted | IntentTaken | Asked | AskEnded
     | Proposed | ProposalEdited | Approved | Rejected | WaveMoved | WaveCancelled | ArmDropped | Queued | Submitting
     | Submitted | Unsubmitted | Started | Progressed | Cancelling | EarlyStopSkipped | Ended | Decided | IncumbentSet
-    | CapReached | Launching | ClusterUp | ClusterSeen | ClusterFailed | ClusterWaiting | ClusterGivenUp
+    | Certified | CapReached | Launching | ClusterUp | ClusterSeen | ClusterFailed | ClusterWaiting | ClusterGivenUp
     | ClusterStopping | ClusterDown | ClusterFlagged | Said | FindingRecorded | PhaseSet | ApiReserved | ApiReleased
     | ApiUsed | Trouble
 )  # fmt: skip

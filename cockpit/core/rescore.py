@@ -15,11 +15,11 @@ class Rescore(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """On the shard that no run sees."""
     sealed_se: float = 0.0
     tokens_per_s: float = 0.0
-    """Tokens a second of the model while it was scored."""
+    """Tokens a second of the model while it was scored, on a processor per second of its own; 0 where not measured."""
     passed: tuple[str, ...] = ()
     """The probes that the model passed."""
     failed: str = ""
-    """What the model or its run does against the rules: the predicate of a sentence."""
+    """The rule that the model or its run breaks: the predicate of a sentence."""
     trouble: str = ""
     """Why it could not be computed, in a sentence."""
     seconds: float = 0.0

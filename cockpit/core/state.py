@@ -103,6 +103,8 @@ class State(msgspec.Struct, omit_defaults=True):
     baseline: str = ""
     incumbent: str = ""
     incumbencies: list[Incumbency] = []
+    certificates: dict[str, str] = {}
+    """Kept experiment to the digest of its certificate, in the order they were signed."""
 
     # Indexes
     waiting: dict[str, None] = {}

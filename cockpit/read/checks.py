@@ -7,7 +7,7 @@ from cockpit.core.state import State
 from cockpit.read.wording import count
 
 BY_THEMSELVES = "scored by themselves"
-BY_ITSELF = "scored by itself"
+BY_ITSELF = "scored by its own run"
 UNCONFINED = "unconfined"
 
 

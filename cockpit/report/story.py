@@ -38,6 +38,8 @@ class Kept(msgspec.Struct, frozen=True):
     scores: dict[str, list[float]]
     checks: str
     """How its runs were confined and scored, in a clause."""
+    certificate: str
+    """The digest of its certificate; empty for none."""
     lines_added: int
     lines_removed: int
 
@@ -69,7 +71,7 @@ class Story(msgspec.Struct, frozen=True):
     commit: str
     hours: float
     unchecked: list[str]
-    """What nothing checks in this session, a sentence each."""
+    """The things that nothing checks in this session, a sentence each."""
     counts: dict[str, int]
     hardware: str
     """The class most was measured in; the chart's line and the baseline are of it."""
@@ -142,6 +144,7 @@ def _kept(state: State, index: int) -> Kept:
         estimate=kept_estimate(state, experiment.id),
         scores=experiment.scores,
         checks=checks_of(state, experiment),
+        certificate=state.certificates.get(experiment.id, ""),
         lines_added=experiment.lines_added,
         lines_removed=experiment.lines_removed,
     )

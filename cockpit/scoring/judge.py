@@ -32,7 +32,10 @@ def judged(found: Rescore, printed: Metrics, base: tuple[Rescore, Metrics] | Non
     if found.trouble or found.failed:
         return found
     passed = list(found.passed)
-    for name, probe in ((PRINTED, _printed), (SEALED, _sealed), (CLOCK, _clock), (TOKENS, _tokens)):
+    tried = [(PRINTED, _printed), (SEALED, _sealed), (CLOCK, _clock)]
+    if found.tokens_per_s and printed.training_seconds:
+        tried.append((TOKENS, _tokens))
+    for name, probe in tried:
         if failed := probe(found, printed, base, on_cpu):
             return msgspec.structs.replace(found, failed=failed, passed=tuple(passed))
         passed.append(name)
@@ -85,8 +88,6 @@ def _clock(found: Rescore, printed: Metrics, base: Base, on_cpu: bool) -> str:
 
 
 def _tokens(found: Rescore, printed: Metrics, base: Base, on_cpu: bool) -> str:
-    if not printed.training_seconds or not found.tokens_per_s:
-        return ""
     rate = printed.total_tokens_M * 1e6 / printed.training_seconds
     if rate <= FORWARD_FACTOR * found.tokens_per_s:
         return ""

@@ -20,7 +20,7 @@ LONGEST_ERROR = 500
 
 def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # text that the variant prints is no answer
+    os.dup2(2, 1)  # text that the variant prints must not reach the feeder
     requests = os.fdopen(os.dup(0), "rb")
     sys.path.insert(0, os.getcwd())
     try:

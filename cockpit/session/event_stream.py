@@ -170,3 +170,17 @@ class StreamReader:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def link_at(path: Path, seq: int) -> bytes:
+    """Return the chain's link at event number `seq`; no bytes where the stream is shorter. Raises as StreamReader."""
+    reader = StreamReader(path)
+    try:
+        before = reader.place
+        for bodies in reader.frames():
+            if reader.place.seq >= seq:
+                return chained(before.chain, bodies[: seq - before.seq])
+            before = reader.place
+        return b""
+    finally:
+        reader.close()

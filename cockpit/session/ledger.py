@@ -99,6 +99,10 @@ class Ledger:
     def last_seq(self) -> int:
         return self._end.seq
 
+    def last_link(self) -> bytes:
+        """Return the chain's link at the last event."""
+        return self._end.chain
+
     def live(self) -> list[Progressed]:
         """Return the newest progress of each running attempt."""
         return self._progress.events()

@@ -73,6 +73,14 @@ class SessionFolder:
     def sim_world(self) -> Path:
         return self.root / "sim.db"
 
+    @property
+    def certificate_key(self) -> Path:
+        """The key that signs the certificates of this session; its owner alone may read it."""
+        return self.root / "certificate.key"
+
+    def certificate(self, experiment: str) -> Path:
+        return self.root / "certificates" / f"{experiment}.json"
+
     def log(self, attempt: str) -> Path:
         return self.root / "logs" / f"{attempt}.log"
 

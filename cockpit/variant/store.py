@@ -232,6 +232,14 @@ class VariantStore:
         git_answer(self._repo, "update-ref", "-m", "cockpit: keep", ref, commit, tips[0] if tips else "0" * 40)
         return ""
 
+    def note(self, commit: str, text: str) -> None:
+        """Note a line on a commit, under refs/notes/cockpit: `git log --notes=cockpit` shows it. Raises VariantError.
+
+        The commit itself was stored before the experiment ran, and stays as it is.
+        """
+        who = ("-c", "user.name=cockpit", "-c", "user.email=cockpit@localhost")
+        git_answer(self._repo, *who, "notes", "--ref=cockpit", "add", "-f", "-m", text, commit)
+
     def experiments(self) -> dict[str, str]:
         """Return experiment -> commit for every stored experiment."""
         return {name: commit for name, commit in self._read_refs().items() if name != _BASELINE}

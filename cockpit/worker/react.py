@@ -13,6 +13,7 @@ from cockpit.core.events import (
     Asked,
     AskEnded,
     Cancelling,
+    Certified,
     ClusterGivenUp,
     ClusterStopping,
     Ended,
@@ -35,6 +36,7 @@ from cockpit.session import corpus
 from cockpit.session.sqlite_file import is_full
 from cockpit.variant.errors import VariantError
 from cockpit.worker import artifacts
+from cockpit.worker.certify import certify
 from cockpit.worker.inputs import link_inputs
 from cockpit.worker.parts import WorkerParts
 from cockpit.worker.proposer_host import ProposerHost
@@ -166,14 +168,22 @@ class Reactor:
         self._fleet.down(event.cluster)
         return []
 
-    def _advance_branch(self, state: State, event: IncumbentSet) -> list[Event]:
+    def _take_over(self, state: State, event: IncumbentSet) -> list[Event]:
+        """Move the branch to the new incumbent, and sign its certificate."""
+        experiment = state.experiments[event.experiment]
+        events: list[Event] = []
         try:
-            problem = self._parts.store.advance(state.experiments[event.experiment].commit)
+            problems = [self._parts.store.advance(experiment.commit)]
         except VariantError as error:
-            problem = str(error)
-        if not problem or any(message.text == problem for message in state.messages):
-            return []
-        return [Trouble(at=self._parts.clock.now(), text=problem)]
+            problems = [str(error)]
+        if experiment.id != state.baseline and experiment.id not in state.certificates:
+            digest, problem = certify(self._parts, state)
+            problems.append(problem)
+            if digest:
+                events.append(Certified(at=self._parts.clock.now(), experiment=experiment.id, digest=digest))
+        told = {message.text for message in state.messages}
+        new = (problem for problem in problems if problem and problem not in told)
+        return [*events, *(Trouble(at=self._parts.clock.now(), text=problem) for problem in new)]
 
     def _ask(self, state: State, event: Asked) -> list[Event]:
         if self._host.knows(event.proposer):
@@ -202,7 +212,7 @@ REACTIONS: dict[type[Event], Callable[[Reactor, State, Any], list[Event]]] = {
     Launching: Reactor._launch,
     ClusterStopping: Reactor._take_down,
     ClusterGivenUp: Reactor._take_down,
-    IncumbentSet: Reactor._advance_branch,
+    IncumbentSet: Reactor._take_over,
     Asked: Reactor._ask,
     Interrupted: Reactor._interrupt,
     SessionEnded: Reactor._tell_the_end,

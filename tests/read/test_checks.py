@@ -22,7 +22,7 @@ def state_with(kind: str = "local", wall: str = "bubblewrap", rescore: str = "ke
 def test_an_unconfined_run_is_told_in_the_session_and_beside_its_experiment() -> None:
     state = state_with(wall="unconfined")
     assert unchecked(state) == ["unconfined: 1 of 1 run could read and write whatever the person can"]
-    assert checks_of(state, state.experiments["e0000"]) == "unconfined; scored by itself"
+    assert checks_of(state, state.experiments["e0000"]) == "unconfined; scored by its own run"
 
 
 def test_a_session_whose_runs_score_themselves_says_so() -> None:
@@ -32,7 +32,7 @@ def test_a_session_whose_runs_score_themselves_says_so() -> None:
 def test_runs_on_skypilot_are_told_to_be_unchecked() -> None:
     state = state_with(kind="sky", wall="", rescore="")
     assert [line.split(":")[0] for line in unchecked(state)] == ["unconfined", "scored by themselves"]
-    assert checks_of(state, state.experiments["e0000"]) == "confinement unchecked; scored by itself"
+    assert checks_of(state, state.experiments["e0000"]) == "confinement unchecked; scored by its own run"
 
 
 def test_a_simulated_session_has_nothing_to_check() -> None:
@@ -45,7 +45,7 @@ def test_a_simulated_session_has_nothing_to_check() -> None:
     [
         (Rescore(public_bpb=1, sealed_bpb=1.1, passed=("a",)), "scored outside its run: public 1.0000, sealed 1.1000"),
         (Rescore(failed="attends to the future"), "failed a probe: it attends to the future"),
-        (Rescore(trouble="the sealed shard is missing"), "scored by itself: the sealed shard is missing"),
+        (Rescore(trouble="the sealed shard is missing"), "scored by its own run: the sealed shard is missing"),
     ],
 )
 def test_a_score_from_outside_is_told_with_its_probes(found: Rescore, words: str) -> None:

@@ -36,7 +36,10 @@ def add(command: Command) -> None:
     it = command("adopt", _adopt, "take over clusters that were launched by hand with `sky launch`")
     it.add_argument("clusters", nargs="+", metavar="CLUSTER")
     add_session_option(it)
-    add_session(command("verify", _verify, "check a session's files for damage"))
+    it = command("verify", _verify, "check a session's files for damage, or the certificate of a keep")
+    it.add_argument(
+        "session", nargs="?", metavar="SESSION|FILE", help="a session, or sessions/NAME/certificates/e0042.json"
+    )
     add_session(command("repair", _repair, "keep the undamaged events of a damaged session"))
     it = command("demo", _demo, "play a simulated night on 16 clusters")
     it.add_argument("--speed", type=positive, default=60.0, help="simulated seconds per second (default: 60)")
@@ -145,8 +148,11 @@ def _adopt(options: Namespace) -> None:
 
 
 def _verify(options: Namespace) -> int:
+    from cockpit.cli.certificate import is_certificate, print_check
     from cockpit.cli.damage import print_damage
 
+    if options.session and is_certificate(options.session):
+        return print_check(options.session)
     return print_damage(options.session)
 
 

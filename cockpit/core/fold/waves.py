@@ -5,6 +5,7 @@ import sys
 from cockpit.core.events import (
     Approved,
     ArmDropped,
+    Certified,
     Decided,
     IncumbentSet,
     ProposalEdited,
@@ -143,6 +144,10 @@ def _incumbent_set(state: State, event: IncumbentSet) -> None:
     say(state, event.at, event.author, f"{event.experiment} is the incumbent: {event.reason}", "news")
 
 
+def _certified(state: State, event: Certified) -> None:
+    state.certificates[event.experiment] = event.digest
+
+
 HANDLERS: Handlers = {
     Proposed: _proposed,
     ProposalEdited: _proposal_edited,
@@ -154,4 +159,5 @@ HANDLERS: Handlers = {
     Queued: _queued,
     Decided: _decided,
     IncumbentSet: _incumbent_set,
+    Certified: _certified,
 }

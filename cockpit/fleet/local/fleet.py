@@ -155,9 +155,10 @@ class LocalFleet:
         }
 
     def _scorer(self, job: Job, python: str, environment: dict[str, str]) -> dict[str, object]:
-        """The scorer of the run as its runner takes it. Its server sees the variant's code, and neither text nor data.
+        """Return the scorer of the run as its runner takes it.
 
-        The server is confined wherever this machine can, even where the person's runs are not.
+        Its server sees the variant's code, and neither text nor data. It is confined wherever this
+        machine can, even where the person's runs are not.
         """
         folder = _folder(job).absolute() / "scoring"
         wall = confinement.available().wall

@@ -1,0 +1,72 @@
+"""The contents of a keep's certificate, from the session's state. Pure."""
+
+import platform
+import sys
+from typing import Any
+
+import msgspec
+
+from cockpit import __version__
+from cockpit.core.model import AttemptKind, Experiment
+from cockpit.core.rescore import Rescore
+from cockpit.core.state import State
+from cockpit.decide.evidence import noise_of
+from cockpit.read.checks import unchecked
+
+FORMAT = 1
+Json = dict[str, Any]
+
+
+def body(state: State, ledger_events: int, ledger_link: str, key: str) -> Json:
+    """Return the body of the certificate of the newest keep: plain JSON values."""
+    kept = state.incumbencies[-1]
+    experiment = state.experiments[kept.experiment]
+    base = state.experiments.get(experiment.base)
+    rescore = _rescore(state, experiment)
+    runs = [run for run in (state.attempts[name] for name in experiment.attempts) if run.metrics]
+    noise = noise_of(state)
+    estimate = kept.estimate or experiment.estimate
+    return {
+        "format": FORMAT,
+        "session": state.session.name,
+        "simulated": state.session.fleet.simulated,
+        "corpus": state.corpus,
+        "preset": state.preset,
+        "time_budget_s": state.session.time_budget_s,
+        "experiment": experiment.id,
+        "commit": experiment.commit,
+        "train_sha256": experiment.train_hash,
+        "prepare_sha256": experiment.prepare_hash,
+        "base": experiment.base,
+        "base_commit": base.commit if base else "",
+        "kept_at": kept.at,
+        "kept_by": kept.author,
+        "reason": kept.reason,
+        "runs": [
+            {
+                "attempt": run.id,
+                "kind": str(run.kind),
+                "class": run.hardware,
+                "seed": run.seed,
+                "val_bpb": run.metrics.val_bpb if run.metrics else None,
+                "confinement": run.wall,
+            }
+            for run in runs
+        ],
+        "noise": {"run_sd": noise.run_sd, "degrees_of_freedom": noise.df, "readings": noise.readings},
+        "level": experiment.test_level,
+        "estimate": msgspec.to_builtins(estimate) if estimate else None,
+        "rescore": msgspec.to_builtins(rescore) if rescore else None,
+        "probes": list(rescore.passed) if rescore else [],
+        "unchecked": unchecked(state),
+        "versions": {"cockpit": __version__, "python": platform.python_version(), "platform": sys.platform},
+        "ledger": {"events": ledger_events, "link": ledger_link},
+        "previous": list(state.certificates.values())[-1] if state.certificates else "",
+        "key": key,
+    }
+
+
+def _rescore(state: State, experiment: Experiment) -> Rescore | None:
+    runs = (state.attempts[name] for name in reversed(experiment.attempts))
+    found = (run.rescore for run in runs if run.kind is AttemptKind.CONFIRMATION and run.rescore)
+    return next((one for one in found if one.public_bpb and not one.failed), None)

@@ -1,0 +1,105 @@
+"""Check a certificate offline, against a repository and, where it is there, the session's ledger."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from cockpit.certificate.sign import Certificate, CertificateError, read
+from cockpit.session.event_stream import link_at
+from cockpit.session.paths import SessionFolder
+from cockpit.session.reader import LedgerReader
+from cockpit.variant.errors import VariantError
+from cockpit.variant.store import VariantStore
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """The findings about a certificate that holds."""
+
+    summary: str
+    digest: str
+    proves: list[str]
+    does_not_prove: list[str]
+
+
+def check(path: Path, repo: Path | None) -> Checked:
+    """Check the certificate in a file. Raises CertificateError where it, the code or the ledger contradicts it."""
+    found = read(path)
+    try:
+        return _checked(found, path, repo)
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError):
+        raise CertificateError(f"{path} is signed, but this cockpit cannot read it as a certificate: upgrade") from None
+
+
+def _checked(found: Certificate, path: Path, repo: Path | None) -> Checked:
+    body = found.body
+    fingerprint = hashlib.sha256(body["key"].encode()).hexdigest()[:16]
+    proves = [f"the file is as it was signed by the key {fingerprint}"]
+    lacks: list[str] = []
+    if repo is None:
+        lacks.append("the code: no repository is here")
+    else:
+        _check_code(body, repo)
+        proves.append(f"commit {body['commit'][:12]} in {repo} holds the train.py and prepare.py of its hashes")
+    if _check_ledger(found, path):
+        events = body["ledger"]["events"]
+        proves.append(f"the session's ledger has the same {events} events, by their chain, and this digest after them")
+    else:
+        lacks.append("whose key it is: the session's ledger is not beside the file")
+    if body["simulated"]:
+        lacks.append("anything about training: the session was simulated")
+    if body["rescore"] is None:
+        lacks.append("the score: it is the word of its own runs")
+    else:
+        proves.append(
+            f"the scorer computed {_score(body['rescore'])} outside the run, {len(body['probes'])} probes passed"
+        )
+    lacks += body["unchecked"]
+    lacks.append("that the machine, its owner or its clock were honest: the signer could have run other software")
+    return Checked(_summary(body), found.digest, proves, lacks)
+
+
+def _check_code(body: dict[str, Any], repo: Path) -> None:
+    store = None
+    try:
+        store = VariantStore(repo, body["session"])
+        for name, wanted in (("train.py", body["train_sha256"]), ("prepare.py", body["prepare_sha256"])):
+            if wanted and hashlib.sha256(store.source(body["commit"], name).encode()).hexdigest() != wanted:
+                raise CertificateError(f"{name} of commit {body['commit'][:12]} in {repo} is not the certified one")
+    except VariantError as error:
+        raise CertificateError(f"the certified code is not in {repo}: {error}") from error
+    finally:
+        if store is not None:
+            store.close()
+
+
+def _check_ledger(found: Certificate, path: Path) -> bool:
+    """Compare the chain with the ledger of the session that holds the file. Returns False where there is none."""
+    body = found.body
+    folder = SessionFolder(path.resolve().parent.parent)
+    if not folder.events.exists():
+        return False
+    if link_at(folder.events, body["ledger"]["events"]).hex() != body["ledger"]["link"]:
+        raise CertificateError(f"the ledger in {folder.root} does not hold the events that {path.name} was signed on")
+    reader = LedgerReader(folder)
+    try:
+        recorded = reader.state().certificates.get(body["experiment"])
+    finally:
+        reader.close()
+    if recorded != found.digest:
+        raise CertificateError(f"the ledger in {folder.root} holds another certificate of {body['experiment']}")
+    return True
+
+
+def _score(rescore: dict[str, Any]) -> str:
+    return f"{rescore['public_bpb']:.4f} on the public text and {rescore['sealed_bpb']:.4f} on the sealed shard"
+
+
+def _summary(body: dict[str, Any]) -> str:
+    said = f"{body['experiment']} of session {body['session']}"
+    one = body["estimate"]
+    if one is None:
+        return f"{said}, kept by {body['kept_by']} without an estimate"
+    interval = f"[{one['low']:+.4f}, {one['high']:+.4f}]"
+    return f"{said}: {one['mean']:+.4f} {interval} against {one['against']} in {one['runs']} runs"

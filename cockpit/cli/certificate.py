@@ -1,0 +1,29 @@
+"""`cockpit verify FILE`: what a certificate proves, and what it does not."""
+
+from pathlib import Path
+
+from cockpit.cli.errors import CommandError
+from cockpit.cli.locate import repository
+
+
+def is_certificate(name: str) -> bool:
+    """Tell if the name is that of a file, and not of a session."""
+    return name.endswith(".json") or Path(name).is_file()
+
+
+def print_check(name: str) -> int:
+    """Print what the certificate proves and what it does not. Raises CertificateError where it does not hold."""
+    from cockpit.certificate.check import check
+
+    try:
+        repo = repository(None)
+    except CommandError:
+        repo = None
+    found = check(Path(name), repo)
+    print(found.summary)
+    print(f"certificate {found.digest}")
+    for line in found.proves:
+        print(f"  proves: {line}")
+    for line in found.does_not_prove:
+        print(f"  does not prove: {line}")
+    return 0

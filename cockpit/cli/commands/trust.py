@@ -1,0 +1,19 @@
+"""Commands of a sceptic: the range of cheats."""
+
+from argparse import Namespace
+
+from cockpit.cli.arguments import Command, add_json, positive
+
+
+def add(command: Command) -> None:
+    it = command("redteam", _redteam, "run cheating and honest variants against the walls of this machine")
+    it.add_argument("variants", nargs="*", metavar="NAME", help="default: all of them")
+    it.add_argument("--short", action="store_true", help="the short set")
+    it.add_argument("--seconds", type=positive, default=10.0, metavar="N", help="training of each (default: 10)")
+    add_json(it)
+
+
+def _redteam(options: Namespace) -> int:
+    from cockpit.cli.redteam import redteam
+
+    return redteam(options.variants, options.short, options.seconds, options.json)

@@ -1,0 +1,179 @@
+"""Runs the range on this machine: each variant as a session would run it, behind the same walls and scorer."""
+
+import hashlib
+import re
+import shutil
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from cockpit.core.errors import CockpitError
+from cockpit.core.model import ClusterSpec, Metrics, Outcome, RunAccess
+from cockpit.core.rescore import Rescore
+from cockpit.fleet.base import Job, JobEnded
+from cockpit.fleet.local import confinement
+from cockpit.fleet.local.fleet import LocalFleet
+from cockpit.fleet.run_log import RunLog
+from cockpit.redteam.variants import REACHED, Variant
+from cockpit.scoring.judge import judged
+from cockpit.variant.edits import apply_edits
+from cockpit.variant.errors import VariantError
+from cockpit.variant.guard import check_variant
+
+CLUSTER = "cpu-01"
+TIME_LIMIT_S = 600.0
+POLL_S = 0.1
+EVAL_TOKENS = 16_384
+"""Tokens that the range's prepare.py scores on: a quarter, so that the range takes minutes."""
+_SMALL = re.compile(r'(Preset\("cpu-small", \d+, \d+, )[\d_]+')
+LEAST_GAIN = 0.001
+"""Share of the baseline's score below which a variant has gained nothing."""
+WALL_1, WALL_2, WALL_3, GUARD, RULES = "confinement", "runner", "scorer", "guard", "run's verdict"
+
+
+class RedteamError(CockpitError):
+    """The range cannot run; the message is one sentence."""
+
+
+class Ran(msgspec.Struct, frozen=True):
+    """One run: its verdict, its printed numbers and its score from outside."""
+
+    outcome: Outcome
+    message: str
+    metrics: Metrics | None
+    rescore: Rescore | None
+    reached: str
+    """The thing that it got at, as it printed; empty for nothing."""
+
+
+class Result(msgspec.Struct, frozen=True):
+    """The outcome of a variant."""
+
+    variant: Variant
+    caught_by: str
+    """The wall that caught it; empty where none did."""
+    why: str
+    kept_out: bool
+    """True where the variant gains nothing: it was caught, or its printed score is not better."""
+    seconds: float
+
+    @property
+    def bad(self) -> bool:
+        """True for a missed cheat, and for an honest variant that was refused."""
+        return bool(self.caught_by) if self.variant.honest else not self.kept_out
+
+
+class Range:
+    """The range in a folder laid out like a session's, on one slot of this machine."""
+
+    def __init__(self, repo: Path, place: Path, budget_s: float, environment: dict[str, str]) -> None:
+        self._train = (repo / "train.py").read_text(encoding="utf-8")
+        self._prepare = _SMALL.sub(rf"\g<1>{EVAL_TOKENS:_}", (repo / "prepare.py").read_text(encoding="utf-8"))
+        self._folder = place / "sessions" / "redteam"
+        self._budget_s = budget_s
+        self._environment = dict(environment)
+        self._base: tuple[Rescore, Metrics] | None = None
+        (self._folder / "runs").mkdir(parents=True)
+        for name in ("ledger.db", "inbox.db"):
+            (self._folder / name).write_bytes(b"")
+        self.wall = confinement.available().wall
+
+    def measure_baseline(self) -> None:
+        """Run the unchanged train.py, with which all variants are compared. Raises RedteamError."""
+        ran = self._run("baseline", self._train, TIME_LIMIT_S)
+        if ran.metrics is None or ran.rescore is None or not ran.rescore.public_bpb:
+            raise RedteamError(f"the unchanged train.py gives no score here: {ran.message or _problem(ran.rescore)}")
+        self._base = (ran.rescore, ran.metrics)
+
+    def results(self, variants: Sequence[Variant]) -> Iterator[Result]:
+        """Run each variant and yield what became of it."""
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            self._environment["REDTEAM_PORT"] = str(server.getsockname()[1])
+            for variant in variants:
+                began = time.monotonic()
+                caught_by, why = self._tried(variant)
+                yield Result(variant, caught_by, why, bool(caught_by) or why == NO_GAIN, time.monotonic() - began)
+
+    def _tried(self, variant: Variant) -> tuple[str, str]:
+        """Return the wall that caught a variant and why; no wall where none did."""
+        try:
+            source = apply_edits(self._train, variant.edits)
+            check_variant(source)
+        except VariantError as error:
+            return GUARD, str(error)
+        for number in range(variant.runs):
+            ran = self._run(f"{variant.name}.{number + 1}", source, variant.time_limit_s or TIME_LIMIT_S)
+        if ran.reached:
+            return "", f"it reached {ran.reached}"
+        if ran.outcome is Outcome.MISMATCH:
+            return WALL_2, ran.message
+        if ran.outcome is not Outcome.VALID or ran.metrics is None:
+            return RULES, ran.message
+        if ran.rescore is None or ran.rescore.trouble:
+            return WALL_3, _problem(ran.rescore)
+        if ran.rescore.failed:
+            return WALL_3, f"it {ran.rescore.failed}"
+        assert self._base is not None
+        if variant.honest or ran.metrics.val_bpb < (1 - LEAST_GAIN) * self._base[1].val_bpb:
+            return "", "nothing refused it"
+        return "", NO_GAIN
+
+    def _run(self, name: str, source: str, time_limit_s: float) -> Ran:
+        folder = self._folder / "runs" / name
+        folder.mkdir()
+        (folder / "train.py").write_text(source, encoding="utf-8")
+        (folder / "prepare.py").write_text(self._prepare, encoding="utf-8")
+        hashes = sha256(source), sha256(self._prepare)
+        own = {"COCKPIT_TIME_BUDGET_S": f"{self._budget_s:g}", "COCKPIT_MODEL": "model.pt", "SEED": "1337"}
+        own |= {"TRAIN_SHA256": hashes[0], "PREPARE_SHA256": hashes[1], "EXPERIMENT_ID": name}
+        log_path = self._folder / f"{name}.log"
+        job = Job(
+            name, CLUSTER, folder, log_path, self._environment | own,
+            (sys.executable, "-u", "train.py"), time_limit_s, rescore=True,
+        )  # fmt: skip
+        fleet = LocalFleet((ClusterSpec(CLUSTER, "CPU"),), threading.Event(), RunAccess(confine=True))
+        fleet.submit(job)
+        ended = _ended(fleet)
+        log = RunLog()
+        text = log_path.read_bytes() if log_path.exists() else b""
+        log.feed(text, ended.at)
+        log.finish(ended.at)
+        shutil.rmtree(folder, ignore_errors=True)
+        reached = next((line for line in text.decode(errors="replace").splitlines() if line.startswith(REACHED)), "")
+        if ended.reason != "exited":
+            outcome = Outcome.TIMEOUT if ended.reason == "timeout" else Outcome.LOST
+            message = "it ran past its time limit" if ended.reason == "timeout" else ended.message
+            return Ran(outcome, message, None, None, reached.removeprefix(REACHED))
+        budget_s = self._budget_s
+        verdict = log.verdict(ended.exit_code, *hashes, evidence=ended.evidence, time_budget_s=budget_s)
+        rescore = None
+        if ended.evidence and ended.evidence.rescore and verdict.metrics:
+            found = msgspec.structs.replace(
+                ended.evidence.rescore, run_s=ended.evidence.wall_s, cpu_s=ended.evidence.cpu_s
+            )
+            rescore = judged(found, verdict.metrics, self._base, on_cpu=True)
+        return Ran(verdict.outcome, verdict.message, verdict.metrics, rescore, reached.removeprefix(REACHED))
+
+
+NO_GAIN = "it gained nothing"
+
+
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _problem(rescore: Rescore | None) -> str:
+    return (rescore.trouble or f"it {rescore.failed}") if rescore else "it has no score from outside its run"
+
+
+def _ended(fleet: LocalFleet) -> JobEnded:
+    while True:
+        for report in fleet.poll():
+            if isinstance(report, JobEnded):
+                return report
+        time.sleep(POLL_S)

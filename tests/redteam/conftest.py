@@ -1,0 +1,3 @@
+from tests.scoring.conftest import data
+
+__all__ = ["data"]

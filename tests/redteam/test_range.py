@@ -1,0 +1,58 @@
+"""The range: every cheat is a real edit of train.py, and the short set is caught behind this machine's walls."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from cockpit.cli.redteam import said, summary
+from cockpit.redteam.every import EVERY, SHORT
+from cockpit.redteam.run import GUARD, WALL_2, WALL_3, Range, Result
+from cockpit.redteam.variants import Variant
+from cockpit.variant.edits import apply_edits
+from tests.scoring.conftest import ROOT, environment
+
+SOURCE = (ROOT / "train.py").read_text()
+
+
+@pytest.mark.parametrize("variant", EVERY, ids=lambda variant: variant.name)
+def test_a_variant_is_a_real_edit_of_train_py_that_compiles(variant: Variant) -> None:
+    edited = apply_edits(SOURCE, variant.edits)
+    assert edited != SOURCE
+    compile(edited, "train.py", "exec")
+
+
+def test_every_name_is_of_one_variant() -> None:
+    assert len({variant.name for variant in EVERY}) == len(EVERY)
+    assert sum(variant.honest for variant in EVERY) >= 8
+    assert any(variant.honest for variant in SHORT) and any(not variant.honest for variant in SHORT)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="runs are unconfined here")
+@pytest.mark.timeout(1200)
+def test_the_short_set_is_kept_out_without_a_false_alarm(data: Path, tmp_path: Path) -> None:
+    place = Range(ROOT, tmp_path, 3.0, environment(data))
+    place.measure_baseline()
+    found = {result.variant.name: result for result in place.results(SHORT)}
+    assert {name: (result.caught_by, result.why) for name, result in found.items() if result.bad} == {}
+    assert found["prepare-restored"].caught_by == WALL_2
+    for name in ("scaled-metric", "full-attention", "next-token-gate"):
+        assert found[name].caught_by == WALL_3, found[name].why
+    assert "its model scores" in found["scaled-metric"].why
+    assert "attends to the future" in found["full-attention"].why
+
+
+def test_a_missed_cheat_and_a_false_alarm_are_counted() -> None:
+    cheat, honest = Variant("a", "cheats", ()), Variant("b", "is odd", (), honest=True)
+    results = [
+        Result(cheat, GUARD, "refused", True, 1.0),
+        Result(cheat, "", "nothing refused it", False, 1.0),
+        Result(cheat, "", "it gained nothing", True, 1.0),
+        Result(honest, "", "nothing refused it", False, 1.0),
+        Result(honest, WALL_3, "it mixes rows", True, 1.0),
+    ]
+    assert [said(one) for one in results] == [
+        "caught by guard", "MISSED", "gained nothing", "passed", "FALSE ALARM",
+    ]  # fmt: skip
+    assert [one.bad for one in results] == [False, True, False, False, True]
+    assert summary(results).startswith("1 of 3 cheats caught, 1 gained nothing, 1 missed; 1 false alarms in 2 honest")
