@@ -26,24 +26,35 @@ pytestmark = [
     pytest.mark.skipif(not (Path(SSHD).exists() and shutil.which("ssh")), reason="openssh-server is not installed"),
 ]
 
-DOCUMENTED = 'command="/srv/autoresearch/.venv/bin/cockpit watch /srv/autoresearch/sessions/night",restrict,pty '
+DOCUMENTED = (
+    'command="exec /usr/bin/env -i TERM=\\"$TERM\\" COLORTERM=\\"$COLORTERM\\" SSH_CONNECTION=\\"$SSH_CONNECTION\\"'
+    " LANG=C.UTF-8 /srv/autoresearch/.venv/bin/python -I -m cockpit watch /srv/autoresearch/sessions/night"
+    '",restrict,pty '
+)
+PYTHON_M_COCKPIT = "/srv/autoresearch/.venv/bin/python -I -m cockpit"
+RUN_THIS_TREE = (
+    f"import runpy, sys; sys.path.insert(0, {str(ROOT)!r}); runpy.run_module('cockpit', run_name='__main__')"
+)
+"""Runs this working tree as `python -m cockpit` would an installed one: `-I` keeps the folder it starts in out."""
+PYTHON_VARIABLES = {"PYTHONHOME": "/nowhere", "PYTHONINSPECT": "1", "PYTHONWARNINGS": "error", "PYTHONNOUSERSITE": ""}
 
 
 class Server:
-    """An sshd on loopback that lets one key in, for one command."""
+    """An sshd on loopback that lets one key in, for the documented command, and takes all variables of the client."""
 
-    def __init__(self, place: Path, command: str) -> None:
+    def __init__(self, place: Path, session: SessionFolder) -> None:
         self.place = place
         for name in ("host", "watcher"):
             make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(place / name)]
             subprocess.run(make, check=True, capture_output=True)
-        options = DOCUMENTED.partition('",')[2]
-        key = (place / "watcher.pub").read_text()
-        (place / "authorized_keys").write_text(f'command="{command}",{options}{key}')
+        this_tree = shlex.join([sys.executable, "-I", "-c", RUN_THIS_TREE]).replace('"', '\\"')
+        line = DOCUMENTED.replace(PYTHON_M_COCKPIT, this_tree)
+        line = line.replace("/srv/autoresearch/sessions/night", str(session.root))
+        (place / "authorized_keys").write_text(line + (place / "watcher.pub").read_text())
         self.port = free_port()
         (place / "sshd_config").write_text(
             f"ListenAddress 127.0.0.1:{self.port}\nHostKey {place}/host\nAuthorizedKeysFile {place}/authorized_keys\n"
-            "StrictModes no\nUsePAM no\nPasswordAuthentication no\nPidFile none\nPermitRootLogin yes\n"
+            "StrictModes no\nUsePAM no\nPasswordAuthentication no\nPidFile none\nPermitRootLogin yes\nAcceptEnv *\n"
         )
         self.log = (place / "sshd.log").open("wb")
         if os.getuid() == 0:
@@ -89,8 +100,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SessionFolder]
 
 @pytest.fixture(scope="module")
 def server(session: SessionFolder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    cockpit = shlex.join(["env", f"PYTHONPATH={ROOT}", sys.executable, "-m", "cockpit", "watch", str(session.root)])
-    made = Server(tmp_path_factory.mktemp("sshd"), cockpit)
+    made = Server(tmp_path_factory.mktemp("sshd"), session)
     yield made
     made.close()
 
@@ -99,7 +109,7 @@ def watchers(server: Server) -> list[psutil.Process]:
     return [
         process
         for process in psutil.Process(server.process.pid).children(recursive=True)
-        if "cockpit" in process.cmdline() and "watch" in process.cmdline()
+        if RUN_THIS_TREE in process.cmdline() and "watch" in process.cmdline()
     ]
 
 
@@ -131,6 +141,32 @@ def test_the_screen_runs_in_place_of_any_other_command(server: Server, tmp_path:
     assert done.stderr.startswith("cockpit: cockpit watch needs a terminal")
     copied = subprocess.run([*server.ssh("-s"), "sftp"], input=b"", capture_output=True, timeout=60)
     assert copied.returncode != 0
+    assert not touched.exists()
+
+
+def test_no_variable_of_the_client_runs_its_code(server: Server, tmp_path: Path) -> None:
+    touched, own = tmp_path / "touched", tmp_path / "own"
+    own.mkdir()
+    noted = f"from pathlib import Path\nPath({str(touched)!r}).touch()\n"
+    for name in ("sitecustomize", "usercustomize", "cockpit", "textual", "msgspec", "encodings", "evil"):
+        (own / f"{name}.py").write_text(noted)
+    for name in ("tmux", "git", "env", "python", "ps"):
+        (own / name).write_text(f"#!/bin/sh\ntouch {touched}\n")
+        (own / name).chmod(0o755)
+    sent = PYTHON_VARIABLES | {
+        "PYTHONPATH": str(own), "PYTHONSTARTUP": str(own / "evil.py"), "PYTHONUSERBASE": str(own), "PATH": str(own),
+        "PYTHONBREAKPOINT": "evil.evil", "PYTHONPYCACHEPREFIX": str(own), "HOME": str(own), "TMUX": f"{own}/socket,1,0",
+        "TEXTUAL_DRIVER": "evil:Driver", "TEXTUAL": "debug", "COCKPIT_DATA_DIR": str(own), "XDG_CONFIG_HOME": str(own),
+    }  # fmt: skip
+    # `SetEnv` is one option: ssh takes the first of several.
+    options = ["-o", "SetEnv=" + " ".join(f"{name}={value}" for name, value in sent.items() if value)]
+    with terminal(server.ssh("-t", *options), 80, 24) as screen:
+        screen.wait_for("WATCHING", "cpu-01", "worker running")
+        screen.press("3")
+        screen.wait_for("step 00000")
+        screen.press("y")
+        screen.press("q")
+        screen.wait_for("ended with 0")
     assert not touched.exists()
 
 
