@@ -9,6 +9,7 @@ class Rescore(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     public_bpb: float = 0.0
     """On the validation text that every run may read; 0 where it was not computed."""
     public_se: float = 0.0
+    public_tokens: int = 0
     whole: bool = False
     """The whole text was scored, and not a random part of it."""
     sealed_bpb: float = 0.0

@@ -117,6 +117,7 @@ CHEATS = (
     Variant(
         "smaller-recorded-time", "trains for three times the budget and prints the budget",
         (instead(_BUDGET, "    while trained_s < 3 * TIME_BUDGET:\n"),
+         instead("        progress = trained_s / TIME_BUDGET\n", "        progress = trained_s / (3 * TIME_BUDGET)\n"),
          instead(_REPORTED, '    print(f"training_seconds: {trained_s / 3:.1f}")\n')),
     ),
     Variant(

@@ -197,6 +197,7 @@ def scored(work: dict[str, Any]) -> dict[str, Any]:
     return {
         "public_bpb": public_bpb,
         "public_se": public_se,
+        "public_tokens": len(public) * text.row_tokens,
         "whole": of_rows == len(public),
         "sealed_bpb": sealed_bpb,
         "sealed_se": sealed_se,

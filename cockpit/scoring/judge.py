@@ -15,10 +15,15 @@ SEALED_TOLERANCE = 0.015
 """Share of the score by which the sealed shard may be worse, against the incumbent's own ratio of the two texts."""
 SEALED_TOLERANCE_ALONE = 0.05
 """The same where no incumbent was scored, and the ratio of the two texts is unknown; standard errors are added."""
-OVERHEAD_FACTOR = 2.0
-OVERHEAD_SLACK_S = 5.0
-"""Seconds outside the training clock beyond twice the incumbent's. On a GPU compilation takes long, and differs."""
+OVERHEAD_FACTOR = 1.5
+OVERHEAD_SLACK_S = 2.0
+OVERHEAD_SHARE = 0.05
+"""Work outside the training clock that is allowed: this factor of the incumbent's, these seconds, and this share of the
+training. Evaluation and rehearsal are subtracted first, by the model's own pace."""
+REHEARSAL_STEPS = 2
+GPU_OVERHEAD_FACTOR = 2.0
 GPU_OVERHEAD_SLACK_S = 60.0
+"""On a GPU compilation takes long, and differs: twice the incumbent's seconds and these."""
 OVERHEAD_ALONE_S = 60.0
 """Seconds outside the training clock of a first run."""
 FORWARD_FACTOR = 3.0
@@ -76,15 +81,25 @@ def _clock(found: Rescore, printed: Metrics, base: Base, on_cpu: bool) -> str:
     if outside_s < -0.02 * measured - 1.0:
         return f"printed {printed.training_seconds:.1f} s of training, and its runner measured {measured:.1f} s in all"
     allowed_s = OVERHEAD_ALONE_S if on_cpu else OVERHEAD_ALONE_S + 4 * GPU_OVERHEAD_SLACK_S
-    if base is not None:
-        of_base_s = (base[0].cpu_s if on_cpu else base[0].run_s) - base[1].training_seconds
-        allowed_s = OVERHEAD_FACTOR * of_base_s + (OVERHEAD_SLACK_S if on_cpu else GPU_OVERHEAD_SLACK_S)
+    if on_cpu and base is not None:
+        slack_s = OVERHEAD_SLACK_S + OVERHEAD_SHARE * printed.training_seconds
+        allowed_s = _explained_s(found, printed) + slack_s
+        allowed_s += OVERHEAD_FACTOR * max(0.0, base[0].cpu_s - base[1].training_seconds - _explained_s(*base))
+    elif base is not None:
+        allowed_s = GPU_OVERHEAD_FACTOR * (base[0].run_s - base[1].training_seconds) + GPU_OVERHEAD_SLACK_S
     if outside_s <= allowed_s:
         return ""
     return (
         f"worked for {outside_s:.0f} s outside its training clock, which says {printed.training_seconds:.1f} s;"
         f" {allowed_s:.0f} s are allowed"
     )
+
+
+def _explained_s(found: Rescore, printed: Metrics) -> float:
+    """Return the processor seconds of the evaluation and the rehearsal, by the pace of the model itself."""
+    evaluation_s = found.public_tokens / found.tokens_per_s if found.tokens_per_s else 0.0
+    steps = max(1, printed.num_steps)
+    return evaluation_s + REHEARSAL_STEPS * printed.training_seconds / steps
 
 
 def _tokens(found: Rescore, printed: Metrics, base: Base, on_cpu: bool) -> str:

@@ -7,9 +7,10 @@ from cockpit.core.model import Metrics
 from cockpit.core.rescore import Rescore
 from cockpit.scoring.judge import judged
 
-PRINTED = Metrics(1.0, training_seconds=30.0, total_tokens_M=0.24)
+PRINTED = Metrics(1.0, training_seconds=30.0, total_tokens_M=0.24, num_steps=200)
 FOUND = Rescore(
-    public_bpb=1.0, public_se=0.01, whole=True, sealed_bpb=1.03, sealed_se=0.02, tokens_per_s=20_000,
+    public_bpb=1.0, public_se=0.01, public_tokens=65_536, whole=True,
+    sealed_bpb=1.03, sealed_se=0.02, tokens_per_s=20_000,
     passed=("finite",), run_s=40.0, cpu_s=36.0,
 )  # fmt: skip
 BASE = (FOUND, PRINTED)
@@ -44,7 +45,9 @@ def test_a_gain_on_the_public_text_alone() -> None:
 
 def test_work_outside_the_training_clock() -> None:
     assert failed(cpu_s=70.0).startswith("worked for 40 s outside its training clock")
-    assert failed(cpu_s=45.0) == ""
+    assert failed(cpu_s=46.0) != "", "a clock that is a fifth too slow"
+    assert failed(cpu_s=39.0) == ""
+    assert failed(cpu_s=42.0, tokens_per_s=10_000) == "", "a slower model takes longer to evaluate"
     assert "its runner measured 15.0 s in all" in failed(cpu_s=15.0)
 
 

@@ -1,4 +1,4 @@
-"""Commands of a sceptic: the range of cheats."""
+"""Commands of a sceptic: the range of cheats, and the audit of results from elsewhere."""
 
 from argparse import Namespace
 
@@ -11,6 +11,18 @@ def add(command: Command) -> None:
     it.add_argument("--short", action="store_true", help="the short set")
     it.add_argument("--seconds", type=positive, default=10.0, metavar="N", help="training of each (default: 10)")
     add_json(it)
+
+    it = command("audit", _audit, "judge the claimed gains of results from elsewhere: real, not shown or invalid")
+    it.add_argument(
+        "path", metavar="PATH", help="a results.tsv in its repository, a folder of logs, or repeats in JSON"
+    )
+    add_json(it)
+
+
+def _audit(options: Namespace) -> int:
+    from cockpit.cli.audit import audit
+
+    return audit(options.path, options.json)
 
 
 def _redteam(options: Namespace) -> int:

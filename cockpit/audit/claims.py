@@ -1,0 +1,95 @@
+"""A claimed gain, and the judgement on it from its repeats and those it is compared with. Pure."""
+
+import math
+from collections.abc import Sequence
+from enum import StrEnum
+from statistics import fmean, variance
+
+import msgspec
+
+from cockpit.core.errors import CockpitError
+from cockpit.science.compare import t_cdf, t_quantile
+
+LEVEL = 0.05
+"""The error level of a claim: a gain of nothing is called real this often at most."""
+EQUAL_SDS = 0.5
+"""Share of a run's SD within which two programs count as equal, where one claims the same with fewer steps."""
+
+
+class AuditError(CockpitError):
+    """The results cannot be audited; the message is one sentence."""
+
+
+class Judgement(StrEnum):
+    REAL = "real"
+    NOT_SHOWN = "not shown"
+    INVALID = "invalid"
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """The judgement on one claimed gain."""
+
+    claim: str
+    judgement: Judgement
+    reason: str
+
+
+class Group(msgspec.Struct, frozen=True):
+    """The repeats of one program; lower values are better."""
+
+    name: str
+    values: tuple[float, ...]
+    steps: int = 0
+    """Training steps; 0 where they are not told."""
+    problem: str = ""
+    """Why its values do not count, in a sentence; empty where they do."""
+
+
+def judged(new: Group, old: Group) -> Finding:
+    """Judge the claim that `new` is better than `old`, or as good with fewer steps."""
+    claim = f"{new.name} against {old.name}"
+    if problem := problem_of(new) or problem_of(old):
+        return Finding(claim, Judgement.INVALID, problem)
+    if min(len(new.values), len(old.values)) < 2:
+        return Finding(claim, Judgement.NOT_SHOWN, "one run has no repeats, so its noise is unknown")
+    mean, low, high, p_value, sd = difference(new.values, old.values)
+    runs = f"{len(new.values)} and {len(old.values)} runs"
+    told = f"{mean:+.4f} [{low:+.4f}, {high:+.4f}] in {runs}"
+    if new.steps > old.steps > 0:
+        return Finding(claim, Judgement.NOT_SHOWN, f"{told}: with {new.steps:,} steps instead of {old.steps:,}")
+    if p_value <= LEVEL:
+        return Finding(claim, Judgement.REAL, told)
+    if 0 < new.steps < old.steps:
+        steps = f"{new.steps:,} steps instead of {old.steps:,}"
+        if high <= EQUAL_SDS * sd:
+            return Finding(claim, Judgement.REAL, f"{told}: as good with {steps}")
+        return Finding(
+            claim, Judgement.NOT_SHOWN, f"{told}: with {steps} {'it is worse' if low > 0 else 'it may be worse'}"
+        )
+    return Finding(claim, Judgement.NOT_SHOWN, f"{told}: within the noise (p = {p_value:.2f})")
+
+
+def problem_of(group: Group) -> str:
+    """Return why a group's values are not those of independent runs, in a sentence; empty for nothing."""
+    if group.problem:
+        return group.problem
+    if not group.values:
+        return f"{group.name} has no value"
+    if not all(math.isfinite(value) for value in group.values):
+        return f"{group.name} has a value that is not finite"
+    if len(group.values) > 2 and len(set(group.values)) == 1:
+        return f"all {len(group.values)} values of {group.name} are equal: they are one run, or repeats of one seed"
+    return ""
+
+
+def difference(new: Sequence[float], old: Sequence[float]) -> tuple[float, float, float, float, float]:
+    """Return the mean difference, its 90% interval, the one-sided p-value (Welch) and the pooled SD of a run."""
+    n, m = len(new), len(old)
+    v, w = variance(new), variance(old)
+    mean, sd = fmean(new) - fmean(old), math.sqrt(((n - 1) * v + (m - 1) * w) / (n + m - 2))
+    se = math.sqrt(v / n + w / m)
+    if se == 0:
+        return mean, mean, mean, float(mean >= 0), sd
+    df = se**4 / ((v / n) ** 2 / (n - 1) + (w / m) ** 2 / (m - 1))
+    half = t_quantile(1 - LEVEL, df) * se
+    return mean, mean - half, mean + half, t_cdf(mean / se, df), sd

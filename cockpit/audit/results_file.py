@@ -1,0 +1,182 @@
+"""Audit autoresearch's results.tsv with the git history beside it: each keep claims to beat the keep before it.
+
+One run of a program tells no noise. The SD of a run is taken from commits that were run more than once, else from
+published repeats. The best of several experiments since the last keep is better by luck: the level is divided by
+their number.
+"""
+
+import ast
+import csv
+import math
+import re
+from pathlib import Path
+from statistics import NormalDist, variance
+
+import msgspec
+
+from cockpit.audit.claims import LEVEL, AuditError, Finding, Judgement
+from cockpit.variant.errors import VariantError
+from cockpit.variant.guard import check_variant
+from cockpit.variant.repository import git_answer, open_repository
+
+PUBLISHED_SD = 0.0006
+"""SD of val_bpb between sessions of upstream's train.py on an H200: the default ran 0.9906 to 0.9931."""
+WANTED = ("commit", "val_bpb", "status")
+PROTECTED = ("prepare.py",)
+IMPLAUSIBLE_BELOW = 0.3
+"""val_bpb that no language model of this size reaches: English text has about 0.6 to 0.9 bits a byte."""
+_SEED = re.compile(r"seed", re.IGNORECASE)
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A line of results.tsv."""
+
+    number: int
+    commit: str
+    val_bpb: float
+    status: str
+    description: str
+
+
+class History:
+    """The git history of the researched repository."""
+
+    def __init__(self, folder: Path) -> None:
+        self._repo = open_repository(folder)
+
+    def full_name(self, commit: str) -> str:
+        """Return the full name of a commit; empty where there is none of that name."""
+        if not re.fullmatch(r"[0-9a-fA-F]{4,40}", commit):
+            return ""
+        try:
+            return git_answer(self._repo, "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}").strip()
+        except VariantError:
+            return ""
+
+    def text(self, commit: str, path: str) -> str:
+        """Return a file of a commit; empty where it has none."""
+        try:
+            return git_answer(self._repo, "show", f"{commit}:{path}")
+        except VariantError:
+            return ""
+
+    def close(self) -> None:
+        self._repo.close()
+
+
+def audit_results(path: Path) -> list[Finding]:
+    """Judge each keep of a results.tsv. Raises AuditError."""
+    rows = _rows(path)
+    top = next((folder for folder in path.resolve().parents if (folder / ".git").exists()), None)
+    history = None
+    if top is not None:
+        try:
+            history = History(top)
+        except VariantError as error:
+            raise AuditError(str(error)) from error
+    try:
+        return _findings(path, rows, history)
+    finally:
+        if history is not None:
+            history.close()
+
+
+def _findings(path: Path, rows: list[Row], history: History | None) -> list[Finding]:
+    sd, source = _noise(rows)
+    findings: list[Finding] = []
+    last: Row | None = None
+    tried = 0
+    for row in rows:
+        tried += row.status != "crash"
+        if row.status != "keep":
+            continue
+        if last is not None:
+            claim = f"line {row.number}, {row.commit} {row.description}".strip()
+            problem = _problem(row, last, history)
+            if problem:
+                findings.append(Finding(claim, Judgement.INVALID, problem))
+                continue
+            findings.append(_judged(claim, row, last, sd, source, max(1, tried)))
+        last, tried = row, 0
+    if not findings:
+        raise AuditError(f"{path} holds no keep after its first one, so nothing is claimed")
+    return findings
+
+
+def _judged(claim: str, row: Row, last: Row, sd: float, source: str, tried: int) -> Finding:
+    gain = row.val_bpb - last.val_bpb
+    needed = NormalDist().inv_cdf(1 - LEVEL / tried) * math.sqrt(2) * sd
+    told = f"{gain:+.4f}, and luck alone gives {-needed:+.4f} among {tried} (run SD {sd:.5f}, {source})"
+    return Finding(claim, Judgement.REAL if -gain >= needed else Judgement.NOT_SHOWN, told)
+
+
+def _noise(rows: list[Row]) -> tuple[float, str]:
+    """Return the SD of a run, and where it is from."""
+    by_commit: dict[str, list[float]] = {}
+    for row in rows:
+        if row.status != "crash" and row.val_bpb > 0:
+            by_commit.setdefault(row.commit, []).append(row.val_bpb)
+    repeated = [values for values in by_commit.values() if len(values) > 1 and len(set(values)) > 1]
+    freedom = sum(len(values) - 1 for values in repeated)
+    if freedom < 3:
+        return PUBLISHED_SD, "published repeats: the file has too few of its own"
+    squares = sum((len(values) - 1) * variance(values) for values in repeated)
+    return math.sqrt(squares / freedom), f"from {freedom + len(repeated)} repeats in the file"
+
+
+def _problem(row: Row, last: Row, history: History | None) -> str:
+    """Return why a keep does not count, in a sentence; empty where it may."""
+    if not math.isfinite(row.val_bpb) or row.val_bpb < IMPLAUSIBLE_BELOW:
+        return f"a val_bpb of {row.val_bpb:g} is impossible for a language model of this size"
+    if history is None:
+        return ""
+    commit, before = history.full_name(row.commit), history.full_name(last.commit)
+    if not commit:
+        return f"commit {row.commit} is not in the repository: nothing shows what ran"
+    if not before:
+        return ""
+    for name in PROTECTED:
+        if history.text(commit, name) != history.text(before, name):
+            return f"{name}, which measures, is another one than in {last.commit}"
+    source, earlier = history.text(commit, "train.py"), history.text(before, "train.py")
+    if not source:
+        return f"commit {row.commit} has no train.py"
+    try:
+        check_variant(source)
+    except VariantError as error:
+        return str(error)
+    changed = _changed(source, earlier)
+    if not changed:
+        return f"its code is that of {last.commit}: only the luck of the run differs"
+    if all(_SEED.search(line) for line in changed):
+        return "only the seed was changed: a lucky draw, and no better program"
+    return ""
+
+
+def _changed(source: str, earlier: str) -> set[str]:
+    """Return the statements of one train.py that the other lacks, comments and blank space left out."""
+    try:
+        new, old = (ast.unparse(ast.parse(text)).splitlines() for text in (source, earlier))
+    except (SyntaxError, ValueError, RecursionError):
+        new, old = source.splitlines(), earlier.splitlines()
+    return {line.strip() for line in new} ^ {line.strip() for line in old}
+
+
+def _rows(path: Path) -> list[Row]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file, delimiter="\t")
+            if missing := [name for name in WANTED if name not in (reader.fieldnames or ())]:
+                raise AuditError(f"{path} is not a results.tsv: its first line has no column {missing[0]}")
+            return [_row(path, number, fields) for number, fields in enumerate(reader, 2)]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise AuditError(f"{path} is not a results.tsv: {error}") from None
+
+
+def _row(path: Path, number: int, fields: dict[str, str | None]) -> Row:
+    try:
+        value = float(fields["val_bpb"] or "nan")
+    except ValueError:
+        raise AuditError(f"{path}, line {number}: {fields['val_bpb']!r} is not a val_bpb") from None
+    words = {name: " ".join((fields.get(name) or "").split()) for name in ("commit", "status", "description")}
+    return Row(number, words["commit"], value, words["status"].lower(), words["description"][:80])

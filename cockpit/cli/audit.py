@@ -1,0 +1,34 @@
+"""`cockpit audit PATH`: the claimed gains of somebody else's results, each real, not shown or invalid."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+
+from cockpit.audit.claims import AuditError, Finding, Judgement
+from cockpit.audit.logs import audit_logs
+from cockpit.audit.repeats import audit_repeats
+from cockpit.audit.results_file import audit_results
+
+
+def audit(name: str, as_json: bool) -> int:
+    """Print a line for each claimed gain, and the counts. Raises AuditError."""
+    findings = audited(Path(name).expanduser())
+    if as_json:
+        print(json.dumps(msgspec.to_builtins(findings), indent=1))
+        return 0
+    for finding in findings:
+        print(f"{finding.judgement:10} {finding.claim}: {finding.reason}")
+    counts = Counter(finding.judgement for finding in findings)
+    print(f"{len(findings)} claimed gains: " + ", ".join(f"{counts[one]} {one}" for one in Judgement))
+    return 0
+
+
+def audited(path: Path) -> list[Finding]:
+    """Return the findings on a results.tsv, a folder that holds one, a folder of logs, or a list of repeats."""
+    if not path.exists():
+        raise AuditError(f"there is no {path}: give a results.tsv, a folder of logs, or a list of repeats in JSON")
+    if path.is_dir():
+        return audit_results(path / "results.tsv") if (path / "results.tsv").is_file() else audit_logs(path)
+    return audit_repeats(path) if path.suffix == ".json" else audit_results(path)
