@@ -135,7 +135,24 @@ class JobEnded(msgspec.Struct, frozen=True, tag=True):
     """None where the fleet has only what the run's log says."""
 
 
-Report = ClusterReady | ClusterTrouble | ClusterWaits | ClusterEnded | JobSubmitted | JobRefused | JobStarted | JobEnded
+class FleetTrouble(msgspec.Struct, frozen=True, tag=True):
+    """Trouble of the fleet itself, which ends no run and no cluster."""
+
+    at: float
+    text: str
+
+
+Report = (
+    ClusterReady
+    | ClusterTrouble
+    | ClusterWaits
+    | ClusterEnded
+    | JobSubmitted
+    | JobRefused
+    | JobStarted
+    | JobEnded
+    | FleetTrouble
+)
 
 
 class Expected(msgspec.Struct, frozen=True):

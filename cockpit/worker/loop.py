@@ -20,6 +20,7 @@ from cockpit.decide import decide, wake_at
 from cockpit.decide.handle_intents import Refused, handle_intent
 from cockpit.decide.unfinished import unfinished
 from cockpit.session.sqlite_file import LedgerDamaged, LedgerError, is_full
+from cockpit.session.watched_thread import WatchedThread
 from cockpit.variant.errors import VariantError
 from cockpit.worker.intake import prepare, prepare_wave
 from cockpit.worker.parts import WorkerParts
@@ -52,6 +53,8 @@ class Worker:
         self._snapshot_seq = self.state.seq
         self._inbox_note = ""
         self._has_more_intents = False
+        self.threads: list[WatchedThread] = []
+        """Threads beside the worker's own that it watches."""
         self.ticked_at = time.monotonic()
 
     @property
@@ -122,6 +125,8 @@ class Worker:
         self._take_intents()
         self._decide()
         self.apply(*self._reactor.notify(self.state, self.now()))
+        words = [word for thread in self.threads if (word := thread.mend())]
+        self.apply(*(Trouble(at=self.now(), text=word) for word in words))
         if self.state.seq - self._snapshot_seq >= max(SNAPSHOT_EVERY, len(self.state.experiments)):
             self.snapshot()
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cockpit.agent.proposer_api import ProposalRequest, Proposer, ProposerApi
+from cockpit.core.events import Trouble
 from cockpit.core.model import Session
 from cockpit.core.state import State
 from cockpit.fleet.base import Fleet, FleetError
@@ -27,6 +28,7 @@ from cockpit.session.lock import WorkerError, WorkerLock
 from cockpit.session.paths import SessionFolder
 from cockpit.session.sqlite_file import LedgerBusy, LedgerError, LedgerFull, is_full
 from cockpit.session.user import user_name
+from cockpit.session.watched_thread import WatchedThread
 from cockpit.variant.errors import VariantError
 from cockpit.variant.store import VariantStore
 from cockpit.worker.loop import Worker
@@ -96,13 +98,18 @@ def run_session(folder: SessionFolder, stop: threading.Event, wake: threading.Ev
     """
     pacemaker = Pacemaker(folder)
     faults = 0
-    threading.Thread(target=pacemaker.run, daemon=True, name="heartbeat").start()
+    words: list[str] = []
+    beats = WatchedThread("heartbeat", pacemaker.run)
     while True:
         worker: Worker | None = None
         began = time.monotonic()
         try:
+            words = [word for word in (*words, beats.mend()) if word]
             worker = build(folder, stop, wake)
+            worker.threads.append(beats)
             worker.start()
+            worker.record(*(Trouble(at=worker.now(), text=word) for word in words))
+            words = []
             pacemaker.follow(worker)
             reason = worker.run(stop)
             worker.close(reason)

@@ -9,13 +9,13 @@ import os
 import queue
 import signal
 import subprocess
-import threading
 from pathlib import Path
 
 import msgspec
 
 from cockpit.core.state import State
 from cockpit.read.needs import NOTIFIED, needs
+from cockpit.session.watched_thread import WatchedThread
 
 LIMIT_S = 30.0
 """Seconds after which a command is killed, with all it started."""
@@ -52,8 +52,7 @@ class Notifier:
         self._known: set[tuple[str, str]] = set()
         self._notices: queue.Queue[Notice | None] = queue.Queue()
         self._troubles: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._work, daemon=True, name="on_event")
-        self._thread.start()
+        self._thread = WatchedThread("on_event", self._work)
 
     def notify_needs(self, state: State, now: float) -> None:
         """Run the command for each need that is new. Returns at once."""
@@ -68,8 +67,8 @@ class Notifier:
         self._put(state, "ended", "", f"the session has ended: {why}", now)
 
     def troubles(self) -> list[str]:
-        """Return the failures of the command since the last call, a sentence each."""
-        found = []
+        """Return the failures of the command, and of its thread, since the last call, a sentence each."""
+        found = [word] if (word := self._thread.mend()) else []
         while not self._troubles.empty():
             found.append(self._troubles.get_nowait())
         return found

@@ -126,6 +126,8 @@ class ProposerHost:
         self._done: queue.SimpleQueue[AskEnded] = queue.SimpleQueue()
         self._apis: dict[str, HostedProposerApi] = {}
         self._threads: dict[str, threading.Thread] = {}
+        self._asked: dict[str, int] = {}
+        """Proposer to the ask that its thread has not ended."""
         self._thread = threading.get_ident()
         self._closed = False
 
@@ -142,8 +144,11 @@ class ProposerHost:
         else:
             task = partial(self._work, name, api, request, failures)
             thread = threading.Thread(target=task, daemon=True, name=f"ask-{name}")
-            self._threads[name] = thread
-            thread.start()
+            self._threads[name], self._asked[name] = thread, request.ask
+            try:
+                thread.start()
+            except (RuntimeError, MemoryError) as error:
+                log.error("%s cannot be started: %s", thread.name, error)  # `finished` tells, and it is asked again
 
     def drain_calls(self) -> None:
         """Carry out the calls that proposers wait for. Called by the worker, between its own steps."""
@@ -159,10 +164,26 @@ class ProposerHost:
                 answer.set_exception(error)
 
     def finished(self) -> list[AskEnded]:
+        dead = [name for name, thread in self._threads.items() if not thread.is_alive()]
         ended = []
         while not self._done.empty():
             ended.append(self._done.get_nowait())
+        for one in ended:
+            if self._asked.get(one.proposer) == one.ask:
+                del self._asked[one.proposer]
+        # A thread that died without a word: it had no memory for one, or could not be started.
+        ended += [self._died(name) for name in dead if name in self._asked]
         return ended
+
+    def _died(self, name: str) -> AskEnded:
+        """End the ask of a proposer whose thread died. It is asked again after a wait that doubles with each time."""
+        ask = self._asked.pop(name)
+        failures = self._worker.state.ask_failures.get(name, 0)
+        now = self._worker.now()
+        retry_at = now + min(LONGEST_RETRY_S, FAULT_RETRY_S * 2 ** min(failures, 10))
+        api = self._apis[name]
+        trouble = f"the thread of {name} died without an answer"
+        return AskEnded(at=now, ask=ask, proposer=name, waves=api.waves, trouble=trouble, retry_at=retry_at)
 
     def interrupt(self) -> None:
         for api in self._apis.values():

@@ -17,6 +17,7 @@ from cockpit.core.events import (
     Progressed,
     Started,
     Submitted,
+    Trouble,
     Unsubmitted,
 )
 from cockpit.core.model import Attempt, AttemptStatus, Outcome
@@ -28,6 +29,7 @@ from cockpit.fleet.base import (
     ClusterReady,
     ClusterTrouble,
     ClusterWaits,
+    FleetTrouble,
     JobEnded,
     JobRefused,
     JobStarted,
@@ -106,6 +108,8 @@ class Reports:
 
     def events(self, state: State, report: Report) -> list[Event]:
         """Return the events that a report means; none for a report about something that has ended."""
+        if isinstance(report, FleetTrouble):
+            return [Trouble(at=report.at, text=report.text)]
         cluster = _cluster_of(state, report)
         if cluster in self._held:
             self._held[cluster].append(report)
@@ -220,7 +224,7 @@ def _cluster_of(state: State, report: Report) -> str:
     if isinstance(report, JobSubmitted | JobStarted | JobRefused | JobEnded):
         attempt = state.attempts.get(report.job)
         return attempt.cluster if attempt else ""
-    return report.cluster
+    return "" if isinstance(report, FleetTrouble) else report.cluster
 
 
 def _verdict(state: State, attempt: Attempt, report: JobEnded, log: RunLog) -> RunVerdict:

@@ -137,11 +137,11 @@ class Watched:
         self.place, self.sky = place, sky
         self.reports: list[Report] = []
         (place / "setup").mkdir(exist_ok=True)
-        parts = SkyParts(
+        self.parts = SkyParts(
             sky=sky, requests=LongRequests(), session=sky.session, setup_source=place / "setup", logs=place,
             clock=WallClock(), launch_limit_s=60.0,
         )  # fmt: skip
-        self.cluster = SkyCluster(ClusterSpec("gpu-01", "H100"), parts, self.reports.append)
+        self.cluster = SkyCluster(ClusterSpec("gpu-01", "H100"), self.parts, self.reports.append)
 
     def job(self, name: str = "e0001.1") -> Job:
         source = self.place / "runs" / name

@@ -82,6 +82,8 @@ class LocalFleet:
         self._cancelled: set[str] = set()
         """Jobs to be ended, also those whose runner has not started yet."""
         self._reports: list[Report] = []
+        self._unwatched: list[subprocess.Popen[bytes]] = []
+        """Runners that no thread waits for."""
 
     def recover(self, expected: Expected) -> None:
         for cluster in expected.clusters:
@@ -118,7 +120,10 @@ class LocalFleet:
                 self._reports.append(JobRefused(at, job.name, sentence))
                 self._reports.append(ClusterTrouble(at, job.cluster, sentence))
                 return
-            threading.Thread(target=self._wait, args=(runner,), daemon=True).start()
+            try:
+                threading.Thread(target=self._wait, args=(runner,), daemon=True).start()
+            except RuntimeError:  # no thread can be started: its end is noticed at the next look instead
+                self._unwatched.append(runner)
         self._running[job.name] = job
         self._submitted_at[job.name] = at
         self._reports.append(JobSubmitted(at, job.name))
@@ -199,6 +204,7 @@ class LocalFleet:
     def poll(self) -> list[Report]:
         for job in list(self._running.values()):
             self._follow(job)
+        self._unwatched = [runner for runner in self._unwatched if runner.poll() is None]
         reports, self._reports = self._reports, []
         return reports
 

@@ -11,6 +11,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 from cockpit.core.model import ClusterSpec
 from cockpit.fleet.base import (
@@ -31,6 +32,7 @@ from cockpit.fleet.sky.launch import SkyLaunch
 from cockpit.fleet.sky.parts import ClusterRecord, SkyError, SkyParts
 from cockpit.fleet.sky.probe import RETRY_S, ClusterLost, ClusterProbe
 from cockpit.fleet.sky.task import stage, stage_folder
+from cockpit.session.watched_thread import WatchedThread
 
 STUCK_AFTER_S = 60.0
 """Seconds of silence after which the reader of a job that has ended is taken to wait on a dead connection."""
@@ -72,7 +74,8 @@ class SkyCluster:
             self._waits,
         )  # fmt: skip
         self._follower = LogFollower(self._sky, parts.session, self._now, self)
-        threading.Thread(target=self._work, name=f"sky-{self.name}", daemon=True).start()
+        self._reader: WatchedThread | None = None
+        self._thread = WatchedThread(f"sky-{self.name}", self._work)
 
     def _is_over(self) -> bool:
         """Return True once no caller waits for the cluster."""
@@ -158,6 +161,20 @@ class SkyCluster:
     def close(self) -> None:
         self._closed = True
         self._requests.put(None)
+
+    def mend(self) -> list[str]:
+        """Start its threads again that died. Returns a sentence about each.
+
+        The request in hand is unknown where the thread died: the cluster counts as lost, and is found again.
+        """
+        words = []
+        if word := self._thread.mend():
+            self._checking = False
+            self._requests.put(lambda: self._lose(f"{self.name}: {word}"))
+            words.append(word)
+        if self._reader is not None and (word := self._reader.mend()):
+            words.append(word)
+        return words
 
     @property
     def is_closed(self) -> bool:
@@ -383,8 +400,7 @@ class SkyCluster:
             head.is_read = True
             head.readers += 1
             reader = head.readers
-        follow = self._follower.follow
-        threading.Thread(target=follow, args=(head, reader), name=f"log-{head.job.name}", daemon=True).start()
+        self._reader = WatchedThread(f"log-{head.job.name}", partial(self._follower.follow, head, reader))
 
     # Ends
 

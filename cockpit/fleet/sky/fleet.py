@@ -8,9 +8,10 @@ import time
 from collections import deque
 
 from cockpit.core.model import ClusterSpec
-from cockpit.fleet.base import Expected, Job, JobRefused, Report
+from cockpit.fleet.base import Expected, FleetTrouble, Job, JobRefused, Report
 from cockpit.fleet.sky.cluster import SkyCluster
 from cockpit.fleet.sky.parts import SkyError, SkyParts
+from cockpit.session.watched_thread import WatchedThread
 
 WATCH_EVERY_S = 5.0
 SILENT_S = 180.0
@@ -35,7 +36,7 @@ class SkyFleet:
         self._closed = threading.Event()
         parts.logs.mkdir(parents=True, exist_ok=True)
         self._clusters = {spec.name: self._cluster(spec) for spec in clusters}
-        threading.Thread(target=self._watch, name="sky-watch", daemon=True).start()
+        self._watching = WatchedThread("sky-watch", self._watch)
 
     def _cluster(self, spec: ClusterSpec) -> SkyCluster:
         return SkyCluster(spec, self._parts, self._take)
@@ -72,6 +73,8 @@ class SkyFleet:
         self._clusters[cluster].down()
 
     def poll(self) -> list[Report]:
+        if not self._closed.is_set():
+            self._mend()
         taken = []
         while self._reports:
             taken.append(self._reports.popleft())
@@ -81,6 +84,11 @@ class SkyFleet:
         self._closed.set()
         for cluster in self._clusters.values():
             cluster.close()
+
+    def _mend(self) -> None:
+        """Start the threads again that died, and tell so."""
+        words = [self._watching.mend(), *(word for cluster in self._clusters.values() for word in cluster.mend())]
+        self._reports.extend(FleetTrouble(self._parts.clock.now(), word) for word in words if word)
 
     def _take(self, report: Report) -> None:
         self._reports.append(report)

@@ -1,0 +1,262 @@
+"""Threads of the worker that die are told and started again, with a limit."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from cockpit.agent.proposer_api import ProposalRequest, ProposerApi, Receipt
+from cockpit.core.events import AskEnded, Event
+from cockpit.core.intents import Draft
+from cockpit.core.model import ClusterState
+from cockpit.core.state import State
+from cockpit.fleet.base import ClusterEnded, ClusterReady, ClusterTrouble, FleetTrouble, JobEnded
+from cockpit.fleet.sky.fleet import SkyFleet
+from cockpit.session.watched_thread import PAUSE_S, RESTARTS_AT_MOST, WatchedThread
+from cockpit.worker.main import Pacemaker, run_session
+from cockpit.worker.notify import Notifier
+from cockpit.worker.proposer_host import ProposerHost
+from cockpit.worker.reports import Reports
+from tests.decide.world import World
+from tests.fleet.flaky import FlakySky, Watched
+from tests.worker.sessions import local_session, sim_session, state_of, wait_for
+
+T = TypeVar("T")
+
+
+class Dies:
+    """Work that fails its first `times` runs, and then waits to be ended."""
+
+    def __init__(self, times: int) -> None:
+        self.left, self.runs = times, 0
+        self.end = threading.Event()
+
+    def __call__(self) -> None:
+        self.runs += 1
+        if self.runs <= self.left:
+            raise MemoryError("no memory is left")
+        self.end.wait(60)
+
+
+def gathered(found: list[T], more: list[T]) -> list[T]:
+    found.extend(more)
+    return found
+
+
+def dead(thread: WatchedThread) -> None:
+    wait_for(lambda: not thread.is_alive, 20, "the thread to die")
+
+
+def test_a_thread_that_dies_starts_again_and_tells() -> None:
+    work = Dies(1)
+    thread = WatchedThread("sky-watch", work)
+    dead(thread)
+    assert (
+        thread.mend() == "the thread sky-watch of the worker failed (MemoryError: no memory is left) and starts again"
+    )
+    assert thread.mend() == ""
+    assert thread.is_alive and work.runs == 2
+    work.end.set()
+    thread.join(20)
+    assert thread.mend() == "", "work that is done does not begin again"
+
+
+def test_a_thread_that_always_dies_is_started_a_limited_number_of_times() -> None:
+    now = [0.0]
+    work = Dies(1_000)
+    thread = WatchedThread("on_event", work, lambda: now[0])
+    words = []
+    for _ in range(50):
+        dead(thread)
+        words += [word] if (word := thread.mend()) else []
+    assert work.runs == RESTARTS_AT_MOST + 1
+    assert len(words) == RESTARTS_AT_MOST + 1 and words[-1].endswith("starts again in 10 min")
+    now[0] += PAUSE_S + 1
+    thread.mend()
+    dead(thread)
+    assert work.runs == RESTARTS_AT_MOST + 2
+
+
+def test_a_thread_that_cannot_be_started_is_started_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    work = Dies(0)
+    thread = WatchedThread("heartbeat", work)
+    assert [thread.is_alive, work.runs] == [False, 0]
+    monkeypatch.undo()
+    assert "can't start new thread" in thread.mend()
+    wait_for(lambda: work.runs, 20, "the work to begin")
+    work.end.set()
+
+
+def no_thread(thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+class Host:
+    """The part of a worker that its proposer host needs."""
+
+    store: Any = None
+    folder: Any = None
+
+    def __init__(self) -> None:
+        self.state: State = World(lambda constants, attempt: 1.0).state
+
+    def now(self) -> float:
+        return 1_000.0
+
+    def apply(self, *events: Event) -> None:
+        raise AssertionError("nothing is recorded here")
+
+    def ingest(self, draft: Draft, ask: int) -> Receipt:
+        raise AssertionError("nothing is proposed here")
+
+
+class Quits:
+    """A proposer whose thread ends without a word, as one does that has no memory for a word."""
+
+    name = "search"
+
+    def propose(self, api: ProposerApi, request: ProposalRequest) -> None:
+        raise SystemExit
+
+
+def ended(host: ProposerHost) -> AskEnded:
+    found: list[AskEnded] = []
+    wait_for(lambda: gathered(found, host.finished()), 20, "the end of the ask")
+    assert len(found) == 1 and host.finished() == [], "it ends once"
+    return found[0]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("starts", [True, False])
+def test_a_proposer_whose_thread_died_is_asked_again_later(starts: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = Host()
+    host = ProposerHost(worker, {"search": Quits()}, threading.Event(), inline=False)
+    if not starts:
+        monkeypatch.setattr(threading.Thread, "start", no_thread)
+    waits = []
+    for ask in range(1, 9):
+        host.start("search", ProposalRequest(ask, 4, "dry"))
+        one = ended(host)
+        assert (one.ask, one.trouble) == (ask, "the thread of search died without an answer")
+        waits.append(one.retry_at - worker.now())
+        worker.state.ask_failures["search"] = ask
+    assert waits[:4] == [60.0, 120.0, 240.0, 480.0]
+    assert waits[-1] == 900.0
+
+
+def test_notifications_continue_after_their_thread_died(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = state_of(sim_session(tmp_path, speed=1.0))
+    real = Notifier._run
+    left = [1]
+
+    def run(self: Notifier, notice: Any) -> str:
+        if left[0]:
+            left[0] -= 1
+            raise MemoryError
+        return real(self, notice)
+
+    monkeypatch.setattr(Notifier, "_run", run)
+    notifier = Notifier("cat >> told", tmp_path, tmp_path)
+    for name in ("gpu-01", "gpu-02"):
+        state.clusters[name].state = ClusterState.GIVEN_UP
+    notifier.notify_needs(state, 10.0)
+    troubles: list[str] = []
+    wait_for(lambda: gathered(troubles, notifier.troubles()), 20, "the word about the thread")
+    assert "the thread on_event of the worker failed" in troubles[0]
+    wait_for(lambda: (tmp_path / "told").exists(), 20, "the second notification")
+    notifier.close()
+
+
+def test_the_log_of_a_run_is_read_on_after_its_reader_died(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sky = FlakySky()
+    real: Callable[..., Any] = sky.tail
+    left = [1]
+
+    def tail(cluster: str, job_id: int) -> Any:
+        if left[0]:
+            left[0] -= 1
+            raise MemoryError
+        return real(cluster, job_id)
+
+    monkeypatch.setattr(sky, "tail", tail)
+    watched = Watched(tmp_path, sky)
+    watched.cluster.recover([])
+    watched.until(lambda: watched.of(ClusterReady))
+    watched.cluster.submit(watched.job())
+    words: list[str] = []
+    watched.until(lambda: gathered(words, watched.cluster.mend()))
+    assert "the thread log-e0001.1 of the worker failed" in words[0]
+    sky.finish("0.97")
+    watched.until(lambda: watched.of(JobEnded))
+    assert watched.of(JobEnded)[0].reason == "exited"
+    watched.cluster.close()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_cluster_whose_thread_died_is_lost_and_takes_requests_again(tmp_path: Path) -> None:
+    watched = Watched(tmp_path, FlakySky())
+    watched.cluster.recover([])
+    watched.until(lambda: watched.of(ClusterReady))
+
+    def quits() -> None:
+        raise SystemExit
+
+    watched.cluster._requests.put(quits)
+    words: list[str] = []
+    watched.until(lambda: gathered(words, watched.cluster.mend()))
+    watched.until(lambda: watched.of(ClusterTrouble))
+    assert "the thread sky-gpu-01 of the worker failed" in watched.of(ClusterTrouble)[0].message
+    assert watched.of(ClusterTrouble)[0].lost
+    watched.cluster.down()
+    watched.until(lambda: watched.of(ClusterEnded))
+    watched.cluster.close()
+
+
+def test_the_watch_of_a_fleet_starts_again_and_the_ledger_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cockpit.fleet.sky.fleet.WATCH_EVERY_S", 0.02)
+    watched = Watched(tmp_path, FlakySky())
+    fleet = SkyFleet((), watched.parts, threading.Event())
+    try:
+        monkeypatch.setattr(fleet, "_clusters", None)  # a fault of the watch
+        wait_for(lambda: not fleet._watching.is_alive, 20, "the watch to die")
+        monkeypatch.setattr(fleet, "_clusters", {})
+        (report,) = fleet.poll()
+        assert isinstance(report, FleetTrouble) and "the thread sky-watch of the worker failed" in report.text
+        assert fleet._watching.is_alive
+        (event,) = Reports(Path).events(Host().state, report)
+        assert getattr(event, "text", "") == report.text
+    finally:
+        fleet.close()
+
+
+def test_a_running_worker_mends_its_threads(tmp_path: Path) -> None:
+    """End the heartbeat's thread of a real worker: the next tick starts it again and writes that down."""
+    folder = local_session(tmp_path, clusters=1, mode="manual")
+    stop, wake = threading.Event(), threading.Event()
+    real, left = Pacemaker.run, [1]
+
+    def run(self: Pacemaker) -> None:
+        if left[0]:
+            left[0] -= 1
+            raise MemoryError
+        real(self)
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(Pacemaker, "run", run)
+    thread = threading.Thread(target=run_session, args=(folder, stop, wake))
+    thread.start()
+    try:
+        said = "the thread heartbeat of the worker failed"
+        wait_for(lambda: any(said in one.text for one in state_of(folder).messages), 30, "the word in the ledger")
+        wait_for(lambda: any(one.name == "heartbeat" for one in threading.enumerate()), 20, "the heartbeat")
+    finally:
+        stop.set()
+        wake.set()
+        thread.join(20)
+        patch.undo()
+    assert not thread.is_alive()
