@@ -20,6 +20,7 @@ from cockpit.cli.screen import smallest_terminal
 from cockpit.fleet.local import confinement
 from cockpit.fleet.local.devices import cores, devices
 from cockpit.report.results import clean
+from cockpit.scoring.contract import can_rescore
 from cockpit.session import corpus, settings
 from cockpit.session.api_key import KeyHolder, NoKey
 from cockpit.session.settings import SettingsError
@@ -85,6 +86,8 @@ def check(repo: str | None, fleet: str) -> Iterator[Finding]:
     yield _torch(needed=fleet == "local")
     yield _gpu()
     yield _confinement(needed=False)
+    if where is not None:
+        yield _scores(where)
     yield _key(_key_file(where))
     yield from _skypilot(where, needed=fleet == "sky")
 
@@ -196,6 +199,20 @@ def _confinement(needed: bool) -> Finding:
         return Finding("walls", f"runs are confined by Landlock ({found.reason})")
     remedy = "install bubblewrap; without it runs see this user's files and the network"
     return Finding("walls", f"runs are unconfined: {found.reason}", remedy, needed)
+
+
+def _scores(where: Path) -> Finding:
+    """Check if the score of a would-be keep on this machine is computed outside its run."""
+    if not can_rescore(where):
+        said = "runs are scored by themselves: train.py has no save_model and load_model, or prepare.py no sealed_shard"
+        return Finding("scores", said)
+    names = [name for name in ("climbmix", "stdlib") if corpus.prepared_corpus(name)]
+    lacking = [name for name in names if not corpus.has_sealed_shard(name)]
+    if lacking:
+        remedy = f"`python prepare.py --corpus {lacking[0]}` makes it"
+        said = f"runs on {lacking[0]} are scored by themselves: it has no sealed shard"
+        return Finding("scores", said, remedy, needed=False)
+    return Finding("scores", "the score of a would-be keep is computed outside its run")
 
 
 def _key(key_file: str) -> Finding:

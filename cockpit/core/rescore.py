@@ -11,7 +11,7 @@ class Rescore(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     public_se: float = 0.0
     public_tokens: int = 0
     whole: bool = False
-    """The whole text was scored, and not a random part of it."""
+    """The whole text was scored, and not a part of it."""
     sealed_bpb: float = 0.0
     """On the shard that no run sees."""
     sealed_se: float = 0.0

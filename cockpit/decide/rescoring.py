@@ -21,7 +21,7 @@ def is_rescored(state: State, attempt: Attempt) -> bool:
     if attempt.experiment != state.baseline:
         return False
     runs = (state.attempts[name] for name in state.experiments[state.baseline].attempts)
-    first = next((run for run in runs if run.outcome is None or (run.rescore and run.rescore.public_bpb)), attempt)
+    first = next((run for run in runs if run.outcome is None or _is_good(run)), attempt)
     return first.id == attempt.id
 
 
@@ -40,7 +40,7 @@ def no_rescore(attempt: Attempt) -> str:
 
 def rescore_problem(state: State, experiment: Experiment) -> str:
     """Return what the scores from outside say against keeping the experiment, in a clause; empty for nothing."""
-    if not state.session.rescore:
+    if not state.session.rescore or scorer_trouble(state):
         return ""
     runs = (state.attempts[name] for name in experiment.attempts)
     found = [run.rescore for run in runs if run.kind is AttemptKind.CONFIRMATION and run.metrics]
@@ -52,9 +52,28 @@ def rescore_problem(state: State, experiment: Experiment) -> str:
     return f"it has no score from outside its run: {trouble}"
 
 
+def scorer_trouble(state: State) -> str:
+    """Return why the scorer cannot be used in this session, in a clause; empty where it can, or has not been tried.
+
+    The baseline is code that a person trusts. Where it cannot be scored, or fails a probe, the scorer is at fault.
+    """
+    baseline = state.experiments.get(state.baseline)
+    if baseline is None:
+        return ""
+    runs = (state.attempts[name] for name in baseline.attempts[:RUNS_READ])
+    found = [run.rescore for run in runs if run.rescore]
+    if not found or any(one.public_bpb and not one.failed for one in found):
+        return ""
+    return found[-1].trouble or f"it {found[-1].failed}"
+
+
 def _newest(state: State, experiment: str, hardware: str) -> tuple[Rescore, Metrics] | None:
     for name in reversed(state.experiments[experiment].attempts[-RUNS_READ:]):
         run = state.attempts[name]
-        if run.rescore and run.metrics and run.rescore.public_bpb and run.hardware == hardware:
+        if run.rescore and run.metrics and _is_good(run) and run.hardware == hardware:
             return run.rescore, run.metrics
     return None
+
+
+def _is_good(run: Attempt) -> bool:
+    return run.rescore is not None and run.rescore.public_bpb > 0 and not run.rescore.failed

@@ -4,6 +4,7 @@ from collections import Counter
 
 from cockpit.core.model import Attempt, AttemptKind, Experiment
 from cockpit.core.state import State
+from cockpit.decide.rescoring import scorer_trouble
 from cockpit.read.wording import count
 
 BY_THEMSELVES = "scored by themselves"
@@ -25,6 +26,8 @@ def unchecked(state: State) -> list[str]:
         told.append(f"unconfined: {runs} could read and write whatever the person can")
     if not session.rescore:
         told.append(f"{BY_THEMSELVES}: every score is the word of its own run")
+    elif trouble := scorer_trouble(state):
+        told.append(f"{BY_THEMSELVES}: the baseline could not be scored outside its run: {trouble}")
     elif any(run.hardware != "CPU" for run in state.attempts.values() if run.rescore):
         told.append("the scorer has not been tried on a GPU by its makers: compare its score with the printed one")
     return told

@@ -138,7 +138,8 @@ CHEATS = (
     ),
     Variant(
         "evaluator-globals", "replaces a name in the globals of evaluate_bpb",
-        (before(EVALUATION, '    evaluate_bpb.__globals__["math"] = type("Math", (), {"log": lambda x: 2.0})\n'),),
+        (before(EVALUATION, '    fake = type("Math", (), {"log": lambda x: 2.0})\n'
+                '    evaluate_bpb.__wrapped__.__globals__["math"] = fake\n'),),
     ),
     Variant(
         "prepare-dict", "replaces a name in the module prepare through sys.modules",

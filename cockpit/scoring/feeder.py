@@ -10,6 +10,7 @@ a probe is mixed with those that count: the server cannot tell them apart.
 A script of its own: it runs in the environment of the researched repository, which need not hold cockpit.
 """
 
+import hashlib
 import json
 import math
 import os
@@ -25,7 +26,7 @@ from dataclasses import replace
 from typing import IO, Any
 
 LOGIT_BYTES_AT_MOST = 4 << 30
-"""Logits received for the public text; a larger text is scored on a random part of its rows."""
+"""Logits received for the public text; a larger text is scored on a part of its rows."""
 BATCH_LOGIT_BYTES = 32 << 20
 SEALED_SHARE = 0.25
 """Tokens of the sealed shard per token of the public text."""
@@ -89,12 +90,9 @@ class Server:
             raise ProbeFailed("gives logits that are not finite")
         return logits
 
-    def worked_s(self, on_gpu: bool) -> float:
-        """Return the seconds that the server has worked: on a GPU by the clock, else of its processes.
-
-        A processor is shared, so the clock would measure other programs too. 0 where there is no /proc.
-        """
-        return time.monotonic() if on_gpu else processor_s(self._process.pid)
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def close(self) -> None:
         self._process.kill()
@@ -186,10 +184,11 @@ def scored(work: dict[str, Any]) -> dict[str, Any]:
         server.wait_until_loaded()
         chance = random.SystemRandom()
         probes(server, public, chance)
-        worked_s = server.worked_s(text.on_gpu)
+        worked_s = processor_s(server.pid)
         public_bpb, public_se = bits_per_byte(server, public, text, chance)
-        worked_s = server.worked_s(text.on_gpu) - worked_s
-        rate = len(public) * text.row_tokens / worked_s if worked_s > 0 else 0.0
+        worked_s = processor_s(server.pid) - worked_s
+        # On a GPU most of the time goes into moving logits, which says nothing about the model's pace.
+        rate = len(public) * text.row_tokens / worked_s if worked_s > 0 and not text.on_gpu else 0.0
         sealed_bpb, sealed_se = bits_per_byte(server, sealed, text, chance)
     finally:
         if server is not None:
@@ -222,7 +221,10 @@ class Text:
         """Return the rows of the public validation text, and their number in `evaluate_bpb`."""
         rows = self._rows(self._corpus, self._prepare.EVAL_TOKENS // self.row_tokens)
         most = max(1, LOGIT_BYTES_AT_MOST // (4 * self.vocabulary * self.row_tokens))
-        chosen = random.SystemRandom().sample(range(len(rows)), min(most, len(rows)))
+        # The same rows for every run, so that runs can be compared; no run can know them without the sealed shard.
+        with open(self._prepare.sealed_shard(self._corpus), "rb") as file:
+            seed = hashlib.sha256(b"rows" + file.read()).hexdigest()
+        chosen = random.Random(seed).sample(range(len(rows)), min(most, len(rows)))
         return rows[sorted(chosen)], len(rows)
 
     def sealed(self, rows: int) -> Any:

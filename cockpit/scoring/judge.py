@@ -9,8 +9,10 @@ from cockpit.core.rescore import Rescore
 
 PRINTED_TOLERANCE = 0.001
 """Share by which the printed score may differ: kernels compiled for training round otherwise."""
+PART_TOLERANCE = 0.005
+"""The same where a part of the text was scored, beyond the difference that the incumbent has on the same part."""
 PART_SES = 4.0
-"""Standard errors that it may differ by beyond that, where a part of the text was scored."""
+"""Standard errors that it may differ by where a part was scored and there is no incumbent."""
 SEALED_TOLERANCE = 0.015
 """Share of the score by which the sealed shard may be worse, against the incumbent's own ratio of the two texts."""
 SEALED_TOLERANCE_ALONE = 0.05
@@ -51,8 +53,14 @@ Base = tuple[Rescore, Metrics] | None
 
 
 def _printed(found: Rescore, printed: Metrics, base: Base, on_cpu: bool) -> str:
-    allowed = PRINTED_TOLERANCE * found.public_bpb + (0 if found.whole else PART_SES * found.public_se)
-    if abs(found.public_bpb - printed.val_bpb) <= allowed:
+    expected = printed.val_bpb
+    allowed = PRINTED_TOLERANCE * found.public_bpb
+    if not found.whole and base is not None and base[1].val_bpb:
+        expected *= base[0].public_bpb / base[1].val_bpb
+        allowed = PART_TOLERANCE * found.public_bpb
+    elif not found.whole:
+        allowed += PART_SES * found.public_se
+    if abs(found.public_bpb - expected) <= allowed:
         return ""
     return f"printed {printed.val_bpb:.4f}, and its model scores {found.public_bpb:.4f} on the same text"
 

@@ -1,9 +1,12 @@
 """Promises about scores computed outside runs: no keep without one, and none after a failed probe."""
 
+import msgspec
 import pytest
 
 from cockpit.core.model import Attempt, AttemptKind, ExperimentStatus
 from cockpit.core.rescore import Rescore
+from cockpit.core.state import State
+from cockpit.read.checks import unchecked
 from tests.decide.test_promote import truth
 from tests.decide.world import World
 
@@ -42,6 +45,25 @@ def test_a_gain_that_cannot_be_shown_from_outside_is_not_kept(rescore: Rescore |
     experiment = world.state.experiments[better]
     assert experiment.status is ExperimentStatus.DISCARDED
     assert reason in experiment.reason
+
+
+@pytest.mark.parametrize("why", [Rescore(trouble="no scorer here"), Rescore(failed="printed 2.0, and scores 1.0")])
+def test_a_scorer_that_refuses_the_baseline_refuses_nothing_else(why: Rescore) -> None:
+    """The baseline is code that a person trusts, so the scorer is at fault."""
+    world = World(truth, rescore=lambda attempt: why)
+    world.run(0.1)
+    (better,) = world.propose({"LR": 2})
+    world.run(1.5)
+    assert world.state.incumbent == better
+    [told] = unchecked(local(world))
+    assert told.startswith("scored by themselves: the baseline could not be scored outside its run: ")
+
+
+def local(world: World) -> State:
+    """Return the state as of a session on this machine."""
+    session = world.state.session
+    fleet = msgspec.structs.replace(session.fleet, kind="local")
+    return msgspec.structs.replace(world.state, session=msgspec.structs.replace(session, fleet=fleet))
 
 
 def test_a_confirmation_that_could_not_be_scored_runs_once_more() -> None:
