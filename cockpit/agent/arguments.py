@@ -1,19 +1,21 @@
 """The arguments of the tools, as pydantic models. An agent sees their JSON schemas and their errors.
 
-Validation is strict: a number in quotes is an error.
+Validation is strict: a number in quotes is an error. The arguments of a verb have their names, help and limits from the
+table of verbs.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model
 
+from cockpit.control.arguments import Argument, Kind
+from cockpit.control.verbs import Verb, verb
 from cockpit.core.model import Value
 
 ExperimentId = Annotated[str, StringConstraints(pattern=r"^e\d{4,}$")]
 AttemptId = Annotated[str, StringConstraints(pattern=r"^e\d{4,}\.\d+$")]
 WaveId = Annotated[str, StringConstraints(pattern=r"^w\d{3,}$")]
 ConstantName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=80)]
-Sentence = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=600)]
 Paragraph = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2_000)]
 
 MOST_ARMS = 64
@@ -21,6 +23,34 @@ MOST_ARMS = 64
 
 class Arguments(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
+
+
+def arguments_of(row: Verb) -> type[Arguments]:
+    """Return the model of a verb's arguments: texts and names of experiments, all of them required.
+
+    An agent names the experiments that its conclusion rests on; a person need not.
+    """
+    fields: dict[str, Any] = {each.name: (Annotated[_type_of(each), _help(each)], ...) for each in row.arguments}
+    return create_model(row.tool, __base__=Arguments, **fields)
+
+
+def _type_of(argument: Argument) -> Any:
+    if argument.kind is Kind.NAMES:
+        return Annotated[list[ExperimentId], Field(min_length=1, max_length=argument.limit)]
+    if argument.kind in (Kind.TEXT, Kind.WORDS):
+        return Annotated[str, _text(argument)]
+    raise TypeError(f"an agent cannot give {argument.name}, which is of kind {argument.kind}")
+
+
+def _text(argument: Argument) -> StringConstraints:
+    return StringConstraints(strip_whitespace=True, min_length=1, max_length=argument.limit)
+
+
+def _help(argument: Argument) -> Any:
+    return Field(description=argument.help[:1].upper() + argument.help[1:] + ".")
+
+
+_PROPOSE = verb("propose")
 
 
 class EditArguments(Arguments):
@@ -52,35 +82,25 @@ class ArmArguments(Arguments):
 
 
 class ProposeWave(Arguments):
-    """Propose experiments that answer one question together.
+    """The arguments of the verb `propose` as JSON, and those that the command line cannot give."""
 
-    For a full grid give `factors` only: {"WIDTH": [640, 768], "MATRIX_LR": [0.03, 0.04, 0.05]} is six arms, each
-    setting its constants. If a grid has too many cells, a fraction of it is run; the answer names the fraction and the
-    effects that it confounds. `edits` are then applied to every arm, for instance to add the constant that a factor
-    sets. For single variants or a fraction of your own give `arms`. With 16 clusters design 10 to 16 arms, on tier
-    `screen`. Promote the two or three best to `validate` with arms that `measure_again`. Ask for 2 to 4 replicates of
-    results within the noise. Measured code runs again only by `measure_again`. The answer names the wave, its
-    experiments, and the arms that were left out with the reasons. A proposal may wait for a person.
-    """
-
-    question: Annotated[Sentence, Field(description="One question, as you would ask it to a colleague.")]
+    question: Annotated[str, _text(_PROPOSE.argument("question")), _help(_PROPOSE.argument("question"))]
     hypothesis: Annotated[
         Paragraph,
         Field(description="Your expectation and its reason, in numbers if possible. It is returned with the result."),
     ] = ""
-    base: Annotated[
-        ExperimentId | None, Field(description="The experiment to build on; null for the incumbent, the default.")
-    ] = None
+    base: Annotated[ExperimentId | None, _help(_PROPOSE.argument("base"))] = None
     factors: Annotated[
         dict[ConstantName, Annotated[list[Value], Field(min_length=1, max_length=16)]],
-        Field(max_length=6, description="Maps each constant to the levels to try."),
+        Field(max_length=_PROPOSE.argument("factors").limit),
+        _help(_PROPOSE.argument("factors")),
     ] = {}
     edits: Annotated[
         list[EditArguments], Field(max_length=20, description="Applied to every arm, before its own edits.")
     ] = []
     arms: Annotated[list[ArmArguments], Field(max_length=MOST_ARMS)] = []
     tier: Literal["screen", "validate"] = "screen"
-    replicates: Annotated[int, Field(ge=1, le=8, description="Runs of each arm, each with its own seed.")] = 1
+    replicates: Annotated[int, Field(ge=1, le=8), _help(_PROPOSE.argument("replicates"))] = 1
     would_change_mind: Annotated[
         Paragraph, Field(description="The result that would make you give up this line of questions.")
     ] = ""
@@ -161,25 +181,6 @@ class Compare(Arguments):
 
     a: ExperimentId
     b: Annotated[ExperimentId | None, Field(description="Null for the incumbent.")] = None
-
-
-class RecordFinding(Arguments):
-    """Record a conclusion with the experiments that support it. It is kept in your briefing and in the report."""
-
-    claim: Sentence
-    experiments: Annotated[list[ExperimentId], Field(min_length=1, max_length=64)]
-
-
-class SetPhase(Arguments):
-    """Set the phase of the research that begins now, e.g. 'width at fixed depth'."""
-
-    phase: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120)]
-
-
-class Say(Arguments):
-    """Send the person a message: an answer, a plan, a warning. Keep it short and concrete."""
-
-    text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4_000)]
 
 
 class Brief(Arguments):

@@ -14,7 +14,8 @@ from pydantic import Field
 
 from cockpit.agent.arguments import Arguments
 from cockpit.agent.proposer_api import ProposerApi, Receipt
-from cockpit.agent.tools.registry import TOOLS, Answer, Tool, ToolError, call
+from cockpit.agent.tools.registry import TOOLS, call
+from cockpit.agent.tools.tool import Answer, Tool, ToolError
 from cockpit.agent.views.quoting import clip, line, plain
 from cockpit.core.events import ApiReserved, Event, FindingRecorded, IntentTaken, PhaseSet, Said
 from cockpit.core.fold import fold

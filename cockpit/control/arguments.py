@@ -52,6 +52,8 @@ class Argument:
     required: bool = False
     option: bool = False
     choices: tuple[str, ...] = ()
+    limit: int = 0
+    """The most characters of a text, or items of a list, that an agent may give; 0 for no limit."""
 
     @property
     def metavar(self) -> str:

@@ -59,6 +59,10 @@ class Verb:
     """True where the command line asks its question. A verb that only spends was already asked for by name there."""
     is_command: bool = True
     """False for a verb that the command line has under other names."""
+    tool: str = ""
+    """The name of the tool by which an agent uses the verb; empty if agents may not."""
+    tool_help: str = ""
+    """The description of the tool, for an agent."""
 
     def applies(self, state: State, given: Given, now: float = 0.0) -> str:
         """Return why the verb does not apply, in one sentence, by the worker's own rule; empty where it applies."""
@@ -72,6 +76,10 @@ class Verb:
         except (BadArgument, Refused) as error:
             return str(error)
         return ""
+
+    def argument(self, name: str) -> Argument:
+        """Return the argument of that name. Raises KeyError."""
+        return {argument.name: argument for argument in self.arguments}[name]
 
     def done(self, given: Given) -> str:
         """Return the sentence for when it is done."""
@@ -156,6 +164,17 @@ def _end(state: State, given: Given, now: float) -> End:
     return End(EndMode(text_of(given, "how")), bool(given.get("down")))
 
 
+_PROPOSE_HELP = (
+    'Propose experiments that answer one question together. For a full grid give `factors` only: {"WIDTH": [640,'
+    ' 768], "MATRIX_LR": [0.03, 0.04, 0.05]} is six arms, each setting its constants. If a grid has too many cells,'
+    " a fraction of it is run; the answer names the fraction and the effects that it confounds. `edits` are then"
+    " applied to every arm, for instance to add the constant that a factor sets. For single variants or a fraction"
+    " of your own give `arms`. With 16 clusters design 10 to 16 arms, on tier `screen`. Promote the two or three"
+    " best to `validate` with arms that `measure_again`. Ask for 2 to 4 replicates of results within the noise."
+    " Measured code runs again only by `measure_again`. The answer names the wave, its experiments, and the arms"
+    " that were left out with the reasons. A proposal may wait for a person."
+)
+
 _WAVE = Argument("wave", Kind.WAVE, required=True)
 _EXPERIMENT = Argument("experiment", Kind.EXPERIMENT, required=True)
 _CLUSTER = Argument("cluster", Kind.CLUSTER, required=True)
@@ -166,13 +185,14 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "propose", "propose a wave: NAME=LEVEL,LEVEL for each factor", _propose, "proposed",
         (
-            Argument("factors", Kind.FACTORS, "a factor and its levels, such as DEPTH=6,8", required=True),
-            Argument("question", Kind.TEXT, "the question that the wave answers", option=True),
+            Argument("factors", Kind.FACTORS, "each constant to set, with the levels to try", required=True, limit=6),
+            Argument("question", Kind.TEXT, "one question, as you would ask it to a colleague", option=True, limit=600),
             Argument("base", Kind.EXPERIMENT, "the experiment to build on (default: the incumbent)", option=True),
-            Argument("replicates", Kind.COUNT, "runs of each arm (default: 1)", option=True),
+            Argument("replicates", Kind.COUNT, "runs of each arm, each with its own seed (default: 1)", option=True),
             Argument("arms", Kind.COUNT, "at most N arms: a fraction of a larger grid", option=True),
             Argument("validate", Kind.FLAG, "run it on the better class", option=True),
         ),
+        tool="propose_wave", tool_help=_PROPOSE_HELP,
     ),
     Verb(
         "ablate", "propose to drop each kept change once, to test if it still helps", _ablate,
@@ -288,22 +308,28 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "say", "send a message to the proposer",
         lambda state, given, now: Say(text_of(given, "text")), "sent",
-        (Argument("text", Kind.WORDS, "the message", required=True),),
+        (Argument("text", Kind.WORDS, "the message", required=True, limit=4_000),),
+        tool="say",
+        tool_help="Send the person a message: an answer, a plan, a warning. Keep it short and concrete.",
     ),
     Verb("interrupt", "end the proposer's turn", lambda state, given, now: Interrupt(), "the proposer's turn is ended"),
     Verb(
         "finding", "record a conclusion",
-        lambda state, given, now: Note(text_of(given, "claim"), tuple(given.get("experiments") or ())),
+        lambda state, given, now: Note(text_of(given, "claim"), tuple(dict.fromkeys(given.get("experiments") or ()))),
         "recorded",
         (
-            Argument("claim", Kind.TEXT, "the conclusion, one sentence", required=True),
-            Argument("experiments", Kind.NAMES, "the experiments that support it"),
+            Argument("claim", Kind.TEXT, "the conclusion, one sentence", required=True, limit=600),
+            Argument("experiments", Kind.NAMES, "the experiments that support it", limit=64),
         ),
+        tool="record_finding",
+        tool_help="Record a conclusion with the experiments that support it. It is kept in your briefing and in the"
+        " report.",
     ),
     Verb(
         "phase", "name the phase of the research that begins now",
         lambda state, given, now: Note(text_of(given, "phase"), phase=True), "the phase is {phase}",
-        (Argument("phase", Kind.TEXT, "such as 'width at fixed depth'", required=True),),
+        (Argument("phase", Kind.TEXT, "such as 'width at fixed depth'", required=True, limit=120),),
+        tool="set_phase", tool_help="Set the phase of the research that begins now, e.g. 'width at fixed depth'.",
     ),
     Verb(
         "adopt", "take over a cluster that was launched by hand with `sky launch`",

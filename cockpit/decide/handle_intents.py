@@ -386,7 +386,11 @@ def _note(asked: IntentRequest, intent: Note) -> list[Event]:
     if not intent.text.strip():
         raise Refused(f"a {'phase' if intent.phase else 'finding'} needs at least one word")
     if intent.phase:
-        return [PhaseSet(at=asked.at, author=asked.author, phase=intent.text)]
+        return (
+            [] if asked.state.phase == intent.text else [PhaseSet(at=asked.at, author=asked.author, phase=intent.text)]
+        )
+    if any(known.claim == intent.text for known in asked.state.findings):
+        raise Refused("this finding is already recorded")
     for name in intent.experiments:
         _experiment(asked.state, name)
     experiments = list(intent.experiments)

@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cockpit.agent.proposer_api import Receipt
-from cockpit.agent.tools.registry import ANSWER_CHARS, TOOLS, Answer, call
+from cockpit.agent.tools.registry import TOOLS, call
+from cockpit.agent.tools.tool import ANSWER_CHARS, Answer
 from cockpit.core.events import EnvelopeSet, FindingRecorded, ModeSet
 from cockpit.core.intents import Draft
 from cockpit.core.model import Envelope, ExperimentStatus, Mode, Tier, Value

@@ -6,15 +6,15 @@ from cockpit.agent.views.quoting import line
 from cockpit.core.model import Estimate
 from cockpit.core.state import State
 from cockpit.decide.evidence import noise_of, readings_of
-from cockpit.science import compare as science
+from cockpit.science.compare import Comparison, compare
 
 
-def compare(state: State, a: str, b: str) -> dict[str, Any]:
+def comparison(state: State, a: str, b: str) -> dict[str, Any]:
     """Return the estimate of val_bpb(a) - val_bpb(b); negative if `a` is better."""
     a_readings, b_readings = readings_of(state, a), readings_of(state, b)
     runs = ((a, a_readings), (b, b_readings))
     noise = noise_of(state)
-    found = science.compare(a_readings, b_readings, noise)
+    found = compare(a_readings, b_readings, noise)
     answer: dict[str, Any] = {"a": a, "b": b, "runs": {a: len(a_readings), b: len(b_readings)}}
     if found is None:
         return answer | {
@@ -44,7 +44,7 @@ def _shown(estimate: Estimate) -> dict[str, Any]:
     }
 
 
-def _verdict(found: science.Comparison, a: str, b: str) -> str:
+def _verdict(found: Comparison, a: str, b: str) -> str:
     if found.flips:
         return f"It depends on the hardware class: the classes rank {a} and {b} differently."
     if found.pooled.high < 0:
