@@ -90,8 +90,12 @@ class Fleet:
         ]
 
 
-def simulate(condition: Condition, difference: float, sessions: int, seed: int = 0) -> Found:
-    """Simulate the test of an arm with this true difference, in run SDs."""
+def simulate(condition: Condition, difference: float, sessions: int, seed: int = 0, test: int = 1) -> Found:
+    """Simulate the session's `test`-th test, before any keep, of an arm with this true difference in run SDs.
+
+    The incumbent is run as often as the arm, as in a session.
+    """
+    level = test_level(test, [])
     rng = np.random.default_rng([seed, CONDITIONS.index(condition) if condition in CONDITIONS else 99])
     below = np.zeros(len(LOOKS))
     covered = keeps = 0
@@ -107,31 +111,43 @@ def simulate(condition: Condition, difference: float, sessions: int, seed: int =
         arm: list[Reading] = []
         outcome = LookOutcome.MORE
         for index, look in enumerate(LOOKS):
-            arm += fleet.runs("e0009", difference, look - len(arm), 1.0 + RUN_HOURS * index, condition.arm_sd)
+            hours = 1.0 + RUN_HOURS * index
+            base += fleet.runs("e0000", 0.0, max(0, look - len(base)), hours)
+            arm += fleet.runs("e0009", difference, look - len(arm), hours, condition.arm_sd)
             noise = estimate_noise([*base, *others, *arm])
             seen = compare(arm, base, noise)
             assert seen is not None
-            below[index] += seen.p_value <= LEVEL * SPENDING[index]
+            below[index] += seen.p_value <= level * SPENDING[index]
             covered += seen.pooled.low <= difference * RUN_SD <= seen.pooled.high
             if outcome is LookOutcome.MORE:
-                outcome = judge(seen, noise, LEVEL, look).outcome
+                outcome = judge(seen, noise, level, look).outcome
         keeps += outcome is LookOutcome.KEEP
-    allowed = LEVEL * np.asarray(SPENDING) * sessions
+    allowed = level * np.asarray(SPENDING) * sessions
     return Found(float(np.max(below / allowed)), covered / (sessions * len(LOOKS)), keeps / sessions)
+
+
+LATE_TEST = 40
+"""A test of the second half of a night."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--sessions", type=int, default=4000)
     sessions = parser.parse_args().sessions
+    gains = f"kept at 1, 2, 3, 6 SD; at 1, 2 SD in test {LATE_TEST}"
     print(f"{sessions} sessions a condition; the first test's level is {LEVEL:.2%}")
-    print(f"{'condition':<26} {'false positives':>16} {'coverage':>9} {'null kept':>10}  kept at 1, 2, 3, 6 SD")
+    print(f"{'condition':<26} {'false positives':>16} {'coverage':>9} {'null kept':>10}  {gains}")
     for condition in CONDITIONS:
         null = simulate(condition, 0.0, sessions)
         power = [simulate(condition, -gain, max(sessions // 10, 50), seed=1).keeps for gain in (1.0, 2.0, 3.0, 6.0)]
+        late = [
+            simulate(condition, -gain, max(sessions // 10, 50), seed=1, test=LATE_TEST).keeps for gain in (1.0, 2.0)
+        ]
         print(
             f"{condition.name:<26} {null.false_positives:>15.1f}x {null.coverage:>9.0%} {null.keeps:>10.2%}  "
-            + ", ".join(f"{share:.0%}" for share in power),
+            + ", ".join(f"{share:.0%}" for share in power)
+            + "; "
+            + ", ".join(f"{share:.0%}" for share in late),
             flush=True,
         )
 

@@ -14,6 +14,7 @@ from cockpit.decide.kept_changes import WITHOUT
 from cockpit.science.compare import compare
 from cockpit.science.sequential import LOOKS, SPENDING, last_look
 
+ABLATION_LOOKS = LOOKS[:4]
 STILL_HELPS_AT = 0.05
 """A kept change stays at once where the incumbent without it is worse at this level, spent over the looks."""
 DROPPED_AT = 0.05
@@ -34,7 +35,7 @@ def ablated(state: State, context: DecisionContext, experiment: Experiment) -> l
         reason = f"{experiment.base}, whose change it drops, is no longer the incumbent"
         return context.discard(experiment, reason)
     runs = readings_of(state, experiment.id)
-    look = last_look(len(runs))
+    look = min(last_look(len(runs)), ABLATION_LOOKS[-1])
     margin = ABLATION_MARGIN_SDS * context.noise.run_sd
     seen = compare(runs[:look], context.incumbent, context.noise, margin=margin)
     tries = len(experiment.attempts)
@@ -52,7 +53,7 @@ def ablated(state: State, context: DecisionContext, experiment: Experiment) -> l
     if seen.p_value <= DROPPED_AT * DROP_SPENDING[index]:
         reason = f"{summary(seen)}: the change of {without} no longer helps"
         return context.keep(experiment, reason, seen.pooled)
-    if index + 1 < len(LOOKS) and tries < 2 * LOOKS[-1]:
+    if index + 1 < len(ABLATION_LOOKS) and tries < 2 * ABLATION_LOOKS[-1]:
         want = LOOKS[index + 1]
         more = replicates(state, context, experiment, want - len(runs), f"{summary(seen)}: not settled")
         return [*more, *base_runs(state, context, experiment, want)]

@@ -29,27 +29,15 @@ def controls(state: State, now: float) -> list[Event]:
     experiment = state.incumbent or state.baseline
     if not experiment or state.ending or not state.experiments[experiment].attempts:
         return []
-    coming = sum(
-        attempt.experiment == experiment and not attempt.pin
-        for attempt in (state.attempts[name] for name in state.waiting)
-    )
     rule = state.attempts[state.experiments[experiment].attempts[0]].rule
     up = [cluster for cluster in state.clusters.values() if cluster.state in _UP and not cluster.held]
-    # Controls that wait for lost or given-up clusters do not count.
-    names = {cluster.name for cluster in up}
-    joining = coming + sum(
-        attempt.kind is AttemptKind.CONTROL and attempt.pin in names
-        for attempt in (state.attempts[name] for name in (*state.waiting, *state.in_flight))
-    )
-    runs = [state.attempts[name] for name in state.experiments[experiment].attempts[-RUNS_READ:]]
-    tried = Counter(run.cluster or run.pin for run in runs)
-    # An odd control is repeated once. If the repeat gives no result, another would not either.
-    odd = {name for name in lone_outliers(readings_of(state, experiment)) if tried[name] == 1}
     at_once = max(JOINING_AT_LEAST, int(JOINING_AT_ONCE * len(up)))
+    coming = _unpinned(state, experiment)
+    joining = coming + _controls_under_way(state, up)
+    odd = _odd(state, experiment)
     events: list[Event] = []
     for cluster in _class_by_class(up):
-        every = FLAGGED_CONTROL_EVERY if cluster.name in state.flagged else CONTROL_EVERY
-        if cluster.controlled and cluster.control_age < every and cluster.name not in odd:
+        if cluster.controlled and not _is_old(state, cluster) and cluster.name not in odd:
             continue
         if not cluster.controlled and coming > 0:
             coming -= 1  # an unpinned run of the incumbent measures the cluster as well
@@ -63,6 +51,34 @@ def controls(state: State, now: float) -> list[Event]:
         attempt = another(state, run, extra=len(events))
         events.append(Queued(at=now, attempt=attempt, reason=f"a control of {cluster.name}, {when}"))
     return events
+
+
+def _unpinned(state: State, experiment: str) -> int:
+    """Count the waiting runs of the experiment that may run on any cluster."""
+    waiting = (state.attempts[name] for name in state.waiting)
+    return sum(attempt.experiment == experiment and not attempt.pin for attempt in waiting)
+
+
+def _controls_under_way(state: State, up: list[Cluster]) -> int:
+    """Count the controls that wait or run on these clusters. Those of lost or given-up clusters do not count."""
+    names = {cluster.name for cluster in up}
+    attempts = (state.attempts[name] for name in (*state.waiting, *state.in_flight))
+    return sum(attempt.kind is AttemptKind.CONTROL and attempt.pin in names for attempt in attempts)
+
+
+def _odd(state: State, experiment: str) -> set[str]:
+    """Return the clusters whose only control is far from the others' and is to be repeated.
+
+    It is repeated once. If the repeat gives no result, another would not either.
+    """
+    runs = [state.attempts[name] for name in state.experiments[experiment].attempts[-RUNS_READ:]]
+    tried = Counter(run.cluster or run.pin for run in runs)
+    return {name for name in lone_outliers(readings_of(state, experiment)) if tried[name] == 1}
+
+
+def _is_old(state: State, cluster: Cluster) -> bool:
+    every = FLAGGED_CONTROL_EVERY if cluster.name in state.flagged else CONTROL_EVERY
+    return cluster.control_age >= every
 
 
 def next_unused_at(state: State, now: float) -> float:

@@ -9,7 +9,7 @@ import math
 from cockpit.core.events import Event
 from cockpit.core.model import Attempt, AttemptKind, AttemptStatus, Estimate, Experiment, Tier
 from cockpit.core.state import State
-from cockpit.decide.decision_context import DecisionContext, margin_of, replicates, summary
+from cockpit.decide.decision_context import UP, DecisionContext, margin_of, replicates, summary
 from cockpit.decide.evidence import RUNS_READ, UNCHOSEN, reading, readings_of
 from cockpit.decide.rescoring import no_rescore, rescore_problem
 from cockpit.decide.schedule import RunSpec, another
@@ -18,7 +18,10 @@ from cockpit.science.noise import Reading
 from cockpit.science.sequential import LOOKS, Judgement, LookOutcome, judge, last_look
 
 OUTCLASSED_SES = 3.0
-BASE_RUNS_AT_MOST = 16
+BASE_RUNS_AT_MOST = LOOKS[-1]
+RUNS_A_CLUSTER = 4
+"""Fresh runs of a test for each cluster that is up, at most: a small fleet has no night's worth of runs for one arm."""
+RUNS_AT_LEAST = 8
 CONFIRMED_AT = 0.01
 """A confirmation contradicts the evidence where it is worse than predicted at this level, unless it alone is better
 than the incumbent at the same level."""
@@ -50,8 +53,16 @@ def tested(state: State, context: DecisionContext, experiment: Experiment) -> li
         if seen is not None and (other := _outclassing(state, context, experiment, seen)):
             reason = f"{summary(seen)}; {other} is certainly better"
             return context.discard(experiment, reason, seen.pooled)
+        if judged.want > _runs_at_most(state) and seen is not None:
+            reason = f"{summary(seen)}; {judged.why}, and {judged.want} runs are too many for this fleet"
+            return context.discard(experiment, reason, seen.pooled)
         return _evidence(state, context, experiment, judged, len(fresh))
     return _passed(state, context, experiment, fresh, judged)
+
+
+def _runs_at_most(state: State) -> int:
+    up = sum(cluster.state in UP and not cluster.held for cluster in state.clusters.values())
+    return max(RUNS_AT_LEAST, RUNS_A_CLUSTER * up)
 
 
 def _outclassing(state: State, context: DecisionContext, experiment: Experiment, seen: Comparison) -> str:
@@ -86,7 +97,7 @@ def base_runs(state: State, context: DecisionContext, experiment: Experiment, wa
     has = sum(one.hardware == hardware for one in context.incumbent)
     has += sum(
         state.attempts[name].status is not AttemptStatus.ENDED
-        for name in state.experiments[state.incumbent].attempts[-16:]
+        for name in state.experiments[state.incumbent].attempts[-RUNS_READ:]
     )
     rule = state.attempts[experiment.attempts[-1]].rule
     run = RunSpec(state.incumbent, AttemptKind.REPLICATE, rule, hardware=hardware)

@@ -146,7 +146,8 @@ def _first(state: State, now: float) -> list[Event]:
 
 def _settled(state: State, experiment: str) -> bool:
     return all(
-        state.attempts[name].status is AttemptStatus.ENDED for name in state.experiments[experiment].attempts[-16:]
+        state.attempts[name].status is AttemptStatus.ENDED
+        for name in state.experiments[experiment].attempts[-RUNS_READ:]
     )
 
 

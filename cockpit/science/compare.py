@@ -156,7 +156,7 @@ def _difference(ours: list[Reading], theirs: list[Reading], noise: Noise) -> _Pa
 
 def _clipped(runs: list[Reading], noise: Noise) -> list[float]:
     """Return the corrected scores. Those far from the median, by the session's SD and by their own, are clipped."""
-    scores = [noise.corrected(run) for run in runs]
+    scores = noise.corrected(runs)
     if len(scores) < CLIPPED_FROM:
         return scores
     centre = median(scores)
@@ -214,9 +214,9 @@ def reference_score(readings: Sequence[Reading], noise: Noise) -> ReferenceScore
     """
     if not readings:
         raise ValueError("An experiment without a run has no score.")
-    total, var = 0.0, 0.0
+    total, var = sum(noise.corrected(readings)), 0.0
     for reading in readings:
-        cluster, hardware = noise.cluster(reading.cluster), noise.classes.get(reading.hardware)
-        total += noise.corrected(reading) - (hardware.mean if hardware else 0.0)
-        var += noise.within_sd**2 + cluster.se**2
+        hardware = noise.classes.get(reading.hardware)
+        total -= hardware.mean if hardware else 0.0
+        var += noise.within_sd**2 + noise.cluster(reading.cluster).se ** 2
     return ReferenceScore(total / len(readings), math.sqrt(var) / len(readings))

@@ -8,7 +8,7 @@ separate from others is named, not estimated.
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -54,19 +54,46 @@ def estimate_effects(
     so a model that fits badly widens its intervals. Runs with a level that no factor names are left out. Raises
     ValueError on NaN or infinite scores.
     """
-    import numpy as np
-
     rows = [(at, reading) for at, reading in runs if all(at.get(name) in levels for name, levels in factors.items())]
     require_finite([reading for _, reading in rows])
     seen = {name: [v for v in levels if any(at[name] == v for at, _ in rows)] for name, levels in factors.items()}
     varied = {name: levels for name, levels in seen.items() if len(levels) > 1}
-    not_estimable = [name for name in factors if name not in varied]
+    not_varied = tuple(name for name in factors if name not in varied)
     if not rows or not varied:
-        return FactorEffects((), (), tuple(not_estimable), len(rows))
+        return FactorEffects((), (), not_varied, len(rows))
+    design = _design(rows, varied)
+    fit = _fit(rows, design, noise, level)
+    main: list[FactorEffect] = []
+    interactions: list[FactorEffect] = []
+    for term in design.columns:
+        for levels in itertools.product(*(varied[name][1:] for name in term)):
+            (main if len(term) == 1 else interactions).append(_effect(rows, design, fit, term, levels))
+    return FactorEffects(tuple(main), tuple(interactions), (*not_varied, *design.not_estimable), len(rows))
+
+
+_Term = tuple[str, ...]
+_Rows = Sequence[tuple[Mapping[str, Value], Reading]]
+
+
+class _Design(NamedTuple):
+    """The model matrix, shape (runs, columns): the hardware classes, then every term that the cells can separate."""
+
+    varied: dict[str, list[Value]]
+    """The levels of each factor that ran, for the factors with two or more."""
+    blocks: list[str]
+    matrix: "NDArray[Any]"
+    columns: dict[_Term, slice]
+    not_estimable: list[str]
+
+
+def _design(rows: _Rows, varied: dict[str, list[Value]]) -> _Design:
+    import numpy as np
+
     blocks = sorted({reading.hardware for _, reading in rows})
     matrix = np.asarray([[float(reading.hardware == block) for block in blocks] for _, reading in rows])
     codes = {name: np.stack([_code(levels, at[name]) for at, _ in rows]) for name, levels in varied.items()}
-    columns: dict[tuple[str, ...], slice] = {}
+    columns: dict[_Term, slice] = {}
+    not_estimable: list[str] = []
     pairs = list(itertools.combinations(varied, 2)) if len(varied) <= FACTORS_AT_MOST else []
     for term in [*((name,) for name in varied), *pairs]:
         if matrix.shape[1] + math.prod(len(varied[name]) - 1 for name in term) > len(rows):
@@ -79,34 +106,45 @@ def estimate_effects(
             continue
         columns[term] = slice(matrix.shape[1], grown.shape[1])
         matrix = grown
+    return _Design(varied, blocks, matrix, columns, not_estimable)
+
+
+class _Fit(NamedTuple):
+    solved: "NDArray[Any]"
+    covariance: "NDArray[Any]"
+    reach: float
+    """Half the width of an interval, in standard errors."""
+    level: float
+
+
+def _fit(rows: _Rows, design: _Design, noise: Noise, level: float) -> _Fit:
+    """Fit the effects by least squares."""
+    import numpy as np
+
     y = np.asarray([reading.val_bpb - noise.cluster(reading.cluster).mean for _, reading in rows])
-    solved, *_ = np.linalg.lstsq(matrix, y, rcond=None)
-    rest = y - matrix @ solved
-    df = len(rows) - matrix.shape[1]
+    solved, *_ = np.linalg.lstsq(design.matrix, y, rcond=None)
+    rest = y - design.matrix @ solved
+    df = len(rows) - design.matrix.shape[1]
     known = noise.within_sd**2 + float(np.mean([noise.cluster(reading.cluster).se ** 2 for _, reading in rows]))
     variance = (noise.df * known + float(rest @ rest)) / (noise.df + df)
-    spread = np.linalg.pinv(matrix.T @ matrix) * variance
-    reach = t_quantile((1 + level) / 2, noise.df + df)
+    covariance = np.linalg.pinv(design.matrix.T @ design.matrix) * variance
+    return _Fit(solved, covariance, t_quantile((1 + level) / 2, noise.df + df), level)
 
-    def effect(term: tuple[str, ...], levels: tuple[Value, ...]) -> FactorEffect:
-        first = tuple(varied[name][0] for name in term)
-        contrast = np.zeros(matrix.shape[1])
-        contrast[columns[term]] = _contrast([varied[name] for name in term], levels)
-        mean = float(contrast @ solved)
-        se = float(np.sqrt(contrast @ spread @ contrast))
-        said = ", ".join(f"{name} {value}" for name, value in zip(term, first, strict=True))
-        hardware = blocks[0] if len(blocks) == 1 else POOLED
-        count = sum(all(at[n] == v for n, v in zip(term, levels, strict=True)) for at, _ in rows)
-        return FactorEffect(
-            term, levels, first, Estimate(mean, mean - reach * se, mean + reach * se, level, count, said, hardware)
-        )
 
-    main: list[FactorEffect] = []
-    interactions: list[FactorEffect] = []
-    for term in columns:
-        for levels in itertools.product(*(varied[name][1:] for name in term)):
-            (main if len(term) == 1 else interactions).append(effect(term, levels))
-    return FactorEffects(tuple(main), tuple(interactions), tuple(not_estimable), len(rows))
+def _effect(rows: _Rows, design: _Design, fit: _Fit, term: _Term, levels: tuple[Value, ...]) -> FactorEffect:
+    """Return the effect of a term at these levels against the first level of each factor."""
+    import numpy as np
+
+    first = tuple(design.varied[name][0] for name in term)
+    contrast = np.zeros(design.matrix.shape[1])
+    contrast[design.columns[term]] = _contrast([design.varied[name] for name in term], levels)
+    mean = float(contrast @ fit.solved)
+    half = fit.reach * float(np.sqrt(contrast @ fit.covariance @ contrast))
+    against = ", ".join(f"{name} {value}" for name, value in zip(term, first, strict=True))
+    hardware = design.blocks[0] if len(design.blocks) == 1 else POOLED
+    count = sum(all(at[n] == v for n, v in zip(term, levels, strict=True)) for at, _ in rows)
+    estimate = Estimate(mean, mean - half, mean + half, fit.level, count, against, hardware)
+    return FactorEffect(term, levels, first, estimate)
 
 
 def _code(levels: Sequence[Value], value: Value) -> "NDArray[Any]":

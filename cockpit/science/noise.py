@@ -123,10 +123,10 @@ class Noise(msgspec.Struct, frozen=True):
         share = 1 - (self.drift.se / self.drift.mean) ** 2
         return Offset(share * self.drift.mean, math.sqrt(share) * self.drift.se)
 
-    def corrected(self, reading: "Reading") -> float:
-        """Return a score without its cluster's offset and without a clear drift."""
-        drifted = self.slope_per_hour.mean * (reading.at - self.origin_s) / 3600
-        return reading.val_bpb - self.cluster(reading.cluster).mean - drifted
+    def corrected(self, readings: Sequence["Reading"]) -> list[float]:
+        """Return the scores without their clusters' offsets and without a clear drift."""
+        slope = self.slope_per_hour.mean / 3600
+        return [one.val_bpb - self.cluster(one.cluster).mean - slope * (one.at - self.origin_s) for one in readings]
 
     def drift_variance(self, hours: float) -> float:
         """Return the variance of the correction for drift between two times this many hours apart."""

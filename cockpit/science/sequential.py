@@ -1,7 +1,7 @@
 """Decide when the evidence is enough: one sequential test per promoted experiment, with a bounded rate of false keeps.
 
 A screened run that looks better earns a test; it is not evidence, because it was chosen for looking good. The test uses
-fresh runs only. It looks at the evidence after 2, 4, 8 and 16 of them and spends its error level over the looks
+fresh runs only. It looks at the evidence after 2, 4, 8, 16 and 32 of them and spends its error level over the looks
 (Bonferroni over looks, the simplest of the alpha-spending plans of Lan & DeMets 1983, Biometrika 70: it holds under any
 dependence). The level of each test comes from LORD++ (Javanmard & Montanari 2018, Ann. Stat. 46; Ramdas, Yang,
 Wainwright & Jordan 2017, NeurIPS): the expected share of false keeps among all keeps stays below the stated rate
@@ -9,6 +9,7 @@ however many tests a session starts, and each keep earns further tests. Several 
 when a test starts, from the keeps known then (the asynchronous form: Zrnic, Ramdas & Jordan 2021, JMLR 22).
 """
 
+import math
 from collections.abc import Sequence
 from enum import StrEnum
 
@@ -19,20 +20,25 @@ from cockpit.science.noise import MEASURED_DF, Noise
 
 FALSE_KEEP_RATE = 0.05
 """The expected share of false keeps among all keeps stays below this."""
-LOOKS = (2, 4, 8, 16)
+LOOKS = (2, 4, 8, 16, 32)
 """Numbers of fresh runs at which a test looks at the evidence."""
-SPENDING = (0.1, 0.2, 0.3, 0.4)
+SPENDING = (0.1, 0.15, 0.2, 0.25, 0.3)
 """The share of its level that a test spends at each look: little at first, where a few close runs of a noisy arm look
 sure. A gain near one SD needs the last look; a hopeless test seldom gets there."""
-HOPELESS_P = 0.30
-"""A test ends at a look where its p-value is above this."""
+HOPELESS_P = (0.5, 0.4, 0.25, 0.08, 0.0)
+"""The p-value above which a test ends at each look. Two runs say little about a gain near one SD. Sixteen runs that are
+not nearly enough will not be enough with sixteen more."""
 IDENTICAL = (
     "all repeats scored exactly the same: the code takes no seed, so its repeats are no evidence and luck "
     "cannot be told from a gain"
 )
 _DECAY = 1.6
 _ZETA = 2.285765657
-"""Riemann's zeta(1.6), which makes the discounts sum to one."""
+"""Riemann's zeta(1.6), which makes the fast discounts sum to one."""
+_SPREAD = 20
+"""Tests over which the slow discounts spread."""
+_SPREAD_SUM = 0.0487708
+"""The sum of (age + _SPREAD)^-2 over all ages from 1, which makes the slow discounts sum to one."""
 
 
 class LookOutcome(StrEnum):
@@ -55,8 +61,15 @@ class Judgement(msgspec.Struct, frozen=True):
 
 
 def _discount(age: int) -> float:
-    """Return the weight of a test this many tests after the wealth was earned."""
-    return age**-_DECAY / _ZETA if age >= 1 else 0.0
+    """Return the weight of a test this many tests after the wealth was earned; all weights sum to one.
+
+    Half of them fall fast, for the large gains that come first. Half stay nearly level over the tests of a night: a
+    gain near one SD has no chance at the level that the fast half leaves to the fortieth test.
+    """
+    if age < 1:
+        return 0.0
+    fast, slow = math.pow(age, -_DECAY) / _ZETA, math.pow(age + _SPREAD, -2) / _SPREAD_SUM
+    return (fast + slow) / 2
 
 
 def test_level(test: int, keeps: Sequence[int], rate: float = FALSE_KEEP_RATE) -> float:
@@ -99,6 +112,6 @@ def judge(comparison: Comparison | None, noise: Noise, level: float, look: int) 
         if noise.measured:
             return Judgement(LookOutcome.KEEP, look, want, threshold, said)
         return Judgement(LookOutcome.MORE, look, want or look, threshold, "the noise is not measured yet")
-    if p > HOPELESS_P or not want:
+    if p > HOPELESS_P[index] or not want:
         return Judgement(LookOutcome.HOPELESS, look, 0, threshold, said)
     return Judgement(LookOutcome.MORE, look, want, threshold, said)

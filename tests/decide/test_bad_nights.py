@@ -1,0 +1,21 @@
+"""Short nights on a fleet with bad noise keep nothing but gains. benchmarks/evidence_sessions.py has whole nights."""
+
+import pytest
+
+from benchmarks.evidence import CONDITIONS, Condition
+from benchmarks.evidence_sessions import night
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("condition", CONDITIONS, ids=lambda one: one.name)
+def test_a_short_night_of_placebos_keeps_none(condition: Condition) -> None:
+    found = night(condition, seed=1, gain_sds=0.0, share=0.0, runs=16)
+    assert found.tests > 0
+    assert found.keeps == 0
+
+
+@pytest.mark.timeout(120)
+def test_a_short_night_finds_gains_of_three_run_sds_and_keeps_no_other_arm() -> None:
+    found = night(CONDITIONS[0], seed=1, gain_sds=3.0, share=0.2, runs=16)
+    assert found.found >= 1
+    assert found.false == 0
