@@ -1,6 +1,6 @@
 """Measure if scores of the same code drift over a day, in real repeats of real runs, one session at a time.
 
-    python benchmarks/drift.py PATH/TO/trials.json
+    python -m benchmarks.drift PATH/TO/trials.json
 
 For each session of the trials the slope of repeats of the same constants over time, with its error, and what it comes
 to between two controls of one cluster (40 runs of 5 minutes) in units of a run's SD. Sessions in which code was

@@ -46,6 +46,7 @@ def main() -> None:
 
 def report(folder: SessionFolder, now: float) -> None:
     state = state_of(folder)
+    assert state is not None
     started = [attempt for attempt in state.attempts.values() if attempt.started_at]
     began = min(attempt.started_at for attempt in started)
     busy_s = sum((attempt.ended_at or now) - attempt.started_at for attempt in started)

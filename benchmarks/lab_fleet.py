@@ -1,6 +1,6 @@
 """Cockpit's worker at the fleet it is meant for: sixteen clusters of the real SkyPilot on the lab's real Slurm.
 
-    python benchmarks/lab_fleet.py [--clusters 16] [--seconds 240] [--rounds 2]      # as root on Debian; 30 minutes
+    python -m benchmarks.lab_fleet [--clusters 16] [--seconds 240] [--rounds 2]      # as root on Debian; 30 minutes
 
 Launches all of them, then runs `--rounds` experiments on each, every one of which prints a step line a second. Prints
 how long the clusters took to come up, the worker's share of a core (its children's included) and its memory while it
@@ -10,21 +10,17 @@ them is longer here than on sixteen machines, and benchmarks/lab_throughput.py h
 
 import argparse
 import os
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
+import psutil
 
-import psutil  # noqa: E402
-from lab_throughput import RUN, cpu_s, over, read  # noqa: E402
-
-from cockpit.core.model import ClusterState  # noqa: E402
-from cockpit.session import lock  # noqa: E402
-from tests.lab.cluster import Lab, alone  # noqa: E402
-from tests.lab.sessions import LabSession  # noqa: E402
+from benchmarks.lab_throughput import RUN, cpu_s, over, read
+from cockpit.core.model import ClusterState
+from cockpit.session import lock
+from tests.lab.cluster import Lab, alone
+from tests.lab.sessions import LabSession
 
 LOOK_S = 60.0
 H200_SHARE = 3 / 16

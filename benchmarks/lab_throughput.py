@@ -1,6 +1,6 @@
 """Cockpit against the published way of driving SkyPilot, on the lab: the same clusters, the same experiments, in turns.
 
-    python benchmarks/lab_throughput.py                  # as root on Debian; about 40 minutes
+    python -m benchmarks.lab_throughput                  # as root on Debian; about 40 minutes
 
 The published way is a loop that calls the `sky` command: `sky exec` an experiment on every cluster, poll `sky queue`
 until the wave is over, `sky logs` for each result, think, next. It is given a think time of --think seconds, and no
@@ -30,12 +30,9 @@ from typing import NamedTuple
 
 import psutil
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
-
-from cockpit.session import lock  # noqa: E402
-from tests.lab.cluster import Lab, alone  # noqa: E402
-from tests.lab.sessions import LabSession  # noqa: E402
+from cockpit.session import lock
+from tests.lab.cluster import Lab, alone
+from tests.lab.sessions import LabSession
 
 RUN = """\
 import os, time
@@ -213,7 +210,7 @@ class Queue(Commands):
 def cpu_s(process: psutil.Process) -> float:
     """Return its own and that of the children it has waited for."""
     times = process.cpu_times()
-    return times.user + times.system + times.children_user + times.children_system
+    return float(times.user + times.system + times.children_user + times.children_system)
 
 
 def over(session: LabSession, experiments: int) -> bool:

@@ -43,7 +43,7 @@ def main() -> None:
         repo = copy_of(ROOT, Path(scratch) / "repo")
         folder = SessionFolder(Path(scratch) / "sessions" / "night")
         create(folder, Plan("night", repo, settings, speed=0.0), SIM_EPOCH)
-        worker = build(folder, threading.Event())
+        worker = build(folder, threading.Event(), threading.Event())
         profile = cProfile.Profile()
         wall, cpu = time.perf_counter(), time.process_time()
         if words.profile:

@@ -1,6 +1,6 @@
 """Which search finds how much, how soon, and how much of what it keeps is real: 8 virtual hours on 13 H100 and 3 H200.
 
-    python benchmarks/search.py PATH/TO/trials.json [--seeds 10] [--hours 8] [--only cockpit,waves] [--processes 2]
+    python -m benchmarks.search PATH/TO/trials.json [--seeds 10] [--hours 8] [--only cockpit,waves] [--processes 2]
 
 The response surface, the crashes and the noise are fitted to trials.json (see search_surface.py; needs the extra
 `surrogate`). Cockpit's row is its real plan, fold and search (search_cockpit.py) on virtual clusters. Prints, for each
@@ -11,7 +11,7 @@ import argparse
 import multiprocessing
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
-from search_cockpit import Night, coverage
-from search_fleet import HOURS, Report, run
-from search_intervals import held_out_coverage
-from search_policies import Greedy, Optuna, Random, Waves
-from search_surface import SURFACES, Slot, Surface, make_fleet, rank_on_held_out_sessions, read_trials
+
+from benchmarks.search_cockpit import Night, coverage
+from benchmarks.search_fleet import HOURS, Report, run
+from benchmarks.search_intervals import held_out_coverage
+from benchmarks.search_policies import Greedy, Optuna, Random, Waves
+from benchmarks.search_surface import SURFACES, Slot, Surface, make_fleet, rank_on_held_out_sessions, read_trials
 
 GOALS = (0.985, 0.980, 0.978)
 POLICIES = {
@@ -72,7 +73,7 @@ def play(policy: str, seed: int, hours: float, surface: Surface) -> Outcome:
         report = night.report
         covered, intervals = coverage(night)
     else:
-        made: Any = {
+        policies: dict[str, Callable[[], Any]] = {
             "random": lambda: Random(seed),
             "tpe": lambda: Optuna("tpe", seed),
             "cma": lambda: Optuna("cma", seed),
@@ -81,8 +82,8 @@ def play(policy: str, seed: int, hours: float, surface: Surface) -> Outcome:
             "waves": lambda: Waves(seed, told=False, size=len(slots)),
             "waves-told": lambda: Waves(seed, told=True, size=len(slots)),
             "one": lambda: Waves(seed, told=True, size=1),
-        }[policy]()
-        report = run(made, slots, surface, seed, hours)
+        }
+        report = run(policies[policy](), slots, surface, seed, hours)
     return judged(report, surface, hours, covered, intervals)
 
 

@@ -4,9 +4,9 @@ import heapq
 from typing import Any
 
 import numpy as np
-from search_fleet import CRASH_S, HANDOVER_S, HOURS, START_S, TRAIN_S, Report
-from search_surface import BASELINE, Config, Slot, Surface, measure
 
+from benchmarks.search_fleet import CRASH_S, HANDOVER_S, HOURS, START_S, TRAIN_S, Report
+from benchmarks.search_surface import BASELINE, Config, Slot, Surface, measure
 from cockpit.agent.proposer_api import ProposalRequest
 from cockpit.agent.proposers.evolution import next_arms
 from cockpit.agent.proposers.search import draft, search_history

@@ -1,7 +1,7 @@
 """Compare the cost of a decision after 100,000 experiments with its cost at the start of a session.
 
-    python benchmarks/search_decide.py [--experiments 100000]
-    python benchmarks/search_decide.py --clusters 1000 --hours 0.4
+    python -m benchmarks.search_decide [--experiments 100000]
+    python -m benchmarks.search_decide --clusters 1000 --hours 0.4
 
 Fills a state through the fold with finished, discarded experiments around a night of real decisions, and times
 `promote` on a new result, the whole of `decide`, and the search reading the state. Processor time,
@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from search_cockpit import Night
-from search_surface import BASELINE, Config, Surface, features, make_fleet
 
+from benchmarks.search_cockpit import Night
+from benchmarks.search_surface import BASELINE, Config, Surface, features, make_fleet
 from cockpit.agent.proposers.search import search_history
 from cockpit.core.events import Approved, Decided, Ended, Proposed, Started, Submitting
 from cockpit.core.fold import fold

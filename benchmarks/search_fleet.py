@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
-from search_surface import Slot, Surface, measure
+
+from benchmarks.search_surface import Slot, Surface, measure
 
 TRAIN_S = 300.0
 START_S = 30.0

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
-from search_surface import Trial, repeats
 
+from benchmarks.search_surface import Trial, repeats
 from cockpit.science.compare import compare
 from cockpit.science.noise import Noise, Reading, estimate_noise
 

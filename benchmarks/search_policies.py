@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from search_fleet import Job, Report, Result
-from search_surface import BASELINE, H100_OFFSET, Slot
 
+from benchmarks.search_fleet import Job, Report, Result
+from benchmarks.search_surface import BASELINE, H100_OFFSET, Slot
 from cockpit.science.search_space import Choice, Ladder, Real, fit_overrides, position, search_space, value_at
 
 SPACE = search_space(BASELINE)
@@ -128,7 +128,7 @@ class Greedy:
 
     def scored(self, result: Result) -> float:
         assert result.val_bpb is not None
-        return result.val_bpb - (self.offset if result.slot.hardware == "H100" else 0.0)
+        return float(result.val_bpb - (self.offset if result.slot.hardware == "H100" else 0.0))
 
     def ended(self, result: Result) -> None:
         if result.val_bpb is None:

@@ -216,7 +216,7 @@ def noise_sd(score: float) -> float:
 
 def measure(rng: np.random.Generator, score: float, slot: Slot) -> float:
     unit = float(rng.standard_t(TAIL_DF)) / np.sqrt(TAIL_DF / (TAIL_DF - 2))
-    return score + slot.offset + noise_sd(score) * unit
+    return float(score + slot.offset + noise_sd(score) * unit)
 
 
 def repeats(trials: Sequence[Trial], below: float = 0.995) -> dict[str, list[list[float]]]:

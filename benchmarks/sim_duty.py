@@ -1,9 +1,9 @@
 """The real worker on the simulated fleet, with the latencies measured on the lab: duty, throughput, cost of a decision.
 
-    python benchmarks/sim_duty.py                                # 16 clusters, 8 hours; a minute or two
-    python benchmarks/sim_duty.py --search
-    python benchmarks/sim_duty.py --clusters 256 --hours 8
-    python benchmarks/sim_duty.py --clusters 1000 --hours 1 --requests 64
+    python -m benchmarks.sim_duty                                # 16 clusters, 8 hours; a minute or two
+    python -m benchmarks.sim_duty --search
+    python -m benchmarks.sim_duty --clusters 256 --hours 8
+    python -m benchmarks.sim_duty --clusters 1000 --hours 1 --requests 64
 
 Everything here is SIMULATED but the worker: its loop, plan, ledger, and variants are the real ones.
 The bound is what the latencies allow a fleet that is never late: a run's length over that and the gap that SkyPilot
@@ -14,7 +14,6 @@ some 300 clusters: more need a larger one, --requests.
 
 import argparse
 import random
-import sys
 import tempfile
 import threading
 import time
@@ -23,26 +22,26 @@ from statistics import mean, median
 
 import msgspec
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
+from cockpit.agent.proposer_api import ProposalRequest, Proposer, ProposerApi
+from cockpit.agent.proposers.search import Search
+from cockpit.cli.demo import copy_of
+from cockpit.core.intents import Arm, Draft
+from cockpit.core.model import Change, Outcome, WaveKind
+from cockpit.core.state import State
+from cockpit.decide import decide
+from cockpit.decide.budget import accounts
+from cockpit.fleet.base import ClusterReady, ClusterTrouble, Job, JobEnded, JobRefused, JobStarted
+from cockpit.fleet.sim.fleet import open_sim
+from cockpit.fleet.sim.world import Latencies
+from cockpit.session.ledger import Ledger
+from cockpit.session.paths import SessionFolder
+from cockpit.session.settings import EnvelopeSettings, NewSession, Settings
+from cockpit.variant.store import VariantStore
+from cockpit.worker import loop
+from cockpit.worker.create import SIM_EPOCH, Plan, create
+from cockpit.worker.parts import WorkerParts
 
-from cockpit.agent.proposer_api import ProposalRequest, Proposer, ProposerApi  # noqa: E402
-from cockpit.agent.proposers.search import Search  # noqa: E402
-from cockpit.cli.demo import copy_of  # noqa: E402
-from cockpit.core.intents import Arm, Draft  # noqa: E402
-from cockpit.core.model import Change, Outcome, WaveKind  # noqa: E402
-from cockpit.core.state import State  # noqa: E402
-from cockpit.decide.budget import accounts  # noqa: E402
-from cockpit.fleet.base import ClusterReady, ClusterTrouble, Job, JobEnded, JobStarted  # noqa: E402
-from cockpit.fleet.sim.fleet import open_sim  # noqa: E402
-from cockpit.fleet.sim.world import Latencies  # noqa: E402
-from cockpit.session.ledger import Ledger  # noqa: E402
-from cockpit.session.paths import SessionFolder  # noqa: E402
-from cockpit.session.settings import EnvelopeSettings, NewSession, Settings  # noqa: E402
-from cockpit.variant.store import VariantStore  # noqa: E402
-from cockpit.worker import loop  # noqa: E402
-from cockpit.worker.create import SIM_EPOCH, Plan, create  # noqa: E402
-from cockpit.worker.parts import WorkerParts  # noqa: E402
+HERE = Path(__file__).resolve().parent
 
 LAB = Latencies(
     launch_s=(40.0, 53.0), submit_s=(3.0, 5.0), start_s=(2.0, 4.0), gap_s=(4.0, 4.6), cancel_s=(3.0, 4.0),
@@ -77,7 +76,7 @@ class Decisions:
     """The real decisions, each call timed with how many attempts had ended."""
 
     def __init__(self) -> None:
-        self.decide = loop.decide
+        self.decide = decide
         self.took_us: list[tuple[int, float]] = []
 
     def __call__(self, state: State, now: float):  # type: ignore[no-untyped-def]
@@ -107,7 +106,8 @@ def cockpit(
     ledger = Ledger.open(folder.ledger)
     session = ledger.state().session
     fleet, clock = open_sim(session.fleet, folder.sim_world, session.created_at, latencies)
-    loop.decide = decisions = Decisions()  # type: ignore[assignment]
+    decisions = Decisions()
+    setattr(loop, "decide", decisions)  # noqa: B010  (mypy rejects the plain assignment)
     wake = threading.Event()
     store = VariantStore(repo, "night")
     parts = WorkerParts(
@@ -148,9 +148,8 @@ def published(place: Path, clusters: int, hours: float) -> tuple[float, float]:
                     running.discard(report.job)
                     training_s += report.at - started.get(report.job, report.at)
                     valid += report.reason == "exited" and report.exit_code == 0
-                case _:
-                    if hasattr(report, "message"):
-                        running.discard(report.job)
+                case JobRefused():
+                    running.discard(report.job)
 
     def wait(seconds: float) -> None:
         until = clock.now() + seconds

@@ -1,6 +1,6 @@
 """Does the CPU preset show a real signal? Three learning rates x three seeds of train.py, as ratios to the noise.
 
-    python benchmarks/train_signal.py [--budget-s 30] [--knob UNEMBEDDING_LR --values 0.001 0.004 0.016]
+    python -m benchmarks.train_signal [--budget-s 30] [--knob UNEMBEDDING_LR --values 0.001 0.004 0.016]
 
 Prepare the corpus first (`python prepare.py --corpus stdlib`). Every run is a real one, one after the other. The
 noise is the pooled standard deviation over the seeds; a separation is the difference of two means over the
@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def val_bpb(knob: str, value: float, seed: int, budget_s: float) -> float:
     source = (ROOT / "train.py").read_text()
-    like = type(find_constants(source)[knob])
+    like = float if isinstance(find_constants(source)[knob], float) else int
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "train.py").write_text(set_constants(source, {knob: like(value)}))
         Path(folder, "prepare.py").write_text((ROOT / "prepare.py").read_text())

@@ -2,7 +2,7 @@
 
     python -m venv /tmp/posting && /tmp/posting/bin/pip install posting==2.3.1
     python -m venv /tmp/harlequin && /tmp/harlequin/bin/pip install harlequin==2.17.0
-    python benchmarks/tui_apps.py /tmp/posting/bin /tmp/harlequin/bin
+    python -m benchmarks.tui_apps /tmp/posting/bin /tmp/harlequin/bin
 
 Each in a place of its own, as each pins a Textual of its own. Prints a line an app, and its ratios to the screen's.
 The key is one that opens what the app opens by a key (its help, its palette).
@@ -15,11 +15,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
-
-from benchmarks.tui_link import RUN, Terminal  # noqa: E402
-from benchmarks.tui_sessions import night  # noqa: E402
+from benchmarks.tui_link import RUN, Terminal
+from benchmarks.tui_sessions import night
 
 RATE = 50_000
 QUIET_S = 0.8

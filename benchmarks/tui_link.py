@@ -1,7 +1,7 @@
 """Measure the budgets of the design on a real pty whose reader takes a set number of bytes a second.
 
-    python benchmarks/tui_link.py                       # all of it, some five minutes
-    python benchmarks/tui_link.py --only first-paint --experiments 100000
+    python -m benchmarks.tui_link                       # all of it, some five minutes
+    python -m benchmarks.tui_link --only first-paint --experiments 100000
 
 Prints a line for each measure: its name, the value, the budget, and their ratio (at most 1 is within budget).
 """
@@ -23,10 +23,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
+from benchmarks.tui_sessions import Busy, large, night
 
-from benchmarks.tui_sessions import Busy, large, night  # noqa: E402
+HERE = Path(__file__).resolve().parent
 
 ROWS, COLUMNS = 50, 200
 RUN = "import sys, pathlib; from cockpit.tui.app import run; sys.exit(run(pathlib.Path(sys.argv[1])))"

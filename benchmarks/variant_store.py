@@ -1,4 +1,4 @@
-"""How long a variant takes to store, as a share of the 20 ms it may take: python benchmarks/variant_store.py
+"""How long a variant takes to store, as a share of the 20 ms it may take: python -m benchmarks.variant_store
 
 1,000 puts of constants, and 200 of an edit, each into a small repository and into one with 5,000 files; the
 script is as long as upstream's train.py. Prints, for each, the median and the 99th percentile over 20 ms

@@ -22,7 +22,7 @@ IRREGULAR = 2
 CANDIDATES = 20_000
 """Cells of a larger grid that are considered, drawn with a fixed seed."""
 NUMBERED_AT_MOST = 1 << 62
-"""Cells of the largest grid whose cells have numbers that fit into 64 bits. Of a larger one the levels are drawn."""
+"""Cells of the largest grid whose cells have numbers that fit into 64 bits. The levels of a larger one are drawn."""
 
 
 class Design(msgspec.Struct, frozen=True):
