@@ -49,7 +49,7 @@ def test_a_gain_that_cannot_be_shown_from_outside_is_not_kept(rescore: Rescore |
 
 @pytest.mark.parametrize("why", [Rescore(trouble="no scorer here"), Rescore(failed="printed 2.0, and scores 1.0")])
 def test_a_scorer_that_refuses_the_baseline_refuses_nothing_else(why: Rescore) -> None:
-    """The baseline is code that a person trusts, so the scorer is at fault."""
+    """Blame the scorer, because the baseline is code that a person trusts."""
     world = World(truth, rescore=lambda attempt: why)
     world.run(0.1)
     (better,) = world.propose({"LR": 2})
