@@ -17,20 +17,20 @@ def unchecked(state: State) -> list[str]:
     session = state.session
     if session.fleet.simulated:
         return []
-    told = []
+    found = []
     walls = Counter(run.wall for run in state.attempts.values() if run.started_at)
     if session.fleet.kind != "local" and walls:
-        told.append("unconfined: nothing but its cluster confines a run, and that is unchecked")
+        found.append("unconfined: nothing but its cluster confines a run, and that is unchecked")
     elif walls[UNCONFINED]:
         runs = f"{walls[UNCONFINED]:,} of {count(walls.total(), 'run')}"
-        told.append(f"unconfined: {runs} could read and write whatever the person can")
+        found.append(f"unconfined: {runs} could read and write whatever the person can")
     if not session.rescore:
-        told.append(f"{BY_THEMSELVES}: every score is the word of its own run")
+        found.append(f"{BY_THEMSELVES}: every score is the word of its own run")
     elif trouble := scorer_trouble(state):
-        told.append(f"{BY_THEMSELVES}: the baseline could not be scored outside its run: {trouble}")
+        found.append(f"{BY_THEMSELVES}: the baseline could not be scored outside its run: {trouble}")
     elif any(run.hardware != "CPU" for run in state.attempts.values() if run.rescore):
-        told.append("the scorer has not been tried on a GPU by its makers: compare its score with the printed one")
-    return told
+        found.append("the scorer has not been tried on a GPU by its makers: compare its score with the printed one")
+    return found
 
 
 def checks_of(state: State, experiment: Experiment) -> str:

@@ -1,6 +1,6 @@
 """Effects of a wave's factors, and the gain of the incumbent, from the runs so far."""
 
-from cockpit.core.model import Value, Wave
+from cockpit.core.model import Estimate, Value, Wave
 from cockpit.core.state import State, constants_of
 from cockpit.decide.evidence import evidence_of, noise_of, readings_of
 from cockpit.science.compare import Comparison, compare
@@ -18,10 +18,9 @@ def effects_of(state: State, wave: str) -> FactorEffects:
 
 
 def _cell_of_base(state: State, wave: Wave) -> dict[str, Value]:
-    """Return the base's levels where it is a cell of the wave's grid: no arm is, for what was measured is not run
-    again.
+    """Return the base's levels where they are a cell of the grid. That cell has no arm: its code was measured before.
 
-    Empty where it is none, or where the arms differ from it in more than their levels.
+    Empty where the base is outside the grid, or where the arms differ from it in more than their levels.
     """
     arms = [state.experiments[arm].change for arm in wave.arms]
     if wave.base not in state.experiments or any(arm.edits or set(arm.constants) != set(wave.factors) for arm in arms):
@@ -39,3 +38,8 @@ def gain_of(state: State) -> Comparison | None:
     if not state.incumbent or state.incumbent == state.baseline:
         return None
     return compare(evidence_of(state, state.incumbent), readings_of(state, state.baseline), noise_of(state))
+
+
+def is_clear(estimate: Estimate) -> bool:
+    """Tell if the interval of an effect excludes 0."""
+    return estimate.low > 0 or estimate.high < 0

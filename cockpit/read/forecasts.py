@@ -29,7 +29,7 @@ def forecasts_of(state: State, arms: Iterable[str]) -> dict[str, ArmForecast]:
     """Return forecasts of experiments that have not run, from this session's own runs, failed ones included.
 
     An arm that changes constants is judged by what ran nearest to it. One that edits code is judged by how many of the
-    session's edits crashed: what an edit does cannot be told from constants. Empty before the first result; arms are
+    session's edits crashed: constants do not show what an edit does. Empty before the first result; arms are
     left out where nothing is known to vary.
     """
     measured = _measured(state)

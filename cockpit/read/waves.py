@@ -1,4 +1,4 @@
-"""The standing of a wave in one word, and its best arm."""
+"""The standing of a wave and of an experiment in one word, and a wave's best arm."""
 
 from collections.abc import Iterable
 
@@ -13,12 +13,12 @@ FINISHED = (
     ExperimentStatus.CRASHED,
     ExperimentStatus.DROPPED,
 )
-"""Statuses of an arm whose first run is over, or will never be."""
+"""The statuses of an arm that no first run is to come for."""
 
 
 def wave_word(state: State, wave: Wave) -> str:
     """Return the standing of a wave: `proposed`, `held`, `running`, `queued`, `measuring`, `done`, `rejected`,
-    `cancelled`, or `not run` for one that the end of its session left over.
+    `cancelled`, or `not run` where its session ended first.
 
     A wave is `measuring` once every arm has a result, until its verdict.
     """
@@ -37,10 +37,16 @@ def wave_word(state: State, wave: Wave) -> str:
     return str(wave.status)
 
 
+def status_word(state: State, experiment: Experiment) -> str:
+    """Return the status of an experiment; `not run` where the session ended before its first result."""
+    to_come = experiment.status in (ExperimentStatus.QUEUED, ExperimentStatus.RUNNING)
+    return "not run" if state.ended_at and to_come else str(experiment.status)
+
+
 def best_arm(state: State, arms: Iterable[Experiment]) -> tuple[str, Difference | None]:
     """Return the kept arm, else the arm with the best difference to its base. The luckiest arm is not the best.
 
-    Differences in the class that comparisons are made in go first; one in another class is told with it.
+    Differences in the class that comparisons are made in go first; one in another class is named with its class.
     """
     first = comparison_class(state)
     found = [

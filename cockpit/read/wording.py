@@ -1,6 +1,6 @@
 """Numbers in words, the same everywhere: on the screen, on the command line, in a question."""
 
-from cockpit.core.model import Change, Value
+from cockpit.core.model import Value
 
 
 def duration(seconds: float) -> str:
@@ -44,8 +44,3 @@ def value(constant: Value) -> str:
     if isinstance(constant, str):
         return constant if constant and constant.isprintable() else repr(constant)
     return str(constant)
-
-
-def constant_parts(change: Change) -> list[str]:
-    """Return the constants of a change: `NAME=value` for each."""
-    return [f"{name}={value(constant)}" for name, constant in change.constants.items()]

@@ -1,15 +1,15 @@
 """val_bpb over time as an SVG: a dot an experiment and class, what was kept marked, the best-so-far line."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 
 import msgspec
 
-from cockpit.core.model import ExperimentStatus
 from cockpit.core.state import State
 from cockpit.read.counterfactual import Best
 from cockpit.read.score_dots import ScoreDots
+from cockpit.read.scores import kept_experiments
 
 WIDTH, HEIGHT = 960, 380
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 16, 40
@@ -30,24 +30,25 @@ class PlottedDot(msgspec.Struct, frozen=True):
     kept: bool
 
 
-def dots(state: State) -> list[PlottedDot]:
+def dots(state: State, scored: ScoreDots) -> list[PlottedDot]:
     """Return one dot for each experiment in each class it ran in, at the end of its first run there."""
     began = state.session.created_at
-    followed = ScoreDots()
-    followed.follow(state)
+    kept = set(kept_experiments(state))
     return [
         PlottedDot(
             (dot.at - began) / 3600,
             None if math.isnan(dot.val_bpb) else dot.val_bpb,
             dot.hardware,
             dot.experiment,
-            state.experiments[dot.experiment].status is ExperimentStatus.KEPT,
+            dot.experiment in kept,
         )
-        for dot in followed.by_key.values()
+        for dot in scored.by_key.values()
     ]
 
 
-def svg(shown: Sequence[PlottedDot], best: Sequence[Best], alone: Sequence[Best], hours: float) -> str:
+def svg(
+    shown: Sequence[PlottedDot], best: Sequence[Best], alone: Sequence[Best], hours: float, classes: Sequence[str]
+) -> str:
     """Return the chart. `hours` is its width; the score axis shows the better three quarters, so that crashes of
     learning rate do not flatten the rest; what lies above it sits on the edge.
     """
@@ -58,7 +59,6 @@ def svg(shown: Sequence[PlottedDot], best: Sequence[Best], alone: Sequence[Best]
     low = scores[0]
     margin = max((high - low) * 0.08, 1e-4)
     axes = _Axes(max(hours, 1e-3), low - margin, high + margin)
-    classes = _by_use(shown)
     parts = [
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="val_bpb over time"',
         ' xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" font-size="12">',
@@ -71,16 +71,9 @@ def svg(shown: Sequence[PlottedDot], best: Sequence[Best], alone: Sequence[Best]
     return "".join(parts)
 
 
-def legend(shown: Iterable[PlottedDot]) -> list[tuple[str, str]]:
-    """Return (hardware class, colour), the most used first."""
-    return [(name, COLOURS[i % len(COLOURS)]) for i, name in enumerate(_by_use(shown))]
-
-
-def _by_use(shown: Iterable[PlottedDot]) -> list[str]:
-    counts: dict[str, int] = {}
-    for dot in shown:
-        counts[dot.hardware] = counts.get(dot.hardware, 0) + 1
-    return sorted(counts, key=lambda name: (-counts[name], name))
+def legend(classes: Sequence[str]) -> list[tuple[str, str]]:
+    """Return (hardware class, colour), in the order of the classes."""
+    return [(name, COLOURS[i % len(COLOURS)]) for i, name in enumerate(classes)]
 
 
 def _thinned(shown: Sequence[PlottedDot]) -> list[PlottedDot]:

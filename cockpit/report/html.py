@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from cockpit.core.model import Value
 from cockpit.core.state import State
+from cockpit.read.effects import is_clear
+from cockpit.read.wording import value
 from cockpit.report.chart import legend, svg
 from cockpit.report.story import story
 from cockpit.science.effects import FactorEffect
@@ -21,8 +22,8 @@ def html(state: State, now: float) -> str:
         .get_template("report.html.j2")
         .render(
             s=found,
-            chart=Markup(svg(found.dots, found.line, alone, found.hours)),
-            legend=legend(found.dots),
+            chart=Markup(svg(found.dots, found.line, alone, found.hours, found.classes)),
+            legend=legend(found.classes),
         )
     )
 
@@ -36,8 +37,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.tests["told"] = _told
-    environment.filters |= {"clock": _clock, "value": _value, "signed": _signed}
+    environment.tests["clear"] = _clear
+    environment.filters |= {"clock": _clock, "value": value, "signed": _signed}
     return environment
 
 
@@ -46,17 +47,12 @@ def _shown(value: object) -> object:
     return "".join(c if c.isprintable() else " " for c in value) if type(value) is str else value
 
 
-def _told(effect: FactorEffect) -> bool:
-    """Return True if its interval leaves 0 out."""
-    return effect.estimate.low > 0 or effect.estimate.high < 0
+def _clear(effect: FactorEffect) -> bool:
+    return is_clear(effect.estimate)
 
 
 def _clock(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%H:%M")
-
-
-def _value(value: Value) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _signed(value: float, digits: int = 4) -> str:

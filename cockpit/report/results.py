@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from cockpit.core.model import Experiment, ExperimentStatus
 from cockpit.core.state import State
+from cockpit.read.changes import change_words
 from cockpit.read.scores import score_of
-from cockpit.read.wording import constant_parts
 
 HEADER = ("commit", "val_bpb", "memory_gb", "status", "description", "class")
 _STATUS = {
@@ -31,7 +31,7 @@ def results_tsv(state: State) -> Iterator[str]:
         status = _STATUS.get(experiment.status)
         if status is None:
             continue
-        description = f"{experiment.id} {what(experiment)}"
+        description = f"{experiment.id} {change_words(experiment)}"
         if experiment.status is ExperimentStatus.VALID:
             description += " (undecided)"
         elif experiment.status is ExperimentStatus.DISCARDED and not experiment.scores:
@@ -45,14 +45,6 @@ def results_tsv(state: State) -> Iterator[str]:
             (experiment.commit[:7], f"{score.mean if score else 0.0:.6f}", f"{memory_gb(state, experiment):.1f}",
              status, clean(description), clean(score.hardware if score else ""))
         )  # fmt: skip
-
-
-def what(experiment: Experiment) -> str:
-    """Return the change in a few words: its constants, its edits, or why it was made."""
-    parts = constant_parts(experiment.change)
-    if experiment.change.edits:
-        parts.append(experiment.why)
-    return ", ".join(parts) or experiment.why
 
 
 def memory_gb(state: State, experiment: Experiment) -> float:

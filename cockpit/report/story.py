@@ -10,20 +10,26 @@ from cockpit.decide.budget import Accounts, accounts
 from cockpit.decide.early_stopping import early_stopping_summary
 from cockpit.decide.evidence import noise_of
 from cockpit.decide.kept_changes import unablated_summary
+from cockpit.read.changes import change_words
 from cockpit.read.checks import checks_of, unchecked
 from cockpit.read.counterfactual import Best, OneGpu, best_so_far, one_gpu
 from cockpit.read.effects import effects_of
-from cockpit.read.scores import comparison_class, kept_estimate, kept_experiments, score_of
+from cockpit.read.score_dots import ScoreDots
+from cockpit.read.scores import (
+    Difference,
+    Score,
+    comparison_class,
+    kept_estimate,
+    kept_experiments,
+    score_of,
+)
+from cockpit.read.waves import best_arm, wave_word
 from cockpit.report.chart import PlottedDot, dots
-from cockpit.report.results import what
 from cockpit.report.status import counts
 from cockpit.science.effects import FactorEffects
 from cockpit.science.noise import Noise
 
 WAVES_AT_MOST = 200
-_OVER = (
-    ExperimentStatus.VALID, ExperimentStatus.KEPT, ExperimentStatus.DISCARDED, ExperimentStatus.CRASHED,
-)  # fmt: skip
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -40,17 +46,19 @@ class Kept(msgspec.Struct, frozen=True):
     """How its runs were confined and scored, in a clause."""
     certificate: str
     """The digest of its certificate; empty for none."""
-    lines_added: int
-    lines_removed: int
 
 
-class WaveTold(msgspec.Struct, frozen=True):
+class WaveReport(msgspec.Struct, frozen=True):
     wave: Wave
-    done: int
+    word: str
+    """Its standing."""
+    measured: int
     crashed: int
     kept: int
     best: str
-    best_val_bpb: float | None
+    best_score: Score | None
+    best_difference: Difference | None
+    """The best arm's difference to the wave's base."""
     effects: FactorEffects
 
 
@@ -78,12 +86,14 @@ class Story(msgspec.Struct, frozen=True):
     baseline: float | None
     best: Kept | None
     dots: list[PlottedDot]
+    classes: list[str]
+    """Hardware classes, the one that comparisons are made in first."""
     line: list[Best]
     alone: OneGpu | None
     kept: list[Kept]
     unablated: str
     """The kept changes that were not ablated, in a sentence; empty for none."""
-    waves: list[WaveTold]
+    waves: list[WaveReport]
     waves_left_out: int
     said: list[Said]
     noise: Noise
@@ -99,9 +109,11 @@ def story(state: State, now: float) -> Story:
     session = state.session
     hardware, noise = comparison_class(state), noise_of(state)
     baseline = score_of(state, state.baseline, hardware)
+    scored = ScoreDots()
+    scored.follow(state)
     kept = [_kept(state, i) for i in range(len(state.incumbencies))]
     newest = {one.experiment: one for one in kept}
-    told = [wave for wave in state.waves.values() if wave.kind is not WaveKind.FILLER]
+    asked = [wave for wave in state.waves.values() if wave.kind is not WaveKind.FILLER]
     return Story(
         name=session.name,
         simulated=session.fleet.simulated,
@@ -116,13 +128,14 @@ def story(state: State, now: float) -> Story:
         hardware=hardware,
         baseline=baseline.mean if baseline else None,
         best=kept[-1] if kept else None,
-        dots=dots(state),
+        dots=dots(state, scored),
+        classes=scored.classes(state),
         line=best_so_far(state, hardware),
         alone=one_gpu(state),
         kept=[newest[name] for name in kept_experiments(state)],
         unablated=unablated_summary(state),
-        waves=[_wave(state, wave, hardware) for wave in told[-WAVES_AT_MOST:]],
-        waves_left_out=max(0, len(told) - WAVES_AT_MOST),
+        waves=[_wave(state, wave) for wave in asked[-WAVES_AT_MOST:]],
+        waves_left_out=max(0, len(asked) - WAVES_AT_MOST),
         said=[Said(m.at, m.author, m.text, m.kind) for m in state.messages if m.kind in ("finding", "phase")],
         noise=noise,
         books=accounts(state, now),
@@ -133,20 +146,18 @@ def story(state: State, now: float) -> Story:
 
 
 def _kept(state: State, index: int) -> Kept:
-    crowned = state.incumbencies[index]
-    experiment = state.experiments[crowned.experiment]
+    incumbency = state.incumbencies[index]
+    experiment = state.experiments[incumbency.experiment]
     return Kept(
-        at=crowned.at,
+        at=incumbency.at,
         experiment=experiment.id,
-        what=what(experiment),
-        reason=crowned.reason,
-        author=crowned.author,
+        what=change_words(experiment),
+        reason=incumbency.reason,
+        author=incumbency.author,
         estimate=kept_estimate(state, experiment.id),
         scores=experiment.scores,
         checks=checks_of(state, experiment),
         certificate=state.certificates.get(experiment.id, ""),
-        lines_added=experiment.lines_added,
-        lines_removed=experiment.lines_removed,
     )
 
 
@@ -157,17 +168,17 @@ def _fleet(state: State) -> str:
     return ", ".join(f"{number} {hardware}" for hardware, number in by_class.items())
 
 
-def _wave(state: State, wave: Wave, hardware: str) -> WaveTold:
+def _wave(state: State, wave: Wave) -> WaveReport:
     arms = [state.experiments[name] for name in wave.arms]
-    scored = [(score_of(state, arm.id, hardware), arm) for arm in arms]
-    measured = [(score.mean, arm) for score, arm in scored if score is not None]
-    best = min(measured, key=lambda pair: pair[0], default=None)
-    return WaveTold(
+    best, difference = best_arm(state, arms)
+    return WaveReport(
         wave=wave,
-        done=sum(arm.status in _OVER for arm in arms),
+        word=wave_word(state, wave),
+        measured=sum(bool(arm.scores) or arm.status is ExperimentStatus.CRASHED for arm in arms),
         crashed=sum(arm.status is ExperimentStatus.CRASHED for arm in arms),
         kept=sum(arm.status is ExperimentStatus.KEPT for arm in arms),
-        best=best[1].id if best else "",
-        best_val_bpb=best[0] if best else None,
+        best=best,
+        best_score=score_of(state, best) if best else None,
+        best_difference=difference,
         effects=effects_of(state, wave.id),
     )

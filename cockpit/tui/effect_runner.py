@@ -108,7 +108,7 @@ class EffectRunner(TerminalApp):
         return all(self._carry_out(effect) for effect in effects)
 
     def _carry_out(self, effect: Effect) -> bool:
-        """Carry one effect out. Returns False where it failed; the person has been told."""
+        """Carry one effect out. Returns False where it failed; the reason is on the screen."""
         match effect:
             case Send():
                 return self._send(effect) > 0

@@ -79,7 +79,7 @@ class LedgerFeed:
                 self.state = fold(self.state, event)
             self._behind = len(found) == EVENTS_AT_ONCE
             self.state = self._ledger.fold_live(self.state)
-            self._version = version  # after the reading: what could not be read is tried, and told, again
+            self._version = version  # set after the reading, so that a failed read is repeated and reported again
             changed = True
         return changed
 

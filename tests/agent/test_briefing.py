@@ -240,7 +240,7 @@ def test_a_patch_is_shown_with_its_purpose(api: DirectApi) -> None:
     call(api, "claude", "propose_wave", {"question": "Deeper?", "arms": [arm]})
     api.settle()
     api.decide("e0001", ExperimentStatus.DISCARDED, "worse")
-    assert "code +1 -1 (one layer more at the same width)" in briefing.now(api.state, "claude", api.clock)
+    assert "code +1 −1 (one layer more at the same width)" in briefing.now(api.state, "claude", api.clock)
 
 
 @pytest.mark.parametrize(

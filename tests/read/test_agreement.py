@@ -1,24 +1,31 @@
 """Each fact about a state is computed once: the screen, the status, the report and the agents agree."""
 
 import itertools
+import re
 
 import pytest
 
+from cockpit.agent.views import state_views
 from cockpit.core.events import Decided, IncumbentSet, SessionEnded
 from cockpit.core.fold import fold
-from cockpit.core.model import Estimate, Experiment, ExperimentStatus, WaveStatus
+from cockpit.core.model import Change, Edit, Estimate, Experiment, ExperimentStatus, Value, WaveStatus
 from cockpit.core.state import State
+from cockpit.decide.kept_changes import WITHOUT
 from cockpit.decide.schedule import expected_run_s
+from cockpit.read.changes import change_parts, change_words
 from cockpit.read.costs import run_cost_usd, wave_cost
 from cockpit.read.counterfactual import best_so_far
 from cockpit.read.effects import effects_of
 from cockpit.read.score_dots import ScoreDots
 from cockpit.read.scores import best_steps, comparison_class, kept_estimate, kept_experiments
-from cockpit.read.waves import best_arm, class_beside, wave_word
-from cockpit.read.wording import constant_parts, value
-from cockpit.report.results import what
+from cockpit.read.waves import best_arm, class_beside, status_word, wave_word
+from cockpit.read.wording import value
+from cockpit.report.html import html
+from cockpit.report.results import results_tsv
 from cockpit.report.status import counts, status
 from cockpit.report.story import story
+from cockpit.tui.views.changes import short_change
+from cockpit.tui.views.clusters import about
 from cockpit.tui.views.effects import effects_view
 from cockpit.tui.views.waves import LOOKS, wave_view
 from tests.tui import stories
@@ -44,9 +51,9 @@ def test_every_standing_of_a_wave_has_its_look(state: State) -> None:
 
 
 def test_status_and_report_count_the_same_kept_changes(state: State) -> None:
-    told = story(state, state.now)
-    assert [one.experiment for one in told.kept] == kept_experiments(state)
-    assert counts(state)["kept"] == len(told.kept) > 0
+    page = story(state, state.now)
+    assert [one.experiment for one in page.kept] == kept_experiments(state)
+    assert counts(state)["kept"] == len(page.kept) > 0
 
 
 def test_a_kept_change_that_is_discarded_later_counts_nowhere(state: State) -> None:
@@ -81,7 +88,7 @@ def test_the_line_of_the_chart_is_in_the_class_of_comparisons(state: State) -> N
     assert dots.classes(state)[0] == comparison_class(state) == "H100"
 
 
-def test_the_screen_and_the_agents_tell_one_estimate_of_an_effect(state: State) -> None:
+def test_the_screen_and_the_agents_show_one_estimate_of_an_effect(state: State) -> None:
     for name, wave in state.waves.items():
         if not wave.factors:
             continue
@@ -118,5 +125,50 @@ def _arms(state: State, names: list[str]) -> list[Experiment]:
 def test_a_constant_is_worded_by_one_rule(state: State) -> None:
     for experiment in state.experiments.values():
         for name, constant in experiment.change.constants.items():
-            assert f"{name}={value(constant)}" in constant_parts(experiment.change)
-            assert f"{name}={value(constant)}" in what(experiment)
+            assert f"{name}={value(constant)}" in change_words(experiment)
+
+
+def test_a_change_is_worded_from_the_same_parts_everywhere(state: State) -> None:
+    arm = next(one for one in state.experiments.values() if one.status is ExperimentStatus.DISCARDED)
+    arm.change = Change({"ADAM_BETAS": [0.8, 0.95], "MATRIX_LR": 0.04000001}, (Edit("a", "b"),))
+    arm.levels, arm.why, arm.lines_added, arm.lines_removed = {}, "smoother", 3, 1
+    assert change_parts(arm) == [("ADAM_BETAS", "(0.8, 0.95)"), ("MATRIX_LR", "0.04"), ("code", "+3 −1")]
+    words = "ADAM_BETAS=(0.8, 0.95), MATRIX_LR=0.04, code +3 −1 (smoother)"
+    assert change_words(arm) == words == state_views.change_words(arm)
+    assert any(words in line for line in results_tsv(state))
+    assert short_change(arm) == "BETAS (0.8, 0.95)  MAT .04  code +3 −1" == about(state, arm.id)
+    arm.levels = {WITHOUT: "e0007"}
+    assert change_words(arm) == "without e0007" == short_change(arm)
+
+
+@pytest.mark.parametrize("constant", [0.04, 1e-7, 524288, True, "SSSL", [0.8, 0.95], [1, "a"]])
+def test_a_value_is_worded_alike_for_a_person_and_an_agent(constant: Value) -> None:
+    assert state_views.value_words(constant) == value(constant)
+
+
+def test_the_best_arm_of_a_wave_is_the_same_in_the_report_and_on_the_screen(state: State) -> None:
+    text = re.sub(r"<[^>]+>", " ", html(state, state.now))
+    shown = 0
+    for section in story(state, state.now).waves:
+        view = wave_view(state, section.wave, state.now)
+        assert (view.best, view.word) == (section.best, section.word)
+        if section.best_difference is not None and section.best_score is not None:
+            shown += 1
+            assert view.best_delta == section.best_difference.mean
+            assert f"{section.best} with {section.best_score.mean:.4f} on {section.best_score.hardware}" in text
+    assert shown
+
+
+def test_the_charts_mark_the_kept_changes_and_have_one_order_of_classes(state: State) -> None:
+    dots = ScoreDots()
+    dots.follow(state)
+    page = story(state, state.now)
+    assert {dot.experiment for dot in page.dots if dot.kept} == set(kept_experiments(state))
+    assert page.classes == dots.classes(state) and page.classes[0] == page.hardware
+
+
+def test_an_experiment_that_an_ended_session_left_is_not_run_on_its_page(state: State) -> None:
+    left = next(one for one in state.experiments.values() if one.status is ExperimentStatus.QUEUED)
+    assert status_word(state, left) == "queued"
+    ended = fold(state, SessionEnded(at=state.now, reason="its hours are over"))
+    assert status_word(ended, ended.experiments[left.id]) == "not run"

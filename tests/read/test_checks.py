@@ -19,7 +19,7 @@ def state_with(kind: str = "local", wall: str = "bubblewrap", rescore: str = "ke
     return state
 
 
-def test_an_unconfined_run_is_told_in_the_session_and_beside_its_experiment() -> None:
+def test_an_unconfined_run_is_named_in_the_session_and_beside_its_experiment() -> None:
     state = state_with(wall="unconfined")
     assert unchecked(state) == ["unconfined: 1 of 1 run could read and write whatever the person can"]
     assert checks_of(state, state.experiments["e0000"]) == "unconfined; scored by its own run"
@@ -29,7 +29,7 @@ def test_a_session_whose_runs_score_themselves_says_so() -> None:
     assert unchecked(state_with(rescore="")) == ["scored by themselves: every score is the word of its own run"]
 
 
-def test_runs_on_skypilot_are_told_to_be_unchecked() -> None:
+def test_runs_on_skypilot_are_named_unchecked() -> None:
     state = state_with(kind="sky", wall="", rescore="")
     assert [line.split(":")[0] for line in unchecked(state)] == ["unconfined", "scored by themselves"]
     assert checks_of(state, state.experiments["e0000"]) == "confinement unchecked; scored by its own run"
@@ -48,7 +48,7 @@ def test_a_simulated_session_has_nothing_to_check() -> None:
         (Rescore(trouble="the sealed shard is missing"), "scored by its own run: the sealed shard is missing"),
     ],
 )
-def test_a_score_from_outside_is_told_with_its_probes(found: Rescore, words: str) -> None:
+def test_a_score_from_outside_is_shown_with_its_probes(found: Rescore, words: str) -> None:
     state = state_with(found=found)
     assert words in checks_of(state, state.experiments["e0000"])
     assert unchecked(state) == []

@@ -28,7 +28,7 @@ def state() -> State:
     return found
 
 
-def told(state: State) -> dict[str, Any]:
+def status_of(state: State) -> dict[str, Any]:
     shown: dict[str, Any] = json.loads(json.dumps(status(state, state.now, {})))
     return shown
 
@@ -37,7 +37,7 @@ def test_every_reader_tells_one_score_of_one_class(state: State) -> None:
     name = state.incumbent
     score = score_of(state, name)
     assert score is not None and (score.hardware, round(score.mean, 6), score.runs) == ("H100", 0.985, 2)
-    best = told(state)["best"]
+    best = status_of(state)["best"]
     assert (best["val_bpb"], best["hardware"]) == (0.985, "H100")
     question = verb("base").cost(state, {"experiment": name}, state.now)
     assert "(0.9850 on H100)" in question
@@ -50,7 +50,7 @@ def test_every_reader_tells_one_score_of_one_class(state: State) -> None:
     assert (written["val_bpb"], written["class"]) == ("0.985000", "H100")
 
 
-def test_an_experiment_that_ran_elsewhere_alone_is_told_with_that_class(state: State) -> None:
+def test_an_experiment_that_ran_elsewhere_alone_is_shown_with_that_class(state: State) -> None:
     state.experiments[state.incumbent].scores = {"H200": [0.9], "A100": [0.95]}
     score = score_of(state, state.incumbent)
     assert score is not None and score.hardware == "A100", "a tie goes to the first by name"
@@ -101,7 +101,7 @@ def test_the_kept_count_leaves_the_baseline_out_everywhere(state: State) -> None
     kept = [one for one in state.experiments.values() if one.status is ExperimentStatus.KEPT]
     changes = [one for one in kept if one.id != state.baseline]
     assert counts(state)["kept"] == len(changes)
-    assert told(state)["experiments"]["kept"] == len(changes)
+    assert status_of(state)["experiments"]["kept"] == len(changes)
 
 
 @pytest.mark.parametrize(("share", "near"), [(BUDGET_NEAR - 0.01, False), (BUDGET_NEAR + 0.01, True)])
@@ -113,7 +113,7 @@ def test_the_budget_warning_comes_at_one_share_everywhere(state: State, share: f
     assert is_budget_near(state, state.now) is near
     header = [need for need in header_needs(state, RUNNING, state.now) if need.kind is NeedKind.BUDGET]
     assert bool(header) is near
-    assert any("spent" in sentence and "$" in sentence for sentence in told(state)["needs"]) is near
+    assert any("spent" in sentence and "$" in sentence for sentence in status_of(state)["needs"]) is near
     assert any(ink == "warn" for text, ink in money_parts(state, state.now) if text.startswith("$")) is near
 
 

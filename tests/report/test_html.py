@@ -65,12 +65,12 @@ def night(simulated: bool = True, text: str = "is wider better?") -> State:
     for name in ("gpu-01", "gpu-02"):
         events += [Launching(at=BEGAN, cluster=name), ClusterUp(at=BEGAN + 10, cluster=name, hardware="H100")]
     events += run("e0000", 1, "gpu-01", 10, 310, 1.0000) + run("e0000", 2, "gpu-02", 10, 310, 1.0004)
-    events += [crown("e0000", 320, None)]
+    events += [incumbent_set("e0000", 320, None)]
     events += wave("w001", ["e0001", "e0002"], WaveKind.WAVE, {"ASPECT_RATIO": [80, 96]}, text)
     events += run("e0001", 1, "gpu-01", 330, 630, 0.9950) + run("e0002", 1, "gpu-02", 330, 630, 0.9900)
     events += run("e0002", 2, "gpu-01", 640, 940, 0.9902)
     events += [Decided(at=BEGAN + 950, experiment="e0002", status=ExperimentStatus.KEPT, reason="it is better")]
-    events += [crown("e0002", 950, Estimate(-0.0101, -0.0109, -0.0093, 0.9, 2, "e0000", "H100"))]
+    events += [incumbent_set("e0002", 950, Estimate(-0.0101, -0.0109, -0.0093, 0.9, 2, "e0000", "H100"))]
     events += [PhaseSet(at=BEGAN + 960, author="claude", phase=text)]
     events += [FindingRecorded(at=BEGAN + 961, author="claude", claim=text, experiments=["e0002"])]
     used = ApiUsed(at=BEGAN + 962, proposer="claude", model="m", usd=1.25, input_tokens=4000, output_tokens=500)
@@ -82,7 +82,8 @@ def wave(name: str, arms: list[str], kind: WaveKind, factors: dict[str, list[int
     at = BEGAN if kind is WaveKind.BASELINE else BEGAN + 325
     made = [
         Experiment(
-            arm, name, "" if arm == "e0000" else "e0000", Change(), arm[1:] * 10, "t", "p", arm, why=text,
+            arm, name, "" if arm == "e0000" else "e0000",
+            Change({factor: levels[i] for factor, levels in factors.items()}), arm[1:] * 10, "t", "p", arm, why=text,
             levels={factor: levels[i] for factor, levels in factors.items()}, lines_added=1, lines_removed=1,
         )
         for i, arm in enumerate(arms)
@@ -115,7 +116,7 @@ def run(experiment: str, number: int, cluster: str, start: float, end: float, va
     ]
 
 
-def crown(experiment: str, at: float, estimate: Estimate | None) -> Event:
+def incumbent_set(experiment: str, at: float, estimate: Estimate | None) -> Event:
     return IncumbentSet(at=BEGAN + at, experiment=experiment, reason="it is better", estimate=estimate)
 
 
@@ -152,19 +153,19 @@ def test_a_best_without_an_interval_is_not_called_a_gain() -> None:
 
 def test_every_kept_change_has_its_evidence() -> None:
     text = text_of(html(night(), BEGAN + 1000))
-    assert re.search(r"e0002 is wider better\? \+1 −1 −0.0101 −0.0109 to −0.0093 2 H100 it is better", text)
+    assert re.search(r"e0002 ASPECT_RATIO=96 −0.0101 −0.0109 to −0.0093 2 H100 it is better", text)
 
 
-def test_a_wave_is_told_with_who_approved_it_and_what_its_factors_did() -> None:
+def test_a_wave_is_shown_with_who_approved_it_and_what_its_factors_did() -> None:
     text = text_of(html(night(), BEGAN + 1000))
     assert "claude proposed it" in text and "under person:ann" in text
-    told = re.search(r"ASPECT_RATIO 80 96 (−0\.00\d\d) (−0\.0\d+) to (−0\.0\d+) 2", text)
-    assert told is not None
-    mean, low, high = (float(number.replace("−", "-")) for number in told.groups())
+    row = re.search(r"ASPECT_RATIO 80 96 (−0\.00\d\d) (−0\.0\d+) to (−0\.0\d+) 2", text)
+    assert row is not None
+    mean, low, high = (float(number.replace("−", "-")) for number in row.groups())
     assert low < mean < high < 0 and mean == pytest.approx(-0.0049, abs=2e-4)
 
 
-def test_findings_and_phases_are_told_with_who_found_them() -> None:
+def test_findings_and_phases_are_shown_with_who_found_them() -> None:
     state = night()
     fold(state, PhaseSet(at=BEGAN + 970, author="claude", phase="the schedule"))
     fold(state, FindingRecorded(at=BEGAN + 971, author="codex", claim="Longer warmdown helps", experiments=["e0002"]))
@@ -184,7 +185,7 @@ def test_noise_is_this_sessions_own_or_said_to_be_assumed() -> None:
     ]
     text = text_of(html(fold_all(events, repeated), BEGAN + 10_000))
     assert re.search(r"SD of repeats on one cluster 0\.000\d\d H100", text)
-    assert re.search(r"drift of the same code, an hour \+0\.00\d+ ± 0\.00\d+: told, not corrected for", text)
+    assert re.search(r"drift of the same code, an hour \+0\.00\d+ ± 0\.00\d+: reported, not corrected for", text)
 
 
 def test_time_and_dollars_are_counted_apart() -> None:
@@ -193,18 +194,18 @@ def test_time_and_dollars_are_counted_apart() -> None:
     assert "API dollars $1.25 4,000 tokens in, 9,000 from the cache, 700 into it, 500 out" in text and "no cap" in text
 
 
-def test_what_ending_runs_early_saved_and_got_wrong_is_told() -> None:
+def test_what_ending_runs_early_saved_and_got_wrong_is_shown() -> None:
     assert "early stopping" not in text_of(html(night(), BEGAN + 1000))
-    told = night()
-    told.early_stops = EarlyStops(ended=12, saved_s=5400, checked=2, mistaken=1)
+    state = night()
+    state.early_stops = EarlyStops(ended=12, saved_s=5400, checked=2, mistaken=1)
     said = "early stopping 12 hopeless runs ended early, 1.5 hours saved; of 2 let run on to check it 1 would have been"
-    assert said in text_of(html(told, BEGAN + 1000))
+    assert said in text_of(html(state, BEGAN + 1000))
 
 
-def test_a_fraction_of_a_grid_is_told_to_be_one() -> None:
-    told = night()
-    told.waves["w001"].design = "a fraction of the grid: 4 of 8 combinations, resolution III"
-    assert "It is a fraction of the grid: 4 of 8 combinations" in text_of(html(told, BEGAN + 1000))
+def test_a_fraction_of_a_grid_is_named_as_one() -> None:
+    state = night()
+    state.waves["w001"].design = "a fraction of the grid: 4 of 8 combinations, resolution III"
+    assert "It is a fraction of the grid: 4 of 8 combinations" in text_of(html(state, BEGAN + 1000))
 
 
 def test_one_gpu_runs_the_same_one_after_another() -> None:

@@ -42,8 +42,8 @@ def _one_time_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, float]]:
-    """Return a function that gives a story's folder and its last moment. Each story is told once."""
+def written_story(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, float]]:
+    """Return a function that gives a story's folder and its last moment. Each story is written once."""
     known: dict[str, tuple[Path, float]] = {}
 
     def tell(name: str) -> tuple[Path, float]:
@@ -59,7 +59,9 @@ Opener = Callable[..., CockpitApp]
 
 
 @pytest.fixture
-def screen_on(told: Callable[[str], tuple[Path, float]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opener:
+def screen_on(
+    written_story: Callable[[str], tuple[Path, float]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Opener:
     """Return a function: `screen_on("night")` is an app on a copy of that story, under the same path at every run."""
     monkeypatch.chdir(tmp_path)
 
@@ -71,7 +73,7 @@ def screen_on(told: Callable[[str], tuple[Path, float]], tmp_path: Path, monkeyp
         worker: WorkerStatus = RUNNING,
         theme: str = "dark",
     ) -> CockpitApp:
-        source, at = told(name)
+        source, at = written_story(name)
         folder = Path(source.name)
         if not folder.exists():
             shutil.copytree(source, folder)

@@ -95,8 +95,8 @@ def test_the_needs_fit_any_width_and_are_never_empty(texts: list[str], cells: in
 
 
 def test_the_header_counts_early_stops_and_their_mistakes() -> None:
-    told = stories.night().state
-    words = [text for text, _ in money_parts(told, told.now)]
+    state = stories.night().state
+    words = [text for text, _ in money_parts(state, state.now)]
     assert not any("early" in text for text in words)
-    told.early_stops = EarlyStops(ended=3, checked=2, mistaken=1)
-    assert money_parts(told, told.now)[-1] == ("3 ended early, 1 of 2 checks wrong", "warn")
+    state.early_stops = EarlyStops(ended=3, checked=2, mistaken=1)
+    assert money_parts(state, state.now)[-1] == ("3 ended early, 1 of 2 checks wrong", "warn")

@@ -10,6 +10,7 @@ from cockpit.read.counterfactual import one_gpu
 from cockpit.tui.theme import DARK
 from cockpit.tui.views.chart import alone_steps
 from cockpit.tui.views.effects import EffectsView, EffectView, effects_view, reach
+from cockpit.tui.widgets.chart import ticks, time_ticks
 from cockpit.tui.widgets.effects import draw_effects
 from cockpit.tui.widgets.talk import text_of
 from tests.tui import stories
@@ -70,7 +71,7 @@ def test_effects_are_those_of_the_selected_wave_or_the_newest_half_measured() ->
     chosen = effects_view(state, "w001")
     assert chosen is not None and chosen.wave == "w001"
     first = chosen.rows[0]
-    assert first.label == "AR 48→80" and first.estimate.mean < 0 and first.told
+    assert first.label == "AR 48→80" and first.estimate.mean < 0 and first.clear
     unmeasured = effects_view(state, "w007")
     assert unmeasured is not None and not unmeasured.rows
     assert effects_view(stories.empty().state, "") is None
@@ -89,3 +90,21 @@ async def test_the_noise_band_lies_around_the_incumbent(screen_on: Opener) -> No
 
 def _grounds(row: object) -> set[object]:
     return {segment.style.bgcolor for segment in row if segment.style is not None}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("most", [1, 2, 5, 12])
+@pytest.mark.parametrize(("low", "high"), [(0.968, 0.9853), (0.97, 0.9812), (0.9, 1.3), (0.97012, 0.97049), (0.0, 9.0)])
+def test_an_axis_has_at_least_three_round_labels(low: float, high: float, most: int) -> None:
+    values, labels = ticks(low, high, most, 3)
+    assert len(values) >= 3 and len(set(labels)) == len(values)
+    assert all(low <= value <= high for value in values)
+    assert all(abs(float(label) - value) < 1e-9 for label, value in zip(labels, values, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("hours", "first"), [(12.0, "0h"), (1.7, "0.0h"), (0.5, "0m"), (0.06, "0m"), (0.03, "0s"), (0.002, "0s")]
+)
+def test_times_below_a_minute_are_in_seconds_and_never_in_tenths_of_a_minute(hours: float, first: str) -> None:
+    _, labels = time_ticks(0.0, hours, 4, True)
+    assert labels[0] == first and len(labels) >= 3
+    assert first.endswith("h") or not any("." in label for label in labels), labels

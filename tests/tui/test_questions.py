@@ -42,10 +42,10 @@ STOPPED = WorkerStatus("stopped", 5.0)
 REFUSAL = "arm 1 (MUON_MOMENTUM=abc): MUON_MOMENTUM is a number (0.95); it cannot be set to text ('abc')."
 
 
-async def tell(app: CockpitApp, pilot: Pilot[int], *told: Event) -> None:
+async def tell(app: CockpitApp, pilot: Pilot[int], *events: Event) -> None:
     """Write events as the worker does, and look for news."""
     ledger = Ledger.open(app.feed.folder.ledger)
-    ledger.append(list(told))
+    ledger.append(list(events))
     ledger.close()
     app.tick()
     await settle(pilot)

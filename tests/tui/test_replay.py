@@ -25,7 +25,7 @@ from tests.tui.conftest import press, settle, shown, words_on
 
 pytestmark = pytest.mark.anyio
 
-Told = Callable[[str], tuple[Path, float]]
+WrittenStory = Callable[[str], tuple[Path, float]]
 
 
 class Clock:
@@ -37,8 +37,8 @@ class Clock:
 
 
 @pytest.fixture
-def played(told: Told, tmp_path: Path) -> tuple[CockpitApp, ReplayFeed, Clock]:
-    source, _ = told("night")
+def played(written_story: WrittenStory, tmp_path: Path) -> tuple[CockpitApp, ReplayFeed, Clock]:
+    source, _ = written_story("night")
     folder = tmp_path / "night"
     shutil.copytree(source, folder)
     clock = Clock()
@@ -52,8 +52,8 @@ def folded_until(feed: ReplayFeed) -> State:
 
     ledger = LedgerReader(feed.folder)
     state = fold_all(takewhile(lambda event: event.at <= feed.now(), ledger.since(0)))
-    for told in feed.progress():
-        state = fold(state, told)
+    for progressed in feed.progress():
+        state = fold(state, progressed)
     ledger.close()
     return state
 
@@ -163,8 +163,10 @@ def test_speeds_step_up_and_down_between_the_first_and_the_last(speed: float) ->
     assert down < speed or (down == speed <= SPEEDS[0])
 
 
-async def test_an_early_end_and_an_unfinished_run_are_replayed_up_to_what_is_known(told: Told, tmp_path: Path) -> None:
-    source, _ = told("night")
+async def test_an_early_end_and_an_unfinished_run_are_replayed_up_to_what_is_known(
+    written_story: WrittenStory, tmp_path: Path
+) -> None:
+    source, _ = written_story("night")
     folder = tmp_path / "night"
     shutil.copytree(source, folder)
     ledger = Ledger.open(SessionFolder(folder).ledger)

@@ -116,7 +116,7 @@ async def test_a_person_steers_a_session_from_the_screen(
         await press("r", *WHY, "enter")
         await sees("it rejected", lambda: person.state.waves[second].status is WaveStatus.REJECTED)
         assert person.state.waves[second].reason == WHY
-        await sees("the reason told to the model", lambda: any(WHY in text for text in script.briefings))
+        await sees("the reason in the model's briefing", lambda: any(WHY in text for text in script.briefings))
 
         await press("H")
         await sees("all held", lambda: person.state.held and "held" in words_on(app).split("\n")[0])

@@ -7,9 +7,8 @@ from cockpit.agent.arguments import QueryExperiments
 from cockpit.agent.views.quoting import clip, line, plain
 from cockpit.core.model import Attempt, AttemptStatus, Estimate, Experiment, ExperimentStatus, Value
 from cockpit.core.state import State
-from cockpit.read import wording
+from cockpit.read import changes, wording
 from cockpit.read.scores import comparison_class, score_of
-from cockpit.read.wording import constant_parts
 
 ATTEMPTS_SHOWN = 12
 """The newest attempts in an experiment's record."""
@@ -18,12 +17,8 @@ ENDED_STATUSES = (ExperimentStatus.VALID, ExperimentStatus.KEPT, ExperimentStatu
 
 
 def change_words(experiment: Experiment, most: int = 160) -> str:
-    """Return `DEPTH=10, WIDTH=768, code +12 -3 (purpose)`."""
-    words = constant_parts(experiment.change)
-    if experiment.change.edits:
-        purpose = f" ({line(experiment.why, 70)})" if experiment.why else ""
-        words.append(f"code +{experiment.lines_added} -{experiment.lines_removed}{purpose}")
-    return line(", ".join(words) or "unchanged", most)
+    """Return `DEPTH=10, WIDTH=768, code +12 −3 (purpose)` in at most `most` characters."""
+    return line(changes.change_words(experiment), most)
 
 
 def value_words(value: Value) -> str:

@@ -9,6 +9,8 @@ from cockpit.core.model import Attempt, AttemptStatus, Experiment
 from cockpit.core.state import State, constants_of
 from cockpit.read.checks import checks_of
 from cockpit.read.rival import rival_curve, rival_loss
+from cockpit.read.scores import kept_estimate
+from cockpit.read.waves import status_word
 from cockpit.tui.actions.registry import Here
 from cockpit.tui.figures import clock, count, duration, score, signed, value
 from cockpit.tui.plain import plain, wrap
@@ -39,7 +41,7 @@ class Verdict(Pane):
             return []
         glyph, ink = GLYPHS[known.status]
         top = Row(width, self.palette).put(f" {glyph} ", ink).put(known.id, "key").skip(2)
-        top.put(str(known.status), ink).skip(2)
+        top.put(status_word(state, known), ink).skip(2)
         if known.id == state.incumbent:
             top.put("incumbent", "good").skip(2)
         for hardware, scores in known.scores.items():
@@ -48,7 +50,7 @@ class Verdict(Pane):
         if state.session.fleet.simulated:
             top.end("SIMULATED ", "simulated")
         rows = [top.strip()]
-        estimate = known.estimate
+        estimate = kept_estimate(state, known.id)
         facts = [("why", known.why), ("verdict", known.reason)]
         if estimate is not None:
             interval = f"[{signed(estimate.low)}, {signed(estimate.high)}]"
@@ -139,7 +141,7 @@ class ExperimentScreen(CockpitScreen):
         """The curve over the whole width: for narrow pages, and for the `curve` tab."""
         self.text = Lines("text", "constants")
         self.log_view = Log()
-        self._told: tuple[str, str] = ("", "")
+        self._shown_text: tuple[str, str] = ("", "")
 
     def compose(self) -> ComposeResult:
         yield self.verdict
@@ -172,7 +174,7 @@ class ExperimentScreen(CockpitScreen):
         self.log_view.display = tab == "log"
         self.large_curve.display = tab == "curve"
         self.text.display = tab not in ("log", "curve")
-        self._told = ("", "")
+        self._shown_text = ("", "")
         self.show()
 
     def show(self) -> None:
@@ -197,8 +199,8 @@ class ExperimentScreen(CockpitScreen):
             path = feed.folder.log(attempt) if attempt else None
             self.log_view.show(attempt, path, lambda: feed.log_share(attempt))
             self.log_view.tick()
-        elif self.text.display and self._told != (self.tab, known.commit):
-            self._told = (self.tab, known.commit)
+        elif self.text.display and self._shown_text != (self.tab, known.commit):
+            self._shown_text = (self.tab, known.commit)
             lines = diff_lines(state, known) if self.tab == "diff" else constant_lines(state, known)
             title = f"diff against {known.base}" if self.tab == "diff" else "constants that differ from the baseline"
             self.text.wrapped = self.tab != "diff"

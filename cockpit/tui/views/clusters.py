@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from cockpit.core.model import AttemptKind, AttemptStatus, Cluster, ClusterState
 from cockpit.core.state import State
 from cockpit.read.rival import rival_loss
-from cockpit.tui.figures import bare, short_name, value
 from cockpit.tui.plain import plain
+from cockpit.tui.views.changes import short_change
 
 STALE_AFTER_S = 45.0
 """A cluster that runs and was not heard of for so long is shown as it was, dimmed, with its age."""
@@ -113,11 +113,8 @@ def about(state: State, experiment: str, kind: str = "") -> str:
     parts = [kind] if kind else []
     if experiment == state.baseline:
         parts.append("baseline")
-    constants = known.levels or known.change.constants
-    parts.extend(f"{plain(short_name(name))} {plain(bare(value(level)))}" for name, level in constants.items())
-    if known.change.edits:
-        parts.append(f"patch +{known.lines_added} −{known.lines_removed}")
-    return " ".join(parts)
+    parts.append(short_change(known))
+    return "  ".join(part for part in parts if part)
 
 
 def summary(state: State) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from cockpit.core.model import Estimate, Wave, WaveKind
 from cockpit.core.state import State
-from cockpit.read.effects import effects_of
+from cockpit.read.effects import effects_of, is_clear
 from cockpit.science.effects import FactorEffect
 from cockpit.tui.figures import bare, short_name, value
 from cockpit.tui.plain import plain
@@ -20,16 +20,16 @@ class EffectView:
     """True for an interaction of two factors."""
 
     @property
-    def told(self) -> bool:
+    def clear(self) -> bool:
         """True if its interval leaves zero out."""
-        return self.estimate.high < 0 or self.estimate.low > 0
+        return is_clear(self.estimate)
 
 
 @dataclass(frozen=True)
 class EffectsView:
     wave: str
     rows: tuple[EffectView, ...]
-    untold: tuple[str, ...]
+    not_estimable: tuple[str, ...]
     """Factors and pairs that the cells measured so far cannot tell."""
     runs: int
 
@@ -43,16 +43,16 @@ def effects_view(state: State, selected: str) -> EffectsView | None:
     rows = [EffectView(_main(effect), effect.estimate, False) for effect in found.main]
     joint = sorted(found.interactions, key=lambda effect: -_strength(effect.estimate))
     rows += [EffectView(_joint(effect), effect.estimate, True) for effect in joint]
-    untold = tuple("×".join(plain(short_name(name)) for name in term.split("×")) for term in found.not_estimable)
-    return EffectsView(wave.id, tuple(rows), untold, found.runs)
+    not_estimable = tuple("×".join(plain(short_name(name)) for name in term.split("×")) for term in found.not_estimable)
+    return EffectsView(wave.id, tuple(rows), not_estimable, found.runs)
 
 
 def _wave(state: State, selected: str) -> Wave | None:
     wave = state.waves.get(selected)
     if wave is not None and wave.factors:
         return wave
-    told = (wave for wave in reversed(state.waves.values()) if wave.kind is WaveKind.WAVE and wave.factors)
-    return next((wave for wave in told if 2 * _measured(state, wave) >= len(wave.arms)), None)
+    asked = (wave for wave in reversed(state.waves.values()) if wave.kind is WaveKind.WAVE and wave.factors)
+    return next((wave for wave in asked if 2 * _measured(state, wave) >= len(wave.arms)), None)
 
 
 def _measured(state: State, wave: Wave) -> int:

@@ -1,4 +1,4 @@
-"""The order of the wave queue, and the filler in it: hundreds of waves of one arm each, told as one."""
+"""The order of the wave queue, and the filler in it: hundreds of waves of one arm each, shown as one."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ class FillerView:
 class Queue:
     """Follows the waves; `keys` and `filler` cost what is open and new, not what there ever was."""
 
-    told: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
     """Waves that answer a question, in the order they were proposed."""
     fillers: list[str] = field(default_factory=list)
     _known: int = 0
@@ -45,10 +45,10 @@ class Queue:
 
     def follow(self, state: State) -> None:
         if len(state.waves) < self._known:
-            self.told, self.fillers, self._known = [], [], 0
+            self.asked, self.fillers, self._known = [], [], 0
         if len(state.waves) > self._known:
             for name in islice(state.waves, self._known, None):
-                (self.fillers if state.waves[name].kind is WaveKind.FILLER else self.told).append(name)
+                (self.fillers if state.waves[name].kind is WaveKind.FILLER else self.asked).append(name)
             self._known = len(state.waves)
         fresh = self._ends.fresh(state)
         if fresh is None:
@@ -82,7 +82,7 @@ class Queue:
         if opened:
             running = [name for name in state.open_waves if state.waves[name].kind is WaveKind.FILLER]
             rows += running + _newest(self.fillers, {*running, *first})
-        return first + rows + _newest(self.told, set(first))
+        return first + rows + _newest(self.asked, set(first))
 
     def filler(self, state: State, now: float) -> FillerView:
         going = [state.attempts[name] for name in state.in_flight]

@@ -12,8 +12,9 @@ from cockpit.core.model import (
 from cockpit.core.state import State
 from cockpit.read.costs import WaveCost, spent_usd, wave_cost
 from cockpit.read.waves import FINISHED, best_arm, class_beside, wave_word
-from cockpit.tui.figures import short_name, value
+from cockpit.tui.figures import short_name
 from cockpit.tui.plain import plain
+from cockpit.tui.views.changes import short_change
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class WaveView:
     proposer: str
     question: str
     shape: str
-    """`AR 7 × MAT_LR 3`; `patch +1 −1`."""
+    """`AR 7 × MAT_LR 3`; `code +1 −1`."""
     arms: int
     done: int
     best: str = ""
@@ -90,10 +91,6 @@ def shape(wave: Wave, arms: list[Experiment]) -> str:
     if wave.factors:
         return " × ".join(f"{plain(short_name(name))} {len(levels)}" for name, levels in wave.factors.items())
     if len(arms) == 1:
-        change = arms[0].change
-        parts = [f"{plain(short_name(name))} {plain(value(level))}" for name, level in change.constants.items()]
-        if change.edits:
-            parts.append(f"patch +{arms[0].lines_added} −{arms[0].lines_removed}")
-        return "  ".join(parts)
+        return short_change(arms[0])
     names = {name for arm in arms for name in arm.change.constants}
     return ", ".join(sorted(plain(short_name(name)) for name in names)) or "patches"

@@ -10,10 +10,11 @@ from rich.text import Text
 from textual import events
 from textual.strip import Strip
 
-from cockpit.core.model import ExperimentStatus
 from cockpit.core.state import State
 from cockpit.decide.evidence import noise_of
 from cockpit.read.score_dots import BestStep, ScoreDot, ScoreDots
+from cockpit.read.scores import kept_experiments
+from cockpit.read.waves import status_word
 from cockpit.tui.figures import score
 from cockpit.tui.plain import plain
 from cockpit.tui.rows import Row, hint_rows
@@ -24,7 +25,7 @@ from cockpit.tui.widgets.effects import draw_effects
 from cockpit.tui.widgets.listing import Listing
 
 MARKS = ("·", "▫", "⋄", "▵")
-"""A mark for each hardware class, told apart without colour."""
+"""The mark of each hardware class, distinct without colour."""
 ZOOMS = ("all", "good region", "close")
 MANY_DOTS = 5_000
 """With more dots than this, new ends are drawn every MANY_EVERY_S at most: a drawing would delay a key."""
@@ -121,7 +122,7 @@ class Chart(Listing):
             alone = "  ╌ one GPU" if self.by_time else ""
             return f"{legend}  ◆◇ kept{alone}  {ZOOMS[self.zoomed]}".strip()
         values = "  ".join(f"{score(sum(v) / len(v))} {plain(name)}" for name, v in known.scores.items())
-        return f"{known.id}  {values or 'no score'}  {known.status}"
+        return f"{known.id}  {values or 'no score'}  {status_word(state, known)}"
 
     def on_click(self, event: events.Click) -> None:
         """Select the nearest dot along the axis."""
@@ -135,6 +136,9 @@ class Chart(Listing):
 
 
 LABELS = 7
+"""Cells of the labels of the vertical axis."""
+LEAST_TICKS = 3
+"""The fewest labels of an axis."""
 
 
 def _x(dot: ScoreDot, by_time: bool, began: float) -> float:
@@ -175,7 +179,7 @@ def draw(
     left = min(0.0, right) if not by_time else min(_x(dot, by_time, began) for dot in everything)
     plot.xlim(left, right if right > left else left + 1)
     plot.yticks(*ticks(low, high, max(2, height // 4), 3))
-    plot.xticks(*_x_ticks(left, right, max(2, width // 16), by_time))
+    plot.xticks(*time_ticks(left, right, max(2, width // 16), by_time))
     _alone(plot, alone, right, high, palette)
     if steps:
         xs, ys = _stairs(steps, right, began, by_time)
@@ -190,10 +194,10 @@ def draw(
     above = [dot for dot in everything if dot.val_bpb > high]
     _scatter(plot, edge[-2 * width :], "×", code_of(palette["bad"]), by_time, began, high)
     _scatter(plot, above[-2 * width :], "˄", code_of(palette["faint"]), by_time, began, high)
-    crowned = {step.experiment for step in steps}
-    kept = [dot for dot in everything if low <= dot.val_bpb <= high and _kept(state, dot.experiment, crowned)]
+    names = set(kept_experiments(state))
+    marked = [dot for dot in everything if low <= dot.val_bpb <= high and dot.experiment in names]
     for mark, here in (("◇", False), ("◆", True)):
-        shown = [dot for dot in kept if (dot.hardware == main) is here]
+        shown = [dot for dot in marked if (dot.hardware == main) is here]
         _scatter(plot, shown[-4 * width :], mark, code_of(palette["good"]), by_time, began)
     _scatter(
         plot,
@@ -209,10 +213,6 @@ def draw(
     return [
         strip_of(line, width, palette, palette.noise if y in band else None) for y, line in enumerate(lines[:height])
     ]
-
-
-def _kept(state: State, experiment: str, crowned: set[str]) -> bool:
-    return experiment in crowned or state.experiments[experiment].status is ExperimentStatus.KEPT
 
 
 def _alone(plot: Any, steps: list[tuple[float, float]], right: float, high: float, palette: Palette) -> None:
@@ -264,28 +264,34 @@ def _decimate(
 
 
 def ticks(low: float, high: float, most: int, digits: int, unit: str = "") -> tuple[list[float], list[str]]:
-    """Return round values inside the range, about `most` of them, with `digits` decimals or as many as tell them
-    apart."""
+    """Return round values inside the range with their labels.
+
+    There are about `most` of them and at least LEAST_TICKS. Labels have `digits` decimals, or as many as tell them
+    apart.
+    """
     span = high - low
     if span <= 0:
         return [low], [f"{low:.{digits}f}{unit}"]
-    raw = span / most
+    raw = span / max(1, most)
     size = 10.0 ** math.floor(math.log10(raw))
-    step = next(size * factor for factor in (1, 2, 5, 10) if size * factor >= raw)
-    first = math.ceil(low / step)
-    values = [n * step for n in range(first, math.floor(high / step) + 1)] or [low]
-    digits = max(digits, -math.floor(math.log10(step)))
+    steps = [size * factor for factor in (10, 5, 2, 1, 0.5, 0.2)]
+    first = max(index for index, step in enumerate(steps) if step >= raw)
+    for step in steps[first:]:
+        values = [n * step for n in range(math.ceil(low / step), math.floor(high / step) + 1)]
+        if len(values) >= LEAST_TICKS:
+            break
+    digits = max(digits, -math.floor(math.log10(step) + 1e-9))
     return values, [f"{value:.{digits}f}{unit}" for value in values]
 
 
-def _x_ticks(left: float, right: float, most: int, by_time: bool) -> tuple[list[float], list[str]]:
-    """Return the ticks of the horizontal axis: experiment numbers, hours, or minutes in a short session."""
+def time_ticks(left: float, right: float, most: int, by_time: bool) -> tuple[list[float], list[str]]:
+    """Return the ticks of the horizontal axis: experiment numbers, or hours, minutes or seconds by the range."""
     if not by_time:
         return ticks(left, right, most, 0)
-    if right - left >= 1.5:
-        return ticks(left, right, most, 1, "h")
-    values, labels = ticks(60 * left, 60 * right, most, 0, "m")
-    return [value / 60 for value in values], labels
+    span_s = 3600 * (right - left)
+    per_hour, unit = (1, "h") if span_s >= 5400 else (60, "m") if span_s >= 180 else (3600, "s")
+    values, labels = ticks(per_hour * left, per_hour * right, most, 0, unit)
+    return [value / per_hour for value in values], labels
 
 
 def _band_rows(centre: float | None, sd: float, low: float, high: float, rows: int) -> set[int]:

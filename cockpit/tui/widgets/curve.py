@@ -17,7 +17,7 @@ _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 
 
 def draw_curves(mine: list[Point], rival: list[Point], width: int, height: int, palette: Palette) -> list[Strip]:
-    """Draw both curves in `height` rows, from where they can be told apart."""
+    """Draw both curves in `height` rows, from where they differ."""
     across, down = width - LABELS, height - 1
     if height < 3 or across < 16:
         return []

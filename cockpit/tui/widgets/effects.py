@@ -15,13 +15,13 @@ AXIS_LEAST = 15
 
 
 def draw_effects(view: EffectsView, top: int, width: int, height: int, palette: Palette) -> list[Strip]:
-    """Draw the effects from number `top` on in `height` rows, with a head, and the untold terms below."""
+    """Draw the effects from number `top` on in `height` rows, under a head, over the terms not estimable."""
     if height < 2:
         return []
     label = min(LABEL_MOST, max((width_of(row.label) for row in view.rows), default=0) + 2)
     axis = width - label - FIGURES - 3
     rows = [_head(label, axis, width, palette)] if view.rows else [_none(view, width, palette)]
-    last = [_untold(view, width, palette)] if view.untold and height >= 4 else []
+    last = [_not_estimable(view, width, palette)] if view.not_estimable and height >= 4 else []
     far = reach(view.rows)
     shown = view.rows[top : top + height - 1 - len(last)]
     return rows + [_row(row, label, axis, far, width, palette) for row in shown] + last
@@ -42,14 +42,14 @@ def _none(view: EffectsView, width: int, palette: Palette) -> Strip:
     )
 
 
-def _untold(view: EffectsView, width: int, palette: Palette) -> Strip:
-    return Row(width, palette).put(f" not told by these cells: {', '.join(view.untold)}", "dim").strip()
+def _not_estimable(view: EffectsView, width: int, palette: Palette) -> Strip:
+    return Row(width, palette).put(f" not estimable from these cells: {', '.join(view.not_estimable)}", "dim").strip()
 
 
 def _row(view: EffectView, label: int, axis: int, far: float, width: int, palette: Palette) -> Strip:
     estimate = view.estimate
-    ink = "dim" if not view.told else "good" if estimate.mean < 0 else "bad"
-    row = Row(width, palette).put("●" if view.told else "○", ink).skip()
+    ink = "dim" if not view.clear else "good" if estimate.mean < 0 else "bad"
+    row = Row(width, palette).put("●" if view.clear else "○", ink).skip()
     row.put(view.label, "dim" if view.joint else "text", label).skip()
     row.put(signed(estimate.mean), ink).skip()
     row.put(f"[{signed(estimate.low)}, {signed(estimate.high)}]", "dim").to(2 + label + 1 + FIGURES)
@@ -69,7 +69,7 @@ def _interval(row: Row, view: EffectView, axis: int, far: float, ink: str) -> No
     low, mean, high = cell(estimate.low), cell(estimate.mean), cell(estimate.high)
     for x in range(2 * half + 1):
         if x == mean:
-            row.put("●" if view.told else "○", ink)
+            row.put("●" if view.clear else "○", ink)
         elif x == 0 and low < 0:
             row.put("◂", ink)
         elif x == 2 * half and high > 2 * half:

@@ -56,7 +56,7 @@ class Waves(Listing):
         if state is None:
             return [self.titled(width)]
         waiting, running = len(state.proposals), len(queued(state))
-        counts = ((waiting, "waiting"), (running, "open"), (len(self.queue.told), "in all"))
+        counts = ((waiting, "waiting"), (running, "open"), (len(self.queue.asked), "in all"))
         note = "  ".join(f"{number} {word}" for number, word in counts if number)
         rows = [self.titled(width, note if self.keys else "")]
         if not self.keys:
