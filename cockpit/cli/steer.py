@@ -40,7 +40,7 @@ def steer(row: Verb, options: Namespace) -> None:
     if row.command_asks and not row.applies(state, given, now) and (cost := row.cost(state, given, now)):
         confirm(cost, options.yes)
     notes = {"forecast": forecast_of_wave(state, intent.wave)} if isinstance(intent, Approve) else {}
-    tell(folder, leave(folder, intent), row.done(given), options.json, **notes)
+    tell(folder, leave(folder, intent), row.done(given, state), options.json, **notes)
 
 
 def propose(row: Verb, options: Namespace) -> None:

@@ -9,7 +9,7 @@ it is done:
     approve.applies(state, given, now)     # "" or one sentence on why it does not apply
     approve.cost(state, given, now)        # "" or the question to ask first, with the dollars if there are any
     approve.intent(state, given, now)      # the intent to send; raises BadArgument with one sentence
-    approve.done(given)                    # "w007 is approved"
+    approve.done(given, state)             # "w007 is approved"
 
 The screen adds keys and places to a row, the command line flags. The tools of agents take the names, the patterns and
 the help of the arguments they share with a verb. `values` reads typed text: a level, a factor, a number. `drafts` makes

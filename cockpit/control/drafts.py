@@ -7,7 +7,7 @@ import msgspec
 from cockpit.control.values import BadArgument, parse_count, parse_factor, parse_value
 from cockpit.core.intents import ARMS_AT_MOST, REPLICATES_AT_MOST, Arm, Draft, size_problem
 from cockpit.core.model import Change, Tier, Value, Wave
-from cockpit.core.state import State
+from cockpit.core.state import State, constants_of
 from cockpit.science.factorial_arms import factorial_arms
 
 
@@ -59,6 +59,25 @@ def draft_of_wave(state: State, wave: Wave) -> Draft:
         would_change_mind=wave.would_change_mind,
         kind=wave.kind,
     )
+
+
+def on_incumbent(state: State, wave: Wave) -> Draft:
+    """Return the draft of a proposal with the incumbent as its base. Raises BadArgument.
+
+    Arms that would change nothing there are left out.
+    """
+    name, draft = state.incumbent, draft_of_wave(state, wave)
+    if not name or wave.base == name:
+        raise BadArgument(f"{wave.id} is on the incumbent already" if name else "there is no incumbent yet")
+    held = constants_of(state, name)
+    arms = tuple(
+        arm
+        for arm in draft.arms
+        if arm.change.edits or any(held.get(key) != level for key, level in arm.change.constants.items())
+    )
+    if not arms:
+        raise BadArgument(f"every arm of {wave.id} is part of {name} already: reject it")
+    return msgspec.structs.replace(draft, base=name, arms=arms)
 
 
 def with_level(draft: Draft, experiment: str, name: str, text: str) -> Draft:

@@ -16,6 +16,7 @@ from cockpit.core.intents import (
     CancelWave,
     Discard,
     DropArm,
+    EditProposal,
     End,
     Hold,
     Interrupt,
@@ -38,6 +39,7 @@ from cockpit.core.intents import (
 )
 from cockpit.core.model import EndMode, Mode
 from cockpit.core.state import State
+from cockpit.read.listeners import listener_words
 
 MakeIntent = Callable[[State, Given, float], AnyIntent]
 Cost = Callable[[State, Given, float], str]
@@ -57,6 +59,8 @@ class Verb:
     """The question to ask first; empty where it costs nothing."""
     command_asks: bool = False
     """True where the command line asks its question. A verb that only spends was already asked for by name there."""
+    is_heard: bool = False
+    """True where its words are for the proposer."""
     is_command: bool = True
     """False for a verb that the command line has under other names."""
     tool: str = ""
@@ -71,7 +75,7 @@ class Verb:
 
         try:
             intent = self.intent(state, given, now)
-            if not isinstance(intent, Propose):  # the worker checks a draft when it stores the code
+            if not isinstance(intent, Propose | EditProposal):  # the worker checks a draft when it stores the code
                 handle_intent(state, intent, "", now)
         except (BadArgument, Refused) as error:
             return str(error)
@@ -81,12 +85,13 @@ class Verb:
         """Return the argument of that name. Raises KeyError."""
         return {argument.name: argument for argument in self.arguments}[name]
 
-    def done(self, given: Given) -> str:
+    def done(self, given: Given, state: State) -> str:
         """Return the sentence for when it is done."""
         names = {argument.name: text_of(given, argument.name) for argument in self.arguments}
         if "target" in names:
             names["target"] = names["target"] or "the session"
-        return self.done_words.format(**names)
+        said = self.done_words.format(**names)
+        return f"{said}: {listener_words(state)}" if self.is_heard else said
 
 
 def verb(name: str) -> Verb:
@@ -160,6 +165,16 @@ def _ablate(state: State, given: Given, now: float) -> Propose:
     return Propose(draft)
 
 
+def _rebase(state: State, given: Given, now: float) -> EditProposal:
+    from cockpit.control.drafts import on_incumbent  # imported here for the same reason as in `Verb.applies`
+
+    name = text_of(given, "wave")
+    if name not in state.proposals:
+        raise BadArgument(f"{name} does not wait for approval: only a proposal can change its base")
+    wave = state.waves[name]
+    return EditProposal(name, on_incumbent(state, wave), f"base {wave.base} -> {state.incumbent}")
+
+
 def _end(state: State, given: Given, now: float) -> End:
     return End(EndMode(text_of(given, "how")), bool(given.get("down")))
 
@@ -209,6 +224,9 @@ VERBS: tuple[Verb, ...] = (
         "reject", "reject a waiting wave",
         lambda state, given, now: Reject(text_of(given, "wave"), text_of(given, "reason")),
         "{wave} is rejected", (_WAVE, _REASON),
+    ),
+    Verb(
+        "rebase", "put a waiting wave on the incumbent", _rebase, "{wave} is on the incumbent", (_WAVE,),
     ),
     Verb(
         "cancel", "cancel a wave: its queued runs do not start",
@@ -302,7 +320,7 @@ VERBS: tuple[Verb, ...] = (
             Argument("wave_size", Kind.COUNT, "arms of one wave", option=True),
             Argument("hours", Kind.AMOUNT, "hours from now until it ends; 0 for no end", option=True),
             Argument("patches", Kind.SWITCH, "edits of code too, not constants only", option=True),
-            Argument("filler", Kind.SWITCH, "fill clusters that would be idle", option=True),
+            Argument("filler", Kind.SWITCH, "new arms on idle clusters; no: controls and tests only", option=True),
         ),
     ),
     Verb(
@@ -311,6 +329,7 @@ VERBS: tuple[Verb, ...] = (
         (Argument("text", Kind.WORDS, "the message", required=True, limit=4_000),),
         tool="say",
         tool_help="Send the person a message: an answer, a plan, a warning. Keep it short and concrete.",
+        is_heard=True,
     ),
     Verb("interrupt", "end the proposer's turn", lambda state, given, now: Interrupt(), "the proposer's turn is ended"),
     Verb(

@@ -12,6 +12,7 @@ import msgspec
 from cockpit.core.model import ClusterState, ExperimentStatus, WaveKind
 from cockpit.core.state import State
 from cockpit.decide.budget import accounts
+from cockpit.read.waves import replaced_base
 from cockpit.read.wording import age
 from cockpit.session.heartbeat import WorkerStatus
 
@@ -129,11 +130,16 @@ def _clusters(state: State) -> list[Need]:
 
 
 def _approvals(state: State) -> list[Need]:
-    return [
-        Need(NeedKind.APPROVAL, name, f"{name} waits for approval: {state.waves[name].question}", f"{name} is proposed")
-        for name in state.proposals
-        if state.waves[name].kind is WaveKind.WAVE
-    ]
+    found: list[Need] = []
+    for name in state.proposals:
+        wave = state.waves[name]
+        if wave.kind is not WaveKind.WAVE:
+            continue
+        old = replaced_base(state, wave)
+        stale = f" (its base {old} is no longer the incumbent)" if old else ""
+        sentence = f"{name} waits for approval{stale}: {wave.question}"
+        found.append(Need(NeedKind.APPROVAL, name, sentence, f"{name} is proposed"))
+    return found
 
 
 def _held(state: State) -> list[Need]:

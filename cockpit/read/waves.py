@@ -17,15 +17,17 @@ FINISHED = (
 
 
 def wave_word(state: State, wave: Wave) -> str:
-    """Return the standing of a wave: `proposed`, `held`, `running`, `queued`, `measuring`, `done`, `rejected`,
-    `cancelled`, or `not run` where its session ended first.
+    """Return the standing of a wave: `proposed`, `stale base`, `held`, `running`, `queued`, `measuring`, `done`,
+    `rejected`, `cancelled`, or `not run` where its session ended first.
 
     A wave is `measuring` once every arm has a result, until its verdict.
     """
     over = bool(state.ended_at)
     match wave.status:
         case WaveStatus.PROPOSED:
-            return "not run" if over else "proposed"
+            if over:
+                return "not run"
+            return "stale base" if replaced_base(state, wave) else "proposed"
         case WaveStatus.APPROVED:
             arms = [state.experiments[name].status for name in wave.arms]
             if ExperimentStatus.RUNNING in arms and not over:
@@ -35,6 +37,18 @@ def wave_word(state: State, wave: Wave) -> str:
                 return "not run" if unmeasured else "done"
             return "held" if wave.held else "queued" if unmeasured else "measuring"
     return str(wave.status)
+
+
+def replaced_base(state: State, wave: Wave) -> str:
+    """Return the base of a waiting wave that was the incumbent when the wave was made, and is not any more.
+
+    Empty where the base is still the incumbent, and where a person chose another base on purpose.
+    """
+    if wave.status is not WaveStatus.PROPOSED or not wave.base or wave.base == state.incumbent:
+        return ""
+    before = [one.experiment for one in state.incumbencies if one.at <= wave.proposed_at][-1:]
+    since = [one.experiment for one in state.incumbencies if one.at > wave.proposed_at]
+    return wave.base if since and wave.base in (*before, *since) else ""
 
 
 def status_word(state: State, experiment: Experiment) -> str:

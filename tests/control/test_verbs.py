@@ -25,7 +25,11 @@ def the_proposal(story: Story) -> str:
 def test_each_verb_has_a_name_a_help_and_words_for_when_it_is_done() -> None:
     assert len({row.name for row in VERBS}) == len(VERBS)
     for row in VERBS:
-        assert row.help and not row.help.endswith(".") and row.done({argument.name: "x" for argument in row.arguments})
+        assert (
+            row.help
+            and not row.help.endswith(".")
+            and row.done({argument.name: "x" for argument in row.arguments}, stories.night().state)
+        )
 
 
 def test_a_verb_applies_exactly_where_the_worker_would_do_it(night: Story) -> None:

@@ -122,6 +122,22 @@ def night() -> Story:
     return story
 
 
+def stale_base() -> Story:
+    """Return the night after another experiment was kept: the bases of both proposals are replaced."""
+    story = night()
+    replace_the_incumbent(story)
+    return story
+
+
+def replace_the_incumbent(story: Story) -> str:
+    """Keep another measured experiment while the proposals wait, and return it."""
+    story.at += 1
+    name = [one.id for one in story.state.experiments.values() if one.scores and one.id != story.state.incumbent][-1]
+    story.tell(Decided(at=story.at, experiment=name, status=ExperimentStatus.KEPT, reason="better"))
+    story.tell(IncumbentSet(at=story.at, experiment=name, reason="better"))
+    return name
+
+
 def filled(waves: int = 40) -> Story:
     """Return a night with filler: many waves of one arm each between two of a researcher's. The last is being
     replicated."""

@@ -3,16 +3,20 @@
 import re
 
 import pytest
+from msgspec.structs import replace
 
 from cockpit.core.events import Proposed
-from cockpit.core.intents import Hold
+from cockpit.core.intents import Hold, SetEnvelope
 from cockpit.core.model import AttemptStatus, Wave, WaveKind
 from cockpit.core.state import State
 from cockpit.read.costs import spent_usd
 from cockpit.read.scores import difference_to_base
 from cockpit.session.ledger import Ledger
 from cockpit.tui.app import CockpitApp
-from cockpit.tui.views.queue import FILLER, Queue
+from cockpit.tui.theme import DARK
+from cockpit.tui.views.queue import FILLER, FillerView, Queue
+from cockpit.tui.widgets.talk import text_of
+from cockpit.tui.widgets.waves import filler_rows
 from tests.tui import stories
 from tests.tui.conftest import Opener, press, sent, settle, shown, words_on
 
@@ -86,13 +90,22 @@ async def test_the_filler_row_opens_and_closes_by_enter(screen_on: Opener) -> No
         assert "▸ filler" in words_on(app) and app.main.waves.keys == closed
 
 
-async def test_filler_is_neither_moved_nor_held_nor_cancelled_as_a_whole(screen_on: Opener) -> None:
+async def test_filler_is_not_moved_or_cancelled_as_a_whole_and_space_holds_its_new_arms(screen_on: Opener) -> None:
     app = screen_on("filled")
     async with shown(app, 120, 34) as pilot:
-        await press(pilot, "2", "j", "K", "J", "space", "x")
+        await press(pilot, "2", "j", "K", "J", "x")
         assert app.screen is app.main and not sent(app)
+        assert app.state is not None and app.state.envelope.filler
+        await press(pilot, "space")
+        assert sent(app) == [SetEnvelope(replace(app.state.envelope, filler=False))]
         await press(pilot, "k", "space")
-        assert sent(app) == [Hold("w042")]
+        assert sent(app)[1:] == [Hold("w042")]
+
+
+def test_a_held_filler_says_that_it_runs_replicates_only() -> None:
+    view = FillerView(3, 0, "", None, "", 1.0)
+    texts = [text_of([filler_rows(view, False, 80, DARK, False, held)[0]]) for held in (True, False)]
+    assert "replicates only" not in texts[0] and "replicates only" in texts[1]
 
 
 async def test_a_wave_that_waits_for_replicates_is_measuring(screen_on: Opener) -> None:

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from cockpit.control.verbs import verb
+from cockpit.core.events import IncumbentSet
 from cockpit.core.fold import fold
 from cockpit.core.intents import Arm, Draft, EditProposal, Propose
 from cockpit.core.model import Change, Value
-from cockpit.core.state import State
+from cockpit.core.state import State, constants_of
 from cockpit.decide.handle_intents import Refused, handle_intent
+from cockpit.read.waves import replaced_base
 from cockpit.variant.store import VariantStore
 from cockpit.worker.intake import prepare
 from tests.worker.sessions import local_session, state_of
@@ -79,3 +82,21 @@ def test_an_edit_keeps_the_commits_of_the_arms_that_it_leaves_alone(proposed: tu
     assert edited.experiments["e0001"].levels == {"MATRIX_LR": 0.01}
     changed = [name for name, commit in commits.items() if edited.experiments[name].commit != commit]
     assert changed == ["e0001"]
+
+
+def test_a_rebased_proposal_is_the_incumbent_with_its_arms(proposed: tuple[VariantStore, State]) -> None:
+    store, state = proposed
+    deeper = Draft("ada", "Deeper?", base="e0000", factors={"DEPTH": [6]})
+    state = handled(store, state, Propose(deeper))
+    (better,) = state.waves["w002"].arms
+    state = fold(state, IncumbentSet(at=state.now + 1, experiment=better, reason="better"))
+    arms = list(state.waves["w001"].arms)
+    rebase = verb("rebase").intent(state, {"wave": "w001"}, state.now)
+    assert isinstance(rebase, EditProposal)
+    state = handled(store, state, rebase)
+    wave = state.waves["w001"]
+    assert wave.base == better and replaced_base(state, wave) == ""
+    assert len(wave.arms) == len(arms) and wave.factors == {"MATRIX_LR": [0.02, 0.03, 0.05]}
+    for name in wave.arms:
+        assert constants_of(state, name)["DEPTH"] == 6
+        assert set(state.experiments[name].change.constants) == {"MATRIX_LR"}

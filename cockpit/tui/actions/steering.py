@@ -7,6 +7,7 @@ from cockpit.control.values import BadArgument
 from cockpit.control.verbs import VERBS, Verb, verb
 from cockpit.core.model import EndMode, Mode
 from cockpit.decide.early_stopping import early_stopping_summary
+from cockpit.read.listeners import listener_words
 from cockpit.tui.actions import pages
 from cockpit.tui.actions.effects import (
     AskLine,
@@ -26,12 +27,13 @@ from cockpit.tui.actions.subjects import (
     HOLDABLE,
     NONE,
     PROPOSAL,
+    STALE,
     WAVE,
     Subject,
     no_proposal,
 )
 from cockpit.tui.actions.words import given_by, usage_of
-from cockpit.tui.views.queue import queued
+from cockpit.tui.views.queue import FILLER, queued
 
 WAVES = frozenset({"waves"})
 EXPERIMENT_PLACES = frozenset({"clusters", "chart", "experiment", "log"})
@@ -54,7 +56,7 @@ def effects_of_verb(
     if why_not := row.applies(here.state, given, here.now):
         raise Problem(why_not)
     about = next((str(given[argument.name]) for argument in row.arguments if argument.name in given), "")
-    effects: Effects = (Send(intent, f"{row.name} {about}".strip(), row.done(given)),)
+    effects: Effects = (Send(intent, f"{row.name} {about}".strip(), row.done(given, here.state)),)
     question = row.cost(here.state, given, here.now)
     return (Confirm(question, label or row.name, effects),) if question else effects
 
@@ -103,7 +105,7 @@ def _reject(here: Here, words: str) -> Effects:
     wave = words.strip() or PROPOSAL.of(here)
     if " " in wave:
         return effects_of_verb(row, here, words)
-    question = f"Reject {wave}: why? The reason is kept, and read by a proposer that reads."
+    question = f"Reject {wave}: why? The ledger keeps the reason; {listener_words(here.state)}."
     return (AskLine(question, lambda reason: effects_of_verb(row, here, f"{wave} {reason}")),)
 
 
@@ -138,7 +140,8 @@ def _early(here: Here, words: str) -> Effects:
 def _say(here: Here, words: str) -> Effects:
     if not words:
         return (FocusSay(),)
-    return (Send(verb("say").intent(here.state, {"text": words}, here.now)),)
+    row, given = verb("say"), {"text": words}
+    return (Send(row.intent(here.state, given, here.now), "say", row.done(given, here.state)),)
 
 
 # Verbs whose arguments depend on the place
@@ -146,6 +149,8 @@ def _say(here: Here, words: str) -> Effects:
 
 def _hold_or_resume(here: Here, target: str) -> Effects:
     state = here.state
+    if target == FILLER:
+        return effects_of_verb(verb("envelope"), here, f"filler={'no' if state.envelope.filler else 'yes'}")
     held = (
         state.held
         if not target
@@ -191,7 +196,7 @@ def _end(here: Here, words: str) -> Effects:
 
     def end(name: str) -> Effects:
         given = dict(zip(("how", "down"), ways[name], strict=True))
-        return (Send(row.intent(here.state, given, here.now), "end the session", row.done(given)),)
+        return (Send(row.intent(here.state, given, here.now), "end the session", row.done(given, here.state)),)
 
     return (Choose("End the session? Queued work stays in the ledger.", (("", "Cancel"), *choices), "", end),)
 
@@ -202,7 +207,8 @@ _KEYED: tuple[Action, ...] = (
            run=lambda here, words: effects_of_verb(verb("approve"), here, words, PROPOSAL, {"trust": True}),
            keys=("A",), acting=True, takes="[WAVE]", applies=no_proposal, footer=2, group="proposals"),
     _action("reject", subject=PROPOSAL, run=_reject, keys=("r",), footer=2, group="proposals"),
-    Action("hold-this", "hold", "Hold or resume the selected wave or cluster",
+    _action("rebase", subject=STALE, keys=("b",), places=frozenset({"waves", "review"}), footer=3, group="proposals"),
+    Action("hold-this", "hold", "Hold or resume the selected wave or cluster; of the filler, its new arms",
            run=lambda here, words: _hold_or_resume(here, HOLDABLE.of(here)), keys=("space",),
            places=frozenset({"waves", "clusters", "review"}), acting=True,
            applies=lambda here: "" if HOLDABLE.of(here) else HOLDABLE.missing, footer=6, group="waves"),

@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from cockpit.read.waves import replaced_base
 from cockpit.tui.actions.registry import Here
+from cockpit.tui.views.queue import FILLER
 
 PANES = ("clusters", "waves", "log", "chart", "talk")
 
@@ -48,13 +50,22 @@ def attempt(here: Here) -> str:
 
 def holdable(here: Here) -> str:
     """Return the selected open wave, or the selected cluster."""
+    if here.place == "waves" and here.wave == FILLER:
+        return FILLER
     if here.place in ("waves", "review"):
         return here.wave if here.wave in here.state.open_waves else ""
     return here.cluster
 
 
+def stale(here: Here) -> str:
+    """Return the selected proposal where its base is no longer the incumbent."""
+    wave = here.state.waves.get(here.wave)
+    return here.wave if wave is not None and replaced_base(here.state, wave) else ""
+
+
 NONE = Subject(lambda here: "", "")
 PROPOSAL = Subject(proposal, "no proposal waits")
+STALE = Subject(stale, "no proposal with a replaced base is selected")
 WAVE = Subject(lambda here: here.wave if here.wave in here.state.waves else "", "no wave is selected")
 EXPERIMENT = Subject(experiment, "no experiment is selected")
 ATTEMPT = Subject(attempt, "nothing runs here")

@@ -10,9 +10,10 @@ from textual.widgets import Input
 
 from cockpit.agent.claude import turn_status
 from cockpit.core.state import State
+from cockpit.read.listeners import listener_words, takes_words
 from cockpit.tui.actions.registry import Here
 from cockpit.tui.log_index import last_lines
-from cockpit.tui.plain import width_of, wrap
+from cockpit.tui.plain import plain, width_of, wrap
 from cockpit.tui.rows import Row, whole_parts
 from cockpit.tui.screens import layout
 from cockpit.tui.screens.base import CockpitScreen, ScreenContext
@@ -218,6 +219,8 @@ class MainScreen(CockpitScreen):
         self.grid.tell(state, now)
         self.waves.tell(state, now)
         self.chart.tell(state, now)
+        heard = f"write to {plain(state.proposer)}" if takes_words(state.proposer) else plain(listener_words(state))
+        self.say.placeholder = heard
         self.talk.tell(state, now, turn_status.read(session.feed.folder.agent_live) if state.asks else None)
         self._choose_log(state)
         self._retab()

@@ -7,6 +7,7 @@ from cockpit.core.model import Wave
 from cockpit.read.costs import spent_usd, wave_cost
 from cockpit.read.forecasts import forecast_words
 from cockpit.read.scores import score_of
+from cockpit.read.waves import replaced_base
 from cockpit.tui.actions.registry import Here
 from cockpit.tui.figures import clock, count, duration, money, score
 from cockpit.tui.plain import cut, plain, wrap
@@ -61,13 +62,17 @@ class Brief(Pane):
             base = score_of(state, wave.base)
             measured = f"{score(base.mean)} {plain(base.hardware)}" if base else "not measured yet"
             facts.append(("base", f"{wave.base}  {measured}  tier {wave.tier}"))
+            if replaced_base(state, wave):
+                facts.append(
+                    ("stale", f"the incumbent is {state.incumbent} now, not {wave.base}: b puts the wave on it")
+                )
         if forecast := forecast_words(screen.arms.forecasts):
             facts.append(("forecast", forecast))
         facts.extend(("changed", edit) for edit in wave.edits)
         for label, words in facts:
             for number, line in enumerate(wrap(words, max(20, width - LABEL - 1), 4)):
                 row = Row(width, self.palette).put(" " + label if number == 0 else "", "dim", LABEL)
-                rows.append(row.put(line, "warn" if label == "changed" else "text").strip())
+                rows.append(row.put(line, "warn" if label in ("changed", "stale") else "text").strip())
         return rows
 
     def _cost(self, wave: Wave) -> str:

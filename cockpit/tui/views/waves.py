@@ -48,7 +48,7 @@ def wave_view(state: State, wave: Wave, now: float) -> WaveView:
     word = wave_word(state, wave)
     glyph, ink = LOOKS[word]
     best, delta = best_arm(state, arms)
-    waiting = word == "proposed"
+    waiting = word in ("proposed", "stale base")
     cost = wave_cost(state, wave) if waiting or wave.status is WaveStatus.APPROVED else WaveCost(0, 0.0, 0.0)
     return WaveView(
         id=wave.id,
@@ -73,6 +73,7 @@ def wave_view(state: State, wave: Wave, now: float) -> WaveView:
 
 LOOKS = {
     "proposed": ("?", "warn"),
+    "stale base": ("?", "bad"),
     "held": ("‖", "warn"),
     "running": ("▶", "good"),
     "queued": ("·", "dim"),

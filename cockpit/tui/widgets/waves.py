@@ -64,7 +64,16 @@ class Waves(Listing):
         for key in self.window((height - 1) // self.item_rows):
             chosen = key == self.selected
             if key == FILLER:
-                rows.extend(filler_rows(self.queue.filler(state, self.now), self.opened, width, self.palette, chosen))
+                rows.extend(
+                    filler_rows(
+                        self.queue.filler(state, self.now),
+                        self.opened,
+                        width,
+                        self.palette,
+                        chosen,
+                        state.envelope.filler,
+                    )
+                )
             else:
                 rows.extend(wave_rows(wave_view(state, state.waves[key], self.now), width, self.palette, chosen))
         return rows
@@ -114,12 +123,17 @@ def wave_rows(view: WaveView, width: int, palette: Palette, selected: bool) -> l
     return [first.strip(), second.strip()]
 
 
-def filler_rows(view: FillerView, opened: bool, width: int, palette: Palette, selected: bool) -> list[Strip]:
+def filler_rows(
+    view: FillerView, opened: bool, width: int, palette: Palette, selected: bool, new_arms: bool = True
+) -> list[Strip]:
     ground = palette.selection if selected else None
     first, second = Row(width, palette, ground), Row(width, palette, ground)
     first.put("▾" if opened else "▸", "dim").skip().put(FILLER, "key").skip()
     first.put(f"{count(view.tried, 'arm')} tried" + (f", {view.running} running" if view.running else ""))
-    first.end("⏎ closes" if opened else "⏎ opens", "faint")
+    first.end(
+        ("" if new_arms else "replicates only  ") + ("⏎ closes" if opened else "⏎ opens"),
+        "faint" if new_arms else "warn",
+    )
     second.skip(2)
     if view.best and view.best_delta is not None:
         second.put(f"best {view.best}", "dim").skip()

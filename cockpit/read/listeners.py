@@ -1,0 +1,24 @@
+"""The proposer that hears what a person says."""
+
+from cockpit.core.model import CONVERSES, PROPOSERS
+from cockpit.core.state import State
+from cockpit.read.wording import count
+
+
+def takes_words(proposer: str) -> bool:
+    """Tell if a proposer reads messages: a model does, and an outside agent may."""
+    return proposer in CONVERSES or proposer not in PROPOSERS
+
+
+def listener_words(state: State) -> str:
+    """Return who reads what a person says now, in a clause, and the alternative where the answer is no proposer."""
+    name = state.proposer
+    if state.ended_at:
+        return "the session has ended: no proposer reads it"
+    if not name or not takes_words(name):
+        return f"{name or 'the proposer'} takes no words: use `:propose`, or `:proposer claude`"
+    if name not in PROPOSERS:
+        return f"{name} reads it at its next call"
+    if failures := state.ask_failures.get(name, 0):
+        return f"{name} reads it once it answers: it failed {count(failures, 'time')} in a row"
+    return f"{name} reads it"
