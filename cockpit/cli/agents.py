@@ -31,7 +31,7 @@ def call_tool(name: str, session_name: str | None, arguments: str, author: str) 
         answer = call_outside(api, name, wanted)
     finally:
         api.close()
-    print(json.dumps(answer.body, ensure_ascii=False, indent=2))
+    _print_json(answer.body)
     return int(answer.failed)
 
 
@@ -43,7 +43,7 @@ def list_tools() -> int:
         {"name": each.name, "description": each.description, "arguments": each.schema}
         for each in OUTSIDE_TOOLS.values()
     ]
-    print(json.dumps(listed, ensure_ascii=False, indent=2))
+    _print_json(listed)
     return 0
 
 
@@ -65,6 +65,11 @@ def print_transcript(session_name: str | None, turns: int) -> int:
     for text in rendered(folder.transcript, turns):
         print(text)
     return 0
+
+
+def _print_json(found: object) -> None:
+    """Print JSON, with escapes for every other letter than ASCII's where the terminal's encoding may lack it."""
+    print(json.dumps(found, ensure_ascii=sys.stdout.encoding.lower() != "utf-8", indent=2))
 
 
 def _own(session_name: str | None) -> Path:

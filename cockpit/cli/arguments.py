@@ -3,13 +3,13 @@
 import argparse
 import re
 from collections.abc import Callable
-from difflib import get_close_matches
 from typing import Any, NoReturn, TypeVar
 
 from cockpit.cli.errors import UsageError
 from cockpit.control.arguments import Argument, Kind
 from cockpit.control.values import BadArgument, parse_amount, parse_count
 from cockpit.control.verbs import Verb
+from cockpit.core.nearest import did_you_mean
 
 T = TypeVar("T")
 Run = Callable[[argparse.Namespace], int | None]
@@ -27,9 +27,9 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         if found := _NO_CHOICE.fullmatch(message):
             what, word, choices = found[1].lower(), found[2], re.findall(r"[\w-]+", found[3])
-            near = get_close_matches(word, choices, n=1)
-            listed = f": choose {', '.join(choices)}" if len(choices) <= CHOICES_LISTED else ""
-            message = f"there is no {what} {word!r}" + (f": did you mean {near[0]}?" if near else listed)
+            listed = f"choose {', '.join(choices)}" if len(choices) <= CHOICES_LISTED else ""
+            hint = did_you_mean(word, choices) or listed
+            message = f"there is no {what} {word!r}" + (f": {hint}" if hint else "")
         raise UsageError(f"{message} (see `{self.prog} --help`)")
 
 

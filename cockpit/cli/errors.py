@@ -1,15 +1,8 @@
-"""Errors of the command line, and the exit status and the sentence of every error.
-
-0 is success, 1 a command that could not do what it was told, 2 a command line that is wrong, 130 an interrupt.
-"""
+"""Errors of the command line, and the exit status and the sentence of every error."""
 
 import errno
 
 from cockpit.core.errors import CockpitError
-
-FAILED = 1
-USAGE = 2
-INTERRUPTED = 130
 
 
 class CommandError(CockpitError):
@@ -20,9 +13,19 @@ class UsageError(CommandError):
     """The command line is wrong: an unknown command, a missing argument, an invalid value."""
 
 
-def exit_status(error: Exception) -> int:
+EXIT_STATUS: dict[type[BaseException], int] = {
+    CockpitError: 1,  # the command could not do what it was told
+    OSError: 1,
+    UsageError: 2,
+    KeyboardInterrupt: 130,
+    BrokenPipeError: 0,  # the reader of the output has enough
+}
+"""Classes of errors to exit statuses. A class without a row has the status of its nearest base."""
+
+
+def exit_status(error: BaseException) -> int:
     """Return the exit status of an expected error."""
-    return USAGE if isinstance(error, UsageError) else FAILED
+    return next(EXIT_STATUS[base] for base in type(error).__mro__ if base in EXIT_STATUS)
 
 
 def sentence_of(error: CockpitError | OSError) -> str:

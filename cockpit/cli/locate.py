@@ -7,6 +7,7 @@ from pathlib import Path
 from cockpit.cli.errors import CommandError
 from cockpit.core.events import SessionCreated
 from cockpit.core.model import Session
+from cockpit.core.nearest import did_you_mean
 from cockpit.core.state import State
 from cockpit.session.paths import SessionFolder, name_problem
 from cockpit.session.reader import LedgerReader
@@ -60,10 +61,9 @@ def session(name: str | None) -> SessionFolder:
             raise CommandError(problem)
         folder = SessionFolder(sessions_folder() / name)
         if not folder.ledger.exists():
-            raise CommandError(
-                f"there is no session {name!r} in {sessions_folder()}: `cockpit list` shows the sessions here,"
-                f" `cockpit new {name}` makes one"
-            )
+            ways = f"`cockpit list` shows the sessions here, `cockpit new {name}` makes one"
+            near = did_you_mean(name, [known.name for known in all_sessions()])
+            raise CommandError(f"there is no session {name!r} in {sessions_folder()}: {near or ways}")
         return folder
     found = all_sessions()
     if not found:

@@ -4,8 +4,9 @@ import json
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from io import TextIOWrapper
 
-from cockpit.cli.errors import INTERRUPTED, UsageError, exit_status, sentence_of
+from cockpit.cli.errors import UsageError, exit_status, sentence_of
 from cockpit.cli.parser import parser
 from cockpit.core.errors import CockpitError
 from cockpit.session import api_key
@@ -14,17 +15,18 @@ from cockpit.session import api_key
 def main(argv: Sequence[str] | None = None) -> None:
     """Run a command and exit. An expected error is one sentence, and a JSON object too under --json."""
     api_key.hide()
+    _print_in_any_encoding()
     words = sys.argv[1:] if argv is None else list(argv)
     as_json = "--json" in words
     try:
         options = _parsed(words)
         as_json = options.json is not False
         status = options.run(options) or 0
-    except KeyboardInterrupt:
-        status = INTERRUPTED
-    except BrokenPipeError:
+    except KeyboardInterrupt as error:
+        status = exit_status(error)
+    except BrokenPipeError as error:
         sys.stderr.close()
-        status = 0
+        status = exit_status(error)
     except (CockpitError, OSError) as error:
         sentence = sentence_of(error)
         if not sentence:
@@ -34,6 +36,13 @@ def main(argv: Sequence[str] | None = None) -> None:
             print(json.dumps({"error": sentence}))
         print(f"cockpit: {sentence}", file=sys.stderr)
     sys.exit(status)
+
+
+def _print_in_any_encoding() -> None:
+    """Make a letter that the terminal's encoding lacks an escape, and not an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _parsed(words: Sequence[str]) -> Namespace:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cockpit.cli.errors import CommandError
 from cockpit.cli.locate import session, session_now, state_of
+from cockpit.core.nearest import did_you_mean
 from cockpit.core.state import State
 from cockpit.decide.budget import accounts
 from cockpit.decide.early_stopping import early_stopping_summary
@@ -19,6 +20,8 @@ from cockpit.report.status import Json, counts, last_attempt, status
 from cockpit.session.paths import SessionFolder
 
 FOLLOW_EVERY_S = 0.25
+STATUS_EVERY_S = 2.0
+CLEAR = "\x1b[H\x1b[2J"
 
 
 def status_object(folder: SessionFolder, state: State) -> Json:
@@ -88,7 +91,8 @@ def write_report(name: str | None, output: str | None) -> None:
     state = state_of(folder)
     page = html(state, state.now)
     if output == "-":
-        sys.stdout.write(page)
+        encoding = sys.stdout.encoding or "utf-8"
+        sys.stdout.write(page.encode(encoding, "xmlcharrefreplace").decode(encoding))
         return
     path = Path(output or f"{folder.name}.html")
     path.write_text(page, encoding="utf-8")
@@ -100,8 +104,11 @@ def write_report(name: str | None, output: str | None) -> None:
 def print_log(name: str | None, of: str, follow: bool) -> None:
     """Print the log of an attempt, or of an experiment's newest one; with `follow` until the attempt ends."""
     folder = session(name)
-    attempt = last_attempt(state_of(folder), of)
+    state = state_of(folder)
+    attempt = last_attempt(state, of)
     if attempt is None:
+        if near := did_you_mean(of, state.experiments):
+            raise CommandError(f"there is no experiment {of!r}: {near}")
         raise CommandError(f"{of} has not run: `cockpit results` lists the experiments that have")
     path = folder.log(attempt.id)
     if not path.exists():
@@ -134,13 +141,31 @@ def print_diff(name: str | None, of: str, against: str | None) -> None:
     state = state_of(folder)
     experiment = state.experiments.get(of.split(".")[0])
     if experiment is None:
-        raise CommandError(f"there is no experiment {of!r}: `cockpit results` lists them")
+        raise _unknown(state, of)
     other = against or experiment.base or experiment.id
     if other not in state.experiments:
-        raise CommandError(f"there is no experiment {other!r}: `cockpit results` lists them")
+        raise _unknown(state, other)
     store = VariantStore(Path(state.session.repo), state.session.name)
     text = store.diff(state.experiments[other].commit, experiment.commit)
     show((text or f"{of} is the code of {other}\n").encode())
+
+
+def _unknown(state: State, name: str) -> CommandError:
+    near = did_you_mean(name, state.experiments)
+    return CommandError(f"there is no experiment {name!r}: {near or '`cockpit results` lists them'}")
+
+
+def watch_status(name: str | None, as_json: bool) -> None:
+    """Print the status again and again, on a cleared terminal, until the session has ended."""
+    folder = session(name)
+    while True:
+        if sys.stdout.isatty():
+            sys.stdout.write(CLEAR)
+        print_status(str(folder.root), as_json)
+        sys.stdout.flush()
+        if state_of(folder).ended_at:
+            return
+        time.sleep(STATUS_EVERY_S)
 
 
 def print_status(name: str | None, as_json: bool) -> None:

@@ -2,20 +2,33 @@
 
     CockpitError                    one sentence that says what was wrong and what to do
     ├── LedgerError                 session: the ledger or the inbox cannot be used
-    │   └── LedgerFull              the disk that holds it is full
+    │   ├── LedgerFull              the disk that holds it is full
+    │   ├── LedgerBusy              another program holds it for too long
+    │   └── LedgerDamaged           its content is not what was written
     ├── SettingsError               session: cockpit.toml holds something invalid
     ├── CorpusProblem               session: the text to train on cannot be used
     ├── WorkerError                 session: the worker cannot be started or stopped
+    ├── SteeringError               session: an intent was refused, or this user may only watch
+    ├── NoAnswer                    session: the worker has not answered in time
+    ├── NoKey                       session: the API key cannot be read
+    ├── TemplateError               session: a template cannot be laid in a folder
     ├── VariantError                variant: a change cannot become code
+    ├── CertificateError            certificate: a certificate cannot be made or checked
+    ├── RedteamError                redteam: the range of cheats cannot run
+    ├── AuditError                  audit: results from elsewhere cannot be read
     ├── Refused                     decide: an intent cannot be carried out
     ├── BadArgument                 control: an argument of a verb is invalid
     ├── FleetError                  fleet: the fleet cannot be used at all
     ├── SkyError                    fleet: a call to SkyPilot failed
     ├── ClusterLost                 fleet: a SkyPilot cluster is gone or hangs
+    ├── ProposalError               agent: a proposal is invalid
+    ├── ToolError                   agent: a call of a tool failed
     ├── CreateError                 worker: a session cannot be made
     └── CommandError                cli: a command cannot do what it was told
+        └── UsageError              the command line is wrong
 
-A command that ends with one of them prints its sentence and exits with 1. Any other exception is a defect.
+A command that ends with one of them prints its sentence; `cockpit.cli.errors.EXIT_STATUS` has its exit status. Any
+other exception is a defect.
 """
 
 

@@ -78,6 +78,7 @@ from cockpit.core.model import (
     Wave,
     WaveStatus,
 )
+from cockpit.core.nearest import did_you_mean
 from cockpit.core.state import State
 from cockpit.decide.approve import approval
 from cockpit.decide.schedule import RunSpec, another
@@ -429,18 +430,20 @@ _HANDLERS: dict[type[Intent], Callable[[IntentRequest, Any], list[Event]]] = {
 def _wave(state: State, name: str) -> Wave:
     wave = state.waves.get(name)
     if wave is None:
-        raise Refused(f"there is no wave {name!r}: `cockpit status` lists them")
+        raise Refused(f"there is no wave {name!r}: {did_you_mean(name, state.waves) or '`cockpit status` lists them'}")
     return wave
 
 
 def _experiment(state: State, name: str) -> Experiment:
     experiment = state.experiments.get(name)
     if experiment is None:
-        raise Refused(f"there is no experiment {name!r}: `cockpit results` lists them")
+        near = did_you_mean(name, state.experiments)
+        raise Refused(f"there is no experiment {name!r}: {near or '`cockpit results` lists them'}")
     return experiment
 
 
 def _target(state: State, target: str) -> str:
     if target and target not in state.waves and target not in state.clusters:
-        raise Refused(f"there is no wave or cluster {target!r} to hold or resume")
+        near = did_you_mean(target, state.waves) or did_you_mean(target, state.clusters)
+        raise Refused(f"there is no wave or cluster {target!r} to hold or resume" + (f": {near}" if near else ""))
     return target

@@ -1,9 +1,12 @@
 """Every word of the command line and of cockpit.toml means something, or is refused in one sentence that names it."""
 
+import argparse
+import re
 from pathlib import Path
 
 import pytest
 
+from cockpit.cli.commands.groups import ALIASES, GROUPS, Group
 from cockpit.cli.main import main
 from cockpit.cli.parser import parser
 from cockpit.session.settings import Settings, SettingsError, read_settings
@@ -58,12 +61,32 @@ def test_a_factor_without_levels_is_refused(words: list[str], said: str, capsys:
     assert said in capsys.readouterr().err
 
 
-def test_every_command_has_a_help_that_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_is_in_one_group_of_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         parser().parse_args(["--help"])
-    listed = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("    ")]
-    commands = [words[0] for words in listed if words[0].isalpha() and len(words) > 2]
-    assert {"open", "watch", "new", "status", "approve", "kill", "report", "down", "doctor"} <= set(commands)
+    shown = capsys.readouterr().out
+    found = next(action for action in parser()._actions if isinstance(action, argparse._SubParsersAction))
+    grouped = [name for group in GROUPS for name in group.commands]
+    aliases = [alias for names in ALIASES.values() for alias in names]
+    assert sorted([*grouped, *aliases]) == sorted(found.choices)
+    for group in GROUPS:
+        assert f"\n{group.title}:\n" in shown and f"  example: {group.example}\n" in shown + "\n"
+        for name in group.commands:
+            line = next(line for line in shown.splitlines() if re.match(rf"  {name}\b", line))
+            assert len(line.removeprefix(f"  {name}").split()) > 1, "a help that says what it does"
+
+
+@pytest.mark.parametrize("group", GROUPS, ids=lambda group: str(group.title))
+def test_the_example_of_a_group_is_one_of_its_commands(group: Group) -> None:
+    words = group.example.split()[1:]
+    assert words[0] in group.commands
+    parser().parse_args(words)
+
+
+@pytest.mark.parametrize(("name", "alias"), [(name, alias) for name, names in ALIASES.items() for alias in names])
+def test_a_word_of_skypilot_is_the_same_command(name: str, alias: str) -> None:
+    more = ["e0042"] if name == "log" else []
+    assert vars(parser().parse_args([alias, *more])) == vars(parser().parse_args([name, *more]))
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ def add(command: Command) -> None:
     it.add_argument("--speed", type=positive, default=60.0, help="session seconds per second (default: 60)")
     it = command("status", _status, "show the state of a session")
     add_session(it)
+    it.add_argument("-w", "--watch", action="store_true", help="print it again each 2 s, until interrupted")
     add_json(it)
     it = command("results", _results, "write autoresearch's results.tsv")
     add_session(it)
@@ -50,9 +51,12 @@ def _replay(options: Namespace) -> int:
 
 
 def _status(options: Namespace) -> None:
-    from cockpit.cli.show import print_status
+    from cockpit.cli.show import print_status, watch_status
 
-    print_status(options.session, options.json)
+    if options.watch:
+        watch_status(options.session, options.json)
+    else:
+        print_status(options.session, options.json)
 
 
 def _results(options: Namespace) -> None:

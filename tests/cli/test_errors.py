@@ -1,0 +1,63 @@
+"""The tree of errors is drawn as it is, and each class has an exit status."""
+
+import importlib
+import pkgutil
+import re
+from pathlib import Path
+
+import pytest
+
+import cockpit
+from cockpit.cli.errors import CommandError, UsageError, exit_status
+from cockpit.control.values import BadArgument
+from cockpit.core import errors
+from cockpit.core.errors import CockpitError
+from cockpit.session.sqlite_file import LedgerFull
+
+NOT_LOADED = ("cockpit.templates", "cockpit.__main__", "cockpit.scoring.server", "cockpit.scoring.feeder")
+"""Scripts, which run when they are loaded or stand alone."""
+
+
+def tree(base: type[CockpitError]) -> dict[str, str]:
+    """Return each class below `base` with the name of its parent."""
+    found: dict[str, str] = {}
+    for each in base.__subclasses__():
+        if each.__module__.startswith("cockpit."):
+            found |= {each.__name__: base.__name__} | tree(each)
+    return found
+
+
+def drawn() -> dict[str, str]:
+    parents: dict[int, str] = {0: "CockpitError"}
+    found = {}
+    for indent, name in re.findall(r"^    ([│ ]*)[├└]── (\w+)", errors.__doc__ or "", re.MULTILINE):
+        depth = len(indent) // 4
+        found[name] = parents[depth]
+        parents[depth + 1] = name
+    return found
+
+
+def test_the_drawing_of_the_tree_has_every_error() -> None:
+    for module in pkgutil.walk_packages(cockpit.__path__, "cockpit."):
+        if not module.name.startswith(NOT_LOADED):
+            try:
+                importlib.import_module(module.name)
+            except ImportError as missing:
+                assert not (missing.name or "").startswith("cockpit"), missing
+    assert drawn() == tree(CockpitError)
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (CommandError("no"), 1),
+        (BadArgument("no"), 1),
+        (LedgerFull(Path("ledger.db")), 1),
+        (UsageError("no"), 2),
+        (PermissionError(13, "no"), 1),
+        (KeyboardInterrupt(), 130),
+        (BrokenPipeError(), 0),
+    ],
+)
+def test_an_error_has_the_status_of_its_nearest_base(error: BaseException, status: int) -> None:
+    assert exit_status(error) == status
