@@ -71,9 +71,14 @@ class Result(msgspec.Struct, frozen=True):
 class Range:
     """The range in a folder laid out like a session's, on one slot of this machine."""
 
-    def __init__(self, repo: Path, place: Path, budget_s: float, environment: dict[str, str]) -> None:
+    def __init__(
+        self, repo: Path, place: Path, budget_s: float, environment: dict[str, str], eval_tokens: int = EVAL_TOKENS
+    ) -> None:
+        """Prepare the range. `eval_tokens` are those that each run is scored on; 0 for prepare.py's own."""
         self._train = (repo / "train.py").read_text(encoding="utf-8")
-        self._prepare = _SMALL.sub(rf"\g<1>{EVAL_TOKENS:_}", (repo / "prepare.py").read_text(encoding="utf-8"))
+        self._prepare = (repo / "prepare.py").read_text(encoding="utf-8")
+        if eval_tokens:
+            self._prepare = _SMALL.sub(rf"\g<1>{eval_tokens:_}", self._prepare)
         self._folder = place / "sessions" / "redteam"
         self._budget_s = budget_s
         self._environment = dict(environment)
@@ -83,12 +88,13 @@ class Range:
             (self._folder / name).write_bytes(b"")
         self.wall = confinement.available().wall
 
-    def measure_baseline(self) -> None:
+    def measure_baseline(self) -> tuple[Rescore, Metrics]:
         """Run the unchanged train.py, with which all variants are compared. Raises RedteamError."""
         ran = self._run("baseline", self._train, TIME_LIMIT_S)
         if ran.metrics is None or ran.rescore is None or not ran.rescore.public_bpb:
             raise RedteamError(f"the unchanged train.py gives no score here: {ran.message or _problem(ran.rescore)}")
         self._base = (ran.rescore, ran.metrics)
+        return self._base
 
     def results(self, variants: Sequence[Variant]) -> Iterator[Result]:
         """Run each variant and yield what became of it."""

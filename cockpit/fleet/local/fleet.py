@@ -42,7 +42,7 @@ from cockpit.session.sqlite_file import is_full
 RUNNER = Path(__file__).with_name("runner.py")
 FEEDER, SERVER = (Path(scoring.__file__).with_name(name) for name in ("feeder.py", "server.py"))
 SERVER_INHERITS = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "CUDA_HOME", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")
-SCORING_LIMIT_S = 300.0
+SCORING_LIMIT_S = 900.0
 """Seconds after which the scorer of a run is ended."""
 START_GRACE_S = 20.0
 """Seconds after which a job whose runner has not started counts as lost."""

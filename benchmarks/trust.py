@@ -1,0 +1,62 @@
+"""Measure the cost of the walls: confinement for each run, and the score from outside for each keep.
+
+    python -m benchmarks.trust             two minutes on two cores
+    python -m benchmarks.trust 30          30 seconds of training, the CPU preset's own
+
+Processor seconds are printed beside seconds, because other programs change only the latter. Budgets: 50 ms of
+confinement a run, 5% of a run for the score from outside at the default of a GPU.
+"""
+
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.first_run import ROOT
+from cockpit.fleet.local import confinement
+from cockpit.fleet.local.confinement import Rooms, Wall, confined, environment_paths
+from cockpit.redteam.run import Range
+from cockpit.session import corpus
+
+TRIES = 20
+COMMAND = [sys.executable, "-I", "-c", "pass"]
+
+
+def main() -> None:
+    budget_s = float(sys.argv[1]) if len(sys.argv) > 1 else 10.0
+    wall = confinement.available().wall
+    with tempfile.TemporaryDirectory() as place:
+        bare, walled = (started_ms(Path(place), one) for one in (Wall.NONE, wall))
+        print(f"a start: {bare:.0f} ms unconfined, {walled:.0f} ms behind {wall}: {walled - bare:+.0f} ms")
+        environment = {"COCKPIT_DATA_DIR": str(corpus.data_folder()), "COCKPIT_CORPUS": "stdlib"}
+        one = Range(ROOT, Path(place), budget_s, environment, eval_tokens=0)
+        before, began = processor_s(), time.monotonic()
+        score, printed = one.measure_baseline()
+        print(
+            f"a run: {score.run_s:.1f} s, {score.cpu_s:.1f} s of a processor, {printed.training_seconds:.1f} s trained"
+        )
+        print(f"its score from outside: {score.seconds:.1f} s more, {score.seconds / score.run_s:.0%} of the run")
+        print(f"both: {time.monotonic() - began:.1f} s, {processor_s() - before:.1f} s of a processor by children")
+
+
+def started_ms(place: Path, wall: Wall) -> float:
+    """Return the median milliseconds of a program that does nothing, behind the wall."""
+    command = confined(COMMAND, Rooms(place, environment_paths(COMMAND)), wall)
+    taken = []
+    for _ in range(TRIES):
+        began = time.perf_counter()
+        subprocess.run(command, cwd=place, check=True)
+        taken.append(1000 * (time.perf_counter() - began))
+    return statistics.median(taken)
+
+
+def processor_s() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+if __name__ == "__main__":
+    main()
