@@ -15,6 +15,8 @@ import msgspec
 from cockpit.core.errors import CockpitError
 
 FILE = "cockpit.toml"
+FILE_CHARACTERS = 1 << 20
+"""Characters of the largest settings file that is read."""
 
 
 class SettingsError(CockpitError):
@@ -176,11 +178,14 @@ def read_settings(repo: Path) -> Settings:
     """Read the settings of a repository; the defaults where it has no cockpit.toml. Raises SettingsError."""
     path = repo / FILE
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            text = file.read(FILE_CHARACTERS + 1)
     except FileNotFoundError:
         return Settings()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} cannot be read: {error}") from error
+    if len(text) > FILE_CHARACTERS:
+        raise SettingsError(f"{path} has more than {FILE_CHARACTERS} characters")
     try:
         found = tomllib.loads(text)
         _refuse_infinite(found)
@@ -189,6 +194,8 @@ def read_settings(repo: Path) -> Settings:
         raise SettingsError(f"{path} is not TOML: {error}") from error
     except msgspec.ValidationError as error:
         raise SettingsError(f"{path}: {_sentence(str(error))}") from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, or brackets in brackets
+        raise SettingsError(f"{path} cannot be read: {error}") from error
 
 
 def _refuse_infinite(table: dict[str, Any], path: str = "$") -> None:

@@ -36,6 +36,8 @@ SIM_EPOCH = 1_772_000_000.0
 """The start of simulated sessions, so that the same night is simulated at any time."""
 SKY_DEPTH = 2
 SKY_CLUSTERS = 16
+TASK_CHARACTERS = 1 << 20
+"""Characters of the largest task file that is read."""
 CLUSTERS_AT_MOST = 10_000
 TIME_LIMIT_S = 600.0
 LEFT_AFTER_S = 60.0
@@ -112,14 +114,20 @@ def accelerators(repo: Path) -> list[str]:
 
     path = repo / "experiment.yaml"
     try:
-        task = yaml.safe_load(path.read_text(encoding="utf-8"))
+        with path.open(encoding="utf-8") as file:
+            text = file.read(TASK_CHARACTERS + 1)
+        if len(text) > TASK_CHARACTERS:
+            raise CreateError(f"{path} has more than {TASK_CHARACTERS} characters")
+        task = yaml.safe_load(text)
         asked = task.get("resources", {}).get("accelerators") or {}
+        names = [asked] if isinstance(asked, str) else [str(name) for name in asked]
     except FileNotFoundError:
         raise CreateError(f"there is no {path}: a fleet on SkyPilot needs its task file") from None
-    except (yaml.YAMLError, AttributeError) as error:
+    except OSError as error:
+        raise CreateError(f"{path} cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, AttributeError, TypeError, ValueError, RecursionError) as error:
         raise CreateError(f"{path} is not a SkyPilot task: {' '.join(str(error).split())}") from None
-    names = [asked] if isinstance(asked, str) else list(asked)
-    return [canonical_class(str(name).split(":")[0]) for name in names]
+    return [canonical_class(name.split(":")[0]) for name in names]
 
 
 def _hardware_counts(text: str) -> dict[str, int]:

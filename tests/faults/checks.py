@@ -1,0 +1,85 @@
+"""Checks of a session's files, with SQL and a reading of their own: they share no code with the ledger."""
+
+import json
+import sqlite3
+import zlib
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from cockpit.core.fold import fold_all
+from cockpit.session.ledger import Ledger
+from cockpit.session.paths import SessionFolder
+from cockpit.session.reader import LedgerReader
+
+Body = dict[str, Any]
+
+
+def numbered_bodies(path: Path) -> list[tuple[int, Body]]:
+    """Return (number, event) of every event in a ledger's file, packed ones too."""
+    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)
+    try:
+        found: list[tuple[int, Body]] = []
+        for last, count, packed in db.execute("SELECT last, events, body FROM packs ORDER BY last"):
+            text, at, number = zlib.decompress(packed), 0, last - count
+            while at < len(text):
+                size = int.from_bytes(text[at : at + 4], "little")
+                number += 1
+                found.append((number, json.loads(text[at + 4 : at + 4 + size])))
+                at += 4 + size
+            assert number == last, f"the pack to {last} holds another number of events"
+        found += [(seq, json.loads(body)) for seq, body in db.execute("SELECT seq, body FROM events ORDER BY seq")]
+    finally:
+        db.close()
+    return found
+
+
+def nothing_counted_twice(folder: SessionFolder) -> list[Body]:
+    """Check the numbers, and that each attempt ended at most once and was not run after its end. Returns the events."""
+    found = numbered_bodies(folder.ledger)
+    numbers = [number for number, _ in found]
+    assert numbers == list(range(1, len(numbers) + 1)), "a number is missing, or there twice"
+    events = [event for _, event in found]
+    ended: set[str] = set()
+    started: set[str] = set()
+    for event in events:
+        kind, attempt = event["kind"], event.get("attempt", "")
+        if kind == "Ended":
+            assert attempt not in ended, f"{attempt} ended twice"
+            ended.add(attempt)
+        elif kind == "Started":
+            assert attempt not in ended, f"{attempt} started after its end"
+            started.add(attempt)
+    intents = Counter(event["intent"] for event in events if event["kind"] == "IntentTaken")
+    assert not [number for number, count in intents.items() if count > 1], "an intent was taken twice"
+    ids = Counter(one["id"] for event in events if event["kind"] == "Proposed" for one in event["experiments"])
+    assert not [name for name, count in ids.items() if count > 1], "an experiment's name was given twice"
+    return events
+
+
+def every_start_has_one_end(folder: SessionFolder) -> None:
+    """Check a session that is over: all of the above, and no run is left without an end."""
+    events = nothing_counted_twice(folder)
+    started = {event["attempt"] for event in events if event["kind"] == "Started"}
+    ended = {event["attempt"] for event in events if event["kind"] == "Ended"}
+    assert started <= ended, f"runs without an end: {sorted(started - ended)}"
+
+
+def a_fold_from_nothing_is_the_state(folder: SessionFolder) -> None:
+    """Check that the snapshot and the events after it give the state that all events give."""
+    reader = LedgerReader(folder)
+    try:
+        told = msgspec.msgpack.encode(reader.state())
+        anew = fold_all(reader.since(0))
+        reader.fold_live(anew)
+        assert msgspec.msgpack.encode(anew) == told, "the snapshot's state is another one than the events give"
+    finally:
+        reader.close()
+    ledger = Ledger.open(folder.ledger)
+    try:
+        assert msgspec.msgpack.encode(ledger.state()) == told, "the ledger's state is another one than the reader's"
+        assert ledger.notes == []
+    finally:
+        ledger.close()
