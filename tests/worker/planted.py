@@ -34,6 +34,8 @@ COMMENT = Edit(
 )
 _LOGITS = """\
         logits = 15 * torch.tanh(self.head(norm(x)).float() / 15)
+        if targets is None:
+            return logits
         return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction=reduction)
 """
 RENAMED = Edit(_LOGITS, _LOGITS.replace("logits", "capped"))
