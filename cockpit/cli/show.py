@@ -14,9 +14,10 @@ from cockpit.core.state import State
 from cockpit.decide.budget import accounts
 from cockpit.decide.early_stopping import early_stopping_summary
 from cockpit.decide.kept_changes import unablated_summary
+from cockpit.read.attempts import current_attempt
 from cockpit.read.forecasts import forecast_words, forecasts_of
 from cockpit.report.results import clean, results_tsv
-from cockpit.report.status import Json, counts, last_attempt, status
+from cockpit.report.status import Json, counts, status
 from cockpit.session.paths import SessionFolder
 
 FOLLOW_EVERY_S = 0.25
@@ -102,10 +103,10 @@ def write_report(name: str | None, output: str | None) -> None:
 
 
 def print_log(name: str | None, of: str, follow: bool) -> None:
-    """Print the log of an attempt, or of an experiment's newest one; with `follow` until the attempt ends."""
+    """Print the log of an attempt, or of an experiment's current one; with `follow` until the attempt ends."""
     folder = session(name)
     state = state_of(folder)
-    attempt = last_attempt(state, of)
+    attempt = current_attempt(state, of)
     if attempt is None:
         if near := did_you_mean(of, state.experiments):
             raise CommandError(f"there is no experiment {of!r}: {near}")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cockpit.core.model import Attempt, ExperimentStatus, Wave, WaveStatus
+from cockpit.core.model import ExperimentStatus, Wave, WaveStatus
 from cockpit.core.state import State, ending_text
 from cockpit.decide.budget import accounts
 from cockpit.read.checks import unchecked
@@ -150,13 +150,3 @@ def _scored(state: State, name: str) -> Json | None:
             "against": estimate.against,
         }
     return found
-
-
-def last_attempt(state: State, name: str) -> Attempt | None:
-    """Return the newest attempt of an experiment, or the attempt of that very name."""
-    if name in state.attempts:
-        return state.attempts[name]
-    experiment = state.experiments.get(name)
-    if experiment is None or not experiment.attempts:
-        return None
-    return state.attempts[experiment.attempts[-1]]

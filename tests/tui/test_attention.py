@@ -100,3 +100,10 @@ def test_the_header_counts_early_stops_and_their_mistakes() -> None:
     assert not any("early" in text for text in words)
     state.early_stops = EarlyStops(ended=3, checked=2, mistaken=1)
     assert money_parts(state, state.now)[-1] == ("3 ended early, 1 of 2 checks wrong", "warn")
+
+
+def test_an_ended_session_has_an_end() -> None:
+    state = stories.night().state
+    state.ended_at = state.session.created_at + 8 * 3600
+    words = [text for text, _ in money_parts(state, state.session.created_at + 15 * 3600)]
+    assert any(text.startswith("8h00m of") for text in words), words

@@ -7,6 +7,7 @@ from textual.strip import Strip
 from cockpit.core.curves import points_of
 from cockpit.core.model import Attempt, AttemptStatus, Experiment
 from cockpit.core.state import State, constants_of
+from cockpit.read.attempts import current_attempt
 from cockpit.read.checks import checks_of
 from cockpit.read.rival import rival_curve, rival_loss
 from cockpit.read.scores import kept_estimate
@@ -77,7 +78,11 @@ class Attempts(Listing):
         self.experiment = experiment
 
     def keys_of(self, state: State) -> list[str]:
-        return list(reversed(state.experiments[self.experiment].attempts))
+        keys = list(reversed(state.experiments[self.experiment].attempts))
+        current = current_attempt(state, self.experiment)
+        if not self.selected and current is not None:
+            self.selected = current.id
+        return keys
 
     def rows(self, width: int, height: int) -> list[Strip]:
         rows = [title_row(width, self.palette, "attempts", str(len(self.keys)), self.has_focus)]

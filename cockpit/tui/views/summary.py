@@ -60,7 +60,7 @@ def money_parts(state: State, now: float) -> list[tuple[str, str]]:
     if sums.api_usd:
         parts.append((f"API {money(sums.api_usd)}", "dim"))
     parts.append((f"{sums.gpu_hours:.1f} GPU h", "dim"))
-    ran = f"{duration(now - state.session.created_at)}"
+    ran = f"{duration((state.ended_at or now) - state.session.created_at)}"
     hours = f" of {state.session.budget_hours:g}h" if state.session.budget_hours else ""
     parts.append((ran + hours, "dim"))
     if state.early_stops.ended or state.early_stops.checked:

@@ -110,13 +110,15 @@ class Arms(Listing):
             row.put(view.crash, "warn" if view.likely else "dim", CRASH)
             row.put(view.memory, "dim").skip(2 if view.memory else 0)
             return row.put(view.warning, "warn").strip()
-        row.put(score(view.score.mean) if view.score is not None else "", "text", 8)
-        if view.delta is not None:
-            row.put(signed(view.delta), "good" if view.delta < 0 else "dim", 8)
+        elsewhere = view.score is not None and view.score.hardware != hardware
+        if view.score is not None and not elsewhere:
+            row.put(score(view.score.mean), "text", 8)
+            row.put(signed(view.delta) if view.delta is not None else "", _ink_of(view.delta), 8)
         else:
-            row.skip(8)
-        if view.score is not None and view.score.hardware != hardware:
-            row.put(f"on {plain(view.score.hardware)} ", "info")
+            row.skip(16)
+        if view.score is not None and elsewhere:
+            delta = f" {signed(view.delta)}" if view.delta is not None else ""
+            row.put(f"{score(view.score.mean)}{delta} on {plain(view.score.hardware)} ", "info")
         memory = view.warning.startswith(("memory", "the same"))
         return row.put(view.warning, "warn" if memory else "dim").strip()
 
@@ -130,3 +132,7 @@ class Arms(Listing):
     def on_click(self, event: events.Click) -> None:
         if event.y >= 2:
             self.select_index(self.top + event.y - 2)
+
+
+def _ink_of(delta: float | None) -> str:
+    return "good" if delta is not None and delta < 0 else "dim"

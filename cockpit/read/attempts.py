@@ -1,0 +1,18 @@
+"""The attempt of an experiment that a person means."""
+
+from cockpit.core.model import Attempt, AttemptStatus
+from cockpit.core.state import State
+
+
+def current_attempt(state: State, name: str) -> Attempt | None:
+    """Return the attempt of that name, or the current one of an experiment; None where there is none.
+
+    The current one is the newest that runs, else the newest that has started, else the newest.
+    """
+    if name in state.attempts:
+        return state.attempts[name]
+    experiment = state.experiments.get(name)
+    runs = [state.attempts[attempt] for attempt in reversed(experiment.attempts)] if experiment else []
+    running = (run for run in runs if run.status is AttemptStatus.RUNNING)
+    started = (run for run in runs if run.started_at)
+    return next(running, None) or next(started, None) or next(iter(runs), None)

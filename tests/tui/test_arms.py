@@ -1,0 +1,26 @@
+"""The table of a wave's arms: scores of one class in a column, others beside it with their class."""
+
+import pytest
+
+from cockpit.core.model import ExperimentStatus
+from cockpit.tui.theme import DARK
+from cockpit.tui.widgets.arms import Arms
+from cockpit.tui.widgets.talk import text_of
+from tests.tui import stories
+
+
+def test_a_score_of_another_class_is_not_in_the_column_of_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = stories.night().state
+    wave = state.waves["w003"]
+    usual, other = [state.experiments[name] for name in wave.arms if state.experiments[name].scores][:2]
+    other.scores, other.estimate, other.status = {"H200": [0.9511]}, None, ExperimentStatus.DISCARDED
+    table = Arms("w003")
+    monkeypatch.setattr(Arms, "palette", DARK)
+    table.tell(state, state.now)
+    rows = text_of(table.rows(120, 20)).split("\n")
+    (head,) = (row for row in rows if "Δ base" in row)
+    column = head.index("val_bpb")
+    (row,) = (row for row in rows if other.id in row)
+    assert row[column : column + 16].strip() == "" and "0.9511" in row and "on H200" in row[column + 16 :]
+    (row,) = (row for row in rows if usual.id in row)
+    assert row[column : column + 8].strip() == f"{sum(usual.scores['H100']) / len(usual.scores['H100']):.4f}"
