@@ -11,7 +11,7 @@ from cockpit.read.scores import best_steps, comparison_class
 
 
 class Best(msgspec.Struct, frozen=True):
-    """From when an experiment was the best kept, in hours since the session began."""
+    """A step of the best-so-far line: an experiment, and the hours from the session's beginning until it was kept."""
 
     hours: float
     experiment: str
@@ -21,11 +21,11 @@ class Best(msgspec.Struct, frozen=True):
 class OneGpu(msgspec.Struct, frozen=True):
     runs: int
     hours: float
-    """That all runs of the session take one after another, with this session's own gap between two."""
+    """The hours of all runs one after another, with this session's median gap between two."""
     fleet_hours: float
-    """That the fleet took for them."""
+    """The hours that the fleet took."""
     best: tuple[Best, ...]
-    """The best kept so far, had each decision come when the runs behind it had ended on one GPU."""
+    """The best-so-far line if each decision comes when one GPU has done the runs before it."""
 
     @property
     def within_fleet_hours(self) -> Best | None:

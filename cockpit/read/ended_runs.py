@@ -1,4 +1,4 @@
-"""Which attempts ended since one last looked, so that what is shown of them costs what is new, not what there is."""
+"""The attempts that ended since a reader's last call. A reader's cost grows with the new ones, not with all."""
 
 from dataclasses import dataclass
 
@@ -12,8 +12,8 @@ class Ended:
     _seen: int = 0
 
     def fresh(self, state: State) -> list[str] | None:
-        """Return the attempts that ended since the last call, oldest first; None where all must be read again
-        (`every`)."""
+        """Return the attempts that ended since the last call, oldest first; None where the reader must take
+        `every` one again."""
         ended = sum(state.outcome_counts.values())
         fresh, self._seen = ended - self._seen, ended
         if fresh < 0 or fresh > len(state.recent):

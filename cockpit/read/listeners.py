@@ -11,7 +11,7 @@ def takes_words(proposer: str) -> bool:
 
 
 def listener_words(state: State) -> str:
-    """Return who reads what a person says now, in a clause, and the alternative where the answer is no proposer."""
+    """Return the reader of a person's message in a clause; without a reader, the commands to use instead."""
     name = state.proposer
     if state.ended_at:
         return "the session has ended: no proposer reads it"

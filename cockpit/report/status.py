@@ -15,7 +15,7 @@ Json = dict[str, Any]
 
 
 def status(state: State, now: float, worker: Json) -> Json:
-    """Return the whole of it. `worker` is how its worker stands; seconds and dollars as their names say."""
+    """Return the session at `now`. `worker` is the state of its worker. Names of numbers end in their units."""
     session = state.session
     books = accounts(state, now)
     return {

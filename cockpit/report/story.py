@@ -82,7 +82,7 @@ class Story(msgspec.Struct, frozen=True):
     """The things that nothing checks in this session, a sentence each."""
     counts: dict[str, int]
     hardware: str
-    """The class most was measured in; the chart's line and the baseline are of it."""
+    """The class that comparisons are made in. The chart's line and the baseline's score are of this class."""
     baseline: float | None
     best: Kept | None
     dots: list[PlottedDot]
@@ -105,7 +105,7 @@ class Story(msgspec.Struct, frozen=True):
 
 
 def story(state: State, now: float) -> Story:
-    """Return all of it at `now`."""
+    """Return the contents of the report at `now`."""
     session = state.session
     hardware, noise = comparison_class(state), noise_of(state)
     baseline = score_of(state, state.baseline, hardware)

@@ -148,7 +148,7 @@ def test_the_best_is_shown_with_its_estimate_and_interval() -> None:
 def test_a_best_without_an_interval_is_not_called_a_gain() -> None:
     state = night()
     state.incumbencies[:] = state.incumbencies[:1]
-    assert "no interval was estimated for it" in text_of(html(state, BEGAN + 1000))
+    assert "no interval was estimated: the score is the best of many" in text_of(html(state, BEGAN + 1000))
 
 
 def test_every_kept_change_has_its_evidence() -> None:
@@ -177,7 +177,7 @@ def test_findings_and_phases_are_shown_with_who_found_them() -> None:
 def test_noise_is_this_sessions_own_or_said_to_be_assumed() -> None:
     repeated = night()
     repeated.controls["H100"] = [f"e0000.{1 + i % 2}" for i in range(2)]
-    assert "what is assumed is" in text_of(html(repeated, BEGAN + 1000))
+    assert "The assumed SD is" in text_of(html(repeated, BEGAN + 1000))
     events = [
         event
         for i in range(3, 9)
