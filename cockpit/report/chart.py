@@ -7,12 +7,15 @@ from html import escape
 import msgspec
 
 from cockpit.core.state import State
+from cockpit.read.axis import ticks, time_ticks
 from cockpit.read.counterfactual import Best
 from cockpit.read.score_dots import ScoreDots
 from cockpit.read.scores import kept_experiments
 
 WIDTH, HEIGHT = 960, 380
-LEFT, RIGHT, TOP, BOTTOM = 64, 16, 16, 40
+LEFT, RIGHT, TOP, BOTTOM = 74, 16, 22, 48
+LABEL_EVERY = 52.0
+"""The least distance of two labels of kept changes, in pixels."""
 DOTS_AT_MOST = 4_000
 TICKS = 5
 
@@ -67,6 +70,7 @@ def svg(
     parts += [_dot(dot, axes, COLOURS[classes.index(dot.hardware) % len(COLOURS)]) for dot in _thinned(shown)]
     parts.append(_steps(alone, axes, f'stroke="{ALONE}" stroke-dasharray="5 4"'))
     parts.append(_steps(best, axes, f'stroke="{KEPT}" stroke-width="1.6"'))
+    parts += _labels(best, axes)
     parts.append("</svg>")
     return "".join(parts)
 
@@ -96,13 +100,17 @@ class _Axes:
 
     def grid(self) -> list[str]:
         parts = []
-        for step in range(TICKS + 1):
-            score = self.low + (self.high - self.low) * step / TICKS
-            hours = self.hours * step / TICKS
-            y, x = self.y(score), self.x(hours)
+        for score, label in zip(*ticks(self.low, self.high, TICKS, 3), strict=True):
+            y = self.y(score)
             parts.append(f'<path d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" stroke="#ddd" fill="none"/>')
-            parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{score:.4f}</text>')
-            parts.append(f'<text x="{x:.1f}" y="{HEIGHT - 20}" text-anchor="middle">{hours:.3g} h</text>')
+            parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{label}</text>')
+        for hours, label in zip(*time_ticks(0.0, self.hours, TICKS, True), strict=True):
+            parts.append(f'<text x="{self.x(hours):.1f}" y="{HEIGHT - 24}" text-anchor="middle">{label}</text>')
+        middle = (LEFT + WIDTH - RIGHT) / 2
+        parts.append(f'<text x="{middle:.1f}" y="{HEIGHT - 6}" text-anchor="middle">time since the start</text>')
+        parts.append(
+            f'<text transform="translate(12 {HEIGHT / 2:.0f}) rotate(-90)" text-anchor="middle">val_bpb</text>'
+        )
         return parts
 
 
@@ -125,3 +133,16 @@ def _steps(line: Sequence[Best], axes: _Axes, look: str) -> str:
     path = f"M{axes.x(inside[0].hours):.1f} {axes.y(inside[0].val_bpb):.1f}"
     path += "".join(f"H{axes.x(best.hours):.1f}V{axes.y(best.val_bpb):.1f}" for best in inside[1:])
     return f'<path d="{path}H{axes.x(axes.hours):.1f}" fill="none" {look}/>'
+
+
+def _labels(line: Sequence[Best], axes: _Axes) -> list[str]:
+    """Return the names of the kept experiments at their steps of the line, as many as fit beside each other."""
+    parts: list[str] = []
+    last = -LABEL_EVERY
+    for best in line:
+        x = axes.x(best.hours)
+        if best.hours <= axes.hours and x - last >= LABEL_EVERY:
+            last = x
+            y = axes.y(best.val_bpb) - 8
+            parts.append(f'<text x="{min(x, WIDTH - RIGHT - 20):.1f}" y="{y:.1f}">{escape(best.experiment)}</text>')
+    return parts

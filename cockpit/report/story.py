@@ -26,6 +26,7 @@ from cockpit.read.scores import (
 from cockpit.read.waves import best_arm, wave_word
 from cockpit.report.chart import PlottedDot, dots
 from cockpit.report.status import counts
+from cockpit.report.verdict import verdict
 from cockpit.science.effects import FactorEffects
 from cockpit.science.noise import Noise
 
@@ -78,6 +79,7 @@ class Story(msgspec.Struct, frozen=True):
     preset: str
     commit: str
     hours: float
+    verdict: str
     unchecked: list[str]
     """The things that nothing checks in this session, a sentence each."""
     counts: dict[str, int]
@@ -123,6 +125,7 @@ def story(state: State, now: float) -> Story:
         preset=state.preset,
         commit=session.commit,
         hours=max(0.0, now - session.created_at) / 3600,
+        verdict=verdict(state, now),
         unchecked=unchecked(state),
         counts=counts(state),
         hardware=hardware,

@@ -6,11 +6,11 @@ import pytest
 
 from cockpit.core.model import Estimate
 from cockpit.decide.evidence import noise_of
+from cockpit.read.axis import ticks, time_ticks
 from cockpit.read.counterfactual import one_gpu
 from cockpit.tui.theme import DARK
 from cockpit.tui.views.chart import alone_steps
 from cockpit.tui.views.effects import EffectsView, EffectView, effects_view, reach
-from cockpit.tui.widgets.chart import ticks, time_ticks
 from cockpit.tui.widgets.effects import draw_effects
 from cockpit.tui.widgets.talk import text_of
 from tests.tui import stories

@@ -12,6 +12,7 @@ from textual.strip import Strip
 
 from cockpit.core.state import State
 from cockpit.decide.evidence import noise_of
+from cockpit.read.axis import ticks, time_ticks
 from cockpit.read.score_dots import BestStep, ScoreDot, ScoreDots
 from cockpit.read.scores import kept_experiments
 from cockpit.read.waves import status_word
@@ -137,8 +138,6 @@ class Chart(Listing):
 
 LABELS = 7
 """Cells of the labels of the vertical axis."""
-LEAST_TICKS = 3
-"""The fewest labels of an axis."""
 
 
 def _x(dot: ScoreDot, by_time: bool, began: float) -> float:
@@ -261,37 +260,6 @@ def _decimate(
             taken.add(cell)
             kept.append(dot)
     return kept
-
-
-def ticks(low: float, high: float, most: int, digits: int, unit: str = "") -> tuple[list[float], list[str]]:
-    """Return round values inside the range with their labels.
-
-    There are about `most` of them and at least LEAST_TICKS. Labels have `digits` decimals, or as many as tell them
-    apart.
-    """
-    span = high - low
-    if span <= 0:
-        return [low], [f"{low:.{digits}f}{unit}"]
-    raw = span / max(1, most)
-    size = 10.0 ** math.floor(math.log10(raw))
-    steps = [size * factor for factor in (10, 5, 2, 1, 0.5, 0.2)]
-    first = max(index for index, step in enumerate(steps) if step >= raw)
-    for step in steps[first:]:
-        values = [n * step for n in range(math.ceil(low / step), math.floor(high / step) + 1)]
-        if len(values) >= LEAST_TICKS:
-            break
-    digits = max(digits, -math.floor(math.log10(step) + 1e-9))
-    return values, [f"{value:.{digits}f}{unit}" for value in values]
-
-
-def time_ticks(left: float, right: float, most: int, by_time: bool) -> tuple[list[float], list[str]]:
-    """Return the ticks of the horizontal axis: experiment numbers, or hours, minutes or seconds by the range."""
-    if not by_time:
-        return ticks(left, right, most, 0)
-    span_s = 3600 * (right - left)
-    per_hour, unit = (1, "h") if span_s >= 5400 else (60, "m") if span_s >= 180 else (3600, "s")
-    values, labels = ticks(per_hour * left, per_hour * right, most, 0, unit)
-    return [value / per_hour for value in values], labels
 
 
 def _band_rows(centre: float | None, sd: float, low: float, high: float, rows: int) -> set[int]:

@@ -1,0 +1,36 @@
+"""The verdict on a session: the gain of the best variant, and its cost, in two sentences."""
+
+from cockpit.core.state import State
+from cockpit.decide.budget import accounts
+from cockpit.read.effects import gain_of, is_clear
+from cockpit.read.scores import kept_experiments
+from cockpit.read.wording import count, duration, money
+
+
+def verdict(state: State, now: float) -> str:
+    """Return the two sentences at `now`."""
+    tried = sum(bool(one.scores) for one in state.experiments.values() if one.id != state.baseline)
+    kept = kept_experiments(state)
+    spent = money(accounts(state, now).total_usd)
+    took = duration((state.ended_at or now) - state.session.created_at)
+    changes = f"{count(len(kept), 'change')} {'was' if len(kept) == 1 else 'were'} kept"
+    return f"{_gain(state)} {changes} of {count(tried, 'measured variant')}, for {spent} in {took}."
+
+
+def _gain(state: State) -> str:
+    if not state.incumbent:
+        return "The unchanged train.py has no result yet."
+    if state.incumbent == state.baseline:
+        return "The unchanged train.py is still the best."
+    found = gain_of(state)
+    if found is None:
+        return f"{state.incumbent} is the best variant; its gain over the unchanged train.py could not be estimated."
+    gain = found.pooled
+    interval = f"{gain.level:.0%} interval {-gain.high:.4f} to {-gain.low:.4f}"
+    if is_clear(gain) and gain.mean < 0:
+        words = f"{state.incumbent} improves val_bpb over the unchanged train.py by {-gain.mean:.4f} ({interval})."
+    else:
+        words = (
+            f"{state.incumbent} was kept, but its gain over the unchanged train.py is within the noise ({interval})."
+        )
+    return words.replace("-0.", "\N{MINUS SIGN}0.")
