@@ -4,7 +4,6 @@ For SkyPilot it runs `sky check`, which starts SkyPilot's own API server if none
 """
 
 import importlib.metadata
-import json
 import os
 import re
 import shutil
@@ -15,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cockpit.cli.errors import CommandError
+from cockpit.cli.json_output import print_json
 from cockpit.cli.locate import repository, sessions_folder
 from cockpit.cli.screen import smallest_terminal
 from cockpit.fleet.local import confinement
@@ -63,7 +63,7 @@ def doctor(repo: str | None, fleet: str, as_json: bool) -> int:
             if finding.remedy:
                 print(f"{'':<19} {clean(finding.remedy)}", flush=True)
     if as_json:
-        print(json.dumps([asdict(finding) | {"ok": finding.ok} for finding in findings], indent=2))
+        print_json([asdict(finding) | {"ok": finding.ok} for finding in findings])
     return int(any(finding.needed and not finding.ok for finding in findings))
 
 

@@ -1,7 +1,6 @@
 """The list of sessions."""
 
-import json
-
+from cockpit.cli.json_output import print_json
 from cockpit.cli.locate import all_sessions, sessions_folder, state_of
 from cockpit.session import lock
 from cockpit.session.paths import SessionFolder
@@ -12,7 +11,7 @@ def print_list(as_json: bool) -> None:
     """Print the sessions here, the last one used first: a line or a JSON object for each."""
     listed = [_listed(folder) for folder in all_sessions()]
     if as_json:
-        print(json.dumps(listed, indent=2))
+        print_json(listed)
         return
     if not listed:
         print(f"no session in {sessions_folder()} yet: `cockpit` makes one")

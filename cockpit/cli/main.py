@@ -1,12 +1,12 @@
 """The command line: runs one command, and turns its errors into a sentence and an exit status."""
 
-import json
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from io import TextIOWrapper
 
 from cockpit.cli.errors import UsageError, exit_status, sentence_of
+from cockpit.cli.json_output import print_json
 from cockpit.cli.parser import parser
 from cockpit.core.errors import CockpitError
 from cockpit.session import api_key
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise
         status = exit_status(error)
         if as_json:
-            print(json.dumps({"error": sentence}))
+            print_json({"error": sentence}, indent=None)
         print(f"cockpit: {sentence}", file=sys.stderr)
     sys.exit(status)
 

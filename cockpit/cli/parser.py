@@ -4,7 +4,7 @@ from argparse import SUPPRESS, ArgumentParser, RawDescriptionHelpFormatter
 
 from cockpit import __version__
 from cockpit.cli.arguments import NO_MOUSE, Parser, Run
-from cockpit.cli.commands import agents, reading, sessions, steering, trust
+from cockpit.cli.commands import agents, completion, reading, sessions, steering, trust
 from cockpit.cli.commands.groups import ALIASES, groups_text
 
 
@@ -32,5 +32,6 @@ def parser() -> ArgumentParser:
 
     for part in (sessions, reading, steering, agents, trust):
         part.add(command)
+    completion.add(command, top)
     top.epilog = groups_text(helps)
     return top

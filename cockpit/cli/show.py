@@ -1,6 +1,5 @@
 """Printing a session: its status, results, report, logs and diffs."""
 
-import json
 import sys
 import time
 from collections.abc import Iterator
@@ -8,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from cockpit.cli.errors import CommandError
+from cockpit.cli.json_output import print_json
 from cockpit.cli.locate import session, session_now, state_of
 from cockpit.core.nearest import did_you_mean
 from cockpit.core.state import State
@@ -172,7 +172,7 @@ def watch_status(name: str | None, as_json: bool) -> None:
 def print_status(name: str | None, as_json: bool) -> None:
     folder = session(name)
     if as_json:
-        print(json.dumps(status_object(folder, state_of(folder)), indent=2))
+        print_json(status_object(folder, state_of(folder)))
         return
     for line in status_text(folder):
         print(line)

@@ -1,10 +1,10 @@
 """Steering from the command line: a verb's intent is sent, and its result printed."""
 
-import json
 from argparse import Namespace
 
 from cockpit.cli.confirm import confirm
 from cockpit.cli.errors import CommandError
+from cockpit.cli.json_output import print_json
 from cockpit.cli.locate import session, session_now, state_of
 from cockpit.control.arguments import Given, Kind
 from cockpit.control.costs import envelope_words
@@ -32,7 +32,10 @@ def steer(row: Verb, options: Namespace) -> None:
     given = _given(row, options)
     if row.name == "envelope" and all(value is None for value in given.values()):
         said = envelope_words(state.envelope, now)
-        print(json.dumps({"said": said}) if options.json else said)
+        if options.json:
+            print_json({"said": said}, indent=None)
+        else:
+            print(said)
         return
     intent = row.intent(state, given, now)
     given = dict(given, attempt=getattr(intent, "attempt", None) or given.get("attempt"))
@@ -95,7 +98,7 @@ def tell(folder: SessionFolder, taken: IntentTaken | None, done: str, as_json: b
     problems = list(taken.problems) if taken else []
     if as_json:
         found = {"taken": taken is not None, "wave": taken.wave or None if taken else None, "said": done}
-        print(json.dumps({**found, "problems": problems, **notes}))
+        print_json({**found, "problems": problems, **notes}, indent=None)
         return
     print(clean(done))
     for words in filter(None, notes.values()):

@@ -18,7 +18,7 @@ class Group:
 GROUPS = (
     Group(
         "start",
-        ("open", "new", "init", "list", "demo", "doctor"),
+        ("open", "new", "init", "list", "demo", "doctor", "completion"),
         "cockpit new night --mode autopilot --hours 8",
     ),
     Group(
@@ -36,7 +36,7 @@ GROUPS = (
     ),
     Group(
         "decide",
-        ("approve", "reject", "cancel", "drop", "base", "discard", "mode", "envelope", "budget"),
+        ("approve", "reject", "rebase", "cancel", "drop", "base", "discard", "mode", "envelope", "budget"),
         "cockpit approve w007",
     ),
     Group("fleet", ("adopt", "relaunch", "down"), "cockpit relaunch gpu-03"),
