@@ -19,6 +19,7 @@ def did_you_mean(word: str, names: Iterable[str]) -> str:
         for full in (f"{letter or 'e'}{number:04d}", f"{letter or 'w'}{number:03d}", f"gpu-{number:02d}"):
             if full in names:
                 return f"did you mean {full}?"
+        return ""  # every other number is as near as any
     from difflib import get_close_matches  # imported here: it is needed for a mistyped name only, and loads slowly
 
     near = get_close_matches(word, islice(names, NAMES_COMPARED), n=1)

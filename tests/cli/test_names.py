@@ -43,6 +43,7 @@ def test_a_short_or_long_number_is_completed(word: str, meant: str) -> None:
 
 def test_a_name_far_from_all_has_no_nearest() -> None:
     assert did_you_mean("moon", ["night", "e0001"]) == ""
+    assert did_you_mean("e0009", ["e0001", "e0090"]) == ""
 
 
 def test_the_comparison_is_bounded() -> None:
