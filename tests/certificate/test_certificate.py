@@ -10,8 +10,8 @@ from cockpit.certificate.body import body
 from cockpit.certificate.check import check
 from cockpit.certificate.sign import CertificateError, public_text, read, session_key, sign, write
 from cockpit.cli.certificate import print_check
-from cockpit.core.events import Certified, IncumbentSet, Started, Trouble
-from cockpit.core.model import Estimate
+from cockpit.core.events import Certified, Decided, IncumbentSet, Started, Trouble
+from cockpit.core.model import Estimate, ExperimentStatus
 from cockpit.core.state import State
 from cockpit.report.html import html
 from cockpit.variant.store import VariantStore
@@ -124,7 +124,8 @@ def keep_of(night: Night) -> IncumbentSet:
 def test_a_keep_is_certified_once_and_noted_on_its_commit(
     night: Night, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    night.worker.apply(keep_of(night))
+    kept = Decided(at=night.worker.now(), experiment="e0001", status=ExperimentStatus.KEPT, reason="it is better")
+    night.worker.apply(kept, keep_of(night))
     [certified] = [event for event in night.events() if isinstance(event, Certified)]
     file = night.folder.certificate("e0001")
     assert read(file).digest == certified.digest == night.state.certificates["e0001"]
