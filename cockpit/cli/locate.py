@@ -80,6 +80,15 @@ def state_of(folder: SessionFolder) -> State:
         ledger.close()
 
 
+def glance_at(folder: SessionFolder) -> State:
+    """Return the session's state for a look at a few of its records. Raises LedgerError."""
+    ledger = LedgerReader(folder)
+    try:
+        return ledger.glance()
+    finally:
+        ledger.close()
+
+
 def session_now(state: State) -> float:
     """Return the session's time: the wall clock, or the last event of a simulated session."""
     return state.now if state.session.fleet.simulated else time.time()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cockpit.cli.errors import CommandError
 from cockpit.cli.json_output import print_json
-from cockpit.cli.locate import session, session_now, state_of
+from cockpit.cli.locate import glance_at, session, session_now, state_of
 from cockpit.core.nearest import did_you_mean
 from cockpit.core.state import State
 from cockpit.decide.budget import accounts
@@ -39,7 +39,7 @@ def status_object(folder: SessionFolder, state: State) -> Json:
 
 def status_text(folder: SessionFolder) -> Iterator[str]:
     """Yield the status for a person, as lines that fit a screen."""
-    state = state_of(folder)
+    state = glance_at(folder)
     found = status_object(folder, state)
     books = accounts(state, state.now)
     simulated = "  SIMULATED" if found["simulated"] else ""
@@ -172,7 +172,7 @@ def watch_status(name: str | None, as_json: bool) -> None:
 def print_status(name: str | None, as_json: bool) -> None:
     folder = session(name)
     if as_json:
-        print_json(status_object(folder, state_of(folder)))
+        print_json(status_object(folder, glance_at(folder)))
         return
     for line in status_text(folder):
         print(line)

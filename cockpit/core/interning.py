@@ -6,13 +6,15 @@ Sharing them changes no value of the state.
 
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from msgspec import Raw, msgpack
 from msgspec.structs import replace
 
 from cockpit.core.model import Attempt, Estimate, Experiment, Wave
 from cockpit.core.state import State
+
+T = TypeVar("T")
 
 _experiment, _wave, _attempt = msgpack.Decoder(Experiment), msgpack.Decoder(Wave), msgpack.Decoder(Attempt)
 
@@ -78,6 +80,49 @@ def unpacked(body: bytes) -> State:
         experiment.attempts = [state.attempts[name].id for name in experiment.attempts]
     first = [state.experiments[name] for name in state.by_fingerprint.values()]
     state.by_fingerprint = {known.fingerprint: known.id for known in first}
+    return state
+
+
+class LazyRecords(dict[str, T]):
+    """Records by name, each decoded when it is first looked at: a status looks at a few of a hundred thousand."""
+
+    def __init__(self, raws: dict[str, Any], decoder: msgpack.Decoder[T]) -> None:
+        super().__init__(raws)
+        self._decode = decoder.decode
+
+    def __getitem__(self, name: str) -> T:
+        found: Any = super().__getitem__(name)
+        if type(found) is Raw:
+            found = self._decode(found)
+            self[name] = found
+        return cast(T, found)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+    def values(self) -> Any:
+        return [self[name] for name in self]
+
+    def items(self) -> Any:
+        return [(name, self[name]) for name in self]
+
+
+def glanced(body: bytes) -> State:
+    """Decode the state of a snapshot but for its experiments and attempts, which are decoded when they are looked at.
+
+    Such a state may be folded on and read, but not encoded, and it knows no fingerprints. Raises msgspec.MsgspecError
+    on anything else.
+    """
+    parts = msgpack.decode(body, type=dict[str, Raw])
+    experiments, attempts, _ = (parts.pop(name, None) for name in ("experiments", "attempts", "by_fingerprint"))
+    state = msgpack.decode(msgpack.encode(parts), type=State)
+    if experiments is not None:
+        state.experiments = LazyRecords(msgpack.decode(experiments, type=dict[str, Raw]), _experiment)
+    if attempts is not None:
+        state.attempts = LazyRecords(msgpack.decode(attempts, type=dict[str, Raw]), _attempt)
     return state
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from cockpit.core.interning import unpacked
+from cockpit.core.interning import glanced, unpacked
 from cockpit.core.state import State
 from cockpit.session.event_stream import Place
 
@@ -29,6 +29,10 @@ class Snapshot(msgspec.Struct, frozen=True):
 
     def state(self) -> State:
         return unpacked(self.body)
+
+    def glance(self) -> State:
+        """Return the state for a look at a few of its records: it may not be encoded."""
+        return glanced(self.body)
 
 
 def write_snapshot(path: Path, state: State, place: Place) -> None:
