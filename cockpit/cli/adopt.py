@@ -4,7 +4,7 @@ import time
 
 from cockpit.cli.errors import CommandError
 from cockpit.cli.locate import session, session_now, state_of
-from cockpit.cli.steer import leave
+from cockpit.cli.steer import send_and_await
 from cockpit.control.verbs import verb
 from cockpit.core.model import Cluster, ClusterState
 from cockpit.session.client import SteeringError
@@ -25,7 +25,7 @@ def adopt(clusters: list[str], name: str | None) -> str:
     for cluster in clusters:
         try:
             intent = row.intent(state, {"cluster": cluster}, session_now(state))
-            if leave(folder, intent) is None:
+            if send_and_await(folder, intent) is None:
                 return f"queued: `cockpit open {folder.name}` starts the worker that takes over {', '.join(clusters)}"
             found = _found(folder, cluster)
             taken.append(f"{cluster} ({found.hardware or 'CPU'})")

@@ -5,7 +5,7 @@ import time
 from cockpit.cli.confirm import ask_how, confirm
 from cockpit.cli.errors import CommandError
 from cockpit.cli.locate import session, session_now, state_of
-from cockpit.cli.steer import leave
+from cockpit.cli.steer import send_and_await
 from cockpit.control.costs import cluster_names, clusters_up
 from cockpit.control.verbs import verb
 from cockpit.core.intents import Intent
@@ -45,7 +45,7 @@ def _stop(folder: SessionFolder, how: str, wait_s: float) -> str:
             raise CommandError(f"the worker of {folder.name} has not stopped yet: see {folder.worker_log}")
         return f"session {folder.name} has stopped; running attempts continue, and `cockpit` opens it again"
     state = state_of(folder)
-    leave(folder, verb("end").intent(state, {"how": how}, session_now(state)))
+    send_and_await(folder, verb("end").intent(state, {"how": how}, session_now(state)))
     if _stopped_within(folder, wait_s):
         return f"session {folder.name} has stopped, its runs {'ended' if how == 'drain' else 'cancelled'}"
     return f"session {folder.name} is ending: `cockpit status {folder.name}` shows how far it is"
@@ -76,7 +76,7 @@ def down(name: str | None, how: str | None, yes: bool, wait_s: float) -> str:
 def _request_end(folder: SessionFolder, intent: Intent) -> None:
     """Send the intent, and start a worker if none runs. The intent is first, so that a new worker launches nothing."""
     if lock.worker_status(folder).state != "stopped":
-        leave(folder, intent)
+        send_and_await(folder, intent)
         return
     client = SessionClient(folder, user_name())
     client.send(intent)

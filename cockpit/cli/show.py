@@ -22,6 +22,7 @@ from cockpit.session.paths import SessionFolder
 
 FOLLOW_EVERY_S = 0.25
 STATUS_EVERY_S = 2.0
+CLUSTERS_AT_MOST = 32
 CLEAR = "\x1b[H\x1b[2J"
 
 
@@ -64,9 +65,18 @@ def status_text(folder: SessionFolder) -> Iterator[str]:
     yield f"duty      {books.duty:.0%}, {up} of training, ${books.gpu_usd:.2f} GPU, ${books.api_usd:.2f} API"
     if early := early_stopping_summary(state.early_stops):
         yield f"early     {early}"
-    for cluster in found["clusters"][:32]:
+    yield from _cluster_lines(found)
+    yield from _need_lines(state, found)
+
+
+def _cluster_lines(found: Json) -> Iterator[str]:
+    for cluster in found["clusters"][:CLUSTERS_AT_MOST]:
         doing = cluster["attempt"] or clean(cluster["message"])[:60]
         yield f"  {cluster['name']:<8} {cluster['hardware'] or '?':<6} {cluster['state']:<10} {doing}"
+
+
+def _need_lines(state: State, found: Json) -> Iterator[str]:
+    """Yield the needs of the session, and the forecast of each proposal."""
     for need in found["needs"]:
         yield f"! {clean(need)}"
     for name in state.proposals:

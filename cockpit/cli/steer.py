@@ -43,7 +43,7 @@ def steer(row: Verb, options: Namespace) -> None:
     if row.command_asks and not row.applies(state, given, now) and (cost := row.cost(state, given, now)):
         confirm(cost, options.yes)
     notes = {"forecast": forecast_of_wave(state, intent.wave)} if isinstance(intent, Approve) else {}
-    tell(folder, leave(folder, intent), row.done(given, state), options.json, **notes)
+    print_result(folder, send_and_await(folder, intent), row.done(given, state), options.json, **notes)
 
 
 def propose(row: Verb, options: Namespace) -> None:
@@ -54,13 +54,13 @@ def propose(row: Verb, options: Namespace) -> None:
     state = state_of(folder)
     intent = row.intent(state, _given(row, options), session_now(state))
     assert isinstance(intent, Propose)
-    taken = leave(folder, intent)
+    taken = send_and_await(folder, intent)
     wave = taken.wave if taken else ""
     if wave and options.approve and state_of(folder).waves[wave].status is WaveStatus.PROPOSED:
-        leave(folder, Approve(wave))
+        send_and_await(folder, Approve(wave))
     done = f"{wave} is approved" if options.approve else f"proposed as {wave}"
     forecast = forecast_of_wave(state_of(folder), wave)
-    tell(folder, taken, done, options.json, design=intent.draft.design, forecast=forecast)
+    print_result(folder, taken, done, options.json, design=intent.draft.design, forecast=forecast)
 
 
 def _given(row: Verb, options: Namespace) -> Given:
@@ -90,7 +90,7 @@ def forecast_of_wave(state: State, wave: str) -> str:
     return forecast_words(forecasts_of(state, known.arms)) if known is not None else ""
 
 
-def tell(folder: SessionFolder, taken: IntentTaken | None, done: str, as_json: bool, **notes: str) -> None:
+def print_result(folder: SessionFolder, taken: IntentTaken | None, done: str, as_json: bool, **notes: str) -> None:
     """Print the result of an intent, for a person or a program, and notes by name."""
     if taken is None:
         name = folder.name
@@ -107,7 +107,7 @@ def tell(folder: SessionFolder, taken: IntentTaken | None, done: str, as_json: b
         print(f"! {clean(problem)}")
 
 
-def leave(folder: SessionFolder, intent: Intent) -> IntentTaken | None:
+def send_and_await(folder: SessionFolder, intent: Intent) -> IntentTaken | None:
     """Send an intent under this user's name and await its result; None where no worker runs to take it.
 
     Raises SteeringError with the worker's sentence where it was refused, or where this user may only watch.

@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cockpit.cli.steer import leave
+from cockpit.cli.steer import send_and_await
 from cockpit.core.intents import Draft, Propose
 from cockpit.core.model import WaveStatus
 from cockpit.session import worker_process
@@ -25,7 +25,7 @@ def proposed(place: Path) -> SessionFolder:
     folder = local_session(place, clusters=2, mode="manual")
     worker_process.start(folder)
     wait_for(lambda: state_of(folder).incumbent == "e0000", 40, "the baseline")
-    leave(folder, Propose(Draft("ann", "which rate?", factors={"MATRIX_LR": [0.02, 0.05]})))
+    send_and_await(folder, Propose(Draft("ann", "which rate?", factors={"MATRIX_LR": [0.02, 0.05]})))
     return folder
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.cli.steer import leave
+from cockpit.cli.steer import send_and_await
 from cockpit.core.intents import Draft, Propose
 from cockpit.session import worker_process
 from cockpit.session.inbox import Inbox
@@ -112,7 +112,7 @@ def test_a_member_sees_a_stopped_session_and_follows_its_next_worker(session: Se
         looks(screen, "stopped")
         worker_process.start(session)
         screen.wait_for("worker running")
-        leave(session, Propose(Draft("ann", "which rate?", factors={"MATRIX_LR": [0.02, 0.05]})))
+        send_and_await(session, Propose(Draft("ann", "which rate?", factors={"MATRIX_LR": [0.02, 0.05]})))
         screen.press("2")
         screen.wait_for("which rate?")
 

@@ -12,7 +12,7 @@ import msgspec
 
 from cockpit.cli.corpora import ready_corpus
 from cockpit.cli.demo import AS_COCKPIT, copy_of
-from cockpit.cli.steer import leave
+from cockpit.cli.steer import send_and_await
 from cockpit.core.intents import Arm, Draft, Propose
 from cockpit.core.model import Change, Edit, Estimate, ExperimentStatus, Outcome
 from cockpit.core.state import State, is_open
@@ -103,7 +103,7 @@ def night(place: Path, seed: int, within_s: float) -> Told:
         while time.monotonic() < until:
             state = state_of(folder)
             if taken is None and state.incumbent:
-                taken = leave(folder, Propose(wave()))
+                taken = send_and_await(folder, Propose(wave()))
                 assert taken is not None
             elif taken is not None and not any(is_open(e.status) for e in state.experiments.values()):
                 break

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cockpit.cli.steer import leave
+from cockpit.cli.steer import send_and_await
 from cockpit.core.intents import Approve, Arm, Draft, MakeBase, Propose
 from cockpit.core.model import Change, ExperimentStatus, Value
 from cockpit.session import worker_process
@@ -13,11 +13,11 @@ from tests.worker.sessions import SCRIPT, local_session, state_of, wait_for
 
 def keep(folder: SessionFolder, name: str, constants: dict[str, Value]) -> None:
     """Measure a change of the incumbent, and make it the base on a person's word."""
-    taken = leave(folder, Propose(Draft("ann", "which?", arms=(Arm(Change(constants=constants)),))))
+    taken = send_and_await(folder, Propose(Draft("ann", "which?", arms=(Arm(Change(constants=constants)),))))
     assert taken is not None
-    leave(folder, Approve(taken.wave))
+    send_and_await(folder, Approve(taken.wave))
     wait_for(lambda: state_of(folder).experiments[name].scores, 30, f"{name} to be measured")
-    leave(folder, MakeBase(name))
+    send_and_await(folder, MakeBase(name))
 
 
 def test_a_person_ablates_each_kept_change_once_and_the_report_names_the_rest(tmp_path: Path) -> None:

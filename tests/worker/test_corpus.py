@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cockpit.cli.corpora import restore_corpus
-from cockpit.cli.steer import leave
+from cockpit.cli.steer import send_and_await
 from cockpit.core.intents import Rerun, Resume
 from cockpit.core.model import Outcome
 from cockpit.read.needs import needs
@@ -67,7 +67,7 @@ def test_no_run_starts_without_its_sessions_corpus_and_none_is_lost(tmp_path: Pa
         assert need.sentence == f"the session is held: {said}"
         assert not (tmp_path / "runs.txt").exists()
         corpus_of(data, "1" * 16)
-        leave(folder, Resume())
+        send_and_await(folder, Resume())
         wait_for(lambda: state_of(folder).incumbent == "e0000", 30, "the baseline to be measured")
         assert not state_of(folder).held_reason
     finally:
@@ -107,7 +107,7 @@ def test_the_first_result_sets_an_unknown_corpus_and_preset(tmp_path: Path) -> N
         wait_for(lambda: state_of(folder).incumbent, 30, "the baseline to be measured")
         assert (state_of(folder).corpus, state_of(folder).preset) == ("climbmix aaaaaaaa", "cuda")
         says.write_text(says.read_text().replace("aaaaaaaa", "bbbbbbbb"))
-        leave(folder, Rerun("e0000"))
+        send_and_await(folder, Rerun("e0000"))
         wait_for(lambda: state_of(folder).attempts["e0000.2"].outcome, 30, "the second run")
     finally:
         worker_process.terminate(folder)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cockpit.cli.steer import leave
+from cockpit.cli.steer import send_and_await
 from cockpit.core.intents import Approve, Arm, Draft, Propose
 from cockpit.core.model import Change, ExperimentStatus, Outcome, Value
 from cockpit.decide.early_stopping import is_checked
@@ -29,9 +29,9 @@ def test_a_hopeless_run_is_ended_frees_its_slot_and_is_not_a_crash(tmp_path: Pat
     worker_process.start(folder)
     try:
         worse: list[dict[str, Value]] = [{"MATRIX_LR": 0.06 + 0.02 * i} for i in range(CURVES_NEEDED)]
-        taken = leave(folder, Propose(draft(*worse, HOPELESS, GOOD)))
+        taken = send_and_await(folder, Propose(draft(*worse, HOPELESS, GOOD)))
         assert taken is not None
-        leave(folder, Approve(taken.wave))
+        send_and_await(folder, Approve(taken.wave))
         wait_for(lambda: state_of(folder).early_stops.ended, 60, "the hopeless run to be ended")
         wait_for(lambda: state_of(folder).experiments["e0014"].scores, 30, "the arm behind it to be measured")
     finally:

@@ -7,7 +7,7 @@ from typing import Any
 import psutil
 import pytest
 
-from cockpit.cli.steer import leave
+from cockpit.cli.steer import send_and_await
 from cockpit.core.curves import points_of
 from cockpit.core.intents import Approve, Draft, End, Kill, Propose
 from cockpit.core.model import EndMode, ExperimentStatus, Outcome
@@ -95,11 +95,11 @@ def test_a_wave_from_the_command_line_runs_and_its_winner_is_kept(tmp_path: Path
     folder = local_session(tmp_path, clusters=2, mode="manual")
     worker_process.start(folder)
     try:
-        taken = leave(folder, Propose(Draft("ann", "which rate?", factors={"MATRIX_LR": [0.02, 0.05]})))
+        taken = send_and_await(folder, Propose(Draft("ann", "which rate?", factors={"MATRIX_LR": [0.02, 0.05]})))
         assert taken is not None and taken.wave == "w001"
-        leave(folder, Approve("w001"))
+        send_and_await(folder, Approve("w001"))
         with pytest.raises(SteeringError, match="w001 is approved already"):
-            leave(folder, Approve("w001"))
+            send_and_await(folder, Approve("w001"))
         wait_for(lambda: state_of(folder).incumbent == "e0002", 40, "the better rate to be kept")
     finally:
         worker_process.terminate(folder)
@@ -118,7 +118,7 @@ def test_a_run_killed_by_a_person_is_not_repeated(tmp_path: Path) -> None:
     worker_process.start(folder)
     try:
         wait_for(lambda: started(folder), 20, "the run to start")
-        leave(folder, Kill("e0000.1", "too slow"))
+        send_and_await(folder, Kill("e0000.1", "too slow"))
         wait_for(lambda: state_of(folder).outcome_counts.get("cancelled"), 20, "the run to end")
     finally:
         worker_process.terminate(folder)
@@ -155,6 +155,6 @@ def test_draining_lets_started_runs_finish(tmp_path: Path) -> None:
     folder = local_session(tmp_path, clusters=1, mode="manual")
     worker_process.start(folder)
     wait_for(lambda: started(folder), 20, "the run to start")
-    leave(folder, End(EndMode.DRAIN))
+    send_and_await(folder, End(EndMode.DRAIN))
     wait_for(lambda: lock.worker_status(folder).state == "stopped", 20, "the worker to stop")
     assert state_of(folder).attempts["e0000.1"].outcome is Outcome.VALID

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.cli.steer import leave
+from cockpit.cli.steer import send_and_await
 from cockpit.core.events import IntentTaken, Trouble
 from cockpit.core.intents import Hold, Resume, encode_intent
 from cockpit.session import lock, worker_process
@@ -38,7 +38,7 @@ def taken(folder: SessionFolder) -> list[int]:
 @pytest.mark.parametrize("name", ["ledger", "inbox"])
 def test_a_lock_of_12_s_is_waited_out_and_told(running: SessionFolder, name: str) -> None:
     path = running.ledger if name == "ledger" else running.inbox
-    leave(running, Hold())
+    send_and_await(running, Hold())
     pid = lock.worker_status(running).pid
     holder = sqlite3.connect(path, isolation_level=None, timeout=10)
     holder.execute("BEGIN EXCLUSIVE")
@@ -52,13 +52,13 @@ def test_a_lock_of_12_s_is_waited_out_and_told(running: SessionFolder, name: str
     holder.close()
     if name == "ledger":
         assert any("locked by another program" in note for note in notes)
-    leave(running, Resume())
+    send_and_await(running, Resume())
     assert lock.worker_status(running).pid == pid
     assert len(taken(running)) == 2
 
 
 def test_garbage_in_the_inbox_is_set_aside_and_told(running: SessionFolder) -> None:
-    leave(running, Hold())
+    send_and_await(running, Hold())
     pid = lock.worker_status(running).pid
     for suffix in ("-wal", "-shm"):
         running.inbox.with_name(f"inbox.db{suffix}").unlink(missing_ok=True)
@@ -66,7 +66,7 @@ def test_garbage_in_the_inbox_is_set_aside_and_told(running: SessionFolder) -> N
     garbage.write_bytes(b"garbage " * 4096)
     garbage.rename(running.inbox)
     wait_for(lambda: list(running.root.glob("inbox.db.damaged-*")), 20, "the damaged inbox to be set aside")
-    leave(running, Resume())
+    send_and_await(running, Resume())
     assert lock.worker_status(running).pid == pid
     assert taken(running) == [1, 2]
     reader = LedgerReader(running)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.cli.steer import leave
+from cockpit.cli.steer import send_and_await
 from cockpit.core.intents import Draft, Propose, SetBudget
 from cockpit.core.model import ClusterState
 from cockpit.core.state import State
@@ -102,8 +102,8 @@ def test_a_real_worker_notifies_of_approvals_the_baseline_and_the_end(tmp_path: 
     (repo / "cockpit.toml").write_text(f"on_event = '{TELL}'\n")
     worker_process.start(folder)
     try:
-        leave(folder, Propose(Draft("ann", "which rate?", factors={"MATRIX_LR": [0.02, 0.05]})))
-        leave(folder, SetBudget(5.0))
+        send_and_await(folder, Propose(Draft("ann", "which rate?", factors={"MATRIX_LR": [0.02, 0.05]})))
+        send_and_await(folder, SetBudget(5.0))
         wait_for(lambda: any(one["event"] == "ended" for one in told(repo)), 60, "the end to be told")
     finally:
         worker_process.terminate(folder)
