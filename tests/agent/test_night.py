@@ -164,7 +164,11 @@ def check_the_night(researcher: Researcher, events: list[AnyEvent], state: Any) 
     assert edited and not edited & set(approvals), "code outside the envelope waits for the person"
     promoted = next(wave for wave in waves if wave.tier is Tier.VALIDATE)
     for name in promoted.again:
-        assert state.experiments[name].scores.get("H200"), f"{name} was promoted"
+        runs = [state.attempts[attempt] for attempt in state.experiments[name].attempts]
+        better = [run for run in runs if run.tier is Tier.VALIDATE]
+        assert better, f"{name} was promoted"
+        # A run may crash or be cut off by the end of the night; one that gave a result did so on the better class.
+        assert all(run.hardware == "H200" for run in better if run.metrics is not None)
     assert sorted(researcher.noticed) == ["refused", "steered", "w-validated"]
     assert researcher.noticed.index("refused") < researcher.noticed.index("steered")
     asked_at = {wave.question: wave.proposed_at for wave in waves}

@@ -15,7 +15,7 @@ from textual.widgets import Input
 
 LOOK_AGAIN_S = 0.005
 WAIT_AT_MOST_S = 1.0
-"""A key that has waited this long goes to the focused widget."""
+"""A key that has waited this long after the key before it goes to the focused widget."""
 LEAVING_KEYS = ("ctrl+c", "ctrl+q")
 """Keys that are answered while the session is still being read."""
 
@@ -46,6 +46,7 @@ class Keyboard:
         self.app = app
         self._forward = forward
         self._waiting: deque[tuple[float, Typed]] = deque()
+        self._given_at = 0.0
         self._line: Input | None = None
         """The input that was last given a key which may end it."""
         self._looks_again = False
@@ -67,12 +68,13 @@ class Keyboard:
         self._looks_again = False
         while self._waiting:
             since, event = self._waiting[0]
-            if not self._can_answer(event) and time.monotonic() - since < WAIT_AT_MOST_S:
+            if not self._can_answer(event) and time.monotonic() - max(since, self._given_at) < WAIT_AT_MOST_S:
                 self._looks_again = True
                 self.app.set_timer(LOOK_AGAIN_S, self._answer_waiting)
                 return
             self._waiting.popleft()
             await self._give(event)
+            self._given_at = time.monotonic()
 
     def _can_answer(self, event: Typed) -> bool:
         """Tell whether the top screen stands, the input that was ended is done, and what was written is in it."""
