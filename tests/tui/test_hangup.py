@@ -16,6 +16,9 @@ import pytest
 from tests.tui import stories
 from tests.tui.terminal import ROOT
 
+PAINTED_BYTES = 200
+"""Output after which the screen has been drawn; a small terminal's whole frame has about 400 bytes."""
+
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("size", [(20, 5), (120, 34)])
@@ -34,11 +37,11 @@ def test_a_screen_ends_once_its_terminal_is_gone(tmp_path: Path, size: tuple[int
     try:
         painted = 0
         until = time.monotonic() + 60
-        while painted < 500 and time.monotonic() < until:
+        while painted < PAINTED_BYTES and time.monotonic() < until:
             if select.select([master], [], [], 1.0)[0]:
                 with contextlib.suppress(OSError):
                     painted += len(os.read(master, 65536))
-        assert painted >= 500, "the screen was not painted"
+        assert painted >= PAINTED_BYTES, "the screen was not painted"
         assert process.poll() is None
         os.close(master)
         master = -1
