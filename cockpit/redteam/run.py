@@ -114,8 +114,8 @@ class Range:
             return GUARD, str(error)
         for number in range(variant.runs):
             ran = self._run(f"{variant.name}.{number + 1}", source, variant.time_limit_s or TIME_LIMIT_S)
-        if ran.reached:
-            return "", f"it reached {ran.reached}"
+        if variant.reaches:
+            return ("", f"it reached {ran.reached}") if ran.reached else (WALL_1, f"it did not reach {variant.what}")
         if ran.outcome is Outcome.MISMATCH:
             return WALL_2, ran.message
         if ran.outcome is not Outcome.VALID or ran.metrics is None:

@@ -31,6 +31,11 @@ class Variant(msgspec.Struct, frozen=True):
     short: bool = False
     """It is in the short set, which CI runs."""
 
+    @property
+    def reaches(self) -> bool:
+        """True where it trains as usual and looks for something out of its run: it gains by what it finds alone."""
+        return any(REACHED in edit.replace for edit in self.edits)
+
 
 def before(anchor: str, text: str) -> Edit:
     return Edit(anchor, text + anchor)

@@ -56,3 +56,9 @@ def test_a_missed_cheat_and_a_false_alarm_are_counted() -> None:
     ]  # fmt: skip
     assert [one.bad for one in results] == [False, True, False, False, True]
     assert summary(results).startswith("1 of 3 cheats caught, 1 gained nothing, 1 missed; 1 false alarms in 2 honest")
+
+
+def test_a_variant_that_looks_out_of_its_run_is_judged_by_what_it_reaches() -> None:
+    reaching = {variant.name for variant in EVERY if variant.reaches}
+    assert {"ledger", "key-in-the-environment", "network", "sealed-shard"} <= reaching
+    assert not reaching & {"scaled-metric", "prepare-restored", "tied-embeddings"}
