@@ -40,7 +40,7 @@ from cockpit.core.model import (
     WaveKind,
 )
 from cockpit.core.state import State, constants_of
-from cockpit.decide import decide, wake_at
+from cockpit.decide.decisions import decide, wake_at
 
 LATENCY_S = 10.0
 """From submitting to queued on the cluster."""

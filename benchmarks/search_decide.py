@@ -22,7 +22,7 @@ from cockpit.core.events import Approved, Decided, Ended, Proposed, Started, Sub
 from cockpit.core.fold import fold
 from cockpit.core.model import Attempt, AttemptKind, Change, Experiment, ExperimentStatus, Metrics, Outcome, Wave
 from cockpit.core.state import State
-from cockpit.decide import decide
+from cockpit.decide.decisions import decide
 from cockpit.decide.promotion import promote
 
 REPEATS = 15

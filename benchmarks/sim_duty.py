@@ -28,8 +28,8 @@ from cockpit.cli.demo import copy_of
 from cockpit.core.intents import Arm, Draft
 from cockpit.core.model import Change, Outcome, WaveKind
 from cockpit.core.state import State
-from cockpit.decide import decide
 from cockpit.decide.budget import accounts
+from cockpit.decide.decisions import decide
 from cockpit.fleet.base import ClusterReady, ClusterTrouble, Job, JobEnded, JobRefused, JobStarted
 from cockpit.fleet.sim.fleet import open_sim
 from cockpit.fleet.sim.world import Latencies

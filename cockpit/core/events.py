@@ -10,6 +10,7 @@ import msgspec
 
 from cockpit.core.curves import Point
 from cockpit.core.model import (
+    DECISIONS,
     Attempt,
     Cluster,
     EndMode,
@@ -291,13 +292,13 @@ class Decided(Event):
     status: ExperimentStatus
     reason: str
     estimate: Estimate | None = None
-    author: str = "plan"
+    author: str = DECISIONS
 
 
 class IncumbentSet(Event):
     experiment: str
     reason: str
-    author: str = "plan"
+    author: str = DECISIONS
     estimate: Estimate | None = None
 
 

@@ -19,6 +19,8 @@ Scalar = bool | int | float | str
 Value = Scalar | list[Scalar]
 """The value of a constant of train.py: a literal; a tuple is held as a list."""
 
+DECISIONS = "cockpit"
+"""The author of Cockpit's own decisions. Ledgers of before say `plan`."""
 PROPOSERS = ("claude", "hybrid", "search", "tpe", "grid")
 """Cockpit's own proposers, which the worker asks. Any other proposes from outside, unasked."""
 CONVERSES = ("claude", "hybrid")

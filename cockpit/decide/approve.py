@@ -1,7 +1,7 @@
 """Approve proposals that need no person: the baseline, filler, and waves within the envelope."""
 
 from cockpit.core.events import Approved, Event
-from cockpit.core.model import AttemptKind, ClusterState, Mode, Tier, Wave, WaveKind
+from cockpit.core.model import DECISIONS, AttemptKind, ClusterState, Mode, Tier, Wave, WaveKind
 from cockpit.core.state import State
 from cockpit.decide.budget import accounts, committed_usd, run_usd
 from cockpit.decide.schedule import RunSpec, another
@@ -12,7 +12,7 @@ def approve(state: State, now: float) -> list[Event]:
     for name in state.proposals:
         wave = state.waves[name]
         if rule := rule_for(state, wave, now):
-            return [approval(state, wave, "plan", rule, now)]
+            return [approval(state, wave, DECISIONS, rule, now)]
     return []
 
 

@@ -8,7 +8,7 @@ without a reservation is stopped once the money left no longer covers it.
 import msgspec
 
 from cockpit.core.events import CapReached, ClusterStopping, Event, SessionEnding
-from cockpit.core.model import Attempt, AttemptStatus, Cluster, ClusterState, EndMode
+from cockpit.core.model import DECISIONS, Attempt, AttemptStatus, Cluster, ClusterState, EndMode
 from cockpit.core.state import State
 
 TEARDOWN_S = 180.0
@@ -252,9 +252,9 @@ def end(state: State, now: float) -> list[Event]:
         return []
     if session.budget_hours and now - session.created_at >= session.budget_hours * 3600:
         reason = f"its {session.budget_hours:g} hours are over"
-        return [SessionEnding(at=now, author="plan", how=EndMode.DRAIN, clusters_down=True, reason=reason)]
+        return [SessionEnding(at=now, author=DECISIONS, how=EndMode.DRAIN, clusters_down=True, reason=reason)]
     baseline = state.experiments.get(state.baseline)
     if baseline is not None and baseline.status == "crashed" and not state.incumbent:
         reason = f"the unchanged train.py gives no result: {baseline.reason}"
-        return [SessionEnding(at=now, author="plan", how=EndMode.DRAIN, reason=reason)]
+        return [SessionEnding(at=now, author=DECISIONS, how=EndMode.DRAIN, reason=reason)]
     return []

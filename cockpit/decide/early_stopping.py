@@ -38,9 +38,12 @@ def stop_early(state: State, now: float) -> list[Event]:
     if not state.early_stops.on or not state.incumbent:
         return []
     events: list[Event] = []
+    finished_in: dict[str, dict[frozenset[str], list[Finished]]] = {}
     for attempt in (one for name in state.in_flight if _due(state, one := state.attempts[name])):
         bar = _bar(state, attempt.hardware)
-        finished = _finished(state, attempt.hardware, schedule_of(state, attempt.experiment))
+        if attempt.hardware not in finished_in:
+            finished_in[attempt.hardware] = _finished_by_schedule(state, attempt.hardware)
+        finished = finished_in[attempt.hardware].get(schedule_of(state, attempt.experiment), [])
         if bar is None or len(finished) < CURVES_NEEDED:
             continue
         seen = forecast_curve(points_of(attempt.curve), finished, bar)
@@ -117,15 +120,11 @@ def _is_of_schedule(text: str) -> bool:
     return _SCHEDULE.search(text) is not None
 
 
-def _finished(state: State, hardware: str, schedule: frozenset[str]) -> list[Finished]:
-    """Return the newest finished runs of the class, with this schedule, that have a curve."""
-    found = (state.attempts[name] for name in state.recent)
-    return [
-        Finished(points_of(attempt.curve), attempt.metrics.val_bpb)
-        for attempt in found
-        if attempt.hardware == hardware
-        and attempt.outcome is Outcome.VALID
-        and attempt.metrics
-        and attempt.curve
-        and schedule_of(state, attempt.experiment) == schedule
-    ]
+def _finished_by_schedule(state: State, hardware: str) -> dict[frozenset[str], list[Finished]]:
+    """Return the newest finished runs of the class that have a curve, by their schedule."""
+    found: dict[frozenset[str], list[Finished]] = {}
+    for attempt in (state.attempts[name] for name in state.recent):
+        if attempt.hardware == hardware and attempt.outcome is Outcome.VALID and attempt.metrics and attempt.curve:
+            run = Finished(points_of(attempt.curve), attempt.metrics.val_bpb)
+            found.setdefault(schedule_of(state, attempt.experiment), []).append(run)
+    return found

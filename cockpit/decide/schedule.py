@@ -16,6 +16,7 @@ from cockpit.core.events import (
     Submitting,
 )
 from cockpit.core.model import (
+    DECISIONS,
     Attempt,
     AttemptKind,
     AttemptStatus,
@@ -278,7 +279,7 @@ def _retries(state: State, now: float) -> list[Event]:
         experiment = state.experiments[name]
         ended = [state.attempts[attempt] for attempt in experiment.attempts]
         last = ended[-1]
-        if last.outcome is Outcome.CANCELLED and last.cancelled_by not in ("", "plan"):
+        if last.outcome is Outcome.CANCELLED and last.cancelled_by not in ("", "plan", DECISIONS):
             reason = f"ended by {last.cancelled_by}: {last.cancelling}"
             events.append(Decided(at=now, experiment=name, status=ExperimentStatus.DISCARDED, reason=reason))
         elif sum(attempt.outcome is not Outcome.CANCELLED for attempt in ended) >= TRIES:
@@ -316,7 +317,7 @@ def _wind_down(state: State, now: float) -> list[Event]:
 
 
 def cancelling(attempt: str, reason: str, now: float, outcome: Outcome = Outcome.CANCELLED) -> Cancelling:
-    return Cancelling(at=now, attempt=attempt, author="plan", reason=reason, outcome=outcome)
+    return Cancelling(at=now, attempt=attempt, author=DECISIONS, reason=reason, outcome=outcome)
 
 
 def _submitting(attempt: Attempt, cluster: Cluster, cost_usd: float, now: float) -> Submitting:

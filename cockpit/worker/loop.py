@@ -16,7 +16,7 @@ from cockpit.core.events import Event, IntentTaken, Proposed, Trouble, WorkerSta
 from cockpit.core.fold import fold
 from cockpit.core.intents import INTENT_BYTES_AT_MOST, Draft, decode_intent
 from cockpit.core.state import State
-from cockpit.decide import decide, wake_at
+from cockpit.decide.decisions import decide, wake_at
 from cockpit.decide.handle_intents import Refused, handle_intent
 from cockpit.decide.unfinished import unfinished
 from cockpit.session.sqlite_file import LedgerDamaged, LedgerError, is_full

@@ -25,6 +25,7 @@ from cockpit.core.events import (
 from cockpit.core.fold import fold
 from cockpit.core.intents import Draft
 from cockpit.core.model import (
+    DECISIONS,
     ClusterSpec,
     Envelope,
     Experiment,
@@ -175,7 +176,7 @@ class DirectApi:
                 wave = self.state.waves[name]
                 rule = rule_for(self.state, wave, self.clock)
                 if rule:
-                    self.record(approval(self.state, wave, "plan", rule, self.clock))
+                    self.record(approval(self.state, wave, DECISIONS, rule, self.clock))
             for name in list(self.state.waiting):
                 self._run(name)
                 self.clock += 20

@@ -30,6 +30,7 @@ from cockpit.core.events import (
 )
 from cockpit.core.fold import fold
 from cockpit.core.model import (
+    DECISIONS,
     Attempt,
     AttemptKind,
     Change,
@@ -85,7 +86,7 @@ def long_session(api: DirectApi, experiments: int) -> State:
             events.append(Rejected(at=at, wave=wave_id, author="ann", reason="no more width, please " * 6))
         else:
             attempts = [Attempt(f"{arm.id}.1", arm.id, AttemptKind.ARM, 1, Tier.SCREEN) for arm in arms]
-            events.append(Approved(at=at, wave=wave_id, author="plan", rule="envelope", attempts=attempts))
+            events.append(Approved(at=at, wave=wave_id, author=DECISIONS, rule="envelope", attempts=attempts))
             for arm in arms:
                 crash = arm.id.endswith("3")
                 name = f"{arm.id}.1"

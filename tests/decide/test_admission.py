@@ -44,8 +44,8 @@ from cockpit.core.model import (
     WaveKind,
 )
 from cockpit.core.state import State
-from cockpit.decide import decide, wake_at
 from cockpit.decide.budget import LAUNCH_S, OVERRUN_S, START_S, TEARDOWN_S, committed_usd, left_usd, reserved_usd
+from cockpit.decide.decisions import decide, wake_at
 from cockpit.decide.handle_intents import handle_intent
 from cockpit.decide.schedule import schedule
 

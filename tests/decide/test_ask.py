@@ -5,8 +5,8 @@ from msgspec.structs import replace
 
 from cockpit.core.events import Asked, AskEnded, BudgetSet, EnvelopeSet, Held, ModeSet, ProposerSet, Said
 from cockpit.core.model import Envelope, Mode
-from cockpit.decide import decide
 from cockpit.decide.ask import EARLY_RUNS, FILLER, PROPOSALS_WAITING, ask
+from cockpit.decide.decisions import decide
 from tests.decide.world import RUN_S, World
 
 

@@ -24,9 +24,9 @@ from cockpit.core.events import (
     Submitting,
 )
 from cockpit.core.model import ClusterState, Envelope
-from cockpit.decide import decide
 from cockpit.decide.ask import FILLER
 from cockpit.decide.budget import accounts, committed_usd, left_usd, pays_for_a_run
+from cockpit.decide.decisions import decide
 from tests.decide.world import World
 
 RUN_USD = 600 / 3600 * 2.0

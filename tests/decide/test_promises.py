@@ -50,9 +50,9 @@ from cockpit.core.model import (
     WaveStatus,
 )
 from cockpit.core.state import State
-from cockpit.decide import decide, wake_at
 from cockpit.decide.approve import approval
 from cockpit.decide.budget import accounts, committed_usd
+from cockpit.decide.decisions import decide, wake_at
 
 PRICE = 3.0
 LIMIT_S = 600.0

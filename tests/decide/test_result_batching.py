@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from cockpit.core.events import Asked, Ended, EnvelopeSet, ModeSet, ProposerSet, Queued
 from cockpit.core.model import Attempt, Envelope, ExperimentStatus, Metrics, Mode, Outcome, Value
-from cockpit.decide import decide, wake_at
 from cockpit.decide.ask import FILLER, ask
+from cockpit.decide.decisions import decide, wake_at
 from cockpit.decide.result_batching import LONGEST_WAIT
 from tests.decide.world import RUN_S, World
 

@@ -39,7 +39,7 @@ from cockpit.core.model import (
 )
 from cockpit.core.rescore import Rescore
 from cockpit.core.state import State, constants_of
-from cockpit.decide import decide
+from cockpit.decide.decisions import decide
 from cockpit.decide.rescoring import is_rescored
 
 RUN_S = 60.0

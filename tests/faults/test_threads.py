@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import pytest
 
@@ -24,6 +24,8 @@ from tests.fleet.flaky import FlakySky, Watched
 from tests.worker.sessions import local_session, sim_session, state_of, wait_for
 
 T = TypeVar("T")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Dies:
@@ -38,6 +40,19 @@ class Dies:
         if self.runs <= self.left:
             raise MemoryError("no memory is left")
         self.end.wait(60)
+
+
+def fails_once(call: Callable[P, R]) -> Callable[P, R]:
+    """Return the call, whose first use fails as where no memory is left."""
+    left = [1]
+
+    def used(*arguments: P.args, **named: P.kwargs) -> R:
+        if left[0]:
+            left[0] -= 1
+            raise MemoryError
+        return call(*arguments, **named)
+
+    return used
 
 
 def gathered(found: list[T], more: list[T]) -> list[T]:
@@ -149,16 +164,7 @@ def test_a_proposer_whose_thread_died_is_asked_again_later(starts: bool, monkeyp
 
 def test_notifications_continue_after_their_thread_died(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state = state_of(sim_session(tmp_path, speed=1.0))
-    real = Notifier._run
-    left = [1]
-
-    def run(self: Notifier, notice: Any) -> str:
-        if left[0]:
-            left[0] -= 1
-            raise MemoryError
-        return real(self, notice)
-
-    monkeypatch.setattr(Notifier, "_run", run)
+    monkeypatch.setattr(Notifier, "_run", fails_once(Notifier._run))
     notifier = Notifier("cat >> told", tmp_path, tmp_path)
     for name in ("gpu-01", "gpu-02"):
         state.clusters[name].state = ClusterState.GIVEN_UP
@@ -172,16 +178,7 @@ def test_notifications_continue_after_their_thread_died(tmp_path: Path, monkeypa
 
 def test_the_log_of_a_run_is_read_on_after_its_reader_died(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sky = FlakySky()
-    real: Callable[..., Any] = sky.tail
-    left = [1]
-
-    def tail(cluster: str, job_id: int) -> Any:
-        if left[0]:
-            left[0] -= 1
-            raise MemoryError
-        return real(cluster, job_id)
-
-    monkeypatch.setattr(sky, "tail", tail)
+    monkeypatch.setattr(sky, "tail", fails_once(sky.tail))
     watched = Watched(tmp_path, sky)
     watched.cluster.recover([])
     watched.until(lambda: watched.of(ClusterReady))
@@ -238,16 +235,8 @@ def test_a_running_worker_mends_its_threads(tmp_path: Path) -> None:
     """End the heartbeat's thread of a real worker: the next tick starts it again and writes that down."""
     folder = local_session(tmp_path, clusters=1, mode="manual")
     stop, wake = threading.Event(), threading.Event()
-    real, left = Pacemaker.run, [1]
-
-    def run(self: Pacemaker) -> None:
-        if left[0]:
-            left[0] -= 1
-            raise MemoryError
-        real(self)
-
     patch = pytest.MonkeyPatch()
-    patch.setattr(Pacemaker, "run", run)
+    patch.setattr(Pacemaker, "run", fails_once(Pacemaker.run))
     thread = threading.Thread(target=run_session, args=(folder, stop, wake))
     thread.start()
     try:

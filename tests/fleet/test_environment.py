@@ -1,12 +1,13 @@
 """The variables that a run on this machine inherits: those of training, and never a secret."""
 
 import string
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cockpit.fleet.local.environment import is_secret, passed_on
+from cockpit.fleet.local.environment import data_folders, is_secret, passed_on
 
 
 @pytest.mark.parametrize(
@@ -46,3 +47,17 @@ def test_a_pattern_passes_other_variables_on() -> None:
 )
 def test_no_secret_ever_reaches_a_run(environment: dict[str, str], wanted: list[str]) -> None:
     assert not [name for name in passed_on(wanted, environment) if is_secret(name)]
+
+
+def test_no_folder_that_a_run_reads_holds_a_token_of_hugging_face(tmp_path: Path) -> None:
+    home = tmp_path / "hf"
+    (home / "hub").mkdir(parents=True)
+    for name in ("token", "stored_tokens"):
+        (home / name).write_text("hf_secret")
+    folders = data_folders({"HF_HOME": str(home)})
+    assert home / "hub" in folders
+    assert not any((home / "token").is_relative_to(folder) for folder in folders)
+
+
+def test_a_folder_of_everything_is_not_data(tmp_path: Path) -> None:
+    assert tmp_path not in data_folders({"XDG_DATA_HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)})

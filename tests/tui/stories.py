@@ -19,6 +19,7 @@ from cockpit.core.events import (
     Trouble,
 )
 from cockpit.core.model import (
+    DECISIONS,
     Attempt,
     AttemptKind,
     ClusterState,
@@ -39,7 +40,7 @@ def begun(name: str = "night", clusters: int = 16, better: int = 3) -> Story:
         Approved(
             at=story.at,
             wave=wave,
-            author="plan",
+            author=DECISIONS,
             rule="baseline",
             attempts=[Attempt(f"e0000.{n}", "e0000", AttemptKind.ARM, seed=n, rule="baseline") for n in range(1, 17)],
         )
@@ -147,7 +148,7 @@ def filled(waves: int = 40) -> Story:
     story.play()
     for number in range(waves):
         level = round(0.02 + 0.002 * number, 4)
-        story.approve(story.propose("", {"MATRIX_LR": [level]}, "search", kind=WaveKind.FILLER), "plan")
+        story.approve(story.propose("", {"MATRIX_LR": [level]}, "search", kind=WaveKind.FILLER), DECISIONS)
     story.play(until_waiting=6)
     again = story.propose("Is it the width?", {"ASPECT_RATIO": [96]})
     story.approve(again)

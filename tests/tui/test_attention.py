@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cockpit.core.events import BudgetSet, ClusterGivenUp, Event, Held, Rejected, SessionEnding, WorkerStopped
-from cockpit.core.model import EarlyStops, EndMode
+from cockpit.core.model import DECISIONS, EarlyStops, EndMode
 from cockpit.read.needs import Need, NeedKind
 from cockpit.session.heartbeat import WorkerStatus
 from cockpit.session.ledger import Ledger
@@ -41,10 +41,10 @@ NEEDS: list[tuple[str, WorkerStatus, Callable[[float], list[Event]], str]] = [
     ("the worker has a note", WorkerStatus("running", 1.0, 7, note=FULL), lambda at: [], FULL),
     ("the session is held", RUNNING, lambda at: [Held(at=at, author="a")], "copilot · held"),
     ("the session ends", RUNNING,
-     lambda at: [SessionEnding(at=at, author="plan", how=EndMode.DRAIN, reason="its 8 hours are over")],
+     lambda at: [SessionEnding(at=at, author=DECISIONS, how=EndMode.DRAIN, reason="its 8 hours are over")],
      "ending: drain, its 8 hours are over"),
     ("the session has ended", WorkerStatus("stopped", 5.0),
-     lambda at: [SessionEnding(at=at, author="plan", how=EndMode.DRAIN), WorkerStopped(at=at, reason="drained")],
+     lambda at: [SessionEnding(at=at, author=DECISIONS, how=EndMode.DRAIN), WorkerStopped(at=at, reason="drained")],
      "ended: drain"),
 ]  # fmt: skip
 

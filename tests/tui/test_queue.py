@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from cockpit.core.events import Proposed
 from cockpit.core.intents import Hold, SetEnvelope
-from cockpit.core.model import AttemptStatus, Wave, WaveKind
+from cockpit.core.model import DECISIONS, AttemptStatus, Wave, WaveKind
 from cockpit.core.state import State
 from cockpit.read.costs import spent_usd
 from cockpit.read.scores import difference_to_base
@@ -52,7 +52,9 @@ def test_following_each_event_equals_reading_all_at_once() -> None:
     queue, story = Queue(), stories.begun("steps")
     story.approve(story.propose("Which rate?", {"MATRIX_LR": [0.03, 0.05]}))
     for number in range(30):
-        story.approve(story.propose("", {"MATRIX_LR": [0.02 + 0.002 * number]}, "search", kind=WaveKind.FILLER), "plan")
+        story.approve(
+            story.propose("", {"MATRIX_LR": [0.02 + 0.002 * number]}, "search", kind=WaveKind.FILLER), DECISIONS
+        )
         queue.follow(story.state)
         story.play(most_s=100)
         queue.follow(story.state)

@@ -8,7 +8,7 @@ from typing import Any
 from cockpit.cli.demo import copy_of
 from cockpit.core.model import Session
 from cockpit.core.state import State
-from cockpit.session import lock
+from cockpit.session import lock, worker_process
 from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader
 from cockpit.session.settings import EnvelopeSettings, NewSession, ResearchSettings, Settings
@@ -79,6 +79,16 @@ def make(
         session=new, research=ResearchSettings(confine=confine), envelope=EnvelopeSettings(usd=1e6, wave_size=64)
     )
     create(folder, Plan("night", repo, settings, speed=speed), at)
+    return folder
+
+
+def end_baseline(folder: SessionFolder) -> SessionFolder:
+    """Run a session's worker until its baseline has ended, with any outcome."""
+    worker_process.start(folder)
+    try:
+        wait_for(lambda: state_of(folder).outcome_counts, 30, "the baseline to end")
+    finally:
+        worker_process.terminate(folder)
     return folder
 
 

@@ -39,7 +39,7 @@ from cockpit.core.events import (
 from cockpit.core.intents import Arm, Draft, End, Intent, Interrupt, Kill, encode_intent
 from cockpit.core.model import Change, ClusterState, EndMode, Mode, Outcome
 from cockpit.core.state import State
-from cockpit.decide import wake_at
+from cockpit.decide.decisions import wake_at
 from cockpit.fleet.local.fleet import LocalFleet
 from cockpit.fleet.sim.fleet import SimFleet, open_sim
 from cockpit.fleet.sim.records import ClusterIs

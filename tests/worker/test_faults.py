@@ -10,7 +10,7 @@ import pytest
 from cockpit.core.events import Event
 from cockpit.core.model import FleetSpec, Session
 from cockpit.core.state import State
-from cockpit.decide import decide
+from cockpit.decide.decisions import decide
 from cockpit.worker import loop
 from cockpit.worker.main import FAULTS_AT_MOST, WholeTraces, run_session
 from tests.worker.sessions import local_session, state_of, wait_for

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from cockpit.core.model import ExperimentStatus, Outcome
-from cockpit.session import worker_process
+from cockpit.fleet.local import confinement
 from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import NewSession
 from cockpit.worker.create import CreateError
-from tests.worker.sessions import git, make, repository, state_of, wait_for
+from tests.worker.sessions import end_baseline, git, make, repository, state_of
 
 READS = 'DEPTH = 8\nprint("val_bpb:", float(open("data/val.txt").read()))\n'
 LEAVES = (
@@ -20,13 +20,7 @@ LEAVES = (
 
 def measured(place: Path, repo: Path) -> SessionFolder:
     """Make a session on this machine, and wait until its baseline has ended."""
-    folder = make(place, repo, NewSession(fleet="local", clusters=1, mode="manual"), 1_772_000_000.0)
-    worker_process.start(folder)
-    try:
-        wait_for(lambda: state_of(folder).outcome_counts, 30, "the baseline to end")
-    finally:
-        worker_process.terminate(folder)
-    return folder
+    return end_baseline(make(place, repo, NewSession(fleet="local", clusters=1, mode="manual"), 1_772_000_000.0))
 
 
 def test_an_ignored_data_folder_is_linked_into_the_run(tmp_path: Path) -> None:
@@ -82,3 +76,19 @@ def test_runs_use_the_repositorys_own_python(tmp_path: Path) -> None:
     state = state_of(measured(tmp_path, repo))
     assert state.outcome_counts == {Outcome.VALID: 1}
     assert state.session.run_command[0] == str(repo / ".venv" / "bin" / "python")
+
+
+@pytest.mark.skipif(confinement.available().wall is confinement.Wall.NONE, reason="runs are unconfined here")
+def test_a_run_reads_the_hub_of_hugging_face_and_not_its_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "hf"
+    (home / "hub").mkdir(parents=True)
+    (home / "hub" / "weights").write_text("w")
+    (home / "token").write_text("hf_secret")
+    monkeypatch.setenv("HF_HOME", str(home))
+    script = (
+        "import os\nDEPTH = 8\nhome = os.environ['HF_HOME']\n"
+        "print('sees', os.path.exists(home + '/hub/weights'), os.access(home + '/token', os.R_OK))\n"
+        "print('val_bpb: 0.98')\n"
+    )
+    folder = measured(tmp_path, repository(tmp_path / "repo", script))
+    assert "sees True False" in folder.log("e0000.1").read_text()

@@ -14,20 +14,14 @@ from cockpit.core.model import EndMode, ExperimentStatus, Outcome
 from cockpit.session import lock, worker_process
 from cockpit.session.client import SteeringError
 from cockpit.session.paths import SessionFolder
-from tests.worker.sessions import SCRIPT, git, local_session, state_of, wait_for
+from tests.worker.sessions import SCRIPT, end_baseline, git, local_session, state_of, wait_for
 
 END = 'print(f"val_bpb:'
 
 
 def run_baseline(place: Path, script: str, **new: Any) -> SessionFolder:
     """Run a session until its baseline has ended, with any outcome."""
-    folder = local_session(place, clusters=1, script=script, mode="manual", **new)
-    worker_process.start(folder)
-    try:
-        wait_for(lambda: state_of(folder).outcome_counts, 20, "the baseline to end")
-    finally:
-        worker_process.terminate(folder)
-    return folder
+    return end_baseline(local_session(place, clusters=1, script=script, mode="manual", **new))
 
 
 def outcome(folder: SessionFolder) -> tuple[Outcome | None, str]:

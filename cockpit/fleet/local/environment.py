@@ -18,8 +18,8 @@ TRAINING = (
 """Variables that people set for training: caches, devices, threads, proxies."""
 _SECRET = re.compile(r"KEY|TOKEN(?!IZERS_)|SECRET|PASSWORD|PASSWD|CREDENTIAL|AUTH|COOKIE|SESSION", re.IGNORECASE)
 _URL_WITH_PASSWORD = re.compile(r"://[^/\s]*:[^/\s]*@")
-DATA_FOLDERS = ("HF_HOME", "HF_DATASETS_CACHE", "TORCH_HOME", "XDG_DATA_HOME")
-"""Variables that name folders of data, which a confined run may read."""
+HUGGINGFACE_DATA = ("hub", "datasets", "assets", "modules", "xet")
+"""Folders of Hugging Face's home that hold data. Its tokens lie beside them."""
 
 
 def is_secret(name: str) -> bool:
@@ -44,5 +44,11 @@ def passed_on(wanted: Iterable[str] = (), environment: Mapping[str, str] = os.en
 
 
 def data_folders(environment: Mapping[str, str]) -> list[Path]:
-    """List the folders of data that a run's variables name."""
-    return [Path(environment[name]) for name in DATA_FOLDERS if Path(environment.get(name, "")).is_absolute()]
+    """List the usual folders of data, which a confined run may read: absolute, and none with a token in it."""
+    caches = Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    huggingface = Path(environment.get("HF_HOME") or caches / "huggingface")
+    torch = Path(environment.get("TORCH_HOME") or caches / "torch")
+    named = [Path(environment[name]) for name in ("HF_DATASETS_CACHE", "HF_HUB_CACHE") if environment.get(name)]
+    parts = [huggingface / name for name in HUGGINGFACE_DATA]
+    folders = [Path.home() / ".cache" / "autoresearch", torch / "hub", *parts, *named]
+    return [folder for folder in folders if folder.is_absolute() and folder.is_dir()]

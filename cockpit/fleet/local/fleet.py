@@ -59,8 +59,6 @@ UNCONFINED = RunAccess()
 JOB_VARIABLE = "COCKPIT_JOB"
 """The variable that all processes of a run inherit, and by which they are found."""
 OWN_TEMPORARY = ".tmp"
-USUAL_DATA = ("autoresearch", "huggingface", "torch")
-"""Folders below ~/.cache that hold data and no secret of a run's owner; a token file among them stays hidden."""
 
 
 class LocalFleet:
@@ -185,10 +183,9 @@ class LocalFleet:
         }
 
     def _data(self, job: Job) -> list[Path]:
-        """List what a confined run may read besides its environment: the prepared data, and what the session names."""
+        """List the prepared data and the paths that the session names."""
         named = [*self._access.readable, job.environment.get("COCKPIT_DATA_DIR", "")]
-        usual = [Path.home() / ".cache" / name for name in USUAL_DATA]
-        return [path for path in (*(Path(name) for name in named if name), *usual) if path.exists()]
+        return [Path(name) for name in named if name and Path(name).exists()]
 
     def cancel(self, job: str) -> None:
         if job in self._running:

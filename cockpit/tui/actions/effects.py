@@ -1,8 +1,9 @@
 """The effects that an action returns. An action never touches the app; the app carries its effects out."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from cockpit.core.intents import Intent
 
@@ -11,8 +12,7 @@ class Problem(Exception):
     """A reason why an action cannot be carried out as asked; the message is one sentence."""
 
 
-@dataclass(frozen=True)
-class Send:
+class Send(Struct, frozen=True):
     """Send an intent to the worker. The footer shows `asked` until it is answered, and then `done`."""
 
     intent: Intent
@@ -20,8 +20,7 @@ class Send:
     done: str = ""
 
 
-@dataclass(frozen=True)
-class Note:
+class Note(Struct, frozen=True):
     """Show a sentence in the footer for some seconds."""
 
     text: str
@@ -31,8 +30,7 @@ class Note:
 # Questions
 
 
-@dataclass(frozen=True)
-class AskLine:
+class AskLine(Struct, frozen=True):
     """Ask for one line. `then` turns it into effects, or raises Problem, which is shown while the line stays open."""
 
     question: str
@@ -43,8 +41,7 @@ class AskLine:
     """Keep the line open until the worker has answered, and show a refusal beside it."""
 
 
-@dataclass(frozen=True)
-class Choose:
+class Choose(Struct, frozen=True):
     """Ask for one of `choices`, (value, words) each. An empty value cancels."""
 
     question: str
@@ -53,8 +50,7 @@ class Choose:
     then: "Callable[[str], Effects]"
 
 
-@dataclass(frozen=True)
-class Confirm:
+class Confirm(Struct, frozen=True):
     """Ask whether to carry `effects` out. Cancel is focused."""
 
     question: str
@@ -65,151 +61,125 @@ class Confirm:
 # Pages
 
 
-@dataclass(frozen=True)
-class OpenWave:
+class OpenWave(Struct, frozen=True):
     wave: str
 
 
-@dataclass(frozen=True)
-class OpenExperiment:
+class OpenExperiment(Struct, frozen=True):
     experiment: str
     tab: str = ""
 
 
-@dataclass(frozen=True)
-class OpenHelp:
+class OpenHelp(Struct, frozen=True):
     pass
 
 
-@dataclass(frozen=True)
-class OpenPalette:
+class OpenPalette(Struct, frozen=True):
     pass
 
 
-@dataclass(frozen=True)
-class ShowTab:
+class ShowTab(Struct, frozen=True):
     """Show one tab of the experiment's page."""
 
     tab: str
 
 
-@dataclass(frozen=True)
-class FocusNext:
+class FocusNext(Struct, frozen=True):
     """Focus the next part of the page."""
 
 
-@dataclass(frozen=True)
-class Back:
+class Back(Struct, frozen=True):
     pass
 
 
-@dataclass(frozen=True)
-class Leave:
+class Leave(Struct, frozen=True):
     """Leave the screen. The worker continues."""
 
 
 # Panes
 
 
-@dataclass(frozen=True)
-class FocusPane:
+class FocusPane(Struct, frozen=True):
     pane: str
 
 
-@dataclass(frozen=True)
-class StepPane:
+class StepPane(Struct, frozen=True):
     """Focus the pane `steps` places further."""
 
     steps: int
 
 
-@dataclass(frozen=True)
-class FocusSay:
+class FocusSay(Struct, frozen=True):
     """Focus the line in which the person writes to the proposer."""
 
 
-@dataclass(frozen=True)
-class ZoomPane:
+class ZoomPane(Struct, frozen=True):
     """Give the focused pane the whole screen, or take it back."""
 
 
-@dataclass(frozen=True)
-class Find:
+class Find(Struct, frozen=True):
     text: str
 
 
-@dataclass(frozen=True)
-class FindNext:
+class FindNext(Struct, frozen=True):
     forward: bool
 
 
-@dataclass(frozen=True)
-class ToggleLog:
+class ToggleLog(Struct, frozen=True):
     what: Literal["follow", "wrap", "time"]
 
 
-@dataclass(frozen=True)
-class FilterLog:
+class FilterLog(Struct, frozen=True):
     text: str
 
 
-@dataclass(frozen=True)
-class CopyLog:
+class CopyLog(Struct, frozen=True):
     pass
 
 
-@dataclass(frozen=True)
-class SaveLog:
+class SaveLog(Struct, frozen=True):
     path: str
 
 
-@dataclass(frozen=True)
-class ToggleChart:
+class ToggleChart(Struct, frozen=True):
     what: Literal["view", "axis"]
 
 
-@dataclass(frozen=True)
-class ZoomChart:
+class ZoomChart(Struct, frozen=True):
     steps: int
 
 
-@dataclass(frozen=True)
-class ToggleFiller:
+class ToggleFiller(Struct, frozen=True):
     """Show or hide the filler's own waves in the queue."""
 
 
 # The screen
 
 
-@dataclass(frozen=True)
-class SetTheme:
+class SetTheme(Struct, frozen=True):
     """Set the theme of that name; the next one for an empty name."""
 
     name: str = ""
 
 
-@dataclass(frozen=True)
-class Redraw:
+class Redraw(Struct, frozen=True):
     pass
 
 
 # A replay
 
 
-@dataclass(frozen=True)
-class PauseReplay:
+class PauseReplay(Struct, frozen=True):
     """Pause the replay, or resume it."""
 
 
-@dataclass(frozen=True)
-class SeekReplay:
+class SeekReplay(Struct, frozen=True):
     """Show the session as it was at a time on its own clock."""
 
     at: float
 
 
-@dataclass(frozen=True)
-class SetReplaySpeed:
+class SetReplaySpeed(Struct, frozen=True):
     """Play `speed` session seconds a second."""
 
     speed: float

@@ -1,0 +1,46 @@
+"""decide(state, now) -> events: every decision, pure.
+
+The same decisions drive 16 clusters, a laptop and a simulated month.
+"""
+
+from cockpit.core.events import Event
+from cockpit.core.state import State
+from cockpit.decide.approve import approve
+from cockpit.decide.ask import ask
+from cockpit.decide.budget import cap, end, next_unpaid_at
+from cockpit.decide.controls import controls, next_unused_at
+from cockpit.decide.early_stopping import stop_early
+from cockpit.decide.promotion import promote
+from cockpit.decide.result_batching import wait_for_results_until
+from cockpit.decide.schedule import expected_run_s, next_room_at, schedule
+
+
+def decide(state: State, now: float) -> list[Event]:
+    """Decide what to do now, in order. The events change the state; decide again until there are none.
+
+    The first room that decides anything decides alone: its events change what the later rooms see. A session that has
+    ended has nothing left to decide.
+    """
+    if state.ended_at:
+        return []
+    for room in (end, approve, promote, stop_early, controls, schedule, cap, ask):
+        if events := room(state, now):
+            return events
+    return []
+
+
+def wake_at(state: State, now: float) -> float:
+    """Return the next moment at which a decision may come out otherwise although nothing has happened."""
+    session = state.session
+    times = [next_room_at(state, now), wait_for_results_until(state, now), next_unused_at(state, now)]
+    times.append(next_unpaid_at(state, now))
+    times += [cluster.retry_at for cluster in state.clusters.values() if cluster.retry_at > now]
+    times += [at for at in state.ask_retry_at.values() if at > now]
+    times += [
+        attempt.started_at + session.time_limit_s + 30
+        for attempt in (state.attempts[name] for name in state.in_flight)
+        if attempt.started_at
+    ]
+    if session.budget_hours:
+        times.append(session.created_at + session.budget_hours * 3600)
+    return min((at for at in times if at > now), default=now + expected_run_s(state))
