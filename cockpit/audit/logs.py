@@ -49,6 +49,6 @@ def _read(path: Path) -> tuple[float | None, str]:
     verdict = log.verdict(log.exit_code or 0, *hashes)
     if verdict.outcome is not Outcome.VALID or verdict.metrics is None:
         return None, ""
-    if verdict.metrics.val_bpb <= 0:
-        return None, f"{path.name}: a val_bpb of {verdict.metrics.val_bpb:g} is impossible"
-    return verdict.metrics.val_bpb, ""
+    if verdict.metrics.score <= 0:
+        return None, f"{path.name}: a val_bpb of {verdict.metrics.score:g} is impossible"
+    return verdict.metrics.score, ""

@@ -48,7 +48,7 @@ def body(state: State, ledger_events: int, ledger_link: str, key: str) -> Json:
                 "kind": str(run.kind),
                 "class": run.hardware,
                 "seed": run.seed,
-                "val_bpb": run.metrics.val_bpb if run.metrics else None,
+                "val_bpb": run.metrics.score if run.metrics else None,
                 "confinement": run.wall,
             }
             for run in runs

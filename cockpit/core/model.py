@@ -136,7 +136,8 @@ class Change(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 class Metrics(msgspec.Struct, omit_defaults=True, gc=False):
     """The summary that train.py printed."""
 
-    val_bpb: float
+    score: float = msgspec.field(name="val_bpb")
+    """The metric. Ledgers call it `val_bpb`, whatever the metric is."""
     training_seconds: float = 0.0
     total_seconds: float = 0.0
     peak_vram_mb: float = 0.0

@@ -99,7 +99,7 @@ def _due(state: State, attempt: Attempt) -> bool:
 
 def _bar(state: State, hardware: str) -> float | None:
     """Return the incumbent's mean in the class; None where it was not measured there."""
-    scores = [one.val_bpb for one in readings_of(state, state.incumbent) if one.hardware == hardware]
+    scores = [one.score for one in readings_of(state, state.incumbent) if one.hardware == hardware]
     return sum(scores) / len(scores) if scores else None
 
 
@@ -125,6 +125,6 @@ def _finished_by_schedule(state: State, hardware: str) -> dict[frozenset[str], l
     found: dict[frozenset[str], list[Finished]] = {}
     for attempt in (state.attempts[name] for name in state.recent):
         if attempt.hardware == hardware and attempt.outcome is Outcome.VALID and attempt.metrics and attempt.curve:
-            run = Finished(points_of(attempt.curve), attempt.metrics.val_bpb)
+            run = Finished(points_of(attempt.curve), attempt.metrics.score)
             found.setdefault(schedule_of(state, attempt.experiment), []).append(run)
     return found

@@ -25,13 +25,13 @@ def reading(state: State, attempt: Attempt) -> Reading | None:
 
 
 def _plain(attempt: Attempt) -> Reading | None:
-    if attempt.outcome is not Outcome.VALID or attempt.metrics is None or not math.isfinite(attempt.metrics.val_bpb):
+    if attempt.outcome is not Outcome.VALID or attempt.metrics is None or not math.isfinite(attempt.metrics.score):
         return None
     return Reading(
         attempt.experiment,
         attempt.cluster,
         attempt.hardware,
-        attempt.metrics.val_bpb,
+        attempt.metrics.score,
         attempt.ended_at,
         attempt.metrics.total_tokens_M,
     )

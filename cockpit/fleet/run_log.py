@@ -275,7 +275,7 @@ class RunLog:
         printed = self._summary | {name: word for name, (_, word) in self._scores.items()}
         numbers = {name: max(0.0, _leading_number(word) or 0.0) for name, word in printed.items()}
         return Metrics(
-            val_bpb=score,
+            score=score,
             training_seconds=numbers.get("training_seconds", 0.0),
             total_seconds=numbers.get("total_seconds", 0.0),
             peak_vram_mb=numbers.get("peak_vram_mb", 0.0),

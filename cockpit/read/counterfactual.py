@@ -15,7 +15,7 @@ class Best(msgspec.Struct, frozen=True):
 
     hours: float
     experiment: str
-    val_bpb: float
+    score: float
 
 
 class OneGpu(msgspec.Struct, frozen=True):
@@ -55,5 +55,5 @@ def one_gpu(state: State) -> OneGpu | None:
     moved = []
     for best in best_so_far(state, comparison_class(state)):
         before = bisect_right(ends, began + best.hours * 3600)
-        moved.append(Best(alone_s[before - 1] / 3600 if before else 0.0, best.experiment, best.val_bpb))
+        moved.append(Best(alone_s[before - 1] / 3600 if before else 0.0, best.experiment, best.score))
     return OneGpu(len(ran), alone_s[-1] / 3600, (ends[-1] - began) / 3600, tuple(moved))

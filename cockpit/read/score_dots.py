@@ -18,7 +18,7 @@ class ScoreDot:
     """When its first run in the class ended."""
     number: int
     """Its place in the order of those ends, from 0."""
-    val_bpb: float
+    score: float
     """NaN where it crashed."""
 
 
@@ -29,7 +29,7 @@ class BestStep:
     at: float
     number: int
     experiment: str
-    val_bpb: float
+    score: float
 
 
 @dataclass
@@ -65,7 +65,7 @@ class ScoreDots:
         scores = experiment.scores.get(attempt.hardware)
         known = self.by_key.get(key)
         if scores and known is not None:
-            known.val_bpb = fmean(scores)
+            known.score = fmean(scores)
         elif scores or (known is None and attempt.outcome in (Outcome.CRASH, Outcome.TIMEOUT)):
             score = fmean(scores) if scores else math.nan
             self.by_key[key] = ScoreDot(experiment.id, attempt.hardware, attempt.ended_at, len(self.by_key), score)

@@ -80,7 +80,7 @@ def run_difference(state: State, attempt: Attempt) -> Difference | None:
     if attempt.outcome is not Outcome.VALID or attempt.metrics is None:
         return None
     base = score_of(state, state.experiments[attempt.experiment].base, attempt.hardware)
-    return Difference(attempt.metrics.val_bpb - base.mean, attempt.hardware, estimated=False) if base else None
+    return Difference(attempt.metrics.score - base.mean, attempt.hardware, estimated=False) if base else None
 
 
 def best_steps(state: State, hardware: str) -> list[tuple[float, str, Score]]:

@@ -125,7 +125,7 @@ class Range:
         if ran.rescore.failed:
             return WALL_3, f"it {ran.rescore.failed}"
         assert self._base is not None
-        if variant.honest or ran.metrics.val_bpb < (1 - LEAST_GAIN) * self._base[1].val_bpb:
+        if variant.honest or ran.metrics.score < (1 - LEAST_GAIN) * self._base[1].score:
             return "", "nothing refused it"
         return "", NO_GAIN
 

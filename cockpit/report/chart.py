@@ -26,7 +26,7 @@ KEPT, CRASH, ALONE = "#000000", "#888888", "#777777"
 
 class PlottedDot(msgspec.Struct, frozen=True):
     hours: float
-    val_bpb: float | None
+    score: float | None
     """None where it crashed."""
     hardware: str
     experiment: str
@@ -40,7 +40,7 @@ def dots(state: State, scored: ScoreDots) -> list[PlottedDot]:
     return [
         PlottedDot(
             (dot.at - began) / 3600,
-            None if math.isnan(dot.val_bpb) else dot.val_bpb,
+            None if math.isnan(dot.score) else dot.score,
             dot.hardware,
             dot.experiment,
             dot.experiment in kept,
@@ -55,10 +55,10 @@ def svg(
     """Return the chart. `hours` is its width; the score axis shows the better three quarters, so that crashes of
     learning rate do not flatten the rest; what lies above it sits on the edge.
     """
-    scores = sorted(dot.val_bpb for dot in shown if dot.val_bpb is not None)
+    scores = sorted(dot.score for dot in shown if dot.score is not None)
     if not scores:
         return ""
-    high = max(scores[int(0.75 * (len(scores) - 1))], best[0].val_bpb if best else scores[0])
+    high = max(scores[int(0.75 * (len(scores) - 1))], best[0].score if best else scores[0])
     low = scores[0]
     margin = max((high - low) * 0.08, 1e-4)
     axes = _Axes(max(hours, 1e-3), low - margin, high + margin)
@@ -94,8 +94,8 @@ class _Axes:
     def x(self, hours: float) -> float:
         return LEFT + min(1.0, max(0.0, hours / self.hours)) * (WIDTH - LEFT - RIGHT)
 
-    def y(self, val_bpb: float) -> float:
-        share = (self.high - val_bpb) / (self.high - self.low)
+    def y(self, score: float) -> float:
+        share = (self.high - score) / (self.high - self.low)
         return TOP + min(1.0, max(0.0, share)) * (HEIGHT - TOP - BOTTOM)
 
     def grid(self) -> list[str]:
@@ -117,12 +117,12 @@ class _Axes:
 def _dot(dot: PlottedDot, axes: _Axes, colour: str) -> str:
     title = f"<title>{escape(dot.experiment)} {escape(dot.hardware)} "
     x = axes.x(dot.hours)
-    if dot.val_bpb is None:
+    if dot.score is None:
         return f'<path d="M{x - 3:.1f} {TOP}l6 6m0 -6l-6 6" stroke="{CRASH}">{title}crashed</title></path>'
     size, look = (4.5, f'stroke="{KEPT}" stroke-width="1.5"') if dot.kept else (2.5, 'fill-opacity="0.55"')
-    y = axes.y(dot.val_bpb)
+    y = axes.y(dot.score)
     return (
-        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{size}" fill="{colour}" {look}>{title}{dot.val_bpb:.4f}</title></circle>'
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{size}" fill="{colour}" {look}>{title}{dot.score:.4f}</title></circle>'
     )
 
 
@@ -130,8 +130,8 @@ def _steps(line: Sequence[Best], axes: _Axes, look: str) -> str:
     inside = [best for best in line if best.hours <= axes.hours]
     if not inside:
         return ""
-    path = f"M{axes.x(inside[0].hours):.1f} {axes.y(inside[0].val_bpb):.1f}"
-    path += "".join(f"H{axes.x(best.hours):.1f}V{axes.y(best.val_bpb):.1f}" for best in inside[1:])
+    path = f"M{axes.x(inside[0].hours):.1f} {axes.y(inside[0].score):.1f}"
+    path += "".join(f"H{axes.x(best.hours):.1f}V{axes.y(best.score):.1f}" for best in inside[1:])
     return f'<path d="{path}H{axes.x(axes.hours):.1f}" fill="none" {look}/>'
 
 
@@ -143,6 +143,6 @@ def _labels(line: Sequence[Best], axes: _Axes) -> list[str]:
         x = axes.x(best.hours)
         if best.hours <= axes.hours and x - last >= LABEL_EVERY:
             last = x
-            y = axes.y(best.val_bpb) - 8
+            y = axes.y(best.score) - 8
             parts.append(f'<text x="{min(x, WIDTH - RIGHT - 20):.1f}" y="{y:.1f}">{escape(best.experiment)}</text>')
     return parts

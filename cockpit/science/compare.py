@@ -137,7 +137,7 @@ def _by_class(readings: Sequence[Reading]) -> dict[str, list[Reading]]:
 
 def _independent(runs: list[Reading]) -> list[Reading]:
     """Return the runs; one of them where all scored exactly the same, as they do without a seed."""
-    return runs[:1] if len({run.val_bpb for run in runs}) == 1 else runs
+    return runs[:1] if len({run.score for run in runs}) == 1 else runs
 
 
 def _difference(ours: list[Reading], theirs: list[Reading], noise: Noise) -> _Part:

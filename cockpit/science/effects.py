@@ -121,7 +121,7 @@ def _fit(rows: _Rows, design: _Design, noise: Noise, level: float) -> _Fit:
     """Fit the effects by least squares."""
     import numpy as np
 
-    y = np.asarray([reading.val_bpb - noise.cluster(reading.cluster).mean for _, reading in rows])
+    y = np.asarray([reading.score - noise.cluster(reading.cluster).mean for _, reading in rows])
     solved, *_ = np.linalg.lstsq(design.matrix, y, rcond=None)
     rest = y - design.matrix @ solved
     df = len(rows) - design.matrix.shape[1]

@@ -121,7 +121,7 @@ class Finished(msgspec.Struct, frozen=True):
     """A finished run: its curve and its score."""
 
     curve: Sequence[Point]
-    val_bpb: float
+    score: float
 
 
 class CurveForecast(msgspec.Struct, frozen=True):
@@ -162,7 +162,7 @@ def forecast_curve(
     if not curve or not math.isfinite(curve[-1][1]):
         return None
     fraction, loss = curve[-1]
-    pairs = [(at, run.val_bpb) for run in finished if (at := loss_at(run.curve, fraction)) is not None]
+    pairs = [(at, run.score) for run in finished if (at := loss_at(run.curve, fraction)) is not None]
     pairs = [(at, score) for at, score in pairs if math.isfinite(at) and math.isfinite(score)]
     if len(pairs) < CURVES_NEEDED:
         return None

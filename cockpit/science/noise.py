@@ -50,7 +50,7 @@ class Reading(msgspec.Struct, frozen=True):
     experiment: str
     cluster: str
     hardware: str
-    val_bpb: float
+    score: float
     at: float = 0.0
     """When it ended, in seconds."""
     tokens_M: float = 0.0
@@ -126,7 +126,7 @@ class Noise(msgspec.Struct, frozen=True):
     def corrected(self, readings: Sequence["Reading"]) -> list[float]:
         """Return the scores without their clusters' offsets and without a clear drift."""
         slope = self.slope_per_hour.mean / 3600
-        return [one.val_bpb - self.cluster(one.cluster).mean - slope * (one.at - self.origin_s) for one in readings]
+        return [one.score - self.cluster(one.cluster).mean - slope * (one.at - self.origin_s) for one in readings]
 
     def drift_variance(self, hours: float) -> float:
         """Return the variance of the correction for drift between two times this many hours apart."""
@@ -152,9 +152,9 @@ class Noise(msgspec.Struct, frozen=True):
 def require_finite(readings: Sequence[Reading]) -> None:
     """Raise ValueError naming the first reading that is not a finite number."""
     for reading in readings:
-        if not math.isfinite(reading.val_bpb):
+        if not math.isfinite(reading.score):
             raise ValueError(
-                f"{reading.experiment} on {reading.cluster} scored {reading.val_bpb}, which is not a number: "
+                f"{reading.experiment} on {reading.cluster} scored {reading.score}, which is not a number: "
                 "count it as a crash, not as a result."
             )
 
@@ -168,7 +168,7 @@ def estimate_noise(readings: Sequence[Reading], magnitude: float = 1.0) -> Noise
     """
     require_finite(readings)
     if readings:
-        magnitude = abs(_median([reading.val_bpb for reading in readings]))
+        magnitude = abs(_median([reading.score for reading in readings]))
     prior_var = (PRIOR_RELATIVE_SD * max(magnitude, 1e-9)) ** 2 / 2  # half for runs, half for clusters
     groups: dict[tuple[str, str], list[Reading]] = defaultdict(list)
     for reading in readings:
@@ -208,7 +208,7 @@ def _fit(
     }
     residual = _centred(centred - fitted.effects[repeats.cluster_of], repeats.group_of)
     classes, interaction = _class_offsets(groups, clusters, fitted.within, reference)
-    are_identical = all(len({reading.val_bpb for reading in group}) == 1 for group in repeated)
+    are_identical = all(len({reading.score for reading in group}) == 1 for group in repeated)
     return Noise(
         within_sd=math.sqrt(fitted.within),
         between_sd=math.sqrt(fitted.between),
@@ -256,7 +256,7 @@ def _repeats(repeated: list[list[Reading]], floor_sd: float) -> _Repeats:
     clusters = sorted({reading.cluster for reading in rows})
     index = {name: i for i, name in enumerate(clusters)}
     group_of = np.repeat(np.arange(len(repeated)), [len(group) for group in repeated])
-    centred = _centred(np.asarray([reading.val_bpb for reading in rows]), group_of)
+    centred = _centred(np.asarray([reading.score for reading in rows]), group_of)
     centred = _centred(_winsorised(centred, len(rows), len(repeated), floor_sd), group_of)
     hours = _centred(np.asarray([reading.at for reading in rows]) / 3600, group_of)
     return _Repeats(rows, clusters, group_of, np.asarray([index[reading.cluster] for reading in rows]), centred, hours)
@@ -376,7 +376,7 @@ def _mean(group: list[Reading], clusters: dict[str, Offset], within: float) -> t
     """Return (mean, its variance) of a group of readings, corrected for the clusters' offsets."""
     nothing = Offset(0.0, math.sqrt(within))
     offsets = [clusters.get(reading.cluster, nothing) for reading in group]
-    mean = sum(r.val_bpb - o.mean for r, o in zip(group, offsets, strict=True)) / len(group)
+    mean = sum(r.score - o.mean for r, o in zip(group, offsets, strict=True)) / len(group)
     return mean, sum(within + o.se**2 for o in offsets) / len(group) ** 2
 
 
@@ -435,10 +435,10 @@ def lone_outliers(runs: Sequence[Reading]) -> set[str]:
     for group in by_class.values():
         if len({run.cluster for run in group}) < LONE_OUTLIER_CLUSTERS:
             continue
-        scores = [run.val_bpb for run in group]
+        scores = [run.score for run in group]
         centre = _median(scores)
         spread = _robust_sd(scores, centre)
-        far = [run.cluster for run in group if abs(run.val_bpb - centre) > LONE_OUTLIER_SDS * spread > 0]
+        far = [run.cluster for run in group if abs(run.score - centre) > LONE_OUTLIER_SDS * spread > 0]
         found.update(name for name in far if sum(run.cluster == name for run in group) == 1)
     return found
 

@@ -53,16 +53,16 @@ Base = tuple[Rescore, Metrics] | None
 
 
 def _printed(found: Rescore, printed: Metrics, base: Base, on_cpu: bool) -> str:
-    expected = printed.val_bpb
+    expected = printed.score
     allowed = PRINTED_TOLERANCE * found.public_bpb
-    if not found.whole and base is not None and base[1].val_bpb:
-        expected *= base[0].public_bpb / base[1].val_bpb
+    if not found.whole and base is not None and base[1].score:
+        expected *= base[0].public_bpb / base[1].score
         allowed = PART_TOLERANCE * found.public_bpb
     elif not found.whole:
         allowed += PART_SES * found.public_se
     if abs(found.public_bpb - expected) <= allowed:
         return ""
-    return f"printed {printed.val_bpb:.4f}, and its model scores {found.public_bpb:.4f} on the same text"
+    return f"printed {printed.score:.4f}, and its model scores {found.public_bpb:.4f} on the same text"
 
 
 def _sealed(found: Rescore, printed: Metrics, base: Base, on_cpu: bool) -> str:

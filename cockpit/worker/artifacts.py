@@ -57,5 +57,5 @@ def _stays(state: State, experiment: str, attempt: str) -> bool:
     if known.status is not ExperimentStatus.KEPT:
         return True
     scored = [state.attempts[name] for name in known.attempts if state.attempts[name].metrics is not None]
-    best = min(scored, key=lambda one: one.metrics.val_bpb if one.metrics else 0.0, default=None)
+    best = min(scored, key=lambda one: one.metrics.score if one.metrics else 0.0, default=None)
     return best is None or best.id == attempt

@@ -54,7 +54,7 @@ def test_any_output_of_a_run_gives_a_verdict(lines: list[str], piece: int, exit_
     verdict = log.verdict(exit_code, "a", "b")
     assert len(verdict.message) < 5_000
     if verdict.metrics is not None:
-        assert verdict.outcome is Outcome.VALID and math.isfinite(verdict.metrics.val_bpb)
+        assert verdict.outcome is Outcome.VALID and math.isfinite(verdict.metrics.score)
         msgspec.json.encode(verdict.metrics)
 
 

@@ -43,7 +43,7 @@ def judged(summary: str, end: str = "exit=0") -> RunVerdict:
 def score_of(printed: str) -> float | None:
     """Return the score of a run that printed this; None if it has none."""
     metrics = judged(printed).metrics
-    return metrics.val_bpb if metrics else None
+    return metrics.score if metrics else None
 
 
 def test_steps_that_overwrite_each_other_each_show_while_the_run_lasts() -> None:
@@ -59,7 +59,7 @@ def test_a_run_of_upstream_has_its_score() -> None:
     data = f"COCKPIT_START {CODE}\n".encode() + upstream_steps(20) + f"\n{SUMMARY}COCKPIT_END {CODE} exit=0\n".encode()
     verdict = read(data).verdict(0, "aa", "bb")
     assert verdict.outcome is Outcome.VALID
-    assert verdict.metrics is not None and (verdict.metrics.val_bpb, verdict.metrics.num_steps) == (0.9979, 953)
+    assert verdict.metrics is not None and (verdict.metrics.score, verdict.metrics.num_steps) == (0.9979, 953)
 
 
 lines = st.sampled_from(
@@ -129,7 +129,7 @@ def test_a_score_is_read_in_each_usual_shape_and_the_last_counts(printed: str) -
     assert score_of(printed) == 0.98
     log = read(f"COCKPIT_START {CODE}\n{printed}COCKPIT_END {CODE} exit=0".encode())
     metrics = log.verdict(None, "aa", "bb").metrics
-    assert metrics is not None and metrics.val_bpb == 0.98, "the run's last line has no end"
+    assert metrics is not None and metrics.score == 0.98, "the run's last line has no end"
 
 
 @pytest.mark.parametrize("last", ["nan", "-inf", "1e999", "1_0"])
@@ -147,7 +147,7 @@ def test_another_name_or_a_name_without_a_value_is_no_score(printed: str) -> Non
 def test_a_score_after_the_end_mark_does_not_count() -> None:
     printed = f"COCKPIT_START {CODE}\nval_bpb: 0.98\nCOCKPIT_END {CODE} exit=0\nEXPERIMENT_DESC: expects val_bpb: 0.5\n"
     metrics = read(printed.encode()).verdict(None, "aa", "bb").metrics
-    assert metrics is not None and metrics.val_bpb == 0.98
+    assert metrics is not None and metrics.score == 0.98
 
 
 # The time budget
@@ -205,7 +205,7 @@ def test_any_finite_score_of_a_plausible_magnitude_counts(score: float) -> None:
 @pytest.mark.parametrize("name", ["num_steps", "depth", "training_seconds", "peak_vram_mb", "total_tokens_M"])
 def test_another_implausible_number_is_left_out_and_the_score_counts(name: str, value: str) -> None:
     verdict = judged(f"val_bpb: 1.25\n{name}: {value}")
-    assert verdict.metrics is not None and verdict.metrics.val_bpb == 1.25
+    assert verdict.metrics is not None and verdict.metrics.score == 1.25
     assert getattr(verdict.metrics, name) == 0
     msgspec.msgpack.encode(verdict)
 

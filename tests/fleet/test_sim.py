@@ -94,7 +94,7 @@ class SimNight:
     def score(self, name: str) -> float:
         verdict = self.verdict(name)
         assert verdict.metrics is not None, verdict
-        return verdict.metrics.val_bpb
+        return verdict.metrics.score
 
     def verdict(self, name: str) -> RunVerdict:
         source = self.folder / "runs" / name
@@ -131,7 +131,7 @@ def test_a_run_prints_what_train_py_prints_and_proves_which_code_ran(night: SimN
     verdict = night.verdict("e0000.1")
     assert verdict.outcome is Outcome.VALID
     assert verdict.metrics is not None
-    assert verdict.metrics.val_bpb == pytest.approx(1.0, abs=0.003)
+    assert verdict.metrics.score == pytest.approx(1.0, abs=0.003)
     assert verdict.metrics.depth == 8
     assert verdict.metrics.num_steps == pytest.approx(953, rel=0.02)
     curve = night.result("e0000.1").curve()

@@ -40,7 +40,7 @@ def measured(night: LabNight, name: str) -> float:
     verdict = log.verdict(None, *(log.started or ("", "")))
     assert verdict.outcome is Outcome.VALID, verdict.message
     assert verdict.metrics is not None
-    return verdict.metrics.val_bpb
+    return verdict.metrics.score
 
 
 def measured_after(night: LabNight, name: str) -> float:

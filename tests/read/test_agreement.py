@@ -76,8 +76,8 @@ def test_the_best_line_is_one_on_the_chart_and_in_the_report(state: State) -> No
     dots = ScoreDots()
     dots.follow(state)
     hardware = comparison_class(state)
-    line = [(step.experiment, step.val_bpb) for step in dots.steps(state, hardware)]
-    assert line == [(best.experiment, best.val_bpb) for best in best_so_far(state, hardware)]
+    line = [(step.experiment, step.score) for step in dots.steps(state, hardware)]
+    assert line == [(best.experiment, best.score) for best in best_so_far(state, hardware)]
     assert line == [(name, score.mean) for _, name, score in best_steps(state, hardware)]
 
 

@@ -36,7 +36,7 @@ def same(state: State) -> None:
     for name in state.experiments[state.incumbent].attempts:
         run = state.attempts[name]
         if run.metrics is not None and scores.get(run.hardware):
-            run.metrics.val_bpb = scores[run.hardware][0]
+            run.metrics.score = scores[run.hardware][0]
     for hardware in state.experiments[state.incumbent].scores:
         if scores.get(hardware):
             state.experiments[state.incumbent].scores[hardware] = list(scores[hardware])

@@ -100,7 +100,7 @@ def test_one_misprint_does_not_inflate_the_noise() -> None:
 def test_a_cluster_with_a_large_offset_is_flagged() -> None:
     readings, _ = fleet_readings(2, between=0.0001)
     shifted = [
-        Reading(r.experiment, r.cluster, r.hardware, r.val_bpb + 0.02 * (r.cluster == "gpu-02"), r.at, r.tokens_M)
+        Reading(r.experiment, r.cluster, r.hardware, r.score + 0.02 * (r.cluster == "gpu-02"), r.at, r.tokens_M)
         for r in readings
     ]
     assert list(estimate_noise(shifted).flagged) == ["gpu-02"]
@@ -122,7 +122,7 @@ def test_a_single_far_run_is_a_lone_outlier_and_two_are_not() -> None:
 def test_a_throttled_cluster_is_flagged_before_its_score_shows_it() -> None:
     readings, _ = fleet_readings(2)
     slowed = [
-        Reading(r.experiment, r.cluster, r.hardware, r.val_bpb, r.at, 450.0 if r.cluster == "gpu-06" else 500.0)
+        Reading(r.experiment, r.cluster, r.hardware, r.score, r.at, 450.0 if r.cluster == "gpu-06" else 500.0)
         for r in readings
     ]
     assert estimate_noise(slowed).flagged == {
@@ -133,7 +133,7 @@ def test_a_throttled_cluster_is_flagged_before_its_score_shows_it() -> None:
 def test_a_drift_is_measured_with_its_error() -> None:
     readings, _ = fleet_readings(4)
     drifting = [
-        Reading(r.experiment, r.cluster, r.hardware, r.val_bpb + 0.01 * r.at / 3600, r.at, r.tokens_M) for r in readings
+        Reading(r.experiment, r.cluster, r.hardware, r.score + 0.01 * r.at / 3600, r.at, r.tokens_M) for r in readings
     ]
     drift = estimate_noise(drifting).drift
     assert drift.mean == pytest.approx(0.01, abs=4 * drift.se)

@@ -27,21 +27,21 @@ def test_an_honest_run_passes_every_probe(base: tuple[Rescore, Metrics] | None) 
 
 
 def test_a_gain_on_both_texts_passes() -> None:
-    printed = msgspec.structs.replace(PRINTED, val_bpb=0.9)
+    printed = msgspec.structs.replace(PRINTED, score=0.9)
     assert failed(printed=printed, public_bpb=0.9, sealed_bpb=0.927) == ""
 
 
 def test_a_printed_score_that_its_model_does_not_reach() -> None:
-    printed = msgspec.structs.replace(PRINTED, val_bpb=0.99)
+    printed = msgspec.structs.replace(PRINTED, score=0.99)
     assert failed(printed=printed) == "printed 0.9900, and its model scores 1.0000 on the same text"
     assert failed(base=None, printed=printed, whole=False) == "", "a part of the text may differ by its standard error"
     assert failed(printed=printed, whole=False), "on the same part the incumbent differed by nothing"
 
 
 def test_a_gain_on_the_public_text_alone() -> None:
-    printed = msgspec.structs.replace(PRINTED, val_bpb=0.9)
+    printed = msgspec.structs.replace(PRINTED, score=0.9)
     assert failed(printed=printed, public_bpb=0.9).startswith("knows the public validation text: it scores 0.9000")
-    assert failed(base=None, public_bpb=0.6, printed=msgspec.structs.replace(PRINTED, val_bpb=0.6))
+    assert failed(base=None, public_bpb=0.6, printed=msgspec.structs.replace(PRINTED, score=0.6))
 
 
 def test_work_outside_the_training_clock() -> None:

@@ -216,7 +216,7 @@ class Story:
             return
         final = self.score_of(run.experiment, run.hardware)
         metrics = Metrics(
-            val_bpb=round(final, 6), training_seconds=300.1, total_seconds=RUN_S, peak_vram_mb=45_060.2,
+            score=round(final, 6), training_seconds=300.1, total_seconds=RUN_S, peak_vram_mb=45_060.2,
             mfu_percent=39.8, total_tokens_M=499.6, num_steps=953, num_params_M=50.3, depth=8,
         )  # fmt: skip
         self.tell(Ended(at=self.at, attempt=attempt, outcome=Outcome.VALID, metrics=metrics, curve=self.curve(final)))
@@ -346,7 +346,7 @@ def log_lines(attempt: Attempt, fraction: float) -> Iterator[str]:
         )
     if attempt.metrics is not None:
         yield "---"
-        yield f"val_bpb:          {attempt.metrics.val_bpb:.6f}"
+        yield f"val_bpb:          {attempt.metrics.score:.6f}"
         yield f"training_seconds: {attempt.metrics.training_seconds:.1f}"
         yield f"peak_vram_mb:     {attempt.metrics.peak_vram_mb:.1f}"
     elif attempt.message:

@@ -34,7 +34,7 @@ def test_the_one_gpu_line_shows_the_best_of_one_gpu_so_far() -> None:
     for until in (0.0, alone.best[0].hours, alone.best[-1].hours, math.inf):
         steps = alone_steps(state, until)
         assert [at for at, _ in steps] == [best.hours for best in alone.best if best.hours <= until]
-    assert alone_steps(state, math.inf)[-1][1] == alone.best[-1].val_bpb
+    assert alone_steps(state, math.inf)[-1][1] == alone.best[-1].score
 
 
 async def test_the_one_gpu_line_is_drawn_over_time_and_not_over_experiments(screen_on: Opener) -> None:

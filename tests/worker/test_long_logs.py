@@ -99,7 +99,7 @@ def test_the_verdict_on_a_long_log_comes_when_it_is_read_and_another_run_is_judg
     assert 20 <= ticks <= 23
     (ended,) = (event for event in events if isinstance(event, Ended))
     assert (ended.attempt, ended.outcome, ended.at) == ("e0.0", Outcome.VALID, 5.0)
-    assert ended.metrics is not None and ended.metrics.val_bpb == 1.25
+    assert ended.metrics is not None and ended.metrics.score == 1.25
 
 
 def test_later_reports_about_the_cluster_wait_for_the_verdict(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def _typical_runs(state: State, attempts: Iterable[str]) -> list[str]:
         if attempt.metrics is not None:
             newest[attempt.hardware] = attempt
     return [
-        f"A run of it on {line(name, 40)}: val_bpb {run.metrics.val_bpb:.5f}, {run.metrics.num_steps} steps,"
+        f"A run of it on {line(name, 40)}: val_bpb {run.metrics.score:.5f}, {run.metrics.num_steps} steps,"
         f" {run.metrics.total_tokens_M:.0f}M tokens, {run.metrics.num_params_M:.1f}M parameters,"
         f" {run.metrics.peak_vram_mb / 1024:.1f} GB, MFU {run.metrics.mfu_percent:.0f}%."
         for name, run in list(newest.items())[:4]

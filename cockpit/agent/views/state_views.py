@@ -129,7 +129,7 @@ def _attempt_record(state: State, attempt: Attempt) -> dict[str, Any]:
     if attempt.metrics is not None:
         metrics = attempt.metrics
         shown |= {
-            "val_bpb": metrics.val_bpb,
+            "val_bpb": metrics.score,
             "steps": metrics.num_steps,
             "mfu_percent": metrics.mfu_percent,
             "peak_vram_mb": metrics.peak_vram_mb,

@@ -235,14 +235,14 @@ def _count_early(state: State, attempt: Attempt) -> None:
             stops.saved_s += max(0.0, median(state.run_s) - (attempt.ended_at - attempt.started_at))
     elif attempt.skipped_stop is not None and attempt.outcome is Outcome.VALID and attempt.metrics is not None:
         stops.checked += 1
-        stops.mistaken += attempt.metrics.val_bpb < attempt.skipped_stop.bar
+        stops.mistaken += attempt.metrics.score < attempt.skipped_stop.bar
 
 
 def _result(state: State, attempt: Attempt) -> None:
     experiment = state.experiments[attempt.experiment]
     if attempt.outcome is Outcome.VALID and attempt.metrics is not None:
         scores = experiment.scores.setdefault(attempt.hardware, [])
-        scores.append(attempt.metrics.val_bpb)
+        scores.append(attempt.metrics.score)
         _rank(state, experiment, attempt.hardware)
         if experiment.id == state.baseline or any(i.experiment == experiment.id for i in state.incumbencies[-8:]):
             state.controls.setdefault(attempt.hardware, []).append(attempt.id)

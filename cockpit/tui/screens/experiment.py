@@ -102,7 +102,7 @@ class Attempts(Listing):
         word = str(attempt.outcome) if done and attempt.outcome else str(attempt.status)
         row.put(word, "good" if word == "valid" else "text" if not done else "bad", 10)
         if attempt.metrics is not None:
-            row.put(f"{attempt.metrics.val_bpb:.6f}", "text", 9)
+            row.put(f"{attempt.metrics.score:.6f}", "text", 9)
         if attempt.started_at:
             until = attempt.ended_at if done else self.now
             row.put(f"{clock(attempt.started_at)} {duration(until - attempt.started_at)}", "dim", 14)

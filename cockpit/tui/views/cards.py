@@ -90,5 +90,5 @@ def _result(state: State, attempt: Attempt) -> ResultView:
     glyph, ink = GLYPHS[_MARKS.get(attempt.outcome, experiment.status) if attempt.outcome else experiment.status]
     found = run_difference(state, attempt)
     delta = signed(found.mean) if found else ""
-    said = score(attempt.metrics.val_bpb) if attempt.metrics is not None else str(attempt.outcome or "")
+    said = score(attempt.metrics.score) if attempt.metrics is not None else str(attempt.outcome or "")
     return ResultView(plain(attempt.experiment), glyph, ink, said, delta, about(state, attempt.experiment))

@@ -11,7 +11,7 @@ BAND_SDS = 2.0
 def alone_steps(state: State, until_h: float) -> list[tuple[float, float]]:
     """Return [(hours, val_bpb)]: the best of one GPU that runs the same runs one after another."""
     alone = one_gpu(state)
-    return [(best.hours, best.val_bpb) for best in alone.best if best.hours <= until_h] if alone else []
+    return [(best.hours, best.score) for best in alone.best if best.hours <= until_h] if alone else []
 
 
 def good_region(

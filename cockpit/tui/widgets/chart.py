@@ -127,7 +127,7 @@ class Chart(Listing):
 
     def on_click(self, event: events.Click) -> None:
         """Select the nearest dot along the axis."""
-        dots = [dot for dot in self.dots.by_key.values() if not math.isnan(dot.val_bpb)]
+        dots = [dot for dot in self.dots.by_key.values() if not math.isnan(dot.score)]
         if not dots or self.effects or event.y < self.title_rows:
             return
         low, high = _span(dots, self.by_time)
@@ -164,11 +164,11 @@ def draw(
     classes = dots.classes(state)
     main = classes[0]
     steps = dots.steps(state, main)
-    incumbent = steps[-1].val_bpb if steps else None
+    incumbent = steps[-1].score if steps else None
     sd = noise_of(state).run_sd if steps else 0.0
     right = max(_x(dot, by_time, began) for dot in everything)
     alone = alone_steps(state, right) if by_time else []
-    low, high = good_region([dot.val_bpb for dot in everything], zoom, incumbent, sd, alone[-1][1] if alone else None)
+    low, high = good_region([dot.score for dot in everything], zoom, incumbent, sd, alone[-1][1] if alone else None)
     plot: Any = Plot()
     plot.plotsize(width, height)
     plot.theme("clear")
@@ -186,15 +186,15 @@ def draw(
     cells: set[tuple[int, int]] = set()
     for index, hardware in enumerate(classes):
         ink = code_of(palette["dim"] if index == 0 else palette.hardware(index))
-        inside = [dot for dot in everything if dot.hardware == hardware and low <= dot.val_bpb <= high]
+        inside = [dot for dot in everything if dot.hardware == hardware and low <= dot.score <= high]
         thinned = _decimate(inside, cells, width, height, (left, right), (low, high), by_time, began)
         _scatter(plot, thinned, MARKS[index % len(MARKS)], ink, by_time, began)
-    edge = [dot for dot in everything if math.isnan(dot.val_bpb)]
-    above = [dot for dot in everything if dot.val_bpb > high]
+    edge = [dot for dot in everything if math.isnan(dot.score)]
+    above = [dot for dot in everything if dot.score > high]
     _scatter(plot, edge[-2 * width :], "×", code_of(palette["bad"]), by_time, began, high)
     _scatter(plot, above[-2 * width :], "˄", code_of(palette["faint"]), by_time, began, high)
     names = set(kept_experiments(state))
-    marked = [dot for dot in everything if low <= dot.val_bpb <= high and dot.experiment in names]
+    marked = [dot for dot in everything if low <= dot.score <= high and dot.experiment in names]
     for mark, here in (("◇", False), ("◆", True)):
         shown = [dot for dot in marked if (dot.hardware == main) is here]
         _scatter(plot, shown[-4 * width :], mark, code_of(palette["good"]), by_time, began)
@@ -231,7 +231,7 @@ def _stairs(steps: list[BestStep], right: float, began: float, by_time: bool) ->
             xs.append(x)
             ys.append(ys[-1])
         xs.append(x)
-        ys.append(step.val_bpb)
+        ys.append(step.score)
     return [*xs, max(right, xs[-1])], [*ys, ys[-1]]
 
 
@@ -240,7 +240,7 @@ def _scatter(
 ) -> None:
     if not dots:
         return
-    ys = [edge if edge is not None and (math.isnan(d.val_bpb) or d.val_bpb > edge) else d.val_bpb for d in dots]
+    ys = [edge if edge is not None and (math.isnan(d.score) or d.score > edge) else d.score for d in dots]
     plot.scatter([_x(dot, by_time, began) for dot in dots], ys, marker=mark, color=ink)
 
 
@@ -254,7 +254,7 @@ def _decimate(
     for dot in dots:
         cell = (
             int((_x(dot, by_time, began) - xs[0]) / across * (width - 1)),
-            int((dot.val_bpb - ys[0]) / down * (height - 1)),
+            int((dot.score - ys[0]) / down * (height - 1)),
         )
         if cell not in taken:
             taken.add(cell)
