@@ -14,7 +14,8 @@ from cockpit.core.state import State
 from cockpit.decide.budget import accounts
 from cockpit.decide.early_stopping import early_stopping_summary
 from cockpit.decide.kept_changes import unablated_summary
-from cockpit.read.attempts import current_attempt
+from cockpit.read.attempts import current_attempt, is_evaluating
+from cockpit.read.costs import device_word
 from cockpit.read.forecasts import forecast_words, forecasts_of
 from cockpit.report.results import clean, results_tsv
 from cockpit.report.status import Json, counts, status
@@ -62,16 +63,20 @@ def status_text(folder: SessionFolder) -> Iterator[str]:
         if by[key] or key != "not_run"
     )
     up = timedelta(seconds=round(books.training_s))
-    yield f"duty      {books.duty:.0%}, {up} of training, ${books.gpu_usd:.2f} GPU, ${books.api_usd:.2f} API"
+    yield f"duty      {books.duty:.0%}, {up} of training"
+    dollars = f"${books.gpu_usd:.2f} on clusters, ${books.api_usd:.2f} on models"
+    yield f"spent     {books.gpu_hours:.1f} {device_word(state)}-hours, {dollars}"
     if early := early_stopping_summary(state.early_stops):
         yield f"early     {early}"
-    yield from _cluster_lines(found)
+    yield from _cluster_lines(state, found)
     yield from _need_lines(state, found)
 
 
-def _cluster_lines(found: Json) -> Iterator[str]:
+def _cluster_lines(state: State, found: Json) -> Iterator[str]:
     for cluster in found["clusters"][:CLUSTERS_AT_MOST]:
-        doing = cluster["attempt"] or clean(cluster["message"])[:60]
+        attempt = state.attempts.get(cluster["attempt"] or "")
+        evaluating = "  evaluating" if attempt is not None and is_evaluating(attempt) else ""
+        doing = f"{attempt.id}{evaluating}" if attempt is not None else clean(cluster["message"])[:60]
         yield f"  {cluster['name']:<8} {cluster['hardware'] or '?':<6} {cluster['state']:<10} {doing}"
 
 

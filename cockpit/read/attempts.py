@@ -3,6 +3,9 @@
 from cockpit.core.model import Attempt, AttemptStatus
 from cockpit.core.state import State
 
+TRAINED = 0.9995
+"""The fraction of the budget from which training is over."""
+
 
 def current_attempt(state: State, name: str) -> Attempt | None:
     """Return the attempt of that name, or the current one of an experiment; None where there is none.
@@ -16,3 +19,9 @@ def current_attempt(state: State, name: str) -> Attempt | None:
     running = (run for run in runs if run.status is AttemptStatus.RUNNING)
     started = (run for run in runs if run.started_at)
     return next(running, None) or next(started, None) or next(iter(runs), None)
+
+
+def is_evaluating(attempt: Attempt) -> bool:
+    """Tell if a run has trained for its whole budget, and its score is still being computed."""
+    progress = attempt.progress
+    return attempt.status is AttemptStatus.RUNNING and progress is not None and progress.fraction >= TRAINED

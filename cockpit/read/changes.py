@@ -1,6 +1,7 @@
 """The change of an experiment in words. Every place that names a change joins these parts."""
 
 from cockpit.core.model import Experiment
+from cockpit.core.state import State, constants_of
 from cockpit.decide.kept_changes import WITHOUT
 from cockpit.read.wording import value
 
@@ -28,4 +29,14 @@ def change_words(experiment: Experiment) -> str:
     words = [name + (" " if name in (CODE, WITHOUT) else "=") + said for name, said in change_parts(experiment)]
     if experiment.change.edits and experiment.why and WITHOUT not in experiment.levels:
         words[-1] += f" ({experiment.why})"
+    return ", ".join(words) or experiment.why or "unchanged"
+
+
+def change_steps(state: State, experiment: Experiment) -> str:
+    """Return `MATRIX_LR 0.04 → 0.05, code +12 −3`: each changed constant with the base's value before it."""
+    base = constants_of(state, experiment.base) if experiment.base in state.experiments else {}
+    words = []
+    for name, said in change_parts(experiment):
+        before = value(base[name]) if name in base else ""
+        words.append(f"{name} {before} → {said}" if before and before != said else f"{name} {said}")
     return ", ".join(words) or experiment.why or "unchanged"

@@ -9,6 +9,8 @@ from cockpit.core.model import Attempt, AttemptStatus, ClusterState, Experiment,
 from cockpit.core.state import State
 from cockpit.decide.schedule import expected_run_s
 
+CPU = "CPU"
+"""The class of a slot without an accelerator."""
 _UNUSABLE = (ClusterState.GIVEN_UP, ClusterState.LOST)
 
 
@@ -57,3 +59,9 @@ def _runs_to_come(state: State, arm: Experiment) -> int:
     if arm.status is ExperimentStatus.PROPOSED:
         return arm.replicates
     return sum(state.attempts[name].status is not AttemptStatus.ENDED for name in arm.attempts)
+
+
+def device_word(state: State) -> str:
+    """Return the device whose hours are counted: `CPU` or `GPU`, or `device` where the session has both."""
+    kinds = {"CPU" if one.hardware == CPU else "GPU" for one in state.clusters.values()}
+    return "device" if len(kinds) > 1 else next(iter(kinds), "GPU")

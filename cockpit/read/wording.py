@@ -1,6 +1,8 @@
 """Numbers in words, the same everywhere: on the screen, on the command line, in a question."""
 
-from cockpit.core.model import Value
+from cockpit.core.model import Estimate, Value
+
+MINUS = "−"
 
 
 def duration(seconds: float) -> str:
@@ -44,3 +46,14 @@ def value(constant: Value) -> str:
     if isinstance(constant, str):
         return constant if constant and constant.isprintable() else repr(constant)
     return str(constant)
+
+
+def signed(number: float, digits: int = 4) -> str:
+    """Word a difference with its sign, a real minus: `−0.0123`."""
+    return f"{number:+.{digits}f}".replace("-", MINUS)
+
+
+def estimate_words(estimate: Estimate) -> str:
+    """Return `−0.0006 ± 0.0002 over 6 runs`: the mean and half the width of the interval."""
+    half = (estimate.high - estimate.low) / 2
+    return f"{signed(estimate.mean)} ± {half:.4f} over {count(estimate.runs, 'run')}"

@@ -3,20 +3,13 @@
 import math
 import time
 
-from cockpit.read.wording import age, count, duration, money, value
+from cockpit.read.wording import MINUS, age, count, duration, money, signed, value
 
-__all__ = ["age", "bare", "clock", "count", "duration", "money", "score", "short_name", "signed", "value"]
-
-MINUS = "−"
+__all__ = ["MINUS", "age", "bare", "clock", "count", "duration", "money", "score", "short_name", "signed", "value"]
 
 
 def score(value: float) -> str:
     return "nan" if math.isnan(value) else f"{value:.4f}"
-
-
-def signed(value: float, digits: int = 4) -> str:
-    """Word a difference with its sign, a real minus: `−0.0123`."""
-    return f"{value:+.{digits}f}".replace("-", MINUS)
 
 
 def clock(at: float) -> str:

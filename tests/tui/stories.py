@@ -190,6 +190,13 @@ def laptop() -> Story:
     return story
 
 
+def evaluating() -> Story:
+    """Return the two clusters once the selected one's run has trained, and its score is computed."""
+    story = laptop()
+    story.progress(next(one.running for one in story.state.clusters.values() if one.running), 1.0)
+    return story
+
+
 def empty() -> Story:
     """Return a new session: no cluster is up, nothing has run."""
     return Story(session("fresh"))

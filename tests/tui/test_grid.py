@@ -2,10 +2,14 @@
 
 import pytest
 
+from cockpit.cli.show import status_text
 from cockpit.tui.theme import DARK
-from cockpit.tui.views.clusters import ClusterView
+from cockpit.tui.views.clusters import EVALUATING, ClusterView, cluster_view
+from cockpit.tui.views.summary import money_parts
 from cockpit.tui.widgets.grid import CELL_WIDTH, cell_rows
 from cockpit.tui.widgets.talk import text_of
+from tests.tui import stories
+from tests.tui.conftest import Opener, press, shown, words_on
 
 STATES = [("▶", "busy"), ("▶", "busy, held"), ("▶", "ending"), ("▶", "suspect"), ("◔", "starting")]
 
@@ -25,3 +29,33 @@ def test_a_cell_of_any_width_is_complete(width: int, glyph: str, word: str, old_
     for what in ("e0000.10", "57%", "2m07s", "2.3600", "+0.002", "→e0053"):
         assert what in said, what
     assert all(len(row) == width for row in said.split("\n"))
+
+
+@pytest.mark.anyio
+async def test_a_run_that_has_trained_is_evaluating_on_every_page(screen_on: Opener) -> None:
+    story = stories.laptop()
+    cluster = next(one for one in story.state.clusters.values() if one.running)
+    assert cluster_view(story.state, cluster, story.at).word == "busy"
+    story.progress(cluster.running, 1.0)
+    assert cluster_view(story.state, cluster, story.at).word == EVALUATING
+    app = screen_on("evaluating")
+    async with shown(app, 120, 36) as pilot:
+        assert words_on(app).count(EVALUATING) == 2, "in the cluster and in the log's title"
+        await press(pilot, "enter")
+        assert EVALUATING in words_on(app), "among the attempts"
+    assert any(EVALUATING in line for line in status_text(app.feed.folder))
+
+
+def test_hours_are_called_after_the_devices() -> None:
+    state = stories.laptop().state
+
+    def hours() -> str:
+        return next(text for text, _ in money_parts(state, state.now) if text.endswith(" h"))
+
+    assert hours().endswith("GPU h")
+    first, *others = state.clusters.values()
+    first.hardware = "CPU"
+    assert hours().endswith("device h")
+    for one in others:
+        one.hardware = "CPU"
+    assert hours().endswith("CPU h")

@@ -65,7 +65,7 @@ def _draft(base: SearchBase, wave: GridWave, request: ProposalRequest) -> Draft:
     arms = zip(wave.changes, wave.levels, strict=True)
     return Draft(
         proposer=Grid.name,
-        question=f"What is the effect of {' x '.join(wave.factors)} around {base.experiment}?",
+        question=f"{' x '.join(wave.factors)} around {base.experiment}: what is the effect?",
         base=base.experiment,
         factors=wave.factors,
         arms=tuple(Arm(Change(constants=change), levels=levels) for change, levels in arms),

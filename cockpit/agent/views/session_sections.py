@@ -8,6 +8,7 @@ from cockpit.core.model import Cluster, ClusterState, Message, Mode
 from cockpit.core.state import State
 from cockpit.decide.budget import accounts, committed_usd, left_usd
 from cockpit.decide.schedule import expected_run_s
+from cockpit.read.costs import device_word
 
 MAX_CLASSES = 8
 MAX_MESSAGES = 30
@@ -18,13 +19,14 @@ def session(state: State, author: str, at: float) -> str:
     settings = state.session
     counts = ", ".join(f"{count} {status}" for status, count in sorted(state.status_counts.items()) if count)
     spent = accounts(state, at)
+    dollars = f"${spent.gpu_usd:.2f} on clusters, ${spent.api_usd:.2f} on models"
     lines = [
         f"# Session {line(settings.name, 80)}, {hour(state, at)}",
         f"Runs of {settings.time_budget_s:.0f} s; corpus {line(state.corpus or 'not named', 120)}.",
         f"Phase: {line(state.phase or 'not named yet', 120)}. Mode: {state.mode}.",
         f"Experiments: {counts or 'none'}.",
         f"Baseline {state.baseline or 'not measured'}, incumbent {state.incumbent or 'none'}.",
-        f"Spent: {spent.gpu_hours:.1f} GPU-hours, ${spent.gpu_usd:.2f} on clusters, ${spent.api_usd:.2f} on models.",
+        f"Spent: {spent.gpu_hours:.1f} {device_word(state)}-hours, {dollars}.",
         _money(state, at),
         _time(state, at),
         _approval(state, author, at),
@@ -76,7 +78,7 @@ def _approval(state: State, author: str, at: float) -> str:
         "constants and code" if envelope.patches else "constants only, code waits for the person",
     ]
     if envelope.gpu_hours:
-        limits.insert(1, f"up to {envelope.gpu_hours:g} GPU-hours in all")
+        limits.insert(1, f"up to {envelope.gpu_hours:g} {device_word(state)}-hours in all")
     if envelope.until:
         limits.append(f"until {hour(state, envelope.until)}")
     return f"Approved unasked: {', '.join(limits)}. A proposal outside these limits waits for the person."

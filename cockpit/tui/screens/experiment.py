@@ -7,7 +7,7 @@ from textual.strip import Strip
 from cockpit.core.curves import points_of
 from cockpit.core.model import Attempt, AttemptStatus, Experiment
 from cockpit.core.state import State, constants_of
-from cockpit.read.attempts import current_attempt
+from cockpit.read.attempts import current_attempt, is_evaluating
 from cockpit.read.checks import checks_of
 from cockpit.read.rival import rival_curve, rival_loss
 from cockpit.read.scores import kept_estimate
@@ -17,6 +17,7 @@ from cockpit.tui.figures import clock, count, duration, score, signed, value
 from cockpit.tui.plain import plain, wrap
 from cockpit.tui.rows import Ink, Row, hint_rows, title_row
 from cockpit.tui.screens.base import CockpitScreen, ScreenContext
+from cockpit.tui.views.clusters import EVALUATING
 from cockpit.tui.views.diffs import diff_lines
 from cockpit.tui.views.review import GLYPHS
 from cockpit.tui.widgets.bars import Footer
@@ -100,6 +101,7 @@ class Attempts(Listing):
         row.put(plain(attempt.cluster) or "–", "text", 7).put(plain(attempt.hardware), "dim", 5)
         done = attempt.status is AttemptStatus.ENDED
         word = str(attempt.outcome) if done and attempt.outcome else str(attempt.status)
+        word = EVALUATING if is_evaluating(attempt) else word
         row.put(word, "good" if word == "valid" else "text" if not done else "bad", 10)
         if attempt.metrics is not None:
             row.put(f"{attempt.metrics.score:.6f}", "text", 9)
@@ -201,6 +203,8 @@ class ExperimentScreen(CockpitScreen):
         attempt = self.attempts.selected
         if self.tab == "log":
             feed = self.session.feed
+            run = state.attempts.get(attempt)
+            self.log_view.standing = EVALUATING if run is not None and is_evaluating(run) else ""
             path = feed.folder.log(attempt) if attempt else None
             self.log_view.show(attempt, path, lambda: feed.log_share(attempt))
             self.log_view.tick()

@@ -10,6 +10,7 @@ from textual.widgets import Input
 
 from cockpit.agent.claude import turn_status
 from cockpit.core.state import State
+from cockpit.read.attempts import is_evaluating
 from cockpit.read.listeners import listener_words, takes_words
 from cockpit.tui.actions.registry import Here
 from cockpit.tui.log_index import last_lines
@@ -17,6 +18,7 @@ from cockpit.tui.plain import plain, width_of, wrap
 from cockpit.tui.rows import Row, whole_parts
 from cockpit.tui.screens import layout
 from cockpit.tui.screens.base import CockpitScreen, ScreenContext
+from cockpit.tui.views.clusters import EVALUATING
 from cockpit.tui.views.queue import FILLER
 from cockpit.tui.views.summary import header_needs
 from cockpit.tui.widgets.bars import Footer, Header
@@ -242,6 +244,7 @@ class MainScreen(CockpitScreen):
             return
         cluster = state.attempts[attempt].cluster
         feed = self.session.feed
+        self.log_pane.standing = EVALUATING if is_evaluating(state.attempts[attempt]) else ""
         self.log_pane.show(f"{attempt} {cluster}", feed.folder.log(attempt), lambda: feed.log_share(attempt))
 
     def _tail_of(self, attempt: str, most: int) -> list[str]:

@@ -4,12 +4,15 @@ from dataclasses import dataclass
 
 from cockpit.core.model import AttemptKind, AttemptStatus, Cluster, ClusterState
 from cockpit.core.state import State
+from cockpit.read.attempts import is_evaluating
 from cockpit.read.rival import rival_loss
 from cockpit.tui.plain import plain
 from cockpit.tui.views.changes import short_change
 
 STALE_AFTER_S = 45.0
 """A cluster that runs and was not heard of for so long is shown as it was, dimmed, with its age."""
+
+EVALUATING = "evaluating"
 
 _LOOKS: dict[ClusterState, tuple[str, str]] = {
     ClusterState.BUSY: ("▶", "good"),
@@ -90,7 +93,7 @@ def cluster_view(state: State, cluster: Cluster, now: float) -> ClusterView:
     progress = attempt.progress
     loss = progress.loss if progress else None
     rival = rival_loss(state, attempt.hardware, progress.fraction) if progress else None
-    cancelling = {"word": "ending"} if attempt.cancelling else {}
+    doing = {"word": "ending"} if attempt.cancelling else {"word": EVALUATING} if is_evaluating(attempt) else {}
     return ClusterView(
         **{
             **shown.__dict__,
@@ -100,7 +103,7 @@ def cluster_view(state: State, cluster: Cluster, now: float) -> ClusterView:
             "remaining_s": progress.remaining_s if progress else 0.0,
             "loss": loss,
             "delta": loss - rival if loss is not None and rival is not None else None,
-            **cancelling,
+            **doing,
         }
     )
 

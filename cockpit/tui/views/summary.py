@@ -3,6 +3,7 @@
 from cockpit.core.model import EarlyStops, Mode
 from cockpit.core.state import State, ending_text
 from cockpit.decide.budget import accounts
+from cockpit.read.costs import device_word
 from cockpit.read.needs import Need, NeedKind, brief, is_budget_near, needs, worker_needs
 from cockpit.read.scores import best_score
 from cockpit.session.heartbeat import WorkerStatus
@@ -59,7 +60,7 @@ def money_parts(state: State, now: float) -> list[tuple[str, str]]:
     parts.append((f"{money(sums.total_usd)}{cap}", "warn" if is_budget_near(state, now) else "text"))
     if sums.api_usd:
         parts.append((f"API {money(sums.api_usd)}", "dim"))
-    parts.append((f"{sums.gpu_hours:.1f} GPU h", "dim"))
+    parts.append((f"{sums.gpu_hours:.1f} {device_word(state)} h", "dim"))
     ran = f"{duration((state.ended_at or now) - state.session.created_at)}"
     hours = f" of {state.session.budget_hours:g}h" if state.session.budget_hours else ""
     parts.append((ran + hours, "dim"))

@@ -33,6 +33,8 @@ class Log(Pane, can_focus=True):
         self.what = ""
         self.hint: tuple[str, ...] = (NOTHING_CHOSEN,)
         self.file: LogIndex | None = None
+        self.standing = ""
+        """A word on the run beside its name: that it is being evaluated."""
         self.follow = True
         self.wrapped = False
         self.timed = False
@@ -109,7 +111,7 @@ class Log(Pane, can_focus=True):
         return [self.titled(width, self._note(total)), *body[:room]]
 
     def _note(self, total: int) -> str:
-        parts = [self.what, count(total, "line")]
+        parts = [f"{self.what} {self.standing}".strip(), count(total, "line")]
         if self.needle:
             parts.insert(0, f"/ {plain(self.needle)}")
         if self.filter:

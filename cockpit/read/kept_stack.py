@@ -1,0 +1,147 @@
+"""The stack: the kept changes in order, each with its gain, cost and ablation; the total gain, and the pace of keeps.
+
+A gain is the estimate of a difference as the session holds it: negative is better. `Pace` counts improvements, which
+are positive.
+"""
+
+from bisect import bisect_left
+
+import msgspec
+
+from cockpit.core.model import Estimate, ExperimentStatus
+from cockpit.core.state import Incumbency, State
+from cockpit.decide.budget import accounts
+from cockpit.decide.kept_changes import WITHOUT, unablated
+from cockpit.read.changes import change_steps
+from cockpit.read.costs import run_usd
+from cockpit.read.effects import gain_of, is_clear
+from cockpit.read.scores import kept_estimate, kept_experiments
+from cockpit.read.wording import estimate_words
+
+PACE_KEEPS = 5
+"""The last keeps that the pace is taken from."""
+MILLI = 1e-3
+
+
+class KeptChange(msgspec.Struct, frozen=True):
+    """A kept change, in the order of the keeps."""
+
+    experiment: str
+    at: float
+    """When it became the incumbent for the last time."""
+    change: str
+    """`MATRIX_LR 0.04 → 0.05`."""
+    estimate: Estimate | None
+    """The difference that it was kept on."""
+    runs: int
+    """Its valid runs in all classes."""
+    runs_usd: float
+    """Dollars of all runs that ended since the keep before it, or since the beginning."""
+    ablation: str
+    """The result of leaving the change out of the incumbent again, in a clause; empty where no ablation is due."""
+
+
+class Pace(msgspec.Struct, frozen=True):
+    """The pace of improvement by the last keeps, up to now."""
+
+    keeps: int
+    """The number of keeps that it is taken from."""
+    since_keep_s: float
+    """Seconds since the last keep."""
+    gain_per_hour: float
+    """The gains of those keeps over the hours from the keep before them until now: the expected gain of an hour."""
+
+
+class Stack(msgspec.Struct, frozen=True):
+    kept: tuple[KeptChange, ...]
+    total: Estimate | None
+    """The incumbent against the baseline; None while they are the same, or share no class."""
+    spent_usd: float
+    """All dollars of the session so far."""
+    pace: Pace | None
+    """None before the first keep."""
+    usd_per_milli: float | None
+    """Dollars spent for a thousandth of the metric; None while the total gain is within the noise."""
+
+
+def stack_of(state: State, now: float) -> Stack:
+    """Return the stack at `now`."""
+    names = kept_experiments(state)
+    steps = {one.experiment: one for one in state.incumbencies}
+    usd = _usd_between(state, [steps[name].at for name in names])
+    kept = tuple(_kept(state, steps[name], cost) for name, cost in zip(names, usd, strict=True))
+    compared = gain_of(state)
+    total = compared.pooled if compared else None
+    spent = accounts(state, now).total_usd
+    clear = total is not None and total.mean < 0 and is_clear(total)
+    return Stack(
+        kept=kept,
+        total=total,
+        spent_usd=spent,
+        pace=_pace(state, kept, state.ended_at or now),
+        usd_per_milli=spent / (-total.mean / MILLI) if total is not None and clear and spent else None,
+    )
+
+
+def kept_words(state: State, name: str) -> str:
+    """Return `e0345 kept: MATRIX_LR 0.04 → 0.05, −0.0006 ± 0.0002 over 6 runs`."""
+    said = change_steps(state, state.experiments[name])
+    estimate = kept_estimate(state, name)
+    return f"{name} kept: {said}" + (f", {estimate_words(estimate)}" if estimate else "")
+
+
+def _kept(state: State, step: Incumbency, usd: float) -> KeptChange:
+    experiment = state.experiments[step.experiment]
+    return KeptChange(
+        experiment=experiment.id,
+        at=step.at,
+        change=change_steps(state, experiment),
+        estimate=kept_estimate(state, experiment.id),
+        runs=sum(len(scores) for scores in experiment.scores.values()),
+        runs_usd=usd,
+        ablation=_ablation(state, experiment.id),
+    )
+
+
+def _usd_between(state: State, ends: list[float]) -> list[float]:
+    """Return the dollars of the runs that ended up to each time and after the one before."""
+    usd = [0.0] * (len(ends) + 1)
+    for attempt in state.attempts.values():
+        if attempt.ended_at and attempt.started_at:
+            usd[bisect_left(ends, attempt.ended_at)] += run_usd(state, attempt, attempt.ended_at)
+    return usd[: len(ends)]
+
+
+def _ablation(state: State, name: str) -> str:
+    """Return the newest result of leaving a kept change out; the ablation still to come where one is due."""
+    tries = [one for one in state.experiments.values() if one.levels.get(WITHOUT) == name]
+    tried = [one for one in tries if one.status is not ExperimentStatus.DROPPED]
+    if not tried:
+        return "not ablated" if name in unablated(state) else ""
+    newest = tried[-1]
+    if newest.estimate is None:
+        return {
+            ExperimentStatus.PROPOSED: "ablation proposed",
+            ExperimentStatus.QUEUED: "ablation queued",
+            ExperimentStatus.CRASHED: "its ablation crashed",
+            ExperimentStatus.DISCARDED: "its ablation gave no result",
+        }.get(newest.status, "ablation under way")
+    if newest.status is ExperimentStatus.KEPT:
+        return f"dropped by {newest.id}: {estimate_words(newest.estimate)} without it"
+    return f"ablated: {estimate_words(newest.estimate)} without it"
+
+
+def _pace(state: State, kept: tuple[KeptChange, ...], now: float) -> Pace | None:
+    if not kept:
+        return None
+    counted = kept[-PACE_KEEPS:]
+    before = kept[: -len(counted)]
+    began = before[-1].at if before else _measured_from(state)
+    hours = max(1.0, now - began) / 3600
+    gains = sum(max(0.0, -one.estimate.mean) for one in counted if one.estimate is not None)
+    return Pace(len(counted), max(0.0, now - kept[-1].at), gains / hours)
+
+
+def _measured_from(state: State) -> float:
+    """Return when the baseline was first the incumbent; the beginning where it never was."""
+    return next((one.at for one in state.incumbencies), state.session.created_at)

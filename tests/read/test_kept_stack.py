@@ -1,0 +1,93 @@
+"""Promises of the stack: what was kept, in order, with its gain, cost and ablation, and the pace of keeps."""
+
+import pytest
+
+from cockpit.core.events import Decided
+from cockpit.core.fold import fold
+from cockpit.core.model import Change, Estimate, Experiment, ExperimentStatus
+from cockpit.core.state import State
+from cockpit.decide.budget import accounts
+from cockpit.decide.kept_changes import WITHOUT
+from cockpit.read.costs import run_usd
+from cockpit.read.effects import gain_of
+from cockpit.read.kept_stack import kept_words, stack_of
+from cockpit.read.scores import kept_estimate, kept_experiments
+from cockpit.read.wording import estimate_words
+from tests.tui import stories
+
+
+@pytest.fixture
+def state() -> State:
+    return stories.night().state
+
+
+def test_the_stack_lists_the_kept_changes_in_the_order_they_were_kept(state: State) -> None:
+    stack = stack_of(state, state.now)
+    assert [one.experiment for one in stack.kept] == kept_experiments(state) != []
+    assert [one.at for one in stack.kept] == sorted(one.at for one in stack.kept)
+    for one in stack.kept:
+        assert one.estimate == kept_estimate(state, one.experiment)
+        assert one.runs == sum(map(len, state.experiments[one.experiment].scores.values()))
+
+
+def test_a_change_names_the_value_of_its_base_before_its_own(state: State) -> None:
+    first = stack_of(state, state.now).kept[0]
+    assert "ASPECT_RATIO 64 → " in first.change and "MATRIX_LR 0.04" in first.change
+    words = kept_words(state, first.experiment)
+    assert first.estimate is not None
+    assert words == f"{first.experiment} kept: {first.change}, {estimate_words(first.estimate)}"
+
+
+def test_an_estimate_is_worded_with_half_its_interval_and_its_runs() -> None:
+    estimate = Estimate(-0.0006, -0.0008, -0.0004, 0.9, 6, "e0000", "H100")
+    assert estimate_words(estimate) == "−0.0006 ± 0.0002 over 6 runs"
+
+
+def test_every_run_s_dollars_belong_to_the_first_keep_after_its_end(state: State) -> None:
+    stack = stack_of(state, state.now)
+    last = stack.kept[-1].at
+    before = [one for one in state.attempts.values() if one.ended_at and one.started_at and one.ended_at <= last]
+    assert sum(one.runs_usd for one in stack.kept) == pytest.approx(
+        sum(run_usd(state, one, one.ended_at) for one in before)
+    )
+    assert all(one.runs_usd > 0 for one in stack.kept[:1])
+
+
+def test_the_total_is_the_gain_against_the_baseline_and_its_price(state: State) -> None:
+    stack = stack_of(state, state.now)
+    compared = gain_of(state)
+    assert compared is not None and stack.total == compared.pooled
+    assert stack.spent_usd == accounts(state, state.now).total_usd > 0
+    assert stack.usd_per_milli == pytest.approx(stack.spent_usd / (-compared.pooled.mean * 1000))
+
+
+def test_the_pace_falls_while_nothing_is_kept(state: State) -> None:
+    now = stack_of(state, state.now).pace
+    later = stack_of(state, state.now + 3600).pace
+    assert now is not None and later is not None
+    assert later.since_keep_s == pytest.approx(now.since_keep_s + 3600)
+    assert 0 < later.gain_per_hour < now.gain_per_hour
+
+
+def test_before_the_first_keep_there_is_no_pace_and_no_price() -> None:
+    state = stories.begun().state
+    stack = stack_of(state, state.now)
+    assert (stack.kept, stack.total, stack.pace, stack.usd_per_milli) == ((), None, None, None)
+
+
+def test_a_kept_change_tells_what_leaving_it_out_has_shown(state: State) -> None:
+    name = kept_experiments(state)[0]
+
+    def ablation() -> str:
+        return next(one.ablation for one in stack_of(state, state.now).kept if one.experiment == name)
+
+    assert ablation() in ("", "not ablated")
+    without = Experiment("e9999", "w000", state.incumbent, Change(), "c", "t", "p", "f", levels={WITHOUT: name})
+    state.experiments["e9999"] = without
+    assert ablation() == "ablation proposed"
+    estimate = Estimate(0.004, 0.003, 0.005, 0.9, 4, state.incumbent, "H100")
+    decided = Decided(
+        at=state.now, experiment="e9999", status=ExperimentStatus.DISCARDED, reason="helps", estimate=estimate
+    )
+    fold(state, decided)
+    assert ablation() == "ablated: +0.0040 ± 0.0010 over 4 runs without it"
