@@ -282,7 +282,7 @@ VERBS: tuple[Verb, ...] = (
         costs.kill, command_asks=True,
     ),
     Verb(
-        "relaunch", "relaunch a cluster that is down, lost or given up",
+        "relaunch", "relaunch a cluster that is down, lost, given up or waits for its cloud",
         lambda state, given, now: Relaunch(text_of(given, "cluster")),
         "{cluster} is launched again", (_CLUSTER,), costs.relaunch,
     ),

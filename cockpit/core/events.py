@@ -355,6 +355,13 @@ class ClusterWaiting(Event):
     message: str
 
 
+class LaunchStep(Event):
+    """The step that a launch is at; it says nothing about money."""
+
+    cluster: str
+    message: str
+
+
 class ClusterGivenUp(Event):
     """The cluster is not launched again. Any remains of it are taken down."""
 
@@ -447,9 +454,9 @@ AnyEvent = (
     | EarlyStoppingSet | Held | Resumed | SessionEnding | SessionEnded | Interrupted | IntentTaken | Asked | AskEnded
     | Proposed | ProposalEdited | Approved | Rejected | WaveMoved | WaveCancelled | ArmDropped | Queued | Submitting
     | Submitted | Unsubmitted | Started | Progressed | Cancelling | EarlyStopSkipped | Ended | Decided | IncumbentSet
-    | Certified | CapReached | Launching | ClusterUp | ClusterSeen | ClusterFailed | ClusterWaiting | ClusterGivenUp
-    | ClusterStopping | ClusterDown | ClusterFlagged | Said | FindingRecorded | PhaseSet | ApiReserved | ApiReleased
-    | ApiUsed | Trouble
+    | Certified | CapReached | Launching | ClusterUp | ClusterSeen | ClusterFailed | ClusterWaiting | LaunchStep
+    | ClusterGivenUp | ClusterStopping | ClusterDown | ClusterFlagged | Said | FindingRecorded | PhaseSet | ApiReserved
+    | ApiReleased | ApiUsed | Trouble
 )  # fmt: skip
 
 _encoder = msgspec.json.Encoder()

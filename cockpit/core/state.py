@@ -80,6 +80,8 @@ class State(msgspec.Struct, omit_defaults=True):
     """How the session winds down; None while it does not."""
     clusters_down: bool = False
     """True where a session that ends takes its clusters down."""
+    adopted_down: bool = False
+    """True where that includes the adopted clusters: a person asked for it."""
     end_reason: str = ""
     ended_at: float = 0.0
     """When the session had wound down; 0 until then, and again once it is reopened."""

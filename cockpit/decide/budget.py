@@ -25,6 +25,7 @@ SPENT_BELOW_USD = 1e-4
 """Dollars left below which nothing is left."""
 
 _TO_TAKE_DOWN = (ClusterState.LAUNCHING, ClusterState.IDLE, ClusterState.BUSY, ClusterState.LOST)
+_UP = (ClusterState.IDLE, ClusterState.BUSY)
 _ABSENT = (ClusterState.DOWN, ClusterState.LOST)
 
 
@@ -129,7 +130,7 @@ def _left_of_launch_s(cluster: Cluster, now: float) -> float:
 def _left_of_teardown_s(cluster: Cluster, now: float) -> float:
     if cluster.state is ClusterState.STOPPING:
         return max(0.0, TEARDOWN_S - max(0.0, now - cluster.since))
-    return TEARDOWN_S if cluster.state in _TO_TAKE_DOWN else 0.0
+    return TEARDOWN_S if cluster.state in _TO_TAKE_DOWN and not cluster.adopted else 0.0
 
 
 def left_usd(state: State, now: float) -> float:
@@ -159,7 +160,7 @@ def launch_usd(state: State, cluster: Cluster) -> float:
 
 def added_launch_usd(state: State, cluster: Cluster) -> float:
     """Return the dollars that a launch adds to those committed. The teardown of a lost cluster is reserved already."""
-    reserved_s = TEARDOWN_S if cluster.state is ClusterState.LOST else 0.0
+    reserved_s = TEARDOWN_S if cluster.state is ClusterState.LOST and not cluster.adopted else 0.0
     return launch_usd(state, cluster) - reserved_s / 3600 * price(state, cluster)
 
 
@@ -193,6 +194,7 @@ def budget_down(state: State, cluster: Cluster, now: float) -> ClusterStopping:
 
 def stop_unpaid(state: State, now: float) -> list[Event]:
     """Stop a cluster that is billed without a reservation, once nothing is left for it; one held by a person too.
+    An adopted cluster stays up.
 
     The dearest is stopped first, one at a time: its reservation may pay for the others.
     """
@@ -218,6 +220,8 @@ def _is_unreserved(state: State, cluster: Cluster, now: float) -> bool:
 
 
 def _can_be_unreserved(cluster: Cluster) -> bool:
+    if cluster.adopted:
+        return False  # only the person who launched it takes it down
     if cluster.state is ClusterState.LAUNCHING:
         return not cluster.waits
     return cluster.state in (ClusterState.IDLE, ClusterState.BUSY)
@@ -242,6 +246,8 @@ def cap(state: State, now: float) -> list[Event]:
         f"the budget of ${state.budget_usd:.2f} is reached: ${accounts(state, now).total_usd:.2f} spent, and the rest"
         " pays for no further run. Nothing new starts; raise the budget to continue"
     )
+    if left_up := [cluster.name for cluster in state.clusters.values() if cluster.adopted and cluster.state in _UP]:
+        text += f". You launched {', '.join(left_up)}: still up and billed until you take it down"
     return [CapReached(at=now, usd=state.budget_usd, text=text)]
 
 

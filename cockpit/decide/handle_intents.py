@@ -23,6 +23,7 @@ from cockpit.core.events import (
     Held,
     IncumbentSet,
     Interrupted,
+    Launching,
     ModeSet,
     PhaseSet,
     ProposalEdited,
@@ -298,8 +299,12 @@ def _relaunch(asked: IntentRequest, intent: Relaunch) -> list[Event]:
     cluster = asked.state.clusters.get(intent.cluster)
     if cluster is None:
         raise Refused(f"there is no cluster {intent.cluster!r}")
+    if cluster.state is ClusterState.LAUNCHING and cluster.waits:
+        return [Launching(at=asked.at, cluster=cluster.name)]  # the fleet withdraws the one that waits
     if cluster.state not in _STARTABLE:
-        raise Refused(f"{cluster.name} is {cluster.state}: only one that is down, lost or given up can be relaunched")
+        raise Refused(
+            f"{cluster.name} is {cluster.state}: only one that waits, is down, lost or given up can be relaunched"
+        )
     return [ClusterSeen(at=asked.at, cluster=_startable(cluster))]
 
 

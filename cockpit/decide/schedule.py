@@ -194,7 +194,7 @@ def _submits(state: State, now: float, left: float) -> tuple[list[Event], float]
         cost = run_usd(state, cluster)
         if cost > left:
             comes_back = sum(state.api_reserved.values())  # most of it, once the model has answered
-            if not cluster.running and not cluster.ahead and cost > left + comes_back:
+            if not cluster.running and not cluster.ahead and not cluster.adopted and cost > left + comes_back:
                 events.append(budget_down(state, cluster, now))
             continue
         chosen = next((attempt for attempt in waiting if suits(state, attempt, cluster)), None)
@@ -229,7 +229,7 @@ def _launches(state: State, now: float, left: float) -> list[Event]:
             left -= added_launch_usd(state, cluster)
             events.append(Launching(at=now, cluster=cluster.name))
             price_is_awaited = not priced
-        elif cluster.state is ClusterState.LOST:
+        elif cluster.state is ClusterState.LOST and not cluster.adopted:
             # It does not answer, and may be billing.
             events.append(budget_down(state, cluster, now))
     return events
@@ -305,7 +305,9 @@ def _wind_down(state: State, now: float) -> list[Event]:
     live = [
         cluster
         for cluster in state.clusters.values()
-        if cluster.state is not ClusterState.DOWN and (cluster.state is not ClusterState.GIVEN_UP or cluster.unverified)
+        if cluster.state is not ClusterState.DOWN
+        and (cluster.state is not ClusterState.GIVEN_UP or cluster.unverified)
+        and (state.adopted_down or not cluster.adopted)
     ]
     if not live:
         return [*cancels, SessionEnded(at=now, reason=why)]

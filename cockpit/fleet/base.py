@@ -87,6 +87,14 @@ class ClusterWaits(msgspec.Struct, frozen=True, tag=True):
     message: str
 
 
+class ClusterStep(msgspec.Struct, frozen=True, tag=True):
+    """The step that a launch is at: provisioning, or the newest line of its set-up."""
+
+    at: float
+    cluster: str
+    message: str
+
+
 class ClusterEnded(msgspec.Struct, frozen=True, tag=True):
     """The cluster is down, which was verified: nothing of it is left billing."""
 
@@ -146,6 +154,7 @@ Report = (
     ClusterReady
     | ClusterTrouble
     | ClusterWaits
+    | ClusterStep
     | ClusterEnded
     | JobSubmitted
     | JobRefused

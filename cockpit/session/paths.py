@@ -84,6 +84,10 @@ class SessionFolder:
     def log(self, attempt: str) -> Path:
         return self.root / "logs" / f"{attempt}.log"
 
+    def setup_log(self, cluster: str) -> Path:
+        """Return the log of a cluster's latest launch and set-up on SkyPilot."""
+        return self.root / "logs" / f"{cluster}.setup.log"
+
     def source(self, attempt: str) -> Path:
         """Return the folder that an attempt runs in."""
         return self.root / "runs" / attempt

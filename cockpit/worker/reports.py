@@ -14,6 +14,7 @@ from cockpit.core.events import (
     ClusterWaiting,
     Ended,
     Event,
+    LaunchStep,
     Progressed,
     Started,
     Submitted,
@@ -27,6 +28,7 @@ from cockpit.decide.rescoring import base_of
 from cockpit.fleet.base import (
     ClusterEnded,
     ClusterReady,
+    ClusterStep,
     ClusterTrouble,
     ClusterWaits,
     FleetTrouble,
@@ -132,6 +134,8 @@ class Reports:
                 return _trouble(state, report)
             case ClusterWaits():
                 return [ClusterWaiting(at=report.at, cluster=report.cluster, message=report.message)]
+            case ClusterStep():
+                return [LaunchStep(at=report.at, cluster=report.cluster, message=report.message)]
             case ClusterEnded():
                 return [ClusterDown(at=report.at, cluster=report.cluster, message=report.message)]
             case _:

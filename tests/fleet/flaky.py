@@ -37,6 +37,7 @@ class FlakySky:
         self.rows = [JobRow(1, SETUP, "SUCCEEDED", 1.0, 2.0)]
         self.others: list[ClusterRecord] = []
         """Clusters that it has besides."""
+        self.task_classes = frozenset({"H100"})
         self.submitted: list[str] = []
         self.launched: list[LaunchOrder] = []
         self.downs: list[str] = []
@@ -75,6 +76,9 @@ class FlakySky:
     def pending(self, cluster: str) -> bool:
         self._reach(cluster_too=False)
         return False
+
+    def classes(self) -> frozenset[str]:
+        return self.task_classes
 
     def launch(self, order: LaunchOrder, told: Callable[[str], None]) -> int | None:
         if self.refuses:

@@ -9,18 +9,23 @@ from pathlib import Path
 import pytest
 
 from cockpit.core.events import (
+    BudgetSet,
+    CapReached,
+    ClusterDown,
     ClusterGivenUp,
     ClusterStopping,
     ClusterUp,
     Event,
     Launching,
     SessionCreated,
+    SessionEnded,
     SessionEnding,
 )
 from cockpit.core.fold import fold
 from cockpit.core.intents import Adopt
-from cockpit.core.model import ClusterSpec, ClusterState, EndMode, Envelope, FleetSpec, Mode, Session
+from cockpit.core.model import DECISIONS, ClusterSpec, ClusterState, EndMode, Envelope, FleetSpec, Mode, Session
 from cockpit.core.state import State
+from cockpit.decide.budget import cap
 from cockpit.decide.handle_intents import Refused, handle_intent
 from cockpit.decide.schedule import schedule
 from cockpit.fleet.local.fleet import LocalFleet
@@ -103,3 +108,42 @@ def test_an_adopted_cluster_that_is_given_up_is_left_to_its_owner(tmp_path: Path
     assert fleet.asked == ["gpu-01", "by-hand"]
     ledger.close()
     store.close()
+
+
+def up_by_hand(*events: Event) -> State:
+    """A session with an adopted cluster that is up at $3 an hour, beside its own."""
+    state = adopt(night("sky"), "by-hand")
+    for event in (
+        Launching(at=6.0, cluster="by-hand"),
+        ClusterUp(at=7.0, cluster="by-hand", hardware="H100", usd_per_hour=3.0),
+        Launching(at=6.0, cluster="gpu-01"),
+        ClusterUp(at=7.0, cluster="gpu-01", hardware="H100", usd_per_hour=3.0),
+        *events,
+    ):
+        state = fold(state, event)
+    return state
+
+
+def stopped(state: State, now: float) -> list[str]:
+    return [event.cluster for event in schedule(state, now) if isinstance(event, ClusterStopping)]
+
+
+def test_an_adopted_cluster_stays_up_at_the_budgets_end_and_the_cap_says_so() -> None:
+    state = up_by_hand(BudgetSet(at=8.0, usd=1.0, author="ann"))
+    assert stopped(state, 7200.0) == ["gpu-01"]
+    state = fold(state, ClusterStopping(at=7200.0, cluster="gpu-01"))
+    state = fold(state, ClusterDown(at=7260.0, cluster="gpu-01"))
+    assert stopped(state, 20_000.0) == []
+    (reached,) = cap(state, 20_000.0)
+    assert isinstance(reached, CapReached)
+    assert reached.text.endswith("You launched by-hand: still up and billed until you take it down")
+
+
+@pytest.mark.parametrize(("author", "left"), [(DECISIONS, ["gpu-01"]), ("ann", ["by-hand", "gpu-01"])])
+def test_a_session_that_ends_takes_adopted_clusters_down_only_on_a_persons_word(author: str, left: list[str]) -> None:
+    state = up_by_hand(SessionEnding(at=8.0, author=author, how=EndMode.DRAIN, clusters_down=True))
+    assert sorted(stopped(state, 9.0)) == left
+    for name in left:
+        state = fold(state, ClusterStopping(at=9.0, cluster=name))
+        state = fold(state, ClusterDown(at=10.0, cluster=name))
+    assert [type(event) for event in schedule(state, 11.0)] == [SessionEnded]

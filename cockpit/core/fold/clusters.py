@@ -10,6 +10,7 @@ from cockpit.core.events import (
     ClusterUp,
     ClusterWaiting,
     Launching,
+    LaunchStep,
 )
 from cockpit.core.fold.conversation import say
 from cockpit.core.fold.handlers import Handlers
@@ -63,6 +64,12 @@ def _waiting(state: State, event: ClusterWaiting) -> None:
     cluster.waits, cluster.message = bool(event.message), event.message
     if event.message and not cluster.refusals:
         say(state, event.at, cluster.name, event.message, "trouble")
+
+
+def _step(state: State, event: LaunchStep) -> None:
+    cluster = state.clusters[event.cluster]
+    if cluster.state is ClusterState.LAUNCHING and not cluster.waits:
+        cluster.message, cluster.seen_at = event.message, event.at
 
 
 def _given_up(state: State, event: ClusterGivenUp) -> None:
@@ -120,6 +127,7 @@ HANDLERS: Handlers = {
     ClusterUp: _up,
     ClusterFailed: _failed,
     ClusterWaiting: _waiting,
+    LaunchStep: _step,
     ClusterGivenUp: _given_up,
     ClusterStopping: _stopping,
     ClusterDown: _down,

@@ -23,7 +23,7 @@ from cockpit.core.events import (
 )
 from cockpit.core.fold.conversation import say
 from cockpit.core.fold.handlers import Handlers
-from cockpit.core.model import CONVERSES, Cluster
+from cockpit.core.model import CONVERSES, DECISIONS, Cluster
 from cockpit.core.state import AskState, State
 
 REFUSALS_KEPT = 200
@@ -45,6 +45,7 @@ def _worker_started(state: State, event: WorkerStarted) -> None:
     """Reopen a session whose last worker stopped; after a worker that was killed the session keeps ending."""
     if not state.worker_running:
         state.ending, state.clusters_down, state.end_reason, state.ended_at = None, False, "", 0.0
+        state.adopted_down = False
     state.worker_running, state.worker_host, state.worker_user = True, event.host, event.user
     state.asks.clear()
     _charge_unknown(state, event.at)
@@ -67,6 +68,7 @@ def _charge_unknown(state: State, at: float, ask: int = 0) -> None:
 
 def _session_ending(state: State, event: SessionEnding) -> None:
     state.ending, state.clusters_down, state.end_reason = event.how, event.clusters_down, event.reason
+    state.adopted_down = event.clusters_down and event.author != DECISIONS
 
 
 def _session_ended(state: State, event: SessionEnded) -> None:

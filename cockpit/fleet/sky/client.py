@@ -87,6 +87,10 @@ class SkyClient:
             raise SkyError("task", f"{self._yaml} has no `run`: it says how train.py is started")
         return task
 
+    def classes(self) -> frozenset[str]:
+        """Return the hardware classes that the task names. Raises SkyError."""
+        return frozenset(name for one in self._task().resources for name in one.accelerators or {})
+
     def launch(self, order: LaunchOrder, told: Callable[[str], None]) -> int | None:
         """Bring a cluster up and start its set-up. Returns the set-up's job id there.
 

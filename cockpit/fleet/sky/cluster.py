@@ -17,6 +17,7 @@ from cockpit.core.model import ClusterSpec
 from cockpit.fleet.base import (
     ClusterEnded,
     ClusterReady,
+    ClusterStep,
     ClusterTrouble,
     ClusterWaits,
     Job,
@@ -68,7 +69,7 @@ class SkyCluster:
         self._ending = False
         self._closed = False
         self._checking = False
-        self._launch = SkyLaunch(spec, parts, self._is_over)
+        self._launch = SkyLaunch(spec, parts, self._is_over, self._tell_step)
         self._probe = ClusterProbe(
             self.name, self._launch.remote_name, self._sky, parts.requests, self._launch.is_ours, self._is_over,
             self._waits,
@@ -84,7 +85,11 @@ class SkyCluster:
     # Requests
 
     def launch(self) -> None:
-        self._requests.put(self._bring_up)
+        """Bring it up. A launch that is under way is asked for again, of another class if there is one."""
+        if self._launch.under_way and not self._launch.adopted:
+            self._launch.start_over()
+        else:
+            self._requests.put(self._bring_up)
 
     def adopt(self) -> None:
         """Use it as it is, from now on, though it was not launched for this session."""
@@ -443,6 +448,9 @@ class SkyCluster:
 
     def _trouble(self, message: str, lost: bool, final: bool, refused: bool = False) -> None:
         self._report(ClusterTrouble(self._now(), self.name, message, lost, final, refused))
+
+    def _tell_step(self, text: str) -> None:
+        self._report(ClusterStep(self._now(), self.name, text))
 
     def _waits(self, sentence: str) -> None:
         self._report(ClusterWaits(self._now(), self.name, sentence))

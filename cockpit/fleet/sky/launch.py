@@ -7,12 +7,10 @@ import time
 from collections.abc import Callable
 
 from cockpit.core.model import ClusterSpec
-from cockpit.fleet.sky.log import JobLines
+from cockpit.fleet.sky.launch_log import LaunchLog
 from cockpit.fleet.sky.parts import ClusterRecord, LaunchOrder, SkyError, SkyParts
+from cockpit.fleet.sky.setup import SetupWatch
 
-SETUP_LIMIT_S = 3600.0
-SETUP_LOG_BYTES = 32 << 20
-"""Bytes kept of what a set-up prints."""
 QUEUE_TOLD_S = 45.0
 """Seconds a launch is queued before a person is told: Slurm looks for a place twice a minute."""
 QUEUE_PATIENCE_S = 120.0
@@ -31,12 +29,16 @@ def queue_reason(record: ClusterRecord) -> str:
 class SkyLaunch:
     """`bring_up` blocks, on the cluster's thread; the other methods may be called from any thread meanwhile."""
 
-    def __init__(self, spec: ClusterSpec, parts: SkyParts, given_up: Callable[[], bool]) -> None:
-        """Prepare a launch. `given_up` is true once no caller waits for the cluster."""
+    def __init__(
+        self, spec: ClusterSpec, parts: SkyParts, given_up: Callable[[], bool], told: Callable[[str], None]
+    ) -> None:
+        """Prepare a launch. `given_up` is true once no caller waits for the cluster; `told` gets the launch's steps."""
         self._spec, self._parts, self._given_up = spec, parts, given_up
         self._name, self._sky = spec.name, parts.sky
-        self._setup_log = parts.logs / f"{spec.name}.setup.log"
+        self._log = LaunchLog(parts.logs / f"{spec.name}.setup.log", told)
         self._avoid: frozenset[str] = frozenset()
+        self._starts_over = False
+        """True where the launch is withdrawn to be asked for again, of another class if there is one."""
         self._request = ""
         self._queued_since = 0.0
         self._queued_why = ""
@@ -76,24 +78,49 @@ class SkyLaunch:
             if record and self.stale:
                 self._sky.down(self.remote_name())
                 record = None
-            with self._parts.requests.launch(self._given_up) as allowed:
-                if not allowed:
-                    return None
-                job_id = self._launch(record)
-            if job_id is not None:
-                self._await_setup(job_id)
+            self._log.begin()
+            try:
+                self._bring_up_new(record)
+            finally:
+                self._log.close()
         if self._given_up():
             return None
         self.stale = False
         record = self.record()
         if record is None or record.status != "UP":
             raise SkyError("gone", f"{self._name} came up and went down again")
+        self._parts.full.clear(record.hardware)
         return record
+
+    def _bring_up_new(self, record: ClusterRecord | None) -> None:
+        self._starts_over = False
+        self._log.step("waits for a place among the launches under way")
+        with self._parts.requests.launch(self._given_up) as allowed:
+            if not allowed:
+                return
+            job_id = self._launch(record)
+            while self._starts_over and not self._given_up():
+                self._starts_over = False
+                job_id = self._launch(None)
+        if job_id is not None and not self._given_up():
+            self._log.step("set-up begins")
+            try:
+                SetupWatch(self._sky, self.remote_name(), job_id, self._log).wait(self._name, self._given_up)
+            except SkyError as error:
+                self.stale = error.kind != "setup"  # a set-up that hangs may hold the cluster's queue
+                raise
+
+    def start_over(self) -> None:
+        """Withdraw the launch that is under way and ask again, of another class if there is one."""
+        self._starts_over = True
+        self.withdraw()
 
     def news(self, record: ClusterRecord) -> str | None:
         """Take in how the launch stands. Returns a sentence once it has waited in its cloud's queue for a while, an
         empty one once it no longer waits, None where there is nothing new."""
         why = queue_reason(record) if self._request else ""
+        if self._request and not why and record.reason:
+            self._log.step(record.reason)
         if not why:
             told, self._queued_told, self._queued_since = self._queued_told, False, 0.0
             return "" if told else None
@@ -101,12 +128,25 @@ class SkyLaunch:
         self._queued_since = self._queued_since or now
         self._queued_why = why
         waited_s = now - self._queued_since
+        if waited_s > QUEUE_TOLD_S and not self._starts_over and self._may_be_another_class(record):
+            self._log.step(f"no {record.hardware} is free ({why}): another class is asked for")
+            self._parts.full.mark(record.hardware)
+            self.start_over()
+            return None
         if self._parts.requests.launches_wait and waited_s > QUEUE_PATIENCE_S:
             self.withdraw()
         if self._queued_told or waited_s < QUEUE_TOLD_S:
             return None
         self._queued_told = True
         return f"{self._name} waits in the cloud's queue for its {record.hardware or 'nodes'} ({why})"
+
+    def _may_be_another_class(self, record: ClusterRecord) -> bool:
+        """Return True if the launch may have any class of the task, and one of them is not known to be full."""
+        if self._spec.hardware or not record.hardware:
+            return False
+        with contextlib.suppress(SkyError):  # the task file cannot be read now
+            return bool(self._sky.classes() - self._parts.full.now() - {record.hardware})
+        return False
 
     def withdraw(self) -> None:
         """End the launch that is under way. Returns at once."""
@@ -136,12 +176,15 @@ class SkyLaunch:
     def _launch(self, record: ClusterRecord | None) -> int | None:
         self._queued_since, self._queued_why, self._queued_told = 0.0, "", False
         began = time.monotonic()
+        self._log.step("asks SkyPilot for a cluster")
         order = LaunchOrder(
-            self.remote_name(), self._parts.setup_source, record, self._spec.hardware, self._avoid,
-            self._parts.launch_limit_s,
+            self.remote_name(), self._parts.setup_source, record, self._spec.hardware,
+            self._avoid | self._parts.full.now(), self._parts.launch_limit_s,
         )  # fmt: skip
         try:
-            return self._sky.launch(order, self._requested)
+            job_id = self._sky.launch(order, self._requested)
+            self._starts_over = False  # it came up meanwhile
+            return job_id
         except SkyError as error:
             if error.kind in ("refused", "server") or (error.kind == "absent" and self._class_exists()):
                 kind = "server" if error.kind == "server" else "refused"
@@ -150,6 +193,9 @@ class SkyLaunch:
                 raise SkyError("invalid", f"{self._name} cannot be had: {error}") from error
             if self._given_up() or error.kind not in ("late", "cancelled"):
                 raise
+            if self._starts_over:
+                self._sky.down(self.remote_name())  # what is left in the cloud's queue would come up later, and bill
+                return None
             raise self._waited_in_vain(error, time.monotonic() - began) from error
         finally:
             self._request = ""
@@ -180,23 +226,3 @@ class SkyLaunch:
         return SkyError(
             error.kind, f"no {record.hardware} came up for {self._name} within {minutes}: {record.reason or error}"
         )
-
-    def _await_setup(self, job_id: int) -> None:
-        lines = JobLines("setup", 0)
-        last = b""
-        deadline = time.monotonic() + SETUP_LIMIT_S
-        with self._setup_log.open("wb") as log:
-            for piece in self._sky.tail(self.remote_name(), job_id):
-                new = lines.feed(piece)
-                if log.tell() < SETUP_LOG_BYTES:
-                    log.write(new)
-                last = new.strip() or last
-                if time.monotonic() > deadline:
-                    raise SkyError(
-                        "setup", f"the set-up of {self._name} did not end within {SETUP_LIMIT_S / 60:g} minutes"
-                    )
-                if self._given_up():
-                    return
-        if lines.status != "SUCCEEDED":
-            said = last.decode("utf-8", "replace")[:200] or lines.remark[:200]
-            raise SkyError("setup", f"the set-up of {self._name} failed: {said}; all of it is in {self._setup_log}")

@@ -8,6 +8,7 @@ import msgspec
 
 from cockpit.core.errors import CockpitError
 from cockpit.fleet.base import Job
+from cockpit.fleet.sky.capacity import FullClasses
 from cockpit.fleet.sky.jobs import JobRow
 from cockpit.fleet.sky.requests import LongRequests
 from cockpit.session.clock import Clock
@@ -77,6 +78,9 @@ class SkyCalls(Protocol):
 
     idle_minutes: int
 
+    def classes(self) -> frozenset[str]:
+        """Return the hardware classes that the task names."""
+
     def launch(self, order: LaunchOrder, told: Callable[[str], None]) -> int | None:
         """Bring a cluster up and start its set-up. Returns the set-up's job id; `told` gets the request's id."""
 
@@ -114,4 +118,5 @@ class SkyParts(msgspec.Struct, frozen=True, kw_only=True):
     logs: Path
     """The folder that gets the output of set-ups."""
     clock: Clock
+    full: FullClasses = msgspec.field(default_factory=FullClasses)
     launch_limit_s: float = 1200.0

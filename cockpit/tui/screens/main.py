@@ -9,6 +9,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from cockpit.agent.claude import turn_status
+from cockpit.core.model import ClusterState
 from cockpit.core.state import State
 from cockpit.read.attempts import is_evaluating
 from cockpit.read.listeners import listener_words, takes_words
@@ -236,6 +237,8 @@ class MainScreen(CockpitScreen):
         """Show the log of the selected cluster, or of the experiment chosen in the chart."""
         if self.pane == "log" and self.log_pane.what and not self.grid.selected:
             return
+        if self._show_setup(state):
+            return
         attempt = self._attempt(state)
         self.log_pane.hint_at((NOTHING_CHOSEN,) if state.attempts else self.grid.beginning)
         if not attempt:
@@ -246,6 +249,15 @@ class MainScreen(CockpitScreen):
         feed = self.session.feed
         self.log_pane.standing = EVALUATING if is_evaluating(state.attempts[attempt]) else ""
         self.log_pane.show(f"{attempt} {cluster}", feed.folder.log(attempt), lambda: feed.log_share(attempt))
+
+    def _show_setup(self, state: State) -> bool:
+        """Show the set-up's log of the selected cluster while it is launched. Returns False for any other."""
+        cluster = state.clusters.get(self.grid.selected)
+        launched = cluster is not None and cluster.state is ClusterState.LAUNCHING and self.pane != "chart"
+        if cluster is None or not launched or state.session.fleet.kind != "sky":
+            return False
+        self.log_pane.show(f"set-up of {cluster.name}", self.session.feed.folder.setup_log(cluster.name))
+        return True
 
     def _tail_of(self, attempt: str, most: int) -> list[str]:
         feed = self.session.feed

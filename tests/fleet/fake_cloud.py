@@ -1,0 +1,297 @@
+"""A cloud at the edge of SkyPilot's SDK: it stands in for `sky.client.sdk`, so that SkyClient and SkyFleet run on it.
+
+Answers are SkyPilot's own types (`StatusResponse`, `ClusterJobRecord`) and its own exceptions, with the texts that
+SkyPilot 0.14.1 gave on the Slurm lab, edited, or has in its source. A task's resources are SkyPilot's. Nothing here
+decides for Cockpit.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+from sky import exceptions
+from sky.schemas.api.responses import ClusterJobRecord, StatusResponse
+from sky.skylet.job_lib import JobStatus
+from sky.utils.status_lib import ClusterStatus
+
+PENDING = "Launching (pending: Resources; partition: gpu)"
+UNHEALTHY = (
+    "Cluster is abnormal because pod gpu-01-s1-head was evicted: The node was low on resource: ephemeral-storage."
+)
+QUOTA = (
+    "Failed to provision all possible launchable resources. Relax the task's resource requirements: 1x H100. "
+    "QUOTA_EXCEEDED: Quota 'NVIDIA_H100_GPUS' exceeded. Limit: 8.0 in region us-central1."
+)
+NO_SERVER = "Could not connect to SkyPilot API server at https://sky.example.org."
+EXPIRED = "Authentication failed. Please log in with `sky api login`."
+OLDER = "Client version is too old: the API server requires API version 60 or newer."
+
+
+class FakeJob:
+    def __init__(self, number: int, name: str, user: str, lines: list[str]) -> None:
+        self.number, self.name, self.user = number, name, user
+        self.status = JobStatus.RUNNING
+        self.started_at, self.ended_at = time.time(), 0.0
+        self.lines = lines
+        self.over = threading.Event()
+
+    def end(self, status: JobStatus) -> None:
+        self.status, self.ended_at = status, time.time()
+        self.over.set()
+
+    def record(self) -> ClusterJobRecord:
+        return ClusterJobRecord(
+            job_id=self.number, job_name=self.name, username=self.user, user_hash="0000abcd",
+            submitted_at=self.started_at, start_at=self.started_at, end_at=self.ended_at or None,
+            resources="1x[H100:1]", status=self.status, log_path=f"~/sky_logs/{self.number}-{self.name}",
+        )  # fmt: skip
+
+
+class FakeCluster:
+    def __init__(self, name: str, resources: Any, yaml: str, nodes: int, user: str = "ann") -> None:
+        self.name, self.resources, self.yaml, self.nodes, self.user = name, resources, yaml, nodes, user
+        self.status = ClusterStatus.INIT
+        self.reason = "Launching"
+        self.asked_at = 1
+        self.jobs: list[FakeJob] = []
+        self.real_status: ClusterStatus | None = ClusterStatus.UP
+        """The status a refresh finds; None for gone."""
+
+    def record(self) -> StatusResponse:
+        handle = SimpleNamespace(launched_resources=self.resources, launched_nodes=self.nodes)
+        return StatusResponse(
+            name=self.name, launched_at=1, handle=handle, status=self.status, autostop=30, to_down=True,
+            cluster_hash=f"hash-{self.name}", cluster_ever_up=True, status_updated_at=self.asked_at,
+            user_hash="0000abcd", user_name=self.user, workspace="default", last_creation_yaml=self.yaml,
+            is_managed=False, nodes=self.nodes,
+            init_status_reason=self.reason if self.status is ClusterStatus.INIT else None,
+        )  # fmt: skip
+
+
+class FakeCloud:
+    """`room` is how many nodes of each class are free; a class that is not named has room for all."""
+
+    def __init__(self, room: dict[str, int] | None = None) -> None:
+        self.room = dict(room or {})
+        self.lock = threading.RLock()
+        self.clusters: dict[str, FakeCluster] = {}
+        self.launches: list[tuple[str, Any, dict[str, object]]] = []
+        """Cluster, resources, options."""
+        self.tasks: list[Any] = []
+        """The tasks of exec."""
+        self.downs: list[str] = []
+        self.cancelled: list[tuple[str, int]] = []
+        self.refuses_launches: Exception | None = None
+        self.fails: Exception | None = None
+        """The error of every call."""
+        self.setup_hangs = False
+        self.prefers = ""
+        """The class that a launch chooses, free or not, where its task has it."""
+        self.status_takes_s = 0.0
+        self._requests: dict[str, tuple[str, str, threading.Event, list[Any]]] = {}
+
+    # The events of clusters
+
+    def vanish(self, name: str) -> None:
+        """Take a cluster's machines away, as a spot preemption or `sky down` by another client does."""
+        self.clusters[name].real_status = None
+
+    def evict(self, name: str) -> None:
+        """End a cluster's pod, which a refreshed status finds."""
+        self.clusters[name].real_status, self.clusters[name].reason = ClusterStatus.INIT, UNHEALTHY
+
+    def stop(self, name: str) -> None:
+        self.clusters[name].real_status = ClusterStatus.STOPPED
+
+    def strange_job(self, name: str, job: str, user: str = "bob") -> None:
+        """Start a job that Cockpit did not submit."""
+        with self.lock:
+            self.clusters[name].jobs.append(FakeJob(len(self.clusters[name].jobs) + 1, job, user, []))
+
+    def finish(self, name: str, score: str) -> None:
+        """End the newest job of the cluster with a result."""
+        job = self.clusters[name].jobs[-1]
+        job.lines += [f"val_bpb: {score}", f"COCKPIT_END train_sha256=a prepare_sha256=b exit=0 at={time.time()}"]
+        job.end(JobStatus.SUCCEEDED)
+
+    def gone_jobs(self, name: str) -> None:
+        for job in self.clusters[name].jobs:
+            job.over.set()
+
+    # The SDK
+
+    def launch(self, task: Any, cluster_name: str, **options: object) -> str:
+        self._reach()
+        wanted = list(task.resources)
+        self.launches.append((cluster_name, wanted, options))
+        return self._begin("sky.launch", cluster_name, lambda stop: self._launch(task, cluster_name, wanted, stop))
+
+    def exec(self, task: Any, cluster_name: str) -> str:
+        self._reach()
+        self.tasks.append(task)
+        return self._begin("sky.exec", cluster_name, lambda stop: self._exec(task, cluster_name))
+
+    def status(self, names: list[str] | None, refresh: Any, all_users: bool) -> str:
+        self._reach()
+        forced = getattr(refresh, "name", str(refresh)) == "FORCE"
+        return self._begin("sky.status", "", lambda stop: self._status(names, forced))
+
+    def queue(self, cluster: str, all_users: bool) -> str:
+        self._reach()
+        return self._begin("sky.queue", cluster, lambda stop: [job.record() for job in self._up(cluster).jobs])
+
+    def cancel(self, cluster: str, job_ids: list[int]) -> str:
+        self._reach()
+        return self._begin("sky.cancel", cluster, lambda stop: self._cancel(cluster, job_ids))
+
+    def down(self, cluster: str) -> str:
+        self._reach()
+        return self._begin("sky.down", cluster, lambda stop: self._down(cluster))
+
+    def get(self, request: str) -> Any:
+        _, _, done, result = self._requests[request]
+        done.wait()
+        if isinstance(result[0], BaseException):
+            raise result[0]
+        return result[0]
+
+    def api_status(self, cluster_name: str) -> list[SimpleNamespace]:
+        self._reach()
+        return [
+            SimpleNamespace(name=name, cluster_name=cluster)
+            for name, cluster, done, _ in list(self._requests.values())
+            if not done.is_set() and cluster == cluster_name
+        ]
+
+    def api_cancel(self, requests: list[str], silent: bool) -> str:
+        for request in requests:
+            _, _, done, result = self._requests[request]
+            if not done.is_set():
+                result.append(exceptions.RequestCancelled(f"Current 'sky.launch' request ({request}) is cancelled."))
+                done.set()
+        return self._begin("sky.api_cancel", "", lambda stop: requests)
+
+    def tail_logs(self, cluster: str, job_id: int, follow: bool, preload_content: bool) -> Iterator[str]:
+        self._reach()
+        job = self._up(cluster).jobs[job_id - 1]
+        prefix = "(setup pid=1)" if job.number == 1 else f"({job.name}, pid=1)"
+        given = 0
+        while True:
+            over = job.over.wait(0.02)
+            for line in job.lines[given:]:
+                yield f"\x1b[36m{prefix}\x1b[0m {line}\n"
+                given += 1
+            if self.fails:
+                raise self.fails
+            if over:
+                break
+        yield f"\x1b[32m✓ Job finished (status: {job.status.value}).\x1b[0m\n"
+
+    # How it works
+
+    def _reach(self) -> None:
+        if self.fails:
+            raise self.fails
+
+    def _begin(self, name: str, cluster: str, work: Callable[[threading.Event], Any]) -> str:
+        with self.lock:
+            request, done, result = f"request-{len(self._requests) + 1}", threading.Event(), []  # type: ignore[var-annotated]
+            self._requests[request] = (name, cluster, done, result)
+
+        def do() -> None:
+            try:
+                answer = work(done)
+            except BaseException as error:
+                answer = error
+            if not done.is_set():
+                result.append(answer)
+                done.set()
+
+        threading.Thread(target=do, daemon=True).start()
+        return request
+
+    def _launch(self, task: Any, name: str, wanted: list[Any], stop: threading.Event) -> tuple[int, None]:
+        if self.refuses_launches:
+            raise self.refuses_launches
+        with self.lock:
+            chosen = next(
+                (one for one in wanted if self.prefers in (one.accelerators or {})),
+                next((one for one in wanted if self._room_for(one)), wanted[0]),
+            )
+            existing = self.clusters.get(name)
+            cluster = existing or FakeCluster(name, chosen, task._user_specified_yaml, task.num_nodes)
+            self.clusters[name] = cluster
+        while existing is None:
+            with self.lock:
+                if self._room_for(chosen):
+                    for hardware in chosen.accelerators or {}:
+                        if hardware in self.room:
+                            self.room[hardware] -= 1
+                    break
+                cluster.reason = PENDING
+            if stop.wait(0.02):
+                return 0, None
+        with self.lock:
+            if self.clusters.get(name) is not cluster:
+                return 0, None
+            cluster.status, cluster.real_status = ClusterStatus.UP, ClusterStatus.UP
+            setup = FakeJob(len(cluster.jobs) + 1, task.name, "ann", ["installs torch"])
+            cluster.jobs.append(setup)
+        if not self.setup_hangs:
+            setup.end(JobStatus.SUCCEEDED)
+        return setup.number, None
+
+    def _room_for(self, resources: Any) -> bool:
+        return all(self.room.get(hardware, 1) > 0 for hardware in resources.accelerators or {})
+
+    def _exec(self, task: Any, name: str) -> tuple[int, None]:
+        with self.lock:
+            cluster = self._up(name)
+            start = f"COCKPIT_START train_sha256=a prepare_sha256=b at={time.time()}"
+            cluster.jobs.append(FakeJob(len(cluster.jobs) + 1, task.name, "ann", [start]))
+            return cluster.jobs[-1].number, None
+
+    def _status(self, names: list[str] | None, forced: bool) -> list[StatusResponse]:
+        if forced:
+            time.sleep(self.status_takes_s)
+        with self.lock:
+            for name, cluster in list(self.clusters.items()):
+                if not forced or (names and name not in names) or cluster.status is ClusterStatus.INIT:
+                    continue
+                if cluster.real_status is None:
+                    del self.clusters[name]  # SkyPilot drops a cluster whose machines are gone
+                else:
+                    cluster.status, cluster.asked_at = cluster.real_status, cluster.asked_at + 1
+            return [one.record() for name, one in self.clusters.items() if not names or name in names]
+
+    def _up(self, name: str) -> FakeCluster:
+        cluster = self.clusters.get(name)
+        if cluster is None:
+            raise exceptions.ClusterDoesNotExist(f"Cluster '{name}' does not exist.")
+        if cluster.real_status is not ClusterStatus.UP:
+            raise exceptions.CommandError(255, "ssh", "ssh: connect to host 10.77.0.11: No route to host", None)
+        return cluster
+
+    def _cancel(self, name: str, job_ids: list[int]) -> None:
+        for job in self._up(name).jobs:
+            if job.number in job_ids:
+                self.cancelled.append((name, job.number))
+                if not job.over.is_set():
+                    job.end(JobStatus.CANCELLED)
+
+    def _down(self, name: str) -> None:
+        with self.lock:
+            self.downs.append(name)
+            if name not in self.clusters:
+                raise exceptions.ClusterDoesNotExist(f"Cluster '{name}' does not exist.")
+            cluster = self.clusters.pop(name)
+            if cluster.status is ClusterStatus.UP:
+                for hardware in cluster.resources.accelerators or {}:
+                    if hardware in self.room:
+                        self.room[hardware] += 1
+            for job in cluster.jobs:
+                job.over.set()
