@@ -5,6 +5,7 @@
     │   ├── LedgerFull              the disk that holds it is full
     │   ├── LedgerBusy              another program holds it for too long
     │   └── LedgerDamaged           its content is not what was written
+    ├── MetricError                 core: a setting of the metric is invalid
     ├── SettingsError               session: cockpit.toml holds something invalid
     ├── CorpusProblem               session: the text to train on cannot be used
     ├── WorkerError                 session: the worker cannot be started or stopped

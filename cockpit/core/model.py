@@ -13,6 +13,7 @@ from enum import StrEnum
 import msgspec
 
 from cockpit.core.curves import Curve
+from cockpit.core.metric import VAL_BPB, Metric
 from cockpit.core.rescore import Rescore
 
 Scalar = bool | int | float | str
@@ -137,7 +138,7 @@ class Metrics(msgspec.Struct, omit_defaults=True, gc=False):
     """The summary that train.py printed."""
 
     score: float = msgspec.field(name="val_bpb")
-    """The metric. Ledgers call it `val_bpb`, whatever the metric is."""
+    """In the state the score; in a ledger, under the key `val_bpb` for any metric, the value as printed."""
     training_seconds: float = 0.0
     total_seconds: float = 0.0
     peak_vram_mb: float = 0.0
@@ -146,6 +147,8 @@ class Metrics(msgspec.Struct, omit_defaults=True, gc=False):
     num_steps: int = 0
     num_params_M: float = 0.0
     depth: int = 0
+    others: dict[str, float] = {}
+    """The second metrics of the session, as printed."""
 
 
 class Estimate(msgspec.Struct, frozen=True, gc=False):
@@ -445,6 +448,7 @@ class Session(msgspec.Struct, frozen=True, omit_defaults=True):
     corpus: str = ""
     """The training text with its fingerprint. Scores on different texts are never compared."""
     preset: str = ""
+    metric: Metric = VAL_BPB
     time_budget_s: float = 300.0
     time_limit_s: float = 600.0
     """A run that takes longer is cancelled, and counts as failed."""

@@ -7,14 +7,13 @@ prepare.py was unchanged in a run is the hashes of that run, not this guard.
 import ast
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import PurePosixPath
 
+from cockpit.core.metric import DEFAULT_NAME
 from cockpit.variant.errors import VariantError
 from cockpit.variant.syntax import Parsed, names_bound, parse, without_docstring
 
-CONTRACT = "val_bpb:"
-"""The text before the score in the plainest of the shapes that are read."""
-_SCORE_NAME = re.compile(r"(?<![\w.-])val_bpb(?!\w)", re.ASCII | re.IGNORECASE)
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
 
 _WRITING_METHODS = {"write_text", "write_bytes", "unlink", "touch", "symlink_to", "hardlink_to"}
@@ -22,32 +21,41 @@ _WRITING_CALLS = {"remove", "unlink", "rename", "replace", "move", "truncate", "
 _COPYING_CALLS = {"copy", "copy2", "copyfile", "copyfileobj"}
 
 
-def check_variant(source: str) -> None:
-    """Raise VariantError unless `source` compiles, still prints its score and leaves prepare.py unchanged."""
+def check_variant(source: str, metric: str = DEFAULT_NAME) -> None:
+    """Raise VariantError unless `source` compiles, still prints its metric and leaves prepare.py unchanged.
+
+    An empty `metric` stands for one that another file prints, or a pattern or a command reads.
+    """
     parsed = parse(source)
     try:
-        _check_contract(parsed.module)
+        if metric:
+            _check_contract(parsed.module, metric)
         _check_prepare(parsed)
     except RecursionError:
         raise VariantError("train.py is nested too deeply to be checked; write it flatter.") from None
 
 
-def prints_score(text: str) -> bool:
-    """Tell if `text`, once printed, names the score: `val_bpb:`, `val_bpb=`, `VAL_BPB `, `"val_bpb"`."""
-    return _SCORE_NAME.search(_COLOR.sub("", text)) is not None
+def names_metric(text: str, metric: str) -> bool:
+    """Tell if `text`, once printed, names the metric: `val_bpb:`, `val_bpb=`, `VAL_BPB `, `"val_bpb"`."""
+    return _name(metric).search(_COLOR.sub("", text)) is not None
 
 
-def _check_contract(tree: ast.Module) -> None:
+@lru_cache
+def _name(metric: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<![\w.-]){re.escape(metric)}(?!\w)", re.ASCII | re.IGNORECASE)
+
+
+def _check_contract(tree: ast.Module, metric: str) -> None:
     pending: list[ast.AST] = [tree]
     while pending:
         node = pending.pop()
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and prints_score(node.value):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and names_metric(node.value, metric):
             return
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             pending.extend(without_docstring(node, node.body))
         else:
             pending.extend(ast.iter_child_nodes(node))
-    raise VariantError(f"train.py prints no {CONTRACT!r} line; it must end with the summary that holds its score.")
+    raise VariantError(f"train.py prints no '{metric}:' line; it must end with the summary that holds its score.")
 
 
 def _check_prepare(parsed: Parsed) -> None:

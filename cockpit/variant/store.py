@@ -15,12 +15,13 @@ from types import MappingProxyType
 
 import msgspec
 
+from cockpit.core.metric import VAL_BPB, Metric
 from cockpit.core.model import Change, Value
 from cockpit.variant.constants import accepted_values, find_constants, set_constants
 from cockpit.variant.edits import apply_edits
 from cockpit.variant.errors import VariantError, shown
 from cockpit.variant.fingerprint import combine, fingerprint, outline
-from cockpit.variant.guard import check_variant, prints_score
+from cockpit.variant.guard import check_variant, names_metric
 from cockpit.variant.inputs import Inputs, find_inputs
 from cockpit.variant.objects import Objects
 from cockpit.variant.repository import git_answer, head_commit, not_written, open_repository, write_ref
@@ -70,15 +71,16 @@ class VariantStore:
     sentence that says what to do, for anything else. Opening writes nothing.
     """
 
-    def __init__(self, repo: Path, session: str) -> None:
+    def __init__(self, repo: Path, session: str, metric: Metric = VAL_BPB) -> None:
         _checked_name("a session", session)
         self._repo = open_repository(repo)
         self._folder = Path(repo).resolve()
         self._objects = Objects(self._repo)
+        self._metric = metric
         self._refs = f"refs/cockpit/{session}"
         self._branch = f"cockpit/{session}"
         self._base = lru_cache(maxsize=_BASES_KEPT)(self._read_base)
-        self._checked = lru_cache(maxsize=_BASES_KEPT)(lambda commit: check_variant(self._base(commit).source))
+        self._checked = lru_cache(maxsize=_BASES_KEPT)(self._check_source)
 
     def close(self) -> None:
         self._repo.close()
@@ -91,7 +93,8 @@ class VariantStore:
         """Raise the VariantError that `baseline` would raise for the current code; writes nothing."""
         _, entries, _ = self._read_tree(self.head())
         data = self._changed(entries).get(TRAIN.encode())
-        check_variant(_text(TRAIN, self._objects.read(entries[TRAIN.encode()].id, "blob") if data is None else data))
+        source = _text(TRAIN, self._objects.read(entries[TRAIN.encode()].id, "blob") if data is None else data)
+        check_variant(source, self._contract(source))
 
     def baseline(self) -> Variant:
         """Store the current code as the session's baseline; called when a session is made.
@@ -107,9 +110,19 @@ class VariantStore:
             blobs = {name: self._objects.store("blob", data) for name, data in changed.items()}
             tree_id = self._objects.store("tree", replace_entries(tree, entries, blobs))
             commit = self._objects.store_commit(tree_id, head, "Baseline, with uncommitted changes", time_s)
-        check_variant(self._base(commit).source)
+        self._check_source(commit)
         self._write_ref(_BASELINE, commit)
         return msgspec.structs.replace(self.variant(commit), note=self._note([*changed]))
+
+    def _check_source(self, commit: str) -> None:
+        source = self._base(commit).source
+        check_variant(source, self._contract(source))
+
+    def _contract(self, base_source: str) -> str:
+        """Return the name that a variant must print; empty where its base's train.py does not print it either."""
+        read_otherwise = self._metric.pattern or self._metric.score_command
+        name = "" if read_otherwise else self._metric.name
+        return name if name == VAL_BPB.name or names_metric(base_source, name) else ""
 
     def variant(self, commit: str, base_commit: str = "") -> Variant:
         """Describe a commit's code; lines are counted against `base_commit`, where one is given."""
@@ -139,9 +152,10 @@ class VariantStore:
         edited = apply_edits(base.source, change.edits)
         values = accepted_values(edited, change.constants)
         source = set_constants(edited, values)
-        printed = any(prints_score(str(base.constants.get(name))) for name in values)
+        contract = self._contract(base.source)
+        printed = contract and any(names_metric(str(base.constants.get(name)), contract) for name in values)
         if change.edits or printed:
-            check_variant(source)
+            check_variant(source, contract)
             code = fingerprint(source)
         else:
             self._checked(base_commit)

@@ -49,7 +49,7 @@ class Worker:
         self._fleet = parts.fleet
         self._proposers = ProposerHost(self, parts.proposers, parts.wake, parts.inline)
         self._reactor = Reactor(parts, self._proposers)
-        self._reports = Reports(parts.folder.log)
+        self._reports = Reports(parts.folder.log, self.state.session.metric)
         self._snapshot_seq = self.state.seq
         self._inbox_note = ""
         self._has_more_intents = False

@@ -21,6 +21,7 @@ from cockpit.core.events import (
     Trouble,
     Unsubmitted,
 )
+from cockpit.core.metric import VAL_BPB, Metric
 from cockpit.core.model import Attempt, AttemptStatus, Outcome
 from cockpit.core.rescore import Rescore
 from cockpit.core.state import State
@@ -53,9 +54,9 @@ BACKOFF_AT_MOST_S = 600.0
 class LogReader:
     """Follows one log file from its start, so that a worker that comes back knows what it missed."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, metric: Metric) -> None:
         self.path = path
-        self.log = RunLog()
+        self.log = RunLog(metric)
         self._offset = 0
 
     def read(self, at: float, most_bytes: int = READ_BYTES) -> int:
@@ -75,11 +76,12 @@ class Reports:
     """Turns reports and log lines into events; holds a reader for each attempt that runs.
 
     The verdict on a run comes when its log is read, a bounded piece a tick. Later reports about its cluster wait for
-    it, so that they keep their order. `log_of` gives the path of an attempt's log.
+    it, so that they keep their order. `log_of` gives the path of an attempt's log, `metric` is the session's.
     """
 
-    def __init__(self, log_of: Callable[[str], Path]) -> None:
+    def __init__(self, log_of: Callable[[str], Path], metric: Metric = VAL_BPB) -> None:
         self._log_of = log_of
+        self._metric = metric
         self._readers: dict[str, LogReader] = {}
         self._progress_at: dict[str, float] = {}
         self._held: dict[str, deque[Report]] = {}
@@ -214,7 +216,7 @@ class Reports:
 
     def _reader(self, name: str) -> LogReader:
         if name not in self._readers:
-            self._readers[name] = LogReader(self._log_of(name))
+            self._readers[name] = LogReader(self._log_of(name), self._metric)
         return self._readers[name]
 
     def _forget(self, name: str) -> None:

@@ -4,6 +4,8 @@ import sys
 from bisect import insort
 from statistics import median
 
+import msgspec
+
 from cockpit.core.curves import packed
 from cockpit.core.events import (
     Cancelling,
@@ -25,6 +27,7 @@ from cockpit.core.model import (
     ClusterState,
     Experiment,
     ExperimentStatus,
+    Metrics,
     Outcome,
     SkippedStop,
     WaveKind,
@@ -207,7 +210,7 @@ def _ended(state: State, event: Ended) -> None:
     cluster = _leave(state, attempt, event.at)
     state.waiting.pop(attempt.id, None)
     attempt.status, attempt.ended_at, attempt.outcome = AttemptStatus.ENDED, event.at, event.outcome
-    attempt.metrics, attempt.message, attempt.rescore = event.metrics, event.message, event.rescore
+    attempt.metrics, attempt.message, attempt.rescore = _scored(state, event.metrics), event.message, event.rescore
     attempt.curve = packed(event.curve) or attempt.curve
     attempt.progress = None
     cluster.seen_at = event.at
@@ -225,6 +228,13 @@ def _ended(state: State, event: Ended) -> None:
     state.recent.append(attempt.id)
     del state.recent[:-RECENT]
     _result(state, attempt)
+
+
+def _scored(state: State, printed: Metrics | None) -> Metrics | None:
+    """Return the metrics as the state holds them, with a score in place of the printed value."""
+    if printed is None or not state.session.metric.is_higher_better:
+        return printed
+    return msgspec.structs.replace(printed, score=state.session.metric.score(printed.score))
 
 
 def _count_early(state: State, attempt: Attempt) -> None:

@@ -1,0 +1,175 @@
+"""The metric of a session: its name, the direction in which it is better, how it is read, and the limits beside it.
+
+Runs print values of the metric. The ledger keeps a value as it was printed. The state holds scores: a score is the
+value itself where lower is better, and its negative where higher is better, so lower scores are better everywhere in
+`decide` and `science`. The methods of `Metric` are the one place that turns scores back into values.
+"""
+
+import math
+import re
+from enum import StrEnum
+
+import msgspec
+
+from cockpit.core.errors import CockpitError
+
+DEFAULT_NAME = "val_bpb"
+NAME_CHARACTERS = 60
+_NAME = re.compile(r"[^\W\d][\w .:/%@+-]*(?<! )")
+_CONSTRAINT = re.compile(r"\s*(?P<name>.+?)\s*(?P<relation><=|>=|<|>)\s*(?P<limit>\S+)\s*")
+_TIE_BREAK = re.compile(r"\s*(?P<direction>min|max)\s+(?P<name>.+?)\s*")
+BASELINE = "baseline"
+"""The limit of a constraint that stands for the baseline's own value."""
+
+
+class Direction(StrEnum):
+    MIN = "min"
+    MAX = "max"
+
+
+class Relation(StrEnum):
+    LESS = "<"
+    AT_MOST = "<="
+    MORE = ">"
+    AT_LEAST = ">="
+
+
+class Constraint(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A limit on a second metric, such as `peak_vram_mb < 64000` or `test_acc >= baseline`."""
+
+    name: str
+    relation: Relation
+    limit: float | None = None
+    """None for the baseline's value."""
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.relation} {BASELINE if self.limit is None else f'{self.limit:g}'}"
+
+    @property
+    def wants_less(self) -> bool:
+        return self.relation in (Relation.LESS, Relation.AT_MOST)
+
+    def holds(self, value: float, limit: float) -> bool:
+        match self.relation:
+            case Relation.LESS:
+                return value < limit
+            case Relation.AT_MOST:
+                return value <= limit
+            case Relation.MORE:
+                return value > limit
+            case Relation.AT_LEAST:
+                return value >= limit
+
+
+class TieBreak(msgspec.Struct, frozen=True, gc=False):
+    """A second metric that decides between experiments whose scores are a tie, such as `min peak_vram_mb`."""
+
+    name: str
+    direction: Direction
+
+    def __str__(self) -> str:
+        return f"{self.direction} {self.name}"
+
+
+class Metric(msgspec.Struct, frozen=True, omit_defaults=True):
+    name: str = DEFAULT_NAME
+    direction: Direction = Direction.MIN
+    pattern: str = ""
+    """A regular expression whose group is the value; empty where the name in one of the usual shapes is read."""
+    progress: str = ""
+    """A regular expression of a progress line: its group is the percentage done, or its two are a step and the last."""
+    loss: str = ""
+    """A regular expression whose group is the training loss."""
+    constraints: tuple[Constraint, ...] = ()
+    tie_breaks: tuple[TieBreak, ...] = ()
+    score_command: tuple[str, ...] = ()
+    """The command that scores what a run left, after it and outside it; empty where the run prints its own value."""
+
+    @property
+    def is_higher_better(self) -> bool:
+        return self.direction is Direction.MAX
+
+    @property
+    def better(self) -> str:
+        return "higher is better" if self.is_higher_better else "lower is better"
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The names of the second metrics, each once."""
+        return tuple(dict.fromkeys([one.name for one in self.constraints] + [one.name for one in self.tie_breaks]))
+
+    def score(self, value: float) -> float:
+        """Return the score of a value."""
+        return -value if self.is_higher_better else value
+
+    def value(self, score: float) -> float:
+        """Return the value of a score, or the difference in value of a difference in score."""
+        return 0.0 - score if self.is_higher_better else score
+
+    def interval(self, low: float, high: float) -> tuple[float, float]:
+        """Return the interval in values of an interval in scores."""
+        return (self.value(high), self.value(low)) if self.is_higher_better else (low, high)
+
+
+VAL_BPB = Metric()
+"""Autoresearch's metric, which a session has where nothing else is said."""
+
+
+class MetricError(CockpitError):
+    """A setting of the metric is invalid."""
+
+
+def check_name(name: str) -> str:
+    """Return the name. Raises MetricError for one that no output could hold."""
+    if not _NAME.fullmatch(name) or len(name) > NAME_CHARACTERS:
+        raise MetricError(
+            f"{name[:NAME_CHARACTERS]!r} is not a name of a metric: it starts with a letter and has at most"
+            f" {NAME_CHARACTERS} characters"
+        )
+    return name
+
+
+def check_pattern(pattern: str, groups: tuple[int, ...]) -> str:
+    """Return the regular expression. Raises MetricError unless it compiles and has one of these numbers of groups."""
+    if not pattern:
+        return pattern
+    try:
+        found = re.compile(pattern).groups
+    except (re.error, RecursionError, OverflowError) as error:
+        raise MetricError(f"{pattern!r} is not a regular expression: {error}") from None
+    if found not in groups:
+        wanted = " or ".join(map(str, groups))
+        raise MetricError(f"{pattern!r} has {found} groups: expected {wanted}, around each number")
+    return pattern
+
+
+def constraint_of(text: str) -> Constraint | TieBreak:
+    """Return the constraint or tie-break that a setting spells. Raises MetricError."""
+    if found := _TIE_BREAK.fullmatch(text):
+        return TieBreak(check_name(found["name"]), Direction(found["direction"]))
+    if found := _CONSTRAINT.fullmatch(text):
+        name, relation = check_name(found["name"]), Relation(found["relation"])
+        if found["limit"] == BASELINE:
+            return Constraint(name, relation)
+        try:
+            limit = float(found["limit"])
+        except ValueError:
+            limit = math.nan
+        if math.isfinite(limit):
+            return Constraint(name, relation, limit)
+    raise MetricError(
+        f"{text!r} is not a constraint: write NAME < NUMBER, NAME >= {BASELINE}, or min NAME for a tie-break"
+    )
+
+
+_HIGHER_IS_BETTER = re.compile(
+    r"(?<![a-z])(?:acc|accuracy|top_?[15]|f1|auc|auroc|ap|m?ap|iou|miou|dice|bleu|rouge\w*|meteor|psnr|ssim|r2|precision|recall"
+    r"|rewards?|returns?|sharpe|sortino|calmar|profit|pnl|win_?rate|wins?|elo|pass(?:ed|_rate|_at_\d+|@\d+)?|solved|score"
+    r"|throughput|tok(?:ens)?_?(?:/|per)_?s(?:ec)?|(?:gb|tb|m?fl?ops|tflops|gflops)(?:/|_?per_?)?s?|speed_?up|mfu|correct)(?![a-z])",
+    re.IGNORECASE,
+)
+
+
+def direction_of(name: str) -> Direction:
+    """Return the usual direction of a metric with this name: an accuracy is better higher, a loss lower."""
+    return Direction.MAX if _HIGHER_IS_BETTER.search(name.replace("-", "_")) else Direction.MIN

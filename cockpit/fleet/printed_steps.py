@@ -1,0 +1,82 @@
+"""Reads how far a run is, and its training loss, from its lines: autoresearch's step lines, or by the patterns of the
+session."""
+
+import re
+
+from cockpit.core.curves import Point, thin
+from cockpit.core.metric import Metric
+from cockpit.core.model import Progress
+from cockpit.fleet.printed_values import PATTERN_CHARACTERS, leading_number, number_of
+
+LOSS_LIMIT = 1e6
+STEPS_LIMIT = 1e12
+CURVE_RAW = 400
+
+_STEP = re.compile(r"step (\d{1,12}) \((\d{1,3}(?:\.\d{1,9})?)%\) \| loss: ([-+\w.]{1,40})(?![-+\w.])(.*)", re.ASCII)
+_FIELD = re.compile(
+    r"\| (?:(dt): (\d{1,12})ms|(tok/sec): ([\d,]{1,16})(?![\w.,])|(mfu): ([\d.]{1,12})%|(remaining): (\d{1,12})s)",
+    re.ASCII,
+)
+
+
+class PrintedSteps:
+    """The newest step of a run, and its loss curve."""
+
+    def __init__(self, metric: Metric) -> None:
+        self._progress = re.compile(metric.progress) if metric.progress else None
+        self._loss = re.compile(metric.loss) if metric.loss else None
+        self._newest_loss: float | None = None
+        self.progress: Progress | None = None
+        self.points: list[Point] = []
+        """[(fraction of the budget, loss)]"""
+
+    def read(self, text: str, at: float) -> bool:
+        """Take in a line without escapes. Returns True for a step line of autoresearch."""
+        if self._progress is not None or self._loss is not None:
+            self._read_by_pattern(text[:PATTERN_CHARACTERS], at)
+        step = _STEP.match(text) if text.startswith("step ") else None
+        if step is not None and self._progress is None:
+            self._step(step, at)
+        return step is not None
+
+    def _step(self, step: re.Match[str], at: float) -> None:
+        loss = number_of(step[3], LOSS_LIMIT)
+        fields = {m[1] or m[3] or m[5] or m[7]: m[2] or m[4] or m[6] or m[8] for m in _FIELD.finditer(step[4][:500])}
+        self.progress = Progress(
+            at=at,
+            step=int(step[1]),
+            fraction=min(1.0, float(step[2]) / 100),
+            loss=loss if loss is not None else 0.0,
+            ms_per_step=float(fields.get("dt", 0)),
+            tokens_per_s=float(fields.get("tok/sec", "0").replace(",", "") or 0),
+            mfu_percent=number_of(fields.get("mfu", "0")) or 0.0,
+            remaining_s=float(fields.get("remaining", 0)),
+        )
+        self._add(self.progress.fraction, loss)
+
+    def _read_by_pattern(self, text: str, at: float) -> None:
+        """Take in the progress and the loss of a line, which may be on one line or on two."""
+        if self._loss is not None and (found := self._loss.search(text)):
+            self._newest_loss = leading_number(found[1] or "", LOSS_LIMIT)
+        moved = self._fraction(text)
+        if moved is not None:
+            step, fraction = moved
+            self.progress = Progress(at=at, step=step, fraction=fraction, loss=self._newest_loss or 0.0)
+            self._add(fraction, self._newest_loss)
+
+    def _fraction(self, text: str) -> tuple[int, float] | None:
+        """Return (step, fraction done) of a progress line; None for any other line."""
+        found = self._progress.search(text) if self._progress is not None else None
+        numbers = [leading_number(word or "", STEPS_LIMIT) for word in found.groups()] if found else []
+        match numbers:
+            case [float(percent)] if percent >= 0:
+                return 0, min(1.0, percent / 100)
+            case [float(step), float(last)] if step >= 0 and last > 0:
+                return int(step), min(1.0, step / last)
+        return None
+
+    def _add(self, fraction: float, loss: float | None) -> None:
+        if loss is not None and (not self.points or fraction > self.points[-1][0]):
+            self.points.append((fraction, loss))
+            if len(self.points) > CURVE_RAW:
+                self.points = thin(self.points, CURVE_RAW // 2)

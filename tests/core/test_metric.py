@@ -1,0 +1,96 @@
+"""A metric is named, directed and limited by settings; a score is oriented so that lower is better."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cockpit.core.metric import (
+    NAME_CHARACTERS,
+    Constraint,
+    Direction,
+    Metric,
+    MetricError,
+    Relation,
+    TieBreak,
+    check_name,
+    check_pattern,
+    constraint_of,
+    direction_of,
+)
+
+values = st.floats(-1e12, 1e12)
+directions = st.sampled_from(list(Direction))
+
+
+@given(directions, values, values)
+def test_a_better_value_has_a_lower_score_and_gives_itself_back(direction: Direction, a: float, b: float) -> None:
+    metric = Metric("it", direction)
+    better = a > b if direction is Direction.MAX else a < b
+    assert (metric.score(a) < metric.score(b)) == better
+    assert metric.value(metric.score(a)) == a and math.copysign(1, metric.value(metric.score(0.0))) == 1
+
+
+@given(directions, values, values)
+def test_an_interval_in_values_has_its_lower_end_first(direction: Direction, a: float, b: float) -> None:
+    metric = Metric("it", direction)
+    low, high = metric.interval(min(a, b), max(a, b))
+    assert low <= high
+    assert sorted((metric.score(low), metric.score(high))) == sorted((a, b))
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("peak_vram_mb < 64000", Constraint("peak_vram_mb", Relation.LESS, 64000.0)),
+        ("test_acc >= baseline", Constraint("test_acc", Relation.AT_LEAST)),
+        ("val loss<=2.5e-1", Constraint("val loss", Relation.AT_MOST, 0.25)),
+        (" reward > -3 ", Constraint("reward", Relation.MORE, -3.0)),
+        ("min peak_vram_mb", TieBreak("peak_vram_mb", Direction.MIN)),
+        ("max test_acc", TieBreak("test_acc", Direction.MAX)),
+    ],
+)
+def test_a_constraint_is_read_as_it_is_spelt(text: str, meant: Constraint | TieBreak) -> None:
+    assert constraint_of(text) == meant
+    assert constraint_of(str(meant)) == meant
+
+
+@pytest.mark.parametrize(
+    "text", ["", "acc", "acc == 3", "acc < nan", "acc < inf", "acc < x", "< 3", "3 < acc", "a\nb < 3"]
+)
+def test_another_text_is_refused_as_a_constraint(text: str) -> None:
+    with pytest.raises(MetricError):
+        constraint_of(text)
+
+
+@pytest.mark.parametrize("name", ["", "0acc", " acc", "acc ", "acc\n", "acc\x1b[1m", "a" * (NAME_CHARACTERS + 1)])
+def test_a_name_that_no_output_could_hold_is_refused(name: str) -> None:
+    with pytest.raises(MetricError):
+        check_name(name)
+
+
+@pytest.mark.parametrize("name", ["val_bpb", "test/acc@5", "val loss", "Überleben", "p95.latency-ms", "R%"])
+def test_a_usual_name_is_taken(name: str) -> None:
+    assert check_name(name) == name
+
+
+def test_a_pattern_needs_a_group_for_each_number_it_gives() -> None:
+    assert check_pattern(r"acc (\S+)", (1,))
+    for pattern in (r"acc \S+", r"(acc) (\S+)", r"acc (\S+"):
+        with pytest.raises(MetricError):
+            check_pattern(pattern, (1,))
+
+
+@pytest.mark.parametrize(
+    "name", ["val_acc", "accuracy", "test/Accuracy", "F1", "mean_reward", "sharpe", "mAP", "tok/s", "GFLOPS"]
+)
+def test_the_usual_direction_of_a_gain_is_up(name: str) -> None:
+    assert direction_of(name) is Direction.MAX
+
+
+@pytest.mark.parametrize(
+    "name", ["val_bpb", "loss", "val_loss", "ppl", "perplexity", "rmse", "latency_ms", "time", "fid", "error"]
+)
+def test_the_usual_direction_of_a_loss_is_down(name: str) -> None:
+    assert direction_of(name) is Direction.MIN
