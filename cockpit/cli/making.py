@@ -1,7 +1,9 @@
 """Making a session: its name, its settings, its corpus, its worker."""
 
 import time
+from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 
 import msgspec
 
@@ -10,16 +12,25 @@ from cockpit.cli.errors import CommandError
 from cockpit.cli.locate import all_sessions, repository, sessions_folder, state_of
 from cockpit.session import settings
 from cockpit.session.paths import SessionFolder, name_problem
-from cockpit.session.settings import NewSession, Settings
+from cockpit.session.settings import Settings
 
 
-def new(name: str | None, repo: str | None, flags: dict[str, object], speed: float = 1.0) -> SessionFolder:
-    """Make a session and start its worker. `flags` holds fields of NewSession; None leaves a setting as configured."""
+def new(
+    name: str | None,
+    repo: str | None,
+    flags: Mapping[str, object],
+    research: Mapping[str, object] = MappingProxyType({}),
+    speed: float = 1.0,
+) -> SessionFolder:
+    """Make a session and start its worker.
+
+    `flags` holds fields of NewSession, and `research` fields of ResearchSettings; None leaves a setting as configured.
+    """
     from cockpit.session import worker_process
     from cockpit.worker import create
 
     where = repository(repo)
-    configured = with_flags(settings.read_settings(where), flags)
+    configured = with_flags(settings.read_settings(where), flags, research)
     if name is not None and (problem := name_problem(name)):
         raise CommandError(problem)
     folder = SessionFolder(sessions_folder() / (name or free_name()))
@@ -33,14 +44,22 @@ def new(name: str | None, repo: str | None, flags: dict[str, object], speed: flo
     return folder
 
 
-def with_flags(configured: Settings, flags: dict[str, object]) -> Settings:
-    """Return the settings with the given flags in place of [session]."""
-    given = {key: value for key, value in flags.items() if value is not None}
-    made: NewSession = msgspec.structs.replace(configured.session, **given)
-    return msgspec.structs.replace(configured, session=made)
+def with_flags(
+    configured: Settings, flags: Mapping[str, object], research: Mapping[str, object] = MappingProxyType({})
+) -> Settings:
+    """Return the settings with the given flags in place of [session] and [research]."""
+    return msgspec.structs.replace(
+        configured,
+        session=msgspec.structs.replace(configured.session, **_given(flags)),
+        research=msgspec.structs.replace(configured.research, **_given(research)),
+    )
 
 
-def _refuse_flags_without_effect(fleet: str, flags: dict[str, object]) -> None:
+def _given(flags: Mapping[str, object]) -> dict[str, object]:
+    return {key: value for key, value in flags.items() if value is not None}
+
+
+def _refuse_flags_without_effect(fleet: str, flags: Mapping[str, object]) -> None:
     """Raise CommandError for a flag that this fleet would ignore."""
     for name in ("hardware", "infra"):
         if fleet != "sky" and flags.get(name):

@@ -6,6 +6,7 @@ It is read once into frozen objects. An unknown key is refused by name, so that 
 import difflib
 import math
 import re
+import shlex
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
@@ -13,6 +14,8 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 import msgspec
 
 from cockpit.core.errors import CockpitError
+from cockpit.session.research_settings import ResearchSettings
+from cockpit.session.setting_types import Amount, AtLeastOne, Count
 
 FILE = "cockpit.toml"
 FILE_CHARACTERS = 1 << 20
@@ -23,20 +26,7 @@ class SettingsError(CockpitError):
     """A setting is wrong; the message is one sentence that names it."""
 
 
-Count = Annotated[int, msgspec.Meta(ge=0)]
-Some = Annotated[int, msgspec.Meta(ge=1)]
-Amount = Annotated[float, msgspec.Meta(ge=0)]
-
-
-CHECKPOINTS = ("*.pt", "*.pth", "*.ckpt", "*.safetensors", "*.npz", "*.onnx", "*.joblib")
-"""The usual names of checkpoints."""
-
-
-class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    pass
-
-
-class NewSession(Part, frozen=True):
+class NewSession(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The defaults of `cockpit new`."""
 
     fleet: str = "local"
@@ -52,43 +42,14 @@ class NewSession(Part, frozen=True):
     """Empty for `claude` where there is a key, otherwise `grid`."""
     corpus: str = ""
     """`climbmix` or `stdlib`; empty for the prepared one, `stdlib` on a machine without a GPU."""
-    time_budget_s: Amount = 0.0
-    """0 for prepare.py's value."""
-    time_limit_s: Amount = 0.0
-    """0 for 10 minutes, or twice the budget where that is longer."""
     budget_usd: Amount = 0.0
     budget_hours: Amount = 0.0
     early_stopping: bool = True
     """End runs whose curves can no longer reach the incumbent."""
     seed: Count = 1337
-    run_command: tuple[str, ...] = ()
-    """The command that starts train.py on this machine; empty for cockpit's own Python."""
 
 
-class ResearchSettings(Part, frozen=True):
-    """The resources of this machine that a run of the researched script may use."""
-
-    confine: bool | None = None
-    """Confine runs; if left out, they are confined where the script is started as `python train.py`."""
-    network: bool = False
-    """Let a confined run use the network."""
-    readable: tuple[str, ...] = ()
-    """Folders and files that a confined run may read, besides its environment and the prepared data."""
-    rescore: Literal["keeps", "all", "off"] = "keeps"
-    """Runs whose score is computed outside them: the confirmation of each would-be keep, all runs, or none."""
-    env: tuple[str, ...] = ()
-    """Names and patterns of variables that a run inherits, besides the usual ones; a secret never."""
-    links: tuple[str, ...] = ()
-    """Paths of the repository that git does not store, linked into each run's folder, besides those found."""
-    artifacts: tuple[str, ...] = CHECKPOINTS
-    """Patterns of the files of a kept experiment that survive its run."""
-    artifacts_mb: Amount = 2_000.0
-    """Megabytes of the artifacts of one run."""
-    gpus_per_run: Some = 1
-    """Devices of one slot on this machine."""
-
-
-class EnvelopeSettings(Part, frozen=True):
+class EnvelopeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     usd: Amount = 0.0
     gpu_hours: Amount = 0.0
     wave_size: Count = 16
@@ -96,7 +57,7 @@ class EnvelopeSettings(Part, frozen=True):
     filler: bool = True
 
 
-class Price(Part, frozen=True):
+class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """US dollars per million tokens."""
 
     input: Amount
@@ -121,7 +82,7 @@ PRICES = {
 """As published in October 2026; Haiku's are for prompts of up to 100,000 tokens."""
 
 
-class AgentSettings(Part, frozen=True):
+class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The researcher: its model, its effort and its limits."""
 
     model: str = "claude-opus-5-5"
@@ -131,11 +92,11 @@ class AgentSettings(Part, frozen=True):
     """Empty for a model without this option."""
     show_thinking: bool = True
     """Request summaries of its thinking for the screen; off for a model that has none."""
-    max_tokens: Some = 32_000
+    max_tokens: AtLeastOne = 32_000
     """Limit of one answer, thinking included."""
-    most_calls: Some = 40
+    most_calls: AtLeastOne = 40
     """Requests in one turn."""
-    tries: Some = 5
+    tries: AtLeastOne = 5
     """Attempts at one request, where a retry can help."""
     timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 120.0
     """Seconds without a byte from the API before a request counts as lost."""
@@ -156,13 +117,13 @@ class AgentSettings(Part, frozen=True):
         return listed.get(model) or Price(*dearest)
 
 
-class ScreenSettings(Part, frozen=True):
+class ScreenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     theme: str = "dark"
     mouse: bool = True
     bell: bool = False
 
 
-class Settings(Part, frozen=True):
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     session: NewSession = NewSession()
     research: ResearchSettings = ResearchSettings()
     envelope: EnvelopeSettings = EnvelopeSettings()
@@ -187,7 +148,7 @@ def read_settings(repo: Path) -> Settings:
     if len(text) > FILE_CHARACTERS:
         raise SettingsError(f"{path} has more than {FILE_CHARACTERS} characters")
     try:
-        found = tomllib.loads(text)
+        found = _with_new_names(tomllib.loads(text))
         _refuse_infinite(found)
         return msgspec.convert(found, Settings)
     except tomllib.TOMLDecodeError as error:
@@ -196,6 +157,23 @@ def read_settings(repo: Path) -> Settings:
         raise SettingsError(f"{path}: {_sentence(str(error))}") from error
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, or brackets in brackets
         raise SettingsError(f"{path} cannot be read: {error}") from error
+
+
+MOVED = {"run_command": "command", "time_budget_s": "time_budget_s", "time_limit_s": "time_limit_s"}
+"""Settings that `[session]` held before they moved to `[research]`: old name to new name."""
+
+
+def _with_new_names(found: dict[str, Any]) -> dict[str, Any]:
+    """Return the tables with each moved setting under its new name. Files that people have keep their meaning."""
+    old, new = found.get("session"), found.get("research", {})
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return found
+    moved = {MOVED[name]: value for name, value in old.items() if name in MOVED}
+    command = moved.get("command")
+    if isinstance(command, list) and all(isinstance(word, str) for word in command):
+        moved["command"] = shlex.join(command)
+    kept = {name: value for name, value in old.items() if name not in MOVED}
+    return {**found, "session": kept, "research": moved | new} if moved else found
 
 
 def _refuse_infinite(table: dict[str, Any], path: str = "$") -> None:
@@ -238,8 +216,8 @@ def _known(place: list[str]) -> tuple[str, ...]:
     return part.__struct_fields__ if part else ()
 
 
-def _part(place: list[str]) -> type[Part] | None:
-    parts: dict[str, type[Part]] = {
+def _part(place: list[str]) -> type[msgspec.Struct] | None:
+    parts: dict[str, type[msgspec.Struct]] = {
         "": Settings,
         "session": NewSession,
         "research": ResearchSettings,

@@ -25,6 +25,7 @@ from cockpit.session.corpus import CPU_BUDGET_S, CUDA_BUDGET_S, has_sealed_shard
 from cockpit.session.ledger import FOLDER_MODE, Ledger
 from cockpit.session.paths import SessionFolder, name_problem
 from cockpit.session.reader import LedgerReader
+from cockpit.session.research_settings import words_of
 from cockpit.session.settings import NewSession, Settings
 from cockpit.session.sqlite_file import LedgerError
 from cockpit.session.user import user_name
@@ -40,6 +41,7 @@ TASK_CHARACTERS = 1 << 20
 """Characters of the largest task file that is read."""
 CLUSTERS_AT_MOST = 10_000
 TIME_LIMIT_S = 600.0
+SHELL_WORDS = frozenset({"&&", "||", "|", ";", "&", ">", ">>", "<", "2>&1"})
 LEFT_AFTER_S = 60.0
 """A folder that a session was being made in is left over from a killed command after this."""
 
@@ -67,15 +69,34 @@ def fleet_spec(settings: Settings, repo: Path, speed: float = 1.0) -> FleetSpec:
     match new.fleet:
         case "local":
             try:
-                slots = devices.slots(new.clusters, settings.research.gpus_per_run)
+                slots = devices.slots(new.clusters, gpus_per_run(settings))
             except ValueError as error:
-                raise CreateError(f"{error}: change gpus_per_run, or CUDA_VISIBLE_DEVICES") from None
+                raise CreateError(f"{error}: change gpus_per_run or the command, or CUDA_VISIBLE_DEVICES") from None
             return FleetSpec("local", slots, screen_hardware=slots[0].hardware)
         case "sim":
             return sim_fleet(new.clusters or 16, new.seed, speed)
         case "sky":
             return sky_fleet(new, repo)
     raise CreateError(f"there is no fleet {new.fleet!r}: choose local, sky or sim")
+
+
+def gpus_per_run(settings: Settings) -> int:
+    """Return the devices of one run: as set, or as many as the command starts."""
+    research = settings.research
+    return research.gpus_per_run or devices.started_by(_words("command", research.command))
+
+
+def _words(setting: str, command: str) -> tuple[str, ...]:
+    """Return the words of a command. Raises CreateError for one that only a shell can read."""
+    try:
+        words = words_of(command)
+    except ValueError as error:
+        raise CreateError(f"[research] {setting}: {command!r} is not a command: {error}") from None
+    if found := next((word for word in words if word in SHELL_WORDS), ""):
+        raise CreateError(
+            f"[research] {setting}: {found!r} is for a shell, and none starts it: write sh -c '{command}'"
+        )
+    return words
 
 
 def sim_fleet(count: int, seed: int, speed: float) -> FleetSpec:
@@ -246,7 +267,8 @@ def _session(
     plan: Plan, spec: FleetSpec, head: str, constants: dict[str, Value], links: dict[str, str], at: float
 ) -> Session:
     new = plan.settings.session
-    budget_s = new.time_budget_s or _budget_s(spec, plan.repo)
+    research = plan.settings.research
+    budget_s = research.time_budget_s or _budget_s(spec, plan.repo)
     return Session(
         name=plan.name,
         repo=str(plan.repo),
@@ -257,12 +279,12 @@ def _session(
         corpus=plan.corpus,
         preset=_preset(spec) if takes_corpus(plan.repo) else "",
         time_budget_s=budget_s,
-        time_limit_s=new.time_limit_s or max(TIME_LIMIT_S, 2 * budget_s),
+        time_limit_s=research.time_limit_s or max(TIME_LIMIT_S, 2 * budget_s),
         budget_usd=new.budget_usd,
         budget_hours=new.budget_hours,
         proposer=new.proposer or ("claude" if has_key(plan.settings) else "grid"),
         seed=new.seed,
-        run_command=new.run_command or _own_python(plan.repo, spec),
+        run_command=_words("command", research.command) or _own_python(plan.repo, spec),
         constants=constants,
         early_stopping=new.early_stopping,
         id=f"s{secrets.token_hex(3)}" if spec.kind == "sky" else "",
@@ -281,7 +303,7 @@ def _notes(plan: Plan, session: Session, variant: Variant, at: float) -> list[Ev
     if not session.constants:
         text = "train.py has no top-level constants: only patches can be proposed, not numbers"
         notes.append(Trouble(at=at, text=text))
-    if session.run_command and not plan.settings.session.run_command:
+    if session.run_command and not plan.settings.research.command:
         notes.append(
             Said(at=at, author="cockpit", text=f"Runs use the repository's own Python, {session.run_command[0]}")
         )
@@ -326,7 +348,7 @@ def _access(settings: Settings, repo: Path, links: dict[str, str]) -> RunAccess:
     """Return the access of runs. A command of the person's own is confined only on the person's word: it may build an
     environment, download, or read files that no setting names."""
     research = settings.research
-    confine = research.confine if research.confine is not None else not settings.session.run_command
+    confine = research.confine if research.confine is not None else not research.command
     readable = tuple(str((repo / Path(path).expanduser()).resolve()) for path in research.readable)
     for name in research.env:
         if is_secret(name):
@@ -345,7 +367,7 @@ def _access(settings: Settings, repo: Path, links: dict[str, str]) -> RunAccess:
 def _rescore(plan: Plan, spec: FleetSpec) -> str:
     """Return which runs have their score computed outside them; empty where none can: the scores are their own word."""
     setting = plan.settings.research.rescore
-    if setting == "off" or spec.kind != "local" or plan.settings.session.run_command or not can_rescore(plan.repo):
+    if setting == "off" or spec.kind != "local" or plan.settings.research.command or not can_rescore(plan.repo):
         return ""
     return setting if has_sealed_shard(plan.corpus.partition(" ")[0]) else ""
 
@@ -357,7 +379,7 @@ def _scored_by_themselves(plan: Plan, session: Session) -> str:
         return said + "they are simulated"
     if session.fleet.kind != "local":
         return said + "on SkyPilot no score is computed outside its run yet"
-    if plan.settings.session.run_command:
+    if plan.settings.research.command:
         return said + "a command of your own starts train.py"
     if not can_rescore(plan.repo):
         return said + "train.py has no save_model and load_model, or prepare.py no sealed_shard"

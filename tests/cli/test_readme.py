@@ -1,12 +1,14 @@
 """The README and the settings page name what there is: every command and every setting, and nothing else."""
 
 import argparse
+import json
 import re
 import tomllib
 
 import msgspec
 
 from cockpit.cli.parser import parser
+from cockpit.session.research_settings import ResearchSettings, Row, rows
 from cockpit.session.settings import AgentSettings, EnvelopeSettings, NewSession, Price, ScreenSettings, Settings
 from cockpit.tui.actions.navigation import NAVIGATION
 from cockpit.tui.actions.pages import PAGE_ACTIONS
@@ -64,6 +66,27 @@ def test_every_setting_is_on_its_page_with_its_default() -> None:
         assert msgspec.convert(given, Settings) == Settings(), name
     assert all(f"`{field}`" in SETTINGS for field in (*Price.__struct_fields__, "on_event"))
     assert "## `[usd_per_hour]`" in SETTINGS
+
+
+def test_the_research_table_is_on_its_page_row_by_row() -> None:
+    page = SETTINGS.split("## `[research]`")[1].split("\n## ")[0]
+    shown = [line for line in page.splitlines() if line.startswith("| `")]
+    assert shown == [settings_row(row) for row in rows()]
+
+
+def settings_row(row: Row) -> str:
+    """Return the line of a row on the settings page."""
+    default = getattr(ResearchSettings(), row.field)
+    if isinstance(default, tuple):
+        default = list(default)
+    spelled = "left out" if default is None else f"`{json.dumps(default)}`"
+    return f"| `{row.field}` | {spelled} | {row.flag.help} |"
+
+
+def test_every_row_of_the_research_table_is_a_flag_of_new() -> None:
+    new = next(action for action in parser()._actions if isinstance(action, argparse._SubParsersAction)).choices["new"]
+    flags = {flag: action.dest for action in new._actions for flag in action.option_strings}
+    assert all(flags.get(row.name) == row.field for row in rows())
 
 
 def test_the_example_settings_of_the_readme_are_accepted() -> None:

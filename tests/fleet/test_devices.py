@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.fleet.local.devices import gpu_class, slots
+from cockpit.fleet.local.devices import gpu_class, slots, started_by
 
 Says = Callable[[str, str], None]
 EIGHT = "\n".join(f"{i}, GPU-000{i}, NVIDIA H100 80GB HBM3" for i in range(8))
@@ -81,3 +81,21 @@ def test_an_amd_device_is_limited_by_its_own_variable(says: Says) -> None:
         ("MI300X", "0", "HIP_VISIBLE_DEVICES"),
         ("MI300X", "1", "HIP_VISIBLE_DEVICES"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("command", "count"),
+    [
+        ("", 1),
+        ("python train.py", 1),
+        ("torchrun --nproc_per_node=8 train.py", 8),
+        ("torchrun --standalone --nproc-per-node 4 train.py --num_processes_of_data 2", 4),
+        ("accelerate launch --num_processes 2 train.py", 2),
+        ("deepspeed --num_gpus=3 train.py", 3),
+        ("python train.py --nproc_per_node", 1),
+        ("torchrun --nproc_per_node=gpu train.py", 2),
+    ],
+)
+def test_a_command_tells_how_many_devices_a_run_has(says: Says, command: str, count: int) -> None:
+    says("nvidia-smi", "\n".join(EIGHT.splitlines()[:2]))
+    assert started_by(command.split()) == count

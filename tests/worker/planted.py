@@ -18,6 +18,7 @@ from cockpit.core.model import Change, Edit, Estimate, ExperimentStatus, Outcome
 from cockpit.core.state import State, is_open
 from cockpit.session import worker_process
 from cockpit.session.paths import SessionFolder
+from cockpit.session.research_settings import ResearchSettings
 from cockpit.session.settings import EnvelopeSettings, NewSession, Settings
 from cockpit.worker.create import Plan, create
 from tests.worker.sessions import ROOT, git, state_of
@@ -88,11 +89,9 @@ def wave() -> Draft:
 
 def night(place: Path, seed: int, within_s: float) -> Told:
     """Run a session in autopilot on this machine until every arm of the wave is decided, for at most `within_s`."""
-    new = NewSession(
-        fleet="local", clusters=SLOTS, mode="autopilot", proposer="ann", corpus="stdlib",
-        time_budget_s=TRAINING_S, seed=seed,
-    )  # fmt: skip
-    settings = Settings(session=new, envelope=EnvelopeSettings(patches=True, filler=False))
+    new = NewSession(fleet="local", clusters=SLOTS, mode="autopilot", proposer="ann", corpus="stdlib", seed=seed)
+    research = ResearchSettings(time_budget_s=TRAINING_S)
+    settings = Settings(session=new, research=research, envelope=EnvelopeSettings(patches=True, filler=False))
     repo = plant(place / "repo")
     folder = SessionFolder(place / "sessions" / "planted")
     create(folder, Plan("planted", repo, settings, corpus=ready_corpus(repo, settings, cpu=True)), time.time())

@@ -11,7 +11,8 @@ from cockpit.core.state import State
 from cockpit.session import lock, worker_process
 from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader
-from cockpit.session.settings import EnvelopeSettings, NewSession, ResearchSettings, Settings
+from cockpit.session.research_settings import ResearchSettings
+from cockpit.session.settings import EnvelopeSettings, NewSession, Settings
 from cockpit.worker.create import SIM_EPOCH, Plan, create
 
 ROOT = Path(__file__).parents[2]
@@ -55,13 +56,18 @@ def git(folder: Path, *words: str) -> str:
 
 
 def local_session(
-    place: Path, clusters: int = 2, script: str = SCRIPT, confine: bool = True, **new: Any
+    place: Path,
+    clusters: int = 2,
+    script: str = SCRIPT,
+    confine: bool = True,
+    research: ResearchSettings | None = None,
+    **new: Any,
 ) -> SessionFolder:
     """Make a session on this machine. Every run that is not confined notes itself in `place/runs.txt`."""
     script = script.replace("RUNS_FILE", repr(str(place / "runs.txt")))
     repo = repository(place / "repo", script)
     settings = NewSession(fleet="local", clusters=clusters, **new)
-    return make(place, repo, settings, time.time(), confine=confine)
+    return make(place, repo, settings, time.time(), confine=confine, research=research)
 
 
 def sim_session(place: Path, speed: float, clusters: int = 16, **new: Any) -> SessionFolder:
@@ -72,11 +78,19 @@ def sim_session(place: Path, speed: float, clusters: int = 16, **new: Any) -> Se
 
 
 def make(
-    place: Path, repo: Path, new: NewSession, at: float, speed: float = 1.0, confine: bool = True
+    place: Path,
+    repo: Path,
+    new: NewSession,
+    at: float,
+    speed: float = 1.0,
+    confine: bool = True,
+    research: ResearchSettings | None = None,
 ) -> SessionFolder:
     folder = SessionFolder(place / "sessions" / "night")
     settings = Settings(
-        session=new, research=ResearchSettings(confine=confine), envelope=EnvelopeSettings(usd=1e6, wave_size=64)
+        session=new,
+        research=research or ResearchSettings(confine=confine),
+        envelope=EnvelopeSettings(usd=1e6, wave_size=64),
     )
     create(folder, Plan("night", repo, settings, speed=speed), at)
     return folder

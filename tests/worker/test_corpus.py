@@ -13,7 +13,8 @@ from cockpit.read.needs import needs
 from cockpit.session import worker_process
 from cockpit.session.corpus import CorpusProblem
 from cockpit.session.paths import SessionFolder
-from cockpit.session.settings import NewSession, ResearchSettings, Settings
+from cockpit.session.research_settings import ResearchSettings
+from cockpit.session.settings import NewSession, Settings
 from cockpit.worker.create import Plan, create
 from tests.worker.sessions import SCRIPT, local_session, repository, state_of, wait_for
 

@@ -14,6 +14,7 @@ from cockpit.core.model import EndMode, ExperimentStatus, Outcome
 from cockpit.session import lock, worker_process
 from cockpit.session.client import SteeringError
 from cockpit.session.paths import SessionFolder
+from cockpit.session.research_settings import ResearchSettings
 from tests.worker.sessions import SCRIPT, end_baseline, git, local_session, state_of, wait_for
 
 END = 'print(f"val_bpb:'
@@ -67,7 +68,7 @@ def test_code_that_is_changed_while_it_runs_gives_no_result(tmp_path: Path) -> N
 def test_a_run_past_its_limit_is_ended_with_all_its_children(tmp_path: Path) -> None:
     script = SCRIPT.replace("SECONDS = 0.6", "SECONDS = 60") + "\n"
     script = script.replace("for step", 'import subprocess; subprocess.Popen(["sleep", "987"])\nfor step')
-    folder = run_baseline(tmp_path, script, time_limit_s=1.0)
+    folder = run_baseline(tmp_path, script, research=ResearchSettings(time_limit_s=1.0))
     assert outcome(folder)[0] is Outcome.TIMEOUT
     assert not [process for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"] == ["sleep", "987"]]
 

@@ -13,12 +13,13 @@ from cockpit.cli.arguments import (
     seed,
     whole,
 )
+from cockpit.cli.research_flags import add_research_flags, given_research_flags
 
 TAKE_REPO = ("new", "open", "doctor")
 """Commands that take --repo; every other one finds the repository in its session."""
 NEW_FLAGS = (
-    "fleet", "clusters", "hardware", "infra", "mode", "proposer", "corpus", "time_budget_s", "time_limit_s",
-    "budget_usd", "budget_hours", "early_stopping", "seed",
+    "fleet", "clusters", "hardware", "infra", "mode", "proposer", "corpus", "budget_usd",
+    "budget_hours", "early_stopping", "seed",
 )  # fmt: skip
 """Flags of `new` that are settings of the session."""
 
@@ -66,10 +67,6 @@ def _add_new(command: Command) -> None:
     it.add_argument("--proposer", metavar="NAME",
                     help="claude (default with a key), search, hybrid, tpe, grid, or an outside agent")  # fmt: skip
     it.add_argument("--corpus", help="climbmix or stdlib, on this machine (default: climbmix with a GPU)")
-    it.add_argument("--time-budget", type=positive, dest="time_budget_s", metavar="SECONDS",
-                    help="training time of a run (default: prepare.py's)")  # fmt: skip
-    it.add_argument("--time-limit", type=positive, dest="time_limit_s", metavar="SECONDS",
-                    help="a run that takes longer has failed (default: 600, or twice the budget)")  # fmt: skip
     it.add_argument("--budget", type=amount, dest="budget_usd", metavar="DOLLARS",
                     help="GPU and API together (default: no cap)")  # fmt: skip
     it.add_argument("--hours", type=positive, dest="budget_hours", metavar="HOURS",
@@ -77,6 +74,7 @@ def _add_new(command: Command) -> None:
     it.add_argument("--no-early-stopping", dest="early_stopping", action="store_const", const=False,
                     help="let every run finish")  # fmt: skip
     it.add_argument("--seed", type=seed, help="of the first run of everything (default: 1337)")
+    add_research_flags(it)
 
 
 def _add_ends(command: Command) -> None:
@@ -109,7 +107,8 @@ def _new(options: Namespace) -> None:
     from cockpit.cli.making import new, notes
     from cockpit.cli.model_cost import estimate_sentence
 
-    folder = new(options.session, options.repo, {name: getattr(options, name) for name in NEW_FLAGS})
+    flags = {name: getattr(options, name) for name in NEW_FLAGS}
+    folder = new(options.session, options.repo, flags, given_research_flags(options))
     for note in notes(folder):
         print(f"! {note}")
     if estimate := estimate_sentence(folder):

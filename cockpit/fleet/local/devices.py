@@ -6,6 +6,7 @@ import platform
 import re
 import subprocess
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from cockpit.core.model import ClusterSpec
@@ -14,6 +15,10 @@ CORES_PER_SLOT = 2
 ASK_S = 10.0
 _MAKERS = frozenset({"NVIDIA", "TESLA", "GEFORCE", "AMD", "RADEON", "INSTINCT", "(TM)", "(R)"})
 """Words of a device's name that do not tell devices apart."""
+_PROCESSES = frozenset({"nproc_per_node", "num_processes", "num_gpus", "gpus_per_node"})
+"""Options of torchrun, accelerate and deepspeed that count the processes, one for each device."""
+_ALL_DEVICES = frozenset({"gpu", "auto"})
+"""Values of them that stand for all devices of the machine."""
 _MIG_LINE = re.compile(r"^\s+MIG (\S+)\s.*UUID: (MIG-[\w/-]+)\)", re.MULTILINE)
 
 
@@ -52,6 +57,19 @@ def slots(count: int = 0, gpus_per_run: int = 1) -> tuple[ClusterSpec, ...]:
         )
         for i, group in enumerate(given)
     )
+
+
+def started_by(command: Sequence[str]) -> int:
+    """Return the number of devices that a command starts processes for, as torchrun and accelerate are told it."""
+    for word, following in pairwise((*command, "")):
+        name, _, value = word.partition("=")
+        if name.lstrip("-").replace("-", "_") in _PROCESSES and name.startswith("--"):
+            value = value or following
+            if value.isascii() and value.isdigit():
+                return max(1, int(value))
+            if value in _ALL_DEVICES:
+                return max(1, len(devices()))
+    return 1
 
 
 def hardware_of(group: Sequence[Device]) -> str:

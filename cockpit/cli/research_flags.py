@@ -1,0 +1,31 @@
+"""The flags of `cockpit new` that are settings of `[research]`, one for each row of the table."""
+
+import argparse
+from collections.abc import Callable
+from typing import Any, Literal, get_args, get_origin
+
+from cockpit.cli.arguments import amount, seed
+from cockpit.session.research_settings import Row, listed, rows
+
+
+def add_research_flags(parser: argparse.ArgumentParser) -> None:
+    """Add a flag for each row. A flag that is not given is None."""
+    for row in rows():
+        parser.add_argument(row.name, dest=row.field, default=None, help=row.flag.help.replace("%", "%%"), **_how(row))
+
+
+def given_research_flags(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings that flags give."""
+    return {row.field: value for row in rows() if (value := getattr(options, row.field)) is not None}
+
+
+def _how(row: Row) -> dict[str, Any]:
+    """Return what argparse needs to know of a row, besides its name and help."""
+    if row.kind is bool:
+        return {"action": argparse.BooleanOptionalAction}
+    if get_origin(row.kind) is Literal:
+        return {"choices": list(get_args(row.kind))}
+    return {"type": row.flag.parse or _PARSERS.get(get_origin(row.kind) or row.kind, str), "metavar": row.flag.metavar}
+
+
+_PARSERS: dict[Any, Callable[[str], Any]] = {float: amount, int: seed, tuple: listed}

@@ -1,0 +1,87 @@
+"""The `[research]` table: how the repository is run and what its runs may use.
+
+Each field is one row: its name, type, default, flag and help. cockpit.toml is read by it, the flags of `cockpit new`
+are made from it, and a test compares it with docs/settings.md.
+"""
+
+import shlex
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from cockpit.session.setting_types import Amount, Count, Flag
+
+CHECKPOINTS = ("*.pt", "*.pth", "*.ckpt", "*.safetensors", "*.npz", "*.onnx", "*.joblib")
+"""The usual names of checkpoints."""
+
+
+class ResearchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    command: Annotated[str, Flag("command that starts a run, such as 'uv run train.py'", "WORDS")] = ""
+    """Empty for a guess."""
+    setup: Annotated[str, Flag("command that runs once, in a copy of the code, before the first run", "WORDS")] = ""
+    time_budget_s: Annotated[
+        Amount, Flag("training seconds of a run; 0 for the repository's own", "SECONDS", "time-budget")
+    ] = 0.0
+    time_limit_s: Annotated[
+        Amount, Flag("a run past it has failed; 0 for 600, or twice the budget", "SECONDS", "time-limit")
+    ] = 0.0
+    confine: Annotated[
+        bool | None, Flag("confine runs; if left out, they are where the script is started as `python train.py`")
+    ] = None
+    network: Annotated[bool, Flag("let a confined run use the network")] = False
+    readable: Annotated[tuple[str, ...], Flag("paths that a confined run may read", "PATHS")] = ()
+    rescore: Annotated[
+        Literal["keeps", "all", "off"],
+        Flag("runs scored outside them: the confirmation of each would-be keep, all, or none"),
+    ] = "keeps"
+    env: Annotated[
+        tuple[str, ...], Flag("names and patterns (`MYLIB_*`) of variables that a run inherits, secrets never", "NAMES")
+    ] = ()
+    links: Annotated[
+        tuple[str, ...], Flag("paths that git does not store, linked into each run, besides those found", "PATHS")
+    ] = ()
+    artifacts: Annotated[
+        tuple[str, ...], Flag("patterns of the files of a kept experiment that survive its run", "PATTERNS")
+    ] = CHECKPOINTS
+    artifacts_mb: Annotated[Amount, Flag("megabytes of the artifacts of one run", "MB")] = 2_000.0
+    gpus_per_run: Annotated[Count, Flag("devices of one run; 0 for as many as the command starts", "N")] = 0
+
+
+class Row(NamedTuple):
+    """One setting of the table."""
+
+    field: str
+    kind: Any
+    """The type of its value: str, float, int, bool, a tuple of words, or the choices of a Literal."""
+    flag: Flag
+    optional: bool
+    """None is a value of it: it may be left out."""
+
+    @property
+    def name(self) -> str:
+        return f"--{self.flag.name or self.field.replace('_', '-')}"
+
+
+def rows() -> Iterator[Row]:
+    """Yield the rows of the table in order."""
+    for field, hint in get_type_hints(ResearchSettings, include_extras=True).items():
+        if get_origin(hint) is not Annotated:
+            continue
+        flag = next((extra for extra in hint.__metadata__ if isinstance(extra, Flag)), None)
+        if flag is not None:
+            inner = hint.__origin__
+            plain = tuple(kind for kind in get_args(inner) if kind is not type(None))
+            optional = type(None) in get_args(inner)
+            kind = plain[0] if optional else inner
+            yield Row(field, kind.__origin__ if get_origin(kind) is Annotated else kind, flag, optional)
+
+
+def words_of(command: str) -> tuple[str, ...]:
+    """Split a command into its words, as a shell does. Raises ValueError for an open quote."""
+    return tuple(shlex.split(command))
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """Split the word of a flag at its commas."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())

@@ -1,0 +1,21 @@
+"""The types that the tables of cockpit.toml are made of."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
+
+Count = Annotated[int, msgspec.Meta(ge=0)]
+AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
+Amount = Annotated[float, msgspec.Meta(ge=0)]
+
+
+class Flag(NamedTuple):
+    """The row of a setting that is a flag of `cockpit new` as well. Its type and its default are the field's."""
+
+    help: str
+    metavar: str = ""
+    name: str = ""
+    """The flag's name; empty for the setting's, with hyphens."""
+    parse: Callable[[str], Any] | None = None
+    """Parses the flag's word where the type does not tell how. Raises ValueError with a sentence."""
