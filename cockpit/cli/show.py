@@ -105,7 +105,7 @@ def write_report(name: str | None, output: str | None) -> None:
 
     folder = session(name)
     state = state_of(folder)
-    page = html(state, state.now)
+    page = html(state, state.now, best_diff(state))
     if output == "-":
         encoding = sys.stdout.encoding or "utf-8"
         sys.stdout.write(page.encode(encoding, "xmlcharrefreplace").decode(encoding))
@@ -115,6 +115,24 @@ def write_report(name: str | None, output: str | None) -> None:
     print(f"written to {path}")
     if left := unablated_summary(state):
         print(f"! {left}: `cockpit ablate {folder.name}` proposes it")
+
+
+def best_diff(state: State) -> str | None:
+    """Return the diff of the best variant to the unchanged code; None where the repository is not at hand."""
+    from cockpit.variant.errors import VariantError
+    from cockpit.variant.store import VariantStore
+
+    if state.incumbent not in state.experiments:
+        return None
+    try:
+        store = VariantStore(Path(state.session.repo), state.session.name)
+        try:
+            commits = (state.experiments[name].commit for name in (state.baseline, state.incumbent))
+            return store.diff(*commits)
+        finally:
+            store.close()
+    except VariantError:
+        return None
 
 
 def print_log(name: str | None, of: str, follow: bool) -> None:

@@ -32,6 +32,12 @@ def change_words(experiment: Experiment) -> str:
     return ", ".join(words) or experiment.why or "unchanged"
 
 
+def changed_names(state: State, experiment: Experiment) -> list[str]:
+    """Return the parts of the change that differ from the base: an arm may set a constant to the value it has."""
+    base = constants_of(state, experiment.base) if experiment.base in state.experiments else {}
+    return [name for name, said in change_parts(experiment) if name not in base or value(base[name]) != said]
+
+
 def change_steps(state: State, experiment: Experiment) -> str:
     """Return `MATRIX_LR 0.04 → 0.05, code +12 −3`: each changed constant with the base's value before it."""
     base = constants_of(state, experiment.base) if experiment.base in state.experiments else {}

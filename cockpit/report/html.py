@@ -5,25 +5,34 @@ from datetime import UTC, datetime
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from cockpit.core.model import Value
 from cockpit.core.state import State
-from cockpit.read.effects import is_clear
-from cockpit.read.wording import value
-from cockpit.report.chart import legend, svg
-from cockpit.report.story import story
-from cockpit.science.effects import FactorEffect
+from cockpit.read.wording import signed, value
+from cockpit.report.bars import Bar, bar_svg, scale_of
+from cockpit.report.chart import NARROW
+from cockpit.report.contents import contents
+from cockpit.report.svg import svg
+
+DIFF_CHARACTERS = 60_000
 
 
-def html(state: State, now: float) -> str:
-    """Return the page, at `now` on the session's clock."""
-    found = story(state, now)
-    alone = found.alone.best if found.alone else ()
+def html(state: State, now: float, diff: str | None = None) -> str:
+    """Return the page, at `now` on the session's clock.
+
+    `diff` is the change of the best variant to the unchanged code; None where the repository is not at hand.
+    """
+    found = contents(state, now)
     return (
         _environment()
         .get_template("report.html.j2")
         .render(
             s=found,
-            chart=Markup(svg(found.dots, found.line, alone, found.hours, found.classes)),
-            legend=legend(found.classes),
+            charts=[Markup(svg(chart) + svg(chart, NARROW)) for chart in found.charts],
+            classes=[chart.hardware for chart in found.charts],
+            shown={kept.experiment for kept in found.kept},
+            scale=scale_of(found.strongest),
+            diff=diff if diff is None else diff[:DIFF_CHARACTERS],
+            diff_left_out=max(0, len(diff or "") - DIFF_CHARACTERS),
         )
     )
 
@@ -37,8 +46,10 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.tests["clear"] = _clear
-    environment.filters |= {"clock": _clock, "value": value, "signed": _signed}
+    environment.filters |= {
+        "clock": _clock, "literal": _literal, "value": value, "signed": signed,
+        "bar": _bar, "scale": scale_of, "lines": _lines,
+    }  # fmt: skip
     return environment
 
 
@@ -47,13 +58,19 @@ def _shown(value: object) -> object:
     return "".join(c if c.isprintable() else " " for c in value) if type(value) is str else value
 
 
-def _clear(effect: FactorEffect) -> bool:
-    return is_clear(effect.estimate)
+def _lines(text: str) -> list[str]:
+    """Return the lines of a diff without their ends: each is shown on its own, cleaned of control characters."""
+    return [line.expandtabs(4) for line in text.split("\n")]
+
+
+def _literal(constant: Value) -> str:
+    """Return a constant as Python reads it; a list stands for a tuple."""
+    return repr(tuple(constant) if isinstance(constant, list) else constant)
+
+
+def _bar(bar: Bar, scale: float) -> Markup:
+    return Markup(bar_svg(bar, scale))
 
 
 def _clock(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%H:%M")
-
-
-def _signed(value: float, digits: int = 4) -> str:
-    return f"{value:+.{digits}f}".replace("-", "−")

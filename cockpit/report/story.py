@@ -1,187 +1,198 @@
-"""The content of a session's report, gathered from its state. Pure; text is escaped where it is drawn."""
+"""The story of a night: its phases, found from what was kept and when, told in sentences with links.
 
-from datetime import UTC, datetime
+The phases are the steps of the least concave line above the gains kept so far. Each brought less an hour than the one
+before it, so that the last is where the night flattened.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
 
 import msgspec
 
-from cockpit.core.model import Estimate, ExperimentStatus, Spend, Wave, WaveKind
+from cockpit.core.model import Experiment, ExperimentStatus
 from cockpit.core.state import State
-from cockpit.decide.budget import Accounts, accounts
-from cockpit.decide.early_stopping import early_stopping_summary
-from cockpit.decide.evidence import noise_of
-from cockpit.decide.kept_changes import unablated_summary
-from cockpit.read.changes import change_words
-from cockpit.read.checks import checks_of, unchecked
-from cockpit.read.counterfactual import Best, OneGpu, best_so_far, one_gpu
-from cockpit.read.effects import effects_of
-from cockpit.read.score_dots import ScoreDots
-from cockpit.read.scores import (
-    Difference,
-    Score,
-    comparison_class,
-    kept_estimate,
-    kept_experiments,
-    score_of,
-)
-from cockpit.read.waves import best_arm, wave_word
-from cockpit.report.chart import PlottedDot, dots
-from cockpit.report.status import counts
-from cockpit.report.verdict import verdict
-from cockpit.science.effects import FactorEffects
-from cockpit.science.noise import Noise
+from cockpit.decide.kept_changes import WITHOUT
+from cockpit.read.changes import CODE, changed_names
+from cockpit.read.scores import kept_estimate, kept_experiments
+from cockpit.read.wording import count, duration
 
-WAVES_AT_MOST = 200
+PHASES_AT_MOST = 5
+FACTORS_NAMED = 3
+GAINED_NAMED = 2
+KEEPS_NAMED = 6
+FLAT_SHARE = 0.9
+"""The share of the kept gain after which the night counts as flat."""
+ABLATIONS = "ablations"
+
+Point = tuple[float, float]
+"""A time, and the gain kept by then."""
 
 
-class Kept(msgspec.Struct, frozen=True):
-    """A change that was kept, with the evidence it was kept on."""
+class Part(msgspec.Struct, frozen=True):
+    """A piece of a sentence. `to` is the experiment or wave that it links to; empty for plain text."""
 
-    at: float
-    experiment: str
-    what: str
-    reason: str
-    author: str
-    estimate: Estimate | None
-    scores: dict[str, list[float]]
-    checks: str
-    """How its runs were confined and scored, in a clause."""
-    certificate: str
-    """The digest of its certificate; empty for none."""
-
-
-class WaveReport(msgspec.Struct, frozen=True):
-    wave: Wave
-    word: str
-    """Its standing."""
-    measured: int
-    crashed: int
-    kept: int
-    best: str
-    best_score: Score | None
-    best_difference: Difference | None
-    """The best arm's difference to the wave's base."""
-    effects: FactorEffects
-
-
-class Said(msgspec.Struct, frozen=True):
-    at: float
-    author: str
     text: str
-    kind: str
+    to: str = ""
 
 
-class Story(msgspec.Struct, frozen=True):
-    name: str
-    simulated: bool
-    made: str
-    fleet: str
-    corpus: str
-    preset: str
-    commit: str
-    hours: float
-    verdict: str
-    unchecked: list[str]
-    """The things that nothing checks in this session, a sentence each."""
-    counts: dict[str, int]
-    hardware: str
-    """The class that comparisons are made in. The chart's line and the baseline's score are of this class."""
-    baseline: float | None
-    best: Kept | None
-    dots: list[PlottedDot]
-    classes: list[str]
-    """Hardware classes, the one that comparisons are made in first."""
-    line: list[Best]
-    alone: OneGpu | None
-    kept: list[Kept]
-    unablated: str
-    """The kept changes that were not ablated, in a sentence; empty for none."""
-    waves: list[WaveReport]
-    waves_left_out: int
-    said: list[Said]
-    noise: Noise
-    books: Accounts
-    early: str
-    """The savings and mistakes of early stopping; empty where no run was ended early."""
-    budget_usd: float
-    spend: Spend
+Sentence = list[Part]
 
 
-def story(state: State, now: float) -> Story:
-    """Return the contents of the report at `now`."""
-    session = state.session
-    hardware, noise = comparison_class(state), noise_of(state)
-    baseline = score_of(state, state.baseline, hardware)
-    scored = ScoreDots()
-    scored.follow(state)
-    kept = [_kept(state, i) for i in range(len(state.incumbencies))]
-    newest = {one.experiment: one for one in kept}
-    asked = [wave for wave in state.waves.values() if wave.kind is not WaveKind.FILLER]
-    return Story(
-        name=session.name,
-        simulated=session.fleet.simulated,
-        made=datetime.fromtimestamp(session.created_at, UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        fleet=_fleet(state),
-        corpus=state.corpus,
-        preset=state.preset,
-        commit=session.commit,
-        hours=max(0.0, now - session.created_at) / 3600,
-        verdict=verdict(state, now),
-        unchecked=unchecked(state),
-        counts=counts(state),
-        hardware=hardware,
-        baseline=baseline.mean if baseline else None,
-        best=kept[-1] if kept else None,
-        dots=dots(state, scored),
-        classes=scored.classes(state),
-        line=best_so_far(state, hardware),
-        alone=one_gpu(state),
-        kept=[newest[name] for name in kept_experiments(state)],
-        unablated=unablated_summary(state),
-        waves=[_wave(state, wave) for wave in asked[-WAVES_AT_MOST:]],
-        waves_left_out=max(0, len(asked) - WAVES_AT_MOST),
-        said=[Said(m.at, m.author, m.text, m.kind) for m in state.messages if m.kind in ("finding", "phase")],
-        noise=noise,
-        books=accounts(state, now),
-        early=early_stopping_summary(state.early_stops),
-        budget_usd=state.budget_usd,
-        spend=state.spend,
+class Phase(msgspec.Struct, frozen=True):
+    """A part of the night. Times are on the session's clock."""
+
+    began: float
+    ended: float
+    gain: float
+    """The sum of the improvements of what was kept in it, as estimated; positive is better."""
+    kept: tuple[str, ...]
+    gained_by: tuple[str, ...]
+    """The names of what the kept changes set, the one with the largest gain first."""
+    varied: tuple[tuple[str, int], ...]
+    """The factors that its variants changed, the most frequent first, each with its variants."""
+    variants: int
+    crashed: int
+    waves: tuple[str, ...]
+
+
+def phases(state: State, now: float) -> list[Phase]:
+    """Return the phases of the night up to `now`, in order; none before the first result."""
+    if not state.incumbencies:
+        return []
+    keeps = _keeps(state)
+    began = state.session.created_at
+    points = [(began, 0.0)]
+    for at, _, gain in keeps:
+        points.append((at, points[-1][1] + gain))
+    edges = [*(at for at, _ in _fewest(_hull(points))), max(now, points[-1][0])]
+    finished = _finished(state)
+    found = [_phase(state, keeps, finished, start, end) for start, end in pairwise(edges) if end > start]
+    return [phase for phase in found if phase.variants or phase.kept]
+
+
+def told(state: State, now: float, metric: str) -> list[Sentence]:
+    """Return the story, a few sentences for each phase and one on when it flattened."""
+    found = phases(state, now)
+    if not found:
+        return []
+    total = sum(phase.gain for phase in found)
+    began = state.session.created_at
+    sentences = [_of_phase(phase, began, total, metric) for phase in found]
+    flat = _flattened(state, began)
+    return [*sentences, flat] if flat else sentences
+
+
+def _keeps(state: State) -> list[tuple[float, str, float]]:
+    """Return (time, experiment, improvement) of each keep, in order. One without an estimate counts for nothing."""
+    times = {one.experiment: one.at for one in state.incumbencies}
+    estimates = {name: kept_estimate(state, name) for name in kept_experiments(state)}
+    return [(times[name], name, -one.mean if one else 0.0) for name, one in estimates.items()]
+
+
+def _hull(points: Sequence[Point]) -> list[Point]:
+    """Return the corners of the least concave line above the points, from the first to the highest."""
+    top = max(range(len(points)), key=lambda i: (points[i][1], -i))
+    corners: list[Point] = []
+    for point in points[: top + 1]:
+        while len(corners) > 1 and _turn(corners[-2], corners[-1], point) >= 0:
+            corners.pop()
+        corners.append(point)
+    return corners
+
+
+def _fewest(corners: list[Point]) -> list[Point]:
+    """Leave out the corner that matters least while there are more than PHASES_AT_MOST."""
+    left = list(corners)
+    while len(left) > PHASES_AT_MOST:
+        least = min(range(1, len(left) - 1), key=lambda i: abs(_turn(left[i - 1], left[i], left[i + 1])))
+        left.pop(least)
+    return left
+
+
+def _turn(a: Point, b: Point, c: Point) -> float:
+    """Return twice the area of a triangle of points; negative where its second corner lies above the others' line."""
+    return (b[0] - a[0]) * (c[1] - a[1]) - (c[0] - a[0]) * (b[1] - a[1])
+
+
+def _finished(state: State) -> list[tuple[float, Experiment]]:
+    """Return each variant with the time at which it was first measured, or crashed."""
+    found = []
+    for experiment in state.experiments.values():
+        ends = [state.attempts[name].ended_at for name in experiment.attempts if state.attempts[name].ended_at]
+        measured = experiment.scores or experiment.status is ExperimentStatus.CRASHED
+        if experiment.id != state.baseline and ends and measured:
+            found.append((min(ends), experiment))
+    return found
+
+
+def _phase(
+    state: State, keeps: list[tuple[float, str, float]], finished: list[tuple[float, Experiment]], start: float,
+    end: float,
+) -> Phase:  # fmt: skip
+    inside = [experiment for at, experiment in finished if start < at <= end]
+    mine = [(name, gain) for at, name, gain in keeps if start < at <= end]
+    gains: dict[str, float] = {}
+    for name, gain in mine:
+        for changed in changed_names(state, state.experiments[name]):
+            gains[changed] = gains.get(changed, 0.0) + gain
+    factors = Counter(factor for experiment in inside for factor in _factors(state, experiment))
+    return Phase(
+        began=start,
+        ended=end,
+        gain=sum(gain for _, gain in mine),
+        kept=tuple(name for name, _ in mine),
+        gained_by=tuple(sorted(gains, key=lambda name: -gains[name])),
+        varied=tuple(factors.most_common()),
+        variants=len(inside),
+        crashed=sum(experiment.status is ExperimentStatus.CRASHED for experiment in inside),
+        waves=tuple(dict.fromkeys(experiment.wave for experiment in inside)),
     )
 
 
-def _kept(state: State, index: int) -> Kept:
-    incumbency = state.incumbencies[index]
-    experiment = state.experiments[incumbency.experiment]
-    return Kept(
-        at=incumbency.at,
-        experiment=experiment.id,
-        what=change_words(experiment),
-        reason=incumbency.reason,
-        author=incumbency.author,
-        estimate=kept_estimate(state, experiment.id),
-        scores=experiment.scores,
-        checks=checks_of(state, experiment),
-        certificate=state.certificates.get(experiment.id, ""),
-    )
+def _factors(state: State, experiment: Experiment) -> list[str]:
+    """Return the names of what an experiment varies: its wave's factors, its constants, `code` or `ablations`."""
+    if WITHOUT in experiment.levels:
+        return [ABLATIONS]
+    wave = state.waves.get(experiment.wave)
+    names = list(dict.fromkeys([*(wave.factors if wave else {}), *experiment.change.constants]))
+    return [*names, CODE] if experiment.change.edits else names
 
 
-def _fleet(state: State) -> str:
-    by_class: dict[str, int] = {}
-    for cluster in state.clusters.values():
-        by_class[cluster.hardware or "?"] = by_class.get(cluster.hardware or "?", 0) + 1
-    return ", ".join(f"{number} {hardware}" for hardware, number in by_class.items())
+def _of_phase(phase: Phase, began: float, total: float, metric: str) -> Sentence:
+    span = f"{duration(phase.began - began)} to {duration(phase.ended - began)}: "
+    tried = f"{count(phase.variants, 'variant')}" + (f" of {_named(phase)}" if phase.varied else "")
+    crashed = f", {phase.crashed} of which crashed" if phase.crashed else ""
+    said = [Part(f"{span}{tried}{crashed}.")]
+    if not phase.kept:
+        return [*said, Part(" Nothing was kept.")]
+    said.append(Part(f" {count(len(phase.kept), 'change')} kept ("))
+    for number, name in enumerate(phase.kept[:KEEPS_NAMED]):
+        said += [Part(", ")] if number else []
+        said.append(Part(name, name))
+    if len(phase.kept) > KEEPS_NAMED:
+        said.append(Part(f" and {len(phase.kept) - KEEPS_NAMED} more"))
+    share = f", {phase.gain / total:.0%} of the night's" if total > 0 and phase.gain > 0 else ""
+    hours = (phase.ended - phase.began) / 3600
+    mostly = f" by {' and '.join(phase.gained_by[:GAINED_NAMED])}" if phase.gained_by else ""
+    said.append(Part(f"),{mostly}: together {phase.gain:.4f} of {metric}{share}, or {phase.gain / hours:.4f} an hour."))
+    return said
 
 
-def _wave(state: State, wave: Wave) -> WaveReport:
-    arms = [state.experiments[name] for name in wave.arms]
-    best, difference = best_arm(state, arms)
-    return WaveReport(
-        wave=wave,
-        word=wave_word(state, wave),
-        measured=sum(bool(arm.scores) or arm.status is ExperimentStatus.CRASHED for arm in arms),
-        crashed=sum(arm.status is ExperimentStatus.CRASHED for arm in arms),
-        kept=sum(arm.status is ExperimentStatus.KEPT for arm in arms),
-        best=best,
-        best_score=score_of(state, best) if best else None,
-        best_difference=difference,
-        effects=effects_of(state, wave.id),
-    )
+def _named(phase: Phase) -> str:
+    """Return the factors that were varied most."""
+    names = [name for name, _ in phase.varied]
+    more = len(names) - FACTORS_NAMED
+    return ", ".join(names[:FACTORS_NAMED]) + (f" and {count(more, 'other factor')}" if more > 0 else "")
+
+
+def _flattened(state: State, began: float) -> Sentence:
+    """Return the sentence on when most of the gain had been kept; empty without a gain."""
+    keeps = [keep for keep in _keeps(state) if keep[2] > 0]
+    total, so_far = sum(gain for _, _, gain in keeps), 0.0
+    for at, name, gain in keeps:
+        so_far += gain
+        if so_far >= FLAT_SHARE * total:
+            said = f"{FLAT_SHARE:.0%} of the kept gain was there after {duration(at - began)}, with "
+            return [Part(said), Part(name, name), Part(".")]
+    return []

@@ -20,10 +20,10 @@ from cockpit.read.score_dots import ScoreDots
 from cockpit.read.scores import best_steps, comparison_class, kept_estimate, kept_experiments
 from cockpit.read.waves import best_arm, class_beside, status_word, wave_word
 from cockpit.read.wording import value
+from cockpit.report.contents import contents
 from cockpit.report.html import html
 from cockpit.report.results import results_tsv
 from cockpit.report.status import counts, status
-from cockpit.report.story import story
 from cockpit.tui.views.changes import short_change
 from cockpit.tui.views.clusters import about
 from cockpit.tui.views.effects import effects_view
@@ -51,7 +51,7 @@ def test_every_standing_of_a_wave_has_its_look(state: State) -> None:
 
 
 def test_status_and_report_count_the_same_kept_changes(state: State) -> None:
-    page = story(state, state.now)
+    page = contents(state, state.now)
     assert [one.experiment for one in page.kept] == kept_experiments(state)
     assert counts(state)["kept"] == len(page.kept) > 0
 
@@ -60,7 +60,7 @@ def test_a_kept_change_that_is_discarded_later_counts_nowhere(state: State) -> N
     name = kept_experiments(state)[0]
     state = fold(state, Decided(at=state.now, experiment=name, status=ExperimentStatus.DISCARDED, reason="worse now"))
     assert name not in kept_experiments(state)
-    assert counts(state)["kept"] == len(story(state, state.now).kept)
+    assert counts(state)["kept"] == len(contents(state, state.now).kept)
 
 
 def test_the_gain_is_the_one_of_the_last_keep(state: State) -> None:
@@ -69,7 +69,8 @@ def test_the_gain_is_the_one_of_the_last_keep(state: State) -> None:
     state = fold(state, IncumbentSet(at=state.now, experiment=name, reason="again", estimate=later))
     assert kept_estimate(state, name) == later
     assert status(state, state.now, {})["best"]["gain"]["mean"] == -0.5
-    assert story(state, state.now).best == story(state, state.now).kept[-1]
+    page = contents(state, state.now)
+    assert page.best is not None and page.best.kept == page.kept[-1]
 
 
 def test_the_best_line_is_one_on_the_chart_and_in_the_report(state: State) -> None:
@@ -149,7 +150,7 @@ def test_a_value_is_worded_alike_for_a_person_and_an_agent(constant: Value) -> N
 def test_the_best_arm_of_a_wave_is_the_same_in_the_report_and_on_the_screen(state: State) -> None:
     text = re.sub(r"<[^>]+>", " ", html(state, state.now))
     shown = 0
-    for section in story(state, state.now).waves:
+    for section in contents(state, state.now).waves:
         view = wave_view(state, section.wave, state.now)
         assert (view.best, view.word) == (section.best, section.word)
         if section.best_difference is not None and section.best_score is not None:
@@ -162,9 +163,11 @@ def test_the_best_arm_of_a_wave_is_the_same_in_the_report_and_on_the_screen(stat
 def test_the_charts_mark_the_kept_changes_and_have_one_order_of_classes(state: State) -> None:
     dots = ScoreDots()
     dots.follow(state)
-    page = story(state, state.now)
-    assert {dot.experiment for dot in page.dots if dot.kept} == set(kept_experiments(state))
-    assert page.classes == dots.classes(state) and page.classes[0] == page.hardware
+    page = contents(state, state.now)
+    marked = {dot.experiment for chart in page.charts for dot in chart.dots if dot.kept}
+    assert marked == set(kept_experiments(state))
+    classes = [chart.hardware for chart in page.charts]
+    assert classes == dots.classes(state) and classes[0] == page.hardware
 
 
 def test_an_experiment_that_an_ended_session_left_is_not_run_on_its_page(state: State) -> None:

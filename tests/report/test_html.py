@@ -127,10 +127,12 @@ class Page(HTMLParser):
         super().__init__()
         self.tags: list[str] = []
         self.loads: list[str] = []
+        self.names: list[str] = []
         self.feed(text)
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
+        self.names += [value or "" for name, value in attributes if name == "id"]
         self.loads += [value or "" for name, value in attributes if name in ("src", "href", "xlink:href", "action")]
 
 
@@ -153,13 +155,13 @@ def test_a_best_without_an_interval_is_not_called_a_gain() -> None:
 
 def test_every_kept_change_has_its_evidence() -> None:
     text = text_of(html(night(), BEGAN + 1000))
-    assert re.search(r"e0002 ASPECT_RATIO=96 −0.0101 −0.0109 to −0.0093 2 H100 it is better", text)
+    assert re.search(r"e0002 ASPECT_RATIO 96 −0.0101 −0.0109 to −0.0093 2 H100 \$0.83 it is better", text)
 
 
 def test_a_wave_is_shown_with_who_approved_it_and_what_its_factors_did() -> None:
     text = text_of(html(night(), BEGAN + 1000))
     assert "claude proposed it" in text and "under person:ann" in text
-    row = re.search(r"ASPECT_RATIO 80 96 (−0\.00\d\d) (−0\.0\d+) to (−0\.0\d+) 2", text)
+    row = re.search(r"ASPECT_RATIO 80 → 96 (−0\.00\d\d) (−0\.0\d+) to (−0\.0\d+) 2", text)
     assert row is not None
     mean, low, high = (float(number.replace("−", "-")) for number in row.groups())
     assert low < mean < high < 0 and mean == pytest.approx(-0.0049, abs=2e-4)
@@ -235,16 +237,23 @@ def test_text_of_runs_models_and_people_is_never_markup_nor_control() -> None:
 
 def test_the_page_loads_nothing_from_anywhere() -> None:
     page = html(night(), BEGAN + 1000)
-    assert Page(page).loads == []
+    assert all(link.startswith("#") for link in Page(page).loads)
     assert "default-src 'none'" in page
+
+
+def test_every_link_of_the_page_has_its_target() -> None:
+    page = Page(html(night(), BEGAN + 1000))
+    assert set(page.loads) <= {f"#{name}" for name in page.names}
+    assert {"#e0002", "#story", "#stack"} <= set(page.loads)
 
 
 def test_the_chart_has_a_dot_for_each_experiment_and_marks_what_was_kept() -> None:
     state = night()
     state.experiments["e0002"].status = ExperimentStatus.KEPT
     page = html(state, BEGAN + 1000)
-    assert len(re.findall(r"<circle ", page)) == 3
-    assert len(re.findall(r'<circle [^>]*stroke="#000000"', page)) == 1
+    chart = page[page.index('<svg class="wide"') : page.index('<svg class="narrow"')]
+    assert len(re.findall(r"<circle ", chart)) == 3
+    assert len(re.findall(r'<circle [^>]*stroke="#000"', chart)) == 1
     assert "<title>e0002 H100 0.9901</title>" in page
 
 

@@ -6,7 +6,6 @@ from cockpit.core.state import State
 from cockpit.read.effects import gain_of
 from cockpit.read.scores import kept_experiments
 from cockpit.report.html import html
-from cockpit.report.story import story
 from cockpit.report.verdict import verdict
 from tests.tui import stories
 
@@ -47,12 +46,3 @@ def test_a_session_without_a_keep_says_that_nothing_is_better() -> None:
     state.incumbent = state.baseline
     assert verdict(state, state.now).startswith("The unchanged train.py is still the best.")
     assert verdict(stories.empty().state, 1.0).startswith("The unchanged train.py has no result yet.")
-
-
-def test_the_reports_chart_has_round_labels_and_names_what_was_kept() -> None:
-    state = stories.night().state
-    page = html(state, state.now)
-    scores = [float(label) for label in re.findall(r'text-anchor="end">([0-9.]+)<', page)]
-    assert len(scores) >= 3 and all(round(score * 1000 / 5) * 5 == round(score * 1000, 6) for score in scores)
-    line = story(state, state.now).line
-    assert f">{line[-1].experiment}</text>" in page and ">val_bpb</text>" in page

@@ -1,0 +1,217 @@
+"""The contents of a session's report, gathered from its state. Pure; text is escaped where it is drawn."""
+
+from datetime import UTC, datetime
+
+import msgspec
+
+from cockpit.core.model import ExperimentStatus, Spend, Value, Wave, WaveKind
+from cockpit.core.state import State, constants_of
+from cockpit.decide.budget import Accounts, accounts
+from cockpit.decide.early_stopping import early_stopping_summary
+from cockpit.decide.evidence import noise_of
+from cockpit.decide.kept_changes import unablated_summary
+from cockpit.read.changes import change_words
+from cockpit.read.checks import checks_of, unchecked
+from cockpit.read.counterfactual import Best, OneGpu, best_so_far, one_gpu
+from cockpit.read.effects import effects_of
+from cockpit.read.kept_stack import KeptChange, Stack, stack_of
+from cockpit.read.scores import Difference, Score, comparison_class, score_of
+from cockpit.read.waves import best_arm, wave_word
+from cockpit.report.bars import Bar, bars_of, strongest
+from cockpit.report.chart import Chart, charts
+from cockpit.report.reproduce import Command, commands
+from cockpit.report.status import counts
+from cockpit.report.story import Sentence, told
+from cockpit.report.verdict import verdict
+from cockpit.science.effects import FactorEffects
+from cockpit.science.noise import Noise
+
+METRIC = "val_bpb"
+WAVES_AT_MOST = 120
+KEPT_AT_MOST = 200
+SAID_AT_MOST = 150
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A change that was kept, with the evidence it was kept on."""
+
+    experiment: str
+    change: KeptChange
+    reason: str
+    author: str
+    scores: dict[str, list[float]]
+    checks: str
+    """How its runs were confined and scored, in a clause."""
+    certificate: str
+    """The digest of its certificate; empty for none."""
+
+
+class BestVariant(msgspec.Struct, frozen=True):
+    experiment: str
+    what: str
+    scores: dict[str, list[float]]
+    changed: tuple[tuple[str, Value | None, Value], ...]
+    """(constant, the baseline's value, its own) of each constant that differs; None for a new constant."""
+    constants: dict[str, Value]
+    """All its constants."""
+    kept: Kept | None
+    """Its evidence; None for the baseline."""
+
+
+class WaveReport(msgspec.Struct, frozen=True):
+    wave: Wave
+    word: str
+    """Its standing."""
+    measured: int
+    crashed: int
+    kept: int
+    best: str
+    best_score: Score | None
+    best_difference: Difference | None
+    """The best arm's difference to the wave's base."""
+    effects: FactorEffects
+    bars: list[Bar]
+
+
+class Said(msgspec.Struct, frozen=True):
+    at: float
+    author: str
+    text: str
+    kind: str
+
+
+class Contents(msgspec.Struct, frozen=True):
+    name: str
+    simulated: bool
+    metric: str
+    made: str
+    fleet: str
+    corpus: str
+    preset: str
+    commit: str
+    hours: float
+    verdict: str
+    unchecked: list[str]
+    """The things that nothing checks in this session, a sentence each."""
+    counts: dict[str, int]
+    hardware: str
+    """The class that comparisons are made in. The best line and the baseline's score are of this class."""
+    baseline: Score | None
+    best: BestVariant | None
+    charts: list[Chart]
+    line: list[Best]
+    alone: OneGpu | None
+    stack: Stack
+    kept: list[Kept]
+    kept_left_out: int
+    unablated: str
+    """The kept changes that were not ablated, in a sentence; empty for none."""
+    story: list[Sentence]
+    strongest: list[Bar]
+    waves: list[WaveReport]
+    waves_left_out: int
+    said: list[Said]
+    commands: list[Command]
+    noise: Noise
+    books: Accounts
+    early: str
+    """The savings and mistakes of early stopping; empty where no run was ended early."""
+    budget_usd: float
+    spend: Spend
+
+
+def contents(state: State, now: float) -> Contents:
+    """Return the contents of the report at `now`."""
+    session = state.session
+    hardware = comparison_class(state)
+    stack = stack_of(state, now)
+    kept = [_kept(state, change) for change in stack.kept]
+    line, alone = best_so_far(state, hardware), one_gpu(state)
+    hours = max(0.0, (state.ended_at or now) - session.created_at) / 3600
+    waves = [_wave(state, wave) for wave in state.waves.values() if wave.kind is not WaveKind.FILLER]
+    said = [Said(m.at, m.author, m.text, m.kind) for m in state.messages if m.kind in ("finding", "phase")]
+    return Contents(
+        name=session.name,
+        simulated=session.fleet.simulated,
+        metric=METRIC,
+        made=datetime.fromtimestamp(session.created_at, UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        fleet=_fleet(state),
+        corpus=state.corpus,
+        preset=state.preset,
+        commit=session.commit,
+        hours=hours,
+        verdict=verdict(state, now),
+        unchecked=unchecked(state),
+        counts=counts(state),
+        hardware=hardware,
+        baseline=score_of(state, state.baseline, hardware),
+        best=_best(state, kept),
+        charts=charts(state, alone.best if alone else (), hours, METRIC),
+        line=line,
+        alone=alone,
+        stack=stack,
+        kept=kept[-KEPT_AT_MOST:],
+        kept_left_out=max(0, len(kept) - KEPT_AT_MOST),
+        unablated=unablated_summary(state),
+        story=told(state, state.ended_at or now, METRIC),
+        strongest=strongest(wave.bars for wave in waves),
+        waves=waves[-WAVES_AT_MOST:],
+        waves_left_out=max(0, len(waves) - WAVES_AT_MOST),
+        said=said[-SAID_AT_MOST:],
+        commands=commands(state),
+        noise=noise_of(state),
+        books=accounts(state, now),
+        early=early_stopping_summary(state.early_stops),
+        budget_usd=state.budget_usd,
+        spend=state.spend,
+    )
+
+
+def _kept(state: State, change: KeptChange) -> Kept:
+    experiment = state.experiments[change.experiment]
+    step = next(one for one in reversed(state.incumbencies) if one.experiment == change.experiment)
+    return Kept(
+        experiment=experiment.id,
+        change=change,
+        reason=step.reason,
+        author=step.author,
+        scores=experiment.scores,
+        checks=checks_of(state, experiment),
+        certificate=state.certificates.get(experiment.id, ""),
+    )
+
+
+def _best(state: State, kept: list[Kept]) -> BestVariant | None:
+    experiment = state.experiments.get(state.incumbent)
+    if experiment is None:
+        return None
+    constants = constants_of(state, experiment.id)
+    before = state.session.constants
+    changed = tuple((name, before.get(name), new) for name, new in constants.items() if before.get(name) != new)
+    mine = next((one for one in kept if one.experiment == experiment.id), None)
+    return BestVariant(experiment.id, change_words(experiment), experiment.scores, changed, constants, mine)
+
+
+def _fleet(state: State) -> str:
+    by_class: dict[str, int] = {}
+    for cluster in state.clusters.values():
+        by_class[cluster.hardware or "?"] = by_class.get(cluster.hardware or "?", 0) + 1
+    return ", ".join(f"{number} {hardware}" for hardware, number in by_class.items())
+
+
+def _wave(state: State, wave: Wave) -> WaveReport:
+    arms = [state.experiments[name] for name in wave.arms]
+    best, difference = best_arm(state, arms)
+    effects = effects_of(state, wave.id)
+    return WaveReport(
+        wave=wave,
+        word=wave_word(state, wave),
+        measured=sum(bool(arm.scores) or arm.status is ExperimentStatus.CRASHED for arm in arms),
+        crashed=sum(arm.status is ExperimentStatus.CRASHED for arm in arms),
+        kept=sum(arm.status is ExperimentStatus.KEPT for arm in arms),
+        best=best,
+        best_score=score_of(state, best) if best else None,
+        best_difference=difference,
+        effects=effects,
+        bars=bars_of(wave.id, effects),
+    )

@@ -1,0 +1,63 @@
+"""The commands that reproduce the best variant of a session, as a shell takes them."""
+
+import shlex
+from pathlib import Path
+
+import msgspec
+
+from cockpit.core.model import Outcome
+from cockpit.core.state import State
+
+PYTHON = "python"
+
+
+class Command(msgspec.Struct, frozen=True):
+    purpose: str
+    line: str
+
+
+def commands(state: State) -> list[Command]:
+    """Return the commands for the incumbent, to be run in the researched repository in this order.
+
+    The code gets a folder of its own beside the repository. The training is left out for a simulated session: no run
+    gives its scores.
+    """
+    name = state.incumbent
+    if name not in state.experiments:
+        return []
+    place = f"../{state.session.name}-{name}"
+    made = f"git worktree add --detach {shlex.quote(place)} {state.experiments[name].commit}"
+    found = [Command("put the code into a folder of its own", made)]
+    if not state.session.fleet.simulated:
+        found += _training(state, place)
+    if name != state.baseline:
+        diff = f"cockpit diff {name} --against {state.baseline} -s {shlex.quote(state.session.name)}"
+        found.append(Command("see its whole change", diff))
+    if name in state.certificates:
+        file = Path("sessions", state.session.name, "certificates", f"{name}.json")
+        found.append(Command("check the evidence of its keep, offline", f"cockpit verify {shlex.quote(str(file))}"))
+    return found
+
+
+def _training(state: State, place: str) -> list[Command]:
+    session = state.session
+    runs = (state.attempts[name] for name in state.experiments[state.incumbent].attempts)
+    seed = next((run.seed for run in runs if run.outcome is Outcome.VALID), session.seed)
+    links = [
+        Command(f"give it {path}", f"ln -s {_from_beside(target, session.repo)} {shlex.quote(f'{place}/{path}')}")
+        for path, target in session.access.links.items()
+    ]
+    words = session.run_command or (PYTHON, "train.py")
+    run = " ".join(_from_beside(word, session.repo) for word in words)
+    variables = f"SEED={seed} COCKPIT_TIME_BUDGET_S={session.time_budget_s:g}"
+    return [
+        *links,
+        Command("train it again, with the seed of its first run", f"(cd {shlex.quote(place)} && {variables} {run})"),
+    ]
+
+
+def _from_beside(word: str, repo: str) -> str:
+    """Quote a word for the shell. A path in the repository is given from a folder beside it, for any machine."""
+    path = Path(word)
+    inside = path.is_absolute() and path.is_relative_to(repo)
+    return shlex.quote(str(Path("..", Path(repo).name, path.relative_to(repo))) if inside else word)
