@@ -10,7 +10,7 @@ from cockpit.core.model import Attempt, AttemptKind, ClusterState, Estimate, Exp
 from cockpit.core.state import State
 from cockpit.decide.evidence import evidence_of, noise_of, readings_of
 from cockpit.decide.schedule import RunSpec, another
-from cockpit.science.compare import Comparison, difference
+from cockpit.science.compare import Comparison, difference, differences
 from cockpit.science.noise import Noise, Reading
 from cockpit.science.shrink import Prior, fit_prior
 
@@ -82,15 +82,10 @@ def better_class(state: State, noise: Noise) -> str:
 
 def _prior(state: State, noise: Noise, incumbent: list[Reading]) -> Prior:
     """Fit the prior to the differences to the incumbent of the newest arms."""
-    means, ses = [], []
-    for name in state.recent:
-        attempt = state.attempts[name]
-        if attempt.kind is AttemptKind.ARM:
-            found = difference(readings_of(state, attempt.experiment, AttemptKind.ARM), incumbent, noise)
-            if found is not None:
-                means.append(found[0])
-                ses.append(found[1])
-    return fit_prior(means, ses)
+    arms = (state.attempts[name] for name in state.recent if state.attempts[name].kind is AttemptKind.ARM)
+    runs = (readings_of(state, arm.experiment, AttemptKind.ARM) for arm in arms)
+    found = [one for one in differences(runs, incumbent, noise) if one is not None]
+    return fit_prior([mean for mean, _ in found], [se for _, se in found])
 
 
 def margin_of(context: DecisionContext, experiment: Experiment) -> float:

@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from msgspec.structs import replace
 
-from cockpit.core.curves import points_of
+from cockpit.core.curves import Curve, points_of
 from cockpit.core.events import EarlyStopSkipped, Event
 from cockpit.core.model import Attempt, AttemptKind, AttemptStatus, EarlyStops, Outcome, Tier
 from cockpit.core.state import State
@@ -105,14 +105,28 @@ def _bar(state: State, hardware: str) -> float | None:
 
 def schedule_of(state: State, experiment: str) -> frozenset[str]:
     """Return everything that makes an experiment's schedule differ from the baseline's: constants, and edits by id."""
+    return _schedule(state, experiment, {})
+
+
+def _schedule(state: State, experiment: str, edited_in: dict[str, frozenset[str]]) -> frozenset[str]:
     overrides = state.experiments[experiment].overrides
-    found = {f"{name} {value!r}" for name, value in overrides.items() if _is_of_schedule(name)}
-    while experiment:
-        one = state.experiments[experiment]
-        if any(_is_of_schedule(edit.search + edit.replace) for edit in one.change.edits):
-            found.add(one.id)
-        experiment = one.base
-    return frozenset(found)
+    constants = {f"{name} {value!r}" for name, value in overrides.items() if _is_of_schedule(name)}
+    edited = _schedule_edits(state, experiment, edited_in)
+    return edited | constants if constants else edited
+
+
+def _schedule_edits(state: State, experiment: str, edited_in: dict[str, frozenset[str]]) -> frozenset[str]:
+    """Return the experiments that edited the schedule, from the root to this one; `edited_in` holds those known."""
+    line: list[str] = []
+    while experiment and experiment not in edited_in:
+        line.append(experiment)
+        experiment = state.experiments[experiment].base
+    edited = edited_in[experiment] if experiment else frozenset()
+    for name in reversed(line):
+        if any(_is_of_schedule(edit.search + edit.replace) for edit in state.experiments[name].change.edits):
+            edited |= {name}
+        edited_in[name] = edited
+    return edited
 
 
 @lru_cache(maxsize=1024)
@@ -120,11 +134,18 @@ def _is_of_schedule(text: str) -> bool:
     return _SCHEDULE.search(text) is not None
 
 
+@lru_cache(maxsize=1024)
+def _finished(curve: Curve, score: float) -> Finished:
+    """Unpack a run's curve once: every decision reads the same few dozen."""
+    return Finished(points_of(curve), score)
+
+
 def _finished_by_schedule(state: State, hardware: str) -> dict[frozenset[str], list[Finished]]:
     """Return the newest finished runs of the class that have a curve, by their schedule."""
     found: dict[frozenset[str], list[Finished]] = {}
+    edited_in: dict[str, frozenset[str]] = {}
     for attempt in (state.attempts[name] for name in state.recent):
         if attempt.hardware == hardware and attempt.outcome is Outcome.VALID and attempt.metrics and attempt.curve:
-            run = Finished(points_of(attempt.curve), attempt.metrics.score)
-            found.setdefault(schedule_of(state, attempt.experiment), []).append(run)
+            schedule = _schedule(state, attempt.experiment, edited_in)
+            found.setdefault(schedule, []).append(_finished(attempt.curve, attempt.metrics.score))
     return found

@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from statistics import median
 from typing import NamedTuple
@@ -64,7 +64,7 @@ def compare(
 def _compared(
     ours: dict[str, list[Reading]], theirs: dict[str, list[Reading]], noise: Noise, level: float, margin: float
 ) -> Comparison | None:
-    parts = _parts(ours, theirs, noise)
+    parts = _parts(ours, _base_sides(theirs, noise), noise)
     if not parts:
         return None
     mean, se = _pooled(parts, noise)
@@ -89,10 +89,18 @@ def _compared(
 
 
 def difference(experiment: Sequence[Reading], base: Sequence[Reading], noise: Noise) -> tuple[float, float] | None:
-    """Return (mean, se) of the pooled difference alone, in val_bpb, with the session's variances; for callers that take
-    many."""
-    parts = _parts(_by_class(experiment), _by_class(base), noise)
-    return _pooled(parts, noise) if parts else None
+    """Return (mean, se) of the pooled difference alone, in val_bpb, with the session's variances."""
+    return next(differences([experiment], base, noise))
+
+
+def differences(
+    experiments: Iterable[Sequence[Reading]], base: Sequence[Reading], noise: Noise
+) -> Iterator[tuple[float, float] | None]:
+    """Yield the `difference` of each experiment to one base, which is summed up once."""
+    sides = _base_sides(_by_class(base), noise)
+    for experiment in experiments:
+        parts = _parts(_by_class(experiment), sides, noise)
+        yield _pooled(parts, noise) if parts else None
 
 
 class _Part(NamedTuple):
@@ -106,8 +114,30 @@ class _Part(NamedTuple):
     """Degrees of freedom of the variance of those runs."""
 
 
-def _parts(ours: dict[str, list[Reading]], theirs: dict[str, list[Reading]], noise: Noise) -> dict[str, _Part]:
-    return {h: _difference(runs, theirs[h], noise) for h, runs in ours.items() if h in theirs}
+class _BaseSide(NamedTuple):
+    """The base's side of a difference within one class."""
+
+    mean: float
+    at: float
+    """Mean time of its runs, in seconds."""
+    run_var: float
+    weight_on: dict[str, float]
+    """Cluster to its weight in the difference."""
+
+
+def _base_sides(theirs: dict[str, list[Reading]], noise: Noise) -> dict[str, _BaseSide]:
+    found = {}
+    for hardware, runs in theirs.items():
+        weight_on: dict[str, float] = defaultdict(float)
+        for run in runs:
+            weight_on[run.cluster] -= 1 / len(runs)
+        at = _mean([run.at for run in runs])
+        found[hardware] = _BaseSide(_mean(_clipped(runs, noise)), at, noise.within_sd**2 / len(runs), weight_on)
+    return found
+
+
+def _parts(ours: dict[str, list[Reading]], sides: dict[str, _BaseSide], noise: Noise) -> dict[str, _Part]:
+    return {h: _difference(runs, sides[h], noise) for h, runs in ours.items() if h in sides}
 
 
 def _pooled(parts: dict[str, _Part], noise: Noise) -> tuple[float, float]:
@@ -140,18 +170,17 @@ def _independent(runs: list[Reading]) -> list[Reading]:
     return runs[:1] if len({run.score for run in runs}) == 1 else runs
 
 
-def _difference(ours: list[Reading], theirs: list[Reading], noise: Noise) -> _Part:
+def _difference(ours: list[Reading], base: _BaseSide, noise: Noise) -> _Part:
     """Return the mean difference within one class with its variance."""
-    our_scores, their_scores = _clipped(ours, noise), _clipped(theirs, noise)
-    weight_on: dict[str, float] = defaultdict(float)
-    for sign, runs in ((1.0, ours), (-1.0, theirs)):
-        for run in runs:
-            weight_on[run.cluster] += sign / len(runs)
+    our_scores = _clipped(ours, noise)
+    weight_on = defaultdict(float, base.weight_on)
+    for run in ours:
+        weight_on[run.cluster] += 1 / len(ours)
     own_var, own_df = _own_variance(our_scores, noise)
-    hours = (_mean([run.at for run in ours]) - _mean([run.at for run in theirs])) / 3600
-    base_var = noise.within_sd**2 / len(theirs) + noise.variance(weight_on) + noise.drift_variance(hours)
+    hours = (_mean([run.at for run in ours]) - base.at) / 3600
+    base_var = base.run_var + noise.variance(weight_on) + noise.drift_variance(hours)
     own_var /= len(ours)
-    return _Part(_mean(our_scores) - _mean(their_scores), own_var + base_var, own_var, own_df)
+    return _Part(_mean(our_scores) - base.mean, own_var + base_var, own_var, own_df)
 
 
 def _clipped(runs: list[Reading], noise: Noise) -> list[float]:
