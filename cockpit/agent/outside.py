@@ -1,37 +1,33 @@
 """The api of an agent outside the worker: it reads the ledger and sends intents to the inbox.
 
 A proposal is an intent like any other: the worker takes it, the decisions and the person approve or reject it, and the
-ledger records the result under the agent's own name.
+ledger records the result under the agent's own name. The ledger also holds the place up to which the agent was told
+what happened, so that nothing is missed between two calls, two processes or two commands.
 """
 
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from pydantic import Field
-
-from cockpit.agent.arguments import Arguments
-from cockpit.agent.proposer_api import ProposerApi, Receipt
-from cockpit.agent.tools.registry import TOOLS, call
-from cockpit.agent.tools.tool import Answer, Tool, ToolError
-from cockpit.agent.views.quoting import clip, line, plain
+from cockpit.agent.proposer_api import Receipt
+from cockpit.agent.tools.tool import ToolError
+from cockpit.agent.views.quoting import line
 from cockpit.core.events import ApiReserved, Event, FindingRecorded, IntentTaken, PhaseSet, Said
 from cockpit.core.fold import fold
-from cockpit.core.intents import Draft, Intent, Note, Propose, Say
-from cockpit.core.model import PROPOSERS, WaveKind, WaveStatus
-from cockpit.core.state import State, ending_text
-from cockpit.decide.schedule import expected_run_s
+from cockpit.core.intents import Draft, Intent, Look, Note, Propose, Say
+from cockpit.core.model import PROPOSERS, WaveStatus
+from cockpit.core.state import State
 from cockpit.session.client import NoAnswer, SessionClient
 from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader
 from cockpit.variant.errors import VariantError
-from cockpit.variant.store import VariantStore
+
+if TYPE_CHECKING:
+    from cockpit.variant.store import VariantStore
 
 T = TypeVar("T")
 
-POLL_INTERVAL_S = 0.2
 ANSWER_TIMEOUT_S = 30.0
 """The longest wait for the worker's answer. After it the worker counts as not running."""
 RESERVED_NAMES = (*PROPOSERS, "human", "plan", "cockpit", "baseline", "filler", "ablate")
@@ -59,8 +55,8 @@ class OutsideProposerApi:
         """True from the report that clusters will run dry until the next proposal."""
         self.name = own_name(name, self._state)
         self._client = SessionClient(folder, self.name)
-        self.marks = _marks(self._state)
-        """The state that was last reported. The next `wait` reports the changes since then."""
+        sent = [intent.seq for intent in self._client.waiting(self._state.intent) if isinstance(intent, Look)]
+        self._place = max(self._state.looked.get(self.name, -1), *sent, -1)
 
     def close(self) -> None:
         with self._lock:
@@ -74,6 +70,21 @@ class OutsideProposerApi:
                 self._state = fold(self._state, event)
             return question(self._ledger.fold_live(self._state))
 
+    @property
+    def place(self) -> int:
+        """The number of the last event that the agent was told of. A new agent begins at the present."""
+        with self._lock:
+            if self._place < 0:
+                self.look(self._state.seq)
+            return self._place
+
+    def look(self, seq: int) -> None:
+        """Remember, in the ledger too, that the agent was told of all events up to `seq`."""
+        with self._lock:
+            if seq > self._place:
+                self._place = seq
+                self._client.send(Look(seq))
+
     def propose(self, draft: Draft) -> Receipt:
         self.reported_dry = False
         taken = self._ask(Propose(draft))
@@ -85,9 +96,7 @@ class OutsideProposerApi:
             status = "approved" if wave.status is WaveStatus.APPROVED else "proposed"
             return Receipt(wave.id, (*wave.arms, *wave.again), tuple(taken.problems), status)
 
-        proposed = self.read(receipt)
-        self.marks["open" if proposed.status == "approved" else "undecided"].append(proposed.wave)
-        return proposed
+        return self.read(receipt)
 
     def record(self, *events: Event) -> None:
         for event in events:
@@ -142,7 +151,9 @@ class OutsideProposerApi:
     def interrupted(self) -> bool:
         return False
 
-    def _variants(self) -> VariantStore:
+    def _variants(self) -> "VariantStore":
+        from cockpit.variant.store import VariantStore  # imported here: git loads for a tenth of a second
+
         if self._store is None:
             repo, name = self.read(lambda state: (state.session.repo, state.session.name))
             self._store = VariantStore(Path(repo), name)
@@ -150,6 +161,7 @@ class OutsideProposerApi:
 
     def _ask(self, intent: Intent) -> IntentTaken:
         """Send an intent and await the worker's answer. Raises ToolError without an answer in time."""
+        _ = self.place  # a new agent's place is before its first intent
         try:
             return self._client.ask(intent, self._timeout_s, lambda: self.closed)
         except NoAnswer:
@@ -157,84 +169,3 @@ class OutsideProposerApi:
                 f"The worker of session {self._folder.name} has not answered for {self._timeout_s:.0f} s: it is not"
                 " running, or busy. The request stays in its inbox and is taken later; do not ask again."
             ) from None
-
-
-class Wait(Arguments):
-    """Wait until the session needs you: clusters will run dry, a wave has finished, a proposal was decided on, a
-    message arrived, or the incumbent changed. Returns the news as soon as there is any, at the latest after `seconds`.
-    Clusters that will run dry end the wait at once only the first time, until your next proposal.
-    """
-
-    seconds: Annotated[
-        int,
-        Field(ge=1, le=600, description="As long as possible, but shorter than your client's time limit for a tool."),
-    ] = 50
-
-
-def _since(before: dict[str, Any], state: State, name: str) -> list[str]:
-    """Return the changes since `before` (see _marks), one sentence each."""
-    now = _marks(state)
-    news = []
-    for wave in (state.waves[name] for name in (*before["undecided"], *before["open"])):
-        if wave.status is WaveStatus.DONE:
-            news.append(f"{wave.id} has finished: {line(wave.question, 200)}")
-        elif wave.status is not WaveStatus.PROPOSED and wave.id in before["undecided"]:
-            why = f": {line(wave.reason)}" if wave.reason else ""
-            news.append(f"{wave.id} was {wave.status} by {line(wave.decided_by, 40)}{why}.")
-    spoken = [message for message in state.messages if message.kind == "say" and message.author != name]
-    for message in [message for message in spoken if message.at >= before["spoken_at"]][-5:]:
-        if (message.at, message.text) not in before["spoken"]:
-            news.append(f"{line(message.author, 40)} says: {clip(plain(message.text), 2_000)}")
-    if now["incumbent"] != before["incumbent"]:
-        news.append(f"{now['incumbent']} is the incumbent.")
-    if state.ending:
-        news.append(f"The session ends ({ending_text(state)}): {line(state.end_reason)}")
-    return news
-
-
-def _marks(state: State) -> dict[str, Any]:
-    """Return the parts of the state that `wait` compares."""
-    last = [(message.at, message.text) for message in state.messages[-60:]]
-    return {
-        "undecided": [name for name in state.proposals if state.waves[name].kind is not WaveKind.FILLER],
-        "open": [name for name in state.open_waves if state.waves[name].kind is not WaveKind.FILLER],
-        "spoken": set(last),
-        "spoken_at": state.now,
-        "incumbent": state.incumbent,
-    }
-
-
-def _dry(state: State) -> list[str]:
-    clusters = max(1, len(state.clusters))
-    if state.ending or state.held or len(state.waiting) >= clusters or state.proposals:
-        return []
-    minutes = expected_run_s(state) / 60
-    return [
-        f"Clusters will run dry: {len(state.waiting)} runs wait for {clusters} clusters, one takes {minutes:.1f} min."
-    ]
-
-
-def _wait(api: ProposerApi, author: str, wanted: Wait) -> dict[str, Any]:
-    assert isinstance(api, OutsideProposerApi)
-    before = api.marks
-    until = time.monotonic() + wanted.seconds
-    news: list[str] = []
-    while not news and not api.closed and time.monotonic() < until:
-        news, api.marks = api.read(lambda state: (_since(before, state, author), _marks(state)))
-        if not news and not api.reported_dry:
-            news = api.read(_dry)
-            api.reported_dry = bool(news)
-        if not news:
-            time.sleep(POLL_INTERVAL_S)
-    if not news and not api.closed:
-        news = api.read(_dry)
-    return {"news": news or ["Nothing has changed."]}
-
-
-OUTSIDE_TOOLS: dict[str, Tool] = {**TOOLS, "wait": Tool("wait", Wait, _wait)}
-"""The tools of an agent that the worker does not ask: all of TOOLS, and `wait`."""
-
-
-def call_outside(api: OutsideProposerApi, name: str, arguments: object) -> Answer:
-    """Run a tool of OUTSIDE_TOOLS under the api's name."""
-    return call(api, api.name, name, arguments, OUTSIDE_TOOLS)

@@ -18,7 +18,8 @@ def call_tool(name: str, session_name: str | None, arguments: str, author: str) 
     """
     if not name:
         raise CommandError("name a tool: `cockpit tool --list` shows them")
-    from cockpit.agent.outside import OutsideProposerApi, call_outside
+    from cockpit.agent.outside import OutsideProposerApi
+    from cockpit.agent.waiting import call_outside
 
     text = sys.stdin.read() if arguments == "-" else arguments
     try:
@@ -37,7 +38,7 @@ def call_tool(name: str, session_name: str | None, arguments: str, author: str) 
 
 def list_tools() -> int:
     """Print every tool with the JSON schema of its arguments."""
-    from cockpit.agent.outside import OUTSIDE_TOOLS
+    from cockpit.agent.waiting import OUTSIDE_TOOLS
 
     listed = [
         {"name": each.name, "description": each.description, "arguments": each.schema}
@@ -47,11 +48,11 @@ def list_tools() -> int:
     return 0
 
 
-def serve_mcp(session_name: str | None) -> int:
+def serve_mcp(session_name: str | None, longest_wait_s: float) -> int:
     """Serve the session over standard input and output until the client leaves."""
     from cockpit.agent.mcp import serve
 
-    serve(_own(session_name))
+    serve(_own(session_name), longest_wait_s)
     return 0
 
 

@@ -4,8 +4,6 @@ An event says what happened, or what is about to be done. It never changes after
 class name, unless the class names another. A field added later needs a default, so that older ledgers still read.
 """
 
-from typing import Any
-
 import msgspec
 
 from cockpit.core.curves import Point
@@ -400,6 +398,13 @@ class Said(Event):
     text: str
 
 
+class Looked(Event):
+    """An agent was told what happened up to the event `seq`. Its next `wait` begins there."""
+
+    agent: str
+    seq: int
+
+
 class FindingRecorded(Event):
     author: str
     claim: str
@@ -447,53 +452,3 @@ class Trouble(Event):
 
     text: str
     about: str = ""
-
-
-AnyEvent = (
-    SessionCreated | WorkerStarted | WorkerStopped | ModeSet | EnvelopeSet | ProposerSet | BudgetSet
-    | EarlyStoppingSet | Held | Resumed | SessionEnding | SessionEnded | Interrupted | IntentTaken | Asked | AskEnded
-    | Proposed | ProposalEdited | Approved | Rejected | WaveMoved | WaveCancelled | ArmDropped | Queued | Submitting
-    | Submitted | Unsubmitted | Started | Progressed | Cancelling | EarlyStopSkipped | Ended | Decided | IncumbentSet
-    | Certified | CapReached | Launching | ClusterUp | ClusterSeen | ClusterFailed | ClusterWaiting | LaunchStep
-    | ClusterGivenUp | ClusterStopping | ClusterDown | ClusterFlagged | Said | FindingRecorded | PhaseSet | ApiReserved
-    | ApiReleased | ApiUsed | Trouble
-)  # fmt: skip
-
-_encoder = msgspec.json.Encoder()
-
-
-class OldEnding(Event, tag="Ending"):
-    """SessionEnding in ledgers of November 2026 and before; `how` ends in `+down` where clusters are taken down."""
-
-    author: str
-    how: str
-    reason: str = ""
-
-    def upgraded(self) -> SessionEnding:
-        how, _, down = self.how.partition("+")
-        return SessionEnding(
-            at=self.at, author=self.author, how=EndMode(how), clusters_down=bool(down), reason=self.reason
-        )
-
-
-_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(AnyEvent | OldEnding)
-
-
-def encode_event(event: Event) -> bytes:
-    """Encode the event as one JSON object, its `kind` first.
-
-    Raises ValueError for a number that JSON cannot hold, such as infinity: the ledger could not be read again.
-    """
-    body = _encoder.encode(event)
-    if b"null" in body:
-        try:
-            _decoder.decode(body)
-        except msgspec.ValidationError as error:
-            raise ValueError(f"an event holds a number that is not finite: {error} in {body!r:.300}") from error
-    return body
-
-
-def decode_event(body: bytes | str) -> AnyEvent:
-    """Decode a stored event. Raises msgspec.DecodeError on anything else."""
-    event = _decoder.decode(body)
-    return event.upgraded() if isinstance(event, OldEnding) else event

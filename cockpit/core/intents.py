@@ -213,10 +213,16 @@ class Note(Intent, frozen=True):
     phase: bool = False
 
 
+class Look(Intent, frozen=True):
+    """Remember that the author was told what happened up to the event `seq`."""
+
+    seq: int
+
+
 AnyIntent = (
     Approve | Reject | EditProposal | Propose | Hold | Resume | SetMode | SetEnvelope | SetProposer | SetBudget
     | SetEarlyStopping | Say | Interrupt | Kill | Rerun | Promote | MakeBase | Discard | DropArm | MoveWave | CancelWave
-    | Relaunch | Adopt | End | Note
+    | Relaunch | Adopt | End | Note | Look
 )  # fmt: skip
 
 _encoder = msgspec.json.Encoder()

@@ -291,6 +291,10 @@ class Wave(msgspec.Struct, omit_defaults=True, gc=False):
     proposed_at: float = 0.0
     decided_at: float = 0.0
     decided_by: str = ""
+    decided_seq: int = 0
+    """The number of the event that decided on it."""
+    done_seq: int = 0
+    """The number of the event that finished it."""
     rule: str = ""
     reason: str = ""
     edits: list[str] = []
@@ -481,6 +485,8 @@ class Message(msgspec.Struct, frozen=True):
     text: str
     kind: str = "say"
     """`say`, `finding`, `phase`, `trouble` or `news`."""
+    seq: int = 0
+    """The number of its event."""
 
 
 class Finding(msgspec.Struct, frozen=True):

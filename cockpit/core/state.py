@@ -59,6 +59,8 @@ class Incumbency(msgspec.Struct, frozen=True):
     reason: str
     author: str
     estimate: Estimate | None = None
+    seq: int = 0
+    """The number of its event."""
 
 
 class State(msgspec.Struct, omit_defaults=True):
@@ -162,6 +164,8 @@ class State(msgspec.Struct, omit_defaults=True):
     """Waves that have finished since then."""
     intent: int = 0
     """The number of the last intent that was taken from the inbox."""
+    looked: dict[str, int] = {}
+    """Outside agent to the last event that it was told of, of the last 64 agents."""
     refusals: dict[str, str] = {}
     """Refused intent to the reason, of the last 200."""
 

@@ -24,6 +24,7 @@ from cockpit.core.events import (
     IncumbentSet,
     Interrupted,
     Launching,
+    Looked,
     ModeSet,
     PhaseSet,
     ProposalEdited,
@@ -51,6 +52,7 @@ from cockpit.core.intents import (
     Intent,
     Interrupt,
     Kill,
+    Look,
     MakeBase,
     MoveWave,
     Note,
@@ -403,6 +405,12 @@ def _note(asked: IntentRequest, intent: Note) -> list[Event]:
     return [FindingRecorded(at=asked.at, author=asked.author, claim=intent.text, experiments=experiments)]
 
 
+def _look(asked: IntentRequest, intent: Look) -> list[Event]:
+    if intent.seq <= asked.state.looked.get(asked.author, -1):
+        return []
+    return [Looked(at=asked.at, agent=asked.author, seq=min(intent.seq, asked.state.seq))]
+
+
 _HANDLERS: dict[type[Intent], Callable[[IntentRequest, Any], list[Event]]] = {
     Approve: _approve,
     Reject: _reject,
@@ -429,6 +437,7 @@ _HANDLERS: dict[type[Intent], Callable[[IntentRequest, Any], list[Event]]] = {
     Say: _say,
     Interrupt: _interrupt,
     Note: _note,
+    Look: _look,
 }
 
 

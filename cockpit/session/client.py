@@ -5,10 +5,13 @@ The screen, the command line and outside agents all use it.
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
+
+import msgspec
 
 from cockpit.core.errors import CockpitError
 from cockpit.core.events import IntentTaken
-from cockpit.core.intents import Intent, encode_intent
+from cockpit.core.intents import AnyIntent, Intent, decode_intent, encode_intent
 from cockpit.session import lock
 from cockpit.session.inbox import Inbox
 from cockpit.session.paths import SessionFolder
@@ -75,6 +78,15 @@ class SessionClient:
         if taken.refused:
             raise SteeringError(taken.refused)
         return taken
+
+    def waiting(self, after: int) -> list[AnyIntent]:
+        """Return this author's intents after that number that the worker has not taken, without unreadable ones."""
+        found = []
+        for _, author, body in self._inbox.after(after):
+            with suppress(msgspec.MsgspecError):
+                if author == self.author and body:
+                    found.append(decode_intent(body))
+        return found
 
     def waits_after(self, number: int) -> bool:
         """Tell if intents after that number wait in the inbox."""

@@ -4,7 +4,8 @@ import gc
 from collections.abc import Callable, Iterable, Sequence
 
 from cockpit.core.curves import packed
-from cockpit.core.events import AnyEvent, Progressed
+from cockpit.core.event_codec import AnyEvent
+from cockpit.core.events import Progressed
 from cockpit.core.fold import fold
 from cockpit.core.state import State
 

@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
-from cockpit.core.events import AnyEvent, Event, Progressed, decode_event, encode_event
+from cockpit.core.event_codec import AnyEvent, decode_event, encode_event
+from cockpit.core.events import Event, Progressed
 from cockpit.core.state import State
 from cockpit.session.chain import chained, link
 from cockpit.session.event_stream import START, Place, StreamDamaged, StreamReader, StreamWriter

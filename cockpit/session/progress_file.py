@@ -7,7 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from cockpit.core.events import AnyEvent, Ended, Event, Progressed, Unsubmitted, decode_event, encode_event
+from cockpit.core.event_codec import AnyEvent, decode_event, encode_event
+from cockpit.core.events import Ended, Event, Progressed, Unsubmitted
 
 PROGRESS_MODE = 0o640
 _CHECKSUM_BYTES = 16

@@ -9,7 +9,8 @@ from typing import TypeVar
 
 import msgspec
 
-from cockpit.core.events import AnyEvent, Progressed, decode_event
+from cockpit.core.event_codec import AnyEvent, decode_event
+from cockpit.core.events import Progressed
 from cockpit.core.state import State
 from cockpit.session.event_stream import START, Place, StreamDamaged, StreamReader
 from cockpit.session.folding import fold_progress, fold_stored

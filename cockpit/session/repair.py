@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from cockpit.core.events import decode_event
+from cockpit.core.event_codec import decode_event
 from cockpit.session.chain import GENESIS, chained
 from cockpit.session.event_stream import StreamDamaged, StreamReader
 from cockpit.session.event_table import EventTable

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Protocol
 
 from cockpit.core.curves import Point, loss_at
-from cockpit.core.events import AnyEvent, Ended, Progressed, Started
+from cockpit.core.event_codec import AnyEvent
+from cockpit.core.events import Ended, Progressed, Started
 from cockpit.core.fold import fold
 from cockpit.core.model import Progress
 from cockpit.core.state import State

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from cockpit.agent.arguments import ProposeWave
-from cockpit.agent.outside import OUTSIDE_TOOLS
+from cockpit.agent.waiting import OUTSIDE_TOOLS
 from cockpit.cli.agents import call_tool, list_tools, print_transcript
 from cockpit.cli.errors import CommandError
 from cockpit.core.model import Edit

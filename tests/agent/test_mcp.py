@@ -15,10 +15,11 @@ import pytest
 from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters
 
-from cockpit.agent.outside import OUTSIDE_TOOLS, OutsideProposerApi, call_outside
+from cockpit.agent.outside import OutsideProposerApi
 from cockpit.agent.tools.registry import TOOLS
+from cockpit.agent.waiting import OUTSIDE_TOOLS, CallContext, call_outside
 from cockpit.core.events import Asked, EnvelopeSet, Held, IntentTaken, Proposed
-from cockpit.core.intents import AnyIntent, Arm, Draft, SetProposer, decode_intent
+from cockpit.core.intents import AnyIntent, Arm, Draft, Look, Propose, SetProposer, decode_intent
 from cockpit.core.model import Change, Envelope, ExperimentStatus, Mode, WaveKind
 from cockpit.decide.ask import ask as ask_plan
 from cockpit.decide.handle_intents import Refused, handle_intent
@@ -160,7 +161,8 @@ def test_a_call_without_a_running_worker_fails_and_keeps_its_intent(api: DirectA
     answer = call_outside(outside, "propose_wave", WAVE)
     outside.close()
     assert answer.failed and "do not ask again" in answer.body["error"]
-    assert len(Inbox(api.folder.inbox).after(0)) == 1
+    kept = [decode_intent(body) for _, _, body in Inbox(api.folder.inbox).after(0)]
+    assert [type(intent) for intent in kept] == [Look, Propose]
 
 
 @pytest.mark.parametrize("name", ["claude", "ann", "search", "Human"])
@@ -271,3 +273,149 @@ def test_the_worker_does_not_ask_an_outside_agent_and_says_how_to_connect_it(api
     assert "cockpit mcp test" in api.state.messages[-1].text
     assert not [one for one in ask_plan(api.state, api.clock) if isinstance(one, Asked) and one.proposer == "codex"]
     assert len(handle_intent(api.state, SetProposer("tpe"), "ann", api.clock)) == 1
+
+
+def raw(folder: Path, *lines: str, longest_wait_s: float = 50.0) -> list[dict[str, Any]]:
+    """Send lines to a server process as a client does, and return its messages after it has seen the end."""
+    code = (
+        f"from pathlib import Path; from cockpit.agent.mcp import serve; serve(Path({str(folder)!r}), {longest_wait_s})"
+    )
+    server = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert server.stdin is not None and server.stdout is not None
+    messages = []
+    for line in lines:
+        server.stdin.write(line + "\n")
+        server.stdin.flush()
+        while '"id":' in line and "cancelled" not in line:
+            messages.append(json.loads(server.stdout.readline()))
+            if "id" in messages[-1]:
+                break
+    server.stdin.close()
+    server.wait(30)
+    return messages
+
+
+def request(method: str, **params: object) -> str:
+    return json.dumps({"jsonrpc": "2.0", "id": 7, "method": method, "params": params})
+
+
+def test_every_tool_says_if_it_reads_or_writes(api: DirectApi) -> None:
+    async def work(client: Client) -> list[types.Tool]:
+        return list((await client.list_tools()).tools)
+
+    tools = {tool.name: tool.annotations for tool in with_client(api, "codex", work)}
+    for name, hints in tools.items():
+        assert hints is not None and hints.destructive_hint is False and hints.open_world_hint is False
+        reads = OUTSIDE_TOOLS[name].reads_only
+        assert (hints.read_only_hint, hints.idempotent_hint) == (reads, reads)
+    assert [name for name, hints in tools.items() if hints and not hints.read_only_hint] == [
+        "propose_wave",
+        "say",
+        "record_finding",
+        "set_phase",
+    ]
+
+
+def test_schemas_use_no_keyword_that_a_client_refuses() -> None:
+    for tool in OUTSIDE_TOOLS.values():
+        text = json.dumps(tool.schema)
+        for keyword in ("$ref", "$defs", "patternProperties", "propertyNames", '"null"', "title"):
+            assert f"{keyword}" not in text.replace('"additionalProperties"', ""), (tool.name, keyword)
+
+
+def test_objects_and_lists_sent_as_json_strings_are_taken(api: DirectApi, clerk: Clerk) -> None:
+    wave = {"question": "Wider?", "factors": json.dumps({"WIDTH": [512, 768]})}
+    arms = {"question": "Deeper?", "arms": json.dumps([json.dumps({"constants": '{"DEPTH": 10}'})])}
+
+    async def work(client: Client) -> list[dict[str, Any]]:
+        return [
+            await ask(client, "propose_wave", **wave),
+            await ask(client, "propose_wave", **arms),
+            await ask(client, "propose_wave", question="Q", factors="no JSON"),
+            await ask(client, "say", text='{"a": 1}'),
+        ]
+
+    factors, listed, wrong, said = with_client(api, "codex", work)
+    assert (factors["experiments"], listed["experiments"]) == (["e0001", "e0002"], ["e0003"])
+    assert wrong["failed"] and "factors: Input should be a valid dictionary" in wrong["error"]
+    assert not said["failed"] and api.state.messages[-1].text == '{"a": 1}', "a text that looks like JSON stays a text"
+
+
+def test_the_server_answers_before_its_tools_are_loaded(api: DirectApi) -> None:
+    heavy = ("pydantic", "git", "mcp", "scipy")
+    code = f"import sys; import cockpit.agent.mcp; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_a_wait_over_mcp_is_bounded_and_says_to_call_again(api: DirectApi) -> None:
+    api.record(Held(at=api.clock, author="ann"))
+    call = request("tools/call", name="wait", arguments={"seconds": 600})
+    (answer,) = raw(api.folder.root, call, longest_wait_s=0.5)
+    assert "Call `wait` again" in answer["result"]["content"][0]["text"]
+
+
+def test_a_wait_reports_its_progress(api: DirectApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cockpit.agent.waiting.PROGRESS_EVERY_S", 0.1)
+    api.record(Held(at=api.clock, author="ann"))
+    outside = OutsideProposerApi(api.folder, "codex")
+    told: list[tuple[float, float]] = []
+    context = CallContext(1.0, progress=lambda done, total: told.append((done, total)))
+    call_outside(outside, "wait", {"seconds": 600}, context)
+    outside.close()
+    assert told and all(0 < done <= total == 1.0 for done, total in told)
+
+
+def test_a_cancelled_wait_ends(api: DirectApi) -> None:
+    api.record(Held(at=api.clock, author="ann"))
+    outside = OutsideProposerApi(api.folder, "codex")
+    context = CallContext()
+    threading.Timer(0.3, context.cancelled.set).start()
+    assert "Nothing has changed" in call_outside(outside, "wait", {"seconds": 250}, context).body["news"][0]
+    outside.close()
+
+
+def test_a_wait_for_a_wave_returns_at_its_end(api: DirectApi, clerk: Clerk) -> None:
+    outside = OutsideProposerApi(api.folder, "codex")
+    call_outside(outside, "propose_wave", WAVE)
+    api.settle()
+    answer = call_outside(outside, "wait", {"wave": "w001", "seconds": 1}).body["news"]
+    assert answer == ["w001 has not finished yet for 1 s. Call `wait` again, unless you have a question."]
+    for name in ("e0001", "e0002"):
+        api.decide(name, ExperimentStatus.DISCARDED)
+    assert "w001 has finished: Wider?" in call_outside(outside, "wait", {"wave": "w001"}).body["news"]
+    assert call_outside(outside, "wait", {"wave": "w001"}).body["news"] == ["w001 has finished: Wider?"]
+    assert "There is no wave w009" in call_outside(outside, "wait", {"wave": "w009"}).body["error"]
+    outside.close()
+
+
+def test_events_between_two_commands_are_reported_once(api: DirectApi, clerk: Clerk) -> None:
+    """Call each tool in an api of its own, as commands do: the ledger keeps the place by the agent's name."""
+
+    def command(tool: str, arguments: dict[str, object]) -> dict[str, Any]:
+        outside = OutsideProposerApi(api.folder, "shell-agent")
+        body = call_outside(outside, tool, arguments).body
+        outside.close()
+        return body
+
+    api.state.mode = Mode.COPILOT
+    command("propose_wave", WAVE)
+    api.reject("w001", "too wide")
+    api.say("Try the schedule.")
+    news = command("wait", {"seconds": 30})["news"]
+    assert any("w001 was rejected by ann: too wide" in line for line in news) and "ann says: Try the schedule." in news
+    api.say("And the warmdown.")
+    assert command("wait", {"seconds": 30})["news"] == ["ann says: And the warmdown."]
+
+
+def test_wrong_messages_are_answered_with_an_error(api: DirectApi) -> None:
+    modern = {"io.modelcontextprotocol/protocolVersion": "2099-01-01"}
+    answers = raw(
+        api.folder.root,
+        '{"id": 7, nonsense',
+        request("no/such"),
+        request("tools/list", _meta=modern),
+        json.dumps({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": [1]}),
+    )
+    assert [answer["error"]["code"] for answer in answers] == [-32700, -32601, -32022, -32602]
+    assert answers[2]["error"]["data"]["requested"] == "2099-01-01"

@@ -17,7 +17,8 @@ from cockpit.agent.claude.researcher import Claude
 from cockpit.agent.proposers.ablate import Ablate
 from cockpit.agent.proposers.hybrid import Hybrid
 from cockpit.agent.proposers.search import Search
-from cockpit.core.events import AnyEvent, ApiUsed, Approved, AskEnded, CapReached, Said
+from cockpit.core.event_codec import AnyEvent
+from cockpit.core.events import ApiUsed, Approved, AskEnded, CapReached, Said
 from cockpit.core.events import Asked as ProposerAsked
 from cockpit.core.intents import Reject, Say, encode_intent
 from cockpit.core.model import ClusterState, Tier, WaveKind, WaveStatus

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from cockpit.agent.proposer_api import ProposerTrouble
-from cockpit.core.events import AnyEvent, ApiReleased, ApiReserved, ApiUsed, AskEnded
+from cockpit.core.event_codec import AnyEvent
+from cockpit.core.events import ApiReleased, ApiReserved, ApiUsed, AskEnded
 from cockpit.core.intents import Hold, Interrupt, Say, encode_intent
 from cockpit.session import worker_process
 from cockpit.session.api_key import KEY_VARIABLE

@@ -6,6 +6,7 @@ import msgspec
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
+from cockpit.core.event_codec import decode_event, encode_event
 from cockpit.core.events import (
     ApiReleased,
     ApiReserved,
@@ -40,8 +41,6 @@ from cockpit.core.events import (
     WaveCancelled,
     WorkerStarted,
     WorkerStopped,
-    decode_event,
-    encode_event,
 )
 from cockpit.core.fold import fold, fold_all
 from cockpit.core.model import (

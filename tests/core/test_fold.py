@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import HealthCheck, settings
 
+from cockpit.core.event_codec import encode_event
 from cockpit.core.events import (
     ArmDropped,
     AskEnded,
@@ -17,7 +18,6 @@ from cockpit.core.events import (
     Submitting,
     Unsubmitted,
     WaveCancelled,
-    encode_event,
 )
 from cockpit.core.fold import fold
 from cockpit.core.model import (

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from cockpit.core.events import AnyEvent, decode_event, encode_event
+from cockpit.core.event_codec import AnyEvent, decode_event, encode_event
 from cockpit.core.intents import AnyIntent, EditProposal, Propose, decode_intent, encode_intent
 from cockpit.core.model import Outcome
 from cockpit.decide.handle_intents import Refused, handle_intent

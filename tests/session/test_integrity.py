@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cockpit.core.events import AnyEvent, Said
+from cockpit.core.event_codec import AnyEvent
+from cockpit.core.events import Said
 from cockpit.core.fold import fold_all
 from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder

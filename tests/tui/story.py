@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cockpit.core.curves import Point
+from cockpit.core.event_codec import decode_event, encode_event
 from cockpit.core.events import (
     Approved,
     ClusterUp,
@@ -23,8 +24,6 @@ from cockpit.core.events import (
     Submitted,
     Submitting,
     WorkerStarted,
-    decode_event,
-    encode_event,
 )
 from cockpit.core.fold import fold
 from cockpit.core.model import (

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from cockpit.agent.proposer_api import ProposalRequest, ProposerApi
+from cockpit.core.event_codec import AnyEvent
 from cockpit.core.events import (
-    AnyEvent,
     Asked,
     AskEnded,
     Cancelling,

@@ -23,6 +23,14 @@ def check_known(api: ProposerApi, *names: str | None) -> None:
         raise ToolError(f"There is no experiment {', '.join(missing)}; the newest is {last}.")
 
 
+def check_wave(api: ProposerApi, name: str) -> None:
+    """Raise ToolError for a name that is not a wave."""
+    if not api.read(lambda state: name in state.waves):
+        raise ToolError(
+            f"There is no wave {name}; the newest is {api.read(lambda state: next(reversed(state.waves)))}."
+        )
+
+
 def _incumbent(api: ProposerApi, name: str | None) -> str:
     name = name or api.read(lambda state: state.incumbent or state.baseline)
     if not name:

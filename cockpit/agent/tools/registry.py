@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from pydantic import ValidationError
 
+from cockpit.agent.json_strings import validated
 from cockpit.agent.proposer_api import ProposerApi, ProposerTrouble
 from cockpit.agent.tools.proposals import ProposalError
 from cockpit.agent.tools.reading import READING
@@ -33,7 +34,7 @@ def call(
     if tool is None:
         return _wrong(f"There is no tool {line(name, 60)!r}; the tools are {', '.join(tools)}.")
     try:
-        return Answer(tool.act(api, author, tool.arguments.model_validate(arguments)))
+        return Answer(tool.act(api, author, validated(tool.arguments, arguments)))
     except ValidationError as error:
         return _wrong(f"{name} was called with invalid arguments: {_sentences(error)}. Correct them and call it again.")
     except (ToolError, ProposalError) as error:

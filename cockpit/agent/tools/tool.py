@@ -47,16 +47,35 @@ class Tool:
 
     @property
     def schema(self) -> dict[str, Any]:
-        """The JSON schema of the arguments, without titles and without the description, which are sent separately."""
-        schema: dict[str, Any] = _untitled(self.arguments.model_json_schema())
+        """The JSON schema of the arguments, without the description, which is sent separately."""
+        schema: dict[str, Any] = self.arguments.model_json_schema()
         schema.pop("description", None)
+        flat: dict[str, Any] = _flat(schema, schema.pop("$defs", {}))
+        return flat
+
+
+def _flat(schema: Any, parts: dict[str, Any]) -> Any:
+    """Return the schema in the keywords that every client understands: without titles, references and null.
+
+    An optional argument is left out instead of null. The keys of an object have no schema of their own.
+    """
+    if isinstance(schema, list):
+        return [_flat(each, parts) for each in schema]
+    if not isinstance(schema, dict):
         return schema
-
-
-def _untitled(schema: Any) -> Any:
-    match schema:
-        case dict():
-            return {key: _untitled(value) for key, value in schema.items() if key != "title" or isinstance(value, dict)}
-        case list():
-            return [_untitled(value) for value in schema]
-    return schema
+    if "$ref" in schema:
+        return _flat(parts[schema["$ref"].rpartition("/")[2]] | {k: v for k, v in schema.items() if k != "$ref"}, parts)
+    kept = {key: value for key, value in schema.items() if key != "title" or isinstance(value, dict)}
+    if choices := kept.get("anyOf"):
+        some = [choice for choice in choices if choice != {"type": "null"}]
+        kept["anyOf"] = some
+        if len(some) < len(choices) and kept.get("default", "") is None:
+            del kept["default"]
+        if len(some) == 1:
+            del kept["anyOf"]
+            kept = some[0] | kept
+    patterns = kept.pop("patternProperties", None)
+    kept.pop("propertyNames", None)
+    if patterns:
+        kept["additionalProperties"] = next(iter(patterns.values()))
+    return {key: _flat(value, parts) for key, value in kept.items()}

@@ -2,7 +2,7 @@
 
 from argparse import Namespace
 
-from cockpit.cli.arguments import Command, add_session, whole
+from cockpit.cli.arguments import Command, add_session, positive, whole
 
 
 def add(command: Command) -> None:
@@ -14,6 +14,10 @@ def add(command: Command) -> None:
     it.add_argument("--list", action="store_true", help="list every tool with the schema of its arguments")
     it = command("mcp", _mcp, "serve the tools to an outside agent: MCP over standard input and output")
     add_session(it)
+    it.add_argument(
+        "--longest-wait", type=positive, default=50.0, metavar="SECONDS",
+        help="below the client's time limit for a tool (default: 50)",
+    )  # fmt: skip
     it = command("transcript", _transcript, "print the exchange with the model")
     add_session(it)
     it.add_argument("--turns", type=whole, default=0, metavar="N", help="the last N turns only")
@@ -30,7 +34,7 @@ def _tool(options: Namespace) -> int:
 def _mcp(options: Namespace) -> int:
     from cockpit.cli.agents import serve_mcp
 
-    return serve_mcp(options.session)
+    return serve_mcp(options.session, options.longest_wait)
 
 
 def _transcript(options: Namespace) -> int:

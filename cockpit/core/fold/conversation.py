@@ -1,13 +1,15 @@
 """Fold the conversation: words, findings, phases and troubles."""
 
-from cockpit.core.events import FindingRecorded, Interrupted, PhaseSet, Said, Trouble
+from cockpit.core.events import FindingRecorded, Interrupted, Looked, PhaseSet, Said, Trouble
 from cockpit.core.fold.handlers import Handlers
 from cockpit.core.model import Finding, Message
 from cockpit.core.state import CONVERSATION_LINES, State, is_answered
 
+AGENTS_REMEMBERED = 64
+
 
 def say(state: State, at: float, author: str, text: str, kind: str = "say") -> None:
-    state.messages.append(Message(at, author, text, kind))
+    state.messages.append(Message(at, author, text, kind, state.seq))
     if len(state.messages) > CONVERSATION_LINES * 2:
         del state.messages[:-CONVERSATION_LINES]
 
@@ -38,10 +40,18 @@ def _interrupted(state: State, event: Interrupted) -> None:
     say(state, event.at, event.author, "interrupts the proposer", "news")
 
 
+def _looked(state: State, event: Looked) -> None:
+    state.looked.pop(event.agent, None)
+    state.looked[event.agent] = event.seq
+    while len(state.looked) > AGENTS_REMEMBERED:
+        del state.looked[next(iter(state.looked))]
+
+
 HANDLERS: Handlers = {
     Said: _said,
     FindingRecorded: _finding,
     PhaseSet: _phase,
     Trouble: _trouble,
     Interrupted: _interrupted,
+    Looked: _looked,
 }

@@ -65,7 +65,7 @@ def set_status(state: State, experiment: Experiment, status: ExperimentStatus, n
     if not new and is_open(was) != is_open(status) and was is not ExperimentStatus.PROPOSED:
         wave.open_arms += 1 if is_open(status) else -1
     if wave.status is WaveStatus.APPROVED and wave.open_arms == 0 and not is_open(status):
-        wave.status = WaveStatus.DONE
+        wave.status, wave.done_seq = WaveStatus.DONE, state.seq
         state.open_waves.pop(wave.id, None)
         state.waves_finished += wave.kind is WaveKind.WAVE
     elif wave.status is WaveStatus.DONE and is_open(status):

@@ -54,6 +54,7 @@ def _proposal_edited(state: State, event: ProposalEdited) -> None:
 
 def _approved(state: State, event: Approved) -> None:
     wave = state.waves[event.wave]
+    wave.decided_seq = state.seq
     wave.status, wave.decided_at, wave.decided_by, wave.rule = (
         WaveStatus.APPROVED, event.at, event.author, event.rule,
     )  # fmt: skip
@@ -68,7 +69,7 @@ def _approved(state: State, event: Approved) -> None:
         fold_queued(state, attempt, event.at)
     if not wave.open_arms:
         # All arms were dropped, or the wave only measures experiments of earlier waves again: no arm would close it.
-        wave.status = WaveStatus.DONE
+        wave.status, wave.done_seq = WaveStatus.DONE, state.seq
         state.open_waves.pop(wave.id, None)
 
 
@@ -90,6 +91,7 @@ def _drop(state: State, arm: str, reason: str) -> None:
 
 def _rejected(state: State, event: Rejected) -> None:
     wave = state.waves[event.wave]
+    wave.decided_seq = state.seq
     wave.status, wave.decided_at, wave.decided_by, wave.reason = (
         WaveStatus.REJECTED, event.at, event.author, event.reason,
     )  # fmt: skip
@@ -106,6 +108,7 @@ def _wave_moved(state: State, event: WaveMoved) -> None:
 def _wave_cancelled(state: State, event: WaveCancelled) -> None:
     wave = state.waves[event.wave]
     wave.status, wave.decided_by, wave.reason = WaveStatus.CANCELLED, event.author, event.reason
+    wave.decided_seq = state.seq
     state.open_waves.pop(wave.id, None)
     state.proposals.pop(wave.id, None)
     for arm in wave.arms:
@@ -140,7 +143,9 @@ def _decided(state: State, event: Decided) -> None:
 
 def _incumbent_set(state: State, event: IncumbentSet) -> None:
     state.incumbent = event.experiment
-    state.incumbencies.append(Incumbency(event.at, event.experiment, event.reason, event.author, event.estimate))
+    state.incumbencies.append(
+        Incumbency(event.at, event.experiment, event.reason, event.author, event.estimate, state.seq)
+    )
     say(state, event.at, event.author, f"{event.experiment} is the incumbent: {event.reason}", "news")
 
 

@@ -1,0 +1,113 @@
+"""The events as the ledger stores them: one JSON object each, and what older ledgers hold."""
+
+from typing import Any
+
+import msgspec
+
+from cockpit.core.events import (
+    ApiReleased,
+    ApiReserved,
+    ApiUsed,
+    Approved,
+    ArmDropped,
+    Asked,
+    AskEnded,
+    BudgetSet,
+    Cancelling,
+    CapReached,
+    Certified,
+    ClusterDown,
+    ClusterFailed,
+    ClusterFlagged,
+    ClusterGivenUp,
+    ClusterSeen,
+    ClusterStopping,
+    ClusterUp,
+    ClusterWaiting,
+    Decided,
+    EarlyStoppingSet,
+    EarlyStopSkipped,
+    Ended,
+    EnvelopeSet,
+    Event,
+    FindingRecorded,
+    Held,
+    IncumbentSet,
+    IntentTaken,
+    Interrupted,
+    Launching,
+    LaunchStep,
+    Looked,
+    ModeSet,
+    PhaseSet,
+    Progressed,
+    ProposalEdited,
+    Proposed,
+    ProposerSet,
+    Queued,
+    Rejected,
+    Resumed,
+    Said,
+    SessionCreated,
+    SessionEnded,
+    SessionEnding,
+    Started,
+    Submitted,
+    Submitting,
+    Trouble,
+    Unsubmitted,
+    WaveCancelled,
+    WaveMoved,
+    WorkerStarted,
+    WorkerStopped,
+)
+from cockpit.core.model import EndMode
+
+AnyEvent = (
+    SessionCreated | WorkerStarted | WorkerStopped | ModeSet | EnvelopeSet | ProposerSet | BudgetSet
+    | EarlyStoppingSet | Held | Resumed | SessionEnding | SessionEnded | Interrupted | IntentTaken | Asked | AskEnded
+    | Proposed | ProposalEdited | Approved | Rejected | WaveMoved | WaveCancelled | ArmDropped | Queued | Submitting
+    | Submitted | Unsubmitted | Started | Progressed | Cancelling | EarlyStopSkipped | Ended | Decided | IncumbentSet
+    | Certified | CapReached | Looked | Launching | ClusterUp | ClusterSeen | ClusterFailed | ClusterWaiting
+    | LaunchStep | ClusterGivenUp | ClusterStopping | ClusterDown | ClusterFlagged | Said | FindingRecorded | PhaseSet | ApiReserved
+    | ApiReleased | ApiUsed | Trouble
+)  # fmt: skip
+
+_encoder = msgspec.json.Encoder()
+
+
+class OldEnding(Event, tag="Ending"):
+    """SessionEnding in ledgers of November 2026 and before; `how` ends in `+down` where clusters are taken down."""
+
+    author: str
+    how: str
+    reason: str = ""
+
+    def upgraded(self) -> SessionEnding:
+        how, _, down = self.how.partition("+")
+        return SessionEnding(
+            at=self.at, author=self.author, how=EndMode(how), clusters_down=bool(down), reason=self.reason
+        )
+
+
+_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(AnyEvent | OldEnding)
+
+
+def encode_event(event: Event) -> bytes:
+    """Encode the event as one JSON object, its `kind` first.
+
+    Raises ValueError for a number that JSON cannot hold, such as infinity: the ledger could not be read again.
+    """
+    body = _encoder.encode(event)
+    if b"null" in body:
+        try:
+            _decoder.decode(body)
+        except msgspec.ValidationError as error:
+            raise ValueError(f"an event holds a number that is not finite: {error} in {body!r:.300}") from error
+    return body
+
+
+def decode_event(body: bytes | str) -> AnyEvent:
+    """Decode a stored event. Raises msgspec.DecodeError on anything else."""
+    event = _decoder.decode(body)
+    return event.upgraded() if isinstance(event, OldEnding) else event
