@@ -69,8 +69,8 @@ AnyEvent = (
     | Proposed | ProposalEdited | Approved | Rejected | WaveMoved | WaveCancelled | ArmDropped | Queued | Submitting
     | Submitted | Unsubmitted | Started | Progressed | Cancelling | EarlyStopSkipped | Ended | Decided | IncumbentSet
     | Certified | CapReached | Looked | Launching | ClusterUp | ClusterSeen | ClusterFailed | ClusterWaiting
-    | LaunchStep | ClusterGivenUp | ClusterStopping | ClusterDown | ClusterFlagged | Said | FindingRecorded | PhaseSet | ApiReserved
-    | ApiReleased | ApiUsed | Trouble
+    | LaunchStep | ClusterGivenUp | ClusterStopping | ClusterDown | ClusterFlagged | Said | FindingRecorded | PhaseSet
+    | ApiReserved | ApiReleased | ApiUsed | Trouble
 )  # fmt: skip
 
 _encoder = msgspec.json.Encoder()
