@@ -19,7 +19,7 @@ from cockpit.session.paths import SessionFolder
 
 RUNS = 7
 INFO = {"clientInfo": {"name": "claude-code", "version": "1"}, "protocolVersion": "2025-11-25", "capabilities": {}}
-REQUESTS: tuple[tuple[str, dict[str, object]], ...] = (
+REQUESTS: tuple[tuple[str, object], ...] = (
     ("initialize", INFO),
     ("tools/list", {}),
     ("tools/call", {"name": "brief", "arguments": {}}),
