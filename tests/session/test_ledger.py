@@ -90,8 +90,7 @@ def test_appended_events_survive_a_kill(path: Path) -> None:
     script = f"""
         import os
         from pathlib import Path
-        from cockpit.core.event_codec import AnyEvent
-from cockpit.core.events import AskEnded, Ended, Event, Progressed, Said, Started, Submitting
+        from cockpit.core.events import Said
         from cockpit.session.ledger import Ledger
         ledger = Ledger.create(Path({str(path)!r}))
         ledger.append([Said(at=1.0, author="me", text="about to")])
@@ -252,8 +251,7 @@ def test_another_user_of_the_group_reads_the_ledger_of_a_killed_worker(ledger: L
     script = f"""
         import os
         from pathlib import Path
-        from cockpit.core.event_codec import AnyEvent
-from cockpit.core.events import AskEnded, Ended, Event, Progressed, Said, Started, Submitting
+        from cockpit.core.events import Said
         from cockpit.session.ledger import Ledger
         ledger = Ledger.open(Path({str(shared)!r}))
         ledger.append([Said(at=1.0, author="me", text="about to")])
@@ -359,8 +357,7 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(path: Path) -> None:
     script = f"""
         import resource, signal
         from pathlib import Path
-        from cockpit.core.event_codec import AnyEvent
-from cockpit.core.events import AskEnded, Ended, Event, Progressed, Said, Started, Submitting
+        from cockpit.core.events import Said
         from cockpit.session.ledger import Ledger
         from cockpit.session.sqlite_file import LedgerError
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
