@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from cockpit.core.metric import Metric
 from cockpit.core.model import Estimate
 from cockpit.read.effects import is_clear
 from cockpit.read.wording import value
@@ -15,7 +16,7 @@ BETTER, WORSE, UNCLEAR, WHISKER = "#1a9850", "#b0532e", "#c4c8cc", "#444"
 
 
 class Bar(msgspec.Struct, frozen=True):
-    """One effect. Negative is better."""
+    """One effect, in scores: negative is better."""
 
     wave: str
     factor: str
@@ -57,10 +58,10 @@ def scale_of(bars: Iterable[Bar]) -> float:
     return max((max(abs(bar.estimate.low), abs(bar.estimate.high)) for bar in bars), default=0.0) or 1.0
 
 
-def bar_svg(bar: Bar, scale: float) -> str:
-    """Return one bar from the middle of the picture, with its interval as a line."""
+def bar_svg(bar: Bar, scale: float, metric: Metric) -> str:
+    """Return one bar from the middle of the picture, with its interval as a line. The axis is the metric's values."""
     low, mean, high = (
-        WIDTH / 2 * (1 + max(-1.0, min(1.0, end / scale)))
+        WIDTH / 2 * (1 + max(-1.0, min(1.0, metric.value(end) / scale)))
         for end in (bar.estimate.low, bar.estimate.mean, bar.estimate.high)
     )
     colour = UNCLEAR if not bar.is_clear else BETTER if bar.estimate.mean < 0 else WORSE

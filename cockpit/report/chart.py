@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from cockpit.core.metric import Metric
 from cockpit.core.model import Experiment
 from cockpit.core.state import State
 from cockpit.read.axis import ticks, time_ticks
@@ -27,10 +28,18 @@ class Dot(msgspec.Struct, frozen=True):
     """One experiment in one class, where it was kept, or else at the end of its first run there."""
 
     hours: float
-    score: float | None
+    value: float | None
     """None where it crashed."""
     experiment: str
     kept: bool
+
+
+class Step(msgspec.Struct, frozen=True):
+    """A step of a best line."""
+
+    hours: float
+    value: float
+    experiment: str
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -58,78 +67,86 @@ NARROW = Frame(400, 330, 52, 12, 24, 44, 11, 4)
 
 
 class Chart(msgspec.Struct, frozen=True):
-    """One class's progress: what a drawing needs."""
+    """One class's progress: what a drawing needs. It holds values of the metric, not scores."""
 
-    metric: str
+    metric: Metric
     hardware: str
     hours: float
     low: float
     high: float
     dots: tuple[Dot, ...]
-    best: tuple[Best, ...]
-    alone: tuple[Best, ...]
+    best: tuple[Step, ...]
+    alone: tuple[Step, ...]
     """The best line of one GPU."""
     labels: dict[str, str]
     """Kept experiment to its change, short."""
 
-    def at(self, frame: Frame, hours: float, score: float) -> tuple[float, float]:
-        """Return the place of a score in the frame. A score outside the axis lies on its edge."""
-        return frame.x(hours / self.hours), frame.y((self.high - score) / (self.high - self.low))
+    def at(self, frame: Frame, hours: float, value: float) -> tuple[float, float]:
+        """Return the place of a value in the frame. A value outside the axis lies on its edge."""
+        return frame.x(hours / self.hours), frame.y((self.high - value) / (self.high - self.low))
 
-    def score_ticks(self, frame: Frame) -> list[tuple[float, str]]:
-        """Return the round scores of the axis with their labels."""
+    def value_ticks(self, frame: Frame) -> list[tuple[float, str]]:
+        """Return the round values of the axis with their labels."""
         return list(zip(*ticks(self.low, self.high, frame.ticks, 3), strict=True))
 
     def hour_ticks(self, frame: Frame) -> list[tuple[float, str]]:
         """Return the round times of the axis, in hours, with their labels."""
         return list(zip(*time_ticks(0.0, self.hours, frame.ticks, True), strict=True))
 
-    def steps(self, frame: Frame, line: Sequence[Best]) -> list[tuple[float, float]]:
+    def steps(self, frame: Frame, line: Sequence[Step]) -> list[tuple[float, float]]:
         """Return the corners of a best line in the frame, up to the chart's right edge."""
         corners: list[tuple[float, float]] = []
-        for best in line:
-            if best.hours <= self.hours:
-                x, y = self.at(frame, best.hours, best.score)
+        for step in line:
+            if step.hours <= self.hours:
+                x, y = self.at(frame, step.hours, step.value)
                 corners += [(x, corners[-1][1]), (x, y)] if corners else [(x, y)]
         return [*corners, (frame.x(1.0), corners[-1][1])] if corners else []
 
 
-def charts(state: State, alone: Sequence[Best], hours: float, metric: str) -> list[Chart]:
+def charts(state: State, alone: Sequence[Best], hours: float) -> list[Chart]:
     """Return a chart for each class with a score, the class of comparisons first. It alone has the line of one GPU."""
     scored = ScoreDots()
     scored.follow(state)
     kept = kept_experiments(state)
     labels = {name: _label(state, state.experiments[name]) for name in kept}
-    found = []
     classes = scored.classes(state)
+    found = []
     for hardware in classes:
-        best = tuple(best_so_far(state, hardware))
+        best = best_so_far(state, hardware)
         times = {step.experiment: step.hours for step in best if step.experiment in kept}
-        dots = [_dot(state, dot, times) for dot in scored.by_key.values() if dot.hardware == hardware]
-        one_gpu = tuple(alone) if hardware == comparison_class(state) else ()
-        shown = _thinned(dots, DOTS_AT_MOST // len(classes))
-        chart = _chart(metric, hardware, hours, shown, best, one_gpu, labels)
-        if chart is not None:
-            found.append(chart)
+        dots = [dot for dot in scored.by_key.values() if dot.hardware == hardware]
+        span = _span(dots, best)
+        if span is None:
+            continue
+        metric = state.session.metric
+        shown = _thinned([_dot(state, dot, times) for dot in dots], DOTS_AT_MOST // len(classes))
+        one_gpu = _steps(metric, alone) if hardware == comparison_class(state) else ()
+        low, high = metric.interval(*span)
+        found.append(
+            Chart(metric, hardware, max(hours, 1e-3), low, high, tuple(shown), _steps(metric, best), one_gpu, labels)
+        )
     return found
 
 
-def _chart(
-    metric: str, hardware: str, hours: float, dots: list[Dot], best: tuple[Best, ...], alone: tuple[Best, ...],
-    labels: dict[str, str],
-) -> Chart | None:  # fmt: skip
-    scores = sorted(dot.score for dot in dots if dot.score is not None)
+def _span(dots: Sequence[ScoreDot], best: Sequence[Best]) -> tuple[float, float] | None:
+    """Return the lowest and highest score of the axis; None without a score."""
+    scores = sorted(dot.score for dot in dots if not math.isnan(dot.score))
     if not scores:
         return None
     low, high = scores[0], max(scores[int(SHOWN_SHARE * (len(scores) - 1))], best[0].score if best else scores[0])
     margin = max((high - low) * 0.08, 1e-4)
-    return Chart(metric, hardware, max(hours, 1e-3), low - margin, high + margin, tuple(dots), best, alone, labels)
+    return low - margin, high + margin
+
+
+def _steps(metric: Metric, line: Sequence[Best]) -> tuple[Step, ...]:
+    return tuple(Step(best.hours, metric.value(best.score), best.experiment) for best in line)
 
 
 def _dot(state: State, dot: ScoreDot, kept_at: Mapping[str, float]) -> Dot:
     """Return the dot at the end of its first run; one that was kept lies on the line, where it was kept."""
     hours = kept_at.get(dot.experiment, (dot.at - state.session.created_at) / 3600)
-    return Dot(hours, None if math.isnan(dot.score) else dot.score, dot.experiment, dot.experiment in kept_at)
+    value = None if math.isnan(dot.score) else state.session.metric.value(dot.score)
+    return Dot(hours, value, dot.experiment, dot.experiment in kept_at)
 
 
 def _thinned(dots: list[Dot], most: int) -> list[Dot]:

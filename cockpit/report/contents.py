@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from cockpit.core.metric import Metric
 from cockpit.core.model import ExperimentStatus, Spend, Value, Wave, WaveKind
 from cockpit.core.state import State, constants_of
 from cockpit.decide.budget import Accounts, accounts
@@ -26,7 +27,6 @@ from cockpit.report.verdict import verdict
 from cockpit.science.effects import FactorEffects
 from cockpit.science.noise import Noise
 
-METRIC = "val_bpb"
 WAVES_AT_MOST = 120
 KEPT_AT_MOST = 200
 SAID_AT_MOST = 150
@@ -83,7 +83,7 @@ class Said(msgspec.Struct, frozen=True):
 class Contents(msgspec.Struct, frozen=True):
     name: str
     simulated: bool
-    metric: str
+    metric: Metric
     made: str
     fleet: str
     corpus: str
@@ -133,7 +133,7 @@ def contents(state: State, now: float) -> Contents:
     return Contents(
         name=session.name,
         simulated=session.fleet.simulated,
-        metric=METRIC,
+        metric=session.metric,
         made=datetime.fromtimestamp(session.created_at, UTC).strftime("%Y-%m-%d %H:%M UTC"),
         fleet=_fleet(state),
         corpus=state.corpus,
@@ -146,14 +146,14 @@ def contents(state: State, now: float) -> Contents:
         hardware=hardware,
         baseline=score_of(state, state.baseline, hardware),
         best=_best(state, kept),
-        charts=charts(state, alone.best if alone else (), hours, METRIC),
+        charts=charts(state, alone.best if alone else (), hours),
         line=line,
         alone=alone,
         stack=stack,
         kept=kept[-KEPT_AT_MOST:],
         kept_left_out=max(0, len(kept) - KEPT_AT_MOST),
         unablated=unablated_summary(state),
-        story=told(state, state.ended_at or now, METRIC),
+        story=told(state, state.ended_at or now),
         strongest=strongest(wave.bars for wave in waves),
         waves=waves[-WAVES_AT_MOST:],
         waves_left_out=max(0, len(waves) - WAVES_AT_MOST),

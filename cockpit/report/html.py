@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from cockpit.core.model import Value
+from cockpit.core.metric import Metric
+from cockpit.core.model import Estimate, Value
 from cockpit.core.state import State
 from cockpit.read.wording import signed, value
 from cockpit.report.bars import Bar, bar_svg, scale_of
@@ -23,7 +24,7 @@ def html(state: State, now: float, diff: str | None = None) -> str:
     """
     found = contents(state, now)
     return (
-        _environment()
+        _environment(found.metric)
         .get_template("report.html.j2")
         .render(
             s=found,
@@ -37,7 +38,7 @@ def html(state: State, now: float, diff: str | None = None) -> str:
     )
 
 
-def _environment() -> Environment:
+def _environment(metric: Metric) -> Environment:
     environment = Environment(
         loader=PackageLoader("cockpit.report", "."),
         autoescape=True,
@@ -46,9 +47,20 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+    def difference(score: float, digits: int = 4) -> str:
+        return signed(metric.value(score), digits)
+
+    def interval(estimate: Estimate) -> str:
+        low, high = metric.interval(estimate.low, estimate.high)
+        return f"{signed(low)} to {signed(high)}"
+
+    def bar(one: Bar, scale: float) -> Markup:
+        return Markup(bar_svg(one, scale, metric))
+
     environment.filters |= {
-        "clock": _clock, "literal": _literal, "value": value, "signed": signed,
-        "bar": _bar, "scale": scale_of, "lines": _lines,
+        "clock": _clock, "literal": _literal, "value": value, "difference": difference, "interval": interval,
+        "bar": bar, "scale": scale_of, "lines": _lines,
     }  # fmt: skip
     return environment
 
@@ -66,10 +78,6 @@ def _lines(text: str) -> list[str]:
 def _literal(constant: Value) -> str:
     """Return a constant as Python reads it; a list stands for a tuple."""
     return repr(tuple(constant) if isinstance(constant, list) else constant)
-
-
-def _bar(bar: Bar, scale: float) -> Markup:
-    return Markup(bar_svg(bar, scale))
 
 
 def _clock(at: float) -> str:

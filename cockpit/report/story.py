@@ -71,14 +71,14 @@ def phases(state: State, now: float) -> list[Phase]:
     return [phase for phase in found if phase.variants or phase.kept]
 
 
-def told(state: State, now: float, metric: str) -> list[Sentence]:
+def told(state: State, now: float) -> list[Sentence]:
     """Return the story, a few sentences for each phase and one on when it flattened."""
     found = phases(state, now)
     if not found:
         return []
     total = sum(phase.gain for phase in found)
     began = state.session.created_at
-    sentences = [_of_phase(phase, began, total, metric) for phase in found]
+    sentences = [_of_phase(phase, began, total, state.session.metric.name) for phase in found]
     flat = _flattened(state, began)
     return [*sentences, flat] if flat else sentences
 

@@ -7,8 +7,8 @@ from cockpit.report.chart import WIDE, Chart, Dot, Frame
 PLAIN, CRASH, KEPT, BEST, ALONE, GRID = "#a8adb3", "#b0532e", "#1a9850", "#1a9850", "#7a7a7a", "#e4e4e4"
 LABEL_APART = 1.15
 """The least distance of two labels' lines, in heights of their text."""
-SLOPE = (0.5, 0.866)
-"""The normal of a label's line, which rises by 30 degrees."""
+NORMAL = (0.5, 0.866)
+"""The normal of a label's line, which rises by 30 degrees where the best line falls."""
 
 
 def svg(chart: Chart, frame: Frame = WIDE) -> str:
@@ -16,7 +16,7 @@ def svg(chart: Chart, frame: Frame = WIDE) -> str:
     wide = frame is WIDE
     parts = [
         f'<svg class="{"wide" if wide else "narrow"}" viewBox="0 0 {frame.width:.0f} {frame.height:.0f}" role="img"',
-        f' aria-label="{escape(chart.metric)} over time on {escape(chart.hardware)}" xmlns="http://www.w3.org/2000/svg"',
+        f' aria-label="{escape(chart.metric.name)} over time on {escape(chart.hardware)}" xmlns="http://www.w3.org/2000/svg"',
         f' font-family="system-ui, sans-serif" font-size="{frame.font:.0f}">',
     ]
     parts += _grid(chart, frame)
@@ -33,8 +33,8 @@ def svg(chart: Chart, frame: Frame = WIDE) -> str:
 def _grid(chart: Chart, frame: Frame) -> list[str]:
     parts = []
     left, right, base = frame.left, frame.width - frame.right, frame.height - frame.bottom
-    for score, label in chart.score_ticks(frame):
-        y = chart.at(frame, 0.0, score)[1]
+    for value, label in chart.value_ticks(frame):
+        y = chart.at(frame, 0.0, value)[1]
         parts.append(f'<path d="M{left:.0f} {y:.1f}H{right:.0f}" stroke="{GRID}" fill="none"/>')
         parts.append(f'<text x="{left - 6:.0f}" y="{y + 4:.1f}" text-anchor="end">{label}</text>')
     for hours, label in chart.hour_ticks(frame):
@@ -45,25 +45,25 @@ def _grid(chart: Chart, frame: Frame) -> list[str]:
     middle = (left + right) / 2
     parts.append(f'<text x="{middle:.0f}" y="{frame.height - 6:.0f}" text-anchor="middle">time since the start</text>')
     at = f"translate(11 {(frame.top + base) / 2:.0f}) rotate(-90)"
-    parts.append(f'<text transform="{at}" text-anchor="middle">{escape(chart.metric)}</text>')
+    parts.append(f'<text transform="{at}" text-anchor="middle">{escape(chart.metric.name)}</text>')
     return parts
 
 
 def _titled(dot: Dot, chart: Chart, frame: Frame) -> str:
     title = f"<title>{escape(dot.experiment)} {escape(chart.hardware)} "
-    if dot.score is None:
+    if dot.value is None:
         x = frame.x(dot.hours / chart.hours)
         return f'<path d="{_cross(x, frame)}" stroke="{CRASH}">{title}crashed</title></path>'
-    x, y = chart.at(frame, dot.hours, dot.score)
+    x, y = chart.at(frame, dot.hours, dot.value)
     look = f'r="5" fill="{KEPT}" stroke="#000"' if dot.kept else f'r="2.5" fill="{PLAIN}"'
-    return f'<circle cx="{x:.1f}" cy="{y:.1f}" {look}>{title}{dot.score:.4f}</title></circle>'
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" {look}>{title}{dot.value:.4f}</title></circle>'
 
 
 def _untitled(dots: list[Dot], chart: Chart, frame: Frame) -> str:
     """Return all dots as two paths, which take a tenth of the bytes."""
-    places = [chart.at(frame, dot.hours, dot.score) for dot in dots if dot.score is not None]
+    places = [chart.at(frame, dot.hours, dot.value) for dot in dots if dot.value is not None]
     scored = "".join(f"M{x:.0f} {y:.0f}h0" for x, y in places)
-    crashed = "".join(_cross(frame.x(dot.hours / chart.hours), frame) for dot in dots if dot.score is None)
+    crashed = "".join(_cross(frame.x(dot.hours / chart.hours), frame) for dot in dots if dot.value is None)
     return (
         f'<path d="{scored}" stroke="{PLAIN}" stroke-width="3.4" stroke-linecap="round"/>'
         f'<path d="{crashed}" stroke="{CRASH}"/>'
@@ -82,23 +82,24 @@ def _line(corners: list[tuple[float, float]], look: str) -> str:
 
 
 def _labels(chart: Chart, frame: Frame) -> list[str]:
-    """Return the kept changes at their steps, in text that rises to the right, where two would not overlap.
+    """Return the kept changes at their steps, in text that leads away from the line, where two would not overlap.
 
-    A label that would leave the picture ends at its step instead, in text that falls to it.
+    A label that would leave the picture ends at its step instead.
     """
     parts: list[str] = []
     placed: list[float] = []
-    for best in chart.best:
-        label = chart.labels.get(best.experiment)
-        if label is None or best.hours > chart.hours:
+    up = -1 if chart.metric.is_higher_better else 1
+    for step in chart.best:
+        label = chart.labels.get(step.experiment)
+        if label is None or step.hours > chart.hours:
             continue
-        x, y = chart.at(frame, best.hours, best.score)
-        along = SLOPE[0] * x + SLOPE[1] * y
+        x, y = chart.at(frame, step.hours, step.value)
+        along = NORMAL[0] * x + up * NORMAL[1] * y
         if placed and abs(along - placed[-1]) < LABEL_APART * frame.font:
             continue
         placed.append(along)
         fits = x + len(label) * frame.font * 0.5 < frame.width
-        turn, anchor = (-30, "start") if fits else (30, "end")
-        at = f"translate({x + (4 if fits else -4):.1f} {y - 7:.1f}) rotate({turn})"
+        turn, anchor = (-30 * up, "start") if fits else (30 * up, "end")
+        at = f"translate({x + (4 if fits else -4):.1f} {y - 7 * up + (8 if up < 0 else 0):.1f}) rotate({turn})"
         parts.append(f'<text class="label" transform="{at}" text-anchor="{anchor}">{escape(label)}</text>')
     return parts

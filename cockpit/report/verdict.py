@@ -28,7 +28,8 @@ def _gain(state: State) -> str:
     gain = found.pooled
     interval = f"{gain.level:.0%} interval {-gain.high:.4f} to {-gain.low:.4f}"
     if is_clear(gain) and gain.mean < 0:
-        words = f"{state.incumbent} improves val_bpb over the unchanged train.py by {-gain.mean:.4f} ({interval})."
+        metric = state.session.metric.name
+        words = f"{state.incumbent} improves {metric} over the unchanged train.py by {-gain.mean:.4f} ({interval})."
     else:
         words = (
             f"{state.incumbent} was kept, but its gain over the unchanged train.py is within the noise ({interval})."

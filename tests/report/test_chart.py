@@ -6,6 +6,7 @@ from itertools import pairwise
 import msgspec
 import pytest
 
+from cockpit.core.metric import Direction, Metric
 from cockpit.core.state import State
 from cockpit.read.counterfactual import best_so_far
 from cockpit.read.scores import kept_experiments
@@ -38,9 +39,9 @@ def test_the_kept_changes_are_labelled_and_lie_on_the_best_line(state: State) ->
     chart = shown(state)[0]
     assert chart.labels[kept_experiments(state)[0]].startswith("ASPECT_RATIO ")
     assert f">{chart.labels[chart.best[-1].experiment]}</text>" in svg(chart)
-    places = {(best.hours, best.score) for best in chart.best}
+    places = {(best.hours, best.value) for best in chart.best}
     kept = [dot for dot in chart.dots if dot.kept]
-    assert kept and all((dot.hours, dot.score) in places for dot in kept)
+    assert kept and all((dot.hours, dot.value) in places for dot in kept)
 
 
 def test_a_chart_has_the_scores_of_one_class_and_the_first_has_the_line_of_one_gpu(state: State) -> None:
@@ -50,8 +51,9 @@ def test_a_chart_has_the_scores_of_one_class_and_the_first_has_the_line_of_one_g
         means = {name: sum(one.scores[chart.hardware]) / len(one.scores[chart.hardware])
                  for name, one in state.experiments.items() if one.scores.get(chart.hardware)}  # fmt: skip
         for dot in chart.dots:
-            assert dot.score is None or dot.score == pytest.approx(means[dot.experiment])
-        assert list(chart.best) == best_so_far(state, chart.hardware)
+            assert dot.value is None or dot.value == pytest.approx(means[dot.experiment])
+        line = best_so_far(state, chart.hardware)
+        assert [(one.hours, one.value) for one in chart.best] == [(one.hours, one.score) for one in line]
     assert charts[0].alone and not charts[1].alone
     longer = msgspec.structs.replace(charts[0], hours=charts[0].alone[-1].hours + 1)
     assert "stroke-dasharray" in svg(longer) and "stroke-dasharray" not in svg(charts[1])
@@ -78,3 +80,14 @@ def test_a_picture_of_many_dots_is_bounded_and_keeps_what_was_kept(state: State)
     left = _thinned(dots, 3_000)
     assert len(left) <= 3_020
     assert [dot for dot in left if dot.kept] == [dot for dot in dots if dot.kept]
+
+
+def test_a_metric_that_is_better_higher_rises_and_shows_its_values(state: State) -> None:
+    lower = shown(state)[0]
+    state.session = msgspec.structs.replace(state.session, metric=Metric("accuracy", Direction.MAX))
+    higher = shown(state)[0]
+    assert [dot.value for dot in higher.dots] == [-dot.value if dot.value else None for dot in lower.dots]
+    assert (higher.low, higher.high) == (-lower.high, -lower.low)
+    heights = [y for _, y in higher.steps(WIDE, higher.best)]
+    assert heights == sorted(heights, reverse=True)
+    assert ">accuracy</text>" in svg(higher)

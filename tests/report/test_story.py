@@ -21,7 +21,7 @@ def state(night_folder: SessionFolder) -> State:
 
 
 def words(state: State) -> list[str]:
-    return ["".join(part.text for part in sentence) for sentence in told(state, state.now, "loss")]
+    return ["".join(part.text for part in sentence) for sentence in told(state, state.now)]
 
 
 def test_the_phases_cover_the_night_once_and_in_order(state: State) -> None:
@@ -49,11 +49,11 @@ def test_the_gains_of_the_phases_add_up_and_each_brings_less_an_hour(state: Stat
 
 
 def test_a_sentence_has_what_was_varied_what_it_gained_and_links(state: State) -> None:
-    first = told(state, state.now, "loss")[0]
+    first = told(state, state.now)[0]
     said = "".join(part.text for part in first)
     phase = phases(state, state.now)[0]
     assert said.startswith("0s to ") and f"{phase.variants} variant" in said and phase.varied[0][0] in said
-    assert f"together {phase.gain:.4f} of loss" in said
+    assert f"together {phase.gain:.4f} of val_bpb" in said
     assert [part.to for part in first if part.to] == list(phase.kept)
 
 
@@ -67,7 +67,7 @@ def test_the_last_sentence_tells_when_the_night_flattened(state: State) -> None:
 
 
 def test_before_the_first_result_there_is_no_story() -> None:
-    assert told(stories.empty().state, 1.0, "loss") == []
+    assert told(stories.empty().state, 1.0) == []
     begun = stories.begun().state
     assert words(begun) == []
 
