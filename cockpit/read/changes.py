@@ -32,17 +32,26 @@ def change_words(experiment: Experiment) -> str:
     return ", ".join(words) or experiment.why or "unchanged"
 
 
-def changed_names(state: State, experiment: Experiment) -> list[str]:
-    """Return the parts of the change that differ from the base: an arm may set a constant to the value it has."""
-    base = constants_of(state, experiment.base) if experiment.base in state.experiments else {}
-    return [name for name, said in change_parts(experiment) if name not in base or value(base[name]) != said]
+def change_against(state: State, experiment: Experiment, other: str) -> list[tuple[str, str, str]]:
+    """Return (name, before, after) of each part in which an experiment differs from another one.
+
+    A keep is measured against the incumbent of its time, which need not be its base. `before` is empty for edited lines
+    and for a constant that the other one has not.
+    """
+    if WITHOUT in experiment.levels:
+        return [(name, "", said) for name, said in change_parts(experiment)]
+    old = constants_of(state, other) if other in state.experiments else {}
+    new = {**constants_of(state, experiment.id), **experiment.levels, **experiment.change.constants}
+    parts = [
+        (name, value(old[name]) if name in old else "", value(now)) for name, now in new.items() if old.get(name) != now
+    ]
+    return parts + [(name, "", said) for name, said in change_parts(experiment) if name == CODE]
 
 
-def change_steps(state: State, experiment: Experiment) -> str:
-    """Return `MATRIX_LR 0.04 → 0.05, code +12 −3`: each changed constant with the base's value before it."""
-    base = constants_of(state, experiment.base) if experiment.base in state.experiments else {}
-    words = []
-    for name, said in change_parts(experiment):
-        before = value(base[name]) if name in base else ""
-        words.append(f"{name} {before} → {said}" if before and before != said else f"{name} {said}")
+def change_steps(state: State, experiment: Experiment, other: str) -> str:
+    """Return `MATRIX_LR 0.04 → 0.05, code +12 −3`: each part that differs from the other, with its value before."""
+    words = [
+        f"{name} {before} → {after}" if before else f"{name} {after}"
+        for name, before, after in change_against(state, experiment, other)
+    ]
     return ", ".join(words) or experiment.why or "unchanged"

@@ -30,7 +30,7 @@ class KeptChange(msgspec.Struct, frozen=True):
     at: float
     """When it became the incumbent for the last time."""
     change: str
-    """`MATRIX_LR 0.04 → 0.05`."""
+    """`MATRIX_LR 0.04 → 0.05`, against the experiment that the gain is a difference to."""
     estimate: Estimate | None
     """The difference that it was kept on."""
     runs: int
@@ -85,9 +85,15 @@ def stack_of(state: State, now: float) -> Stack:
 
 def kept_words(state: State, name: str) -> str:
     """Return `e0345 kept: MATRIX_LR 0.04 → 0.05, −0.0006 ± 0.0002 over 6 runs`."""
-    said = change_steps(state, state.experiments[name])
     estimate = kept_estimate(state, name)
+    said = change_steps(state, state.experiments[name], measured_against(state, name))
     return f"{name} kept: {said}" + (f", {estimate_words(estimate)}" if estimate else "")
+
+
+def measured_against(state: State, name: str) -> str:
+    """Return the experiment that a keep's gain is a difference to: the incumbent of its time, else its base."""
+    estimate = kept_estimate(state, name)
+    return estimate.against if estimate else state.experiments[name].base
 
 
 def _kept(state: State, step: Incumbency, usd: float) -> KeptChange:
@@ -95,7 +101,7 @@ def _kept(state: State, step: Incumbency, usd: float) -> KeptChange:
     return KeptChange(
         experiment=experiment.id,
         at=step.at,
-        change=change_steps(state, experiment),
+        change=change_steps(state, experiment, measured_against(state, experiment.id)),
         estimate=kept_estimate(state, experiment.id),
         runs=sum(len(scores) for scores in experiment.scores.values()),
         runs_usd=usd,

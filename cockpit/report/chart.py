@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from cockpit.core.metric import Metric
-from cockpit.core.model import Experiment
 from cockpit.core.state import State
 from cockpit.read.axis import ticks, time_ticks
-from cockpit.read.changes import change_parts, changed_names
+from cockpit.read.changes import change_against
 from cockpit.read.counterfactual import Best, best_so_far
+from cockpit.read.kept_stack import measured_against
 from cockpit.read.score_dots import ScoreDot, ScoreDots
 from cockpit.read.scores import comparison_class, kept_experiments
 
@@ -108,7 +108,7 @@ def charts(state: State, alone: Sequence[Best], hours: float) -> list[Chart]:
     scored = ScoreDots()
     scored.follow(state)
     kept = kept_experiments(state)
-    labels = {name: _label(state, state.experiments[name]) for name in kept}
+    labels = {name: _label(state, name) for name in kept}
     classes = scored.classes(state)
     found = []
     for hardware in classes:
@@ -156,8 +156,8 @@ def _thinned(dots: list[Dot], most: int) -> list[Dot]:
     return plain[::every] + [dot for dot in dots if dot.kept]
 
 
-def _label(state: State, experiment: Experiment) -> str:
-    """Return the changed parts of an experiment, cut to LABEL_CHARACTERS."""
-    said = dict(change_parts(experiment))
-    change = ", ".join(f"{name} {said[name]}" for name in changed_names(state, experiment))
+def _label(state: State, name: str) -> str:
+    """Return the change of a kept experiment without the values before it, cut to LABEL_CHARACTERS."""
+    parts = change_against(state, state.experiments[name], measured_against(state, name))
+    change = ", ".join(f"{part} {after}" for part, _, after in parts)
     return change if len(change) <= LABEL_CHARACTERS else change[: LABEL_CHARACTERS - 1].rstrip(" ,") + "…"

@@ -13,7 +13,8 @@ import msgspec
 from cockpit.core.model import Experiment, ExperimentStatus
 from cockpit.core.state import State
 from cockpit.decide.kept_changes import WITHOUT
-from cockpit.read.changes import CODE, changed_names
+from cockpit.read.changes import CODE, change_against
+from cockpit.read.kept_stack import measured_against
 from cockpit.read.scores import kept_estimate, kept_experiments
 from cockpit.read.wording import count, duration
 
@@ -134,7 +135,7 @@ def _phase(
     mine = [(name, gain) for at, name, gain in keeps if start < at <= end]
     gains: dict[str, float] = {}
     for name, gain in mine:
-        for changed in changed_names(state, state.experiments[name]):
+        for changed, _, _ in change_against(state, state.experiments[name], measured_against(state, name)):
             gains[changed] = gains.get(changed, 0.0) + gain
     factors = Counter(factor for experiment in inside for factor in _factors(state, experiment))
     return Phase(

@@ -1,5 +1,6 @@
 """Promises of the stack: what was kept, in order, with its gain, cost and ablation, and the pace of keeps."""
 
+import msgspec
 import pytest
 
 from cockpit.core.events import Decided
@@ -30,7 +31,7 @@ def test_the_stack_lists_the_kept_changes_in_the_order_they_were_kept(state: Sta
         assert one.runs == sum(map(len, state.experiments[one.experiment].scores.values()))
 
 
-def test_a_change_names_the_value_of_its_base_before_its_own(state: State) -> None:
+def test_a_change_names_the_value_that_its_gain_is_measured_against_before_its_own(state: State) -> None:
     first = stack_of(state, state.now).kept[0]
     assert "ASPECT_RATIO 64 → " in first.change and "MATRIX_LR 0.04" in first.change
     words = kept_words(state, first.experiment)
@@ -91,3 +92,12 @@ def test_a_kept_change_tells_what_leaving_it_out_has_shown(state: State) -> None
     )
     fold(state, decided)
     assert ablation() == "ablated: +0.0040 ± 0.0010 over 4 runs without it"
+
+
+def test_a_keep_on_an_older_base_is_worded_against_the_incumbent_that_it_replaced(state: State) -> None:
+    first, last = (state.experiments[name] for name in (kept_experiments(state)[0], kept_experiments(state)[-1]))
+    last.overrides = {**first.overrides, "DEPTH": 10}
+    last.change, last.levels, last.base = Change(dict(last.overrides)), {}, state.baseline
+    estimate = Estimate(-0.001, -0.002, -0.0005, 0.9, 4, first.id, "H100")
+    state.incumbencies[-1] = msgspec.structs.replace(state.incumbencies[-1], estimate=estimate)
+    assert stack_of(state, state.now).kept[-1].change == "DEPTH 8 → 10"
