@@ -2,6 +2,7 @@
 And in how many processes tests run: files are shared out among them, so that a file's fixtures are made once."""
 
 import os
+import tempfile
 
 import pytest
 from hypothesis import settings
@@ -12,6 +13,15 @@ settings.load_profile("cockpit")
 # The size of pytest's own terminal, as its processes are told: terminals that tests open have sizes of their own.
 os.environ.pop("COLUMNS", None)
 os.environ.pop("LINES", None)
+
+os.environ["COCKPIT_DEVICE_LOCKS"] = tempfile.mkdtemp(prefix="cockpit-locks-")
+"""Tests in other processes use the cores of this machine as well."""
+
+
+@pytest.fixture(autouse=True)
+def locks_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give each test the devices of a machine of its own."""
+    monkeypatch.setenv("COCKPIT_DEVICE_LOCKS", str(tmp_path_factory.mktemp("locks")))
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

@@ -230,9 +230,11 @@ def fleet_and_clock(
 ) -> tuple[Fleet, Clock]:
     """Open the fleet of the session and its clock. Imports only the fleet that is needed. Raises FleetError."""
     if session.fleet.kind == "local":
+        from cockpit.fleet.local.device_locks import DeviceLocks, Holder
         from cockpit.fleet.local.fleet import LocalFleet
 
-        return LocalFleet(session.fleet.clusters, wake, session.access), WallClock()
+        locks = DeviceLocks(Holder(str(folder.root.resolve()), user_name()))
+        return LocalFleet(session.fleet.clusters, wake, session.access, locks), WallClock()
     if session.fleet.kind == "sim":
         from cockpit.fleet.sim.fleet import open_sim
 

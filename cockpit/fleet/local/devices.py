@@ -163,3 +163,16 @@ def visible_to_run(spec: ClusterSpec) -> Iterable[tuple[str, str]]:
     variable = spec.device_variable or "CUDA_VISIBLE_DEVICES"
     if spec.device or variable == "CUDA_VISIBLE_DEVICES":
         yield variable, spec.device
+
+
+def is_lent_alone(spec: ClusterSpec) -> bool:
+    """Tell if one session at a time may use the slot's devices. Cores are not lent alone."""
+    return spec.hardware != "CPU"
+
+
+def lock_names(spec: ClusterSpec) -> list[str]:
+    """List the names that a slot's devices are locked by: unique on this machine, the same in every session."""
+    if not is_lent_alone(spec):
+        return ["this machine's CPU"]
+    kind = "" if spec.device_variable in ("", "CUDA_VISIBLE_DEVICES") else f"{spec.device_variable.split('_')[0]} "
+    return [f"{kind}{device}" if device else spec.hardware for device in spec.device.split(",")]

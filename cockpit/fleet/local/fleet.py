@@ -24,8 +24,10 @@ from cockpit.fleet.base import (
     ClusterEnded,
     ClusterReady,
     ClusterTrouble,
+    ClusterWaits,
     Evidence,
     Expected,
+    FleetTrouble,
     Job,
     JobEnded,
     JobRefused,
@@ -35,9 +37,11 @@ from cockpit.fleet.base import (
 )
 from cockpit.fleet.local import confinement
 from cockpit.fleet.local.confinement import Rooms, Wall, confined, environment_paths
-from cockpit.fleet.local.devices import cores, visible_to_run
+from cockpit.fleet.local.device_locks import DeviceLocks, Holder
+from cockpit.fleet.local.devices import cores, is_lent_alone, lock_names, visible_to_run
 from cockpit.fleet.local.environment import data_folders, passed_on
 from cockpit.session.sqlite_file import is_full
+from cockpit.session.user import user_name
 
 RUNNER = Path(__file__).with_name("runner.py")
 FEEDER, SERVER = (Path(scoring.__file__).with_name(name) for name in ("feeder.py", "server.py"))
@@ -67,11 +71,21 @@ class LocalFleet:
     simulated = False
 
     def __init__(
-        self, clusters: tuple[ClusterSpec, ...], wake: threading.Event, access: RunAccess = UNCONFINED
+        self,
+        clusters: tuple[ClusterSpec, ...],
+        wake: threading.Event,
+        access: RunAccess = UNCONFINED,
+        locks: DeviceLocks | None = None,
     ) -> None:
         self._specs = {spec.name: spec for spec in clusters}
         self._wake = wake
         self._access = access
+        self._locks = locks or DeviceLocks(Holder("", user_name()))
+        self._waiting: dict[str, str] = {}
+        """Cluster whose devices another session holds to the sentence that was reported."""
+        self._shares_cores = False
+        """It was reported that another session uses the cores of this machine."""
+        self._down: set[str] = set()
         self._wall = confinement.available().wall if access.confine else Wall.NONE
         self._running: dict[str, Job] = {}
         self._submitted_at: dict[str, float] = {}
@@ -93,14 +107,41 @@ class LocalFleet:
                 self._reports.append(JobRefused(time.time(), job.name, "the worker stopped before it was started"))
 
     def launch(self, cluster: str, adopted: bool = False) -> None:
-        spec = self._specs[cluster]
-        self._reports.append(ClusterReady(time.time(), cluster, spec.hardware, spec.usd_per_hour, spec.gpus))
+        self._down.discard(cluster)
+        self._waiting.setdefault(cluster, "")
+        self._take_devices(cluster)
         self._wake.set()
+
+    def _take_devices(self, cluster: str) -> None:
+        """Report a cluster as ready if its devices are this session's. Else it waits for them, and `poll` retries.
+
+        Cores are shared, because the system shares them out; it is reported once that another session uses them.
+        """
+        spec = self._specs[cluster]
+        try:
+            busy = self._locks.take(lock_names(spec))
+        except OSError as error:
+            busy = ""
+            self._reports.append(
+                FleetTrouble(time.time(), f"devices cannot be locked: {error}; two sessions may share one")
+            )
+        if busy and not is_lent_alone(spec):
+            if not self._shares_cores:
+                self._reports.append(FleetTrouble(time.time(), f"{busy} too: each session slows the other's runs"))
+            self._shares_cores = True
+            busy = ""
+        if not busy:
+            del self._waiting[cluster]
+            self._reports.append(ClusterReady(time.time(), cluster, spec.hardware, spec.usd_per_hour, spec.gpus))
+        elif busy != self._waiting[cluster]:
+            self._waiting[cluster] = busy
+            self._reports.append(ClusterWaits(time.time(), cluster, f"{busy}: it starts when that session ends"))
 
     def submit(self, job: Job) -> None:
         folder = _folder(job)
         at = time.time()
         if not (folder / "started").exists():
+            self._locks.take(lock_names(self._specs[job.cluster]))  # a runner of an earlier worker may have ended
             work = self._work(job)
             try:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -110,6 +151,7 @@ class LocalFleet:
                     [sys.executable, "-I", str(RUNNER), str(folder.absolute())],
                     stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                     start_new_session=True, env={"PATH": os.environ.get("PATH", os.defpath)},
+                    pass_fds=self._locks.descriptors(lock_names(self._specs[job.cluster])),
                 )  # fmt: skip
             except OSError as error:
                 if is_full(error):
@@ -195,18 +237,26 @@ class LocalFleet:
     def down(self, cluster: str) -> None:
         for job in [job for job in self._running.values() if job.cluster == cluster]:
             self.cancel(job.name)
+        self._waiting.pop(cluster, None)
+        self._down.add(cluster)
+        up = [spec for name, spec in self._specs.items() if name not in self._down]
+        in_use = {name for spec in up for name in lock_names(spec)}
+        self._locks.release(name for name in lock_names(self._specs[cluster]) if name not in in_use)
         self._reports.append(ClusterEnded(time.time(), cluster))
         self._wake.set()
 
     def poll(self) -> list[Report]:
         for job in list(self._running.values()):
             self._follow(job)
+        for cluster in list(self._waiting):
+            self._take_devices(cluster)
         self._unwatched = [runner for runner in self._unwatched if runner.poll() is None]
         reports, self._reports = self._reports, []
         return reports
 
     def close(self) -> None:
         self._running.clear()
+        self._locks.close()
 
     def _follow(self, job: Job) -> None:
         """Read how a job stands from its folder, and report what is new."""
