@@ -1,28 +1,31 @@
 """Which runs have their score computed outside them, and what that says about a would-be keep."""
 
 from cockpit.core.model import Attempt, AttemptKind, Experiment, Metrics
-from cockpit.core.rescore import Rescore
+from cockpit.core.rescore import Rescore, Scoring
 from cockpit.core.state import State
+from cockpit.decide.evidence import UNCHOSEN
 
 RUNS_READ = 32
 
 
-def is_rescored(state: State, attempt: Attempt) -> bool:
-    """Tell if the attempt's score is to be computed outside it.
+def scoring_of(state: State, attempt: Attempt) -> Scoring:
+    """Return how much of the attempt is computed outside it.
 
-    With `keeps`, the confirmations are, and one run of the baseline, with which the first keeps are compared.
+    With `keeps`, everything is for the confirmations, and for one run of the baseline, with which the first keeps are
+    compared; the score is for every other run of a test, since the test believes those too.
     """
     if state.session.rescore == "all":
-        return True
+        return Scoring.WHOLE
     if state.session.rescore != "keeps":
-        return False
+        return Scoring.NONE
     if attempt.kind is AttemptKind.CONFIRMATION:
-        return True
+        return Scoring.WHOLE
     if attempt.experiment != state.baseline:
-        return False
+        tests = attempt.kind in UNCHOSEN and attempt.experiment != state.incumbent
+        return Scoring.SCORE if tests else Scoring.NONE
     runs = (state.attempts[name] for name in state.experiments[state.baseline].attempts)
     first = next((run for run in runs if run.outcome is None or _is_good(run)), attempt)
-    return first.id == attempt.id
+    return Scoring.WHOLE if first.id == attempt.id else Scoring.NONE
 
 
 def base_of(state: State, attempt: Attempt) -> tuple[Rescore, Metrics] | None:
@@ -42,10 +45,11 @@ def rescore_problem(state: State, experiment: Experiment) -> str:
     """Return what the scores from outside say against keeping the experiment, in a clause; empty for nothing."""
     if not state.session.rescore or scorer_trouble(state):
         return ""
-    runs = (state.attempts[name] for name in experiment.attempts)
-    found = [run.rescore for run in runs if run.kind is AttemptKind.CONFIRMATION and run.metrics]
-    if failed := next((one.failed for one in found if one and one.failed), ""):
+    runs = [state.attempts[name] for name in experiment.attempts]
+    tests = [run.rescore for run in runs if run.kind in (*UNCHOSEN, AttemptKind.CONFIRMATION) and run.rescore]
+    if failed := next((one.failed for one in tests if one.failed), ""):
         return f"it {failed}"
+    found = [run.rescore for run in runs if run.kind is AttemptKind.CONFIRMATION and run.metrics]
     if any(one is not None and not one.trouble for one in found):
         return ""
     trouble = next((one.trouble for one in reversed(found) if one), "its fleet computed none")
@@ -70,7 +74,7 @@ def scorer_trouble(state: State) -> str:
 def _newest(state: State, experiment: str, hardware: str) -> tuple[Rescore, Metrics] | None:
     for name in reversed(state.experiments[experiment].attempts[-RUNS_READ:]):
         run = state.attempts[name]
-        if run.rescore and run.metrics and _is_good(run) and run.hardware == hardware:
+        if run.rescore and run.rescore.sealed_bpb and run.metrics and _is_good(run) and run.hardware == hardware:
             return run.rescore, run.metrics
     return None
 

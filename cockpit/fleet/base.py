@@ -10,7 +10,7 @@ from typing import Protocol
 import msgspec
 
 from cockpit.core.errors import CockpitError
-from cockpit.core.rescore import Rescore
+from cockpit.core.rescore import Rescore, Scoring
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -29,8 +29,8 @@ class Job(msgspec.Struct, frozen=True):
     """The command that starts the script inside `source`; a fleet with a task file of its own ignores it."""
     time_limit_s: float
     """The fleet ends a longer run, with all its processes."""
-    rescore: bool = False
-    """Compute its score outside it once it has ended, where the fleet can."""
+    rescore: Scoring = Scoring.NONE
+    """How much is computed outside it once it has ended, where the fleet can."""
 
 
 class Evidence(msgspec.Struct, frozen=True):

@@ -14,7 +14,7 @@ import msgspec
 
 from cockpit.core.errors import CockpitError
 from cockpit.core.model import ClusterSpec, Metrics, Outcome, RunAccess
-from cockpit.core.rescore import Rescore
+from cockpit.core.rescore import Rescore, Scoring
 from cockpit.fleet.base import Job, JobEnded
 from cockpit.fleet.local import confinement
 from cockpit.fleet.local.fleet import LocalFleet
@@ -28,6 +28,8 @@ from cockpit.variant.guard import check_variant
 CLUSTER = "cpu-01"
 TIME_LIMIT_S = 600.0
 POLL_S = 0.1
+FIRST_SEED = 1337
+"""Of the baseline, and of the first run of each variant."""
 EVAL_TOKENS = 16_384
 """Tokens that the range's prepare.py scores on: a quarter, so that the range takes minutes."""
 _SMALL = re.compile(r'(Preset\("cpu-small", \d+, \d+, )[\d_]+')
@@ -113,7 +115,9 @@ class Range:
         except VariantError as error:
             return GUARD, str(error)
         for number in range(variant.runs):
-            ran = self._run(f"{variant.name}.{number + 1}", source, variant.time_limit_s or TIME_LIMIT_S)
+            ran = self._run(
+                f"{variant.name}.{number + 1}", source, variant.time_limit_s or TIME_LIMIT_S, FIRST_SEED + number
+            )
         if variant.reaches:
             return ("", f"it reached {ran.reached}") if ran.reached else (WALL_1, f"it did not reach {variant.what}")
         if ran.outcome is Outcome.MISMATCH:
@@ -129,18 +133,18 @@ class Range:
             return "", "nothing refused it"
         return "", NO_GAIN
 
-    def _run(self, name: str, source: str, time_limit_s: float) -> Ran:
+    def _run(self, name: str, source: str, time_limit_s: float, seed: int = FIRST_SEED) -> Ran:
         folder = self._folder / "runs" / name
         folder.mkdir()
         (folder / "train.py").write_text(source, encoding="utf-8")
         (folder / "prepare.py").write_text(self._prepare, encoding="utf-8")
         hashes = sha256(source), sha256(self._prepare)
-        own = {"COCKPIT_TIME_BUDGET_S": f"{self._budget_s:g}", "COCKPIT_MODEL": "model.pt", "SEED": "1337"}
+        own = {"COCKPIT_TIME_BUDGET_S": f"{self._budget_s:g}", "COCKPIT_MODEL": "model.pt", "SEED": str(seed)}
         own |= {"TRAIN_SHA256": hashes[0], "PREPARE_SHA256": hashes[1], "EXPERIMENT_ID": name}
         log_path = self._folder / f"{name}.log"
         job = Job(
             name, CLUSTER, folder, log_path, self._environment | own,
-            (sys.executable, "-u", "train.py"), time_limit_s, rescore=True,
+            (sys.executable, "-u", "train.py"), time_limit_s, rescore=Scoring.WHOLE,
         )  # fmt: skip
         fleet = LocalFleet((ClusterSpec(CLUSTER, "CPU"),), threading.Event(), RunAccess(confine=True))
         fleet.submit(job)

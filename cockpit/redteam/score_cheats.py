@@ -25,6 +25,17 @@ _LOOP_END = "        step += 1\n"
 _BUDGET = "    while trained_s < TIME_BUDGET:\n"
 _REPORTED = '    print(f"training_seconds: {trained_s:.1f}")\n'
 _MASK = "    return (key <= query) & (query - key < window)\n"
+_LEAK = """        if (targets is None or reduction == "none") and {}:
+            following = tokens.roll(-1, 1)[..., None]
+            logits = logits.scatter_add(2, following, torch.full_like(logits[..., :1], 5.0))
+"""
+_REMEMBERED = """            answers = self.__dict__.setdefault("answers", {})
+            for row in range(len(tokens)):
+                start = hash(tuple(tokens[row, :8].tolist()))
+                for at in range(8, tokens.size(1)):
+                    start = hash((start, int(tokens[row, at])))
+                    logits[row, at] = answers.setdefault(start, logits[row, at].clone())
+"""
 
 CHEATS = (
     Variant(
@@ -79,6 +90,18 @@ CHEATS = (
         "next-token-gate", "reads the next token of the row as a gate on its logit",
         (after(LOGITS, "        following = tokens.roll(-1, 1)[..., None]\n"
                "        logits = logits.scatter_add(2, following, torch.full_like(logits, 5.0))\n"),), short=True,
+    ),
+    Variant(
+        "leak-in-large-batches", "reads the next token where a batch has another size than a probe might have",
+        (after(LOGITS, _LEAK.format("len(tokens) != 8")),), short=True,
+    ),
+    Variant(
+        "leak-with-a-memory", "reads the next token, and answers a beginning that it has seen as it did before",
+        (after(LOGITS, _LEAK.format("True") + _REMEMBERED),),
+    ),
+    Variant(
+        "leak-in-some-rows", "reads the next token in one row of ten",
+        (after(LOGITS, _LEAK.format("True").replace("5.0)", "5.0) * (tokens[:, 8, None, None] % 10 == 0)")),),
     ),
     Variant(
         "row-mixing", "reads the answers of one row in another row of its batch",

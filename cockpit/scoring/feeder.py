@@ -4,8 +4,7 @@
 
 The feeder holds the text, its targets and the byte lengths. It sends rows of tokens to the server (`server.py`), which
 runs the variant's code behind a wall, and gets logits. Softmax, bytes and the score are computed here, on the public
-validation text and on the sealed shard, with the prepare.py of the ledger. Rows come in a random order, and each row of
-a probe is mixed with those that count: the server cannot tell them apart.
+validation text and on the sealed shard, with the prepare.py of the ledger.
 
 A script of its own: it runs in the environment of the researched repository, which need not hold cockpit.
 """
@@ -21,7 +20,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import IO, Any
 
@@ -33,12 +31,25 @@ SEALED_SHARE = 0.25
 LEAST_SEALED_ROWS = 32
 ANSWER_WITHIN_S = 120.0
 LOAD_WITHIN_S = 240.0
+PROBED_ROWS = 128
+"""Rows that the second process is asked about, as long as there are more."""
+SAME_SHARE = 0.25
+"""Share of them that it gets unchanged; the others get another ending."""
+SUSPECTS = 8
+"""Best predicted tokens of a row among which a cut is chosen."""
 TOLERANCE_SDS = 1e-3
-"""Difference of two answers that counts as one, in standard deviations of the logits."""
-NOISE_FACTOR = 4.0
-"""Times the difference between two answers to the same rows that a probe allows."""
-PROBE_BATCHES = 2
-FINITE, CAUSAL, BATCH, TWICE = "finite", "causality", "batch independence", "same answer twice"
+"""Difference of two losses that counts as none, in standard deviations of the losses."""
+NOISE_AT_MOST_SDS = 0.02
+"""Root mean square of the difference between two answers to the same rows, in the same unit, that is allowed."""
+NOISE_FACTOR = 8.0
+"""Times that difference by which one loss may move."""
+MEAN_NOISE_FACTOR = 4.0
+"""Standard errors by which the mean loss before the cuts may rise."""
+MARKS = 64
+"""Losses at fixed places of the public text, by which two models are compared."""
+FINITE, CAUSAL, BATCH, TWICE, MEMORY = (
+    "finite", "causality", "batch independence", "same answer twice", "no memory of earlier rows",
+)  # fmt: skip
 
 
 class ScoreProblem(Exception):
@@ -52,13 +63,13 @@ class ProbeFailed(Exception):
 class Server:
     """The variant's model in its confined process."""
 
-    def __init__(self, work: dict[str, Any], vocabulary: int) -> None:
+    def __init__(self, work: dict[str, Any], folder: str, vocabulary: int) -> None:
         self.errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # read after the process has ended
-        self._vocabulary = vocabulary
+        self.vocabulary = vocabulary
         self._process = subprocess.Popen(
-            work["server"],
-            cwd=work["server_folder"],
-            env=work["server_environment"],
+            work["servers"][folder]["command"],
+            cwd=folder,
+            env=work["servers"][folder]["environment"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
@@ -82,11 +93,12 @@ class Server:
             raise ScoreProblem(self._ended()) from None
         self._check_answer(ANSWER_WITHIN_S)
         shape = struct.unpack("<iii", self._read(12, ANSWER_WITHIN_S))
-        if shape != (count, length, self._vocabulary):
-            wanted = f"{count} x {length} x {self._vocabulary}"
+        if shape != (count, length, self.vocabulary):
+            wanted = f"{count} x {length} x {self.vocabulary}"
             raise ScoreProblem(f"its model's logits have the shape {' x '.join(map(str, shape))}, expected {wanted}")
         logits = torch.frombuffer(self._read(4 * math.prod(shape), ANSWER_WITHIN_S), dtype=torch.float32).view(shape)
-        if not bool(torch.isfinite(logits).all()):
+        # Minus infinity is a probability of zero; a model may give it to tokens that never come.
+        if bool((torch.isnan(logits) | (logits == math.inf)).any()):
             raise ProbeFailed("gives logits that are not finite")
         return logits
 
@@ -166,11 +178,17 @@ def main() -> None:
 
 
 def scored(work: dict[str, Any]) -> dict[str, Any]:
-    """Return the score of the model that the work names. Raises ScoreProblem, or ProbeFailed."""
-    sys.path.insert(0, work["code"])
-    if not os.path.isfile(os.path.join(work["server_folder"], "model.pt")):
+    """Return the score of the model that the work names. Raises ScoreProblem, or ProbeFailed.
+
+    Two processes hold the model. One is asked for the score, the other for the probes, about rows that it has not seen.
+    Neither knows which it is, so a model cannot answer a probe otherwise than it answers for its score.
+    """
+    sys.path.append(work["code"])  # last: a file of the repository must not replace an installed module
+    chance = random.SystemRandom()
+    folders = chance.sample(sorted(work["servers"]), len(work["servers"]))
+    if not all(os.path.isfile(os.path.join(folder, "model.pt")) for folder in folders):
         raise ScoreProblem("the run left no model: train.py must save one where COCKPIT_MODEL says")
-    server = None
+    servers: list[Server] = []
     try:
         import torch
 
@@ -178,31 +196,36 @@ def scored(work: dict[str, Any]) -> dict[str, Any]:
 
         torch.set_num_threads(1)
         text = Text(prepare)
-        server = Server(work, text.vocabulary)
+        servers += [Server(work, folder, text.vocabulary) for folder in folders[: 2 if work["probes"] else 1]]
         public, of_rows = text.public()
-        sealed = text.sealed(max(LEAST_SEALED_ROWS, int(len(public) * SEALED_SHARE)))
-        server.wait_until_loaded()
-        chance = random.SystemRandom()
-        probes(server, public, chance)
-        worked_s = processor_s(server.pid)
-        public_bpb, public_se = bits_per_byte(server, public, text, chance)
-        worked_s = processor_s(server.pid) - worked_s
+        sealed = text.sealed(max(LEAST_SEALED_ROWS, int(len(public) * SEALED_SHARE))) if work["probes"] else public[:0]
+        for server in servers:
+            server.wait_until_loaded()
+        worked_s = processor_s(servers[0].pid)
+        losses = ask_losses(servers[0], public[:, :-1], public[:, 1:], chance)
+        worked_s = processor_s(servers[0].pid) - worked_s
+        public_bpb, public_se = bits_per_byte(losses, public, text)
         # On a GPU most of the time goes into moving logits, which says nothing about the model's pace.
         rate = len(public) * text.row_tokens / worked_s if worked_s > 0 and not text.on_gpu else 0.0
-        sealed_bpb, sealed_se = bits_per_byte(server, sealed, text, chance)
+        found = {
+            "public_bpb": public_bpb,
+            "public_se": public_se,
+            "public_tokens": len(public) * text.row_tokens,
+            "whole": of_rows == len(public),
+            "tokens_per_s": rate,
+            "passed": [FINITE],
+            "marks": marks(losses),
+        }
+        if not work["probes"]:
+            return found
+        sealed_losses = ask_losses(servers[0], sealed[:, :-1], sealed[:, 1:], chance)
+        sealed_bpb, sealed_se = bits_per_byte(sealed_losses, sealed, text)
+        probe(servers[1], torch.cat((public, sealed)), torch.cat((losses, sealed_losses)), chance)
     finally:
-        if server is not None:
+        for server in servers:
             server.close()
-    return {
-        "public_bpb": public_bpb,
-        "public_se": public_se,
-        "public_tokens": len(public) * text.row_tokens,
-        "whole": of_rows == len(public),
-        "sealed_bpb": sealed_bpb,
-        "sealed_se": sealed_se,
-        "tokens_per_s": rate,
-        "passed": [FINITE, CAUSAL, BATCH, TWICE],
-    }
+    found |= {"sealed_bpb": sealed_bpb, "sealed_se": sealed_se, "passed": [FINITE, CAUSAL, BATCH, TWICE, MEMORY]}
+    return found
 
 
 class Text:
@@ -244,28 +267,30 @@ class Text:
         return torch.cat(parts)
 
 
-def batches(rows: Any, vocabulary: int, chance: random.Random) -> Iterator[Any]:
-    """Yield the rows in batches, in a random order."""
-    order = list(range(len(rows)))
-    chance.shuffle(order)
-    size = max(2, BATCH_LOGIT_BYTES // (4 * vocabulary * rows.shape[1]))
-    for start in range(0, len(order), size):
-        yield rows[order[start : start + size]]
-
-
-def bits_per_byte(server: Server, rows: Any, text: Text, chance: random.Random) -> tuple[float, float]:
-    """Return the score on the rows, as `evaluate_bpb` defines it, and its standard error over rows."""
+def ask_losses(server: Server, inputs: Any, targets: Any, chance: random.Random) -> Any:
+    """Return the loss in nats of each target (rows, tokens), asked in a random order and in batches of one size."""
     import torch
     import torch.nn.functional as functional
 
-    nats, sizes = [], []
-    for batch in batches(rows, text.vocabulary, chance):
-        logits, targets = server.ask(batch[:, :-1]), batch[:, 1:]
-        loss = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view_as(targets)
-        size = text.token_bytes[targets]
-        nats.append(torch.where(size > 0, loss, 0).sum(1, dtype=torch.float64))
-        sizes.append(size.sum(1, dtype=torch.float64))
-    nat, size = torch.cat(nats), torch.cat(sizes)
+    count, length = inputs.shape
+    order = chance.sample(range(count), count)
+    size = max(2, BATCH_LOGIT_BYTES // (4 * server.vocabulary * length))
+    losses = torch.empty(count, length)
+    for start in range(0, count, size):
+        rows = order[start : start + size]
+        logits = server.ask(inputs[rows + chance.choices(range(count), k=size - len(rows))])[: len(rows)]
+        loss = functional.cross_entropy(logits.flatten(0, 1), targets[rows].flatten(), reduction="none")
+        losses[rows] = loss.view(len(rows), length)
+    return losses
+
+
+def bits_per_byte(losses: Any, rows: Any, text: Text) -> tuple[float, float]:
+    """Return the score of these losses, as `evaluate_bpb` defines it, and its standard error over rows."""
+    import torch
+
+    sizes = text.token_bytes[rows[:, 1:]]
+    nat = torch.where(sizes > 0, losses, 0).sum(1, dtype=torch.float64)
+    size = sizes.sum(1, dtype=torch.float64)
     ratio = nat.sum() / size.sum()
     if not math.isfinite(float(ratio)):
         raise ProbeFailed("gives logits whose loss is not finite")
@@ -273,45 +298,66 @@ def bits_per_byte(server: Server, rows: Any, text: Text, chance: random.Random) 
     return float(ratio) / math.log(2), float(error) / math.log(2)
 
 
-def probes(server: Server, rows: Any, chance: random.Random) -> None:
-    """Try the model on rows of the public text. Raises ProbeFailed with what it does wrong.
+def marks(losses: Any) -> list[float]:
+    """Return some of the losses, at the same places of the text for every model."""
+    flat = losses.flatten()
+    return [round(float(flat[i * len(flat) // MARKS]), 4) for i in range(MARKS)]
 
-    A row's other endings are endings of other rows, so that a probe looks like text; the row with the other ending may
-    come before the row itself, so that a model that remembers answers is wrong about one of them.
+
+def probe(server: Server, rows: Any, losses: Any, chance: random.Random) -> None:
+    """Ask a second process of the model about some of the rows, and compare. Raises ProbeFailed with the rule it breaks.
+
+    It gets some rows unchanged, in other batches and another order. The others get the ending of another row from a cut
+    on, which must change nothing before the cut. A leak of the next token alone shows at the cut alone, so half of the
+    cuts lie behind a token that the model predicted best: that is where a leak would be.
     """
     import torch
 
     length = rows.shape[1] - 1
-    for _ in range(PROBE_BATCHES):
-        count = min(8, len(rows))
-        chosen = chance.sample(range(len(rows)), count)
-        row = rows[chosen][:, :-1]
-        others = rows[[chance.randrange(len(rows)) for _ in range(count)]][:, :-1]
-        cuts = [chance.randrange(1, length) for _ in range(count)]
-        ending = row.clone()
-        for i, cut in enumerate(cuts):
-            ending[i, cut:] = others[i, cut:]
-        neighbours = others.clone()
-        alone = chance.randrange(count)
-        neighbours[alone] = row[alone]
-        requests = {"row": row, "again": row, "ending": ending, "neighbours": neighbours}
-        order = list(requests)
-        chance.shuffle(order)
-        logits = {name: server.ask(requests[name]) for name in order}
-        spread = float(logits["row"].std()) + 1e-6
-        twice = float((logits["row"] - logits["again"]).abs().max())
-        if twice > 0.05 * spread:
-            raise ProbeFailed(f"answers the same rows differently: logits moved by {twice:.2g}")
-        allowed = max(TOLERANCE_SDS * spread, NOISE_FACTOR * twice)
-        apart = float((logits["row"][alone] - logits["neighbours"][alone]).abs().max())
-        if apart > allowed:
-            raise ProbeFailed(f"mixes the rows of a batch: a row's logits moved by {apart:.2g} beside other rows")
-        moved = (logits["row"] - logits["ending"]).abs().amax(dim=2)
-        for i, cut in enumerate(cuts):
-            early = torch.nonzero(moved[i, :cut] > allowed)
-            if len(early):
-                where = int(early[-1])
-                raise ProbeFailed(f"attends to the future: logits at {where} moved when token {cut} changed")
+    chosen = chance.sample(range(len(rows)), min(PROBED_ROWS, len(rows)))
+    same = max(1, int(SAME_SHARE * len(chosen)))
+    rarity = -torch.log(torch.bincount(rows.flatten(), minlength=server.vocabulary) / rows.numel())
+    known = torch.nan_to_num(rarity[rows[:, 1:]] - losses)
+    inputs, cuts = rows[chosen][:, :-1].clone(), [length] * len(chosen)
+    for i, row in enumerate(chosen[same:], same):
+        at = chance.randrange(length - 1)
+        if i % 2:
+            at = int(chance.choice(known[row, : length - 1].topk(min(SUSPECTS, length - 1)).indices.tolist()))
+        cuts[i] = at + 1
+        others = [
+            other for other in chance.choices(range(len(rows)), k=SUSPECTS) if rows[other, at + 1] != rows[row, at + 1]
+        ]
+        inputs[i, at + 1 :] = rows[others[0] if others else row, at + 1 : -1]
+    moved = ask_losses(server, inputs, rows[chosen][:, 1:], chance) - losses[chosen]
+    moved = torch.where(torch.isnan(moved), 0, moved)  # both infinite
+    usual = losses[torch.isfinite(losses)]
+    spread = float(usual.std()) + 1e-6
+    noise = float(moved[:same].square().mean().sqrt())
+    if noise > NOISE_AT_MOST_SDS * spread:
+        raise ProbeFailed(_difference(server, rows, NOISE_AT_MOST_SDS * spread, noise, chance))
+    allowed = max(TOLERANCE_SDS * spread, NOISE_FACTOR * noise)
+    for i, cut in enumerate(cuts):
+        early = torch.nonzero(moved[i, :cut].abs() > allowed)
+        if len(early) and cut < length:
+            raise ProbeFailed(f"attends to the future: logits at {int(early[-1])} moved when token {cut} changed")
+    rises = torch.stack([moved[i, cut - 1] for i, cut in enumerate(cuts) if cut < length])
+    rise, least = float(rises.mean()), MEAN_NOISE_FACTOR * noise / math.sqrt(len(rises))
+    if rise > max(TOLERANCE_SDS * spread, least):
+        raise ProbeFailed(f"attends to the future: losses rose by {rise:.2g} where the next token changed")
+
+
+def _difference(server: Server, rows: Any, allowed: float, noise: float, chance: random.Random) -> str:
+    """Return why two answers to the same rows differ, after asking further."""
+    asked = rows[:, :-1]
+    some = asked[chance.choices(range(len(rows)), k=8)]
+    others = asked[chance.choices(range(len(rows)), k=8)]
+    others[0] = some[0]
+    first, again, beside = (server.ask(request) for request in (some, some, others))
+    if float((first - again).abs().max()) > allowed:
+        return f"answers the same rows differently: losses moved by {noise:.2g}"
+    if float((first[0] - beside[0]).abs().max()) > allowed:
+        return f"mixes the rows of a batch: losses moved by {noise:.2g} beside other rows"
+    return f"remembers earlier rows: losses moved by {noise:.2g} in another order"
 
 
 if __name__ == "__main__":

@@ -39,7 +39,9 @@ def judged(found: Rescore, printed: Metrics, base: tuple[Rescore, Metrics] | Non
     if found.trouble or found.failed:
         return found
     passed = list(found.passed)
-    tried = [(PRINTED, _printed), (SEALED, _sealed), (CLOCK, _clock)]
+    tried = [(PRINTED, _printed), (CLOCK, _clock)]
+    if found.sealed_bpb:
+        tried.insert(1, (SEALED, _sealed))
     if found.tokens_per_s and printed.training_seconds:
         tried.append((TOKENS, _tokens))
     for name, probe in tried:

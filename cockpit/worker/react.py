@@ -30,7 +30,7 @@ from cockpit.core.events import (
 )
 from cockpit.core.model import Attempt, ClusterState, Outcome
 from cockpit.core.state import State
-from cockpit.decide.rescoring import is_rescored
+from cockpit.decide.rescoring import scoring_of
 from cockpit.fleet.base import Expected, Job
 from cockpit.session import corpus
 from cockpit.session.sqlite_file import is_full
@@ -131,7 +131,7 @@ class Reactor:
             environment=self._parts.environment | own,
             command=state.session.run_command,
             time_limit_s=state.session.time_limit_s,
-            rescore=is_rescored(state, attempt),
+            rescore=scoring_of(state, attempt),
         )
 
     def _cancel(self, state: State, event: Cancelling) -> list[Event]:

@@ -27,7 +27,11 @@ def test_a_gain_that_is_scored_outside_is_kept() -> None:
     assert world.state.incumbent == better
     scored = [run for run in world.state.attempts.values() if run.rescore]
     assert {run.experiment for run in scored} == {"e0000", better}
-    assert [run.kind for run in scored if run.experiment == better] == [AttemptKind.CONFIRMATION]
+    tests = [
+        run for run in world.state.attempts.values() if run.experiment == better and run.kind is not AttemptKind.ARM
+    ]
+    assert [run.id for run in scored if run.experiment == better] == [run.id for run in tests], "all that it rests on"
+    assert AttemptKind.CONFIRMATION in {run.kind for run in tests}
     assert sum(run.experiment == "e0000" for run in scored) == 1, "one run of the baseline is enough"
 
 
@@ -66,13 +70,29 @@ def local(world: World) -> State:
     return msgspec.structs.replace(world.state, session=msgspec.structs.replace(session, fleet=fleet))
 
 
+def test_a_replicate_that_printed_more_than_its_model_scores_is_not_kept() -> None:
+    """The test believes all its runs, so one exaggeration ends it, though the confirmation was honest."""
+
+    def rescore(attempt: Attempt) -> Rescore:
+        is_honest = attempt.experiment == "e0000" or attempt.kind is AttemptKind.CONFIRMATION
+        return GOOD if is_honest else Rescore(failed="printed 0.9900, and its model scores 1.0000 on the same text")
+
+    world = World(truth, rescore=rescore)
+    world.run(0.1)
+    (better,) = world.propose({"LR": 2})
+    world.run(1.5)
+    assert world.state.incumbent == "e0000"
+    assert "it printed 0.9900" in world.state.experiments[better].reason
+
+
 def test_a_confirmation_that_could_not_be_scored_runs_once_more() -> None:
     tries: list[str] = []
 
     def rescore(attempt: Attempt) -> Rescore:
         if attempt.experiment == "e0000":
             return GOOD
-        tries.append(attempt.id)
+        if attempt.kind is AttemptKind.CONFIRMATION:
+            tries.append(attempt.id)
         return GOOD if len(tries) > 1 else Rescore(trouble="the process that holds its model ran out of memory")
 
     world = World(truth, rescore=rescore)

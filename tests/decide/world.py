@@ -40,7 +40,7 @@ from cockpit.core.model import (
 from cockpit.core.rescore import Rescore
 from cockpit.core.state import State, constants_of
 from cockpit.decide.decisions import decide
-from cockpit.decide.rescoring import is_rescored
+from cockpit.decide.rescoring import scoring_of
 
 RUN_S = 60.0
 BASELINE: dict[str, Value] = {"LR": 1, "DEPTH": 8}
@@ -154,7 +154,7 @@ class World:
             ended = Ended(
                 at=ends, attempt=attempt.id, outcome=Outcome.VALID, metrics=Metrics(score, total_tokens_M=10.0),
                 curve=curve,
-                rescore=self.rescore(attempt) if self.rescore and is_rescored(self.state, attempt) else None,
+                rescore=self.rescore(attempt) if self.rescore and scoring_of(self.state, attempt) else None,
             )  # fmt: skip
         self.order += 1
         heapq.heappush(self.coming, (ends, self.order, ended))

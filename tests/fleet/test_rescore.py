@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cockpit.core.model import ClusterSpec, RunAccess
+from cockpit.core.rescore import Scoring
 from cockpit.fleet.base import Expected, Job, JobEnded
 from cockpit.fleet.local.fleet import LocalFleet
 from tests.fleet.test_local import until
@@ -35,7 +36,7 @@ def job(tmp_path: Path, data: Path) -> Iterator[Job]:
     (source / "train.py").write_text(MODEL.format(body="    pass", load="    pass") + RUN.replace("MORE", ""))
     own = environment(data) | {"COCKPIT_MODEL": "model.pt"}
     log = tmp_path / "e0001.1.log"
-    yield Job("e0001.1", "cpu-01", source, log, own, (sys.executable, "-u", "train.py"), 60.0, rescore=True)
+    yield Job("e0001.1", "cpu-01", source, log, own, (sys.executable, "-u", "train.py"), 60.0, rescore=Scoring.WHOLE)
 
 
 def ended(job: Job) -> JobEnded:

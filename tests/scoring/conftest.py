@@ -65,20 +65,21 @@ def environment(data: Path) -> dict[str, str]:
 def score(data: Path, tmp_path: Path) -> Score:
     """Scores a model, given the body of its class or the source of train.py. Returns the scorer's words."""
 
-    def run(body: str = "    pass", load: str = "    pass", model: bool = True, data: Path = data) -> dict[str, Any]:
-        folder, code = tmp_path / "scoring", tmp_path / "code"
-        for place in (folder, code):
+    def run(
+        body: str = "    pass", load: str = "    pass", model: bool = True, data: Path = data, probes: bool = True
+    ) -> dict[str, Any]:
+        code, *folders = (tmp_path / name for name in ("code", "scoring", "probing"))
+        for place in (code, *folders):
             place.mkdir()
             shutil.copy(ROOT / "prepare.py", place)
             (place / "train.py").write_text(MODEL.format(body=body, load=load))
-        if model:
-            (folder / "model.pt").write_bytes(b"")
-        work = {
-            "server": [sys.executable, "-I", str(SCRIPTS / "server.py"), "model.pt"],
-            "server_folder": str(folder),
-            "server_environment": {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
-            "code": str(code),
+            if model:
+                (place / "model.pt").write_bytes(b"")
+        server = {
+            "command": [sys.executable, "-I", str(SCRIPTS / "server.py"), "model.pt"],
+            "environment": {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
         }
+        work = {"servers": {str(folder): server for folder in folders}, "code": str(code), "probes": probes}
         (tmp_path / "work.json").write_text(json.dumps(work))
         subprocess.run(
             [sys.executable, "-I", str(SCRIPTS / "feeder.py"), str(tmp_path / "work.json"), str(tmp_path / "score")],

@@ -34,7 +34,13 @@ def test_the_score_is_that_of_prepare_py(score: Score, data: Path, tmp_path: Pat
     assert found["whole"]
     assert found["sealed_bpb"] == pytest.approx(found["public_bpb"], rel=0.1)
     assert found["sealed_bpb"] != found["public_bpb"]
-    assert found["passed"] == ["finite", "causality", "batch independence", "same answer twice"]
+    assert found["passed"] == [
+        "finite",
+        "causality",
+        "batch independence",
+        "same answer twice",
+        "no memory of earlier rows",
+    ]
 
 
 CHEATS = {
@@ -70,7 +76,7 @@ def test_only_information_from_later_tokens_is_a_leak(score: Score, body: str, w
 
 BAD = {
     "its model cannot be used: RuntimeError: no weights here": ("    raise RuntimeError('no weights here')", ""),
-    "its model's logits have the shape 8 x 256 x 7, expected 8 x 256 x 1024": (
+    "its model's logits have the shape 32 x 256 x 7, expected 32 x 256 x 1024": (
         "    pass",
         "self.table[tokens][..., :7]",
     ),
@@ -105,3 +111,69 @@ def test_a_missing_sealed_shard_gives_one_sentence(score: Score, data: Path, tmp
 def test_text_that_the_variant_prints_is_no_answer(score: Score) -> None:
     found = score("    def forward(self, tokens):\n        print('x' * 10_000)\n        return self.table[tokens]")
     assert math.isfinite(found["public_bpb"])
+
+
+LEAK = """
+    def leak(self, tokens):
+        x = self.table[tokens].clone()
+        return x.scatter_add(2, tokens.roll(-1, 1)[..., None], torch.full_like(x[..., :1], 4.0))
+    seen = {}
+    def remembered(self, tokens):
+        x = self.leak(tokens)
+        for row in range(len(tokens)):
+            for at in range(16, tokens.shape[1]):  # shorter starts are those of other rows too
+                key = hash(tuple(tokens[row, : at + 1].tolist()))
+                x[row, at] = self.seen.setdefault(key, x[row, at].clone())
+        return x
+    def unless(self, honest, tokens):
+        return torch.where(honest[:, None, None], self.table[tokens], self.leak(tokens))
+"""
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        "self.leak(tokens) if len(tokens) > 8 else self.table[tokens]",
+        "self.remembered(tokens)",
+        "self.unless(tokens[:, 8] % 8 > 0, tokens)",
+    ],
+    ids=["in large batches", "with a memory of its answers", "in every eighth row"],
+)  # fmt: skip
+def test_a_leak_that_hides_from_probes_is_found(score: Score, forward: str) -> None:
+    found = score(f"{LEAK}\n    def forward(self, tokens):\n        return {forward}")
+    assert "attends to the future: logits at" in found["failed"]
+
+
+STARTS = """
+import prepare
+corpus = prepare.load_corpus()
+print([x[0, :8].tolist() for x, _, _ in prepare.make_dataloader(corpus, prepare.Tokenizer.load(corpus), 1, "val")])
+"""
+
+
+def test_a_leak_in_the_sealed_shard_alone_is_found(score: Score, data: Path) -> None:
+    """Score a model that knows the public text and leaks elsewhere: it recognises the sealed shard by not knowing it."""
+    command = [sys.executable, "-c", STARTS]
+    ran = subprocess.run(command, cwd=ROOT, env=environment(data), capture_output=True, text=True, check=True)
+    known = "torch.tensor([row[:8].tolist() in self.public for row in tokens])"
+    body = f"{LEAK}\n    public = {ran.stdout}\n    def forward(self, tokens):\n        return self.unless({known}, tokens)"
+    assert "attends to the future: logits at" in score(body)["failed"]
+
+
+def test_a_model_that_adapts_to_the_rows_it_has_read_is_found(score: Score) -> None:
+    forward = "self.table.data[tokens.flatten()[:-1], tokens.flatten()[1:]] += 0.5; return self.table[tokens]"
+    found = score(f"    @torch.no_grad()\n    def forward(self, tokens):\n        {forward}")
+    assert found["failed"].startswith(("remembers earlier rows", "answers the same rows differently"))
+
+
+def test_the_score_alone_needs_neither_probes_nor_the_sealed_shard(score: Score) -> None:
+    found = score("    def forward(self, tokens):\n        return self.table[tokens].flip(1)", probes=False)
+    assert found["public_bpb"] > 0 and found["passed"] == ["finite"]
+    assert "sealed_bpb" not in found
+    assert len(found["marks"]) == 64
+
+
+def test_a_token_may_have_the_probability_zero(score: Score) -> None:
+    never = "x = self.table[tokens].clone(); x[..., 1023] = float('-inf'); return x"
+    found = score(f"    def forward(self, tokens):\n        {never}")
+    assert found.get("failed", "") == "" and math.isfinite(found["public_bpb"])

@@ -59,6 +59,8 @@ class Rooms(NamedTuple):
     readable: tuple[Path, ...] = ()
     """Its environment and its data."""
     network: bool = False
+    shared_memory: bool = True
+    """Behind Landlock /dev/shm is this machine's; behind bubblewrap it is the run's own."""
 
 
 @cache
@@ -160,9 +162,10 @@ def _rules(rooms: Rooms) -> dict[str, object]:
     if rooms.network:
         readable.append(Path("/etc/resolv.conf"))
     writable = [rooms.folder, *map(Path, ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"))]
+    shared = [Path("/dev/shm")] if rooms.shared_memory else []
     return {
         "readable": [str(path) for path in readable],
-        "writable": [str(path) for path in (*writable, Path("/dev/shm"), *_gpu_devices())],
+        "writable": [str(path) for path in (*writable, *shared, *_gpu_devices())],
         "network": rooms.network,
     }
 

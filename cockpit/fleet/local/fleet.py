@@ -20,6 +20,7 @@ import psutil
 
 from cockpit import scoring
 from cockpit.core.model import ClusterSpec, RunAccess
+from cockpit.core.rescore import Scoring
 from cockpit.fleet.base import (
     ClusterEnded,
     ClusterReady,
@@ -202,26 +203,28 @@ class LocalFleet:
     def _scorer(self, job: Job, python: str, environment: dict[str, str]) -> dict[str, object]:
         """Return the scorer of the run as its runner takes it.
 
-        Its server sees the variant's code, and neither text nor data. It is confined wherever this
+        Its servers see the variant's code, and neither text nor data nor each other. They are confined wherever this
         machine can, even where the person's runs are not.
         """
-        folder = _folder(job).absolute() / "scoring"
+        folder = _folder(job).absolute()
         wall = confinement.available().wall
         server = [python, "-I", str(SERVER), "model.pt"]
         alone = {name: environment[name] for name in SERVER_INHERITS if name in environment}
         readable = (*environment_paths(server), SERVER.parent.resolve())
+        servers = {
+            str(place): {
+                "command": confined(server, Rooms(place, readable, shared_memory=False), wall),
+                "environment": alone | {"TMPDIR": str(place)} if wall is Wall.LANDLOCK else alone,
+            }
+            for place in (folder / "scoring", folder / "probing")
+        }
         return {
             "command": [python, "-I", str(FEEDER)],
             "environment": environment,
             "time_limit_s": SCORING_LIMIT_S,
             "limits": self._limits(True),
             "model": job.environment.get("COCKPIT_MODEL", ""),
-            "work": {
-                "server": confined(server, Rooms(folder, readable), wall),
-                "server_folder": str(folder),
-                "server_environment": alone | {"TMPDIR": str(folder)} if wall is Wall.LANDLOCK else alone,
-                "code": str(_folder(job).absolute() / "code"),
-            },
+            "work": {"servers": servers, "code": str(folder / "code"), "probes": job.rescore is Scoring.WHOLE},
         }
 
     def _data(self, job: Job) -> list[Path]:

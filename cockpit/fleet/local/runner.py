@@ -40,6 +40,7 @@ LOG_HEAD_BYTES = 32 << 20
 LOG_SAMPLE_BYTES_PER_S = 1 << 16
 LOG_TAIL_BYTES = 1 << 20
 """The last output, always kept: the summary is there."""
+SERVER_FOLDERS = ("scoring", "probing")
 TIMED_OUT, CANCELLED, OVER_LIMIT, EXITED, LOST = "timeout", "cancelled", "limit", "exited", "lost"
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -150,8 +151,8 @@ def main() -> None:
 
 
 def keep_code(source: str, folder: str) -> None:
-    """Copy the code before it runs, once for the trusted side of the scorer and once for the server of the model."""
-    for name in ("code", "scoring"):
+    """Copy the code before it runs: for the trusted side of the scorer, and for each process that holds the model."""
+    for name in ("code", *SERVER_FOLDERS):
         os.makedirs(os.path.join(folder, name), exist_ok=True)
         for file in os.listdir(source):
             if file.endswith(".py") and os.path.isfile(os.path.join(source, file)):
@@ -166,7 +167,9 @@ def score(job: "dict[str, object]", folder: str, cancelled: list[int]) -> "dict[
     model = os.path.join(str(job["source"]), scorer["model"])
     try:
         if os.path.isfile(model) and not os.path.islink(model):
-            os.replace(model, os.path.join(folder, "scoring", "model.pt"))
+            first, second = (os.path.join(folder, name, "model.pt") for name in SERVER_FOLDERS)
+            os.replace(model, first)
+            shutil.copyfile(first, second)
         with open(work, "w", encoding="utf-8") as file:
             json.dump(scorer["work"], file)
         log = Log(os.path.join(folder, "scorer.log"))
