@@ -305,7 +305,7 @@ def marks(losses: Any) -> list[float]:
 
 
 def probe(server: Server, rows: Any, losses: Any, chance: random.Random) -> None:
-    """Ask a second process of the model about some of the rows, and compare. Raises ProbeFailed with the rule it breaks.
+    """Ask a second process of the model about some of the rows, and compare. Raises ProbeFailed with the broken rule.
 
     It gets some rows unchanged, in other batches and another order. The others get the ending of another row from a cut
     on, which must change nothing before the cut. A leak of the next token alone shows at the cut alone, so half of the

@@ -152,11 +152,12 @@ print([x[0, :8].tolist() for x, _, _ in prepare.make_dataloader(corpus, prepare.
 
 
 def test_a_leak_in_the_sealed_shard_alone_is_found(score: Score, data: Path) -> None:
-    """Score a model that knows the public text and leaks elsewhere: it recognises the sealed shard by not knowing it."""
+    """Score a model that knows the public text, and leaks where it does not."""
     command = [sys.executable, "-c", STARTS]
     ran = subprocess.run(command, cwd=ROOT, env=environment(data), capture_output=True, text=True, check=True)
     known = "torch.tensor([row[:8].tolist() in self.public for row in tokens])"
-    body = f"{LEAK}\n    public = {ran.stdout}\n    def forward(self, tokens):\n        return self.unless({known}, tokens)"
+    forward = f"    def forward(self, tokens):\n        return self.unless({known}, tokens)"
+    body = f"{LEAK}\n    public = {ran.stdout}\n{forward}"
     assert "attends to the future: logits at" in score(body)["failed"]
 
 
