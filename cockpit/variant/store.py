@@ -8,7 +8,7 @@ import difflib
 import hashlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -232,19 +232,55 @@ class VariantStore:
 
         It is not moved where the person has it checked out, or has added a commit to it.
         """
-        self._read_tree(commit)
-        ref = f"refs/heads/{self._branch}"
-        if ref in self._checked_out():
-            return f"The branch {self._branch} is checked out, so it was not moved; {commit[:12]} was kept."
-        tips = git_answer(self._repo, "for-each-ref", "--format=%(objectname)", ref).split()
         known = {*self.experiments().values(), *self._read_refs().values()}
-        if tips and tips[0] not in known:
-            return (
-                f"The branch {self._branch} has commits that are not this session's, so it was not "
-                f"moved; {commit[:12]} was kept."
-            )
+        problem = self._move_branch(self._branch, commit, known.__contains__)
+        return f"{problem}; {commit[:12]} was kept." if problem else ""
+
+    def commit_train(self, parent: str, source: str, message: str, at: float) -> str:
+        """Store a commit on `parent` with this train.py and its other files. It has no ref yet."""
+        base = self._base(parent)
+        blob = self._objects.store("blob", source.encode())
+        tree = replace_entries(base.tree, base.entries, {TRAIN.encode(): blob})
+        return self._objects.store_commit(self._objects.store("tree", tree), parent, message, int(at))
+
+    def commit_code(self, parent: str, code: str, message: str, at: float) -> str:
+        """Store a commit on `parent` with all files of the commit `code`. It has no ref yet."""
+        return self._objects.store_commit(self._tree_name(code), parent, message, int(at))
+
+    def same_code(self, one: str, other: str) -> bool:
+        """Tell if two commits have the same files."""
+        return self._tree_name(one) == self._tree_name(other)
+
+    def point_review(self, branch: str, commit: str) -> str:
+        """Point a branch for review at a commit of this store. Returns a sentence where it was not moved, else ''.
+
+        It is not moved where the person has it checked out, or has added a commit to it.
+        """
+        return self._move_branch(branch, commit, self._is_own)
+
+    def _is_own(self, commit: str) -> bool:
+        """Tell if a commit was made by Cockpit, by the committer that `store_commit` gives."""
+        header = self._objects.read(commit, "commit").partition(b"\n\n")[0]
+        return re.search(rb"^committer cockpit <cockpit@localhost> ", header, re.MULTILINE) is not None
+
+    def _move_branch(self, branch: str, commit: str, is_own: Callable[[str], bool]) -> str:
+        """Move a branch from one of Cockpit's commits to another. Returns why it was not moved, else ''."""
+        self._read_tree(commit)
+        ref = f"refs/heads/{branch}"
+        if ref in self._checked_out():
+            return f"The branch {branch} is checked out, so it was not moved"
+        tips = git_answer(self._repo, "for-each-ref", "--format=%(objectname)", ref).split()
+        if tips and not is_own(tips[0]):
+            return f"The branch {branch} has commits that are not this session's, so it was not moved"
         git_answer(self._repo, "update-ref", "-m", "cockpit: keep", ref, commit, tips[0] if tips else "0" * 40)
         return ""
+
+    def _tree_name(self, commit: str) -> str:
+        header = self._objects.read(commit, "commit").partition(b"\n\n")[0]
+        found = re.search(rb"^tree ([0-9a-f]{40})$", header, re.MULTILINE)
+        if found is None:
+            raise VariantError(f"Commit {commit[:12]} is damaged; run `git fsck` in {self._folder}.")
+        return found[1].decode()
 
     def note(self, commit: str, text: str) -> None:
         """Note a line on a commit, under refs/notes/cockpit: `git log --notes=cockpit` shows it. Raises VariantError.

@@ -23,7 +23,10 @@ GROUPS = (
     ),
     Group(
         "look",
-        ("status", "watch", "results", "report", "log", "diff", "replay", "verify", "repair", "audit", "redteam"),
+        (
+            "status", "watch", "results", "report", "finish", "log", "diff", "replay", "verify", "repair", "audit",
+            "redteam",
+        ),
         "cockpit log e0042 -f",
     ),
     Group(

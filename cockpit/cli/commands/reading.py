@@ -26,6 +26,8 @@ def add(command: Command) -> None:
     it = command("report", _report, "write a session's report, one HTML file")
     add_session(it)
     it.add_argument("-o", "--output", metavar="FILE", help="default: NAME.html; - for standard output")
+    it = command("finish", _finish, "make a branch for review: one commit for each kept change, with its evidence")
+    add_session(it)
     it = command("log", _log, "print an experiment's output")
     it.add_argument("experiment", metavar="EXPERIMENT", help="e0042 for its newest attempt, e0042.1 for one attempt")
     it.add_argument("-f", "--follow", action="store_true", help="continue until the attempt ends")
@@ -69,6 +71,12 @@ def _report(options: Namespace) -> None:
     from cockpit.cli.show import write_report
 
     write_report(options.session, options.output)
+
+
+def _finish(options: Namespace) -> None:
+    from cockpit.cli.finish import finish
+
+    finish(options.session)
 
 
 def _log(options: Namespace) -> None:
