@@ -9,13 +9,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model
 
 from cockpit.control.arguments import Argument, Kind
+from cockpit.control.values import KNOB
 from cockpit.control.verbs import Verb, verb
 from cockpit.core.model import Value
 
 ExperimentId = Annotated[str, StringConstraints(pattern=r"^e\d{4,}$")]
 AttemptId = Annotated[str, StringConstraints(pattern=r"^e\d{4,}\.\d+$")]
 WaveId = Annotated[str, StringConstraints(pattern=r"^w\d{3,}$")]
-ConstantName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=80)]
+ConstantName = Annotated[str, StringConstraints(pattern=f"^{KNOB}$")]
 Paragraph = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2_000)]
 
 MOST_ARMS = 64
@@ -64,7 +65,7 @@ class ArmArguments(Arguments):
     """One variant: constants, edits, or both; or an experiment to measure again unchanged."""
 
     constants: Annotated[
-        dict[ConstantName, Value], Field(description="Top-level constants of train.py to set, e.g. {'DEPTH': 10}.")
+        dict[ConstantName, Value], Field(description="Constants to set, by the names in the brief, e.g. {'DEPTH': 10}.")
     ] = {}
     edits: Annotated[list[EditArguments], Field(max_length=20)] = []
     why: Paragraph = ""

@@ -2,9 +2,13 @@
 
 import ast
 import math
+import re
 
 from cockpit.core.errors import CockpitError
 from cockpit.core.model import Value
+
+KNOB = r"[A-Za-z_][\w./:-]{0,119}"
+"""The form of a constant's name: `DEPTH`, `Config.depth`, `args.lr`, `config.yaml:model.depth`."""
 
 
 class BadArgument(CockpitError):
@@ -42,7 +46,7 @@ def parse_factor(text: str) -> tuple[str, list[Value]]:
     """Parse `NAME=LEVEL,LEVEL`. Raises BadArgument."""
     name, equals, levels = text.partition("=")
     name = name.strip()
-    if not equals or not name.isidentifier() or not levels.strip():
+    if not equals or not re.fullmatch(KNOB, name) or not levels.strip():
         raise BadArgument(f"{text!r} is not a factor: write NAME=LEVEL,LEVEL, such as MATRIX_LR=0.02,0.04")
     return name, parse_levels(levels)
 

@@ -9,8 +9,9 @@ import hashlib
 from collections.abc import Callable, Mapping
 
 from cockpit.core.model import Value
-from cockpit.variant.constants import constant_nodes, find_constants
+from cockpit.variant.constants import find_constants
 from cockpit.variant.errors import VariantError
+from cockpit.variant.python_knobs import find_knobs
 from cockpit.variant.syntax import literal_value, parse, without_docstring
 
 _SAY_NOTHING = frozenset({"ctx", "kind", "type_comment"})
@@ -30,7 +31,7 @@ def outline(source: str) -> str:
     """Return the SHA-256, in hex, of everything in `source` but the values of its constants."""
     parts: list[str] = []
     parsed = parse(source)
-    constants = {id(node): name for name, node in constant_nodes(parsed).items()}
+    constants = {id(knob.node): name for name, knob in find_knobs(parsed).knobs.items()}
     try:
         _write(parsed.module, constants, parts.append)
     except RecursionError:

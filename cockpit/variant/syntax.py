@@ -1,4 +1,4 @@
-"""The syntax of train.py: one parse shared by every reader of a text, and the values of its literals."""
+"""The syntax of a Python file: one parse shared by every reader of a text, and the values of its literals."""
 
 import ast
 import math
@@ -12,10 +12,13 @@ from typing import NamedTuple
 from cockpit.core.model import Scalar
 from cockpit.variant.errors import VariantError, shown
 
-MAX_SOURCE_BYTES = 1_000_000
-"""A longer train.py is a mistake: upstream's has 26,000 bytes."""
+SCRIPT = "train.py"
+"""The file that variants edit where no setting names others."""
 
-_FILENAME = "<train.py>"
+MAX_SOURCE_BYTES = 1_000_000
+"""A longer file is a mistake: upstream's has 26,000 bytes."""
+
+_FILENAME = "<script>"
 """The name in angle brackets keeps Python from looking for the line of an error in a file of that name."""
 
 _PARSED_KEPT = 4
@@ -47,22 +50,22 @@ class Parsed(NamedTuple):
     """Names that some function declares global, with the line."""
 
 
-def check_text(source: str) -> None:
+def check_text(source: str, path: str = SCRIPT) -> None:
     """Raise VariantError for text that cannot be a program at all."""
     if "\0" in source:
-        raise VariantError("train.py holds a NUL character; it must be plain text.")
+        raise VariantError(f"{path} holds a NUL character; it must be plain text.")
     try:
         size_bytes = len(source.encode())
     except UnicodeEncodeError:
-        raise VariantError("train.py holds a lone surrogate; it must be plain text.") from None
+        raise VariantError(f"{path} holds a lone surrogate; it must be plain text.") from None
     if size_bytes > MAX_SOURCE_BYTES:
-        raise VariantError(f"train.py would be {size_bytes:,} bytes long; the limit is {MAX_SOURCE_BYTES:,}.")
+        raise VariantError(f"{path} would be {size_bytes:,} bytes long; the limit is {MAX_SOURCE_BYTES:,}.")
 
 
 @lru_cache(maxsize=_PARSED_KEPT)
-def parse(source: str) -> Parsed:
+def parse(source: str, path: str = SCRIPT) -> Parsed:
     """Parse `source`. Raises VariantError where Python would not compile it."""
-    check_text(source)
+    check_text(source, path)
     body = source.removeprefix(_BYTE_ORDER_MARK)
     try:
         with warnings.catch_warnings():
@@ -70,9 +73,9 @@ def parse(source: str) -> Parsed:
             tree = ast.parse(body, filename=_FILENAME)
             compile(tree, _FILENAME, "exec", dont_inherit=True)
     except SyntaxError as error:
-        raise VariantError(f"train.py does not compile: {error.msg}{_place(body, error.lineno)}.") from None
+        raise VariantError(f"{path} does not compile: {error.msg}{_place(body, error.lineno)}.") from None
     except (ValueError, RecursionError, MemoryError) as error:
-        raise VariantError(f"train.py does not compile: {error or 'it is nested too deeply'}.") from None
+        raise VariantError(f"{path} does not compile: {error or 'it is nested too deeply'}.") from None
     nodes = _nodes(tree)
     declared = {name: node.lineno for node in nodes if isinstance(node, ast.Global) for name in node.names}
     return Parsed(tree, nodes, declared)

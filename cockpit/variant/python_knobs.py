@@ -1,0 +1,273 @@
+"""The knobs of a Python file: its named literals, found in the syntax tree.
+
+| in the file | name of the knob |
+|---|---|
+| `DEPTH = 8`, at the top or under `if __name__ == "__main__":` | `DEPTH` |
+| `config = {"lr": 0.1, "model": {"depth": 8}}`, `config = dict(lr=0.1)` | `config.lr`, `config.model.depth` |
+| `optimizer = AdamW(parameters, lr=0.1)` | `optimizer.lr` |
+| `class Config:` with `depth: int = 8`, or `field(default=8)` | `Config.depth` |
+| `def main(lr=0.1):` | `main.lr` |
+| `lr = 0.1` in `main`, where nothing else there binds `lr` | `main.lr` |
+| `add_argument("--lr", default=0.1)`, `@click.option("--lr", default=0.1)`, `DEFINE_float("lr", 0.1, …)` | `args.lr` |
+| `os.environ.get("LR", "0.1")`, `os.getenv("LR", 0.1)`, `os.environ.get("LR") or 0.1` | `env.LR` |
+
+A literal is a number, a text, true or false, arithmetic on them such as 2**19, or a list of them. The last of two
+assignments to a name counts. A name is left out where setting it would not survive: where it is also changed by `+=`,
+under an `if`, in a loop, by an import, or by a function that declares it `global`; and where two literals would have
+one name.
+"""
+
+import ast
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from cockpit.core.model import Scalar, Value
+from cockpit.variant.syntax import Parsed, literal_value, names_bound
+from cockpit.variant.typed_values import storable
+
+MAX_NAME_CHARACTERS = 80
+MAX_NAME_PARTS = 6
+"""Dictionaries and functions nested more deeply hold no knobs."""
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_HOLDS_DEFAULT = frozenset({"field", "Field", "Option", "Argument"})
+"""Functions of dataclasses, pydantic and typer whose first argument, or `default`, is the value of a name."""
+_HOLDS_SETTINGS = frozenset({"dict", "Namespace", "SimpleNamespace"})
+"""Functions whose keywords are settings of any type. Other calls give only their numbers."""
+
+Knobs = dict[str, "Knob"]
+
+
+class Knob(NamedTuple):
+    node: ast.expr
+    value: Value
+    is_quoted: bool = False
+    """True for a number that stands in quotes: the default of an environment variable."""
+    choices: tuple[Scalar, ...] = ()
+    """The values that its definition allows; empty for any."""
+
+
+class Found(NamedTuple):
+    knobs: Knobs
+    """By name, in the order of the text."""
+    bound: dict[str, int]
+    """The line on which each top-level name was last bound."""
+
+
+def find_knobs(parsed: Parsed) -> Found:
+    """Return the knobs of a file."""
+    groups, bound = _in_body(_module_statements(parsed.module), "")
+    for name, line in parsed.global_lines.items():
+        groups.pop(name, None)
+        bound[name] = line
+    pairs = [pair for group in groups.values() for pair in group.items()]
+    pairs += _in_calls(parsed.nodes)
+    times = Counter(name for name, _ in pairs)
+    kept = [(name, knob) for name, knob in pairs if times[name] == 1 and len(name) <= MAX_NAME_CHARACTERS]
+    return Found(dict(sorted(kept, key=lambda pair: (pair[1].node.lineno, pair[1].node.col_offset))), bound)
+
+
+def _module_statements(module: ast.Module) -> Iterator[ast.stmt]:
+    for statement in module.body:
+        if isinstance(statement, ast.If) and not statement.orelse and _is_main_guard(statement.test):
+            yield from statement.body
+        else:
+            yield statement
+
+
+def _is_main_guard(test: ast.expr) -> bool:
+    match test:
+        case ast.Compare(left=ast.Name(id="__name__"), ops=[ast.Eq()], comparators=[ast.Constant(value="__main__")]):
+            return True
+    return False
+
+
+def _in_body(statements: Iterable[ast.stmt], prefix: str) -> tuple[dict[str, Knobs], dict[str, int]]:
+    """Return the knobs of a module's or a class's statements, by the name that holds them, and each name's line."""
+    groups: dict[str, Knobs] = {}
+    bound: dict[str, int] = {}
+    for statement in statements:
+        for name, _ in names_bound(statement):
+            groups.pop(name, None)
+            bound[name] = statement.lineno
+        if defined := _defined(statement, prefix):
+            groups[defined[0]] = defined[1]
+    return groups, bound
+
+
+def _defined(statement: ast.stmt, prefix: str) -> tuple[str, Knobs] | None:
+    """Return the name that a statement defines, with its knobs."""
+    match statement:
+        case ast.Assign(targets=[ast.Name(id=name)], value=node) if _NAME.fullmatch(name):
+            return name, _in_value(prefix + name, node)
+        case ast.AnnAssign(target=ast.Name(id=name), annotation=type_, value=ast.expr() as node) if _NAME.fullmatch(
+            name
+        ):
+            return name, _in_value(prefix + name, node, _is_float(type_))
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) if _has_room(prefix):
+            return name, dict(_in_function(statement, prefix + name))
+        case ast.ClassDef(name=name) if _has_room(prefix):
+            groups, _ = _in_body(statement.body, f"{prefix}{name}.")
+            return name, {name: knob for group in groups.values() for name, knob in group.items()}
+    return None
+
+
+def _has_room(prefix: str) -> bool:
+    return prefix.count(".") < MAX_NAME_PARTS
+
+
+def _is_float(annotation: ast.expr | None) -> bool:
+    return isinstance(annotation, ast.Name) and annotation.id == "float"
+
+
+def _in_value(name: str, node: ast.expr, is_float: bool = False) -> Knobs:
+    """Return the knobs in the value of a name: itself, the entries of a dictionary, the keywords of a call."""
+    if (knob := _knob(node, is_float)) is not None:
+        return {name: knob}
+    if not _has_room(name):
+        return {}
+    match node:
+        case ast.Dict(keys=keys, values=values):
+            found: Knobs = {}
+            for key, value in zip(keys, values, strict=True):
+                if isinstance(key, ast.Constant) and isinstance(key.value, str) and _KEY.fullmatch(key.value):
+                    found |= _in_value(f"{name}.{key.value}", value)
+            return found
+        case ast.Call(func=func) if _called(func) in _HOLDS_DEFAULT:
+            default = _argument(node, "default", 0)
+            knob = None if default is None else _knob(default, is_float)
+            return {name: knob} if knob else {}
+        case ast.Call(func=func, keywords=keywords):
+            holds_settings = _called(func) in _HOLDS_SETTINGS
+            found = {}
+            for keyword in keywords:
+                if keyword.arg and (holds_settings or not isinstance(literal_value(keyword.value), str | bool)):
+                    found |= _in_value(f"{name}.{keyword.arg}", keyword.value)
+            return found
+    return {}
+
+
+def _called(func: ast.expr) -> str:
+    """Return the last part of a function's name."""
+    match func:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name
+    return ""
+
+
+def _argument(call: ast.Call, name: str, position: int) -> ast.expr | None:
+    for keyword in call.keywords:
+        if keyword.arg == name:
+            return keyword.value
+    return call.args[position] if 0 <= position < len(call.args) else None
+
+
+def _in_function(function: ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> Iterator[tuple[str, Knob]]:
+    """Yield the knobs of a function: its defaults, the names that it binds once, and what it defines."""
+    given = function.args
+    positional = [*given.posonlyargs, *given.args]
+    with_default = [
+        *zip(positional[len(positional) - len(given.defaults) :], given.defaults, strict=True),
+        *zip(given.kwonlyargs, given.kw_defaults, strict=True),
+    ]
+    for parameter, default in with_default:
+        if default is not None:
+            yield from _in_value(f"{name}.{parameter.arg}", default, _is_float(parameter.annotation)).items()
+    times = Counter(bound for statement in function.body for bound, _ in names_bound(statement))
+    times.update(parameter.arg for parameter in (*positional, *given.kwonlyargs))
+    for node in ast.walk(function):
+        if isinstance(node, ast.Global | ast.Nonlocal):
+            times.update(dict.fromkeys(node.names, 2))
+    for statement in function.body:
+        defined = _defined(statement, f"{name}.")
+        if defined and times[defined[0]] == 1:
+            # An empty list in a function is about to be filled.
+            yield from ((knob_name, knob) for knob_name, knob in defined[1].items() if knob.value != [])
+
+
+def _in_calls(nodes: Iterable[ast.AST]) -> list[tuple[str, Knob]]:
+    """Return the defaults of command-line options and of environment variables."""
+    found: list[tuple[str, Knob]] = []
+    calls_as: dict[int, str] = {}
+    """The type that the result of a call is turned into, by the call's id."""
+    for node in nodes:
+        match node:
+            case ast.Call(func=ast.Name(id="int" | "float" as type_), args=[argument]):
+                # The variable may stand in an `or` within it.
+                calls_as[id(argument)] = type_
+            case ast.Call() if _called(node.func) in ("add_argument", "option"):
+                found += _option(node)
+            case ast.Call() if _called(node.func).startswith("DEFINE_") and len(node.args) > 1:
+                name, knob = literal_value(node.args[0]), _knob(node.args[1], _called(node.func) == "DEFINE_float")
+                if isinstance(name, str) and _KEY.fullmatch(name) and knob:
+                    found.append((f"args.{name}", knob))
+            case ast.Call(args=[variable, default]) if _reads_environment(node):
+                found += _variable(variable, default, calls_as.get(id(node)) == "float")
+            case ast.BoolOp(op=ast.Or(), values=[ast.Call(args=[variable]) as call, default]) if _reads_environment(
+                call
+            ):
+                found += _variable(variable, default, calls_as.get(id(node)) == "float")
+    return found
+
+
+def _option(call: ast.Call) -> list[tuple[str, Knob]]:
+    flags = [flag for flag in map(literal_value, call.args) if isinstance(flag, str) and flag.startswith("-")]
+    long = next((flag for flag in flags if flag.startswith("--")), flags[0] if flags else "")
+    own = _argument(call, "dest", -1)
+    name = literal_value(own) if own is not None else long.lstrip("-").partition("/")[0].replace("-", "_")
+    default, type_, allowed = (_argument(call, word, -1) for word in ("default", "type", "choices"))
+    if not flags or default is None or not isinstance(name, str) or not _KEY.fullmatch(name):
+        return []
+    knob = _knob(default, _is_float(type_))
+    if knob is None:
+        return []
+    choices = _value(allowed) if allowed is not None else None
+    return [(f"args.{name}", knob._replace(choices=tuple(choices) if isinstance(choices, list) else ()))]
+
+
+def _reads_environment(call: ast.Call) -> bool:
+    match call.func:
+        case ast.Attribute(attr="getenv") | ast.Name(id="getenv"):
+            return True
+        case ast.Attribute(attr="get" | "setdefault", value=owner):
+            return _called(owner) == "environ"
+    return False
+
+
+def _variable(variable: ast.expr, default: ast.expr, is_float: bool) -> list[tuple[str, Knob]]:
+    name, knob = literal_value(variable), _knob(default, is_float)
+    if not isinstance(name, str) or not _KEY.fullmatch(name) or knob is None:
+        return []
+    if isinstance(knob.value, str) and isinstance(knob.node, ast.Constant):
+        number = _number_in(knob.value)
+        if number is not None:
+            knob = Knob(knob.node, float(number) if is_float else number, is_quoted=True)
+    return [(f"env.{name}", knob)]
+
+
+def _number_in(text: str) -> int | float | None:
+    """Return the number that a text holds and nothing else."""
+    try:
+        node = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError):
+        return None
+    number = storable(literal_value(node))
+    return number if isinstance(number, int | float) and not isinstance(number, bool) else None
+
+
+def _knob(node: ast.expr, is_float: bool = False) -> Knob | None:
+    value = _value(node)
+    if value is None:
+        return None
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return Knob(node, float(value) if is_float and whole and isinstance(value, int) else value)
+
+
+def _value(node: ast.expr) -> Value | None:
+    if not isinstance(node, ast.Tuple | ast.List):
+        return storable(literal_value(node))
+    elements = [storable(literal_value(element)) for element in node.elts]
+    scalars = [element for element in elements if element is not None]
+    return scalars if len(scalars) == len(elements) else None
