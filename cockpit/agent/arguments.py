@@ -108,7 +108,7 @@ class ProposeWave(Arguments):
 
 
 class QueryExperiments(Arguments):
-    """Find the experiments that match all given filters. Scores are val_bpb; lower is better.
+    """Find the experiments that match all given filters. Scores are values of the session's metric.
 
     With `wave`, also return the effects of its factors: main effects and interactions with their intervals.
     """
@@ -125,9 +125,11 @@ class QueryExperiments(Arguments):
         bool | None, Field(description="True for experiments that change code, false for constants alone.")
     ] = None
     hardware: (
-        Annotated[str, Field(max_length=40, description="The class that `below` and `score` apply to.")] | None
+        Annotated[str, Field(max_length=40, description="The class that `better_than` and `score` apply to.")] | None
     ) = None
-    below: Annotated[float | None, Field(description="Only experiments with a mean val_bpb below this.")] = None
+    better_than: Annotated[
+        float | None, Field(description="Only experiments whose mean of the metric is better than this.")
+    ] = None
     sort: Literal["score", "newest", "oldest"] = "score"
     limit: Annotated[int, Field(ge=1, le=50)] = 20
 
@@ -174,7 +176,7 @@ class ReadSource(Arguments):
 
 
 class Compare(Arguments):
-    """Test if A is better than B: the difference of their val_bpb with its interval, from the runs and this session's
+    """Test if A is better than B: the difference of their metric with its interval, from the runs and this session's
     noise.
 
     Runs are compared within each hardware class, then combined. Use it instead of comparing two scores by eye.

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 
 from cockpit import __version__
-from cockpit.core.model import AttemptKind, Experiment
+from cockpit.core.metric import Metric
+from cockpit.core.model import AttemptKind, Estimate, Experiment
 from cockpit.core.rescore import Rescore
 from cockpit.core.state import State
 from cockpit.decide.evidence import noise_of
@@ -24,7 +25,7 @@ def body(state: State, ledger_events: int, ledger_link: str, key: str) -> Json:
     base = state.experiments.get(experiment.base)
     rescore = _rescore(state, experiment)
     runs = [run for run in (state.attempts[name] for name in experiment.attempts) if run.metrics]
-    noise = noise_of(state)
+    noise, metric = noise_of(state), state.session.metric
     estimate = kept.estimate or experiment.estimate
     return {
         "format": FORMAT,
@@ -33,6 +34,7 @@ def body(state: State, ledger_events: int, ledger_link: str, key: str) -> Json:
         "corpus": state.corpus,
         "preset": state.preset,
         "time_budget_s": state.session.time_budget_s,
+        "metric": {"name": metric.name, "direction": str(metric.direction)},
         "experiment": experiment.id,
         "commit": experiment.commit,
         "train_sha256": experiment.train_hash,
@@ -48,14 +50,14 @@ def body(state: State, ledger_events: int, ledger_link: str, key: str) -> Json:
                 "kind": str(run.kind),
                 "class": run.hardware,
                 "seed": run.seed,
-                "val_bpb": run.metrics.score if run.metrics else None,
+                metric.name: metric.value(run.metrics.score) if run.metrics else None,
                 "confinement": run.wall,
             }
             for run in runs
         ],
         "noise": {"run_sd": noise.run_sd, "degrees_of_freedom": noise.df, "readings": noise.readings},
         "level": experiment.test_level,
-        "estimate": msgspec.to_builtins(estimate) if estimate else None,
+        "estimate": _estimate(metric, estimate) if estimate else None,
         "rescore": msgspec.to_builtins(rescore) if rescore else None,
         "probes": list(rescore.passed) if rescore else [],
         "unchecked": unchecked(state),
@@ -64,6 +66,13 @@ def body(state: State, ledger_events: int, ledger_link: str, key: str) -> Json:
         "previous": list(state.certificates.values())[-1] if state.certificates else "",
         "key": key,
     }
+
+
+def _estimate(metric: Metric, estimate: Estimate) -> Json:
+    """Return an estimate in values of the metric."""
+    low, high = metric.interval(estimate.low, estimate.high)
+    found: Json = msgspec.to_builtins(estimate)
+    return found | {"mean": metric.value(estimate.mean), "low": low, "high": high}
 
 
 def _rescore(state: State, experiment: Experiment) -> Rescore | None:

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from cockpit.certificate.sign import Certificate, CertificateError, read
+from cockpit.core.metric import signed
 from cockpit.session.event_stream import link_at
 from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader
@@ -101,5 +102,5 @@ def _summary(body: dict[str, Any]) -> str:
     one = body["estimate"]
     if one is None:
         return f"{said}, kept by {body['kept_by']} without an estimate"
-    interval = f"[{one['low']:+.4f}, {one['high']:+.4f}]"
-    return f"{said}: {one['mean']:+.4f} {interval} against {one['against']} in {one['runs']} runs"
+    interval = f"[{signed(one['low'])}, {signed(one['high'])}]"
+    return f"{said}: {signed(one['mean'])} {interval} against {one['against']} in {one['runs']} runs"

@@ -9,6 +9,7 @@ from pathlib import Path
 from cockpit.cli.errors import CommandError
 from cockpit.cli.json_output import print_json
 from cockpit.cli.locate import glance_at, session, session_now, state_of
+from cockpit.core.metric import precise
 from cockpit.core.nearest import did_you_mean
 from cockpit.core.state import State
 from cockpit.decide.budget import accounts
@@ -55,7 +56,8 @@ def status_text(folder: SessionFolder) -> Iterator[str]:
     for title, key in (("baseline", "baseline"), ("best", "best")):
         scored = found[key]
         if scored:
-            yield f"{title:<9} {scored['val_bpb']:.6f}  {scored['experiment']} on {scored['hardware']}"
+            value = precise(scored[found["metric"]["name"]])
+            yield f"{title:<9} {value}  {scored['experiment']} on {scored['hardware']}"
     by = counts(state)
     yield "arms      " + ", ".join(
         f"{by[key]} {key.replace('_', ' ')}"

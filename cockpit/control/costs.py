@@ -79,7 +79,8 @@ def base(state: State, given: Given, now: float) -> str:
     if score is None:
         return ""
     before = state.incumbent or state.baseline
-    return f"Make {name} the base ({score.mean:.4f} on {score.hardware}): new waves build on it instead of {before}."
+    value = state.session.metric.text(score.mean)
+    return f"Make {name} the base ({value} on {score.hardware}): new waves build on it instead of {before}."
 
 
 def mode(state: State, given: Given, now: float) -> str:

@@ -252,8 +252,8 @@ class Cancelling(Event):
     reason: str
     outcome: Outcome = Outcome.CANCELLED
     """The outcome of the attempt once the cancel has ended it."""
-    expected_bpb: float = 0.0
-    """The val_bpb that the curve of a hopeless run leads to."""
+    expected_score: float = msgspec.field(default=0.0, name="expected_bpb")
+    """The score that the curve of a hopeless run leads to."""
     expected_se: float = 0.0
 
 
@@ -262,7 +262,7 @@ class EarlyStopSkipped(Event, tag="Spared"):
 
     attempt: str
     bar: float
-    """The val_bpb it was not expected to reach."""
+    """The score it was not expected to reach."""
     reason: str
 
 

@@ -110,6 +110,53 @@ class Metric(msgspec.Struct, frozen=True, omit_defaults=True):
         """Return the interval in values of an interval in scores."""
         return (self.value(high), self.value(low)) if self.is_higher_better else (low, high)
 
+    def text(self, score: float) -> str:
+        """Word the value of a score."""
+        return figure(self.value(score))
+
+    def number(self, score: float, digits: int) -> float:
+        """Return the value of a score, or a difference in values, as a rounded number for programs and agents."""
+        return rounded(self.value(score), digits)
+
+    def signed(self, difference: float, digits: int = 4) -> str:
+        """Word a difference in scores as a difference in values, with its sign."""
+        return signed(self.value(difference), digits)
+
+    def span(self, low: float, high: float, digits: int = 4) -> str:
+        """Word an interval of differences in scores as one of differences in values."""
+        ends = self.interval(low, high)
+        return f"[{signed(ends[0], digits)}, {signed(ends[1], digits)}]"
+
+
+def rounded(value: float, digits: int) -> float:
+    """Round to `digits` decimals, or to three digits where those would lose a small value."""
+    kept = round(value, digits)
+    return kept if abs(kept - value) <= 0.01 * abs(value) else float(f"{value:.3g}")
+
+
+def precise(value: float) -> str:
+    """Word a value of a metric of any magnitude for tables: six decimals for values around 1."""
+    size = abs(value)
+    return f"{value:.6f}" if size == 0 or 1e-3 <= size < 100 else f"{value:.6g}"
+
+
+def figure(value: float) -> str:
+    """Word a value of a metric of any magnitude in a few characters: four decimals for values around 1."""
+    size = abs(value)
+    if not math.isfinite(value):
+        return str(value)
+    if size >= 1e6 or 0 < size < 1e-3:
+        return f"{value:.4g}"
+    return f"{value:.{4 if size < 100 else 2 if size < 10_000 else 0}f}"
+
+
+def signed(difference: float, digits: int = 4) -> str:
+    """Word a difference of any magnitude with its sign: `digits` decimals for differences below 10."""
+    size = abs(difference)
+    if size >= 1e5 or 0 < size < 0.5 * 10.0**-digits:
+        return f"{difference:+.0e}"
+    return f"{difference:+.{digits if size < 10 else max(0, digits - 2) if size < 1000 else 0}f}"
+
 
 VAL_BPB = Metric()
 """Autoresearch's metric, which a session has where nothing else is said."""

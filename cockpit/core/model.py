@@ -1,8 +1,8 @@
 """The records of a session: experiments, attempts, waves, clusters.
 
-Times are seconds since the epoch on the session's clock (virtual in a simulated session), money is US dollars, scores
-are validation bits per byte (lower is better). Every type is a plain record: `cockpit.core.fold` changes it,
-`cockpit.decide` decides on it.
+Times are seconds since the epoch on the session's clock (virtual in a simulated session), money is US dollars.
+Lower scores are better: `cockpit.core.metric` turns values of the session's metric into scores. Every type is a
+plain record: `cockpit.core.fold` changes it, `cockpit.decide` decides on it.
 
 A long session holds a hundred thousand of some records. They are trees without cycles, so `gc=False` keeps the garbage
 collector from walking them.
@@ -152,7 +152,7 @@ class Metrics(msgspec.Struct, omit_defaults=True, gc=False):
 
 
 class Estimate(msgspec.Struct, frozen=True, gc=False):
-    """A difference in val_bpb against the base it names (negative is better), with its interval."""
+    """A difference in scores against the base it names (negative is better), with its interval."""
 
     mean: float
     low: float
@@ -199,7 +199,7 @@ class Experiment(msgspec.Struct, omit_defaults=True, gc=False):
     """The error level of its test against the incumbent, fixed at the start of the test; 0 where it is not tested."""
     attempts: list[str] = []
     scores: dict[str, list[float]] = {}
-    """Hardware class to the val_bpb of its valid runs there, in the order they ended."""
+    """Hardware class to the scores of its valid runs there, in the order they ended."""
 
 
 class Progress(msgspec.Struct, omit_defaults=True, gc=False):
@@ -219,7 +219,7 @@ class SkippedStop(msgspec.Struct, frozen=True, gc=False):
     """An early stop that was left out, so that the mistakes of early stopping are counted."""
 
     bar: float
-    """The val_bpb it was not expected to reach."""
+    """The score it was not expected to reach."""
     reason: str
 
 
@@ -250,8 +250,8 @@ class Attempt(msgspec.Struct, omit_defaults=True, gc=False):
     """Why it is being cancelled; empty while it is not."""
     cancel_outcome: Outcome = Outcome.CANCELLED
     cancelled_by: str = ""
-    expected_bpb: float = 0.0
-    """Where the curve of a run led that was ended as hopeless. A guess, never a score."""
+    expected_score: float = msgspec.field(default=0.0, name="expected_bpb")
+    """Where the curve of a run led that was ended as hopeless. A guess, never a result."""
     expected_se: float = 0.0
     skipped_stop: SkippedStop | None = None
     progress: Progress | None = None
@@ -388,7 +388,7 @@ class EarlyStops(msgspec.Struct, omit_defaults=True):
     checked: int = 0
     """Runs whose early stop was skipped, and that gave a result."""
     mistaken: int = 0
-    """Checked runs that were better than the val_bpb they were not expected to reach."""
+    """Checked runs that were better than the score they were not expected to reach."""
 
 
 class ClusterSpec(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -7,7 +7,7 @@ is shown to be less than ABLATION_MARGIN_SDS worse. A change that gains that or 
 from cockpit.core.events import Event
 from cockpit.core.model import Experiment
 from cockpit.core.state import State
-from cockpit.decide.decision_context import DecisionContext, replicates, summary
+from cockpit.decide.decision_context import DecisionContext, replicates
 from cockpit.decide.evidence import readings_of
 from cockpit.decide.experiment_test import base_runs
 from cockpit.decide.kept_changes import WITHOUT
@@ -48,14 +48,14 @@ def ablated(state: State, context: DecisionContext, experiment: Experiment) -> l
     index = LOOKS.index(look)
     worse = compare(context.incumbent, runs[:look], context.noise)
     if worse is not None and worse.p_value <= STILL_HELPS_AT * SPENDING[index]:
-        reason = f"{summary(seen)}: the change of {without} still helps"
+        reason = f"{context.summary(seen)}: the change of {without} still helps"
         return context.discard(experiment, reason, seen.pooled)
     if seen.p_value <= DROPPED_AT * DROP_SPENDING[index]:
-        reason = f"{summary(seen)}: the change of {without} no longer helps"
+        reason = f"{context.summary(seen)}: the change of {without} no longer helps"
         return context.keep(experiment, reason, seen.pooled)
     if index + 1 < len(ABLATION_LOOKS) and tries < 2 * ABLATION_LOOKS[-1]:
         want = LOOKS[index + 1]
-        more = replicates(state, context, experiment, want - len(runs), f"{summary(seen)}: not settled")
+        more = replicates(state, context, experiment, want - len(runs), f"{context.summary(seen)}: not settled")
         return [*more, *base_runs(state, context, experiment, want)]
-    reason = f"{summary(seen)}: the change of {without} is not shown to be of no use, and stays"
+    reason = f"{context.summary(seen)}: the change of {without} is not shown to be of no use, and stays"
     return context.discard(experiment, reason, seen.pooled)

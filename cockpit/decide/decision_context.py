@@ -6,6 +6,7 @@ from collections import Counter
 import msgspec
 
 from cockpit.core.events import Decided, Event, IncumbentSet, Queued
+from cockpit.core.metric import Metric
 from cockpit.core.model import Attempt, AttemptKind, ClusterState, Estimate, Experiment, ExperimentStatus
 from cockpit.core.state import State
 from cockpit.decide.evidence import evidence_of, noise_of, readings_of
@@ -25,6 +26,7 @@ class DecisionContext(msgspec.Struct, frozen=True):
     """The evidence of the session, gathered once for all decisions of a moment."""
 
     now: float
+    metric: Metric
     noise: Noise
     incumbent: list[Reading]
     prior: Prior
@@ -36,6 +38,14 @@ class DecisionContext(msgspec.Struct, frozen=True):
         """Return its pooled difference to the incumbent over all its runs; 0 where there is none."""
         found = difference(readings_of(state, experiment), self.incumbent, self.noise)
         return found[0] if found else 0.0
+
+    def summary(self, seen: Comparison) -> str:
+        """Word a comparison, in values of the metric."""
+        one = seen.pooled
+        interval = "" if math.isnan(one.mean) else f" {self.metric.span(one.low, one.high)}"
+        runs = "1 run" if one.runs == 1 else f"{one.runs} runs"
+        flips = ", differently on each class" if seen.flips else ""
+        return f"{self.metric.signed(one.mean)}{interval} against {one.against} in {runs}{flips}"
 
     def discard(self, experiment: Experiment, reason: str, estimate: Estimate | None = None) -> list[Event]:
         return [self.decided(experiment, ExperimentStatus.DISCARDED, reason, estimate)]
@@ -58,7 +68,8 @@ def gather(state: State, now: float) -> DecisionContext:
     noise = noise_of(state)
     incumbent = evidence_of(state, state.incumbent)
     prior = _prior(state, noise, incumbent)
-    return DecisionContext(now, noise, incumbent, prior, better_class(state, noise), usual_class(state, incumbent))
+    better, usual = better_class(state, noise), usual_class(state, incumbent)
+    return DecisionContext(now, state.session.metric, noise, incumbent, prior, better, usual)
 
 
 def usual_class(state: State, incumbent: list[Reading]) -> str:
@@ -101,11 +112,3 @@ def replicates(
     last = state.attempts[experiment.attempts[-1]]
     run = RunSpec(experiment.id, AttemptKind.REPLICATE, last.rule, hardware=context.usual_class, avoid=last.cluster)
     return [context.queue(another(state, run), reason, 0.0 if number else level) for number in range(runs)]
-
-
-def summary(seen: Comparison) -> str:
-    one = seen.pooled
-    interval = "" if math.isnan(one.mean) else f" [{one.low:+.4f}, {one.high:+.4f}]"
-    runs = "1 run" if one.runs == 1 else f"{one.runs} runs"
-    flips = ", differently on each class" if seen.flips else ""
-    return f"{one.mean:+.4f}{interval} against {one.against} in {runs}{flips}"

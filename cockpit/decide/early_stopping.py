@@ -49,16 +49,18 @@ def stop_early(state: State, now: float) -> list[Event]:
         seen = forecast_curve(points_of(attempt.curve), finished, bar)
         if seen is None or not seen.hopeless:
             continue
+        text = state.session.metric.text
+        low, high = sorted((seen.final.low, seen.final.high), key=state.session.metric.value)
         reason = (
-            f"its curve leads to {seen.final.mean:.4f} [{seen.final.low:.4f}, {seen.final.high:.4f}] at "
-            f"{100 * seen.fraction:.0f}% of its budget, the incumbent has {bar:.4f}; "
+            f"its curve leads to {text(seen.final.mean)} [{text(low)}, {text(high)}] at "
+            f"{100 * seen.fraction:.0f}% of its budget, the incumbent has {text(bar)}; "
             f"of {seen.ended} finished runs this would have ended {seen.wrongly} wrongly"
         )
         if is_checked(state, attempt.id):
             events.append(EarlyStopSkipped(at=now, attempt=attempt.id, bar=bar, reason=reason))
         else:
             cancel = cancelling(attempt.id, reason, now, Outcome.HOPELESS)
-            events.append(replace(cancel, expected_bpb=seen.final.mean, expected_se=seen.se))
+            events.append(replace(cancel, expected_score=seen.final.mean, expected_se=seen.se))
     return events
 
 

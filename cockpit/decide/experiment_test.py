@@ -9,7 +9,7 @@ import math
 from cockpit.core.events import Event
 from cockpit.core.model import Attempt, AttemptKind, AttemptStatus, Estimate, Experiment, Tier
 from cockpit.core.state import State
-from cockpit.decide.decision_context import UP, DecisionContext, margin_of, replicates, summary
+from cockpit.decide.decision_context import UP, DecisionContext, margin_of, replicates
 from cockpit.decide.evidence import RUNS_READ, UNCHOSEN, reading, readings_of
 from cockpit.decide.rescoring import no_rescore, rescore_problem
 from cockpit.decide.schedule import RunSpec, another
@@ -48,13 +48,13 @@ def tested(state: State, context: DecisionContext, experiment: Experiment) -> li
     seen = compare(fresh[:look], context.incumbent, context.noise, margin=margin)
     judged = judge(seen, context.noise, experiment.test_level, look)
     if judged.outcome is LookOutcome.HOPELESS and seen is not None:
-        return context.discard(experiment, f"{summary(seen)}; {judged.why}", seen.pooled)
+        return context.discard(experiment, f"{context.summary(seen)}; {judged.why}", seen.pooled)
     if judged.outcome is LookOutcome.MORE:
         if seen is not None and (other := _outclassing(state, context, experiment, seen)):
-            reason = f"{summary(seen)}; {other} is certainly better"
+            reason = f"{context.summary(seen)}; {other} is certainly better"
             return context.discard(experiment, reason, seen.pooled)
         if judged.want > _runs_at_most(state) and seen is not None:
-            reason = f"{summary(seen)}; {judged.why}, and {judged.want} runs are too many for this fleet"
+            reason = f"{context.summary(seen)}; {judged.why}, and {judged.want} runs are too many for this fleet"
             return context.discard(experiment, reason, seen.pooled)
         return _evidence(state, context, experiment, judged, len(fresh))
     return _passed(state, context, experiment, fresh, judged)
@@ -123,14 +123,14 @@ def _passed(
         reason = "its confirmation gave no result"
         return context.discard(experiment, reason, seen.pooled if seen else None)
     if broken := rescore_problem(state, experiment):
-        return context.discard(experiment, f"{summary(seen)}; {broken}", seen.pooled)
+        return context.discard(experiment, f"{context.summary(seen)}; {broken}", seen.pooled)
     if doubt := _doubt(context, fresh, confirmations, seen) or _moved(
         state, context, experiment, [*fresh, *confirmations]
     ):
-        return context.discard(experiment, f"{summary(seen)}; {doubt}", seen.pooled)
+        return context.discard(experiment, f"{context.summary(seen)}; {doubt}", seen.pooled)
     if context.better_class and not _is_shown(context, fresh, context.better_class):
         return _kept_for_one_class(context, experiment, [*fresh, *confirmations], judged.why)
-    reason = f"{summary(seen)}; {judged.why}"
+    reason = f"{context.summary(seen)}; {judged.why}"
     return context.keep(experiment, reason, seen.pooled)
 
 
@@ -150,7 +150,7 @@ def _more_validations(
     attempts = [state.attempts[name] for name in experiment.attempts]
     last = attempts[-1]
     run = RunSpec(experiment.id, AttemptKind.VALIDATION, last.rule, Tier.VALIDATE, context.better_class)
-    why = f"{reason}: not shown on {context.better_class} yet ({summary(there)})"
+    why = f"{reason}: not shown on {context.better_class} yet ({context.summary(there)})"
     missing = VALIDATIONS_AT_MOST - _tries(attempts, AttemptKind.VALIDATION)
     return [context.queue(another(state, run), why) for _ in range(missing)]
 
@@ -162,11 +162,13 @@ def _kept_for_one_class(
     there = compare([run for run in runs if run.hardware == context.better_class], context.incumbent, context.noise)
     elsewhere = [run for run in runs if run.hardware != context.better_class]
     here = compare(elsewhere, context.incumbent, context.noise, margin=margin_of(context, experiment))
-    said = f"not shown on {context.better_class}" + (f" ({summary(there)})" if there is not None else "")
+    said = f"not shown on {context.better_class}" + (f" ({context.summary(there)})" if there is not None else "")
     if here is None or here.p_value > experiment.test_level:
         estimate = here.pooled if here is not None else None
         return context.discard(experiment, f"{said}, and no other class alone shows it", estimate)
-    return context.keep(experiment, f"{summary(here)} on {here.pooled.hardware} only, {said}; {reason}", here.pooled)
+    return context.keep(
+        experiment, f"{context.summary(here)} on {here.pooled.hardware} only, {said}; {reason}", here.pooled
+    )
 
 
 def final_runs(state: State, context: DecisionContext, experiment: Experiment, reason: str) -> list[Event]:
@@ -238,10 +240,9 @@ def _moved(state: State, context: DecisionContext, experiment: Experiment, runs:
     alone = compare(runs, since, context.noise, margin=margin_of(context, experiment))
     if alone is not None and alone.p_value <= experiment.test_level:
         return ""
-    gain = f" ({summary(alone)})" if alone is not None else ""
-    return (
-        f"the incumbent too scores {moved.pooled.mean:+.4f} since the test began, and the gain is not beyond that{gain}"
-    )
+    gain = f" ({context.summary(alone)})" if alone is not None else ""
+    by = context.metric.signed(moved.pooled.mean)
+    return f"the incumbent too scores {by} since the test began, and the gain is not beyond that{gain}"
 
 
 def _tries(attempts: list[Attempt], kind: AttemptKind) -> int:
@@ -254,12 +255,13 @@ def _doubt(context: DecisionContext, fresh: list[Reading], confirmations: list[R
         return "its ranking flips between hardware classes"
     there = seen.by_class.get(context.better_class)
     if there is not None and _p_worse(there, seen.df) > CONTRADICTED_AT:
-        return f"it does not hold on {context.better_class} ({there.mean:+.4f})"
+        return f"it does not hold on {context.better_class} ({context.metric.signed(there.mean)})"
     against = compare(fresh, confirmations, context.noise)
     alone = compare(confirmations, context.incumbent, context.noise)
     is_worse = against is not None and against.p_value < CONFIRMED_AT
     if against is not None and is_worse and (alone is None or alone.p_value > CONFIRMED_AT):
-        return f"run again from the ledger's code it scored {-against.pooled.mean:+.4f} against its other runs"
+        by = context.metric.signed(-against.pooled.mean)
+        return f"run again from the ledger's code it scored {by} against its other runs"
     return ""
 
 

@@ -13,7 +13,7 @@ from cockpit.core.events import ClusterFlagged, Decided, Event, IncumbentSet, Qu
 from cockpit.core.model import AttemptKind, AttemptStatus, Experiment, ExperimentStatus
 from cockpit.core.state import State
 from cockpit.decide.ablation_test import ablated
-from cockpit.decide.decision_context import UP, DecisionContext, gather, margin_of, replicates, summary
+from cockpit.decide.decision_context import UP, DecisionContext, gather, margin_of, replicates
 from cockpit.decide.evidence import RUNS_READ, noise_of, readings_of
 from cockpit.decide.experiment_test import final_runs, tested
 from cockpit.decide.kept_changes import WITHOUT
@@ -93,7 +93,7 @@ def _decided(
     if candidate is None:
         return _comparable(state, context, experiment)
     if candidate.shrunk.p_better < PROMISING:
-        return context.discard(experiment, summary(candidate.seen), candidate.seen.pooled)
+        return context.discard(experiment, context.summary(candidate.seen), candidate.seen.pooled)
     candidates.append(candidate)
     return []
 
@@ -188,14 +188,16 @@ def _admit(state: State, context: DecisionContext, newly: list[Candidate]) -> li
         fits = len(tests) + begun < places and one.seen.pooled.mean - leads < TRAILS_SES * one.seen.se
         outshines = rank == 0 and one.shrunk.mean < tested_best - OUTSHINES_SDS * context.noise.run_sd
         if one.shrunk.p_better < PROMISING:
-            events += context.discard(one.experiment, summary(one.seen), one.seen.pooled)
+            events += context.discard(one.experiment, context.summary(one.seen), one.seen.pooled)
         elif may_begin and (fits or outshines):
             begun += 1
             events += _begin_test(state, context, one, test_level(state.tests + begun, state.test_keeps), rank == 0)
         elif rank >= places * (1 + WAITING_A_TEST):
-            events += context.discard(one.experiment, f"{summary(one.seen)}; others looked better", one.seen.pooled)
+            events += context.discard(
+                one.experiment, f"{context.summary(one.seen)}; others looked better", one.seen.pooled
+            )
         elif one.experiment.id in new:
-            reason = f"{summary(one.seen)}; waits to be tested"
+            reason = f"{context.summary(one.seen)}; waits to be tested"
             events.append(context.decided(one.experiment, ExperimentStatus.VALID, reason, one.seen.pooled))
     return events
 
@@ -209,7 +211,9 @@ def _waiting(state: State, context: DecisionContext, new: set[str]) -> list[Cand
 
 
 def _begin_test(state: State, context: DecisionContext, one: Candidate, level: float, is_first: bool) -> list[Event]:
-    reason = f"{summary(one.seen)}; {one.shrunk.mean:+.4f} after shrinking: tested on fresh runs"
+    reason = (
+        f"{context.summary(one.seen)}; {context.metric.signed(one.shrunk.mean)} after shrinking: tested on fresh runs"
+    )
     queued = replicates(state, context, one.experiment, LOOKS[0], reason, level)
     if is_first and one.shrunk.p_better >= CERTAIN:
         queued += final_runs(state, context, one.experiment, reason)

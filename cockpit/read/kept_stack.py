@@ -87,7 +87,7 @@ def kept_words(state: State, name: str) -> str:
     """Return `e0345 kept: MATRIX_LR 0.04 → 0.05, −0.0006 ± 0.0002 over 6 runs`."""
     estimate = kept_estimate(state, name)
     said = change_steps(state, state.experiments[name], measured_against(state, name))
-    return f"{name} kept: {said}" + (f", {estimate_words(estimate)}" if estimate else "")
+    return f"{name} kept: {said}" + (f", {estimate_words(state.session.metric, estimate)}" if estimate else "")
 
 
 def measured_against(state: State, name: str) -> str:
@@ -133,8 +133,8 @@ def _ablation(state: State, name: str) -> str:
             ExperimentStatus.DISCARDED: "its ablation gave no result",
         }.get(newest.status, "ablation under way")
     if newest.status is ExperimentStatus.KEPT:
-        return f"dropped by {newest.id}: {estimate_words(newest.estimate)} without it"
-    return f"ablated: {estimate_words(newest.estimate)} without it"
+        return f"dropped by {newest.id}: {estimate_words(state.session.metric, newest.estimate)} without it"
+    return f"ablated: {estimate_words(state.session.metric, newest.estimate)} without it"
 
 
 def _pace(state: State, kept: tuple[KeptChange, ...], now: float) -> Pace | None:

@@ -1,5 +1,7 @@
 """Numbers in words, the same everywhere: on the screen, on the command line, in a question."""
 
+from cockpit.core.metric import Metric, figure
+from cockpit.core.metric import signed as metric_signed
 from cockpit.core.model import Estimate, Value
 
 MINUS = "−"
@@ -50,10 +52,25 @@ def value(constant: Value) -> str:
 
 def signed(number: float, digits: int = 4) -> str:
     """Word a difference with its sign, a real minus: `−0.0123`."""
-    return f"{number:+.{digits}f}".replace("-", MINUS)
+    return metric_signed(number, digits).replace("-", MINUS)
 
 
-def estimate_words(estimate: Estimate) -> str:
+def score_words(metric: Metric, score: float) -> str:
+    """Word the value of a score: `0.9979`."""
+    return metric.text(score)
+
+
+def difference_words(metric: Metric, difference: float) -> str:
+    """Word a difference in scores as one in values, with a real minus: `−0.0123`."""
+    return metric.signed(difference).replace("-", MINUS)
+
+
+def span_words(metric: Metric, estimate: Estimate) -> str:
+    """Word an interval of a difference in values: `[−0.0040, −0.0002]`."""
+    return metric.span(estimate.low, estimate.high).replace("-", MINUS)
+
+
+def estimate_words(metric: Metric, estimate: Estimate) -> str:
     """Return `−0.0006 ± 0.0002 over 6 runs`: the mean and half the width of the interval."""
-    half = (estimate.high - estimate.low) / 2
-    return f"{signed(estimate.mean)} ± {half:.4f} over {count(estimate.runs, 'run')}"
+    half = figure((estimate.high - estimate.low) / 2)
+    return f"{difference_words(metric, estimate.mean)} ± {half} over {count(estimate.runs, 'run')}"

@@ -5,12 +5,12 @@ The columns are autoresearch's, then the hardware class of the score: scores of 
 
 from collections.abc import Iterator
 
+from cockpit.core.metric import Metric, precise
 from cockpit.core.model import Experiment, ExperimentStatus
 from cockpit.core.state import State
 from cockpit.read.changes import change_words
-from cockpit.read.scores import score_of
+from cockpit.read.scores import Score, score_of
 
-HEADER = ("commit", "val_bpb", "memory_gb", "status", "description", "class")
 _STATUS = {
     ExperimentStatus.KEPT: "keep",
     ExperimentStatus.DISCARDED: "discard",
@@ -25,7 +25,8 @@ def results_tsv(state: State) -> Iterator[str]:
     An experiment that was ended early has no score and counts as a crash, because readers of such a file take the
     score of every other line as measured. Experiments that never ran are left out.
     """
-    yield "\t".join(HEADER)
+    metric = state.session.metric
+    yield "\t".join(("commit", clean(metric.name), "memory_gb", "status", "description", "class"))
     simulated = state.session.fleet.simulated
     for experiment in state.experiments.values():
         status = _STATUS.get(experiment.status)
@@ -42,9 +43,13 @@ def results_tsv(state: State) -> Iterator[str]:
             description = f"SIMULATED {description}"
         score = score_of(state, experiment.id)
         yield "\t".join(
-            (experiment.commit[:7], f"{score.mean if score else 0.0:.6f}", f"{memory_gb(state, experiment):.1f}",
+            (experiment.commit[:7], _value(metric, score), f"{memory_gb(state, experiment):.1f}",
              status, clean(description), clean(score.hardware if score else ""))
         )  # fmt: skip
+
+
+def _value(metric: Metric, score: Score | None) -> str:
+    return precise(metric.value(score.mean) if score else 0.0)
 
 
 def memory_gb(state: State, experiment: Experiment) -> float:

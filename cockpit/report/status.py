@@ -24,6 +24,7 @@ def status(state: State, now: float, worker: Json) -> Json:
         "proposer": state.proposer,
         "fleet": session.fleet.kind,
         "simulated": session.fleet.simulated,
+        "metric": {"name": session.metric.name, "direction": str(session.metric.direction)},
         "corpus": state.corpus,
         "preset": state.preset,
         "held": state.held,
@@ -133,19 +134,20 @@ def _scored(state: State, name: str) -> Json | None:
     score = score_of(state, name)
     if score is None:
         return None
-    experiment = state.experiments[name]
+    experiment, metric = state.experiments[name], state.session.metric
     found: Json = {
         "experiment": name,
-        "val_bpb": round(score.mean, 6),
+        metric.name: metric.number(score.mean, 6),
         "hardware": score.hardware,
         "runs": {hardware: len(scores) for hardware, scores in experiment.scores.items()},
     }
     estimate = kept_estimate(state, name)
     if estimate is not None:
+        low, high = metric.interval(estimate.low, estimate.high)
         found["gain"] = {
-            "mean": estimate.mean,
-            "low": estimate.low,
-            "high": estimate.high,
+            "mean": metric.value(estimate.mean),
+            "low": low,
+            "high": high,
             "level": estimate.level,
             "against": estimate.against,
         }

@@ -1,5 +1,6 @@
 """The verdict on a session: the gain of the best variant, and its cost, in two sentences."""
 
+from cockpit.core.metric import figure
 from cockpit.core.state import State
 from cockpit.decide.budget import accounts
 from cockpit.read.effects import gain_of, is_clear
@@ -26,10 +27,10 @@ def _gain(state: State) -> str:
     if found is None:
         return f"{state.incumbent} is the best variant; its gain over the unchanged train.py could not be estimated."
     gain = found.pooled
-    interval = f"{gain.level:.0%} interval {-gain.high:.4f} to {-gain.low:.4f}"
+    interval = f"{gain.level:.0%} interval {figure(-gain.high)} to {figure(-gain.low)}"
     if is_clear(gain) and gain.mean < 0:
-        metric = state.session.metric.name
-        words = f"{state.incumbent} improves {metric} over the unchanged train.py by {-gain.mean:.4f} ({interval})."
+        metric, by = state.session.metric.name, figure(-gain.mean)
+        words = f"{state.incumbent} improves {metric} over the unchanged train.py by {by} ({interval})."
     else:
         words = (
             f"{state.incumbent} was kept, but its gain over the unchanged train.py is within the noise ({interval})."

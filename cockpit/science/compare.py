@@ -27,12 +27,12 @@ CLIPPED_SDS = 4.0
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """Differences to the base, in val_bpb; negative is better."""
+    """Differences to the base; negative is better."""
 
     pooled: Estimate
     by_class: dict[str, Estimate]
     se: float
-    """Standard error of the pooled difference, in val_bpb."""
+    """Standard error of the pooled difference."""
     df: float
     """Degrees of freedom of the t distribution."""
     noise_units: float
@@ -52,7 +52,7 @@ def compare(
     clipped. The uncertainty of a cluster's offset counts as variance, and cancels where both ran on the same cluster.
     An experiment whose runs vary more than the session's has its own variance. With few controls the noise of clusters
     and that of runs are hard to tell apart, so the difference is also taken with all variance in the runs, and the
-    result with the larger p-value is returned. `margin` (val_bpb) is how much worse the experiment may be under the
+    result with the larger p-value is returned. `margin` is how much worse the experiment may be under the
     null hypothesis of `p_value`. Raises ValueError on NaN or infinite scores.
     """
     require_finite([*experiment, *base])
@@ -89,7 +89,7 @@ def _compared(
 
 
 def difference(experiment: Sequence[Reading], base: Sequence[Reading], noise: Noise) -> tuple[float, float] | None:
-    """Return (mean, se) of the pooled difference alone, in val_bpb, with the session's variances."""
+    """Return (mean, se) of the pooled difference alone, with the session's variances."""
     return next(differences([experiment], base, noise))
 
 
@@ -229,7 +229,7 @@ def t_cdf(t: float, df: float) -> float:
 
 
 class ReferenceScore(msgspec.Struct, frozen=True):
-    """An experiment's val_bpb as if it had run on the reference class."""
+    """An experiment's score as if it had run on the reference class."""
 
     mean: float
     se: float

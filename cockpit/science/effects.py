@@ -47,7 +47,7 @@ def estimate_effects(
     noise: Noise,
     level: float = LEVEL,
 ) -> FactorEffects:
-    """Estimate the effects of a wave from its valid `runs`, each with the levels of its cell; in val_bpb, negative is
+    """Estimate the effects of a wave from its valid `runs`, each with the levels of its cell; in scores, negative is
     better.
 
     The variance is the session's noise pooled with the residuals of the fit, each weighted by its degrees of freedom,

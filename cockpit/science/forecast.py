@@ -152,7 +152,7 @@ class CurveForecast(msgspec.Struct, frozen=True):
 def forecast_curve(
     curve: Sequence[Point], finished: Sequence[Finished], bar: float, level: float = LEVEL
 ) -> CurveForecast | None:
-    """Forecast the final val_bpb of a run from its curve so far, and its chance of ending better than `bar`.
+    """Forecast the final score of a run from its curve so far, and its chance of ending better than `bar`.
 
     A least-squares line leads from the loss at this fraction of the budget to the final score, over the ALIKE nearest
     `finished` runs of the same class; the interval is the t interval for one more run. The error rate is measured by

@@ -58,14 +58,14 @@ class Reading(msgspec.Struct, frozen=True):
 
 
 class Offset(msgspec.Struct, frozen=True):
-    """A shift in val_bpb and its standard error."""
+    """A shift in scores and its standard error."""
 
     mean: float
     se: float
 
 
 class Noise(msgspec.Struct, frozen=True):
-    """The noise of a session, in val_bpb; drift in val_bpb per hour."""
+    """The noise of a session, in scores; drift in scores per hour."""
 
     within_sd: float
     """SD of runs of one experiment on one cluster."""

@@ -17,7 +17,7 @@ NULL_WEIGHT = 2.0
 
 
 class Prior(msgspec.Struct, frozen=True):
-    """The distribution of true differences, in val_bpb: sum of weights[k] * Normal(centre, sds[k])."""
+    """The distribution of true differences in scores: sum of weights[k] * Normal(centre, sds[k])."""
 
     centre: float
     sds: tuple[float, ...]
@@ -25,7 +25,7 @@ class Prior(msgspec.Struct, frozen=True):
 
 
 class Shrunk(msgspec.Struct, frozen=True):
-    """A shrunken difference in val_bpb, with its interval."""
+    """A shrunken difference in scores, with its interval."""
 
     mean: float
     low: float
@@ -36,7 +36,7 @@ class Shrunk(msgspec.Struct, frozen=True):
 
 
 def fit_prior(means: Sequence[float], ses: Sequence[float]) -> Prior:
-    """Fit the prior of `means` (differences, val_bpb) with standard errors `ses`; both of shape (n,).
+    """Fit the prior of `means` (differences in scores) with standard errors `ses`; both of shape (n,).
 
     Raises ValueError where their shapes differ, a mean is not finite or a standard error is not positive.
     """
@@ -67,7 +67,7 @@ def fit_prior(means: Sequence[float], ses: Sequence[float]) -> Prior:
 
 
 def shrink(prior: Prior, mean: float, se: float, level: float = 0.9) -> Shrunk:
-    """Return the posterior of one true difference, given its measured `mean` and `se` (val_bpb).
+    """Return the posterior of one true difference, given its measured `mean` and `se`.
 
     Raises ValueError where the mean is not finite or the standard error is not positive.
     """

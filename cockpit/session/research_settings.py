@@ -26,6 +26,25 @@ class ResearchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     time_limit_s: Annotated[
         Amount, Flag("a run past it has failed; 0 for 600, or twice the budget", "SECONDS", "time-limit")
     ] = 0.0
+    metric: Annotated[str, Flag("name of the number that a run prints and that is optimised", "NAME")] = ""
+    """Empty for a guess."""
+    direction: Annotated[
+        Literal["", "min", "max"], Flag("the direction in which the metric is better; by its name if left out")
+    ] = ""
+    pattern: Annotated[
+        str, Flag("regular expression whose group is the metric's value; for unusual shapes", "REGEX")
+    ] = ""
+    progress: Annotated[
+        str, Flag("regular expression whose groups are the percentage done, or a step and the last step", "REGEX")
+    ] = ""
+    loss: Annotated[str, Flag("regular expression whose group is the training loss", "REGEX")] = ""
+    constraints: Annotated[
+        tuple[str, ...],
+        Flag("limits on second metrics: peak_vram_mb < 64000, test_acc >= baseline; min NAME breaks ties", "LIMITS"),
+    ] = ()
+    score_command: Annotated[
+        str, Flag("command that scores what a run left, after it and outside it; it prints the metric", "WORDS")
+    ] = ""
     confine: Annotated[
         bool | None, Flag("confine runs; if left out, they are where the script is started as `python train.py`")
     ] = None

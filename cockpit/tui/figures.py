@@ -1,15 +1,35 @@
 """The wording of numbers on the screen: the same everywhere, and as narrow as it can be."""
 
-import math
 import time
 
-from cockpit.read.wording import MINUS, age, count, duration, money, signed, value
+from cockpit.read.wording import (
+    MINUS,
+    age,
+    count,
+    difference_words,
+    duration,
+    money,
+    score_words,
+    signed,
+    span_words,
+    value,
+)
 
-__all__ = ["MINUS", "age", "bare", "clock", "count", "duration", "money", "score", "short_name", "signed", "value"]
-
-
-def score(value: float) -> str:
-    return "nan" if math.isnan(value) else f"{value:.4f}"
+__all__ = [
+    "MINUS",
+    "age",
+    "bare",
+    "clock",
+    "count",
+    "difference_words",
+    "duration",
+    "money",
+    "score_words",
+    "short_name",
+    "signed",
+    "span_words",
+    "value",
+]
 
 
 def clock(at: float) -> str:

@@ -13,6 +13,7 @@ import msgspec
 
 from cockpit.core.errors import CockpitError
 from cockpit.core.events import Event, Said, SessionCreated, Trouble
+from cockpit.core.metric import DEFAULT_NAME, VAL_BPB, Metric
 from cockpit.core.model import PROPOSERS, ClusterSpec, Envelope, FleetSpec, Mode, RunAccess, Session, Value
 from cockpit.decide.handle_intents import outside_proposer_note
 from cockpit.fleet.local import devices
@@ -23,6 +24,7 @@ from cockpit.scoring.contract import can_rescore
 from cockpit.session import api_key
 from cockpit.session.corpus import CPU_BUDGET_S, CUDA_BUDGET_S, has_sealed_shard, takes_corpus
 from cockpit.session.ledger import FOLDER_MODE, Ledger
+from cockpit.session.metric_settings import metric_of
 from cockpit.session.paths import SessionFolder, name_problem
 from cockpit.session.reader import LedgerReader
 from cockpit.session.research_settings import words_of
@@ -172,7 +174,7 @@ def check(folder: SessionFolder, repo: Path, settings: Settings) -> None:
         raise CreateError(f"{folder.root} exists and is not a session: move it away, or name another session")
     _mode(settings.session.mode)
     _check_proposer(settings.session.proposer)
-    store = VariantStore(repo, folder.name)
+    store = VariantStore(repo, folder.name, metric_of(settings.research))
     try:
         store.check_baseline()
     finally:
@@ -245,7 +247,9 @@ def _first_events(plan: Plan, at: float) -> list[Event]:
     new = plan.settings.session
     spec = fleet_spec(plan.settings, plan.repo, plan.speed)
     mode = _mode(new.mode)
-    store = VariantStore(plan.repo, plan.name)
+    metric = metric_of(plan.settings.research)
+    _check_metric(metric, spec)
+    store = VariantStore(plan.repo, plan.name, metric)
     try:
         variant = store.baseline()
         head = store.head()
@@ -278,6 +282,7 @@ def _session(
         created_by=user_name(),
         corpus=plan.corpus,
         preset=_preset(spec) if takes_corpus(plan.repo) else "",
+        metric=metric_of(research),
         time_budget_s=budget_s,
         time_limit_s=research.time_limit_s or max(TIME_LIMIT_S, 2 * budget_s),
         budget_usd=new.budget_usd,
@@ -298,8 +303,11 @@ def _notes(plan: Plan, session: Session, variant: Variant, at: float) -> list[Ev
     notes: list[Event] = []
     if variant.note:
         notes.append(Trouble(at=at, text=variant.note))
-    if session.rescore == "" and plan.settings.research.rescore != "off":
+    if session.rescore == "" and not session.metric.score_command and plan.settings.research.rescore != "off":
         notes.append(Said(at=at, author="cockpit", text=_scored_by_themselves(plan, session)))
+    if session.metric.name != DEFAULT_NAME or session.metric.is_higher_better:
+        text = f"The metric is {session.metric.name}, {session.metric.better}"
+        notes.append(Said(at=at, author="cockpit", text=text))
     if not session.constants:
         text = "train.py has no top-level constants: only patches can be proposed, not numbers"
         notes.append(Trouble(at=at, text=text))
@@ -318,6 +326,19 @@ def _notes(plan: Plan, session: Session, variant: Variant, at: float) -> list[Ev
         )
         notes.append(Said(at=at, author="cockpit", text=text))
     return notes
+
+
+def _is_val_bpb(metric: Metric) -> bool:
+    """Tell if the metric is autoresearch's, as autoresearch prints it, with or without limits beside it."""
+    return msgspec.structs.replace(metric, progress="", loss="", constraints=(), tie_breaks=()) == VAL_BPB
+
+
+def _check_metric(metric: Metric, spec: FleetSpec) -> None:
+    """Refuse what the fleet could not do with the metric."""
+    if spec.simulated and not _is_val_bpb(metric):
+        raise CreateError(f"a simulated fleet measures {DEFAULT_NAME} alone: leave the settings of the metric out")
+    if metric.score_command and spec.kind != "local":
+        raise CreateError("[research] score_command scores runs on this machine alone: use --fleet local")
 
 
 def _own_python(repo: Path, spec: FleetSpec) -> tuple[str, ...]:
@@ -369,6 +390,8 @@ def _rescore(plan: Plan, spec: FleetSpec) -> str:
     setting = plan.settings.research.rescore
     if setting == "off" or spec.kind != "local" or plan.settings.research.command or not can_rescore(plan.repo):
         return ""
+    if not _is_val_bpb(metric_of(plan.settings.research)):
+        return ""
     return setting if has_sealed_shard(plan.corpus.partition(" ")[0]) else ""
 
 
@@ -381,6 +404,8 @@ def _scored_by_themselves(plan: Plan, session: Session) -> str:
         return said + "on SkyPilot no score is computed outside its run yet"
     if plan.settings.research.command:
         return said + "a command of your own starts train.py"
+    if not _is_val_bpb(session.metric):
+        return said + f"only {DEFAULT_NAME} of a saved model is computed outside its run"
     if not can_rescore(plan.repo):
         return said + "train.py has no save_model and load_model, or prepare.py no sealed_shard"
     name = plan.corpus.partition(" ")[0]

@@ -145,7 +145,7 @@ def test_queries_filter_sort_and_are_bounded(api: DirectApi) -> None:
     api.settle()
     rows = ask(api, "query_experiments", constants={"MATRIX_LR": 0.03}, sort="score").body
     assert [row[0] for row in rows["rows"]] == ["e0003", "e0001"]
-    assert ask(api, "query_experiments", below=0.993, status=["valid"]).body["found"] == 2
+    assert ask(api, "query_experiments", better_than=0.993, status=["valid"]).body["found"] == 2
     assert ask(api, "query_experiments", limit=1, sort="newest").body["rows"][0][0] == "e0004"
 
 

@@ -18,6 +18,7 @@ TYPES = {str: "text", bool: "boolean", int: "integer", float: "number", type(Non
 NAMED = (
     (r"^baseline\b", "best"),
     (r"\.runs\..+", ".runs.CLASS"),
+    (r"^best\.val_bpb$", "best.NAME"),
     (r"\.factors\.[^.]+\[\]$", ".factors.NAME[]"),
     (r"\.forecast\.e\d+\.", ".forecast.ARM."),
 )

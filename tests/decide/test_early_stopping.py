@@ -211,10 +211,10 @@ def test_an_ended_run_is_discarded_and_search_knows_where_its_curve_led() -> Non
     assert experiment.status is ExperimentStatus.DISCARDED
     assert "its curve leads to" in experiment.reason
     assert ended.experiment not in world.state.stranded
-    assert abs(ended.expected_bpb - 3.0) < 0.2
+    assert abs(ended.expected_score - 3.0) < 0.2
     told = [
         tried
         for tried in search_history(state).tried
-        if tried.score is not None and abs(tried.score - ended.expected_bpb) < 0.1
+        if tried.score is not None and abs(tried.score - ended.expected_score) < 0.1
     ]
     assert told and all(tried.se > 0 for tried in told), "a forecast is never a score without its uncertainty"

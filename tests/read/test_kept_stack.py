@@ -5,6 +5,7 @@ import pytest
 
 from cockpit.core.events import Decided
 from cockpit.core.fold import fold
+from cockpit.core.metric import VAL_BPB
 from cockpit.core.model import Change, Estimate, Experiment, ExperimentStatus
 from cockpit.core.state import State
 from cockpit.decide.budget import accounts
@@ -36,12 +37,12 @@ def test_a_change_names_the_value_that_its_gain_is_measured_against_before_its_o
     assert "ASPECT_RATIO 64 → " in first.change and "MATRIX_LR 0.04" in first.change
     words = kept_words(state, first.experiment)
     assert first.estimate is not None
-    assert words == f"{first.experiment} kept: {first.change}, {estimate_words(first.estimate)}"
+    assert words == f"{first.experiment} kept: {first.change}, {estimate_words(VAL_BPB, first.estimate)}"
 
 
 def test_an_estimate_is_worded_with_half_its_interval_and_its_runs() -> None:
     estimate = Estimate(-0.0006, -0.0008, -0.0004, 0.9, 6, "e0000", "H100")
-    assert estimate_words(estimate) == "−0.0006 ± 0.0002 over 6 runs"
+    assert estimate_words(VAL_BPB, estimate) == "−0.0006 ± 0.0002 over 6 runs"
 
 
 def test_every_run_s_dollars_belong_to_the_first_keep_after_its_end(state: State) -> None:

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from cockpit.core.metric import VAL_BPB
 from cockpit.core.model import Estimate
 from cockpit.decide.evidence import noise_of
 from cockpit.read.axis import ticks, time_ticks
@@ -24,7 +25,7 @@ def effect(mean: float, half: float, label: str = "WD .1→.2") -> EffectView:
 
 
 def drawn(*rows: EffectView, width: int = 79) -> list[str]:
-    return text_of(draw_effects(EffectsView("w001", rows, (), 8), 0, width, 12, DARK)).split("\n")
+    return text_of(draw_effects(EffectsView("w001", rows, (), 8, VAL_BPB), 0, width, 12, DARK)).split("\n")
 
 
 def test_the_one_gpu_line_shows_the_best_of_one_gpu_so_far() -> None:

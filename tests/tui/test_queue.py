@@ -105,7 +105,7 @@ async def test_filler_is_not_moved_or_cancelled_as_a_whole_and_space_holds_its_n
 
 
 def test_a_held_filler_says_that_it_runs_replicates_only() -> None:
-    view = FillerView(3, 0, "", None, "", 1.0)
+    view = FillerView(3, 0, "", None, "", "", 1.0)
     texts = [text_of([filler_rows(view, False, 80, DARK, False, held)[0]]) for held in (True, False)]
     assert "replicates only" not in texts[0] and "replicates only" in texts[1]
 

@@ -47,7 +47,7 @@ class Tried(msgspec.Struct, frozen=True):
 
     constants: dict[str, Value]
     score: float | None
-    """The estimated val_bpb on one scale, corrected for classes and clusters; None for a crash."""
+    """The estimated score on one scale, corrected for classes and clusters; None for a crash."""
     se: float = 0.0
     """The SE of the score; 0 if unknown."""
 

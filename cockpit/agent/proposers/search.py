@@ -106,9 +106,9 @@ def _expected_score(state: State, experiment: Experiment, noise: Noise) -> tuple
     A forecast counts for less than a score, by its error. None for any other arm.
     """
     for attempt in (state.attempts[name] for name in experiment.attempts):
-        if attempt.outcome is Outcome.HOPELESS and attempt.expected_bpb:
+        if attempt.outcome is Outcome.HOPELESS and attempt.expected_se:
             offset = noise.classes.get(attempt.hardware)
-            return attempt.expected_bpb - (offset.mean if offset else 0.0), max(attempt.expected_se, noise.run_sd)
+            return attempt.expected_score - (offset.mean if offset else 0.0), max(attempt.expected_se, noise.run_sd)
     return None
 
 

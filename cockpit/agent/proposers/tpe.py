@@ -42,7 +42,7 @@ class StudyTrial(msgspec.Struct, frozen=True):
     positions: dict[str, float]
     """By constant, from 0 to 1."""
     difference: float | None
-    """The difference to the baseline, in val_bpb; None while the experiment is in flight."""
+    """The difference to the baseline's score; None while the experiment is in flight."""
 
 
 class Study(msgspec.Struct, frozen=True):

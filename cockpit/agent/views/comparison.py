@@ -3,6 +3,7 @@
 from typing import Any
 
 from cockpit.agent.views.quoting import line
+from cockpit.core.metric import Metric, rounded
 from cockpit.core.model import Estimate
 from cockpit.core.state import State
 from cockpit.decide.evidence import noise_of, readings_of
@@ -10,10 +11,10 @@ from cockpit.science.compare import Comparison, compare
 
 
 def comparison(state: State, a: str, b: str) -> dict[str, Any]:
-    """Return the estimate of val_bpb(a) - val_bpb(b); negative if `a` is better."""
+    """Return the estimate of the metric of `a` less that of `b`, and which of them is better."""
     a_readings, b_readings = readings_of(state, a), readings_of(state, b)
     runs = ((a, a_readings), (b, b_readings))
-    noise = noise_of(state)
+    noise, metric = noise_of(state), state.session.metric
     found = compare(a_readings, b_readings, noise)
     answer: dict[str, Any] = {"a": a, "b": b, "runs": {a: len(a_readings), b: len(b_readings)}}
     if found is None:
@@ -23,21 +24,23 @@ def comparison(state: State, a: str, b: str) -> dict[str, Any]:
         }
     return answer | {
         "verdict": _verdict(found, a, b),
-        "difference": _shown(found.pooled),
-        "by_class": {line(name, 40): _shown(estimate) for name, estimate in found.by_class.items()},
+        "metric": f"{metric.name}, {metric.better}",
+        "difference": _shown(metric, found.pooled),
+        "by_class": {line(name, 40): _shown(metric, estimate) for name, estimate in found.by_class.items()},
         "noise_units": round(found.noise_units, 2),
         "p_better_by_chance": round(found.p_value, 4),
         "ranking_flips_between_classes": found.flips,
-        "run_sd": round(noise.run_sd, 6),
+        "run_sd": rounded(noise.run_sd, 6),
         "noise_measured_here": noise.measured,
     }
 
 
-def _shown(estimate: Estimate) -> dict[str, Any]:
+def _shown(metric: Metric, estimate: Estimate) -> dict[str, Any]:
+    low, high = metric.interval(estimate.low, estimate.high)
     return {
-        "mean": round(estimate.mean, 6),
-        "low": round(estimate.low, 6),
-        "high": round(estimate.high, 6),
+        "mean": metric.number(estimate.mean, 6),
+        "low": rounded(low, 6),
+        "high": rounded(high, 6),
         "level": estimate.level,
         "runs": estimate.runs,
         "class": estimate.hardware,

@@ -27,16 +27,18 @@ def wave_effects(state: State, wave: Wave) -> list[str]:
         return []
     hardware, level = found.main[0].estimate.hardware, found.main[0].estimate.level
     head = (
-        f"{wave.id} on {line(hardware, 40)}, {found.runs} runs: val_bpb against the first level, averaged over the"
-        f" other factors, with {level:.0%} intervals"
+        f"{wave.id} on {line(hardware, 40)}, {found.runs} runs: {line(state.session.metric.name)} against the first"
+        f" level, averaged over the other factors, with {level:.0%} intervals"
     )
     lines = [head]
     for (factor,), each in groupby(found.main, key=lambda effect: effect.factors):
         effects = list(each)
-        shown = ",  ".join(f"{value_words(effect.levels[0])}: {_words(effect)}" for effect in effects[:LEVELS_LISTED])
+        shown = ",  ".join(
+            f"{value_words(effect.levels[0])}: {_words(state, effect)}" for effect in effects[:LEVELS_LISTED]
+        )
         more = f",  and {len(effects) - LEVELS_LISTED} more levels" if len(effects) > LEVELS_LISTED else ""
         lines.append(f"  {line(factor, 60)} against {value_words(effects[0].against[0])}:  {shown}{more}")
-    lines += _interactions(found.interactions)
+    lines += _interactions(state, found.interactions)
     if found.not_estimable:
         left_out = len(found.not_estimable) - NOT_ESTIMABLE_LISTED
         names = ", ".join(line(name, 80) for name in found.not_estimable[:NOT_ESTIMABLE_LISTED])
@@ -44,13 +46,13 @@ def wave_effects(state: State, wave: Wave) -> list[str]:
     return lines
 
 
-def _interactions(effects: Iterable[FactorEffect]) -> list[str]:
+def _interactions(state: State, effects: Iterable[FactorEffect]) -> list[str]:
     """Return a line for each interaction beyond the noise, and a count of those that are not listed."""
     found = list(effects)
     clear = sorted((effect for effect in found if _beyond(effect)), key=_clearness, reverse=True)
     lines = [
         f"  {line('×'.join(effect.factors), 80)} at {', '.join(map(value_words, effect.levels))},"
-        f" beyond the sum of both:  {_words(effect)}"
+        f" beyond the sum of both:  {_words(state, effect)}"
         for effect in clear[:INTERACTIONS_LISTED]
     ]
     if len(clear) > INTERACTIONS_LISTED:
@@ -69,6 +71,6 @@ def _clearness(effect: FactorEffect) -> float:
     return abs(estimate.mean) / max(estimate.high - estimate.low, 1e-12)
 
 
-def _words(effect: FactorEffect) -> str:
-    estimate = effect.estimate
-    return f"{estimate.mean:+.5f} [{estimate.low:+.5f}, {estimate.high:+.5f}]"
+def _words(state: State, effect: FactorEffect) -> str:
+    metric, estimate = state.session.metric, effect.estimate
+    return f"{metric.signed(estimate.mean, 5)} {metric.span(estimate.low, estimate.high, 5)}"

@@ -10,6 +10,7 @@ from cockpit.agent.views import layout, state_views, waves
 from cockpit.agent.views.quoting import clip, line, plain
 from cockpit.agent.views.session_sections import hour
 from cockpit.agent.views.tried_constants import COLUMNS, tried_constants
+from cockpit.core.metric import rounded
 from cockpit.core.model import Attempt, ExperimentStatus, Outcome, WaveStatus
 from cockpit.core.state import State
 from cockpit.decide.evidence import noise_of
@@ -27,15 +28,15 @@ def noise(state: State) -> str:
         return ""
     assumed = "." if measured.measured else ", assumed: too few repeats to measure it yet."
     lines = [
-        "# Noise and hardware, in val_bpb",
-        f"SD of a run of the same code: {measured.run_sd:.5f}{assumed}",
+        f"# Noise and hardware, in {line(state.session.metric.name)}",
+        f"SD of a run of the same code: {rounded(measured.run_sd, 5):.5g}{assumed}",
         _detectable_differences(state, measured.run_sd),
     ]
     for name, offset in list(measured.classes.items())[:MAX_CLASSES]:
         if name != measured.reference:
-            lines.append(
-                f"{line(name, 40)} scores {offset.mean:+.5f} (SE {offset.se:.5f}) against {measured.reference}."
-            )
+            by = state.session.metric.signed(offset.mean, 5)
+            se = f"{rounded(offset.se, 5):.5g}"
+            lines.append(f"{line(name, 40)} scores {by} (SE {se}) against {measured.reference}.")
     if measured.interaction_sd > measured.run_sd:
         lines.append("Rankings differ between the classes: validate what matters on the better one.")
     lines += [f"{name} is suspect: {line(why)}" for name, why in list(measured.flagged.items())[:MAX_CLASSES]]
@@ -48,7 +49,7 @@ def _detectable_differences(state: State, run_sd: float) -> str:
     runs = score.runs if score else 0
     if not runs:
         return ""
-    limits = ", ".join(f"{2 * run_sd * sqrt(1 / n + 1 / runs):.5f} for {n}" for n in (1, 2, 4, 8))
+    limits = ", ".join(f"{rounded(2 * run_sd * sqrt(1 / n + 1 / runs), 5):.5g} for {n}" for n in (1, 2, 4, 8))
     return f"Differences beyond the noise, by an arm's runs against the incumbent's {runs}: about {limits}."
 
 
@@ -63,7 +64,8 @@ def incumbent(state: State) -> str:
         gain = gain_of(state)
         lines.append(f"Constants that differ from the baseline: {line(constants or 'none', 1_200)}.")
         if gain is not None:
-            lines.append(f"val_bpb {state_views.estimate_words(gain.pooled)}, without the runs that selected it.")
+            said = state_views.estimate_words(state.session.metric, gain.pooled)
+            lines.append(f"{line(state.session.metric.name)} {said}, without the runs that selected it.")
     lines += _typical_runs(state, experiment.attempts)
     for step in state.incumbencies[-INCUMBENTS:]:
         change = state_views.change_words(state.experiments[step.experiment])
@@ -77,8 +79,10 @@ def _typical_runs(state: State, attempts: Iterable[str]) -> list[str]:
     for attempt in (state.attempts[name] for name in attempts):
         if attempt.metrics is not None:
             newest[attempt.hardware] = attempt
+    metric = state.session.metric
     return [
-        f"A run of it on {line(name, 40)}: val_bpb {run.metrics.score:.5f}, {run.metrics.num_steps} steps,"
+        f"A run of it on {line(name, 40)}: {line(metric.name)} {metric.number(run.metrics.score, 5)},"
+        f" {run.metrics.num_steps} steps,"
         f" {run.metrics.total_tokens_M:.0f}M tokens, {run.metrics.num_params_M:.1f}M parameters,"
         f" {run.metrics.peak_vram_mb / 1024:.1f} GB, MFU {run.metrics.mfu_percent:.0f}%."
         for name, run in list(newest.items())[:4]
@@ -93,12 +97,12 @@ def best(state: State) -> str:
         for rank, hardware in enumerate(classes)
         for ranked in state.best[hardware][: BEST_IN_OTHER_CLASSES if rank else BEST]
     ]
-    return layout.table("Best experiments by raw mean, per class", state_views.ROW_COLUMNS, rows)
+    return layout.table("Best experiments by raw mean, per class", state_views.row_columns(state), rows)
 
 
 def last(state: State) -> str:
     rows = [state_views.row(state, state.experiments[name]) for name in _last_ended(state)]
-    return layout.table("Last experiments to end, newest first", state_views.ROW_COLUMNS, rows, 4_500)
+    return layout.table("Last experiments to end, newest first", state_views.row_columns(state), rows, 4_500)
 
 
 def _last_ended(state: State) -> list[str]:

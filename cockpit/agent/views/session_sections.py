@@ -22,6 +22,7 @@ def session(state: State, author: str, at: float) -> str:
     dollars = f"${spent.gpu_usd:.2f} on clusters, ${spent.api_usd:.2f} on models"
     lines = [
         f"# Session {line(settings.name, 80)}, {hour(state, at)}",
+        f"Metric: {line(settings.metric.name)}, {settings.metric.better}.",
         f"Runs of {settings.time_budget_s:.0f} s; corpus {line(state.corpus or 'not named', 120)}.",
         f"Phase: {line(state.phase or 'not named yet', 120)}. Mode: {state.mode}.",
         f"Experiments: {counts or 'none'}.",

@@ -5,6 +5,7 @@ from typing import Any
 
 from cockpit.agent.arguments import QueryExperiments
 from cockpit.agent.views.quoting import clip, line, plain
+from cockpit.core.metric import Metric
 from cockpit.core.model import Attempt, AttemptStatus, Estimate, Experiment, ExperimentStatus, Value
 from cockpit.core.state import State
 from cockpit.read import changes, wording
@@ -12,7 +13,6 @@ from cockpit.read.scores import comparison_class, score_of
 
 ATTEMPTS_SHOWN = 12
 """The newest attempts in an experiment's record."""
-ROW_COLUMNS = ("id", "wave", "tier", "status", "base", "change", "val_bpb", "runs", "class", "vs_incumbent", "note")
 ENDED_STATUSES = (ExperimentStatus.VALID, ExperimentStatus.KEPT, ExperimentStatus.DISCARDED, ExperimentStatus.CRASHED)
 
 
@@ -26,8 +26,15 @@ def value_words(value: Value) -> str:
     return clip(plain(wording.value(value)), 60)
 
 
+def row_columns(state: State) -> tuple[str, ...]:
+    """Return the names of the columns of `row`. The score's is the session's metric."""
+    name = state.session.metric.name
+    return ("id", "wave", "tier", "status", "base", "change", name, "runs", "class", "vs_incumbent", "note")
+
+
 def row(state: State, experiment: Experiment, hardware: str = "") -> list[Any]:
-    """Return the experiment as ROW_COLUMNS."""
+    """Return the experiment as `row_columns`."""
+    metric = state.session.metric
     score = score_of(state, experiment.id, hardware)
     incumbent = score_of(state, state.incumbent, score.hardware) if score else None
     return [
@@ -37,10 +44,10 @@ def row(state: State, experiment: Experiment, hardware: str = "") -> list[Any]:
         str(experiment.status),
         experiment.base,
         change_words(experiment),
-        round(score.mean, 5) if score else None,
+        metric.number(score.mean, 5) if score else None,
         score.runs if score else 0,
         score.hardware if score else hardware,
-        round(score.mean - incumbent.mean, 5) if score and incumbent else None,
+        metric.number(score.mean - incumbent.mean, 5) if score and incumbent else None,
         line(experiment.reason or experiment.why, 120),
     ]
 
@@ -52,9 +59,9 @@ def matches(state: State, experiment: Experiment, query: QueryExperiments) -> bo
         for name, value in wanted.items():
             if experiment.overrides.get(name, baseline.get(name)) != value:
                 return False
-    if query.below is not None:
+    if query.better_than is not None:
         score = score_of(state, experiment.id, query.hardware or comparison_class(state))
-        if score is None or score.mean >= query.below:
+        if score is None or score.mean >= state.session.metric.score(query.better_than):
             return False
     return (
         (not query.status or experiment.status in query.status)
@@ -81,15 +88,16 @@ def query(state: State, wanted: QueryExperiments) -> dict[str, Any]:
         case "newest":
             found.reverse()
     rows = [row(state, experiment, hardware) for experiment in found[: wanted.limit]]
-    return {"found": len(found), "columns": list(ROW_COLUMNS), "rows": rows}
+    return {"found": len(found), "columns": list(row_columns(state)), "rows": rows}
 
 
-def estimate_words(estimate: Estimate | None) -> str:
+def estimate_words(metric: Metric, estimate: Estimate | None) -> str:
+    """Word an estimate in values of the metric."""
     if estimate is None:
         return ""
     return (
-        f"{estimate.mean:+.5f} [{estimate.low:+.5f}, {estimate.high:+.5f}] at {estimate.level:.0%} against"
-        f" {estimate.against} ({estimate.runs} runs, {estimate.hardware})"
+        f"{metric.signed(estimate.mean, 5)} {metric.span(estimate.low, estimate.high, 5)} at {estimate.level:.0%}"
+        f" against {estimate.against} ({estimate.runs} runs, {estimate.hardware})"
     )
 
 
@@ -97,6 +105,7 @@ def record(state: State, name: str) -> dict[str, Any]:
     """Return one experiment in full. Raises KeyError for an unknown one."""
     experiment = state.experiments[name]
     wave = state.waves[experiment.wave]
+    metric = state.session.metric
     return {
         "experiment": experiment.id,
         "wave": {"id": wave.id, "question": line(wave.question), "proposer": line(wave.proposer, 80)},
@@ -108,8 +117,10 @@ def record(state: State, name: str) -> dict[str, Any]:
         "why": line(experiment.why, 600),
         "fixes": experiment.fixes,
         "verdict": line(experiment.reason, 400),
-        "estimate": estimate_words(experiment.estimate),
-        "scores": {name: [round(score, 6) for score in scores[-16:]] for name, scores in experiment.scores.items()},
+        "estimate": estimate_words(metric, experiment.estimate),
+        "scores": {
+            name: [metric.number(score, 6) for score in scores[-16:]] for name, scores in experiment.scores.items()
+        },
         "attempts": [_attempt_record(state, state.attempts[each]) for each in experiment.attempts[-ATTEMPTS_SHOWN:]],
         "attempts_in_all": len(experiment.attempts),
     }
@@ -129,12 +140,13 @@ def _attempt_record(state: State, attempt: Attempt) -> dict[str, Any]:
     if attempt.metrics is not None:
         metrics = attempt.metrics
         shown |= {
-            "val_bpb": metrics.score,
             "steps": metrics.num_steps,
             "mfu_percent": metrics.mfu_percent,
             "peak_vram_mb": metrics.peak_vram_mb,
             "params_M": metrics.num_params_M,
             "tokens_M": metrics.total_tokens_M,
+            **metrics.others,
+            state.session.metric.name: state.session.metric.value(metrics.score),
         }
     if attempt.progress is not None and attempt.status is AttemptStatus.RUNNING:
         shown |= {"done": round(attempt.progress.fraction, 3), "loss": round(attempt.progress.loss, 4)}

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable
 from cockpit.agent.views import state_views
 from cockpit.agent.views.effects import wave_effects
 from cockpit.agent.views.quoting import line
+from cockpit.core.metric import signed
 from cockpit.core.model import Experiment, ExperimentStatus, Outcome, Wave, WaveKind, WaveStatus
 from cockpit.core.state import State
 
@@ -91,16 +92,19 @@ def _result_word(state: State, arm: Experiment) -> str:
 
 
 def _rank_key(state: State, arm: Experiment) -> tuple[bool, float]:
-    """Return a sort key, best first: by the difference to the incumbent in one class if known, otherwise by val_bpb."""
-    shown = dict(zip(state_views.ROW_COLUMNS, state_views.row(state, arm), strict=True))
+    """Return a sort key, best first: by the difference to the incumbent in one class if known, otherwise by score."""
+    metric = state.session.metric
+    shown = dict(zip(state_views.row_columns(state), state_views.row(state, arm), strict=True))
     ahead = shown["vs_incumbent"]
-    return ahead is None, shown["val_bpb"] if ahead is None else ahead
+    return ahead is None, metric.score(shown[metric.name] if ahead is None else ahead)
 
 
 def _arm(state: State, arm: Experiment) -> str:
-    shown = dict(zip(state_views.ROW_COLUMNS, state_views.row(state, arm), strict=True))
-    ahead = "" if shown["vs_incumbent"] is None else f", {shown['vs_incumbent']:+.5f} against the current incumbent"
+    shown = dict(zip(state_views.row_columns(state), state_views.row(state, arm), strict=True))
+    ahead = (
+        "" if shown["vs_incumbent"] is None else f", {signed(shown['vs_incumbent'], 5)} against the current incumbent"
+    )
     runs = f"{shown['runs']} {'run' if shown['runs'] == 1 else 'runs'}"
     verdict = f": {line(arm.reason, 160)}" if arm.reason else ""
-    score = f"{shown['val_bpb']:.5f} on {shown['class']}, {runs}"
+    score = f"{shown[state.session.metric.name]} on {shown['class']}, {runs}"
     return f"{arm.id} ({state_views.change_words(arm, 120)}) {score}{ahead}; {arm.status}{verdict}"

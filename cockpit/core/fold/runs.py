@@ -146,7 +146,7 @@ def _cancelling(state: State, event: Cancelling) -> None:
     attempt = state.attempts[event.attempt]
     attempt.cancelling, attempt.cancel_outcome = event.reason, event.outcome
     attempt.cancelled_by = event.author
-    attempt.expected_bpb, attempt.expected_se = event.expected_bpb, event.expected_se
+    attempt.expected_score, attempt.expected_se = event.expected_score, event.expected_se
 
 
 def _early_stop_skipped(state: State, event: EarlyStopSkipped) -> None:

@@ -5,6 +5,7 @@ from textual.containers import Horizontal
 from textual.strip import Strip
 
 from cockpit.core.curves import points_of
+from cockpit.core.metric import Metric, precise
 from cockpit.core.model import Attempt, AttemptStatus, Experiment
 from cockpit.core.state import State, constants_of
 from cockpit.read.attempts import current_attempt, is_evaluating
@@ -13,7 +14,7 @@ from cockpit.read.rival import rival_curve, rival_loss
 from cockpit.read.scores import kept_estimate
 from cockpit.read.waves import status_word
 from cockpit.tui.actions.registry import Here
-from cockpit.tui.figures import clock, count, duration, score, signed, value
+from cockpit.tui.figures import clock, count, difference_words, duration, score_words, signed, span_words, value
 from cockpit.tui.plain import plain, wrap
 from cockpit.tui.rows import Ink, Row, hint_rows, title_row
 from cockpit.tui.screens.base import CockpitScreen, ScreenContext
@@ -41,13 +42,14 @@ class Verdict(Pane):
         known, state = screen.known(), screen.session.state
         if known is None or state is None:
             return []
+        metric = state.session.metric
         glyph, ink = GLYPHS[known.status]
         top = Row(width, self.palette).put(f" {glyph} ", ink).put(known.id, "key").skip(2)
         top.put(status_word(state, known), ink).skip(2)
         if known.id == state.incumbent:
             top.put("incumbent", "good").skip(2)
         for hardware, scores in known.scores.items():
-            top.put(score(sum(scores) / len(scores)), "text").skip()
+            top.put(score_words(metric, sum(scores) / len(scores)), "text").skip()
             top.put(f"{plain(hardware)}" + (f" ×{len(scores)}" if len(scores) > 1 else ""), "dim").skip(2)
         if state.session.fleet.simulated:
             top.end("SIMULATED ", "simulated")
@@ -55,8 +57,10 @@ class Verdict(Pane):
         estimate = kept_estimate(state, known.id)
         facts = [("why", known.why), ("verdict", known.reason)]
         if estimate is not None:
-            interval = f"[{signed(estimate.low)}, {signed(estimate.high)}]"
-            words = f"{signed(estimate.mean)} {interval} against {estimate.against}, {estimate.level:.0%}"
+            interval = span_words(metric, estimate)
+            words = (
+                f"{difference_words(metric, estimate.mean)} {interval} against {estimate.against}, {estimate.level:.0%}"
+            )
             facts.append(("estimate", f"{words}, {count(estimate.runs, 'run')}, {estimate.hardware}"))
         facts.append(("checks", checks_of(state, known)))
         base = f"{known.base or 'none'}  wave {known.wave}  tier {known.tier}  {known.train_hash[:12]}"
@@ -92,10 +96,10 @@ class Attempts(Listing):
         if not self.keys:
             rows.append(Row(width, self.palette).put(" It has not run yet.", "dim").strip())
         for key in self.window(height - 1):
-            rows.append(self._row(self.state.attempts[key], width, key == self.selected))
+            rows.append(self._row(self.state.session.metric, self.state.attempts[key], width, key == self.selected))
         return rows
 
-    def _row(self, attempt: Attempt, width: int, chosen: bool) -> Strip:
+    def _row(self, metric: Metric, attempt: Attempt, width: int, chosen: bool) -> Strip:
         row = Row(width, self.palette, self.palette.selection if chosen else None).skip()
         row.put(plain(attempt.id), "key", 9).put(str(attempt.kind), "dim", 12)
         row.put(plain(attempt.cluster) or "–", "text", 7).put(plain(attempt.hardware), "dim", 5)
@@ -104,7 +108,7 @@ class Attempts(Listing):
         word = EVALUATING if is_evaluating(attempt) else word
         row.put(word, "good" if word == "valid" else "text" if not done else "bad", 10)
         if attempt.metrics is not None:
-            row.put(f"{attempt.metrics.score:.6f}", "text", 9)
+            row.put(precise(metric.value(attempt.metrics.score)), "text", 9)
         if attempt.started_at:
             until = attempt.ended_at if done else self.now
             row.put(f"{clock(attempt.started_at)} {duration(until - attempt.started_at)}", "dim", 14)
@@ -204,6 +208,7 @@ class ExperimentScreen(CockpitScreen):
         if self.tab == "log":
             feed = self.session.feed
             run = state.attempts.get(attempt)
+            self.log_view.metric = state.session.metric.name
             self.log_view.standing = EVALUATING if run is not None and is_evaluating(run) else ""
             path = feed.folder.log(attempt) if attempt else None
             self.log_view.show(attempt, path, lambda: feed.log_share(attempt))

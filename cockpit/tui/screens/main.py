@@ -247,6 +247,7 @@ class MainScreen(CockpitScreen):
             return
         cluster = state.attempts[attempt].cluster
         feed = self.session.feed
+        self.log_pane.metric = state.session.metric.name
         self.log_pane.standing = EVALUATING if is_evaluating(state.attempts[attempt]) else ""
         self.log_pane.show(f"{attempt} {cluster}", feed.folder.log(attempt), lambda: feed.log_share(attempt))
 

@@ -9,7 +9,7 @@ from cockpit.read.forecasts import forecast_words
 from cockpit.read.scores import score_of
 from cockpit.read.waves import replaced_base
 from cockpit.tui.actions.registry import Here
-from cockpit.tui.figures import clock, count, duration, money, score
+from cockpit.tui.figures import clock, count, duration, money, score_words
 from cockpit.tui.plain import cut, plain, wrap
 from cockpit.tui.rows import Row
 from cockpit.tui.screens.base import CockpitScreen, ScreenContext
@@ -60,7 +60,8 @@ class Brief(Pane):
         facts = [("question", wave.question), ("cost", self._cost(wave)), *settles(wave)]
         if wave.base:
             base = score_of(state, wave.base)
-            measured = f"{score(base.mean)} {plain(base.hardware)}" if base else "not measured yet"
+            value = score_words(state.session.metric, base.mean) if base else ""
+            measured = f"{value} {plain(base.hardware)}" if base else "not measured yet"
             facts.append(("base", f"{wave.base}  {measured}  tier {wave.tier}"))
             if replaced_base(state, wave):
                 facts.append(

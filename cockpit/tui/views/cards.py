@@ -7,7 +7,7 @@ from cockpit.core.model import Attempt, Cluster, ExperimentStatus, Outcome
 from cockpit.core.state import State
 from cockpit.read.rival import rival_curve
 from cockpit.read.scores import run_difference
-from cockpit.tui.figures import score, signed
+from cockpit.tui.figures import difference_words, score_words
 from cockpit.tui.plain import plain
 from cockpit.tui.views.clusters import ClusterView, about, cluster_view
 from cockpit.tui.views.review import GLYPHS
@@ -32,9 +32,10 @@ class ResultView:
     glyph: str
     ink: str
     score: str
-    """Its val_bpb; where it has none, what became of it."""
+    """The value of its metric; where it has none, what became of it."""
     delta: str
-    """The estimated difference of its experiment, and to which."""
+    """The difference to its experiment's base."""
+    is_better: bool
     about: str
 
 
@@ -86,9 +87,17 @@ def _following(state: State, attempt: Attempt) -> str:
 
 
 def _result(state: State, attempt: Attempt) -> ResultView:
-    experiment = state.experiments[attempt.experiment]
+    metric, experiment = state.session.metric, state.experiments[attempt.experiment]
     glyph, ink = GLYPHS[_MARKS.get(attempt.outcome, experiment.status) if attempt.outcome else experiment.status]
     found = run_difference(state, attempt)
-    delta = signed(found.mean) if found else ""
-    said = score(attempt.metrics.score) if attempt.metrics is not None else str(attempt.outcome or "")
-    return ResultView(plain(attempt.experiment), glyph, ink, said, delta, about(state, attempt.experiment))
+    delta = difference_words(metric, found.mean) if found else ""
+    said = score_words(metric, attempt.metrics.score) if attempt.metrics is not None else str(attempt.outcome or "")
+    return ResultView(
+        plain(attempt.experiment),
+        glyph,
+        ink,
+        said,
+        delta,
+        found is not None and found.mean < 0,
+        about(state, attempt.experiment),
+    )

@@ -9,7 +9,7 @@ BAND_SDS = 2.0
 
 
 def alone_steps(state: State, until_h: float) -> list[tuple[float, float]]:
-    """Return [(hours, val_bpb)]: the best of one GPU that runs the same runs one after another."""
+    """Return [(hours, score)]: the best of one GPU that runs the same runs one after another."""
     alone = one_gpu(state)
     return [(best.hours, best.score) for best in alone.best if best.hours <= until_h] if alone else []
 
@@ -30,7 +30,7 @@ def good_region(
     if incumbent is not None:
         high = max(high, incumbent + 3 * sd, alone if alone is not None else incumbent)
         if zoom >= 2:
-            reach = max(6 * sd, incumbent - low, 0.001)
+            reach = max(6 * sd, incumbent - low, 0.001 * abs(incumbent))
             low, high = incumbent - reach, incumbent + reach
-    margin = max((high - low) * 0.06, 1e-4)
+    margin = max((high - low) * 0.06, 1e-4 * max(abs(low), abs(high))) or 1e-4
     return low - margin, high + margin

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cockpit.core.metric import Metric
 from cockpit.core.model import Estimate, Wave, WaveKind
 from cockpit.core.state import State
 from cockpit.read.effects import effects_of, is_clear
@@ -32,6 +33,7 @@ class EffectsView:
     not_estimable: tuple[str, ...]
     """Factors and pairs that the cells measured so far cannot tell."""
     runs: int
+    metric: Metric
 
 
 def effects_view(state: State, selected: str) -> EffectsView | None:
@@ -44,7 +46,7 @@ def effects_view(state: State, selected: str) -> EffectsView | None:
     joint = sorted(found.interactions, key=lambda effect: -_strength(effect.estimate))
     rows += [EffectView(_joint(effect), effect.estimate, True) for effect in joint]
     not_estimable = tuple("×".join(plain(short_name(name)) for name in term.split("×")) for term in found.not_estimable)
-    return EffectsView(wave.id, tuple(rows), not_estimable, found.runs)
+    return EffectsView(wave.id, tuple(rows), not_estimable, found.runs, state.session.metric)
 
 
 def _wave(state: State, selected: str) -> Wave | None:
@@ -78,7 +80,7 @@ def _level(level: object) -> str:
 
 
 def reach(rows: Sequence[EffectView]) -> float:
-    """Return the length of the axis from zero, in val_bpb: it shows every mean, and the intervals unless they dwarf
+    """Return the length of the axis from zero, in scores: it shows every mean, and the intervals unless they dwarf
     the means."""
     means = max((abs(row.estimate.mean) for row in rows), default=0.0)
     ends = max((max(abs(row.estimate.low), abs(row.estimate.high)) for row in rows), default=0.0)

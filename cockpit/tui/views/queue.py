@@ -10,6 +10,7 @@ from cockpit.read.costs import run_usd
 from cockpit.read.ended_runs import Ended, every
 from cockpit.read.scores import difference_to_base
 from cockpit.read.waves import best_arm, class_beside
+from cockpit.tui.figures import difference_words
 
 FILLER = "filler"
 """The key of the row that stands for all of it."""
@@ -25,6 +26,8 @@ class FillerView:
     running: int
     best: str
     best_delta: float | None
+    best_words: str
+    """That difference in words."""
     best_class: str
     """The class of that difference where it is not the one that comparisons are made in."""
     spent_usd: float
@@ -93,6 +96,7 @@ class Queue:
             running=len(mine),
             best=best,
             best_delta=delta.mean if delta else None,
+            best_words=difference_words(state.session.metric, delta.mean) if delta else "",
             best_class=class_beside(state, delta) if delta else "",
             spent_usd=self._spent_usd + sum(run_usd(state, attempt, now) for attempt in mine),
         )

@@ -7,7 +7,7 @@ from cockpit.core.state import State, constants_of
 from cockpit.read.forecasts import LIKELY, ArmForecast, gigabytes, percent
 from cockpit.read.scores import Score, difference_to_base, score_of
 from cockpit.read.warnings import MemoryLimits, warning
-from cockpit.tui.figures import value
+from cockpit.tui.figures import difference_words, score_words, value
 from cockpit.tui.plain import plain
 
 GLYPHS: dict[ExperimentStatus, tuple[str, str]] = {
@@ -32,7 +32,10 @@ class ArmView:
     patch: str
     runs: int
     score: Score | None
+    value: str
+    """The value of its score in words; empty without a score."""
     delta: float | None
+    delta_words: str
     crash: str
     """The probability that a waiting arm crashes, with its interval."""
     likely: bool
@@ -69,7 +72,9 @@ def arm_view(
         patch=f"+{arm.lines_added} −{arm.lines_removed}" if edits else "",
         runs=arm.replicates,
         score=score,
+        value=score_words(state.session.metric, score.mean) if score else "",
         delta=delta.mean if delta else None,
+        delta_words=difference_words(state.session.metric, delta.mean) if delta else "",
         crash=percent(forecast.crash) if forecast else "",
         likely=forecast is not None and forecast.crash.mean >= LIKELY,
         memory=gigabytes(forecast.peak_vram_mb) if forecast and forecast.peak_vram_mb else "",

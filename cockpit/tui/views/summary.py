@@ -7,7 +7,7 @@ from cockpit.read.costs import device_word
 from cockpit.read.needs import Need, NeedKind, brief, is_budget_near, needs, worker_needs
 from cockpit.read.scores import best_score
 from cockpit.session.heartbeat import WorkerStatus
-from cockpit.tui.figures import duration, money, score, signed
+from cockpit.tui.figures import difference_words, duration, money, score_words, span_words
 from cockpit.tui.plain import cut, plain, width_of
 
 
@@ -41,15 +41,16 @@ def best_parts(state: State) -> list[tuple[str, str]]:
     found = best_score(state)
     if found is None:
         return [("best", "dim"), ("none yet", "dim")]
-    parts = [("best", "dim"), (plain(found.experiment), "key"), (score(found.score.mean), "good")]
+    metric = state.session.metric
+    parts = [("best", "dim"), (plain(found.experiment), "key"), (score_words(metric, found.score.mean), "good")]
     if found.score.hardware:
         parts.append((plain(found.score.hardware), "dim"))
     estimate = found.estimate
     if estimate is not None and found.experiment != state.baseline:
-        parts.append((signed(estimate.mean), "good" if estimate.mean < 0 else "bad"))
-        parts.append((f"[{signed(estimate.low)}, {signed(estimate.high)}] vs {plain(estimate.against)}", "dim"))
+        parts.append((difference_words(metric, estimate.mean), "good" if estimate.mean < 0 else "bad"))
+        parts.append((f"{span_words(metric, estimate)} vs {plain(estimate.against)}", "dim"))
     if found.experiment != state.baseline and found.baseline is not None:
-        parts.append((f"baseline {score(found.baseline.mean)}", "dim"))
+        parts.append((f"baseline {score_words(metric, found.baseline.mean)}", "dim"))
     return parts
 
 

@@ -12,7 +12,7 @@ from cockpit.core.model import (
 from cockpit.core.state import State
 from cockpit.read.costs import WaveCost, spent_usd, wave_cost
 from cockpit.read.waves import FINISHED, best_arm, class_beside, wave_word
-from cockpit.tui.figures import short_name
+from cockpit.tui.figures import difference_words, short_name
 from cockpit.tui.plain import plain
 from cockpit.tui.views.changes import short_change
 
@@ -31,6 +31,8 @@ class WaveView:
     done: int
     best: str = ""
     best_delta: float | None = None
+    best_words: str = ""
+    """That difference in words."""
     best_class: str = ""
     """The class of that difference where it is not the one that comparisons are made in."""
     spent_usd: float = 0.0
@@ -62,6 +64,7 @@ def wave_view(state: State, wave: Wave, now: float) -> WaveView:
         done=done,
         best=best,
         best_delta=delta.mean if delta else None,
+        best_words=difference_words(state.session.metric, delta.mean) if delta else "",
         best_class=class_beside(state, delta) if delta else "",
         spent_usd=spent_usd(state, arms, now),
         coming_usd=cost.usd,

@@ -8,8 +8,8 @@ from cockpit.core.state import State
 from cockpit.read.forecasts import ArmForecast, forecasts_of
 from cockpit.read.scores import comparison_class
 from cockpit.read.warnings import MemoryLimits
-from cockpit.tui.figures import count, score, short_name, signed
-from cockpit.tui.plain import plain, width_of
+from cockpit.tui.figures import count, short_name
+from cockpit.tui.plain import cut, plain, width_of
 from cockpit.tui.rows import Row, title_row
 from cockpit.tui.views.review import GLYPHS, ArmView, arm_view, columns, is_waiting
 from cockpit.tui.widgets.listing import Listing
@@ -65,7 +65,7 @@ class Arms(Listing):
         note = count(len(wave.arms), "arm") + (f", {len(wave.again)} again" if wave.again else "")
         hardware = comparison_class(state)
         if hardware and any(view.score is not None for view in views):
-            note += f", val_bpb on {plain(hardware)}"
+            note += f", {plain(state.session.metric.name)} on {plain(hardware)}"
         head = Row(width, self.palette).put("  arm", "dim").to(LEAD)
         for index, name in enumerate(self.names):
             if widths[index]:
@@ -74,7 +74,7 @@ class Arms(Listing):
         if self.forecasts:
             head.put("crash", "dim", CRASH).put("memory", "dim")
         else:
-            head.put("val_bpb", "dim", 8).put("Δ base", "dim", 8)
+            head.put(cut(plain(state.session.metric.name), 7), "dim", 8).put("Δ base", "dim", 8)
         rows = [title_row(width, self.palette, "arms", note, self.has_focus), head.strip()]
         return rows + [self._row(view, widths, width, hardware) for view in views]
 
@@ -112,13 +112,13 @@ class Arms(Listing):
             return row.put(view.warning, "warn").strip()
         elsewhere = view.score is not None and view.score.hardware != hardware
         if view.score is not None and not elsewhere:
-            row.put(score(view.score.mean), "text", 8)
-            row.put(signed(view.delta) if view.delta is not None else "", _ink_of(view.delta), 8)
+            row.put(view.value, "text", 8)
+            row.put(view.delta_words, _ink_of(view.delta), 8)
         else:
             row.skip(16)
         if view.score is not None and elsewhere:
-            delta = f" {signed(view.delta)}" if view.delta is not None else ""
-            row.put(f"{score(view.score.mean)}{delta} on {plain(view.score.hardware)} ", "info")
+            delta = f" {view.delta_words}" if view.delta_words else ""
+            row.put(f"{view.value}{delta} on {plain(view.score.hardware)} ", "info")
         memory = view.warning.startswith(("memory", "the same"))
         return row.put(view.warning, "warn" if memory else "dim").strip()
 

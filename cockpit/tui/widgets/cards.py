@@ -119,7 +119,7 @@ def _results(results: list[ResultView], width: int, most: int, palette: Palette)
     for result in shown:
         row = Row(width, palette).put(result.glyph, result.ink).skip().put(result.experiment, "text", 6)
         row.put(result.score, "text" if result.score[:1].isdigit() else result.ink, wide)
-        row.put(result.delta, "good" if result.delta.startswith(MINUS) else "dim", 8).put(result.about, "dim")
+        row.put(result.delta, "good" if result.is_better else "dim", 8).put(result.about, "dim")
         rows.append(row.strip())
     return rows
 

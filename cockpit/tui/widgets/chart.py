@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -16,7 +17,7 @@ from cockpit.read.axis import ticks, time_ticks
 from cockpit.read.score_dots import BestStep, ScoreDot, ScoreDots
 from cockpit.read.scores import kept_experiments
 from cockpit.read.waves import status_word
-from cockpit.tui.figures import score
+from cockpit.tui.figures import score_words
 from cockpit.tui.plain import plain
 from cockpit.tui.rows import Row, hint_rows
 from cockpit.tui.theme import Palette
@@ -27,6 +28,8 @@ from cockpit.tui.widgets.listing import Listing
 
 MARKS = ("·", "▫", "⋄", "▵")
 """The mark of each hardware class, distinct without colour."""
+WORSE_UP, WORSE_DOWN = "˄", "˅"
+"""Dots beyond the shown values, on the worse edge: the upper one where lower is better."""
 ZOOMS = ("all", "good region", "close")
 MANY_DOTS = 5_000
 """With more dots than this, new ends are drawn every MANY_EVERY_S at most: a drawing would delay a key."""
@@ -122,7 +125,9 @@ class Chart(Listing):
             legend = "  ".join(f"{MARKS[i % len(MARKS)]} {plain(name)}" for i, name in enumerate(classes) if name)
             alone = "  ╌ one GPU" if self.by_time else ""
             return f"{legend}  ◆◇ kept{alone}  {ZOOMS[self.zoomed]}".strip()
-        values = "  ".join(f"{score(sum(v) / len(v))} {plain(name)}" for name, v in known.scores.items())
+        values = "  ".join(
+            f"{score_words(state.session.metric, sum(v) / len(v))} {plain(name)}" for name, v in known.scores.items()
+        )
         return f"{known.id}  {values or 'no score'}  {status_word(state, known)}"
 
     def on_click(self, event: events.Click) -> None:
@@ -153,7 +158,7 @@ def _span(dots: list[ScoreDot], by_time: bool) -> tuple[float, float]:
 def draw(
     dots: ScoreDots, state: State, width: int, height: int, palette: Palette, zoom: int, by_time: bool, chosen: str
 ) -> list[Strip]:
-    """Draw the plot in `height` rows. The class that comparisons are made in has the line."""
+    """Draw the plot of values in `height` rows. The class that comparisons are made in has the line."""
     # Imported when first drawn: the first paint does without it.
     from textual_plotext.plot import Plot
 
@@ -169,37 +174,49 @@ def draw(
     right = max(_x(dot, by_time, began) for dot in everything)
     alone = alone_steps(state, right) if by_time else []
     low, high = good_region([dot.score for dot in everything], zoom, incumbent, sd, alone[-1][1] if alone else None)
+    value = state.session.metric.value
+    bottom, top = state.session.metric.interval(low, high)
     plot: Any = Plot()
     plot.plotsize(width, height)
     plot.theme("clear")
     plot.xaxes(True, False)
     plot.yaxes(True, False)
-    plot.ylim(low, high)
+    plot.ylim(bottom, top)
     left = min(0.0, right) if not by_time else min(_x(dot, by_time, began) for dot in everything)
     plot.xlim(left, right if right > left else left + 1)
-    plot.yticks(*ticks(low, high, max(2, height // 4), 3))
+    plot.yticks(*ticks(bottom, top, max(2, height // 4), _decimals(bottom, top)))
     plot.xticks(*time_ticks(left, right, max(2, width // 16), by_time))
-    _alone(plot, alone, right, high, palette)
+    _alone(plot, [(at, value(held)) for at, held in alone], right, (bottom, top), palette)
     if steps:
         xs, ys = _stairs(steps, right, began, by_time)
-        plot.plot(xs, ys, marker="braille", color=code_of(palette["accent"]))
+        plot.plot(xs, [value(y) for y in ys], marker="braille", color=code_of(palette["accent"]))
     cells: set[tuple[int, int]] = set()
     for index, hardware in enumerate(classes):
         ink = code_of(palette["dim"] if index == 0 else palette.hardware(index))
         inside = [dot for dot in everything if dot.hardware == hardware and low <= dot.score <= high]
         thinned = _decimate(inside, cells, width, height, (left, right), (low, high), by_time, began)
-        _scatter(plot, thinned, MARKS[index % len(MARKS)], ink, by_time, began)
+        _scatter(plot, value, thinned, MARKS[index % len(MARKS)], ink, by_time, began)
     edge = [dot for dot in everything if math.isnan(dot.score)]
     above = [dot for dot in everything if dot.score > high]
-    _scatter(plot, edge[-2 * width :], "×", code_of(palette["bad"]), by_time, began, high)
-    _scatter(plot, above[-2 * width :], "˄", code_of(palette["faint"]), by_time, began, high)
+    _scatter(plot, value, edge[-2 * width :], "×", code_of(palette["bad"]), by_time, began, high)
+    _scatter(
+        plot,
+        value,
+        above[-2 * width :],
+        WORSE_DOWN if state.session.metric.is_higher_better else WORSE_UP,
+        code_of(palette["faint"]),
+        by_time,
+        began,
+        high,
+    )
     names = set(kept_experiments(state))
     marked = [dot for dot in everything if low <= dot.score <= high and dot.experiment in names]
     for mark, here in (("◇", False), ("◆", True)):
         shown = [dot for dot in marked if (dot.hardware == main) is here]
-        _scatter(plot, shown[-4 * width :], mark, code_of(palette["good"]), by_time, began)
+        _scatter(plot, value, shown[-4 * width :], mark, code_of(palette["good"]), by_time, began)
     _scatter(
         plot,
+        value,
         [dot for dot in everything if dot.experiment == chosen],
         "◎",
         code_of(palette["warn"]),
@@ -208,17 +225,19 @@ def draw(
         high,
     )
     lines = Text.from_ansi(plot.build()).split("\n", allow_blank=True)
-    band = _band_rows(incumbent, sd, low, high, height - 2)
+    band = _band_rows(None if incumbent is None else value(incumbent), sd, bottom, top, height - 2)
     return [
         strip_of(line, width, palette, palette.noise if y in band else None) for y, line in enumerate(lines[:height])
     ]
 
 
-def _alone(plot: Any, steps: list[tuple[float, float]], right: float, high: float, palette: Palette) -> None:
+def _alone(
+    plot: Any, steps: list[tuple[float, float]], right: float, shown: tuple[float, float], palette: Palette
+) -> None:
     """Draw the one-GPU line where it is in range."""
     stairs = [*steps, (right, steps[-1][1])] if steps else []
     for (at, held), (until, _) in pairwise(stairs):
-        if held <= high:
+        if shown[0] <= held <= shown[1]:
             plot.plot([at, until], [held, held], marker="╌", color=code_of(palette["warn"]))
 
 
@@ -236,12 +255,19 @@ def _stairs(steps: list[BestStep], right: float, began: float, by_time: bool) ->
 
 
 def _scatter(
-    plot: Any, dots: list[ScoreDot], mark: str, ink: Any, by_time: bool, began: float, edge: float | None = None
-) -> None:
+    plot: Any, value: Callable[[float], float], dots: list[ScoreDot], mark: str, ink: Any, by_time: bool, began: float,
+    edge: float | None = None,
+) -> None:  # fmt: skip
     if not dots:
         return
     ys = [edge if edge is not None and (math.isnan(d.score) or d.score > edge) else d.score for d in dots]
-    plot.scatter([_x(dot, by_time, began) for dot in dots], ys, marker=mark, color=ink)
+    plot.scatter([_x(dot, by_time, began) for dot in dots], [value(y) for y in ys], marker=mark, color=ink)
+
+
+def _decimals(low: float, high: float) -> int:
+    """Return the decimals of the labels of values between two; `ticks` gives more where these do not tell."""
+    size = max(abs(low), abs(high))
+    return 3 if size < 100 else 1 if size < 10_000 else 0
 
 
 def _decimate(

@@ -2,8 +2,9 @@
 
 from textual.strip import Strip
 
-from cockpit.tui.figures import signed
-from cockpit.tui.plain import width_of
+from cockpit.core.metric import Metric
+from cockpit.tui.figures import difference_words, span_words
+from cockpit.tui.plain import plain, width_of
 from cockpit.tui.rows import Row
 from cockpit.tui.theme import Palette
 from cockpit.tui.views.effects import EffectsView, EffectView, reach
@@ -20,16 +21,16 @@ def draw_effects(view: EffectsView, top: int, width: int, height: int, palette: 
         return []
     label = min(LABEL_MOST, max((width_of(row.label) for row in view.rows), default=0) + 2)
     axis = width - label - FIGURES - 3
-    rows = [_head(label, axis, width, palette)] if view.rows else [_none(view, width, palette)]
+    rows = [_head(view.metric, label, axis, width, palette)] if view.rows else [_none(view, width, palette)]
     last = [_not_estimable(view, width, palette)] if view.not_estimable and height >= 4 else []
     far = reach(view.rows)
     shown = view.rows[top : top + height - 1 - len(last)]
-    return rows + [_row(row, label, axis, far, width, palette) for row in shown] + last
+    return rows + [_row(row, view.metric, label, axis, far, width, palette) for row in shown] + last
 
 
-def _head(label: int, axis: int, width: int, palette: Palette) -> Strip:
+def _head(metric: Metric, label: int, axis: int, width: int, palette: Palette) -> Strip:
     row = Row(width, palette).skip(2).put("change", "dim", label).skip()
-    row.put("Δ val_bpb", "dim", FIGURES)
+    row.put(f"Δ {plain(metric.name)}", "dim", FIGURES)
     if axis >= AXIS_LEAST:
         half = axis // 2
         row.put("better".rjust(half - 1), "dim").put(" 0 ", "dim").put("worse", "dim")
@@ -46,13 +47,13 @@ def _not_estimable(view: EffectsView, width: int, palette: Palette) -> Strip:
     return Row(width, palette).put(f" not estimable from these cells: {', '.join(view.not_estimable)}", "dim").strip()
 
 
-def _row(view: EffectView, label: int, axis: int, far: float, width: int, palette: Palette) -> Strip:
+def _row(view: EffectView, metric: Metric, label: int, axis: int, far: float, width: int, palette: Palette) -> Strip:
     estimate = view.estimate
     ink = "dim" if not view.clear else "good" if estimate.mean < 0 else "bad"
     row = Row(width, palette).put("●" if view.clear else "○", ink).skip()
     row.put(view.label, "dim" if view.joint else "text", label).skip()
-    row.put(signed(estimate.mean), ink).skip()
-    row.put(f"[{signed(estimate.low)}, {signed(estimate.high)}]", "dim").to(2 + label + 1 + FIGURES)
+    row.put(difference_words(metric, estimate.mean), ink).skip()
+    row.put(span_words(metric, estimate), "dim").to(2 + label + 1 + FIGURES)
     if axis >= AXIS_LEAST:
         _interval(row, view, axis, far, ink)
     return row.strip()

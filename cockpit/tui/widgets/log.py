@@ -10,6 +10,7 @@ from rich.style import Style
 from textual import events
 from textual.strip import Strip
 
+from cockpit.core.metric import DEFAULT_NAME
 from cockpit.tui.actions.effects import Problem
 from cockpit.tui.figures import count
 from cockpit.tui.log_index import LogIndex
@@ -33,6 +34,8 @@ class Log(Pane, can_focus=True):
         self.what = ""
         self.hint: tuple[str, ...] = (NOTHING_CHOSEN,)
         self.file: LogIndex | None = None
+        self.metric = DEFAULT_NAME
+        """The name of the session's metric. A line that begins with it stands out."""
         self.standing = ""
         """A word on the run beside its name: that it is being evaluated."""
         self.follow = True
@@ -145,7 +148,7 @@ class Log(Pane, can_focus=True):
         if self.timed:
             came = self.file.came_at(number)
             prefix = time.strftime("%H:%M:%S ", time.localtime(came)) if came is not None else " " * 9
-        ink = _ink(text)
+        ink = _ink(text, self.metric)
         room = max(1, width - len(prefix))
         pieces = wrap(text, room, 100) if self.wrapped else [text[self.sideways :]]
         rows = []
@@ -287,8 +290,8 @@ class Log(Pane, can_focus=True):
         self.paint()
 
 
-def _ink(text: str) -> str:
-    if text.startswith("val_bpb"):
+def _ink(text: str, metric: str) -> str:
+    if text.lower().startswith(metric.lower()):
         return "good"
     if "Error" in text or text.startswith("Traceback"):
         return "bad"

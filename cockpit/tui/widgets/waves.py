@@ -4,7 +4,7 @@ from textual import events
 from textual.strip import Strip
 
 from cockpit.core.state import State
-from cockpit.tui.figures import count, duration, money, signed
+from cockpit.tui.figures import count, duration, money
 from cockpit.tui.rows import Row, hint_rows
 from cockpit.tui.theme import Palette
 from cockpit.tui.views.queue import FILLER, FillerView, Queue, queued
@@ -105,18 +105,14 @@ def wave_rows(view: WaveView, width: int, palette: Palette, selected: bool) -> l
         tail = f"{money(view.spent_usd)} + {money(view.coming_usd)}"
     else:
         tail = money(view.spent_usd)
-    best = (
-        " ".join(filter(None, (view.best, signed(view.best_delta), view.best_class)))
-        if view.best_delta is not None
-        else ""
-    )
+    best = " ".join(filter(None, (view.best, view.best_words, view.best_class))) if view.best_delta is not None else ""
     room = second.left - len(tail) - len(best) - 3
     if room >= 6:
         second.put(view.shape, "dim", room)
         second.skip()
     if best and len(best) < second.left - len(tail):
         second.put(view.best, "dim").skip()
-        second.put(signed(view.best_delta or 0.0), "good" if (view.best_delta or 0.0) < 0 else "dim")
+        second.put(view.best_words, "good" if (view.best_delta or 0.0) < 0 else "dim")
         if view.best_class:
             second.skip().put(view.best_class, "dim")
     second.end(tail, "dim")
@@ -137,7 +133,7 @@ def filler_rows(
     second.skip(2)
     if view.best and view.best_delta is not None:
         second.put(f"best {view.best}", "dim").skip()
-        second.put(signed(view.best_delta), "good" if view.best_delta < 0 else "dim")
+        second.put(view.best_words, "good" if view.best_delta < 0 else "dim")
         if view.best_class:
             second.skip().put(view.best_class, "dim")
     else:

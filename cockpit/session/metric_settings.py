@@ -1,0 +1,48 @@
+"""The metric that the settings of a repository describe."""
+
+from cockpit.core.metric import (
+    DEFAULT_NAME,
+    Constraint,
+    Direction,
+    Metric,
+    MetricError,
+    TieBreak,
+    check_name,
+    check_pattern,
+    constraint_of,
+    direction_of,
+)
+from cockpit.session.research_settings import ResearchSettings, words_of
+
+
+def metric_of(research: ResearchSettings) -> Metric:
+    """Return the metric. Raises MetricError, which names the setting."""
+    setting = "metric"
+    try:
+        name = check_name(research.metric or DEFAULT_NAME)
+        setting = "pattern"
+        pattern = check_pattern(research.pattern, (1,))
+        setting = "progress"
+        progress = check_pattern(research.progress, (1, 2))
+        setting = "loss"
+        loss = check_pattern(research.loss, (1,))
+        setting = "constraints"
+        limits = [constraint_of(text) for text in research.constraints]
+        setting = "score_command"
+        score_command = words_of(research.score_command)
+    except ValueError as error:
+        raise MetricError(f"[research] {setting}: {research.score_command!r} is not a command: {error}") from None
+    except MetricError as error:
+        raise MetricError(f"[research] {setting}: {error}") from None
+    if name in (one.name for one in limits):
+        raise MetricError(f"[research] constraints: {name} is the metric itself")
+    return Metric(
+        name=name,
+        direction=Direction(research.direction) if research.direction else direction_of(name),
+        pattern=pattern,
+        progress=progress,
+        loss=loss,
+        constraints=tuple(one for one in limits if isinstance(one, Constraint)),
+        tie_breaks=tuple(one for one in limits if isinstance(one, TieBreak)),
+        score_command=score_command,
+    )
