@@ -14,7 +14,6 @@ from cockpit.core.nearest import did_you_mean
 from cockpit.core.state import State
 from cockpit.decide.budget import accounts
 from cockpit.decide.early_stopping import early_stopping_summary
-from cockpit.decide.kept_changes import unablated_summary
 from cockpit.read.attempts import current_attempt, is_evaluating
 from cockpit.read.costs import device_word
 from cockpit.read.forecasts import forecast_words, forecasts_of
@@ -99,42 +98,6 @@ def print_results(name: str | None, output: str | None) -> None:
         return
     Path(output).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     print(f"written to {output}")
-
-
-def write_report(name: str | None, output: str | None) -> None:
-    """Write the session's report, to NAME.html by default."""
-    from cockpit.report.html import html
-
-    folder = session(name)
-    state = state_of(folder)
-    page = html(state, state.now, best_diff(state))
-    if output == "-":
-        encoding = sys.stdout.encoding or "utf-8"
-        sys.stdout.write(page.encode(encoding, "xmlcharrefreplace").decode(encoding))
-        return
-    path = Path(output or f"{folder.name}.html")
-    path.write_text(page, encoding="utf-8")
-    print(f"written to {path}")
-    if left := unablated_summary(state):
-        print(f"! {left}: `cockpit ablate {folder.name}` proposes it")
-
-
-def best_diff(state: State) -> str | None:
-    """Return the diff of the best variant to the unchanged code; None where the repository is not at hand."""
-    from cockpit.variant.errors import VariantError
-    from cockpit.variant.store import VariantStore
-
-    if state.incumbent not in state.experiments:
-        return None
-    try:
-        store = VariantStore(Path(state.session.repo), state.session.name)
-        try:
-            commits = (state.experiments[name].commit for name in (state.baseline, state.incumbent))
-            return store.diff(*commits)
-        finally:
-            store.close()
-    except VariantError:
-        return None
 
 
 def print_log(name: str | None, of: str, follow: bool) -> None:

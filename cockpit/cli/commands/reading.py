@@ -23,9 +23,12 @@ def add(command: Command) -> None:
     it = command("results", _results, "write autoresearch's results.tsv")
     add_session(it)
     it.add_argument("-o", "--output", metavar="FILE", help="default: standard output")
-    it = command("report", _report, "write a session's report, one HTML file")
+    it = command("report", _report, "write a session's report: one HTML page, Markdown or a picture")
     add_session(it)
-    it.add_argument("-o", "--output", metavar="FILE", help="default: NAME.html; - for standard output")
+    form = it.add_mutually_exclusive_group()
+    form.add_argument("--md", dest="form", action="store_const", const="md", help="as Markdown, for a pull request")
+    form.add_argument("--png", dest="form", action="store_const", const="png", help="as a picture to share")
+    it.add_argument("-o", "--output", metavar="FILE", help="default: NAME.html, .md or .png; - for standard output")
     it = command("finish", _finish, "make a branch for review: one commit for each kept change, with its evidence")
     add_session(it)
     it = command("log", _log, "print an experiment's output")
@@ -68,9 +71,9 @@ def _results(options: Namespace) -> None:
 
 
 def _report(options: Namespace) -> None:
-    from cockpit.cli.show import write_report
+    from cockpit.cli.reporting import write_report
 
-    write_report(options.session, options.output)
+    write_report(options.session, options.output, options.form or "html")
 
 
 def _finish(options: Namespace) -> None:

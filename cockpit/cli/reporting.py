@@ -1,0 +1,71 @@
+"""Writing what a session has found: its report as a page, as Markdown or as a picture."""
+
+import sys
+from pathlib import Path
+from typing import Literal
+
+from cockpit.cli.errors import CommandError
+from cockpit.cli.locate import session, state_of
+from cockpit.core.state import State
+from cockpit.decide.kept_changes import unablated_summary
+
+Form = Literal["html", "md", "png"]
+CARD_EXTRA = "the picture needs Pillow: `pip install 'cockpit[card]'`"
+
+
+def write_report(name: str | None, output: str | None, form: Form) -> None:
+    """Write the session's report, to NAME.html, NAME.md or NAME.png by default."""
+    folder = session(name)
+    state = state_of(folder)
+    page = _made(state, form)
+    if output == "-":
+        _to_standard_output(page)
+        return
+    path = Path(output or f"{folder.name}.{form}")
+    path.write_bytes(page if isinstance(page, bytes) else page.encode())
+    print(f"written to {path}")
+    if left := unablated_summary(state):
+        print(f"! {left}: `cockpit ablate {folder.name}` proposes it")
+
+
+def _made(state: State, form: Form) -> str | bytes:
+    if form == "png":
+        from cockpit.report.card import card
+
+        try:
+            return card(state, state.now)
+        except ImportError:
+            raise CommandError(CARD_EXTRA) from None
+    if form == "md":
+        from cockpit.report.markdown import markdown
+
+        return markdown(state, state.now, best_diff(state))
+    from cockpit.report.html import html
+
+    return html(state, state.now, best_diff(state))
+
+
+def _to_standard_output(page: str | bytes) -> None:
+    if isinstance(page, bytes):
+        sys.stdout.buffer.write(page)
+        return
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(page.encode(encoding, "xmlcharrefreplace").decode(encoding))
+
+
+def best_diff(state: State) -> str | None:
+    """Return the diff of the best variant to the unchanged code; None where the repository is not at hand."""
+    from cockpit.variant.errors import VariantError
+    from cockpit.variant.store import VariantStore
+
+    if state.incumbent not in state.experiments:
+        return None
+    try:
+        store = VariantStore(Path(state.session.repo), state.session.name)
+        try:
+            commits = (state.experiments[name].commit for name in (state.baseline, state.incumbent))
+            return store.diff(*commits)
+        finally:
+            store.close()
+    except VariantError:
+        return None

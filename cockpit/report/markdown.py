@@ -1,0 +1,157 @@
+"""The report as Markdown for a pull request: the gain, what was kept, the story, the best code, the open points.
+
+Text of runs, models and people is data: it becomes neither markup nor a mention nor a link.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from cockpit.core.model import Estimate
+from cockpit.core.state import State
+from cockpit.read.wording import money, signed, value
+from cockpit.report.contents import Contents, Kept, contents
+from cockpit.report.results import clean
+
+KEPT_AT_MOST = 60
+DIFF_CHARACTERS = 30_000
+TEXT_CHARACTERS = 400
+_MARKUP = re.compile(r"[\\`*<>\[\]|~&@#]|(?<![^\W_])_|_(?![^\W_])|^[-+=]|://")
+_ENTITIES = {"@": "&#64;", "#": "&#35;", "<": "&lt;", ">": "&gt;", "&": "&amp;", "://": "&#58;//"}
+_LIST_NUMBER = re.compile(r"^(\d+)([.)])")
+_FENCE = re.compile(r"`{3,}")
+
+
+def markdown(state: State, now: float, diff: str | None = None) -> str:
+    """Return the text at `now`. `diff` is the change of the best variant; None where it is not at hand."""
+    return "\n".join(_lines(contents(state, now), diff)) + "\n"
+
+
+def plain(text: str) -> str:
+    """Return text that Markdown shows as it is, in one line."""
+    shown = clean(text)
+    shown = shown if len(shown) <= TEXT_CHARACTERS else f"{shown[: TEXT_CHARACTERS - 1]}…"
+    marked = _MARKUP.sub(lambda found: _ENTITIES.get(found[0], f"\\{found[0]}"), shown)
+    return _LIST_NUMBER.sub(r"\1\\\2", marked)
+
+
+def _lines(found: Contents, diff: str | None) -> Iterator[str]:
+    yield f"## {'SIMULATED: ' if found.simulated else ''}{plain(found.name)}"
+    yield ""
+    if found.simulated:
+        yield "**No GPU ran any of this. Every number comes from a simulated fleet.**"
+        yield ""
+    yield f"**{plain(found.verdict)}**"
+    yield ""
+    yield from _gain(found)
+    yield from _kept(found)
+    if found.story:
+        yield "### The story"
+        yield ""
+        for sentence in found.story:
+            yield f"- {plain(''.join(part.text for part in sentence))}"
+        yield ""
+    yield from _best(found, diff)
+    if found.commands:
+        yield "### Reproduce it"
+        yield ""
+        yield "In the researched repository:"
+        yield ""
+        yield from _fenced("sh", "\n".join(f"{one.line}  # {one.purpose}" for one in found.commands))
+        yield ""
+    yield "### Not checked"
+    yield ""
+    open_points = ["everything: the scores are simulated"] if found.simulated else [*found.unchecked]
+    if found.unablated:
+        open_points.append(found.unablated)
+    for line in open_points or ["each check of this session was made"]:
+        yield f"- {plain(line)}"
+
+
+def _gain(found: Contents) -> Iterator[str]:
+    total = found.stack.total
+    rows = []
+    if total is not None:
+        rows.append(
+            ("total gain", _mean(found, total), f"{_interval(found, total)}, {total.runs} runs, {total.hardware}")
+        )
+    if found.best is not None:
+        for hardware, scores in found.best.scores.items():
+            mean = f"{found.metric.value(sum(scores) / len(scores)):.6f}"
+            rows.append((f"{found.metric.name} on {hardware}", mean, f"{len(scores)} runs, as measured"))
+    if found.baseline is not None:
+        mean = f"{found.metric.value(found.baseline.mean):.6f}"
+        rows.append((f"baseline on {found.baseline.hardware}", mean, f"{found.baseline.runs} runs"))
+    each = found.stack.usd_per_milli
+    per_milli = f"; {money(each)} for each thousandth of {found.metric.name}" if each else ""
+    rows.append(("cost", money(found.books.total_usd), f"{found.books.gpu_hours:.2f} GPU-hours{per_milli}"))
+    yield from _table(("", found.metric.better, ""), rows)
+
+
+def _kept(found: Contents) -> Iterator[str]:
+    yield "### What was kept"
+    yield ""
+    if not found.kept:
+        yield "No change was kept."
+        yield ""
+        return
+    left_out = found.kept_left_out + max(0, len(found.kept) - KEPT_AT_MOST)
+    if left_out:
+        yield f"The last {min(KEPT_AT_MOST, len(found.kept))}; {left_out} earlier ones are in the report."
+        yield ""
+    yield from _table(
+        ("experiment", "change", "gain", "90% interval", "runs", "certificate"),
+        [_kept_row(found, kept) for kept in found.kept[-KEPT_AT_MOST:]],
+    )
+
+
+def _kept_row(found: Contents, kept: Kept) -> Sequence[str]:
+    estimate = kept.change.estimate
+    runs = ", ".join(f"{len(scores)} {hardware}" for hardware, scores in kept.scores.items())
+    gain = (_mean(found, estimate), _interval(found, estimate)) if estimate else ("–", "none")
+    return (kept.experiment, kept.change.change, *gain, runs, kept.certificate[:16] or "none")
+
+
+def _best(found: Contents, diff: str | None) -> Iterator[str]:
+    if found.best is None:
+        return
+    yield "### Best configuration"
+    yield ""
+    if found.best.changed:
+        rows = [(name, "–" if old is None else value(old), value(new)) for name, old, new in found.best.changed]
+        yield from _table(("constant", "unchanged", found.best.experiment), rows)
+    if diff:
+        yield "<details><summary>The whole change as a diff</summary>"
+        yield ""
+        yield from _fenced("diff", diff[:DIFF_CHARACTERS])
+        if len(diff) > DIFF_CHARACTERS:
+            yield f"{len(diff) - DIFF_CHARACTERS} more characters are left out."
+        yield "</details>"
+        yield ""
+
+
+def _mean(found: Contents, estimate: Estimate) -> str:
+    return signed(found.metric.value(estimate.mean))
+
+
+def _interval(found: Contents, estimate: Estimate) -> str:
+    low, high = found.metric.interval(estimate.low, estimate.high)
+    return f"{signed(low)} to {signed(high)}"
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(map(plain, header))} |"
+    yield "|" + " --- |" * len(header)
+    for row in rows:
+        yield f"| {' | '.join(map(plain, row))} |"
+    yield ""
+
+
+def _fenced(language: str, text: str) -> Iterator[str]:
+    """Yield a code block whose fence is longer than any in the text."""
+    longest = max((len(fence) for fence in _FENCE.findall(text)), default=2)
+    fence = "`" * (longest + 1)
+    yield f"{fence}{language}"
+    for line in text.rstrip("\n").split("\n"):
+        yield "".join(character if character.isprintable() else " " for character in line.expandtabs(4))
+    yield fence
+    yield ""
