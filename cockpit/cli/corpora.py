@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cockpit.cli.errors import CommandError
 from cockpit.cli.locate import as_set_up
+from cockpit.scoring.contract import is_upstream
 from cockpit.session import corpus
 from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import Settings
@@ -17,11 +18,23 @@ BAR_CELLS = 20
 def ready_corpus(repo: Path, configured: Settings, cpu: bool) -> str:
     """Return the label of the corpus that a local session trains on, and prepare it if needed. Raises CorpusProblem."""
     if not corpus.takes_corpus(repo):
+        if is_upstream(repo) and configured.research.rescore != "off":
+            _fetch_sealed_shard(repo)
         return ""
     wanted = configured.session.corpus or (STDLIB if cpu else CLIMBMIX)
     if wanted not in (STDLIB, CLIMBMIX):
         raise CommandError(f"there is no corpus {wanted!r}: choose {CLIMBMIX} or {STDLIB}")
     return _prepared(repo, wanted)
+
+
+def _fetch_sealed_shard(repo: Path) -> None:
+    """Fetch the text that no run sees, once; without it the session says that its runs are scored by themselves."""
+    path = corpus.upstream_sealed_shard(repo)
+    if path is not None and not path.exists():
+        try:
+            show_progress("the sealed shard", corpus.fetch_upstream_sealed_shard(repo))
+        except corpus.CorpusProblem as error:
+            print(f"cockpit: {error}", file=sys.stderr)
 
 
 def _prepared(repo: Path, wanted: str) -> str:

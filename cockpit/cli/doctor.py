@@ -20,7 +20,7 @@ from cockpit.cli.screen import smallest_terminal
 from cockpit.fleet.local import confinement
 from cockpit.fleet.local.devices import cores, devices
 from cockpit.report.results import clean
-from cockpit.scoring.contract import can_rescore
+from cockpit.scoring.contract import can_rescore, is_upstream
 from cockpit.session import corpus, settings
 from cockpit.session.api_key import KeyHolder, NoKey
 from cockpit.session.settings import SettingsError
@@ -206,6 +206,11 @@ def _scores(where: Path) -> Finding:
     if not can_rescore(where):
         said = "runs are scored by themselves: train.py has no save_model and load_model, or prepare.py no sealed_shard"
         return Finding("scores", said)
+    if is_upstream(where):
+        sealed = corpus.upstream_sealed_shard(where)
+        found = sealed is not None and sealed.exists()
+        said = "the score of a would-be keep is computed outside its run" if found else "no sealed shard is here yet"
+        return Finding("scores", said, "" if found else "starting a session fetches it", needed=False)
     names = [name for name in ("climbmix", "stdlib") if corpus.prepared_corpus(name)]
     lacking = [name for name in names if not corpus.has_sealed_shard(name)]
     if lacking:

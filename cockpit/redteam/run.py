@@ -29,7 +29,7 @@ CLUSTER = "cpu-01"
 TIME_LIMIT_S = 600.0
 POLL_S = 0.1
 FIRST_SEED = 1337
-"""Of the baseline, and of the first run of each variant."""
+"""The seed of the baseline, and of the first run of each variant."""
 EVAL_TOKENS = 16_384
 """Tokens that the range's prepare.py scores on: a quarter, so that the range takes minutes."""
 _SMALL = re.compile(r'(Preset\("cpu-small", \d+, \d+, )[\d_]+')

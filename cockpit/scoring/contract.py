@@ -3,19 +3,39 @@
 import ast
 from pathlib import Path
 
-TRAIN_DEFINES = {"save_model", "load_model"}
+LEAVES_MODEL = {"save_model", "load_model"}
 PREPARE_DEFINES = {"load_corpus", "make_dataloader", "sealed_shard"}
+UPSTREAM_DEFINES = {"evaluate_bpb", "make_dataloader", "get_token_bytes", "Tokenizer"}
+"""The names that a prepare.py in the shape of karpathy/autoresearch's defines."""
 
 
 def can_rescore(repo: Path) -> bool:
-    """Tell if train.py leaves a model that can be loaded, and prepare.py gives text to score it on."""
-    return _defines(repo / "train.py") >= TRAIN_DEFINES and _defines(repo / "prepare.py") >= PREPARE_DEFINES
+    """Tell if a run leaves a model that can be loaded, and prepare.py gives text to score it on."""
+    return is_upstream(repo) or (leaves_model(repo) and _defines(repo / "prepare.py") >= PREPARE_DEFINES)
+
+
+def leaves_model(repo: Path) -> bool:
+    """Tell if train.py saves its model by its own function; `export.py` saves that of any other."""
+    return _defines(repo / "train.py") >= LEAVES_MODEL
+
+
+def is_upstream(repo: Path) -> bool:
+    """Tell if the repository has the shape of karpathy/autoresearch: train.py hands its model to `evaluate_bpb`."""
+    defined = _defines(repo / "prepare.py")
+    if not defined >= UPSTREAM_DEFINES or defined & PREPARE_DEFINES == PREPARE_DEFINES:
+        return False
+    imports = (node for node in _module(repo / "train.py").body if isinstance(node, ast.ImportFrom))
+    return any(node.module == "prepare" and "evaluate_bpb" in {one.name for one in node.names} for node in imports)
 
 
 def _defines(path: Path) -> set[str]:
-    """Return the names of the top-level functions of a file; none where it cannot be read."""
+    """Return the names of the top-level functions and classes of a file."""
+    return {node.name for node in _module(path).body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+
+
+def _module(path: Path) -> ast.Module:
+    """Return a file's syntax tree; an empty one where it cannot be read."""
     try:
-        module = ast.parse(path.read_text(encoding="utf-8"))
+        return ast.parse(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, SyntaxError, RecursionError):
-        return set()
-    return {node.name for node in module.body if isinstance(node, ast.FunctionDef)}
+        return ast.Module([], [])

@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import IO, Any
 
@@ -29,6 +30,8 @@ BATCH_LOGIT_BYTES = 32 << 20
 SEALED_SHARE = 0.25
 """Tokens of the sealed shard per token of the public text."""
 LEAST_SEALED_ROWS = 32
+ROWS_PER_CHOSEN = 8
+"""Rows that are packed for each one that is scored, where a part of the text is."""
 ANSWER_WITHIN_S = 120.0
 LOAD_WITHIN_S = 240.0
 PROBED_ROWS = 128
@@ -47,6 +50,8 @@ MEAN_NOISE_FACTOR = 4.0
 """Standard errors by which the mean loss before the cuts may rise."""
 MARKS = 64
 """Losses at fixed places of the public text, by which two models are compared."""
+MARK_STRIDE = 7919
+"""Losses from one to the next: a prime, so that they lie at all distances from the start of a row."""
 FINITE, CAUSAL, BATCH, TWICE, MEMORY = (
     "finite", "causality", "batch independence", "same answer twice", "no memory of earlier rows",
 )  # fmt: skip
@@ -195,7 +200,7 @@ def scored(work: dict[str, Any]) -> dict[str, Any]:
         import prepare
 
         torch.set_num_threads(1)
-        text = Text(prepare)
+        text = Text(prepare) if hasattr(prepare, "sealed_shard") else UpstreamText(prepare)
         servers += [Server(work, folder, text.vocabulary) for folder in folders[: 2 if work["probes"] else 1]]
         public, of_rows = text.public()
         sealed = text.sealed(max(LEAST_SEALED_ROWS, int(len(public) * SEALED_SHARE))) if work["probes"] else public[:0]
@@ -233,38 +238,80 @@ class Text:
 
     def __init__(self, prepare: Any) -> None:
         self._prepare = prepare
-        self._corpus = prepare.load_corpus()
-        self._tokenizer = prepare.Tokenizer.load(self._corpus)
-        self.vocabulary = self._tokenizer.vocab_size
         self.row_tokens = prepare.MAX_SEQ_LEN
-        self.on_gpu = prepare.DEVICE == "cuda"
+        self._open()
+
+    def _open(self) -> None:
+        self._public = self._prepare.load_corpus()
+        self._sealed = str(self._prepare.sealed_shard(self._public))
+        self._tokenizer = self._prepare.Tokenizer.load(self._public)
+        self.vocabulary = self._tokenizer.vocab_size
+        self.on_gpu = self._prepare.DEVICE == "cuda"
         self.token_bytes = self._tokenizer.token_bytes
 
     def public(self) -> tuple[Any, int]:
         """Return the rows of the public validation text, and their number in `evaluate_bpb`."""
-        rows = self._rows(self._corpus, self._prepare.EVAL_TOKENS // self.row_tokens)
+        of_rows = self._prepare.EVAL_TOKENS // self.row_tokens
         most = max(1, LOGIT_BYTES_AT_MOST // (4 * self.vocabulary * self.row_tokens))
+        rows = self._rows(self._public, min(of_rows, ROWS_PER_CHOSEN * most))
         # The same rows for every run, so that runs can be compared; no run can know them without the sealed shard.
-        with open(self._prepare.sealed_shard(self._corpus), "rb") as file:
+        with open(self._sealed, "rb") as file:
             seed = hashlib.sha256(b"rows" + file.read()).hexdigest()
         chosen = random.Random(seed).sample(range(len(rows)), min(most, len(rows)))
-        return rows[sorted(chosen)], len(rows)
+        return rows[sorted(chosen)], of_rows if len(rows) == ROWS_PER_CHOSEN * most else len(rows)
 
     def sealed(self, rows: int) -> Any:
         """Return rows of the sealed shard."""
-        return self._rows(replace(self._corpus, val=[self._prepare.sealed_shard(self._corpus)]), rows)
+        return self._rows(replace(self._public, val=[self._sealed]), rows)
 
     def _rows(self, corpus: Any, most: int) -> Any:
         import torch
 
         parts = []
-        for inputs, targets, _ in self._prepare.make_dataloader(corpus, self._tokenizer, 1, "val", "cpu"):
-            parts.append(torch.cat((inputs, targets[:, -1:]), dim=1))
+        for inputs, targets, _ in self._batches(corpus):
+            parts.append(torch.cat((inputs, targets[:, -1:]), dim=1).cpu())  # copied: a loader may reuse its tensors
             if len(parts) == most:
                 break
         if not parts:
             raise ScoreProblem(f"{corpus.val[0]} holds no text: run prepare.py again")
         return torch.cat(parts)
+
+    def _batches(self, corpus: Any) -> Iterator[Any]:
+        batches: Iterator[Any] = self._prepare.make_dataloader(corpus, self._tokenizer, 1, "val", "cpu")
+        return batches
+
+
+class UpstreamText(Text):
+    """The text of a prepare.py in the shape of karpathy/autoresearch's, whose loader reads a folder of shards."""
+
+    def _open(self) -> None:
+        import torch
+
+        prepare = self._prepare
+        self._public = prepare.DATA_DIR, prepare.VAL_FILENAME
+        self._sealed = self._sealed_shard()
+        self._tokenizer = prepare.Tokenizer.from_directory()
+        self.vocabulary = self._tokenizer.get_vocab_size()
+        self.on_gpu = torch.cuda.is_available()
+        self.token_bytes = prepare.get_token_bytes(device="cpu")
+
+    def sealed(self, rows: int) -> Any:
+        return self._rows(os.path.split(self._sealed), rows)
+
+    def _sealed_shard(self) -> str:
+        folder = os.path.join(f"{self._prepare.CACHE_DIR}-sealed", "upstream")
+        names = (
+            [name for name in sorted(os.listdir(folder)) if name.endswith(".parquet")] if os.path.isdir(folder) else []
+        )
+        names = [name for name in names if not os.path.exists(os.path.join(self._prepare.DATA_DIR, name))]
+        if not names:
+            raise ScoreProblem(f"the sealed shard in {folder} is missing: starting a session fetches one")
+        return os.path.join(folder, names[0])
+
+    def _batches(self, corpus: Any) -> Iterator[Any]:
+        self._prepare.DATA_DIR, self._prepare.VAL_FILENAME = corpus
+        batches: Iterator[Any] = self._prepare.make_dataloader(self._tokenizer, 1, self.row_tokens, "val")
+        return batches
 
 
 def ask_losses(server: Server, inputs: Any, targets: Any, chance: random.Random) -> Any:
@@ -301,7 +348,7 @@ def bits_per_byte(losses: Any, rows: Any, text: Text) -> tuple[float, float]:
 def marks(losses: Any) -> list[float]:
     """Return some of the losses, at the same places of the text for every model."""
     flat = losses.flatten()
-    return [round(float(flat[i * len(flat) // MARKS]), 4) for i in range(MARKS)]
+    return [round(float(flat[i * MARK_STRIDE % len(flat)]), 4) for i in range(MARKS)]
 
 
 def probe(server: Server, rows: Any, losses: Any, chance: random.Random) -> None:

@@ -10,11 +10,16 @@ On standard input it gets requests, on standard output it writes answers:
                                                             or, on an error   int32 0, int32 bytes, then UTF-8 text
 """
 
+import ast
+import contextlib
 import os
 import struct
 import sys
+import types
+from collections.abc import Iterator
 from typing import Any, BinaryIO
 
+DEFINITIONS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
 LONGEST_ERROR = 500
 
 
@@ -36,10 +41,52 @@ def main() -> None:
 
 
 def load(path: str) -> Any:
-    """Return the model that the run left, by the `load_model` of its train.py."""
-    import train
+    """Return the model that the run left: by the `load_model` of its train.py, or as `export.py` saved it."""
+    with open("train.py", encoding="utf-8") as file:
+        script = ast.parse(file.read())
+    if any(isinstance(node, ast.FunctionDef) and node.name == "load_model" for node in script.body):
+        import train
 
-    return train.load_model(path)
+        return train.load_model(path)
+    return Exported(path, script)
+
+
+class Exported:
+    """A model that `export.py` saved whole: its classes come from the script's definitions, its values from the run."""
+
+    def __init__(self, path: str, script: ast.Module) -> None:
+        import torch
+
+        main = vars(define(script))
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        saved = torch.load(path, map_location=device, weights_only=False)
+        if "problem" in saved:
+            raise RuntimeError(saved["problem"])
+        main.update(saved["values"])
+        self._model = saved["model"].to(device)
+        self._autocast = torch.autocast(device, dtype=saved["autocast"], enabled=saved["autocast"] is not None)
+
+    def parameters(self) -> Iterator[Any]:
+        found: Iterator[Any] = self._model.parameters()
+        return found
+
+    def __call__(self, tokens: Any) -> Any:
+        with self._autocast:
+            return self._model(tokens)
+
+
+def define(script: ast.Module) -> types.ModuleType:
+    """Return a module with the definitions of a script, without running its loops and its calls.
+
+    An assignment that fails is left out: it needs the text, which is not here, or a value that is not defined.
+    """
+    module = types.ModuleType("__main__")
+    sys.modules["__main__"] = module
+    for node in script.body:
+        if isinstance(node, DEFINITIONS):
+            with contextlib.suppress(Exception, SystemExit):
+                exec(compile(ast.Module([node], []), os.path.abspath("train.py"), "exec"), vars(module))
+    return module
 
 
 def serve(model: Any, requests: BinaryIO, answers: BinaryIO) -> bool:

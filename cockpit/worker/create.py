@@ -20,9 +20,9 @@ from cockpit.fleet.local import devices
 from cockpit.fleet.local.environment import is_secret
 from cockpit.fleet.sim.fleet import sim_spec
 from cockpit.fleet.sky.task import canonical_class
-from cockpit.scoring.contract import can_rescore
+from cockpit.scoring.contract import can_rescore, is_upstream
 from cockpit.session import api_key
-from cockpit.session.corpus import CPU_BUDGET_S, CUDA_BUDGET_S, has_sealed_shard, takes_corpus
+from cockpit.session.corpus import CPU_BUDGET_S, CUDA_BUDGET_S, has_sealed_shard, takes_corpus, upstream_sealed_shard
 from cockpit.session.ledger import FOLDER_MODE, Ledger
 from cockpit.session.metric_settings import metric_of
 from cockpit.session.paths import SessionFolder, name_problem
@@ -392,7 +392,14 @@ def _rescore(plan: Plan, spec: FleetSpec) -> str:
         return ""
     if not _is_val_bpb(metric_of(plan.settings.research)):
         return ""
-    return setting if has_sealed_shard(plan.corpus.partition(" ")[0]) else ""
+    return setting if _has_sealed_shard(plan) else ""
+
+
+def _has_sealed_shard(plan: Plan) -> bool:
+    if not is_upstream(plan.repo):
+        return has_sealed_shard(plan.corpus.partition(" ")[0])
+    sealed = upstream_sealed_shard(plan.repo)
+    return sealed is not None and sealed.exists()
 
 
 def _scored_by_themselves(plan: Plan, session: Session) -> str:
@@ -408,6 +415,8 @@ def _scored_by_themselves(plan: Plan, session: Session) -> str:
         return said + f"only {DEFAULT_NAME} of a saved model is computed outside its run"
     if not can_rescore(plan.repo):
         return said + "train.py has no save_model and load_model, or prepare.py no sealed_shard"
+    if is_upstream(plan.repo):
+        return f"{said}{upstream_sealed_shard(plan.repo) or 'a sealed shard'} is missing; another session fetches it"
     name = plan.corpus.partition(" ")[0]
     return (
         f"{said}the corpus {name} has no sealed shard; run `python prepare.py --corpus {name}` before another session"

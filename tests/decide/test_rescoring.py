@@ -71,7 +71,7 @@ def local(world: World) -> State:
 
 
 def test_a_replicate_that_printed_more_than_its_model_scores_is_not_kept() -> None:
-    """The test believes all its runs, so one exaggeration ends it, though the confirmation was honest."""
+    """Believe a test by all its runs: one exaggeration ends it, though the confirmation was honest."""
 
     def rescore(attempt: Attempt) -> Rescore:
         is_honest = attempt.experiment == "e0000" or attempt.kind is AttemptKind.CONFIRMATION

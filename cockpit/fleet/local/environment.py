@@ -52,3 +52,9 @@ def data_folders(environment: Mapping[str, str]) -> list[Path]:
     parts = [huggingface / name for name in HUGGINGFACE_DATA]
     folders = [Path.home() / ".cache" / "autoresearch", torch / "hub", *parts, *named]
     return [folder for folder in folders if folder.is_absolute() and folder.is_dir()]
+
+
+def kernel_folders(environment: Mapping[str, str]) -> list[Path]:
+    """List the folders of models and kernels from Hugging Face, which a training script may load; no data sets."""
+    hubs = [folder for folder in data_folders(environment) if folder.name == "hub"]
+    return [folder for hub in hubs for kind in ("models", "kernels") for folder in sorted(hub.glob(f"{kind}--*"))]

@@ -40,13 +40,17 @@ from cockpit.fleet.local import confinement
 from cockpit.fleet.local.confinement import Rooms, Wall, confined, environment_paths
 from cockpit.fleet.local.device_locks import DeviceLocks, Holder
 from cockpit.fleet.local.devices import cores, is_lent_alone, lock_names, visible_to_run
-from cockpit.fleet.local.environment import data_folders, passed_on
+from cockpit.fleet.local.environment import data_folders, kernel_folders, passed_on
+from cockpit.scoring.contract import leaves_model
 from cockpit.session.sqlite_file import is_full
 from cockpit.session.user import user_name
 
 RUNNER = Path(__file__).with_name("runner.py")
-FEEDER, SERVER = (Path(scoring.__file__).with_name(name) for name in ("feeder.py", "server.py"))
-SERVER_INHERITS = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "CUDA_HOME", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")
+FEEDER, SERVER, EXPORT = (Path(scoring.__file__).with_name(f"{name}.py") for name in ("feeder", "server", "export"))
+SERVER_INHERITS = (
+    "PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "CUDA_HOME", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS",
+    "HOME", "HF_HOME", "HF_HUB_CACHE", "XDG_CACHE_HOME",
+)  # fmt: skip
 SCORING_LIMIT_S = 900.0
 """Seconds after which the scorer of a run is ended."""
 START_GRACE_S = 20.0
@@ -174,12 +178,16 @@ class LocalFleet:
         command = list(job.command) or [sys.executable, "-u", "train.py"]
         source = job.source.absolute()
         environment = self._environment(job)
+        python = command[0]
+        if job.environment.get("COCKPIT_MODEL") and not leaves_model(source):
+            at = command.index("train.py") if "train.py" in command else len(command)
+            command.insert(at, str(EXPORT.resolve()))
         if self._wall is Wall.LANDLOCK:
             (source / OWN_TEMPORARY).mkdir(exist_ok=True)
             environment["TMPDIR"] = str(source / OWN_TEMPORARY)
         elif self._wall is Wall.BUBBLEWRAP:
             environment.pop("TMPDIR", None)
-        readable = *environment_paths(command), *self._data(job), *data_folders(environment)
+        readable = *environment_paths(command), EXPORT.resolve(), *self._data(job), *data_folders(environment)
         rooms = Rooms(source, readable, self._access.network)
         return {
             "name": job.name,
@@ -190,7 +198,7 @@ class LocalFleet:
             "time_limit_s": job.time_limit_s,
             "wall": self._wall,
             "limits": self._limits(self._access.confine),
-            "scorer": self._scorer(job, command[0], environment) if job.rescore else None,
+            "scorer": self._scorer(job, python, environment) if job.rescore else None,
         }
 
     def _limits(self, limited: bool) -> dict[str, float]:
@@ -209,8 +217,8 @@ class LocalFleet:
         folder = _folder(job).absolute()
         wall = confinement.available().wall
         server = [python, "-I", str(SERVER), "model.pt"]
-        alone = {name: environment[name] for name in SERVER_INHERITS if name in environment}
-        readable = (*environment_paths(server), SERVER.parent.resolve())
+        alone = {name: environment[name] for name in SERVER_INHERITS if name in environment} | {"HF_HUB_OFFLINE": "1"}
+        readable = (*environment_paths(server), SERVER.parent.resolve(), *kernel_folders(environment))
         servers = {
             str(place): {
                 "command": confined(server, Rooms(place, readable, shared_memory=False), wall),
