@@ -3,6 +3,7 @@
 Everything comes from plain files that are read without a lock: `events.log`, `snapshot` and `progress.live`.
 """
 
+import zlib
 from collections import deque
 from collections.abc import Callable
 from typing import TypeVar
@@ -60,7 +61,7 @@ class LedgerReader:
         return self._folded(lambda: self._state(Snapshot.state))
 
     def glance(self) -> State:
-        """Return the present state for a look at a few of its records, in a fraction of the time: see `glanced`."""
+        """Return the present state for a look at a few of its records, in a fraction of the time."""
         return self._folded(lambda: self._state(Snapshot.glance))
 
     def _folded(self, read: Callable[[], State | None]) -> State:
@@ -111,7 +112,7 @@ class LedgerReader:
         try:
             snapshot = read_snapshot(self.folder.snapshot)
             start = decode(snapshot) if snapshot else None
-        except (ValueError, KeyError, msgspec.MsgspecError):
+        except (ValueError, KeyError, IndexError, zlib.error, msgspec.MsgspecError):
             snapshot, start = None, None  # damaged: the events tell the same
         self._reopen(snapshot.place if snapshot else START)
         return fold_stored(lambda: start, lambda seq: self._since(seq, EVENTS_AT_ONCE))

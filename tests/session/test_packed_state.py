@@ -1,14 +1,13 @@
 """A hundred thousand experiments fit in memory: curves are packed and equal values shared, and no value changes."""
 
-import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cockpit.core.curves import packed, points_of
 from cockpit.core.events import Proposed
-from cockpit.core.interning import unpacked
 from cockpit.core.model import Change, Experiment, Mode, Wave
 from cockpit.core.state import State
+from cockpit.session.packed_state import pack, unpack
 from tests.core.histories import SESSION
 from tests.tui import stories
 from tests.tui.story import Story, session
@@ -28,7 +27,7 @@ def test_a_packed_curve_keeps_seven_digits_of_any_loss(points: list[tuple[float,
 
 def test_a_state_from_a_snapshot_is_equal_and_shares_its_names() -> None:
     state = stories.night().state
-    back = unpacked(msgspec.msgpack.encode(state))
+    back = unpack(pack(state))
     assert back == state
     for held in (state, back):
         for wave in held.waves.values():
@@ -47,11 +46,11 @@ def test_equal_levels_of_different_types_are_not_shared() -> None:
         "e0000", "w000", "", Change({"ROPE": True}), "c", "t", "p", "f", overrides={"ROPE": 1}, levels={"ROPE": 1.0}
     )
     story.tell(Proposed(at=story.at, wave=Wave("w000", "human", "?", arms=["e0000"]), experiments=[experiment]))
-    for state in (story.state, unpacked(msgspec.msgpack.encode(story.state))):
+    for state in (story.state, unpack(pack(story.state))):
         known = state.experiments["e0000"]
         found = [known.change.constants["ROPE"], known.overrides["ROPE"], known.levels["ROPE"]]
         assert [type(level) for level in found] == [bool, int, float]
 
 
 def test_an_empty_state_survives_a_snapshot() -> None:
-    assert unpacked(msgspec.msgpack.encode(State(SESSION))) == State(SESSION)
+    assert unpack(pack(State(SESSION))) == State(SESSION)

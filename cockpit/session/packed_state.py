@@ -1,0 +1,143 @@
+"""A state packed into bytes: its experiments and attempts in blocks that are unpacked when they are looked at.
+
+A status looks at a few dozen of a hundred thousand records. Only the blocks that hold them are inflated and decoded.
+"""
+
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar, cast
+
+import msgspec
+from msgspec import Raw, msgpack
+
+from cockpit.core.interning import one_attempt, one_experiment
+from cockpit.core.model import Attempt, Experiment
+from cockpit.core.state import State
+
+T = TypeVar("T")
+
+LEVEL = 1
+"""Deflate's fastest: a state of 100,000 experiments shrinks to a fifth in under a second."""
+BLOCK_RECORDS = 512
+
+_experiment, _attempt = msgpack.Decoder(Experiment), msgpack.Decoder(Attempt)
+
+
+class _Records(msgspec.Struct, array_like=True):
+    """Records by name, in order: all names, and the records in blocks. Each part is deflated."""
+
+    names: bytes
+    blocks: list[bytes]
+
+
+class _Parts(msgspec.Struct, array_like=True):
+    state: bytes
+    """The state without the other parts."""
+    fingerprinted: bytes
+    """The first experiment of each fingerprint, in the order of the state's index."""
+    experiments: _Records
+    attempts: _Records
+
+
+def pack(state: State) -> bytes:
+    rest = msgspec.structs.replace(state, experiments={}, attempts={}, by_fingerprint={})
+    first = list(state.by_fingerprint.values())
+    return msgpack.encode(
+        _Parts(_deflated(rest), _deflated(first), _blocks(state.experiments), _blocks(state.attempts))
+    )
+
+
+def unpack(body: bytes) -> State:
+    """Return the whole state. Raises msgspec.MsgspecError or zlib.error on anything else.
+
+    Records are decoded and share their equal values one by one. Freed all together at the end, the copies that are
+    shared away would leave holes in the heap.
+    """
+    parts = msgpack.decode(body, type=_Parts)
+    state = msgpack.decode(zlib.decompress(parts.state), type=State)
+    for raw in _raws(parts.experiments.blocks):
+        experiment = _experiment.decode(raw)
+        one_experiment(experiment)
+        state.experiments[experiment.id] = experiment
+    for wave in state.waves.values():
+        wave.arms = [state.experiments[arm].id for arm in wave.arms]
+    for raw in _raws(parts.attempts.blocks):
+        attempt = _attempt.decode(raw)
+        one_attempt(state, attempt)
+        state.attempts[attempt.id] = attempt
+    for experiment in state.experiments.values():
+        experiment.wave = state.waves[experiment.wave].id
+        experiment.attempts = [state.attempts[name].id for name in experiment.attempts]
+    first = [state.experiments[name] for name in _inflated_names(parts.fingerprinted)]
+    state.by_fingerprint = {known.fingerprint: known.id for known in first}
+    return state
+
+
+def glance(body: bytes) -> State:
+    """Return the state for a look at a few of its experiments and attempts.
+
+    Such a state may be folded on and read, but not packed, and it knows no fingerprints. Raises as `unpack` does.
+    """
+    parts = msgpack.decode(body, type=_Parts)
+    state = msgpack.decode(zlib.decompress(parts.state), type=State)
+    state.experiments = LazyRecords(parts.experiments, _experiment)
+    state.attempts = LazyRecords(parts.attempts, _attempt)
+    return state
+
+
+class LazyRecords(dict[str, T]):
+    """Records by name, each decoded when it is first looked at. Until then its place in the blocks is its value."""
+
+    def __init__(self, records: _Records, decoder: msgpack.Decoder[T]) -> None:
+        names: list[Any] = _inflated_names(records.names)
+        super().__init__(zip(names, cast(Iterable[T], range(len(names))), strict=True))
+        self._decode = decoder.decode
+        self._blocks = records.blocks
+        self._inflated: dict[int, list[Raw]] = {}
+
+    def __getitem__(self, name: str) -> T:
+        found: Any = super().__getitem__(name)
+        if type(found) is int:
+            found = self._decode(self._block(found // BLOCK_RECORDS)[found % BLOCK_RECORDS])
+            self[name] = found
+        return cast(T, found)
+
+    def _block(self, number: int) -> list[Raw]:
+        if number not in self._inflated:
+            self._inflated[number] = _inflated_block(self._blocks[number])
+        return self._inflated[number]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+    def values(self) -> Any:
+        return [self[name] for name in self]
+
+    def items(self) -> Any:
+        return [(name, self[name]) for name in self]
+
+
+def _blocks(records: Mapping[str, Experiment] | Mapping[str, Attempt]) -> _Records:
+    every = list(records.values())
+    starts = range(0, len(every), BLOCK_RECORDS)
+    return _Records(_deflated(list(records)), [_deflated(every[start : start + BLOCK_RECORDS]) for start in starts])
+
+
+def _deflated(value: object) -> bytes:
+    return zlib.compress(msgpack.encode(value), LEVEL)
+
+
+def _inflated_names(data: bytes) -> list[str]:
+    return msgpack.decode(zlib.decompress(data), type=list[str])
+
+
+def _inflated_block(data: bytes) -> list[Raw]:
+    return msgpack.decode(zlib.decompress(data), type=list[Raw])
+
+
+def _raws(blocks: Iterable[bytes]) -> Iterator[Raw]:
+    for block in blocks:
+        yield from _inflated_block(block)
