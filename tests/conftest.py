@@ -1,6 +1,7 @@
 """How properties are searched: without a clock, since these machines are shared, and the same way each time in CI.
 And in how many processes tests run: files are shared out among them, so that a file's fixtures are made once."""
 
+import importlib.metadata
 import os
 import tempfile
 
@@ -22,6 +23,14 @@ os.environ["COCKPIT_DEVICE_LOCKS"] = tempfile.mkdtemp(prefix="cockpit-locks-")
 def locks_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give each test the devices of a machine of its own."""
     monkeypatch.setenv("COCKPIT_DEVICE_LOCKS", str(tmp_path_factory.mktemp("locks")))
+
+
+def pytest_report_header() -> str:
+    """Say which SkyPilot the suite runs on."""
+    try:
+        return f"SkyPilot {importlib.metadata.version('skypilot')}"
+    except importlib.metadata.PackageNotFoundError:
+        return "SkyPilot is not installed: its tests are skipped"
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

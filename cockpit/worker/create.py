@@ -16,10 +16,12 @@ from cockpit.core.events import Event, Said, SessionCreated, Trouble
 from cockpit.core.metric import DEFAULT_NAME, VAL_BPB, Metric
 from cockpit.core.model import PROPOSERS, ClusterSpec, Envelope, FleetSpec, Mode, RunAccess, Session, Value
 from cockpit.decide.handle_intents import outside_proposer_note
+from cockpit.fleet.base import FleetError
 from cockpit.fleet.local import devices
 from cockpit.fleet.local.environment import is_secret
 from cockpit.fleet.sim.fleet import sim_spec
 from cockpit.fleet.sky.task import canonical_class
+from cockpit.fleet.sky.task_file import TaskReading, describe
 from cockpit.scoring.contract import can_rescore, is_upstream
 from cockpit.session import api_key
 from cockpit.session.corpus import CPU_BUDGET_S, CUDA_BUDGET_S, has_sealed_shard, takes_corpus, upstream_sealed_shard
@@ -39,8 +41,6 @@ SIM_EPOCH = 1_772_000_000.0
 """The start of simulated sessions, so that the same night is simulated at any time."""
 SKY_DEPTH = 2
 SKY_CLUSTERS = 16
-TASK_CHARACTERS = 1 << 20
-"""Characters of the largest task file that is read."""
 CLUSTERS_AT_MOST = 10_000
 TIME_LIMIT_S = 600.0
 SHELL_WORDS = frozenset({"&&", "||", "|", ";", "&", ">", ">>", "<", "2>&1"})
@@ -114,13 +114,17 @@ def sky_fleet(new: NewSession, repo: Path) -> FleetSpec:
     each cluster.
     """
     counts = _hardware_counts(new.hardware) if new.hardware else {}
+    task = read_task_file(repo, new.infra)
+    if missing := set(counts) - {canonical_class(name) for name in task.classes}:
+        named = ", ".join(task.classes) or "none"
+        raise CreateError(f"experiment.yaml has no {min(missing)} among its accelerators, which are {named}")
     kinds = [kind for kind, count in counts.items() for _ in range(count)]
     if new.clusters and kinds and new.clusters != len(kinds):
         raise CreateError(
             f"--hardware {new.hardware} is {len(kinds)} clusters, not {new.clusters}: give one of the two"
         )
     kinds = kinds or [""] * (new.clusters or SKY_CLUSTERS)
-    classes = sorted(counts, key=lambda kind: -counts[kind]) or accelerators(repo)
+    classes = sorted(counts, key=lambda kind: -counts[kind]) or list(task.classes)
     return FleetSpec(
         "sky",
         tuple(ClusterSpec(f"gpu-{i + 1:02d}", kind) for i, kind in enumerate(kinds)),
@@ -131,26 +135,12 @@ def sky_fleet(new: NewSession, repo: Path) -> FleetSpec:
     )
 
 
-def accelerators(repo: Path) -> list[str]:
-    """Return the hardware classes in experiment.yaml, in its order. Raises CreateError where there is no such file."""
-    import yaml
-
-    path = repo / "experiment.yaml"
+def read_task_file(repo: Path, infra: str = "") -> TaskReading:
+    """Return experiment.yaml as SkyPilot understands it. Raises CreateError."""
     try:
-        with path.open(encoding="utf-8") as file:
-            text = file.read(TASK_CHARACTERS + 1)
-        if len(text) > TASK_CHARACTERS:
-            raise CreateError(f"{path} has more than {TASK_CHARACTERS} characters")
-        task = yaml.safe_load(text)
-        asked = task.get("resources", {}).get("accelerators") or {}
-        names = [asked] if isinstance(asked, str) else [str(name) for name in asked]
-    except FileNotFoundError:
-        raise CreateError(f"there is no {path}: a fleet on SkyPilot needs its task file") from None
-    except OSError as error:
-        raise CreateError(f"{path} cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, AttributeError, TypeError, ValueError, RecursionError) as error:
-        raise CreateError(f"{path} is not a SkyPilot task: {' '.join(str(error).split())}") from None
-    return [canonical_class(name.split(":")[0]) for name in names]
+        return describe(repo / "experiment.yaml", infra)
+    except FleetError as error:
+        raise CreateError(str(error)) from error
 
 
 def _hardware_counts(text: str) -> dict[str, int]:
@@ -308,6 +298,9 @@ def _notes(plan: Plan, session: Session, variant: Variant, at: float) -> list[Ev
     if session.metric.name != DEFAULT_NAME or session.metric.is_higher_better:
         text = f"The metric is {session.metric.name}, {session.metric.better}"
         notes.append(Said(at=at, author="cockpit", text=text))
+    if session.fleet.kind == "sky":
+        for word in read_task_file(plan.repo, session.fleet.infra).words:
+            notes.append(Said(at=at, author="cockpit", text=f"experiment.yaml: {word}"))
     if not session.constants:
         text = "train.py has no top-level constants: only patches can be proposed, not numbers"
         notes.append(Trouble(at=at, text=text))

@@ -17,7 +17,7 @@ from cockpit.core.model import Outcome
 from cockpit.decide.handle_intents import Refused, handle_intent
 from cockpit.fleet.run_log import RunLog
 from cockpit.session.settings import SettingsError, read_settings
-from cockpit.worker.create import CreateError, accelerators
+from cockpit.worker.create import CreateError, read_task_file
 from tests.decide.world import World
 
 NESTED = 20_000
@@ -171,7 +171,7 @@ YAML = st.one_of(
 def test_any_experiment_yaml_names_classes_or_is_refused_in_a_sentence(tmp_path: Path, text: str) -> None:
     (tmp_path / "experiment.yaml").write_bytes(text.encode("utf-8", "surrogatepass"))
     try:
-        found = accelerators(tmp_path)
+        found = read_task_file(tmp_path).classes
     except CreateError as error:
         assert "experiment.yaml" in str(error)
     else:
@@ -185,4 +185,4 @@ def test_files_that_are_too_large_are_not_read(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="has more than"):
         read_settings(tmp_path)
     with pytest.raises(CreateError, match="has more than"):
-        accelerators(tmp_path)
+        read_task_file(tmp_path)

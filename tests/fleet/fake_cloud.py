@@ -81,6 +81,7 @@ class FakeCloud:
         self.clusters: dict[str, FakeCluster] = {}
         self.launches: list[tuple[str, Any, dict[str, object]]] = []
         """Cluster, resources, options."""
+        self.launched_tasks: list[Any] = []
         self.tasks: list[Any] = []
         """The tasks of exec."""
         self.downs: list[str] = []
@@ -128,6 +129,7 @@ class FakeCloud:
         self._reach()
         wanted = list(task.resources)
         self.launches.append((cluster_name, wanted, options))
+        self.launched_tasks.append(task)
         return self._begin("sky.launch", cluster_name, lambda stop: self._launch(task, cluster_name, wanted, stop))
 
     def exec(self, task: Any, cluster_name: str) -> str:

@@ -45,15 +45,21 @@ def quick(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(sky_fleet, name, 0.05)
 
 
+def client_of(root: Path, cloud: FakeCloud, task: str = TASK, session: SessionIdentity = NIGHT) -> SkyClient:
+    """Return SkyPilot's real client for a task, with the fake cloud in place of its SDK."""
+    (root / "experiment.yaml").write_text(task)
+    client = SkyClient(root / "experiment.yaml", session, "", {}, 30)
+    client._sdk = cloud
+    return client
+
+
 class FakeNight:
     def __init__(
         self, root: Path, cloud: FakeCloud, *clusters: ClusterSpec, task: str = TASK, session: SessionIdentity = NIGHT
     ) -> None:
         self.root, self.cloud, self.session = root, cloud, session
         (root / "setup").mkdir(exist_ok=True)
-        (root / "experiment.yaml").write_text(task)
-        client = SkyClient(root / "experiment.yaml", session, "", {}, 30)
-        client._sdk = cloud
+        client = client_of(root, cloud, task, session)
         self.wake = threading.Event()
         parts = SkyParts(
             sky=client, requests=LongRequests(16), session=session, setup_source=root / "setup", logs=root / "logs",

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from cockpit.fleet.base import FleetError
-from cockpit.fleet.sky.client import SkyClient, sentence
+from cockpit.fleet.sky.client import SkyClient
+from cockpit.fleet.sky.error_text import sentence
 from cockpit.fleet.sky.parts import ClusterRecord, LaunchOrder, SessionIdentity, SkyError
 
 

@@ -11,7 +11,7 @@ import pytest
 from cockpit.core.model import Outcome
 from cockpit.fleet.base import Job
 from cockpit.fleet.run_log import RunLog
-from cockpit.fleet.sky.task import absolute_mounts, canonical_class, elsewhere, run_script, stage
+from cockpit.fleet.sky.task import absolute_mounts, canonical_class, run_script, stage
 
 NAME = "e0001.1-s1"
 """The job's name on its cluster."""
@@ -121,11 +121,6 @@ def stage_of(a_job: Job) -> Path:
     return a_job.source.parent / f"{a_job.source.name}.run" / "variants" / NAME
 
 
-def test_infra_goes_before_the_places_in_the_task_file() -> None:
-    said = {"cloud": "aws", "region": "us-east-1", "cpus": 4, "any_of": [{"zone": "a", "accelerators": "H100:1"}]}
-    assert elsewhere(said, "slurm/lab") == {"infra": "slurm/lab", "cpus": 4, "any_of": [{"accelerators": "H100:1"}]}
-
-
 def test_each_node_of_a_cluster_with_a_shared_home_runs_the_script_once(tmp_path: Path) -> None:
     a_job = job(tmp_path)
     workdir = stage(a_job, NAME)
@@ -141,7 +136,8 @@ def test_each_node_of_a_cluster_with_a_shared_home_runs_the_script_once(tmp_path
 
 def test_local_mounts_are_taken_from_the_folder_of_the_task_file() -> None:
     mounts = {"/data": "data", "/home": "~/x", "/bucket": "s3://b", "/abs": "/srv/x", "/store": {"source": "./y"}}
-    assert absolute_mounts(mounts, Path("/repo")) == {**mounts, "/data": "/repo/data"}
+    local = {"/data": "/repo/data", "/store": {"source": "/repo/y"}}
+    assert absolute_mounts(mounts, Path("/repo")) == {**mounts, **local}
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ def test_an_adopted_cluster_that_is_given_up_is_left_to_its_owner(tmp_path: Path
 
 
 def up_by_hand(*events: Event) -> State:
-    """A session with an adopted cluster that is up at $3 an hour, beside its own."""
+    """Return a session with an adopted cluster that is up at $3 an hour, beside its own."""
     state = adopt(night("sky"), "by-hand")
     for event in (
         Launching(at=6.0, cluster="by-hand"),

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from cockpit.fleet.base import FleetError, Job
+from cockpit.fleet.sky import private_names
+from cockpit.fleet.sky.error_text import sentence
 from cockpit.fleet.sky.jobs import JobRow, job_table
 from cockpit.fleet.sky.parts import ClusterRecord, LaunchOrder, SessionIdentity, SkyError
 from cockpit.fleet.sky.requests import LOCAL_REQUESTS, REMOTE_REQUESTS
-from cockpit.fleet.sky.task import ID_VARIABLE, SESSION_VARIABLE, SETUP, absolute_mounts, elsewhere, run_script
+from cockpit.fleet.sky.task import ID_VARIABLE, SESSION_VARIABLE, SETUP, run_script
+from cockpit.fleet.sky.task_file import describe, read_file, read_task, unusable
 
 SUBMIT_LIMIT_S = 150.0
 """Seconds an exec may take; it takes 3 to 20. Where rsync hangs (skypilot#10167) the GPU is idle meanwhile."""
-_ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 _NO_AUTODOWN = re.compile(r"auto-?(?:stop|down)", re.IGNORECASE)
 
 
@@ -37,54 +39,26 @@ class SkyClient:
         try:
             import sky
             from sky.client import sdk
-            from sky.utils import yaml_utils
         except ImportError as error:
             raise FleetError(f"SkyPilot is not installed ({error}): pip install -e '.[sky]'") from error
-        self._sky, self._sdk, self._yaml_text = sky, sdk, yaml_utils
-        try:
-            sky.Task.from_yaml(str(yaml))
-            task = self._read_task(marked=False)
-        except FileNotFoundError as error:
-            raise FleetError(f"there is no {yaml}: a fleet on SkyPilot needs its task file") from error
-        except Exception as error:  # SkyPilot's schema, YAML's parser, or a type in between
-            raise FleetError(f"SkyPilot rejects {yaml.name}: {sentence(error)}") from error
-        if task.service is not None:
-            raise FleetError(f"{yaml.name} has a `service` or `pool`, which Cockpit cannot run: remove it")
-        if not task.run:
-            raise FleetError(f"{yaml.name} has no `run`: it says how train.py is started")
+        self._sky, self._sdk = sky, sdk
+        describe(yaml, infra)
 
     def long_requests(self) -> int:
         """Return the number of long requests to send to the API server at a time."""
-        from sky.server import common  # private to SkyPilot; no public call tells where the server is
-
-        try:
-            return LOCAL_REQUESTS if common.is_api_server_local() else REMOTE_REQUESTS
-        except Exception:  # an older or newer SkyPilot without it
-            return LOCAL_REQUESTS
-
-    def _read_task(self, marked: bool) -> Any:
-        """Return the task file as SkyPilot reads it; `marked` with its session, since SkyPilot's record of a cluster
-        keeps only what the file says."""
-        text = self._yaml_text.safe_load(self._yaml.read_text(encoding="utf-8"))
-        if marked:
-            mark = {SESSION_VARIABLE: self._session.name} | (
-                {ID_VARIABLE: self._session.id} if self._session.id else {}
-            )
-            text["envs"] = {**(text.get("envs") or {}), **mark}
-        if self._infra:
-            text["resources"] = elsewhere(text.get("resources") or {}, self._infra)
-        if text.get("file_mounts"):
-            text["file_mounts"] = absolute_mounts(text["file_mounts"], self._yaml.parent.absolute())
-        return self._sky.Task.from_yaml_str(self._yaml_text.dump_yaml_str(text))
+        return LOCAL_REQUESTS if private_names.api_server_is_local() else REMOTE_REQUESTS
 
     def _task(self, marked: bool = False) -> Any:
-        """Return the task file as it is now. Raises SkyError of kind `task`: a person may be editing it."""
+        """Return the task file as it is now, `marked` with its session. Raises SkyError of kind `task`: a person may be
+        editing it."""
+        marks = {SESSION_VARIABLE: self._session.name, ID_VARIABLE: self._session.id} if marked else {}
         try:
-            task = self._read_task(marked)
+            marks = {name: value for name, value in marks.items() if value}
+            task = read_task(read_file(self._yaml), self._yaml.parent, self._infra, marks)
         except Exception as error:  # SkyPilot's schema, YAML's parser, or a type in between
             raise SkyError("task", f"{self._yaml} cannot be used: {sentence(error)}") from error
-        if not task.run:
-            raise SkyError("task", f"{self._yaml} has no `run`: it says how train.py is started")
+        if problem := unusable(task, str(self._yaml)):
+            raise SkyError("task", problem)
         return task
 
     def classes(self) -> frozenset[str]:
@@ -203,7 +177,7 @@ class SkyClient:
         nodes = int(getattr(record["handle"], "launched_nodes", None) or 1)
         hardware, usd = self._priced(resources) if resources is not None else ("", 0.0)
         accelerators = dict(resources.accelerators or {}) if resources is not None else {}
-        text = record["last_creation_yaml"] or ""
+        text = private_names.read_mark(record)
         return ClusterRecord(
             name=record["name"],
             status=record["status"].value,
@@ -211,7 +185,7 @@ class SkyClient:
             hardware=hardware,
             usd_per_hour=usd * nodes,
             accelerators=accelerators,
-            reason=record["init_status_reason"] or "",
+            reason=private_names.init_reason(record),
             asked_at=float(record["status_updated_at"] or 0.0),
             session_id=_marked(ID_VARIABLE, text),
             gpus=max(1, nodes * int(next(iter(accelerators.values()), 1))),
@@ -255,16 +229,17 @@ def _marked(variable: str, text: str) -> str:
     return found[1] if found else ""
 
 
-def sentence(error: BaseException) -> str:
-    """Return the message of an error, as one line without colours."""
-    text = " ".join(_ESCAPES.sub("", str(error)).split()).partition(" Hint: ")[0]
-    return text[:400] or type(error).__name__
-
-
 _KINDS = {
     "ClusterDoesNotExist": "gone",
     "ClusterNotUpError": "gone",
     "ClusterOwnerIdentityMismatchError": "invalid",
+    "PermissionDeniedError": "invalid",
+    "UserRequestRejectedByPolicy": "invalid",
+    "ApiServerAuthenticationError": "server",
+    "APIVersionMismatchError": "server",
+    "APINotSupportedError": "server",
+    "ExecutionPoolFullError": "server",
+    "ConcurrentWorkerExhaustedError": "server",
     "ResourcesMismatchError": "invalid",
     "NotSupportedError": "invalid",
     "InvalidSkyPilotConfigError": "invalid",
@@ -279,6 +254,11 @@ _KINDS = {
     "ReadTimeout": "server",
     "ConnectTimeout": "server",
 }
+_REMEDIES = {
+    "ApiServerAuthenticationError": "the login to the API server has expired: run `sky api login`; runs are kept ({})",
+    "APIVersionMismatchError": "this SkyPilot and the API server do not fit: install the server's version, then"
+    " restart the worker; runs are kept ({})",
+}
 _ABSENT = re.compile(r"Catalog does not contain")
 _NEVER = re.compile(r"not enabled|is not supported", re.IGNORECASE)
 
@@ -287,6 +267,8 @@ def understood(error: BaseException) -> SkyError:
     """Return the error with its remedy, found by the name of its class, because SkyPilot is not loaded here."""
     text = sentence(error)
     kind = next((_KINDS[c.__name__] for c in type(error).__mro__ if c.__name__ in _KINDS), "other")
+    if text.startswith("No value available for secret"):
+        kind = "invalid"
     if type(error).__name__ == "ResourcesUnavailableError":
         kind = "absent" if _ABSENT.search(text) else "invalid" if _NEVER.search(text) else "refused"
-    return SkyError(kind, text)
+    return SkyError(kind, _REMEDIES.get(type(error).__name__, "{}").format(text))

@@ -53,27 +53,18 @@ exit $cockpit_code
 """
 
 
-_WHERE = ("infra", "cloud", "region", "zone")
-
-
-def elsewhere(resources: dict[str, Any], infra: str) -> dict[str, Any]:
-    """Return a task file's resources, with all alternatives moved to `infra`."""
-    moved = {name: value for name, value in resources.items() if name not in _WHERE} | {"infra": infra}
-    for name in ("any_of", "ordered"):
-        if name in resources:
-            moved[name] = [{k: v for k, v in one.items() if k not in _WHERE} for one in resources[name]]
-    return moved
-
-
 def absolute_mounts(mounts: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Return a task file's mounts with local paths taken from `folder`; SkyPilot takes them from the process's own
     folder."""
-    return {
-        target: str(folder / source)
-        if isinstance(source, str) and "://" not in source and source[:1] != "~"
-        else source
-        for target, source in mounts.items()
-    }
+
+    def absolute(source: Any) -> Any:
+        if isinstance(source, list):
+            return [absolute(one) for one in source]
+        if isinstance(source, dict) and "source" in source:
+            return source | {"source": absolute(source["source"])}
+        return str(folder / source) if isinstance(source, str) and "://" not in source and source[:1] != "~" else source
+
+    return {target: absolute(source) for target, source in mounts.items()}
 
 
 def canonical_class(name: str) -> str:

@@ -1,0 +1,143 @@
+"""Reads experiment.yaml as SkyPilot reads it: all that is known of a task comes from SkyPilot's own Task and Resources.
+
+SkyPilot is imported when the first task is read.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from cockpit.fleet.base import FleetError
+from cockpit.fleet.sky import private_names
+from cockpit.fleet.sky.error_text import sentence
+from cockpit.fleet.sky.task import absolute_mounts
+
+TASK_CHARACTERS = 1 << 20
+"""Characters of the largest task file that is read."""
+OURS = ("EXPERIMENT_ID", "EXPERIMENT_DESC", "SEED", "TRAIN_SHA256", "PREPARE_SHA256", "COCKPIT_TIME_BUDGET_S")
+"""Variables that every run gets; a task may name them without a value."""
+
+
+class TaskReading(msgspec.Struct, frozen=True):
+    """A task file, as SkyPilot understood it."""
+
+    classes: tuple[str, ...]
+    """Hardware classes, in the order of the file."""
+    gpus: dict[str, int]
+    """Class to the GPUs of a whole cluster."""
+    nodes: int
+    words: tuple[str, ...]
+    """Sentences about what Cockpit makes of it."""
+
+
+def read_task(text: str, folder: Path, infra: str = "", marks: Mapping[str, str] | None = None) -> Any:
+    """Return the task as SkyPilot's own object, at `infra` where that is given.
+
+    Local paths are taken from `folder`. `marks` are variables that SkyPilot's record of a cluster keeps, since it keeps
+    only what the text says. Raises what SkyPilot raises.
+    """
+    import sky
+
+    config = private_names.parse_yaml(text)
+    if isinstance(config, dict):
+        envs = config.get("envs")
+        if isinstance(envs, dict):
+            config["envs"] = {name: "" if value is None and name in OURS else value for name, value in envs.items()}
+        if marks:
+            config["envs"] = {**(config.get("envs") or {}), **marks}
+        if isinstance(config.get("file_mounts"), dict):
+            config["file_mounts"] = absolute_mounts(config["file_mounts"], folder.absolute())
+    else:
+        raise ValueError("it is not a mapping of fields such as `run` and `resources`")
+    task = sky.Task.from_yaml_config(config)
+    if infra:
+        task.set_resources(type(task.resources)(_moved(list(task.resources), infra)))
+    return task
+
+
+def _moved(alternatives: list[Any], infra: str) -> list[Any]:
+    """Return the alternatives that are at `infra` already, or all of them moved there.
+
+    An alternative of another place brings its spot, image and zone with it, which may not exist at `infra`.
+    """
+    import sky
+
+    place = sky.Resources(infra=infra)
+
+    def is_there(one: Any) -> bool:
+        return one.cloud is not None and str(one.cloud) == str(place.cloud) and place.region in (None, one.region)
+
+    there = [one for one in alternatives if is_there(one)]
+    return there or [one.copy(cloud=place.cloud, region=place.region, zone=place.zone) for one in alternatives]
+
+
+def read_file(path: Path) -> str:
+    """Return the text of a task file. Raises FleetError."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            text = file.read(TASK_CHARACTERS + 1)
+    except FileNotFoundError:
+        raise FleetError(f"there is no {path}: a fleet on SkyPilot needs its task file") from None
+    except (OSError, ValueError) as error:
+        raise FleetError(f"{path} cannot be read: {error}") from None
+    if len(text) > TASK_CHARACTERS:
+        raise FleetError(f"{path} has more than {TASK_CHARACTERS} characters")
+    return text
+
+
+def describe(path: Path, infra: str = "") -> TaskReading:
+    """Read a task file for a new session. Raises FleetError, with one sentence that says what to do."""
+    text = read_file(path)
+    try:
+        task = read_task(text, path.parent, infra)
+    except ImportError as error:
+        raise FleetError(f"SkyPilot is not installed ({error}): pip install -e '.[sky]'") from error
+    except Exception as error:  # SkyPilot's schema, YAML's parser, or a type in between
+        raise FleetError(f"SkyPilot rejects {path.name}: {sentence(error)}") from error
+    if problem := unusable(task, path.name):
+        raise FleetError(problem)
+    return reading_of(task, text)
+
+
+def unusable(task: Any, name: str) -> str:
+    """Return why a task that SkyPilot takes cannot be run here, in a sentence; empty if it can."""
+    if task.service is not None:
+        return f"{name} has a `service` or `pool`, which Cockpit cannot run: remove it"
+    if not task.run:
+        return f"{name} has no `run`: it says how train.py is started"
+    return ""
+
+
+def reading_of(task: Any, text: str) -> TaskReading:
+    alternatives = list(task.resources)
+    names = {name for one in alternatives for name in one.accelerators or {}}
+    lower = text.lower()
+    classes = tuple(sorted(names, key=lambda name: (lower.find(name.lower()), name)))
+    gpus = {
+        name: int(task.num_nodes * count) for one in alternatives for name, count in (one.accelerators or {}).items()
+    }
+    return TaskReading(classes, gpus, task.num_nodes, tuple(_words(task, alternatives, gpus)))
+
+
+def _words(task: Any, alternatives: list[Any], gpus: dict[str, int]) -> Iterable[str]:
+    """Yield what SkyPilot understood and what Cockpit adds, a sentence each."""
+    if not gpus:
+        yield "it names no accelerator: clusters have no GPU"
+    for name, count in gpus.items():
+        if count > 1:
+            nodes = f" on {task.num_nodes} nodes" if task.num_nodes > 1 else ""
+            yield f"a cluster has {count} {name}{nodes}, and each run gets all of them"
+    if any(one.use_spot for one in alternatives):
+        yield "it may run on spot machines: a preempted run is retried elsewhere"
+    if isinstance(task.workdir, dict):
+        yield f"its workdir, the repository {task.workdir.get('url')}, is not used: a run gets its own variant instead"
+    if any(one.autostop_config for one in alternatives):
+        yield "its `autostop` is replaced: a cluster goes down after 30 minutes without a run"
+    if refs := sorted({ref.name for ref in task.managed_secret_refs}):
+        yield f"the secret {', '.join(refs)} has no value here: the API server must have a provider for it"
+    if task.volumes:
+        yield f"runs of all variants share its volumes: {', '.join(sorted(task.volumes))}"
+    if task.file_mounts or task.storage_mounts:
+        yield "its file_mounts are copied when a cluster is launched"
