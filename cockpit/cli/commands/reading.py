@@ -29,6 +29,9 @@ def add(command: Command) -> None:
     form.add_argument("--md", dest="form", action="store_const", const="md", help="as Markdown, for a pull request")
     form.add_argument("--png", dest="form", action="store_const", const="png", help="as a picture to share")
     it.add_argument("-o", "--output", metavar="FILE", help="default: NAME.html, .md or .png; - for standard output")
+    it = command("export", _export, "write a table for notebooks: one row for each attempt")
+    add_session(it)
+    it.add_argument("-o", "--output", metavar="FILE", help="FILE.csv or FILE.parquet (default: NAME.csv; - for CSV)")
     it = command("finish", _finish, "make a branch for review: one commit for each kept change, with its evidence")
     add_session(it)
     it = command("log", _log, "print an experiment's output")
@@ -74,6 +77,12 @@ def _report(options: Namespace) -> None:
     from cockpit.cli.reporting import write_report
 
     write_report(options.session, options.output, options.form or "html")
+
+
+def _export(options: Namespace) -> None:
+    from cockpit.cli.exporting import export
+
+    export(options.session, options.output)
 
 
 def _finish(options: Namespace) -> None:
