@@ -12,6 +12,7 @@ from cockpit.core.events import (
     ArmDropped,
     Asked,
     AskEnded,
+    BaselineReplaced,
     BudgetSet,
     Cancelling,
     CapReached,
@@ -65,7 +66,8 @@ from cockpit.core.model import EndMode
 
 AnyEvent = (
     SessionCreated | WorkerStarted | WorkerStopped | ModeSet | EnvelopeSet | ProposerSet | BudgetSet
-    | EarlyStoppingSet | Held | Resumed | SessionEnding | SessionEnded | Interrupted | IntentTaken | Asked | AskEnded
+    | EarlyStoppingSet | BaselineReplaced | Held | Resumed | SessionEnding | SessionEnded | Interrupted
+    | IntentTaken | Asked | AskEnded
     | Proposed | ProposalEdited | Approved | Rejected | WaveMoved | WaveCancelled | ArmDropped | Queued | Submitting
     | Submitted | Unsubmitted | Started | Progressed | Cancelling | EarlyStopSkipped | Ended | Decided | IncumbentSet
     | Certified | CapReached | Looked | Launching | ClusterUp | ClusterSeen | ClusterFailed | ClusterWaiting

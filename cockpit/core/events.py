@@ -20,7 +20,9 @@ from cockpit.core.model import (
     Mode,
     Outcome,
     Progress,
+    RunAccess,
     Session,
+    Value,
     Wave,
 )
 from cockpit.core.rescore import Rescore
@@ -76,6 +78,18 @@ class EarlyStoppingSet(Event):
 
     on: bool
     author: str
+
+
+class BaselineReplaced(Event):
+    """The baseline gave no result, and a person mended the repository: its present code is the next baseline."""
+
+    author: str
+    experiment: str
+    """The baseline that gave no result."""
+    commit: str
+    """The person's commit that the next one is taken from."""
+    constants: dict[str, Value]
+    access: RunAccess
 
 
 class Held(Event):

@@ -29,8 +29,15 @@ class Job(msgspec.Struct, frozen=True):
     """The command that starts the script inside `source`; a fleet with a task file of its own ignores it."""
     time_limit_s: float
     """The fleet ends a longer run, with all its processes."""
+    subfolder: str = ""
+    """The path in `source` of the folder that the command starts in; empty for its top."""
     rescore: Scoring = Scoring.NONE
     """How much is computed outside it once it has ended, where the fleet can."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder with train.py, which the command starts in."""
+        return self.source / self.subfolder
 
 
 class Evidence(msgspec.Struct, frozen=True):

@@ -111,7 +111,7 @@ def _baseline(state: State) -> list[Need]:
     if baseline is None or baseline.status is not ExperimentStatus.CRASHED or state.incumbent:
         return []
     why = f" ({baseline.reason})" if baseline.reason else ""
-    mend = "mend it, then make another session with `cockpit new`"
+    mend = f"mend it, commit, then `cockpit open {state.session.name}`; the session takes the new commit"
     sentence = f"the unchanged train.py gives no result{why}: {mend}"
     return [Need(NeedKind.BASELINE, baseline.id, sentence, "the baseline gives no result")]
 

@@ -6,6 +6,7 @@ objects with git's own compression and permissions.
 """
 
 import os
+import re
 from collections import OrderedDict
 from io import BytesIO
 from pathlib import Path
@@ -14,7 +15,7 @@ import git
 from gitdb import IStream, LooseObjectDB
 
 from cockpit.variant.errors import VariantError
-from cockpit.variant.repository import not_written
+from cockpit.variant.repository import is_partial_clone, not_written, ownership_problem
 
 _WHO = "cockpit <cockpit@localhost>"
 KEPT = 256
@@ -44,14 +45,23 @@ class Objects:
             try:
                 found, data = self._read(object_id)
             except (ValueError, OSError) as error:
-                raise VariantError(
-                    f"The {kind} {object_id[:12]} is not in {self._repository.working_tree_dir}, or is damaged; "
-                    f"run `git fsck` there."
-                ) from error
+                raise self._not_found(kind, object_id) from error
         if found != kind:
             raise VariantError(f"{object_id[:12]} is a {found}, not a {kind}; give the name of a {kind}.")
         self._keep(object_id, kind, data)
         return data
+
+    def _not_found(self, kind: str, object_id: str) -> VariantError:
+        """Return the error for an object that git cannot give, with git's own remedy."""
+        where = self._repository.working_tree_dir
+        if refusal := ownership_problem(Path(str(where))):
+            return VariantError(refusal)
+        if is_partial_clone(self._repository):
+            return VariantError(
+                f"The {kind} {object_id[:12]} is not in the partial clone {where}, and its remote does not give it: run"
+                " `git fetch --refetch --no-filter` there."
+            )
+        return VariantError(f"The {kind} {object_id[:12]} is not in {where}, or is damaged; run `git fsck` there.")
 
     def _keep(self, object_id: str, kind: str, data: bytes) -> None:
         """Cache an object: it never changes under its name, and a variant is read right after it was stored."""
@@ -63,6 +73,19 @@ class Objects:
     def _read(self, object_id: str) -> tuple[str, bytes]:
         _, kind, _, data = self._repository.git.get_object_data(object_id)
         return os.fsdecode(kind), data  # bytes, although it is annotated as str
+
+    def tree_of(self, commit: str) -> bytes:
+        """Return the top tree of a commit. Raises VariantError."""
+        header = self.read(commit, "commit").partition(b"\n\n")[0]
+        tree_id = re.search(rb"^tree ([0-9a-f]{40})$", header, re.MULTILINE)
+        if tree_id is None:
+            raise VariantError(
+                f"Commit {commit[:12]} is damaged; run `git fsck` in {self._repository.working_tree_dir}."
+            )
+        return self.read(tree_id[1].decode(), "tree")
+
+    def close(self) -> None:
+        self._repository.close()
 
     def store(self, kind: str, data: bytes) -> str:
         """Store an object and return its name. Raises VariantError where it cannot be written."""

@@ -1,6 +1,7 @@
 """The person's git repository: opened or refused, queried through git, and given refs."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -9,14 +10,16 @@ from git.exc import InvalidGitRepositoryError, NoSuchPathError
 
 from cockpit.variant.errors import VariantError, shown
 
+_SAFE_DIRECTORY = re.compile(r"git config --global --add safe\.directory .*")
+"""The remedy in git's own words."""
 _FIRST_COMMIT = "`git add train.py prepare.py` and `git commit` there"
 
 
 def open_repository(folder: Path) -> git.Repo:
-    """Open the repository whose top folder is `folder`: a clone, a linked work tree or a submodule.
+    """Open the repository that holds `folder`: a clone, a linked work tree or a submodule.
 
-    Raises VariantError where there is no repository, for a bare one, one of another folder, one without a commit, and
-    for formats that cannot be read here (SHA-256 names, refs in a reftable).
+    Raises VariantError where there is no repository, for a bare one, one of another user, one without a commit, and for
+    formats that cannot be read here (SHA-256 names, refs in a reftable).
     """
     try:
         repository = git.Repo(folder, search_parent_directories=True, expand_vars=False)
@@ -29,8 +32,8 @@ def open_repository(folder: Path) -> git.Repo:
     if repository.bare or repository.working_tree_dir is None:
         raise VariantError(f"{folder} is a bare git repository: clone it, and name the clone with --repo.")
     top = Path(repository.working_tree_dir).resolve()
-    if top != Path(folder).resolve():
-        raise VariantError(f"{folder} is a folder inside the git repository {top}: name {top} with --repo.")
+    if refusal := ownership_problem(top):
+        raise VariantError(refusal)
     config = repository.config_reader("repository")
     if str(config.get_value("extensions", "objectformat", "sha1")).lower() != "sha1":
         raise VariantError(f"{folder} names its objects by SHA-256, which is not supported: use a SHA-1 repository.")
@@ -44,6 +47,31 @@ def open_repository(folder: Path) -> git.Repo:
     )
     head_commit(repository)
     return repository
+
+
+def ownership_problem(folder: Path) -> str:
+    """Return the refusal and the remedy where git refuses a repository that belongs to another user; else ''.
+
+    Only git itself knows: its rules depend on its version, its configuration and the file system.
+    """
+    command = ["git", "-C", str(folder), "rev-parse", "--git-dir"]
+    environment = {name: value for name, value in os.environ.items() if name not in ("GIT_DIR", "GIT_WORK_TREE")}
+    try:
+        done = subprocess.run(command, capture_output=True, env=environment | {"LC_ALL": "C"}, check=False)
+    except OSError:
+        return ""
+    remedy = _SAFE_DIRECTORY.search(os.fsdecode(done.stderr))
+    if done.returncode == 0 or remedy is None:
+        return ""
+    said = remedy[0] if remedy[0].isprintable() else shown(remedy[0], limit=300)
+    return f"{folder} belongs to another user, and git refuses it. If you trust it: `{said}`."
+
+
+def is_partial_clone(repository: git.Repo) -> bool:
+    """Tell if git fetches objects of this repository from a remote when they are first read."""
+    config = repository.config_reader("repository")
+    remotes = (name for name in config.sections() if name.startswith("remote "))
+    return any(config.get_value(name, "promisor", False) for name in remotes)
 
 
 def head_commit(repository: git.Repo) -> str:

@@ -8,9 +8,9 @@ import difflib
 import hashlib
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 
 import msgspec
@@ -23,10 +23,22 @@ from cockpit.variant.errors import VariantError, shown
 from cockpit.variant.fingerprint import combine, fingerprint, outline
 from cockpit.variant.guard import check_variant, names_metric
 from cockpit.variant.inputs import Inputs, find_inputs
+from cockpit.variant.large_files import large_files
 from cockpit.variant.objects import Objects
 from cockpit.variant.repository import git_answer, head_commit, not_written, open_repository, write_ref
+from cockpit.variant.submodules import Submodules
 from cockpit.variant.syntax import check_text
-from cockpit.variant.tree import Entry, export_tree, is_file, outside_links, replace_entries, tree_entries
+from cockpit.variant.tree import (
+    Entry,
+    ObjectReader,
+    export_tree,
+    is_file,
+    is_folder,
+    outside_links,
+    replace_entries,
+    submodules_of,
+    tree_entries,
+)
 
 TRAIN = "train.py"
 PREPARE = "prepare.py"
@@ -67,15 +79,19 @@ class _Base(msgspec.Struct, frozen=True):
 class VariantStore:
     """The variants of one session. For use by one thread.
 
-    `repo` is the top folder of a git repository with a train.py in its last commit. Raises VariantError, with one
-    sentence that says what to do, for anything else. Opening writes nothing.
+    `repo` is a folder of a git repository, its top or one below, with a train.py in its last commit. Raises
+    VariantError, with one sentence that says what to do, for anything else. Opening writes nothing.
     """
 
     def __init__(self, repo: Path, session: str, metric: Metric = VAL_BPB) -> None:
         _checked_name("a session", session)
         self._repo = open_repository(repo)
         self._folder = Path(repo).resolve()
+        self._top = Path(str(self._repo.working_tree_dir)).resolve()
+        self.subfolder = self._folder.relative_to(self._top).as_posix().removeprefix(".")
+        """The path of the researched folder in its repository; empty for the top."""
         self._objects = Objects(self._repo)
+        self._submodules = Submodules(self._top)
         self._metric = metric
         self._refs = f"refs/cockpit/{session}"
         self._branch = f"cockpit/{session}"
@@ -83,6 +99,7 @@ class VariantStore:
         self._checked = lru_cache(maxsize=_BASES_KEPT)(self._check_source)
 
     def close(self) -> None:
+        self._submodules.close()
         self._repo.close()
 
     def head(self) -> str:
@@ -108,11 +125,22 @@ class VariantStore:
         commit = head
         if changed:
             blobs = {name: self._objects.store("blob", data) for name, data in changed.items()}
-            tree_id = self._objects.store("tree", replace_entries(tree, entries, blobs))
+            tree_id = self._root_with(head, self._objects.store("tree", replace_entries(tree, entries, blobs)))
             commit = self._objects.store_commit(tree_id, head, "Baseline, with uncommitted changes", time_s)
         self._check_source(commit)
         self._write_ref(_BASELINE, commit)
-        return msgspec.structs.replace(self.variant(commit), note=self._note([*changed]))
+        note = " ".join(filter(None, (self._note([*changed]), self._submodule_note(commit))))
+        return msgspec.structs.replace(self.variant(commit), note=note)
+
+    def _submodule_note(self, commit: str) -> str:
+        absent = self.absent_submodules(commit)
+        if not absent:
+            return ""
+        names = ", ".join(shown(name) for name in absent[:3]) + (", …" if len(absent) > 3 else "")
+        return (
+            f"Not checked out, so runs get an empty folder: the submodule {names}. `git submodule update --init"
+            " --recursive` brings it."
+        )
 
     def _check_source(self, commit: str) -> None:
         source = self._base(commit).source
@@ -165,7 +193,7 @@ class VariantStore:
         added, removed = _lines_changed(base.source, source)
         blob = self._objects.store("blob", data)
         tree = self._objects.store("tree", replace_entries(base.tree, base.entries, {TRAIN.encode(): blob}))
-        commit = self._objects.store_commit(tree, base_commit, message, int(at))
+        commit = self._objects.store_commit(self._root_with(base_commit, tree), base_commit, message, int(at))
         self._write_ref(experiment, commit)
         return Variant(
             commit=commit,
@@ -199,9 +227,30 @@ class VariantStore:
 
     def outside_links(self, commit: str) -> dict[str, str]:
         """Return the symbolic links in a commit that point outside the repository: path to absolute target."""
-        tree = self._read_tree(commit)[0]
-        found = outside_links(tree, self._tree, self._blob)
-        return {path: os.path.normpath(self._folder / Path(path).parent / target) for path, target in found.items()}
+        found = outside_links(self._objects.tree_of(commit), self._objects)
+        return {path: os.path.normpath(self._top / Path(path).parent / target) for path, target in found.items()}
+
+    def large_files(self, commit: str) -> dict[str, str]:
+        """Return the files of a commit that Git LFS stores: path to the absolute path of its content.
+
+        Raises VariantError for one whose content is not here.
+        """
+        return large_files(self._repo, self._objects, commit)
+
+    def absent_submodules(self, commit: str) -> list[str]:
+        """List the submodules of a commit, and theirs, that are not checked out: a run gets empty folders for them.
+
+        Raises VariantError for one that does not have its recorded commit.
+        """
+        return [*self._absent(self._objects, self._objects.tree_of(commit), PurePosixPath())]
+
+    def _absent(self, objects: ObjectReader, tree: bytes, path: PurePosixPath) -> Iterator[str]:
+        for at, commit in submodules_of(tree, objects):
+            found = self._submodules.read(path / at, commit)
+            if found is None:
+                yield (path / at).as_posix()
+            else:
+                yield from self._absent(*found, path / at)
 
     def inputs(self, commit: str) -> Inputs:
         """Return what the Python files at the top of a commit need of the person's checkout that git does not store."""
@@ -210,7 +259,8 @@ class VariantStore:
             for name, entry in self._read_tree(commit)[1].items()
             if name.endswith(b".py") and is_file(entry)
         }
-        listed = git_answer(self._repo, "ls-files", "--others", "--directory", "--no-empty-directory", "-z")
+        words = ("ls-files", "--others", "--directory", "--no-empty-directory", "-z")
+        listed = git_answer(self._repo, "-C", str(self._folder), *words)
         return find_inputs((path.rstrip("/") for path in listed.split("\0") if path), scripts)
 
     def export(self, commit: str, folder: Path, links: Mapping[str, str] = MappingProxyType({})) -> None:
@@ -220,9 +270,8 @@ class VariantStore:
 
         Raises VariantError where `folder` exists, or where a name or a symbolic link in the tree would reach out of it.
         """
-        tree = self._read_tree(commit)[0]
         try:
-            export_tree(tree, self._tree, self._blob, folder, links)
+            export_tree(self._objects.tree_of(commit), self._objects, folder, links, self._submodules.read)
         except OSError as error:
             error.filename = error.filename or str(folder)
             raise VariantError(f"Commit {commit[:12]} cannot be written to {folder}: {error.strerror}.") from error
@@ -303,12 +352,6 @@ class VariantStore:
         if lines:
             git_answer(self._repo, "update-ref", "--stdin", stdin="".join(lines))
 
-    def _tree(self, tree_id: str) -> bytes:
-        return self._objects.read(tree_id, "tree")
-
-    def _blob(self, blob_id: str) -> bytes:
-        return self._objects.read(blob_id, "blob")
-
     def _read_refs(self) -> dict[str, str]:
         answer = git_answer(self._repo, "for-each-ref", "--format=%(refname) %(objectname)", f"{self._refs}/")
         pairs = (line.split(" ") for line in answer.splitlines())
@@ -353,7 +396,7 @@ class VariantStore:
         others = [
             line[3:]
             for line in git_answer(self._repo, "status", "--porcelain", "--untracked-files=no").splitlines()
-            if line[3:] not in (TRAIN, PREPARE)
+            if line[3:] not in {(PurePosixPath(self.subfolder) / name).as_posix() for name in (TRAIN, PREPARE)}
         ]
         sentences = []
         if stored:
@@ -390,16 +433,38 @@ class VariantStore:
         )
 
     def _read_tree(self, commit: str) -> tuple[bytes, dict[bytes, Entry], int]:
-        """Return the top tree of a commit, its entries by name, and the commit's date in seconds."""
+        """Return the researched folder's tree in a commit, its entries by name, and the commit's date in seconds."""
         if not _COMMIT.fullmatch(commit):
             raise VariantError(f"{shown(commit)} is not the full name of a commit.")
-        header = self._objects.read(commit, "commit").partition(b"\n\n")[0]
-        tree_id = re.search(rb"^tree ([0-9a-f]{40})$", header, re.MULTILINE)
-        date = re.search(rb"^committer .* (\d+) [+-]\d+$", header, re.MULTILINE)
-        if tree_id is None or date is None:
+        tree = self._objects.tree_of(commit)
+        for name in self._steps():
+            tree = self._objects.read(self._folder_entry(tree, name, commit).id, "tree")
+        date = re.search(rb"^committer .* (\d+) [+-]\d+$", self._objects.read(commit, "commit"), re.MULTILINE)
+        if date is None:
             raise VariantError(f"Commit {commit[:12]} is damaged; run `git fsck` in {self._folder}.")
-        tree = self._objects.read(tree_id[1].decode(), "tree")
         return tree, {entry.name: entry for entry in tree_entries(tree)}, int(date[1])
+
+    def _root_with(self, commit: str, tree_id: str) -> str:
+        """Store the top tree of `commit` with its researched folder replaced by a tree. Returns its name."""
+        trees = [self._objects.tree_of(commit)]
+        for name in self._steps():
+            trees.append(self._objects.read(self._folder_entry(trees[-1], name, commit).id, "tree"))
+        for tree, name in zip(reversed(trees[:-1]), reversed(self._steps()), strict=True):
+            entries = {entry.name: entry for entry in tree_entries(tree)}
+            tree_id = self._objects.store("tree", replace_entries(tree, entries, {name: tree_id}))
+        return tree_id
+
+    def _steps(self) -> list[bytes]:
+        return [os.fsencode(part) for part in PurePosixPath(self.subfolder).parts]
+
+    def _folder_entry(self, tree: bytes, name: bytes, commit: str) -> Entry:
+        entry = next((entry for entry in tree_entries(tree) if entry.name == name and is_folder(entry)), None)
+        if entry is None:
+            raise VariantError(
+                f"There is no folder {self.subfolder} in commit {commit[:12]} of {self._top}: run `git add"
+                f" {self.subfolder}` and `git commit` there."
+            )
+        return entry
 
     def _write_ref(self, name: str, commit: str) -> None:
         try:

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
+from typing import Protocol
 
 import msgspec
 
@@ -18,6 +19,11 @@ _ID_BYTES = 20
 _FOLDER = b"40000"
 _LINK = b"120000"
 _SUBMODULE = b"160000"
+
+
+class ObjectReader(Protocol):
+    def read(self, object_id: str, kind: str) -> bytes:
+        """Return the bytes of a `blob` or a `tree`. Raises VariantError."""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -49,6 +55,23 @@ def is_file(entry: Entry) -> bool:
     return entry.mode.startswith(b"100")
 
 
+def is_folder(entry: Entry) -> bool:
+    return entry.mode == _FOLDER
+
+
+def submodules_of(tree: bytes, objects: ObjectReader) -> Iterator[tuple[PurePosixPath, str]]:
+    """Yield the path and the commit of each submodule in a tree and in its folders."""
+    pending = [(tree, PurePosixPath())]
+    while pending:
+        data, into = pending.pop()
+        for entry in tree_entries(data):
+            path = into / os.fsdecode(entry.name)
+            if entry.mode == _FOLDER:
+                pending.append((objects.read(entry.id, "tree"), path))
+            elif entry.mode == _SUBMODULE:
+                yield path, entry.id
+
+
 def replace_entries(tree: bytes, entries: Mapping[bytes, Entry], ids: Mapping[bytes, str]) -> bytes:
     """Return `tree` with the objects of the entries named in `ids` replaced; modes and order stay."""
     for name, object_id in ids.items():
@@ -59,16 +82,17 @@ def replace_entries(tree: bytes, entries: Mapping[bytes, Entry], ids: Mapping[by
 
 def export_tree(
     tree: bytes,
-    read_tree: Callable[[str], bytes],
-    read_blob: Callable[[str], bytes],
+    objects: ObjectReader,
     folder: Path,
     links: Mapping[str, str] = MappingProxyType({}),
+    submodule: Callable[[PurePosixPath, str], tuple[ObjectReader, bytes] | None] | None = None,
 ) -> None:
     """Write `tree` into `folder`, as `git archive` would: into a folder beside it that is then renamed.
 
-    A submodule becomes an empty folder. `links` gives the targets of symbolic links that may point outside, by path.
-    Raises VariantError where `folder` exists, and for a name or a symbolic link
-    that would reach out of it; OSError where it cannot be written.
+    `submodule` gives the objects and the tree of the submodule at a path, in a commit; where it gives none, the
+    submodule becomes an empty folder. `links` gives the targets of symbolic links that may point outside, by path; one
+    of them replaces a file. Raises VariantError where `folder` exists, and for a name or a symbolic link that would
+    reach out of it; OSError where it cannot be written.
     """
     if folder.exists():
         raise VariantError(f"{folder} already exists; remove it, or export into another folder.")
@@ -76,28 +100,34 @@ def export_tree(
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        pending = [(tree, partial, 0)]
+        pending = [(objects, tree, partial, 0)]
         while pending:
-            data, into, depth = pending.pop()
+            reader, data, into, depth = pending.pop()
             for entry in tree_entries(data):
                 path = into / os.fsdecode(_safe_name(entry.name))
+                relative = path.relative_to(partial)
+                allowed = links.get(relative.as_posix())
                 if entry.mode == _FOLDER:
                     path.mkdir()
-                    pending.append((read_tree(entry.id), path, depth + 1))
+                    pending.append((reader, reader.read(entry.id, "tree"), path, depth + 1))
                 elif entry.mode == _SUBMODULE:
                     path.mkdir()
+                    found = submodule(PurePosixPath(relative), entry.id) if submodule is not None else None
+                    if found is not None:
+                        pending.append((*found, path, depth + 1))
+                elif allowed is not None:
+                    path.symlink_to(allowed)
                 elif entry.mode == _LINK:
-                    allowed = links.get(path.relative_to(partial).as_posix())
-                    path.symlink_to(allowed or os.fsdecode(_safe_target(entry.name, read_blob(entry.id), depth)))
+                    path.symlink_to(os.fsdecode(_safe_target(entry.name, reader.read(entry.id, "blob"), depth)))
                 else:
-                    _write(path, read_blob(entry.id), executable=entry.mode == b"100755")
+                    _write(path, reader.read(entry.id, "blob"), executable=entry.mode == b"100755")
         partial.rename(folder)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
 
 
-def outside_links(tree: bytes, read_tree: Callable[[str], bytes], read_blob: Callable[[str], bytes]) -> dict[str, str]:
+def outside_links(tree: bytes, objects: ObjectReader) -> dict[str, str]:
     """Return the symbolic links of a tree that point outside it: path to target."""
     found = {}
     pending: list[tuple[bytes, PurePosixPath, int]] = [(tree, PurePosixPath(), 0)]
@@ -106,9 +136,9 @@ def outside_links(tree: bytes, read_tree: Callable[[str], bytes], read_blob: Cal
         for entry in tree_entries(data):
             path = into / os.fsdecode(entry.name)
             if entry.mode == _FOLDER:
-                pending.append((read_tree(entry.id), path, depth + 1))
+                pending.append((objects.read(entry.id, "tree"), path, depth + 1))
             elif entry.mode == _LINK:
-                target = read_blob(entry.id)
+                target = objects.read(entry.id, "blob")
                 try:
                     _safe_target(entry.name, target, depth)
                 except VariantError:

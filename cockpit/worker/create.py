@@ -36,6 +36,7 @@ from cockpit.session.user import user_name
 from cockpit.variant.constants import find_constants
 from cockpit.variant.store import Variant, VariantStore
 from cockpit.worker.intake import baseline_wave
+from cockpit.worker.links import InputError, find_links
 
 SIM_EPOCH = 1_772_000_000.0
 """The start of simulated sessions, so that the same night is simulated at any time."""
@@ -175,10 +176,11 @@ def create(folder: SessionFolder, plan: Plan, at: float) -> None:
     """Make the session. Raises CreateError, VariantError or LedgerError, and leaves nothing behind then."""
     check(folder, plan.repo, plan.settings)
     events = _first_events(plan, at)
-    _ignore_in_git(folder.root.parent)
+    _make_sessions_folder(folder.root.parent)
     aside = _aside(folder)
     try:
         ledger = Ledger.create(aside.ledger)
+        _ignore_in_git(aside)
         ledger.append(events)
         ledger.sync()
         ledger.close()
@@ -244,7 +246,7 @@ def _first_events(plan: Plan, at: float) -> list[Event]:
         variant = store.baseline()
         head = store.head()
         constants = find_constants(store.source(variant.commit))
-        links = _links(store, variant, plan) if spec.kind == "local" else {}
+        links = _links(store, variant, plan, spec.kind == "local")
     finally:
         store.close()
     session = _session(plan, spec, head, constants, links, at)
@@ -341,21 +343,19 @@ def _own_python(repo: Path, spec: FleetSpec) -> tuple[str, ...]:
     return (str(python), "-u", "train.py") if has_own else ()
 
 
-def _links(store: VariantStore, variant: Variant, plan: Plan) -> dict[str, str]:
-    """Return the links of a run's folder: path to target. Raises CreateError for an input that cannot be linked."""
-    found = store.inputs(variant.commit)
-    if found.modules:
-        names = " ".join(found.modules)
+def _links(store: VariantStore, variant: Variant, plan: Plan, local: bool) -> dict[str, str]:
+    """Return the links of a run's folder on this machine. Raises CreateError for an input that no run would have."""
+    if local:
+        try:
+            return find_links(store, variant.commit, plan.repo, plan.settings.research.links)
+        except InputError as error:
+            raise CreateError(str(error)) from None
+    if large := store.large_files(variant.commit):
         raise CreateError(
-            f"train.py imports {names}, which git does not store, so no experiment would have it: `git add {names}`,"
-            " commit, then try again"
+            f"Git LFS stores {', '.join(sorted(large)[:3])}, and only runs on this machine get them: mount them with"
+            " file_mounts in experiment.yaml, and remove them from the commit"
         )
-    wanted = (*plan.settings.research.links, *found.data)
-    links = {path: str((plan.repo / path).absolute()) for path in wanted} | store.outside_links(variant.commit)
-    for path, target in links.items():
-        if not Path(target).exists():
-            raise CreateError(f"{path} leads to {target}, which does not exist: make it, or remove the link")
-    return links
+    return {}
 
 
 def _access(settings: Settings, repo: Path, links: dict[str, str]) -> RunAccess:
@@ -453,10 +453,12 @@ def _budget_s(spec: FleetSpec, repo: Path) -> float:
     return float(budget_s) if isinstance(budget_s, int | float) and budget_s > 0 else CUDA_BUDGET_S
 
 
-def _ignore_in_git(sessions: Path) -> None:
+def _make_sessions_folder(sessions: Path) -> None:
     if not sessions.exists():
         sessions.mkdir(parents=True)
         sessions.chmod(FOLDER_MODE)
-    ignore = sessions / ".gitignore"
-    if not ignore.exists() or not ignore.stat().st_size:
-        ignore.write_text("*\n", encoding="utf-8")
+
+
+def _ignore_in_git(session: SessionFolder) -> None:
+    """Keep a session's files out of `git status`. The folder around it may be one that a person tracks."""
+    (session.root / ".gitignore").write_text("*\n", encoding="utf-8")

@@ -45,11 +45,13 @@ def _base_of(state: State, draft: Draft) -> str:
     return base
 
 
-def baseline_wave(variant: Variant, session: Session, at: float) -> Proposed:
+def baseline_wave(
+    variant: Variant, session: Session, at: float, wave_id: str = "w000", experiment_id: str = "e0000"
+) -> Proposed:
     """Propose the unchanged train.py, the first proposal of every session."""
     experiment = Experiment(
-        id="e0000",
-        wave="w000",
+        id=experiment_id,
+        wave=wave_id,
         base="",
         change=Change(),
         commit=variant.commit,
@@ -59,7 +61,7 @@ def baseline_wave(variant: Variant, session: Session, at: float) -> Proposed:
         why="the unchanged train.py",
     )
     wave = Wave(
-        id="w000",
+        id=wave_id,
         proposer="baseline",
         question="what does the unchanged train.py score, and how much do its repeats differ?",
         kind=WaveKind.BASELINE,

@@ -14,7 +14,7 @@ from cockpit import __version__
 from cockpit.agent.proposer_api import Receipt
 from cockpit.core.events import Event, IntentTaken, Proposed, Trouble, WorkerStarted, WorkerStopped
 from cockpit.core.fold import fold
-from cockpit.core.intents import INTENT_BYTES_AT_MOST, Draft, decode_intent
+from cockpit.core.intents import INTENT_BYTES_AT_MOST, Draft, Resume, decode_intent
 from cockpit.core.state import State
 from cockpit.decide.decisions import decide, wake_at
 from cockpit.decide.handle_intents import Refused, handle_intent
@@ -22,6 +22,7 @@ from cockpit.decide.unfinished import unfinished
 from cockpit.session.sqlite_file import LedgerDamaged, LedgerError, is_full
 from cockpit.session.watched_thread import WatchedThread
 from cockpit.variant.errors import VariantError
+from cockpit.worker.baseline import mended_baseline
 from cockpit.worker.intake import prepare, prepare_wave
 from cockpit.worker.parts import WorkerParts
 from cockpit.worker.proposer_host import ProposerHost
@@ -102,6 +103,7 @@ class Worker:
         self.apply(WorkerStarted(at=self.now(), pid=parts.pid, host=parts.host, user=parts.user, version=__version__))
         for note in self._ledger.notes:
             self.record(Trouble(at=self.now(), text=note))
+        self.apply(*mended_baseline(self.store, self.state, parts.user, self.now()))
         for event in unfinished(self.state):
             self._react(event)
 
@@ -217,6 +219,8 @@ class Worker:
         except (Refused, VariantError) as error:
             taken.refused = str(error)
             return [taken]
+        if isinstance(intent, Resume) and not intent.target:
+            events += mended_baseline(self.store, self.state, author, now)
         taken.wave = next((event.wave.id for event in events if isinstance(event, Proposed)), "")
         taken.problems = [event.text for event in events if isinstance(event, Trouble)]
         return [*events, taken]

@@ -257,7 +257,7 @@ def fleet_and_clock(
             sky=sky,
             requests=LongRequests(sky.long_requests()),
             session=identity,
-            setup_source=setup,
+            setup_source=setup / store.subfolder,
             logs=folder.root / "logs",
             clock=clock,
         )

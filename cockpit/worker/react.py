@@ -37,7 +37,7 @@ from cockpit.session.sqlite_file import is_full
 from cockpit.variant.errors import VariantError
 from cockpit.worker import artifacts
 from cockpit.worker.certify import certify
-from cockpit.worker.inputs import link_inputs
+from cockpit.worker.links import link_inputs
 from cockpit.worker.parts import WorkerParts
 from cockpit.worker.proposer_host import ProposerHost
 
@@ -131,6 +131,7 @@ class Reactor:
             environment=self._parts.environment | own,
             command=state.session.run_command,
             time_limit_s=state.session.time_limit_s,
+            subfolder=self._parts.store.subfolder,
             rescore=scoring_of(state, attempt),
         )
 

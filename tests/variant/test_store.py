@@ -243,7 +243,7 @@ def broken(repo: Path, how: str) -> Path:
         ("no folder", "There is no folder"),
         ("no repository", "is not a git repository: run `git init`"),
         ("bare", "is a bare git repository: clone it"),
-        ("inside", "is a folder inside the git repository"),
+        ("inside", "There is no folder deep in commit"),
         ("sha256", "SHA-256"),
         ("reftable", "reftable"),
         ("empty", "has no commit yet"),

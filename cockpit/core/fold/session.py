@@ -1,11 +1,14 @@
 """Fold the session: its worker, its settings, its end, its asks and what its model costs."""
 
+import msgspec
+
 from cockpit.core.events import (
     ApiReleased,
     ApiReserved,
     ApiUsed,
     Asked,
     AskEnded,
+    BaselineReplaced,
     BudgetSet,
     CapReached,
     EarlyStoppingSet,
@@ -109,6 +112,15 @@ def _early_stopping_set(state: State, event: EarlyStoppingSet) -> None:
     say(state, event.at, event.author, text, "news")
 
 
+def _baseline_replaced(state: State, event: BaselineReplaced) -> None:
+    state.baseline = ""  # the next wave of this kind brings it
+    state.session = msgspec.structs.replace(
+        state.session, commit=event.commit, constants=event.constants, access=event.access
+    )
+    text = f"takes the mended code as the baseline, from commit {event.commit[:12]}"
+    say(state, event.at, event.author, text, "news")
+
+
 def _held(state: State, event: Held) -> None:
     _set_held(state, event.target, True)
     state.held_reason = state.held_reason if event.target else event.reason
@@ -203,6 +215,7 @@ HANDLERS: Handlers = {
     BudgetSet: _budget_set,
     CapReached: _cap_reached,
     EarlyStoppingSet: _early_stopping_set,
+    BaselineReplaced: _baseline_replaced,
     Held: _held,
     Resumed: _resumed,
     IntentTaken: _intent_taken,

@@ -61,6 +61,8 @@ class Rooms(NamedTuple):
     network: bool = False
     shared_memory: bool = True
     """Behind Landlock /dev/shm is this machine's; behind bubblewrap it is the run's own."""
+    start: Path | None = None
+    """The folder that the command starts in, inside `folder`; None for `folder` itself."""
 
 
 @cache
@@ -153,7 +155,7 @@ def _bubblewrap(rooms: Rooms) -> list[str]:
     arguments += ["--tmpfs", "/tmp", "--tmpfs", "/dev/shm"]
     for path in _outermost(rooms.readable):
         arguments += ["--ro-bind-try", str(path), str(path)]
-    return [*arguments, "--bind", str(rooms.folder), str(rooms.folder), "--chdir", str(rooms.folder)]
+    return [*arguments, "--bind", str(rooms.folder), str(rooms.folder), "--chdir", str(rooms.start or rooms.folder)]
 
 
 def _rules(rooms: Rooms) -> dict[str, object]:

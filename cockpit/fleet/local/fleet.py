@@ -176,10 +176,10 @@ class LocalFleet:
     def _work(self, job: Job) -> dict[str, object]:
         """Return the job as its runner takes it, its command behind the wall."""
         command = list(job.command) or [sys.executable, "-u", "train.py"]
-        source = job.source.absolute()
+        source, start = job.source.absolute(), job.folder.absolute()
         environment = self._environment(job)
         python = command[0]
-        if job.environment.get("COCKPIT_MODEL") and not leaves_model(source):
+        if job.environment.get("COCKPIT_MODEL") and not leaves_model(start):
             at = command.index("train.py") if "train.py" in command else len(command)
             command.insert(at, str(EXPORT.resolve()))
         if self._wall is Wall.LANDLOCK:
@@ -188,10 +188,11 @@ class LocalFleet:
         elif self._wall is Wall.BUBBLEWRAP:
             environment.pop("TMPDIR", None)
         readable = *environment_paths(command), EXPORT.resolve(), *self._data(job), *data_folders(environment)
-        rooms = Rooms(source, readable, self._access.network)
+        rooms = Rooms(source, readable, self._access.network, start=start)
         return {
             "name": job.name,
-            "source": str(source),
+            "source": str(start),
+            "writable": str(source),
             "log_path": str(job.log_path.absolute()),
             "environment": environment,
             "command": confined(command, rooms, self._wall),

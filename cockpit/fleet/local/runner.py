@@ -270,7 +270,7 @@ class Limits:
         assert isinstance(limits, dict)
         self._memory_mb, self._disk_mb = float(limits["memory_mb"]), float(limits["disk_mb"])
         self._processes = int(limits["processes"])
-        self._source = str(job["source"])
+        self._source = str(job.get("writable") or job["source"])
         self._measured_at = self._disk_measured_at = 0.0
 
     def exceeded(self, pid: int, now: float) -> str:

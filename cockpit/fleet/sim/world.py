@@ -144,7 +144,7 @@ class World:
             self.reports.extend(self.history(known))
             return
         cluster = self.clusters[job.cluster]
-        source = self._sources.read(job.source)
+        source = self._sources.read(job.folder)
         if self.baseline is None and not source.broken:
             self.baseline = SimBaseline(source.constants, source.code)
         baseline = self.baseline or SimBaseline({}, "")

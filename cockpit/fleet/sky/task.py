@@ -93,7 +93,7 @@ def stage(job: Job, name: str) -> Path:
     """Make the workdir of an attempt: nothing but `variants/NAME` with a copy of its files. Raises OSError."""
     workdir = stage_folder(job)
     shutil.rmtree(workdir, ignore_errors=True)
-    shutil.copytree(job.source, workdir / "variants" / name, ignore=shutil.ignore_patterns(".git", "__pycache__"))
+    shutil.copytree(job.folder, workdir / "variants" / name, ignore=shutil.ignore_patterns(".git", "__pycache__"))
     # Without it SkyPilot leaves out what a .gitignore names, and a file of the variant would not arrive.
     (workdir / ".skyignore").touch()
     return workdir

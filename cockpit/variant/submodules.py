@@ -1,0 +1,38 @@
+"""Submodules: the objects of each, from the repository that the person's checkout has of it."""
+
+from pathlib import Path, PurePosixPath
+
+from cockpit.variant.errors import VariantError, shown
+from cockpit.variant.objects import Objects
+from cockpit.variant.repository import open_repository
+
+
+class Submodules:
+    """The repositories of the submodules in one checkout, opened when they are first read."""
+
+    def __init__(self, top: Path) -> None:
+        self._top = top
+        self._open: dict[PurePosixPath, Objects] = {}
+
+    def read(self, path: PurePosixPath, commit: str) -> tuple[Objects, bytes] | None:
+        """Return the objects of the submodule at `path`, and its top tree in `commit`; None where it is absent.
+
+        Raises VariantError where its repository does not have the commit.
+        """
+        if path not in self._open:
+            folder = self._top / path
+            if not (folder / ".git").exists():
+                return None
+            self._open[path] = Objects(open_repository(folder))
+        try:
+            return self._open[path], self._open[path].tree_of(commit)
+        except VariantError as error:
+            name = path.as_posix()
+            raise VariantError(
+                f"The submodule {shown(name)} does not have its commit {commit[:12]}: run `git submodule update --init"
+                f" --recursive {name}`."
+            ) from error
+
+    def close(self) -> None:
+        for objects in self._open.values():
+            objects.close()

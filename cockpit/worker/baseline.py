@@ -1,0 +1,64 @@
+"""A baseline that gave no result, taken again from the repository once a person has mended it."""
+
+from pathlib import Path
+
+import msgspec
+
+from cockpit.core.errors import CockpitError
+from cockpit.core.events import BaselineReplaced, Event, Trouble, WaveCancelled
+from cockpit.core.model import ExperimentStatus, WaveStatus
+from cockpit.core.state import State
+from cockpit.variant.constants import find_constants
+from cockpit.variant.store import VariantStore
+from cockpit.worker.intake import baseline_wave
+from cockpit.worker.links import find_links
+
+
+def mended_baseline(store: VariantStore, state: State, author: str, at: float) -> list[Event]:
+    """Return the events that replace a baseline without a result by the repository's present code.
+
+    Returns none while the baseline may still give one, or where its code is the repository's; a Trouble where the
+    present code cannot be a baseline.
+    """
+    old = state.experiments.get(state.baseline)
+    if old is None or not (old.status is ExperimentStatus.CRASHED or _never_started(state, old.attempts)):
+        return []
+    if state.incumbent or state.ending or any(name in state.in_flight for name in old.attempts):
+        return []
+    session = state.session
+    repo = Path(session.repo)
+    try:
+        variant = store.baseline()
+        if variant.commit == old.commit:
+            return []
+        access = session.access
+        kept = [path for path in access.links if (repo / path).exists()]
+        links = find_links(store, variant.commit, repo, kept) if session.fleet.kind == "local" else {}
+    except (CockpitError, OSError) as error:
+        return [Trouble(at=at, text=f"the mended train.py cannot be the baseline: {error}", about=old.id)]
+    replaced = BaselineReplaced(
+        at=at,
+        author=author,
+        experiment=old.id,
+        commit=store.head(),
+        constants=find_constants(store.source(variant.commit)),
+        access=msgspec.structs.replace(
+            access, links=links, readable=(*access.readable, *_targets(links, access.readable))
+        ),
+    )
+    waits = state.waves[old.wave].status not in (WaveStatus.DONE, WaveStatus.CANCELLED)
+    cancelled = WaveCancelled(at=at, wave=old.wave, author=author, reason="its code was mended")
+    notes = [Trouble(at=at, text=variant.note)] if variant.note else []
+    wave = baseline_wave(variant, session, at, state.next_wave_id(), state.next_experiment_id(0))
+    return [*([cancelled] if waits else []), replaced, *notes, wave]
+
+
+def _never_started(state: State, attempts: list[str]) -> bool:
+    """Tell if no run of the baseline has started yet, and the session is held: its files could not be written."""
+    return state.held and all(not state.attempts[name].started_at for name in attempts)
+
+
+def _targets(links: dict[str, str], known: tuple[str, ...]) -> list[str]:
+    """Return the paths that a confined run must be able to read for its links, besides those it can."""
+    targets = {path for target in links.values() for path in (target, str(Path(target).resolve()))}
+    return sorted(targets - set(known))
