@@ -24,6 +24,7 @@ from cockpit.variant.fingerprint import combine, fingerprint, outline
 from cockpit.variant.guard import check_variant, names_metric
 from cockpit.variant.inputs import Inputs, find_inputs
 from cockpit.variant.large_files import large_files
+from cockpit.variant.line_changes import lines_changed, lines_of
 from cockpit.variant.objects import Objects
 from cockpit.variant.repository import git_answer, head_commit, not_written, open_repository, write_ref
 from cockpit.variant.submodules import Submodules
@@ -155,7 +156,7 @@ class VariantStore:
     def variant(self, commit: str, base_commit: str = "") -> Variant:
         """Describe a commit's code; lines are counted against `base_commit`, where one is given."""
         code = self._base(commit)
-        added, removed = _lines_changed(self._base(base_commit).source if base_commit else code.source, code.source)
+        added, removed = lines_changed(self._base(base_commit).source if base_commit else code.source, code.source)
         return Variant(
             commit=commit,
             train_hash=code.train_hash,
@@ -190,7 +191,7 @@ class VariantStore:
             check_text(source)
             code = combine(base.outline, {**base.constants, **values})
         data = source.encode()
-        added, removed = _lines_changed(base.source, source)
+        added, removed = lines_changed(base.source, source)
         blob = self._objects.store("blob", data)
         tree = self._objects.store("tree", replace_entries(base.tree, base.entries, {TRAIN.encode(): blob}))
         commit = self._objects.store_commit(self._root_with(base_commit, tree), base_commit, message, int(at))
@@ -220,8 +221,8 @@ class VariantStore:
 
     def diff(self, a_commit: str, b_commit: str) -> str:
         """Return the unified diff of train.py from `a_commit` to `b_commit`; empty where they are equal."""
-        before = _lines(self.source(a_commit))
-        after = _lines(self.source(b_commit))
+        before = lines_of(self.source(a_commit))
+        after = lines_of(self.source(b_commit))
         lines = difflib.unified_diff(before, after, f"a/{TRAIN}", f"b/{TRAIN}")
         return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
 
@@ -483,22 +484,3 @@ def _text(path: str, data: bytes) -> str:
         return data.decode()
     except UnicodeDecodeError:
         raise VariantError(f"{path} is not UTF-8 text; save it as UTF-8.") from None
-
-
-def _lines(text: str) -> list[str]:
-    """Split lines as git counts them: ended by LF alone."""
-    return re.findall(r"[^\n]*\n|[^\n]+", text)
-
-
-def _lines_changed(before: str, after: str) -> tuple[int, int]:
-    """Return (lines added, lines removed)."""
-    old, new = _lines(before), _lines(after)
-    start = 0
-    while start < min(len(old), len(new)) and old[start] == new[start]:
-        start += 1
-    end = 0
-    while end < min(len(old), len(new)) - start and old[-1 - end] == new[-1 - end]:
-        end += 1
-    old, new = old[start : len(old) - end], new[start : len(new) - end]
-    kept = sum(block.size for block in difflib.SequenceMatcher(None, old, new).get_matching_blocks())
-    return len(new) - kept, len(old) - kept
