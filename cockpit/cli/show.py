@@ -56,7 +56,8 @@ def status_text(folder: SessionFolder) -> Iterator[str]:
         scored = found[key]
         if scored:
             value = precise(scored[found["metric"]["name"]])
-            yield f"{title:<9} {value}  {scored['experiment']} on {scored['hardware']}"
+            second = "".join(f"  {name} {mean:.6g}" for name, mean in scored.get("others", {}).items())
+            yield f"{title:<9} {value}  {scored['experiment']} on {scored['hardware']}{second}"
     by = counts(state)
     yield "arms      " + ", ".join(
         f"{by[key]} {key.replace('_', ' ')}"

@@ -11,6 +11,7 @@ from cockpit.core.model import Attempt, AttemptKind, ClusterState, Estimate, Exp
 from cockpit.core.state import State
 from cockpit.decide.evidence import evidence_of, noise_of, readings_of
 from cockpit.decide.schedule import RunSpec, another
+from cockpit.decide.second_metrics import wins_ties
 from cockpit.science.compare import Comparison, difference, differences
 from cockpit.science.noise import Noise, Reading
 from cockpit.science.shrink import Prior, fit_prior
@@ -33,6 +34,8 @@ class DecisionContext(msgspec.Struct, frozen=True):
     better_class: str
     usual_class: str
     """The class of tests: the one with the most clusters that the incumbent was measured on; empty for any."""
+    tie_winners: frozenset[str] = frozenset()
+    """Undecided experiments that a second metric prefers to the incumbent."""
 
     def known_mean(self, state: State, experiment: str) -> float:
         """Return its pooled difference to the incumbent over all its runs; 0 where there is none."""
@@ -69,7 +72,9 @@ def gather(state: State, now: float) -> DecisionContext:
     incumbent = evidence_of(state, state.incumbent)
     prior = _prior(state, noise, incumbent)
     better, usual = better_class(state, noise), usual_class(state, incumbent)
-    return DecisionContext(now, state.session.metric, noise, incumbent, prior, better, usual)
+    metric = state.session.metric
+    winners = frozenset(name for name in state.undecided if metric.tie_breaks and wins_ties(state, name))
+    return DecisionContext(now, metric, noise, incumbent, prior, better, usual, winners)
 
 
 def usual_class(state: State, incumbent: list[Reading]) -> str:
@@ -100,9 +105,9 @@ def _prior(state: State, noise: Noise, incumbent: list[Reading]) -> Prior:
 
 
 def margin_of(context: DecisionContext, experiment: Experiment) -> float:
-    """Return how much worse than the incumbent a simplification may be and still win."""
+    """Return how much worse than the incumbent a simplification, or a winner of ties, may be and still win."""
     simpler = experiment.lines_removed > experiment.lines_added and experiment.change.edits
-    return TIE * context.noise.run_sd if simpler else 0.0
+    return TIE * context.noise.run_sd if simpler or experiment.id in context.tie_winners else 0.0
 
 
 def replicates(

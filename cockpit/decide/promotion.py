@@ -9,7 +9,7 @@ from collections import Counter
 
 import msgspec
 
-from cockpit.core.events import ClusterFlagged, Decided, Event, IncumbentSet, Queued
+from cockpit.core.events import ClusterFlagged, Decided, Event, IncumbentSet, Queued, Trouble
 from cockpit.core.model import AttemptKind, AttemptStatus, Experiment, ExperimentStatus
 from cockpit.core.state import State
 from cockpit.decide.ablation_test import ablated
@@ -20,6 +20,7 @@ from cockpit.decide.kept_changes import WITHOUT
 from cockpit.decide.result_batching import wait_for_results_until
 from cockpit.decide.schedule import RunSpec, another, next_seed
 from cockpit.decide.screening import screens_first
+from cockpit.decide.second_metrics import broken_constraint
 from cockpit.science.compare import Comparison, compare
 from cockpit.science.noise import Noise
 from cockpit.science.sequential import LOOKS, test_level
@@ -85,6 +86,8 @@ def _decided(
     """Decide on one experiment, or add it to the candidates for a test."""
     if experiment.id == state.incumbent:
         return [context.decided(experiment, ExperimentStatus.KEPT, experiment.reason)]
+    if broken := broken_constraint(state, experiment):
+        return context.discard(experiment, broken)
     if WITHOUT in experiment.levels:
         return ablated(state, context, experiment)
     if experiment.test_level:
@@ -138,7 +141,9 @@ def _first(state: State, now: float) -> list[Event]:
     if state.baseline not in state.contenders:
         return []
     reason = "the unchanged train.py"
+    broken = broken_constraint(state, state.experiments[state.baseline])
     return [
+        *([Trouble(at=now, text=f"the baseline does not keep to the constraints: {broken}")] if broken else []),
         Decided(at=now, experiment=state.baseline, status=ExperimentStatus.KEPT, reason=reason),
         IncumbentSet(at=now, experiment=state.baseline, reason=reason),
     ]

@@ -5,6 +5,7 @@ from collections import Counter
 from cockpit.core.model import Attempt, AttemptKind, Experiment
 from cockpit.core.state import State
 from cockpit.decide.rescoring import scorer_trouble
+from cockpit.read.second_metrics import second_words
 from cockpit.read.wording import count
 
 BY_THEMSELVES = "scored by themselves"
@@ -39,7 +40,8 @@ def checks_of(state: State, experiment: Experiment) -> str:
     if state.session.fleet.simulated or not runs:
         return ""
     walls = list(dict.fromkeys(run.wall or "confinement unchecked" for run in runs))
-    return f"{', '.join(walls)}; {_scored(runs)}"
+    second = second_words(state, experiment.id)
+    return f"{', '.join(walls)}; {_scored(runs)}" + (f"; {second}" if second else "")
 
 
 def _scored(runs: list[Attempt]) -> str:

@@ -9,6 +9,7 @@ from cockpit.read.checks import unchecked
 from cockpit.read.forecasts import forecasts_of
 from cockpit.read.needs import needs
 from cockpit.read.scores import kept_estimate, kept_experiments, score_of
+from cockpit.read.second_metrics import second_means
 from cockpit.science.forecast import Forecast
 
 Json = dict[str, Any]
@@ -139,6 +140,7 @@ def _scored(state: State, name: str) -> Json | None:
         "experiment": name,
         metric.name: metric.number(score.mean, 6),
         "hardware": score.hardware,
+        **({"others": second} if (second := second_means(state, name)) else {}),
         "runs": {hardware: len(scores) for hardware, scores in experiment.scores.items()},
     }
     estimate = kept_estimate(state, name)

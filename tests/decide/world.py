@@ -20,6 +20,7 @@ from cockpit.core.events import (
     Submitting,
 )
 from cockpit.core.fold import fold
+from cockpit.core.metric import VAL_BPB, Metric
 from cockpit.core.model import (
     Attempt,
     AttemptKind,
@@ -58,8 +59,10 @@ class World:
         sd: float = 0.003,
         seed: int = 0,
         rescore: Callable[[Attempt], Rescore | None] | None = None,
+        metric: Metric = VAL_BPB,
+        second: Callable[[Mapping[str, Value]], dict[str, float]] | None = None,
     ) -> None:
-        self.rescore = rescore
+        self.rescore, self.second = rescore, second
         self.truth, self.sd = truth, sd
         self.dice = random.Random(seed)
         self.now = 0.0
@@ -73,7 +76,7 @@ class World:
         better = "H200" if {"H100", "H200"} <= set(hardware) else ""
         fleet = FleetSpec("sim", specs, screen_hardware=hardware[0], validate_hardware=better)
         session = Session("s", "", "", fleet, 0.0, "t", seed=seed, constants=BASELINE, proposer="human",
-                          time_budget_s=RUN_S, rescore="keeps" if rescore else "")  # fmt: skip
+                          time_budget_s=RUN_S, rescore="keeps" if rescore else "", metric=metric)  # fmt: skip
         self.state = State(session)
         self.record(
             SessionCreated(at=0, session=session, mode=Mode.AUTOPILOT, envelope=Envelope(filler=False, patches=True))
@@ -151,8 +154,11 @@ class World:
         else:
             score += self.dice.gauss(0, self.sd)
             curve = self.curves(attempt, score) if self.curves else []
+            value = self.state.session.metric.value(score)
+            others = self.second(constants_of(self.state, attempt.experiment)) if self.second else {}
+            metrics = Metrics(value, total_tokens_M=10.0, others=others)
             ended = Ended(
-                at=ends, attempt=attempt.id, outcome=Outcome.VALID, metrics=Metrics(score, total_tokens_M=10.0),
+                at=ends, attempt=attempt.id, outcome=Outcome.VALID, metrics=metrics,
                 curve=curve,
                 rescore=self.rescore(attempt) if self.rescore and scoring_of(self.state, attempt) else None,
             )  # fmt: skip

@@ -4,6 +4,7 @@ from math import inf
 
 from cockpit.agent.views import layout
 from cockpit.agent.views.quoting import clip, line, plain
+from cockpit.core.metric import Metric
 from cockpit.core.model import Cluster, ClusterState, Message, Mode
 from cockpit.core.state import State
 from cockpit.decide.budget import accounts, committed_usd, left_usd
@@ -23,6 +24,7 @@ def session(state: State, author: str, at: float) -> str:
     lines = [
         f"# Session {line(settings.name, 80)}, {hour(state, at)}",
         f"Metric: {line(settings.metric.name)}, {settings.metric.better}.",
+        _limits(settings.metric),
         f"Runs of {settings.time_budget_s:.0f} s; corpus {line(state.corpus or 'not named', 120)}.",
         f"Phase: {line(state.phase or 'not named yet', 120)}. Mode: {state.mode}.",
         f"Experiments: {counts or 'none'}.",
@@ -35,6 +37,11 @@ def session(state: State, author: str, at: float) -> str:
     if state.held:
         lines.append("The person holds the session: nothing new starts.")
     return "\n".join(filter(None, lines))
+
+
+def _limits(metric: Metric) -> str:
+    limits = [str(one) for one in (*metric.constraints, *metric.tie_breaks)]
+    return f"Second metrics, whose limits a keep must not break: {line('; '.join(limits), 400)}." if limits else ""
 
 
 def hour(state: State, at: float) -> str:

@@ -112,7 +112,9 @@ class Attempts(Listing):
         if attempt.started_at:
             until = attempt.ended_at if done else self.now
             row.put(f"{clock(attempt.started_at)} {duration(until - attempt.started_at)}", "dim", 14)
-        return row.put(plain(attempt.message), "dim").strip()
+        others = attempt.metrics.others if attempt.metrics is not None else {}
+        second = "  ".join(f"{name} {value:.6g}" for name, value in others.items())
+        return row.put(plain(attempt.message or second), "dim").strip()
 
 
 class Curve(Pane):
