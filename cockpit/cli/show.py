@@ -17,6 +17,7 @@ from cockpit.decide.early_stopping import early_stopping_summary
 from cockpit.read.attempts import current_attempt, is_evaluating
 from cockpit.read.costs import device_word
 from cockpit.read.forecasts import forecast_words, forecasts_of
+from cockpit.read.result_query import found_by
 from cockpit.report.results import clean, results_tsv
 from cockpit.report.status import Json, counts, status
 from cockpit.session.paths import SessionFolder
@@ -91,8 +92,10 @@ def _need_lines(state: State, found: Json) -> Iterator[str]:
             yield f"  {name}: {said}"
 
 
-def print_results(name: str | None, output: str | None) -> None:
-    lines = results_tsv(state_of(session(name)))
+def print_results(name: str | None, output: str | None, query: str = "") -> None:
+    """Print results.tsv, or the lines of the experiments that a query matches. Raises BadQuery."""
+    state = state_of(session(name))
+    lines = results_tsv(state, found_by(state, query) if query else None)
     if output is None or output == "-":
         for line in lines:
             print(line)

@@ -43,3 +43,17 @@ def gain_of(state: State) -> Comparison | None:
 def is_clear(estimate: Estimate) -> bool:
     """Tell if the interval of an effect excludes 0."""
     return estimate.low > 0 or estimate.high < 0
+
+
+def against_incumbent(state: State, name: str) -> Estimate | None:
+    """Return an experiment against the incumbent; None where the two share no class, or are the same.
+
+    The estimate of its verdict where that was against the incumbent; else its runs are compared as they are.
+    """
+    experiment = state.experiments[name]
+    if not state.incumbent or name == state.incumbent or not experiment.scores:
+        return None
+    if experiment.estimate is not None and experiment.estimate.against == state.incumbent:
+        return experiment.estimate
+    found = compare(evidence_of(state, name), evidence_of(state, state.incumbent), noise_of(state))
+    return found.pooled if found else None

@@ -3,7 +3,7 @@
 The columns are autoresearch's, then the hardware class of the score: scores of two classes are never compared.
 """
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from cockpit.core.metric import Metric, precise
 from cockpit.core.model import Experiment, ExperimentStatus
@@ -19,8 +19,10 @@ _STATUS = {
 }
 
 
-def results_tsv(state: State) -> Iterator[str]:
+def results_tsv(state: State, only: Container[str] | None = None) -> Iterator[str]:
     """Yield the lines, header first. A crash scores 0.000000, as in autoresearch; simulated results say so.
+
+    With `only` these experiments alone.
 
     An experiment that was ended early has no score and counts as a crash, because readers of such a file take the
     score of every other line as measured. Experiments that never ran are left out.
@@ -30,7 +32,7 @@ def results_tsv(state: State) -> Iterator[str]:
     simulated = state.session.fleet.simulated
     for experiment in state.experiments.values():
         status = _STATUS.get(experiment.status)
-        if status is None:
+        if status is None or (only is not None and experiment.id not in only):
             continue
         description = f"{experiment.id} {change_words(experiment)}"
         if experiment.status is ExperimentStatus.VALID:

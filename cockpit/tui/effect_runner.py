@@ -7,6 +7,7 @@ from typing import assert_never
 from cockpit.core.errors import CockpitError
 from cockpit.tui.actions.effects import (
     AskLine,
+    AskResults,
     Back,
     Choose,
     Confirm,
@@ -34,6 +35,7 @@ from cockpit.tui.actions.effects import (
     SetReplaySpeed,
     SetTheme,
     ShowTab,
+    SortResults,
     StepPane,
     ToggleChart,
     ToggleFiller,
@@ -153,6 +155,10 @@ class EffectRunner(TerminalApp):
                 self.main.chart.toggle(what)
             case ZoomChart(steps):
                 self.main.chart.zoom(steps)
+            case AskResults(query):
+                self.main.ask_results(query)
+            case SortResults(sort):
+                self.main.results.sort_by(sort)
             case ToggleFiller():
                 self.main.waves.toggle_filler()
             case SetTheme(name):

@@ -1,5 +1,7 @@
 """A row of the screen, built from left to right to an exact width."""
 
+from collections.abc import Sequence
+
 from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
@@ -89,13 +91,24 @@ def hint_rows(width: int, palette: Palette, *paragraphs: str) -> list[Strip]:
     return [Row(width, palette).skip().put(line, "dim").strip() for line in lines]
 
 
-def title_row(width: int, palette: Palette, title: str, note: str, focused: bool, key: str = "") -> Strip:
-    """Return the row above a pane: its name, a thin rule and a note."""
+def title_row(
+    width: int,
+    palette: Palette,
+    title: str,
+    note: str,
+    focused: bool,
+    key: str = "",
+    beside: Sequence[tuple[str, str]] = (),
+) -> Strip:
+    """Return the row above a pane: its name, those of other panes in its place, a thin rule and a note."""
     row = Row(width, palette)
     row.put("━━ " if focused else "── ", "accent" if focused else "track")
     if key:
         row.put(key + " ", "dim")
     row.put(title, "focus" if focused else "title").skip()
+    if sum(len(name) + 3 for _, name in beside) + width_of(note) + 6 <= row.left:
+        for other_key, name in beside:
+            row.put(f"{other_key} {name}", "faint").skip()
     note = whole_parts(note, max(0, row.left - 4))
     rule = row.left - (width_of(note) + 1 if note else 0)
     row.put(("━" if focused else "─") * max(0, rule), "accent" if focused else "track")

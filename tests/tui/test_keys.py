@@ -29,6 +29,7 @@ from cockpit.core.intents import (
     SetProposer,
 )
 from cockpit.core.model import EndMode, Mode
+from cockpit.read.result_rows import SORTS
 from cockpit.tui.actions.effects import SaveLog, SetTheme
 from cockpit.tui.actions.navigation import NAVIGATION
 from cockpit.tui.actions.pages import PAGE_ACTIONS
@@ -46,6 +47,8 @@ pytestmark = pytest.mark.anyio
 
 PROPOSAL, SECOND = "w007", "w008"
 RUNS, QUEUED_WAVE, HELD_WAVE = "e0051.1", "w005", "w006"
+
+KEPT = {"e0000", "e0007", "e0019"}
 
 ACTING: list[tuple[str, list[str], list[AnyIntent]]] = [
     ("approve asks first", ["a", "enter"], []),
@@ -113,6 +116,9 @@ async def start_again(pilot: Pilot[int]) -> None:
         app.carry_out((SetTheme("dark"),))
     for listing in (app.main.grid, app.main.waves, app.main.chart):
         listing.select_index(0)
+    app.main.ask_results("")
+    app.main.results.sort_by(SORTS[0])
+    app.main.go_to("log")
     app.main.go_to("clusters")
     await settle(pilot)
 
@@ -134,7 +140,7 @@ async def test_a_watcher_has_no_key_that_acts(screen_on: Opener) -> None:
     before = (app.feed.folder.inbox).exists()
     keys = [key for action in STEERING for key in action.keys]
     async with shown(app) as pilot:
-        for pane in "12345":
+        for pane in "1234567":
             await press(pilot, pane, *keys)
             assert app.screen is app.main
             assert "approve" not in words_on(app) and "reject" not in words_on(app)
@@ -179,8 +185,22 @@ SEEING: list[tuple[str, list[str], Callable[[CockpitApp], bool]]] = [
     ("help by F1", ["f1"], lambda app: isinstance(app.screen, HelpScreen)),
     ("panes by number", ["4"], lambda app: app.main.pane == "chart"),
     ("the next pane", ["tab"], lambda app: app.main.pane == "waves"),
-    ("the pane before", ["shift+tab"], lambda app: app.main.pane == "talk"),
-    ("the pane after the last", ["5", "tab"], lambda app: app.main.pane == "clusters"),
+    ("the pane before", ["shift+tab"], lambda app: app.main.pane == "stack"),
+    ("the pane after the last", ["7", "tab"], lambda app: app.main.pane == "clusters"),
+    (
+        "the results in the log's place",
+        ["6"],
+        lambda app: app.main.results.size.height > 0 == app.main.log_pane.size.height,
+    ),
+    ("the log again", ["6", "3"], lambda app: app.main.log_pane.size.height > 0),
+    ("the results of a query", ["6", "ampersand", *"kept", "enter"], lambda app: set(app.main.results.keys) == KEPT),
+    ("all results again", ["6", "ampersand", *"kept", "enter", "escape"], lambda app: len(app.main.results.keys) == 69),
+    ("the next order of the results", ["6", "s"], lambda app: app.main.results.keys[0] == "e0068"),
+    ("an order by name", ["colon", *"sort newest", "enter"], lambda app: app.main.results.keys[0] == "e0068"),
+    ("a query by name", ["colon", *"query e0012", "enter"], lambda app: app.main.results.keys == ["e0012"]),
+    ("open a result", ["6", "enter"], lambda app: page_of(app).experiment == app.main.results.keys[0]),
+    ("find a result", ["6", "slash", *"momentum", "enter"], lambda app: app.main.results.selected > "e0061"),
+    ("open a kept change", ["7", "j", "enter"], lambda app: page_of(app).experiment == "e0019"),
     ("zoom", ["z"], lambda app: app.main.zoomed),
     ("zoom and back", ["z", "z"], lambda app: not app.main.zoomed),
     ("zoom and esc", ["z", "escape"], lambda app: not app.main.zoomed),

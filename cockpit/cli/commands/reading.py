@@ -23,6 +23,7 @@ def add(command: Command) -> None:
     it = command("results", _results, "write autoresearch's results.tsv")
     add_session(it)
     it.add_argument("-o", "--output", metavar="FILE", help="default: standard output")
+    it.add_argument("-q", "--query", metavar="QUERY", default="", help="only these, such as 'kept DEPTH=9 class:H200'")
     it = command("report", _report, "write a session's report: one HTML page, Markdown or a picture")
     add_session(it)
     form = it.add_mutually_exclusive_group()
@@ -70,7 +71,7 @@ def _status(options: Namespace) -> None:
 def _results(options: Namespace) -> None:
     from cockpit.cli.show import print_results
 
-    print_results(options.session, options.output)
+    print_results(options.session, options.output, options.query)
 
 
 def _report(options: Namespace) -> None:

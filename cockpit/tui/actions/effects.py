@@ -149,6 +149,18 @@ class ZoomChart(Struct, frozen=True):
     steps: int
 
 
+class AskResults(Struct, frozen=True):
+    """Show the results that a query matches; all for an empty one."""
+
+    query: str
+
+
+class SortResults(Struct, frozen=True):
+    """Order the results, by the next order for an empty name."""
+
+    sort: str = ""
+
+
 class ToggleFiller(Struct, frozen=True):
     """Show or hide the filler's own waves in the queue."""
 
@@ -188,6 +200,7 @@ class SetReplaySpeed(Struct, frozen=True):
 Effect = (
     Send | Note | AskLine | Choose | Confirm | OpenWave | OpenExperiment | OpenHelp | OpenPalette | ShowTab | FocusNext
     | Back | Leave | FocusPane | StepPane | FocusSay | ZoomPane | Find | FindNext | ToggleLog | FilterLog | CopyLog
-    | SaveLog | ToggleChart | ZoomChart | ToggleFiller | SetTheme | Redraw | PauseReplay | SeekReplay | SetReplaySpeed
+    | SaveLog | ToggleChart | ZoomChart | AskResults | SortResults | ToggleFiller | SetTheme | Redraw | PauseReplay
+    | SeekReplay | SetReplaySpeed
 )  # fmt: skip
 Effects = tuple[Effect, ...]

@@ -1,7 +1,10 @@
 """The actions that look: open, find, zoom, switch, copy, leave. A watcher has them too."""
 
+from cockpit.read.result_query import BadQuery, parse_query
+from cockpit.read.result_rows import SORTS
 from cockpit.tui.actions.effects import (
     AskLine,
+    AskResults,
     CopyLog,
     Effects,
     FilterLog,
@@ -17,6 +20,7 @@ from cockpit.tui.actions.effects import (
     Redraw,
     SaveLog,
     SetTheme,
+    SortResults,
     StepPane,
     ToggleChart,
     ToggleFiller,
@@ -30,10 +34,11 @@ from cockpit.tui.theme import THEMES
 from cockpit.tui.views.queue import FILLER
 
 MAIN = frozenset(PANES)
-SEARCHED = frozenset({"clusters", "waves", "log", "chart", "experiment"})
+SEARCHED = frozenset({"clusters", "waves", "log", "chart", "results", "stack", "experiment"})
 LOG = frozenset({"log"})
 CHART = frozenset({"chart"})
-DIFFED = frozenset({"clusters", "chart", "log"})
+RESULTS = frozenset({"results"})
+DIFFED = frozenset({"clusters", "chart", "log", "results", "stack"})
 
 
 def _open(here: Here, words: str) -> Effects:
@@ -87,6 +92,26 @@ def _filter(here: Here, words: str) -> Effects:
     return (AskLine(question, lambda text: (FilterLog(text),), here.log_filter, allow_empty=True),)
 
 
+def _query(here: Here, words: str) -> Effects:
+    def ask(text: str) -> Effects:
+        try:
+            parse_query(text, here.state.session.constants)
+        except BadQuery as error:
+            raise Problem(str(error)) from error
+        return FocusPane("results"), AskResults(text)
+
+    if words:
+        return ask(words)
+    question = "Show only experiments that match, such as: kept DEPTH=9 class:H200 wave:w007 score<0.98 -crashed"
+    return (AskLine(question, ask, here.query, allow_empty=True),)
+
+
+def _sort(here: Here, words: str) -> Effects:
+    if words not in SORTS:
+        raise Problem(f"there is no order {words!r}: choose {', '.join(SORTS)}")
+    return FocusPane("results"), SortResults(words)
+
+
 def _save(here: Here, words: str) -> Effects:
     if words:
         return (SaveLog(words),)
@@ -131,6 +156,10 @@ NAVIGATION: tuple[Action, ...] = (
            keys=("y",), places=LOG, footer=10, group="log"),
     Action("save", "save", "Save the whole log to a file", run=_save, keys=("s",), places=LOG, takes="FILE",
            acting=True, footer=11, group="log"),
+    Action("query", "query", "Show only the experiments that match a query", run=_query, keys=("ampersand",),
+           places=RESULTS, takes="QUERY", footer=1, group="results"),
+    Action("sort", "sort", f"Order the results by {', '.join(SORTS)}", (SortResults(),), run=_sort,
+           keys=("s",), places=RESULTS, takes=f"[{'|'.join(SORTS)}]", footer=1, group="results"),
     Action("view", "view", "Show experiments, or main effects of the selected wave", (ToggleChart("view"),),
            keys=("v",), places=CHART, footer=7, group="chart"),
     Action("axis", "axis", "Place experiments by time, or one after another", (ToggleChart("axis"),), keys=("t",),

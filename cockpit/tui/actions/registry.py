@@ -36,6 +36,8 @@ class Here:
     found: str = ""
     """The text last searched for."""
     log_filter: str = ""
+    query: str = ""
+    """The query of the results that are shown."""
     log_name: str = ""
     """A file name for the log that is shown."""
 

@@ -36,7 +36,7 @@ from cockpit.tui.actions.words import given_by, usage_of
 from cockpit.tui.views.queue import FILLER, queued
 
 WAVES = frozenset({"waves"})
-EXPERIMENT_PLACES = frozenset({"clusters", "chart", "experiment", "log"})
+EXPERIMENT_PLACES = frozenset({"clusters", "chart", "experiment", "log", "results", "stack"})
 
 
 def effects_of_verb(

@@ -7,7 +7,7 @@ from cockpit.read.waves import replaced_base
 from cockpit.tui.actions.registry import Here
 from cockpit.tui.views.queue import FILLER
 
-PANES = ("clusters", "waves", "log", "chart", "talk")
+PANES = ("clusters", "waves", "log", "chart", "talk", "results", "stack")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The places of the main screen's panes by the terminal's size: all five where there is room, else one at a time."""
+"""The places of the main screen's panes by the terminal's size: five where there is room, else one at a time."""
 
 from textual.geometry import Region
 
@@ -13,7 +13,15 @@ LOG_ROWS = 10
 """The fewest rows of the log that are left below the clusters."""
 SMALLEST = (60, 20)
 
-PANES = ("clusters", "waves", "log", "chart", "talk")
+PANES = ("clusters", "waves", "log", "chart", "talk", "results", "stack")
+LOWER = ("log", "results", "stack")
+"""The panes that share the place below the clusters."""
+
+
+def beside(pane: str) -> tuple[tuple[str, str], ...]:
+    """Return the key and the name of each other pane that shares the place of this one."""
+    others = LOWER if pane in LOWER else ()
+    return tuple((str(PANES.index(name) + 1), name) for name in others if name != pane)
 
 
 def is_narrow(width: int, height: int) -> bool:
@@ -25,9 +33,19 @@ def too_small(width: int, height: int) -> bool:
 
 
 def arrange(
-    width: int, height: int, pane: str, zoomed: bool, clusters: int, input_line: bool, header_rows: int = HEADER_ROWS
+    width: int,
+    height: int,
+    pane: str,
+    zoomed: bool,
+    clusters: int,
+    input_line: bool,
+    header_rows: int = HEADER_ROWS,
+    lower: str = "log",
 ) -> dict[str, Region]:
-    """Return a region for each part that is shown: header, footer, the panes, `say` (the input), `tabs`, `divider`."""
+    """Return a region for each part that is shown: header, footer, the panes, `say` (the input), `tabs`, `divider`.
+
+    `lower` is the one of LOWER that is shown below the clusters.
+    """
     regions = {
         "header": Region(0, 0, width, header_rows),
         "footer": Region(0, height - FOOTER_ROWS, width, FOOTER_ROWS),
@@ -43,7 +61,7 @@ def arrange(
     regions["divider"] = Region(left, top, 1, rows)
     grid_rows = _grid_rows(left, rows, clusters)
     regions["clusters"] = Region(0, top, left, grid_rows)
-    regions["log"] = Region(0, top + grid_rows, left, rows - grid_rows)
+    regions[lower] = Region(0, top + grid_rows, left, rows - grid_rows)
     wave_rows = max(7, min(15, rows * 3 // 10 // 2 * 2 + 1))
     chart_rows = max(9, (rows - wave_rows) // 2)
     x = left + 1

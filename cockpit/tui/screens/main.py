@@ -1,4 +1,4 @@
-"""The main screen: five panes around one state."""
+"""The main screen: the panes around one state."""
 
 from textual import events
 from textual.app import ComposeResult
@@ -11,8 +11,9 @@ from textual.widgets import Input
 from cockpit.agent.claude import turn_status
 from cockpit.core.model import ClusterState
 from cockpit.core.state import State
-from cockpit.read.attempts import is_evaluating
+from cockpit.read.attempts import current_attempt, is_evaluating
 from cockpit.read.listeners import listener_words, takes_words
+from cockpit.read.result_query import parse_query
 from cockpit.tui.actions.registry import Here
 from cockpit.tui.log_index import last_lines
 from cockpit.tui.plain import plain, width_of, wrap
@@ -29,6 +30,8 @@ from cockpit.tui.widgets.line import LineInput
 from cockpit.tui.widgets.listing import Listing
 from cockpit.tui.widgets.log import NOTHING_CHOSEN, Log
 from cockpit.tui.widgets.pane import Pane
+from cockpit.tui.widgets.results import Results
+from cockpit.tui.widgets.stack import KeptStack
 from cockpit.tui.widgets.talk import Talk
 from cockpit.tui.widgets.waves import Waves
 
@@ -81,19 +84,31 @@ class Divider(Pane):
         return [Row(width, self.palette).put("│", "track").strip() for _ in range(height)]
 
 
+ROOMY_TABS_FROM = 100
+"""Columns from which a rule is between two names of panes. In fewer the note of the pane needs them."""
+
+
 class Tabs(Pane):
     """The names of the panes, where one is shown at a time."""
 
     NAME = "tabs"
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._ends: list[int] = []
+        """The column behind each name."""
+
     def rows(self, width: int, height: int) -> list[Strip]:
         screen = self.screen
         assert isinstance(screen, MainScreen)
         row = Row(width, self.palette)
+        self._ends = []
         for index, name in enumerate(layout.PANES, start=1):
             here = name == screen.pane
-            row.put("━ " if here else "─ ", "accent" if here else "track")
+            if here or width >= ROOMY_TABS_FROM:
+                row.put("━ " if here else "─ ", "accent" if here else "track")
             row.put(f"{index} ", "dim").put(name, "focus" if here else "title").skip()
+            self._ends.append(row.at)
         note = whole_parts(screen.query_one(f"#{screen.pane}", Pane).title_note, max(0, row.left - 3))
         row.put("─" * (row.left - (width_of(note) + 1 if note else 0)), "track")
         if note:
@@ -103,10 +118,8 @@ class Tabs(Pane):
     def on_click(self, event: events.Click) -> None:
         screen = self.screen
         assert isinstance(screen, MainScreen)
-        at = 0
-        for name in layout.PANES:
-            at += len(name) + 5
-            if event.x < at:
+        for name, end in zip(layout.PANES, self._ends, strict=True):
+            if event.x < end:
                 screen.go_to(name)
                 return
 
@@ -128,6 +141,8 @@ class MainScreen(CockpitScreen):
         super().__init__(context)
         session, watch = self.session, self.session.watch
         self.pane = "clusters"
+        self.lower = "log"
+        """The pane below the clusters: one of `layout.LOWER`."""
         self.zoomed = False
         self.header = Header(session.feed.folder.name)
         self.footer = Footer()
@@ -135,6 +150,8 @@ class MainScreen(CockpitScreen):
         self.waves = Waves()
         self.log_pane = Log()
         self.chart = Chart()
+        self.results = Results()
+        self.stack = KeptStack()
         self.talk = Talk(session.user, watch)
         self.say = LineInput(placeholder="write to the proposer", id="say", select_on_focus=False)
         self.watch_only = watch
@@ -151,6 +168,8 @@ class MainScreen(CockpitScreen):
             yield self.log_pane
             yield self.chart
             yield self.talk
+            yield self.results
+            yield self.stack
             if not self.watch_only:
                 yield self.say
             yield self.footer
@@ -163,7 +182,7 @@ class MainScreen(CockpitScreen):
         clusters = len(state.clusters) if state else 16
         regions = layout.arrange(
             size.width, size.height, self.pane, self.zoomed, clusters, not self.watch_only,
-            self.header.rows_wanted(size.width),
+            self.header.rows_wanted(size.width), self.lower,
         )  # fmt: skip
         rows = self.footer.rows_wanted(size.width)
         # A long note lies over the panes: they keep their places.
@@ -189,8 +208,9 @@ class MainScreen(CockpitScreen):
         alone = self.zoomed or layout.is_narrow(*self.app.size)
         for name in layout.PANES:
             pane = self.query_one(f"#{name}", Pane)
-            if pane.bare != alone:
-                pane.bare = alone
+            beside = layout.beside(name)
+            if pane.bare != alone or pane.beside != beside:
+                pane.bare, pane.beside = alone, beside
                 pane.forget()
         # The refresh of a child: a widget's own layout refresh leaves its own arrangement cached.
         self.header.refresh(layout=True)
@@ -222,6 +242,8 @@ class MainScreen(CockpitScreen):
         self.grid.tell(state, now)
         self.waves.tell(state, now)
         self.chart.tell(state, now)
+        self.results.tell(state, now)
+        self.stack.tell(state, now)
         heard = f"write to {plain(state.proposer)}" if takes_words(state.proposer) else plain(listener_words(state))
         self.say.placeholder = heard
         self.talk.tell(state, now, turn_status.read(session.feed.folder.agent_live) if state.asks else None)
@@ -265,9 +287,9 @@ class MainScreen(CockpitScreen):
         return last_lines(feed.folder.log(attempt), most, feed.log_share(attempt))
 
     def _attempt(self, state: State) -> str:
-        if self.pane == "chart" and self.chart.selected in state.experiments:
-            attempts = state.experiments[self.chart.selected].attempts
-            return attempts[-1] if attempts else ""
+        if self._listed in state.experiments:
+            attempt = current_attempt(state, self._listed)
+            return attempt.id if attempt is not None else ""
         cluster = state.clusters.get(self.grid.selected)
         if cluster is None:
             return ""
@@ -282,8 +304,7 @@ class MainScreen(CockpitScreen):
             return None
         attempt = self._attempt(state)
         experiment = state.attempts[attempt].experiment if attempt else ""
-        if self.pane == "chart" and self.chart.selected:
-            experiment = self.chart.selected
+        experiment = self._listed or experiment
         return Here(
             state=state,
             now=session.now(),
@@ -296,8 +317,20 @@ class MainScreen(CockpitScreen):
             cluster=self.grid.selected if self.pane in ("clusters", "log") else "",
             found=self.context.last_found,
             log_filter=self.log_pane.filter,
+            query=self.results.asked,
             log_name=self.log_pane.file_name,
         )
+
+    @property
+    def _listed(self) -> str:
+        """The experiment that is selected in the focused list of experiments; empty in any other pane."""
+        lists = {"chart": self.chart, "results": self.results, "stack": self.stack}
+        return lists[self.pane].selected if self.pane in lists else ""
+
+    def ask_results(self, query: str) -> None:
+        """Show the experiments that a query matches."""
+        state = self.session.state
+        self.results.ask(query, parse_query(query, state.session.constants) if state is not None else ())
 
     @property
     def log_shown(self) -> Log:
@@ -315,7 +348,7 @@ class MainScreen(CockpitScreen):
     def _select(self, text: str, forward: bool) -> bool:
         """Select the next thing of this pane whose name or words contain `text`. Returns whether there is one."""
         state = self.session.state
-        pane = {"clusters": self.grid, "waves": self.waves, "chart": self.chart}.get(self.pane)
+        pane = self.query_one(f"#{self.pane}", Pane)
         if state is None or not isinstance(pane, Listing) or not pane.keys:
             return False
         want = text.casefold()
@@ -333,6 +366,8 @@ class MainScreen(CockpitScreen):
 
     def go_to(self, pane: str) -> None:
         self.pane = pane
+        if pane in layout.LOWER:
+            self.lower = pane
         widget = self.query_one(f"#{pane}", Pane)
         self._relay()
         self.set_focus(widget)
@@ -340,6 +375,7 @@ class MainScreen(CockpitScreen):
         if self.session.state is not None:
             self._choose_log(self.session.state)
         self.update_footer()
+        self.call_after_refresh(self.show)
 
     def step(self, steps: int) -> None:
         self.go_to(layout.PANES[(layout.PANES.index(self.pane) + steps) % len(layout.PANES)])
@@ -364,6 +400,8 @@ class MainScreen(CockpitScreen):
             self.log_pane.set_filter("")
         elif self.log_pane.needle and self.pane == "log":
             self.log_pane.find("")
+        elif self.results.asked and self.pane == "results":
+            self.ask_results("")
 
     def leave_input(self) -> None:
         self.set_focus(self.talk)

@@ -24,6 +24,8 @@ class Pane(Widget):
         super().__init__(id=name or self.NAME or None)
         self.bare = False
         """Its title is shown elsewhere, and its first row is left out."""
+        self.beside: tuple[tuple[str, str], ...] = ()
+        """Key and name of each other pane that can be shown in this place."""
         self.title_note = ""
         self._drawn: list[Strip] = []
         self._drawn_size = (0, 0)
@@ -47,7 +49,7 @@ class Pane(Widget):
 
     def titled(self, width: int, note: str = "") -> Strip:
         self.title_note = note
-        return title_row(width, self.palette, self.NAME, note, self.has_focus_within, self.KEY)
+        return title_row(width, self.palette, self.NAME, note, self.has_focus_within, self.KEY, self.beside)
 
     def paint(self) -> None:
         """Make the rows again, and draw those that changed."""

@@ -1,0 +1,159 @@
+"""The results: every experiment that the query matches, in the order the person chose, one row each."""
+
+from textual import events
+from textual.strip import Strip
+
+from cockpit.core.model import Estimate
+from cockpit.core.state import State
+from cockpit.read.effects import against_incumbent, is_clear
+from cockpit.read.result_query import Query, matches
+from cockpit.read.result_rows import SORTS, ResultRow, ResultRows
+from cockpit.read.waves import status_word
+from cockpit.tui.figures import MINUS, bare, count, money, score, short_name, signed
+from cockpit.tui.plain import plain, width_of
+from cockpit.tui.rows import Row, hint_rows
+from cockpit.tui.views.review import GLYPHS
+from cockpit.tui.widgets.listing import Listing
+
+WIDE_FROM = 90
+"""Columns from which a row has the status in words."""
+CLASS_MOST = 10
+INTERVAL = 16
+"""Cells of `−0.0006 ± .0002` and the blank behind it."""
+EMPTY = (
+    "Each experiment has a row here: its score, how it compares with the incumbent, its runs and its cost.",
+    "The baseline is the first.",
+)
+
+
+class Results(Listing):
+    NAME = "results"
+    KEY = "6"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.all = ResultRows()
+        self.asked = ""
+        """The query as the person wrote it; empty for every experiment."""
+        self.sort = SORTS[0]
+        self._terms: Query = ()
+        self._listed: list[str] = []
+        self._listed_for: tuple[object, ...] = ()
+        self._estimates: dict[str, Estimate | None] = {}
+        self._estimates_for: tuple[object, ...] = ()
+
+    def keys_of(self, state: State) -> list[str]:
+        """Return the experiments of the query in order. Nothing is read while the pane is not shown."""
+        if not self.display or not self.size.height:
+            return self.keys
+        self.all.follow(state)
+        wanted = (self.all.version, self._terms, self.sort)
+        if self._listed_for != wanted:
+            constants = state.session.constants
+            found = [name for name, row in self.all.by_name.items() if matches(self._terms, row, constants)]
+            self._listed, self._listed_for = self.all.ordered(found, state, self.sort), wanted
+        return self._listed
+
+    def ask(self, text: str, terms: Query) -> None:
+        """Show the experiments that a query matches."""
+        self.asked, self._terms = text, terms
+        self._refill()
+
+    def sort_by(self, sort: str) -> None:
+        """Order the rows by this, or by the next one of SORTS for an empty name."""
+        self.sort = sort or SORTS[(SORTS.index(self.sort) + 1) % len(SORTS)]
+        self._refill()
+
+    def _refill(self) -> None:
+        if self.state is not None:
+            self.selected, self.top = "", 0
+            self.tell(self.state, self.now)
+
+    def on_resize(self, event: events.Resize) -> None:
+        if self.state is not None:
+            self.tell(self.state, self.now)
+
+    def rows(self, width: int, height: int) -> list[Strip]:
+        state = self.state
+        if state is None:
+            return [self.titled(width)]
+        rows = [self.titled(width, self._note(state))]
+        if not self.keys:
+            hint = (f"No experiment matches {plain(self.asked)}. & asks for others, esc shows all.",)
+            return rows + hint_rows(width, self.palette, *(hint if self.asked else EMPTY))
+        shown = [self.all.by_name[name] for name in self.window(height - 2)]
+        widest = max((width_of(plain(row.hardware)) for row in shown), default=0)
+        hardware = max(6, min(CLASS_MOST, widest) + 1)
+        rows.append(self._head(width, hardware))
+        return rows + [self._row(state, row, width, hardware) for row in shown]
+
+    def _note(self, state: State) -> str:
+        parts = [f"& {plain(self.asked)}"] if self.asked else []
+        total = len(self.all.by_name)
+        parts.append(f"{len(self.keys):,} of {total:,}" if self.asked else count(total, "experiment"))
+        parts.append(f"by {self.sort}")
+        if state.incumbent:
+            parts.append(f"against {plain(state.incumbent)}")
+        return "  ".join(parts)
+
+    def _head(self, width: int, hardware: int) -> Strip:
+        row = Row(width, self.palette).skip(2)
+        columns = [("", "", 7)]
+        columns += [("", "status", 11)] if width >= WIDE_FROM else []
+        columns += [("", "class", hardware), ("score", "score", 8), ("", "Δ incumbent", INTERVAL)]
+        columns += [("runs", "runs", 5), ("cost", "cost", 8), ("change", "change", 0)]
+        for sort, title, cells in columns:
+            row.put(title, "focus" if sort and sort == self.sort else "dim", cells)
+        return row.strip()
+
+    def _row(self, state: State, view: ResultRow, width: int, hardware: int) -> Strip:
+        ground = self.palette.selection if view.experiment == self.selected else None
+        glyph, ink = GLYPHS[view.status]
+        row = Row(width, self.palette, ground).put(glyph, ink).skip()
+        row.put(plain(view.experiment), "key", 7)
+        if width >= WIDE_FROM:
+            row.put(status_word(state, state.experiments[view.experiment]), ink, 11)
+        row.put(plain(view.hardware), "dim", hardware)
+        row.put(score(view.score) if view.score is not None else "", "text", 8)
+        estimate = self._against(state, view.experiment)
+        if estimate is not None:
+            row.put(interval_words(estimate), interval_ink(estimate), INTERVAL)
+        else:
+            row.put("incumbent" if view.experiment == state.incumbent else "", "good", INTERVAL)
+        row.put(f"×{view.runs}" if view.runs else "", "dim", 5).put(money(view.usd) if view.usd else "", "dim", 8)
+        full = plain(view.change)
+        return row.put(full if width_of(full) <= row.left else shorter(state, view), "text").strip()
+
+    def _against(self, state: State, name: str) -> Estimate | None:
+        wanted = (self.all.version, state.incumbent)
+        if self._estimates_for != wanted:
+            self._estimates, self._estimates_for = {}, wanted
+        if name not in self._estimates:
+            self._estimates[name] = against_incumbent(state, name)
+        return self._estimates[name]
+
+    def on_click(self, event: events.Click) -> None:
+        if event.y <= self.title_rows:
+            return
+        self.select_index(self.top + event.y - self.title_rows - 1)
+        if event.chain == 2:
+            self.post_message(self.Opened(self.NAME))
+
+
+def interval_words(estimate: Estimate) -> str:
+    """Return `−0.0006 ± .0002`."""
+    half = (estimate.high - estimate.low) / 2
+    return f"{signed(estimate.mean)} ± {bare(f'{half:.4f}')}"
+
+
+def interval_ink(estimate: Estimate) -> str:
+    """Return the role of an interval: clear gains and losses stand out."""
+    return "dim" if not is_clear(estimate) else "good" if estimate.mean < 0 else "bad"
+
+
+def shorter(state: State, view: ResultRow) -> str:
+    """Return the change with short names of constants."""
+    words = view.change
+    for name in state.session.constants:
+        words = words.replace(name, short_name(name))
+    return plain(words.replace(f" {MINUS}0.", f" {MINUS}.").replace(" 0.", " ."))

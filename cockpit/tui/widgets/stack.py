@@ -1,0 +1,114 @@
+"""The stack: the kept changes in order, the total against the baseline, and the pace of keeps."""
+
+from textual import events
+from textual.strip import Strip
+
+from cockpit.core.state import State
+from cockpit.read.kept_stack import KeptChange, Stack, kept_words, stack_of
+from cockpit.read.wording import estimate_words
+from cockpit.tui.figures import age, clock, count, money
+from cockpit.tui.plain import plain, wrap
+from cockpit.tui.rows import Row, hint_rows
+from cockpit.tui.widgets.listing import Listing
+from cockpit.tui.widgets.results import INTERVAL, interval_ink, interval_words
+
+DETAIL_FROM = 9
+"""Rows of the pane from which the selected change is worded in full below the list."""
+ABLATION_FROM = 120
+"""Columns from which each row has its ablation."""
+EMPTY = (
+    "Nothing has been kept yet. Each kept change has a row here, with its gain, its cost and its ablation.",
+    "A change is kept once repeated runs show a gain beyond the noise.",
+)
+
+
+class KeptStack(Listing):
+    NAME = "stack"
+    KEY = "7"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stack: Stack | None = None
+        self._made_for: tuple[object, ...] = ()
+        self._above = 0
+        """Rows above the list, the title among them."""
+
+    def keys_of(self, state: State) -> list[str]:
+        """Return the kept experiments. Nothing is read while the pane is not shown."""
+        if not self.display or not self.size.height:
+            return self.keys
+        wanted = (state.seq, int(self.now))
+        if self._made_for != wanted:
+            self._stack, self._made_for = stack_of(state, self.now), wanted
+        return [one.experiment for one in self._stack.kept] if self._stack is not None else []
+
+    def on_resize(self, event: events.Resize) -> None:
+        if self.state is not None:
+            self.tell(self.state, self.now)
+
+    def rows(self, width: int, height: int) -> list[Strip]:
+        state, stack = self.state, self._stack
+        if state is None or stack is None:
+            return [self.titled(width)]
+        if not stack.kept:
+            return [self.titled(width), *hint_rows(width, self.palette, *EMPTY)]
+        rows = [self.titled(width, f"{len(stack.kept)} kept")]
+        for said, ink in totals(state, stack):
+            rows += [Row(width, self.palette).skip().put(line, ink).strip() for line in wrap(said, width - 2, 2)]
+        detail = self._detail(state, width) if height >= DETAIL_FROM else []
+        rows.append(self._head(width))
+        self._above = len(rows)
+        shown = self.window(max(1, height - len(rows) - len(detail)))
+        by_name = {one.experiment: one for one in stack.kept}
+        rows += [self._row(by_name[name], width, name == self.selected) for name in shown]
+        blank = Row(width, self.palette).strip()
+        return rows + [blank] * (height - len(rows) - len(detail)) + detail
+
+    def _head(self, width: int) -> Strip:
+        row = Row(width, self.palette).skip(2).put("", width=7).put("at", "dim", 7)
+        row.put("gain", "dim", INTERVAL).put("runs", "dim", 5).put("cost", "dim", 9)
+        return row.put("change", "dim").strip()
+
+    def _row(self, one: KeptChange, width: int, chosen: bool) -> Strip:
+        row = Row(width, self.palette, self.palette.selection if chosen else None).put("◆", "good").skip()
+        row.put(plain(one.experiment), "key", 7).put(clock(one.at), "dim", 7)
+        if one.estimate is not None:
+            row.put(interval_words(one.estimate), interval_ink(one.estimate), INTERVAL)
+        else:
+            row.skip(INTERVAL)
+        row.put(f"×{one.runs}", "dim", 5).put(money(one.runs_usd) if one.runs_usd else "", "dim", 9)
+        if width >= ABLATION_FROM and one.ablation:
+            row.put(plain(one.change), "text", row.left - len(one.ablation) - 2)
+            return row.end(plain(one.ablation), "dim").strip()
+        return row.put(plain(one.change), "text").strip()
+
+    def _detail(self, state: State, width: int) -> list[Strip]:
+        """Return the selected change in a sentence, with its ablation."""
+        one = next((one for one in self._stack.kept if one.experiment == self.selected), None) if self._stack else None
+        if one is None:
+            return []
+        said = kept_words(state, one.experiment) + (f"; {one.ablation}" if one.ablation else "")
+        return [Row(width, self.palette).skip().put(line, "dim").strip() for line in wrap(said, width - 2, 2)]
+
+    def on_click(self, event: events.Click) -> None:
+        above = self._above - 1 + self.title_rows
+        if event.y >= above:
+            self.select_index(self.top + event.y - above)
+            if event.chain == 2:
+                self.post_message(self.Opened(self.NAME))
+
+
+def totals(state: State, stack: Stack) -> list[tuple[str, str]]:
+    """Return [(sentence, role)]: the total against the baseline with its price, and the pace."""
+    lines = []
+    if stack.total is not None:
+        price = f", {money(stack.usd_per_milli)} for each 0.001" if stack.usd_per_milli else ""
+        spent = f"; {money(stack.spent_usd)} spent{price}" if stack.spent_usd else ""
+        words = f"total {estimate_words(stack.total)} against {state.baseline}{spent}"
+        lines.append((plain(words), interval_ink(stack.total)))
+    pace = stack.pace
+    if pace is not None and not state.ended_at:
+        of = "the last keep" if pace.keeps == 1 else f"the last {count(pace.keeps, 'keep')}"
+        expected = f"at the pace of {of} the next hour gains {pace.gain_per_hour:.4f}"
+        lines.append((f"the last keep was {age(pace.since_keep_s)} ago; {expected}", "dim"))
+    return lines
