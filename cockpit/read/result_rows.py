@@ -124,7 +124,7 @@ def _row(state: State, one: Experiment, number: int) -> ResultRow:
         wave=one.wave,
         proposer=wave.proposer if wave is not None else "",
         base=one.base,
-        change=change_steps(state, one) if one.base else "the unchanged baseline",
+        change=change_steps(state, one, one.base) if one.base else "the unchanged baseline",
         reason=one.reason,
         overrides=one.overrides,
         classes=tuple(one.scores),
