@@ -117,7 +117,7 @@ def _holds(term: Term, row: ResultRow, constants: Mapping[str, Value]) -> bool:
         case TermKind.CONSTANT:
             return _compares(term, row.overrides.get(term.name, constants.get(term.name)))
         case TermKind.FIGURE:
-            return _compares(term, {"score": row.score, "runs": row.runs, "cost": row.usd}[term.name])
+            return _compares(term, {"score": row.value, "runs": row.runs, "cost": row.usd}[term.name])
     return term.wanted.casefold() in f"{row.experiment} {row.change} {row.reason}".casefold()
 
 

@@ -29,6 +29,8 @@ class ResultRow(msgspec.Struct, frozen=True):
     hardware: str
     """The class of its score; empty without one."""
     score: float | None
+    value: float | None
+    """The metric at that score: what a person compares with."""
     runs: int
     """Its valid runs in the class of its score."""
     usd: float
@@ -130,6 +132,7 @@ def _row(state: State, one: Experiment, number: int) -> ResultRow:
         classes=tuple(one.scores),
         hardware=score.hardware if score else "",
         score=score.mean if score else None,
+        value=state.session.metric.value(score.mean) if score else None,
         runs=score.runs if score else 0,
         usd=sum(run_usd(state, run, run.ended_at) for run in runs if run.ended_at),
         number=number,

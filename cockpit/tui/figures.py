@@ -2,6 +2,7 @@
 
 import time
 
+from cockpit.core.metric import figure
 from cockpit.read.wording import (
     MINUS,
     age,
@@ -23,6 +24,7 @@ __all__ = [
     "count",
     "difference_words",
     "duration",
+    "figure",
     "money",
     "score_words",
     "short_name",

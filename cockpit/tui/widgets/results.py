@@ -1,15 +1,18 @@
 """The results: every experiment that the query matches, in the order the person chose, one row each."""
 
+import math
+
 from textual import events
 from textual.strip import Strip
 
+from cockpit.core.metric import Metric
 from cockpit.core.model import Estimate
 from cockpit.core.state import State
 from cockpit.read.effects import against_incumbent, is_clear
 from cockpit.read.result_query import Query, matches
 from cockpit.read.result_rows import SORTS, ResultRow, ResultRows
 from cockpit.read.waves import status_word
-from cockpit.tui.figures import MINUS, bare, count, money, score, short_name, signed
+from cockpit.tui.figures import MINUS, bare, count, money, score_words, short_name, signed
 from cockpit.tui.plain import plain, width_of
 from cockpit.tui.rows import Row, hint_rows
 from cockpit.tui.views.review import GLYPHS
@@ -18,8 +21,8 @@ from cockpit.tui.widgets.listing import Listing
 WIDE_FROM = 90
 """Columns from which a row has the status in words."""
 CLASS_MOST = 10
-INTERVAL = 16
-"""Cells of `−0.0006 ± .0002` and the blank behind it."""
+INTERVAL = 18
+"""Cells of `−0.00060 ± .00021` and the blank behind it."""
 EMPTY = (
     "Each experiment has a row here: its score, how it compares with the incumbent, its runs and its cost.",
     "The baseline is the first.",
@@ -114,10 +117,10 @@ class Results(Listing):
         if width >= WIDE_FROM:
             row.put(status_word(state, state.experiments[view.experiment]), ink, 11)
         row.put(plain(view.hardware), "dim", hardware)
-        row.put(score(view.score) if view.score is not None else "", "text", 8)
+        row.put(score_words(state.session.metric, view.score) if view.score is not None else "", "text", 8)
         estimate = self._against(state, view.experiment)
         if estimate is not None:
-            row.put(interval_words(estimate), interval_ink(estimate), INTERVAL)
+            row.put(interval_words(state.session.metric, estimate), interval_ink(estimate), INTERVAL)
         else:
             row.put("incumbent" if view.experiment == state.incumbent else "", "good", INTERVAL)
         row.put(f"×{view.runs}" if view.runs else "", "dim", 5).put(money(view.usd) if view.usd else "", "dim", 8)
@@ -140,10 +143,11 @@ class Results(Listing):
             self.post_message(self.Opened(self.NAME))
 
 
-def interval_words(estimate: Estimate) -> str:
-    """Return `−0.0006 ± .0002`."""
+def interval_words(metric: Metric, estimate: Estimate) -> str:
+    """Return `−0.0012 ± .0021`: both with the decimals that the interval allows."""
     half = (estimate.high - estimate.low) / 2
-    return f"{signed(estimate.mean)} ± {bare(f'{half:.4f}')}"
+    decimals = max(0, min(6, 1 - math.floor(math.log10(half)))) if half > 0 else 4
+    return f"{signed(metric.value(estimate.mean), decimals)} ± {bare(f'{half:.{decimals}f}')}"
 
 
 def interval_ink(estimate: Estimate) -> str:

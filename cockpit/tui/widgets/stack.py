@@ -3,10 +3,11 @@
 from textual import events
 from textual.strip import Strip
 
+from cockpit.core.metric import Metric
 from cockpit.core.state import State
 from cockpit.read.kept_stack import KeptChange, Stack, kept_words, stack_of
 from cockpit.read.wording import estimate_words
-from cockpit.tui.figures import age, clock, count, money
+from cockpit.tui.figures import age, clock, count, figure, money
 from cockpit.tui.plain import plain, wrap
 from cockpit.tui.rows import Row, hint_rows
 from cockpit.tui.widgets.listing import Listing
@@ -60,7 +61,7 @@ class KeptStack(Listing):
         self._above = len(rows)
         shown = self.window(max(1, height - len(rows) - len(detail)))
         by_name = {one.experiment: one for one in stack.kept}
-        rows += [self._row(by_name[name], width, name == self.selected) for name in shown]
+        rows += [self._row(state.session.metric, by_name[name], width, name == self.selected) for name in shown]
         blank = Row(width, self.palette).strip()
         return rows + [blank] * (height - len(rows) - len(detail)) + detail
 
@@ -69,11 +70,11 @@ class KeptStack(Listing):
         row.put("gain", "dim", INTERVAL).put("runs", "dim", 5).put("cost", "dim", 9)
         return row.put("change", "dim").strip()
 
-    def _row(self, one: KeptChange, width: int, chosen: bool) -> Strip:
+    def _row(self, metric: Metric, one: KeptChange, width: int, chosen: bool) -> Strip:
         row = Row(width, self.palette, self.palette.selection if chosen else None).put("◆", "good").skip()
         row.put(plain(one.experiment), "key", 7).put(clock(one.at), "dim", 7)
         if one.estimate is not None:
-            row.put(interval_words(one.estimate), interval_ink(one.estimate), INTERVAL)
+            row.put(interval_words(metric, one.estimate), interval_ink(one.estimate), INTERVAL)
         else:
             row.skip(INTERVAL)
         row.put(f"×{one.runs}", "dim", 5).put(money(one.runs_usd) if one.runs_usd else "", "dim", 9)
@@ -104,11 +105,11 @@ def totals(state: State, stack: Stack) -> list[tuple[str, str]]:
     if stack.total is not None:
         price = f", {money(stack.usd_per_milli)} for each 0.001" if stack.usd_per_milli else ""
         spent = f"; {money(stack.spent_usd)} spent{price}" if stack.spent_usd else ""
-        words = f"total {estimate_words(stack.total)} against {state.baseline}{spent}"
+        words = f"total {estimate_words(state.session.metric, stack.total)} against {state.baseline}{spent}"
         lines.append((plain(words), interval_ink(stack.total)))
     pace = stack.pace
     if pace is not None and not state.ended_at:
         of = "the last keep" if pace.keeps == 1 else f"the last {count(pace.keeps, 'keep')}"
-        expected = f"at the pace of {of} the next hour gains {pace.gain_per_hour:.4f}"
+        expected = f"at the pace of {of} the next hour gains {figure(pace.gain_per_hour)}"
         lines.append((f"the last keep was {age(pace.since_keep_s)} ago; {expected}", "dim"))
     return lines
