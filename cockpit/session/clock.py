@@ -21,14 +21,15 @@ class Clock(Protocol):
 class WallClock:
     """The wall time at its creation, advanced by the machine's steady clock.
 
-    Setting the wall clock during a session changes nothing, and the time of a suspended machine counts.
+    Setting the wall clock during a session changes nothing, and the time of a suspended machine counts. A clock that
+    continues a session starts at its last time, `not_before`, where the machine's clock was set back since.
     """
 
-    def __init__(self) -> None:
-        self._origin = time.time() - _steady_s()
+    def __init__(self, not_before: float = 0.0) -> None:
+        self._origin = max(time.time(), not_before) - steady_s()
 
     def now(self) -> float:
-        return self._origin + _steady_s()
+        return self._origin + steady_s()
 
     def wait(self, event: threading.Event, until: float) -> None:
         _wait(event, until - self.now())
@@ -81,7 +82,7 @@ def _wait(event: threading.Event, seconds: float) -> None:
     event.wait(None if seconds > threading.TIMEOUT_MAX else max(0.0, seconds))
 
 
-def _steady_s() -> float:
+def steady_s() -> float:
     """Return seconds of a clock that is never set; where the system has one, it includes the time the machine slept."""
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -234,7 +234,8 @@ def fleet_and_clock(
         from cockpit.fleet.local.fleet import LocalFleet
 
         locks = DeviceLocks(Holder(str(folder.root.resolve()), user_name()))
-        return LocalFleet(session.fleet.clusters, wake, session.access, locks), WallClock()
+        clock = WallClock(not_before=state.now)
+        return LocalFleet(session.fleet.clusters, wake, session.access, locks, clock), clock
     if session.fleet.kind == "sim":
         from cockpit.fleet.sim.fleet import open_sim
 
@@ -252,7 +253,7 @@ def fleet_and_clock(
         yaml = Path(session.repo) / "experiment.yaml"
         identity = SessionIdentity(session.name, session.id)
         sky = SkyClient(yaml, identity, session.fleet.infra, configured.usd_per_hour, IDLE_MINUTES)
-        clock = WallClock()
+        clock = WallClock(not_before=state.now)
         parts = SkyParts(
             sky=sky,
             requests=LongRequests(sky.long_requests()),

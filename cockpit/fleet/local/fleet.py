@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -41,7 +42,9 @@ from cockpit.fleet.local.confinement import Rooms, Wall, confined, environment_p
 from cockpit.fleet.local.device_locks import DeviceLocks, Holder
 from cockpit.fleet.local.devices import cores, is_lent_alone, lock_names, visible_to_run
 from cockpit.fleet.local.environment import data_folders, kernel_folders, passed_on
+from cockpit.fleet.local.runner import times
 from cockpit.scoring.contract import leaves_model
+from cockpit.session.clock import Clock, WallClock, steady_s
 from cockpit.session.sqlite_file import is_full
 from cockpit.session.user import user_name
 
@@ -81,9 +84,11 @@ class LocalFleet:
         wake: threading.Event,
         access: RunAccess = UNCONFINED,
         locks: DeviceLocks | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self._specs = {spec.name: spec for spec in clusters}
         self._wake = wake
+        self._now = (clock or WallClock()).now
         self._access = access
         self._locks = locks or DeviceLocks(Holder("", user_name()))
         self._waiting: dict[str, str] = {}
@@ -109,7 +114,7 @@ class LocalFleet:
             if (_folder(job) / "job.json").exists():
                 self.submit(job)  # a runner may be starting: of two, the one that takes `started` runs it
             else:
-                self._reports.append(JobRefused(time.time(), job.name, "the worker stopped before it was started"))
+                self._reports.append(JobRefused(self._now(), job.name, "the worker stopped before it was started"))
 
     def launch(self, cluster: str, adopted: bool = False) -> None:
         self._down.discard(cluster)
@@ -128,23 +133,23 @@ class LocalFleet:
         except OSError as error:
             busy = ""
             self._reports.append(
-                FleetTrouble(time.time(), f"devices cannot be locked: {error}; two sessions may share one")
+                FleetTrouble(self._now(), f"devices cannot be locked: {error}; two sessions may share one")
             )
         if busy and not is_lent_alone(spec):
             if not self._shares_cores:
-                self._reports.append(FleetTrouble(time.time(), f"{busy} too: each session slows the other's runs"))
+                self._reports.append(FleetTrouble(self._now(), f"{busy} too: each session slows the other's runs"))
             self._shares_cores = True
             busy = ""
         if not busy:
             del self._waiting[cluster]
-            self._reports.append(ClusterReady(time.time(), cluster, spec.hardware, spec.usd_per_hour, spec.gpus))
+            self._reports.append(ClusterReady(self._now(), cluster, spec.hardware, spec.usd_per_hour, spec.gpus))
         elif busy != self._waiting[cluster]:
             self._waiting[cluster] = busy
-            self._reports.append(ClusterWaits(time.time(), cluster, f"{busy}: it starts when that session ends"))
+            self._reports.append(ClusterWaits(self._now(), cluster, f"{busy}: it starts when that session ends"))
 
     def submit(self, job: Job) -> None:
         folder = _folder(job)
-        at = time.time()
+        at = self._now()
         if not (folder / "started").exists():
             self._locks.take(lock_names(self._specs[job.cluster]))  # a runner of an earlier worker may have ended
             work = self._work(job)
@@ -254,7 +259,7 @@ class LocalFleet:
         up = [spec for name, spec in self._specs.items() if name not in self._down]
         in_use = {name for spec in up for name in lock_names(spec)}
         self._locks.release(name for name in lock_names(self._specs[cluster]) if name not in in_use)
-        self._reports.append(ClusterEnded(time.time(), cluster))
+        self._reports.append(ClusterEnded(self._now(), cluster))
         self._wake.set()
 
     def poll(self) -> list[Report]:
@@ -276,13 +281,13 @@ class LocalFleet:
         started = _read(folder / "started", StartNote)
         if started and job.name not in self._started:
             self._started[job.name] = time.monotonic()
-            self._reports.append(JobStarted(_plausible_time(started.at), job.name, started.wall))
+            self._reports.append(JobStarted(_time_of(started, self._now()), job.name, started.wall))
             if job.name in self._cancelled:
                 _terminate(job)
         if ended := _read(folder / "ended.json", EndNote):
-            self._end(_job_ended(job, ended))
+            self._end(_job_ended(job, ended, _time_of(ended, self._now())))
         elif not started:
-            if time.time() - self._submitted_at[job.name] > START_GRACE_S:
+            if self._now() - self._submitted_at[job.name] > START_GRACE_S:
                 self._end_lost(job, "its runner did not start")
         elif not _is_held(folder / "started") and not _read(folder / "ended.json", EndNote):
             self._end_lost(job, "its runner was killed")
@@ -291,14 +296,14 @@ class LocalFleet:
 
     def _end_lost(self, job: Job, message: str) -> None:
         _kill_run(job)
-        self._end(JobEnded(time.time(), job.name, "lost", None, message))
+        self._end(JobEnded(self._now(), job.name, "lost", None, message))
 
     def _end_hung(self, job: Job) -> None:
         """End a run whose runner did not end it at its limit: it was stopped, or it hangs."""
         if runner := _runner(job):
             runner.kill()
         _kill_run(job)
-        self._end(JobEnded(time.time(), job.name, "timeout", None, "its runner did not answer at its time limit"))
+        self._end(JobEnded(self._now(), job.name, "timeout", None, "its runner did not answer at its time limit"))
 
     def _end(self, report: JobEnded) -> None:
         self._reports.append(report)
@@ -331,6 +336,8 @@ class StartNote(msgspec.Struct):
 
     pid: int
     at: float
+    steady: float = 0.0
+    boot: str = ""
     wall: str = ""
 
 
@@ -342,6 +349,23 @@ class EndNote(msgspec.Struct):
     exit_code: Annotated[int, msgspec.Meta(ge=-255, le=255)] | None
     message: str
     evidence: Evidence | None = None
+    steady: float = 0.0
+    boot: str = ""
+
+
+@cache
+def _boot() -> str:
+    """Return the text that tells this start of the system from others; empty where it has none."""
+    return str(times()["boot"])
+
+
+def _time_of(note: StartNote | EndNote, now: float) -> float:
+    """Return when a note was written, on the session's clock, which reads `now`; never in the future.
+
+    Within one start of the system its age is known however the wall clock was set since.
+    """
+    at = now - (steady_s() - note.steady) if note.boot == _boot() else note.at
+    return min(max(at, 0.0), now)
 
 
 Note = TypeVar("Note", StartNote, EndNote)
@@ -356,14 +380,8 @@ def _read(path: Path, kind: type[Note]) -> Note | None:
         return None
 
 
-def _job_ended(job: Job, note: EndNote) -> JobEnded:
-    at = _plausible_time(note.at)
+def _job_ended(job: Job, note: EndNote, at: float) -> JobEnded:
     return JobEnded(at, job.name, note.reason, note.exit_code, note.message[:MESSAGE_CHARACTERS], note.evidence)
-
-
-def _plausible_time(at: float) -> float:
-    """Return a note's time, which is not in the future."""
-    return min(max(at, 0.0), time.time())
 
 
 def _runner(job: Job) -> psutil.Process | None:

@@ -40,6 +40,8 @@ LOG_HEAD_BYTES = 32 << 20
 LOG_SAMPLE_BYTES_PER_S = 1 << 16
 LOG_TAIL_BYTES = 1 << 20
 """The last output, always kept: the summary is there."""
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+"""A text that is another after each start of Linux."""
 SERVER_FOLDERS = ("scoring", "probing")
 TIMED_OUT, CANCELLED, OVER_LIMIT, EXITED, LOST = "timeout", "cancelled", "limit", "exited", "lost"
 PR_SET_CHILD_SUBREAPER = 36
@@ -122,7 +124,7 @@ def main() -> None:
     before = evidence(job["source"])
     if job.get("scorer"):
         keep_code(job["source"], folder)
-    os.write(started, json.dumps({"pid": os.getpid(), "at": time.time(), "wall": job["wall"]}).encode())
+    os.write(started, json.dumps({"pid": os.getpid(), "wall": job["wall"], **times()}).encode())
     os.fsync(started)
     adopt_orphans()
     log = Log(job["log_path"])
@@ -146,8 +148,17 @@ def main() -> None:
         "wall_s": wall_s,
         "rescore": rescore,
     }
-    while not note(folder, "ended.json", ended | {"at": time.time()}):
+    while not note(folder, "ended.json", ended | times()):
         time.sleep(1.0)
+
+
+def times() -> dict[str, object]:
+    """Return the present time on the wall clock, and on a clock that is never set while the system is up."""
+    boot = ""
+    with contextlib.suppress(OSError), open(BOOT_ID, encoding="ascii") as file:
+        boot = file.read().strip()
+    steady = time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+    return {"at": time.time(), "steady": steady, "boot": boot}
 
 
 def keep_code(source: str, folder: str) -> None:
