@@ -100,6 +100,9 @@ class ProposeWave(Arguments):
         list[EditArguments], Field(max_length=20, description="Applied to every arm, before its own edits.")
     ] = []
     arms: Annotated[list[ArmArguments], Field(max_length=MOST_ARMS)] = []
+    from_scratch: Annotated[
+        bool, Field(description="Apply your edits of train.py in your scratch checkout to every arm, if you have one.")
+    ] = False
     tier: Literal["screen", "validate"] = "screen"
     replicates: Annotated[int, Field(ge=1, le=8), _help(_PROPOSE.argument("replicates"))] = 1
     would_change_mind: Annotated[

@@ -52,10 +52,13 @@ class _Refused(Exception):
 class McpServer:
     """Serves one session to one client. `send` takes each message of the server; any thread may call it."""
 
-    def __init__(self, folder: SessionFolder, send: Callable[[Json], None], longest_wait_s: float) -> None:
+    def __init__(
+        self, folder: SessionFolder, send: Callable[[Json], None], longest_wait_s: float, seat: str = ""
+    ) -> None:
         self._folder = folder
         self._send = send
         self._longest_wait_s = longest_wait_s
+        self._seat = seat
         self._client = ""
         self._apis: dict[str, OutsideProposerApi] = {}
         self._apis_lock = threading.Lock()
@@ -132,11 +135,16 @@ class McpServer:
         self._client = _name_of(params.get("clientInfo"))
         wanted = params.get("protocolVersion")
         version = wanted if wanted in HANDSHAKE_VERSIONS else HANDSHAKE_VERSIONS[-1]
-        self._threads.submit(self._api, self._client)  # reads the ledger before the first call
-        return {"protocolVersion": version, "serverInfo": _SERVER, **_OFFER}
+        self._threads.submit(self._api, self._seat or self._client)  # reads the ledger before the first call
+        return {"protocolVersion": version, "serverInfo": _SERVER, **self._offer()}
 
     def _discover(self, params: Json, number: str | int) -> Json:
-        return {"supportedVersions": [STATELESS_VERSION], **_OFFER, **_UNCACHED}
+        return {"supportedVersions": [STATELESS_VERSION], **self._offer(), **_UNCACHED}
+
+    def _offer(self) -> Json:
+        """Return what the server can do. An agent in the seat gets its instructions with its first prompt."""
+        offer: Json = {"capabilities": {"tools": {"listChanged": False}}}
+        return offer if self._seat else offer | {"instructions": ROLE_OUTSIDE}
 
     def _ping(self, params: Json, number: str | int) -> Json:
         return {}
@@ -159,6 +167,7 @@ class McpServer:
                 },
             }
             for tool in OUTSIDE_TOOLS.values()
+            if not (self._seat and tool.name == "wait")
         ]
         return {"tools": tools, **_UNCACHED}
 
@@ -173,8 +182,9 @@ class McpServer:
             longest_wait_s=self._longest_wait_s,
             progress=None if token is None else lambda done, total: self._send(_progress(token, done, total)),
             cancelled=self._calls.get(number) or threading.Event(),
+            seated=bool(self._seat),
         )
-        client = _name_of(meta.get(f"{_META}clientInfo")) or self._client
+        client = self._seat or _name_of(meta.get(f"{_META}clientInfo")) or self._client
         answer = call_outside(self._api(client), str(params.get("name")), params.get("arguments") or {}, context)
         return {"content": [{"type": "text", "text": answer.text}], "isError": answer.failed}
 
@@ -193,7 +203,6 @@ class McpServer:
 
 
 _SERVER = {"name": "cockpit", "version": __version__}
-_OFFER: Json = {"capabilities": {"tools": {"listChanged": False}}, "instructions": ROLE_OUTSIDE}
 _UNCACHED: Json = {"ttlMs": 0, "cacheScope": "private"}
 _METHODS: dict[str, Callable[[McpServer, Json, str | int], Json]] = {
     "initialize": McpServer._initialize,
@@ -220,10 +229,11 @@ def _error(number: str | int | None, error: _Refused) -> Json:
     return {"jsonrpc": "2.0", "id": number, "error": body}
 
 
-def serve(session_dir: Path, longest_wait_s: float = 50.0) -> None:
+def serve(session_dir: Path, longest_wait_s: float = 50.0, seat: str = "") -> None:
     """Serve the session on standard input and output until the client disconnects.
 
-    `longest_wait_s` bounds one `wait`: many clients end a tool after 60 s. Raises LedgerError, with one sentence, if
+    `longest_wait_s` bounds one `wait`: many clients end a tool after 60 s. `seat` is the name of an agent that the
+    worker asks. Raises LedgerError, with one sentence, if
     the session does not exist or is not readable.
     """
     folder = SessionFolder(session_dir)
@@ -239,7 +249,7 @@ def serve(session_dir: Path, longest_wait_s: float = 50.0) -> None:
         except (OSError, ValueError):
             pass  # the client disconnected without a shutdown
 
-    server = McpServer(folder, send, longest_wait_s)
+    server = McpServer(folder, send, longest_wait_s, seat)
     try:
         while text := sys.stdin.buffer.readline(LINE_CHARS):
             if text.strip():

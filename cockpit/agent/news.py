@@ -11,7 +11,7 @@ WAVES_AT_MOST = 20
 
 def news_since(state: State, seq: int, name: str) -> list[str]:
     """Return what happened after the event `seq`, for the agent `name`, one sentence each."""
-    found = [*_waves(state, seq), *_messages(state, seq, name)]
+    found = [*_waves(state, seq), *messages_since(state, seq, name)]
     if state.incumbencies and state.incumbencies[-1].seq > seq:
         found.append(f"{state.incumbent} is the incumbent.")
     if state.ending:
@@ -29,7 +29,7 @@ def news_of_wave(state: State, name: str) -> str:
 
 def concerns_everyone(state: State, seq: int, name: str) -> bool:
     """Tell if a person spoke or the session ends: news that end a wait for one wave too."""
-    return bool(state.ending or _messages(state, seq, name))
+    return bool(state.ending or messages_since(state, seq, name))
 
 
 def dry(state: State) -> list[str]:
@@ -65,7 +65,8 @@ def _decision(wave: Wave) -> str:
     return f"{wave.id} was {wave.status} by {line(wave.decided_by, 40)}{why}."
 
 
-def _messages(state: State, seq: int, name: str) -> list[str]:
+def messages_since(state: State, seq: int, name: str) -> list[str]:
+    """Return what others said after the event `seq`."""
     spoken = [message for message in state.messages if message.seq > seq and message.kind == "say"]
     heard = [message for message in spoken if message.author not in (name, "cockpit")]
     return [f"{line(one.author, 40)} says: {clip(plain(one.text), 2_000)}" for one in heard[-MESSAGES_AT_MOST:]]

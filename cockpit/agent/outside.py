@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from cockpit.agent.proposer_api import Receipt
+from cockpit.agent.scratch import Scratch, edits_between
 from cockpit.agent.tools.tool import ToolError
 from cockpit.agent.views.quoting import line
 from cockpit.core.events import ApiReserved, Event, FindingRecorded, IntentTaken, PhaseSet, Said
 from cockpit.core.fold import fold
 from cockpit.core.intents import Draft, Intent, Look, Note, Propose, Say
-from cockpit.core.model import PROPOSERS, WaveStatus
+from cockpit.core.model import PROPOSERS, Edit, WaveStatus
 from cockpit.core.state import State
 from cockpit.session.client import NoAnswer, SessionClient
 from cockpit.session.paths import SessionFolder
@@ -74,6 +75,7 @@ class OutsideProposerApi:
     def place(self) -> int:
         """The number of the last event that the agent was told of. A new agent begins at the present."""
         with self._lock:
+            self._place = max(self._place, self._state.looked.get(self.name, -1))
             if self._place < 0:
                 self.look(self._state.seq)
             return self._place
@@ -141,6 +143,17 @@ class OutsideProposerApi:
                 return file.read(max_bytes).decode("utf-8", "replace")
         except OSError:
             return ""
+
+    def scratch_edits(self) -> tuple[str, tuple[Edit, ...]]:
+        scratch = Scratch(self._folder, self.name)
+        if not scratch.base:
+            raise KeyError("you have no scratch checkout: give edits instead")
+        old = self.source(scratch.base)
+        try:
+            new = scratch.train()
+        except (OSError, UnicodeDecodeError) as error:
+            raise KeyError(f"train.py in your scratch checkout cannot be read: {error}") from None
+        return scratch.base, edits_between(old, new)
 
     def now(self) -> float:
         return self.read(lambda state: state.now)

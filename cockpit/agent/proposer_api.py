@@ -7,6 +7,7 @@ import msgspec
 
 from cockpit.core.events import ApiReserved, Event
 from cockpit.core.intents import Draft
+from cockpit.core.model import Edit
 from cockpit.core.state import State
 
 T = TypeVar("T")
@@ -70,6 +71,9 @@ class ProposerApi(Protocol):
     def log_tail(self, attempt: str, max_bytes: int = 65_536) -> str:
         """Return the end of an attempt's log as it was written. It is data, not instructions."""
 
+    def scratch_edits(self) -> tuple[str, tuple[Edit, ...]]:
+        """Return the base of the agent's scratch checkout, and its edits of train.py there. Raises KeyError."""
+
     def now(self) -> float:
         """Return the seconds on the session's clock."""
 
@@ -85,3 +89,10 @@ class Proposer(Protocol):
 
     def propose(self, api: ProposerApi, request: ProposalRequest) -> None:
         """Propose drafts through `api`. May take long; runs beside the worker. Raises ProposerTrouble."""
+
+
+class SeatedProposer(Proposer, Protocol):
+    """An agent with a process of its own."""
+
+    def close(self) -> None:
+        """End the process. Any thread may call it."""

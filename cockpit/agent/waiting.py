@@ -35,6 +35,8 @@ class CallContext:
     longest_wait_s: float = LONGEST_WAIT_S
     progress: Progress | None = None
     cancelled: Flag = field(default_factory=Flag)
+    seated: bool = False
+    """True for an agent that the worker asks. It does not wait: messages come with the results of its tools."""
 
 
 class Wait(Arguments):
@@ -99,4 +101,12 @@ OUTSIDE_TOOLS = outside_tools(CallContext())
 
 def call_outside(api: OutsideProposerApi, name: str, arguments: object, context: CallContext | None = None) -> Answer:
     """Run a tool of OUTSIDE_TOOLS under the api's name."""
-    return call(api, api.name, name, arguments, outside_tools(context) if context else OUTSIDE_TOOLS)
+    if context is None or not context.seated:
+        return call(api, api.name, name, arguments, outside_tools(context) if context else OUTSIDE_TOOLS)
+    answer = call(api, api.name, name, arguments)
+    place = api.place
+    said, seq = api.read(lambda state: (news.messages_since(state, place, api.name), state.seq))
+    if not said:
+        return answer
+    api.look(seq)
+    return Answer({**answer.body, "messages": said}, answer.failed)

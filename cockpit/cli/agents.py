@@ -48,11 +48,11 @@ def list_tools() -> int:
     return 0
 
 
-def serve_mcp(session_name: str | None, longest_wait_s: float) -> int:
+def serve_mcp(session_name: str | None, longest_wait_s: float, seat: str) -> int:
     """Serve the session over standard input and output until the client leaves."""
     from cockpit.agent.mcp import serve
 
-    serve(_own(session_name), longest_wait_s)
+    serve(_own(session_name), longest_wait_s, seat)
     return 0
 
 

@@ -31,6 +31,7 @@ from cockpit.core.intents import (
     Rerun,
     Resume,
     Say,
+    SeatAgent,
     SetBudget,
     SetEarlyStopping,
     SetEnvelope,
@@ -298,6 +299,16 @@ VERBS: tuple[Verb, ...] = (
         (
             Argument("name", Kind.TEXT, "claude, hybrid, search, tpe, grid, or an outside agent's name", required=True),
             Argument("outside", Kind.FLAG, "it is an agent that connects by `cockpit mcp`", option=True),
+        ),
+    ),
+    Verb(
+        "agent", "start an agent by ACP, which proposes from now on",
+        lambda state, given, now: SeatAgent(text_of(given, "agent")), "{agent} is started when it is next asked",
+        (
+            Argument(
+                "agent", Kind.WORDS, "claude-code, codex, gemini, opencode, or a command that speaks ACP",
+                required=True, limit=1_000,
+            ),
         ),
     ),
     Verb(

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from cockpit.core.events import (
+    AgentSeated,
     ApiReleased,
     ApiReserved,
     ApiUsed,
@@ -40,6 +41,7 @@ from cockpit.core.events import (
     LaunchStep,
     Looked,
     ModeSet,
+    PermissionAnswered,
     PhaseSet,
     Progressed,
     ProposalEdited,
@@ -56,6 +58,7 @@ from cockpit.core.events import (
     Submitted,
     Submitting,
     Trouble,
+    TurnUnmetered,
     Unsubmitted,
     WaveCancelled,
     WaveMoved,
@@ -70,7 +73,8 @@ AnyEvent = (
     | IntentTaken | Asked | AskEnded
     | Proposed | ProposalEdited | Approved | Rejected | WaveMoved | WaveCancelled | ArmDropped | Queued | Submitting
     | Submitted | Unsubmitted | Started | Progressed | Cancelling | EarlyStopSkipped | Ended | Decided | IncumbentSet
-    | Certified | CapReached | Looked | Launching | ClusterUp | ClusterSeen | ClusterFailed | ClusterWaiting
+    | Certified | CapReached | Looked | AgentSeated | PermissionAnswered
+    | TurnUnmetered | Launching | ClusterUp | ClusterSeen | ClusterFailed | ClusterWaiting
     | LaunchStep | ClusterGivenUp | ClusterStopping | ClusterDown | ClusterFlagged | Said | FindingRecorded | PhaseSet
     | ApiReserved | ApiReleased | ApiUsed | Trouble
 )  # fmt: skip

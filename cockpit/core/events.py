@@ -412,6 +412,29 @@ class Said(Event):
     text: str
 
 
+class AgentSeated(Event):
+    """An agent that the worker starts by this command may propose, and does from now on."""
+
+    agent: str
+    command: list[str]
+    author: str
+
+
+class PermissionAnswered(Event):
+    """An agent asked to use a tool of its own. `rule` is `policy` or `person:NAME`."""
+
+    agent: str
+    what: str
+    allowed: bool
+    rule: str
+
+
+class TurnUnmetered(Event):
+    """An agent's turn has ended without a report of what it cost."""
+
+    agent: str
+
+
 class Looked(Event):
     """An agent was told what happened up to the event `seq`. Its next `wait` begins there."""
 

@@ -213,6 +213,12 @@ class Note(Intent, frozen=True):
     phase: bool = False
 
 
+class SeatAgent(Intent, frozen=True):
+    """Give the proposer's seat to an agent that the worker starts: a known name, or a command that speaks ACP."""
+
+    agent: str
+
+
 class Look(Intent, frozen=True):
     """Remember that the author was told what happened up to the event `seq`."""
 
@@ -222,7 +228,7 @@ class Look(Intent, frozen=True):
 AnyIntent = (
     Approve | Reject | EditProposal | Propose | Hold | Resume | SetMode | SetEnvelope | SetProposer | SetBudget
     | SetEarlyStopping | Say | Interrupt | Kill | Rerun | Promote | MakeBase | Discard | DropArm | MoveWave | CancelWave
-    | Relaunch | Adopt | End | Note | Look
+    | Relaunch | Adopt | End | Note | Look | SeatAgent
 )  # fmt: skip
 
 _encoder = msgspec.json.Encoder()

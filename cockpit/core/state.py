@@ -7,6 +7,7 @@ decision does not grow with what has finished. Only the fold changes them.
 import msgspec
 
 from cockpit.core.model import (
+    CONVERSES,
     PROPOSERS,
     Attempt,
     Cluster,
@@ -164,6 +165,10 @@ class State(msgspec.Struct, omit_defaults=True):
     """Waves that have finished since then."""
     intent: int = 0
     """The number of the last intent that was taken from the inbox."""
+    seats: dict[str, tuple[str, ...]] = {}
+    """Agent that the worker starts to its command."""
+    unmetered: dict[str, int] = {}
+    """Agent to its turns without a report of their cost."""
     looked: dict[str, int] = {}
     """Outside agent to the last event that it was told of, of the last 64 agents."""
     refusals: dict[str, str] = {}
@@ -192,7 +197,17 @@ def is_open(status: ExperimentStatus) -> bool:
 
 def is_answered(state: State, author: str) -> bool:
     """Tell if the proposer answers messages of this author: a person's, not a proposer's own or cockpit's."""
-    return author not in (*PROPOSERS, state.proposer, "cockpit")
+    return author not in (*PROPOSERS, *state.seats, state.proposer, "cockpit")
+
+
+def is_asked(state: State, proposer: str) -> bool:
+    """Tell if the worker asks the proposer: one of cockpit's own, or an agent that the worker starts."""
+    return proposer in PROPOSERS or proposer in state.seats
+
+
+def converses(state: State, proposer: str) -> bool:
+    """Tell if the worker asks the proposer about messages and finished waves too: a model answers them."""
+    return proposer in CONVERSES or proposer in state.seats
 
 
 def ending_text(state: State) -> str:

@@ -3,8 +3,8 @@
 import msgspec
 
 from cockpit.core.events import Asked, Event
-from cockpit.core.model import CONVERSES, PROPOSERS, Cluster, ClusterState, Mode
-from cockpit.core.state import State
+from cockpit.core.model import Cluster, ClusterState, Mode
+from cockpit.core.state import State, converses, is_asked
 from cockpit.decide.budget import launch_usd, left_usd, pays_for_a_run, run_usd
 from cockpit.decide.kept_changes import unablated
 from cockpit.decide.result_batching import wait_for_results_until
@@ -19,6 +19,9 @@ PROPOSALS_WAITING = 2
 
 FILLER = "search"
 """The proposer of filler: it answers at once, in numeric arms only."""
+
+STAND_IN = "search"
+"""The proposer in place of an agent that has failed, until the agent is back."""
 
 EARLY_RUNS = 8
 """Runs each cluster has ended before `search` chooses arms ahead of a free cluster. Early in a session a result of a
@@ -80,8 +83,17 @@ def _from_proposer(state: State, clusters: list[Cluster], now: float) -> list[_W
     dry_in_s = waiting / max(1, len(clusters)) * run_s
     reason = _reason(state, dry_in_s < max(THOUGHT_S, run_s))
     arms = min(state.envelope.wave_size, max(4, len(clusters)))
-    wanted = reason and _may_ask(state, state.proposer, reason, now)
-    return [_Wanted(state.proposer, arms, reason)] if wanted else []
+    if reason and _may_ask(state, state.proposer, reason, now):
+        return [_Wanted(state.proposer, arms, reason)]
+    if reason == "dry" and _is_away(state, now) and _may_ask(state, STAND_IN, reason, now):
+        return [_Wanted(STAND_IN, arms, reason)]
+    return []
+
+
+def _is_away(state: State, now: float) -> bool:
+    """Tell if an agent that the worker starts has failed and is not to be asked yet."""
+    name = state.proposer
+    return name in state.seats and bool(state.ask_failures.get(name)) and now < state.ask_retry_at.get(name, 0.0)
 
 
 def _filler(state: State, clusters: list[Cluster], now: float) -> list[_Wanted]:
@@ -115,15 +127,15 @@ def _ablation_is_due(state: State, now: float) -> bool:
 
 def _reason(state: State, dry: bool) -> str:
     """Return why the proposer would be asked now; empty for no reason. `said` is for proposers that converse."""
-    if state.proposer in CONVERSES and state.words_unanswered:
+    if converses(state, state.proposer) and state.words_unanswered:
         return "said"
     if dry:
         return "dry"
-    return "finished" if state.proposer in CONVERSES and state.waves_finished else ""
+    return "finished" if converses(state, state.proposer) and state.waves_finished else ""
 
 
 def _may_ask(state: State, proposer: str, reason: str, now: float) -> bool:
-    if proposer not in PROPOSERS or proposer in state.asks:
+    if not is_asked(state, proposer) or proposer in state.asks:
         return False
     if now < state.ask_retry_at.get(proposer, 0.0) and (reason != "said" or state.ask_failures.get(proposer)):
         # A message is answered at once, unless the last ask of the proposer failed.

@@ -4,13 +4,14 @@ An intent that brings code (Propose, EditProposal) is prepared by `cockpit.worke
 """
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import msgspec
 
 from cockpit.core.errors import CockpitError
 from cockpit.core.events import (
+    AgentSeated,
     ArmDropped,
     BudgetSet,
     Cancelling,
@@ -63,6 +64,7 @@ from cockpit.core.intents import (
     Rerun,
     Resume,
     Say,
+    SeatAgent,
     SetBudget,
     SetEarlyStopping,
     SetEnvelope,
@@ -82,7 +84,8 @@ from cockpit.core.model import (
     WaveStatus,
 )
 from cockpit.core.nearest import did_you_mean
-from cockpit.core.state import State
+from cockpit.core.seats import SeatError, seat_of
+from cockpit.core.state import State, is_asked
 from cockpit.decide.approve import approval
 from cockpit.decide.schedule import RunSpec, another
 
@@ -127,9 +130,9 @@ def handle_intent(
     return handle(IntentRequest(state, author, at, prepared), intent)
 
 
-def outside_proposer_note(proposer: str, session: str, at: float) -> list[Event]:
+def outside_proposer_note(proposer: str, session: str, at: float, seats: Collection[str] = ()) -> list[Event]:
     """Tell how an agent from outside connects, where the proposer is not one of cockpit's own."""
-    if proposer in PROPOSERS:
+    if proposer in PROPOSERS or proposer in seats:
         return []
     text = (
         f"{proposer} is not one of cockpit's own proposers ({', '.join(PROPOSERS)}), so cockpit waits for it from"
@@ -146,7 +149,7 @@ def proposer_problem(state: State, intent: SetProposer) -> str:
     """
     name = intent.proposer
     known = {wave.proposer for wave in state.waves.values()} | {message.author for message in state.messages}
-    if name.strip() and (name in PROPOSERS or name in known or intent.outside):
+    if name.strip() and (is_asked(state, name) or name in known or intent.outside):
         return ""
     near = difflib.get_close_matches(name, PROPOSERS, 1)
     choose = f"did you mean {near[0]}?" if near else f"choose {', '.join(PROPOSERS)}."
@@ -355,7 +358,10 @@ def _set_proposer(asked: IntentRequest, intent: SetProposer) -> list[Event]:
     if problem := proposer_problem(asked.state, intent):
         raise Refused(problem)
     proposer_set = ProposerSet(at=asked.at, proposer=intent.proposer, author=asked.author)
-    return [proposer_set, *outside_proposer_note(intent.proposer, asked.state.session.name, asked.at)]
+    return [
+        proposer_set,
+        *outside_proposer_note(intent.proposer, asked.state.session.name, asked.at, asked.state.seats),
+    ]
 
 
 def _set_budget(asked: IntentRequest, intent: SetBudget) -> list[Event]:
@@ -405,6 +411,14 @@ def _note(asked: IntentRequest, intent: Note) -> list[Event]:
     return [FindingRecorded(at=asked.at, author=asked.author, claim=intent.text, experiments=experiments)]
 
 
+def _seat_agent(asked: IntentRequest, intent: SeatAgent) -> list[Event]:
+    try:
+        seat = seat_of(intent.agent)
+    except SeatError as error:
+        raise Refused(str(error)) from None
+    return [AgentSeated(at=asked.at, agent=seat.name, command=list(seat.command), author=asked.author)]
+
+
 def _look(asked: IntentRequest, intent: Look) -> list[Event]:
     if intent.seq <= asked.state.looked.get(asked.author, -1):
         return []
@@ -438,6 +452,7 @@ _HANDLERS: dict[type[Intent], Callable[[IntentRequest, Any], list[Event]]] = {
     Interrupt: _interrupt,
     Note: _note,
     Look: _look,
+    SeatAgent: _seat_agent,
 }
 
 

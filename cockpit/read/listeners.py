@@ -1,7 +1,7 @@
 """The proposer that hears what a person says."""
 
 from cockpit.core.model import CONVERSES, PROPOSERS
-from cockpit.core.state import State
+from cockpit.core.state import State, is_asked
 from cockpit.read.wording import count
 
 
@@ -17,7 +17,7 @@ def listener_words(state: State) -> str:
         return "the session has ended: no proposer reads it"
     if not name or not takes_words(name):
         return f"{name or 'the proposer'} takes no words: use `:propose`, or `:proposer claude`"
-    if name not in PROPOSERS:
+    if not is_asked(state, name):
         return f"{name} reads it at its next call"
     if failures := state.ask_failures.get(name, 0):
         return f"{name} reads it once it answers: it failed {count(failures, 'time')} in a row"

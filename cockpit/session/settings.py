@@ -38,6 +38,8 @@ class NewSession(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     infra: str = ""
     """Where SkyPilot launches: `k8s`, `slurm/NAME`, `aws` …; empty for experiment.yaml's choice."""
     mode: str = "copilot"
+    agent: str = ""
+    """An agent that the worker starts: `claude-code`, `codex`, `gemini`, `opencode`, or a command that speaks ACP."""
     proposer: str = ""
     """Empty for `claude` where there is a key, otherwise `grid`."""
     corpus: str = ""
@@ -100,6 +102,12 @@ class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Attempts at one request, where a retry can help."""
     timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 120.0
     """Seconds without a byte from the API before a request counts as lost."""
+    command: tuple[str, ...] = ()
+    """The command of an agent that speaks ACP, which gets the seat of a new session in place of a built-in proposer."""
+    silence_s: Annotated[float, msgspec.Meta(gt=0)] = 600.0
+    """Seconds without a word from such an agent, after which it counts as hung."""
+    turn_s: Annotated[float, msgspec.Meta(gt=0)] = 3_600.0
+    """The longest turn of such an agent."""
     base_url: str = ""
     key_file: str = "~/.config/cockpit/anthropic.key"
     """A file with mode 600 that holds the key; ANTHROPIC_API_KEY overrides it."""

@@ -12,9 +12,10 @@ from pathlib import Path
 import msgspec
 
 from cockpit.core.errors import CockpitError
-from cockpit.core.events import Event, Said, SessionCreated, Trouble
+from cockpit.core.events import AgentSeated, Event, Said, SessionCreated, Trouble
 from cockpit.core.metric import DEFAULT_NAME, VAL_BPB, Metric
 from cockpit.core.model import PROPOSERS, ClusterSpec, Envelope, FleetSpec, Mode, RunAccess, Session, Value
+from cockpit.core.seats import KNOWN_AGENTS, Seat, SeatError, install_hint, name_of, seat_of
 from cockpit.decide.handle_intents import outside_proposer_note
 from cockpit.fleet.base import FleetError
 from cockpit.fleet.local import devices
@@ -165,6 +166,7 @@ def check(folder: SessionFolder, repo: Path, settings: Settings) -> None:
         raise CreateError(f"{folder.root} exists and is not a session: move it away, or name another session")
     _mode(settings.session.mode)
     _check_proposer(settings.session.proposer)
+    _check_seat(settings)
     store = VariantStore(repo, folder.name, metric_of(settings.research))
     try:
         store.check_baseline()
@@ -254,7 +256,7 @@ def _first_events(plan: Plan, at: float) -> list[Event]:
     return [
         SessionCreated(at=at, session=session, mode=mode, envelope=envelope),
         *_notes(plan, session, variant, at),
-        *outside_proposer_note(session.proposer, session.name, at),
+        *_seated(plan, at),
         baseline_wave(variant, session, at),
     ]
 
@@ -262,7 +264,7 @@ def _first_events(plan: Plan, at: float) -> list[Event]:
 def _session(
     plan: Plan, spec: FleetSpec, head: str, constants: dict[str, Value], links: dict[str, str], at: float
 ) -> Session:
-    new = plan.settings.session
+    new, seat = plan.settings.session, _seat(plan.settings)
     research = plan.settings.research
     budget_s = research.time_budget_s or _budget_s(spec, plan.repo)
     return Session(
@@ -279,7 +281,7 @@ def _session(
         time_limit_s=research.time_limit_s or max(TIME_LIMIT_S, 2 * budget_s),
         budget_usd=new.budget_usd,
         budget_hours=new.budget_hours,
-        proposer=new.proposer or ("claude" if has_key(plan.settings) else "grid"),
+        proposer=new.proposer or (seat.name if seat else "claude" if has_key(plan.settings) else "grid"),
         seed=new.seed,
         run_command=_words("command", research.command) or _own_python(plan.repo, spec),
         constants=constants,
@@ -288,6 +290,39 @@ def _session(
         access=_access(plan.settings, plan.repo, links),
         rescore=_rescore(plan, spec),
     )
+
+
+def _seated(plan: Plan, at: float) -> list[Event]:
+    """Seat the agent that the worker starts, or tell how an agent from outside connects."""
+    seat = _seat(plan.settings)
+    if seat is None:
+        new = plan.settings.session
+        return outside_proposer_note(new.proposer, plan.name, at) if new.proposer else []
+    return [AgentSeated(at=at, agent=seat.name, command=list(seat.command), author=user_name())]
+
+
+def _seat(settings: Settings) -> Seat | None:
+    """Return the agent that gets the seat; None for a built-in proposer. Raises CreateError."""
+    words, command = settings.session.agent, settings.agent.command
+    try:
+        if words:
+            seat = seat_of(words)
+            return Seat(seat.name, command) if command and words in KNOWN_AGENTS else seat
+        return Seat(name_of(command), command) if command and not settings.session.proposer else None
+    except SeatError as error:
+        raise CreateError(str(error)) from None
+
+
+def _check_seat(settings: Settings) -> None:
+    """Refuse an agent beside a proposer, and a command that is not here."""
+    seat = _seat(settings)
+    if seat is None:
+        return
+    if settings.session.agent and settings.session.proposer:
+        raise CreateError("an agent gets the proposer's seat: give --agent or --proposer, not both")
+    if shutil.which(seat.command[0]) is None:
+        hint = install_hint(seat.name)
+        raise CreateError(f"the command {seat.command[0]} of {seat.name} is not here" + (f": {hint}" if hint else ""))
 
 
 def _notes(plan: Plan, session: Session, variant: Variant, at: float) -> list[Event]:

@@ -48,7 +48,7 @@ class Worker:
         self._parts = parts
         self._ledger = parts.ledger
         self._fleet = parts.fleet
-        self._proposers = ProposerHost(self, parts.proposers, parts.wake, parts.inline)
+        self._proposers = ProposerHost(self, parts.proposers, parts.make_seat, parts.wake, parts.inline)
         self._reactor = Reactor(parts, self._proposers)
         self._reports = Reports(parts.folder.log, self.state.session.metric)
         self._snapshot_seq = self.state.seq

@@ -10,13 +10,14 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from cockpit.agent.proposer_api import ProposalRequest, Proposer, ProposerApi
+from cockpit.agent.proposer_api import ProposalRequest, Proposer, ProposerApi, SeatedProposer
 from cockpit.core.events import Trouble
 from cockpit.core.model import Session
+from cockpit.core.seats import Seat
 from cockpit.core.state import State
 from cockpit.fleet.base import Fleet, FleetError
 from cockpit.session import api_key, corpus, heartbeat, settings, worker_process
@@ -195,6 +196,7 @@ def build(folder: SessionFolder, stop: threading.Event, wake: threading.Event) -
         clock=clock,
         wake=wake,
         proposers=made,
+        make_seat=partial(seated, folder, configured.agent),
         inbox=Inbox(folder.inbox, WORKER_BUSY_TIMEOUT_S),
         environment=environment,
         corpus=label,
@@ -290,6 +292,34 @@ class LazyProposer:
         if self._made is None:
             self._made = self._make()
         self._made.propose(api, request)
+
+
+class LazySeat:
+    """An agent that is loaded when it is first asked."""
+
+    def __init__(self, seat: Seat, folder: SessionFolder, configured: settings.AgentSettings) -> None:
+        self.name = seat.name
+        self._seat = seat
+        self._folder = folder
+        self._configured = configured
+        self._made: SeatedProposer | None = None
+
+    def propose(self, api: ProposerApi, request: ProposalRequest) -> None:
+        if self._made is None:
+            from cockpit.agent.acp.proposer import AcpProposer, SeatLimits
+
+            limits = SeatLimits(self._configured.silence_s, self._configured.turn_s)
+            self._made = AcpProposer(self._seat, self._folder, limits)
+        self._made.propose(api, request)
+
+    def close(self) -> None:
+        if self._made is not None:
+            self._made.close()
+
+
+def seated(folder: SessionFolder, configured: settings.AgentSettings, seat: Seat) -> SeatedProposer:
+    """Return the proposer of an agent that the worker starts."""
+    return LazySeat(seat, folder, configured)
 
 
 def proposers(folder: SessionFolder, configured: settings.Settings) -> dict[str, Proposer]:

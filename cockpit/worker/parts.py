@@ -1,10 +1,12 @@
 """The parts a worker is made of."""
 
 import threading
+from collections.abc import Callable
 
 import msgspec
 
-from cockpit.agent.proposer_api import Proposer
+from cockpit.agent.proposer_api import Proposer, SeatedProposer
+from cockpit.core.seats import Seat
 from cockpit.fleet.base import Fleet
 from cockpit.session.clock import Clock
 from cockpit.session.inbox import Inbox
@@ -12,6 +14,10 @@ from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder
 from cockpit.variant.store import VariantStore
 from cockpit.worker.notify import Notifier
+
+
+def no_seat(seat: Seat) -> SeatedProposer:
+    raise ValueError(f"this worker starts no agents, so not {seat.name}")
 
 
 class WorkerParts(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +29,8 @@ class WorkerParts(msgspec.Struct, frozen=True, kw_only=True):
     wake: threading.Event
     """Set where something has happened that the worker should not sleep through."""
     proposers: dict[str, Proposer]
+    make_seat: Callable[[Seat], SeatedProposer] = no_seat
+    """Makes the proposer of an agent that the worker starts."""
     inbox: Inbox | None = None
     notifier: Notifier | None = None
     environment: dict[str, str] = {}

@@ -9,9 +9,11 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from cockpit.agent.proposer_api import ProposalRequest, Proposer, ProposerTrouble, Receipt
+from cockpit.agent.proposer_api import ProposalRequest, Proposer, ProposerTrouble, Receipt, SeatedProposer
 from cockpit.core.events import ApiReserved, AskEnded, Event
 from cockpit.core.intents import Draft
+from cockpit.core.model import Edit
+from cockpit.core.seats import Seat
 from cockpit.core.state import State
 from cockpit.decide.budget import left_usd
 from cockpit.session.paths import SessionFolder
@@ -27,6 +29,9 @@ LAST_WORDS_S = 2.0
 LONGEST_RETRY_S = 900.0
 """The longest wait before a proposer that failed is asked again. Waits double; a person's message ends them."""
 FAULT_RETRY_S = 60.0
+HANG_S = 1_800.0
+"""Seconds without a call of a proposer, after which its turn counts as hung. Its thread is left behind, since a thread
+cannot be ended. A proposer that waits for its model calls far more often."""
 QUIET_S = 60.0
 """Seconds before a proposer that proposed nothing is asked again: asks cost, and little has changed."""
 
@@ -53,22 +58,35 @@ class HostedProposerApi:
         self._on_worker = on_worker
         self._ask = ask
         self.interrupt = threading.Event()
+        self.seen_at = time.monotonic()
+        """The proposer's last call."""
+        self.left_behind = False
+        self.waves_before = len(worker.state.waves)
         self.waves: list[str] = []
         """The waves that were proposed through this api."""
         self.words_answered = 0
 
     def read(self, question: Callable[[State], T]) -> T:
-        answer: T = self._on_worker(lambda: question(self._worker.state))
+        answer: T = self._call(lambda: question(self._worker.state))
+        return answer
+
+    def _call(self, call: Callable[[], Any]) -> Any:
+        """Carry a call out on the worker's thread. Raises ProposerTrouble for a turn that has been given up."""
+        self.seen_at = time.monotonic()
+        if self.left_behind:
+            raise ProposerTrouble("the turn counts as hung and was given up")
+        answer = self._on_worker(call)
+        self.seen_at = time.monotonic()
         return answer
 
     def propose(self, draft: Draft) -> Receipt:
-        receipt: Receipt = self._on_worker(lambda: self._worker.ingest(draft, self._ask))
+        receipt: Receipt = self._call(lambda: self._worker.ingest(draft, self._ask))
         if receipt.wave:
             self.waves.append(receipt.wave)
         return receipt
 
     def record(self, *events: Event) -> None:
-        self._on_worker(lambda: self._worker.apply(*events))
+        self._call(lambda: self._worker.apply(*events))
 
     def reserve(self, wanted: Callable[[float], ApiReserved | None]) -> ApiReserved | None:
         def reserved() -> ApiReserved | None:
@@ -77,7 +95,7 @@ class HostedProposerApi:
                 self._worker.apply(event)
             return event
 
-        event: ApiReserved | None = self._on_worker(reserved)
+        event: ApiReserved | None = self._call(reserved)
         return event
 
     def source(self, experiment: str, path: str = "train.py") -> str:
@@ -104,24 +122,40 @@ class HostedProposerApi:
         except FileNotFoundError:
             return ""
 
+    def scratch_edits(self) -> tuple[str, tuple[Edit, ...]]:
+        raise KeyError("only an agent in the seat has a scratch checkout")
+
     def now(self) -> float:
+        self.seen_at = time.monotonic()
         return self._worker.now()
 
     def answered(self, messages: int) -> None:
         self.words_answered += messages
 
     def interrupted(self) -> bool:
+        self.seen_at = time.monotonic()
         return self.interrupt.is_set()
 
 
 class ProposerHost:
     """Runs proposers. With `inline` they answer at once, in the worker's own thread: for a clock that jumps."""
 
-    def __init__(self, worker: WorkerApi, proposers: dict[str, Proposer], wake: threading.Event, inline: bool) -> None:
+    def __init__(
+        self,
+        worker: WorkerApi,
+        proposers: dict[str, Proposer],
+        make_seat: Callable[[Seat], SeatedProposer],
+        wake: threading.Event,
+        inline: bool,
+        hang_s: float = HANG_S,
+    ) -> None:
         self._worker = worker
-        self._proposers = proposers
+        self._proposers = dict(proposers)
+        self._make_seat = make_seat
+        self._seats: dict[str, tuple[Seat, SeatedProposer]] = {}
         self._wake = wake
         self._inline = inline
+        self._hang_s = hang_s
         self._calls: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[AskEnded] = queue.SimpleQueue()
         self._apis: dict[str, HostedProposerApi] = {}
@@ -133,6 +167,17 @@ class ProposerHost:
 
     def knows(self, proposer: str) -> bool:
         return proposer in self._proposers
+
+    def seat(self, agent: Seat) -> None:
+        """Make the agent known. One that was seated with another command is ended first."""
+        known = self._seats.get(agent.name)
+        if known is not None and known[0] == agent:
+            return
+        if known is not None:
+            known[1].close()
+        made = self._make_seat(agent)
+        self._seats[agent.name] = (agent, made)
+        self._proposers[agent.name] = made
 
     def start(self, name: str, request: ProposalRequest) -> None:
         """Ask a proposer. It proposes through its API; `finished` returns the end of its turn."""
@@ -168,21 +213,28 @@ class ProposerHost:
         ended = []
         while not self._done.empty():
             ended.append(self._done.get_nowait())
+        ended = [one for one in ended if self._inline or self._asked.get(one.proposer) == one.ask]
         for one in ended:
-            if self._asked.get(one.proposer) == one.ask:
-                del self._asked[one.proposer]
+            self._asked.pop(one.proposer, None)
         # A thread that died without a word: it had no memory for one, or could not be started.
-        ended += [self._died(name) for name in dead if name in self._asked]
+        ended += [self._given_up(name, "died without an answer") for name in dead if name in self._asked]
+        moment = time.monotonic()
+        for name in [name for name in self._asked if moment - self._apis[name].seen_at > self._hang_s]:
+            self._apis[name].left_behind = True
+            self._apis[name].interrupt.set()
+            if name in self._seats:
+                self._seats.pop(name)[1].close()  # the next ask starts it again
+            ended.append(self._given_up(name, f"has hung: no sign of it for {self._hang_s / 60:.3g} min"))
         return ended
 
-    def _died(self, name: str) -> AskEnded:
-        """End the ask of a proposer whose thread died. It is asked again after a wait that doubles with each time."""
+    def _given_up(self, name: str, how: str) -> AskEnded:
+        """End the ask of a proposer that cannot end it. It is asked again after a wait that doubles with each time."""
         ask = self._asked.pop(name)
         failures = self._worker.state.ask_failures.get(name, 0)
         now = self._worker.now()
         retry_at = now + min(LONGEST_RETRY_S, FAULT_RETRY_S * 2 ** min(failures, 10))
         api = self._apis[name]
-        trouble = f"the thread of {name} died without an answer"
+        trouble = f"the thread of {name} {how}"
         return AskEnded(at=now, ask=ask, proposer=name, waves=api.waves, trouble=trouble, retry_at=retry_at)
 
     def interrupt(self) -> None:
@@ -200,6 +252,8 @@ class ProposerHost:
     def close(self) -> None:
         self._closed = True
         self.interrupt()
+        for _, seated in self._seats.values():
+            seated.close()
         while True:
             try:
                 _, answer = self._calls.get_nowait()
@@ -222,6 +276,8 @@ class ProposerHost:
         trouble, retry_in_s = "", 0.0
         try:
             self._proposers[name].propose(api, request)
+            if name in self._seats:
+                api.waves = api.read(lambda state: _waves_of(state, name, api.waves_before))
         except ProposerTrouble as error:
             trouble, retry_in_s = str(error), error.retry_in_s
         except Exception as error:
@@ -236,3 +292,8 @@ class ProposerHost:
         ended.retry_at, ended.words_answered = now + retry_in_s, api.words_answered
         self._done.put(ended)
         self._wake.set()
+
+
+def _waves_of(state: State, name: str, before: int) -> list[str]:
+    """Return the waves that an agent proposed by its tools since there were `before`."""
+    return [wave.id for wave in list(state.waves.values())[before:] if wave.proposer == name]

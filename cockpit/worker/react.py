@@ -29,6 +29,7 @@ from cockpit.core.events import (
     WorkerStarted,
 )
 from cockpit.core.model import Attempt, ClusterState, Outcome
+from cockpit.core.seats import Seat
 from cockpit.core.state import State
 from cockpit.decide.rescoring import scoring_of
 from cockpit.fleet.base import Expected, Job
@@ -187,6 +188,8 @@ class Reactor:
         return [*events, *(Trouble(at=self._parts.clock.now(), text=problem) for problem in new)]
 
     def _ask(self, state: State, event: Asked) -> list[Event]:
+        if event.proposer in state.seats:
+            self._host.seat(Seat(event.proposer, state.seats[event.proposer]))
         if self._host.knows(event.proposer):
             self._host.start(event.proposer, ProposalRequest(event.ask, event.arms, event.reason))
             return []

@@ -27,6 +27,7 @@ from cockpit.core.intents import Draft
 from cockpit.core.model import (
     DECISIONS,
     ClusterSpec,
+    Edit,
     Envelope,
     Experiment,
     ExperimentStatus,
@@ -153,6 +154,9 @@ class DirectApi:
 
     def log_tail(self, attempt: str, max_bytes: int = 65_536) -> str:
         return self.logs.get(attempt, "")[-max_bytes:]
+
+    def scratch_edits(self) -> tuple[str, tuple[Edit, ...]]:
+        raise KeyError("only an agent in the seat has a scratch checkout")
 
     def now(self) -> float:
         return self.clock

@@ -7,7 +7,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import pytest
 
-from cockpit.agent.proposer_api import ProposalRequest, ProposerApi, Receipt
+from cockpit.agent.proposer_api import ProposalRequest, ProposerApi, ProposerTrouble, Receipt
 from cockpit.core.events import AskEnded, Event
 from cockpit.core.intents import Draft
 from cockpit.core.model import ClusterState
@@ -17,6 +17,7 @@ from cockpit.fleet.sky.fleet import SkyFleet
 from cockpit.session.watched_thread import PAUSE_S, RESTARTS_AT_MOST, WatchedThread
 from cockpit.worker.main import Pacemaker, run_session
 from cockpit.worker.notify import Notifier
+from cockpit.worker.parts import no_seat
 from cockpit.worker.proposer_host import ProposerHost
 from cockpit.worker.reports import Reports
 from tests.decide.world import World
@@ -148,7 +149,7 @@ def ended(host: ProposerHost) -> AskEnded:
 @pytest.mark.parametrize("starts", [True, False])
 def test_a_proposer_whose_thread_died_is_asked_again_later(starts: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     worker = Host()
-    host = ProposerHost(worker, {"search": Quits()}, threading.Event(), inline=False)
+    host = ProposerHost(worker, {"search": Quits()}, no_seat, threading.Event(), inline=False)
     if not starts:
         monkeypatch.setattr(threading.Thread, "start", no_thread)
     waits = []
@@ -160,6 +161,37 @@ def test_a_proposer_whose_thread_died_is_asked_again_later(starts: bool, monkeyp
         worker.state.ask_failures["search"] = ask
     assert waits[:4] == [60.0, 120.0, 240.0, 480.0]
     assert waits[-1] == 900.0
+
+
+class Hangs:
+    """A proposer that never ends its turn, and tries to propose once it is let go."""
+
+    name = "search"
+
+    def __init__(self) -> None:
+        self.let_go = threading.Event()
+        self.error = ""
+
+    def propose(self, api: ProposerApi, request: ProposalRequest) -> None:
+        self.let_go.wait(60)
+        try:
+            api.record()
+        except ProposerTrouble as error:
+            self.error = str(error)
+            raise
+
+
+def test_a_proposer_that_hangs_is_given_up_and_its_later_calls_are_refused() -> None:
+    worker, hangs = Host(), Hangs()
+    host = ProposerHost(worker, {"search": hangs}, no_seat, threading.Event(), inline=False, hang_s=0.2)
+    host.start("search", ProposalRequest(1, 4, "dry"))
+    one = ended(host)
+    assert one.trouble == "the thread of search has hung: no sign of it for 0.00333 min"
+    assert one.retry_at - worker.now() == 60.0
+    hangs.let_go.set()
+    wait_for(lambda: hangs.error, 20, "the end of the thread that was left behind")
+    assert hangs.error == "the turn counts as hung and was given up"
+    assert host.finished() == [], "its end is not told twice"
 
 
 def test_notifications_continue_after_their_thread_died(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

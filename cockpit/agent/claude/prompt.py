@@ -10,20 +10,12 @@ from functools import cache
 from typing import Any
 
 from cockpit.agent.claude.role import ROLE
-from cockpit.agent.proposer_api import ProposalRequest
 from cockpit.agent.tools.registry import TOOLS
 from cockpit.agent.views import briefing
 from cockpit.session.settings import AgentSettings
 
 _ONE_HOUR = {"type": "ephemeral", "ttl": "1h"}
 _FIVE_MINUTES = {"type": "ephemeral"}
-
-REASONS = {
-    "dry": "Clusters will run dry soon.",
-    "finished": "A wave has finished: say what it showed, record what holds, and continue from there.",
-    "said": "The person spoke: answer first.",
-    "filler": "Clusters are idle.",
-}
 
 
 @cache
@@ -42,11 +34,8 @@ def system(program: str) -> list[dict[str, Any]]:
     return [*blocks[:-1], blocks[-1] | {"cache_control": _ONE_HOUR}]
 
 
-def first_message(source: str, now: str, crashes: str, request: ProposalRequest) -> dict[str, Any]:
+def first_message(source: str, changing: str) -> dict[str, Any]:
     """Return the incumbent's code with a mark, then the part that changes from turn to turn."""
-    reason = REASONS.get(request.reason, request.reason)
-    asked = f"# Your task\n{reason} The clusters could start about {request.arms} arms."
-    changing = "\n\n".join(part for part in (now, crashes, asked) if part)
     blocks = [_text(source) | {"cache_control": _ONE_HOUR}] if source else []
     return {"role": "user", "content": [*blocks, _text(changing)]}
 

@@ -42,6 +42,17 @@ ROLE = f"""\
 {_TRUST}"""
 """The role of an agent that the worker asks."""
 
+ROLE_SEATED = f"""\
+{_WORK}
+- You act through the tools of the MCP server `cockpit` alone. Do not train, and use no shell, network or git: Cockpit
+  refuses them. Your working folder is a scratch checkout of the incumbent, which you may read and edit; git does not
+  know it, and a new incumbent replaces it. `propose_wave` with `from_scratch` proposes your edits of train.py there.
+- When you have proposed or answered, end your turn at once and wait for nothing: you will be asked again. A message of
+  the person during your turn comes with the result of your next tool call.
+
+{_TRUST}"""
+"""The role of an agent that the worker starts and asks."""
+
 ROLE_OUTSIDE = f"""\
 {_WORK}
 - You act through the tools alone. Call `brief` first and whenever you return; read program.md with `read_source`. When

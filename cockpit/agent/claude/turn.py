@@ -7,32 +7,22 @@ A stream that breaks off therefore has no effect, and a retry proposes nothing t
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from anthropic.types import Message
 
 from cockpit.agent.claude import prompt, turn_memory
 from cockpit.agent.claude.errors import Interrupted
 from cockpit.agent.claude.messages_client import MessagesClient, TurnContext
+from cockpit.agent.claude.opening import Opening, opening_of
 from cockpit.agent.claude.summary import update_summary
 from cockpit.agent.claude.turn_memory import TurnMemory
 from cockpit.agent.proposer_api import ProposalRequest, ProposerTrouble
 from cockpit.agent.tools.registry import call
-from cockpit.agent.views import briefing, state_views
-from cockpit.agent.views.quoting import end_of_traceback, line, plain
+from cockpit.agent.views.quoting import line, plain
 from cockpit.core.events import Said
 from cockpit.core.state import State, is_answered
 
 MAX_FAILED_CALLS_IN_A_ROW = 10
 RECENT_MESSAGES = 60
-
-
-class _Opening(msgspec.Struct, frozen=True):
-    """The first request of a turn, and the results that it reports."""
-
-    system: list[dict[str, Any]]
-    message: dict[str, Any]
-    crashes: list[str]
-    finished_waves: list[str]
 
 
 class Turn:
@@ -50,11 +40,11 @@ class Turn:
         self._begin(request)
         memory = turn_memory.load(self._memory_path)
         await update_summary(self._context, self._client, memory, self._memory_path)
-        opening = self._opening(memory, request)
-        messages = [opening.message]
+        opening, system, first = self._opening(memory, request)
+        messages = [first]
         max_calls = self._context.settings.most_calls
         for number in range(max_calls):
-            answer = await self._client.answer(opening.system, messages)
+            answer = await self._client.answer(system, messages)
             if number == 0:
                 self._remember_reported(memory, opening)
             tool_uses = self._record(answer)
@@ -80,40 +70,20 @@ class Turn:
         self._heard = set(context.api.read(self._messages_of_others))
         context.status.show("reads the session")
 
-    def _opening(self, memory: TurnMemory, request: ProposalRequest) -> _Opening:
-        api, name = self._context.api, self._context.name
-        repo, incumbent, crashed, finished = api.read(
-            lambda state: (
-                state.session.repo,
-                state.incumbent or state.baseline,
-                memory.unreported_crashes(state),
-                memory.unreported_waves(state),
-            )
-        )
-        source = briefing.source(incumbent, api.source(incumbent)) if incumbent else ""
-        crashes = briefing.crashes((crash, *self._crash(crash)) for crash in crashed)
-        now = api.read(lambda state: briefing.now(state, name, api.now(), memory.summary, finished))
-        system, first = prompt.system(_program(repo)), prompt.first_message(source, now, crashes, request)
+    def _opening(self, memory: TurnMemory, request: ProposalRequest) -> tuple[Opening, list[dict[str, Any]], Any]:
+        """Return the brief, and the first request's system and message."""
+        api = self._context.api
+        brief = opening_of(api, self._context.name, memory)
+        system, first = prompt.system(brief.program), prompt.first_message(brief.source, brief.changing(request))
         for title, text in (
             *((f"system {number}", block["text"]) for number, block in enumerate(system, 1)),
-            ("train.py", source),
+            ("train.py", brief.source),
             ("the session now", first["content"][-1]["text"]),
         ):
             self._context.transcript.given(api.now(), title, text)
-        return _Opening(system, first, crashed, finished)
+        return brief, system, first
 
-    def _crash(self, experiment: str) -> tuple[str, str]:
-        """Return the experiment's change and the end of its traceback."""
-        api = self._context.api
-        attempt, change = api.read(
-            lambda state: (
-                state_views.last_attempt(state, experiment),
-                state_views.change_words(state.experiments[experiment]),
-            )
-        )
-        return change, end_of_traceback(api.log_tail(attempt))
-
-    def _remember_reported(self, memory: TurnMemory, opening: _Opening) -> None:
+    def _remember_reported(self, memory: TurnMemory, opening: Opening) -> None:
         crashes, finished = opening.crashes, opening.finished_waves
         if crashes or finished:
             self._context.api.read(lambda state: memory.mark_reported(state, crashes, finished))
@@ -171,13 +141,6 @@ class Turn:
             for message in state.messages[-RECENT_MESSAGES:]
             if message.kind == "say" and message.author != self._context.name
         ]
-
-
-def _program(repo: str) -> str:
-    try:
-        return (Path(repo) / "program.md").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
 
 
 def _content(answer: Message) -> list[dict[str, Any]]:

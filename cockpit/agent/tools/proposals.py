@@ -19,16 +19,25 @@ class ProposalError(CockpitError):
     """The proposal is invalid. The message says what is wrong and what to do instead."""
 
 
-def draft_of(state: State, proposer: str, wave: arguments.ProposeWave) -> Draft:
-    """Return the draft that `wave` describes. Raises ProposalError with one sentence.
+def draft_of(
+    state: State, proposer: str, wave: arguments.ProposeWave, scratch: tuple[str, tuple[Edit, ...]] | None = None
+) -> Draft:
+    """Return the draft that `wave` describes, on the base and with the edits of `scratch`. Raises ProposalError.
 
     A draft's factors set constants only. A grid with edits therefore becomes arms here, as does the fraction of a grid
     with too many cells.
     """
     _check_shape(wave)
     _check_references(state, wave)
-    common = tuple(Edit(edit.search, edit.replace) for edit in wave.edits)
+    base, from_scratch = scratch or (wave.base or "", ())
+    if scratch and not from_scratch:
+        raise ProposalError("train.py in your scratch checkout is the incumbent's: edit it first, or give edits.")
+    if scratch and wave.base not in (None, base):
+        raise ProposalError(f"Your scratch checkout is of {base}: leave `base` out.")
+    common = (*from_scratch, *(Edit(edit.search, edit.replace) for edit in wave.edits))
     arms = [_arm(arm, common) for arm in wave.arms]
+    if from_scratch and not arms and not wave.factors:
+        arms = [Arm(Change({}, common), why=plain(wave.hypothesis or wave.question))]
     fraction = ""
     if not arms:
         try:
@@ -40,7 +49,7 @@ def draft_of(state: State, proposer: str, wave: arguments.ProposeWave) -> Draft:
         proposer=proposer,
         question=plain(wave.question),
         hypothesis=plain(wave.hypothesis),
-        base=wave.base or "",
+        base=base,
         factors={name: list(levels) for name, levels in wave.factors.items()},
         design=fraction,
         arms=tuple(arms),
@@ -73,7 +82,7 @@ def _arm(arm: arguments.ArmArguments, common: tuple[Edit, ...]) -> Arm:
 
 
 def _check_shape(wave: arguments.ProposeWave) -> None:
-    if not wave.arms and not wave.factors:
+    if not (wave.arms or wave.factors or wave.from_scratch):
         raise ProposalError("Give factors with their levels for a grid, or arms with constants or edits.")
     for name, levels in wave.factors.items():
         if any(level in levels[:at] for at, level in enumerate(levels)):
@@ -81,7 +90,7 @@ def _check_shape(wave: arguments.ProposeWave) -> None:
     for number, arm in enumerate(wave.arms):
         if arm.measure_again and (arm.constants or arm.edits or arm.fixes):
             raise ProposalError(f"Arm {number} measures {arm.measure_again} again, so it cannot change anything.")
-        if not (arm.measure_again or arm.constants or arm.edits or wave.edits):
+        if not (arm.measure_again or arm.constants or arm.edits or wave.edits or wave.from_scratch):
             raise ProposalError(f"Arm {number} changes nothing: give constants, edits, or measure_again.")
         for name, level in arm.levels.items():
             if name not in wave.factors or level not in wave.factors[name]:

@@ -14,7 +14,7 @@ from cockpit.agent.views.quoting import line, plain
 from cockpit.control.arguments import Argument, Given, Kind
 from cockpit.control.verbs import VERBS, Verb, verb
 from cockpit.core.events import Event
-from cockpit.core.model import Mode
+from cockpit.core.model import Edit, Mode
 from cockpit.core.state import State
 from cockpit.decide.approve import outside_envelope
 from cockpit.decide.handle_intents import Refused, handle_intent
@@ -24,7 +24,8 @@ from cockpit.read.forecasts import forecast_words, forecasts_of
 def _propose_wave(api: ProposerApi, author: str, wave: arguments.ProposeWave) -> dict[str, Any]:
     if api.read(lambda state: state.mode) is Mode.MANUAL:
         raise ToolError("The session is in manual mode: the person proposes. Say what you would try and why.")
-    draft = api.read(lambda state: draft_of(state, author, wave))
+    scratch = _scratch(api) if wave.from_scratch else None
+    draft = api.read(lambda state: draft_of(state, author, wave, scratch))
     receipt = api.propose(draft)
     if not receipt.wave:
         why = " ".join(receipt.problems) or "the session accepts no proposals now"
@@ -40,6 +41,14 @@ def _propose_wave(api: ProposerApi, author: str, wave: arguments.ProposeWave) ->
         "status": receipt.status,
         "note": waits.get(receipt.status, ""),
     }
+
+
+def _scratch(api: ProposerApi) -> tuple[str, tuple[Edit, ...]]:
+    try:
+        return api.scratch_edits()
+    except KeyError as error:
+        sentence = str(error.args[0])
+        raise ToolError(f"{sentence[:1].upper()}{sentence[1:]}.") from None
 
 
 def _forecast(state: State, arms: Sequence[str]) -> str:

@@ -18,6 +18,7 @@ def add(command: Command) -> None:
         "--longest-wait", type=positive, default=50.0, metavar="SECONDS",
         help="below the client's time limit for a tool (default: 50)",
     )  # fmt: skip
+    it.add_argument("--seat", default="", metavar="NAME", help="serve the agent in the seat, which the worker starts")
     it = command("transcript", _transcript, "print the exchange with the model")
     add_session(it)
     it.add_argument("--turns", type=whole, default=0, metavar="N", help="the last N turns only")
@@ -34,7 +35,7 @@ def _tool(options: Namespace) -> int:
 def _mcp(options: Namespace) -> int:
     from cockpit.cli.agents import serve_mcp
 
-    return serve_mcp(options.session, options.longest_wait)
+    return serve_mcp(options.session, options.longest_wait, options.seat)
 
 
 def _transcript(options: Namespace) -> int:

@@ -18,7 +18,7 @@ from cockpit.cli.research_flags import add_research_flags, given_research_flags
 TAKE_REPO = ("new", "open", "doctor")
 """Commands that take --repo; every other one finds the repository in its session."""
 NEW_FLAGS = (
-    "fleet", "clusters", "hardware", "infra", "mode", "proposer", "corpus", "budget_usd",
+    "fleet", "clusters", "hardware", "infra", "mode", "proposer", "agent", "corpus", "budget_usd",
     "budget_hours", "early_stopping", "seed",
 )  # fmt: skip
 """Flags of `new` that are settings of the session."""
@@ -66,6 +66,8 @@ def _add_new(command: Command) -> None:
     it.add_argument("--mode", choices=["manual", "copilot", "autopilot"], help="who decides (default: copilot)")
     it.add_argument("--proposer", metavar="NAME",
                     help="claude (default with a key), search, hybrid, tpe, grid, or an outside agent")  # fmt: skip
+    it.add_argument("--agent", metavar="NAME|COMMAND",
+                    help="an agent to start and ask: claude-code, codex, gemini, opencode, or a command")  # fmt: skip
     it.add_argument("--corpus", help="climbmix or stdlib, on this machine (default: climbmix with a GPU)")
     it.add_argument("--budget", type=amount, dest="budget_usd", metavar="DOLLARS",
                     help="GPU and API together (default: no cap)")  # fmt: skip

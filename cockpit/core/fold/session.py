@@ -3,6 +3,7 @@
 import msgspec
 
 from cockpit.core.events import (
+    AgentSeated,
     ApiReleased,
     ApiReserved,
     ApiUsed,
@@ -16,18 +17,20 @@ from cockpit.core.events import (
     Held,
     IntentTaken,
     ModeSet,
+    PermissionAnswered,
     ProposerSet,
     Resumed,
     SessionCreated,
     SessionEnded,
     SessionEnding,
+    TurnUnmetered,
     WorkerStarted,
     WorkerStopped,
 )
 from cockpit.core.fold.conversation import say
 from cockpit.core.fold.handlers import Handlers
-from cockpit.core.model import CONVERSES, DECISIONS, Cluster
-from cockpit.core.state import AskState, State
+from cockpit.core.model import DECISIONS, Cluster
+from cockpit.core.state import AskState, State, converses
 
 REFUSALS_KEPT = 200
 
@@ -93,6 +96,23 @@ def _envelope_set(state: State, event: EnvelopeSet) -> None:
 def _proposer_set(state: State, event: ProposerSet) -> None:
     state.proposer = event.proposer
     say(state, event.at, event.author, f"{event.proposer} proposes from now on", "news")
+
+
+def _agent_seated(state: State, event: AgentSeated) -> None:
+    state.seats[event.agent] = tuple(event.command)
+    state.proposer = event.agent
+    state.ask_retry_at.pop(event.agent, None)
+    state.ask_failures.pop(event.agent, None)
+    say(state, event.at, event.author, f"{event.agent} proposes from now on", "news")
+
+
+def _permission_answered(state: State, event: PermissionAnswered) -> None:
+    answer = "may" if event.allowed else "may not"
+    say(state, event.at, event.agent, f"{answer} {event.what} ({event.rule})", "news")
+
+
+def _turn_unmetered(state: State, event: TurnUnmetered) -> None:
+    state.unmetered[event.agent] = state.unmetered.get(event.agent, 0) + 1
 
 
 def _budget_set(state: State, event: BudgetSet) -> None:
@@ -168,19 +188,19 @@ def _ask_ended(state: State, event: AskEnded) -> None:
     if event.trouble:
         state.words_unanswered += asked.words if asked else 0
         state.ask_failures[event.proposer] = state.ask_failures.get(event.proposer, 0) + 1
-        say(state, event.at, event.proposer, _with_retry(event), "trouble")
+        say(state, event.at, event.proposer, _with_retry(state, event), "trouble")
     else:
         state.words_unanswered = max(0, state.words_unanswered - event.words_answered)
         state.ask_failures.pop(event.proposer, None)
 
 
-def _with_retry(event: AskEnded) -> str:
+def _with_retry(state: State, event: AskEnded) -> str:
     """Return the trouble, and when the proposer is asked again."""
     wait_s = event.retry_at - event.at
     if wait_s <= 0:
         return event.trouble
     wait = f"{wait_s:.0f} s" if wait_s < 120 else f"{wait_s / 60:.0f} min"
-    sooner = ", or when you speak" if event.proposer in CONVERSES else ""
+    sooner = ", or when you speak" if converses(state, event.proposer) else ""
     return f"{event.trouble.rstrip('.')}; asked again in {wait}{sooner}"
 
 
@@ -212,6 +232,9 @@ HANDLERS: Handlers = {
     ModeSet: _mode_set,
     EnvelopeSet: _envelope_set,
     ProposerSet: _proposer_set,
+    AgentSeated: _agent_seated,
+    PermissionAnswered: _permission_answered,
+    TurnUnmetered: _turn_unmetered,
     BudgetSet: _budget_set,
     CapReached: _cap_reached,
     EarlyStoppingSet: _early_stopping_set,

@@ -1,0 +1,334 @@
+"""The process of an agent's adapter, its connection and its session.
+
+The process lives from its first turn to the worker's end, and costs nothing between turns. A process that ended is
+started again at the next turn; its own session is resumed where the agent can do that.
+"""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, cast
+
+import acp
+import msgspec
+import psutil
+from acp.client.connection import ClientSideConnection
+from acp.exceptions import RequestError
+from acp.schema import (
+    ClientCapabilities,
+    EnvVariable,
+    FileSystemCapabilities,
+    Implementation,
+    InitializeResponse,
+    McpServerStdio,
+    PromptResponse,
+    TextContentBlock,
+)
+from pydantic import ValidationError
+
+from cockpit import __version__
+from cockpit.agent.acp.client import SeatClient
+from cockpit.agent.proposer_api import ProposerTrouble
+from cockpit.agent.views.quoting import line
+from cockpit.core.seats import KNOWN_AGENTS, Seat, install_hint
+from cockpit.session.paths import SessionFolder
+
+START_S = 60.0
+"""Seconds for the adapter's first answer, and for a session. Adapters by npm load for several seconds."""
+LINE_BYTES = 50 << 20
+WRONG_LINES_AT_MOST = 1_000
+AUTH_REQUIRED = -32000
+NOT_THERE_RETRY_S = 300.0
+ENDS_WITHIN_S = 3.0
+
+
+class Memory(msgspec.Struct):
+    """What outlives the worker: the agent's own session, its cost so far, and its process."""
+
+    session: str = ""
+    cost_usd: float = 0.0
+    introduced: str = ""
+    """The incumbent whose code the session was given; empty before its first prompt."""
+    pid: int = 0
+    started: float = 0.0
+
+
+class AgentProcess:
+    """One agent's process. All methods but `kill` run on one event loop."""
+
+    def __init__(self, seat: Seat, folder: SessionFolder, client: SeatClient, cwd: Path) -> None:
+        self._seat = seat
+        self._folder = folder
+        self._client = client
+        self._cwd = cwd
+        self._place = folder.root / "seats" / seat.name
+        self._memory_path = self._place / "seat.json"
+        self._process: asyncio.subprocess.Process | None = None
+        self._connection: ClientSideConnection | None = None
+        self._pump: asyncio.Task[None] | None = None
+        self._wrong_lines: deque[str] = deque(maxlen=1)
+        self._wrong_count = 0
+        self.heard_at = time.monotonic()
+        self.memory = self._read_memory()
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process is not None and self._process.returncode is None and self._connection is not None
+
+    async def start(self) -> None:
+        """Start the process and its session, where they are not running. Raises ProposerTrouble."""
+        if self.is_alive:
+            return
+        await self.stop()
+        self._kill_leftover()
+        await self._spawn()
+        try:
+            capabilities = await self._initialize()
+            await self._open_session(capabilities)
+        except BaseException:
+            await self.stop()
+            raise
+        self.save()
+
+    async def prompt(self, text: str) -> PromptResponse:
+        """Send a prompt and await the end of the turn."""
+        assert self._connection is not None
+        return await self._connection.prompt(self.memory.session, [TextContentBlock(type="text", text=text)])
+
+    async def cancel(self) -> None:
+        """Ask the agent to end its turn."""
+        assert self._connection is not None
+        await self._connection.cancel(self.memory.session)
+
+    async def stop(self) -> None:
+        """End the process: by the end of its input, then by a signal."""
+        process, connection, pump = self._process, self._connection, self._pump
+        self._process = self._connection = self._pump = None
+        if connection is not None:
+            await connection.close()
+        if pump is not None:
+            pump.cancel()
+        if process is None:
+            return
+        if process.stdin is not None:
+            process.stdin.close()
+        for number in (0, signal.SIGTERM, signal.SIGKILL):
+            _signal_group(process.pid, number)
+            try:
+                await asyncio.wait_for(process.wait(), ENDS_WITHIN_S)
+                break
+            except TimeoutError:
+                continue
+        _signal_group(process.pid, signal.SIGKILL)  # children that outlived it
+
+    def kill(self) -> None:
+        """Kill the process from any thread."""
+        if self._process is not None and self._process.returncode is None:
+            _signal_group(self._process.pid, signal.SIGKILL)
+
+    def save(self) -> None:
+        new_path = self._memory_path.with_suffix(".new")
+        new_path.write_bytes(msgspec.json.encode(self.memory))
+        new_path.replace(self._memory_path)
+
+    def trouble(self, what: str, retry_in_s: float = 60.0) -> ProposerTrouble:
+        """Return the trouble in one sentence, with the last line that the agent printed beside the protocol."""
+        said = line(self._last_words(), 200)
+        return ProposerTrouble(f"{self._seat.name} {what}" + (f": {said}" if said else ""), retry_in_s)
+
+    def refusal(self, error: BaseException, doing: str) -> ProposerTrouble:
+        """Return an error of the agent as one sentence."""
+        match error:
+            case RequestError() if error.code == AUTH_REQUIRED or "auth" in str(error).lower():
+                return self.login()
+            case RequestError():
+                data = error.data if isinstance(error.data, dict) else {}
+                details = str(data.get("details") or data.get("message") or "")
+                words = line(f"{error} {details}", 300)
+                return ProposerTrouble(f"{self._seat.name} refused {doing}: {words}")
+            case ValidationError():
+                return ProposerTrouble(f"{self._seat.name} answered {doing} with something that is not ACP")
+            case TimeoutError():
+                return self.trouble(f"has not answered {doing} within {START_S:.0f} s")
+            case ConnectionError():
+                return self._ended()
+        return ProposerTrouble(f"{self._seat.name} failed at {doing}: {line(str(error), 200) or type(error).__name__}")
+
+    def login(self) -> ProposerTrouble:
+        known = KNOWN_AGENTS.get(self._seat.name)
+        how = known.login if known else "log in with its own command"
+        return ProposerTrouble(f"{self._seat.name} asks for a login: {how}, then write to it", NOT_THERE_RETRY_S)
+
+    def _ended(self) -> ProposerTrouble:
+        code = self._process.returncode if self._process else None
+        status = "" if code is None else f" (signal {-code})" if code < 0 else f" (exit status {code})"
+        return self.trouble(f"ended in the middle of its turn{status}")
+
+    async def _spawn(self) -> None:
+        command = self._seat.command
+        program = shutil.which(command[0])
+        if program is None:
+            hint = install_hint(self._seat.name)
+            raise ProposerTrouble(
+                f"the command {command[0]} of {self._seat.name} is not here" + (f": {hint}" if hint else ""),
+                NOT_THERE_RETRY_S,
+            )
+        self._place.mkdir(parents=True, exist_ok=True)
+        self._wrong_lines.clear()
+        self._wrong_count = 0
+        with self._log.open("wb") as errors:
+            try:
+                self._process = await asyncio.create_subprocess_exec(
+                    program,
+                    *command[1:],
+                    stdin=asyncio.subprocess.PIPE,
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=errors,
+                    cwd=self._cwd,
+                    limit=LINE_BYTES,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise ProposerTrouble(f"{command[0]} cannot be started: {error.strerror}", NOT_THERE_RETRY_S) from None
+        process = self._process
+        assert process.stdin is not None
+        self.memory.pid, self.memory.started = process.pid, _created(process.pid)
+        self.save()
+        messages = asyncio.StreamReader(limit=LINE_BYTES)
+        self._pump = asyncio.create_task(self._feed(process, messages))
+        client = cast(acp.Client, self._client)  # terminals and elicitation are not offered
+        self._connection = acp.connect_to_agent(client, process.stdin, messages, use_unstable_protocol=True)
+
+    @property
+    def _log(self) -> Path:
+        return self._place / "stderr.log"
+
+    async def _feed(self, process: asyncio.subprocess.Process, messages: asyncio.StreamReader) -> None:
+        """Hand on the lines that are messages. An agent that prints many other lines is killed."""
+        assert process.stdout is not None
+        try:
+            while found := await process.stdout.readline():
+                self.heard_at = time.monotonic()
+                if _is_message(found):
+                    messages.feed_data(found)
+                    continue
+                self._wrong_count += bool(found.strip())
+                self._wrong_lines.append(found.decode("utf-8", "replace"))
+                if self._wrong_count > WRONG_LINES_AT_MOST:
+                    _signal_group(process.pid, signal.SIGKILL)
+                    break
+        except ValueError:
+            self._wrong_lines.append(f"a line of more than {LINE_BYTES >> 20} MB")
+            _signal_group(process.pid, signal.SIGKILL)
+        try:
+            await asyncio.wait_for(process.wait(), ENDS_WITHIN_S)
+        except TimeoutError:
+            _signal_group(process.pid, signal.SIGKILL)
+        messages.feed_eof()
+
+    async def _initialize(self) -> InitializeResponse:
+        assert self._connection is not None
+        try:
+            answer = await asyncio.wait_for(
+                self._connection.initialize(
+                    protocol_version=acp.PROTOCOL_VERSION,
+                    client_capabilities=ClientCapabilities(
+                        fs=FileSystemCapabilities(read_text_file=True, write_text_file=True), terminal=False
+                    ),
+                    client_info=Implementation(name="cockpit", title="Cockpit", version=__version__),
+                ),
+                START_S,
+            )
+        except Exception as error:
+            raise self.refusal(error, "the handshake") from None
+        if answer.protocol_version != acp.PROTOCOL_VERSION:
+            raise ProposerTrouble(
+                f"{self._seat.name} speaks version {answer.protocol_version} of ACP and this cockpit version"
+                f" {acp.PROTOCOL_VERSION}: upgrade whichever is older",
+                NOT_THERE_RETRY_S,
+            )
+        return answer
+
+    async def _open_session(self, answer: InitializeResponse) -> None:
+        """Resume the agent's last session where it can, else begin one."""
+        assert self._connection is not None
+        servers: list[Any] = [self._mcp_server()]
+        known = self.memory.session
+        able = answer.agent_capabilities
+        try:
+            if known and able and able.session_capabilities and able.session_capabilities.resume is not None:
+                await asyncio.wait_for(
+                    self._connection.resume_session(known, str(self._cwd), mcp_servers=servers), START_S
+                )
+                return
+            if known and able and able.load_session:
+                await asyncio.wait_for(self._connection.load_session(str(self._cwd), known, servers), START_S)
+                return
+        except (RequestError, ValidationError, TimeoutError):
+            pass  # a session that is gone: a new one begins, with the whole brief
+        try:
+            made = await asyncio.wait_for(self._connection.new_session(str(self._cwd), mcp_servers=servers), START_S)
+        except Exception as error:
+            raise self.refusal(error, "a session") from None
+        self.memory.session, self.memory.introduced, self.memory.cost_usd = made.session_id, "", 0.0
+
+    def _mcp_server(self) -> McpServerStdio:
+        """Return how the agent starts Cockpit's tools, under the name of its seat."""
+        names = ("PYTHONPATH", "PATH", "HOME")
+        return McpServerStdio(
+            name="cockpit",
+            command=sys.executable,
+            args=["-m", "cockpit", "mcp", str(self._folder.root.resolve()), "--seat", self._seat.name],
+            env=[EnvVariable(name=name, value=os.environ[name]) for name in names if name in os.environ],
+        )
+
+    def _read_memory(self) -> Memory:
+        try:
+            return msgspec.json.decode(self._memory_path.read_bytes(), type=Memory)
+        except (OSError, msgspec.MsgspecError):
+            return Memory()
+
+    def _kill_leftover(self) -> None:
+        """Kill the process that a killed worker left."""
+        if self.memory.pid and abs(_created(self.memory.pid) - self.memory.started) < 1.0:
+            _signal_group(self.memory.pid, signal.SIGKILL)
+        self.memory.pid = 0
+
+    def _last_words(self) -> str:
+        if self._wrong_lines:
+            return f"it printed {self._wrong_lines[-1].strip()[:160]!r} in place of a message"
+        try:
+            with self._log.open("rb") as file:
+                file.seek(0, 2)
+                file.seek(max(0, file.tell() - 4_096))
+                lines = file.read().decode("utf-8", "replace").strip().splitlines()
+        except OSError:
+            return ""
+        return lines[-1] if lines else ""
+
+
+def _is_message(found: bytes) -> bool:
+    try:
+        return isinstance(json.loads(found), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _created(pid: int) -> float:
+    """Return when the process was created; 0 where there is none."""
+    try:
+        return float(psutil.Process(pid).create_time())
+    except psutil.Error:
+        return 0.0
+
+
+def _signal_group(pid: int, number: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)

@@ -1,0 +1,202 @@
+"""The client side of the protocol: what an agent tells and asks during its turns.
+
+Everything that an agent sends is data: it is bounded, made plain, and shown or recorded, never obeyed.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from acp.exceptions import RequestError
+from acp.schema import (
+    AgentMessageChunk,
+    AgentPlanUpdate,
+    AgentThoughtChunk,
+    AllowedOutcome,
+    DeniedOutcome,
+    ReadTextFileResponse,
+    RequestPermissionResponse,
+    TextContentBlock,
+    ToolCallProgress,
+    ToolCallStart,
+    UsageUpdate,
+    WriteTextFileResponse,
+)
+
+from cockpit.agent.acp.permissions import Wish, is_allowed, words_of
+from cockpit.agent.claude.transcript import Transcript
+from cockpit.agent.claude.turn_status import TurnStatusFile
+from cockpit.agent.proposer_api import ProposerApi
+from cockpit.agent.scratch import Scratch
+from cockpit.agent.tools.registry import TOOLS
+from cockpit.agent.views.quoting import clip, line, plain
+from cockpit.core.events import PermissionAnswered, Said
+
+MESSAGE_CHARS = 8_000
+PLAN_ENTRIES = 20
+PERMISSIONS_AT_MOST = 200
+"""Answers of one turn that the ledger holds. Later requests are refused."""
+FILE_CHARS = 1 << 20
+
+
+class TurnRecord:
+    """The words, calls and costs of one turn, as they arrive."""
+
+    def __init__(self, name: str, api: ProposerApi, status: TurnStatusFile, transcript: Transcript) -> None:
+        self.name = name
+        self.api = api
+        self.status = status
+        self.transcript = transcript
+        self.cost_usd: float | None = None
+        """What the agent's session has cost so far; None where it was not reported."""
+        self.calls = 0
+        self.permissions = 0
+        self.last_message = ""
+        self._message: list[str] = []
+        self._thought: list[str] = []
+
+    def message(self, text: str) -> None:
+        self._flush_thought()
+        self._message.append(text)
+        self.status.show("writes", text)
+
+    def thought(self, text: str) -> None:
+        self._flush_message()
+        self._thought.append(text)
+        self.status.show("thinks", text)
+
+    def flush(self) -> None:
+        """Record what is complete: a message in the ledger, a thought in the transcript."""
+        self._flush_thought()
+        self._flush_message()
+
+    def call(self, title: str, given: object) -> None:
+        self.flush()
+        self.calls += 1
+        title = line(title or "a tool", 120)
+        self.status.show(f"calls {title}", "\n")
+        self.transcript.write("call", self.api.now(), tool=title, input=given)
+
+    def result(self, number: str, status: str, text: str) -> None:
+        self.transcript.write("result", self.api.now(), id=number, failed=status == "failed", text=clip(text, 20_000))
+
+    def plan(self, entries: list[tuple[str, str]]) -> None:
+        self.flush()
+        marks = {"completed": "x", "in_progress": ">"}
+        lines = [f"[{marks.get(status, ' ')}] {line(text, 160)}" for status, text in entries[:PLAN_ENTRIES]]
+        self.status.show("plans", "\n" + "\n".join(lines) + "\n")
+        self.transcript.write("said", self.api.now(), text="Plan:\n" + "\n".join(lines))
+
+    def answered_permission(self, wish: Wish, allowed: bool) -> None:
+        self.permissions += 1
+        what = plain(words_of(wish))
+        self.transcript.write("result", self.api.now(), failed=not allowed, text=f"permission to {what}")
+        self.api.record(
+            PermissionAnswered(at=self.api.now(), agent=self.name, what=what, allowed=allowed, rule="policy")
+        )
+
+    def _flush_message(self) -> None:
+        text = plain("".join(self._message)).strip()
+        self._message.clear()
+        if text:
+            self.last_message = text
+            self.transcript.write("said", self.api.now(), text=text)
+            self.api.record(Said(at=self.api.now(), author=self.name, text=clip(text, MESSAGE_CHARS)))
+
+    def _flush_thought(self) -> None:
+        text = plain("".join(self._thought)).strip()
+        self._thought.clear()
+        if text:
+            self.transcript.write("thought", self.api.now(), text=text)
+
+
+class SeatClient:
+    """Implements the protocol's client. Between turns, and while a session is loaded, it hears and allows nothing."""
+
+    def __init__(self, scratch: Scratch) -> None:
+        self._scratch = scratch
+        self.turn: TurnRecord | None = None
+
+    async def session_update(self, session_id: str, update: Any, **kwargs: Any) -> None:
+        turn = self.turn
+        if turn is None:
+            return
+        match update:
+            case AgentMessageChunk(content=TextContentBlock(text=text)):
+                turn.message(text)
+            case AgentThoughtChunk(content=TextContentBlock(text=text)):
+                turn.thought(text)
+            case ToolCallStart(title=title, raw_input=given):
+                turn.call(title, _bounded(given))
+            case ToolCallProgress(status="completed" | "failed" as status):
+                turn.result(update.tool_call_id, status, _text_of(update.content))
+            case AgentPlanUpdate(entries=entries):
+                turn.plan([(entry.status, entry.content) for entry in entries])
+            case UsageUpdate(cost=cost) if cost is not None and cost.currency == "USD":
+                turn.cost_usd = float(cost.amount)
+
+    async def request_permission(
+        self, session_id: str, tool_call: Any, options: list[Any], **kwargs: Any
+    ) -> RequestPermissionResponse:
+        turn = self.turn
+        wish = Wish(tool_call.kind or "", plain(tool_call.title or ""), _paths_of(tool_call))
+        allowed = turn is not None and is_allowed(wish, self._scratch.holds, TOOLS)
+        if turn is not None and turn.permissions >= PERMISSIONS_AT_MOST:
+            allowed = False
+        elif turn is not None and not (allowed and wish.kind in ("", "other")):
+            turn.answered_permission(wish, allowed)
+        chosen = _option(options, ("allow_once", "allow_always") if allowed else ("reject_once", "reject_always"))
+        if chosen is None:
+            return RequestPermissionResponse(outcome=DeniedOutcome(outcome="cancelled"))
+        return RequestPermissionResponse(outcome=AllowedOutcome(outcome="selected", option_id=chosen))
+
+    async def read_text_file(
+        self, session_id: str, path: str, line: int | None = None, limit: int | None = None, **kwargs: Any
+    ) -> ReadTextFileResponse:
+        self._check(path)
+        text = _file(lambda: (self._scratch.path / path).read_text(encoding="utf-8", errors="replace")[:FILE_CHARS])
+        lines = text.splitlines(keepends=True)[max(0, (line or 1) - 1) :]
+        return ReadTextFileResponse(content="".join(lines[:limit] if limit is not None else lines))
+
+    async def write_text_file(self, session_id: str, path: str, content: str, **kwargs: Any) -> WriteTextFileResponse:
+        self._check(path)
+        if len(content) > FILE_CHARS:
+            raise RequestError.invalid_params({"details": "the file is too large"})
+        _file(lambda: (self._scratch.path / path).write_text(content, encoding="utf-8"))
+        return WriteTextFileResponse()
+
+    def _check(self, path: str) -> None:
+        if self.turn is None or not self._scratch.holds(path):
+            raise RequestError.invalid_params({"details": f"{path[:200]} is outside your checkout"})
+
+
+def _file(work: Callable[[], Any]) -> Any:
+    try:
+        return work()
+    except OSError as error:
+        raise RequestError.invalid_params({"details": str(error)}) from None
+
+
+def _option(options: list[Any], kinds: tuple[str, ...]) -> str | None:
+    """Return the id of the first option of the kinds, in their order."""
+    found = [option.option_id for kind in kinds for option in options if option.kind == kind]
+    return str(found[0]) if found else None
+
+
+def _paths_of(tool_call: Any) -> tuple[str, ...]:
+    """Return every path that a request names: its locations, and the paths in its arguments."""
+    paths = [str(location.path) for location in tool_call.locations or []]
+    if isinstance(tool_call.raw_input, dict):
+        names = ("path", "file_path", "filePath", "notebook_path", "abs_path", "absolute_path", "target")
+        paths += [value for name in names if isinstance(value := tool_call.raw_input.get(name), str)]
+    return tuple(dict.fromkeys(paths))
+
+
+def _bounded(given: Any) -> Any:
+    text = json.dumps(given, ensure_ascii=False, default=str)
+    return given if len(text) <= 20_000 else clip(text, 20_000)
+
+
+def _text_of(content: Any) -> str:
+    texts = [getattr(getattr(part, "content", None), "text", "") or "" for part in content or []]
+    return plain("\n".join(text for text in texts if text))

@@ -1,0 +1,69 @@
+"""Agents that the worker starts and asks: names, commands that speak the Agent Client Protocol, remedies."""
+
+import shlex
+from pathlib import PurePath
+
+import msgspec
+
+from cockpit.core.errors import CockpitError
+from cockpit.core.model import PROPOSERS
+
+NAME_CHARS = 40
+
+
+class SeatError(CockpitError):
+    """The words name no agent; the message is one sentence."""
+
+
+class Seat(msgspec.Struct, frozen=True):
+    """An agent in the proposer's seat."""
+
+    name: str
+    command: tuple[str, ...]
+
+
+class KnownAgent(msgspec.Struct, frozen=True):
+    command: tuple[str, ...]
+    """The command that speaks the protocol."""
+    install: str
+    login: str
+
+
+KNOWN_AGENTS = {
+    "claude-code": KnownAgent(
+        ("claude-agent-acp",), "npm install -g @agentclientprotocol/claude-agent-acp", "run `claude` and `/login` in it"
+    ),
+    "codex": KnownAgent(("codex-acp",), "npm install -g @agentclientprotocol/codex-acp", "run `codex login`"),
+    "gemini": KnownAgent(("gemini", "--acp"), "npm install -g @google/gemini-cli", "run `gemini` once and log in"),
+    "opencode": KnownAgent(("opencode", "acp"), "npm install -g opencode-ai", "run `opencode auth login`"),
+}
+
+
+def seat_of(words: str) -> Seat:
+    """Return the seat of a known agent's name, or of a command. Raises SeatError."""
+    words = words.strip()
+    if known := KNOWN_AGENTS.get(words):
+        return Seat(words, known.command)
+    try:
+        command = tuple(shlex.split(words))
+    except ValueError as error:
+        raise SeatError(f"{words!r} is not a command: {error}") from None
+    if not command:
+        raise SeatError(f"name an agent: {', '.join(KNOWN_AGENTS)}, or a command that speaks ACP")
+    return Seat(name_of(command), command)
+
+
+def name_of(command: tuple[str, ...]) -> str:
+    """Return the name of the agent that a command starts: the known one's, or the program's."""
+    for name, known in KNOWN_AGENTS.items():
+        if PurePath(command[0]).name == known.command[0]:
+            return name
+    scripts = [word for word in command[1:] if word.endswith((".py", ".js", ".mjs"))]
+    name = PurePath(scripts[0] if scripts else command[0]).stem[:NAME_CHARS] or "agent"
+    return f"agent-{name}" if name.lower() in (*PROPOSERS, "human", "plan", "cockpit", "baseline", "filler") else name
+
+
+def install_hint(name: str) -> str:
+    """Return how to install the agent's adapter, in a clause; empty for a command of the person's own."""
+    known = KNOWN_AGENTS.get(name)
+    return f"`{known.install}` installs it" if known else ""

@@ -1,0 +1,211 @@
+"""An agent in the seat: a real worker, a real process that speaks ACP, real MCP tools; the model alone is a script."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from cockpit.agent.claude import turn_status
+from cockpit.core.intents import AnyIntent, Interrupt, Say
+from cockpit.core.state import State
+from cockpit.session import lock, worker_process
+from cockpit.session.client import SessionClient
+from cockpit.session.paths import SessionFolder
+from tests.agent.scripted_agent import read_log
+from tests.worker.sessions import ROOT, kill, local_session, state_of, wait_for
+
+AGENT = Path(__file__).parents[1] / "agent" / "scripted_agent.py"
+SAY = {"text": "One wave is proposed."}
+WAVE = {"question": "Deeper?", "factors": {"DEPTH": [6, 8]}}
+NAME = "scripted_agent"
+WAIT_S = 90
+
+Step = list[Any]
+
+
+class Night:
+    """A session whose seat the scripted agent has."""
+
+    def __init__(self, place: Path, *turns: list[Step], mode: str = "copilot", **handshake: Any) -> None:
+        self.script, self.log_path = place / "script.json", place / "agent.log"
+        self.write(*turns, **handshake)
+        command = f"{sys.executable} {AGENT} {self.script} {self.log_path}"
+        self.folder: SessionFolder = local_session(place, mode=mode, agent=command)
+
+    def write(self, *turns: list[Step], **handshake: Any) -> None:
+        self.script.write_text(json.dumps({"turns": turns, **handshake}))
+
+    def start(self) -> None:
+        worker_process.start(self.folder)
+
+    @property
+    def state(self) -> State:
+        return state_of(self.folder)
+
+    def logged(self, kind: str) -> list[Any]:
+        return [what for each, what in read_log(self.log_path) if each == kind]
+
+    def said(self, kind: str = "say") -> list[str]:
+        return [message.text for message in self.state.messages if message.author == NAME and message.kind == kind]
+
+    def do(self, intent: AnyIntent) -> None:
+        client = SessionClient(self.folder, "ann")
+        try:
+            client.do(intent, 30)
+        finally:
+            client.close()
+
+
+@pytest.fixture
+def nights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    made: list[Night] = []
+
+    def make(*turns: list[Step], starts: bool = True, **how: Any) -> Night:
+        made.append(Night(tmp_path, *turns, **how))
+        if starts:
+            made[-1].start()
+        return made[-1]
+
+    yield make
+    for night in made:
+        if lock.worker_status(night.folder).state != "stopped":
+            worker_process.terminate(night.folder)
+
+
+def test_an_agent_is_started_asked_and_heard(nights: Any) -> None:
+    turn = [
+        ["think", "Depth first."],
+        ["plan", "try depth"],
+        ["tool", "propose_wave", WAVE],
+        ["say", "One wave", " is up."],
+    ]
+    night = nights(turn, [["say", "Nothing new."]])
+    wait_for(lambda: "One wave is up." in night.said(), WAIT_S, "the agent's message")
+    state = night.state
+    waves = [wave for wave in state.waves.values() if wave.proposer == NAME]
+    assert [wave.question for wave in waves] == ["Deeper?"]
+    assert night.logged("answer")[0]["status"] == "proposed"
+    first = night.logged("prompt")[0]
+    assert "You are the researcher" in first and "# Your task" in first and "DEPTH = 4" in first
+    assert (night.folder.root / "seats" / NAME / "checkout" / "train.py").exists()
+    assert list(state.unmetered) == [NAME]
+    text = night.folder.transcript.read_text()
+    assert "Depth first." in text and "try depth" in text and "mcp__cockpit__propose_wave" in text
+
+
+def test_edits_in_the_scratch_checkout_become_an_arm(nights: Any) -> None:
+    wave = {"question": "A smaller step?", "from_scratch": True}
+    edits = [["edit", "MATRIX_LR = 0.04", "MATRIX_LR = 0.05"], ["edit", "step in range(4)", "step in range(3)"]]
+    night = nights([*edits, ["tool", "propose_wave", wave]])
+    wait_for(lambda: night.logged("answer"), WAIT_S, "the answer to the proposal")
+    assert night.logged("answer")[0]["experiments"], night.logged("answer")
+    state = night.state
+    (arm,) = [one for one in state.experiments.values() if state.waves[one.wave].proposer == NAME]
+    assert len(arm.change.edits) == 2 and arm.overrides == {"MATRIX_LR": 0.05}
+    checkout = Path(state.session.repo) / "train.py"
+    assert "MATRIX_LR = 0.04" in checkout.read_text(), "the person's checkout is untouched"
+
+
+def test_permissions_are_answered_by_policy_and_stored(nights: Any) -> None:
+    wishes = [
+        ["permit", "read", "Read train.py", "CWD/train.py"],
+        ["permit", "edit", "Edit train.py", "CWD/train.py"],
+        ["permit", "read", "Read /etc/passwd", "/etc/passwd"],
+        ["permit", "read", "Read up", "CWD/../../../ledger.db"],
+        ["permit", "execute", "rm -rf /"],
+        ["permit", "fetch", "https://example.com"],
+        ["permit", "other", "mcp__cockpit__brief"],
+        ["permit", "other", "mcp__cockpit__brief; rm -rf /"],
+        ["write", "CWD/notes.txt", "mine"],
+        ["write", "/tmp/not-mine.txt", "no"],
+    ]
+    night = nights([*wishes, ["say", "Asked."]])
+    wait_for(lambda: "Asked." in night.said(), WAIT_S, "the end of the requests")
+    assert [answer for _, answer in night.logged("permission")] == ["yes", "yes", "no", "no", "no", "no", "yes", "no"]
+    assert night.logged("written") == ["CWD/notes.txt"] and len(night.logged("not written")) == 1
+    told = night.said("news")
+    assert "may use read: Read train.py (policy)" in told
+    assert "may not use execute: rm -rf / (policy)" in told
+    assert not any("mcp__cockpit__brief (" in each for each in told), "Cockpit's own tools are no news"
+
+
+def test_an_interrupt_cancels_the_turn(nights: Any) -> None:
+    night = nights([["say", "Thinking about it."], ["think", "hm"], ["until_cancelled"]])
+    wait_for(lambda: turn_status.read(night.folder.agent_live), WAIT_S, "the turn")
+    wait_for(lambda: night.logged("prompt") and night.state.asks.get(NAME), WAIT_S, "the prompt")
+    night.do(Interrupt())
+    wait_for(lambda: NAME not in night.state.asks, WAIT_S, "the end of the turn")
+    assert night.logged("cancel") and not night.state.ask_failures
+
+
+def test_a_message_reaches_the_agent_in_its_turn_and_starts_the_next(nights: Any) -> None:
+    night = nights([["until_cancelled"]], [["tool", "say", SAY]], [["say", "As you wish."]])
+    wait_for(lambda: night.logged("prompt"), WAIT_S, "the first prompt")
+    night.do(Say("Try the depth."))
+    night.do(Interrupt())
+    wait_for(lambda: len(night.logged("prompt")) == 2, WAIT_S, "the second prompt")
+    assert "The person spoke" in night.logged("prompt")[1] and "Try the depth." in night.logged("prompt")[1]
+    assert "You are the researcher" not in night.logged("prompt")[1], "the role is told once"
+
+
+def test_a_crash_in_a_turn_is_one_sentence_and_others_take_over(nights: Any) -> None:
+    night = nights([["say", "About to fall."], ["exit", 3]], [["say", "Back again."]])
+    wait_for(lambda: night.state.ask_failures.get(NAME), WAIT_S, "the failed turn")
+    assert f"{NAME} ended in the middle of its turn (exit status 3): a last word" in night.said("trouble")[0]
+    wait_for(lambda: any(w.proposer == "search" for w in night.state.waves.values()), WAIT_S, "the stand-in's wave")
+    night.do(Say("Come back."))
+    wait_for(lambda: "Back again." in night.said(), WAIT_S, "the agent's return")
+    assert len(night.logged("resume_session")) == 1 and not night.state.ask_failures
+
+
+def test_the_agent_s_session_is_resumed_after_the_worker_was_killed(nights: Any) -> None:
+    night = nights([["say", "First."], ["think", "long"], ["until_cancelled"]], [["say", "Second."]])
+    wait_for(lambda: night.logged("prompt"), WAIT_S, "the first prompt")
+    left = json.loads((night.folder.root / "seats" / NAME / "seat.json").read_bytes())["pid"]
+    kill(night.folder)
+    night.start()
+    wait_for(lambda: "Second." in night.said(), WAIT_S, "the turn of the next worker")
+    assert night.logged("resume_session") == [f"session-{left}"]
+    assert not psutil.pid_exists(left), "the process of the killed worker is gone"
+
+
+@pytest.mark.parametrize(
+    ("handshake", "sentence"),
+    [
+        ({"asks_for_login": True}, "asks for a login: log in with its own command, then write to it"),
+        ({"version": 2}, "speaks version 2 of ACP and this cockpit version 1: upgrade whichever is older"),
+    ],
+)
+def test_an_agent_that_cannot_work_is_one_sentence(nights: Any, handshake: dict[str, Any], sentence: str) -> None:
+    night = nights(**handshake)
+    wait_for(lambda: night.state.ask_failures.get(NAME), WAIT_S, "the failed turn")
+    assert sentence in night.said("trouble")[0]
+
+
+def test_rubbish_before_messages_is_left_out_and_much_of_it_ends_the_agent(nights: Any) -> None:
+    night = nights([["say", "Fine."]], [["print", "rubbish\n", 2_000], ["silence"]], prints_at_start="npm notice")
+    wait_for(lambda: "Fine." in night.said(), WAIT_S, "the first turn")
+    night.do(Say("More."))
+    wait_for(lambda: night.state.ask_failures.get(NAME), WAIT_S, "the failed turn")
+    assert "it printed 'rubbish' in place of a message" in night.said("trouble")[0]
+
+
+def test_what_a_turn_cost_counts_as_spent(nights: Any) -> None:
+    night = nights([["cost", 0.25]], [["cost", 0.40]])
+    wait_for(lambda: night.state.spend.api_usd > 0, WAIT_S, "the cost")
+    night.do(Say("More."))
+    wait_for(lambda: night.state.spend.api_usd > 0.3, WAIT_S, "the second cost")
+    assert night.state.spend.api_usd == pytest.approx(0.40)
+
+
+def test_a_worker_that_stops_ends_the_agent(nights: Any) -> None:
+    night = nights([["say", "Here."]])
+    wait_for(lambda: "Here." in night.said(), WAIT_S, "the turn")
+    pid = json.loads((night.folder.root / "seats" / NAME / "seat.json").read_bytes())["pid"]
+    worker_process.terminate(night.folder)
+    wait_for(lambda: not psutil.pid_exists(pid), WAIT_S, "the end of the agent")
