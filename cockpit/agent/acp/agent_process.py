@@ -50,7 +50,7 @@ ENDS_WITHIN_S = 3.0
 
 
 class Memory(msgspec.Struct):
-    """What outlives the worker: the agent's own session, its cost so far, and its process."""
+    """The agent's own session, its cost so far and its process, which outlive the worker."""
 
     session: str = ""
     cost_usd: float = 0.0

@@ -48,7 +48,7 @@ class TurnRecord:
         self.status = status
         self.transcript = transcript
         self.cost_usd: float | None = None
-        """What the agent's session has cost so far; None where it was not reported."""
+        """The cost of the agent's session so far; None where it was not reported."""
         self.calls = 0
         self.permissions = 0
         self.last_message = ""

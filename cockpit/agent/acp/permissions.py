@@ -1,6 +1,6 @@
 """The policy for an agent's requests to use tools of its own.
 
-Cockpit's tools are allowed: they change nothing but by proposals. So are reads, searches and edits in the agent's own
+Allowed are Cockpit's tools, which change nothing but by proposals, and reads, searches and edits in the agent's own
 scratch checkout. Everything else is refused: a shell, the network, and every file elsewhere.
 """
 

@@ -43,7 +43,7 @@ GROUPS = (
         "cockpit approve w007",
     ),
     Group("fleet", ("adopt", "relaunch", "down"), "cockpit relaunch gpu-03"),
-    Group("agents", ("agent", "proposer", "mcp", "tool", "transcript"), "cockpit new night --agent claude-code"),
+    Group("agents", ("agent", "proposer", "mcp", "tool", "transcript"), "cockpit agent claude-code"),
 )  # fmt: skip
 
 ALIASES = {"log": ("logs",), "status": ("queue",), "new": ("launch",)}
