@@ -28,6 +28,21 @@ def write_report(name: str | None, output: str | None, form: Form) -> None:
         print(f"! {left}: `cockpit ablate {folder.name}` proposes it")
 
 
+def write_replay(name: str | None, output: str | None) -> None:
+    """Write the session as a page that plays, to NAME-replay.html by default."""
+    from cockpit.report.replay_page import replay_html
+
+    folder = session(name)
+    state = state_of(folder)
+    page = replay_html(state, state.now)
+    if output == "-":
+        _to_standard_output(page)
+        return
+    path = Path(output or f"{folder.name}-replay.html")
+    path.write_text(page, encoding="utf-8")
+    print(f"written to {path}")
+
+
 def _made(state: State, form: Form) -> str | bytes:
     if form == "png":
         from cockpit.report.card import card

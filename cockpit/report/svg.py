@@ -2,7 +2,7 @@
 
 from html import escape
 
-from cockpit.report.chart import WIDE, Chart, Dot, Frame
+from cockpit.report.chart import NARROW, WIDE, Chart, Dot, Frame
 
 PLAIN, CRASH, KEPT, BEST, ALONE, GRID = "#a8adb3", "#b0532e", "#1a9850", "#1a9850", "#7a7a7a", "#e4e4e4"
 LABEL_APART = 1.15
@@ -13,7 +13,7 @@ NORMAL = (0.5, 0.866)
 
 def svg(chart: Chart, frame: Frame = WIDE) -> str:
     """Return the drawing. Each dot of a wide one has a title with its experiment and score; a narrow one has none."""
-    wide = frame is WIDE
+    wide = frame is not NARROW
     parts = [
         f'<svg class="{"wide" if wide else "narrow"}" viewBox="0 0 {frame.width:.0f} {frame.height:.0f}" role="img"',
         f' aria-label="{escape(chart.metric.name)} over time on {escape(chart.hardware)}" xmlns="http://www.w3.org/2000/svg"',

@@ -16,6 +16,10 @@ def add(command: Command) -> None:
     add_session(it)
     add_no_mouse(it)
     it.add_argument("--speed", type=positive, default=60.0, help="session seconds per second (default: 60)")
+    it.add_argument("--html", action="store_true", help="write one page that plays it in a browser instead")
+    it.add_argument(
+        "-o", "--output", metavar="FILE", help="of --html (default: NAME-replay.html; - for standard output)"
+    )
     it = command("status", _status, "show the state of a session")
     add_session(it)
     it.add_argument("-w", "--watch", action="store_true", help="print it again each 2 s, until interrupted")
@@ -54,6 +58,11 @@ def _watch(options: Namespace) -> int:
 
 
 def _replay(options: Namespace) -> int:
+    if options.html:
+        from cockpit.cli.reporting import write_replay
+
+        write_replay(options.session, options.output)
+        return 0
     from cockpit.cli.screen import replay
 
     return replay(options.session, options.speed, not options.no_mouse)

@@ -1,0 +1,105 @@
+"""The night as one static page that plays: the progress chart and the clusters' runs behind a curtain that opens.
+
+The pictures and the sentences are complete in the page. Its script only moves the curtain, shows sentences whose time
+has come, and counts; the policy of the page names that script by its hash, so nothing else can run there.
+"""
+
+import base64
+import hashlib
+import json
+from importlib.resources import files
+
+import msgspec
+from markupsafe import Markup
+
+from cockpit.core.state import State
+from cockpit.read.kept_stack import kept_words
+from cockpit.read.scores import kept_experiments
+from cockpit.report.chart import Chart, Frame
+from cockpit.report.contents import Contents, contents
+from cockpit.report.lanes import lanes
+from cockpit.report.page import environment
+from cockpit.report.svg import svg
+
+FRAME = Frame(960, 420, 66, 60, 60, 50, 12, 6)
+SENTENCES_AT_MOST = 600
+TEXT_CHARACTERS = 300
+
+
+class Told(msgspec.Struct, frozen=True):
+    """A sentence of the night, and when it became true."""
+
+    hours: float
+    text: str
+    kept: bool
+
+
+def replay_html(state: State, now: float) -> str:
+    """Return the page, up to `now`. An empty session has one too, without pictures."""
+    found = contents(state, now)
+    chart = found.charts[0] if found.charts else None
+    script = files("cockpit.report").joinpath("replay.js").read_text(encoding="utf-8")
+    picture = lanes(state, chart, FRAME, state.ended_at or now) if chart else None
+    return (
+        environment(found.metric)
+        .get_template("replay.html.j2")
+        .render(
+            s=found,
+            chart=Markup(_with_curtain(svg(chart, FRAME), chart)) if chart else "",
+            lanes=Markup(picture.svg) if picture else "",
+            left_out=picture.left_out if picture else 0,
+            told=told(state),
+            data=Markup(_numbers(state, found, chart)),
+            script=Markup(script),
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        )
+    )
+
+
+def told(state: State) -> list[Told]:
+    """Return the sentences of the night: what was asked, kept, found and named as a phase, in the order of time."""
+    began = state.session.created_at
+    times = {one.experiment: one.at for one in state.incumbencies}
+    found = [Told(times[name] - began, kept_words(state, name), True) for name in kept_experiments(state)]
+    found += [
+        Told(wave.decided_at - began, f"{wave.id} runs: {wave.question}"[:TEXT_CHARACTERS], False)
+        for wave in state.waves.values()
+        if wave.decided_at and wave.arms
+    ]
+    found += [
+        Told(message.at - began, f"{message.author}: {message.text}"[:TEXT_CHARACTERS], False)
+        for message in state.messages
+        if message.kind in ("finding", "phase")
+    ]
+    kept = [one for one in found if one.kept]
+    others = [one for one in found if not one.kept]
+    some = kept[-SENTENCES_AT_MOST:] + others[:: max(1, -(-len(others) // SENTENCES_AT_MOST))]
+    return sorted((Told(round(one.hours / 3600, 4), one.text, one.kept) for one in some), key=lambda one: one.hours)
+
+
+def _with_curtain(drawn: str, chart: Chart) -> str:
+    """Return the chart with a curtain over its plot, which the script moves."""
+    top, base = FRAME.top - 14, FRAME.height - FRAME.bottom - 1
+    curtain = (
+        f'<rect class="curtain" x="{FRAME.x(1.0):.1f}" y="0" width="0" height="{base:.0f}" fill="#fff"/>'
+        f'<path class="now" d="M0 {top:.0f}V{base:.0f}" stroke="#444" stroke-dasharray="2 3" visibility="hidden"/>'
+    )
+    return drawn.removesuffix("</svg>") + curtain + "</svg>"
+
+
+def _numbers(state: State, found: Contents, chart: Chart | None) -> str:
+    """Return the numbers that the script counts with, as JSON that holds no character of markup."""
+    began = state.session.created_at
+    ends = sorted(
+        round((attempt.ended_at - began) / 3600, 4)
+        for attempt in state.attempts.values()
+        if attempt.metrics is not None
+    )
+    numbers = {
+        "hours": found.hours,
+        "left": FRAME.left,
+        "right": FRAME.x(1.0),
+        "measured": ends,
+        "best": [[step.hours, round(step.value, 6), step.experiment] for step in chart.best] if chart else [],
+    }
+    return json.dumps(numbers, separators=(",", ":")).replace("<", "\\u003c").replace("&", "\\u0026")
