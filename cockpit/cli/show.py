@@ -58,7 +58,8 @@ def status_text(folder: SessionFolder) -> Iterator[str]:
         if scored:
             value = precise(scored[found["metric"]["name"]])
             second = "".join(f"  {name} {mean:.6g}" for name, mean in scored.get("others", {}).items())
-            yield f"{title:<9} {value}  {scored['experiment']} on {scored['hardware']}{second}"
+            origin = f", {scored['scored']}" if scored["scored"] else ""
+            yield f"{title:<9} {value}  {scored['experiment']} on {scored['hardware']}{origin}{second}"
     by = counts(state)
     yield "arms      " + ", ".join(
         f"{by[key]} {key.replace('_', ' ')}"

@@ -3,6 +3,7 @@
 from collections import Counter
 
 from cockpit.core.model import Attempt, AttemptKind, Experiment
+from cockpit.core.rescore import Rescore
 from cockpit.core.state import State
 from cockpit.decide.rescoring import scorer_trouble
 from cockpit.read.second_metrics import second_words
@@ -10,6 +11,7 @@ from cockpit.read.wording import count
 
 BY_THEMSELVES = "scored by themselves"
 BY_ITSELF = "scored by its own run"
+RESCORED, SELF_SCORED, FAILED_PROBE = "rescored", "self-scored", "failed a probe"
 UNCONFINED = "unconfined"
 
 
@@ -44,15 +46,34 @@ def checks_of(state: State, experiment: Experiment) -> str:
     return f"{', '.join(walls)}; {_scored(runs)}" + (f"; {second}" if second else "")
 
 
-def _scored(runs: list[Attempt]) -> str:
+def origin_of(state: State, experiment: Experiment) -> str:
+    """Return how the experiment's score came to be, for a table's cell: `rescored`, or `self-scored, unconfined`.
+
+    Empty before its first run and in a simulated session.
+    """
+    runs = [run for run in (state.attempts[name] for name in experiment.attempts) if run.started_at]
+    if state.session.fleet.simulated or not runs:
+        return ""
+    newest = _rescore_of(runs)
+    checked = FAILED_PROBE if newest and newest.failed else RESCORED
+    said = SELF_SCORED if newest is None or newest.trouble else checked
+    return said if all(run.wall not in ("", UNCONFINED) for run in runs) else f"{said}, {UNCONFINED}"
+
+
+def _rescore_of(runs: list[Attempt]) -> Rescore | None:
+    """Return the score from outside that counts: of the newest confirmation, else of the newest run with one."""
     found = [run for run in runs if run.rescore is not None]
-    if not found:
+    confirmed = [run for run in found if run.kind is AttemptKind.CONFIRMATION]
+    return (confirmed or found)[-1].rescore if found else None
+
+
+def _scored(runs: list[Attempt]) -> str:
+    newest = _rescore_of(runs)
+    if newest is None:
         return BY_ITSELF
-    newest = next((run for run in reversed(found) if run.kind is AttemptKind.CONFIRMATION), found[-1]).rescore
-    assert newest is not None
     if newest.trouble:
         return f"{BY_ITSELF}: {newest.trouble}"
     if newest.failed:
         return f"failed a probe: it {newest.failed}"
-    values = f"public {newest.public_bpb:.4f}, sealed {newest.sealed_bpb:.4f}"
+    values = f"public {newest.public_bpb:.4f}" + (f", sealed {newest.sealed_bpb:.4f}" if newest.sealed_bpb else "")
     return f"scored outside its run: {values}, {count(len(newest.passed), 'probe')} passed"

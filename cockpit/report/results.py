@@ -1,6 +1,7 @@
 """results.tsv in autoresearch's format: one tab-separated line an experiment, in the order they were proposed.
 
-The columns are autoresearch's, then the hardware class of the score: scores of two classes are never compared.
+The columns are autoresearch's, then the hardware class of the score, since scores of two classes are never compared,
+and how the score came to be.
 """
 
 from collections.abc import Container, Iterator
@@ -9,6 +10,7 @@ from cockpit.core.metric import Metric, precise
 from cockpit.core.model import Experiment, ExperimentStatus
 from cockpit.core.state import State
 from cockpit.read.changes import change_words
+from cockpit.read.checks import origin_of
 from cockpit.read.scores import Score, score_of
 
 _STATUS = {
@@ -28,7 +30,7 @@ def results_tsv(state: State, only: Container[str] | None = None) -> Iterator[st
     score of every other line as measured. Experiments that never ran are left out.
     """
     metric = state.session.metric
-    yield "\t".join(("commit", clean(metric.name), "memory_gb", "status", "description", "class"))
+    yield "\t".join(("commit", clean(metric.name), "memory_gb", "status", "description", "class", "scored"))
     simulated = state.session.fleet.simulated
     for experiment in state.experiments.values():
         status = _STATUS.get(experiment.status)
@@ -46,7 +48,7 @@ def results_tsv(state: State, only: Container[str] | None = None) -> Iterator[st
         score = score_of(state, experiment.id)
         yield "\t".join(
             (experiment.commit[:7], _value(metric, score), f"{memory_gb(state, experiment):.1f}",
-             status, clean(description), clean(score.hardware if score else ""))
+             status, clean(description), clean(score.hardware if score else ""), origin_of(state, experiment))
         )  # fmt: skip
 
 

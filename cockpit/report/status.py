@@ -5,7 +5,7 @@ from typing import Any
 from cockpit.core.model import ExperimentStatus, Wave, WaveStatus
 from cockpit.core.state import State, ending_text
 from cockpit.decide.budget import accounts
-from cockpit.read.checks import unchecked
+from cockpit.read.checks import origin_of, unchecked
 from cockpit.read.forecasts import forecasts_of
 from cockpit.read.needs import needs
 from cockpit.read.scores import kept_estimate, kept_experiments, score_of
@@ -141,6 +141,7 @@ def _scored(state: State, name: str) -> Json | None:
         metric.name: metric.number(score.mean, 6),
         "hardware": score.hardware,
         **({"others": second} if (second := second_means(state, name)) else {}),
+        "scored": origin_of(state, experiment),
         "runs": {hardware: len(scores) for hardware, scores in experiment.scores.items()},
     }
     estimate = kept_estimate(state, name)

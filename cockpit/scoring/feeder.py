@@ -243,7 +243,7 @@ class Text:
 
     def _open(self) -> None:
         self._public = self._prepare.load_corpus()
-        self._sealed = str(self._prepare.sealed_shard(self._public))
+        self._sealed = self._prepare.sealed_shard(self._public)
         self._tokenizer = self._prepare.Tokenizer.load(self._public)
         self.vocabulary = self._tokenizer.vocab_size
         self.on_gpu = self._prepare.DEVICE == "cuda"

@@ -5,8 +5,9 @@ import pytest
 from cockpit.core.model import Attempt, AttemptKind, Change, Experiment, FleetSpec, Session
 from cockpit.core.rescore import Rescore
 from cockpit.core.state import State
-from cockpit.read.checks import checks_of, unchecked
+from cockpit.read.checks import checks_of, origin_of, unchecked
 from cockpit.report.html import html
+from cockpit.report.results import results_tsv
 
 
 def state_with(kind: str = "local", wall: str = "bubblewrap", rescore: str = "keeps", **run: Rescore | None) -> State:
@@ -57,3 +58,22 @@ def test_a_score_from_outside_is_shown_with_its_probes(found: Rescore, words: st
 def test_the_report_tells_what_is_unchecked() -> None:
     page = html(state_with(wall="unconfined", rescore=""), 10.0)
     assert "unconfined: 1 of 1 run" in page and "scored by themselves" in page
+
+
+@pytest.mark.parametrize(
+    ("wall", "rescore", "said"),
+    [
+        ("bubblewrap", Rescore(public_bpb=1.0, sealed_bpb=1.0), "rescored"),
+        ("unconfined", Rescore(public_bpb=1.0), "rescored, unconfined"),
+        ("bubblewrap", None, "self-scored"),
+        ("bubblewrap", Rescore(trouble="no text"), "self-scored"),
+        ("", None, "self-scored, unconfined"),
+        ("landlock", Rescore(failed="mixes the rows of a batch"), "failed a probe"),
+    ],
+)
+def test_a_table_says_how_a_score_came_to_be(wall: str, rescore: Rescore | None, said: str) -> None:
+    state = state_with(wall=wall)
+    state.attempts["e0000.1"].rescore = rescore
+    assert origin_of(state, state.experiments["e0000"]) == said
+    [header, *_] = list(results_tsv(state))
+    assert header.endswith("\tclass\tscored")

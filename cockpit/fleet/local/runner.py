@@ -29,6 +29,8 @@ REAP_WITHIN_S = 5.0
 FULL_BELOW_BYTES = 1 << 16
 SCORE_BYTES = 1 << 16
 READ_BYTES = 1 << 20
+LAST_BYTES, LAST_CHARACTERS = 4096, 300
+"""Of a failed scorer's log, and of its last line in the message."""
 LOOK_EVERY_S = 0.1
 MEASURE_EVERY_S = 2.0
 MEASURE_DISK_EVERY_S = 10.0
@@ -190,11 +192,22 @@ def score(job: "dict[str, object]", folder: str, cancelled: list[int]) -> "dict[
             said = json.loads(found.read(SCORE_BYTES), parse_constant=lambda word: None)
         return {name: value for name, value in said.items() if value is not None}
     except FileNotFoundError:
-        reason = ended["message"] or f"it ended with {ended['exit_code']}"
+        reason = (
+            ended["message"] or f"it ended with {ended['exit_code']}{last_line(os.path.join(folder, 'scorer.log'))}"
+        )
         late = f"it was not done within {scorer['time_limit_s']:.0f} s"
         return {"trouble": f"the scorer gave no score: {late if ended['reason'] == TIMED_OUT else reason}"}
     except (OSError, ValueError, AttributeError) as error:
         return {"trouble": f"the scorer gave no score: {error}"}
+
+
+def last_line(path: str) -> str:
+    """Return the last line of a log, after a colon; empty where there is none."""
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - LAST_BYTES))
+        lines = [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+        return f": {' '.join(lines[-1].split())[-LAST_CHARACTERS:]}" if lines else ""
+    return ""
 
 
 def run(job: "dict[str, object]", cancelled: list[int], log: Log) -> "dict[str, object]":
