@@ -287,6 +287,7 @@ class Ended(Event):
     curve: list[Point] = []
     message: str = ""
     """Why there is no result, in a sentence."""
+    preempted: bool = False
     corpus: str = ""
     """The corpus that the run printed, where the session has none yet."""
     preset: str = ""
@@ -342,6 +343,7 @@ class ClusterUp(Event):
     hardware: str
     usd_per_hour: float = 0.0
     gpus: int = 1
+    spot: bool = False
 
 
 class ClusterSeen(Event):

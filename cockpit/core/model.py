@@ -259,6 +259,7 @@ class Attempt(msgspec.Struct, omit_defaults=True, gc=False):
     outcome: Outcome | None = None
     metrics: Metrics | None = None
     message: str = ""
+    preempted: bool = False  # its cloud took the machine back
     reserved_usd: float = 0.0
     wall: str = ""
     """How the run is confined: `bubblewrap`, `landlock` or `unconfined`; empty where its fleet does not tell."""
@@ -345,6 +346,8 @@ class Cluster(msgspec.Struct, omit_defaults=True):
     """True where it went down because it was idle; it is launched again when there is work."""
     gpus: int = 1
     """GPUs of all its nodes."""
+    spot: bool = False
+    """True where its cloud may take it back at any time."""
 
 
 class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):

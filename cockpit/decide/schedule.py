@@ -47,6 +47,8 @@ LEAD_FLOOR_S = 15.0
 
 _UP = (ClusterState.IDLE, ClusterState.BUSY)
 _OF_TESTS = (AttemptKind.REPLICATE, AttemptKind.VALIDATION, AttemptKind.CONFIRMATION)
+_LASTING = (AttemptKind.VALIDATION, AttemptKind.CONFIRMATION)
+"""The runs that a keep waits for: they run where no cloud takes the machine back, if there is such a cluster."""
 _PRIORITY = {
     AttemptKind.CONFIRMATION: 0,
     AttemptKind.VALIDATION: 0,
@@ -133,6 +135,8 @@ def suits(state: State, attempt: Attempt, cluster: Cluster) -> bool:
         return False
     if attempt.hardware and attempt.hardware != cluster.hardware and not _is_gone(state, attempt):
         return False
+    if cluster.spot and attempt.kind in _LASTING and _has_lasting(state, attempt):
+        return False
     if attempt.avoid == cluster.name:
         return not any(
             other.name != cluster.name
@@ -142,6 +146,15 @@ def suits(state: State, attempt: Attempt, cluster: Cluster) -> bool:
             for other in state.clusters.values()
         )
     return True
+
+
+def _has_lasting(state: State, attempt: Attempt) -> bool:
+    """Tell if a cluster that its cloud does not take back is up and may run the attempt."""
+    return any(
+        not other.spot and other.state in _UP and not other.held
+        for other in state.clusters.values()
+        if not attempt.hardware or other.hardware == attempt.hardware
+    )
 
 
 def _is_gone(state: State, attempt: Attempt) -> bool:
@@ -282,12 +295,13 @@ def _retries(state: State, now: float) -> list[Event]:
         if last.outcome is Outcome.CANCELLED and last.cancelled_by not in ("", "plan", DECISIONS):
             reason = f"ended by {last.cancelled_by}: {last.cancelling}"
             events.append(Decided(at=now, experiment=name, status=ExperimentStatus.DISCARDED, reason=reason))
-        elif sum(attempt.outcome is not Outcome.CANCELLED for attempt in ended) >= TRIES:
+        elif sum(attempt.outcome is not Outcome.CANCELLED and not attempt.preempted for attempt in ended) >= TRIES:
             reason = f"gave no result {TRIES} times, last: {last.message or last.outcome}"
             events.append(Decided(at=now, experiment=name, status=ExperimentStatus.CRASHED, reason=reason))
         else:
             hardware = last.hardware if last.tier is Tier.VALIDATE else ""
-            run = RunSpec(name, AttemptKind.RETRY, last.rule, last.tier, hardware, avoid=last.cluster, pin=last.pin)
+            # Not pinned where the lost run was: the experiment needs a result first, from any cluster.
+            run = RunSpec(name, AttemptKind.RETRY, last.rule, last.tier, hardware, avoid=last.cluster)
             events.append(Queued(at=now, attempt=another(state, run), reason=last.message or str(last.outcome)))
     return events
 

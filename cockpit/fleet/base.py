@@ -67,6 +67,8 @@ class ClusterReady(msgspec.Struct, frozen=True, tag=True):
     usd_per_hour: float
     """The price of all its nodes; 0 if it is unknown."""
     gpus: int = 1
+    spot: bool = False
+    """True where its cloud may take it back at any time."""
 
 
 class ClusterTrouble(msgspec.Struct, frozen=True, tag=True):
@@ -82,7 +84,8 @@ class ClusterTrouble(msgspec.Struct, frozen=True, tag=True):
     final: bool = False
     """True if another try cannot help: the name is someone else's, the GPU does not exist."""
     refused: bool = False
-    """True if there is no room or no quota for it now. That is not a failure of the cluster: it is tried again."""
+    """True if there is no room or no quota for it now, or its cloud took it back. That is not a failure of the
+    cluster: it is tried again."""
 
 
 class ClusterWaits(msgspec.Struct, frozen=True, tag=True):
@@ -138,7 +141,8 @@ class JobEnded(msgspec.Struct, frozen=True, tag=True):
     """The job has ended, and its log is complete.
 
     `reason` is exited (its own end, with its exit code), timeout (past its time limit), cancelled (asked for), limit
-    (past another limit; `message` says which), lost (its cluster or runner is gone) or setup (its set-up failed).
+    (past another limit; `message` says which), lost (its cluster or runner is gone), preempted (its cloud took the
+    machine back) or setup (its set-up failed).
     """
 
     at: float

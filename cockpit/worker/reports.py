@@ -130,6 +130,7 @@ class Reports:
                         hardware=report.hardware,
                         usd_per_hour=report.usd_per_hour,
                         gpus=report.gpus,
+                        spot=report.spot,
                     )
                 ]
             case ClusterTrouble():
@@ -207,6 +208,7 @@ class Reports:
                 metrics=verdict.metrics,
                 curve=log.curve(),
                 message=verdict.message,
+                preempted=report.reason == "preempted",
                 corpus="" if state.corpus else log.corpus,
                 preset="" if state.preset else log.preset,
                 rescore=_rescore(state, attempt, report, verdict),

@@ -98,8 +98,13 @@ class FakeCloud:
     # The events of clusters
 
     def vanish(self, name: str) -> None:
-        """Take a cluster's machines away, as a spot preemption or `sky down` by another client does."""
+        """Take a cluster's machines away, as a spot preemption does."""
         self.clusters[name].real_status = None
+
+    def forget(self, name: str) -> None:
+        """Drop a cluster from SkyPilot's records, as `sky down` by another client does."""
+        with self.lock:
+            del self.clusters[name]
 
     def evict(self, name: str) -> None:
         """End a cluster's pod, which a refreshed status finds."""

@@ -1,17 +1,21 @@
 """The fleet on a cloud that has no room, hangs, preempts and evicts, through the real SkyClient."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("sky", reason="SkyPilot is not installed")
 
+from sky import exceptions
+
 from cockpit.core.model import ClusterSpec
-from cockpit.fleet.base import ClusterReady, ClusterStep, ClusterTrouble
-from cockpit.fleet.sky import setup
-from tests.fleet.fake_cloud import FakeCloud
-from tests.fleet.fake_night import FakeNight, quick
+from cockpit.fleet.base import ClusterReady, ClusterStep, ClusterTrouble, FleetTrouble, JobEnded, JobSubmitted
+from cockpit.fleet.sky import probe, setup
+from cockpit.fleet.sky.task_file import read_task
+from tests.fleet import fake_cloud
+from tests.fleet.fake_cloud import FakeCloud, FakeCluster
+from tests.fleet.fake_night import TASK, FakeNight, quick
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -97,4 +101,143 @@ def test_a_launch_says_its_steps_and_the_set_ups_newest_line(tmp_path: Path, clo
         "set-up begins",
     ]
     assert "installs torch" in log
+    night.close()
+
+
+SPOT = "resources: {accelerators: H100:1, use_spot: true}\nrun: python train.py\n"
+
+
+def fate(tmp_path: Path, cloud: FakeCloud, happens: Callable[[str], None], task: str = TASK) -> tuple[str, str, bool]:
+    """Run a job, let something happen to its cluster, and return how the job ended, the cluster's trouble, and if that
+    is not the cluster's failure."""
+    night = FakeNight(tmp_path, cloud, task=task)
+    night.up("gpu-01")
+    night.run("e0001.1")
+    happens("gpu-01-s1")
+    night.fleet._clusters["gpu-01"].check()
+    night.until(lambda: night.of(JobEnded))
+    (end,), (trouble,) = night.of(JobEnded), night.of(ClusterTrouble)
+    night.close()
+    return end.reason, trouble.message, trouble.refused
+
+
+def test_a_preempted_run_is_told_from_a_lost_one(tmp_path: Path, cloud: FakeCloud) -> None:
+    said = "gpu-01 was preempted: its cloud took the spot machine back"
+    assert fate(tmp_path, cloud, cloud.vanish, SPOT) == ("preempted", said, True)
+
+
+def test_a_cluster_that_is_not_spot_and_is_gone_was_lost(tmp_path: Path, cloud: FakeCloud) -> None:
+    assert fate(tmp_path, cloud, cloud.vanish) == ("lost", "gpu-01 went down: its cloud finds it gone", False)
+
+
+def test_an_evicted_pod_is_preempted_with_the_reason(tmp_path: Path, cloud: FakeCloud) -> None:
+    reason, said, refused = fate(tmp_path, cloud, cloud.evict)
+    assert (reason, refused) == ("preempted", True)
+    assert said == f"gpu-01 was evicted: {fake_cloud.UNHEALTHY}"
+
+
+def test_a_cluster_that_somebody_stopped_is_said_with_what_keeps_it_down(tmp_path: Path, cloud: FakeCloud) -> None:
+    said = "gpu-01 was stopped outside Cockpit, and is launched again: `cockpit hold gpu-01` keeps it down"
+    assert fate(tmp_path, cloud, cloud.stop) == ("lost", said, False)
+
+
+def test_a_cluster_that_somebody_took_down_is_said_with_what_keeps_it_down(tmp_path: Path, cloud: FakeCloud) -> None:
+    said = "gpu-01 was taken down outside Cockpit, and is launched again: `cockpit hold gpu-01` keeps it down"
+    assert fate(tmp_path, cloud, cloud.forget) == ("lost", said, False)
+
+
+def test_a_spot_cluster_is_said_to_be_one(tmp_path: Path, cloud: FakeCloud) -> None:
+    night = FakeNight(tmp_path, cloud, task=SPOT)
+    night.up("gpu-01")
+    assert [report.spot for report in night.of(ClusterReady)] == [True]
+    night.close()
+
+
+def test_a_quota_refusal_is_no_failure_of_the_cluster(tmp_path: Path, cloud: FakeCloud) -> None:
+    cloud.refuses_launches = exceptions.ResourcesUnavailableError(fake_cloud.QUOTA)
+    night = FakeNight(tmp_path, cloud)
+    night.fleet.launch("gpu-01")
+    night.until(lambda: night.of(ClusterTrouble))
+    (trouble,) = night.of(ClusterTrouble)
+    assert trouble.refused and not trouble.final
+    assert "QUOTA_EXCEEDED: Quota 'NVIDIA_H100_GPUS' exceeded" in trouble.message
+    night.close()
+
+
+def test_a_status_that_takes_long_loses_nothing(tmp_path: Path, cloud: FakeCloud) -> None:
+    night = FakeNight(tmp_path, cloud)
+    night.up("gpu-01")
+    night.run("e0001.1")
+    cloud.status_takes_s = 2.0
+    night.fleet._clusters["gpu-01"].check()
+    cloud.finish("gpu-01-s1", "1.25")
+    night.until(lambda: night.of(JobEnded))
+    assert [(end.reason, end.exit_code) for end in night.of(JobEnded)] == [("exited", 0)]
+    assert not night.of(ClusterTrouble)
+    night.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (exceptions.ApiServerAuthenticationError(fake_cloud.EXPIRED), "run `sky api login`; runs are kept"),
+        (exceptions.ApiServerConnectionError("https://sky.example.org"), "API server"),
+        (exceptions.APIVersionMismatchError(fake_cloud.OLDER), "install the server's version, then restart the worker"),
+    ],
+)
+def test_a_run_is_kept_while_the_api_server_refuses_and_its_result_is_taken(
+    tmp_path: Path, cloud: FakeCloud, error: Exception, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe, "TOLD_AFTER_S", 0.1)
+    night = FakeNight(tmp_path, cloud)
+    night.up("gpu-01")
+    night.run("e0001.1")
+    cloud.fails = error
+    night.fleet._clusters["gpu-01"].check()
+    night.until(lambda: any(said in getattr(report, "message", "") for report in night.seen))
+    assert not night.of(JobEnded) and not night.of(ClusterTrouble)
+    cloud.finish("gpu-01-s1", "1.25")
+    cloud.fails = None
+    night.until(lambda: night.of(JobEnded))
+    assert [(end.reason, end.exit_code) for end in night.of(JobEnded)] == [("exited", 0)]
+    night.close()
+
+
+def test_a_job_of_somebody_else_is_shown_once(tmp_path: Path, cloud: FakeCloud) -> None:
+    night = FakeNight(tmp_path, cloud)
+    night.up("gpu-01")
+    cloud.strange_job("gpu-01-s1", "their-training")
+    for _ in range(3):
+        night.fleet._clusters["gpu-01"].check()
+    night.until(lambda: night.of(FleetTrouble))
+    night.fleet._clusters["gpu-01"].check()
+    night.run("e0001.1")
+    (told,) = night.of(FleetTrouble)
+    assert told.text == (
+        "gpu-01 has job 2 (their-training) of bob, which this session did not submit: runs wait behind it."
+        " `sky cancel gpu-01-s1 2` ends it"
+    )
+    night.close()
+
+
+def test_a_job_that_somebody_cancelled_ends_so(tmp_path: Path, cloud: FakeCloud) -> None:
+    night = FakeNight(tmp_path, cloud)
+    night.up("gpu-01")
+    night.run("e0001.1")
+    cloud._cancel("gpu-01-s1", [2])
+    night.until(lambda: night.of(JobEnded))
+    (end,) = night.of(JobEnded)
+    assert (end.reason, end.message) == ("cancelled", "somebody cancelled it on its cluster")
+    night.close()
+
+
+def test_another_users_cluster_of_our_name_is_neither_used_nor_torn_down(tmp_path: Path, cloud: FakeCloud) -> None:
+    (theirs,) = read_task(SPOT, tmp_path).resources
+    cloud.clusters["gpu-01-s1"] = FakeCluster("gpu-01-s1", theirs, "run: x\n", 1, user="bob")
+    night = FakeNight(tmp_path, cloud)
+    night.fleet.launch("gpu-01")
+    night.until(lambda: night.of(ClusterTrouble))
+    (trouble,) = night.of(ClusterTrouble)
+    assert trouble.final and "somebody launched by hand" in trouble.message
+    assert not cloud.launches and not cloud.downs and not night.of(JobSubmitted)
     night.close()

@@ -101,7 +101,7 @@ def test_a_cluster_that_does_not_answer_though_its_cloud_says_it_is_up_is_lost(h
 def test_a_cluster_that_its_cloud_says_is_gone_is_lost_at_once(hours: Hours) -> None:
     sky = FlakySky()
     sky.found = None
-    with pytest.raises(ClusterLost, match="gpu-01 went down: SkyPilot finds it gone") as lost:
+    with pytest.raises(ClusterLost, match="gpu-01 was taken down outside Cockpit, and is launched again") as lost:
         asked(sky)
     assert not lost.value.hangs and hours.now == 0
 

@@ -36,7 +36,7 @@ def _up(state: State, event: ClusterUp) -> None:
         _count_time(cluster, event.at)
     cluster.hardware = event.hardware or cluster.hardware
     cluster.usd_per_hour = event.usd_per_hour or cluster.usd_per_hour
-    cluster.gpus = event.gpus
+    cluster.gpus, cluster.spot = event.gpus, event.spot
     if cluster.state not in UP:
         cluster.up_at = cluster.up_at or event.at
         _enter(cluster, ClusterState.BUSY if cluster.running else ClusterState.IDLE, event.at)

@@ -210,6 +210,7 @@ def _ended(state: State, event: Ended) -> None:
     cluster = _leave(state, attempt, event.at)
     state.waiting.pop(attempt.id, None)
     attempt.status, attempt.ended_at, attempt.outcome = AttemptStatus.ENDED, event.at, event.outcome
+    attempt.preempted = event.preempted
     attempt.metrics, attempt.message, attempt.rescore = _scored(state, event.metrics), event.message, event.rescore
     attempt.curve = packed(event.curve) or attempt.curve
     attempt.progress = None

@@ -163,14 +163,14 @@ class SkyClient:
             raise understood(error) from error
 
     def _priced(self, resources: Any) -> tuple[str, float]:
-        """Return the class of one of a cluster's nodes, and its price an hour."""
+        """Return the class of one of a cluster's nodes, and its price an hour; the catalog's for spot."""
         name = next(iter(resources.accelerators or {}), "CPU")
-        if name in self._prices:
+        if name in self._prices and not resources.use_spot:
             return name, self._prices[name]
         try:
-            return name, float(resources.get_cost(3600))
+            return name, float(resources.get_cost(3600)) or self._prices.get(name, 0.0)
         except Exception:  # a catalog without this one: the run is worth having at an unknown price
-            return name, 0.0
+            return name, self._prices.get(name, 0.0)
 
     def _record(self, record: Any) -> ClusterRecord:
         resources = getattr(record["handle"], "launched_resources", None)
@@ -188,6 +188,7 @@ class SkyClient:
             reason=private_names.init_reason(record),
             asked_at=float(record["status_updated_at"] or 0.0),
             session_id=_marked(ID_VARIABLE, text),
+            spot=bool(resources is not None and resources.use_spot),
             gpus=max(1, nodes * int(next(iter(accelerators.values()), 1))),
         )
 

@@ -10,7 +10,7 @@ import queue
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from cockpit.core.model import ClusterSpec
@@ -20,6 +20,7 @@ from cockpit.fleet.base import (
     ClusterStep,
     ClusterTrouble,
     ClusterWaits,
+    FleetTrouble,
     Job,
     JobEnded,
     JobRefused,
@@ -32,7 +33,7 @@ from cockpit.fleet.sky.jobs import JobRow, first_by_name, plausible_time, was_se
 from cockpit.fleet.sky.launch import SkyLaunch
 from cockpit.fleet.sky.parts import ClusterRecord, SkyError, SkyParts
 from cockpit.fleet.sky.probe import RETRY_S, ClusterLost, ClusterProbe
-from cockpit.fleet.sky.task import stage, stage_folder
+from cockpit.fleet.sky.task import SETUP, stage, stage_folder
 from cockpit.session.watched_thread import WatchedThread
 
 STUCK_AFTER_S = 60.0
@@ -62,6 +63,8 @@ class SkyCluster:
         """Runs whose cancellation failed, and is tried again."""
         self._worked_at = 0.0
         """The time it last came up or had a job."""
+        self._strangers: set[int] = set()
+        """Jobs of others that were told of."""
         self._refused = 0
         """Consecutive jobs that it did not take."""
         self._lost = False
@@ -86,7 +89,7 @@ class SkyCluster:
 
     def launch(self) -> None:
         """Bring it up. A launch that is under way is asked for again, of another class if there is one."""
-        if self._launch.under_way and not self._launch.adopted:
+        if self._launch.is_asking:
             self._launch.start_over()
         else:
             self._requests.put(self._bring_up)
@@ -198,7 +201,7 @@ class SkyCluster:
             try:
                 task()
             except ClusterLost as lost:
-                self._lose(str(lost), gone=not lost.hangs)
+                self._lose(str(lost), gone=not lost.hangs, preempted=lost.preempted)
             except SkyError as error:
                 self._lose(f"{self.name}: {error}")
             except Exception as error:  # the fleet must outlive any fault of one cluster
@@ -218,7 +221,9 @@ class SkyCluster:
     def _ready(self, record: ClusterRecord) -> None:
         self._accelerators = record.accelerators
         self.is_up, self._lost, self._worked_at = True, False, self._now()
-        self._report(ClusterReady(self._now(), self.name, record.hardware, record.usd_per_hour, record.gpus))
+        self._report(
+            ClusterReady(self._now(), self.name, record.hardware, record.usd_per_hour, record.gpus, record.spot)
+        )
 
     def _submit(self, run: SkyRun) -> None:
         if run.over:
@@ -343,12 +348,14 @@ class SkyCluster:
     def _recover(self, runs: list[SkyRun]) -> None:
         record: ClusterRecord | None = None
         rows: list[JobRow] = []
+        gone, reason = f"{self.name} is gone", "lost"
         try:
             if (answered := self._probe.ask(trust_records=True)) is None:
                 return
             record, rows = answered
         except ClusterLost as lost:
-            self._launch.stale = lost.hangs
+            self._launch.stale, gone = lost.hangs, str(lost)
+            reason = "preempted" if lost.preempted else "lost"
         now = self._now()
         named = first_by_name(rows)
         for run in runs:
@@ -358,7 +365,7 @@ class SkyCluster:
             elif record:
                 self._refuse(run, f"{run.job.name} never reached {self.name}")
             else:
-                self.end(run, JobEnded(now, run.job.name, "lost", None, f"{self.name} is gone"))
+                self.end(run, JobEnded(now, run.job.name, reason, None, gone))
         if record and (self._launch.adopted or was_set_up(rows)):
             self._ready(record)
             self._read_next()
@@ -383,6 +390,7 @@ class SkyCluster:
 
     def _compare(self, rows: dict[str, JobRow]) -> None:
         now = self._now()
+        self._tell_strangers(rows.values())
         for run in self._copy_of_runs():
             if not run.id:
                 continue
@@ -393,6 +401,19 @@ class SkyCluster:
                 run.is_read = False
             run.heard_at = now
         self._read_next()
+
+    def _tell_strangers(self, rows: Iterable[JobRow]) -> None:
+        """Tell, once each, of jobs that this session did not submit and that hold the cluster."""
+        for row in rows:
+            ours = row.name == SETUP or row.name.endswith(self._parts.session.id)
+            if ours or row.has_ended or row.id in self._strangers:
+                continue
+            self._strangers.add(row.id)
+            whose = f" of {row.user}" if row.user else ""
+            text = (
+                f"{self.name} has job {row.id} ({row.name}){whose}, which this session did not submit: runs wait behind"
+            )
+            self._report(FleetTrouble(self._now(), f"{text} it. `sky cancel {self.remote_name} {row.id}` ends it"))
 
     # The log
 
@@ -433,8 +454,9 @@ class SkyCluster:
     def _refuse(self, run: SkyRun, message: str) -> None:
         self.end(run, JobRefused(self._now(), run.job.name, message))
 
-    def _lose(self, message: str, gone: bool = False) -> None:
-        """Report the cluster as lost, once, and end its runs. `gone`: it may have ended itself, for want of work."""
+    def _lose(self, message: str, gone: bool = False, preempted: bool = False) -> None:
+        """Report the cluster as lost, once, and end its runs. `gone`: it may have ended itself, for want of work.
+        `preempted`: its cloud took it back, which is not its failure."""
         idle_min = self._sky.idle_minutes
         idle_s = self._now() - self._worked_at + IDLE_SLACK_S
         if gone and self.is_up and not self.runs and not self._launch.adopted and idle_s > 60 * idle_min:
@@ -443,8 +465,9 @@ class SkyCluster:
         self._launch.stale, self.is_up, self._refused = True, False, 0
         if not self._lost:
             self._lost = True
-            self._trouble(message, lost=True, final=False)  # before its runs end, or it would be given new ones
-        self._end_all("lost", message)
+            # Before its runs end, or it would be given new ones.
+            self._trouble(message, lost=True, final=False, refused=preempted)
+        self._end_all("preempted" if preempted else "lost", message)
 
     def _trouble(self, message: str, lost: bool, final: bool, refused: bool = False) -> None:
         self._report(ClusterTrouble(self._now(), self.name, message, lost, final, refused))

@@ -21,6 +21,8 @@ class JobRow(msgspec.Struct, frozen=True):
     """SkyPilot's word: one of UNDER_WAY, or SUCCEEDED, FAILED, FAILED_SETUP, FAILED_DRIVER, CANCELLED."""
     started_at: float = 0.0
     ended_at: float = 0.0
+    user: str = ""
+    """The person who submitted it."""
 
     @property
     def has_ended(self) -> bool:
@@ -36,6 +38,7 @@ def job_table(records: Iterable[Mapping[str, Any]]) -> list[JobRow]:
             status=str(getattr(record["status"], "value", record["status"])),
             started_at=float(record["start_at"] or 0.0),
             ended_at=float(record["end_at"] or 0.0),
+            user=str(record.get("username") or ""),
         )
         for record in records
     ]

@@ -40,6 +40,7 @@ class SkyLaunch:
         self._starts_over = False
         """True where the launch is withdrawn to be asked for again, of another class if there is one."""
         self._request = ""
+        self._is_asking = False
         self._queued_since = 0.0
         self._queued_why = ""
         self._queued_told = False
@@ -47,6 +48,11 @@ class SkyLaunch:
         """True for a cluster that a person launched and this session uses as it is."""
         self.stale = False
         """True where the rest of a lost cluster must go before it is launched again."""
+
+    @property
+    def is_asking(self) -> bool:
+        """True while SkyPilot is asked for the cluster; it may not have taken the request yet."""
+        return self._is_asking
 
     @property
     def under_way(self) -> bool:
@@ -98,10 +104,14 @@ class SkyLaunch:
         with self._parts.requests.launch(self._given_up) as allowed:
             if not allowed:
                 return
-            job_id = self._launch(record)
-            while self._starts_over and not self._given_up():
-                self._starts_over = False
-                job_id = self._launch(None)
+            self._is_asking = True
+            try:
+                job_id = self._launch(record)
+                while self._starts_over and not self._given_up():
+                    self._starts_over = False
+                    job_id = self._launch(None)
+            finally:
+                self._is_asking = False
         if job_id is not None and not self._given_up():
             self._log.step("set-up begins")
             try:
@@ -207,7 +217,7 @@ class SkyLaunch:
 
     def _requested(self, request: str) -> None:
         self._request = request
-        if self._given_up():
+        if self._given_up() or self._starts_over:
             self.withdraw()
 
     def _waited_in_vain(self, error: SkyError, waited_s: float) -> SkyError:

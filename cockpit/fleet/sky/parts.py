@@ -58,6 +58,7 @@ class ClusterRecord(msgspec.Struct, frozen=True):
     session_id: str = ""
     gpus: int = 1
     """GPUs of all its nodes; 1 where it has none."""
+    spot: bool = False
 
 
 class LaunchOrder(msgspec.Struct, frozen=True):

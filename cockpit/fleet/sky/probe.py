@@ -1,5 +1,6 @@
 """Asks whether a cluster is still there: its cloud and the cluster itself, until one of them answers."""
 
+import re
 import time
 from collections.abc import Callable
 
@@ -14,15 +15,36 @@ LOST_AFTER_S = 180.0
 """Seconds after which a cluster that its cloud says is up, and that does not answer, counts as lost."""
 TOLD_AFTER_S = 60.0
 """Seconds of silence before a person is told; most outages are shorter."""
+_EVICTED = re.compile(r"evict|preempt|disruption", re.IGNORECASE)
 RETRY_S = (2.0, 5.0, 10.0, 20.0)
 
 
 class ClusterLost(CockpitError):
-    """The cluster is gone, or hangs; the message is one sentence. `hangs`: something of it is still up."""
+    """The cluster is gone, or hangs; the message is one sentence.
 
-    def __init__(self, message: str, hangs: bool = False) -> None:
+    `hangs`: something of it is still up. `preempted`: its cloud took it back.
+    """
+
+    def __init__(self, message: str, hangs: bool = False, preempted: bool = False) -> None:
         super().__init__(message)
-        self.hangs = hangs
+        self.hangs, self.preempted = hangs, preempted
+
+
+def went_down(name: str, known: ClusterRecord | None, found: ClusterRecord | None) -> ClusterLost:
+    """Return why a cluster that was up is not. `known` is its record before the cloud was asked, `found` after."""
+    hold = f"`cockpit hold {name}` keeps it down"
+    if found is not None and _EVICTED.search(found.reason):
+        return ClusterLost(f"{name} was evicted: {found.reason}", preempted=True)
+    if found is not None and found.status == "STOPPED":
+        return ClusterLost(f"{name} was stopped outside Cockpit, and is launched again: {hold}")
+    if found is not None:
+        why = f": {found.reason}" if found.reason else ""
+        return ClusterLost(f"{name} went down: SkyPilot finds it {found.status}{why}")
+    if known is not None and known.spot:
+        return ClusterLost(f"{name} was preempted: its cloud took the spot machine back", preempted=True)
+    if known is None:
+        return ClusterLost(f"{name} was taken down outside Cockpit, and is launched again: {hold}")
+    return ClusterLost(f"{name} went down: its cloud finds it gone")
 
 
 class ClusterProbe(msgspec.Struct, frozen=True):
@@ -52,9 +74,9 @@ class ClusterProbe(msgspec.Struct, frozen=True):
         while not self.is_over():
             confirmed = False
             try:
-                record, confirmed = self._record(trust_records and tries == 0)
+                known, record, confirmed = self._record(trust_records and tries == 0)
                 if record is None or not self.is_ours(record) or record.status != "UP":
-                    raise ClusterLost(f"{self.name} went down: SkyPilot finds it {record.status if record else 'gone'}")
+                    raise went_down(self.name, known, record)
                 jobs = self._settled_jobs()
                 if said:
                     self.told("")
@@ -73,17 +95,17 @@ class ClusterProbe(msgspec.Struct, frozen=True):
             tries += 1
         return None
 
-    def _record(self, trust: bool) -> tuple[ClusterRecord | None, bool]:
-        """Return the cluster's record, and True if its cloud confirmed it just now."""
+    def _record(self, trust: bool) -> tuple[ClusterRecord | None, ClusterRecord | None, bool]:
+        """Return the cluster's record before and after its cloud was asked, and True if its cloud answered just now."""
         remote = self.remote_name()
-        record = self.sky.clusters([remote]).get(remote)
-        if trust and record and record.status == "UP":
-            return record, False
-        known_at = record.asked_at if record else 0.0
+        known = self.sky.clusters([remote]).get(remote)
+        if trust and known and known.status == "UP":
+            return known, known, False
+        known_at = known.asked_at if known else 0.0
         with self.requests.work():
             record = self.sky.clusters([remote], refresh=True).get(remote)
         # Where the cloud does not answer, SkyPilot gives what it knew.
-        return record, record is not None and record.asked_at > known_at
+        return known, record, record is not None and record.asked_at > known_at
 
     def _settled_jobs(self) -> list[JobRow]:
         """Return the cluster's jobs, once no request about it is under way."""
