@@ -418,8 +418,9 @@ def main() -> None:
     total_rows, rest = divmod(TOTAL_BATCH_SIZE, PRESET.batch_scale * PRESET.scale * MAX_SEQ_LEN)
     if rows < 1 or total_rows < 1 or rest or total_rows % rows or DEVICE_BATCH_SIZE % PRESET.batch_scale:
         fail(
-            f"TOTAL_BATCH_SIZE ({TOTAL_BATCH_SIZE}) must be a multiple of DEVICE_BATCH_SIZE x"
-            f" {PRESET.scale * MAX_SEQ_LEN} tokens, DEVICE_BATCH_SIZE ({DEVICE_BATCH_SIZE}) of {PRESET.batch_scale}."
+            f"TOTAL_BATCH_SIZE is {TOTAL_BATCH_SIZE} and DEVICE_BATCH_SIZE is {DEVICE_BATCH_SIZE}. The preset"
+            f" {PRESET.name} can run rows in multiples of {PRESET.batch_scale}, and tokens in multiples of the rows x"
+            f" {PRESET.scale * MAX_SEQ_LEN}."
         )
     passes = total_rows // rows
     try:

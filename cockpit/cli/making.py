@@ -76,6 +76,13 @@ def free_name() -> str:
     return next(name for name in [day, *(f"{day}-{n}" for n in range(2, 10_000))] if name not in taken)
 
 
+def understood(folder: SessionFolder) -> list[str]:
+    """Return the sentences on how the session will be run, as `cockpit new` prints them."""
+    return [
+        message.text for message in state_of(folder).messages if message.kind == "say" and message.author == "cockpit"
+    ]
+
+
 def notes(folder: SessionFolder) -> list[str]:
     """Return the troubles found when the session was made, such as a checkout with uncommitted changes."""
     return [message.text for message in state_of(folder).messages if message.kind == "trouble"]

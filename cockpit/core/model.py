@@ -13,6 +13,7 @@ from enum import StrEnum
 import msgspec
 
 from cockpit.core.curves import Curve
+from cockpit.core.knobs import KnobRange
 from cockpit.core.metric import VAL_BPB, Metric
 from cockpit.core.rescore import Rescore
 
@@ -469,6 +470,8 @@ class Session(msgspec.Struct, frozen=True, omit_defaults=True):
     """The command that starts train.py; empty for this Python."""
     constants: dict[str, Value] = {}
     """The baseline's constants."""
+    ranges: dict[str, KnobRange] = {}
+    """Ranges of constants that a person set, or that the code states."""
     early_stopping: bool = True
     """Hopeless runs are ended, at the start of the session; a person may switch it later."""
     access: RunAccess = RunAccess()

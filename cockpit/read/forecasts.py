@@ -37,7 +37,7 @@ def forecasts_of(state: State, arms: Iterable[str]) -> dict[str, ArmForecast]:
         return {}
     import numpy as np
 
-    dimensions = search_space(constants_of(state, state.baseline))
+    dimensions = search_space(constants_of(state, state.baseline), state.session.ranges)
 
     def place(of: Mapping[str, Value]) -> list[float]:
         return [position(dimension, of[name]) for name, dimension in dimensions.items()]

@@ -1,16 +1,21 @@
-"""The search space: the constants of train.py that can be varied by number, each with its kind and range.
+"""The search space: the constants that can be varied by number, each with its kind and range.
 
-Ranges follow from the baseline's own values, so another repository's train.py is searched around its author's choices.
-A constant with an unknown name is left alone: a wrong guess costs a run each time it is drawn.
+A range follows from the person's setting, else from the choices or the comment beside the constant, else from its name
+and the baseline's own value, so that another repository is searched around its author's choices. A constant with an
+unknown name is left alone where enough others are known: a wrong guess costs a run each time it is drawn.
 """
 
 import math
 import re
 from collections.abc import Callable, Mapping
+from itertools import pairwise
+from types import MappingProxyType
 
 import msgspec
 
+from cockpit.core.knobs import KnobRange
 from cockpit.core.model import Scalar, Value
+from cockpit.science.knob_names import exclusion, last_part
 
 ROW_TOKENS = 2048
 """Tokens of a row (prepare.py's MAX_SEQ_LEN); TOTAL_BATCH_SIZE is a whole number of passes of DEVICE_BATCH_SIZE
@@ -45,17 +50,94 @@ class Choice(msgspec.Struct, frozen=True, tag=True):
 Dimension = Real | Ladder | Choice
 
 
-def search_space(constants: Mapping[str, Value]) -> dict[str, Dimension]:
-    """Return the dimensions of a train.py with these constants, in their order; empty where none is known."""
+ENOUGH_KNOWN = 3
+"""Constants with a known name or a given range below which those with an unknown name are searched too."""
+RUNGS_AT_MOST = 24
+NO_RANGES: Mapping[str, KnobRange] = MappingProxyType({})
+
+
+def search_space(constants: Mapping[str, Value], ranges: Mapping[str, KnobRange] = NO_RANGES) -> dict[str, Dimension]:
+    """Return the dimensions of code with these constants, in their order; empty where none is known.
+
+    `ranges` are those of the session, which come before the ones that names tell.
+    """
     found: dict[str, Dimension] = {}
+    unknown: dict[str, Dimension] = {}
     for name, value in constants.items():
-        for pattern, make in _RULES:
-            if pattern.fullmatch(name):
-                dimension = make(value)
-                if dimension is not None:
-                    found[name] = dimension
-                break
+        given = ranges.get(name, KnobRange())
+        is_given = given.low is not None or given.high is not None or bool(given.choices)
+        if given.excluded or given.pinned or (exclusion(name) and not is_given):
+            continue
+        make = next((make for pattern, make in _RULES if pattern.fullmatch(last_part(name))), None)
+        dimension = make(value) if make else None
+        if is_given:
+            dimension = _within(given, value, dimension)
+        if isinstance(dimension, Real) and isinstance(value, int):
+            continue  # a whole number keeps its type
+        if dimension is not None:
+            found[name] = dimension
+        elif make is None and (guess := _guess(value)) is not None:
+            unknown[name] = guess
+    if len(found) < ENOUGH_KNOWN:
+        found = {name: (found | unknown)[name] for name in constants if name in found or name in unknown}
     return found
+
+
+def _guess(value: Value) -> Dimension | None:
+    """Return a range around a number of an unknown name."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+        return None
+    if isinstance(value, int):
+        return None if value == 1 else _whole_numbers(max(1, value // 2), value * 2)
+    return Real(readable(value / 4), readable(min(value * 4, 1.0) if value < 1 else value * 4), log=True)
+
+
+def _within(given: KnobRange, value: Value, known: Dimension | None) -> Dimension | None:
+    """Return the dimension of a constant whose range or choices are given."""
+    if given.choices:
+        numbers = [one for one in given.choices if isinstance(one, int | float) and not isinstance(one, bool)]
+        if len(numbers) == len(given.choices):
+            return Ladder(tuple(sorted(numbers)))
+        return Choice((value, *(one for one in given.choices if one != value)))
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if isinstance(known, Ladder) and isinstance(value, int) and _doubles(known):
+        low, high = _ends(given, float(value))
+        halved = [value >> shift for shift in range(1, 64) if value % (1 << shift) == 0 and value >> shift >= low]
+        doubled = [value << shift for shift in range(64) if low <= value << shift <= high]
+        return Ladder(tuple(sorted(rung for rung in (*halved, *doubled) if rung <= high)))
+    low, high = _ends(given, float(value))
+    if isinstance(value, int):
+        return _whole_numbers(math.ceil(low), math.floor(high))
+    if not low < high:
+        return None
+    is_log = known.log if isinstance(known, Real) else high / low >= 20 if low > 0 else False
+    return Real(low, high, log=is_log and low > 0)
+
+
+def _doubles(ladder: Ladder) -> bool:
+    """Return whether each rung is twice the one before it."""
+    return all(high == 2 * low for low, high in pairwise(ladder.rungs))
+
+
+def _ends(given: KnobRange, value: float) -> tuple[float, float]:
+    """Return both ends of a range; one that is not given lies as far from the value, in ratio, as the usual guess."""
+    low = given.low if given.low is not None else (value / 4 if value > 0 else value)
+    high = given.high if given.high is not None else (value * 4 if value > 0 else value + 1)
+    return low, high
+
+
+def _whole_numbers(low: int, high: int) -> Dimension | None:
+    """Return a ladder of whole numbers: all of them, or if they are many, as many as a search can tell apart."""
+    if high <= low:
+        return None
+    if high - low < RUNGS_AT_MOST:
+        return Ladder(tuple(range(low, high + 1)))
+    if low > 0 and high >= 8 * low:
+        steps = [low * (high / low) ** (at / (RUNGS_AT_MOST - 1)) for at in range(RUNGS_AT_MOST)]
+    else:
+        steps = [low + (high - low) * at / (RUNGS_AT_MOST - 1) for at in range(RUNGS_AT_MOST)]
+    return Ladder(tuple(sorted({round(step) for step in steps})))
 
 
 def position(dimension: Dimension, value: Value) -> float:
@@ -206,7 +288,7 @@ def _windows(value: Value) -> Dimension | None:
 _RULES: tuple[tuple[re.Pattern[str], Callable[[Value], Dimension | None]], ...] = tuple(
     (re.compile(pattern), make)
     for pattern, make in (
-        (r"(.*_)?(LR|LEARNING_RATE)", _rate),
+        (r"(.*_)?(LR|LEARNING_RATE|STEP_SIZE)", _rate),
         (r"(.*_)?(WEIGHT_DECAY|WD)", _decay),
         (r"WARMUP_(RATIO|FRAC)", _share(0.3)),
         (r"(WARMDOWN|COOLDOWN)_(RATIO|FRAC)", _share(0.8)),
@@ -217,7 +299,11 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[Value], Dimension | None]], ...] 
         (r"((DEVICE|TOTAL)_)?BATCH_SIZE", _powers_of_two(3, 1)),
         (r"HEAD_DIM", _powers_of_two(1, 1)),
         (r"ASPECT_RATIO", _count(8)),
-        (r"DEPTH|N_LAYERS?|NUM_LAYERS", _count(1)),
+        (r"DEPTH|N_LAYERS?|NUM_LAYERS|N_BLOCKS?|NUM_BLOCKS", _count(1)),
+        (r"(N|NUM)_HEADS?", _powers_of_two(1, 1)),
+        (r"N_EMBD|(D_)?MODEL_DIM|D_MODEL|HIDDEN(_SIZE|_DIM)?|WIDTH", _powers_of_two(1, 1)),
+        (r"GRAD_CLIP|CLIP_GRAD|MAX_GRAD_NORM", _rate),
+        (r"LABEL_SMOOTHING", _share(0.3)),
         (r"NS_STEPS", _near),
         (r"WINDOW_PATTERN", _windows),
     )

@@ -16,6 +16,14 @@ CHECKPOINTS = ("*.pt", "*.pth", "*.ckpt", "*.safetensors", "*.npz", "*.onnx", "*
 """The usual names of checkpoints."""
 
 
+class KnobSetting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The values of a knob that search may use."""
+
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[bool | int | float | str, ...] = ()
+
+
 class ResearchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     command: Annotated[str, Flag("command that starts a run, such as 'uv run train.py'", "WORDS")] = ""
     """Empty for a guess."""
@@ -65,6 +73,9 @@ class ResearchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = CHECKPOINTS
     artifacts_mb: Annotated[Amount, Flag("megabytes of the artifacts of one run", "MB")] = 2_000.0
     gpus_per_run: Annotated[Count, Flag("devices of one run; 0 for as many as the command starts", "N")] = 0
+
+    knobs: dict[str, KnobSetting | Literal["exclude", "pin"]] = {}
+    """The range of each knob named here; `exclude` keeps it out of search, `pin` out of every proposal."""
 
 
 class Row(NamedTuple):

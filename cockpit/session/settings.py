@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 import msgspec
 
 from cockpit.core.errors import CockpitError
-from cockpit.session.research_settings import ResearchSettings
+from cockpit.session.research_settings import KnobSetting, ResearchSettings
 from cockpit.session.setting_types import Amount, AtLeastOne, Count
 
 FILE = "cockpit.toml"
@@ -229,6 +229,7 @@ def _part(place: list[str]) -> type[msgspec.Struct] | None:
         "": Settings,
         "session": NewSession,
         "research": ResearchSettings,
+        "research.knobs": KnobSetting,
         "envelope": EnvelopeSettings,
         "agent": AgentSettings,
         "agent.prices": Price,

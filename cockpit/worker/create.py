@@ -14,7 +14,7 @@ import msgspec
 from cockpit.core.errors import CockpitError
 from cockpit.core.events import AgentSeated, Event, Said, SessionCreated, Trouble
 from cockpit.core.metric import DEFAULT_NAME, VAL_BPB, Metric
-from cockpit.core.model import PROPOSERS, ClusterSpec, Envelope, FleetSpec, Mode, RunAccess, Session, Value
+from cockpit.core.model import PROPOSERS, ClusterSpec, Envelope, FleetSpec, Mode, RunAccess, Session
 from cockpit.core.seats import KNOWN_AGENTS, Seat, SeatError, install_hint, name_of, seat_of
 from cockpit.decide.handle_intents import outside_proposer_note
 from cockpit.fleet.base import FleetError
@@ -37,6 +37,7 @@ from cockpit.session.user import user_name
 from cockpit.variant.constants import find_constants
 from cockpit.variant.store import Variant, VariantStore
 from cockpit.worker.intake import baseline_wave
+from cockpit.worker.knob_ranges import knob_ranges, knobs_note, preset_ranges
 from cockpit.worker.links import InputError, find_links
 
 SIM_EPOCH = 1_772_000_000.0
@@ -247,11 +248,11 @@ def _first_events(plan: Plan, at: float) -> list[Event]:
     try:
         variant = store.baseline()
         head = store.head()
-        constants = find_constants(store.source(variant.commit))
+        source = store.source(variant.commit)
         links = _links(store, variant, plan, spec.kind == "local")
     finally:
         store.close()
-    session = _session(plan, spec, head, constants, links, at)
+    session = _session(plan, spec, head, source, links, at)
     envelope = msgspec.convert(msgspec.structs.asdict(plan.settings.envelope), Envelope)
     return [
         SessionCreated(at=at, session=session, mode=mode, envelope=envelope),
@@ -261,11 +262,12 @@ def _first_events(plan: Plan, at: float) -> list[Event]:
     ]
 
 
-def _session(
-    plan: Plan, spec: FleetSpec, head: str, constants: dict[str, Value], links: dict[str, str], at: float
-) -> Session:
+def _session(plan: Plan, spec: FleetSpec, head: str, source: str, links: dict[str, str], at: float) -> Session:
     new, seat = plan.settings.session, _seat(plan.settings)
     research = plan.settings.research
+    constants = find_constants(source)
+    preset = _preset(spec) if takes_corpus(plan.repo) else ""
+    ranges = knob_ranges({"train.py": source}, constants, research.knobs)
     budget_s = research.time_budget_s or _budget_s(spec, plan.repo)
     return Session(
         name=plan.name,
@@ -275,7 +277,7 @@ def _session(
         created_at=at,
         created_by=user_name(),
         corpus=plan.corpus,
-        preset=_preset(spec) if takes_corpus(plan.repo) else "",
+        preset=preset,
         metric=metric_of(research),
         time_budget_s=budget_s,
         time_limit_s=research.time_limit_s or max(TIME_LIMIT_S, 2 * budget_s),
@@ -285,6 +287,7 @@ def _session(
         seed=new.seed,
         run_command=_words("command", research.command) or _own_python(plan.repo, spec),
         constants=constants,
+        ranges=preset_ranges(plan.repo, preset, constants) | ranges,
         early_stopping=new.early_stopping,
         id=f"s{secrets.token_hex(3)}" if spec.kind == "sky" else "",
         access=_access(plan.settings, plan.repo, links),
@@ -338,9 +341,7 @@ def _notes(plan: Plan, session: Session, variant: Variant, at: float) -> list[Ev
     if session.fleet.kind == "sky":
         for word in read_task_file(plan.repo, session.fleet.infra).words:
             notes.append(Said(at=at, author="cockpit", text=f"experiment.yaml: {word}"))
-    if not session.constants:
-        text = "train.py has no top-level constants: only patches can be proposed, not numbers"
-        notes.append(Trouble(at=at, text=text))
+    notes.append(knobs_note(session, at))
     if session.run_command and not plan.settings.research.command:
         notes.append(
             Said(at=at, author="cockpit", text=f"Runs use the repository's own Python, {session.run_command[0]}")

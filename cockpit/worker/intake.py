@@ -169,8 +169,8 @@ def _build(
     unchanged: Mapping[str, Experiment] = MappingProxyType({}),
 ) -> tuple[list[Experiment], list[str]]:
     """Build each arm as an experiment with its commit. Returns (experiments, a sentence for each arm left out)."""
-    if seeds := _seeds(draft.factors):
-        return [], [seeds]
+    if refusal := _fixed(state, draft.factors):
+        return [], [refusal]
     arms = arms_of(draft)
     tried = dict(state.by_fingerprint if tried is None else tried)
     experiments: list[Experiment] = []
@@ -181,8 +181,8 @@ def _build(
         if arm.experiment in unchanged:
             experiments.append(unchanged[arm.experiment])
             continue
-        if seeds := _seeds(arm.change.constants):
-            problems.append(f"{_named(number, arm)}: {seeds}")
+        if refusal := _fixed(state, arm.change.constants):
+            problems.append(f"{_named(number, arm)}: {refusal}")
             continue
         name = arm.experiment or new_id(len(experiments))
         try:
@@ -199,10 +199,14 @@ def _build(
     return experiments, problems
 
 
-def _seeds(names: Iterable[str]) -> str:
-    """Return the refusal of a change of seed; empty where none of the names is a seed's."""
-    seeds = ", ".join(name for name in names if is_seed_name(name))
-    return f"{seeds} cannot be varied: it is a seed, and a lucky seed is not a gain" if seeds else ""
+def _fixed(state: State, names: Iterable[str]) -> str:
+    """Return the refusal of a change of a seed or of a pinned constant; empty where none of the names is one."""
+    fixed = list(names)
+    if seeds := ", ".join(name for name in fixed if is_seed_name(name)):
+        return f"{seeds} cannot be varied: it is a seed, and a lucky seed is not a gain"
+    ranges = state.session.ranges
+    pinned = ", ".join(name for name in fixed if name in ranges and ranges[name].pinned)
+    return f"{pinned} cannot be varied: [research.knobs] of cockpit.toml pins it" if pinned else ""
 
 
 def _named(number: int, arm: Arm) -> str:

@@ -91,7 +91,7 @@ def search_history(state: State) -> SearchHistory:
     base_constants = constants_of(state, base)
     at_baseline = constants_of(state, state.baseline) if state.baseline else base_constants
     seed = state.session.seed * 1_000_003 + state.asks_total
-    return SearchHistory(search_space(at_baseline), base, base_constants, tried, pending, seed)
+    return SearchHistory(search_space(at_baseline, state.session.ranges), base, base_constants, tried, pending, seed)
 
 
 def _experiments(state: State) -> list[Experiment]:

@@ -46,7 +46,7 @@ def search_base(state: State) -> SearchBase | None:
         base,
         constants,
         baseline_constants,
-        search_space(baseline_constants),
+        search_space(baseline_constants, state.session.ranges),
         frozenset(_overrides(experiment.overrides) for experiment in same_code),
         _overrides(changed),
         frozenset(frozenset(state.waves[name].factors) for name in state.proposals),

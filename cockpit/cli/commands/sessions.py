@@ -106,11 +106,13 @@ def open_session(options: Namespace) -> int:
 
 
 def _new(options: Namespace) -> None:
-    from cockpit.cli.making import new, notes
+    from cockpit.cli.making import new, notes, understood
     from cockpit.cli.model_cost import estimate_sentence
 
     flags = {name: getattr(options, name) for name in NEW_FLAGS}
     folder = new(options.session, options.repo, flags, given_research_flags(options))
+    for sentence in understood(folder):
+        print(sentence)
     for note in notes(folder):
         print(f"! {note}")
     if estimate := estimate_sentence(folder):

@@ -1,0 +1,45 @@
+"""Knobs that no search may vary, told by name and comment: they measure, set the run's length, or fit the data."""
+
+import re
+
+_REASONS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
+    (reason, re.compile(pattern, re.VERBOSE))
+    for reason, pattern in (
+        ("it is a seed", r"(.*_)?(SEED|RNGSEED|RANDOMSEED)(_.*)?|MANUALSEED"),
+        (
+            "it measures rather than trains",
+            r"""(.*_)?(EVAL|EVALUATION|VAL|VALID|VALIDATION|TEST|LOG|LOGGING|PRINT|REPORT|SAVE|CHECKPOINT|CKPT|PROFILE
+            |WANDB|BENCHMARK|TRIALS|REPEATS)(_.*)?|(.*_)?(INTERVAL|EVERY|FREQ|FREQUENCY|VERBOSE)""",
+        ),
+        (
+            "it sets the length of a run",
+            r"""(.*_)?(TIME_BUDGET|BUDGET)(_.*)?|((MAX|NUM|N|TOTAL|TRAIN|TRAINING)_)+(STEPS?|ITERS?|ITERATIONS|EPOCHS?)
+            |EPOCHS?|ITERATIONS|(MAX|TOTAL|TRAIN|TRAINING)_(SECONDS|MINUTES|HOURS|TIME|TOKENS)""",
+        ),
+        (
+            "it fits the data or the machine",
+            r"""(.*_)?(CLASSES|LABELS|VOCAB|PORT|VERSION|YEAR|WORKERS|THREADS|RANK|WORLD_SIZE|TIMEOUT|PATH|DIR|FLOPS
+            |SHARDS?)(_.*)?|(IMAGE|IMG|INPUT|OUTPUT)_.*|(.*_)?(ID|EPS|EPSILON|DEVICES?)""",
+        ),
+    )
+)
+_UNTIMED = re.compile(
+    r"\b(not|un-?)\s?(timed|counted)|exclu\w+ from (the )?(tim|measure)|before (the )?tim|compil|kernels?\b", re.I
+)
+
+
+def last_part(name: str) -> str:
+    """Return the last part of a knob's name in the form of a constant: `config.yaml:model.nLayers` is N_LAYERS."""
+    last = re.split(r"[.:]", name)[-1].replace("-", "_")
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", last).upper()
+
+
+def exclusion(name: str, comment: str = "") -> str:
+    """Return why a knob is not for a search to vary; empty where it may be."""
+    last = last_part(name)
+    for reason, pattern in _REASONS:
+        if pattern.fullmatch(last):
+            return reason
+    if "WARMUP" in last and _UNTIMED.search(comment):
+        return "it measures rather than trains"
+    return ""

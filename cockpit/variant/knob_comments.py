@@ -1,0 +1,89 @@
+"""Ranges that a file states beside its knobs: the choices of an option, or a comment such as `# 2 to 16`."""
+
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+
+from cockpit.core.knobs import KnobRange
+from cockpit.core.model import Scalar, Value
+from cockpit.variant.constants import find_constants
+from cockpit.variant.python_knobs import Knob, find_knobs
+from cockpit.variant.syntax import parse
+
+_NUMBER = r"[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_RANGE = re.compile(
+    rf"(?:\b(?:range|between|from|in|try)\b\W{{0,3}}({_NUMBER})\s*(?:,|to|and|-|–|\.\.+)\s*({_NUMBER}))"
+    rf"|(?:({_NUMBER})\s*(?:\.\.+|\bto\b)\s*({_NUMBER}))",
+    re.IGNORECASE,
+)
+_WORD = r"[\w.+-]+"
+_CHOICES = re.compile(
+    rf"\b(?:one of|choices?|options?|either)\b\W{{0,3}}({_WORD}(?:\s*(?:,|\||/|\bor\b)\s*(?:or\s+)?{_WORD})+)"
+    rf"|(?:^|[\s(:])({_WORD}(?:\s*\|\s*{_WORD})+)",
+    re.IGNORECASE,
+)
+
+
+def stated_ranges(source: str, path: str) -> dict[str, KnobRange]:
+    """Return the range of each knob whose choices, or whose comment, state one that holds its value."""
+    values = find_constants(source, path)
+    allowed = {name: knob.choices for name, knob in _knobs(source, path).items() if knob.choices}
+    found = {name: KnobRange(choices=choices) for name, choices in allowed.items() if values[name] in choices}
+    for name, comment in comments(source, path).items():
+        stated = range_in(comment, values[name])
+        if stated is not None and name not in found:
+            found[name] = stated
+    return found
+
+
+def range_in(comment: str, value: Value) -> KnobRange | None:
+    """Return the range or the choices in a comment; None where it states none that hold the value."""
+    if isinstance(value, bool | list):
+        return None
+    if choices := _CHOICES.search(comment):
+        words = re.split(r"\s*(?:,|\||/|\bor\b)\s*", choices[1] or choices[2])
+        options = [option for word in words if word and (option := _like(value, word)) is not None]
+        if value in options and len(options) > 1:
+            return KnobRange(choices=tuple(options))
+    if isinstance(value, int | float) and (found := _RANGE.search(comment)):
+        low, high = (float(end.replace("_", "")) for end in found.groups() if end)
+        if low <= value <= high and low < high:
+            return KnobRange(low=low, high=high)
+    return None
+
+
+def _like(value: Scalar, word: str) -> Scalar | None:
+    """Return a word as a value of the knob's type; None where it is not one."""
+    try:
+        return word if isinstance(value, str) else type(value)(word)
+    except ValueError:
+        return None
+
+
+def comments(source: str, path: str) -> dict[str, str]:
+    """Return the comment at the end of each knob's line, where it has one."""
+    if path.endswith(".py"):
+        lines = dict(_python_comments(source))
+        at = {name: knob.node.end_lineno or knob.node.lineno for name, knob in _knobs(source, path).items()}
+        return {name: lines[line] for name, line in at.items() if line in lines}
+    found = {}
+    for name in find_constants(source, path):
+        key = re.escape(name.rpartition(".")[2])
+        lines_of_key = re.findall(rf"^\s*(?:- )?[\"']?{key}[\"']?\s*[:=].*?\s#\s*(.*)$", source, re.MULTILINE)
+        if len(lines_of_key) == 1:
+            found[name] = lines_of_key[0]
+    return found
+
+
+def _python_comments(source: str) -> Iterator[tuple[int, str]]:
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(source).readline):
+            if token.type == tokenize.COMMENT:
+                yield token.start[0], token.string.lstrip("# ")
+    except (tokenize.TokenError, SyntaxError):
+        return
+
+
+def _knobs(source: str, path: str) -> dict[str, Knob]:
+    return find_knobs(parse(source, path)).knobs if path.endswith(".py") else {}

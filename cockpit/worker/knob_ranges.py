@@ -1,0 +1,97 @@
+"""The ranges of a new session's knobs: the person's, those that the code states, and those of the machine's preset."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from cockpit.core.errors import CockpitError
+from cockpit.core.events import Event, Said, Trouble
+from cockpit.core.knobs import KnobRange
+from cockpit.core.model import Session, Value
+from cockpit.science.knob_names import exclusion
+from cockpit.science.search_space import ROW_TOKENS, search_space
+from cockpit.session.research_settings import KnobSetting
+from cockpit.variant.constants import find_constants, no_such_constant
+from cockpit.variant.errors import VariantError
+from cockpit.variant.knob_comments import comments, stated_ranges
+
+MOST_NAMED = 8
+"""Knobs that a note names."""
+
+
+class KnobSettingError(CockpitError):
+    """A setting of `[research.knobs]` does not fit the code; the message is one sentence that names it."""
+
+
+def knob_ranges(
+    files: Mapping[str, str], constants: Mapping[str, Value], settings: Mapping[str, KnobSetting | str]
+) -> dict[str, KnobRange]:
+    """Return the ranges by the knob's name. `files` are the texts by path; the first one's knobs have no prefix.
+
+    Raises KnobSettingError for a setting of a knob that does not exist, or that leaves nothing to search.
+    """
+    found: dict[str, KnobRange] = {}
+    for number, (path, source) in enumerate(files.items()):
+        prefix = f"{path}:" if number else ""
+        for name, stated in stated_ranges(source, path).items():
+            found[prefix + name] = stated
+        for name, comment in comments(source, path).items():
+            if reason := exclusion(name, comment):
+                found[prefix + name] = KnobRange(excluded=reason)
+    for name, setting in settings.items():
+        if name not in constants:
+            known = list(constants)
+            raise KnobSettingError(f"[research.knobs]: {no_such_constant(name, known, ' and '.join(files))}")
+        found[name] = _given(name, setting, constants[name])
+    return {name: one for name, one in found.items() if name in constants}
+
+
+def _given(name: str, setting: KnobSetting | str, value: Value) -> KnobRange:
+    if isinstance(setting, str):
+        return KnobRange(excluded="cockpit.toml excludes it", pinned=setting == "pin")
+    given = KnobRange(setting.low, setting.high, setting.choices)
+    if given.low is not None and given.high is not None and not given.low < given.high:
+        raise KnobSettingError(f"[research.knobs] {name}: low {given.low:g} is not below high {given.high:g}")
+    if given == KnobRange():
+        raise KnobSettingError(f'[research.knobs] {name}: give low, high or choices, or "exclude" or "pin"')
+    if name not in search_space({name: value}, {name: given}):
+        raise KnobSettingError(f"[research.knobs] {name}: it is {value!r}, and its range leaves no value to search")
+    return given
+
+
+def preset_ranges(repo: Path, preset: str, constants: Mapping[str, Value]) -> dict[str, KnobRange]:
+    """Return the least batch sizes that the preset of prepare.py can run: it divides both by its `batch_scale`."""
+    if preset != "cpu-small":
+        return {}
+    try:
+        scale = find_constants((repo / "prepare.py").read_text(encoding="utf-8")).get("CPU_SMALL.batch_scale")
+    except (OSError, UnicodeDecodeError, VariantError):
+        return {}
+    if not isinstance(scale, int):
+        return {}
+    least = {"DEVICE_BATCH_SIZE": float(scale), "TOTAL_BATCH_SIZE": float(scale * ROW_TOKENS)}
+    return {name: KnobRange(low=low) for name, low in least.items() if name in constants}
+
+
+def knobs_note(session: Session, at: float) -> Event:
+    """Return the message on the knobs that search varies; a trouble where there are none."""
+    if not session.constants:
+        return Trouble(at=at, text="train.py has no literals with a name: only patches can be proposed, not numbers")
+    return Said(at=at, author="cockpit", text=varied_sentence(session.constants, session.ranges))
+
+
+def varied_sentence(constants: Mapping[str, Value], ranges: Mapping[str, KnobRange]) -> str:
+    """Return the sentence on the knobs that search varies, and on those that it leaves alone with a reason."""
+    space = search_space(constants, ranges)
+    left: dict[str, list[str]] = {}
+    for name in constants:
+        reason = (ranges[name].excluded if name in ranges else "") or exclusion(name)
+        if reason and name not in space:
+            left.setdefault(reason, []).append(name)
+    said = f"Search varies {len(space)} of {len(constants)} constants"
+    alone = "; ".join(f"{_listed(names)} ({reason})" for reason, names in left.items())
+    return f"{said}, and leaves alone {alone}" if alone else said
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - MOST_NAMED
+    return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,113 @@
+"""The ranges of a new session's knobs: from cockpit.toml, from the code's comments, from the machine's preset."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from cockpit.core.knobs import KnobRange
+from cockpit.core.model import Value
+from cockpit.science.search_space import Choice, Ladder, Real, fit_overrides, search_space, value_at
+from cockpit.session.research_settings import KnobSetting
+from cockpit.session.settings import SettingsError, read_settings
+from cockpit.variant.constants import find_constants
+from cockpit.variant.knob_comments import stated_ranges
+from cockpit.worker.knob_ranges import KnobSettingError, knob_ranges, preset_ranges, varied_sentence
+
+SOURCE = """\
+n_layer = 12  # 2 to 16
+activation = "gelu"  # relu | gelu | silu
+learning_rate = 1e-3  # between 1e-4 and 1e-2
+grad_clip = 1.0  # 5 to 9 in another paper
+eval_interval = 100
+max_iters = 5000
+warmup_steps = 10  # kernels compile here, not timed
+dropout = 0.1
+parser.add_argument("--optimizer", default="adam", choices=["adam", "sgd"])
+seed = 42
+"""
+ROOT = Path(__file__).parents[2]
+
+
+def ranges(settings: Mapping[str, KnobSetting | str], source: str = SOURCE) -> dict[str, KnobRange]:
+    return knob_ranges({"train.py": source}, find_constants(source), settings)
+
+
+def test_a_comment_or_an_options_choices_state_a_range() -> None:
+    assert stated_ranges(SOURCE, "train.py") == {
+        "n_layer": KnobRange(low=2, high=16),
+        "activation": KnobRange(choices=("relu", "gelu", "silu")),
+        "learning_rate": KnobRange(low=1e-4, high=1e-2),
+        "args.optimizer": KnobRange(choices=("adam", "sgd")),
+    }
+
+
+def test_search_varies_what_trains_within_its_range() -> None:
+    space = search_space(find_constants(SOURCE), ranges({}))
+    assert list(space) == ["n_layer", "activation", "learning_rate", "grad_clip", "dropout", "args.optimizer"]
+    assert space["n_layer"] == Ladder(tuple(range(2, 17)))
+    assert space["learning_rate"] == Real(1e-4, 1e-2, log=True)
+    assert space["activation"] == Choice(("gelu", "relu", "silu"))
+
+
+def test_the_note_names_what_search_leaves_alone_and_why() -> None:
+    said = varied_sentence(find_constants(SOURCE), ranges({}))
+    assert said == (
+        "Search varies 6 of 10 constants, and leaves alone eval_interval, warmup_steps (it measures rather than"
+        " trains); max_iters (it sets the length of a run); seed (it is a seed)"
+    )
+
+
+def test_a_persons_setting_comes_before_comment_and_name(tmp_path: Path) -> None:
+    (tmp_path / "cockpit.toml").write_text(
+        "[research.knobs]\nn_layer = {low = 4, high = 6}\nactivation = 'exclude'\ndropout = 'pin'\n"
+        "eval_interval = {choices = [50, 100]}\n"
+    )
+    space = search_space(find_constants(SOURCE), ranges(read_settings(tmp_path).research.knobs))
+    assert space["n_layer"] == Ladder((4, 5, 6))
+    assert space["eval_interval"] == Ladder((50, 100))
+    assert not {"activation", "dropout"} & set(space)
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ("n_layers = 'pin'", "did you mean n_layer?"),
+        ("n_layer = {low = 9, high = 3}", "low 9 is not below high 3"),
+        ("n_layer = {}", "give low, high or choices"),
+        ("activation = {low = 1, high = 3}", "leaves no value to search"),
+    ],
+)
+def test_a_setting_that_does_not_fit_the_code_is_refused(tmp_path: Path, setting: str, sentence: str) -> None:
+    (tmp_path / "cockpit.toml").write_text(f"[research.knobs]\n{setting}\n")
+    with pytest.raises(KnobSettingError) as refused:
+        ranges(read_settings(tmp_path).research.knobs)
+    assert sentence in str(refused.value)
+
+
+def test_a_misspelt_key_of_a_range_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "cockpit.toml").write_text("[research.knobs]\nn_layer = {lo = 9}\n")
+    with pytest.raises(SettingsError, match=r"there is no setting 'lo' in \[research\.knobs"):
+        read_settings(tmp_path)
+
+
+def test_numbers_of_unknown_names_are_searched_where_too_few_are_known() -> None:
+    space = search_space({"fast": 12, "slow": 26, "alpha": 0.3, "PORT": 8080, "verbose": 1, "flag": True})
+    assert set(space) == {"fast", "slow", "alpha"}
+
+
+def test_search_proposes_no_batch_that_the_small_preset_refuses() -> None:
+    constants = find_constants((ROOT / "train.py").read_text())
+    bounds = preset_ranges(ROOT, "cpu-small", constants)
+    space = search_space(constants, bounds)
+    for rows in range(20):
+        for total in range(20):
+            moved: dict[str, Value] = {
+                "DEVICE_BATCH_SIZE": value_at(space["DEVICE_BATCH_SIZE"], rows / 19),
+                "TOTAL_BATCH_SIZE": value_at(space["TOTAL_BATCH_SIZE"], total / 19),
+            }
+            batch = {**constants, **fit_overrides(constants, moved)}
+            rows_run, total_run = batch["DEVICE_BATCH_SIZE"], batch["TOTAL_BATCH_SIZE"]
+            assert isinstance(rows_run, int) and rows_run % 64 == 0 and rows_run > 0
+            assert isinstance(total_run, int) and total_run % (rows_run * 8 * 256) == 0
+    assert preset_ranges(ROOT, "cuda", constants) == {}
