@@ -105,6 +105,20 @@ def test_a_run_does_not_see_the_home_of_its_owner(rooms: Rooms, wall: Wall, tmp_
     assert refused(attempt(rooms, wall, "open(os.path.expanduser('~/.ssh/id_ed25519')).read()", HOME=str(home)))
 
 
+def test_a_readable_folder_does_not_show_the_hidden_one_in_it(rooms: Rooms, wall: Wall, tmp_path: Path) -> None:
+    """Hide the session and the sealed shard where a person lets runs read the folder above them."""
+    repo = tmp_path / "repo"
+    session = repo / "sessions" / "night"
+    folder = session / "runs" / "e0001.1"
+    folder.mkdir(parents=True)
+    (repo / "words.txt").write_text("seen")
+    (session / "ledger.db").write_text("secret")
+    inside = Rooms(folder, (*rooms.readable, repo), hidden=(session,))
+    assert attempt(inside, wall, f"open({str(repo / 'words.txt')!r}).read()") == "seen"
+    assert refused(attempt(inside, wall, f"open({str(session / 'ledger.db')!r}).read()"))
+    assert attempt(inside, wall, "open('own', 'w').write('x')") == 1
+
+
 @pytest.mark.parametrize("path", ["/etc/shadow", "/etc/gshadow", "/root/.ssh", "/proc/1/environ"])
 def test_a_run_does_not_read_what_holds_secrets(rooms: Rooms, wall: Wall, path: str) -> None:
     found = attempt(rooms, wall, f"open({path!r}, 'rb').read().decode('latin-1')")
@@ -193,3 +207,12 @@ def test_the_environment_of_a_virtual_environment_includes_its_base(tmp_path: Pa
     assert made in paths
     base = Path(shutil.which("python", path=str(made / "bin")) or "").resolve().parent.parent
     assert base in paths
+
+
+def test_a_python_below_a_home_does_not_open_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "bin" / "python-of-mine"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert tmp_path not in environment_paths([str(program)])

@@ -183,6 +183,42 @@ def test_a_run_past_its_limit_of_processes_ends_with_a_sentence(
     assert ended.reason == "limit" and "processes, past its limit of 5" in ended.message
 
 
+UNCOUNTED = """
+import os, signal, time
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+if os.fork() == 0:
+    while time.process_time() < 4:
+        pass
+    os._exit(0)
+try:
+    os.wait()
+except ChildProcessError:
+    pass
+"""
+
+
+@pytest.mark.timeout(300)
+def test_a_child_whose_parent_ignores_its_end_is_counted(tmp_path: Path) -> None:
+    """Count what the kernel does not: it adds no time of such a child to its parent's."""
+    ended = Run(tmp_path, UNCOUNTED, 120.0, CONFINED).ended(150)
+    assert ended.evidence is not None
+    assert ended.evidence.cpu_s > 1.0
+
+
+def test_a_run_that_keeps_its_neighbours_cores_busy_is_past_its_share(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job: dict[str, object] = {
+        "source": str(tmp_path),
+        "limits": {"memory_mb": 0, "processes": 0, "disk_mb": 0, "cores": 1e-9},
+    }
+    limits = runner.Limits(job)
+    monkeypatch.setattr(runner, "CORES_SLACK_S", 0.0)
+    said = limits.exceeded(os.getpid(), time.monotonic() + 1)
+    assert "cores busy, past its share of 1e-09, which its neighbours need" in said
+    assert limits.processor_s() > 0
+
+
 def test_a_started_run_says_how_it_is_confined(tmp_path: Path) -> None:
     for name, access in (("open", WHATEVER), ("walled", CONFINED)):
         started = Run(tmp_path / name, SCORE, access=access).until(JobStarted)

@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -59,6 +59,8 @@ class Rooms(NamedTuple):
     readable: tuple[Path, ...] = ()
     """Its environment and its data."""
     network: bool = False
+    hidden: tuple[Path, ...] = ()
+    """Folders that it must not see, also where one of the readable ones holds them."""
     shared_memory: bool = True
     """Behind Landlock /dev/shm is this machine's; behind bubblewrap it is the run's own."""
     start: Path | None = None
@@ -112,7 +114,11 @@ def environment_paths(command: Sequence[str]) -> tuple[Path, ...]:
     if program is not None:
         for path in (Path(program), Path(program).resolve()):
             found |= {path.parent.parent, *_base_of(path.parent.parent)}
-    return tuple(sorted({path for one in found for path in (one, one.resolve()) if path != Path("/")}))
+    home = Path.home().resolve()
+    found = {path for one in found for path in (one, one.resolve())}
+    return tuple(
+        sorted(path for path in found if not home.is_relative_to(path.resolve()))
+    )  # ~/bin/python: not all of ~
 
 
 def _base_of(prefix: Path) -> Iterable[Path]:
@@ -153,14 +159,22 @@ def _bubblewrap(rooms: Rooms) -> list[str]:
     for path in _gpu_devices():
         arguments += ["--dev-bind-try", str(path), str(path)]
     arguments += ["--tmpfs", "/tmp", "--tmpfs", "/dev/shm"]
-    for path in _outermost(rooms.readable):
+    readable = _outermost(rooms.readable)
+    hidden = [path for path in rooms.hidden if path.is_dir() and _is_below(path, (*readable, *_system()))]
+    for path in readable:
         arguments += ["--ro-bind-try", str(path), str(path)]
+    for path in hidden:
+        arguments += ["--tmpfs", str(path)]
+    for path in rooms.readable:
+        if _is_below(path, hidden):
+            arguments += ["--ro-bind-try", str(path), str(path)]
     return [*arguments, "--bind", str(rooms.folder), str(rooms.folder), "--chdir", str(rooms.start or rooms.folder)]
 
 
 def _rules(rooms: Rooms) -> dict[str, object]:
     """Return the paths of each kind, as landlock.py takes them."""
-    readable = [*_system(), *_system_files(), *rooms.readable, Path("/proc")]
+    seen = (part for path in (*_system(), *rooms.readable) for part in _without(path, rooms.hidden))
+    readable = [*seen, *_system_files(), Path("/proc")]
     if rooms.network:
         readable.append(Path("/etc/resolv.conf"))
     writable = [rooms.folder, *map(Path, ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"))]
@@ -182,6 +196,19 @@ def _system_files() -> list[Path]:
 
 def _gpu_devices() -> list[Path]:
     return sorted(path for pattern in GPU_DEVICES for path in Path("/dev").glob(pattern))
+
+
+def _is_below(path: Path, folders: Iterable[Path]) -> bool:
+    return any(path.is_relative_to(folder) for folder in folders)
+
+
+def _without(path: Path, hidden: Sequence[Path]) -> Iterator[Path]:
+    """Yield the path, or the parts of it that hold none of the hidden folders: a Landlock rule has no exceptions."""
+    if not any(one.is_relative_to(path) for one in hidden):
+        yield path
+    elif path not in hidden and path.is_dir():
+        for child in sorted(path.iterdir()):
+            yield from _without(child, hidden)
 
 
 def _outermost(paths: Iterable[Path]) -> list[Path]:

@@ -64,7 +64,7 @@ NOTE_BYTES = 1 << 22
 """Bytes read of a runner's note."""
 MESSAGE_CHARACTERS = 500
 MEMORY_SHARE = 0.95
-"""Share of the machine's memory that one confined run may use."""
+"""Share of the machine's memory that the confined runs of all slots may use together."""
 PROCESSES_AT_MOST = 2_000
 DISK_MB_AT_MOST = 200_000
 UNCONFINED = RunAccess()
@@ -193,7 +193,7 @@ class LocalFleet:
         elif self._wall is Wall.BUBBLEWRAP:
             environment.pop("TMPDIR", None)
         readable = *environment_paths(command), EXPORT.resolve(), *self._data(job), *data_folders(environment)
-        rooms = Rooms(source, readable, self._access.network, start=start)
+        rooms = Rooms(source, readable, self._access.network, start=start, hidden=_hidden(source, environment))
         return {
             "name": job.name,
             "source": str(start),
@@ -208,9 +208,11 @@ class LocalFleet:
         }
 
     def _limits(self, limited: bool) -> dict[str, float]:
+        slots = len(self._specs)
         return {
-            "memory_mb": MEMORY_SHARE * psutil.virtual_memory().total / 2**20 if limited else 0,
+            "memory_mb": MEMORY_SHARE * psutil.virtual_memory().total / slots / 2**20 if limited else 0,
             "processes": PROCESSES_AT_MOST if limited else 0,
+            "cores": max(1, cores() // slots) if limited and slots > 1 else 0,
             "disk_mb": DISK_MB_AT_MOST if limited else 0,
         }
 
@@ -321,6 +323,13 @@ class LocalFleet:
         environment = {"OMP_NUM_THREADS": str(threads)} | passed_on(self._access.environment)
         environment |= {"PYTHONUNBUFFERED": "1"} | dict(visible_to_run(self._specs[job.cluster]))
         return environment | job.environment | {JOB_VARIABLE: _mark(job)}
+
+
+def _hidden(source: Path, environment: dict[str, str]) -> tuple[Path, ...]:
+    """Return the folders that a run must not see: its session, and the sealed shards beside the data."""
+    data = Path.home() / ".cache" / "autoresearch", Path(environment.get("COCKPIT_DATA_DIR") or "data")
+    sealed = (folder.with_name(f"{folder.name}-sealed") for folder in data)
+    return tuple(path.resolve() for path in (source.parent.parent, *sealed) if path.is_absolute())
 
 
 def _longest_s(job: Job) -> float:

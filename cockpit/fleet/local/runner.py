@@ -4,7 +4,7 @@
 
 FOLDER holds `job.json`, out of the run's reach. The runner takes `started` (made once: a second runner of one job
 leaves at once) and holds a lock on it while it lives. It starts the command and copies its output to the log. It ends
-the run at its time limit, past a limit of memory, processes or disk, or on SIGTERM; every descendant ends with it.
+the run at its time limit, past a limit of memory, processes, cores or disk, or on SIGTERM, with every descendant.
 `ended.json` says how it ended and holds the evidence: hashes of its code before and after, which the run cannot write.
 Nothing but the standard library is imported: it must start at once.
 """
@@ -32,7 +32,10 @@ READ_BYTES = 1 << 20
 LAST_BYTES, LAST_CHARACTERS = 4096, 300
 """Of a failed scorer's log, and of its last line in the message."""
 LOOK_EVERY_S = 0.1
-MEASURE_EVERY_S = 2.0
+MEASURE_EVERY_S = 1.0
+CORES_TOLERANCE = 0.25
+CORES_SLACK_S = 20.0
+"""Processor seconds beyond a run's share of the cores, and its tolerance: imports and compilation use many."""
 MEASURE_DISK_EVERY_S = 10.0
 FILES_MEASURED = 20_000
 """Files of a run's folder that are counted towards its disk limit; a folder with more is past it."""
@@ -138,6 +141,7 @@ def main() -> None:
     if short and ended["reason"] == EXITED:
         ended |= {"reason": LOST, "message": "the disk that holds its log was full while it ran"}
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    sampled_s = float(str(ended.pop("sampled_s", 0.0)))  # the kernel counts no child whose parent ignores its end
     after = evidence(job["source"])
     rescore = score(job, folder, cancelled) if job.get("scorer") and ended["exit_code"] == 0 else None
     ended["evidence"] = {
@@ -145,7 +149,7 @@ def main() -> None:
         "after": {name: digest for name, (digest, _) in after.items()},
         "changed": sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name)),
         "cut_bytes": log.cut_bytes,
-        "cpu_s": usage.ru_utime + usage.ru_stime,
+        "cpu_s": max(usage.ru_utime + usage.ru_stime, sampled_s),
         "peak_rss_mb": usage.ru_maxrss / 1024,
         "wall_s": wall_s,
         "rescore": rescore,
@@ -226,18 +230,18 @@ def run(job: "dict[str, object]", cancelled: list[int], log: Log) -> "dict[str, 
         message = f"it could not be started: {error}"
         log.write(f"{message}\n".encode())
         return {"exit_code": 127, "reason": EXITED, "message": message}
-    reason, message = watch(child, job, cancelled, log)
+    limits = Limits(job)
+    reason, message = watch(child, job, limits, cancelled, log)
     end_descendants(child.pid)
     drain(child, log)
-    return {"exit_code": child.returncode, "reason": reason, "message": message}
+    return {"exit_code": child.returncode, "reason": reason, "message": message, "sampled_s": limits.processor_s()}
 
 
 def watch(
-    child: "subprocess.Popen[bytes]", job: "dict[str, object]", cancelled: list[int], log: Log
+    child: "subprocess.Popen[bytes]", job: "dict[str, object]", limits: "Limits", cancelled: list[int], log: Log
 ) -> tuple[str, str]:
     """Copy output until the child ends; end its group at a limit or when cancelled. Returns (reason, message)."""
     deadline = time.monotonic() + float(str(job["time_limit_s"]))
-    limits = Limits(job)
     reason, message = EXITED, ""
     assert child.stdout is not None
     os.set_blocking(child.stdout.fileno(), False)
@@ -287,13 +291,16 @@ def drain(child: "subprocess.Popen[bytes]", log: Log) -> None:
 
 
 class Limits:
-    """Limits of a run: megabytes of memory and of disk, and processes; 0 for no limit."""
+    """Limits of a run: megabytes of memory and of disk, processes, and cores on average; 0 for no limit."""
 
     def __init__(self, job: "dict[str, object]") -> None:
         limits = job["limits"]
         assert isinstance(limits, dict)
         self._memory_mb, self._disk_mb = float(limits["memory_mb"]), float(limits["disk_mb"])
-        self._processes = int(limits["processes"])
+        self._processes, self._cores = int(limits["processes"]), float(limits["cores"])
+        self._began = time.monotonic()
+        self._ticks: dict[tuple[int, str], int] = {}
+        """Processor time of each process seen, by its number and start."""
         self._source = str(job.get("writable") or job["source"])
         self._measured_at = self._disk_measured_at = 0.0
 
@@ -303,17 +310,28 @@ class Limits:
             return ""
         self._measured_at = now
         found = descendants(pid)
+        for one in found:
+            if fields := stat_fields(one):
+                self._ticks[one, fields[19]] = int(fields[11]) + int(fields[12])
         memory_mb = sum(resident_bytes(one) for one in found) / 2**20
         if self._memory_mb and memory_mb > self._memory_mb:
             return f"it used {memory_mb:,.0f} MB of memory, past its limit of {self._memory_mb:,.0f} MB"
         if self._processes and len(found) > self._processes:
             return f"it had {len(found)} processes, past its limit of {self._processes}"
+        allowed_s = self._cores * (1 + CORES_TOLERANCE) * (now - self._began) + CORES_SLACK_S
+        if self._cores and self.processor_s() > allowed_s:
+            used = self.processor_s() / (now - self._began)
+            return f"it kept {used:.1f} cores busy, past its share of {self._cores:g}, which its neighbours need"
         if self._disk_mb and now - self._disk_measured_at > MEASURE_DISK_EVERY_S:
             self._disk_measured_at = now
             disk_mb = folder_bytes(self._source) / 2**20
             if disk_mb > self._disk_mb:
                 return f"its folder holds {disk_mb:,.0f} MB, past its limit of {self._disk_mb:,.0f} MB"
         return ""
+
+    def processor_s(self) -> float:
+        """Return the processor seconds of all processes that were seen, those that have ended included."""
+        return sum(self._ticks.values()) / os.sysconf("SC_CLK_TCK")
 
 
 def adopt_orphans() -> None:
