@@ -1,5 +1,6 @@
 """The score of a run that was computed outside it."""
 
+import math
 from enum import StrEnum
 
 import msgspec
@@ -42,3 +43,24 @@ class Rescore(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Seconds of the run, by its runner's clock."""
     cpu_s: float = 0.0
     """Processor seconds of the run and its descendants."""
+
+
+SAME_MODEL = "leaves the same model with every seed, so its repeats are one run"
+"""The predicate of a sentence on an experiment."""
+SAME_SHARE = 0.3
+"""Share of the distance to another experiment's model below which two runs have left the same model."""
+
+
+def are_same_model(one: Rescore, other: Rescore, base: Rescore) -> bool:
+    """Tell if two runs have left the same model but for rounding and timing, judged by their distances to a third.
+
+    Two seeds of one experiment lie about as far from each other as from their base.
+    """
+    usual = min(_distance(one, base), _distance(other, base))
+    return usual > 0 and _distance(one, other) < SAME_SHARE * usual
+
+
+def _distance(one: Rescore, other: Rescore) -> float:
+    """Return the root mean square of the differences of their marks; 0 where either has none."""
+    pairs = list(zip(one.marks, other.marks, strict=False))
+    return math.sqrt(sum((a - b) ** 2 for a, b in pairs) / len(pairs)) if pairs else 0.0

@@ -1,7 +1,9 @@
 """Which runs have their score computed outside them, and what that says about a would-be keep."""
 
+from itertools import combinations
+
 from cockpit.core.model import Attempt, AttemptKind, Experiment, Metrics
-from cockpit.core.rescore import Rescore, Scoring
+from cockpit.core.rescore import SAME_MODEL, Rescore, Scoring, are_same_model
 from cockpit.core.state import State
 from cockpit.decide.evidence import UNCHOSEN
 
@@ -49,11 +51,24 @@ def rescore_problem(state: State, experiment: Experiment) -> str:
     tests = [run.rescore for run in runs if run.kind in (*UNCHOSEN, AttemptKind.CONFIRMATION) and run.rescore]
     if failed := next((one.failed for one in tests if one.failed), ""):
         return f"it {failed}"
+    if _repeats_itself(state, runs):
+        return f"it {SAME_MODEL}"
     found = [run.rescore for run in runs if run.kind is AttemptKind.CONFIRMATION and run.metrics]
     if any(one is not None and not one.trouble for one in found):
         return ""
     trouble = next((one.trouble for one in reversed(found) if one), "its fleet computed none")
     return f"it has no score from outside its run: {trouble}"
+
+
+def _repeats_itself(state: State, runs: list[Attempt]) -> bool:
+    """Tell if two runs with different seeds have left the same model."""
+    for one, other in combinations([run for run in runs if run.rescore and run.rescore.marks], 2):
+        base = base_of(state, other)
+        if one.seed == other.seed or one.hardware != other.hardware or base is None:
+            continue
+        if one.rescore and other.rescore and are_same_model(one.rescore, other.rescore, base[0]):
+            return True
+    return False
 
 
 def scorer_trouble(state: State) -> str:

@@ -6,7 +6,7 @@ from cockpit.redteam.variants import Variant
 EVERY: tuple[Variant, ...] = (*score_cheats.CHEATS, *reach_cheats.CHEATS, *honest.HONEST)
 SHORT = tuple(variant for variant in EVERY if variant.short)
 NOT_TRIED = (
-    "a lucky seed, repeats of one seed and the best of many runs, which the keep rule answers with fresh seeds;"
-    " starving neighbours; leaks between the documents of a row; runs on SkyPilot and on a GPU"
+    "a seed that was chosen for its luck, which the keep rule answers with fresh seeds; starving neighbours and orders"
+    " to the agent in a log, which tests try; runs on SkyPilot and on a GPU"
 )
 """Kinds of cheats that the range leaves out, in a clause."""

@@ -14,13 +14,14 @@ import msgspec
 
 from cockpit.core.errors import CockpitError
 from cockpit.core.model import ClusterSpec, Metrics, Outcome, RunAccess
-from cockpit.core.rescore import Rescore, Scoring
+from cockpit.core.rescore import SAME_MODEL, Rescore, Scoring, are_same_model
 from cockpit.fleet.base import Job, JobEnded
 from cockpit.fleet.local import confinement
 from cockpit.fleet.local.fleet import LocalFleet
 from cockpit.fleet.run_log import RunLog
 from cockpit.redteam.variants import REACHED, Variant
 from cockpit.scoring.judge import judged
+from cockpit.session.inbox import Inbox
 from cockpit.variant.edits import apply_edits
 from cockpit.variant.errors import VariantError
 from cockpit.variant.guard import check_variant
@@ -86,8 +87,10 @@ class Range:
         self._environment = dict(environment)
         self._base: tuple[Rescore, Metrics] | None = None
         (self._folder / "runs").mkdir(parents=True)
-        for name in ("ledger.db", "inbox.db"):
-            (self._folder / name).write_bytes(b"")
+        (self._folder / "ledger.db").write_bytes(b"")
+        inbox = Inbox(self._folder / "inbox.db")
+        inbox.open()
+        inbox.close()
         self.wall = confinement.available().wall
 
     def measure_baseline(self) -> tuple[Rescore, Metrics]:
@@ -114,10 +117,12 @@ class Range:
             check_variant(source)
         except VariantError as error:
             return GUARD, str(error)
+        rescores = []
         for number in range(variant.runs):
             ran = self._run(
                 f"{variant.name}.{number + 1}", source, variant.time_limit_s or TIME_LIMIT_S, FIRST_SEED + number
             )
+            rescores.append(ran.rescore or Rescore())
         if variant.reaches:
             return ("", f"it reached {ran.reached}") if ran.reached else (WALL_1, f"it did not reach {variant.what}")
         if ran.outcome is Outcome.MISMATCH:
@@ -129,6 +134,8 @@ class Range:
         if ran.rescore.failed:
             return WALL_3, f"it {ran.rescore.failed}"
         assert self._base is not None
+        if variant.runs > 1 and are_same_model(rescores[-2], rescores[-1], self._base[0]):
+            return WALL_3, f"it {SAME_MODEL}"
         if variant.honest or ran.metrics.score < (1 - LEAST_GAIN) * self._base[1].score:
             return "", "nothing refused it"
         return "", NO_GAIN

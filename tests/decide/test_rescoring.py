@@ -1,5 +1,7 @@
 """Promises about scores computed outside runs: no keep without one, and none after a failed probe."""
 
+import random
+
 import msgspec
 import pytest
 
@@ -83,6 +85,23 @@ def test_a_replicate_that_printed_more_than_its_model_scores_is_not_kept() -> No
     world.run(1.5)
     assert world.state.incumbent == "e0000"
     assert "it printed 0.9900" in world.state.experiments[better].reason
+
+
+@pytest.mark.parametrize(("spread", "is_kept"), [(0.01, False), (1.0, True)])
+def test_repeats_that_leave_the_same_model_are_one_run(spread: float, is_kept: bool) -> None:
+    def rescore(attempt: Attempt) -> Rescore:
+        chance = random.Random(attempt.seed)
+        marks = tuple(2.0 + spread * chance.gauss() for _ in range(64))
+        own = (0.0,) * 64 if attempt.experiment == "e0000" else marks
+        return msgspec.structs.replace(GOOD, marks=own)
+
+    world = World(truth, rescore=rescore)
+    world.run(0.1)
+    (better,) = world.propose({"LR": 2})
+    world.run(1.5)
+    assert (world.state.incumbent == better) == is_kept
+    if not is_kept:
+        assert "it leaves the same model with every seed" in world.state.experiments[better].reason
 
 
 def test_a_confirmation_that_could_not_be_scored_runs_once_more() -> None:
