@@ -1,6 +1,6 @@
 """Numbers in words, the same everywhere: on the screen, on the command line, in a question."""
 
-from cockpit.core.metric import Metric, figure
+from cockpit.core.metric import Metric
 from cockpit.core.metric import signed as metric_signed
 from cockpit.core.model import Estimate, Value
 
@@ -72,5 +72,5 @@ def span_words(metric: Metric, estimate: Estimate) -> str:
 
 def estimate_words(metric: Metric, estimate: Estimate) -> str:
     """Return `−0.0006 ± 0.0002 over 6 runs`: the mean and half the width of the interval."""
-    half = figure((estimate.high - estimate.low) / 2)
+    half = signed((estimate.high - estimate.low) / 2).removeprefix("+")
     return f"{difference_words(metric, estimate.mean)} ± {half} over {count(estimate.runs, 'run')}"
