@@ -1,4 +1,4 @@
-"""Draw the pictures of the report in docs/images/: a simulated night, its report at two widths, and its page that plays.
+"""Draw the pictures of docs/images/: a simulated night, its report at two widths, its card, its page that plays.
 
 python docs/make_images.py        needs Chromium and the extra `card`; takes a minute
 """
