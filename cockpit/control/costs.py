@@ -134,4 +134,5 @@ def envelope_words(envelope: Envelope, now: float) -> str:
     filler = "with filler" if envelope.filler else "without filler"
     left_h = (envelope.until - now) / 3600
     until = (f", for {left_h:.1f} hours more" if left_h > 0 else ", ended") if envelope.until else ""
-    return f"{dollars}{hours}, waves of at most {envelope.wave_size} arms, {edits}, {filler}{until}"
+    worth = f", a gain of 0.001 is worth {money(envelope.worth_usd)}" if envelope.worth_usd else ""
+    return f"{dollars}{hours}, waves of at most {envelope.wave_size} arms, {edits}, {filler}{until}{worth}"

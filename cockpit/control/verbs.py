@@ -119,13 +119,13 @@ def _kill(state: State, given: Given, now: float) -> Kill:
 
 
 def _envelope(state: State, given: Given, now: float) -> SetEnvelope:
-    names = ("usd", "gpu_hours", "wave_size", "patches", "filler")
+    names = ("usd", "gpu_hours", "wave_size", "patches", "filler", "worth_usd")
     changes = {name: given[name] for name in names if given.get(name) is not None}
     hours = given.get("hours")
     if hours is not None:
         changes["until"] = now + hours * 3600 if hours else 0.0
     if not changes:
-        raise BadArgument("name at least one limit: usd, gpu_hours, wave_size, hours, patches or filler")
+        raise BadArgument("name at least one limit: usd, gpu_hours, wave_size, hours, patches, filler or worth_usd")
     return SetEnvelope(msgspec.structs.replace(state.envelope, **changes))
 
 
@@ -332,6 +332,7 @@ VERBS: tuple[Verb, ...] = (
             Argument("hours", Kind.AMOUNT, "hours from now until it ends; 0 for no end", option=True),
             Argument("patches", Kind.SWITCH, "edits of code too, not constants only", option=True),
             Argument("filler", Kind.SWITCH, "new arms on idle clusters; no: controls and tests only", option=True),
+            Argument("worth_usd", Kind.AMOUNT, "dollars a gain of 0.001 is worth; 0 for not said", option=True),
         ),
     ),
     Verb(

@@ -366,6 +366,8 @@ class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):
     """Idle clusters may run numeric arms, replicates and controls without an approval."""
     proposers: list[str] = []
     """Proposers trusted by name on a review screen; empty trusts any."""
+    worth_usd: float = 0.0
+    """Dollars that a gain of a thousandth of the metric is worth to the person; 0 where it was not told."""
 
 
 class Spend(msgspec.Struct, omit_defaults=True):

@@ -44,6 +44,12 @@ def run_cost_usd(state: State, hardware: str = "") -> float:
     return expected_run_s(state) / 3600 * sum(prices) / max(1, len(prices))
 
 
+def hour_usd(state: State) -> float:
+    """Return the dollars that an hour of the clusters that are up costs."""
+    up = (ClusterState.IDLE, ClusterState.BUSY)
+    return sum(one.usd_per_hour for one in state.clusters.values() if one.state in up)
+
+
 def wave_cost(state: State, wave: Wave) -> WaveCost:
     """Estimate the runs still to come, their dollars, and when the last ends if all that waits before it runs first."""
     runs = sum(_runs_to_come(state, state.experiments[name]) for name in wave.arms)

@@ -78,9 +78,25 @@ def stack_of(state: State, now: float) -> Stack:
         kept=kept,
         total=total,
         spent_usd=spent,
-        pace=_pace(state, kept, state.ended_at or now),
+        pace=pace_of(state, state.ended_at or now),
         usd_per_milli=spent / (-total.mean / MILLI) if total is not None and clear and spent else None,
     )
+
+
+def pace_of(state: State, now: float) -> Pace | None:
+    """Return the pace of keeps at `now`; None before the first."""
+    kept = set(kept_experiments(state))
+    last = {one.experiment: one.at for one in state.incumbencies if one.experiment in kept}
+    if not last:
+        return None
+    keeps = sorted(last.items(), key=lambda keep: keep[1])
+    counted = keeps[-PACE_KEEPS:]
+    before = keeps[: -len(counted)]
+    began = before[-1][1] if before else _measured_from(state)
+    hours = max(1.0, now - began) / 3600
+    estimates = (kept_estimate(state, name) for name, _ in counted)
+    gains = sum(max(0.0, -one.mean) for one in estimates if one is not None)
+    return Pace(len(counted), max(0.0, now - keeps[-1][1]), gains / hours)
 
 
 def kept_words(state: State, name: str) -> str:
@@ -135,17 +151,6 @@ def _ablation(state: State, name: str) -> str:
     if newest.status is ExperimentStatus.KEPT:
         return f"dropped by {newest.id}: {estimate_words(state.session.metric, newest.estimate)} without it"
     return f"ablated: {estimate_words(state.session.metric, newest.estimate)} without it"
-
-
-def _pace(state: State, kept: tuple[KeptChange, ...], now: float) -> Pace | None:
-    if not kept:
-        return None
-    counted = kept[-PACE_KEEPS:]
-    before = kept[: -len(counted)]
-    began = before[-1].at if before else _measured_from(state)
-    hours = max(1.0, now - began) / 3600
-    gains = sum(max(0.0, -one.estimate.mean) for one in counted if one.estimate is not None)
-    return Pace(len(counted), max(0.0, now - kept[-1].at), gains / hours)
 
 
 def _measured_from(state: State) -> float:

@@ -12,12 +12,16 @@ import msgspec
 from cockpit.core.model import ClusterState, ExperimentStatus, WaveKind
 from cockpit.core.state import State
 from cockpit.decide.budget import accounts
+from cockpit.read.costs import hour_usd
+from cockpit.read.kept_stack import MILLI, pace_of
 from cockpit.read.waves import replaced_base
 from cockpit.read.wording import age
 from cockpit.session.heartbeat import WorkerStatus
 
 BUDGET_NEAR = 0.8
 """The share of the budget from which its end is announced."""
+PLATEAU_AFTER_S = 3600.0
+"""A session is on a plateau at the earliest after so long without a keep."""
 
 
 class NeedKind(StrEnum):
@@ -32,9 +36,11 @@ class NeedKind(StrEnum):
     FLAGGED = "flagged"
     APPROVAL = "approval"
     HELD = "held"
+    PLATEAU = "plateau"
+    """The next hour is expected to gain less than it costs."""
 
 
-NOTIFIED = (NeedKind.APPROVAL, NeedKind.CLUSTER, NeedKind.BUDGET, NeedKind.BASELINE, NeedKind.HELD)
+NOTIFIED = (NeedKind.APPROVAL, NeedKind.CLUSTER, NeedKind.BUDGET, NeedKind.BASELINE, NeedKind.HELD, NeedKind.PLATEAU)
 """The kinds that wait for a person until the person acts; the others may pass without one."""
 
 _PLURALS = {
@@ -61,7 +67,8 @@ def is_budget_near(state: State, now: float) -> bool:
 
 def needs(state: State, now: float) -> list[Need]:
     """Everything in the state that needs a person at `now`, on the session's clock, the gravest first."""
-    return [*_budget(state, now), *_baseline(state), *_clusters(state), *_approvals(state), *_held(state)]
+    waiting = [*_budget(state, now), *_baseline(state), *_clusters(state), *_approvals(state), *_held(state)]
+    return [*waiting, *_plateau(state, now)]
 
 
 def worker_needs(state: State, worker: WorkerStatus) -> list[Need]:
@@ -146,3 +153,20 @@ def _held(state: State) -> list[Need]:
     if not state.held:
         return []
     return [Need(NeedKind.HELD, "", f"the session is held: {state.held_reason or 'resume it to continue'}", "held")]
+
+
+def _plateau(state: State, now: float) -> list[Need]:
+    """Tell that the next hour is expected to gain less than it costs, where a person said what a gain is worth."""
+    worth_usd = state.envelope.worth_usd
+    pace = pace_of(state, now) if worth_usd and state.ending is None and not state.ended_at else None
+    if pace is None or pace.since_keep_s < PLATEAU_AFTER_S:
+        return []
+    cost_usd = hour_usd(state)
+    gain_usd = pace.gain_per_hour / MILLI * worth_usd
+    if gain_usd >= cost_usd:
+        return []
+    sentence = (
+        f"no keep for {age(pace.since_keep_s)}: the next hour is expected to gain {pace.gain_per_hour:.5f}, worth"
+        f" ${gain_usd:.2f}, and costs ${cost_usd:.2f}; `cockpit end {state.session.name}` winds down"
+    )
+    return [Need(NeedKind.PLATEAU, state.incumbent, sentence, "an hour costs more than it gains")]

@@ -57,6 +57,7 @@ class EnvelopeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wave_size: Count = 16
     patches: bool = False
     filler: bool = True
+    worth_usd: Amount = 0.0
 
 
 class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

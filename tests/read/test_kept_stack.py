@@ -10,9 +10,10 @@ from cockpit.core.model import Change, Estimate, Experiment, ExperimentStatus
 from cockpit.core.state import State
 from cockpit.decide.budget import accounts
 from cockpit.decide.kept_changes import WITHOUT
-from cockpit.read.costs import run_usd
+from cockpit.read.costs import hour_usd, run_usd
 from cockpit.read.effects import gain_of
-from cockpit.read.kept_stack import kept_words, stack_of
+from cockpit.read.kept_stack import kept_words, pace_of, stack_of
+from cockpit.read.needs import PLATEAU_AFTER_S, NeedKind, needs
 from cockpit.read.scores import kept_estimate, kept_experiments
 from cockpit.read.wording import estimate_words
 from tests.tui import stories
@@ -102,3 +103,28 @@ def test_a_keep_on_an_older_base_is_worded_against_the_incumbent_that_it_replace
     estimate = Estimate(-0.001, -0.002, -0.0005, 0.9, 4, first.id, "H100")
     state.incumbencies[-1] = msgspec.structs.replace(state.incumbencies[-1], estimate=estimate)
     assert stack_of(state, state.now).kept[-1].change == "DEPTH 8 → 10"
+
+
+def test_a_plateau_is_told_where_the_next_hour_gains_less_than_it_costs(state: State) -> None:
+    later = state.now + 2 * 3600
+    pace = pace_of(state, later)
+    assert pace is not None and hour_usd(state) > 0
+    level_usd = hour_usd(state) / (pace.gain_per_hour * 1000)
+
+    def told(worth_usd: float, at: float) -> list[str]:
+        valued = msgspec.structs.replace(state, envelope=msgspec.structs.replace(state.envelope, worth_usd=worth_usd))
+        return [need.sentence for need in needs(valued, at) if need.kind is NeedKind.PLATEAU]
+
+    assert told(0.0, later) == [], "nobody said what a gain is worth"
+    assert told(1.1 * level_usd, later) == []
+    (sentence,) = told(0.9 * level_usd, later)
+    assert f"costs ${hour_usd(state):.2f}" in sentence and "`cockpit end" in sentence
+    keep_at = later - pace.since_keep_s
+    assert told(0.9 * level_usd, keep_at + PLATEAU_AFTER_S - 1) == []
+
+
+def test_an_ended_session_is_on_no_plateau(state: State) -> None:
+    ended = msgspec.structs.replace(
+        state, envelope=msgspec.structs.replace(state.envelope, worth_usd=1e-6), ended_at=state.now
+    )
+    assert not [need for need in needs(ended, state.now + 9_999) if need.kind is NeedKind.PLATEAU]
