@@ -29,8 +29,11 @@ def main() -> None:
     budget_s = float(sys.argv[1]) if len(sys.argv) > 1 else 10.0
     wall = confinement.available().wall
     with tempfile.TemporaryDirectory() as place:
-        bare, walled = (started_ms(Path(place), one) for one in (Wall.NONE, wall))
-        print(f"a start: {bare:.0f} ms unconfined, {walled:.0f} ms behind {wall}: {walled - bare:+.0f} ms")
+        bare, walled = started_ms(Path(place), wall)
+        ratio = walled / bare
+        print(
+            f"a start: {bare:.0f} ms unconfined, {walled:.0f} ms behind {wall}: {walled - bare:+.0f} ms, {ratio:.2f}x"
+        )
         environment = {"COCKPIT_DATA_DIR": str(corpus.data_folder()), "COCKPIT_CORPUS": "stdlib"}
         one = Range(ROOT, Path(place), budget_s, environment, eval_tokens=0)
         before, began = processor_s(), time.monotonic()
@@ -39,18 +42,21 @@ def main() -> None:
             f"a run: {score.run_s:.1f} s, {score.cpu_s:.1f} s of a processor, {printed.training_seconds:.1f} s trained"
         )
         print(f"its score from outside: {score.seconds:.1f} s more, {score.seconds / score.run_s:.0%} of the run")
-        print(f"both: {time.monotonic() - began:.1f} s, {processor_s() - before:.1f} s of a processor by children")
+        scorer_s = processor_s() - before - score.cpu_s
+        print(f"of a processor: {scorer_s:.1f} s, {scorer_s / score.cpu_s:.0%} of the run's")
+        print(f"both: {time.monotonic() - began:.1f} s")
 
 
-def started_ms(place: Path, wall: Wall) -> float:
-    """Return the median milliseconds of a program that does nothing, behind the wall."""
-    command = confined(COMMAND, Rooms(place, environment_paths(COMMAND)), wall)
-    taken = []
+def started_ms(place: Path, wall: Wall) -> tuple[float, float]:
+    """Return the median milliseconds of a program that does nothing: without a wall and behind it, in turns."""
+    taken: dict[Wall, list[float]] = {Wall.NONE: [], wall: []}
+    commands = {one: confined(COMMAND, Rooms(place, environment_paths(COMMAND)), one) for one in taken}
     for _ in range(TRIES):
-        began = time.perf_counter()
-        subprocess.run(command, cwd=place, check=True)
-        taken.append(1000 * (time.perf_counter() - began))
-    return statistics.median(taken)
+        for one, command in commands.items():
+            began = time.perf_counter()
+            subprocess.run(command, cwd=place, check=True)
+            taken[one].append(1000 * (time.perf_counter() - began))
+    return statistics.median(taken[Wall.NONE]), statistics.median(taken[wall])
 
 
 def processor_s() -> float:

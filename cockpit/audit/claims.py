@@ -11,9 +11,9 @@ from cockpit.core.errors import CockpitError
 from cockpit.science.compare import t_cdf, t_quantile
 
 LEVEL = 0.05
-"""The error level of a claim: a gain of nothing is called real this often at most."""
+"""Error level of a claim: at most this share of the claims without a gain is called real."""
 EQUAL_SDS = 0.5
-"""Share of a run's SD within which two programs count as equal, where one claims the same with fewer steps."""
+"""Two programs count as equal within this share of a run's SD, where one claims the same score with fewer steps."""
 
 
 class AuditError(CockpitError):
@@ -40,7 +40,7 @@ class Group(msgspec.Struct, frozen=True):
     name: str
     values: tuple[float, ...]
     steps: int = 0
-    """Training steps; 0 where they are not told."""
+    """Training steps; 0 where they are unknown."""
     problem: str = ""
     """Why its values do not count, in a sentence; empty where they do."""
 
@@ -51,7 +51,7 @@ def judged(new: Group, old: Group) -> Finding:
     if problem := problem_of(new) or problem_of(old):
         return Finding(claim, Judgement.INVALID, problem)
     if min(len(new.values), len(old.values)) < 2:
-        return Finding(claim, Judgement.NOT_SHOWN, "one run has no repeats, so its noise is unknown")
+        return Finding(claim, Judgement.NOT_SHOWN, "one of the two was run only once, so its noise is unknown")
     mean, low, high, p_value, sd = difference(new.values, old.values)
     runs = f"{len(new.values)} and {len(old.values)} runs"
     told = f"{mean:+.4f} [{low:+.4f}, {high:+.4f}] in {runs}"

@@ -1,8 +1,8 @@
 """Audit autoresearch's results.tsv with the git history beside it: each keep claims to beat the keep before it.
 
-One run of a program tells no noise. The SD of a run is taken from commits that were run more than once, else from
-published repeats. The best of several experiments since the last keep is better by luck: the level is divided by
-their number.
+A program that was run once does not show how much its score varies. The SD of a run is taken from commits that were run
+more than once, else from published repeats. The best of several experiments looks better by luck alone, so the error
+level is divided by the number of experiments since the last keep.
 """
 
 import ast
@@ -106,7 +106,8 @@ def _findings(path: Path, rows: list[Row], history: History | None) -> list[Find
 def _judged(claim: str, row: Row, last: Row, sd: float, source: str, tried: int) -> Finding:
     gain = row.val_bpb - last.val_bpb
     needed = NormalDist().inv_cdf(1 - LEVEL / tried) * math.sqrt(2) * sd
-    told = f"{gain:+.4f}, and luck alone gives {-needed:+.4f} among {tried} (run SD {sd:.5f}, {source})"
+    best = "one run" if tried == 1 else f"the best of {tried} runs"
+    told = f"{gain:+.4f}; by luck alone {best} may reach {-needed:+.4f} (run SD {sd:.5f}, {source})"
     return Finding(claim, Judgement.REAL if -gain >= needed else Judgement.NOT_SHOWN, told)
 
 
@@ -119,7 +120,7 @@ def _noise(rows: list[Row]) -> tuple[float, str]:
     repeated = [values for values in by_commit.values() if len(values) > 1 and len(set(values)) > 1]
     freedom = sum(len(values) - 1 for values in repeated)
     if freedom < 3:
-        return PUBLISHED_SD, "published repeats: the file has too few of its own"
+        return PUBLISHED_SD, "from published repeats, since the file has too few"
     squares = sum((len(values) - 1) * variance(values) for values in repeated)
     return math.sqrt(squares / freedom), f"from {freedom + len(repeated)} repeats in the file"
 
@@ -137,7 +138,7 @@ def _problem(row: Row, last: Row, history: History | None) -> str:
         return ""
     for name in PROTECTED:
         if history.text(commit, name) != history.text(before, name):
-            return f"{name}, which measures, is another one than in {last.commit}"
+            return f"{name}, which computes the score, differs from that of {last.commit}"
     source, earlier = history.text(commit, "train.py"), history.text(before, "train.py")
     if not source:
         return f"commit {row.commit} has no train.py"
@@ -147,9 +148,9 @@ def _problem(row: Row, last: Row, history: History | None) -> str:
         return str(error)
     changed = _changed(source, earlier)
     if not changed:
-        return f"its code is that of {last.commit}: only the luck of the run differs"
+        return f"its code is the same as that of {last.commit}: only the luck of the run differs"
     if all(_SEED.search(line) for line in changed):
-        return "only the seed was changed: a lucky draw, and no better program"
+        return "only the seed was changed: the program is the same, and its luck differs"
     return ""
 
 

@@ -23,7 +23,7 @@ def test_a_gain_beyond_the_noise_is_real_and_one_within_is_not_shown() -> None:
     old = Group("a/1", repeats(3.28))
     assert judged(Group("a/2", repeats(3.27)), old).judgement is Judgement.REAL
     assert judged(Group("a/2", repeats(3.28)), old).judgement is Judgement.NOT_SHOWN
-    assert judged(Group("a/2", (3.2,)), old).reason == "one run has no repeats, so its noise is unknown"
+    assert judged(Group("a/2", (3.2,)), old).reason == "one of the two was run only once, so its noise is unknown"
 
 
 def test_a_gain_of_nothing_is_seldom_called_real() -> None:
@@ -102,13 +102,13 @@ def test_a_keep_is_judged_against_luck_among_all_that_was_tried(tmp_path: Path, 
     assert alone[0].judgement is Judgement.REAL
     many = [(f"{i:07x}", 0.9990 + i / 1e4, "discard") for i in range(30)]
     lucky = results(tmp_path, (one, 0.9980, "keep"), *many, (two, 0.9964, "keep"))
-    assert lucky[0].judgement is Judgement.NOT_SHOWN and "among 31" in lucky[0].reason
+    assert lucky[0].judgement is Judgement.NOT_SHOWN and "the best of 31 runs" in lucky[0].reason
 
 
 @pytest.mark.parametrize(
     ("train", "prepare", "value", "words"),
     [
-        (TRAIN.replace("LR = 1", "LR = 2"), "EVAL = 2\n", 0.9, "prepare.py, which measures, is another one"),
+        (TRAIN.replace("LR = 1", "LR = 2"), "EVAL = 2\n", 0.9, "prepare.py, which computes the score, differs"),
         (TRAIN.replace("# a remark", "# another"), "EVAL = 1\n", 0.9, "only the luck of the run differs"),
         (TRAIN.replace("SEED = 1", "SEED = 2"), "EVAL = 1\n", 0.9, "only the seed was changed"),
         (TRAIN.replace("LR = 1", "LR = 2"), "EVAL = 1\n", 0.0018, "a val_bpb of 0.0018 is impossible"),

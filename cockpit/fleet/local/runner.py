@@ -30,7 +30,7 @@ FULL_BELOW_BYTES = 1 << 16
 SCORE_BYTES = 1 << 16
 READ_BYTES = 1 << 20
 LAST_BYTES, LAST_CHARACTERS = 4096, 300
-"""Of a failed scorer's log, and of its last line in the message."""
+"""Bytes read of a failed scorer's log, and characters of its last line in the message."""
 LOOK_EVERY_S = 0.1
 MEASURE_EVERY_S = 1.0
 CORES_TOLERANCE = 0.25
