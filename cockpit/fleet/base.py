@@ -33,11 +33,24 @@ class Job(msgspec.Struct, frozen=True):
     """The path in `source` of the folder that the command starts in; empty for its top."""
     rescore: Scoring = Scoring.NONE
     """How much is computed outside it once it has ended, where the fleet can."""
+    score_command: tuple[str, ...] = ()
+    """The command that scores what it leaves, where the fleet can; empty for none."""
 
     @property
     def folder(self) -> Path:
         """The folder with train.py, which the command starts in."""
         return self.source / self.subfolder
+
+
+class Scored(msgspec.Struct, frozen=True):
+    """The end of the score command of a run."""
+
+    reason: str
+    """As in JobEnded."""
+    exit_code: int | None = None
+    message: str = ""
+    output: str = ""
+    """The end of its output."""
 
 
 class Evidence(msgspec.Struct, frozen=True):
@@ -55,6 +68,7 @@ class Evidence(msgspec.Struct, frozen=True):
     """The largest of its processes."""
     wall_s: float = 0.0
     rescore: Rescore | None = None
+    scored: Scored | None = None
 
 
 class ClusterReady(msgspec.Struct, frozen=True, tag=True):

@@ -15,7 +15,7 @@ import msgspec
 from cockpit.core.curves import Point, thin
 from cockpit.core.metric import VAL_BPB, Metric
 from cockpit.core.model import Metrics, Outcome, Progress
-from cockpit.fleet.base import Evidence
+from cockpit.fleet.base import Evidence, Scored
 from cockpit.fleet.printed_steps import PrintedSteps
 from cockpit.fleet.printed_values import (
     NUMBER_LIMIT,
@@ -191,29 +191,47 @@ class RunLog:
             if said and wanted_here and said != wanted_here:
                 message = f"it trained on the {what} {said}, the session's is {wanted_here}: its result does not count"
                 return _failed(Outcome.MISMATCH, message)
-        return self._scored(time_budget_s)
+        return self._scored(time_budget_s, evidence.scored if evidence is not None else None)
 
-    def _scored(self, time_budget_s: float) -> RunVerdict:
-        """Judge a run that ended well, by what it printed."""
-        name, printed = self.metric.name, self.values.word(self.metric.name)
+    def _scored(self, time_budget_s: float, scored: Scored | None) -> RunVerdict:
+        """Judge a run that ended well, by what it printed, or its score command."""
+        if not self.metric.score_command:
+            return self._judged(self, "it", time_budget_s)
+        if scored is None:
+            return _failed(Outcome.CRASH, "nothing ran its score command")
+        printed = RunLog(self.metric)
+        printed.feed(scored.output.encode(), 0.0)
+        printed.finish(0.0)
+        if scored.reason != "exited" or scored.exit_code != 0:
+            why = scored.message or printed.last_error or printed.last_line or "it printed nothing"
+            ended = (
+                f"ended with exit code {scored.exit_code}" if scored.reason == "exited" else f"hit its {scored.reason}"
+            )
+            return _failed(Outcome.CRASH, f"its score command {ended}: {why}")
+        return self._judged(printed, "its score command", time_budget_s)
+
+    def _judged(self, log: "RunLog", who: str, time_budget_s: float) -> RunVerdict:
+        """Judge by the values in a log: this one, or that of the score command, called `who`."""
+        name, printed = self.metric.name, log.values.word(self.metric.name)
         if not printed:
-            return _failed(Outcome.CRASH, f"it ended well but printed no {name}; its last line: {self.last_line}")
+            return _failed(Outcome.CRASH, f"{who} ended well but printed no {name}; its last line: {log.last_line}")
         value = leading_number(printed, math.inf)
         if value is None:
-            return _failed(Outcome.CRASH, f"it printed {name} {printed[:40]}, which is not a number")
+            return _failed(Outcome.CRASH, f"{who} printed {name} {printed[:40]}, which is not a number")
         if abs(value) > NUMBER_LIMIT:
-            message = f"it printed {name} {printed[:40]}, which is outside -{NUMBER_LIMIT:.0e} to {NUMBER_LIMIT:.0e}"
+            message = f"{who} printed {name} {printed[:40]}, which is outside -{NUMBER_LIMIT:.0e} to {NUMBER_LIMIT:.0e}"
             return _failed(Outcome.CRASH, message)
-        metrics = self._metrics(value)
+        metrics = self._metrics(value, log)
         if time_budget_s and metrics.training_seconds > BUDGET_SHARE * time_budget_s + BUDGET_SLACK_S:
             message = f"it trained for {metrics.training_seconds:.1f} s, the budget is {time_budget_s:g} s"
             return _failed(Outcome.MISMATCH, f"{message}: its result does not count")
         return RunVerdict(Outcome.VALID, metrics, "")
 
-    def _metrics(self, value: float) -> Metrics:
+    def _metrics(self, value: float, log: "RunLog") -> Metrics:
         """Return the summary's numbers; 0 for one that is missing or implausible."""
         numbers = {name: max(0.0, leading_number(word) or 0.0) for name, word in self._summary.items()}
-        others = {name: self.values.number(name) for name in self.metric.others}
+        own = {name: self.values.number(name) for name in self.metric.others}
+        others = {name: own[name] if (number := log.values.number(name)) is None else number for name in own}
         return Metrics(
             score=value,
             training_seconds=max(0.0, self.values.number(TRAINING_SECONDS) or 0.0),

@@ -10,8 +10,9 @@ from cockpit.read.second_metrics import second_words
 from cockpit.read.wording import count
 
 BY_THEMSELVES = "scored by themselves"
+BY_COMMAND = "scored after its run by the session's score command"
 BY_ITSELF = "scored by its own run"
-RESCORED, SELF_SCORED, FAILED_PROBE = "rescored", "self-scored", "failed a probe"
+RESCORED, SELF_SCORED, COMMAND_SCORED, FAILED_PROBE = "rescored", "self-scored", "command-scored", "failed a probe"
 UNCONFINED = "unconfined"
 
 
@@ -27,7 +28,7 @@ def unchecked(state: State) -> list[str]:
     elif walls[UNCONFINED]:
         runs = f"{walls[UNCONFINED]:,} of {count(walls.total(), 'run')}"
         found.append(f"unconfined: {runs} could read and write whatever the person can")
-    if not session.rescore:
+    if not session.rescore and not session.metric.score_command:
         found.append(f"{BY_THEMSELVES}: every score is the word of its own run")
     elif trouble := scorer_trouble(state):
         found.append(f"{BY_THEMSELVES}: the baseline could not be scored outside its run: {trouble}")
@@ -43,11 +44,11 @@ def checks_of(state: State, experiment: Experiment) -> str:
         return ""
     walls = list(dict.fromkeys(run.wall or "confinement unchecked" for run in runs))
     second = second_words(state, experiment.id)
-    return f"{', '.join(walls)}; {_scored(runs)}" + (f"; {second}" if second else "")
+    return f"{', '.join(walls)}; {_scored(state, runs)}" + (f"; {second}" if second else "")
 
 
 def origin_of(state: State, experiment: Experiment) -> str:
-    """Return how the experiment's score came to be, for a table's cell: `rescored`, or `self-scored, unconfined`.
+    """Return how the experiment's score came to be, for a table's cell: `rescored`, `command-scored`, or `self-scored, unconfined`.
 
     Empty before its first run and in a simulated session.
     """
@@ -56,7 +57,8 @@ def origin_of(state: State, experiment: Experiment) -> str:
         return ""
     newest = _rescore_of(runs)
     checked = FAILED_PROBE if newest and newest.failed else RESCORED
-    said = SELF_SCORED if newest is None or newest.trouble else checked
+    own_word = COMMAND_SCORED if state.session.metric.score_command else SELF_SCORED
+    said = own_word if newest is None or newest.trouble else checked
     return said if all(run.wall not in ("", UNCONFINED) for run in runs) else f"{said}, {UNCONFINED}"
 
 
@@ -67,7 +69,9 @@ def _rescore_of(runs: list[Attempt]) -> Rescore | None:
     return (confirmed or found)[-1].rescore if found else None
 
 
-def _scored(runs: list[Attempt]) -> str:
+def _scored(state: State, runs: list[Attempt]) -> str:
+    if state.session.metric.score_command:
+        return BY_COMMAND
     newest = _rescore_of(runs)
     if newest is None:
         return BY_ITSELF

@@ -253,6 +253,10 @@ class VariantStore:
             else:
                 yield from self._absent(*found, path / at)
 
+    def is_tracked(self, path: str) -> bool:
+        """Tell if git stores the file at this path below the folder of the repository."""
+        return bool(git_answer(self._repo, "ls-files", "--", (PurePosixPath(self.subfolder) / path).as_posix()))
+
     def inputs(self, commit: str) -> Inputs:
         """Return what the Python files at the top of a commit need of the person's checkout that git does not store."""
         scripts = {

@@ -171,6 +171,7 @@ def check(folder: SessionFolder, repo: Path, settings: Settings) -> None:
     store = VariantStore(repo, folder.name, metric_of(settings.research))
     try:
         store.check_baseline()
+        _check_score_command(store, repo, metric_of(settings.research).score_command)
     finally:
         store.close()
 
@@ -370,6 +371,15 @@ def _check_metric(metric: Metric, spec: FleetSpec) -> None:
         raise CreateError(f"a simulated fleet measures {DEFAULT_NAME} alone: leave the settings of the metric out")
     if metric.score_command and spec.kind != "local":
         raise CreateError("[research] score_command scores runs on this machine alone: use --fleet local")
+
+
+def _check_score_command(store: VariantStore, repo: Path, words: tuple[str, ...]) -> None:
+    """Refuse a score command whose files experiments may edit, or git does not store."""
+    for word in words:
+        if word == "train.py":
+            raise CreateError("[research] score_command runs train.py, which experiments edit: name another file")
+        if (repo / word).is_file() and not Path(word).is_absolute() and not store.is_tracked(word):
+            raise CreateError(f"[research] score_command: git does not store {word}: `git add {word}`, then commit")
 
 
 def _own_python(repo: Path, spec: FleetSpec) -> tuple[str, ...]:

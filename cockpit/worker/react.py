@@ -134,6 +134,7 @@ class Reactor:
             time_limit_s=state.session.time_limit_s,
             subfolder=self._parts.store.subfolder,
             rescore=scoring_of(state, attempt),
+            score_command=state.session.metric.score_command,
         )
 
     def _cancel(self, state: State, event: Cancelling) -> list[Event]:

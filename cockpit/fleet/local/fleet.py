@@ -205,6 +205,7 @@ class LocalFleet:
             "wall": self._wall,
             "limits": self._limits(self._access.confine),
             "scorer": self._scorer(job, python, environment) if job.rescore else None,
+            "score_command": self._score_command(job, python, environment) if job.score_command else None,
         }
 
     def _limits(self, limited: bool) -> dict[str, float]:
@@ -241,6 +242,25 @@ class LocalFleet:
             "limits": self._limits(True),
             "model": job.environment.get("COCKPIT_MODEL", ""),
             "work": {"servers": servers, "code": str(folder / "code"), "probes": job.rescore is Scoring.WHOLE},
+        }
+
+    def _score_command(self, job: Job, python: str, environment: dict[str, str]) -> dict[str, object]:
+        """Return the score command of the run as its runner takes it: in a folder of its own, without the network."""
+        words = list(job.score_command)
+        words[0] = python if words[0] in ("python", "python3") and "python" in Path(python).name else words[0]
+        room = _folder(job).absolute() / "scored"
+        start = room / job.subfolder
+        own = dict(environment)
+        if self._wall is Wall.LANDLOCK:
+            own["TMPDIR"] = str(room)
+        readable = *environment_paths(words), *self._data(job), *data_folders(environment)
+        return {
+            "command": confined(words, Rooms(room, readable, start=start), self._wall),
+            "source": str(start),
+            "writable": str(room),
+            "environment": own,
+            "time_limit_s": SCORING_LIMIT_S,
+            "limits": self._limits(self._access.confine),
         }
 
     def _data(self, job: Job) -> list[Path]:
@@ -333,7 +353,7 @@ def _hidden(source: Path, environment: dict[str, str]) -> tuple[Path, ...]:
 
 
 def _longest_s(job: Job) -> float:
-    return job.time_limit_s + (SCORING_LIMIT_S if job.rescore else 0.0)
+    return job.time_limit_s + SCORING_LIMIT_S * (bool(job.rescore) + bool(job.score_command))
 
 
 def _folder(job: Job) -> Path:

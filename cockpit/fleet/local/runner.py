@@ -28,6 +28,9 @@ KILL_AFTER_S = 5.0
 REAP_WITHIN_S = 5.0
 FULL_BELOW_BYTES = 1 << 16
 SCORE_BYTES = 1 << 16
+CODE_SUFFIXES = (".py", ".pyc", ".pyd", ".pyi", ".pth", ".so", ".sh", ".toml", ".cfg", ".ini")
+"""Suffixes of files that a run may not leave for the score command: they could change what it does."""
+FILES_LEFT_AT_MOST = 20_000
 READ_BYTES = 1 << 20
 LAST_BYTES, LAST_CHARACTERS = 4096, 300
 """Bytes read of a failed scorer's log, and characters of its last line in the message."""
@@ -129,6 +132,8 @@ def main() -> None:
     before = evidence(job["source"])
     if job.get("scorer"):
         keep_code(job["source"], folder)
+    if job.get("score_command"):
+        shutil.copytree(job["writable"], os.path.join(folder, "scored"), symlinks=True)
     os.write(started, json.dumps({"pid": os.getpid(), "wall": job["wall"], **times()}).encode())
     os.fsync(started)
     adopt_orphans()
@@ -144,6 +149,9 @@ def main() -> None:
     sampled_s = float(str(ended.pop("sampled_s", 0.0)))  # the kernel counts no child whose parent ignores its end
     after = evidence(job["source"])
     rescore = score(job, folder, cancelled) if job.get("scorer") and ended["exit_code"] == 0 else None
+    scored = None
+    if job.get("score_command") and ended["reason"] == EXITED and ended["exit_code"] == 0:
+        scored = run_score_command(job, folder, cancelled)
     ended["evidence"] = {
         "before": {name: digest for name, (digest, _) in before.items()},
         "after": {name: digest for name, (digest, _) in after.items()},
@@ -153,6 +161,7 @@ def main() -> None:
         "peak_rss_mb": usage.ru_maxrss / 1024,
         "wall_s": wall_s,
         "rescore": rescore,
+        "scored": scored,
     }
     while not note(folder, "ended.json", ended | times()):
         time.sleep(1.0)
@@ -212,6 +221,62 @@ def last_line(path: str) -> str:
         lines = [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
         return f": {' '.join(lines[-1].split())[-LAST_CHARACTERS:]}" if lines else ""
     return ""
+
+
+def run_score_command(job: "dict[str, object]", folder: str, cancelled: list[int]) -> "dict[str, object]":
+    """Run the score command on what the run has left, in the code as it was before the run. Returns what became of it.
+
+    Its output is appended to the run's log for the person; the score is read from what is returned.
+    """
+    command = job["score_command"]
+    assert isinstance(command, dict)
+    stale = hand_over(str(job["writable"]), os.path.join(folder, "scored"))
+    log = Log(os.path.join(folder, "scored.log"))
+    ended = run(command, cancelled, log)
+    log.close()
+    with open(os.path.join(folder, "scored.log"), "rb") as file:
+        file.seek(max(0, os.path.getsize(file.name) - SCORE_BYTES))
+        output = file.read()
+    shown = Log(str(job["log_path"]))
+    shown.write(b"\n[cockpit: the output of score_command follows]\n")
+    if stale:
+        shown.write(f"[cockpit: it reads {', '.join(stale[:8])} as committed, not as the run left it]\n".encode())
+    shown.write(output)
+    shown.close()
+    return ended | {"output": output.decode("utf-8", "replace")}
+
+
+def hand_over(source: str, room: str) -> list[str]:
+    """Link the files that a run has added into the room of its score command. Returns the data that it has changed.
+
+    Files of the repository stay as they were before the run. Code, links, and what lies below a hidden folder are left
+    out.
+    """
+    changed: list[str] = []
+    files = 0
+    for where, folders, names in os.walk(source):
+        folders[:] = [name for name in folders if not name.startswith(".") and name != "__pycache__"]
+        inside = os.path.join(room, os.path.relpath(where, source))
+        for name in names:
+            path, target = os.path.join(where, name), os.path.join(inside, name)
+            if name.endswith(CODE_SUFFIXES) or os.path.islink(path) or not os.path.isfile(path):
+                continue
+            if os.path.lexists(target):
+                same = os.path.getsize(path) == os.path.getsize(target) and not is_rewritten(path, target)
+                changed += [] if same else [os.path.relpath(path, source)]
+                continue
+            files += 1
+            if files > FILES_LEFT_AT_MOST:
+                return changed
+            with contextlib.suppress(OSError):
+                os.makedirs(inside, exist_ok=True)
+                os.link(path, target)
+    return changed
+
+
+def is_rewritten(path: str, copy: str) -> bool:
+    """Tell if a file was written after it was copied; a copy has the time of its original."""
+    return os.stat(path).st_mtime_ns != os.stat(copy).st_mtime_ns
 
 
 def run(job: "dict[str, object]", cancelled: list[int], log: Log) -> "dict[str, object]":

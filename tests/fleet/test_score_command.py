@@ -1,0 +1,121 @@
+"""A score command scores what a run has left, in code and data that the run cannot change."""
+
+import hashlib
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from cockpit.core.metric import Constraint, Direction, Metric, Relation
+from cockpit.core.model import Outcome, RunAccess
+from cockpit.fleet.base import Job, JobEnded
+from cockpit.fleet.local.confinement import available
+from cockpit.fleet.local.devices import slots
+from cockpit.fleet.local.fleet import LocalFleet
+from cockpit.fleet.run_log import RunLog, RunVerdict
+
+METRIC = Metric("accuracy", Direction.MAX, score_command=("python", "score.py"))
+SCORE = """
+truth = open("labels.txt").read().split()
+guess = open("out/guess.txt").read().split()
+print("accuracy:", sum(a == b for a, b in zip(truth, guess)) / len(truth))
+"""
+GUESSES = "import os\nos.makedirs('out', exist_ok=True)\nopen('out/guess.txt', 'w').write('a b c c')\n"
+ACCESSES = [RunAccess(), *([RunAccess(confine=True)] if available().wall else [])]
+
+
+def verdict(
+    place: Path, train: str, score: str = SCORE, metric: Metric = METRIC, access: RunAccess = ACCESSES[0]
+) -> RunVerdict:
+    """Return the verdict on a run of `train` that `score` has scored."""
+    source = place / "runs" / "e0001.1"
+    source.mkdir(parents=True)
+    (source / "train.py").write_text(train)
+    (source / "score.py").write_text(score)
+    (source / "labels.txt").write_text("a b c d")
+    log_path = place / "e0001.1.log"
+    command = (sys.executable, "-u", "train.py")
+    job = Job("e0001.1", "cpu-01", source, log_path, {"SEED": "1"}, command, 30.0, score_command=metric.score_command)
+    fleet = LocalFleet(slots(1), threading.Event(), access)
+    fleet.submit(job)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for report in fleet.poll():
+            if isinstance(report, JobEnded):
+                log = RunLog(metric)
+                log.feed(log_path.read_bytes(), 1.0)
+                log.finish(1.0)
+                code = hashlib.sha256(train.encode()).hexdigest()
+                return log.verdict(report.exit_code, code, "", evidence=report.evidence)
+        time.sleep(0.02)
+    raise AssertionError("the run did not end")
+
+
+@pytest.mark.parametrize("access", ACCESSES, ids=lambda access: "confined" if access.confine else "unconfined")
+def test_what_a_run_leaves_is_scored_by_the_command(tmp_path: Path, access: RunAccess) -> None:
+    found = verdict(tmp_path, GUESSES, access=access)
+    assert (found.outcome, found.message) == (Outcome.VALID, "")
+    assert found.metrics is not None and found.metrics.score == 0.75
+    assert b"accuracy: 0.75" in (tmp_path / "e0001.1.log").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "cheat",
+    [
+        "print('accuracy: 1.0')\n",
+        "open('score.py', 'w').write('print(\"accuracy: 1.0\")')\n",
+        "open('labels.txt', 'w').write('a b c c')\n",
+        "open('builtins_.py', 'w').write('')\nopen('os.py', 'w').write('print(\"accuracy: 1.0\")')\n",
+        "import os\nos.remove('labels.txt')\nos.symlink('out/guess.txt', 'labels.txt')\n",
+        "print('COCKPIT_END accuracy: 1.0')\n",
+    ],
+)
+def test_a_run_cannot_change_its_score_command_or_its_data(tmp_path: Path, cheat: str) -> None:
+    found = verdict(tmp_path, GUESSES + cheat)
+    if found.outcome is not Outcome.MISMATCH:
+        assert found.metrics is not None and found.metrics.score == 0.75
+
+
+def test_data_that_the_run_has_changed_is_told_in_its_log(tmp_path: Path) -> None:
+    verdict(tmp_path, GUESSES + "import time\ntime.sleep(0.01)\nopen('labels.txt', 'w').write('a b c c')\n")
+    said = (tmp_path / "e0001.1.log").read_text()
+    assert "[cockpit: it reads labels.txt as committed, not as the run left it]" in said
+
+
+@pytest.mark.parametrize(
+    ("score", "said"),
+    [
+        ("raise ValueError('no guesses')", "its score command ended with exit code 1: ValueError: no guesses"),
+        ("print('done')", "its score command ended well but printed no accuracy; its last line: done"),
+        ("print('accuracy: nan')", "its score command printed accuracy nan, which is not a number"),
+        ("import os\nos.abort()", "its score command ended with exit code -6: "),
+    ],
+)
+def test_a_score_command_that_fails_is_a_crash_with_its_sentence(tmp_path: Path, score: str, said: str) -> None:
+    found = verdict(tmp_path, GUESSES, score)
+    assert (found.outcome, found.metrics) == (Outcome.CRASH, None)
+    assert found.message.startswith(said)
+
+
+def test_a_run_that_fails_is_not_scored(tmp_path: Path) -> None:
+    found = verdict(tmp_path, GUESSES + "raise SystemExit(3)\n")
+    assert found.outcome is Outcome.CRASH and found.message.startswith("it ended with exit code 3")
+    assert "score_command" not in (tmp_path / "e0001.1.log").read_text()
+
+
+def test_a_fleet_that_runs_no_score_command_gives_no_score() -> None:
+    log = RunLog(METRIC)
+    log.feed(b"COCKPIT_START train_sha256=a prepare_sha256=b\naccuracy: 1.0\n", 1.0)
+    log.feed(b"COCKPIT_END train_sha256=a prepare_sha256=b exit=0\n", 1.0)
+    found = log.verdict(0, "a", "b")
+    assert (found.outcome, found.message) == (Outcome.CRASH, "nothing ran its score command")
+
+
+def test_second_metrics_come_from_the_run_where_the_command_prints_none(tmp_path: Path) -> None:
+    limits = (Constraint("size_mb", Relation.LESS, 9.0), Constraint("recall", Relation.MORE, 0.1))
+    metric = Metric("accuracy", Direction.MAX, constraints=limits, score_command=METRIC.score_command)
+    train = GUESSES + "print('size_mb: 3')\nprint('recall: 1.0')\n"
+    found = verdict(tmp_path, train, SCORE + "print('recall: 0.5')\n", metric)
+    assert found.metrics is not None and found.metrics.others == {"size_mb": 3.0, "recall": 0.5}
