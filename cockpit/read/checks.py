@@ -48,7 +48,7 @@ def checks_of(state: State, experiment: Experiment) -> str:
 
 
 def origin_of(state: State, experiment: Experiment) -> str:
-    """Return how the experiment's score came to be, for a table's cell: `rescored`, `command-scored`, or `self-scored, unconfined`.
+    """Return how the experiment's score came to be, in a word: `rescored`, `command-scored`, `self-scored` ….
 
     Empty before its first run and in a simulated session.
     """
