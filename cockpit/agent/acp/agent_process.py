@@ -29,6 +29,7 @@ from acp.schema import (
     InitializeResponse,
     McpServerStdio,
     PromptResponse,
+    SessionModeState,
     TextContentBlock,
 )
 from pydantic import ValidationError
@@ -47,6 +48,9 @@ WRONG_LINES_AT_MOST = 1_000
 AUTH_REQUIRED = -32000
 NOT_THERE_RETRY_S = 300.0
 ENDS_WITHIN_S = 3.0
+ASKING_MODES = ("default", "read-only", "ask")
+"""Modes of known agents in which they ask for permission; the first one offered is chosen: that of Claude Code and
+Gemini CLI, of Codex, of others."""
 
 
 class Memory(msgspec.Struct):
@@ -264,12 +268,12 @@ class AgentProcess:
         able = answer.agent_capabilities
         try:
             if known and able and able.session_capabilities and able.session_capabilities.resume is not None:
-                await asyncio.wait_for(
-                    self._connection.resume_session(known, str(self._cwd), mcp_servers=servers), START_S
-                )
+                resuming = self._connection.resume_session(known, str(self._cwd), mcp_servers=servers)
+                await self._ask_first((await asyncio.wait_for(resuming, START_S)).modes)
                 return
             if known and able and able.load_session:
-                await asyncio.wait_for(self._connection.load_session(str(self._cwd), known, servers), START_S)
+                loading = self._connection.load_session(str(self._cwd), known, servers)
+                await self._ask_first((await asyncio.wait_for(loading, START_S)).modes)
                 return
         except (RequestError, ValidationError, TimeoutError):
             pass  # a session that is gone: a new one begins, with the whole brief
@@ -278,6 +282,19 @@ class AgentProcess:
         except Exception as error:
             raise self.refusal(error, "a session") from None
         self.memory.session, self.memory.introduced, self.memory.cost_usd = made.session_id, "", 0.0
+        await self._ask_first(made.modes)
+
+    async def _ask_first(self, modes: SessionModeState | None) -> None:
+        """Choose the mode in which the agent asks before it acts. Some begin in one that decides alone."""
+        offered = [mode.id for mode in modes.available_modes] if modes else []
+        asking = next((mode for mode in ASKING_MODES if mode in offered), None)
+        if asking is None or modes is None or modes.current_mode_id == asking:
+            return
+        assert self._connection is not None
+        try:
+            await asyncio.wait_for(self._connection.set_session_mode(self.memory.session, asking), START_S)
+        except Exception as error:
+            raise self.refusal(error, f"the mode {asking}") from None
 
     def _mcp_server(self) -> McpServerStdio:
         """Return how the agent starts Cockpit's tools, under the name of its seat."""
