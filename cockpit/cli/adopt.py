@@ -26,7 +26,7 @@ def adopt(clusters: list[str], name: str | None) -> str:
         try:
             intent = row.intent(state, {"cluster": cluster}, session_now(state))
             if send_and_await(folder, intent) is None:
-                return f"queued: `cockpit open {folder.name}` starts the worker that takes over {', '.join(clusters)}"
+                return f"queued: `cockpit start {folder.name}` starts the worker that takes over {', '.join(clusters)}"
             found = _found(folder, cluster)
             taken.append(f"{cluster} ({found.hardware or 'CPU'})")
         except (CommandError, SteeringError) as error:

@@ -72,6 +72,7 @@ def _parsed(parse: Callable[[str], T], text: str) -> T:
 
 def add_session(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("session", nargs="?", metavar="SESSION", help="default: the last one used")
+    parser.add_argument("-s", "--session", dest="named_session", metavar="NAME", help=argparse.SUPPRESS)
 
 
 def add_session_option(parser: argparse.ArgumentParser) -> None:

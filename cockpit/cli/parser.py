@@ -33,5 +33,5 @@ def parser() -> ArgumentParser:
     for part in (sessions, reading, steering, agents, trust):
         part.add(command)
     completion.add(command, top)
-    top.epilog = groups_text(helps)
+    top.epilog = f"{groups_text(helps)}\n\nAn agent begins with `cockpit guide`."
     return top

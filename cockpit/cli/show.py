@@ -9,6 +9,7 @@ from pathlib import Path
 from cockpit.cli.errors import CommandError
 from cockpit.cli.json_output import print_json
 from cockpit.cli.locate import glance_at, session, session_now, state_of
+from cockpit.cli.thinned_log import ThinnedLog
 from cockpit.core.metric import precise
 from cockpit.core.nearest import did_you_mean
 from cockpit.core.state import State
@@ -105,8 +106,11 @@ def print_results(name: str | None, output: str | None, query: str = "") -> None
     print(f"written to {output}")
 
 
-def print_log(name: str | None, of: str, follow: bool) -> None:
-    """Print the log of an attempt, or of an experiment's current one; with `follow` until the attempt ends."""
+def print_log(name: str | None, of: str, follow: bool, raw: bool) -> None:
+    """Print the log of an attempt, or of an experiment's current one; with `follow` until the attempt ends.
+
+    Progress that overwrites itself is thinned, unless `raw`.
+    """
     folder = session(name)
     state = state_of(folder)
     attempt = current_attempt(state, of)
@@ -117,12 +121,14 @@ def print_log(name: str | None, of: str, follow: bool) -> None:
     path = folder.log(attempt.id)
     if not path.exists():
         raise CommandError(f"{attempt.id} has printed nothing yet")
+    thinned = ThinnedLog()
     with path.open("rb") as file:
         while True:
             if chunk := file.read(1 << 16):
-                show(chunk)
+                show(chunk if raw else thinned.feed(chunk))
                 continue
             if not follow or state_of(folder).attempts[attempt.id].status == "ended":
+                show(thinned.end())
                 return
             time.sleep(FOLLOW_EVERY_S)
 

@@ -94,7 +94,7 @@ def print_result(folder: SessionFolder, taken: IntentTaken | None, done: str, as
     """Print the result of an intent, for a person or a program, and notes by name."""
     if taken is None:
         name = folder.name
-        done = f"queued: the worker of {name} is not running; `cockpit open {name}` starts it"
+        done = f"queued: the worker of {name} is not running; `cockpit start {name}` starts it"
     problems = list(taken.problems) if taken else []
     if as_json:
         found = {"taken": taken is not None, "wave": taken.wave or None if taken else None, "said": done}

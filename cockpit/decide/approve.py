@@ -56,9 +56,11 @@ def outside_envelope(state: State, wave: Wave, now: float) -> str:
         return "the envelope has ended"
     size = len(wave.arms) + len(wave.again)
     if size > envelope.wave_size:
-        return f"{size} arms are more than the envelope's {envelope.wave_size}"
+        return (
+            f"{size} arms are more than the envelope's {envelope.wave_size} (`envelope --wave-size {size}` allows it)"
+        )
     if not envelope.patches and any(state.experiments[arm].change.edits for arm in wave.arms):
-        return "the envelope allows constants only, and an arm edits code"
+        return "the envelope allows constants only, and an arm edits code (`envelope --patches` allows it)"
     runs = sum(state.experiments[arm].replicates for arm in wave.arms) + len(wave.again) * wave.replicates
     dearest = max((run_usd(state, cluster) for cluster in state.clusters.values()), default=0.0)
     # The first run of a launch under way is one of those that wait.

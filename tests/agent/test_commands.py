@@ -71,13 +71,13 @@ def test_the_transcript_prints_all_turns_or_the_last_ones(
 
 
 def test_the_page_for_agents_lists_exactly_the_tools() -> None:
-    page = (ROOT / "docs" / "agents.md").read_text()
+    page = (ROOT / "cockpit" / "agent" / "guide" / "AGENTS.md").read_text()
     listed = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
     assert listed == list(OUTSIDE_TOOLS)
 
 
 def test_the_example_waves_on_the_page_for_agents_are_valid() -> None:
-    page = (ROOT / "docs" / "agents.md").read_text()
+    page = (ROOT / "cockpit" / "agent" / "guide" / "AGENTS.md").read_text()
     blocks = [json.loads(block) for block in re.findall(r"^ {7}\{.*\n(?: {8}.*\n)*", page, re.MULTILINE)]
     assert len(blocks) == 3
     source = (ROOT / "train.py").read_text()

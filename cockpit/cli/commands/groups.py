@@ -18,7 +18,7 @@ class Group:
 GROUPS = (
     Group(
         "start",
-        ("open", "new", "init", "list", "demo", "doctor", "completion"),
+        ("open", "new", "start", "init", "list", "demo", "doctor", "completion"),
         "cockpit new night --mode autopilot --hours 8",
     ),
     Group(
@@ -43,7 +43,11 @@ GROUPS = (
         "cockpit approve w007",
     ),
     Group("fleet", ("adopt", "relaunch", "down"), "cockpit relaunch gpu-03"),
-    Group("agents", ("agent", "proposer", "mcp", "tool", "transcript"), "cockpit agent claude-code"),
+    Group(
+        "agents",
+        ("agent", "proposer", "agent-setup", "guide", "wait", "tool", "mcp", "transcript"),
+        "cockpit agent claude-code",
+    ),
 )  # fmt: skip
 
 ALIASES = {"log": ("logs",), "status": ("queue",), "new": ("launch",)}

@@ -42,6 +42,7 @@ def add(command: Command) -> None:
     it = command("log", _log, "print an experiment's output")
     it.add_argument("experiment", metavar="EXPERIMENT", help="e0042 for its newest attempt, e0042.1 for one attempt")
     it.add_argument("-f", "--follow", action="store_true", help="continue until the attempt ends")
+    it.add_argument("--raw", action="store_true", help="every byte: progress that overwrites itself is not thinned")
     add_session_option(it)
     it = command("diff", _diff, "print an experiment's change")
     it.add_argument("experiment", metavar="EXPERIMENT")
@@ -104,7 +105,7 @@ def _finish(options: Namespace) -> None:
 def _log(options: Namespace) -> None:
     from cockpit.cli.show import print_log
 
-    print_log(options.session, options.experiment, options.follow)
+    print_log(options.session, options.experiment, options.follow, options.raw)
 
 
 def _diff(options: Namespace) -> None:

@@ -1,0 +1,38 @@
+"""A run's output for a reader: of the steps that a carriage return overwrites, few are kept."""
+
+EVERY = 20
+"""Steps in a row that overwrite each other, of which the first is shown, besides the very last."""
+
+
+class ThinnedLog:
+    """Thins a log that arrives in pieces."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._overwritten = 0
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Return the lines to show of the next piece. An unfinished line is held back."""
+        lines = (self._rest + chunk.replace(b"\r\n", b"\n")).split(b"\n")
+        self._rest = lines.pop()
+        shown = [step for line in lines for step in (*self._steps(line), line.rpartition(b"\r")[2])]
+        *steps, self._rest = self._rest.split(b"\r")
+        shown += self._kept(steps)
+        return b"".join(step + b"\n" for step in shown)
+
+    def end(self) -> bytes:
+        """Return the line that was never finished."""
+        return self._rest + b"\n" if self._rest else b""
+
+    def _steps(self, line: bytes) -> list[bytes]:
+        kept = self._kept(line.split(b"\r")[:-1])
+        self._overwritten = 0
+        return kept
+
+    def _kept(self, steps: list[bytes]) -> list[bytes]:
+        kept = []
+        for step in steps:
+            if step and self._overwritten % EVERY == 0:
+                kept.append(step)
+            self._overwritten += bool(step)
+        return kept
