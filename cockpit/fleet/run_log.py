@@ -139,7 +139,8 @@ class RunLog:
         if mark[1] == "START":
             self.started = self.started or (mark[2], mark[3])
         else:
-            self.ended = (mark[2], mark[3])
+            if self.ended is None or self.ended == self.started:  # code that was changed stays so, whatever follows
+                self.ended = (mark[2], mark[3])
             self.exit_code = int(mark[4]) if mark[4] else self.exit_code
 
     def _fact(self, text: str) -> None:

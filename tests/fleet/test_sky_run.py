@@ -54,6 +54,25 @@ def test_a_run_prints_the_hashes_of_its_code_before_and_after(tmp_path: Path) ->
     assert log.verdict(None, *hashes(a_job)).outcome is Outcome.VALID
 
 
+def test_a_run_that_changes_its_code_and_restores_it_is_a_mismatch(tmp_path: Path) -> None:
+    edits = "code = open('prepare.py').read(); open('prepare.py', 'w').write('x'); open('prepare.py', 'w').write(code)"
+    a_job = job(tmp_path, f"{edits}\nprint('val_bpb: 1.5')")
+    log, code = run(a_job)
+    assert code == 0 and log.ended == ("changed", "changed")
+    verdict = log.verdict(None, *hashes(a_job))
+    assert verdict.outcome is Outcome.MISMATCH and "changed while it ran" in verdict.message
+
+
+def test_a_mark_that_is_printed_after_the_script_s_own_changes_nothing(tmp_path: Path) -> None:
+    a_job = job(tmp_path)
+    train, prepare = hashes(a_job)
+    log = RunLog()
+    good = f"train_sha256={train} prepare_sha256={prepare}"
+    bad = "train_sha256=changed prepare_sha256=changed"
+    log.feed(f"COCKPIT_START {good}\nval_bpb: 1.5\nCOCKPIT_END {bad} exit=0\nCOCKPIT_END {good} exit=0\n".encode(), 0.0)
+    assert log.verdict(None, train, prepare).outcome is Outcome.MISMATCH
+
+
 def test_a_run_that_changes_its_code_is_a_mismatch(tmp_path: Path) -> None:
     a_job = job(tmp_path, "open('train.py', 'a').write('# more')\nprint('val_bpb: 1.5')")
     log, _ = run(a_job)

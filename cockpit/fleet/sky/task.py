@@ -23,9 +23,14 @@ NO_FOLDER, RAN_BEFORE = 97, 98
 _RUN = """\
 cd variants/{name} || {{ echo 'cockpit: its folder did not arrive'; exit {no_folder}; }}
 mkdir ".started.${{SKYPILOT_NODE_RANK:-0}}" || {{ echo 'cockpit: it ran here before'; exit {ran_before}; }}
+cockpit_marks() {{
+  stat -c '%i %s %y %z' train.py prepare.py 2> /dev/null
+}}
 cockpit_hashes() {{
+  [ "$(cockpit_marks)" = "$cockpit_marks" ] || {{ echo "train_sha256=changed prepare_sha256=changed"; return; }}
   echo "train_sha256=$(sha256sum < train.py | cut -c 1-64) prepare_sha256=$(sha256sum < prepare.py | cut -c 1-64)"
 }}
+cockpit_marks=$(cockpit_marks)
 echo "COCKPIT_START $(cockpit_hashes) at=$(date +%s.%N)"
 cockpit_home=$PWD
 set -m
@@ -75,6 +80,9 @@ def canonical_class(name: str) -> str:
 def run_script(job: Job, name: str, run: str) -> str:
     """Return the script that runs on the cluster: the task's own `run`, in `variants/NAME`, between the hashes of its
     code.
+
+    Code that was edited and restored has other marks (a write changes the inode's time, which cannot be set), and its
+    hashes then read `changed`.
 
     It ends itself at its time limit, so that a run that hangs does not hold a cluster while no worker looks; exit
     status 124 says so. A second job of the same name leaves at once; each node of a cluster runs it once.
