@@ -26,7 +26,7 @@ def locks_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyte
 
 
 def pytest_report_header() -> str:
-    """Say which SkyPilot the suite runs on."""
+    """Name the SkyPilot that the suite runs on."""
     try:
         return f"SkyPilot {importlib.metadata.version('skypilot')}"
     except importlib.metadata.PackageNotFoundError:

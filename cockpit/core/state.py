@@ -11,7 +11,6 @@ from cockpit.core.model import (
     PROPOSERS,
     Attempt,
     Cluster,
-    EarlyStops,
     EndMode,
     Envelope,
     Estimate,
@@ -21,10 +20,10 @@ from cockpit.core.model import (
     Message,
     Mode,
     Session,
-    Spend,
     Value,
     Wave,
 )
+from cockpit.core.totals import EarlyStops, Spend
 
 CONVERSATION_LINES = 2_000
 """Lines of the conversation that the state holds at least; the ledger holds all."""

@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 import msgspec
 
 from cockpit.core.metric import Metric
-from cockpit.core.model import ExperimentStatus, Spend, Value, Wave, WaveKind
+from cockpit.core.model import ExperimentStatus, Value, Wave, WaveKind
 from cockpit.core.state import State, constants_of
+from cockpit.core.totals import Spend
 from cockpit.decide.budget import Accounts, accounts
 from cockpit.decide.early_stopping import early_stopping_summary
 from cockpit.decide.evidence import noise_of

@@ -30,7 +30,6 @@ from cockpit.core.model import (
     Attempt,
     AttemptKind,
     Change,
-    EarlyStops,
     Envelope,
     Estimate,
     Experiment,
@@ -43,6 +42,7 @@ from cockpit.core.model import (
     WaveKind,
 )
 from cockpit.core.state import State
+from cockpit.core.totals import EarlyStops
 from cockpit.fleet.sim.fleet import sim_spec
 from cockpit.read.counterfactual import one_gpu
 from cockpit.report.html import html

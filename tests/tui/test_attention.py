@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cockpit.core.events import BudgetSet, ClusterGivenUp, Event, Held, Rejected, SessionEnding, WorkerStopped
-from cockpit.core.model import DECISIONS, EarlyStops, EndMode
+from cockpit.core.model import DECISIONS, EndMode
+from cockpit.core.totals import EarlyStops
 from cockpit.read.needs import Need, NeedKind
 from cockpit.session.heartbeat import WorkerStatus
 from cockpit.session.ledger import Ledger

@@ -1,7 +1,8 @@
 """The content of the header, with the needs of the session."""
 
-from cockpit.core.model import EarlyStops, Mode
+from cockpit.core.model import Mode
 from cockpit.core.state import State, ending_text
+from cockpit.core.totals import EarlyStops
 from cockpit.decide.budget import accounts
 from cockpit.read.costs import device_word
 from cockpit.read.needs import Need, NeedKind, brief, is_budget_near, needs, worker_needs
