@@ -17,6 +17,7 @@ from cockpit.cli.errors import CommandError
 from cockpit.cli.json_output import print_json
 from cockpit.cli.locate import repository, sessions_folder
 from cockpit.cli.screen import smallest_terminal
+from cockpit.core.installation import install_command
 from cockpit.fleet.local import confinement
 from cockpit.fleet.local.devices import cores, devices
 from cockpit.report.results import clean
@@ -174,7 +175,7 @@ def _corpus(needed: bool) -> Finding:
 def _torch(needed: bool) -> Finding:
     said = _said([sys.executable, "-c", "import torch; print(torch.__version__, torch.cuda.is_available())"], ASK_S)
     if said is None:
-        return Finding("torch", "not installed", "`pip install -e '.[local]'`, to train on this machine", needed)
+        return Finding("torch", "not installed", f"`{install_command('local')}`, to train on this machine", needed)
     version, _, cuda = said.rpartition(" ")
     return Finding("torch", f"{version}, {'with' if cuda == 'True' else 'without'} CUDA")
 
@@ -232,7 +233,7 @@ def _skypilot(where: Path | None, needed: bool) -> Iterator[Finding]:
     try:
         version = importlib.metadata.version("skypilot")
     except importlib.metadata.PackageNotFoundError:
-        yield Finding("SkyPilot", "not installed", "`pip install -e '.[sky]'`, to run on clusters", needed)
+        yield Finding("SkyPilot", "not installed", f"`{install_command('sky')}`, to run on clusters", needed)
         return
     if not needed:
         yield Finding("SkyPilot", f"{version}; `cockpit doctor --fleet sky` lists its infrastructure")

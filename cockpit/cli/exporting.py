@@ -5,11 +5,11 @@ from pathlib import Path
 
 from cockpit.cli.errors import CommandError
 from cockpit.cli.locate import session, state_of
+from cockpit.core.installation import install_command
 from cockpit.read.wording import count
 from cockpit.report.export import write_csv, write_parquet
 
 PARQUET = ".parquet"
-NO_PYARROW = "Parquet needs pyarrow: `pip install 'cockpit[export]'`, or name a file that ends in .csv"
 
 
 def export(name: str | None, output: str | None) -> None:
@@ -24,7 +24,8 @@ def export(name: str | None, output: str | None) -> None:
         try:
             rows = write_parquet(state, path)
         except ImportError:
-            raise CommandError(NO_PYARROW) from None
+            needs = f"Parquet needs pyarrow: `{install_command('export')}`"
+            raise CommandError(f"{needs}, or name a file that ends in .csv") from None
     elif path.suffix == ".csv":
         with path.open("w", encoding="utf-8", newline="") as file:
             rows = write_csv(state, file)

@@ -6,11 +6,11 @@ from typing import Literal
 
 from cockpit.cli.errors import CommandError
 from cockpit.cli.locate import session, state_of
+from cockpit.core.installation import install_command
 from cockpit.core.state import State
 from cockpit.decide.kept_changes import unablated_summary
 
 Form = Literal["html", "md", "png"]
-CARD_EXTRA = "the picture needs Pillow: `pip install 'cockpit[card]'`"
 
 
 def write_report(name: str | None, output: str | None, form: Form) -> None:
@@ -50,7 +50,7 @@ def _made(state: State, form: Form) -> str | bytes:
         try:
             return card(state, state.now)
         except ImportError:
-            raise CommandError(CARD_EXTRA) from None
+            raise CommandError(f"the picture needs Pillow: `{install_command('card')}`") from None
     if form == "md":
         from cockpit.report.markdown import markdown
 

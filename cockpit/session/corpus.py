@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from cockpit.core.errors import CockpitError
+from cockpit.core.installation import install_command
 
 SECRET = "ANTHROPIC_"
 """Prefix of the variables that prepare.py, which a repository brings, must not see; it may need proxies and tokens of
@@ -167,5 +168,5 @@ def run_prepare(repo: Path, name: str) -> Iterator[tuple[int, str]]:
 
 def _problem(last: str, name: str) -> str:
     if "No module named" in last:
-        return f"{last}: install what train.py needs here with `pip install -e '.[local]'`"
+        return f"{last}: install what train.py needs here with `{install_command('local')}`"
     return f"the corpus {name} could not be prepared: {last.removeprefix('FAIL: ')}"

@@ -50,3 +50,20 @@ def test_a_session_is_made_in_an_empty_folder(installed: Path, tmp_path: Path) -
         assert run(tmp_path, "git", "status", "--porcelain") == ""
     finally:
         run(tmp_path, str(installed), "stop", "DRY", "--cancel", "--wait", "60")
+
+
+def test_the_wheel_names_the_command_that_extends_its_own_environment(installed: Path, tmp_path: Path) -> None:
+    python = installed.with_name("python")
+    asked = "from cockpit.core.installation import install_command; print(install_command('local'))"
+    said = run(tmp_path, str(python), "-c", asked)
+    assert said.strip() == f"{python} -m pip install 'cockpit[local]'"
+
+
+def test_the_wheel_writes_the_report_and_the_page_that_plays(installed: Path, tmp_path: Path) -> None:
+    run(tmp_path, str(installed), "init", "--yes")
+    run(tmp_path, str(installed), "new", "DRY", "--fleet", "sim", "--clusters", "2")
+    try:
+        for words in (("report",), ("report", "--md"), ("report", "--png"), ("replay", "--html"), ("export",)):
+            assert "written to DRY" in run(tmp_path, str(installed), words[0], "DRY", *words[1:])
+    finally:
+        run(tmp_path, str(installed), "stop", "DRY", "--cancel", "--wait", "60")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
+from cockpit.core.installation import install_command
 from cockpit.fleet.base import FleetError, Job
 from cockpit.fleet.sky import private_names
 from cockpit.fleet.sky.error_text import sentence
@@ -40,7 +41,7 @@ class SkyClient:
             import sky
             from sky.client import sdk
         except ImportError as error:
-            raise FleetError(f"SkyPilot is not installed ({error}): pip install -e '.[sky]'") from error
+            raise FleetError(f"SkyPilot is not installed ({error}): {install_command('sky')}") from error
         self._sky, self._sdk = sky, sdk
         describe(yaml, infra)
 

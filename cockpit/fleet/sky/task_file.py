@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from cockpit.core.installation import install_command
 from cockpit.fleet.base import FleetError
 from cockpit.fleet.sky import private_names
 from cockpit.fleet.sky.error_text import sentence
@@ -93,7 +94,7 @@ def describe(path: Path, infra: str = "") -> TaskReading:
     try:
         task = read_task(text, path.parent, infra)
     except ImportError as error:
-        raise FleetError(f"SkyPilot is not installed ({error}): pip install -e '.[sky]'") from error
+        raise FleetError(f"SkyPilot is not installed ({error}): {install_command('sky')}") from error
     except Exception as error:  # SkyPilot's schema, YAML's parser, or a type in between
         raise FleetError(f"SkyPilot rejects {path.name}: {sentence(error)}") from error
     if problem := unusable(task, path.name):
