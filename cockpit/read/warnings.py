@@ -2,20 +2,28 @@
 
 from cockpit.core.model import Experiment, ExperimentStatus
 from cockpit.core.state import State, constants_of
+from cockpit.read.wording import estimate_words
 
 MEMORY_CONSTANTS = ("DEPTH", "ASPECT_RATIO", "HEAD_DIM", "DEVICE_BATCH_SIZE")
 _OUT_OF_MEMORY = ("outofmemory", "out of memory", "cannot allocate memory")
 
 
 def warning(state: State, arm: Experiment, memory: "MemoryLimits | None" = None) -> str:
-    """Return the warning about an arm: a duplicate, memory that it likely exceeds, or the reason of its verdict."""
+    """Return the warning about an arm: a duplicate, memory that it likely exceeds, or its verdict."""
     twin = state.by_fingerprint.get(arm.fingerprint, arm.id)
     if twin != arm.id:
         return f"the same code as {twin}"
     if arm.status is ExperimentStatus.PROPOSED:
         like = memory.likely_exceeded(state, arm) if memory is not None else ""
         return f"memory: {like} ran out with no more" if like else ""
-    return arm.reason
+    return verdict_words(state, arm)
+
+
+def verdict_words(state: State, arm: Experiment) -> str:
+    """Return `discarded: +0.0002 ± 0.0007 over 2 runs`; the reason of a verdict without an estimate."""
+    if arm.estimate is None or arm.status not in (ExperimentStatus.KEPT, ExperimentStatus.DISCARDED):
+        return arm.reason
+    return f"{arm.status}: {estimate_words(state.session.metric, arm.estimate)}"
 
 
 class MemoryLimits:

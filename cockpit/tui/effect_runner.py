@@ -71,7 +71,7 @@ class EffectRunner(TerminalApp):
         self.feed = session.feed
         self.session = session
         self.registry = registry
-        self.context = ScreenContext(session, registry, self.do)
+        self.context = ScreenContext(session, registry, self.do, lambda text: self.note(text, "warn"))
         self.palette: Palette = NO_COLOUR if self.no_color else THEMES.get(theme, THEMES["dark"])
         self.main = MainScreen(self.context)
         self._clock = clock

@@ -1,5 +1,6 @@
 """The actions that look: open, find, zoom, switch, copy, leave. A watcher has them too."""
 
+from cockpit.read.glossary import meaning_of
 from cockpit.read.result_query import BadQuery, parse_query
 from cockpit.read.result_rows import SORTS
 from cockpit.tui.actions.effects import (
@@ -12,6 +13,7 @@ from cockpit.tui.actions.effects import (
     FindNext,
     FocusPane,
     Leave,
+    Note,
     OpenExperiment,
     OpenHelp,
     OpenPalette,
@@ -118,6 +120,13 @@ def _save(here: Here, words: str) -> Effects:
     return (AskLine("Save the log as", lambda text: (SaveLog(text),), here.log_name),)
 
 
+def _help(here: Here, words: str) -> Effects:
+    meaning = meaning_of(words)
+    if not meaning:
+        raise Problem(f"{words!r} is not in the glossary: ? lists its words")
+    return (Note(meaning),)
+
+
 def _theme(here: Here, words: str) -> Effects:
     if words not in THEMES:
         raise Problem(f"there is no theme {words!r}: choose {', '.join(THEMES)}")
@@ -172,7 +181,8 @@ NAVIGATION: tuple[Action, ...] = (
            keys=("T",), takes="[dark|light|terminal]"),
     Action("redraw", "redraw", "Draw the whole screen again", (Redraw(),), keys=("ctrl+l",)),
     Action("palette", "commands", "List every action by name", (OpenPalette(),), keys=("colon", "ctrl+p"), footer=30),
-    Action("help", "help", "Show what applies here, and every key", (OpenHelp(),), keys=("question_mark", "f1"),
+    Action("help", "help", "Show what applies here, every key and every word", (OpenHelp(),), run=_help, takes="[WORD]",
+           keys=("question_mark", "f1"),
            footer=31),
     Action("quit", "quit", "Leave; a running session continues", (Leave(),), keys=("q", "ctrl+q", "ctrl+c"),
            footer=32),

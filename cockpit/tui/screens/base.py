@@ -16,6 +16,8 @@ from cockpit.tui.widgets.pane import Pane
 _FROM_INPUT = ("escape", "tab", "shift+tab", "ctrl+p", "ctrl+q", "ctrl+c", "ctrl+l")
 """Keys that mean the same while a line is written."""
 
+KEYS_TOLD = 2
+"""The most actions that are named for a key that does nothing here."""
 WRITING = [
     Hint("", "⏎", "send"),
     Hint("", "esc", "stop writing"),
@@ -31,6 +33,8 @@ class ScreenContext:
     registry: Registry
     do: Callable[[Action, str], bool]
     """Carry an action out, with the words after its command. Returns False where it cannot be done."""
+    tell: Callable[[str], None]
+    """Show a sentence in the footer for a while."""
     last_found: str = ""
     """The text last searched for, in whichever pane."""
 
@@ -106,7 +110,15 @@ class CockpitScreen(LiveScreen):
         pane = self.focused
         if move and isinstance(pane, Pane) and pane.move(move):
             self.update_footer()
+        elif not move and (why_not := self._why_not(key)):
+            self.context.tell(why_not)
         return True
+
+    def _why_not(self, key: str) -> str:
+        """Return where a key works that does nothing here; empty for a key without an action."""
+        elsewhere = [action for action in self.context.registry.actions if key in action.keys]
+        said = [f"{action.label} in {' or '.join(sorted(action.places))}" for action in elsewhere[:KEYS_TOLD]]
+        return f"{key_name(key)} does nothing in {self.place}: it is {', '.join(said)}" if said else ""
 
     def _escape(self, writing: bool) -> None:
         action = self.context.registry.for_key("escape", self.place)

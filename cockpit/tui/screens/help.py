@@ -1,7 +1,8 @@
-"""Help, opened by `?`: the actions that apply now first, then every key."""
+"""Help, opened by `?`: the actions that apply now first, then every key, then the words."""
 
 from textual.app import ComposeResult
 
+from cockpit.read.glossary import MEANINGS
 from cockpit.tui.actions.registry import MOVES, Action, Here, Registry, key_name
 from cockpit.tui.rows import Ink
 from cockpit.tui.screens.base import CockpitScreen, ScreenContext
@@ -55,6 +56,8 @@ def help_lines(here: Here, registry: Registry) -> list[Line]:
     elsewhere = [action for action in registry.actions if action.places and here.place not in action.places]
     lines += [("", "text"), (" In other places:", "focus")]
     lines.extend((f"{_words(action)} [{', '.join(sorted(action.places))}]", "dim") for action in elsewhere)
+    lines += [("", "text"), (" Words:", "focus")]
+    lines.extend((f"   {words:24} {meaning}", "text") for words, meaning in MEANINGS.items())
     return lines
 
 

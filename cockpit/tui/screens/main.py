@@ -373,9 +373,11 @@ class MainScreen(CockpitScreen):
         self.set_focus(widget)
         self.call_after_refresh(self._retab)
         if self.session.state is not None:
+            for listed in (self.results, self.stack):
+                listed.followed = self.lower == listed.NAME
+                listed.tell(self.session.state, self.session.now())
             self._choose_log(self.session.state)
         self.update_footer()
-        self.call_after_refresh(self.show)
 
     def step(self, steps: int) -> None:
         self.go_to(layout.PANES[(layout.PANES.index(self.pane) + steps) % len(layout.PANES)])

@@ -13,11 +13,12 @@ from textual.strip import Strip
 
 from cockpit.core.state import State
 from cockpit.decide.evidence import noise_of
+from cockpit.decide.schedule import expected_run_s
 from cockpit.read.axis import ticks, time_ticks
 from cockpit.read.score_dots import BestStep, ScoreDot, ScoreDots
 from cockpit.read.scores import kept_experiments
 from cockpit.read.waves import status_word
-from cockpit.tui.figures import score_words
+from cockpit.tui.figures import duration, score_words
 from cockpit.tui.plain import plain
 from cockpit.tui.rows import Row, hint_rows
 from cockpit.tui.theme import Palette
@@ -34,6 +35,9 @@ ZOOMS = ("all", "good region", "close")
 MANY_DOTS = 5_000
 """With more dots than this, new ends are drawn every MANY_EVERY_S at most: a drawing would delay a key."""
 MANY_EVERY_S = 5.0
+
+
+EMPTY = "Each measured experiment is a dot here. None has been measured yet."
 
 
 class Chart(Listing):
@@ -87,8 +91,8 @@ class Chart(Listing):
         if state is None:
             return [self.titled(width)]
         if not self.dots.by_key or not self.ready:
-            hint = "Each measured experiment is a dot here. None has been measured yet." if self.ready else "…"
-            return [self.titled(width), *hint_rows(width, self.palette, hint)]
+            hints = (EMPTY, f"The baseline is the first: a run takes about {duration(expected_run_s(state))}.")
+            return [self.titled(width), *hint_rows(width, self.palette, *(hints if self.ready else ("…",)))]
         if self.effects:
             return self._effect_rows(state, width, height)
         title = self.titled(width, self._note(state))

@@ -35,6 +35,8 @@ class Results(Listing):
 
     def __init__(self) -> None:
         super().__init__()
+        self.followed = False
+        """The pane is shown, and keeps up with the state."""
         self.all = ResultRows()
         self.asked = ""
         """The query as the person wrote it; empty for every experiment."""
@@ -47,7 +49,7 @@ class Results(Listing):
 
     def keys_of(self, state: State) -> list[str]:
         """Return the experiments of the query in order. Nothing is read while the pane is not shown."""
-        if not self.display or not self.size.height:
+        if not self.followed:
             return self.keys
         self.all.follow(state)
         wanted = (self.all.version, self._terms, self.sort)
@@ -70,10 +72,6 @@ class Results(Listing):
     def _refill(self) -> None:
         if self.state is not None:
             self.selected, self.top = "", 0
-            self.tell(self.state, self.now)
-
-    def on_resize(self, event: events.Resize) -> None:
-        if self.state is not None:
             self.tell(self.state, self.now)
 
     def rows(self, width: int, height: int) -> list[Strip]:

@@ -29,6 +29,8 @@ class KeptStack(Listing):
 
     def __init__(self) -> None:
         super().__init__()
+        self.followed = False
+        """The pane is shown, and keeps up with the state."""
         self._stack: Stack | None = None
         self._made_for: tuple[object, ...] = ()
         self._above = 0
@@ -36,16 +38,12 @@ class KeptStack(Listing):
 
     def keys_of(self, state: State) -> list[str]:
         """Return the kept experiments. Nothing is read while the pane is not shown."""
-        if not self.display or not self.size.height:
+        if not self.followed:
             return self.keys
         wanted = (state.seq, int(self.now))
         if self._made_for != wanted:
             self._stack, self._made_for = stack_of(state, self.now), wanted
         return [one.experiment for one in self._stack.kept] if self._stack is not None else []
-
-    def on_resize(self, event: events.Resize) -> None:
-        if self.state is not None:
-            self.tell(self.state, self.now)
 
     def rows(self, width: int, height: int) -> list[Strip]:
         state, stack = self.state, self._stack

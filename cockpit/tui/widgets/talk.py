@@ -7,6 +7,7 @@ from textual.strip import Strip
 from cockpit.agent.claude.turn_status import TurnStatus
 from cockpit.core.model import Message
 from cockpit.core.state import State
+from cockpit.read.kept_stack import kept_words
 from cockpit.tui.figures import age, clock, count, duration, money
 from cockpit.tui.plain import cut, plain, width_of, wrap
 from cockpit.tui.rows import Row, hint_rows
@@ -79,7 +80,7 @@ class Talk(Pane, can_focus=True):
         ink = _INKS.get(message.kind, "text")
         name_ink = "dim" if message.kind == "news" else "person" if mine else "agent"
         indent = 6
-        lines = wrap(message.text, max(10, width - indent - 1 - width_of(author) - 3), 200)
+        lines = wrap(message_words(self.state, message), max(10, width - indent - 1 - width_of(author) - 3), 200)
         rows: list[Strip] = []
         hang = indent + width_of(author) + 1 + width_of(_MARKS.get(message.kind, ""))
         for number, line in enumerate(lines):
@@ -154,6 +155,16 @@ class Talk(Pane, can_focus=True):
     def forget(self) -> None:
         self._laid_for = (0, "", None)
         super().forget()
+
+
+def message_words(state: State | None, message: Message) -> str:
+    """Return the words of a message; of the news of a keep, the change and its gain instead of the test's words."""
+    if message.kind != "news" or state is None:
+        return message.text
+    for step in state.incumbencies:
+        if step.at == message.at and step.estimate is not None and step.experiment in message.text:
+            return kept_words(state, step.experiment)
+    return message.text
 
 
 def text_of(strips: list[Strip]) -> str:

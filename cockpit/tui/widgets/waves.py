@@ -11,6 +11,11 @@ from cockpit.tui.views.queue import FILLER, FillerView, Queue, queued
 from cockpit.tui.views.waves import WaveView, wave_view
 from cockpit.tui.widgets.listing import Listing
 
+EMPTY = (
+    "No wave has been proposed yet. Each wave is a question with its arms; those that wait for you are on top.",
+    "The baseline runs first, then the proposer asks. `cockpit propose DEPTH=9,10` asks one of your own.",
+)
+
 
 class Waves(Listing):
     NAME = "waves"
@@ -60,7 +65,7 @@ class Waves(Listing):
         note = "  ".join(f"{number} {word}" for number, word in counts if number)
         rows = [self.titled(width, note if self.keys else "")]
         if not self.keys:
-            rows += hint_rows(width, self.palette, "No wave yet. The baseline runs first.")
+            rows += hint_rows(width, self.palette, *EMPTY)
         for key in self.window((height - 1) // self.item_rows):
             chosen = key == self.selected
             if key == FILLER:

@@ -1,0 +1,71 @@
+"""The screen's words: keeps in plain figures, a glossary, keys that say where they work, and empty panes."""
+
+import pytest
+
+from cockpit.core.events import Decided, IncumbentSet
+from cockpit.core.model import Estimate, ExperimentStatus
+from cockpit.read.kept_stack import kept_words
+from cockpit.read.warnings import verdict_words
+from cockpit.tui.widgets.talk import message_words
+from tests.tui import stories
+from tests.tui.conftest import Opener, press, sent, shown, words_on
+
+pytestmark = pytest.mark.anyio
+TEST_WORDS = "p 0.0016 after 4 fresh runs, needs 0.0082"
+
+
+def test_a_keep_is_told_as_its_change_and_gain_and_not_as_a_p_value() -> None:
+    story = stories.night()
+    name = next(one.id for one in story.state.experiments.values() if one.status is ExperimentStatus.DISCARDED)
+    estimate = Estimate(-0.0006, -0.0008, -0.0004, 0.9, 6, story.state.incumbent, "H100")
+    kept = ExperimentStatus.KEPT
+    story.tell(Decided(at=story.at, experiment=name, status=kept, reason=TEST_WORDS, estimate=estimate))
+    story.tell(IncumbentSet(at=story.at, experiment=name, reason=TEST_WORDS, estimate=estimate))
+    news = story.state.messages[-1]
+    assert TEST_WORDS in news.text
+    said = message_words(story.state, news)
+    assert said == kept_words(story.state, name)
+    assert said.startswith(f"{name} kept: ") and said.endswith(", −0.0006 ± 0.0002 over 6 runs")
+    assert verdict_words(story.state, story.state.experiments[name]) == "kept: −0.0006 ± 0.0002 over 6 runs"
+
+
+async def test_the_page_of_an_experiment_keeps_the_words_of_its_test(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app, 120, 36) as pilot:
+        await press(pilot, "7", "enter")
+        assert "better than e0000 by" in words_on(app)
+
+
+async def test_help_has_a_glossary_and_a_word_has_its_meaning(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app, 120, 50) as pilot:
+        await press(pilot, "colon", *"help envelope", "enter")
+        assert "envelope: what autopilot may do unasked" in words_on(app)
+        await press(pilot, "colon", *"help moon", "enter")
+        assert "'moon' is not in the glossary" in words_on(app)
+        await press(pilot, "escape", "question_mark", "G")
+        assert "Words:" in words_on(app) and "the append-only record of all of it" in words_on(app)
+
+
+async def test_a_key_that_does_nothing_here_says_where_it_works(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app, 120, 36) as pilot:
+        await press(pilot, "5", "s")
+        assert "s does nothing in talk: it is" in words_on(app) and "sort in results" in words_on(app)
+        assert sent(app) == []
+        await press(pilot, "1", "ampersand")
+        assert "& does nothing in clusters: it is filter in log, query in results" in words_on(app)
+
+
+async def test_an_empty_pane_says_what_will_be_there(screen_on: Opener) -> None:
+    app = screen_on("empty")
+    async with shown(app, 120, 36) as pilot:
+        for pane, said in (
+            ("2", "The baseline runs first, then the proposer asks."),
+            ("4", "The baseline is the first: a run takes about"),
+            ("6", "Each experiment has a row here"),
+            ("7", "A change is kept once repeated runs show a gain"),
+        ):
+            await press(pilot, pane, "z")
+            assert said in " ".join(words_on(app).split()), pane
+            await press(pilot, "z")
