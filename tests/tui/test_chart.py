@@ -9,8 +9,10 @@ from cockpit.core.model import Estimate
 from cockpit.decide.evidence import noise_of
 from cockpit.read.axis import ticks, time_ticks
 from cockpit.read.counterfactual import one_gpu
+from cockpit.read.scores import kept_experiments
+from cockpit.read.wording import signed
 from cockpit.tui.theme import DARK
-from cockpit.tui.views.chart import alone_steps
+from cockpit.tui.views.chart import alone_steps, class_offsets
 from cockpit.tui.views.effects import EffectsView, EffectView, effects_view, reach
 from cockpit.tui.widgets.effects import draw_effects
 from cockpit.tui.widgets.talk import text_of
@@ -41,11 +43,59 @@ def test_the_one_gpu_line_shows_the_best_of_one_gpu_so_far() -> None:
 async def test_the_one_gpu_line_is_drawn_over_time_and_not_over_experiments(screen_on: Opener) -> None:
     app = screen_on("pair")
     async with shown(app, 120, 34) as pilot:
-        assert "╌ one GPU" in app.main.chart.title_note
+        assert "╌ one GPU" in words_on(app)
         await press(pilot, "4", "z")
         assert words_on(app).count("╌") > 5
         await press(pilot, "t")
         assert "╌" not in words_on(app)
+
+
+async def test_the_legend_stays_while_the_cursor_walks_the_dots(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app, 80, 24) as pilot:
+        for keys in (("4",), ("l",), ("l", "plus"), ("t",)):
+            await press(pilot, *keys)
+            legend = words_on(app).split("\n")[-2]
+            assert all(mark in legend for mark in ("· H100", "▫ H200", "◆ kept", "━ best", "× crashed")), legend
+
+
+def test_a_class_is_on_the_axis_of_another_only_with_its_measured_offset() -> None:
+    state = stories.night().state
+    offset = noise_of(state).classes["H200"].mean
+    assert class_offsets(state, ["H100", "H200"]) == {"H100": 0.0, "H200": pytest.approx(offset)}
+    assert class_offsets(state, ["H200", "H100"])["H100"] == pytest.approx(-offset)
+    assert class_offsets(state, ["H100", "B300"]) == {"H100": 0.0}
+    assert class_offsets(state, []) == {}
+
+
+async def test_a_class_without_an_offset_is_left_out_and_named(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app, 120, 36) as pilot:
+        await press(pilot, "4", "z")
+        assert f"▫ H200 {signed(-noise_of(app.state).classes['H200'].mean)}" in words_on(app)  # type: ignore[arg-type]
+        for dot in list(app.main.chart.dots.by_key.values()):
+            if dot.hardware == "H200":
+                del app.main.chart.dots.by_key[dot.experiment, "H200"]
+                dot.hardware = "B300"
+                app.main.chart.dots.by_key[dot.experiment, "B300"] = dot
+        app.main.chart.dots._counts["B300"] = app.main.chart.dots._counts.pop("H200")
+        app.main.chart.dots.version += 1
+        app.main.chart.paint()
+        assert "▫ B300 not shown: no offset measured yet" in words_on(app)
+        assert words_on(app).count("▫") == 1
+
+
+async def test_a_kept_mark_lies_on_the_line_of_its_class(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app, 120, 36) as pilot:
+        await press(pilot, "4", "z")
+        assert app.state is not None
+        rows = words_on(app).split("\n")[3:-3]
+        marks = [(x, y) for y, row in enumerate(rows) for x, cell in enumerate(row) if cell == "◆"]
+        assert len(marks) == len(kept_experiments(app.state))
+        for x, y in marks:
+            beside = {rows[y][x - 1 : x + 3], rows[y - 1][x] if y else ""}
+            assert any(0x2800 <= ord(cell) < 0x2900 for text in beside for cell in text), (x, y)
 
 
 def test_an_effect_beyond_its_interval_has_a_mark_on_its_side_of_zero() -> None:

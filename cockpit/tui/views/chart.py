@@ -3,6 +3,7 @@
 import math
 
 from cockpit.core.state import State
+from cockpit.decide.evidence import noise_of
 from cockpit.read.counterfactual import one_gpu
 
 BAND_SDS = 2.0
@@ -12,6 +13,18 @@ def alone_steps(state: State, until_h: float) -> list[tuple[float, float]]:
     """Return [(hours, score)]: the best of one GPU that runs the same runs one after another."""
     alone = one_gpu(state)
     return [(best.hours, best.score) for best in alone.best if best.hours <= until_h] if alone else []
+
+
+def class_offsets(state: State, classes: list[str]) -> dict[str, float]:
+    """Return each class's measured offset in score to the first class.
+
+    A class without a measured offset is left out: its scores mean something else, and have no place on the same axis.
+    """
+    noise = noise_of(state)
+    to_reference = {noise.reference: 0.0, **{name: offset.mean for name, offset in noise.classes.items()}}
+    first = to_reference.get(classes[0]) if classes else None
+    known = {name: to_reference[name] - first for name in classes if name in to_reference} if first is not None else {}
+    return {classes[0]: 0.0, **known} if classes else {}
 
 
 def good_region(

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -18,11 +19,11 @@ from cockpit.read.axis import ticks, time_ticks
 from cockpit.read.score_dots import BestStep, ScoreDot, ScoreDots
 from cockpit.read.scores import kept_experiments
 from cockpit.read.waves import status_word
-from cockpit.tui.figures import duration, score_words
+from cockpit.tui.figures import difference_words, duration, score_words
 from cockpit.tui.plain import plain
 from cockpit.tui.rows import Row, hint_rows
 from cockpit.tui.theme import Palette
-from cockpit.tui.views.chart import BAND_SDS, alone_steps, good_region
+from cockpit.tui.views.chart import BAND_SDS, alone_steps, class_offsets, good_region
 from cockpit.tui.views.effects import EffectsView, effects_view
 from cockpit.tui.widgets.effects import draw_effects
 from cockpit.tui.widgets.listing import Listing
@@ -96,13 +97,13 @@ class Chart(Listing):
         if self.effects:
             return self._effect_rows(state, width, height)
         title = self.titled(width, self._note(state))
-        room = height - 1
+        room = height - 2
         chosen = self.selected if self.has_focus else ""
         wanted = (width, room, self.palette.name, self.zoomed, self.by_time, chosen, self.dots.version)
         if self._cached_for != wanted and not self._spared(wanted):
             self._cached = draw(self.dots, state, width, room, self.palette, self.zoomed, self.by_time, chosen)
             self._cached_for, self._drawn_at = wanted, time.monotonic()
-        return [title, *self._cached]
+        return [title, *self._cached, self._legend(state, width)]
 
     def _spared(self, wanted: tuple[object, ...]) -> bool:
         """Tell whether very many dots became more, and the last drawing is recent."""
@@ -125,14 +126,29 @@ class Chart(Listing):
     def _note(self, state: State) -> str:
         known = state.experiments.get(self.selected) if self.has_focus else None
         if known is None:
-            classes = self.dots.classes(state)
-            legend = "  ".join(f"{MARKS[i % len(MARKS)]} {plain(name)}" for i, name in enumerate(classes) if name)
-            alone = "  ╌ one GPU" if self.by_time else ""
-            return f"{legend}  ◆◇ kept{alone}  {ZOOMS[self.zoomed]}".strip()
+            several = len(class_offsets(state, self.dots.classes(state))) > 1
+            return ZOOMS[self.zoomed] + ("  class offsets taken out" if several else "")
         values = "  ".join(
             f"{score_words(state.session.metric, sum(v) / len(v))} {plain(name)}" for name, v in known.scores.items()
         )
         return f"{known.id}  {values or 'no score'}  {status_word(state, known)}"
+
+    def _legend(self, state: State, width: int) -> Strip:
+        """Return the row below the axis: the mark of each class with the offset taken out of it, and of the lines."""
+        classes = self.dots.classes(state)
+        offsets = class_offsets(state, classes)
+        row = Row(width, self.palette).skip(LABELS)
+        for index, name in enumerate(classes):
+            ink = self.palette["dim"] if index == 0 else self.palette.hardware(index)
+            offset = f" {difference_words(state.session.metric, -offsets[name])}" if offsets.get(name) else ""
+            left_out = "" if name in offsets else " not shown: no offset measured yet"
+            row.put(f"{MARKS[index % len(MARKS)]} ", ink).put(f"{plain(name) or 'runs'}{offset}{left_out}", "dim").skip(
+                2
+            )
+        row.put("◆ ", "good").put("kept", "dim").skip(2).put("━ ", "accent").put("best", "dim").skip(2)
+        if self.by_time:
+            row.put("╌ ", "warn").put("one GPU", "dim").skip(2)
+        return row.put("× ", "bad").put("crashed", "dim").strip()
 
     def on_click(self, event: events.Click) -> None:
         """Select the nearest dot along the axis."""
@@ -162,16 +178,24 @@ def _span(dots: list[ScoreDot], by_time: bool) -> tuple[float, float]:
 def draw(
     dots: ScoreDots, state: State, width: int, height: int, palette: Palette, zoom: int, by_time: bool, chosen: str
 ) -> list[Strip]:
-    """Draw the plot of values in `height` rows. The class that comparisons are made in has the line."""
+    """Draw the plot of values in `height` rows. The class that comparisons are made in has the line.
+
+    The dots of other classes are drawn less their class's offset.
+    """
     # Imported when first drawn: the first paint does without it.
     from textual_plotext.plot import Plot
 
     if height < 4 or width < 24:
         return []
-    everything = list(dots.by_key.values())
     began = state.session.created_at
     classes = dots.classes(state)
     main = classes[0]
+    offsets = class_offsets(state, classes)
+    everything = [
+        replace(dot, score=dot.score - offsets[dot.hardware]) if offsets[dot.hardware] else dot
+        for dot in dots.by_key.values()
+        if dot.hardware in offsets
+    ]
     steps = dots.steps(state, main)
     incumbent = steps[-1].score if steps else None
     sd = noise_of(state).run_sd if steps else 0.0
@@ -181,6 +205,7 @@ def draw(
     value = state.session.metric.value
     bottom, top = state.session.metric.interval(low, high)
     plot: Any = Plot()
+    plot._limit_size(False, False)  # else it fits the terminal that the process began in: a browser has none
     plot.plotsize(width, height)
     plot.theme("clear")
     plot.xaxes(True, False)
@@ -214,10 +239,12 @@ def draw(
         high,
     )
     names = set(kept_experiments(state))
-    marked = [dot for dot in everything if low <= dot.score <= high and dot.experiment in names]
-    for mark, here in (("◇", False), ("◆", True)):
-        shown = [dot for dot in marked if (dot.hardware == main) is here]
-        _scatter(plot, value, shown[-4 * width :], mark, code_of(palette["good"]), by_time, began)
+    kept = [
+        ScoreDot(step.experiment, main, step.at, step.number, step.score)
+        for step in steps
+        if step.experiment in names and low <= step.score <= high
+    ]
+    _scatter(plot, value, kept[-4 * width :], "◆", code_of(palette["good"]), by_time, began)
     _scatter(
         plot,
         value,
