@@ -11,6 +11,7 @@ from typing import ClassVar
 from textual.binding import BindingType
 
 from cockpit.core.state import State
+from cockpit.read.needs import NOTIFIED
 from cockpit.session.user import user_name
 from cockpit.tui.actions.navigation import NAVIGATION
 from cockpit.tui.actions.pages import PAGE_ACTIONS
@@ -22,6 +23,7 @@ from cockpit.tui.feed import Feed, LedgerFeed, ReplayFeed
 from cockpit.tui.following import FollowedSession
 from cockpit.tui.plain import plain
 from cockpit.tui.screens.stack import top_page
+from cockpit.tui.terminal import notice
 from cockpit.tui.terminal.hangup import end_with_terminal
 from cockpit.tui.theme import NO_COLOUR, THEMES
 from cockpit.tui.widgets.pane import Pane
@@ -57,6 +59,8 @@ class CockpitApp(EffectRunner):
         """The imports that the first paint does without are done."""
         self._on_ready = on_ready
         self._alarmed: set[str] = set()
+        self._noticed: set[str] | None = None
+        """The needs that wait for a person and were told outside the terminal; None before the first look."""
         self._titled = ""
 
     # Starting and following
@@ -132,7 +136,7 @@ class CockpitApp(EffectRunner):
         self._attend()
 
     def _attend(self) -> None:
-        """Put what needs a person into the title; ring the bell once for each new need, where wanted."""
+        """Put what needs a person into the title. Give each new need one notice, and ring the bell where wanted."""
         needs = self.main.header.needs
         title = f"cockpit {self.feed.folder.name}" + (f": {', '.join(need.short for need in needs)}" if needs else "")
         if title != self._titled:
@@ -141,6 +145,13 @@ class CockpitApp(EffectRunner):
         keys = {f"{need.kind} {need.about}" for need in needs}
         if self.with_bell and keys - self._alarmed:
             self.bell()
+        waiting = {f"{need.kind} {need.about}": need for need in needs if need.kind in NOTIFIED}
+        if self.loading or self._noticed is None or self.session.watch:
+            self._noticed = set(waiting)  # what waits already is on the screen that was just opened
+        for key in waiting.keys() - self._noticed:
+            session = f"cockpit {self.feed.folder.name}"
+            self.write_sequence(notice.sequence(session, waiting[key].sentence, os.environ.get("TERM", "")))
+        self._noticed |= waiting.keys()
         self._alarmed = keys
 
 

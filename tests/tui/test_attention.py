@@ -14,6 +14,7 @@ from cockpit.session.heartbeat import WorkerStatus
 from cockpit.session.ledger import Ledger
 from cockpit.tui.app import CockpitApp
 from cockpit.tui.plain import width_of
+from cockpit.tui.terminal import notice
 from cockpit.tui.views.summary import fitting, money_parts
 from tests.tui import stories
 from tests.tui.conftest import RUNNING, Opener, settle, shown, words_on
@@ -87,6 +88,33 @@ async def test_the_bell_rings_once_for_each_new_need(screen_on: Opener, monkeypa
             app.tick()
             await settle(pilot)
         assert len(rings) == 2
+
+
+async def test_a_new_need_is_told_outside_the_terminal_once(screen_on: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-kitty")
+    app = screen_on("night")
+    written: list[str] = []
+    monkeypatch.setattr(app, "write_sequence", written.append)
+
+    def notices() -> list[str]:
+        return [one for one in written if one.startswith("\x1b]9;")]
+
+    async with shown(app) as pilot:
+        assert notices() == [], "what waits when the screen is opened is on the screen"
+        tell(app, ClusterGivenUp(at=app.feed.now(), cluster="gpu-03", message="no\x1b]quota;"))
+        for _ in range(3):
+            app.tick()
+            await settle(pilot)
+        (told,) = notices()
+        assert told.startswith("\x1b]9;cockpit night: gpu-03 was given up") and told.count("\x1b") == 1
+
+
+@pytest.mark.parametrize("term", ["foot", "foot-extra", "rxvt-unicode-256color", "xterm-256color", "tmux-256color"])
+def test_a_notice_is_one_sequence_that_the_terminal_reads(term: str) -> None:
+    told = notice.sequence("cockpit night", "w007 waits; \x07\x1b[2J\n", term)
+    assert told.startswith("\x1b]777;notify;cockpit night;" if term[0] in "fr" else "\x1b]9;cockpit night: ")
+    assert told.endswith("\x07") and told.count("\x07") == told.count("\x1b") == 1 and "\n" not in told
+    assert told.count(";") == (3 if term[0] in "fr" else 1)
 
 
 @given(st.lists(st.text("abc ", min_size=1, max_size=12), min_size=1, max_size=6), st.integers(1, 60))

@@ -21,6 +21,7 @@ KEYS_TOLD = 2
 WRITING = [
     Hint("", "⏎", "send"),
     Hint("", "esc", "stop writing"),
+    Hint("", "→", "complete @name"),
     Hint("", "tab", "next pane"),
 ]
 

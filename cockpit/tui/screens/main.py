@@ -1,5 +1,7 @@
 """The main screen: the panes around one state."""
 
+from collections.abc import Iterator
+
 from textual import events
 from textual.app import ComposeResult
 from textual.geometry import NULL_OFFSET, Region, Size
@@ -26,7 +28,7 @@ from cockpit.tui.views.summary import header_needs
 from cockpit.tui.widgets.bars import Footer, Header
 from cockpit.tui.widgets.chart import Chart
 from cockpit.tui.widgets.grid import Grid
-from cockpit.tui.widgets.line import LineInput
+from cockpit.tui.widgets.line import LineInput, NameSuggester
 from cockpit.tui.widgets.listing import Listing
 from cockpit.tui.widgets.log import NOTHING_CHOSEN, Log
 from cockpit.tui.widgets.pane import Pane
@@ -153,7 +155,9 @@ class MainScreen(CockpitScreen):
         self.results = Results()
         self.stack = KeptStack()
         self.talk = Talk(session.user, watch)
-        self.say = LineInput(placeholder="write to the proposer", id="say", select_on_focus=False)
+        self.say = LineInput(
+            placeholder="write to the proposer", id="say", select_on_focus=False, suggester=NameSuggester(self._names)
+        )
         self.watch_only = watch
         self._clusters = 0
         """The number of clusters that the layout has room for."""
@@ -414,6 +418,18 @@ class MainScreen(CockpitScreen):
             return
         self.go_to("talk")
         self.set_focus(self.say)
+
+    def _names(self) -> Iterator[str]:
+        """Yield the experiments and waves that a line can name, the newest first."""
+        state = self.session.state
+        if state is not None:
+            yield from reversed(state.experiments)
+            yield from reversed(state.waves)
+
+    def on_talk_opened(self, event: Talk.Opened) -> None:
+        action = self.context.registry.named("open")
+        if action is not None:
+            self.context.do(action, event.name)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         action = self.context.registry.named("say")

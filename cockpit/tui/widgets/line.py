@@ -1,15 +1,33 @@
 """A line to write in, which keeps every line of a paste."""
 
 import unicodedata
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from textual import events
+from textual.suggester import Suggester
 from textual.widgets import Input
 
 from cockpit.tui.plain import plain
 
 LINE_END = "␊"
 """The sign that `plain` shows for a line end, which an input of one row cannot hold."""
+
+
+class NameSuggester(Suggester):
+    """Completes `@e00` and `@w0` at the end of a line to the newest experiment or wave that begins so."""
+
+    def __init__(self, names: Callable[[], Iterable[str]]) -> None:
+        """Prepare it. `names()` returns the names that are known, the newest first."""
+        super().__init__(use_cache=False, case_sensitive=True)
+        self._names = names
+
+    async def get_suggestion(self, value: str) -> str | None:
+        written, at, begun = value.rpartition("@")
+        if not at or len(begun) < 2 or (written and not written[-1].isspace()):
+            return None
+        found = next((name for name in self._names() if name.startswith(begun)), None)
+        return f"{written}@{found}" if found else None
 
 
 class LineInput(Input):

@@ -1,7 +1,10 @@
 """The conversation: messages, findings, troubles, the agent's current turn, and the proposals as cards."""
 
+import re
+
 from rich.segment import Segment
 from textual import events
+from textual.message import Message as TextualMessage
 from textual.strip import Strip
 
 from cockpit.agent.claude.turn_status import TurnStatus
@@ -17,6 +20,8 @@ from cockpit.tui.widgets.pane import Pane
 _INKS = {"finding": "good", "trouble": "bad", "phase": "info", "news": "dim"}
 _MARKS = {"finding": "◆ ", "trouble": "! ", "phase": "▸ ", "news": "· "}
 SPOKEN_ROWS = 4
+NAME = re.compile(r"@?\b([ew]\d{3,9})\b", re.ASCII)
+"""The name of an experiment or a wave in a text."""
 LEAST_SHAPE = 6
 """The fewest cells in which a wave's shape is readable."""
 
@@ -24,6 +29,13 @@ LEAST_SHAPE = 6
 class Talk(Pane, can_focus=True):
     NAME = "talk"
     KEY = "5"
+
+    class Opened(TextualMessage):
+        """The name of an experiment or a wave was clicked on."""
+
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
 
     def __init__(self, user: str, watching: bool) -> None:
         super().__init__()
@@ -90,8 +102,25 @@ class Talk(Pane, can_focus=True):
                 row.put(author, name_ink).skip().put(_MARKS.get(message.kind, ""), ink)
             else:
                 row.to(min(hang, width // 2))
-            rows.append(row.put(line, ink).strip())
+            rows.append(self._with_names(row, line, ink).strip())
         return rows
+
+    def _with_names(self, row: Row, line: str, ink: str) -> Row:
+        """Add a line in which the names of experiments and waves stand out: a click opens them."""
+        at = 0
+        for found in NAME.finditer(line):
+            if self.state is not None and is_known(self.state, found[1]):
+                row.put(line[at : found.start()], ink).put(found[0], "key")
+                at = found.end()
+        return row.put(line[at:], ink)
+
+    def on_click(self, event: events.Click) -> None:
+        """Open the experiment or the wave that was clicked on."""
+        text = text_of(self._drawn[event.y : event.y + 1])
+        for found in NAME.finditer(text):
+            first, last = width_of(text[: found.start()]), width_of(text[: found.end()])
+            if first <= event.x < last and self.state is not None and is_known(self.state, found[1]):
+                self.post_message(self.Opened(found[1]))
 
     def _now_rows(self, state: State, width: int) -> list[Strip]:
         rows: list[Strip] = []
@@ -155,6 +184,10 @@ class Talk(Pane, can_focus=True):
     def forget(self) -> None:
         self._laid_for = (0, "", None)
         super().forget()
+
+
+def is_known(state: State, name: str) -> bool:
+    return name in state.experiments or name in state.waves
 
 
 def message_words(state: State | None, message: Message) -> str:
