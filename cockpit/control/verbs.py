@@ -37,6 +37,7 @@ from cockpit.core.intents import (
     SetEnvelope,
     SetMode,
     SetProposer,
+    TakeTask,
 )
 from cockpit.core.model import EndMode, Mode
 from cockpit.core.state import State
@@ -286,6 +287,10 @@ VERBS: tuple[Verb, ...] = (
         "relaunch", "relaunch a cluster that is down, lost, given up or waits for its cloud",
         lambda state, given, now: Relaunch(text_of(given, "cluster")),
         "{cluster} is launched again", (_CLUSTER,), costs.relaunch,
+    ),
+    Verb(
+        "task", "use experiment.yaml as it is now; results from then on are told apart",
+        lambda state, given, now: TakeTask(), "runs use the changed experiment.yaml", (), command_asks=True,
     ),
     Verb(
         "mode", "choose who decides", _mode, "the mode is {mode}",

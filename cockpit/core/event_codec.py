@@ -66,6 +66,7 @@ from cockpit.core.events import (
     WorkerStopped,
 )
 from cockpit.core.model import EndMode
+from cockpit.core.task_events import TaskOffered, TaskTaken
 
 AnyEvent = (
     SessionCreated | WorkerStarted | WorkerStopped | ModeSet | EnvelopeSet | ProposerSet | BudgetSet
@@ -75,7 +76,8 @@ AnyEvent = (
     | Submitted | Unsubmitted | Started | Progressed | Cancelling | EarlyStopSkipped | Ended | Decided | IncumbentSet
     | Certified | CapReached | Looked | AgentSeated | PermissionAnswered
     | TurnUnmetered | Launching | ClusterUp | ClusterSeen | ClusterFailed | ClusterWaiting
-    | LaunchStep | ClusterGivenUp | ClusterStopping | ClusterDown | ClusterFlagged | Said | FindingRecorded | PhaseSet
+    | LaunchStep | TaskTaken | TaskOffered | ClusterGivenUp | ClusterStopping | ClusterDown | ClusterFlagged | Said
+    | FindingRecorded | PhaseSet
     | ApiReserved | ApiReleased | ApiUsed | Trouble
 )  # fmt: skip
 

@@ -197,6 +197,10 @@ class Adopt(Intent, frozen=True):
     cluster: str
 
 
+class TakeTask(Intent, frozen=True):
+    """Use experiment.yaml as it is now."""
+
+
 class End(Intent, frozen=True):
     """End the session; with `clusters_down` take its clusters down too."""
 
@@ -228,7 +232,7 @@ class Look(Intent, frozen=True):
 AnyIntent = (
     Approve | Reject | EditProposal | Propose | Hold | Resume | SetMode | SetEnvelope | SetProposer | SetBudget
     | SetEarlyStopping | Say | Interrupt | Kill | Rerun | Promote | MakeBase | Discard | DropArm | MoveWave | CancelWave
-    | Relaunch | Adopt | End | Note | Look | SeatAgent
+    | Relaunch | Adopt | TakeTask | End | Note | Look | SeatAgent
 )  # fmt: skip
 
 _encoder = msgspec.json.Encoder()

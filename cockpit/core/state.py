@@ -110,6 +110,13 @@ class State(msgspec.Struct, omit_defaults=True):
     certificates: dict[str, str] = {}
     """Kept experiment to the digest of its certificate, in the order they were signed."""
 
+    task: str = ""
+    """The text of experiment.yaml that runs on SkyPilot use."""
+    task_number: int = 0
+    """1 for the text the session began with; each change that a person takes adds one."""
+    task_offered: str = ""
+    """A changed text that a person may take."""
+
     # Indexes
     waiting: dict[str, None] = {}
     """Queued attempts, oldest first."""
@@ -221,3 +228,9 @@ def constants_of(state: State, experiment: str) -> dict[str, Value]:
     base = dict(state.session.constants)
     base.update(state.experiments[experiment].overrides)
     return base
+
+
+def class_under_task(hardware: str, task_number: int) -> str:
+    """Return the name of a hardware class under a task file: results under different ones are never compared."""
+    plain = hardware.partition(" (task ")[0]
+    return f"{plain} (task {task_number})" if plain and task_number > 1 else plain

@@ -4,6 +4,7 @@ An intent that brings code (Propose, EditProposal) is prepared by `cockpit.worke
 """
 
 import difflib
+import hashlib
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -70,6 +71,7 @@ from cockpit.core.intents import (
     SetEnvelope,
     SetMode,
     SetProposer,
+    TakeTask,
 )
 from cockpit.core.model import (
     PROPOSERS,
@@ -86,6 +88,7 @@ from cockpit.core.model import (
 from cockpit.core.nearest import did_you_mean
 from cockpit.core.seats import SeatError, seat_of
 from cockpit.core.state import State, is_asked
+from cockpit.core.task_events import TaskTaken
 from cockpit.decide.approve import approval
 from cockpit.decide.schedule import RunSpec, another
 
@@ -335,6 +338,18 @@ def _startable(cluster: Cluster) -> Cluster:
     )  # fmt: skip
 
 
+def _take_task(asked: IntentRequest, intent: TakeTask) -> list[Event]:
+    state = asked.state
+    if state.session.fleet.kind != "sky":
+        raise Refused(
+            f"only a session on SkyPilot has a task file, and this one is on the {state.session.fleet.kind} fleet"
+        )
+    if not state.task_offered:
+        raise Refused("there is no change to take: runs use experiment.yaml as it is, or it cannot be used")
+    digest = hashlib.sha256(state.task_offered.encode()).hexdigest()
+    return [TaskTaken(at=asked.at, text=state.task_offered, sha256=digest, author=asked.author)]
+
+
 # The session
 
 
@@ -439,6 +454,7 @@ _HANDLERS: dict[type[Intent], Callable[[IntentRequest, Any], list[Event]]] = {
     MakeBase: _make_base,
     Discard: _discard,
     Relaunch: _relaunch,
+    TakeTask: _take_task,
     Adopt: _adopt,
     Hold: _hold,
     Resume: _resume,

@@ -28,7 +28,7 @@ from cockpit.core.model import (
     Tier,
     WaveKind,
 )
-from cockpit.core.state import State
+from cockpit.core.state import State, class_under_task
 from cockpit.decide.budget import (
     LIMIT_GRACE_S,
     added_launch_usd,
@@ -299,7 +299,7 @@ def _retries(state: State, now: float) -> list[Event]:
             reason = f"gave no result {TRIES} times, last: {last.message or last.outcome}"
             events.append(Decided(at=now, experiment=name, status=ExperimentStatus.CRASHED, reason=reason))
         else:
-            hardware = last.hardware if last.tier is Tier.VALIDATE else ""
+            hardware = class_under_task(last.hardware, state.task_number) if last.tier is Tier.VALIDATE else ""
             # Not pinned where the lost run was: the experiment needs a result first, from any cluster.
             run = RunSpec(name, AttemptKind.RETRY, last.rule, last.tier, hardware, avoid=last.cluster)
             events.append(Queued(at=now, attempt=another(state, run), reason=last.message or str(last.outcome)))

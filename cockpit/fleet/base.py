@@ -175,6 +175,17 @@ class FleetTrouble(msgspec.Struct, frozen=True, tag=True):
     text: str
 
 
+class TaskSeen(msgspec.Struct, frozen=True, tag=True):
+    """The text of experiment.yaml, when the fleet first looks at it and when it changed."""
+
+    at: float
+    text: str
+    problem: str = ""
+    """Why it cannot be used, in a sentence."""
+    fields: tuple[str, ...] = ()
+    """The top-level fields in which it differs from the text that runs use."""
+
+
 Report = (
     ClusterReady
     | ClusterTrouble
@@ -186,6 +197,7 @@ Report = (
     | JobStarted
     | JobEnded
     | FleetTrouble
+    | TaskSeen
 )
 
 
@@ -226,6 +238,9 @@ class Fleet(Protocol):
 
     def down(self, cluster: str) -> None:
         """Tear a cluster down with all that runs on it. ClusterEnded follows once that is verified."""
+
+    def use_task(self, text: str) -> None:
+        """Use this text of the task file for launches and submissions from now on; a fleet without one ignores it."""
 
     def poll(self) -> list[Report]:
         """Return the reports since the last call."""

@@ -11,18 +11,14 @@ from pathlib import Path
 
 import msgspec
 
-from cockpit.core.errors import CockpitError
 from cockpit.core.events import AgentSeated, Event, Said, SessionCreated, Trouble
 from cockpit.core.metric import DEFAULT_NAME, VAL_BPB, Metric
-from cockpit.core.model import PROPOSERS, ClusterSpec, Envelope, FleetSpec, Mode, RunAccess, Session
+from cockpit.core.model import PROPOSERS, Envelope, FleetSpec, Mode, RunAccess, Session
 from cockpit.core.seats import KNOWN_AGENTS, Seat, SeatError, install_hint, name_of, seat_of
 from cockpit.decide.handle_intents import outside_proposer_note
-from cockpit.fleet.base import FleetError
 from cockpit.fleet.local import devices
-from cockpit.fleet.local.environment import is_secret
+from cockpit.fleet.secret_names import is_secret
 from cockpit.fleet.sim.fleet import sim_spec
-from cockpit.fleet.sky.task import canonical_class
-from cockpit.fleet.sky.task_file import TaskReading, describe
 from cockpit.scoring.contract import can_rescore, is_upstream
 from cockpit.session import api_key
 from cockpit.session.corpus import CPU_BUDGET_S, CUDA_BUDGET_S, has_sealed_shard, takes_corpus, upstream_sealed_shard
@@ -31,28 +27,23 @@ from cockpit.session.metric_settings import metric_of
 from cockpit.session.paths import SessionFolder, name_problem
 from cockpit.session.reader import LedgerReader
 from cockpit.session.research_settings import words_of
-from cockpit.session.settings import NewSession, Settings
+from cockpit.session.settings import Settings
 from cockpit.session.sqlite_file import LedgerError
 from cockpit.session.user import user_name
 from cockpit.variant.constants import find_constants
 from cockpit.variant.store import Variant, VariantStore
+from cockpit.worker.create_error import CreateError
 from cockpit.worker.intake import baseline_wave
 from cockpit.worker.knob_ranges import knob_ranges, knobs_note, preset_ranges
 from cockpit.worker.links import InputError, find_links
+from cockpit.worker.sky_session import CLUSTERS_AT_MOST, read_task_file, sky_fleet, task_taken
 
 SIM_EPOCH = 1_772_000_000.0
 """The start of simulated sessions, so that the same night is simulated at any time."""
-SKY_DEPTH = 2
-SKY_CLUSTERS = 16
-CLUSTERS_AT_MOST = 10_000
 TIME_LIMIT_S = 600.0
 SHELL_WORDS = frozenset({"&&", "||", "|", ";", "&", ">", ">>", "<", "2>&1"})
 LEFT_AFTER_S = 60.0
 """A folder that a session was being made in is left over from a killed command after this."""
-
-
-class CreateError(CockpitError):
-    """The session cannot be made. The message is one sentence that tells what to do."""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -108,52 +99,6 @@ def sim_fleet(count: int, seed: int, speed: float) -> FleetSpec:
     """Return a simulated fleet, thirteen H100 to three H200 as in the published run."""
     better = round(count * 3 / 16)
     return sim_spec(count - better, better, speed, seed)
-
-
-def sky_fleet(new: NewSession, repo: Path) -> FleetSpec:
-    """Return a fleet on SkyPilot. The most frequent class screens, another validates.
-
-    Without `hardware` the classes are those of experiment.yaml, the plentiful one first. SkyPilot reports the class of
-    each cluster.
-    """
-    counts = _hardware_counts(new.hardware) if new.hardware else {}
-    task = read_task_file(repo, new.infra)
-    if missing := set(counts) - {canonical_class(name) for name in task.classes}:
-        named = ", ".join(task.classes) or "none"
-        raise CreateError(f"experiment.yaml has no {min(missing)} among its accelerators, which are {named}")
-    kinds = [kind for kind, count in counts.items() for _ in range(count)]
-    if new.clusters and kinds and new.clusters != len(kinds):
-        raise CreateError(
-            f"--hardware {new.hardware} is {len(kinds)} clusters, not {new.clusters}: give one of the two"
-        )
-    kinds = kinds or [""] * (new.clusters or SKY_CLUSTERS)
-    classes = sorted(counts, key=lambda kind: -counts[kind]) or list(task.classes)
-    return FleetSpec(
-        "sky",
-        tuple(ClusterSpec(f"gpu-{i + 1:02d}", kind) for i, kind in enumerate(kinds)),
-        depth=SKY_DEPTH,
-        screen_hardware=classes[0] if classes else "",
-        validate_hardware=classes[-1] if len(classes) > 1 else "",
-        infra=new.infra,
-    )
-
-
-def read_task_file(repo: Path, infra: str = "") -> TaskReading:
-    """Return experiment.yaml as SkyPilot understands it. Raises CreateError."""
-    try:
-        return describe(repo / "experiment.yaml", infra)
-    except FleetError as error:
-        raise CreateError(str(error)) from error
-
-
-def _hardware_counts(text: str) -> dict[str, int]:
-    counts = {}
-    for part in text.split(","):
-        name, _, count = part.strip().partition(":")
-        if not name or not count.isdecimal() or not 0 < int(count) <= CLUSTERS_AT_MOST:
-            raise CreateError(f"{part!r} is not a hardware list: write CLASS:COUNT, such as H100:13,H200:3")
-        counts[canonical_class(name)] = int(count)
-    return counts
 
 
 def check(folder: SessionFolder, repo: Path, settings: Settings) -> None:
@@ -257,6 +202,7 @@ def _first_events(plan: Plan, at: float) -> list[Event]:
     envelope = msgspec.convert(msgspec.structs.asdict(plan.settings.envelope), Envelope)
     return [
         SessionCreated(at=at, session=session, mode=mode, envelope=envelope),
+        *task_taken(plan.repo, session, at),
         *_notes(plan, session, variant, at),
         *_seated(plan, at),
         baseline_wave(variant, session, at),

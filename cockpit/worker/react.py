@@ -31,6 +31,7 @@ from cockpit.core.events import (
 from cockpit.core.model import Attempt, ClusterState, Outcome
 from cockpit.core.seats import Seat
 from cockpit.core.state import State
+from cockpit.core.task_events import TaskTaken
 from cockpit.decide.rescoring import scoring_of
 from cockpit.fleet.base import Expected, Job
 from cockpit.session import corpus
@@ -171,6 +172,10 @@ class Reactor:
         self._fleet.down(event.cluster)
         return []
 
+    def _use_task(self, state: State, event: TaskTaken) -> list[Event]:
+        self._fleet.use_task(event.text)
+        return []
+
     def _take_over(self, state: State, event: IncumbentSet) -> list[Event]:
         """Move the branch to the new incumbent, and sign its certificate."""
         experiment = state.experiments[event.experiment]
@@ -218,6 +223,7 @@ REACTIONS: dict[type[Event], Callable[[Reactor, State, Any], list[Event]]] = {
     ClusterStopping: Reactor._take_down,
     ClusterGivenUp: Reactor._take_down,
     IncumbentSet: Reactor._take_over,
+    TaskTaken: Reactor._use_task,
     Asked: Reactor._ask,
     Interrupted: Reactor._interrupt,
     SessionEnded: Reactor._tell_the_end,

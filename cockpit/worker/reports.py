@@ -1,5 +1,6 @@
 """Fleet reports and printed lines become events; `cockpit.fleet.run_log` judges them."""
 
+import hashlib
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,7 @@ from cockpit.core.metric import VAL_BPB, Metric
 from cockpit.core.model import Attempt, AttemptStatus, Outcome
 from cockpit.core.rescore import Rescore
 from cockpit.core.state import State
+from cockpit.core.task_events import TaskOffered, TaskTaken
 from cockpit.decide.rescoring import base_of
 from cockpit.fleet.base import (
     ClusterEnded,
@@ -38,6 +40,7 @@ from cockpit.fleet.base import (
     JobStarted,
     JobSubmitted,
     Report,
+    TaskSeen,
 )
 from cockpit.fleet.run_log import RunLog, RunVerdict
 from cockpit.scoring.judge import judged
@@ -114,6 +117,8 @@ class Reports:
         """Return the events that a report means; none for a report about something that has ended."""
         if isinstance(report, FleetTrouble):
             return [Trouble(at=report.at, text=report.text)]
+        if isinstance(report, TaskSeen):
+            return _task_seen(state, report)
         cluster = _cluster_of(state, report)
         if cluster in self._held:
             self._held[cluster].append(report)
@@ -232,7 +237,7 @@ def _cluster_of(state: State, report: Report) -> str:
     if isinstance(report, JobSubmitted | JobStarted | JobRefused | JobEnded):
         attempt = state.attempts.get(report.job)
         return attempt.cluster if attempt else ""
-    return "" if isinstance(report, FleetTrouble) else report.cluster
+    return "" if isinstance(report, FleetTrouble | TaskSeen) else report.cluster
 
 
 def _verdict(state: State, attempt: Attempt, report: JobEnded, log: RunLog) -> RunVerdict:
@@ -254,6 +259,19 @@ def _verdict(state: State, attempt: Attempt, report: JobEnded, log: RunLog) -> R
             return RunVerdict(Outcome.LOST, None, report.message or "its cluster could not be set up")
         case _:
             return RunVerdict(Outcome.LOST, None, report.message or "its cluster stopped answering")
+
+
+def _task_seen(state: State, report: TaskSeen) -> list[Event]:
+    """Offer a changed task file to the person. A session that has none recorded, of an older cockpit, takes it."""
+    if not state.task and not report.problem:
+        digest = hashlib.sha256(report.text.encode()).hexdigest()
+        return [TaskTaken(at=report.at, text=report.text, sha256=digest, author="cockpit")]
+    if report.problem:
+        return [TaskOffered(at=report.at, problem=report.problem)]
+    offered = "" if report.text == state.task else report.text
+    if offered == state.task_offered:
+        return []
+    return [TaskOffered(at=report.at, text=offered, fields=report.fields)]
 
 
 def _rescore(state: State, attempt: Attempt, report: JobEnded, verdict: RunVerdict) -> Rescore | None:

@@ -11,7 +11,8 @@ from cockpit.cli.main import main
 from cockpit.fleet.local import confinement
 from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import NewSession, Settings
-from cockpit.worker.create import CreateError, check
+from cockpit.worker.create import check
+from cockpit.worker.create_error import CreateError
 from tests.worker.sessions import local_session, repository
 
 

@@ -14,7 +14,7 @@ from cockpit.core.model import ClusterSpec
 from cockpit.fleet.base import Job, Report
 from cockpit.fleet.sky.cluster import SkyCluster
 from cockpit.fleet.sky.jobs import JobRow
-from cockpit.fleet.sky.parts import ClusterRecord, LaunchOrder, SessionIdentity, SkyError, SkyParts
+from cockpit.fleet.sky.parts import ClusterRecord, LaunchOrder, SessionIdentity, SkyError, SkyParts, TaskNews
 from cockpit.fleet.sky.requests import LongRequests
 from cockpit.fleet.sky.task import SETUP
 from cockpit.session.clock import WallClock
@@ -79,6 +79,12 @@ class FlakySky:
 
     def classes(self) -> frozenset[str]:
         return self.task_classes
+
+    def look_at_task(self) -> TaskNews | None:
+        return None
+
+    def use_task(self, text: str) -> None:
+        pass
 
     def launch(self, order: LaunchOrder, told: Callable[[str], None]) -> int | None:
         if self.refuses:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cockpit.fleet.local.environment import data_folders, is_secret, passed_on
+from cockpit.fleet.local.environment import data_folders, passed_on
+from cockpit.fleet.secret_names import is_secret
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import pytest
 from cockpit.fleet.base import FleetError
 from cockpit.fleet.sky.client import SkyClient
 from cockpit.fleet.sky.error_text import sentence
-from cockpit.fleet.sky.parts import ClusterRecord, LaunchOrder, SessionIdentity, SkyError
+from cockpit.fleet.sky.parts import ClusterRecord, LaunchOrder, SessionIdentity, SkyError, TaskNews
+from cockpit.fleet.sky.task_file import recorded_text
 
 
 def client(folder: Path, text: str, infra: str = "") -> SkyClient:
@@ -119,14 +120,66 @@ def test_a_relaunch_keeps_the_image_and_spot_of_its_alternative(tmp_path: Path) 
     assert dict(a100.accelerators) == {"A100": 1}
 
 
-def test_a_task_file_that_breaks_after_the_start_is_a_task_error_that_names_it(tmp_path: Path) -> None:
-    made = launching(tmp_path, Sdk())
+def test_a_task_file_that_breaks_after_the_start_is_said_and_launches_use_it_as_it_was(tmp_path: Path) -> None:
+    sdk = Sdk()
+    made = launching(tmp_path, sdk)
+    assert made.look_at_task() == TaskNews(TASK)
     path = tmp_path / "experiment.yaml"
     for text in ("a: [\n", "", "3", "run: 3\n", "setup: x\n", "\x00"):
         path.write_text(text)
-        with pytest.raises(SkyError) as refused:
-            made.launch(LaunchOrder("gpu-01-s1", tmp_path), lambda request: None)
-        assert refused.value.kind == "task" and str(path) in str(refused.value)
-    path.unlink()
-    with pytest.raises(SkyError, match="cannot be used"):
+        news = made.look_at_task()
+        assert news is not None and news.text == "" and "experiment.yaml" in news.problem
+        assert made.look_at_task() is None
         made.launch(LaunchOrder("gpu-01-s1", tmp_path), lambda request: None)
+    path.unlink()
+    gone = made.look_at_task()
+    assert gone is not None and "there is no" in gone.problem
+    made.launch(LaunchOrder("gpu-01-s1", tmp_path), lambda request: None)
+    assert len(sdk.launched) == 7
+
+
+def test_a_changed_task_is_used_once_it_is_taken(tmp_path: Path) -> None:
+    sdk = Sdk()
+    made = launching(tmp_path, sdk)
+    changed = TASK.replace("run: x", "run: export SEED=7; x") + "num_nodes: 2\n"
+    (tmp_path / "experiment.yaml").write_text(changed)
+    assert made.look_at_task() == TaskNews(changed, "", ("num_nodes", "run"))
+    made.launch(LaunchOrder("gpu-01-s1", tmp_path), lambda request: None)
+    made.use_task(changed)
+    made.launch(LaunchOrder("gpu-01-s1", tmp_path), lambda request: None)
+    assert [task.num_nodes for task, _ in sdk.launched] == [1, 2]
+
+
+def test_a_worker_that_comes_back_uses_the_recorded_text(tmp_path: Path) -> None:
+    path = tmp_path / "experiment.yaml"
+    path.write_text("run: changed\nresources: {accelerators: A100:1}\n")
+    made = SkyClient(path, SessionIdentity("night", "s1"), "", {}, 30, TASK)
+    assert made.classes() == {"H100", "H200"}
+    news = made.look_at_task()
+    assert news is not None and news.fields == ("resources", "run")
+
+
+SECRETS = TASK + "secrets: {HF: s3cr3t-1}\nenvs: {WANDB_API_KEY: s3cr3t-2, SEED: 7}\n"
+
+
+def test_the_value_of_a_secret_is_not_recorded_and_reaches_the_task(tmp_path: Path) -> None:
+    text = recorded_text(SECRETS)
+    assert "s3cr3t" not in text and "SEED: '7'" in text.replace("SEED: 7", "SEED: '7'")
+    sdk = Sdk()
+    client(tmp_path, SECRETS)
+    made = SkyClient(tmp_path / "experiment.yaml", SessionIdentity("night", "s1"), "", {}, 30, text)
+    made._sdk = sdk
+    made.launch(LaunchOrder("gpu-01-s1", tmp_path), lambda request: None)
+    ((task, _),) = sdk.launched
+    assert task.secrets["HF"].get_secret_value() == "s3cr3t-1" and task.envs["WANDB_API_KEY"] == "s3cr3t-2"
+    assert made.look_at_task() == TaskNews(text)
+
+
+def test_a_recorded_task_whose_secret_is_gone_from_the_file_says_so(tmp_path: Path) -> None:
+    client(tmp_path, SECRETS)
+    made = SkyClient(tmp_path / "experiment.yaml", SessionIdentity("night", "s1"), "", {}, 30, recorded_text(SECRETS))
+    made._sdk = Sdk()
+    (tmp_path / "experiment.yaml").write_text(TASK)
+    with pytest.raises(SkyError, match="WANDB_API_KEY") as refused:
+        made.launch(LaunchOrder("gpu-01-s1", tmp_path), lambda request: None)
+    assert refused.value.kind == "task"

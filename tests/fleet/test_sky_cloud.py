@@ -232,7 +232,7 @@ def test_a_job_that_somebody_cancelled_ends_so(tmp_path: Path, cloud: FakeCloud)
 
 
 def test_another_users_cluster_of_our_name_is_neither_used_nor_torn_down(tmp_path: Path, cloud: FakeCloud) -> None:
-    (theirs,) = read_task(SPOT, tmp_path).resources
+    (theirs,) = read_task(SPOT, tmp_path / "experiment.yaml").resources
     cloud.clusters["gpu-01-s1"] = FakeCluster("gpu-01-s1", theirs, "run: x\n", 1, user="bob")
     night = FakeNight(tmp_path, cloud)
     night.fleet.launch("gpu-01")

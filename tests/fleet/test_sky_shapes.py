@@ -92,19 +92,21 @@ def test_a_pipelines_name_before_one_task_is_taken_as_sky_launch_takes_it(tmp_pa
 
 
 def test_a_variable_that_every_run_gets_needs_no_value(tmp_path: Path) -> None:
-    assert read_task("run: x\nenvs: {SEED: null, EXPERIMENT_ID: null}\n", tmp_path).envs["SEED"] == ""
+    assert (
+        read_task("run: x\nenvs: {SEED: null, EXPERIMENT_ID: null}\n", tmp_path / "experiment.yaml").envs["SEED"] == ""
+    )
 
 
 def test_another_place_keeps_only_the_alternatives_that_are_there(tmp_path: Path) -> None:
     text = "run: x\nresources:\n  accelerators: H100:1\n  any_of: [{infra: aws, use_spot: true}, {infra: k8s/ctx}]\n"
-    assert places(read_task(text, tmp_path, "k8s/ctx")) == [("kubernetes/ctx", False)]
-    moved = places(read_task(text, tmp_path, "slurm/lab"))
+    assert places(read_task(text, tmp_path / "experiment.yaml", "k8s/ctx")) == [("kubernetes/ctx", False)]
+    moved = places(read_task(text, tmp_path / "experiment.yaml", "slurm/lab"))
     assert [place for place, _ in moved] == ["slurm/lab", "slurm/lab"]
 
 
 def test_another_place_goes_before_the_one_of_the_file(tmp_path: Path) -> None:
     text = "run: x\nresources: {cloud: aws, region: us-east-1, cpus: 4, accelerators: H100:1}\n"
-    (one,) = read_task(text, tmp_path, "slurm/lab").resources
+    (one,) = read_task(text, tmp_path / "experiment.yaml", "slurm/lab").resources
     assert (one.infra.to_str(), one.cpus, dict(one.accelerators)) == ("slurm/lab", "4", {"H100": 1})
 
 

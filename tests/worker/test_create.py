@@ -10,7 +10,8 @@ import pytest
 from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import NewSession, Settings
-from cockpit.worker.create import LEFT_AFTER_S, SIM_EPOCH, CreateError, Plan, create
+from cockpit.worker.create import LEFT_AFTER_S, SIM_EPOCH, Plan, create
+from cockpit.worker.create_error import CreateError
 from tests.worker.sessions import repository, state_of
 
 

@@ -18,7 +18,8 @@ from cockpit.session import worker_process
 from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import NewSession, Settings
 from cockpit.variant.store import VariantStore
-from cockpit.worker.create import CreateError, Plan, create
+from cockpit.worker.create import Plan, create
+from cockpit.worker.create_error import CreateError
 from tests.worker.sessions import end_baseline, git, make, state_of, wait_for
 
 NEW = NewSession(fleet="local", clusters=1, mode="manual", proposer="human")

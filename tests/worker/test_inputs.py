@@ -9,7 +9,7 @@ from cockpit.core.model import ExperimentStatus, Outcome
 from cockpit.fleet.local import confinement
 from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import NewSession
-from cockpit.worker.create import CreateError
+from cockpit.worker.create_error import CreateError
 from tests.worker.sessions import end_baseline, git, make, repository, state_of
 
 READS = 'DEPTH = 8\nprint("val_bpb:", float(open("data/val.txt").read()))\n'

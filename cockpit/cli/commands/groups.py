@@ -42,7 +42,7 @@ GROUPS = (
         ("approve", "reject", "rebase", "cancel", "drop", "base", "discard", "mode", "envelope", "budget"),
         "cockpit approve w007",
     ),
-    Group("fleet", ("adopt", "relaunch", "down"), "cockpit relaunch gpu-03"),
+    Group("fleet", ("adopt", "relaunch", "task", "down"), "cockpit relaunch gpu-03"),
     Group(
         "agents",
         ("agent", "proposer", "agent-setup", "guide", "wait", "tool", "mcp", "transcript"),

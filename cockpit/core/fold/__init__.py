@@ -7,13 +7,15 @@ copied for each event. The same events always give the same state.
 from collections.abc import Iterable
 
 from cockpit.core.events import Event, Progressed, SessionCreated
-from cockpit.core.fold import clusters, conversation, runs, session, waves
+from cockpit.core.fold import clusters, conversation, runs, session, task, waves
 from cockpit.core.fold.handlers import Handlers
 from cockpit.core.state import State
 
 __all__ = ["fold", "fold_all"]
 
-_HANDLERS: Handlers = session.HANDLERS | waves.HANDLERS | runs.HANDLERS | clusters.HANDLERS | conversation.HANDLERS
+_HANDLERS: Handlers = (
+    session.HANDLERS | waves.HANDLERS | runs.HANDLERS | clusters.HANDLERS | conversation.HANDLERS | task.HANDLERS
+)
 
 
 def fold(state: State | None, event: Event) -> State:

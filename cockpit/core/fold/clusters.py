@@ -15,7 +15,7 @@ from cockpit.core.events import (
 from cockpit.core.fold.conversation import say
 from cockpit.core.fold.handlers import Handlers
 from cockpit.core.model import Cluster, ClusterState
-from cockpit.core.state import State
+from cockpit.core.state import State, class_under_task
 
 UP = (ClusterState.IDLE, ClusterState.BUSY, ClusterState.STOPPING)
 
@@ -34,7 +34,7 @@ def _up(state: State, event: ClusterUp) -> None:
     cluster = state.clusters[event.cluster]
     if cluster.state is ClusterState.LAUNCHING:
         _count_time(cluster, event.at)
-    cluster.hardware = event.hardware or cluster.hardware
+    cluster.hardware = class_under_task(event.hardware or cluster.hardware, state.task_number)
     cluster.usd_per_hour = event.usd_per_hour or cluster.usd_per_hour
     cluster.gpus, cluster.spot = event.gpus, event.spot
     if cluster.state not in UP:

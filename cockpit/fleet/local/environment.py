@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from cockpit.fleet.secret_names import is_secret
+
 ALWAYS = ("PATH", "HOME", "USER", "LANG", "LC_*", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
 TRAINING = (
     "CUDA_*", "NVIDIA_*", "NCCL_*", "GLOO_*", "PYTORCH_*", "TORCH*", "TRITON_*", "OMP_*", "MKL_*", "OPENBLAS_*",
@@ -16,15 +18,9 @@ TRAINING = (
     "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
 )  # fmt: skip
 """Variables that people set for training: caches, devices, threads, proxies."""
-_SECRET = re.compile(r"KEY|TOKEN(?!IZERS_)|SECRET|PASSWORD|PASSWD|CREDENTIAL|AUTH|COOKIE|SESSION", re.IGNORECASE)
 _URL_WITH_PASSWORD = re.compile(r"://[^/\s]*:[^/\s]*@")
 HUGGINGFACE_DATA = ("hub", "datasets", "assets", "modules", "xet")
 """Folders of Hugging Face's home that hold data. Its tokens lie beside them."""
-
-
-def is_secret(name: str) -> bool:
-    """Tell if a variable's name looks like that of a secret. Such a variable never reaches a run."""
-    return bool(_SECRET.search(name))
 
 
 def passed_on(wanted: Iterable[str] = (), environment: Mapping[str, str] = os.environ) -> dict[str, str]:

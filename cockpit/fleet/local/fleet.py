@@ -284,6 +284,9 @@ class LocalFleet:
         self._reports.append(ClusterEnded(self._now(), cluster))
         self._wake.set()
 
+    def use_task(self, text: str) -> None:
+        """Change nothing: there is no task file here."""
+
     def poll(self) -> list[Report]:
         for job in list(self._running.values()):
             self._follow(job)

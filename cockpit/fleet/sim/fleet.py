@@ -135,6 +135,9 @@ class SimFleet:
         self._world.down(cluster)
         self._world.commit()
 
+    def use_task(self, text: str) -> None:
+        """Change nothing: there is no task file here."""
+
     def poll(self) -> list[Report]:
         self._advance()
         self._write_logs()

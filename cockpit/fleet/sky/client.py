@@ -12,10 +12,10 @@ from cockpit.fleet.base import FleetError, Job
 from cockpit.fleet.sky import private_names
 from cockpit.fleet.sky.error_text import sentence
 from cockpit.fleet.sky.jobs import JobRow, job_table
-from cockpit.fleet.sky.parts import ClusterRecord, LaunchOrder, SessionIdentity, SkyError
+from cockpit.fleet.sky.parts import ClusterRecord, LaunchOrder, SessionIdentity, SkyError, TaskNews
 from cockpit.fleet.sky.requests import LOCAL_REQUESTS, REMOTE_REQUESTS
 from cockpit.fleet.sky.task import ID_VARIABLE, SESSION_VARIABLE, SETUP, run_script
-from cockpit.fleet.sky.task_file import describe, read_file, read_task, unusable
+from cockpit.fleet.sky.task_file import changed_fields, describe_text, read_file, read_task, recorded_text, unusable
 
 SUBMIT_LIMIT_S = 150.0
 """Seconds an exec may take; it takes 3 to 20. Where rsync hangs (skypilot#10167) the GPU is idle meanwhile."""
@@ -26,10 +26,17 @@ class SkyClient:
     """One SkyPilot API server, as this session uses it. Every method blocks; all may be called from any thread."""
 
     def __init__(
-        self, yaml: Path, session: SessionIdentity, infra: str, prices: dict[str, float], idle_minutes: int
+        self,
+        yaml: Path,
+        session: SessionIdentity,
+        infra: str,
+        prices: dict[str, float],
+        idle_minutes: int,
+        task: str = "",
     ) -> None:
-        """Prepare a client. `yaml` is the task. `prices` (hardware class to US dollars an hour) precede the catalog's.
-        A cluster ends after `idle_minutes` without a job, where its cloud can do that.
+        """Prepare a client. `yaml` is the task file, `task` its recorded text, if there is one. `prices` (hardware
+        class to US dollars an hour) precede the catalog's. A cluster ends after `idle_minutes`
+        without a job, where its cloud can do that.
 
         Raises FleetError if SkyPilot is not installed or rejects the task.
         """
@@ -43,24 +50,56 @@ class SkyClient:
         except ImportError as error:
             raise FleetError(f"SkyPilot is not installed ({error}): {install_command('sky')}") from error
         self._sky, self._sdk = sky, sdk
-        describe(yaml, infra)
+        self._looked = ""
+        text = task or read_file(yaml)
+        if problem := self._problem_of(text):
+            raise FleetError(problem)
+        self._text = recorded_text(text)
 
     def long_requests(self) -> int:
         """Return the number of long requests to send to the API server at a time."""
         return LOCAL_REQUESTS if private_names.api_server_is_local() else REMOTE_REQUESTS
 
     def _task(self, marked: bool = False) -> Any:
-        """Return the task file as it is now, `marked` with its session. Raises SkyError of kind `task`: a person may be
-        editing it."""
+        """Return the task in use, `marked` with its session. Raises SkyError of kind `task`."""
         marks = {SESSION_VARIABLE: self._session.name, ID_VARIABLE: self._session.id} if marked else {}
         try:
             marks = {name: value for name, value in marks.items() if value}
-            task = read_task(read_file(self._yaml), self._yaml.parent, self._infra, marks)
+            task = read_task(self._text, self._yaml, self._infra, marks)
         except Exception as error:  # SkyPilot's schema, YAML's parser, or a type in between
             raise SkyError("task", f"{self._yaml} cannot be used: {sentence(error)}") from error
         if problem := unusable(task, str(self._yaml)):
             raise SkyError("task", problem)
         return task
+
+    def _problem_of(self, text: str) -> str:
+        """Return why a text of the task cannot be used, in a sentence; empty if it can."""
+        try:
+            describe_text(text, self._yaml, self._infra)
+        except FleetError as error:
+            return str(error)
+        return ""
+
+    def look_at_task(self) -> TaskNews | None:
+        """Return the task file at the first look and when it has changed since the last one."""
+        try:
+            text = read_file(self._yaml)
+            looked = text
+        except FleetError as error:
+            text, looked = "", f"\0{error}"
+        if looked == self._looked:
+            return None
+        self._looked = looked
+        if not text and looked:
+            return TaskNews("", looked[1:])
+        if problem := self._problem_of(text):
+            return TaskNews("", problem)
+        text = recorded_text(text)
+        return TaskNews(text, "", changed_fields(self._text, text))
+
+    def use_task(self, text: str) -> None:
+        """Use this text of the task for all calls from now on."""
+        self._text = text
 
     def classes(self) -> frozenset[str]:
         """Return the hardware classes that the task names. Raises SkyError."""

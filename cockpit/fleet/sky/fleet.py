@@ -8,7 +8,7 @@ import time
 from collections import deque
 
 from cockpit.core.model import ClusterSpec
-from cockpit.fleet.base import Expected, FleetTrouble, Job, JobRefused, Report
+from cockpit.fleet.base import Expected, FleetTrouble, Job, JobRefused, Report, TaskSeen
 from cockpit.fleet.sky.cluster import SkyCluster
 from cockpit.fleet.sky.parts import SkyError, SkyParts
 from cockpit.session.watched_thread import WatchedThread
@@ -72,6 +72,9 @@ class SkyFleet:
     def down(self, cluster: str) -> None:
         self._clusters[cluster].down()
 
+    def use_task(self, text: str) -> None:
+        self._parts.sky.use_task(text)
+
     def poll(self) -> list[Report]:
         if not self._closed.is_set():
             self._mend()
@@ -104,6 +107,8 @@ class SkyFleet:
                 if cluster.silent(now, SILENT_S):
                     cluster.check()
                 cluster.retry()
+            if (seen := self._parts.sky.look_at_task()) is not None:
+                self._take(TaskSeen(now, seen.text, seen.problem, seen.fields))
             launching = any(cluster.is_launching for cluster in self._clusters.values())
             if time.monotonic() - swept > (SWEEP_LAUNCHES_EVERY_S if launching else SWEEP_EVERY_S):
                 swept = time.monotonic()

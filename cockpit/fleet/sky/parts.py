@@ -74,6 +74,15 @@ class LaunchOrder(msgspec.Struct, frozen=True):
     limit_s: float = 1200.0
 
 
+class TaskNews(msgspec.Struct, frozen=True):
+    """The task file as it is now."""
+
+    text: str
+    problem: str = ""
+    fields: tuple[str, ...] = ()
+    """The top-level fields in which it differs from the text in use."""
+
+
 class SkyCalls(Protocol):
     """The calls a fleet makes to SkyPilot. Each blocks, may be called from any thread, and raises SkyError."""
 
@@ -81,6 +90,12 @@ class SkyCalls(Protocol):
 
     def classes(self) -> frozenset[str]:
         """Return the hardware classes that the task names."""
+
+    def look_at_task(self) -> TaskNews | None:
+        """Return the task file at the first look and when it has changed since the last one."""
+
+    def use_task(self, text: str) -> None:
+        """Use this text of the task for all calls from now on."""
 
     def launch(self, order: LaunchOrder, told: Callable[[str], None]) -> int | None:
         """Bring a cluster up and start its set-up. Returns the set-up's job id; `told` gets the request's id."""

@@ -23,6 +23,13 @@ def parse_yaml(text: str) -> Any:
     return documents[0] if documents else {}
 
 
+def yaml_text(config: Any) -> str:
+    """Return the text of a task, as SkyPilot writes it."""
+    from sky.utils import yaml_utils
+
+    return str(yaml_utils.dump_yaml_str(config))
+
+
 def api_server_is_local() -> bool:
     """Return True if the API server runs on this machine, or SkyPilot no longer tells: no public call does."""
     try:

@@ -11,12 +11,16 @@ import msgspec
 
 from cockpit.core.installation import install_command
 from cockpit.fleet.base import FleetError
+from cockpit.fleet.secret_names import is_secret
 from cockpit.fleet.sky import private_names
 from cockpit.fleet.sky.error_text import sentence
 from cockpit.fleet.sky.task import absolute_mounts
 
 TASK_CHARACTERS = 1 << 20
 """Characters of the largest task file that is read."""
+NOT_RECORDED = "(not recorded)"
+HIDING = ("secrets", "envs")
+"""The fields with values that are not recorded."""
 OURS = ("EXPERIMENT_ID", "EXPERIMENT_DESC", "SEED", "TRAIN_SHA256", "PREPARE_SHA256", "COCKPIT_TIME_BUDGET_S")
 """Variables that every run gets; a task may name them without a value."""
 
@@ -33,23 +37,24 @@ class TaskReading(msgspec.Struct, frozen=True):
     """Sentences about what Cockpit makes of it."""
 
 
-def read_task(text: str, folder: Path, infra: str = "", marks: Mapping[str, str] | None = None) -> Any:
+def read_task(text: str, path: Path, infra: str = "", marks: Mapping[str, str] | None = None) -> Any:
     """Return the task as SkyPilot's own object, at `infra` where that is given.
 
-    Local paths are taken from `folder`. `marks` are variables that SkyPilot's record of a cluster keeps, since it keeps
-    only what the text says. Raises what SkyPilot raises.
+    `path` is its file: local paths are taken from its folder, and the values of secrets from it. `marks` are variables
+    that SkyPilot's record of a cluster keeps, since it keeps only what the text says. Raises what SkyPilot raises.
     """
     import sky
 
     config = private_names.parse_yaml(text)
     if isinstance(config, dict):
+        config = _with_secrets(config, path)
         envs = config.get("envs")
         if isinstance(envs, dict):
             config["envs"] = {name: "" if value is None and name in OURS else value for name, value in envs.items()}
         if marks:
             config["envs"] = {**(config.get("envs") or {}), **marks}
         if isinstance(config.get("file_mounts"), dict):
-            config["file_mounts"] = absolute_mounts(config["file_mounts"], folder.absolute())
+            config["file_mounts"] = absolute_mounts(config["file_mounts"], path.parent.absolute())
     else:
         raise ValueError("it is not a mapping of fields such as `run` and `resources`")
     task = sky.Task.from_yaml_config(config)
@@ -90,9 +95,13 @@ def read_file(path: Path) -> str:
 
 def describe(path: Path, infra: str = "") -> TaskReading:
     """Read a task file for a new session. Raises FleetError, with one sentence that says what to do."""
-    text = read_file(path)
+    return describe_text(read_file(path), path, infra)
+
+
+def describe_text(text: str, path: Path, infra: str = "") -> TaskReading:
+    """Read the text of the task file at `path`. Raises FleetError, with one sentence."""
     try:
-        task = read_task(text, path.parent, infra)
+        task = read_task(text, path, infra)
     except ImportError as error:
         raise FleetError(f"SkyPilot is not installed ({error}): {install_command('sky')}") from error
     except Exception as error:  # SkyPilot's schema, YAML's parser, or a type in between
@@ -100,6 +109,46 @@ def describe(path: Path, infra: str = "") -> TaskReading:
     if problem := unusable(task, path.name):
         raise FleetError(problem)
     return reading_of(task, text)
+
+
+def recorded_text(text: str) -> str:
+    """Return the text as the ledger may hold it: values of secrets, and of variables named like one, are left out."""
+    config = private_names.parse_yaml(text)
+    if not isinstance(config, dict):
+        return text
+    hidden = dict(config)
+    if isinstance(config.get("secrets"), dict):
+        hidden["secrets"] = {name: value and NOT_RECORDED for name, value in config["secrets"].items()}
+    if isinstance(config.get("envs"), dict):
+        hidden["envs"] = {
+            name: NOT_RECORDED if value and is_secret(str(name)) else value for name, value in config["envs"].items()
+        }
+    return text if hidden == config else private_names.yaml_text(hidden)
+
+
+def _with_secrets(config: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return a recorded task with the values that were left out, as the file has them now. Raises ValueError."""
+    if not any(NOT_RECORDED in (config.get(field) or {}).values() for field in HIDING if _is_dict(config, field)):
+        return config
+    now = private_names.parse_yaml(read_file(path))
+    filled = dict(config)
+    for field in HIDING:
+        if _is_dict(config, field):
+            known = now.get(field) or {}
+            filled[field] = {
+                name: known.get(name) if value == NOT_RECORDED else value for name, value in config[field].items()
+            }
+    return filled
+
+
+def _is_dict(config: dict[str, Any], field: str) -> bool:
+    return isinstance(config.get(field), dict)
+
+
+def changed_fields(before: str, after: str) -> tuple[str, ...]:
+    """Return the top-level fields in which two texts of a task differ."""
+    old, new = private_names.parse_yaml(before), private_names.parse_yaml(after)
+    return tuple(sorted(name for name in {*old, *new} if old.get(name) != new.get(name)))
 
 
 def unusable(task: Any, name: str) -> str:

@@ -1,0 +1,7 @@
+"""The refusal to make a session."""
+
+from cockpit.core.errors import CockpitError
+
+
+class CreateError(CockpitError):
+    """The session cannot be made. The message is one sentence that tells what to do."""
