@@ -1,8 +1,7 @@
 """The records of a session: experiments, attempts, waves, clusters.
 
 Times are seconds since the epoch on the session's clock (virtual in a simulated session), money is US dollars.
-Lower scores are better: `cockpit.core.metric` turns values of the session's metric into scores. Every type is a
-plain record: `cockpit.core.fold` changes it, `cockpit.decide` decides on it.
+Lower scores are better: `cockpit.core.metric` makes them. Every type is a plain record, changed by `cockpit.core.fold`.
 
 A long session holds a hundred thousand of some records. They are trees without cycles, so `gc=False` keeps the garbage
 collector from walking them.
@@ -441,21 +440,19 @@ class Session(msgspec.Struct, frozen=True, omit_defaults=True):
     """The session ends after this; 0 for no end."""
     proposer: str = "search"
     seed: int = 1337
+    seed_by: str = ""  # see `cockpit.core.seeds`
     run_command: tuple[str, ...] = ()
     """The command that starts train.py; empty for this Python."""
     constants: dict[str, Value] = {}
-    """The baseline's constants."""
+    """The baseline's constants; `ranges` are those that a person set, or that the code states."""
     ranges: dict[str, KnobRange] = {}
-    """Ranges of constants that a person set, or that the code states."""
     early_stopping: bool = True
     """Hopeless runs are ended, at the start of the session; a person may switch it later."""
     access: RunAccess = RunAccess()
     rescore: str = ""
-    """The runs whose score is computed outside them: `keeps`, the confirmation of each would-be keep; `all`; empty for
-    none."""
+    """The runs that are scored outside them: `keeps`, the confirmations of would-be keeps; `all`; empty for none."""
     id: str = ""
-    """Part of the names of its clusters and jobs in SkyPilot, which other sessions and people share; empty for plain
-    names."""
+    """Part of its clusters' and jobs' names in SkyPilot, which others share; empty for plain names."""
 
 
 class Message(msgspec.Struct, frozen=True):

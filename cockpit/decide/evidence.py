@@ -7,7 +7,10 @@ import math
 from collections.abc import Iterable
 from functools import lru_cache
 
+import msgspec
+
 from cockpit.core.model import Attempt, AttemptKind, Outcome
+from cockpit.core.seeds import NO_SEED
 from cockpit.core.state import State
 from cockpit.science.noise import Noise, Reading, estimate_noise
 
@@ -41,7 +44,10 @@ def readings_of(state: State, experiment: str, *kinds: AttemptKind) -> list[Read
     """Return the newest runs of an experiment, of these kinds or of any, in the order they were queued."""
     names = state.experiments[experiment].attempts[-RUNS_READ:]
     found = (reading(state, state.attempts[name]) for name in names if _is(state, name, kinds))
-    return [one for one in found if one is not None]
+    read = [one for one in found if one is not None]
+    if state.session.seed_by != NO_SEED:
+        return read
+    return list({one.hardware: one for one in reversed(read)}.values())  # each later one is the first run again
 
 
 def _is(state: State, attempt: str, kinds: tuple[AttemptKind, ...]) -> bool:
@@ -67,7 +73,11 @@ def noise_of(state: State, held_back: bool = False) -> Noise:
     for experiment in (*state.tested, *state.undecided):
         names = state.experiments[experiment].attempts[-RUNS_READ:]
         attempts.update((name, state.attempts[name]) for name in names if state.attempts[name].kind in UNCHOSEN)
-    return _estimated(tuple(_readings(state, attempts.values(), held_back)))
+    readings = tuple(_readings(state, attempts.values(), held_back))
+    if state.session.seed_by != NO_SEED:
+        return _estimated(readings)
+    first = {(one.experiment, one.hardware): one for one in reversed(readings)}
+    return msgspec.structs.replace(_estimated(tuple(reversed(first.values()))), takes_no_seed=True)
 
 
 @lru_cache(maxsize=4)

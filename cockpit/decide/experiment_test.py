@@ -47,8 +47,9 @@ def tested(state: State, context: DecisionContext, experiment: Experiment) -> li
     look = last_look(len(fresh))
     seen = compare(fresh[:look], context.incumbent, context.noise, margin=margin)
     judged = judge(seen, context.noise, experiment.test_level, look)
-    if judged.outcome is LookOutcome.HOPELESS and seen is not None:
-        return context.discard(experiment, f"{context.summary(seen)}; {judged.why}", seen.pooled)
+    if judged.outcome is LookOutcome.HOPELESS:
+        said = f"{context.summary(seen)}; " if seen is not None else ""
+        return context.discard(experiment, f"{said}{judged.why}", seen.pooled if seen is not None else None)
     if judged.outcome is LookOutcome.MORE:
         if seen is not None and (other := _outclassing(state, context, experiment, seen)):
             reason = f"{context.summary(seen)}; {other} is certainly better"

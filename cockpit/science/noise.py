@@ -100,6 +100,8 @@ class Noise(msgspec.Struct, frozen=True):
     are_identical: bool = False
     """True if every repeat scored exactly like the others of its experiment. The code takes no seed, and its repeats
     are no evidence."""
+    takes_no_seed: bool = False
+    """True if the code seeds itself: its repeats are one run again, however much they differ."""
     origin_s: float = 0.0
     """The time to which scores are corrected for drift."""
 

@@ -28,6 +28,7 @@ sure. A gain near one SD needs the last look; a hopeless test seldom gets there.
 HOPELESS_P = (0.5, 0.4, 0.25, 0.08, 0.0)
 """The p-value above which a test ends at each look. Two runs say little about a gain near one SD. Sixteen runs that are
 not nearly enough will not be enough with sixteen more."""
+NO_SEED_TAKEN = "the code takes no seed, so its repeats are no evidence and luck cannot be told from a gain"
 IDENTICAL = (
     "all repeats scored exactly the same: the code takes no seed, so its repeats are no evidence and luck "
     "cannot be told from a gain"
@@ -99,6 +100,8 @@ def judge(comparison: Comparison | None, noise: Noise, level: float, look: int) 
 
     An experiment is never kept on noise that was not measured in this session.
     """
+    if noise.takes_no_seed:
+        return Judgement(LookOutcome.HOPELESS, look, 0, 0.0, NO_SEED_TAKEN)
     if look == 0 or comparison is None:
         return Judgement(LookOutcome.MORE, 0, LOOKS[0], 0.0, "not enough fresh runs in one class with its base")
     index = LOOKS.index(look)

@@ -74,6 +74,11 @@ class ResearchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     artifacts_mb: Annotated[Amount, Flag("megabytes of the artifacts of one run", "MB")] = 2_000.0
     gpus_per_run: Annotated[Count, Flag("devices of one run; 0 for as many as the command starts", "N")] = 0
 
+    seed_by: Annotated[
+        str,
+        Flag("where the code takes a run's seed: env:NAME, arg:--FLAG, or add for the change that new offers", "WHERE"),
+    ] = ""
+    """Empty for a guess."""
     knobs: dict[str, KnobSetting | Literal["exclude", "pin"]] = {}
     """The range of each knob named here; `exclude` keeps it out of search, `pin` out of every proposal."""
 

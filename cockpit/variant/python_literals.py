@@ -5,8 +5,9 @@ concrete syntax tree of the whole file; the elements of a list on several lines,
 """
 
 import ast
-from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any
 
 from cockpit.core.model import Value
 from cockpit.variant.python_knobs import Knob
@@ -14,29 +15,33 @@ from cockpit.variant.syntax import byte_offsets
 from cockpit.variant.typed_values import is_same
 
 
-class _Replacement(NamedTuple):
-    start: int
-    end: int
-    """Bytes of the UTF-8 text."""
-    text: str
-
-
 def rewrite(source: str, changes: Iterable[tuple[Knob, Value]]) -> str:
     """Return `source` with other values of its knobs."""
+    replaced = (each for knob, new in changes for each in _replaced(knob, new))
+    return _with_bytes(
+        source,
+        ((node, partial(_resized, value=value) if text is None else _always(text)) for node, value, text in replaced),
+    )
+
+
+def replace_literals(source: str, texts: Iterable[tuple[ast.expr, str]]) -> str:
+    """Return `source` with the text of some of its nodes replaced; a node that is named twice is replaced once."""
+    return _with_bytes(source, ((node, _always(text)) for node, text in texts))
+
+
+def _always(text: str) -> Callable[[str], str]:
+    return lambda old: text
+
+
+def _with_bytes(source: str, changes: Iterable[tuple[ast.expr, Callable[[str], str]]]) -> str:
     offset = byte_offsets(source)
     data = source.encode()
-
-    def place(node: ast.expr) -> tuple[int, int]:
+    found: dict[tuple[int, int], Callable[[str], str]] = {}
+    for node, new_text in changes:
         end = offset(node.end_lineno or node.lineno, node.end_col_offset or node.col_offset)
-        return offset(node.lineno, node.col_offset), end
-
-    found = [
-        _Replacement(*place(node), text if text is not None else _resized(data[slice(*place(node))].decode(), value))
-        for knob, new in changes
-        for node, value, text in _replaced(knob, new)
-    ]
-    for one in sorted(found, key=lambda each: each.start, reverse=True):
-        data = data[: one.start] + one.text.encode() + data[one.end :]
+        found[offset(node.lineno, node.col_offset), end] = new_text
+    for (start, end), new_text in sorted(found.items(), key=lambda each: each[0], reverse=True):
+        data = data[:start] + new_text(data[start:end].decode()).encode() + data[end:]
     return data.decode()
 
 

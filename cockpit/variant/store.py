@@ -114,23 +114,29 @@ class VariantStore:
         source = _text(TRAIN, self._objects.read(entries[TRAIN.encode()].id, "blob") if data is None else data)
         check_variant(source, self._contract(source))
 
-    def baseline(self) -> Variant:
+    def baseline(self, rewrite: Callable[[str], str] | None = None) -> Variant:
         """Store the current code as the session's baseline; called when a session is made.
 
         Later `variant` returns it again. It is the person's last commit, with train.py and prepare.py as they are on
-        disk. Where they, or other files, were changed since that commit, the note says so.
+        disk. Where they, or other files, were changed since that commit, the note says so. `rewrite` changes train.py
+        for the session alone.
         """
         head = self.head()
         tree, entries, time_s = self._read_tree(head)
-        changed = self._changed(entries)
+        uncommitted = self._changed(entries)
+        changed = dict(uncommitted)
+        if rewrite is not None:
+            name = TRAIN.encode()
+            data = changed[name] if name in changed else self._objects.read(entries[name].id, "blob")
+            changed[name] = rewrite(_text(TRAIN, data)).encode()
         commit = head
         if changed:
             blobs = {name: self._objects.store("blob", data) for name, data in changed.items()}
             tree_id = self._root_with(head, self._objects.store("tree", replace_entries(tree, entries, blobs)))
-            commit = self._objects.store_commit(tree_id, head, "Baseline, with uncommitted changes", time_s)
+            commit = self._objects.store_commit(tree_id, head, "Baseline, with changes that are not committed", time_s)
         self._check_source(commit)
         self._write_ref(_BASELINE, commit)
-        note = " ".join(filter(None, (self._note([*changed]), self._submodule_note(commit))))
+        note = " ".join(filter(None, (self._note([*uncommitted]), self._submodule_note(commit))))
         return msgspec.structs.replace(self.variant(commit), note=note)
 
     def _submodule_note(self, commit: str) -> str:
@@ -257,16 +263,19 @@ class VariantStore:
         """Tell if git stores the file at this path below the folder of the repository."""
         return bool(git_answer(self._repo, "ls-files", "--", (PurePosixPath(self.subfolder) / path).as_posix()))
 
-    def inputs(self, commit: str) -> Inputs:
-        """Return what the Python files at the top of a commit need of the person's checkout that git does not store."""
-        scripts = {
+    def scripts(self, commit: str) -> dict[str, str]:
+        """Return the Python files at the top of a commit: name to text."""
+        return {
             name.decode(): self.source(commit, name.decode())
             for name, entry in self._read_tree(commit)[1].items()
             if name.endswith(b".py") and is_file(entry)
         }
+
+    def inputs(self, commit: str) -> Inputs:
+        """Return what the Python files at the top of a commit need of the person's checkout that git does not store."""
         words = ("ls-files", "--others", "--directory", "--no-empty-directory", "-z")
         listed = git_answer(self._repo, "-C", str(self._folder), *words)
-        return find_inputs((path.rstrip("/") for path in listed.split("\0") if path), scripts)
+        return find_inputs((path.rstrip("/") for path in listed.split("\0") if path), self.scripts(commit))
 
     def export(self, commit: str, folder: Path, links: Mapping[str, str] = MappingProxyType({})) -> None:
         """Write the whole tree of a commit into `folder`, which appears only once it is complete.

@@ -7,8 +7,10 @@ import msgspec
 from cockpit.core.errors import CockpitError
 from cockpit.core.events import BaselineReplaced, Event, Trouble, WaveCancelled
 from cockpit.core.model import ExperimentStatus, WaveStatus
+from cockpit.core.seeds import ADDED_SEED
 from cockpit.core.state import State
 from cockpit.variant.constants import find_constants
+from cockpit.variant.seeding import with_seed
 from cockpit.variant.store import VariantStore
 from cockpit.worker.intake import baseline_wave
 from cockpit.worker.links import find_links
@@ -28,7 +30,7 @@ def mended_baseline(store: VariantStore, state: State, author: str, at: float) -
     session = state.session
     repo = Path(session.repo)
     try:
-        variant = store.baseline()
+        variant = store.baseline(with_seed if session.seed_by == ADDED_SEED else None)
         if variant.commit == old.commit:
             return []
         access = session.access

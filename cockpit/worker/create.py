@@ -36,6 +36,7 @@ from cockpit.worker.create_error import CreateError
 from cockpit.worker.intake import baseline_wave
 from cockpit.worker.knob_ranges import knob_ranges, knobs_note, preset_ranges
 from cockpit.worker.links import InputError, find_links
+from cockpit.worker.seeds import seeded_baseline
 from cockpit.worker.sky_session import CLUSTERS_AT_MOST, read_task_file, sky_fleet, task_taken
 
 SIM_EPOCH = 1_772_000_000.0
@@ -125,7 +126,9 @@ def create(folder: SessionFolder, plan: Plan, at: float) -> None:
     """Make the session. Raises CreateError, VariantError or LedgerError, and leaves nothing behind then."""
     check(folder, plan.repo, plan.settings)
     events = _first_events(plan, at)
-    _make_sessions_folder(folder.root.parent)
+    if not folder.root.parent.exists():
+        folder.root.parent.mkdir(parents=True)
+        folder.root.parent.chmod(FOLDER_MODE)
     aside = _aside(folder)
     try:
         ledger = Ledger.create(aside.ledger)
@@ -192,18 +195,20 @@ def _first_events(plan: Plan, at: float) -> list[Event]:
     _check_metric(metric, spec)
     store = VariantStore(plan.repo, plan.name, metric)
     try:
-        variant = store.baseline()
-        head = store.head()
+        seeded = seeded_baseline(store, plan.settings.research.seed_by, at)
+        variant, head = seeded.variant, store.head()
         source = store.source(variant.commit)
         links = _links(store, variant, plan, spec.kind == "local")
     finally:
         store.close()
-    session = _session(plan, spec, head, source, links, at)
+    made = _session(plan, spec, head, source, links, at)
+    session = msgspec.structs.replace(made, seed_by=seeded.taken_by)
     envelope = msgspec.convert(msgspec.structs.asdict(plan.settings.envelope), Envelope)
     return [
         SessionCreated(at=at, session=session, mode=mode, envelope=envelope),
         *task_taken(plan.repo, session, at),
         *_notes(plan, session, variant, at),
+        *seeded.notes,
         *_seated(plan, at),
         baseline_wave(variant, session, at),
     ]
@@ -443,12 +448,6 @@ def _budget_s(spec: FleetSpec, repo: Path) -> float:
     except Exception:
         budget_s = None
     return float(budget_s) if isinstance(budget_s, int | float) and budget_s > 0 else CUDA_BUDGET_S
-
-
-def _make_sessions_folder(sessions: Path) -> None:
-    if not sessions.exists():
-        sessions.mkdir(parents=True)
-        sessions.chmod(FOLDER_MODE)
 
 
 def _ignore_in_git(session: SessionFolder) -> None:

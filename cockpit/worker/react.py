@@ -4,6 +4,7 @@ Each reaction is idempotent: a worker that starts repeats it for all that `cockp
 """
 
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from cockpit.core.events import (
     Unsubmitted,
     WorkerStarted,
 )
-from cockpit.core.model import Attempt, ClusterState, Outcome
+from cockpit.core.model import Attempt, ClusterState, Outcome, Session
 from cockpit.core.seats import Seat
 from cockpit.core.state import State
 from cockpit.core.task_events import TaskTaken
@@ -118,7 +119,7 @@ class Reactor:
         own = {
             "EXPERIMENT_ID": attempt.id,
             "EXPERIMENT_DESC": _one_line(constants or experiment.why),
-            "SEED": str(attempt.seed),
+            **_seed_variable(state.session.seed_by, attempt.seed),
             "TRAIN_SHA256": experiment.train_hash,
             "PREPARE_SHA256": experiment.prepare_hash,
             "COCKPIT_TIME_BUDGET_S": f"{state.session.time_budget_s:g}",
@@ -131,7 +132,7 @@ class Reactor:
             source=self._parts.folder.source(attempt.id),
             log_path=self._parts.folder.log(attempt.id),
             environment=self._parts.environment | own,
-            command=state.session.run_command,
+            command=_with_seed(state.session, attempt.seed),
             time_limit_s=state.session.time_limit_s,
             subfolder=self._parts.store.subfolder,
             rescore=scoring_of(state, attempt),
@@ -233,3 +234,17 @@ REACTIONS: dict[type[Event], Callable[[Reactor, State, Any], list[Event]]] = {
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())[:200]
+
+
+def _seed_variable(seed_by: str, seed: int) -> dict[str, str]:
+    """Return the variables that hold a run's seed: SEED always, and the one that the code reads."""
+    kind, _, name = seed_by.partition(":")
+    return {"SEED": str(seed)} | ({name: str(seed)} if kind == "env" else {})
+
+
+def _with_seed(session: Session, seed: int) -> tuple[str, ...]:
+    """Return the command of a run, its seed as an option where the code takes it so; empty for the fleet's own."""
+    kind, _, option = session.seed_by.partition(":")
+    if kind != "arg":
+        return session.run_command
+    return (*(session.run_command or (sys.executable, "-u", "train.py")), option, str(seed))

@@ -1,0 +1,110 @@
+"""The seed of a run: how code takes one, and the change that adds one to code that seeds itself with a number.
+
+Repeats of code that takes no seed are one run again. They say nothing about how much runs differ.
+"""
+
+import ast
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from cockpit.variant.constants import is_seed_name
+from cockpit.variant.python_knobs import find_knobs
+from cockpit.variant.python_literals import replace_literals
+from cockpit.variant.syntax import Parsed, literal_value, parse
+
+VARIABLE = "SEED"
+"""The environment variable that every run gets its seed in."""
+_SEEDERS = frozenset(
+    {"seed", "manual_seed", "manual_seed_all", "set_seed", "seed_everything", "seed_all", "set_random_seed", "PRNGKey",
+     "default_rng", "RandomState"}
+)  # fmt: skip
+"""Functions of random, NumPy, PyTorch, Lightning, Transformers, TensorFlow and JAX that take a seed."""
+
+
+class Seeding(NamedTuple):
+    variable: str = ""
+    """The environment variable that the code reads its seed from; empty for none."""
+    option: str = ""
+    """The option of its command line that takes the seed; empty for none."""
+    fixed: Mapping[str, tuple[int, ...]] = MappingProxyType({})
+    """The lines on which the code seeds itself with a number of its own, by file."""
+
+    @property
+    def is_fixed(self) -> bool:
+        """Return whether every run of the code has the same seed."""
+        return bool(self.fixed) and not self.variable and not self.option
+
+
+def find_seeding(sources: Mapping[str, str]) -> Seeding:
+    """Return how the Python files take their seed. Raises VariantError for one that does not compile."""
+    parsed = {path: parse(source, path) for path, source in sources.items()}
+    variables = [name for one in parsed.values() for name in _variables(one)]
+    options = [option for one in parsed.values() for option in _options(one)]
+    fixed = {path: tuple(sorted({node.lineno for node in _literals(one)})) for path, one in parsed.items()}
+    preferred = VARIABLE if VARIABLE in variables else next(iter(variables), "")
+    return Seeding(preferred, next(iter(options), ""), {path: lines for path, lines in fixed.items() if lines})
+
+
+def with_seed(source: str) -> str:
+    """Return the source with each number that it seeds itself with replaced by the run's seed, that number if none."""
+    parsed = parse(source)
+    imports_os = any(
+        isinstance(node, ast.Import) and any(name.name == "os" and not name.asname for name in node.names)
+        for node in parsed.module.body
+    )
+    module = "os" if imports_os else '__import__("os")'
+    nodes = list(_literals(parsed))
+    return replace_literals(
+        source, [(node, f'int({module}.environ.get("{VARIABLE}") or {ast.unparse(node)})') for node in nodes]
+    )
+
+
+def _variables(parsed: Parsed) -> Iterator[str]:
+    """Yield the variables of the environment that are read and that are named like a seed."""
+    for node in parsed.nodes:
+        match node:
+            case ast.Call(func=ast.Attribute(attr="getenv") | ast.Name(id="getenv"), args=[variable, *_]):
+                pass
+            case ast.Call(func=ast.Attribute(attr="get", value=owner), args=[variable, *_]) if _is_environment(owner):
+                pass
+            case ast.Subscript(value=owner, slice=variable) if _is_environment(owner):
+                pass
+            case _:
+                continue
+        name = literal_value(variable)
+        if isinstance(name, str) and is_seed_name(name):
+            yield name
+
+
+def _is_environment(node: ast.expr) -> bool:
+    match node:
+        case ast.Attribute(attr="environ") | ast.Name(id="environ"):
+            return True
+    return False
+
+
+def _options(parsed: Parsed) -> Iterator[str]:
+    for node in parsed.nodes:
+        if isinstance(node, ast.Call) and _called(node) in ("add_argument", "option"):
+            flags = [flag for flag in map(literal_value, node.args) if isinstance(flag, str) and flag.startswith("--")]
+            yield from (flag for flag in flags if is_seed_name(flag.lstrip("-").replace("-", "_")))
+
+
+def _called(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+
+
+def _literals(parsed: Parsed) -> Iterator[ast.expr]:
+    """Yield the integers that the code seeds itself with: in the call itself, or of a constant named as a seed."""
+    for node in parsed.nodes:
+        if isinstance(node, ast.Call) and _called(node) in _SEEDERS and node.args:
+            yield from (
+                child
+                for child in ast.walk(node.args[0])
+                if isinstance(child, ast.Constant) and type(child.value) is int
+            )
+    for name, knob in find_knobs(parsed).knobs.items():
+        is_read = name.startswith(("env.", "args."))
+        if not is_read and is_seed_name(name) and type(knob.value) is int and isinstance(knob.node, ast.Constant):
+            yield knob.node

@@ -1,0 +1,89 @@
+"""The seed of a session's runs: where the code takes it, and the change that adds one on the person's word."""
+
+from typing import NamedTuple
+
+import msgspec
+
+from cockpit.core.errors import CockpitError
+from cockpit.core.events import Event, Said, Trouble
+from cockpit.core.seeds import ADDED_SEED, NO_SEED
+from cockpit.variant.errors import VariantError
+from cockpit.variant.seeding import VARIABLE, Seeding, find_seeding, with_seed
+from cockpit.variant.store import TRAIN, Variant, VariantStore
+
+ADD = "add"
+SHOWN_LINES = 4
+"""Lines of the offered change that a note shows."""
+
+
+class SeedSettingError(CockpitError):
+    """The setting `seed_by` does not fit the code; the message is one sentence."""
+
+
+class Seeded(NamedTuple):
+    variant: Variant
+    """The baseline, with the change that adds a seed where the person asked for it."""
+    taken_by: str
+    """The session's `seed_by`."""
+    notes: tuple[Event, ...] = ()
+
+
+def seeded_baseline(store: VariantStore, setting: str, at: float) -> Seeded:
+    """Store the baseline, and tell how its code takes a seed. Raises SeedSettingError or VariantError."""
+    variant = store.baseline()
+    kind, _, name = setting.partition(":")
+    if setting and setting != ADD and not (kind in ("env", "arg") and name):
+        raise SeedSettingError(
+            f"[research] seed_by: {setting!r} is invalid: expected env:NAME, arg:--FLAG, or {ADD} to change the code"
+        )
+    if kind in ("env", "arg"):
+        return Seeded(variant, setting)
+    seeding = _seeding(store, variant.commit)
+    if setting == ADD:
+        if not seeding.is_fixed or TRAIN not in seeding.fixed:
+            raise SeedSettingError(
+                f"[research] seed_by: {TRAIN} does not seed itself with a number, so nothing is added"
+            )
+        changed = store.baseline(with_seed)
+        said = Said(
+            at=at, author="cockpit", text=f"The session's copy of {TRAIN} takes a seed: {_change(store, variant)}"
+        )
+        return Seeded(msgspec.structs.replace(changed, note=variant.note), ADDED_SEED, (said,))
+    if seeding.is_fixed:
+        return Seeded(variant, NO_SEED, (Trouble(at=at, text=_refusal(store, variant, seeding)),))
+    if seeding.variable and seeding.variable != VARIABLE:
+        said = Said(at=at, author="cockpit", text=f"Runs get their seed in {seeding.variable}, which the code reads")
+        return Seeded(variant, f"env:{seeding.variable}", (said,))
+    if seeding.option and not seeding.variable:
+        said = Said(at=at, author="cockpit", text=f"Runs get their seed as {seeding.option}, an option of the code")
+        return Seeded(variant, f"arg:{seeding.option}", (said,))
+    return Seeded(variant, "")
+
+
+def _seeding(store: VariantStore, commit: str) -> Seeding:
+    """Read all scripts at the top; where Python cannot compile one of the others, train.py alone."""
+    scripts = store.scripts(commit)
+    try:
+        return find_seeding(scripts)
+    except VariantError:
+        return find_seeding({TRAIN: scripts[TRAIN]})
+
+
+def _refusal(store: VariantStore, variant: Variant, seeding: Seeding) -> str:
+    places = ", ".join(f"{path} line {lines[0]}" for path, lines in seeding.fixed.items())
+    said = (
+        f"this repository takes no seed: {places} sets its own, so a repeat is the same run again and counts as no"
+        " evidence, and nothing can be kept"
+    )
+    if TRAIN not in seeding.fixed:
+        return f"{said}; let it read the variable {VARIABLE}, commit, and make another session"
+    return f"{said}; with --seed-by {ADD} the session's copy of {TRAIN} has this change: {_change(store, variant)}"
+
+
+def _change(store: VariantStore, variant: Variant) -> str:
+    """Return the changed lines, old to new, as one line of text."""
+    before = store.source(variant.commit).splitlines()
+    after = with_seed(store.source(variant.commit)).splitlines()
+    changed = [f"{old.strip()} -> {new.strip()}" for old, new in zip(before, after, strict=True) if old != new]
+    more = f" and {len(changed) - SHOWN_LINES} more" if len(changed) > SHOWN_LINES else ""
+    return "; ".join(changed[:SHOWN_LINES]) + more

@@ -1,0 +1,76 @@
+"""How code takes a seed, and the change that adds one."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cockpit.variant.seeding import find_seeding, with_seed
+
+FIXED = [
+    ("import torch\ntorch.manual_seed(42)\ntorch.cuda.manual_seed(42)\n", (2, 3)),
+    ("import random\nRNG_SEED = 42\nrandom.seed(RNG_SEED)\n", (2,)),
+    ("torch.manual_seed(1337 + rank)\n", (1,)),
+    ("def main(seed=1):\n    set_seed(seed)\n", (1,)),
+    ("key = jax.random.PRNGKey(0)\n", (1,)),
+]
+
+
+@pytest.mark.parametrize(("source", "lines"), FIXED)
+def test_code_that_seeds_itself_with_a_number_takes_no_seed(source: str, lines: tuple[int, ...]) -> None:
+    found = find_seeding({"train.py": source})
+    assert found.is_fixed
+    assert found.fixed == {"train.py": lines}
+
+
+@pytest.mark.parametrize(
+    ("source", "variable", "option"),
+    [
+        ('import os\nrandom.seed(int(os.environ.get("SEED") or 1))\n', "SEED", ""),
+        ('import os\nrandom.seed(int(os.environ["RUN_SEED"]))\n', "RUN_SEED", ""),
+        ('import os\nrandom.seed(int(os.getenv("SEED", 3)))\n', "SEED", ""),
+        ('p.add_argument("--seed", type=int, default=1)\nrandom.seed(p.parse_args().seed)\n', "", "--seed"),
+        ('p.add_argument("--random-seed", default=1)\ntorch.manual_seed(42)\n', "", "--random-seed"),
+    ],
+)
+def test_a_variable_or_an_option_that_takes_the_seed_is_found(source: str, variable: str, option: str) -> None:
+    found = find_seeding({"train.py": source})
+    assert (found.variable, found.option, found.is_fixed) == (variable, option, False)
+
+
+@pytest.mark.parametrize("source", ["x = random.random()\n", "random.seed()\n", "split(x, random_state=3)\n"])
+def test_code_that_never_seeds_itself_is_left_to_its_measured_repeats(source: str) -> None:
+    assert not find_seeding({"train.py": source}).is_fixed
+
+
+@pytest.mark.parametrize(("source", "lines"), FIXED)
+def test_the_change_makes_the_code_read_the_variable_and_nothing_else_changes(
+    source: str, lines: tuple[int, ...]
+) -> None:
+    after = with_seed(source)
+    found = find_seeding({"train.py": after})
+    assert found.variable == "SEED"
+    changed = [number for number, pair in enumerate(zip(source.splitlines(), after.splitlines(), strict=True), 1)
+               if pair[0] != pair[1]]  # fmt: skip
+    assert changed == list(lines)
+
+
+def test_changed_code_repeats_its_own_number_without_a_seed_and_differs_with_one(tmp_path: Path) -> None:
+    source = "import random\nRNG_SEED = 42\nrandom.seed(RNG_SEED)\nprint(random.random())\n"
+    script = tmp_path / "train.py"
+    script.write_text(with_seed(source))
+
+    def printed(seed: str) -> str:
+        environment = {**os.environ, "SEED": seed}
+        done = subprocess.run(
+            [sys.executable, str(script)], env=environment, capture_output=True, text=True, timeout=60, check=True
+        )
+        return done.stdout
+
+    plain = tmp_path / "plain.py"
+    plain.write_text(source)
+    by_itself = subprocess.run([sys.executable, str(plain)], capture_output=True, text=True, timeout=60, check=True)
+    assert printed("") == by_itself.stdout
+    assert len({printed(""), printed("1"), printed("2")}) == 3

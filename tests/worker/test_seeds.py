@@ -1,0 +1,103 @@
+"""A repository that takes no seed, shaped as karpathy/autoresearch: told at `new`, offered a change, then repeated."""
+
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from cockpit.cli.steer import send_and_await
+from cockpit.core.intents import Approve, Draft, Propose
+from cockpit.core.model import Attempt, ExperimentStatus
+from cockpit.decide.evidence import evidence_of, noise_of
+from cockpit.session import worker_process
+from cockpit.session.paths import SessionFolder
+from cockpit.session.research_settings import ResearchSettings
+from cockpit.worker.create_error import CreateError
+from cockpit.worker.seeds import SeedSettingError
+from tests.worker.sessions import git, local_session, state_of, wait_for
+
+UPSTREAM_LIKE = textwrap.dedent("""\
+    import os
+    import random
+
+    DEPTH = 8
+    random.seed(42)
+    luck = random.gauss(0, 0.0005)
+    jitter = random.SystemRandom().gauss(0, 1e-6)  # a device that is not deterministic
+    print("---")
+    print(f"val_bpb:          {0.9979 + 0.002 * (DEPTH != 9) + luck + jitter:.8f}")
+    print("num_steps:        953")
+""")
+
+
+def runs_of(folder: SessionFolder, experiment: str) -> list[Attempt]:
+    state = state_of(folder)
+    return [state.attempts[name] for name in state.experiments[experiment].attempts if state.attempts[name].metrics]
+
+
+def night(folder: SessionFolder, replicates: int = 4) -> SessionFolder:
+    """Run a wave with a true gain, and as many repeats as asked for, to its decision."""
+    worker_process.start(folder)
+    try:
+        wait_for(lambda: state_of(folder).incumbent == "e0000", 60, "the baseline")
+        send_and_await(folder, Propose(Draft("ann", "deeper?", factors={"DEPTH": [9]}, replicates=replicates)))
+        send_and_await(folder, Approve("w001"))
+        decided = (ExperimentStatus.KEPT, ExperimentStatus.DISCARDED)
+        wait_for(lambda: state_of(folder).experiments["e0001"].status in decided, 120, "a decision on the deeper model")
+    finally:
+        worker_process.terminate(folder)
+    return folder
+
+
+def test_repeats_without_a_seed_are_no_evidence_and_the_change_is_offered(tmp_path: Path) -> None:
+    folder = local_session(tmp_path, script=UPSTREAM_LIKE, mode="manual")
+    state = state_of(folder)
+    assert state.session.seed_by == "none"
+    [told] = [message.text for message in state.messages if "takes no seed" in message.text]
+    assert "train.py line 5" in told
+    assert 'random.seed(42) -> random.seed(int(os.environ.get("SEED") or 42))' in told
+    state = state_of(night(folder))
+    assert state.experiments["e0001"].status is ExperimentStatus.DISCARDED
+    assert "takes no seed" in state.experiments["e0001"].reason
+    assert len(runs_of(folder, "e0001")) > 1
+    assert len(evidence_of(state, "e0001")) == 1
+    assert not noise_of(state).measured
+
+
+def test_with_the_change_repeats_are_independent_and_a_true_gain_is_kept(tmp_path: Path) -> None:
+    research = ResearchSettings(confine=True, seed_by="add")
+    folder = night(local_session(tmp_path, script=UPSTREAM_LIKE, mode="manual", research=research))
+    state = state_of(folder)
+    scores = [run.metrics.score for run in runs_of(folder, "e0001") if run.metrics]
+    assert max(scores) - min(scores) > 1e-4, "repeats with seeds of their own differ as seeds make them differ"
+    assert len(evidence_of(state, "e0001")) > 1
+    assert state.experiments["e0001"].status is ExperimentStatus.KEPT
+    repo = tmp_path / "repo"
+    assert git(repo, "status", "--porcelain") == ""
+    assert "random.seed(42)" in (repo / "train.py").read_text()
+    assert 'os.environ.get("SEED")' in git(repo, "show", f"{state.experiments['e0000'].commit}:train.py")
+
+
+def test_a_seed_goes_where_the_code_takes_it(tmp_path: Path) -> None:
+    script = UPSTREAM_LIKE.replace(
+        "random.seed(42)",
+        "import argparse\nparser = argparse.ArgumentParser()\nparser.add_argument('--seed', type=int, default=42)\n"
+        "random.seed(parser.parse_args().seed)",
+    )
+    folder = local_session(tmp_path, script=script, mode="manual")
+    assert state_of(folder).session.seed_by == "arg:--seed"
+    night(folder)
+    scores = [run.metrics.score for run in runs_of(folder, "e0001") if run.metrics]
+    assert max(scores) - min(scores) > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("seed_by", "script", "sentence"),
+    [
+        ("add", "import random\nprint('val_bpb: 1')\n", "does not seed itself"),
+        ("SEED", UPSTREAM_LIKE, "expected env:NAME, arg:--FLAG, or add"),
+    ],
+)
+def test_a_setting_that_does_not_fit_is_refused(tmp_path: Path, seed_by: str, script: str, sentence: str) -> None:
+    with pytest.raises((SeedSettingError, CreateError), match=sentence):
+        local_session(tmp_path, script=script, research=ResearchSettings(seed_by=seed_by))
