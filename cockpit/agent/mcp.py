@@ -169,6 +169,8 @@ class McpServer:
             for tool in OUTSIDE_TOOLS.values()
             if not (self._seat and tool.name == "wait")
         ]
+        if self._seat:
+            tools_listed(self._folder, self._seat).touch()
         return {"tools": tools, **_UNCACHED}
 
     def _call_tool(self, params: Json, number: str | int) -> Json:
@@ -211,6 +213,11 @@ _METHODS: dict[str, Callable[[McpServer, Json, str | int], Json]] = {
     "tools/list": McpServer._list_tools,
     "tools/call": McpServer._call_tool,
 }
+
+
+def tools_listed(folder: SessionFolder, seat: str) -> Path:
+    """Return the file that is there once the agent in the seat has Cockpit's tools."""
+    return folder.root / "seats" / seat / "tools-listed"
 
 
 def _name_of(info: Any) -> str:

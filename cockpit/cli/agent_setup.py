@@ -104,6 +104,7 @@ def _in_toml(text: str, command: list[str]) -> str:
         "[mcp_servers.cockpit]",
         f"command = {json.dumps(command[0])}",
         f"args = {json.dumps(command[1:])}",
+        "required = true",  # it waits for the tools before its first turn
         "startup_timeout_sec = 30",
         f"tool_timeout_sec = {LONG_WAIT_S + MARGIN_S}",
     ]

@@ -36,6 +36,7 @@ from pydantic import ValidationError
 
 from cockpit import __version__
 from cockpit.agent.acp.client import SeatClient
+from cockpit.agent.mcp import tools_listed
 from cockpit.agent.proposer_api import ProposerTrouble
 from cockpit.agent.views.quoting import line
 from cockpit.core.seats import KNOWN_AGENTS, Seat, install_hint
@@ -46,6 +47,8 @@ START_S = 60.0
 LINE_BYTES = 50 << 20
 WRONG_LINES_AT_MOST = 1_000
 AUTH_REQUIRED = -32000
+TOOLS_WITHIN_S = 10.0
+LOOK_EVERY_S = 0.25
 NOT_THERE_RETRY_S = 300.0
 ENDS_WITHIN_S = 3.0
 ASKING_MODES = ("default", "read-only", "ask")
@@ -94,8 +97,11 @@ class AgentProcess:
         self._kill_leftover()
         await self._spawn()
         try:
+            listed = tools_listed(self._folder, self._seat.name)
+            listed.unlink(missing_ok=True)
             capabilities = await self._initialize()
             await self._open_session(capabilities)
+            await self._await_tools(listed)
         except BaseException:
             await self.stop()
             raise
@@ -236,6 +242,14 @@ class AgentProcess:
         except TimeoutError:
             _signal_group(process.pid, signal.SIGKILL)
         messages.feed_eof()
+
+    async def _await_tools(self, listed: Path) -> None:
+        """Wait until the agent has asked for Cockpit's tools: some begin a turn without them, others ask in it."""
+        for _ in range(round(TOOLS_WITHIN_S / LOOK_EVERY_S)):
+            if listed.exists() or not self.is_alive:
+                break
+            await asyncio.sleep(LOOK_EVERY_S)
+        await asyncio.sleep(LOOK_EVERY_S)  # for the agent to take the answer in
 
     async def _initialize(self) -> InitializeResponse:
         assert self._connection is not None
