@@ -63,14 +63,14 @@ class ScriptedAgent:
     async def new_session(self, cwd: str, mcp_servers: Any = None, **kwargs: Any) -> NewSessionResponse:
         if self._script.get("asks_for_login"):
             raise RequestError.auth_required()
-        self._begin(cwd, mcp_servers)
+        await self._begin(cwd, mcp_servers)
         self._note("new_session", cwd)
         return NewSessionResponse(session_id=f"session-{os.getpid()}")
 
     async def resume_session(
         self, session_id: str, cwd: str, mcp_servers: Any = None, **kwargs: Any
     ) -> ResumeSessionResponse:
-        self._begin(cwd, mcp_servers)
+        await self._begin(cwd, mcp_servers)
         self._note("resume_session", session_id)
         return ResumeSessionResponse()
 
@@ -153,11 +153,13 @@ class ScriptedAgent:
         except RequestError as error:
             self._note("not written", [path, str(error.data)])
 
-    def _begin(self, cwd: str, servers: Any) -> None:
+    async def _begin(self, cwd: str, servers: Any) -> None:
         (server,) = servers
         self._cwd = Path(cwd)
         environment = {each.name: each.value for each in server.env}
         self._server = StdioServerParameters(command=server.command, args=server.args, env=environment)
+        async with Client(self._server) as client:
+            self._note("tools", [tool.name for tool in (await client.list_tools()).tools])
 
     def _note(self, kind: str, what: Any) -> None:
         with self._log.open("a") as file:

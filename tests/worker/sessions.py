@@ -84,13 +84,14 @@ def make(
     at: float,
     speed: float = 1.0,
     confine: bool = True,
+    filler: bool = True,
     research: ResearchSettings | None = None,
 ) -> SessionFolder:
     folder = SessionFolder(place / "sessions" / "night")
     settings = Settings(
         session=new,
         research=research or ResearchSettings(confine=confine),
-        envelope=EnvelopeSettings(usd=1e6, wave_size=64),
+        envelope=EnvelopeSettings(usd=1e6, wave_size=64, filler=filler),
     )
     create(folder, Plan("night", repo, settings, speed=speed), at)
     return folder

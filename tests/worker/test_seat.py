@@ -34,7 +34,7 @@ class Night:
         self.script, self.log_path = place / "script.json", place / "agent.log"
         self.write(*turns, **handshake)
         command = f"{sys.executable} {AGENT} {self.script} {self.log_path}"
-        self.folder: SessionFolder = local_session(place, mode=mode, agent=command)
+        self.folder: SessionFolder = local_session(place, mode=mode, agent=command, filler=False)
 
     def write(self, *turns: list[Step], **handshake: Any) -> None:
         self.script.write_text(json.dumps({"turns": turns, **handshake}))
@@ -90,8 +90,10 @@ def test_an_agent_is_started_asked_and_heard(nights: Any) -> None:
     waves = [wave for wave in state.waves.values() if wave.proposer == NAME]
     assert [wave.question for wave in waves] == ["Deeper?"]
     assert night.logged("answer")[0]["status"] == "proposed"
+    assert "propose_wave" in night.logged("tools")[0] and "wait" not in night.logged("tools")[0]
     first = night.logged("prompt")[0]
-    assert "You are the researcher" in first and "# Your task" in first and "DEPTH = 4" in first
+    assert "You are the researcher" in first and "# Your task" in first
+    assert "# train.py of e0000" in first and "DEPTH = 4" in first
     assert (night.folder.root / "seats" / NAME / "checkout" / "train.py").exists()
     assert list(state.unmetered) == [NAME]
     text = night.folder.transcript.read_text()
