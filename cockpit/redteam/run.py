@@ -51,7 +51,7 @@ class Ran(msgspec.Struct, frozen=True):
     metrics: Metrics | None
     rescore: Rescore | None
     reached: str
-    """The thing that it got at, as it printed; empty for nothing."""
+    """The thing that it reached, as it printed it; empty if it reached nothing."""
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -62,7 +62,7 @@ class Result(msgspec.Struct, frozen=True):
     """The wall that caught it; empty where none did."""
     why: str
     kept_out: bool
-    """True where the variant gains nothing: it was caught, or its printed score is not better."""
+    """True if the variant gains nothing: it was caught, or the score that it printed is not better."""
     seconds: float
 
     @property

@@ -13,7 +13,7 @@ CLOCK = "        trained_s += step_s\n"
 LOADER = '    batches = make_dataloader(corpus, tokenizer, rows, "train")\n'
 BEGIN = "    started = time.perf_counter()\n"
 REACHED = "redteam reached "
-"""The start of a line that a variant prints where it got at something that the walls should hide."""
+"""The start of the line that a variant prints when it reaches something that the walls should hide."""
 
 
 class Variant(msgspec.Struct, frozen=True):
@@ -33,7 +33,7 @@ class Variant(msgspec.Struct, frozen=True):
 
     @property
     def reaches(self) -> bool:
-        """True where it trains as usual and looks for something out of its run: it gains by what it finds alone."""
+        """True if it only looks for something outside its run, and ends: it gains nothing but what it finds."""
         return any(REACHED in edit.replace for edit in self.edits)
 
 
