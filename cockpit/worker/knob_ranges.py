@@ -12,7 +12,7 @@ from cockpit.science.search_space import ROW_TOKENS, search_space
 from cockpit.session.research_settings import KnobSetting
 from cockpit.variant.constants import find_constants, no_such_constant
 from cockpit.variant.errors import VariantError
-from cockpit.variant.knob_comments import comments, stated_ranges
+from cockpit.variant.knob_hints import comments, given_by_callers, stated_ranges
 
 MOST_NAMED = 8
 """Knobs that a note names."""
@@ -37,6 +37,8 @@ def knob_ranges(
         for name, comment in comments(source, path).items():
             if reason := exclusion(name, comment):
                 found[prefix + name] = KnobRange(excluded=reason)
+        for name in given_by_callers(source, path):
+            found[prefix + name] = KnobRange(excluded="its callers give another value")
     for name, setting in settings.items():
         if name not in constants:
             known = list(constants)

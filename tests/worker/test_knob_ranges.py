@@ -11,7 +11,7 @@ from cockpit.science.search_space import Choice, Ladder, Real, fit_overrides, se
 from cockpit.session.research_settings import KnobSetting
 from cockpit.session.settings import SettingsError, read_settings
 from cockpit.variant.constants import find_constants
-from cockpit.variant.knob_comments import stated_ranges
+from cockpit.variant.knob_hints import stated_ranges
 from cockpit.worker.knob_ranges import KnobSettingError, knob_ranges, preset_ranges, varied_sentence
 
 SOURCE = """\
@@ -89,6 +89,16 @@ def test_a_misspelt_key_of_a_range_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "cockpit.toml").write_text("[research.knobs]\nn_layer = {lo = 9}\n")
     with pytest.raises(SettingsError, match=r"there is no setting 'lo' in \[research\.knobs"):
         read_settings(tmp_path)
+
+
+def test_a_default_that_every_caller_overrides_is_left_alone() -> None:
+    source = (
+        "class Config:\n    n_layer: int = 12\n    dropout: float = 0.1\n"
+        "def fit(model, lr=0.1, momentum=0.9): pass\n"
+        "config = Config(n_layer=DEPTH)\nfit(None, lr=LR)\nfit(None)\n"
+    )
+    space = search_space(find_constants(source), ranges({}, source))
+    assert list(space) == ["Config.dropout", "fit.lr", "fit.momentum"]
 
 
 def test_numbers_of_unknown_names_are_searched_where_too_few_are_known() -> None:

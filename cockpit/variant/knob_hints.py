@@ -1,5 +1,6 @@
-"""Ranges that a file states beside its knobs: the choices of an option, or a comment such as `# 2 to 16`."""
+"""Hints that a file gives on its knobs: ranges in comments and choices, and defaults that nothing uses."""
 
+import ast
 import io
 import re
 import tokenize
@@ -87,3 +88,22 @@ def _python_comments(source: str) -> Iterator[tuple[int, str]]:
 
 def _knobs(source: str, path: str) -> dict[str, Knob]:
     return find_knobs(parse(source, path)).knobs if path.endswith(".py") else {}
+
+
+def given_by_callers(source: str, path: str) -> set[str]:
+    """Return the defaults that no call uses, by name: every call in the file gives the field or parameter a value."""
+    if not path.endswith(".py"):
+        return set()
+    parsed = parse(source, path)
+    calls: dict[str, list[set[str]]] = {}
+    for node in parsed.nodes:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
+            called = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
+            calls.setdefault(called, []).append({keyword.arg or "" for keyword in node.keywords})
+    found = set()
+    for name in find_knobs(parsed).knobs:
+        *holder, own = name.replace(".__init__", "").split(".")
+        given = calls.get(holder[-1]) if holder else None
+        if given and all(own in keywords for keywords in given):
+            found.add(name)
+    return found
