@@ -6,11 +6,13 @@ import subprocess
 import time
 from pathlib import Path
 
+from cockpit.cli.errors import CommandError
 from cockpit.cli.locate import DEMO, repository, sessions_folder
 from cockpit.cli.making import with_flags
 from cockpit.cli.screen import need_terminal, run_screen, screen_settings
 from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import EnvelopeSettings, Settings
+from cockpit.session.template import DEFAULT_TEMPLATE, TEMPLATES
 
 DEMO_USD = 1_000.0
 """Simulated dollars: a night of sixteen clusters takes about 300."""
@@ -29,7 +31,7 @@ def demo(speed: float, clusters: int, mouse: bool) -> int:
     from cockpit.session import worker_process
     from cockpit.worker import create
 
-    own = repository(None)
+    own = demonstrated()
     screen = screen_settings(str(own))
     folder = SessionFolder(sessions_folder() / time.strftime(f"{DEMO}%H%M%S"))
     flags: dict[str, object] = {
@@ -45,6 +47,14 @@ def demo(speed: float, clusters: int, mouse: bool) -> int:
         worker_process.terminate(folder)
     print(f"the simulated night is kept as session {folder.name}: `cockpit report {folder.name}` sums it up")
     return status
+
+
+def demonstrated() -> Path:
+    """Return the repository here; the template that `cockpit init` lays where there is none."""
+    try:
+        return repository(None)
+    except CommandError:
+        return TEMPLATES / DEFAULT_TEMPLATE
 
 
 def copy_of(repo: Path, to: Path) -> Path:

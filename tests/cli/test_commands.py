@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cockpit.cli.demo import demonstrated
 from cockpit.cli.screen import existing
 from cockpit.core.model import Outcome, WaveStatus
 from cockpit.session import lock, worker_process
@@ -230,6 +231,13 @@ def test_down_ends_the_session_and_leaves_no_cluster_up(tmp_path: Path) -> None:
     assert not state_of(folder).in_flight
     assert "no cluster of session night is up" in cockpit(tmp_path, "down", cwd=repo).stdout
     assert git(repo, "status", "--porcelain") == ""
+
+
+def test_a_demo_needs_no_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert (demonstrated() / "train.py").is_file(), "the template that comes with cockpit"
+    (tmp_path / "train.py").write_text("DEPTH = 8\n")
+    assert demonstrated() == tmp_path
 
 
 def test_a_demo_is_played_kept_and_not_taken_for_research(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

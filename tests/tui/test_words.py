@@ -6,6 +6,7 @@ from cockpit.core.events import Decided, IncumbentSet
 from cockpit.core.model import Estimate, ExperimentStatus
 from cockpit.read.kept_stack import kept_words
 from cockpit.read.warnings import verdict_words
+from cockpit.tui.theme import DARK
 from cockpit.tui.widgets.talk import message_words
 from tests.tui import stories
 from tests.tui.conftest import Opener, press, sent, shown, words_on
@@ -69,3 +70,17 @@ async def test_an_empty_pane_says_what_will_be_there(screen_on: Opener) -> None:
             await press(pilot, pane, "z")
             assert said in " ".join(words_on(app).split()), pane
             await press(pilot, "z")
+
+
+async def test_a_lucky_single_run_does_not_stand_out_among_the_results(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app, 120, 36) as pilot:
+        await press(pilot, "6")
+        state = app.state
+        assert state is not None
+        for name in app.main.results.window(10):
+            tested = state.experiments[name].test_level or state.experiments[name].status is ExperimentStatus.KEPT
+            strip = app.main.results._row(state, app.main.results.all.by_name[name], 120, 6)
+            cell = next((one for one in strip if "±" in one.text), None)
+            if cell is not None and not tested:
+                assert cell.style is not None and cell.style.color == DARK["dim"].color, name

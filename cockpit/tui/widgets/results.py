@@ -6,7 +6,7 @@ from textual import events
 from textual.strip import Strip
 
 from cockpit.core.metric import Metric
-from cockpit.core.model import Estimate
+from cockpit.core.model import Estimate, ExperimentStatus
 from cockpit.core.state import State
 from cockpit.read.effects import against_incumbent, is_clear
 from cockpit.read.result_query import Query, matches
@@ -94,7 +94,7 @@ class Results(Listing):
         parts.append(f"{len(self.keys):,} of {total:,}" if self.asked else count(total, "experiment"))
         parts.append(f"by {self.sort}")
         if state.incumbent:
-            parts.append(f"against {plain(state.incumbent)}")
+            parts.append(f"against {plain(state.incumbent)}, dim where untested")
         return "  ".join(parts)
 
     def _head(self, width: int, hardware: int) -> Strip:
@@ -118,7 +118,10 @@ class Results(Listing):
         row.put(score_words(state.session.metric, view.score) if view.score is not None else "", "text", 8)
         estimate = self._against(state, view.experiment)
         if estimate is not None:
-            row.put(interval_words(state.session.metric, estimate), interval_ink(estimate), INTERVAL)
+            # The best of many single runs is lucky: only a test makes a difference stand out.
+            tested = state.experiments[view.experiment].test_level > 0 or view.status is ExperimentStatus.KEPT
+            words = interval_words(state.session.metric, estimate)
+            row.put(words, interval_ink(estimate) if tested else "dim", INTERVAL)
         else:
             row.put("incumbent" if view.experiment == state.incumbent else "", "good", INTERVAL)
         row.put(f"×{view.runs}" if view.runs else "", "dim", 5).put(money(view.usd) if view.usd else "", "dim", 8)
