@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,8 +19,10 @@ from cockpit.cli.json_output import print_json
 from cockpit.cli.locate import repository, sessions_folder
 from cockpit.cli.screen import smallest_terminal
 from cockpit.core.installation import install_command
+from cockpit.fleet.base import FleetError
 from cockpit.fleet.local import confinement
 from cockpit.fleet.local.devices import cores, devices
+from cockpit.fleet.sky.task_file import describe
 from cockpit.report.results import clean
 from cockpit.scoring.contract import can_rescore, is_upstream
 from cockpit.session import corpus, settings
@@ -243,10 +246,17 @@ def _skypilot(where: Path | None, needed: bool) -> Iterator[Finding]:
     if command is None:
         yield Finding("infra", "the command `sky` is not found", "put the environment's bin folder on PATH", needed)
         return
-    infra = _infra(command)
+    if where is None:
+        yield _infra(command)
+        return
+    task = _task(where)
+    yield task
+    with ThreadPoolExecutor() as pool:  # each is a process that takes seconds to load SkyPilot
+        clusters = pool.submit(_clusters, command, where) if task.ok else None
+        infra = _infra(command)
     yield infra
-    if infra.ok and where is not None and (where / TASK).exists():
-        yield _clusters(command, where)
+    if infra.ok and clusters is not None:
+        yield clusters.result()
 
 
 def _sky(
@@ -262,6 +272,15 @@ def _sky(
         return Finding(about, f"`sky {words[0]}` gave no answer in {ASK_S:.0f} s", "run `sky api info`")
     except OSError as error:
         return Finding(about, f"`sky {words[0]}` cannot be run: {error.strerror}", "reinstall SkyPilot")
+
+
+def _task(where: Path) -> Finding:
+    """Check that SkyPilot reads experiment.yaml, and tell what it understood."""
+    try:
+        found = describe(where / TASK)
+    except FleetError as error:
+        return Finding("task", f"{TASK} cannot be used", str(error))
+    return Finding("task", "; ".join([", ".join(found.classes) or "no accelerator", *found.words]))
 
 
 def _clusters(command: str, where: Path) -> Finding:

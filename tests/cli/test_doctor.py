@@ -1,8 +1,10 @@
 """The doctor reads the output of the `sky` command, as SkyPilot 0.14.1 prints it."""
 
+from pathlib import Path
+
 import pytest
 
-from cockpit.cli.doctor import enabled_infra, refusal
+from cockpit.cli.doctor import _task, enabled_infra, refusal
 
 CHECKED = """\
 Checking credentials to enable infra for SkyPilot.
@@ -24,6 +26,23 @@ To fix: relax or change the resource requirements.
 
 Hint: sky gpus list to list available accelerators.
 """
+
+
+@pytest.mark.parametrize(
+    ("text", "ok", "said"),
+    [
+        (None, False, "there is no "),
+        ("run: 3\n", False, "SkyPilot rejects experiment.yaml: Invalid task YAML: 3 is not of type 'string'"),
+        ("run: x\nresources: {accelerators: {H100: 1, H200: 1}}\n", True, "H100, H200"),
+        ("run: x\nresources: {accelerators: H100:8}\n", True, "H100; a cluster has 8 H100, and each run gets all"),
+    ],
+)
+def test_the_task_file_is_checked_as_skypilot_reads_it(tmp_path: Path, text: str | None, ok: bool, said: str) -> None:
+    pytest.importorskip("sky", reason="SkyPilot is not installed")
+    if text is not None:
+        (tmp_path / "experiment.yaml").write_text(text)
+    found = _task(tmp_path)
+    assert found.ok is ok and said in (found.said if ok else found.remedy)
 
 
 def test_what_is_enabled_is_named() -> None:
