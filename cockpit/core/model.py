@@ -147,6 +147,8 @@ class Metrics(msgspec.Struct, omit_defaults=True, gc=False):
     num_steps: int = 0
     num_params_M: float = 0.0
     depth: int = 0
+    run_s: float = 0.0
+    """Seconds of the run by the clock outside it; 0 where that is not measured."""
     others: dict[str, float] = {}
     """The second metrics of the session, as printed."""
 

@@ -170,7 +170,9 @@ def estimate_noise(readings: Sequence[Reading], magnitude: float = 1.0) -> Noise
     """
     require_finite(readings)
     if readings:
-        magnitude = abs(_median([reading.score for reading in readings]))
+        scores = [reading.score for reading in readings]
+        centre = _median(scores)
+        magnitude = max(abs(centre), _median([abs(score - centre) for score in scores]))
     prior_var = (PRIOR_RELATIVE_SD * max(magnitude, 1e-9)) ** 2 / 2  # half for runs, half for clusters
     groups: dict[tuple[str, str], list[Reading]] = defaultdict(list)
     for reading in readings:

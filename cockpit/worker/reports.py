@@ -27,6 +27,7 @@ from cockpit.core.model import Attempt, AttemptStatus, Outcome
 from cockpit.core.rescore import Rescore
 from cockpit.core.state import State
 from cockpit.core.task_events import TaskOffered, TaskTaken
+from cockpit.decide.game_rules import broken_rule
 from cockpit.decide.rescoring import base_of
 from cockpit.fleet.base import (
     ClusterEnded,
@@ -246,7 +247,8 @@ def _verdict(state: State, attempt: Attempt, report: JobEnded, log: RunLog) -> R
         case "exited":
             hashes = experiment.train_hash, experiment.prepare_hash
             budget_s = state.session.time_budget_s
-            return log.verdict(report.exit_code, *hashes, state.corpus, state.preset, report.evidence, budget_s)
+            verdict = log.verdict(report.exit_code, *hashes, state.corpus, state.preset, report.evidence, budget_s)
+            return _by_the_rules(state, attempt, report, verdict)
         case "limit":
             return RunVerdict(Outcome.CRASH, None, report.message)
         case "timeout":
@@ -272,6 +274,16 @@ def _task_seen(state: State, report: TaskSeen) -> list[Event]:
     if offered == state.task_offered:
         return []
     return [TaskOffered(at=report.at, text=offered, fields=report.fields)]
+
+
+def _by_the_rules(state: State, attempt: Attempt, report: JobEnded, verdict: RunVerdict) -> RunVerdict:
+    """Add the run's length by the clock outside it; a mismatch where the run broke a rule of the game."""
+    if verdict.metrics is None:
+        return verdict
+    measured_s = report.evidence.wall_s if report.evidence is not None else 0.0
+    metrics = msgspec.structs.replace(verdict.metrics, run_s=measured_s)
+    broken = broken_rule(state, attempt, metrics)
+    return RunVerdict(Outcome.MISMATCH, None, broken) if broken else RunVerdict(verdict.outcome, metrics, "")
 
 
 def _rescore(state: State, attempt: Attempt, report: JobEnded, verdict: RunVerdict) -> Rescore | None:

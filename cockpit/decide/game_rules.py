@@ -1,0 +1,59 @@
+"""The rules of the game, measured: a run whose length or data differ from the baseline's gives no result.
+
+The baseline shows by which rules a session is played. Where its runs train for the time budget, a longer run by the
+clock outside it is measured against that; where its runs see the same tokens each time, their number is.
+"""
+
+from cockpit.core.model import Attempt, Metrics, Outcome
+from cockpit.core.state import State
+
+RUNS_READ = 32
+"""Newest runs of the baseline that are read."""
+BUDGETED_SHARE = 0.8
+"""Share of the time budget that a baseline trains for at least, where the budget is what ends it."""
+BUDGET_SHARE, OVERHEAD_SHARE, SLACK_S = 1.1, 1.5, 10.0
+"""Seconds that a run may take: these shares of the budget and of the baseline's time outside training, and a slack."""
+TOKENS_SHARE = 1.02
+"""Share of the baseline's tokens that a run may see, where all of its runs see the same number."""
+TOKEN_RUNS = 2
+"""Runs of the baseline that show that the tokens are fixed."""
+
+
+def broken_rule(state: State, attempt: Attempt, metrics: Metrics) -> str:
+    """Return the rule that a valid run of an experiment breaks, in a sentence; empty for none."""
+    if attempt.experiment == state.baseline or not state.baseline:
+        return ""
+    baseline = _runs(state, attempt.hardware)
+    if not baseline:
+        return ""
+    return _too_long(state.session.time_budget_s, baseline, metrics) or _too_many_tokens(baseline, metrics)
+
+
+def _runs(state: State, hardware: str) -> list[Metrics]:
+    runs = (state.attempts[name] for name in state.experiments[state.baseline].attempts[-RUNS_READ:])
+    return [run.metrics for run in runs if run.metrics and run.outcome is Outcome.VALID and run.hardware == hardware]
+
+
+def _too_long(budget_s: float, baseline: list[Metrics], metrics: Metrics) -> str:
+    is_budgeted = all(run.run_s and run.training_seconds >= BUDGETED_SHARE * budget_s for run in baseline)
+    if not budget_s or not metrics.run_s or not is_budgeted:
+        return ""
+    overhead_s = max(max(0.0, run.run_s - run.training_seconds) for run in baseline)
+    allowed_s = BUDGET_SHARE * budget_s + OVERHEAD_SHARE * overhead_s + SLACK_S
+    if metrics.run_s <= allowed_s:
+        return ""
+    return (
+        f"it ran for {metrics.run_s:.0f} s by the clock outside it, and {allowed_s:.0f} s are allowed for a budget of"
+        f" {budget_s:g} s: its result does not count"
+    )
+
+
+def _too_many_tokens(baseline: list[Metrics], metrics: Metrics) -> str:
+    """Return the breach of a fixed number of tokens. Where the budget is time, repeats see different numbers."""
+    seen = {run.total_tokens_M for run in baseline}
+    tokens = next(iter(seen))
+    is_fixed = len(baseline) >= TOKEN_RUNS and len(seen) == 1 and tokens > 0
+    if not is_fixed or any(run.training_seconds for run in baseline) or metrics.total_tokens_M <= TOKENS_SHARE * tokens:
+        return ""
+    seen_by_it = f"it saw {metrics.total_tokens_M:g}M tokens"
+    return f"{seen_by_it}, and every run of the baseline {tokens:g}M: its result does not count"

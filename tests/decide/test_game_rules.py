@@ -1,0 +1,76 @@
+"""An experiment that plays by other rules than the baseline gives no result."""
+
+import pytest
+
+from cockpit.core.events import Ended
+from cockpit.core.model import Attempt, Metrics, Outcome
+from cockpit.decide.game_rules import broken_rule
+from tests.decide.world import RUN_S, World
+
+BASELINE = Metrics(1.0, training_seconds=RUN_S, total_tokens_M=10.0, run_s=RUN_S + 20.0)
+
+
+def judged(baseline: Metrics, own: Metrics, runs: int = 3, of_baseline: bool = False) -> str:
+    """Return the rule that a run with the metrics `own` breaks, in a session with `runs` runs of the baseline."""
+    world = World(lambda constants, attempt: 1.0)
+    world.run(0.2)
+    state = world.state
+    base = state.experiments[state.baseline]
+    ended = [state.attempts[name] for name in base.attempts if state.attempts[name].outcome is Outcome.VALID]
+    assert len(ended) >= runs
+    base.attempts[:] = [one.id for one in ended[:runs]]
+    for one in ended[:runs]:
+        one.metrics = baseline
+    (arm,) = world.propose({"LR": 2})
+    name = state.baseline if of_baseline else arm
+    return broken_rule(world.state, Attempt("x", name, ended[0].kind, 1, hardware=ended[0].hardware), own)
+
+
+def longer(seconds: float, printed: float = RUN_S) -> Metrics:
+    return Metrics(0.9, training_seconds=printed, total_tokens_M=17.0, run_s=seconds)
+
+
+def test_a_run_much_longer_than_its_budget_allows_is_told_by_the_clock_outside_it() -> None:
+    said = judged(BASELINE, longer(1.7 * RUN_S + 60))
+    assert said.startswith("it ran for 162 s by the clock outside it, and 106 s are allowed for a budget of 60 s")
+
+
+@pytest.mark.parametrize("printed", [0.0, 1.0, RUN_S])
+def test_the_clock_outside_counts_whatever_the_run_prints(printed: float) -> None:
+    assert judged(BASELINE, longer(300.0, printed))
+    assert not judged(BASELINE, longer(RUN_S + 20, printed))
+
+
+def test_a_slower_start_is_allowed() -> None:
+    assert not judged(BASELINE, longer(RUN_S + 35))
+
+
+@pytest.mark.parametrize(
+    "baseline",
+    [
+        Metrics(1.0, run_s=20.0),
+        Metrics(1.0, training_seconds=RUN_S / 2, run_s=RUN_S),
+        Metrics(1.0, training_seconds=RUN_S),
+    ],
+)
+def test_length_is_no_rule_where_the_baseline_does_not_train_for_the_budget(baseline: Metrics) -> None:
+    assert not judged(baseline, longer(500.0))
+
+
+def test_more_tokens_break_the_rule_where_every_run_of_the_baseline_sees_the_same() -> None:
+    fixed = Metrics(1.0, total_tokens_M=10.0)
+    assert judged(fixed, Metrics(0.9, total_tokens_M=17.0)).startswith(
+        "it saw 17M tokens, and every run of the baseline 10M"
+    )
+    assert not judged(fixed, Metrics(0.9, total_tokens_M=10.0))
+    assert not judged(fixed, Metrics(0.9, total_tokens_M=17.0), runs=1), "one run does not show a rule"
+    assert not judged(BASELINE, Metrics(0.9, total_tokens_M=17.0)), "the budget is time"
+
+
+def test_the_baseline_makes_the_rules() -> None:
+    assert not judged(BASELINE, longer(1_000.0), of_baseline=True)
+
+
+def test_the_length_is_in_the_ledger_with_the_other_metrics() -> None:
+    ended = Ended(at=1.0, attempt="e0000.1", outcome=Outcome.VALID, metrics=BASELINE)
+    assert ended.metrics is not None and ended.metrics.run_s == RUN_S + 20.0
