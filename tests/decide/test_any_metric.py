@@ -1,18 +1,21 @@
 """Decisions and search are the same for a metric of any scale, sign and direction."""
 
+import random
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import msgspec
 import pytest
 
 from cockpit.agent.proposers.evolution import next_arms
 from cockpit.agent.proposers.search import search_history
 from cockpit.core.metric import Direction, Metric
-from cockpit.core.model import Attempt, Value
+from cockpit.core.model import Attempt, ExperimentStatus, Value
 from cockpit.core.state import State
 from cockpit.read.scores import best_score
 from cockpit.report.results import results_tsv
 from cockpit.report.status import status
+from cockpit.science.noise import Reading, estimate_noise
 from tests.decide.world import World
 
 ARMS: tuple[Mapping[str, Value], ...] = ({"NAME": "renamed"}, {"LR": 2}, {"LR": 3}, {"LR": 4})
@@ -85,3 +88,36 @@ def test_values_are_told_as_printed_where_higher_is_better() -> None:
     assert header[1] == "val_acc" and all(0.55 < float(line[1]) < 0.65 for line in lines)
     reason = state.incumbencies[-1].reason
     assert reason.startswith("+0.0"), "a gain in accuracy is a plus"
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_coarse_metric_of_few_values_keeps_no_placebo(seed: int) -> None:
+    def truth(constants: Mapping[str, Value], attempt: Attempt) -> float:
+        dice = random.Random(f"{seed} {attempt.id}")
+        return round(0.9 - GAINS.get(int(str(constants["LR"])), 0.0) * 3 + dice.gauss(0, 0.01), 2)
+
+    world = World(truth, metric=Metric("top1_error"), sd=0.0, seed=seed)
+    world.run(0.2)
+    placebo, _, better, _ = world.propose(*ARMS)
+    state = world.run(3.0)
+    assert state.incumbent == better
+    assert state.experiments[placebo].status is ExperimentStatus.DISCARDED
+
+
+def test_identical_scores_keep_nothing_and_decide_everything() -> None:
+    world = World(lambda constants, attempt: 0.5, metric=Metric("val_acc", Direction.MAX), sd=0.0)
+    world.run(0.2)
+    names = world.propose(*ARMS)
+    state = world.run(3.0)
+    assert state.incumbent == state.baseline
+    assert not any(state.experiments[name].status is ExperimentStatus.KEPT for name in names)
+
+
+def test_a_metric_around_zero_has_a_prior_of_its_own_spread() -> None:
+    spread = [
+        Reading(f"e{n:04d}", "gpu-01", "CPU", score, float(n)) for n, score in enumerate((-9.0, -3.0, 0.0, 4.0, 8.0))
+    ]
+    at_zero = estimate_noise(spread)
+    assert at_zero.run_sd == pytest.approx(
+        estimate_noise([msgspec.structs.replace(one, score=4.0) for one in spread]).run_sd
+    )
