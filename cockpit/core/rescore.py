@@ -39,6 +39,9 @@ class Rescore(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     trouble: str = ""
     """Why it could not be computed, in a sentence."""
     seconds: float = 0.0
+    """Seconds of the scorer."""
+    scorer_cpu_s: float = 0.0
+    """Processor seconds of the scorer and its servers."""
     run_s: float = 0.0
     """Seconds of the run, by its runner's clock."""
     cpu_s: float = 0.0

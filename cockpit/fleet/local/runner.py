@@ -203,7 +203,7 @@ def score(job: "dict[str, object]", folder: str, cancelled: list[int]) -> "dict[
         log.close()
         with open(result, "rb") as found:
             said = json.loads(found.read(SCORE_BYTES), parse_constant=lambda word: None)
-        return {name: value for name, value in said.items() if value is not None}
+        return {name: value for name, value in said.items() if value is not None} | {"scorer_cpu_s": ended["sampled_s"]}
     except FileNotFoundError:
         reason = (
             ended["message"] or f"it ended with {ended['exit_code']}{last_line(os.path.join(folder, 'scorer.log'))}"
