@@ -26,9 +26,10 @@ from cockpit.variant.inputs import Inputs, find_inputs
 from cockpit.variant.large_files import large_files
 from cockpit.variant.line_changes import lines_changed, lines_of
 from cockpit.variant.objects import Objects
+from cockpit.variant.own_python import own_python
 from cockpit.variant.repository import git_answer, head_commit, not_written, open_repository, write_ref
 from cockpit.variant.submodules import Submodules
-from cockpit.variant.syntax import check_text
+from cockpit.variant.syntax import check_text, judge_with
 from cockpit.variant.tree import (
     Entry,
     ObjectReader,
@@ -91,6 +92,7 @@ class VariantStore:
         self._top = Path(str(self._repo.working_tree_dir)).resolve()
         self.subfolder = self._folder.relative_to(self._top).as_posix().removeprefix(".")
         """The path of the researched folder in its repository; empty for the top."""
+        judge_with(own_python(self._folder))
         self._objects = Objects(self._repo)
         self._submodules = Submodules(self._top)
         self._metric = metric
@@ -118,17 +120,15 @@ class VariantStore:
         """Store the current code as the session's baseline; called when a session is made.
 
         Later `variant` returns it again. It is the person's last commit, with train.py and prepare.py as they are on
-        disk. Where they, or other files, were changed since that commit, the note says so. `rewrite` changes train.py
-        for the session alone.
+        disk. Where they, or other files, were changed since that commit, the note says so. `rewrite` edits train.py.
         """
         head = self.head()
         tree, entries, time_s = self._read_tree(head)
         uncommitted = self._changed(entries)
         changed = dict(uncommitted)
         if rewrite is not None:
-            name = TRAIN.encode()
-            data = changed[name] if name in changed else self._objects.read(entries[name].id, "blob")
-            changed[name] = rewrite(_text(TRAIN, data)).encode()
+            data = changed.get(TRAIN.encode()) or self._objects.read(entries[TRAIN.encode()].id, "blob")
+            changed[TRAIN.encode()] = rewrite(_text(TRAIN, data)).encode()
         commit = head
         if changed:
             blobs = {name: self._objects.store("blob", data) for name, data in changed.items()}

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from cockpit.core.model import Scalar
 from cockpit.variant.errors import VariantError, shown
+from cockpit.variant.own_python import OwnPython
 
 SCRIPT = "train.py"
 """The file that variants edit where no setting names others."""
@@ -62,18 +63,34 @@ def check_text(source: str, path: str = SCRIPT) -> None:
         raise VariantError(f"{path} would be {size_bytes:,} bytes long; the limit is {MAX_SOURCE_BYTES:,}.")
 
 
+class _Judge:
+    """The Python that judges the texts of this process, which serves one repository."""
+
+    own: OwnPython | None = None
+
+
+def judge_with(python: OwnPython | None) -> None:
+    """Let the repository's own Python judge syntax from here on; None for Cockpit's."""
+    if python is not _Judge.own:
+        _Judge.own = python
+        parse.cache_clear()
+
+
 @lru_cache(maxsize=_PARSED_KEPT)
 def parse(source: str, path: str = SCRIPT) -> Parsed:
-    """Parse `source`. Raises VariantError where Python would not compile it."""
+    """Parse `source`. Raises VariantError where the repository's Python would not compile it."""
     check_text(source, path)
     body = source.removeprefix(_BYTE_ORDER_MARK)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            tree = ast.parse(body, filename=_FILENAME)
-            compile(tree, _FILENAME, "exec", dont_inherit=True)
+            tree = _Judge.own.tree_of(body) if _Judge.own else None
+            if tree is None:
+                tree = ast.parse(body, filename=_FILENAME)
+                compile(tree, _FILENAME, "exec", dont_inherit=True)
     except SyntaxError as error:
-        raise VariantError(f"{path} does not compile: {error.msg}{_place(body, error.lineno)}.") from None
+        by = " under Python {}.{}".format(*_Judge.own.version) if _Judge.own else ""
+        raise VariantError(f"{path} does not compile{by}: {error.msg}{_place(body, error.lineno)}.") from None
     except (ValueError, RecursionError, MemoryError) as error:
         raise VariantError(f"{path} does not compile: {error or 'it is nested too deeply'}.") from None
     nodes = _nodes(tree)
