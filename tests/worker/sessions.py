@@ -61,13 +61,14 @@ def local_session(
     script: str = SCRIPT,
     confine: bool = True,
     research: ResearchSettings | None = None,
+    filler: bool = True,
     **new: Any,
 ) -> SessionFolder:
     """Make a session on this machine. Every run that is not confined notes itself in `place/runs.txt`."""
     script = script.replace("RUNS_FILE", repr(str(place / "runs.txt")))
     repo = repository(place / "repo", script)
     settings = NewSession(fleet="local", clusters=clusters, **new)
-    return make(place, repo, settings, time.time(), confine=confine, research=research)
+    return make(place, repo, settings, time.time(), confine=confine, research=research, filler=filler)
 
 
 def sim_session(place: Path, speed: float, clusters: int = 16, **new: Any) -> SessionFolder:
