@@ -71,6 +71,9 @@ def status_text(folder: SessionFolder) -> Iterator[str]:
     yield f"duty      {books.duty:.0%}, {up} of training"
     dollars = f"${books.gpu_usd:.2f} on clusters, ${books.api_usd:.2f} on models"
     yield f"spent     {books.gpu_hours:.1f} {device_word(state)}-hours, {dollars}"
+    if state.unmetered:
+        turns = ", ".join(f"{name} {count}" for name, count in state.unmetered.items())
+        yield f"unmetered {turns} turns without a report of their cost"
     if early := early_stopping_summary(state.early_stops):
         yield f"early     {early}"
     yield from _cluster_lines(state, found)

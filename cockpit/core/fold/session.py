@@ -112,6 +112,9 @@ def _permission_answered(state: State, event: PermissionAnswered) -> None:
 
 
 def _turn_unmetered(state: State, event: TurnUnmetered) -> None:
+    if event.agent not in state.unmetered:
+        text = f"{event.agent} does not report what its turns cost: they are unmetered, and no budget holds them"
+        say(state, event.at, "cockpit", text, "news")
     state.unmetered[event.agent] = state.unmetered.get(event.agent, 0) + 1
 
 
