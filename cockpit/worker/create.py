@@ -28,6 +28,7 @@ from cockpit.session.paths import SessionFolder, name_problem
 from cockpit.session.reader import LedgerReader
 from cockpit.session.research_settings import words_of
 from cockpit.session.settings import Settings
+from cockpit.session.snapshot import SNAPSHOT_MODE
 from cockpit.session.sqlite_file import LedgerError
 from cockpit.session.user import user_name
 from cockpit.variant.constants import find_constants
@@ -452,4 +453,6 @@ def _budget_s(spec: FleetSpec, repo: Path) -> float:
 
 def _ignore_in_git(session: SessionFolder) -> None:
     """Keep a session's files out of `git status`. The folder around it may be one that a person tracks."""
-    (session.root / ".gitignore").write_text("*\n", encoding="utf-8")
+    path = session.root / ".gitignore"
+    path.write_text("*\n", encoding="utf-8")
+    path.chmod(SNAPSHOT_MODE)  # a watcher's group reads all but the ledger, the inbox and the locks
