@@ -85,6 +85,15 @@ def test_a_crash_keeps_its_exit_code(tmp_path: Path, train: str) -> None:
     assert (log.exit_code, code) == (7, 7)
 
 
+def test_a_crash_that_a_pipe_hides_from_the_exit_code_is_a_crash(tmp_path: Path) -> None:
+    """SkyPilot's own example ends with `echo`, whatever train.py did."""
+    a_job = job(tmp_path, "raise ValueError('no such depth')")
+    log, code = run(a_job, "python3 -u train.py 2>&1 | tee run.log\necho EXPERIMENT_STATUS: crash")
+    assert (log.exit_code, code) == (0, 0)
+    verdict = log.verdict(None, *hashes(a_job))
+    assert verdict.outcome is Outcome.CRASH
+
+
 def test_a_task_that_leaves_its_shell_early_still_reports_its_end(tmp_path: Path) -> None:
     log, code = run(job(tmp_path), "set -e\ncd /\nfalse\n# a comment at the end")
     assert (log.exit_code, code) == (1, 1)
