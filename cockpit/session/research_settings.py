@@ -60,7 +60,10 @@ class ResearchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     readable: Annotated[tuple[str, ...], Flag("paths that a confined run may read", "PATHS")] = ()
     rescore: Annotated[
         Literal["keeps", "all", "off"],
-        Flag("runs scored outside them: the confirmation of each would-be keep, all, or none"),
+        Flag(
+            "runs scored outside them: those that a would-be keep rests on, its confirmation with all probes; all;"
+            " or none"
+        ),
     ] = "keeps"
     env: Annotated[
         tuple[str, ...], Flag("names and patterns (`MYLIB_*`) of variables that a run inherits, secrets never", "NAMES")
