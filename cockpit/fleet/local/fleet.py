@@ -51,9 +51,11 @@ from cockpit.session.user import user_name
 RUNNER = Path(__file__).with_name("runner.py")
 FEEDER, SERVER, EXPORT = (Path(scoring.__file__).with_name(f"{name}.py") for name in ("feeder", "server", "export"))
 SERVER_INHERITS = (
-    "PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "CUDA_HOME", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS",
+    "PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "CUDA_HOME", "CUDA_VISIBLE_DEVICES",
     "HOME", "HF_HOME", "HF_HUB_CACHE", "XDG_CACHE_HOME",
 )  # fmt: skip
+SERVER_HAS = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+"""One thread: on a busy machine a second one waits at each barrier, and waiting takes processor time."""
 SCORING_LIMIT_S = 900.0
 """Seconds after which the scorer of a run is ended."""
 START_GRACE_S = 20.0
@@ -226,7 +228,7 @@ class LocalFleet:
         folder = _folder(job).absolute()
         wall = confinement.available().wall
         server = [python, "-I", str(SERVER), "model.pt"]
-        alone = {name: environment[name] for name in SERVER_INHERITS if name in environment} | {"HF_HUB_OFFLINE": "1"}
+        alone = {name: environment[name] for name in SERVER_INHERITS if name in environment} | SERVER_HAS
         readable = (*environment_paths(server), SERVER.parent.resolve(), *kernel_folders(environment))
         servers = {
             str(place): {
