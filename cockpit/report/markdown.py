@@ -6,6 +6,7 @@ Text of runs, models and people is data: it becomes neither markup nor a mention
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from cockpit.core.metric import precise
 from cockpit.core.model import Estimate
 from cockpit.core.state import State
 from cockpit.read.wording import money, signed, value
@@ -76,10 +77,10 @@ def _gain(found: Contents) -> Iterator[str]:
         )
     if found.best is not None:
         for hardware, scores in found.best.scores.items():
-            mean = f"{found.metric.value(sum(scores) / len(scores)):.6f}"
+            mean = precise(found.metric.value(sum(scores) / len(scores)))
             rows.append((f"{found.metric.name} on {hardware}", mean, f"{len(scores)} runs, as measured"))
     if found.baseline is not None:
-        mean = f"{found.metric.value(found.baseline.mean):.6f}"
+        mean = precise(found.metric.value(found.baseline.mean))
         rows.append((f"baseline on {found.baseline.hardware}", mean, f"{found.baseline.runs} runs"))
     each = found.stack.usd_per_milli
     per_milli = f"; {money(each)} for each thousandth of {found.metric.name}" if each else ""

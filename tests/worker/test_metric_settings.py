@@ -1,0 +1,100 @@
+"""The metric's settings reach the session, and a wrong one is refused by name before anything is made."""
+
+import subprocess
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from cockpit.core.errors import CockpitError
+from cockpit.core.metric import VAL_BPB, Constraint, Direction, Metric, MetricError, Relation, TieBreak
+from cockpit.session.metric_settings import metric_of
+from cockpit.session.paths import SessionFolder
+from cockpit.session.research_settings import ResearchSettings
+from cockpit.session.settings import NewSession, Settings
+from cockpit.worker.create import SIM_EPOCH, Plan, create
+from tests.worker.sessions import repository, state_of
+
+TRAIN = "DEPTH = 8\nprint('val_acc: 0.9')\n"
+
+
+def made(tmp_path: Path, research: ResearchSettings, fleet: str = "local") -> SessionFolder:
+    """Make a session of a repository with a committed score.py and a stray.py that is not committed."""
+    repo = repository(tmp_path / "repo", TRAIN)
+    (repo / "score.py").write_text("print('val_acc: 1')\n")
+    for words in (["add", "score.py"], ["commit", "-qm", "scorer"]):
+        identity = ("-c", "user.name=t", "-c", "user.email=t@example.org")
+        subprocess.run(["git", "-C", str(repo), *identity, *words], check=True, capture_output=True)
+    (repo / "stray.py").write_text("")
+    folder = SessionFolder(tmp_path / "sessions" / "night")
+    settings = Settings(session=NewSession(fleet=fleet, clusters=1), research=research)
+    create(folder, Plan("night", repo, settings), SIM_EPOCH)
+    return folder
+
+
+def test_no_setting_is_the_metric_of_autoresearch() -> None:
+    assert metric_of(ResearchSettings()) == VAL_BPB
+
+
+def test_every_setting_of_the_metric_reaches_the_session(tmp_path: Path) -> None:
+    research = ResearchSettings(
+        metric="val_acc",
+        direction="max",
+        pattern=r"val_acc: (\S+)",
+        progress=r"(\d+)/(\d+)",
+        loss=r"loss (\S+)",
+        constraints=("size_mb < 9", "min latency_ms"),
+        score_command="python score.py --fast",
+    )
+    assert state_of(made(tmp_path, research)).session.metric == Metric(
+        "val_acc",
+        Direction.MAX,
+        r"val_acc: (\S+)",
+        r"(\d+)/(\d+)",
+        r"loss (\S+)",
+        (Constraint("size_mb", Relation.LESS, 9.0),),
+        (TieBreak("latency_ms", Direction.MIN),),
+        ("python", "score.py", "--fast"),
+    )
+
+
+def test_a_direction_that_is_left_out_follows_the_name(tmp_path: Path) -> None:
+    state = state_of(made(tmp_path, ResearchSettings(metric="val_acc")))
+    assert state.session.metric.is_higher_better
+    assert "The metric is val_acc, higher is better" in [message.text for message in state.messages]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("metric", "0"),
+        ("pattern", "acc"),
+        ("pattern", "("),
+        ("progress", r"(a)(b)(c)"),
+        ("loss", "loss"),
+        ("constraints", ("acc == 3",)),
+        ("constraints", ("val_bpb < 3",)),
+        ("score_command", "python 'score.py"),
+    ],
+)
+def test_a_wrong_setting_is_refused_by_name(setting: str, value: object) -> None:
+    with pytest.raises(MetricError, match=rf"^\[research\] {setting}: "):
+        metric_of(msgspec.structs.replace(ResearchSettings(), **{setting: value}))
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("python stray.py", "git does not store stray.py"),
+        ("python train.py --score", "score_command runs train.py, which experiments edit"),
+    ],
+)
+def test_a_score_command_that_experiments_could_change_is_refused(tmp_path: Path, command: str, said: str) -> None:
+    with pytest.raises(CockpitError, match=said):
+        made(tmp_path, ResearchSettings(metric="val_acc", score_command=command))
+    assert not (tmp_path / "sessions" / "night").exists()
+
+
+def test_a_simulated_fleet_refuses_a_metric_that_it_does_not_measure(tmp_path: Path) -> None:
+    with pytest.raises(CockpitError, match="a simulated fleet measures val_bpb alone"):
+        made(tmp_path, ResearchSettings(metric="val_acc"), fleet="sim")
