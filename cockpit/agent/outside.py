@@ -168,8 +168,8 @@ class OutsideProposerApi:
         from cockpit.variant.store import VariantStore  # imported here: git loads for a tenth of a second
 
         if self._store is None:
-            repo, name = self.read(lambda state: (state.session.repo, state.session.name))
-            self._store = VariantStore(Path(repo), name)
+            session = self.read(lambda state: state.session)
+            self._store = VariantStore(Path(session.repo), session.name, script=session.script)
         return self._store
 
     def _ask(self, intent: Intent) -> IntentTaken:

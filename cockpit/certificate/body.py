@@ -37,6 +37,7 @@ def body(state: State, ledger_events: int, ledger_link: str, key: str) -> Json:
         "metric": {"name": metric.name, "direction": str(metric.direction)},
         "experiment": experiment.id,
         "commit": experiment.commit,
+        "script": state.session.script,
         "train_sha256": experiment.train_hash,
         "prepare_sha256": experiment.prepare_hash,
         "base": experiment.base,

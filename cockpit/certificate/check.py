@@ -64,7 +64,7 @@ def _checked(found: Certificate, path: Path, repo: Path | None) -> Checked:
 def _check_code(body: dict[str, Any], repo: Path) -> None:
     store = None
     try:
-        store = VariantStore(repo, body["session"])
+        store = VariantStore(repo, body["session"], script=body.get("script", "train.py"))
         for name, wanted in (("train.py", body["train_sha256"]), ("prepare.py", body["prepare_sha256"])):
             if wanted and hashlib.sha256(store.source(body["commit"], name).encode()).hexdigest() != wanted:
                 raise CertificateError(f"{name} of commit {body['commit'][:12]} in {repo} is not the certified one")

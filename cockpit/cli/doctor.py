@@ -27,7 +27,7 @@ from cockpit.report.results import clean
 from cockpit.scoring.contract import can_rescore, is_upstream
 from cockpit.session import corpus, settings
 from cockpit.session.api_key import KeyHolder, NoKey
-from cockpit.session.settings import SettingsError
+from cockpit.session.setting_types import SettingsError
 from cockpit.variant.errors import VariantError
 from cockpit.variant.store import VariantStore
 

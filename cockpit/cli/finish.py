@@ -28,7 +28,7 @@ def finished(name: str | None) -> Iterator[str]:
     if not found.steps:
         raise CommandError(f"{folder.name} has kept no change: there is nothing to review")
     baseline, best = (state.experiments[one].commit for one in (state.baseline, state.incumbent))
-    store = VariantStore(Path(state.session.repo), state.session.name)
+    store = VariantStore(Path(state.session.repo), state.session.name, script=state.session.script)
     try:
         branch = f"{PREFIX}{state.session.name}"
         made = write_review(store, branch, baseline, found.steps, best, found.last_message)

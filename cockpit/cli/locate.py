@@ -11,26 +11,41 @@ from cockpit.core.nearest import did_you_mean
 from cockpit.core.state import State
 from cockpit.session.paths import SessionFolder, name_problem
 from cockpit.session.reader import LedgerReader
+from cockpit.session.setting_types import SettingsError
+from cockpit.session.settings import FILE, read_settings
 
 DEMO = "demo-"
 """Prefix of the names of demo sessions."""
 
 
-def repository(given: str | None) -> Path:
-    """Return the repository to research: `--repo`, or the one around the current folder. Raises CommandError."""
+def repository(given: str | None, script: str = "") -> Path:
+    """Return the repository to research: `--repo`, or the one around the current folder. Raises CommandError.
+
+    It has a train.py, or `script`, or a cockpit.toml that names another file to change.
+    """
     start = Path(given).expanduser() if given else Path.cwd()
     if not start.is_dir():
         raise CommandError(f"{start} is not a folder: give --repo the folder of a git repository with a train.py")
     start = start.resolve()
     for folder in (start, *start.parents):
-        if (folder / "train.py").is_file():
+        if (folder / "train.py").is_file() or (script and (folder / script).is_file()) or _names_a_script(folder):
             return folder
         if (folder / ".git").exists():
             break
     raise CommandError(
-        f"there is no train.py in {start}: run cockpit in a repository with one, name it with --repo PATH, or start a"
-        " project in an empty folder with `cockpit init`"
+        f"there is no train.py in {start}: run cockpit in a repository with one, name it with --repo PATH, name another"
+        " file to change with `cockpit new --files PATH`, or start a project in an empty folder with `cockpit init`"
     )
+
+
+def _names_a_script(folder: Path) -> bool:
+    """Tell if the folder's cockpit.toml names the file to change. A file that cannot be read is the folder's too."""
+    if not (folder / FILE).is_file():
+        return False
+    try:
+        return bool(read_settings(folder).research.files)
+    except SettingsError:
+        return True
 
 
 def sessions_folder() -> Path:

@@ -29,7 +29,8 @@ def new(
     from cockpit.session import worker_process
     from cockpit.worker import create
 
-    where = repository(repo)
+    files = research.get("files")
+    where = repository(repo, files[0] if isinstance(files, tuple) and files else "")
     configured = with_flags(settings.read_settings(where), flags, research)
     if name is not None and (problem := name_problem(name)):
         raise CommandError(problem)

@@ -25,7 +25,9 @@ def estimate_sentence(folder: SessionFolder) -> str:
     repo = Path(state.session.repo)
     settings = read_settings(repo).agent
     plan = _plan(state, settings)
-    return estimate.sentence(settings, plan, estimate.estimate_usage(settings, plan, estimate.stable_chars(repo)))
+    return estimate.sentence(
+        settings, plan, estimate.estimate_usage(settings, plan, estimate.stable_chars(repo, state.session.script))
+    )
 
 
 def _plan(state: State, settings: AgentSettings) -> "NightPlan":

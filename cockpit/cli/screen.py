@@ -11,6 +11,7 @@ from cockpit.cli.locate import DEMO, all_sessions, repository, session, session_
 from cockpit.cli.making import new
 from cockpit.session import lock, settings
 from cockpit.session.paths import SessionFolder
+from cockpit.session.setting_types import SettingsError
 from cockpit.session.settings import ScreenSettings
 
 FRAMES_OVER_SSH = "15"
@@ -100,7 +101,7 @@ def screen_settings(repo: str, watch: bool = False) -> ScreenSettings:
         screen = settings.read_settings(Path(repo)).screen
         if screen.theme not in THEMES:
             raise CommandError(f"there is no theme {screen.theme!r}: set [screen] theme to one of {', '.join(THEMES)}")
-    except (settings.SettingsError, CommandError):
+    except (SettingsError, CommandError):
         if not watch:
             raise
         return ScreenSettings()

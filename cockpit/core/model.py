@@ -104,7 +104,6 @@ class EndMode(StrEnum):
     """How a session ends."""
 
     DRAIN = "drain"
-    """Runs that have started finish."""
     CANCEL = "cancel"
     """Runs are cancelled."""
 
@@ -443,8 +442,10 @@ class Session(msgspec.Struct, frozen=True, omit_defaults=True):
     proposer: str = "search"
     seed: int = 1337
     seed_by: str = ""  # see `cockpit.core.seeds`
+    script: str = "train.py"
+    """The file that variants change, by its path in `repo`."""
     run_command: tuple[str, ...] = ()
-    """The command that starts train.py; empty for this Python."""
+    """The command that starts a run; empty for this Python and the script."""
     constants: dict[str, Value] = {}
     """The baseline's constants; `ranges` are those that a person set, or that the code states."""
     ranges: dict[str, KnobRange] = {}

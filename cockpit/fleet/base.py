@@ -29,6 +29,8 @@ class Job(msgspec.Struct, frozen=True):
     """The command that starts the script inside `source`; a fleet with a task file of its own ignores it."""
     time_limit_s: float
     """The fleet ends a longer run, with all its processes."""
+    script: str = "train.py"
+    """The file that the variant changed, by its path in `folder`."""
     subfolder: str = ""
     """The path in `source` of the folder that the command starts in; empty for its top."""
     rescore: Scoring = Scoring.NONE

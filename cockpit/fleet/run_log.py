@@ -9,6 +9,7 @@ A number is read only if it has a plausible length and size. A line with another
 
 import math
 import re
+from pathlib import PurePosixPath
 
 import msgspec
 
@@ -162,6 +163,7 @@ class RunLog:
         preset: str = "",
         evidence: Evidence | None = None,
         time_budget_s: float = 0.0,
+        script: str = "train.py",
     ) -> RunVerdict:
         """Judge the run, given the hashes the ledger has for its code and how it exited.
 
@@ -173,7 +175,7 @@ class RunLog:
         code = exit_code if exit_code is not None else self.exit_code
         wanted = (train_hash, prepare_hash)
         if evidence is not None:
-            self.started, self.ended = _hashes(evidence.before), _hashes(evidence.after)
+            self.started, self.ended = _hashes(evidence.before, script), _hashes(evidence.after, script)
             if touched := [name for name in evidence.changed if name in evidence.before]:
                 return _failed(
                     Outcome.MISMATCH, f"it changed {', '.join(touched)} while it ran: its result does not count"
@@ -247,8 +249,9 @@ class RunLog:
         )
 
 
-def _hashes(files: dict[str, str]) -> tuple[str, str]:
-    return files.get("train.py", ""), files.get("prepare.py", "")
+def _hashes(files: dict[str, str], script: str) -> tuple[str, str]:
+    prepare = (PurePosixPath(script).parent / "prepare.py").as_posix()
+    return files.get(script, ""), files.get(prepare, "")
 
 
 def _failed(outcome: Outcome, message: str) -> RunVerdict:

@@ -47,7 +47,7 @@ def _training(state: State, place: str) -> list[Command]:
         Command(f"give it {path}", f"ln -s {_from_beside(target, session.repo)} {shlex.quote(f'{place}/{path}')}")
         for path, target in session.access.links.items()
     ]
-    words = session.run_command or (PYTHON, "train.py")
+    words = session.run_command or (PYTHON, session.script)
     run = " ".join(_from_beside(word, session.repo) for word in words)
     variables = f"SEED={seed} COCKPIT_TIME_BUDGET_S={session.time_budget_s:g}"
     return [

@@ -4,13 +4,15 @@ Each field is one row: its name, type, default, flag and help. cockpit.toml is r
 are made from it, and a test compares it with docs/settings.md.
 """
 
+import os
 import shlex
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from cockpit.session.setting_types import Amount, Count, Flag
+from cockpit.session.setting_types import Amount, Count, Flag, SettingsError
 
 CHECKPOINTS = ("*.pt", "*.pth", "*.ckpt", "*.safetensors", "*.npz", "*.onnx", "*.joblib")
 """The usual names of checkpoints."""
@@ -25,6 +27,8 @@ class KnobSetting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ResearchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    files: Annotated[tuple[str, ...], Flag("the file that variants change, by its path in the repository", "PATH")] = ()
+    """Empty for train.py."""
     command: Annotated[str, Flag("command that starts a run, such as 'uv run train.py'", "WORDS")] = ""
     """Empty for a guess."""
     setup: Annotated[str, Flag("command that runs once, in a copy of the code, before the first run", "WORDS")] = ""
@@ -113,6 +117,20 @@ def rows() -> Iterator[Row]:
             optional = type(None) in get_args(inner)
             kind = plain[0] if optional else inner
             yield Row(field, kind.__origin__ if get_origin(kind) is Annotated else kind, flag, optional)
+
+
+def script_of(research: ResearchSettings) -> str:
+    """Return the path of the file that variants change. Raises SettingsError for a path outside the repository."""
+    if not research.files:
+        return "train.py"
+    if len(research.files) > 1:
+        raise SettingsError(f"[research] files: variants change one file, and {len(research.files)} are named")
+    path = PurePosixPath(os.path.normpath(research.files[0]))
+    if path.is_absolute() or ".." in path.parts or path.suffix != ".py":
+        raise SettingsError(
+            f"[research] files: {research.files[0]!r} is not the path of a Python file inside the repository"
+        )
+    return path.as_posix()
 
 
 def words_of(command: str) -> tuple[str, ...]:

@@ -5,6 +5,13 @@ from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
+from cockpit.core.errors import CockpitError
+
+
+class SettingsError(CockpitError):
+    """A setting is wrong; the message is one sentence that names it."""
+
+
 Count = Annotated[int, msgspec.Meta(ge=0)]
 AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
 Amount = Annotated[float, msgspec.Meta(ge=0)]

@@ -13,17 +13,12 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import msgspec
 
-from cockpit.core.errors import CockpitError
 from cockpit.session.research_settings import KnobSetting, ResearchSettings
-from cockpit.session.setting_types import Amount, AtLeastOne, Count
+from cockpit.session.setting_types import Amount, AtLeastOne, Count, SettingsError
 
 FILE = "cockpit.toml"
 FILE_CHARACTERS = 1 << 20
 """Characters of the largest settings file that is read."""
-
-
-class SettingsError(CockpitError):
-    """A setting is wrong; the message is one sentence that names it."""
 
 
 class NewSession(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,7 +1,9 @@
-"""Lines as git counts them, and how many an edit adds and removes."""
+"""The text of a file, its lines as git counts them, and how many an edit adds and removes."""
 
 import difflib
 import re
+
+from cockpit.variant.errors import VariantError
 
 
 def lines_of(text: str) -> list[str]:
@@ -21,3 +23,11 @@ def lines_changed(before: str, after: str) -> tuple[int, int]:
     old, new = old[start : len(old) - end], new[start : len(new) - end]
     kept = sum(block.size for block in difflib.SequenceMatcher(None, old, new).get_matching_blocks())
     return len(new) - kept, len(old) - kept
+
+
+def text_of(path: str, data: bytes) -> str:
+    """Decode a file. Raises VariantError."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise VariantError(f"{path} is not UTF-8 text; save it as UTF-8.") from None

@@ -12,6 +12,7 @@ from cockpit.variant.errors import VariantError, shown
 
 _SAFE_DIRECTORY = re.compile(r"git config --global --add safe\.directory .*")
 """The remedy in git's own words."""
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _FIRST_COMMIT = "`git add train.py prepare.py` and `git commit` there"
 
 
@@ -131,3 +132,9 @@ def write_ref(common_folder: Path, ref: str, commit: str) -> None:
     lock = path.with_name(f"{path.name}.lock")
     lock.write_text(f"{commit}\n", encoding="ascii")
     lock.replace(path)
+
+
+def check_name(what: str, name: str) -> None:
+    """Raise VariantError for a name that cannot be a part of a ref."""
+    if not _NAME.fullmatch(name) or ".." in name or name.endswith((".", ".lock")):
+        raise VariantError(f"{shown(name)} cannot name {what}: use letters, digits, '-', '_' and single dots.")

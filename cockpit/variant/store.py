@@ -24,10 +24,10 @@ from cockpit.variant.fingerprint import combine, fingerprint, outline
 from cockpit.variant.guard import check_variant, names_metric
 from cockpit.variant.inputs import Inputs, find_inputs
 from cockpit.variant.large_files import large_files
-from cockpit.variant.line_changes import lines_changed, lines_of
+from cockpit.variant.line_changes import lines_changed, lines_of, text_of
 from cockpit.variant.objects import Objects
 from cockpit.variant.own_python import own_python
-from cockpit.variant.repository import git_answer, head_commit, not_written, open_repository, write_ref
+from cockpit.variant.repository import check_name, git_answer, head_commit, not_written, open_repository, write_ref
 from cockpit.variant.submodules import Submodules
 from cockpit.variant.syntax import check_text, judge_with
 from cockpit.variant.tree import (
@@ -44,7 +44,6 @@ from cockpit.variant.tree import (
 
 TRAIN = "train.py"
 PREPARE = "prepare.py"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _BASELINE = "baseline"
 _BASES_KEPT = 64
@@ -81,18 +80,24 @@ class _Base(msgspec.Struct, frozen=True):
 class VariantStore:
     """The variants of one session. For use by one thread.
 
-    `repo` is a folder of a git repository, its top or one below, with a train.py in its last commit. Raises
-    VariantError, with one sentence that says what to do, for anything else. Opening writes nothing.
+    `repo` is a folder of a git repository, its top or one below. `script` is the path there of the file that variants
+    change, and the last commit has it. Raises VariantError, with one sentence that says what to do, for anything else.
+    Opening writes nothing.
     """
 
-    def __init__(self, repo: Path, session: str, metric: Metric = VAL_BPB) -> None:
-        _checked_name("a session", session)
+    def __init__(self, repo: Path, session: str, metric: Metric = VAL_BPB, script: str = TRAIN) -> None:
+        check_name("a session", session)
         self._repo = open_repository(repo)
-        self._folder = Path(repo).resolve()
+        self._start = Path(repo).resolve()
+        self._folder = self._start / PurePosixPath(script).parent
+        self._script = script
+        self._name = PurePosixPath(script).name
         self._top = Path(str(self._repo.working_tree_dir)).resolve()
-        self.subfolder = self._folder.relative_to(self._top).as_posix().removeprefix(".")
-        """The path of the researched folder in its repository; empty for the top."""
-        judge_with(own_python(self._folder))
+        self.subfolder = self._start.relative_to(self._top).as_posix().removeprefix(".")
+        """The path in the repository of the folder that runs start in; empty for the top."""
+        self._place = PurePosixPath(self.subfolder) / PurePosixPath(script).parent
+        """The path in the repository of the folder that holds the script."""
+        judge_with(own_python(self._start))
         self._objects = Objects(self._repo)
         self._submodules = Submodules(self._top)
         self._metric = metric
@@ -112,8 +117,9 @@ class VariantStore:
     def check_baseline(self) -> None:
         """Raise the VariantError that `baseline` would raise for the current code; writes nothing."""
         _, entries, _ = self._read_tree(self.head())
-        data = self._changed(entries).get(TRAIN.encode())
-        source = _text(TRAIN, self._objects.read(entries[TRAIN.encode()].id, "blob") if data is None else data)
+        name = self._name.encode()
+        data = self._changed(entries).get(name)
+        source = text_of(self._script, self._objects.read(entries[name].id, "blob") if data is None else data)
         check_variant(source, self._contract(source))
 
     def baseline(self, rewrite: Callable[[str], str] | None = None) -> Variant:
@@ -127,8 +133,9 @@ class VariantStore:
         uncommitted = self._changed(entries)
         changed = dict(uncommitted)
         if rewrite is not None:
-            data = changed.get(TRAIN.encode()) or self._objects.read(entries[TRAIN.encode()].id, "blob")
-            changed[TRAIN.encode()] = rewrite(_text(TRAIN, data)).encode()
+            name = self._name.encode()
+            data = changed[name] if name in changed else self._objects.read(entries[name].id, "blob")
+            changed[name] = rewrite(text_of(self._script, data)).encode()
         commit = head
         if changed:
             blobs = {name: self._objects.store("blob", data) for name, data in changed.items()}
@@ -180,7 +187,7 @@ class VariantStore:
         earlier run left for `experiment` is replaced. `at` is the commit's date, seconds since the epoch. Raises
         VariantError, and stores nothing, where the change does not fit or the guard refuses the result.
         """
-        _checked_name("an experiment", experiment)
+        check_name("an experiment", experiment)
         if experiment == _BASELINE:
             raise VariantError("An experiment cannot be called baseline: that name is reserved.")
         base = self._base(base_commit)
@@ -199,7 +206,7 @@ class VariantStore:
         data = source.encode()
         added, removed = lines_changed(base.source, source)
         blob = self._objects.store("blob", data)
-        tree = self._objects.store("tree", replace_entries(base.tree, base.entries, {TRAIN.encode(): blob}))
+        tree = self._objects.store("tree", replace_entries(base.tree, base.entries, {self._name.encode(): blob}))
         commit = self._objects.store_commit(self._root_with(base_commit, tree), base_commit, message, int(at))
         self._write_ref(experiment, commit)
         return Variant(
@@ -218,18 +225,18 @@ class VariantStore:
     def source(self, commit: str, path: str = TRAIN) -> str:
         """Return the text of a file at the top of a commit's tree. Raises VariantError where it is missing or not
         UTF-8."""
-        if path == TRAIN:
+        if path in (TRAIN, self._script):
             return self._base(commit).source
         entry = self._read_tree(commit)[1].get(path.encode())
         if entry is None or not is_file(entry):
             raise VariantError(f"There is no file {shown(path)} at the top of commit {commit[:12]}.")
-        return _text(path, self._objects.read(entry.id, "blob"))
+        return text_of(path, self._objects.read(entry.id, "blob"))
 
     def diff(self, a_commit: str, b_commit: str) -> str:
         """Return the unified diff of train.py from `a_commit` to `b_commit`; empty where they are equal."""
         before = lines_of(self.source(a_commit))
         after = lines_of(self.source(b_commit))
-        lines = difflib.unified_diff(before, after, f"a/{TRAIN}", f"b/{TRAIN}")
+        lines = difflib.unified_diff(before, after, f"a/{self._script}", f"b/{self._script}")
         return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
 
     def outside_links(self, commit: str) -> dict[str, str]:
@@ -274,7 +281,7 @@ class VariantStore:
     def inputs(self, commit: str) -> Inputs:
         """Return what the Python files at the top of a commit need of the person's checkout that git does not store."""
         words = ("ls-files", "--others", "--directory", "--no-empty-directory", "-z")
-        listed = git_answer(self._repo, "-C", str(self._folder), *words)
+        listed = git_answer(self._repo, "-C", str(self._start), *words)
         return find_inputs((path.rstrip("/") for path in listed.split("\0") if path), self.scripts(commit))
 
     def export(self, commit: str, folder: Path, links: Mapping[str, str] = MappingProxyType({})) -> None:
@@ -303,8 +310,9 @@ class VariantStore:
         """Store a commit on `parent` with this train.py and its other files. It has no ref yet."""
         base = self._base(parent)
         blob = self._objects.store("blob", source.encode())
-        tree = replace_entries(base.tree, base.entries, {TRAIN.encode(): blob})
-        return self._objects.store_commit(self._objects.store("tree", tree), parent, message, int(at))
+        tree = replace_entries(base.tree, base.entries, {self._name.encode(): blob})
+        root = self._root_with(parent, self._objects.store("tree", tree))
+        return self._objects.store_commit(root, parent, message, int(at))
 
     def commit_code(self, parent: str, code: str, message: str, at: float) -> str:
         """Store a commit on `parent` with all files of the commit `code`. It has no ref yet."""
@@ -378,7 +386,7 @@ class VariantStore:
 
     def _changed(self, entries: dict[bytes, Entry]) -> dict[bytes, bytes]:
         """Return the bytes of those of train.py and prepare.py that differ on disk from the commit."""
-        found = {name.encode(): self._changed_on_disk(name, entries) for name in (TRAIN, PREPARE)}
+        found = {name.encode(): self._changed_on_disk(name, entries) for name in (self._name, PREPARE)}
         return {name: data for name, data in found.items() if data is not None}
 
     def _changed_on_disk(self, name: str, entries: dict[bytes, Entry]) -> bytes | None:
@@ -410,7 +418,7 @@ class VariantStore:
         others = [
             line[3:]
             for line in git_answer(self._repo, "status", "--porcelain", "--untracked-files=no").splitlines()
-            if line[3:] not in {(PurePosixPath(self.subfolder) / name).as_posix() for name in (TRAIN, PREPARE)}
+            if line[3:] not in {(self._place / name).as_posix() for name in (self._name, PREPARE)}
         ]
         sentences = []
         if stored:
@@ -422,18 +430,21 @@ class VariantStore:
             )
         if others:
             listed = ", ".join(shown(name) for name in others[:3]) + (", …" if len(others) > 3 else "")
-            sentences.append(f"Other uncommitted changes ({listed}) are not part of it: commit what train.py needs.")
+            sentences.append(
+                f"Other uncommitted changes ({listed}) are not part of it: commit what {self._script} needs."
+            )
         return " ".join(sentences)
 
     def _read_base(self, commit: str) -> _Base:
         tree, entries, _ = self._read_tree(commit)
-        train = entries.get(TRAIN.encode())
+        train = entries.get(self._name.encode())
         if train is None or not is_file(train):
-            raise VariantError(f"There is no file {TRAIN} at the top of commit {commit[:12]}.")
+            where = f"in {self._place}" if self._place.parts else "at the top"
+            raise VariantError(f"There is no file {self._name} {where} of commit {commit[:12]}.")
         data = self._objects.read(train.id, "blob")
         prepare = entries.get(PREPARE.encode())
         has_prepare = prepare is not None and is_file(prepare)
-        source = _text(TRAIN, data)
+        source = text_of(self._script, data)
         return _Base(
             tree=tree,
             entries=entries,
@@ -469,14 +480,14 @@ class VariantStore:
         return tree_id
 
     def _steps(self) -> list[bytes]:
-        return [os.fsencode(part) for part in PurePosixPath(self.subfolder).parts]
+        return [os.fsencode(part) for part in self._place.parts]
 
     def _folder_entry(self, tree: bytes, name: bytes, commit: str) -> Entry:
         entry = next((entry for entry in tree_entries(tree) if entry.name == name and is_folder(entry)), None)
         if entry is None:
             raise VariantError(
-                f"There is no folder {self.subfolder} in commit {commit[:12]} of {self._top}: run `git add"
-                f" {self.subfolder}` and `git commit` there."
+                f"There is no folder {self._place} in commit {commit[:12]} of {self._top}: run `git add {self._place}`"
+                " and `git commit` there."
             )
         return entry
 
@@ -485,15 +496,3 @@ class VariantStore:
             write_ref(Path(self._repo.common_dir), f"{self._refs}/{name}", commit)
         except OSError as error:
             raise not_written(self._repo, error) from error
-
-
-def _checked_name(what: str, name: str) -> None:
-    if not _NAME.fullmatch(name) or ".." in name or name.endswith((".", ".lock")):
-        raise VariantError(f"{shown(name)} cannot name {what}: use letters, digits, '-', '_' and single dots.")
-
-
-def _text(path: str, data: bytes) -> str:
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        raise VariantError(f"{path} is not UTF-8 text; save it as UTF-8.") from None

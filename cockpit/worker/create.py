@@ -26,7 +26,7 @@ from cockpit.session.ledger import FOLDER_MODE, Ledger
 from cockpit.session.metric_settings import metric_of
 from cockpit.session.paths import SessionFolder, name_problem
 from cockpit.session.reader import LedgerReader
-from cockpit.session.research_settings import words_of
+from cockpit.session.research_settings import script_of, words_of
 from cockpit.session.settings import Settings
 from cockpit.session.snapshot import SNAPSHOT_MODE
 from cockpit.session.sqlite_file import LedgerError
@@ -115,10 +115,12 @@ def check(folder: SessionFolder, repo: Path, settings: Settings) -> None:
     _mode(settings.session.mode)
     _check_proposer(settings.session.proposer)
     _check_seat(settings)
-    store = VariantStore(repo, folder.name, metric_of(settings.research))
+    _check_script(script_of(settings.research), settings.session.fleet)
+    store = VariantStore(repo, folder.name, metric_of(settings.research), script_of(settings.research))
     try:
         store.check_baseline()
-        _check_score_command(store, repo, metric_of(settings.research).score_command)
+        words = metric_of(settings.research).score_command
+        _check_score_command(store, repo, words, script_of(settings.research))
     finally:
         store.close()
 
@@ -194,7 +196,7 @@ def _first_events(plan: Plan, at: float) -> list[Event]:
     mode = _mode(new.mode)
     metric = metric_of(plan.settings.research)
     _check_metric(metric, spec)
-    store = VariantStore(plan.repo, plan.name, metric)
+    store = VariantStore(plan.repo, plan.name, metric, script_of(plan.settings.research))
     try:
         seeded = seeded_baseline(store, plan.settings.research.seed_by, at)
         variant, head = seeded.variant, store.head()
@@ -220,7 +222,7 @@ def _session(plan: Plan, spec: FleetSpec, head: str, source: str, links: dict[st
     research = plan.settings.research
     constants = find_constants(source)
     preset = _preset(spec) if takes_corpus(plan.repo) else ""
-    ranges = knob_ranges({"train.py": source}, constants, research.knobs)
+    ranges = knob_ranges({script_of(research): source}, constants, research.knobs)
     budget_s = research.time_budget_s or _budget_s(spec, plan.repo)
     return Session(
         name=plan.name,
@@ -238,7 +240,8 @@ def _session(plan: Plan, spec: FleetSpec, head: str, source: str, links: dict[st
         budget_hours=new.budget_hours,
         proposer=new.proposer or (seat.name if seat else "claude" if has_key(plan.settings) else "grid"),
         seed=new.seed,
-        run_command=_words("command", research.command) or _own_python(plan.repo, spec),
+        script=script_of(research),
+        run_command=_words("command", research.command) or _own_python(plan.repo, spec, script_of(research)),
         constants=constants,
         ranges=preset_ranges(plan.repo, preset, constants) | ranges,
         early_stopping=new.early_stopping,
@@ -317,6 +320,12 @@ def _is_val_bpb(metric: Metric) -> bool:
     return msgspec.structs.replace(metric, progress="", loss="", constraints=(), tie_breaks=()) == VAL_BPB
 
 
+def _check_script(script: str, fleet: str) -> None:
+    """Refuse a file that the fleet could not run: a task file starts train.py, and so does the simulation."""
+    if script != "train.py" and fleet != "local":
+        raise CreateError(f"[research] files: only runs on this machine change {script}: use --fleet local")
+
+
 def _check_metric(metric: Metric, spec: FleetSpec) -> None:
     """Refuse what the fleet could not do with the metric."""
     if spec.simulated and not _is_val_bpb(metric):
@@ -325,20 +334,20 @@ def _check_metric(metric: Metric, spec: FleetSpec) -> None:
         raise CreateError("[research] score_command scores runs on this machine alone: use --fleet local")
 
 
-def _check_score_command(store: VariantStore, repo: Path, words: tuple[str, ...]) -> None:
+def _check_score_command(store: VariantStore, repo: Path, words: tuple[str, ...], script: str) -> None:
     """Refuse a score command whose files experiments may edit, or git does not store."""
     for word in words:
-        if word == "train.py":
-            raise CreateError("[research] score_command runs train.py, which experiments edit: name another file")
+        if os.path.normpath(word) == script:
+            raise CreateError(f"[research] score_command runs {script}, which experiments edit: name another file")
         if (repo / word).is_file() and not Path(word).is_absolute() and not store.is_tracked(word):
             raise CreateError(f"[research] score_command: git does not store {word}: `git add {word}`, then commit")
 
 
-def _own_python(repo: Path, spec: FleetSpec) -> tuple[str, ...]:
+def _own_python(repo: Path, spec: FleetSpec, script: str) -> tuple[str, ...]:
     """Return the command that starts train.py with the repository's own Python; empty where it has none of its own."""
     python = repo / ".venv" / "bin" / "python"
     has_own = spec.kind == "local" and python.exists() and Path(sys.prefix).resolve() != (repo / ".venv").resolve()
-    return (str(python), "-u", "train.py") if has_own else ()
+    return (str(python), "-u", script) if has_own else ()
 
 
 def _links(store: VariantStore, variant: Variant, plan: Plan, local: bool) -> dict[str, str]:

@@ -27,6 +27,7 @@ from cockpit.session.inbox import WORKER_BUSY_TIMEOUT_S, Inbox
 from cockpit.session.ledger import Ledger
 from cockpit.session.lock import WorkerError, WorkerLock
 from cockpit.session.paths import SessionFolder
+from cockpit.session.setting_types import SettingsError
 from cockpit.session.sqlite_file import LedgerBusy, LedgerError, LedgerFull, is_full
 from cockpit.session.user import user_name
 from cockpit.session.watched_thread import WatchedThread
@@ -81,7 +82,7 @@ def main() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         reason = run_session(folder, stop, wake)
-    except (FleetError, VariantError, settings.SettingsError, LedgerError) as error:
+    except (FleetError, VariantError, SettingsError, LedgerError) as error:
         log.error("%s", error)
         held.release()
         heartbeat.write_heartbeat(folder, str(error), stopped=True)
@@ -185,7 +186,7 @@ def build(folder: SessionFolder, stop: threading.Event, wake: threading.Event) -
     if session.fleet.kind == "local" and corpus.takes_corpus(Path(session.repo)):
         label = session.corpus
         environment |= {"COCKPIT_DATA_DIR": str(corpus.data_folder()), "COCKPIT_CORPUS": label.partition(" ")[0]}
-    store = VariantStore(Path(session.repo), session.name, session.metric)
+    store = VariantStore(Path(session.repo), session.name, session.metric, session.script)
     made = proposers(folder, configured)  # before any process is started that would inherit the key
     fleet, clock = fleet_and_clock(folder, session, state, store, wake, configured)
     parts = WorkerParts(

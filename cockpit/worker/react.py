@@ -134,6 +134,7 @@ class Reactor:
             environment=self._parts.environment | own,
             command=_with_seed(state.session, attempt.seed),
             time_limit_s=state.session.time_limit_s,
+            script=state.session.script,
             subfolder=self._parts.store.subfolder,
             rescore=scoring_of(state, attempt),
             score_command=state.session.metric.score_command,
@@ -247,4 +248,4 @@ def _with_seed(session: Session, seed: int) -> tuple[str, ...]:
     kind, _, option = session.seed_by.partition(":")
     if kind != "arg":
         return session.run_command
-    return (*(session.run_command or (sys.executable, "-u", "train.py")), option, str(seed))
+    return (*(session.run_command or (sys.executable, "-u", session.script)), option, str(seed))

@@ -246,8 +246,8 @@ def _verdict(state: State, attempt: Attempt, report: JobEnded, log: RunLog) -> R
     match report.reason:
         case "exited":
             hashes = experiment.train_hash, experiment.prepare_hash
-            budget_s = state.session.time_budget_s
-            verdict = log.verdict(report.exit_code, *hashes, state.corpus, state.preset, report.evidence, budget_s)
+            evidence, rules = report.evidence, (state.session.time_budget_s, state.session.script)
+            verdict = log.verdict(report.exit_code, *hashes, state.corpus, state.preset, evidence, *rules)
             return _by_the_rules(state, attempt, report, verdict)
         case "limit":
             return RunVerdict(Outcome.CRASH, None, report.message)

@@ -9,7 +9,8 @@ import pytest
 from cockpit.cli.commands.groups import ALIASES, GROUPS, Group
 from cockpit.cli.main import main
 from cockpit.cli.parser import parser
-from cockpit.session.settings import Settings, SettingsError, read_settings
+from cockpit.session.setting_types import SettingsError
+from cockpit.session.settings import Settings, read_settings
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ from cockpit.core.intents import AnyIntent, EditProposal, Propose, decode_intent
 from cockpit.core.model import Outcome
 from cockpit.decide.handle_intents import Refused, handle_intent
 from cockpit.fleet.run_log import RunLog
-from cockpit.session.settings import SettingsError, read_settings
+from cockpit.session.setting_types import SettingsError
+from cockpit.session.settings import read_settings
 from cockpit.worker.create_error import CreateError
 from cockpit.worker.sky_session import read_task_file
 from tests.decide.world import World

@@ -59,11 +59,10 @@ class UsageEstimate(msgspec.Struct, frozen=True):
     """The part of `usd` for the thinking."""
 
 
-def stable_chars(repo: Path) -> int:
+def stable_chars(repo: Path, script: str = "train.py") -> int:
     """Return the length of the prompt's stable part: tools, role, program.md and train.py."""
-    texts = {name: _text_of(repo / name) for name in ("program.md", "train.py")}
-    system = prompt.system(texts["program.md"])
-    source = briefing.source("e0000", texts["train.py"])
+    system = prompt.system(_text_of(repo / "program.md"))
+    source = briefing.source("e0000", _text_of(repo / script))
     return len(json.dumps(prompt.tools())) + sum(len(block["text"]) for block in system) + len(source)
 
 

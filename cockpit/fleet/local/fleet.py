@@ -182,7 +182,7 @@ class LocalFleet:
 
     def _work(self, job: Job) -> dict[str, object]:
         """Return the job as its runner takes it, its command behind the wall."""
-        command = list(job.command) or [sys.executable, "-u", "train.py"]
+        command = list(job.command) or [sys.executable, "-u", job.script]
         source, start = job.source.absolute(), job.folder.absolute()
         environment = self._environment(job)
         python = command[0]
@@ -199,6 +199,7 @@ class LocalFleet:
         return {
             "name": job.name,
             "source": str(start),
+            "script": job.script,
             "writable": str(source),
             "log_path": str(job.log_path.absolute()),
             "environment": environment,

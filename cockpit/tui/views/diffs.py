@@ -15,8 +15,8 @@ def diff_lines(state: State, experiment: Experiment) -> list[Line]:
     """Return the unified diff against the experiment's base."""
     base = state.experiments.get(experiment.base)
     if base is None:
-        return [("the unchanged train.py", "dim")]
-    text = _diff_of(state.session.repo, state.session.name, base.commit, experiment.commit)
+        return [(f"the unchanged {state.session.script}", "dim")]
+    text = _diff_of(state.session.repo, state.session.name, state.session.script, base.commit, experiment.commit)
     if text:
         return [(line, _ink(line)) for line in text.splitlines()]
     return change_lines(state, experiment)
@@ -38,7 +38,7 @@ def change_lines(state: State, experiment: Experiment) -> list[Line]:
 
 
 @lru_cache(128)
-def _diff_of(repo: str, session: str, base_commit: str, commit: str) -> str:
+def _diff_of(repo: str, session: str, script: str, base_commit: str, commit: str) -> str:
     """Empty where the repository or the commits cannot be read: a watcher may have the ledger alone."""
     if not Path(repo).is_dir():
         return ""
@@ -47,7 +47,7 @@ def _diff_of(repo: str, session: str, base_commit: str, commit: str) -> str:
     from cockpit.variant.store import VariantStore
 
     try:
-        store = VariantStore(Path(repo), session)
+        store = VariantStore(Path(repo), session, script=script)
         try:
             return store.diff(base_commit, commit)
         finally:
