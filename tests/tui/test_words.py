@@ -9,7 +9,7 @@ from cockpit.read.warnings import verdict_words
 from cockpit.tui.theme import DARK
 from cockpit.tui.widgets.talk import message_words
 from tests.tui import stories
-from tests.tui.conftest import Opener, press, sent, shown, words_on
+from tests.tui.conftest import Opener, press, sent, settle, shown, words_on
 
 pytestmark = pytest.mark.anyio
 TEST_WORDS = "p 0.0016 after 4 fresh runs, needs 0.0082"
@@ -84,3 +84,14 @@ async def test_a_lucky_single_run_does_not_stand_out_among_the_results(screen_on
             cell = next((one for one in strip if "±" in one.text), None)
             if cell is not None and not tested:
                 assert cell.style is not None and cell.style.color == DARK["dim"].color, name
+
+
+async def test_a_pane_named_in_a_title_is_shown_by_a_click(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app, 200, 50) as pilot:
+        for name in ("6 results", "7 stack", "3 log"):
+            rows = words_on(app).split("\n")
+            y, row = next((y, row) for y, row in enumerate(rows) if f" {name} " in row and row.startswith(("──", "━━")))
+            await pilot.click(offset=(row.index(name) + 3, y))
+            await settle(pilot)
+            assert app.main.pane == app.main.lower == name[2:]

@@ -437,6 +437,9 @@ class MainScreen(CockpitScreen):
         if not words or (action is not None and self.context.do(action, words)):
             self.say.value = ""
 
+    def on_pane_chosen(self, event: Pane.Chosen) -> None:
+        self.go_to(event.pane)
+
     def on_pane_retitled(self, event: Pane.Retitled) -> None:
         self._retab()
 

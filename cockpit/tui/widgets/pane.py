@@ -20,6 +20,13 @@ class Pane(Widget):
     class Retitled(Message):
         """The note of a bare pane changed. It is shown elsewhere."""
 
+    class Chosen(Message):
+        """The name of another pane in this place was clicked on."""
+
+        def __init__(self, pane: str) -> None:
+            super().__init__()
+            self.pane = pane
+
     def __init__(self, name: str = "") -> None:
         super().__init__(id=name or self.NAME or None)
         self.bare = False
@@ -72,6 +79,14 @@ class Pane(Widget):
         changed = [Region(0, y, width, 1) for y in range(height) if rows[y] != old[y]]
         if changed:
             self.refresh(*changed)
+
+    def on_click(self, event: events.Click) -> None:
+        """Choose the other pane whose name in the title was clicked on."""
+        title = "".join(segment.text for segment in self._drawn[0]) if event.y == 0 and self._drawn else ""
+        for key, name in () if self.bare else self.beside:
+            at = title.find(f" {key} {name} ") + 1
+            if at and at <= event.x < at + len(f"{key} {name}"):
+                self.post_message(self.Chosen(name))
 
     def render_line(self, y: int) -> Strip:
         if self._drawn_size != (self.size.width, self.size.height):
