@@ -31,7 +31,8 @@ def test_every_tool_that_changes_the_session_is_a_verb() -> None:
 def test_the_arguments_of_the_verbs_tools_have_stayed() -> None:
     assert {row.tool: sorted(TOOLS[row.tool].schema["properties"]) for row in VERBS if row.tool} == {
         "propose_wave": [
-            "arms", "base", "edits", "factors", "hypothesis", "question", "replicates", "tier", "would_change_mind",
+            "arms", "base", "edits", "factors", "from_scratch", "hypothesis", "question", "replicates", "tier",
+            "would_change_mind",
         ],
         "record_finding": ["claim", "experiments"],
         "set_phase": ["phase"],
