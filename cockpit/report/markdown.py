@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from cockpit.core.metric import precise
 from cockpit.core.model import Estimate
 from cockpit.core.state import State
-from cockpit.read.wording import money, signed, value
+from cockpit.read.wording import count, money, signed, value
 from cockpit.report.contents import Contents, Kept, contents
 from cockpit.report.results import clean
 
@@ -18,7 +18,7 @@ DIFF_CHARACTERS = 30_000
 TEXT_CHARACTERS = 400
 _MARKUP = re.compile(r"[\\`*<>\[\]|~&@#]|(?<![^\W_])_|_(?![^\W_])|^[-+=]|://")
 _ENTITIES = {"@": "&#64;", "#": "&#35;", "<": "&lt;", ">": "&gt;", "&": "&amp;", "://": "&#58;//"}
-_LIST_NUMBER = re.compile(r"^(\d+)([.)])")
+_LIST_NUMBER = re.compile(r"^(\d+)([.)])(?=\s|$)")
 _FENCE = re.compile(r"`{3,}")
 
 
@@ -58,7 +58,6 @@ def _lines(found: Contents, diff: str | None) -> Iterator[str]:
         yield "In the researched repository:"
         yield ""
         yield from _fenced("sh", "\n".join(f"{one.line}  # {one.purpose}" for one in found.commands))
-        yield ""
     yield "### Not checked"
     yield ""
     open_points = ["everything: the scores are simulated"] if found.simulated else [*found.unchecked]
@@ -73,15 +72,19 @@ def _gain(found: Contents) -> Iterator[str]:
     rows = []
     if total is not None:
         rows.append(
-            ("total gain", _mean(found, total), f"{_interval(found, total)}, {total.runs} runs, {total.hardware}")
+            (
+                "total gain",
+                _mean(found, total),
+                f"{_interval(found, total)}, {count(total.runs, 'run')}, {total.hardware}",
+            )
         )
     if found.best is not None:
         for hardware, scores in found.best.scores.items():
             mean = precise(found.metric.value(sum(scores) / len(scores)))
-            rows.append((f"{found.metric.name} on {hardware}", mean, f"{len(scores)} runs, as measured"))
+            rows.append((f"{found.metric.name} on {hardware}", mean, f"{count(len(scores), 'run')}, as measured"))
     if found.baseline is not None:
         mean = precise(found.metric.value(found.baseline.mean))
-        rows.append((f"baseline on {found.baseline.hardware}", mean, f"{found.baseline.runs} runs"))
+        rows.append((f"baseline on {found.baseline.hardware}", mean, count(found.baseline.runs, "run")))
     each = found.stack.usd_per_milli
     per_milli = f"; {money(each)} for each thousandth of {found.metric.name}" if each else ""
     rows.append(("cost", money(found.books.total_usd), f"{found.books.gpu_hours:.2f} GPU-hours{per_milli}"))

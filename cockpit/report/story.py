@@ -175,6 +175,8 @@ def _of_phase(phase: Phase, began: float, total: float, metric: str) -> Sentence
         said.append(Part(f" and {len(phase.kept) - KEEPS_NAMED} more"))
     share = f", {phase.gain / total:.0%} of the night's" if total > 0 and phase.gain > 0 else ""
     hours = (phase.ended - phase.began) / 3600
+    if not phase.gain:
+        return [*said, Part("), without an estimated gain.")]
     mostly = f" by {' and '.join(phase.gained_by[:GAINED_NAMED])}" if phase.gained_by else ""
     said.append(Part(f"),{mostly}: together {phase.gain:.4f} of {metric}{share}, or {phase.gain / hours:.4f} an hour."))
     return said

@@ -72,6 +72,11 @@ def test_names_of_constants_stay_readable() -> None:
     )
 
 
+def test_a_number_is_not_the_start_of_a_list() -> None:
+    assert (plain("1.010015"), plain("0.05 → 1.")) == ("1.010015", "0.05 → 1.")
+    assert plain("1. item") == "1\\. item"
+
+
 def test_a_diff_with_a_fence_stays_in_its_block() -> None:
     state = night()
     text = markdown(state, BEGAN + 1000, "+```\n+</details><script>\n+````\n")

@@ -82,6 +82,15 @@ def test_a_keep_that_a_person_made_without_an_estimate_gains_nothing(state: Stat
     assert sum(phase.gain for phase in phases(copy, copy.now)) < sum(phase.gain for phase in phases(state, state.now))
 
 
+def test_keeps_without_an_estimate_are_told_without_a_gain(state: State) -> None:
+    copy = msgspec.json.decode(msgspec.json.encode(state), type=State)
+    copy.incumbencies[:] = [msgspec.structs.replace(one, estimate=None) for one in copy.incumbencies]
+    for name in kept_experiments(copy):
+        copy.experiments[name].estimate = None
+    said = " ".join(words(copy))
+    assert "without an estimated gain" in said and "0.0000" not in said and "90% of" not in said
+
+
 POINTS = st.lists(st.tuples(st.integers(1, 50), st.floats(0.0, 1.0)), max_size=30)
 
 
