@@ -113,10 +113,9 @@ def main() -> int:
         folder = sim_session(
             Path(place), words.speed, mode="autopilot", proposer="search", budget_hours=hours, budget_usd=1e6
         )
-        samples = soak(folder, words.minutes)
-    lines = [told(name, found) for name, found in samples.items()]
-    for line, flat in lines:
-        print(line if flat else f"{line}: GROWS")
+        lines = [told(name, found) for name, found in soak(folder, words.minutes).items()]
+        for line, flat in lines:
+            print(line if flat else f"{line}: GROWS", flush=True)
     return 0 if all(flat for _, flat in lines) else 1
 
 

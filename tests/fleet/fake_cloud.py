@@ -1,8 +1,8 @@
 """A cloud at the edge of SkyPilot's SDK: it stands in for `sky.client.sdk`, so that SkyClient and SkyFleet run on it.
 
-Answers are SkyPilot's own types (`StatusResponse`, `ClusterJobRecord`) and its own exceptions, with the texts that
-SkyPilot 0.14.1 gave on the Slurm lab, edited, or has in its source. A task's resources are SkyPilot's. Nothing here
-decides for Cockpit.
+Answers are SkyPilot's own types (`StatusResponse`, `ClusterJobRecord`) and its own exceptions. Their texts are written
+after SkyPilot 0.14.1's source, not recorded from a cloud. A task's resources are SkyPilot's. Nothing here decides for
+Cockpit.
 """
 
 from __future__ import annotations
