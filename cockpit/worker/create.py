@@ -67,7 +67,7 @@ def fleet_spec(settings: Settings, repo: Path, speed: float = 1.0) -> FleetSpec:
     match new.fleet:
         case "local":
             try:
-                slots = devices.slots(new.clusters, gpus_per_run(settings))
+                slots = devices.slots(new.clusters, gpus_per_run(settings, repo))
             except ValueError as error:
                 raise CreateError(f"{error}: change gpus_per_run or the command, or CUDA_VISIBLE_DEVICES") from None
             return FleetSpec("local", slots, screen_hardware=slots[0].hardware)
@@ -78,10 +78,15 @@ def fleet_spec(settings: Settings, repo: Path, speed: float = 1.0) -> FleetSpec:
     raise CreateError(f"there is no fleet {new.fleet!r}: choose local, sky or sim")
 
 
-def gpus_per_run(settings: Settings) -> int:
-    """Return the devices of one run: as set, or as many as the command starts."""
+def gpus_per_run(settings: Settings, repo: Path) -> int:
+    """Return the devices of one run: as set, as many as the command starts, or as the script says of itself."""
     research = settings.research
-    return research.gpus_per_run or devices.started_by(_words("command", research.command))
+    if research.gpus_per_run or research.command:
+        return research.gpus_per_run or devices.started_by(_words("command", research.command))
+    try:
+        return devices.named_by((repo / script_of(research)).read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return 1  # `check` says what is wrong with the file
 
 
 def _words(setting: str, command: str) -> tuple[str, ...]:

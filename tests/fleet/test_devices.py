@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.fleet.local.devices import gpu_class, slots, started_by
+from cockpit.fleet.local.devices import gpu_class, named_by, slots, started_by
 
 Says = Callable[[str, str], None]
 EIGHT = "\n".join(f"{i}, GPU-000{i}, NVIDIA H100 80GB HBM3" for i in range(8))
@@ -99,3 +99,19 @@ def test_an_amd_device_is_limited_by_its_own_variable(says: Says) -> None:
 def test_a_command_tells_how_many_devices_a_run_has(says: Says, command: str, count: int) -> None:
     says("nvidia-smi", "\n".join(EIGHT.splitlines()[:2]))
     assert started_by(command.split()) == count
+
+
+@pytest.mark.parametrize(
+    ("script", "count"),
+    [
+        ('"""Run by torchrun --standalone --nproc_per_node=8 train.py"""', 8),
+        ("# torchrun --nproc-per-node 4 train.py", 4),
+        ("# torchrun --nproc_per_node=16 train.py", 1),
+        ("# python train.py\n# torchrun --nproc_per_node=8 train.py", 1),
+        ("# python -u train.py\n# torchrun --nproc_per_node=8 train.py", 1),
+        ("nproc_per_node = 8", 1),
+    ],
+)
+def test_a_script_that_names_only_torchrun_has_as_many_devices(says: Says, script: str, count: int) -> None:
+    says("nvidia-smi", EIGHT)
+    assert named_by(script) == count

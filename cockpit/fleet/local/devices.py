@@ -17,6 +17,8 @@ _MAKERS = frozenset({"NVIDIA", "TESLA", "GEFORCE", "AMD", "RADEON", "INSTINCT", 
 """Words of a device's name that do not tell devices apart."""
 _PROCESSES = frozenset({"nproc_per_node", "num_processes", "num_gpus", "gpus_per_node"})
 """Options of torchrun, accelerate and deepspeed that count the processes, one for each device."""
+_TOLD = re.compile(r"torchrun\b[^\n]{0,80}--nproc[_-]per[_-]node[= ](\d{1,3})\b")
+_PLAIN = re.compile(r"(?:python3?|uv run)(?: -\w+)* \w[\w/-]*\.py\b")
 _ALL_DEVICES = frozenset({"gpu", "auto"})
 """Values of them that stand for all devices of the machine."""
 _MIG_LINE = re.compile(r"^\s+MIG (\S+)\s.*UUID: (MIG-[\w/-]+)\)", re.MULTILINE)
@@ -70,6 +72,18 @@ def started_by(command: Sequence[str]) -> int:
             if value in _ALL_DEVICES:
                 return max(1, len(devices()))
     return 1
+
+
+def named_by(script: str) -> int:
+    """Return the number of devices that a script's text says it is started for: 1 where it also shows plain Python.
+
+    A number that this machine does not have is not taken.
+    """
+    told = _TOLD.search(script)
+    if told is None or _PLAIN.search(script):
+        return 1
+    count = int(told[1])
+    return count if count <= len(devices()) else 1
 
 
 def hardware_of(group: Sequence[Device]) -> str:
