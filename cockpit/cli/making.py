@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 from types import MappingProxyType
 
 import msgspec
@@ -11,6 +12,7 @@ from cockpit.cli.corpora import ready_corpus
 from cockpit.cli.errors import CommandError
 from cockpit.cli.locate import all_sessions, repository, sessions_folder, state_of
 from cockpit.session import settings
+from cockpit.session.corpus import takes_corpus
 from cockpit.session.paths import SessionFolder, name_problem
 from cockpit.session.settings import Settings
 
@@ -36,7 +38,7 @@ def new(
         raise CommandError(problem)
     folder = SessionFolder(sessions_folder() / (name or free_name()))
     spec = create.fleet_spec(configured, where, speed)
-    _refuse_flags_without_effect(spec.kind, flags)
+    _refuse_flags_without_effect(spec.kind, where, flags)
     create.check(folder, where, configured)  # before the corpus, which takes minutes
     label = ready_corpus(where, configured, cpu=spec.clusters[0].hardware == "CPU") if spec.kind == "local" else ""
     plan = create.Plan(folder.name, where, configured, corpus=label, speed=speed)
@@ -60,14 +62,16 @@ def _given(flags: Mapping[str, object]) -> dict[str, object]:
     return {key: value for key, value in flags.items() if value is not None}
 
 
-def _refuse_flags_without_effect(fleet: str, flags: Mapping[str, object]) -> None:
-    """Raise CommandError for a flag that this fleet would ignore."""
+def _refuse_flags_without_effect(fleet: str, repo: Path, flags: Mapping[str, object]) -> None:
+    """Raise CommandError for a flag that this fleet or this repository would ignore."""
     for name in ("hardware", "infra"):
         if fleet != "sky" and flags.get(name):
             raise CommandError(f"--{name} is for SkyPilot, and the fleet is {fleet}: give --fleet sky with it")
     if fleet != "local" and flags.get("corpus"):
         where = "set COCKPIT_CORPUS in experiment.yaml" if fleet == "sky" else "a simulation has no corpus"
         raise CommandError(f"--corpus is for runs on this machine, and the fleet is {fleet}: {where}")
+    if flags.get("corpus") and not takes_corpus(repo):
+        raise CommandError("--corpus has no effect here: this repository prepares its own data; leave it out")
 
 
 def free_name() -> str:

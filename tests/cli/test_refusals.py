@@ -50,3 +50,14 @@ def test_the_doctor_names_the_wall_of_this_machine(capsys: pytest.CaptureFixture
         main(["doctor", "--json"])
     (found,) = (one for one in json.loads(capsys.readouterr().out) if one["about"] == "walls")
     assert str(confinement.available().wall) in found["said"].lower()
+
+
+def test_a_corpus_is_refused_where_the_repository_takes_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo = repository(tmp_path / "repo")
+    monkeypatch.setenv("COCKPIT_SESSIONS", str(tmp_path / "sessions"))
+    with pytest.raises(SystemExit):
+        main(["new", "night", "--repo", str(repo), "--corpus", "stdlib"])
+    assert "--corpus has no effect here" in capsys.readouterr().err
+    assert not (tmp_path / "sessions" / "night").exists()
