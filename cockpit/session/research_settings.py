@@ -31,7 +31,6 @@ class ResearchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Empty for train.py."""
     command: Annotated[str, Flag("command that starts a run, such as 'uv run train.py'", "WORDS")] = ""
     """Empty for a guess."""
-    setup: Annotated[str, Flag("command that runs once, in a copy of the code, before the first run", "WORDS")] = ""
     time_budget_s: Annotated[
         Amount, Flag("training seconds of a run; 0 for the repository's own", "SECONDS", "time-budget")
     ] = 0.0

@@ -33,7 +33,6 @@ def written(folder: Path, text: str) -> Settings:
         (["--env", "MYLIB_*,DATA_DIR"], "env = ['MYLIB_*', 'DATA_DIR']"),
         (["--links", "data", "--artifacts", "*.bin"], "links = ['data']\nartifacts = ['*.bin']"),
         (["--gpus-per-run", "8", "--rescore", "off"], "gpus_per_run = 8\nrescore = 'off'"),
-        (["--setup", "python prepare.py"], "setup = 'python prepare.py'"),
     ],
 )
 def test_a_flag_and_a_line_of_the_file_mean_the_same(tmp_path: Path, words: list[str], toml: str) -> None:
