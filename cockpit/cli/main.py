@@ -48,7 +48,8 @@ def _print_in_any_encoding() -> None:
 def _parsed(words: Sequence[str]) -> Namespace:
     """Read the command line. Raises UsageError."""
     options = parser().parse_args(words)
-    options.session = options.session or getattr(options, "named_session", None)
+    if options.session is None:
+        options.session = getattr(options, "named_session", None)
     if options.repo is not None and not options.takes_repo:
         raise UsageError("--repo is for new, open and doctor: a named session researches its own repository")
     return options

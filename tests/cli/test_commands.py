@@ -110,9 +110,9 @@ def test_approved_work_runs_and_can_be_read_back(place: Path, night: SessionFold
     assert "val_bpb: 1.0" in said(place, "log", arm)
     assert "+MATRIX_LR = 0.031" in said(place, "diff", arm)
     lines = said(place, "results").splitlines()
-    assert lines[0] == "commit\tval_bpb\tmemory_gb\tstatus\tdescription\tclass"
+    assert lines[0] == "commit\tval_bpb\tmemory_gb\tstatus\tdescription\tclass\tscored"
     mine = [line.split("\t") for line in lines if f"{arm} " in line]
-    assert len(mine) == 1 and len(mine[0]) == 6 and mine[0][5] == "CPU" and float(mine[0][1]) > 1
+    assert len(mine) == 1 and len(mine[0]) == 7 and mine[0][6] and mine[0][5] == "CPU" and float(mine[0][1]) > 1
     said(place, "rerun", arm)
     assert len(state_of(night).experiments[arm].attempts) > 1
 
