@@ -6,6 +6,7 @@
     │   ├── LedgerBusy              another program holds it for too long
     │   └── LedgerDamaged           its content is not what was written
     ├── MetricError                 core: a setting of the metric is invalid
+    ├── SeatError                   core: an agent cannot be seated
     ├── SettingsError               session: cockpit.toml holds something invalid
     ├── CorpusProblem               session: the text to train on cannot be used
     ├── WorkerError                 session: the worker cannot be started or stopped
@@ -14,6 +15,7 @@
     ├── NoKey                       session: the API key cannot be read
     ├── TemplateError               session: a template cannot be laid in a folder
     ├── VariantError                variant: a change cannot become code
+    ├── BadQuery                    read: a query on results cannot be answered
     ├── CertificateError            certificate: a certificate cannot be made or checked
     ├── RedteamError                redteam: the range of cheats cannot run
     ├── AuditError                  audit: results from elsewhere cannot be read
@@ -24,6 +26,9 @@
     ├── ClusterLost                 fleet: a SkyPilot cluster is gone or hangs
     ├── ProposalError               agent: a proposal is invalid
     ├── ToolError                   agent: a call of a tool failed
+    ├── InputError                  worker: a run's input cannot be linked
+    ├── KnobSettingError            worker: a range of [research.knobs] does not fit the code
+    ├── SeedSettingError            worker: the setting seed_by does not fit the code
     ├── CreateError                 worker: a session cannot be made
     └── CommandError                cli: a command cannot do what it was told
         └── UsageError              the command line is wrong
