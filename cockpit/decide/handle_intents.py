@@ -435,6 +435,8 @@ def _seat_agent(asked: IntentRequest, intent: SeatAgent) -> list[Event]:
 
 
 def _look(asked: IntentRequest, intent: Look) -> list[Event]:
+    if intent.seq < 0:
+        raise Refused(f"event {intent.seq} is invalid: expected an integer of at least 0")
     if intent.seq <= asked.state.looked.get(asked.author, -1):
         return []
     return [Looked(at=asked.at, agent=asked.author, seq=min(intent.seq, asked.state.seq))]
