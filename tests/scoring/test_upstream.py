@@ -31,7 +31,7 @@ def run(tmp_path: Path, leak: str = "", sealed: bool = True, edit: tuple[str, st
     write_shards(home, sealed)
     own = {"HOME": str(home), "COCKPIT_MODEL": "model.pt", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
     log = tmp_path / "e0001.1.log"
-    job = Job("e0001.1", "cpu-01", source, log, own, (sys.executable, "-u", "train.py"), 180.0, Scoring.WHOLE)
+    job = Job("e0001.1", "cpu-01", source, log, own, (sys.executable, "-u", "train.py"), 180.0, rescore=Scoring.WHOLE)
     access = RunAccess(confine=True, readable=(str(home / ".cache" / "autoresearch"),))
     fleet = LocalFleet((ClusterSpec("cpu-01", "CPU"),), threading.Event(), access)
     fleet.submit(job)
