@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from cockpit.agent.proposer_api import ProposalRequest, ProposerApi
@@ -39,16 +40,19 @@ from cockpit.core.events import (
 from cockpit.core.intents import Arm, Draft, End, Intent, Interrupt, Kill, encode_intent
 from cockpit.core.model import Change, ClusterState, EndMode, Mode, Outcome
 from cockpit.core.state import State
+from cockpit.core.task_events import TaskTaken
 from cockpit.decide.decisions import wake_at
 from cockpit.fleet.local.fleet import LocalFleet
 from cockpit.fleet.sim.fleet import SimFleet, open_sim
 from cockpit.fleet.sim.records import ClusterIs
 from cockpit.fleet.sim.run import Hazards
+from cockpit.fleet.sky.fleet import SkyFleet
 from cockpit.session import worker_process
 from cockpit.session.clock import Clock
 from cockpit.session.inbox import Inbox
 from cockpit.session.ledger import Ledger
 from cockpit.session.reader import LedgerReader
+from cockpit.session.settings import Settings
 from cockpit.variant.store import VariantStore
 from cockpit.worker import loop, main
 from cockpit.worker.loop import Worker
@@ -331,6 +335,30 @@ def killed_in_a_tick(night: Night, started: bool = False) -> None:
         night.run_until(lambda: False)
 
 
+def takes_a_task(night: Night) -> Check:
+    """Return a changed experiment.yaml is taken, and the worker is killed before its fleet uses it."""
+    text = "resources:\n  accelerators: H100:1\nrun: python train.py\n"
+    night.worker.start()
+    assert night.run_until(lambda: bool(night.state.incumbent))
+    night.kill_at_the_next()
+    with pytest.raises(Killed):
+        night.worker.apply(TaskTaken(at=night.worker.now(), text=text, sha256="", author="ann"))
+
+    def check() -> None:
+        assert night.state.task == text and night.count(TaskTaken) == 1
+        pytest.importorskip("sky")
+        fleet = msgspec.structs.replace(night.state.session.fleet, kind="sky", simulated=False, infra="")
+        session = msgspec.structs.replace(night.state.session, fleet=fleet)
+        store = VariantStore(Path(session.repo), session.name)
+        made, _ = main.fleet_and_clock(night.folder, session, night.state, store, threading.Event(), Settings())
+        store.close()
+        assert isinstance(made, SkyFleet)
+        assert made._parts.sky.classes() == {"H100"}
+        made.close()
+
+    return check
+
+
 SCENARIOS: dict[type[Event], Callable[[Night], Check]] = {
     WorkerStarted: starts,
     Submitting: submits,
@@ -343,6 +371,7 @@ SCENARIOS: dict[type[Event], Callable[[Night], Check]] = {
     Asked: asks,
     Interrupted: interrupts,
     SessionEnded: ends,
+    TaskTaken: takes_a_task,
 }
 
 REDONE = (Cancelling, Ended, ClusterStopping, ClusterGivenUp, IncumbentSet, SessionEnded)
