@@ -68,7 +68,7 @@ def test_a_simulated_night_survives_25_kills(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(120)
 def test_real_runs_survive_5_kills(tmp_path: Path) -> None:
-    folder = local_session(tmp_path, clusters=2, confine=False, mode="manual")
+    folder = local_session(tmp_path, clusters=2, confine=False, mode="manual", early_stopping=False)
     approve(folder, Draft("human", "does it matter?", factors={"MATRIX_LR": [0.01, 0.02, 0.03, 0.05], "DEPTH": [3, 5]}))
     dice = random.Random(3)
     for _ in range(5):
@@ -85,7 +85,8 @@ def test_real_runs_survive_5_kills(tmp_path: Path) -> None:
     assert set(runs.values()) == {1}, f"an attempt ran twice: {runs}"
     valid = {name for name, attempt in state.attempts.items() if attempt.outcome is Outcome.VALID}
     # A result may have asked for one more run of the baseline just before the worker was told to stop.
-    assert valid <= set(runs) <= valid | set(state.in_flight)
+    rest = {name: (one.outcome, one.message) for name, one in state.attempts.items() if name not in valid}
+    assert valid <= set(runs) <= valid | set(state.in_flight), f"runs without a result: {rest}"
     assert len(state.experiments) == 9
     assert all(experiment.scores for experiment in state.experiments.values())
     ended_once(folder)

@@ -162,7 +162,8 @@ def test_a_crash_in_a_turn_is_one_sentence_and_others_take_over(nights: Any) -> 
     wait_for(lambda: any(w.proposer == "search" for w in night.state.waves.values()), WAIT_S, "the stand-in's wave")
     night.do(Say("Come back."))
     wait_for(lambda: "Back again." in night.said(), WAIT_S, "the agent's return")
-    assert len(night.logged("resume_session")) == 1 and not night.state.ask_failures
+    assert len(night.logged("resume_session")) == 1
+    wait_for(lambda: not night.state.ask_failures, WAIT_S, "the turn's end, which forgets the failure")
 
 
 def test_the_agent_s_session_is_resumed_after_the_worker_was_killed(nights: Any) -> None:
