@@ -130,18 +130,21 @@ LEAK = """
 """
 
 
+FUTURE = "attends to the future: logits at"
+
+
 @pytest.mark.parametrize(
-    "forward",
+    ("forward", "names"),
     [
-        "self.leak(tokens) if len(tokens) > 8 else self.table[tokens]",
-        "self.remembered(tokens)",
-        "self.unless(tokens[:, 8] % 8 > 0, tokens)",
+        ("self.leak(tokens) if len(tokens) > 8 else self.table[tokens]", (FUTURE,)),
+        ("self.remembered(tokens)", (FUTURE, "remembers earlier rows: losses moved by")),  # it does both
+        ("self.unless(tokens[:, 8] % 8 > 0, tokens)", (FUTURE,)),
     ],
     ids=["in large batches", "with a memory of its answers", "in every eighth row"],
 )  # fmt: skip
-def test_a_leak_that_hides_from_probes_is_found(score: Score, forward: str) -> None:
+def test_a_leak_that_hides_from_probes_is_found(score: Score, forward: str, names: tuple[str, ...]) -> None:
     found = score(f"{LEAK}\n    def forward(self, tokens):\n        return {forward}")
-    assert "attends to the future: logits at" in found["failed"]
+    assert found["failed"].startswith(names)
 
 
 STARTS = """
