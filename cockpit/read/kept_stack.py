@@ -8,7 +8,7 @@ from bisect import bisect_left
 
 import msgspec
 
-from cockpit.core.model import Estimate, ExperimentStatus
+from cockpit.core.model import Estimate, Experiment, ExperimentStatus
 from cockpit.core.state import Incumbency, State
 from cockpit.decide.budget import accounts
 from cockpit.decide.kept_changes import WITHOUT, unablated
@@ -69,7 +69,10 @@ def stack_of(state: State, now: float) -> Stack:
     names = kept_experiments(state)
     steps = {one.experiment: one for one in state.incumbencies}
     usd = _usd_between(state, [steps[name].at for name in names])
-    kept = tuple(_kept(state, steps[name], cost) for name, cost in zip(names, usd, strict=True))
+    ablations = _ablations(state)
+    kept = tuple(
+        _kept(state, steps[name], cost, ablations.get(name, "")) for name, cost in zip(names, usd, strict=True)
+    )
     compared = gain_of(state)
     total = compared.pooled if compared else None
     spent = accounts(state, now).total_usd
@@ -112,7 +115,7 @@ def measured_against(state: State, name: str) -> str:
     return estimate.against if estimate else state.experiments[name].base
 
 
-def _kept(state: State, step: Incumbency, usd: float) -> KeptChange:
+def _kept(state: State, step: Incumbency, usd: float, ablation: str) -> KeptChange:
     experiment = state.experiments[step.experiment]
     return KeptChange(
         experiment=experiment.id,
@@ -121,7 +124,7 @@ def _kept(state: State, step: Incumbency, usd: float) -> KeptChange:
         estimate=kept_estimate(state, experiment.id),
         runs=sum(len(scores) for scores in experiment.scores.values()),
         runs_usd=usd,
-        ablation=_ablation(state, experiment.id),
+        ablation=ablation,
     )
 
 
@@ -134,13 +137,20 @@ def _usd_between(state: State, ends: list[float]) -> list[float]:
     return usd[: len(ends)]
 
 
-def _ablation(state: State, name: str) -> str:
-    """Return the newest result of leaving a kept change out; the ablation still to come where one is due."""
-    tries = [one for one in state.experiments.values() if one.levels.get(WITHOUT) == name]
-    tried = [one for one in tries if one.status is not ExperimentStatus.DROPPED]
-    if not tried:
-        return "not ablated" if name in unablated(state) else ""
-    newest = tried[-1]
+def _ablations(state: State) -> dict[str, str]:
+    """Return the result of leaving each kept change out: the newest, or the ablation still to come where one is due."""
+    newest = {
+        str(one.levels[WITHOUT]): one
+        for one in state.experiments.values()
+        if WITHOUT in one.levels and one.status is not ExperimentStatus.DROPPED
+    }
+    return dict.fromkeys(unablated(state), "not ablated") | {
+        name: _ablation(state, one) for name, one in newest.items()
+    }
+
+
+def _ablation(state: State, newest: Experiment) -> str:
+    """Return the result of an ablation, in a clause."""
     if newest.estimate is None:
         return {
             ExperimentStatus.PROPOSED: "ablation proposed",

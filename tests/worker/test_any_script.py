@@ -39,14 +39,14 @@ def repo(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_module_below_is_changed_and_the_command_runs_the_whole(tmp_path: Path, repo: Path) -> None:
-    research = ResearchSettings(
-        files=("src/kernels/matmul.py",),
-        command=f"{sys.executable} bench.py",
-        pattern=PATTERN,
-        confine=True,
+def benched(confine: bool) -> ResearchSettings:
+    return ResearchSettings(
+        files=("src/kernels/matmul.py",), command=f"{sys.executable} bench.py", pattern=PATTERN, confine=confine
     )
-    folder = make(tmp_path, repo, NEW, time.time(), research=research)
+
+
+def test_a_module_below_is_changed_and_the_command_runs_the_whole(tmp_path: Path, repo: Path) -> None:
+    folder = make(tmp_path, repo, NEW, time.time(), research=benched(confine=True))
     worker_process.start(folder)
     try:
         wait_for(lambda: state_of(folder).incumbent, 60, "the baseline")
@@ -72,13 +72,7 @@ def test_a_run_that_edits_its_module_has_no_result(tmp_path: Path, repo: Path) -
     (repo / "bench.py").write_text(BENCH + 'open("src/kernels/matmul.py", "a").write("#")\n')
     git(repo, "add", ".")
     git(repo, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "cheats")
-    research = ResearchSettings(
-        files=("src/kernels/matmul.py",),
-        command=f"{sys.executable} bench.py",
-        pattern=PATTERN,
-        confine=False,
-    )
-    folder = make(tmp_path, repo, NEW, time.time(), research=research)
+    folder = make(tmp_path, repo, NEW, time.time(), research=benched(confine=False))
     worker_process.start(folder)
     try:
         wait_for(lambda: state_of(folder).outcome_counts, 60, "the baseline")
