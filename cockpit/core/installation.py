@@ -1,12 +1,12 @@
 """The command that adds an extra to this Cockpit: a checkout, or a wheel in an environment with or without pip."""
 
-import importlib.metadata
 import importlib.util
-import json
 import shlex
 import sys
+from pathlib import Path
 
 PACKAGE = "cockpit"
+ROOT = Path(__file__).parents[2]
 
 
 def install_command(extra: str) -> str:
@@ -19,12 +19,5 @@ def install_command(extra: str) -> str:
 
 
 def is_checkout() -> bool:
-    """Tell if this code is a checkout: installed as one, or not installed at all."""
-    try:
-        origin = importlib.metadata.distribution(PACKAGE).read_text("direct_url.json")
-    except importlib.metadata.PackageNotFoundError:
-        return True
-    try:
-        return bool(json.loads(origin or "{}").get("dir_info", {}).get("editable"))
-    except (ValueError, AttributeError):
-        return False
+    """Tell if this code runs from a checkout: there its project file lies beside the package, in a wheel it does not."""
+    return (ROOT / "pyproject.toml").is_file()

@@ -1,20 +1,22 @@
 """The command that adds an extra is true for the install at hand."""
 
-import importlib.metadata
 import importlib.util
 import sys
-from types import SimpleNamespace
+from pathlib import Path
 
 import pytest
 
+from cockpit.core import installation
 from cockpit.core.installation import install_command
 
 
-@pytest.mark.parametrize("origin", [None, "", "{}", '{"archive_info": {}, "url": "file:///x.whl"}', "[]", "no json"])
+@pytest.mark.parametrize("left", [[], ["cockpit.egg-info"], ["cockpit-0.1.0.dist-info", "other"]])
 def test_an_installed_wheel_is_extended_in_its_own_environment(
-    monkeypatch: pytest.MonkeyPatch, origin: str | None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: list[str]
 ) -> None:
-    monkeypatch.setattr(importlib.metadata, "distribution", lambda _: SimpleNamespace(read_text=lambda _: origin))
+    for name in left:
+        (tmp_path / name).mkdir()
+    monkeypatch.setattr(installation, "ROOT", tmp_path)
     monkeypatch.setattr(sys, "executable", "/a b/python")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
     assert install_command("local") == "'/a b/python' -m pip install 'cockpit[local]'"
@@ -22,15 +24,16 @@ def test_an_installed_wheel_is_extended_in_its_own_environment(
     assert install_command("local") == "uv pip install --python '/a b/python' 'cockpit[local]'"
 
 
-def test_a_checkout_is_installed_again_with_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    origin = '{"dir_info": {"editable": true}, "url": "file:///x"}'
-    monkeypatch.setattr(importlib.metadata, "distribution", lambda _: SimpleNamespace(read_text=lambda _: origin))
+@pytest.mark.parametrize("left", [[], ["cockpit.egg-info"]])
+def test_a_checkout_is_installed_again_with_the_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: list[str]
+) -> None:
+    (tmp_path / "pyproject.toml").touch()
+    for name in left:  # a build leaves it, and Python may find it before the real installation
+        (tmp_path / name).mkdir()
+    monkeypatch.setattr(installation, "ROOT", tmp_path)
     assert install_command("sky") == "pip install -e '.[sky]'"
 
 
-def test_code_that_is_not_installed_is_a_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(name: str) -> object:
-        raise importlib.metadata.PackageNotFoundError(name)
-
-    monkeypatch.setattr(importlib.metadata, "distribution", missing)
+def test_this_code_is_a_checkout() -> None:
     assert install_command("sky") == "pip install -e '.[sky]'"
