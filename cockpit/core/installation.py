@@ -19,5 +19,5 @@ def install_command(extra: str) -> str:
 
 
 def is_checkout() -> bool:
-    """Tell if this code runs from a checkout: there its project file lies beside the package, in a wheel it does not."""
+    """Tell if this code runs from a checkout: its project file lies beside the package, in a wheel it does not."""
     return (ROOT / "pyproject.toml").is_file()
