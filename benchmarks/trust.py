@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 
 from benchmarks.first_run import ROOT
-from cockpit.fleet.local import confinement
-from cockpit.fleet.local.confinement import Rooms, Wall, confined, environment_paths
+from cockpit.fleet.node import confinement
+from cockpit.fleet.node.confinement import Rooms, Wall, confined, environment_paths
 from cockpit.redteam.run import Range
 from cockpit.session import corpus
 

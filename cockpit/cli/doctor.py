@@ -20,8 +20,8 @@ from cockpit.cli.locate import repository, sessions_folder
 from cockpit.cli.screen import smallest_terminal
 from cockpit.core.installation import install_command
 from cockpit.fleet.base import FleetError
-from cockpit.fleet.local import confinement
 from cockpit.fleet.local.devices import cores, devices
+from cockpit.fleet.node import confinement
 from cockpit.fleet.sky.task_file import describe
 from cockpit.report.results import clean
 from cockpit.scoring.contract import can_rescore, is_upstream

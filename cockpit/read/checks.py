@@ -23,11 +23,10 @@ def unchecked(state: State) -> list[str]:
         return []
     found = []
     walls = Counter(run.wall for run in state.attempts.values() if run.started_at)
-    if session.fleet.kind != "local" and walls:
-        found.append("unconfined: nothing but its cluster confines a run, and that is unchecked")
-    elif walls[UNCONFINED]:
-        runs = f"{walls[UNCONFINED]:,} of {count(walls.total(), 'run')}"
-        found.append(f"unconfined: {runs} could read and write whatever the person can")
+    if open_runs := walls[UNCONFINED] + walls[""]:
+        reach = "whatever the person can" if session.fleet.kind == "local" else "all of its cluster"
+        runs = f"{open_runs:,} of {count(walls.total(), 'run')}"
+        found.append(f"unconfined: {runs} could read and write {reach}")
     if not session.rescore and not session.metric.score_command:
         found.append(f"{BY_THEMSELVES}: every score is the word of its own run")
     elif trouble := scorer_trouble(state):

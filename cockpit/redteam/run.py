@@ -16,8 +16,8 @@ from cockpit.core.errors import CockpitError
 from cockpit.core.model import ClusterSpec, Metrics, Outcome, RunAccess
 from cockpit.core.rescore import SAME_MODEL, Rescore, Scoring, are_same_model
 from cockpit.fleet.base import Job, JobEnded
-from cockpit.fleet.local import confinement
 from cockpit.fleet.local.fleet import LocalFleet
+from cockpit.fleet.node import confinement
 from cockpit.fleet.run_log import RunLog
 from cockpit.redteam.variants import REACHED, Variant
 from cockpit.scoring.judge import judged

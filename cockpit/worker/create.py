@@ -251,7 +251,7 @@ def _session(plan: Plan, spec: FleetSpec, head: str, source: str, links: dict[st
         ranges=preset_ranges(plan.repo, preset, constants) | ranges,
         early_stopping=new.early_stopping,
         id=f"s{secrets.token_hex(3)}" if spec.kind == "sky" else "",
-        access=_access(plan.settings, plan.repo, links),
+        access=_access(plan.settings, plan.repo, links, spec.kind == "sky"),
         rescore=_rescore(plan, spec),
     )
 
@@ -370,12 +370,14 @@ def _links(store: VariantStore, variant: Variant, plan: Plan, local: bool) -> di
     return {}
 
 
-def _access(settings: Settings, repo: Path, links: dict[str, str]) -> RunAccess:
+def _access(settings: Settings, repo: Path, links: dict[str, str], on_clusters: bool) -> RunAccess:
     """Return the access of runs. A command of the person's own is confined only on the person's word: it may build an
     environment, download, or read files that no setting names."""
     research = settings.research
     confine = research.confine if research.confine is not None else not research.command
-    readable = tuple(str((repo / Path(path).expanduser()).resolve()) for path in research.readable)
+    readable = research.readable
+    if not on_clusters:  # where a path is the node's own
+        readable = tuple(str((repo / Path(path).expanduser()).resolve()) for path in readable)
     for name in research.env:
         if is_secret(name):
             raise CreateError(f"[research] env: {name} looks like a secret, and no secret reaches a run: remove it")
@@ -393,10 +395,12 @@ def _access(settings: Settings, repo: Path, links: dict[str, str]) -> RunAccess:
 def _rescore(plan: Plan, spec: FleetSpec) -> str:
     """Return which runs have their score computed outside them; empty where none can: the scores are their own word."""
     setting = plan.settings.research.rescore
-    if setting == "off" or spec.kind != "local" or plan.settings.research.command or not can_rescore(plan.repo):
+    if setting == "off" or spec.simulated or plan.settings.research.command or not can_rescore(plan.repo):
         return ""
     if not _is_val_bpb(metric_of(plan.settings.research)):
         return ""
+    if spec.kind == "sky":  # the sealed shard lies on the clusters, where their set-up makes it
+        return "" if is_upstream(plan.repo) else setting
     return setting if _has_sealed_shard(plan) else ""
 
 
@@ -412,14 +416,14 @@ def _scored_by_themselves(plan: Plan, session: Session) -> str:
     said = "runs are scored by themselves: "
     if session.fleet.simulated:
         return said + "they are simulated"
-    if session.fleet.kind != "local":
-        return said + "on SkyPilot no score is computed outside its run yet"
     if plan.settings.research.command:
         return said + "a command of your own starts train.py"
     if not _is_val_bpb(session.metric):
         return said + f"only {DEFAULT_NAME} of a saved model is computed outside its run"
     if not can_rescore(plan.repo):
         return said + "train.py has no save_model and load_model, or prepare.py no sealed_shard"
+    if is_upstream(plan.repo) and session.fleet.kind == "sky":
+        return said + "on SkyPilot a train.py needs save_model and load_model for a score from outside its run"
     if is_upstream(plan.repo):
         return f"{said}{upstream_sealed_shard(plan.repo) or 'a sealed shard'} is missing; another session fetches it"
     name = plan.corpus.partition(" ")[0]

@@ -255,7 +255,9 @@ def fleet_and_clock(
             store.export(state.experiments[state.baseline].commit, setup)
         yaml = Path(session.repo) / "experiment.yaml"
         identity = SessionIdentity(session.name, session.id)
-        sky = SkyClient(yaml, identity, session.fleet.infra, configured.usd_per_hour, IDLE_MINUTES, state.task)
+        sky = SkyClient(
+            yaml, identity, session.fleet.infra, configured.usd_per_hour, IDLE_MINUTES, state.task, session.access
+        )
         clock = WallClock(not_before=state.now)
         parts = SkyParts(
             sky=sky,

@@ -161,7 +161,7 @@ class Reports:
                 waits = attempt.status is AttemptStatus.SUBMITTING
                 return [Submitted(at=report.at, attempt=attempt.id)] if waits else []
             case JobStarted():
-                if attempt.status is AttemptStatus.RUNNING:
+                if attempt.status is AttemptStatus.RUNNING and (attempt.wall or not report.wall):
                     return []
                 return [Started(at=report.at, attempt=attempt.id, wall=report.wall)]
             case JobRefused():

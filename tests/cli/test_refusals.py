@@ -8,7 +8,7 @@ import pytest
 from cockpit.cli.errors import CommandError
 from cockpit.cli.locate import session
 from cockpit.cli.main import main
-from cockpit.fleet.local import confinement
+from cockpit.fleet.node import confinement
 from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import NewSession, Settings
 from cockpit.worker.create import check

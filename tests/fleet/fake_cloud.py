@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +18,8 @@ from sky import exceptions
 from sky.schemas.api.responses import ClusterJobRecord, StatusResponse
 from sky.skylet.job_lib import JobStatus
 from sky.utils.status_lib import ClusterStatus
+
+from tests.fleet.runner_lines import end_line, staged_key, start_line
 
 PENDING = "Launching (pending: Resources; partition: gpu)"
 UNHEALTHY = (
@@ -32,8 +35,8 @@ OLDER = "Client version is too old: the API server requires API version 60 or ne
 
 
 class FakeJob:
-    def __init__(self, number: int, name: str, user: str, lines: list[str]) -> None:
-        self.number, self.name, self.user = number, name, user
+    def __init__(self, number: int, name: str, user: str, lines: list[str], key: str = "") -> None:
+        self.number, self.name, self.user, self.key = number, name, user, key
         self.status = JobStatus.RUNNING
         self.started_at, self.ended_at = time.time(), 0.0
         self.lines = lines
@@ -121,7 +124,7 @@ class FakeCloud:
     def finish(self, name: str, score: str) -> None:
         """End the newest job of the cluster with a result."""
         job = self.clusters[name].jobs[-1]
-        job.lines += [f"val_bpb: {score}", f"COCKPIT_END train_sha256=a prepare_sha256=b exit=0 at={time.time()}"]
+        job.lines += [f"val_bpb: {score}", end_line(job.key)]
         job.end(JobStatus.SUCCEEDED)
 
     def gone_jobs(self, name: str) -> None:
@@ -258,8 +261,8 @@ class FakeCloud:
     def _exec(self, task: Any, name: str) -> tuple[int, None]:
         with self.lock:
             cluster = self._up(name)
-            start = f"COCKPIT_START train_sha256=a prepare_sha256=b at={time.time()}"
-            cluster.jobs.append(FakeJob(len(cluster.jobs) + 1, task.name, "ann", [start]))
+            key = staged_key(Path(task.workdir), task.name)
+            cluster.jobs.append(FakeJob(len(cluster.jobs) + 1, task.name, "ann", [start_line(key)], key))
             return cluster.jobs[-1].number, None
 
     def _status(self, names: list[str] | None, forced: bool) -> list[StatusResponse]:

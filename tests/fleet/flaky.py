@@ -10,14 +10,15 @@ from typing import TypeVar
 
 import msgspec
 
-from cockpit.core.model import ClusterSpec
+from cockpit.core.model import ClusterSpec, RunAccess
 from cockpit.fleet.base import Job, Report
 from cockpit.fleet.sky.cluster import SkyCluster
 from cockpit.fleet.sky.jobs import JobRow
 from cockpit.fleet.sky.parts import ClusterRecord, LaunchOrder, SessionIdentity, SkyError, SkyParts, TaskNews
 from cockpit.fleet.sky.requests import LongRequests
-from cockpit.fleet.sky.task import SETUP
+from cockpit.fleet.sky.task import SETUP, key_of, write_order
 from cockpit.session.clock import WallClock
+from tests.fleet.runner_lines import end_line, start_line
 
 R = TypeVar("R")
 
@@ -55,6 +56,7 @@ class FlakySky:
         self.submit_takes_s = 0.0
         self.prefix = ""
         """The log's prefix; empty for one node's."""
+        self.keys: dict[str, str] = {}
         self.ends = threading.Event()
         self.score = ""
 
@@ -99,6 +101,7 @@ class FlakySky:
     def submit(self, job: Job, cluster: str, workdir: Path, accelerators: dict[str, float]) -> int:
         if self.refuses:
             raise self.refuses
+        write_order(job, self.session.remote_name(job.name), "python train.py", (), RunAccess())
         if self.arrives_first:
             self._arrives(job)
         self._reach()
@@ -109,6 +112,7 @@ class FlakySky:
     def _arrives(self, job: Job) -> None:
         name = self.session.remote_name(job.name)
         if name not in [row.name for row in self.rows]:
+            self.keys[name] = key_of(job, name)
             self.rows.append(JobRow(len(self.rows) + 1, name, "RUNNING", time.time(), 0.0))
         self.submitted.append(job.name)
 
@@ -122,12 +126,13 @@ class FlakySky:
         self._reach()
         row, hangs = self.rows[job_id - 1], self.new_streams_hang
         prefix = self.prefix or f"({row.name}, pid=1)"
-        yield f"{prefix} COCKPIT_START train_sha256=a prepare_sha256=b at={row.started_at}\n"
+        key = self.keys.get(row.name, "")
+        yield f"{prefix} {start_line(key, at=row.started_at)}\n"
         while hangs or not self.ends.wait(0.02):
             time.sleep(0.02)
             self._reach()
         yield f"{prefix} val_bpb: {self.score}\n"
-        yield f"{prefix} COCKPIT_END train_sha256=a prepare_sha256=b exit=0 at={time.time()}\n"
+        yield f"{prefix} {end_line(key)}\n"
 
     def cancel(self, cluster: str, job_id: int) -> None:
         self._reach()

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.fleet.local import confinement
-from cockpit.fleet.local.confinement import (
+from cockpit.fleet.node import confinement
+from cockpit.fleet.node.confinement import (
     LANDLOCK_ABI_AT_LEAST,
     Rooms,
     Wall,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cockpit.fleet.local.environment import data_folders, passed_on
+from cockpit.fleet.node.environment import data_folders, passed_on
 from cockpit.fleet.secret_names import is_secret
 
 

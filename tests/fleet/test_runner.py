@@ -17,10 +17,10 @@ import pytest
 from cockpit.core.model import Outcome, RunAccess
 from cockpit.fleet.base import Job, JobEnded, JobStarted, Report
 from cockpit.fleet.local import fleet as local
-from cockpit.fleet.local import runner
-from cockpit.fleet.local.confinement import available
 from cockpit.fleet.local.devices import slots
 from cockpit.fleet.local.fleet import LocalFleet, processes_of
+from cockpit.fleet.node import order, runner
+from cockpit.fleet.node.confinement import available
 from cockpit.fleet.run_log import RunLog, RunVerdict
 
 SCORE = "print('val_bpb: 0.98')\n"
@@ -168,7 +168,7 @@ def test_a_note_that_names_another_process_kills_nothing(tmp_path: Path) -> None
 
 
 def test_a_run_past_its_memory_limit_ends_with_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "MEMORY_SHARE", 60 * 2**20 / psutil.virtual_memory().total)
+    monkeypatch.setattr(order, "MEMORY_SHARE", 60 * 2**20 / psutil.virtual_memory().total)
     hog = "import time\nheld = bytearray(200 << 20)\ntime.sleep(60)\n"
     ended = Run(tmp_path, hog, access=CONFINED).ended()
     assert ended.reason == "limit" and "of memory, past its limit of 60 MB" in ended.message
@@ -177,7 +177,7 @@ def test_a_run_past_its_memory_limit_ends_with_a_sentence(tmp_path: Path, monkey
 def test_a_run_past_its_limit_of_processes_ends_with_a_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "PROCESSES_AT_MOST", 5)
+    monkeypatch.setattr(order, "PROCESSES_AT_MOST", 5)
     many = "import subprocess, time\nheld = [subprocess.Popen(['sleep', '60']) for _ in range(20)]\ntime.sleep(60)\n"
     ended = Run(tmp_path, many, access=CONFINED).ended()
     assert ended.reason == "limit" and "processes, past its limit of 5" in ended.message

@@ -11,9 +11,9 @@ import pytest
 from cockpit.core.metric import Constraint, Direction, Metric, Relation
 from cockpit.core.model import Outcome, RunAccess
 from cockpit.fleet.base import Job, JobEnded
-from cockpit.fleet.local.confinement import available
 from cockpit.fleet.local.devices import slots
 from cockpit.fleet.local.fleet import LocalFleet
+from cockpit.fleet.node.confinement import available
 from cockpit.fleet.run_log import RunLog, RunVerdict
 
 METRIC = Metric("accuracy", Direction.MAX, score_command=("python", "score.py"))

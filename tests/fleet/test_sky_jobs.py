@@ -1,13 +1,15 @@
 """A cluster's job table is read, and the end of a job translated."""
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cockpit.fleet.base import Job
-from cockpit.fleet.sky.jobs import JobRow, first_by_name, job_ended, job_table, plausible_time, was_set_up
+from cockpit.fleet.base import Evidence, Job
+from cockpit.fleet.notes import EndNote
+from cockpit.fleet.sky.jobs import JobRow, ended, first_by_name, job_table, plausible_time, was_set_up
 from cockpit.fleet.sky.task import SETUP
 
 JOB = Job("e0001.1", "gpu-01", Path(), Path(), {}, (), 600.0)
@@ -30,27 +32,42 @@ def test_a_cluster_is_set_up_when_its_latest_set_up_succeeded() -> None:
     assert not was_set_up([JobRow(1, SETUP, "SUCCEEDED"), JobRow(2, SETUP, "RUNNING")])
 
 
+def noted(reason: Literal["exited", "timeout", "cancelled", "limit", "lost"], code: int | None = 0) -> EndNote:
+    return EndNote(5.0, reason, code, "", Evidence({"train.py": "a"}, {"train.py": "a"}, []))
+
+
 @pytest.mark.parametrize(
-    ("status", "began", "exit_code", "cancelled", "reason"),
+    ("status", "began", "note", "cancelled", "reason"),
     [
-        ("SUCCEEDED", True, 0, "", "exited"),
-        ("FAILED", True, 1, "", "exited"),
-        ("FAILED", True, None, "", "exited"),
+        ("SUCCEEDED", True, noted("exited"), "", "exited"),
+        ("FAILED", True, noted("exited", 1), "", "exited"),
+        ("FAILED", True, noted("limit", -9), "", "limit"),
+        ("FAILED", True, noted("timeout", -9), "", "timeout"),
+        ("CANCELLED", True, noted("cancelled", -15), "timeout", "timeout"),
+        ("CANCELLED", True, noted("cancelled", -15), "", "cancelled"),
+        ("CANCELLED", True, noted("exited"), "cancelled", "exited"),
         ("FAILED", False, None, "", "lost"),
-        ("FAILED", True, 124, "", "timeout"),
         ("CANCELLED", True, None, "cancelled", "cancelled"),
         ("CANCELLED", True, None, "timeout", "timeout"),
         ("CANCELLED", True, None, "", "cancelled"),
-        ("CANCELLED", True, 0, "cancelled", "exited"),
         ("FAILED_SETUP", False, None, "", "setup"),
         ("FAILED_DRIVER", True, None, "", "lost"),
         ("GONE", True, None, "", "lost"),
     ],
 )
-def test_the_end_of_a_job_follows_from_its_status_and_from_what_it_printed(
-    status: str, began: bool, exit_code: int | None, cancelled: str, reason: str
+def test_the_end_of_a_job_follows_from_its_status_and_from_its_runners_note(
+    status: str, began: bool, note: EndNote | None, cancelled: str, reason: str
 ) -> None:
-    assert job_ended(JOB, status, 1.0, began, exit_code, cancelled, "").reason == reason
+    report = ended(JOB, status, 1.0, began, note, cancelled, "")
+    assert report.reason == reason
+    assert report.evidence == (note.evidence if note else None)
+
+
+@pytest.mark.parametrize("status", ["SUCCEEDED", "FAILED"])
+def test_a_run_that_began_and_whose_runner_noted_no_end_is_lost(status: str) -> None:
+    """It may have killed its runner: a score that it printed is not believed."""
+    report = ended(JOB, status, 1.0, True, None, "", "")
+    assert (report.reason, report.message) == ("lost", "its runner was killed")
 
 
 @given(cluster_time=st.floats(0, 1e10), now=st.floats(0, 1e10), since=st.floats(0, 1e10))

@@ -1,5 +1,9 @@
 """A run's lines are taken out of SkyPilot's stream, each once, however often the stream breaks."""
 
+import base64
+import hashlib
+import hmac
+import zlib
 from pathlib import Path
 
 import pytest
@@ -8,6 +12,7 @@ from hypothesis import strategies as st
 
 from cockpit.fleet.sky import log
 from cockpit.fleet.sky.log import LINE_BYTES, JobLines, RunLogFile
+from tests.fleet.runner_lines import end_line, start_line
 
 WAITING = "\x1b[2m├── \x1b[0m\x1b[2mWaiting for task resources on 1 node.\x1b[0m\n"
 STARTED = "\x1b[2m└── \x1b[0mJob started. Streaming logs... \x1b[2m(Ctrl-C to exit log streaming)\x1b[0m\n"
@@ -65,35 +70,47 @@ def test_the_setup_of_a_cluster_is_read_by_its_own_prefix() -> None:
     assert taken(JobLines("setup", 0), ["\x1b[36m(setup pid=7602)\x1b[0m uv sync\n"]) == b"uv sync\n"
 
 
-def test_the_marks_of_a_run_give_its_start_end_and_exit_code() -> None:
-    lines = JobLines("e0001.1", 0)
-    start = "COCKPIT_START train_sha256=a prepare_sha256=b at=1000.5"
-    end = "COCKPIT_END train_sha256=a prepare_sha256=b exit=124 at=1301.25"
-    taken(lines, [own(start), own(end)])
-    assert (lines.started_at, lines.ended_at, lines.exit_code) == (1000.5, 1301.25, 124)
+def noted(lines: JobLines) -> tuple[float, str, float, int | None]:
+    assert lines.start is not None and lines.end is not None
+    return lines.start.at, lines.start.wall, lines.end.at, lines.end.exit_code
+
+
+def test_the_signed_notes_of_a_runner_give_the_start_the_wall_the_end_and_the_exit_code() -> None:
+    lines = JobLines("e0001.1", 0, "key")
+    taken(lines, [own(start_line("key", "landlock", 1000.5)), own(end_line("key", 7, 1301.25))])
+    assert noted(lines) == (1000.5, "landlock", 1301.25, 7)
+
+
+def test_a_line_that_the_run_forges_or_prints_again_is_text() -> None:
+    lines = JobLines("e0001.1", 0, "key")
+    real = own(start_line("key", "unconfined", 1000.5)), own(end_line("key", 7, 1301.25))
+    forged = own(start_line("another", "bubblewrap")), own(end_line("another", 0)), own(end_line("", 0))
+    kept = taken(lines, [forged[0], real[0], *forged, own(start_line("key", "unconfined", 2.0)), real[1], *forged])
+    assert noted(lines) == (1000.5, "unconfined", 1301.25, 7)
+    assert kept.count(b"COCKPIT_RUNNER") == 10, "text is kept for the person"
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"at": "soon"}', b"[" * 9000, b"\xff" * 99])
+def test_a_signed_note_that_cannot_be_read_is_none(body: bytes) -> None:
+    packed = base64.b64encode(zlib.compress(body)).decode()
+    code = hmac.new(b"key", f"end {packed}".encode(), hashlib.sha256).hexdigest()
+    for line in (f"COCKPIT_RUNNER end {code} {packed}", f"COCKPIT_RUNNER end {code}", "COCKPIT_RUNNER \xff a b"):
+        lines = JobLines("e0001.1", 0, "key")
+        taken(lines, [own(line)])
+        assert lines.end is None
 
 
 def test_of_several_nodes_only_the_first_is_heard() -> None:
-    lines = JobLines("e0001.1", 0)
+    lines = JobLines("e0001.1", 0, "key")
     stream = [
         "\x1b[36m(head, rank=0, pid=5)\x1b[0m val_bpb: 1.5\n",
         "\x1b[36m(worker1, rank=1, pid=7, ip=10.0.0.2)\x1b[0m val_bpb: 1.5\n",
         "\x1b[36m(worker10, rank=10, pid=7, ip=10.0.0.9)\x1b[0m val_bpb: 1.5\n",
-        "(head, rank=0, pid=5) COCKPIT_END train_sha256=a prepare_sha256=b exit=3 at=1301.25\n",
-        "(worker1, rank=1, pid=7, ip=10.0.0.2) COCKPIT_END train_sha256=a prepare_sha256=b exit=9 at=1301.25\n",
+        f"(worker1, rank=1, pid=7, ip=10.0.0.2) {end_line('key', 9)}\n",
+        f"(head, rank=0, pid=5) {end_line('key', 3)}\n",
     ]
-    assert taken(lines, stream).startswith(b"val_bpb: 1.5\nCOCKPIT_END")
-    assert lines.exit_code == 3
-
-
-@pytest.mark.parametrize(
-    "end",
-    [f"exit={'9' * 5000} at=1.0", f"exit=0 at={'9' * 5000}", "exit=0 at=1e308", "exit=0 at=nan", "exit=-1 at=1.0"],
-)
-def test_a_mark_with_a_number_that_cannot_be_is_text(end: str) -> None:
-    lines = JobLines("e0001.1", 0)
-    taken(lines, [own(f"COCKPIT_END train_sha256=a prepare_sha256=b {end}")])
-    assert (lines.exit_code, lines.ended_at) == (None, 0.0)
+    assert taken(lines, stream).startswith(b"val_bpb: 1.5\nCOCKPIT_RUNNER")
+    assert lines.end is not None and lines.end.exit_code == 3
 
 
 @given(st.lists(st.one_of(st.text(max_size=40), st.sampled_from(["(e0001.1, pid=1) ", "\r", "\n", " exit=", "at="]))))

@@ -2,17 +2,33 @@
 
 import hashlib
 import os
+import socket
 import subprocess
 from pathlib import Path
 
 import psutil
 import pytest
 
-from cockpit.core.model import Outcome
-from cockpit.fleet.base import Job
-from cockpit.fleet.run_log import RunLog
-from cockpit.fleet.sky.task import absolute_mounts, canonical_class, run_script, stage
+from cockpit.core.model import Outcome, RunAccess
+from cockpit.fleet.base import Job, JobEnded
+from cockpit.fleet.node.confinement import Wall, available
+from cockpit.fleet.node.start import RAN_BEFORE
+from cockpit.fleet.run_log import RunLog, RunVerdict
+from cockpit.fleet.sky.jobs import ended
+from cockpit.fleet.sky.log import JobLines
+from cockpit.fleet.sky.task import (
+    NO_PYTHON,
+    absolute_mounts,
+    canonical_class,
+    key_of,
+    run_script,
+    stage,
+    stage_folder,
+    write_order,
+)
+from tests.fleet.runner_lines import end_line, start_line
 
+CONFINED = RunAccess(confine=True)
 NAME = "e0001.1-s1"
 """The job's name on its cluster."""
 
@@ -29,14 +45,41 @@ def job(
     return Job("e0001.1", "gpu-01", source, tmp_path / "log", {"EXPERIMENT_ID": "e0001.1"}, (), limit_s)
 
 
-def run(a_job: Job, command: str = "python3 -u train.py") -> tuple[RunLog, int]:
-    workdir = stage(a_job, NAME)
+def script(a_job: Job, command: str, access: RunAccess = CONFINED, again: bool = False) -> Path:
+    """Stage a job as the fleet does, `again` without removing what is there. Returns the shared folder of the node."""
+    workdir = stage_folder(a_job) if again else stage(a_job, NAME)
+    write_order(a_job, NAME, command, (), access)
+    return workdir
+
+
+def run(
+    a_job: Job,
+    command: str = "python3 -u train.py",
+    access: RunAccess = CONFINED,
+    environment: dict[str, str] | None = None,
+    within_s: float = 60.0,
+) -> tuple[JobLines, int]:
+    """Run a job on this machine as a node does. Returns its lines, and the exit status."""
+    workdir = script(a_job, command, access)
+    lines = JobLines(NAME, 0, key_of(a_job, NAME))
     done = subprocess.run(
-        ["bash", "-c", run_script(a_job, NAME, command)], cwd=workdir, capture_output=True, timeout=60, check=False
-    )
+        ["bash", "-c", run_script(NAME)], cwd=workdir, capture_output=True, text=True, timeout=within_s, check=False,
+        env={**os.environ, **(environment or {})},
+    )  # fmt: skip
+    a_job.log_path.write_bytes(lines.feed("".join(f"({NAME}, pid=1) {line}\n" for line in done.stdout.split("\n"))))
+    return lines, done.returncode
+
+
+def report(a_job: Job, lines: JobLines) -> JobEnded:
+    return ended(a_job, "FAILED", 1.0, lines.start is not None, lines.end, "", "")
+
+
+def verdict(a_job: Job, lines: JobLines) -> RunVerdict:
+    """Judge a run as the worker does."""
     log = RunLog()
-    log.feed(done.stdout, 0.0)
-    return log, done.returncode
+    log.feed(a_job.log_path.read_bytes(), 0.0)
+    end = report(a_job, lines)
+    return log.verdict(end.exit_code, *hashes(a_job), evidence=end.evidence)
 
 
 def sha(path: Path) -> str:
@@ -47,94 +90,155 @@ def hashes(a_job: Job) -> tuple[str, str]:
     return sha(a_job.source / "train.py"), sha(a_job.source / "prepare.py")
 
 
-def test_a_run_prints_the_hashes_of_its_code_before_and_after(tmp_path: Path) -> None:
+def test_a_runner_on_a_node_hashes_the_code_before_and_after_and_says_its_wall(tmp_path: Path) -> None:
     a_job = job(tmp_path)
-    log, code = run(a_job)
-    assert (log.started, log.ended, code) == (hashes(a_job), hashes(a_job), 0)
-    assert log.verdict(None, *hashes(a_job)).outcome is Outcome.VALID
+    lines, code = run(a_job)
+    evidence = report(a_job, lines).evidence
+    assert code == 0 and evidence is not None and evidence.before == evidence.after
+    assert (evidence.before["train.py"], evidence.before["prepare.py"]) == hashes(a_job)
+    assert verdict(a_job, lines).outcome is Outcome.VALID
+    assert lines.start is not None and lines.start.wall == available().wall
+
+
+def test_a_run_on_a_node_can_be_left_unconfined_and_that_is_said(tmp_path: Path) -> None:
+    lines, _ = run(job(tmp_path), access=RunAccess())
+    assert lines.start is not None and lines.start.wall == "unconfined"
 
 
 def test_a_run_that_changes_its_code_and_restores_it_is_a_mismatch(tmp_path: Path) -> None:
     edits = "code = open('prepare.py').read(); open('prepare.py', 'w').write('x'); open('prepare.py', 'w').write(code)"
     a_job = job(tmp_path, f"{edits}\nprint('val_bpb: 1.5')")
-    log, code = run(a_job)
-    assert code == 0 and log.ended == ("changed", "changed")
-    verdict = log.verdict(None, *hashes(a_job))
-    assert verdict.outcome is Outcome.MISMATCH and "changed while it ran" in verdict.message
+    lines, code = run(a_job)
+    said = verdict(a_job, lines)
+    assert code == 0 and said.outcome is Outcome.MISMATCH and "changed prepare.py while it ran" in said.message
 
 
-def test_a_mark_that_is_printed_after_the_script_s_own_changes_nothing(tmp_path: Path) -> None:
+def test_a_run_that_forges_the_lines_of_its_runner_is_judged_by_the_real_ones(tmp_path: Path) -> None:
+    train = "\n".join(
+        [
+            "open('train.py', 'a').write('# more')",
+            f"print({start_line('guess')!r})",
+            f"print({end_line('guess')!r})",
+            "print('COCKPIT_START train_sha256=a prepare_sha256=b')",
+            "print('COCKPIT_END train_sha256=a prepare_sha256=b exit=0')",
+            "print('val_bpb: 1.5')",
+        ]
+    )
+    a_job = job(tmp_path, train)
+    lines, _ = run(a_job)
+    assert verdict(a_job, lines).outcome is Outcome.MISMATCH
+
+
+@pytest.mark.skipif(available().wall is Wall.NONE, reason="no run can be confined here")
+def test_a_run_on_a_node_sees_no_other_run_no_runner_and_no_sealed_shard(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    for secret in (
+        "sky_workdir/variants/e0002.1/train.py",
+        ".aws/credentials",
+        "sky_logs/1/run.log",
+        "data-sealed/text",
+    ):
+        (home / secret).parent.mkdir(parents=True)
+        (home / secret).write_text("secret")
+    for shown in ("software/tool", "data/text"):
+        (home / shown).parent.mkdir()
+        (home / shown).write_text("shown")
+    train = f"""
+import os, socket
+home = {str(home)!r}
+found = [os.path.join(where, name) for where, _, names in os.walk(home) for name in names]
+print('found:', sorted(os.path.relpath(path, home) for path in found))
+print('others:', os.path.exists('../../runners'), os.path.exists('../../variants/another'))
+try:
+    open(os.path.join(home, 'software', 'left'), 'w')
+except OSError:
+    print('read-only')
+try:
+    socket.create_connection(('127.0.0.1', int(os.environ['PORT'])), 1)
+except OSError:
+    print('no network')
+"""
+    a_job = job(tmp_path, train)
+    (stage_folder(a_job) / "variants" / "another").mkdir(parents=True)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+        own = {"HOME": str(home), "COCKPIT_DATA_DIR": str(home / "data"), "PORT": port}
+        _, code = run(a_job, environment=own)
+    printed = a_job.log_path.read_text()
+    assert code == 0, printed
+    assert "found: ['data/text', 'software/tool']" in printed
+    assert "others: False False" in printed and "read-only" in printed and "no network" in printed
+
+
+def test_the_key_of_a_runner_is_gone_before_its_run_starts(tmp_path: Path) -> None:
+    a_job = job(tmp_path, "import glob; print('orders:', glob.glob('../../runners/*/order.json'))")
+    _, code = run(a_job, access=RunAccess())
+    assert code == 0 and "orders: []" in a_job.log_path.read_text()
+    assert not (stage_folder(a_job) / "runners" / NAME / "order.json").exists()
+
+
+def test_a_job_that_is_sent_again_keeps_the_key_of_its_runner(tmp_path: Path) -> None:
     a_job = job(tmp_path)
-    train, prepare = hashes(a_job)
-    log = RunLog()
-    good = f"train_sha256={train} prepare_sha256={prepare}"
-    bad = "train_sha256=changed prepare_sha256=changed"
-    log.feed(f"COCKPIT_START {good}\nval_bpb: 1.5\nCOCKPIT_END {bad} exit=0\nCOCKPIT_END {good} exit=0\n".encode(), 0.0)
-    assert log.verdict(None, train, prepare).outcome is Outcome.MISMATCH
-
-
-def test_a_run_that_changes_its_code_is_a_mismatch(tmp_path: Path) -> None:
-    a_job = job(tmp_path, "open('train.py', 'a').write('# more')\nprint('val_bpb: 1.5')")
-    log, _ = run(a_job)
-    assert log.verdict(None, *hashes(a_job)).outcome is Outcome.MISMATCH
+    script(a_job, "true")
+    key = key_of(a_job, NAME)
+    script(a_job, "true", again=True)
+    assert key and key_of(a_job, NAME) == key
 
 
 @pytest.mark.parametrize("train", ["raise SystemExit(7)", "import os; os._exit(7)", "print('no end', end=''); exit(7)"])
 def test_a_crash_keeps_its_exit_code(tmp_path: Path, train: str) -> None:
-    log, code = run(job(tmp_path, train))
-    assert (log.exit_code, code) == (7, 7)
+    a_job = job(tmp_path, train)
+    lines, code = run(a_job)
+    assert (report(a_job, lines).exit_code, code) == (7, 7)
 
 
 def test_a_crash_that_a_pipe_hides_from_the_exit_code_is_a_crash(tmp_path: Path) -> None:
     """SkyPilot's own example ends with `echo`, whatever train.py did."""
     a_job = job(tmp_path, "raise ValueError('no such depth')")
-    log, code = run(a_job, "python3 -u train.py 2>&1 | tee run.log\necho EXPERIMENT_STATUS: crash")
-    assert (log.exit_code, code) == (0, 0)
-    verdict = log.verdict(None, *hashes(a_job))
-    assert verdict.outcome is Outcome.CRASH
+    lines, code = run(a_job, "python3 -u train.py 2>&1 | tee run.log\necho EXPERIMENT_STATUS: crash")
+    assert (report(a_job, lines).exit_code, code) == (0, 0)
+    assert verdict(a_job, lines).outcome is Outcome.CRASH
 
 
 def test_a_task_that_leaves_its_shell_early_still_reports_its_end(tmp_path: Path) -> None:
-    log, code = run(job(tmp_path), "set -e\ncd /\nfalse\n# a comment at the end")
-    assert (log.exit_code, code) == (1, 1)
-    assert log.ended is not None
+    a_job = job(tmp_path)
+    lines, code = run(a_job, "set -e\ncd /\nfalse\n# a comment at the end")
+    assert (report(a_job, lines).exit_code, code) == (1, 1)
 
 
 def test_a_run_past_its_limit_is_ended_with_all_it_started(tmp_path: Path) -> None:
     a_job = job(tmp_path, limit_s=2.0)
     # A shell: on a busy machine Python may take as long as the limit to start.
-    log, code = run(a_job, "sh -c 'sleep 987654 & echo $! > child; wait'")
-    assert (log.exit_code, code) == (124, 124)
-    child = int((stage_of(a_job) / "child").read_text())
-    assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
+    lines, code = run(a_job, "sh -c 'sleep 987654 & wait'")
+    assert (report(a_job, lines).reason, code) == ("timeout", 124)
+    assert not [one for one in psutil.process_iter(["cmdline"]) if one.info["cmdline"] == ["sleep", "987654"]]
 
 
 def test_a_second_job_of_the_same_name_leaves_without_running(tmp_path: Path) -> None:
     a_job = job(tmp_path)
     run(a_job)
+    workdir = script(a_job, "echo ran", again=True)
     again = subprocess.run(
-        ["bash", "-c", run_script(a_job, NAME, "echo ran")],
-        cwd=stage_of(a_job).parents[1],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+        ["bash", "-c", run_script(NAME)], cwd=workdir, capture_output=True, text=True, timeout=60, check=False
     )
-    assert "ran\n" not in again.stdout.replace("it ran here before", "")
-    assert "COCKPIT_START" not in again.stdout
+    assert again.stdout == "cockpit: it ran here before\n" and again.returncode == RAN_BEFORE
 
 
 def test_a_run_whose_folder_did_not_arrive_says_so(tmp_path: Path) -> None:
     done = subprocess.run(
-        ["bash", "-c", run_script(job(tmp_path), NAME, "echo ran")],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+        ["bash", "-c", run_script(NAME)], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode != 0
     assert "its folder did not arrive" in done.stdout
+
+
+def test_a_node_without_a_python_for_the_runner_says_so(tmp_path: Path) -> None:
+    workdir = script(job(tmp_path), "echo ran")
+    done = subprocess.run(
+        ["/bin/bash", "-c", run_script(NAME)], cwd=workdir, capture_output=True, text=True, timeout=60, check=False,
+        env={"PATH": str(tmp_path), "HOME": str(tmp_path)},
+    )  # fmt: skip
+    assert done.stdout == "cockpit: its node has no Python 3.9 or later\n" and done.returncode == NO_PYTHON
 
 
 def test_only_the_variant_is_synced_with_files_that_gitignore_names(tmp_path: Path) -> None:
@@ -142,20 +246,19 @@ def test_only_the_variant_is_synced_with_files_that_gitignore_names(tmp_path: Pa
     workdir = stage(a_job, NAME)
     files = {str(path.relative_to(workdir)) for path in workdir.rglob("*") if path.is_file()}
     folder = f"variants/{NAME}"
-    assert files == {".skyignore", f"{folder}/train.py", f"{folder}/prepare.py", f"{folder}/.gitignore"}
-
-
-def stage_of(a_job: Job) -> Path:
-    return a_job.source.parent / f"{a_job.source.name}.run" / "variants" / NAME
+    assert {name for name in files if not name.startswith("runners/")} == {
+        ".skyignore", f"{folder}/train.py", f"{folder}/prepare.py", f"{folder}/.gitignore",
+    }  # fmt: skip
+    assert all(name.startswith(f"runners/{NAME}/cockpit/") for name in files if name.startswith("runners/"))
 
 
 def test_each_node_of_a_cluster_with_a_shared_home_runs_the_script_once(tmp_path: Path) -> None:
     a_job = job(tmp_path)
-    workdir = stage(a_job, NAME)
+    workdir = script(a_job, "echo ran")
     printed = [
         subprocess.run(
-            ["bash", "-c", run_script(a_job, NAME, "echo ran")], cwd=workdir, capture_output=True, text=True,
-            timeout=60, check=False, env={**os.environ, "SKYPILOT_NODE_RANK": rank},
+            ["bash", "-c", run_script(NAME)], cwd=workdir, capture_output=True, text=True, timeout=60, check=False,
+            env={**os.environ, "SKYPILOT_NODE_RANK": rank, "SKYPILOT_NUM_NODES": "2"},
         ).stdout
         for rank in ("0", "1", "1")
     ]  # fmt: skip

@@ -203,7 +203,7 @@ def test_a_reader_on_a_dead_connection_is_replaced_once_its_job_has_ended(
     watched.cluster.check()
     watched.until(lambda: watched.of(JobEnded))
     assert watched.of(JobEnded)[0].reason == "exited"
-    assert watched.job().log_path.read_text().count("COCKPIT_START") == 1
+    assert watched.job().log_path.read_text().count("COCKPIT_RUNNER start") == 1
 
 
 def test_a_cluster_that_ended_itself_for_want_of_work_has_not_failed(

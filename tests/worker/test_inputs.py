@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cockpit.core.model import ExperimentStatus, Outcome
-from cockpit.fleet.local import confinement
+from cockpit.fleet.node import confinement
 from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import NewSession
 from cockpit.worker.create_error import CreateError

@@ -14,12 +14,11 @@ import threading
 import time
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import TypeVar
 
 import msgspec
 import psutil
 
-from cockpit import scoring
 from cockpit.core.model import ClusterSpec, RunAccess
 from cockpit.core.rescore import Scoring
 from cockpit.fleet.base import (
@@ -27,7 +26,6 @@ from cockpit.fleet.base import (
     ClusterReady,
     ClusterTrouble,
     ClusterWaits,
-    Evidence,
     Expected,
     FleetTrouble,
     Job,
@@ -37,42 +35,29 @@ from cockpit.fleet.base import (
     JobSubmitted,
     Report,
 )
-from cockpit.fleet.local import confinement
-from cockpit.fleet.local.confinement import Rooms, Wall, confined, environment_paths
 from cockpit.fleet.local.device_locks import DeviceLocks, Holder
 from cockpit.fleet.local.devices import cores, is_lent_alone, lock_names, visible_to_run
-from cockpit.fleet.local.environment import data_folders, kernel_folders, passed_on
-from cockpit.fleet.local.runner import times
+from cockpit.fleet.node import confinement, runner
+from cockpit.fleet.node.confinement import Rooms, Wall, confined, environment_paths
+from cockpit.fleet.node.environment import data_folders, passed_on
+from cockpit.fleet.node.order import EXPORT, SCORING_LIMIT_S, limits, own_temporary, scorer, sealed_folders
+from cockpit.fleet.node.runner import times
+from cockpit.fleet.notes import EndNote, StartNote, job_ended, longest_s
 from cockpit.scoring.contract import leaves_model
 from cockpit.session.clock import Clock, WallClock, steady_s
 from cockpit.session.sqlite_file import is_full
 from cockpit.session.user import user_name
 
-RUNNER = Path(__file__).with_name("runner.py")
-FEEDER, SERVER, EXPORT = (Path(scoring.__file__).with_name(f"{name}.py") for name in ("feeder", "server", "export"))
-SERVER_INHERITS = (
-    "PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "CUDA_HOME", "CUDA_VISIBLE_DEVICES",
-    "HOME", "HF_HOME", "HF_HUB_CACHE", "XDG_CACHE_HOME",
-)  # fmt: skip
-SERVER_HAS = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-"""One thread: on a busy machine a second one waits at each barrier, and waiting takes processor time."""
-SCORING_LIMIT_S = 900.0
-"""Seconds after which the scorer of a run is ended."""
+RUNNER = Path(runner.__file__)
 START_GRACE_S = 20.0
 """Seconds after which a job whose runner has not started counts as lost."""
 RUNNER_GRACE_S = 30.0
 """Seconds past a run's limit after which its runner counts as hung."""
 NOTE_BYTES = 1 << 22
 """Bytes read of a runner's note."""
-MESSAGE_CHARACTERS = 500
-MEMORY_SHARE = 0.95
-"""Share of the machine's memory that the confined runs of all slots may use together."""
-PROCESSES_AT_MOST = 2_000
-DISK_MB_AT_MOST = 200_000
 UNCONFINED = RunAccess()
 JOB_VARIABLE = "COCKPIT_JOB"
 """The variable that all processes of a run inherit, and by which they are found."""
-OWN_TEMPORARY = ".tmp"
 
 
 class LocalFleet:
@@ -189,11 +174,7 @@ class LocalFleet:
         if job.environment.get("COCKPIT_MODEL") and not leaves_model(start):
             at = command.index("train.py") if "train.py" in command else len(command)
             command.insert(at, str(EXPORT.resolve()))
-        if self._wall is Wall.LANDLOCK:
-            (source / OWN_TEMPORARY).mkdir(exist_ok=True)
-            environment["TMPDIR"] = str(source / OWN_TEMPORARY)
-        elif self._wall is Wall.BUBBLEWRAP:
-            environment.pop("TMPDIR", None)
+        own_temporary(self._wall, source, environment)
         readable = *environment_paths(command), EXPORT.resolve(), *self._data(job), *data_folders(environment)
         rooms = Rooms(source, readable, self._access.network, start=start, hidden=_hidden(source, environment))
         return {
@@ -212,40 +193,12 @@ class LocalFleet:
         }
 
     def _limits(self, limited: bool) -> dict[str, float]:
-        slots = len(self._specs)
-        return {
-            "memory_mb": MEMORY_SHARE * psutil.virtual_memory().total / slots / 2**20 if limited else 0,
-            "processes": PROCESSES_AT_MOST if limited else 0,
-            "cores": max(1, cores() // slots) if limited and slots > 1 else 0,
-            "disk_mb": DISK_MB_AT_MOST if limited else 0,
-        }
+        return limits(len(self._specs), cores() // len(self._specs), limited)
 
     def _scorer(self, job: Job, python: str, environment: dict[str, str]) -> dict[str, object]:
-        """Return the scorer of the run as its runner takes it.
-
-        Its servers see the variant's code, and neither text nor data nor each other. They are confined wherever this
-        machine can, even where the person's runs are not.
-        """
+        """Return the scorer of the run as its runner takes it."""
         folder = _folder(job).absolute()
-        wall = confinement.available().wall
-        server = [python, "-I", str(SERVER), "model.pt"]
-        alone = {name: environment[name] for name in SERVER_INHERITS if name in environment} | SERVER_HAS
-        readable = (*environment_paths(server), SERVER.parent.resolve(), *kernel_folders(environment))
-        servers = {
-            str(place): {
-                "command": confined(server, Rooms(place, readable, shared_memory=False), wall),
-                "environment": alone | {"TMPDIR": str(place)} if wall is Wall.LANDLOCK else alone,
-            }
-            for place in (folder / "scoring", folder / "probing")
-        }
-        return {
-            "command": [python, "-I", str(FEEDER)],
-            "environment": environment,
-            "time_limit_s": SCORING_LIMIT_S,
-            "limits": self._limits(True),
-            "model": job.environment.get("COCKPIT_MODEL", ""),
-            "work": {"servers": servers, "code": str(folder / "code"), "probes": job.rescore is Scoring.WHOLE},
-        }
+        return scorer(folder, python, environment, self._limits(True), probes=job.rescore is Scoring.WHOLE)
 
     def _score_command(self, job: Job, python: str, environment: dict[str, str]) -> dict[str, object]:
         """Return the score command of the run as its runner takes it: in a folder of its own, without the network."""
@@ -313,13 +266,13 @@ class LocalFleet:
             if job.name in self._cancelled:
                 _terminate(job)
         if ended := _read(folder / "ended.json", EndNote):
-            self._end(_job_ended(job, ended, _time_of(ended, self._now())))
+            self._end(job_ended(job, ended, _time_of(ended, self._now())))
         elif not started:
             if self._now() - self._submitted_at[job.name] > START_GRACE_S:
                 self._end_lost(job, "its runner did not start")
         elif not _is_held(folder / "started") and not _read(folder / "ended.json", EndNote):
             self._end_lost(job, "its runner was killed")
-        elif time.monotonic() - self._started[job.name] > _longest_s(job) + RUNNER_GRACE_S:
+        elif time.monotonic() - self._started[job.name] > longest_s(job) + RUNNER_GRACE_S:
             self._end_hung(job)
 
     def _end_lost(self, job: Job, message: str) -> None:
@@ -353,39 +306,11 @@ class LocalFleet:
 
 def _hidden(source: Path, environment: dict[str, str]) -> tuple[Path, ...]:
     """Return the folders that a run must not see: its session, and the sealed shards beside the data."""
-    data = Path.home() / ".cache" / "autoresearch", Path(environment.get("COCKPIT_DATA_DIR") or "data")
-    sealed = (folder.with_name(f"{folder.name}-sealed") for folder in data)
-    return tuple(path.resolve() for path in (source.parent.parent, *sealed) if path.is_absolute())
-
-
-def _longest_s(job: Job) -> float:
-    return job.time_limit_s + SCORING_LIMIT_S * (bool(job.rescore) + bool(job.score_command))
+    return tuple(path.resolve() for path in (source.parent.parent, *sealed_folders(environment)) if path.is_absolute())
 
 
 def _folder(job: Job) -> Path:
     return job.source.parent / f"{job.source.name}.run"
-
-
-class StartNote(msgspec.Struct):
-    """The file `started`: a runner has taken the job."""
-
-    pid: int
-    at: float
-    steady: float = 0.0
-    boot: str = ""
-    wall: str = ""
-
-
-class EndNote(msgspec.Struct):
-    """The file `ended.json`: how a runner's job ended."""
-
-    at: float
-    reason: Literal["exited", "timeout", "cancelled", "limit", "lost"]
-    exit_code: Annotated[int, msgspec.Meta(ge=-255, le=255)] | None
-    message: str
-    evidence: Evidence | None = None
-    steady: float = 0.0
-    boot: str = ""
 
 
 @cache
@@ -413,10 +338,6 @@ def _read(path: Path, kind: type[Note]) -> Note | None:
             return msgspec.json.decode(file.read(NOTE_BYTES), type=kind)
     except (OSError, msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None
-
-
-def _job_ended(job: Job, note: EndNote, at: float) -> JobEnded:
-    return JobEnded(at, job.name, note.reason, note.exit_code, note.message[:MESSAGE_CHARACTERS], note.evidence)
 
 
 def _runner(job: Job) -> psutil.Process | None:

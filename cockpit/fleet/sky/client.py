@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from cockpit.core.installation import install_command
+from cockpit.core.model import RunAccess
 from cockpit.fleet.base import FleetError, Job
 from cockpit.fleet.sky import private_names
 from cockpit.fleet.sky.error_text import sentence
 from cockpit.fleet.sky.jobs import JobRow, job_table
 from cockpit.fleet.sky.parts import ClusterRecord, LaunchOrder, SessionIdentity, SkyError, TaskNews
 from cockpit.fleet.sky.requests import LOCAL_REQUESTS, REMOTE_REQUESTS
-from cockpit.fleet.sky.task import ID_VARIABLE, SESSION_VARIABLE, SETUP, run_script
+from cockpit.fleet.sky.task import ID_VARIABLE, SESSION_VARIABLE, SETUP, run_script, write_order
 from cockpit.fleet.sky.task_file import changed_fields, describe_text, read_file, read_task, recorded_text, unusable
 
 SUBMIT_LIMIT_S = 150.0
 """Seconds an exec may take; it takes 3 to 20. Where rsync hangs (skypilot#10167) the GPU is idle meanwhile."""
+UNCONFINED = RunAccess()
 _NO_AUTODOWN = re.compile(r"auto-?(?:stop|down)", re.IGNORECASE)
 
 
@@ -33,15 +35,16 @@ class SkyClient:
         prices: dict[str, float],
         idle_minutes: int,
         task: str = "",
+        access: RunAccess = UNCONFINED,
     ) -> None:
         """Prepare a client. `yaml` is the task file, `task` its recorded text, if there is one. `prices` (hardware
         class to US dollars an hour) precede the catalog's. A cluster ends after `idle_minutes`
-        without a job, where its cloud can do that.
+        without a job, where its cloud can do that. `access` is that of runs.
 
         Raises FleetError if SkyPilot is not installed or rejects the task.
         """
         self._yaml, self._session, self._infra = yaml, session, infra
-        self._prices, self.idle_minutes = prices, idle_minutes
+        self._prices, self.idle_minutes, self._access = prices, idle_minutes, access
         # SkyPilot's own progress spinners have no terminal to turn in.
         os.environ.setdefault("SKYPILOT_MINIMIZE_LOGGING", "1")
         try:
@@ -149,7 +152,9 @@ class SkyClient:
         task = self._task()
         name = self._session.remote_name(job.name)
         task.name, task.workdir, task.setup = name, str(workdir), None
-        task.run = run_script(job, name, task.run)
+        mounts = [*(task.file_mounts or {}), *(task.storage_mounts or {})]
+        write_order(job, name, str(task.run), mounts, self._access)
+        task.run = run_script(name)
         task.update_envs({**job.environment, SESSION_VARIABLE: self._session.name})
         task.set_resources(self._sky.Resources(accelerators=accelerators or None))
         job_id, _ = self._call(lambda: self._sdk.exec(task, cluster_name=cluster), SUBMIT_LIMIT_S)

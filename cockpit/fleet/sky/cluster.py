@@ -28,6 +28,7 @@ from cockpit.fleet.base import (
     JobSubmitted,
     Report,
 )
+from cockpit.fleet.notes import longest_s
 from cockpit.fleet.sky.follow import LogFollower, SkyRun
 from cockpit.fleet.sky.jobs import JobRow, first_by_name, plausible_time, was_set_up
 from cockpit.fleet.sky.launch import SkyLaunch
@@ -158,7 +159,7 @@ class SkyCluster:
             return [
                 run.job.name
                 for run in self.runs
-                if run.started_at and not run.cancelled and now > run.started_at + run.job.time_limit_s + grace_s
+                if run.started_at and not run.cancelled and now > run.started_at + longest_s(run.job) + grace_s
             ]
 
     def silent(self, now: float, after_s: float) -> bool:
@@ -189,7 +190,7 @@ class SkyCluster:
         return self._closed
 
     def report_start(self, run: SkyRun) -> None:
-        self._report(JobStarted(run.started_at, run.job.name))
+        self._report(JobStarted(run.started_at, run.job.name, run.wall))
 
     def report_log_trouble(self, message: str) -> None:
         self._trouble(message, lost=False, final=False)

@@ -8,10 +8,11 @@ from typing import Protocol
 import msgspec
 
 from cockpit.fleet.base import Job, JobEnded
-from cockpit.fleet.sky.jobs import UNDER_WAY, job_ended, plausible_time
+from cockpit.fleet.sky.jobs import UNDER_WAY, ended, plausible_time
 from cockpit.fleet.sky.log import JobLines, RunLogFile
 from cockpit.fleet.sky.parts import SessionIdentity, SkyCalls, SkyError
 from cockpit.fleet.sky.probe import RETRY_S
+from cockpit.fleet.sky.task import key_of
 
 
 class SkyRun(msgspec.Struct, eq=False):
@@ -22,6 +23,8 @@ class SkyRun(msgspec.Struct, eq=False):
     sent_at: float = 0.0
     """The time exec was called; the run may start before that returns."""
     started_at: float = 0.0
+    wall: str = ""
+    """The wall around it, once its runner has said so."""
     heard_at: float = 0.0
     cancelled: str = ""
     """Why it is being cancelled: `cancelled` or `timeout`."""
@@ -71,7 +74,8 @@ class LogFollower:
         try:
             while not self._is_replaced(run, reader):
                 before = file.lines
-                lines = JobLines(self._session.remote_name(run.job.name), before)
+                name = self._session.remote_name(run.job.name)
+                lines = JobLines(name, before, key_of(run.job, name))
                 status = self._read_stream(run, reader, lines, file)
                 if status is None:
                     return
@@ -97,7 +101,7 @@ class LogFollower:
                         return None
                     if new := self._take(run, lines, piece):
                         file.append(new)
-                    if lines.exit_code is not None:
+                    if lines.end is not None:
                         return "EXITED"  # its last line: SkyPilot ends the stream seconds later
             return lines.status or self._status(run)
         except SkyError as error:
@@ -113,10 +117,11 @@ class LogFollower:
         if piece:
             run.heard_at = self._now()
         new = lines.feed(piece)
-        if new and not run.started_at:
-            # The log comes seconds after the run began: the run says itself when that was.
+        if lines.start and not run.wall:
+            # The log comes seconds after the run began: its runner says when that was.
             since = max(run.sent_at, self._ended_at)
-            run.started_at = plausible_time(lines.started_at, run.heard_at, since)
+            run.started_at = run.started_at or plausible_time(lines.start.at, run.heard_at, since)
+            run.wall = lines.start.wall
             self._cluster.report_start(run)
         return new
 
@@ -126,6 +131,8 @@ class LogFollower:
 
     def _report_end(self, run: SkyRun, status: str, lines: JobLines) -> None:
         since = run.started_at or run.sent_at
-        self._ended_at = at = plausible_time(lines.ended_at or run.ended_at, self._now(), since)
-        began = lines.started_at > 0
-        self._cluster.end(run, job_ended(run.job, status, at, began, lines.exit_code, run.cancelled, lines.remark))
+        noted_at = lines.end.at if lines.end else run.ended_at
+        self._ended_at = at = plausible_time(noted_at, self._now(), since)
+        self._cluster.end(
+            run, ended(run.job, status, at, lines.start is not None, lines.end, run.cancelled, lines.remark)
+        )

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 
 from cockpit.fleet.base import Job, JobEnded
-from cockpit.fleet.sky.task import SETUP, TIMED_OUT
+from cockpit.fleet.notes import EndNote, job_ended
+from cockpit.fleet.sky.task import SETUP
 
 UNDER_WAY = frozenset({"INIT", "PENDING", "SETTING_UP", "RUNNING"})
 
@@ -59,18 +60,17 @@ def was_set_up(rows: Iterable[JobRow]) -> bool:
     return bool(setups) and max(setups, key=lambda row: row.id).status == "SUCCEEDED"
 
 
-def job_ended(
-    job: Job, status: str, at: float, began: bool, exit_code: int | None, cancelled: str, remark: str
-) -> JobEnded:
+def ended(job: Job, status: str, at: float, began: bool, note: EndNote | None, cancelled: str, remark: str) -> JobEnded:
     """Translate the end of a job.
 
-    `began` and `exit_code` are what the run itself printed (None for no code), `cancelled` is why Cockpit cancelled it
-    (cancelled or timeout; empty if it did not), `remark` is SkyPilot's last word.
+    `began` and `note` are the word of its runner, `cancelled` is why Cockpit cancelled it (cancelled or timeout; empty
+    if it did not), `remark` is SkyPilot's last word. A run that began and whose runner noted no end is lost: it may
+    have ended its runner.
     """
-    if exit_code == TIMED_OUT:
-        return JobEnded(at, job.name, "timeout", exit_code)
-    if exit_code is not None:
-        return JobEnded(at, job.name, "exited", exit_code)
+    if note is not None:
+        report = job_ended(job, note, at)
+        stopped = note.reason == "cancelled"
+        return msgspec.structs.replace(report, reason=cancelled) if stopped and cancelled else report
     match status:
         case "CANCELLED":
             by = "" if cancelled else "somebody cancelled it on its cluster"
@@ -78,7 +78,7 @@ def job_ended(
         case "FAILED" | "SUCCEEDED" if not began and not cancelled:
             return JobEnded(at, job.name, "lost", None, f"it ended on its cluster before its code was run: {remark}")
         case "FAILED" | "SUCCEEDED":
-            return JobEnded(at, job.name, cancelled or "exited", None, remark)
+            return JobEnded(at, job.name, cancelled or "lost", None, "" if cancelled else "its runner was killed")
         case "FAILED_SETUP":
             return JobEnded(at, job.name, "setup", None, f"its set-up failed: {remark}")
         case "FAILED_DRIVER":

@@ -13,6 +13,11 @@ import time
 from collections import deque
 from pathlib import Path
 
+import msgspec
+
+from cockpit.fleet.node.signed import END, START, read_line
+from cockpit.fleet.notes import EndNote, StartNote
+
 LINE_BYTES = 65_536
 """Bytes kept of a line."""
 HEAD_BYTES = 32 << 20
@@ -27,7 +32,6 @@ _PREFIX = re.compile(
     r"(?:\x1b\[[0-9;]*m)*\(([^\s,()]+),? (?:rank=(\d{1,6}), )?(?:[^()]*, )?pid=\d+[^()]*\)(?:\x1b\[[0-9;]*m)* ?"
 )
 _FINISHED = re.compile(r"Job finished \(status: ([A-Z_]+)\)")
-_MARK = re.compile(rb"COCKPIT_(?:START|END) [^ ]* [^ ]*(?: exit=(\d{1,4}))? at=(\d{1,12}(?:\.\d{1,9})?)(?!\S)")
 _CUT = re.compile(rb"\[cockpit cut \d{1,15} bytes, (\d{1,12}) lines of output here\]\n")
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-_]")
 
@@ -35,20 +39,19 @@ _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\
 class JobLines:
     """Feed it the stream's pieces; it gives back the job's own lines that were not given before."""
 
-    def __init__(self, job: str, known: int) -> None:
-        """Prepare to parse a stream. `known` is the number of lines that an earlier stream gave."""
-        self._job = job
+    def __init__(self, job: str, known: int, key: str = "") -> None:
+        """Prepare to parse a stream. `known` is the number of lines that an earlier stream gave; `key` that of the
+        job's runner."""
+        self._job, self._key = job, key
         self._skip = known
         self._text = ""
         self._continues = False
         """True if the last line was the run's and ended with a carriage return: what follows is the run's too."""
         self.status = ""
         """How the job ended, in SkyPilot's word, once the stream has said it."""
-        self.exit_code: int | None = None
-        """The exit code that the run's script printed at its end."""
-        self.started_at = 0.0
-        self.ended_at = 0.0
-        """By the cluster's clock; 0 for not yet."""
+        self.start: StartNote | None = None
+        self.end: EndNote | None = None
+        """The notes of the job's runner, by the cluster's clock."""
         self.remark = ""
         """The last other line of SkyPilot's own."""
 
@@ -73,8 +76,8 @@ class JobLines:
         line = _ESCAPES.sub("", text).rstrip("\r\n").encode("utf-8", "replace")[:LINE_BYTES]
         if not line and (continued or part.endswith(("\r", "\r\n"))):
             return b""  # what stands between a carriage return and the newline or the line that belongs to it
-        if mark := _MARK.match(line):
-            self._marked(mark)
+        if noted := read_line(self._key, line):
+            self._noted(*noted)
         if self._skip:
             self._skip -= 1
             return b""
@@ -85,11 +88,14 @@ class JobLines:
             return int(prefix[2]) == 0
         return prefix[1] == self._job
 
-    def _marked(self, mark: re.Match[bytes]) -> None:
-        if mark[1] is None:
-            self.started_at = self.started_at or float(mark[2])
-        else:
-            self.exit_code, self.ended_at = int(mark[1]), float(mark[2])
+    def _noted(self, kind: str, body: bytes) -> None:
+        try:
+            if kind == START:
+                self.start = self.start or msgspec.json.decode(body, type=StartNote)
+            elif kind == END:
+                self.end = self.end or msgspec.json.decode(body, type=EndNote)
+        except msgspec.MsgspecError:  # of a later cockpit
+            self.remark = "its runner's notes cannot be read"
 
     def _note(self, own: str) -> None:
         if finished := _FINISHED.search(own):

@@ -1,60 +1,45 @@
-"""Turns an experiment into SkyPilot's task: the run that proves its code, and the folder that is synced. SkyPilot is
-not needed here.
+"""Turns an experiment into SkyPilot's task: the runner that runs it, and the folder that is synced. SkyPilot is not
+needed here.
 
 SkyPilot copies a workdir to the one `~/sky_workdir` of a cluster when a job is submitted, and deletes nothing there: of
 jobs queued together the earlier ones would run the later ones' code. Each attempt therefore has and runs in a folder of
-its own, `variants/NAME`. `NAME` is its job's name there.
+its own, `variants/NAME`; its runner, which the run does not see, has `runners/NAME`. `NAME` is its job's name there.
 """
 
+import json
+import secrets
 import shlex
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import cockpit
+from cockpit.core.model import RunAccess
 from cockpit.fleet.base import Job
 
 SETUP = "cockpit-setup"
 """The name of the job that sets a cluster up."""
 SESSION_VARIABLE, ID_VARIABLE = "COCKPIT_SESSION", "COCKPIT_SESSION_ID"
 """Variables of the task a cluster was launched with; they name the session that owns it."""
-TIMED_OUT = 124
-NO_FOLDER, RAN_BEFORE = 97, 98
+NO_PYTHON, NO_FOLDER = 96, 97
+NODE_PYTHON = (3, 9)
+"""The oldest Python of a node that can run the runner; SkyPilot's own on a node is 3.10."""
+SHIPPED = (
+    "__init__.py", "fleet/__init__.py", "fleet/secret_names.py", "fleet/node", "scoring/__init__.py",
+    "scoring/feeder.py", "scoring/server.py", "scoring/export.py",
+)  # fmt: skip
+"""The modules of cockpit that come to a node with each job."""
 
 _RUN = """\
-cd variants/{name} || {{ echo 'cockpit: its folder did not arrive'; exit {no_folder}; }}
-mkdir ".started.${{SKYPILOT_NODE_RANK:-0}}" || {{ echo 'cockpit: it ran here before'; exit {ran_before}; }}
-cockpit_marks() {{
-  stat -c '%i %s %y %z' train.py prepare.py 2> /dev/null
-}}
-cockpit_hashes() {{
-  [ "$(cockpit_marks)" = "$cockpit_marks" ] || {{ echo "train_sha256=changed prepare_sha256=changed"; return; }}
-  echo "train_sha256=$(sha256sum < train.py | cut -c 1-64) prepare_sha256=$(sha256sum < prepare.py | cut -c 1-64)"
-}}
-cockpit_marks=$(cockpit_marks)
-echo "COCKPIT_START $(cockpit_hashes) at=$(date +%s.%N)"
-cockpit_home=$PWD
-set -m
-(
-{run}
-) < /dev/null &
-cockpit_run=$!
-trap 'kill -TERM -$cockpit_run' TERM
-(
-sleep {limit}
-touch .timed_out
-kill -TERM -$cockpit_run
-sleep 10
-kill -KILL -$cockpit_run
-) > /dev/null 2>&1 < /dev/null &
-cockpit_watch=$!
-wait $cockpit_run
-cockpit_code=$?
-kill -KILL -$cockpit_watch -$cockpit_run 2> /dev/null
-cd "$cockpit_home"
-[ -e .timed_out ] && cockpit_code={timed_out}
-echo
-echo "COCKPIT_END $(cockpit_hashes) exit=$cockpit_code at=$(date +%s.%N)"
-exit $cockpit_code
+cd runners/{name} || {{ echo 'cockpit: its folder did not arrive'; exit {no_folder}; }}
+for python in "$(cat ~/.sky/python_path 2> /dev/null)" python3 ~/skypilot-runtime/bin/python "$COCKPIT_PYTHON"; do
+  "$python" -I -c 'import sys; sys.exit(sys.version_info < {oldest})' > /dev/null 2>&1 && break
+  python=
+done
+[ -n "$python" ] || {{ echo 'cockpit: its node has no Python {oldest[0]}.{oldest[1]} or later'; exit {no_python}; }}
+exec "$python" -I -c \
+  'import sys; sys.path.insert(0, sys.argv[1]); from cockpit.fleet.node.start import main; main()' "$PWD"
 """
 
 
@@ -77,31 +62,61 @@ def canonical_class(name: str) -> str:
     return name if name != name.lower() or name.startswith("tpu") else name.upper()
 
 
-def run_script(job: Job, name: str, run: str) -> str:
-    """Return the script that runs on the cluster: the task's own `run`, in `variants/NAME`, between the hashes of its
-    code.
+def run_script(name: str) -> str:
+    """Return the script that runs on the cluster: it starts the runner of a staged job, in the job's own folder.
 
-    Code that was edited and restored has other marks (a write changes the inode's time, which cannot be set), and its
-    hashes then read `changed`.
-
-    It ends itself at its time limit, so that a run that hangs does not hold a cluster while no worker looks; exit
-    status 124 says so. A second job of the same name leaves at once; each node of a cluster runs it once.
+    The runner ends the run at its time limit, so that a run that hangs does not hold a cluster while no worker looks. A
+    second job of the same name leaves at once; each node of a cluster runs it once.
     """
-    return _RUN.format(
-        name=shlex.quote(name),
-        run=run.rstrip(),
-        limit=f"{job.time_limit_s:g}",
-        timed_out=TIMED_OUT,
-        no_folder=NO_FOLDER,
-        ran_before=RAN_BEFORE,
-    )
+    return _RUN.format(name=shlex.quote(name), no_folder=NO_FOLDER, no_python=NO_PYTHON, oldest=NODE_PYTHON)
+
+
+def write_order(job: Job, name: str, run: str, mounts: Iterable[str], access: RunAccess) -> None:
+    """Write the order for the runner of a staged job: `run` is the task's own. Raises OSError.
+
+    A job that is sent again keeps its key: it may have arrived the first time.
+    """
+    order = {
+        "name": name,
+        "script": job.script,
+        "run": run,
+        "time_limit_s": job.time_limit_s,
+        "key": key_of(job, name) or secrets.token_hex(32),
+        "confine": access.confine,
+        "network": access.network,
+        "readable": [*access.readable, *mounts],
+        "rescore": job.rescore,
+    }
+    path = _order_path(job, name)
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(order), encoding="utf-8")
+
+
+def key_of(job: Job, name: str) -> str:
+    """Return the key that the runner of a staged job signs its notes with; empty where it has none."""
+    try:
+        return str(json.loads(_order_path(job, name).read_text(encoding="utf-8"))["key"])
+    except (OSError, ValueError, KeyError):
+        return ""
+
+
+def _order_path(job: Job, name: str) -> Path:
+    return stage_folder(job) / "runners" / name / "order.json"
 
 
 def stage(job: Job, name: str) -> Path:
-    """Make the workdir of an attempt: nothing but `variants/NAME` with a copy of its files. Raises OSError."""
+    """Make the workdir of an attempt: `variants/NAME` with a copy of its files, and `runners/NAME`. Raises OSError."""
     workdir = stage_folder(job)
     shutil.rmtree(workdir, ignore_errors=True)
     shutil.copytree(job.folder, workdir / "variants" / name, ignore=shutil.ignore_patterns(".git", "__pycache__"))
+    package = Path(cockpit.__file__).parent
+    for part in SHIPPED:
+        target = workdir / "runners" / name / "cockpit" / part
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (package / part).is_dir():
+            shutil.copytree(package / part, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copyfile(package / part, target)
     # Without it SkyPilot leaves out what a .gitignore names, and a file of the variant would not arrive.
     (workdir / ".skyignore").touch()
     return workdir

@@ -1,4 +1,5 @@
-"""Runs one experiment on this machine, in a process that outlives the worker. Started by `fleet.local.fleet`.
+"""Runs one experiment on the machine it is on. Started by `fleet.local.fleet`, in a process that outlives the worker,
+and by `start` on a node of a cluster.
 
     python -I runner.py FOLDER
 
@@ -23,6 +24,10 @@ import subprocess
 import sys
 import time
 from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 KILL_AFTER_S = 5.0
 REAP_WITHIN_S = 5.0
@@ -58,7 +63,8 @@ class Log:
     """A run's log, capped: its head, samples of what follows, its tail, and a line for each cut."""
 
     def __init__(self, path: str) -> None:
-        self.descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+        """Open the log; an empty path is this process's own output."""
+        self.descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640) if path else os.dup(1)
         self.cut_bytes = 0
         self.whole = True
         """False once a write failed: lines are missing."""
@@ -118,13 +124,20 @@ class Log:
 
 
 def main() -> None:
-    folder = sys.argv[1]
+    carry_out(sys.argv[1], lambda started: None)
+
+
+def carry_out(folder: str, tell_start: "Callable[[dict[str, object]], None]") -> "dict[str, object]":
+    """Run the job of a folder to its end, once. Returns the note on its end; nothing if another runner has taken it.
+
+    `tell_start` gets the note on its start, before its command starts.
+    """
     cancelled: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, frame: cancelled.append(number))  # before `started` says whom to end
     try:
         started = os.open(os.path.join(folder, "started"), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o640)
     except FileExistsError:
-        return
+        return {}
     fcntl.flock(started, fcntl.LOCK_EX)  # the kernel lets go of it, however this ends
     with open(os.path.join(folder, "job.json"), encoding="utf-8") as file:
         job = json.load(file)
@@ -133,8 +146,10 @@ def main() -> None:
         keep_code(job["source"], folder)
     if job.get("score_command"):
         shutil.copytree(job["writable"], os.path.join(folder, "scored"), symlinks=True)
-    os.write(started, json.dumps({"pid": os.getpid(), "wall": job["wall"], **times()}).encode())
+    noted = {"pid": os.getpid(), "wall": job["wall"], **times()}
+    os.write(started, json.dumps(noted).encode())
     os.fsync(started)
+    tell_start(noted)
     adopt_orphans()
     log = Log(job["log_path"])
     began = time.monotonic()
@@ -162,8 +177,10 @@ def main() -> None:
         "rescore": rescore,
         "scored": scored,
     }
-    while not note(folder, "ended.json", ended | times()):
+    ended = {**ended, **times()}
+    while not note(folder, "ended.json", ended):
         time.sleep(1.0)
+    return ended
 
 
 def times() -> dict[str, object]:

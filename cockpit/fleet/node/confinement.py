@@ -1,10 +1,12 @@
-"""Confinement of a run on this machine: which wall is available, and the command that starts a run behind it.
+"""Confinement of a run on the machine it is on: which wall is available, and the command that starts a run behind it.
 
 A confined run sees its own folder, the environment it runs in (read-only), the data it trains on (read-only) and its
 own devices. It sees no home, no session, no other run, no network, and no process but its own; all its descendants end
 with it. Bubblewrap gives all of that. Landlock, which any Linux since 5.13 may have, gives the file rules, no TCP since
 6.7 and no signals to others since 6.12; process names stay visible. Elsewhere a run is unconfined, and is said to be.
 """
+
+from __future__ import annotations
 
 import ctypes
 import json
@@ -14,7 +16,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator, Sequence
-from enum import StrEnum
+from enum import Enum
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -36,12 +38,15 @@ GPU_DEVICES = ("nvidia*", "dri", "kfd", "accel", "infiniband")
 """Below /dev."""
 
 
-class Wall(StrEnum):
+class Wall(str, Enum):  # noqa: UP042  # a node's Python may be older than StrEnum
     """How a run is confined."""
 
     BUBBLEWRAP = "bubblewrap"
     LANDLOCK = "landlock"
     NONE = "unconfined"
+
+    def __str__(self) -> str:
+        return str(self.value)
 
 
 class Available(NamedTuple):
@@ -136,13 +141,11 @@ def _base_of(prefix: Path) -> Iterable[Path]:
 
 def confined(command: Sequence[str], rooms: Rooms, wall: Wall) -> list[str]:
     """Return the command that starts `command` in its folder behind the wall; `command` itself where there is none."""
-    match wall:
-        case Wall.BUBBLEWRAP:
-            return [*_bubblewrap(rooms), "--", *command]
-        case Wall.LANDLOCK:
-            return [sys.executable, "-I", str(LANDLOCK), json.dumps(_rules(rooms)), *command]
-        case Wall.NONE:
-            return list(command)
+    if wall is Wall.BUBBLEWRAP:
+        return [*_bubblewrap(rooms), "--", *command]
+    if wall is Wall.LANDLOCK:
+        return [sys.executable, "-I", str(LANDLOCK), json.dumps(_rules(rooms)), *command]
+    return list(command)
 
 
 def _bubblewrap(rooms: Rooms) -> list[str]:

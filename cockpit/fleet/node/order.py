@@ -1,0 +1,85 @@
+"""The parts of a runner's job that are the same on this machine and on a node of a cluster: limits, what is hidden from
+a run, and the processes that score it.
+
+Only the standard library is imported: it runs on nodes that have no cockpit.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from cockpit import scoring
+from cockpit.fleet.node.confinement import Rooms, Wall, available, confined, environment_paths
+from cockpit.fleet.node.environment import kernel_folders
+
+FEEDER, SERVER, EXPORT = (Path(scoring.__file__).with_name(f"{name}.py") for name in ("feeder", "server", "export"))
+SERVER_INHERITS = (
+    "PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "CUDA_HOME", "CUDA_VISIBLE_DEVICES",
+    "HOME", "HF_HOME", "HF_HUB_CACHE", "XDG_CACHE_HOME",
+)  # fmt: skip
+SERVER_HAS = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+"""One thread: on a busy machine a second one waits at each barrier, and waiting takes processor time."""
+SCORING_LIMIT_S = 900.0
+"""Seconds after which the scorer of a run is ended."""
+MEMORY_SHARE = 0.95
+"""Share of the machine's memory that the confined runs of all slots may use together."""
+PROCESSES_AT_MOST = 2_000
+DISK_MB_AT_MOST = 200_000
+OWN_TEMPORARY = ".tmp"
+
+
+def limits(slots: int, cores: int, limited: bool) -> dict[str, float]:
+    """Return the limits of a run on a machine that is shared by `slots` runs; `cores` are those of each."""
+    memory_mb = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGESIZE") / 2**20
+    return {
+        "memory_mb": MEMORY_SHARE * memory_mb / slots if limited else 0,
+        "processes": PROCESSES_AT_MOST if limited else 0,
+        "cores": max(1, cores) if limited and slots > 1 else 0,
+        "disk_mb": DISK_MB_AT_MOST if limited else 0,
+    }
+
+
+def own_temporary(wall: Wall, source: Path, environment: dict[str, str]) -> None:
+    """Give a run a folder for temporary files: bubblewrap has one, behind Landlock it lies in the run's own folder."""
+    if wall is Wall.LANDLOCK:
+        (source / OWN_TEMPORARY).mkdir(exist_ok=True)
+        environment["TMPDIR"] = str(source / OWN_TEMPORARY)
+    elif wall is Wall.BUBBLEWRAP:
+        environment.pop("TMPDIR", None)
+
+
+def sealed_folders(environment: Mapping[str, str]) -> list[Path]:
+    """Return the folders of the sealed shards, which lie beside those of the data."""
+    data = Path.home() / ".cache" / "autoresearch", Path(environment.get("COCKPIT_DATA_DIR") or "data")
+    return [folder.with_name(f"{folder.name}-sealed") for folder in data]
+
+
+def scorer(
+    folder: Path, python: str, environment: dict[str, str], within: dict[str, float], probes: bool
+) -> dict[str, object]:
+    """Return the scorer of the run whose runner has `folder`, as the runner takes it.
+
+    Its servers see the variant's code, and neither text nor data nor each other. They are confined wherever the machine
+    can, even where the person's runs are not.
+    """
+    wall = available().wall
+    server = [python, "-I", str(SERVER), "model.pt"]
+    alone = {name: environment[name] for name in SERVER_INHERITS if name in environment} | SERVER_HAS
+    readable = (*environment_paths(server), SERVER.parent.resolve(), *kernel_folders(environment))
+    servers = {
+        str(place): {
+            "command": confined(server, Rooms(place, readable, shared_memory=False), wall),
+            "environment": alone | {"TMPDIR": str(place)} if wall is Wall.LANDLOCK else alone,
+        }
+        for place in (folder / "scoring", folder / "probing")
+    }
+    return {
+        "command": [python, "-I", str(FEEDER)],
+        "environment": environment,
+        "time_limit_s": SCORING_LIMIT_S,
+        "limits": within,
+        "model": environment.get("COCKPIT_MODEL", ""),
+        "work": {"servers": servers, "code": str(folder / "code"), "probes": probes},
+    }

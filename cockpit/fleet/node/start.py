@@ -1,0 +1,122 @@
+"""Runs one experiment on a node of a cluster: behind the same walls, and scored by the same scorer, as on a person's
+own machine. A copy of the modules that it needs comes with each job; the node has no cockpit.
+
+FOLDER holds `order.json`. The variant lies in `variants/NAME` of the folder that all jobs share. The runner's notes
+are printed among the run's lines, signed with the key of the order, which is removed before the run starts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from cockpit.fleet.node import order, runner
+from cockpit.fleet.node.confinement import Rooms, Wall, available, confined, environment_paths
+from cockpit.fleet.node.environment import data_folders
+from cockpit.fleet.node.signed import END, START, signed_line
+
+RAN_BEFORE, TIMED_OUT = 98, 124
+NOT_FOR_RUNS = frozenset(("boot", "dev", "etc", "home", "lost+found", "proc", "root", "run", "sys", "tmp", "var"))
+"""Folders of / that are hidden, or shown in part by the wall; others hold software and data."""
+NOT_SHOWN = frozenset(("sky_logs", "sky_workdir"))
+"""Folders of the home that hold the code and the output of other runs."""
+
+
+def main() -> None:
+    folder = Path(sys.argv[1]).resolve()
+    wanted = json.loads((folder / "order.json").read_text(encoding="utf-8"))
+    own = folder / os.environ.get("SKYPILOT_NODE_RANK", "0")  # nodes of a cluster may share one home
+    own.mkdir(exist_ok=True)
+    if not (own / "job.json").exists():
+        (own / "job.json").write_text(json.dumps(job(wanted, folder, own)), encoding="utf-8")
+    if int(os.environ.get("SKYPILOT_NUM_NODES", "1")) == 1:
+        (folder / "order.json").unlink()  # the other nodes have yet to read it
+
+    def tell(kind: str, note: dict[str, object]) -> None:
+        print(signed_line(wanted["key"], kind, note), flush=True)
+
+    ended = runner.carry_out(str(own), lambda note: tell(START, note))
+    if not ended:
+        print("cockpit: it ran here before")
+        raise SystemExit(RAN_BEFORE)
+    print()  # the run's last line may have no end
+    tell(END, ended)
+    for path in (own / "scoring", own / "probing"):
+        shutil.rmtree(path, ignore_errors=True)
+    code = TIMED_OUT if ended["reason"] == "timeout" else ended["exit_code"]
+    raise SystemExit(code if isinstance(code, int) and 0 <= code < 256 else 1)
+
+
+def job(wanted: dict[str, Any], folder: Path, own: Path) -> dict[str, object]:
+    """Return the job as its runner takes it."""
+    shared = folder.parent.parent
+    source = shared / "variants" / wanted["name"]
+    environment = dict(os.environ)
+    wall = available().wall if wanted["confine"] else Wall.NONE
+    order.own_temporary(wall, source, environment)
+    python = python_of(environment)
+    named = [Path(name).expanduser() for name in wanted["readable"]]
+    hidden = [path.resolve() for path in (shared, *order.sealed_folders(environment)) if path.is_absolute()]
+    shown = (path for path in shown_folders() if path.resolve() not in hidden)
+    readable = (*environment_paths([python]), *shown, *data_folders(environment), *data_of(environment))
+    rooms = Rooms(
+        source,
+        (*readable, *(path for path in named if path.is_absolute() and path.exists())),
+        wanted["network"] or int(environment.get("SKYPILOT_NUM_NODES", "1")) > 1,
+        tuple(hidden),
+    )
+    return {
+        "name": wanted["name"],
+        "source": str(source),
+        "script": wanted["script"],
+        "writable": str(source),
+        "log_path": "",
+        "environment": environment,
+        "command": confined(["bash", "-c", wanted["run"]], rooms, wall),
+        "time_limit_s": wanted["time_limit_s"],
+        "wall": str(wall),
+        "limits": order.limits(1, 0, wanted["confine"]),
+        "scorer": order.scorer(own, python, environment, order.limits(1, 0, True), wanted["rescore"] == "whole")
+        if wanted["rescore"]
+        else None,
+    }
+
+
+def python_of(environment: dict[str, str]) -> str:
+    """Return the Python that has the packages of train.py: COCKPIT_PYTHON, or that of experiment.yaml's set-up."""
+    made = Path.home() / ".cockpit-venv" / "bin" / "python"
+    names = (environment.get("COCKPIT_PYTHON", ""), str(made), "python", "python3")
+    return next((found for name in names if name and (found := shutil.which(name))), sys.executable)
+
+
+def data_of(environment: dict[str, str]) -> list[Path]:
+    """List the folder of the prepared data, where the task names one."""
+    named = Path(environment.get("COCKPIT_DATA_DIR") or "data")
+    return [named] if named.is_absolute() else []
+
+
+def shown_folders() -> Iterator[Path]:
+    """Yield the folders of software and data on the node: a task puts them anywhere.
+
+    Folders of the home whose names begin with a dot hold keys and caches; of these, environments are shown.
+    """
+    home = Path.home()
+    for child in _children(Path("/")):
+        if child.name not in NOT_FOR_RUNS and not home.is_relative_to(child.resolve()):
+            yield child
+    for child in _children(home):
+        environment = child.name.startswith(".") and (child / "bin").is_dir()
+        if (environment or not child.name.startswith(".")) and child.name not in NOT_SHOWN:
+            yield child
+
+
+def _children(folder: Path) -> list[Path]:
+    with contextlib.suppress(OSError):
+        return [child for child in sorted(folder.iterdir()) if child.is_dir()]
+    return []

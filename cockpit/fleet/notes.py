@@ -1,0 +1,42 @@
+"""The notes that a runner makes about its job: on its start, and on its end."""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from cockpit.fleet.base import Evidence, Job, JobEnded
+from cockpit.fleet.node.order import SCORING_LIMIT_S
+
+MESSAGE_CHARACTERS = 500
+
+
+class StartNote(msgspec.Struct):
+    """A runner has taken the job. In the file `started`."""
+
+    pid: int
+    at: float
+    steady: float = 0.0
+    boot: str = ""
+    wall: str = ""
+
+
+class EndNote(msgspec.Struct):
+    """How a runner's job ended. In the file `ended.json`."""
+
+    at: float
+    reason: Literal["exited", "timeout", "cancelled", "limit", "lost"]
+    exit_code: Annotated[int, msgspec.Meta(ge=-255, le=255)] | None
+    message: str
+    evidence: Evidence | None = None
+    steady: float = 0.0
+    boot: str = ""
+
+
+def job_ended(job: Job, note: EndNote, at: float) -> JobEnded:
+    """Return the report on a job whose runner has noted its end."""
+    return JobEnded(at, job.name, note.reason, note.exit_code, note.message[:MESSAGE_CHARACTERS], note.evidence)
+
+
+def longest_s(job: Job) -> float:
+    """Return the seconds that a job and all its scoring may take."""
+    return job.time_limit_s + SCORING_LIMIT_S * (bool(job.rescore) + bool(job.score_command))
