@@ -65,7 +65,7 @@ def test_the_end_of_a_job_follows_from_its_status_and_from_its_runners_note(
 
 @pytest.mark.parametrize("status", ["SUCCEEDED", "FAILED"])
 def test_a_run_that_began_and_whose_runner_noted_no_end_is_lost(status: str) -> None:
-    """It may have killed its runner: a score that it printed is not believed."""
+    # It may have killed its runner: a score that it printed is not believed.
     report = ended(JOB, status, 1.0, True, None, "", "")
     assert (report.reason, report.message) == ("lost", "its runner was killed")
 
