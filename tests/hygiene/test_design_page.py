@@ -9,7 +9,7 @@ NO_ROOM = {"__pycache__", "templates"}
 
 
 def test_the_page_names_every_room() -> None:
-    named = set(re.findall(r"^      ([a-z]+)/ ", PAGE, re.MULTILINE))
+    named = set(re.findall(r"^  ([a-z]+)/ ", PAGE, re.MULTILINE))
     rooms = {path.name for path in (ROOT / "cockpit").iterdir() if (path / "__init__.py").exists()}
     assert named == rooms - NO_ROOM
 
