@@ -27,6 +27,21 @@ def ticks(low: float, high: float, most: int, digits: int, unit: str = "") -> tu
     return values, [f"{value:.{digits}f}{unit}" for value in values]
 
 
+def log_ticks(low: float, high: float, most: int, digits: int) -> tuple[list[float], list[str]]:
+    """Return round values of a logarithmic axis with their labels: 1, 2 and 5 times a power of ten, or powers only.
+
+    A range that holds fewer than LEAST_TICKS of them has the ticks of a linear axis. `low` is above 0.
+    """
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for factors in ((1, 2, 5), (1,)):
+        values = [factor * 10.0**power for power in powers for factor in factors if low <= factor * 10.0**power <= high]
+        if len(values) <= 2 * most:
+            break
+    if len(values) < LEAST_TICKS:
+        return ticks(low, high, most, digits)
+    return values, [f"{value:g}" for value in values]
+
+
 def time_ticks(left: float, right: float, most: int, by_time: bool) -> tuple[list[float], list[str]]:
     """Return the ticks of the horizontal axis: experiment numbers, or hours, minutes or seconds by the range."""
     if not by_time:

@@ -7,6 +7,7 @@ from statistics import median
 import msgspec
 
 from cockpit.core.state import State
+from cockpit.read.costs import device_word
 from cockpit.read.scores import best_steps, comparison_class
 
 
@@ -31,6 +32,11 @@ class OneGpu(msgspec.Struct, frozen=True):
     def within_fleet_hours(self) -> Best | None:
         """The best that one GPU would have kept within the fleet's hours."""
         return next((best for best in reversed(self.best) if best.hours <= self.fleet_hours), None)
+
+
+def alone_words(state: State) -> str:
+    """Return the name of the one device of the counterfactual: `one slot of this machine`, `one GPU`."""
+    return "one slot of this machine" if state.session.fleet.kind == "local" else f"one {device_word(state)}"
 
 
 def best_so_far(state: State, hardware: str) -> list[Best]:

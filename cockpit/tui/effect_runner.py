@@ -10,6 +10,7 @@ from cockpit.tui.actions.effects import (
     AskResults,
     Back,
     Choose,
+    CompareCurves,
     Confirm,
     CopyLog,
     Effect,
@@ -21,6 +22,7 @@ from cockpit.tui.actions.effects import (
     FocusPane,
     FocusSay,
     Leave,
+    MarkExperiment,
     Note,
     OpenExperiment,
     OpenHelp,
@@ -155,6 +157,10 @@ class EffectRunner(TerminalApp):
                 self.main.chart.toggle(what)
             case ZoomChart(steps):
                 self.main.chart.zoom(steps)
+            case CompareCurves(experiments, words):
+                self.main.chart.compare(experiments, words)
+            case MarkExperiment(experiment):
+                self.main.mark(experiment)
             case AskResults(query):
                 self.main.ask_results(query)
             case SortResults(sort):

@@ -2,13 +2,14 @@
 
 import math
 
+import msgspec
 import pytest
 
 from cockpit.core.metric import VAL_BPB
 from cockpit.core.model import Estimate
 from cockpit.decide.evidence import noise_of
 from cockpit.read.axis import ticks, time_ticks
-from cockpit.read.counterfactual import one_gpu
+from cockpit.read.counterfactual import alone_words, one_gpu
 from cockpit.read.scores import kept_experiments
 from cockpit.read.wording import signed
 from cockpit.tui.theme import DARK
@@ -48,6 +49,37 @@ async def test_the_one_gpu_line_is_drawn_over_time_and_not_over_experiments(scre
         assert words_on(app).count("╌") > 5
         await press(pilot, "t")
         assert "╌" not in words_on(app)
+
+
+async def test_the_legend_lists_the_marks_that_are_drawn_and_no_others(screen_on: Opener) -> None:
+    names = {"◆": "kept", "━": "best", "╌": "one GPU", "×": "crashed", "✓": "marked", "˄": "beyond"}
+    for story, keys in (("pair", ()), ("pair", ("t",)), ("laptop", ()), ("laptop", ("minus",)), ("night", (" ", "l"))):
+        app = screen_on(story)
+        async with shown(app, 160, 40) as pilot:
+            await press(pilot, "4", "z", *keys)
+            rows = words_on(app).split("\n")
+            plot, legend = "\n".join(row[5:] for row in rows[3:-4]), rows[-2]
+            for mark, name in names.items():
+                is_drawn = any(0x2800 <= ord(cell) < 0x2900 for cell in plot) if mark == "━" else mark in plot
+                assert (f"{mark} {name}" in legend) == is_drawn, (story, keys, mark, legend)
+
+
+async def test_the_line_of_one_device_is_named_after_the_machine(screen_on: Opener) -> None:
+    app = screen_on("pair")
+    async with shown(app, 160, 40) as pilot:
+        state = app.state
+        assert state is not None
+        assert alone_words(state) == "one GPU"
+        for cluster in state.clusters.values():
+            cluster.hardware = "CPU"
+        assert alone_words(state) == "one CPU"
+        fleet = msgspec.structs.replace(state.session.fleet, kind="local")
+        state.session = msgspec.structs.replace(state.session, fleet=fleet)
+        await press(pilot, "4", "z")
+        assert "╌ one slot of this machine" in words_on(app) and "GPU" not in words_on(app).split("\n")[-2]
+        await pilot.resize_terminal(120, 34)
+        await press(pilot, "z")
+        assert "╌ one slot" in words_on(app), "the first words where there is little room"
 
 
 async def test_the_legend_stays_while_the_cursor_walks_the_dots(screen_on: Opener) -> None:
@@ -134,8 +166,8 @@ async def test_the_noise_band_lies_around_the_incumbent(screen_on: Opener) -> No
         await press(pilot, "4", "plus", "z")
         state = app.state
         assert state is not None
-        band = [y for y, row in enumerate(app.main.chart._cached) if DARK.noise.bgcolor in _grounds(row)]
-        assert band and len(band) < len(app.main.chart._cached) - 2
+        band = [y for y, row in enumerate(app.main.chart._plot.rows) if DARK.noise.bgcolor in _grounds(row)]
+        assert band and len(band) < len(app.main.chart._plot.rows) - 2
         assert 0 < noise_of(state).run_sd < 0.005
 
 

@@ -41,6 +41,8 @@ from cockpit.tui.screens.experiment import ExperimentScreen
 from cockpit.tui.screens.help import HelpScreen
 from cockpit.tui.screens.palette import CommandPalette
 from cockpit.tui.screens.review import ReviewScreen
+from cockpit.tui.widgets.learning_curves import CurvesLook
+from cockpit.tui.widgets.score_plot import ScoreAxes
 from tests.tui.conftest import Opener, press, sent, settle, shown, shutting_down, words_on
 
 pytestmark = pytest.mark.anyio
@@ -111,7 +113,8 @@ async def start_again(pilot: Pilot[int]) -> None:
     log = app.log_shown
     log.set_filter("")
     log.needle, log.follow, log.wrapped, log.timed, log.sideways = "", True, False, False, 0
-    app.main.chart.zoomed, app.main.chart.by_time, app.main.chart.effects = 1, True, False
+    app.main.chart.axes, app.main.chart.look, app.main.chart.view = ScoreAxes(), CurvesLook(), "scores"
+    app.main.chart.marked.clear()
     if app.palette.name != "dark":
         app.carry_out((SetTheme("dark"),))
     for listing in (app.main.grid, app.main.waves, app.main.chart):
@@ -228,10 +231,22 @@ SEEING: list[tuple[str, list[str], Callable[[CockpitApp], bool]]] = [
     ("time", ["3", "t"], lambda app: app.log_shown.timed),
     ("sideways", ["3", "l"], lambda app: app.log_shown.sideways > 0),
     ("copy", ["3", "y"], lambda app: "copied" in words_on(app)),
-    ("chart by number of experiment", ["4", "t"], lambda app: not app.main.chart.by_time),
-    ("chart closer", ["4", "plus"], lambda app: app.main.chart.zoomed == 2),
-    ("chart wider", ["4", "minus"], lambda app: app.main.chart.zoomed == 0),
-    ("chart's other view", ["4", "v"], lambda app: app.main.chart.effects),
+    ("chart by number of experiment", ["4", "t"], lambda app: not app.main.chart.axes.by_time),
+    ("chart closer", ["4", "plus"], lambda app: app.main.chart.axes.zoom == 2),
+    ("chart wider", ["4", "minus"], lambda app: app.main.chart.axes.zoom == 0),
+    ("chart's other view", ["4", "v"], lambda app: app.main.chart.view == "effects"),
+    ("the scores on a logarithmic axis", ["4", "L"], lambda app: app.main.chart.axes.log),
+    ("the curves of a wave's arms", ["2", "j", "j", "c"], lambda app: app.main.chart.compared_words == "w005"),
+    ("curves left by esc", ["4", "c", "escape"], lambda app: app.main.chart.view == "scores"),
+    ("curves by name", ["colon", *"curves e0012 e0013", "enter"], lambda app: app.main.chart.compared[1] == "e0013"),
+    ("two marked experiments", ["4", "l", " ", "l", " ", "c"], lambda app: app.main.chart.compared_words == "2 marked"),
+    ("a mark taken away", ["6", " ", " "], lambda app: not app.main.chart.marked),
+    ("the marks left by esc", ["6", " ", "4", "escape"], lambda app: not app.main.chart.marked),
+    ("the losses on a logarithmic axis", ["4", "c", "L"], lambda app: app.main.chart.look.log),
+    ("closer to the crosshair", ["4", "c", "plus"], lambda app: app.main.chart.look.zoom == 2),
+    ("the crosshair moved", ["4", "c", "h"], lambda app: app.main.chart.look.at == 0.99),
+    ("a curve opened", ["2", "j", "j", "c", "j", "enter"], lambda app: page_of(app).experiment == "e0032"),
+    ("no axis of time", ["4", "v", "t"], lambda app: "effects have no axis of time" in words_on(app)),
     ("chart: the next experiment", ["4", "l"], lambda app: app.main.chart.selected != "e0000"),
     ("theme", ["T"], lambda app: app.palette.name == "light"),
     ("theme by name", ["colon", *"theme terminal", "enter"], lambda app: app.palette.name == "terminal"),

@@ -53,6 +53,7 @@ def tear_ledger(app: CockpitApp) -> None:
 MAIN = picture("main")
 REVIEW = picture("review", "e", "j")
 EXPERIMENT = picture("experiment", "colon", *"open e0019", "enter")
+CURVES = picture("curves", *"2jj", "c", *"hhhh")
 PICTURES = [
     MAIN,
     REVIEW,
@@ -61,6 +62,8 @@ PICTURES = [
     picture("log", "3"),
     picture("chart", "4", "l", "l"),
     picture("effects", "2", "j", "j", "j", "j", "4", "v", "z"),
+    CURVES,
+    picture("curves-marked", "4", "l", "l", " ", *"lllll", " ", *"lllll", " ", "c", "z", *"hhhhhh"),
     picture("results", "6"),
     picture("results-query", "6", "ampersand", *"DEPTH=9 clss:H100", "enter"),
     picture("stack", "7"),
@@ -90,7 +93,10 @@ PICTURES = [
 ]
 DRAWN = [(picture, size, "dark") for picture in PICTURES for size in SIZES]
 DRAWN += [
-    (picture, size, theme) for picture in (MAIN, REVIEW, EXPERIMENT) for size in SIZES for theme in ("light", "plain")
+    (picture, size, theme)
+    for picture in (MAIN, REVIEW, EXPERIMENT, CURVES)
+    for size in SIZES
+    for theme in ("light", "plain")
 ]
 DRAWN += [(MAIN, (50, 18), "dark"), (REVIEW, (60, 20), "dark")]
 

@@ -142,11 +142,24 @@ class SaveLog(Struct, frozen=True):
 
 
 class ToggleChart(Struct, frozen=True):
-    what: Literal["view", "axis"]
+    what: Literal["view", "axis", "log"]
 
 
 class ZoomChart(Struct, frozen=True):
     steps: int
+
+
+class CompareCurves(Struct, frozen=True):
+    """Lay the learning curves of experiments over each other in the chart. `words` names them."""
+
+    experiments: tuple[str, ...]
+    words: str
+
+
+class MarkExperiment(Struct, frozen=True):
+    """Mark an experiment for a comparison, or take its mark away."""
+
+    experiment: str
 
 
 class AskResults(Struct, frozen=True):
@@ -200,7 +213,7 @@ class SetReplaySpeed(Struct, frozen=True):
 Effect = (
     Send | Note | AskLine | Choose | Confirm | OpenWave | OpenExperiment | OpenHelp | OpenPalette | ShowTab | FocusNext
     | Back | Leave | FocusPane | StepPane | FocusSay | ZoomPane | Find | FindNext | ToggleLog | FilterLog | CopyLog
-    | SaveLog | ToggleChart | ZoomChart | AskResults | SortResults | ToggleFiller | SetTheme | Redraw | PauseReplay
-    | SeekReplay | SetReplaySpeed
+    | SaveLog | ToggleChart | ZoomChart | CompareCurves | MarkExperiment | AskResults | SortResults | ToggleFiller
+    | SetTheme | Redraw | PauseReplay | SeekReplay | SetReplaySpeed
 )  # fmt: skip
 Effects = tuple[Effect, ...]

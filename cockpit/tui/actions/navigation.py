@@ -1,11 +1,13 @@
 """The actions that look: open, find, zoom, switch, copy, leave. A watcher has them too."""
 
 from cockpit.read.glossary import meaning_of
+from cockpit.read.learning_curves import runs_with_curve
 from cockpit.read.result_query import BadQuery, parse_query
 from cockpit.read.result_rows import SORTS
 from cockpit.tui.actions.effects import (
     AskLine,
     AskResults,
+    CompareCurves,
     CopyLog,
     Effects,
     FilterLog,
@@ -13,6 +15,7 @@ from cockpit.tui.actions.effects import (
     FindNext,
     FocusPane,
     Leave,
+    MarkExperiment,
     Note,
     OpenExperiment,
     OpenHelp,
@@ -31,7 +34,7 @@ from cockpit.tui.actions.effects import (
     ZoomPane,
 )
 from cockpit.tui.actions.registry import Action, Here
-from cockpit.tui.actions.subjects import PANES, no_experiment, no_proposal, proposal
+from cockpit.tui.actions.subjects import PANES, experiment, no_experiment, no_proposal, proposal
 from cockpit.tui.theme import THEMES
 from cockpit.tui.views.queue import FILLER
 
@@ -40,6 +43,8 @@ SEARCHED = frozenset({"clusters", "waves", "log", "chart", "results", "stack", "
 LOG = frozenset({"log"})
 CHART = frozenset({"chart"})
 RESULTS = frozenset({"results"})
+MARKABLE = frozenset({"chart", "results", "stack"})
+COMPARED = MARKABLE | {"clusters", "waves"}
 DIFFED = frozenset({"clusters", "chart", "log", "results", "stack"})
 
 
@@ -114,6 +119,51 @@ def _sort(here: Here, words: str) -> Effects:
     return FocusPane("results"), SortResults(words)
 
 
+def _compared(here: Here) -> tuple[tuple[str, ...], str]:
+    """Return the experiments whose curves are compared here, and their name in a title."""
+    wave = here.state.waves.get(here.wave)
+    if wave is not None:
+        return tuple(wave.arms), wave.id
+    if here.marked:
+        return here.marked, f"{len(here.marked)} marked"
+    name = experiment(here)
+    return (name,) if name else (), name
+
+
+def _curves(here: Here, words: str) -> Effects:
+    names = tuple(words.split())
+    for name in names:
+        if name not in here.state.experiments:
+            raise Problem(f"there is no experiment {name!r}")
+    given = (names, " ".join(names)) if names else _compared(here)
+    return FocusPane("chart"), CompareCurves(*given)
+
+
+def _no_curves(here: Here) -> str:
+    names, words = _compared(here)
+    if not names:
+        return "no experiment is selected"
+    if not any(runs_with_curve(here.state, name) for name in names):
+        return f"no run of {words} has a curve yet"
+    return ""
+
+
+def _mark(here: Here, words: str) -> Effects:
+    return (MarkExperiment(experiment(here)),)
+
+
+def _no_axis(here: Here) -> str:
+    return "" if here.chart == "scores" else f"{here.chart} have no axis of time: v shows the scores"
+
+
+def _no_logarithm(here: Here) -> str:
+    return "effects lie around 0, which a logarithmic axis has not" if here.chart == "effects" else here.not_logarithmic
+
+
+def _no_zoom(here: Here) -> str:
+    return "the axis of effects shows them all" if here.chart == "effects" else ""
+
+
 def _save(here: Here, words: str) -> Effects:
     if words:
         return (SaveLog(words),)
@@ -171,12 +221,19 @@ NAVIGATION: tuple[Action, ...] = (
            keys=("s",), places=RESULTS, takes=f"[{'|'.join(SORTS)}]", footer=1, group="results"),
     Action("view", "view", "Show experiments, or main effects of the selected wave", (ToggleChart("view"),),
            keys=("v",), places=CHART, footer=7, group="chart"),
+    Action("curves", "curves", "Lay learning curves over each other: of the marked experiments, of the selected wave's"
+           " arms, or of the selected experiment and the incumbent", run=_curves, keys=("c",), places=COMPARED,
+           takes="[EXPERIMENT…]", applies=_no_curves, footer=7, group="chart"),
+    Action("mark", "mark", "Mark the selected experiment for a comparison, or take its mark away", run=_mark,
+           keys=("space",), places=MARKABLE, applies=no_experiment, footer=7, group="chart"),
     Action("axis", "axis", "Place experiments by time, or one after another", (ToggleChart("axis"),), keys=("t",),
-           places=CHART, footer=20, group="chart"),
-    Action("closer", "closer", "Zoom in to the good region", (ZoomChart(1),), keys=("plus", "equals_sign"),
-           places=CHART, footer=20, group="chart"),
-    Action("wider", "wider", "Zoom out", (ZoomChart(-1),), keys=("minus", "underscore"), places=CHART, footer=21,
-           group="chart"),
+           places=CHART, applies=_no_axis, footer=20, group="chart"),
+    Action("log-axis", "log axis", "Use a logarithmic axis of scores or losses, or a linear one",
+           (ToggleChart("log"),), keys=("L",), places=CHART, applies=_no_logarithm, footer=20, group="chart"),
+    Action("closer", "closer", "Zoom in: to the good scores, or to the curves around the crosshair", (ZoomChart(1),),
+           keys=("plus", "equals_sign"), places=CHART, applies=_no_zoom, footer=20, group="chart"),
+    Action("wider", "wider", "Zoom out", (ZoomChart(-1),), keys=("minus", "underscore"), places=CHART,
+           applies=_no_zoom, footer=21, group="chart"),
     Action("theme", "theme", "Use the next theme: dark, light, the terminal's own", (SetTheme(),), run=_theme,
            keys=("T",), takes="[dark|light|terminal]"),
     Action("redraw", "redraw", "Draw the whole screen again", (Redraw(),), keys=("ctrl+l",)),

@@ -36,6 +36,12 @@ class Here:
     found: str = ""
     """The text last searched for."""
     log_filter: str = ""
+    marked: tuple[str, ...] = ()
+    """The experiments that are marked for a comparison."""
+    chart: str = ""
+    """The view of the chart: `scores`, `curves` or `effects`."""
+    not_logarithmic: str = ""
+    """The reason why the chart's values have no logarithmic axis; empty where they may."""
     query: str = ""
     """The query of the results that are shown."""
     log_name: str = ""

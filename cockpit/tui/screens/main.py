@@ -153,6 +153,7 @@ class MainScreen(CockpitScreen):
         self.log_pane = Log()
         self.chart = Chart()
         self.results = Results()
+        self.results.marked = self.chart.marked
         self.stack = KeptStack()
         self.talk = Talk(session.user, watch)
         self.say = LineInput(
@@ -291,6 +292,8 @@ class MainScreen(CockpitScreen):
         return last_lines(feed.folder.log(attempt), most, feed.log_share(attempt))
 
     def _attempt(self, state: State) -> str:
+        if self.pane == "chart" and self.chart.attempt in state.attempts:
+            return self.chart.attempt
         if self._listed in state.experiments:
             attempt = current_attempt(state, self._listed)
             return attempt.id if attempt is not None else ""
@@ -319,6 +322,9 @@ class MainScreen(CockpitScreen):
             experiment=experiment if self.pane not in ("waves", "talk") else "",
             attempt=attempt,
             cluster=self.grid.selected if self.pane in ("clusters", "log") else "",
+            marked=tuple(self.chart.marked),
+            chart=self.chart.view,
+            not_logarithmic="" if self.chart.can_be_logarithmic else "a logarithmic axis needs values above 0",
             found=self.context.last_found,
             log_filter=self.log_pane.filter,
             query=self.results.asked,
@@ -328,7 +334,9 @@ class MainScreen(CockpitScreen):
     @property
     def _listed(self) -> str:
         """The experiment that is selected in the focused list of experiments; empty in any other pane."""
-        lists = {"chart": self.chart, "results": self.results, "stack": self.stack}
+        if self.pane == "chart":
+            return self.chart.experiment
+        lists = {"results": self.results, "stack": self.stack}
         return lists[self.pane].selected if self.pane in lists else ""
 
     def ask_results(self, query: str) -> None:
@@ -408,6 +416,15 @@ class MainScreen(CockpitScreen):
             self.log_pane.find("")
         elif self.results.asked and self.pane == "results":
             self.ask_results("")
+        elif self.pane == "chart":
+            self.chart.back()
+            self.results.paint()
+            self.update_footer()
+
+    def mark(self, experiment: str) -> None:
+        """Mark an experiment in the chart and in the results, or take its mark away."""
+        self.chart.toggle_mark(experiment)
+        self.results.paint()
 
     def leave_input(self) -> None:
         self.set_focus(self.talk)
@@ -444,8 +461,11 @@ class MainScreen(CockpitScreen):
         self._retab()
 
     def on_listing_moved(self, event: Listing.Moved) -> None:
-        if self.session.state is not None:
-            self._choose_log(self.session.state)
+        state = self.session.state
+        if state is not None:
+            self._choose_log(state)
+            if self._listed and (attempt := self._attempt(state)):
+                self.grid.point_at(state.attempts[attempt].cluster)
         if self.chart.wave != self.waves.chosen:
             self.chart.wave = self.waves.chosen
             self.chart.paint()

@@ -1,37 +1,42 @@
-"""The chart: the score of every experiment, the incumbents' line and the noise around it. Drawn when a dot changes."""
+"""The chart: the scores of all experiments, the learning curves of some, or the effects of a wave's factors."""
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import replace
-from itertools import pairwise
-from typing import Any
+from typing import Literal
 
-from rich.style import Style
-from rich.text import Text
 from textual import events
 from textual.strip import Strip
 
 from cockpit.core.state import State
-from cockpit.decide.evidence import noise_of
 from cockpit.decide.schedule import expected_run_s
-from cockpit.read.axis import ticks, time_ticks
-from cockpit.read.score_dots import BestStep, ScoreDot, ScoreDots
-from cockpit.read.scores import kept_experiments
+from cockpit.read.counterfactual import alone_words
+from cockpit.read.learning_curves import LearningCurve, learning_curves
+from cockpit.read.score_dots import ScoreDots
 from cockpit.read.waves import status_word
-from cockpit.tui.figures import difference_words, duration, score_words
-from cockpit.tui.plain import plain
-from cockpit.tui.rows import Row, hint_rows
-from cockpit.tui.theme import Palette
-from cockpit.tui.views.chart import BAND_SDS, alone_steps, class_offsets, good_region
+from cockpit.tui.figures import count, difference_words, duration, score_words
+from cockpit.tui.plain import plain, width_of
+from cockpit.tui.rows import Ink, Row, hint_rows
+from cockpit.tui.views.chart import class_offsets
 from cockpit.tui.views.effects import EffectsView, effects_view
+from cockpit.tui.widgets import score_plot
 from cockpit.tui.widgets.effects import draw_effects
+from cockpit.tui.widgets.learning_curves import SPANS, CurvesLook, draw_learning_curves
 from cockpit.tui.widgets.listing import Listing
+from cockpit.tui.widgets.score_plot import (
+    ALONE,
+    BEST,
+    CRASHED,
+    KEPT,
+    LABELS,
+    MARKED,
+    MARKS,
+    ScoreAxes,
+    ScorePlot,
+    draw_scores,
+)
 
-MARKS = ("·", "▫", "⋄", "▵")
-"""The mark of each hardware class, distinct without colour."""
-WORSE_UP, WORSE_DOWN = "˄", "˅"
-"""Dots beyond the shown values, on the worse edge: the upper one where lower is better."""
+View = Literal["scores", "curves", "effects"]
 ZOOMS = ("all", "good region", "close")
 MANY_DOTS = 5_000
 """With more dots than this, new ends are drawn every MANY_EVERY_S at most: a drawing would delay a key."""
@@ -39,6 +44,7 @@ MANY_EVERY_S = 5.0
 
 
 EMPTY = "Each measured experiment is a dot here. None has been measured yet."
+NO_CURVE = "None of these runs has a curve yet. A curve begins with a run's first steps."
 
 
 class Chart(Listing):
@@ -48,9 +54,14 @@ class Chart(Listing):
     def __init__(self, name: str = "") -> None:
         super().__init__(name)
         self.dots = ScoreDots()
-        self.zoomed = 1
-        self.by_time = True
-        self.effects = False
+        self.view: View = "scores"
+        self.axes = ScoreAxes()
+        self.look = CurvesLook()
+        self.marked: dict[str, None] = {}
+        """The experiments that the person marked, in that order."""
+        self.compared: tuple[str, ...] = ()
+        """The experiments whose curves are shown, beside the incumbent's."""
+        self.compared_words = ""
         self.wave = ""
         """The wave whose effects are shown, if it has any."""
         self.ready = True
@@ -58,9 +69,32 @@ class Chart(Listing):
         self._top = 0
         self._effects: EffectsView | None = None
         self._effects_for: tuple[object, ...] = ()
-        self._cached: list[Strip] = []
-        self._cached_for: tuple[object, ...] = ()
+        self._plot = ScorePlot()
+        self._plot_for: tuple[object, ...] = ()
         self._drawn_at = 0.0
+        self._curves: list[LearningCurve] = []
+        self._curve_rows: list[Strip] = []
+        self._curves_for: tuple[object, ...] = ()
+
+    @property
+    def attempt(self) -> str:
+        """The run of the curve that stands out; empty in other views."""
+        shown = self.view == "curves" and self._curves
+        return self._curves[min(self.look.chosen, len(self._curves) - 1)].attempt if shown else ""
+
+    @property
+    def experiment(self) -> str:
+        """The experiment under the cursor."""
+        return self.attempt.split(".")[0] or self.selected
+
+    @property
+    def can_be_logarithmic(self) -> bool:
+        """Tell whether all values of this view are above 0."""
+        if self.view == "curves":
+            return all(loss > 0 for curve in self._curves for _, loss in curve.points)
+        metric = self.state.session.metric if self.state is not None else None
+        scores = [dot.score for dot in self.dots.by_key.values() if not math.isnan(dot.score)]
+        return metric is not None and all(metric.value(score) > 0 for score in scores)
 
     def keys_of(self, state: State) -> list[str]:
         if self.dots.follow(state) or not self.keys:
@@ -68,47 +102,121 @@ class Chart(Listing):
         return self.keys
 
     def toggle(self, what: str) -> None:
-        """Show the other view, or place experiments by the other axis."""
-        if what == "view":
-            self.effects = not self.effects
-        else:
-            self.by_time = not self.by_time
+        """Show the other view, or change an axis: time or order, logarithmic or linear."""
+        match what:
+            case "view":
+                self.view = "scores" if self.view == "effects" else "effects"
+            case "axis":
+                self.axes = replace(self.axes, by_time=not self.axes.by_time)
+            case "log":
+                if self.view == "curves":
+                    self.look.log = not self.look.log
+                else:
+                    self.axes = replace(self.axes, log=not self.axes.log)
         self.paint()
 
     def zoom(self, steps: int) -> None:
-        self.zoomed = max(0, min(len(ZOOMS) - 1, self.zoomed + steps))
+        if self.view == "curves":
+            self.look.zoom = max(0, min(len(SPANS) - 1, self.look.zoom + steps))
+        else:
+            self.axes = replace(self.axes, zoom=max(0, min(len(ZOOMS) - 1, self.axes.zoom + steps)))
         self.paint()
 
+    def compare(self, experiments: tuple[str, ...], words: str) -> None:
+        """Lay the curves of these experiments over each other. `words` names them in the title."""
+        self.compared, self.compared_words, self.view = experiments, words, "curves"
+        self.look.chosen = 0
+        self._follow_curves()
+        chosen = next((n for n, curve in enumerate(self._curves) if curve.experiment == experiments[0]), 0)
+        self.look.chosen = chosen
+        self.paint()
+
+    def toggle_mark(self, experiment: str) -> None:
+        """Mark an experiment, or take its mark away."""
+        if experiment in self.marked:
+            del self.marked[experiment]
+        else:
+            self.marked[experiment] = None
+        self.paint()
+
+    def back(self) -> bool:
+        """Leave the other view, then the marks. Returns whether there was anything to leave."""
+        left = self.view != "scores" or bool(self.marked)
+        if self.view != "scores":
+            self.view = "scores"
+        else:
+            self.marked.clear()
+        self.paint()
+        return left
+
     def move(self, key: str) -> bool:
-        if self.effects:
+        if self.view == "effects":
             steps = {"up": -1, "down": 1, "page_up": -8, "page_down": 8, "top": -10_000, "bottom": 10_000}
             self._top += steps.get(key, 0)
             self.paint()
             return key in steps
+        if self.view == "curves":
+            return self._move_in_curves(key)
         return super().move({"left": "up", "right": "down"}.get(key, key))
+
+    def _move_in_curves(self, key: str) -> bool:
+        """Move the crosshair along the budget, or to another curve."""
+        look = self.look
+        steps = {"left": -0.01, "right": 0.01, "page_up": -0.1, "page_down": 0.1, "top": -1.0, "bottom": 1.0}
+        if key in steps:
+            look.at = max(0.0, min(1.0, round(look.at + steps[key], 2)))
+        elif key in ("up", "down") and self._curves:
+            look.chosen = (look.chosen + (1 if key == "down" else -1)) % len(self._curves)
+            self.post_message(self.Moved(self.NAME, self.experiment))
+        else:
+            return False
+        self.paint()
+        return True
 
     def rows(self, width: int, height: int) -> list[Strip]:
         state = self.state
         if state is None:
             return [self.titled(width)]
+        if self.view == "curves":
+            return self._curves_drawn(state, width, height)
         if not self.dots.by_key or not self.ready:
             hints = (EMPTY, f"The baseline is the first: a run takes about {duration(expected_run_s(state))}.")
             return [self.titled(width), *hint_rows(width, self.palette, *(hints if self.ready else ("…",)))]
-        if self.effects:
+        if self.view == "effects":
             return self._effect_rows(state, width, height)
         title = self.titled(width, self._note(state))
         room = height - 2
-        chosen = self.selected if self.has_focus else ""
-        wanted = (width, room, self.palette.name, self.zoomed, self.by_time, chosen, self.dots.version)
-        if self._cached_for != wanted and not self._spared(wanted):
-            self._cached = draw(self.dots, state, width, room, self.palette, self.zoomed, self.by_time, chosen)
-            self._cached_for, self._drawn_at = wanted, time.monotonic()
-        return [title, *self._cached, self._legend(state, width)]
+        chosen, marked = self.selected if self.has_focus else "", frozenset(self.marked)
+        wanted = (width, room, self.palette.name, self.axes, chosen, marked, self.dots.version)
+        if self._plot_for != wanted and not self._spared(wanted):
+            self._plot = draw_scores(self.dots, state, width, room, self.palette, self.axes, chosen, marked)
+            self._plot_for, self._drawn_at = wanted, time.monotonic()
+        return [title, *self._plot.rows, self._legend(state, width)]
 
     def _spared(self, wanted: tuple[object, ...]) -> bool:
         """Tell whether very many dots became more, and the last drawing is recent."""
-        same = self._cached_for[:-1] == wanted[:-1]
+        same = self._plot_for[:-1] == wanted[:-1]
         return same and len(self.dots.by_key) > MANY_DOTS and time.monotonic() - self._drawn_at < MANY_EVERY_S
+
+    def _follow_curves(self) -> None:
+        if self.state is not None:
+            self._curves = learning_curves(self.state, self.compared)
+
+    def _curves_drawn(self, state: State, width: int, height: int) -> list[Strip]:
+        self._follow_curves()
+        curves, look = self._curves, self.look
+        if not curves:
+            return [self.titled(width, self.compared_words), *hint_rows(width, self.palette, NO_CURVE)]
+        look.chosen = min(look.chosen, len(curves) - 1)
+        note = f"{'log loss' if look.log else 'loss'} at {look.at:.0%}  {self.compared_words}"
+        if len({curve.experiment for curve in curves}) < len({*self.compared}):
+            note += f"  {count(len(curves), 'curve')} of {len(self.compared)}"
+        lengths = tuple((curve.attempt, len(curve.points)) for curve in curves)
+        wanted = (width, height, self.palette.name, replace(look), lengths)
+        if self._curves_for != wanted:
+            self._curve_rows = draw_learning_curves(state, curves, look, width, height - 1, self.palette)
+            self._curves_for = wanted
+        return [self.titled(width, note), *self._curve_rows]
 
     def _effect_rows(self, state: State, width: int, height: int) -> list[Strip]:
         wanted = (self.wave, self.dots.version)
@@ -127,229 +235,53 @@ class Chart(Listing):
         known = state.experiments.get(self.selected) if self.has_focus else None
         if known is None:
             several = len(class_offsets(state, self.dots.classes(state))) > 1
-            return ZOOMS[self.zoomed] + ("  class offsets taken out" if several else "")
+            log = "  log" if self.axes.log else ""
+            return ZOOMS[self.axes.zoom] + log + ("  class offsets taken out" if several else "")
         values = "  ".join(
             f"{score_words(state.session.metric, sum(v) / len(v))} {plain(name)}" for name, v in known.scores.items()
         )
         return f"{known.id}  {values or 'no score'}  {status_word(state, known)}"
 
     def _legend(self, state: State, width: int) -> Strip:
-        """Return the row below the axis: the mark of each class with the offset taken out of it, and of the lines."""
+        """Return the row below the axis: each mark that is drawn. A class has the offset taken out of it.
+
+        An entry that does not fit has its first two words, or is left out.
+        """
+        drawn = self._plot.marks
         classes = self.dots.classes(state)
         offsets = class_offsets(state, classes)
-        row = Row(width, self.palette).skip(LABELS)
+        entries: list[tuple[str, Ink, str]] = []
         for index, name in enumerate(classes):
-            ink = self.palette["dim"] if index == 0 else self.palette.hardware(index)
+            ink: Ink = self.palette["dim"] if index == 0 else self.palette.hardware(index)
             offset = f" {difference_words(state.session.metric, -offsets[name])}" if offsets.get(name) else ""
             left_out = "" if name in offsets else " not shown: no offset measured yet"
-            row.put(f"{MARKS[index % len(MARKS)]} ", ink).put(f"{plain(name) or 'runs'}{offset}{left_out}", "dim").skip(
-                2
-            )
-        row.put("◆ ", "good").put("kept", "dim").skip(2).put("━ ", "accent").put("best", "dim").skip(2)
-        if self.by_time:
-            row.put("╌ ", "warn").put("one GPU", "dim").skip(2)
-        return row.put("× ", "bad").put("crashed", "dim").strip()
+            if left_out or MARKS[index % len(MARKS)] in drawn:
+                entries.append((MARKS[index % len(MARKS)], ink, f"{plain(name) or 'runs'}{offset}{left_out}"))
+        worse = score_plot.worse_mark(state)
+        others = (
+            (KEPT, "good", "kept"), (BEST, "accent", "best"), (ALONE, "warn", alone_words(state)),
+            (CRASHED, "bad", "crashed"), (MARKED, "warn", "marked"), (worse, "faint", "beyond"),
+        )  # fmt: skip
+        entries += [(mark, ink, words) for mark, ink, words in others if mark in drawn]
+        row = Row(width, self.palette).skip(LABELS)
+        for mark, ink, words in entries:
+            words = words if width_of(words) + 2 <= row.left else " ".join(words.split()[:2])
+            if width_of(words) + 2 <= row.left:
+                row.put(f"{mark} ", ink).put(words, "dim").skip(2)
+        return row.strip()
 
     def on_click(self, event: events.Click) -> None:
-        """Select the nearest dot along the axis."""
-        dots = [dot for dot in self.dots.by_key.values() if not math.isnan(dot.score)]
-        if not dots or self.effects or event.y < self.title_rows:
+        """Select the nearest dot along the axis, or put the crosshair there."""
+        if event.y < self.title_rows:
             return
-        low, high = _span(dots, self.by_time)
-        at = low + (event.x - LABELS) / max(1, self.size.width - LABELS - 1) * (high - low)
-        nearest = min(dots, key=lambda dot: abs(_x(dot, self.by_time, low) - at + low * self.by_time))
-        self.select_index(self.keys.index(nearest.experiment))
-
-
-LABELS = 7
-"""Cells of the labels of the vertical axis."""
-
-
-def _x(dot: ScoreDot, by_time: bool, began: float) -> float:
-    return (dot.at - began) / 3600 if by_time else float(dot.number)
-
-
-def _span(dots: list[ScoreDot], by_time: bool) -> tuple[float, float]:
-    if by_time:
-        return min(dot.at for dot in dots), max(dot.at for dot in dots)
-    return 0.0, float(max(dot.number for dot in dots))
-
-
-def draw(
-    dots: ScoreDots, state: State, width: int, height: int, palette: Palette, zoom: int, by_time: bool, chosen: str
-) -> list[Strip]:
-    """Draw the plot of values in `height` rows. The class that comparisons are made in has the line.
-
-    The dots of other classes are drawn less their class's offset.
-    """
-    # Imported when first drawn: the first paint does without it.
-    from textual_plotext.plot import Plot
-
-    if height < 4 or width < 24:
-        return []
-    began = state.session.created_at
-    classes = dots.classes(state)
-    main = classes[0]
-    offsets = class_offsets(state, classes)
-    everything = [
-        replace(dot, score=dot.score - offsets[dot.hardware]) if offsets[dot.hardware] else dot
-        for dot in dots.by_key.values()
-        if dot.hardware in offsets
-    ]
-    steps = dots.steps(state, main)
-    incumbent = steps[-1].score if steps else None
-    sd = noise_of(state).run_sd if steps else 0.0
-    right = max(_x(dot, by_time, began) for dot in everything)
-    alone = alone_steps(state, right) if by_time else []
-    low, high = good_region([dot.score for dot in everything], zoom, incumbent, sd, alone[-1][1] if alone else None)
-    value = state.session.metric.value
-    bottom, top = state.session.metric.interval(low, high)
-    plot: Any = Plot()
-    plot._limit_size(False, False)  # else it fits the terminal that the process began in: a browser has none
-    plot.plotsize(width, height)
-    plot.theme("clear")
-    plot.xaxes(True, False)
-    plot.yaxes(True, False)
-    plot.ylim(bottom, top)
-    left = min(0.0, right) if not by_time else min(_x(dot, by_time, began) for dot in everything)
-    plot.xlim(left, right if right > left else left + 1)
-    plot.yticks(*ticks(bottom, top, max(2, height // 4), _decimals(bottom, top)))
-    plot.xticks(*time_ticks(left, right, max(2, width // 16), by_time))
-    _alone(plot, [(at, value(held)) for at, held in alone], right, (bottom, top), palette)
-    if steps:
-        xs, ys = _stairs(steps, right, began, by_time)
-        plot.plot(xs, [value(y) for y in ys], marker="braille", color=code_of(palette["accent"]))
-    cells: set[tuple[int, int]] = set()
-    for index, hardware in enumerate(classes):
-        ink = code_of(palette["dim"] if index == 0 else palette.hardware(index))
-        inside = [dot for dot in everything if dot.hardware == hardware and low <= dot.score <= high]
-        thinned = _decimate(inside, cells, width, height, (left, right), (low, high), by_time, began)
-        _scatter(plot, value, thinned, MARKS[index % len(MARKS)], ink, by_time, began)
-    edge = [dot for dot in everything if math.isnan(dot.score)]
-    above = [dot for dot in everything if dot.score > high]
-    _scatter(plot, value, edge[-2 * width :], "×", code_of(palette["bad"]), by_time, began, high)
-    _scatter(
-        plot,
-        value,
-        above[-2 * width :],
-        WORSE_DOWN if state.session.metric.is_higher_better else WORSE_UP,
-        code_of(palette["faint"]),
-        by_time,
-        began,
-        high,
-    )
-    names = set(kept_experiments(state))
-    kept = [
-        ScoreDot(step.experiment, main, step.at, step.number, step.score)
-        for step in steps
-        if step.experiment in names and low <= step.score <= high
-    ]
-    _scatter(plot, value, kept[-4 * width :], "◆", code_of(palette["good"]), by_time, began)
-    _scatter(
-        plot,
-        value,
-        [dot for dot in everything if dot.experiment == chosen],
-        "◎",
-        code_of(palette["warn"]),
-        by_time,
-        began,
-        high,
-    )
-    lines = Text.from_ansi(plot.build()).split("\n", allow_blank=True)
-    band = _band_rows(None if incumbent is None else value(incumbent), sd, bottom, top, height - 2)
-    return [
-        strip_of(line, width, palette, palette.noise if y in band else None) for y, line in enumerate(lines[:height])
-    ]
-
-
-def _alone(
-    plot: Any, steps: list[tuple[float, float]], right: float, shown: tuple[float, float], palette: Palette
-) -> None:
-    """Draw the one-GPU line where it is in range."""
-    stairs = [*steps, (right, steps[-1][1])] if steps else []
-    for (at, held), (until, _) in pairwise(stairs):
-        if shown[0] <= held <= shown[1]:
-            plot.plot([at, until], [held, held], marker="╌", color=code_of(palette["warn"]))
-
-
-def _stairs(steps: list[BestStep], right: float, began: float, by_time: bool) -> tuple[list[float], list[float]]:
-    xs: list[float] = []
-    ys: list[float] = []
-    for step in steps:
-        x = (step.at - began) / 3600 if by_time else float(step.number)
-        if ys:
-            xs.append(x)
-            ys.append(ys[-1])
-        xs.append(x)
-        ys.append(step.score)
-    return [*xs, max(right, xs[-1])], [*ys, ys[-1]]
-
-
-def _scatter(
-    plot: Any, value: Callable[[float], float], dots: list[ScoreDot], mark: str, ink: Any, by_time: bool, began: float,
-    edge: float | None = None,
-) -> None:  # fmt: skip
-    if not dots:
-        return
-    ys = [edge if edge is not None and (math.isnan(d.score) or d.score > edge) else d.score for d in dots]
-    plot.scatter([_x(dot, by_time, began) for dot in dots], [value(y) for y in ys], marker=mark, color=ink)
-
-
-def _decimals(low: float, high: float) -> int:
-    """Return the decimals of the labels of values between two; `ticks` gives more where these do not tell."""
-    size = max(abs(low), abs(high))
-    return 3 if size < 100 else 1 if size < 10_000 else 0
-
-
-def _decimate(
-    dots: list[ScoreDot], taken: set[tuple[int, int]], width: int, height: int, xs: tuple[float, float],
-    ys: tuple[float, float], by_time: bool, began: float,
-) -> list[ScoreDot]:  # fmt: skip
-    """Keep one dot for each cell: others would be drawn over each other."""
-    kept: list[ScoreDot] = []
-    across, down = max(1e-9, xs[1] - xs[0]), max(1e-9, ys[1] - ys[0])
-    for dot in dots:
-        cell = (
-            int((_x(dot, by_time, began) - xs[0]) / across * (width - 1)),
-            int((dot.score - ys[0]) / down * (height - 1)),
-        )
-        if cell not in taken:
-            taken.add(cell)
-            kept.append(dot)
-    return kept
-
-
-def _band_rows(centre: float | None, sd: float, low: float, high: float, rows: int) -> set[int]:
-    """Return the rows of the plot that lie within the noise around the incumbent."""
-    if centre is None or rows < 2:
-        return set()
-    step = (high - low) / (rows - 1)
-    return {y for y in range(rows) if abs(high - y * step - centre) <= max(BAND_SDS * sd, step / 2)}
-
-
-def code_of(style: Style) -> Any:
-    """Return a colour as plotext takes it."""
-    colour = style.color
-    if colour is None or colour.is_default:
-        return "default"
-    if colour.triplet is not None:
-        return tuple(colour.triplet)
-    return colour.number if colour.number is not None else "default"
-
-
-def strip_of(line: Text, width: int, palette: Palette, ground: Style | None) -> Strip:
-    row = Row(width, palette, ground)
-    at = 0
-    spans = sorted(line.spans, key=lambda span: span.start)
-    for span in spans:
-        if span.start > at:
-            row.put(line.plain[at : span.start], "faint")
-        style = span.style if isinstance(span.style, Style) else Style.parse(span.style)
-        if span.end > max(at, span.start):
-            ink = (
-                Style(color=style.color) if style.color is not None and not style.color.is_default else palette["faint"]
-            )
-            row.put(line.plain[max(at, span.start) : span.end], ink)
-        at = max(at, span.end)
-    row.put(line.plain[at:], "faint")
-    return row.strip()
+        share = (event.x - LABELS) / max(1, self.size.width - LABELS - 1)
+        dots = [dot for dot in self.dots.by_key.values() if not math.isnan(dot.score)]
+        if self.view == "curves":
+            self.look.at = self.look.place(event.x, self.size.width)
+            self.paint()
+        elif dots and self.view == "scores":
+            by_time = self.axes.by_time
+            low, high = score_plot.span_of(dots, by_time)
+            at = low + share * (high - low)
+            nearest = min(dots, key=lambda dot: abs(score_plot.place_of(dot, by_time, low) - at + low * by_time))
+            self.select_index(self.keys.index(nearest.experiment))

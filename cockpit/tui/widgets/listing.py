@@ -69,6 +69,12 @@ class Listing(Pane, can_focus=True):
             self.paint()
             self.post_message(self.Moved(self.NAME, key))
 
+    def point_at(self, key: str) -> None:
+        """Select a key without a message: a choice made in another pane is followed."""
+        if key in self.keys and key != self.selected:
+            self.selected = key
+            self.paint()
+
     def select_by(self, steps: int) -> None:
         index = self.keys.index(self.selected) if self.selected in self.keys else 0
         self.select_index(max(0, min(len(self.keys) - 1, index + steps)))

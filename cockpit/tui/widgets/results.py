@@ -1,6 +1,7 @@
 """The results: every experiment that the query matches, in the order the person chose, one row each."""
 
 import math
+from collections.abc import Mapping
 
 from textual import events
 from textual.strip import Strip
@@ -17,6 +18,7 @@ from cockpit.tui.plain import plain, width_of
 from cockpit.tui.rows import Row, hint_rows
 from cockpit.tui.views.review import GLYPHS
 from cockpit.tui.widgets.listing import Listing
+from cockpit.tui.widgets.score_plot import MARKED
 
 WIDE_FROM = 90
 """Columns from which a row has the status in words."""
@@ -41,6 +43,8 @@ class Results(Listing):
         self.asked = ""
         """The query as the person wrote it; empty for every experiment."""
         self.sort = SORTS[0]
+        self.marked: Mapping[str, None] = {}
+        """The experiments that are marked for a comparison."""
         self._terms: Query = ()
         self._listed: list[str] = []
         self._listed_for: tuple[object, ...] = ()
@@ -110,7 +114,8 @@ class Results(Listing):
     def _row(self, state: State, view: ResultRow, width: int, hardware: int) -> Strip:
         ground = self.palette.selection if view.experiment == self.selected else None
         glyph, ink = GLYPHS[view.status]
-        row = Row(width, self.palette, ground).put(glyph, ink).skip()
+        row = Row(width, self.palette, ground).put(glyph, ink)
+        row.put(MARKED if view.experiment in self.marked else " ", "warn")
         row.put(plain(view.experiment), "key", 7)
         if width >= WIDE_FROM:
             row.put(status_word(state, state.experiments[view.experiment]), ink, 11)

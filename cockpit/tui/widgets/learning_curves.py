@@ -1,0 +1,232 @@
+"""Learning curves laid over each other, with one crosshair that reads all of them at one fraction of the budget."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from textual.strip import Strip
+
+from cockpit.core.state import State
+from cockpit.read.axis import log_ticks, ticks
+from cockpit.read.changes import change_parts
+from cockpit.read.learning_curves import LearningCurve
+from cockpit.tui.figures import bare, short_name, signed
+from cockpit.tui.plain import plain
+from cockpit.tui.rows import Ink, Row, side_by_side
+from cockpit.tui.theme import Palette
+from cockpit.tui.widgets.braille import Braille
+from cockpit.tui.widgets.curve import columns_of
+
+LETTERS = "abcdefghijkl"
+"""The name of each curve in the plot and in its table, in order."""
+LABELS = 7
+SPANS = (1.0, 0.5, 0.25, 0.1)
+"""The fractions of the budget that the zooms show."""
+BESIDE_FROM = 76
+"""Columns from which the table of values is beside the plot."""
+TABLE_LEAST = 31
+TABLE_MOST = 60
+ENTRY = 23
+"""Cells of `a e0019 2.8134 −0.0123` below the plot."""
+LEAST_PLOT = 5
+STEEP = 8
+"""The part of the budget, one in this many, in which the loss falls steeply."""
+
+
+@dataclass
+class CurvesLook:
+    """The person's choice: the crosshair, the curve that stands out, and the axes."""
+
+    at: float = 1.0
+    """The crosshair's place, as a fraction of the budget."""
+    chosen: int = 0
+    zoom: int = 1
+    """A place in SPANS: the second half first, where curves differ."""
+    log: bool = False
+
+    def span(self) -> tuple[float, float]:
+        """Return the fractions of the budget that are shown, with the crosshair among them."""
+        wide = SPANS[self.zoom]
+        left = max(0.0, min(1.0 - wide, self.at - wide / 2))
+        return left, left + wide
+
+    def place(self, x: int, width: int) -> float:
+        """Return the fraction of the budget at a column of a pane."""
+        left, right = self.span()
+        share = (x - LABELS) / max(1, plot_width(width) - LABELS - 2)
+        return round(max(0.0, min(1.0, left + share * (right - left))), 2)
+
+
+def plot_width(width: int) -> int:
+    """Return the columns of the plot: the table of values takes the others where they are many."""
+    return width - max(TABLE_LEAST, min(TABLE_MOST, width // 3)) if width >= BESIDE_FROM else width
+
+
+def draw_learning_curves(
+    state: State, curves: Sequence[LearningCurve], look: CurvesLook, width: int, height: int, palette: Palette
+) -> list[Strip]:
+    """Draw the plot in `height` rows, with the value of each curve at the crosshair beside or below it."""
+    table = width - plot_width(width)
+    if table:
+        plot = _plot(curves, look, width - table, height, palette)
+        entries = _table(state, curves, look, table, height, palette)
+        blank = Strip.blank(table, palette.base)
+        entries += [blank] * (len(plot) - len(entries))
+        return [side_by_side([left, right], width, palette.base) for left, right in zip(plot, entries, strict=False)]
+    each = max(1, (width - 1) // ENTRY)
+    lines = min(-(-len(curves) // each), max(0, height - LEAST_PLOT - 1))
+    return _plot(curves, look, width, height - lines, palette) + _lines(curves, look, each, lines, width, palette)
+
+
+def inks_of(curves: Sequence[LearningCurve], look: CurvesLook, palette: Palette) -> list[Ink]:
+    """Return the ink of each curve. The chosen one stands out in bold, the incumbent's is dim."""
+    inks: list[Ink] = []
+    for number, curve in enumerate(curves):
+        ink: Ink = "dim" if curve.is_incumbent else palette.hardware(number)
+        inks.append("key" if number == look.chosen else ink)
+    return inks
+
+
+def _plot(curves: Sequence[LearningCurve], look: CurvesLook, width: int, height: int, palette: Palette) -> list[Strip]:
+    across, down = width - LABELS - 1, height - 1
+    if down < 3 or across < 12:
+        return []
+    left, right = look.span()
+    drawn = [columns_of(list(curve.points), left, right, 2 * across) for curve in curves]
+    losses = [loss for columns in drawn for loss in columns if loss is not None and (not look.log or loss > 0)]
+    if not losses:
+        hint = Row(width, palette).skip(LABELS).put("No curve lies in this part of the budget.", "dim").strip()
+        return [hint, *[Strip.blank(width, palette.base)] * (height - 1)]
+    low, high = min(losses), _top(drawn, look, left)
+    margin = 0.02 * (high - low) or 1e-3 * max(abs(low), 1e-3)
+    low, high = low - (0 if look.log else margin), high + margin
+    scale: Callable[[float], float] = math.log10 if look.log else float
+    bottom, span = scale(low), max(scale(high) - scale(low), 1e-9)
+
+    def dot(loss: float) -> int:
+        return round((1 - (scale(loss) - bottom) / span) * (4 * down - 1))
+
+    dots = Braille(across, down)
+    inks = inks_of(curves, look, palette)
+    order = sorted(range(len(curves)), key=lambda number: (number == look.chosen, not curves[number].is_incumbent))
+    for number in order:
+        ys = [None if loss is None or (look.log and loss <= 0) else dot(loss) for loss in drawn[number]]
+        dots.draw(ys, inks[number], 3 if curves[number].is_incumbent else 1)
+    cross = round((look.at - left) / (right - left) * (across - 1))
+    letters: dict[int, tuple[str, Ink]] = {}
+    for number in reversed(order):
+        loss = curves[number].loss(look.at)
+        if loss is not None and (not look.log or loss > 0):
+            letters.setdefault(max(0, min(down - 1, dot(loss) // 4)), (LETTERS[number], inks[number]))
+    values, labels = (log_ticks if look.log else ticks)(low, high, max(2, height // 4), 2)
+    marked = {dot(value) // 4: label for value, label in zip(values, labels, strict=True)}
+    rows = []
+    for y in range(down):
+        row = Row(width, palette).put(marked.get(y, ""), "faint", LABELS - 1, right=True)
+        row.put("┤" if y in marked else "│", "faint")
+        for x in range(across):
+            letter, ink = dots.cell(x, y)
+            if x == cross and y in letters:
+                row.put(*letters[y])
+            elif x == cross and letter == " ":
+                row.put("┊", "dim")
+            else:
+                row.put(letter, ink or "dim")
+        rows.append(row.strip())
+    return [*rows, _axis(left, right, across, width, palette)]
+
+
+def _top(drawn: Sequence[Sequence[float | None]], look: CurvesLook, left: float) -> float:
+    """Return the highest loss of a linear axis. The steep beginning of training is left out where it would dwarf the
+    rest."""
+    late = [loss for columns in drawn for loss in columns[len(columns) // STEEP :] if loss is not None]
+    steep = left == 0 and not look.log and late
+    return max(late if steep else [loss for columns in drawn for loss in columns if loss is not None])
+
+
+def _axis(left: float, right: float, across: int, width: int, palette: Palette) -> Strip:
+    row = Row(width, palette).skip(LABELS)
+    values, labels = ticks(100 * left, 100 * right, max(2, across // 12), 0, "%")
+    for value, label in zip(values, labels, strict=True):
+        at = LABELS + round((value / 100 - left) / (right - left) * (across - 1))
+        column = min(max(LABELS, at - len(label) // 2), width - len(label))
+        if column > row.at or row.at == LABELS:
+            row.to(column).put(label, "faint")
+    return row.strip()
+
+
+def _table(
+    state: State, curves: Sequence[LearningCurve], look: CurvesLook, width: int, height: int, palette: Palette
+) -> list[Strip]:
+    """Return a row for each curve: its letter, its run, the loss at the crosshair, and its change where there is room.
+
+    The incumbent's own row says so in the place of a difference.
+    """
+    inks = inks_of(curves, look, palette)
+    twice, about = _repeated(curves), _changes(state, curves)
+    rows = []
+    for number, curve in list(enumerate(curves))[:height]:
+        chosen = number == look.chosen
+        row = Row(width, palette, palette.selection if chosen else None).skip(1)
+        row.put(LETTERS[number], inks[number]).skip()
+        row.put(curve.attempt if curve.experiment in twice else curve.experiment, "key" if chosen else "text", 9)
+        row.put(_loss_words(curve, look.at), "text", 8)
+        row.put(*_difference(curves, curve, look.at), 9).skip()
+        words = curve.hardware if curve.experiment in twice else about[curve.experiment]
+        row.put(plain(words) if row.left >= 8 else "", "dim")
+        rows.append(row.strip())
+    return rows
+
+
+def _lines(
+    curves: Sequence[LearningCurve], look: CurvesLook, each: int, lines: int, width: int, palette: Palette
+) -> list[Strip]:
+    inks, twice = inks_of(curves, look, palette), _repeated(curves)
+    first = max(0, look.chosen // each - lines + 1) * each
+    rows = []
+    for line in range(lines):
+        row = Row(width, palette).skip()
+        for number in range(first + line * each, min(len(curves), first + (line + 1) * each)):
+            curve = curves[number]
+            row.put(LETTERS[number], inks[number]).skip()
+            name = curve.attempt[len(curve.experiment) :] if curve.experiment in twice else curve.experiment
+            row.put(name, "key" if number == look.chosen else "text", 6)
+            row.put(_loss_words(curve, look.at), "text", 7).put(*_difference(curves, curve, look.at, 3), 8)
+        rows.append(row.strip())
+    return rows
+
+
+def _changes(state: State, curves: Sequence[LearningCurve]) -> dict[str, str]:
+    """Return the change of each experiment in short words, without the parts that all but the incumbent have."""
+    parts = {curve.experiment: change_parts(state.experiments[curve.experiment]) for curve in curves}
+    others = [set(parts[curve.experiment]) for curve in curves if not curve.is_incumbent]
+    common = set.intersection(*others) if len(others) > 1 else set()
+    return {
+        name: ", ".join(f"{short_name(what)} {bare(said)}" for what, said in mine if (what, said) not in common)
+        for name, mine in parts.items()
+    }
+
+
+def _repeated(curves: Sequence[LearningCurve]) -> set[str]:
+    """Return the experiments with several curves here."""
+    names = [curve.experiment for curve in curves]
+    return {name for name in names if names.count(name) > 1}
+
+
+def _loss_words(curve: LearningCurve, at: float) -> str:
+    loss = curve.loss(at)
+    if loss is not None:
+        return f"{loss:.4f}" if abs(loss) < 100 else f"{loss:.4g}" if abs(loss) < 1e5 else f"{loss:.0e}"
+    last = curve.points[-1][0] if curve.points else 0.0
+    return f"to {last:.0%}" if last < at else "–"
+
+
+def _difference(curves: Sequence[LearningCurve], curve: LearningCurve, at: float, digits: int = 4) -> tuple[str, str]:
+    """Return the difference in loss to the incumbent's at the crosshair, and its ink."""
+    if curve.is_incumbent:
+        return "best", "dim"
+    loss = curve.loss(at)
+    against = next((other.loss(at) for other in curves if other.is_incumbent), None)
+    if loss is None or against is None:
+        return "", "dim"
+    return signed(loss - against, digits), "good" if loss < against else "bad"
