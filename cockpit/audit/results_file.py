@@ -6,36 +6,24 @@ level is divided by the number of experiments since the last keep.
 """
 
 import ast
-import csv
 import math
 import re
 from pathlib import Path
 from statistics import NormalDist, variance
 
-import msgspec
-
 from cockpit.audit.claims import LEVEL, AuditError, Finding, Judgement
+from cockpit.audit.results_tsv import ResultRow, read_rows
 from cockpit.variant.errors import VariantError
 from cockpit.variant.guard import check_variant
 from cockpit.variant.repository import git_answer, open_repository
 
 PUBLISHED_SD = 0.0006
 """SD of val_bpb between sessions of upstream's train.py on an H200: the default ran 0.9906 to 0.9931."""
-WANTED = ("commit", "val_bpb", "status")
 PROTECTED = ("prepare.py",)
+CLAIM_CHARS = 80
 IMPLAUSIBLE_BELOW = 0.3
 """val_bpb that no language model of this size reaches: English text has about 0.6 to 0.9 bits a byte."""
 _SEED = re.compile(r"seed", re.IGNORECASE)
-
-
-class Row(msgspec.Struct, frozen=True):
-    """A line of results.tsv."""
-
-    number: int
-    commit: str
-    val_bpb: float
-    status: str
-    description: str
 
 
 class History:
@@ -66,7 +54,7 @@ class History:
 
 def audit_results(path: Path) -> list[Finding]:
     """Judge each keep of a results.tsv. Raises AuditError."""
-    rows = _rows(path)
+    rows = read_rows(path)
     top = next((folder for folder in path.resolve().parents if (folder / ".git").exists()), None)
     history = None
     if top is not None:
@@ -81,17 +69,17 @@ def audit_results(path: Path) -> list[Finding]:
             history.close()
 
 
-def _findings(path: Path, rows: list[Row], history: History | None) -> list[Finding]:
+def _findings(path: Path, rows: list[ResultRow], history: History | None) -> list[Finding]:
     sd, source = _noise(rows)
     findings: list[Finding] = []
-    last: Row | None = None
+    last: ResultRow | None = None
     tried = 0
     for row in rows:
         tried += row.status != "crash"
         if row.status != "keep":
             continue
         if last is not None:
-            claim = f"line {row.number}, {row.commit} {row.description}".strip()
+            claim = f"line {row.number}, {row.commit} {row.description[:CLAIM_CHARS]}".strip()
             problem = _problem(row, last, history)
             if problem:
                 findings.append(Finding(claim, Judgement.INVALID, problem))
@@ -103,20 +91,20 @@ def _findings(path: Path, rows: list[Row], history: History | None) -> list[Find
     return findings
 
 
-def _judged(claim: str, row: Row, last: Row, sd: float, source: str, tried: int) -> Finding:
-    gain = row.val_bpb - last.val_bpb
+def _judged(claim: str, row: ResultRow, last: ResultRow, sd: float, source: str, tried: int) -> Finding:
+    gain = row.value - last.value
     needed = NormalDist().inv_cdf(1 - LEVEL / tried) * math.sqrt(2) * sd
     best = "one run" if tried == 1 else f"the best of {tried} runs"
     told = f"{gain:+.4f}; by luck alone {best} may reach {-needed:+.4f} (run SD {sd:.5f}, {source})"
     return Finding(claim, Judgement.REAL if -gain >= needed else Judgement.NOT_SHOWN, told)
 
 
-def _noise(rows: list[Row]) -> tuple[float, str]:
+def _noise(rows: list[ResultRow]) -> tuple[float, str]:
     """Return the SD of a run, and where it is from."""
     by_commit: dict[str, list[float]] = {}
     for row in rows:
-        if row.status != "crash" and row.val_bpb > 0:
-            by_commit.setdefault(row.commit, []).append(row.val_bpb)
+        if row.status != "crash" and row.value > 0:
+            by_commit.setdefault(row.commit, []).append(row.value)
     repeated = [values for values in by_commit.values() if len(values) > 1 and len(set(values)) > 1]
     freedom = sum(len(values) - 1 for values in repeated)
     if freedom < 3:
@@ -125,10 +113,10 @@ def _noise(rows: list[Row]) -> tuple[float, str]:
     return math.sqrt(squares / freedom), f"from {freedom + len(repeated)} repeats in the file"
 
 
-def _problem(row: Row, last: Row, history: History | None) -> str:
+def _problem(row: ResultRow, last: ResultRow, history: History | None) -> str:
     """Return why a keep does not count, in a sentence; empty where it may."""
-    if not math.isfinite(row.val_bpb) or row.val_bpb < IMPLAUSIBLE_BELOW:
-        return f"a val_bpb of {row.val_bpb:g} is impossible for a language model of this size"
+    if not math.isfinite(row.value) or row.value < IMPLAUSIBLE_BELOW:
+        return f"a val_bpb of {row.value:g} is impossible for a language model of this size"
     if history is None:
         return ""
     commit, before = history.full_name(row.commit), history.full_name(last.commit)
@@ -161,23 +149,3 @@ def _changed(source: str, earlier: str) -> set[str]:
     except (SyntaxError, ValueError, RecursionError):
         new, old = source.splitlines(), earlier.splitlines()
     return {line.strip() for line in new} ^ {line.strip() for line in old}
-
-
-def _rows(path: Path) -> list[Row]:
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file, delimiter="\t")
-            if missing := [name for name in WANTED if name not in (reader.fieldnames or ())]:
-                raise AuditError(f"{path} is not a results.tsv: its first line has no column {missing[0]}")
-            return [_row(path, number, fields) for number, fields in enumerate(reader, 2)]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise AuditError(f"{path} is not a results.tsv: {error}") from None
-
-
-def _row(path: Path, number: int, fields: dict[str, str | None]) -> Row:
-    try:
-        value = float(fields["val_bpb"] or "nan")
-    except ValueError:
-        raise AuditError(f"{path}, line {number}: {fields['val_bpb']!r} is not a val_bpb") from None
-    words = {name: " ".join((fields.get(name) or "").split()) for name in ("commit", "status", "description")}
-    return Row(number, words["commit"], value, words["status"].lower(), words["description"][:80])

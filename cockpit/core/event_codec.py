@@ -66,6 +66,7 @@ from cockpit.core.events import (
     WorkerStopped,
 )
 from cockpit.core.model import EndMode
+from cockpit.core.seat_events import PriorTaken
 from cockpit.core.task_events import TaskOffered, TaskTaken
 
 AnyEvent = (
@@ -77,7 +78,7 @@ AnyEvent = (
     | Certified | CapReached | Looked | AgentSeated | PermissionAnswered
     | TurnUnmetered | Launching | ClusterUp | ClusterSeen | ClusterFailed | ClusterWaiting
     | LaunchStep | TaskTaken | TaskOffered | ClusterGivenUp | ClusterStopping | ClusterDown | ClusterFlagged | Said
-    | FindingRecorded | PhaseSet
+    | FindingRecorded | PhaseSet | PriorTaken
     | ApiReserved | ApiReleased | ApiUsed | Trouble
 )  # fmt: skip
 

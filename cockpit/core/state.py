@@ -23,6 +23,7 @@ from cockpit.core.model import (
     Value,
     Wave,
 )
+from cockpit.core.prior import PriorFinding
 from cockpit.core.totals import EarlyStops, Spend
 
 CONVERSATION_LINES = 2_000
@@ -101,6 +102,8 @@ class State(msgspec.Struct, omit_defaults=True):
     clusters: dict[str, Cluster] = {}
     messages: list[Message] = []
     findings: list[Finding] = []
+    prior: list[PriorFinding] = []
+    """Findings from before the session: what to try first, never evidence."""
     spend: Spend = msgspec.field(default_factory=Spend)
     early_stops: EarlyStops = msgspec.field(default_factory=EarlyStops)
 

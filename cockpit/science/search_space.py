@@ -158,6 +158,17 @@ def position(dimension: Dimension, value: Value) -> float:
             return (index + 0.5) / len(options)
 
 
+def holds(dimension: Dimension, value: Value) -> bool:
+    """Tell if a value lies in its dimension: a number between the ends, or one of the options."""
+    if isinstance(dimension, Choice):
+        return value in dimension.options
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    if isinstance(dimension, Ladder):
+        return dimension.rungs[0] <= value <= dimension.rungs[-1]
+    return dimension.low <= value <= dimension.high
+
+
 def value_at(dimension: Dimension, place: float) -> Value:
     """Return the value at a position from 0 to 1, the inverse of `position`, rounded as a person would write it."""
     place = min(1.0, max(0.0, place))

@@ -44,6 +44,8 @@ class NewSession(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     early_stopping: bool = True
     """End runs whose curves can no longer reach the incumbent."""
     seed: Count = 1337
+    prior: tuple[str, ...] = ()
+    """Files with the findings of others, which are tried first: results.tsv, or a session's export or report."""
 
 
 class EnvelopeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -37,6 +37,7 @@ from cockpit.worker.create_error import CreateError
 from cockpit.worker.intake import baseline_wave
 from cockpit.worker.knob_ranges import knob_ranges, knobs_note, preset_ranges
 from cockpit.worker.links import InputError, find_links
+from cockpit.worker.prior import prior_events
 from cockpit.worker.seeds import seeded_baseline
 from cockpit.worker.sky_session import CLUSTERS_AT_MOST, read_task_file, sky_fleet, task_taken
 
@@ -120,6 +121,7 @@ def check(folder: SessionFolder, repo: Path, settings: Settings) -> None:
     _mode(settings.session.mode)
     _check_proposer(settings.session.proposer)
     _check_seat(settings)
+    _check_prior(settings)
     _check_script(script_of(settings.research), settings.session.fleet)
     store = VariantStore(repo, folder.name, metric_of(settings.research), script_of(settings.research))
     try:
@@ -133,7 +135,7 @@ def check(folder: SessionFolder, repo: Path, settings: Settings) -> None:
 def create(folder: SessionFolder, plan: Plan, at: float) -> None:
     """Make the session. Raises CreateError, VariantError or LedgerError, and leaves nothing behind then."""
     check(folder, plan.repo, plan.settings)
-    events = _first_events(plan, at)
+    events = _first_events(folder, plan, at)
     if not folder.root.parent.exists():
         folder.root.parent.mkdir(parents=True)
         folder.root.parent.chmod(FOLDER_MODE)
@@ -195,7 +197,7 @@ def _is_leftover(folder: SessionFolder) -> bool:
         return False
 
 
-def _first_events(plan: Plan, at: float) -> list[Event]:
+def _first_events(folder: SessionFolder, plan: Plan, at: float) -> list[Event]:
     new = plan.settings.session
     spec = fleet_spec(plan.settings, plan.repo, plan.speed)
     mode = _mode(new.mode)
@@ -207,16 +209,18 @@ def _first_events(plan: Plan, at: float) -> list[Event]:
         variant, head = seeded.variant, store.head()
         source = store.source(variant.commit)
         links = _links(store, variant, plan, spec.kind == "local")
+        made = _session(plan, spec, head, source, links, at)
+        session = msgspec.structs.replace(made, seed_by=seeded.taken_by)
+        prior = prior_events(folder, session, store, source, new.prior, at)
     finally:
         store.close()
-    made = _session(plan, spec, head, source, links, at)
-    session = msgspec.structs.replace(made, seed_by=seeded.taken_by)
     envelope = msgspec.convert(msgspec.structs.asdict(plan.settings.envelope), Envelope)
     return [
         SessionCreated(at=at, session=session, mode=mode, envelope=envelope),
         *task_taken(plan.repo, session, at),
         *_notes(plan, session, variant, at),
         *seeded.notes,
+        *prior,
         *_seated(plan, at),
         baseline_wave(variant, session, at),
     ]
@@ -254,6 +258,12 @@ def _session(plan: Plan, spec: FleetSpec, head: str, source: str, links: dict[st
         access=_access(plan.settings, plan.repo, links, spec.kind == "sky"),
         rescore=_rescore(plan, spec),
     )
+
+
+def _check_prior(settings: Settings) -> None:
+    for name in settings.session.prior:
+        if not Path(name).expanduser().is_file():
+            raise CreateError(f"--prior: there is no file {name}")
 
 
 def _seated(plan: Plan, at: float) -> list[Event]:

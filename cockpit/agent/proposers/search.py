@@ -11,9 +11,10 @@ from cockpit.core.intents import Arm, Draft
 from cockpit.core.model import Change, Experiment, ExperimentStatus, Outcome, Value, WaveKind
 from cockpit.core.state import State, constants_of
 from cockpit.decide.evidence import noise_of, readings_of
+from cockpit.read.prior import first_to_try
 from cockpit.science.compare import reference_score
 from cockpit.science.noise import Noise
-from cockpit.science.search_space import Dimension, search_space
+from cockpit.science.search_space import Dimension, fit_overrides, holds, search_space
 
 MAX_EXPERIMENTS = 400
 """The newest experiments that are read, besides the best."""
@@ -40,15 +41,49 @@ class Search:
         history = api.read(search_history)
         if not history.base:
             raise ProposerTrouble("search waits for the baseline", retry_in_s=NO_BASELINE_RETRY_S)
+        first = api.read(lambda state: prior_arms(state, history)[: request.arms])
+        taken = len(api.propose(_prior_draft(history, first, request)).experiments) if first else 0
+        if taken == request.arms:
+            return
+        pending = [*history.pending, *({**history.base_constants, **arm.change.constants} for arm in first)]
+        arms = request.arms - taken
         try:
-            found = next_arms(
-                history.dimensions, history.base_constants, history.tried, history.pending, request.arms, history.seed
-            )
+            found = next_arms(history.dimensions, history.base_constants, history.tried, pending, arms, history.seed)
         except ValueError as error:
             raise ProposerTrouble(f"search cannot propose: {error}", retry_in_s=EXHAUSTED_RETRY_S) from None
+        if not found and taken:
+            return
         if not found:
             raise ProposerTrouble("search has tried everything near the best", retry_in_s=EXHAUSTED_RETRY_S)
         api.propose(draft(history, found, request))
+
+
+def prior_arms(state: State, history: SearchHistory) -> list[Arm]:
+    """Return the gains from before the session as arms on the base, where its constants can take their values."""
+    arms: dict[str, Arm] = {}
+    for finding in first_to_try(state):
+        dimensions = history.dimensions
+        if not all(name in dimensions and holds(dimensions[name], value) for name, value in finding.constants.items()):
+            continue
+        change = fit_overrides(history.base_constants, finding.constants)
+        if change:
+            arms.setdefault(repr(sorted(change.items())), Arm(Change(change), why=f"{finding.source}: {finding.text}"))
+    return list(arms.values())
+
+
+def _prior_draft(history: SearchHistory, arms: Sequence[Arm], request: ProposalRequest) -> Draft:
+    return Draft(
+        proposer=Search.name,
+        question="Do the gains from before this session hold here?",
+        hypothesis="A change that helped the same repository before helps again.",
+        base=history.base,
+        arms=tuple(arms),
+        kind=_kind(request),
+    )
+
+
+def _kind(request: ProposalRequest) -> WaveKind:
+    return WaveKind.FILLER if request.reason == "filler" else WaveKind.WAVE
 
 
 def draft(history: SearchHistory, found: Sequence[Mapping[str, Value]], request: ProposalRequest) -> Draft:
@@ -63,7 +98,7 @@ def draft(history: SearchHistory, found: Sequence[Mapping[str, Value]], request:
         hypothesis="Good configurations lie near, and between, the best ones.",
         base=history.base,
         arms=tuple(arms),
-        kind=WaveKind.FILLER if request.reason == "filler" else WaveKind.WAVE,
+        kind=_kind(request),
     )
 
 

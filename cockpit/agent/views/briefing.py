@@ -7,6 +7,7 @@ The tools return the rest on request.
 from collections.abc import Collection, Iterable
 
 from cockpit.agent.views import result_sections, session_sections
+from cockpit.agent.views.prior_section import prior
 from cockpit.agent.views.quoting import clip, plain, quoted
 from cockpit.core.state import State
 
@@ -32,6 +33,7 @@ def now(state: State, author: str, at: float, summary: str = "", new_waves: Coll
         result_sections.open_waves(state),
         result_sections.constants(state),
         result_sections.findings(state, summary),
+        prior(state),
         result_sections.rejected(state),
         session_sections.conversation(state, author),
     )

@@ -19,7 +19,7 @@ TAKE_REPO = ("new", "open", "doctor")
 """Commands that take --repo; every other one finds the repository in its session."""
 NEW_FLAGS = (
     "fleet", "clusters", "hardware", "infra", "mode", "proposer", "agent", "corpus", "budget_usd",
-    "budget_hours", "early_stopping", "seed",
+    "budget_hours", "early_stopping", "seed", "prior",
 )  # fmt: skip
 """Flags of `new` that are settings of the session."""
 
@@ -76,6 +76,8 @@ def _add_new(command: Command) -> None:
     it.add_argument("--no-early-stopping", dest="early_stopping", action="store_const", const=False,
                     help="let every run finish")  # fmt: skip
     it.add_argument("--seed", type=seed, help="of the first run of everything (default: 1337)")
+    it.add_argument("--prior", action="append", metavar="FILE",
+                    help="findings of others, tried first: a results.tsv, or a session's export or report")  # fmt: skip
     add_research_flags(it)
 
 

@@ -3,6 +3,7 @@
 from cockpit.core.events import FindingRecorded, Interrupted, Looked, PhaseSet, Said, Trouble
 from cockpit.core.fold.handlers import Handlers
 from cockpit.core.model import Finding, Message
+from cockpit.core.seat_events import PriorTaken
 from cockpit.core.state import CONVERSATION_LINES, State, is_answered
 
 AGENTS_REMEMBERED = 64
@@ -32,6 +33,10 @@ def _phase(state: State, event: PhaseSet) -> None:
     say(state, event.at, event.author, event.phase, "phase")
 
 
+def _prior(state: State, event: PriorTaken) -> None:
+    state.prior.extend(event.findings)
+
+
 def _trouble(state: State, event: Trouble) -> None:
     say(state, event.at, event.about or "cockpit", event.text, "trouble")
 
@@ -51,6 +56,7 @@ HANDLERS: Handlers = {
     Said: _said,
     FindingRecorded: _finding,
     PhaseSet: _phase,
+    PriorTaken: _prior,
     Trouble: _trouble,
     Interrupted: _interrupted,
     Looked: _looked,
