@@ -84,8 +84,14 @@ def _cluster_lines(state: State, found: Json) -> Iterator[str]:
     for cluster in found["clusters"][:CLUSTERS_AT_MOST]:
         attempt = state.attempts.get(cluster["attempt"] or "")
         evaluating = "  evaluating" if attempt is not None and is_evaluating(attempt) else ""
-        doing = f"{attempt.id}{evaluating}" if attempt is not None else clean(cluster["message"])[:60]
+        doing = f"{attempt.id}{evaluating}" if attempt is not None else _told(cluster)
         yield f"  {cluster['name']:<8} {cluster['hardware'] or '?':<6} {cluster['state']:<10} {doing}"
+
+
+def _told(cluster: Json) -> str:
+    """Return what is told of a cluster without a run: its message, and the time and cost of its launch."""
+    note = f" ({cluster['launch']})" if cluster["launch"] else ""
+    return clean(cluster["message"])[:60] + note
 
 
 def _need_lines(state: State, found: Json) -> Iterator[str]:

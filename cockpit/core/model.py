@@ -343,6 +343,8 @@ class Cluster(msgspec.Struct, omit_defaults=True):
     """True where it was given up and is not known to be down: it may be billing."""
     launch_billed_s: float = 0.0
     """Billed seconds of its launch before the launch last waited."""
+    launch_s: float = 0.0
+    """Seconds of its last launch that succeeded, its set-up included and its waits left out."""
     rests: bool = False
     """True where it went down because it was idle; it is launched again when there is work."""
     gpus: int = 1

@@ -7,6 +7,7 @@ from cockpit.core.state import State, ending_text
 from cockpit.decide.budget import accounts
 from cockpit.read.checks import origin_of, unchecked
 from cockpit.read.forecasts import forecasts_of
+from cockpit.read.launches import launch_note
 from cockpit.read.needs import needs
 from cockpit.read.scores import kept_estimate, kept_experiments, score_of
 from cockpit.read.second_metrics import second_means
@@ -94,6 +95,7 @@ def _cluster(state: State, name: str, now: float) -> Json:
         "idle_seconds": round(max(0.0, now - cluster.since), 1) if idle else 0.0,
         "held": cluster.held,
         "message": cluster.message,
+        "launch": launch_note(state, cluster, now),
     }
 
 

@@ -96,6 +96,8 @@ class FakeCloud:
         self.prefers = ""
         """The class that a launch chooses, free or not, where its task has it."""
         self.status_takes_s = 0.0
+        self.history: list[SimpleNamespace] = []
+        """Requests that are over, the latest first."""
         self._requests: dict[str, tuple[str, str, threading.Event, list[Any]]] = {}
 
     # The events of clusters
@@ -169,8 +171,12 @@ class FakeCloud:
             raise result[0]
         return result[0]
 
-    def api_status(self, cluster_name: str) -> list[SimpleNamespace]:
+    def api_status(
+        self, cluster_name: str = "", all_status: bool = False, limit: int = 0, fields: tuple[str, ...] = ()
+    ) -> list[SimpleNamespace]:
         self._reach()
+        if all_status:
+            return self.history
         return [
             SimpleNamespace(name=name, cluster_name=cluster)
             for name, cluster, done, _ in list(self._requests.values())

@@ -11,7 +11,7 @@ from typing import TypeVar
 import pytest
 
 from cockpit.core.model import ClusterSpec
-from cockpit.fleet.base import ClusterReady, Job, JobStarted, Report
+from cockpit.fleet.base import ClusterReady, Expected, Job, JobStarted, JobSubmitted, Report
 from cockpit.fleet.sky import cluster as sky_cluster
 from cockpit.fleet.sky import fleet as sky_fleet
 from cockpit.fleet.sky import follow, launch, launch_log, probe, setup
@@ -74,14 +74,22 @@ class FakeNight:
             self.fleet.launch(name)
         self.until(lambda: set(clusters) <= {report.cluster for report in self.of(ClusterReady)})
 
-    def run(self, name: str, cluster: str = "gpu-01") -> None:
-        """Submit a job and wait for its start."""
+    def recovered(self, cluster: str) -> None:
+        """Find a cluster up that an earlier fleet launched."""
+        self.fleet.recover(Expected((cluster,), ()))
+        self.until(lambda: self.of(ClusterReady))
+
+    def run(self, name: str, cluster: str = "gpu-01", waits_for_start: bool = True) -> None:
+        """Submit a job and wait for its start, or only until the cluster has it."""
         source = self.root / "runs" / name
         source.mkdir(parents=True)
         (source / "train.py").write_text("")
         log = self.root / "logs" / f"{name}.log"
         self.fleet.submit(Job(name, cluster, source, log, {"EXPERIMENT_ID": name}, (), 600.0))
-        self.until(lambda: any(report.job == name for report in self.of(JobStarted)))
+        if waits_for_start:
+            self.until(lambda: any(report.job == name for report in self.of(JobStarted)))
+        else:
+            self.until(lambda: any(report.job == name for report in self.of(JobSubmitted)))
 
     def of(self, kind: type[R]) -> list[R]:
         return [report for report in self.seen if isinstance(report, kind)]

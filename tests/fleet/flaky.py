@@ -95,10 +95,15 @@ class FlakySky:
         self.launched.append(order)
         return None
 
+    def launch_times(self) -> list[float]:
+        return []
+
     def withdraw(self, request_id: str) -> None:
         pass
 
-    def submit(self, job: Job, cluster: str, workdir: Path, accelerators: dict[str, float]) -> int:
+    def submit(
+        self, job: Job, cluster: str, workdir: Path, accelerators: dict[str, float], over: tuple[str, ...] = ()
+    ) -> int:
         if self.refuses:
             raise self.refuses
         write_order(job, self.session.remote_name(job.name), "python train.py", (), RunAccess())

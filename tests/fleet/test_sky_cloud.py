@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -101,6 +102,38 @@ def test_a_launch_says_its_steps_and_the_set_ups_newest_line(tmp_path: Path, clo
         "set-up begins",
     ]
     assert "installs torch" in log
+    night.close()
+
+
+def request(name: str, status: str, created_at: float, took_s: float) -> SimpleNamespace:
+    finished_at = created_at + took_s if took_s else None
+    return SimpleNamespace(name=name, status=status, created_at=created_at, finished_at=finished_at)
+
+
+@pytest.mark.parametrize(
+    ("history", "said"),
+    [
+        ([], "asks SkyPilot for a cluster"),
+        ([request("sky.launch", "SUCCEEDED", 5.0, 130.0)], "asks SkyPilot for a cluster: its last took 2 min"),
+        (
+            [
+                request("sky.launch", "SUCCEEDED", 900.0, 250.0),
+                request("sky.launch", "SUCCEEDED", 500.0, 120.0),
+                request("sky.launch", "FAILED", 400.0, 9000.0),
+                request("sky.exec", "SUCCEEDED", 300.0, 9000.0),
+                request("sky.launch", "RUNNING", 1000.0, 0.0),
+            ],
+            "asks SkyPilot for a cluster: its last 2 launches took 2 to 4 min",
+        ),
+    ],
+)
+def test_a_launch_says_how_long_skypilots_earlier_ones_took(
+    tmp_path: Path, cloud: FakeCloud, history: list[SimpleNamespace], said: str
+) -> None:
+    cloud.history = history
+    night = FakeNight(tmp_path, cloud)
+    night.up("gpu-01")
+    assert said in [report.message for report in night.of(ClusterStep)]
     night.close()
 
 

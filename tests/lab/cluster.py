@@ -19,31 +19,18 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 
-import psutil
-
 from tests.lab import config
-from tests.lab.processes import (
-    LabError,
-    command_line,
-    environment,
-    hold,
-    in_namespace,
-    kill,
-    namespace_of,
-    pids,
-    run,
-)
+from tests.lab.processes import LabError, hold, in_namespace, kill, namespace_of, run
+from tests.lab.sky_side import PATH, SkySide, write_files
 
 ROOT = Path("/var/tmp/cockpit-lab")
 API_PORT = 46577
 USER_ID = "c0c4917a"  # another than a developer's own: SkyPilot names clusters and shared connections after it
-API_SERVER = f"-m sky.server.server --host=127.0.0.1 --port={API_PORT}"
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PACKAGES = {  # a program the lab needs: the Debian package that brings it
     "slurmctld": "slurmctld",
     "slurmd": "slurmd",
@@ -100,13 +87,13 @@ def alone(root: Path = ROOT) -> Iterator[None]:
         yield
 
 
-class Lab:
+class Lab(SkySide):
     """`with Lab(h100=3, h200=1) as lab:` brings everything up and takes it down again."""
 
     def __init__(self, h100: int = 3, h200: int = 1, root: Path = ROOT) -> None:
         if root.is_relative_to("/tmp"):
             raise ValueError(f"{root} is under /tmp, which the lab hides from its nodes: choose another folder")
-        self.root = root
+        super().__init__(root, API_PORT, USER_ID)
         self.plan = config.layout(h100, h200)
         self.head_pid = 0
         self.nodes: dict[str, Node] = {}
@@ -164,24 +151,18 @@ class Lab:
         for rule in (*config.FIREWALL, config.OFFLINE):
             _quietly("iptables", "--delete", *rule)
         _forwarding().write_text(self._forwarding_was)
-        shutil.rmtree(f"/tmp/sky_ssh_{USER_ID}", ignore_errors=True)
-        shutil.rmtree(self.root, ignore_errors=True)
+        self.remove_files()
 
     def _write_files(self) -> None:
-        for name in ("spool", "state", "log", "dev", "bin", "munge", "ssh", "tmp", "home", "client-tmp"):
+        for name in ("spool", "state", "log", "dev", "bin", "munge", "ssh", "tmp", "home", "client-tmp", "runs"):
             (self.root / name).mkdir(parents=True)
         (self.root / "node-home/.ssh").mkdir(parents=True)
         (self.root / "tmp").chmod(0o1777)
         (self.root / "dev/gpu0").touch()
         (self.root / "munge/key").write_bytes(os.urandom(128))
         (self.root / "munge/key").chmod(0o400)
-        shutil.copy2(config.uv_binary(), self.root / "bin/uv-itself")
-        shutil.copy2("/usr/bin/curl", self.root / "bin/curl-itself")
-        python = f"{sys.base_prefix}/bin/python3" if sys.version_info < (3, 12) else ""
-        for path, (text, mode) in config.files(self.root, self.plan, python).items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-            path.chmod(mode)
+        self.write_stand_ins()
+        write_files(config.files(self.root, self.plan))
         for key in ("host", "login"):
             run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.root / "ssh" / key))
         shutil.copy(self.root / "ssh/login.pub", self.root / "node-home/.ssh/authorized_keys")
@@ -287,42 +268,10 @@ class Lab:
         lines = self.on_head("squeue", "--noheader", "--format=%j %T").splitlines()
         return dict(line.split() for line in lines)
 
-    def clusters(self) -> list[str]:
-        """SkyPilot's clusters."""
-        return [record["name"] for record in json.loads(self.sky("status", "--output", "json"))]
-
     def node_of(self, cluster: str) -> str:
         """Return the node that a SkyPilot cluster runs on."""
         lines = self.on_head("squeue", "--noheader", "--states=running", "--format=%j %N").splitlines()
         return next(node for job, node in (line.split() for line in lines) if job.startswith(f"{cluster}-"))
-
-    def env(self) -> dict[str, str]:
-        """Return the environment of the lab's SkyPilot client and API server."""
-        return {
-            "HOME": str(self.root / "home"),
-            "TMPDIR": str(self.root / "client-tmp"),
-            "SKYPILOT_USER_ID": USER_ID,
-            "SKYPILOT_API_SERVER_LOCAL_PORT": str(API_PORT),
-            "SKYPILOT_DISABLE_USAGE_COLLECTION": "1",
-            "PATH": f"{Path(sys.executable).parent}:{PATH}",
-        }
-
-    def sky(self, *arguments: str, timeout_s: float = 600) -> str:
-        """Run the `sky` command on the lab; its standard output."""
-        sky = Path(sys.executable).parent / "sky"
-        return run(str(sky), *arguments, timeout_s=timeout_s, env={**os.environ, **self.env()})
-
-    def start_api_server(self) -> None:
-        """Start SkyPilot's API server, if it is not running."""
-        self.sky("api", "start")
-
-    def stop_api_server(self) -> None:
-        """Kill the API server and all it started, as a crash would."""
-        kill(lambda: _with_descendants(pid for pid in pids() if API_SERVER in command_line(pid)))
-        # It leaves shared connections and a watcher for each of its processes.
-        home = str(self.root / "home")
-        left = ("sky/skylet/subprocess_daemon.py", "ssh")
-        kill(lambda: (p for p in pids() if _is_one_of(left, p) and environment(p).get("HOME") == home))
 
     def _enter_head(self) -> list[str]:
         return ["nsenter", "--target", str(self.head_pid), "--mount", "--uts", "--"]
@@ -340,18 +289,6 @@ def install_packages() -> None:
     lock = ("-o", "DPkg::Lock::Timeout=300")
     run("apt-get", *lock, "update", timeout_s=300, env=env)
     run("apt-get", *lock, "install", "-y", "--no-install-recommends", *missing, timeout_s=900, env=env)
-
-
-def _with_descendants(roots: Iterable[int]) -> set[int]:
-    found = set()
-    for pid in roots:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            found |= {pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))}
-    return found
-
-
-def _is_one_of(programs: tuple[str, ...], pid: int) -> bool:
-    return any(word.endswith(programs) for word in command_line(pid).split()[:2])
 
 
 def _quietly(*command: str) -> None:

@@ -50,21 +50,27 @@ def mounts(root: Path) -> list[tuple[Path, Path]]:
     return [(root / own, Path(theirs)) for own, theirs in hidden.items()]
 
 
-def files(root: Path, nodes: list[NodePlan], python: str) -> dict[Path, tuple[str, int]]:
-    """Return every file the lab needs, as path -> (text, mode). `python` is the one that SkyPilot gets if it asks for
-    3.10."""
+def stand_ins(root: Path, python: str) -> dict[Path, tuple[str, int]]:
+    """Return what stands in for SkyPilot's downloads, as path -> (text, mode). `python` is the one that SkyPilot gets
+    if it asks for 3.10."""
+    return {
+        root / "bin/curl": (_curl(root), 0o755),
+        root / "bin/uv": (_uv(root, python), 0o755),
+        # Without its catalog every launch fails.
+        root / "home/.sky/catalogs/v8/common/accelerators.csv": (_ACCELERATORS, 0o644),
+        root / "home/.sky/catalogs/v8/common/metadata.csv": (_METADATA, 0o644),
+    }
+
+
+def files(root: Path, nodes: list[NodePlan]) -> dict[Path, tuple[str, int]]:
+    """Return the files of Slurm, its sshd and its users, as path -> (text, mode)."""
     return {
         root / "etc/slurm/slurm.conf": (_slurm_conf(root, nodes), 0o644),
         root / "etc/slurm/gres.conf": (_gres_conf(root, nodes), 0o644),
         root / "etc/sshd_config": (_sshd_config(root), 0o644),
         root / "etc/passwd": (_passwd(root), 0o644),
         root / "etc/hosts": (_hosts(nodes), 0o644),
-        root / "bin/curl": (_curl(root), 0o755),
-        root / "bin/uv": (_uv(root, python), 0o755),
         root / "home/.slurm/config": (_slurm_login(root), 0o644),
-        # SkyPilot's catalog would download these: without them every launch fails.
-        root / "home/.sky/catalogs/v8/common/accelerators.csv": (_ACCELERATORS, 0o644),
-        root / "home/.sky/catalogs/v8/common/metadata.csv": (_METADATA, 0o644),
     }
 
 
@@ -181,18 +187,22 @@ exec {root}/bin/curl-itself "$@"
 def _uv(root: Path, python: str) -> str:
     """Return uv, with this machine's Python where a download of 3.10 is asked for, and one cache for all nodes."""
     exports = [f'export {name}="{value}"' for name, value in os.environ.items() if name == "SSL_CERT_FILE"]
-    cache = os.environ.get("UV_CACHE_DIR", str(Path.home() / ".cache/uv"))
     return "\n".join(
         [
             "#!/bin/bash",
             *exports,
-            f'export UV_CACHE_DIR="{cache}"',
+            f'export UV_CACHE_DIR="{uv_cache()}"',
             "words=()",
             f'for word in "$@"; do [ "$word" = 3.10 ] && word="{python or "3.10"}"; words+=("$word"); done',
             f'exec {root}/bin/uv-itself "${{words[@]}}"',
             "",
         ]
     )
+
+
+def uv_cache() -> Path:
+    """Return uv's cache on this machine, which all nodes share."""
+    return Path(os.environ.get("UV_CACHE_DIR", str(Path.home() / ".cache/uv")))
 
 
 def uv_binary() -> Path:

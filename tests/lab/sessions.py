@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from cockpit.core.events import ClusterStopping, Ended
+from cockpit.core.events import ClusterFailed, ClusterStopping, Ended
 from cockpit.core.intents import Approve, Draft, Intent, Propose, encode_intent
 from cockpit.core.model import ClusterState
 from cockpit.core.state import State
@@ -19,8 +19,8 @@ from cockpit.session import lock
 from cockpit.session.inbox import Inbox
 from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader
-from tests.lab.cluster import Lab
 from tests.lab.fleets import TASK
+from tests.lab.sky_side import SkySide
 from tests.worker.sessions import ROOT, git
 
 SCRIPT = """\
@@ -44,16 +44,18 @@ print(f"num_steps: {{SECONDS}}")
 class LabSession:
     """A session's folder, the repository it researches, and the file in which every run notes its start."""
 
-    def __init__(self, lab: Lab, place: Path, name: str, seconds: int = 12, script: str = "") -> None:
-        """Make a session. `script` replaces the usual train.py, whose runs take `seconds`."""
-        self.lab, self.place, self.name = lab, place, name
+    def __init__(
+        self, lab: SkySide, place: Path, name: str, seconds: int = 12, script: str = "", infra: str = "slurm/lab"
+    ) -> None:
+        """Make a session at `infra`. `script` replaces the usual train.py, whose runs take `seconds`."""
+        self.lab, self.place, self.name, self._infra = lab, place, name, infra
         self.folder = SessionFolder(place / "sessions" / name)
-        self.runs = lab.root / f"{name}.runs"
+        self.runs = lab.root / "runs" / name
         repo = place / "repo"
         repo.mkdir(parents=True)
         (repo / "train.py").write_text(script or SCRIPT.format(seconds=seconds, runs=str(self.runs)))
         (repo / "prepare.py").write_text(f"TIME_BUDGET = {seconds}\n")
-        (repo / "experiment.yaml").write_text(TASK)
+        (repo / "experiment.yaml").write_text(TASK.replace("slurm", infra.partition("/")[0]))
         git(repo, "init", "-q")
         git(repo, "add", ".")
         git(repo, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "first")
@@ -64,13 +66,13 @@ class LabSession:
         own = {"PYTHONPATH": str(ROOT), "COCKPIT_SESSIONS": str(self.place / "sessions")}
         return subprocess.run(
             [sys.executable, "-m", "cockpit", *words],
-            cwd=self.repo, env=os.environ | own, stdin=subprocess.DEVNULL,
+            cwd=self.repo, env=os.environ | self.lab.env() | own, stdin=subprocess.DEVNULL,
             capture_output=True, text=True, timeout=timeout_s,
         )  # fmt: skip
 
     def new(self, *flags: str) -> None:
         """Make the session, in manual mode, and start its worker."""
-        words = ("new", self.name, "--fleet", "sky", "--infra", "slurm/lab", "--mode", "manual", "--proposer", "grid")
+        words = ("new", self.name, "--fleet", "sky", "--infra", self._infra, "--mode", "manual", "--proposer", "grid")
         done = self.cockpit(*words, *flags)
         assert done.returncode == 0, done.stderr
 
@@ -115,6 +117,14 @@ class LabSession:
     def running(self) -> list[str]:
         """Return the running attempts, by the ledger."""
         return [cluster.running for cluster in self.state.clusters.values() if cluster.running]
+
+    def outages(self) -> list[ClusterFailed]:
+        """Return the failures of clusters in the ledger, in order; those of launches included."""
+        ledger = LedgerReader(self.folder)
+        try:
+            return [event for event in ledger.since(0) if isinstance(event, ClusterFailed)]
+        finally:
+            ledger.close()
 
     def stopped_because(self) -> list[str]:
         """Return the reasons clusters were taken down, in order."""

@@ -34,6 +34,7 @@ def _up(state: State, event: ClusterUp) -> None:
     cluster = state.clusters[event.cluster]
     if cluster.state is ClusterState.LAUNCHING:
         _count_time(cluster, event.at)
+        cluster.launch_s = cluster.launch_billed_s + (0.0 if cluster.waits else max(0.0, event.at - cluster.since))
     cluster.hardware = class_under_task(event.hardware or cluster.hardware, state.task_number)
     cluster.usd_per_hour = event.usd_per_hour or cluster.usd_per_hour
     cluster.gpus, cluster.spot = event.gpus, event.spot

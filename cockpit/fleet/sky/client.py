@@ -11,6 +11,7 @@ from cockpit.core.installation import install_command
 from cockpit.core.model import RunAccess
 from cockpit.fleet.base import FleetError, Job
 from cockpit.fleet.sky import private_names
+from cockpit.fleet.sky.disk import removal_script
 from cockpit.fleet.sky.error_text import sentence
 from cockpit.fleet.sky.jobs import JobRow, job_table
 from cockpit.fleet.sky.parts import ClusterRecord, LaunchOrder, SessionIdentity, SkyError, TaskNews
@@ -21,6 +22,9 @@ from cockpit.fleet.sky.task_file import changed_fields, describe_text, read_file
 SUBMIT_LIMIT_S = 150.0
 """Seconds an exec may take; it takes 3 to 20. Where rsync hangs (skypilot#10167) the GPU is idle meanwhile."""
 UNCONFINED = RunAccess()
+REQUESTS_LOOKED_AT, LAUNCHES_LOOKED_AT = 500, 10
+"""The API server's latest requests, and of these the launches whose time is told."""
+_TIMES = ["request_id", "name", "status", "created_at", "finished_at"]
 _NO_AUTODOWN = re.compile(r"auto-?(?:stop|down)", re.IGNORECASE)
 
 
@@ -147,14 +151,17 @@ class SkyClient:
         if wanted:
             task.set_resources(type(task.resources)(wanted))
 
-    def submit(self, job: Job, cluster: str, workdir: Path, accelerators: dict[str, float]) -> int:
-        """Queue a job on its cluster. Returns its id there. Raises SkyError."""
+    def submit(
+        self, job: Job, cluster: str, workdir: Path, accelerators: dict[str, float], over: tuple[str, ...] = ()
+    ) -> int:
+        """Queue a job on its cluster, which removes the folders of those that are `over`. Returns its id there. Raises
+        SkyError."""
         task = self._task()
         name = self._session.remote_name(job.name)
         task.name, task.workdir, task.setup = name, str(workdir), None
         mounts = [*(task.file_mounts or {}), *(task.storage_mounts or {})]
         write_order(job, name, str(task.run), mounts, self._access)
-        task.run = run_script(name)
+        task.run = removal_script(over) + run_script(name)
         task.update_envs({**job.environment, SESSION_VARIABLE: self._session.name})
         task.set_resources(self._sky.Resources(accelerators=accelerators or None))
         job_id, _ = self._call(lambda: self._sdk.exec(task, cluster_name=cluster), SUBMIT_LIMIT_S)
@@ -191,6 +198,19 @@ class SkyClient:
             raise understood(error) from error
         asked = ("sky.launch", "sky.exec", "sky.down")
         return any(request.name in asked and request.cluster_name == cluster for request in requests)
+
+    def launch_times(self) -> list[float]:
+        """Return the seconds that the API server's latest successful launches took, the newest first. Raises SkyError.
+
+        They are those of everybody on it, from its request to the set-up's submission.
+        """
+        try:
+            requests = self._sdk.api_status(all_status=True, limit=REQUESTS_LOOKED_AT, fields=_TIMES)
+        except Exception as error:
+            raise understood(error) from error
+        done = [one for one in requests if one.name == "sky.launch" and one.status == "SUCCEEDED" and one.finished_at]
+        done.sort(key=lambda one: float(one.created_at), reverse=True)
+        return [max(0.0, float(one.finished_at) - float(one.created_at)) for one in done[:LAUNCHES_LOOKED_AT]]
 
     def withdraw(self, request_id: str) -> None:
         """Cancel a request that is under way; one that is over stays as it is. Raises SkyError."""

@@ -29,6 +29,7 @@ from cockpit.fleet.base import (
     Report,
 )
 from cockpit.fleet.notes import longest_s
+from cockpit.fleet.sky.disk import LeftFolders
 from cockpit.fleet.sky.follow import LogFollower, SkyRun
 from cockpit.fleet.sky.jobs import JobRow, first_by_name, plausible_time, was_set_up
 from cockpit.fleet.sky.launch import SkyLaunch
@@ -66,6 +67,7 @@ class SkyCluster:
         """The time it last came up or had a job."""
         self._strangers: set[int] = set()
         """Jobs of others that were told of."""
+        self._left = LeftFolders()
         self._refused = 0
         """Consecutive jobs that it did not take."""
         self._lost = False
@@ -262,8 +264,11 @@ class SkyCluster:
         workdir = stage(job, name)
         for wait_s in (*RETRY_S, None):
             try:
+                over = self._left.next()
                 with self._parts.requests.work():
-                    return self._sky.submit(job, self.remote_name, workdir, self._accelerators)
+                    number = self._sky.submit(job, self.remote_name, workdir, self._accelerators, over)
+                self._left.discard(over)
+                return number
             except SkyError as error:
                 if error.kind in ("gone", "task"):
                     raise
@@ -359,6 +364,7 @@ class SkyCluster:
             reason = "preempted" if lost.preempted else "lost"
         now = self._now()
         named = first_by_name(rows)
+        known = {self._parts.session.remote_name(run.job.name) for run in runs}
         for run in runs:
             row = named.get(self._parts.session.remote_name(run.job.name))
             if row is not None:
@@ -368,6 +374,7 @@ class SkyCluster:
             else:
                 self.end(run, JobEnded(now, run.job.name, reason, None, gone))
         if record and (self._launch.adopted or was_set_up(rows)):
+            self._left.add(self._ours(row.name for row in rows if row.has_ended and row.name not in known))
             self._ready(record)
             self._read_next()
         else:
@@ -416,6 +423,11 @@ class SkyCluster:
             )
             self._report(FleetTrouble(self._now(), f"{text} it. `sky cancel {self.remote_name} {row.id}` ends it"))
 
+    def _ours(self, names: Iterable[str]) -> list[str]:
+        """Return the jobs that carry the session's id; none for a session that has none."""
+        mark = f"-{self._parts.session.id}"
+        return [name for name in names if self._parts.session.id and name.endswith(mark)]
+
     # The log
 
     def _read_next(self) -> None:
@@ -444,6 +456,8 @@ class SkyCluster:
             self.runs.remove(run)
             self._worked_at = self._now()
             self._report(report)  # before another reader can say that the next one has started
+        if run.id:
+            self._left.add([self._parts.session.remote_name(run.job.name)])
         shutil.rmtree(stage_folder(run.job), ignore_errors=True)
         self._read_next()
 

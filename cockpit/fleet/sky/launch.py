@@ -186,7 +186,7 @@ class SkyLaunch:
     def _launch(self, record: ClusterRecord | None) -> int | None:
         self._queued_since, self._queued_why, self._queued_told = 0.0, "", False
         began = time.monotonic()
-        self._log.step("asks SkyPilot for a cluster")
+        self._log.step(f"asks SkyPilot for a cluster{self._history()}")
         order = LaunchOrder(
             self.remote_name(), self._parts.setup_source, record, self._spec.hardware,
             self._avoid | self._parts.full.now(), self._parts.launch_limit_s,
@@ -209,6 +209,16 @@ class SkyLaunch:
             raise self._waited_in_vain(error, time.monotonic() - began) from error
         finally:
             self._request = ""
+
+    def _history(self) -> str:
+        """Return how long SkyPilot's earlier launches took; empty where it does not tell."""
+        with contextlib.suppress(SkyError):
+            if times := self._sky.launch_times():
+                shortest, longest = (f"{max(1.0, s / 60):.0f}" for s in (min(times), max(times)))
+                span = f"{shortest} to {longest}" if shortest != longest else shortest
+                launches = f"its last {len(times)} launches" if len(times) > 1 else "its last"
+                return f": {launches} took {span} min"
+        return ""
 
     def _class_exists(self) -> bool:
         """Return True if SkyPilot has a cluster of the class: then there is such a GPU, where nothing can be reached

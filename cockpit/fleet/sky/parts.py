@@ -100,8 +100,10 @@ class SkyCalls(Protocol):
     def launch(self, order: LaunchOrder, told: Callable[[str], None]) -> int | None:
         """Bring a cluster up and start its set-up. Returns the set-up's job id; `told` gets the request's id."""
 
-    def submit(self, job: Job, cluster: str, workdir: Path, accelerators: dict[str, float]) -> int:
-        """Queue a job on the cluster. Returns its id there."""
+    def submit(
+        self, job: Job, cluster: str, workdir: Path, accelerators: dict[str, float], over: tuple[str, ...] = ()
+    ) -> int:
+        """Queue a job on the cluster, which removes the folders of those that are `over`. Returns its id there."""
 
     def clusters(self, names: list[str], refresh: bool = False) -> dict[str, ClusterRecord]:
         """Return the clusters that SkyPilot knows, of these or of all; with `refresh`, as the cloud has them now."""
@@ -117,6 +119,9 @@ class SkyCalls(Protocol):
 
     def pending(self, cluster: str) -> bool:
         """Return True while the API server works on something that was asked of this cluster."""
+
+    def launch_times(self) -> list[float]:
+        """Return the seconds that the API server's latest successful launches took, the newest first."""
 
     def withdraw(self, request_id: str) -> None:
         """Cancel a request that is under way."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from cockpit.core.model import AttemptKind, AttemptStatus, Cluster, ClusterState
 from cockpit.core.state import State
 from cockpit.read.attempts import is_evaluating
+from cockpit.read.launches import launch_note
 from cockpit.read.rival import rival_loss
 from cockpit.tui.plain import plain
 from cockpit.tui.views.changes import short_change
@@ -77,6 +78,8 @@ def cluster_view(state: State, cluster: Cluster, now: float) -> ClusterView:
     heard_s = now - max(cluster.seen_at, cluster.since)
     stale = attempt is not None and cluster.running and heard_s > STALE_AFTER_S
     message = state.flagged.get(cluster.name, "") or cluster.message
+    if note := launch_note(state, cluster, now):
+        message = f"{message} ({note})" if message else note
     shown = ClusterView(
         name=plain(cluster.name),
         hardware=plain(cluster.hardware),

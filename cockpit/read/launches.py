@@ -1,0 +1,29 @@
+"""The time that launches take, set-up included, and the cost of one that is under way."""
+
+from statistics import median
+
+from cockpit.core.model import Cluster, ClusterState
+from cockpit.core.state import State
+from cockpit.decide.budget import price
+from cockpit.read.wording import count, duration, money
+
+
+def launch_note(state: State, cluster: Cluster, now: float) -> str:
+    """Return how long this session's launches took and the cost of this one until now, in a sentence; empty for a
+    cluster that is not being launched or where neither is known."""
+    if cluster.state is not ClusterState.LAUNCHING:
+        return ""
+    took = [one.launch_s for one in state.clusters.values() if one.launch_s and one.hardware == cluster.hardware]
+    took = took or [one.launch_s for one in state.clusters.values() if one.launch_s]
+    words = []
+    if took:
+        words.append(f"{count(len(took), 'launch', 'launches')} took {duration(median(took))} here")
+    if usd := launch_so_far_usd(state, cluster, now):
+        words.append(f"{money(usd)} until now")
+    return ", ".join(words)
+
+
+def launch_so_far_usd(state: State, cluster: Cluster, now: float) -> float:
+    """Return the dollars of a launch that is under way; time in its cloud's queue is not billed."""
+    since_s = 0.0 if cluster.waits else max(0.0, now - cluster.since)
+    return (cluster.launch_billed_s + since_s) / 3600 * price(state, cluster)

@@ -1,0 +1,36 @@
+"""The Kubernetes lab for tests: brought up once, always taken down, and skipped where it cannot run."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab.kube.lab import KubeLab, alone, unavailable
+from tests.lab.processes import LabError
+from tests.lab.sessions import LabSession
+
+INFRA = "k8s/cockpit-lab"
+
+
+@pytest.fixture(scope="session")
+def kube() -> Iterator[KubeLab]:
+    """13 nodes with an H100 and 3 with an H200."""
+    if reason := unavailable():
+        pytest.skip(reason)
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(alone())
+        except LabError as error:
+            pytest.skip(str(error))
+        yield held.enter_context(KubeLab())
+
+
+@pytest.fixture
+def session(kube: KubeLab, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[LabSession]:
+    """A session that is not made yet, named after its test's first word."""
+    made = LabSession(kube, tmp_path, f"kube-{request.node.name.split('_')[2]}", infra=INFRA)
+    yield made
+    made.close()
+    if left := kube.clusters():
+        kube.sky("down", "--yes", *left)

@@ -1,0 +1,115 @@
+"""Outages under a running experiment, on the real SkyPilot and kubectl. Minutes each; `pytest -m lab`.
+
+One session and its one cluster serve all scenarios: each of them costs the cluster's pod, and the next begins on the
+pod that was launched in its place.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from cockpit.core.model import Attempt, Outcome
+from tests.lab.kube.conftest import INFRA
+from tests.lab.kube.lab import KubeLab
+from tests.lab.sessions import LabSession
+
+pytestmark = [pytest.mark.lab, pytest.mark.lab_slow, pytest.mark.timeout(2400)]
+
+
+class Victim:
+    """A session with one H100 cluster, whose runs take a minute."""
+
+    def __init__(self, session: LabSession, kube: KubeLab) -> None:
+        self.session, self.kube = session, kube
+        self._waves = itertools.count(1)
+        self._outages = 0
+
+    def runs(self) -> tuple[str, str]:
+        """Have an experiment run. Returns its attempt and its pod."""
+        number = next(self._waves)
+        self.session.wave(number, SECONDS=[60 + number])
+        self.session.until(lambda: not self.session.state.waiting and self.session.running(), 1200, "a run")
+        self._outages = len(self.session.outages())
+        return self.session.running()[0], self.kube.pod_of("gpu-01")
+
+    def lost(self, attempt: str) -> tuple[Attempt, str]:
+        """Wait until the attempt has ended and its experiment has a result of another one. Returns the attempt, and
+        what was said of the one outage."""
+        session = self.session
+        session.until(lambda: session.state.attempts[attempt].outcome, 600, "the run to be lost")
+        experiment = attempt.partition(".")[0]
+        session.until(lambda: session.state.experiments[experiment].scores, 1200, "the retry's result")
+        outages = [event for event in session.outages()[self._outages :] if not event.message.startswith("there is no")]
+        assert len(outages) == 1, outages
+        return session.state.attempts[attempt], outages[0].message
+
+
+@pytest.fixture(scope="module")
+def victim(kube: KubeLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
+    session = LabSession(kube, tmp_path_factory.mktemp("kube"), "kube-outages", infra=INFRA)
+    session.new("--hardware", "H100:1")
+    session.until(lambda: not session.state.in_flight and session.up(), 1200, "the baseline")
+    yield Victim(session, kube)
+    done = session.cockpit("down", session.name, "--yes")
+    session.close()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert kube.pods() == {} and kube.clusters() == []
+
+
+def test_a_deleted_pod_loses_its_run_once_and_is_launched_again(victim: Victim) -> None:
+    attempt, pod = victim.runs()
+    victim.kube.kubectl("delete", "pod", pod)
+    lost, said = victim.lost(attempt)
+    assert lost.outcome is Outcome.LOST and not lost.preempted
+    assert "gpu-01 went down" in said
+
+
+def test_an_evicted_pod_is_preempted_and_no_failure_of_the_cluster(victim: Victim) -> None:
+    attempt, pod = victim.runs()
+    victim.kube.evict(pod)
+    lost, said = victim.lost(attempt)
+    assert lost.outcome is Outcome.LOST and lost.preempted
+    assert "gpu-01 was evicted" in said and "ephemeral-storage" in said
+
+
+def test_a_node_that_dies_loses_its_run_once_and_another_one_serves(victim: Victim) -> None:
+    attempt, pod = victim.runs()
+    node = victim.kube.pods()[pod]
+    victim.kube.kill_node(node)
+    try:
+        lost, _ = victim.lost(attempt)
+        assert lost.outcome is Outcome.LOST
+        assert victim.kube.pods()[victim.kube.pod_of("gpu-01")] != node
+    finally:
+        victim.kube.revive_node(node)
+
+
+def test_a_cluster_taken_down_by_hand_is_said_with_what_keeps_it_down(victim: Victim) -> None:
+    attempt, _ = victim.runs()
+    (cluster,) = victim.kube.clusters()
+    victim.kube.sky("down", "--yes", cluster)
+    lost, said = victim.lost(attempt)
+    assert lost.outcome is Outcome.LOST
+    assert said == "gpu-01 was taken down outside Cockpit, and is launched again: `cockpit hold gpu-01` keeps it down"
+
+
+def test_a_full_cluster_is_asked_for_again_and_serves_once_there_is_room(victim: Victim) -> None:
+    attempt, pod = victim.runs()
+    kube = victim.kube
+    for node in json.loads(kube.kubectl("get", "nodes", "-l", "skypilot.co/accelerator=h100", "-o", "json"))["items"]:
+        kube.kubectl("cordon", node["metadata"]["name"])
+    try:
+        kube.kubectl("delete", "pod", pod)
+        session = victim.session
+        session.until(lambda: any(event.refused for event in session.outages()[-1:]), 900, "no room")
+        said = session.outages()[-1].message
+        assert "gpu-01 cannot be had now" in said, said
+        assert session.state.clusters["gpu-01"].failures == 1, "the deleted pod's"
+    finally:
+        for node in json.loads(kube.kubectl("get", "nodes", "-o", "json"))["items"]:
+            kube.kubectl("uncordon", node["metadata"]["name"])
+    session.until(lambda: session.state.experiments[attempt.partition(".")[0]].scores, 1500, "the retry's result")

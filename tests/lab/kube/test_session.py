@@ -1,0 +1,30 @@
+"""Sessions on the real SkyPilot and kubectl, on a stand-in of Kubernetes. Minutes each; `pytest -m lab`."""
+
+from __future__ import annotations
+
+import pytest
+
+from cockpit.core.model import Outcome
+from tests.lab.kube.lab import KubeLab
+from tests.lab.sessions import LabSession
+
+pytestmark = [pytest.mark.lab, pytest.mark.lab_slow, pytest.mark.timeout(2400)]
+
+
+def nothing_is_left(kube: KubeLab) -> None:
+    assert kube.clusters() == []
+    assert kube.pods() == {}
+
+
+def test_a_session_scores_experiments_and_leaves_no_pod(session: LabSession, kube: KubeLab) -> None:
+    session.new("--hardware", "H100:1")
+    session.wave(1, MATRIX_LR=[0.01, 0.02])
+    session.until(lambda: len(session.began()) == 3, 900, "the baseline and the wave to run")
+    session.until(lambda: not session.state.waiting and not session.state.in_flight, 300, "the wave to end")
+    state = session.state
+    assert all(experiment.scores for experiment in state.experiments.values())
+    assert {attempt.outcome for attempt in state.attempts.values()} == {Outcome.VALID}
+    assert set(kube.pods().values()) == {"h100-01"}
+    done = session.cockpit("down", session.name, "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    nothing_is_left(kube)

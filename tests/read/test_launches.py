@@ -1,0 +1,46 @@
+"""The time that launches took in a session, and the cost of one that is under way."""
+
+from cockpit.core.events import ClusterDown, ClusterUp, ClusterWaiting, Launching
+from cockpit.core.fold import fold
+from cockpit.core.state import State
+from cockpit.read.launches import launch_note
+from tests.tui import stories
+
+
+def launched(state: State, name: str, at: float, took_s: float) -> None:
+    fold(state, ClusterDown(at=at, cluster=name))
+    fold(state, Launching(at=at, cluster=name))
+    fold(state, ClusterUp(at=at + took_s, cluster=name, hardware="H100", usd_per_hour=36.0))
+
+
+def test_a_launch_is_told_how_long_those_before_it_took_and_its_cost() -> None:
+    story = stories.night()
+    state, at = story.state, story.at
+    for cluster in state.clusters.values():
+        cluster.launch_s = 0.0
+    first, second, third = list(state.clusters)[:3]
+    launched(state, first, at, 180.0)
+    fold(state, ClusterDown(at=at + 200, cluster=third))
+    fold(state, Launching(at=at + 200, cluster=third))
+    cluster = state.clusters[third]
+    cluster.usd_per_hour, cluster.hardware = 36.0, "H100"
+    assert launch_note(state, cluster, at + 260) == "1 launch took 3m00s here, $0.60 until now"
+    launched(state, second, at + 300, 240.0)
+    assert launch_note(state, cluster, at + 260) == "2 launches took 3m30s here, $0.60 until now"
+    assert launch_note(state, state.clusters[first], at + 600) == "", "it is up"
+
+
+def test_time_in_a_clouds_queue_is_neither_counted_nor_billed() -> None:
+    story = stories.night()
+    state, at = story.state, story.at
+    for cluster in state.clusters.values():
+        cluster.launch_s = 0.0
+    first = next(iter(state.clusters))
+    fold(state, ClusterDown(at=at, cluster=first))
+    fold(state, Launching(at=at, cluster=first))
+    state.clusters[first].usd_per_hour = 36.0
+    fold(state, ClusterWaiting(at=at + 50, cluster=first, message="it waits"))
+    assert launch_note(state, state.clusters[first], at + 900) == "$0.50 until now"
+    fold(state, ClusterWaiting(at=at + 1000, cluster=first, message=""))
+    fold(state, ClusterUp(at=at + 1100, cluster=first, hardware="H100", usd_per_hour=36.0))
+    assert state.clusters[first].launch_s == 150.0
