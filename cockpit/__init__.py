@@ -1,4 +1,7 @@
-"""A terminal cockpit for parallel autoresearch."""
+"""A terminal cockpit for parallel autoresearch.
+
+.. include:: ../docs/design.md
+"""
 
 import os
 

@@ -7,11 +7,23 @@ from typing import Any, Literal, get_args, get_origin
 from cockpit.cli.arguments import amount, seed
 from cockpit.session.research_settings import Row, listed, rows
 
+HEADINGS = {
+    "a repository of yours": ("files", "command", "metric", "direction", "time_budget_s", "time_limit_s", "seed_by"),
+    "the output of a run": ("pattern", "progress", "loss", "constraints", "score_command"),
+    "the surroundings of a run": ("confine", "network", "readable", "env", "links", "gpus_per_run"),
+    "checks and files of a run": ("rescore", "artifacts", "artifacts_mb"),
+}
+"""The headings of `cockpit new --help`, each with its rows."""
+
 
 def add_research_flags(parser: argparse.ArgumentParser) -> None:
-    """Add a flag for each row. A flag that is not given is None."""
+    """Add a flag for each row, under the heading of its group. A flag that is not given is None."""
+    groups = {title: parser.add_argument_group(title) for title in HEADINGS}
+    of_field = {field: groups[title] for title, fields in HEADINGS.items() for field in fields}
     for row in rows():
-        parser.add_argument(row.name, dest=row.field, default=None, help=row.flag.help.replace("%", "%%"), **_how(row))
+        of_field[row.field].add_argument(
+            row.name, dest=row.field, default=None, help=row.flag.help.replace("%", "%%"), **_how(row)
+        )
 
 
 def given_research_flags(options: argparse.Namespace) -> dict[str, Any]:

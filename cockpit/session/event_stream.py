@@ -10,6 +10,7 @@ import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -50,6 +51,19 @@ class Place(msgspec.Struct, frozen=True):
 START = Place(0, GENESIS, len(MAGIC))
 
 
+class Deflates(Protocol):
+    """Compresses a segment. The name of zlib's own type differs between versions of Python."""
+
+    def compress(self, data: bytes, /) -> bytes: ...
+    def flush(self, mode: int = ..., /) -> bytes: ...
+
+
+class Inflates(Protocol):
+    """Decompresses a segment."""
+
+    def decompress(self, data: bytes, /) -> bytes: ...
+
+
 class StreamWriter:
     """Appends to the stream. Raises OSError; a frame that was not written whole is cut off before the next."""
 
@@ -57,7 +71,7 @@ class StreamWriter:
         """Continue the stream after `end`; what lies behind is cut off."""
         self.path = path
         self.end = end
-        self._deflate: zlib._Compress | None = None
+        self._deflate: Deflates | None = None
         self._fd = os.open(path, os.O_CREAT | os.O_RDWR, STREAM_MODE)
         os.fchmod(self._fd, STREAM_MODE)
         if end.offset == len(MAGIC):
@@ -106,7 +120,7 @@ class StreamReader:
         self.place = place
         """The end of the last whole frame that was read."""
         self._fd = os.open(path, os.O_RDONLY)
-        self._inflate: zlib._Decompress | None = None
+        self._inflate: Inflates | None = None
         found = os.pread(self._fd, len(MAGIC), 0)
         if found != MAGIC:
             self.close()

@@ -37,8 +37,6 @@ _HOLDS_DEFAULT = frozenset({"field", "Field", "Option", "Argument"})
 _HOLDS_SETTINGS = frozenset({"dict", "Namespace", "SimpleNamespace"})
 """Functions whose keywords are settings of any type. Other calls give only their numbers."""
 
-Knobs = dict[str, "Knob"]
-
 
 class Knob(NamedTuple):
     node: ast.expr
@@ -47,6 +45,9 @@ class Knob(NamedTuple):
     """True for a number that stands in quotes: the default of an environment variable."""
     choices: tuple[Scalar, ...] = ()
     """The values that its definition allows; empty for any."""
+
+
+Knobs = dict[str, Knob]
 
 
 class Found(NamedTuple):

@@ -9,6 +9,8 @@ import pytest
 from cockpit.cli.commands.groups import ALIASES, GROUPS, Group
 from cockpit.cli.main import main
 from cockpit.cli.parser import parser
+from cockpit.cli.research_flags import HEADINGS
+from cockpit.session.research_settings import rows
 from cockpit.session.setting_types import SettingsError
 from cockpit.session.settings import Settings, read_settings
 
@@ -132,3 +134,21 @@ def test_settings_that_are_not_text_are_refused(tmp_path: Path) -> None:
 
 def test_without_a_file_the_settings_are_the_defaults(tmp_path: Path) -> None:
     assert read_settings(tmp_path) == Settings()
+
+
+def help_of(command: str) -> str:
+    commands = next(action for action in parser()._actions if isinstance(action, argparse._SubParsersAction))
+    text: str = commands.choices[command].format_help()
+    return text
+
+
+def test_the_help_of_new_begins_with_the_flags_of_a_first_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    first_screen = "\n".join(help_of("new").splitlines()[:24])
+    flags = {"--repo", "--mode", "--hours", "--budget", "--agent", "--proposer", "--fleet", "--clusters"}
+    assert set(re.findall(r"--[a-z-]+", first_screen)) == flags | {"--help"}
+
+
+def test_each_setting_of_a_repository_is_under_one_heading_of_new() -> None:
+    grouped = [field for fields in HEADINGS.values() for field in fields]
+    assert sorted(grouped) == sorted(row.field for row in rows())

@@ -53,31 +53,35 @@ def add(command: Command) -> None:
 
 def _add_new(command: Command) -> None:
     it = command("new", _new, "make a session and start its worker")
+    it.usage = "cockpit new [NAME] [OPTIONS]"
+    it.epilog = "example: cockpit new night --mode autopilot --hours 8"
     it.add_argument("session", nargs="?", metavar="NAME", help="default: today's date")
     it.add_argument(
         "--repo", metavar="PATH", default=SUPPRESS, help="the repository to research (default: the one here)"
     )
+    it.add_argument("--mode", choices=["manual", "copilot", "autopilot"], help="who decides (default: copilot)")
+    it.add_argument("--hours", type=positive, dest="budget_hours", metavar="HOURS",
+                    help="the session ends after this time")  # fmt: skip
+    it.add_argument("--budget", type=amount, dest="budget_usd", metavar="DOLLARS",
+                    help="GPU and API together (default: no cap)")  # fmt: skip
+    it.add_argument("--agent", metavar="NAME|COMMAND",
+                    help="an agent to start and ask: claude-code, codex, gemini, opencode, or a command")  # fmt: skip
+    it.add_argument("--proposer", metavar="NAME",
+                    help="claude (default with a key), search, hybrid, tpe, grid, or an outside agent")  # fmt: skip
     it.add_argument("--fleet", choices=["local", "sky", "sim"],
                     help="this machine (the default), SkyPilot's clusters, or simulated ones")  # fmt: skip
     it.add_argument("--clusters", type=whole, metavar="N", help="default: this machine's slots, 16 elsewhere")
-    it.add_argument("--hardware", metavar="CLASS:COUNT,…",
-                    help="SkyPilot's classes, such as H100:13,H200:3 (default: experiment.yaml's)")  # fmt: skip
-    it.add_argument("--infra", help="where SkyPilot launches: k8s, slurm, aws …")
-    it.add_argument("--mode", choices=["manual", "copilot", "autopilot"], help="who decides (default: copilot)")
-    it.add_argument("--proposer", metavar="NAME",
-                    help="claude (default with a key), search, hybrid, tpe, grid, or an outside agent")  # fmt: skip
-    it.add_argument("--agent", metavar="NAME|COMMAND",
-                    help="an agent to start and ask: claude-code, codex, gemini, opencode, or a command")  # fmt: skip
-    it.add_argument("--corpus", help="climbmix or stdlib, on this machine (default: climbmix with a GPU)")
-    it.add_argument("--budget", type=amount, dest="budget_usd", metavar="DOLLARS",
-                    help="GPU and API together (default: no cap)")  # fmt: skip
-    it.add_argument("--hours", type=positive, dest="budget_hours", metavar="HOURS",
-                    help="the session ends after this time")  # fmt: skip
-    it.add_argument("--no-early-stopping", dest="early_stopping", action="store_const", const=False,
-                    help="let every run finish")  # fmt: skip
-    it.add_argument("--seed", type=seed, help="of the first run of everything (default: 1337)")
-    it.add_argument("--prior", action="append", metavar="FILE",
-                    help="findings of others, tried first: a results.tsv, or a session's export or report")  # fmt: skip
+    sky = it.add_argument_group("SkyPilot")
+    sky.add_argument("--hardware", metavar="CLASS:COUNT,…",
+                     help="SkyPilot's classes, such as H100:13,H200:3 (default: experiment.yaml's)")  # fmt: skip
+    sky.add_argument("--infra", help="where SkyPilot launches: k8s, slurm, aws …")
+    runs = it.add_argument_group("runs")
+    runs.add_argument("--corpus", help="climbmix or stdlib, on this machine (default: climbmix with a GPU)")
+    runs.add_argument("--no-early-stopping", dest="early_stopping", action="store_const", const=False,
+                      help="let every run finish")  # fmt: skip
+    runs.add_argument("--seed", type=seed, help="of the first run of everything (default: 1337)")
+    runs.add_argument("--prior", action="append", metavar="FILE",
+                      help="findings of others, tried first: a results.tsv, or a session's export or report")  # fmt: skip
     add_research_flags(it)
 
 
