@@ -22,7 +22,7 @@ complete -o default -F _cockpit cockpit
 _cockpit() {
     local -a found
     found=("${(@f)$(cockpit completion zsh --for "${(@)words[2,CURRENT]}" 2>/dev/null)}")
-    compadd -a found
+    compadd -V cockpit -a found
 }
 compdef _cockpit cockpit
 """,
@@ -31,7 +31,7 @@ function __cockpit_words
     set -l given (commandline -opc) (commandline -ct | string collect --allow-empty)
     cockpit completion fish --for $given[2..-1] 2>/dev/null
 end
-complete -c cockpit -a '(__cockpit_words)'
+complete -k -c cockpit -a '(__cockpit_words)'
 """,
 }
 SESSIONS, WAVES, EXPERIMENTS, ATTEMPTS, CLUSTERS = "sessions", "waves", "experiments", "attempts", "clusters"

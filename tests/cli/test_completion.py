@@ -69,15 +69,29 @@ def test_the_words_are_bounded() -> None:
     assert WORDS_AT_MOST <= 500 and len(words("")) <= WORDS_AT_MOST
 
 
-def test_bash_completes_a_wave(folder: SessionFolder, tmp_path: Path) -> None:
+ASKED = {
+    "bash": "COMP_WORDS=(cockpit approve w); COMP_CWORD=2; _cockpit; echo ${COMPREPLY[*]}",
+    "zsh": "words=(cockpit approve w); CURRENT=3; _cockpit",
+    "fish": "complete -C 'cockpit approve w'",
+}
+"""Asks a shell for the words after `cockpit approve w`."""
+WITHOUT_A_LINE = 'compdef() {}; compadd() { print -l -- "${(@P)@[-1]}" }\n'
+"""The parts of zsh that only work while a line is typed."""
+
+
+@pytest.mark.parametrize("shell", sorted(ASKED))
+def test_a_shell_completes_a_wave(shell: str, folder: SessionFolder, tmp_path: Path) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
     command = tmp_path / "bin" / "cockpit"
     command.parent.mkdir()
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -m cockpit "$@"\n')
     command.chmod(0o755)
-    script = SCRIPTS["bash"] + "COMP_WORDS=(cockpit approve w); COMP_CWORD=2; _cockpit; echo ${COMPREPLY[*]}"
-    variables = environment(folder.root.parent)
+    script = (WITHOUT_A_LINE if shell == "zsh" else "") + SCRIPTS[shell] + ASKED[shell]
+    variables = environment(folder.root.parent, HOME=str(tmp_path))
     done = subprocess.run(
-        ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=ANSWER_WITHIN_S,
+        [shell, *(["-f"] if shell == "zsh" else []), "-c", script],
+        cwd=tmp_path, capture_output=True, text=True, timeout=ANSWER_WITHIN_S,
         env=variables | {"PATH": os.pathsep.join((str(command.parent), variables["PATH"]))},
     )  # fmt: skip
     assert done.stderr == "" and done.stdout.split() == words("approve", "w")
