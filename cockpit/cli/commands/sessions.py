@@ -80,8 +80,10 @@ def _add_new(command: Command) -> None:
     runs.add_argument("--no-early-stopping", dest="early_stopping", action="store_const", const=False,
                       help="let every run finish")  # fmt: skip
     runs.add_argument("--seed", type=seed, help="of the first run of everything (default: 1337)")
-    runs.add_argument("--prior", action="append", metavar="FILE",
-                      help="findings of others, tried first: a results.tsv, or a session's export or report")  # fmt: skip
+    runs.add_argument(
+        "--prior", action="append", metavar="FILE",
+        help="findings of others, tried first: a results.tsv, or a session's export or report",
+    )  # fmt: skip
     add_research_flags(it)
 
 
