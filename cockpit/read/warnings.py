@@ -5,6 +5,7 @@ from cockpit.core.state import State, constants_of
 from cockpit.read.wording import estimate_words
 
 MEMORY_CONSTANTS = ("DEPTH", "ASPECT_RATIO", "HEAD_DIM", "DEVICE_BATCH_SIZE")
+VERDICTS = (ExperimentStatus.KEPT, ExperimentStatus.DISCARDED)
 _OUT_OF_MEMORY = ("outofmemory", "out of memory", "cannot allocate memory")
 
 
@@ -21,7 +22,7 @@ def warning(state: State, arm: Experiment, memory: "MemoryLimits | None" = None)
 
 def verdict_words(state: State, arm: Experiment) -> str:
     """Return `discarded: +0.0002 ± 0.0007 over 2 runs`; the reason of a verdict without an estimate."""
-    if arm.estimate is None or arm.status not in (ExperimentStatus.KEPT, ExperimentStatus.DISCARDED):
+    if arm.estimate is None or arm.status not in VERDICTS:
         return arm.reason
     return f"{arm.status}: {estimate_words(state.session.metric, arm.estimate)}"
 

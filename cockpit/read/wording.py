@@ -72,5 +72,10 @@ def span_words(metric: Metric, estimate: Estimate) -> str:
 
 def estimate_words(metric: Metric, estimate: Estimate) -> str:
     """Return `−0.0006 ± 0.0002 over 6 runs`: the mean and half the width of the interval."""
+    return f"{difference_words(metric, estimate.mean)} {spread_words(estimate)}"
+
+
+def spread_words(estimate: Estimate) -> str:
+    """Return `± 0.0002 over 6 runs`: half the width of the interval."""
     half = signed((estimate.high - estimate.low) / 2).removeprefix("+")
-    return f"{difference_words(metric, estimate.mean)} ± {half} over {count(estimate.runs, 'run')}"
+    return f"± {half} over {count(estimate.runs, 'run')}"

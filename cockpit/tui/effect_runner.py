@@ -304,9 +304,7 @@ class EffectRunner(TerminalApp):
                     self._open_palette(here)
 
     def _show_tab(self, tab: str) -> None:
-        from cockpit.tui.screens.experiment import ExperimentScreen
-
-        if isinstance(self.screen, ExperimentScreen):
+        if isinstance(self.screen, CockpitScreen):
             self.screen.turn(tab)
 
     def _find(self, forward: bool, fresh: bool) -> bool:

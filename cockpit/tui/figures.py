@@ -1,6 +1,7 @@
 """The wording of numbers on the screen: the same everywhere, and as narrow as it can be."""
 
 import time
+from collections.abc import Iterable
 
 from cockpit.core.metric import figure
 from cockpit.read.wording import (
@@ -60,6 +61,12 @@ _SHORT_NAMES = {
     "WINDOW_PATTERN": "WINDOW",
     "MUON_MOMENTUM": "MOM",
 }
+
+
+def constant_named(short: str, constants: Iterable[str]) -> str:
+    """Return `MAT: the constant MATRIX_LR` for the short name of one of the constants; empty for any other word."""
+    wanted = short.strip().upper()
+    return next((f"{wanted}: the constant {name}" for name in constants if _SHORT_NAMES.get(name) == wanted), "")
 
 
 def short_name(constant: str) -> str:

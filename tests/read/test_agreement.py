@@ -24,7 +24,7 @@ from cockpit.report.contents import contents
 from cockpit.report.html import html
 from cockpit.report.results import results_tsv
 from cockpit.report.status import counts, status
-from cockpit.tui.views.changes import short_change
+from cockpit.tui.views.changes import change_wording
 from cockpit.tui.views.clusters import about
 from cockpit.tui.views.effects import effects_view
 from cockpit.tui.views.waves import LOOKS, wave_view
@@ -137,9 +137,10 @@ def test_a_change_is_worded_from_the_same_parts_everywhere(state: State) -> None
     words = "ADAM_BETAS=(0.8, 0.95), MATRIX_LR=0.04, code +3 −1 (smoother)"
     assert change_words(arm) == words == state_views.change_words(arm)
     assert any(words in line for line in results_tsv(state))
-    assert short_change(arm) == "BETAS (0.8, 0.95)  MAT .04  code +3 −1" == about(state, arm.id)
+    assert change_wording(arm).short == "BETAS (0.8, 0.95)  MAT .04  code +3 −1" == about(state, arm.id).short
+    assert change_wording(arm).full == "ADAM_BETAS (0.8, 0.95)  MATRIX_LR .04  code +3 −1"
     arm.levels = {WITHOUT: "e0007"}
-    assert change_words(arm) == "without e0007" == short_change(arm)
+    assert change_words(arm) == "without e0007" == change_wording(arm).short
 
 
 @pytest.mark.parametrize("constant", [0.04, 1e-7, 524288, True, "SSSL", [0.8, 0.95], [1, "a"]])

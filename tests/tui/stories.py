@@ -231,3 +231,21 @@ def hostile() -> Story:
     story.propose(HOSTILE[1], {"WINDOW_PATTERN": [HOSTILE[3]]}, HOSTILE[0], HOSTILE[2])
     story.show_running()
     return story
+
+
+def interaction() -> Story:
+    """Return a wave of two factors whose every arm has run three times, and a wave of which two arms have run."""
+    story = begun("interaction")
+    grid: dict[str, list[Value]] = {"ASPECT_RATIO": [64, 80, 112], "MATRIX_LR": [0.03, 0.04, 0.06]}
+    wave = story.propose("Does the best learning rate depend on the width?", grid, "grid")
+    story.approve(wave)
+    story.play()
+    for number, arm in enumerate(story.state.waves[wave].arms):
+        for again in (2, 3):
+            run = Attempt(f"{arm}.{again}", arm, AttemptKind.REPLICATE, seed=90 + 2 * number + again, rule="plan")
+            story.tell(Queued(at=story.at, attempt=run, reason="a replicate"))
+    story.play()
+    rates: dict[str, list[Value]] = {"EMBEDDING_LR": [0.4, 0.8], "WEIGHT_DECAY": [0.05, 0.3]}
+    story.approve(story.propose("Does the best learning rate depend on the decay?", rates, "grid"))
+    story.play(until_waiting=2, most_s=60)
+    return story

@@ -13,9 +13,10 @@ from cockpit.read.counterfactual import alone_words, one_gpu
 from cockpit.read.scores import kept_experiments
 from cockpit.read.wording import signed
 from cockpit.tui.theme import DARK
+from cockpit.tui.views.changes import Wording
 from cockpit.tui.views.chart import alone_steps, class_offsets
 from cockpit.tui.views.effects import EffectsView, EffectView, effects_view, reach
-from cockpit.tui.widgets.effects import draw_effects
+from cockpit.tui.widgets.effects import draw_effects, effect_rows
 from cockpit.tui.widgets.talk import text_of
 from tests.tui import stories
 from tests.tui.conftest import Opener, press, shown, words_on
@@ -24,11 +25,12 @@ pytestmark = pytest.mark.anyio
 
 
 def effect(mean: float, half: float, label: str = "WD .1→.2") -> EffectView:
-    return EffectView(label, Estimate(mean, mean - half, mean + half, 0.9, 4, "e0000", "H100"), False)
+    return EffectView(Wording(label, label), Estimate(mean, mean - half, mean + half, 0.9, 4, "e0000", "H100"), False)
 
 
 def drawn(*rows: EffectView, width: int = 79) -> list[str]:
-    return text_of(draw_effects(EffectsView("w001", rows, (), 8, VAL_BPB), 0, width, 12, DARK)).split("\n")
+    view = EffectsView("w001", rows, (), (), 8, VAL_BPB)
+    return text_of(draw_effects(view, effect_rows(view, width, DARK), 0, width, 12, DARK)).split("\n")
 
 
 def test_the_one_gpu_line_shows_the_best_of_one_gpu_so_far() -> None:
@@ -154,7 +156,7 @@ def test_effects_are_those_of_the_selected_wave_or_the_newest_half_measured() ->
     chosen = effects_view(state, "w001")
     assert chosen is not None and chosen.wave == "w001"
     first = chosen.rows[0]
-    assert first.label == "AR 48→80" and first.estimate.mean < 0 and first.clear
+    assert first.label == Wording("ASPECT_RATIO 48→80", "AR 48→80") and first.estimate.mean < 0 and first.clear
     unmeasured = effects_view(state, "w007")
     assert unmeasured is not None and not unmeasured.rows
     assert effects_view(stories.empty().state, "") is None

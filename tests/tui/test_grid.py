@@ -4,6 +4,7 @@ import pytest
 
 from cockpit.cli.show import status_text
 from cockpit.tui.theme import DARK
+from cockpit.tui.views.changes import Wording
 from cockpit.tui.views.clusters import EVALUATING, ClusterView, cluster_view
 from cockpit.tui.views.summary import money_parts
 from cockpit.tui.widgets.grid import CELL_WIDTH, cell_rows
@@ -18,8 +19,9 @@ STATES = [("▶", "busy"), ("▶", "busy, held"), ("▶", "ending"), ("▶", "su
 @pytest.mark.parametrize(("glyph", "word"), STATES, ids=[word for _, word in STATES])
 @pytest.mark.parametrize("old_s", [0.0, 200.0])
 def test_a_cell_of_any_width_is_complete(width: int, glyph: str, word: str, old_s: float) -> None:
+    about = Wording("WARMDOWN_RATIO .7", "DOWN .7")
     view = ClusterView(
-        "gpu-01", "H100", glyph, word, "good", "e0000.10", "DOWN .7 FINAL .02", 0.57, 127.0, 2.36, 0.002, "e0053.1",
+        "gpu-01", "H100", glyph, word, "good", "e0000.10", about, 0.57, 127.0, 2.36, 0.002, "e0053.1",
         stale_s=old_s,
     )  # fmt: skip
     said = text_of(cell_rows(view, width, DARK, False))

@@ -61,6 +61,7 @@ PICTURES = [
     picture("waves", "2", "j"),
     picture("log", "3"),
     picture("chart", "4", "l", "l"),
+    picture("wave-effects", "2", "j", "j", "enter", story="interaction"),
     picture("effects", "2", "j", "j", "j", "j", "4", "v", "z"),
     CURVES,
     picture("curves-marked", "4", "l", "l", " ", *"lllll", " ", *"lllll", " ", "c", "z", *"hhhhhh"),

@@ -9,19 +9,23 @@ from cockpit.agent.proposer_api import ProposalRequest, ProposerApi, ProposerTro
 from cockpit.agent.proposers.search_base import SearchBase, search_base
 from cockpit.core.intents import Arm, Draft
 from cockpit.core.model import Change, Value, WaveKind
+from cockpit.read.wording import value
 from cockpit.science.search_space import Choice, Dimension, Ladder, Real, fit_overrides, readable
 
-PAIRS = (
-    ("ASPECT_RATIO", "DEPTH"),
-    ("MATRIX_LR", "TOTAL_BATCH_SIZE"),
-    ("WARMDOWN_RATIO", "FINAL_LR_FRAC"),
-    ("EMBEDDING_LR", "UNEMBEDDING_LR"),
-    ("WEIGHT_DECAY", "ADAM_BETAS"),
-    ("SCALAR_LR", "WARMUP_RATIO"),
-    ("MUON_MOMENTUM", "MUON_BETA2"),
-    ("HEAD_DIM", "WINDOW_PATTERN"),
-)
-"""Factors that are likely to interact, the most promising first. Other constants are paired in their own order."""
+PAIRS: dict[tuple[str, ...], str] = {
+    ("ASPECT_RATIO", "DEPTH"): "which shape of the model learns most in the time?",
+    ("MATRIX_LR", "TOTAL_BATCH_SIZE"): "does another batch size want another learning rate?",
+    ("WARMDOWN_RATIO", "FINAL_LR_FRAC"): "how long and how far should the learning rate fall?",
+    ("EMBEDDING_LR", "UNEMBEDDING_LR"): "do the first and the last layer want other learning rates?",
+    ("WEIGHT_DECAY", "ADAM_BETAS"): "does the decay depend on how long Adam remembers?",
+    ("SCALAR_LR", "WARMUP_RATIO"): "does a warm-up allow another rate of the scalars?",
+    ("MUON_MOMENTUM", "MUON_BETA2"): "how long should Muon remember?",
+    ("HEAD_DIM", "WINDOW_PATTERN"): "which heads and windows suit the model?",
+}
+"""Factors that are likely to interact, the most promising first, and what their wave asks.
+
+Other constants are paired in their own order.
+"""
 
 SCALES = (1.0, 0.5, 2.0, 0.25)
 """Factors on the step between levels, one round of waves each."""
@@ -65,12 +69,23 @@ def _draft(base: SearchBase, wave: GridWave, request: ProposalRequest) -> Draft:
     arms = zip(wave.changes, wave.levels, strict=True)
     return Draft(
         proposer=Grid.name,
-        question=f"{' x '.join(wave.factors)} around {base.experiment}: what is the effect?",
+        question=question_of(wave, base),
         base=base.experiment,
         factors=wave.factors,
         arms=tuple(Arm(Change(constants=change), levels=levels) for change, levels in arms),
         kind=WaveKind.FILLER if request.reason == "filler" else WaveKind.WAVE,
     )
+
+
+def question_of(wave: GridWave, base: SearchBase) -> str:
+    """Return the levels that the wave tries, then what is asked about them."""
+    varied = {name: tried for name, tried in wave.factors.items() if len(tried) > 1}
+    parts = [f"{name} {' '.join(map(value, tried))}" for name, tried in varied.items()]
+    asked = PAIRS.get(tuple(wave.factors), "does the best level of one depend on the other?")
+    if len(varied) == 1:
+        (name,) = varied
+        asked = f"is {value(base.constants[name])} the best level for {base.experiment}?"
+    return f"{' × '.join(parts)}: {asked}"
 
 
 def next_wave(base: SearchBase, arms: int) -> GridWave | None:
@@ -98,7 +113,7 @@ def levels(dimension: Dimension, center: Value, count: int, scale: float = 1.0) 
             found.append(candidate)
     if isinstance(dimension, Choice):
         return found
-    return sorted(found, key=lambda value: value if isinstance(value, int | float) else 0.0)
+    return sorted(found, key=lambda level: level if isinstance(level, int | float) else 0.0)
 
 
 def _neighbours(dimension: Dimension, center: Value, scale: float) -> Iterator[Value]:

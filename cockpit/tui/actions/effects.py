@@ -79,7 +79,7 @@ class OpenPalette(Struct, frozen=True):
 
 
 class ShowTab(Struct, frozen=True):
-    """Show one tab of the experiment's page."""
+    """Show one tab of an experiment's or a wave's page."""
 
     tab: str
 

@@ -35,6 +35,7 @@ from cockpit.tui.actions.effects import (
 )
 from cockpit.tui.actions.registry import Action, Here
 from cockpit.tui.actions.subjects import PANES, experiment, no_experiment, no_proposal, proposal
+from cockpit.tui.figures import constant_named
 from cockpit.tui.theme import THEMES
 from cockpit.tui.views.queue import FILLER
 
@@ -171,7 +172,7 @@ def _save(here: Here, words: str) -> Effects:
 
 
 def _help(here: Here, words: str) -> Effects:
-    meaning = meaning_of(words)
+    meaning = meaning_of(words) or constant_named(words, here.state.session.constants)
     if not meaning:
         raise Problem(f"{words!r} is not in the glossary: ? lists its words")
     return (Note(meaning),)

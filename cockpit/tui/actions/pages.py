@@ -81,6 +81,11 @@ def _replicates(here: Here, words: str) -> Effects:
     return (AskLine("How many runs of each arm?", edit, until_answered=True),)
 
 
+def _no_factors(here: Here) -> str:
+    wave = here.state.waves.get(here.wave)
+    return "" if wave is not None and wave.factors else "this wave has no factors"
+
+
 def _open_wave(here: Here, words: str) -> Effects:
     return (OpenWave(here.state.experiments[here.experiment].wave),)
 
@@ -97,6 +102,11 @@ PAGE_ACTIONS: tuple[Action, ...] = (
     Action("open-arm", "open", "Open the chosen arm's page",
            run=lambda here, words: (OpenExperiment(here.experiment),), keys=("enter",), places=REVIEW,
            applies=lambda here: "" if here.experiment else "no arm is chosen", footer=13, group="review"),
+    Action("wave-effects", "effects", "Show the effects of the wave's factors", (ShowTab("effects"),), keys=("v",),
+           places=REVIEW, applies=_no_factors, footer=13, group="review"),
+    Action("arm-diff", "diff", "Show the chosen arm's diff against its base", (ShowTab("diff"),), keys=("d",),
+           places=REVIEW, applies=lambda here: "" if here.experiment else "no arm is chosen", footer=13,
+           group="review"),
     Action("constants", "constants", "Show what differs from the base and the baseline", (ShowTab("constants"),),
            keys=("c",), places=EXPERIMENT, footer=2, group="experiments"),
     Action("page-diff", "diff", "Show its diff against its base", (ShowTab("diff"),), keys=("d",), places=EXPERIMENT,

@@ -85,6 +85,9 @@ class CockpitScreen(LiveScreen):
         """Draw the newest state."""
         raise NotImplementedError
 
+    def turn(self, tab: str) -> None:
+        """Show one of the page's tabs. A page without tabs does nothing."""
+
     def back(self) -> None:
         """Leave this screen for the one it was opened from."""
         self.app.pop_screen()

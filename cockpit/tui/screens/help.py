@@ -6,6 +6,7 @@ from cockpit.read.glossary import MEANINGS
 from cockpit.tui.actions.registry import MOVES, Action, Here, Registry, key_name
 from cockpit.tui.rows import Ink
 from cockpit.tui.screens.base import CockpitScreen, ScreenContext
+from cockpit.tui.views.changes import short_names
 from cockpit.tui.widgets.text import Lines
 
 Line = tuple[str, Ink]
@@ -56,6 +57,9 @@ def help_lines(here: Here, registry: Registry) -> list[Line]:
     elsewhere = [action for action in registry.actions if action.places and here.place not in action.places]
     lines += [("", "text"), (" In other places:", "focus")]
     lines.extend((f"{_words(action)} [{', '.join(sorted(action.places))}]", "dim") for action in elsewhere)
+    if short := short_names(here.state.session.constants):
+        lines += [("", "text"), (" Short names, where the constant's own does not fit:", "focus")]
+        lines += [("   " + "   ".join(short), "text")]
     lines += [("", "text"), (" Words:", "focus")]
     lines.extend((f"   {words:24} {meaning}", "text") for words, meaning in MEANINGS.items())
     return lines

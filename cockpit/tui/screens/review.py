@@ -18,6 +18,7 @@ from cockpit.tui.views.review import settles
 from cockpit.tui.views.waves import wave_view
 from cockpit.tui.widgets.arms import Arms
 from cockpit.tui.widgets.bars import Footer
+from cockpit.tui.widgets.effects import WaveEffects
 from cockpit.tui.widgets.listing import Listing
 from cockpit.tui.widgets.pane import Pane
 from cockpit.tui.widgets.text import Lines
@@ -100,12 +101,16 @@ class ReviewScreen(CockpitScreen):
         self.brief = Brief(wave)
         self.arms = Arms(wave)
         self.diff = Lines("diff", "diff", wrapped=False)
+        self.effects = WaveEffects(wave)
+        self.tab = ""
+        """The tab that the person chose: `effects` or `diff`."""
         self._shown_diff = ""
 
     def compose(self) -> ComposeResult:
         yield self.brief
         yield self.arms
         yield self.diff
+        yield self.effects
         yield Footer()
 
     @property
@@ -131,8 +136,25 @@ class ReviewScreen(CockpitScreen):
         # The brief is shown whole, as long as some rows of the arms and of a diff are left.
         brief = min(len(self.brief.rows(width, height)), height - 1 - LEAST_ARMS - LEAST_DIFF)
         arms = min(len(wave.arms) + 2, max(LEAST_ARMS, (height - brief - 1) * 3 // 5))
+        effects = self._tab_shown(wave) == "effects"
+        self.effects.display, self.diff.display = effects, not effects
         self.brief.styles.height = brief
         self.arms.styles.height = arms
+
+    def turn(self, tab: str) -> None:
+        self.tab = tab
+        self.show()
+
+    def _tab_shown(self, wave: Wave) -> str:
+        """Return the chosen tab. Before a choice it is the effects of a wave that has results.
+
+        The table of arms has the constants already: their diff would show each difference twice.
+        """
+        state = self.session.state
+        assert state is not None
+        measured = wave.factors and any(state.experiments[arm].scores for arm in wave.arms)
+        coded = any(state.experiments[arm].change.edits for arm in wave.arms)
+        return self.tab or ("effects" if measured and not coded else "diff")
 
     def show(self) -> None:
         state = self.session.state
@@ -142,6 +164,7 @@ class ReviewScreen(CockpitScreen):
         self.arms.tell(state, self.session.now())
         self._fit()
         self.brief.paint()
+        self.effects.tell(state)
         arm = state.experiments.get(self.arms.selected)
         if arm is not None:
             key = f"{arm.id} {arm.commit} {arm.fingerprint}"

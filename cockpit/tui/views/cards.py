@@ -9,6 +9,7 @@ from cockpit.read.rival import rival_curve
 from cockpit.read.scores import run_difference
 from cockpit.tui.figures import difference_words, score_words
 from cockpit.tui.plain import plain
+from cockpit.tui.views.changes import NOTHING, Wording, joined
 from cockpit.tui.views.clusters import ClusterView, about, cluster_view
 from cockpit.tui.views.review import GLYPHS
 
@@ -36,7 +37,7 @@ class ResultView:
     delta: str
     """The difference to its experiment's base."""
     is_better: bool
-    about: str
+    about: Wording
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class CardView:
     cluster: ClusterView
     question: str
     """The question of the running arm's wave, else the arm's reason."""
-    following: str
+    following: Wording
     """The next run and its change."""
     curve: list[Point]
     rival: list[Point]
@@ -68,7 +69,7 @@ def card_view(state: State, cluster: Cluster, now: float) -> CardView:
     return CardView(
         cluster=cluster_view(state, cluster, now),
         question=_question(state, running) if running else "",
-        following=_following(state, held[1]) if len(held) > 1 else "",
+        following=_following(state, held[1]) if len(held) > 1 else NOTHING,
         curve=curve,
         rival=rival_curve(state, running.hardware) if running and curve else [],
         results=[_result(state, attempt) for attempt in ended],
@@ -82,8 +83,8 @@ def _question(state: State, attempt: Attempt) -> str:
     return plain(f"{wave.id} {wave.question or experiment.why}")
 
 
-def _following(state: State, attempt: Attempt) -> str:
-    return f"{plain(attempt.experiment)}  {about(state, attempt.experiment)}"
+def _following(state: State, attempt: Attempt) -> Wording:
+    return joined(plain(attempt.experiment), about(state, attempt.experiment))
 
 
 def _result(state: State, attempt: Attempt) -> ResultView:

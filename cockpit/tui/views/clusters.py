@@ -8,7 +8,7 @@ from cockpit.read.attempts import is_evaluating
 from cockpit.read.launches import launch_note
 from cockpit.read.rival import rival_loss
 from cockpit.tui.plain import plain
-from cockpit.tui.views.changes import short_change
+from cockpit.tui.views.changes import NOTHING, Wording, change_wording, joined
 
 STALE_AFTER_S = 45.0
 """A cluster that runs and was not heard of for so long is shown as it was, dimmed, with its age."""
@@ -43,8 +43,8 @@ class ClusterView:
     word: str
     ink: str
     attempt: str = ""
-    about: str = ""
-    """The change of the running arm, short: `AR 96  MAT_LR 0.04`."""
+    about: Wording = NOTHING
+    """The change of the running arm: `ASPECT_RATIO 96  MATRIX_LR .04`."""
     fraction: float = -1.0
     """The fraction of the training budget; −1 where it is unknown."""
     remaining_s: float = 0.0
@@ -111,16 +111,12 @@ def cluster_view(state: State, cluster: Cluster, now: float) -> ClusterView:
     )
 
 
-def about(state: State, experiment: str, kind: str = "") -> str:
+def about(state: State, experiment: str, kind: str = "") -> Wording:
     """Return the change of an experiment against its base, in as few words as distinguish it."""
     known = state.experiments.get(experiment)
     if known is None:
-        return ""
-    parts = [kind] if kind else []
-    if experiment == state.baseline:
-        parts.append("baseline")
-    parts.append(short_change(known))
-    return "  ".join(part for part in parts if part)
+        return NOTHING
+    return joined(kind, "baseline" if experiment == state.baseline else "", change_wording(known))
 
 
 def summary(state: State) -> str:

@@ -1,21 +1,22 @@
-"""The effects of a wave's factors, as rows: each level against the factor's first, then interactions of two."""
+"""The effects of a wave's factors: each level against the factor's first, and a map of each interaction of two."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cockpit.core.metric import Metric
-from cockpit.core.model import Estimate, Wave, WaveKind
+from cockpit.core.model import Estimate, Value, Wave, WaveKind
 from cockpit.core.state import State
 from cockpit.read.effects import effects_of, is_clear
 from cockpit.science.effects import FactorEffect
-from cockpit.tui.figures import bare, short_name, value
+from cockpit.tui.figures import bare, value
 from cockpit.tui.plain import plain
+from cockpit.tui.views.changes import Wording, short_of
 
 
 @dataclass(frozen=True)
 class EffectView:
-    label: str
-    """`WD .05→.1`; of two factors `WD .1 × AR 96`."""
+    label: Wording
+    """`WEIGHT_DECAY .05→.1`; of two factors `WEIGHT_DECAY .1 × ASPECT_RATIO 96`."""
     estimate: Estimate
     joint: bool
     """True for an interaction of two factors."""
@@ -27,13 +28,37 @@ class EffectView:
 
 
 @dataclass(frozen=True)
+class InteractionMap:
+    """The interaction of two factors: a row for each level of the first, a column for each of the second.
+
+    The first level of each factor is what the others are against, and has neither row nor column.
+    """
+
+    title: Wording
+    against: Wording
+    rows: tuple[Wording, ...]
+    columns: tuple[Wording, ...]
+    cells: tuple[tuple[EffectView, ...], ...]
+
+
+@dataclass(frozen=True)
 class EffectsView:
     wave: str
-    rows: tuple[EffectView, ...]
-    not_estimable: tuple[str, ...]
+    main: tuple[EffectView, ...]
+    maps: tuple[InteractionMap, ...]
+    """The interactions, the clearest first."""
+    not_estimable: tuple[Wording, ...]
     """Factors and pairs that the cells measured so far cannot tell."""
     runs: int
     metric: Metric
+
+    @property
+    def joint(self) -> tuple[EffectView, ...]:
+        return tuple(one for drawn in self.maps for cells in drawn.cells for one in cells)
+
+    @property
+    def rows(self) -> tuple[EffectView, ...]:
+        return self.main + self.joint
 
 
 def effects_view(state: State, selected: str) -> EffectsView | None:
@@ -42,11 +67,12 @@ def effects_view(state: State, selected: str) -> EffectsView | None:
     if wave is None:
         return None
     found = effects_of(state, wave.id)
-    rows = [EffectView(_main(effect), effect.estimate, False) for effect in found.main]
-    joint = sorted(found.interactions, key=lambda effect: -_strength(effect.estimate))
-    rows += [EffectView(_joint(effect), effect.estimate, True) for effect in joint]
-    not_estimable = tuple("×".join(plain(short_name(name)) for name in term.split("×")) for term in found.not_estimable)
-    return EffectsView(wave.id, tuple(rows), not_estimable, found.runs, state.session.metric)
+    main = tuple(EffectView(_main(effect), effect.estimate, False) for effect in found.main)
+    clearest = sorted(found.interactions, key=lambda effect: -_strength(effect.estimate))
+    unknown = tuple(_term(term.split("×")) for term in found.not_estimable)
+    pairs = dict.fromkeys(effect.factors for effect in clearest)
+    maps = tuple(_map(pair, [effect for effect in clearest if effect.factors == pair], wave) for pair in pairs)
+    return EffectsView(wave.id, main, maps, unknown, found.runs, state.session.metric)
 
 
 def _wave(state: State, selected: str) -> Wave | None:
@@ -66,17 +92,37 @@ def _strength(estimate: Estimate) -> float:
     return abs(estimate.mean) / max(1e-12, estimate.high - estimate.low)
 
 
-def _main(effect: FactorEffect) -> str:
-    return f"{plain(short_name(effect.factors[0]))} {_level(effect.against[0])}→{_level(effect.levels[0])}"
+def _term(names: Sequence[str]) -> Wording:
+    return Wording("×".join(map(plain, names)), "×".join(short_of(name) for name in names))
 
 
-def _joint(effect: FactorEffect) -> str:
-    pairs = zip(effect.factors, effect.levels, strict=True)
-    return " × ".join(f"{plain(short_name(name))} {_level(level)}" for name, level in pairs)
+def _main(effect: FactorEffect) -> Wording:
+    levels = f"{_level(effect.against[0])}→{_level(effect.levels[0])}"
+    return Wording(f"{plain(effect.factors[0])} {levels}", f"{short_of(effect.factors[0])} {levels}")
 
 
-def _level(level: object) -> str:
-    return plain(bare(value(level)))  # type: ignore[arg-type]
+def _at(factors: Sequence[str], levels: Sequence[Value]) -> Wording:
+    pairs = [(name, _level(level)) for name, level in zip(factors, levels, strict=True)]
+    full = " × ".join(f"{plain(name)} {level}" for name, level in pairs)
+    return Wording(full, " × ".join(f"{short_of(name)} {level}" for name, level in pairs))
+
+
+def _map(pair: tuple[str, ...], effects: Sequence[FactorEffect], wave: Wave) -> InteractionMap:
+    """Lay the effects of one pair out, in the order of the wave's levels."""
+    across = [[level for level in wave.factors[name] if any(effect.levels[n] == level for effect in effects)]
+              for n, name in enumerate(pair)]  # fmt: skip
+    found = {repr(effect.levels): EffectView(_at(pair, effect.levels), effect.estimate, True) for effect in effects}
+    return InteractionMap(
+        _term(pair),
+        _at(pair, effects[0].against),
+        tuple(_at(pair[:1], [level]) for level in across[0]),
+        tuple(_at(pair[1:], [level]) for level in across[1]),
+        tuple(tuple(found[repr((one, other))] for other in across[1]) for one in across[0]),
+    )
+
+
+def _level(level: Value) -> str:
+    return plain(bare(value(level)))
 
 
 def reach(rows: Sequence[EffectView]) -> float:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from cockpit.core.model import Experiment, ExperimentStatus, Wave, WaveStatus
 from cockpit.core.state import State, constants_of
 from cockpit.read.forecasts import LIKELY, ArmForecast, gigabytes, percent
-from cockpit.read.scores import Score, difference_to_base, score_of
-from cockpit.read.warnings import MemoryLimits, warning
+from cockpit.read.scores import Difference, Score, difference_to_base, score_of
+from cockpit.read.warnings import VERDICTS, MemoryLimits, verdict_words, warning
+from cockpit.read.wording import spread_words
 from cockpit.tui.figures import difference_words, score_words, value
 from cockpit.tui.plain import plain
 
@@ -42,7 +43,7 @@ class ArmView:
     """True if that deserves a warning."""
     memory: str
     warning: str
-    """A duplicate, a crash it repeats, or memory it likely exceeds."""
+    """A duplicate, a crash it repeats, memory it likely exceeds, or its verdict."""
 
 
 def columns(state: State, wave: Wave) -> list[str]:
@@ -78,8 +79,17 @@ def arm_view(
         crash=percent(forecast.crash) if forecast else "",
         likely=forecast is not None and forecast.crash.mean >= LIKELY,
         memory=gigabytes(forecast.peak_vram_mb) if forecast and forecast.peak_vram_mb else "",
-        warning=plain(warning(state, arm, memory)),
+        warning=plain(_beside(state, arm, delta, warning(state, arm, memory))),
     )
+
+
+def _beside(state: State, arm: Experiment, delta: Difference | None, said: str) -> str:
+    """Return the words beside an arm's difference to its base. They do not repeat the difference itself."""
+    if arm.estimate is None or said != verdict_words(state, arm) or arm.status not in VERDICTS:
+        return said
+    if delta is not None and delta.estimated:
+        return f"{spread_words(arm.estimate)}, {arm.status}"
+    return f"{said} against {arm.estimate.against}"
 
 
 def settles(wave: Wave) -> list[tuple[str, str]]:

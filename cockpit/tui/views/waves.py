@@ -12,9 +12,9 @@ from cockpit.core.model import (
 from cockpit.core.state import State
 from cockpit.read.costs import WaveCost, spent_usd, wave_cost
 from cockpit.read.waves import FINISHED, best_arm, class_beside, wave_word
-from cockpit.tui.figures import difference_words, short_name
+from cockpit.tui.figures import difference_words
 from cockpit.tui.plain import plain
-from cockpit.tui.views.changes import short_change
+from cockpit.tui.views.changes import Wording, change_wording, short_of
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class WaveView:
     ink: str
     proposer: str
     question: str
-    shape: str
-    """`AR 7 × MAT_LR 3`; `code +1 −1`."""
+    shape: Wording
+    """`ASPECT_RATIO 7 × MATRIX_LR 3`; `code +1 −1`."""
     arms: int
     done: int
     best: str = ""
@@ -89,12 +89,15 @@ LOOKS = {
 """Glyph and role of each standing."""
 
 
-def shape(wave: Wave, arms: list[Experiment]) -> str:
+def shape(wave: Wave, arms: list[Experiment]) -> Wording:
     if wave.kind is WaveKind.BASELINE:
-        return "baseline"
+        return Wording("baseline", "baseline")
     if wave.factors:
-        return " × ".join(f"{plain(short_name(name))} {len(levels)}" for name, levels in wave.factors.items())
+        counts = [(name, len(levels)) for name, levels in wave.factors.items()]
+        full = " × ".join(f"{plain(name)} {number}" for name, number in counts)
+        return Wording(full, " × ".join(f"{short_of(name)} {number}" for name, number in counts), tuple(wave.factors))
     if len(arms) == 1:
-        return short_change(arms[0])
-    names = {name for arm in arms for name in arm.change.constants}
-    return ", ".join(sorted(plain(short_name(name)) for name in names)) or "patches"
+        return change_wording(arms[0])
+    names = sorted({name for arm in arms for name in arm.change.constants})
+    full = ", ".join(map(plain, names)) or "patches"
+    return Wording(full, ", ".join(map(short_of, names)) or full, tuple(names))

@@ -8,16 +8,23 @@ from cockpit.core.state import State
 from cockpit.read.forecasts import ArmForecast, forecasts_of
 from cockpit.read.scores import comparison_class
 from cockpit.read.warnings import MemoryLimits
-from cockpit.tui.figures import count, short_name
+from cockpit.tui.figures import count
 from cockpit.tui.plain import cut, plain, width_of
 from cockpit.tui.rows import Row, title_row
+from cockpit.tui.views.changes import short_names, short_of
 from cockpit.tui.views.review import GLYPHS, ArmView, arm_view, columns, is_waiting
 from cockpit.tui.widgets.listing import Listing
 
 LEAD = 10
 """Cells before the constants: glyph and id."""
+LEVEL_MOST = 16
+"""The most cells of a constant's column."""
 CRASH = 16
 """Cells of `100% [100, 100]` and the blank after it. A score and its difference take as many."""
+
+
+TAIL = 53
+"""Cells of the lines, runs, score and difference, and of the interval and the status behind them."""
 
 
 class Arms(Listing):
@@ -32,6 +39,8 @@ class Arms(Listing):
         self.forecasts: dict[str, ArmForecast] = {}
         """The forecasts of the arms of a waiting wave."""
         self._forecast_at: tuple[object, ...] = ()
+        self._shortened = False
+        """The heads have short names, for want of room."""
 
     def keys_of(self, state: State) -> list[str]:
         wave = state.waves[self.wave]
@@ -61,7 +70,7 @@ class Arms(Listing):
         views = [
             arm_view(state, state.experiments[key], self.names, self.memory, self.forecasts.get(key)) for key in shown
         ]
-        widths = self._widths(views, width)
+        widths = self._fitted(views, width)
         note = count(len(wave.arms), "arm") + (f", {len(wave.again)} again" if wave.again else "")
         hardware = comparison_class(state)
         if hardware and any(view.score is not None for view in views):
@@ -69,7 +78,10 @@ class Arms(Listing):
         head = Row(width, self.palette).put("  arm", "dim").to(LEAD)
         for index, name in enumerate(self.names):
             if widths[index]:
-                head.put(plain(short_name(name)), "focus" if index == self.column else "dim", widths[index]).skip()
+                title = self._title(name)
+                head.put(title, "focus" if index == self.column else "dim", widths[index]).skip()
+        if self._shortened:
+            note = "  ".join([*short_names([self.chosen_constant]), note])
         head.put("lines", "dim", 8).put("runs", "dim", 5)
         if self.forecasts:
             head.put("crash", "dim", CRASH).put("memory", "dim")
@@ -78,14 +90,26 @@ class Arms(Listing):
         rows = [title_row(width, self.palette, "arms", note, self.has_focus), head.strip()]
         return rows + [self._row(view, widths, width, hardware) for view in views]
 
+    def _title(self, name: str) -> str:
+        return short_of(name) if self._shortened else plain(name)
+
+    def _fitted(self, views: list[ArmView], width: int) -> list[int]:
+        """Return each constant's width. The names are short where not all of them fit."""
+        self._shortened = False
+        widths = self._widths(views, width)
+        if all(widths[at] >= width_of(plain(name)) for at, name in enumerate(self.names)):
+            return widths
+        self._shortened = True
+        return self._widths(views, width)
+
     def _widths(self, views: list[ArmView], width: int) -> list[int]:
         """Return each constant's width. Constants that do not fit get 0; the chosen one always fits."""
-        room = width - LEAD - 29
+        room = width - LEAD - TAIL
         wanted = [
-            max([width_of(plain(short_name(name)))] + [width_of(view.levels.get(name, "")) for view in views])
+            max([width_of(self._title(name))] + [width_of(view.levels.get(name, "")) for view in views])
             for name in self.names
         ]
-        widths = [min(16, cells) for cells in wanted]
+        widths = [min(LEVEL_MOST, cells) for cells in wanted]
         order = sorted(range(len(widths)), key=lambda index: index != self.column)
         shown = [0] * len(widths)
         for index in order:

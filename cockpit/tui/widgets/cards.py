@@ -95,7 +95,7 @@ def _head(card: CardView, width: int, selected: bool, palette: Palette) -> list[
     note = f" {done:>4} {duration(view.remaining_s) if view.remaining_s else '':>6}"
     bar = Row(width, palette).bar(max(0.0, view.fraction), max(4, width - width_of(note)), "faint" if old else "bar")
     rows.append(bar.put(note, calm))
-    about = Row(width, palette).put(view.about or "the base as it is", "dim" if old else "key")
+    about = Row(width, palette).put(view.about.within(width) or "the base as it is", "dim" if old else "key")
     rows.append(about)
     if view.loss is not None:
         loss = Row(width, palette).put("loss", "dim").skip().put(f"{view.loss:.4f}", calm).skip(2)
@@ -104,8 +104,8 @@ def _head(card: CardView, width: int, selected: bool, palette: Palette) -> list[
             loss.skip().put("vs the incumbent", "dim")
         rows.append(loss)
     rows.extend(Row(width, palette).put(line, "dim") for line in wrap(card.question, width, 2))
-    if card.following:
-        rows.append(Row(width, palette).put("next ", "dim").put(card.following, calm))
+    if card.following.full:
+        rows.append(Row(width, palette).put("next ", "dim").put(card.following.within(width - 5), calm))
     rows.extend(Row(width, palette).put(line, "warn") for line in wrap(view.message, width, 2) if line)
     return [row.strip() for row in rows]
 
@@ -119,7 +119,8 @@ def _results(results: list[ResultView], width: int, most: int, palette: Palette)
     for result in shown:
         row = Row(width, palette).put(result.glyph, result.ink).skip().put(result.experiment, "text", 6)
         row.put(result.score, "text" if result.score[:1].isdigit() else result.ink, wide)
-        row.put(result.delta, "good" if result.is_better else "dim", 8).put(result.about, "dim")
+        row.put(result.delta, "good" if result.is_better else "dim", 8)
+        row.put(result.about.within(row.left), "dim")
         rows.append(row.strip())
     return rows
 

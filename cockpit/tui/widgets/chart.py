@@ -20,7 +20,7 @@ from cockpit.tui.rows import Ink, Row, hint_rows
 from cockpit.tui.views.chart import class_offsets
 from cockpit.tui.views.effects import EffectsView, effects_view
 from cockpit.tui.widgets import score_plot
-from cockpit.tui.widgets.effects import draw_effects
+from cockpit.tui.widgets.effects import draw_effects, effect_rows, effects_note
 from cockpit.tui.widgets.learning_curves import SPANS, CurvesLook, draw_learning_curves
 from cockpit.tui.widgets.listing import Listing
 from cockpit.tui.widgets.score_plot import (
@@ -226,10 +226,10 @@ class Chart(Listing):
         if view is None:
             hint = "The effects of a wave's factors show here. No wave has factors yet."
             return [self.titled(width, "effects"), *hint_rows(width, self.palette, hint)]
-        self._top = max(0, min(self._top, len(view.rows) - height + 3))
-        level = f"  {view.rows[0].estimate.level:.0%} intervals" if view.rows else ""
-        title = self.titled(width, f"effects of {view.wave}  {view.runs} runs{level}")
-        return [title, *draw_effects(view, self._top, width, height - 1, self.palette)]
+        body = effect_rows(view, width, self.palette)
+        self._top = max(0, min(self._top, len(body) - height + 3))
+        title = self.titled(width, f"effects of {view.wave}  {effects_note(view)}")
+        return [title, *draw_effects(view, body, self._top, width, height - 1, self.palette)]
 
     def _note(self, state: State) -> str:
         known = state.experiments.get(self.selected) if self.has_focus else None

@@ -147,7 +147,7 @@ def cell_rows(view: ClusterView, width: int, palette: Palette, selected: bool) -
         share = f"{view.fraction:.0%}" if view.fraction >= 0 else ""
         tail = f"{share} {duration(view.remaining_s) if view.remaining_s else '':>6}"
         rows[1].bar(max(0.0, view.fraction), max(4, width - TAIL), "faint" if old else "bar").end(tail, "dim")
-        rows[2].put(view.about, "dim")
+        rows[2].put(view.about.within(rows[2].left), "dim")
         _loss(rows[3], view)
         if view.following:
             rows[3].end(f"→{view.following.split('.')[0]}", "faint" if old else "dim")
@@ -205,7 +205,7 @@ def table_row(view: ClusterView, width: int, palette: Palette, selected: bool) -
         row.skip(14)
     following = view.following.split(".")[0]
     if row.left >= 26:
-        row.put(view.about, "dim", row.left - 7)
+        row.put(view.about.within(row.left - 7), "dim", row.left - 7)
     if following and row.left >= 6:
         row.end("→" + following, "dim")
     return row.strip()
@@ -214,7 +214,8 @@ def table_row(view: ClusterView, width: int, palette: Palette, selected: bool) -
 def detail_rows_of(view: ClusterView, width: int, palette: Palette) -> list[Strip]:
     """Draw the details of the selected cluster that a narrow table has no columns for."""
     first, second = Row(width, palette), Row(width, palette)
-    first.put(view.name, "key").skip().put(view.attempt or view.word, "text").skip(2).put(view.about, "dim")
+    first.put(view.name, "key").skip().put(view.attempt or view.word, "text").skip(2)
+    first.put(view.about.within(first.left), "dim")
     if view.following:
         second.put(f"next {view.following}  ", "dim")
     second.put(view.message, "dim")

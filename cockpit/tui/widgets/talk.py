@@ -150,8 +150,8 @@ class Talk(Pane, can_focus=True):
             second.put(f"{count(view.arms, 'arm')}  about {money(view.coming_usd)}, {duration(view.ends_in_s)}", "dim")
             keys = "e review " if self.watching else "a approve  r reject  e review "
             room = second.left - 2 - (width_of(keys) + 1 if second.left > width_of(keys) + 1 else 0)
-            if view.shape and room >= LEAST_SHAPE:
-                second.skip(2).put(cut(view.shape, room), "dim")
+            if room >= LEAST_SHAPE:
+                second.skip(2).put(cut(view.shape.within(room), room), "dim")
             second.end(keys, "dim")
             rows.extend([first.strip(), second.strip()])
         if len(names) > most:

@@ -3,8 +3,11 @@
 from textual import events
 from textual.strip import Strip
 
+from cockpit.core.model import Wave
 from cockpit.core.state import State
+from cockpit.read.questions import Questions
 from cockpit.tui.figures import count, duration, money
+from cockpit.tui.plain import plain
 from cockpit.tui.rows import Row, hint_rows
 from cockpit.tui.theme import Palette
 from cockpit.tui.views.queue import FILLER, FillerView, Queue, queued
@@ -25,6 +28,9 @@ class Waves(Listing):
         super().__init__(name)
         self.item_rows = 2
         self.queue = Queue()
+        self.questions = Questions()
+        self._explained = ""
+        """The meaning of the short names in the selected row."""
         self.opened = False
         """The filler's own waves are shown."""
         self.chosen = ""
@@ -32,6 +38,7 @@ class Waves(Listing):
 
     def keys_of(self, state: State) -> list[str]:
         self.queue.follow(state)
+        self.questions.follow(state)
         return self.queue.keys(state, self.opened)
 
     def tell(self, state: State, now: float) -> None:
@@ -63,7 +70,8 @@ class Waves(Listing):
         waiting, running = len(state.proposals), len(queued(state))
         counts = ((waiting, "waiting"), (running, "open"), (len(self.queue.asked), "in all"))
         note = "  ".join(f"{number} {word}" for number, word in counts if number)
-        rows = [self.titled(width, note if self.keys else "")]
+        self._explained = ""
+        rows = []
         if not self.keys:
             rows += hint_rows(width, self.palette, *EMPTY)
         for key in self.window((height - 1) // self.item_rows):
@@ -80,8 +88,16 @@ class Waves(Listing):
                     )
                 )
             else:
-                rows.extend(wave_rows(wave_view(state, state.waves[key], self.now), width, self.palette, chosen))
-        return rows
+                rows.extend(self._wave_rows(state, state.waves[key], width, chosen))
+        return [self.titled(width, "  ".join(filter(None, (self._explained, note))) if self.keys else ""), *rows]
+
+    def _wave_rows(self, state: State, wave: Wave, width: int, chosen: bool) -> list[Strip]:
+        question = plain(self.questions.differing_first(wave))
+        view = wave_view(state, wave, self.now)
+        drawn = wave_rows(view, question, width, self.palette, chosen)
+        if chosen and self.has_focus:
+            self._explained = view.shape.explained(drawn[1].text)
+        return drawn
 
     def on_click(self, event: events.Click) -> None:
         if event.y < self.title_rows:
@@ -91,12 +107,12 @@ class Waves(Listing):
             self.post_message(self.Opened(self.NAME))
 
 
-def wave_rows(view: WaveView, width: int, palette: Palette, selected: bool) -> list[Strip]:
+def wave_rows(view: WaveView, question: str, width: int, palette: Palette, selected: bool) -> list[Strip]:
     ground = palette.selection if selected else None
     first, second = Row(width, palette, ground), Row(width, palette, ground)
     first.put(view.glyph, view.ink).skip().put(view.id, "key" if view.ink != "faint" else "dim").skip()
     tail = view.word
-    first.put(view.question, "text" if view.ink not in ("faint", "dim") else "dim", max(8, first.left - len(tail) - 1))
+    first.put(question, "text" if view.ink not in ("faint", "dim") else "dim", max(8, first.left - len(tail) - 1))
     first.end(tail, view.ink)
     second.skip(2).put(view.proposer, "agent", 8).skip()
     if not view.waiting and view.arms and (view.done or not view.over):
@@ -113,7 +129,7 @@ def wave_rows(view: WaveView, width: int, palette: Palette, selected: bool) -> l
     best = " ".join(filter(None, (view.best, view.best_words, view.best_class))) if view.best_delta is not None else ""
     room = second.left - len(tail) - len(best) - 3
     if room >= 6:
-        second.put(view.shape, "dim", room)
+        second.put(view.shape.within(room), "dim", room)
         second.skip()
     if best and len(best) < second.left - len(tail):
         second.put(view.best, "dim").skip()
