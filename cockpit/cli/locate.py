@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cockpit.cli.errors import CommandError
 from cockpit.core.events import SessionCreated
-from cockpit.core.model import Session
+from cockpit.core.model import IMPORTED, Session
 from cockpit.core.nearest import did_you_mean
 from cockpit.core.state import State
 from cockpit.session.paths import SessionFolder, name_problem
@@ -122,6 +122,18 @@ def as_set_up(folder: SessionFolder) -> Session | None:
     finally:
         ledger.close()
     return first[0].session if first and isinstance(first[0], SessionCreated) else None
+
+
+def is_imported(folder: SessionFolder) -> bool:
+    found = as_set_up(folder)
+    return found is not None and found.fleet.kind == IMPORTED
+
+
+def refuse_imported(folder: SessionFolder) -> None:
+    """Raise CommandError for a session that was made from a table: it has no worker, and takes no intents."""
+    if is_imported(folder):
+        name = folder.name
+        raise CommandError(f"{name} was imported and is read-only: `cockpit watch {name}` shows it")
 
 
 def session_repo(folder: SessionFolder) -> str:

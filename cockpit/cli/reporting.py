@@ -7,6 +7,7 @@ from typing import Literal
 from cockpit.cli.errors import CommandError
 from cockpit.cli.locate import session, state_of
 from cockpit.core.installation import install_command
+from cockpit.core.model import IMPORTED
 from cockpit.core.state import State
 from cockpit.decide.kept_changes import unablated_summary
 
@@ -24,7 +25,7 @@ def write_report(name: str | None, output: str | None, form: Form) -> None:
     path = Path(output or f"{folder.name}.{form}")
     path.write_bytes(page if isinstance(page, bytes) else page.encode())
     print(f"written to {path}")
-    if left := unablated_summary(state):
+    if state.session.fleet.kind != IMPORTED and (left := unablated_summary(state)):
         print(f"! {left}: `cockpit ablate {folder.name}` proposes it")
 
 

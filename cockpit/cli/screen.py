@@ -7,7 +7,7 @@ from pathlib import Path
 from cockpit.cli.corpora import restore_corpus
 from cockpit.cli.errors import CommandError
 from cockpit.cli.init import offer_template
-from cockpit.cli.locate import DEMO, all_sessions, repository, session, session_repo
+from cockpit.cli.locate import DEMO, all_sessions, is_imported, refuse_imported, repository, session, session_repo
 from cockpit.cli.making import new
 from cockpit.session import lock, settings
 from cockpit.session.paths import SessionFolder
@@ -24,6 +24,8 @@ def open_session(name: str | None, repo: str | None, mouse: bool) -> int:
     from cockpit.session import worker_process
 
     folder = existing(name, repo)
+    if folder is not None:
+        refuse_imported(folder)
     if folder is None and repo is None:
         offer_template()
     screen = screen_settings(session_repo(folder) if folder else str(repository(repo)))
@@ -52,13 +54,13 @@ def run_screen(folder: SessionFolder, screen: ScreenSettings, mouse: bool) -> in
 def existing(name: str | None, repo: str | None) -> SessionFolder | None:
     """Return the named session, or the last one used on that repository; None if one must be made.
 
-    A demo is opened by name only.
+    A demo and an imported session are opened by name only.
     """
     if name or os.environ.get("COCKPIT_SESSION"):
         return session(name)
-    found = [folder for folder in all_sessions() if not folder.name.startswith(DEMO)]
+    found = (folder for folder in all_sessions() if not (folder.name.startswith(DEMO) or is_imported(folder)))
     if repo is None:
-        return next(iter(found), None)
+        return next(found, None)
     wanted = str(repository(repo))
     return next((folder for folder in found if session_repo(folder) == wanted), None)
 

@@ -3,7 +3,7 @@
 from cockpit.cli.corpora import restore_corpus
 from cockpit.cli.errors import CommandError
 from cockpit.cli.json_output import print_json
-from cockpit.cli.locate import session
+from cockpit.cli.locate import refuse_imported, session
 from cockpit.report.results import clean
 from cockpit.session import lock
 from cockpit.session.user import user_name
@@ -14,6 +14,7 @@ def start(session_name: str | None) -> None:
     from cockpit.session import worker_process
 
     folder = session(session_name)
+    refuse_imported(folder)
     if lock.worker_status(folder).state != "stopped":
         print(f"the worker of {folder.name} runs already: `cockpit status {folder.name}` shows it")
         return

@@ -5,7 +5,7 @@ from argparse import Namespace
 from cockpit.cli.confirm import confirm
 from cockpit.cli.errors import CommandError
 from cockpit.cli.json_output import print_json
-from cockpit.cli.locate import session, session_now, state_of
+from cockpit.cli.locate import refuse_imported, session, session_now, state_of
 from cockpit.control.arguments import Given, Kind
 from cockpit.control.costs import envelope_words
 from cockpit.control.values import parse_factor
@@ -112,6 +112,7 @@ def send_and_await(folder: SessionFolder, intent: Intent) -> IntentTaken | None:
 
     Raises SteeringError with the worker's sentence where it was refused, or where this user may only watch.
     """
+    refuse_imported(folder)
     client = SessionClient(folder, user_name())
     try:
         return client.do(intent, ANSWER_WITHIN_S)

@@ -214,6 +214,10 @@ class Progress(msgspec.Struct, omit_defaults=True, gc=False):
     tokens_per_s: float = 0.0
     mfu_percent: float = 0.0
     remaining_s: float = 0.0
+    memory_mb: float = 0.0
+    """The accelerator's memory in use, its temperature and its power, where the run prints them; else 0."""
+    temperature_c: float = 0.0
+    power_w: float = 0.0
 
 
 class SkippedStop(msgspec.Struct, frozen=True, gc=False):
@@ -384,11 +388,15 @@ class ClusterSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     gpus: int = 1
 
 
+IMPORTED = "imported"
+"""The fleet of a session that was made from a table of results. It runs nothing."""
+
+
 class FleetSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     """The clusters of a session, fixed when it is made."""
 
     kind: str
-    """`local`, `sim` or `sky`."""
+    """`local`, `sim`, `sky` or `imported`."""
     clusters: tuple[ClusterSpec, ...]
     depth: int = 1
     """Attempts a cluster may hold: with 2 the next one is queued behind the running one."""

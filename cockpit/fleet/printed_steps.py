@@ -14,7 +14,8 @@ CURVE_RAW = 400
 
 _STEP = re.compile(r"step (\d{1,12}) \((\d{1,3}(?:\.\d{1,9})?)%\) \| loss: ([-+\w.]{1,40})(?![-+\w.])(.*)", re.ASCII)
 _FIELD = re.compile(
-    r"\| (?:(dt): (\d{1,12})ms|(tok/sec): ([\d,]{1,16})(?![\w.,])|(mfu): ([\d.]{1,12})%|(remaining): (\d{1,12})s)",
+    r"\| (?:(dt): (\d{1,12})ms|(tok/sec): ([\d,]{1,16})(?![\w.,])|(mfu): ([\d.]{1,12})%|(remaining): (\d{1,12})s"
+    r"|(mem): ([\d,.]{1,16}) ?(?:MB|MiB)|(temp): ([\d.]{1,8}) ?°?C|(power): ([\d.]{1,8}) ?W)(?!\w)",
     re.ASCII,
 )
 
@@ -41,7 +42,10 @@ class PrintedSteps:
 
     def _step(self, step: re.Match[str], at: float) -> None:
         loss = number_of(step[3], LOSS_LIMIT)
-        fields = {m[1] or m[3] or m[5] or m[7]: m[2] or m[4] or m[6] or m[8] for m in _FIELD.finditer(step[4][:500])}
+        fields: dict[str, str] = {}
+        for found in _FIELD.finditer(step[4][:500]):
+            name, value = (part for part in found.groups() if part)
+            fields[name] = value
         self.progress = Progress(
             at=at,
             step=int(step[1]),
@@ -51,6 +55,9 @@ class PrintedSteps:
             tokens_per_s=float(fields.get("tok/sec", "0").replace(",", "") or 0),
             mfu_percent=number_of(fields.get("mfu", "0")) or 0.0,
             remaining_s=float(fields.get("remaining", 0)),
+            memory_mb=number_of(fields.get("mem", "0").replace(",", "")) or 0.0,
+            temperature_c=number_of(fields.get("temp", "0")) or 0.0,
+            power_w=number_of(fields.get("power", "0")) or 0.0,
         )
         self._add(self.progress.fraction, loss)
 

@@ -2,13 +2,14 @@
 
 from collections import Counter
 
-from cockpit.core.model import Attempt, AttemptKind, Experiment
+from cockpit.core.model import IMPORTED, Attempt, AttemptKind, Experiment
 from cockpit.core.rescore import Rescore
 from cockpit.core.state import State
 from cockpit.decide.rescoring import scorer_trouble
 from cockpit.read.second_metrics import second_words
 from cockpit.read.wording import count
 
+UNCHECKED_IMPORT = "imported, unchecked"
 BY_THEMSELVES = "scored by themselves"
 BY_COMMAND = "scored after its run by the session's score command"
 BY_ITSELF = "scored by its own run"
@@ -21,6 +22,8 @@ def unchecked(state: State) -> list[str]:
     session = state.session
     if session.fleet.simulated:
         return []
+    if session.fleet.kind == IMPORTED:
+        return [f"{UNCHECKED_IMPORT}: the scores are those of a table, and nothing shows what ran, where and how"]
     found = []
     walls = Counter(run.wall for run in state.attempts.values() if run.started_at)
     if open_runs := walls[UNCONFINED] + walls[""]:
@@ -41,6 +44,8 @@ def checks_of(state: State, experiment: Experiment) -> str:
     runs = [run for run in (state.attempts[name] for name in experiment.attempts) if run.started_at]
     if state.session.fleet.simulated or not runs:
         return ""
+    if state.session.fleet.kind == IMPORTED:
+        return UNCHECKED_IMPORT
     walls = list(dict.fromkeys(run.wall or "confinement unchecked" for run in runs))
     second = second_words(state, experiment.id)
     return f"{', '.join(walls)}; {_scored(state, runs)}" + (f"; {second}" if second else "")
@@ -54,6 +59,8 @@ def origin_of(state: State, experiment: Experiment) -> str:
     runs = [run for run in (state.attempts[name] for name in experiment.attempts) if run.started_at]
     if state.session.fleet.simulated or not runs:
         return ""
+    if state.session.fleet.kind == IMPORTED:
+        return IMPORTED
     newest = _rescore_of(runs)
     checked = FAILED_PROBE if newest and newest.failed else RESCORED
     own_word = COMMAND_SCORED if state.session.metric.score_command else SELF_SCORED

@@ -1,6 +1,6 @@
 """Effects of a wave's factors, and the gain of the incumbent, from the runs so far."""
 
-from cockpit.core.model import Estimate, Value, Wave
+from cockpit.core.model import IMPORTED, Estimate, Value, Wave
 from cockpit.core.state import State, constants_of
 from cockpit.decide.evidence import evidence_of, noise_of, readings_of
 from cockpit.science.compare import Comparison, compare
@@ -33,9 +33,11 @@ def _cell_of_base(state: State, wave: Wave) -> dict[str, Value]:
 def gain_of(state: State) -> Comparison | None:
     """Return the incumbent against the baseline, without the runs that the incumbent was chosen by.
 
-    None while they are the same, or share no class.
+    None while they are the same, or share no class, and for an imported one that ran once: that run chose it.
     """
     if not state.incumbent or state.incumbent == state.baseline:
+        return None
+    if state.session.fleet.kind == IMPORTED and len(state.experiments[state.incumbent].attempts) < 2:
         return None
     return compare(evidence_of(state, state.incumbent), readings_of(state, state.baseline), noise_of(state))
 

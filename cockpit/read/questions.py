@@ -47,7 +47,12 @@ class Questions:
             return f"{' × '.join(parts)}: {wave.question}" if parts and wave.question else wave.question
         words = wave.question.split()
         shared = max(
-            (most for most in range(LEAST_SHARED, len(words)) if self._beginnings[tuple(words[:most])] > 1), default=0
+            (
+                most
+                for most in range(LEAST_SHARED, len(words))
+                if self._beginnings[tuple(words[:most])] > 1 and words[most][0].isalpha()
+            ),
+            default=0,
         )
         return f"{' '.join(words[shared:])} ({' '.join(words[:shared])} …)" if shared else wave.question
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from cockpit.core.model import Outcome
+from cockpit.core.model import IMPORTED, Outcome
 from cockpit.core.state import State
 
 PYTHON = "python"
@@ -20,10 +20,10 @@ def commands(state: State) -> list[Command]:
     """Return the commands for the incumbent, to be run in the researched repository in this order.
 
     The code gets a folder of its own beside the repository. The training is left out for a simulated session: no run
-    gives its scores.
+    gives its scores. There are none for an imported session: the code that ran is not known.
     """
     name = state.incumbent
-    if name not in state.experiments:
+    if name not in state.experiments or state.session.fleet.kind == IMPORTED:
         return []
     place = f"../{state.session.name}-{name}"
     made = f"git worktree add --detach {shlex.quote(place)} {state.experiments[name].commit}"

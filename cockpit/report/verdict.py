@@ -1,10 +1,11 @@
 """The verdict on a session: the gain of the best variant, and its cost, in two sentences."""
 
 from cockpit.core.metric import figure
+from cockpit.core.model import IMPORTED
 from cockpit.core.state import State
 from cockpit.decide.budget import accounts
 from cockpit.read.effects import gain_of, is_clear
-from cockpit.read.scores import kept_experiments
+from cockpit.read.scores import comparison_class, kept_experiments, score_of
 from cockpit.read.wording import count, duration, money
 
 
@@ -18,11 +19,26 @@ def verdict(state: State, now: float) -> str:
     return f"{_gain(state)} {changes} of {count(tried, 'measured variant')}, for {spent} in {took}."
 
 
+def _imported_gain(state: State) -> str:
+    """Return the difference that the table claims. The best of many single runs looks better by luck, too."""
+    hardware = comparison_class(state)
+    best, first = score_of(state, state.incumbent, hardware), score_of(state, state.baseline, hardware)
+    metric = state.session.metric
+    start = f"Imported, unchecked: by the table's word, {state.incumbent} is the best variant"
+    if best is None or first is None:
+        return f"{start}."
+    lead = f"{figure(first.mean - best.mean)} better in {metric.name} than the first trial"
+    runs = "a mean of its runs" if best.runs > 1 else "by one run, the best of many"
+    return f"{start}, {lead}, {runs}."
+
+
 def _gain(state: State) -> str:
     if not state.incumbent:
         return "The unchanged train.py has no result yet."
     if state.incumbent == state.baseline:
         return "The unchanged train.py is still the best."
+    if state.session.fleet.kind == IMPORTED:
+        return _imported_gain(state)
     found = gain_of(state)
     if found is None:
         return f"{state.incumbent} is the best variant; its gain over the unchanged train.py could not be estimated."

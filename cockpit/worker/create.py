@@ -135,7 +135,11 @@ def check(folder: SessionFolder, repo: Path, settings: Settings) -> None:
 def create(folder: SessionFolder, plan: Plan, at: float) -> None:
     """Make the session. Raises CreateError, VariantError or LedgerError, and leaves nothing behind then."""
     check(folder, plan.repo, plan.settings)
-    events = _first_events(folder, plan, at)
+    write_session(folder, _first_events(folder, plan, at))
+
+
+def write_session(folder: SessionFolder, events: list[Event]) -> None:
+    """Write a new session with these events. Raises CreateError or LedgerError, and leaves nothing behind then."""
     if not folder.root.parent.exists():
         folder.root.parent.mkdir(parents=True)
         folder.root.parent.chmod(FOLDER_MODE)

@@ -32,6 +32,11 @@ def test_a_shared_beginning_comes_last() -> None:
     assert second == "depth 9? (Which learning rate suits …)"
 
 
+def test_levels_are_not_split() -> None:
+    questions = [f"DEPTH 7 8 9 {last}: which shape?" for last in (10, 11)]
+    assert asked(*((question, {}) for question in questions)) == questions
+
+
 def test_of_equal_questions_the_levels_that_differ_come_first() -> None:
     same = "How wide should it be?"
     first, second = asked((same, {WIDTH: [48, 80], RATE: [0.03, 0.04]}), (same, {WIDTH: [96], RATE: [0.03, 0.04]}))

@@ -249,3 +249,18 @@ def interaction() -> Story:
     story.approve(story.propose("Does the best learning rate depend on the decay?", rates, "grid"))
     story.play(until_waiting=2, most_s=60)
     return story
+
+
+def many(clusters: int = 256) -> Story:
+    """Return a fleet of hundreds, all of them busy but for one that idles and one that is lost."""
+    story = begun("many", clusters=clusters, better=0)
+    rates: list[Value] = [round(0.02 + 0.0002 * number, 4) for number in range(clusters - 1)]
+    story.approve(story.propose("Which learning rate?", {"MATRIX_LR": rates}))
+    for attempt, cluster in zip(list(story.state.waiting), list(story.state.clusters), strict=False):
+        story.submit(attempt, cluster)
+        story.tell(Started(at=story.at, attempt=attempt))
+    story.at += 200
+    for number, attempt in enumerate(list(story.state.in_flight)):
+        story.progress(attempt, (number * 37 % 100) / 100)
+    story.tell(ClusterFailed(at=story.at, cluster="gpu-77", message="ssh: connect to 10.0.3.17: timed out"))
+    return story

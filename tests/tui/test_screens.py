@@ -62,6 +62,7 @@ PICTURES = [
     picture("log", "3"),
     picture("chart", "4", "l", "l"),
     picture("wave-effects", "2", "j", "j", "enter", story="interaction"),
+    picture("many", "l", "l", "j", story="many"),
     picture("effects", "2", "j", "j", "j", "j", "4", "v", "z"),
     CURVES,
     picture("curves-marked", "4", "l", "l", " ", *"lllll", " ", *"lllll", " ", "c", "z", *"hhhhhh"),
@@ -99,7 +100,7 @@ DRAWN += [
     for size in SIZES
     for theme in ("light", "plain")
 ]
-DRAWN += [(MAIN, (50, 18), "dark"), (REVIEW, (60, 20), "dark")]
+DRAWN += [(MAIN, (320, 80), "dark"), (MAIN, (50, 18), "dark"), (REVIEW, (60, 20), "dark")]
 
 
 @pytest.mark.parametrize(

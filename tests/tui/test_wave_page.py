@@ -38,16 +38,19 @@ async def test_a_verdict_against_another_experiment_than_the_base_names_it(scree
 
 
 async def test_a_wave_with_results_opens_on_its_effects_and_one_without_on_the_diff(screen_on: Opener) -> None:
+    def tab(wave: str) -> str:
+        page = app.screen
+        assert isinstance(page, ReviewScreen) and page.wave == wave and page.effects.display is not page.diff.display
+        return "effects" if page.effects.display else "diff"
+
     app = screen_on("interaction")
     async with shown(app, 120, 36) as pilot:
         await press(pilot, "2", "j", "enter")
-        page = app.screen
-        assert isinstance(page, ReviewScreen) and page.wave == "w002"
-        assert page.diff.display and not page.effects.display
+        assert tab("w002") == "diff"
         await press(pilot, "v")
-        assert page.effects.display and f"w002: {NOT_ENOUGH}" in words_on(app)
+        assert tab("w002") == "effects" and f"w002: {NOT_ENOUGH}" in words_on(app)
         await press(pilot, "d", "escape", "k", "enter")
-        assert isinstance(app.screen, ReviewScreen) and app.screen.wave == "w001" and app.screen.effects.display
+        assert tab("w001") == "effects"
 
 
 async def test_main_effects_are_bars_from_zero(screen_on: Opener) -> None:

@@ -46,6 +46,13 @@ def add(command: Command) -> None:
     it.add_argument("--speed", type=positive, default=60.0, help="simulated seconds per second (default: 60)")
     it.add_argument("--clusters", type=whole, default=16, metavar="N", help="number of clusters (default: 16)")
     add_no_mouse(it)
+    it = command("import", _import, "make an ended session of a results.tsv or a table of trials")
+    it.add_argument("file", metavar="FILE", help="a results.tsv, or trials as .json or .csv")
+    it.add_argument("--session", required=True, metavar="NAME", help="of the new session")
+    it.add_argument("--night", default="", metavar="KEYS", help="one of several in a JSON file, such as TPE/0")
+    it.add_argument("--metric", default="val_bpb", metavar="NAME", help="the column with the score (default: val_bpb)")
+    it.add_argument("--direction", default="", choices=["", "min", "max"], help="default: by the metric's name")
+    it.add_argument("--hardware", default="", metavar="CLASS", help="where the table does not say it, such as H200")
     it = command("doctor", _doctor, "list what is missing here, each item with its remedy")
     it.add_argument("--fleet", choices=["local", "sky", "sim"], default="local", help="the fleet to run on")
     add_json(it)
@@ -126,6 +133,12 @@ def _new(options: Namespace) -> None:
     if estimate := estimate_sentence(folder):
         print(estimate)
     print(f"session {folder.name} runs in the background; `cockpit open {folder.name}` shows it")
+
+
+def _import(options: Namespace) -> None:
+    from cockpit.cli.importing import import_night
+
+    import_night(options.file, options.session, options.night, options.metric, options.direction, options.hardware)
 
 
 def _init(options: Namespace) -> None:

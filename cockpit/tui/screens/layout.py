@@ -2,7 +2,7 @@
 
 from textual.geometry import Region
 
-from cockpit.tui.widgets import cards
+from cockpit.tui.widgets import cards, grid
 
 HEADER_ROWS = 2
 FOOTER_ROWS = 1
@@ -88,7 +88,11 @@ def _grid_rows(width: int, rows: int, clusters: int) -> int:
         if each >= cards.ROWS:
             return lines * (each + 1)
     across = max(1, min(4, width // 25))
-    cells = 1 + -(-min(clusters, 16) // across) * 5
+    lines = -(-min(clusters, grid.CELLS_MOST) // across)
+    roomy = min(grid.ROOMY_MOST, (rows - max(LOG_ROWS, rows // 3) - 1) // max(1, lines) - 1)
+    if across >= 2 and clusters <= grid.CELLS_MOST and roomy >= grid.ROOMY_ROWS:
+        return 1 + lines * (roomy + 1)
+    cells = 1 + lines * (grid.CELL_ROWS + 1)
     if across >= 2 and cells <= rows - 8:
         return cells
     return max(6, min(clusters + 1, rows - 8))

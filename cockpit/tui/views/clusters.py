@@ -1,12 +1,14 @@
 """The content of a cluster's cell, as words and numbers; `cockpit.tui.widgets.grid` draws it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cockpit.core.model import AttemptKind, AttemptStatus, Cluster, ClusterState
+from cockpit.core.curves import Point, points_of
+from cockpit.core.model import AttemptKind, AttemptStatus, Cluster, ClusterState, Progress
 from cockpit.core.state import State
 from cockpit.read.attempts import is_evaluating
 from cockpit.read.launches import launch_note
-from cockpit.read.rival import rival_loss
+from cockpit.read.rival import rival_curve, rival_loss
 from cockpit.tui.plain import plain
 from cockpit.tui.views.changes import NOTHING, Wording, change_wording, joined
 
@@ -51,6 +53,11 @@ class ClusterView:
     loss: float | None = None
     delta: float | None = None
     """Its loss less the incumbent's at the same progress, in the same class where that ran there."""
+    facts: str = ""
+    """Throughput, use, memory, temperature and power, as far as the run prints them."""
+    curve: Sequence[Point] = ()
+    rival: Sequence[Point] = ()
+    """The incumbent's curve, in the same class where it ran there."""
     following: str = ""
     """The attempt queued behind."""
     idle_s: float = 0.0
@@ -59,7 +66,8 @@ class ClusterView:
     message: str = ""
 
 
-def cluster_view(state: State, cluster: Cluster, now: float) -> ClusterView:
+def cluster_view(state: State, cluster: Cluster, now: float, with_curve: bool = False) -> ClusterView:
+    """Return what a cell shows. The curves are read only where the cell has room for them."""
     glyph, ink = _LOOKS[cluster.state]
     word = str(cluster.state)
     since_s = max(0.0, now - cluster.since)
@@ -105,10 +113,26 @@ def cluster_view(state: State, cluster: Cluster, now: float) -> ClusterView:
             "fraction": progress.fraction if progress else (0.0 if attempt.status is AttemptStatus.RUNNING else -1.0),
             "remaining_s": progress.remaining_s if progress else 0.0,
             "loss": loss,
+            "facts": run_facts(progress) if progress else "",
+            "curve": points_of(attempt.curve) if with_curve else (),
+            "rival": rival_curve(state, attempt.hardware) if with_curve else (),
             "delta": loss - rival if loss is not None and rival is not None else None,
             **doing,
         }
     )
+
+
+def run_facts(progress: Progress) -> str:
+    """Return `1.67M tok/s  MFU 40%  44.0 GB  67 °C  612 W`, without what the run does not print."""
+    rate = progress.tokens_per_s
+    parts = (
+        (rate, f"{rate / 1e6:.2f}M tok/s" if rate >= 1e5 else f"{rate:,.0f} tok/s"),
+        (progress.mfu_percent, f"MFU {progress.mfu_percent:.0f}%"),
+        (progress.memory_mb, f"{progress.memory_mb / 1024:.1f} GB"),
+        (progress.temperature_c, f"{progress.temperature_c:.0f} °C"),
+        (progress.power_w, f"{progress.power_w:.0f} W"),
+    )
+    return "  ".join(words for number, words in parts if number > 0)
 
 
 def about(state: State, experiment: str, kind: str = "") -> Wording:

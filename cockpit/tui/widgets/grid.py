@@ -1,4 +1,4 @@
-"""The clusters: a cell each where there is room, else a row each. Hundreds scroll."""
+"""The clusters: a cell each where there is room, else a row each; hundreds are tiles of a heat map."""
 
 from collections.abc import Callable
 
@@ -12,14 +12,20 @@ from cockpit.tui.rows import Row, hint_rows, side_by_side
 from cockpit.tui.theme import Palette
 from cockpit.tui.views.cards import card_view
 from cockpit.tui.views.clusters import ClusterView, cluster_view, summary
-from cockpit.tui.widgets import cards
+from cockpit.tui.widgets import cards, heat_map
+from cockpit.tui.widgets.curve import draw_curves
 from cockpit.tui.widgets.listing import Listing
 
+CELLS_MOST = 16
+"""The most clusters for whose cells the pane makes room. Of more the cells scroll."""
 CELL_ROWS = 4
 CELL_WIDTH = 25
 """The width of the narrowest cell that is complete."""
 GUTTER = 2
 """Blank cells between two cells of the grid, where there is room for them."""
+ROOMY_ROWS = 10
+"""Rows of a cell from which it has the facts of the run and its curve."""
+ROOMY_MOST = 16
 TAIL = 12
 """Cells of `100% 12m30s` and the blank before."""
 
@@ -40,6 +46,8 @@ class Grid(Listing):
         """Prepare the grid. `tail_of(attempt, most)` returns the last lines of an attempt's log."""
         super().__init__()
         self._tail_of = tail_of
+        self._label = 0
+        """Cells before the tiles of the heat map; 0 for any other drawing."""
         self.beginning = WATCHED if watching else BEGINNING
 
     def keys_of(self, state: State) -> list[str]:
@@ -48,7 +56,7 @@ class Grid(Listing):
     def columns(self, width: int, height: int) -> int:
         """Return the cells in a row; 1 means a table."""
         across = min(4, width // CELL_WIDTH, len(self.keys))
-        needed = -(-min(len(self.keys), 16) // max(1, across)) * (CELL_ROWS + 1) - 1
+        needed = -(-min(len(self.keys), CELLS_MOST) // max(1, across)) * (CELL_ROWS + 1) - 1
         fits = height - 1 >= needed
         return across if across >= 2 and fits else 1
 
@@ -58,9 +66,12 @@ class Grid(Listing):
         top = [self.titled(width, note)]
         if state is None:
             return top
+        self._label = 0
         rows_each = cards.rows_each(width, height - 1, len(self.keys))
         if rows_each:
             return top + self._cards(state, width, rows_each)
+        if len(self.keys) >= heat_map.MANY and len(self.keys) > height - 1:
+            return top + self._tiles(state, width, height - 1)
         across = self.columns(width, height)
         if across == 1:
             self.stride, self.item_rows = 1, 1
@@ -76,13 +87,27 @@ class Grid(Listing):
                     detail_rows_of(cluster_view(state, state.clusters[self.selected], now), width, self.palette)
                 )
             return top + rows
-        self.stride, self.item_rows = across, CELL_ROWS + 1
-        spare = (height - 1) // (CELL_ROWS + 1) * (CELL_ROWS + 1) + CELL_ROWS <= height - 1
-        lines = (height - 1) // (CELL_ROWS + 1) + (1 if spare else 0)
-        shown = self.window(lines * across)
-        return top + grid_rows(
-            [cluster_view(state, state.clusters[key], now) for key in shown], self.selected, width, across, self.palette
-        )
+        each = cell_height(len(self.keys), across, height - 1)
+        self.stride, self.item_rows = across, each + 1
+        shown = self.window(height // (each + 1) * across)
+        roomy = each >= ROOMY_ROWS
+        views = [cluster_view(state, state.clusters[key], now, with_curve=roomy) for key in shown]
+        return top + grid_rows(views, self.selected, width, across, self.palette, each)
+
+    def _tiles(self, state: State, width: int, height: int) -> list[Strip]:
+        """Draw a tile for each cluster, and the details of the selected one below."""
+        self._label = heat_map.label_width(self.keys)
+        self.stride, self.item_rows = heat_map.across(width, self.keys), 1
+        lines = -(-len(self.keys) // self.stride)
+        below = min(cell_height(1, 1, height - lines - heat_map.LEGEND_ROWS - 1), ROOMY_ROWS + 2)
+        shown = self.window((height - heat_map.LEGEND_ROWS - below - 1) * self.stride)
+        views = [cluster_view(state, state.clusters[key], self.now) for key in shown]
+        rows = heat_map.map_rows(views, self.selected, self._label, self.stride, width, self.palette)
+        if self.selected in state.clusters:
+            view = cluster_view(state, state.clusters[self.selected], self.now, with_curve=below >= ROOMY_ROWS)
+            rows.append(Row(width, self.palette).strip())
+            rows += cell_rows(view, width, self.palette, False, below)
+        return rows
 
     def _cards(self, state: State, width: int, rows_each: int) -> list[Strip]:
         beside = cards.across(width, len(self.keys))
@@ -102,13 +127,26 @@ class Grid(Listing):
         y = event.y - self.title_rows
         if y < 0:
             return
-        column = event.x * self.stride // max(1, self.size.width) if self.stride > 1 else 0
+        column = self._column(event.x) if self.stride > 1 else 0
         self.select_index(self.top + y // self.item_rows * self.stride + column)
         if event.chain == 2:
             self.post_message(self.Opened(self.NAME))
 
+    def _column(self, x: int) -> int:
+        if self._label:
+            return min(self.stride - 1, max(0, x - self._label) // heat_map.TILE)
+        return x * self.stride // max(1, self.size.width)
 
-def grid_rows(views: list[ClusterView], selected: str, width: int, across: int, palette: Palette) -> list[Strip]:
+
+def cell_height(clusters: int, across: int, rows: int) -> int:
+    """Return the rows of a cell: those of the narrowest, or enough for a curve where all cells have that room."""
+    each = min(ROOMY_MOST, (rows + 1) // -(-clusters // across) - 1)
+    return each if each >= ROOMY_ROWS else CELL_ROWS
+
+
+def grid_rows(
+    views: list[ClusterView], selected: str, width: int, across: int, palette: Palette, each: int = CELL_ROWS
+) -> list[Strip]:
     cell = width // across
     gutter = GUTTER if cell >= CELL_WIDTH + GUTTER else 1
     rows: list[Strip] = []
@@ -116,19 +154,21 @@ def grid_rows(views: list[ClusterView], selected: str, width: int, across: int, 
         if rows:
             rows.append(Row(width, palette).strip())
         cells = [
-            cell_rows(view, cell - gutter, palette, view.name == selected) for view in views[first : first + across]
+            cell_rows(view, cell - gutter, palette, view.name == selected, each)
+            for view in views[first : first + across]
         ]
         gap = Strip.blank(gutter, palette.base)
-        for line in range(CELL_ROWS):
+        for line in range(each):
             rows.append(side_by_side([part for lines in cells for part in (lines[line], gap)], width, palette.base))
     return rows
 
 
-def cell_rows(view: ClusterView, width: int, palette: Palette, selected: bool) -> list[Strip]:
+def cell_rows(view: ClusterView, width: int, palette: Palette, selected: bool, each: int = CELL_ROWS) -> list[Strip]:
     """Draw a cell in four rows: name and state; progress; the change; the loss against the incumbent's, and the next
     run.
 
-    The experiment is in the first row where it fits beside the state, else in the third.
+    The experiment is in the first row where it fits beside the state, else in the third. A cell of ROOMY_ROWS or more
+    has the facts of the run and its curve below.
     """
     ground = palette.selection if selected else None
     rows = [Row(width, palette, ground) for _ in range(CELL_ROWS)]
@@ -154,7 +194,14 @@ def cell_rows(view: ClusterView, width: int, palette: Palette, selected: bool) -
     else:
         _quiet(rows, view)
     rows[0].end(word, "dim" if old else view.ink)
-    return [row.strip() for row in rows]
+    drawn = [row.strip() for row in rows]
+    if each >= ROOMY_ROWS:
+        if view.facts:
+            drawn.append(Row(width, palette).put(view.facts, "dim").strip())
+        if len(view.curve) > 1:
+            drawn += draw_curves(list(view.curve), list(view.rival), width, each - len(drawn), palette)
+        drawn += [Row(width, palette).strip()] * (each - len(drawn))
+    return drawn
 
 
 def _quiet(rows: list[Row], view: ClusterView) -> None:
