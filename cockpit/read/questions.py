@@ -35,7 +35,7 @@ class Questions:
     def differing_first(self, wave: Wave) -> str:
         """Return the question with the part first that no other question has.
 
-        Of questions that are the same the levels that differ come first: `ASPECT_RATIO 96, 112: How wide …`.
+        Equal questions begin with the levels that differ: `ASPECT_RATIO 96, 112: How wide …`.
         """
         asked, mine = self._factors.get(wave.question, []), _levels(wave)
         if len(asked) > 1:

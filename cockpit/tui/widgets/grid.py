@@ -17,7 +17,7 @@ from cockpit.tui.widgets.curve import draw_curves
 from cockpit.tui.widgets.listing import Listing
 
 CELLS_MOST = 16
-"""The most clusters for whose cells the pane makes room. Of more the cells scroll."""
+"""The most clusters whose cells the pane makes room for. More of them scroll."""
 CELL_ROWS = 4
 CELL_WIDTH = 25
 """The width of the narrowest cell that is complete."""
