@@ -69,7 +69,7 @@ class Night(NamedTuple):
     """One night's arms of which the truth is known."""
 
     offered: int
-    """Real gains that began a test."""
+    """Changes with a real gain of which an arm began a test."""
     found: int
     """Real gains that were kept."""
     keeps: int
@@ -99,7 +99,6 @@ def night(condition: Condition, seed: int, gain_sds: float, share: float, runs: 
 
     world = World(truth, hardware=("H100",) * CLUSTERS, sd=0.0, seed=seed)
     world.run(2 * RUN_S / 3600)
-    arms: dict[str, str] = {}
     while world.now < runs * RUN_S:
         waiting = sum(world.state.attempts[name].kind is AttemptKind.ARM for name in world.state.waiting)
         if waiting < WAVE:
@@ -111,21 +110,19 @@ def night(condition: Condition, seed: int, gain_sds: float, share: float, runs: 
                 if rng.random() < NOISY_SHARE:
                     noisy.add(name)
                 drafts.append({name: 1})
-            names = [next(iter(draft)) for draft in drafts]
-            arms.update(zip(world.propose(*drafts), names, strict=True))
+            world.propose(*drafts)
         later = world.now + RUN_S / 2
         world.run(RUN_S / 2 / 3600)
         world.now = later
     state = world.state
     ended = {run.experiment for run in state.attempts.values() if run.status is AttemptStatus.ENDED}
-    ran = [one for one in arms if one in ended]
-    kept = [arms[one.experiment] for one in state.incumbencies if one.experiment in arms]
+    change_of = {name: next(iter(one.change.constants), "") for name, one in state.experiments.items()}
+    ran = [one for one in change_of if one in ended and change_of[one] in effects]
+    kept = {change_of[one.experiment] for one in state.incumbencies} & set(effects)
     tested = [one for one in ran if state.experiments[one].test_level]
-    real = [one for one in tested if effects[arms[one]] < 0]
-    return Night(
-        len(real), sum(effects[name] < 0 for name in kept), len(kept), sum(effects[name] >= 0 for name in kept),
-        len(tested), len(ran),
-    )  # fmt: skip
+    offered = {change_of[one] for one in tested if effects[change_of[one]] < 0}
+    false = sum(effects[name] >= 0 for name in kept)
+    return Night(len(offered), len(kept) - false, len(kept), false, len(tested), len(ran))
 
 
 def _night(task: tuple[Condition, int, float, float]) -> Night:

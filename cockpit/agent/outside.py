@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 ANSWER_TIMEOUT_S = 30.0
 """The longest wait for the worker's answer. After it the worker counts as not running."""
-RESERVED_NAMES = (*PROPOSERS, "human", "plan", "cockpit", "baseline", "filler", "ablate")
+RESERVED_NAMES = (*PROPOSERS, "human", "plan", "cockpit", "baseline", "filler", "ablate", "rebase")
 
 
 def own_name(wanted: str, state: State) -> str:

@@ -60,7 +60,11 @@ def name_of(command: tuple[str, ...]) -> str:
             return name
     scripts = [word for word in command[1:] if word.endswith((".py", ".js", ".mjs"))]
     name = PurePath(scripts[0] if scripts else command[0]).stem[:NAME_CHARS] or "agent"
-    return f"agent-{name}" if name.lower() in (*PROPOSERS, "human", "plan", "cockpit", "baseline", "filler") else name
+    return (
+        f"agent-{name}"
+        if name.lower() in (*PROPOSERS, "human", "plan", "cockpit", "baseline", "filler", "ablate", "rebase")
+        else name
+    )
 
 
 def install_hint(name: str) -> str:

@@ -7,6 +7,8 @@ from cockpit.core.model import Cluster, ClusterState, Mode
 from cockpit.core.state import State, converses, is_asked
 from cockpit.decide.budget import launch_usd, left_usd, pays_for_a_run, run_usd
 from cockpit.decide.kept_changes import unablated
+from cockpit.decide.rebasing import PROPOSER as REBASE
+from cockpit.decide.rebasing import outdated
 from cockpit.decide.result_batching import wait_for_results_until
 from cockpit.decide.schedule import expected_run_s, room
 
@@ -52,11 +54,12 @@ def _wanted(state: State, now: float) -> list[_Wanted]:
     if state.held or state.mode is Mode.MANUAL or not pays_for_a_run(state, now):
         said = _reason(state, False) == "said" and _may_ask(state, state.proposer, "said", now)
         return [_Wanted(state.proposer, 0, "said")] if said else []
-    ablation = [_Wanted(ABLATE, len(unablated(state)), "finished")] if _ablation_is_due(state, now) else []
+    due = [_Wanted(ABLATE, len(unablated(state)), "finished")] if _ablation_is_due(state, now) else []
+    due += _rebases(state, now)
     clusters = [cluster for cluster in state.clusters.values() if _takes_runs(cluster)]
     if state.proposer == FILLER and state.mode is Mode.AUTOPILOT:
-        return ablation + _from_search(state, clusters, now)
-    return ablation + _from_proposer(state, clusters, now) + _filler(state, clusters, now)
+        return due + _from_search(state, clusters, now)
+    return due + _from_proposer(state, clusters, now) + _filler(state, clusters, now)
 
 
 def _takes_runs(cluster: Cluster) -> bool:
@@ -123,6 +126,14 @@ def _ablation_is_due(state: State, now: float) -> bool:
     if not session.budget_hours or ABLATE in state.asks or ABLATE in state.ask_retry_at:
         return False
     return now - session.created_at >= ABLATE_AT * session.budget_hours * 3600 and bool(unablated(state))
+
+
+def _rebases(state: State, now: float) -> list[_Wanted]:
+    """Ask for the changes whose tests the last keep has outdated."""
+    if REBASE in state.asks or now < state.ask_retry_at.get(REBASE, 0.0) or _waiting(state, REBASE):
+        return []
+    count = len(outdated(state))
+    return [_Wanted(REBASE, count, "incumbent")] if count else []
 
 
 def _reason(state: State, dry: bool) -> str:

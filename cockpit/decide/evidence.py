@@ -18,7 +18,9 @@ CONTROLS_READ = 64
 """Newest controls of a class from which the noise is estimated."""
 UNCHOSEN = (AttemptKind.REPLICATE, AttemptKind.VALIDATION)
 """Runs of a test. An arm's first run is chosen for its score, and a confirmation must be independent."""
-RUNS_READ = 64
+FRESH_AT_LEAST = 8
+"""Runs since an incumbent was kept from which they alone are its evidence."""
+RUNS_READ = 144
 """Newest runs of one experiment that are compared."""
 
 
@@ -55,11 +57,27 @@ def _is(state: State, attempt: str, kinds: tuple[AttemptKind, ...]) -> bool:
 
 
 def evidence_of(state: State, experiment: str) -> list[Reading]:
-    """Return an incumbent's runs. Those it was chosen by flatter it, and are left out where it has others."""
+    """Return an incumbent's runs. Those it was chosen by flatter it, and are left out where it has others.
+
+    Its first run was chosen for its score, and the runs of its test for having passed it. Runs queued since it became
+    the incumbent were not.
+    """
+    every = readings_of(state, experiment)
+    since = _since_kept(state, experiment)
     chosen_by = (AttemptKind.ARM, AttemptKind.RETRY)
     others = readings_of(state, experiment, *(kind for kind in AttemptKind if kind not in chosen_by))
-    every = readings_of(state, experiment)
-    return others if {r.hardware for r in others} == {r.hardware for r in every} and len(others) > 1 else every
+    for runs, enough in ((since, FRESH_AT_LEAST), (others, 2)):
+        if {one.hardware for one in runs} == {one.hardware for one in every} and len(runs) >= enough:
+            return runs
+    return every
+
+
+def _since_kept(state: State, experiment: str) -> list[Reading]:
+    """Return the runs of an incumbent that were queued after it was kept."""
+    kept = next((one.at for one in reversed(state.incumbencies) if one.experiment == experiment), math.inf)
+    names = state.experiments[experiment].attempts[-RUNS_READ:]
+    found = (reading(state, state.attempts[name]) for name in names if state.attempts[name].queued_at >= kept)
+    return [one for one in found if one is not None]
 
 
 def noise_of(state: State, held_back: bool = False) -> Noise:

@@ -11,6 +11,7 @@ from cockpit.core.model import Attempt, AttemptKind, AttemptStatus, Estimate, Ex
 from cockpit.core.state import State
 from cockpit.decide.decision_context import UP, DecisionContext, margin_of, replicates
 from cockpit.decide.evidence import RUNS_READ, UNCHOSEN, reading, readings_of
+from cockpit.decide.rebasing import may_be_rebased, rebased_as
 from cockpit.decide.rescoring import no_rescore, rescore_problem
 from cockpit.decide.schedule import RunSpec, another
 from cockpit.science.compare import Comparison, compare, difference, t_cdf, t_quantile
@@ -47,11 +48,16 @@ def tested(state: State, context: DecisionContext, experiment: Experiment) -> li
     look = last_look(len(fresh))
     seen = compare(fresh[:look], context.incumbent, context.noise, margin=margin)
     judged = judge(seen, context.noise, experiment.test_level, look)
+    if judged.outcome is not LookOutcome.KEEP and seen is not None and (again := rebased_as(state, experiment.id)):
+        reason = f"{context.summary(seen)}; {again} tests its change on {state.incumbent}"
+        return context.discard(experiment, reason, seen.pooled)
     if judged.outcome is LookOutcome.HOPELESS:
         said = f"{context.summary(seen)}; " if seen is not None else ""
         return context.discard(experiment, f"{said}{judged.why}", seen.pooled if seen is not None else None)
     if judged.outcome is LookOutcome.MORE:
         if seen is not None and (other := _outclassing(state, context, experiment, seen)):
+            if may_be_rebased(state, experiment, state.experiments[other]):
+                return []
             reason = f"{context.summary(seen)}; {other} is certainly better"
             return context.discard(experiment, reason, seen.pooled)
         if judged.want > _runs_at_most(state) and seen is not None:

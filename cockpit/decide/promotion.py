@@ -17,6 +17,7 @@ from cockpit.decide.decision_context import UP, DecisionContext, gather, margin_
 from cockpit.decide.evidence import RUNS_READ, noise_of, readings_of
 from cockpit.decide.experiment_test import final_runs, tested
 from cockpit.decide.kept_changes import WITHOUT
+from cockpit.decide.rebasing import carries_test, rebased_as
 from cockpit.decide.result_batching import wait_for_results_until
 from cockpit.decide.schedule import RunSpec, another, next_seed
 from cockpit.decide.screening import screens_first
@@ -46,6 +47,8 @@ class Candidate(msgspec.Struct, frozen=True):
     experiment: Experiment
     seen: Comparison
     shrunk: Shrunk
+    carries_test: bool = False
+    """Its change was under test when the incumbent was replaced, so its place does not depend on one more run."""
 
 
 def promote(state: State, now: float) -> list[Event]:
@@ -95,7 +98,7 @@ def _decided(
     candidate = _candidate(state, context, experiment)
     if candidate is None:
         return _comparable(state, context, experiment)
-    if candidate.shrunk.p_better < PROMISING:
+    if candidate.shrunk.p_better < PROMISING and not candidate.carries_test:
         return context.discard(experiment, context.summary(candidate.seen), candidate.seen.pooled)
     candidates.append(candidate)
     return []
@@ -107,7 +110,8 @@ def _candidate(state: State, context: DecisionContext, experiment: Experiment) -
     seen = compare(readings_of(state, experiment.id), context.incumbent, context.noise, margin=margin)
     if seen is None:
         return None
-    return Candidate(experiment, seen, shrink(context.prior, seen.pooled.mean - margin, seen.se))
+    shrunk = shrink(context.prior, seen.pooled.mean - margin, seen.se)
+    return Candidate(experiment, seen, shrunk, carries_test(state, experiment))
 
 
 def _numbered(state: State, events: list[Event]) -> list[Event]:
@@ -184,15 +188,19 @@ def _admit(state: State, context: DecisionContext, newly: list[Candidate]) -> li
     tests = [name for name in state.undecided if state.experiments[name].test_level]
     tested_best = min([0.0, *(context.known_mean(state, name) for name in tests)])
     new = {one.experiment.id for one in newly}
-    queue = sorted([*newly, *_waiting(state, context, new)], key=lambda one: one.shrunk.mean)
+    queue = sorted([*newly, *_waiting(state, context, new)], key=lambda one: (not one.carries_test, one.shrunk.mean))
     leads = min([tested_best, *(one.shrunk.mean for one in queue if one.shrunk.p_better >= CERTAIN)])
     places, may_begin = _places(state), not screens_first(state, context.now)
     events: list[Event] = []
     begun = 0
     for rank, one in enumerate(queue):
-        fits = len(tests) + begun < places and one.seen.pooled.mean - leads < TRAILS_SES * one.seen.se
+        trails = one.seen.pooled.mean - leads >= TRAILS_SES * one.seen.se and not one.carries_test
+        fits = len(tests) + begun < places and not trails
         outshines = rank == 0 and one.shrunk.mean < tested_best - OUTSHINES_SDS * context.noise.run_sd
-        if one.shrunk.p_better < PROMISING:
+        if again := rebased_as(state, one.experiment.id):
+            reason = f"{context.summary(one.seen)}; {again} is its change on {state.incumbent}"
+            events += context.discard(one.experiment, reason, one.seen.pooled)
+        elif one.shrunk.p_better < PROMISING and not one.carries_test:
             events += context.discard(one.experiment, context.summary(one.seen), one.seen.pooled)
         elif may_begin and (fits or outshines):
             begun += 1

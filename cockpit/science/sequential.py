@@ -1,7 +1,7 @@
 """Decide when the evidence is enough: one sequential test per promoted experiment, with a bounded rate of false keeps.
 
 A screened run that looks better earns a test; it is not evidence, because it was chosen for looking good. The test uses
-fresh runs only. It looks at the evidence after 2, 4, 8, 16 and 32 of them and spends its error level over the looks
+fresh runs only. It looks at the evidence after 2, 4, 8, 16, 32 and 64 of them and spends its error level over the looks
 (Bonferroni over looks, the simplest of the alpha-spending plans of Lan & DeMets 1983, Biometrika 70: it holds under any
 dependence). The level of each test comes from LORD++ (Javanmard & Montanari 2018, Ann. Stat. 46; Ramdas, Yang,
 Wainwright & Jordan 2017, NeurIPS): the expected share of false keeps among all keeps stays below the stated rate
@@ -20,12 +20,12 @@ from cockpit.science.noise import MEASURED_DF, Noise
 
 FALSE_KEEP_RATE = 0.05
 """The expected share of false keeps among all keeps stays below this."""
-LOOKS = (2, 4, 8, 16, 32)
+LOOKS = (2, 4, 8, 16, 32, 64)
 """Numbers of fresh runs at which a test looks at the evidence."""
-SPENDING = (0.1, 0.15, 0.2, 0.25, 0.3)
+SPENDING = (0.05, 0.1, 0.15, 0.2, 0.25, 0.25)
 """The share of its level that a test spends at each look: little at first, where a few close runs of a noisy arm look
 sure. A gain near one SD needs the last look; a hopeless test seldom gets there."""
-HOPELESS_P = (0.5, 0.4, 0.25, 0.08, 0.0)
+HOPELESS_P = (0.5, 0.4, 0.25, 0.08, 0.015, 0.0)
 """The p-value above which a test ends at each look. Two runs say little about a gain near one SD. Sixteen runs that are
 not nearly enough will not be enough with sixteen more."""
 NO_SEED_TAKEN = "the code takes no seed, so its repeats are no evidence and luck cannot be told from a gain"

@@ -359,7 +359,15 @@ def proposers(folder: SessionFolder, configured: settings.Settings) -> dict[str,
 
         return Ablate()
 
-    makers = {"claude": claude, "hybrid": hybrid, "search": search, "tpe": tpe, "grid": grid, "ablate": ablate}
+    def rebase() -> Proposer:
+        from cockpit.agent.proposers.rebase import Rebase
+
+        return Rebase()
+
+    makers = {
+        "claude": claude, "hybrid": hybrid, "search": search, "tpe": tpe, "grid": grid, "ablate": ablate,
+        "rebase": rebase,
+    }  # fmt: skip
     return {name: LazyProposer(name, make) for name, make in makers.items()}
 
 

@@ -41,6 +41,8 @@ from cockpit.core.model import (
 from cockpit.core.rescore import Rescore
 from cockpit.core.state import State, constants_of
 from cockpit.decide.decisions import decide
+from cockpit.decide.rebasing import PROPOSER as REBASE
+from cockpit.decide.rebasing import rebase
 from cockpit.decide.rescoring import scoring_of
 
 RUN_S = 60.0
@@ -96,10 +98,11 @@ class World:
         levels: Mapping[str, Value] | None = None,
         removed: int = 0,
         edits: bool = False,
+        proposer: str = "human",
     ) -> list[str]:
         """Propose a wave of constants on `base` (None for the incumbent), within the envelope."""
         base = self.state.incumbent if base is None else base
-        wave = Wave(id=self.state.next_wave_id(), proposer="human", question="?", kind=kind, base=base)
+        wave = Wave(id=self.state.next_wave_id(), proposer=proposer, question="?", kind=kind, base=base)
         experiments = []
         for number, constants in enumerate(arms):
             merged = (constants_of(self.state, base) if base else dict(BASELINE)) | dict(constants)
@@ -140,9 +143,18 @@ class World:
                     self._submit(self.state.attempts[event.attempt])
                 elif isinstance(event, Cancelling):
                     self.cancelled.append(event)
+                elif isinstance(event, Asked) and event.proposer == REBASE:
+                    self._rebase(event)
                 elif isinstance(event, Asked):
                     self.record(AskEnded(at=self.now, ask=event.ask, proposer=event.proposer, retry_at=1e12))
         raise AssertionError("the decisions did not settle")
+
+    def _rebase(self, asked: Asked) -> None:
+        draft = rebase(self.state)
+        assert draft is not None
+        for arm in draft.arms:
+            self.propose(dict(arm.change.constants), base=draft.base, levels=arm.levels, proposer=REBASE)
+        self.record(AskEnded(at=self.now, ask=asked.ask, proposer=asked.proposer))
 
     def _submit(self, attempt: Attempt) -> None:
         self.record(Submitted(at=self.now, attempt=attempt.id))

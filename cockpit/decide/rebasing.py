@@ -1,0 +1,92 @@
+"""Rebase: a change under test when the incumbent is replaced is tried again on the new incumbent.
+
+A gain near one SD needs a test of hours. Without this, each keep ends the tests that run beside it: their arms lack the
+change that was kept, and do not beat the incumbent that has it.
+"""
+
+from cockpit.core.intents import Arm, Draft
+from cockpit.core.model import Experiment, ExperimentStatus, Mode
+from cockpit.core.state import State, constants_of
+from cockpit.decide.kept_changes import WITHOUT
+
+PROPOSER = "rebase"
+INCUMBENTS_READ = 8
+"""Newest incumbents whose arms are rebased."""
+NOT_APPROVED = (ExperimentStatus.PROPOSED, ExperimentStatus.DROPPED)
+REBASED = "rebased"
+"""The factor of a rebased arm. Its level is the experiment that made the same change on an earlier incumbent."""
+
+
+def outdated(state: State) -> list[str]:
+    """Return the experiments that are tested, or wait for a test, on an incumbent that was replaced; tests come first.
+
+    A change that sets a constant which the kept changes set as well is left out: one of the two would be undone.
+    """
+    past = {one.experiment for one in state.incumbencies[-INCUMBENTS_READ:]}
+    stale = [
+        name
+        for name in state.undecided
+        if (one := state.experiments[name]).base != state.incumbent
+        and one.base in past
+        and name != state.incumbent
+        and WITHOUT not in one.levels
+        and (one.test_level or name not in state.contenders)
+    ]
+    if not stale:
+        return []
+    rebased = set(_rebased(state))
+    found = [name for name in stale if name not in rebased and _is_disjoint(state, state.experiments[name])]
+    return sorted(found, key=lambda name: state.experiments[name].test_level == 0)
+
+
+def rebased_as(state: State, experiment: str) -> str:
+    """Return the experiment that makes the same change on the incumbent; empty for none."""
+    found = _rebased(state).get(experiment, "")
+    return found if found and state.experiments[found].status not in NOT_APPROVED else ""
+
+
+def may_be_rebased(state: State, experiment: Experiment, rival: Experiment) -> bool:
+    """Tell if the experiment can wait for a rival that is certainly better: if that is kept, its change is rebased."""
+    asked = state.mode is not Mode.MANUAL and WITHOUT not in rival.levels
+    return asked and rival.change.constants.keys().isdisjoint(experiment.change.constants)
+
+
+def carries_test(state: State, experiment: Experiment) -> bool:
+    """Tell if the experiment takes over the place of a test that a keep has ended."""
+    source = experiment.levels.get(REBASED)
+    return source is not None and state.experiments[str(source)].test_level > 0
+
+
+def rebase(state: State) -> Draft | None:
+    """Return the changes under test on top of the incumbent; None for none."""
+    arms = tuple(
+        Arm(state.experiments[name].change, why=f"the change of {name} on {state.incumbent}", levels={REBASED: name})
+        for name in outdated(state)
+    )
+    if not arms:
+        return None
+    return Draft(
+        proposer=PROPOSER,
+        question=f"Do the changes under test help on {state.incumbent} too?",
+        hypothesis="They were tested on the incumbent before it, which lacks the change that was kept.",
+        base=state.incumbent,
+        arms=arms,
+    )
+
+
+def _rebased(state: State) -> dict[str, str]:
+    """Return the experiments that were rebased on the incumbent, each with the arm that makes its change there."""
+    found: dict[str, str] = {}
+    for wave in reversed(state.waves.values()):
+        if wave.proposer != PROPOSER:
+            continue
+        if wave.base != state.incumbent:
+            break
+        found |= {str(state.experiments[name].levels[REBASED]): name for name in wave.arms}
+    return found
+
+
+def _is_disjoint(state: State, experiment: Experiment) -> bool:
+    before, now = constants_of(state, experiment.base), constants_of(state, state.incumbent)
+    moved = {name for name, value in now.items() if before.get(name) != value}
+    return moved.isdisjoint(experiment.change.constants)
