@@ -38,6 +38,26 @@ def repository(given: str | None, script: str = "") -> Path:
     )
 
 
+def researched(given: str | None, script: str = "") -> Path:
+    """Return the repository to research as `repository` does, else a folder of a git repository that can be guessed.
+
+    Raises CommandError for a folder that git does not store, or that holds no Python file.
+    """
+    try:
+        return repository(given, script)
+    except CommandError:
+        start = Path(given).expanduser().resolve() if given else Path.cwd()
+        if not start.is_dir() or not _holds_python(start):
+            raise
+        return start
+
+
+def _holds_python(folder: Path) -> bool:
+    """Tell if a folder inside a git repository holds a Python file, at its top or one below."""
+    is_stored = any((parent / ".git").exists() for parent in (folder, *folder.parents))
+    return is_stored and any(True for pattern in ("*.py", "*/*.py") for _ in folder.glob(pattern))
+
+
 def _names_a_script(folder: Path) -> bool:
     """Tell if the folder's cockpit.toml names the file to change. A file that cannot be read is the folder's too."""
     if not (folder / FILE).is_file():

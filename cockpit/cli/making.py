@@ -10,7 +10,7 @@ import msgspec
 
 from cockpit.cli.corpora import ready_corpus
 from cockpit.cli.errors import CommandError
-from cockpit.cli.locate import all_sessions, repository, sessions_folder, state_of
+from cockpit.cli.locate import all_sessions, researched, sessions_folder, state_of
 from cockpit.session import settings
 from cockpit.session.corpus import takes_corpus
 from cockpit.session.paths import SessionFolder, name_problem
@@ -23,8 +23,9 @@ def new(
     flags: Mapping[str, object],
     research: Mapping[str, object] = MappingProxyType({}),
     speed: float = 1.0,
+    yes: bool = False,
 ) -> SessionFolder:
-    """Make a session and start its worker.
+    """Make a session and start its worker. A setting that is left open is guessed, shown and asked; `yes` takes it.
 
     `flags` holds fields of NewSession, and `research` fields of ResearchSettings; None leaves a setting as configured.
     """
@@ -32,19 +33,52 @@ def new(
     from cockpit.worker import create
 
     files = research.get("files")
-    where = repository(repo, files[0] if isinstance(files, tuple) and files else "")
+    where = researched(repo, files[0] if isinstance(files, tuple) and files else "")
     configured = with_flags(settings.read_settings(where), flags, research)
     if name is not None and (problem := name_problem(name)):
         raise CommandError(problem)
     folder = SessionFolder(sessions_folder() / (name or free_name()))
+    python = ""
+    if configured.session.fleet == "local":
+        configured, python = _made_ready(where, configured, yes)
     spec = create.fleet_spec(configured, where, speed)
     _refuse_flags_without_effect(spec.kind, where, flags)
     create.check(folder, where, configured)  # before the corpus, which takes minutes
     label = ready_corpus(where, configured, cpu=spec.clusters[0].hardware == "CPU") if spec.kind == "local" else ""
-    plan = create.Plan(folder.name, where, configured, corpus=label, speed=speed)
+    plan = create.Plan(folder.name, where, configured, corpus=label, python=python, speed=speed)
     create.create(folder, plan, create.SIM_EPOCH if spec.simulated else time.time())
     worker_process.start(folder)
     return folder
+
+
+def _made_ready(where: Path, configured: Settings, yes: bool) -> tuple[Settings, str]:
+    """Return the settings with what was guessed, and the Python of the repository's own environment, made if needed."""
+    from cockpit.cli import guessing, trying
+    from cockpit.worker import create, interpreter
+
+    command = create.command_words("setup", configured.research.setup)
+    guesser = None
+    if guessing.needs_guess(where, configured.research):
+        guesser = guessing.Guesser(where, configured.research, yes)
+        guesser.settle_start()
+    setup = interpreter.setup_of(where, command, sessions_folder())
+    own = interpreter.Interpreter()
+    if not configured.research.command:
+        own = interpreter.find_interpreter(where, setup.environment)
+    for sentence in filter(None, (own.told, own.trouble)):
+        print(sentence)
+    if own.python or command:
+        trying.make_ready(setup, where)
+    if guesser is None:
+        return configured, own.python
+    tried = msgspec.structs.replace(configured, research=guesser.settings(own.python))
+    spec = create.fleet_spec(tried, where)
+    names = guesser.metrics_to_look_for()
+    found = trying.trial(where, tried, spec, own.python, names, sessions_folder())
+    trying.tell_trial(found, tried.research, names)
+    trying.check_trial(found, tried.research, guesser.asks)
+    guesser.settle_metric(found.values)
+    return msgspec.structs.replace(configured, research=guesser.settings(own.python)), own.python
 
 
 def with_flags(

@@ -7,7 +7,7 @@ from pathlib import Path
 from cockpit.cli.corpora import restore_corpus
 from cockpit.cli.errors import CommandError
 from cockpit.cli.init import offer_template
-from cockpit.cli.locate import DEMO, all_sessions, is_imported, refuse_imported, repository, session, session_repo
+from cockpit.cli.locate import DEMO, all_sessions, is_imported, refuse_imported, researched, session, session_repo
 from cockpit.cli.making import new
 from cockpit.session import lock, settings
 from cockpit.session.paths import SessionFolder
@@ -28,7 +28,7 @@ def open_session(name: str | None, repo: str | None, mouse: bool) -> int:
         refuse_imported(folder)
     if folder is None and repo is None:
         offer_template()
-    screen = screen_settings(session_repo(folder) if folder else str(repository(repo)))
+    screen = screen_settings(session_repo(folder) if folder else str(researched(repo)))
     if folder is None:
         folder = new(name, repo, {})
     elif lock.worker_status(folder).state == "stopped":
@@ -61,7 +61,7 @@ def existing(name: str | None, repo: str | None) -> SessionFolder | None:
     found = (folder for folder in all_sessions() if not (folder.name.startswith(DEMO) or is_imported(folder)))
     if repo is None:
         return next(found, None)
-    wanted = str(repository(repo))
+    wanted = str(researched(repo))
     return next((folder for folder in found if session_repo(folder) == wanted), None)
 
 

@@ -29,6 +29,8 @@
     ├── InputError                  worker: a run's input cannot be linked
     ├── KnobSettingError            worker: a range of [research.knobs] does not fit the code
     ├── SeedSettingError            worker: the setting seed_by does not fit the code
+    ├── SetupError                  worker: the environment of the runs cannot be used
+    ├── TrialError                  worker: the trial run cannot start
     ├── CreateError                 worker: a session cannot be made
     └── CommandError                cli: a command cannot do what it was told
         └── UsageError              the command line is wrong

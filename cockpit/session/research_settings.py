@@ -31,6 +31,10 @@ class ResearchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Empty for train.py."""
     command: Annotated[str, Flag("command that starts a run, such as 'uv run train.py'", "WORDS")] = ""
     """Empty for a guess."""
+    setup: Annotated[
+        str, Flag("command that makes this machine ready for the runs, once; for uv.lock 'uv sync --frozen'", "WORDS")
+    ] = ""
+    """Empty for a guess."""
     time_budget_s: Annotated[
         Amount, Flag("training seconds of a run; 0 for the repository's own", "SECONDS", "time-budget")
     ] = 0.0

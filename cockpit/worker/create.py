@@ -57,6 +57,8 @@ class Plan(msgspec.Struct, frozen=True):
     settings: Settings
     corpus: str = ""
     """The label of the prepared corpus."""
+    python: str = ""
+    """The Python of the repository's own environment; empty for Cockpit's."""
     speed: float = 1.0
 
 
@@ -83,14 +85,14 @@ def gpus_per_run(settings: Settings, repo: Path) -> int:
     """Return the devices of one run: as set, as many as the command starts, or as the script says of itself."""
     research = settings.research
     if research.gpus_per_run or research.command:
-        return research.gpus_per_run or devices.started_by(_words("command", research.command))
+        return research.gpus_per_run or devices.started_by(command_words("command", research.command))
     try:
         return devices.named_by((repo / script_of(research)).read_text(encoding="utf-8", errors="replace"))
     except OSError:
         return 1  # `check` says what is wrong with the file
 
 
-def _words(setting: str, command: str) -> tuple[str, ...]:
+def command_words(setting: str, command: str) -> tuple[str, ...]:
     """Return the words of a command. Raises CreateError for one that only a shell can read."""
     try:
         words = words_of(command)
@@ -254,12 +256,12 @@ def _session(plan: Plan, spec: FleetSpec, head: str, source: str, links: dict[st
         proposer=new.proposer or (seat.name if seat else "claude" if has_key(plan.settings) else "grid"),
         seed=new.seed,
         script=script_of(research),
-        run_command=_words("command", research.command) or _own_python(plan.repo, spec, script_of(research)),
+        run_command=command_words("command", research.command) or own_command(_python(plan, spec), script_of(research)),
         constants=constants,
         ranges=preset_ranges(plan.repo, preset, constants) | ranges,
         early_stopping=new.early_stopping,
         id=f"s{secrets.token_hex(3)}" if spec.kind == "sky" else "",
-        access=_access(plan.settings, plan.repo, links, spec.kind == "sky"),
+        access=access_of(plan.settings, plan.repo, links, spec.kind == "sky"),
         rescore=_rescore(plan, spec),
     )
 
@@ -362,11 +364,16 @@ def _check_score_command(store: VariantStore, repo: Path, words: tuple[str, ...]
             raise CreateError(f"[research] score_command: git does not store {word}: `git add {word}`, then commit")
 
 
-def _own_python(repo: Path, spec: FleetSpec, script: str) -> tuple[str, ...]:
-    """Return the command that starts train.py with the repository's own Python; empty where it has none of its own."""
-    python = repo / ".venv" / "bin" / "python"
-    has_own = spec.kind == "local" and python.exists() and Path(sys.prefix).resolve() != (repo / ".venv").resolve()
-    return (str(python), "-u", script) if has_own else ()
+def _python(plan: Plan, spec: FleetSpec) -> str:
+    """Return the Python of the repository's own environment: as planned, else that of its `.venv`."""
+    python = plan.repo / ".venv" / "bin" / "python"
+    return "" if spec.kind != "local" else plan.python or (str(python) if python.exists() else "")
+
+
+def own_command(python: str, script: str) -> tuple[str, ...]:
+    """Return the command that starts the script with the repository's own Python; empty where that is Cockpit's."""
+    is_own = python and Path(python).parent.parent.resolve() != Path(sys.prefix).resolve()
+    return (python, "-u", script) if is_own else ()
 
 
 def _links(store: VariantStore, variant: Variant, plan: Plan, local: bool) -> dict[str, str]:
@@ -384,7 +391,7 @@ def _links(store: VariantStore, variant: Variant, plan: Plan, local: bool) -> di
     return {}
 
 
-def _access(settings: Settings, repo: Path, links: dict[str, str], on_clusters: bool) -> RunAccess:
+def access_of(settings: Settings, repo: Path, links: dict[str, str], on_clusters: bool) -> RunAccess:
     """Return the access of runs. A command of the person's own is confined only on the person's word: it may build an
     environment, download, or read files that no setting names."""
     research = settings.research
@@ -431,7 +438,7 @@ def _scored_by_themselves(plan: Plan, session: Session) -> str:
     if session.fleet.simulated:
         return said + "they are simulated"
     if plan.settings.research.command:
-        return said + "a command of your own starts train.py"
+        return said + f"a command of your own starts {session.script}"
     if not _is_val_bpb(session.metric):
         return said + f"only {DEFAULT_NAME} of a saved model is computed outside its run"
     if not can_rescore(plan.repo):

@@ -91,6 +91,7 @@ def _add_new(command: Command) -> None:
         "--prior", action="append", metavar="FILE",
         help="findings of others, tried first: a results.tsv, or a session's export or report",
     )  # fmt: skip
+    it.add_argument("--yes", action="store_true", help="take what is guessed of the repository, do not ask")
     add_research_flags(it)
 
 
@@ -125,7 +126,7 @@ def _new(options: Namespace) -> None:
     from cockpit.cli.model_cost import estimate_sentence
 
     flags = {name: getattr(options, name) for name in NEW_FLAGS}
-    folder = new(options.session, options.repo, flags, given_research_flags(options))
+    folder = new(options.session, options.repo, flags, given_research_flags(options), yes=options.yes)
     for sentence in understood(folder):
         print(sentence)
     for note in notes(folder):

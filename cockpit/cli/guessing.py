@@ -1,0 +1,231 @@
+"""`cockpit new` on a repository that the defaults do not fit: it guesses, shows its evidence, tries, and asks.
+
+A setting is guessed only where the person has given none. Without a terminal, `--yes` takes a guess that is clear.
+"""
+
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from cockpit.cli.errors import CommandError
+from cockpit.fleet.local import devices
+from cockpit.report.results import clean
+from cockpit.session.research_settings import ResearchSettings, script_of, words_of
+from cockpit.variant.constants import find_constants
+from cockpit.variant.errors import VariantError
+from cockpit.variant.guard import names_metric
+from cockpit.variant.guess.commands import with_python
+from cockpit.variant.guess.listing import Guessed, Listing
+from cockpit.variant.guess.reading import read_listing
+from cockpit.variant.guess.repository import GIVEN, Guess, Known, guess_repository, other_names
+from cockpit.variant.store import VariantStore
+from cockpit.worker.interpreter import chosen_environment
+
+FLAGS = {"file": "--files", "command": "--command", "metric": "--metric", "direction": "--direction"}
+"""The flag of each guess."""
+VALUE_COLUMNS = 34
+KNOBS_NAMED = 6
+TEXT_BYTES = 1 << 20
+
+
+def needs_guess(repo: Path, research: ResearchSettings) -> bool:
+    """Tell if the settings and the defaults leave open which file is changed, or which number it prints."""
+    path = repo / script_of(research)
+    if not path.is_file():
+        return not research.files
+    if research.metric or research.pattern or research.score_command:
+        return False
+    with path.open("rb") as file:
+        return not names_metric(file.read(TEXT_BYTES).decode("utf-8", "replace"), "val_bpb")
+
+
+class Guesser:
+    """One guess, from what is known to the settings that the person takes."""
+
+    def __init__(self, repo: Path, research: ResearchSettings, yes: bool) -> None:
+        self._repo = repo
+        self._research = research
+        self.asks = not yes and sys.stdin.isatty()
+        self._yes = yes
+        self._listing: Listing = read_listing(repo)
+        self._known = Known(
+            script_of(research) if research.files else "",
+            research.command,
+            research.metric,
+            research.direction,
+            bool(research.pattern or research.score_command),
+        )
+        self.guess: Guess = guess_repository(self._listing, self._known)
+
+    def settle_start(self) -> None:
+        """Settle the file and the command, and show the whole. Raises CommandError where the person must answer."""
+        if self.asks:
+            for setting in ("file", "command"):
+                self._answer(setting)
+        self._show()
+        if not self.asks and not self._yes:
+            raise CommandError(f"nothing was made: take this guess with --yes, or give {self._flags()}")
+        if not self.asks and self.guess.questions:
+            self._refuse(self.guess.questions)
+        if self.asks and input("Try it, then make the session? [Y/n] ").strip().lower() not in ("", "y", "yes"):
+            raise CommandError(f"nothing was made: give {self._flags()}, or the same in cockpit.toml")
+
+    def metrics_to_look_for(self) -> list[str]:
+        """Return the names that the trial run is read for."""
+        metric = self.guess.metric
+        return [one.value for one in metric.candidates] or ([metric.value] if metric.value else [])
+
+    def settle_metric(self, printed: dict[str, str]) -> None:
+        """Settle the metric with what the trial run has printed, and its direction."""
+        metric = self.guess.metric
+        seen = [one for one in metric.candidates if one.value in printed]
+        if len(seen) == 1:
+            self._take("metric", seen[0].value, "the trial run printed it")
+        if self.asks:
+            for setting in ("metric", "direction"):
+                self._answer(setting)
+        if self.guess.questions:
+            self._refuse(self.guess.questions)
+
+    def settings(self, python: str) -> ResearchSettings:
+        """Return the settings with the guess. `python` is that of the repository's environment; empty for Cockpit's."""
+        guess = self.guess
+        words = words_of(guess.command.value)
+        if guess.command.evidence != GIVEN:
+            words = started_by(words, python)
+            if words in ((python or sys.executable, guess.file.value), (python, "-u", guess.file.value)):
+                words = ()  # as every session starts its script
+        confine = self._research.confine
+        return msgspec.structs.replace(
+            self._research,
+            files=(guess.file.value,),
+            command=shlex.join(words),
+            metric=self._research.metric if guess.metric.evidence == GIVEN else guess.metric.value,
+            direction=self._research.direction if guess.direction.evidence == GIVEN else str(guess.direction.value),
+            confine=True if confine is None and guess.command.evidence != GIVEN and _is_python(words) else confine,
+        )
+
+    def _answer(self, setting: str) -> None:
+        """Ask for a setting that is not clear. Raises CommandError without an answer."""
+        guessed: Guessed = getattr(self.guess, setting)
+        if guessed.is_clear:
+            return
+        choices = guessed.candidates
+        for number, one in enumerate(choices, 1):
+            print(f"  {number}  {clean(one.value)}   ({clean(one.evidence)})")
+        if setting == "metric" and not choices:
+            print(f"  {self._names_note()}")
+        prompt = f"{setting}, 1 to {len(choices)} or another [1]: " if choices else f"{setting}: "
+        answer = input(prompt).strip() or ("1" if choices else "")
+        if answer.isascii() and answer.isdigit() and 1 <= int(answer) <= len(choices):
+            answer = choices[int(answer) - 1].value
+        if not answer:
+            raise CommandError(f"nothing was made: give {FLAGS[setting]}")
+        self._take(setting, answer, "your answer")
+
+    def _take(self, setting: str, value: str, evidence: str) -> None:
+        """Take a value, and guess again what depends on it."""
+        values: dict[str, Any] = {setting: value}
+        self._known = self._known._replace(**values)
+        told = {name: one for name in FLAGS if (one := getattr(self.guess, name)).value and one.is_clear}
+        told[setting] = Guessed(value, evidence)
+        again = guess_repository(self._listing, self._known)
+        answered = {name: told[name] for name in FLAGS if getattr(again, name).evidence == GIVEN and name in told}
+        self.guess = again._replace(**answered)
+
+    def _refuse(self, settings: list[str]) -> None:
+        """Refuse a guess that leaves a question: a wrong answer would cost a night."""
+        parts = []
+        for setting in settings:
+            guessed: Guessed = getattr(self.guess, setting)
+            flag = FLAGS[setting]
+            if guessed.candidates:
+                parts.append(" or ".join(f"{flag} {shlex.quote(one.value)}" for one in guessed.candidates[:4]))
+            elif setting == "metric":
+                names = f" ({self._names_note()})" if self.guess.file.value else ""
+                parts.append(f"--metric NAME{names} or --pattern REGEX")
+            elif not (setting == "direction" and not self.guess.metric.value):
+                parts.append(f"{flag} {'PATH' if setting == 'file' else 'WORDS'}")
+        raise CommandError(f"nothing was made, because the repository does not tell it: give {'; '.join(parts)}")
+
+    def _names_note(self) -> str:
+        names = other_names(self._listing, self.guess.file.value, self.guess.command.value)
+        return f"it prints {', '.join(map(clean, names))}" if names else "the code prints no name with a number"
+
+    def _show(self) -> None:
+        for setting in FLAGS:
+            guessed: Guessed = getattr(self.guess, setting)
+            if not guessed.value:
+                print(f"{setting:<10} not found: {FLAGS[setting]} names it")
+            elif guessed.candidates:
+                print(f"{setting:<10} one of {len(guessed.candidates)}:")
+                for one in guessed.candidates:
+                    print(f"{'':<12}{clean(str(one.value)):<{VALUE_COLUMNS}}  {clean(one.evidence)}")
+            else:
+                print(f"{setting:<10} {clean(str(guessed.value)):<{VALUE_COLUMNS}}  {clean(guessed.evidence)}")
+        print(f"{'knobs':<10} {self._knobs()}")
+        print(f"{'data':<10} {self._data()}")
+        print(f"{'runs in':<10} {self._environment()}")
+        print(f"{'device':<10} {self._device()}")
+
+    def _knobs(self) -> str:
+        try:
+            names = list(find_constants(self._listing.texts.get(self.guess.file.value, ""), self.guess.file.value))
+        except VariantError:
+            return "none: the file cannot be read as Python"
+        more = ", …" if len(names) > KNOBS_NAMED else ""
+        return f"{len(names)}: {', '.join(map(clean, names[:KNOBS_NAMED]))}{more}" if names else "none"
+
+    def _data(self) -> str:
+        """Name the inputs that git does not store."""
+        try:
+            store = VariantStore(self._repo, "guess", script=self.guess.file.value or "train.py")
+            try:
+                found = store.inputs(store.head())
+            finally:
+                store.close()
+        except VariantError:
+            return "unknown"
+        linked = f"{', '.join(map(clean, found.data))}, which git does not store: linked into each run"
+        return linked if found.data else "none besides what git stores"
+
+    def _environment(self) -> str:
+        environment, trouble = chosen_environment(self._repo)
+        if environment is None:
+            return clean(trouble) or "Cockpit's own Python, or the python on your PATH"
+        return f"the environment of {environment.file}" + (f", by `{environment.words}`" if environment.tool else "")
+
+    def _device(self) -> str:
+        count = devices.started_by(words_of(self.guess.command.value))
+        try:
+            slots = devices.slots(0, count)
+        except ValueError as error:
+            return f"{error}: --gpus-per-run or --command changes that"
+        each = "a run for each two cores" if slots[0].hardware == "CPU" else f"{len(slots)} slots"
+        return f"{clean(slots[0].hardware)}, {each}"
+
+    def _flags(self) -> str:
+        found = [
+            f"{FLAGS[setting]} {shlex.quote(str(one.value)) if one.is_clear else '…'}"
+            for setting in FLAGS
+            if (one := getattr(self.guess, setting)).evidence != GIVEN
+        ]
+        return " ".join(found)
+
+
+def started_by(words: tuple[str, ...], python: str) -> tuple[str, ...]:
+    """Return a documented command as it is started here: by the environment's Python, or by one that is there."""
+    if python:
+        return with_python(words, python, lambda name: str(Path(python).with_name(name)))
+    if words and words[0] in ("python", "python3"):
+        return (shutil.which(words[0]) or sys.executable, *words[1:])
+    return words
+
+
+def _is_python(words: tuple[str, ...]) -> bool:
+    """Tell if a command is started by a Python, whose files a confined run is given."""
+    return not words or Path(words[0]).name.startswith("python")

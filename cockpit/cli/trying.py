@@ -1,0 +1,94 @@
+"""The trial run and the set-up that `cockpit new` makes before the session, with their progress on the terminal."""
+
+import os
+import shlex
+import sys
+from pathlib import Path
+
+import msgspec
+
+from cockpit.cli.errors import CommandError
+from cockpit.core.model import FleetSpec
+from cockpit.report.results import clean
+from cockpit.session.metric_settings import metric_of
+from cockpit.session.research_settings import ResearchSettings, script_of
+from cockpit.session.settings import Settings
+from cockpit.variant.store import VariantStore
+from cockpit.worker import create
+from cockpit.worker.interpreter import Setup, run_setup
+from cockpit.worker.trial_run import TRIAL_S, Trial, TrialJob, try_run
+
+
+def make_ready(setup: Setup, repo: Path) -> None:
+    """Run the set-up unless this machine has had it, and print its output. Raises SetupError."""
+    if not setup.command or setup.is_done:
+        return
+    print(f"setup, once on this machine: {shlex.join(setup.command)}", file=sys.stderr, flush=True)
+    store = VariantStore(repo, "setup")
+    try:
+        run_setup(setup, repo, store, lambda line: print(f"  {clean(line)}", file=sys.stderr, flush=True))
+    finally:
+        store.close()
+
+
+def trial(repo: Path, configured: Settings, spec: FleetSpec, python: str, names: list[str], sessions: Path) -> Trial:
+    """Run the code for a short time, and show the progress."""
+    research = configured.research
+    words = create.command_words("command", research.command) or create.own_command(python, script_of(research))
+    job = TrialJob(
+        repo, words, script_of(research), spec.clusters[0], create.access_of(configured, repo, {}, on_clusters=False),
+        {"SEED": str(configured.session.seed)}, research.links,
+    )  # fmt: skip
+    metrics = [metric_of(msgspec.structs.replace(research, metric=name, constraints=())) for name in names]
+    store = VariantStore(repo, "trial", script=script_of(research))
+    show = sys.stderr.isatty()
+    if not show:
+        print(f"trial run, {TRIAL_S:.0f} s at most", file=sys.stderr, flush=True)
+
+    def heard(seconds: float, lines: int) -> None:
+        if show:
+            shown = f"trial run: {seconds:.0f} s of {TRIAL_S:.0f} at most, {lines} lines; ^C ends it"
+            print(f"\r{shown}\x1b[K", end="", file=sys.stderr, flush=True)
+
+    try:
+        return try_run(store, sessions / f".trial-{os.getpid()}", job, metrics, heard)
+    finally:
+        store.close()
+        if show:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def tell_trial(found: Trial, research: ResearchSettings, names: list[str]) -> None:
+    """Print what the trial run showed."""
+    ended = f"ended with exit code {found.exit_code}" if found.reason == "exited" else f"was ended ({found.reason})"
+    ended = f"could not be started: {found.message}" if found.reason == "refused" else ended
+    if found.values:
+        values = ", ".join(f"{clean(name)} {clean(word)}" for name, word in found.values.items())
+        print(f"{'trial':<10} it printed {values} within {found.seconds:.0f} s")
+        return
+    missing = " or ".join(map(clean, names)) or "a metric"
+    print(f"{'trial':<10} {found.seconds:.0f} s without {missing}; it {ended}. Its last lines:")
+    for line in found.last_lines:
+        print(f"{'':<12}{clean(line)[:200]}")
+
+
+def check_trial(found: Trial, research: ResearchSettings, asks: bool) -> None:
+    """Refuse a session whose code fails, or has ended without its metric; a person at a terminal may insist."""
+    if not found.failed and not (found.reason == "exited" and not found.values):
+        return
+    why = problem(found)
+    if asks and input(f"{why}. Make the session all the same? [y/N] ").strip().lower() in ("y", "yes"):
+        return
+    remedy = "--metric NAME or --pattern REGEX" if not found.failed else "--command WORDS"
+    wall = ", --network or --no-confine if the wall is in its way" if found.failed and research.confine else ""
+    raise CommandError(f"nothing was made: {why}; give {remedy}{wall}")
+
+
+def problem(found: Trial) -> str:
+    """Word why a trial run shows that a session would fail."""
+    last = clean(found.last_lines[-1])[:200] if found.last_lines else "it printed nothing"
+    if found.reason == "refused":
+        return f"the trial run could not be started ({clean(found.message)})"
+    if found.failed:
+        return f"the trial run ended with exit code {found.exit_code}: {clean(found.message) or last}"
+    return f"the trial run ended well and printed no metric; its last line: {last}"

@@ -1,0 +1,155 @@
+"""The commands that a repository's documents and shell scripts show, each with the script that it starts."""
+
+import re
+import shlex
+from collections.abc import Callable, Iterator
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from cockpit.variant.guess.listing import Listing
+
+RUNNERS = (("uv", "run"), ("poetry", "run"), ("pixi", "run"), ("pipenv", "run"), ("pdm", "run"), ("rye", "run"))
+LAUNCHERS = frozenset({"torchrun", "accelerate", "deepspeed"})
+_PYTHON = re.compile(r"(?:[\w./-]*/)?python(?:3(?:\.\d+)?)?")
+_STARTS = re.compile(
+    r"(?:(?<=`)|(?<=^)|(?<=\$ )|(?<=> )|(?<=CMD )|(?<=: ))"
+    r"(?:[A-Z_][A-Z0-9_]*=\S+ )*(?:[\w./-]*python3?[\d.]* |uv run |poetry run |pixi run |pipenv run |conda run |"
+    r"torchrun |accelerate launch |deepspeed |(?:bash|sh) |\./[\w/-]+\.sh)"
+)
+_STOPS = frozenset({"|", ">", ">>", "<", "&&", "||", ";", "&", "2>&1", "#"})
+_NOT_A_RUN = re.compile(
+    r"prepare|download|sampl|test|setup|data|plot|anal[iy]|chat|convert|export|tok(?:enizer|_)|generate|demo|dashboard"
+    r"|monitor|leaderboard|profile|extract|verify|install|orchestrat|cached|seed_|eval|compare|infer|agent|overnight"
+)
+"""Parts of the names of scripts that do something other than an experiment."""
+_PLACEHOLDER = re.compile(r"<[\w -]+>|\.\.\.|…|\bpath/to\b|\{|\[|\$")
+
+
+class Command(NamedTuple):
+    words: tuple[str, ...]
+    script: str
+    """The path of the file that it starts."""
+    evidence: str
+    is_loop: bool = False
+    """Its output is kept in a file, as the loop of an agent does it."""
+
+    @property
+    def text(self) -> str:
+        return shlex.join(self.words)
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The words after the script."""
+        at = next((i for i, word in enumerate(self.words) if _is_script(word, self.script)), len(self.words))
+        return self.words[at + 1 :]
+
+
+def documented_commands(listing: Listing) -> list[Command]:
+    """Return the commands that start a script of the repository, in the order of the documents, each once."""
+    found: dict[str, Command] = {}
+    for document in listing.documents():
+        for number, line in _joined(listing, document):
+            for command in _commands(listing, document, line, f"{document} line {number}"):
+                known = found.get(command.text)
+                if known is None or (command.is_loop and not known.is_loop):
+                    found[command.text] = command
+    return list(found.values())
+
+
+def _joined(listing: Listing, path: str) -> Iterator[tuple[int, str]]:
+    """Yield the lines, each with those that a backslash at its end adds."""
+    pending, first = "", 0
+    for number, line in listing.lines(path):
+        first = first or number
+        pending += line.rstrip()
+        if pending.endswith("\\") and len(pending) < 4_000:
+            pending = pending[:-1]
+            continue
+        yield first, pending
+        pending, first = "", 0
+    if pending:
+        yield first, pending
+
+
+def _commands(listing: Listing, document: str, line: str, evidence: str, depth: int = 0) -> Iterator[Command]:
+    stripped = line.strip()
+    for start in _STARTS.finditer(stripped):
+        rest = stripped[start.start() :].split("`", 1)[0]
+        words, is_loop = _words(rest)
+        if not words or _PLACEHOLDER.search(" ".join(words)):
+            continue
+        if shell := _shell_script(listing, document, words):
+            if not depth and not _NOT_A_RUN.search(PurePosixPath(shell).stem):
+                for number, inner in _joined(listing, shell):
+                    yield from _commands(listing, shell, inner, f"{shell} line {number}, which {evidence} runs", 1)
+            continue
+        script = script_of_command(listing, words, document)
+        missing = any(word.endswith(".py") and not listing.resolve(word, document) for word in words)
+        if script and not missing and is_run(script):
+            yield Command(words, script, evidence, is_loop)
+
+
+def _words(text: str) -> tuple[tuple[str, ...], bool]:
+    """Split a command line; without redirections. Returns whether there was one."""
+    try:
+        words = shlex.split(text, comments=True)
+    except ValueError:
+        return (), False
+    kept: list[str] = []
+    for word in words:
+        if word in _STOPS or word.startswith((">", "2>", "|")):
+            return tuple(_with_env(kept)), word.startswith((">", "|", "2>"))
+        kept.append(word.rstrip(";"))
+    return tuple(_with_env(kept)), False
+
+
+def _with_env(words: list[str]) -> list[str]:
+    """Start a command that begins with assignments by `env`, so that no shell is needed."""
+    return ["env", *words] if words and re.match(r"[A-Z_][A-Z0-9_]*=", words[0]) else words
+
+
+def _shell_script(listing: Listing, document: str, words: tuple[str, ...]) -> str:
+    word = words[1] if words[0] in ("bash", "sh") and len(words) > 1 else words[0]
+    return listing.resolve(word, document) if word.endswith(".sh") else ""
+
+
+def script_of_command(listing: Listing, words: tuple[str, ...], document: str = "") -> str:
+    """Return the path of the Python file that a command starts: the first word that is one, or the module after -m."""
+    takes_module = False
+    for word in words:
+        if takes_module:
+            path = f"{word.replace('.', '/')}.py"
+            return next((p for p in (path, f"src/{path}") if p in listing.paths), "")
+        takes_module = word == "-m"
+        if word.endswith(".py"):
+            return listing.resolve(word, document)
+    return ""
+
+
+def with_python(words: tuple[str, ...], python: str, launcher: Callable[[str], str]) -> tuple[str, ...]:
+    """Return the command started by one Python: in place of `python`, of `uv run` and its like, and of launchers.
+
+    `launcher` gives the path of a launcher beside that Python. A command of another kind is returned as it is.
+    """
+    assigned = 0
+    if words[:1] == ("env",):
+        assigned = next((at for at, word in enumerate(words[1:], 1) if "=" not in word), len(words))
+    before, rest = words[:assigned], words[assigned:]
+    rest = rest[next((len(one) for one in RUNNERS if rest[: len(one)] == one), 0) :]
+    if rest and _PYTHON.fullmatch(rest[0]):
+        return (*before, python, *rest[1:])
+    if rest and rest[0].endswith(".py"):
+        return (*before, python, *rest)
+    if rest and rest[0] in LAUNCHERS:
+        return (*before, launcher(rest[0]), *rest[1:])
+    return words
+
+
+def _is_script(word: str, script: str) -> bool:
+    return (word.endswith(".py") and script.endswith(PurePosixPath(word).name)) or word.replace(".", "/") == script[:-3]
+
+
+def is_run(script: str) -> bool:
+    """Tell if a script may be an experiment, by its path."""
+    path = PurePosixPath(script)
+    return path.parts[0] not in ("data", "tests", "test") and not _NOT_A_RUN.search(path.stem)

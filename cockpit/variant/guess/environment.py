@@ -1,0 +1,51 @@
+"""The environment that a repository's runs need, told by its files."""
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+from cockpit.variant.guess.listing import Listing
+
+VENV = ".venv/bin/python"
+PIXI_PYTHON = ".pixi/envs/default/bin/python"
+_CONDA_NAME = re.compile(r"^name:\s*[\"']?([\w.-]+)", re.MULTILINE)
+CONDA_FILES = ("environment.yml", "environment.yaml")
+
+
+class Environment(NamedTuple):
+    file: str
+    """The file that tells of it."""
+    tool: str = ""
+    """The program that starts Python in it; empty where its Python is there."""
+    runner: tuple[str, ...] = ()
+    """The words before `python`."""
+    python: str = ""
+    """The path of its Python in the repository; empty where the tool knows it."""
+    setup: str = ""
+    """The command that makes it."""
+
+    @property
+    def words(self) -> str:
+        return self.python or " ".join(self.runner)
+
+
+def environments(listing: Listing, has: Callable[[str], bool]) -> list[Environment]:
+    """Return the environments that the files tell of, in the order of preference; one that is there is the only one.
+
+    `has` tells if a path of the folder exists, one that git does not store included.
+    """
+    if has(VENV):
+        return [Environment(".venv", python=VENV)]
+    if has(PIXI_PYTHON):
+        return [Environment(".pixi", python=PIXI_PYTHON)]
+    found = []
+    if has("uv.lock"):
+        found.append(Environment("uv.lock", "uv", ("uv", "run"), setup="uv sync --frozen"))
+    if has("poetry.lock"):
+        found.append(Environment("poetry.lock", "poetry", ("poetry", "run"), setup="poetry install --no-interaction"))
+    if file := next((name for name in ("pixi.lock", "pixi.toml") if has(name)), ""):
+        found.append(Environment(file, "pixi", ("pixi", "run"), setup="pixi install"))
+    file = next((name for name in CONDA_FILES if has(name)), "")
+    if named := _CONDA_NAME.search(listing.texts.get(file, "")[:20_000]):
+        found.append(Environment(file, "conda", ("conda", "run", "--no-capture-output", "-n", named[1])))
+    return found

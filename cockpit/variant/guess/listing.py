@@ -1,0 +1,77 @@
+"""A repository as guessing sees it: the paths of its files, and the texts of some. Everything in it is data."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+LINE_CHARACTERS = 400
+"""Characters of a line that are read."""
+LINES_READ = 5_000
+"""Lines of a text that are read."""
+DOCUMENTS = ("program.md", "readme.md", "claude.md", "agents.md", "readme.rst", "readme.txt", "readme")
+"""Names of documents in lower case, the one that tells most about the loop first."""
+
+
+class Candidate(NamedTuple):
+    """A possible value of a setting."""
+
+    value: str
+    evidence: str
+    """The place that speaks for it, such as `README.md line 41`."""
+
+
+class Guessed(NamedTuple):
+    """A setting that was guessed; its value is empty where nothing was found."""
+
+    value: str = ""
+    evidence: str = ""
+    candidates: tuple[Candidate, ...] = ()
+    """Values between which a person must choose; empty where one stands out."""
+
+    @property
+    def is_clear(self) -> bool:
+        return bool(self.value) and not self.candidates
+
+
+class Listing(NamedTuple):
+    """The files of a folder, by their path in it."""
+
+    paths: frozenset[str]
+    texts: Mapping[str, str]
+
+    def lines(self, path: str) -> Iterator[tuple[int, str]]:
+        """Yield the numbered lines of a text, cut to what is read of them."""
+        for number, line in enumerate(self.texts.get(path, "").splitlines()[:LINES_READ], 1):
+            yield number, line[:LINE_CHARACTERS]
+
+    def documents(self) -> list[str]:
+        """List the documents at the top and one folder below, those at the top first."""
+        named = [path for path in self.texts if PurePosixPath(path).name.lower() in DOCUMENTS and path.count("/") < 2]
+        return sorted(
+            named, key=lambda path: (path.count("/"), DOCUMENTS.index(PurePosixPath(path).name.lower()), path)
+        )
+
+    def resolve(self, word: str, near: str = "") -> str:
+        """Return the path that a word of the document `near` names; empty for none, or for one outside the folder."""
+        for start in (PurePosixPath(), PurePosixPath(near).parent):
+            parts: list[str] = []
+            for part in (start / word).parts:
+                if part == ".." and parts:
+                    parts.pop()
+                elif part not in (".", ".."):
+                    parts.append(part)
+            path = "/".join(parts)
+            if path in self.paths and not word.startswith("/"):
+                return path
+        return ""
+
+
+def settled(candidates: list[Candidate]) -> Guessed:
+    """Return the one candidate, or the question between several; the first is what is proposed."""
+    distinct: dict[str, Candidate] = {}
+    for one in candidates:
+        distinct.setdefault(one.value, one)
+    if not distinct:
+        return Guessed()
+    first = next(iter(distinct.values()))
+    return Guessed(first.value, first.evidence, tuple(distinct.values()) if len(distinct) > 1 else ())

@@ -1,0 +1,115 @@
+"""The names that Python code prints with a number behind them: `print(f"val_acc: {acc:.4f}")`."""
+
+import ast
+import re
+import warnings
+from collections.abc import Iterator
+from typing import NamedTuple
+
+NAMES_AT_MOST = 200
+_BEFORE = re.compile(r"([A-Za-z][\w.@/-]*(?: [A-Za-z][\w.@/-]*)?)[\"']?\s*[:=]?\s*$", re.ASCII)
+"""The name at the end of a text that a number follows."""
+_IN_TEMPLATE = re.compile(
+    r"([A-Za-z][\w.@/-]*(?: [A-Za-z][\w.@/-]*)?)\s*[:=]\s*(?:%[\d.+-]*[fgeds]|\{[^{}]{0,30}\})", re.ASCII
+)
+_STEP = re.compile(r"(?<![a-z])(?:step|iter|epoch)", re.IGNORECASE)
+_SHOWS = re.compile(r"print\w*|info|warning|log|write|debug|echo|secho")
+_FORMAT_SPEC = re.compile(r"[<>^+,.\d]*[fgeE%]?$")
+
+
+class Printed(NamedTuple):
+    name: str
+    line: int
+    in_step: bool
+    """It is in a line about a step or an epoch, not in a summary."""
+
+
+def printed_names(source: str) -> list[Printed]:
+    """Return the names in the order of the text; none for code that this Python cannot read."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(source)
+        found = sorted(_all(tree), key=lambda one: one.line)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    return found[:NAMES_AT_MOST]
+
+
+def imported_modules(source: str) -> set[str]:
+    """Return the modules that code imports, by their whole names; none for code that this Python cannot read."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            nodes = list(ast.walk(ast.parse(source)))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return set()
+    found: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found.update(name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
+    return found
+
+
+def _all(tree: ast.Module) -> Iterator[Printed]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and _SHOWS.fullmatch(_called(node)):
+            for argument in node.args:
+                yield from _in_argument(argument, node)
+
+
+def _called(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+
+
+def _in_argument(node: ast.expr, call: ast.Call) -> Iterator[Printed]:
+    match node:
+        case ast.JoinedStr(values=values):
+            yield from _in_parts(values, node.lineno)
+        case ast.BinOp(left=ast.Constant(value=str(text)), op=ast.Mod()):
+            yield from _in_template(text, node.lineno)
+        case ast.Call(func=ast.Attribute(value=ast.Constant(value=str(text)), attr="format")):
+            yield from _in_template(text, node.lineno)
+        case ast.Call(func=ast.Attribute(attr="dumps"), args=[ast.Dict(keys=keys), *_]):
+            for key in keys:
+                if isinstance(key, ast.Constant) and isinstance(key.value, str):
+                    yield Printed(key.value, node.lineno, False)
+        case ast.Constant(value=str(text)):
+            at = call.args.index(node)
+            if "%" not in text and at + 1 < len(call.args) and not isinstance(call.args[at + 1], ast.Constant):
+                yield from _named(text, "", node.lineno)
+            yield from _in_template(text, node.lineno)
+
+
+def _in_parts(values: list[ast.expr], line: int) -> Iterator[Printed]:
+    before = whole = ""
+    for value in values:
+        if isinstance(value, ast.Constant) and isinstance(value.value, str):
+            before = value.value
+            whole += before
+        elif isinstance(value, ast.FormattedValue):
+            if _is_number(value):
+                yield from _named(before, whole, line)
+            before = ""
+
+
+def _is_number(value: ast.FormattedValue) -> bool:
+    """Tell if a value may be a number: it has no format, or that of a number."""
+    if value.format_spec is None or not isinstance(value.format_spec, ast.JoinedStr):
+        return True
+    texts = [part.value for part in value.format_spec.values if isinstance(part, ast.Constant)]
+    return len(texts) != len(value.format_spec.values) or bool(_FORMAT_SPEC.fullmatch("".join(map(str, texts))))
+
+
+def _named(before: str, whole: str, line: int) -> Iterator[Printed]:
+    text = before[-80:].rsplit("\n", 1)[-1]
+    if found := _BEFORE.search(text):
+        prefix = (whole or before)[: -len(found[0]) or None]
+        yield Printed(found[1], line, bool(_STEP.search(prefix)))
+
+
+def _in_template(text: str, line: int) -> Iterator[Printed]:
+    for found in _IN_TEMPLATE.finditer(text[:4_000]):
+        yield Printed(found[1], line, bool(_STEP.search(text[: found.start()])))

@@ -1,0 +1,43 @@
+"""Reads the listing of a folder of a git repository: bounded in files, in bytes, and in depth."""
+
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+from cockpit.variant.guess.listing import DOCUMENTS, Listing
+from cockpit.variant.repository import git_answer, open_repository
+
+FILES_READ = 400
+FILE_BYTES = 400_000
+FOLDERS_DEEP = 3
+_SUFFIXES = frozenset({".py", ".md", ".rst", ".sh"})
+_NAMES = frozenset({"environment.yml", "environment.yaml", *DOCUMENTS})
+
+
+def read_listing(folder: Path) -> Listing:
+    """Return the files that git stores below a folder, with the texts that tell how it is run. Raises VariantError."""
+    repository = open_repository(folder)
+    try:
+        paths = [path for path in git_answer(repository, "-C", str(folder), "ls-files", "-z").split("\0") if path]
+    finally:
+        repository.close()
+    return Listing(frozenset(paths), {path: _text(folder / path) for path in _read(paths)})
+
+
+def _read(paths: Iterable[str]) -> list[str]:
+    telling = [
+        path
+        for path in paths
+        if path.count("/") < FOLDERS_DEEP
+        and (PurePosixPath(path).suffix in _SUFFIXES or PurePosixPath(path).name.lower() in _NAMES)
+    ]
+    return sorted(telling, key=lambda path: (path.count("/"), path))[:FILES_READ]
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.is_symlink() or not path.is_file():
+            return ""
+        with path.open("rb") as file:
+            return file.read(FILE_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return ""

@@ -1,0 +1,216 @@
+"""The guess of how a repository is researched: the file that is edited, the command that runs it, and its metric.
+
+It reads paths and texts alone. Each guess names its evidence. Where two values are as likely, it is a question.
+"""
+
+import re
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from cockpit.core.metric import NAME_CHARACTERS, Direction, MetricError, check_name, direction_of
+from cockpit.variant.guess.commands import Command, documented_commands, is_run
+from cockpit.variant.guess.listing import Candidate, Guessed, Listing, settled
+from cockpit.variant.guess.printed import Printed, imported_modules, printed_names
+from cockpit.variant.guess.statements import Statement, edited_files, metric_statements
+
+CANDIDATES_AT_MOST = 6
+_SCORE = re.compile(
+    r"(?:^|[ _/.-])(?:loss|bpb|bpc|ppl|perplexity|acc|accuracy|error|rmse|mse|mae|nll|f1|auc|auroc|map|iou|bleu|rouge"
+    r"|psnr|ssim|r2|reward|return|sharpe|calmar|sortino|score|fitness|throughput|tflops|gflops|speedup|latency|regret|wer|cer"
+    r"|fid|elo|win_rate|pass_rate|solved|correct|cost)(?:$|[ _/.-])"
+    r"|(?:tflops|gflops|throughput)",
+    re.IGNORECASE,
+)
+_HELD_OUT = re.compile(r"^(?:val|valid|validation|test|eval|dev|heldout|held_out|final|mean|avg)(?:$|[ _/.-])", re.I)
+_TRAINING = re.compile(
+    r"^(?:train|training|smooth|ema|debiased|best|target|baseline|previous|max|min)(?:$|[ _/.-])", re.I
+)
+_LOWER = re.compile(
+    r"(?<![a-z])(?:loss|bpb|bpc|ppl|perplexity|err(?:or)?|rmse|mse|mae|nll|wer|cer|fid|latency|regret|cost|time|seconds|ms"
+    r"|bits?|steps|size|memory|vram|mb)(?![a-z])",
+    re.IGNORECASE,
+)
+_SEPARATORS = re.compile(r"[\s_-]+")
+
+
+class Known(NamedTuple):
+    """The settings that a person has given; empty ones are guessed."""
+
+    file: str = ""
+    command: str = ""
+    metric: str = ""
+    direction: str = ""
+    reads_otherwise: bool = False
+    """A pattern or a score command reads the metric."""
+
+
+UNKNOWN = Known()
+
+
+class Guess(NamedTuple):
+    file: Guessed
+    command: Guessed
+    metric: Guessed
+    direction: Guessed
+
+    @property
+    def questions(self) -> list[str]:
+        """The settings that a person must answer."""
+        return [name for name, one in self._asdict().items() if not one.is_clear]
+
+
+GIVEN = "given"
+"""The evidence of a value that the person has given."""
+
+
+def guess_repository(listing: Listing, known: Known = UNKNOWN) -> Guess:
+    """Return the guess for what is not known. Never raises for a text, however strange."""
+    commands = documented_commands(listing)
+    file = Guessed(known.file, GIVEN) if known.file else guessed_file(listing, commands)
+    command = Guessed(known.command, GIVEN) if known.command else guessed_command(listing, commands, file.value)
+    if known.metric or known.reads_otherwise:
+        metric = Guessed(known.metric or "val_bpb", GIVEN)
+    else:
+        metric = guessed_metric(listing, _sources(listing, file.value, command.value, commands))
+    if known.direction or known.reads_otherwise:
+        return Guess(file, command, metric, Guessed(known.direction or direction_of(metric.value), GIVEN))
+    return Guess(file, command, metric, guessed_direction(listing, metric.value))
+
+
+def guessed_file(listing: Listing, commands: Iterable[Command]) -> Guessed:
+    """Guess the file that is edited: as the documents say, train.py, or the script that they run."""
+    if said := edited_files(listing):
+        return settled(said)
+    if "train.py" in listing.paths:
+        return Guessed("train.py", "its name")
+    run = settled([Candidate(one.script, one.evidence) for one in commands])
+    if run.value:
+        return run._replace(candidates=run.candidates[:CANDIDATES_AT_MOST])
+    printing = [
+        Candidate(path, f"line {scores[0].line} prints {scores[0].name}")
+        for path in sorted(listing.texts)
+        if path.endswith(".py") and "/" not in path
+        if (scores := [one for one in printed_names(listing.texts[path]) if _SCORE.search(one.name)])
+    ]
+    return settled(printing[:CANDIDATES_AT_MOST])
+
+
+def guessed_command(listing: Listing, commands: list[Command], file: str) -> Guessed:
+    """Guess the command that runs the file, or a script that imports it; the one of an agent's loop first."""
+    if not file:
+        return Guessed()
+    direct = [one for one in commands if one.script == file]
+    importing = [one for one in commands if _imports(listing, one.script, file)]
+    fitting = direct or importing or [one for one in commands if one.is_loop]
+    if loop := [one for one in fitting if one.is_loop]:
+        fitting = loop
+    if fitting:
+        found = settled([Candidate(one.text, one.evidence) for one in fitting])
+        return found._replace(candidates=found.candidates[:CANDIDATES_AT_MOST])
+    if any(_SCORE.search(one.name) for one in printed_names(listing.texts.get(file, ""))):
+        return Guessed(f"python {file}", "no document shows another")
+    importers = [
+        Candidate(f"python {path}", f"it imports {file}")
+        for path in sorted(listing.texts)
+        if path.endswith(".py") and "/" not in path and is_run(path) and _imports(listing, path, file)
+    ]
+    return (
+        settled(importers[:CANDIDATES_AT_MOST]) if importers else Guessed(f"python {file}", "no document shows another")
+    )
+
+
+def _imports(listing: Listing, script: str, file: str) -> bool:
+    module = ".".join(PurePosixPath(file).with_suffix("").parts).removeprefix("src.")
+    return script != file and module in imported_modules(listing.texts.get(script, ""))
+
+
+def _sources(listing: Listing, file: str, command: str, commands: list[Command]) -> list[str]:
+    """List the files that can print the metric: the script that runs, the file, and what they import."""
+    script = next((one.script for one in commands if one.text == command), "")
+    if not script:
+        script = next((word for word in command.split() if word in listing.paths), "")
+    first = [path for path in dict.fromkeys((script, file)) if path]
+    modules = {name for path in first for name in imported_modules(listing.texts.get(path, ""))}
+    paths = [f"{name.replace('.', '/')}.py" for name in sorted(modules)]
+    near = [(PurePosixPath(first[0]).parent / path).as_posix() for path in paths] if first else []
+    return list(dict.fromkeys([*first, *(path for path in (*paths, *near) if path in listing.texts)]))
+
+
+class _Named(NamedTuple):
+    rank: int
+    name: str
+    evidence: str
+
+
+def guessed_metric(listing: Listing, sources: list[str]) -> Guessed:
+    """Guess the metric among the names that the code prints: one that the documents call the metric, or that looks
+    like a score on held-out data."""
+    statements = metric_statements(listing)
+    ranked: dict[str, _Named] = {}
+    for path in sources:
+        for printed in printed_names(listing.texts.get(path, "")):
+            one = _ranked(printed, path, statements)
+            if one is not None and one.rank > ranked.get(_plain(one.name), _Named(0, "", "")).rank:
+                ranked[_plain(one.name)] = one
+    best = sorted(ranked.values(), key=lambda one: -one.rank)
+    if not best:
+        return Guessed()
+    likely = [one for one in best if one.rank == best[0].rank]
+    found = settled([Candidate(one.name, one.evidence) for one in likely])
+    return found._replace(candidates=found.candidates[:CANDIDATES_AT_MOST])
+
+
+def _ranked(printed: Printed, path: str, statements: list[Statement]) -> _Named | None:
+    name = printed.name
+    try:
+        check_name(name)
+    except MetricError:
+        return None
+    evidence = f"{path} line {printed.line} prints it"
+    said = next((one for one in statements if _plain(one.name) == _plain(name)), None)
+    rank = 0
+    if said is not None:
+        rank += 8
+        evidence = f"{said.evidence}; {evidence}"
+    if _SCORE.search(name):
+        rank += 4 if _HELD_OUT.search(name) else 2
+    elif said is None:
+        return None
+    if _TRAINING.search(name):
+        rank -= 2
+    return _Named(rank + (0 if printed.in_step else 1), name, evidence) if rank > 0 else None
+
+
+def other_names(listing: Listing, file: str, command: str) -> list[str]:
+    """List the names that the code prints in a summary, for a person who must name the metric."""
+    found = [
+        one.name
+        for path in _sources(listing, file, command, [])[:2]
+        for one in printed_names(listing.texts.get(path, ""))
+        if not one.in_step
+    ]
+    return list(dict.fromkeys(found))[:CANDIDATES_AT_MOST]
+
+
+def guessed_direction(listing: Listing, metric: str) -> Guessed:
+    """Guess the direction: as a document says beside the metric's name, or by the name; a question for other names."""
+    if not metric:
+        return Guessed()
+    said = [
+        Candidate(one.direction, one.evidence)
+        for one in metric_statements(listing)
+        if one.direction is not None and _plain(one.name) == _plain(metric)
+    ]
+    if said:
+        return settled(said)
+    if direction_of(metric) is Direction.MAX:
+        return Guessed(Direction.MAX, "its name")
+    if _LOWER.search(_plain(metric).replace("_", " ")):
+        return Guessed(Direction.MIN, "its name")
+    unknown = "its name does not tell"
+    return Guessed(Direction.MIN, unknown, (Candidate(Direction.MIN, unknown), Candidate(Direction.MAX, unknown)))
+
+
+def _plain(name: str) -> str:
+    return _SEPARATORS.sub("_", name.lower()[:NAME_CHARACTERS])

@@ -1,0 +1,81 @@
+"""Reads from a repository's documents which file is edited, which number is the metric, and its direction."""
+
+import re
+from collections import Counter
+from typing import NamedTuple
+
+from cockpit.core.metric import Direction
+from cockpit.variant.guess.listing import Candidate, Listing
+
+_PATH = re.compile(r"[\w./-]{1,120}\.py\b")
+_EDITS = re.compile(r"\b(?:modif(?:y|ies|ied)|edit(?:s|ed)?|touch(?:es)?|chang(?:e|es)|optimi[sz]es?)\b", re.IGNORECASE)
+_FORBIDS = re.compile(
+    r"\bnot\b|\bnever\b|n't\b|read-only|\bfrozen\b|\blocked\b|\bfixed\b|\bcannot\b|\bwithout\b|by hand", re.IGNORECASE
+)
+_ALONE = re.compile(r"\b(?:single|only|one|the)\b[^.]{0,20}\bfile\b|\bfile\b[^.]{0,20}\b(?:agent|you)\b", re.IGNORECASE)
+_TELLS_METRIC = re.compile(
+    r"\bmetric\b|\bobjective\b|\bgoal\b|\bscored?\b|\bm(?:ax|in)imi[sz]e|(?:lower|higher|smaller|larger) is better"
+    r"|\bgrep\b",
+    re.IGNORECASE,
+)
+_HIGHER = re.compile(
+    r"\bmaximi[sz]|higher (?:is|=) better|(?:larger|bigger|more) is better|\bhighest\b|\bbeat", re.IGNORECASE
+)
+_LOWER = re.compile(r"\bminimi[sz]|(?:lower|smaller|less) (?:is|=) better|\blowest\b|\(lower\)", re.IGNORECASE)
+_NAMED = re.compile(r"`([^`]{2,60})`|\*\*([^*]{2,60})\*\*|[\"']\^?([\w -]{2,40}):?[\"']")
+_CANNOT = re.compile(r"\bCANNOT\b|\bMUST NOT\b|do not (?:modify|edit|touch)|off[- ]limits|read-only", re.IGNORECASE)
+_CAN = re.compile(r"\bcan\b(?! ?not)|editable|may edit", re.IGNORECASE)
+_HEADING = re.compile(r"^\s*(?:#|\*\*[^*]+\*\*:?\s*$)")
+
+
+class Statement(NamedTuple):
+    name: str
+    """A name as a document writes it."""
+    direction: Direction | None
+    evidence: str
+
+
+def edited_files(listing: Listing) -> list[Candidate]:
+    """Return the Python files that the documents say are edited; one that they call the only file alone.
+
+    A file that more lines forbid to edit than allow is left out.
+    """
+    allowed: dict[str, list[Candidate]] = {}
+    alone: set[str] = set()
+    forbidden: Counter[str] = Counter()
+    for document in listing.documents():
+        is_forbidding = False
+        for number, line in listing.lines(document):
+            if _HEADING.match(line):
+                is_forbidding = bool(_CANNOT.search(line)) and not _CAN.search(_CANNOT.sub("", line))
+            found = {path for word in _PATH.findall(line) if (path := listing.resolve(word, document))}
+            if not found or not _EDITS.search(line):
+                continue
+            if is_forbidding or _FORBIDS.search(line):
+                forbidden.update(found)
+            elif len(found) == 1:
+                path = found.pop()
+                allowed.setdefault(path, []).append(Candidate(path, f"{document} line {number}"))
+                alone |= {path} if _ALONE.search(line) else set()
+    kept = {path: said for path, said in allowed.items() if len(said) > forbidden[path]}
+    only = [path for path in kept if path in alone] or list(kept)
+    return [kept[path][0] for path in only]
+
+
+def metric_statements(listing: Listing) -> list[Statement]:
+    """Return the names that stand in a line about the metric, with the direction that the line tells."""
+    found: list[Statement] = []
+    for document in listing.documents():
+        for number, line in listing.lines(document):
+            if not _TELLS_METRIC.search(line):
+                continue
+            higher, lower = bool(_HIGHER.search(line)), bool(_LOWER.search(line))
+            direction = (Direction.MAX if higher else Direction.MIN) if higher != lower else None
+            for name in _names(line):
+                found.append(Statement(name, direction, f"{document} line {number}"))
+    return found
+
+
+def _names(line: str) -> list[str]:
+    quoted = [next(filter(None, match.groups()), "") for match in _NAMED.finditer(line)]
+    return [name.strip().strip("^:").strip() for name in quoted]

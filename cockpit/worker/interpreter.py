@@ -1,0 +1,147 @@
+"""The Python of the researched repository's own environment, one for all runs: found, or asked of the tool that has it.
+
+`uv run`, `poetry run`, `pixi run` and `conda run` would each take or make an environment for the folder that they are
+started in, and each run has a folder of its own. The tool is asked once, in the repository, and runs start that Python.
+"""
+
+import hashlib
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from cockpit.core.errors import CockpitError
+from cockpit.fleet.node.environment import passed_on
+from cockpit.variant.guess.environment import CONDA_FILES, Environment, environments
+from cockpit.variant.guess.listing import Listing
+from cockpit.variant.store import VariantStore
+
+ASK_S = 600.0
+"""Seconds that a tool may take to tell its Python: it may make the environment first."""
+_TELL = "import sys; print(sys.executable)"
+_SHOWN_CHARACTERS = 300
+
+
+class SetupError(CockpitError):
+    """The environment of the runs cannot be used; the message is one sentence that says what to do."""
+
+
+class Interpreter(NamedTuple):
+    python: str = ""
+    """Its absolute path; empty for Cockpit's own Python."""
+    told: str = ""
+    """A sentence about it for the person."""
+    trouble: str = ""
+    """A sentence about an environment that is not used, and its remedy."""
+
+
+def chosen_environment(repo: Path) -> tuple[Environment | None, str]:
+    """Return the environment that runs use, and a sentence about one whose tool is not installed."""
+    texts = {name: (repo / name).read_text(errors="replace") for name in CONDA_FILES if (repo / name).is_file()}
+    found = environments(Listing(frozenset(), texts), lambda path: (repo / path).exists())
+    usable = next((one for one in found if not one.tool or shutil.which(one.tool)), None)
+    if usable is not None or not found:
+        return usable, ""
+    missing = found[0]
+    return None, (
+        f"{missing.file} names the environment, and {missing.tool} is not installed: install it, or name the Python"
+        " with --command; until then runs use Cockpit's own Python"
+    )
+
+
+def find_interpreter(repo: Path, made: Path) -> Interpreter:
+    """Return the Python of the repository's environment. `made` is the folder of one that `setup` has made.
+
+    Raises SetupError where its tool does not tell it.
+    """
+    environment, trouble = chosen_environment(repo)
+    if environment is None:
+        return Interpreter(trouble=trouble)
+    if environment.python:
+        return Interpreter(str(repo / environment.python))
+    if environment.tool == "uv":
+        python = made / "bin" / "python"
+        return Interpreter(str(python), f"Runs use the environment of {environment.file}, made once in {made}")
+    python = Path(_asked(repo, environment))
+    return Interpreter(str(python), f"Runs use the Python of `{environment.words}`, {python}")
+
+
+def _asked(repo: Path, environment: Environment) -> str:
+    """Return the Python that the tool starts in the repository."""
+    words = [*environment.runner, "python", "-c", _TELL]
+    try:
+        done = subprocess.run(
+            words, cwd=repo, env=passed_on(), capture_output=True, text=True, timeout=ASK_S, stdin=subprocess.DEVNULL
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError) as error:
+        raise SetupError(f"`{environment.words} python` cannot be started: {error}") from None
+    lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
+    if done.returncode == 0 and lines and Path(lines[-1]).is_file():
+        return lines[-1]
+    said = [line.strip() for line in (done.stderr + done.stdout).splitlines() if line.strip()]
+    raise SetupError(
+        f"{environment.file} names an environment that {environment.tool} does not start"
+        f" ({said[-1][:_SHOWN_CHARACTERS] if said else 'it said nothing'}): make it as the repository tells, or name"
+        " another Python with --command"
+    )
+
+
+class Setup(NamedTuple):
+    """The command that makes a machine ready for a repository's runs, once."""
+
+    command: tuple[str, ...]
+    folder: Path
+    """Holds what it makes, and the note that it is done."""
+
+    @property
+    def environment(self) -> Path:
+        """The folder of the environment that uv makes."""
+        return self.folder / "environment"
+
+    @property
+    def is_done(self) -> bool:
+        return (self.folder / "done").exists()
+
+
+def setup_of(repo: Path, command: tuple[str, ...], sessions: Path) -> Setup:
+    """Return the set-up: as given, else as the environment needs it; an empty command where nothing is needed.
+
+    Another command, another lock file or another machine is another set-up.
+    """
+    environment, _ = chosen_environment(repo)
+    if not command and environment is not None and environment.tool == "uv":
+        command = tuple(environment.setup.split())
+    lock = (repo / environment.file).read_bytes() if environment is not None and environment.tool == "uv" else b""
+    key = hashlib.sha256(repr((str(repo), command, lock, socket.gethostname())).encode()).hexdigest()[:16]
+    return Setup(command, sessions / ".setup" / key)
+
+
+def run_setup(setup: Setup, repo: Path, store: VariantStore, heard: Callable[[str], None]) -> None:
+    """Run the set-up in a copy of the last commit, and pass its output to `heard`. Raises SetupError."""
+    source = setup.folder / "source"
+    shutil.rmtree(source, ignore_errors=True)
+    source.parent.mkdir(parents=True, exist_ok=True)
+    store.export(store.head(), source)
+    variables = passed_on() | {"UV_PROJECT_ENVIRONMENT": str(setup.environment.absolute()), "PYTHONUNBUFFERED": "1"}
+    last = ""
+    try:
+        with subprocess.Popen(
+            setup.command, cwd=source / store.subfolder, env=variables, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+        ) as running:  # fmt: skip
+            assert running.stdout is not None
+            for line in running.stdout:
+                last = line.strip() or last
+                heard(line.rstrip("\n"))
+        code = running.returncode
+    except OSError as error:
+        code, last = 127, f"it cannot be started: {error}"
+    if code:
+        raise SetupError(
+            f"setup `{' '.join(setup.command)}` ended with exit code {code}: {last[-_SHOWN_CHARACTERS:]};"
+            " mend it, then run the same command again"
+        )
+    (setup.folder / "done").touch()
+    shutil.rmtree(source, ignore_errors=True)

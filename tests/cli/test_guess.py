@@ -1,0 +1,117 @@
+"""`cockpit new` on repositories that the defaults do not fit: the guess, the trial run, the questions."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cockpit.session.paths import SessionFolder
+from tests.cli.shell import cockpit, refusal, terminal
+from tests.worker.sessions import git, session_of
+
+SCRIPT = 'import os\nLR = 0.1\nprint("loss: 3.0")\nprint(f"val_acc: {0.9 + LR / 10:.4f}")\n'
+NEW = ("new", "night", "--mode", "manual", "--clusters", "1")
+
+
+def made(tmp_path: Path, script: str = SCRIPT) -> Path:
+    """Make a repository whose README shows how main.py is run."""
+    repo = tmp_path / "repo"
+    repo.mkdir()
+    (repo / "main.py").write_text(script)
+    (repo / "README.md").write_text("# classifier\n\n    $ python main.py\n")
+    git(repo, "init", "-q")
+    git(repo, "add", ".")
+    git(repo, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "first")
+    return repo
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path
+    cockpit(tmp_path, "stop", "night", "--cancel", "--yes")
+
+
+def test_without_a_terminal_the_guess_is_printed_with_the_flags_that_set_it(place: Path) -> None:
+    done = cockpit(place, *NEW, cwd=made(place))
+    assert refusal(done) == (
+        "nothing was made: take this guess with --yes, or give --files main.py --command 'python main.py'"
+        " --metric val_acc --direction max"
+    )
+    assert "command    python main.py                      README.md line 3" in done.stdout
+    assert "metric     val_acc                             main.py line 4 prints it" in done.stdout
+    assert not (place / "sessions").exists()
+
+
+def test_yes_takes_the_guess_once_a_trial_run_has_shown_the_metric(place: Path) -> None:
+    repo = made(place)
+    done = cockpit(place, *NEW, "--yes", cwd=repo)
+    assert done.returncode == 0, done.stderr
+    assert "trial      it printed val_acc 0.9100 within" in done.stdout
+    session = session_of(SessionFolder(place / "sessions" / "night"))
+    assert (session.script, session.metric.name, session.metric.is_higher_better) == ("main.py", "val_acc", True)
+    assert session.access.confine
+    assert list((place / "sessions").glob(".trial*")) == []
+    assert "trial" not in git(repo, "for-each-ref")
+
+
+def test_two_likely_metrics_are_refused_by_their_flags(place: Path) -> None:
+    repo = made(place, SCRIPT + 'print("test_acc:", LR)\n')
+    said = refusal(cockpit(place, *NEW, "--yes", cwd=repo))
+    assert said.endswith("because the repository does not tell it: give --metric val_acc or --metric test_acc")
+    done = cockpit(place, *NEW, "--yes", "--metric", "test_acc", cwd=repo)
+    assert done.returncode == 0, done.stderr
+
+
+def test_on_a_terminal_the_person_is_asked(place: Path) -> None:
+    repo = made(place, SCRIPT + 'print("test_acc:", LR)\n')
+    with terminal(place, *NEW, columns=100, rows=30, cwd=repo) as shown:
+        shown.until("Try it, then make the session? [Y/n]")
+        shown.keys("\r")
+        shown.until("metric, 1 to 2 or another [1]:")
+        shown.keys("2\r")
+        shown.until("session night runs in the background")
+    assert session_of(SessionFolder(place / "sessions" / "night")).metric.name == "test_acc"
+
+
+def test_a_refusal_on_a_terminal_makes_nothing(place: Path) -> None:
+    with terminal(place, *NEW, columns=100, rows=30, cwd=made(place)) as shown:
+        shown.until("Try it, then make the session? [Y/n]")
+        shown.keys("n\r")
+        shown.until("nothing was made: give --files main.py")
+    assert not (place / "sessions" / "night").exists()
+
+
+def test_code_that_fails_is_quoted_before_a_session_is_made(place: Path) -> None:
+    done = cockpit(place, *NEW, "--yes", cwd=made(place, f"import no_such_module\n{SCRIPT}"))
+    assert done.returncode == 1
+    assert "ModuleNotFoundError: No module named 'no_such_module'; give --command WORDS" in done.stderr
+    assert not (place / "sessions" / "night").exists()
+
+
+def test_a_run_without_the_metric_shows_its_last_lines(place: Path) -> None:
+    script = 'print("hello\\x1b[31m")\nif False:\n    print(f"val_acc: {1}")\n'
+    done = cockpit(place, *NEW, "--yes", cwd=made(place, script))
+    assert "without val_acc; it ended with exit code 0. Its last lines:" in done.stdout
+    assert "\x1b" not in done.stdout
+    assert "the trial run ended well and printed no metric" in done.stderr
+
+
+def test_a_folder_that_tells_nothing_is_refused_by_the_flags(place: Path) -> None:
+    repo = made(place, "print(1)\n")
+    (repo / "README.md").write_text("")
+    git(repo, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-a", "-m", "second")
+    said = refusal(cockpit(place, *NEW, "--yes", cwd=repo))
+    assert said == (
+        "nothing was made, because the repository does not tell it: give --files PATH; --command WORDS;"
+        " --metric NAME or --pattern REGEX"
+    )
+
+
+def test_a_train_py_that_prints_val_bpb_needs_nothing(place: Path) -> None:
+    repo = made(place)
+    (repo / "train.py").write_text('DEPTH = 8\nprint("val_bpb: 0.98")\n')
+    git(repo, "add", ".")
+    git(repo, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "second")
+    done = cockpit(place, *NEW, cwd=repo)
+    assert done.returncode == 0, done.stderr
+    assert "trial" not in done.stdout

@@ -1,0 +1,195 @@
+"""The guess of how a repository is researched: shapes that people have, and strange texts."""
+
+from pathlib import PurePosixPath
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cockpit.core.metric import Direction
+from cockpit.variant.guess.commands import documented_commands, with_python
+from cockpit.variant.guess.environment import environments
+from cockpit.variant.guess.listing import Listing
+from cockpit.variant.guess.printed import printed_names
+from cockpit.variant.guess.repository import Guess, Known, guess_repository, other_names
+from cockpit.variant.guess.statements import edited_files, metric_statements
+
+SCRIPT = 'LR = 0.1\nfor epoch in range(3):\n    print(f"epoch {epoch} loss: {1:.3f}")\nprint(f"val_acc: {acc:.4f}")\n'
+
+
+def listed(**texts: str) -> Listing:
+    """Return a listing; `__` in a name stands for a slash, and the last `_` for the dot."""
+    files = {".".join(name.replace("__", "/").rsplit("_", 1)): text for name, text in texts.items()}
+    return Listing(frozenset(files), files)
+
+
+def guessed(known: Known | None = None, **texts: str) -> Guess:
+    return guess_repository(listed(**texts), known or Known())
+
+
+def test_a_documented_script_is_found_with_its_command_and_metric() -> None:
+    found = guessed(README_md="# x\n\n```\n$ python main.py --fast\n```\n", main_py=SCRIPT)
+    assert found.file[:2] == ("main.py", "README.md line 4")
+    assert found.command[:2] == ("python main.py --fast", "README.md line 4")
+    assert found.metric[:2] == ("val_acc", "main.py line 4 prints it")
+    assert found.direction[:2] == (Direction.MAX, "its name")
+    assert found.questions == []
+
+
+def test_the_agents_loop_tells_the_file_the_command_and_the_metric() -> None:
+    program = (
+        "- `bench.py` -- fixed benchmark (do not modify)\n"
+        "- `kernel.py` -- the single file you modify\n"
+        "4. Run: `uv run bench.py > run.log 2>&1`\n"
+        "The goal is to maximize `throughput`; `grep '^throughput:' run.log`\n"
+    )
+    bench = 'import kernel\nprint(f"throughput: {1.0:.3f}")\nprint(f"latency: {2.0}")\n'
+    found = guessed(program_md=program, kernel_py="BLOCK = 8\n", bench_py=bench, prepare_py="import kernel\n")
+    assert (found.file.value, found.command.value) == ("kernel.py", "uv run bench.py")
+    assert (found.metric.value, found.direction.value) == ("throughput", Direction.MAX)
+    assert found.command.evidence == "program.md line 3"
+    assert found.questions == []
+
+
+def test_a_shell_script_is_read_for_the_command_that_it_runs() -> None:
+    found = guessed(
+        README_md="Run `./run.sh`.\n",
+        run_sh="torchrun --standalone --nproc_per_node=8 train_gpt.py\n",
+        train_gpt_py='print(f"step:{s} val_loss:{l:.4f}")\n',
+    )
+    assert found.command.value == "torchrun --standalone --nproc_per_node=8 train_gpt.py"
+    assert found.command.evidence == "run.sh line 1, which README.md line 1 runs"
+    assert (found.metric.value, found.direction.value) == ("val_loss", Direction.MIN)
+
+
+def test_two_commands_are_a_question() -> None:
+    readme = "`python train.py config/small.py` or\n\n    $ torchrun --nproc_per_node=8 train.py config/large.py\n"
+    found = guessed(README_md=readme, train_py='print("val loss", loss)\n', config__small_py="", config__large_py="")
+    assert [one.value for one in found.command.candidates] == [
+        "python train.py config/small.py",
+        "torchrun --nproc_per_node=8 train.py config/large.py",
+    ]
+    assert found.questions == ["command"]
+
+
+def test_two_likely_metrics_and_an_unknown_direction_are_questions() -> None:
+    found = guessed(README_md="", train_py='print(f"val_f1: {a}")\nprint(f"val_auc: {b}")\n')
+    assert [one.value for one in found.metric.candidates] == ["val_f1", "val_auc"]
+    other = guessed(README_md="The metric is `wobble`.\n", train_py='print(f"wobble: {a}")\n')
+    assert other.metric.value == "wobble"
+    assert other.questions == ["direction"]
+
+
+def test_a_document_beats_the_name_for_the_direction() -> None:
+    readme = "Scored by `score`, where lower is better.\n"
+    assert guessed(README_md=readme, train_py='print(f"score: {s}")\n').direction[:2] == ("min", "README.md line 1")
+
+
+def test_what_is_known_is_taken_as_given() -> None:
+    found = guessed(Known(file="b.py", metric="val_loss"), a_py=SCRIPT, b_py='print(f"val_loss: {x}")\n')
+    assert (found.file.value, found.command.value, found.metric.evidence) == ("b.py", "python b.py", "given")
+
+
+def test_nothing_is_guessed_of_an_empty_repository() -> None:
+    found = guessed()
+    assert [one.value for one in found] == ["", "", "", ""]
+    assert found.questions == ["file", "command", "metric", "direction"]
+
+
+def test_names_are_offered_where_none_looks_like_a_score() -> None:
+    listing = listed(run_py='print("Mean: %.4f    Std: %.4f" % (m, s))\n')
+    assert other_names(listing, "run.py", "python run.py") == ["Mean", "Std"]
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ('print(f"val_bpb:          {x:.6f}")', ["val_bpb"]),
+        ('print("val_acc:", acc)', ["val_acc"]),
+        ('print("val loss", loss)', ["val loss"]),
+        ('print("accuracy = %.3f" % acc)', ["accuracy"]),
+        ('print("rmse: {:.3f}".format(e))', ["rmse"]),
+        ('logging.info("test_auc: %.4f", auc)', ["test_auc"]),
+        ('print(json.dumps({"val_acc": acc, "step": 3}))', ["val_acc", "step"]),
+        ('print(f"step {s}: train loss {a:.4f}, val loss {b:.4f}")', ["step", "train loss", "val loss"]),
+        ('print("hello")', []),
+        ("print(x)", []),
+        ("def (", []),
+    ],
+)
+def test_names_that_code_prints_with_a_number(source: str, names: list[str]) -> None:
+    assert [one.name for one in printed_names(source)] == names
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["python data/prepare.py", "python missing.py", "python ../up.py", "python /etc/x.py", "python $FILE train.py",
+     "python train.py <your config>", "pip install train.py", "python sample.py", "python 'open quote train.py"],
+)  # fmt: skip
+def test_commands_that_are_no_experiment_are_left_out(line: str) -> None:
+    files = {"README_md": f"```\n{line}\n```\n", "train_py": "", "sample_py": "", "data__prepare_py": "", "up_py": ""}
+    found = documented_commands(listed(**files))
+    assert [one.script for one in found] == (["up.py"] if "../up" in line else [])
+
+
+def test_a_file_that_documents_forbid_to_edit_is_not_the_file() -> None:
+    program = "**What you CANNOT do:**\n- Modify `eval.py`.\n\n**What you CAN do:**\n- Edit `model.py`.\n"
+    found = edited_files(listed(program_md=program, eval_py="", model_py=""))
+    assert [one.value for one in found] == ["model.py"]
+
+
+@pytest.mark.parametrize(
+    ("words", "started"),
+    [
+        ("python a.py x", "/e/bin/python a.py x"),
+        ("uv run a.py", "/e/bin/python a.py"),
+        ("uv run python -u a.py", "/e/bin/python -u a.py"),
+        (".venv/bin/python a.py", "/e/bin/python a.py"),
+        ("torchrun --nproc_per_node=8 a.py", "/e/bin/torchrun --nproc_per_node=8 a.py"),
+        ("env A=1 python a.py", "env A=1 /e/bin/python a.py"),
+        ("make bench", "make bench"),
+    ],
+)
+def test_a_command_is_started_by_the_environments_python(words: str, started: str) -> None:
+    found = with_python(tuple(words.split()), "/e/bin/python", lambda name: f"/e/bin/{name}")
+    assert " ".join(found) == started
+
+
+def test_environments_in_the_order_of_preference() -> None:
+    conda = Listing(frozenset(), {"environment.yml": "channels: [x]\nname: lab-1\n"})
+    there = {"uv.lock", "poetry.lock", "pixi.toml", "environment.yml"}
+    found = environments(conda, there.__contains__)
+    assert [one.words for one in found] == [
+        "uv run", "poetry run", "pixi run", "conda run --no-capture-output -n lab-1",
+    ]  # fmt: skip
+    assert [one.words for one in environments(conda, (there | {".venv/bin/python"}).__contains__)] == [
+        ".venv/bin/python"
+    ]
+    assert environments(Listing(frozenset(), {}), lambda path: False) == []
+
+
+WORDS = [
+    *"ab_./`*\"'#$<>|&\\\n\t{}%:=é\0 ", "python ", "uv run ", "train.py", 'print(f"', "metric", "edit",
+    "-m ", ".sh",
+    "val_acc", "step", "lower is better",
+]  # fmt: skip
+TEXTS = st.lists(st.sampled_from(WORDS), max_size=60).map("".join)
+PATHS = st.sampled_from(["README.md", "program.md", "train.py", "run.sh", "src/a.py", "sub/README.md", "bench.py"])
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.dictionaries(PATHS, TEXTS), st.lists(TEXTS, max_size=3))
+def test_any_text_gives_a_guess_whose_paths_exist(texts: dict[str, str], more: list[str]) -> None:
+    listing = Listing(frozenset([*texts, *more]), texts)
+    found = guess_repository(listing)
+    assert found.file.value == "" or found.file.value in listing.paths
+    assert not PurePosixPath(found.file.value).is_absolute()
+    for one in found:
+        assert not one.candidates or len({each.value for each in one.candidates}) > 1
+        assert one.value == "" or one.evidence
+    metric_statements(listing)
+
+
+def test_a_long_line_and_deep_code_take_no_time() -> None:
+    bad = {"README.md": "`python " * 200_000, "train.py": "(" * 50_000, "program.md": "edit train.py " * 100_000}
+    assert guess_repository(Listing(frozenset(bad), bad)).file.value == "train.py"

@@ -1,0 +1,121 @@
+"""The Python of a repository's own environment: found, asked of its tool, or made once."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from cockpit.variant.store import VariantStore
+from cockpit.worker.interpreter import Setup, SetupError, find_interpreter, run_setup, setup_of
+from tests.worker.sessions import repository
+
+
+@pytest.fixture
+def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder on PATH for tools; the machine's own tools of these names are out of the way."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}/usr/bin{os.pathsep}/bin")
+    return folder
+
+
+def tool(folder: Path, name: str, words: str) -> None:
+    """Make a tool that notes how it is called and starts this Python, after `words` of its own."""
+    path = folder / name
+    path.write_text(f'#!/bin/sh\necho "$@" >> {folder}/calls\nshift {words}; shift\nexec {sys.executable} "$@"\n')
+    path.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "words", "called"),
+    [
+        ("poetry.lock", "poetry", "1", "run python -c"),
+        ("pixi.toml", "pixi", "1", "run python -c"),
+        ("environment.yml", "conda", "4", "run --no-capture-output -n lab python -c"),
+    ],
+)
+def test_a_tool_is_asked_once_for_its_python(
+    tmp_path: Path, tools: Path, file: str, name: str, words: str, called: str
+) -> None:
+    repo = repository(tmp_path / "repo")
+    (repo / file).write_text("name: lab\n")
+    tool(tools, name, words)
+    found = find_interpreter(repo, tmp_path / "made")
+    assert Path(found.python) == Path(sys.executable)
+    assert name in found.told
+    assert (tools / "calls").read_text().startswith(called)
+
+
+def test_a_tool_that_is_not_installed_is_named(tmp_path: Path, tools: Path) -> None:
+    repo = repository(tmp_path / "repo")
+    (repo / "poetry.lock").write_text("")
+    found = find_interpreter(repo, tmp_path / "made")
+    assert found.python == ""
+    assert found.trouble.startswith("poetry.lock names the environment, and poetry is not installed: install it")
+
+
+def test_a_tool_that_fails_is_quoted(tmp_path: Path, tools: Path) -> None:
+    repo = repository(tmp_path / "repo")
+    (repo / "environment.yml").write_text("name: lab\n")
+    (tools / "conda").write_text("#!/bin/sh\necho 'EnvironmentLocationNotFound: lab' >&2\nexit 1\n")
+    (tools / "conda").chmod(0o755)
+    with pytest.raises(SetupError, match="EnvironmentLocationNotFound: lab"):
+        find_interpreter(repo, tmp_path / "made")
+
+
+def test_an_environment_that_is_there_is_used_as_it_is(tmp_path: Path, tools: Path) -> None:
+    repo = repository(tmp_path / "repo")
+    (repo / "uv.lock").write_text("")
+    for folder in (".venv", ".pixi/envs/default"):
+        (repo / folder / "bin").mkdir(parents=True)
+        (repo / folder / "bin" / "python").symlink_to(sys.executable)
+    assert find_interpreter(repo, tmp_path / "made").python == str(repo / ".venv/bin/python")
+    assert setup_of(repo, (), tmp_path).command == ()
+
+
+def test_uv_makes_one_environment_outside_the_checkout(tmp_path: Path, tools: Path) -> None:
+    repo = repository(tmp_path / "repo")
+    (repo / "uv.lock").write_text("1")
+    (tools / "uv").write_text('#!/bin/sh\nmkdir -p "$UV_PROJECT_ENVIRONMENT/bin"; echo "$@ in $PWD"\n')
+    (tools / "uv").chmod(0o755)
+    setup = setup_of(repo, (), tmp_path / "sessions")
+    assert setup.command == ("uv", "sync", "--frozen")
+    before = sorted(repo.iterdir())
+    heard = run(setup, repo)
+    assert heard[0].startswith("sync --frozen in ")
+    assert setup.is_done
+    assert (setup.environment / "bin").is_dir()
+    assert sorted(repo.iterdir()) == before
+    assert find_interpreter(repo, setup.environment).python == str(setup.environment / "bin" / "python")
+    (repo / "uv.lock").write_text("2")
+    assert not setup_of(repo, (), tmp_path / "sessions").is_done
+
+
+def test_a_set_up_that_fails_is_run_again_once_it_is_mended(tmp_path: Path) -> None:
+    repo = repository(tmp_path / "repo")
+    mended = tmp_path / "mended"
+    words = ("sh", "-c", f"ls train.py; test -e {mended} || {{ echo no room; exit 3; }}")
+    setup = setup_of(repo, words, tmp_path / "sessions")
+    with pytest.raises(SetupError, match="ended with exit code 3: no room; mend it"):
+        run(setup, repo)
+    assert not setup.is_done
+    mended.touch()
+    assert run(setup, repo) == ["train.py"]
+    assert setup.is_done
+
+
+def test_a_set_up_that_cannot_be_started_is_one_sentence(tmp_path: Path) -> None:
+    repo = repository(tmp_path / "repo")
+    with pytest.raises(SetupError, match="exit code 127: it cannot be started"):
+        run(setup_of(repo, ("no-such-program",), tmp_path / "sessions"), repo)
+
+
+def run(setup: Setup, repo: Path) -> list[str]:
+    heard: list[str] = []
+    store = VariantStore(repo, "setup")
+    try:
+        run_setup(setup, repo, store, heard.append)
+    finally:
+        store.close()
+    return heard
