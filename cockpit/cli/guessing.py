@@ -67,10 +67,11 @@ class Guesser:
             for setting in ("file", "command"):
                 self._answer(setting)
         self._show()
+        trial_tells = {"metric"} if self._yes and self.guess.metric.candidates else set()
+        if not self.asks and (left := [name for name in self.guess.questions if name not in trial_tells]):
+            self._refuse(left)
         if not self.asks and not self._yes:
             raise CommandError(f"nothing was made: take this guess with --yes, or give {self._flags()}")
-        if not self.asks and self.guess.questions:
-            self._refuse(self.guess.questions)
         if self.asks and input("Try it, then make the session? [Y/n] ").strip().lower() not in ("", "y", "yes"):
             raise CommandError(f"nothing was made: give {self._flags()}, or the same in cockpit.toml")
 
@@ -150,7 +151,10 @@ class Guesser:
                 parts.append(f"--metric NAME{names} or --pattern REGEX")
             elif not (setting == "direction" and not self.guess.metric.value):
                 parts.append(f"{flag} {'PATH' if setting == 'file' else 'WORDS'}")
-        raise CommandError(f"nothing was made, because the repository does not tell it: give {'; '.join(parts)}")
+        file = self.guess.file.value
+        silent = "metric" in settings and file and not self.guess.metric.value
+        why = f"{file} prints no val_bpb, nor another score" if silent else "the repository does not tell it"
+        raise CommandError(f"nothing was made, because {why}: give {'; '.join(parts)}")
 
     def _names_note(self) -> str:
         names = other_names(self._listing, self.guess.file.value, self.guess.command.value)

@@ -86,7 +86,14 @@ def _commands(listing: Listing, document: str, line: str, evidence: str, depth: 
         script = script_of_command(listing, words, document)
         missing = any(word.endswith(".py") and not listing.resolve(word, document) for word in words)
         if script and not missing and is_run(script):
-            yield Command(words, script, evidence, is_loop)
+            yield Command(tuple(_from_top(listing, word, document) for word in words), script, evidence, is_loop)
+
+
+def _from_top(listing: Listing, word: str, document: str) -> str:
+    """Return a path that a document writes from its own folder as one from the top; any other word as it is."""
+    if word in listing.paths or "/" not in document or not word.endswith(".py"):
+        return word
+    return listing.resolve(word, document) or word
 
 
 def _words(text: str) -> tuple[tuple[str, ...], bool]:
