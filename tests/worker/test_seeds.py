@@ -30,6 +30,19 @@ UPSTREAM_LIKE = textwrap.dedent("""\
 """)
 
 
+UPSTREAM_OPENING = textwrap.dedent("""\
+    import os
+    import torch
+
+    DEPTH = 8
+    torch.manual_seed(42)
+    torch.cuda.manual_seed(42)
+    torch.set_float32_matmul_precision("high")
+    print(f"val_bpb:          {0.9979:.6f}")
+""")
+"""The lines by which karpathy/autoresearch seeds itself. They are read here, not run."""
+
+
 def runs_of(folder: SessionFolder, experiment: str) -> list[Attempt]:
     state = state_of(folder)
     return [state.attempts[name] for name in state.experiments[experiment].attempts if state.attempts[name].metrics]
@@ -62,6 +75,23 @@ def test_repeats_without_a_seed_are_no_evidence_and_the_change_is_offered(tmp_pa
     assert len(runs_of(folder, "e0001")) > 1
     assert len(evidence_of(state, "e0001")) == 1
     assert not noise_of(state).measured
+
+
+def test_upstreams_own_seeding_lines_are_named_and_changed_on_request(tmp_path: Path) -> None:
+    told = state_of(local_session(tmp_path / "as-it-is", script=UPSTREAM_OPENING)).messages
+    both = (
+        'torch.manual_seed(42) -> torch.manual_seed(int(os.environ.get("SEED") or 42));'
+        ' torch.cuda.manual_seed(42) -> torch.cuda.manual_seed(int(os.environ.get("SEED") or 42))'
+    )
+    [text] = [message.text for message in told if "takes no seed" in message.text]
+    assert "train.py line 5" in text
+    assert text.endswith(f"with --seed-by add the session's copy of train.py has this change: {both}")
+    asked = ResearchSettings(confine=True, seed_by="add")
+    folder = local_session(tmp_path / "changed", script=UPSTREAM_OPENING, research=asked)
+    code = state_of(folder).experiments["e0000"].commit
+    train = git(tmp_path / "changed" / "repo", "show", f"{code}:train.py")
+    assert train.count('int(os.environ.get("SEED") or 42)') == 2
+    assert state_of(folder).session.seed_by == "added"
 
 
 def test_with_the_change_repeats_are_independent_and_a_true_gain_is_kept(tmp_path: Path) -> None:
