@@ -112,6 +112,7 @@ def test_names_are_offered_where_none_looks_like_a_score() -> None:
         ('logging.info("test_auc: %.4f", auc)', ["test_auc"]),
         ('print(json.dumps({"val_acc": acc, "step": 3}))', ["val_acc", "step"]),
         ('print(f"step {s}: train loss {a:.4f}, val loss {b:.4f}")', ["step", "train loss", "val loss"]),
+        ('print("val_acc: 0.91")', ["val_acc"]),
         ('print("hello")', []),
         ("print(x)", []),
         ("def (", []),

@@ -10,7 +10,7 @@ NAMES_AT_MOST = 200
 _BEFORE = re.compile(r"([A-Za-z][\w.@/-]*(?: [A-Za-z][\w.@/-]*)?)[\"']?\s*[:=]?\s*$", re.ASCII)
 """The name at the end of a text that a number follows."""
 _IN_TEMPLATE = re.compile(
-    r"([A-Za-z][\w.@/-]*(?: [A-Za-z][\w.@/-]*)?)\s*[:=]\s*(?:%[\d.+-]*[fgeds]|\{[^{}]{0,30}\})", re.ASCII
+    r"([A-Za-z][\w.@/-]*(?: [A-Za-z][\w.@/-]*)?)\s*[:=]\s*(?:%[\d.+-]*[fgeds]|\{[^{}]{0,30}\}|[-+]?\.?\d)", re.ASCII
 )
 _STEP = re.compile(r"(?<![a-z])(?:step|iter|epoch)", re.IGNORECASE)
 _SHOWS = re.compile(r"print\w*|info|warning|log|write|debug|echo|secho")
