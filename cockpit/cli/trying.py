@@ -43,7 +43,7 @@ def trial(repo: Path, configured: Settings, spec: FleetSpec, python: str, names:
     store = VariantStore(repo, "trial", script=script_of(research))
     show = sys.stderr.isatty()
     if not show:
-        print(f"trial run, {TRIAL_S:.0f} s at most", file=sys.stderr, flush=True)
+        print(f"{'trial':<10} a run of {TRIAL_S:.0f} s at most", flush=True)
 
     def heard(seconds: float, lines: int) -> None:
         if show:
