@@ -153,15 +153,25 @@ class Api:
         until = loop.time() + float(request.query.get("timeoutSeconds") or WATCH_S)
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         await response.prepare(request)
-        with self._plane.watch() as queue:
-            if request.query.get("resourceVersion", "0") == "0":
+        whole = request.query.get("sendInitialEvents") in ("true", "1")
+        version = 0 if whole else int(request.query.get("resourceVersion") or 0)
+        with self._plane.watch(version) as queue:
+            if not version:
                 for each in self._store.list(resource, namespace, labels, fields):
-                    await response.write(json.dumps({"type": "ADDED", "object": each}).encode() + b"\n")
+                    await response.write(_line("ADDED", each))
+            if whole:
+                await response.write(_line("BOOKMARK", self._bookmark(resource)))
             async for kind, change, each in changes(queue, until):
                 here = namespace in ("", each["metadata"].get("namespace", ""))
                 if kind == resource and here and matches(each, labels, fields):
-                    await response.write(json.dumps({"type": change, "object": each}).encode() + b"\n")
+                    await response.write(_line(change, each))
         return response
+
+    def _bookmark(self, resource: str) -> Object:
+        """Return the end of the objects that a watch begins with."""
+        meta = {"resourceVersion": self._store.version(), "annotations": {"k8s.io/initial-events-end": "true"}}
+        group = next(group for group, names in GROUPS.items() if resource in names)
+        return {"kind": KINDS[resource], "apiVersion": group, "metadata": meta}
 
     async def _stream(self, request: web.Request, pod: Object, part: str) -> web.StreamResponse:
         process = self._plane.process_of(pod)
@@ -199,6 +209,10 @@ async def _log(request: web.Request, process: PodProcess) -> web.StreamResponse:
             await asyncio.wait({ended}, timeout=0.2)
     ended.cancel()
     return response
+
+
+def _line(change: str, each: Object) -> bytes:
+    return json.dumps({"type": change, "object": each}).encode() + b"\n"
 
 
 def failure(code: int, reason: str, message: str) -> web.Response:

@@ -26,6 +26,22 @@ def kube() -> Iterator[KubeLab]:
         yield held.enter_context(KubeLab())
 
 
+@pytest.fixture(scope="module")
+def plane() -> Iterator[KubeLab]:
+    """The stand-in of Kubernetes without SkyPilot, for a module of tests that run kubectl on it."""
+    if reason := unavailable():
+        pytest.skip(reason)
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(alone())
+        except LabError as error:
+            pytest.skip(str(error))
+        lab = KubeLab()
+        held.callback(lab.down)
+        lab.up_without_skypilot()
+        yield lab
+
+
 @pytest.fixture
 def session(kube: KubeLab, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[LabSession]:
     """A session that is not made yet, named after its test's first word."""

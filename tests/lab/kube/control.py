@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import itertools
+from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from tests.lab.kube.objects import Object, Store, timestamp
 from tests.lab.kube.pods import PodError, PodProcess
 
 SCHEDULE_EVERY_S = 0.5
+HISTORY = 5000
+"""Changes kept for watches that begin at an earlier resource version."""
 NODE_GRACE_S = 20.0
 """Seconds after which the pods of a dead node are removed. A real control plane waits 40 s before it finds the node
 unreachable and removes its pods 5 minutes later."""
@@ -26,6 +30,7 @@ class ControlPlane:
     def __init__(self, root: Path, nodes: Iterable[config.NodePlan]) -> None:
         self._root = root
         self._watchers: set[asyncio.Queue[tuple[str, str, Object]]] = set()
+        self._history: deque[tuple[str, str, Object]] = deque(maxlen=HISTORY)
         self.store = Store(self._tell)
         self._processes: dict[str, PodProcess] = {}
         """The pods that run, by uid."""
@@ -37,13 +42,18 @@ class ControlPlane:
             self.store.create("nodes", "", config.node_object(plan))
 
     def _tell(self, resource: str, change: str, each: Object) -> None:
+        news = (resource, change, copy.deepcopy(each))
+        self._history.append(news)
         for watcher in self._watchers:
-            watcher.put_nowait((resource, change, each))
+            watcher.put_nowait(news)
 
     @contextlib.contextmanager
-    def watch(self) -> Iterator[asyncio.Queue[tuple[str, str, Object]]]:
-        """Give a queue of all changes from now on."""
+    def watch(self, version: int = 0) -> Iterator[asyncio.Queue[tuple[str, str, Object]]]:
+        """Give a queue of all changes after a resource version, or from now on."""
         queue: asyncio.Queue[tuple[str, str, Object]] = asyncio.Queue()
+        for news in self._history:
+            if version and int(news[2]["metadata"]["resourceVersion"]) > version:
+                queue.put_nowait(news)
         self._watchers.add(queue)
         try:
             yield queue

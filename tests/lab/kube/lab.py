@@ -105,14 +105,18 @@ class KubeLab(SkySide):
         if self.root.exists():
             raise LabError(f"{self.root} is there already: take that lab down first")
         try:
-            self._write_files()
-            self._start_network()
-            self._start_server()
+            self.up_without_skypilot()
             self.start_api_server()
             self.sky("check", "kubernetes")
         except BaseException:
             self.down()
             raise
+
+    def up_without_skypilot(self) -> None:
+        """Start the API server's stand-in alone. The caller takes it down."""
+        self._write_files()
+        self._start_network()
+        self._start_server()
 
     def down(self) -> None:
         """Stop everything and remove every trace. Safe to call twice, or on a lab that came up halfway."""
