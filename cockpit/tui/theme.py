@@ -44,6 +44,9 @@ class Palette:
     roles: dict[str, str]
     classes: tuple[str, ...]
     """The foregrounds of the hardware classes, in the fleet's order."""
+    added: str = ""
+    """The grounds of added and removed lines; empty where the terminal has no shade for them."""
+    removed: str = ""
     ansi: bool = False
     dark: bool = True
 
@@ -68,6 +71,14 @@ class Palette:
     def card(self) -> Style:
         """The ground of a card that waits for a person. The terminal's own colours have no shade for it."""
         return Style.null() if self.ansi else self.noise
+
+    @cached_property
+    def added_ground(self) -> Style:
+        return Style.parse(self.added)
+
+    @cached_property
+    def removed_ground(self) -> Style:
+        return Style.parse(self.removed)
 
     def __getitem__(self, role: str) -> Style:
         return self.styles[role]
@@ -120,6 +131,8 @@ DARK = Palette(
         "simulated": "bold #f0e442",
     },
     classes=("#56b4e9", "#e69f00", "#cc79a7", "#1fb88a", "#f0e442"),
+    added="on #16261f",
+    removed="on #2c1e16",
 )
 
 LIGHT = Palette(
@@ -148,6 +161,8 @@ LIGHT = Palette(
         "simulated": "bold #8f2f6b",
     },
     classes=("#0068a3", "#ab2e00", "#8f2f6b", "#006b50", "#7a5200"),
+    added="on #e6f3ec",
+    removed="on #faeae4",
     dark=False,
 )
 

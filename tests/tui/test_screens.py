@@ -13,11 +13,15 @@ import pytest
 from pytest_textual_snapshot import normalize_svg
 from textual.pilot import Pilot
 
+from cockpit.agent.claude.turn_status import TurnStatusFile
+from cockpit.core.events import Said
 from cockpit.session.heartbeat import WorkerStatus
+from cockpit.session.ledger import Ledger
 from cockpit.tui.app import CockpitApp
 from cockpit.tui.feed import LedgerFeed
 from tests.tui.conftest import Opener, press, settle, shown, words_on
 from tests.tui.drawings import difference
+from tests.tui.test_markdown import ANSWER
 
 STALE = WorkerStatus("stale", 3600.0, 4242, "login1")
 SNAPSHOTS = Path(__file__).parent / "__snapshots__" / "test_screens"
@@ -53,7 +57,21 @@ def tear_ledger(app: CockpitApp) -> None:
 MAIN = picture("main")
 REVIEW = picture("review", "e", "j")
 EXPERIMENT = picture("experiment", "colon", *"open e0019", "enter")
+
+
+def answer(app: CockpitApp) -> None:
+    """Let the proposer answer in Markdown, and begin another turn."""
+    ledger = Ledger.open(app.feed.folder.ledger)
+    ledger.append([Said(at=app.feed.now(), author="claude", text=ANSWER)])
+    ledger.close()
+    turn = TurnStatusFile(app.feed.folder.agent_live, "claude", app.feed.now)
+    turn.show("writes", "### Then\nHold the **width** at `96`:\n- vary the warmdown of e0019\n- *one* seed each")
+    app.tick()
+
+
+DIFF = picture("diff", "enter", "d")
 CURVES = picture("curves", *"2jj", "c", *"hhhh")
+ANSWERED = Picture("answered", keys=("5",), happens=answer)
 PICTURES = [
     MAIN,
     REVIEW,
@@ -73,7 +91,7 @@ PICTURES = [
     picture("say", "i", *"keep waves small"),
     picture("decided", "2", *"jjjj", "enter"),
     picture("crashed", "colon", *"open e0004", "enter"),
-    picture("diff", "enter", "d"),
+    DIFF,
     picture("page-log", "enter", "o"),
     picture("curve", "enter", "v"),
     picture("help", "question_mark"),
@@ -91,12 +109,13 @@ PICTURES = [
     picture("hostile", story="hostile"),
     picture("stale", worker=STALE, later_s=3600.0),
     picture("watch", "2", watch=True),
+    ANSWERED,
     Picture("torn", happens=tear_ledger),
 ]
 DRAWN = [(picture, size, "dark") for picture in PICTURES for size in SIZES]
 DRAWN += [
     (picture, size, theme)
-    for picture in (MAIN, REVIEW, EXPERIMENT, CURVES)
+    for picture in (MAIN, REVIEW, EXPERIMENT, CURVES, DIFF, ANSWERED)
     for size in SIZES
     for theme in ("light", "plain")
 ]

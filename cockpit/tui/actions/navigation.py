@@ -7,6 +7,7 @@ from cockpit.read.result_rows import SORTS
 from cockpit.tui.actions.effects import (
     AskLine,
     AskResults,
+    Back,
     CompareCurves,
     CopyLog,
     Effects,
@@ -44,6 +45,7 @@ SEARCHED = frozenset({"clusters", "waves", "log", "chart", "results", "stack", "
 LOG = frozenset({"log"})
 CHART = frozenset({"chart"})
 RESULTS = frozenset({"results"})
+LISTS = frozenset({"results", "stack"})
 MARKABLE = frozenset({"chart", "results", "stack"})
 COMPARED = MARKABLE | {"clusters", "waves"}
 DIFFED = frozenset({"clusters", "chart", "log", "results", "stack"})
@@ -204,6 +206,8 @@ NAVIGATION: tuple[Action, ...] = (
     Action("next-pane", "next pane", "Go to the next pane", (StepPane(1),), keys=("tab",), places=MAIN, group="panes"),
     Action("previous-pane", "previous pane", "Go to the pane before", (StepPane(-1),), keys=("shift+tab",),
            places=MAIN, group="panes"),
+    Action("leave-list", "back", "Return to the pane before, and put the log back in its place", (Back(),),
+           keys=("escape",), places=LISTS, footer=2, group="panes"),
     Action("follow", "follow", "Follow the log's end, or stop", (ToggleLog("follow"),), keys=("f",), places=LOG,
            footer=5, group="log"),
     Action("filter", "filter", "Show only the lines that match", run=_filter, keys=("ampersand",), places=LOG,

@@ -23,6 +23,7 @@ from cockpit.tui.views.diffs import diff_lines
 from cockpit.tui.views.review import GLYPHS
 from cockpit.tui.widgets.bars import Footer
 from cockpit.tui.widgets.curve import draw_curves
+from cockpit.tui.widgets.diff import Diff
 from cockpit.tui.widgets.listing import Listing
 from cockpit.tui.widgets.log import Log
 from cockpit.tui.widgets.pane import Pane
@@ -153,6 +154,7 @@ class ExperimentScreen(CockpitScreen):
         self.large_curve = Curve("large_curve")
         """The curve over the whole width: for narrow pages, and for the `curve` tab."""
         self.text = Lines("text", "constants")
+        self.diff = Diff()
         self.log_view = Log()
         self._shown_text: tuple[str, str] = ("", "")
 
@@ -162,6 +164,7 @@ class ExperimentScreen(CockpitScreen):
             yield self.attempts
             yield self.curve
         yield self.text
+        yield self.diff
         yield self.large_curve
         yield self.log_view
         yield Footer()
@@ -186,7 +189,8 @@ class ExperimentScreen(CockpitScreen):
         self.tab = tab
         self.log_view.display = tab == "log"
         self.large_curve.display = tab == "curve"
-        self.text.display = tab not in ("log", "curve")
+        self.diff.display = tab == "diff"
+        self.text.display = tab == "constants"
         self._shown_text = ("", "")
         self.show()
 
@@ -215,12 +219,12 @@ class ExperimentScreen(CockpitScreen):
             path = feed.folder.log(attempt) if attempt else None
             self.log_view.show(attempt, path, lambda: feed.log_share(attempt))
             self.log_view.tick()
-        elif self.text.display and self._shown_text != (self.tab, known.commit):
+        elif self.tab in ("constants", "diff") and self._shown_text != (self.tab, known.commit):
             self._shown_text = (self.tab, known.commit)
-            lines = diff_lines(state, known) if self.tab == "diff" else constant_lines(state, known)
-            title = f"diff against {known.base}" if self.tab == "diff" else "constants that differ from the baseline"
-            self.text.wrapped = self.tab != "diff"
-            self.text.tell(lines, title)
+            if self.tab == "diff":
+                self.diff.tell(diff_lines(state, known), state.session.script, f"diff against {known.base}")
+            else:
+                self.text.tell(constant_lines(state, known), "constants that differ from the baseline")
         self.update_footer()
 
     def on_listing_moved(self, event: Listing.Moved) -> None:

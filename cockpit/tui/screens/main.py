@@ -65,6 +65,10 @@ class _Table(Widget):
 _LAYOUT = _PaneLayout()
 
 
+VISITED = ("results", "stack")
+"""The panes that take the log's place for as long as the person is in them."""
+
+
 def words_about(state: State, key: str) -> str:
     """Return the text that a search looks through, of a cluster, a wave or an experiment."""
     if key in state.clusters:
@@ -145,6 +149,8 @@ class MainScreen(CockpitScreen):
         self.pane = "clusters"
         self.lower = "log"
         """The pane below the clusters: one of `layout.LOWER`."""
+        self._before = "clusters"
+        """The pane to return to from results and stack."""
         self.zoomed = False
         self.header = Header(session.feed.folder.name)
         self.footer = Footer()
@@ -377,19 +383,28 @@ class MainScreen(CockpitScreen):
     # Panes
 
     def go_to(self, pane: str) -> None:
-        self.pane = pane
-        if pane in layout.LOWER:
-            self.lower = pane
+        self._visit(pane)
         widget = self.query_one(f"#{pane}", Pane)
         self._relay()
         self.set_focus(widget)
         self.call_after_refresh(self._retab)
         if self.session.state is not None:
             for listed in (self.results, self.stack):
-                listed.followed = self.lower == listed.NAME
                 listed.tell(self.session.state, self.session.now())
             self._choose_log(self.session.state)
         self.update_footer()
+
+    def _visit(self, pane: str) -> None:
+        """Be in a pane. Results and stack take the log's place while the person is in them."""
+        if pane not in VISITED:
+            self._before = pane
+        self.pane = pane
+        lower = pane if pane in layout.LOWER else "log"
+        if lower != self.lower:
+            self.lower = lower
+            self._relay()
+        for listed in (self.results, self.stack):
+            listed.followed = lower == listed.NAME
 
     def step(self, steps: int) -> None:
         self.go_to(layout.PANES[(layout.PANES.index(self.pane) + steps) % len(layout.PANES)])
@@ -403,7 +418,7 @@ class MainScreen(CockpitScreen):
         name = (self.focused.id if self.focused is not None else None) or ""
         name = "talk" if name == "say" else name
         if name in layout.PANES and name != self.pane:
-            self.pane = name
+            self._visit(name)
             self._retab()
         self.update_footer()
 
@@ -416,6 +431,8 @@ class MainScreen(CockpitScreen):
             self.log_pane.find("")
         elif self.results.asked and self.pane == "results":
             self.ask_results("")
+        elif self.pane in VISITED:
+            self.go_to(self._before)
         elif self.pane == "chart":
             self.chart.back()
             self.results.paint()

@@ -18,10 +18,10 @@ from cockpit.tui.views.review import settles
 from cockpit.tui.views.waves import wave_view
 from cockpit.tui.widgets.arms import Arms
 from cockpit.tui.widgets.bars import Footer
+from cockpit.tui.widgets.diff import Diff
 from cockpit.tui.widgets.effects import WaveEffects
 from cockpit.tui.widgets.listing import Listing
 from cockpit.tui.widgets.pane import Pane
-from cockpit.tui.widgets.text import Lines
 
 LABEL = 17
 LEAST_ARMS = 5
@@ -100,10 +100,10 @@ class ReviewScreen(CockpitScreen):
         self.wave = wave
         self.brief = Brief(wave)
         self.arms = Arms(wave)
-        self.diff = Lines("diff", "diff", wrapped=False)
         self.effects = WaveEffects(wave)
         self.tab = ""
         """The tab that the person chose: `effects` or `diff`."""
+        self.diff = Diff()
         self._shown_diff = ""
 
     def compose(self) -> ComposeResult:
@@ -171,9 +171,15 @@ class ReviewScreen(CockpitScreen):
             if key != self._shown_diff:
                 self._shown_diff = key
                 title = f"diff of {arm.id} against {arm.base or 'nothing'}"
-                self.diff.tell(diff_lines(state, arm), title, cut(plain(arm.why), max(0, self.app.size.width - 60)))
+                self.diff.tell(
+                    diff_lines(state, arm),
+                    state.session.script,
+                    title,
+                    cut(plain(arm.why), max(0, self.app.size.width - 60)),
+                )
         else:
-            self.diff.tell([("measured again as they are: " + ", ".join(wave.again), "dim")], "again")
+            again = f"measured again as they are: {', '.join(wave.again)}"
+            self.diff.tell([(again, "dim")], state.session.script, "again")
         self.update_footer()
 
     def on_listing_moved(self, event: Listing.Moved) -> None:

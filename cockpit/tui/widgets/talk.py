@@ -14,12 +14,18 @@ from cockpit.read.kept_stack import kept_words
 from cockpit.tui.figures import age, clock, count, duration, money
 from cockpit.tui.plain import cut, plain, width_of, wrap
 from cockpit.tui.rows import Row, hint_rows
+from cockpit.tui.views.markdown import markdown_rows
+from cockpit.tui.views.spans import Span
 from cockpit.tui.views.waves import wave_view
 from cockpit.tui.widgets.pane import Pane
 
 _INKS = {"finding": "good", "trouble": "bad", "phase": "info", "news": "dim"}
 _MARKS = {"finding": "◆ ", "trouble": "! ", "phase": "▸ ", "news": "· "}
+AS_WRITTEN = ("news", "trouble")
+"""The kinds of messages that are no Markdown: asterisks of an error stay."""
+MESSAGE_ROWS = 200
 SPOKEN_ROWS = 4
+"""The fewest rows of a turn that is under way; a third of the pane where that is more."""
 NAME = re.compile(r"@?\b([ew]\d{3,9})\b", re.ASCII)
 """The name of an experiment or a wave in a text."""
 LEAST_SHAPE = 6
@@ -59,7 +65,7 @@ class Talk(Pane, can_focus=True):
         state = self.state
         if state is None:
             return [self.titled(width)]
-        tail = self._now_rows(state, width) + self._cards(state, width, height)
+        tail = self._now_rows(state, width, height) + self._cards(state, width, height)
         before = len(self._laid)
         self._lay(state, width)
         if self.back:
@@ -92,7 +98,11 @@ class Talk(Pane, can_focus=True):
         ink = _INKS.get(message.kind, "text")
         name_ink = "dim" if message.kind == "news" else "person" if mine else "agent"
         indent = 6
-        lines = wrap(message_words(self.state, message), max(10, width - indent - 1 - width_of(author) - 3), 200)
+        words, room = message_words(self.state, message), max(10, width - indent - 1 - width_of(author) - 3)
+        if mine or message.kind in AS_WRITTEN:
+            lines: list[list[Span]] = [[(line, ink)] for line in wrap(words, room, MESSAGE_ROWS)]
+        else:
+            lines = markdown_rows(words, room, ink)[:MESSAGE_ROWS]
         rows: list[Strip] = []
         hang = indent + width_of(author) + 1 + width_of(_MARKS.get(message.kind, ""))
         for number, line in enumerate(lines):
@@ -102,17 +112,19 @@ class Talk(Pane, can_focus=True):
                 row.put(author, name_ink).skip().put(_MARKS.get(message.kind, ""), ink)
             else:
                 row.to(min(hang, width // 2))
-            rows.append(self._with_names(row, line, ink).strip())
+            rows.append(self._with_names(row, line).strip())
         return rows
 
-    def _with_names(self, row: Row, line: str, ink: str) -> Row:
+    def _with_names(self, row: Row, line: list[Span]) -> Row:
         """Add a line in which the names of experiments and waves stand out: a click opens them."""
-        at = 0
-        for found in NAME.finditer(line):
-            if self.state is not None and is_known(self.state, found[1]):
-                row.put(line[at : found.start()], ink).put(found[0], "key")
-                at = found.end()
-        return row.put(line[at:], ink)
+        for text, ink in line:
+            at = 0
+            for found in NAME.finditer(text):
+                if self.state is not None and is_known(self.state, found[1]):
+                    row.put(text[at : found.start()], ink).put(found[0], "key")
+                    at = found.end()
+            row.put(text[at:], ink)
+        return row
 
     def on_click(self, event: events.Click) -> None:
         """Open the experiment or the wave that was clicked on."""
@@ -122,7 +134,8 @@ class Talk(Pane, can_focus=True):
             if first <= event.x < last and self.state is not None and is_known(self.state, found[1]):
                 self.post_message(self.Opened(found[1]))
 
-    def _now_rows(self, state: State, width: int) -> list[Strip]:
+    def _now_rows(self, state: State, width: int, height: int) -> list[Strip]:
+        """Return what the proposers do now. The text of a turn follows its end; rows that stay are not drawn again."""
         rows: list[Strip] = []
         spoken = self.spoken
         for ask in state.asks.values():
@@ -133,8 +146,9 @@ class Talk(Pane, can_focus=True):
             row.put(f"{doing}: {asked}{age(self.now - ask.asked_at)} ago", "dim")
             rows.append(row.strip())
             if spoken is not None and speaks and spoken.text:
-                lines = wrap(spoken.text.rstrip(), max(10, width - 8), 2_000)[-SPOKEN_ROWS:]
-                rows.extend(Row(width, self.palette).to(6).put(line, "dim").strip() for line in lines)
+                lines = markdown_rows(spoken.text.rstrip(), max(10, width - 8), "dim")
+                most = max(SPOKEN_ROWS, height // 3)
+                rows.extend(self._with_names(Row(width, self.palette).to(6), line).strip() for line in lines[-most:])
         return rows
 
     def _cards(self, state: State, width: int, height: int) -> list[Strip]:

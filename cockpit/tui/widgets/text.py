@@ -5,19 +5,18 @@ from collections.abc import Sequence
 from textual import events
 from textual.strip import Strip
 
-from cockpit.tui.plain import plain, wrap
+from cockpit.tui.plain import wrap
 from cockpit.tui.rows import Ink, Row, title_row
 from cockpit.tui.widgets.pane import Pane
 
 
 class Lines(Pane, can_focus=True):
-    def __init__(self, name: str, title: str, wrapped: bool = True, hang: int = 0) -> None:
+    def __init__(self, name: str, title: str, hang: int = 0) -> None:
         """Prepare the pane. `hang` is the column at which the rest of a wrapped line begins."""
         super().__init__(name)
         self.title = title
         self.note = ""
         self.lines: Sequence[tuple[str, Ink]] = ()
-        self.wrapped = wrapped
         self.hang = hang
         self.top = 0
         self._total = 0
@@ -33,7 +32,7 @@ class Lines(Pane, can_focus=True):
         laid: list[Strip] = []
         for text, ink in self.lines:
             head = text[: self.hang]
-            for piece in wrap(text[self.hang :], width - 1 - self.hang, 200) if self.wrapped else [plain(text)]:
+            for piece in wrap(text[self.hang :], width - 1 - self.hang, 200):
                 laid.append(Row(width, self.palette).put(head, "text" if piece else ink).put(piece, ink).strip())
                 head = " " * self.hang
         self._total, self._room = len(laid), max(1, height - 1)
