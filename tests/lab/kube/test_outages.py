@@ -55,9 +55,10 @@ def victim(kube: KubeLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     session.until(lambda: not session.state.in_flight and session.up(), 1200, "the baseline")
     yield Victim(session, kube)
     done = session.cockpit("down", session.name, "--yes")
-    session.close()
     assert done.returncode == 0, done.stdout + done.stderr
-    assert kube.pods() == {} and kube.clusters() == []
+    session.until(lambda: kube.pods() == {}, 120, "the pods to go, which SkyPilot does not wait for")
+    session.close()
+    assert kube.clusters() == []
 
 
 def test_a_deleted_pod_loses_its_run_once_and_is_launched_again(victim: Victim) -> None:

@@ -11,11 +11,6 @@ from tests.lab.sessions import LabSession
 pytestmark = [pytest.mark.lab, pytest.mark.lab_slow, pytest.mark.timeout(2400)]
 
 
-def nothing_is_left(kube: KubeLab) -> None:
-    assert kube.clusters() == []
-    assert kube.pods() == {}
-
-
 def test_a_session_scores_experiments_and_leaves_no_pod(session: LabSession, kube: KubeLab) -> None:
     session.new("--hardware", "H100:1")
     session.wave(1, MATRIX_LR=[0.01, 0.02])
@@ -27,4 +22,5 @@ def test_a_session_scores_experiments_and_leaves_no_pod(session: LabSession, kub
     assert set(kube.pods().values()) == {"h100-01"}
     done = session.cockpit("down", session.name, "--yes")
     assert done.returncode == 0, done.stdout + done.stderr
-    nothing_is_left(kube)
+    session.until(lambda: kube.pods() == {}, 120, "the pod to go, which SkyPilot does not wait for")
+    assert kube.clusters() == []
