@@ -55,10 +55,11 @@ _PROPOSE = verb("propose")
 
 
 class EditArguments(Arguments):
-    """One search-and-replace in the base's train.py."""
+    """One search-and-replace in an editable file of the base."""
 
     search: Annotated[str, Field(min_length=1, max_length=20_000, description="Must occur exactly once, verbatim.")]
     replace: Annotated[str, Field(max_length=20_000)]
+    path: Annotated[str, Field(max_length=400, description="The editable file; empty for the session's script.")] = ""
 
 
 class ArmArguments(Arguments):
@@ -101,7 +102,10 @@ class ProposeWave(Arguments):
     ] = []
     arms: Annotated[list[ArmArguments], Field(max_length=MOST_ARMS)] = []
     from_scratch: Annotated[
-        bool, Field(description="Apply your edits of train.py in your scratch checkout to every arm, if you have one.")
+        bool,
+        Field(
+            description="Apply your edits of the editable files in your scratch checkout to every arm, if you have one."
+        ),
     ] = False
     tier: Literal["screen", "validate"] = "screen"
     replicates: Annotated[int, Field(ge=1, le=8), _help(_PROPOSE.argument("replicates"))] = 1
@@ -145,7 +149,7 @@ class ShowExperiment(Arguments):
 
 
 class ShowDiff(Arguments):
-    """Show the unified diff of an experiment's train.py against its base, or against another experiment."""
+    """Show the unified diff of an experiment's editable files against its base, or against another experiment."""
 
     experiment: ExperimentId
     against: ExperimentId | None = None
@@ -173,7 +177,9 @@ class ReadSource(Arguments):
     """Read a file of an experiment's code, with line numbers."""
 
     experiment: Annotated[ExperimentId | None, Field(description="Null for the incumbent.")] = None
-    path: Annotated[str, StringConstraints(pattern=r"^[\w./-]{1,200}$")] = "train.py"
+    path: Annotated[
+        str, Field(max_length=400, description="Its path from the folder of the session; empty for the script.")
+    ] = ""
     first_line: Annotated[int, Field(ge=1)] = 1
     lines: Annotated[int, Field(ge=1, le=800)] = 400
 

@@ -7,7 +7,6 @@ what happened, so that nothing is missed between two calls, two processes or two
 
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from cockpit.agent.proposer_api import Receipt
@@ -16,7 +15,8 @@ from cockpit.agent.tools.tool import ToolError
 from cockpit.agent.views.quoting import line
 from cockpit.core.events import ApiReserved, Event, FindingRecorded, IntentTaken, PhaseSet, Said
 from cockpit.core.fold import fold
-from cockpit.core.intents import Draft, Intent, Look, Note, Propose, Say
+from cockpit.core.intents import Draft, Intent, Look, Note, Propose, Say, SetKnob
+from cockpit.core.knob_events import KnobSet
 from cockpit.core.model import PROPOSERS, Edit, WaveStatus
 from cockpit.core.state import State
 from cockpit.session.client import NoAnswer, SessionClient
@@ -109,6 +109,8 @@ class OutsideProposerApi:
                     intent = Note(claim, tuple(experiments))
                 case PhaseSet(phase=phase):
                     intent = Note(phase, phase=True)
+                case KnobSet(knob=knob, range=wanted):
+                    intent = SetKnob(knob, wanted)
                 case _:
                     raise TypeError(f"an outside agent does not record {type(event).__name__}")
             taken = self._ask(intent)
@@ -118,7 +120,7 @@ class OutsideProposerApi:
     def reserve(self, wanted: Callable[[float], ApiReserved | None]) -> ApiReserved | None:
         raise TypeError("an outside agent's model is paid for elsewhere")
 
-    def source(self, experiment: str, path: str = "train.py") -> str:
+    def source(self, experiment: str, path: str = "") -> str:
         with self._lock:
             commit = self.read(lambda state: state.experiments[experiment].commit)
             try:
@@ -148,12 +150,15 @@ class OutsideProposerApi:
         scratch = Scratch(self._folder, self.name)
         if not scratch.base:
             raise KeyError("you have no scratch checkout: give edits instead")
-        old = self.source(scratch.base)
-        try:
-            new = scratch.train()
-        except (OSError, UnicodeDecodeError) as error:
-            raise KeyError(f"train.py in your scratch checkout cannot be read: {error}") from None
-        return scratch.base, edits_between(old, new)
+        files = self.read(lambda state: state.session.editable)
+        edits: list[Edit] = []
+        for path in files:
+            try:
+                new = scratch.text(f"{self._variants().subfolder}/{path}".lstrip("/"))
+            except (OSError, UnicodeDecodeError) as error:
+                raise KeyError(f"{path} in your scratch checkout cannot be read: {error}") from None
+            edits += edits_between(self.source(scratch.base, path), new, path)
+        return scratch.base, tuple(edits)
 
     def now(self) -> float:
         return self.read(lambda state: state.now)
@@ -168,8 +173,7 @@ class OutsideProposerApi:
         from cockpit.variant.store import VariantStore  # imported here: git loads for a tenth of a second
 
         if self._store is None:
-            session = self.read(lambda state: state.session)
-            self._store = VariantStore(Path(session.repo), session.name, script=session.script)
+            self._store = VariantStore.of(self.read(lambda state: state.session))
         return self._store
 
     def _ask(self, intent: Intent) -> IntentTaken:

@@ -1,7 +1,7 @@
 """The scratch checkout of an agent in the seat: files of the incumbent, which the agent may read and edit.
 
-It is a plain folder in the session's folder and no git repository. Edits of train.py there become arms when the agent
-proposes them; a new incumbent replaces the files.
+It is a plain folder in the session's folder and no git repository. Edits of the editable files there become arms
+when the agent proposes them; a new incumbent replaces the files.
 """
 
 import shutil
@@ -12,9 +12,8 @@ from pathlib import Path
 from cockpit.core.model import Edit
 from cockpit.session.paths import SessionFolder
 
-TRAIN = "train.py"
 FILE_CHARS = 1 << 20
-"""Characters of the largest train.py that is read back."""
+"""Characters of the largest file that is read back."""
 
 
 class Scratch:
@@ -52,9 +51,11 @@ class Scratch:
         new.rmdir()
         self._base.write_text(experiment + "\n", encoding="utf-8")
 
-    def train(self) -> str:
-        """Return the edited train.py. Raises OSError or UnicodeDecodeError."""
-        with (self.path / TRAIN).open(encoding="utf-8", newline="") as file:
+    def text(self, path: str) -> str:
+        """Return a file as the agent left it. Raises OSError or UnicodeDecodeError."""
+        if not self.holds(path):
+            raise OSError("it leads out of the checkout")
+        with (self.path / path).open(encoding="utf-8", newline="") as file:
             return file.read(FILE_CHARS)
 
     def holds(self, path: str) -> bool:
@@ -65,8 +66,9 @@ class Scratch:
             return False
 
 
-def edits_between(old: str, new: str) -> tuple[Edit, ...]:
-    """Return search-and-replace edits that turn `old` into `new`. The search text of each occurs once in `old`."""
+def edits_between(old: str, new: str, path: str = "") -> tuple[Edit, ...]:
+    """Return search-and-replace edits that turn `old` into `new`, texts of one file. The search text of each occurs
+    once in `old`."""
     lines, others = old.splitlines(keepends=True), new.splitlines(keepends=True)
     changed = [
         [start, end, other_start, other_end]
@@ -80,7 +82,7 @@ def edits_between(old: str, new: str) -> tuple[Edit, ...]:
             before = hunks.pop()
             hunk = [min(before[0], hunk[0]), max(before[1], hunk[1]), min(before[2], hunk[2]), max(before[3], hunk[3])]
         hunks.append(hunk)
-    return tuple(Edit("".join(lines[a:b]), "".join(others[c:d])) for a, b, c, d in hunks)
+    return tuple(Edit("".join(lines[a:b]), "".join(others[c:d]), path) for a, b, c, d in hunks)
 
 
 def _widen(hunk: list[int], text: str, lines: list[str]) -> None:

@@ -1,7 +1,7 @@
 """Check a certificate offline, against a repository and, where it is there, the session's ledger."""
 
 import hashlib
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import msgspec
@@ -42,7 +42,7 @@ def _checked(found: Certificate, path: Path, repo: Path | None) -> Checked:
         lacks.append("the code: no repository is here")
     else:
         _check_code(body, repo)
-        proves.append(f"commit {body['commit'][:12]} in {repo} holds the train.py and prepare.py of its hashes")
+        proves.append(f"commit {body['commit'][:12]} in {repo} holds {_named(body)} of its hashes")
     if _check_ledger(found, path):
         events = body["ledger"]["events"]
         proves.append(f"the session's ledger has the same {events} events, by their chain, and this digest after them")
@@ -64,8 +64,11 @@ def _checked(found: Certificate, path: Path, repo: Path | None) -> Checked:
 def _check_code(body: dict[str, Any], repo: Path) -> None:
     store = None
     try:
-        store = VariantStore(repo, body["session"], script=body.get("script", "train.py"))
-        for name, wanted in (("train.py", body["train_sha256"]), ("prepare.py", body["prepare_sha256"])):
+        script = body.get("script", "train.py")
+        prepare = (PurePosixPath(script).parent / "prepare.py").as_posix()
+        store = VariantStore(repo, body["session"], files=body.get("files") or (script,))
+        hashes = {script: body["train_sha256"], prepare: body["prepare_sha256"], **body.get("files_sha256", {})}
+        for name, wanted in hashes.items():
             if wanted and hashlib.sha256(store.source(body["commit"], name).encode()).hexdigest() != wanted:
                 raise CertificateError(f"{name} of commit {body['commit'][:12]} in {repo} is not the certified one")
     except VariantError as error:
@@ -73,6 +76,13 @@ def _check_code(body: dict[str, Any], repo: Path) -> None:
     finally:
         if store is not None:
             store.close()
+
+
+def _named(body: dict[str, Any]) -> str:
+    """Return the certified files in words."""
+    script = PurePosixPath(body.get("script", "train.py"))
+    prepare = [(script.parent / "prepare.py").as_posix()] if body["prepare_sha256"] else []
+    return "the " + " and ".join([script.as_posix(), *body.get("files_sha256", {}), *prepare])
 
 
 def _check_ledger(found: Certificate, path: Path) -> bool:

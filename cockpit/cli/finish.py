@@ -1,7 +1,6 @@
 """`cockpit finish`: the kept changes of a session as a branch that a person can review and merge."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from cockpit.cli.errors import CommandError
 from cockpit.cli.locate import session, state_of
@@ -28,7 +27,7 @@ def finished(name: str | None) -> Iterator[str]:
     if not found.steps:
         raise CommandError(f"{folder.name} has kept no change: there is nothing to review")
     baseline, best = (state.experiments[one].commit for one in (state.baseline, state.incumbent))
-    store = VariantStore(Path(state.session.repo), state.session.name, script=state.session.script)
+    store = VariantStore.of(state.session)
     try:
         branch = f"{PREFIX}{state.session.name}"
         made = write_review(store, branch, baseline, found.steps, best, found.last_message)

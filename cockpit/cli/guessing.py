@@ -187,7 +187,7 @@ class Guesser:
     def _data(self) -> str:
         """Name the inputs that git does not store."""
         try:
-            store = VariantStore(self._repo, "guess", script=self.guess.file.value or "train.py")
+            store = VariantStore(self._repo, "guess", files=(self.guess.file.value or "train.py",))
             try:
                 found = store.inputs(store.head())
             finally:

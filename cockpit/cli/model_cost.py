@@ -26,7 +26,7 @@ def estimate_sentence(folder: SessionFolder) -> str:
     settings = read_settings(repo).agent
     plan = _plan(state, settings)
     return estimate.sentence(
-        settings, plan, estimate.estimate_usage(settings, plan, estimate.stable_chars(repo, state.session.script))
+        settings, plan, estimate.estimate_usage(settings, plan, estimate.stable_chars(repo, state.session.editable))
     )
 
 

@@ -77,7 +77,7 @@ def best_diff(state: State) -> str | None:
     if state.incumbent not in state.experiments:
         return None
     try:
-        store = VariantStore(Path(state.session.repo), state.session.name, script=state.session.script)
+        store = VariantStore.of(state.session)
         try:
             commits = (state.experiments[name].commit for name in (state.baseline, state.incumbent))
             return store.diff(*commits)

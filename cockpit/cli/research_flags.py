@@ -28,7 +28,8 @@ def add_research_flags(parser: argparse.ArgumentParser) -> None:
 
 def given_research_flags(options: argparse.Namespace) -> dict[str, Any]:
     """Return the settings that flags give."""
-    return {row.field: value for row in rows() if (value := getattr(options, row.field)) is not None}
+    given = {row.field: value for row in rows() if (value := getattr(options, row.field)) is not None}
+    return {field: tuple(value) if isinstance(value, list) else value for field, value in given.items()}
 
 
 def _how(row: Row) -> dict[str, Any]:
@@ -37,7 +38,9 @@ def _how(row: Row) -> dict[str, Any]:
         return {"action": argparse.BooleanOptionalAction}
     if get_origin(row.kind) is Literal:
         return {"choices": list(get_args(row.kind))}
+    if get_origin(row.kind) is tuple:
+        return {"type": listed, "metavar": row.flag.metavar, "action": "extend"}
     return {"type": row.flag.parse or _PARSERS.get(get_origin(row.kind) or row.kind, str), "metavar": row.flag.metavar}
 
 
-_PARSERS: dict[Any, Callable[[str], Any]] = {float: amount, int: seed, tuple: listed}
+_PARSERS: dict[Any, Callable[[str], Any]] = {float: amount, int: seed}

@@ -164,7 +164,7 @@ def print_diff(name: str | None, of: str, against: str | None) -> None:
     other = against or experiment.base or experiment.id
     if other not in state.experiments:
         raise _unknown(state, other)
-    store = VariantStore(Path(state.session.repo), state.session.name, script=state.session.script)
+    store = VariantStore.of(state.session)
     text = store.diff(state.experiments[other].commit, experiment.commit)
     show((text or f"{of} is the code of {other}\n").encode())
 

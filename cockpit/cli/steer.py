@@ -15,6 +15,7 @@ from cockpit.core.intents import Approve, Intent, Propose
 from cockpit.core.model import WaveStatus
 from cockpit.core.state import State
 from cockpit.read.forecasts import forecast_words, forecasts_of
+from cockpit.read.knobs import knob_rows, knob_table
 from cockpit.report.results import clean
 from cockpit.session import lock
 from cockpit.session.client import SessionClient
@@ -37,6 +38,15 @@ def steer(row: Verb, options: Namespace) -> None:
         else:
             print(said)
         return
+    if row.name == "knob" and not given["name"]:
+        rows = knob_table(state)
+        if options.json:
+            print_json({"knobs": [each._asdict() for each in knob_rows(state)]}, indent=None)
+        else:
+            print("\n".join(map(clean, rows)))
+        return
+    if row.name == "knob" and not given["setting"]:
+        raise CommandError("give the setting too: pin, exclude, free, a range such as 0.01..0.1, or choices")
     intent = row.intent(state, given, now)
     given = dict(given, attempt=getattr(intent, "attempt", None) or given.get("attempt"))
     _refuse_what_does_not_apply(folder, row, state, given, now)

@@ -11,7 +11,7 @@ from cockpit.cli.errors import CommandError
 from cockpit.core.model import FleetSpec
 from cockpit.report.results import clean
 from cockpit.session.metric_settings import metric_of
-from cockpit.session.research_settings import ResearchSettings, script_of
+from cockpit.session.research_settings import ResearchSettings, files_of, script_of
 from cockpit.session.settings import Settings
 from cockpit.variant.store import VariantStore
 from cockpit.worker import create
@@ -40,7 +40,7 @@ def trial(repo: Path, configured: Settings, spec: FleetSpec, python: str, names:
         {"SEED": str(configured.session.seed)}, research.links,
     )  # fmt: skip
     metrics = [metric_of(msgspec.structs.replace(research, metric=name, constraints=())) for name in names]
-    store = VariantStore(repo, "trial", script=script_of(research))
+    store = VariantStore(repo, "trial", files=files_of(research))
     show = sys.stderr.isatty()
     if not show:
         print(f"{'trial':<10} a run of {TRIAL_S:.0f} s at most", flush=True)

@@ -5,6 +5,7 @@ import math
 import re
 
 from cockpit.core.errors import CockpitError
+from cockpit.core.knobs import KnobRange
 from cockpit.core.model import Value
 
 KNOB = r"[A-Za-z_][\w./:-]{0,119}"
@@ -32,6 +33,43 @@ def parse_value(text: str) -> Value:
     if isinstance(found, bool | int | float | str) and found != "":
         return found
     raise BadArgument(f"{text} is not a level: give a number, a word or a tuple")
+
+
+def parse_knob(text: str) -> KnobRange:
+    """Parse the setting of a knob: `pin`, `exclude`, `free`, `LOW..HIGH` with either end left out, or choices.
+
+    Raises BadArgument.
+    """
+    words = text.strip()
+    match words.lower():
+        case "pin":
+            return KnobRange(excluded="it is pinned", pinned=True)
+        case "exclude":
+            return KnobRange(excluded="it is excluded by hand")
+        case "free":
+            return KnobRange()
+    low, dots, high = words.partition("..")
+    if dots:
+        ends = [None if not end.strip() else _number(end) for end in (low, high)]
+        if ends == [None, None]:
+            raise BadArgument(f"{words} is not a range: expected LOW..HIGH, such as 0.01..0.1")
+        return KnobRange(ends[0], ends[1])
+    choices = parse_levels(words)
+    if len(choices) < 2 or any(isinstance(choice, list) for choice in choices):
+        raise BadArgument(
+            f"{words!r} is invalid: expected pin, exclude, free, a range such as 0.01..0.1, or choices as in relu,gelu"
+        )
+    return KnobRange(choices=tuple(choice for choice in choices if not isinstance(choice, list)))
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise BadArgument(f"{text.strip()} is not the end of a range: give a number")
+    return number
 
 
 def parse_levels(text: str) -> list[Value]:

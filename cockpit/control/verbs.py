@@ -7,7 +7,7 @@ import msgspec
 
 from cockpit.control import costs
 from cockpit.control.arguments import Argument, Given, Kind, text_of
-from cockpit.control.values import BadArgument
+from cockpit.control.values import BadArgument, parse_knob
 from cockpit.core.intents import (
     ARMS_AT_MOST,
     Adopt,
@@ -35,6 +35,7 @@ from cockpit.core.intents import (
     SetBudget,
     SetEarlyStopping,
     SetEnvelope,
+    SetKnob,
     SetMode,
     SetProposer,
     TakeTask,
@@ -142,6 +143,10 @@ def _early(state: State, given: Given, now: float) -> SetEarlyStopping:
     if switch not in ("on", "off"):
         raise BadArgument(f"{switch!r} is invalid: expected on or off")
     return SetEarlyStopping(switch == "on")
+
+
+def _knob(state: State, given: Given, now: float) -> SetKnob:
+    return SetKnob(text_of(given, "name"), parse_knob(text_of(given, "setting")))
 
 
 def _propose(state: State, given: Given, now: float) -> Propose:
@@ -326,6 +331,21 @@ VERBS: tuple[Verb, ...] = (
         "early", "switch early stopping of runs that cannot reach the incumbent on or off", _early,
         "early stopping is {switch}",
         (Argument("switch", Kind.CHOICE, required=True, choices=("on", "off")),),
+    ),
+    Verb(
+        "knob", "pin, exclude or free a knob, or set its range or choices; without words, list the knobs", _knob,
+        "{name} is set: {setting}",
+        (
+            Argument("name", Kind.TEXT, "the constant, by the name in the list", limit=120),
+            Argument(
+                "setting", Kind.TEXT,
+                "pin (no proposal changes it), exclude (search leaves it alone), free, a range such as 0.01..0.1, or"
+                " choices such as relu,gelu",
+                limit=400,
+            ),
+        ),
+        tool="set_knob",
+        tool_help="Set how search may vary a constant, e.g. leave out one without effect, or narrow its range.",
     ),
     Verb(
         "envelope", "set the limits of autopilot; without options, show them", _envelope,

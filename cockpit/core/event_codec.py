@@ -65,13 +65,14 @@ from cockpit.core.events import (
     WorkerStarted,
     WorkerStopped,
 )
+from cockpit.core.knob_events import KnobSet
 from cockpit.core.model import EndMode
 from cockpit.core.seat_events import PriorTaken
 from cockpit.core.task_events import TaskOffered, TaskTaken
 
 AnyEvent = (
     SessionCreated | WorkerStarted | WorkerStopped | ModeSet | EnvelopeSet | ProposerSet | BudgetSet
-    | EarlyStoppingSet | BaselineReplaced | Held | Resumed | SessionEnding | SessionEnded | Interrupted
+    | EarlyStoppingSet | KnobSet | BaselineReplaced | Held | Resumed | SessionEnding | SessionEnded | Interrupted
     | IntentTaken | Asked | AskEnded
     | Proposed | ProposalEdited | Approved | Rejected | WaveMoved | WaveCancelled | ArmDropped | Queued | Submitting
     | Submitted | Unsubmitted | Started | Progressed | Cancelling | EarlyStopSkipped | Ended | Decided | IncumbentSet

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from cockpit.core.knobs import KnobRange
 from cockpit.core.model import Change, EndMode, Envelope, Mode, Tier, Value, WaveKind
 
 ARMS_AT_MOST = 256
@@ -130,6 +131,13 @@ class SetEarlyStopping(Intent, frozen=True):
     on: bool
 
 
+class SetKnob(Intent, frozen=True):
+    """Set the range of a knob, pin or exclude it; an empty range frees it."""
+
+    knob: str
+    range: KnobRange
+
+
 class Say(Intent, frozen=True):
     text: str
 
@@ -231,8 +239,8 @@ class Look(Intent, frozen=True):
 
 AnyIntent = (
     Approve | Reject | EditProposal | Propose | Hold | Resume | SetMode | SetEnvelope | SetProposer | SetBudget
-    | SetEarlyStopping | Say | Interrupt | Kill | Rerun | Promote | MakeBase | Discard | DropArm | MoveWave | CancelWave
-    | Relaunch | Adopt | TakeTask | End | Note | Look | SeatAgent
+    | SetEarlyStopping | SetKnob | Say | Interrupt | Kill | Rerun | Promote | MakeBase | Discard | DropArm | MoveWave
+    | CancelWave | Relaunch | Adopt | TakeTask | End | Note | Look | SeatAgent
 )  # fmt: skip
 
 _encoder = msgspec.json.Encoder()

@@ -29,6 +29,8 @@ def one_experiment(experiment: Experiment) -> None:
     experiment.base = intern(experiment.base)
     experiment.prepare_hash = intern(experiment.prepare_hash)
     experiment.why, experiment.reason = intern(experiment.why), intern(experiment.reason)
+    if experiment.file_hashes:
+        experiment.file_hashes = {intern(path): digest for path, digest in experiment.file_hashes.items()}
     constants = experiment.change.constants
     experiment.levels = _same(experiment.levels, constants)
     experiment.overrides = _same(experiment.overrides, constants)

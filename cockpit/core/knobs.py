@@ -16,3 +16,20 @@ class KnobRange(msgspec.Struct, frozen=True, omit_defaults=True):
     """The reason why numeric proposers leave it alone; empty where they vary it."""
     pinned: bool = False
     """True where no proposal may change it."""
+    set_by: str = ""
+    """The person or agent that set it during the session; `cockpit` for a decision; empty for the session's start."""
+
+
+def knob_words(knob: KnobRange) -> str:
+    """Return a setting in words: `pinned`, `excluded (its callers give another value)`, `0.01 to 0.1`, `relu, gelu`."""
+    if knob.pinned:
+        return "pinned: no proposal may change it"
+    if knob.excluded:
+        return f"not searched: {knob.excluded}"
+    if knob.choices:
+        return ", ".join(str(choice) for choice in knob.choices)
+    if knob.low is None and knob.high is None:
+        return "free: its range follows from its name and value"
+    if knob.high is None:
+        return f"from {knob.low:g}"
+    return f"up to {knob.high:g}" if knob.low is None else f"{knob.low:g} to {knob.high:g}"

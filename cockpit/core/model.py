@@ -18,7 +18,7 @@ from cockpit.core.rescore import Rescore
 
 Scalar = bool | int | float | str
 Value = Scalar | list[Scalar]
-"""The value of a constant of train.py: a literal; a tuple is held as a list."""
+"""The value of a constant: a literal; a tuple is held as a list."""
 
 DECISIONS = "cockpit"
 """The author of Cockpit's own decisions. Ledgers of before say `plan`."""
@@ -119,11 +119,13 @@ class ClusterState(StrEnum):
     STOPPING = "stopping"
 
 
-class Edit(msgspec.Struct, frozen=True, gc=False):
-    """A search-and-replace in train.py; `search` must occur exactly once."""
+class Edit(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A search-and-replace in an editable file; `search` must occur exactly once."""
 
     search: str
     replace: str
+    path: str = ""
+    """The file's path in the session's files; empty for its script."""
 
 
 class Change(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -181,6 +183,8 @@ class Experiment(msgspec.Struct, omit_defaults=True, gc=False):
     prepare_hash: str
     fingerprint: str
     """Equal for two variants that differ only in comments, blank space or the spelling of a literal."""
+    file_hashes: dict[str, str] = {}  # SHA-256 of the editable files beside the script, by path
+    protected_hashes: dict[str, str] = {}  # of the protected files, in the baseline alone: no variant changes them
     overrides: dict[str, Value] = {}
     """Every constant whose value differs from the baseline's."""
     levels: dict[str, Value] = {}
@@ -453,7 +457,9 @@ class Session(msgspec.Struct, frozen=True, omit_defaults=True):
     seed: int = 1337
     seed_by: str = ""  # see `cockpit.core.seeds`
     script: str = "train.py"
-    """The file that variants change, by its path in `repo`."""
+    """The script among the editable files, by its path in `repo`."""
+    files: tuple[str, ...] = ()  # the editable files by path, the script included; empty for the script alone
+    protected: tuple[str, ...] = ()  # globs of the files that no edit may change, and that runs get read-only
     run_command: tuple[str, ...] = ()
     """The command that starts a run; empty for this Python and the script."""
     constants: dict[str, Value] = {}
@@ -466,6 +472,11 @@ class Session(msgspec.Struct, frozen=True, omit_defaults=True):
     """The runs that are scored outside them: `keeps`, the confirmations of would-be keeps; `all`; empty for none."""
     id: str = ""
     """Part of its clusters' and jobs' names in SkyPilot, which others share; empty for plain names."""
+
+    @property
+    def editable(self) -> tuple[str, ...]:
+        """The editable files by path."""
+        return self.files or (self.script,)
 
 
 class Message(msgspec.Struct, frozen=True):

@@ -25,7 +25,9 @@ def ablations(state: State) -> Draft | None:
             key: before[key] for key, value in after.items() if key in before and before[key] != value == now.get(key)
         }
         change = state.experiments[name].change
-        edits = tuple(Edit(edit.replace, edit.search) for edit in reversed(change.edits) if edit.replace.strip())
+        edits = tuple(
+            Edit(edit.replace, edit.search, edit.path) for edit in reversed(change.edits) if edit.replace.strip()
+        )
         if name in wanted and (constants or edits):
             arms.append(Arm(Change(constants, edits), why=f"the incumbent without {name}", levels={WITHOUT: name}))
         before = after

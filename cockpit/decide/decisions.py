@@ -10,6 +10,7 @@ from cockpit.decide.ask import ask
 from cockpit.decide.budget import cap, end, next_unpaid_at
 from cockpit.decide.controls import controls, next_unused_at
 from cockpit.decide.early_stopping import stop_early
+from cockpit.decide.knob_settings import drop_inert
 from cockpit.decide.promotion import promote
 from cockpit.decide.result_batching import wait_for_results_until
 from cockpit.decide.schedule import expected_run_s, next_room_at, schedule
@@ -23,10 +24,16 @@ def decide(state: State, now: float) -> list[Event]:
     """
     if state.ended_at:
         return []
-    for room in (end, approve, promote, stop_early, controls, schedule, cap, ask):
+    for room in (end, approve, promote, stop_early, controls, schedule, cap, _ask):
         if events := room(state, now):
             return events
     return []
+
+
+def _ask(state: State, now: float) -> list[Event]:
+    """Ask for arms. Knobs without an effect are dropped before, so that no new arm varies them."""
+    asked = ask(state, now)
+    return [*drop_inert(state, now), *asked] if asked else []
 
 
 def wake_at(state: State, now: float) -> float:

@@ -80,6 +80,17 @@ def _since_kept(state: State, experiment: str) -> list[Reading]:
     return [one for one in found if one is not None]
 
 
+def edits_behind(state: State, experiment: str) -> tuple[str, ...]:
+    """Return the ancestors whose edits make up the experiment's code. Constants are comparable if these are equal."""
+    found: list[str] = []
+    while experiment:
+        one = state.experiments[experiment]
+        if one.change.edits:
+            found.append(one.id)
+        experiment = one.base
+    return tuple(found)
+
+
 def noise_of(state: State, held_back: bool = False) -> Noise:
     """Estimate the noise of the session from its controls and the experiments tested last.
 

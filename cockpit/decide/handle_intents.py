@@ -5,7 +5,7 @@ An intent that brings code (Propose, EditProposal) is prepared by `cockpit.worke
 
 import difflib
 import hashlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -69,10 +69,12 @@ from cockpit.core.intents import (
     SetBudget,
     SetEarlyStopping,
     SetEnvelope,
+    SetKnob,
     SetMode,
     SetProposer,
     TakeTask,
 )
+from cockpit.core.knob_events import KnobSet
 from cockpit.core.model import (
     PROPOSERS,
     AttemptKind,
@@ -90,6 +92,8 @@ from cockpit.core.seats import SeatError, seat_of
 from cockpit.core.state import State, is_asked
 from cockpit.core.task_events import TaskTaken
 from cockpit.decide.approve import approval
+from cockpit.decide.knob_settings import knob_problem
+from cockpit.decide.outside_proposer import outside_proposer_note
 from cockpit.decide.schedule import RunSpec, another
 
 RUNS_TO_COME_AT_MOST = 16
@@ -131,18 +135,6 @@ def handle_intent(
     if handle is None:
         raise Refused(f"this worker does not know the intent {type(intent).__name__}: restart it with `cockpit stop`")
     return handle(IntentRequest(state, author, at, prepared), intent)
-
-
-def outside_proposer_note(proposer: str, session: str, at: float, seats: Collection[str] = ()) -> list[Event]:
-    """Tell how an agent from outside connects, where the proposer is not one of cockpit's own."""
-    if proposer in PROPOSERS or proposer in seats:
-        return []
-    text = (
-        f"{proposer} is not one of cockpit's own proposers ({', '.join(PROPOSERS)}), so cockpit waits for it from"
-        f" outside: have that agent start `cockpit mcp {session}`, as docs/agents.md says. Meanwhile filler keeps the"
-        " clusters busy."
-    )
-    return [Said(at=at, author="cockpit", text=text)]
 
 
 def proposer_problem(state: State, intent: SetProposer) -> str:
@@ -389,6 +381,12 @@ def _set_early_stopping(asked: IntentRequest, intent: SetEarlyStopping) -> list[
     return [EarlyStoppingSet(at=asked.at, on=intent.on, author=asked.author)]
 
 
+def _set_knob(asked: IntentRequest, intent: SetKnob) -> list[Event]:
+    if problem := knob_problem(asked.state, intent.knob, intent.range):
+        raise Refused(problem)
+    return [KnobSet(at=asked.at, knob=intent.knob, range=intent.range, author=asked.author)]
+
+
 def _end(asked: IntentRequest, intent: End) -> list[Event]:
     reason = intent.reason or f"{asked.author} ends it"
     return [
@@ -465,6 +463,7 @@ _HANDLERS: dict[type[Intent], Callable[[IntentRequest, Any], list[Event]]] = {
     SetProposer: _set_proposer,
     SetBudget: _set_budget,
     SetEarlyStopping: _set_early_stopping,
+    SetKnob: _set_knob,
     End: _end,
     Say: _say,
     Interrupt: _interrupt,

@@ -30,7 +30,11 @@ class Job(msgspec.Struct, frozen=True):
     time_limit_s: float
     """The fleet ends a longer run, with all its processes."""
     script: str = "train.py"
-    """The file that the variant changed, by its path in `folder`."""
+    """The script of the session, by its path in `folder`."""
+    hashed: tuple[str, ...] = ()
+    """Other files whose hashes are taken before and after the run, by their path in `folder`."""
+    protected: tuple[str, ...] = ()
+    """Those among them that the run may not write."""
     subfolder: str = ""
     """The path in `source` of the folder that the command starts in; empty for its top."""
     rescore: Scoring = Scoring.NONE

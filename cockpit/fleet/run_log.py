@@ -9,7 +9,9 @@ A number is read only if it has a plausible length and size. A line with another
 
 import math
 import re
+from collections.abc import Mapping
 from pathlib import PurePosixPath
+from types import MappingProxyType
 
 import msgspec
 
@@ -164,13 +166,14 @@ class RunLog:
         evidence: Evidence | None = None,
         time_budget_s: float = 0.0,
         script: str = "train.py",
+        others: Mapping[str, str] = MappingProxyType({}),
     ) -> RunVerdict:
         """Judge the run, given the hashes the ledger has for its code and how it exited.
 
         `corpus` and `preset` are those of the session's scores, empty where they are unknown. A run that says it
         trained on others has no comparable score, nor has one that says it trained longer than `time_budget_s` (0: not
-        limited). With `evidence`, measured outside the run, the marks in its log
-        are ignored: the run may have forged them.
+        limited). With `evidence`, measured outside the run, the marks in its log are ignored: the run may have forged
+        them. `others` are the hashes of the other files that it must have run with.
         """
         code = exit_code if exit_code is not None else self.exit_code
         wanted = (train_hash, prepare_hash)
@@ -180,6 +183,9 @@ class RunLog:
                 return _failed(
                     Outcome.MISMATCH, f"it changed {', '.join(touched)} while it ran: its result does not count"
                 )
+            if strange := [name for name, digest in others.items() if evidence.before.get(name) != digest]:
+                named = ", ".join(strange[:3])
+                return _failed(Outcome.MISMATCH, f"{named} is not the ledger's: its result does not count")
         if self.started is not None and self.started != wanted:
             return _failed(Outcome.MISMATCH, "it started with code that is not the ledger's: its result does not count")
         if self.ended is not None and self.ended != wanted:

@@ -16,10 +16,11 @@ _REASONS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             r"""(.*_)?(TIME_BUDGET|BUDGET)(_.*)?|((MAX|NUM|N|TOTAL|TRAIN|TRAINING)_)+(STEPS?|ITERS?|ITERATIONS|EPOCHS?)
             |EPOCHS?|ITERATIONS|(MAX|TOTAL|TRAIN|TRAINING)_(SECONDS|MINUTES|HOURS|TIME|TOKENS)""",
         ),
+        ("it keeps a division from failing", r"(.*_)?(EPS|EPSILON)"),
         (
-            "it fits the data or the machine",
+            "its name suggests a fixed property of the data or the machine",
             r"""(.*_)?(CLASSES|LABELS|VOCAB|PORT|VERSION|YEAR|WORKERS|THREADS|RANK|WORLD_SIZE|TIMEOUT|PATH|DIR|FLOPS
-            |SHARDS?)(_.*)?|(IMAGE|IMG|INPUT|OUTPUT)_.*|(.*_)?(ID|EPS|EPSILON|DEVICES?)""",
+            |SHARDS?)(_.*)?|(IMAGE|IMG|INPUT|OUTPUT)_.*|(.*_)?(ID|DEVICES?)""",
         ),
     )
 )

@@ -6,12 +6,14 @@ are made from it, and a test compares it with docs/settings.md.
 
 import os
 import shlex
+import unicodedata
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from cockpit.core.editable_files import script_among
 from cockpit.session.setting_types import Amount, Count, Flag, SettingsError
 
 CHECKPOINTS = ("*.pt", "*.pth", "*.ckpt", "*.safetensors", "*.npz", "*.onnx", "*.joblib")
@@ -27,8 +29,15 @@ class KnobSetting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ResearchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    files: Annotated[tuple[str, ...], Flag("the file that variants change, by its path in the repository", "PATH")] = ()
+    files: Annotated[
+        tuple[str, ...],
+        Flag("files that variants change, by their path in the repository; may be given again", "PATHS"),
+    ] = ()
     """Empty for train.py."""
+    protected: Annotated[
+        tuple[str, ...],
+        Flag("globs of files that no variant may change: hashed before and after each run, read-only in it", "GLOBS"),
+    ] = ()
     command: Annotated[str, Flag("command that starts a run, such as 'uv run train.py'", "WORDS")] = ""
     """Empty for a guess."""
     setup: Annotated[
@@ -122,18 +131,35 @@ def rows() -> Iterator[Row]:
             yield Row(field, kind.__origin__ if get_origin(kind) is Annotated else kind, flag, optional)
 
 
-def script_of(research: ResearchSettings) -> str:
-    """Return the path of the file that variants change. Raises SettingsError for a path outside the repository."""
-    if not research.files:
-        return "train.py"
-    if len(research.files) > 1:
-        raise SettingsError(f"[research] files: variants change one file, and {len(research.files)} are named")
-    path = PurePosixPath(os.path.normpath(research.files[0]))
-    if path.is_absolute() or ".." in path.parts or path.suffix != ".py":
+DEFAULT_FILES = ("train.py",)
+"""The editable files where no setting names others."""
+
+
+def files_of(research: ResearchSettings) -> tuple[str, ...]:
+    """Return the paths of the files that variants change.
+
+    Raises SettingsError for a path outside the repository, for one that is named twice, and where nothing tells how a
+    run is started.
+    """
+    found: dict[str, str] = {}
+    for given in research.files or DEFAULT_FILES:
+        path = PurePosixPath(os.path.normpath(given)) if given else PurePosixPath()
+        if path.is_absolute() or ".." in path.parts or not path.parts:
+            raise SettingsError(f"[research] files: {given!r} is not the path of a file inside the repository")
+        same = unicodedata.normalize("NFC", path.as_posix()).casefold()
+        if same in found:
+            raise SettingsError(f"[research] files: {given!r} names the same file as {found[same]!r}")
+        found[same] = path.as_posix()
+    if not research.command and not any(path.endswith(".py") for path in found.values()):
         raise SettingsError(
-            f"[research] files: {research.files[0]!r} is not the path of a Python file inside the repository"
+            f"[research] files: none of {', '.join(found.values())} is a Python file: give the command of a run"
         )
-    return path.as_posix()
+    return tuple(found.values())
+
+
+def script_of(research: ResearchSettings) -> str:
+    """Return the script among the files that variants change. Raises SettingsError."""
+    return script_among(files_of(research))
 
 
 def words_of(command: str) -> tuple[str, ...]:

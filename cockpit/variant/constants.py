@@ -20,7 +20,7 @@ from cockpit.variant.typed_values import accepted_value, is_same
 
 _SEED_NAME = re.compile(r"(?:.*_)?(?:seed|rngseed|randomseed)(?:_.*)?|manualseed", re.IGNORECASE)
 _LAST_PART = re.compile(r"([A-Za-z_][\w-]*)$")
-_SOURCES_KEPT = 16
+_SOURCES_KEPT = 64
 
 
 class _Knobs(NamedTuple):
@@ -68,6 +68,11 @@ def accepted_values(source: str, values: Mapping[str, Value], path: str = "train
             raise VariantError(no_such_constant(name, list(knobs.values), path, knobs.bound.get(name)))
         accepted[name] = accepted_value(name, knobs.values[name], value)
     return accepted
+
+
+def bound_lines(source: str, path: str) -> Mapping[str, int]:
+    """Return the line on which each top-level name of a Python file is last bound."""
+    return _knobs_of(source, path).bound
 
 
 def is_seed_name(name: str) -> bool:

@@ -11,32 +11,36 @@ _LIKE = 0.6
 """Similarity above which a line is worth showing."""
 
 
-def apply_edits(source: str, edits: Sequence[Edit]) -> str:
-    """Apply `edits` in order, each to the text that the earlier ones left.
+def apply_edits(source: str, edits: Sequence[Edit], path: str = "train.py") -> str:
+    """Return one file with `edits`, each applied to the text that the earlier ones left. Raises VariantError."""
+    for number, edit in enumerate(edits, start=1):
+        source = apply_edit(source, edit, path, f"Edit {number} of {len(edits)}")
+    return source
+
+
+def apply_edit(source: str, edit: Edit, path: str, which: str) -> str:
+    """Return `source` with an edit; `which` names it, such as `Edit 2 of 3`.
 
     In a text whose every line ends in CR LF, an edit written with LF means CR LF. Raises VariantError for an edit whose
     search text does not occur exactly once, naming the edit, the number of its occurrences, and where they are or which
     lines are similar.
     """
-    for number, edit in enumerate(edits, start=1):
-        search, replace = edit.search, edit.replace
-        if _ends_in_crlf(source):
-            search, replace = _with_crlf(search), _with_crlf(replace)
-        which = f"Edit {number} of {len(edits)}"
-        if not search:
-            raise VariantError(f"{which} has an empty search text; give the lines to replace.")
-        places = _occurrences(source, search)
-        if not places:
-            raise VariantError(f"{which} does not occur in train.py ({shown(search)}): {_nearest(source, search)}")
-        if len(places) > 1:
-            lines = ", ".join(str(source.count("\n", 0, place) + 1) for place in places[:5])
-            more = ", …" if len(places) > 5 else ""
-            raise VariantError(
-                f"{which} occurs {len(places)} times in train.py ({shown(search)}, at lines {lines}{more}): "
-                f"put more of the lines around the place into its search text."
-            )
-        source = source[: places[0]] + replace + source[places[0] + len(search) :]
-    return source
+    search, replace = edit.search, edit.replace
+    if _ends_in_crlf(source):
+        search, replace = _with_crlf(search), _with_crlf(replace)
+    if not search:
+        raise VariantError(f"{which} has an empty search text; give the lines to replace.")
+    found = _occurrences(source, search)
+    if not found:
+        raise VariantError(f"{which} does not occur in {path} ({shown(search)}): {_nearest(source, search, path)}")
+    if len(found) > 1:
+        lines = ", ".join(str(source.count("\n", 0, place) + 1) for place in found[:5])
+        more = ", …" if len(found) > 5 else ""
+        raise VariantError(
+            f"{which} occurs {len(found)} times in {path} ({shown(search)}, at lines {lines}{more}): "
+            f"put more of the lines around the place into its search text."
+        )
+    return source[: found[0]] + replace + source[found[0] + len(search) :]
 
 
 def _ends_in_crlf(text: str) -> bool:
@@ -57,7 +61,7 @@ def _occurrences(text: str, search: str) -> list[int]:
     return places
 
 
-def _nearest(source: str, search: str) -> str:
+def _nearest(source: str, search: str, path: str) -> str:
     lines = [line.strip() for line in source.splitlines()]
     wanted = [line.strip() for line in search.splitlines() if line.strip()]
     if not wanted:
@@ -75,7 +79,7 @@ def _nearest(source: str, search: str) -> str:
     likeness = {line: _likeness(line, missing) for line in lines if line}
     near = [line for line in heapq.nlargest(3, likeness, key=likeness.__getitem__) if likeness[line] > 0]
     if not near:
-        return "no line of train.py is similar; read the file again."
+        return f"no line of {path} is similar; read the file again."
     listed = "; ".join(f"line {lines.index(line) + 1} is {shown(line)}" for line in near)
     return f"most similar to {shown(missing)}: {listed}."
 

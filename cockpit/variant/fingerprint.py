@@ -1,4 +1,4 @@
-"""The fingerprint of a variant: a hash of the meaning of train.py, independent of its spelling.
+"""The fingerprint of a Python file: a hash of its meaning, independent of its spelling.
 
 It combines two parts, the outline (everything but the constants' values) and the constants. Most variants differ from
 their base in constants only; their fingerprint then needs no parse.
@@ -12,7 +12,7 @@ from cockpit.core.model import Value
 from cockpit.variant.constants import find_constants
 from cockpit.variant.errors import VariantError
 from cockpit.variant.python_knobs import find_knobs
-from cockpit.variant.syntax import literal_value, parse, without_docstring
+from cockpit.variant.syntax import SCRIPT, literal_value, parse, without_docstring
 
 _SAY_NOTHING = frozenset({"ctx", "kind", "type_comment"})
 """Fields without meaning: the kind of a string is its u prefix, and the context of a name follows from its place."""
@@ -27,15 +27,15 @@ def fingerprint(source: str) -> str:
     return combine(outline(source), find_constants(source))
 
 
-def outline(source: str) -> str:
+def outline(source: str, path: str = SCRIPT) -> str:
     """Return the SHA-256, in hex, of everything in `source` but the values of its constants."""
     parts: list[str] = []
-    parsed = parse(source)
+    parsed = parse(source, path)
     constants = {id(knob.node): name for name, knob in find_knobs(parsed).knobs.items()}
     try:
         _write(parsed.module, constants, parts.append)
     except RecursionError:
-        raise VariantError("train.py is nested too deeply to be compared; write it flatter.") from None
+        raise VariantError(f"{path} is nested too deeply to be compared; write it flatter.") from None
     return _sha256("\n".join(parts))
 
 

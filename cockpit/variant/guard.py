@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 
 from cockpit.core.metric import DEFAULT_NAME
 from cockpit.variant.errors import VariantError
-from cockpit.variant.syntax import Parsed, names_bound, parse, without_docstring
+from cockpit.variant.syntax import SCRIPT, Parsed, names_bound, parse, without_docstring
 
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -21,18 +21,18 @@ _WRITING_CALLS = {"remove", "unlink", "rename", "replace", "move", "truncate", "
 _COPYING_CALLS = {"copy", "copy2", "copyfile", "copyfileobj"}
 
 
-def check_variant(source: str, metric: str = DEFAULT_NAME) -> None:
+def check_variant(source: str, metric: str = DEFAULT_NAME, path: str = SCRIPT) -> None:
     """Raise VariantError unless `source` compiles, still prints its metric and leaves prepare.py unchanged.
 
     An empty `metric` stands for one that another file prints, or a pattern or a command reads.
     """
-    parsed = parse(source)
+    parsed = parse(source, path)
     try:
         if metric:
-            _check_contract(parsed.module, metric)
-        _check_prepare(parsed)
+            _check_contract(parsed.module, metric, path)
+        _check_prepare(parsed, path)
     except RecursionError:
-        raise VariantError("train.py is nested too deeply to be checked; write it flatter.") from None
+        raise VariantError(f"{path} is nested too deeply to be checked; write it flatter.") from None
 
 
 def names_metric(text: str, metric: str) -> bool:
@@ -45,7 +45,7 @@ def _name(metric: str) -> re.Pattern[str]:
     return re.compile(rf"(?<![\w.-]){re.escape(metric)}(?!\w)", re.ASCII | re.IGNORECASE)
 
 
-def _check_contract(tree: ast.Module, metric: str) -> None:
+def _check_contract(tree: ast.Module, metric: str, path: str) -> None:
     pending: list[ast.AST] = [tree]
     while pending:
         node = pending.pop()
@@ -55,32 +55,32 @@ def _check_contract(tree: ast.Module, metric: str) -> None:
             pending.extend(without_docstring(node, node.body))
         else:
             pending.extend(ast.iter_child_nodes(node))
-    raise VariantError(f"train.py prints no '{metric}:' line; it must end with the summary that holds its score.")
+    raise VariantError(f"{path} prints no '{metric}:' line; it must end with the summary that holds its score.")
 
 
-def _check_prepare(parsed: Parsed) -> None:
+def _check_prepare(parsed: Parsed, path: str) -> None:
     modules, names = _imported(parsed)
     for statement in parsed.module.body:
         for name, node in names_bound(statement):
             if name in names and not (isinstance(node, ast.ImportFrom) and node.module == "prepare"):
-                raise _reaches(statement.lineno, f"gives {name}, which comes from prepare.py, another value")
+                raise _reaches(path, statement.lineno, f"gives {name}, which comes from prepare.py, another value")
     for node in parsed.nodes:
         match node:
             case ast.Attribute(ctx=ast.Store() | ast.Del()) | ast.Subscript(ctx=ast.Store() | ast.Del()):
                 owner = _root(node)
                 if owner in modules or (owner in names and isinstance(node, ast.Attribute)):
-                    raise _reaches(node.lineno, f"changes {ast.unparse(node)[:60]}")
+                    raise _reaches(path, node.lineno, f"changes {ast.unparse(node)[:60]}")
                 if _is_module_table_entry(node):
-                    raise _reaches(node.lineno, "puts another module in its place")
+                    raise _reaches(path, node.lineno, "puts another module in its place")
             case ast.Call(func=ast.Name(id="setattr" | "delattr"), args=[target, *_]):
                 if _root(target) in modules | names:
-                    raise _reaches(node.lineno, f"changes {ast.unparse(target)[:60]}")
+                    raise _reaches(path, node.lineno, f"changes {ast.unparse(target)[:60]}")
             case ast.Call() if _writes_prepare(node):
-                raise _reaches(node.lineno, "writes to it")
+                raise _reaches(path, node.lineno, "writes to it")
 
 
-def _reaches(line: int, what: str) -> VariantError:
-    return VariantError(f"Line {line} of train.py {what}; prepare.py must stay as it is.")
+def _reaches(path: str, line: int, what: str) -> VariantError:
+    return VariantError(f"Line {line} of {path} {what}; prepare.py must stay as it is.")
 
 
 def _imported(parsed: Parsed) -> tuple[set[str], set[str]]:

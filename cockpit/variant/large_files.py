@@ -14,7 +14,8 @@ from cockpit.variant.repository import git_answer
 
 POINTER_BYTES = 1_024
 """Upper limit of a pointer's size."""
-_POINTER = re.compile(rb"version https://git-lfs\.github\.com/spec/v1\n(?:.*\n)*?oid sha256:([0-9a-f]{64})\n")
+POINTER = re.compile(rb"version https://git-lfs\.github\.com/spec/v1\n(?:.*\n)*?oid sha256:([0-9a-f]{64})\n")
+"""A pointer; its group is the SHA-256 of the content."""
 _FILTER = re.compile(rb"\bfilter=lfs\b")
 _LISTED = re.compile(r"100\d{3} blob ([0-9a-f]{40}) +(\d+)\t(.+)", re.DOTALL)
 
@@ -33,7 +34,7 @@ def large_files(repository: git.Repo, objects: Objects, commit: str) -> dict[str
         row = _LISTED.fullmatch(line)
         if row is None or int(row[2]) > POINTER_BYTES:
             continue
-        pointer = _POINTER.match(objects.read(row[1], "blob"))
+        pointer = POINTER.match(objects.read(row[1], "blob"))
         if pointer is None:
             continue
         digest = pointer[1].decode()

@@ -68,31 +68,35 @@ def _commit(store: VariantStore, parent: str, step: KeptStep) -> str | None:
     """Store a step on `parent`: the new commit, `parent` where it changes nothing there, None where it conflicts."""
     if store.same_code(parent, step.before):
         return store.commit_code(parent, step.after, step.message, step.at)
-    current = store.source(parent)
-    source = _applied(current, store.source(step.before), store.source(step.after))
-    if source is None or source == current:
-        return None if source is None else parent
-    return store.commit_train(parent, source, step.message, step.at)
+    current, before, after = (store.texts(commit) for commit in (parent, step.before, step.after))
+    texts: dict[str, str] = {}
+    for path, text in current.items():
+        applied = _applied(path, text, before[path], after[path])
+        if applied is None:
+            return None
+        texts[path] = applied
+    return parent if texts == current else store.commit_texts(parent, texts, step.message, step.at)
 
 
-def _applied(current: str, before: str, after: str) -> str | None:
+def _applied(path: str, current: str, before: str, after: str) -> str | None:
     """Return `current` with the change from `before` to `after`; None where it does not apply.
 
     Constants are set by name, and the three texts have the same values while they are merged: constants stand in
     neighbouring lines, where a merge of text sees conflicts.
     """
     try:
-        here, old, new = (find_constants(text) for text in (current, before, after))
+        here, old, new = (find_constants(text, path) for text in (current, before, after))
         changed = {name: value for name, value in new.items() if name in old and old[name] != value and name in here}
         alike = [
-            set_constants(text, {name: here[name] for name in constants if name in here})
+            set_constants(text, {name: here[name] for name in constants if name in here}, path)
             for text, constants in ((before, old), (after, new))
         ]
         merged = _merged(current, *alike)
         if merged is None:
             return None
-        source = set_constants(merged, changed)
-        ast.parse(source)
+        source = set_constants(merged, changed, path)
+        if path.endswith(".py"):
+            ast.parse(source)
     except (VariantError, SyntaxError, ValueError):
         return None
     return source

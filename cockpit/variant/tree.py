@@ -26,6 +26,11 @@ class ObjectReader(Protocol):
         """Return the bytes of a `blob` or a `tree`. Raises VariantError."""
 
 
+class ObjectStore(ObjectReader, Protocol):
+    def store(self, kind: str, data: bytes) -> str:
+        """Store an object. Returns its name. Raises VariantError."""
+
+
 class Entry(msgspec.Struct, frozen=True):
     mode: bytes
     name: bytes
@@ -55,6 +60,10 @@ def is_file(entry: Entry) -> bool:
     return entry.mode.startswith(b"100")
 
 
+def is_link(entry: Entry) -> bool:
+    return entry.mode == _LINK
+
+
 def is_folder(entry: Entry) -> bool:
     return entry.mode == _FOLDER
 
@@ -78,6 +87,49 @@ def replace_entries(tree: bytes, entries: Mapping[bytes, Entry], ids: Mapping[by
         at = entries[name].id_at
         tree = tree[:at] + bytes.fromhex(object_id) + tree[at + _ID_BYTES :]
     return tree
+
+
+def entry_at(tree: bytes, path: PurePosixPath, objects: ObjectReader) -> Entry | None:
+    """Return the entry of a path below `tree`; None where there is none."""
+    found: Entry | None = None
+    for part in map(os.fsencode, path.parts):
+        if found is not None:
+            if not is_folder(found):
+                return None
+            tree = objects.read(found.id, "tree")
+        found = next((entry for entry in tree_entries(tree) if entry.name == part), None)
+        if found is None:
+            return None
+    return found
+
+
+def files_below(tree: bytes, objects: ObjectReader) -> Iterator[tuple[PurePosixPath, Entry]]:
+    """Yield every file and symbolic link of a tree and its folders, with its path."""
+    pending = [(tree, PurePosixPath())]
+    while pending:
+        data, into = pending.pop()
+        for entry in tree_entries(data):
+            path = into / os.fsdecode(entry.name)
+            if is_folder(entry):
+                pending.append((objects.read(entry.id, "tree"), path))
+            elif entry.mode != _SUBMODULE:
+                yield path, entry
+
+
+def with_blobs(tree: bytes, blobs: Mapping[PurePosixPath, str], objects: ObjectStore) -> str:
+    """Store `tree` with the contents of some of its files replaced. Returns its name."""
+    entries = {entry.name: entry for entry in tree_entries(tree)}
+    ids: dict[bytes, str] = {}
+    below: dict[bytes, dict[PurePosixPath, str]] = {}
+    for path, blob in blobs.items():
+        name = os.fsencode(path.parts[0])
+        if len(path.parts) == 1:
+            ids[name] = blob
+        else:
+            below.setdefault(name, {})[PurePosixPath(*path.parts[1:])] = blob
+    for name, inner in below.items():
+        ids[name] = with_blobs(objects.read(entries[name].id, "tree"), inner, objects)
+    return objects.store("tree", replace_entries(tree, entries, ids))
 
 
 def export_tree(

@@ -9,7 +9,6 @@ from cockpit.core.events import BaselineReplaced, Event, Trouble, WaveCancelled
 from cockpit.core.model import ExperimentStatus, WaveStatus
 from cockpit.core.seeds import ADDED_SEED
 from cockpit.core.state import State
-from cockpit.variant.constants import find_constants
 from cockpit.variant.seeding import with_seed
 from cockpit.variant.store import VariantStore
 from cockpit.worker.intake import baseline_wave
@@ -37,13 +36,13 @@ def mended_baseline(store: VariantStore, state: State, author: str, at: float) -
         kept = [path for path in access.links if (repo / path).exists()]
         links = find_links(store, variant.commit, repo, kept) if session.fleet.kind == "local" else {}
     except (CockpitError, OSError) as error:
-        return [Trouble(at=at, text=f"the mended train.py cannot be the baseline: {error}", about=old.id)]
+        return [Trouble(at=at, text=f"the mended code cannot be the baseline: {error}", about=old.id)]
     replaced = BaselineReplaced(
         at=at,
         author=author,
         experiment=old.id,
         commit=store.head(),
-        constants=find_constants(store.source(variant.commit)),
+        constants=store.constants(variant.commit),
         access=msgspec.structs.replace(
             access, links=links, readable=(*access.readable, *_targets(links, access.readable))
         ),

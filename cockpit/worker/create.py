@@ -7,15 +7,16 @@ import secrets
 import shutil
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from cockpit.core.events import AgentSeated, Event, Said, SessionCreated, Trouble
-from cockpit.core.metric import DEFAULT_NAME, VAL_BPB, Metric
-from cockpit.core.model import PROPOSERS, Envelope, FleetSpec, Mode, RunAccess, Session
+from cockpit.core.metric import DEFAULT_NAME
+from cockpit.core.model import PROPOSERS, Envelope, FleetSpec, Mode, RunAccess, Session, Value
 from cockpit.core.seats import KNOWN_AGENTS, Seat, SeatError, install_hint, name_of, seat_of
-from cockpit.decide.handle_intents import outside_proposer_note
+from cockpit.decide.outside_proposer import outside_proposer_note
 from cockpit.fleet.local import devices
 from cockpit.fleet.secret_names import is_secret
 from cockpit.fleet.sim.fleet import sim_spec
@@ -26,13 +27,14 @@ from cockpit.session.ledger import FOLDER_MODE, Ledger
 from cockpit.session.metric_settings import metric_of
 from cockpit.session.paths import SessionFolder, name_problem
 from cockpit.session.reader import LedgerReader
-from cockpit.session.research_settings import script_of, words_of
+from cockpit.session.research_settings import files_of, script_of, words_of
 from cockpit.session.settings import Settings
 from cockpit.session.snapshot import SNAPSHOT_MODE
 from cockpit.session.sqlite_file import LedgerError
 from cockpit.session.user import user_name
 from cockpit.variant.constants import find_constants
 from cockpit.variant.store import Variant, VariantStore
+from cockpit.worker.create_checks import check_files, check_metric, check_score_command, is_val_bpb
 from cockpit.worker.create_error import CreateError
 from cockpit.worker.intake import baseline_wave
 from cockpit.worker.knob_ranges import knob_ranges, knobs_note, preset_ranges
@@ -124,12 +126,12 @@ def check(folder: SessionFolder, repo: Path, settings: Settings) -> None:
     _check_proposer(settings.session.proposer)
     _check_seat(settings)
     _check_prior(settings)
-    _check_script(script_of(settings.research), settings.session.fleet)
-    store = VariantStore(repo, folder.name, metric_of(settings.research), script_of(settings.research))
+    check_files(settings)
+    store = _store(folder.name, repo, settings)
     try:
         store.check_baseline()
         words = metric_of(settings.research).score_command
-        _check_score_command(store, repo, words, script_of(settings.research))
+        check_score_command(store, repo, words)
     finally:
         store.close()
 
@@ -208,16 +210,16 @@ def _first_events(folder: SessionFolder, plan: Plan, at: float) -> list[Event]:
     spec = fleet_spec(plan.settings, plan.repo, plan.speed)
     mode = _mode(new.mode)
     metric = metric_of(plan.settings.research)
-    _check_metric(metric, spec)
-    store = VariantStore(plan.repo, plan.name, metric, script_of(plan.settings.research))
+    check_metric(metric, spec)
+    store = _store(plan.name, plan.repo, plan.settings)
     try:
         seeded = seeded_baseline(store, plan.settings.research.seed_by, at)
         variant, head = seeded.variant, store.head()
-        source = store.source(variant.commit)
+        texts, constants = store.texts(variant.commit), store.constants(variant.commit)
         links = _links(store, variant, plan, spec.kind == "local")
-        made = _session(plan, spec, head, source, links, at)
+        made = _session(plan, spec, head, texts, constants, links, at)
         session = msgspec.structs.replace(made, seed_by=seeded.taken_by)
-        prior = prior_events(folder, session, store, source, new.prior, at)
+        prior = prior_events(folder, session, store, texts, new.prior, at)
     finally:
         store.close()
     envelope = msgspec.convert(msgspec.structs.asdict(plan.settings.envelope), Envelope)
@@ -232,12 +234,26 @@ def _first_events(folder: SessionFolder, plan: Plan, at: float) -> list[Event]:
     ]
 
 
-def _session(plan: Plan, spec: FleetSpec, head: str, source: str, links: dict[str, str], at: float) -> Session:
+def _store(name: str, repo: Path, settings: Settings) -> VariantStore:
+    research = settings.research
+    return VariantStore(repo, name, metric_of(research), files_of(research), research.protected)
+
+
+def _session(
+    plan: Plan,
+    spec: FleetSpec,
+    head: str,
+    texts: Mapping[str, str],
+    constants: dict[str, Value],
+    links: dict[str, str],
+    at: float,
+) -> Session:
     new, seat = plan.settings.session, _seat(plan.settings)
     research = plan.settings.research
-    constants = find_constants(source)
+    files = files_of(research)
+    script = script_of(research)
     preset = _preset(spec) if takes_corpus(plan.repo) else ""
-    ranges = knob_ranges({script_of(research): source}, constants, research.knobs)
+    ranges = knob_ranges(texts, constants, research.knobs)
     budget_s = research.time_budget_s or _budget_s(spec, plan.repo)
     return Session(
         name=plan.name,
@@ -255,8 +271,10 @@ def _session(plan: Plan, spec: FleetSpec, head: str, source: str, links: dict[st
         budget_hours=new.budget_hours,
         proposer=new.proposer or (seat.name if seat else "claude" if has_key(plan.settings) else "grid"),
         seed=new.seed,
-        script=script_of(research),
-        run_command=command_words("command", research.command) or own_command(_python(plan, spec), script_of(research)),
+        script=script,
+        files=() if files == (script,) else files,
+        protected=research.protected,
+        run_command=command_words("command", research.command) or own_command(_python(plan, spec), script),
         constants=constants,
         ranges=preset_ranges(plan.repo, preset, constants) | ranges,
         early_stopping=new.early_stopping,
@@ -336,34 +354,6 @@ def _notes(plan: Plan, session: Session, variant: Variant, at: float) -> list[Ev
     return notes
 
 
-def _is_val_bpb(metric: Metric) -> bool:
-    """Tell if the metric is autoresearch's, as autoresearch prints it, with or without limits beside it."""
-    return msgspec.structs.replace(metric, progress="", loss="", constraints=(), tie_breaks=()) == VAL_BPB
-
-
-def _check_script(script: str, fleet: str) -> None:
-    """Refuse a file that the fleet could not run: a task file starts train.py, and so does the simulation."""
-    if script != "train.py" and fleet != "local":
-        raise CreateError(f"[research] files: only runs on this machine change {script}: use --fleet local")
-
-
-def _check_metric(metric: Metric, spec: FleetSpec) -> None:
-    """Refuse what the fleet could not do with the metric."""
-    if spec.simulated and not _is_val_bpb(metric):
-        raise CreateError(f"a simulated fleet measures {DEFAULT_NAME} alone: leave the settings of the metric out")
-    if metric.score_command and spec.kind != "local":
-        raise CreateError("[research] score_command scores runs on this machine alone: use --fleet local")
-
-
-def _check_score_command(store: VariantStore, repo: Path, words: tuple[str, ...], script: str) -> None:
-    """Refuse a score command whose files experiments may edit, or git does not store."""
-    for word in words:
-        if os.path.normpath(word) == script:
-            raise CreateError(f"[research] score_command runs {script}, which experiments edit: name another file")
-        if (repo / word).is_file() and not Path(word).is_absolute() and not store.is_tracked(word):
-            raise CreateError(f"[research] score_command: git does not store {word}: `git add {word}`, then commit")
-
-
 def _python(plan: Plan, spec: FleetSpec) -> str:
     """Return the Python of the repository's own environment: as planned, else that of its `.venv`."""
     python = plan.repo / ".venv" / "bin" / "python"
@@ -418,7 +408,7 @@ def _rescore(plan: Plan, spec: FleetSpec) -> str:
     setting = plan.settings.research.rescore
     if setting == "off" or spec.simulated or plan.settings.research.command or not can_rescore(plan.repo):
         return ""
-    if not _is_val_bpb(metric_of(plan.settings.research)):
+    if not is_val_bpb(metric_of(plan.settings.research)):
         return ""
     if spec.kind == "sky":  # the sealed shard lies on the clusters, where their set-up makes it
         return "" if is_upstream(plan.repo) else setting
@@ -439,7 +429,7 @@ def _scored_by_themselves(plan: Plan, session: Session) -> str:
         return said + "they are simulated"
     if plan.settings.research.command:
         return said + f"a command of your own starts {session.script}"
-    if not _is_val_bpb(session.metric):
+    if not is_val_bpb(session.metric):
         return said + f"only {DEFAULT_NAME} of a saved model is computed outside its run"
     if not can_rescore(plan.repo):
         return said + "train.py has no save_model and load_model, or prepare.py no sealed_shard"

@@ -11,7 +11,8 @@ from cockpit.core.intents import REPLICATES_AT_MOST, AnyIntent, Arm, Draft, Edit
 from cockpit.core.model import Change, Experiment, Session, Value, Wave, WaveKind
 from cockpit.core.state import State, constants_of
 from cockpit.decide.handle_intents import Prepared, Refused, waiting_proposal
-from cockpit.variant.constants import accepted_values, find_constants, is_seed_name
+from cockpit.variant.constants import is_seed_name
+from cockpit.variant.editable import accepted_in
 from cockpit.variant.errors import VariantError
 from cockpit.variant.store import Variant, VariantStore
 
@@ -57,6 +58,8 @@ def baseline_wave(
         commit=variant.commit,
         train_hash=variant.train_hash,
         prepare_hash=variant.prepare_hash,
+        file_hashes=variant.file_hashes,
+        protected_hashes=variant.protected_hashes,
         fingerprint=variant.fingerprint,
         why="the unchanged train.py",
     )
@@ -206,7 +209,10 @@ def _fixed(state: State, names: Iterable[str]) -> str:
         return f"{seeds} cannot be varied: it is a seed, and a lucky seed is not a gain"
     ranges = state.session.ranges
     pinned = ", ".join(name for name in fixed if name in ranges and ranges[name].pinned)
-    return f"{pinned} cannot be varied: [research.knobs] of cockpit.toml pins it" if pinned else ""
+    if not pinned:
+        return ""
+    by = next((ranges[name].set_by for name in fixed if name in ranges and ranges[name].pinned), "")
+    return f"{pinned} cannot be varied: {by or '[research.knobs] of cockpit.toml'} pins it"
 
 
 def _named(number: int, arm: Arm) -> str:
@@ -220,10 +226,10 @@ def _experiment(
 ) -> Experiment:
     baseline = state.session.constants
     if arm.change.edits:
-        constants = find_constants(store.source(variant.commit))
+        constants = store.constants(variant.commit)
     else:
-        source = store.source(state.experiments[base].commit)
-        constants = constants_of(state, base) | accepted_values(source, arm.change.constants)
+        texts = store.texts(state.experiments[base].commit)
+        constants = constants_of(state, base) | accepted_in(texts, arm.change.constants)
     return Experiment(
         id=name,
         wave=wave,
@@ -232,6 +238,7 @@ def _experiment(
         commit=variant.commit,
         train_hash=variant.train_hash,
         prepare_hash=variant.prepare_hash,
+        file_hashes=variant.file_hashes,
         fingerprint=variant.fingerprint,
         overrides={k: v for k, v in constants.items() if baseline.get(k) != v},
         levels=arm.levels,

@@ -11,11 +11,12 @@ from cockpit.science.knob_names import exclusion
 from cockpit.science.search_space import ROW_TOKENS, search_space
 from cockpit.session.research_settings import KnobSetting
 from cockpit.variant.constants import find_constants, no_such_constant
+from cockpit.variant.editable import Place, places
 from cockpit.variant.errors import VariantError
 from cockpit.variant.knob_hints import comments, given_by_callers, stated_ranges
 
-MOST_NAMED = 8
-"""Knobs that a note names."""
+MOST_NAMED = 3
+"""Constants that a note names; of more, it counts them."""
 
 
 class KnobSettingError(CockpitError):
@@ -25,20 +26,20 @@ class KnobSettingError(CockpitError):
 def knob_ranges(
     files: Mapping[str, str], constants: Mapping[str, Value], settings: Mapping[str, KnobSetting | str]
 ) -> dict[str, KnobRange]:
-    """Return the ranges by the knob's name. `files` are the texts by path; the first one's knobs have no prefix.
+    """Return the ranges by the knob's name in the session. `files` are the texts of the editable files by path.
 
     Raises KnobSettingError for a setting of a knob that does not exist, or that leaves nothing to search.
     """
     found: dict[str, KnobRange] = {}
-    for number, (path, source) in enumerate(files.items()):
-        prefix = f"{path}:" if number else ""
-        for name, stated in stated_ranges(source, path).items():
-            found[prefix + name] = stated
-        for name, comment in comments(source, path).items():
-            if reason := exclusion(name, comment):
-                found[prefix + name] = KnobRange(excluded=reason)
-        for name in given_by_callers(source, path):
-            found[prefix + name] = KnobRange(excluded="its callers give another value")
+    names = {place: name for name, place in places(files).items()}
+    for path, source in files.items():
+        for own, stated in stated_ranges(source, path).items():
+            found[names[Place(path, own)]] = stated
+        for own, comment in comments(source, path).items():
+            if reason := exclusion(own, comment):
+                found[names[Place(path, own)]] = KnobRange(excluded=reason)
+        for own in given_by_callers(source, path):
+            found[names[Place(path, own)]] = KnobRange(excluded="its callers give another value")
     for name, setting in settings.items():
         if name not in constants:
             known = list(constants)
@@ -77,12 +78,15 @@ def preset_ranges(repo: Path, preset: str, constants: Mapping[str, Value]) -> di
 def knobs_note(session: Session, at: float) -> Event:
     """Return the message on the knobs that search varies; a trouble where there are none."""
     if not session.constants:
-        return Trouble(at=at, text="train.py has no literals with a name: only patches can be proposed, not numbers")
+        return Trouble(
+            at=at,
+            text=f"{' and '.join(session.editable)}: no literals with a name, so only patches can be proposed",
+        )
     return Said(at=at, author="cockpit", text=varied_sentence(session.constants, session.ranges))
 
 
 def varied_sentence(constants: Mapping[str, Value], ranges: Mapping[str, KnobRange]) -> str:
-    """Return the sentence on the knobs that search varies, and on those that it leaves alone with a reason."""
+    """Return the sentences on the constants that search varies, and on those that it does not, by reason."""
     space = search_space(constants, ranges)
     left: dict[str, list[str]] = {}
     for name in constants:
@@ -90,10 +94,11 @@ def varied_sentence(constants: Mapping[str, Value], ranges: Mapping[str, KnobRan
         if reason and name not in space:
             left.setdefault(reason, []).append(name)
     said = f"Search varies {len(space)} of {len(constants)} constants"
-    alone = "; ".join(f"{_listed(names)} ({reason})" for reason, names in left.items())
-    return f"{said}, and leaves alone {alone}" if alone else said
-
-
-def _listed(names: list[str]) -> str:
-    more = len(names) - MOST_NAMED
-    return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    if not left:
+        return said
+    fixed = sum(map(len, left.values()))
+    if fixed > MOST_NAMED:
+        counted = "; ".join(f"{len(names)} because {reason}" for reason, names in left.items())
+        return f"{said}. It does not vary {fixed}: {counted}. `cockpit knob` lists them"
+    named = "; ".join(f"{', '.join(names)} because {reason}" for reason, names in left.items())
+    return f"{said}. It does not vary {named}. `cockpit knob` lists them all and changes that"

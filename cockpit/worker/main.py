@@ -186,7 +186,7 @@ def build(folder: SessionFolder, stop: threading.Event, wake: threading.Event) -
     if session.fleet.kind == "local" and corpus.takes_corpus(Path(session.repo)):
         label = session.corpus
         environment |= {"COCKPIT_DATA_DIR": str(corpus.data_folder()), "COCKPIT_CORPUS": label.partition(" ")[0]}
-    store = VariantStore(Path(session.repo), session.name, session.metric, session.script)
+    store = VariantStore.of(session)
     made = proposers(folder, configured)  # before any process is started that would inherit the key
     fleet, clock = fleet_and_clock(folder, session, state, store, wake, configured)
     parts = WorkerParts(

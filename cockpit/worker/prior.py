@@ -22,7 +22,6 @@ from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader
 from cockpit.session.sqlite_file import LedgerError
 from cockpit.variant.code_changes import CodeParts, code_parts
-from cockpit.variant.constants import find_constants
 from cockpit.variant.errors import VariantError
 from cockpit.variant.store import VariantStore
 from cockpit.worker.prior_file import file_findings
@@ -37,14 +36,19 @@ FULL_NAME_CHARS = 40
 
 
 def prior_events(
-    folder: SessionFolder, session: Session, store: VariantStore, source: str, files: Iterable[str], at: float
+    folder: SessionFolder,
+    session: Session,
+    store: VariantStore,
+    texts: Mapping[str, str],
+    files: Iterable[str],
+    at: float,
 ) -> list[Event]:
     """Return the event with the findings from before the session, and what a person is told. Raises CreateError.
 
-    `source` is the baseline's code.
+    `texts` are the editable files of the baseline by path.
     """
     found, words = _earlier(folder, session)
-    code = _Code(session, store, source)
+    code = _Code(session, store, texts)
     given: list[PriorFinding] = []
     for name in files:
         given += file_findings(Path(name).expanduser(), session.metric, session.constants, code.constants_at)
@@ -110,8 +114,8 @@ def _state_of(other: SessionFolder, session: Session) -> State | str:
             return ""
         if (made.metric.name, made.metric.is_higher_better) != (session.metric.name, session.metric.is_higher_better):
             return f"it measures {made.metric.name}, {made.metric.better}"
-        if made.script != session.script:
-            return f"it changes {made.script}"
+        if made.editable != session.editable:
+            return f"it changes {' and '.join(made.editable)}"
         return reader.glance()
     finally:
         reader.close()
@@ -120,11 +124,11 @@ def _state_of(other: SessionFolder, session: Session) -> State | str:
 class _Code:
     """The code that findings were made in, beside the baseline's."""
 
-    def __init__(self, session: Session, store: VariantStore, source: str) -> None:
+    def __init__(self, session: Session, store: VariantStore, texts: Mapping[str, str]) -> None:
         self._session = session
         self._store = store
-        self._new = code_parts(source)
-        self._source_at = cache(self._read_source)
+        self._new = code_parts(_python_of(texts))
+        self._commit_of = cache(self._find_commit)
         self._parts_at = cache(self._read_parts)
 
     def checked(self, finding: PriorFinding) -> PriorFinding:
@@ -137,18 +141,17 @@ class _Code:
         )
 
     def constants_at(self, commit: str) -> Mapping[str, Value] | None:
-        text = self._source_at(commit)
+        full = self._commit_of(commit)
         try:
-            return None if text is None else find_constants(text, self._session.script)
+            return self._store.constants(full) if full else None
         except VariantError:
             return None
 
-    def _read_source(self, commit: str) -> str | None:
+    def _find_commit(self, commit: str) -> str:
         try:
-            full = commit if len(commit) == FULL_NAME_CHARS else self._full_name(commit)
-            return self._store.source(full, self._session.script) if full else None
+            return commit if len(commit) == FULL_NAME_CHARS else self._full_name(commit)
         except VariantError:
-            return None
+            return ""
 
     def _full_name(self, commit: str) -> str:
         history = History(Path(self._session.repo))
@@ -158,8 +161,17 @@ class _Code:
             history.close()
 
     def _read_parts(self, commit: str) -> CodeParts | None:
-        text = self._source_at(commit)
-        return None if text is None else code_parts(text)
+        full = self._commit_of(commit)
+        try:
+            return code_parts(_python_of(self._store.texts(full))) if full else None
+        except VariantError:
+            return None
+
+
+def _python_of(texts: Mapping[str, str]) -> str:
+    """Return the Python files as one text; the other files where there are none."""
+    python = [text for path, text in texts.items() if path.endswith(".py")]
+    return "\n".join(python or texts.values())
 
 
 _NOUNS = {

@@ -98,7 +98,7 @@ class HostedProposerApi:
         event: ApiReserved | None = self._call(reserved)
         return event
 
-    def source(self, experiment: str, path: str = "train.py") -> str:
+    def source(self, experiment: str, path: str = "") -> str:
         try:
             return self.read(lambda state: self._worker.store.source(state.experiments[experiment].commit, path))
         except VariantError as error:

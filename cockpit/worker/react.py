@@ -115,6 +115,7 @@ class Reactor:
     def _job(self, state: State, attempt: Attempt) -> Job:
         """Return the attempt as the fleet gets it."""
         experiment = state.experiments[attempt.experiment]
+        protected = state.experiments[state.baseline].protected_hashes
         constants = ", ".join(f"{name}={value}" for name, value in experiment.change.constants.items())
         own = {
             "EXPERIMENT_ID": attempt.id,
@@ -135,6 +136,8 @@ class Reactor:
             command=_with_seed(state.session, attempt.seed),
             time_limit_s=state.session.time_limit_s,
             script=state.session.script,
+            hashed=(*experiment.file_hashes, *protected),
+            protected=tuple(protected),
             subfolder=self._parts.store.subfolder,
             rescore=scoring_of(state, attempt),
             score_command=state.session.metric.score_command,

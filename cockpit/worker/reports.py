@@ -246,8 +246,11 @@ def _verdict(state: State, attempt: Attempt, report: JobEnded, log: RunLog) -> R
     match report.reason:
         case "exited":
             hashes = experiment.train_hash, experiment.prepare_hash
-            evidence, rules = report.evidence, (state.session.time_budget_s, state.session.script)
-            verdict = log.verdict(report.exit_code, *hashes, state.corpus, state.preset, evidence, *rules)
+            others = experiment.file_hashes | state.experiments[state.baseline].protected_hashes
+            evidence, budget_s, script = report.evidence, state.session.time_budget_s, state.session.script
+            verdict = log.verdict(
+                report.exit_code, *hashes, state.corpus, state.preset, evidence, budget_s, script, others
+            )
             return _by_the_rules(state, attempt, report, verdict)
         case "limit":
             return RunVerdict(Outcome.CRASH, None, report.message)

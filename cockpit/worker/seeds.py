@@ -9,7 +9,7 @@ from cockpit.core.events import Event, Said, Trouble
 from cockpit.core.seeds import ADDED_SEED, NO_SEED
 from cockpit.variant.errors import VariantError
 from cockpit.variant.seeding import VARIABLE, Seeding, find_seeding, with_seed
-from cockpit.variant.store import TRAIN, Variant, VariantStore
+from cockpit.variant.store import Variant, VariantStore
 
 ADD = "add"
 SHOWN_LINES = 4
@@ -40,13 +40,15 @@ def seeded_baseline(store: VariantStore, setting: str, at: float) -> Seeded:
         return Seeded(variant, setting)
     seeding = _seeding(store, variant.commit)
     if setting == ADD:
-        if not seeding.is_fixed or TRAIN not in seeding.fixed:
+        if not seeding.is_fixed or store.script not in seeding.fixed:
             raise SeedSettingError(
-                f"[research] seed_by: {TRAIN} does not seed itself with a number, so nothing is added"
+                f"[research] seed_by: {store.script} does not seed itself with a number, so nothing is added"
             )
         changed = store.baseline(with_seed)
         said = Said(
-            at=at, author="cockpit", text=f"The session's copy of {TRAIN} takes a seed: {_change(store, variant)}"
+            at=at,
+            author="cockpit",
+            text=f"The session's copy of {store.script} takes a seed: {_change(store, variant)}",
         )
         return Seeded(msgspec.structs.replace(changed, note=variant.note), ADDED_SEED, (said,))
     if seeding.is_fixed:
@@ -61,12 +63,12 @@ def seeded_baseline(store: VariantStore, setting: str, at: float) -> Seeded:
 
 
 def _seeding(store: VariantStore, commit: str) -> Seeding:
-    """Read all scripts at the top; where Python cannot compile one of the others, train.py alone."""
+    """Read all scripts at the top; where Python cannot compile one of the others, the script alone."""
     scripts = store.scripts(commit)
     try:
         return find_seeding(scripts)
     except VariantError:
-        return find_seeding({TRAIN: scripts[TRAIN]})
+        return find_seeding({store.script: scripts[store.script]} if store.script in scripts else {})
 
 
 def _refusal(store: VariantStore, variant: Variant, seeding: Seeding) -> str:
@@ -75,9 +77,11 @@ def _refusal(store: VariantStore, variant: Variant, seeding: Seeding) -> str:
         f"this repository takes no seed: {places} sets its own, so a repeat is the same run again and counts as no"
         " evidence, and nothing can be kept"
     )
-    if TRAIN not in seeding.fixed:
+    if store.script not in seeding.fixed:
         return f"{said}; let it read the variable {VARIABLE}, commit, and make another session"
-    return f"{said}; with --seed-by {ADD} the session's copy of {TRAIN} has this change: {_change(store, variant)}"
+    return (
+        f"{said}; with --seed-by {ADD} the session's copy of {store.script} has this change: {_change(store, variant)}"
+    )
 
 
 def _change(store: VariantStore, variant: Variant) -> str:

@@ -271,7 +271,7 @@ def test_the_approval_limits_agree_with_the_decisions(
 @pytest.mark.parametrize("size", [0, 10, 100_000])
 def test_program_and_source_are_bounded(size: int) -> None:
     assert len(briefing.program("x" * size)) <= briefing.PROGRAM_CHARS
-    assert len(briefing.source("e0001", "x" * size)) <= briefing.SOURCE_CHARS + 100
+    assert len(briefing.source("e0001", {"train.py": "x" * size})) <= briefing.SOURCE_CHARS + 100
 
 
 HOSTILE = (

@@ -310,6 +310,7 @@ def test_every_tool_says_if_it_reads_or_writes(api: DirectApi) -> None:
         assert (hints.read_only_hint, hints.idempotent_hint) == (reads, reads)
     assert [name for name, hints in tools.items() if hints and not hints.read_only_hint] == [
         "propose_wave",
+        "set_knob",
         "say",
         "record_finding",
         "set_phase",

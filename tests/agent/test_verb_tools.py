@@ -35,6 +35,7 @@ def test_the_arguments_of_the_verbs_tools_have_stayed() -> None:
             "would_change_mind",
         ],
         "record_finding": ["claim", "experiments"],
+        "set_knob": ["name", "setting"],
         "set_phase": ["phase"],
         "say": ["text"],
     }  # fmt: skip

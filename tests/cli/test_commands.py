@@ -139,6 +139,8 @@ def test_mode_budget_envelope_and_words_reach_the_ledger(place: Path, night: Ses
     said(place, "budget", "$12.50")
     said(place, "envelope", "--usd", "5", "--wave-size", "6", "--patches", "--no-filler")
     said(place, "early", "off")
+    assert said(place, "knob", "DEPTH", "pin") == "DEPTH is set: pin\n"
+    said(place, "knob", "MATRIX_LR", "0.01..0.1")
     said(place, "say", "look", "at", "the", "schedule")
     said(place, "finding", "wider is better", "e0000")
     said(place, "phase", "widths")
@@ -150,6 +152,10 @@ def test_mode_budget_envelope_and_words_reach_the_ledger(place: Path, night: Ses
     assert "early stopping is off" in said(place, "status")
     assert "look at the schedule" in [message.text for message in state.messages]
     assert state.findings[-1].claim == "wider is better" and state.findings[-1].experiments == ("e0000",)
+    assert state.session.ranges["DEPTH"].pinned
+    listed = said(place, "knob")
+    assert "not searched: pinned: no proposal may change it (set by " in listed and "0.01 to 0.1 (set by " in listed
+    assert "cannot be varied" in refusal(cockpit(place, "propose", "DEPTH=2,3", cwd=place / "repo"))
     assert said(place, "envelope").startswith("$5.00, waves of at most 6 arms, constants and patches")
     said(place, "mode", "manual")
 

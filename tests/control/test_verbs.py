@@ -109,6 +109,14 @@ def test_an_envelope_changes_only_what_is_named(night: Story) -> None:
         ("proposer", {"name": "codex", "outside": True}, ""),
         ("mode", {"mode": "auto"}, "there is no mode 'auto'"),
         ("early", {"switch": "maybe"}, "expected on or off"),
+        ("knob", {"name": "DEPHT", "setting": "pin"}, "did you mean DEPTH?"),
+        ("knob", {"name": "DEPTH", "setting": "maybe"}, "expected pin, exclude, free, a range"),
+        ("knob", {"name": "DEPTH", "setting": "9..3"}, "low 9 is not below high 3"),
+        ("knob", {"name": "DEPTH", "setting": ".."}, "expected LOW..HIGH"),
+        ("knob", {"name": "DEPTH", "setting": "a..b"}, "is not the end of a range"),
+        ("knob", {"name": "DEPTH", "setting": "4..12"}, ""),
+        ("knob", {"name": "DEPTH", "setting": "4,8"}, ""),
+        ("knob", {"name": "DEPTH", "setting": "free"}, ""),
     ],
 )
 def test_words_without_a_meaning_are_refused(night: Story, name: str, given: Given, said: str) -> None:

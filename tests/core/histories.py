@@ -43,6 +43,8 @@ from cockpit.core.events import (
     WorkerStopped,
 )
 from cockpit.core.fold import fold, fold_all
+from cockpit.core.knob_events import KnobSet
+from cockpit.core.knobs import KnobRange
 from cockpit.core.model import (
     Attempt,
     AttemptKind,
@@ -273,6 +275,10 @@ class Histories(StateInvariants):
     @rule(on=st.booleans())
     def switch_early_stopping(self, on: bool) -> None:
         self.tell(EarlyStoppingSet(at=self.now, on=on, author="me"))
+
+    @rule(pinned=st.booleans())
+    def set_a_knob(self, pinned: bool) -> None:
+        self.tell(KnobSet(at=self.now, knob="DEPTH", range=KnobRange(pinned=pinned), author="me"))
 
     @precondition(lambda self: self.with_status(AttemptStatus.RUNNING))
     @rule(pick=PICK, outcome=st.sampled_from(Outcome), score=SCORE, before=BEFORE)

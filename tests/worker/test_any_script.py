@@ -63,7 +63,7 @@ def test_a_module_below_is_changed_and_the_command_runs_the_whole(tmp_path: Path
     assert state.experiments["e0001"].scores["CPU"][0] == 1.0
     commit = state.experiments["e0001"].commit
     assert git(repo, "diff", "--name-only", f"{commit}^", commit).split() == ["src/kernels/matmul.py"]
-    store = VariantStore(repo, "night", script="src/kernels/matmul.py")
+    store = VariantStore(repo, "night", files=("src/kernels/matmul.py",))
     assert "+++ b/src/kernels/matmul.py" in store.diff(state.experiments["e0000"].commit, commit)
     store.close()
 
@@ -83,8 +83,8 @@ def test_a_run_that_edits_its_module_has_no_result(tmp_path: Path, repo: Path) -
 
 
 @pytest.mark.parametrize("path", ["../other.py", "/etc/passwd.py", "model.cu"])
-def test_a_file_outside_or_of_another_language_is_refused(tmp_path: Path, repo: Path, path: str) -> None:
-    with pytest.raises(SettingsError, match="is not the path of a Python file"):
+def test_a_file_outside_or_one_that_nothing_starts_is_refused(tmp_path: Path, repo: Path, path: str) -> None:
+    with pytest.raises(SettingsError, match=r"not the path of a file inside|give the command of a run"):
         make(tmp_path, repo, NEW, time.time(), research=ResearchSettings(files=(path,)))
 
 

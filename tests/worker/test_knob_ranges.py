@@ -54,8 +54,12 @@ def test_search_varies_what_trains_within_its_range() -> None:
 def test_the_note_names_what_search_leaves_alone_and_why() -> None:
     said = varied_sentence(find_constants(SOURCE), ranges({}))
     assert said == (
-        "Search varies 6 of 10 constants, and leaves alone eval_interval, warmup_steps (it measures rather than"
-        " trains); max_iters (it sets the length of a run); seed (it is a seed)"
+        "Search varies 6 of 10 constants. It does not vary 4: 2 because it measures rather than trains; 1 because it"
+        " sets the length of a run; 1 because it is a seed. `cockpit knob` lists them"
+    )
+    assert varied_sentence({"DEPTH": 8, "LR": 0.1, "DROPOUT": 0.1, "adamw.eps": 1e-8}, {}) == (
+        "Search varies 3 of 4 constants. It does not vary adamw.eps because it keeps a division from failing."
+        " `cockpit knob` lists them all and changes that"
     )
 
 

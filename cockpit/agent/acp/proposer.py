@@ -4,7 +4,6 @@ import asyncio
 import time
 from contextlib import closing
 from functools import partial
-from pathlib import Path
 
 import msgspec
 from acp.schema import PromptResponse
@@ -20,6 +19,7 @@ from cockpit.agent.proposer_api import ProposalRequest, ProposerApi, ProposerTro
 from cockpit.agent.scratch import Scratch
 from cockpit.agent.views import briefing
 from cockpit.core.events import ApiReserved, ApiUsed, Looked, TurnUnmetered
+from cockpit.core.model import Session
 from cockpit.core.seats import Seat
 from cockpit.core.state import State, is_answered
 from cockpit.session.paths import SessionFolder
@@ -179,19 +179,19 @@ class AcpProposer:
 
     def _check_out(self, api: ProposerApi) -> None:
         """Put the incumbent's files into the scratch checkout, where they are another experiment's."""
-        incumbent, commit, repo, name = api.read(_incumbent_of)
+        incumbent, commit, session = api.read(_incumbent_of)
         if self._scratch.base == incumbent and self._scratch.path.is_dir():
             return
         try:
-            with closing(VariantStore(Path(repo), name)) as store:
+            with closing(VariantStore.of(session)) as store:
                 self._scratch.fill(incumbent, partial(store.export, commit))
         except (OSError, VariantError) as error:
             raise ProposerTrouble(f"the scratch checkout of {self.name} cannot be written: {error}") from None
 
 
-def _incumbent_of(state: State) -> tuple[str, str, str, str]:
+def _incumbent_of(state: State) -> tuple[str, str, Session]:
     incumbent = state.incumbent or state.baseline
-    return incumbent, state.experiments[incumbent].commit, state.session.repo, state.session.name
+    return incumbent, state.experiments[incumbent].commit, state.session
 
 
 def _messages_heard(state: State, name: str, began_at: int) -> int:

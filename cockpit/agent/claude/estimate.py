@@ -6,6 +6,7 @@ The thinking is assumed: its length depends on the model and the effort, and no 
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -59,10 +60,10 @@ class UsageEstimate(msgspec.Struct, frozen=True):
     """The part of `usd` for the thinking."""
 
 
-def stable_chars(repo: Path, script: str = "train.py") -> int:
-    """Return the length of the prompt's stable part: tools, role, program.md and train.py."""
+def stable_chars(repo: Path, files: Sequence[str] = ("train.py",)) -> int:
+    """Return the length of the prompt's stable part: tools, role, program.md and the editable files."""
     system = prompt.system(_text_of(repo / "program.md"))
-    source = briefing.source("e0000", _text_of(repo / script))
+    source = briefing.source("e0000", {path: _text_of(repo / path) for path in files})
     return len(json.dumps(prompt.tools())) + sum(len(block["text"]) for block in system) + len(source)
 
 

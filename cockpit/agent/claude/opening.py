@@ -38,9 +38,10 @@ class Opening(msgspec.Struct, frozen=True):
 
 def opening_of(api: ProposerApi, name: str, memory: TurnMemory) -> Opening:
     """Return the brief for the agent called `name`. `memory` says which results were reported before."""
-    repo, incumbent, crashed, finished = api.read(
+    repo, files, incumbent, crashed, finished = api.read(
         lambda state: (
             state.session.repo,
+            state.session.editable,
             state.incumbent or state.baseline,
             memory.unreported_crashes(state),
             memory.unreported_waves(state),
@@ -49,12 +50,16 @@ def opening_of(api: ProposerApi, name: str, memory: TurnMemory) -> Opening:
     return Opening(
         program=_program(repo),
         incumbent=incumbent,
-        source=briefing.source(incumbent, api.source(incumbent)) if incumbent else "",
+        source=_source(api, incumbent, files) if incumbent else "",
         now=api.read(lambda state: briefing.now(state, name, api.now(), memory.summary, finished)),
         crash_reports=briefing.crashes((crash, *_crash(api, crash)) for crash in crashed),
         crashes=crashed,
         finished_waves=finished,
     )
+
+
+def _source(api: ProposerApi, incumbent: str, files: tuple[str, ...]) -> str:
+    return briefing.source(incumbent, {path: api.source(incumbent, path) for path in files})
 
 
 def _crash(api: ProposerApi, experiment: str) -> tuple[str, str]:

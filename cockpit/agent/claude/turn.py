@@ -77,7 +77,7 @@ class Turn:
         system, first = prompt.system(brief.program), prompt.first_message(brief.source, brief.changing(request))
         for title, text in (
             *((f"system {number}", block["text"]) for number, block in enumerate(system, 1)),
-            ("train.py", brief.source),
+            ("the code", brief.source),
             ("the session now", first["content"][-1]["text"]),
         ):
             self._context.transcript.given(api.now(), title, text)

@@ -10,7 +10,7 @@ from cockpit.agent.proposers.evolution import Tried, next_arms
 from cockpit.core.intents import Arm, Draft
 from cockpit.core.model import Change, Experiment, ExperimentStatus, Outcome, Value, WaveKind
 from cockpit.core.state import State, constants_of
-from cockpit.decide.evidence import noise_of, readings_of
+from cockpit.decide.evidence import edits_behind, noise_of, readings_of
 from cockpit.read.prior import first_to_try
 from cockpit.science.compare import reference_score
 from cockpit.science.noise import Noise
@@ -106,11 +106,11 @@ def search_history(state: State) -> SearchHistory:
     """Return the newest experiments and the best, with their scores on one scale."""
     noise = noise_of(state)
     base = state.incumbent or state.baseline
-    code = _code(state, base)
+    code = edits_behind(state, base)
     tried: list[Tried] = []
     pending: list[dict[str, Value]] = []
     for experiment in _experiments(state):
-        if _code(state, experiment.id) != code:
+        if edits_behind(state, experiment.id) != code:
             continue
         constants = constants_of(state, experiment.id)
         if experiment.scores:
@@ -145,14 +145,3 @@ def _expected_score(state: State, experiment: Experiment, noise: Noise) -> tuple
             offset = noise.classes.get(attempt.hardware)
             return attempt.expected_score - (offset.mean if offset else 0.0), max(attempt.expected_se, noise.run_sd)
     return None
-
-
-def _code(state: State, experiment: str) -> tuple[str, ...]:
-    """Return the ancestors whose edits make up the experiment's code. Constants are comparable if these are equal."""
-    found: list[str] = []
-    while experiment:
-        one = state.experiments[experiment]
-        if one.change.edits:
-            found.append(one.id)
-        experiment = one.base
-    return tuple(found)

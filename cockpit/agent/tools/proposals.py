@@ -31,10 +31,10 @@ def draft_of(
     _check_references(state, wave)
     base, from_scratch = scratch or (wave.base or "", ())
     if scratch and not from_scratch:
-        raise ProposalError("train.py in your scratch checkout is the incumbent's: edit it first, or give edits.")
+        raise ProposalError("Your scratch checkout is the incumbent's: edit a file first, or give edits.")
     if scratch and wave.base not in (None, base):
         raise ProposalError(f"Your scratch checkout is of {base}: leave `base` out.")
-    common = (*from_scratch, *(Edit(edit.search, edit.replace) for edit in wave.edits))
+    common = (*from_scratch, *(Edit(edit.search, edit.replace, edit.path) for edit in wave.edits))
     arms = [_arm(arm, common) for arm in wave.arms]
     if from_scratch and not arms and not wave.factors:
         arms = [Arm(Change({}, common), why=plain(wave.hypothesis or wave.question))]
@@ -76,7 +76,7 @@ def _grid_arms(state: State, wave: arguments.ProposeWave, common: tuple[Edit, ..
 def _arm(arm: arguments.ArmArguments, common: tuple[Edit, ...]) -> Arm:
     if arm.measure_again:
         return Arm(Change(), why=plain(arm.why), experiment=arm.measure_again)
-    edits = common + tuple(Edit(edit.search, edit.replace) for edit in arm.edits)
+    edits = common + tuple(Edit(edit.search, edit.replace, edit.path) for edit in arm.edits)
     levels: dict[str, Value] = dict(arm.levels)
     return Arm(Change(dict(arm.constants), edits), why=plain(arm.why), levels=levels, fixes=arm.fixes or "")
 

@@ -83,13 +83,15 @@ def _read_log(api: ProposerApi, author: str, wanted: arguments.ReadLog) -> dict[
 
 def _read_source(api: ProposerApi, author: str, wanted: arguments.ReadSource) -> dict[str, Any]:
     experiment = _incumbent(api, wanted.experiment)
+    path = wanted.path or api.read(lambda state: state.session.script)
     try:
-        lines = api.source(experiment, wanted.path).split("\n")
+        lines = api.source(experiment, path).split("\n")
     except KeyError:
-        raise ToolError(f"{experiment} has no file {wanted.path}; it has train.py and prepare.py.") from None
+        files = api.read(lambda state: state.session.editable)
+        raise ToolError(f"{experiment} has no file {wanted.path}; edits may change {' and '.join(files)}.") from None
     first = wanted.first_line - 1
     if first >= len(lines):
-        raise ToolError(f"{wanted.path} of {experiment} has {len(lines)} lines.")
+        raise ToolError(f"{path} of {experiment} has {len(lines)} lines.")
     shown: list[str] = []
     size = 0
     for number, text in enumerate(lines[first : first + wanted.lines], wanted.first_line):
@@ -99,7 +101,7 @@ def _read_source(api: ProposerApi, author: str, wanted: arguments.ReadSource) ->
             break
     return {
         "experiment": experiment,
-        "path": wanted.path,
+        "path": path,
         "lines_in_all": len(lines),
         "last_line_shown": first + len(shown),
         "source": "\n".join(shown),

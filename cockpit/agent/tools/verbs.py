@@ -67,6 +67,7 @@ def _waits(api: ProposerApi, wave: str) -> str:
 _ANSWERS: dict[str, Callable[[Given], dict[str, Any]]] = {
     "finding": lambda given: {"recorded": given["claim"]},
     "phase": lambda given: {"phase": given["phase"]},
+    "knob": lambda given: {"knob": given["name"], "setting": given["setting"]},
     "say": lambda given: {"said": True},
 }
 

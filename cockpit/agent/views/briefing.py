@@ -4,7 +4,7 @@ Every section is a pure function of the state with a fixed bound, so 10,000 expe
 The tools return the rest on request.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from cockpit.agent.views import result_sections, session_sections
 from cockpit.agent.views.prior_section import prior
@@ -45,9 +45,10 @@ def program(text: str) -> str:
     return clip(plain(text), PROGRAM_CHARS)
 
 
-def source(experiment: str, text: str) -> str:
-    """Return the incumbent's train.py, clipped to its limit."""
-    return f"# train.py of {experiment}, the incumbent\n{clip(plain(text), SOURCE_CHARS)}"
+def source(experiment: str, texts: Mapping[str, str]) -> str:
+    """Return the incumbent's editable files, given by path; all of them together clipped to the limit."""
+    parts = [f"# {path} of {experiment}, the incumbent\n{plain(text)}" for path, text in texts.items()]
+    return clip("\n\n".join(parts), SOURCE_CHARS)
 
 
 def crashes(reports: Iterable[tuple[str, str, str]]) -> str:

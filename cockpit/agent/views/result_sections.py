@@ -10,6 +10,7 @@ from cockpit.agent.views import layout, state_views, waves
 from cockpit.agent.views.quoting import clip, line, plain
 from cockpit.agent.views.session_sections import hour
 from cockpit.agent.views.tried_constants import COLUMNS, tried_constants
+from cockpit.core.knobs import knob_words
 from cockpit.core.metric import rounded
 from cockpit.core.model import Attempt, ExperimentStatus, Outcome, WaveStatus
 from cockpit.core.state import State
@@ -124,7 +125,10 @@ def constants(state: State) -> str:
     rows, never_varied = tried_constants(state)
     table = layout.table("Constants: the values that the newest experiments tried", COLUMNS, rows, 4_000)
     untried = f"Never varied: {line(', '.join(never_varied), 1_000)}." if never_varied else ""
-    return "\n".join(filter(None, (table, untried)))
+    ranges = state.session.ranges
+    fixed = [f"{name} ({knob_words(ranges[name])})" for name in ranges if ranges[name].pinned or ranges[name].set_by]
+    settings = f"Set by hand: {line('; '.join(fixed), 1_000)}." if fixed else ""
+    return "\n".join(filter(None, (table, untried, settings)))
 
 
 def findings(state: State, summary: str) -> str:

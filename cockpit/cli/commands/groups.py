@@ -32,8 +32,8 @@ GROUPS = (
     Group(
         "steer",
         (
-            "propose", "ablate", "hold", "resume", "move", "rerun", "promote", "kill", "early", "say", "interrupt",
-            "finding", "phase", "stop",
+            "propose", "ablate", "hold", "resume", "move", "rerun", "promote", "kill", "early", "knob", "say",
+            "interrupt", "finding", "phase", "stop",
         ),
         "cockpit propose DEPTH=6,8 MATRIX_LR=0.03,0.05",
     ),

@@ -29,6 +29,8 @@ from cockpit.core.events import (
 )
 from cockpit.core.fold.conversation import say
 from cockpit.core.fold.handlers import Handlers
+from cockpit.core.knob_events import KnobSet
+from cockpit.core.knobs import knob_words
 from cockpit.core.model import DECISIONS, Cluster
 from cockpit.core.state import AskState, State, converses
 
@@ -133,6 +135,14 @@ def _early_stopping_set(state: State, event: EarlyStoppingSet) -> None:
     state.early_stops.on = event.on
     text = "hopeless runs are ended early from now on" if event.on else "every run runs to its end from now on"
     say(state, event.at, event.author, text, "news")
+
+
+def _knob_set(state: State, event: KnobSet) -> None:
+    """Set it in the session's ranges, by its name there: every proposer reads them."""
+    ranges = dict(state.session.ranges)
+    ranges[event.knob] = msgspec.structs.replace(event.range, set_by=event.author)
+    state.session = msgspec.structs.replace(state.session, ranges=ranges)
+    say(state, event.at, event.author, f"{event.knob}: {knob_words(event.range)}", "news")
 
 
 def _baseline_replaced(state: State, event: BaselineReplaced) -> None:
@@ -241,6 +251,7 @@ HANDLERS: Handlers = {
     BudgetSet: _budget_set,
     CapReached: _cap_reached,
     EarlyStoppingSet: _early_stopping_set,
+    KnobSet: _knob_set,
     BaselineReplaced: _baseline_replaced,
     Held: _held,
     Resumed: _resumed,

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
@@ -176,11 +177,16 @@ class LocalFleet:
             command.insert(at, str(EXPORT.resolve()))
         own_temporary(self._wall, source, environment)
         readable = *environment_paths(command), EXPORT.resolve(), *self._data(job), *data_folders(environment)
-        rooms = Rooms(source, readable, self._access.network, start=start, hidden=_hidden(source, environment))
+        fixed = tuple(start / path for path in job.protected)
+        make_read_only(fixed)
+        rooms = Rooms(
+            source, readable, self._access.network, start=start, hidden=_hidden(source, environment), fixed=fixed
+        )
         return {
             "name": job.name,
             "source": str(start),
             "script": job.script,
+            "hashed": list(job.hashed),
             "writable": str(source),
             "log_path": str(job.log_path.absolute()),
             "environment": environment,
@@ -307,6 +313,13 @@ class LocalFleet:
 def _hidden(source: Path, environment: dict[str, str]) -> tuple[Path, ...]:
     """Return the folders that a run must not see: its session, and the sealed shards beside the data."""
     return tuple(path.resolve() for path in (source.parent.parent, *sealed_folders(environment)) if path.is_absolute())
+
+
+def make_read_only(paths: Iterable[Path]) -> None:
+    """Take the right to write from protected files, where the wall cannot; their hashes prove that they stayed."""
+    for path in paths:
+        if path.is_file() and not path.is_symlink():
+            path.chmod(path.stat().st_mode & ~0o222)
 
 
 def _folder(job: Job) -> Path:

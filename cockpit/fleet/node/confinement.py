@@ -68,6 +68,8 @@ class Rooms(NamedTuple):
     """Folders that it must not see, also where one of the readable ones holds them."""
     shared_memory: bool = True
     """Behind Landlock /dev/shm is this machine's; behind bubblewrap it is the run's own."""
+    fixed: tuple[Path, ...] = ()
+    """Files in `folder` that bubblewrap makes read-only. Landlock has no exceptions inside a writable folder."""
     start: Path | None = None
     """The folder that the command starts in, inside `folder`; None for `folder` itself."""
 
@@ -171,7 +173,10 @@ def _bubblewrap(rooms: Rooms) -> list[str]:
     for path in rooms.readable:
         if _is_below(path, hidden):
             arguments += ["--ro-bind-try", str(path), str(path)]
-    return [*arguments, "--bind", str(rooms.folder), str(rooms.folder), "--chdir", str(rooms.start or rooms.folder)]
+    arguments += ["--bind", str(rooms.folder), str(rooms.folder)]
+    for path in rooms.fixed:
+        arguments += ["--ro-bind", str(path), str(path)]
+    return [*arguments, "--chdir", str(rooms.start or rooms.folder)]
 
 
 def _rules(rooms: Rooms) -> dict[str, object]:

@@ -141,7 +141,7 @@ def carry_out(folder: str, tell_start: "Callable[[dict[str, object]], None]") ->
     fcntl.flock(started, fcntl.LOCK_EX)  # the kernel lets go of it, however this ends
     with open(os.path.join(folder, "job.json"), encoding="utf-8") as file:
         job = json.load(file)
-    before = evidence(job["source"], job["script"])
+    before = evidence(job["source"], [job["script"], *job.get("hashed", ())])
     if job.get("scorer"):
         keep_code(job["source"], folder)
     if job.get("score_command"):
@@ -161,7 +161,7 @@ def carry_out(folder: str, tell_start: "Callable[[dict[str, object]], None]") ->
         ended |= {"reason": LOST, "message": "the disk that holds its log was full while it ran"}
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     sampled_s = float(str(ended.pop("sampled_s", 0.0)))  # the kernel counts no child whose parent ignores its end
-    after = evidence(job["source"], job["script"])
+    after = evidence(job["source"], [job["script"], *job.get("hashed", ())])
     rescore = score(job, folder, cancelled) if job.get("scorer") and ended["exit_code"] == 0 else None
     scored = None
     if job.get("score_command") and ended["reason"] == EXITED and ended["exit_code"] == 0:
@@ -481,14 +481,14 @@ def end_group(group: int, number: int) -> None:
         os.killpg(group, number)
 
 
-def evidence(source: str, script: str) -> "dict[str, tuple[str, tuple[int, ...]]]":
-    """Return the script and the Python files at the top of a run's folder: name to (sha256, marks of a write).
+def evidence(source: str, named: "list[str]") -> "dict[str, tuple[str, tuple[int, ...]]]":
+    """Return the named files and the Python files at the top of a run's folder: name to (sha256, marks of a write).
 
     A write changes a file's ctime, which cannot be set: code that was edited and restored is found by it.
     """
     found: dict[str, tuple[str, tuple[int, ...]]] = {}
     with contextlib.suppress(OSError):
-        for name in sorted({script, *(name for name in os.listdir(source) if name.endswith(".py"))}):
+        for name in sorted({*named, *(name for name in os.listdir(source) if name.endswith(".py"))}):
             path = os.path.join(source, name)
             with contextlib.suppress(OSError):
                 with open(path, "rb") as file:

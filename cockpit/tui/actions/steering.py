@@ -7,6 +7,7 @@ from cockpit.control.values import BadArgument
 from cockpit.control.verbs import VERBS, Verb, verb
 from cockpit.core.model import EndMode, Mode
 from cockpit.decide.early_stopping import early_stopping_summary
+from cockpit.read.knobs import knobs_summary
 from cockpit.read.listeners import listener_words
 from cockpit.tui.actions import pages
 from cockpit.tui.actions.effects import (
@@ -137,6 +138,12 @@ def _early(here: Here, words: str) -> Effects:
     return (Note(summary),)
 
 
+def _knob(here: Here, words: str) -> Effects:
+    if words:
+        return effects_of_verb(verb("knob"), here, words)
+    return (Note(knobs_summary(here.state)),)
+
+
 def _say(here: Here, words: str) -> Effects:
     if not words:
         return (FocusSay(),)
@@ -231,6 +238,7 @@ _KEYED: tuple[Action, ...] = (
     _action("interrupt", applies=_idle, keys=("escape",), places=frozenset({"talk"}), footer=4),
     _action("envelope", run=_envelope),
     _action("early", run=_early),
+    _action("knob", run=_knob),
     _action("ablate", applies=_not_ablatable),
     _action("end", "end session", run=_end, keys=("E",)),
 )  # fmt: skip

@@ -5,6 +5,7 @@ from textual.containers import Horizontal
 from textual.strip import Strip
 
 from cockpit.core.curves import points_of
+from cockpit.core.knobs import knob_words
 from cockpit.core.metric import Metric, precise
 from cockpit.core.model import Attempt, AttemptStatus, Experiment
 from cockpit.core.state import State, constants_of
@@ -263,7 +264,8 @@ def constant_lines(state: State, known: Experiment) -> list[tuple[str, Ink]]:
     mine = constants_of(state, known.id)
     names = [name for name in mine if mine[name] != baseline.get(name) or mine[name] != base.get(name)]
     if not names:
-        return [("none: it is the baseline's train.py" + (" with a patch" if known.change.edits else ""), "dim")]
+        code = "none: it is the baseline's code" + (" with a patch" if known.change.edits else "")
+        return [(code, "dim"), *_settings(state)]
     wide = max(len(name) for name in names)
 
     def word(constants: dict[str, object], name: str) -> str:
@@ -273,4 +275,10 @@ def constant_lines(state: State, known: Experiment) -> list[tuple[str, Ink]]:
     for name in names:
         there = "  ".join(f"{word(dict(constants), name):>14}" for constants in (baseline, base, mine))
         lines.append((f" {name:{wide}}  {there}", "key" if mine.get(name) != base.get(name) else "text"))
-    return lines
+    return [*lines, *_settings(state)]
+
+
+def _settings(state: State) -> list[tuple[str, Ink]]:
+    """Return a line for each knob that was set during the session."""
+    by_hand = [(name, one) for name, one in state.session.ranges.items() if one.set_by]
+    return [(f" {name}: {knob_words(one)} (set by {one.set_by})", "dim") for name, one in by_hand]

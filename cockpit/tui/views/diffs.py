@@ -15,8 +15,8 @@ def diff_lines(state: State, experiment: Experiment) -> list[Line]:
     """Return the unified diff against the experiment's base."""
     base = state.experiments.get(experiment.base)
     if base is None:
-        return [(f"the unchanged {state.session.script}", "dim")]
-    text = _diff_of(state.session.repo, state.session.name, state.session.script, base.commit, experiment.commit)
+        return [(f"the unchanged {' and '.join(state.session.editable)}", "dim")]
+    text = _diff_of(state.session.repo, state.session.name, state.session.editable, base.commit, experiment.commit)
     if text:
         return [(line, _ink(line)) for line in text.splitlines()]
     return change_lines(state, experiment)
@@ -31,14 +31,14 @@ def change_lines(state: State, experiment: Experiment) -> list[Line]:
             lines.append((f"-{name} = {value(base[name])}", "bad"))
         lines.append((f"+{name} = {value(level)}", "good"))
     for edit in experiment.change.edits:
-        lines.append(("@@", "info"))
+        lines.append((f"@@ {edit.path}".rstrip(), "info"))
         lines.extend((f"-{line}", "bad") for line in edit.search.split("\n"))
         lines.extend((f"+{line}", "good") for line in edit.replace.split("\n"))
     return lines or [("nothing is changed: it is its base again", "dim")]
 
 
 @lru_cache(128)
-def _diff_of(repo: str, session: str, script: str, base_commit: str, commit: str) -> str:
+def _diff_of(repo: str, session: str, files: tuple[str, ...], base_commit: str, commit: str) -> str:
     """Empty where the repository or the commits cannot be read: a watcher may have the ledger alone."""
     if not Path(repo).is_dir():
         return ""
@@ -47,7 +47,7 @@ def _diff_of(repo: str, session: str, script: str, base_commit: str, commit: str
     from cockpit.variant.store import VariantStore
 
     try:
-        store = VariantStore(Path(repo), session, script=script)
+        store = VariantStore(Path(repo), session, files=files)
         try:
             return store.diff(base_commit, commit)
         finally:

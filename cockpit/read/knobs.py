@@ -1,0 +1,78 @@
+"""The knobs of a session: which ones search varies, in which range, and why it leaves the others alone."""
+
+from typing import NamedTuple
+
+from cockpit.core.knobs import KnobRange, knob_words
+from cockpit.core.model import Value
+from cockpit.core.state import State, constants_of
+from cockpit.science.knob_names import exclusion
+from cockpit.science.search_space import Choice, Dimension, Ladder, Real, search_space
+
+LADDER_SHOWN = 5
+"""Rungs of a ladder that are written out; of a longer one, the ends."""
+
+
+class KnobRow(NamedTuple):
+    name: str
+    value: Value
+    """The incumbent's."""
+    varied: str
+    """The values that search draws from, in words; empty where it leaves the knob alone."""
+    reason: str
+    """Why search leaves it alone; empty where it varies it."""
+    set_by: str
+
+
+def knob_rows(state: State) -> list[KnobRow]:
+    """Return a row for each knob, those that search varies first, in the order of the code."""
+    constants = constants_of(state, state.incumbent) if state.incumbent else dict(state.session.constants)
+    ranges = state.session.ranges
+    space = search_space(state.session.constants, ranges)
+    rows = []
+    for name, value in constants.items():
+        given = ranges.get(name, KnobRange())
+        varied = _words(space[name]) if name in space else ""
+        rows.append(KnobRow(name, value, varied, "" if varied else reason_of(name, given), given.set_by))
+    return sorted(rows, key=lambda row: not row.varied)
+
+
+def reason_of(name: str, given: KnobRange) -> str:
+    """Return why search leaves a knob alone."""
+    if given.pinned:
+        return knob_words(given)
+    return given.excluded or exclusion(name) or "its name does not tell a range"
+
+
+def _words(dimension: Dimension) -> str:
+    match dimension:
+        case Real(low, high):
+            return f"{low:g} to {high:g}"
+        case Ladder(rungs) if len(rungs) > LADDER_SHOWN:
+            return f"{rungs[0]:g} to {rungs[-1]:g} in {len(rungs)} steps"
+        case Ladder(rungs):
+            return ", ".join(f"{rung:g}" for rung in rungs)
+        case Choice(options):
+            return ", ".join(str(option) for option in options)
+
+
+def knobs_summary(state: State) -> str:
+    """Return how many knobs search varies, and those that were set by hand, in a sentence."""
+    rows = knob_rows(state)
+    by_hand = [f"{row.name} {row.varied or row.reason} ({row.set_by})" for row in rows if row.set_by]
+    said = f"search varies {sum(bool(row.varied) for row in rows)} of {len(rows)} knobs"
+    return f"{said}; set by hand: {'; '.join(by_hand)}" if by_hand else f"{said}; `:knob NAME SETTING` changes that"
+
+
+def knob_table(state: State) -> list[str]:
+    """Return the knobs as lines of text: those that search varies, then the others with the reason."""
+    rows = knob_rows(state)
+    if not rows:
+        return ["the code has no literals with a name, so there are no knobs"]
+    name_width = min(40, max(len(row.name) for row in rows))
+    varied = [row for row in rows if row.varied]
+    lines = [f"search varies {len(varied)} of {len(rows)} knobs; `cockpit knob NAME SETTING` changes that"]
+    for row in rows:
+        by = f" (set by {row.set_by})" if row.set_by else ""
+        said = row.varied or f"not searched: {row.reason}"
+        lines.append(f"  {row.name:{name_width}}  {row.value!s:>12.30}  {said}{by}")
+    return lines

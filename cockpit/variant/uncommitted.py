@@ -1,0 +1,54 @@
+"""Changes in the person's checkout that are not committed: those that a baseline takes, and those that it leaves."""
+
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+from cockpit.variant.errors import VariantError, shown
+from cockpit.variant.tree import Entry, is_file
+
+
+def changed_on_disk(path: Path, entry: Entry | None, blob: Callable[[str], bytes], optional: bool) -> bytes | None:
+    """Return the bytes of a file that differs on disk from its entry in the commit; None where it does not.
+
+    `blob` reads an object of git. Raises VariantError for a file that is missing, unless it is `optional`, for one that
+    the commit lacks, and for a link or a folder.
+    """
+    folder, name = path.parent, path.name
+    try:
+        data = path.read_bytes() if path.exists() else None
+    except OSError as error:
+        raise VariantError(f"{path} cannot be read: {error.strerror}.") from error
+    if entry is None:
+        if data is None and optional:
+            return None
+        if data is None:
+            raise VariantError(f"There is no {name} in {folder}; name a repository that has one with --repo.")
+        raise VariantError(
+            f"{name} is not in the last commit of {folder}: run `git add {name}` and `git commit` there."
+        )
+    if not is_file(entry):
+        raise VariantError(f"{name} in {folder} is a link or a folder; it must be a plain file.")
+    if data is None:
+        raise VariantError(f"{name} was deleted from {folder}: bring it back with `git restore {name}`.")
+    committed = blob(entry.id)
+    # A checkout may end lines in CR LF where the commit has LF: git did that, not the person.
+    return None if committed in (data, data.replace(b"\r\n", b"\n")) else data
+
+
+def note_on(status: str, stored: Sequence[str], taken: Collection[str], script: str) -> str:
+    """Return the sentences about uncommitted changes, given the output of `git status --porcelain`.
+
+    `stored` are the files that the baseline takes from disk, `taken` the paths that it looks at.
+    """
+    others = [line[3:] for line in status.splitlines() if line[3:] not in taken]
+    sentences = []
+    if stored:
+        verb = "has" if len(stored) == 1 else "have"
+        sentences.append(
+            f"{' and '.join(stored)} {verb} changes that are not committed; the baseline was taken from disk, and your "
+            f"checkout was not touched."
+        )
+    if others:
+        listed = ", ".join(shown(name) for name in others[:3]) + (", …" if len(others) > 3 else "")
+        sentences.append(f"Other uncommitted changes ({listed}) are not part of it: commit what {script} needs.")
+    return " ".join(sentences)

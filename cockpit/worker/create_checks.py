@@ -1,0 +1,44 @@
+"""Checks of a new session's settings against its fleet and its repository."""
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from cockpit.core.metric import DEFAULT_NAME, VAL_BPB, Metric
+from cockpit.core.model import FleetSpec
+from cockpit.session.research_settings import DEFAULT_FILES, files_of
+from cockpit.session.settings import Settings
+from cockpit.variant.store import VariantStore
+from cockpit.worker.create_error import CreateError
+
+
+def is_val_bpb(metric: Metric) -> bool:
+    """Tell if the metric is autoresearch's, as autoresearch prints it, with or without limits beside it."""
+    return msgspec.structs.replace(metric, progress="", loss="", constraints=(), tie_breaks=()) == VAL_BPB
+
+
+def check_files(settings: Settings) -> None:
+    """Refuse files that the fleet could not run or hash: a task file starts train.py, and so does the simulation."""
+    files, is_local = files_of(settings.research), settings.session.fleet == "local"
+    if files != DEFAULT_FILES and not is_local:
+        raise CreateError(f"[research] files: only runs on this machine change {', '.join(files)}: use --fleet local")
+    if settings.research.protected and not is_local:
+        raise CreateError("[research] protected: only runs on this machine are hashed file by file: use --fleet local")
+
+
+def check_metric(metric: Metric, spec: FleetSpec) -> None:
+    """Refuse what the fleet could not do with the metric."""
+    if spec.simulated and not is_val_bpb(metric):
+        raise CreateError(f"a simulated fleet measures {DEFAULT_NAME} alone: leave the settings of the metric out")
+    if metric.score_command and spec.kind != "local":
+        raise CreateError("[research] score_command scores runs on this machine alone: use --fleet local")
+
+
+def check_score_command(store: VariantStore, repo: Path, words: tuple[str, ...]) -> None:
+    """Refuse a score command whose files experiments may edit, or git does not store."""
+    for word in words:
+        if os.path.normpath(word) in store.files:
+            raise CreateError(f"[research] score_command runs {word}, which experiments edit: name another file")
+        if (repo / word).is_file() and not Path(word).is_absolute() and not store.is_tracked(word):
+            raise CreateError(f"[research] score_command: git does not store {word}: `git add {word}`, then commit")
