@@ -103,7 +103,7 @@ class Guesser:
         confine = self._research.confine
         return msgspec.structs.replace(
             self._research,
-            files=(guess.file.value,),
+            files=self._research.files if guess.file.evidence == GIVEN else (guess.file.value,),
             command=shlex.join(words),
             metric=self._research.metric if guess.metric.evidence == GIVEN else guess.metric.value,
             direction=self._research.direction if guess.direction.evidence == GIVEN else str(guess.direction.value),

@@ -54,6 +54,17 @@ def test_yes_takes_the_guess_once_a_trial_run_has_shown_the_metric(place: Path) 
     assert "trial" not in git(repo, "for-each-ref")
 
 
+def test_files_that_were_given_stay_all_of_them(place: Path) -> None:
+    repo = made(place)
+    (repo / "cfg.yaml").write_text("width: 8\n")
+    git(repo, "add", ".")
+    git(repo, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "configuration")
+    done = cockpit(place, *NEW, "--yes", "--files", "main.py", "--files", "cfg.yaml", cwd=repo)
+    assert done.returncode == 0, done.stderr
+    session = session_of(SessionFolder(place / "sessions" / "night"))
+    assert session.editable == ("main.py", "cfg.yaml") and session.constants == {"LR": 0.1, "width": 8}
+
+
 def test_two_likely_metrics_are_refused_by_their_flags(place: Path) -> None:
     repo = made(place, SCRIPT + 'print("test_acc:", LR)\n')
     said = refusal(cockpit(place, *NEW, "--yes", cwd=repo))
