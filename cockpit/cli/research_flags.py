@@ -8,11 +8,13 @@ from cockpit.cli.arguments import amount, seed
 from cockpit.session.research_settings import Row, listed, rows
 
 HEADINGS = {
-    "a repository of yours": ("files", "command", "metric", "direction", "time_budget_s", "time_limit_s", "seed_by"),
+    "a repository of yours": (
+        "files", "protected", "command", "metric", "direction", "time_budget_s", "time_limit_s", "seed_by",
+    ),
     "the output of a run": ("pattern", "progress", "loss", "constraints", "score_command"),
     "the surroundings of a run": ("setup", "confine", "network", "readable", "env", "links", "gpus_per_run"),
     "checks and files of a run": ("rescore", "artifacts", "artifacts_mb"),
-}
+}  # fmt: skip
 """The headings of `cockpit new --help`, each with its rows."""
 
 
