@@ -53,7 +53,7 @@ def new(
 
 def _made_ready(where: Path, configured: Settings, yes: bool) -> tuple[Settings, str]:
     """Return the settings with what was guessed, and the Python of the repository's own environment, made if needed."""
-    from cockpit.cli import guessing, trying
+    from cockpit.cli import guessing
     from cockpit.worker import create, interpreter
 
     command = create.command_words("setup", configured.research.setup)
@@ -67,7 +67,12 @@ def _made_ready(where: Path, configured: Settings, yes: bool) -> tuple[Settings,
         own = interpreter.find_interpreter(where, setup.environment)
     for sentence in filter(None, (own.told, own.trouble)):
         print(sentence)
-    if own.python or command:
+    needs_setup = bool(setup.command) and not setup.is_done and bool(own.python or command)
+    if guesser is None and not needs_setup:
+        return configured, own.python
+    from cockpit.cli import trying  # loads the fleet
+
+    if needs_setup:
         trying.make_ready(setup, where)
     if guesser is None:
         return configured, own.python

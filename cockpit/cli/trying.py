@@ -20,9 +20,7 @@ from cockpit.worker.trial_run import TRIAL_S, Trial, TrialJob, try_run
 
 
 def make_ready(setup: Setup, repo: Path) -> None:
-    """Run the set-up unless this machine has had it, and print its output. Raises SetupError."""
-    if not setup.command or setup.is_done:
-        return
+    """Run the set-up, and print its output. Raises SetupError."""
     print(f"setup, once on this machine: {shlex.join(setup.command)}", file=sys.stderr, flush=True)
     store = VariantStore(repo, "setup")
     try:
