@@ -15,6 +15,8 @@ BY_COMMAND = "scored after its run by the session's score command"
 BY_ITSELF = "scored by its own run"
 RESCORED, SELF_SCORED, COMMAND_SCORED, FAILED_PROBE = "rescored", "self-scored", "command-scored", "failed a probe"
 UNCONFINED = "unconfined"
+MARKS = {RESCORED: "✓", COMMAND_SCORED: "✓", SELF_SCORED: "?", FAILED_PROBE: "✗"}
+"""The mark of each origin of a score, for tables without room for the word."""
 
 
 def unchecked(state: State) -> list[str]:
@@ -66,6 +68,11 @@ def origin_of(state: State, experiment: Experiment) -> str:
     own_word = COMMAND_SCORED if state.session.metric.score_command else SELF_SCORED
     said = own_word if newest is None or newest.trouble else checked
     return said if all(run.wall not in ("", UNCONFINED) for run in runs) else f"{said}, {UNCONFINED}"
+
+
+def origin_mark(state: State, experiment: Experiment) -> str:
+    """Return the mark of the origin of the experiment's score; empty where `origin_of` is."""
+    return MARKS.get(origin_of(state, experiment).partition(",")[0], "")
 
 
 def _rescore_of(runs: list[Attempt]) -> Rescore | None:

@@ -19,6 +19,9 @@ MEANINGS: dict[str, str] = {
     "manual, copilot, autopilot": (
         "who decides: the person; the agent proposes and the person approves; the agent within the envelope"
     ),
+    "rescored, self-scored": (
+        "the score was computed outside its run (✓), or is the word of its own run (?); ✗ failed a probe"
+    ),
     "envelope": "what autopilot may do unasked: dollars, GPU-hours, wave size, kinds of edit",
     "filler": "pre-approved work for a cluster that would otherwise idle",
     "ledger": "the append-only record of all of it",

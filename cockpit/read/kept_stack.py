@@ -13,6 +13,7 @@ from cockpit.core.state import Incumbency, State
 from cockpit.decide.budget import accounts
 from cockpit.decide.kept_changes import WITHOUT, unablated
 from cockpit.read.changes import change_steps
+from cockpit.read.checks import origin_of
 from cockpit.read.costs import run_usd
 from cockpit.read.effects import gain_of, is_clear
 from cockpit.read.scores import kept_estimate, kept_experiments
@@ -37,6 +38,8 @@ class KeptChange(msgspec.Struct, frozen=True):
     """Its valid runs in all classes."""
     runs_usd: float
     """Dollars of all runs that ended since the keep before it, or since the beginning."""
+    origin: str
+    """How its score came to be, as `origin_of` words it."""
     ablation: str
     """The result of leaving the change out of the incumbent again, in a clause; empty where no ablation is due."""
 
@@ -124,6 +127,7 @@ def _kept(state: State, step: Incumbency, usd: float, ablation: str) -> KeptChan
         estimate=kept_estimate(state, experiment.id),
         runs=sum(len(scores) for scores in experiment.scores.values()),
         runs_usd=usd,
+        origin=origin_of(state, experiment),
         ablation=ablation,
     )
 

@@ -13,7 +13,7 @@ from cockpit.decide.early_stopping import early_stopping_summary
 from cockpit.decide.evidence import noise_of
 from cockpit.decide.kept_changes import unablated_summary
 from cockpit.read.changes import change_words
-from cockpit.read.checks import checks_of, unchecked
+from cockpit.read.checks import checks_of, origin_of, unchecked
 from cockpit.read.counterfactual import Best, OneGpu, best_so_far, one_gpu
 from cockpit.read.effects import effects_of
 from cockpit.read.kept_stack import KeptChange, Stack, stack_of
@@ -50,6 +50,8 @@ class Kept(msgspec.Struct, frozen=True):
 class BestVariant(msgspec.Struct, frozen=True):
     experiment: str
     what: str
+    origin: str
+    """How its scores came to be, as `origin_of` words it."""
     scores: dict[str, list[float]]
     changed: tuple[tuple[str, Value | None, Value], ...]
     """(constant, the baseline's value, its own) of each constant that differs; None for a new constant."""
@@ -68,6 +70,8 @@ class WaveReport(msgspec.Struct, frozen=True):
     kept: int
     best: str
     best_score: Score | None
+    best_origin: str
+    """How that score came to be."""
     best_difference: Difference | None
     """The best arm's difference to the wave's base."""
     effects: FactorEffects
@@ -98,6 +102,7 @@ class Contents(msgspec.Struct, frozen=True):
     hardware: str
     """The class that comparisons are made in. The best line and the baseline's score are of this class."""
     baseline: Score | None
+    baseline_origin: str
     best: BestVariant | None
     charts: list[Chart]
     line: list[Best]
@@ -146,6 +151,7 @@ def contents(state: State, now: float) -> Contents:
         counts=counts(state),
         hardware=hardware,
         baseline=score_of(state, state.baseline, hardware),
+        baseline_origin=origin_of(state, state.experiments[state.baseline]) if state.baseline else "",
         best=_best(state, kept),
         charts=charts(state, alone.best if alone else (), hours),
         line=line,
@@ -190,7 +196,8 @@ def _best(state: State, kept: list[Kept]) -> BestVariant | None:
     before = state.session.constants
     changed = tuple((name, before.get(name), new) for name, new in constants.items() if before.get(name) != new)
     mine = next((one for one in kept if one.experiment == experiment.id), None)
-    return BestVariant(experiment.id, change_words(experiment), experiment.scores, changed, constants, mine)
+    words, origin = change_words(experiment), origin_of(state, experiment)
+    return BestVariant(experiment.id, words, origin, experiment.scores, changed, constants, mine)
 
 
 def _fleet(state: State) -> str:
@@ -212,6 +219,7 @@ def _wave(state: State, wave: Wave) -> WaveReport:
         kept=sum(arm.status is ExperimentStatus.KEPT for arm in arms),
         best=best,
         best_score=score_of(state, best) if best else None,
+        best_origin=origin_of(state, state.experiments[best]) if best else "",
         best_difference=difference,
         effects=effects,
         bars=bars_of(wave.id, effects),

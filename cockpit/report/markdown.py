@@ -81,10 +81,17 @@ def _gain(found: Contents) -> Iterator[str]:
     if found.best is not None:
         for hardware, scores in found.best.scores.items():
             mean = precise(found.metric.value(sum(scores) / len(scores)))
-            rows.append((f"{found.metric.name} on {hardware}", mean, f"{count(len(scores), 'run')}, as measured"))
+            rows.append(
+                (
+                    f"{found.metric.name} on {hardware}",
+                    mean,
+                    f"{count(len(scores), 'run')}, {found.best.origin or 'as measured'}",
+                )
+            )
     if found.baseline is not None:
         mean = precise(found.metric.value(found.baseline.mean))
-        rows.append((f"baseline on {found.baseline.hardware}", mean, count(found.baseline.runs, "run")))
+        said = ", ".join(filter(None, (count(found.baseline.runs, "run"), found.baseline_origin)))
+        rows.append((f"baseline on {found.baseline.hardware}", mean, said))
     each = found.stack.usd_per_milli
     per_milli = f"; {money(each)} for each thousandth of {found.metric.name}" if each else ""
     rows.append(("cost", money(found.books.total_usd), f"{found.books.gpu_hours:.2f} GPU-hours{per_milli}"))
@@ -103,7 +110,7 @@ def _kept(found: Contents) -> Iterator[str]:
         yield f"The last {min(KEPT_AT_MOST, len(found.kept))}; {left_out} earlier ones are in the report."
         yield ""
     yield from _table(
-        ("experiment", "change", "gain", "90% interval", "runs", "certificate"),
+        ("experiment", "change", "gain", "90% interval", "runs", "scored", "certificate"),
         [_kept_row(found, kept) for kept in found.kept[-KEPT_AT_MOST:]],
     )
 
@@ -112,7 +119,14 @@ def _kept_row(found: Contents, kept: Kept) -> Sequence[str]:
     estimate = kept.change.estimate
     runs = ", ".join(f"{len(scores)} {hardware}" for hardware, scores in kept.scores.items())
     gain = (_mean(found, estimate), _interval(found, estimate)) if estimate else ("–", "none")
-    return (kept.experiment, kept.change.change, *gain, runs, kept.certificate[:16] or "none")
+    return (
+        kept.experiment,
+        kept.change.change,
+        *gain,
+        runs,
+        kept.change.origin or "–",
+        kept.certificate[:16] or "none",
+    )
 
 
 def _best(found: Contents, diff: str | None) -> Iterator[str]:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from cockpit.core.model import ClusterSpec
+from cockpit.core.model import ClusterSpec, RunAccess
+from cockpit.core.rescore import Scoring
 from cockpit.fleet.base import ClusterEnded, ClusterReady, ClusterTrouble, Expected, Job, JobEnded, JobStarted, Report
 from cockpit.fleet.run_log import RunLog
 from cockpit.fleet.sky.client import SkyClient
@@ -64,7 +65,8 @@ class LabNight:
 
     def open(self) -> None:
         """Open the fleet, as a new worker does."""
-        sky = SkyClient(self.root / "experiment.yaml", self.session, "", {}, self._idle_minutes)
+        access = RunAccess(confine=True)
+        sky = SkyClient(self.root / "experiment.yaml", self.session, "", {}, self._idle_minutes, access=access)
         self.wake = threading.Event()
         parts = SkyParts(
             sky=sky,
@@ -117,15 +119,24 @@ class LabNight:
         """Wait for a job to start."""
         self.until(lambda: any(report.job == name for report in self.of(JobStarted)))
 
-    def job(self, name: str, cluster: str, train: str, limit_s: float = 120.0) -> Job:
+    def job(
+        self,
+        name: str,
+        cluster: str,
+        train: str,
+        limit_s: float = 120.0,
+        prepare: str = "",
+        environment: dict[str, str] | None = None,
+        rescore: Scoring = Scoring.NONE,
+    ) -> Job:
         """Submit `train` as an attempt's train.py."""
         source = self.root / "runs" / name
         source.mkdir(parents=True)
         (source / "train.py").write_text(train)
-        (source / "prepare.py").write_text("")
-        job = Job(
-            name, cluster, source, self.root / "logs" / f"{name}.log", {"EXPERIMENT_ID": name, "SEED": "1"}, (), limit_s
-        )
+        (source / "prepare.py").write_text(prepare)
+        own = {"EXPERIMENT_ID": name, "SEED": "1"} | (environment or {})
+        log = self.root / "logs" / f"{name}.log"
+        job = Job(name, cluster, source, log, own, (), limit_s, rescore=rescore)
         self.jobs[name] = job
         self.fleet.submit(job)
         return job

@@ -3,17 +3,31 @@
 The tests share one night's clusters: bringing one up takes a minute. Each has job names of its own.
 """
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cockpit.core.model import ClusterSpec, Outcome
-from cockpit.fleet.base import ClusterEnded, ClusterReady, ClusterTrouble, ClusterWaits, JobEnded, JobSubmitted
+from cockpit.core.rescore import Scoring
+from cockpit.fleet.base import (
+    ClusterEnded,
+    ClusterReady,
+    ClusterTrouble,
+    ClusterWaits,
+    JobEnded,
+    JobStarted,
+    JobSubmitted,
+)
 from cockpit.fleet.sky.log import LINE_BYTES
 from cockpit.fleet.sky.probe import LOST_AFTER_S
+from tests.fleet.test_sky_rescore import RUN
 from tests.lab.cluster import Lab
 from tests.lab.fleets import PRINTS_A_SCORE, TASK, LabNight
+from tests.scoring.conftest import MODEL, ROOT, environment
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 slow = pytest.mark.lab_slow
@@ -36,8 +50,10 @@ def score(number: int, seconds: int = 1) -> str:
 
 
 def measured(night: LabNight, name: str) -> float:
-    log = night.log(name)
-    verdict = log.verdict(None, *(log.started or ("", "")))
+    log, end = night.log(name), night.ended(name)[name]
+    assert end.evidence is not None
+    code = end.evidence.before["train.py"], end.evidence.before["prepare.py"]
+    verdict = log.verdict(end.exit_code, *code, evidence=end.evidence)
     assert verdict.outcome is Outcome.VALID, verdict.message
     assert verdict.metrics is not None
     return verdict.metrics.score
@@ -46,6 +62,30 @@ def measured(night: LabNight, name: str) -> float:
 def measured_after(night: LabNight, name: str) -> float:
     night.ended(name)
     return measured(night, name)
+
+
+def test_a_run_on_a_node_is_confined_and_scored_there(night: LabNight, lab: Lab) -> None:
+    data = lab.root / "corpus" / "data"
+    own = environment(data) | {"COCKPIT_PYTHON": sys.executable, "COCKPIT_MODEL": "model.pt"}
+    del own["PATH"], own["HOME"]
+    prepare = (ROOT / "prepare.py").read_text()
+    subprocess.run(
+        [sys.executable, "prepare.py", "--corpus", "stdlib"], cwd=ROOT, env=os.environ | own, check=True,
+        capture_output=True, timeout=200,
+    )  # fmt: skip
+    sealed = data.with_name("data-sealed") / "stdlib" / "sealed.jsonl"
+    look = f"print('run:', os.listdir('../..'), os.path.exists({str(sealed)!r}), os.path.exists({str(data)!r}))"
+    train = MODEL.format(body="    pass", load="    pass") + RUN.replace("MORE", look)
+    night.ready("gpu-01")
+    night.job("e099.1", "gpu-01", train, 300.0, prepare, own, Scoring.WHOLE)
+    end = night.ended("e099.1")["e099.1"]
+    (start,) = (report for report in night.of(JobStarted) if report.job == "e099.1")
+    text = night.jobs["e099.1"].log_path.read_text()
+    assert (end.reason, end.exit_code) == ("exited", 0), text
+    assert start.wall in ("bubblewrap", "landlock")
+    assert "run: ['variants'] False True" in text
+    assert end.evidence is not None and end.evidence.rescore is not None
+    assert end.evidence.rescore.trouble == "" and end.evidence.rescore.sealed_bpb > 0
 
 
 def test_a_mixed_fleet_runs_two_waves(night: LabNight) -> None:

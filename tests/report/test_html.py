@@ -155,7 +155,7 @@ def test_a_best_without_an_interval_is_not_called_a_gain() -> None:
 
 def test_every_kept_change_has_its_evidence() -> None:
     text = text_of(html(night(), BEGAN + 1000))
-    assert re.search(r"e0002 ASPECT_RATIO 96 −0.0101 −0.0109 to −0.0093 2 H100 \$0.83 it is better", text)
+    assert re.search(r"e0002 ASPECT_RATIO 96 −0.0101 −0.0109 to −0.0093 2 H100 – \$0.83 it is better", text)
 
 
 def test_a_wave_is_shown_with_who_approved_it_and_what_its_factors_did() -> None:
@@ -261,3 +261,10 @@ def test_an_empty_session_has_a_report_too(tmp_path: Path) -> None:
     state = state_of(sim_session(tmp_path, speed=1.0))
     text = text_of(html(state, state.now))
     assert "Nothing has been kept yet" in text and "Nothing has been measured yet" in text
+
+
+def test_each_score_says_how_it_came_to_be() -> None:
+    text = text_of(html(night(simulated=False), BEGAN + 1000))
+    assert re.search(r"e0002 ASPECT_RATIO 96 −0.0101 −0.0109 to −0.0093 2 H100 self-scored, unconfined \$0.83", text)
+    assert "the unchanged train.py, self-scored, unconfined" in text
+    assert "best: e0002 with 0.9901 on H100 (self-scored, unconfined)" in text

@@ -6,6 +6,7 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from cockpit.core.rescore import Rescore
 from cockpit.read.scores import kept_experiments
 from cockpit.report.contents import contents
 from cockpit.report.markdown import DIFF_CHARACTERS, markdown, plain
@@ -95,3 +96,15 @@ def test_a_session_without_a_result_has_a_text_too() -> None:
     state = stories.empty().state
     text = markdown(state, 1.0)
     assert "The unchanged train.py has no result yet" in text and "No change was kept." in text
+
+
+def test_each_score_says_how_it_came_to_be() -> None:
+    state = night(simulated=False)
+    text = markdown(state, state.now)
+    (kept,) = re.findall(r"^\| e0002 \|.*$", text, re.MULTILINE)
+    assert "| self-scored, unconfined |" in kept
+    assert "2 runs, self-scored, unconfined" in text
+    for run in state.attempts.values():
+        run.wall, run.rescore = "bubblewrap", Rescore(public_bpb=0.9, passed=("finite",))
+    text = markdown(state, state.now)
+    assert "| rescored |" in text and "2 runs, rescored" in text and "self-scored" not in text

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from cockpit.core.model import Experiment, ExperimentStatus, Wave, WaveStatus
 from cockpit.core.state import State, constants_of
+from cockpit.read.checks import origin_mark
 from cockpit.read.forecasts import LIKELY, ArmForecast, gigabytes, percent
 from cockpit.read.scores import Difference, Score, difference_to_base, score_of
 from cockpit.read.warnings import VERDICTS, MemoryLimits, verdict_words, warning
@@ -35,6 +36,8 @@ class ArmView:
     score: Score | None
     value: str
     """The value of its score in words; empty without a score."""
+    mark: str
+    """The mark of the origin of its score."""
     delta: float | None
     delta_words: str
     crash: str
@@ -74,6 +77,7 @@ def arm_view(
         runs=arm.replicates,
         score=score,
         value=score_words(state.session.metric, score.mean) if score else "",
+        mark=origin_mark(state, arm) if score else "",
         delta=delta.mean if delta else None,
         delta_words=difference_words(state.session.metric, delta.mean) if delta else "",
         crash=percent(forecast.crash) if forecast else "",

@@ -10,6 +10,7 @@ from cockpit.core.model import (
     WaveStatus,
 )
 from cockpit.core.state import State
+from cockpit.read.checks import origin_mark
 from cockpit.read.costs import WaveCost, spent_usd, wave_cost
 from cockpit.read.waves import FINISHED, best_arm, class_beside, wave_word
 from cockpit.tui.figures import difference_words
@@ -35,6 +36,8 @@ class WaveView:
     """That difference in words."""
     best_class: str = ""
     """The class of that difference where it is not the one that comparisons are made in."""
+    best_mark: str = ""
+    """The mark of the origin of its score."""
     spent_usd: float = 0.0
     coming_usd: float = 0.0
     ends_in_s: float = 0.0
@@ -66,6 +69,7 @@ def wave_view(state: State, wave: Wave, now: float) -> WaveView:
         best_delta=delta.mean if delta else None,
         best_words=difference_words(state.session.metric, delta.mean) if delta else "",
         best_class=class_beside(state, delta) if delta else "",
+        best_mark=origin_mark(state, state.experiments[best]) if best else "",
         spent_usd=spent_usd(state, arms, now),
         coming_usd=cost.usd,
         ends_in_s=cost.ends_in_s,

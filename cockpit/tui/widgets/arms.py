@@ -14,6 +14,7 @@ from cockpit.tui.rows import Row, title_row
 from cockpit.tui.views.changes import short_names, short_of
 from cockpit.tui.views.review import GLYPHS, ArmView, arm_view, columns, is_waiting
 from cockpit.tui.widgets.listing import Listing
+from cockpit.tui.widgets.results import MARK_INK
 
 LEAD = 10
 """Cells before the constants: glyph and id."""
@@ -23,7 +24,7 @@ CRASH = 16
 """Cells of `100% [100, 100]` and the blank after it. A score and its difference take as many."""
 
 
-TAIL = 53
+TAIL = 55
 """Cells of the lines, runs, score and difference, and of the interval and the status behind them."""
 
 
@@ -86,7 +87,7 @@ class Arms(Listing):
         if self.forecasts:
             head.put("crash", "dim", CRASH).put("memory", "dim")
         else:
-            head.put(cut(plain(state.session.metric.name), 7), "dim", 8).put("Δ base", "dim", 8)
+            head.put(cut(plain(state.session.metric.name), 9), "dim", 10).put("Δ base", "dim", 8)
         rows = [title_row(width, self.palette, "arms", note, self.has_focus), head.strip()]
         return rows + [self._row(view, widths, width, hardware) for view in views]
 
@@ -136,13 +137,14 @@ class Arms(Listing):
             return row.put(view.warning, "warn").strip()
         elsewhere = view.score is not None and view.score.hardware != hardware
         if view.score is not None and not elsewhere:
-            row.put(view.value, "text", 8)
+            row.put(view.value, "text").put(f" {view.mark}" if view.mark else "", MARK_INK.get(view.mark, "dim"))
+            row.skip(max(0, 10 - width_of(view.value) - (2 if view.mark else 0)))
             row.put(view.delta_words, _ink_of(view.delta), 8)
         else:
-            row.skip(16)
+            row.skip(18)
         if view.score is not None and elsewhere:
             delta = f" {view.delta_words}" if view.delta_words else ""
-            row.put(f"{view.value}{delta} on {plain(view.score.hardware)} ", "info")
+            row.put(f"{view.value}{view.mark and f' {view.mark}'}{delta} on {plain(view.score.hardware)} ", "info")
         memory = view.warning.startswith(("memory", "the same"))
         return row.put(view.warning, "warn" if memory else "dim").strip()
 

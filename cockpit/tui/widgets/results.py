@@ -7,8 +7,9 @@ from textual import events
 from textual.strip import Strip
 
 from cockpit.core.metric import Metric
-from cockpit.core.model import Estimate, ExperimentStatus
+from cockpit.core.model import Estimate, Experiment, ExperimentStatus
 from cockpit.core.state import State
+from cockpit.read.checks import origin_mark, origin_of
 from cockpit.read.effects import against_incumbent, is_clear
 from cockpit.read.result_query import Query, matches
 from cockpit.read.result_rows import SORTS, ResultRow, ResultRows
@@ -22,9 +23,13 @@ from cockpit.tui.widgets.score_plot import MARKED
 
 WIDE_FROM = 90
 """Columns from which a row has the status in words."""
+ORIGIN_FROM = 120
+"""Columns from which a row says in words how its score came to be; in fewer a mark does."""
+ORIGIN = 15
 CLASS_MOST = 10
 INTERVAL = 18
 """Cells of `−0.00060 ± .00021` and the blank behind it."""
+MARK_INK = {"✓": "good", "?": "dim", "✗": "bad"}
 EMPTY = (
     "Each experiment has a row here: its score, how it compares with the incumbent, its runs and its cost.",
     "The baseline is the first.",
@@ -105,7 +110,9 @@ class Results(Listing):
         row = Row(width, self.palette).skip(2)
         columns = [("", "", 7)]
         columns += [("", "status", 11)] if width >= WIDE_FROM else []
-        columns += [("", "class", hardware), ("score", "score", 8), ("", "Δ incumbent", INTERVAL)]
+        columns += [("", "class", hardware), ("score", "score", 10)]
+        columns += [("", "scored", ORIGIN)] if width >= ORIGIN_FROM else []
+        columns += [("", "Δ incumbent", INTERVAL)]
         columns += [("runs", "runs", 5), ("cost", "cost", 8), ("change", "change", 0)]
         for sort, title, cells in columns:
             row.put(title, "focus" if sort and sort == self.sort else "dim", cells)
@@ -120,11 +127,14 @@ class Results(Listing):
         if width >= WIDE_FROM:
             row.put(status_word(state, state.experiments[view.experiment]), ink, 11)
         row.put(plain(view.hardware), "dim", hardware)
-        row.put(score_words(state.session.metric, view.score) if view.score is not None else "", "text", 8)
+        known = state.experiments[view.experiment]
+        self._score(row, state, known, view.score)
+        if width >= ORIGIN_FROM:
+            row.put(origin_of(state, known).partition(",")[0] if view.score is not None else "", "dim", ORIGIN)
         estimate = self._against(state, view.experiment)
         if estimate is not None:
             # The best of many single runs is lucky: only a test makes a difference stand out.
-            tested = state.experiments[view.experiment].test_level > 0 or view.status is ExperimentStatus.KEPT
+            tested = known.test_level > 0 or view.status is ExperimentStatus.KEPT
             words = interval_words(state.session.metric, estimate)
             row.put(words, interval_ink(estimate) if tested else "dim", INTERVAL)
         else:
@@ -132,6 +142,13 @@ class Results(Listing):
         row.put(f"×{view.runs}" if view.runs else "", "dim", 5).put(money(view.usd) if view.usd else "", "dim", 8)
         full = plain(view.change)
         return row.put(full if width_of(full) <= row.left else shorter(state, view), "text").strip()
+
+    def _score(self, row: Row, state: State, known: Experiment, score: float | None) -> None:
+        """Put a score with the mark of its origin."""
+        words = score_words(state.session.metric, score) if score is not None else ""
+        mark = origin_mark(state, known) if words else ""
+        row.put(words, "text").put(f" {mark}" if mark else "", MARK_INK.get(mark, "dim"))
+        row.skip(max(0, 10 - width_of(words) - (2 if mark else 0)))
 
     def _against(self, state: State, name: str) -> Estimate | None:
         wanted = (self.all.version, state.incumbent)

@@ -5,13 +5,14 @@ from textual.strip import Strip
 
 from cockpit.core.metric import Metric
 from cockpit.core.state import State
+from cockpit.read.checks import MARKS
 from cockpit.read.kept_stack import KeptChange, Stack, kept_words, stack_of
 from cockpit.read.wording import estimate_words
 from cockpit.tui.figures import age, clock, count, figure, money
 from cockpit.tui.plain import plain, wrap
 from cockpit.tui.rows import Row, hint_rows
 from cockpit.tui.widgets.listing import Listing
-from cockpit.tui.widgets.results import INTERVAL, interval_ink, interval_words
+from cockpit.tui.widgets.results import INTERVAL, MARK_INK, ORIGIN, interval_ink, interval_words
 
 DETAIL_FROM = 9
 """Rows of the pane from which the selected change is worded in full below the list."""
@@ -66,6 +67,7 @@ class KeptStack(Listing):
     def _head(self, width: int) -> Strip:
         row = Row(width, self.palette).skip(2).put("", width=7).put("at", "dim", 7)
         row.put("gain", "dim", INTERVAL).put("runs", "dim", 5).put("cost", "dim", 9)
+        row.put("scored", "dim", ORIGIN) if width >= ABLATION_FROM else row.skip(2)
         return row.put("change", "dim").strip()
 
     def _row(self, metric: Metric, one: KeptChange, width: int, chosen: bool) -> Strip:
@@ -76,6 +78,11 @@ class KeptStack(Listing):
         else:
             row.skip(INTERVAL)
         row.put(f"×{one.runs}", "dim", 5).put(money(one.runs_usd) if one.runs_usd else "", "dim", 9)
+        origin = one.origin.partition(",")[0]
+        if width >= ABLATION_FROM:
+            row.put(origin, "dim", ORIGIN)
+        else:
+            row.put(MARKS.get(origin, ""), MARK_INK.get(MARKS.get(origin, ""), "dim"), 2)
         if width >= ABLATION_FROM and one.ablation:
             row.put(plain(one.change), "text", row.left - len(one.ablation) - 2)
             return row.end(plain(one.ablation), "dim").strip()
@@ -86,7 +93,7 @@ class KeptStack(Listing):
         one = next((one for one in self._stack.kept if one.experiment == self.selected), None) if self._stack else None
         if one is None:
             return []
-        said = kept_words(state, one.experiment) + (f"; {one.ablation}" if one.ablation else "")
+        said = "; ".join(filter(None, (kept_words(state, one.experiment), one.origin, one.ablation)))
         return [Row(width, self.palette).skip().put(line, "dim").strip() for line in wrap(said, width - 2, 2)]
 
     def on_click(self, event: events.Click) -> None:

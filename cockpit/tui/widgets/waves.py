@@ -13,6 +13,7 @@ from cockpit.tui.theme import Palette
 from cockpit.tui.views.queue import FILLER, FillerView, Queue, queued
 from cockpit.tui.views.waves import WaveView, wave_view
 from cockpit.tui.widgets.listing import Listing
+from cockpit.tui.widgets.results import MARK_INK
 
 EMPTY = (
     "No wave has been proposed yet. Each wave is a question with its arms; those that wait for you are on top.",
@@ -126,7 +127,8 @@ def wave_rows(view: WaveView, question: str, width: int, palette: Palette, selec
         tail = f"{money(view.spent_usd)} + {money(view.coming_usd)}"
     else:
         tail = money(view.spent_usd)
-    best = " ".join(filter(None, (view.best, view.best_words, view.best_class))) if view.best_delta is not None else ""
+    said = (view.best, view.best_words, view.best_mark, view.best_class)
+    best = " ".join(filter(None, said)) if view.best_delta is not None else ""
     room = second.left - len(tail) - len(best) - 3
     if room >= 6:
         second.put(view.shape.within(room), "dim", room)
@@ -134,6 +136,8 @@ def wave_rows(view: WaveView, question: str, width: int, palette: Palette, selec
     if best and len(best) < second.left - len(tail):
         second.put(view.best, "dim").skip()
         second.put(view.best_words, "good" if (view.best_delta or 0.0) < 0 else "dim")
+        if view.best_mark:
+            second.skip().put(view.best_mark, MARK_INK[view.best_mark])
         if view.best_class:
             second.skip().put(view.best_class, "dim")
     second.end(tail, "dim")
