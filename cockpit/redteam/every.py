@@ -1,12 +1,13 @@
 """The range: all variants, the short set, and what the range does not try."""
 
-from cockpit.redteam import honest, reach_cheats, score_cheats
+from cockpit.redteam import hidden_cheats, honest, neighbour_cheats, reach_cheats, score_cheats
 from cockpit.redteam.variants import Variant
 
-EVERY: tuple[Variant, ...] = (*score_cheats.CHEATS, *reach_cheats.CHEATS, *honest.HONEST)
+EVERY: tuple[Variant, ...] = (
+    *score_cheats.CHEATS, *hidden_cheats.CHEATS, *reach_cheats.CHEATS, *neighbour_cheats.CHEATS, *honest.HONEST,
+)  # fmt: skip
 SHORT = tuple(variant for variant in EVERY if variant.short)
 NOT_TRIED = (
-    "a seed that was chosen for its luck, which the keep rule answers with fresh seeds; starving neighbours and orders"
-    " to the agent in a log, which tests try; runs on SkyPilot and on a GPU"
+    "a seed that was chosen for its luck, which the keep rule answers with fresh seeds; runs on SkyPilot and on a GPU"
 )
 """Kinds of cheats that the range leaves out, in a clause."""

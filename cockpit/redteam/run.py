@@ -12,12 +12,15 @@ from pathlib import Path
 
 import msgspec
 
+from cockpit.agent.views import briefing
+from cockpit.agent.views.quoting import end_of_traceback, words_of_run
 from cockpit.core.errors import CockpitError
 from cockpit.core.model import ClusterSpec, Metrics, Outcome, RunAccess
 from cockpit.core.rescore import SAME_MODEL, Rescore, Scoring, are_same_model
 from cockpit.fleet.base import Job, JobEnded
 from cockpit.fleet.local.fleet import LocalFleet
 from cockpit.fleet.node import confinement
+from cockpit.fleet.node.order import limits
 from cockpit.fleet.run_log import RunLog
 from cockpit.redteam.variants import REACHED, Variant
 from cockpit.scoring.judge import judged
@@ -26,7 +29,8 @@ from cockpit.variant.edits import apply_edits
 from cockpit.variant.errors import VariantError
 from cockpit.variant.guard import check_variant
 
-CLUSTER = "cpu-01"
+SLOTS = tuple(ClusterSpec(f"cpu-{number:02}", "CPU") for number in range(1, 9))
+"""The range is one of eight neighbours: each has an eighth of the machine."""
 TIME_LIMIT_S = 600.0
 POLL_S = 0.1
 FIRST_SEED = 1337
@@ -37,6 +41,7 @@ _SMALL = re.compile(r'(Preset\("cpu-small", \d+, \d+, )[\d_]+')
 LEAST_GAIN = 0.001
 """Share of the baseline's score below which a variant has gained nothing."""
 WALL_1, WALL_2, WALL_3, GUARD, RULES = "confinement", "runner", "scorer", "guard", "run's verdict"
+QUOTES = "quoting of logs"
 
 
 class RedteamError(CockpitError):
@@ -50,8 +55,16 @@ class Ran(msgspec.Struct, frozen=True):
     message: str
     metrics: Metrics | None
     rescore: Rescore | None
-    reached: str
-    """The thing that it reached, as it printed it; empty if it reached nothing."""
+    log: str
+    """All that it printed."""
+    over_limit: bool = False
+    """It was ended past a limit of memory, processes, cores or disk."""
+
+    @property
+    def reached(self) -> str:
+        """The thing that it reached, as it printed it; empty if it reached nothing."""
+        found = (line for line in self.log.splitlines() if line.startswith(REACHED))
+        return next(found, "").removeprefix(REACHED)
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -92,6 +105,8 @@ class Range:
         inbox.open()
         inbox.close()
         self.wall = confinement.available().wall
+        share_mb = limits(len(SLOTS), 1, True, self._folder)["memory_mb"]
+        self._environment["REDTEAM_MEMORY_MB"] = f"{share_mb:.0f}"
 
     def measure_baseline(self) -> tuple[Rescore, Metrics]:
         """Run the unchanged train.py, with which all variants are compared. Raises RedteamError."""
@@ -123,8 +138,13 @@ class Range:
                 f"{variant.name}.{number + 1}", source, variant.time_limit_s or TIME_LIMIT_S, FIRST_SEED + number
             )
             rescores.append(ran.rescore or Rescore())
+        if variant.orders:
+            heard = unquoted(variant.orders, ran.log, ran.message)
+            return ("", f"an agent reads: {heard}") if heard else (QUOTES, "an agent reads its orders in quotes")
+        if variant.reaches and ran.reached:
+            return "", f"it reached {ran.reached}"
         if variant.reaches:
-            return ("", f"it reached {ran.reached}") if ran.reached else (WALL_1, f"it did not reach {variant.what}")
+            return (WALL_2, ran.message) if ran.over_limit else (WALL_1, f"it did not reach {variant.what}")
         if ran.outcome is Outcome.MISMATCH:
             return WALL_2, ran.message
         if ran.outcome is not Outcome.VALID or ran.metrics is None:
@@ -150,10 +170,10 @@ class Range:
         own |= {"TRAIN_SHA256": hashes[0], "PREPARE_SHA256": hashes[1], "EXPERIMENT_ID": name}
         log_path = self._folder / f"{name}.log"
         job = Job(
-            name, CLUSTER, folder, log_path, self._environment | own,
+            name, SLOTS[0].name, folder, log_path, self._environment | own,
             (sys.executable, "-u", "train.py"), time_limit_s, rescore=Scoring.WHOLE,
         )  # fmt: skip
-        fleet = LocalFleet((ClusterSpec(CLUSTER, "CPU"),), threading.Event(), RunAccess(confine=True))
+        fleet = LocalFleet(SLOTS, threading.Event(), RunAccess(confine=True))
         fleet.submit(job)
         ended = _ended(fleet)
         log = RunLog()
@@ -161,11 +181,11 @@ class Range:
         log.feed(text, ended.at)
         log.finish(ended.at)
         shutil.rmtree(folder, ignore_errors=True)
-        reached = next((line for line in text.decode(errors="replace").splitlines() if line.startswith(REACHED)), "")
+        printed = text.decode(errors="replace")
         if ended.reason != "exited":
             outcome = Outcome.TIMEOUT if ended.reason == "timeout" else Outcome.LOST
             message = "it ran past its time limit" if ended.reason == "timeout" else ended.message
-            return Ran(outcome, message, None, None, reached.removeprefix(REACHED))
+            return Ran(outcome, message, None, None, printed, ended.reason == "limit")
         budget_s = self._budget_s
         verdict = log.verdict(ended.exit_code, *hashes, evidence=ended.evidence, time_budget_s=budget_s)
         rescore = None
@@ -174,10 +194,18 @@ class Range:
                 ended.evidence.rescore, run_s=ended.evidence.wall_s, cpu_s=ended.evidence.cpu_s
             )
             rescore = judged(found, verdict.metrics, self._base, on_cpu=True)
-        return Ran(verdict.outcome, verdict.message, verdict.metrics, rescore, reached.removeprefix(REACHED))
+        return Ran(verdict.outcome, verdict.message, verdict.metrics, rescore, printed)
 
 
 NO_GAIN = "it gained nothing"
+
+
+def unquoted(orders: str, log: str, message: str) -> str:
+    """Return the first line of an agent's brief in which orders from a log stand outside quotes; empty for none."""
+    shown = briefing.crashes([("e0001", "an edit", end_of_traceback(log))]) + f"\ncrashed: {words_of_run(message)}"
+    lines = [line for line in shown.split("\n") if orders in line]
+    in_quotes = re.compile(rf'"[^"]*{re.escape(orders)}')
+    return next((line for line in lines if not line.startswith("| ") and not in_quotes.search(line)), "")
 
 
 def sha256(text: str) -> str:

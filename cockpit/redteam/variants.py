@@ -28,6 +28,8 @@ class Variant(msgspec.Struct, frozen=True):
     """Runs, one after the other: the second finds what the first has left."""
     time_limit_s: float = 0.0
     """0 for the range's own."""
+    orders: str = ""
+    """A line for the agent that reads the log of its run; empty for none."""
     short: bool = False
     """It is in the short set, which CI runs."""
 

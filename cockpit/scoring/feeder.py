@@ -26,7 +26,8 @@ from typing import IO, Any
 
 LOGIT_BYTES_AT_MOST = 4 << 30
 """Logits received for the public text; a larger text is scored on a part of its rows."""
-BATCH_LOGIT_BYTES = 32 << 20
+BATCH_LOGIT_BYTES = 4 << 20
+"""Logits of one request. On a processor 32 MB take a quarter more of its time: they leave its caches."""
 SEALED_SHARE = 0.25
 """Tokens of the sealed shard per token of the public text."""
 LEAST_SEALED_ROWS = 32
@@ -188,7 +189,6 @@ def scored(work: dict[str, Any]) -> dict[str, Any]:
     Two processes hold the model. One is asked for the score, the other for the probes, about rows that it has not seen.
     Neither knows which it is, so a model cannot answer a probe otherwise than it answers for its score.
     """
-    sys.path.append(work["code"])  # last: a file of the repository must not replace an installed module
     chance = random.SystemRandom()
     folders = chance.sample(sorted(work["servers"]), len(work["servers"]))
     if not all(os.path.isfile(os.path.join(folder, "model.pt")) for folder in folders):
@@ -197,8 +197,12 @@ def scored(work: dict[str, Any]) -> dict[str, Any]:
     try:
         import torch
 
+        # Last, after torch, and for prepare.py alone: a file of the variant must not be taken for a module that an
+        # installed package would use if it were there.
+        sys.path.append(work["code"])
         import prepare
 
+        sys.path.remove(work["code"])
         torch.set_num_threads(1)
         text = Text(prepare) if hasattr(prepare, "sealed_shard") else UpstreamText(prepare)
         servers += [Server(work, folder, text.vocabulary) for folder in folders[: 2 if work["probes"] else 1]]

@@ -144,7 +144,7 @@ def test_the_briefing_has_every_section(api: DirectApi) -> None:
         "# The last finished waves, and their results",
         "Findings so far",
         "was rejected by ann: no more width, please",
-        "crashed: RuntimeError: boom",
+        'crashed: "RuntimeError: boom',
         "The person is ann; everyone else is an agent",
         "ann: look at the schedule next",
     ):

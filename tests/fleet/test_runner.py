@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,8 +20,8 @@ from cockpit.fleet.base import Job, JobEnded, JobStarted, Report
 from cockpit.fleet.local import fleet as local
 from cockpit.fleet.local.devices import slots
 from cockpit.fleet.local.fleet import LocalFleet, processes_of
-from cockpit.fleet.node import order, runner
-from cockpit.fleet.node.confinement import available
+from cockpit.fleet.node import order, runner, usage
+from cockpit.fleet.node.confinement import Wall, available
 from cockpit.fleet.run_log import RunLog, RunVerdict
 
 SCORE = "print('val_bpb: 0.98')\n"
@@ -174,6 +175,33 @@ def test_a_run_past_its_memory_limit_ends_with_a_sentence(tmp_path: Path, monkey
     assert ended.reason == "limit" and "of memory, past its limit of 60 MB" in ended.message
 
 
+@pytest.mark.skipif(available().wall is not Wall.BUBBLEWRAP, reason="the run's /tmp is this machine's")
+@pytest.mark.parametrize(
+    "hog",
+    [
+        "open('/tmp/held', 'wb').write(bytes(200 << 20))",
+        "open('/dev/shm/held', 'wb').write(bytes(200 << 20))",
+        "os.write(os.memfd_create('held'), bytes(200 << 20))",
+    ],
+)
+def test_memory_that_is_held_in_files_counts_towards_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hog: str
+) -> None:
+    monkeypatch.setattr(order, "MEMORY_SHARE", 100 * 2**20 / psutil.virtual_memory().total)
+    code = f"import os, time\nif not os.fork():\n    {hog}\n    time.sleep(60)\nos.wait()\n"
+    ended = Run(tmp_path, code.replace("bytes(200 << 20)", "bytes(1 << 20) * 200"), access=CONFINED).ended()
+    assert ended.reason == "limit" and "of memory, past its limit of 100 MB" in ended.message
+
+
+def test_a_run_may_fill_its_share_of_the_free_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free_mb = shutil.disk_usage(tmp_path).free / 2**20
+    found = order.limits(4, 1, True, tmp_path)["disk_mb"]
+    assert found == pytest.approx(min(order.DISK_MB_AT_MOST, free_mb / 8), rel=0.2)
+    monkeypatch.setattr(order, "DISK_MB_AT_MOST", 7)
+    assert order.limits(1, 1, True, tmp_path)["disk_mb"] == 7
+    assert order.limits(1, 1, False, tmp_path)["disk_mb"] == 0
+
+
 def test_a_run_past_its_limit_of_processes_ends_with_a_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -212,8 +240,8 @@ def test_a_run_that_keeps_its_neighbours_cores_busy_is_past_its_share(
         "source": str(tmp_path),
         "limits": {"memory_mb": 0, "processes": 0, "disk_mb": 0, "cores": 1e-9},
     }
-    limits = runner.Limits(job)
-    monkeypatch.setattr(runner, "CORES_SLACK_S", 0.0)
+    limits = usage.Limits(job)
+    monkeypatch.setattr(usage, "CORES_SLACK_S", 0.0)
     said = limits.exceeded(os.getpid(), time.monotonic() + 1)
     assert "cores busy, past its share of 1e-09, which its neighbours need" in said
     assert limits.processor_s() > 0
@@ -241,6 +269,6 @@ def test_a_folder_s_bytes_are_counted_and_too_many_files_are_past_any_limit(
     folder_of: Callable[[int], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = folder_of(10)
-    assert 50_000 <= runner.folder_bytes(str(folder)) <= 200_000
-    monkeypatch.setattr(runner, "FILES_MEASURED", 9)
-    assert runner.folder_bytes(str(folder)) > 2**60
+    assert 50_000 <= usage.folder_bytes(str(folder)) <= 200_000
+    monkeypatch.setattr(usage, "FILES_MEASURED", 9)
+    assert usage.folder_bytes(str(folder)) > 2**60

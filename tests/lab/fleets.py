@@ -28,7 +28,7 @@ resources:
 setup: |
   python prepare.py
 run: |
-  python -u train.py
+  "${COCKPIT_PYTHON:-python}" -u train.py
 """
 PRINTS_A_SCORE = """\
 import time

@@ -116,7 +116,8 @@ def test_a_fleet_without_room_for_four_clusters_works_with_the_others(session: L
 @pytest.mark.lab_slow
 def test_a_cluster_launched_by_hand_is_adopted_and_another_sessions_is_not(session: LabSession, lab: Lab) -> None:
     by_hand = session.place / "by-hand.yaml"
-    by_hand.write_text(TASK.replace("python prepare.py", "true").replace("python -u train.py", "true"))
+    idle = TASK.replace("python prepare.py", "true").replace('"${COCKPIT_PYTHON:-python}" -u train.py', "true")
+    by_hand.write_text(idle)
     lab.sky("launch", "--yes", "--cluster", "by-hand", "--gpus", "H100:1", "--detach-run", str(by_hand))
     theirs = by_hand.with_name("theirs.yaml")
     theirs.write_text(by_hand.read_text() + "envs:\n  COCKPIT_SESSION: theirs\n")

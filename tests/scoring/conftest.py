@@ -66,13 +66,20 @@ def score(data: Path, tmp_path: Path) -> Score:
     """Scores a model, given the body of its class or the source of train.py. Returns the scorer's words."""
 
     def run(
-        body: str = "    pass", load: str = "    pass", model: bool = True, data: Path = data, probes: bool = True
+        body: str = "    pass",
+        load: str = "    pass",
+        model: bool = True,
+        data: Path = data,
+        probes: bool = True,
+        beside: dict[str, str] | None = None,
     ) -> dict[str, Any]:
         code, *folders = (tmp_path / name for name in ("code", "scoring", "probing"))
         for place in (code, *folders):
             place.mkdir()
             shutil.copy(ROOT / "prepare.py", place)
             (place / "train.py").write_text(MODEL.format(body=body, load=load))
+            for name, text in (beside or {}).items():
+                (place / name).write_text(text)
             if model:
                 (place / "model.pt").write_bytes(b"")
         server = {

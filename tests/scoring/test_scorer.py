@@ -1,5 +1,6 @@
 """Promises of the scorer: the score is prepare.py's own, each rule has a probe, bad input gives one sentence."""
 
+import importlib.util
 import math
 import shutil
 import subprocess
@@ -41,6 +42,16 @@ def test_the_score_is_that_of_prepare_py(score: Score, data: Path, tmp_path: Pat
         "same answer twice",
         "no memory of earlier rows",
     ]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("opt_einsum") is not None, reason="torch has its own here")
+def test_a_file_of_the_variant_is_not_taken_for_a_module_that_torch_may_use(score: Score, tmp_path: Path) -> None:
+    """Try a module that torch imports where it is installed: the feeder, which is trusted, must not run it."""
+    mark = str(tmp_path / "ran")
+    runs = f"import sys\nif 'feeder.py' in sys.argv[0]:\n    open({mark!r}, 'w')\nraise ImportError\n"
+    found = score(beside={"opt_einsum.py": runs}, probes=False)
+    assert found["public_bpb"] > 0
+    assert not (tmp_path / "ran").exists()
 
 
 CHEATS = {

@@ -1,5 +1,6 @@
 """Text from experiments, people and models as data: no escapes, no control characters, bounded, visibly quoted."""
 
+import json
 import re
 import unicodedata
 
@@ -41,6 +42,11 @@ def clip_start(text: str, most: int) -> str:
 def line(text: str, most: int = 240) -> str:
     """Return `text` as one line of at most `most` characters."""
     return clip(" ".join(plain(text).split()), most)
+
+
+def words_of_run(text: str, most: int = 240) -> str:
+    """Return text that a run may have written as one line in double quotes; empty for none."""
+    return json.dumps(line(text, most), ensure_ascii=False) if text else ""
 
 
 def quoted(text: str) -> str:

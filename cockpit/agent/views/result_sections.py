@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from math import sqrt
 
 from cockpit.agent.views import layout, state_views, waves
-from cockpit.agent.views.quoting import clip, line, plain
+from cockpit.agent.views.quoting import clip, line, plain, words_of_run
 from cockpit.agent.views.session_sections import hour
 from cockpit.agent.views.tried_constants import COLUMNS, tried_constants
 from cockpit.core.knobs import knob_words
@@ -183,7 +183,8 @@ def _crashed(state: State, ended: list[Attempt]) -> list[str]:
     crashed = [experiment for experiment in experiments if experiment.status is ExperimentStatus.CRASHED]
     return layout.newest(
         (
-            f"- {experiment.id} ({state_views.change_words(experiment, 100)}) crashed: {line(experiment.reason)}"
+            f"- {experiment.id} ({state_views.change_words(experiment, 100)}) crashed:"
+            f" {words_of_run(experiment.reason)}"
             for experiment in crashed[-REASONS:]
         ),
         2_000,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cockpit.agent.arguments import QueryExperiments
-from cockpit.agent.views.quoting import clip, line, plain
+from cockpit.agent.views.quoting import clip, line, plain, words_of_run
 from cockpit.core.metric import Metric
 from cockpit.core.model import Attempt, AttemptStatus, Estimate, Experiment, ExperimentStatus, Value
 from cockpit.core.state import State
@@ -48,8 +48,14 @@ def row(state: State, experiment: Experiment, hardware: str = "") -> list[Any]:
         score.runs if score else 0,
         score.hardware if score else hardware,
         metric.number(score.mean - incumbent.mean, 5) if score and incumbent else None,
-        line(experiment.reason or experiment.why, 120),
+        verdict_of(experiment, 120) or line(experiment.why, 120),
     ]
+
+
+def verdict_of(experiment: Experiment, most: int) -> str:
+    """Return the reason of an experiment's end: in quotes where it may hold words of its run."""
+    crashed = experiment.status is ExperimentStatus.CRASHED
+    return words_of_run(experiment.reason, most) if crashed else line(experiment.reason, most)
 
 
 def matches(state: State, experiment: Experiment, query: QueryExperiments) -> bool:
@@ -116,7 +122,7 @@ def record(state: State, name: str) -> dict[str, Any]:
         "differs_from_baseline": {key: experiment.overrides[key] for key in list(experiment.overrides)[:60]},
         "why": line(experiment.why, 600),
         "fixes": experiment.fixes,
-        "verdict": line(experiment.reason, 400),
+        "verdict": verdict_of(experiment, 400),
         "estimate": estimate_words(metric, experiment.estimate),
         "scores": {
             name: [metric.number(score, 6) for score in scores[-16:]] for name, scores in experiment.scores.items()
@@ -151,7 +157,7 @@ def _attempt_record(state: State, attempt: Attempt) -> dict[str, Any]:
     if attempt.progress is not None and attempt.status is AttemptStatus.RUNNING:
         shown |= {"done": round(attempt.progress.fraction, 3), "loss": round(attempt.progress.loss, 4)}
     if attempt.message:
-        shown["message"] = line(attempt.message)
+        shown["message"] = words_of_run(attempt.message)
     return shown
 
 

@@ -105,6 +105,6 @@ def _arm(state: State, arm: Experiment) -> str:
         "" if shown["vs_incumbent"] is None else f", {signed(shown['vs_incumbent'], 5)} against the current incumbent"
     )
     runs = f"{shown['runs']} {'run' if shown['runs'] == 1 else 'runs'}"
-    verdict = f": {line(arm.reason, 160)}" if arm.reason else ""
+    verdict = f": {state_views.verdict_of(arm, 160)}" if arm.reason else ""
     score = f"{shown[state.session.metric.name]} on {shown['class']}, {runs}"
     return f"{arm.id} ({state_views.change_words(arm, 120)}) {score}{ahead}; {arm.status}{verdict}"

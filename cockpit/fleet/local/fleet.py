@@ -20,6 +20,7 @@ from typing import TypeVar
 import msgspec
 import psutil
 
+import cockpit
 from cockpit.core.model import ClusterSpec, RunAccess
 from cockpit.core.rescore import Scoring
 from cockpit.fleet.base import (
@@ -38,7 +39,7 @@ from cockpit.fleet.base import (
 )
 from cockpit.fleet.local.device_locks import DeviceLocks, Holder
 from cockpit.fleet.local.devices import cores, is_lent_alone, lock_names, visible_to_run
-from cockpit.fleet.node import confinement, runner
+from cockpit.fleet.node import confinement
 from cockpit.fleet.node.confinement import Rooms, Wall, confined, environment_paths
 from cockpit.fleet.node.environment import data_folders, passed_on
 from cockpit.fleet.node.order import EXPORT, SCORING_LIMIT_S, limits, own_temporary, scorer, sealed_folders
@@ -49,7 +50,8 @@ from cockpit.session.clock import Clock, WallClock, steady_s
 from cockpit.session.sqlite_file import is_full
 from cockpit.session.user import user_name
 
-RUNNER = Path(runner.__file__)
+RUNNER = "import sys; sys.path.insert(0, sys.argv.pop(1)); from cockpit.fleet.node.runner import main; main()"
+PACKAGES = str(Path(cockpit.__file__).parents[1])
 START_GRACE_S = 20.0
 """Seconds after which a job whose runner has not started counts as lost."""
 RUNNER_GRACE_S = 30.0
@@ -146,7 +148,7 @@ class LocalFleet:
                 (folder / "job.json.new").write_text(json.dumps(work), encoding="utf-8")
                 (folder / "job.json.new").replace(folder / "job.json")
                 runner = subprocess.Popen(
-                    [sys.executable, "-I", str(RUNNER), str(folder.absolute())],
+                    [sys.executable, "-I", "-c", RUNNER, PACKAGES, str(folder.absolute())],
                     stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                     start_new_session=True, env={"PATH": os.environ.get("PATH", os.defpath)},
                     pass_fds=self._locks.descriptors(lock_names(self._specs[job.cluster])),
@@ -193,18 +195,18 @@ class LocalFleet:
             "command": confined(command, rooms, self._wall),
             "time_limit_s": job.time_limit_s,
             "wall": self._wall,
-            "limits": self._limits(self._access.confine),
+            "limits": self._limits(job, self._access.confine),
             "scorer": self._scorer(job, python, environment) if job.rescore else None,
             "score_command": self._score_command(job, python, environment) if job.score_command else None,
         }
 
-    def _limits(self, limited: bool) -> dict[str, float]:
-        return limits(len(self._specs), cores() // len(self._specs), limited)
+    def _limits(self, job: Job, limited: bool) -> dict[str, float]:
+        return limits(len(self._specs), cores() // len(self._specs), limited, job.source)
 
     def _scorer(self, job: Job, python: str, environment: dict[str, str]) -> dict[str, object]:
         """Return the scorer of the run as its runner takes it."""
         folder = _folder(job).absolute()
-        return scorer(folder, python, environment, self._limits(True), probes=job.rescore is Scoring.WHOLE)
+        return scorer(folder, python, environment, self._limits(job, True), probes=job.rescore is Scoring.WHOLE)
 
     def _score_command(self, job: Job, python: str, environment: dict[str, str]) -> dict[str, object]:
         """Return the score command of the run as its runner takes it: in a folder of its own, without the network."""
@@ -222,7 +224,7 @@ class LocalFleet:
             "writable": str(room),
             "environment": own,
             "time_limit_s": SCORING_LIMIT_S,
-            "limits": self._limits(self._access.confine),
+            "limits": self._limits(job, self._access.confine),
         }
 
     def _data(self, job: Job) -> list[Path]:

@@ -7,6 +7,7 @@ Only the standard library is imported: it runs on nodes that have no cockpit.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -27,17 +28,20 @@ MEMORY_SHARE = 0.95
 """Share of the machine's memory that the confined runs of all slots may use together."""
 PROCESSES_AT_MOST = 2_000
 DISK_MB_AT_MOST = 200_000
+DISK_SHARE = 0.5
+"""Share of the free disk that the confined runs of all slots may fill together."""
 OWN_TEMPORARY = ".tmp"
 
 
-def limits(slots: int, cores: int, limited: bool) -> dict[str, float]:
-    """Return the limits of a run on a machine that is shared by `slots` runs; `cores` are those of each."""
+def limits(slots: int, cores: int, limited: bool, folder: Path) -> dict[str, float]:
+    """Return the limits of a run in `folder` of a machine that is shared by `slots` runs; `cores` are those of each."""
     memory_mb = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGESIZE") / 2**20
+    free_mb = shutil.disk_usage(folder).free / 2**20
     return {
         "memory_mb": MEMORY_SHARE * memory_mb / slots if limited else 0,
         "processes": PROCESSES_AT_MOST if limited else 0,
         "cores": max(1, cores) if limited and slots > 1 else 0,
-        "disk_mb": DISK_MB_AT_MOST if limited else 0,
+        "disk_mb": max(1, min(DISK_MB_AT_MOST, DISK_SHARE * free_mb / slots)) if limited else 0,
     }
 
 

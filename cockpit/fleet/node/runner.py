@@ -1,13 +1,11 @@
 """Runs one experiment on the machine it is on. Started by `fleet.local.fleet`, in a process that outlives the worker,
 and by `start` on a node of a cluster.
 
-    python -I runner.py FOLDER
-
 FOLDER holds `job.json`, out of the run's reach. The runner takes `started` (made once: a second runner of one job
 leaves at once) and holds a lock on it while it lives. It starts the command and copies its output to the log. It ends
 the run at its time limit, past a limit of memory, processes, cores or disk, or on SIGTERM, with every descendant.
 `ended.json` says how it ended and holds the evidence: hashes of its code before and after, which the run cannot write.
-Nothing but the standard library is imported: it must start at once.
+Little but the standard library is imported: it must start at once, on a node too that has no cockpit.
 """
 
 import contextlib
@@ -26,6 +24,8 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
+from cockpit.fleet.node.usage import Limits, descendants
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -39,13 +39,6 @@ READ_BYTES = 1 << 20
 LAST_BYTES, LAST_CHARACTERS = 4096, 300
 """Bytes read of a failed scorer's log, and characters of its last line in the message."""
 LOOK_EVERY_S = 0.1
-MEASURE_EVERY_S = 1.0
-CORES_TOLERANCE = 0.25
-CORES_SLACK_S = 20.0
-"""Processor seconds beyond a run's share of the cores, and its tolerance: imports and compilation use many."""
-MEASURE_DISK_EVERY_S = 10.0
-FILES_MEASURED = 20_000
-"""Files of a run's folder that are counted towards its disk limit; a folder with more is past it."""
 
 LOG_HEAD_BYTES = 32 << 20
 """Output kept as it comes; what is printed after it is sampled."""
@@ -363,50 +356,6 @@ def drain(child: "subprocess.Popen[bytes]", log: Log) -> None:
             return
 
 
-class Limits:
-    """Limits of a run: megabytes of memory and of disk, processes, and cores on average; 0 for no limit."""
-
-    def __init__(self, job: "dict[str, object]") -> None:
-        limits = job["limits"]
-        assert isinstance(limits, dict)
-        self._memory_mb, self._disk_mb = float(limits["memory_mb"]), float(limits["disk_mb"])
-        self._processes, self._cores = int(limits["processes"]), float(limits["cores"])
-        self._began = time.monotonic()
-        self._ticks: dict[tuple[int, str], int] = {}
-        """Processor time of each process seen, by its number and start."""
-        self._source = str(job.get("writable") or job["source"])
-        self._measured_at = self._disk_measured_at = 0.0
-
-    def exceeded(self, pid: int, now: float) -> str:
-        """Return the limit that the run is past, in a sentence; empty where it is within all of them."""
-        if now - self._measured_at < MEASURE_EVERY_S:
-            return ""
-        self._measured_at = now
-        found = descendants(pid)
-        for one in found:
-            if fields := stat_fields(one):
-                self._ticks[one, fields[19]] = int(fields[11]) + int(fields[12])
-        memory_mb = sum(resident_bytes(one) for one in found) / 2**20
-        if self._memory_mb and memory_mb > self._memory_mb:
-            return f"it used {memory_mb:,.0f} MB of memory, past its limit of {self._memory_mb:,.0f} MB"
-        if self._processes and len(found) > self._processes:
-            return f"it had {len(found)} processes, past its limit of {self._processes}"
-        allowed_s = self._cores * (1 + CORES_TOLERANCE) * (now - self._began) + CORES_SLACK_S
-        if self._cores and self.processor_s() > allowed_s:
-            used = self.processor_s() / (now - self._began)
-            return f"it kept {used:.1f} cores busy, past its share of {self._cores:g}, which its neighbours need"
-        if self._disk_mb and now - self._disk_measured_at > MEASURE_DISK_EVERY_S:
-            self._disk_measured_at = now
-            disk_mb = folder_bytes(self._source) / 2**20
-            if disk_mb > self._disk_mb:
-                return f"its folder holds {disk_mb:,.0f} MB, past its limit of {self._disk_mb:,.0f} MB"
-        return ""
-
-    def processor_s(self) -> float:
-        """Return the processor seconds of all processes that were seen, those that have ended included."""
-        return sum(self._ticks.values()) / os.sysconf("SC_CLK_TCK")
-
-
 def adopt_orphans() -> None:
     """Make this process the parent of every descendant whose own parent ends, so that none outlives the run."""
     with contextlib.suppress(OSError, AttributeError):
@@ -428,52 +377,6 @@ def end_descendants(group: int) -> None:
         if not left:
             return
         time.sleep(0.01)
-
-
-def descendants(pid: int) -> list[int]:
-    """Return the process and all below it, parents first; the process alone where there is no /proc."""
-    children: dict[int, list[int]] = {}
-    with contextlib.suppress(OSError):
-        for name in os.listdir("/proc"):
-            if name.isdigit() and (parent := parent_of(int(name))):
-                children.setdefault(parent, []).append(int(name))
-    found = [pid]
-    for one in found:
-        found.extend(children.get(one, []))
-    return found
-
-
-def parent_of(pid: int) -> int:
-    """Return the parent of a live process; 0 where it has ended."""
-    fields = stat_fields(pid)
-    return int(fields[1]) if fields and fields[0] != "Z" else 0
-
-
-def stat_fields(pid: int) -> list[str]:
-    """Return the fields of /proc/PID/stat from the state on (proc(5)); empty where there are none."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            return file.read().rpartition(")")[2].split()
-    except OSError:
-        return []
-
-
-def resident_bytes(pid: int) -> int:
-    fields = stat_fields(pid)
-    return int(fields[21]) * os.sysconf("SC_PAGESIZE") if fields else 0
-
-
-def folder_bytes(folder: str) -> int:
-    """Return the bytes below a folder; past any limit if it has too many files to count."""
-    total = files = 0
-    for where, _, names in os.walk(folder):
-        files += len(names)
-        if files > FILES_MEASURED:
-            return 1 << 62
-        for name in names:
-            with contextlib.suppress(OSError):
-                total += os.lstat(os.path.join(where, name)).st_blocks * 512
-    return total
 
 
 def end_group(group: int, number: int) -> None:
@@ -510,7 +413,3 @@ def note(folder: str, name: str, what: "dict[str, object]") -> bool:
     except OSError:
         return not os.path.isdir(folder)  # gone with its session: no worker will ask
     return True
-
-
-if __name__ == "__main__":
-    main()

@@ -81,8 +81,8 @@ def job(wanted: dict[str, Any], folder: Path, own: Path) -> dict[str, object]:
         "command": confined(["bash", "-c", wanted["run"]], rooms, wall),
         "time_limit_s": wanted["time_limit_s"],
         "wall": str(wall),
-        "limits": order.limits(1, 0, wanted["confine"]),
-        "scorer": order.scorer(own, python, environment, order.limits(1, 0, True), wanted["rescore"] == "whole")
+        "limits": order.limits(1, 0, wanted["confine"], source),
+        "scorer": order.scorer(own, python, environment, order.limits(1, 0, True, source), wanted["rescore"] == "whole")
         if wanted["rescore"]
         else None,
     }

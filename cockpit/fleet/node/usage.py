@@ -1,0 +1,150 @@
+"""The usage of a run by its processes, as /proc has it, and the limits of it.
+
+Only the standard library is imported: it runs on nodes that have no cockpit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+
+MEASURE_EVERY_S = 1.0
+CORES_TOLERANCE = 0.25
+CORES_SLACK_S = 20.0
+"""Processor seconds beyond a run's share of the cores, and its tolerance: imports and compilation use many."""
+MEASURE_DISK_EVERY_S = 10.0
+FILES_MEASURED = 20_000
+"""Files of a run's folder that are counted towards its disk limit; a folder with more is past it."""
+
+
+class Limits:
+    """Limits of a run: megabytes of memory and of disk, processes, and cores on average; 0 for no limit."""
+
+    def __init__(self, job: dict[str, object]) -> None:
+        limits = job["limits"]
+        assert isinstance(limits, dict)
+        self._memory_mb, self._disk_mb = float(limits["memory_mb"]), float(limits["disk_mb"])
+        self._processes, self._cores = int(limits["processes"]), float(limits["cores"])
+        self._began = time.monotonic()
+        self._ticks: dict[tuple[int, str], int] = {}
+        """Processor time of each process seen, by its number and start."""
+        self._source = str(job.get("writable") or job["source"])
+        self._measured_at = self._disk_measured_at = 0.0
+
+    def exceeded(self, pid: int, now: float) -> str:
+        """Return the limit that the run is past, in a sentence; empty where it is within all of them."""
+        if now - self._measured_at < MEASURE_EVERY_S:
+            return ""
+        self._measured_at = now
+        found = descendants(pid)
+        for one in found:
+            if fields := stat_fields(one):
+                self._ticks[one, fields[19]] = int(fields[11]) + int(fields[12])
+        memory_mb = (sum(resident_bytes(one) for one in found) + unmapped_bytes(found)) / 2**20
+        if self._memory_mb and memory_mb > self._memory_mb:
+            return f"it used {memory_mb:,.0f} MB of memory, past its limit of {self._memory_mb:,.0f} MB"
+        if self._processes and len(found) > self._processes:
+            return f"it had {len(found)} processes, past its limit of {self._processes}"
+        allowed_s = self._cores * (1 + CORES_TOLERANCE) * (now - self._began) + CORES_SLACK_S
+        if self._cores and self.processor_s() > allowed_s:
+            used = self.processor_s() / (now - self._began)
+            return f"it kept {used:.1f} cores busy, past its share of {self._cores:g}, which its neighbours need"
+        if self._disk_mb and now - self._disk_measured_at > MEASURE_DISK_EVERY_S:
+            self._disk_measured_at = now
+            disk_mb = folder_bytes(self._source) / 2**20
+            if disk_mb > self._disk_mb:
+                return f"its folder holds {disk_mb:,.0f} MB, past its limit of {self._disk_mb:,.0f} MB"
+        return ""
+
+    def processor_s(self) -> float:
+        """Return the processor seconds of all processes that were seen, those that have ended included."""
+        return sum(self._ticks.values()) / os.sysconf("SC_CLK_TCK")
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the process and all below it, parents first; the process alone where there is no /proc."""
+    children: dict[int, list[int]] = {}
+    with contextlib.suppress(OSError):
+        for name in os.listdir("/proc"):
+            if name.isdigit() and (parent := parent_of(int(name))):
+                children.setdefault(parent, []).append(int(name))
+    found = [pid]
+    for one in found:
+        found.extend(children.get(one, []))
+    return found
+
+
+def parent_of(pid: int) -> int:
+    """Return the parent of a live process; 0 where it has ended."""
+    fields = stat_fields(pid)
+    return int(fields[1]) if fields and fields[0] != "Z" else 0
+
+
+def stat_fields(pid: int) -> list[str]:
+    """Return the fields of /proc/PID/stat from the state on (proc(5)); empty where there are none."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def resident_bytes(pid: int) -> int:
+    fields = stat_fields(pid)
+    return int(fields[21]) * os.sysconf("SC_PAGESIZE") if fields else 0
+
+
+def unmapped_bytes(pids: list[int]) -> int:
+    """Return the bytes of memory that a run's files hold and none of its processes has mapped: in the file systems in
+    memory that its wall has made for it, and in files without a name."""
+    own, mapped = set(memory_mounts(os.getpid())), 0
+    held: dict[str, int] = {}
+    for pid in pids[1:]:
+        mapped += shared_bytes(pid)
+        for device, place in memory_mounts(pid).items():
+            if device not in own and device not in held:
+                with contextlib.suppress(OSError):
+                    disk = os.statvfs(f"/proc/{pid}/root{place}")
+                    held[device] = (disk.f_blocks - disk.f_bfree) * disk.f_frsize
+        with contextlib.suppress(OSError):
+            for name in os.listdir(f"/proc/{pid}/fd"):
+                with contextlib.suppress(OSError):
+                    if os.readlink(f"/proc/{pid}/fd/{name}").startswith("/memfd:"):
+                        status = os.stat(f"/proc/{pid}/fd/{name}")
+                        held[f"{status.st_dev}:{status.st_ino}"] = status.st_blocks * 512
+    return max(0, sum(held.values()) - mapped)
+
+
+def memory_mounts(pid: int) -> dict[str, str]:
+    """Return the file systems in memory that a process sees: device to place."""
+    found: dict[str, str] = {}
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="replace") as file:
+        for line in file:
+            fields, _, kind = line.partition(" - ")
+            if kind.startswith(("tmpfs ", "ramfs ")):
+                words = fields.split()
+                found.setdefault(words[2], words[4])
+    return found
+
+
+def shared_bytes(pid: int) -> int:
+    """Return the resident bytes of a process that lie in files in memory."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
+        for line in file:
+            if line.startswith("RssShmem:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def folder_bytes(folder: str) -> int:
+    """Return the bytes below a folder; past any limit if it has too many files to count."""
+    total = files = 0
+    for where, _, names in os.walk(folder):
+        files += len(names)
+        if files > FILES_MEASURED:
+            return 1 << 62
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(where, name)).st_blocks * 512
+    return total
