@@ -20,7 +20,8 @@ CHEATS = (
     _starves("memory in files", "    with open('/tmp/held', 'wb') as file:\n"
               "        for _ in range(int(1.2 * float(os.environ['REDTEAM_MEMORY_MB']))):\n"
               "            file.write(bytes(1 << 20))\n"),
-    _starves("processes", "    held = [os.posix_spawn('/bin/sleep', ["sleep", "90"], {}) for _ in range(2_100)]\n", 30.0),
+    _starves("processes", "    held = [os.posix_spawn('/bin/sleep', ['sleep', '90'], {}) for _ in range(2_100)]\n",
+             30.0),
     _starves("disk", "    os.mkdir('held')\n    for number in range(20_100):\n"
               "        open(f'held/{number}', 'w').close()\n", 25.0),
     _starves("cores", "    for _ in range(7):\n        if not os.fork():\n            break\n"
