@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from cockpit.core.errors import CockpitError
 
+FIELDS = (b'"body"', b'"digest"', b'"signature"')
+"""Names in the file of a certificate; one changed byte leaves two of them."""
 KEY_BYTES = 32
 FILE_BYTES = 1 << 22
 """The largest file that is read as a certificate."""
@@ -68,6 +70,8 @@ def read(path: Path) -> Certificate:
             data = file.read(FILE_BYTES)
     except OSError as error:
         raise CertificateError(f"{path} cannot be read: {error.strerror}") from error
+    if not any(name in data for name in FIELDS):
+        raise CertificateError(f"{path} is not a certificate: those of a session lie in its folder certificates")
     changed = CertificateError(f"{path} is not as it was signed: at least one byte was changed")
     try:
         found = msgspec.convert(json.loads(data), Certificate)
