@@ -19,6 +19,7 @@ from cockpit.read.attempts import current_attempt, is_evaluating
 from cockpit.read.costs import device_word
 from cockpit.read.forecasts import forecast_words, forecasts_of
 from cockpit.read.result_query import found_by
+from cockpit.read.seats import seat_results
 from cockpit.report.results import clean, results_tsv
 from cockpit.report.status import Json, counts, status
 from cockpit.session.paths import SessionFolder
@@ -71,6 +72,10 @@ def status_text(folder: SessionFolder) -> Iterator[str]:
     yield f"duty      {books.duty:.0%}, {up} of training"
     dollars = f"${books.gpu_usd:.2f} on clusters, ${books.api_usd:.2f} on models"
     yield f"spent     {books.gpu_hours:.1f} {device_word(state)}-hours, {dollars}"
+    if state.beside:
+        for seat in seat_results(state):
+            kept = f", kept {', '.join(seat.keeps)}" if seat.keeps else ""
+            yield f"seat      {seat.name}: {seat.share:.0%}, {seat.arms} arms, ${seat.api_usd:.2f}{kept}"
     if state.unmetered:
         turns = ", ".join(f"{name} {count}" for name, count in state.unmetered.items())
         yield f"unmetered {turns} turns without a report of their cost"

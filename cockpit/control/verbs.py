@@ -313,8 +313,10 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "agent", "start an agent by ACP, which proposes from now on",
-        lambda state, given, now: SeatAgent(text_of(given, "agent")), "{agent} is started when it is next asked",
+        lambda state, given, now: SeatAgent(text_of(given, "agent"), bool(given.get("beside"))),
+        "{agent} is started when it is next asked",
         (
+            Argument("beside", Kind.FLAG, "it proposes beside the others, NAME=2 with twice their share", option=True),
             Argument(
                 "agent", Kind.WORDS, "claude-code, codex, gemini, opencode, or a command that speaks ACP",
                 required=True, limit=1_000,

@@ -66,6 +66,8 @@ class EnvelopeSet(Event):
 class ProposerSet(Event):
     proposer: str
     author: str
+    share: float = 0.0
+    """Above 0 it proposes beside the others, with this share of the arms; 0 where it proposes alone."""
 
 
 class BudgetSet(Event):
@@ -420,6 +422,8 @@ class AgentSeated(Event):
     agent: str
     command: list[str]
     author: str
+    share: float = 0.0
+    """As in ProposerSet."""
 
 
 class PermissionAnswered(Event):

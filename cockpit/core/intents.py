@@ -226,9 +226,13 @@ class Note(Intent, frozen=True):
 
 
 class SeatAgent(Intent, frozen=True):
-    """Give the proposer's seat to an agent that the worker starts: a known name, or a command that speaks ACP."""
+    """Give the proposer's seat to an agent that the worker starts: a known name, or a command that speaks ACP.
+
+    With `beside` it proposes beside the others; a name may end in `=SHARE`, and may be one of Cockpit's proposers then.
+    """
 
     agent: str
+    beside: bool = False
 
 
 class Look(Intent, frozen=True):

@@ -1,5 +1,6 @@
 """Agents that the worker starts and asks: names, commands that speak the Agent Client Protocol, remedies."""
 
+import re
 import shlex
 from pathlib import PurePath
 
@@ -37,6 +38,19 @@ KNOWN_AGENTS = {
     "gemini": KnownAgent(("gemini", "--acp"), "npm install -g @google/gemini-cli", "run `gemini` once and log in"),
     "opencode": KnownAgent(("opencode", "acp"), "npm install -g opencode-ai", "run `opencode auth login`"),
 }
+
+
+_SHARED = re.compile(r"([\w.-]+)=(\d{1,3}(?:\.\d+)?)")
+
+
+def with_share(words: str) -> tuple[str, float]:
+    """Return `codex=2` as `codex` and 2; a share of 1 for other words. Raises SeatError."""
+    match = _SHARED.fullmatch(words.strip())
+    if match is None:
+        return words, 1.0
+    if float(match[2]) <= 0:
+        raise SeatError(f"{words}: a share is a number above 0")
+    return match[1], float(match[2])
 
 
 def seat_of(words: str) -> Seat:

@@ -44,6 +44,16 @@ class AskState(msgspec.Struct, omit_defaults=True):
     """Messages of persons that this ask is to answer."""
 
 
+class SeatBeside(msgspec.Struct, omit_defaults=True):
+    """A proposer that proposes beside `State.proposer`."""
+
+    share: float
+    words: int = 0
+    """Messages of persons to it since it was last asked."""
+    waves: int = 0
+    """Its waves that have finished since then."""
+
+
 class Ranked(msgspec.Struct, frozen=True):
     """An experiment by the mean of its raw scores in one hardware class."""
 
@@ -73,6 +83,14 @@ class State(msgspec.Struct, omit_defaults=True):
     mode: Mode = Mode.COPILOT
     envelope: Envelope = Envelope()
     proposer: str = ""
+    share: float = 1.0
+    """The share of `proposer` in the arms; it counts where others propose beside it."""
+    beside: dict[str, SeatBeside] = {}
+    """Proposers that propose beside `proposer`, by name."""
+    arms_proposed: dict[str, int] = {}
+    """Proposer to the arms of its waves, without filler."""
+    api_usd_by: dict[str, float] = {}
+    """Proposer to the dollars that its model cost, as reported."""
     budget_usd: float = 0.0
     capped: str = ""
     """Why the budget pays for no further run; empty while it does, and after another budget is set."""
@@ -217,6 +235,11 @@ def is_asked(state: State, proposer: str) -> bool:
 def converses(state: State, proposer: str) -> bool:
     """Tell if the worker asks the proposer about messages and finished waves too: a model answers them."""
     return proposer in CONVERSES or proposer in state.seats
+
+
+def shares(state: State) -> dict[str, float]:
+    """Return the proposers that are asked and their shares of the arms, the first one first."""
+    return {state.proposer: state.share} | {name: seat.share for name, seat in state.beside.items()}
 
 
 def ending_text(state: State) -> str:

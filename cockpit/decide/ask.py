@@ -4,7 +4,7 @@ import msgspec
 
 from cockpit.core.events import Asked, Event
 from cockpit.core.model import Cluster, ClusterState, Mode
-from cockpit.core.state import State, converses, is_asked
+from cockpit.core.state import State, converses, is_asked, shares
 from cockpit.decide.budget import launch_usd, left_usd, pays_for_a_run, run_usd
 from cockpit.decide.kept_changes import unablated
 from cockpit.decide.rebasing import PROPOSER as REBASE
@@ -21,6 +21,9 @@ PROPOSALS_WAITING = 2
 
 FILLER = "search"
 """The proposer of filler: it answers at once, in numeric arms only."""
+
+SLOW_S = 300.0
+"""Seconds of an ask after which a proposer no longer holds back those that propose beside it."""
 
 STAND_IN = "search"
 """The proposer in place of an agent that has failed, until the agent is back."""
@@ -52,12 +55,15 @@ def _wanted(state: State, now: float) -> list[_Wanted]:
     if state.ending or not state.baseline:
         return []
     if state.held or state.mode is Mode.MANUAL or not pays_for_a_run(state, now):
-        said = _reason(state, False) == "said" and _may_ask(state, state.proposer, "said", now)
-        return [_Wanted(state.proposer, 0, "said")] if said else []
+        return [
+            _Wanted(name, 0, "said")
+            for name in shares(state)
+            if _reason(state, name, False) == "said" and _may_ask(state, name, "said", now)
+        ]
     due = [_Wanted(ABLATE, len(unablated(state)), "finished")] if _ablation_is_due(state, now) else []
     due += _rebases(state, now)
     clusters = [cluster for cluster in state.clusters.values() if _takes_runs(cluster)]
-    if state.proposer == FILLER and state.mode is Mode.AUTOPILOT:
+    if state.proposer == FILLER and not state.beside and state.mode is Mode.AUTOPILOT:
         return due + _from_search(state, clusters, now)
     return due + _from_proposer(state, clusters, now) + _filler(state, clusters, now)
 
@@ -84,18 +90,37 @@ def _from_proposer(state: State, clusters: list[Cluster], now: float) -> list[_W
     )
     run_s = max(1.0, expected_run_s(state))
     dry_in_s = waiting / max(1, len(clusters)) * run_s
-    reason = _reason(state, dry_in_s < max(THOUGHT_S, run_s))
+    is_dry = dry_in_s < max(THOUGHT_S, run_s)
     arms = min(state.envelope.wave_size, max(4, len(clusters)))
-    if reason and _may_ask(state, state.proposer, reason, now):
-        return [_Wanted(state.proposer, arms, reason)]
-    if reason == "dry" and _is_away(state, now) and _may_ask(state, STAND_IN, reason, now):
-        return [_Wanted(STAND_IN, arms, reason)]
-    return []
+    seated = shares(state)
+    present = [name for name in seated if not _is_away(state, name, now)]
+    found = []
+    for name in seated:
+        reason = _reason(state, name, is_dry)
+        if reason in ("dry", "finished") and _is_ahead(state, name, present, arms, now):
+            continue
+        if reason and _may_ask(state, name, reason, now):
+            found.append(_Wanted(name, max(1, round(arms * _part(state, name))), reason))
+    if is_dry and not present and STAND_IN not in seated and _may_ask(state, STAND_IN, "dry", now):
+        return [*found, _Wanted(STAND_IN, arms, "dry")]
+    return found
 
 
-def _is_away(state: State, now: float) -> bool:
+def _part(state: State, name: str) -> float:
+    """Return the share of a proposer in the arms, from 0 to 1."""
+    seated = shares(state)
+    return seated[name] / sum(seated.values())
+
+
+def _is_ahead(state: State, name: str, present: list[str], arms: int, now: float) -> bool:
+    """Tell if a proposer has proposed more than its share by over a wave, against one that is present and prompt."""
+    proposed = {other: state.arms_proposed.get(other, 0) / _part(state, other) for other in (name, *present)}
+    prompt = (other for other in present if other not in state.asks or now - state.asks[other].asked_at < SLOW_S)
+    return proposed[name] - min((proposed[other] for other in prompt), default=proposed[name]) > arms
+
+
+def _is_away(state: State, name: str, now: float) -> bool:
     """Tell if an agent that the worker starts has failed and is not to be asked yet."""
-    name = state.proposer
     return name in state.seats and bool(state.ask_failures.get(name)) and now < state.ask_retry_at.get(name, 0.0)
 
 
@@ -136,13 +161,15 @@ def _rebases(state: State, now: float) -> list[_Wanted]:
     return [_Wanted(REBASE, count, "incumbent")] if count else []
 
 
-def _reason(state: State, dry: bool) -> str:
-    """Return why the proposer would be asked now; empty for no reason. `said` is for proposers that converse."""
-    if converses(state, state.proposer) and state.words_unanswered:
+def _reason(state: State, name: str, dry: bool) -> str:
+    """Return why a proposer would be asked now; empty for no reason. `said` is for proposers that converse."""
+    seat = state.beside.get(name)
+    words, waves = (seat.words, seat.waves) if seat else (state.words_unanswered, state.waves_finished)
+    if converses(state, name) and words:
         return "said"
     if dry:
         return "dry"
-    return "finished" if converses(state, state.proposer) and state.waves_finished else ""
+    return "finished" if converses(state, name) and waves else ""
 
 
 def _may_ask(state: State, proposer: str, reason: str, now: float) -> bool:

@@ -12,7 +12,6 @@ import msgspec
 
 from cockpit.core.errors import CockpitError
 from cockpit.core.events import (
-    AgentSeated,
     ArmDropped,
     BudgetSet,
     Cancelling,
@@ -88,13 +87,14 @@ from cockpit.core.model import (
     WaveStatus,
 )
 from cockpit.core.nearest import did_you_mean
-from cockpit.core.seats import SeatError, seat_of
+from cockpit.core.seats import SeatError
 from cockpit.core.state import State, is_asked
 from cockpit.core.task_events import TaskTaken
 from cockpit.decide.approve import approval
 from cockpit.decide.knob_settings import knob_problem
 from cockpit.decide.outside_proposer import outside_proposer_note
 from cockpit.decide.schedule import RunSpec, another
+from cockpit.decide.seating import seating
 
 RUNS_TO_COME_AT_MOST = 16
 """Runs of one experiment that may wait or be under way when another is asked for."""
@@ -426,10 +426,9 @@ def _note(asked: IntentRequest, intent: Note) -> list[Event]:
 
 def _seat_agent(asked: IntentRequest, intent: SeatAgent) -> list[Event]:
     try:
-        seat = seat_of(intent.agent)
+        return [seating(intent.agent, asked.author, asked.at, intent.beside)]
     except SeatError as error:
         raise Refused(str(error)) from None
-    return [AgentSeated(at=asked.at, agent=seat.name, command=list(seat.command), author=asked.author)]
 
 
 def _look(asked: IntentRequest, intent: Look) -> list[Event]:

@@ -21,4 +21,6 @@ def listener_words(state: State) -> str:
         return f"{name} reads it at its next call"
     if failures := state.ask_failures.get(name, 0):
         return f"{name} reads it once it answers: it failed {count(failures, 'time')} in a row"
+    if state.beside:
+        return f"{name} reads it; begin with @{next(iter(state.beside))} for another"
     return f"{name} reads it"

@@ -18,6 +18,7 @@ from cockpit.read.counterfactual import Best, OneGpu, best_so_far, one_gpu
 from cockpit.read.effects import effects_of
 from cockpit.read.kept_stack import KeptChange, Stack, stack_of
 from cockpit.read.scores import Difference, Score, comparison_class, score_of
+from cockpit.read.seats import SeatResult, gpu_hours_by_proposer, seat_results
 from cockpit.read.waves import best_arm, wave_word
 from cockpit.report.bars import Bar, bars_of, strongest
 from cockpit.report.chart import Chart, charts
@@ -120,6 +121,8 @@ class Contents(msgspec.Struct, frozen=True):
     commands: list[Command]
     noise: Noise
     books: Accounts
+    seats: list[SeatResult]
+    seat_hours: dict[str, float]
     early: str
     """The savings and mistakes of early stopping; empty where no run was ended early."""
     budget_usd: float
@@ -168,6 +171,8 @@ def contents(state: State, now: float) -> Contents:
         commands=commands(state),
         noise=noise_of(state),
         books=accounts(state, now),
+        seats=seat_results(state),
+        seat_hours=gpu_hours_by_proposer(state),
         early=early_stopping_summary(state.early_stops),
         budget_usd=state.budget_usd,
         spend=state.spend,

@@ -52,6 +52,7 @@ def _lines(found: Contents, diff: str | None) -> Iterator[str]:
             yield f"- {plain(''.join(part.text for part in sentence))}"
         yield ""
     yield from _best(found, diff)
+    yield from _seats(found)
     if found.commands:
         yield "### Reproduce it"
         yield ""
@@ -145,6 +146,27 @@ def _best(found: Contents, diff: str | None) -> Iterator[str]:
             yield f"{len(diff) - DIFF_CHARACTERS} more characters are left out."
         yield "</details>"
         yield ""
+
+
+def _seats(found: Contents) -> Iterator[str]:
+    """Yield the ideas and costs by proposer."""
+    if not found.seats:
+        return
+    yield "### By proposer"
+    yield ""
+    yield from _table(
+        ("proposer", "arms", "GPU-hours", "API dollars", "kept"),
+        [
+            (
+                seat.name,
+                str(seat.arms),
+                f"{found.seat_hours.get(seat.name, 0.0):.2f}",
+                money(seat.api_usd) + (f" and {count(seat.unmetered, 'unmetered turn')}" if seat.unmetered else ""),
+                ", ".join(seat.keeps) or "none",
+            )
+            for seat in found.seats
+        ],
+    )
 
 
 def _mean(found: Contents, estimate: Estimate) -> str:

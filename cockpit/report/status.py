@@ -10,6 +10,7 @@ from cockpit.read.forecasts import forecasts_of
 from cockpit.read.launches import launch_note
 from cockpit.read.needs import needs
 from cockpit.read.scores import kept_estimate, kept_experiments, score_of
+from cockpit.read.seats import SeatResult, seat_results
 from cockpit.read.second_metrics import second_means
 from cockpit.science.forecast import Forecast
 
@@ -52,6 +53,7 @@ def status(state: State, now: float, worker: Json) -> Json:
             "budget_usd": state.budget_usd,
         },
         "unchecked": unchecked(state),
+        "proposers": [_seat(seat) for seat in seat_results(state)],
         "early_stops": {
             "on": state.early_stops.on,
             "ended": state.early_stops.ended,
@@ -79,6 +81,17 @@ def counts(state: State) -> dict[str, int]:
         "kept": len(kept_experiments(state)),
         "discarded": by[ExperimentStatus.DISCARDED],
         "dropped": by[ExperimentStatus.DROPPED],
+    }
+
+
+def _seat(seat: SeatResult) -> Json:
+    return {
+        "name": seat.name,
+        "share": round(seat.share, 4),
+        "arms": seat.arms,
+        "api_usd": round(seat.api_usd, 4),
+        "unmetered_turns": seat.unmetered,
+        "kept": list(seat.keeps),
     }
 
 

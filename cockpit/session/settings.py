@@ -33,7 +33,7 @@ class NewSession(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     infra: str = ""
     """Where SkyPilot launches: `k8s`, `slurm/NAME`, `aws` …; empty for experiment.yaml's choice."""
     mode: str = "copilot"
-    agent: str = ""
+    agent: str | tuple[str, ...] = ""
     """An agent that the worker starts: `claude-code`, `codex`, `gemini`, `opencode`, or a command that speaks ACP."""
     proposer: str = ""
     """Empty for `claude` where there is a key, otherwise `grid`."""

@@ -12,11 +12,9 @@ from pathlib import Path
 
 import msgspec
 
-from cockpit.core.events import AgentSeated, Event, Said, SessionCreated, Trouble
+from cockpit.core.events import Event, Said, SessionCreated, Trouble
 from cockpit.core.metric import DEFAULT_NAME
 from cockpit.core.model import PROPOSERS, Envelope, FleetSpec, Mode, RunAccess, Session, Value
-from cockpit.core.seats import KNOWN_AGENTS, Seat, SeatError, install_hint, name_of, seat_of
-from cockpit.decide.outside_proposer import outside_proposer_note
 from cockpit.fleet.local import devices
 from cockpit.fleet.secret_names import is_secret
 from cockpit.fleet.sim.fleet import sim_spec
@@ -40,6 +38,7 @@ from cockpit.worker.intake import baseline_wave
 from cockpit.worker.knob_ranges import knob_ranges, knobs_note, preset_ranges
 from cockpit.worker.links import InputError, find_links
 from cockpit.worker.prior import prior_events
+from cockpit.worker.seating import check_seats, first_seat, seated
 from cockpit.worker.seeds import seeded_baseline
 from cockpit.worker.sky_session import CLUSTERS_AT_MOST, read_task_file, sky_fleet, task_taken
 
@@ -124,7 +123,7 @@ def check(folder: SessionFolder, repo: Path, settings: Settings) -> None:
         raise CreateError(f"{folder.root} exists and is not a session: move it away, or name another session")
     _mode(settings.session.mode)
     _check_proposer(settings.session.proposer)
-    _check_seat(settings)
+    check_seats(settings)
     _check_prior(settings)
     check_files(settings)
     store = _store(folder.name, repo, settings)
@@ -229,7 +228,7 @@ def _first_events(folder: SessionFolder, plan: Plan, at: float) -> list[Event]:
         *_notes(plan, session, variant, at),
         *seeded.notes,
         *prior,
-        *_seated(plan, at),
+        *seated(plan.settings, plan.name, at),
         baseline_wave(variant, session, at),
     ]
 
@@ -248,7 +247,7 @@ def _session(
     links: dict[str, str],
     at: float,
 ) -> Session:
-    new, seat = plan.settings.session, _seat(plan.settings)
+    new, first = plan.settings.session, first_seat(plan.settings)
     research = plan.settings.research
     files = files_of(research)
     script = script_of(research)
@@ -269,7 +268,7 @@ def _session(
         time_limit_s=research.time_limit_s or max(TIME_LIMIT_S, 2 * budget_s),
         budget_usd=new.budget_usd,
         budget_hours=new.budget_hours,
-        proposer=new.proposer or (seat.name if seat else "claude" if has_key(plan.settings) else "grid"),
+        proposer=new.proposer or first or ("claude" if has_key(plan.settings) else "grid"),
         seed=new.seed,
         script=script,
         files=() if files == (script,) else files,
@@ -288,39 +287,6 @@ def _check_prior(settings: Settings) -> None:
     for name in settings.session.prior:
         if not Path(name).expanduser().is_file():
             raise CreateError(f"--prior: there is no file {name}")
-
-
-def _seated(plan: Plan, at: float) -> list[Event]:
-    """Seat the agent that the worker starts, or tell how an agent from outside connects."""
-    seat = _seat(plan.settings)
-    if seat is None:
-        new = plan.settings.session
-        return outside_proposer_note(new.proposer, plan.name, at) if new.proposer else []
-    return [AgentSeated(at=at, agent=seat.name, command=list(seat.command), author=user_name())]
-
-
-def _seat(settings: Settings) -> Seat | None:
-    """Return the agent that gets the seat; None for a built-in proposer. Raises CreateError."""
-    words, command = settings.session.agent, settings.agent.command
-    try:
-        if words:
-            seat = seat_of(words)
-            return Seat(seat.name, command) if command and words in KNOWN_AGENTS else seat
-        return Seat(name_of(command), command) if command and not settings.session.proposer else None
-    except SeatError as error:
-        raise CreateError(str(error)) from None
-
-
-def _check_seat(settings: Settings) -> None:
-    """Refuse an agent beside a proposer, and a command that is not here."""
-    seat = _seat(settings)
-    if seat is None:
-        return
-    if settings.session.agent and settings.session.proposer:
-        raise CreateError("an agent gets the proposer's seat: give --agent or --proposer, not both")
-    if shutil.which(seat.command[0]) is None:
-        hint = install_hint(seat.name)
-        raise CreateError(f"the command {seat.command[0]} of {seat.name} is not here" + (f": {hint}" if hint else ""))
 
 
 def _notes(plan: Plan, session: Session, variant: Variant, at: float) -> list[Event]:

@@ -42,7 +42,10 @@ def test_it_has_the_verdict_the_stack_the_story_the_best_and_what_was_not_checke
     for name in kept_experiments(state):
         assert re.search(rf"^\| {name} \| .+ \| −0\.\d+ \| −0\.\d+ to [−+]0\.\d+ \|", text, re.MULTILINE)
     headings = re.findall(r"^### (.+)$", text, re.MULTILINE)
-    assert headings == ["What was kept", "The story", "Best configuration", "Reproduce it", "Not checked"]
+    told = ["What was kept", "The story", "Best configuration", "By proposer", "Reproduce it", "Not checked"]
+    assert headings == told
+    kept = ", ".join(kept_experiments(state))
+    assert re.search(rf"^\| \w+ \| \d+ \| \d+\.\d\d \| \$.+ \| {kept} \|$", text, re.MULTILINE)
     assert "```diff\n-DEPTH = 8\n+DEPTH = 9\n```" in text
     assert "everything: the scores are simulated" in text
 

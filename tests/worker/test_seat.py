@@ -11,7 +11,8 @@ import pytest
 
 from cockpit.agent.claude import turn_status
 from cockpit.core.intents import AnyIntent, Interrupt, Say
-from cockpit.core.state import State
+from cockpit.core.state import State, shares
+from cockpit.read.seats import seat_results
 from cockpit.session import lock, worker_process
 from cockpit.session.client import SessionClient
 from cockpit.session.paths import SessionFolder
@@ -212,3 +213,35 @@ def test_a_worker_that_stops_ends_the_agent(nights: Any) -> None:
     pid = json.loads((night.folder.root / "seats" / NAME / "seat.json").read_bytes())["pid"]
     worker_process.terminate(night.folder)
     wait_for(lambda: not psutil.pid_exists(pid), WAIT_S, "the end of the agent")
+
+
+def test_two_agents_propose_side_by_side_and_one_that_hangs_does_not_stop_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    turns = {"first": [["until_cancelled"]], "second": [["tool", "propose_wave", WAVE], ["say", "Mine."]]}
+    commands = []
+    for name, turn in turns.items():
+        (tmp_path / f"{name}.py").write_text(f"import runpy\nrunpy.run_path({str(AGENT)!r}, run_name='__main__')\n")
+        (tmp_path / f"{name}.json").write_text(json.dumps({"turns": [turn, [["say", "Nothing new."]]]}))
+        files = [tmp_path / f"{name}.{end}" for end in ("py", "json", "log")]
+        commands.append(" ".join(map(str, (sys.executable, *files))))
+    folder = local_session(tmp_path, mode="copilot", agent=(*commands, "search"), filler=False)
+    assert list(shares(state_of(folder))) == ["first", "second", "search"]
+    worker_process.start(folder)
+    try:
+        wait_for(
+            lambda: {"second", "search"} <= {one.proposer for one in state_of(folder).waves.values()}, WAIT_S, "waves"
+        )
+        wait_for(lambda: state_of(folder).unmetered.get("second"), WAIT_S, "the end of the second's turn")
+        state = state_of(folder)
+        assert "first" in state.asks, "it hangs in its turn"
+        assert (folder.root / "seats" / "first").is_dir() and (folder.root / "seats" / "second").is_dir()
+        told = {one.name: one for one in seat_results(state)}
+        assert (
+            told["second"].arms == 2
+            and told["second"].unmetered == state.unmetered["second"]
+            and told["first"].arms == 0
+        )
+    finally:
+        worker_process.terminate(folder)

@@ -71,8 +71,9 @@ def _add_new(command: Command) -> None:
                     help="the session ends after this time")  # fmt: skip
     it.add_argument("--budget", type=amount, dest="budget_usd", metavar="DOLLARS",
                     help="GPU and API together (default: no cap)")  # fmt: skip
-    it.add_argument("--agent", metavar="NAME|COMMAND",
-                    help="an agent to start and ask: claude-code, codex, gemini, opencode, or a command")  # fmt: skip
+    it.add_argument("--agent", action="append", metavar="NAME|COMMAND",
+                    help="an agent to start and ask: claude-code, codex, gemini, opencode, or a command; given again,"
+                         " several at once, NAME=2 with twice the arms")  # fmt: skip
     it.add_argument("--proposer", metavar="NAME",
                     help="claude (default with a key), search, hybrid, tpe, grid, or an outside agent")  # fmt: skip
     it.add_argument("--fleet", choices=["local", "sky", "sim"],

@@ -17,9 +17,14 @@ def say(state: State, at: float, author: str, text: str, kind: str = "say") -> N
 
 def _said(state: State, event: Said) -> None:
     if is_answered(state, event.author):
-        state.words_unanswered += 1
-        if state.ask_failures.get(state.proposer):
-            state.ask_retry_at.pop(state.proposer, None)  # the person may have mended what was wrong
+        addressed = event.text.split(maxsplit=1)[0].strip("@,:") if event.text.startswith("@") else ""
+        if seat := state.beside.get(addressed):
+            seat.words += 1
+        else:
+            addressed = state.proposer
+            state.words_unanswered += 1
+        if state.ask_failures.get(addressed):
+            state.ask_retry_at.pop(addressed, None)  # the person may have mended what was wrong
     say(state, event.at, event.author, event.text)
 
 

@@ -67,7 +67,10 @@ def set_status(state: State, experiment: Experiment, status: ExperimentStatus, n
     if wave.status is WaveStatus.APPROVED and wave.open_arms == 0 and not is_open(status):
         wave.status, wave.done_seq = WaveStatus.DONE, state.seq
         state.open_waves.pop(wave.id, None)
-        state.waves_finished += wave.kind is WaveKind.WAVE
+        if seat := state.beside.get(wave.proposer):
+            seat.waves += wave.kind is WaveKind.WAVE
+        else:
+            state.waves_finished += wave.kind is WaveKind.WAVE
     elif wave.status is WaveStatus.DONE and is_open(status):
         wave.status = WaveStatus.APPROVED
         state.open_waves[wave.id] = None

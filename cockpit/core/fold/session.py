@@ -32,7 +32,7 @@ from cockpit.core.fold.handlers import Handlers
 from cockpit.core.knob_events import KnobSet
 from cockpit.core.knobs import knob_words
 from cockpit.core.model import DECISIONS, Cluster
-from cockpit.core.state import AskState, State, converses
+from cockpit.core.state import AskState, SeatBeside, State, converses, shares
 
 REFUSALS_KEPT = 200
 
@@ -96,16 +96,34 @@ def _envelope_set(state: State, event: EnvelopeSet) -> None:
 
 
 def _proposer_set(state: State, event: ProposerSet) -> None:
-    state.proposer = event.proposer
-    say(state, event.at, event.author, f"{event.proposer} proposes from now on", "news")
+    _seat(state, event.proposer, event.share)
+    say(state, event.at, event.author, _proposes(state, event.proposer), "news")
 
 
 def _agent_seated(state: State, event: AgentSeated) -> None:
     state.seats[event.agent] = tuple(event.command)
-    state.proposer = event.agent
+    _seat(state, event.agent, event.share)
     state.ask_retry_at.pop(event.agent, None)
     state.ask_failures.pop(event.agent, None)
-    say(state, event.at, event.author, f"{event.agent} proposes from now on", "news")
+    say(state, event.at, event.author, _proposes(state, event.agent), "news")
+
+
+def _seat(state: State, name: str, share: float) -> None:
+    """Let a proposer propose: alone, or beside the others where it has a share."""
+    if not share:
+        state.proposer, state.share = name, 1.0
+        state.beside.clear()
+    elif name == state.proposer:
+        state.share = share
+    elif name in state.beside:
+        state.beside[name].share = share
+    else:
+        state.beside[name] = SeatBeside(share)
+
+
+def _proposes(state: State, name: str) -> str:
+    others = [other for other in shares(state) if other != name]
+    return f"{name} proposes from now on" + (f", beside {', '.join(others)}" if others else "")
 
 
 def _permission_answered(state: State, event: PermissionAnswered) -> None:
@@ -189,7 +207,9 @@ def _intent_taken(state: State, event: IntentTaken) -> None:
 def _asked(state: State, event: Asked) -> None:
     state.asks_total = max(state.asks_total, event.ask)
     words = 0
-    if event.proposer == state.proposer:
+    if seat := state.beside.get(event.proposer):
+        words, seat.words, seat.waves = seat.words, 0, 0
+    elif event.proposer == state.proposer:
         words, state.words_unanswered, state.waves_finished = state.words_unanswered, 0, 0
     state.asks[event.proposer] = AskState(event.ask, event.proposer, event.arms, event.at, words)
 
@@ -198,12 +218,19 @@ def _ask_ended(state: State, event: AskEnded) -> None:
     asked = state.asks.pop(event.proposer, None)
     state.ask_retry_at[event.proposer] = event.retry_at
     _charge_unknown(state, event.at, event.ask)
-    if event.trouble:
+    seat = state.beside.get(event.proposer)
+    if event.trouble and seat is not None:
+        seat.words += asked.words if asked else 0
+    elif event.trouble:
         state.words_unanswered += asked.words if asked else 0
+    if event.trouble:
         state.ask_failures[event.proposer] = state.ask_failures.get(event.proposer, 0) + 1
         say(state, event.at, event.proposer, _with_retry(state, event), "trouble")
     else:
-        state.words_unanswered = max(0, state.words_unanswered - event.words_answered)
+        if seat is not None:
+            seat.words = max(0, seat.words - event.words_answered)
+        else:
+            state.words_unanswered = max(0, state.words_unanswered - event.words_answered)
         state.ask_failures.pop(event.proposer, None)
 
 
@@ -230,6 +257,7 @@ def _api_used(state: State, event: ApiUsed) -> None:
     reserved = state.api_reserved.pop(event.request, None)
     if reserved is not None or not event.request:
         spend.api_usd += event.usd  # else its full reservation is charged already
+    state.api_usd_by[event.proposer] = state.api_usd_by.get(event.proposer, 0.0) + event.usd
     spend.input_tokens += event.input_tokens
     spend.output_tokens += event.output_tokens
     spend.cache_read_tokens += event.cache_read_tokens

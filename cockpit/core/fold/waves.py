@@ -28,6 +28,8 @@ def _proposed(state: State, event: Proposed) -> None:
     state.waves[wave.id] = wave
     state.proposals[wave.id] = None
     one_wave(wave, event.experiments)
+    if wave.kind is WaveKind.WAVE:
+        state.arms_proposed[wave.proposer] = state.arms_proposed.get(wave.proposer, 0) + len(wave.arms)
     for experiment in event.experiments:
         state.experiments[experiment.id] = experiment
         set_status(state, experiment, ExperimentStatus.PROPOSED, new=True)

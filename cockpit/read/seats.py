@@ -1,0 +1,57 @@
+"""The proposers of a session by their results: arms, GPU-hours, dollars of their models, and keeps."""
+
+import msgspec
+
+from cockpit.core.model import WaveKind
+from cockpit.core.state import State, shares
+from cockpit.read.scores import kept_experiments
+
+
+class SeatResult(msgspec.Struct, frozen=True):
+    """One proposer's part in the session."""
+
+    name: str
+    share: float
+    """Its part in the arms that proposers are asked for; 0 where it is not asked."""
+    arms: int
+    """The arms of its waves, without filler."""
+    api_usd: float
+    """Dollars that its model reported; turns without a report are not in it."""
+    unmetered: int
+    """Its turns without a report of their cost."""
+    keeps: tuple[str, ...]
+    """Its experiments that were kept, in order."""
+
+
+def seat_results(state: State) -> list[SeatResult]:
+    """Return the proposers that are asked, and those that proposed arms before, in this order."""
+    seated = shares(state)
+    whole = sum(seated.values())
+    keeps: dict[str, list[str]] = {}
+    for kept in kept_experiments(state):
+        keeps.setdefault(state.waves[state.experiments[kept].wave].proposer, []).append(kept)
+    names = dict.fromkeys((*filter(None, seated), *state.arms_proposed, *state.api_usd_by, *keeps))
+    return [
+        SeatResult(
+            name,
+            seated.get(name, 0.0) / whole,
+            state.arms_proposed.get(name, 0),
+            state.api_usd_by.get(name, 0.0),
+            state.unmetered.get(name, 0),
+            tuple(keeps.get(name, ())),
+        )
+        for name in names
+    ]
+
+
+def gpu_hours_by_proposer(state: State) -> dict[str, float]:
+    """Return the hours of all runs of each proposer's arms, times the GPUs of their clusters. Reads every attempt."""
+    hours: dict[str, float] = {}
+    for attempt in state.attempts.values():
+        wave = state.waves[state.experiments[attempt.experiment].wave]
+        if wave.kind is WaveKind.BASELINE or not (attempt.started_at and attempt.ended_at):
+            continue
+        cluster = state.clusters.get(attempt.cluster)
+        spent = (attempt.ended_at - attempt.started_at) / 3600 * (cluster.gpus if cluster else 1)
+        hours[wave.proposer] = hours.get(wave.proposer, 0.0) + spent
+    return hours
