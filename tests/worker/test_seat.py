@@ -245,3 +245,14 @@ def test_two_agents_propose_side_by_side_and_one_that_hangs_does_not_stop_the_ot
         )
     finally:
         worker_process.terminate(folder)
+
+
+def test_an_agent_that_is_silent_is_ended_and_starts_again(nights: Any) -> None:
+    night = nights([["say", "Hm."], ["silence"]], [["say", "Awake."]], starts=False)
+    settings = Path(night.state.session.repo) / "cockpit.toml"
+    settings.write_text("[agent]\nsilence_s = 3\n")
+    night.start()
+    wait_for(lambda: night.state.ask_failures.get(NAME), WAIT_S, "the failed turn")
+    assert f"{NAME} was silent for 0.05 min: its process was ended, and starts again" in night.said("trouble")[0]
+    night.do(Say("Wake up."))
+    wait_for(lambda: "Awake." in night.said(), WAIT_S, "the agent's return")
