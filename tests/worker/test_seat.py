@@ -1,6 +1,7 @@
 """An agent in the seat: a real worker, a real process that speaks ACP, real MCP tools; the model alone is a script."""
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from cockpit.read.seats import seat_results
 from cockpit.session import lock, worker_process
 from cockpit.session.client import SessionClient
 from cockpit.session.paths import SessionFolder
+from cockpit.worker.create_error import CreateError
 from tests.agent.scripted_agent import read_log
 from tests.worker.sessions import ROOT, kill, local_session, state_of, wait_for
 
@@ -256,3 +258,27 @@ def test_an_agent_that_is_silent_is_ended_and_starts_again(nights: Any) -> None:
     assert f"{NAME} was silent for 0.05 min: its process was ended, and starts again" in night.said("trouble")[0]
     night.do(Say("Wake up."))
     wait_for(lambda: "Awake." in night.said(), WAIT_S, "the agent's return")
+
+
+@pytest.mark.parametrize(
+    ("agents", "sentence"),
+    [
+        (("search", sys.executable), "the first agent is one that the worker starts; name search after it"),
+        ((sys.executable, sys.executable), "is given twice: agents need different names"),
+        ((sys.executable, "search=0"), "search=0: a share is a number above 0"),
+        ((sys.executable, "no-such-command-here"), "the command no-such-command-here of no-such-command-here is not"),
+    ],
+)
+def test_seats_that_cannot_be_are_refused_in_one_sentence(
+    tmp_path: Path, agents: tuple[str, ...], sentence: str
+) -> None:
+    with pytest.raises(CreateError, match=re.escape(sentence)) as caught:
+        local_session(tmp_path, agent=agents)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "sessions" / "night").exists()
+
+
+def test_an_agent_s_share_is_given_with_its_name(tmp_path: Path) -> None:
+    folder = local_session(tmp_path, agent=(sys.executable, "search=3"))
+    first, other = shares(state_of(folder)).items()
+    assert first[1] == 1.0 and other == ("search", 3.0)
