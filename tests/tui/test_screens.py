@@ -79,7 +79,7 @@ PICTURES = [
     picture("waves", "2", "j"),
     picture("log", "3"),
     picture("chart", "4", "l", "l"),
-    picture("wave-effects", "2", "j", "j", "enter", story="interaction"),
+    picture("wave-effects", "2", "enter", story="interaction"),
     picture("many", "l", "l", "j", story="many"),
     picture("effects", "2", "j", "j", "j", "j", "4", "v", "z"),
     CURVES,
