@@ -18,7 +18,7 @@ class Group:
 GROUPS = (
     Group(
         "start",
-        ("open", "new", "start", "init", "list", "demo", "doctor", "completion"),
+        ("open", "new", "start", "init", "list", "demo", "import", "doctor", "completion"),
         "cockpit new night --mode autopilot --hours 8",
     ),
     Group(
