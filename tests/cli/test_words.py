@@ -145,7 +145,7 @@ def help_of(command: str) -> str:
 def test_the_help_of_new_begins_with_the_flags_of_a_first_session(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     first_screen = "\n".join(help_of("new").splitlines()[:24])
-    flags = {"--repo", "--mode", "--hours", "--budget", "--agent", "--proposer", "--fleet", "--clusters"}
+    flags = {"--repo", "--mode", "--hours", "--budget", "--agent", "--proposer", "--fleet", "--clusters", "--yes"}
     assert set(re.findall(r"--[a-z-]+", first_screen)) == flags | {"--help"}
 
 

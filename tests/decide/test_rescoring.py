@@ -61,7 +61,8 @@ def test_a_scorer_that_refuses_the_baseline_refuses_nothing_else(why: Rescore) -
     (better,) = world.propose({"LR": 2})
     world.run(1.5)
     assert world.state.incumbent == better
-    [told] = unchecked(local(world))
+    [walls, told] = unchecked(local(world))
+    assert walls.startswith("unconfined: ")
     assert told.startswith("scored by themselves: the baseline could not be scored outside its run: ")
 
 
