@@ -1,8 +1,8 @@
 """A cloud at the edge of SkyPilot's SDK: it stands in for `sky.client.sdk`, so that SkyClient and SkyFleet run on it.
 
 Answers are SkyPilot's own types (`StatusResponse`, `ClusterJobRecord`) and its own exceptions. Their texts are written
-after SkyPilot 0.14.1's source, not recorded from a cloud. A task's resources are SkyPilot's. Nothing here decides for
-Cockpit.
+after SkyPilot 0.14.1's source, but for those that say they were recorded. A task's resources are SkyPilot's. Nothing
+here decides for Cockpit.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ from tests.fleet.runner_lines import end_line, staged_key, start_line
 
 PENDING = "Launching (pending: Resources; partition: gpu)"
 UNHEALTHY = (
-    "Cluster is abnormal because pod gpu-01-s1-head was evicted: The node was low on resource: ephemeral-storage."
+    "Cluster is abnormal because gpu-01-s1-c0c4917b-head is not ready (Evicted (The node was low on resource:"
+    " ephemeral-storage.).\nLast known state: Unknown reason.\nContainer errors: Error)."
 )
+"""Recorded from SkyPilot 0.14.1 on the Kubernetes lab, with the cluster's name changed."""
 QUOTA = (
     "Failed to provision all possible launchable resources. Relax the task's resource requirements: 1x H100. "
     "QUOTA_EXCEEDED: Quota 'NVIDIA_H100_GPUS' exceeded. Limit: 8.0 in region us-central1."
@@ -272,6 +274,7 @@ class FakeCloud:
             return cluster.jobs[-1].number, None
 
     def _status(self, names: list[str] | None, forced: bool) -> list[StatusResponse]:
+        found_so: set[str] = set()
         if forced:
             time.sleep(self.status_takes_s)
         with self.lock:
@@ -282,7 +285,13 @@ class FakeCloud:
                     del self.clusters[name]  # SkyPilot drops a cluster whose machines are gone
                 else:
                     cluster.status, cluster.asked_at = cluster.real_status, cluster.asked_at + 1
-            return [one.record() for name, one in self.clusters.items() if not names or name in names]
+                    if cluster.status is ClusterStatus.INIT:
+                        found_so.add(name)
+            records = {name: one.record() for name, one in self.clusters.items()}
+            for name in found_so:
+                # As on the lab: the answer of the refresh that finds a cluster INIT does not have the reason yet.
+                records[name].init_status_reason = None
+            return [one for name, one in records.items() if not names or name in names]
 
     def _up(self, name: str) -> FakeCluster:
         cluster = self.clusters.get(name)

@@ -166,7 +166,7 @@ def test_a_cluster_that_is_not_spot_and_is_gone_was_lost(tmp_path: Path, cloud: 
 def test_an_evicted_pod_is_preempted_with_the_reason(tmp_path: Path, cloud: FakeCloud) -> None:
     reason, said, refused = fate(tmp_path, cloud, cloud.evict)
     assert (reason, refused) == ("preempted", True)
-    assert said == f"gpu-01 was evicted: {fake_cloud.UNHEALTHY}"
+    assert said == f"gpu-01 was evicted: {' '.join(fake_cloud.UNHEALTHY.split())}"
 
 
 def test_a_cluster_that_somebody_stopped_is_said_with_what_keeps_it_down(tmp_path: Path, cloud: FakeCloud) -> None:

@@ -47,5 +47,6 @@ def read_mark(record: Any) -> str:
 
 
 def init_reason(record: Any) -> str:
-    """Return why a cluster is not up. `init_status_reason` is not documented; without it the reason is not shown."""
-    return str(record.get("init_status_reason") or "")
+    """Return why a cluster is not up, as one line. `init_status_reason` is not documented; without it the reason is not
+    shown."""
+    return " ".join(str(record.get("init_status_reason") or "").split())

@@ -104,6 +104,9 @@ class ClusterProbe(msgspec.Struct, frozen=True):
         known_at = known.asked_at if known else 0.0
         with self.requests.work():
             record = self.sky.clusters([remote], refresh=True).get(remote)
+        if record is not None and record.status == "INIT" and not record.reason:
+            # The answer of the refresh that found it so has no reason yet; the record has.
+            record = self.sky.clusters([remote]).get(remote) or record
         # Where the cloud does not answer, SkyPilot gives what it knew.
         return known, record, record is not None and record.asked_at > known_at
 

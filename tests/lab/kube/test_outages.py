@@ -66,7 +66,8 @@ def test_a_deleted_pod_loses_its_run_once_and_is_launched_again(victim: Victim) 
     victim.kube.kubectl("delete", "pod", pod)
     lost, said = victim.lost(attempt)
     assert lost.outcome is Outcome.LOST and not lost.preempted
-    assert "gpu-01 went down" in said
+    # SkyPilot drops the record of a cluster whose pod is gone, often before Cockpit asks.
+    assert said.startswith(("gpu-01 went down", "gpu-01 was taken down outside Cockpit"))
 
 
 def test_an_evicted_pod_is_preempted_and_no_failure_of_the_cluster(victim: Victim) -> None:
