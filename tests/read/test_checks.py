@@ -2,7 +2,7 @@
 
 import pytest
 
-from cockpit.core.model import Attempt, AttemptKind, Change, Experiment, FleetSpec, Session
+from cockpit.core.model import Attempt, AttemptKind, Change, Experiment, FleetSpec, Session, Wave, WaveKind
 from cockpit.core.rescore import Rescore
 from cockpit.core.state import State
 from cockpit.read.checks import checks_of, origin_of, unchecked
@@ -16,6 +16,7 @@ def state_with(kind: str = "local", wall: str = "bubblewrap", rescore: str = "ke
     attempt = Attempt("e0000.1", "e0000", AttemptKind.CONFIRMATION, 1, hardware="CPU", started_at=1.0, wall=wall)
     attempt.rescore = run.get("found")
     state.attempts[attempt.id] = attempt
+    state.waves["w000"] = Wave("w000", "baseline", "baseline", WaveKind.BASELINE, arms=["e0000"])
     state.experiments["e0000"] = Experiment("e0000", "w000", "", Change(), "c", "t", "p", "f", attempts=[attempt.id])
     return state
 

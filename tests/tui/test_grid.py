@@ -21,8 +21,8 @@ STATES = [("▶", "busy"), ("▶", "busy, held"), ("▶", "ending"), ("▶", "su
 def test_a_cell_of_any_width_is_complete(width: int, glyph: str, word: str, old_s: float) -> None:
     about = Wording("WARMDOWN_RATIO .7", "DOWN .7")
     view = ClusterView(
-        "gpu-01", "H100", glyph, word, "good", "e0000.10", about, 0.57, 127.0, 2.36, 0.002, "e0053.1",
-        stale_s=old_s,
+        "gpu-01", "H100", glyph, word, "good", "e0000.10", about, 0.57, 127.0, 2.36, 0.002,
+        following="e0053.1", stale_s=old_s,
     )  # fmt: skip
     said = text_of(cell_rows(view, width, DARK, False))
     first = said.split("\n")[0]

@@ -22,10 +22,9 @@ LEVEL_MOST = 16
 """The most cells of a constant's column."""
 CRASH = 16
 """Cells of `100% [100, 100]` and the blank after it. A score and its difference take as many."""
-
-
-TAIL = 55
-"""Cells of the lines, runs, score and difference, and of the interval and the status behind them."""
+TAIL = 50
+"""Cells of the lines, runs, score and difference, and of the interval behind them. A constant matters more than a
+status that is cut."""
 
 
 class Arms(Listing):
