@@ -17,6 +17,9 @@ SEALED_TOLERANCE = 0.015
 """Share of the score by which the sealed shard may be worse, against the incumbent's own ratio of the two texts."""
 SEALED_TOLERANCE_ALONE = 0.05
 """The same where no incumbent was scored, and the ratio of the two texts is unknown; standard errors are added."""
+NO_GAIN_SHARE = 0.005
+"""A score that is worse than the incumbent's by this share gained nothing from the public text, and cannot be kept. The
+ratio of the two texts differs between a well and a badly trained model."""
 OVERHEAD_FACTOR = 1.5
 OVERHEAD_SLACK_S = 2.0
 OVERHEAD_SHARE = 0.05
@@ -68,6 +71,8 @@ def _printed(found: Rescore, printed: Metrics, base: Base, on_cpu: bool) -> str:
 
 
 def _sealed(found: Rescore, printed: Metrics, base: Base, on_cpu: bool) -> str:
+    if base is not None and found.public_bpb > base[0].public_bpb * (1 + NO_GAIN_SHARE):
+        return ""
     ratio = found.sealed_bpb / found.public_bpb if found.public_bpb else math.inf
     if base is not None:
         expected = base[0].sealed_bpb / base[0].public_bpb

@@ -44,6 +44,11 @@ def test_a_gain_on_the_public_text_alone() -> None:
     assert failed(base=None, public_bpb=0.6, printed=msgspec.structs.replace(PRINTED, score=0.6))
 
 
+def test_a_badly_trained_model_is_no_memoriser() -> None:
+    printed = msgspec.structs.replace(PRINTED, score=1.1)
+    assert failed(printed=printed, public_bpb=1.1, sealed_bpb=1.18) == ""
+
+
 def test_work_outside_the_training_clock() -> None:
     assert failed(cpu_s=70.0).startswith("worked for 40 s outside its training clock")
     assert failed(cpu_s=46.0) != "", "a clock that is a fifth too slow"
