@@ -246,7 +246,8 @@ def _verdict(state: State, attempt: Attempt, report: JobEnded, log: RunLog) -> R
     match report.reason:
         case "exited":
             hashes = experiment.train_hash, experiment.prepare_hash
-            others = experiment.file_hashes | state.experiments[state.baseline].protected_hashes
+            baseline = state.experiments[state.baseline or experiment.id]
+            others = experiment.file_hashes | baseline.protected_hashes
             evidence, budget_s, script = report.evidence, state.session.time_budget_s, state.session.script
             verdict = log.verdict(
                 report.exit_code, *hashes, state.corpus, state.preset, evidence, budget_s, script, others

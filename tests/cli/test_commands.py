@@ -156,6 +156,8 @@ def test_mode_budget_envelope_and_words_reach_the_ledger(place: Path, night: Ses
     listed = said(place, "knob")
     assert "not searched: pinned: no proposal may change it (set by " in listed and "0.01 to 0.1 (set by " in listed
     assert "cannot be varied" in refusal(cockpit(place, "propose", "DEPTH=2,3", cwd=place / "repo"))
+    for name in ("DEPTH", "MATRIX_LR"):
+        said(place, "knob", name, "free")  # the session is shared
     assert said(place, "envelope").startswith("$5.00, waves of at most 6 arms, constants and patches")
     said(place, "mode", "manual")
 

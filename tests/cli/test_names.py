@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -111,7 +112,8 @@ def test_a_watched_status_is_printed_again_until_the_session_has_ended(
     def end_session(seconds: float) -> None:
         ledger.append([SessionEnded(at=time.time(), reason="done")])
 
-    monkeypatch.setattr("cockpit.cli.show.time.sleep", end_session)
+    # Only this module's waiting: the ledger itself sleeps where its file is locked.
+    monkeypatch.setattr("cockpit.cli.show.time", SimpleNamespace(sleep=end_session))
     watch_status(str(folder.root), as_json=False)
     ledger.close()
     assert capsys.readouterr().out.count("worker    stopped") == 2
