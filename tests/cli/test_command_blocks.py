@@ -145,9 +145,14 @@ def commands_in(page: Path) -> list[str]:
     """Return each `cockpit …` of a page, in its blocks and within its sentences."""
     text = page.read_text(encoding="utf-8")
     spans = re.findall(r"(?<!`)`(cockpit [^`\n]+)`", re.sub(r"(?ms)^```.*?^```$", "", text))
-    lines = [line for block in blocks(page) if block.language == "sh" for line in block.text.splitlines()]
+    lines = [line for block in blocks(page) if block.language == "sh" for line in joined(block.text)]
     lines += re.findall(r"^    (cockpit .+)$", text, re.MULTILINE)
     return spans + [line for line in lines if line.startswith("cockpit ")]
+
+
+def joined(text: str) -> list[str]:
+    """Return the lines of a block; one that ends in a backslash continues in the next."""
+    return text.replace("\\\n", " ").splitlines()
 
 
 @pytest.mark.parametrize("page", [*PAGES, GUIDE], ids=lambda page: page.name if isinstance(page, Path) else "")
