@@ -10,6 +10,7 @@ import pytest
 
 from tests.lab.kube.lab import KubeLab
 from tests.lab.processes import LabError
+from tests.worker.sessions import wait_for
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
@@ -64,7 +65,9 @@ def test_a_full_class_leaves_a_pod_pending_until_one_is_deleted(pods: Pods) -> N
     for name in ("one", "two", "three", "four"):
         pods.create(name)
     reason = "{.status.conditions[0].message}"
-    pods.wait("four", "jsonpath={.status.conditions[0].reason}=Unschedulable")
+    # A pod has no condition until the scheduler has seen it, and `kubectl wait` refuses an index into nothing.
+    reasons = ("get", "pod", "four", "-o", "jsonpath={.status.conditions[*].reason}")
+    wait_for(lambda: "Unschedulable" in pods.plane.kubectl(*reasons), 120, "the scheduler to see the pod")
     said = pods.plane.kubectl("get", "pod", "four", "-o", f"jsonpath={reason}")
     assert said.startswith("0/16 nodes are available: 3 Insufficient nvidia.com/gpu, 13 node(s) didn't match")
     pods.plane.kubectl("delete", "pod", "one")
