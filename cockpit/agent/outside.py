@@ -17,7 +17,8 @@ from cockpit.core.events import ApiReserved, Event, FindingRecorded, IntentTaken
 from cockpit.core.fold import fold
 from cockpit.core.intents import Draft, Intent, Look, Note, Propose, Say, SetKnob
 from cockpit.core.knob_events import KnobSet
-from cockpit.core.model import PROPOSERS, Edit, WaveStatus
+from cockpit.core.model import Edit, WaveStatus
+from cockpit.core.seats import RESERVED_NAMES
 from cockpit.core.state import State
 from cockpit.session.client import NoAnswer, SessionClient
 from cockpit.session.paths import SessionFolder
@@ -31,7 +32,6 @@ T = TypeVar("T")
 
 ANSWER_TIMEOUT_S = 30.0
 """The longest wait for the worker's answer. After it the worker counts as not running."""
-RESERVED_NAMES = (*PROPOSERS, "human", "plan", "cockpit", "baseline", "filler", "ablate", "rebase")
 
 
 def own_name(wanted: str, state: State) -> str:

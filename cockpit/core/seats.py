@@ -9,6 +9,8 @@ import msgspec
 from cockpit.core.errors import CockpitError
 from cockpit.core.model import PROPOSERS
 
+RESERVED_NAMES = (*PROPOSERS, "human", "plan", "cockpit", "baseline", "filler", "ablate", "rebase")
+"""Names that the plan and cockpit's own proposers have: no agent may take one."""
 NAME_CHARS = 40
 
 
@@ -74,11 +76,7 @@ def name_of(command: tuple[str, ...]) -> str:
             return name
     scripts = [word for word in command[1:] if word.endswith((".py", ".js", ".mjs"))]
     name = PurePath(scripts[0] if scripts else command[0]).stem[:NAME_CHARS] or "agent"
-    return (
-        f"agent-{name}"
-        if name.lower() in (*PROPOSERS, "human", "plan", "cockpit", "baseline", "filler", "ablate", "rebase")
-        else name
-    )
+    return f"agent-{name}" if name.lower() in RESERVED_NAMES else name
 
 
 def install_hint(name: str) -> str:

@@ -355,14 +355,14 @@ def proposers(folder: SessionFolder, configured: settings.Settings) -> dict[str,
         return Grid()
 
     def ablate() -> Proposer:
-        from cockpit.agent.proposers.ablate import Ablate
+        from cockpit.agent.proposers import planned
 
-        return Ablate()
+        return planned.ablate()
 
     def rebase() -> Proposer:
-        from cockpit.agent.proposers.rebase import Rebase
+        from cockpit.agent.proposers import planned
 
-        return Rebase()
+        return planned.rebase()
 
     makers = {
         "claude": claude, "hybrid": hybrid, "search": search, "tpe": tpe, "grid": grid, "ablate": ablate,

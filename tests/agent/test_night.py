@@ -14,9 +14,8 @@ from typing import Any
 import pytest
 
 from cockpit.agent.claude.researcher import Claude
-from cockpit.agent.proposers.ablate import Ablate
+from cockpit.agent.proposers import planned
 from cockpit.agent.proposers.hybrid import Hybrid
-from cockpit.agent.proposers.rebase import Rebase
 from cockpit.agent.proposers.search import Search
 from cockpit.core.event_codec import AnyEvent
 from cockpit.core.events import ApiUsed, Approved, AskEnded, CapReached, Said
@@ -133,7 +132,13 @@ def run_night(
         claude = Claude(agent, folder, KeyHolder(""), backoff_s=0.001)
         with pytest.MonkeyPatch.context() as patch:
             hybrid = Hybrid(claude, Search(), 0.5)
-            named = {"claude": claude, "hybrid": hybrid, "search": Search(), "ablate": Ablate(), "rebase": Rebase()}
+            named = {
+                "claude": claude,
+                "hybrid": hybrid,
+                "search": Search(),
+                "ablate": planned.ablate(),
+                "rebase": planned.rebase(),
+            }
             patch.setattr(main, "proposers", lambda *arguments: named)
             worker = main.build(folder, threading.Event(), threading.Event())
         tick = worker.tick

@@ -22,7 +22,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
 
 from tests.lab import config
 from tests.lab.processes import LabError, hold, in_namespace, kill, namespace_of, run
@@ -111,15 +110,6 @@ class Lab(SkySide):
         lab._forwarding_was = state["forwarding_was"]
         lab.nodes = {name: Node(**node) for name, node in state["nodes"].items()}
         return lab
-
-    def __enter__(self) -> Lab:
-        self.up()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
-        self.down()
 
     def up(self) -> None:
         """Install missing packages, then start Slurm, its nodes and SkyPilot. If a step fails all is taken down."""

@@ -9,6 +9,8 @@ import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import psutil
 
@@ -24,6 +26,23 @@ class SkySide:
 
     def __init__(self, root: Path, port: int, user_id: str) -> None:
         self.root, self._port, self._user_id = root, port, user_id
+
+    def up(self) -> None:
+        """Bring the whole lab up."""
+        raise NotImplementedError
+
+    def down(self) -> None:
+        """Stop everything and remove every trace."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        self.up()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.down()
 
     def write_stand_ins(self) -> None:
         """Write what SkyPilot would download: its catalog, uv and a Python 3.10 for the nodes."""

@@ -72,18 +72,17 @@ def prior_arms(state: State, history: SearchHistory) -> list[Arm]:
 
 
 def _prior_draft(history: SearchHistory, arms: Sequence[Arm], request: ProposalRequest) -> Draft:
+    question = "Do the gains from before this session hold here?"
+    return _wave(history, question, "A change that helped the same repository before helps again.", arms, request)
+
+
+def _wave(
+    history: SearchHistory, question: str, hypothesis: str, arms: Sequence[Arm], request: ProposalRequest
+) -> Draft:
+    kind = WaveKind.FILLER if request.reason == "filler" else WaveKind.WAVE
     return Draft(
-        proposer=Search.name,
-        question="Do the gains from before this session hold here?",
-        hypothesis="A change that helped the same repository before helps again.",
-        base=history.base,
-        arms=tuple(arms),
-        kind=_kind(request),
+        proposer=Search.name, question=question, hypothesis=hypothesis, base=history.base, arms=tuple(arms), kind=kind
     )
-
-
-def _kind(request: ProposalRequest) -> WaveKind:
-    return WaveKind.FILLER if request.reason == "filler" else WaveKind.WAVE
 
 
 def draft(history: SearchHistory, found: Sequence[Mapping[str, Value]], request: ProposalRequest) -> Draft:
@@ -92,14 +91,8 @@ def draft(history: SearchHistory, found: Sequence[Mapping[str, Value]], request:
     for constants in found:
         changed = {name: value for name, value in constants.items() if history.base_constants.get(name) != value}
         arms.append(Arm(Change(changed), why=", ".join(f"{name} {value}" for name, value in changed.items())))
-    return Draft(
-        proposer=Search.name,
-        question="Is a cross or a mutation of the best configurations better?",
-        hypothesis="Good configurations lie near, and between, the best ones.",
-        base=history.base,
-        arms=tuple(arms),
-        kind=_kind(request),
-    )
+    question = "Is a cross or a mutation of the best configurations better?"
+    return _wave(history, question, "Good configurations lie near, and between, the best ones.", arms, request)
 
 
 def search_history(state: State) -> SearchHistory:

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 
-from textual import events
 from textual.strip import Strip
 
 from cockpit.tui.rows import Ink, Row, side_by_side, title_row
 from cockpit.tui.views.diff_rows import DiffLine, Side, diff_of, pairs
 from cockpit.tui.views.diffs import Line
 from cockpit.tui.views.spans import Span, wrap_spans
-from cockpit.tui.widgets.pane import Pane
+from cockpit.tui.widgets.pane import WheeledPane
 
 BESIDE_FROM = 160
 """Columns from which the two sides are beside each other."""
@@ -18,7 +17,7 @@ NUMBER = 5
 _SIGN_INKS = {Side.ADDED: "good", Side.REMOVED: "bad"}
 
 
-class Diff(Pane, can_focus=True):
+class Diff(WheeledPane, can_focus=True):
     def __init__(self, name: str = "diff") -> None:
         super().__init__(name)
         self.title, self.note, self.top = "diff", "", 0
@@ -99,11 +98,3 @@ class Diff(Pane, can_focus=True):
         self.top = max(0, self.top + steps[key])
         self.paint()
         return True
-
-    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        event.stop()
-        self.move("down")
-
-    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        event.stop()
-        self.move("up")

@@ -107,3 +107,15 @@ class Pane(Widget):
     def watch_has_focus(self, has_focus: bool) -> None:
         super().watch_has_focus(has_focus)
         self.paint()
+
+
+class WheeledPane(Pane):
+    """A pane of lines that the mouse wheel moves like the arrow keys."""
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        event.stop()
+        self.move("down")
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        event.stop()
+        self.move("up")

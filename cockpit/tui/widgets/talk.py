@@ -17,7 +17,7 @@ from cockpit.tui.rows import Row, hint_rows
 from cockpit.tui.views.markdown import markdown_rows
 from cockpit.tui.views.spans import Span
 from cockpit.tui.views.waves import wave_view
-from cockpit.tui.widgets.pane import Pane
+from cockpit.tui.widgets.pane import WheeledPane
 
 _INKS = {"finding": "good", "trouble": "bad", "phase": "info", "news": "dim"}
 _MARKS = {"finding": "◆ ", "trouble": "! ", "phase": "▸ ", "news": "· "}
@@ -32,7 +32,7 @@ LEAST_SHAPE = 6
 """The fewest cells in which a wave's shape is readable."""
 
 
-class Talk(Pane, can_focus=True):
+class Talk(WheeledPane, can_focus=True):
     NAME = "talk"
     KEY = "5"
 
@@ -186,14 +186,6 @@ class Talk(Pane, can_focus=True):
             return False
         self.paint()
         return True
-
-    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        event.stop()
-        self.move("down")
-
-    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        event.stop()
-        self.move("up")
 
     def forget(self) -> None:
         self._laid_for = (0, "", None)

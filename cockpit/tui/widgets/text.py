@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 
-from textual import events
 from textual.strip import Strip
 
 from cockpit.tui.plain import wrap
 from cockpit.tui.rows import Ink, Row, title_row
-from cockpit.tui.widgets.pane import Pane
+from cockpit.tui.widgets.pane import WheeledPane
 
 
-class Lines(Pane, can_focus=True):
+class Lines(WheeledPane, can_focus=True):
     def __init__(self, name: str, title: str, hang: int = 0) -> None:
         """Prepare the pane. `hang` is the column at which the rest of a wrapped line begins."""
         super().__init__(name)
@@ -55,11 +54,3 @@ class Lines(Pane, can_focus=True):
             return False
         self.paint()
         return True
-
-    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        event.stop()
-        self.move("down")
-
-    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        event.stop()
-        self.move("up")

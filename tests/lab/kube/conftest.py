@@ -13,9 +13,9 @@ from tests.lab.sessions import LabSession
 INFRA = "k8s/cockpit-lab"
 
 
-@pytest.fixture(scope="session")
-def kube() -> Iterator[KubeLab]:
-    """13 nodes with an H100 and 3 with an H200."""
+@contextlib.contextmanager
+def alone_or_skipped() -> Iterator[contextlib.ExitStack]:
+    """Hold the machine's one place for a lab of Kubernetes; skip the test where it cannot run."""
     if reason := unavailable():
         pytest.skip(reason)
     with contextlib.ExitStack() as held:
@@ -23,19 +23,20 @@ def kube() -> Iterator[KubeLab]:
             held.enter_context(alone())
         except LabError as error:
             pytest.skip(str(error))
+        yield held
+
+
+@pytest.fixture(scope="session")
+def kube() -> Iterator[KubeLab]:
+    """13 nodes with an H100 and 3 with an H200."""
+    with alone_or_skipped() as held:
         yield held.enter_context(KubeLab())
 
 
 @pytest.fixture(scope="module")
 def plane() -> Iterator[KubeLab]:
     """The stand-in of Kubernetes without SkyPilot, for a module of tests that run kubectl on it."""
-    if reason := unavailable():
-        pytest.skip(reason)
-    with contextlib.ExitStack() as held:
-        try:
-            held.enter_context(alone())
-        except LabError as error:
-            pytest.skip(str(error))
+    with alone_or_skipped() as held:
         lab = KubeLab()
         held.callback(lab.down)
         lab.up_without_skypilot()

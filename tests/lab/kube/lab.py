@@ -24,7 +24,6 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from tests.lab import config as slurm_config
@@ -88,15 +87,6 @@ class KubeLab(SkySide):
         """Plan a lab of nodes with `gpus` each."""
         super().__init__(root, SKY_PORT, USER_ID)
         self._plan = (h100, h200, gpus)
-
-    def __enter__(self) -> KubeLab:
-        self.up()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
-        self.down()
 
     def up(self) -> None:
         """Start the API server's stand-in and SkyPilot. If a step fails all is taken down."""
