@@ -48,11 +48,16 @@ def _words(dimension: Dimension) -> str:
         case Real(low, high):
             return f"{low:g} to {high:g}"
         case Ladder(rungs) if len(rungs) > LADDER_SHOWN:
-            return f"{rungs[0]:g} to {rungs[-1]:g} in {len(rungs)} steps"
+            return f"{_rung(rungs[0])} to {_rung(rungs[-1])} in {len(rungs)} steps"
         case Ladder(rungs):
-            return ", ".join(f"{rung:g}" for rung in rungs)
+            return ", ".join(map(_rung, rungs))
         case Choice(options):
             return ", ".join(str(option) for option in options)
+
+
+def _rung(number: float) -> str:
+    """Return an integer in full, as 1048576, and another number in six figures."""
+    return str(number) if isinstance(number, int) else f"{number:g}"
 
 
 def knobs_summary(state: State) -> str:

@@ -27,6 +27,11 @@ from tests.decide.world import World
 from tests.tui import stories
 
 
+def test_a_large_integer_is_listed_in_full() -> None:
+    (row,) = (row for row in knob_rows(stories.night().state) if row.name == "TOTAL_BATCH_SIZE")
+    assert "1048576" in row.varied
+
+
 def test_a_setting_is_an_event_that_the_search_space_follows() -> None:
     story = stories.night()
     state = story.state
