@@ -34,6 +34,13 @@ class Finding(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Audit(msgspec.Struct, frozen=True):
+    """The findings on all claimed gains, and sentences on what was not looked at."""
+
+    findings: list[Finding]
+    notes: list[str] = []
+
+
 class Group(msgspec.Struct, frozen=True):
     """The repeats of one program; lower values are better."""
 

@@ -4,31 +4,63 @@ import re
 from pathlib import Path
 from statistics import fmean
 
-from cockpit.audit.claims import AuditError, Finding, Group, judged, problem_of
+from cockpit.audit.claims import Audit, AuditError, Finding, Group, Judgement, judged, problem_of
 from cockpit.core.model import Outcome
 from cockpit.fleet.run_log import RunLog
 
 LOG_BYTES = 64 << 20
 _REPEAT = re.compile(r"(?:[._-](?:seed|run|s|r)?\d+)?\.(?:log|txt|out)$", re.IGNORECASE)
 SUFFIXES = (".log", ".txt", ".out")
+LOGS_NAMED = 4
+"""The most logs that are named in a sentence."""
 
 
-def audit_logs(folder: Path) -> list[Finding]:
+def audit_logs(folder: Path) -> Audit:
     """Judge each program of the folder, in the order of their names, against the best one before. Raises AuditError."""
     found: dict[str, list[tuple[float | None, str]]] = {}
+    silent = []
     for path in sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES and path.is_file()):
-        found.setdefault(_REPEAT.sub("", path.name), []).append(_read(path))
+        value, problem = _read(path)
+        found.setdefault(_REPEAT.sub("", path.name), []).append((value, problem))
+        if value is None and not problem:
+            silent.append(path.name)
     groups = [_group(name, runs) for name, runs in found.items()]
-    if not any(group.values for group in groups):
+    groups = [group for group in groups if group.values or group.problem]
+    if not groups:
         raise AuditError(f"no log in {folder} prints a val_bpb: logs end in {', '.join(SUFFIXES)}")
     best: Group | None = None
     findings = []
     for group in groups:
-        if best is not None and (group.problem or (group.values and fmean(group.values) < fmean(best.values))):
+        problem = problem_of(group)
+        if best is not None and (problem or fmean(group.values) < fmean(best.values)):
             findings.append(judged(group, best))
-        if not problem_of(group) and (best is None or fmean(group.values) < fmean(best.values)):
+        elif problem and len(groups) > 1:
+            findings.append(Finding(f"{group.name}, the first program", Judgement.INVALID, problem))
+        if not problem and (best is None or fmean(group.values) < fmean(best.values)):
             best = group
-    return findings
+    if not findings:
+        raise AuditError(f"{folder} claims no gain: {_nothing_claimed(groups)}{_left_out(silent)}")
+    return Audit(findings, [f"{len(groups)} programs were read{_left_out(silent)}"])
+
+
+def _nothing_claimed(groups: list[Group]) -> str:
+    """Return why no program of these claims to be better than another, in a clause."""
+    first = groups[0]
+    if len(groups) > 1:
+        return f"none of its {len(groups)} programs scores better than the first, {first.name}"
+    if problem := problem_of(first):
+        return problem
+    runs = "its one run has" if len(first.values) == 1 else f"its {len(first.values)} runs are of one program and have"
+    return f"{runs} nothing to be compared with; add the logs of another program"
+
+
+def _left_out(silent: list[str]) -> str:
+    """Return how many logs have no score, in a clause that follows another; empty for none."""
+    if not silent:
+        return ""
+    names = ", ".join(silent[:LOGS_NAMED]) + (" and others" if len(silent) > LOGS_NAMED else "")
+    were = "was" if len(silent) == 1 else "were"
+    return f"; {len(silent)} without a val_bpb or of a failed run {were} left out: {names}"
 
 
 def _group(name: str, runs: list[tuple[float | None, str]]) -> Group:

@@ -9,7 +9,10 @@ from pathlib import Path
 
 import msgspec
 
-from cockpit.audit.claims import AuditError, Finding, Group, judged
+from cockpit.audit.claims import Audit, AuditError, Group, judged
+
+TRACKS_NAMED = 4
+"""The most tracks that are named in a sentence."""
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -20,20 +23,23 @@ class Record(msgspec.Struct, frozen=True):
     step: int = 0
 
 
-def audit_repeats(path: Path) -> list[Finding]:
+def audit_repeats(path: Path) -> Audit:
     """Judge each record of the list against the one before. Raises AuditError."""
     try:
         records = msgspec.convert(json.loads(path.read_bytes()), list[Record])
     except (ValueError, RecursionError) as error:
         raise AuditError(f"{path} is not a list of repeats: {' '.join(str(error).split())}") from None
-    last: dict[str, Group] = {}
+    tracks: dict[str, list[Group]] = {}
     findings = []
     for record in records:
-        track = record.record.partition("/")[0]
-        group = Group(record.record, tuple(record.values), record.step)
-        if track in last:
-            findings.append(judged(group, last[track]))
-        last[track] = group
+        before = tracks.setdefault(record.record.partition("/")[0], [])
+        before.append(Group(record.record, tuple(record.values), record.step))
+        if len(before) > 1:
+            findings.append(judged(before[-1], before[-2]))
     if not findings:
         raise AuditError(f"{path} holds no two records of one track, so nothing is claimed")
-    return findings
+    alone = [name for name, groups in tracks.items() if len(groups) == 1]
+    noted = (
+        f"{len(alone)} of {len(tracks)} tracks hold one record, which claims nothing: {', '.join(alone[:TRACKS_NAMED])}"
+    )
+    return Audit(findings, [noted + (" and others" if len(alone) > TRACKS_NAMED else "")] if alone else [])

@@ -11,8 +11,8 @@ import re
 from pathlib import Path
 from statistics import NormalDist, variance
 
-from cockpit.audit.claims import LEVEL, AuditError, Finding, Judgement
-from cockpit.audit.results_tsv import ResultRow, read_rows
+from cockpit.audit.claims import LEVEL, Audit, AuditError, Finding, Judgement
+from cockpit.audit.results_tsv import CRASH, DISCARD, KEEP, ResultRow, read_rows
 from cockpit.variant.errors import VariantError
 from cockpit.variant.guard import check_variant
 from cockpit.variant.repository import git_answer, open_repository
@@ -20,6 +20,9 @@ from cockpit.variant.repository import git_answer, open_repository
 PUBLISHED_SD = 0.0006
 """SD of val_bpb between sessions of upstream's train.py on an H200: the default ran 0.9906 to 0.9931."""
 PROTECTED = ("prepare.py",)
+STATUSES = {KEEP, DISCARD, CRASH}
+STATUSES_NAMED = 4
+"""The most other statuses that are named in a sentence."""
 CLAIM_CHARS = 80
 IMPLAUSIBLE_BELOW = 0.3
 """val_bpb that no language model of this size reaches: English text has about 0.6 to 0.9 bits a byte."""
@@ -52,7 +55,7 @@ class History:
         self._repo.close()
 
 
-def audit_results(path: Path) -> list[Finding]:
+def audit_results(path: Path) -> Audit:
     """Judge each keep of a results.tsv. Raises AuditError."""
     rows = read_rows(path)
     top = next((folder for folder in path.resolve().parents if (folder / ".git").exists()), None)
@@ -69,26 +72,44 @@ def audit_results(path: Path) -> list[Finding]:
             history.close()
 
 
-def _findings(path: Path, rows: list[ResultRow], history: History | None) -> list[Finding]:
+def _findings(path: Path, rows: list[ResultRow], history: History | None) -> Audit:
     sd, source = _noise(rows)
     findings: list[Finding] = []
     last: ResultRow | None = None
     tried = 0
     for row in rows:
-        tried += row.status != "crash"
-        if row.status != "keep":
+        tried += row.status != CRASH
+        if row.status != KEEP:
+            continue
+        claim = f"line {row.number}, {row.commit} {row.description[:CLAIM_CHARS]}".strip()
+        if last is None and (problem := _impossible(row)):
+            findings.append(Finding(f"{claim}, the first keep", Judgement.INVALID, problem))
             continue
         if last is not None:
-            claim = f"line {row.number}, {row.commit} {row.description[:CLAIM_CHARS]}".strip()
             problem = _problem(row, last, history)
             if problem:
                 findings.append(Finding(claim, Judgement.INVALID, problem))
                 continue
             findings.append(_judged(claim, row, last, sd, source, max(1, tried)))
         last, tried = row, 0
+    strange = sorted({row.status for row in rows} - STATUSES)
+    other = (
+        f"its rows of another status were left out: {', '.join(map(repr, strange[:STATUSES_NAMED]))}" if strange else ""
+    )
     if not findings:
-        raise AuditError(f"{path} holds no keep after its first one, so nothing is claimed")
-    return findings
+        why = f"; {other}" if other else ""
+        raise AuditError(f"{path} holds no keep after its first one, so nothing is claimed{why}")
+    return Audit(findings, [note for note in (_unread(rows, history), other) if note])
+
+
+def _unread(rows: list[ResultRow], history: History | None) -> str:
+    """Return which code was not looked at, in a sentence; empty for none."""
+    if history is None:
+        return "the file lies in no git repository, so no code was looked at"
+    first = next(row for row in rows if row.status == KEEP)
+    if history.full_name(first.commit):
+        return ""
+    return f"commit {first.commit} of the first keep is not in the repository, so no code was compared with it"
 
 
 def _judged(claim: str, row: ResultRow, last: ResultRow, sd: float, source: str, tried: int) -> Finding:
@@ -103,7 +124,7 @@ def _noise(rows: list[ResultRow]) -> tuple[float, str]:
     """Return the SD of a run, and where it is from."""
     by_commit: dict[str, list[float]] = {}
     for row in rows:
-        if row.status != "crash" and row.value > 0:
+        if row.status != CRASH and row.value > 0:
             by_commit.setdefault(row.commit, []).append(row.value)
     repeated = [values for values in by_commit.values() if len(values) > 1 and len(set(values)) > 1]
     freedom = sum(len(values) - 1 for values in repeated)
@@ -115,8 +136,8 @@ def _noise(rows: list[ResultRow]) -> tuple[float, str]:
 
 def _problem(row: ResultRow, last: ResultRow, history: History | None) -> str:
     """Return why a keep does not count, in a sentence; empty where it may."""
-    if not math.isfinite(row.value) or row.value < IMPLAUSIBLE_BELOW:
-        return f"a val_bpb of {row.value:g} is impossible for a language model of this size"
+    if problem := _impossible(row):
+        return problem
     if history is None:
         return ""
     commit, before = history.full_name(row.commit), history.full_name(last.commit)
@@ -140,6 +161,13 @@ def _problem(row: ResultRow, last: ResultRow, history: History | None) -> str:
     if all(_SEED.search(line) for line in changed):
         return "only the seed was changed: the program is the same, and its luck differs"
     return ""
+
+
+def _impossible(row: ResultRow) -> str:
+    """Return why a value cannot be a score, in a sentence; empty where it can."""
+    if math.isfinite(row.value) and row.value >= IMPLAUSIBLE_BELOW:
+        return ""
+    return f"a val_bpb of {row.value:g} is impossible for a language model of this size"
 
 
 def _changed(source: str, earlier: str) -> set[str]:

@@ -90,7 +90,7 @@ def results(folder: Path, *rows: tuple[str, float, str]) -> list[Finding]:
     lines = ["commit\tval_bpb\tmemory_gb\tstatus\tdescription"]
     lines += [f"{name}\t{value}\t1.0\t{status}\tan idea" for name, value, status in rows]
     (folder / "results.tsv").write_text("\n".join(lines) + "\n")
-    return audited(folder)
+    return audited(folder).findings
 
 
 def test_a_keep_is_judged_against_luck_among_all_that_was_tried(tmp_path: Path, commit: Commit) -> None:
@@ -134,14 +134,78 @@ def test_logs_of_repeats_are_judged_together(tmp_path: Path) -> None:
         for number, value in enumerate(repeats(mean, 4), 1):
             value = 0.8 if name == "e0002" else value
             (tmp_path / f"{name}.{number}.log").write_text(f"step 1\nval_bpb: {value:.6f}\n")
-    found = audited(tmp_path)
+    found = audited(tmp_path).findings
     assert [one.judgement for one in found] == [Judgement.REAL, Judgement.INVALID]
     assert "repeats of one seed" in found[1].reason
+
+
+def write_logs(folder: Path, **scores: str) -> Path:
+    for name, score in scores.items():
+        (folder / f"{name}.log").write_text(f"step 1\nval_bpb: {score}\n" if score else "step 1\n")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("scores", "words"),
+    [
+        ({"e0000": "1.0"}, "its one run has nothing to be compared with; add the logs of another program"),
+        ({"e0000.1": "1.0", "e0000.2": "1.1"}, "its 2 runs are of one program and have nothing to be compared with"),
+        ({"e0000.1": "1.0", "e0000.2": "1.0", "e0000.3": "1.0"}, "all 3 values of e0000 are equal"),
+        ({"e0000": "1.0", "e0001": "1.1"}, "none of its 2 programs scores better than the first, e0000"),
+        ({"e0000": "1.0", "e0001": ""}, "1 without a val_bpb or of a failed run was left out: e0001.log"),
+    ],
+)
+def test_logs_without_a_claim_say_why(tmp_path: Path, scores: dict[str, str], words: str) -> None:
+    with pytest.raises(AuditError, match=re.escape(words)) as error:
+        audited(write_logs(tmp_path, **scores))
+    assert "claims no gain: " in str(error.value) and "\n" not in str(error.value)
+
+
+def test_logs_without_a_score_are_counted_beside_the_claims(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    audit(str(write_logs(tmp_path, e0000="1.0", e0001="0.9", e0002="")), as_json=False)
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("not shown  e0001 against e0000")
+    assert said[1].startswith("1 claimed gain: ")
+    assert said[2:] == ["note: 2 programs were read; 1 without a val_bpb or of a failed run was left out: e0002.log"]
+
+
+def test_a_first_program_whose_values_do_not_count_is_named(tmp_path: Path) -> None:
+    values = {f"e0000.{number}": "1.0" for number in range(3)}
+    [first] = audited(write_logs(tmp_path, **values, e0001="0.9")).findings
+    assert first.judgement is Judgement.INVALID and first.claim == "e0000, the first program"
+
+
+def test_a_record_without_another_in_its_track_is_noted(tmp_path: Path) -> None:
+    records = [{"record": name, "values": repeats(3.28)} for name in ("x/1", "x/2", "y/1")]
+    (tmp_path / "repeats.json").write_text(json.dumps(records))
+    assert audited(tmp_path / "repeats.json").notes == ["1 of 2 tracks hold one record, which claims nothing: y"]
+
+
+def test_code_that_is_not_looked_at_is_noted(tmp_path: Path, commit: Commit) -> None:
+    rows = [("abcdef1", 0.998, "keep"), (commit(TRAIN.replace("LR = 1", "LR = 2")), 0.99, "keep")]
+    assert len(results(tmp_path, *rows)) == 1
+    [unread] = audited(tmp_path).notes
+    assert unread == "commit abcdef1 of the first keep is not in the repository, so no code was compared with it"
+
+
+def test_rows_without_a_repository_or_with_another_status_are_noted(tmp_path: Path) -> None:
+    results(tmp_path, ("a", 0.998, "keep"), ("b", 0.9, "kept"), ("c", 0.99, "keep"))
+    assert audited(tmp_path).notes == [
+        "the file lies in no git repository, so no code was looked at",
+        "its rows of another status were left out: 'kept'",
+    ]
+
+
+def test_a_first_keep_with_an_impossible_value_is_invalid(tmp_path: Path) -> None:
+    first, second = results(tmp_path, ("a", 0.0018, "keep"), ("b", 0.99, "keep"), ("c", 0.9, "keep"))
+    assert first.judgement is Judgement.INVALID and first.claim.endswith("the first keep")
+    assert second.claim.startswith("line 4, c"), "the second keep is the first that counts"
 
 
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
+        ("a.log", "val_bpb: 1.0", "is the log of one run: give the folder"),
         ("a.json", "{}", "is not a list of repeats"),
         ("a.json", "[" * 5000, "is not a list of repeats"),
         ("a.json", "[]", "holds no two records of one track"),
