@@ -41,6 +41,8 @@ class Terminal:
         master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
         environment = os.environ | {"TERM": "xterm-256color", "COLORTERM": "truecolor", "PYTHONPATH": str(HERE.parent)}
+        # An installed Cockpit has its bytecode; without it a first paint would be a measure of the compiler.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         self.began = time.perf_counter()
         self.child = subprocess.Popen(
             command, stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True

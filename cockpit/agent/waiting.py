@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from threading import Event as Flag
 from typing import Annotated, Any
 
+import msgspec
 from pydantic import Field
 
 from cockpit.agent import news
@@ -28,13 +28,12 @@ Progress = Callable[[float, float], None]
 """Takes the seconds waited and the seconds in all."""
 
 
-@dataclass(frozen=True)
-class CallContext:
+class CallContext(msgspec.Struct, frozen=True):
     """The limits of one call, and the ways to follow and to end it."""
 
     longest_wait_s: float = LONGEST_WAIT_S
     progress: Progress | None = None
-    cancelled: Flag = field(default_factory=Flag)
+    cancelled: Flag = msgspec.field(default_factory=Flag)
     seated: bool = False
     """True for an agent that the worker asks. It does not wait: messages come with the results of its tools."""
 

@@ -5,10 +5,11 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from cockpit.cli.confirm import confirm
 from cockpit.cli.errors import CommandError
@@ -21,8 +22,7 @@ MARGIN_S = 60
 """Seconds by which a client's limit exceeds the longest `wait`."""
 
 
-@dataclass(frozen=True)
-class Client:
+class Client(msgspec.Struct, frozen=True):
     """A client's configuration file, and its text with Cockpit's server added."""
 
     path: Callable[[Path], Path]

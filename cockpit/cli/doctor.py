@@ -11,8 +11,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
 from pathlib import Path
+
+import msgspec
 
 from cockpit.cli.errors import CommandError
 from cockpit.cli.json_output import print_json
@@ -41,8 +42,7 @@ _ERROR = re.compile(r"(?:[\w.]+\.)?\w*(?:Error|Exception): (.+)")
 _ENABLED = re.compile(r"^  (\S.*?) \[[\w, ]+\]", re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True):
     """One thing that was checked. `remedy` is empty if nothing is missing."""
 
     about: str
@@ -67,7 +67,7 @@ def doctor(repo: str | None, fleet: str, as_json: bool) -> int:
             if finding.remedy:
                 print(f"{'':<19} {clean(finding.remedy)}", flush=True)
     if as_json:
-        print_json([asdict(finding) | {"ok": finding.ok} for finding in findings])
+        print_json([msgspec.structs.asdict(finding) | {"ok": finding.ok} for finding in findings])
     return int(any(finding.needed and not finding.ok for finding in findings))
 
 

@@ -1,9 +1,10 @@
 """Arguments of a verb, typed once for the command line, the screen and agents."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+import msgspec
 
 Given = Mapping[str, Any]
 """Argument name to its parsed value; an omitted optional argument is missing or holds its default."""
@@ -42,8 +43,7 @@ PATTERNS = {Kind.WAVE: r"w\d{3,}", Kind.EXPERIMENT: r"e\d{4,}", Kind.ATTEMPT: r"
 _METAVARS = {Kind.TARGET: "WAVE|CLUSTER", Kind.FACTORS: "NAME=LEVELS", Kind.NAMES: "EXPERIMENT", Kind.COUNT: "N"}
 
 
-@dataclass(frozen=True)
-class Argument:
+class Argument(msgspec.Struct, frozen=True):
     """One argument. An `option` is given by name (`--before w003`), any other by position."""
 
     name: str

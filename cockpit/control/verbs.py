@@ -1,7 +1,6 @@
 """The table of verbs. A new verb is one row here and one decision in `cockpit.decide.handle_intents`."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -48,17 +47,16 @@ MakeIntent = Callable[[State, Given, float], AnyIntent]
 Cost = Callable[[State, Given, float], str]
 
 
-@dataclass(frozen=True)
-class Verb:
+class Verb(msgspec.Struct, frozen=True):
     """One row of the table."""
 
     name: str
     help: str
-    intent: MakeIntent = field(repr=False)
+    intent: MakeIntent
     done_words: str
     """The sentence for when it is done; `{wave}` stands for the argument of that name."""
     arguments: tuple[Argument, ...] = ()
-    cost: Cost = field(default=lambda state, given, now: "", repr=False)
+    cost: Cost = lambda state, given, now: ""
     """The question to ask first; empty where it costs nothing."""
     command_asks: bool = False
     """True where the command line asks its question. A verb that only spends was already asked for by name there."""

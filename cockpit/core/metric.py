@@ -209,14 +209,13 @@ def constraint_of(text: str) -> Constraint | TieBreak:
     )
 
 
-_HIGHER_IS_BETTER = re.compile(
-    r"(?<![a-z])(?:acc|accuracy|top_?[15]|f1|auc|auroc|ap|m?ap|iou|miou|dice|bleu|rouge\w*|meteor|psnr|ssim|r2|precision|recall"
+_HIGHER_IS_BETTER = (
+    r"(?i)(?<![a-z])(?:acc|accuracy|top_?[15]|f1|auc|auroc|ap|m?ap|iou|miou|dice|bleu|rouge\w*|meteor|psnr|ssim|r2|precision|recall"
     r"|rewards?|returns?|sharpe|sortino|calmar|profit|pnl|win_?rate|wins?|elo|pass(?:ed|_rate|_at_\d+|@\d+)?|solved|score"
-    r"|throughput|tok(?:ens)?_?(?:/|per)_?s(?:ec)?|(?:gb|tb|m?fl?ops|tflops|gflops)(?:/|_?per_?)?s?|speed_?up|mfu|correct)(?![a-z])",
-    re.IGNORECASE,
+    r"|throughput|tok(?:ens)?_?(?:/|per)_?s(?:ec)?|(?:gb|tb|m?fl?ops|tflops|gflops)(?:/|_?per_?)?s?|speed_?up|mfu|correct)(?![a-z])"
 )
 
 
 def direction_of(name: str) -> Direction:
     """Return the usual direction of a metric with this name: an accuracy is better higher, a loss lower."""
-    return Direction.MAX if _HIGHER_IS_BETTER.search(name.replace("-", "_")) else Direction.MIN
+    return Direction.MAX if re.search(_HIGHER_IS_BETTER, name.replace("-", "_")) else Direction.MIN

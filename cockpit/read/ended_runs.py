@@ -1,12 +1,11 @@
 """The attempts that ended since a reader's last call. A reader's cost grows with the new ones, not with all."""
 
-from dataclasses import dataclass
+import msgspec
 
 from cockpit.core.state import State
 
 
-@dataclass
-class Ended:
+class Ended(msgspec.Struct):
     """A reader's place in the order of ends."""
 
     _seen: int = 0

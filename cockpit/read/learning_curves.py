@@ -1,7 +1,8 @@
 """The training curves of several experiments, to be compared at one fraction of the budget."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from cockpit.core.curves import Point, loss_at, points_of
 from cockpit.core.model import Attempt
@@ -14,8 +15,7 @@ ENDS_WITHIN = 0.01
 """The step of a crosshair that moves by percents."""
 
 
-@dataclass(frozen=True)
-class LearningCurve:
+class LearningCurve(msgspec.Struct, frozen=True):
     attempt: str
     experiment: str
     hardware: str

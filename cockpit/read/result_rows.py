@@ -1,7 +1,6 @@
 """The results as rows, one an experiment, kept up as a session continues."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -45,17 +44,16 @@ SORTS = ("score", "newest", "cost", "runs", "change")
 """The orders of the rows. By score, the class that comparisons are made in is first, and no class is mixed."""
 
 
-@dataclass
-class ResultRows:
+class ResultRows(msgspec.Struct):
     """All rows. `follow` makes those that changed again, AT_ONCE of them at most: the rest follow at the next calls."""
 
-    by_name: dict[str, ResultRow] = field(default_factory=dict)
+    by_name: dict[str, ResultRow] = msgspec.field(default_factory=dict)
     version: int = 0
     """Grows when a row changes."""
     _seq: int = -1
-    _ends: Ended = field(default_factory=Ended)
-    _marks: list[tuple[ExperimentStatus, int]] = field(default_factory=list)
-    _stale: set[str] = field(default_factory=set)
+    _ends: Ended = msgspec.field(default_factory=Ended)
+    _marks: list[tuple[ExperimentStatus, int]] = msgspec.field(default_factory=list)
+    _stale: set[str] = msgspec.field(default_factory=set)
     """Experiments of which a run has ended since their rows were made."""
 
     def follow(self, state: State) -> bool:

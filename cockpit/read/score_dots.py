@@ -1,8 +1,9 @@
 """Each experiment's mean score in each class it ran in, kept up as runs end: the dots of a chart, and its best line."""
 
 import math
-from dataclasses import dataclass, field
 from statistics import fmean
+
+import msgspec
 
 from cockpit.core.model import Outcome
 from cockpit.core.state import State
@@ -10,8 +11,7 @@ from cockpit.read.ended_runs import Ended, every
 from cockpit.read.scores import best_steps, comparison_class
 
 
-@dataclass(slots=True)
-class ScoreDot:
+class ScoreDot(msgspec.Struct):
     experiment: str
     hardware: str
     at: float
@@ -22,8 +22,7 @@ class ScoreDot:
     """NaN where it crashed."""
 
 
-@dataclass(frozen=True)
-class BestStep:
+class BestStep(msgspec.Struct, frozen=True):
     """From when an experiment was the incumbent, and its mean score in the class."""
 
     at: float
@@ -32,16 +31,15 @@ class BestStep:
     score: float
 
 
-@dataclass
-class ScoreDots:
+class ScoreDots(msgspec.Struct):
     """All dots so far. `follow` costs what ended since it was last called."""
 
-    by_key: dict[tuple[str, str], ScoreDot] = field(default_factory=dict)
+    by_key: dict[tuple[str, str], ScoreDot] = msgspec.field(default_factory=dict)
     version: int = 0
     """Grows when anything here changes."""
-    _ends: Ended = field(default_factory=Ended)
+    _ends: Ended = msgspec.field(default_factory=Ended)
     _incumbencies: int = 0
-    _counts: dict[str, int] = field(default_factory=dict)
+    _counts: dict[str, int] = msgspec.field(default_factory=dict)
     """Hardware class to its dots."""
 
     def follow(self, state: State) -> bool:

@@ -2,31 +2,27 @@
 
 import re
 
-_REASONS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
-    (reason, re.compile(pattern, re.VERBOSE))
-    for reason, pattern in (
-        ("it is a seed", r"(.*_)?(SEED|RNGSEED|RANDOMSEED)(_.*)?|MANUALSEED"),
-        (
-            "it measures rather than trains",
-            r"""(.*_)?(EVAL|EVALUATION|VAL|VALID|VALIDATION|TEST|LOG|LOGGING|PRINT|REPORT|SAVE|CHECKPOINT|CKPT|PROFILE
-            |WANDB|BENCHMARK|TRIALS|REPEATS)(_.*)?|(.*_)?(INTERVAL|EVERY|FREQ|FREQUENCY|VERBOSE)""",
-        ),
-        (
-            "it sets the length of a run",
-            r"""(.*_)?(TIME_BUDGET|BUDGET)(_.*)?|((MAX|NUM|N|TOTAL|TRAIN|TRAINING)_)+(STEPS?|ITERS?|ITERATIONS|EPOCHS?)
-            |EPOCHS?|ITERATIONS|(MAX|TOTAL|TRAIN|TRAINING)_(SECONDS|MINUTES|HOURS|TIME|TOKENS)""",
-        ),
-        ("it keeps a division from failing", r"(.*_)?(EPS|EPSILON)"),
-        (
-            "its name suggests a fixed property of the data or the machine",
-            r"""(.*_)?(CLASSES|LABELS|VOCAB|PORT|VERSION|YEAR|WORKERS|THREADS|RANK|WORLD_SIZE|TIMEOUT|PATH|DIR|FLOPS
-            |SHARDS?)(_.*)?|(IMAGE|IMG|INPUT|OUTPUT)_.*|(.*_)?(ID|DEVICES?)""",
-        ),
-    )
+# Patterns and not compiled ones: `re` keeps those it has used, and the first paint needs none.
+_REASONS: tuple[tuple[str, str], ...] = (
+    ("it is a seed", r"(.*_)?(SEED|RNGSEED|RANDOMSEED)(_.*)?|MANUALSEED"),
+    (
+        "it measures rather than trains",
+        r"""(.*_)?(EVAL|EVALUATION|VAL|VALID|VALIDATION|TEST|LOG|LOGGING|PRINT|REPORT|SAVE|CHECKPOINT|CKPT|PROFILE
+        |WANDB|BENCHMARK|TRIALS|REPEATS)(_.*)?|(.*_)?(INTERVAL|EVERY|FREQ|FREQUENCY|VERBOSE)""",
+    ),
+    (
+        "it sets the length of a run",
+        r"""(.*_)?(TIME_BUDGET|BUDGET)(_.*)?|((MAX|NUM|N|TOTAL|TRAIN|TRAINING)_)+(STEPS?|ITERS?|ITERATIONS|EPOCHS?)
+        |EPOCHS?|ITERATIONS|(MAX|TOTAL|TRAIN|TRAINING)_(SECONDS|MINUTES|HOURS|TIME|TOKENS)""",
+    ),
+    ("it keeps a division from failing", r"(.*_)?(EPS|EPSILON)"),
+    (
+        "its name suggests a fixed property of the data or the machine",
+        r"""(.*_)?(CLASSES|LABELS|VOCAB|PORT|VERSION|YEAR|WORKERS|THREADS|RANK|WORLD_SIZE|TIMEOUT|PATH|DIR|FLOPS
+        |SHARDS?)(_.*)?|(IMAGE|IMG|INPUT|OUTPUT)_.*|(.*_)?(ID|DEVICES?)""",
+    ),
 )
-_UNTIMED = re.compile(
-    r"\b(not|un-?)\s?(timed|counted)|exclu\w+ from (the )?(tim|measure)|before (the )?tim|compil|kernels?\b", re.I
-)
+_UNTIMED = r"(?i)\b(not|un-?)\s?(timed|counted)|exclu\w+ from (the )?(tim|measure)|before (the )?tim|compil|kernels?\b"
 
 
 def last_part(name: str) -> str:
@@ -39,8 +35,8 @@ def exclusion(name: str, comment: str = "") -> str:
     """Return why a knob is not for a search to vary; empty where it may be."""
     last = last_part(name)
     for reason, pattern in _REASONS:
-        if pattern.fullmatch(last):
+        if re.fullmatch(pattern, last, re.VERBOSE):
             return reason
-    if "WARMUP" in last and _UNTIMED.search(comment):
+    if "WARMUP" in last and re.search(_UNTIMED, comment):
         return "it measures rather than trains"
     return ""

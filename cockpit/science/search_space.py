@@ -68,7 +68,7 @@ def search_space(constants: Mapping[str, Value], ranges: Mapping[str, KnobRange]
         is_given = given.low is not None or given.high is not None or bool(given.choices)
         if given.excluded or given.pinned or (exclusion(name) and not is_given):
             continue
-        make = next((make for pattern, make in _RULES if pattern.fullmatch(last_part(name))), None)
+        make = next((make for pattern, make in _RULES if re.fullmatch(pattern, last_part(name))), None)
         dimension = make(value) if make else None
         if is_given:
             dimension = _within(given, value, dimension)
@@ -296,26 +296,24 @@ def _windows(value: Value) -> Dimension | None:
     return Choice((value, *(pattern for pattern in _WINDOWS if pattern != value)))
 
 
-_RULES: tuple[tuple[re.Pattern[str], Callable[[Value], Dimension | None]], ...] = tuple(
-    (re.compile(pattern), make)
-    for pattern, make in (
-        (r"(.*_)?(LR|LEARNING_RATE|STEP_SIZE)", _rate),
-        (r"(.*_)?(WEIGHT_DECAY|WD)", _decay),
-        (r"WARMUP_(RATIO|FRAC)", _share(0.3)),
-        (r"(WARMDOWN|COOLDOWN)_(RATIO|FRAC)", _share(0.8)),
-        (r"(FINAL|MIN)_LR_FRAC", _share(0.5)),
-        (r"(.*_)?DROPOUT", _share(0.3)),
-        (r"(.*_)?(MOMENTUM|BETA\d?)", _beta),
-        (r"(.*_)?BETAS", _beta_pair),
-        (r"((DEVICE|TOTAL)_)?BATCH_SIZE", _powers_of_two(3, 1)),
-        (r"HEAD_DIM", _powers_of_two(1, 1)),
-        (r"ASPECT_RATIO", _count(8)),
-        (r"DEPTH|N_LAYERS?|NUM_LAYERS|N_BLOCKS?|NUM_BLOCKS", _count(1)),
-        (r"(N|NUM)_HEADS?", _powers_of_two(1, 1)),
-        (r"N_EMBD|(D_)?MODEL_DIM|D_MODEL|HIDDEN(_SIZE|_DIM)?|WIDTH", _powers_of_two(1, 1)),
-        (r"GRAD_CLIP|CLIP_GRAD|MAX_GRAD_NORM", _rate),
-        (r"LABEL_SMOOTHING", _share(0.3)),
-        (r"NS_STEPS", _near),
-        (r"WINDOW_PATTERN", _windows),
-    )
+# Patterns and not compiled ones: `re` keeps those it has used, and the first paint needs none.
+_RULES: tuple[tuple[str, Callable[[Value], Dimension | None]], ...] = (
+    (r"(.*_)?(LR|LEARNING_RATE|STEP_SIZE)", _rate),
+    (r"(.*_)?(WEIGHT_DECAY|WD)", _decay),
+    (r"WARMUP_(RATIO|FRAC)", _share(0.3)),
+    (r"(WARMDOWN|COOLDOWN)_(RATIO|FRAC)", _share(0.8)),
+    (r"(FINAL|MIN)_LR_FRAC", _share(0.5)),
+    (r"(.*_)?DROPOUT", _share(0.3)),
+    (r"(.*_)?(MOMENTUM|BETA\d?)", _beta),
+    (r"(.*_)?BETAS", _beta_pair),
+    (r"((DEVICE|TOTAL)_)?BATCH_SIZE", _powers_of_two(3, 1)),
+    (r"HEAD_DIM", _powers_of_two(1, 1)),
+    (r"ASPECT_RATIO", _count(8)),
+    (r"DEPTH|N_LAYERS?|NUM_LAYERS|N_BLOCKS?|NUM_BLOCKS", _count(1)),
+    (r"(N|NUM)_HEADS?", _powers_of_two(1, 1)),
+    (r"N_EMBD|(D_)?MODEL_DIM|D_MODEL|HIDDEN(_SIZE|_DIM)?|WIDTH", _powers_of_two(1, 1)),
+    (r"GRAD_CLIP|CLIP_GRAD|MAX_GRAD_NORM", _rate),
+    (r"LABEL_SMOOTHING", _share(0.3)),
+    (r"NS_STEPS", _near),
+    (r"WINDOW_PATTERN", _windows),
 )

@@ -1,6 +1,6 @@
 """The session that the screens show: its newest state, its troubles, and the intents that wait for an answer."""
 
-from dataclasses import dataclass
+import msgspec
 
 from cockpit.agent.claude import turn_status
 from cockpit.core.intents import Intent
@@ -12,8 +12,7 @@ from cockpit.tui.feed import Feed, ReplayFeed
 from cockpit.tui.figures import duration
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """The worker's answer to an intent that this screen sent."""
 
     number: int

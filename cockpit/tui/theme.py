@@ -5,9 +5,9 @@ leaves weight, underline and reverse only. The grounds are nearly grey, so that 
 a different grey, and none as a blue.
 """
 
-from dataclasses import dataclass
 from functools import cached_property
 
+import msgspec
 from rich.style import Style
 from textual.theme import BUILTIN_THEMES, Theme
 
@@ -32,8 +32,7 @@ ROLES = (
 )
 
 
-@dataclass(frozen=True)
-class Palette:
+class Palette(msgspec.Struct, frozen=True, dict=True):
     """The styles of a theme. `palette[role]` is a role's style; selected and marked rows have another ground."""
 
     name: str

@@ -23,6 +23,8 @@ from tests.tui import stories
 RUNNING = WorkerStatus("running", 1.0)
 RESTED = 4
 """Consecutive looks that must find nothing left to do."""
+PATIENCE_S = 90.0
+"""Seconds after which a screen that has not come to rest is a fault, however busy the machine is."""
 
 
 @pytest.fixture(scope="session")
@@ -97,24 +99,33 @@ async def settle(pilot: Pilot[int]) -> None:
     """Wait until the state is read, and nothing is left to be done or drawn."""
     app = pilot.app
     assert isinstance(app, CockpitApp)
-    while app.loading or not app.warm:
+    while (app.loading or not app.warm) and app.return_code is None:
         await asyncio.sleep(0.005)
     rested = 0
+    began = time.monotonic()
     while rested < RESTED and app.return_code is None:
         await asyncio.sleep(0.002)
-        rested = rested + 1 if at_rest(app) else 0
+        left = unrest(app)
+        rested = 0 if left else rested + 1
+        assert time.monotonic() - began < PATIENCE_S, f"the screen never comes to rest: {left}"
 
 
-def at_rest(app: CockpitApp) -> bool:
-    """Tell whether every key and message was handled, and every change was laid out and drawn."""
+def unrest(app: CockpitApp) -> dict[str, object]:
+    """Return what is still to be handled, laid out or drawn, by name."""
     if not app.screen_stack:
-        return True
+        return {}
     screen = app.screen
-    to_draw = screen._layout_required or screen._repaint_required or screen._dirty_widgets or screen._callbacks
-    waits = app._keyboard.waits or app._next_callbacks or app._resize_timer
-    return not (to_draw or waits) and not any(
-        pump.message_queue_size for pump in (app, *screen.walk_children(with_self=True))
-    )
+    left = {
+        "layout": screen._layout_required,
+        "repaint": screen._repaint_required,
+        "dirty widgets": screen._dirty_widgets,
+        "callbacks": screen._callbacks,
+        "keys": app._keyboard.waits,
+        "next callbacks": app._next_callbacks,
+        "resize": app._resize_timer,
+        "messages": [pump for pump in (app, *screen.walk_children(with_self=True)) if pump.message_queue_size],
+    }
+    return {name: what for name, what in left.items() if what}
 
 
 async def press(pilot: Pilot[int], *keys: str) -> None:

@@ -2,6 +2,7 @@
 
 import re
 
+import msgspec
 import pytest
 from rich.color import ColorSystem
 from textual._compositor import LayoutUpdate
@@ -102,10 +103,7 @@ def test_a_tick_in_which_every_tile_changes_is_small() -> None:
     names = [view.name for view in views]
     sizes = []
     for step in (0.0, 0.125):
-        moved = [
-            view.__class__(**{**view.__dict__, "fraction": (view.fraction + step) % 1.0, "stale_s": 0.0})
-            for view in views
-        ]
+        moved = [msgspec.structs.replace(view, fraction=(view.fraction + step) % 1.0, stale_s=0.0) for view in views]
         label, beside = heat_map.label_width(names), heat_map.across(120, names)
         rows = heat_map.map_rows(moved, "gpu-01", label, beside, 120, DARK)
         wire.take(LayoutUpdate([[row] for row in rows], Region(0, 0, 120, len(rows))))

@@ -3,11 +3,11 @@
 import asyncio
 import random
 from collections.abc import Coroutine
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import anthropic
 import httpx2
+import msgspec
 from anthropic.lib.streaming import AsyncMessageStream, ParsedMessageStreamEvent
 from anthropic.types import Message
 
@@ -30,8 +30,7 @@ LONGEST_ANSWER_S = 1_800.0
 STREAM_CUT = "the stream was cut before the answer was complete"
 
 
-@dataclass(frozen=True)
-class TurnContext:
+class TurnContext(msgspec.Struct, frozen=True):
     """The parts that everything in one turn shares."""
 
     name: str
@@ -44,8 +43,7 @@ class TurnContext:
     """The wait before the first retry; it doubles."""
 
 
-@dataclass
-class _Received:
+class _Received(msgspec.Struct):
     """The part of a streamed answer that has arrived."""
 
     message: Message | None = None

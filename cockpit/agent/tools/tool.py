@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from cockpit.agent import arguments
 from cockpit.agent.proposer_api import ProposerApi
@@ -18,8 +19,7 @@ class ToolError(CockpitError):
     """The call failed. The message says what is wrong and what to do instead."""
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     body: dict[str, Any]
     failed: bool = False
 
@@ -32,8 +32,7 @@ class Answer:
         return json.dumps({"too_long": "ask for less", "its_start": clip(text, ANSWER_CHARS // 4)}, ensure_ascii=False)
 
 
-@dataclass(frozen=True)
-class Tool:
+class Tool(msgspec.Struct, frozen=True):
     name: str
     arguments: type[arguments.Arguments]
     act: Callable[[ProposerApi, str, Any], dict[str, Any]]

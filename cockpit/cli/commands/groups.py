@@ -1,13 +1,13 @@
 """The groups of commands in `cockpit --help`: each with the commands in it and an example."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 NAME_WIDTH = 13
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(msgspec.Struct, frozen=True):
     """One group. A command is in exactly one."""
 
     title: str

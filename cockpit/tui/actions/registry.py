@@ -1,14 +1,14 @@
 """The registry of actions. Keys, footer, palette, help, mouse and `:` commands are all read from it."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+
+import msgspec
 
 from cockpit.core.state import State
 from cockpit.tui.actions.effects import Effects, Problem
 
 
-@dataclass(frozen=True)
-class ReplayPosition:
+class ReplayPosition(msgspec.Struct, frozen=True):
     """The moment that a replay shows, between the session's start and end, and its speed."""
 
     began: float
@@ -17,8 +17,7 @@ class ReplayPosition:
     speed: float
 
 
-@dataclass(frozen=True)
-class Here:
+class Here(msgspec.Struct, frozen=True):
     """The person's place: the state, the focused pane or page, and its selection."""
 
     state: State
@@ -56,8 +55,7 @@ def always(here: Here) -> str:
     return ""
 
 
-@dataclass(frozen=True)
-class Action:
+class Action(msgspec.Struct, frozen=True):
     """A thing that a person can do by key, by command or by mouse.
 
     Its effects are `effects`, or what `run` makes of the place and of the words after the command.
@@ -67,8 +65,8 @@ class Action:
     """Also its command: `:name`."""
     label: str
     help: str
-    effects: Effects = field(default=(), repr=False)
-    run: Run | None = field(default=None, repr=False)
+    effects: Effects = ()
+    run: Run | None = None
     keys: tuple[str, ...] = ()
     places: frozenset[str] = frozenset()
     """Where its keys work; everywhere when empty."""
@@ -76,7 +74,7 @@ class Action:
     """It sends an intent or writes a file. A watcher does not have it."""
     takes: str = ""
     """The words that may follow the command."""
-    applies: Question = field(default=always, repr=False)
+    applies: Question = always
     """The reason why it does not apply here, or an empty string."""
     footer: int = 0
     """Position in the footer, from 1; 0 for none."""

@@ -1,7 +1,8 @@
 """The things that an action is about where the person names none: the selected proposal, wave, run or cluster."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from cockpit.read.waves import replaced_base
 from cockpit.tui.actions.registry import Here
@@ -10,8 +11,7 @@ from cockpit.tui.views.queue import FILLER
 PANES = ("clusters", "waves", "log", "chart", "talk", "results", "stack")
 
 
-@dataclass(frozen=True)
-class Subject:
+class Subject(msgspec.Struct, frozen=True):
     """`of` returns the selected thing, or an empty string; `missing` is the reason shown then."""
 
     of: Callable[[Here], str]

@@ -1,8 +1,8 @@
 """The base of every screen: keys come from the registry, movements go to the pane that has the focus."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+import msgspec
 from textual import events
 from textual.widgets import Input
 
@@ -26,8 +26,7 @@ WRITING = [
 ]
 
 
-@dataclass
-class ScreenContext:
+class ScreenContext(msgspec.Struct):
     """The things that the app gives to every screen."""
 
     session: FollowedSession

@@ -1,6 +1,6 @@
 """The content of a cluster's card, where clusters are few enough for cards: `cockpit.tui.widgets.cards` draws it."""
 
-from dataclasses import dataclass
+import msgspec
 
 from cockpit.core.curves import Point, points_of
 from cockpit.core.model import Attempt, Cluster, ExperimentStatus, Outcome
@@ -25,8 +25,7 @@ _MARKS = {
 """The mark of a run without a result. Any other run carries its experiment's: a run that crashed was not kept."""
 
 
-@dataclass(frozen=True)
-class ResultView:
+class ResultView(msgspec.Struct, frozen=True):
     """A run that ended on the cluster."""
 
     experiment: str
@@ -40,8 +39,7 @@ class ResultView:
     about: Wording
 
 
-@dataclass(frozen=True)
-class CardView:
+class CardView(msgspec.Struct, frozen=True):
     cluster: ClusterView
     question: str
     """The question of the running arm's wave, else the arm's reason."""

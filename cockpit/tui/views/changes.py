@@ -1,7 +1,8 @@
 """Words with the names of constants, and the same words with short names for places with little room."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from cockpit.core.model import Experiment
 from cockpit.read.changes import change_parts
@@ -9,8 +10,7 @@ from cockpit.tui.figures import bare, short_name
 from cockpit.tui.plain import plain, width_of
 
 
-@dataclass(frozen=True)
-class Wording:
+class Wording(msgspec.Struct, frozen=True):
     full: str
     short: str
     shortened: tuple[str, ...] = ()

@@ -1,7 +1,8 @@
 """The content of a cluster's cell, as words and numbers; `cockpit.tui.widgets.grid` draws it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from cockpit.core.curves import Point, points_of
 from cockpit.core.model import AttemptKind, AttemptStatus, Cluster, ClusterState, Progress
@@ -37,8 +38,7 @@ _KINDS = {
 }
 
 
-@dataclass(frozen=True)
-class ClusterView:
+class ClusterView(msgspec.Struct, frozen=True):
     name: str
     hardware: str
     glyph: str
@@ -104,21 +104,22 @@ def cluster_view(state: State, cluster: Cluster, now: float, with_curve: bool = 
     progress = attempt.progress
     loss = progress.loss if progress else None
     rival = rival_loss(state, attempt.hardware, progress.fraction) if progress else None
-    doing = {"word": "ending"} if attempt.cancelling else {"word": EVALUATING} if is_evaluating(attempt) else {}
-    return ClusterView(
-        **{
-            **shown.__dict__,
-            "attempt": plain(attempt.id),
-            "about": about(state, attempt.experiment, _KINDS.get(attempt.kind, "")),
-            "fraction": progress.fraction if progress else (0.0 if attempt.status is AttemptStatus.RUNNING else -1.0),
-            "remaining_s": progress.remaining_s if progress else 0.0,
-            "loss": loss,
-            "facts": run_facts(progress) if progress else "",
-            "curve": points_of(attempt.curve) if with_curve else (),
-            "rival": rival_curve(state, attempt.hardware) if with_curve else (),
-            "delta": loss - rival if loss is not None and rival is not None else None,
-            **doing,
-        }
+    if attempt.cancelling:
+        word = "ending"
+    elif is_evaluating(attempt):
+        word = EVALUATING
+    return msgspec.structs.replace(
+        shown,
+        word=word,
+        attempt=plain(attempt.id),
+        about=about(state, attempt.experiment, _KINDS.get(attempt.kind, "")),
+        fraction=progress.fraction if progress else (0.0 if attempt.status is AttemptStatus.RUNNING else -1.0),
+        remaining_s=progress.remaining_s if progress else 0.0,
+        loss=loss,
+        facts=run_facts(progress) if progress else "",
+        curve=points_of(attempt.curve) if with_curve else (),
+        rival=rival_curve(state, attempt.hardware) if with_curve else (),
+        delta=loss - rival if loss is not None and rival is not None else None,
     )
 
 

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from enum import Enum
 from itertools import zip_longest
 
+import msgspec
 from rich.style import Style
 
 from cockpit.tui.plain import plain
@@ -32,15 +32,14 @@ _SIDES = {"good": Side.ADDED, "bad": Side.REMOVED, "text": Side.SAME}
 """The side of each role of a diff's line."""
 
 
-@dataclass(frozen=True)
-class DiffLine:
+class DiffLine(msgspec.Struct, frozen=True):
     side: Side
     text: str
     """Without its sign; plain."""
     old: int = 0
     """Its number on the old side; 0 where it is not there, or unknown."""
     new: int = 0
-    spans: tuple[Span, ...] = field(default=())
+    spans: tuple[Span, ...] = ()
 
 
 def diff_of(lines: Sequence[Line], script: str) -> list[DiffLine]:
@@ -60,7 +59,9 @@ def diff_of(lines: Sequence[Line], script: str) -> list[DiffLine]:
     inks = _inks(read) if script.endswith(".py") and len(read) <= COLOURED_AT_MOST else {}
     changed = _changed_parts(read)
     return [
-        line if line.spans else replace(line, spans=tuple(_spans(line.text, inks.get(number), changed.get(number))))
+        line
+        if line.spans
+        else msgspec.structs.replace(line, spans=tuple(_spans(line.text, inks.get(number), changed.get(number))))
         for number, line in enumerate(read)
     ]
 

@@ -1,7 +1,8 @@
 """The effects of a wave's factors: each level against the factor's first, and a map of each interaction of two."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from cockpit.core.metric import Metric
 from cockpit.core.model import Estimate, Value, Wave, WaveKind
@@ -13,8 +14,7 @@ from cockpit.tui.plain import plain
 from cockpit.tui.views.changes import Wording, short_of
 
 
-@dataclass(frozen=True)
-class EffectView:
+class EffectView(msgspec.Struct, frozen=True):
     label: Wording
     """`WEIGHT_DECAY .05→.1`; of two factors `WEIGHT_DECAY .1 × ASPECT_RATIO 96`."""
     estimate: Estimate
@@ -27,8 +27,7 @@ class EffectView:
         return is_clear(self.estimate)
 
 
-@dataclass(frozen=True)
-class InteractionMap:
+class InteractionMap(msgspec.Struct, frozen=True):
     """The interaction of two factors: a row for each level of the first, a column for each of the second.
 
     The first level of each factor is what the others are against, and has neither row nor column.
@@ -41,8 +40,7 @@ class InteractionMap:
     cells: tuple[tuple[EffectView, ...], ...]
 
 
-@dataclass(frozen=True)
-class EffectsView:
+class EffectsView(msgspec.Struct, frozen=True):
     wave: str
     main: tuple[EffectView, ...]
     maps: tuple[InteractionMap, ...]

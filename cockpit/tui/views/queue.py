@@ -1,8 +1,9 @@
 """The order of the wave queue, and the filler in it: hundreds of waves of one arm each, shown as one."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from itertools import islice
+
+import msgspec
 
 from cockpit.core.model import WaveKind
 from cockpit.core.state import State
@@ -19,8 +20,7 @@ CANDIDATES = 64
 """The best filler arms by raw difference that are looked at again as evidence on them comes."""
 
 
-@dataclass(frozen=True)
-class FillerView:
+class FillerView(msgspec.Struct, frozen=True):
     tried: int
     """Arms of which a run has ended."""
     running: int
@@ -33,18 +33,17 @@ class FillerView:
     spent_usd: float
 
 
-@dataclass
-class Queue:
+class Queue(msgspec.Struct):
     """Follows the waves; `keys` and `filler` cost what is open and new, not what there ever was."""
 
-    asked: list[str] = field(default_factory=list)
+    asked: list[str] = msgspec.field(default_factory=list)
     """Waves that answer a question, in the order they were proposed."""
-    fillers: list[str] = field(default_factory=list)
+    fillers: list[str] = msgspec.field(default_factory=list)
     _known: int = 0
-    _ends: Ended = field(default_factory=Ended)
-    _tried: set[str] = field(default_factory=set)
+    _ends: Ended = msgspec.field(default_factory=Ended)
+    _tried: set[str] = msgspec.field(default_factory=set)
     _spent_usd: float = 0.0
-    _deltas: dict[str, float] = field(default_factory=dict)
+    _deltas: dict[str, float] = msgspec.field(default_factory=dict)
 
     def follow(self, state: State) -> None:
         if len(state.waves) < self._known:

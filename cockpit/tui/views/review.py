@@ -1,6 +1,6 @@
 """A wave as a table of arms, and the edits a person can make to a waiting one: each gives the draft that it then is."""
 
-from dataclasses import dataclass
+import msgspec
 
 from cockpit.core.model import Experiment, ExperimentStatus, Wave, WaveStatus
 from cockpit.core.state import State, constants_of
@@ -24,8 +24,7 @@ GLYPHS: dict[ExperimentStatus, tuple[str, str]] = {
 }
 
 
-@dataclass(frozen=True)
-class ArmView:
+class ArmView(msgspec.Struct, frozen=True):
     id: str
     status: ExperimentStatus
     levels: dict[str, str]

@@ -1,6 +1,6 @@
 """The content of a wave's row: its progress, its best arm and its money; the cost of a proposal."""
 
-from dataclasses import dataclass
+import msgspec
 
 from cockpit.core.model import (
     Experiment,
@@ -18,8 +18,7 @@ from cockpit.tui.plain import plain
 from cockpit.tui.views.changes import Wording, change_wording, short_of
 
 
-@dataclass(frozen=True)
-class WaveView:
+class WaveView(msgspec.Struct, frozen=True):
     id: str
     glyph: str
     word: str

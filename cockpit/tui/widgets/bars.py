@@ -1,7 +1,6 @@
 """The header above the panes, about the session, and the footer below, with the keys that apply."""
 
-from dataclasses import dataclass
-
+import msgspec
 from textual import events
 from textual.message import Message
 from textual.strip import Strip
@@ -99,8 +98,7 @@ class Header(Pane):
         return row.strip()
 
 
-@dataclass(frozen=True)
-class Hint:
+class Hint(msgspec.Struct, frozen=True):
     action: str
     key: str
     label: str

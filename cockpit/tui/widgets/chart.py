@@ -2,9 +2,9 @@
 
 import math
 import time
-from dataclasses import replace
 from typing import Literal
 
+import msgspec
 from textual import events
 from textual.strip import Strip
 
@@ -107,19 +107,19 @@ class Chart(Listing):
             case "view":
                 self.view = "scores" if self.view == "effects" else "effects"
             case "axis":
-                self.axes = replace(self.axes, by_time=not self.axes.by_time)
+                self.axes = msgspec.structs.replace(self.axes, by_time=not self.axes.by_time)
             case "log":
                 if self.view == "curves":
                     self.look.log = not self.look.log
                 else:
-                    self.axes = replace(self.axes, log=not self.axes.log)
+                    self.axes = msgspec.structs.replace(self.axes, log=not self.axes.log)
         self.paint()
 
     def zoom(self, steps: int) -> None:
         if self.view == "curves":
             self.look.zoom = max(0, min(len(SPANS) - 1, self.look.zoom + steps))
         else:
-            self.axes = replace(self.axes, zoom=max(0, min(len(ZOOMS) - 1, self.axes.zoom + steps)))
+            self.axes = msgspec.structs.replace(self.axes, zoom=max(0, min(len(ZOOMS) - 1, self.axes.zoom + steps)))
         self.paint()
 
     def compare(self, experiments: tuple[str, ...], words: str) -> None:
@@ -212,7 +212,7 @@ class Chart(Listing):
         if len({curve.experiment for curve in curves}) < len({*self.compared}):
             note += f"  {count(len(curves), 'curve')} of {len(self.compared)}"
         lengths = tuple((curve.attempt, len(curve.points)) for curve in curves)
-        wanted = (width, height, self.palette.name, replace(look), lengths)
+        wanted = (width, height, self.palette.name, msgspec.structs.replace(look), lengths)
         if self._curves_for != wanted:
             self._curve_rows = draw_learning_curves(state, curves, look, width, height - 1, self.palette)
             self._curves_for = wanted

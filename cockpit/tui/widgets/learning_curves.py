@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+import msgspec
 from textual.strip import Strip
 
 from cockpit.core.state import State
@@ -33,8 +33,7 @@ STEEP = 8
 """The part of the budget, one in this many, in which the loss falls steeply."""
 
 
-@dataclass
-class CurvesLook:
+class CurvesLook(msgspec.Struct):
     """The person's choice: the crosshair, the curve that stands out, and the axes."""
 
     at: float = 1.0

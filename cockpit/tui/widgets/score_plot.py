@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 from rich.style import Style
 from rich.text import Text
 from textual.strip import Strip
@@ -27,8 +27,7 @@ WORSE_UP, WORSE_DOWN = "˄", "˅"
 KEPT, BEST, ALONE, CRASHED, CURSOR, MARKED = "◆", "━", "╌", "×", "◎", "✓"
 
 
-@dataclass(frozen=True)
-class ScoreAxes:
+class ScoreAxes(msgspec.Struct, frozen=True):
     """The person's choice of axes."""
 
     zoom: int = 1
@@ -37,8 +36,7 @@ class ScoreAxes:
     log: bool = False
 
 
-@dataclass(frozen=True)
-class ScorePlot:
+class ScorePlot(msgspec.Struct, frozen=True):
     rows: tuple[Strip, ...] = ()
     marks: frozenset[str] = frozenset()
     """The marks that are in the plot."""
@@ -77,7 +75,7 @@ def draw_scores(
     main = classes[0]
     offsets = class_offsets(state, classes)
     everything = [
-        replace(dot, score=dot.score - offsets[dot.hardware]) if offsets[dot.hardware] else dot
+        msgspec.structs.replace(dot, score=dot.score - offsets[dot.hardware]) if offsets[dot.hardware] else dot
         for dot in dots.by_key.values()
         if dot.hardware in offsets
     ]
