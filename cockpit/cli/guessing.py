@@ -17,7 +17,7 @@ from cockpit.report.results import clean
 from cockpit.session.research_settings import ResearchSettings, script_of, words_of
 from cockpit.variant.constants import find_constants
 from cockpit.variant.errors import VariantError
-from cockpit.variant.guard import names_metric
+from cockpit.variant.guard import source_names_metric
 from cockpit.variant.guess.commands import with_python
 from cockpit.variant.guess.listing import Guessed, Listing
 from cockpit.variant.guess.reading import read_listing
@@ -40,7 +40,7 @@ def needs_guess(repo: Path, research: ResearchSettings) -> bool:
     if research.metric or research.pattern or research.score_command:
         return False
     with path.open("rb") as file:
-        return not names_metric(file.read(TEXT_BYTES).decode("utf-8", "replace"), "val_bpb")
+        return not source_names_metric(file.read(TEXT_BYTES).decode("utf-8", "replace"), "val_bpb")
 
 
 class Guesser:

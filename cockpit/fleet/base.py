@@ -47,6 +47,11 @@ class Job(msgspec.Struct, frozen=True):
         """The folder with train.py, which the command starts in."""
         return self.source / self.subfolder
 
+    @property
+    def editable(self) -> tuple[str, ...]:
+        """The editable files by path, the script first."""
+        return (self.script, *(path for path in self.hashed if path not in self.protected))
+
 
 class Scored(msgspec.Struct, frozen=True):
     """The end of the score command of a run."""

@@ -138,8 +138,7 @@ DEFAULT_FILES = ("train.py",)
 def files_of(research: ResearchSettings) -> tuple[str, ...]:
     """Return the paths of the files that variants change.
 
-    Raises SettingsError for a path outside the repository, for one that is named twice, and where nothing tells how a
-    run is started.
+    Raises SettingsError for a path outside the repository, and for one that is named twice.
     """
     found: dict[str, str] = {}
     for given in research.files or DEFAULT_FILES:
@@ -150,10 +149,6 @@ def files_of(research: ResearchSettings) -> tuple[str, ...]:
         if same in found:
             raise SettingsError(f"[research] files: {given!r} names the same file as {found[same]!r}")
         found[same] = path.as_posix()
-    if not research.command and not any(path.endswith(".py") for path in found.values()):
-        raise SettingsError(
-            f"[research] files: none of {', '.join(found.values())} is a Python file: give the command of a run"
-        )
     return tuple(found.values())
 
 

@@ -32,7 +32,12 @@ class Place(NamedTuple):
 
 def places(texts: Texts) -> dict[str, Place]:
     """Return the place of each constant by its name in the session."""
-    found = [Place(path, name) for path, text in texts.items() for name in find_constants(text, path)]
+    return named({path: find_constants(text, path) for path, text in texts.items()})
+
+
+def named(names: Mapping[str, Iterable[str]]) -> dict[str, Place]:
+    """Return the place of each constant by its name in the session, given the names in each file."""
+    found = [Place(path, name) for path, own in names.items() for name in own]
     times = Counter(place.name for place in found)
     return {place.name if times[place.name] == 1 else f"{place.path}:{place.name}": place for place in found}
 
@@ -137,7 +142,12 @@ def outline_of(path: str, text: str) -> str:
 
 def fingerprint_of(outlines: Mapping[str, str], constants: Mapping[str, Value]) -> str:
     """Return the fingerprint of editable files from their outlines and constants; of one file, as it always was."""
+    return combine(joint_outline(outlines), constants)
+
+
+def joint_outline(outlines: Mapping[str, str]) -> str:
+    """Return the outline of editable files together; that of one file is its own."""
     if len(outlines) == 1:
-        return combine(next(iter(outlines.values())), constants)
+        return next(iter(outlines.values()))
     listed = "\n".join(f"{path} {one}" for path, one in outlines.items())
-    return combine(hashlib.sha256(listed.encode("utf-8", "backslashreplace")).hexdigest(), constants)
+    return hashlib.sha256(listed.encode("utf-8", "backslashreplace")).hexdigest()

@@ -14,7 +14,9 @@ from cockpit.core.metric import DEFAULT_NAME
 from cockpit.variant.errors import VariantError
 from cockpit.variant.syntax import SCRIPT, Parsed, names_bound, parse, without_docstring
 
-_COLOR = re.compile(r"\x1b\[[0-9;]*m")
+_COLOR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_WRITTEN_ESCAPE = re.compile(r"\\(?:x1b|033|u001b|N\{ESCAPE\})\[[0-9;]*[A-Za-z]|\\[abfnrtv]", re.IGNORECASE)
+"""An escape as Python code writes it. Its last letter does not belong to the word that follows."""
 
 _WRITING_METHODS = {"write_text", "write_bytes", "unlink", "touch", "symlink_to", "hardlink_to"}
 _WRITING_CALLS = {"remove", "unlink", "rename", "replace", "move", "truncate", "symlink", "link"}
@@ -38,6 +40,11 @@ def check_variant(source: str, metric: str = DEFAULT_NAME, path: str = SCRIPT) -
 def names_metric(text: str, metric: str) -> bool:
     """Tell if `text`, once printed, names the metric: `val_bpb:`, `val_bpb=`, `VAL_BPB `, `"val_bpb"`."""
     return _name(metric).search(_COLOR.sub("", text)) is not None
+
+
+def source_names_metric(source: str, metric: str) -> bool:
+    """Tell if Python code names the metric, in a text of it or elsewhere."""
+    return names_metric(_WRITTEN_ESCAPE.sub(" ", source), metric)
 
 
 @lru_cache

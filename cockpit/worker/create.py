@@ -32,7 +32,7 @@ from cockpit.session.sqlite_file import LedgerError
 from cockpit.session.user import user_name
 from cockpit.variant.constants import find_constants
 from cockpit.variant.store import Variant, VariantStore
-from cockpit.worker.create_checks import check_files, check_metric, check_score_command, is_val_bpb
+from cockpit.worker.create_checks import check_metric, check_score_command, check_start, is_val_bpb
 from cockpit.worker.create_error import CreateError
 from cockpit.worker.intake import baseline_wave
 from cockpit.worker.knob_ranges import knob_ranges, knobs_note, preset_ranges
@@ -125,7 +125,7 @@ def check(folder: SessionFolder, repo: Path, settings: Settings) -> None:
     _check_proposer(settings.session.proposer)
     check_seats(settings)
     _check_prior(settings)
-    check_files(settings)
+    check_start(settings)
     store = _store(folder.name, repo, settings)
     try:
         store.check_baseline()

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import msgspec
 
+from cockpit.core.editable_files import script_among
 from cockpit.core.metric import DEFAULT_NAME, VAL_BPB, Metric
 from cockpit.core.model import FleetSpec
-from cockpit.session.research_settings import DEFAULT_FILES, files_of
+from cockpit.session.research_settings import files_of
 from cockpit.session.settings import Settings
 from cockpit.variant.store import VariantStore
 from cockpit.worker.create_error import CreateError
@@ -18,13 +19,21 @@ def is_val_bpb(metric: Metric) -> bool:
     return msgspec.structs.replace(metric, progress="", loss="", constraints=(), tie_breaks=()) == VAL_BPB
 
 
-def check_files(settings: Settings) -> None:
-    """Refuse files that the fleet could not run or hash: a task file starts train.py, and so does the simulation."""
-    files, is_local = files_of(settings.research), settings.session.fleet == "local"
-    if files != DEFAULT_FILES and not is_local:
-        raise CreateError(f"[research] files: only runs on this machine change {', '.join(files)}: use --fleet local")
-    if settings.research.protected and not is_local:
-        raise CreateError("[research] protected: only runs on this machine are hashed file by file: use --fleet local")
+def check_start(settings: Settings) -> None:
+    """Refuse files that nothing starts, and a command that the fleet would ignore."""
+    files, command = files_of(settings.research), settings.research.command
+    match settings.session.fleet:
+        case "local":
+            if not command and not script_among(files).endswith(".py"):
+                raise CreateError(
+                    f"[research] files: none of {', '.join(files)} is a Python file: give the command of a run"
+                )
+        case "sky":
+            if command:
+                raise CreateError("[research] command has no effect: `run` in experiment.yaml starts each run")
+        case "sim":
+            if command:
+                raise CreateError("[research] command has no effect: a simulated fleet starts nothing")
 
 
 def check_metric(metric: Metric, spec: FleetSpec) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
 import pytest
 
 from cockpit.core.model import FleetSpec, Outcome
@@ -117,6 +118,26 @@ def run(night: SimNight, name: str, cluster: str = "gpu-01", train: str = TRAIN,
     ended = night.until(JobEnded, name)
     assert isinstance(ended, JobEnded)
     return ended
+
+
+def test_each_editable_and_each_protected_file_is_read_and_hashed(night: SimNight) -> None:
+    def split(name: str, config: str) -> JobEnded:
+        night.up("gpu-01")
+        job = night.job(name, "gpu-01", "MATRIX_LR = 0.04\n")
+        (job.source / "cfg.yaml").write_text(config)
+        (job.source / "fixed.json").write_text("{}")
+        hashed = msgspec.structs.replace(job, hashed=("cfg.yaml", "fixed.json"), protected=("fixed.json",))
+        night.fleet.submit(hashed)
+        return night.until(JobEnded, name)
+
+    first = split("e0000.1", "ASPECT_RATIO: 64\n")
+    assert first.evidence is not None and set(first.evidence.before) == {
+        "train.py", "prepare.py", "cfg.yaml", "fixed.json",
+    }  # fmt: skip
+    assert first.evidence.before["cfg.yaml"] == hashlib.sha256(b"ASPECT_RATIO: 64\n").hexdigest()
+    split("e0001.1", "ASPECT_RATIO: 96\n")
+    assert night.score("e0001.1") < night.score("e0000.1") - 0.005
+    assert split("e0002.1", "ASPECT_RATIO: [\n").exit_code == 1
 
 
 def test_the_fleet_is_marked_simulated_and_has_thirteen_h100_and_three_h200() -> None:
@@ -415,8 +436,8 @@ def test_a_comment_changes_only_the_noise_and_a_patch_has_its_own_effect(night: 
         night.fleet.submit(each)
     runs = {name: known.run for name, known in night.fleet._world.jobs.items()}
     sources = night.fleet._world._sources
-    assert sources.read(job.source).code == sources.read(night.folder / "runs" / "e0000.1").code
-    assert sources.read(patched.source).code != sources.read(job.source).code
+    assert sources.read(job).code == sources.read(night.job("e0000.1", "gpu-01")).code
+    assert sources.read(patched).code != sources.read(job).code
     assert runs["e0001.1"].val_bpb == pytest.approx(runs["e0000.1"].val_bpb, abs=0.003)
 
 

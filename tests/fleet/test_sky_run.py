@@ -6,6 +6,7 @@ import socket
 import subprocess
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 
@@ -98,6 +99,26 @@ def test_a_runner_on_a_node_hashes_the_code_before_and_after_and_says_its_wall(t
     assert (evidence.before["train.py"], evidence.before["prepare.py"]) == hashes(a_job)
     assert verdict(a_job, lines).outcome is Outcome.VALID
     assert lines.start is not None and lines.start.wall == available().wall
+
+
+def test_a_runner_on_a_node_hashes_each_editable_and_each_protected_file(tmp_path: Path) -> None:
+    train = "print('may write:', os.access('fixed.json', os.W_OK) and os.getuid() != 0)\nprint('val_bpb: 1.5')"
+    plain = job(tmp_path, f"import os\n{train}", more={"cfg.yaml": "lr: 1\n", "fixed.json": "{}"})
+    a_job = msgspec.structs.replace(plain, hashed=("cfg.yaml", "fixed.json"), protected=("fixed.json",))
+    lines, code = run(a_job)
+    evidence = report(a_job, lines).evidence
+    assert code == 0 and evidence is not None
+    assert evidence.before["cfg.yaml"] == hashlib.sha256(b"lr: 1\n").hexdigest()
+    assert evidence.before["fixed.json"] == hashlib.sha256(b"{}").hexdigest()
+    assert "may write: False" in a_job.log_path.read_text()
+
+
+def test_a_run_that_writes_its_configuration_is_a_mismatch(tmp_path: Path) -> None:
+    plain = job(tmp_path, "open('cfg.yaml', 'a').write('x')\nprint('val_bpb: 1.5')", more={"cfg.yaml": "lr: 1\n"})
+    a_job = msgspec.structs.replace(plain, hashed=("cfg.yaml",))
+    lines, _ = run(a_job)
+    said = verdict(a_job, lines)
+    assert said.outcome is Outcome.MISMATCH and "changed cfg.yaml while it ran" in said.message
 
 
 def test_a_run_on_a_node_can_be_left_unconfined_and_that_is_said(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from cockpit.variant.constants import find_constants, set_constants
 from cockpit.variant.edits import apply_edits
 from cockpit.variant.errors import VariantError
 from cockpit.variant.fingerprint import combine, fingerprint, outline
-from cockpit.variant.guard import check_variant
+from cockpit.variant.guard import check_variant, source_names_metric
 from tests.variant.conftest import SCRIPT
 
 PRINTS = "print('val_bpb: 1')\n"
@@ -63,6 +63,21 @@ def test_the_score_may_be_printed_from_an_f_string_or_in_a_function() -> None:
     ],
 )
 def test_each_usual_shape_of_the_score_passes(line: str) -> None:
+    check_variant(line + "\n")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        r'print("\rval_bpb: 0.98", end="")',
+        r'print("\n\tval_bpb: 0.98")',
+        r'print("\033[1;32mval_bpb: 0.98\033[0m")',
+        r'print("\u001b[1mval_bpb=0.98")',
+        r'print("\x1b[2Kval_bpb 0.98")',
+    ],
+)
+def test_code_names_its_score_right_behind_an_escape(line: str) -> None:
+    assert source_names_metric(line, "val_bpb")
     check_variant(line + "\n")
 
 

@@ -1,11 +1,13 @@
 """A night on a script and its YAML configuration: real runs, and a keep that changes one value."""
 
+import hashlib
 import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from cockpit.cli.demo import AS_COCKPIT, copy_of
 from cockpit.cli.steer import send_and_await
 from cockpit.core.intents import Arm, Draft, Propose
 from cockpit.core.model import Change, Edit, Outcome
@@ -13,10 +15,12 @@ from cockpit.session import worker_process
 from cockpit.session.client import SteeringError
 from cockpit.session.research_settings import ResearchSettings, files_of
 from cockpit.session.setting_types import SettingsError
-from cockpit.session.settings import NewSession
+from cockpit.session.settings import NewSession, Settings
 from cockpit.variant.store import VariantStore
+from cockpit.worker.create import SIM_EPOCH
+from cockpit.worker.create_checks import check_start
 from cockpit.worker.create_error import CreateError
-from tests.worker.sessions import git, make, state_of, wait_for
+from tests.worker.sessions import ROOT, git, make, state_of, wait_for
 
 NEW = NewSession(fleet="local", clusters=1, mode="autopilot", proposer="human")
 CONFIG = """\
@@ -126,19 +130,18 @@ def test_a_confined_run_gets_protected_files_read_only(tmp_path: Path, repo: Pat
 
 
 @pytest.mark.parametrize(
-    ("files", "command", "sentence"),
+    ("files", "sentence"),
     [
-        (("a.py", "./a.py"), "", "'./a.py' names the same file as 'a.py'"),
-        (("a.py", "A.py"), "", "'A.py' names the same file as 'a.py'"),
-        (("../a.py",), "", "'../a.py' is not the path of a file inside the repository"),
-        (("/a.py",), "", "'/a.py' is not the path of a file inside the repository"),
-        (("",), "", "'' is not the path of a file inside the repository"),
-        (("a.yaml", "b.txt"), "", "none of a.yaml, b.txt is a Python file: give the command of a run"),
+        (("a.py", "./a.py"), "'./a.py' names the same file as 'a.py'"),
+        (("a.py", "A.py"), "'A.py' names the same file as 'a.py'"),
+        (("../a.py",), "'../a.py' is not the path of a file inside the repository"),
+        (("/a.py",), "'/a.py' is not the path of a file inside the repository"),
+        (("",), "'' is not the path of a file inside the repository"),
     ],
 )
-def test_files_that_cannot_be_changed_are_refused(files: tuple[str, ...], command: str, sentence: str) -> None:
+def test_files_that_cannot_be_changed_are_refused(files: tuple[str, ...], sentence: str) -> None:
     with pytest.raises(SettingsError) as refused:
-        files_of(ResearchSettings(files=files, command=command))
+        files_of(ResearchSettings(files=files))
     assert sentence in str(refused.value)
 
 
@@ -150,9 +153,40 @@ def test_a_file_that_is_a_link_is_refused(tmp_path: Path, repo: Path) -> None:
         VariantStore(repo, "night", files=("pkg/train.py", "linked.yaml")).check_baseline()
 
 
-def test_other_fleets_refuse_protected_files(tmp_path: Path, repo: Path) -> None:
-    with pytest.raises(CreateError, match="hashed file by file: use --fleet local"):
-        make(
-            tmp_path, repo, NewSession(fleet="sim", clusters=2), time.time(),
-            research=ResearchSettings(protected=("pkg/evaluate.py",)),
-        )  # fmt: skip
+@pytest.mark.parametrize(
+    ("new", "research", "sentence"),
+    [
+        (NEW, ResearchSettings(files=("a.yaml", "b.txt")), "none of a.yaml, b.txt is a Python file: give the command"),
+        (NewSession(fleet="sim"), ResearchSettings(command="make"), "a simulated fleet starts nothing"),
+        (NewSession(fleet="sky"), ResearchSettings(command="make"), "`run` in experiment.yaml starts each run"),
+    ],
+)
+def test_a_start_that_the_fleet_cannot_make_is_refused(
+    new: NewSession, research: ResearchSettings, sentence: str
+) -> None:
+    with pytest.raises(CreateError, match=sentence):
+        check_start(Settings(session=new, research=research))
+
+
+def test_a_simulated_session_keeps_a_value_of_the_configuration(tmp_path: Path) -> None:
+    repo = copy_of(ROOT, tmp_path / "repo")
+    train = (repo / "train.py").read_text()
+    (repo / "train.py").write_text(train.replace("\nASPECT_RATIO = 64", "\nASPECT_RATIO = load('cfg.yaml')"))
+    (repo / "cfg.yaml").write_text("ASPECT_RATIO: 64  # of the seed\n")
+    git(repo, "add", ".")
+    git(repo, *AS_COCKPIT, "commit", "-q", "-m", "split")
+    new = NewSession(fleet="sim", clusters=16, mode="autopilot", proposer="human")
+    research = ResearchSettings(files=("train.py", "cfg.yaml"), protected=("prepare.py",))
+    folder = make(tmp_path, repo, new, SIM_EPOCH, 0.0, filler=False, research=research)
+    assert state_of(folder).session.constants["ASPECT_RATIO"] == 64
+    worker_process.start(folder)
+    try:
+        wait_for(lambda: state_of(folder).incumbent, 60, "the baseline")
+        arms = (Arm(Change(constants={"ASPECT_RATIO": 96})),)
+        send_and_await(folder, Propose(Draft(proposer="ann", question="wider?", arms=arms)))
+        wait_for(lambda: state_of(folder).incumbent == "e0001", 60, "the keep")
+    finally:
+        worker_process.terminate(folder)
+    kept = state_of(folder).experiments["e0001"]
+    assert kept.file_hashes["cfg.yaml"] == hashlib.sha256(b"ASPECT_RATIO: 96  # of the seed\n").hexdigest()
+    assert git(repo, "show", "cockpit/night:cfg.yaml") == "ASPECT_RATIO: 96  # of the seed\n"

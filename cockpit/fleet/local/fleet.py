@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
@@ -42,7 +41,15 @@ from cockpit.fleet.local.devices import cores, is_lent_alone, lock_names, visibl
 from cockpit.fleet.node import confinement
 from cockpit.fleet.node.confinement import Rooms, Wall, confined, environment_paths
 from cockpit.fleet.node.environment import data_folders, passed_on
-from cockpit.fleet.node.order import EXPORT, SCORING_LIMIT_S, limits, own_temporary, scorer, sealed_folders
+from cockpit.fleet.node.order import (
+    EXPORT,
+    SCORING_LIMIT_S,
+    limits,
+    make_read_only,
+    own_temporary,
+    scorer,
+    sealed_folders,
+)
 from cockpit.fleet.node.runner import times
 from cockpit.fleet.notes import EndNote, StartNote, job_ended, longest_s
 from cockpit.scoring.contract import leaves_model
@@ -315,13 +322,6 @@ class LocalFleet:
 def _hidden(source: Path, environment: dict[str, str]) -> tuple[Path, ...]:
     """Return the folders that a run must not see: its session, and the sealed shards beside the data."""
     return tuple(path.resolve() for path in (source.parent.parent, *sealed_folders(environment)) if path.is_absolute())
-
-
-def make_read_only(paths: Iterable[Path]) -> None:
-    """Take the right to write from protected files, where the wall cannot; their hashes prove that they stayed."""
-    for path in paths:
-        if path.is_file() and not path.is_symlink():
-            path.chmod(path.stat().st_mode & ~0o222)
 
 
 def _folder(job: Job) -> Path:

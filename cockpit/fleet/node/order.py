@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from cockpit import scoring
@@ -52,6 +52,13 @@ def own_temporary(wall: Wall, source: Path, environment: dict[str, str]) -> None
         environment["TMPDIR"] = str(source / OWN_TEMPORARY)
     elif wall is Wall.BUBBLEWRAP:
         environment.pop("TMPDIR", None)
+
+
+def make_read_only(paths: Iterable[Path]) -> None:
+    """Take the right to write from protected files, where the wall cannot; their hashes prove that they stayed."""
+    for path in paths:
+        if path.is_file() and not path.is_symlink():
+            path.chmod(path.stat().st_mode & ~0o222)
 
 
 def sealed_folders(environment: Mapping[str, str]) -> list[Path]:

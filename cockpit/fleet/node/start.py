@@ -65,16 +65,20 @@ def job(wanted: dict[str, Any], folder: Path, own: Path) -> dict[str, object]:
     hidden = [path.resolve() for path in (shared, *order.sealed_folders(environment)) if path.is_absolute()]
     shown = (path for path in shown_folders() if path.resolve() not in hidden)
     readable = (*environment_paths([python]), *shown, *data_folders(environment), *data_of(environment))
+    fixed = tuple(source / path for path in wanted["protected"])
+    order.make_read_only(fixed)
     rooms = Rooms(
         source,
         (*readable, *(path for path in named if path.is_absolute() and path.exists())),
         wanted["network"] or int(environment.get("SKYPILOT_NUM_NODES", "1")) > 1,
         tuple(hidden),
+        fixed=fixed,
     )
     return {
         "name": wanted["name"],
         "source": str(source),
         "script": wanted["script"],
+        "hashed": wanted["hashed"],
         "writable": str(source),
         "log_path": "",
         "environment": environment,

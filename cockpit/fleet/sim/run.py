@@ -40,6 +40,8 @@ class SimRun(msgspec.Struct, frozen=True):
 
     train_hash: str
     prepare_hash: str
+    hashes: dict[str, str]
+    """SHA-256 of each file whose hash is taken, by path."""
     val_bpb: float
     startup_s: float
     """Until the first step: imports, data, compilation."""
@@ -90,6 +92,7 @@ def plan_run(
     return SimRun(
         train_hash=source.train_hash,
         prepare_hash=source.prepare_hash,
+        hashes=source.hashes,
         val_bpb=prediction.val_bpb + noise,
         startup_s=startup_s,
         training_s=budget_s,

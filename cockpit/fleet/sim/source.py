@@ -1,18 +1,21 @@
 """Reads a simulated run's folder: the hashes, the constants, and an outline of the rest of the code.
 
-A night has thousands of variants that differ in a few literals. A file is therefore parsed in full once for each shape,
-which is its text without the literals of one-line constants. If that gives another result than a full parse,
-files of the shape are parsed in full each time.
+A night has thousands of variants that differ in a few literals. A script is therefore parsed in full once for each
+shape, which is its text without the literals of one-line constants. If that gives another result than a full parse,
+scripts of the shape are parsed in full each time. Other files are parsed in
+full each time.
 """
 
 import hashlib
 import re
-from pathlib import Path
+from pathlib import PurePosixPath
 
 import msgspec
 
 from cockpit.core.model import Value
+from cockpit.fleet.base import Job
 from cockpit.variant.constants import find_constants
+from cockpit.variant.editable import joint_outline, named, outline_of
 from cockpit.variant.errors import VariantError
 from cockpit.variant.fingerprint import outline
 
@@ -21,11 +24,15 @@ _LINE = re.compile(r"^([A-Z][A-Z0-9_]*)[^\S\n]*=[^\S\n]*([^\n#]*?)[^\S\n]*(#[^\n
 
 class SimSource(msgspec.Struct, frozen=True):
     train_hash: str
+    """sha256 of the script."""
     prepare_hash: str
     """sha256 of prepare.py; empty if there is none."""
+    hashes: dict[str, str]
+    """sha256 of each file whose hash is taken, by path."""
     constants: dict[str, Value]
+    """Those of all editable files."""
     code: str
-    """The file's outline: equal for two files that differ only in constants, comments and blank space."""
+    """Their outline: equal for code that differs only in constants, comments and blank space."""
     broken: str = ""
     """The exception that Python ends with at once, if the file does not compile."""
 
@@ -43,18 +50,29 @@ class SourceReader:
         self._shapes: dict[str, _Shape | None] = {}
         self._literals: dict[str, Value | None] = {}
 
-    def read(self, folder: Path) -> SimSource:
-        """Read `folder`. Raises OSError if train.py cannot be read."""
-        body = (folder / "train.py").read_bytes()
-        train_hash = hashlib.sha256(body).hexdigest()
-        prepare = folder / "prepare.py"
-        prepare_hash = hashlib.sha256(prepare.read_bytes()).hexdigest() if prepare.is_file() else ""
+    def read(self, job: Job) -> SimSource:
+        """Read the folder of `job`. Raises OSError if one of its files cannot be read."""
+        bodies = {path: (job.folder / path).read_bytes() for path in job.editable}
+        prepare = (PurePosixPath(job.script).parent / "prepare.py").as_posix()
+        others = [path for path in {*job.protected, prepare} if path not in bodies and (job.folder / path).is_file()]
+        hashes = {path: hashlib.sha256(body).hexdigest() for path, body in bodies.items()}
+        hashes |= {path: hashlib.sha256((job.folder / path).read_bytes()).hexdigest() for path in others}
         try:
-            text = body.decode()
-            constants, code = self._parse(text)
+            constants, code = self._read(job.script, {path: body.decode() for path, body in bodies.items()})
+            broken = ""
         except (VariantError, UnicodeDecodeError) as error:
-            return SimSource(train_hash, prepare_hash, {}, "", f"SyntaxError: {error}")
-        return SimSource(train_hash, prepare_hash, constants, code)
+            constants, code, broken = {}, "", f"SyntaxError: {error}"
+        return SimSource(hashes[job.script], hashes.get(prepare, ""), hashes, constants, code, broken)
+
+    def _read(self, script: str, texts: dict[str, str]) -> tuple[dict[str, Value], str]:
+        """Return the constants of the files, and their outline together. Raises VariantError."""
+        found = {
+            path: self._parse(text) if path == script and path.endswith(".py") else _file(path, text)
+            for path, text in texts.items()
+        }
+        places = named({path: constants for path, (constants, _) in found.items()})
+        constants = {name: found[place.path][0][place.name] for name, place in places.items()}
+        return constants, joint_outline({path: code for path, (_, code) in found.items()})
 
     def _parse(self, text: str) -> tuple[dict[str, Value], str]:
         quick: dict[str, Value] = {}
@@ -87,3 +105,7 @@ class SourceReader:
             except VariantError:
                 self._literals[text] = None
         return self._literals[text]
+
+
+def _file(path: str, text: str) -> tuple[dict[str, Value], str]:
+    return find_constants(text, path), outline_of(path, text)

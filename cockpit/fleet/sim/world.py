@@ -16,6 +16,7 @@ from cockpit.fleet.base import (
     ClusterEnded,
     ClusterReady,
     ClusterTrouble,
+    Evidence,
     Job,
     JobEnded,
     JobRefused,
@@ -144,7 +145,7 @@ class World:
             self.reports.extend(self.history(known))
             return
         cluster = self.clusters[job.cluster]
-        source = self._sources.read(job.folder)
+        source = self._sources.read(job)
         if self.baseline is None and not source.broken:
             self.baseline = SimBaseline(source.constants, source.code)
         baseline = self.baseline or SimBaseline({}, "")
@@ -196,7 +197,7 @@ class World:
         if job.started_at:
             found.append(JobStarted(job.started_at, job.name))
         if job.is_ is JobIs.ENDED:
-            found.append(JobEnded(job.ended_at, job.name, job.reason, job.exit_code, job.message))
+            found.append(_ended(job))
         return found
 
     # Changes
@@ -299,7 +300,7 @@ class World:
         job.is_, job.ended_at, job.reason, job.exit_code = JobIs.ENDED, self.now, reason, exit_code
         job.silent_at = min(job.silent_at, self.now)
         self._set_due(job, math.inf)
-        self.reports.append(JobEnded(self.now, job.name, reason, exit_code, job.message))
+        self.reports.append(_ended(job))
 
     def _end_all(self, cluster: SimCluster, reason: str) -> None:
         for name in self._jobs_of(cluster):
@@ -388,3 +389,8 @@ class World:
 
     def _span(self, span: Span, *key: object) -> float:
         return dice(self._seed, *key).uniform(*span)
+
+
+def _ended(job: SimJob) -> JobEnded:
+    evidence = Evidence(job.run.hashes, job.run.hashes, [])
+    return JobEnded(job.ended_at, job.name, job.reason, job.exit_code, job.message, evidence)

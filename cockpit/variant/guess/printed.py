@@ -12,6 +12,7 @@ _BEFORE = re.compile(r"([A-Za-z][\w.@/-]*(?: [A-Za-z][\w.@/-]*)?)[\"']?\s*[:=]?\
 _IN_TEMPLATE = re.compile(
     r"([A-Za-z][\w.@/-]*(?: [A-Za-z][\w.@/-]*)?)\s*[:=]\s*(?:%[\d.+-]*[fgeds]|\{[^{}]{0,30}\}|[-+]?\.?\d)", re.ASCII
 )
+_COLOR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _STEP = re.compile(r"(?<![a-z])(?:step|iter|epoch)", re.IGNORECASE)
 _SHOWS = re.compile(r"print\w*|info|warning|log|write|debug|echo|secho")
 _FORMAT_SPEC = re.compile(r"[<>^+,.\d]*[fgeE%]?$")
@@ -104,12 +105,13 @@ def _is_number(value: ast.FormattedValue) -> bool:
 
 
 def _named(before: str, whole: str, line: int) -> Iterator[Printed]:
-    text = before[-80:].rsplit("\n", 1)[-1]
+    text = re.split(r"[\r\n]", _COLOR.sub("", before[-120:]))[-1]
     if found := _BEFORE.search(text):
         prefix = (whole or before)[: -len(found[0]) or None]
         yield Printed(found[1], line, bool(_STEP.search(prefix)))
 
 
 def _in_template(text: str, line: int) -> Iterator[Printed]:
-    for found in _IN_TEMPLATE.finditer(text[:4_000]):
+    text = _COLOR.sub("", text[:4_000])
+    for found in _IN_TEMPLATE.finditer(text):
         yield Printed(found[1], line, bool(_STEP.search(text[: found.start()])))
