@@ -9,6 +9,7 @@ from cockpit.core.events import SessionCreated
 from cockpit.core.model import IMPORTED, Session
 from cockpit.core.nearest import did_you_mean
 from cockpit.core.state import State
+from cockpit.session.clock import session_time
 from cockpit.session.paths import SessionFolder, name_problem
 from cockpit.session.reader import LedgerReader
 from cockpit.session.setting_types import SettingsError
@@ -125,8 +126,8 @@ def glance_at(folder: SessionFolder) -> State:
 
 
 def session_now(state: State) -> float:
-    """Return the session's time: the wall clock, or the last event of a simulated session."""
-    return state.now if state.session.fleet.simulated else time.time()
+    """Return the session's time: what its clock reads, or the last event of a simulated session."""
+    return state.now if state.session.fleet.simulated else session_time(state.boot, state.clock_origin, time.time())
 
 
 def _last_used(folder: SessionFolder) -> float:

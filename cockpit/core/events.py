@@ -47,6 +47,8 @@ class WorkerStarted(Event):
     host: str
     user: str = ""
     version: str = ""
+    boot: str = ""  # tells this start of the system from others; empty if unknown, and for a simulated clock
+    clock_origin: float = 0.0  # the session's time when the steady clock of that start read 0
 
 
 class WorkerStopped(Event):

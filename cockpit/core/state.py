@@ -113,6 +113,12 @@ class State(msgspec.Struct, omit_defaults=True):
     worker_host: str = ""
     worker_user: str = ""
     worker_running: bool = False
+    worker_began: float = 0.0
+    """When the last worker started."""
+    boot: str = ""
+    """The start of the last worker's system; empty where it is unknown."""
+    clock_origin: float = 0.0
+    """The session's time when the steady clock of that start read 0."""
 
     experiments: dict[str, Experiment] = {}
     attempts: dict[str, Attempt] = {}

@@ -13,7 +13,7 @@ from cockpit.decide.early_stopping import stop_early
 from cockpit.decide.knob_settings import drop_inert
 from cockpit.decide.promotion import promote
 from cockpit.decide.result_batching import wait_for_results_until
-from cockpit.decide.schedule import expected_run_s, next_room_at, schedule
+from cockpit.decide.schedule import expected_run_s, next_room_at, overdue_at, schedule
 
 
 def decide(state: State, now: float) -> list[Event]:
@@ -44,7 +44,7 @@ def wake_at(state: State, now: float) -> float:
     times += [cluster.retry_at for cluster in state.clusters.values() if cluster.retry_at > now]
     times += [at for at in state.ask_retry_at.values() if at > now]
     times += [
-        attempt.started_at + session.time_limit_s + 30
+        overdue_at(state, attempt)
         for attempt in (state.attempts[name] for name in state.in_flight)
         if attempt.started_at
     ]

@@ -270,6 +270,14 @@ def _woken(state: State) -> set[str]:
     return woken
 
 
+def overdue_at(state: State, attempt: Attempt) -> float:
+    """Return when a run that its fleet has not ended at its limit is cancelled from here.
+
+    A worker that comes back gives each run its whole limit again: the clock may have been set while it was away.
+    """
+    return max(attempt.started_at, state.worker_began) + state.session.time_limit_s + LIMIT_GRACE_S
+
+
 def _cancels(state: State, now: float) -> list[Event]:
     limit_s = state.session.time_limit_s
     events: list[Event] = []
@@ -279,7 +287,7 @@ def _cancels(state: State, now: float) -> list[Event]:
             continue
         if state.experiments[attempt.experiment].status is ExperimentStatus.DROPPED:
             events.append(cancelling(name, state.experiments[attempt.experiment].reason or "dropped", now))
-        elif attempt.status is AttemptStatus.RUNNING and now - attempt.started_at > limit_s + LIMIT_GRACE_S:
+        elif attempt.status is AttemptStatus.RUNNING and now >= overdue_at(state, attempt):
             reason = f"ran past its limit of {limit_s / 60:g} minutes"
             events.append(cancelling(name, reason, now, Outcome.TIMEOUT))
     return events

@@ -41,6 +41,8 @@ class Job(msgspec.Struct, frozen=True):
     """How much is computed outside it once it has ended, where the fleet can."""
     score_command: tuple[str, ...] = ()
     """The command that scores what it leaves, where the fleet can; empty for none."""
+    since: float = 0.0
+    """When it started, or else was submitted, as far as the ledger knows."""
 
     @property
     def folder(self) -> Path:

@@ -7,7 +7,10 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Clock(Protocol):
@@ -22,31 +25,37 @@ class WallClock:
     """The wall time at its creation, advanced by the machine's steady clock.
 
     Setting the wall clock during a session changes nothing, and the time of a suspended machine counts. A clock that
-    continues a session starts at its last time, `not_before`, where the machine's clock was set back since.
+    continues a session takes the earlier clock's `boot` and `origin`: until the machine is started again it reads on
+    from there, however the wall clock was set since. It never reads less than `not_before`, the session's last time.
     """
 
-    def __init__(self, not_before: float = 0.0) -> None:
-        self._origin = max(time.time(), not_before) - steady_s()
+    def __init__(self, not_before: float = 0.0, boot: str = "", origin: float = 0.0) -> None:
+        continues = boot != "" and boot == boot_id()
+        steady = steady_s()
+        self.origin = max(origin if continues else time.time() - steady, not_before - steady)
+        """The time on this clock when the steady clock read 0."""
 
     def now(self) -> float:
-        return self._origin + steady_s()
+        return self.origin + steady_s()
 
     def wait(self, event: threading.Event, until: float) -> None:
         _wait(event, until - self.now())
 
 
 class ScaledClock:
-    """Virtual seconds that run `speed` times as fast; it read `start` when the wall clock read `real_origin`.
+    """Virtual seconds that run `speed` times as fast; it read `start` when the clock `wall` read `real_origin`.
 
-    Created again with the same three numbers it continues as if it had never stopped. A wait ends when the next event
-    is due, since a moment of wall time may be minutes of virtual time.
+    Created again with the same numbers it continues as if it had never stopped. A wait ends when the next event is due,
+    since a moment of wall time may be minutes of virtual time.
     """
 
-    def __init__(self, start: float, speed: float, real_origin: float, next_due: Callable[[], float]) -> None:
+    def __init__(
+        self, start: float, speed: float, real_origin: float, next_due: Callable[[], float], wall: WallClock
+    ) -> None:
         if speed <= 0:
             raise ValueError(f"a clock's speed is above 0, not {speed}")
         self.speed = speed
-        self._wall = WallClock()
+        self._wall = wall
         self._start, self._real_origin = start, real_origin
         self._next_due = next_due
 
@@ -80,6 +89,19 @@ class JumpClock:
 def _wait(event: threading.Event, seconds: float) -> None:
     # A lock cannot wait longer than this, which is some 290 years.
     event.wait(None if seconds > threading.TIMEOUT_MAX else max(0.0, seconds))
+
+
+def session_time(boot: str, origin: float, wall: float) -> float:
+    """Return what a session's clock reads, for any process on its machine; elsewhere `wall`, the wall time."""
+    return origin + steady_s() if boot and boot == boot_id() else wall
+
+
+def boot_id() -> str:
+    """Return the text that tells this start of the system from others; empty where it has none."""
+    try:
+        return BOOT_ID.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def steady_s() -> float:

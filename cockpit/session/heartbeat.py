@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from cockpit.session.clock import boot_id, steady_s
 from cockpit.session.paths import SessionFolder
 from cockpit.session.user import user_name
 
@@ -30,6 +31,16 @@ class Heartbeat(msgspec.Struct):
     """The start time of the worker's process, which tells it from a later one with its number."""
     stopped: bool = False
     """Written by a worker that ends."""
+    boot: str = ""
+    """The start of the worker's system."""
+    steady: float = 0.0
+    """Seconds on that start's steady clock."""
+
+    def age_s(self) -> float:
+        """Return how long ago it was written. On the worker's machine that is known however the clock was set."""
+        if self.boot and self.boot == boot_id():
+            return max(0.0, steady_s() - self.steady)
+        return max(0.0, time.time() - self.at)
 
 
 class WorkerStatus(msgspec.Struct, frozen=True):
@@ -51,7 +62,10 @@ def write_heartbeat(folder: SessionFolder, note: str = "", stopped: bool = False
     worker nor hides its note.
     """
     pid = os.getpid()
-    found = Heartbeat(pid, socket.gethostname(), user_name(), time.time(), note[:NOTE_CHARACTERS], _began(pid), stopped)
+    found = Heartbeat(
+        pid, socket.gethostname(), user_name(), time.time(), note[:NOTE_CHARACTERS], _began(pid), stopped, boot_id(),
+        steady_s(),
+    )  # fmt: skip
     with contextlib.suppress(OSError):
         descriptor = os.open(folder.heartbeat, os.O_CREAT | os.O_WRONLY, HEARTBEAT_MODE)
         try:

@@ -74,7 +74,7 @@ def worker_status(folder: SessionFolder) -> WorkerStatus:
         runs = heartbeat is not None and is_alive(heartbeat)
     if heartbeat is None:
         return WorkerStatus("running" if runs else "stopped", None)
-    age = max(0.0, time.time() - heartbeat.at)
+    age = heartbeat.age_s()
     if not runs:
         return WorkerStatus("stopped", age, note=heartbeat.note)
     state = "stale" if age > STALE_AFTER_S else "running"

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from cockpit.session import api_key
+from cockpit.session.clock import steady_s
 from cockpit.session.heartbeat import WorkerStatus, read_heartbeat
 from cockpit.session.lock import WorkerError, is_locked, worker_status
 from cockpit.session.paths import SessionFolder
@@ -38,7 +39,7 @@ def start(folder: SessionFolder) -> WorkerStatus:
 
 
 def _start(folder: SessionFolder) -> WorkerStatus:
-    began = time.time()
+    began = steady_s()
     descriptor = os.open(folder.worker_log, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o640)
     os.fchmod(descriptor, 0o640)
     handed = api_key.pipe()
@@ -59,9 +60,9 @@ def _start(folder: SessionFolder) -> WorkerStatus:
     finally:
         os.close(descriptor)
         os.close(handed)
-    while time.time() - began < START_WITHIN_S:
+    while steady_s() - began < START_WITHIN_S:
         heartbeat = read_heartbeat(folder)
-        if heartbeat is not None and heartbeat.at >= began and is_locked(folder):
+        if heartbeat is not None and heartbeat.age_s() <= steady_s() - began and is_locked(folder):
             return worker_status(folder)
         if child.poll() == 0:
             return worker_status(folder)  # the session had ended
@@ -80,8 +81,8 @@ def terminate(folder: SessionFolder, wait_s: float = 15.0) -> bool:
         raise WorkerError(f"the worker runs on {now.host}: stop it there")
     with contextlib.suppress(ProcessLookupError):
         os.kill(now.pid, signal.SIGTERM)
-    until = time.time() + wait_s
-    while time.time() < until:
+    until = time.monotonic() + wait_s
+    while time.monotonic() < until:
         if not is_locked(folder):
             return True
         time.sleep(0.05)

@@ -12,6 +12,7 @@ from cockpit.core.events import Ended, Progressed, Started
 from cockpit.core.fold import fold
 from cockpit.core.model import Progress
 from cockpit.core.state import State
+from cockpit.session.clock import session_time
 from cockpit.session.heartbeat import WorkerStatus
 from cockpit.session.lock import worker_status
 from cockpit.session.paths import SessionFolder
@@ -95,7 +96,7 @@ class LedgerFeed:
             return newest
         fleet = state.session.fleet
         if fleet is None or not fleet.simulated:
-            return wall
+            return session_time(state.boot, state.clock_origin, wall)
         if newest != self._heard[0]:
             self._heard = (newest, wall)
         return newest + max(0.0, wall - self._heard[1] - QUIET_S) * fleet.speed

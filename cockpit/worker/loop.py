@@ -19,6 +19,7 @@ from cockpit.core.state import State
 from cockpit.decide.decisions import decide, wake_at
 from cockpit.decide.handle_intents import Refused, handle_intent
 from cockpit.decide.unfinished import unfinished
+from cockpit.session.clock import WallClock, boot_id
 from cockpit.session.sqlite_file import LedgerDamaged, LedgerError, is_full
 from cockpit.session.watched_thread import WatchedThread
 from cockpit.variant.errors import VariantError
@@ -100,7 +101,10 @@ class Worker:
     def start(self) -> None:
         """Record the start, find the runs in flight again, and finish the effects that a killed worker began."""
         parts = self._parts
-        self.apply(WorkerStarted(at=self.now(), pid=parts.pid, host=parts.host, user=parts.user, version=__version__))
+        started = WorkerStarted(at=self.now(), pid=parts.pid, host=parts.host, user=parts.user, version=__version__)
+        if isinstance(parts.clock, WallClock):
+            started.boot, started.clock_origin = boot_id(), parts.clock.origin
+        self.apply(started)
         for note in self._ledger.notes:
             self.record(Trouble(at=self.now(), text=note))
         self.apply(*mended_baseline(self.store, self.state, parts.user, self.now()))

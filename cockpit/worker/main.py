@@ -237,7 +237,7 @@ def fleet_and_clock(
         from cockpit.fleet.local.fleet import LocalFleet
 
         locks = DeviceLocks(Holder(str(folder.root.resolve()), user_name()))
-        clock = WallClock(not_before=state.now)
+        clock = WallClock(state.now, state.boot, state.clock_origin)
         return LocalFleet(session.fleet.clusters, wake, session.access, locks, clock), clock
     if session.fleet.kind == "sim":
         from cockpit.fleet.sim.fleet import open_sim
@@ -258,7 +258,7 @@ def fleet_and_clock(
         sky = SkyClient(
             yaml, identity, session.fleet.infra, configured.usd_per_hour, IDLE_MINUTES, state.task, session.access
         )
-        clock = WallClock(not_before=state.now)
+        clock = WallClock(state.now, state.boot, state.clock_origin)
         parts = SkyParts(
             sky=sky,
             requests=LongRequests(sky.long_requests()),

@@ -141,6 +141,7 @@ class Reactor:
             subfolder=self._parts.store.subfolder,
             rescore=scoring_of(state, attempt),
             score_command=state.session.metric.score_command,
+            since=attempt.started_at or attempt.submitting_at,
         )
 
     def _cancel(self, state: State, event: Cancelling) -> list[Event]:

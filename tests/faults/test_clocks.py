@@ -5,25 +5,42 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 
-from cockpit.core.model import Outcome
+from cockpit.core.model import AttemptStatus, Outcome
 from cockpit.fleet.base import JobEnded, JobStarted
 from cockpit.fleet.local.devices import slots
 from cockpit.fleet.local.fleet import LocalFleet, processes_of
+from cockpit.fleet.sim.fleet import open_sim, sim_spec
+from cockpit.fleet.sim.records import WorldFile
 from cockpit.session import worker_process
-from cockpit.session.clock import WallClock
+from cockpit.session.clock import WallClock, boot_id, session_time
+from cockpit.session.heartbeat import read_heartbeat, write_heartbeat
+from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader
+from cockpit.worker.loop import Worker
 from cockpit.worker.main import build
+from tests.fleet.flaky import FlakySky, Watched
 from tests.fleet.test_runner import Run, until
-from tests.worker.sessions import end_baseline, local_session, state_of, wait_for
+from tests.worker.sessions import SCRIPT, end_baseline, local_session, state_of, wait_for
 
 DAY_S = 86_400.0
 JUMPS_S = [-DAY_S, -3_600.0, 3_600.0, DAY_S]
 SCORE = "print('val_bpb: 0.98')\n"
+
+
+def ticked(worker: Worker, done: Callable[[], bool]) -> None:
+    """Let the worker tick until it is done."""
+    end = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < end, "nothing ended"
+        worker.tick()
+        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("jump_s", JUMPS_S)
@@ -57,21 +74,144 @@ def test_a_note_of_an_earlier_start_of_the_system_is_never_in_the_future(tmp_pat
     assert all(0 <= report.at <= time.time() for report in fleet.poll())
 
 
+def set_wall(patch: pytest.MonkeyPatch, jump_s: float) -> None:
+    wall = time.time
+    patch.setattr(time, "time", lambda: wall() + jump_s)
+
+
+def set_steady(patch: pytest.MonkeyPatch, jump_s: float) -> None:
+    steady = time.clock_gettime
+    patch.setattr(time, "clock_gettime", lambda clock: steady(clock) + jump_s)
+
+
+def start_anew(patch: pytest.MonkeyPatch, place: Path) -> None:
+    """Let the system be one that was started again."""
+    (place / "boot_id").write_text("another")
+    patch.setattr("cockpit.session.clock.BOOT_ID", place / "boot_id")
+
+
+@pytest.mark.parametrize("jump_s", JUMPS_S)
+@pytest.mark.parametrize(("anew", "steady"), [(False, False), (True, False), (False, True)])
+def test_a_run_outlives_a_worker_and_a_jump_of_the_clock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jump_s: float, anew: bool, steady: bool
+) -> None:
+    """Leave a run without a worker, set the clocks, and start the next worker: the run ends with its score.
+
+    `anew`: the system counts as started again. `steady`: the clock is set that no system sets, as by tools that fake
+    the time of a process.
+    """
+    folder = local_session(tmp_path, clusters=1, mode="manual", script=SCRIPT.replace("SECONDS = 0.6", "SECONDS = 3"))
+    first = build(folder, threading.Event(), threading.Event())
+    first.start()
+    ticked(first, lambda: any(one.status is AttemptStatus.RUNNING for one in first.state.attempts.values()))
+    first.close("the test stops it")
+    set_wall(monkeypatch, jump_s)
+    if anew:
+        start_anew(monkeypatch, tmp_path)
+    if steady:
+        set_steady(monkeypatch, jump_s)
+    second = build(folder, threading.Event(), threading.Event())
+    second.start()
+    ticked(second, lambda: bool(second.state.outcome_counts))
+    second.close("the test is over")
+    (run,) = second.state.attempts.values()
+    assert (run.outcome, run.cancelling) == (Outcome.VALID, "")
+
+
+@pytest.mark.parametrize("jump_s", JUMPS_S)
+def test_a_session_s_clock_reads_on_whatever_was_set_between_two_workers(
+    monkeypatch: pytest.MonkeyPatch, jump_s: float
+) -> None:
+    first = WallClock()
+    before = first.now()
+    set_wall(monkeypatch, jump_s)
+    second = WallClock(before, boot_id(), first.origin)
+    assert before <= second.now() < before + 60
+    assert abs(session_time(boot_id(), second.origin, 0.0) - second.now()) < 1
+    assert session_time("another", second.origin, 7.0) == 7.0, "another machine knows the wall clock alone"
+
+
+@pytest.mark.parametrize("jump_s", JUMPS_S)
+def test_a_simulated_clock_reads_on_whatever_was_set_between_two_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jump_s: float
+) -> None:
+    spec = sim_spec(speed=60.0)
+    fleet, clock = open_sim(spec, tmp_path / "world", 1_000.0)
+    before = clock.now()
+    fleet.close()
+    set_wall(monkeypatch, jump_s)
+    fleet, clock = open_sim(spec, tmp_path / "world", 1_000.0)
+    assert before <= clock.now() < before + 60 * 60
+    fleet.close()
+
+
+def test_a_simulated_clock_never_goes_back_where_the_system_was_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = sim_spec(speed=60.0)
+    fleet, clock = open_sim(spec, tmp_path / "world", 1_000.0)
+    time.sleep(0.1)
+    fleet.launch("gpu-01")
+    fleet.close()
+    before = WorldFile(tmp_path / "world").now
+    assert before > 1_000.0
+    set_wall(monkeypatch, -DAY_S)
+    start_anew(monkeypatch, tmp_path)
+    fleet, clock = open_sim(spec, tmp_path / "world", 1_000.0)
+    assert clock.now() >= before
+    fleet.close()
+
+
+@pytest.mark.parametrize("jump_s", JUMPS_S)
+def test_a_heartbeat_ages_however_the_clock_is_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jump_s: float
+) -> None:
+    folder = SessionFolder(tmp_path)
+    write_heartbeat(folder)
+    set_wall(monkeypatch, jump_s)
+    beat = read_heartbeat(folder)
+    assert beat is not None and beat.age_s() < 60
+    set_steady(monkeypatch, 100.0)
+    assert 100 <= beat.age_s() < 160
+
+
+@pytest.mark.parametrize("jump_s", JUMPS_S)
+@pytest.mark.parametrize("known", [True, False])
+def test_a_run_on_a_cluster_is_found_again_whatever_the_cluster_s_clock_reads(
+    tmp_path: Path, jump_s: float, known: bool
+) -> None:
+    """Find a run again whose start the cluster notes by another clock. `known`: the ledger has its start."""
+    sky = FlakySky()
+    first = Watched(tmp_path, sky)
+    first.cluster.recover([])
+    first.cluster.submit(first.job())
+    first.until(lambda: first.of(JobStarted))
+    first.cluster.close()
+    (row,) = [row for row in sky.rows if not row.has_ended]
+    sky.rows[sky.rows.index(row)] = msgspec.structs.replace(row, started_at=time.time() + jump_s)
+    second = Watched(tmp_path, sky)
+    since = first.of(JobStarted)[0].at if known else time.time() - 5
+    second.cluster.recover([msgspec.structs.replace(second.job(), since=since)])
+    second.until(lambda: second.of(JobStarted))
+    now = second.parts.clock.now()
+    assert since <= second.of(JobStarted)[0].at <= now
+    assert second.cluster.overdue(now, 0.0) == []
+    assert second.cluster.overdue(now + 601.0, 0.0) == ["e0001.1"]
+    sky.ends.set()
+    second.cluster.close()
+
+
 @pytest.mark.parametrize("jump_s", [-DAY_S, -3_600.0])
 def test_a_worker_that_starts_after_the_clock_was_set_back_continues_from_the_last_event(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jump_s: float
 ) -> None:
     folder = end_baseline(local_session(tmp_path, clusters=1, mode="autopilot", proposer="search"))
     ended_before = sum(state_of(folder).outcome_counts.values())
-    wall = time.time
-    monkeypatch.setattr(time, "time", lambda: wall() + jump_s)
+    set_wall(monkeypatch, jump_s)
+    start_anew(monkeypatch, tmp_path)
     worker = build(folder, threading.Event(), threading.Event())
     worker.start()
-    end = time.monotonic() + 60
-    while sum(worker.state.outcome_counts.values()) == ended_before:
-        assert time.monotonic() < end, "no run ended after the clock was set back"
-        worker.tick()
-        time.sleep(0.02)
+    ticked(worker, lambda: sum(worker.state.outcome_counts.values()) > ended_before)
     worker.close("the test is over")
     reader = LedgerReader(folder)
     times = [event.at for event in reader.since(0)]

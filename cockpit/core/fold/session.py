@@ -55,6 +55,7 @@ def _worker_started(state: State, event: WorkerStarted) -> None:
         state.ending, state.clusters_down, state.end_reason, state.ended_at = None, False, "", 0.0
         state.adopted_down = False
     state.worker_running, state.worker_host, state.worker_user = True, event.host, event.user
+    state.worker_began, state.boot, state.clock_origin = event.at, event.boot, event.clock_origin
     state.asks.clear()
     _charge_unknown(state, event.at)
 

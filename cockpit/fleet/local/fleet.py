@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 import time
-from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -50,10 +49,9 @@ from cockpit.fleet.node.order import (
     scorer,
     sealed_folders,
 )
-from cockpit.fleet.node.runner import times
 from cockpit.fleet.notes import EndNote, StartNote, job_ended, longest_s
 from cockpit.scoring.contract import leaves_model
-from cockpit.session.clock import Clock, WallClock, steady_s
+from cockpit.session.clock import Clock, WallClock, boot_id, steady_s
 from cockpit.session.sqlite_file import is_full
 from cockpit.session.user import user_name
 
@@ -328,18 +326,12 @@ def _folder(job: Job) -> Path:
     return job.source.parent / f"{job.source.name}.run"
 
 
-@cache
-def _boot() -> str:
-    """Return the text that tells this start of the system from others; empty where it has none."""
-    return str(times()["boot"])
-
-
 def _time_of(note: StartNote | EndNote, now: float) -> float:
     """Return when a note was written, on the session's clock, which reads `now`; never in the future.
 
     Within one start of the system its age is known however the wall clock was set since.
     """
-    at = now - (steady_s() - note.steady) if note.boot == _boot() else note.at
+    at = now - (steady_s() - note.steady) if note.boot == boot_id() else note.at
     return min(max(at, 0.0), now)
 
 

@@ -5,7 +5,6 @@ All its results are SIMULATED; `simulated` is True so that screens and exports s
 
 import heapq
 import os
-import time
 from pathlib import Path
 
 from cockpit.core.model import ClusterSpec, FleetSpec
@@ -21,7 +20,7 @@ from cockpit.fleet.base import (
 from cockpit.fleet.sim.records import ClusterIs, SimJob, TimeOrigin
 from cockpit.fleet.sim.run import Hazards, log_lines
 from cockpit.fleet.sim.world import Latencies, World
-from cockpit.session.clock import Clock, JumpClock, ScaledClock
+from cockpit.session.clock import Clock, JumpClock, ScaledClock, WallClock, boot_id
 
 USD_PER_HOUR = {"H100": 2.0, "H200": 2.3}
 LOG_MODE = 0o640
@@ -64,14 +63,21 @@ def open_sim(
     lines = STEP_LINES if spec.speed else STEP_LINES_JUMPING
     world = World(path, spec, start, latencies or Latencies(), hazards or Hazards(), lines)
     clock: Clock
-    if spec.speed:
-        if world.origin is None or world.origin.speed != spec.speed:
-            world.keep_origin(TimeOrigin(world.now, spec.speed, time.time()))
-        assert world.origin is not None
-        clock = ScaledClock(world.origin.start, world.origin.speed, world.origin.real_s, world.next_due)
-    else:
-        clock = JumpClock(world.now, world.next_due)
+    clock = _scaled_clock(world, spec.speed) if spec.speed else JumpClock(world.now, world.next_due)
     return SimFleet(world, clock), clock
+
+
+def _scaled_clock(world: World, speed: float) -> ScaledClock:
+    """Return the clock of a world. It continues an earlier one; where that would lead back it starts anew."""
+    if (origin := world.origin) is not None and origin.speed == speed:
+        wall = WallClock(boot=origin.boot, origin=origin.clock_origin)
+        clock = ScaledClock(origin.start, speed, origin.real_s, world.next_due, wall)
+        if clock.now() >= world.now:
+            return clock
+    wall = WallClock()
+    world.keep_origin(TimeOrigin(world.now, speed, wall.now(), boot_id(), wall.origin))
+    assert world.origin is not None
+    return ScaledClock(world.now, speed, world.origin.real_s, world.next_due, wall)
 
 
 class SimFleet:

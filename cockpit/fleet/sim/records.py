@@ -88,6 +88,10 @@ class TimeOrigin(msgspec.Struct, frozen=True):
     start: float
     speed: float
     real_s: float
+    boot: str = ""
+    """The start of the system that the wall clock was read in; empty where it is unknown."""
+    clock_origin: float = 0.0
+    """The time on that clock when the steady clock of that start read 0."""
 
 
 class WorldFile:

@@ -161,7 +161,9 @@ class SkyCluster:
             return [
                 run.job.name
                 for run in self.runs
-                if run.started_at and not run.cancelled and now > run.started_at + longest_s(run.job) + grace_s
+                if run.started_at
+                and not run.cancelled
+                and now > max(run.started_at, run.sent_at) + longest_s(run.job) + grace_s
             ]
 
     def silent(self, now: float, after_s: float) -> bool:
@@ -386,7 +388,7 @@ class SkyCluster:
         if row.has_ended:
             run.ended_at = row.ended_at
         if row.started_at:
-            run.started_at = plausible_time(row.started_at, now, 0.0)
+            run.started_at = plausible_time(row.started_at, now, run.job.since)
             self._report(JobStarted(run.started_at, run.job.name))
 
     def _check(self) -> None:

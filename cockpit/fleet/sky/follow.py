@@ -21,7 +21,7 @@ class SkyRun(msgspec.Struct, eq=False):
     job: Job
     id: int = 0
     sent_at: float = 0.0
-    """The time exec was called; the run may start before that returns."""
+    """The time exec was called, before which it does not start; or the time that a worker found it again."""
     started_at: float = 0.0
     wall: str = ""
     """The wall around it, once its runner has said so."""
