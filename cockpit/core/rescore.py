@@ -28,6 +28,10 @@ class Rescore(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     sealed_bpb: float = 0.0
     """On the shard that no run sees; 0 where only the public text was scored."""
     sealed_se: float = 0.0
+    public_parts: tuple[float, ...] = ()
+    """The score on each of some parts of the public text, by which two models are compared text for text."""
+    sealed_parts: tuple[float, ...] = ()
+    """The same of the sealed shard. Both are empty where only the public text was scored."""
     tokens_per_s: float = 0.0
     """Tokens a second of the model while it was scored, on a processor per second of its own; 0 where not measured."""
     passed: tuple[str, ...] = ()

@@ -13,8 +13,8 @@ RUNS_READ = 32
 def scoring_of(state: State, attempt: Attempt) -> Scoring:
     """Return how much of the attempt is computed outside it.
 
-    With `keeps`, everything is for the confirmations, and for one run of the baseline, with which the first keeps are
-    compared; the score is for every other run of a test, since the test believes those too.
+    With `keeps`, everything is for the confirmations, and for one run of the baseline in each hardware class, since
+    keeps are compared with it; the score is for every other run of a test, since the test believes those too.
     """
     if state.session.rescore == "all":
         return Scoring.WHOLE
@@ -26,7 +26,8 @@ def scoring_of(state: State, attempt: Attempt) -> Scoring:
         tests = attempt.kind in UNCHOSEN and attempt.experiment != state.incumbent
         return Scoring.SCORE if tests else Scoring.NONE
     runs = (state.attempts[name] for name in state.experiments[state.baseline].attempts)
-    first = next((run for run in runs if run.outcome is None or _is_good(run)), attempt)
+    same = (run for run in runs if run.hardware == attempt.hardware)
+    first = next((run for run in same if run.outcome is None or _is_good(run)), attempt)
     return Scoring.WHOLE if first.id == attempt.id else Scoring.NONE
 
 
@@ -36,6 +37,14 @@ def base_of(state: State, attempt: Attempt) -> tuple[Rescore, Metrics] | None:
         if name and name != attempt.experiment and (found := _newest(state, name, attempt.hardware)):
             return found
     return None
+
+
+def baseline_of(state: State, attempt: Attempt) -> Rescore | None:
+    """Return the baseline's score from outside in the attempt's hardware class."""
+    if not state.baseline or attempt.experiment == state.baseline:
+        return None
+    found = _newest(state, state.baseline, attempt.hardware)
+    return found[0] if found else None
 
 
 def no_rescore(attempt: Attempt) -> str:
@@ -87,7 +96,9 @@ def scorer_trouble(state: State) -> str:
 
 
 def _newest(state: State, experiment: str, hardware: str) -> tuple[Rescore, Metrics] | None:
-    for name in reversed(state.experiments[experiment].attempts[-RUNS_READ:]):
+    """Return the newest run with a whole score. The baseline's only one may be its first, so both ends are read."""
+    names = state.experiments[experiment].attempts
+    for name in (*reversed(names[-RUNS_READ:]), *names[:RUNS_READ]):
         run = state.attempts[name]
         if run.rescore and run.rescore.sealed_bpb and run.metrics and _is_good(run) and run.hardware == hardware:
             return run.rescore, run.metrics

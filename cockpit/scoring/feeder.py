@@ -49,6 +49,8 @@ NOISE_FACTOR = 8.0
 """Times that difference by which one loss may move."""
 MEAN_NOISE_FACTOR = 4.0
 """Standard errors by which the mean loss before the cuts may rise."""
+PARTS = 32
+"""Parts of a text whose scores are compared with another model's; LEAST_SEALED_ROWS gives each part a row."""
 MARKS = 64
 """Losses at fixed places of the public text, by which two models are compared."""
 MARK_STRIDE = 7919
@@ -69,9 +71,10 @@ class ProbeFailed(Exception):
 class Server:
     """The variant's model in its confined process."""
 
-    def __init__(self, work: dict[str, Any], folder: str, vocabulary: int) -> None:
+    def __init__(self, work: dict[str, Any], folder: str) -> None:
+        """Start the process. `vocabulary` is to be set before the first question."""
         self.errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # read after the process has ended
-        self.vocabulary = vocabulary
+        self.vocabulary = 0
         self._process = subprocess.Popen(
             work["servers"][folder]["command"],
             cwd=folder,
@@ -195,6 +198,8 @@ def scored(work: dict[str, Any]) -> dict[str, Any]:
         raise ScoreProblem("the run left no model: train.py must save one where COCKPIT_MODEL says")
     servers: list[Server] = []
     try:
+        # First, so that they import and load while the text is read here.
+        servers += [Server(work, folder) for folder in folders[: 2 if work["probes"] else 1]]
         import torch
 
         # Last, after torch, and for prepare.py alone: a file of the variant must not be taken for a module that an
@@ -205,10 +210,10 @@ def scored(work: dict[str, Any]) -> dict[str, Any]:
         sys.path.remove(work["code"])
         torch.set_num_threads(1)
         text = Text(prepare) if hasattr(prepare, "sealed_shard") else UpstreamText(prepare)
-        servers += [Server(work, folder, text.vocabulary) for folder in folders[: 2 if work["probes"] else 1]]
         public, of_rows = text.public()
         sealed = text.sealed(max(LEAST_SEALED_ROWS, int(len(public) * SEALED_SHARE))) if work["probes"] else public[:0]
         for server in servers:
+            server.vocabulary = text.vocabulary
             server.wait_until_loaded()
         worked_s = processor_s(servers[0].pid)
         losses = ask_losses(servers[0], public[:, :-1], public[:, 1:], chance)
@@ -233,8 +238,13 @@ def scored(work: dict[str, Any]) -> dict[str, Any]:
     finally:
         for server in servers:
             server.close()
-    found |= {"sealed_bpb": sealed_bpb, "sealed_se": sealed_se, "passed": [FINITE, CAUSAL, BATCH, TWICE, MEMORY]}
-    return found
+    return found | {
+        "sealed_bpb": sealed_bpb,
+        "sealed_se": sealed_se,
+        "public_parts": parts(losses, public, text),
+        "sealed_parts": parts(sealed_losses, sealed, text),
+        "passed": [FINITE, CAUSAL, BATCH, TWICE, MEMORY],
+    }
 
 
 class Text:
@@ -347,6 +357,12 @@ def bits_per_byte(losses: Any, rows: Any, text: Text) -> tuple[float, float]:
         raise ProbeFailed("gives logits whose loss is not finite")
     error = (nat - ratio * size).square().sum().sqrt() / size.sum()
     return float(ratio) / math.log(2), float(error) / math.log(2)
+
+
+def parts(losses: Any, rows: Any, text: Text) -> list[float]:
+    """Return the score on each of PARTS parts of the text, the same rows for every model."""
+    count = min(PARTS, len(rows))
+    return [round(bits_per_byte(losses[i::count], rows[i::count], text)[0], 6) for i in range(count)]
 
 
 def marks(losses: Any) -> list[float]:

@@ -1,6 +1,7 @@
 """The probes that compare a score from outside with the run's words, its runner's clock, and the incumbent."""
 
 import math
+from statistics import stdev
 
 import msgspec
 
@@ -13,13 +14,14 @@ PART_TOLERANCE = 0.005
 """The same where a part of the text was scored, beyond the difference that the incumbent has on the same part."""
 PART_SES = 4.0
 """Standard errors that it may differ by where a part was scored and there is no incumbent."""
-SEALED_TOLERANCE = 0.015
-"""Share of the score by which the sealed shard may be worse, against the incumbent's own ratio of the two texts."""
+UNEVEN_SHARE = 0.1
+"""Share of an honest gain by which it may differ between the two texts: their documents differ."""
+UNEVEN_SES = 4.0
+"""Standard errors of that difference that are allowed besides. They are taken part for part of each text, so that it
+does not count that one part is harder than another."""
 SEALED_TOLERANCE_ALONE = 0.05
-"""The same where no incumbent was scored, and the ratio of the two texts is unknown; standard errors are added."""
-NO_GAIN_SHARE = 0.005
-"""A score that is worse than the incumbent's by this share gained nothing from the public text, and cannot be kept. The
-ratio of the two texts differs between a well and a badly trained model."""
+"""Share of the score by which the sealed shard may be worse where no incumbent was scored, and the ratio of the two
+texts is unknown; standard errors are added."""
 OVERHEAD_FACTOR = 1.5
 OVERHEAD_SLACK_S = 2.0
 OVERHEAD_SHARE = 0.05
@@ -34,21 +36,34 @@ OVERHEAD_ALONE_S = 60.0
 FORWARD_FACTOR = 3.0
 """A training step takes at least as long as its forward pass; the scorer's is slower, since nothing is compiled."""
 
+KNOWS = "knows the public validation text"
+
 PRINTED, SEALED, CLOCK, TOKENS = "loss against bpb", "sealed against public", "training clock", "throughput"
 
 
-def judged(found: Rescore, printed: Metrics, base: tuple[Rescore, Metrics] | None, on_cpu: bool) -> Rescore:
-    """Return the score with the probes that it passed, or with the first one that it fails."""
+def judged(
+    found: Rescore,
+    printed: Metrics,
+    base: tuple[Rescore, Metrics] | None,
+    on_cpu: bool,
+    baseline: Rescore | None = None,
+) -> Rescore:
+    """Return the score with the probes that it passed, or with the first one that it fails.
+
+    It is compared with the incumbent, `base`. The sealed shard is compared with the `baseline` too: each of many keeps
+    may know a little of the public text, and all of them together too much.
+    """
     if found.trouble or found.failed:
         return found
-    passed = list(found.passed)
-    tried = [(PRINTED, _printed), (CLOCK, _clock)]
+    tried = [(PRINTED, _printed(found, printed, base))]
     if found.sealed_bpb:
-        tried.insert(1, (SEALED, _sealed))
+        tried.append((SEALED, _sealed(found, base, baseline)))
+    tried.append((CLOCK, _clock(found, printed, base, on_cpu)))
     if found.tokens_per_s and printed.training_seconds:
-        tried.append((TOKENS, _tokens))
-    for name, probe in tried:
-        if failed := probe(found, printed, base, on_cpu):
+        tried.append((TOKENS, _tokens(found, printed)))
+    passed = list(found.passed)
+    for name, failed in tried:
+        if failed:
             return msgspec.structs.replace(found, failed=failed, passed=tuple(passed))
         passed.append(name)
     return msgspec.structs.replace(found, passed=tuple(passed))
@@ -57,7 +72,7 @@ def judged(found: Rescore, printed: Metrics, base: tuple[Rescore, Metrics] | Non
 Base = tuple[Rescore, Metrics] | None
 
 
-def _printed(found: Rescore, printed: Metrics, base: Base, on_cpu: bool) -> str:
+def _printed(found: Rescore, printed: Metrics, base: Base) -> str:
     expected = printed.score
     allowed = PRINTED_TOLERANCE * found.public_bpb
     if not found.whole and base is not None and base[1].score:
@@ -70,24 +85,53 @@ def _printed(found: Rescore, printed: Metrics, base: Base, on_cpu: bool) -> str:
     return f"printed {printed.score:.4f}, and its model scores {found.public_bpb:.4f} on the same text"
 
 
-def _sealed(found: Rescore, printed: Metrics, base: Base, on_cpu: bool) -> str:
-    if base is not None and found.public_bpb > base[0].public_bpb * (1 + NO_GAIN_SHARE):
-        return ""
+def _sealed(found: Rescore, base: Base, baseline: Rescore | None) -> str:
+    others = {"incumbent": base[0] if base is not None and base[0] != baseline else None, "baseline": baseline}
+    comparable = {name: other for name, other in others.items() if other is not None and is_comparable(found, other)}
+    if comparable:
+        return next(filter(None, (_unconfirmed(found, other, name) for name, other in comparable.items())), "")
     ratio = found.sealed_bpb / found.public_bpb if found.public_bpb else math.inf
-    if base is not None:
-        expected = base[0].sealed_bpb / base[0].public_bpb
-        allowed = expected * (1 + SEALED_TOLERANCE)
-    else:
-        error = math.hypot(found.sealed_se, found.public_se) / max(found.public_bpb, 1e-9)
-        expected = 1.0
-        allowed = expected + SEALED_TOLERANCE_ALONE + PART_SES * error
-    if ratio <= allowed:
+    error = math.hypot(found.sealed_se, found.public_se) / max(found.public_bpb, 1e-9)
+    if ratio <= 1 + SEALED_TOLERANCE_ALONE + PART_SES * error:
         return ""
-    against = f", a ratio of {ratio:.3f} where the incumbent has {expected:.3f}" if base else ""
+    return f"{KNOWS}: it scores {found.public_bpb:.4f} there and {found.sealed_bpb:.4f} on the sealed shard"
+
+
+def is_comparable(one: Rescore, other: Rescore) -> bool:
+    """Tell if two models were scored on the same parts of both texts."""
+    pairs = (one.public_parts, other.public_parts), (one.sealed_parts, other.sealed_parts)
+    same = all(len(mine) == len(its) > 1 and min(*mine, *its) > 0 for mine, its in pairs)
+    return same and one.public_tokens == other.public_tokens
+
+
+def _unconfirmed(found: Rescore, base: Rescore, name: str) -> str:
+    """Compare the gain on the public text with the gain on the sealed shard, each against the score of `base`.
+
+    An honest gain shows on both. A model that knows the public text gains there alone.
+    """
+    public, sealed = _gain(base.public_bpb, found.public_bpb), _gain(base.sealed_bpb, found.sealed_bpb)
+    error = math.hypot(_error(base.public_parts, found.public_parts), _error(base.sealed_parts, found.sealed_parts))
+    least = public - UNEVEN_SHARE * abs(public) - UNEVEN_SES * error
+    if sealed >= least:
+        return ""
     return (
-        f"knows the public validation text: it scores {found.public_bpb:.4f} there and {found.sealed_bpb:.4f} on the"
-        f" sealed shard{against}"
+        f"{KNOWS}: against the {name} it gains {_share(public)} there and {_share(sealed)} on the sealed shard,"
+        f" where an honest model gains at least {_share(least)}"
     )
+
+
+def _gain(before: float, after: float) -> float:
+    return math.log(before / after)
+
+
+def _share(gain: float) -> str:
+    """Return a gain, which is a logarithm, in percent of the score before."""
+    return f"{-100 * math.expm1(-gain):.1f}%"
+
+
+def _error(before: tuple[float, ...], after: tuple[float, ...]) -> float:
+    """Return the standard error of a gain, from the gains on the parts of the text."""
+    return stdev(map(_gain, before, after)) / math.sqrt(len(before))
 
 
 def _clock(found: Rescore, printed: Metrics, base: Base, on_cpu: bool) -> str:
@@ -117,7 +161,7 @@ def _explained_s(found: Rescore, printed: Metrics) -> float:
     return evaluation_s + REHEARSAL_STEPS * printed.training_seconds / steps
 
 
-def _tokens(found: Rescore, printed: Metrics, base: Base, on_cpu: bool) -> str:
+def _tokens(found: Rescore, printed: Metrics) -> str:
     rate = printed.total_tokens_M * 1e6 / printed.training_seconds
     if rate <= FORWARD_FACTOR * found.tokens_per_s:
         return ""

@@ -28,7 +28,7 @@ from cockpit.core.rescore import Rescore
 from cockpit.core.state import State
 from cockpit.core.task_events import TaskOffered, TaskTaken
 from cockpit.decide.game_rules import broken_rule
-from cockpit.decide.rescoring import base_of
+from cockpit.decide.rescoring import base_of, baseline_of
 from cockpit.fleet.base import (
     ClusterEnded,
     ClusterReady,
@@ -296,7 +296,8 @@ def _rescore(state: State, attempt: Attempt, report: JobEnded, verdict: RunVerdi
     if evidence is None or evidence.rescore is None or verdict.metrics is None:
         return None
     found = msgspec.structs.replace(evidence.rescore, run_s=evidence.wall_s, cpu_s=evidence.cpu_s)
-    return judged(found, verdict.metrics, base_of(state, attempt), on_cpu=attempt.hardware == "CPU")
+    base, baseline = base_of(state, attempt), baseline_of(state, attempt)
+    return judged(found, verdict.metrics, base, on_cpu=attempt.hardware == "CPU", baseline=baseline)
 
 
 def _trouble(state: State, report: ClusterTrouble) -> list[Event]:

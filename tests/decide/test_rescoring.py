@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from cockpit.core.model import Attempt, AttemptKind, ExperimentStatus
-from cockpit.core.rescore import Rescore
+from cockpit.core.rescore import Rescore, Scoring
 from cockpit.core.state import State
+from cockpit.decide.rescoring import RUNS_READ, baseline_of, scoring_of
 from cockpit.read.checks import unchecked
 from tests.decide.test_promote import truth
 from tests.decide.world import World
@@ -121,3 +122,30 @@ def test_a_confirmation_that_could_not_be_scored_runs_once_more() -> None:
     world.run(1.5)
     assert world.state.incumbent == better
     assert len(tries) == 2
+
+
+def test_one_run_of_the_baseline_is_scored_whole_in_each_class() -> None:
+    whole: list[str] = []
+
+    def rescore(attempt: Attempt) -> Rescore:
+        if scoring_of(world.state, attempt) is Scoring.WHOLE:
+            whole.append(f"{attempt.experiment} {attempt.hardware}")
+        return GOOD
+
+    world = World(truth, hardware=("H100", "H100", "H200", "H200"), rescore=rescore)
+    world.run(0.1)
+    world.propose({"LR": 2})
+    world.run(1.5)
+    assert sorted(one for one in whole if one.startswith("e0000")) == ["e0000 H100", "e0000 H200"]
+
+
+def test_the_only_whole_score_of_a_baseline_is_found_behind_its_many_controls() -> None:
+    world, better = kept(GOOD)
+    first, *others = world.state.experiments["e0000"].attempts
+    assert world.state.attempts[first].rescore and not any(world.state.attempts[name].rescore for name in others)
+    baseline = msgspec.structs.replace(
+        world.state.experiments["e0000"], attempts=[first, *(others * RUNS_READ)[: 3 * RUNS_READ]]
+    )
+    world.state.experiments["e0000"] = baseline
+    confirmation = world.state.attempts[world.state.experiments[better].attempts[-1]]
+    assert baseline_of(world.state, confirmation) == GOOD

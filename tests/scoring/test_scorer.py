@@ -6,9 +6,11 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 
+from cockpit.scoring.feeder import PARTS
 from tests.scoring.conftest import MODEL, ROOT, Score, environment
 
 pytestmark = pytest.mark.timeout(240)
@@ -35,6 +37,9 @@ def test_the_score_is_that_of_prepare_py(score: Score, data: Path, tmp_path: Pat
     assert found["whole"]
     assert found["sealed_bpb"] == pytest.approx(found["public_bpb"], rel=0.1)
     assert found["sealed_bpb"] != found["public_bpb"]
+    for text in ("public", "sealed"):
+        assert len(found[f"{text}_parts"]) == PARTS
+        assert fmean(found[f"{text}_parts"]) == pytest.approx(found[f"{text}_bpb"], rel=0.02)
     assert found["passed"] == [
         "finite",
         "causality",
