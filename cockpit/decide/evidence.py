@@ -63,7 +63,7 @@ def evidence_of(state: State, experiment: str) -> list[Reading]:
     the incumbent were not.
     """
     every = readings_of(state, experiment)
-    since = _since_kept(state, experiment)
+    since = runs_since_kept(state, experiment)
     chosen_by = (AttemptKind.ARM, AttemptKind.RETRY)
     others = readings_of(state, experiment, *(kind for kind in AttemptKind if kind not in chosen_by))
     for runs, enough in ((since, FRESH_AT_LEAST), (others, 2)):
@@ -72,7 +72,7 @@ def evidence_of(state: State, experiment: str) -> list[Reading]:
     return every
 
 
-def _since_kept(state: State, experiment: str) -> list[Reading]:
+def runs_since_kept(state: State, experiment: str) -> list[Reading]:
     """Return the runs of an incumbent that were queued after it was kept."""
     kept = next((one.at for one in reversed(state.incumbencies) if one.experiment == experiment), math.inf)
     names = state.experiments[experiment].attempts[-RUNS_READ:]

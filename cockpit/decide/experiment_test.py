@@ -10,7 +10,7 @@ from cockpit.core.events import Event
 from cockpit.core.model import Attempt, AttemptKind, AttemptStatus, Estimate, Experiment, Tier
 from cockpit.core.state import State
 from cockpit.decide.decision_context import UP, DecisionContext, margin_of, replicates
-from cockpit.decide.evidence import RUNS_READ, UNCHOSEN, reading, readings_of
+from cockpit.decide.evidence import FRESH_AT_LEAST, RUNS_READ, UNCHOSEN, reading, readings_of, runs_since_kept
 from cockpit.decide.rebasing import may_be_rebased, rebased_as
 from cockpit.decide.rescoring import no_rescore, rescore_problem
 from cockpit.decide.schedule import RunSpec, another
@@ -68,8 +68,11 @@ def tested(state: State, context: DecisionContext, experiment: Experiment) -> li
 
 
 def _runs_at_most(state: State) -> int:
-    up = sum(cluster.state in UP and not cluster.held for cluster in state.clusters.values())
-    return max(RUNS_AT_LEAST, RUNS_A_CLUSTER * up)
+    return max(RUNS_AT_LEAST, RUNS_A_CLUSTER * _clusters_up(state))
+
+
+def _clusters_up(state: State) -> int:
+    return sum(cluster.state in UP and not cluster.held for cluster in state.clusters.values())
 
 
 def _outclassing(state: State, context: DecisionContext, experiment: Experiment, seen: Comparison) -> str:
@@ -99,9 +102,13 @@ def _evidence(
 
 
 def base_runs(state: State, context: DecisionContext, experiment: Experiment, want: int) -> list[Event]:
-    """Run the incumbent again where it has fewer runs than the arm: both ends of a difference have noise."""
+    """Run the incumbent again where it has fewer runs than the arm: both ends of a difference have noise.
+
+    Runs from before it was kept do not count. It was kept for looking good in them, and the next gain looks smaller
+    beside them.
+    """
     hardware = context.usual_class or state.attempts[experiment.attempts[-1]].hardware
-    has = sum(one.hardware == hardware for one in context.incumbent)
+    has = sum(one.hardware == hardware for one in runs_since_kept(state, state.incumbent))
     has += sum(
         state.attempts[name].status is not AttemptStatus.ENDED
         for name in state.experiments[state.incumbent].attempts[-RUNS_READ:]
@@ -109,6 +116,7 @@ def base_runs(state: State, context: DecisionContext, experiment: Experiment, wa
     rule = state.attempts[experiment.attempts[-1]].rule
     run = RunSpec(state.incumbent, AttemptKind.REPLICATE, rule, hardware=hardware)
     reason = f"to be as well known as {experiment.id}, which is tested against it"
+    want = max(want, min(FRESH_AT_LEAST, _clusters_up(state)))
     missing = min(want, BASE_RUNS_AT_MOST) - has
     return [context.queue(another(state, run), reason) for _ in range(missing)]
 

@@ -17,14 +17,14 @@ from cockpit.decide.decision_context import UP, DecisionContext, gather, margin_
 from cockpit.decide.evidence import RUNS_READ, noise_of, readings_of
 from cockpit.decide.experiment_test import final_runs, tested
 from cockpit.decide.kept_changes import WITHOUT
-from cockpit.decide.rebasing import carries_test, rebased_as
+from cockpit.decide.rebasing import carries_test, first_runs, rebased_as
 from cockpit.decide.result_batching import wait_for_results_until
 from cockpit.decide.schedule import RunSpec, another, next_seed
 from cockpit.decide.screening import screens_first
 from cockpit.decide.second_metrics import broken_constraint
 from cockpit.science.compare import Comparison, compare
 from cockpit.science.noise import Noise
-from cockpit.science.sequential import LOOKS, test_level
+from cockpit.science.sequential import test_level
 from cockpit.science.shrink import Shrunk, shrink
 
 PROMISING = 0.35
@@ -227,7 +227,7 @@ def _begin_test(state: State, context: DecisionContext, one: Candidate, level: f
     reason = (
         f"{context.summary(one.seen)}; {context.metric.signed(one.shrunk.mean)} after shrinking: tested on fresh runs"
     )
-    queued = replicates(state, context, one.experiment, LOOKS[0], reason, level)
+    queued = replicates(state, context, one.experiment, first_runs(state, one.experiment), reason, level)
     if is_first and one.shrunk.p_better >= CERTAIN:
         queued += final_runs(state, context, one.experiment, reason)
     return queued

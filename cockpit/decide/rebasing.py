@@ -7,7 +7,9 @@ change that was kept, and do not beat the incumbent that has it.
 from cockpit.core.intents import Arm, Draft
 from cockpit.core.model import Experiment, ExperimentStatus, Mode
 from cockpit.core.state import State, constants_of
+from cockpit.decide.evidence import UNCHOSEN, readings_of
 from cockpit.decide.kept_changes import WITHOUT
+from cockpit.science.sequential import LOOKS, last_look
 
 PROPOSER = "rebase"
 INCUMBENTS_READ = 8
@@ -15,6 +17,8 @@ INCUMBENTS_READ = 8
 NOT_APPROVED = (ExperimentStatus.PROPOSED, ExperimentStatus.DROPPED)
 REBASED = "rebased"
 """The factor of a rebased arm. Its level is the experiment that made the same change on an earlier incumbent."""
+AT_ONCE = LOOKS[3]
+"""Fresh runs that a rebased test begins with, at most."""
 
 
 def outdated(state: State) -> list[str]:
@@ -55,6 +59,18 @@ def carries_test(state: State, experiment: Experiment) -> bool:
     """Tell if the experiment takes over the place of a test that a keep has ended."""
     source = experiment.levels.get(REBASED)
     return source is not None and state.experiments[str(source)].test_level > 0
+
+
+def first_runs(state: State, experiment: Experiment) -> int:
+    """Return the fresh runs that a test begins with: as many as the test had that it takes over, within AT_ONCE.
+
+    The first looks would ask again if the change is hopeless, which that test has answered.
+    """
+    source = experiment.levels.get(REBASED)
+    if source is None:
+        return LOOKS[0]
+    look = last_look(len(readings_of(state, str(source), *UNCHOSEN)))
+    return min(max(LOOKS[0], look), AT_ONCE)
 
 
 def rebase(state: State) -> Draft | None:

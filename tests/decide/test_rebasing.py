@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 
 from cockpit.core.events import Decided, ModeSet
-from cockpit.core.model import Attempt, ExperimentStatus, Mode, Value
+from cockpit.core.model import Attempt, AttemptKind, ExperimentStatus, Mode, Value
 from cockpit.decide.ask import ask
+from cockpit.decide.evidence import UNCHOSEN, readings_of
 from cockpit.decide.rebasing import REBASED, outdated, rebase, rebased_as
+from cockpit.science.sequential import last_look
 from tests.decide.world import RUN_S, World
 
 SD = 0.003
@@ -41,9 +43,12 @@ def test_a_small_gain_survives_the_keep_of_a_large_one() -> None:
     assert found >= 4
 
 
-def replaced(change: dict[str, Value]) -> tuple[World, str]:
-    """Return a session whose incumbent was replaced by `change` while a small gain was under test."""
+def replaced(change: dict[str, Value], fresh: int = 0) -> tuple[World, str]:
+    """Return a session whose incumbent was replaced by `change` while a small gain had `fresh` runs of its test."""
     world, small = under_test()
+    world.state.experiments[small].test_level = 1e-9
+    while len(readings_of(world.state, small, *UNCHOSEN)) < fresh:
+        world.run(RUN_S / 3600)
     (kept,) = world.propose(change)
     world.record(Decided(at=world.now, experiment=kept, status=ExperimentStatus.KEPT, reason="told"))
     world.state.incumbencies.append(world.state.incumbencies[-1].__class__(world.now, kept, "told", "ann"))
@@ -59,6 +64,15 @@ def test_a_keep_moves_the_tests_beside_it_to_the_new_incumbent() -> None:
     assert twin.base == kept and twin.change == state.experiments[small].change
     assert twin.test_level, "the place of the ended test was not taken over"
     assert state.experiments[small].status is ExperimentStatus.DISCARDED and twin.id in state.experiments[small].reason
+
+
+def test_a_carried_test_begins_with_as_many_runs_as_the_test_that_it_takes_over() -> None:
+    world, small = replaced({"LR": 2}, fresh=8)
+    world.run(1.0)
+    (twin,) = (one for one in world.state.experiments.values() if one.levels.get(REBASED) == small)
+    runs = [world.state.attempts[name] for name in twin.attempts]
+    began = [run.queued_at for run in runs if run.kind is AttemptKind.REPLICATE]
+    assert began.count(min(began)) == last_look(len(readings_of(world.state, small, *UNCHOSEN))) >= 8
 
 
 def test_a_change_of_a_constant_that_was_kept_otherwise_is_not_rebased() -> None:
