@@ -18,6 +18,7 @@ from cockpit.read.costs import run_usd
 from cockpit.read.effects import gain_of, is_clear
 from cockpit.read.scores import kept_estimate, kept_experiments
 from cockpit.read.wording import estimate_words
+from cockpit.science.pace import gain_per_hour
 
 PACE_KEEPS = 5
 """The last keeps that the pace is taken from."""
@@ -53,6 +54,9 @@ class Pace(msgspec.Struct, frozen=True):
     """Seconds since the last keep."""
     gain_per_hour: float
     """The gains of those keeps over the hours from the keep before them until now: the expected gain of an hour."""
+    low: float
+    """Lower end of its interval."""
+    high: float
 
 
 class Stack(msgspec.Struct, frozen=True):
@@ -101,8 +105,9 @@ def pace_of(state: State, now: float) -> Pace | None:
     began = before[-1][1] if before else _measured_from(state)
     hours = max(1.0, now - began) / 3600
     estimates = (kept_estimate(state, name) for name, _ in counted)
-    gains = sum(max(0.0, -one.mean) for one in estimates if one is not None)
-    return Pace(len(counted), max(0.0, now - keeps[-1][1]), gains / hours)
+    gains = [max(0.0, -one.mean) if one is not None else 0.0 for one in estimates]
+    found = gain_per_hour(gains, hours)
+    return Pace(len(counted), max(0.0, now - keeps[-1][1]), found.mean, found.low, found.high)
 
 
 def kept_words(state: State, name: str) -> str:

@@ -166,7 +166,8 @@ def _plateau(state: State, now: float) -> list[Need]:
     if gain_usd >= cost_usd:
         return []
     sentence = (
-        f"no keep for {age(pace.since_keep_s)}: the next hour is expected to gain {pace.gain_per_hour:.5f}, worth"
+        f"no keep for {age(pace.since_keep_s)}: the next hour is expected to gain {pace.gain_per_hour:.5f}"
+        f" ({pace.low:.5f} to {pace.high:.5f}), worth"
         f" ${gain_usd:.2f}, and costs ${cost_usd:.2f}; `cockpit end {state.session.name}` winds down"
     )
     return [Need(NeedKind.PLATEAU, state.incumbent, sentence, "an hour costs more than it gains")]

@@ -123,6 +123,8 @@ class _BaseSide(NamedTuple):
     run_var: float
     weight_on: dict[str, float]
     """Cluster to its weight in the difference."""
+    offsets_var: float
+    """Variance of its clusters' offsets."""
 
 
 def _base_sides(theirs: dict[str, list[Reading]], noise: Noise) -> dict[str, _BaseSide]:
@@ -132,7 +134,8 @@ def _base_sides(theirs: dict[str, list[Reading]], noise: Noise) -> dict[str, _Ba
         for run in runs:
             weight_on[run.cluster] -= 1 / len(runs)
         at = _mean([run.at for run in runs])
-        found[hardware] = _BaseSide(_mean(_clipped(runs, noise)), at, noise.within_sd**2 / len(runs), weight_on)
+        mean, run_var = _mean(_clipped(runs, noise)), noise.within_sd**2 / len(runs)
+        found[hardware] = _BaseSide(mean, at, run_var, weight_on, noise.variance(weight_on))
     return found
 
 
@@ -173,12 +176,14 @@ def _independent(runs: list[Reading]) -> list[Reading]:
 def _difference(ours: list[Reading], base: _BaseSide, noise: Noise) -> _Part:
     """Return the mean difference within one class with its variance."""
     our_scores = _clipped(ours, noise)
-    weight_on = defaultdict(float, base.weight_on)
+    weight_on: dict[str, float] = defaultdict(float)
     for run in ours:
         weight_on[run.cluster] += 1 / len(ours)
+    shared = sum(weight * noise.covariance_with(one, base.weight_on) for one, weight in weight_on.items())
+    offsets_var = max(0.0, base.offsets_var + 2 * shared + noise.variance(weight_on))
     own_var, own_df = _own_variance(our_scores, noise)
     hours = (_mean([run.at for run in ours]) - base.at) / 3600
-    base_var = base.run_var + noise.variance(weight_on) + noise.drift_variance(hours)
+    base_var = base.run_var + offsets_var + noise.drift_variance(hours)
     own_var /= len(ours)
     return _Part(_mean(our_scores) - base.mean, own_var + base_var, own_var, own_df)
 

@@ -141,14 +141,14 @@ class Noise(msgspec.Struct, frozen=True):
 
     def variance(self, weights: Mapping[str, float]) -> float:
         """Return the variance of a weighted sum of clusters' offsets, given what is known of them."""
-        total = 0.0
-        for one, weight in weights.items():
-            known = self.covariance.get(one)
-            if known is None:
-                total += weight**2 * self.between_sd**2
-            else:
-                total += weight * sum(w * known.get(other, 0.0) for other, w in weights.items())
-        return max(0.0, total)
+        return max(0.0, sum(weight * self.covariance_with(one, weights) for one, weight in weights.items()))
+
+    def covariance_with(self, cluster: str, weights: Mapping[str, float]) -> float:
+        """Return the covariance of a cluster's offset with a weighted sum of offsets."""
+        known = self.covariance.get(cluster)
+        if known is None:
+            return weights.get(cluster, 0.0) * self.between_sd**2
+        return sum(weight * known.get(other, 0.0) for other, weight in weights.items())
 
 
 def require_finite(readings: Sequence[Reading]) -> None:

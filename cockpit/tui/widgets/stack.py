@@ -116,5 +116,6 @@ def totals(state: State, stack: Stack) -> list[tuple[str, str]]:
     if pace is not None and not state.ended_at:
         of = "the last keep" if pace.keeps == 1 else f"the last {count(pace.keeps, 'keep')}"
         expected = f"at the pace of {of} the next hour gains {figure(pace.gain_per_hour)}"
+        expected += f" ({figure(pace.low)} to {figure(pace.high)})"
         lines.append((f"the last keep was {age(pace.since_keep_s)} ago; {expected}", "dim"))
     return lines
