@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from cockpit.control.arguments import Given, text_of
 from cockpit.core.model import AttemptStatus, ClusterState, EndMode, Envelope, Mode
-from cockpit.core.state import State
+from cockpit.core.state import State, open_permissions
 from cockpit.decide.schedule import expected_run_s
 from cockpit.read.costs import run_cost_usd, run_usd, wave_cost
 from cockpit.read.scores import score_of
@@ -41,6 +41,15 @@ def promote(state: State, given: Given, now: float) -> str:
 
 def _one_run(state: State, begin: str, hardware: str) -> str:
     return f"{begin}: 1 run, about {money(run_cost_usd(state, hardware))}, {duration(expected_run_s(state))}."
+
+
+def permit(state: State, given: Given, now: float) -> str:
+    """Name the agent and all that it asks for; to refuse it asks nothing."""
+    waiting = open_permissions(state)
+    name = text_of(given, "request") or next(iter(waiting), "")
+    if name not in waiting or text_of(given, "answer") != "allow":
+        return ""
+    return f"Allow {waiting[name].agent} once to {waiting[name].what}"
 
 
 def cancel(state: State, given: Given, now: float) -> str:

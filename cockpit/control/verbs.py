@@ -23,6 +23,7 @@ from cockpit.core.intents import (
     MakeBase,
     MoveWave,
     Note,
+    Permit,
     Promote,
     Propose,
     Reject,
@@ -40,7 +41,7 @@ from cockpit.core.intents import (
     TakeTask,
 )
 from cockpit.core.model import EndMode, Mode
-from cockpit.core.state import State
+from cockpit.core.state import State, open_permissions
 from cockpit.read.listeners import listener_words
 
 MakeIntent = Callable[[State, Given, float], AnyIntent]
@@ -147,6 +148,23 @@ def _knob(state: State, given: Given, now: float) -> SetKnob:
     return SetKnob(text_of(given, "name"), parse_knob(text_of(given, "setting")))
 
 
+def permission_named(state: State, name: str) -> str:
+    """Return the request that is named, or the only one that waits. Raises BadArgument."""
+    waiting = open_permissions(state)
+    if name or len(waiting) == 1:
+        return name or next(iter(waiting))
+    if not waiting:
+        raise BadArgument("no agent waits for a permission")
+    raise BadArgument(f"{len(waiting)} requests wait: name one of {', '.join(waiting)}")
+
+
+def _permit(state: State, given: Given, now: float) -> Permit:
+    answer = text_of(given, "answer")
+    if answer not in PERMIT_ANSWERS:
+        raise BadArgument(f"{answer!r} is invalid: expected {' or '.join(PERMIT_ANSWERS)}")
+    return Permit(permission_named(state, text_of(given, "request")), answer == "allow")
+
+
 def _propose(state: State, given: Given, now: float) -> Propose:
     from cockpit.control.drafts import draft_of_factors  # imported here for the same reason as in `Verb.applies`
 
@@ -183,6 +201,8 @@ def _rebase(state: State, given: Given, now: float) -> EditProposal:
 def _end(state: State, given: Given, now: float) -> End:
     return End(EndMode(text_of(given, "how")), bool(given.get("down")))
 
+
+PERMIT_ANSWERS = ("allow", "refuse")
 
 _PROPOSE_HELP = (
     'Propose experiments that answer one question together. For a full grid give `factors` only: {"WIDTH": [640,'
@@ -367,6 +387,14 @@ VERBS: tuple[Verb, ...] = (
         tool="say",
         tool_help="Send the person a message: an answer, a plan, a warning. Keep it short and concrete.",
         is_heard=True,
+    ),
+    Verb(
+        "permit", "allow or refuse what an agent in the seat asks to do, this once", _permit, "answered: {answer}",
+        (
+            Argument("answer", Kind.CHOICE, required=True, choices=PERMIT_ANSWERS),
+            Argument("request", Kind.TEXT, "the request, such as p3.1 (default: the only one that waits)"),
+        ),
+        costs.permit, command_asks=True,
     ),
     Verb("interrupt", "end the proposer's turn", lambda state, given, now: Interrupt(), "the proposer's turn is ended"),
     Verb(

@@ -428,21 +428,6 @@ class AgentSeated(Event):
     """As in ProposerSet."""
 
 
-class PermissionAnswered(Event):
-    """An agent asked to use a tool of its own. `rule` is `policy` or `person:NAME`."""
-
-    agent: str
-    what: str
-    allowed: bool
-    rule: str
-
-
-class TurnUnmetered(Event):
-    """An agent's turn has ended without a report of what it cost."""
-
-    agent: str
-
-
 class Looked(Event):
     """An agent was told what happened up to the event `seq`. Its next `wait` begins there."""
 

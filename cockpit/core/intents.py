@@ -235,6 +235,13 @@ class SeatAgent(Intent, frozen=True):
     beside: bool = False
 
 
+class Permit(Intent, frozen=True):
+    """Allow or refuse what an agent asks to do, this once."""
+
+    request: str
+    allowed: bool
+
+
 class Look(Intent, frozen=True):
     """Remember that the author was told what happened up to the event `seq`."""
 
@@ -244,7 +251,7 @@ class Look(Intent, frozen=True):
 AnyIntent = (
     Approve | Reject | EditProposal | Propose | Hold | Resume | SetMode | SetEnvelope | SetProposer | SetBudget
     | SetEarlyStopping | SetKnob | Say | Interrupt | Kill | Rerun | Promote | MakeBase | Discard | DropArm | MoveWave
-    | CancelWave | Relaunch | Adopt | TakeTask | End | Note | Look | SeatAgent
+    | CancelWave | Relaunch | Adopt | TakeTask | End | Note | Look | SeatAgent | Permit
 )  # fmt: skip
 
 _encoder = msgspec.json.Encoder()

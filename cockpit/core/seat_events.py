@@ -8,3 +8,35 @@ class PriorTaken(Event):
     """The findings from before the session that its proposers are told of, as they were when it was made."""
 
     findings: list[PriorFinding]
+
+
+class PermissionAsked(Event):
+    """An agent asks a person to allow the use of a tool of its own."""
+
+    agent: str
+    request: str
+    """`pASK.NUMBER`, unique in the session."""
+    what: str
+    within_s: float
+    """Seconds from now, after which it is refused."""
+
+
+class PermissionAnswered(Event):
+    """An agent asked to use a tool of its own. The first answer to a request counts.
+
+    `rule` is `policy`, `person:NAME`, `deadline` where a person was asked and did not answer in time, or `interrupted`
+    where the turn was ended before.
+    """
+
+    agent: str
+    what: str
+    allowed: bool
+    rule: str
+    request: str = ""
+    """The request that a person was asked; empty where the policy answered at once."""
+
+
+class TurnUnmetered(Event):
+    """An agent's turn has ended without a report of what it cost."""
+
+    agent: str

@@ -44,6 +44,18 @@ class AskState(msgspec.Struct, omit_defaults=True):
     """Messages of persons that this ask is to answer."""
 
 
+class PermissionRequest(msgspec.Struct, omit_defaults=True):
+    """A request of an agent that a person is to allow or refuse."""
+
+    agent: str
+    what: str
+    asked_at: float
+    within_s: float
+    """Seconds after which it is refused."""
+    allowed: bool | None = None
+    """The answer; None while it waits for one."""
+
+
 class SeatBeside(msgspec.Struct, omit_defaults=True):
     """A proposer that proposes beside `State.proposer`."""
 
@@ -200,6 +212,8 @@ class State(msgspec.Struct, omit_defaults=True):
     """The number of the last intent that was taken from the inbox."""
     seats: dict[str, tuple[str, ...]] = {}
     """Agent that the worker starts to its command."""
+    permissions: dict[str, PermissionRequest] = {}
+    """The requests of agents that a person was asked for in the turns under way, by name, the oldest first."""
     unmetered: dict[str, int] = {}
     """Agent to its turns without a report of their cost."""
     looked: dict[str, int] = {}
@@ -241,6 +255,11 @@ def is_asked(state: State, proposer: str) -> bool:
 def converses(state: State, proposer: str) -> bool:
     """Tell if the worker asks the proposer about messages and finished waves too: a model answers them."""
     return proposer in CONVERSES or proposer in state.seats
+
+
+def open_permissions(state: State) -> dict[str, PermissionRequest]:
+    """Return the requests of agents that wait for a person, the oldest first."""
+    return {name: one for name, one in state.permissions.items() if one.allowed is None}
 
 
 def shares(state: State) -> dict[str, float]:

@@ -57,6 +57,7 @@ from cockpit.core.intents import (
     MakeBase,
     MoveWave,
     Note,
+    Permit,
     Promote,
     Propose,
     Reject,
@@ -94,7 +95,7 @@ from cockpit.decide.approve import approval
 from cockpit.decide.knob_settings import knob_problem
 from cockpit.decide.outside_proposer import outside_proposer_note
 from cockpit.decide.schedule import RunSpec, another
-from cockpit.decide.seating import seating
+from cockpit.decide.seating import permission_answer, seating
 
 RUNS_TO_COME_AT_MOST = 16
 """Runs of one experiment that may wait or be under way when another is asked for."""
@@ -424,8 +425,10 @@ def _note(asked: IntentRequest, intent: Note) -> list[Event]:
     return [FindingRecorded(at=asked.at, author=asked.author, claim=intent.text, experiments=experiments)]
 
 
-def _seat_agent(asked: IntentRequest, intent: SeatAgent) -> list[Event]:
+def _seats(asked: IntentRequest, intent: SeatAgent | Permit) -> list[Event]:
     try:
+        if isinstance(intent, Permit):
+            return [permission_answer(asked.state, intent, asked.author, asked.at)]
         return [seating(intent.agent, asked.author, asked.at, intent.beside)]
     except SeatError as error:
         raise Refused(str(error)) from None
@@ -468,7 +471,8 @@ _HANDLERS: dict[type[Intent], Callable[[IntentRequest, Any], list[Event]]] = {
     Interrupt: _interrupt,
     Note: _note,
     Look: _look,
-    SeatAgent: _seat_agent,
+    SeatAgent: _seats,
+    Permit: _seats,
 }
 
 

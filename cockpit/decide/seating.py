@@ -1,8 +1,11 @@
-"""Seat a proposer: alone, or beside the others with a share of the arms."""
+"""Seat a proposer: alone, or beside the others with a share of the arms. Answer what a seated agent asks to do."""
 
 from cockpit.core.events import AgentSeated, Event, ProposerSet
+from cockpit.core.intents import Permit
 from cockpit.core.model import PROPOSERS
-from cockpit.core.seats import seat_of, with_share
+from cockpit.core.seat_events import PermissionAnswered
+from cockpit.core.seats import SeatError, seat_of, with_share
+from cockpit.core.state import State, open_permissions
 
 
 def seating(words: str, author: str, at: float, beside: bool) -> Event:
@@ -13,3 +16,15 @@ def seating(words: str, author: str, at: float, beside: bool) -> Event:
         return ProposerSet(at=at, proposer=name, author=author, share=part)
     seat = seat_of(name)
     return AgentSeated(at=at, agent=seat.name, command=list(seat.command), author=author, share=part)
+
+
+def permission_answer(state: State, intent: Permit, author: str, at: float) -> Event:
+    """Return the event that answers an agent's request. Raises SeatError for one that waits for no answer."""
+    asked = open_permissions(state).get(intent.request)
+    if asked is None:
+        waiting = ", ".join(open_permissions(state)) or "none"
+        raise SeatError(f"no request {intent.request!r} waits for an answer; waiting: {waiting}")
+    rule = f"person:{author}"
+    return PermissionAnswered(
+        at=at, agent=asked.agent, what=asked.what, allowed=intent.allowed, rule=rule, request=intent.request
+    )

@@ -10,7 +10,7 @@ from enum import StrEnum
 import msgspec
 
 from cockpit.core.model import ClusterState, ExperimentStatus, WaveKind
-from cockpit.core.state import State
+from cockpit.core.state import State, open_permissions
 from cockpit.decide.budget import accounts
 from cockpit.read.costs import hour_usd
 from cockpit.read.kept_stack import MILLI, pace_of
@@ -35,12 +35,17 @@ class NeedKind(StrEnum):
     LOST = "lost"
     FLAGGED = "flagged"
     APPROVAL = "approval"
+    PERMISSION = "permission"
+    """An agent in the seat asks to use a tool of its own."""
     HELD = "held"
     PLATEAU = "plateau"
     """The next hour is expected to gain less than it costs."""
 
 
-NOTIFIED = (NeedKind.APPROVAL, NeedKind.CLUSTER, NeedKind.BUDGET, NeedKind.BASELINE, NeedKind.HELD, NeedKind.PLATEAU)
+NOTIFIED = (
+    NeedKind.APPROVAL, NeedKind.PERMISSION, NeedKind.CLUSTER, NeedKind.BUDGET, NeedKind.BASELINE, NeedKind.HELD,
+    NeedKind.PLATEAU,
+)  # fmt: skip
 """The kinds that wait for a person until the person acts; the others may pass without one."""
 
 _PLURALS = {
@@ -48,6 +53,7 @@ _PLURALS = {
     NeedKind.LOST: "{} clusters lost",
     NeedKind.FLAGGED: "{} clusters flagged",
     NeedKind.APPROVAL: "{} proposals wait",
+    NeedKind.PERMISSION: "{} permissions wait",
 }
 
 
@@ -68,7 +74,7 @@ def is_budget_near(state: State, now: float) -> bool:
 def needs(state: State, now: float) -> list[Need]:
     """Everything in the state that needs a person at `now`, on the session's clock, the gravest first."""
     waiting = [*_budget(state, now), *_baseline(state), *_clusters(state), *_approvals(state), *_held(state)]
-    return [*waiting, *_plateau(state, now)]
+    return [*waiting, *_permissions(state), *_plateau(state, now)]
 
 
 def worker_needs(state: State, worker: WorkerStatus) -> list[Need]:
@@ -147,6 +153,17 @@ def _approvals(state: State) -> list[Need]:
         sentence = f"{name} waits for approval{stale}: {wave.question}"
         found.append(Need(NeedKind.APPROVAL, name, sentence, f"{name} is proposed"))
     return found
+
+
+def _permissions(state: State) -> list[Need]:
+    return [
+        Need(
+            NeedKind.PERMISSION, name,
+            f"{one.agent} asks to {one.what}: `cockpit permit allow {name}` or `cockpit permit refuse {name}`",
+            f"{one.agent} asks for permission",
+        )
+        for name, one in open_permissions(state).items()
+    ]  # fmt: skip
 
 
 def _held(state: State) -> list[Need]:

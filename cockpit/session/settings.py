@@ -106,6 +106,10 @@ class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Seconds without a word from such an agent, after which it counts as hung."""
     turn_s: Annotated[float, msgspec.Meta(gt=0)] = 3_600.0
     """The longest turn of such an agent."""
+    permissions: Literal["refuse", "ask"] = "refuse"
+    """The answer to such an agent where the policy does not allow what it asks for: no, or a person is asked."""
+    permission_s: Annotated[float, msgspec.Meta(gt=0)] = 300.0
+    """Seconds for a person to answer. Then it is refused."""
     base_url: str = ""
     key_file: str = "~/.config/cockpit/anthropic.key"
     """A file with mode 600 that holds the key; ANTHROPIC_API_KEY overrides it."""

@@ -311,7 +311,8 @@ class LazySeat:
         if self._made is None:
             from cockpit.agent.acp.proposer import AcpProposer, SeatLimits
 
-            limits = SeatLimits(self._configured.silence_s, self._configured.turn_s)
+            ask_s = self._configured.permission_s if self._configured.permissions == "ask" else 0.0
+            limits = SeatLimits(self._configured.silence_s, self._configured.turn_s, ask_s)
             self._made = AcpProposer(self._seat, self._folder, limits)
         self._made.propose(api, request)
 

@@ -138,13 +138,13 @@ class ScriptedAgent:
         self._note("answer", json.loads(text))
         await self._client.session_update(session, acp.update_tool_call("call-1", status="completed"))
 
-    async def _permit(self, session: str, kind: Any, title: str, path: str = "") -> None:
+    async def _permit(self, session: str, kind: Any, title: str, path: str = "", given: Any = None) -> None:
         wish = ToolCallUpdate(
-            tool_call_id="call-2", kind=kind, title=title,
+            tool_call_id="call-2", kind=kind, title=title, raw_input=given,
             locations=[ToolCallLocation(path=path.replace("CWD", str(self._cwd)))] if path else None,
         )  # fmt: skip
         answer = await self._client.request_permission(session, wish, OPTIONS)
-        self._note("permission", [title, answer.outcome.option_id])
+        self._note("permission", [title, getattr(answer.outcome, "option_id", "cancelled")])
 
     async def _write(self, session: str, path: str, text: str) -> None:
         try:

@@ -15,6 +15,7 @@ from textual.pilot import Pilot
 
 from cockpit.agent.claude.turn_status import TurnStatusFile
 from cockpit.core.events import Said
+from cockpit.core.seat_events import PermissionAsked
 from cockpit.session.heartbeat import WorkerStatus
 from cockpit.session.ledger import Ledger
 from cockpit.tui.app import CockpitApp
@@ -69,6 +70,15 @@ def answer(app: CockpitApp) -> None:
     app.tick()
 
 
+def asks_permission(app: CockpitApp) -> None:
+    """Let an agent in the seat ask to use its shell."""
+    ledger = Ledger.open(app.feed.folder.ledger)
+    what = "use execute: `python bench.py --steps 20 > out.txt`"
+    ledger.append([PermissionAsked(at=app.feed.now(), agent="claude", request="p9.1", what=what, within_s=300.0)])
+    ledger.close()
+    app.tick()
+
+
 DIFF = picture("diff", "enter", "d")
 CURVES = picture("curves", *"2jj", "c", *"hhhh")
 ANSWERED = Picture("answered", keys=("5",), happens=answer)
@@ -110,6 +120,7 @@ PICTURES = [
     picture("stale", worker=STALE, later_s=3600.0),
     picture("watch", "2", watch=True),
     ANSWERED,
+    Picture("permission", keys=("5",), happens=asks_permission),
     Picture("torn", happens=tear_ledger),
 ]
 DRAWN = [(picture, size, "dark") for picture in PICTURES for size in SIZES]

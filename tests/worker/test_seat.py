@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ import psutil
 import pytest
 
 from cockpit.agent.claude import turn_status
-from cockpit.core.intents import AnyIntent, Interrupt, Say
-from cockpit.core.state import State, shares
+from cockpit.core.intents import AnyIntent, Interrupt, Permit, Say
+from cockpit.core.state import State, open_permissions, shares
+from cockpit.read.needs import NeedKind, needs
 from cockpit.read.seats import seat_results
 from cockpit.session import lock, worker_process
-from cockpit.session.client import SessionClient
+from cockpit.session.client import SessionClient, SteeringError
 from cockpit.session.paths import SessionFolder
 from cockpit.worker.create_error import CreateError
 from tests.agent.scripted_agent import read_log
@@ -137,6 +139,64 @@ def test_permissions_are_answered_by_policy_and_stored(nights: Any) -> None:
     assert "may use read: Read train.py (policy)" in told
     assert "may not use execute: rm -rf / (policy)" in told
     assert not any("mcp__cockpit__brief (" in each for each in told), "Cockpit's own tools are no news"
+
+
+def asking(nights: Any, *turns: list[Step], permission_s: float = 60) -> Night:
+    """Start a night whose agent's requests are shown to the person."""
+    night: Night = nights(*turns, starts=False)
+    settings = Path(night.state.session.repo) / "cockpit.toml"
+    settings.write_text(f'[agent]\npermissions = "ask"\npermission_s = {permission_s}\nsilence_s = 2\n')
+    night.start()
+    return night
+
+
+def test_a_person_allows_or_refuses_what_the_policy_does_not(nights: Any) -> None:
+    night = asking(
+        nights,
+        [
+            ["permit", "execute", "List", "", {"command": "ls -l\rrm x", "timeout": 5, "description": "harmless"}],
+            ["permit", "fetch", "https://example.com"],
+            ["permit", "execute", "x" * 2_000],
+            ["say", "Asked."],
+        ],
+    )
+    wait_for(lambda: open_permissions(night.state), WAIT_S, "the first request")
+    (name,) = night.state.permissions
+    asked = night.state.permissions[name]
+    assert asked.what == 'use execute: List with ls -l\\rrm x {"timeout": 5}' and asked.within_s == 60
+    assert [need.about for need in needs(night.state, night.state.now) if need.kind is NeedKind.PERMISSION] == [name]
+    time.sleep(3)  # longer than the agent may be silent: a turn that waits for a person does not hang
+    night.do(Permit(name, True))
+    wait_for(lambda: len(night.state.permissions) == 2, WAIT_S, "the second request")
+    (other,) = open_permissions(night.state)
+    with pytest.raises(SteeringError, match="waits for an answer"):
+        night.do(Permit(name, True))
+    night.do(Permit(other, False))
+    wait_for(lambda: "Asked." in night.said(), WAIT_S, "the end of the requests")
+    assert [answer for _, answer in night.logged("permission")] == ["yes", "no", "no"]
+    told = night.said("news")
+    assert f"may {asked.what} (person:ann)" in told
+    assert "may not use fetch: https://example.com (person:ann)" in told
+    assert any(each.startswith("may not use execute: xxx") and each.endswith("(policy)") for each in told)
+    wait_for(lambda: not night.state.permissions and not night.state.ask_failures, WAIT_S, "the end of the turn")
+
+
+def test_a_request_that_is_not_answered_is_refused_and_the_next_do_not_wait(nights: Any) -> None:
+    night = asking(
+        nights, [["permit", "execute", "ls"], ["permit", "execute", "pwd"], ["say", "Asked."]], permission_s=1
+    )
+    wait_for(lambda: "Asked." in night.said(), WAIT_S, "the end of the requests")
+    assert [answer for _, answer in night.logged("permission")] == ["no", "no"]
+    told = night.said("news")
+    assert "may not use execute: ls (deadline)" in told and "may not use execute: pwd (policy)" in told
+
+
+def test_an_interrupt_refuses_what_waits_for_a_person(nights: Any) -> None:
+    night = asking(nights, [["permit", "execute", "ls"], ["until_cancelled"]])
+    wait_for(lambda: open_permissions(night.state), WAIT_S, "the request")
+    night.do(Interrupt())
+    wait_for(lambda: NAME not in night.state.asks, WAIT_S, "the end of the turn")
+    assert not night.state.permissions and not night.state.ask_failures
 
 
 def test_an_interrupt_cancels_the_turn(nights: Any) -> None:

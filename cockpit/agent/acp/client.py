@@ -3,7 +3,10 @@
 Everything that an agent sends is data: it is bounded, made plain, and shown or recorded, never obeyed.
 """
 
+import asyncio
 import json
+import shlex
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -23,27 +26,31 @@ from acp.schema import (
     WriteTextFileResponse,
 )
 
-from cockpit.agent.acp.permissions import Wish, is_allowed, words_of
+from cockpit.agent.acp.permissions import Wish, is_allowed, question_of, words_of
 from cockpit.agent.claude.transcript import Transcript
 from cockpit.agent.claude.turn_status import TurnStatusFile
 from cockpit.agent.proposer_api import ProposerApi
 from cockpit.agent.scratch import Scratch
 from cockpit.agent.tools.registry import TOOLS
 from cockpit.agent.views.quoting import clip, line, plain
-from cockpit.core.events import PermissionAnswered, Said
+from cockpit.core.events import Said
+from cockpit.core.seat_events import PermissionAnswered, PermissionAsked
+from cockpit.core.state import State
 
 MESSAGE_CHARS = 8_000
 PLAN_ENTRIES = 20
 PERMISSIONS_AT_MOST = 200
 """Answers of one turn that the ledger holds. Later requests are refused."""
 FILE_CHARS = 1 << 20
+LOOK_FOR_ANSWER_S = 0.25
 
 
 class TurnRecord:
     """The words, calls and costs of one turn, as they arrive."""
 
-    def __init__(self, name: str, api: ProposerApi, status: TurnStatusFile, transcript: Transcript) -> None:
+    def __init__(self, name: str, ask: int, api: ProposerApi, status: TurnStatusFile, transcript: Transcript) -> None:
         self.name = name
+        self._ask = ask
         self.api = api
         self.status = status
         self.transcript = transcript
@@ -51,6 +58,10 @@ class TurnRecord:
         """The cost of the agent's session so far; None where it was not reported."""
         self.calls = 0
         self.permissions = 0
+        self.waits_for_person = 0
+        """The requests that a person is asked for now."""
+        self._person_is_away = False
+        """True after a request that was not answered in time: the next ones do not wait."""
         self.last_message = ""
         self._message: list[str] = []
         self._thought: list[str] = []
@@ -89,10 +100,44 @@ class TurnRecord:
 
     def answered_permission(self, wish: Wish, allowed: bool) -> None:
         self.permissions += 1
-        what = plain(words_of(wish))
-        self.transcript.write("result", self.api.now(), failed=not allowed, text=f"permission to {what}")
+        self._record_answer(plain(words_of(wish)), allowed, "policy")
+
+    async def ask_person(self, wish: Wish, within_s: float) -> bool:
+        """Ask a person, and return the answer: no where it is not given in time, or the turn is ended before."""
+        what = question_of(wish)
+        if not what or self._person_is_away:
+            self.answered_permission(wish, False)
+            return False
+        self.permissions += 1
+        request, until = f"p{self._ask}.{self.permissions}", time.monotonic() + within_s
         self.api.record(
-            PermissionAnswered(at=self.api.now(), agent=self.name, what=what, allowed=allowed, rule="policy")
+            PermissionAsked(at=self.api.now(), agent=self.name, request=request, what=what, within_s=within_s)
+        )
+        self.waits_for_person += 1
+        try:
+            while (allowed := self._answer_to(request)) is None:
+                if self.api.interrupted() or time.monotonic() >= until:
+                    self._person_is_away = not self.api.interrupted()
+                    rule = "interrupted" if self.api.interrupted() else "deadline"
+                    self._record_answer(what, False, rule, request)
+                else:
+                    await asyncio.sleep(LOOK_FOR_ANSWER_S)
+        finally:
+            self.waits_for_person -= 1
+        return allowed
+
+    def _answer_to(self, request: str) -> bool | None:
+        def look(state: State) -> bool | None:
+            asked = state.permissions.get(request)
+            return asked.allowed if asked is not None else False
+
+        return self.api.read(look)
+
+    def _record_answer(self, what: str, allowed: bool, rule: str, request: str = "") -> None:
+        at = self.api.now()
+        self.transcript.write("result", at, failed=not allowed, text=f"permission to {what}")
+        self.api.record(
+            PermissionAnswered(at=at, agent=self.name, what=what, allowed=allowed, rule=rule, request=request)
         )
 
     def _flush_message(self) -> None:
@@ -113,8 +158,9 @@ class TurnRecord:
 class SeatClient:
     """Implements the protocol's client. Between turns, and while a session is loaded, it hears and allows nothing."""
 
-    def __init__(self, scratch: Scratch) -> None:
+    def __init__(self, scratch: Scratch, ask_s: float = 0.0) -> None:
         self._scratch = scratch
+        self._ask_s = ask_s
         self.turn: TurnRecord | None = None
 
     async def session_update(self, session_id: str, update: Any, **kwargs: Any) -> None:
@@ -139,10 +185,12 @@ class SeatClient:
         self, session_id: str, tool_call: Any, options: list[Any], **kwargs: Any
     ) -> RequestPermissionResponse:
         turn = self.turn
-        wish = Wish(tool_call.kind or "", plain(tool_call.title or ""), _paths_of(tool_call))
+        wish = Wish(tool_call.kind or "", tool_call.title or "", _paths_of(tool_call), _arguments_of(tool_call))
         allowed = turn is not None and is_allowed(wish, self._scratch.holds, TOOLS)
         if turn is not None and turn.permissions >= PERMISSIONS_AT_MOST:
             allowed = False
+        elif turn is not None and not allowed and self._ask_s and _option(options, ("allow_once",)):
+            allowed = await turn.ask_person(wish, self._ask_s)
         elif turn is not None and not (allowed and wish.kind in ("", "other")):
             turn.answered_permission(wish, allowed)
         chosen = _option(options, ("allow_once", "allow_always") if allowed else ("reject_once", "reject_always"))
@@ -190,6 +238,21 @@ def _paths_of(tool_call: Any) -> tuple[str, ...]:
         names = ("path", "file_path", "filePath", "notebook_path", "abs_path", "absolute_path", "target")
         paths += [value for name in names if isinstance(value := tool_call.raw_input.get(name), str)]
     return tuple(dict.fromkeys(paths))
+
+
+def _arguments_of(tool_call: Any) -> str:
+    """Return what a tool would be called with: its command, and other arguments as JSON."""
+    given = tool_call.raw_input
+    if not given:
+        return ""
+    if not isinstance(given, dict):
+        return json.dumps(given, ensure_ascii=False, default=str)
+    rest = {name: value for name, value in given.items() if name != "description"}
+    command = rest.pop("command", "")
+    if isinstance(command, list):
+        command = shlex.join(map(str, command))
+    others = json.dumps(rest, ensure_ascii=False, default=str) if rest else ""
+    return " ".join(part for part in (str(command), others) if part)
 
 
 def _bounded(given: Any) -> Any:

@@ -1,7 +1,7 @@
 """The policy for an agent's requests to use tools of its own.
 
 Allowed are Cockpit's tools, which change nothing but by proposals, and reads, searches and edits in the agent's own
-scratch checkout. Everything else is refused: a shell, the network, and every file elsewhere.
+scratch checkout. Everything else is refused, or a person is asked: a shell, the network, and every file elsewhere.
 """
 
 import re
@@ -11,6 +11,8 @@ import msgspec
 
 READS = ("read", "search")
 WRITES = ("edit", "delete", "move")
+QUESTION_CHARS = 1_200
+"""Characters of the longest request that a person is asked for. A longer one is refused: it cannot be read in full."""
 _OURS = re.compile(r"(?:mcp__|mcp[.:])?cockpit(?:__|[.:/ ]|: )(\w+)(?: \(\w+\))?", re.ASCII)
 
 
@@ -20,6 +22,8 @@ class Wish(msgspec.Struct, frozen=True):
     kind: str
     title: str
     paths: tuple[str, ...]
+    arguments: str = ""
+    """The command, the address, or all arguments of the tool as JSON."""
 
 
 def is_allowed(wish: Wish, holds: Callable[[str], bool], tools: Collection[str]) -> bool:
@@ -36,5 +40,27 @@ def is_allowed(wish: Wish, holds: Callable[[str], bool], tools: Collection[str])
 
 def words_of(wish: Wish) -> str:
     """Return the request in words, for the ledger."""
-    title = " ".join(wish.title.split())[:200]
-    return f"use {wish.kind or 'a tool'}: {title}" if title else f"use {wish.kind or 'a tool'}"
+    return _words(wish.kind, " ".join(wish.title.split())[:200])
+
+
+def _words(kind: str, title: str) -> str:
+    return f"use {kind or 'a tool'}" + (f": {title}" if title else "")
+
+
+def question_of(wish: Wish) -> str:
+    """Return the request in words with all that it does, for a person to decide; empty where it is too long to show.
+
+    Every character that a terminal would not show is written out.
+    """
+    title, arguments = _written_out(wish.title), _written_out(wish.arguments)
+    parts = [_words(wish.kind, title)]
+    if arguments and arguments not in title:
+        parts.append(f"with {arguments}")
+    if wish.paths:
+        parts.append(f"at {_written_out(', '.join(wish.paths))}")
+    words = " ".join(parts)
+    return words if len(words) <= QUESTION_CHARS else ""
+
+
+def _written_out(text: str) -> str:
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text.strip())

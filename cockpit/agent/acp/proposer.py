@@ -18,8 +18,9 @@ from cockpit.agent.claude.turn_status import TurnStatusFile
 from cockpit.agent.proposer_api import ProposalRequest, ProposerApi, ProposerTrouble
 from cockpit.agent.scratch import Scratch
 from cockpit.agent.views import briefing
-from cockpit.core.events import ApiReserved, ApiUsed, Looked, TurnUnmetered
+from cockpit.core.events import ApiReserved, ApiUsed, Looked
 from cockpit.core.model import Session
+from cockpit.core.seat_events import TurnUnmetered
 from cockpit.core.seats import Seat
 from cockpit.core.state import State, is_answered
 from cockpit.session.paths import SessionFolder
@@ -38,6 +39,8 @@ class SeatLimits(msgspec.Struct, frozen=True):
     """Seconds without a word from the agent, at which it counts as hung."""
     turn_s: float = 3_600.0
     """The longest turn."""
+    ask_s: float = 0.0
+    """Seconds for a person to allow what the policy does not; 0 to refuse it at once."""
 
 
 class AcpProposer:
@@ -48,7 +51,7 @@ class AcpProposer:
         self._folder = folder
         self._limits = limits or SeatLimits()
         self._scratch = Scratch(folder, seat.name)
-        self._client = SeatClient(self._scratch)
+        self._client = SeatClient(self._scratch, self._limits.ask_s)
         self._process = AgentProcess(seat, folder, self._client, self._scratch.path.resolve())
         self._loop = asyncio.new_event_loop()
         self._written_digests: set[str] = set()
@@ -57,7 +60,7 @@ class AcpProposer:
         _check_budget(api, self.name)
         transcript = Transcript(self._folder.transcript, self._written_digests)
         status = TurnStatusFile(self._folder.agent_live, self.name, api.now)
-        turn = TurnRecord(self.name, api, status, transcript)
+        turn = TurnRecord(self.name, request.ask, api, status, transcript)
         began_at = api.read(lambda state: state.seq)
         hour = api.read(lambda state: (state.now - state.session.created_at) / 3600)
         transcript.write(
@@ -118,6 +121,8 @@ class AcpProposer:
         while not prompt.done():
             await asyncio.wait({prompt}, timeout=LOOK_EVERY_S)
             moment = time.monotonic()
+            if turn.waits_for_person:
+                process.heard_at = moment
             if turn.api.interrupted():
                 await self._cancel(prompt)
                 return None

@@ -39,7 +39,7 @@ GROUPS = (
     ),
     Group(
         "decide",
-        ("approve", "reject", "rebase", "cancel", "drop", "base", "discard", "mode", "envelope", "budget"),
+        ("approve", "reject", "rebase", "cancel", "drop", "base", "discard", "mode", "envelope", "budget", "permit"),
         "cockpit approve w007",
     ),
     Group("fleet", ("adopt", "relaunch", "task", "down"), "cockpit relaunch gpu-03"),

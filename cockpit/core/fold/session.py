@@ -17,13 +17,11 @@ from cockpit.core.events import (
     Held,
     IntentTaken,
     ModeSet,
-    PermissionAnswered,
     ProposerSet,
     Resumed,
     SessionCreated,
     SessionEnded,
     SessionEnding,
-    TurnUnmetered,
     WorkerStarted,
     WorkerStopped,
 )
@@ -32,7 +30,8 @@ from cockpit.core.fold.handlers import Handlers
 from cockpit.core.knob_events import KnobSet
 from cockpit.core.knobs import knob_words
 from cockpit.core.model import DECISIONS, Cluster
-from cockpit.core.state import AskState, SeatBeside, State, converses, shares
+from cockpit.core.seat_events import PermissionAnswered, PermissionAsked, TurnUnmetered
+from cockpit.core.state import AskState, PermissionRequest, SeatBeside, State, converses, shares
 
 REFUSALS_KEPT = 200
 
@@ -57,6 +56,7 @@ def _worker_started(state: State, event: WorkerStarted) -> None:
     state.worker_running, state.worker_host, state.worker_user = True, event.host, event.user
     state.worker_began, state.boot, state.clock_origin = event.at, event.boot, event.clock_origin
     state.asks.clear()
+    state.permissions.clear()
     _charge_unknown(state, event.at)
 
 
@@ -127,7 +127,17 @@ def _proposes(state: State, name: str) -> str:
     return f"{name} proposes from now on" + (f", beside {', '.join(others)}" if others else "")
 
 
+def _permission_asked(state: State, event: PermissionAsked) -> None:
+    state.permissions[event.request] = PermissionRequest(event.agent, event.what, event.at, event.within_s)
+    say(state, event.at, event.agent, f"asks to {event.what} ({event.request})", "news")
+
+
 def _permission_answered(state: State, event: PermissionAnswered) -> None:
+    if event.request:
+        request = state.permissions.get(event.request)
+        if request is None or request.allowed is not None:
+            return
+        request.allowed = event.allowed
     answer = "may" if event.allowed else "may not"
     say(state, event.at, event.agent, f"{answer} {event.what} ({event.rule})", "news")
 
@@ -217,6 +227,7 @@ def _asked(state: State, event: Asked) -> None:
 
 def _ask_ended(state: State, event: AskEnded) -> None:
     asked = state.asks.pop(event.proposer, None)
+    state.permissions = {name: one for name, one in state.permissions.items() if one.agent != event.proposer}
     state.ask_retry_at[event.proposer] = event.retry_at
     _charge_unknown(state, event.at, event.ask)
     seat = state.beside.get(event.proposer)
@@ -275,6 +286,7 @@ HANDLERS: Handlers = {
     EnvelopeSet: _envelope_set,
     ProposerSet: _proposer_set,
     AgentSeated: _agent_seated,
+    PermissionAsked: _permission_asked,
     PermissionAnswered: _permission_answered,
     TurnUnmetered: _turn_unmetered,
     BudgetSet: _budget_set,

@@ -1,6 +1,7 @@
 """The actions that steer. Each is a verb of `cockpit.control` with keys, places and a position in the footer."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from cockpit.control.costs import end_words, envelope_words
 from cockpit.control.values import BadArgument
@@ -27,6 +28,7 @@ from cockpit.tui.actions.subjects import (
     EXPERIMENT,
     HOLDABLE,
     NONE,
+    PERMISSION,
     PROPOSAL,
     STALE,
     WAVE,
@@ -186,6 +188,15 @@ def _drop(here: Here, words: str) -> Effects:
     return (Confirm(question, "drop arm", pages.drop_arm(here)),)
 
 
+def _answer(answer: str, here: Here, words: str) -> Effects:
+    request = words.strip() or PERMISSION.of(here)
+    return effects_of_verb(verb("permit"), here, f"{answer} {request}", label=answer)
+
+
+def _no_permission(here: Here) -> str:
+    return "" if PERMISSION.of(here) else PERMISSION.missing
+
+
 def _idle(here: Here) -> str:
     return "" if here.state.asks else "no proposer is at work"
 
@@ -235,6 +246,12 @@ _KEYED: tuple[Action, ...] = (
             group="experiments"),
     _action("relaunch", subject=CLUSTER, keys=("u",), places=frozenset({"clusters"}), footer=7, group="clusters"),
     _action("say", run=_say, keys=("i",), footer=12),
+    Action("allow", "allow once", "Allow what an agent in the seat asks to do, this once",
+           run=partial(_answer, "allow"), keys=("y",), places=frozenset({"talk"}), acting=True, takes="[REQUEST]",
+           applies=_no_permission, footer=1, group="proposals"),
+    Action("refuse", "refuse", "Refuse what an agent in the seat asks to do",
+           run=partial(_answer, "refuse"), keys=("n",), places=frozenset({"talk"}), acting=True, takes="[REQUEST]",
+           applies=_no_permission, footer=1, group="proposals"),
     _action("interrupt", applies=_idle, keys=("escape",), places=frozenset({"talk"}), footer=4),
     _action("envelope", run=_envelope),
     _action("early", run=_early),

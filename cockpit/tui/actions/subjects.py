@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from cockpit.core.state import open_permissions
 from cockpit.read.waves import replaced_base
 from cockpit.tui.actions.registry import Here
 from cockpit.tui.views.queue import FILLER
@@ -66,6 +67,7 @@ def stale(here: Here) -> str:
 NONE = Subject(lambda here: "", "")
 PROPOSAL = Subject(proposal, "no proposal waits")
 STALE = Subject(stale, "no proposal with a replaced base is selected")
+PERMISSION = Subject(lambda here: next(iter(open_permissions(here.state)), ""), "no agent waits for a permission")
 WAVE = Subject(lambda here: here.wave if here.wave in here.state.waves else "", "no wave is selected")
 EXPERIMENT = Subject(experiment, "no experiment is selected")
 ATTEMPT = Subject(attempt, "nothing runs here")

@@ -9,7 +9,7 @@ from textual.strip import Strip
 
 from cockpit.agent.claude.turn_status import TurnStatus
 from cockpit.core.model import Message
-from cockpit.core.state import State
+from cockpit.core.state import State, open_permissions
 from cockpit.read.kept_stack import kept_words
 from cockpit.tui.figures import age, clock, count, duration, money
 from cockpit.tui.plain import cut, plain, width_of, wrap
@@ -66,6 +66,7 @@ class Talk(WheeledPane, can_focus=True):
         if state is None:
             return [self.titled(width)]
         tail = self._now_rows(state, width, height) + self._cards(state, width, height)
+        tail += self._permission_rows(state, width, height)
         before = len(self._laid)
         self._lay(state, width)
         if self.back:
@@ -175,6 +176,26 @@ class Talk(WheeledPane, can_focus=True):
                 .strip()
             )
         return rows
+
+    def _permission_rows(self, state: State, width: int, height: int) -> list[Strip]:
+        """Return the oldest request of an agent that waits for a person, in full where the pane has the room."""
+        waiting = open_permissions(state)
+        if not waiting:
+            return []
+        name, request = next(iter(waiting.items()))
+        ground = self.palette.card
+        lines = wrap(f"asks to {request.what}", max(10, width - 4))
+        most = max(1, height - 5)
+        shown = lines if len(lines) <= most else [*lines[: most - 1], f"… {count(len(lines) - most + 1, 'more row')}"]
+        first = Row(width, self.palette, ground).put("▌", "warn").put(name, "key").skip()
+        first.put(plain(request.agent), "agent")
+        ago, left = age(self.now - request.asked_at), duration(request.within_s)
+        others = f", {len(waiting) - 1} more" if len(waiting) > 1 else ""
+        last = Row(width, self.palette, ground).put("▌", "warn")
+        last.put(f"asked {ago} ago, refused after {left}{others}", "dim")
+        last.end("" if self.watching else "y allow once  n refuse ", "dim")
+        words = (Row(width, self.palette, ground).put("▌", "warn").put(line, "text") for line in shown)
+        return [row.strip() for row in (first, *words, last)]
 
     def move(self, key: str) -> bool:
         steps = {"up": 1, "down": -1, "page_up": self._height, "page_down": -self._height}
