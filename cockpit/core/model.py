@@ -114,7 +114,7 @@ class ClusterState(StrEnum):
     IDLE = "idle"
     BUSY = "busy"
     LOST = "lost"
-    """Not answering; it may come back."""
+    """Not usable: gone, unreachable, or its launch failed. It is launched again."""
     GIVEN_UP = "given up"
     STOPPING = "stopping"
 
@@ -349,6 +349,8 @@ class Cluster(msgspec.Struct, omit_defaults=True):
     """True where it was launched by hand and taken over."""
     unverified: bool = False
     """True where it was given up and is not known to be down: it may be billing."""
+    billed: bool = False
+    """True where it is lost or given up, and SkyPilot is not known to have it down: it is billed as up."""
     launch_billed_s: float = 0.0
     """Billed seconds of its launch before the launch last waited."""
     launch_s: float = 0.0

@@ -50,7 +50,7 @@ def cluster_seconds(cluster: Cluster, now: float) -> tuple[float, float, float]:
     open_s = max(0.0, now - cluster.since)
     if cluster.running:
         training += open_s
-    elif cluster.state in (ClusterState.IDLE, ClusterState.BUSY, ClusterState.STOPPING):
+    elif cluster.state in (ClusterState.IDLE, ClusterState.BUSY, ClusterState.STOPPING) or cluster.billed:
         idle += open_s
     elif cluster.state is ClusterState.LAUNCHING and not cluster.waits:
         provisioning += open_s
@@ -128,8 +128,8 @@ def _left_of_launch_s(cluster: Cluster, now: float) -> float:
 
 
 def _left_of_teardown_s(cluster: Cluster, now: float) -> float:
-    if cluster.state is ClusterState.STOPPING:
-        return max(0.0, TEARDOWN_S - max(0.0, now - cluster.since))
+    if cluster.state is ClusterState.STOPPING or (cluster.state is ClusterState.GIVEN_UP and cluster.billed):
+        return max(0.0, TEARDOWN_S - max(0.0, now - cluster.since)) if not cluster.adopted else 0.0
     return TEARDOWN_S if cluster.state in _TO_TAKE_DOWN and not cluster.adopted else 0.0
 
 
@@ -224,6 +224,8 @@ def _can_be_unreserved(cluster: Cluster) -> bool:
         return False  # only the person who launched it takes it down
     if cluster.state is ClusterState.LAUNCHING:
         return not cluster.waits
+    if cluster.state is ClusterState.LOST:
+        return cluster.billed
     return cluster.state in (ClusterState.IDLE, ClusterState.BUSY)
 
 

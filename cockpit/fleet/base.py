@@ -113,6 +113,8 @@ class ClusterTrouble(msgspec.Struct, frozen=True, tag=True):
     refused: bool = False
     """True if there is no room or no quota for it now, or its cloud took it back. That is not a failure of the
     cluster: it is tried again."""
+    billed: bool = False
+    """True if something of it may be up. ClusterEnded follows once that is known to be down."""
 
 
 class ClusterWaits(msgspec.Struct, frozen=True, tag=True):
@@ -138,6 +140,8 @@ class ClusterEnded(msgspec.Struct, frozen=True, tag=True):
     at: float
     cluster: str
     message: str = ""
+    of_lost: bool = False
+    """True where it is the rest of a lost cluster that is known to be down."""
 
 
 class JobSubmitted(msgspec.Struct, frozen=True, tag=True):

@@ -45,9 +45,9 @@ def run_cost_usd(state: State, hardware: str = "") -> float:
 
 
 def hour_usd(state: State) -> float:
-    """Return the dollars that an hour of the clusters that are up costs."""
+    """Return the dollars that an hour of the clusters that are up costs, those included that are billed as up."""
     up = (ClusterState.IDLE, ClusterState.BUSY)
-    return sum(one.usd_per_hour for one in state.clusters.values() if one.state in up)
+    return sum(one.usd_per_hour for one in state.clusters.values() if one.state in up or one.billed)
 
 
 def wave_cost(state: State, wave: Wave) -> WaveCost:

@@ -1,4 +1,4 @@
-"""The time that launches take, set-up included, and the cost of one that is under way."""
+"""A cluster's state in a word; the time that launches take, set-up included, and the cost of one that is under way."""
 
 from statistics import median
 
@@ -6,6 +6,13 @@ from cockpit.core.model import Cluster, ClusterState
 from cockpit.core.state import State
 from cockpit.decide.budget import price
 from cockpit.read.wording import count, duration, money
+
+UNUSABLE = "unusable"
+"""The word for a lost cluster that is billed as up."""
+
+
+def cluster_word(cluster: Cluster) -> str:
+    return UNUSABLE if cluster.state is ClusterState.LOST and cluster.billed else str(cluster.state)
 
 
 def launch_note(state: State, cluster: Cluster, now: float) -> str:

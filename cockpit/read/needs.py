@@ -32,6 +32,8 @@ class NeedKind(StrEnum):
     BASELINE = "baseline"
     CLUSTER = "cluster"
     """A cluster that was given up."""
+    UNUSABLE = "unusable"
+    """A lost cluster that is billed as up."""
     LOST = "lost"
     FLAGGED = "flagged"
     APPROVAL = "approval"
@@ -50,6 +52,7 @@ NOTIFIED = (
 
 _PLURALS = {
     NeedKind.CLUSTER: "{} clusters given up",
+    NeedKind.UNUSABLE: "{} clusters unusable, billed",
     NeedKind.LOST: "{} clusters lost",
     NeedKind.FLAGGED: "{} clusters flagged",
     NeedKind.APPROVAL: "{} proposals wait",
@@ -134,7 +137,11 @@ def _clusters(state: State) -> list[Need]:
     for cluster in state.clusters.values():
         name, why = cluster.name, f": {cluster.message}" if cluster.message else ""
         if cluster.state is ClusterState.GIVEN_UP:
-            found.append(Need(NeedKind.CLUSTER, name, f"{name} was given up{why}", f"{name} given up"))
+            bill = " and is billed as up" if cluster.billed else ""
+            found.append(Need(NeedKind.CLUSTER, name, f"{name} was given up{bill}{why}", f"{name} given up"))
+        elif cluster.billed:
+            sentence = f"{name} is unusable and billed as up{why}"
+            found.append(Need(NeedKind.UNUSABLE, name, sentence, f"{name} unusable, billed"))
         elif cluster.state is ClusterState.LOST:
             found.append(Need(NeedKind.LOST, name, f"{name} is lost{why}", f"{name} lost"))
     flagged = (Need(NeedKind.FLAGGED, name, f"{name} is flagged: {why}", f"{name} flagged")

@@ -107,6 +107,7 @@ def _cluster(state: State, name: str, now: float) -> Json:
         "next": list(cluster.ahead),
         "idle_seconds": round(max(0.0, now - cluster.since), 1) if idle else 0.0,
         "held": cluster.held,
+        "billed": cluster.billed,
         "message": cluster.message,
         "launch": launch_note(state, cluster, now),
     }

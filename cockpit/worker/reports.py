@@ -146,6 +146,8 @@ class Reports:
             case ClusterStep():
                 return [LaunchStep(at=report.at, cluster=report.cluster, message=report.message)]
             case ClusterEnded():
+                if report.of_lost and not state.clusters[report.cluster].billed:
+                    return []  # it is launched again meanwhile
                 return [ClusterDown(at=report.at, cluster=report.cluster, message=report.message)]
             case _:
                 attempt = state.attempts.get(report.job)
@@ -308,6 +310,11 @@ def _trouble(state: State, report: ClusterTrouble) -> list[Event]:
     retry_at = report.at + wait_s
     return [
         ClusterFailed(
-            at=report.at, cluster=report.cluster, message=report.message, retry_at=retry_at, refused=report.refused
+            at=report.at,
+            cluster=report.cluster,
+            message=report.message,
+            retry_at=retry_at,
+            refused=report.refused,
+            billed=report.billed,
         )
     ]

@@ -205,10 +205,11 @@ class Histories(StateInvariants):
         self.tell(ClusterUp(at=self.now - before, cluster=name, hardware=self.state.clusters[name].hardware))
 
     @precondition(lambda self: self.in_state(ClusterState.LAUNCHING, *UP))
-    @rule(pick=PICK, before=BEFORE)
-    def a_cluster_fails(self, pick: int, before: float) -> None:
+    @rule(pick=PICK, before=BEFORE, billed=st.booleans())
+    def a_cluster_fails(self, pick: int, before: float, billed: bool) -> None:
         name = self.choose(self.in_state(ClusterState.LAUNCHING, *UP), pick)
-        self.tell(ClusterFailed(at=self.now - before, cluster=name, message="gone", retry_at=self.now))
+        failed = ClusterFailed(at=self.now - before, cluster=name, message="gone", retry_at=self.now, billed=billed)
+        self.tell(failed)
 
     @precondition(lambda self: self.in_state(*UP))
     @rule(pick=PICK, before=BEFORE)

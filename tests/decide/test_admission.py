@@ -31,6 +31,7 @@ from cockpit.core.intents import Approve, Hold, Resume
 from cockpit.core.model import (
     AttemptStatus,
     Change,
+    Cluster,
     ClusterSpec,
     ClusterState,
     Envelope,
@@ -51,6 +52,11 @@ from cockpit.decide.schedule import schedule
 
 CENT = 0.01
 LIMIT_S = 600.0
+
+
+def is_taken_down(cluster: Cluster) -> bool:
+    """Return True where the worker takes a cluster down, or the rest of one that was given up."""
+    return cluster.state is ClusterState.STOPPING or (cluster.state is ClusterState.GIVEN_UP and cluster.billed)
 
 
 class CappedFleet:
@@ -107,7 +113,7 @@ class CappedFleet:
 
     def _deadline(self) -> float:
         """Return the next time at which the world must act: a run that is cancelled ends, a teardown is done."""
-        times = [c.since + TEARDOWN_S for c in self.state.clusters.values() if c.state is ClusterState.STOPPING]
+        times = [c.since + TEARDOWN_S for c in self.state.clusters.values() if is_taken_down(c)]
         times += [one.started_at + LIMIT_S + OVERRUN_S for one in self._running()]
         return min((at for at in times if at > self.now), default=float("inf"))
 
@@ -120,7 +126,7 @@ class CappedFleet:
             if self.now >= one.started_at + LIMIT_S + OVERRUN_S:
                 self.record(Ended(at=self.now, attempt=one.id, outcome=Outcome.TIMEOUT, message="past its limit"))
         for cluster in list(self.state.clusters.values()):
-            if cluster.state is ClusterState.STOPPING and self.now >= cluster.since + TEARDOWN_S:
+            if is_taken_down(cluster) and self.now >= cluster.since + TEARDOWN_S:
                 self.go_down(cluster.name)
 
     def go_down(self, name: str) -> None:
@@ -146,7 +152,7 @@ class CappedFleet:
                 self.record(ClusterUp(at=self.now, cluster=name, hardware="H100"))
             else:
                 self.record(ClusterWaiting(at=self.now, cluster=name, message="" if cluster.waits else "no room"))
-        elif cluster.state is ClusterState.STOPPING:
+        elif is_taken_down(cluster) or cluster.billed:
             self.go_down(name)
         elif active and active[0].status is AttemptStatus.SUBMITTING:
             self.record(Submitted(at=self.now, attempt=active[0].id))
@@ -161,7 +167,10 @@ class CappedFleet:
         if cluster.state in (ClusterState.IDLE, ClusterState.BUSY, ClusterState.LAUNCHING):
             for attempt in self.state.active(cluster):
                 self.record(Ended(at=self.now, attempt=attempt.id, outcome=Outcome.LOST, message="preempted"))
-            self.record(ClusterFailed(at=self.now, cluster=name, message="preempted", retry_at=self.now + 30))
+            wait_s, billed = self.draw(st.sampled_from([30.0, 600.0])), self.draw(st.booleans())
+            self.record(
+                ClusterFailed(at=self.now, cluster=name, message="x", retry_at=self.now + wait_s, billed=billed)
+            )
 
     def request(self, name: str) -> None:
         """Reserve a request to a model out of the money left, or end the oldest one."""

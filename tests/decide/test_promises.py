@@ -173,13 +173,15 @@ class Fleet(RuleBasedStateMachine):
             metrics = Metrics(score) if outcome is Outcome.VALID else None
             self.record(Ended(at=self.now, attempt=attempt.id, outcome=outcome, metrics=metrics, message="m"))
 
-    @rule(which=st.integers(0, 99))
-    def a_cluster_vanishes(self, which: int) -> None:
+    @rule(which=st.integers(0, 99), billed=st.booleans())
+    def a_cluster_vanishes(self, which: int, billed: bool) -> None:
         up = [c for c in self.state.clusters.values() if c.state in (ClusterState.IDLE, ClusterState.BUSY)]
         if up:
             cluster = up[which % len(up)]
             lost = [Ended(at=self.now, attempt=x.id, outcome=Outcome.LOST) for x in self.state.active(cluster)]
-            self.record(*lost, ClusterFailed(at=self.now, cluster=cluster.name, message="gone", retry_at=self.now))
+            retry_at = self.now + 30 * billed
+            failed = ClusterFailed(at=self.now, cluster=cluster.name, message="x", retry_at=retry_at, billed=billed)
+            self.record(*lost, failed)
             self.act()
 
     @rule(which=st.integers(0, 99))

@@ -65,6 +65,8 @@ class FakeCluster:
         self.jobs: list[FakeJob] = []
         self.real_status: ClusterStatus | None = ClusterStatus.UP
         """The status a refresh finds; None for gone."""
+        self.answers = True
+        """False where its node gives no answer."""
 
     def record(self) -> StatusResponse:
         handle = SimpleNamespace(launched_resources=self.resources, launched_nodes=self.nodes)
@@ -94,7 +96,11 @@ class FakeCloud:
         self.refuses_launches: Exception | None = None
         self.fails: Exception | None = None
         """The error of every call."""
-        self.setup_hangs = False
+        self.setup_hangs = self.setup_fails = False
+        self.refreshes = 0
+        """Calls of `status` that asked the cloud."""
+        self.sweeps = 0
+        """Other calls of `status`."""
         self.prefers = ""
         """The class that a launch chooses, free or not, where its task has it."""
         self.status_takes_s = 0.0
@@ -116,6 +122,14 @@ class FakeCloud:
     def evict(self, name: str) -> None:
         """End a cluster's pod, which a refreshed status finds."""
         self.clusters[name].real_status, self.clusters[name].reason = ClusterStatus.INIT, UNHEALTHY
+
+    def hang(self, name: str) -> None:
+        """Keep a cluster up for its cloud, with a node that gives no answer."""
+        self.clusters[name].answers = False
+
+    def break_in_half(self, name: str) -> None:
+        """Stop Ray on a cluster whose machines stay up, which a refreshed status finds."""
+        self.clusters[name].real_status, self.clusters[name].reason = ClusterStatus.INIT, "the Ray cluster is unhealthy"
 
     def stop(self, name: str) -> None:
         self.clusters[name].real_status = ClusterStatus.STOPPED
@@ -260,7 +274,7 @@ class FakeCloud:
             setup = FakeJob(len(cluster.jobs) + 1, task.name, "ann", ["installs torch"])
             cluster.jobs.append(setup)
         if not self.setup_hangs:
-            setup.end(JobStatus.SUCCEEDED)
+            setup.end(JobStatus.FAILED if self.setup_fails else JobStatus.SUCCEEDED)
         return setup.number, None
 
     def _room_for(self, resources: Any) -> bool:
@@ -277,6 +291,9 @@ class FakeCloud:
         found_so: set[str] = set()
         if forced:
             time.sleep(self.status_takes_s)
+            self.refreshes += 1
+        else:
+            self.sweeps += 1
         with self.lock:
             for name, cluster in list(self.clusters.items()):
                 if not forced or (names and name not in names) or cluster.status is ClusterStatus.INIT:
@@ -297,7 +314,7 @@ class FakeCloud:
         cluster = self.clusters.get(name)
         if cluster is None:
             raise exceptions.ClusterDoesNotExist(f"Cluster '{name}' does not exist.")
-        if cluster.real_status is not ClusterStatus.UP:
+        if cluster.real_status is not ClusterStatus.UP or not cluster.answers:
             raise exceptions.CommandError(255, "ssh", "ssh: connect to host 10.77.0.11: No route to host", None)
         return cluster
 

@@ -26,14 +26,16 @@ def _seen(state: State, event: ClusterSeen) -> None:
 
 def _launching(state: State, event: Launching) -> None:
     cluster = state.clusters[event.cluster]
+    _count_time(cluster, event.at)
     _enter(cluster, ClusterState.LAUNCHING, event.at)
     cluster.message, cluster.rests, cluster.launch_billed_s = "", False, 0.0
 
 
 def _up(state: State, event: ClusterUp) -> None:
     cluster = state.clusters[event.cluster]
-    if cluster.state is ClusterState.LAUNCHING:
+    if cluster.state not in UP:
         _count_time(cluster, event.at)
+    if cluster.state is ClusterState.LAUNCHING:
         cluster.launch_s = cluster.launch_billed_s + (0.0 if cluster.waits else max(0.0, event.at - cluster.since))
     cluster.hardware = class_under_task(event.hardware or cluster.hardware, state.task_number)
     cluster.usd_per_hour = event.usd_per_hour or cluster.usd_per_hour
@@ -49,7 +51,7 @@ def _failed(state: State, event: ClusterFailed) -> None:
     cluster.failures += not event.refused
     cluster.refusals += event.refused
     _count_time(cluster, event.at)
-    _enter(cluster, ClusterState.LOST, event.at)
+    _enter(cluster, ClusterState.LOST, event.at, event.billed)
     cluster.message, cluster.retry_at = event.message, event.retry_at
     # A cluster without capacity is asked for again and again: the conversation says so once.
     if not event.refused or cluster.refusals == 1:
@@ -76,7 +78,7 @@ def _step(state: State, event: LaunchStep) -> None:
 def _given_up(state: State, event: ClusterGivenUp) -> None:
     cluster = state.clusters[event.cluster]
     _count_time(cluster, event.at)
-    _enter(cluster, ClusterState.GIVEN_UP, event.at)
+    _enter(cluster, ClusterState.GIVEN_UP, event.at, cluster.billed)
     cluster.message, cluster.unverified = event.message, True
     say(state, event.at, cluster.name, event.message, "trouble")
 
@@ -91,6 +93,9 @@ def _down(state: State, event: ClusterDown) -> None:
     cluster = state.clusters[event.cluster]
     cluster.unverified = False
     if cluster.state is ClusterState.GIVEN_UP:
+        if cluster.billed:
+            _count_time(cluster, event.at)
+            cluster.since, cluster.billed = max(cluster.since, event.at), False
         return
     _count_time(cluster, event.at)
     cluster.rests = cluster.state is ClusterState.IDLE  # else it was taken down
@@ -106,9 +111,9 @@ def _flagged(state: State, event: ClusterFlagged) -> None:
         state.flagged.pop(event.cluster, None)
 
 
-def _enter(cluster: Cluster, to: ClusterState, at: float) -> None:
+def _enter(cluster: Cluster, to: ClusterState, at: float, billed: bool = False) -> None:
     """Enter a state. Events may come late, with the time they happened: `since` never goes back."""
-    cluster.state, cluster.since, cluster.waits = to, max(cluster.since, at), False
+    cluster.state, cluster.since, cluster.waits, cluster.billed = to, max(cluster.since, at), False, billed
 
 
 def _count_time(cluster: Cluster, at: float) -> None:
@@ -116,7 +121,7 @@ def _count_time(cluster: Cluster, at: float) -> None:
     elapsed_s = max(0.0, at - cluster.since)
     if cluster.running:
         cluster.training_s += elapsed_s
-    elif cluster.state in UP:
+    elif cluster.state in UP or cluster.billed:
         cluster.idle_s += elapsed_s
     elif cluster.state is ClusterState.LAUNCHING and not cluster.waits:
         cluster.provisioning_s += elapsed_s

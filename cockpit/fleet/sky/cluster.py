@@ -35,7 +35,9 @@ from cockpit.fleet.sky.jobs import JobRow, first_by_name, plausible_time, was_se
 from cockpit.fleet.sky.launch import SkyLaunch
 from cockpit.fleet.sky.parts import ClusterRecord, SkyError, SkyParts
 from cockpit.fleet.sky.probe import RETRY_S, ClusterLost, ClusterProbe
-from cockpit.fleet.sky.task import SETUP, stage, stage_folder
+from cockpit.fleet.sky.rest import ClusterRest
+from cockpit.fleet.sky.strangers import Strangers
+from cockpit.fleet.sky.task import stage, stage_folder
 from cockpit.session.watched_thread import WatchedThread
 
 STUCK_AFTER_S = 60.0
@@ -65,8 +67,7 @@ class SkyCluster:
         """Runs whose cancellation failed, and is tried again."""
         self._worked_at = 0.0
         """The time it last came up or had a job."""
-        self._strangers: set[int] = set()
-        """Jobs of others that were told of."""
+        self._strangers = Strangers(self.name, parts.session)
         self._left = LeftFolders()
         self._refused = 0
         """Consecutive jobs that it did not take."""
@@ -76,6 +77,7 @@ class SkyCluster:
         self._closed = False
         self._checking = False
         self._launch = SkyLaunch(spec, parts, self._is_over, self._tell_step)
+        self._rest = ClusterRest(self._launch, parts.requests)
         self._probe = ClusterProbe(
             self.name, self._launch.remote_name, self._sky, parts.requests, self._launch.is_ours, self._is_over,
             self._waits,
@@ -104,6 +106,11 @@ class SkyCluster:
     @property
     def is_launching(self) -> bool:
         return self._launch.under_way
+
+    @property
+    def is_billed(self) -> bool:
+        """True while it is lost and something of it may be up."""
+        return self._rest.billed
 
     @property
     def remote_name(self) -> str:
@@ -148,6 +155,10 @@ class SkyCluster:
             self._checking = True
             self._requests.put(self._check)
 
+    def look_for_the_rest(self) -> None:
+        """Tell once that a lost cluster is down."""
+        self._requests.put(self._look_for_the_rest)
+
     def retry(self) -> None:
         """Try again what failed for now: submissions that wait for a task file, and cancellations."""
         if self._unsent or self._told_held:
@@ -183,7 +194,7 @@ class SkyCluster:
         words = []
         if word := self._thread.mend():
             self._checking = False
-            self._requests.put(lambda: self._lose(f"{self.name}: {word}"))
+            self._requests.put(lambda: self._lose(f"{self.name}: {word}", billed=True))
             words.append(word)
         if self._reader is not None and (word := self._reader.mend()):
             words.append(word)
@@ -197,7 +208,7 @@ class SkyCluster:
         self._report(JobStarted(run.started_at, run.job.name, run.wall))
 
     def report_log_trouble(self, message: str) -> None:
-        self._trouble(message, lost=False, final=False)
+        self._report(FleetTrouble(self._now(), message))
 
     # The thread
 
@@ -206,11 +217,11 @@ class SkyCluster:
             try:
                 task()
             except ClusterLost as lost:
-                self._lose(str(lost), gone=not lost.hangs, preempted=lost.preempted)
+                self._lose(str(lost), lost.billed, gone=not lost.hangs, preempted=lost.preempted)
             except SkyError as error:
-                self._lose(f"{self.name}: {error}")
+                self._lose(f"{self.name}: {error}", billed=True)
             except Exception as error:  # the fleet must outlive any fault of one cluster
-                self._lose(f"{self.name} failed in Cockpit: {type(error).__name__}: {error}")
+                self._lose(f"{self.name} failed in Cockpit: {type(error).__name__}: {error}", billed=True)
 
     def _bring_up(self) -> None:
         self._ending = self._lost = False
@@ -221,11 +232,16 @@ class SkyCluster:
             if not self._ending:
                 # A server that is away, no room or a task file being edited is not a failure of the cluster.
                 later = error.kind in ("refused", "server", "task")
-                self._trouble(str(error), lost=False, final=error.kind == "invalid", refused=later)
+                final = error.kind == "invalid"
+                self._trouble(str(error), lost=False, billed=self._rest.is_there(), final=final, refused=later)
+
+    def _look_for_the_rest(self) -> None:
+        if not self.is_up and self._rest.has_gone():
+            self._report(ClusterEnded(self._now(), self.name, "SkyPilot finds it down", of_lost=True))
 
     def _ready(self, record: ClusterRecord) -> None:
         self._accelerators = record.accelerators
-        self.is_up, self._lost, self._worked_at = True, False, self._now()
+        self.is_up, self._lost, self._rest.billed, self._worked_at = True, False, False, self._now()
         self._report(
             ClusterReady(self._now(), self.name, record.hardware, record.usd_per_hour, record.gpus, record.spot)
         )
@@ -296,9 +312,9 @@ class SkyCluster:
         self._refuse(run, f"{self.name} did not take {run.job.name}: {error}")
         self._refused += 1
         if error.kind == "gone":
-            self._lose(f"{self.name} is gone: {error}")
+            self._lose(f"{self.name} is gone: {error}", self._rest.is_there())
         elif self._refused >= REFUSED_AT_MOST:
-            self._lose(f"{self.name} took none of {self._refused} jobs: {error}")
+            self._lose(f"{self.name} took none of {self._refused} jobs: {error}", billed=True)
 
     def _send_held(self) -> None:
         held, self._unsent = self._unsent, []
@@ -351,7 +367,7 @@ class SkyCluster:
                 message = f"{self.name} could not be torn down: {error}"
             if wait_s is not None:
                 time.sleep(wait_s)
-        self._trouble(f"{message}; it may still be billing", lost=True, final=False)
+        self._trouble(f"{message}; it may still be billing", lost=True, billed=True)
 
     def _recover(self, runs: list[SkyRun]) -> None:
         record: ClusterRecord | None = None
@@ -400,7 +416,8 @@ class SkyCluster:
 
     def _compare(self, rows: dict[str, JobRow]) -> None:
         now = self._now()
-        self._tell_strangers(rows.values())
+        for text in self._strangers.news(rows.values(), self.remote_name):
+            self._report(FleetTrouble(self._now(), text))
         for run in self._copy_of_runs():
             if not run.id:
                 continue
@@ -411,19 +428,6 @@ class SkyCluster:
                 run.is_read = False
             run.heard_at = now
         self._read_next()
-
-    def _tell_strangers(self, rows: Iterable[JobRow]) -> None:
-        """Tell, once each, of jobs that this session did not submit and that hold the cluster."""
-        for row in rows:
-            ours = row.name == SETUP or row.name.endswith(self._parts.session.id)
-            if ours or row.has_ended or row.id in self._strangers:
-                continue
-            self._strangers.add(row.id)
-            whose = f" of {row.user}" if row.user else ""
-            text = (
-                f"{self.name} has job {row.id} ({row.name}){whose}, which this session did not submit: runs wait behind"
-            )
-            self._report(FleetTrouble(self._now(), f"{text} it. `sky cancel {self.remote_name} {row.id}` ends it"))
 
     def _ours(self, names: Iterable[str]) -> list[str]:
         """Return the jobs that carry the session's id; none for a session that has none."""
@@ -471,9 +475,9 @@ class SkyCluster:
     def _refuse(self, run: SkyRun, message: str) -> None:
         self.end(run, JobRefused(self._now(), run.job.name, message))
 
-    def _lose(self, message: str, gone: bool = False, preempted: bool = False) -> None:
-        """Report the cluster as lost, once, and end its runs. `gone`: it may have ended itself, for want of work.
-        `preempted`: its cloud took it back, which is not its failure."""
+    def _lose(self, message: str, billed: bool, gone: bool = False, preempted: bool = False) -> None:
+        """Report the cluster as lost, once, and end its runs. `billed`: something of it may be up. `gone`: it may have
+        ended itself, for want of work. `preempted`: its cloud took it back, which is not its failure."""
         idle_min = self._sky.idle_minutes
         idle_s = self._now() - self._worked_at + IDLE_SLACK_S
         if gone and self.is_up and not self.runs and not self._launch.adopted and idle_s > 60 * idle_min:
@@ -483,11 +487,12 @@ class SkyCluster:
         if not self._lost:
             self._lost = True
             # Before its runs end, or it would be given new ones.
-            self._trouble(message, lost=True, final=False, refused=preempted)
+            self._trouble(message, lost=True, billed=billed, refused=preempted)
         self._end_all("preempted" if preempted else "lost", message)
 
-    def _trouble(self, message: str, lost: bool, final: bool, refused: bool = False) -> None:
-        self._report(ClusterTrouble(self._now(), self.name, message, lost, final, refused))
+    def _trouble(self, message: str, lost: bool, billed: bool, final: bool = False, refused: bool = False) -> None:
+        self._rest.billed = billed
+        self._report(ClusterTrouble(self._now(), self.name, message, lost, final, refused, billed))
 
     def _tell_step(self, text: str) -> None:
         self._report(ClusterStep(self._now(), self.name, text))

@@ -118,6 +118,9 @@ class SkyFleet:
         """Compare SkyPilot's records with the clusters that should be up or are being launched."""
         up = [cluster for cluster in self._clusters.values() if cluster.is_up]
         launching = [cluster for cluster in self._clusters.values() if cluster.is_launching]
+        for cluster in self._clusters.values():
+            if cluster.is_billed and not cluster.is_launching:
+                cluster.look_for_the_rest()
         if not up and not launching:
             return
         try:

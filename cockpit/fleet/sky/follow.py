@@ -68,7 +68,23 @@ class LogFollower:
         """The time the last job ended: the next starts after it."""
 
     def follow(self, run: SkyRun, reader: int) -> None:
-        """Append the run's lines to its log as they come, and report its end. Stops once there is another reader."""
+        """Append the run's lines to its log as they come, and report its end. Stops once there is another reader.
+
+        Where the log cannot be written, as on a full disk, that is told once, and the stream is read until it can be.
+        """
+        told = False
+        while not self._is_replaced(run, reader):
+            try:
+                self._follow(run, reader)
+                return
+            except OSError as error:
+                if not told:
+                    why = error.strerror or str(error)
+                    self._cluster.report_log_trouble(f"the log of {run.job.name} cannot be written: {why}")
+                told = True
+                time.sleep(RETRY_S[-1])
+
+    def _follow(self, run: SkyRun, reader: int) -> None:
         file = RunLogFile(run.job.log_path)
         tries = 0
         try:
@@ -86,8 +102,6 @@ class LogFollower:
                 tries = 0 if file.lines > before else tries
                 time.sleep(RETRY_S[min(tries, len(RETRY_S) - 1)])
                 tries += 1
-        except OSError as error:
-            self._cluster.report_log_trouble(f"the log of {run.job.name} cannot be written: {error}")
         finally:
             file.close()
 

@@ -66,10 +66,10 @@ class SkyLaunch:
         ours = (record.session, record.session_id) == (self._parts.session.name, self._parts.session.id)
         return ours or (self.adopted and not record.session)
 
-    def record(self) -> ClusterRecord | None:
-        """SkyPilot's record of the cluster. Raises SkyError."""
+    def record(self, refresh: bool = False) -> ClusterRecord | None:
+        """SkyPilot's record of the cluster; with `refresh`, as the cloud has it now. Raises SkyError."""
         name = self.remote_name()
-        return self._sky.clusters([name]).get(name)
+        return self._sky.clusters([name], refresh).get(name)
 
     def bring_up(self) -> ClusterRecord | None:
         """Have the cluster up and set up. Returns its record then, or None if that was given up.

@@ -22,12 +22,13 @@ RETRY_S = (2.0, 5.0, 10.0, 20.0)
 class ClusterLost(CockpitError):
     """The cluster is gone, or hangs; the message is one sentence.
 
-    `hangs`: something of it is still up. `preempted`: its cloud took it back.
+    `hangs`: its cloud has it up, and it does not answer. `preempted`: its cloud took it back. `billed`: something of it
+    may be up.
     """
 
-    def __init__(self, message: str, hangs: bool = False, preempted: bool = False) -> None:
+    def __init__(self, message: str, hangs: bool = False, preempted: bool = False, billed: bool = False) -> None:
         super().__init__(message)
-        self.hangs, self.preempted = hangs, preempted
+        self.hangs, self.preempted, self.billed = hangs, preempted, billed or hangs
 
 
 def went_down(name: str, known: ClusterRecord | None, found: ClusterRecord | None) -> ClusterLost:
@@ -39,7 +40,7 @@ def went_down(name: str, known: ClusterRecord | None, found: ClusterRecord | Non
         return ClusterLost(f"{name} was stopped outside Cockpit, and is launched again: {hold}")
     if found is not None:
         why = f": {found.reason}" if found.reason else ""
-        return ClusterLost(f"{name} went down: SkyPilot finds it {found.status}{why}")
+        return ClusterLost(f"{name} went down: SkyPilot finds it {found.status}{why}", billed=found.status == "INIT")
     if known is not None and known.spot:
         return ClusterLost(f"{name} was preempted: its cloud took the spot machine back", preempted=True)
     if known is None:

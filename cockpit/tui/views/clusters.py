@@ -8,7 +8,7 @@ from cockpit.core.curves import Point, points_of
 from cockpit.core.model import AttemptKind, AttemptStatus, Cluster, ClusterState, Progress
 from cockpit.core.state import State
 from cockpit.read.attempts import is_evaluating
-from cockpit.read.launches import launch_note
+from cockpit.read.launches import UNUSABLE, cluster_word, launch_note
 from cockpit.read.rival import rival_curve, rival_loss
 from cockpit.tui.plain import plain
 from cockpit.tui.views.changes import NOTHING, Wording, change_wording, joined
@@ -69,7 +69,7 @@ class ClusterView(msgspec.Struct, frozen=True):
 def cluster_view(state: State, cluster: Cluster, now: float, with_curve: bool = False) -> ClusterView:
     """Return what a cell shows. The curves are read only where the cell has room for them."""
     glyph, ink = _LOOKS[cluster.state]
-    word = str(cluster.state)
+    word = cluster_word(cluster)
     since_s = max(0.0, now - cluster.since)
     attempt = state.attempts.get(cluster.running)
     following = cluster.ahead[0] if cluster.ahead else ""
@@ -146,11 +146,12 @@ def about(state: State, experiment: str, kind: str = "") -> Wording:
 
 def summary(state: State) -> str:
     """Return the number of clusters in each state, those that need a person first."""
-    counts: dict[ClusterState, int] = {}
+    counts: dict[str, int] = {}
     for cluster in state.clusters.values():
-        counts[cluster.state] = counts.get(cluster.state, 0) + 1
+        counts[cluster_word(cluster)] = counts.get(cluster_word(cluster), 0) + 1
     order = (
         ClusterState.GIVEN_UP,
+        UNUSABLE,
         ClusterState.LOST,
         ClusterState.IDLE,
         ClusterState.LAUNCHING,
