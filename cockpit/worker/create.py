@@ -78,7 +78,7 @@ def fleet_spec(settings: Settings, repo: Path, speed: float = 1.0) -> FleetSpec:
         case "sim":
             return sim_fleet(new.clusters or 16, new.seed, speed)
         case "sky":
-            return sky_fleet(new, repo)
+            return sky_fleet(new, repo, settings.research.gpus_per_run)
     raise CreateError(f"there is no fleet {new.fleet!r}: choose local, sky or sim")
 
 

@@ -17,7 +17,7 @@ SKY_CLUSTERS = 16
 CLUSTERS_AT_MOST = 10_000
 
 
-def sky_fleet(new: NewSession, repo: Path) -> FleetSpec:
+def sky_fleet(new: NewSession, repo: Path, gpus_per_run: int = 0) -> FleetSpec:
     """Return a fleet on SkyPilot. The most frequent class screens, another validates.
 
     Without `hardware` the classes are those of experiment.yaml, the plentiful one first. SkyPilot reports the class of
@@ -25,6 +25,7 @@ def sky_fleet(new: NewSession, repo: Path) -> FleetSpec:
     """
     counts = _hardware_counts(new.hardware) if new.hardware else {}
     task = read_task_file(repo, new.infra)
+    check_gpus(task, gpus_per_run)
     if missing := set(counts) - {canonical_class(name) for name in task.classes}:
         named = ", ".join(task.classes) or "none"
         raise CreateError(f"experiment.yaml has no {min(missing)} among its accelerators, which are {named}")
@@ -43,6 +44,20 @@ def sky_fleet(new: NewSession, repo: Path) -> FleetSpec:
         validate_hardware=classes[-1] if len(classes) > 1 else "",
         infra=new.infra,
     )
+
+
+def check_gpus(task: TaskReading, gpus_per_run: int) -> None:
+    """Raise CreateError where a run is to have other than all GPUs of its cluster; 0 asks for nothing."""
+    for name, count in (task.gpus or {"GPU": 0}).items():
+        if gpus_per_run in (0, count):
+            continue
+        has = f"a cluster of experiment.yaml has {count} {name}, and a run gets all of them"
+        remedy = f"write {name}:{gpus_per_run} there and give more --clusters, which SkyPilot may put on one node"
+        if not count:
+            has, remedy = "experiment.yaml names no accelerator", "name one there"
+        elif task.nodes > 1:
+            remedy = "leave gpus_per_run out"
+        raise CreateError(f"gpus_per_run = {gpus_per_run} does not fit: {has}; {remedy}")
 
 
 def read_task_file(repo: Path, infra: str = "") -> TaskReading:

@@ -96,7 +96,11 @@ class FakeCloud:
         self.refuses_launches: Exception | None = None
         self.fails: Exception | None = None
         """The error of every call."""
-        self.setup_hangs = self.setup_fails = False
+        self.setup_hangs = self.setup_fails = self.exec_hangs = False
+        self.exec_arrives = False
+        """True where an exec that hangs has reached its cluster."""
+        self.long_now = self.long_most = 0
+        """Long requests under way, and the most at a time."""
         self.refreshes = 0
         """Calls of `status` that asked the cloud."""
         self.sweeps = 0
@@ -156,17 +160,19 @@ class FakeCloud:
         wanted = list(task.resources)
         self.launches.append((cluster_name, wanted, options))
         self.launched_tasks.append(task)
-        return self._begin("sky.launch", cluster_name, lambda stop: self._launch(task, cluster_name, wanted, stop))
+        return self._begin(
+            "sky.launch", cluster_name, lambda stop: self._launch(task, cluster_name, wanted, stop), True
+        )
 
     def exec(self, task: Any, cluster_name: str) -> str:
         self._reach()
         self.tasks.append(task)
-        return self._begin("sky.exec", cluster_name, lambda stop: self._exec(task, cluster_name))
+        return self._begin("sky.exec", cluster_name, lambda stop: self._exec(task, cluster_name, stop), True)
 
     def status(self, names: list[str] | None, refresh: Any, all_users: bool) -> str:
         self._reach()
         forced = getattr(refresh, "name", str(refresh)) == "FORCE"
-        return self._begin("sky.status", "", lambda stop: self._status(names, forced))
+        return self._begin("sky.status", "", lambda stop: self._status(names, forced), forced)
 
     def queue(self, cluster: str, all_users: bool) -> str:
         self._reach()
@@ -178,7 +184,7 @@ class FakeCloud:
 
     def down(self, cluster: str) -> str:
         self._reach()
-        return self._begin("sky.down", cluster, lambda stop: self._down(cluster))
+        return self._begin("sky.down", cluster, lambda stop: self._down(cluster), True)
 
     def get(self, request: str) -> Any:
         _, _, done, result = self._requests[request]
@@ -229,8 +235,10 @@ class FakeCloud:
         if self.fails:
             raise self.fails
 
-    def _begin(self, name: str, cluster: str, work: Callable[[threading.Event], Any]) -> str:
+    def _begin(self, name: str, cluster: str, work: Callable[[threading.Event], Any], is_long: bool = False) -> str:
         with self.lock:
+            self.long_now += is_long
+            self.long_most = max(self.long_most, self.long_now)
             request, done, result = f"request-{len(self._requests) + 1}", threading.Event(), []  # type: ignore[var-annotated]
             self._requests[request] = (name, cluster, done, result)
 
@@ -239,6 +247,8 @@ class FakeCloud:
                 answer = work(done)
             except BaseException as error:
                 answer = error
+            with self.lock:
+                self.long_now -= is_long
             if not done.is_set():
                 result.append(answer)
                 done.set()
@@ -280,7 +290,11 @@ class FakeCloud:
     def _room_for(self, resources: Any) -> bool:
         return all(self.room.get(hardware, 1) > 0 for hardware in resources.accelerators or {})
 
-    def _exec(self, task: Any, name: str) -> tuple[int, None]:
+    def _exec(self, task: Any, name: str, stop: threading.Event) -> tuple[int, None]:
+        if self.exec_hangs:
+            stop.wait()
+            if not self.exec_arrives:
+                return 0, None
         with self.lock:
             cluster = self._up(name)
             key = staged_key(Path(task.workdir), task.name)

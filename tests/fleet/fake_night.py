@@ -55,14 +55,20 @@ def client_of(root: Path, cloud: FakeCloud, task: str = TASK, session: SessionId
 
 class FakeNight:
     def __init__(
-        self, root: Path, cloud: FakeCloud, *clusters: ClusterSpec, task: str = TASK, session: SessionIdentity = NIGHT
+        self,
+        root: Path,
+        cloud: FakeCloud,
+        *clusters: ClusterSpec,
+        task: str = TASK,
+        session: SessionIdentity = NIGHT,
+        places: int = 16,
     ) -> None:
         self.root, self.cloud, self.session = root, cloud, session
         (root / "setup").mkdir(exist_ok=True)
         client = client_of(root, cloud, task, session)
         self.wake = threading.Event()
         parts = SkyParts(
-            sky=client, requests=LongRequests(16), session=session, setup_source=root / "setup", logs=root / "logs",
+            sky=client, requests=LongRequests(places), session=session, setup_source=root / "setup", logs=root / "logs",
             clock=WallClock(),
         )  # fmt: skip
         self.fleet = SkyFleet(clusters or (ClusterSpec("gpu-01"),), parts, self.wake)
@@ -81,15 +87,19 @@ class FakeNight:
 
     def run(self, name: str, cluster: str = "gpu-01", waits_for_start: bool = True) -> None:
         """Submit a job and wait for its start, or only until the cluster has it."""
+        self.submit(name, cluster)
+        if waits_for_start:
+            self.until(lambda: any(report.job == name for report in self.of(JobStarted)))
+        else:
+            self.until(lambda: any(report.job == name for report in self.of(JobSubmitted)))
+
+    def submit(self, name: str, cluster: str = "gpu-01") -> None:
+        """Submit a job."""
         source = self.root / "runs" / name
         source.mkdir(parents=True)
         (source / "train.py").write_text("")
         log = self.root / "logs" / f"{name}.log"
         self.fleet.submit(Job(name, cluster, source, log, {"EXPERIMENT_ID": name}, (), 600.0))
-        if waits_for_start:
-            self.until(lambda: any(report.job == name for report in self.of(JobStarted)))
-        else:
-            self.until(lambda: any(report.job == name for report in self.of(JobSubmitted)))
 
     def of(self, kind: type[R]) -> list[R]:
         return [report for report in self.seen if isinstance(report, kind)]

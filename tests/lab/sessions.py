@@ -33,11 +33,12 @@ SECONDS = {seconds}
 
 with open({runs!r}, "a") as runs:
     runs.write(os.environ["EXPERIMENT_ID"] + "\\n")
-for step in range(SECONDS):
-    print(f"step {{step:05d}} ({{step / SECONDS:.1%}}) | loss: {{5.0 - step / SECONDS:.6f}} | dt: 100ms", flush=True)
+seconds = SECONDS if os.environ["EXPERIMENT_ID"].endswith(".1") else min(SECONDS, {again})
+for step in range(seconds):
+    print(f"step {{step:05d}} ({{step / seconds:.1%}}) | loss: {{5.0 - step / seconds:.6f}} | dt: 100ms", flush=True)
     time.sleep(1)
 print(f"val_bpb: {{1.0 + abs(MATRIX_LR - 0.05) + int(os.environ['SEED']) % 7 * 1e-5:.6f}}")
-print(f"num_steps: {{SECONDS}}")
+print(f"num_steps: {{seconds}}")
 """
 
 
@@ -45,15 +46,23 @@ class LabSession:
     """A session's folder, the repository it researches, and the file in which every run notes its start."""
 
     def __init__(
-        self, lab: SkySide, place: Path, name: str, seconds: int = 12, script: str = "", infra: str = "slurm/lab"
+        self,
+        lab: SkySide,
+        place: Path,
+        name: str,
+        seconds: int = 12,
+        script: str = "",
+        infra: str = "slurm/lab",
+        again: int = 3600,
     ) -> None:
-        """Make a session at `infra`. `script` replaces the usual train.py, whose runs take `seconds`."""
+        """Make a session at `infra`. `script` replaces the usual train.py, whose runs take `seconds`; an experiment's
+        later runs at most `again`."""
         self.lab, self.place, self.name, self._infra = lab, place, name, infra
         self.folder = SessionFolder(place / "sessions" / name)
         self.runs = lab.root / "runs" / name
         repo = place / "repo"
         repo.mkdir(parents=True)
-        (repo / "train.py").write_text(script or SCRIPT.format(seconds=seconds, runs=str(self.runs)))
+        (repo / "train.py").write_text(script or SCRIPT.format(seconds=seconds, again=again, runs=str(self.runs)))
         (repo / "prepare.py").write_text(f"TIME_BUDGET = {seconds}\n")
         (repo / "experiment.yaml").write_text(TASK.replace("slurm", infra.partition("/")[0]))
         git(repo, "init", "-q")

@@ -148,7 +148,7 @@ class ControlPlane:
             self.store.update("pods", pod)
         if process := self._processes.pop(meta["uid"], None):
             await process.kill(grace_s)
-            process.remove()
+            await process.remove()
         self.store.delete("pods", meta["namespace"], meta["name"])
 
     async def evict(self, name: str, message: str) -> None:

@@ -164,7 +164,7 @@ class KubeLab(SkySide):
     def _ask(self, method: str, path: str) -> bytes:
         request = urllib.request.Request(f"http://127.0.0.1:{config.API_PORT}/{path}", method=method)
         try:
-            with urllib.request.urlopen(request, timeout=60) as response:
+            with urllib.request.urlopen(request, timeout=120) as response:
                 return bytes(response.read())
         except urllib.error.HTTPError as error:
             raise LabError(f"{path}: {error.read().decode(errors='replace')}") from None
@@ -185,7 +185,7 @@ class KubeLab(SkySide):
         """Let a dead node serve again, empty."""
         self._ask("POST", f"lab/revive/{node}")
 
-    def kubectl(self, *arguments: str, timeout_s: float = 60) -> str:
+    def kubectl(self, *arguments: str, timeout_s: float = 120) -> str:
         """Run the real kubectl on the lab; its standard output."""
         return run(str(Path(sys.executable).parent / "kubectl"), *arguments, timeout_s=timeout_s, env=self.env())
 
