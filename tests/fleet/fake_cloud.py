@@ -107,6 +107,9 @@ class FakeCloud:
         """Other calls of `status`."""
         self.prefers = ""
         """The class that a launch chooses, free or not, where its task has it."""
+        self.clock_off_s = 0.0
+        """Seconds by which the clocks of nodes are ahead."""
+        self.exec_fails: Exception | None = None
         self.status_takes_s = 0.0
         self.history: list[SimpleNamespace] = []
         """Requests that are over, the latest first."""
@@ -146,7 +149,7 @@ class FakeCloud:
     def finish(self, name: str, score: str) -> None:
         """End the newest job of the cluster with a result."""
         job = self.clusters[name].jobs[-1]
-        job.lines += [f"val_bpb: {score}", end_line(job.key)]
+        job.lines += [f"val_bpb: {score}", end_line(job.key, at=time.time() + self.clock_off_s)]
         job.end(JobStatus.SUCCEEDED)
 
     def gone_jobs(self, name: str) -> None:
@@ -291,6 +294,8 @@ class FakeCloud:
         return all(self.room.get(hardware, 1) > 0 for hardware in resources.accelerators or {})
 
     def _exec(self, task: Any, name: str, stop: threading.Event) -> tuple[int, None]:
+        if self.exec_fails:
+            raise self.exec_fails
         if self.exec_hangs:
             stop.wait()
             if not self.exec_arrives:
@@ -298,7 +303,8 @@ class FakeCloud:
         with self.lock:
             cluster = self._up(name)
             key = staged_key(Path(task.workdir), task.name)
-            cluster.jobs.append(FakeJob(len(cluster.jobs) + 1, task.name, "ann", [start_line(key)], key))
+            began = start_line(key, at=time.time() + self.clock_off_s)
+            cluster.jobs.append(FakeJob(len(cluster.jobs) + 1, task.name, "ann", [began], key))
             return cluster.jobs[-1].number, None
 
     def _status(self, names: list[str] | None, forced: bool) -> list[StatusResponse]:

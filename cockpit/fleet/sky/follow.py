@@ -146,6 +146,9 @@ class LogFollower:
     def _report_end(self, run: SkyRun, status: str, lines: JobLines) -> None:
         since = run.started_at or run.sent_at
         noted_at = lines.end.at if lines.end else run.ended_at
+        if lines.start and lines.end and run.started_at:
+            # The node's clock may be an hour off: only the time between two of its notes is right.
+            noted_at = run.started_at + lines.end.at - lines.start.at
         self._ended_at = at = plausible_time(noted_at, self._now(), since)
         self._cluster.end(
             run, ended(run.job, status, at, lines.start is not None, lines.end, run.cancelled, lines.remark)
