@@ -159,6 +159,13 @@ def test_a_preempted_run_is_told_from_a_lost_one(tmp_path: Path, cloud: FakeClou
     assert fate(tmp_path, cloud, cloud.vanish, SPOT) == ("preempted", said, True)
 
 
+def test_a_preempted_cluster_whose_record_another_call_dropped_is_told_from_a_lost_one(
+    tmp_path: Path, cloud: FakeCloud
+) -> None:
+    said = "gpu-01 is gone: its cloud took the spot machine back, or it was taken down"
+    assert fate(tmp_path, cloud, cloud.forget, SPOT) == ("preempted", said, True)
+
+
 def test_a_cluster_that_is_not_spot_and_is_gone_was_lost(tmp_path: Path, cloud: FakeCloud) -> None:
     assert fate(tmp_path, cloud, cloud.vanish) == ("lost", "gpu-01 went down: its cloud finds it gone", False)
 

@@ -102,7 +102,8 @@ def test_a_full_disk_is_told_once_and_keeps_the_run_and_its_cluster(
     night: FakeNight, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(follow, "RETRY_S", (0.02,))
-    write, tries = log.RunLogFile._write, []
+    write = log.RunLogFile._write
+    tries: list[bytes] = []
 
     def full(file: log.RunLogFile, lines: bytes) -> None:
         if len(tries) < 5:

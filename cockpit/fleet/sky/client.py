@@ -314,6 +314,7 @@ _KINDS = {
     "ApiServerConnectionError": "server",
     "ServerTemporarilyUnavailableError": "server",
     "KubeAPIUnreachableError": "server",
+    "ClusterStatusFetchingError": "server",
     "RequestInterruptedError": "server",
     "ConnectionError": "server",
     "ChunkedEncodingError": "server",

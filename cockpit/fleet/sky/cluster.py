@@ -69,9 +69,8 @@ class SkyCluster:
         """The time it last came up or had a job."""
         self._strangers = Strangers(self.name, parts.session)
         self._left = LeftFolders()
-        self._refused = 0
-        """Consecutive jobs that it did not take."""
-        self._lost = False
+        self._refused = 0  # consecutive jobs that it did not take
+        self._lost = self._spot = False
         self._accelerators: dict[str, float] = {}
         self._ending = False
         self._closed = False
@@ -79,8 +78,8 @@ class SkyCluster:
         self._launch = SkyLaunch(spec, parts, self._is_over, self._tell_step)
         self._rest = ClusterRest(self._launch, parts.requests)
         self._probe = ClusterProbe(
-            self.name, self._launch.remote_name, self._sky, parts.requests, self._launch.is_ours, self._is_over,
-            self._waits,
+            self.name, self._launch.remote_name, self._sky, parts.requests, self._launch.is_ours,
+            lambda: self._spot, self._is_over, self._waits,
         )  # fmt: skip
         self._follower = LogFollower(self._sky, parts.session, self._now, self)
         self._reader: WatchedThread | None = None
@@ -240,7 +239,7 @@ class SkyCluster:
             self._report(ClusterEnded(self._now(), self.name, "SkyPilot finds it down", of_lost=True))
 
     def _ready(self, record: ClusterRecord) -> None:
-        self._accelerators = record.accelerators
+        self._accelerators, self._spot = record.accelerators, record.spot
         self.is_up, self._lost, self._rest.billed, self._worked_at = True, False, False, self._now()
         self._report(
             ClusterReady(self._now(), self.name, record.hardware, record.usd_per_hour, record.gpus, record.spot)

@@ -31,8 +31,11 @@ class ClusterLost(CockpitError):
         self.hangs, self.preempted, self.billed = hangs, preempted, billed or hangs
 
 
-def went_down(name: str, known: ClusterRecord | None, found: ClusterRecord | None) -> ClusterLost:
-    """Return why a cluster that was up is not. `known` is its record before the cloud was asked, `found` after."""
+def went_down(name: str, known: ClusterRecord | None, found: ClusterRecord | None, was_spot: bool) -> ClusterLost:
+    """Return why a cluster that was up is not. `known` is its record before the cloud was asked, `found` after.
+
+    Any call about a preempted cluster may drop its record: one that `was_spot` and has none counts as preempted.
+    """
     hold = f"`cockpit hold {name}` keeps it down"
     if found is not None and _EVICTED.search(found.reason):
         return ClusterLost(f"{name} was evicted: {found.reason}", preempted=True)
@@ -43,6 +46,10 @@ def went_down(name: str, known: ClusterRecord | None, found: ClusterRecord | Non
         return ClusterLost(f"{name} went down: SkyPilot finds it {found.status}{why}", billed=found.status == "INIT")
     if known is not None and known.spot:
         return ClusterLost(f"{name} was preempted: its cloud took the spot machine back", preempted=True)
+    if known is None and was_spot:
+        return ClusterLost(
+            f"{name} is gone: its cloud took the spot machine back, or it was taken down", preempted=True
+        )
     if known is None:
         return ClusterLost(f"{name} was taken down outside Cockpit, and is launched again: {hold}")
     return ClusterLost(f"{name} went down: its cloud finds it gone")
@@ -56,6 +63,8 @@ class ClusterProbe(msgspec.Struct, frozen=True):
     sky: SkyCalls
     requests: LongRequests
     is_ours: Callable[[ClusterRecord], bool]
+    was_spot: Callable[[], bool]
+    """True if it came up on spot machines."""
     is_over: Callable[[], bool]
     """True once no caller waits for the cluster."""
     told: Callable[[str], None]
@@ -77,14 +86,14 @@ class ClusterProbe(msgspec.Struct, frozen=True):
             try:
                 known, record, confirmed = self._record(trust_records and tries == 0)
                 if record is None or not self.is_ours(record) or record.status != "UP":
-                    raise went_down(self.name, known, record)
+                    raise went_down(self.name, known, record, self.was_spot())
                 jobs = self._settled_jobs()
                 if said:
                     self.told("")
                 return record, jobs
             except SkyError as error:
                 if error.kind == "gone":
-                    raise ClusterLost(f"{self.name} is gone: {error}") from error
+                    raise ClusterLost(f"{self.name} is gone: {error}", preempted=self.was_spot()) from error
                 now = time.monotonic()
                 silent_since = (silent_since or now) if confirmed else 0.0
                 if silent_since and now - silent_since > LOST_AFTER_S:
