@@ -31,8 +31,9 @@ DEPTH = 4
 MATRIX_LR = 0.04
 SECONDS = {seconds}
 
-with open({runs!r}, "a") as runs:
-    runs.write(os.environ["EXPERIMENT_ID"] + "\\n")
+if {runs!r}:
+    with open({runs!r}, "a") as runs:
+        runs.write(os.environ["EXPERIMENT_ID"] + "\\n")
 seconds = SECONDS if os.environ["EXPERIMENT_ID"].endswith(".1") else min(SECONDS, {again})
 for step in range(seconds):
     print(f"step {{step:05d}} ({{step / seconds:.1%}}) | loss: {{5.0 - step / seconds:.6f}} | dt: 100ms", flush=True)
@@ -54,15 +55,17 @@ class LabSession:
         script: str = "",
         infra: str = "slurm/lab",
         again: int = 3600,
+        confine: bool = False,
     ) -> None:
         """Make a session at `infra`. `script` replaces the usual train.py, whose runs take `seconds`; an experiment's
-        later runs at most `again`."""
-        self.lab, self.place, self.name, self._infra = lab, place, name, infra
+        later runs at most `again`. With `confine` they cannot note their start, which is outside their folders."""
+        self.lab, self.place, self.name, self._infra, self._confine = lab, place, name, infra, confine
         self.folder = SessionFolder(place / "sessions" / name)
         self.runs = lab.root / "runs" / name
         repo = place / "repo"
         repo.mkdir(parents=True)
-        (repo / "train.py").write_text(script or SCRIPT.format(seconds=seconds, again=again, runs=str(self.runs)))
+        usual = SCRIPT.format(seconds=seconds, again=again, runs="" if confine else str(self.runs))
+        (repo / "train.py").write_text(script or usual)
         (repo / "prepare.py").write_text(f"TIME_BUDGET = {seconds}\n")
         (repo / "experiment.yaml").write_text(TASK.replace("slurm", infra.partition("/")[0]))
         git(repo, "init", "-q")
@@ -80,10 +83,9 @@ class LabSession:
         )  # fmt: skip
 
     def new(self, *flags: str) -> None:
-        """Make the session, in manual mode, and start its worker. Its runs are unconfined: they note their start in a
-        file outside their folders."""
+        """Make the session, in manual mode, and start its worker."""
         words = ("new", self.name, "--fleet", "sky", "--infra", self._infra, "--mode", "manual", "--proposer", "grid")
-        done = self.cockpit(*words, "--no-confine", *flags)
+        done = self.cockpit(*words, "--confine" if self._confine else "--no-confine", *flags)
         assert done.returncode == 0, done.stderr
 
     def ask(self, *intents: Intent) -> None:

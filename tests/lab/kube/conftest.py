@@ -45,8 +45,8 @@ def plane() -> Iterator[KubeLab]:
 
 @pytest.fixture
 def session(kube: KubeLab, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[LabSession]:
-    """A session that is not made yet, named after its test's first word."""
-    made = LabSession(kube, tmp_path, f"kube-{request.node.name.split('_')[2]}", infra=INFRA)
+    """A session of confined runs that is not made yet, named after its test's first word."""
+    made = LabSession(kube, tmp_path, f"kube-{request.node.name.split('_')[2]}", infra=INFRA, confine=True)
     yield made
     made.close()
     if left := kube.clusters():
