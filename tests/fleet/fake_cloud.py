@@ -1,8 +1,8 @@
 """A cloud at the edge of SkyPilot's SDK: it stands in for `sky.client.sdk`, so that SkyClient and SkyFleet run on it.
 
-Answers are SkyPilot's own types (`StatusResponse`, `ClusterJobRecord`) and its own exceptions. Their texts are written
-after SkyPilot 0.14.1's source, but for those that say they were recorded. A task's resources are SkyPilot's. Nothing
-here decides for Cockpit.
+Answers are SkyPilot's own types (`StatusResponse`, `ClusterJobRecord`) and its own exceptions. Records, jobs and the
+errors of a cluster that is gone or away were recorded (`tests.fleet.recorded`) and get the names of the test; other
+texts are written after SkyPilot 0.14.1's source. A task's resources are SkyPilot's. Nothing here decides for Cockpit.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from sky.schemas.api.responses import ClusterJobRecord, StatusResponse
 from sky.skylet.job_lib import JobStatus
 from sky.utils.status_lib import ClusterStatus
 
+from tests.fleet import recorded
 from tests.fleet.runner_lines import end_line, staged_key, start_line
 
 PENDING = "Launching (pending: Resources; partition: gpu)"
@@ -49,10 +50,9 @@ class FakeJob:
         self.over.set()
 
     def record(self) -> ClusterJobRecord:
-        return ClusterJobRecord(
-            job_id=self.number, job_name=self.name, username=self.user, user_hash="0000abcd",
-            submitted_at=self.started_at, start_at=self.started_at, end_at=self.ended_at or None,
-            resources="1x[H100:1]", status=self.status, log_path=f"~/sky_logs/{self.number}-{self.name}",
+        return recorded.job(
+            job_id=self.number, job_name=self.name, username=self.user, submitted_at=self.started_at,
+            start_at=self.started_at, end_at=self.ended_at or None, status=self.status,
         )  # fmt: skip
 
 
@@ -61,6 +61,7 @@ class FakeCluster:
         self.name, self.resources, self.yaml, self.nodes, self.user = name, resources, yaml, nodes, user
         self.status = ClusterStatus.INIT
         self.reason = "Launching"
+        self.is_launching = True
         self.asked_at = 1
         self.jobs: list[FakeJob] = []
         self.real_status: ClusterStatus | None = ClusterStatus.UP
@@ -70,12 +71,11 @@ class FakeCluster:
 
     def record(self) -> StatusResponse:
         handle = SimpleNamespace(launched_resources=self.resources, launched_nodes=self.nodes)
-        return StatusResponse(
-            name=self.name, launched_at=1, handle=handle, status=self.status, autostop=30, to_down=True,
-            cluster_hash=f"hash-{self.name}", cluster_ever_up=True, status_updated_at=self.asked_at,
-            user_hash="0000abcd", user_name=self.user, workspace="default", last_creation_yaml=self.yaml,
-            is_managed=False, nodes=self.nodes,
-            init_status_reason=self.reason if self.status is ClusterStatus.INIT else None,
+        is_init = self.status is ClusterStatus.INIT
+        kind = "up" if not is_init else "launching" if self.is_launching else "unhealthy"
+        return recorded.status(
+            kind, self.name, handle=handle, status=self.status, status_updated_at=self.asked_at, user_name=self.user,
+            last_creation_yaml=self.yaml, nodes=self.nodes, init_status_reason=self.reason if is_init else None,
         )  # fmt: skip
 
 
@@ -283,7 +283,7 @@ class FakeCloud:
         with self.lock:
             if self.clusters.get(name) is not cluster:
                 return 0, None
-            cluster.status, cluster.real_status = ClusterStatus.UP, ClusterStatus.UP
+            cluster.status, cluster.real_status, cluster.is_launching = ClusterStatus.UP, ClusterStatus.UP, False
             setup = FakeJob(len(cluster.jobs) + 1, task.name, "ann", ["installs torch"])
             cluster.jobs.append(setup)
         if not self.setup_hangs:
@@ -334,8 +334,13 @@ class FakeCloud:
         cluster = self.clusters.get(name)
         if cluster is None:
             raise exceptions.ClusterDoesNotExist(f"Cluster '{name}' does not exist.")
+        if cluster.real_status is None:
+            del self.clusters[name]  # any call about it finds that out, and drops the record
+            raise recorded.error("queue of a cluster whose pod is gone", name)
+        if cluster.status is ClusterStatus.INIT:
+            raise recorded.error("queue of a cluster that is INIT", name)
         if cluster.real_status is not ClusterStatus.UP or not cluster.answers:
-            raise exceptions.CommandError(255, "ssh", "ssh: connect to host 10.77.0.11: No route to host", None)
+            raise recorded.error("queue while the node is away", name)
         return cluster
 
     def _cancel(self, name: str, job_ids: list[int]) -> None:

@@ -18,7 +18,12 @@ ANSWERS: dict[str, Any] = json.loads((Path(__file__).parent / "data" / "sky_answ
 def status(kind: str, cluster: str, **own: Any) -> StatusResponse:
     """Return the record of a cluster that is of this kind, with fields of its own."""
     record = _named(ANSWERS["status"][kind], cluster) | own
-    return StatusResponse(**{**record, "name": cluster, "status": ClusterStatus(record["status"])})
+    return StatusResponse(**{**record, "status": ClusterStatus(record["status"])})
+
+
+def job(**own: Any) -> ClusterJobRecord:
+    """Return a row of a job table with fields of its own."""
+    return ClusterJobRecord(**{**ANSWERS["queue"][0], **own})
 
 
 def queue(cluster: str) -> list[ClusterJobRecord]:

@@ -311,7 +311,7 @@ class SkyCluster:
         self._refuse(run, f"{self.name} did not take {run.job.name}: {error}")
         self._refused += 1
         if error.kind == "gone":
-            self._lose(f"{self.name} is gone: {error}", self._rest.is_there())
+            self._probe.ask()  # raises ClusterLost, which tells an eviction from a failure
         elif self._refused >= REFUSED_AT_MOST:
             self._lose(f"{self.name} took none of {self._refused} jobs: {error}", billed=True)
 

@@ -79,7 +79,7 @@ class ClusterProbe(msgspec.Struct, frozen=True):
         """
         began = time.monotonic()
         silent_since = 0.0
-        said = False
+        said = gone = False
         tries = 0
         while not self.is_over():
             confirmed = False
@@ -92,8 +92,9 @@ class ClusterProbe(msgspec.Struct, frozen=True):
                     self.told("")
                 return record, jobs
             except SkyError as error:
-                if error.kind == "gone":
+                if error.kind == "gone" and gone:
                     raise ClusterLost(f"{self.name} is gone: {error}", preempted=self.was_spot()) from error
+                gone = error.kind == "gone"  # its record, read again, says why
                 now = time.monotonic()
                 silent_since = (silent_since or now) if confirmed else 0.0
                 if silent_since and now - silent_since > LOST_AFTER_S:

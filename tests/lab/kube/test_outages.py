@@ -39,7 +39,12 @@ class Victim:
         self.session.wave(number, SECONDS=[FIRST_S + number], MATRIX_LR=[0.01])
         self.session.until(lambda: not self.session.state.waiting and self.session.running(), 1200, "a run")
         self._outages = len(self.session.outages())
-        return self.session.running()[0], self.kube.pod_of("gpu-01")
+        return self.session.running()[0], self.kube.pod_of(self.cluster)
+
+    @property
+    def cluster(self) -> str:
+        """The name of its cluster in SkyPilot, where other sessions may have theirs."""
+        return f"gpu-01-{self.session.state.session.id}"
 
     def lost(self, attempt: str) -> tuple[Attempt, str]:
         """Wait until the attempt has ended and its experiment has a result of another one. Returns the attempt, and
@@ -93,15 +98,14 @@ def test_a_node_that_dies_loses_its_run_once_and_another_one_serves(victim: Vict
     try:
         lost, _ = victim.lost(attempt)
         assert lost.outcome is Outcome.LOST
-        assert victim.kube.pods()[victim.kube.pod_of("gpu-01")] != node
+        assert victim.kube.pods()[victim.kube.pod_of(victim.cluster)] != node
     finally:
         victim.kube.revive_node(node)
 
 
 def test_a_cluster_taken_down_by_hand_is_said_with_what_keeps_it_down(victim: Victim) -> None:
     attempt, _ = victim.runs()
-    (cluster,) = victim.kube.clusters()
-    victim.kube.sky("down", "--yes", cluster)
+    victim.kube.sky("down", "--yes", victim.cluster)
     lost, said = victim.lost(attempt)
     assert lost.outcome is Outcome.LOST
     assert said == "gpu-01 was taken down outside Cockpit, and is launched again: `cockpit hold gpu-01` keeps it down"
