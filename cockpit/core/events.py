@@ -362,10 +362,8 @@ class ClusterFailed(Event):
     cluster: str
     message: str
     retry_at: float = 0.0
-    refused: bool = False
-    """The cloud had no capacity: nothing is wrong with the cluster."""
-    billed: bool = False
-    """True while something of it may be up: it is billed until it is known to be down."""
+    refused: bool = False  # the cloud had no capacity: nothing is wrong with the cluster
+    billed: bool = False  # something of it may be up: it is billed until it is known to be down
 
 
 class ClusterWaiting(Event):

@@ -349,8 +349,7 @@ class Cluster(msgspec.Struct, omit_defaults=True):
     """True where it was launched by hand and taken over."""
     unverified: bool = False
     """True where it was given up and is not known to be down: it may be billing."""
-    billed: bool = False
-    """True where it is lost or given up, and SkyPilot is not known to have it down: it is billed as up."""
+    billed: bool = False  # lost or given up, and not known to be down: it is billed as up
     launch_billed_s: float = 0.0
     """Billed seconds of its launch before the launch last waited."""
     launch_s: float = 0.0

@@ -75,7 +75,7 @@ def test_a_cluster_given_up_is_counted_until_its_tear_down_is_verified() -> None
 
 
 def test_its_tear_down_is_reserved_and_it_is_taken_down_when_the_money_left_is_spent() -> None:
-    """A held cluster is not launched again. It costs a cent a second, until only its tear-down is left."""
+    """Hold a lost cluster, so that it is not launched again: it costs a cent a second, until its tear-down is left."""
     state = after(lost(True, budget_usd=5.0), Held(at=100.0, author="ann", target=CLUSTER))
     assert committed_usd(state, 100.0) == pytest.approx(1.0 + TEARDOWN_S / 100)
     spent_at = 100.0 + (5.0 - 1.0 - TEARDOWN_S / 100) * 100

@@ -63,8 +63,7 @@ class SkyCluster:
         self._unsent: list[SkyRun] = []
         """Runs that wait until the task file can be used."""
         self._told_held = False
-        self._uncancelled: list[SkyRun] = []
-        """Runs whose cancellation failed, and is tried again."""
+        self._uncancelled: list[SkyRun] = []  # their cancellation failed, and is tried again
         self._worked_at = 0.0
         """The time it last came up or had a job."""
         self._strangers = Strangers(self.name, parts.session)

@@ -13,7 +13,7 @@ def is_billed(record: ClusterRecord | None, is_ours: Callable[[ClusterRecord], b
 
 
 class ClusterRest:
-    """What is known of the rest of one cluster. Its methods block, and run on the cluster's thread."""
+    """Asks about the rest of one cluster. Its methods block, and run on the cluster's thread."""
 
     def __init__(self, launch: SkyLaunch, requests: LongRequests) -> None:
         self._launch, self._requests = launch, requests
