@@ -24,6 +24,10 @@ FIRST_S, RETRY_S = 420, 5
 """Seconds of an experiment's first run and of its retry. The log of a busy lab comes a minute late."""
 
 
+LAUNCHES = ("there is no", "gpu-01 cannot be had now")
+"""Words of a launch that is asked for again, as while the pod of its name still goes: that is not an outage."""
+
+
 class Victim:
     """A session with one H100 cluster. The first run of an experiment is long, so that an outage finds it, its retry
     short. Its arms are worse than the baseline, so that none is repeated."""
@@ -53,7 +57,8 @@ class Victim:
         session.until(lambda: session.state.attempts[attempt].outcome, 600, "the run to be lost")
         experiment = attempt.partition(".")[0]
         session.until(lambda: session.state.experiments[experiment].scores, 1200, "the retry's result")
-        outages = [event for event in session.outages()[self._outages :] if not event.message.startswith("there is no")]
+        later = session.outages()[self._outages :]
+        outages = [event for event in later if not event.message.startswith(LAUNCHES)]
         assert len(outages) == 1, outages
         return session.state.attempts[attempt], outages[0].message
 
