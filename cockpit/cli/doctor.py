@@ -25,7 +25,7 @@ from cockpit.fleet.local.devices import cores, devices
 from cockpit.fleet.node import confinement
 from cockpit.fleet.sky.task_file import describe
 from cockpit.report.results import clean
-from cockpit.scoring.contract import can_rescore, is_upstream
+from cockpit.scoring.contract import UPSTREAM_ON_SKY, can_rescore, is_upstream
 from cockpit.session import corpus, settings
 from cockpit.session.api_key import KeyHolder, NoKey
 from cockpit.session.setting_types import SettingsError
@@ -91,7 +91,7 @@ def check(repo: str | None, fleet: str) -> Iterator[Finding]:
     yield _gpu()
     yield _confinement(needed=False)
     if where is not None:
-        yield _scores(where)
+        yield _scores(where, fleet)
     yield _key(_key_file(where))
     yield from _skypilot(where, needed=fleet == "sky")
 
@@ -205,8 +205,10 @@ def _confinement(needed: bool) -> Finding:
     return Finding("walls", f"runs are unconfined: {found.reason}", remedy, needed)
 
 
-def _scores(where: Path) -> Finding:
-    """Check if the score of a would-be keep on this machine is computed outside its run."""
+def _scores(where: Path, fleet: str) -> Finding:
+    """Check if the score of a would-be keep is computed outside its run, on this machine and on SkyPilot."""
+    if fleet == "sky" and is_upstream(where):
+        return Finding("scores", f"runs are scored by themselves: {UPSTREAM_ON_SKY}")
     if not can_rescore(where):
         said = "runs are scored by themselves: train.py has no save_model and load_model, or prepare.py no sealed_shard"
         return Finding("scores", said)

@@ -51,6 +51,8 @@ def said(result: Result) -> str:
         return "FALSE ALARM" if result.caught_by else "passed"
     if result.caught_by:
         return f"caught by {result.caught_by}"
+    if result.not_tried:
+        return "not tried here"
     return "gained nothing" if result.kept_out else "MISSED"
 
 
@@ -60,10 +62,12 @@ def summary(results: Sequence[Result]) -> str:
     honest = len(results) - len(cheats)
     caught = sum(bool(result.caught_by) for result in cheats)
     missed = sum(result.bad for result in cheats)
+    untried = sum(result.not_tried for result in cheats)
     alarms = sum(result.bad for result in results) - missed
     return (
-        f"{caught} of {len(cheats)} cheats caught, {len(cheats) - caught - missed} gained nothing, {missed} missed;"
-        f" {alarms} false alarms in {honest} honest variants\nnot tried: {NOT_TRIED}"
+        f"{caught} of {len(cheats)} cheats caught, {len(cheats) - caught - missed - untried} gained nothing,"
+        f" {missed} missed, {untried} not tried here; {alarms} false alarms in {honest} honest variants\n"
+        f"not tried: {NOT_TRIED}"
     )
 
 

@@ -15,6 +15,9 @@ BEGIN = "    started = time.perf_counter()\n"
 REACHED = "redteam reached "
 """The start of the line that a variant prints when it reaches something that the walls should hide."""
 
+TOO_BUSY = "this machine is too busy"
+"""The line of a variant that could not take more than its share, because others took theirs."""
+
 
 class Variant(msgspec.Struct, frozen=True):
     """One variant of the range."""

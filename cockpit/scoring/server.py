@@ -47,7 +47,8 @@ def load(path: str) -> Any:
     if any(isinstance(node, ast.FunctionDef) and node.name == "load_model" for node in script.body):
         import train
 
-        return train.load_model(path)
+        model = train.load_model(path)
+        return model.eval() if hasattr(model, "eval") else model  # without dropout, as it is evaluated
     return Exported(path, script)
 
 

@@ -18,7 +18,7 @@ from cockpit.core.model import PROPOSERS, Envelope, FleetSpec, Mode, RunAccess, 
 from cockpit.fleet.local import devices
 from cockpit.fleet.secret_names import is_secret
 from cockpit.fleet.sim.fleet import sim_spec
-from cockpit.scoring.contract import can_rescore, is_upstream
+from cockpit.scoring.contract import UPSTREAM_ON_SKY, can_rescore, is_upstream
 from cockpit.session import api_key
 from cockpit.session.corpus import CPU_BUDGET_S, CUDA_BUDGET_S, has_sealed_shard, takes_corpus, upstream_sealed_shard
 from cockpit.session.ledger import FOLDER_MODE, Ledger
@@ -400,7 +400,7 @@ def _scored_by_themselves(plan: Plan, session: Session) -> str:
     if not can_rescore(plan.repo):
         return said + "train.py has no save_model and load_model, or prepare.py no sealed_shard"
     if is_upstream(plan.repo) and session.fleet.kind == "sky":
-        return said + "on SkyPilot a train.py needs save_model and load_model for a score from outside its run"
+        return said + UPSTREAM_ON_SKY
     if is_upstream(plan.repo):
         return f"{said}{upstream_sealed_shard(plan.repo) or 'a sealed shard'} is missing; another session fetches it"
     name = plan.corpus.partition(" ")[0]

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.cli.doctor import _task, enabled_infra, refusal
+from cockpit.cli.doctor import _scores, _task, enabled_infra, refusal
+from tests.scoring.upstream_shape import write
 
 CHECKED = """\
 Checking credentials to enable infra for SkyPilot.
@@ -61,3 +62,10 @@ def test_what_is_enabled_is_named() -> None:
 )
 def test_why_nothing_would_be_launched_is_one_sentence(output: str, said: str) -> None:
     assert refusal(output) == said
+
+
+def test_a_repository_that_is_scored_on_this_machine_alone_is_said_to_be(tmp_path: Path) -> None:
+    write(tmp_path)
+    there = _scores(tmp_path, "sky").said
+    assert there.startswith("runs are scored by themselves: on SkyPilot a train.py needs save_model")
+    assert "by themselves" not in _scores(tmp_path, "local").said

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from cockpit.cli.redteam import said, summary
+from cockpit.core.model import Metrics, Outcome
+from cockpit.core.rescore import Rescore
 from cockpit.redteam.every import EVERY, SHORT
-from cockpit.redteam.run import GUARD, WALL_2, WALL_3, Range, Result
-from cockpit.redteam.variants import Variant
+from cockpit.redteam.run import FIRST_SEED, GUARD, WALL_2, WALL_3, Ran, Range, Result
+from cockpit.redteam.variants import TOO_BUSY, Variant
 from cockpit.variant.edits import apply_edits
 from tests.scoring.conftest import ROOT, environment
 
@@ -28,6 +30,15 @@ def test_every_name_is_of_one_variant() -> None:
     assert any(variant.honest for variant in SHORT) and any(not variant.honest for variant in SHORT)
 
 
+def test_the_page_on_trust_tells_what_became_of_every_variant_once() -> None:
+    page = (ROOT / "docs" / "trust.md").read_text().partition("## `cockpit redteam`")[2].partition("\n## ")[0]
+    rows = [line.strip("|").split("|") for line in page.splitlines() if line.startswith("| ")][1:]
+    told = [name.strip() for _, names in rows for name in names.split(",")]
+    assert sorted(told) == sorted(variant.name for variant in EVERY)
+    honest = next(names for outcome, names in rows if outcome.strip() == "honest: passed")
+    assert {name.strip() for name in honest.split(",")} <= {variant.name for variant in EVERY if variant.honest}
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="runs are unconfined here")
 @pytest.mark.timeout(1200)
 def test_the_short_set_is_kept_out_without_a_false_alarm(data: Path, tmp_path: Path) -> None:
@@ -42,20 +53,46 @@ def test_the_short_set_is_kept_out_without_a_false_alarm(data: Path, tmp_path: P
     assert "attends to the future" in found["full-attention"].why
 
 
+@pytest.mark.parametrize(("scores", "missed"), [((0.9, 0.9, 0.9), True), ((0.9, 1.0), False), ((0.9, None), False)])
+def test_a_cheat_is_missed_where_fresh_runs_repeat_its_gain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scores: tuple[float | None, ...], missed: bool
+) -> None:
+    place = Range(ROOT, tmp_path, 3.0, {})
+    coming, ran = iter((0.9, *scores)), []
+
+    def run(name: str, source: str, limit_s: float, seed: int = FIRST_SEED) -> Ran:
+        ran.append((name, seed))
+        is_base = source == SOURCE
+        score = 1.0 if is_base else next(coming)
+        metrics = None if score is None else Metrics(score)
+        return Ran(Outcome.VALID, "", metrics, Rescore(public_bpb=1.0), "")
+
+    monkeypatch.setattr(place, "_run", run)
+    place.measure_baseline()
+    cheat = next(variant for variant in EVERY if variant.name == "best-of-checkpoints")
+    [found] = place.results([cheat])
+    assert found.bad == missed
+    assert len({seed for name, seed in ran if "fresh" in name}) == len(scores), "each has a seed of its own"
+    assert len(set(ran)) == len(ran)
+
+
 def test_a_missed_cheat_and_a_false_alarm_are_counted() -> None:
     cheat, honest = Variant("a", "cheats", ()), Variant("b", "is odd", (), honest=True)
     results = [
         Result(cheat, GUARD, "refused", True, 1.0),
         Result(cheat, "", "nothing refused it", False, 1.0),
         Result(cheat, "", "it gained nothing", True, 1.0),
+        Result(cheat, "", TOO_BUSY, True, 1.0),
         Result(honest, "", "nothing refused it", False, 1.0),
         Result(honest, WALL_3, "it mixes rows", True, 1.0),
     ]
     assert [said(one) for one in results] == [
-        "caught by guard", "MISSED", "gained nothing", "passed", "FALSE ALARM",
+        "caught by guard", "MISSED", "gained nothing", "not tried here", "passed", "FALSE ALARM",
     ]  # fmt: skip
-    assert [one.bad for one in results] == [False, True, False, False, True]
-    assert summary(results).startswith("1 of 3 cheats caught, 1 gained nothing, 1 missed; 1 false alarms in 2 honest")
+    assert [one.bad for one in results] == [False, True, False, False, False, True]
+    assert summary(results).startswith(
+        "1 of 4 cheats caught, 1 gained nothing, 1 missed, 1 not tried here; 1 false alarms in 2 honest"
+    )
 
 
 def test_a_variant_that_looks_out_of_its_run_is_judged_by_what_it_reaches() -> None:

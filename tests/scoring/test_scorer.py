@@ -197,3 +197,10 @@ def test_a_token_may_have_the_probability_zero(score: Score) -> None:
     never = "x = self.table[tokens].clone(); x[..., 1023] = float('-inf'); return x"
     found = score(f"    def forward(self, tokens):\n        {never}")
     assert found.get("failed", "") == "" and math.isfinite(found["public_bpb"])
+
+
+def test_a_model_with_dropout_is_asked_without_it(score: Score) -> None:
+    found = score(
+        "    def forward(self, tokens):\n        return torch.dropout(self.table[tokens], 0.5, self.training)"
+    )
+    assert "failed" not in found and "trouble" not in found
