@@ -117,5 +117,8 @@ def encode_event(event: Event) -> bytes:
 
 def decode_event(body: bytes | str) -> AnyEvent:
     """Decode a stored event. Raises msgspec.DecodeError on anything else."""
-    event = _decoder.decode(body)
+    try:
+        event = _decoder.decode(body)
+    except RecursionError:
+        raise msgspec.DecodeError("it is nested too deeply") from None
     return event.upgraded() if isinstance(event, OldEnding) else event

@@ -264,4 +264,7 @@ def encode_intent(intent: Intent) -> bytes:
 
 def decode_intent(body: bytes) -> AnyIntent:
     """Decode an intent. Raises msgspec.DecodeError on anything else."""
-    return _decoder.decode(body)  # type: ignore[no-any-return]
+    try:
+        return _decoder.decode(body)  # type: ignore[no-any-return]
+    except RecursionError:
+        raise msgspec.DecodeError("it is nested too deeply") from None

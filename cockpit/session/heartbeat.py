@@ -81,7 +81,7 @@ def read_heartbeat(folder: SessionFolder) -> Heartbeat | None:
             return msgspec.json.decode(folder.heartbeat.read_bytes(), type=Heartbeat)
         except OSError:
             return None
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, RecursionError):
             continue
     return None
 

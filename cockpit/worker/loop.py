@@ -223,6 +223,12 @@ class Worker:
         except (Refused, VariantError) as error:
             taken.refused = str(error)
             return [taken]
+        except Exception as error:
+            if is_full(error):
+                raise
+            log.exception("intent %d cannot be handled", number)  # nor read again: it would end each worker
+            taken.refused = f"cockpit failed on it ({type(error).__name__}): see {self.folder.worker_log}"
+            return [taken]
         if isinstance(intent, Resume) and not intent.target:
             events += mended_baseline(self.store, self.state, author, now)
         taken.wave = next((event.wave.id for event in events if isinstance(event, Proposed)), "")

@@ -75,7 +75,14 @@ def bodies(kinds: list[str]) -> st.SearchStrategy[bytes]:
         ["at", "attempt", "wave", "experiment", "cluster", "draft", "session", "usd", "how", "intent"]
     )
     one = st.builds(lambda kind, fields: {"kind": kind} | fields, st.sampled_from(kinds), st.dictionaries(field, JSON))
-    deep = st.sampled_from([b"[" * NESTED, b'{"kind":' * NESTED, b'{"kind":"Say","text":' + DIGITS.encode() + b"}"])
+    deep = st.sampled_from(
+        [
+            b"[" * NESTED,
+            b'{"kind":' * NESTED,
+            b'{"kind":"Say","text":' + DIGITS.encode() + b"}",
+            *(b'{"kind":"' + kind.encode() + b'","new":' + b"[" * NESTED + b"]" * NESTED + b"}" for kind in kinds[:3]),
+        ]
+    )
     return st.one_of(one.map(msgspec.json.encode), JSON.map(msgspec.json.encode), st.binary(max_size=200), deep)
 
 
@@ -84,7 +91,7 @@ def bodies(kinds: list[str]) -> st.SearchStrategy[bytes]:
 def test_any_body_in_a_ledger_is_an_event_or_a_named_error(body: bytes) -> None:
     try:
         event = decode_event(body)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except msgspec.MsgspecError as error:
         assert str(error)
     else:
         assert decode_event(encode_event(event)) == event
@@ -108,7 +115,7 @@ TARGETS = ["", "e0000", "e0001", "e0002.1", "w000", "w001", "w999", "gpu-01", "e
 def test_any_body_in_an_inbox_is_an_intent_or_a_named_error(body: bytes) -> None:
     try:
         intent = decode_intent(body)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except msgspec.MsgspecError as error:
         assert str(error)
     else:
         assert decode_intent(encode_intent(intent)) == intent

@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 
 from cockpit.core.events import Event
+from cockpit.core.intents import AnyIntent, Hold, Say, encode_intent
 from cockpit.core.model import FleetSpec, Session
 from cockpit.core.state import State
 from cockpit.decide.decisions import decide
+from cockpit.decide.handle_intents import Prepared, handle_intent
+from cockpit.session.inbox import Inbox
 from cockpit.worker import loop
-from cockpit.worker.main import FAULTS_AT_MOST, WholeTraces, run_session
+from cockpit.worker.main import FAULTS_AT_MOST, WholeTraces, build, run_session
 from tests.worker.sessions import local_session, state_of, wait_for
 
 
@@ -53,6 +56,36 @@ def test_a_fault_that_always_returns_is_raised(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(RuntimeError, match="an unforeseen fault"):
         run_session(folder, threading.Event(), threading.Event())
     assert 1_000 - faulty.left == FAULTS_AT_MOST + 1
+
+
+def test_an_intent_that_cannot_be_handled_is_set_aside_and_the_next_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Send a poisoned intent, one with brackets in brackets, and a good one: the worker takes all three, once."""
+
+    def fails_on_speech(state: State, intent: AnyIntent, author: str, now: float, made: Prepared | None) -> list[Event]:
+        if isinstance(intent, Say):
+            raise KeyError("an unforeseen fault")
+        return handle_intent(state, intent, author, now, made)
+
+    monkeypatch.setattr(loop, "handle_intent", fails_on_speech)
+    folder = local_session(tmp_path, clusters=1, mode="manual")
+    inbox = Inbox(folder.inbox)
+    deep = b"[" * 20_000 + b"]" * 20_000
+    numbers = [
+        inbox.put("ann", body)
+        for body in (encode_intent(Say("hello")), b'{"kind":"Hold","more":' + deep + b"}", encode_intent(Hold()))
+    ]
+    worker = build(folder, threading.Event(), threading.Event())
+    worker.start()
+    worker.tick()
+    worker.tick()
+    worker.close("the test is over")
+    inbox.close()
+    state = state_of(folder)
+    assert state.held and state.intent == numbers[-1]
+    assert state.refusals[str(numbers[0])].startswith("cockpit failed on it (KeyError): see ")
+    assert "it is nested too deeply" in state.refusals[str(numbers[1])]
 
 
 def test_traces_are_complete_although_skypilot_silences_them(monkeypatch: pytest.MonkeyPatch) -> None:
