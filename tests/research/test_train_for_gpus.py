@@ -4,8 +4,13 @@
 for a GPU are not built, and flex attention has no backward pass on a processor.
 """
 
+from typing import Any
+
 import pytest
 import torch
+from torch._dynamo.backends.common import aot_autograd
+from torch._functorch.partitioners import min_cut_rematerialization_partition
+from torch._inductor.decomposition import select_decomp_table
 
 import train
 
@@ -71,3 +76,45 @@ def test_muon_in_half_precision_still_makes_a_matrix_nearly_orthogonal() -> None
     g = torch.randn(2, 32, 64, generator=torch.Generator().manual_seed(5))
     singular = torch.linalg.svdvals(train.orthogonalise(g.bfloat16(), steps=5).float())
     assert singular.min() > 0.6 and singular.max() < 1.35
+
+
+ROWS = 5
+"""A number that divides no width, by which the tensors of a batch are told from weights."""
+
+
+def kept_bytes_a_token(config: train.GPTConfig) -> float:
+    """Return the bytes a token that the compiled forward pass keeps for the backward pass, as traced and partitioned
+    for a GPU. Attention keeps what its fused kernel does."""
+    kept: dict[str, int] = {}
+
+    def forward(graph: torch.fx.GraphModule, example: list[torch.Tensor]) -> Any:
+        (output,) = (node for node in graph.graph.nodes if node.op == "output")
+        for node in output.args[0]:
+            made = node.meta["val"] if isinstance(node, torch.fx.Node) and node.op != "placeholder" else None
+            if isinstance(made, torch.Tensor) and made.numel() % ROWS == 0:
+                kept[node.name] = made.numel() * made.element_size()
+        return graph.forward
+
+    backend = aot_autograd(
+        fw_compiler=forward,
+        bw_compiler=lambda graph, example: graph.forward,
+        partition_fn=min_cut_rematerialization_partition,
+        decompositions=select_decomp_table(),
+    )
+    model = train.GPT(config, "cpu", torch.bfloat16)
+    batch = torch.zeros(ROWS, config.seq_len, dtype=torch.long)
+    torch.compile(model, dynamic=False, fullgraph=True, backend=backend)(batch, batch)
+    return float(sum(kept.values()) / batch.numel())
+
+
+@pytest.mark.parametrize(("aspect_ratio", "device_gb"), [(train.ASPECT_RATIO, 64), (96, 80)])
+def test_a_step_fits_into_the_memory_of_a_device(aspect_ratio: int, device_gb: int) -> None:
+    """Estimate weights, gradients, optimizer states and all that a forward pass keeps. A GPU has not confirmed it."""
+    config = train.GPTConfig(8192, 64, train.DEPTH, train.DEPTH * aspect_ratio, train.HEAD_DIM, "L")
+    model = train.GPT(config, "meta", torch.bfloat16)
+    weights = sum(each.numel() for each in model.parameters())
+    matrices = sum(each.numel() for each in model.blocks.parameters())
+    states_gb = 4 * (2 * weights + 2 * (weights - matrices) + matrices) / 1e9  # AdamW keeps two numbers, Muon one
+    kept_gb = kept_bytes_a_token(config) * train.DEVICE_BATCH_SIZE * 2048 / 1e9
+    assert kept_gb > 10, "the trace has found what is kept"
+    assert states_gb + kept_gb < device_gb
