@@ -1,15 +1,15 @@
-"""Short nights on a fleet with bad noise keep nothing but gains. benchmarks/evidence_sessions.py has whole nights."""
+"""Short nights on a fleet with bad noise keep nothing but gains. benchmarks/evidence_nights.py has whole nights."""
 
 import pytest
 
 from benchmarks.evidence import CONDITIONS, Condition
-from benchmarks.evidence_sessions import night
+from benchmarks.evidence_nights import night
 
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("condition", CONDITIONS, ids=lambda one: one.name)
 def test_a_short_night_of_placebos_keeps_none(condition: Condition) -> None:
-    found = night(condition, seed=1, gain_sds=0.0, share=0.0, runs=16)
+    found = night(condition, seed=1, gain_sds=0.0, share=0.0, runs=24)
     assert found.tests > 0
     assert found.keeps == 0
 

@@ -1,0 +1,164 @@
+"""Simulate whole nights under the real decisions and fold, with null and real changes, by condition of the noise.
+
+    python -m benchmarks.evidence_nights [--null 32] [--power 8] [--gain 1] [--processes 2]
+
+A night is 87 runs on each of 16 clusters. Each arm is one change on top of the incumbent: in a power night a tenth of
+them gain `--gain` run SDs, in a null night none. Half of the others have no effect, and half make it worse by up to 3
+SD. One run's SD is the unit of every gain.
+"""
+
+import argparse
+import multiprocessing
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from benchmarks.evidence import CONDITIONS, OUTLIER_REACH_SDS, Condition
+from cockpit.core.model import Attempt, AttemptKind, AttemptStatus, Value
+from cockpit.core.state import State
+from tests.decide.world import RUN_S, World
+
+RUN_SD = 0.003
+CLUSTERS = 16
+NIGHT_RUNS = 87
+"""Runs of 5.5 minutes on one cluster in 8 hours."""
+RUN_HOURS = 5.5 / 60
+WAVE = 8
+GAINS_SHARE = 0.1
+NOISY_SHARE = 0.5
+"""Share of the changes that make runs noisier, where a condition says so."""
+TWO_CLASSES = "class effects"
+"""The condition of 13 H100 and 3 H200, in which half of the gains are gains on H100 only."""
+SINGLE_TESTS_ONLY = ("2 clusters alike", "arm half as noisy")
+"""Conditions of benchmarks.evidence that are not played here."""
+NIGHT_CONDITIONS = (*(one for one in CONDITIONS if one.name not in SINGLE_TESTS_ONLY), Condition(TWO_CLASSES))
+POWER_SEEDS = 100_000
+
+
+class Night(NamedTuple):
+    """One night's arms of which the truth is known."""
+
+    offered: int
+    """Changes with a real gain of which an arm began a test."""
+    found: int
+    """Real gains that were kept for a class on which they hold."""
+    keeps: int
+    false: int
+    """Keeps of a change without a gain, or for a class on which it has none."""
+    tests: int
+    arms: int
+
+
+class Fleet:
+    """The truth of one night: what each change gains, and the noise of each run."""
+
+    def __init__(self, condition: Condition, seed: int) -> None:
+        self.condition, self.rng = condition, np.random.default_rng([seed, 11])
+        names = [f"gpu-{number + 1:02d}" for number in range(CLUSTERS)]
+        self.offsets = {name: float(self.rng.normal(0, condition.clusters_sd)) for name in names}
+        self.effects: dict[str, float] = {}
+        self.noisy: set[str] = set()
+        self.one_class: set[str] = set()
+        """Changes that have their effect on H100 only."""
+
+    @property
+    def hardware(self) -> tuple[str, ...]:
+        return ("H100",) * 13 + ("H200",) * 3 if self.condition.name == TWO_CLASSES else ("H100",) * CLUSTERS
+
+    def drafts(self, gain_sds: float, share: float) -> list[dict[str, Value]]:
+        """Return a wave of new changes."""
+        drafts: list[dict[str, Value]] = []
+        for _ in range(WAVE):
+            name = f"C{len(self.effects)}"
+            worse = float(self.rng.uniform(0, 3)) if self.rng.random() < 0.5 else 0.0
+            self.effects[name] = -gain_sds if self.rng.random() < share else worse
+            if self.rng.random() < NOISY_SHARE:
+                self.noisy.add(name)
+            if self.condition.name == TWO_CLASSES and self.effects[name] < 0 and self.rng.random() < 0.5:
+                self.one_class.add(name)
+            drafts.append({name: 1})
+        return drafts
+
+    def score(self, constants: Mapping[str, Value], attempt: Attempt) -> float:
+        changes = [name for name in constants if name in self.effects]
+        holding = (name for name in changes if attempt.hardware != "H200" or name not in self.one_class)
+        units = sum(self.effects[name] for name in holding) + self.offsets[attempt.cluster]
+        units += float(self.rng.normal(0, self.condition.arm_sd if self.noisy.intersection(changes[-1:]) else 1.0))
+        units += self.condition.drift_per_hour * attempt.queued_at / RUN_S * RUN_HOURS
+        if self.rng.random() < self.condition.outliers:
+            units += OUTLIER_REACH_SDS * float(self.rng.choice((-1.0, 1.0)))
+        return 2.0 + RUN_SD * units
+
+    def told(self, state: State) -> Night:
+        """Compare what became of the arms with the truth."""
+        ended = {run.experiment for run in state.attempts.values() if run.status is AttemptStatus.ENDED}
+        change_of = {name: next(iter(one.change.constants), "") for name, one in state.experiments.items()}
+        ran = [one for one in change_of if one in ended and change_of[one] in self.effects]
+        tested = [one for one in ran if state.experiments[one].test_level]
+        offered = {change_of[one] for one in tested if self.effects[change_of[one]] < 0}
+        keeps = [one for one in state.incumbencies if change_of[one.experiment] in self.effects]
+        real = set()
+        false = 0
+        for one in keeps:
+            change = change_of[one.experiment]
+            claimed = one.estimate.hardware if one.estimate else ""
+            if self.effects[change] < 0 and (change not in self.one_class or claimed == "H100"):
+                real.add(change)
+            else:
+                false += 1
+        return Night(len(offered), len(real), len(keeps), false, len(tested), len(ran))
+
+
+def night(condition: Condition, seed: int, gain_sds: float, share: float, runs: int = NIGHT_RUNS) -> Night:
+    """Play a night of `runs` runs on each cluster. All runs of a moment end before the next decision."""
+    fleet = Fleet(condition, seed)
+    world = World(fleet.score, hardware=fleet.hardware, sd=0.0, seed=seed)
+    world.together = True
+    world.run(2 * RUN_S / 3600)
+    while world.now < runs * RUN_S:
+        waiting = sum(world.state.attempts[name].kind is AttemptKind.ARM for name in world.state.waiting)
+        if waiting < WAVE:
+            world.propose(*fleet.drafts(gain_sds, share))
+        later = world.now + RUN_S / 2
+        world.run(RUN_S / 2 / 3600)
+        world.now = later
+    return fleet.told(world.state)
+
+
+def _night(task: tuple[Condition, int, float, float]) -> Night:
+    return night(*task)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--null", type=int, default=32, help="null nights of each condition")
+    parser.add_argument("--power", type=int, default=8, help="power nights of each condition")
+    parser.add_argument("--gain", type=float, default=1.0)
+    parser.add_argument("--processes", type=int, default=2)
+    options = parser.parse_args()
+    print("found of offered with its error; false keeps of all keeps; null nights with a false keep")
+    with multiprocessing.get_context("fork").Pool(options.processes) as pool:
+        for condition in NIGHT_CONDITIONS:
+            tasks = [(condition, seed, 0.0, 0.0) for seed in range(options.null)]
+            tasks += [(condition, POWER_SEEDS + seed, options.gain, GAINS_SHARE) for seed in range(options.power)]
+            played = pool.map(_night, tasks, chunksize=1)
+            print(line(condition.name, played[: options.null], played[options.null :]), flush=True)
+
+
+def line(name: str, null: list[Night], power: list[Night]) -> str:
+    """Word one condition. The error of the share found is that of a ratio over nights."""
+    found, offered = (np.array([getattr(one, what) for one in power], dtype=float) for what in ("found", "offered"))
+    share = found.sum() / max(1.0, offered.sum())
+    error = float(np.sqrt(((found - share * offered) ** 2).sum())) / max(1.0, offered.sum())
+    false, keeps = sum(one.false for one in power), sum(one.keeps for one in power)
+    fooled = sum(one.false > 0 for one in null)
+    tests = sum(one.tests for one in [*null, *power]) / max(1, len(null) + len(power))
+    return (
+        f"{name:<26} found {found.sum():.0f}/{offered.sum():.0f} {share:.0%}±{error:.0%}; false {false}/{keeps}; "
+        f"null nights {fooled}/{len(null)}; {tests:.0f} tests a night"
+    )
+
+
+if __name__ == "__main__":
+    main()
