@@ -50,10 +50,10 @@ def compare(
 
     Each run is corrected for its cluster's offset and for a clear drift; a run far from its experiment's others is
     clipped. The uncertainty of a cluster's offset counts as variance, and cancels where both ran on the same cluster.
-    An experiment whose runs vary more than the session's has its own variance. With few controls the noise of clusters
-    and that of runs are hard to tell apart, so the difference is also taken with all variance in the runs, and the
-    result with the larger p-value is returned. `margin` is how much worse the experiment may be under the
-    null hypothesis of `p_value`. Raises ValueError on NaN or infinite scores.
+    Each of the two has its own variance, moderated by the session's; the experiment's is at least its base's. With few
+    controls the noise of clusters and that of runs are hard to tell apart, so the difference is also taken with all
+    variance in the runs, and the result with the larger p-value is returned. `margin` is how much worse the experiment
+    may be under the null hypothesis of `p_value`. Raises ValueError on NaN or infinite scores.
     """
     require_finite([*experiment, *base])
     ours, theirs = _by_class(experiment), _by_class(base)
@@ -112,6 +112,9 @@ class _Part(NamedTuple):
     """The part of `var` that comes from the experiment's own runs."""
     own_df: float
     """Degrees of freedom of the variance of those runs."""
+    base_var: float
+    """The part of `var` that comes from the base's own runs."""
+    base_df: float
 
 
 class _BaseSide(NamedTuple):
@@ -120,7 +123,10 @@ class _BaseSide(NamedTuple):
     mean: float
     at: float
     """Mean time of its runs, in seconds."""
-    run_var: float
+    own_var: float
+    """Variance of one of its runs."""
+    own_df: float
+    runs: int
     weight_on: dict[str, float]
     """Cluster to its weight in the difference."""
     offsets_var: float
@@ -134,8 +140,10 @@ def _base_sides(theirs: dict[str, list[Reading]], noise: Noise) -> dict[str, _Ba
         for run in runs:
             weight_on[run.cluster] -= 1 / len(runs)
         at = _mean([run.at for run in runs])
-        mean, run_var = _mean(_clipped(runs, noise)), noise.within_sd**2 / len(runs)
-        found[hardware] = _BaseSide(mean, at, run_var, weight_on, noise.variance(weight_on))
+        scores = _clipped(runs, noise)
+        own_var, own_df = _own_variance(scores, noise)
+        var = noise.variance(weight_on)
+        found[hardware] = _BaseSide(_mean(scores), at, own_var, own_df, len(runs), weight_on, var)
     return found
 
 
@@ -157,7 +165,8 @@ def _df(parts: dict[str, _Part], noise: Noise) -> float:
     total = denominator = 0.0
     for one in parts.values():
         total += one.var
-        denominator += one.own_var**2 / one.own_df + (one.var - one.own_var) ** 2 / noise.df
+        rest = one.var - one.own_var - one.base_var
+        denominator += one.own_var**2 / one.own_df + one.base_var**2 / one.base_df + rest**2 / noise.df
     return min(noise.df, total**2 / denominator)
 
 
@@ -182,10 +191,11 @@ def _difference(ours: list[Reading], base: _BaseSide, noise: Noise) -> _Part:
     shared = sum(weight * noise.covariance_with(one, base.weight_on) for one, weight in weight_on.items())
     offsets_var = max(0.0, base.offsets_var + 2 * shared + noise.variance(weight_on))
     own_var, own_df = _own_variance(our_scores, noise)
+    own_var = max(own_var, base.own_var) / len(ours)
     hours = (_mean([run.at for run in ours]) - base.at) / 3600
-    base_var = base.run_var + offsets_var + noise.drift_variance(hours)
-    own_var /= len(ours)
-    return _Part(_mean(our_scores) - base.mean, own_var + base_var, own_var, own_df)
+    base_var = base.own_var / base.runs
+    var = own_var + base_var + offsets_var + noise.drift_variance(hours)
+    return _Part(_mean(our_scores) - base.mean, var, own_var, own_df, base_var, base.own_df)
 
 
 def _clipped(runs: list[Reading], noise: Noise) -> list[float]:
@@ -202,8 +212,8 @@ def _clipped(runs: list[Reading], noise: Noise) -> list[float]:
 def _own_variance(scores: list[float], noise: Noise) -> tuple[float, float]:
     """Return the variance of an experiment's runs with its degrees of freedom.
 
-    It is the session's, or the experiment's own, moderated by the session's (Smyth 2004), if that is larger. A single
-    run has the session's.
+    It is the experiment's own, moderated by the session's (Smyth 2004), which counts for OWN_DF degrees of freedom:
+    noisy arms in the session's variance do not hide the gain of a quiet one for long. A single run has the session's.
     """
     known = noise.within_sd**2
     if len(scores) < 2:
@@ -211,7 +221,7 @@ def _own_variance(scores: list[float], noise: Noise) -> tuple[float, float]:
     centre = _mean(scores)
     squares = sum((score - centre) ** 2 for score in scores)
     df = OWN_DF + len(scores) - 1
-    return max(known, (OWN_DF * known + squares) / df), df
+    return (OWN_DF * known + squares) / df, df
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -128,3 +128,26 @@ def test_identical_runs_of_one_arm_count_as_one_run() -> None:
     eight, one = compare(identical("e0001", 0.99, 8), base, noise), compare(identical("e0001", 0.99, 1), base, noise)
     assert eight is not None and one is not None
     assert eight.se == one.se
+
+
+def test_noisy_arms_of_a_session_do_not_hide_the_gain_of_a_quiet_one() -> None:
+    fleet = Fleet(ALIKE, np.random.default_rng(3))
+    base = fleet.runs("e0000", 0.0, 32, 0.0)
+    noisy = [one for number in range(6) for one in fleet.runs(f"e001{number}", 1.0, 16, 0.2, sd=4.0)]
+    quiet = fleet.runs("e0001", -1.0, 32, 0.3)
+    alone, beside = estimate_noise([*base, *quiet]), estimate_noise([*base, *noisy, *quiet])
+    assert beside.run_sd > 2 * alone.run_sd
+    seen, hidden = compare(quiet, base, alone), compare(quiet, base, beside)
+    assert seen is not None and hidden is not None
+    assert hidden.se < 1.5 * seen.se
+
+
+def test_few_close_runs_of_an_arm_are_no_surer_than_its_base_is() -> None:
+    fleet = Fleet(ALIKE, np.random.default_rng(3))
+    base = fleet.runs("e0000", 0.0, 32, 0.0)
+    close = [fleet.run("e0001", 0.0, number, 0.3, sd=0.01) for number in range(4)]
+    spread = fleet.runs("e0002", 0.0, 4, 0.3)
+    noise = estimate_noise([*base, *close, *spread])
+    seen = compare(close, base, noise)
+    assert seen is not None
+    assert seen.se > 0.4 * RUN_SD
