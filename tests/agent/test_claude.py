@@ -253,8 +253,11 @@ def test_an_interrupt_ends_a_turn_in_the_middle_of_an_answer(api: DirectApi, res
 
 
 def test_an_interrupt_ends_a_wait_between_retries(api: DirectApi, research: Start) -> None:
-    it = research(lambda asked: Refuse(529, "overloaded_error", headers={"retry-after": "50"}))
-    threading.Timer(0.3, api.stop.set).start()
+    def script(asked: Asked) -> Answer:
+        threading.Timer(0.1, api.stop.set).start()
+        return Refuse(529, "overloaded_error", headers={"retry-after": "50"})
+
+    it = research(script)
     it.turn()
     assert len(it.server.asked) == 1
 
