@@ -56,6 +56,23 @@ def span_of(dots: list[ScoreDot], by_time: bool) -> tuple[float, float]:
     return 0.0, float(max(dot.number for dot in dots))
 
 
+class _Shown(msgspec.Struct, frozen=True):
+    """The dots of a plot and the ranges that its axes show, in scores."""
+
+    dots: list[ScoreDot]
+    """Every dot, less the offset of its class."""
+    classes: list[str]
+    """The hardware classes; comparisons are made in the first."""
+    steps: list[BestStep]
+    """The incumbents in turn."""
+    alone: list[tuple[float, float]]
+    """The steps of one device: (hours, score)."""
+    low: float
+    high: float
+    sd: float
+    """The standard deviation of one run."""
+
+
 def draw_scores(
     dots: ScoreDots, state: State, width: int, height: int, palette: Palette, axes: ScoreAxes, chosen: str,
     marked: frozenset[str],
@@ -64,82 +81,158 @@ def draw_scores(
 
     The dots of other classes are drawn less their class's offset.
     """
-    # Imported when first drawn: the first paint does without it.
-    from textual_plotext.plot import Plot
-
     if height < 4 or width < 24:
         return ScorePlot()
-    zoom, by_time = axes.zoom, axes.by_time
-    began = state.session.created_at
+    shown = _shown(dots, state, axes)
+    canvas = _Canvas(shown, state, width, height, palette, axes)
+    canvas.draw_lines()
+    canvas.draw_dots()
+    kept = set(kept_experiments(state))
+    canvas.draw_marks(kept, {dot.experiment for dot in shown.dots if dot.experiment in marked} - {chosen}, chosen)
+    return canvas.plot()
+
+
+def _shown(dots: ScoreDots, state: State, axes: ScoreAxes) -> _Shown:
+    """Return what the plot shows."""
     classes = dots.classes(state)
-    main = classes[0]
     offsets = class_offsets(state, classes)
     everything = [
         msgspec.structs.replace(dot, score=dot.score - offsets[dot.hardware]) if offsets[dot.hardware] else dot
         for dot in dots.by_key.values()
         if dot.hardware in offsets
     ]
-    steps = dots.steps(state, main)
-    incumbent = steps[-1].score if steps else None
+    steps = dots.steps(state, classes[0])
     sd = noise_of(state).run_sd if steps else 0.0
-    right = max(place_of(dot, by_time, began) for dot in everything)
-    alone = alone_steps(state, right) if by_time else []
-    low, high = good_region([dot.score for dot in everything], zoom, incumbent, sd, alone[-1][1] if alone else None)
-    metric = state.session.metric
-    bottom, top = metric.interval(low, high)
-    if axes.log:
-        bottom = max(bottom, 0.9 * min(metric.value(dot.score) for dot in everything if not math.isnan(dot.score)))
-    scale: Callable[[float], float] = math.log10 if axes.log else float
+    right = max(place_of(dot, axes.by_time, state.session.created_at) for dot in everything)
+    alone = alone_steps(state, right) if axes.by_time else []
+    incumbent = steps[-1].score if steps else None
+    scores = [dot.score for dot in everything]
+    low, high = good_region(scores, axes.zoom, incumbent, sd, alone[-1][1] if alone else None)
+    return _Shown(everything, classes, steps, alone, low, high, sd)
 
-    def value(score: float) -> float:
-        return scale(max(bottom, metric.value(score)) if axes.log else metric.value(score))
 
-    plot: Any = Plot()
-    plot._limit_size(False, False)  # else it fits the terminal that the process began in: a browser has none
-    plot.plotsize(width, height)
-    plot.theme("clear")
-    plot.xaxes(True, False)
-    plot.yaxes(True, False)
-    plot.ylim(scale(bottom), scale(top))
-    left = min(0.0, right) if not by_time else min(place_of(dot, by_time, began) for dot in everything)
-    plot.xlim(left, right if right > left else left + 1)
-    values, labels = (log_ticks if axes.log else ticks)(bottom, top, max(2, height // 4), _decimals(bottom, top))
-    plot.yticks([scale(at) for at in values], labels)
-    plot.xticks(*time_ticks(left, right, max(2, width // 16), by_time))
-    _alone(plot, [(at, value(held)) for at, held in alone], right, (scale(bottom), scale(top)), palette)
-    if steps:
-        xs, ys = _stairs(steps, right, began, by_time)
-        plot.plot(xs, [value(y) for y in ys], marker="braille", color=code_of(palette["accent"]))
-    cells: set[tuple[int, int]] = set()
-    for index, hardware in enumerate(classes):
-        ink = code_of(palette["dim"] if index == 0 else palette.hardware(index))
-        inside = [dot for dot in everything if dot.hardware == hardware and low <= dot.score <= high]
-        thinned = _decimate(inside, cells, width, height, (left, right), (low, high), by_time, began)
-        _scatter(plot, value, thinned, MARKS[index % len(MARKS)], ink, by_time, began)
-    edge = [dot for dot in everything if math.isnan(dot.score)]
-    above = [dot for dot in everything if dot.score > high]
-    bad, faint, worse = code_of(palette["bad"]), code_of(palette["faint"]), worse_mark(state)
-    _scatter(plot, value, edge[-2 * width :], CRASHED, bad, by_time, began, high)
-    _scatter(plot, value, above[-2 * width :], worse, faint, by_time, began, high)
-    names = set(kept_experiments(state))
-    kept = [
-        ScoreDot(step.experiment, main, step.at, step.number, step.score)
-        for step in steps
-        if step.experiment in names and low <= step.score <= high
-    ]
-    _scatter(plot, value, kept[-4 * width :], KEPT, code_of(palette["good"]), by_time, began)
-    warn = code_of(palette["warn"])
-    ringed = [dot for dot in everything if dot.experiment in marked and dot.experiment != chosen]
-    _scatter(plot, value, ringed, MARKED, warn, by_time, began, high)
-    _scatter(plot, value, [dot for dot in everything if dot.experiment == chosen], CURSOR, warn, by_time, began, high)
-    lines = Text.from_ansi(plot.build()).split("\n", allow_blank=True)
-    centre = None if incumbent is None else value(incumbent)
-    sd_shown = abs(value(incumbent + sd) - value(incumbent)) if incumbent is not None else 0.0
-    band = _band_rows(centre, sd_shown, scale(bottom), scale(top), height - 2)
-    rows = [
-        strip_of(line, width, palette, palette.noise if y in band else None) for y, line in enumerate(lines[:height])
-    ]
-    return ScorePlot(tuple(rows), _marks_in(lines))
+class _Canvas:
+    """A plot of plotext that is drawn upon in scores and turned into rows."""
+
+    def __init__(self, shown: _Shown, state: State, width: int, height: int, palette: Palette, axes: ScoreAxes) -> None:
+        # Imported when first drawn: the first paint does without it.
+        from textual_plotext.plot import Plot
+
+        self.shown = shown
+        self.metric = state.session.metric
+        self._worse_mark = worse_mark(state)
+        self.width, self.height = width, height
+        self.palette = palette
+        self.by_time = axes.by_time
+        self.began = state.session.created_at
+        bottom, top = self.metric.interval(shown.low, shown.high)
+        if axes.log:
+            values = (self.metric.value(dot.score) for dot in shown.dots if not math.isnan(dot.score))
+            bottom = max(bottom, 0.9 * min(values))
+        self._bottom, self._log = bottom, axes.log
+        self._scale: Callable[[float], float] = math.log10 if axes.log else float
+        self._plot: Any = Plot()
+        self._plot._limit_size(False, False)  # else it fits the terminal the process began in: a browser has none
+        self._plot.plotsize(width, height)
+        self._plot.theme("clear")
+        self._plot.xaxes(True, False)
+        self._plot.yaxes(True, False)
+        self._set_ranges(bottom, top)
+
+    def _set_ranges(self, bottom: float, top: float) -> None:
+        """Set the axes' ranges and labels. `bottom` and `top` are values of the metric."""
+        places = [place_of(dot, self.by_time, self.began) for dot in self.shown.dots]
+        self.right = max(places)
+        self.left = min(places) if self.by_time else min(0.0, self.right)
+        self.ends = self._scale(bottom), self._scale(top)
+        self._plot.ylim(*self.ends)
+        self._plot.xlim(self.left, self.right if self.right > self.left else self.left + 1)
+        ticks_of = log_ticks if self._log else ticks
+        values, labels = ticks_of(bottom, top, max(2, self.height // 4), _decimals(bottom, top))
+        self._plot.yticks([self._scale(at) for at in values], labels)
+        self._plot.xticks(*time_ticks(self.left, self.right, max(2, self.width // 16), self.by_time))
+
+    def _height_of(self, score: float) -> float:
+        """Return the place of a score on the vertical axis."""
+        value = self.metric.value(score)
+        return self._scale(max(self._bottom, value) if self._log else value)
+
+    def draw_lines(self) -> None:
+        """Draw the line of one device where it is in range, and the incumbents'."""
+        alone = [(at, self._height_of(held)) for at, held in self.shown.alone]
+        stairs = [*alone, (self.right, alone[-1][1])] if alone else []
+        for (at, held), (until, _) in pairwise(stairs):
+            if self.ends[0] <= held <= self.ends[1]:
+                self._plot.plot([at, until], [held, held], marker=ALONE, color=code_of(self.palette["warn"]))
+        if self.shown.steps:
+            xs, ys = _stairs(self.shown.steps, self.right, self.began, self.by_time)
+            accent = code_of(self.palette["accent"])
+            self._plot.plot(xs, [self._height_of(y) for y in ys], marker="braille", color=accent)
+
+    def draw_dots(self) -> None:
+        """Draw a dot for each experiment and class; crashes and worse ones at the worse edge."""
+        shown = self.shown
+        taken: set[tuple[int, int]] = set()
+        for index, hardware in enumerate(shown.classes):
+            ink = self.palette["dim"] if index == 0 else self.palette.hardware(index)
+            inside = [dot for dot in shown.dots if dot.hardware == hardware and shown.low <= dot.score <= shown.high]
+            self._scatter(self._thinned(inside, taken), MARKS[index % len(MARKS)], ink)
+        crashed = [dot for dot in shown.dots if math.isnan(dot.score)]
+        worse = [dot for dot in shown.dots if dot.score > shown.high]
+        self._scatter(crashed[-2 * self.width :], CRASHED, self.palette["bad"])
+        self._scatter(worse[-2 * self.width :], self._worse_mark, self.palette["faint"])
+
+    def draw_marks(self, kept: set[str], marked: set[str], chosen: str) -> None:
+        """Draw the marks of kept, of marked and of the chosen experiments over their dots."""
+        shown = self.shown
+        steps = [
+            ScoreDot(step.experiment, shown.classes[0], step.at, step.number, step.score)
+            for step in shown.steps
+            if step.experiment in kept and shown.low <= step.score <= shown.high
+        ]
+        self._scatter(steps[-4 * self.width :], KEPT, self.palette["good"])
+        self._scatter([dot for dot in shown.dots if dot.experiment in marked], MARKED, self.palette["warn"])
+        self._scatter([dot for dot in shown.dots if dot.experiment == chosen], CURSOR, self.palette["warn"])
+
+    def plot(self) -> ScorePlot:
+        """Return the rows, the noise around the incumbent in the palette's ground."""
+        lines = Text.from_ansi(self._plot.build()).split("\n", allow_blank=True)
+        band: set[int] = set()
+        if self.shown.steps:
+            incumbent = self.shown.steps[-1].score
+            centre = self._height_of(incumbent)
+            sd = abs(self._height_of(incumbent + self.shown.sd) - centre)
+            band = _band_rows(centre, sd, *self.ends, self.height - 2)
+        palette = self.palette
+        rows = [
+            strip_of(line, self.width, palette, palette.noise if y in band else None)
+            for y, line in enumerate(lines[: self.height])
+        ]
+        return ScorePlot(tuple(rows), _marks_in(lines))
+
+    def _scatter(self, dots: list[ScoreDot], mark: str, ink: Style) -> None:
+        """Draw a mark for each dot; one beyond the shown scores, or without a score, is on the worse edge."""
+        if not dots:
+            return
+        high = self.shown.high
+        ys = [high if math.isnan(dot.score) or dot.score > high else dot.score for dot in dots]
+        xs = [place_of(dot, self.by_time, self.began) for dot in dots]
+        self._plot.scatter(xs, [self._height_of(y) for y in ys], marker=mark, color=code_of(ink))
+
+    def _thinned(self, dots: list[ScoreDot], taken: set[tuple[int, int]]) -> list[ScoreDot]:
+        """Keep one dot for each cell: others would be drawn over each other."""
+        kept: list[ScoreDot] = []
+        across = max(1e-9, self.right - self.left)
+        down = max(1e-9, self.shown.high - self.shown.low)
+        for dot in dots:
+            cell = (
+                int((place_of(dot, self.by_time, self.began) - self.left) / across * (self.width - 1)),
+                int((dot.score - self.shown.low) / down * (self.height - 1)),
+            )
+            if cell not in taken:
+                taken.add(cell)
+                kept.append(dot)
+        return kept
 
 
 def _marks_in(lines: Iterable[Text]) -> frozenset[str]:
@@ -151,16 +244,6 @@ def _marks_in(lines: Iterable[Text]) -> frozenset[str]:
 def worse_mark(state: State) -> str:
     """Return the mark of a dot beyond the worse edge."""
     return WORSE_DOWN if state.session.metric.is_higher_better else WORSE_UP
-
-
-def _alone(
-    plot: Any, steps: list[tuple[float, float]], right: float, shown: tuple[float, float], palette: Palette
-) -> None:
-    """Draw the line of one device where it is in range."""
-    stairs = [*steps, (right, steps[-1][1])] if steps else []
-    for (at, held), (until, _) in pairwise(stairs):
-        if shown[0] <= held <= shown[1]:
-            plot.plot([at, until], [held, held], marker=ALONE, color=code_of(palette["warn"]))
 
 
 def _stairs(steps: list[BestStep], right: float, began: float, by_time: bool) -> tuple[list[float], list[float]]:
@@ -176,43 +259,15 @@ def _stairs(steps: list[BestStep], right: float, began: float, by_time: bool) ->
     return [*xs, max(right, xs[-1])], [*ys, ys[-1]]
 
 
-def _scatter(
-    plot: Any, value: Callable[[float], float], dots: list[ScoreDot], mark: str, ink: Any, by_time: bool, began: float,
-    edge: float | None = None,
-) -> None:  # fmt: skip
-    if not dots:
-        return
-    ys = [edge if edge is not None and (math.isnan(d.score) or d.score > edge) else d.score for d in dots]
-    plot.scatter([place_of(dot, by_time, began) for dot in dots], [value(y) for y in ys], marker=mark, color=ink)
-
-
 def _decimals(low: float, high: float) -> int:
     """Return the decimals of the labels of values between two; `ticks` gives more where these do not tell."""
     size = max(abs(low), abs(high))
     return 3 if size < 100 else 1 if size < 10_000 else 0
 
 
-def _decimate(
-    dots: list[ScoreDot], taken: set[tuple[int, int]], width: int, height: int, xs: tuple[float, float],
-    ys: tuple[float, float], by_time: bool, began: float,
-) -> list[ScoreDot]:  # fmt: skip
-    """Keep one dot for each cell: others would be drawn over each other."""
-    kept: list[ScoreDot] = []
-    across, down = max(1e-9, xs[1] - xs[0]), max(1e-9, ys[1] - ys[0])
-    for dot in dots:
-        cell = (
-            int((place_of(dot, by_time, began) - xs[0]) / across * (width - 1)),
-            int((dot.score - ys[0]) / down * (height - 1)),
-        )
-        if cell not in taken:
-            taken.add(cell)
-            kept.append(dot)
-    return kept
-
-
-def _band_rows(centre: float | None, sd: float, low: float, high: float, rows: int) -> set[int]:
+def _band_rows(centre: float, sd: float, low: float, high: float, rows: int) -> set[int]:
     """Return the rows of the plot that lie within the noise around the incumbent."""
-    if centre is None or rows < 2:
+    if rows < 2:
         return set()
     step = (high - low) / (rows - 1)
     return {y for y in range(rows) if abs(high - y * step - centre) <= max(BAND_SDS * sd, step / 2)}
