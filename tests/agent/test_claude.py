@@ -253,7 +253,7 @@ def test_an_interrupt_ends_a_turn_in_the_middle_of_an_answer(api: DirectApi, res
 
 
 def test_an_interrupt_ends_a_wait_between_retries(api: DirectApi, research: Start) -> None:
-    def script(asked: Asked) -> Answer:
+    def script(asked: Asked) -> Refuse:
         threading.Timer(0.1, api.stop.set).start()
         return Refuse(529, "overloaded_error", headers={"retry-after": "50"})
 
