@@ -117,6 +117,9 @@ def run_session(folder: SessionFolder, stop: threading.Event, wake: threading.Ev
             worker.close(reason)
             return reason
         except Exception as error:
+            if worker is not None and not folder.ledger.exists():
+                worker.abandon()
+                raise LedgerError(f"{folder.root} was removed while its session ran: the worker ends") from error
             if is_full(error):
                 log.error("%s", error)
                 pacemaker.note = full_disk_note(error)

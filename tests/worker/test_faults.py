@@ -1,6 +1,7 @@
 """A worker that fails starts again from the ledger. A fault that returns each time is raised."""
 
 import logging
+import shutil
 import sys
 import threading
 from pathlib import Path
@@ -14,6 +15,7 @@ from cockpit.core.state import State
 from cockpit.decide.decisions import decide
 from cockpit.decide.handle_intents import Prepared, handle_intent
 from cockpit.session.inbox import Inbox
+from cockpit.session.sqlite_file import LedgerError
 from cockpit.worker import loop
 from cockpit.worker.main import FAULTS_AT_MOST, WholeTraces, build, run_session
 from tests.worker.sessions import local_session, state_of, wait_for
@@ -56,6 +58,20 @@ def test_a_fault_that_always_returns_is_raised(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(RuntimeError, match="an unforeseen fault"):
         run_session(folder, threading.Event(), threading.Event())
     assert 1_000 - faulty.left == FAULTS_AT_MOST + 1
+
+
+def test_a_session_whose_folder_is_removed_ends_with_that_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = local_session(tmp_path, clusters=1, mode="manual")
+
+    def removes(state: State, now: float) -> list[Event]:
+        shutil.rmtree(folder.root, ignore_errors=True)
+        return []
+
+    monkeypatch.setattr(loop, "decide", removes)
+    with pytest.raises(LedgerError, match=f"{folder.root} was removed while its session ran: the worker ends"):
+        run_session(folder, threading.Event(), threading.Event())
 
 
 def test_an_intent_that_cannot_be_handled_is_set_aside_and_the_next_is_taken(
