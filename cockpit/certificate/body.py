@@ -32,6 +32,7 @@ def body(state: State, ledger_events: int, ledger_link: str, key: str) -> Json:
         "session": state.session.name,
         "simulated": state.session.fleet.simulated,
         "corpus": state.corpus,
+        "data": state.data,
         "preset": state.preset,
         "time_budget_s": state.session.time_budget_s,
         "metric": {"name": metric.name, "direction": str(metric.direction)},

@@ -92,6 +92,11 @@ class Guesser:
         if self.guess.questions:
             self._refuse(self.guess.questions)
 
+    def evidence(self) -> dict[str, str]:
+        """Return the reason of each setting by its name in cockpit.toml."""
+        found = {setting: getattr(self.guess, setting).evidence for setting in FLAGS}
+        return {name: found[setting] for name, setting in zip(("files", *list(FLAGS)[1:]), FLAGS, strict=True)}
+
     def settings(self, python: str) -> ResearchSettings:
         """Return the settings with the guess. `python` is that of the repository's environment; empty for Cockpit's."""
         guess = self.guess

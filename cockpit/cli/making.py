@@ -5,9 +5,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
 import msgspec
 
+from cockpit.cli import accepting
+from cockpit.cli.accepting import Accepted
 from cockpit.cli.corpora import ready_corpus
 from cockpit.cli.errors import CommandError
 from cockpit.cli.locate import all_sessions, researched, sessions_folder, state_of
@@ -38,9 +41,10 @@ def new(
     if name is not None and (problem := name_problem(name)):
         raise CommandError(problem)
     folder = SessionFolder(sessions_folder() / (name or free_name()))
-    python = ""
+    create.check_place(folder, where)  # before a trial run or a set-up, which take minutes
+    python, accepted = "", None
     if configured.session.fleet == "local":
-        configured, python = _made_ready(where, configured, yes)
+        configured, python, accepted = _made_ready(where, configured, yes)
     spec = create.fleet_spec(configured, where, speed)
     _refuse_flags_without_effect(spec.kind, where, flags)
     create.check(folder, where, configured)  # before the corpus, which takes minutes
@@ -48,11 +52,22 @@ def new(
     plan = create.Plan(folder.name, where, configured, corpus=label, python=python, speed=speed)
     create.create(folder, plan, create.SIM_EPOCH if spec.simulated else time.time())
     worker_process.start(folder)
+    if accepted is not None:
+        accepting.write(where, accepted)
     return folder
 
 
-def _made_ready(where: Path, configured: Settings, yes: bool) -> tuple[Settings, str]:
-    """Return the settings with what was guessed, and the Python of the repository's own environment, made if needed."""
+class _Ready(NamedTuple):
+    settings: Settings
+    """With what was guessed."""
+    python: str
+    """That of the repository's own environment; empty for Cockpit's."""
+    accepted: Accepted | None = None
+    """The guess, where the person wants it in cockpit.toml."""
+
+
+def _made_ready(where: Path, configured: Settings, yes: bool) -> _Ready:
+    """Guess what is left open, make the repository's environment if needed, and try the code."""
     from cockpit.cli import guessing
     from cockpit.worker import create, interpreter
 
@@ -69,13 +84,15 @@ def _made_ready(where: Path, configured: Settings, yes: bool) -> tuple[Settings,
         print(sentence)
     needs_setup = bool(setup.command) and not setup.is_done and bool(own.python or command)
     if guesser is None and not needs_setup:
-        return configured, own.python
+        return _Ready(configured, own.python)
     from cockpit.cli import trying  # loads the fleet
 
     if needs_setup:
+        if not command:
+            trying.confirm_setup(setup, where, yes)
         trying.make_ready(setup, where)
     if guesser is None:
-        return configured, own.python
+        return _Ready(configured, own.python)
     tried = msgspec.structs.replace(configured, research=guesser.settings(own.python))
     spec = create.fleet_spec(tried, where)
     names = guesser.metrics_to_look_for()
@@ -83,7 +100,10 @@ def _made_ready(where: Path, configured: Settings, yes: bool) -> tuple[Settings,
     trying.tell_trial(found, tried.research, names)
     trying.check_trial(found, tried.research, guesser.asks)
     guesser.settle_metric(found.values)
-    return msgspec.structs.replace(configured, research=guesser.settings(own.python)), own.python
+    taken = guesser.settings(own.python)
+    accepted = accepting.accepted(where, taken, guesser.evidence())
+    wanted = accepting.offer(accepted, guesser.asks)
+    return _Ready(msgspec.structs.replace(configured, research=taken), own.python, accepted if wanted else None)
 
 
 def with_flags(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from cockpit.cli.confirm import confirm
 from cockpit.cli.errors import CommandError
 from cockpit.core.model import FleetSpec
 from cockpit.report.results import clean
@@ -17,6 +18,16 @@ from cockpit.variant.store import VariantStore
 from cockpit.worker import create
 from cockpit.worker.interpreter import Setup, run_setup
 from cockpit.worker.trial_run import TRIAL_S, Trial, TrialJob, try_run
+
+
+def confirm_setup(setup: Setup, repo: Path, yes: bool) -> None:
+    """Ask before an environment is made that the person has not asked for. Raises CommandError."""
+    packages = (repo / "uv.lock").read_text(encoding="utf-8", errors="replace").count("[[package]]")
+    confirm(
+        f"runs need the environment of uv.lock: `{shlex.join(setup.command)}` downloads and installs up to {packages}"
+        f" packages into {setup.environment}, once on this machine; a .venv in {repo} is used instead where it exists",
+        yes,
+    )
 
 
 def make_ready(setup: Setup, repo: Path) -> None:

@@ -295,6 +295,7 @@ class Ended(Event):
     corpus: str = ""
     """The corpus that the run printed, where the session has none yet."""
     preset: str = ""
+    data: dict[str, str] = {}  # the fingerprint of each path of its data, where the session has none yet
     rescore: Rescore | None = None
     """The score computed outside the run; None where the run's score is its own word."""
 

@@ -466,6 +466,7 @@ class Session(msgspec.Struct, frozen=True, omit_defaults=True):
     constants: dict[str, Value] = {}
     """The baseline's constants; `ranges` are those that a person set, or that the code states."""
     ranges: dict[str, KnobRange] = {}
+    data: dict[str, str] = {}  # the paths of the data that runs read, by name: their content is measured
     early_stopping: bool = True
     """Hopeless runs are ended, at the start of the session; a person may switch it later."""
     access: RunAccess = RunAccess()

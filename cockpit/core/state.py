@@ -122,6 +122,8 @@ class State(msgspec.Struct, omit_defaults=True):
     corpus: str = ""
     """The training text of the scores, with its fingerprint: the session's, or else the first valid run's."""
     preset: str = ""
+    data: dict[str, str] = {}
+    """The fingerprint of each path of the data that the scores rest on, by name: that of the first valid run."""
     worker_host: str = ""
     worker_user: str = ""
     worker_running: bool = False

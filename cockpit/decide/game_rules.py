@@ -4,6 +4,8 @@ The baseline shows by which rules a session is played. Where its runs train for 
 clock outside it is measured against that; where its runs see the same tokens each time, their number is.
 """
 
+from collections.abc import Mapping
+
 from cockpit.core.model import Attempt, Metrics, Outcome
 from cockpit.core.state import State
 
@@ -27,6 +29,21 @@ def broken_rule(state: State, attempt: Attempt, metrics: Metrics) -> str:
     if not baseline:
         return ""
     return _too_long(state.session.time_budget_s, baseline, metrics) or _too_many_tokens(baseline, metrics)
+
+
+def other_data(state: State, attempt: Attempt, before: Mapping[str, str], after: Mapping[str, str]) -> str:
+    """Return the sentence on a run whose data are not those of the session's scores; empty for the same data.
+
+    `before` and `after` are the fingerprints of its data. A run of the baseline may add to its data, such as a cache of
+    tokens: the scores rest on the data that the first one has left.
+    """
+    for name, wanted in state.data.items():
+        found = after.get(name, wanted)
+        if found == wanted and attempt.experiment != state.baseline:
+            found = before.get(name, wanted)
+        if found != wanted:
+            return f"its data are others than the baseline's: {name} is {found}, and was {wanted}"
+    return ""
 
 
 def _runs(state: State, hardware: str) -> list[Metrics]:

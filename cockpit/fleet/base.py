@@ -35,6 +35,8 @@ class Job(msgspec.Struct, frozen=True):
     """Other files whose hashes are taken before and after the run, by their path in `folder`."""
     protected: tuple[str, ...] = ()
     """Those among them that the run may not write."""
+    data: dict[str, str] = {}
+    """The paths of the data that it reads, by name, on the machine that it runs on."""
     subfolder: str = ""
     """The path in `source` of the folder that the command starts in; empty for its top."""
     rescore: Scoring = Scoring.NONE
@@ -74,6 +76,9 @@ class Evidence(msgspec.Struct, frozen=True):
     after: dict[str, str]
     changed: list[str]
     """Files that were written while it ran, those restored afterwards included."""
+    data_before: dict[str, str] = {}
+    """The fingerprint of each path of its data, by name, when the run started."""
+    data_after: dict[str, str] = {}
     cut_bytes: int = 0
     """Output left out of its log, past the log's cap."""
     cpu_s: float = 0.0

@@ -45,6 +45,12 @@ def data_folder() -> Path:
     return Path(os.environ.get("COCKPIT_DATA_DIR") or Path.home() / ".cache" / "autoresearch")
 
 
+def paths_of(label: str) -> dict[str, str]:
+    """Return the folder of the corpus of that label by its name."""
+    name = label.partition(" ")[0]
+    return {name: str((data_folder() / name).absolute())}
+
+
 def takes_corpus(repo: Path) -> bool:
     """Return whether cockpit can ask this repository's prepare.py for a corpus; other repositories prepare their
     own."""

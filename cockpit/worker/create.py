@@ -34,6 +34,7 @@ from cockpit.variant.constants import find_constants
 from cockpit.variant.store import Variant, VariantStore
 from cockpit.worker.create_checks import check_metric, check_score_command, check_start, is_val_bpb
 from cockpit.worker.create_error import CreateError
+from cockpit.worker.data_paths import data_paths
 from cockpit.worker.intake import baseline_wave
 from cockpit.worker.knob_ranges import knob_ranges, knobs_note, preset_ranges
 from cockpit.worker.links import InputError, find_links
@@ -112,8 +113,8 @@ def sim_fleet(count: int, seed: int, speed: float) -> FleetSpec:
     return sim_spec(count - better, better, speed, seed)
 
 
-def check(folder: SessionFolder, repo: Path, settings: Settings) -> None:
-    """Raise the CreateError or VariantError that `create` would. Nothing is written."""
+def check_place(folder: SessionFolder, repo: Path) -> None:
+    """Raise the CreateError of a name that is taken or cannot be used."""
     if problem := name_problem(folder.name):
         raise CreateError(problem)
     if folder.ledger.exists() and not _is_leftover(folder):
@@ -121,6 +122,11 @@ def check(folder: SessionFolder, repo: Path, settings: Settings) -> None:
     holds_its_repo = repo.resolve().is_relative_to(folder.root.resolve())
     if not folder.ledger.exists() and not holds_its_repo and folder.root.exists() and any(folder.root.iterdir()):
         raise CreateError(f"{folder.root} exists and is not a session: move it away, or name another session")
+
+
+def check(folder: SessionFolder, repo: Path, settings: Settings) -> None:
+    """Raise the CreateError or VariantError that `create` would. Nothing is written."""
+    check_place(folder, repo)
     _mode(settings.session.mode)
     _check_proposer(settings.session.proposer)
     check_seats(settings)
@@ -280,6 +286,7 @@ def _session(
         id=f"s{secrets.token_hex(3)}" if spec.kind == "sky" else "",
         access=access_of(plan.settings, plan.repo, links, spec.kind == "sky"),
         rescore=_rescore(plan, spec),
+        data=data_paths(spec, plan.repo, research, links),
     )
 
 

@@ -138,6 +138,7 @@ class Reactor:
             script=state.session.script,
             hashed=(*experiment.file_hashes, *protected),
             protected=tuple(protected),
+            data=state.session.data | (corpus.paths_of(self._parts.corpus) if self._parts.corpus else {}),
             subfolder=self._parts.store.subfolder,
             rescore=scoring_of(state, attempt),
             score_command=state.session.metric.score_command,

@@ -15,6 +15,7 @@ from cockpit.core.events import (
     ClusterWaiting,
     Ended,
     Event,
+    Held,
     LaunchStep,
     Progressed,
     Started,
@@ -27,7 +28,7 @@ from cockpit.core.model import Attempt, AttemptStatus, Outcome
 from cockpit.core.rescore import Rescore
 from cockpit.core.state import State
 from cockpit.core.task_events import TaskOffered, TaskTaken
-from cockpit.decide.game_rules import broken_rule
+from cockpit.decide.game_rules import broken_rule, other_data
 from cockpit.decide.rescoring import base_of, baseline_of
 from cockpit.fleet.base import (
     ClusterEnded,
@@ -220,8 +221,14 @@ class Reports:
                 corpus="" if state.corpus else log.corpus,
                 preset="" if state.preset else log.preset,
                 rescore=_rescore(state, attempt, report, verdict),
+                data={} if state.data or report.evidence is None else report.evidence.data_after,
             )
         )
+        other = _other_data(state, attempt, report) if report.reason == "exited" else ""
+        if other and not state.held:
+            what_to_do = f"{other}: put those back and resume, or make another session"
+            events.append(Held(at=report.at, author="cockpit", reason=what_to_do))
+            events.append(Trouble(at=report.at, text=what_to_do, about=attempt.id))
         return events
 
     def _reader(self, name: str) -> LogReader:
@@ -254,6 +261,8 @@ def _verdict(state: State, attempt: Attempt, report: JobEnded, log: RunLog) -> R
             verdict = log.verdict(
                 report.exit_code, *hashes, state.corpus, state.preset, evidence, budget_s, script, others
             )
+            if other := _other_data(state, attempt, report):
+                return RunVerdict(Outcome.MISMATCH, None, f"{other}: its result does not count")
             return _by_the_rules(state, attempt, report, verdict)
         case "limit":
             return RunVerdict(Outcome.CRASH, None, report.message)
@@ -290,6 +299,11 @@ def _by_the_rules(state: State, attempt: Attempt, report: JobEnded, verdict: Run
     metrics = msgspec.structs.replace(verdict.metrics, run_s=measured_s)
     broken = broken_rule(state, attempt, metrics)
     return RunVerdict(Outcome.MISMATCH, None, broken) if broken else RunVerdict(verdict.outcome, metrics, "")
+
+
+def _other_data(state: State, attempt: Attempt, report: JobEnded) -> str:
+    evidence = report.evidence
+    return other_data(state, attempt, evidence.data_before, evidence.data_after) if evidence is not None else ""
 
 
 def _rescore(state: State, attempt: Attempt, report: JobEnded, verdict: RunVerdict) -> Rescore | None:

@@ -1,11 +1,14 @@
 """`cockpit new` on repositories that the defaults do not fit: the guess, the trial run, the questions."""
 
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cockpit.session.paths import SessionFolder
+from cockpit.session.settings import read_settings
 from tests.cli.shell import cockpit, refusal, terminal
 from tests.worker.sessions import git, session_of
 
@@ -50,6 +53,9 @@ def test_yes_takes_the_guess_once_a_trial_run_has_shown_the_metric(place: Path) 
     session = session_of(SessionFolder(place / "sessions" / "night"))
     assert (session.script, session.metric.name, session.metric.is_higher_better) == ("main.py", "val_acc", True)
     assert session.access.confine
+    assert 'write under [research] in cockpit.toml: files = ["main.py"]; ' in done.stdout
+    assert '; metric = "val_acc"; direction = "max"; confine = true\n' in done.stdout
+    assert not (repo / "cockpit.toml").exists()
     assert list((place / "sessions").glob(".trial*")) == []
     assert "trial" not in git(repo, "for-each-ref")
 
@@ -80,8 +86,68 @@ def test_on_a_terminal_the_person_is_asked(place: Path) -> None:
         shown.keys("\r")
         shown.until("metric, 1 to 2 or another [1]:")
         shown.keys("2\r")
+        shown.until("so that later sessions need no guess? [Y/n]")
+        shown.keys("n\r")
         shown.until("session night runs in the background")
     assert session_of(SessionFolder(place / "sessions" / "night")).metric.name == "test_acc"
+    assert not (repo / "cockpit.toml").exists()
+
+
+def test_an_accepted_guess_is_written_with_its_reasons_and_not_guessed_again(place: Path) -> None:
+    repo = made(place)
+    (repo / "cockpit.toml").write_text("[session]\nclusters = 1  # this laptop\n")
+    with terminal(place, *NEW, columns=120, rows=40, cwd=repo) as shown:
+        shown.until("Try it, then make the session? [Y/n]")
+        shown.keys("\r")
+        shown.until('metric = "val_acc" # main.py line 4 prints it')
+        shown.until("so that later sessions need no guess? [Y/n]")
+        assert "files" not in (repo / "cockpit.toml").read_text()
+        shown.keys("\r")
+        shown.until("session night runs in the background")
+    written = (repo / "cockpit.toml").read_text()
+    assert written.startswith("[session]\nclusters = 1  # this laptop\n")
+    research = read_settings(repo).research
+    assert (research.files, research.metric, research.direction) == (("main.py",), "val_acc", "max")
+    again = cockpit(place, "new", "later", "--mode", "manual", cwd=repo)
+    assert again.returncode == 0, again.stderr
+    assert "trial" not in again.stdout
+    later = session_of(SessionFolder(place / "sessions" / "later"))
+    first = session_of(SessionFolder(place / "sessions" / "night"))
+    assert (later.script, later.metric, later.run_command) == (first.script, first.metric, first.run_command)
+    assert later.access.confine == first.access.confine
+    cockpit(place, "stop", "later", "--cancel", "--yes")
+
+
+def test_a_name_that_is_taken_is_refused_before_anything_long(place: Path) -> None:
+    repo = made(place)
+    assert cockpit(place, *NEW, "--yes", cwd=repo).returncode == 0
+    again = cockpit(place, *NEW, "--yes", cwd=repo)
+    assert refusal(again) == "there is a session night already: open it with `cockpit open night`"
+    assert again.stdout == ""
+
+
+def test_an_environment_that_nobody_asked_for_is_asked_about(place: Path) -> None:
+    repo = made(place)
+    (repo / "uv.lock").write_text('[[package]]\nname = "torch"\n\n[[package]]\nname = "numpy"\n')
+    git(repo, "add", ".")
+    git(repo, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "lock")
+    tools = place / "tools"
+    tools.mkdir()
+    (tools / "uv").write_text(
+        '#!/bin/sh\nmkdir -p "$UV_PROJECT_ENVIRONMENT/bin"\n'
+        f'ln -s {sys.executable} "$UV_PROJECT_ENVIRONMENT/bin/python"\n'
+    )
+    (tools / "uv").chmod(0o755)
+    path = f"{tools}:{os.environ['PATH']}"
+    flags = ("--files", "main.py", "--metric", "val_acc")
+    said = refusal(cockpit(place, *NEW, *flags, cwd=repo, PATH=path))
+    assert said.startswith(
+        "runs need the environment of uv.lock: `uv sync --frozen` downloads and installs up to 2 packages"
+    )
+    assert said.endswith("add --yes to confirm")
+    assert not (place / "sessions" / ".setup").exists()
+    done = cockpit(place, *NEW, *flags, "--yes", cwd=repo, PATH=path)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_refusal_on_a_terminal_makes_nothing(place: Path) -> None:

@@ -194,6 +194,7 @@ class LocalFleet:
             "source": str(start),
             "script": job.script,
             "hashed": list(job.hashed),
+            "data": job.data,
             "writable": str(source),
             "log_path": str(job.log_path.absolute()),
             "environment": environment,

@@ -24,6 +24,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
+from cockpit.fleet.node.data import fingerprints
 from cockpit.fleet.node.usage import Limits, descendants
 
 if TYPE_CHECKING:
@@ -135,6 +136,7 @@ def carry_out(folder: str, tell_start: "Callable[[dict[str, object]], None]") ->
     with open(os.path.join(folder, "job.json"), encoding="utf-8") as file:
         job = json.load(file)
     before = evidence(job["source"], [job["script"], *job.get("hashed", ())])
+    data_before = fingerprints(job.get("data", {}))
     if job.get("scorer"):
         keep_code(job["source"], folder)
     if job.get("score_command"):
@@ -163,6 +165,8 @@ def carry_out(folder: str, tell_start: "Callable[[dict[str, object]], None]") ->
         "before": {name: digest for name, (digest, _) in before.items()},
         "after": {name: digest for name, (digest, _) in after.items()},
         "changed": sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name)),
+        "data_before": data_before,
+        "data_after": fingerprints(job.get("data", {})),
         "cut_bytes": log.cut_bytes,
         "cpu_s": max(usage.ru_utime + usage.ru_stime, sampled_s),
         "peak_rss_mb": usage.ru_maxrss / 1024,

@@ -79,6 +79,7 @@ def job(wanted: dict[str, Any], folder: Path, own: Path) -> dict[str, object]:
         "source": str(source),
         "script": wanted["script"],
         "hashed": wanted["hashed"],
+        "data": wanted["data"],
         "writable": str(source),
         "log_path": "",
         "environment": environment,

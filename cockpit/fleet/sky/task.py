@@ -81,6 +81,7 @@ def write_order(job: Job, name: str, run: str, mounts: Iterable[str], access: Ru
         "script": job.script,
         "hashed": list(job.hashed),
         "protected": list(job.protected),
+        "data": job.data,
         "run": run,
         "time_limit_s": job.time_limit_s,
         "key": key_of(job, name) or secrets.token_hex(32),

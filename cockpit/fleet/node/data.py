@@ -1,0 +1,86 @@
+"""The fingerprint of the data that a run reads, measured outside the run: before it starts, and after it has ended.
+
+It covers the names and sizes of the files, and their content: whole where that is little, else parts of it. Times are
+left out, so that a copy is the same data. Hidden files are left out: tools keep locks and caches there.
+
+Little but the standard library is imported: it runs on nodes that have no cockpit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+
+FILES_AT_MOST = 10_000
+"""Files of one path that are looked at, in the order of their names."""
+READ_FILES, READ_BYTES = 64, 16 << 20
+"""Files of one path whose content is read, evenly chosen, and the bytes read of all together."""
+BLOCK_BYTES = 1 << 14
+NOT_DATA = (".lock", ".tmp", ".part", ".pyc")
+MISSING = "missing"
+
+
+def fingerprints(paths: Mapping[str, str]) -> dict[str, str]:
+    """Return the fingerprint of each path, by the name that it has in the session."""
+    return {name: fingerprint(os.path.expanduser(path)) for name, path in paths.items()}
+
+
+def fingerprint(path: str) -> str:
+    """Return the number of files, their bytes and a digest, as text."""
+    found = []
+    for name, file in _files(path):
+        try:
+            found.append((name, file, os.stat(file).st_size))
+        except OSError:
+            found.append((name, "", 0))  # a link that leads nowhere
+        if len(found) == FILES_AT_MOST:
+            break
+    if not found:
+        return MISSING if not os.path.exists(path) else "empty"
+    digest = hashlib.sha256()
+    for name, _, size in found:
+        digest.update(f"{name}\0{size}\0".encode("utf-8", "surrogateescape"))
+    every = -(-len(found) // READ_FILES)
+    read = found[::every]
+    for _, file, size in read:
+        _add_content(digest, file, size, READ_BYTES // len(read))
+    total = sum(size for _, _, size in found)
+    first = "the first " if len(found) == FILES_AT_MOST else ""
+    files = "1 file" if len(found) == 1 else f"{first}{len(found)} files"
+    return f"{files}, {total} bytes, {digest.hexdigest()[:16]}"
+
+
+def _files(path: str) -> Iterator[tuple[str, str]]:
+    """Yield (name inside the path, path) of each file, in order; folders behind links once."""
+    if not os.path.isdir(path):
+        if os.path.lexists(path):
+            yield "", path
+        return
+    seen = set()
+    for where, folders, names in os.walk(path, followlinks=True):
+        status = os.stat(where)
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__pycache__")
+        for name in sorted(names):
+            if not name.startswith(".") and not name.endswith(NOT_DATA):
+                file = os.path.join(where, name)
+                yield os.path.relpath(file, path), file
+
+
+def _add_content(digest: hashlib._Hash, file: str, size: int, most_bytes: int) -> None:
+    """Add a file to a digest: all of it, or blocks at even distances, its first and its last one included."""
+    try:
+        with open(file, "rb") as opened:
+            if size <= most_bytes:
+                digest.update(opened.read(most_bytes))
+                return
+            blocks = max(2, most_bytes // BLOCK_BYTES)
+            for number in range(blocks):
+                opened.seek((size - BLOCK_BYTES) * number // (blocks - 1))
+                digest.update(opened.read(BLOCK_BYTES))
+    except OSError:
+        digest.update(b"unreadable")
