@@ -16,6 +16,7 @@ from cockpit.session.research_settings import ResearchSettings, files_of, script
 from cockpit.session.settings import Settings
 from cockpit.variant.store import VariantStore
 from cockpit.worker import create
+from cockpit.worker.import_roots import import_roots
 from cockpit.worker.interpreter import Setup, run_setup
 from cockpit.worker.trial_run import TRIAL_S, Trial, TrialJob, try_run
 
@@ -44,8 +45,10 @@ def trial(repo: Path, configured: Settings, spec: FleetSpec, python: str, names:
     """Run the code for a short time, and show the progress."""
     research = configured.research
     words = create.command_words("command", research.command) or create.own_command(python, script_of(research))
+    access = create.access_of(configured, repo, {}, on_clusters=False)
+    access = msgspec.structs.replace(access, import_roots=import_roots(repo, words, python))
     job = TrialJob(
-        repo, words, script_of(research), spec.clusters[0], create.access_of(configured, repo, {}, on_clusters=False),
+        repo, words, script_of(research), spec.clusters[0], access,
         {"SEED": str(configured.session.seed)}, research.links,
     )  # fmt: skip
     metrics = [metric_of(msgspec.structs.replace(research, metric=name, constraints=())) for name in names]

@@ -428,9 +428,9 @@ class RunAccess(msgspec.Struct, frozen=True, omit_defaults=True):
     """Names and patterns of variables that a run inherits beside the usual ones."""
     links: dict[str, str] = {}
     """Paths in a run's folder that lead outside it, such as a data folder, to their targets."""
-    artifacts: tuple[str, ...] = ()
-    """Patterns of the files of a kept experiment that survive its run."""
+    artifacts: tuple[str, ...] = ()  # patterns of the files of a kept experiment that survive its run
     artifacts_mb: float = 0.0
+    import_roots: tuple[str, ...] = ()  # folders of the repository's tree that Python imports from first
 
 
 class Session(msgspec.Struct, frozen=True, omit_defaults=True):

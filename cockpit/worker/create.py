@@ -35,6 +35,7 @@ from cockpit.variant.store import Variant, VariantStore
 from cockpit.worker.create_checks import check_metric, check_score_command, check_start, is_val_bpb
 from cockpit.worker.create_error import CreateError
 from cockpit.worker.data_paths import data_paths
+from cockpit.worker.import_roots import import_roots
 from cockpit.worker.intake import baseline_wave
 from cockpit.worker.knob_ranges import knob_ranges, knobs_note, preset_ranges
 from cockpit.worker.links import InputError, find_links
@@ -260,6 +261,11 @@ def _session(
     preset = _preset(spec) if takes_corpus(plan.repo) else ""
     ranges = knob_ranges(texts, constants, research.knobs)
     budget_s = research.time_budget_s or _budget_s(spec, plan.repo)
+    command = command_words("command", research.command) or own_command(_python(plan, spec), script)
+    access = access_of(plan.settings, plan.repo, links, spec.kind == "sky")
+    if spec.kind == "local":
+        roots = import_roots(plan.repo, command, _python(plan, spec))
+        access = msgspec.structs.replace(access, import_roots=roots)
     return Session(
         name=plan.name,
         repo=str(plan.repo),
@@ -279,12 +285,12 @@ def _session(
         script=script,
         files=() if files == (script,) else files,
         protected=research.protected,
-        run_command=command_words("command", research.command) or own_command(_python(plan, spec), script),
+        run_command=command,
         constants=constants,
         ranges=preset_ranges(plan.repo, preset, constants) | ranges,
         early_stopping=new.early_stopping,
         id=f"s{secrets.token_hex(3)}" if spec.kind == "sky" else "",
-        access=access_of(plan.settings, plan.repo, links, spec.kind == "sky"),
+        access=access,
         rescore=_rescore(plan, spec),
         data=data_paths(spec, plan.repo, research, links),
     )

@@ -221,6 +221,8 @@ class LocalFleet:
         room = _folder(job).absolute() / "scored"
         start = room / job.subfolder
         own = dict(environment)
+        if self._access.import_roots:
+            own["PYTHONPATH"] = self._import_path(room, passed_on(self._access.environment).get("PYTHONPATH", ""))
         if self._wall is Wall.LANDLOCK:
             own["TMPDIR"] = str(room)
         readable = *environment_paths(words), *self._data(job), *data_folders(environment)
@@ -315,7 +317,13 @@ class LocalFleet:
         threads = max(1, cores() // len(self._specs))
         environment = {"OMP_NUM_THREADS": str(threads)} | passed_on(self._access.environment)
         environment |= {"PYTHONUNBUFFERED": "1"} | dict(visible_to_run(self._specs[job.cluster]))
+        if self._access.import_roots:
+            environment["PYTHONPATH"] = self._import_path(job.source.absolute(), environment.get("PYTHONPATH", ""))
         return environment | job.environment | {JOB_VARIABLE: _mark(job)}
+
+    def _import_path(self, tree: Path, inherited: str) -> str:
+        """Return the PYTHONPATH of a run in `tree`: an editable install would lead it into the person's checkout."""
+        return os.pathsep.join([*(str(tree / root) for root in self._access.import_roots), *filter(None, [inherited])])
 
 
 def _hidden(source: Path, environment: dict[str, str]) -> tuple[Path, ...]:

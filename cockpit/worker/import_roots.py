@@ -1,0 +1,130 @@
+"""The folders of a repository that its environment imports from: `pip install -e .` leads there from everywhere.
+
+Without more a run would import the checkout's package, not its own. Its PYTHONPATH therefore begins with the same
+folders of its own tree. The environment's Python is asked if that has an effect.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from cockpit.fleet.node.environment import passed_on
+from cockpit.worker.create_error import CreateError
+
+ASK_S = 60.0
+PACKAGES = ("*/__init__.py", "*/*/__init__.py", "*/*/*/__init__.py")
+SOURCES = "src"
+_NOT_SEARCHED = frozenset({"node_modules", "site-packages", "sessions", "build", "dist"})
+_TELL = """
+import importlib.util, json, sys
+places = {}
+for name in sys.argv[1:]:
+    try:
+        spec = importlib.util.find_spec(name)
+    except Exception:
+        continue
+    if spec is not None:
+        places[name] = [*(spec.submodule_search_locations or ()), spec.origin or ""]
+print(json.dumps({"path": sys.path, "prefix": sys.prefix, "places": places}))
+"""
+
+
+def import_roots(repo: Path, command: Sequence[str], python: str) -> tuple[str, ...]:
+    """Return the folders that runs must import from first, by their paths in the repository's tree.
+
+    `python` is that of the repository's own environment, or empty. Raises CreateError where a run would import the
+    checkout's code all the same.
+    """
+    names = _packages(repo)
+    if not names:
+        return ()
+    top = next((folder for folder in (repo, *repo.parents) if (folder / ".git").exists()), repo)
+    static = [repo / SOURCES] if any(name.parent == repo / SOURCES for name in names) else []
+    asked = _python_of(repo, command, python)
+    if not asked:
+        return _below(top, static)
+    told = _ask(asked, {package.name for package in names}, ())
+    prefix = Path(str(told.get("prefix") or "/nowhere")).resolve()
+    entries = [Path(str(entry)) for entry in told.get("path", ()) if entry]
+    roots = [*static, *(entry for entry in entries if _is_in(entry, top) and not _is_in(entry, prefix))]
+    stray = {}
+    for package in names:
+        places = [Path(place) for place in told.get("places", {}).get(package.name, ()) if place]
+        if any(_is_in(place, package) for place in places):
+            roots.append(package.parent)
+            stray[package.name] = package
+    _check_effect(asked, stray)
+    return _below(top, roots)
+
+
+def _packages(repo: Path) -> list[Path]:
+    """Return the folders of the top packages in the checkout."""
+    found = []
+    for pattern in PACKAGES:
+        for file in sorted(repo.glob(pattern)):
+            inside = file.relative_to(repo).parts[:-1]
+            if not (_NOT_SEARCHED & {*inside} or any(part.startswith(".") for part in inside)):
+                found.append(file.parent)
+    return [folder for folder in found if not (folder.parent / "__init__.py").exists()]
+
+
+def _python_of(repo: Path, command: Sequence[str], python: str) -> str:
+    """Return the Python that starts a run; empty where no file tells it."""
+    own = repo / ".venv" / "bin" / "python"
+    if not command:
+        return python or sys.executable
+    if Path(command[0]).name.startswith("python"):
+        return shutil.which(command[0]) or ""
+    started = shutil.which(command[0])
+    beside = Path(started).with_name("python") if started else own
+    found = (own, Path(python) if python else own, beside)
+    return next((str(one) for one in found if one.exists()), "")
+
+
+def _ask(python: str, names: Iterable[str], first: Iterable[str]) -> "dict[str, dict[str, list[str]]]":
+    """Return what a Python tells of its imports, outside any repository; nothing where it cannot be asked."""
+    environment = passed_on()
+    inherited = environment.pop("PYTHONPATH", "")
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (*first, inherited)))
+    try:
+        with tempfile.TemporaryDirectory() as empty:
+            done = subprocess.run(
+                [python, "-c", _TELL, *sorted(names)], cwd=empty, env=environment, capture_output=True, text=True,
+                timeout=ASK_S, stdin=subprocess.DEVNULL, check=True,
+            )  # fmt: skip
+        told: dict[str, dict[str, list[str]]] = json.loads(done.stdout.splitlines()[-1])
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        return {}
+    return told
+
+
+def _check_effect(python: str, packages: "dict[str, Path]") -> None:
+    """Raise CreateError for a package that Python takes from the checkout whatever PYTHONPATH names first."""
+    if not packages:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for name in packages:
+            (Path(folder) / name).mkdir()
+            (Path(folder) / name / "__init__.py").touch()
+        told = _ask(python, packages, (folder,))
+        for name, package in packages.items():
+            places = told.get("places", {}).get(name, ())
+            if places and not any(_is_in(Path(place), Path(folder)) for place in places if place):
+                raise CreateError(
+                    f"{python} imports {name} from {package} wherever it is started, so every experiment would run the"
+                    f" checkout's code: install it there without -e, or remove it (`{python} -m pip uninstall {name}`)"
+                )
+
+
+def _is_in(path: Path, folder: Path) -> bool:
+    return path.resolve().is_relative_to(folder.resolve())
+
+
+def _below(top: Path, roots: Iterable[Path]) -> tuple[str, ...]:
+    relative = (root.resolve().relative_to(top.resolve()).as_posix() for root in roots)
+    return tuple(dict.fromkeys(relative))
