@@ -8,7 +8,7 @@ _REASONS: tuple[tuple[str, str], ...] = (
     (
         "it measures rather than trains",
         r"""(.*_)?(EVAL|EVALUATION|VAL|VALID|VALIDATION|TEST|LOG|LOGGING|PRINT|REPORT|SAVE|CHECKPOINT|CKPT|PROFILE
-        |WANDB|BENCHMARK|TRIALS|REPEATS)(_.*)?|(.*_)?(INTERVAL|EVERY|FREQ|FREQUENCY|VERBOSE)""",
+        |WANDB|BENCHMARK|TRIALS|REPEATS|REPS|RUNS)(_.*)?|(.*_)?(INTERVAL|EVERY|FREQ|FREQUENCY|VERBOSE)""",
     ),
     (
         "it sets the length of a run",

@@ -61,6 +61,22 @@ def search_space(constants: Mapping[str, Value], ranges: Mapping[str, KnobRange]
 
     `ranges` are those of the session, which come before the ones that names tell.
     """
+    found, unknown = _by_knowledge(constants, ranges)
+    if len(found) < ENOUGH_KNOWN:
+        found = {name: (found | unknown)[name] for name in constants if name in found or name in unknown}
+    return found
+
+
+def unclear(constants: Mapping[str, Value], ranges: Mapping[str, KnobRange] = NO_RANGES) -> list[str]:
+    """Return the constants that are searched though neither a name nor a person tells what they do."""
+    found, unknown = _by_knowledge(constants, ranges)
+    return list(unknown) if len(found) < ENOUGH_KNOWN else []
+
+
+def _by_knowledge(
+    constants: Mapping[str, Value], ranges: Mapping[str, KnobRange]
+) -> tuple[dict[str, Dimension], dict[str, Dimension]]:
+    """Return the dimensions of constants with a known name or a given range, and those of the others."""
     found: dict[str, Dimension] = {}
     unknown: dict[str, Dimension] = {}
     for name, value in constants.items():
@@ -78,9 +94,7 @@ def search_space(constants: Mapping[str, Value], ranges: Mapping[str, KnobRange]
             found[name] = dimension
         elif make is None and (guess := _guess(value)) is not None:
             unknown[name] = guess
-    if len(found) < ENOUGH_KNOWN:
-        found = {name: (found | unknown)[name] for name in constants if name in found or name in unknown}
-    return found
+    return found, unknown
 
 
 def _guess(value: Value) -> Dimension | None:

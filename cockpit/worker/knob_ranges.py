@@ -8,7 +8,7 @@ from cockpit.core.events import Event, Said, Trouble
 from cockpit.core.knobs import KnobRange
 from cockpit.core.model import Session, Value
 from cockpit.science.knob_names import exclusion
-from cockpit.science.search_space import ROW_TOKENS, search_space
+from cockpit.science.search_space import ROW_TOKENS, search_space, unclear
 from cockpit.session.research_settings import KnobSetting
 from cockpit.variant.constants import find_constants, no_such_constant
 from cockpit.variant.editable import Place, places
@@ -17,6 +17,7 @@ from cockpit.variant.knob_hints import comments, given_by_callers, stated_ranges
 
 MOST_NAMED = 3
 """Constants that a note names; of more, it counts them."""
+UNCLEAR_NAMED = 8
 
 
 class KnobSettingError(CockpitError):
@@ -93,7 +94,7 @@ def varied_sentence(constants: Mapping[str, Value], ranges: Mapping[str, KnobRan
         reason = (ranges[name].excluded if name in ranges else "") or exclusion(name)
         if reason and name not in space:
             left.setdefault(reason, []).append(name)
-    said = f"Search varies {len(space)} of {len(constants)} constants"
+    said = f"Search varies {len(space)} of {len(constants)} constants{_unclear_note(constants, ranges)}"
     if not left:
         return said
     fixed = sum(map(len, left.values()))
@@ -102,3 +103,15 @@ def varied_sentence(constants: Mapping[str, Value], ranges: Mapping[str, KnobRan
         return f"{said}. It does not vary {fixed}: {counted}. `cockpit knob` lists them"
     named = "; ".join(f"{', '.join(names)} because {reason}" for reason, names in left.items())
     return f"{said}. It does not vary {named}. `cockpit knob` lists them all and changes that"
+
+
+def _unclear_note(constants: Mapping[str, Value], ranges: Mapping[str, KnobRange]) -> str:
+    """Return the sentence on the varied constants that may measure rather than train: only a person can tell."""
+    names = unclear(constants, ranges)
+    if not names:
+        return ""
+    more = f" and {len(names) - UNCLEAR_NAMED} more" if len(names) > UNCLEAR_NAMED else ""
+    return (
+        f". Of these, no name tells if it trains or measures: {', '.join(names[:UNCLEAR_NAMED])}{more}. `cockpit knob"
+        f' NAME exclude` leaves one alone, as does `NAME = "exclude"` in [research.knobs]'
+    )

@@ -63,6 +63,18 @@ def test_the_note_names_what_search_leaves_alone_and_why() -> None:
     )
 
 
+def test_the_note_names_the_varied_knobs_that_may_measure_and_how_to_exclude_one() -> None:
+    constants: dict[str, Value] = {"BLOCK": 8, "SAMPLES": 100, "LR": 0.1, "EVAL_BATCHES": 4}
+    assert varied_sentence(constants, {}) == (
+        "Search varies 3 of 4 constants. Of these, no name tells if it trains or measures: BLOCK, SAMPLES. `cockpit"
+        ' knob NAME exclude` leaves one alone, as does `NAME = "exclude"` in [research.knobs]. It does not vary'
+        " EVAL_BATCHES because it measures rather than trains. `cockpit knob` lists them all and changes that"
+    )
+    said = varied_sentence(constants, {"BLOCK": KnobRange(low=4, high=16), "SAMPLES": KnobRange(excluded="said so")})
+    assert "no name tells" not in said
+    assert ", H and 2 more. `cockpit knob NAME exclude`" in varied_sentence(dict.fromkeys("ABCDEFGHIJ", 8), {})
+
+
 def test_a_persons_setting_comes_before_comment_and_name(tmp_path: Path) -> None:
     (tmp_path / "cockpit.toml").write_text(
         "[research.knobs]\nn_layer = {low = 4, high = 6}\nactivation = 'exclude'\ndropout = 'pin'\n"
