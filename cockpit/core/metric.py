@@ -211,7 +211,7 @@ def constraint_of(text: str) -> Constraint | TieBreak:
 
 _HIGHER_IS_BETTER = (
     r"(?i)(?<![a-z])(?:acc|accuracy|top_?[15]|f1|auc|auroc|ap|m?ap|iou|miou|dice|bleu|rouge\w*|meteor|psnr|ssim|r2|precision|recall"
-    r"|rewards?|returns?|sharpe|sortino|calmar|profit|pnl|win_?rate|wins?|elo|pass(?:ed|_rate|_at_\d+|@\d+)?|solved|score"
+    r"|rewards?|returns?|sharpe|sortino|calmar|profit|pnl|win_?rate|wins?|elo|corr(?:elation)?|spearman|pearson|kendall|pass(?:ed|_rate|_at_\d+|@\d+)?|solved|score"
     r"|throughput|tok(?:ens)?_?(?:/|per)_?s(?:ec)?|(?:gb|tb|m?fl?ops|tflops|gflops)(?:/|_?per_?)?s?|speed_?up|mfu|correct)(?![a-z])"
 )
 

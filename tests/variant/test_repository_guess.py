@@ -80,6 +80,45 @@ def test_two_likely_metrics_and_an_unknown_direction_are_questions() -> None:
     assert other.questions == ["direction"]
 
 
+def test_a_train_py_that_starts_another_script_is_not_the_file() -> None:
+    dispatcher = (
+        'import os\nos.execv("python", ["python", "train_cpu.py"])\nos.execv("python", ["python", "train_gpu.py"])\n'
+    )
+    found = guessed(train_py=dispatcher, train_cpu_py=SCRIPT, train_gpu_py=SCRIPT, prepare_py="print(1)\n")
+    assert [one.value for one in found.file.candidates] == ["train_cpu.py", "train_gpu.py"]
+    assert found.file.candidates[0].evidence == "train.py line 2 starts it"
+    alone = guessed(train_py=dispatcher, train_cpu_py=SCRIPT)
+    assert (alone.file.value, alone.metric.value, alone.questions) == ("train_cpu.py", "val_acc", [])
+
+
+def test_a_sentence_that_allows_an_edit_counts_beside_one_about_something_frozen() -> None:
+    text = "- `run.py` (frozen while data come in). Modify this for experiments.\n- `eval.py`: fixed. Do not modify.\n"
+    assert [one.value for one in edited_files(listed(program_md=text, run_py="", eval_py=""))] == ["run.py"]
+
+
+@pytest.mark.parametrize(
+    ("line", "direction"),
+    [
+        ('print("Mean: %.4f    Std: %.4f" % (accs.mean(), accs.std()))', Direction.MAX),
+        ('print(f"Mean: {np.mean(losses):.4f}")', Direction.MIN),
+        ('print("Average:", sum(errors) / 3)', Direction.MIN),
+        ('print("Final: {:.3f}".format(test_acc))', Direction.MAX),
+    ],
+)
+def test_a_mean_is_the_score_that_it_is_taken_of(line: str, direction: Direction) -> None:
+    found = guessed(README_md="    $ python main.py\n", main_py=f"LR = 0.1\n{line}\n")
+    assert (found.direction.value, found.questions) == (direction, [])
+
+
+def test_the_name_that_the_documents_keep_by_beats_a_gate() -> None:
+    found = guessed(
+        README_md="It races hypotheses on the out-of-sample Calmar and keeps the better one.\nGate: val_auc > 0.52\n"
+        "\n    $ python main.py\n",
+        main_py='print(f"Calmar {c:.2f}")\nprint(f"val_auc={a:.2f}")\n',
+    )
+    assert (found.metric.value, found.direction.value) == ("Calmar", Direction.MAX)
+
+
 def test_a_document_beats_the_name_for_the_direction() -> None:
     readme = "Scored by `score`, where lower is better.\n"
     assert guessed(README_md=readme, train_py='print(f"score: {s}")\n').direction[:2] == ("min", "README.md line 1")

@@ -3,15 +3,17 @@
 import ast
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 NAMES_AT_MOST = 200
+EXPRESSION_CHARACTERS = 60
 _BEFORE = re.compile(r"([A-Za-z][\w.@/-]*(?: [A-Za-z][\w.@/-]*)?)[\"']?\s*[:=]?\s*$", re.ASCII)
 """The name at the end of a text that a number follows."""
 _IN_TEMPLATE = re.compile(
     r"([A-Za-z][\w.@/-]*(?: [A-Za-z][\w.@/-]*)?)\s*[:=]\s*(?:%[\d.+-]*[fgeds]|\{[^{}]{0,30}\}|[-+]?\.?\d)", re.ASCII
 )
+_SLOT = re.compile(r"%[\d.+-]*[fgedsr]|\{[^{}]{0,30}\}")
 _COLOR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _STEP = re.compile(r"(?<![a-z])(?:step|iter|epoch)", re.IGNORECASE)
 _SHOWS = re.compile(r"print\w*|info|warning|log|write|debug|echo|secho")
@@ -23,6 +25,8 @@ class Printed(NamedTuple):
     line: int
     in_step: bool
     """It is in a line about a step or an epoch, not in a summary."""
+    value: str = ""
+    """The expression of its number; empty where it is not told."""
 
 
 def printed_names(source: str) -> list[Printed]:
@@ -35,6 +39,20 @@ def printed_names(source: str) -> list[Printed]:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
     return found[:NAMES_AT_MOST]
+
+
+def named_scripts(source: str) -> list[tuple[int, str]]:
+    """Return (line, text) of each text in the code that names a Python file."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            nodes = list(ast.walk(ast.parse(source)))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    texts = (node for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    return sorted(
+        (node.lineno, str(node.value)) for node in texts if re.fullmatch(r"[\w./-]{1,120}\.py", str(node.value))
+    )
 
 
 def imported_modules(source: str) -> set[str]:
@@ -69,10 +87,10 @@ def _in_argument(node: ast.expr, call: ast.Call) -> Iterator[Printed]:
     match node:
         case ast.JoinedStr(values=values):
             yield from _in_parts(values, node.lineno)
-        case ast.BinOp(left=ast.Constant(value=str(text)), op=ast.Mod()):
-            yield from _in_template(text, node.lineno)
-        case ast.Call(func=ast.Attribute(value=ast.Constant(value=str(text)), attr="format")):
-            yield from _in_template(text, node.lineno)
+        case ast.BinOp(left=ast.Constant(value=str(text)), op=ast.Mod(), right=right):
+            yield from _in_template(text, node.lineno, right.elts if isinstance(right, ast.Tuple) else [right])
+        case ast.Call(func=ast.Attribute(value=ast.Constant(value=str(text)), attr="format"), args=values):
+            yield from _in_template(text, node.lineno, values)
         case ast.Call(func=ast.Attribute(attr="dumps"), args=[ast.Dict(keys=keys), *_]):
             for key in keys:
                 if isinstance(key, ast.Constant) and isinstance(key.value, str):
@@ -80,7 +98,7 @@ def _in_argument(node: ast.expr, call: ast.Call) -> Iterator[Printed]:
         case ast.Constant(value=str(text)):
             at = call.args.index(node)
             if "%" not in text and at + 1 < len(call.args) and not isinstance(call.args[at + 1], ast.Constant):
-                yield from _named(text, "", node.lineno)
+                yield from _named(text, "", node.lineno, call.args[at + 1])
             yield from _in_template(text, node.lineno)
 
 
@@ -92,7 +110,7 @@ def _in_parts(values: list[ast.expr], line: int) -> Iterator[Printed]:
             whole += before
         elif isinstance(value, ast.FormattedValue):
             if _is_number(value):
-                yield from _named(before, whole, line)
+                yield from _named(before, whole, line, value.value)
             before = ""
 
 
@@ -104,14 +122,20 @@ def _is_number(value: ast.FormattedValue) -> bool:
     return len(texts) != len(value.format_spec.values) or bool(_FORMAT_SPEC.fullmatch("".join(map(str, texts))))
 
 
-def _named(before: str, whole: str, line: int) -> Iterator[Printed]:
+def _named(before: str, whole: str, line: int, value: ast.expr) -> Iterator[Printed]:
     text = re.split(r"[\r\n]", _COLOR.sub("", before[-120:]))[-1]
     if found := _BEFORE.search(text):
         prefix = (whole or before)[: -len(found[0]) or None]
-        yield Printed(found[1], line, bool(_STEP.search(prefix)))
+        yield Printed(found[1], line, bool(_STEP.search(prefix)), _expression(value))
 
 
-def _in_template(text: str, line: int) -> Iterator[Printed]:
+def _in_template(text: str, line: int, values: Sequence[ast.expr] = ()) -> Iterator[Printed]:
     text = _COLOR.sub("", text[:4_000])
     for found in _IN_TEMPLATE.finditer(text):
-        yield Printed(found[1], line, bool(_STEP.search(text[: found.start()])))
+        at = len(_SLOT.findall(text, 0, found.end())) - 1
+        value = _expression(values[at]) if 0 <= at < len(values) else ""
+        yield Printed(found[1], line, bool(_STEP.search(text[: found.start()])), value)
+
+
+def _expression(node: ast.expr) -> str:
+    return ast.unparse(node)[:EXPRESSION_CHARACTERS] if not isinstance(node, ast.Constant) else ""

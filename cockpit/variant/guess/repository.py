@@ -4,20 +4,22 @@ It reads paths and texts alone. Each guess names its evidence. Where two values 
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
+from types import MappingProxyType
 from typing import NamedTuple
 
 from cockpit.core.metric import NAME_CHARACTERS, Direction, MetricError, check_name, direction_of
 from cockpit.variant.guess.commands import Command, documented_commands, is_run
 from cockpit.variant.guess.listing import Candidate, Guessed, Listing, settled
-from cockpit.variant.guess.printed import Printed, imported_modules, printed_names
-from cockpit.variant.guess.statements import Statement, edited_files, metric_statements
+from cockpit.variant.guess.printed import Printed, imported_modules, named_scripts, printed_names
+from cockpit.variant.guess.statements import Statement, edited_files, metric_statements, told_words
 
 CANDIDATES_AT_MOST = 6
 _SCORE = re.compile(
     r"(?:^|[ _/.-])(?:loss|bpb|bpc|ppl|perplexity|acc|accuracy|error|rmse|mse|mae|nll|f1|auc|auroc|map|iou|bleu|rouge"
-    r"|psnr|ssim|r2|reward|return|sharpe|calmar|sortino|score|fitness|throughput|tflops|gflops|speedup|latency|regret|wer|cer"
+    r"|psnr|ssim|r2|corr|correlation|spearman|pearson|kendall|reward|return|sharpe|calmar|sortino|score|fitness"
+    r"|throughput|tflops|gflops|speedup|latency|regret|wer|cer"
     r"|fid|elo|win_rate|pass_rate|solved|correct|cost)(?:$|[ _/.-])"
     r"|(?:tflops|gflops|throughput)",
     re.IGNORECASE,
@@ -31,6 +33,8 @@ _LOWER = re.compile(
     r"|bits?|steps|size|memory|vram|mb)(?![a-z])",
     re.IGNORECASE,
 )
+_AGGREGATE = re.compile(r"(?:mean|avg|average|median|final|result|best|total)s?", re.IGNORECASE)
+"""Names that tell how a number was made, not what it is."""
 _SEPARATORS = re.compile(r"[\s_-]+")
 
 
@@ -75,7 +79,8 @@ def guess_repository(listing: Listing, known: Known = UNKNOWN) -> Guess:
         metric = guessed_metric(listing, _sources(listing, file.value, command.value, commands))
     if known.direction or known.reads_otherwise:
         return Guess(file, command, metric, Guessed(known.direction or direction_of(metric.value), GIVEN))
-    return Guess(file, command, metric, guessed_direction(listing, metric.value))
+    expression = _expression_of(listing, _sources(listing, file.value, command.value, commands), metric.value)
+    return Guess(file, command, metric, guessed_direction(listing, metric.value, expression))
 
 
 def guessed_file(listing: Listing, commands: Iterable[Command]) -> Guessed:
@@ -83,7 +88,8 @@ def guessed_file(listing: Listing, commands: Iterable[Command]) -> Guessed:
     if said := edited_files(listing):
         return settled(said)
     if "train.py" in listing.paths:
-        return Guessed("train.py", "its name")
+        started = _started(listing, "train.py") if not _scores(listing, "train.py") else []
+        return settled(started or [Candidate("train.py", "its name")])
     run = settled([Candidate(one.script, one.evidence) for one in commands])
     if run.value:
         return run._replace(candidates=run.candidates[:CANDIDATES_AT_MOST])
@@ -94,6 +100,21 @@ def guessed_file(listing: Listing, commands: Iterable[Command]) -> Guessed:
         if (scores := [one for one in printed_names(listing.texts[path]) if _SCORE.search(one.name)])
     ]
     return settled(printing[:CANDIDATES_AT_MOST])
+
+
+def _scores(listing: Listing, file: str) -> bool:
+    """Tell if a script prints a score."""
+    return any(_SCORE.search(one.name) for one in printed_names(listing.texts.get(file, "")))
+
+
+def _started(listing: Listing, file: str) -> list[Candidate]:
+    """Return the scripts that print a score and that a script names in its texts."""
+    found = []
+    for line, text in named_scripts(listing.texts.get(file, "")):
+        path = listing.resolve(text, file)
+        if path and path != file and _scores(listing, path):
+            found.append(Candidate(path, f"{file} line {line} starts it"))
+    return found
 
 
 def guessed_command(listing: Listing, commands: list[Command], file: str) -> Guessed:
@@ -108,7 +129,7 @@ def guessed_command(listing: Listing, commands: list[Command], file: str) -> Gue
     if fitting:
         found = settled([Candidate(one.text, one.evidence) for one in fitting])
         return found._replace(candidates=found.candidates[:CANDIDATES_AT_MOST])
-    if any(_SCORE.search(one.name) for one in printed_names(listing.texts.get(file, ""))):
+    if _scores(listing, file):
         return Guessed(f"python {file}", "no document shows another")
     importers = [
         Candidate(f"python {path}", f"it imports {file}")
@@ -137,6 +158,9 @@ def _sources(listing: Listing, file: str, command: str, commands: list[Command])
     return list(dict.fromkeys([*first, *(path for path in (*paths, *near) if path in listing.texts)]))
 
 
+_NOTHING_TOLD: Mapping[str, str] = MappingProxyType({})
+
+
 class _Named(NamedTuple):
     rank: int
     name: str
@@ -147,10 +171,11 @@ def guessed_metric(listing: Listing, sources: list[str]) -> Guessed:
     """Guess the metric among the names that the code prints: one that the documents call the metric, or that looks
     like a score on held-out data."""
     statements = metric_statements(listing)
+    told = _most_told(listing, sources)
     ranked: dict[str, _Named] = {}
     for path in sources:
         for printed in printed_names(listing.texts.get(path, "")):
-            one = _ranked(printed, path, statements)
+            one = _ranked(printed, path, statements, told)
             if one is not None and one.rank > ranked.get(_plain(one.name), _Named(0, "", "")).rank:
                 ranked[_plain(one.name)] = one
     best = sorted(ranked.values(), key=lambda one: -one.rank)
@@ -161,7 +186,18 @@ def guessed_metric(listing: Listing, sources: list[str]) -> Guessed:
     return found._replace(candidates=found.candidates[:CANDIDATES_AT_MOST])
 
 
-def _ranked(printed: Printed, path: str, statements: list[Statement]) -> _Named | None:
+def _most_told(listing: Listing, sources: list[str]) -> dict[str, str]:
+    """Return the printed names that most lines about keeping the better result hold, each with the first line."""
+    lines = told_words(listing)
+    names = {_plain(one.name) for path in sources for one in printed_names(listing.texts.get(path, ""))}
+    told = {name: lines[name] for name in names if name in lines and _SCORE.search(name)}
+    most = max(map(len, told.values()), default=0)
+    return {name: places[0] for name, places in told.items() if len(places) == most}
+
+
+def _ranked(
+    printed: Printed, path: str, statements: list[Statement], told: Mapping[str, str] = _NOTHING_TOLD
+) -> _Named | None:
     name = printed.name
     try:
         check_name(name)
@@ -173,13 +209,33 @@ def _ranked(printed: Printed, path: str, statements: list[Statement]) -> _Named 
     if said is not None:
         rank += 8
         evidence = f"{said.evidence}; {evidence}"
+    if said is None and _plain(name) in told:
+        rank += 3
+        evidence = f"{told[_plain(name)]}; {evidence}"
     if _SCORE.search(name):
         rank += 4 if _HELD_OUT.search(name) else 2
+    elif _AGGREGATE.fullmatch(name) and _SCORE.search(_parts(printed.value)):
+        rank += 2
+        evidence = f"{evidence}, from {printed.value}"
     elif said is None:
         return None
     if _TRAINING.search(name):
         rank -= 2
     return _Named(rank + (0 if printed.in_step else 1), name, evidence) if rank > 0 else None
+
+
+def _parts(expression: str) -> str:
+    """Return the words of an expression, each in the singular: `accs.mean()` is `acc mean`."""
+    words = re.findall(r"[A-Za-z][A-Za-z0-9]*", expression)
+    return " ".join(re.sub(r"(?<=ss)es$|(?<!s)s$", "", word) for word in words)
+
+
+def _expression_of(listing: Listing, sources: list[str], metric: str) -> str:
+    """Return the expression behind a name such as `Mean`; empty for a name of its own."""
+    if not _AGGREGATE.fullmatch(metric):
+        return ""
+    printed = (one for path in sources for one in printed_names(listing.texts.get(path, "")))
+    return next((one.value for one in printed if one.name == metric and one.value), "")
 
 
 def other_names(listing: Listing, file: str, command: str) -> list[str]:
@@ -193,8 +249,11 @@ def other_names(listing: Listing, file: str, command: str) -> list[str]:
     return list(dict.fromkeys(found))[:CANDIDATES_AT_MOST]
 
 
-def guessed_direction(listing: Listing, metric: str) -> Guessed:
-    """Guess the direction: as a document says beside the metric's name, or by the name; a question for other names."""
+def guessed_direction(listing: Listing, metric: str, expression: str = "") -> Guessed:
+    """Guess the direction: as a document says beside the metric's name, or by the name; a question for other names.
+
+    The mean of `accs` has the direction of an accuracy: `expression` is printed where the name tells nothing.
+    """
     if not metric:
         return Guessed()
     said = [
@@ -204,10 +263,11 @@ def guessed_direction(listing: Listing, metric: str) -> Guessed:
     ]
     if said:
         return settled(said)
-    if direction_of(metric) is Direction.MAX:
-        return Guessed(Direction.MAX, "its name")
-    if _LOWER.search(_plain(metric).replace("_", " ")):
-        return Guessed(Direction.MIN, "its name")
+    for text, reason in ((metric, "its name"), (_parts(expression), expression)):
+        if direction_of(text) is Direction.MAX:
+            return Guessed(Direction.MAX, reason)
+        if _LOWER.search(_plain(text).replace("_", " ")):
+            return Guessed(Direction.MIN, reason)
     unknown = "its name does not tell"
     return Guessed(Direction.MIN, unknown, (Candidate(Direction.MIN, unknown), Candidate(Direction.MAX, unknown)))
 

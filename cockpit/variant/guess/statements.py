@@ -22,6 +22,9 @@ _HIGHER = re.compile(
     r"\bmaximi[sz]|higher (?:is|=) better|(?:larger|bigger|more) is better|\bhighest\b|\bbeat", re.IGNORECASE
 )
 _LOWER = re.compile(r"\bminimi[sz]|(?:lower|smaller|less) (?:is|=) better|\blowest\b|\(lower\)", re.IGNORECASE)
+_KEEPS = re.compile(r"\bkeeps?\b|\bbeats?\b|\bimproves?\b|if[- ]better|\bleaderboard\b", re.IGNORECASE)
+_WORD = re.compile(r"[A-Za-z]\w{1,40}")
+_GATE = re.compile(r"[A-Za-z]\w*\s*(?:[<>≈=]=?|≥|≤)\s*[-+]?[\d.]+")
 _NAMED = re.compile(r"`([^`]{2,60})`|\*\*([^*]{2,60})\*\*|[\"']\^?([\w -]{2,40}):?[\"']")
 _CANNOT = re.compile(r"\bCANNOT\b|\bMUST NOT\b|do not (?:modify|edit|touch)|off[- ]limits|read-only", re.IGNORECASE)
 _CAN = re.compile(r"\bcan\b(?! ?not)|editable|may edit", re.IGNORECASE)
@@ -51,7 +54,7 @@ def edited_files(listing: Listing) -> list[Candidate]:
             found = {path for word in _PATH.findall(line) if (path := listing.resolve(word, document))}
             if not found or not _EDITS.search(line):
                 continue
-            if is_forbidding or _FORBIDS.search(line):
+            if is_forbidding or (_FORBIDS.search(line) and not (len(found) == 1 and _invites(line))):
                 forbidden.update(found)
             elif len(found) == 1:
                 path = found.pop()
@@ -60,6 +63,23 @@ def edited_files(listing: Listing) -> list[Candidate]:
     kept = {path: said for path, said in allowed.items() if len(said) > forbidden[path]}
     only = [path for path in kept if path in alone] or list(kept)
     return [kept[path][0] for path in only]
+
+
+def _invites(line: str) -> bool:
+    """Tell if a sentence of the line allows to edit, and none forbids it: `Frozen. Edit it`."""
+    edits = [part for part in re.split(r"(?<=[.;)])\s+", line) if _EDITS.search(part)]
+    return bool(edits) and not any(_FORBIDS.search(part) for part in edits)
+
+
+def told_words(listing: Listing) -> dict[str, list[str]]:
+    """Return the words of lines about keeping the better result, each with those lines; `auc > 0.5` is a gate."""
+    found: dict[str, list[str]] = {}
+    for document in listing.documents():
+        for number, line in listing.lines(document):
+            if _KEEPS.search(line):
+                for word in {word.lower() for word in _WORD.findall(_GATE.sub(" ", line))}:
+                    found.setdefault(word, []).append(f"{document} line {number}")
+    return found
 
 
 def metric_statements(listing: Listing) -> list[Statement]:
