@@ -1,8 +1,8 @@
 """Reads the metric and the second metrics of a session from lines of output, in the usual shapes or by a pattern.
 
-The usual shapes: `val_bpb: 0.98`, `val_bpb=0.98`, `"val_bpb": 0.98`, `VAL BPB 9.8e-1`, behind a logging prefix or a
-progress bar, with a unit after it. The last one counts. A value that a step line mentions counts only if the run prints
-no other.
+The usual shapes: `val_bpb: 0.98`, `val_bpb=0.98`, `"val_bpb": 0.98`, `VAL BPB 9.8e-1`, `val_bpb -> 0.98`, behind a
+logging prefix or a progress bar, with a unit after it, a remark in brackets before it, or `tensor( )` around it. The
+last one counts. A value that a step line or a table mentions counts only if the run prints no other.
 """
 
 import math
@@ -31,6 +31,11 @@ _MENTION = re.compile(
 """Text before a value's name that makes it a mention: a step line, the best so far, a field inside a progress bar."""
 _UNIT = re.compile(r"(?!x)[a-z%/]{0,20}(?:[.:]?$|,)", re.IGNORECASE)
 """The rest of a word after its number."""
+_COLUMN = re.compile(r"[|\u2502\u2503]")
+"""The separator of a table."""
+_REMARK = r"(?:[ ]?\([^()\d]{0,40}\)|[ ]?\[[^\[\]\d]{0,40}\])?"
+_SEPARATOR = r"[\s\xa0]{0,40}(?:[:=\uff1a](?!=)>?|->|\u2192|[|\u2502\u2503])[\s\xa0]{0,40}[\"']?|\s{1,40}"
+_AROUND = r"(?:(?:\w{1,12}\.)?(?:tensor|array|float\d{0,3}|decimal)\(\s?\[?[\"']?)?"
 _SEPARATORS = re.compile(r"[\s_-]+")
 
 
@@ -63,7 +68,8 @@ class PrintedValues:
             name, word = self._names[_plain(found[1])], found[3][:VALUE_CHARACTERS]
             prefix = text[max(0, found.start() - PREFIX_CHARACTERS) : found.start()]
             if _NUMERIC.match(word):
-                rank = _Rank.MENTION if _MENTION.search(prefix) else _Rank.PLAIN
+                is_mention = _MENTION.search(prefix) or _COLUMN.search(found[2])
+                rank = _Rank.MENTION if is_mention else _Rank.PLAIN
             elif found[2].isspace():
                 continue
             else:
@@ -89,7 +95,7 @@ def _shapes(names: Iterable[str]) -> re.Pattern[str]:
     longest_first = sorted(names, key=len, reverse=True)
     spelt = (r"[\s_-]{1,3}".join(map(re.escape, _SEPARATORS.split(name))) for name in longest_first)
     return re.compile(
-        rf"(?<![\w.-])({'|'.join(spelt)})(?!\w)[\"']?(\s{{0,40}}[:=]\s{{0,40}}[\"']?|\s{{1,40}})([^\s;|)\]}}\"']{{1,200}})",
+        rf"(?<![\w.-])({'|'.join(spelt)})(?!\w)[\"'`*]{{0,2}}{_REMARK}({_SEPARATOR}){_AROUND}([^\s;|)\]}}\"']{{1,200}})",
         re.ASCII | re.IGNORECASE,
     )
 
