@@ -422,8 +422,7 @@ class RunAccess(msgspec.Struct, frozen=True, omit_defaults=True):
     confine: bool = False
     """Runs are confined where the machine can. Sessions made before confinement existed have none."""
     network: bool = False
-    readable: tuple[str, ...] = ()
-    """Folders and files that a run may read: data, checkpoints to start from."""
+    readable: tuple[str, ...] = ()  # folders and files that a run may read: data, checkpoints to start from
     environment: tuple[str, ...] = ()
     """Names and patterns of variables that a run inherits beside the usual ones."""
     links: dict[str, str] = {}
