@@ -23,11 +23,6 @@ from tests.fleet import recorded
 from tests.fleet.runner_lines import end_line, staged_key, start_line
 
 PENDING = "Launching (pending: Resources; partition: gpu)"
-UNHEALTHY = (
-    "Cluster is abnormal because gpu-01-s1-c0c4917b-head is not ready (Evicted (The node was low on resource:"
-    " ephemeral-storage.).\nLast known state: Unknown reason.\nContainer errors: Error)."
-)
-"""Recorded from SkyPilot 0.14.1 on the Kubernetes lab, with the cluster's name changed."""
 QUOTA = (
     "Failed to provision all possible launchable resources. Relax the task's resource requirements: 1x H100. "
     "QUOTA_EXCEEDED: Quota 'NVIDIA_H100_GPUS' exceeded. Limit: 8.0 in region us-central1."
@@ -128,7 +123,7 @@ class FakeCloud:
 
     def evict(self, name: str) -> None:
         """End a cluster's pod, which a refreshed status finds."""
-        self.clusters[name].real_status, self.clusters[name].reason = ClusterStatus.INIT, UNHEALTHY
+        self.clusters[name].real_status, self.clusters[name].reason = ClusterStatus.INIT, recorded.evicted(name)
 
     def hang(self, name: str) -> None:
         """Keep a cluster up for its cloud, with a node that gives no answer."""

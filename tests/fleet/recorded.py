@@ -17,8 +17,17 @@ ANSWERS: dict[str, Any] = json.loads((Path(__file__).parent / "data" / "sky_answ
 
 def status(kind: str, cluster: str, **own: Any) -> StatusResponse:
     """Return the record of a cluster that is of this kind, with fields of its own."""
-    record = _named(ANSWERS["status"][kind], cluster) | own
+    return status_of(_named(ANSWERS["status"][kind], cluster) | own)
+
+
+def status_of(record: dict[str, Any]) -> StatusResponse:
+    """Return a record as SkyPilot's client has it."""
     return StatusResponse(**{**record, "status": ClusterStatus(record["status"])})
+
+
+def evicted(cluster: str) -> str:
+    """Return the reason in the record of a cluster whose pod was evicted."""
+    return str(_named(ANSWERS["status"]["evicted"], cluster)["init_status_reason"])
 
 
 def job(**own: Any) -> ClusterJobRecord:

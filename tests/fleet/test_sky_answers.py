@@ -9,12 +9,14 @@ pytest.importorskip("sky", reason="SkyPilot is not installed")
 
 from cockpit.fleet.sky.client import understood
 from cockpit.fleet.sky.jobs import first_by_name, job_table, was_set_up
+from cockpit.fleet.sky.probe import went_down
 from cockpit.fleet.sky.rest import is_billed
 from tests.fleet import recorded
 from tests.fleet.fake_cloud import FakeCloud
 from tests.fleet.fake_night import client_of
 
 NAME = "gpu-01-s1"
+EVICTED = " ".join(recorded.evicted(NAME).split())
 UNHEALTHY = (
     f"Cluster is abnormal because {NAME}-0000abcd-head is not ready (Terminated unexpectedly. Last known state: Unknown"
     " reason.). Transitioned to INIT (details: cluster is unhealthy)."
@@ -32,6 +34,12 @@ UNHEALTHY = (
             UNHEALTHY,
             True,
         ),
+        (
+            "evicted",
+            "INIT",
+            EVICTED,
+            True,
+        ),
     ],
 )
 def test_a_record_is_that_of_its_session(tmp_path: Path, kind: str, status: str, reason: str, billed: bool) -> None:
@@ -41,6 +49,19 @@ def test_a_record_is_that_of_its_session(tmp_path: Path, kind: str, status: str,
     assert record.asked_at > 0
     assert is_billed(record, lambda one: True) is billed
     assert not is_billed(record, lambda one: False), "it is another session's"
+
+
+def test_a_fleet_of_which_one_was_evicted_is_read_in_one_answer(tmp_path: Path) -> None:
+    client = client_of(tmp_path, FakeCloud())
+    records = [client._record(recorded.status_of(answer)) for answer in recorded.ANSWERS["fleet"]]
+    assert {(record.session_id, record.status, "Evicted" in record.reason) for record in records} == {
+        ("s1", "INIT", True),
+        ("s2", "INIT", False),
+        ("s3", "INIT", False),
+    }
+    (evicted,) = [record for record in records if record.session_id == "s1"]
+    lost = went_down("gpu-01", evicted, evicted, was_spot=False)
+    assert lost.preempted and not lost.billed
 
 
 def test_a_job_table_has_the_set_up_and_the_runs() -> None:
@@ -62,6 +83,7 @@ def test_a_job_table_has_the_set_up_and_the_runs() -> None:
         ("queue while the pod goes", "other", 'pods "gpu-01-s1-0000abcd-head" not found'),
         ("queue while the node is away", "other", "connect to h100-01: no route to host"),
         ("queue that was cancelled", "cancelled", "is cancelled by another process"),
+        ("launch while the pod of its name goes", "refused", "Failed to provision all possible launchable resources."),
         ("exec while Kubernetes does not answer", "server", "check if the Kubernetes cluster"),
     ],
 )

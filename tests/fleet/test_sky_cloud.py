@@ -14,7 +14,7 @@ from cockpit.core.model import ClusterSpec
 from cockpit.fleet.base import ClusterReady, ClusterStep, ClusterTrouble, FleetTrouble, JobEnded, JobSubmitted
 from cockpit.fleet.sky import probe, setup
 from cockpit.fleet.sky.task_file import read_task
-from tests.fleet import fake_cloud
+from tests.fleet import fake_cloud, recorded
 from tests.fleet.fake_cloud import FakeCloud, FakeCluster
 from tests.fleet.fake_night import TASK, FakeNight, quick
 
@@ -173,7 +173,7 @@ def test_a_cluster_that_is_not_spot_and_is_gone_was_lost(tmp_path: Path, cloud: 
 def test_an_evicted_pod_is_preempted_with_the_reason(tmp_path: Path, cloud: FakeCloud) -> None:
     reason, said, refused = fate(tmp_path, cloud, cloud.evict)
     assert (reason, refused) == ("preempted", True)
-    assert said == f"gpu-01 was evicted: {' '.join(fake_cloud.UNHEALTHY.split())}"
+    assert said == f"gpu-01 was evicted: {' '.join(recorded.evicted('gpu-01-s1').split())}"
 
 
 def test_a_cluster_that_somebody_stopped_is_said_with_what_keeps_it_down(tmp_path: Path, cloud: FakeCloud) -> None:
