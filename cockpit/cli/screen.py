@@ -13,6 +13,7 @@ from cockpit.session import lock, settings
 from cockpit.session.paths import SessionFolder
 from cockpit.session.setting_types import SettingsError
 from cockpit.session.settings import ScreenSettings
+from cockpit.session.user import is_first
 
 FRAMES_OVER_SSH = "15"
 """The highest frame rate over SSH, however fast keys repeat and the mouse scrolls."""
@@ -45,10 +46,13 @@ def open_session(name: str | None, repo: str | None, mouse: bool) -> int:
 
 
 def run_screen(folder: SessionFolder, screen: ScreenSettings, mouse: bool) -> int:
-    """Show a session until the person leaves. Returns the exit status."""
+    """Show a session until the person leaves, with the tour once in a person's life. Returns the exit status."""
     from cockpit.tui.app import run
 
-    return run(folder.root, mouse=mouse and screen.mouse, theme=screen.theme, bell=screen.bell)
+    def wants_tour() -> bool:
+        return not os.environ.get("CI") and is_first("tour")
+
+    return run(folder.root, mouse=mouse and screen.mouse, theme=screen.theme, bell=screen.bell, wants_tour=wants_tour)
 
 
 def existing(name: str | None, repo: str | None) -> SessionFolder | None:

@@ -1,7 +1,8 @@
-"""The name of the person who runs this process."""
+"""The person who runs this process: a name, and what was shown to them already."""
 
 import getpass
 import os
+from pathlib import Path
 
 
 def user_name() -> str:
@@ -10,3 +11,23 @@ def user_name() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return f"uid{os.getuid()}"
+
+
+def state_folder() -> Path:
+    """Return the folder of what is remembered about the person: `$XDG_STATE_HOME/cockpit`, or `~/.local/state/cockpit`.
+
+    Raises RuntimeError for a person without a home.
+    """
+    given = os.environ.get("XDG_STATE_HOME", "")
+    return (Path(given) if Path(given).is_absolute() else Path.home() / ".local" / "state") / "cockpit"
+
+
+def is_first(what: str) -> bool:
+    """Remember that the person was shown `what`. Returns False where it is remembered already or cannot be."""
+    try:
+        folder = state_folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / what).touch(exist_ok=False)
+    except (OSError, RuntimeError):
+        return False
+    return True

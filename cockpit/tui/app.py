@@ -13,6 +13,7 @@ from textual.binding import BindingType
 from cockpit.core.state import State
 from cockpit.read.needs import NOTIFIED
 from cockpit.session.user import user_name
+from cockpit.tui.actions.effects import OpenTour
 from cockpit.tui.actions.navigation import NAVIGATION
 from cockpit.tui.actions.pages import PAGE_ACTIONS
 from cockpit.tui.actions.registry import Registry
@@ -22,6 +23,7 @@ from cockpit.tui.effect_runner import EffectRunner
 from cockpit.tui.feed import Feed, LedgerFeed, ReplayFeed
 from cockpit.tui.following import FollowedSession
 from cockpit.tui.plain import plain
+from cockpit.tui.screens.layout import too_small
 from cockpit.tui.screens.stack import top_page
 from cockpit.tui.terminal import notice
 from cockpit.tui.terminal.hangup import end_with_terminal
@@ -46,6 +48,7 @@ class CockpitApp(EffectRunner):
         bell: bool = False,
         user: str = "",
         on_ready: Callable[[], None] | None = None,
+        wants_tour: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         replaying = isinstance(feed, ReplayFeed)
@@ -58,6 +61,7 @@ class CockpitApp(EffectRunner):
         self.warm = False
         """The imports that the first paint does without are done."""
         self._on_ready = on_ready
+        self._wants_tour = wants_tour
         self._alarmed: set[str] = set()
         self._noticed: set[str] | None = None
         """The needs that wait for a person and were told outside the terminal; None before the first look."""
@@ -107,6 +111,8 @@ class CockpitApp(EffectRunner):
         self.set_interval(POLL_OVER_SSH_S if over_ssh else POLL_S, self.tick)
         self.show_state()
         self.main.query_one("#clusters", Pane).paint()
+        if self.state is not None and not self.session.watch and not too_small(*self.size) and self._wants_tour():
+            self.carry_out((OpenTour(),))
         self.accept_keys()
 
     @property
@@ -163,8 +169,10 @@ def run(
     theme: str = "dark",
     bell: bool = False,
     on_ready: Callable[[], None] | None = None,
+    wants_tour: Callable[[], bool] = lambda: False,
 ) -> int:
-    """Show a session until the person leaves. `on_ready` is called once the first frame stands.
+    """Show a session until the person leaves. `on_ready` is called once the first frame stands, `wants_tour` once the
+    session is shown.
 
     Returns an exit status. Raises LedgerError when the ledger cannot be opened.
     """
@@ -174,7 +182,7 @@ def run(
         owner = feed.folder.ledger.owner()
     except (KeyError, OSError):
         owner = "someone"
-    app = CockpitApp(feed, watch=watch, theme=theme, bell=bell, on_ready=on_ready)
+    app = CockpitApp(feed, watch=watch, theme=theme, bell=bell, on_ready=on_ready, wants_tour=wants_tour)
     app.main.header.watching = owner if watch else ""
     end_with_terminal()
     app.run(mouse=mouse)

@@ -27,6 +27,7 @@ from cockpit.tui.actions.effects import (
     OpenExperiment,
     OpenHelp,
     OpenPalette,
+    OpenTour,
     OpenWave,
     PauseReplay,
     Problem,
@@ -120,7 +121,7 @@ class EffectRunner(TerminalApp):
                 self.note(text, ink)
             case AskLine() | Choose() | Confirm():
                 self._ask(effect)
-            case OpenWave() | OpenExperiment() | OpenHelp() | OpenPalette():
+            case OpenWave() | OpenExperiment() | OpenHelp() | OpenPalette() | OpenTour():
                 self._open(effect)
             case ShowTab(tab):
                 self._show_tab(tab)
@@ -276,7 +277,7 @@ class EffectRunner(TerminalApp):
         """The log of the page that is shown: an experiment's page has its own."""
         return self._page().log_shown or self.main.log_pane
 
-    def _open(self, effect: OpenWave | OpenExperiment | OpenHelp | OpenPalette) -> None:
+    def _open(self, effect: OpenWave | OpenExperiment | OpenHelp | OpenPalette | OpenTour) -> None:
         # Imported when first opened: the first paint does without them.
         match effect:
             case OpenWave(wave):
@@ -302,6 +303,11 @@ class EffectRunner(TerminalApp):
                 here = self._page().here()
                 if here is not None:
                     self._open_palette(here)
+            case OpenTour():
+                from cockpit.tui.screens.tour import TourScreen
+
+                close_pages(self, self.main)
+                self.push_screen(TourScreen(self.main, self.registry))
 
     def _show_tab(self, tab: str) -> None:
         if isinstance(self.screen, CockpitScreen):

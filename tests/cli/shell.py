@@ -24,7 +24,9 @@ def environment(sessions: Path, **more: str) -> dict[str, str]:
     others = ("ANTHROPIC_API_KEY", "NO_COLOR", "COLUMNS", "LINES", "COCKPIT_SESSION")
     inherited = {name: value for name, value in os.environ.items() if name not in others}
     path = os.pathsep.join(filter(None, (str(ROOT), inherited.get("PYTHONPATH"))))
-    return inherited | {"PYTHONPATH": path, "COCKPIT_SESSIONS": str(sessions), "TERM": "xterm-256color"} | more
+    return (
+        inherited | {"PYTHONPATH": path, "COCKPIT_SESSIONS": str(sessions), "TERM": "xterm-256color", "CI": "1"} | more
+    )
 
 
 def cockpit(place: Path, *words: str, cwd: Path | None = None, **more: str) -> "subprocess.CompletedProcess[str]":

@@ -74,13 +74,14 @@ def screen_on(
         later_s: float = 0.0,
         worker: WorkerStatus = RUNNING,
         theme: str = "dark",
+        wants_tour: Callable[[], bool] = lambda: False,
     ) -> CockpitApp:
         source, at = written_story(name)
         folder = Path(source.name)
         if not folder.exists():
             shutil.copytree(source, folder)
         feed = LedgerFeed(folder, clock=lambda: at + later_s, look=lambda _: worker)
-        app = CockpitApp(feed, watch=watch, user="ada", theme=theme)
+        app = CockpitApp(feed, watch=watch, user="ada", theme=theme, wants_tour=wants_tour)
         app.main.header.watching = "ada" if watch else ""
         return app
 

@@ -71,7 +71,7 @@ def terminal(
     """Run `command` in a terminal, which is closed at the end with everything in it."""
     with tempfile.TemporaryDirectory(prefix="cockpit-tmux-") as place:
         socket = Path(place) / "socket"
-        made = Terminal(socket, width, height, command, {"PYTHONPATH": str(ROOT), **(env or {})})
+        made = Terminal(socket, width, height, command, {"PYTHONPATH": str(ROOT), "CI": "1", **(env or {})})
         try:
             yield made
         finally:

@@ -82,6 +82,7 @@ def asks_permission(app: CockpitApp) -> None:
 DIFF = picture("diff", "enter", "d")
 CURVES = picture("curves", *"2jj", "c", *"hhhh")
 ANSWERED = Picture("answered", keys=("5",), happens=answer)
+TOUR = ("colon", *"tour", "enter")
 PICTURES = [
     MAIN,
     REVIEW,
@@ -115,6 +116,9 @@ PICTURES = [
     picture("problem", "colon", *"theme dark", "enter", "slash", *"no such cluster anywhere " * 6, "enter"),
     picture("laptop", story="laptop"),
     picture("empty", story="empty"),
+    picture("tour", *TOUR),
+    picture("tour-waves", *TOUR, "enter"),
+    picture("tour-talk", *TOUR, "enter", "enter", story="empty"),
     picture("filled", "2", "j", "enter", story="filled"),
     picture("hostile", story="hostile"),
     picture("stale", worker=STALE, later_s=3600.0),

@@ -78,6 +78,10 @@ class OpenPalette(Struct, frozen=True):
     pass
 
 
+class OpenTour(Struct, frozen=True):
+    """Show the cards of the first opening."""
+
+
 class ShowTab(Struct, frozen=True):
     """Show one tab of an experiment's or a wave's page."""
 
@@ -211,7 +215,8 @@ class SetReplaySpeed(Struct, frozen=True):
 
 
 Effect = (
-    Send | Note | AskLine | Choose | Confirm | OpenWave | OpenExperiment | OpenHelp | OpenPalette | ShowTab | FocusNext
+    Send | Note | AskLine | Choose | Confirm | OpenWave | OpenExperiment | OpenHelp | OpenPalette | OpenTour | ShowTab
+    | FocusNext
     | Back | Leave | FocusPane | StepPane | FocusSay | ZoomPane | Find | FindNext | ToggleLog | FilterLog | CopyLog
     | SaveLog | ToggleChart | ZoomChart | CompareCurves | MarkExperiment | AskResults | SortResults | ToggleFiller
     | SetTheme | Redraw | PauseReplay | SeekReplay | SetReplaySpeed

@@ -21,6 +21,7 @@ from cockpit.tui.actions.effects import (
     OpenExperiment,
     OpenHelp,
     OpenPalette,
+    OpenTour,
     OpenWave,
     Problem,
     Redraw,
@@ -246,6 +247,8 @@ NAVIGATION: tuple[Action, ...] = (
     Action("help", "help", "Show what applies here, every key and every word", (OpenHelp(),), run=_help, takes="[WORD]",
            keys=("question_mark", "f1"),
            footer=31),
+    Action("tour", "tour", "Show again the three cards of the first opening", (OpenTour(),),
+           applies=lambda here: "a watcher steers nothing: ? lists what works here" if here.watch else ""),
     Action("quit", "quit", "Leave; a running session continues", (Leave(),), keys=("q", "ctrl+q", "ctrl+c"),
            footer=32),
 )  # fmt: skip

@@ -1,0 +1,209 @@
+"""The tour: three cards over the main screen, each beside the pane that it is about."""
+
+from msgspec import Struct
+from textual import events
+from textual.app import ComposeResult
+from textual.geometry import Region
+from textual.screen import ModalScreen
+from textual.strip import Strip
+
+from cockpit.core.model import Mode
+from cockpit.core.state import State
+from cockpit.read.listeners import listener_words
+from cockpit.read.wording import count
+from cockpit.tui.actions.registry import Here, Registry, key_name
+from cockpit.tui.actions.subjects import PANES
+from cockpit.tui.plain import plain, width_of, wrap
+from cockpit.tui.rows import Row
+from cockpit.tui.screens.main import MainScreen
+from cockpit.tui.widgets.pane import Pane
+
+CARDS = 3
+WIDEST = 58
+KEY = 6
+"""Cells of a key."""
+NEXT_KEYS = ("enter", "space", "right")
+
+WHO_DECIDES = {
+    Mode.MANUAL: "You propose and you approve.",
+    Mode.COPILOT: "The agent proposes; nothing of it runs before you approve.",
+    Mode.AUTOPILOT: "The agent runs what its envelope allows, and asks for the rest.",
+}
+
+
+class Card(Struct, frozen=True):
+    """One card: the pane that it is about, a text, and keys with their meanings."""
+
+    pane: str
+    text: str
+    keys: tuple[tuple[str, str], ...]
+
+
+def tour_cards(here: Here, registry: Registry) -> tuple[Card, ...]:
+    """Return the cards for what is on the screen now."""
+    state = here.state
+
+    def key(name: str, meaning: str) -> tuple[str, str]:
+        action = registry.named(name)
+        assert action is not None, name
+        return key_name(action.keys[0]), meaning
+
+    first, last = key(PANES[0], "")[0], key(PANES[-1], "")[0]
+    return (
+        Card("clusters", _clusters_text(state), (
+            key("open", "opens the experiment that the selected cluster runs"),
+            (f"{first}–{last}", f"go to the panes: {', '.join(PANES)}"),
+            key("zoom", "gives a pane the whole screen"),
+        )),
+        Card("waves", _waves_text(state), (
+            key("review", "shows a proposal whole: its question, arms and cost"),
+            key("approve", f"approves it, {key('reject', '')[0]} rejects it; what costs money asks first"),
+            key("mode", f"changes who decides: it is {state.mode} now"),
+        )),
+        Card("talk", _talk_text(state), (
+            key("say", "writes to the proposer"),
+            key("help", "lists what applies here, every key and every word"),
+            key("palette", "names every command; tour shows these cards again"),
+            key("quit", "leaves; the session continues without the screen"),
+        )),
+    )  # fmt: skip
+
+
+def _clusters_text(state: State) -> str:
+    clusters = count(len(state.clusters), "cluster")
+    running = count(len(state.in_flight), "run")
+    busy = f"{running} on {clusters} now" if state.in_flight else f"{clusters}, and nothing runs yet"
+    return f"The clusters, and what each of them runs: {busy}."
+
+
+def _waves_text(state: State) -> str:
+    waiting = state.proposals
+    now = (
+        f"{count(len(waiting), 'proposal')} for you: {', '.join(list(waiting)[:3])}."
+        if waiting
+        else "No proposal waits."
+    )
+    return f"The waves: experiments that answer one question together. {WHO_DECIDES[state.mode]} {now}"
+
+
+def _talk_text(state: State) -> str:
+    return f"What the proposer says and does. A message from you: {plain(listener_words(state))}."
+
+
+def card_region(screen: Region, pane: Region, height: int) -> Region:
+    """Return a card's place: beside its pane where there is room, else at the end of the screen above the footer."""
+    right, left = screen.width - pane.right - 2, pane.x - 2
+    room = max(right, left)
+    if room < WIDEST * 2 // 3:
+        width = min(WIDEST, screen.width - 2)
+        return Region(screen.width - width - 1, max(0, screen.height - height - 1), width, height)
+    width = min(WIDEST, room)
+    x = pane.right + 1 if right >= left else pane.x - width - 1
+    return Region(x, min(pane.y + 1, screen.height - height - 1), width, height)
+
+
+class CardPane(Pane, can_focus=True):
+    NAME = "card"
+
+    def __init__(self, main: MainScreen, registry: Registry) -> None:
+        super().__init__()
+        self.main, self.registry = main, registry
+        self.number = 0
+        self.pane = self.place = Region()
+        """The places of the pane that the card is about, and of the card."""
+
+    @property
+    def card(self) -> Card:
+        here = self.main.here()
+        assert here is not None
+        return tour_cards(here, self.registry)[self.number]
+
+    def rows(self, width: int, height: int) -> list[Strip]:
+        card = self.card
+        ground = self.palette.noise if not self.palette.ansi else None
+        left, right = "▲", "━"  # over its pane, whose name is above
+        if self.place.x >= self.pane.right:
+            left = "◀"
+        elif self.place.right <= self.pane.x:
+            left, right = "━", "▶"
+        hint = "⏎ next, esc leaves" if self.number + 1 < CARDS else "⏎ or esc leaves"
+        name = f" {self.number + 1} of {CARDS}: {card.pane} "
+        rule = "━" * (width - width_of(name) - width_of(hint) - 6)
+        top = Row(width, self.palette, ground).put(f"{left}━", "accent").put(name, "focus").put(rule, "accent")
+        rows = [top.skip().put(hint, "dim").skip().put(f"━{right}", "accent")]
+        rows += [Row(width, self.palette, ground).skip(2).put(line) for line in wrap(card.text, width - 4)]
+        for key, meaning in card.keys:
+            for number, line in enumerate(wrap(meaning, width - KEY - 4)):
+                row = Row(width, self.palette, ground).skip(2).put("" if number else key, "key", KEY)
+                rows.append(row.put(line, "text"))
+        rows.append(Row(width, self.palette, ground).put("━" * width, "accent"))
+        return [row.strip() for row in rows]
+
+
+class TourScreen(ModalScreen[None]):
+    """The cards, one at a time. A key that is not the tour's leaves it and does what it does without a tour."""
+
+    AUTO_FOCUS = "#card"
+
+    def __init__(self, main: MainScreen, registry: Registry) -> None:
+        super().__init__()
+        self.main = main
+        self.box = CardPane(main, registry)
+        self._before = main.pane
+
+    def compose(self) -> ComposeResult:
+        yield self.box
+
+    def on_mount(self) -> None:
+        self._show(0)
+        self.set_interval(1.0, self.box.paint)
+
+    def on_resize(self) -> None:
+        self._place()
+
+    def _show(self, number: int) -> None:
+        """Show a card, with its pane on the screen. Leave behind the last one."""
+        if number >= CARDS:
+            self._leave()
+            return
+        self.box.number = max(0, number)
+        self.main.go_to(self.box.card.pane)
+        self._place()
+
+    def _place(self) -> None:
+        size = self.app.size
+        pane = self.main.regions(size).get(self.box.card.pane)
+        if pane is None:  # the terminal has become too small
+            self._leave()
+            return
+        self.box.pane = pane
+        width = card_region(size.region, pane, 1).width
+        self.box.styles.width = width
+        region = card_region(size.region, pane, len(self.box.rows(width, size.height)))
+        self.box.place = region
+        self.box.styles.height = region.height
+        self.box.styles.offset = region.offset
+        self.box.forget()
+        self.box.paint()
+
+    def _leave(self) -> None:
+        self.dismiss()
+        self.main.go_to(self._before)
+
+    async def take_key(self, event: events.Key) -> bool:
+        if event.key in NEXT_KEYS:
+            self._show(self.box.number + 1)
+        elif event.key == "left":
+            self._show(self.box.number - 1)
+        elif event.key == "escape":
+            self._leave()
+        else:
+            self._leave()
+            return await self.main.take_key(event)
+        return True
+
+    def on_click(self, event: events.Click) -> None:
+        if event.widget is self.box:
+            self._show(self.box.number + 1)
+        else:
+            self._leave()

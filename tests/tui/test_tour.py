@@ -1,0 +1,142 @@
+"""The tour: shown once to a person, beside what it is about, and never in the way of a key."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cockpit.cli import screen as opening
+from cockpit.session.paths import SessionFolder
+from cockpit.session.settings import ScreenSettings
+from cockpit.session.user import is_first
+from cockpit.tui import app as tui
+from cockpit.tui.actions.navigation import NAVIGATION
+from cockpit.tui.actions.registry import Action, Registry
+from cockpit.tui.actions.steering import STEERING
+from cockpit.tui.screens.dialogs import Dialog
+from cockpit.tui.screens.tour import CARDS, TourScreen, tour_cards
+from tests.tui.conftest import Opener, press, sent, settle, shown, words_on
+
+pytestmark = pytest.mark.anyio
+
+SIZES = ((60, 20), (80, 24), (120, 36), (200, 50))
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the person a state folder of their own, outside CI."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.delenv("CI", raising=False)
+    return tmp_path / "state" / "cockpit"
+
+
+async def test_the_tour_is_shown_at_the_first_opening_only(screen_on: Opener, home: Path) -> None:
+    app = screen_on("night", wants_tour=lambda: is_first("tour"))
+    async with shown(app, 80, 24) as pilot:
+        assert "1 of 3: clusters" in words_on(app)
+        await press(pilot, "escape")
+        assert app.screen is app.main and app.main.pane == "clusters"
+    app = screen_on("night", wants_tour=lambda: is_first("tour"))
+    async with shown(app, 80, 24):
+        assert app.screen is app.main
+
+
+async def test_a_watcher_has_no_tour(screen_on: Opener, home: Path) -> None:
+    app = screen_on("night", watch=True, wants_tour=lambda: is_first("tour"))
+    async with shown(app, 80, 24) as pilot:
+        assert app.screen is app.main and not home.exists()
+        await press(pilot, "colon", *"tour", "enter")
+        assert "a watcher steers nothing" in words_on(app)
+
+
+async def test_a_screen_that_is_too_small_leaves_the_tour_for_the_next_opening(screen_on: Opener, home: Path) -> None:
+    app = screen_on("night", wants_tour=lambda: is_first("tour"))
+    async with shown(app, 50, 18):
+        assert app.screen is app.main and not home.exists()
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+async def test_each_card_is_whole_and_leaves_the_place_of_its_pane(screen_on: Opener, width: int, height: int) -> None:
+    app = screen_on("night")
+    async with shown(app, width, height) as pilot:
+        await press(pilot, "3", "colon", *"tour", "enter")
+        for number in range(CARDS):
+            here = app.main.here()
+            assert here is not None
+            card = tour_cards(here, app.registry)[number]
+            text = words_on(app)
+            assert f"{number + 1} of {CARDS}: {card.pane}" in text
+            assert app.main.pane == card.pane
+            shown_words = " ".join(text.split())
+            assert all(f" {key} {meaning.split()[0]}" in shown_words for key, meaning in card.keys)
+            box = app.screen.query_one("#card").region
+            assert app.screen.region.contains_region(box) and box.bottom < height
+            assert app.main.query_one(f"#{card.pane}").region.y < box.y
+            await press(pilot, "enter")
+        assert app.screen is app.main and app.main.pane == "log"
+
+
+async def test_a_key_that_is_not_the_tours_leaves_it_and_acts(screen_on: Opener) -> None:
+    app = screen_on("night", wants_tour=lambda: True)
+    async with shown(app, 80, 24) as pilot:
+        await press(pilot, "2")
+        assert app.screen is app.main and app.main.pane == "waves"
+        await press(pilot, "colon", *"tour", "enter", "a")
+        assert isinstance(app.screen, Dialog) and "Approve" in words_on(app)
+        assert sent(app) == []
+
+
+async def test_the_tour_goes_back_and_follows_the_mouse_and_a_resize(screen_on: Opener) -> None:
+    app = screen_on("night", wants_tour=lambda: True)
+    async with shown(app, 120, 36) as pilot:
+        await press(pilot, "right", "left")
+        assert "1 of 3" in words_on(app)
+        await pilot.click("#card")
+        await settle(pilot)
+        assert "2 of 3" in words_on(app)
+        await pilot.resize_terminal(80, 24)
+        await settle(pilot)
+        box = app.screen.query_one("#card").region
+        assert "2 of 3" in words_on(app) and box.right <= 80 and box.bottom < 24
+        await pilot.resize_terminal(50, 18)
+        await settle(pilot)
+        assert not isinstance(app.screen, TourScreen)
+
+
+async def test_the_keys_of_the_cards_are_those_of_the_registry(screen_on: Opener) -> None:
+    def moved(action: Action) -> Action:
+        return replace(action, keys=("Z",)) if action.name in ("approve", "reject") else action
+
+    registry = Registry(map(moved, (*STEERING, *NAVIGATION)))
+    app = screen_on("night")
+    async with shown(app):
+        here = app.main.here()
+        assert here is not None
+        keys = dict(tour_cards(here, registry)[1].keys)
+    assert keys["Z"].startswith("approves it, Z rejects it")
+
+
+def test_what_was_shown_is_remembered_in_the_persons_state_folder(home: Path) -> None:
+    assert is_first("tour") and not is_first("tour") and is_first("another")
+    assert (home / "tour").exists()
+
+
+def test_a_state_folder_that_takes_no_file_shows_nothing_at_every_opening(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    assert not is_first("tour")
+
+
+@pytest.mark.parametrize(("ci", "wanted"), [("", True), ("1", False)])
+def test_continuous_integration_has_no_tour(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, ci: str, wanted: bool
+) -> None:
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr(tui, "run", lambda root, **how: asked.update(how) or 0)
+    monkeypatch.setenv("CI", ci)
+    opening.run_screen(SessionFolder(tmp_path), ScreenSettings(), mouse=True)
+    assert asked["wants_tour"]() is wanted
+    assert home.exists() is wanted
