@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from cockpit.control.values import BadArgument, parse_count, parse_factor, parse_value
+from cockpit.control.values import BadArgument, parse_count, parse_factor, parse_levels, parse_value
 from cockpit.core.intents import ARMS_AT_MOST, REPLICATES_AT_MOST, Arm, Draft, size_problem
 from cockpit.core.model import Change, Tier, Value, Wave
 from cockpit.core.state import State, constants_of
@@ -87,11 +87,42 @@ def with_level(draft: Draft, experiment: str, name: str, text: str) -> Draft:
     return _with_arms(draft, arms)
 
 
+def with_levels(draft: Draft, name: str, text: str) -> Draft:
+    """Set all levels of a factor. Raises BadArgument.
+
+    A new level takes the place of one that is gone, in the same arms. Further new ones repeat the arms; arms of levels
+    that are gone are left out.
+    """
+    old, new = draft.factors[name], parse_levels(text)
+    if any(level in new[:number] for number, level in enumerate(new)):
+        raise BadArgument("a level is given twice")
+    gone, fresh = [level for level in old if level not in new], [level for level in new if level not in old]
+    if not gone and not fresh:
+        return draft
+    arms: list[Arm] = []
+    for arm in draft.arms:
+        level = arm.levels.get(name)
+        at = gone.index(level) if level in gone else -1
+        if at < 0:
+            arms.append(arm)
+        elif at < len(fresh):
+            arms.append(_with_constant(arm, name, fresh[at]))
+    repeated = {_without(arm, name): arm for arm in reversed(draft.arms) if name in arm.levels}
+    for level in fresh[len(gone) :]:
+        again = (_with_constant(arm, name, level) for arm in reversed(repeated.values()))
+        arms += [msgspec.structs.replace(arm, experiment="") for arm in again]
+    _check_size(arms)
+    changed = _with_arms(draft, tuple(arms))
+    return msgspec.structs.replace(changed, design=draft.design) if len(gone) == len(fresh) else changed
+
+
 def with_factor(draft: Draft, text: str) -> Draft:
     """Repeat every arm for each level of `NAME = LEVEL, LEVEL`. Raises BadArgument."""
     name, levels = parse_factor(text)
     if len(draft.arms) * len(levels) > ARMS_AT_MOST:
         raise BadArgument(f"{len(draft.arms)} arms x {len(levels)} levels are too many: at most {ARMS_AT_MOST} arms")
+    if name in draft.factors:
+        raise BadArgument(f"{name} is a factor already: edit its levels")
     arms = tuple(
         msgspec.structs.replace(
             _with_constant(arm, name, level), experiment=arm.experiment if number == 0 else ""
@@ -109,7 +140,7 @@ def without_factor(draft: Draft, name: str) -> Draft:
     for arm in draft.arms:
         constants = {key: level for key, level in arm.change.constants.items() if key != name}
         levels = {key: level for key, level in arm.levels.items() if key != name}
-        key = repr((sorted(constants.items(), key=lambda item: item[0]), arm.change.edits))
+        key = _without(arm, name)
         if key not in seen and (constants or arm.change.edits):
             seen.add(key)
             arms.append(_changed(arm, constants, levels))
@@ -132,6 +163,17 @@ def with_replicates(draft: Draft, text: str) -> Draft:
     if replicates > REPLICATES_AT_MOST:
         raise BadArgument(f"{text!r} is invalid: expected an integer from 1 to {REPLICATES_AT_MOST}")
     return msgspec.structs.replace(draft, replicates=replicates)
+
+
+def _without(arm: Arm, name: str) -> str:
+    """Return a key that is the same for arms which differ in one constant only."""
+    constants = sorted((key, level) for key, level in arm.change.constants.items() if key != name)
+    return repr((constants, arm.change.edits))
+
+
+def _check_size(arms: list[Arm]) -> None:
+    if len(arms) > ARMS_AT_MOST:
+        raise BadArgument(f"{len(arms)} arms are too many for one wave: at most {ARMS_AT_MOST}")
 
 
 def _with_constant(arm: Arm, name: str, level: Value) -> Arm:

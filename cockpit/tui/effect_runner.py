@@ -25,6 +25,7 @@ from cockpit.tui.actions.effects import (
     MarkExperiment,
     Note,
     OpenExperiment,
+    OpenForm,
     OpenHelp,
     OpenPalette,
     OpenTour,
@@ -50,7 +51,7 @@ from cockpit.tui.actions.registry import Action, Here, Registry, effects_of
 from cockpit.tui.feed import ReplayFeed
 from cockpit.tui.following import Answer, FollowedSession
 from cockpit.tui.screens.base import CockpitScreen, ScreenContext
-from cockpit.tui.screens.dialogs import Dialog, Line, confirmation
+from cockpit.tui.screens.dialogs import Dialog, Line, Writing, confirmation
 from cockpit.tui.screens.main import MainScreen
 from cockpit.tui.screens.palette import CommandPalette
 from cockpit.tui.screens.stack import close_pages, open_page, top_page
@@ -79,8 +80,8 @@ class EffectRunner(TerminalApp):
         self.main = MainScreen(self.context)
         self._clock = clock
         self._note_until = 0.0
-        self._lines: dict[int, Line] = {}
-        """The lines that stay open until their intent is answered, by its number."""
+        self._written: dict[int, Writing] = {}
+        """The lines and forms that stay open until their intent is answered, by its number."""
         self._commands: dict[int, str] = {}
         """The palette's lines whose intents wait for an answer."""
         self._refused_line = ""
@@ -121,7 +122,7 @@ class EffectRunner(TerminalApp):
                 self.note(text, ink)
             case AskLine() | Choose() | Confirm():
                 self._ask(effect)
-            case OpenWave() | OpenExperiment() | OpenHelp() | OpenPalette() | OpenTour():
+            case OpenWave() | OpenExperiment() | OpenForm() | OpenHelp() | OpenPalette() | OpenTour():
                 self._open(effect)
             case ShowTab(tab):
                 self._show_tab(tab)
@@ -208,17 +209,17 @@ class EffectRunner(TerminalApp):
 
     def tell_answer(self, answer: Answer) -> None:
         """Show the worker's answer: beside the line that waits for it, else in the footer."""
-        line = self._lines.pop(answer.number, None)
+        written = self._written.pop(answer.number, None)
         command = self._commands.pop(answer.number, "")
         if answer.refusal:
             self._refused_line = command or self._refused_line
-            if line is not None and line.is_current:
-                line.show_problem(answer.refusal)
+            if written is not None and written.is_current:
+                written.show_problem(answer.refusal)
             else:
                 self.note(f"not done: {answer.refusal}", "bad")
             return
-        if line is not None and line.is_current:
-            line.dismiss()
+        if written is not None and written.is_current:
+            written.dismiss()
         if answer.done:
             self.note(answer.done, "good")
 
@@ -241,18 +242,18 @@ class EffectRunner(TerminalApp):
         if chosen:
             self._try(effects)
 
-    def on_line_submitted(self, event: Line.Submitted) -> None:
-        """Carry a line's effects out; one that waits for the worker stays open until its answer."""
-        line = event.line
-        if not line.until_answered:
+    def on_writing_submitted(self, event: Writing.Submitted) -> None:
+        """Carry the effects of a text out. What waits for the worker stays open until its answer."""
+        written = event.writing
+        if not written.until_answered:
             self.carry_out(event.effects)
             return
         numbers = [self._send(effect) for effect in event.effects if isinstance(effect, Send)]
         if self.feed.worker.state == "running" and numbers and all(numbers):
-            line.waiting = True
-            self._lines[numbers[-1]] = line
+            written.waiting = True
+            self._written[numbers[-1]] = written
         elif all(numbers):
-            line.dismiss()
+            written.dismiss()
 
     def _open_palette(self, here: Here) -> None:
         palette = CommandPalette(here, self.registry, self._refused_line)
@@ -277,7 +278,7 @@ class EffectRunner(TerminalApp):
         """The log of the page that is shown: an experiment's page has its own."""
         return self._page().log_shown or self.main.log_pane
 
-    def _open(self, effect: OpenWave | OpenExperiment | OpenHelp | OpenPalette | OpenTour) -> None:
+    def _open(self, effect: OpenWave | OpenExperiment | OpenForm | OpenHelp | OpenPalette | OpenTour) -> None:
         # Imported when first opened: the first paint does without them.
         match effect:
             case OpenWave(wave):
@@ -303,6 +304,10 @@ class EffectRunner(TerminalApp):
                 here = self._page().here()
                 if here is not None:
                     self._open_palette(here)
+            case OpenForm(wave):
+                from cockpit.tui.screens.form import ProposalForm
+
+                self.push_screen(ProposalForm(self.session, wave))
             case OpenTour():
                 from cockpit.tui.screens.tour import TourScreen
 

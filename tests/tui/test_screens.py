@@ -111,6 +111,8 @@ PICTURES = [
     picture("kill", "x"),
     picture("mode", "m"),
     picture("end", "E"),
+    picture("form", "e", "e", "down", *", 0.3"),
+    picture("form-problem", "e", "e", "down", "down", *"DEPTH=1,,2", "enter"),
     picture("level", "e", "c"),
     picture("level-problem", "e", "c", *"{}", "enter"),
     picture("problem", "colon", *"theme dark", "enter", "slash", *"no such cluster anywhere " * 6, "enter"),

@@ -70,6 +70,12 @@ class OpenExperiment(Struct, frozen=True):
     tab: str = ""
 
 
+class OpenForm(Struct, frozen=True):
+    """Edit a waiting proposal as a whole."""
+
+    wave: str
+
+
 class OpenHelp(Struct, frozen=True):
     pass
 
@@ -215,7 +221,8 @@ class SetReplaySpeed(Struct, frozen=True):
 
 
 Effect = (
-    Send | Note | AskLine | Choose | Confirm | OpenWave | OpenExperiment | OpenHelp | OpenPalette | OpenTour | ShowTab
+    Send | Note | AskLine | Choose | Confirm | OpenWave | OpenExperiment | OpenForm | OpenHelp | OpenPalette | OpenTour
+    | ShowTab
     | FocusNext
     | Back | Leave | FocusPane | StepPane | FocusSay | ZoomPane | Find | FindNext | ToggleLog | FilterLog | CopyLog
     | SaveLog | ToggleChart | ZoomChart | CompareCurves | MarkExperiment | AskResults | SortResults | ToggleFiller

@@ -18,12 +18,14 @@ from cockpit.tui.actions.effects import (
     Effects,
     FocusNext,
     OpenExperiment,
+    OpenForm,
     OpenWave,
     Problem,
     Send,
     ShowTab,
 )
 from cockpit.tui.actions.registry import Action, Here
+from cockpit.tui.actions.subjects import no_proposal, proposal
 
 REVIEW = frozenset({"review"})
 EXPERIMENT = frozenset({"experiment"})
@@ -41,6 +43,17 @@ def _edit(here: Here, change: Callable[[Draft], Draft], what: str) -> Effects:
     except BadArgument as error:
         raise Problem(str(error)) from error
     return (Send(EditProposal(here.wave, draft, what), f"edit {here.wave}", f"{here.wave} is edited: {what}"),)
+
+
+def _edit_whole(here: Here, words: str) -> Effects:
+    wave = words.strip() or proposal(here)
+    if wave not in here.state.proposals:
+        raise Problem(f"{wave} does not wait for approval: only a proposal can be edited")
+    return (OpenForm(wave),)
+
+
+def _not_editable_whole(here: Here) -> str:
+    return _not_editable(here) if here.place == "review" else no_proposal(here)
 
 
 def _level(here: Here, words: str) -> Effects:
@@ -91,6 +104,9 @@ def _open_wave(here: Here, words: str) -> Effects:
 
 
 PAGE_ACTIONS: tuple[Action, ...] = (
+    Action("edit", "edit", "Edit the whole proposal in one form: its question, its factors and its runs",
+           run=_edit_whole, keys=("e",), places=REVIEW, acting=True, takes="[WAVE]", applies=_not_editable_whole,
+           footer=3, group="review"),
     Action("level", "edit level", "Change the chosen constant of the chosen arm", run=_level, keys=("c",),
            places=REVIEW, acting=True, applies=_not_editable, footer=4, group="review"),
     Action("add-factor", "add factor", "Run every arm once for each level of another constant", run=_add_factor,

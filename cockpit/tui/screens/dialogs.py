@@ -65,7 +65,7 @@ class Box(Pane, can_focus=True):
         return number if 0 <= number < len(self.choices) else -1
 
 
-def _box_width(screen_width: int) -> int:
+def box_width(screen_width: int) -> int:
     return max(NARROWEST, min(WIDEST, screen_width - 4))
 
 
@@ -97,7 +97,7 @@ class Dialog(ModalScreen[str | None]):
         self._fit()
 
     def _fit(self) -> None:
-        width = _box_width(self.app.size.width)
+        width = box_width(self.app.size.width)
         self.box.styles.width = width
         self.box.styles.height = min(self.app.size.height, self.box.wanted_height(width))
 
@@ -135,20 +135,34 @@ def confirmation(text: str, label: str) -> Dialog:
     return Dialog(text, choices, "", "warn", {"y": "yes", "n": ""})
 
 
-class Line(ModalScreen[None]):
-    """A line to write. Its effects are those that `then` makes of the text.
-
-    The line stays open while `then` raises Problem, and with `until_answered` until the worker has answered.
-    """
+class Writing(ModalScreen[None]):
+    """A screen to write in, whose text becomes effects. With `until_answered` it stays until the worker answers."""
 
     AUTO_FOCUS = "Input"
 
     class Submitted(Message):
         """The text was turned into effects."""
 
-        def __init__(self, line: "Line", effects: Effects) -> None:
+        def __init__(self, writing: "Writing", effects: Effects) -> None:
             super().__init__()
-            self.line, self.effects = line, effects
+            self.writing, self.effects = writing, effects
+
+    def __init__(self, until_answered: bool) -> None:
+        super().__init__()
+        self.until_answered = until_answered
+        self.waiting = False
+        """The worker has not answered yet."""
+
+    def show_problem(self, problem: str) -> None:
+        """Keep the text, and say why it cannot be taken."""
+        raise NotImplementedError
+
+
+class Line(Writing):
+    """A line to write. Its effects are those that `then` makes of the text.
+
+    The line stays open while `then` raises Problem.
+    """
 
     def __init__(
         self,
@@ -159,12 +173,9 @@ class Line(ModalScreen[None]):
         allow_empty: bool = False,
         until_answered: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(until_answered)
         self.box = Box(question, (), 0, "accent", "⏎ accepts, esc cancels")
         self.input = LineInput(value)
-        self.waiting = False
-        """The worker has not answered yet."""
-        self.until_answered = until_answered
         self._then = then
         self._allow_empty = allow_empty
         self._given = self.input.value
@@ -186,14 +197,13 @@ class Line(ModalScreen[None]):
         self._fit()
 
     def _fit(self) -> None:
-        width = _box_width(self.app.size.width)
+        width = box_width(self.app.size.width)
         self.query_one("#line").styles.width = width
         self.box.styles.width = width
         self.box.styles.height = self.box.wanted_height(width)
         self.input.styles.width = width - 4
 
     def show_problem(self, problem: str) -> None:
-        """Keep the text, and say why it cannot be taken."""
         self.waiting = False
         self.box.problem = problem
         self._fit()

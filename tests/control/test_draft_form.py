@@ -1,0 +1,96 @@
+"""A proposal as a form: each text is read into the draft, and an arm that an edit leaves alone stays as it is."""
+
+from collections.abc import Sequence
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cockpit.control.draft_form import ADDED, QUESTION, RUNS, fields_of, level_text, read_form
+from cockpit.control.drafts import draft_of_factors
+from cockpit.control.values import parse_levels
+from cockpit.core.intents import Draft
+from cockpit.core.model import Value
+
+
+def proposal(*factors: str) -> Draft:
+    """Return a full grid whose arms are experiments already."""
+    draft = draft_of_factors(factors, question="why?")
+    arms = tuple(msgspec.structs.replace(arm, experiment=f"e{at:04}") for at, arm in enumerate(draft.arms))
+    return msgspec.structs.replace(draft, arms=arms)
+
+
+def cells(draft: Draft) -> dict[tuple[Value, ...], str]:
+    """Return the experiment of each arm by its levels."""
+    return {tuple(arm.change.constants.values()): arm.experiment for arm in draft.arms}
+
+
+def edited(draft: Draft, **texts: str) -> Draft:
+    read = read_form(draft, fields_of(draft) | texts)
+    assert not read.problems
+    return read.draft
+
+
+def test_the_texts_of_a_form_read_back_as_the_proposal() -> None:
+    draft = proposal("DEPTH=8,9", "BETAS=(0.8,0.9),(0.9,0.95)", "WINDOW=SSSL,L", "TIED=True,False")
+    read = read_form(draft, fields_of(draft))
+    assert read.draft == draft and not read.changes and not read.problems
+
+
+@given(st.one_of(st.text(min_size=1), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.booleans()))
+def test_a_level_is_shown_as_it_is_typed(level: Value) -> None:
+    assert parse_levels(level_text(level)) == [level]
+
+
+@pytest.mark.parametrize(
+    ("text", "levels"),
+    [("8, 9, 10", [8, 9, 10]), ("9", [9]), ("8, 10", [8, 10]), ("10, 11, 12", [10, 11, 12]), ("9, 8", [9, 8])],
+)
+def test_edited_levels_of_a_grid_make_the_grid_of_these_levels(text: str, levels: Sequence[Value]) -> None:
+    before = proposal("DEPTH=8,9", "MATRIX_LR=0.03,0.04")
+    after = edited(before, DEPTH=text)
+    assert set(cells(after)) == {(depth, rate) for depth in levels for rate in (0.03, 0.04)}
+    kept = {cell: name for cell, name in cells(after).items() if cell in cells(before)}
+    assert kept == {cell: cells(before)[cell] for cell in kept}
+    names = [arm.experiment for arm in after.arms if arm.experiment]
+    assert len(names) == len(set(names)) == 2 * min(2, len(levels))
+
+
+def test_a_level_in_another_place_keeps_the_fraction_of_a_grid() -> None:
+    before = msgspec.structs.replace(proposal("DEPTH=8,9", "WIDTH=1,2"), design="a fraction")
+    before = msgspec.structs.replace(before, arms=(before.arms[0], before.arms[3]))
+    assert edited(before, DEPTH="8, 10").design == "a fraction"
+    assert set(cells(edited(before, DEPTH="8, 10"))) == {(8, 1), (10, 2)}
+    assert edited(before, DEPTH="8, 9, 10").design == ""
+
+
+def test_a_factor_is_added_and_another_dropped_in_one_form() -> None:
+    after = edited(proposal("DEPTH=8,9"), DEPTH="", **{f"{ADDED} 1": "WIDTH=1,2,3", RUNS: "2", QUESTION: "how wide?"})
+    assert after.factors == {"WIDTH": [1, 2, 3]} and len(after.arms) == 3
+    assert after.replicates == 2 and after.question == "how wide?"
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "why"),
+    [
+        ("DEPTH", "8,,9", "a level is empty"),
+        ("DEPTH", "8, 8", "given twice"),
+        ("DEPTH", "", "no arm is left without DEPTH"),
+        ("DEPTH", ", ".join(map(str, range(300))), "too many"),
+        (QUESTION, "", "needs a question"),
+        (RUNS, "0", "at least 1"),
+        (RUNS, "99", "from 1 to 16"),
+        (f"{ADDED} 1", "WIDTH", "is not a factor"),
+        (f"{ADDED} 1", "DEPTH=1,2", "a factor already"),
+    ],
+)
+def test_a_problem_is_told_for_its_field_and_the_others_are_read(field: str, text: str, why: str) -> None:
+    before = proposal("DEPTH=8,9")
+    read = read_form(before, fields_of(before) | {f"{ADDED} 2": "MATRIX_LR=0.03,0.04"} | {field: text})
+    if field == "DEPTH" and not text:
+        assert read.draft.factors == {"MATRIX_LR": [0.03, 0.04]}
+        read = read_form(before, fields_of(before) | {field: text})
+    else:
+        assert read.draft.factors == {"DEPTH": [8, 9], "MATRIX_LR": [0.03, 0.04]}
+    assert list(read.problems) == [field] and why in read.problems[field]

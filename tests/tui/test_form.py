@@ -1,0 +1,144 @@
+"""The form of a proposal: one edit of the whole, with its cost, and no typed text lost."""
+
+import msgspec
+import pytest
+
+from cockpit.core.events import IntentTaken, ProposalEdited
+from cockpit.core.intents import EditProposal
+from cockpit.session.ledger import Ledger
+from cockpit.tui.app import CockpitApp
+from cockpit.tui.screens.form import LEAVING, ProposalForm
+from cockpit.tui.screens.review import ReviewScreen
+from tests.tui.conftest import Opener, press, sent, settle, shown, words_on
+
+pytestmark = pytest.mark.anyio
+
+OPEN = ("e", "e")
+ERASE = ("end", "ctrl+u")
+
+
+def edit(app: CockpitApp) -> EditProposal:
+    """Return the one intent that was sent."""
+    (intent,) = sent(app)
+    assert isinstance(intent, EditProposal)
+    return intent
+
+
+def happened(app: CockpitApp, event: IntentTaken | ProposalEdited) -> None:
+    """Write an event as the worker does, and look for news."""
+    ledger = Ledger.open(app.feed.folder.ledger)
+    ledger.append([event])
+    ledger.close()
+    app.tick()
+
+
+def refuse(app: CockpitApp, why: str) -> None:
+    happened(app, IntentTaken(at=app.feed.now(), intent=len(sent(app)), author="ada", what="", refused=why))
+
+
+@pytest.mark.parametrize(("width", "height"), [(60, 20), (80, 24), (200, 50)])
+async def test_the_whole_proposal_is_edited_at_once(screen_on: Opener, width: int, height: int) -> None:
+    app = screen_on("night")
+    async with shown(app, width, height) as pilot:
+        await press(pilot, *OPEN)
+        text = words_on(app)
+        for field in ("question", "MUON_MOMENTUM", "WARMDOWN_RATIO", "+ factor", "runs of each arm", "6 arms, 6 runs"):
+            assert field in text
+        await press(pilot, *", 0.99", "down", *ERASE, *"0.6", "down", *"DEPTH = 8, 9", "down", "down", *ERASE, *"2")
+        assert "8 arms, 16 runs" in words_on(app)
+        await press(pilot, "enter")
+        draft = edit(app).draft
+        assert draft.factors == {"MUON_MOMENTUM": [0.92, 0.95, 0.97, 0.99], "WARMDOWN_RATIO": [0.6], "DEPTH": [8, 9]}
+        assert len(draft.arms) == 8 and draft.replicates == 2
+        happened(app, IntentTaken(at=app.feed.now(), intent=1, author="ada", what=""))
+        await settle(pilot)
+        assert isinstance(app.screen, ReviewScreen)
+
+
+async def test_an_emptied_field_drops_its_factor(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app, 80, 24) as pilot:
+        await press(pilot, *OPEN, *ERASE)
+        assert "the factor is dropped" in words_on(app) and "→ 2 arms, 2 runs" in words_on(app)
+        await press(pilot, "enter")
+        assert edit(app).what == "dropped MUON_MOMENTUM"
+
+
+async def test_a_problem_is_beside_its_field_and_nothing_is_sent(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app, 80, 24) as pilot:
+        await press(pilot, *OPEN, *", ", "down", "down", *"NOPE", "enter")
+        lines = words_on(app).split("\n")
+        at = next(number for number, line in enumerate(lines) if "MUON_MOMENTUM" in line and "0.97," in line)
+        assert "a level is empty" in lines[at + 1]
+        assert any("'NOPE' is not a factor" in line for line in lines)
+        assert "mend the field first" in words_on(app) and sent(app) == []
+        assert app.screen.focused is app.screen.query_one("#fields").query("LineInput")[1]
+
+
+async def test_a_refusal_of_the_worker_is_beside_the_field_and_loses_nothing(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app, 80, 24) as pilot:
+        await press(pilot, *OPEN, *", 0.99", "down", "down", *"NOPE=1,2", "enter")
+        refuse(app, "arm 1 (NOPE=1): there is no constant NOPE")
+        await settle(pilot)
+        lines = words_on(app).split("\n")
+        at = next(number for number, line in enumerate(lines) if "NOPE=1,2" in line)
+        assert "there is no constant NOPE" in " ".join(line.strip() for line in lines[at + 1 : at + 3])
+        assert "0.97, 0.99" in words_on(app)
+        await press(pilot, *ERASE, "enter")
+        assert len(sent(app)) == 2
+
+
+async def test_edits_are_left_at_the_second_escape_only(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app, 80, 24) as pilot:
+        await press(pilot, *OPEN, "escape")
+        assert isinstance(app.screen, ReviewScreen)
+        await press(pilot, "e", *", 0.99", "escape")
+        assert isinstance(app.screen, ProposalForm) and LEAVING in words_on(app)
+        await press(pilot, "0", "escape", "escape")
+        assert isinstance(app.screen, ReviewScreen) and sent(app) == []
+
+
+async def test_the_mouse_sends_and_leaves(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app, 120, 36) as pilot:
+        await press(pilot, *OPEN)
+        await pilot.click("#form_ends", offset=(3, 0))
+        await settle(pilot)
+        assert "nothing was changed" in words_on(app) and sent(app) == []
+        await press(pilot, *", 0.99")
+        await pilot.click("#form_ends", offset=(3, 0))
+        await settle(pilot)
+        assert edit(app).draft.factors["MUON_MOMENTUM"][-1] == 0.99
+        refuse(app, "no")
+        await settle(pilot)
+        await pilot.click("#form_ends", offset=(14, 0))
+        await pilot.click("#form_ends", offset=(14, 0))
+        await settle(pilot)
+        assert isinstance(app.screen, ReviewScreen)
+
+
+async def test_a_proposal_that_someone_else_edited_is_not_overwritten(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app, 80, 24) as pilot:
+        await press(pilot, *OPEN, *", 0.99")
+        state = app.state
+        assert state is not None
+        wave = state.waves["w007"]
+        arms = [state.experiments[name] for name in wave.arms]
+        changed = msgspec.structs.replace(wave, edits=[*wave.edits, "bob: another reason"])
+        happened(app, ProposalEdited(at=app.feed.now(), wave=changed, experiments=arms, author="bob", what="reason"))
+        await press(pilot, "enter")
+        assert "was edited meanwhile" in words_on(app) and sent(app) == []
+
+
+async def test_a_decided_proposal_says_why_it_has_no_form(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app, 80, 24) as pilot:
+        await press(pilot, "2", *"jjj", "enter", "e")
+        assert isinstance(app.screen, ReviewScreen)
+        assert "only a waiting proposal can be edited" in " ".join(words_on(app).split())
+        await press(pilot, "colon", *"edit w001", "enter")
+        assert "w001 does not wait for approval" in " ".join(words_on(app).split())
