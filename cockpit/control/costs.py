@@ -11,7 +11,7 @@ from cockpit.core.state import State, open_permissions
 from cockpit.decide.schedule import expected_run_s
 from cockpit.read.costs import run_cost_usd, run_usd, wave_cost
 from cockpit.read.scores import score_of
-from cockpit.read.wording import count, duration, money
+from cockpit.read.wording import about_usd, count, duration, money
 
 NAMES_AT_MOST = 4
 
@@ -23,7 +23,7 @@ def approve(state: State, given: Given, now: float) -> str:
         return ""
     cost = wave_cost(state, wave)
     trust = f", and trust {wave.proposer} within the envelope" if given.get("trust") else ""
-    runs = f"{count(cost.runs, 'run')}, about {money(cost.usd)}, within {duration(cost.ends_in_s)}"
+    runs = f"{count(cost.runs, 'run')}, {about_usd(cost.usd)}, within {duration(cost.ends_in_s)}"
     return f"Approve {wave.id}{trust}: {runs}."
 
 
@@ -40,7 +40,7 @@ def promote(state: State, given: Given, now: float) -> str:
 
 
 def _one_run(state: State, begin: str, hardware: str) -> str:
-    return f"{begin}: 1 run, about {money(run_cost_usd(state, hardware))}, {duration(expected_run_s(state))}."
+    return f"{begin}: 1 run, {about_usd(run_cost_usd(state, hardware))}, {duration(expected_run_s(state))}."
 
 
 def permit(state: State, given: Given, now: float) -> str:

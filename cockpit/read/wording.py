@@ -32,6 +32,11 @@ def money(usd: float) -> str:
     return f"${usd:,.2f}" if abs(usd) < 1000 else f"${usd:,.0f}"
 
 
+def about_usd(usd: float) -> str:
+    """Return expected dollars: `about $1.12`, or `free` on machines without a price."""
+    return f"about {money(usd)}" if usd else "free"
+
+
 def count(number: int, one: str, many: str = "") -> str:
     """Return a count with its noun: `1 arm`, `3 arms`."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import assert_never
 
 from cockpit.core.errors import CockpitError
+from cockpit.read.wording import count
 from cockpit.tui.actions.effects import (
     AskLine,
     AskResults,
@@ -148,7 +149,7 @@ class EffectRunner(TerminalApp):
             case FindNext(forward):
                 return self._find(forward, fresh=False)
             case ToggleLog(what):
-                self.log_shown.toggle(what)
+                self.note(self.log_shown.toggle(what))
             case FilterLog(text):
                 self.log_shown.set_filter(text)
             case CopyLog():
@@ -156,13 +157,16 @@ class EffectRunner(TerminalApp):
             case SaveLog(path):
                 return self._save_log(path)
             case ToggleChart(what):
-                self.main.chart.toggle(what)
+                if words := self.main.chart.toggle(what):
+                    self.note(words)
             case ZoomChart(steps):
-                self.main.chart.zoom(steps)
+                self.note(self.main.chart.zoom(steps))
             case CompareCurves(experiments, words):
                 self.main.chart.compare(experiments, words)
             case MarkExperiment(experiment):
-                self.main.mark(experiment)
+                marked = self.main.mark(experiment)
+                state = "marked" if experiment in self.main.chart.marked else "no longer marked"
+                self.note(f"{experiment} is {state}: {count(marked, 'mark')} in all")
             case AskResults(query):
                 self.main.ask_results(query)
             case SortResults(sort):
@@ -243,7 +247,7 @@ class EffectRunner(TerminalApp):
             self._try(effects)
 
     def on_writing_submitted(self, event: Writing.Submitted) -> None:
-        """Carry the effects of a text out. What waits for the worker stays open until its answer."""
+        """Carry the effects of a text out. A text that waits for the worker stays open until its answer."""
         written = event.writing
         if not written.until_answered:
             self.carry_out(event.effects)

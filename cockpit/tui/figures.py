@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from cockpit.core.metric import figure
 from cockpit.read.wording import (
     MINUS,
+    about_usd,
     age,
     count,
     difference_words,
@@ -19,6 +20,7 @@ from cockpit.read.wording import (
 
 __all__ = [
     "MINUS",
+    "about_usd",
     "age",
     "bare",
     "clock",

@@ -35,7 +35,7 @@ from cockpit.tui.actions.effects import (
     ZoomChart,
     ZoomPane,
 )
-from cockpit.tui.actions.registry import Action, Here
+from cockpit.tui.actions.registry import Action, Here, key_name
 from cockpit.tui.actions.subjects import PANES, experiment, no_experiment, no_proposal, proposal
 from cockpit.tui.figures import constant_named
 from cockpit.tui.theme import THEMES
@@ -168,6 +168,22 @@ def _no_zoom(here: Here) -> str:
     return "the axis of effects shows them all" if here.chart == "effects" else ""
 
 
+def _nothing_sought(here: Here) -> str:
+    return "" if here.found else f"nothing was searched for: {key_name('slash')} finds text"
+
+
+def _not_zoomable(here: Here) -> str:
+    return "this pane has the whole screen: a larger terminal has several" if here.alone else ""
+
+
+def _go_to(name: str) -> Action:
+    """Return the action that goes to a pane."""
+    key = str(PANES.index(name) + 1)
+    here_already = f"this is the {name} pane"
+    return Action(name, name, f"Go to the {name} pane", (FocusPane(name),), keys=(key,), group="panes",
+                  applies=lambda here: here_already if here.place == name else "")  # fmt: skip
+
+
 def _save(here: Here, words: str) -> Effects:
     if words:
         return (SaveLog(words),)
@@ -196,14 +212,13 @@ NAVIGATION: tuple[Action, ...] = (
            takes="EXPERIMENT", applies=no_experiment, footer=6, group="experiments"),
     Action("find", "find", "Find text in this pane", run=_find, keys=("slash",), places=SEARCHED, takes="TEXT",
            footer=6),
-    Action("next", "next", "Go to the next match", (FindNext(True),), keys=("n",), places=SEARCHED),
-    Action("previous", "previous", "Go to the match before", (FindNext(False),), keys=("N",), places=SEARCHED),
+    Action("next", "next", "Go to the next match", (FindNext(True),), keys=("n",), places=SEARCHED,
+           applies=_nothing_sought),
+    Action("previous", "previous", "Go to the match before", (FindNext(False),), keys=("N",), places=SEARCHED,
+           applies=_nothing_sought),
     Action("zoom", "zoom", "Give this pane the whole screen, or take it back", (ZoomPane(),), keys=("z",),
-           places=MAIN, footer=22),
-    *(
-        Action(name, name, f"Go to the {name} pane", (FocusPane(name),), keys=(str(number),), group="panes")
-        for number, name in enumerate(PANES, start=1)
-    ),
+           places=MAIN, applies=_not_zoomable, footer=22),
+    *map(_go_to, PANES),
     Action("next-pane", "next pane", "Go to the next pane", (StepPane(1),), keys=("tab",), places=MAIN, group="panes"),
     Action("previous-pane", "previous pane", "Go to the pane before", (StepPane(-1),), keys=("shift+tab",),
            places=MAIN, group="panes"),

@@ -24,8 +24,8 @@ from cockpit.tui.actions.effects import (
     Send,
     ShowTab,
 )
-from cockpit.tui.actions.registry import Action, Here
-from cockpit.tui.actions.subjects import no_proposal, proposal
+from cockpit.tui.actions.registry import Action, Here, Question
+from cockpit.tui.actions.subjects import no_experiment, no_proposal, proposal
 
 REVIEW = frozenset({"review"})
 EXPERIMENT = frozenset({"experiment"})
@@ -94,6 +94,19 @@ def _replicates(here: Here, words: str) -> Effects:
     return (AskLine("How many runs of each arm?", edit, until_answered=True),)
 
 
+def _is_tab(tab: str) -> Question:
+    """Return the question if a page shows that tab already."""
+    return lambda here: f"the {tab} is shown already" if here.tab == tab else ""
+
+
+def _no_diff(here: Here) -> str:
+    return _is_tab("diff")(here) if here.experiment else "no arm is chosen"
+
+
+def _no_effects(here: Here) -> str:
+    return _no_factors(here) or _is_tab("effects")(here)
+
+
 def _no_factors(here: Here) -> str:
     wave = here.state.waves.get(here.wave)
     return "" if wave is not None and wave.factors else "this wave has no factors"
@@ -119,21 +132,20 @@ PAGE_ACTIONS: tuple[Action, ...] = (
            run=lambda here, words: (OpenExperiment(here.experiment),), keys=("enter",), places=REVIEW,
            applies=lambda here: "" if here.experiment else "no arm is chosen", footer=13, group="review"),
     Action("wave-effects", "effects", "Show the effects of the wave's factors", (ShowTab("effects"),), keys=("v",),
-           places=REVIEW, applies=_no_factors, footer=13, group="review"),
+           places=REVIEW, applies=_no_effects, footer=13, group="review"),
     Action("arm-diff", "diff", "Show the chosen arm's diff against its base", (ShowTab("diff"),), keys=("d",),
-           places=REVIEW, applies=lambda here: "" if here.experiment else "no arm is chosen", footer=13,
-           group="review"),
+           places=REVIEW, applies=_no_diff, footer=13, group="review"),
     Action("constants", "constants", "Show what differs from the base and the baseline", (ShowTab("constants"),),
-           keys=("c",), places=EXPERIMENT, footer=2, group="experiments"),
+           keys=("c",), places=EXPERIMENT, applies=_is_tab("constants"), footer=2, group="experiments"),
     Action("page-diff", "diff", "Show its diff against its base", (ShowTab("diff"),), keys=("d",), places=EXPERIMENT,
-           footer=3, group="experiments"),
+           applies=_is_tab("diff"), footer=3, group="experiments"),
     Action("page-log", "log", "Show the chosen attempt's log", (ShowTab("log"),), keys=("o", "enter"),
-           places=EXPERIMENT, footer=4, group="experiments"),
+           places=EXPERIMENT, applies=_is_tab("log"), footer=4, group="experiments"),
     Action("page-curve", "curve", "Show the chosen attempt's loss, and the incumbent's", (ShowTab("curve"),),
            keys=("v",), places=EXPERIMENT, footer=4, group="experiments"),
     Action("page-wave", "its wave", "Open the wave that it belongs to", run=_open_wave, keys=("w",),
-           places=EXPERIMENT, footer=5, group="experiments"),
+           places=EXPERIMENT, applies=no_experiment, footer=5, group="experiments"),
     Action("page-focus", "other part", "Go to the other part of the page", (FocusNext(),), keys=("tab", "shift+tab"),
-           places=PAGES, group="panes"),
+           places=REVIEW | EXPERIMENT, group="panes"),
     Action("back", "back", "Go back to the page before", (Back(),), keys=("q",), places=PAGES, footer=32),
 )  # fmt: skip

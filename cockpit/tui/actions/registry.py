@@ -35,6 +35,10 @@ class Here(msgspec.Struct, frozen=True):
     found: str = ""
     """The text last searched for."""
     log_filter: str = ""
+    alone: bool = False
+    """One pane is shown at a time: the terminal has no room for others."""
+    tab: str = ""
+    """The tab of the page that is shown."""
     marked: tuple[str, ...] = ()
     """The experiments that are marked for a comparison."""
     chart: str = ""

@@ -243,6 +243,7 @@ class ExperimentScreen(CockpitScreen):
             session.replay_position(),
             experiment=self.experiment,
             attempt=self.attempts.selected,
+            tab=self.tab,
             found=self.context.last_found,
             log_filter=self.log_view.filter,
             log_name=self.log_view.file_name,

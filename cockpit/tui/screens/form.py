@@ -14,7 +14,7 @@ from cockpit.core.intents import Draft, EditProposal
 from cockpit.core.model import Wave
 from cockpit.core.state import State
 from cockpit.read.costs import run_cost_usd
-from cockpit.read.wording import count, money
+from cockpit.read.wording import about_usd, count
 from cockpit.tui.actions.effects import Send
 from cockpit.tui.following import FollowedSession
 from cockpit.tui.plain import plain, width_of, wrap
@@ -185,7 +185,7 @@ class ProposalForm(Writing):
         self._tell()
 
     def _tell(self) -> None:
-        """Say what the form makes of the proposal now."""
+        """Show the arms and the cost that the fields make now."""
         read = self.read
         name = f" edit {self.wave} "
         width = box_width(self.app.size.width)
@@ -293,4 +293,4 @@ def _constant(field: Field) -> str:
 def cost_words(state: State, wave: Wave, draft: Draft) -> str:
     """Return the arms, runs and dollars of a draft of this wave."""
     runs = len(draft.arms) * draft.replicates + len(wave.again) * wave.replicates
-    return f"{count(len(draft.arms), 'arm')}, {count(runs, 'run')}, about {money(runs * run_cost_usd(state))}"
+    return f"{count(len(draft.arms), 'arm')}, {count(runs, 'run')}, {about_usd(runs * run_cost_usd(state))}"

@@ -1,5 +1,7 @@
 """Help, opened by `?`: the actions that apply now first, then every key, then the words."""
 
+from dataclasses import replace
+
 from textual.app import ComposeResult
 
 from cockpit.read.glossary import MEANINGS
@@ -7,6 +9,7 @@ from cockpit.tui.actions.registry import MOVES, Action, Here, Registry, key_name
 from cockpit.tui.rows import Ink
 from cockpit.tui.screens.base import CockpitScreen, ScreenContext
 from cockpit.tui.views.changes import short_names
+from cockpit.tui.widgets.bars import Footer
 from cockpit.tui.widgets.text import Lines
 
 Line = tuple[str, Ink]
@@ -25,16 +28,18 @@ class HelpScreen(CockpitScreen):
 
     def compose(self) -> ComposeResult:
         yield self.lines
+        yield Footer()
 
     def on_mount(self) -> None:
         self.set_focus(self.lines)
+        self.update_footer()
         self.lines.tell(help_lines(self._here, self.context.registry), "help", "esc closes")
 
     def show(self) -> None:
         """Do nothing: help does not change with the state."""
 
     def here(self) -> Here | None:
-        return self._here
+        return replace(self._here, place=self.PLACE)
 
 
 def help_lines(here: Here, registry: Registry) -> list[Line]:

@@ -328,6 +328,7 @@ class MainScreen(CockpitScreen):
             experiment=experiment if self.pane not in ("waves", "talk") else "",
             attempt=attempt,
             cluster=self.grid.selected if self.pane in ("clusters", "log") else "",
+            alone=layout.is_narrow(*self.app.size),
             marked=tuple(self.chart.marked),
             chart=self.chart.view,
             not_logarithmic="" if self.chart.can_be_logarithmic else "a logarithmic axis needs values above 0",
@@ -433,15 +434,17 @@ class MainScreen(CockpitScreen):
             self.ask_results("")
         elif self.pane in VISITED:
             self.go_to(self._before)
-        elif self.pane == "chart":
-            self.chart.back()
+        elif self.pane == "chart" and self.chart.back():
             self.results.paint()
             self.update_footer()
+        else:
+            self.context.tell("there is nothing to leave here: q leaves the screen")
 
-    def mark(self, experiment: str) -> None:
-        """Mark an experiment in the chart and in the results, or take its mark away."""
+    def mark(self, experiment: str) -> int:
+        """Mark an experiment in the chart and in the results, or take its mark away. Returns how many are marked."""
         self.chart.toggle_mark(experiment)
         self.results.paint()
+        return len(self.chart.marked)
 
     def leave_input(self) -> None:
         self.set_focus(self.talk)

@@ -9,7 +9,7 @@ from cockpit.read.forecasts import forecast_words
 from cockpit.read.scores import score_of
 from cockpit.read.waves import replaced_base
 from cockpit.tui.actions.registry import Here
-from cockpit.tui.figures import clock, count, duration, money, score_words
+from cockpit.tui.figures import about_usd, clock, count, duration, money, score_words
 from cockpit.tui.plain import cut, plain, wrap
 from cockpit.tui.rows import Row
 from cockpit.tui.screens.base import CockpitScreen, ScreenContext
@@ -88,7 +88,7 @@ class Brief(Pane):
         parts = [f"{money(spent)} spent"] if spent else []
         if coming.runs:
             ends = f"ends in {duration(coming.ends_in_s)}, at {clock(now + coming.ends_in_s)}"
-            parts.append(f"{count(coming.runs, 'run')} to come, about {money(coming.usd)}, {ends}")
+            parts.append(f"{count(coming.runs, 'run')} to come, {about_usd(coming.usd)}, {ends}")
         return "; ".join(parts) or "nothing"
 
 
@@ -198,4 +198,5 @@ class ReviewScreen(CockpitScreen):
             wave=self.wave,
             experiment=self.arms.selected,
             constant=self.arms.chosen_constant,
+            tab=self._tab_shown(wave) if (wave := self.wave_now()) is not None else "",
         )

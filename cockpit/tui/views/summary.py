@@ -59,7 +59,8 @@ def money_parts(state: State, now: float) -> list[tuple[str, str]]:
     sums = accounts(state, now)
     parts = [(f"duty {sums.duty:.0%}", "text" if sums.duty >= 0.9 or not sums.training_s else "warn")]
     cap = f" of {money(state.budget_usd)}" if state.budget_usd > 0 else ""
-    parts.append((f"{money(sums.total_usd)}{cap}", "warn" if is_budget_near(state, now) else "text"))
+    if sums.total_usd or cap or any(one.usd_per_hour for one in state.clusters.values()):
+        parts.append((f"{money(sums.total_usd)}{cap}", "warn" if is_budget_near(state, now) else "text"))
     if sums.api_usd:
         parts.append((f"API {money(sums.api_usd)}", "dim"))
     parts.append((f"{sums.gpu_hours:.1f} {device_word(state)} h", "dim"))

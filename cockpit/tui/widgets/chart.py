@@ -101,8 +101,9 @@ class Chart(Listing):
             return list(dict.fromkeys(dot.experiment for dot in self.dots.by_key.values()))
         return self.keys
 
-    def toggle(self, what: str) -> None:
-        """Show the other view, or change an axis: time or order, logarithmic or linear."""
+    def toggle(self, what: str) -> str:
+        """Show the other view, or change an axis: time or order, logarithmic or linear. Returns words on the axis."""
+        now = ""
         match what:
             case "view":
                 self.view = "scores" if self.view == "effects" else "effects"
@@ -111,16 +112,23 @@ class Chart(Listing):
             case "log":
                 if self.view == "curves":
                     self.look.log = not self.look.log
+                    log = self.look.log
                 else:
                     self.axes = msgspec.structs.replace(self.axes, log=not self.axes.log)
+                    log = self.axes.log
+                now = "the axis is logarithmic" if log else "the axis is linear"
         self.paint()
+        return now
 
-    def zoom(self, steps: int) -> None:
+    def zoom(self, steps: int) -> str:
+        """Zoom in, or out for negative steps. Returns the part that is shown, in words."""
         if self.view == "curves":
             self.look.zoom = max(0, min(len(SPANS) - 1, self.look.zoom + steps))
         else:
             self.axes = msgspec.structs.replace(self.axes, zoom=max(0, min(len(ZOOMS) - 1, self.axes.zoom + steps)))
         self.paint()
+        share = SPANS[self.look.zoom]
+        return f"the chart shows {share:.0%} of the budget" if self.view == "curves" else ZOOMS[self.axes.zoom]
 
     def compare(self, experiments: tuple[str, ...], words: str) -> None:
         """Lay the curves of these experiments over each other. `words` names them in the title."""

@@ -224,9 +224,14 @@ class Log(Pane, can_focus=True):
         """A name for a copy of this log."""
         return self.what.split(" ")[0] + ".log"
 
-    def toggle(self, what: str) -> None:
-        """Follow the end, wrap lines or show times; or stop."""
+    def toggle(self, what: str) -> str:
+        """Follow the end, wrap lines or show times; or stop. Returns words for it."""
         {"follow": self.toggle_follow, "wrap": self.toggle_wrap, "time": self.toggle_time}[what]()
+        return {
+            "follow": "the log's end is followed" if self.follow else "the log's end is not followed",
+            "wrap": "long lines are wrapped" if self.wrapped else "long lines are cut",
+            "time": "lines show when they arrived" if self.timed else "lines show no times",
+        }[what]
 
     def save(self, target: Path) -> Path:
         """Copy the whole log to a new file. Returns its path. Raises Problem."""

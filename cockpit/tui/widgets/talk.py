@@ -11,7 +11,7 @@ from cockpit.agent.claude.turn_status import TurnStatus
 from cockpit.core.model import Message
 from cockpit.core.state import State, open_permissions
 from cockpit.read.kept_stack import kept_words
-from cockpit.tui.figures import age, clock, count, duration, money
+from cockpit.tui.figures import about_usd, age, clock, count, duration
 from cockpit.tui.plain import cut, plain, width_of, wrap
 from cockpit.tui.rows import Row, hint_rows
 from cockpit.tui.views.markdown import markdown_rows
@@ -162,7 +162,7 @@ class Talk(WheeledPane, can_focus=True):
             first = Row(width, self.palette, ground).put("▌", "warn").put(view.id, "key").skip()
             first.put(view.proposer, "agent").skip().put(view.question, "text")
             second = Row(width, self.palette, ground).put("▌", "warn")
-            second.put(f"{count(view.arms, 'arm')}  about {money(view.coming_usd)}, {duration(view.ends_in_s)}", "dim")
+            second.put(f"{count(view.arms, 'arm')}  {about_usd(view.coming_usd)}, {duration(view.ends_in_s)}", "dim")
             keys = "e review " if self.watching else "a approve  r reject  e review "
             room = second.left - 2 - (width_of(keys) + 1 if second.left > width_of(keys) + 1 else 0)
             if room >= LEAST_SHAPE:

@@ -6,7 +6,7 @@ from textual.strip import Strip
 from cockpit.core.model import Wave
 from cockpit.core.state import State
 from cockpit.read.questions import Questions
-from cockpit.tui.figures import count, duration, money
+from cockpit.tui.figures import about_usd, count, duration, money
 from cockpit.tui.plain import plain
 from cockpit.tui.rows import Row, hint_rows
 from cockpit.tui.theme import Palette
@@ -122,11 +122,11 @@ def wave_rows(view: WaveView, question: str, width: int, palette: Palette, selec
     else:
         second.put(count(view.arms, "arm"), "dim").skip(2)
     if view.waiting:
-        tail = f"about {money(view.coming_usd)}, {duration(view.ends_in_s)}"
+        tail = f"{about_usd(view.coming_usd)}, {duration(view.ends_in_s)}"
     elif view.coming_usd:
         tail = f"{money(view.spent_usd)} + {money(view.coming_usd)}"
     else:
-        tail = money(view.spent_usd)
+        tail = money(view.spent_usd) if view.spent_usd else ""
     said = (view.best, view.best_words, view.best_mark, view.best_class)
     best = " ".join(filter(None, said)) if view.best_delta is not None else ""
     room = second.left - len(tail) - len(best) - 3
@@ -163,5 +163,5 @@ def filler_rows(
             second.skip().put(view.best_class, "dim")
     else:
         second.put("keeps idle clusters measuring", "dim")
-    second.end(money(view.spent_usd), "dim")
+    second.end(money(view.spent_usd) if view.spent_usd else "", "dim")
     return [first.strip(), second.strip()]
