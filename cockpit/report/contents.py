@@ -14,7 +14,7 @@ from cockpit.decide.evidence import noise_of
 from cockpit.decide.kept_changes import unablated_summary
 from cockpit.read.changes import change_words
 from cockpit.read.checks import checks_of, origin_of, unchecked
-from cockpit.read.counterfactual import Best, OneGpu, best_so_far, one_gpu
+from cockpit.read.counterfactual import Best, OneGpu, alone_words, best_so_far, one_gpu
 from cockpit.read.effects import effects_of
 from cockpit.read.kept_stack import KeptChange, Stack, stack_of
 from cockpit.read.scores import Difference, Score, comparison_class, score_of
@@ -108,6 +108,8 @@ class Contents(msgspec.Struct, frozen=True):
     charts: list[Chart]
     line: list[Best]
     alone: OneGpu | None
+    alone_words: str
+    """The one device of the counterfactual."""
     stack: Stack
     kept: list[Kept]
     kept_left_out: int
@@ -159,6 +161,7 @@ def contents(state: State, now: float) -> Contents:
         charts=charts(state, alone.best if alone else (), hours),
         line=line,
         alone=alone,
+        alone_words=alone_words(state),
         stack=stack,
         kept=kept[-KEPT_AT_MOST:],
         kept_left_out=max(0, len(kept) - KEPT_AT_MOST),

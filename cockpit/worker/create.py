@@ -324,11 +324,7 @@ def _notes(plan: Plan, session: Session, variant: Variant, at: float) -> list[Ev
         names = ", ".join(session.access.links)
         notes.append(Said(at=at, author="cockpit", text=f"Runs read these paths, which git does not store: {names}"))
     if session.proposer == "grid" and not plan.settings.session.proposer:
-        file = plan.settings.agent.key_file and f"write one to {plan.settings.agent.key_file} (mode 600), or "
-        text = (
-            f"No API key, so built-in proposers search. For Claude: {file}set ANTHROPIC_API_KEY and start the worker"
-            " again; then `:proposer claude`."
-        )
+        text = "No API key, so grid proposes. `cockpit doctor` says where Claude's key goes; then `:proposer claude`."
         notes.append(Said(at=at, author="cockpit", text=text))
     return notes
 
