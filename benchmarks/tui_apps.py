@@ -4,6 +4,8 @@
     python -m venv /tmp/harlequin && /tmp/harlequin/bin/pip install harlequin==2.17.0
     python -m benchmarks.tui_apps /tmp/posting/bin /tmp/harlequin/bin
 
+toad is left out: each release of batrachian-toad on PyPI needs Python 3.14, which Cockpit does not run on yet.
+
 Each in a place of its own, as each pins a Textual of its own. Prints a line an app, and its ratios to the screen's.
 The key is one that opens what the app opens by a key (its help, its palette).
 """

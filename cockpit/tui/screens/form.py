@@ -1,5 +1,6 @@
 """The form of a proposal: its question, factors, levels and runs in one place, with what an edit changes."""
 
+import re
 from itertools import pairwise
 
 from textual import events
@@ -33,6 +34,10 @@ ADDED_AT_MOST = 8
 """Factors that one edit can add."""
 ROWS_AROUND = 4
 """Rows above and below the fields."""
+
+
+_ARM = re.compile(r"^arm \d+ \([^)]*\): ")
+"""The name of an arm, with all its levels, before the reason of a refusal."""
 
 
 class FormRow(Pane):
@@ -245,8 +250,9 @@ class ProposalForm(Writing):
         self.waiting = False
         given = fields_of(self.before)
         changed = [field for field in self.fields if field.input.text.strip() != given.get(field.key, "")]
-        named = [field for field in changed if _constant(field) and _constant(field) in problem]
-        field = next(iter(named or changed), self.fields[0])
+        reason = _ARM.sub("", problem)
+        named = [field for field in changed if _constant(field) and _constant(field) in reason]
+        field = min(named, key=lambda one: reason.index(_constant(one)), default=next(iter(changed), self.fields[0]))
         self._problems({field.key: problem})
         self.set_focus(field.input)
 
