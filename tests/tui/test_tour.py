@@ -1,9 +1,9 @@
 """The tour: shown once to a person, beside what it is about, and never in the way of a key."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from cockpit.cli import screen as opening
@@ -106,7 +106,7 @@ async def test_the_tour_goes_back_and_follows_the_mouse_and_a_resize(screen_on: 
 
 async def test_the_keys_of_the_cards_are_those_of_the_registry(screen_on: Opener) -> None:
     def moved(action: Action) -> Action:
-        return replace(action, keys=("Z",)) if action.name in ("approve", "reject") else action
+        return msgspec.structs.replace(action, keys=("Z",)) if action.name in ("approve", "reject") else action
 
     registry = Registry(map(moved, (*STEERING, *NAVIGATION)))
     app = screen_on("night")

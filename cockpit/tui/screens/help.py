@@ -1,7 +1,6 @@
 """Help, opened by `?`: the actions that apply now first, then every key, then the words."""
 
-from dataclasses import replace
-
+import msgspec
 from textual.app import ComposeResult
 
 from cockpit.read.glossary import MEANINGS
@@ -39,7 +38,7 @@ class HelpScreen(CockpitScreen):
         """Do nothing: help does not change with the state."""
 
     def here(self) -> Here | None:
-        return replace(self._here, place=self.PLACE)
+        return msgspec.structs.replace(self._here, place=self.PLACE)
 
 
 def help_lines(here: Here, registry: Registry) -> list[Line]:
