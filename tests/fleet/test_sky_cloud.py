@@ -11,7 +11,15 @@ pytest.importorskip("sky", reason="SkyPilot is not installed")
 from sky import exceptions
 
 from cockpit.core.model import ClusterSpec
-from cockpit.fleet.base import ClusterReady, ClusterStep, ClusterTrouble, FleetTrouble, JobEnded, JobSubmitted
+from cockpit.fleet.base import (
+    ClusterReady,
+    ClusterStep,
+    ClusterTrouble,
+    FleetTrouble,
+    JobEnded,
+    JobRefused,
+    JobSubmitted,
+)
 from cockpit.fleet.sky import probe, setup
 from cockpit.fleet.sky.task_file import read_task
 from tests.fleet import fake_cloud, recorded
@@ -280,4 +288,19 @@ def test_another_users_cluster_of_our_name_is_neither_used_nor_torn_down(tmp_pat
     (trouble,) = night.of(ClusterTrouble)
     assert trouble.final and "somebody launched by hand" in trouble.message
     assert not cloud.launches and not cloud.downs and not night.of(JobSubmitted)
+    night.close()
+
+
+def test_a_run_whose_exec_failed_with_its_cluster_goes_back_to_the_queue(tmp_path: Path, cloud: FakeCloud) -> None:
+    night = FakeNight(tmp_path, cloud)
+    night.up("gpu-01")
+    night.run("e0001.1")
+    cloud.exec_fails = recorded.error("queue while the pod goes", "gpu-01-s1")
+    cloud.forget("gpu-01-s1")
+    night.submit("e0002.1")
+    night.until(lambda: night.of(JobEnded) and night.of(JobRefused))
+    assert [(end.job, end.reason) for end in night.of(JobEnded)] == [("e0001.1", "lost")]
+    assert [refused.job for refused in night.of(JobRefused)] == ["e0002.1"]
+    (trouble,) = night.of(ClusterTrouble)
+    assert trouble.lost and not trouble.billed
     night.close()

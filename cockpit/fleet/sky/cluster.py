@@ -58,14 +58,11 @@ class SkyCluster:
         self._requests: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self.is_up = False
-        self.runs: list[SkyRun] = []
-        """In the order they were submitted; the first one runs, or will."""
-        self._unsent: list[SkyRun] = []
-        """Runs that wait until the task file can be used."""
+        self.runs: list[SkyRun] = []  # in the order they were submitted; the first one runs, or will
+        self._unsent: list[SkyRun] = []  # they wait until the task file can be used
         self._told_held = False
         self._uncancelled: list[SkyRun] = []  # their cancellation failed, and is tried again
-        self._worked_at = 0.0
-        """The time it last came up or had a job."""
+        self._worked_at = 0.0  # the time it last came up or had a job
         self._strangers = Strangers(self.name, parts.session)
         self._left = LeftFolders()
         self._refused = 0  # consecutive jobs that it did not take
@@ -465,10 +462,13 @@ class SkyCluster:
         shutil.rmtree(stage_folder(run.job), ignore_errors=True)
         self._read_next()
 
-    def _end_all(self, reason: str, message: str = "") -> None:
+    def _end_all(self, reason: str, message: str = "", is_gone: bool = False) -> None:
         self._unsent = []
         for run in self._copy_of_runs():
-            self.end(run, JobEnded(self._now(), run.job.name, reason, None, message))
+            if is_gone and not run.id:
+                self._refuse(run, message)  # its exec failed, and nothing is left that could run it
+            else:
+                self.end(run, JobEnded(self._now(), run.job.name, reason, None, message))
 
     def _refuse(self, run: SkyRun, message: str) -> None:
         self.end(run, JobRefused(self._now(), run.job.name, message))
@@ -486,7 +486,7 @@ class SkyCluster:
             self._lost = True
             # Before its runs end, or it would be given new ones.
             self._trouble(message, lost=True, billed=billed, refused=preempted)
-        self._end_all("preempted" if preempted else "lost", message)
+        self._end_all("preempted" if preempted else "lost", message, gone and not billed)
 
     def _trouble(self, message: str, lost: bool, billed: bool, final: bool = False, refused: bool = False) -> None:
         self._rest.billed = billed
