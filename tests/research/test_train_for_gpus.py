@@ -107,6 +107,7 @@ def kept_bytes_a_token(config: train.GPTConfig) -> float:
     return float(sum(kept.values()) / batch.numel())
 
 
+@pytest.mark.timeout(1_200)  # tracing takes seconds on a quiet processor, minutes on a busy one
 @pytest.mark.parametrize(("aspect_ratio", "device_gb"), [(train.ASPECT_RATIO, 64), (96, 80)])
 def test_a_step_fits_into_the_memory_of_a_device(aspect_ratio: int, device_gb: int) -> None:
     """Estimate weights, gradients, optimizer states and all that a forward pass keeps. A GPU has not confirmed it."""
