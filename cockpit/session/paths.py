@@ -60,10 +60,9 @@ class SessionFolder:
         """The faults that ended a screen."""
         return self.root / "screen.log"
 
-    @property
-    def agent_live(self) -> Path:
-        """The proposer's current words."""
-        return self.root / "agent.live"
+    def agent_live(self, proposer: str) -> Path:
+        """Return the file of a proposer's current words."""
+        return self.root / f"agent.{proposer}.live"
 
     @property
     def transcript(self) -> Path:

@@ -72,7 +72,8 @@ class FollowedSession:
             changed, trouble = False, str(error)
         if trouble != self.trouble and self.state is not None:
             self.trouble, changed = trouble, True
-        second, turn = int(self.now()), turn_status.written_at(self.feed.folder.agent_live)
+        files = [self.feed.folder.agent_live(name) for name in self.state.asks] if self.state is not None else []
+        second, turn = int(self.now()), max(map(turn_status.written_at, files), default=0.0)
         changed = changed or (second, turn) != (self._shown_second, self._shown_turn)
         self._shown_second, self._shown_turn = second, turn
         return changed

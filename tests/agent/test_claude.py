@@ -240,7 +240,7 @@ def test_an_interrupt_ends_a_turn_in_the_middle_of_an_answer(api: DirectApi, res
     it = research([slow])
 
     def interrupt_after_the_first_text() -> None:
-        while not (now := turn_status.read(api.folder.agent_live)) or not now.text:
+        while not (now := turn_status.read(api.folder.agent_live("claude"))) or not now.text:
             time.sleep(0.02)
         api.stop.set()
 
@@ -332,14 +332,14 @@ def test_the_status_shows_the_text_during_a_turn_only(api: DirectApi, research: 
     thread = threading.Thread(target=it.turn)
     thread.start()
     while thread.is_alive():
-        now = turn_status.read(api.folder.agent_live)
+        now = turn_status.read(api.folder.agent_live("claude"))
         if now is not None:
             seen.append(now)
         time.sleep(0.02)
     texts = [now.text for now in seen if now.doing == "writes"]
     assert texts and texts == sorted(texts, key=len)
-    assert turn_status.read(api.folder.agent_live) is None
-    assert (api.folder.agent_live.stat().st_mode & 0o777) == 0o640
+    assert turn_status.read(api.folder.agent_live("claude")) is None
+    assert (api.folder.agent_live("claude").stat().st_mode & 0o777) == 0o640
 
 
 def test_the_transcript_renders_the_whole_exchange(api: DirectApi, research: Start) -> None:

@@ -76,7 +76,7 @@ def test_a_stopping_worker_records_the_cost_of_its_request(tmp_path: Path, monke
         folder = asking_session(tmp_path, server)
         worker_process.start(folder)
         wait_for(lambda: state_of(folder).api_reserved and server.asked, 60, "a request")
-        wait_for(lambda: folder.agent_live.exists(), 30, "a turn status")
+        wait_for(lambda: folder.agent_live("claude").exists(), 30, "a turn status")
         assert worker_process.terminate(folder)
     state = state_of(folder)
     assert not state.api_reserved

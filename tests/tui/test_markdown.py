@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from rich.style import Style
 
 from cockpit.agent.claude import turn_status
-from cockpit.core.events import Said
+from cockpit.agent.claude.turn_status import TurnStatusFile
+from cockpit.core.events import Asked, Said
 from cockpit.session.ledger import Ledger
 from cockpit.tui.plain import plain, width_of
 from cockpit.tui.views.markdown import CODE, EMPHASIS, HEADING, STRONG, markdown_rows
@@ -99,15 +100,33 @@ async def test_a_turn_is_streamed_by_the_rows_that_changed(screen_on: Opener, mo
         text = "## Plan\nHold the **width** and vary the"
         state = app.state
         assert state is not None
-        talk.tell(state, talk.now, turn_status.TurnStatus(1.0, "claude", "writes", text))
+        talk.tell(state, talk.now, [turn_status.TurnStatus(1.0, "claude", "writes", text)])
         await settle(pilot)
         assert "Plan" in words_on(app) and "##" not in words_on(app) and "**" not in words_on(app)
         drawn: list[int] = []
         monkeypatch.setattr(talk, "refresh", lambda *regions: drawn.append(len(regions)))
-        talk.tell(state, talk.now, turn_status.TurnStatus(1.0, "claude", "writes", text + " warmdown"))
+        talk.tell(state, talk.now, [turn_status.TurnStatus(1.0, "claude", "writes", text + " warmdown")])
         assert drawn == [1], "one row for one word"
-        talk.tell(state, talk.now, turn_status.TurnStatus(1.0, "claude", "writes", text + " warmdown"))
+        talk.tell(state, talk.now, [turn_status.TurnStatus(1.0, "claude", "writes", text + " warmdown")])
         assert drawn == [1], "none for none"
+
+
+async def test_each_turn_under_way_is_shown_under_its_own_name(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app, 80, 24) as pilot:
+        await press(pilot, "5")
+        assert app.state is not None
+        ledger = Ledger.open(app.feed.folder.ledger)
+        ledger.append([Asked(at=app.feed.now(), ask=99, proposer="codex", arms=4)])
+        ledger.close()
+        for name, text in (("claude", "Wider first."), ("codex", "Deeper first.")):
+            TurnStatusFile(app.feed.folder.agent_live(name), name, app.feed.now).show("writes", text)
+        app.tick()
+        await settle(pilot)
+        rows = words_on(app).split("\n")
+        for name, text in (("claude", "Wider first."), ("codex", "Deeper first.")):
+            at = next(number for number, row in enumerate(rows) if f"{name} writes" in row)
+            assert text in rows[at + 1]
 
 
 async def test_an_answer_is_markdown_and_an_error_or_a_persons_words_are_not(screen_on: Opener) -> None:

@@ -65,7 +65,7 @@ def answer(app: CockpitApp) -> None:
     ledger = Ledger.open(app.feed.folder.ledger)
     ledger.append([Said(at=app.feed.now(), author="claude", text=ANSWER)])
     ledger.close()
-    turn = TurnStatusFile(app.feed.folder.agent_live, "claude", app.feed.now)
+    turn = TurnStatusFile(app.feed.folder.agent_live("claude"), "claude", app.feed.now)
     turn.show("writes", "### Then\nHold the **width** at `96`:\n- vary the warmdown of e0019\n- *one* seed each")
     app.tick()
 

@@ -136,7 +136,7 @@ async def test_a_person_steers_a_session_from_the_screen(
         await sees("it thinking aloud", lambda: "Considering widths" in words_on(app))
         await press("escape")
         await sees("the turn ended", lambda: not person.state.asks)
-        await sees("nothing more of it", lambda: app.main.talk.spoken is None)
+        await sees("nothing more of it", lambda: not app.main.talk.spoken)
 
         await press("1")
         await sees("a run", lambda: running_on(person.state, app.main.grid.selected) or not move(app))

@@ -201,7 +201,7 @@ def test_an_interrupt_refuses_what_waits_for_a_person(nights: Any) -> None:
 
 def test_an_interrupt_cancels_the_turn(nights: Any) -> None:
     night = nights([["say", "Thinking about it."], ["think", "hm"], ["until_cancelled"]])
-    wait_for(lambda: turn_status.read(night.folder.agent_live), WAIT_S, "the turn")
+    wait_for(lambda: turn_status.read(night.folder.agent_live(NAME)), WAIT_S, "the turn")
     wait_for(lambda: night.logged("prompt") and night.state.asks.get(NAME), WAIT_S, "the prompt")
     night.do(Interrupt())
     wait_for(lambda: NAME not in night.state.asks, WAIT_S, "the end of the turn")
@@ -281,7 +281,10 @@ def test_two_agents_propose_side_by_side_and_one_that_hangs_does_not_stop_the_ot
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    turns = {"first": [["until_cancelled"]], "second": [["tool", "propose_wave", WAVE], ["say", "Mine."]]}
+    turns = {
+        "first": [["say", "I think."], ["until_cancelled"]],
+        "second": [["tool", "propose_wave", WAVE], ["say", "Mine."]],
+    }
     commands = []
     for name, turn in turns.items():
         (tmp_path / f"{name}.py").write_text(f"import runpy\nrunpy.run_path({str(AGENT)!r}, run_name='__main__')\n")
@@ -298,6 +301,8 @@ def test_two_agents_propose_side_by_side_and_one_that_hangs_does_not_stop_the_ot
         wait_for(lambda: state_of(folder).unmetered.get("second"), WAIT_S, "the end of the second's turn")
         state = state_of(folder)
         assert "first" in state.asks, "it hangs in its turn"
+        spoken = turn_status.read(folder.agent_live("first"))
+        assert spoken is not None and spoken.text == "I think.", "the second's turn leaves its words alone"
         assert (folder.root / "seats" / "first").is_dir() and (folder.root / "seats" / "second").is_dir()
         told = {one.name: one for one in seat_results(state)}
         assert (

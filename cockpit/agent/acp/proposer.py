@@ -59,7 +59,7 @@ class AcpProposer:
     def propose(self, api: ProposerApi, request: ProposalRequest) -> None:
         _check_budget(api, self.name)
         transcript = Transcript(self._folder.transcript, self._written_digests)
-        status = TurnStatusFile(self._folder.agent_live, self.name, api.now)
+        status = TurnStatusFile(self._folder.agent_live(self.name), self.name, api.now)
         turn = TurnRecord(self.name, request.ask, api, status, transcript)
         began_at = api.read(lambda state: state.seq)
         hour = api.read(lambda state: (state.now - state.session.created_at) / 3600)

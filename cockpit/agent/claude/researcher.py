@@ -68,7 +68,7 @@ class Claude:
             name=self.name,
             settings=self._settings,
             api=api,
-            status=TurnStatusFile(self._folder.agent_live, self.name, api.now),
+            status=TurnStatusFile(self._folder.agent_live(self.name), self.name, api.now),
             transcript=transcript,
             budget=ApiBudget(self.name, self._settings, api, transcript, ask),
             backoff_s=self._backoff_s,

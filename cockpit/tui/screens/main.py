@@ -257,7 +257,8 @@ class MainScreen(CockpitScreen):
         self.stack.tell(state, now)
         heard = f"write to {plain(state.proposer)}" if takes_words(state.proposer) else plain(listener_words(state))
         self.say.placeholder = heard
-        self.talk.tell(state, now, turn_status.read(session.feed.folder.agent_live) if state.asks else None)
+        spoken = (turn_status.read(session.feed.folder.agent_live(name)) for name in state.asks)
+        self.talk.tell(state, now, tuple(filter(None, spoken)))
         self._choose_log(state)
         self._retab()
         self.update_footer()

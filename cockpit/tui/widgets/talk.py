@@ -1,6 +1,7 @@
 """The conversation: messages, findings, troubles, the agent's current turn, and the proposals as cards."""
 
 import re
+from collections.abc import Iterable
 
 from rich.segment import Segment
 from textual import events
@@ -25,7 +26,7 @@ AS_WRITTEN = ("news", "trouble")
 """The kinds of messages that are no Markdown: asterisks of an error stay."""
 MESSAGE_ROWS = 200
 SPOKEN_ROWS = 4
-"""The fewest rows of a turn that is under way; a third of the pane where that is more."""
+"""The fewest rows of the turns that are under way together; a third of the pane where that is more."""
 NAME = re.compile(r"@?\b([ew]\d{3,9})\b", re.ASCII)
 """The name of an experiment or a wave in a text."""
 LEAST_SHAPE = 6
@@ -49,7 +50,8 @@ class Talk(WheeledPane, can_focus=True):
         self.now = 0.0
         self.user = user
         self.watching = watching
-        self.spoken: TurnStatus | None = None
+        self.spoken: dict[str, TurnStatus] = {}
+        """Proposer to its turn under way."""
         self.back = 0
         """Rows scrolled up from the newest; 0 follows the end."""
         self._laid: list[Strip] = []
@@ -57,8 +59,9 @@ class Talk(WheeledPane, can_focus=True):
         self._laid_messages = 0
         self._height = 1
 
-    def tell(self, state: State, now: float, spoken: TurnStatus | None) -> None:
-        self.state, self.now, self.spoken = state, now, spoken
+    def tell(self, state: State, now: float, spoken: Iterable[TurnStatus] = ()) -> None:
+        self.state, self.now = state, now
+        self.spoken = {turn.proposer: turn for turn in spoken}
         self.paint()
 
     def rows(self, width: int, height: int) -> list[Strip]:
@@ -138,18 +141,19 @@ class Talk(WheeledPane, can_focus=True):
     def _now_rows(self, state: State, width: int, height: int) -> list[Strip]:
         """Return what the proposers do now. The text of a turn follows its end; rows that stay are not drawn again."""
         rows: list[Strip] = []
-        spoken = self.spoken
+        most = max(SPOKEN_ROWS, height // 3) // max(1, len(self.spoken))
         for ask in state.asks.values():
-            speaks = spoken is not None and spoken.proposer == ask.proposer and bool(spoken.doing)
-            doing = plain(spoken.doing) if spoken is not None and speaks else "thinks"
+            spoken = self.spoken.get(ask.proposer)
+            doing = plain(spoken.doing) if spoken is not None else "thinks"
             row = Row(width, self.palette).put("  …   ", "faint").put(plain(ask.proposer), "agent").skip()
             asked = f"asked for {count(ask.arms, 'arm')} " if ask.arms else "asked "
             row.put(f"{doing}: {asked}{age(self.now - ask.asked_at)} ago", "dim")
             rows.append(row.strip())
-            if spoken is not None and speaks and spoken.text:
+            if spoken is not None and spoken.text:
                 lines = markdown_rows(spoken.text.rstrip(), max(10, width - 8), "dim")
-                most = max(SPOKEN_ROWS, height // 3)
-                rows.extend(self._with_names(Row(width, self.palette).to(6), line).strip() for line in lines[-most:])
+                rows.extend(
+                    self._with_names(Row(width, self.palette).to(6), line).strip() for line in lines[-max(1, most) :]
+                )
         return rows
 
     def _cards(self, state: State, width: int, height: int) -> list[Strip]:
