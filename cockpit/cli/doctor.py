@@ -195,14 +195,14 @@ def _gpu() -> Finding:
 
 
 def _confinement(needed: bool) -> Finding:
-    """Check how runs on this machine are kept from the person's files, from each other and from the network."""
+    """Check how runs and agents on this machine are kept from the person's files and from each other."""
     found = confinement.available()
     if found.wall is confinement.Wall.BUBBLEWRAP:
-        return Finding("walls", "runs are confined by bubblewrap")
+        return Finding("walls", "runs and agents in the seat are confined by bubblewrap")
     if found.wall is confinement.Wall.LANDLOCK:
-        return Finding("walls", f"runs are confined by Landlock ({found.reason})")
-    remedy = "install bubblewrap; without it runs see this user's files and the network"
-    return Finding("walls", f"runs are unconfined: {found.reason}", remedy, needed)
+        return Finding("walls", f"runs and agents in the seat are confined by Landlock ({found.reason})")
+    remedy = "install bubblewrap; without it runs and agents see this user's files and the network"
+    return Finding("walls", f"runs and agents in the seat are unconfined: {found.reason}", remedy, needed)
 
 
 def _scores(where: Path, fleet: str) -> Finding:

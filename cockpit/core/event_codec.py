@@ -65,7 +65,7 @@ from cockpit.core.events import (
 )
 from cockpit.core.knob_events import KnobSet
 from cockpit.core.model import EndMode
-from cockpit.core.seat_events import PermissionAnswered, PermissionAsked, PriorTaken, TurnUnmetered
+from cockpit.core.seat_events import AgentStarted, PermissionAnswered, PermissionAsked, PriorTaken, TurnUnmetered
 from cockpit.core.task_events import TaskOffered, TaskTaken
 
 AnyEvent = (
@@ -74,7 +74,7 @@ AnyEvent = (
     | IntentTaken | Asked | AskEnded
     | Proposed | ProposalEdited | Approved | Rejected | WaveMoved | WaveCancelled | ArmDropped | Queued | Submitting
     | Submitted | Unsubmitted | Started | Progressed | Cancelling | EarlyStopSkipped | Ended | Decided | IncumbentSet
-    | Certified | CapReached | Looked | AgentSeated | PermissionAsked | PermissionAnswered
+    | Certified | CapReached | Looked | AgentSeated | AgentStarted | PermissionAsked | PermissionAnswered
     | TurnUnmetered | Launching | ClusterUp | ClusterSeen | ClusterFailed | ClusterWaiting
     | LaunchStep | TaskTaken | TaskOffered | ClusterGivenUp | ClusterStopping | ClusterDown | ClusterFlagged | Said
     | FindingRecorded | PhaseSet | PriorTaken

@@ -10,6 +10,16 @@ class PriorTaken(Event):
     findings: list[PriorFinding]
 
 
+class AgentStarted(Event):
+    """An agent's process was started behind a wall, or as the person, without one."""
+
+    agent: str
+    wall: str
+    """`bubblewrap`, `landlock` or `unconfined`."""
+    reason: str = ""
+    """Why it is unconfined, in a clause."""
+
+
 class PermissionAsked(Event):
     """An agent asks a person to allow the use of a tool of its own."""
 

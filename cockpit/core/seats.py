@@ -30,15 +30,35 @@ class KnownAgent(msgspec.Struct, frozen=True):
     """The command that speaks the protocol."""
     install: str
     login: str
+    folders: tuple[str, ...]
+    """Its own settings and login, which it reads and changes behind its wall."""
+    environment: dict[str, str] = {}
+    """Variables that its process gets."""
 
 
 KNOWN_AGENTS = {
     "claude-code": KnownAgent(
-        ("claude-agent-acp",), "npm install -g @agentclientprotocol/claude-agent-acp", "run `claude` and `/login` in it"
+        ("claude-agent-acp",),
+        "npm install -g @agentclientprotocol/claude-agent-acp",
+        "run `claude` and `/login` in it",
+        ("~/.claude", "~/.claude.json"),
     ),
-    "codex": KnownAgent(("codex-acp",), "npm install -g @agentclientprotocol/codex-acp", "run `codex login`"),
-    "gemini": KnownAgent(("gemini", "--acp"), "npm install -g @google/gemini-cli", "run `gemini` once and log in"),
-    "opencode": KnownAgent(("opencode", "acp"), "npm install -g opencode-ai", "run `opencode auth login`"),
+    "codex": KnownAgent(
+        ("codex-acp",), "npm install -g @agentclientprotocol/codex-acp", "run `codex login`", ("~/.codex",)
+    ),
+    "gemini": KnownAgent(
+        ("gemini", "--acp"),
+        "npm install -g @google/gemini-cli",
+        "run `gemini` once and log in",
+        ("~/.gemini",),
+        {"GEMINI_CLI_TRUST_WORKSPACE": "true"},  # it takes tools in trusted folders alone; the checkout is Cockpit's
+    ),
+    "opencode": KnownAgent(
+        ("opencode", "acp"),
+        "npm install -g opencode-ai",
+        "run `opencode auth login`",
+        ("~/.config/opencode", "~/.local/share/opencode", "~/.local/state/opencode", "~/.cache/opencode"),
+    ),
 }
 
 

@@ -29,6 +29,8 @@ from cockpit.core.totals import EarlyStops, Spend
 CONVERSATION_LINES = 2_000
 """Lines of the conversation that the state holds at least; the ledger holds all."""
 
+UNCONFINED = "unconfined"
+"""The wall of an agent whose commands have the person's rights."""
 BEST_LISTED = 64
 TESTED_LISTED = 32
 
@@ -214,6 +216,8 @@ class State(msgspec.Struct, omit_defaults=True):
     """The number of the last intent that was taken from the inbox."""
     seats: dict[str, tuple[str, ...]] = {}
     """Agent that the worker starts to its command."""
+    seat_walls: dict[str, str] = {}
+    """Agent that the worker started to the wall around its process: `bubblewrap`, `landlock` or `unconfined`."""
     permissions: dict[str, PermissionRequest] = {}
     """The requests of agents that a person was asked for in the turns under way, by name, the oldest first."""
     unmetered: dict[str, int] = {}

@@ -19,6 +19,8 @@ class SeatResult(msgspec.Struct, frozen=True):
     """Dollars that its model reported; turns without a report are not in it."""
     unmetered: int
     """Its turns without a report of their cost."""
+    wall: str
+    """The wall around its process, `unconfined` without one; empty where the worker starts none."""
     keeps: tuple[str, ...]
     """Its experiments that were kept, in order."""
 
@@ -38,6 +40,7 @@ def seat_results(state: State) -> list[SeatResult]:
             state.arms_proposed.get(name, 0),
             state.api_usd_by.get(name, 0.0),
             state.unmetered.get(name, 0),
+            state.seat_walls.get(name, ""),
             tuple(keeps.get(name, ())),
         )
         for name in names

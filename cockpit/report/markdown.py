@@ -158,7 +158,7 @@ def _seats(found: Contents) -> Iterator[str]:
         ("proposer", "arms", "GPU-hours", "API dollars", "kept"),
         [
             (
-                seat.name,
+                f"{seat.name} ({seat.wall})" if seat.wall else seat.name,
                 str(seat.arms),
                 f"{found.seat_hours.get(seat.name, 0.0):.2f}",
                 money(seat.api_usd) + (f" and {count(seat.unmetered, 'unmetered turn')}" if seat.unmetered else ""),

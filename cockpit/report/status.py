@@ -91,6 +91,7 @@ def _seat(seat: SeatResult) -> Json:
         "arms": seat.arms,
         "api_usd": round(seat.api_usd, 4),
         "unmetered_turns": seat.unmetered,
+        "wall": seat.wall,
         "kept": list(seat.keeps),
     }
 

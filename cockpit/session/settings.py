@@ -106,6 +106,10 @@ class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Seconds without a word from such an agent, after which it counts as hung."""
     turn_s: Annotated[float, msgspec.Meta(gt=0)] = 3_600.0
     """The longest turn of such an agent."""
+    confined: bool = True
+    """Start such an agent behind the wall that runs have, where this machine has one."""
+    folders: tuple[str, ...] = ()
+    """Files and folders that a confined agent may read and change beside its checkout; a known agent's login is one."""
     permissions: Literal["refuse", "ask"] = "refuse"
     """The answer to such an agent where the policy does not allow what it asks for: no, or a person is asked."""
     permission_s: Annotated[float, msgspec.Meta(gt=0)] = 300.0

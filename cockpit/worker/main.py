@@ -36,6 +36,7 @@ from cockpit.variant.store import VariantStore
 from cockpit.worker.loop import Worker
 from cockpit.worker.notify import Notifier
 from cockpit.worker.parts import WorkerParts
+from cockpit.worker.seat_wall import SeatWall
 
 RETRY_FULL_S = 5.0
 FULL_BELOW_BYTES = 1 << 20
@@ -316,7 +317,8 @@ class LazySeat:
 
             ask_s = self._configured.permission_s if self._configured.permissions == "ask" else 0.0
             limits = SeatLimits(self._configured.silence_s, self._configured.turn_s, ask_s)
-            self._made = AcpProposer(self._seat, self._folder, limits)
+            wall = SeatWall(self._seat, self._configured.folders, self._configured.confined)
+            self._made = AcpProposer(self._seat, self._folder, wall, limits)
         self._made.propose(api, request)
 
     def close(self) -> None:

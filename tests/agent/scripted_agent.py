@@ -108,6 +108,8 @@ class ScriptedAgent:
                 path.write_text(path.read_text().replace(*given))
             case "write":
                 await self._write(session, *given)
+            case "look":
+                self._note("looked", [given[0], _sees(Path(given[0]))])
             case "cost":
                 usage = UsageUpdate(
                     session_update="usage_update", used=1, size=2, cost=Cost(amount=given[0], currency="USD")
@@ -164,6 +166,15 @@ class ScriptedAgent:
     def _note(self, kind: str, what: Any) -> None:
         with self._log.open("a") as file:
             file.write(json.dumps([kind, what]) + "\n")
+
+
+def _sees(path: Path) -> bool:
+    """Tell if this process can read the file, or write a new file into the folder."""
+    try:
+        (path / "mine.txt").write_text("mine") if path.is_dir() else path.read_bytes()
+    except OSError:
+        return False
+    return True
 
 
 def read_log(path: Path) -> list[list[Any]]:

@@ -14,8 +14,10 @@ import pytest
 from cockpit.agent.claude import turn_status
 from cockpit.core.intents import AnyIntent, Interrupt, Permit, Say
 from cockpit.core.state import State, open_permissions, shares
+from cockpit.fleet.node.confinement import Wall, available
 from cockpit.read.needs import NeedKind, needs
 from cockpit.read.seats import seat_results
+from cockpit.report.markdown import markdown
 from cockpit.session import lock, worker_process
 from cockpit.session.client import SessionClient, SteeringError
 from cockpit.session.paths import SessionFolder
@@ -36,10 +38,21 @@ class Night:
     """A session whose seat the scripted agent has."""
 
     def __init__(self, place: Path, *turns: list[Step], mode: str = "copilot", **handshake: Any) -> None:
-        self.script, self.log_path = place / "script.json", place / "agent.log"
+        self.own = place / "agent"
+        """The files of the agent, which it may read and change behind its wall."""
+        self.own.mkdir()
+        self.script, self.log_path = self.own / "script.json", self.own / "agent.log"
         self.write(*turns, **handshake)
         command = f"{sys.executable} {AGENT} {self.script} {self.log_path}"
         self.folder: SessionFolder = local_session(place, mode=mode, agent=command, filler=False)
+        self.configure()
+
+    def configure(self, **settings: object) -> None:
+        """Write the `[agent]` settings. They count from the next start on."""
+        lines = (f"{name} = {json.dumps(value)}\n" for name, value in settings.items())
+        (Path(self.state.session.repo) / "cockpit.toml").write_text(
+            "".join(["[agent]\n", f"folders = {json.dumps([str(self.own)])}\n", *lines])
+        )
 
     def write(self, *turns: list[Step], **handshake: Any) -> None:
         self.script.write_text(json.dumps({"turns": turns, **handshake}))
@@ -128,12 +141,19 @@ def test_permissions_are_answered_by_policy_and_stored(nights: Any) -> None:
         ["permit", "fetch", "https://example.com"],
         ["permit", "other", "mcp__cockpit__brief"],
         ["permit", "other", "mcp__cockpit__brief; rm -rf /"],
+        ["permit", "other", "propose_wave (cockpit MCP Server)"],
         ["write", "CWD/notes.txt", "mine"],
         ["write", "/tmp/not-mine.txt", "no"],
     ]
     night = nights([*wishes, ["say", "Asked."]])
     wait_for(lambda: "Asked." in night.said(), WAIT_S, "the end of the requests")
-    assert [answer for _, answer in night.logged("permission")] == ["yes", "yes", "no", "no", "no", "no", "yes", "no"]
+    assert [answer for _, answer in night.logged("permission")] == [
+        *["yes"] * 2,
+        *["no"] * 4,
+        "yes",
+        "no",
+        "yes",
+    ]
     assert night.logged("written") == ["CWD/notes.txt"] and len(night.logged("not written")) == 1
     told = night.said("news")
     assert "may use read: Read train.py (policy)" in told
@@ -144,8 +164,7 @@ def test_permissions_are_answered_by_policy_and_stored(nights: Any) -> None:
 def asking(nights: Any, *turns: list[Step], permission_s: float = 60) -> Night:
     """Start a night whose agent's requests are shown to the person."""
     night: Night = nights(*turns, starts=False)
-    settings = Path(night.state.session.repo) / "cockpit.toml"
-    settings.write_text(f'[agent]\npermissions = "ask"\npermission_s = {permission_s}\nsilence_s = 2\n')
+    night.configure(permissions="ask", permission_s=permission_s, silence_s=2)
     night.start()
     return night
 
@@ -199,6 +218,41 @@ def test_an_interrupt_refuses_what_waits_for_a_person(nights: Any) -> None:
     assert not night.state.permissions and not night.state.ask_failures
 
 
+@pytest.mark.skipif(available().wall is Wall.NONE, reason="this machine has no wall")
+def test_an_agent_behind_its_wall_sees_its_checkout_and_not_the_session(nights: Any, tmp_path: Path) -> None:
+    night = nights(starts=False)
+    session, repo = night.folder.root, Path(night.state.session.repo)
+    checkout = session / "seats" / NAME / "checkout"
+    seen = [checkout / "train.py", checkout, night.own, session / "seats" / NAME / "tmp"]
+    unseen = [
+        night.folder.ledger, night.folder.inbox, repo / "train.py", repo, ROOT / "pyproject.toml"
+    ]  # fmt: skip
+    looks = [["look", str(path)] for path in (*seen, *unseen, session, tmp_path)]
+    night.write([*looks, ["tool", "propose_wave", WAVE], ["say", "Looked."]])
+    night.start()
+    wait_for(lambda: "Looked." in night.said(), WAIT_S, "the end of the turn")
+    assert [path for path, sees in night.logged("looked") if sees][: len(seen)] == list(map(str, seen))
+    assert not [path for path, sees in night.logged("looked") if sees and path in map(str, unseen)]
+    left = {path.parent for path in tmp_path.rglob("mine.txt")}
+    assert left == {checkout, night.own, session / "seats" / NAME / "tmp"}, "it wrote nowhere else"
+    assert night.logged("answer")[0]["status"] == "proposed", "Cockpit's tools are reached through the wall"
+    wall = str(available().wall)
+    assert night.state.seat_walls == {NAME: wall}
+    assert f"is confined by {wall}: it sees its checkout, its login and the network" in night.said("news")
+
+
+def test_an_unconfined_agent_is_said_to_be(nights: Any) -> None:
+    night = nights([["say", "Here."]], starts=False)
+    night.configure(confined=False)
+    night.start()
+    wait_for(lambda: "Here." in night.said(), WAIT_S, "the turn")
+    assert night.state.seat_walls == {NAME: "unconfined"}
+    assert "is unconfined: a command that it runs has your rights (`[agent] confined` is false)" in night.said(
+        "trouble"
+    )
+    assert f"| {NAME} (unconfined) |" in markdown(night.state, night.state.now)
+
+
 def test_an_interrupt_cancels_the_turn(nights: Any) -> None:
     night = nights([["say", "Thinking about it."], ["think", "hm"], ["until_cancelled"]])
     wait_for(lambda: turn_status.read(night.folder.agent_live(NAME)), WAIT_S, "the turn")
@@ -232,11 +286,12 @@ def test_a_crash_in_a_turn_is_one_sentence_and_others_take_over(nights: Any) -> 
 def test_the_agent_s_session_is_resumed_after_the_worker_was_killed(nights: Any) -> None:
     night = nights([["say", "First."], ["think", "long"], ["until_cancelled"]], [["say", "Second."]])
     wait_for(lambda: night.logged("prompt"), WAIT_S, "the first prompt")
-    left = json.loads((night.folder.root / "seats" / NAME / "seat.json").read_bytes())["pid"]
+    memory = json.loads((night.folder.root / "seats" / NAME / "seat.json").read_bytes())
+    left = memory["pid"]
     kill(night.folder)
     night.start()
     wait_for(lambda: "Second." in night.said(), WAIT_S, "the turn of the next worker")
-    assert night.logged("resume_session") == [f"session-{left}"]
+    assert night.logged("resume_session") == [memory["session"]]
     assert not psutil.pid_exists(left), "the process of the killed worker is gone"
 
 
@@ -286,13 +341,18 @@ def test_two_agents_propose_side_by_side_and_one_that_hangs_does_not_stop_the_ot
         "second": [["tool", "propose_wave", WAVE], ["say", "Mine."]],
     }
     commands = []
+    own = tmp_path / "agents"
+    own.mkdir()
     for name, turn in turns.items():
-        (tmp_path / f"{name}.py").write_text(f"import runpy\nrunpy.run_path({str(AGENT)!r}, run_name='__main__')\n")
-        (tmp_path / f"{name}.json").write_text(json.dumps({"turns": [turn, [["say", "Nothing new."]]]}))
-        files = [tmp_path / f"{name}.{end}" for end in ("py", "json", "log")]
+        (own / f"{name}.py").write_text(f"import runpy\nrunpy.run_path({str(AGENT)!r}, run_name='__main__')\n")
+        (own / f"{name}.json").write_text(json.dumps({"turns": [turn, [["say", "Nothing new."]]]}))
+        files = [own / f"{name}.{end}" for end in ("py", "json", "log")]
         commands.append(" ".join(map(str, (sys.executable, *files))))
     folder = local_session(tmp_path, mode="copilot", agent=(*commands, "search"), filler=False)
     assert list(shares(state_of(folder))) == ["first", "second", "search"]
+    (Path(state_of(folder).session.repo) / "cockpit.toml").write_text(
+        f"[agent]\nfolders = {json.dumps([str(own), str(AGENT.parent)])}\n"
+    )
     worker_process.start(folder)
     try:
         wait_for(
@@ -316,8 +376,7 @@ def test_two_agents_propose_side_by_side_and_one_that_hangs_does_not_stop_the_ot
 
 def test_an_agent_that_is_silent_is_ended_and_starts_again(nights: Any) -> None:
     night = nights([["say", "Hm."], ["silence"]], [["say", "Awake."]], starts=False)
-    settings = Path(night.state.session.repo) / "cockpit.toml"
-    settings.write_text("[agent]\nsilence_s = 3\n")
+    night.configure(silence_s=3)
     night.start()
     wait_for(lambda: night.state.ask_failures.get(NAME), WAIT_S, "the failed turn")
     assert f"{NAME} was silent for 0.05 min: its process was ended, and starts again" in night.said("trouble")[0]

@@ -23,7 +23,6 @@ from acp.client.connection import ClientSideConnection
 from acp.exceptions import RequestError
 from acp.schema import (
     ClientCapabilities,
-    EnvVariable,
     FileSystemCapabilities,
     Implementation,
     InitializeResponse,
@@ -36,6 +35,8 @@ from pydantic import ValidationError
 
 from cockpit import __version__
 from cockpit.agent.acp.client import SeatClient
+from cockpit.agent.acp.tools_door import ToolsDoor
+from cockpit.agent.acp.wall import AgentWall, Openings
 from cockpit.agent.mcp import tools_listed
 from cockpit.agent.proposer_api import ProposerTrouble
 from cockpit.agent.views.quoting import line
@@ -70,8 +71,10 @@ class Memory(msgspec.Struct):
 class AgentProcess:
     """One agent's process. All methods but `kill` run on one event loop."""
 
-    def __init__(self, seat: Seat, folder: SessionFolder, client: SeatClient, cwd: Path) -> None:
+    def __init__(self, seat: Seat, folder: SessionFolder, client: SeatClient, cwd: Path, wall: AgentWall) -> None:
         self._seat = seat
+        self._wall = wall
+        self._door: ToolsDoor | None = None
         self._folder = folder
         self._client = client
         self._cwd = cwd
@@ -89,10 +92,10 @@ class AgentProcess:
     def is_alive(self) -> bool:
         return self._process is not None and self._process.returncode is None and self._connection is not None
 
-    async def start(self) -> None:
-        """Start the process and its session, where they are not running. Raises ProposerTrouble."""
+    async def start(self) -> bool:
+        """Start the process and its session. Returns False where they are running already. Raises ProposerTrouble."""
         if self.is_alive:
-            return
+            return False
         await self.stop()
         self._kill_leftover()
         await self._spawn()
@@ -106,6 +109,7 @@ class AgentProcess:
             await self.stop()
             raise
         self.save()
+        return True
 
     async def prompt(self, text: str) -> PromptResponse:
         """Send a prompt and await the end of the turn."""
@@ -125,6 +129,7 @@ class AgentProcess:
             await connection.close()
         if pump is not None:
             pump.cancel()
+        self._close_door()
         if process is None:
             return
         if process.stdin is not None:
@@ -142,6 +147,12 @@ class AgentProcess:
         """Kill the process from any thread."""
         if self._process is not None and self._process.returncode is None:
             _signal_group(self._process.pid, signal.SIGKILL)
+        self._close_door()
+
+    def _close_door(self) -> None:
+        door, self._door = self._door, None
+        if door is not None:
+            door.close()
 
     def save(self) -> None:
         new_path = self._memory_path.with_suffix(".new")
@@ -190,18 +201,22 @@ class AgentProcess:
                 f"the command {command[0]} of {self._seat.name} is not here" + (f": {hint}" if hint else ""),
                 NOT_THERE_RETRY_S,
             )
-        self._place.mkdir(parents=True, exist_ok=True)
+        known = KNOWN_AGENTS.get(self._seat.name)
+        temporary = self._place.resolve() / "tmp"
+        temporary.mkdir(parents=True, exist_ok=True)
+        self._door = ToolsDoor(self._mcp_command(), self._place / "tools.log")
+        openings = Openings(self._folder.root.resolve(), self._cwd, temporary, self._door.folder)
         self._wrong_lines.clear()
         self._wrong_count = 0
         with self._log.open("wb") as errors:
             try:
                 self._process = await asyncio.create_subprocess_exec(
-                    program,
-                    *command[1:],
+                    *self._wall.command((program, *command[1:]), openings),
                     stdin=asyncio.subprocess.PIPE,
                     stdout=asyncio.subprocess.PIPE,
                     stderr=errors,
                     cwd=self._cwd,
+                    env=os.environ | {"TMPDIR": str(temporary)} | (known.environment if known else {}),
                     limit=LINE_BYTES,
                     start_new_session=True,
                 )
@@ -310,15 +325,15 @@ class AgentProcess:
         except Exception as error:
             raise self.refusal(error, f"the mode {asking}") from None
 
+    def _mcp_command(self) -> list[str]:
+        """Return the command that serves Cockpit's tools under the name of the agent's seat."""
+        return [sys.executable, "-m", "cockpit", "mcp", str(self._folder.root.resolve()), "--seat", self._seat.name]
+
     def _mcp_server(self) -> McpServerStdio:
-        """Return how the agent starts Cockpit's tools, under the name of its seat."""
-        names = ("PYTHONPATH", "PATH", "HOME")
-        return McpServerStdio(
-            name="cockpit",
-            command=sys.executable,
-            args=["-m", "cockpit", "mcp", str(self._folder.root.resolve()), "--seat", self._seat.name],
-            env=[EnvVariable(name=name, value=os.environ[name]) for name in names if name in os.environ],
-        )
+        """Return how the agent reaches Cockpit's tools."""
+        assert self._door is not None
+        command, *arguments = self._door.entrance
+        return McpServerStdio(name="cockpit", command=command, args=arguments, env=[])
 
     def _read_memory(self) -> Memory:
         try:

@@ -13,6 +13,7 @@ READS = ("read", "search")
 WRITES = ("edit", "delete", "move")
 QUESTION_CHARS = 1_200
 """Characters of the longest request that a person is asked for. A longer one is refused: it cannot be read in full."""
+_OF_GEMINI = re.compile(r"(\w+) \(cockpit MCP Server\)", re.ASCII)
 _OURS = re.compile(r"(?:mcp__|mcp[.:])?cockpit(?:__|[.:/ ]|: )(\w+)(?: \(\w+\))?", re.ASCII)
 
 
@@ -29,7 +30,7 @@ class Wish(msgspec.Struct, frozen=True):
 def is_allowed(wish: Wish, holds: Callable[[str], bool], tools: Collection[str]) -> bool:
     """Answer a request. `holds` tells if a path is in the agent's checkout, `tools` are Cockpit's."""
     if wish.kind in ("other", ""):
-        ours = _OURS.fullmatch(wish.title.strip())
+        ours = _OURS.fullmatch(wish.title.strip()) or _OF_GEMINI.fullmatch(wish.title.strip())
         return ours is not None and ours[1] in tools
     if wish.kind == "think":
         return True

@@ -10,6 +10,7 @@ from acp.schema import PromptResponse
 
 from cockpit.agent.acp.agent_process import AgentProcess
 from cockpit.agent.acp.client import SeatClient, TurnRecord
+from cockpit.agent.acp.wall import AgentWall
 from cockpit.agent.claude import turn_memory
 from cockpit.agent.claude.opening import Opening, opening_of
 from cockpit.agent.claude.role import ROLE_SEATED
@@ -20,7 +21,7 @@ from cockpit.agent.scratch import Scratch
 from cockpit.agent.views import briefing
 from cockpit.core.events import ApiReserved, ApiUsed, Looked
 from cockpit.core.model import Session
-from cockpit.core.seat_events import TurnUnmetered
+from cockpit.core.seat_events import AgentStarted, TurnUnmetered
 from cockpit.core.seats import Seat
 from cockpit.core.state import State, is_answered
 from cockpit.session.paths import SessionFolder
@@ -46,13 +47,14 @@ class SeatLimits(msgspec.Struct, frozen=True):
 class AcpProposer:
     """Asks one agent for proposals. Its turns run one after another; `close` may come from another thread."""
 
-    def __init__(self, seat: Seat, folder: SessionFolder, limits: SeatLimits | None = None) -> None:
+    def __init__(self, seat: Seat, folder: SessionFolder, wall: AgentWall, limits: SeatLimits | None = None) -> None:
         self.name = seat.name
         self._folder = folder
         self._limits = limits or SeatLimits()
         self._scratch = Scratch(folder, seat.name)
         self._client = SeatClient(self._scratch, self._limits.ask_s)
-        self._process = AgentProcess(seat, folder, self._client, self._scratch.path.resolve())
+        self._process = AgentProcess(seat, folder, self._client, self._scratch.path.resolve(), wall)
+        self._wall = wall
         self._loop = asyncio.new_event_loop()
         self._written_digests: set[str] = set()
 
@@ -87,7 +89,9 @@ class AcpProposer:
         process, api = self._process, turn.api
         memory_path = self._folder.root / "seats" / self.name / "reported.json"
         self._check_out(api)
-        await process.start()
+        if await process.start():
+            wall = self._wall
+            api.record(AgentStarted(at=api.now(), agent=self.name, wall=wall.name, reason=wall.reason))
         memory = turn_memory.load(memory_path)
         brief = opening_of(api, self.name, memory)
         text = self._prompt(brief, request)

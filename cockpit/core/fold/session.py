@@ -30,7 +30,7 @@ from cockpit.core.fold.handlers import Handlers
 from cockpit.core.knob_events import KnobSet
 from cockpit.core.knobs import knob_words
 from cockpit.core.model import DECISIONS, Cluster
-from cockpit.core.seat_events import PermissionAnswered, PermissionAsked, TurnUnmetered
+from cockpit.core.seat_events import AgentStarted, PermissionAnswered, PermissionAsked, TurnUnmetered
 from cockpit.core.state import AskState, PermissionRequest, SeatBeside, State, converses, shares
 
 REFUSALS_KEPT = 200
@@ -125,6 +125,15 @@ def _seat(state: State, name: str, share: float) -> None:
 def _proposes(state: State, name: str) -> str:
     others = [other for other in shares(state) if other != name]
     return f"{name} proposes from now on" + (f", beside {', '.join(others)}" if others else "")
+
+
+def _agent_started(state: State, event: AgentStarted) -> None:
+    if state.seat_walls.get(event.agent) != event.wall:
+        how = f"is confined by {event.wall}: it sees its checkout, its login and the network"
+        if event.reason:
+            how = f"is unconfined: a command that it runs has your rights ({event.reason})"
+        say(state, event.at, event.agent, how, "trouble" if event.reason else "news")
+    state.seat_walls[event.agent] = event.wall
 
 
 def _permission_asked(state: State, event: PermissionAsked) -> None:
@@ -286,6 +295,7 @@ HANDLERS: Handlers = {
     EnvelopeSet: _envelope_set,
     ProposerSet: _proposer_set,
     AgentSeated: _agent_seated,
+    AgentStarted: _agent_started,
     PermissionAsked: _permission_asked,
     PermissionAnswered: _permission_answered,
     TurnUnmetered: _turn_unmetered,

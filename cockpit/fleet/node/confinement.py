@@ -70,6 +70,10 @@ class Rooms(NamedTuple):
     """Behind Landlock /dev/shm is this machine's; behind bubblewrap it is the run's own."""
     fixed: tuple[Path, ...] = ()
     """Files in `folder` that bubblewrap makes read-only. Landlock has no exceptions inside a writable folder."""
+    writable: tuple[Path, ...] = ()
+    """Other files and folders that it may change, such as an agent's login."""
+    ends_with_starter: bool = True
+    """Bubblewrap kills it when the thread that started it ends."""
     start: Path | None = None
     """The folder that the command starts in, inside `folder`; None for `folder` itself."""
 
@@ -151,7 +155,9 @@ def confined(command: Sequence[str], rooms: Rooms, wall: Wall) -> list[str]:
 
 
 def _bubblewrap(rooms: Rooms) -> list[str]:
-    arguments = ["bwrap", "--unshare-all", "--die-with-parent", "--proc", "/proc", "--dev", "/dev"]
+    arguments = ["bwrap", "--unshare-all", "--proc", "/proc", "--dev", "/dev"]
+    if rooms.ends_with_starter:
+        arguments.append("--die-with-parent")
     if rooms.network:
         arguments += ["--share-net", "--ro-bind-try", "/etc/resolv.conf", "/etc/resolv.conf"]
     for path in _system():
@@ -173,6 +179,8 @@ def _bubblewrap(rooms: Rooms) -> list[str]:
     for path in rooms.readable:
         if _is_below(path, hidden):
             arguments += ["--ro-bind-try", str(path), str(path)]
+    for path in rooms.writable:
+        arguments += ["--bind-try", str(path), str(path)]
     arguments += ["--bind", str(rooms.folder), str(rooms.folder)]
     for path in rooms.fixed:
         arguments += ["--ro-bind", str(path), str(path)]
@@ -185,7 +193,11 @@ def _rules(rooms: Rooms) -> dict[str, object]:
     readable = [*seen, *_system_files(), Path("/proc")]
     if rooms.network:
         readable.append(Path("/etc/resolv.conf"))
-    writable = [rooms.folder, *map(Path, ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"))]
+    writable = [
+        rooms.folder,
+        *rooms.writable,
+        *map(Path, ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")),
+    ]
     shared = [Path("/dev/shm")] if rooms.shared_memory else []
     return {
         "readable": [str(path) for path in readable],

@@ -10,7 +10,7 @@ from textual.strip import Strip
 
 from cockpit.agent.claude.turn_status import TurnStatus
 from cockpit.core.model import Message
-from cockpit.core.state import State, open_permissions
+from cockpit.core.state import UNCONFINED, State, open_permissions
 from cockpit.read.kept_stack import kept_words
 from cockpit.tui.figures import about_usd, age, clock, count, duration
 from cockpit.tui.plain import cut, plain, width_of, wrap
@@ -146,6 +146,8 @@ class Talk(WheeledPane, can_focus=True):
             spoken = self.spoken.get(ask.proposer)
             doing = plain(spoken.doing) if spoken is not None else "thinks"
             row = Row(width, self.palette).put("  …   ", "faint").put(plain(ask.proposer), "agent").skip()
+            if state.seat_walls.get(ask.proposer) == UNCONFINED:
+                row.put(UNCONFINED, "warn").skip()
             asked = f"asked for {count(ask.arms, 'arm')} " if ask.arms else "asked "
             row.put(f"{doing}: {asked}{age(self.now - ask.asked_at)} ago", "dim")
             rows.append(row.strip())

@@ -1,0 +1,66 @@
+"""The door through which an agent reaches Cockpit's tools: a Unix socket, behind it the MCP server outside the wall.
+
+The server reads the ledger and writes into the inbox. A confined agent sees neither, so it does not start the server;
+it connects to the socket, and the worker starts a server for each connection.
+"""
+
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+from cockpit.agent.acp import tools_relay
+
+ENDS_WITHIN_S = 2.0
+
+
+class ToolsDoor:
+    """Open from its creation until `close`. `command` is that of the MCP server, which writes its troubles to `log`."""
+
+    def __init__(self, command: list[str], log: Path) -> None:
+        self._command = command
+        self._log = log
+        self.folder = Path(tempfile.mkdtemp(prefix="cockpit-tools-"))
+        """The folder of the socket and of the relay to it. It is not in the session's: the path of a socket has 107
+        characters at most."""
+        self._socket = self.folder / "tools"
+        self._relay = self.folder / "relay.py"
+        shutil.copyfile(tools_relay.__file__, self._relay)
+        self._servers: list[subprocess.Popen[bytes]] = []
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(self._socket))
+        self._listener.listen()
+        threading.Thread(target=self._serve, daemon=True, name="tools-door").start()
+
+    @property
+    def entrance(self) -> list[str]:
+        """The command by which the agent connects."""
+        return [sys.executable, "-I", str(self._relay), str(self._socket)]
+
+    def close(self) -> None:
+        """End every server. Any thread may call it, more than once."""
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        for server in self._servers:
+            server.terminate()
+        for server in self._servers:
+            try:
+                server.wait(ENDS_WITHIN_S)
+            except subprocess.TimeoutExpired:
+                server.kill()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            with client, self._log.open("ab") as log:
+                self._servers = [server for server in self._servers if server.poll() is None]
+                self._servers.append(subprocess.Popen(self._command, stdin=client, stdout=client, stderr=log))

@@ -1,0 +1,33 @@
+"""Joins this process's standard input and output to a Unix socket: the way of a confined agent to Cockpit's tools.
+
+    python -I tools_relay.py SOCKET
+
+Nothing but the standard library is imported: it runs behind the agent's wall.
+"""
+
+import os
+import socket
+import sys
+import threading
+
+BYTES_AT_ONCE = 1 << 16
+
+
+def main() -> None:
+    with socket.socket(socket.AF_UNIX) as tools:
+        tools.connect(sys.argv[1])
+        threading.Thread(target=_hand_on, args=(tools,), daemon=True).start()
+        while found := tools.recv(BYTES_AT_ONCE):
+            while found:
+                found = found[os.write(1, found) :]
+
+
+def _hand_on(tools: socket.socket) -> None:
+    """Send what arrives on standard input, and its end."""
+    while found := os.read(0, BYTES_AT_ONCE):
+        tools.sendall(found)
+    tools.shutdown(socket.SHUT_WR)
+
+
+if __name__ == "__main__":
+    main()
