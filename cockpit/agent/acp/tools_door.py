@@ -63,4 +63,6 @@ class ToolsDoor:
                 return
             with client, self._log.open("ab") as log:
                 self._servers = [server for server in self._servers if server.poll() is None]
-                self._servers.append(subprocess.Popen(self._command, stdin=client, stdout=client, stderr=log))
+                self._servers.append(
+                    subprocess.Popen(self._command, stdin=client.fileno(), stdout=client.fileno(), stderr=log)
+                )
