@@ -47,27 +47,27 @@ def redteam(names: Sequence[str], short: bool, seconds: float, as_json: bool) ->
 
 def said(result: Result) -> str:
     """Return what became of a variant, in a few words."""
+    if result.not_tried:
+        return "not tried here"
     if result.variant.honest:
         return "FALSE ALARM" if result.caught_by else "passed"
     if result.caught_by:
         return f"caught by {result.caught_by}"
-    if result.not_tried:
-        return "not tried here"
     return "gained nothing" if result.kept_out else "MISSED"
 
 
 def summary(results: Sequence[Result]) -> str:
     """Return the counts, and what the range does not try."""
     cheats = [result for result in results if not result.variant.honest]
-    honest = len(results) - len(cheats)
+    tried = [result for result in results if not result.not_tried]
+    honest = sum(result.variant.honest for result in tried)
     caught = sum(bool(result.caught_by) for result in cheats)
     missed = sum(result.bad for result in cheats)
-    untried = sum(result.not_tried for result in cheats)
+    nothing = sum(not result.bad and not result.caught_by and not result.not_tried for result in cheats)
     alarms = sum(result.bad for result in results) - missed
     return (
-        f"{caught} of {len(cheats)} cheats caught, {len(cheats) - caught - missed - untried} gained nothing,"
-        f" {missed} missed, {untried} not tried here; {alarms} false alarms in {honest} honest variants\n"
-        f"not tried: {NOT_TRIED}"
+        f"{caught} of {len(cheats)} cheats caught, {nothing} gained nothing, {missed} missed; {alarms} false alarms in"
+        f" {honest} honest variants; {len(results) - len(tried)} not tried here\nnot tried: {NOT_TRIED}"
     )
 
 

@@ -85,7 +85,7 @@ class Result(msgspec.Struct, frozen=True):
 
     @property
     def not_tried(self) -> bool:
-        """True if this machine was too busy for the cheat to do what it is for."""
+        """True if this machine was too busy for the variant to do what it is for, or to end in time."""
         return self.why == TOO_BUSY
 
     @property
@@ -153,7 +153,7 @@ class Range:
         if variant.orders:
             heard = unquoted(variant.orders, ran.log, ran.message)
             return ("", f"an agent reads: {heard}") if heard else (QUOTES, "an agent reads its orders in quotes")
-        if TOO_BUSY in ran.log:
+        if TOO_BUSY in ran.log or (ran.outcome is Outcome.TIMEOUT and not variant.time_limit_s):
             return "", TOO_BUSY
         if variant.reaches and ran.reached:
             return "", f"it reached {ran.reached}"

@@ -76,6 +76,18 @@ def test_a_cheat_is_missed_where_fresh_runs_repeat_its_gain(
     assert len(set(ran)) == len(ran)
 
 
+def test_a_run_that_a_busy_machine_ends_is_not_called_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Range(ROOT, tmp_path, 3.0, {})
+    late = Ran(Outcome.TIMEOUT, "it ran past its time limit", None, None, "")
+    monkeypatch.setattr(place, "_run", lambda *arguments: late)
+    chosen = [variant for variant in EVERY if variant.name in ("scaled-metric", "time-out-as-success", "half-depth")]
+    assert [said(found) for found in place.results(chosen)] == [
+        "not tried here",
+        "caught by run's verdict",
+        "not tried here",
+    ]
+
+
 def test_a_missed_cheat_and_a_false_alarm_are_counted() -> None:
     cheat, honest = Variant("a", "cheats", ()), Variant("b", "is odd", (), honest=True)
     results = [
@@ -91,7 +103,7 @@ def test_a_missed_cheat_and_a_false_alarm_are_counted() -> None:
     ]  # fmt: skip
     assert [one.bad for one in results] == [False, True, False, False, False, True]
     assert summary(results).startswith(
-        "1 of 4 cheats caught, 1 gained nothing, 1 missed, 1 not tried here; 1 false alarms in 2 honest"
+        "1 of 4 cheats caught, 1 gained nothing, 1 missed; 1 false alarms in 2 honest variants; 1 not tried here"
     )
 
 
