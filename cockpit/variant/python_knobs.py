@@ -3,12 +3,15 @@
 | in the file | name of the knob |
 |---|---|
 | `DEPTH = 8`, at the top or under `if __name__ == "__main__":` | `DEPTH` |
+| `lr, depth = 0.1, 8` | `lr`, `depth` |
+| `config.lr = 0.1`, `config["lr"] = 0.1`, set once in the file; `cfg`, `args` and such names too | `config.lr` |
 | `config = {"lr": 0.1, "model": {"depth": 8}}`, `config = dict(lr=0.1)` | `config.lr`, `config.model.depth` |
 | `optimizer = AdamW(parameters, lr=0.1)` | `optimizer.lr` |
 | `class Config:` with `depth: int = 8`, or `field(default=8)` | `Config.depth` |
 | `def main(lr=0.1):` | `main.lr` |
 | `lr = 0.1` in `main`, where nothing else there binds `lr` | `main.lr` |
 | `add_argument("--lr", default=0.1)`, `@click.option("--lr", default=0.1)`, `DEFINE_float("lr", 0.1, …)` | `args.lr` |
+| `set_defaults(lr=0.1)` | `args.lr` |
 | `os.environ.get("LR", "0.1")`, `os.getenv("LR", 0.1)`, `os.environ.get("LR") or 0.1` | `env.LR` |
 
 A literal is a number, a text, true or false, arithmetic on them such as 2**19, or a list of them. The last of two
@@ -32,10 +35,16 @@ MAX_NAME_PARTS = 6
 """Dictionaries and functions nested more deeply hold no knobs."""
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_SETTINGS_NAME = re.compile(
+    r"(?:.*_)?(?:config|conf|cfg|args|hparams|hps?|params|options?|opts?|settings)", re.IGNORECASE
+)
+"""Names of objects whose attributes are settings."""
 _HOLDS_DEFAULT = frozenset({"field", "Field", "Option", "Argument"})
 """Functions of dataclasses, pydantic and typer whose first argument, or `default`, is the value of a name."""
-_HOLDS_SETTINGS = frozenset({"dict", "Namespace", "SimpleNamespace"})
-"""Functions whose keywords are settings of any type. Other calls give only their numbers."""
+_HOLDS_SETTINGS = frozenset(
+    {"dict", "Namespace", "SimpleNamespace", "ConfigDict", "EasyDict", "AttrDict", "DotDict", "Box", "Munch"}
+)
+"""Functions whose keywords, or dictionary, are settings of any type. Other calls give only their numbers."""
 
 
 class Knob(NamedTuple):
@@ -59,7 +68,9 @@ class Found(NamedTuple):
 
 def find_knobs(parsed: Parsed) -> Found:
     """Return the knobs of a file."""
-    groups, bound = _in_body(_module_statements(parsed.module), "")
+    times_set = Counter(path for node in parsed.nodes if (path := _set_path(node)))
+    once = frozenset(path for path, count in times_set.items() if count == 1)
+    groups, bound = _in_body(_module_statements(parsed.module), "", once)
     for name, line in parsed.global_lines.items():
         groups.pop(name, None)
         bound[name] = line
@@ -85,7 +96,27 @@ def _is_main_guard(test: ast.expr) -> bool:
     return False
 
 
-def _in_body(statements: Iterable[ast.stmt], prefix: str) -> tuple[dict[str, Knobs], dict[str, int]]:
+def _set_path(node: ast.AST) -> str:
+    """Return the dotted path of a setting that a node sets: `config.model.lr` or `config["lr"]`; empty for another."""
+    if not isinstance(node, ast.Attribute | ast.Subscript) or isinstance(node.ctx, ast.Load):
+        return ""
+    parts: list[str] = []
+    owner: ast.expr = node
+    while True:
+        match owner:
+            case ast.Attribute(attr=name, value=value):
+                parts, owner = [name, *parts], value
+            case ast.Subscript(slice=ast.Constant(value=str(name)), value=value) if _KEY.fullmatch(name):
+                parts, owner = [name, *parts], value
+            case ast.Name(id=name) if _SETTINGS_NAME.fullmatch(name):
+                return ".".join((name, *parts))
+            case _:
+                return ""
+
+
+def _in_body(
+    statements: Iterable[ast.stmt], prefix: str, once: frozenset[str]
+) -> tuple[dict[str, Knobs], dict[str, int]]:
     """Return the knobs of a module's or a class's statements, by the name that holds them, and each name's line."""
     groups: dict[str, Knobs] = {}
     bound: dict[str, int] = {}
@@ -93,26 +124,31 @@ def _in_body(statements: Iterable[ast.stmt], prefix: str) -> tuple[dict[str, Kno
         for name, _ in names_bound(statement):
             groups.pop(name, None)
             bound[name] = statement.lineno
-        if defined := _defined(statement, prefix):
-            groups[defined[0]] = defined[1]
+        groups |= dict(_defined(statement, prefix, once))
     return groups, bound
 
 
-def _defined(statement: ast.stmt, prefix: str) -> tuple[str, Knobs] | None:
-    """Return the name that a statement defines, with its knobs."""
+def _defined(statement: ast.stmt, prefix: str, once: frozenset[str]) -> Iterator[tuple[str, Knobs]]:
+    """Yield each name that a statement defines, with its knobs. `once` holds the settings that are set once."""
     match statement:
         case ast.Assign(targets=[ast.Name(id=name)], value=node) if _NAME.fullmatch(name):
-            return name, _in_value(prefix + name, node)
+            yield name, _in_value(prefix + name, node)
+        case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=nodes)) if len(targets) == len(nodes):
+            for target, node in zip(targets, nodes, strict=True):
+                if isinstance(target, ast.Name) and _NAME.fullmatch(target.id):
+                    yield target.id, _in_value(prefix + target.id, node)
+        case ast.Assign(targets=[ast.Attribute() | ast.Subscript() as target], value=node):
+            if (path := _set_path(target)) in once:
+                yield path, _in_value(prefix + path, node)
         case ast.AnnAssign(target=ast.Name(id=name), annotation=type_, value=ast.expr() as node) if _NAME.fullmatch(
             name
         ):
-            return name, _in_value(prefix + name, node, _is_float(type_))
+            yield name, _in_value(prefix + name, node, _is_float(type_))
         case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) if _has_room(prefix):
-            return name, dict(_in_function(statement, prefix + name))
+            yield name, dict(_in_function(statement, prefix + name, once))
         case ast.ClassDef(name=name) if _has_room(prefix):
-            groups, _ = _in_body(statement.body, f"{prefix}{name}.")
-            return name, {name: knob for group in groups.values() for name, knob in group.items()}
-    return None
+            groups, _ = _in_body(statement.body, f"{prefix}{name}.", once)
+            yield name, {name: knob for group in groups.values() for name, knob in group.items()}
 
 
 def _has_room(prefix: str) -> bool:
@@ -140,6 +176,8 @@ def _in_value(name: str, node: ast.expr, is_float: bool = False) -> Knobs:
             default = _argument(node, "default", 0)
             knob = None if default is None else _knob(default, is_float)
             return {name: knob} if knob else {}
+        case ast.Call(func=func, args=[ast.Dict() as settings]) if _called(func) in _HOLDS_SETTINGS:
+            return _in_value(name, settings)
         case ast.Call(func=func, keywords=keywords):
             holds_settings = _called(func) in _HOLDS_SETTINGS
             found = {}
@@ -165,7 +203,9 @@ def _argument(call: ast.Call, name: str, position: int) -> ast.expr | None:
     return call.args[position] if 0 <= position < len(call.args) else None
 
 
-def _in_function(function: ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> Iterator[tuple[str, Knob]]:
+def _in_function(
+    function: ast.FunctionDef | ast.AsyncFunctionDef, name: str, once: frozenset[str]
+) -> Iterator[tuple[str, Knob]]:
     """Yield the knobs of a function: its defaults, the names that it binds once, and what it defines."""
     given = function.args
     positional = [*given.posonlyargs, *given.args]
@@ -182,10 +222,10 @@ def _in_function(function: ast.FunctionDef | ast.AsyncFunctionDef, name: str) ->
         if isinstance(node, ast.Global | ast.Nonlocal):
             times.update(dict.fromkeys(node.names, 2))
     for statement in function.body:
-        defined = _defined(statement, f"{name}.")
-        if defined and times[defined[0]] == 1:
-            # An empty list in a function is about to be filled.
-            yield from ((knob_name, knob) for knob_name, knob in defined[1].items() if knob.value != [])
+        for defined, knobs in _defined(statement, f"{name}.", once):
+            if times[defined] == 1 or defined in once:
+                # An empty list in a function is about to be filled.
+                yield from ((knob_name, knob) for knob_name, knob in knobs.items() if knob.value != [])
 
 
 def _in_calls(nodes: Iterable[ast.AST]) -> list[tuple[str, Knob]]:
@@ -200,11 +240,18 @@ def _in_calls(nodes: Iterable[ast.AST]) -> list[tuple[str, Knob]]:
                 calls_as[id(argument)] = type_
             case ast.Call() if _called(node.func) in ("add_argument", "option"):
                 found += _option(node)
-            case ast.Call() if _called(node.func).startswith("DEFINE_") and len(node.args) > 1:
-                name, knob = literal_value(node.args[0]), _knob(node.args[1], _called(node.func) == "DEFINE_float")
+            case ast.Call(args=[flag, *_]) if _called(node.func).startswith("DEFINE_"):
+                name, default = literal_value(flag), _argument(node, "default", 1)
+                knob = _knob(default, _called(node.func) == "DEFINE_float") if default is not None else None
                 if isinstance(name, str) and _KEY.fullmatch(name) and knob:
                     found.append((f"args.{name}", knob))
-            case ast.Call(args=[variable, default]) if _reads_environment(node):
+            case ast.Call(keywords=keywords) if _called(node.func) == "set_defaults":
+                given = ((word.arg, _knob(word.value)) for word in keywords if word.arg)
+                found += [(f"args.{name}", knob) for name, knob in given if knob]
+            case (
+                ast.Call(args=[variable, default])
+                | ast.Call(args=[variable], keywords=[ast.keyword(arg="default", value=default)])
+            ) if _reads_environment(node):
                 found += _variable(variable, default, calls_as.get(id(node)) == "float")
             case ast.BoolOp(op=ast.Or(), values=[ast.Call(args=[variable]) as call, default]) if _reads_environment(
                 call

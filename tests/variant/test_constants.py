@@ -237,7 +237,7 @@ def test_the_last_of_two_assignments_counts_and_is_rewritten() -> None:
         "def DEPTH(): pass",
         "del DEPTH",
         "with open('x') as DEPTH: pass",
-        "a, DEPTH = 1, 2",
+        "a, DEPTH = pair",
         "DEPTH = WIDTH = 3",
         "(DEPTH := 3)",
         "def f():\n    global DEPTH\n    DEPTH = 3",

@@ -14,6 +14,20 @@ from cockpit.variant.errors import VariantError
 
 PYTHON = [
     ("n_layer = 12\n", "n_layer", 12, 6, "n_layer = 6\n"),
+    ("lr, depth = 0.1, 8  # both\n", "depth", 8, 9, "lr, depth = 0.1, 9  # both\n"),
+    ("cfg = Config()\ncfg.model.depth = 8\n", "cfg.model.depth", 8, 9, "cfg = Config()\ncfg.model.depth = 9\n"),
+    ('hparams = {}\nhparams["lr"] = 0.1\n', "hparams.lr", 0.1, 0.2, 'hparams = {}\nhparams["lr"] = 0.2\n'),
+    (
+        "def get_config():\n    config = ConfigDict()\n    config.lr = 0.1\n    return config\n",
+        "get_config.config.lr",
+        0.1,
+        0.2,
+        "def get_config():\n    config = ConfigDict()\n    config.lr = 0.2\n    return config\n",
+    ),
+    ('config = ConfigDict({"lr": 0.1})\n', "config.lr", 0.1, 0.2, 'config = ConfigDict({"lr": 0.2})\n'),
+    ("parser.set_defaults(lr=0.1)\n", "args.lr", 0.1, 0.2, "parser.set_defaults(lr=0.2)\n"),
+    ('DEFINE_integer("depth", default=8)\n', "args.depth", 8, 9, 'DEFINE_integer("depth", default=9)\n'),
+    ('LR = float(os.getenv("LR", default=0.1))\n', "env.LR", 0.1, 0.2, 'LR = float(os.getenv("LR", default=0.2))\n'),
     (
         "from dataclasses import dataclass\n@dataclass\nclass Config:\n    depth: int = 8  # blocks\n",
         "Config.depth",
@@ -112,6 +126,11 @@ def test_a_literal_with_a_name_is_found_and_set(source: str, name: str, value: V
     "source",
     [
         "def f():\n    total = 0\n    for i in range(3):\n        total += i\n",
+        "cfg.lr = 0.1\ncfg.lr *= 2\n",
+        "def f(cfg):\n    cfg.lr = 0.1\ndef g(cfg):\n    cfg.lr = 0.2\n",
+        "parameter.requires_grad = False\n",
+        "torch.backends.cudnn.benchmark = True\n",
+        "lr, depth = values\n",
         "def f():\n    x = 1\n    def g():\n        nonlocal x\n        x = 2\n",
         "def f(x=1):\n    x = 2\n",
         "p.add_argument('--lr', default=0.1)\nq.add_argument('--lr', default=0.2)\n",
