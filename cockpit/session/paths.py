@@ -92,6 +92,11 @@ class SessionFolder:
         return self.root / "runs" / attempt
 
     @property
+    def mirrored(self) -> Path:
+        """The names of the attempts that `cockpit mirror` has written, one a line."""
+        return self.root / "mirror.txt"
+
+    @property
     def artifacts(self) -> Path:
         """Return the folder of the files that runs left, a folder for each attempt."""
         return self.root / "artifacts"

@@ -24,8 +24,8 @@ GROUPS = (
     Group(
         "look",
         (
-            "status", "watch", "results", "report", "export", "finish", "log", "diff", "replay", "verify", "repair",
-            "audit", "redteam",
+            "status", "watch", "results", "report", "export", "mirror", "finish", "log", "diff", "replay", "verify",
+            "repair", "audit", "redteam",
         ),
         "cockpit log e0042 -f",
     ),

@@ -37,6 +37,8 @@ def add(command: Command) -> None:
     it = command("export", _export, "write a table for notebooks: one row for each attempt")
     add_session(it)
     it.add_argument("-o", "--output", metavar="FILE", help="FILE.csv or FILE.parquet (default: NAME.csv; - for CSV)")
+    it = command("mirror", _mirror, "write each attempt to Trackio once it has ended, until the worker stops")
+    add_session(it)
     it = command("finish", _finish, "make a branch for review: one commit for each kept change, with its evidence")
     add_session(it)
     it = command("log", _log, "print an experiment's output")
@@ -94,6 +96,12 @@ def _export(options: Namespace) -> None:
     from cockpit.cli.exporting import export
 
     export(options.session, options.output)
+
+
+def _mirror(options: Namespace) -> None:
+    from cockpit.cli.mirroring import mirror
+
+    mirror(options.session)
 
 
 def _finish(options: Namespace) -> None:
