@@ -44,7 +44,7 @@ class Night:
         self.script, self.log_path = self.own / "script.json", self.own / "agent.log"
         self.write(*turns, **handshake)
         command = f"{sys.executable} {AGENT} {self.script} {self.log_path}"
-        self.folder: SessionFolder = local_session(place, mode=mode, agent=command, filler=False)
+        self.folder: SessionFolder = local_session(place, mode=mode, agent=command, filler=False, confine=False)
         self.configure()
 
     def configure(self, **settings: object) -> None:
