@@ -286,7 +286,7 @@ def test_the_key_is_in_no_file_and_not_in_the_environment_after_a_night(
     place: Path = request.getfixturevalue(night)[4]
     files = [path for path in place.rglob("*") if path.is_file()]
     assert [path for path in files if KEY.encode() in path.read_bytes()] == []
-    assert {"ledger.db", "transcript.jsonl", "agent.live"} <= {path.name for path in files}
+    assert {"ledger.db", "transcript.jsonl", "agent.claude.live"} <= {path.name for path in files}
     assert KEY not in os.environ.values()
 
 
