@@ -8,6 +8,7 @@ A client that is not on the PATH is skipped. Each has a home folder of its own, 
 """
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -111,7 +112,7 @@ def test_a_client_from_outside_proposes_waits_and_reads(
             words = [word.format("Do the research.") for word in ALONE[client]]
             ran: Any = subprocess.run(
                 words, cwd=tmp_path / "repo", stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                timeout=ENDS_WITHIN_S,
+                timeout=ENDS_WITHIN_S, env=os.environ | {"PWD": str(tmp_path / "repo")},
             )  # fmt: skip
         finally:
             worker_process.terminate(night)
