@@ -7,12 +7,21 @@ from cockpit.core.model import Estimate, ExperimentStatus
 from cockpit.read.kept_stack import kept_words
 from cockpit.read.warnings import verdict_words
 from cockpit.tui.theme import DARK
+from cockpit.tui.views.summary import corpus_words
 from cockpit.tui.widgets.talk import message_words
 from tests.tui import stories
 from tests.tui.conftest import Opener, press, sent, settle, shown, words_on
 
 pytestmark = pytest.mark.anyio
 TEST_WORDS = "p 0.0016 after 4 fresh runs, needs 0.0082"
+
+
+def test_the_header_names_the_corpus_without_its_digest() -> None:
+    state = stories.night().state
+    state.corpus, state.preset = "stdlib 27a3eac3", "cpu-small"
+    assert corpus_words(state) == "stdlib cpu-small"
+    state.corpus = ""
+    assert corpus_words(state) == "cpu-small"
 
 
 def test_a_keep_is_told_as_its_change_and_gain_and_not_as_a_p_value() -> None:

@@ -217,7 +217,7 @@ NAVIGATION: tuple[Action, ...] = (
     Action("previous", "previous", "Go to the match before", (FindNext(False),), keys=("N",), places=SEARCHED,
            applies=_nothing_sought),
     Action("zoom", "zoom", "Give this pane the whole screen, or take it back", (ZoomPane(),), keys=("z",),
-           places=MAIN, applies=_not_zoomable, footer=22),
+           places=MAIN, needless=_not_zoomable, footer=22),
     *map(_go_to, PANES),
     Action("next-pane", "next pane", "Go to the next pane", (StepPane(1),), keys=("tab",), places=MAIN, group="panes"),
     Action("previous-pane", "previous pane", "Go to the pane before", (StepPane(-1),), keys=("shift+tab",),

@@ -99,14 +99,6 @@ def _is_tab(tab: str) -> Question:
     return lambda here: f"the {tab} is shown already" if here.tab == tab else ""
 
 
-def _no_diff(here: Here) -> str:
-    return _is_tab("diff")(here) if here.experiment else "no arm is chosen"
-
-
-def _no_effects(here: Here) -> str:
-    return _no_factors(here) or _is_tab("effects")(here)
-
-
 def _no_factors(here: Here) -> str:
     wave = here.state.waves.get(here.wave)
     return "" if wave is not None and wave.factors else "this wave has no factors"
@@ -132,15 +124,16 @@ PAGE_ACTIONS: tuple[Action, ...] = (
            run=lambda here, words: (OpenExperiment(here.experiment),), keys=("enter",), places=REVIEW,
            applies=lambda here: "" if here.experiment else "no arm is chosen", footer=13, group="review"),
     Action("wave-effects", "effects", "Show the effects of the wave's factors", (ShowTab("effects"),), keys=("v",),
-           places=REVIEW, applies=_no_effects, footer=13, group="review"),
+           places=REVIEW, applies=_no_factors, needless=_is_tab("effects"), footer=13, group="review"),
     Action("arm-diff", "diff", "Show the chosen arm's diff against its base", (ShowTab("diff"),), keys=("d",),
-           places=REVIEW, applies=_no_diff, footer=13, group="review"),
+           places=REVIEW, applies=lambda here: "" if here.experiment else "no arm is chosen",
+           needless=_is_tab("diff"), footer=13, group="review"),
     Action("constants", "constants", "Show what differs from the base and the baseline", (ShowTab("constants"),),
-           keys=("c",), places=EXPERIMENT, applies=_is_tab("constants"), footer=2, group="experiments"),
+           keys=("c",), places=EXPERIMENT, needless=_is_tab("constants"), footer=2, group="experiments"),
     Action("page-diff", "diff", "Show its diff against its base", (ShowTab("diff"),), keys=("d",), places=EXPERIMENT,
-           applies=_is_tab("diff"), footer=3, group="experiments"),
+           needless=_is_tab("diff"), footer=3, group="experiments"),
     Action("page-log", "log", "Show the chosen attempt's log", (ShowTab("log"),), keys=("o", "enter"),
-           places=EXPERIMENT, applies=_is_tab("log"), footer=4, group="experiments"),
+           places=EXPERIMENT, needless=_is_tab("log"), footer=4, group="experiments"),
     Action("page-curve", "curve", "Show the chosen attempt's loss, and the incumbent's", (ShowTab("curve"),),
            keys=("v",), places=EXPERIMENT, footer=4, group="experiments"),
     Action("page-wave", "its wave", "Open the wave that it belongs to", run=_open_wave, keys=("w",),

@@ -80,6 +80,8 @@ class Action(msgspec.Struct, frozen=True):
     """The words that may follow the command."""
     applies: Question = always
     """The reason why it does not apply here, or an empty string."""
+    needless: Question = always
+    """The reason why it would change nothing here, or an empty string. It keeps its place in the footer."""
     footer: int = 0
     """Position in the footer, from 1; 0 for none."""
     group: str = "general"
@@ -87,7 +89,7 @@ class Action(msgspec.Struct, frozen=True):
 
 def effects_of(action: Action, here: Here, words: str = "") -> Effects:
     """Return the effects of an action. Raises Problem."""
-    if not words and (why_not := action.applies(here)):
+    if not words and (why_not := action.applies(here) or action.needless(here)):
         raise Problem(f"{action.name}: {why_not}")
     effects = action.effects
     if action.run is not None and (words or not effects):

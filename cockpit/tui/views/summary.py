@@ -37,6 +37,11 @@ def fleet_words(state: State) -> str:
     return f"{plain(session.fleet.kind)} {hardware}"
 
 
+def corpus_words(state: State) -> str:
+    """Return the names of the corpus and its preset. The corpus's digest is in `cockpit status` and the report."""
+    return f"{plain(state.corpus).partition(' ')[0]} {plain(state.preset)}".strip()
+
+
 def best_parts(state: State) -> list[tuple[str, str]]:
     """Return [(text, role)]: the best, its gain with the interval, and the baseline."""
     found = best_score(state)

@@ -10,7 +10,7 @@ from cockpit.read.needs import Need
 from cockpit.session.heartbeat import WorkerStatus
 from cockpit.tui.plain import plain, width_of, wrap
 from cockpit.tui.rows import Row
-from cockpit.tui.views.summary import best_parts, fitting, fleet_words, mode_words, money_parts
+from cockpit.tui.views.summary import best_parts, corpus_words, fitting, fleet_words, mode_words, money_parts
 from cockpit.tui.widgets.pane import Pane
 
 TROUBLE_ROWS = 8
@@ -63,7 +63,7 @@ class Header(Pane):
         tail = width_of(alarms) + (2 if alarms else 0) + width_of(worker) + 4
         if state.session.fleet.simulated:
             row.put("SIMULATED", "simulated").skip(2)
-        for part in (fleet_words(state), f"{plain(state.corpus)} {plain(state.preset)}".strip()):
+        for part in (fleet_words(state), corpus_words(state)):
             if part and width_of(part) + 2 < row.left - tail:
                 row.put(part, "dim").skip(2)
         if width_of(worker) + width_of(alarms) + 4 > row.left:
