@@ -26,6 +26,7 @@
     ├── ClusterLost                 fleet: a SkyPilot cluster is gone or hangs
     ├── ProposalError               agent: a proposal is invalid
     ├── ToolError                   agent: a call of a tool failed
+    ├── MirrorBusy                  report: another process mirrors the session already
     ├── InputError                  worker: a run's input cannot be linked
     ├── KnobSettingError            worker: a range of [research.knobs] does not fit the code
     ├── SeedSettingError            worker: the setting seed_by does not fit the code
