@@ -8,7 +8,7 @@ import difflib
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
@@ -34,7 +34,7 @@ from cockpit.variant.tree import (
     Entry,
     ObjectReader,
     entry_at,
-    export_tree,
+    exporting,
     is_file,
     is_folder,
     outside_links,
@@ -305,14 +305,22 @@ class VariantStore:
         return find_inputs((path.rstrip("/") for path in listed.split("\0") if path), self.scripts(commit))
 
     def export(self, commit: str, folder: Path, links: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Write the whole tree of a commit at once, as `exporting` does in steps. Raises VariantError."""
+        for _ in self.exporting(commit, folder, links):
+            pass
+
+    def exporting(
+        self, commit: str, folder: Path, links: Mapping[str, str] = MappingProxyType({})
+    ) -> Generator[int, None, None]:
         """Write the whole tree of a commit into `folder`, which appears only once it is complete.
 
-        `links` gives the targets of symbolic links that may point outside the repository, by path.
+        Yields the bytes of each file once it is written. `links` gives the targets of symbolic links that may point
+        outside the repository, by path.
 
         Raises VariantError where `folder` exists, or where a name or a symbolic link in the tree would reach out of it.
         """
         try:
-            export_tree(self._objects.tree_of(commit), self._objects, folder, links, self._submodules.read)
+            yield from exporting(self._objects.tree_of(commit), self._objects, folder, links, self._submodules.read)
         except OSError as error:
             error.filename = error.filename or str(folder)
             raise VariantError(f"Commit {commit[:12]} cannot be written to {folder}: {error.strerror}.") from error

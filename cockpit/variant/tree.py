@@ -6,7 +6,7 @@ and "Git Internals: Tree Objects").
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Protocol
@@ -132,14 +132,16 @@ def with_blobs(tree: bytes, blobs: Mapping[PurePosixPath, str], objects: ObjectS
     return objects.store("tree", replace_entries(tree, entries, ids))
 
 
-def export_tree(
+def exporting(
     tree: bytes,
     objects: ObjectReader,
     folder: Path,
     links: Mapping[str, str] = MappingProxyType({}),
     submodule: Callable[[PurePosixPath, str], tuple[ObjectReader, bytes] | None] | None = None,
-) -> None:
+) -> Generator[int, None, None]:
     """Write `tree` into `folder`, as `git archive` would: into a folder beside it that is then renamed.
+
+    Yields the bytes of each file once it is written. A caller that closes it before its end leaves nothing behind.
 
     `submodule` gives the objects and the tree of the submodule at a path, in a commit; where it gives none, the
     submodule becomes an empty folder. `links` gives the targets of symbolic links that may point outside, by path; one
@@ -172,7 +174,9 @@ def export_tree(
                 elif entry.mode == _LINK:
                     path.symlink_to(os.fsdecode(_safe_target(entry.name, reader.read(entry.id, "blob"), depth)))
                 else:
-                    _write(path, reader.read(entry.id, "blob"), executable=entry.mode == b"100755")
+                    content = reader.read(entry.id, "blob")
+                    _write(path, content, executable=entry.mode == b"100755")
+                    yield len(content)
         partial.rename(folder)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)

@@ -125,6 +125,7 @@ class Worker:
         for report in self._reports.due():
             self.apply(*self._reports.events(self.state, report))
         self._take_reports()
+        self.apply(*self._reactor.carry_on(self.state))
         self.apply(*self._reports.progress(self.state, self.now()))
         self._proposers.drain_calls()
         self.apply(*self._proposers.finished())
@@ -161,8 +162,8 @@ class Worker:
         self.apply(*self._reactor.react(self.state, event))
 
     def _sleep(self) -> None:
-        if self._reports.behind or self._has_more_intents:
-            return  # the next piece of a long log is read at once
+        if self._reports.behind or self._has_more_intents or self._reactor.behind:
+            return  # the next piece of a long log, or of a run's folder, is dealt with at once
         now = self.now()
         until = wake_at(self.state, now)
         if not self._parts.inline:

@@ -43,6 +43,7 @@ from cockpit.worker.certify import certify
 from cockpit.worker.links import link_inputs
 from cockpit.worker.parts import WorkerParts
 from cockpit.worker.proposer_host import ProposerHost
+from cockpit.worker.run_folders import RunFolders, Written
 
 UNKNOWN_PROPOSER_RETRY_S = 3600.0
 MODEL = "model.pt"
@@ -56,6 +57,19 @@ class Reactor:
         self._parts = parts
         self._fleet = parts.fleet
         self._host = host
+        self._folders = RunFolders(parts.store)
+        self._cancelled: set[str] = set()
+        """Attempts that are to be cancelled once they are submitted."""
+
+    @property
+    def behind(self) -> bool:
+        """Tell whether an effect is left to be carried on at the next tick."""
+        return self._folders.behind
+
+    def carry_on(self, state: State) -> list[Event]:
+        """Carry on with effects that take more than one tick. Returns what is known of them."""
+        self._folders.new_tick()
+        return self._submit_written(state)
 
     def react(self, state: State, event: Event) -> list[Event]:
         """Carry the event out. Returns what is known of its effect at once."""
@@ -70,7 +84,8 @@ class Reactor:
         return [Trouble(at=now, text=text) for text in notifier.troubles()]
 
     def close(self) -> None:
-        """Wait until every notification is out."""
+        """Wait until every notification is out, and remove folders that are not complete."""
+        self._folders.close()
         if self._parts.notifier is not None:
             self._parts.notifier.close()
 
@@ -88,18 +103,32 @@ class Reactor:
         job = self._job(state, attempt)
         if self._parts.corpus and (problem := corpus.mismatch(self._parts.corpus)):
             return self._put_off(attempt, problem)
+        if job.source.exists():
+            return self._hand_over(state, Written(job))
+        self._folders.begin(job, state.experiments[attempt.experiment].commit, state.session.access.links)
+        return self._submit_written(state)
+
+    def _submit_written(self, state: State) -> list[Event]:
+        """Submit the jobs whose folders are complete."""
+        return [event for written in self._folders.write() for event in self._hand_over(state, written)]
+
+    def _hand_over(self, state: State, written: Written) -> list[Event]:
+        """Submit a job whose folder is complete, or put its attempt off."""
+        job, problem = written.job, written.problem
         try:
-            if not job.source.exists():
-                job.source.parent.mkdir(parents=True, exist_ok=True)
-                links = state.session.access.links
-                self._parts.store.export(state.experiments[attempt.experiment].commit, job.source, links)
-                link_inputs(job.source, links)
+            if problem is not None:
+                raise problem
+            link_inputs(job.source, state.session.access.links)
             job.log_path.parent.mkdir(parents=True, exist_ok=True)
         except (OSError, VariantError) as error:
             if is_full(error):
                 raise
-            return self._put_off(attempt, f"the files of {attempt.id} cannot be written: {error}")
+            self._cancelled.discard(job.name)
+            return self._put_off(state.attempts[job.name], f"the files of {job.name} cannot be written: {error}")
         self._fleet.submit(job)
+        if job.name in self._cancelled:
+            self._cancelled.remove(job.name)
+            self._fleet.cancel(job.name)
         return []
 
     def _put_off(self, attempt: Attempt, problem: str) -> list[Event]:
@@ -146,11 +175,16 @@ class Reactor:
         )
 
     def _cancel(self, state: State, event: Cancelling) -> list[Event]:
-        self._fleet.cancel(event.attempt)
+        if self._folders.has(event.attempt):
+            self._cancelled.add(event.attempt)
+        else:
+            self._fleet.cancel(event.attempt)
         return []
 
     def _clean(self, state: State, event: Ended) -> list[Event]:
         """Save the run's artifacts and remove its folder: its code is in git, its output in its log."""
+        self._folders.drop(event.attempt)
+        self._cancelled.discard(event.attempt)
         source = self._parts.folder.source(event.attempt)
         troubles = self._save_artifacts(state, event, source)
         for path in (source, Path(f"{source}.run")):
