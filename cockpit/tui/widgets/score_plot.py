@@ -129,14 +129,15 @@ class _Canvas:
         if axes.log:
             values = (self.metric.value(dot.score) for dot in shown.dots if not math.isnan(dot.score))
             bottom = max(bottom, 0.9 * min(values))
-        self._bottom, self._log = bottom, axes.log
+        self._bottom, self._is_log = bottom, axes.log
         self._scale: Callable[[float], float] = math.log10 if axes.log else float
-        self._plot: Any = Plot()
-        self._plot._limit_size(False, False)  # else it fits the terminal the process began in: a browser has none
-        self._plot.plotsize(width, height)
-        self._plot.theme("clear")
-        self._plot.xaxes(True, False)
-        self._plot.yaxes(True, False)
+        plot: Any = Plot()
+        plot._limit_size(False, False)  # else it fits the terminal that the process began in: a browser has none
+        plot.plotsize(width, height)
+        plot.theme("clear")
+        plot.xaxes(True, False)
+        plot.yaxes(True, False)
+        self._plot = plot
         self._set_ranges(bottom, top)
 
     def _set_ranges(self, bottom: float, top: float) -> None:
@@ -147,7 +148,7 @@ class _Canvas:
         self.ends = self._scale(bottom), self._scale(top)
         self._plot.ylim(*self.ends)
         self._plot.xlim(self.left, self.right if self.right > self.left else self.left + 1)
-        ticks_of = log_ticks if self._log else ticks
+        ticks_of = log_ticks if self._is_log else ticks
         values, labels = ticks_of(bottom, top, max(2, self.height // 4), _decimals(bottom, top))
         self._plot.yticks([self._scale(at) for at in values], labels)
         self._plot.xticks(*time_ticks(self.left, self.right, max(2, self.width // 16), self.by_time))
@@ -155,7 +156,7 @@ class _Canvas:
     def _height_of(self, score: float) -> float:
         """Return the place of a score on the vertical axis."""
         value = self.metric.value(score)
-        return self._scale(max(self._bottom, value) if self._log else value)
+        return self._scale(max(self._bottom, value) if self._is_log else value)
 
     def draw_lines(self) -> None:
         """Draw the line of one device where it is in range, and the incumbents'."""
