@@ -9,7 +9,7 @@ import pytest
 
 from cockpit.cli.steer import send_and_await
 from cockpit.core.events import IntentTaken, Trouble
-from cockpit.core.intents import Hold, Resume, encode_intent
+from cockpit.core.intents import Hold, Resume, Say, encode_intent
 from cockpit.session import lock, worker_process
 from cockpit.session.inbox import Inbox
 from cockpit.session.paths import SessionFolder
@@ -42,6 +42,10 @@ def test_a_lock_of_12_s_is_waited_out_and_told(running: SessionFolder, name: str
     pid = lock.worker_status(running).pid
     holder = sqlite3.connect(path, isolation_level=None, timeout=10)
     holder.execute("BEGIN EXCLUSIVE")
+    if name == "ledger":
+        inbox = Inbox(path.with_name("inbox.db"))
+        inbox.put("ann", encode_intent(Say("The worker has something to write.")))
+        inbox.close()
     until = time.monotonic() + LOCKED_S
     notes = set()
     while time.monotonic() < until:
@@ -54,7 +58,7 @@ def test_a_lock_of_12_s_is_waited_out_and_told(running: SessionFolder, name: str
         assert any("locked by another program" in note for note in notes)
     send_and_await(running, Resume())
     assert lock.worker_status(running).pid == pid
-    assert len(taken(running)) == 2
+    assert len(taken(running)) == (3 if name == "ledger" else 2)
 
 
 def test_garbage_in_the_inbox_is_set_aside_and_told(running: SessionFolder) -> None:
