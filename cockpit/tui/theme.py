@@ -49,6 +49,11 @@ class Palette(msgspec.Struct, frozen=True, dict=True):
     ansi: bool = False
     dark: bool = True
 
+    @property
+    def box(self) -> Style | None:
+        """The ground of a box over the panes; none where the terminal's own colours are used."""
+        return self.noise if not self.ansi else None
+
     @cached_property
     def styles(self) -> dict[str, Style]:
         return {role: Style.parse(spec) for role, spec in self.roles.items()}

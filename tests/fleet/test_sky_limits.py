@@ -48,15 +48,21 @@ def test_an_exec_has_150_seconds(tmp_path: Path, limits: list[float]) -> None:
     night.close()
 
 
-def test_an_exec_that_hangs_is_cancelled_once_and_its_run_goes_back_to_the_queue(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """SkyPilot's rsync may hang (skypilot#10167). Five tries of 300 s would leave the GPU idle for 25 minutes."""
+def hanging_night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[FakeCloud, FakeNight]:
+    """Return a night of one cluster whose next exec hangs, with a short limit for it."""
     monkeypatch.setattr(client, "SUBMIT_LIMIT_S", 0.3)
     cloud = FakeCloud()
     night = FakeNight(tmp_path, cloud)
     night.up("gpu-01")
     cloud.exec_hangs = True
+    return cloud, night
+
+
+def test_an_exec_that_hangs_is_cancelled_once_and_its_run_goes_back_to_the_queue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SkyPilot's rsync may hang (skypilot#10167). Five tries of 300 s would leave the GPU idle for 25 minutes."""
+    cloud, night = hanging_night(tmp_path, monkeypatch)
     night.submit("e0001.1")
     night.until(lambda: night.of(JobRefused))
     assert len(cloud.tasks) == 1
@@ -72,11 +78,8 @@ def test_an_exec_that_hangs_is_cancelled_once_and_its_run_goes_back_to_the_queue
 def test_an_exec_that_hangs_after_its_job_arrived_is_not_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "SUBMIT_LIMIT_S", 0.3)
-    cloud = FakeCloud()
-    night = FakeNight(tmp_path, cloud)
-    night.up("gpu-01")
-    cloud.exec_hangs = cloud.exec_arrives = True
+    cloud, night = hanging_night(tmp_path, monkeypatch)
+    cloud.exec_arrives = True
     night.run("e0001.1")
     assert len(cloud.tasks) == 1 and not night.of(JobRefused)
     night.close()

@@ -7,6 +7,7 @@ from pathlib import Path
 from cockpit.cli.steer import send_and_await
 from cockpit.core.intents import Arm, Draft, Propose, Resume
 from cockpit.core.model import Change, Outcome
+from cockpit.core.state import State
 from cockpit.session import worker_process
 from cockpit.session.paths import SessionFolder
 from cockpit.session.research_settings import ResearchSettings
@@ -70,9 +71,8 @@ def test_a_run_on_other_data_is_a_mismatch_and_holds_the_session(tmp_path: Path)
     assert state_of(folder).attempts["e0002.1"].outcome is Outcome.VALID
 
 
-def test_data_that_change_while_a_run_reads_them_are_told(tmp_path: Path) -> None:
-    change = 'if STEPS == 2:\n    open("data/val.txt", "w").write("0.50")\n'
-    folder = session(tmp_path, TRAIN + change, confine=False)
+def run_an_arm(folder: SessionFolder) -> State:
+    """Run the baseline and one arm. Return the state after both."""
     worker_process.start(folder)
     try:
         wait_for(lambda: state_of(folder).incumbent, 120, "the baseline")
@@ -80,18 +80,17 @@ def test_data_that_change_while_a_run_reads_them_are_told(tmp_path: Path) -> Non
         wait_for(lambda: ended(folder, "e0001.1"), 120, "the arm")
     finally:
         worker_process.terminate(folder)
-    assert state_of(folder).attempts["e0001.1"].outcome is Outcome.MISMATCH
+    return state_of(folder)
+
+
+def test_data_that_change_while_a_run_reads_them_are_told(tmp_path: Path) -> None:
+    change = 'if STEPS == 2:\n    open("data/val.txt", "w").write("0.50")\n'
+    state = run_an_arm(session(tmp_path, TRAIN + change, confine=False))
+    assert state.attempts["e0001.1"].outcome is Outcome.MISMATCH
 
 
 def test_a_cache_that_the_baseline_adds_belongs_to_the_data(tmp_path: Path) -> None:
     cache = 'if not os.path.exists("data/cache.bin"):\n    open("data/cache.bin", "w").write("tokens")\n'
-    folder = session(tmp_path, TRAIN + cache, confine=False)
-    worker_process.start(folder)
-    try:
-        wait_for(lambda: state_of(folder).incumbent, 120, "the baseline")
-        assert state_of(folder).data["data"].startswith("2 files")
-        propose(folder, 2)
-        wait_for(lambda: ended(folder, "e0001.1"), 120, "the arm")
-    finally:
-        worker_process.terminate(folder)
-    assert state_of(folder).attempts["e0001.1"].outcome is Outcome.VALID
+    state = run_an_arm(session(tmp_path, TRAIN + cache, confine=False))
+    assert state.data["data"].startswith("2 files")
+    assert state.attempts["e0001.1"].outcome is Outcome.VALID

@@ -37,7 +37,7 @@ class Box(Pane, can_focus=True):
         self._first_choice = 0
 
     def rows(self, width: int, height: int) -> list[Strip]:
-        ground = self.palette.noise if not self.palette.ansi else None
+        ground = self.palette.box
         rule = width - (width_of(self.hint) + 2 if self.hint else 0)
         rows = [Row(width, self.palette, ground).put("━" * rule, self.ink).skip().put(self.hint, "dim").strip()]
         said: list[tuple[str, Ink]] = [(line, "text") for line in wrap(self.text, width - 4, 40)]

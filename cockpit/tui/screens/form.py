@@ -53,7 +53,7 @@ class FormRow(Pane):
         self.paint()
 
     def rows(self, width: int, height: int) -> list[Strip]:
-        ground = self.palette.noise if not self.palette.ansi else None
+        ground = self.palette.box
         row = Row(width, self.palette, ground)
         for text, ink in self.parts:
             row.put(text, ink)
@@ -76,7 +76,7 @@ class Problem(Pane):
         self.paint()
 
     def rows(self, width: int, height: int) -> list[Strip]:
-        ground = self.palette.noise if not self.palette.ansi else None
+        ground = self.palette.box
         lines = wrap(self.text, width - LABEL - 3)
         return [Row(width, self.palette, ground).to(LABEL + 2).put(line, "bad").strip() for line in lines]
 
@@ -113,7 +113,7 @@ class Ends(FormRow):
     SEND, LEAVE = " ⏎ send ", " esc leave "
 
     def rows(self, width: int, height: int) -> list[Strip]:
-        ground = self.palette.noise if not self.palette.ansi else None
+        ground = self.palette.box
         row = Row(width, self.palette, ground).skip().put(self.SEND, "key").skip(2).put(self.LEAVE, "key").skip(2)
         for text, ink in self.parts:
             row.put(text, ink)

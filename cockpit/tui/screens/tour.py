@@ -120,7 +120,7 @@ class CardPane(Pane, can_focus=True):
 
     def rows(self, width: int, height: int) -> list[Strip]:
         card = self.card
-        ground = self.palette.noise if not self.palette.ansi else None
+        ground = self.palette.box
         left, right = "▲", "━"  # over its pane, whose name is above
         if self.place.x >= self.pane.right:
             left = "◀"
