@@ -87,9 +87,14 @@ class SessionFolder:
         """Return the log of a cluster's latest launch and set-up on SkyPilot."""
         return self.root / "logs" / f"{cluster}.setup.log"
 
+    @property
+    def runs(self) -> Path:
+        """The folders that attempts run in, and those of their runners."""
+        return self.root / "runs"
+
     def source(self, attempt: str) -> Path:
         """Return the folder that an attempt runs in."""
-        return self.root / "runs" / attempt
+        return self.runs / attempt
 
     @property
     def mirrored(self) -> Path:

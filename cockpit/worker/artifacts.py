@@ -3,8 +3,8 @@
 import contextlib
 import os
 import shutil
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Generator, Sequence
+from pathlib import Path, PurePath
 
 from cockpit.core.model import ExperimentStatus
 from cockpit.core.state import State
@@ -12,13 +12,16 @@ from cockpit.core.state import State
 GONE = frozenset({ExperimentStatus.DISCARDED, ExperimentStatus.CRASHED, ExperimentStatus.DROPPED})
 
 
-def save(source: Path, patterns: Sequence[str], into: Path, limit_mb: float) -> str:
-    """Move the files below `source` that match a pattern into `into`. Returns why some were left; empty for none.
+def saving(source: Path, patterns: Sequence[str], into: Path, limit_mb: float) -> Generator[None, None, str]:
+    """Move the files below `source` that match a pattern into `into`, a file a step.
 
-    Symbolic links, and what they lead to, are left out. Moving again after a kill completes what is missing.
+    Returns why some were left; empty for none. Symbolic links, and what they lead to, are left out. Moving again after
+    a kill completes what is missing.
     """
     left = limit_mb * 2**20
-    for path in sorted(_matches(source, patterns)):
+    found = yield from _matches(source, patterns)
+    for path in sorted(found):
+        yield
         try:
             size = path.stat().st_size
             if size > left:
@@ -32,22 +35,28 @@ def save(source: Path, patterns: Sequence[str], into: Path, limit_mb: float) -> 
     return ""
 
 
-def _matches(source: Path, patterns: Sequence[str]) -> Iterable[Path]:
+def _matches(source: Path, patterns: Sequence[str]) -> Generator[None, None, list[Path]]:
+    found = []
     for folder, _, names in os.walk(source):  # links to folders are not followed
+        inside = PurePath(folder).relative_to(source)
         for name in names:
-            path = Path(folder, name)
-            relative = path.relative_to(source)
-            if not path.is_symlink() and path.is_file() and any(relative.match(pattern) for pattern in patterns):
-                yield path
+            yield
+            relative = inside / name
+            path = source / relative
+            if any(relative.match(pattern) for pattern in patterns) and not path.is_symlink() and path.is_file():
+                found.append(path)
+    return found
 
 
-def sweep(state: State, root: Path) -> None:
-    """Remove the artifacts of experiments that were decided against, and all but the best run's of a kept one."""
+def unneeded(state: State, root: Path) -> list[Path]:
+    """Return the artifacts of experiments that were decided against, and all but the best run's of a kept one."""
+    found = []
     with contextlib.suppress(FileNotFoundError):
         for folder in sorted(root.iterdir()):
             attempt = state.attempts.get(folder.name)
             if attempt is not None and not _stays(state, attempt.experiment, folder.name):
-                shutil.rmtree(folder, ignore_errors=True)
+                found.append(folder)
+    return found
 
 
 def _stays(state: State, experiment: str, attempt: str) -> bool:

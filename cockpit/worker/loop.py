@@ -139,7 +139,7 @@ class Worker:
 
     def close(self, reason: str) -> None:
         """Let go of everything, ending nothing that runs."""
-        self._reactor.close()
+        self.apply(*self._reactor.close(self.state))
         self._proposers.stop_all()
         self.apply(*self._proposers.finished())
         self.record(WorkerStopped(at=self.now(), reason=reason))

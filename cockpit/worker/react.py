@@ -3,7 +3,6 @@
 Each reaction is idempotent: a worker that starts repeats it for all that `cockpit.decide.unfinished` finds.
 """
 
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -26,13 +25,13 @@ from cockpit.core.events import (
     SessionEnded,
     Submitting,
     Trouble,
-    Unsubmitted,
     WorkerStarted,
 )
 from cockpit.core.model import Attempt, ClusterState, Outcome, Session
 from cockpit.core.seats import Seat
 from cockpit.core.state import State
 from cockpit.core.task_events import TaskTaken
+from cockpit.decide.not_submitted import not_submitted
 from cockpit.decide.rescoring import scoring_of
 from cockpit.fleet.base import Expected, Job
 from cockpit.session import corpus
@@ -40,12 +39,15 @@ from cockpit.session.sqlite_file import is_full
 from cockpit.variant.errors import VariantError
 from cockpit.worker import artifacts
 from cockpit.worker.certify import certify
+from cockpit.worker.cleaning import RUN_SUFFIX, Cleaning, Steps, left_over, removing
 from cockpit.worker.links import link_inputs
 from cockpit.worker.parts import WorkerParts
 from cockpit.worker.proposer_host import ProposerHost
 from cockpit.worker.run_folders import RunFolders, Written
 
 UNKNOWN_PROPOSER_RETRY_S = 3600.0
+LEFT_OVER = "left over"
+"""Name of the cleaning after earlier workers."""
 MODEL = "model.pt"
 """The file that a run leaves its model in, for the scorer."""
 
@@ -58,18 +60,20 @@ class Reactor:
         self._fleet = parts.fleet
         self._host = host
         self._folders = RunFolders(parts.store)
+        self._cleaning = Cleaning()
         self._cancelled: set[str] = set()
         """Attempts that are to be cancelled once they are submitted."""
 
     @property
     def behind(self) -> bool:
         """Tell whether an effect is left to be carried on at the next tick."""
-        return self._folders.behind
+        return self._folders.behind or self._cleaning.behind
 
     def carry_on(self, state: State) -> list[Event]:
         """Carry on with effects that take more than one tick. Returns what is known of them."""
         self._folders.new_tick()
-        return self._submit_written(state)
+        self._cleaning.new_tick()
+        return [*self._submit_written(state), *self._clean_on()]
 
     def react(self, state: State, event: Event) -> list[Event]:
         """Carry the event out. Returns what is known of its effect at once."""
@@ -83,11 +87,16 @@ class Reactor:
         notifier.notify_needs(state, now)
         return [Trouble(at=now, text=text) for text in notifier.troubles()]
 
-    def close(self) -> None:
-        """Wait until every notification is out, and remove folders that are not complete."""
+    def close(self, state: State) -> list[Event]:
+        """Wait until every notification is out, and remove folders that are not complete.
+
+        At the end of the session all cleaning is done; else the next worker does what is left.
+        """
         self._folders.close()
+        troubles = self._troubles(self._cleaning.finish()) if state.ended_at else []
         if self._parts.notifier is not None:
             self._parts.notifier.close()
+        return troubles
 
     def _recover(self, state: State, event: WorkerStarted) -> list[Event]:
         in_flight = (state.attempts[name] for name in state.in_flight)
@@ -96,7 +105,8 @@ class Reactor:
         clusters = tuple(cluster.name for cluster in state.clusters.values() if cluster.state not in gone)
         adopted = tuple(cluster.name for cluster in state.clusters.values() if cluster.adopted)
         self._fleet.recover(Expected(clusters, tuple(jobs), adopted))
-        return []
+        self._cleaning.begin(LEFT_OVER, removing(left_over(state, self._parts.folder.runs)))
+        return self._clean_on()
 
     def _submit(self, state: State, event: Submitting) -> list[Event]:
         attempt = state.attempts[event.attempt]
@@ -136,7 +146,7 @@ class Reactor:
         now = self._parts.clock.now()
         what_to_do = f"{problem}; mend that, then resume"
         return [
-            Unsubmitted(at=now, attempt=attempt.id, reason=problem),
+            not_submitted(attempt, now, problem),
             Held(at=now, author="cockpit", reason=what_to_do),
             Trouble(at=now, text=what_to_do, about=attempt.id),
         ]
@@ -185,23 +195,28 @@ class Reactor:
         """Save the run's artifacts and remove its folder: its code is in git, its output in its log."""
         self._folders.drop(event.attempt)
         self._cancelled.discard(event.attempt)
-        source = self._parts.folder.source(event.attempt)
-        troubles = self._save_artifacts(state, event, source)
-        for path in (source, Path(f"{source}.run")):
-            if path.exists():
-                shutil.rmtree(path, ignore_errors=True)
-        return troubles
+        self._cleaning.begin(event.attempt, self._cleaned(state, event))
+        return self._clean_on()
 
-    def _save_artifacts(self, state: State, event: Ended, source: Path) -> list[Event]:
-        access = state.session.access
-        if not access.artifacts:
-            return []
-        folder = self._parts.folder.artifacts
-        artifacts.sweep(state, folder)
-        if event.outcome is not Outcome.VALID:
-            return []
-        left = artifacts.save(source, access.artifacts, folder / event.attempt, access.artifacts_mb)
-        return [Trouble(at=self._parts.clock.now(), text=left, about=event.attempt)] if left else []
+    def _clean_on(self) -> list[Event]:
+        """Carry on with cleaning. Returns what went wrong."""
+        return self._troubles(self._cleaning.carry_on())
+
+    def _troubles(self, found: list[tuple[str, str]]) -> list[Event]:
+        now = self._parts.clock.now()
+        return [Trouble(at=now, text=text, about=attempt) for attempt, text in found]
+
+    def _cleaned(self, state: State, event: Ended) -> Steps:
+        access, root = state.session.access, self._parts.folder.artifacts
+        source = self._parts.folder.source(event.attempt)
+        trouble = ""
+        if access.artifacts:
+            yield from removing(artifacts.unneeded(state, root))
+            if event.outcome is Outcome.VALID:
+                into = root / event.attempt
+                trouble = yield from artifacts.saving(source, access.artifacts, into, access.artifacts_mb)
+        yield from removing((source, Path(f"{source}{RUN_SUFFIX}")))
+        return trouble
 
     def _launch(self, state: State, event: Launching) -> list[Event]:
         self._fleet.launch(event.cluster, state.clusters[event.cluster].adopted)

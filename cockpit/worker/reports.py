@@ -21,7 +21,6 @@ from cockpit.core.events import (
     Started,
     Submitted,
     Trouble,
-    Unsubmitted,
 )
 from cockpit.core.metric import VAL_BPB, Metric
 from cockpit.core.model import Attempt, AttemptStatus, Outcome
@@ -29,6 +28,7 @@ from cockpit.core.rescore import Rescore
 from cockpit.core.state import State
 from cockpit.core.task_events import TaskOffered, TaskTaken
 from cockpit.decide.game_rules import broken_rule, other_data
+from cockpit.decide.not_submitted import not_submitted
 from cockpit.decide.rescoring import base_of, baseline_of
 from cockpit.fleet.base import (
     ClusterEnded,
@@ -169,7 +169,7 @@ class Reports:
                 return [Started(at=report.at, attempt=attempt.id, wall=report.wall)]
             case JobRefused():
                 self._forget(attempt.id)
-                return [Unsubmitted(at=report.at, attempt=attempt.id, reason=report.message)]
+                return [not_submitted(attempt, report.at, report.message)]
             case JobEnded():
                 return self._ended(state, attempt, report)
 

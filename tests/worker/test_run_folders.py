@@ -1,27 +1,21 @@
 """A run's folder is written a bounded part a tick: a repository of many files delays no other run and no answer."""
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from cockpit.core.intents import Intent, Kill, Say, encode_intent
-from cockpit.core.model import AttemptStatus, Mode, Outcome
-from cockpit.core.state import State
+from cockpit.core.intents import Kill, Say
+from cockpit.core.model import AttemptStatus, Outcome
 from cockpit.fleet.base import Job
-from cockpit.fleet.sim.fleet import open_sim
-from cockpit.session.inbox import Inbox
-from cockpit.session.ledger import Ledger
+from cockpit.variant import tree as variant_tree
 from cockpit.variant.errors import VariantError
 from cockpit.variant.store import VariantStore
 from cockpit.worker import run_folders
-from cockpit.worker.loop import Worker
-from cockpit.worker.parts import WorkerParts
 from cockpit.worker.run_folders import RunFolders
-from tests.worker.sessions import git, sim_session
+from tests.worker.night import BASELINE, Night
+from tests.worker.sessions import git
 
-BASELINE = "e0000.1"
 FILES = 40
 
 
@@ -103,66 +97,6 @@ def test_a_folder_that_cannot_be_written_delays_no_other(store: VariantStore, tm
     assert isinstance(first.problem, VariantError) and second.problem is None and second.job.source.exists()
 
 
-class Night:
-    """A simulated session of one cluster whose folders are written a file a tick."""
-
-    def __init__(self, place: Path) -> None:
-        self.folder = sim_session(place, speed=0, clusters=1, mode=Mode.MANUAL, proposer="human")
-        self.worker = self._worker()
-        self.worker.start()
-
-    def _worker(self) -> Worker:
-        ledger = Ledger.open(self.folder.ledger)
-        session = ledger.state().session
-        self.fleet, self.clock = open_sim(session.fleet, self.folder.sim_world, session.created_at)
-        return Worker(
-            WorkerParts(
-                folder=self.folder,
-                ledger=ledger,
-                fleet=self.fleet,
-                store=VariantStore(Path(session.repo), session.name),
-                clock=self.clock,
-                wake=threading.Event(),
-                proposers={},
-                inbox=Inbox(self.folder.inbox),
-                inline=True,
-            )
-        )
-
-    @property
-    def state(self) -> State:
-        return self.worker.state
-
-    @property
-    def source(self) -> Path:
-        return self.folder.source(BASELINE)
-
-    def send(self, intent: Intent) -> None:
-        inbox = Inbox(self.folder.inbox)
-        inbox.put("ann", encode_intent(intent))
-        inbox.close()
-
-    def tick_until_writing(self) -> None:
-        """Tick until the baseline's folder is begun."""
-        while BASELINE not in self.state.in_flight:
-            self.worker.tick()
-            if BASELINE not in self.state.in_flight:
-                self.clock.wait(threading.Event(), self.fleet.next_due())
-        assert self.worker._reactor.behind and not self.source.exists()
-
-    def tick_until_ended(self) -> None:
-        while self.state.attempts[BASELINE].status is not AttemptStatus.ENDED:
-            self.worker.tick()
-            if not self.worker._reactor.behind:
-                self.clock.wait(threading.Event(), self.fleet.next_due())
-
-    def restart(self) -> None:
-        """Start another worker, as after a kill."""
-        self.worker._ledger.close()
-        self.worker = self._worker()
-        self.worker.start()
-
-
 @pytest.fixture
 def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Night:
     monkeypatch.setattr(run_folders, "FILES_A_TICK", 1)
@@ -184,6 +118,23 @@ def test_a_run_that_is_killed_while_its_folder_is_written_ends_cancelled(night: 
     night.send(Kill(BASELINE))
     night.tick_until_ended()
     assert night.state.attempts[BASELINE].outcome is Outcome.CANCELLED
+
+
+def test_the_kill_of_a_run_whose_folder_cannot_be_written_stands(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    night.tick_until_writing()
+    write = variant_tree._write
+
+    def refuse(path: Path, content: bytes, executable: bool) -> None:
+        if night.state.attempts[BASELINE].cancelling:
+            raise PermissionError(13, "Permission denied", str(path))
+        write(path, content, executable)
+
+    monkeypatch.setattr(variant_tree, "_write", refuse)
+    night.send(Kill(BASELINE))
+    night.worker._take_intents()
+    night.tick_until_ended()
+    assert night.state.attempts[BASELINE].outcome is Outcome.CANCELLED
+    assert not night.state.waiting and "cannot be written" in night.state.held_reason
 
 
 def test_a_folder_that_a_killed_worker_began_is_written_anew(night: Night) -> None:

@@ -1,0 +1,127 @@
+"""Cleans up after runs, a bounded part in each tick: saves artifacts, then removes folders.
+
+A worker that is killed meanwhile leaves folders of ended runs. The next one finds them when it starts.
+"""
+
+import contextlib
+import itertools
+import os
+from collections.abc import Generator, Iterable
+from pathlib import Path
+
+from cockpit.core.model import AttemptStatus
+from cockpit.core.state import State
+
+STEPS_A_TICK = 1_000
+"""Files that are looked at, saved or removed in a tick."""
+LISTED = 1_000
+"""Entries of a folder that are listed at once."""
+RUN_SUFFIX = ".run"
+"""Suffix of the folder of a run's runner, beside the run's own."""
+PARTIAL = ".*.partial"
+"""Pattern of the folders that a killed worker had begun to write."""
+
+Steps = Generator[None, None, str]
+"""A cleaning, a step at a time. It returns a sentence where something went wrong."""
+
+
+class Cleaning:
+    """The cleanings that are left, the oldest first."""
+
+    def __init__(self) -> None:
+        self._left: dict[str, Steps] = {}
+        self._steps = STEPS_A_TICK
+
+    @property
+    def behind(self) -> bool:
+        """Tell whether any is left for the next tick."""
+        return bool(self._left)
+
+    def begin(self, name: str, steps: Steps) -> None:
+        """Begin a cleaning. One of that name that was begun before is the same one."""
+        if name in self._left:
+            steps.close()
+        else:
+            self._left[name] = steps
+
+    def new_tick(self) -> None:
+        self._steps = STEPS_A_TICK
+
+    def carry_on(self) -> list[tuple[str, str]]:
+        """Do what the tick has room for. Returns the names of those that ended badly, each with its sentence."""
+        troubles = []
+        for name, steps in list(self._left.items()):
+            try:
+                while self._steps > 0:
+                    next(steps)
+                    self._steps -= 1
+            except StopIteration as end:
+                del self._left[name]
+                if end.value:
+                    troubles.append((name, end.value))
+            if self._steps <= 0:
+                break
+        return troubles
+
+    def finish(self) -> list[tuple[str, str]]:
+        """Carry all of them out."""
+        troubles = []
+        while self._left:
+            self.new_tick()
+            troubles += self.carry_on()
+        return troubles
+
+
+def removing(folders: Iterable[Path]) -> Steps:
+    """Remove folders with all that is in them, an entry a step. An entry that cannot be removed stays."""
+    for folder in folders:
+        if not folder.is_symlink() and folder.is_dir():
+            yield from _removing(str(folder))
+    return ""
+
+
+def _removing(top: str) -> Generator[None]:
+    pending, kept = [top], set()
+    while pending:
+        folder = pending[-1]
+        entries = [entry for entry in _entries(folder) if entry.path not in kept]
+        if not entries:
+            pending.pop()
+            try:
+                Path(folder).rmdir()
+            except OSError:
+                kept.add(folder)
+            yield
+        for entry in entries:
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(entry.path)
+                else:
+                    Path(entry.path).unlink()
+            except OSError:
+                kept.add(entry.path)
+            yield
+
+
+def _entries(folder: str) -> "list[os.DirEntry[str]]":
+    """List some entries of a folder, which a run may have left read-only."""
+    with contextlib.suppress(OSError):
+        Path(folder).chmod(0o700)
+        with os.scandir(folder) as found:
+            return list(itertools.islice(found, LISTED))
+    return []
+
+
+def left_over(state: State, runs: Path) -> list[Path]:
+    """Return the folders of runs that ended long ago, and those that no worker writes any more.
+
+    The runs that ended last are cleaned each by its own, because their artifacts may be missing.
+    """
+    found, recent = [], {*state.recent}
+    with contextlib.suppress(OSError):
+        for folder in sorted(runs.iterdir()):
+            attempt = state.attempts.get(folder.name.removesuffix(RUN_SUFFIX))
+            has_ended = attempt is not None and attempt.status is AttemptStatus.ENDED and attempt.id not in recent
+            if has_ended or folder.match(PARTIAL):
+                found.append(folder)
+    return found
