@@ -15,8 +15,9 @@ from typing import Self
 import psutil
 
 from tests.lab import config
-from tests.lab.processes import command_line, environment, kill, pids, run
+from tests.lab.processes import LabError, command_line, environment, kill, pids, run
 
+START_TRIES = 5
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -73,7 +74,14 @@ class SkySide:
         return [record["name"] for record in json.loads(self.sky("status", "--output", "json"))]
 
     def start_api_server(self) -> None:
-        """Start SkyPilot's API server, if it is not running."""
+        """Start SkyPilot's API server, if it is not running.
+
+        `sky api start` waits a minute for the server, which takes longer on a busy machine and comes up after that.
+        """
+        for _ in range(START_TRIES - 1):
+            with contextlib.suppress(LabError):
+                self.sky("api", "start")
+                return
         self.sky("api", "start")
 
     def stop_api_server(self) -> None:

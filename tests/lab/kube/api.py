@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from tests.lab.kube import streams
-from tests.lab.kube.control import ControlPlane, changes
+from tests.lab.kube.control import DELETE_GRACE_S, ControlPlane, changes
 from tests.lab.kube.objects import CLUSTER_WIDE, GROUPS, KINDS, Conflict, Object, matches, patch
 from tests.lab.kube.pods import PodProcess
 
@@ -110,13 +110,14 @@ class Api:
                 try:
                     each = self._store.create(resource, namespace, await request.json())
                 except Conflict as error:
-                    return failure(409, "AlreadyExists", f'{resource} "{error}" already exists')
+                    return failure(409, "AlreadyExists", self._conflict(resource, namespace, str(error)))
                 if resource == "pods":
                     self._plane.admit(each)
                 return web.json_response(each, status=201)
             case "DELETE":
+                grace_s = await _grace_of(request)
                 for each in self._store.list(resource, namespace, labels, fields):
-                    self._delete(resource, each)
+                    self._delete(resource, each, grace_s)
                 return web.json_response({"kind": "Status", "apiVersion": "v1", "status": "Success"})
         return failure(405, "MethodNotAllowed", request.method)
 
@@ -134,14 +135,20 @@ class Api:
                 each.update(given)
                 self._store.update(resource, each)
             case "DELETE":
-                self._delete(resource, each)
+                self._delete(resource, each, await _grace_of(request))
             case _:
                 return failure(405, "MethodNotAllowed", request.method)
         return web.json_response(each)
 
-    def _delete(self, resource: str, each: Object) -> None:
+    def _conflict(self, resource: str, namespace: str, name: str) -> str:
+        """Return Kubernetes' words for a name that is taken; SkyPilot removes by force what is being deleted."""
+        taken = self._store.get(resource, namespace, name)
+        going = taken is not None and "deletionTimestamp" in taken["metadata"]
+        return f'{"object is being deleted: " if going else ""}{resource} "{name}" already exists'
+
+    def _delete(self, resource: str, each: Object, grace_s: float | None) -> None:
         if resource == "pods":
-            self._start(self._plane.delete_pod(each))
+            self._start(self._plane.delete_pod(each, DELETE_GRACE_S if grace_s is None else grace_s))
         else:
             self._store.delete(resource, each["metadata"].get("namespace", ""), each["metadata"]["name"])
 
@@ -189,6 +196,14 @@ class Api:
                 500, "InternalError", f"error dialing backend: dial tcp: connect to {node}: no route to host"
             )
         return await streams.execute(request, process)
+
+
+async def _grace_of(request: web.Request) -> float | None:
+    """Return the seconds that a deletion gives; 0 deletes by force, None where it does not say."""
+    given = request.query.get("gracePeriodSeconds")
+    if given is None and request.can_read_body:
+        given = (await request.json() or {}).get("gracePeriodSeconds")
+    return None if given is None else float(given)
 
 
 async def _log(request: web.Request, process: PodProcess) -> web.StreamResponse:

@@ -33,10 +33,14 @@ class NodePlan:
     gpus: int = 1
 
 
-def layout(h100: int, h200: int, gpus: int = 1) -> list[NodePlan]:
-    """Describe `h100` nodes h100-01 ... and `h200` nodes h200-01 ..., with `gpus` each."""
+SHARED_GPUS = 8
+
+
+def layout(h100: int, h200: int) -> list[NodePlan]:
+    """Describe `h100` nodes h100-01 ... and `h200` nodes h200-01 ... with a GPU each, and one with 8 A100."""
     counts = (("H100", h100), ("H200", h200))
-    return [NodePlan(f"{gpu.lower()}-{i:02d}", gpu, gpus) for gpu, count in counts for i in range(1, count + 1)]
+    nodes = [NodePlan(f"{gpu.lower()}-{i:02d}", gpu) for gpu, count in counts for i in range(1, count + 1)]
+    return [*nodes, NodePlan("a100-01", "A100", SHARED_GPUS)]
 
 
 def node_object(plan: NodePlan) -> Object:

@@ -28,7 +28,7 @@ def alone_or_skipped() -> Iterator[contextlib.ExitStack]:
 
 @pytest.fixture(scope="session")
 def kube() -> Iterator[KubeLab]:
-    """13 nodes with an H100 and 3 with an H200."""
+    """13 nodes with an H100, 3 with an H200 and one with 8 A100."""
     with alone_or_skipped() as held:
         yield held.enter_context(KubeLab())
 

@@ -18,10 +18,10 @@ SCHEDULE_EVERY_S = 0.5
 HISTORY = 5000
 """Changes kept for watches that begin at an earlier resource version."""
 NODE_GRACE_S = 20.0
-"""Seconds after which the pods of a dead node are removed. A real control plane waits 40 s before it finds the node
-unreachable and removes its pods 5 minutes later."""
+"""Seconds after which the pods of a dead node are marked for deletion. A real control plane waits 40 s before it finds
+the node unreachable and marks its pods 5 minutes later."""
 DELETE_GRACE_S = 2.0
-"""Seconds for a deleted pod's processes; a real kubelet gives 30."""
+"""Seconds for a deleted pod's processes, where the request names none; a real kubelet gives 30."""
 
 
 class ControlPlane:
@@ -141,15 +141,28 @@ class ControlPlane:
         self.store.update("pods", pod)
 
     async def delete_pod(self, pod: Object, grace_s: float = DELETE_GRACE_S) -> None:
-        """End a pod's processes, then remove it."""
+        """End a pod's processes, then remove it; by force, with a grace of 0, the other way round.
+
+        The kubelet confirms the end: on a dead node a pod that is not removed by force stays until its node is back.
+        """
         meta = pod["metadata"]
         if "deletionTimestamp" not in meta:
             meta["deletionTimestamp"] = timestamp()
             self.store.update("pods", pod)
+        node = self.store.get("nodes", "", pod["spec"].get("nodeName") or "")
+        is_dead = node is not None and not scheduling.is_ready(node)
+        if not grace_s:
+            self._remove(pod)
         if process := self._processes.pop(meta["uid"], None):
             await process.kill(grace_s)
             await process.remove()
-        self.store.delete("pods", meta["namespace"], meta["name"])
+        if not is_dead:
+            self._remove(pod)
+
+    def _remove(self, pod: Object) -> None:
+        meta = pod["metadata"]
+        if self.store.get("pods", meta["namespace"], meta["name"]) is pod:
+            self.store.delete("pods", meta["namespace"], meta["name"])
 
     async def evict(self, name: str, message: str) -> None:
         """End a pod as the kubelet of a node under pressure does: it stays, Failed, with the reason Evicted."""
@@ -161,7 +174,7 @@ class ControlPlane:
             await process.kill()
 
     async def kill_node(self, name: str) -> None:
-        """End everything on a node. Its pods are removed after a while, as a node controller does."""
+        """End everything on a node. Its pods are marked for deletion after a while, as a node controller does."""
         node = self._node(name)
         self._set_ready(node, "Unknown", "NodeStatusUnknown", "Kubelet stopped posting node status.")
         pods = [pod for pod in self.store.list("pods") if pod["spec"].get("nodeName") == name]
@@ -176,11 +189,14 @@ class ControlPlane:
         await asyncio.sleep(NODE_GRACE_S)
         for pod in pods:
             self.event("Pod", pod, "TaintManagerEviction", "Marking for deletion Pod", "Normal", "taint-eviction")
-            await self.delete_pod(pod, 0.0)
+            await self.delete_pod(pod)
 
     def revive_node(self, name: str) -> None:
-        """Let a dead node serve again, empty."""
+        """Let a dead node serve again, empty: its kubelet confirms the end of what was to be deleted."""
         self._set_ready(self._node(name), "True", "KubeletReady", "kubelet is posting ready status")
+        for pod in self.store.list("pods"):
+            if pod["spec"].get("nodeName") == name and "deletionTimestamp" in pod["metadata"]:
+                self._remove(pod)
 
     def _set_ready(self, node: Object, status: str, reason: str, message: str) -> None:
         node["status"]["conditions"] = [{"type": "Ready", "status": status, "reason": reason, "message": message}]

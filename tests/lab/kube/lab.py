@@ -81,12 +81,11 @@ def alone(root: Path = ROOT) -> Iterator[None]:
 
 class KubeLab(SkySide):
     """`with KubeLab() as lab:` brings everything up and takes it down again: 13 H100 nodes and 3 H200, as in the
-    published night. A node costs nothing; a pod costs the memory of its processes."""
+    published night, and a node with 8 A100. A node costs nothing; a pod costs the memory of its processes."""
 
-    def __init__(self, h100: int = 13, h200: int = 3, gpus: int = 1, root: Path = ROOT) -> None:
-        """Plan a lab of nodes with `gpus` each."""
+    def __init__(self, h100: int = 13, h200: int = 3, root: Path = ROOT) -> None:
         super().__init__(root, SKY_PORT, USER_ID)
-        self._plan = (h100, h200, gpus)
+        self._plan = (h100, h200)
 
     def up(self) -> None:
         """Start the API server's stand-in and SkyPilot. If a step fails all is taken down."""

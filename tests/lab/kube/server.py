@@ -1,4 +1,4 @@
-"""The process of the API server's stand-in: `python -m tests.lab.kube.server ROOT H100 H200 GPUS`."""
+"""The process of the API server's stand-in: `python -m tests.lab.kube.server ROOT H100 H200`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tests.lab.kube.api import LINE_BYTES, Api
 from tests.lab.kube.control import ControlPlane
 
 
-async def serve(root: Path, h100: int, h200: int, gpus: int) -> None:
+async def serve(root: Path, h100: int, h200: int) -> None:
     """Serve until SIGTERM, then end all pods."""
-    plane = ControlPlane(root, config.layout(h100, h200, gpus))
+    plane = ControlPlane(root, config.layout(h100, h200))
     runner = web.AppRunner(Api(plane).application(), max_line_size=LINE_BYTES, max_field_size=LINE_BYTES)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", config.API_PORT).start()
@@ -30,4 +30,4 @@ async def serve(root: Path, h100: int, h200: int, gpus: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(Path(sys.argv[1]), *(int(word) for word in sys.argv[2:5])))
+    asyncio.run(serve(Path(sys.argv[1]), *(int(word) for word in sys.argv[2:4])))

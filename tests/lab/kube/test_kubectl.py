@@ -69,7 +69,7 @@ def test_a_full_class_leaves_a_pod_pending_until_one_is_deleted(pods: Pods) -> N
     reasons = ("get", "pod", "four", "-o", "jsonpath={.status.conditions[*].reason}")
     wait_for(lambda: "Unschedulable" in pods.plane.kubectl(*reasons), 120, "the scheduler to see the pod")
     said = pods.plane.kubectl("get", "pod", "four", "-o", f"jsonpath={reason}")
-    assert said.startswith("0/16 nodes are available: 3 Insufficient nvidia.com/gpu, 13 node(s) didn't match")
+    assert said.startswith("0/17 nodes are available: 3 Insufficient nvidia.com/gpu, 14 node(s) didn't match")
     pods.plane.kubectl("delete", "pod", "one")
     pods.wait("four", "condition=Ready")
 
@@ -92,6 +92,10 @@ def test_a_dead_node_loses_its_pods_and_takes_new_ones_once_it_is_back(pods: Pod
     pods.plane.kill_node(node)
     with pytest.raises(LabError):
         pods.sh("one", "true")
+    wait_for(lambda: "deletionTimestamp" in pods.plane.kubectl("get", "pod", "one", "-o", "yaml"), 120, "its deletion")
+    with pytest.raises(LabError, match='object is being deleted: pods "one" already exists'):
+        pods.create("one")
+    pods.plane.kubectl("delete", "pod", "one", "--force")
     pods.wait("one", "delete")
     pods.plane.revive_node(node)
     pods.create("two")
