@@ -5,10 +5,13 @@ run and a teardown; a submitted run its time limit; a request to a model the mos
 without a reservation is stopped once the money left no longer covers it.
 """
 
+from collections.abc import Collection
+
 import msgspec
 
 from cockpit.core.events import CapReached, ClusterStopping, Event, SessionEnding
 from cockpit.core.model import DECISIONS, Attempt, AttemptStatus, Cluster, ClusterState, EndMode
+from cockpit.core.shares import shares_of
 from cockpit.core.state import State
 
 TEARDOWN_S = 180.0
@@ -158,6 +161,17 @@ def launch_usd(state: State, cluster: Cluster) -> float:
     return run_usd(state, cluster) + (LAUNCH_S + TEARDOWN_S) / 3600 * price(state, cluster)
 
 
+def needed_usd(state: State, cluster: Cluster, begun: Collection[str] = ()) -> float:
+    """Return the dollars that must be left for a launch. The first share of a SkyPilot cluster brings up all of them.
+
+    `begun` are clusters whose launch was just decided.
+    """
+    shares = shares_of(state, cluster.name)
+    if any(share.name in begun or share.state not in _ABSENT for share in shares):
+        return launch_usd(state, cluster)
+    return sum(launch_usd(state, share) for share in shares)
+
+
 def added_launch_usd(state: State, cluster: Cluster) -> float:
     """Return the dollars that a launch adds to those committed. The teardown of a lost cluster is reserved already."""
     reserved_s = TEARDOWN_S if cluster.state is ClusterState.LOST and not cluster.adopted else 0.0
@@ -185,7 +199,7 @@ def pays_for_a_run(state: State, now: float) -> bool:
 def _added_run_usd(state: State, cluster: Cluster) -> float:
     if cluster.state is ClusterState.LAUNCHING and not cluster.ahead:
         return 0.0
-    return launch_usd(state, cluster) if cluster.state in _ABSENT else run_usd(state, cluster)
+    return needed_usd(state, cluster) if cluster.state in _ABSENT else run_usd(state, cluster)
 
 
 def budget_down(state: State, cluster: Cluster, now: float) -> ClusterStopping:
@@ -196,13 +210,15 @@ def stop_unpaid(state: State, now: float) -> list[Event]:
     """Stop a cluster that is billed without a reservation, once nothing is left for it; one held by a person too.
     An adopted cluster stays up.
 
-    The dearest is stopped first, one at a time: its reservation may pay for the others.
+    The dearest is stopped first, one at a time: its reservation may pay for the others. Shares of a SkyPilot cluster
+    are stopped together, since it is billed until the last of them is.
     """
     if left_usd(state, now) > SPENT_BELOW_USD:
         return []
     unreserved = [cluster for cluster in state.clusters.values() if _is_unreserved(state, cluster, now)]
     dearest = max(unreserved, key=lambda cluster: cluster.usd_per_hour, default=None)
-    return [] if dearest is None else [budget_down(state, dearest, now)]
+    shares = [] if dearest is None else shares_of(state, dearest.name)
+    return [budget_down(state, share, now) for share in shares if share is dearest or share.state in _TO_TAKE_DOWN]
 
 
 def next_unpaid_at(state: State, now: float) -> float:

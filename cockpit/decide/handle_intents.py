@@ -89,6 +89,7 @@ from cockpit.core.model import (
 )
 from cockpit.core.nearest import did_you_mean
 from cockpit.core.seats import SeatError
+from cockpit.core.shares import shares_of
 from cockpit.core.state import State, is_asked
 from cockpit.core.task_events import TaskTaken
 from cockpit.decide.approve import approval
@@ -297,7 +298,7 @@ def _reason(asked: IntentRequest, reason: str) -> str:
 
 
 def _relaunch(asked: IntentRequest, intent: Relaunch) -> list[Event]:
-    cluster = asked.state.clusters.get(intent.cluster)
+    cluster = asked.state.clusters.get(intent.cluster) or next(iter(shares_of(asked.state, intent.cluster)), None)
     if cluster is None:
         raise Refused(f"there is no cluster {intent.cluster!r}")
     if cluster.state is ClusterState.LAUNCHING and cluster.waits:
@@ -492,7 +493,7 @@ def _experiment(state: State, name: str) -> Experiment:
 
 
 def _target(state: State, target: str) -> str:
-    if target and target not in state.waves and target not in state.clusters:
+    if target and target not in state.waves and not shares_of(state, target):
         near = did_you_mean(target, state.waves) or did_you_mean(target, state.clusters)
         raise Refused(f"there is no wave or cluster {target!r} to hold or resume" + (f": {near}" if near else ""))
     return target

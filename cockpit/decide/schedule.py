@@ -34,8 +34,8 @@ from cockpit.decide.budget import (
     added_launch_usd,
     budget_down,
     is_priced,
-    launch_usd,
     left_usd,
+    needed_usd,
     run_usd,
     stop_unpaid,
 )
@@ -225,6 +225,7 @@ def _is_held(state: State, attempt: Attempt) -> bool:
 def _launches(state: State, now: float, left: float) -> list[Event]:
     """Launch clusters with the money left."""
     events: list[Event] = []
+    begun: set[str] = set()
     woken = _woken(state)
     priced = is_priced(state)
     launching = any(cluster.state is ClusterState.LAUNCHING for cluster in state.clusters.values())
@@ -238,9 +239,10 @@ def _launches(state: State, now: float, left: float) -> list[Event]:
             events.append(ClusterGivenUp(at=now, cluster=cluster.name, message=message))
         elif now < cluster.retry_at or (cluster.rests and cluster.name not in woken) or price_is_awaited:
             continue
-        elif launch_usd(state, cluster) <= left:
+        elif needed_usd(state, cluster, begun) <= left:
             left -= added_launch_usd(state, cluster)
             events.append(Launching(at=now, cluster=cluster.name))
+            begun.add(cluster.name)
             price_is_awaited = not priced
         elif cluster.state is ClusterState.LOST and not cluster.adopted:
             # It does not answer, and may be billing.

@@ -91,7 +91,9 @@ class ResearchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         tuple[str, ...], Flag("patterns of the files of a kept experiment that survive its run", "PATTERNS")
     ] = CHECKPOINTS
     artifacts_mb: Annotated[Amount, Flag("megabytes of the artifacts of one run", "MB")] = 2_000.0
-    gpus_per_run: Annotated[Count, Flag("devices of one run; 0 for as many as the command starts", "N")] = 0
+    gpus_per_run: Annotated[
+        Count, Flag("devices of one run; 0 for as many as the command starts, or all of a SkyPilot cluster", "N")
+    ] = 0
 
     seed_by: Annotated[
         str,

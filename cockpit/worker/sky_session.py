@@ -1,10 +1,12 @@
 """The parts of a new session that are SkyPilot's: its clusters and its task file."""
 
 import hashlib
+from collections.abc import Collection
 from pathlib import Path
 
 from cockpit.core.events import Event
 from cockpit.core.model import ClusterSpec, FleetSpec, Session
+from cockpit.core.shares import share_names
 from cockpit.core.task_events import TaskTaken
 from cockpit.fleet.base import FleetError
 from cockpit.fleet.sky.task import canonical_class
@@ -25,7 +27,7 @@ def sky_fleet(new: NewSession, repo: Path, gpus_per_run: int = 0) -> FleetSpec:
     """
     counts = _hardware_counts(new.hardware) if new.hardware else {}
     task = read_task_file(repo, new.infra)
-    check_gpus(task, gpus_per_run)
+    check_gpus(task, gpus_per_run, counts)
     if missing := set(counts) - {canonical_class(name) for name in task.classes}:
         named = ", ".join(task.classes) or "none"
         raise CreateError(f"experiment.yaml has no {min(missing)} among its accelerators, which are {named}")
@@ -36,27 +38,55 @@ def sky_fleet(new: NewSession, repo: Path, gpus_per_run: int = 0) -> FleetSpec:
         )
     kinds = kinds or [""] * (new.clusters or SKY_CLUSTERS)
     classes = sorted(counts, key=lambda kind: -counts[kind]) or list(task.classes)
+    clusters = _clusters(kinds, task, gpus_per_run)
+    is_shared = len(clusters) > len(kinds)
     return FleetSpec(
         "sky",
-        tuple(ClusterSpec(f"gpu-{i + 1:02d}", kind) for i, kind in enumerate(kinds)),
-        depth=SKY_DEPTH,
+        clusters,
+        # The next job of a cluster starts in any of its shares, so a share is given a run when it is free.
+        depth=1 if is_shared else SKY_DEPTH,
         screen_hardware=classes[0] if classes else "",
         validate_hardware=classes[-1] if len(classes) > 1 else "",
         infra=new.infra,
     )
 
 
-def check_gpus(task: TaskReading, gpus_per_run: int) -> None:
-    """Raise CreateError where a run is to have other than all GPUs of its cluster; 0 asks for nothing."""
-    for name, count in (task.gpus or {"GPU": 0}).items():
+def _clusters(kinds: list[str], task: TaskReading, gpus_per_run: int) -> tuple[ClusterSpec, ...]:
+    """Return the session's clusters: SkyPilot clusters of these classes, or the shares of them that runs get."""
+    canonical = {canonical_class(name): count for name, count in task.gpus.items()}
+    clusters: list[ClusterSpec] = []
+    for number, kind in enumerate(kinds, 1):
+        gpus = canonical.get(kind) or max(task.gpus.values(), default=0)  # all have the same where none is named
+        shares = gpus // gpus_per_run if gpus_per_run else 1
+        clusters += [
+            ClusterSpec(name, kind, gpus=gpus_per_run if shares > 1 else 1)
+            for name in share_names(f"gpu-{number:02d}", shares)
+        ]
+    return tuple(clusters)
+
+
+def check_gpus(task: TaskReading, gpus_per_run: int, kinds: Collection[str] = ()) -> None:
+    """Raise CreateError where the GPUs of a cluster are not those of a whole number of runs; 0 asks for nothing.
+
+    `kinds` are the classes that the clusters are asked for as; none where a launch may have any.
+    """
+    asked = {name: count for name, count in task.gpus.items() if not kinds or canonical_class(name) in kinds}
+    for name, count in (asked or {"GPU": 0}).items():
         if gpus_per_run in (0, count):
             continue
-        has = f"a cluster of experiment.yaml has {count} {name}, and a run gets all of them"
-        remedy = f"write {name}:{gpus_per_run} there and give more --clusters, which SkyPilot may put on one node"
+        has = f"a cluster of experiment.yaml has {count} {name}"
         if not count:
             has, remedy = "experiment.yaml names no accelerator", "name one there"
         elif task.nodes > 1:
-            remedy = "leave gpus_per_run out"
+            has, remedy = f"{has} on {task.nodes} nodes, and a run gets all of them", "leave gpus_per_run out"
+        elif count % gpus_per_run:
+            fitting = ", ".join(str(one) for one in range(1, count + 1) if count % one == 0)
+            has, remedy = f"{has}, which runs of {gpus_per_run} do not fill", f"give one of {fitting}"
+        elif not kinds and len(set(asked.values())) > 1:
+            has = "a cluster of experiment.yaml has " + " or ".join(f"{n} {one}" for one, n in asked.items())
+            remedy = "give --hardware, such as " + ",".join(f"{one}:1" for one in asked)
+        else:
+            continue
         raise CreateError(f"gpus_per_run = {gpus_per_run} does not fit: {has}; {remedy}")
 
 

@@ -35,7 +35,11 @@ Hint: sky gpus list to list available accelerators.
         (None, False, "there is no "),
         ("run: 3\n", False, "SkyPilot rejects experiment.yaml: Invalid task YAML: 3 is not of type 'string'"),
         ("run: x\nresources: {accelerators: {H100: 1, H200: 1}}\n", True, "H100, H200"),
-        ("run: x\nresources: {accelerators: H100:8}\n", True, "H100; a cluster has 8 H100, and each run gets all"),
+        (
+            "run: x\nresources: {accelerators: H100:8}\n",
+            True,
+            "H100; a cluster has 8 H100: each run gets all of them, unless",
+        ),
     ],
 )
 def test_the_task_file_is_checked_as_skypilot_reads_it(tmp_path: Path, text: str | None, ok: bool, said: str) -> None:

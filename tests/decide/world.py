@@ -63,6 +63,7 @@ class World:
         rescore: Callable[[Attempt], Rescore | None] | None = None,
         metric: Metric = VAL_BPB,
         second: Callable[[Mapping[str, Value]], dict[str, float]] | None = None,
+        names: tuple[str, ...] = (),
     ) -> None:
         self.rescore, self.second = rescore, second
         self.truth, self.sd = truth, sd
@@ -74,7 +75,8 @@ class World:
         self.together = False
         """True where all events of a moment are known before the next decision, as after a worker's tick."""
         self.curves: Callable[[Attempt, float], list[Point]] | None = None
-        specs = tuple(ClusterSpec(f"gpu-{i + 1:02d}", kind) for i, kind in enumerate(hardware))
+        names = names or tuple(f"gpu-{i + 1:02d}" for i in range(len(hardware)))
+        specs = tuple(ClusterSpec(name, kind) for name, kind in zip(names, hardware, strict=True))
         better = "H200" if {"H100", "H200"} <= set(hardware) else ""
         fleet = FleetSpec("sim", specs, screen_hardware=hardware[0], validate_hardware=better)
         session = Session("s", "", "", fleet, 0.0, "t", seed=seed, constants=BASELINE, proposer="human",

@@ -141,9 +141,9 @@ class FakeCloud:
         with self.lock:
             self.clusters[name].jobs.append(FakeJob(len(self.clusters[name].jobs) + 1, job, user, []))
 
-    def finish(self, name: str, score: str) -> None:
-        """End the newest job of the cluster with a result."""
-        job = self.clusters[name].jobs[-1]
+    def finish(self, name: str, score: str, number: int = -1) -> None:
+        """End a job of the cluster with a result: the newest, or the one at this place of its table."""
+        job = self.clusters[name].jobs[number]
         job.lines += [f"val_bpb: {score}", end_line(job.key, at=time.time() + self.clock_off_s)]
         job.end(JobStatus.SUCCEEDED)
 

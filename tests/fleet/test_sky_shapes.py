@@ -72,7 +72,10 @@ def test_a_shape_that_cannot_be_used_is_refused_in_one_sentence(tmp_path: Path, 
     [
         ("resources: {accelerators: H100:1}", ""),
         ("", "it names no accelerator: clusters have no GPU"),
-        ("resources: {accelerators: H100:8}", "a cluster has 8 H100, and each run gets all of them"),
+        (
+            "resources: {accelerators: H100:8}",
+            "a cluster has 8 H100: each run gets all of them, unless gpus_per_run is less",
+        ),
         ("num_nodes: 2\nresources: {accelerators: H100:8}", "a cluster has 16 H100 on 2 nodes, and each run gets all"),
         ("resources: {accelerators: H100:1, use_spot: true}", "a preempted run is retried elsewhere"),
         ("workdir: {url: 'https://github.com/a/b', ref: main}", "its workdir, the repository https://github.com/a/b,"),

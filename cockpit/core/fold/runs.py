@@ -33,6 +33,7 @@ from cockpit.core.model import (
     WaveKind,
     WaveStatus,
 )
+from cockpit.core.shares import shares_of
 from cockpit.core.state import BEST_LISTED, Ranked, State, is_open
 
 RECENT = 64
@@ -220,7 +221,9 @@ def _ended(state: State, event: Ended) -> None:
     cluster.seen_at = event.at
     cluster.attempts_ended += 1
     cluster.control_age += 1
-    cluster.failures = 0 if event.outcome in (Outcome.VALID, Outcome.CRASH) else cluster.failures
+    if event.outcome in (Outcome.VALID, Outcome.CRASH):
+        for share in shares_of(state, cluster.name):
+            share.failures = 0
     state.outcome_counts[event.outcome] = state.outcome_counts.get(event.outcome, 0) + 1
     if was_started:
         hours = max(0.0, event.at - attempt.started_at) / 3600

@@ -31,6 +31,7 @@ from cockpit.core.knob_events import KnobSet
 from cockpit.core.knobs import knob_words
 from cockpit.core.model import DECISIONS, Cluster
 from cockpit.core.seat_events import AgentStarted, PermissionAnswered, PermissionAsked, TurnUnmetered
+from cockpit.core.shares import shares_of
 from cockpit.core.state import AskState, PermissionRequest, SeatBeside, State, converses, shares
 
 REFUSALS_KEPT = 200
@@ -210,7 +211,8 @@ def _set_held(state: State, target: str, held: bool) -> None:
     elif target in state.waves:
         state.waves[target].held = held
     else:
-        state.clusters[target].held = held
+        for cluster in [state.clusters[target]] if target in state.clusters else shares_of(state, target):
+            cluster.held = held
 
 
 def _intent_taken(state: State, event: IntentTaken) -> None:

@@ -10,7 +10,7 @@ import queue
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 
 from cockpit.core.model import ClusterSpec
@@ -36,6 +36,7 @@ from cockpit.fleet.sky.launch import SkyLaunch
 from cockpit.fleet.sky.parts import ClusterRecord, SkyError, SkyParts
 from cockpit.fleet.sky.probe import RETRY_S, ClusterLost, ClusterProbe
 from cockpit.fleet.sky.rest import ClusterRest
+from cockpit.fleet.sky.shares import accelerators_of_run
 from cockpit.fleet.sky.strangers import Strangers
 from cockpit.fleet.sky.task import stage, stage_folder
 from cockpit.session.watched_thread import WatchedThread
@@ -51,14 +52,15 @@ IDLE_SLACK_S = 120.0
 class SkyCluster:
     """Its public methods return at once and may be called from any thread."""
 
-    def __init__(self, spec: ClusterSpec, parts: SkyParts, report: Callable[[Report], None]) -> None:
-        self.name = spec.name
+    def __init__(self, spec: ClusterSpec, parts: SkyParts, report: Callable[[Report], None], shares: int = 1) -> None:
+        """Prepare a cluster that `shares` runs are on at a time, each with `spec.gpus` where there are several."""
+        self.name, self._shares, self._gpus_of_run = spec.name, shares, spec.gpus
         self._parts, self._sky, self._report = parts, parts.sky, report
         self._now = parts.clock.now
         self._requests: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self.is_up = False
-        self.runs: list[SkyRun] = []  # in the order they were submitted; the first one runs, or will
+        self.runs: list[SkyRun] = []  # in the order they were submitted; the first of each share runs, or will
         self._unsent: list[SkyRun] = []  # they wait until the task file can be used
         self._told_held = False
         self._uncancelled: list[SkyRun] = []  # their cancellation failed, and is tried again
@@ -68,9 +70,7 @@ class SkyCluster:
         self._refused = 0  # consecutive jobs that it did not take
         self._lost = self._spot = False
         self._accelerators: dict[str, float] = {}
-        self._ending = False
-        self._closed = False
-        self._checking = False
+        self._ending = self._closed = self._checking = False
         self._launch = SkyLaunch(spec, parts, self._is_over, self._tell_step)
         self._rest = ClusterRest(self._launch, parts.requests)
         self._probe = ClusterProbe(
@@ -78,7 +78,7 @@ class SkyCluster:
             lambda: self._spot, self._is_over, self._waits,
         )  # fmt: skip
         self._follower = LogFollower(self._sky, parts.session, self._now, self)
-        self._reader: WatchedThread | None = None
+        self._readers: dict[str, WatchedThread] = {}
         self._thread = WatchedThread(f"sky-{self.name}", self._work)
 
     def _is_over(self) -> bool:
@@ -139,6 +139,12 @@ class SkyCluster:
         self._requests.put(lambda: self._cancel(run))
         return True
 
+    def cancel_on(self, share: str) -> None:
+        """Cancel the jobs of a share, which is not wanted any more."""
+        for run in self._copy_of_runs():
+            if run.job.cluster == share:
+                self.cancel(run.job.name)
+
     def down(self) -> None:
         self._ending = True
         self._launch.withdraw()  # one that waits for capacity would keep the tear-down waiting
@@ -175,7 +181,7 @@ class SkyCluster:
     def silent(self, now: float, after_s: float) -> bool:
         """Return True if the job that runs, or should run by now, has printed nothing for `after_s`."""
         with self._lock:
-            return bool(self.runs) and self.runs[0].is_read and now > self.runs[0].heard_at + after_s
+            return any(run.is_read and now > run.heard_at + after_s for run in self.runs[: self._shares])
 
     def close(self) -> None:
         self._closed = True
@@ -191,9 +197,7 @@ class SkyCluster:
             self._checking = False
             self._requests.put(lambda: self._lose(f"{self.name}: {word}", billed=True))
             words.append(word)
-        if self._reader is not None and (word := self._reader.mend()):
-            words.append(word)
-        return words
+        return words + [word for reader in list(self._readers.values()) if (word := reader.mend())]
 
     @property
     def is_closed(self) -> bool:
@@ -235,7 +239,7 @@ class SkyCluster:
             self._report(ClusterEnded(self._now(), self.name, "SkyPilot finds it down", of_lost=True))
 
     def _ready(self, record: ClusterRecord) -> None:
-        self._accelerators, self._spot = record.accelerators, record.spot
+        self._accelerators, self._spot = accelerators_of_run(record, self._shares, self._gpus_of_run), record.spot
         self.is_up, self._lost, self._rest.billed, self._worked_at = True, False, False, self._now()
         self._report(
             ClusterReady(self._now(), self.name, record.hardware, record.usd_per_hour, record.gpus, record.spot)
@@ -387,7 +391,8 @@ class SkyCluster:
             else:
                 self.end(run, JobEnded(now, run.job.name, reason, None, gone))
         if record and (self._launch.adopted or was_set_up(rows)):
-            self._left.add(self._ours(row.name for row in rows if row.has_ended and row.name not in known))
+            owns = self._parts.session.owns
+            self._left.add(row.name for row in rows if row.has_ended and row.name not in known and owns(row.name))
             self._ready(record)
             self._read_next()
         else:
@@ -424,23 +429,17 @@ class SkyCluster:
             run.heard_at = now
         self._read_next()
 
-    def _ours(self, names: Iterable[str]) -> list[str]:
-        """Return the jobs that carry the session's id; none for a session that has none."""
-        mark = f"-{self._parts.session.id}"
-        return [name for name in names if self._parts.session.id and name.endswith(mark)]
-
     # The log
 
     def _read_next(self) -> None:
-        """Start reading the job that runs, or runs next, if it is not being read."""
+        """Start reading the jobs that run, or run next, if they are not being read."""
         with self._lock:
-            head = self.runs[0] if self.runs else None
-            if head is None or not head.id or head.is_read or self._ending:
-                return
-            head.is_read = True
-            head.readers += 1
-            reader = head.readers
-        self._reader = WatchedThread(f"log-{head.job.name}", partial(self._follower.follow, head, reader))
+            due = [run for run in self.runs[: self._shares] if run.id and not run.is_read and not self._ending]
+            for run in due:
+                run.is_read = True
+                run.readers += 1
+                follow = partial(self._follower.follow, run, run.readers)
+                self._readers[run.job.cluster] = WatchedThread(f"log-{run.job.name}", follow)
 
     # Ends
 

@@ -7,10 +7,14 @@ import threading
 import time
 from collections import deque
 
+import msgspec
+
 from cockpit.core.model import ClusterSpec
+from cockpit.core.shares import whole_of
 from cockpit.fleet.base import Expected, FleetTrouble, Job, JobRefused, Report, TaskSeen
 from cockpit.fleet.sky.cluster import SkyCluster
 from cockpit.fleet.sky.parts import SkyError, SkyParts
+from cockpit.fleet.sky.shares import Shares, wholes
 from cockpit.session.watched_thread import WatchedThread
 
 WATCH_EVERY_S = 5.0
@@ -35,34 +39,53 @@ class SkyFleet:
         self._reports: deque[Report] = deque()
         self._closed = threading.Event()
         parts.logs.mkdir(parents=True, exist_ok=True)
-        self._clusters = {spec.name: self._cluster(spec) for spec in clusters}
+        self._shares: dict[str, Shares] = {}
+        self._clusters: dict[str, SkyCluster] = {}
+        for whole, specs in wholes(clusters).items():
+            self._add(whole, specs)
         self._watching = WatchedThread("sky-watch", self._watch)
 
-    def _cluster(self, spec: ClusterSpec) -> SkyCluster:
-        return SkyCluster(spec, self._parts, self._take)
+    def _add(self, name: str, specs: list[ClusterSpec]) -> None:
+        shares = self._shares[name] = Shares(specs)
+
+        def take(report: Report) -> None:
+            for one in shares.reports(report):
+                self._take(one)
+
+        # A new dict: the watch iterates over the old one.
+        spec = msgspec.structs.replace(specs[0], name=name)
+        self._clusters = {**self._clusters, name: SkyCluster(spec, self._parts, take, len(specs))}
 
     def _adopt(self, name: str) -> None:
         if name not in self._clusters:
-            # A new dict: the watch iterates over the old one.
-            self._clusters = {**self._clusters, name: self._cluster(ClusterSpec(name))}
+            self._add(name, [ClusterSpec(name)])
         self._clusters[name].adopt()
 
     def recover(self, expected: Expected) -> None:
         for cluster in expected.adopted:
             self._adopt(cluster)
-        for cluster in expected.clusters:
-            self._clusters[cluster].recover([job for job in expected.jobs if job.cluster == cluster])
+        jobs: dict[str, list[Job]] = {}
         for job in expected.jobs:
-            if job.cluster not in expected.clusters:
+            if job.cluster in expected.clusters:
+                jobs.setdefault(whole_of(job.cluster), []).append(job)
+            else:
                 self._take(JobRefused(self._parts.clock.now(), job.name, f"{job.cluster} was not up"))
+        for name, shares in self._shares.items():
+            if shares.expect(expected.clusters):
+                self._clusters[name].recover(jobs.get(name, []))
 
     def launch(self, cluster: str, adopted: bool = False) -> None:
         if adopted:
             self._adopt(cluster)
-        self._clusters[cluster].launch()
+        whole = whole_of(cluster)
+        launches, report = self._shares[whole].launch(cluster)
+        if report is not None:
+            self._take(report)
+        elif launches:
+            self._clusters[whole].launch()
 
     def submit(self, job: Job) -> None:
-        self._clusters[job.cluster].submit(job)
+        self._clusters[whole_of(job.cluster)].submit(job)
 
     def cancel(self, job: str) -> None:
         for cluster in self._clusters.values():
@@ -70,7 +93,11 @@ class SkyFleet:
                 return
 
     def down(self, cluster: str) -> None:
-        self._clusters[cluster].down()
+        whole = whole_of(cluster)
+        if self._shares[whole].down(cluster):
+            self._clusters[whole].down()
+        else:
+            self._clusters[whole].cancel_on(cluster)
 
     def use_task(self, text: str) -> None:
         self._parts.sky.use_task(text)

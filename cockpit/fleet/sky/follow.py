@@ -64,8 +64,8 @@ class LogFollower:
         self, sky: SkyCalls, session: SessionIdentity, now: Callable[[], float], cluster: FollowedCluster
     ) -> None:
         self._sky, self._session, self._now, self._cluster = sky, session, now, cluster
-        self._ended_at = 0.0
-        """The time the last job ended: the next starts after it."""
+        self._ended_at: dict[str, float] = {}
+        """The time the last job of each share ended: the next starts after it."""
 
     def follow(self, run: SkyRun, reader: int) -> None:
         """Append the run's lines to its log as they come, and report its end. Stops once there is another reader.
@@ -133,7 +133,7 @@ class LogFollower:
         new = lines.feed(piece)
         if lines.start and not run.wall:
             # The log comes seconds after the run began: its runner says when that was.
-            since = max(run.sent_at, self._ended_at)
+            since = max(run.sent_at, self._ended_at.get(run.job.cluster, 0.0))
             run.started_at = run.started_at or plausible_time(lines.start.at, run.heard_at, since)
             run.wall = lines.start.wall
             self._cluster.report_start(run)
@@ -149,7 +149,8 @@ class LogFollower:
         if lines.start and lines.end and run.started_at:
             # The node's clock may be an hour off: only the time between two of its notes is right.
             noted_at = run.started_at + lines.end.at - lines.start.at
-        self._ended_at = at = plausible_time(noted_at, self._now(), since)
+        at = plausible_time(noted_at, self._now(), since)
+        self._ended_at[run.job.cluster] = at
         self._cluster.end(
             run, ended(run.job, status, at, lines.start is not None, lines.end, run.cancelled, lines.remark)
         )

@@ -39,6 +39,10 @@ class SessionIdentity(msgspec.Struct, frozen=True):
         """Return the name of a cluster or job in SkyPilot, which may be shared with other sessions and people."""
         return f"{name}-{self.id}" if self.id else name
 
+    def owns(self, name: str) -> bool:
+        """Return True for a name in SkyPilot that carries the session's id; False for a session that has none."""
+        return bool(self.id) and name.endswith(f"-{self.id}")
+
 
 class ClusterRecord(msgspec.Struct, frozen=True):
     """A cluster as SkyPilot's records have it."""

@@ -177,8 +177,10 @@ def _words(task: Any, alternatives: list[Any], gpus: dict[str, int]) -> Iterable
         yield "it names no accelerator: clusters have no GPU"
     for name, count in gpus.items():
         if count > 1:
-            nodes = f" on {task.num_nodes} nodes" if task.num_nodes > 1 else ""
-            yield f"a cluster has {count} {name}{nodes}, and each run gets all of them"
+            if task.num_nodes > 1:
+                yield f"a cluster has {count} {name} on {task.num_nodes} nodes, and each run gets all of them"
+            else:
+                yield f"a cluster has {count} {name}: each run gets all of them, unless gpus_per_run is less"
     if any(one.use_spot for one in alternatives):
         yield "it may run on spot machines: a preempted run is retried elsewhere"
     if isinstance(task.workdir, dict):
