@@ -20,9 +20,9 @@ from cockpit.core.model import Outcome
 from cockpit.core.state import State
 from cockpit.session import worker_process
 from cockpit.session.corpus import data_folder, prepared_corpus
+from cockpit.session.ledger_errors import LedgerError
 from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader
-from cockpit.session.sqlite_file import LedgerError
 from tests.cli.shell import terminal
 
 ROOT = Path(__file__).parents[1]

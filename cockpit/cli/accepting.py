@@ -8,6 +8,7 @@ import msgspec
 from cockpit.cli.errors import CommandError
 from cockpit.report.results import clean
 from cockpit.session import settings
+from cockpit.session.paths import SETTINGS_FILE
 from cockpit.session.research_settings import ResearchSettings
 
 FIELDS = ("files", "command", "metric", "direction", "confine")
@@ -39,18 +40,18 @@ def offer(found: Accepted, asks: bool) -> bool:
         return False
     if not asks:
         one_line = "; ".join(Accepted(found.values, {}).lines())
-        print(f"{'kept':<10} in this session; for later ones write under [research] in {settings.FILE}: {one_line}")
+        print(f"{'kept':<10} in this session; for later ones write under [research] in {SETTINGS_FILE}: {one_line}")
         return False
-    print(f"{settings.FILE}, [research]:")
+    print(f"{SETTINGS_FILE}, [research]:")
     for line in found.lines():
         print(f"  {line}")
-    answer = input(f"Write these lines to {settings.FILE}, so that later sessions need no guess? [Y/n] ")
+    answer = input(f"Write these lines to {SETTINGS_FILE}, so that later sessions need no guess? [Y/n] ")
     return answer.strip().lower() in ("", "y", "yes")
 
 
 def write(repo: Path, found: Accepted) -> None:
     """Add the settings to cockpit.toml; the rest of it stays as it is. Raises CommandError."""
-    path = repo / settings.FILE
+    path = repo / SETTINGS_FILE
     try:
         text = path.read_text(encoding="utf-8") if path.exists() else HEAD
         changed = path.with_name(f"{path.name}.new")

@@ -3,12 +3,10 @@
 import argparse
 import re
 from collections.abc import Callable
-from typing import Any, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 
 from cockpit.cli.errors import UsageError
-from cockpit.control.arguments import Argument, Kind
 from cockpit.control.values import BadArgument, parse_amount, parse_count
-from cockpit.control.verbs import Verb
 from cockpit.core.nearest import did_you_mean
 
 T = TypeVar("T")
@@ -86,39 +84,3 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 def add_no_mouse(parser: argparse.ArgumentParser) -> None:
     # Without a default of its own: it may come before the command as well.
     parser.add_argument("--no-mouse", action="store_true", default=argparse.SUPPRESS, help=NO_MOUSE)
-
-
-def add_arguments(parser: argparse.ArgumentParser, row: Verb) -> None:
-    """Give a command the arguments of its verb, and --yes if it asks first."""
-    for argument in row.arguments:
-        _add(parser, argument)
-    if row.command_asks:
-        parser.add_argument("--yes", action="store_true", help="do not ask")
-
-
-_TYPES: dict[Kind, Callable[[str], Any]] = {Kind.AMOUNT: amount, Kind.COUNT: whole}
-_SEVERAL = {Kind.WORDS: "+", Kind.FACTORS: "+", Kind.NAMES: "*"}
-
-
-def _add(parser: argparse.ArgumentParser, argument: Argument) -> None:
-    flag = f"--{argument.name.replace('_', '-')}"
-    how: dict[str, Any] = {"help": argument.help or None}
-    match argument.kind:
-        case Kind.FLAG:
-            parser.add_argument(flag, action="store_true", **how)
-            return
-        case Kind.SWITCH:
-            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, **how)
-            return
-        case Kind.CHOICE:
-            how["choices"] = argument.choices
-        case _:
-            how |= {"type": _TYPES.get(argument.kind, str), "metavar": argument.metavar}
-    if argument.option:
-        parser.add_argument(flag, dest=argument.name, **how)
-    elif argument.kind in _SEVERAL:
-        parser.add_argument(argument.name, nargs=_SEVERAL[argument.kind], **how)
-    elif argument.required:
-        parser.add_argument(argument.name, **how)
-    else:
-        parser.add_argument(argument.name, nargs="?", default="", **how)

@@ -28,6 +28,7 @@ from cockpit.report.results import clean
 from cockpit.scoring.contract import UPSTREAM_ON_SKY, can_rescore, is_upstream
 from cockpit.session import corpus, settings
 from cockpit.session.api_key import KeyHolder, NoKey
+from cockpit.session.paths import SETTINGS_FILE
 from cockpit.session.setting_types import SettingsError
 from cockpit.variant.errors import VariantError
 from cockpit.variant.store import VariantStore
@@ -123,9 +124,9 @@ def _settings(where: Path) -> Finding:
     try:
         settings.read_settings(where)
     except SettingsError as error:
-        return Finding("settings", settings.FILE, f"{error}")
-    there = (where / settings.FILE).exists()
-    return Finding("settings", f"{settings.FILE} is valid" if there else f"no {settings.FILE}: the defaults")
+        return Finding("settings", SETTINGS_FILE, f"{error}")
+    there = (where / SETTINGS_FILE).exists()
+    return Finding("settings", f"{SETTINGS_FILE} is valid" if there else f"no {SETTINGS_FILE}: the defaults")
 
 
 def _key_file(where: Path | None) -> str:

@@ -1,6 +1,5 @@
 """Printing JSON for scripts and agents. docs/json.md has every field, which a test checks."""
 
-import json
 from collections.abc import Mapping, Sequence
 
 SCHEMA = 1
@@ -9,6 +8,8 @@ SCHEMA = 1
 
 def print_json(found: Mapping[str, object] | Sequence[Mapping[str, object]], indent: int | None = 2) -> None:
     """Print an object, or an array of objects, each with the version of the schema first."""
+    import json  # imported here: most commands print none
+
     if isinstance(found, Mapping):
         print(json.dumps({"schema": SCHEMA, **found}, indent=indent))
     else:

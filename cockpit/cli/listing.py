@@ -3,8 +3,8 @@
 from cockpit.cli.json_output import print_json
 from cockpit.cli.locate import all_sessions, sessions_folder, state_of
 from cockpit.session import lock
+from cockpit.session.ledger_errors import LedgerError
 from cockpit.session.paths import SessionFolder
-from cockpit.session.sqlite_file import LedgerError
 
 
 def print_list(as_json: bool) -> None:

@@ -10,10 +10,9 @@ from cockpit.core.model import IMPORTED, Session
 from cockpit.core.nearest import did_you_mean
 from cockpit.core.state import State
 from cockpit.session.clock import session_time
-from cockpit.session.paths import SessionFolder, name_problem
+from cockpit.session.paths import SETTINGS_FILE, SessionFolder, name_problem
 from cockpit.session.reader import LedgerReader
 from cockpit.session.setting_types import SettingsError
-from cockpit.session.settings import FILE, read_settings
 
 DEMO = "demo-"
 """Prefix of the names of demo sessions."""
@@ -61,8 +60,10 @@ def _holds_python(folder: Path) -> bool:
 
 def _names_a_script(folder: Path) -> bool:
     """Tell if the folder's cockpit.toml names the file to change. A file that cannot be read is the folder's too."""
-    if not (folder / FILE).is_file():
+    if not (folder / SETTINGS_FILE).is_file():
         return False
+    from cockpit.session.settings import read_settings  # imported here: a status has no need of them
+
     try:
         return bool(read_settings(folder).research.files)
     except SettingsError:

@@ -47,7 +47,7 @@ def _print_in_any_encoding() -> None:
 
 def _parsed(words: Sequence[str]) -> Namespace:
     """Read the command line. Raises UsageError."""
-    options = parser().parse_args(words)
+    options = parser(words).parse_args(words)
     if options.session is None:
         options.session = getattr(options, "named_session", None)
     if options.repo is not None and not options.takes_repo:

@@ -14,9 +14,9 @@ from cockpit.core.metric import precise
 from cockpit.core.nearest import did_you_mean
 from cockpit.core.state import State
 from cockpit.decide.budget import accounts
-from cockpit.decide.early_stopping import early_stopping_summary
 from cockpit.read.attempts import current_attempt, is_evaluating
 from cockpit.read.costs import device_word
+from cockpit.read.early_stops import early_stopping_summary
 from cockpit.read.forecasts import forecast_words, forecasts_of
 from cockpit.read.result_query import found_by
 from cockpit.read.seats import seat_results

@@ -18,7 +18,6 @@ from cockpit.core.curves import Curve, points_of
 from cockpit.core.events import EarlyStopSkipped, Event
 from cockpit.core.model import Attempt, AttemptKind, AttemptStatus, Outcome, Tier
 from cockpit.core.state import State
-from cockpit.core.totals import EarlyStops
 from cockpit.decide.evidence import readings_of
 from cockpit.decide.kept_changes import WITHOUT
 from cockpit.decide.schedule import cancelling
@@ -70,19 +69,6 @@ def is_checked(state: State, attempt: str) -> bool:
     seed = state.session.seed
     drawn = hashlib.sha256(f"{seed} {attempt}".encode()).digest()
     return int.from_bytes(drawn[:8]) % CHECKED_ONE_IN == 0
-
-
-def early_stopping_summary(stops: EarlyStops) -> str:
-    """Sum up the savings and mistakes of early stopping in a sentence; empty before it has ended or checked a run."""
-    if not stops.ended and not stops.checked:
-        return "" if stops.on else "every run runs to its end: early stopping is off"
-    ended = "1 hopeless run" if stops.ended == 1 else f"{stops.ended} hopeless runs"
-    runs = f"{ended} ended early, {stops.saved_s / 3600:.1f} hours saved"
-    if not stops.checked:
-        checked = "none let run on to check it yet"
-    else:
-        checked = f"of {stops.checked} let run on to check it {stops.mistaken} would have been ended wrongly"
-    return f"{runs}; {checked}" + ("" if stops.on else "; off now")
 
 
 def _due(state: State, attempt: Attempt) -> bool:

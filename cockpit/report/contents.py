@@ -9,12 +9,12 @@ from cockpit.core.model import ExperimentStatus, Value, Wave, WaveKind
 from cockpit.core.state import State, constants_of
 from cockpit.core.totals import Spend
 from cockpit.decide.budget import Accounts, accounts
-from cockpit.decide.early_stopping import early_stopping_summary
 from cockpit.decide.evidence import noise_of
 from cockpit.decide.kept_changes import unablated_summary
 from cockpit.read.changes import change_words
 from cockpit.read.checks import checks_of, origin_of, unchecked
 from cockpit.read.counterfactual import Best, OneGpu, alone_words, best_so_far, one_gpu
+from cockpit.read.early_stops import early_stopping_summary
 from cockpit.read.effects import effects_of
 from cockpit.read.kept_stack import KeptChange, Stack, stack_of
 from cockpit.read.scores import Difference, Score, comparison_class, score_of

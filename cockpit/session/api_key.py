@@ -5,7 +5,6 @@ process started with the key therefore removes it from its environment and from 
 (`/proc/PID/environ`), and asks the kernel to let only root read its memory. A worker receives the key through a pipe.
 """
 
-import ctypes
 import os
 import stat
 import sys
@@ -41,6 +40,8 @@ def held() -> str:
 def seclude() -> None:
     """Ask the kernel to let no other process of this user read or trace this one. Child processes are not affected."""
     if sys.platform == "linux":
+        import ctypes  # imported here: most commands start without a key
+
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
@@ -73,6 +74,8 @@ def _taken() -> str:
 
 def _wipe(name: str) -> None:
     """Overwrite the value in place: unsetting a variable leaves it where the kernel shows it."""
+    import ctypes
+
     get = ctypes.CDLL(None).getenv
     get.restype = ctypes.c_void_p
     at = get(os.fsencode(name))

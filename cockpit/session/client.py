@@ -14,9 +14,9 @@ from cockpit.core.events import IntentTaken
 from cockpit.core.intents import AnyIntent, Intent, decode_intent, encode_intent
 from cockpit.session import lock
 from cockpit.session.inbox import Inbox
+from cockpit.session.ledger_errors import LedgerError
 from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader
-from cockpit.session.sqlite_file import LedgerError
 
 LOOK_EVERY_S = 0.05
 

@@ -15,8 +15,8 @@ from typing import Protocol
 import msgspec
 
 from cockpit.session.chain import GENESIS, chained
-from cockpit.session.event_table import joined, split
-from cockpit.session.sqlite_file import LedgerError
+from cockpit.session.event_bodies import joined, split
+from cockpit.session.ledger_errors import LedgerError
 
 STREAM_MODE = 0o640
 FAMILY = b"cockpit events "

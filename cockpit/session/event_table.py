@@ -10,14 +10,9 @@ from pathlib import Path
 from typing import Self
 
 from cockpit.session.chain import GENESIS, chained, link
-from cockpit.session.sqlite_file import (
-    BUSY_TIMEOUT_S,
-    LedgerDamaged,
-    LedgerError,
-    connect,
-    transaction,
-    translated_errors,
-)
+from cockpit.session.event_bodies import joined, split
+from cockpit.session.ledger_errors import LedgerDamaged, LedgerError
+from cockpit.session.sqlite_file import BUSY_TIMEOUT_S, connect, transaction, translated_errors
 
 SCHEMA = 2
 LEDGER_MODE = 0o600
@@ -169,24 +164,6 @@ class EventTable:
                 raise damaged(self.path, before + 1)
             yield last, chain, bodies
             before, chain = last, stored
-
-
-def joined(bodies: Sequence[bytes]) -> bytes:
-    """Return bodies as one text, each with its length before it."""
-    return b"".join(len(body).to_bytes(4, "little") + body for body in bodies)
-
-
-def split(text: bytes) -> list[bytes]:
-    """Return the bodies of a joined text. Raises ValueError where the lengths do not add up."""
-    bodies, at = [], 0
-    while at < len(text):
-        size = int.from_bytes(text[at : at + 4], "little")
-        body = text[at + 4 : at + 4 + size]
-        if len(body) != size:
-            raise ValueError("a body is cut")
-        bodies.append(body)
-        at += 4 + size
-    return bodies
 
 
 def damaged(path: Path, seq: int) -> LedgerDamaged:

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import socket
 import time
 from pathlib import Path
 
@@ -63,7 +62,7 @@ def write_heartbeat(folder: SessionFolder, note: str = "", stopped: bool = False
     """
     pid = os.getpid()
     found = Heartbeat(
-        pid, socket.gethostname(), user_name(), time.time(), note[:NOTE_CHARACTERS], _began(pid), stopped, boot_id(),
+        pid, os.uname().nodename, user_name(), time.time(), note[:NOTE_CHARACTERS], _began(pid), stopped, boot_id(),
         steady_s(),
     )  # fmt: skip
     with contextlib.suppress(OSError):
@@ -89,7 +88,7 @@ def read_heartbeat(folder: SessionFolder) -> Heartbeat | None:
 def is_alive(beat: Heartbeat) -> bool:
     """Return whether the worker of a heartbeat runs, as far as another user can tell: on another host, that it was not
     stopped."""
-    if beat.stopped or beat.host != socket.gethostname():
+    if beat.stopped or beat.host != os.uname().nodename:
         return not beat.stopped
     try:
         os.kill(beat.pid, 0)

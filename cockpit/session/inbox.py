@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 
 from cockpit.core.intents import INTENT_BYTES_AT_MOST
-from cockpit.session.sqlite_file import LedgerDamaged, LedgerError, connect, transaction, translated_errors
+from cockpit.session.ledger_errors import LedgerDamaged, LedgerError
+from cockpit.session.sqlite_file import connect, transaction, translated_errors
 
 INBOX_MODE = 0o600
 SENDER_BUSY_TIMEOUT_S = 10.0

@@ -19,10 +19,11 @@ from cockpit.session.chain import chained, link
 from cockpit.session.event_stream import START, Place, StreamDamaged, StreamReader, StreamWriter
 from cockpit.session.event_table import EventRow, EventTable, damaged
 from cockpit.session.folding import fold_progress, fold_stored
+from cockpit.session.ledger_errors import LedgerBusy, LedgerError, LedgerFull, is_full
 from cockpit.session.paths import SessionFolder
 from cockpit.session.progress_file import ProgressFile
 from cockpit.session.snapshot import Snapshot, read_snapshot, write_snapshot
-from cockpit.session.sqlite_file import LedgerBusy, LedgerError, LedgerFull, is_full, translated_errors
+from cockpit.session.sqlite_file import translated_errors
 
 FOLDER_MODE = 0o2750
 EVENTS_AT_ONCE = 10_000

@@ -3,6 +3,9 @@
 import re
 from pathlib import Path
 
+SETTINGS_FILE = "cockpit.toml"
+"""The settings of a repository's sessions."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 

@@ -2,13 +2,13 @@
 
 import os
 from collections.abc import Iterable, Sequence
-from hashlib import blake2b
 from pathlib import Path
 
 import msgspec
 
 from cockpit.core.event_codec import AnyEvent, decode_event, encode_event
 from cockpit.core.events import Ended, Event, Progressed, Unsubmitted
+from cockpit.session.chain import digest
 
 PROGRESS_MODE = 0o640
 _CHECKSUM_BYTES = 16
@@ -40,7 +40,7 @@ class ProgressFile:
     def write(self) -> None:
         """Write the file. Raises OSError."""
         content = msgspec.json.encode({name: msgspec.Raw(body) for name, body in self._bodies.items()})
-        data = blake2b(content, digest_size=_CHECKSUM_BYTES).digest() + content
+        data = digest(content, _CHECKSUM_BYTES) + content
         descriptor = os.open(self.path, os.O_CREAT | os.O_WRONLY, PROGRESS_MODE)
         try:
             os.fchmod(descriptor, PROGRESS_MODE)
@@ -58,7 +58,7 @@ def read_progress(path: Path) -> list[Progressed]:
         except OSError:
             return []
         content = data[_CHECKSUM_BYTES:]
-        if blake2b(content, digest_size=_CHECKSUM_BYTES).digest() != data[:_CHECKSUM_BYTES]:
+        if digest(content, _CHECKSUM_BYTES) != data[:_CHECKSUM_BYTES]:
             continue  # it is being written
         try:
             return _progressed(decode_event(bytes(body)) for body in _decoder.decode(content).values())

@@ -15,12 +15,11 @@ from cockpit.core.events import Progressed
 from cockpit.core.state import State
 from cockpit.session.event_stream import START, Place, StreamDamaged, StreamReader
 from cockpit.session.folding import fold_progress, fold_stored
-from cockpit.session.ledger import Ledger
+from cockpit.session.ledger_errors import LedgerDamaged, LedgerError
 from cockpit.session.lock import WorkerError, WorkerLock
 from cockpit.session.paths import SessionFolder
 from cockpit.session.progress_file import read_progress
 from cockpit.session.snapshot import Snapshot, read_snapshot
-from cockpit.session.sqlite_file import LedgerDamaged, LedgerError
 
 EVENTS_AT_ONCE = 10_000
 
@@ -166,6 +165,8 @@ class LedgerReader:
                 f"session {self.folder.name} was last run by an older cockpit: its owner opens it once with"
                 f" `cockpit open {self.folder.name}`, then it can be read"
             ) from None
+        from cockpit.session.ledger import Ledger  # imported here: SQLite is for the sessions of older cockpits alone
+
         try:
             Ledger.open(self.folder.ledger).close()
         finally:

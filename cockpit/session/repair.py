@@ -12,10 +12,10 @@ from cockpit.session.chain import GENESIS, chained
 from cockpit.session.event_stream import StreamDamaged, StreamReader
 from cockpit.session.event_table import EventTable
 from cockpit.session.ledger import Ledger
+from cockpit.session.ledger_errors import LedgerError
 from cockpit.session.lock import WorkerLock, is_locked
 from cockpit.session.paths import SessionFolder
 from cockpit.session.snapshot import read_snapshot
-from cockpit.session.sqlite_file import LedgerError
 
 ROWS_AT_ONCE = 10_000
 

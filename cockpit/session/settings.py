@@ -13,10 +13,10 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import msgspec
 
+from cockpit.session.paths import SETTINGS_FILE
 from cockpit.session.research_settings import KnobSetting, ResearchSettings
 from cockpit.session.setting_types import Amount, AtLeastOne, Count, SettingsError
 
-FILE = "cockpit.toml"
 FILE_CHARACTERS = 1 << 20
 """Characters of the largest settings file that is read."""
 
@@ -151,7 +151,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def read_settings(repo: Path) -> Settings:
     """Read the settings of a repository; the defaults where it has no cockpit.toml. Raises SettingsError."""
-    path = repo / FILE
+    path = repo / SETTINGS_FILE
     try:
         with path.open(encoding="utf-8") as file:
             text = file.read(FILE_CHARACTERS + 1)

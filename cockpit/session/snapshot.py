@@ -2,13 +2,13 @@
 
 import os
 import struct
-from hashlib import blake2b
 from pathlib import Path
 
 import msgspec
 
 from cockpit.core.state import State
 from cockpit.session import packed_state
+from cockpit.session.chain import digest
 from cockpit.session.event_stream import Place
 
 STATE_FORMAT = 5
@@ -35,7 +35,7 @@ class Snapshot(msgspec.Struct, frozen=True):
 def write_snapshot(path: Path, state: State, place: Place) -> None:
     """Write the snapshot of a state beside the old one, and rename it over it. Raises OSError."""
     content = _HEADER.pack(STATE_FORMAT, place.seq, place.chain, place.offset) + packed_state.pack(state)
-    checksum = blake2b(content, digest_size=_CHECKSUM_BYTES).digest()
+    checksum = digest(content, _CHECKSUM_BYTES)
     partial = path.with_name(f"{path.name}.partial")
     try:
         descriptor = os.open(partial, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, SNAPSHOT_MODE)
@@ -61,7 +61,7 @@ def read_snapshot(path: Path) -> Snapshot | None:
     if data[: len(MAGIC)] != MAGIC or len(data) < head + _HEADER.size:
         raise ValueError(f"{path} is not a snapshot")
     content = memoryview(data)[head:]
-    if blake2b(content, digest_size=_CHECKSUM_BYTES).digest() != data[len(MAGIC) : head]:
+    if digest(content, _CHECKSUM_BYTES) != data[len(MAGIC) : head]:
         raise ValueError(f"{path} is damaged")
     state_format, seq, chain, offset = _HEADER.unpack_from(content)
     if state_format != STATE_FORMAT:

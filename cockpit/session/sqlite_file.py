@@ -1,6 +1,5 @@
 """The session's SQLite files: opening them, and one sentence for each error that SQLite raises."""
 
-import errno
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,39 +7,10 @@ from pathlib import Path
 
 import msgspec
 
-from cockpit.core.errors import CockpitError
+from cockpit.session.ledger_errors import LedgerBusy, LedgerDamaged, LedgerError, LedgerFull
 
 BUSY_TIMEOUT_S = 1.0
 """SQLite waits this long for another program's lock before it gives up."""
-
-
-class LedgerError(CockpitError):
-    """The ledger or the inbox cannot be used; the message is one sentence that says what to do."""
-
-
-class LedgerFull(LedgerError):
-    """The disk is full. The write failed as a whole and can be tried again; earlier writes are kept."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(f"the disk that holds {path} is full: free some space, then try again")
-        self.filename = str(path)
-
-
-class LedgerBusy(LedgerError):
-    """Another program holds a lock on the file. The write failed as a whole and can be tried again."""
-
-
-class LedgerDamaged(LedgerError):
-    """The file holds something that was not written to it; `cockpit verify` and `cockpit repair` say more."""
-
-
-def is_full(error: BaseException | None) -> bool:
-    """Return whether an error, or its cause, is a full disk."""
-    while error is not None:
-        if isinstance(error, LedgerFull) or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        error = error.__cause__
-    return False
 
 
 def connect(path: Path, mode: str, busy_timeout_s: float) -> sqlite3.Connection:

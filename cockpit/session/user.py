@@ -1,12 +1,13 @@
 """The person who runs this process: a name, and what was shown to them already."""
 
-import getpass
 import os
 from pathlib import Path
 
 
 def user_name() -> str:
     """Return the login name of this process's user, for the ledger; `uid1000` where the system has no name for it."""
+    import getpass  # imported here: readers have no need of it
+
     try:
         return getpass.getuser()
     except (KeyError, OSError):

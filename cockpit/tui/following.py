@@ -6,7 +6,7 @@ from cockpit.agent.claude import turn_status
 from cockpit.core.intents import Intent
 from cockpit.core.state import State
 from cockpit.session.client import SessionClient, SteeringError
-from cockpit.session.sqlite_file import LedgerError
+from cockpit.session.ledger_errors import LedgerError
 from cockpit.tui.actions.registry import ReplayPosition
 from cockpit.tui.feed import Feed, ReplayFeed
 from cockpit.tui.figures import duration

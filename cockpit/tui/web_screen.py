@@ -159,7 +159,7 @@ def main() -> None:
     end_with_server()
     with contextlib.suppress(ValueError, OSError):  # macOS has no such limit
         resource.setrlimit(resource.RLIMIT_DATA, (DATA_AT_MOST, DATA_AT_MOST))
-    from cockpit.session.sqlite_file import LedgerError
+    from cockpit.session.ledger_errors import LedgerError
     from cockpit.tui.app import run
 
     for name in ("TMUX", "SSH_CONNECTION", "COCKPIT_SERVER"):  # they describe the server, not the browser

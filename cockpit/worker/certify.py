@@ -3,7 +3,7 @@
 from cockpit.certificate.body import body
 from cockpit.certificate.sign import CertificateError, public_text, read, session_key, sign, write
 from cockpit.core.state import State
-from cockpit.session.sqlite_file import is_full
+from cockpit.session.ledger_errors import is_full
 from cockpit.variant.errors import VariantError
 from cockpit.worker.parts import WorkerParts
 

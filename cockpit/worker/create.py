@@ -22,13 +22,13 @@ from cockpit.scoring.contract import UPSTREAM_ON_SKY, can_rescore, is_upstream
 from cockpit.session import api_key
 from cockpit.session.corpus import CPU_BUDGET_S, CUDA_BUDGET_S, has_sealed_shard, takes_corpus, upstream_sealed_shard
 from cockpit.session.ledger import FOLDER_MODE, Ledger
+from cockpit.session.ledger_errors import LedgerError
 from cockpit.session.metric_settings import metric_of
 from cockpit.session.paths import SessionFolder, name_problem
 from cockpit.session.reader import LedgerReader
 from cockpit.session.research_settings import files_of, script_of, words_of
 from cockpit.session.settings import Settings
 from cockpit.session.snapshot import SNAPSHOT_MODE
-from cockpit.session.sqlite_file import LedgerError
 from cockpit.session.user import user_name
 from cockpit.variant.constants import find_constants
 from cockpit.variant.store import Variant, VariantStore

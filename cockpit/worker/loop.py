@@ -20,7 +20,7 @@ from cockpit.decide.decisions import decide, wake_at
 from cockpit.decide.handle_intents import Refused, handle_intent
 from cockpit.decide.unfinished import unfinished
 from cockpit.session.clock import WallClock, boot_id
-from cockpit.session.sqlite_file import LedgerDamaged, LedgerError, is_full
+from cockpit.session.ledger_errors import LedgerDamaged, LedgerError, is_full
 from cockpit.session.watched_thread import WatchedThread
 from cockpit.variant.errors import VariantError
 from cockpit.worker.baseline import mended_baseline

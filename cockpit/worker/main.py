@@ -25,10 +25,10 @@ from cockpit.session.api_key import KeyHolder
 from cockpit.session.clock import Clock, WallClock
 from cockpit.session.inbox import WORKER_BUSY_TIMEOUT_S, Inbox
 from cockpit.session.ledger import Ledger
+from cockpit.session.ledger_errors import LedgerBusy, LedgerError, LedgerFull, is_full
 from cockpit.session.lock import WorkerError, WorkerLock
 from cockpit.session.paths import SessionFolder
 from cockpit.session.setting_types import SettingsError
-from cockpit.session.sqlite_file import LedgerBusy, LedgerError, LedgerFull, is_full
 from cockpit.session.user import user_name
 from cockpit.session.watched_thread import WatchedThread
 from cockpit.variant.errors import VariantError

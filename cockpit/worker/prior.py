@@ -18,9 +18,9 @@ from cockpit.core.seat_events import PriorTaken
 from cockpit.core.state import State
 from cockpit.read.prior import code_change, findings_of
 from cockpit.read.wording import count
+from cockpit.session.ledger_errors import LedgerError
 from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader
-from cockpit.session.sqlite_file import LedgerError
 from cockpit.variant.code_changes import CodeParts, code_parts
 from cockpit.variant.errors import VariantError
 from cockpit.variant.store import VariantStore

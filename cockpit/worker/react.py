@@ -35,7 +35,7 @@ from cockpit.decide.not_submitted import not_submitted
 from cockpit.decide.rescoring import scoring_of
 from cockpit.fleet.base import Expected, Job
 from cockpit.session import corpus
-from cockpit.session.sqlite_file import is_full
+from cockpit.session.ledger_errors import is_full
 from cockpit.variant.errors import VariantError
 from cockpit.worker import artifacts
 from cockpit.worker.certify import certify

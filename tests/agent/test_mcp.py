@@ -24,7 +24,7 @@ from cockpit.core.model import Change, Envelope, ExperimentStatus, Mode, WaveKin
 from cockpit.decide.ask import ask as ask_plan
 from cockpit.decide.handle_intents import Refused, handle_intent
 from cockpit.session.inbox import Inbox
-from cockpit.session.sqlite_file import LedgerError
+from cockpit.session.ledger_errors import LedgerError
 from cockpit.worker.intake import prepare
 from tests.agent.direct_api import DirectApi, width_of
 

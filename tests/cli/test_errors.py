@@ -12,7 +12,7 @@ from cockpit.cli.errors import CommandError, UsageError, exit_status
 from cockpit.control.values import BadArgument
 from cockpit.core import errors
 from cockpit.core.errors import CockpitError
-from cockpit.session.sqlite_file import LedgerFull
+from cockpit.session.ledger_errors import LedgerFull
 
 NOT_LOADED = ("cockpit.templates", "cockpit.__main__", "cockpit.scoring.server", "cockpit.scoring.feeder")
 """Scripts, which run when they are loaded or stand alone."""

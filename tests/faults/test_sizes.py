@@ -18,7 +18,7 @@ from cockpit.science.design import choose_design, full_grid
 from cockpit.science.effects import estimate_effects
 from cockpit.science.noise import Reading, estimate_noise
 from cockpit.session.inbox import Inbox
-from cockpit.session.sqlite_file import LedgerError
+from cockpit.session.ledger_errors import LedgerError
 from cockpit.worker.intake import prepare_wave
 from tests.decide.world import World
 

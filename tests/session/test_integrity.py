@@ -13,11 +13,11 @@ from cockpit.core.event_codec import AnyEvent
 from cockpit.core.events import Said
 from cockpit.core.fold import fold_all
 from cockpit.session.ledger import Ledger
+from cockpit.session.ledger_errors import LedgerError
 from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader
 from cockpit.session.repair import repair, verify
 from cockpit.session.snapshot import read_snapshot
-from cockpit.session.sqlite_file import LedgerError
 from tests.session.test_ledger import a_running_story, said, texts
 
 flips = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

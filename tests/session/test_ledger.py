@@ -19,9 +19,9 @@ from cockpit.session import snapshot
 from cockpit.session.event_table import SCHEMA
 from cockpit.session.inbox import Inbox
 from cockpit.session.ledger import Ledger
+from cockpit.session.ledger_errors import LedgerError
 from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader
-from cockpit.session.sqlite_file import LedgerError
 from tests.core.histories import Histories
 from tests.core.invariants import CREATED
 
@@ -359,7 +359,7 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(path: Path) -> None:
         from pathlib import Path
         from cockpit.core.events import Said
         from cockpit.session.ledger import Ledger
-        from cockpit.session.sqlite_file import LedgerError
+        from cockpit.session.ledger_errors import LedgerError
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         ledger = Ledger.create(Path({str(path)!r}))
         resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))

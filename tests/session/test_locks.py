@@ -11,10 +11,10 @@ import pytest
 
 from cockpit.session.inbox import Inbox
 from cockpit.session.ledger import Ledger
+from cockpit.session.ledger_errors import LedgerBusy, LedgerDamaged
 from cockpit.session.lock import WorkerLock
 from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader
-from cockpit.session.sqlite_file import LedgerBusy, LedgerDamaged
 from tests.session.test_ledger import said, texts
 
 WAL_BYTES_AT_MOST = 8 << 20

@@ -15,7 +15,7 @@ from cockpit.core.state import State
 from cockpit.decide.decisions import decide
 from cockpit.decide.handle_intents import Prepared, handle_intent
 from cockpit.session.inbox import Inbox
-from cockpit.session.sqlite_file import LedgerError
+from cockpit.session.ledger_errors import LedgerError
 from cockpit.worker import loop
 from cockpit.worker.main import FAULTS_AT_MOST, WholeTraces, build, run_session
 from tests.worker.sessions import local_session, state_of, wait_for

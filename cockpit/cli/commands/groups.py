@@ -53,6 +53,9 @@ GROUPS = (
 ALIASES = {"log": ("logs",), "status": ("queue",), "new": ("launch",)}
 """SkyPilot's words for a command."""
 
+TAKE_REPO = ("new", "open", "doctor")
+"""Commands that take --repo; every other one finds the repository in its session."""
+
 
 def groups_text(helps: Mapping[str, str]) -> str:
     """Return the groups as the text of `cockpit --help`, from the help of each command."""

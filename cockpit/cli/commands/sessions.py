@@ -1,4 +1,4 @@
-"""Commands that make, open, end and check sessions."""
+"""Commands that make, end and check sessions."""
 
 from argparse import SUPPRESS, Namespace
 
@@ -15,8 +15,6 @@ from cockpit.cli.arguments import (
 )
 from cockpit.cli.research_flags import add_research_flags, given_research_flags
 
-TAKE_REPO = ("new", "open", "doctor")
-"""Commands that take --repo; every other one finds the repository in its session."""
 NEW_FLAGS = (
     "fleet", "clusters", "hardware", "infra", "mode", "proposer", "agent", "corpus", "budget_usd",
     "budget_hours", "early_stopping", "seed", "prior",
@@ -25,9 +23,6 @@ NEW_FLAGS = (
 
 
 def add(command: Command) -> None:
-    it = command("open", open_session, "open a session; start its worker if none runs")
-    add_session(it)
-    add_no_mouse(it)
     _add_new(command)
     it = command("init", _init, "start a research project in this empty folder")
     it.add_argument("--template", default="autoresearch", metavar="NAME", help="default: autoresearch")
@@ -113,13 +108,6 @@ def _add_ends(command: Command) -> None:
     how.add_argument("--cancel", dest="how", action="store_const", const="cancel", help=cancel)
     it.add_argument("--yes", action="store_true", help="do not ask: cancel, unless --drain is given")
     it.add_argument("--wait", type=amount, default=600.0, metavar="SECONDS", help="for the clusters (default: 600)")
-
-
-def open_session(options: Namespace) -> int:
-    """Open the session on the screen, or make one. The command without a name."""
-    from cockpit.cli.screen import open_session
-
-    return open_session(options.session, options.repo, not options.no_mouse)
 
 
 def _new(options: Namespace) -> None:

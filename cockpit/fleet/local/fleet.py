@@ -52,7 +52,7 @@ from cockpit.fleet.node.order import (
 from cockpit.fleet.notes import EndNote, StartNote, job_ended, longest_s
 from cockpit.scoring.contract import leaves_model
 from cockpit.session.clock import Clock, WallClock, boot_id, steady_s
-from cockpit.session.sqlite_file import is_full
+from cockpit.session.ledger_errors import is_full
 from cockpit.session.user import user_name
 
 RUNNER = "import sys; sys.path.insert(0, sys.argv.pop(1)); from cockpit.fleet.node.runner import main; main()"

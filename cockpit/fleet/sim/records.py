@@ -10,7 +10,8 @@ import msgspec
 from cockpit.core.model import Value
 from cockpit.fleet.base import FleetError
 from cockpit.fleet.sim.run import SimRun
-from cockpit.session.sqlite_file import LedgerDamaged, transaction, translated_errors
+from cockpit.session.ledger_errors import LedgerDamaged
+from cockpit.session.sqlite_file import transaction, translated_errors
 
 
 class ClusterIs(StrEnum):

@@ -7,7 +7,7 @@ from cockpit.control.costs import end_words, envelope_words
 from cockpit.control.values import BadArgument
 from cockpit.control.verbs import VERBS, Verb, verb
 from cockpit.core.model import EndMode, Mode
-from cockpit.decide.early_stopping import early_stopping_summary
+from cockpit.read.early_stops import early_stopping_summary
 from cockpit.read.knobs import knobs_summary
 from cockpit.read.listeners import listener_words
 from cockpit.tui.actions import pages
