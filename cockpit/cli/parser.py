@@ -47,11 +47,12 @@ def parser(words: Sequence[str] = ()) -> ArgumentParser:
 def _parts(top: ArgumentParser) -> Iterator[Callable[[Command], None]]:
     """Yield the functions that add commands. Each part is loaded in its turn, the one that loads most last."""
     yield opening.add
-    from cockpit.cli.commands import reading
+    from cockpit.cli.commands import printing
+
+    yield printing.add
+    from cockpit.cli.commands import agents, completion, reading, sessions, trust
 
     yield reading.add
-    from cockpit.cli.commands import agents, completion, sessions, trust
-
     yield sessions.add
     yield agents.add
     yield trust.add

@@ -1,4 +1,4 @@
-"""What is told about runs that were ended early."""
+"""A sentence on the runs that were ended early."""
 
 from cockpit.core.totals import EarlyStops
 

@@ -1,8 +1,8 @@
-"""Commands that read a session: the screens of a watcher, its status, results, report, logs and diffs."""
+"""Commands that show a session on a screen, and write its report and tables."""
 
 from argparse import Namespace
 
-from cockpit.cli.arguments import Command, add_json, add_no_mouse, add_session, add_session_option, port, positive
+from cockpit.cli.arguments import Command, add_no_mouse, add_session, port, positive
 
 
 def add(command: Command) -> None:
@@ -20,14 +20,6 @@ def add(command: Command) -> None:
     it.add_argument(
         "-o", "--output", metavar="FILE", help="of --html (default: NAME-replay.html; - for standard output)"
     )
-    it = command("status", _status, "show the state of a session")
-    add_session(it)
-    it.add_argument("-w", "--watch", action="store_true", help="print it again each 2 s, until interrupted")
-    add_json(it)
-    it = command("results", _results, "write autoresearch's results.tsv")
-    add_session(it)
-    it.add_argument("-o", "--output", metavar="FILE", help="default: standard output")
-    it.add_argument("-q", "--query", metavar="QUERY", default="", help="only these, such as 'kept DEPTH=9 class:H200'")
     it = command("report", _report, "write a session's report: one HTML page, Markdown or a picture")
     add_session(it)
     form = it.add_mutually_exclusive_group()
@@ -41,15 +33,6 @@ def add(command: Command) -> None:
     add_session(it)
     it = command("finish", _finish, "make a branch for review: one commit for each kept change, with its evidence")
     add_session(it)
-    it = command("log", _log, "print an experiment's output")
-    it.add_argument("experiment", metavar="EXPERIMENT", help="e0042 for its newest attempt, e0042.1 for one attempt")
-    it.add_argument("-f", "--follow", action="store_true", help="continue until the attempt ends")
-    it.add_argument("--raw", action="store_true", help="every byte: progress that overwrites itself is not thinned")
-    add_session_option(it)
-    it = command("diff", _diff, "print an experiment's change")
-    it.add_argument("experiment", metavar="EXPERIMENT")
-    it.add_argument("--against", metavar="EXPERIMENT", help="default: its base")
-    add_session_option(it)
 
 
 def _watch(options: Namespace) -> int:
@@ -69,21 +52,6 @@ def _replay(options: Namespace) -> int:
     from cockpit.cli.screen import replay
 
     return replay(options.session, options.speed, not options.no_mouse)
-
-
-def _status(options: Namespace) -> None:
-    from cockpit.cli.show import print_status, watch_status
-
-    if options.watch:
-        watch_status(options.session, options.json)
-    else:
-        print_status(options.session, options.json)
-
-
-def _results(options: Namespace) -> None:
-    from cockpit.cli.show import print_results
-
-    print_results(options.session, options.output, options.query)
 
 
 def _report(options: Namespace) -> None:
@@ -108,15 +76,3 @@ def _finish(options: Namespace) -> None:
     from cockpit.cli.finish import finish
 
     finish(options.session)
-
-
-def _log(options: Namespace) -> None:
-    from cockpit.cli.show import print_log
-
-    print_log(options.session, options.experiment, options.follow, options.raw)
-
-
-def _diff(options: Namespace) -> None:
-    from cockpit.cli.show import print_diff
-
-    print_diff(options.session, options.experiment, options.against)
