@@ -20,9 +20,11 @@ from cockpit.cli.json_output import print_json
 from cockpit.cli.locate import repository, sessions_folder
 from cockpit.cli.screen import smallest_terminal
 from cockpit.core.installation import install_command
+from cockpit.core.seats import KNOWN_AGENTS, Seat, SeatError, install_hint, seat_of
 from cockpit.fleet.base import FleetError
 from cockpit.fleet.local.devices import cores, devices
 from cockpit.fleet.node import confinement
+from cockpit.fleet.secret_names import is_secret
 from cockpit.fleet.sky.task_file import describe
 from cockpit.report.results import clean
 from cockpit.scoring.contract import UPSTREAM_ON_SKY, can_rescore, is_upstream
@@ -32,6 +34,9 @@ from cockpit.session.paths import SETTINGS_FILE
 from cockpit.session.setting_types import SettingsError
 from cockpit.variant.errors import VariantError
 from cockpit.variant.store import VariantStore
+from cockpit.worker.create_error import CreateError
+from cockpit.worker.seat_environment import seat_environment
+from cockpit.worker.seating import agents_of
 
 ASK_S = 120.0
 """Timeout of `sky check` and `import torch`."""
@@ -90,10 +95,12 @@ def check(repo: str | None, fleet: str) -> Iterator[Finding]:
         yield _corpus(needed=fleet == "local")
     yield _torch(needed=fleet == "local")
     yield _gpu()
-    yield _confinement(needed=False)
+    configured = _configured(where)
+    yield _confinement(configured.agent.confined, needed=False)
+    yield agents_finding(configured)
     if where is not None:
         yield _scores(where, fleet)
-    yield _key(_key_file(where))
+    yield _key(configured.agent.key_file)
     yield from _skypilot(where, needed=fleet == "sky")
 
 
@@ -129,11 +136,12 @@ def _settings(where: Path) -> Finding:
     return Finding("settings", f"{SETTINGS_FILE} is valid" if there else f"no {SETTINGS_FILE}: the defaults")
 
 
-def _key_file(where: Path | None) -> str:
+def _configured(where: Path | None) -> settings.Settings:
+    """Return the repository's settings; the defaults where they cannot be read."""
     try:
-        return (settings.read_settings(where) if where else settings.Settings()).agent.key_file
+        return settings.read_settings(where) if where else settings.Settings()
     except SettingsError:
-        return settings.Settings().agent.key_file
+        return settings.Settings()
 
 
 def _terminal() -> Finding:
@@ -195,15 +203,47 @@ def _gpu() -> Finding:
     )
 
 
-def _confinement(needed: bool) -> Finding:
-    """Check how runs and agents on this machine are kept from the person's files and from each other."""
+def _confinement(agents: bool, needed: bool) -> Finding:
+    """Check how runs and agents on this machine are kept from the person's files and from each other.
+
+    `agents` is False where the settings leave agents unconfined.
+    """
     found = confinement.available()
+    who = "runs and agents in the seat are" if agents else "runs are"
+    rest = "" if agents else "; agents in the seat are unconfined: `[agent] confined` is false"
     if found.wall is confinement.Wall.BUBBLEWRAP:
-        return Finding("walls", "runs and agents in the seat are confined by bubblewrap")
+        return Finding("walls", f"{who} confined by bubblewrap{rest}")
     if found.wall is confinement.Wall.LANDLOCK:
-        return Finding("walls", f"runs and agents in the seat are confined by Landlock ({found.reason})")
+        return Finding("walls", f"{who} confined by Landlock ({found.reason}){rest}")
     remedy = "install bubblewrap; without it runs and agents see this user's files and the network"
     return Finding("walls", f"runs and agents in the seat are unconfined: {found.reason}", remedy, needed)
+
+
+def agents_finding(configured: settings.Settings) -> Finding:
+    """Check the agents that the settings seat or name; without any, tell which known ones are here."""
+    try:
+        seats = [*agents_of(configured), *(seat_of(name, agent.command) for name, agent in configured.agents.items())]
+    except (CreateError, SeatError) as error:
+        return Finding("agents", "the settings name one that cannot be seated", str(error))
+    for seat in seats:
+        if shutil.which(seat.command[0]) is None:
+            remedy = install_hint(seat) or f"install {seat.command[0]}"
+            return Finding("agents", f"the command {seat.command[0]} of {seat.name} is not here", remedy)
+    seats = list({seat.name: seat for seat in seats}.values())
+    if not seats:
+        seats = [known for known in map(seat_of, KNOWN_AGENTS) if shutil.which(known.command[0])]
+    if not seats:
+        remedy = "; ".join(f"{name}: `{known.install}`" for name, known in KNOWN_AGENTS.items())
+        return Finding("agents", "none is here for `cockpit new --agent`", f"to install one, {remedy}", needed=False)
+    return Finding("agents", "; ".join(_inheritance(configured, seat) for seat in seats))
+
+
+def _inheritance(configured: settings.Settings, seat: Seat) -> str:
+    """Return the variables that look like secrets among those that an agent would inherit from this shell."""
+    own = configured.agents.get(seat.name, settings.NamedAgent())
+    found = seat_environment(seat, (*configured.agent.env, *own.env), os.environ)
+    secrets = ", ".join(sorted(filter(is_secret, found))) or "no key and no token"
+    return f"{seat.name} inherits {len(found)} variables, {secrets} among them"
 
 
 def _scores(where: Path, fleet: str) -> Finding:

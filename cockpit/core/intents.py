@@ -233,6 +233,8 @@ class SeatAgent(Intent, frozen=True):
 
     agent: str
     beside: bool = False
+    command: tuple[str, ...] = ()
+    """The command of an agent that the settings name; the worker fills it in."""
 
 
 class Permit(Intent, frozen=True):

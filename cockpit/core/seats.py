@@ -34,6 +34,8 @@ class KnownAgent(msgspec.Struct, frozen=True):
     """Its own settings and login, which it reads and changes behind its wall."""
     environment: dict[str, str] = {}
     """Variables that its process gets."""
+    inherits: tuple[str, ...] = ()
+    """Names and patterns of its own variables, which it inherits from the worker: its settings and its account."""
 
 
 KNOWN_AGENTS = {
@@ -42,9 +44,14 @@ KNOWN_AGENTS = {
         "npm install -g @agentclientprotocol/claude-agent-acp",
         "run `claude` and `/login` in it",
         ("~/.claude", "~/.claude.json"),
+        inherits=("CLAUDE_*", "ANTHROPIC_BASE_URL", "ANTHROPIC_MODEL", "ANTHROPIC_DEFAULT_*", "IS_SANDBOX"),
     ),
     "codex": KnownAgent(
-        ("codex-acp",), "npm install -g @agentclientprotocol/codex-acp", "run `codex login`", ("~/.codex",)
+        ("codex-acp",),
+        "npm install -g @agentclientprotocol/codex-acp",
+        "run `codex login`",
+        ("~/.codex",),
+        inherits=("CODEX_*", "OPENAI_API_KEY", "OPENAI_BASE_URL"),
     ),
     "gemini": KnownAgent(
         ("gemini", "--acp"),
@@ -52,12 +59,14 @@ KNOWN_AGENTS = {
         "run `gemini` once and log in",
         ("~/.gemini",),
         {"GEMINI_CLI_TRUST_WORKSPACE": "true"},  # it takes tools in trusted folders alone; the checkout is Cockpit's
+        inherits=("GEMINI_*", "GOOGLE_GEMINI_BASE_URL", "GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_LOCATION"),
     ),
     "opencode": KnownAgent(
         ("opencode", "acp"),
         "npm install -g opencode-ai",
         "run `opencode auth login`",
         ("~/.config/opencode", "~/.local/share/opencode", "~/.local/state/opencode", "~/.cache/opencode"),
+        inherits=("OPENCODE_*",),
     ),
 }
 
@@ -75,9 +84,14 @@ def with_share(words: str) -> tuple[str, float]:
     return match[1], float(match[2])
 
 
-def seat_of(words: str) -> Seat:
-    """Return the seat of a known agent's name, or of a command. Raises SeatError."""
+def seat_of(words: str, command: tuple[str, ...] = ()) -> Seat:
+    """Return the seat of a known agent's name, or of a command; with `command` the words are its name.
+
+    Raises SeatError.
+    """
     words = words.strip()
+    if command:
+        return Seat(words, command)
     if known := KNOWN_AGENTS.get(words):
         return Seat(words, known.command)
     try:
@@ -91,15 +105,25 @@ def seat_of(words: str) -> Seat:
 
 def name_of(command: tuple[str, ...]) -> str:
     """Return the name of the agent that a command starts: the known one's, or the program's."""
-    for name, known in KNOWN_AGENTS.items():
-        if PurePath(command[0]).name == known.command[0]:
-            return name
+    if known := _known_by(command):
+        return known
     scripts = [word for word in command[1:] if word.endswith((".py", ".js", ".mjs"))]
     name = PurePath(scripts[0] if scripts else command[0]).stem[:NAME_CHARS] or "agent"
     return f"agent-{name}" if name.lower() in RESERVED_NAMES else name
 
 
-def install_hint(name: str) -> str:
+def _known_by(command: tuple[str, ...]) -> str:
+    """Return the known agent whose program the command starts; empty for none."""
+    program = PurePath(command[0]).name
+    return next((name for name, known in KNOWN_AGENTS.items() if program == known.command[0]), "")
+
+
+def known_agent(seat: Seat) -> KnownAgent | None:
+    """Return the known agent of a seat: by its name, or by its program where the person named it."""
+    return KNOWN_AGENTS.get(seat.name) or KNOWN_AGENTS.get(_known_by(seat.command))
+
+
+def install_hint(seat: Seat) -> str:
     """Return how to install the agent's adapter, in a clause; empty for a command of the person's own."""
-    known = KNOWN_AGENTS.get(name)
+    known = known_agent(seat)
     return f"`{known.install}` installs it" if known else ""

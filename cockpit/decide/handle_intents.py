@@ -430,7 +430,7 @@ def _seats(asked: IntentRequest, intent: SeatAgent | Permit) -> list[Event]:
     try:
         if isinstance(intent, Permit):
             return [permission_answer(asked.state, intent, asked.author, asked.at)]
-        return [seating(intent.agent, asked.author, asked.at, intent.beside)]
+        return [seating(intent.agent, asked.author, asked.at, intent.beside, intent.command)]
     except SeatError as error:
         raise Refused(str(error)) from None
 

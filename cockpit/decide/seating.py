@@ -8,13 +8,16 @@ from cockpit.core.seats import SeatError, seat_of, with_share
 from cockpit.core.state import State, open_permissions
 
 
-def seating(words: str, author: str, at: float, beside: bool) -> Event:
-    """Return the event by which a proposer proposes: alone, or beside the others with its share. Raises SeatError."""
+def seating(words: str, author: str, at: float, beside: bool, command: tuple[str, ...] = ()) -> Event:
+    """Return the event by which a proposer proposes: alone, or beside the others with its share.
+
+    `command` is that of an agent which the settings name. Raises SeatError.
+    """
     name, share = with_share(words)
     part = share if beside else 0.0
     if name in PROPOSERS and beside:
         return ProposerSet(at=at, proposer=name, author=author, share=part)
-    seat = seat_of(name)
+    seat = seat_of(name, command)
     return AgentSeated(at=at, agent=seat.name, command=list(seat.command), author=author, share=part)
 
 

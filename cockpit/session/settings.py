@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import msgspec
 
+from cockpit.core.seats import KNOWN_AGENTS, RESERVED_NAMES
 from cockpit.session.paths import SETTINGS_FILE
 from cockpit.session.research_settings import KnobSetting, ResearchSettings
 from cockpit.session.setting_types import Amount, AtLeastOne, Count, SettingsError
@@ -110,6 +111,8 @@ class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Start such an agent behind the wall that runs have, where this machine has one."""
     folders: tuple[str, ...] = ()
     """Files and folders that a confined agent may read and change beside its checkout; a known agent's login is one."""
+    env: tuple[str, ...] = ()
+    """Names and patterns of the variables that it inherits from the worker beside the usual ones; keys only by name."""
     permissions: Literal["refuse", "ask"] = "refuse"
     """The answer to such an agent where the policy does not allow what it asks for: no, or a person is asked."""
     permission_s: Annotated[float, msgspec.Meta(gt=0)] = 300.0
@@ -131,6 +134,15 @@ class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return listed.get(model) or Price(*dearest)
 
 
+class NamedAgent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An agent under a name that the person chose, `[agents.NAME]`."""
+
+    command: tuple[str, ...] = ()
+    """Empty for that of a known agent of this name."""
+    folders: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+
+
 class ScreenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     theme: str = "dark"
     mouse: bool = True
@@ -142,11 +154,18 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     research: ResearchSettings = ResearchSettings()
     envelope: EnvelopeSettings = EnvelopeSettings()
     agent: AgentSettings = AgentSettings()
+    agents: dict[str, NamedAgent] = {}
+    """Agents by the names under which they are seated, each with a command, folders and variables of its own."""
     screen: ScreenSettings = ScreenSettings()
     usd_per_hour: dict[str, Amount] = {}
     """Price per hardware class, where SkyPilot's catalog does not know it."""
     on_event: str = ""
     """A command that runs when a person is needed, with the event on its standard input."""
+
+    @property
+    def commands(self) -> dict[str, tuple[str, ...]]:
+        """The commands of the agents that have a name of the person's."""
+        return {name: agent.command for name, agent in self.agents.items() if agent.command}
 
 
 def read_settings(repo: Path) -> Settings:
@@ -164,13 +183,29 @@ def read_settings(repo: Path) -> Settings:
     try:
         found = _with_new_names(tomllib.loads(text))
         _refuse_infinite(found)
-        return msgspec.convert(found, Settings)
+        settings = msgspec.convert(found, Settings)
+        _check_agents(settings.agents)
+        return settings
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path} is not TOML: {error}") from error
     except msgspec.ValidationError as error:
         raise SettingsError(f"{path}: {_sentence(str(error))}") from error
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, or brackets in brackets
         raise SettingsError(f"{path} cannot be read: {error}") from error
+
+
+_AGENT_NAME = re.compile(r"[A-Za-z0-9_][\w.-]{0,39}", re.ASCII)
+
+
+def _check_agents(agents: dict[str, NamedAgent]) -> None:
+    """Raise SettingsError for an agent whose name cannot be used, or that has no command."""
+    for name, agent in agents.items():
+        if not _AGENT_NAME.fullmatch(name):
+            raise SettingsError(f"[agents.{name}]: a name is up to 40 letters, digits, `.`, `_` and `-`")
+        if name.lower() in RESERVED_NAMES:
+            raise SettingsError(f"[agents.{name}]: {name} is the name of a proposer of cockpit's own: choose another")
+        if not agent.command and name not in KNOWN_AGENTS:
+            raise SettingsError(f'[agents.{name}] has no command: give `command = ["PROGRAM", …]`')
 
 
 MOVED = {"run_command": "command", "time_budget_s": "time_budget_s", "time_limit_s": "time_limit_s"}
@@ -239,6 +274,7 @@ def _part(place: list[str]) -> type[msgspec.Struct] | None:
         "envelope": EnvelopeSettings,
         "agent": AgentSettings,
         "agent.prices": Price,
+        "agents.*": NamedAgent,
         "screen": ScreenSettings,
     }
     return parts.get(".".join(place[:2]))

@@ -14,7 +14,7 @@ from cockpit import __version__
 from cockpit.agent.proposer_api import Receipt
 from cockpit.core.events import Event, IntentTaken, Proposed, Trouble, WorkerStarted, WorkerStopped
 from cockpit.core.fold import fold
-from cockpit.core.intents import INTENT_BYTES_AT_MOST, Draft, Resume, decode_intent
+from cockpit.core.intents import INTENT_BYTES_AT_MOST, Draft, Resume, SeatAgent, decode_intent
 from cockpit.core.state import State
 from cockpit.decide.decisions import decide, wake_at
 from cockpit.decide.handle_intents import Refused, handle_intent
@@ -29,6 +29,7 @@ from cockpit.worker.parts import WorkerParts
 from cockpit.worker.proposer_host import ProposerHost
 from cockpit.worker.react import REACTIONS, Reactor
 from cockpit.worker.reports import Reports
+from cockpit.worker.seating import with_command
 
 LOOK_EVERY_S = 0.5
 """How long a step line or an intent may wait to be noticed."""
@@ -219,6 +220,8 @@ class Worker:
             return [taken]
         taken.what = type(intent).__name__
         try:
+            if isinstance(intent, SeatAgent):
+                intent = with_command(intent, self._parts.commands)
             made = prepare(self.store, self.state, intent, author, now)
             events = handle_intent(self.state, intent, author, now, made)
         except (Refused, VariantError) as error:

@@ -36,6 +36,7 @@ from cockpit.variant.store import VariantStore
 from cockpit.worker.loop import Worker
 from cockpit.worker.notify import Notifier
 from cockpit.worker.parts import WorkerParts
+from cockpit.worker.seat_environment import seat_environment
 from cockpit.worker.seat_wall import SeatWall
 
 RETRY_FULL_S = 5.0
@@ -201,7 +202,8 @@ def build(folder: SessionFolder, stop: threading.Event, wake: threading.Event) -
         clock=clock,
         wake=wake,
         proposers=made,
-        make_seat=partial(seated, folder, configured.agent),
+        make_seat=partial(seated, folder, configured),
+        commands=configured.commands,
         inbox=Inbox(folder.inbox, WORKER_BUSY_TIMEOUT_S),
         environment=environment,
         corpus=label,
@@ -304,11 +306,12 @@ class LazyProposer:
 class LazySeat:
     """An agent that is loaded when it is first asked."""
 
-    def __init__(self, seat: Seat, folder: SessionFolder, configured: settings.AgentSettings) -> None:
+    def __init__(self, seat: Seat, folder: SessionFolder, configured: settings.Settings) -> None:
         self.name = seat.name
         self._seat = seat
         self._folder = folder
-        self._configured = configured
+        self._configured = configured.agent
+        self._agents = configured.agents
         self._made: SeatedProposer | None = None
 
     def propose(self, api: ProposerApi, request: ProposalRequest) -> None:
@@ -317,8 +320,10 @@ class LazySeat:
 
             ask_s = self._configured.permission_s if self._configured.permissions == "ask" else 0.0
             limits = SeatLimits(self._configured.silence_s, self._configured.turn_s, ask_s)
-            wall = SeatWall(self._seat, self._configured.folders, self._configured.confined)
-            self._made = AcpProposer(self._seat, self._folder, wall, limits)
+            own = self._agents.get(self.name, settings.NamedAgent())
+            wall = SeatWall(self._seat, (*self._configured.folders, *own.folders), self._configured.confined)
+            environment = seat_environment(self._seat, (*self._configured.env, *own.env), os.environ)
+            self._made = AcpProposer(self._seat, self._folder, wall, environment, limits)
         self._made.propose(api, request)
 
     def close(self) -> None:
@@ -326,7 +331,7 @@ class LazySeat:
             self._made.close()
 
 
-def seated(folder: SessionFolder, configured: settings.AgentSettings, seat: Seat) -> SeatedProposer:
+def seated(folder: SessionFolder, configured: settings.Settings, seat: Seat) -> SeatedProposer:
     """Return the proposer of an agent that the worker starts."""
     return LazySeat(seat, folder, configured)
 
@@ -335,10 +340,10 @@ def proposers(folder: SessionFolder, configured: settings.Settings) -> dict[str,
     """Make every proposer that can be asked, by name. The key leaves this process's environment here."""
     holder = _key(configured.agent.key_file)
 
-    def claude() -> Proposer:
+    def claude(asked_as: str = "") -> Proposer:
         from cockpit.agent.claude.researcher import Claude
 
-        return Claude(configured.agent, folder, holder)
+        return Claude(configured.agent, folder, holder, asked_as=asked_as)
 
     def search() -> Proposer:
         from cockpit.agent.proposers.search import Search
@@ -348,7 +353,7 @@ def proposers(folder: SessionFolder, configured: settings.Settings) -> dict[str,
     def hybrid() -> Proposer:
         from cockpit.agent.proposers.hybrid import Hybrid
 
-        return Hybrid(claude(), makers[configured.agent.numeric](), configured.agent.share)
+        return Hybrid(claude("hybrid"), makers[configured.agent.numeric](), configured.agent.share)
 
     def tpe() -> Proposer:
         from cockpit.agent.proposers.tpe import Tpe

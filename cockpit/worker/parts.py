@@ -31,6 +31,8 @@ class WorkerParts(msgspec.Struct, frozen=True, kw_only=True):
     proposers: dict[str, Proposer]
     make_seat: Callable[[Seat], SeatedProposer] = no_seat
     """Makes the proposer of an agent that the worker starts."""
+    commands: dict[str, tuple[str, ...]] = {}
+    """The commands of the agents that the settings name."""
     inbox: Inbox | None = None
     notifier: Notifier | None = None
     environment: dict[str, str] = {}

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cockpit.agent.acp.wall import Openings
-from cockpit.core.seats import KNOWN_AGENTS, Seat
+from cockpit.core.seats import Seat, known_agent
 from cockpit.fleet.node.confinement import Available, Rooms, Wall, available, confined, environment_paths
 
 INTERPRETERS = ("node", "bun", "deno")
@@ -25,7 +25,7 @@ class SeatWall:
         self._wall = found.wall
         self.name = str(found.wall)
         self.reason = found.reason if found.wall is Wall.NONE else ""
-        known = KNOWN_AGENTS.get(seat.name)
+        known = known_agent(seat)
         named = (*(known.folders if known else ()), *folders)
         self._login = tuple(Path(name).expanduser().resolve() for name in named)
 

@@ -1,10 +1,14 @@
 """The proposers that a new session begins with: agents that the worker starts, and those that propose beside them."""
 
 import shutil
+from collections.abc import Mapping
+
+import msgspec
 
 from cockpit.core.events import AgentSeated, Event
+from cockpit.core.intents import SeatAgent
 from cockpit.core.model import PROPOSERS
-from cockpit.core.seats import KNOWN_AGENTS, SeatError, install_hint, name_of, with_share
+from cockpit.core.seats import KNOWN_AGENTS, Seat, SeatError, install_hint, name_of, with_share
 from cockpit.decide.outside_proposer import outside_proposer_note
 from cockpit.decide.seating import seating
 from cockpit.session.settings import Settings
@@ -30,8 +34,13 @@ def seated(settings: Settings, session: str, at: float) -> list[Event]:
 
 def first_seat(settings: Settings) -> str:
     """Return the name of the first agent; empty for a built-in proposer. Raises CreateError."""
-    found = [event.agent for event in seated(settings, "", 0.0) if isinstance(event, AgentSeated)]
-    return found[0] if found else ""
+    return next((seat.name for seat in agents_of(settings)), "")
+
+
+def agents_of(settings: Settings) -> list[Seat]:
+    """Return the agents that the settings seat. Raises CreateError."""
+    found = seated(settings, "", 0.0)[: len(_words(settings))]
+    return [Seat(event.agent, tuple(event.command)) for event in found if isinstance(event, AgentSeated)]
 
 
 def check_seats(settings: Settings) -> None:
@@ -54,10 +63,19 @@ def check_seats(settings: Settings) -> None:
         raise CreateError(f"--agent {twice} is given twice: agents need different names")
     for event in events:
         if isinstance(event, AgentSeated) and shutil.which(event.command[0]) is None:
-            hint = install_hint(event.agent)
+            hint = install_hint(Seat(event.agent, tuple(event.command)))
             raise CreateError(
                 f"the command {event.command[0]} of {event.agent} is not here" + (f": {hint}" if hint else "")
             )
+
+
+def with_command(intent: SeatAgent, commands: Mapping[str, tuple[str, ...]]) -> SeatAgent:
+    """Return the intent with the command of the agent that it names, where the settings have one of that name."""
+    try:
+        name = with_share(intent.agent)[0]
+    except SeatError:
+        return intent  # the decision refuses it
+    return msgspec.structs.replace(intent, command=commands.get(name, ()))
 
 
 def _words(settings: Settings) -> tuple[str, ...]:
@@ -70,7 +88,7 @@ def _words(settings: Settings) -> tuple[str, ...]:
 
 def _event(settings: Settings, words: str, at: float, beside: bool) -> Event:
     """Return the event that seats an agent. `[agent] command` is the command of the first one, where that is known."""
-    event = seating(words, user_name(), at, beside)
+    event = seating(words, user_name(), at, beside, settings.commands.get(with_share(words)[0], ()))
     command, named = settings.agent.command, settings.session.agent
     is_first = words == _words(settings)[0]
     if isinstance(event, AgentSeated) and command and is_first and (not named or event.agent in KNOWN_AGENTS):

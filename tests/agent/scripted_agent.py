@@ -110,6 +110,8 @@ class ScriptedAgent:
                 await self._write(session, *given)
             case "look":
                 self._note("looked", [given[0], _sees(Path(given[0]))])
+            case "environment":
+                self._note("environment", dict(os.environ))
             case "cost":
                 usage = UsageUpdate(
                     session_update="usage_update", used=1, size=2, cost=Cost(amount=given[0], currency="USD")

@@ -6,14 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cockpit.agent.claude import turn_status
 from cockpit.agent.proposer_api import ProposalRequest, ProposerApi, ProposerTrouble
 from cockpit.agent.proposers.hybrid import Hybrid
 from cockpit.agent.proposers.search import Search
 from cockpit.agent.proposers.tpe import Tpe
 from cockpit.session.paths import SessionFolder
-from cockpit.session.settings import read_settings
+from cockpit.session.settings import AgentSettings, Settings, read_settings
 from cockpit.worker.main import proposers
 from tests.agent.direct_api import DirectApi
+from tests.agent.messages_server import KEY, Answer, Asked, MessagesServer, says
 
 
 class Counting:
@@ -96,3 +98,22 @@ def test_a_share_of_zero_or_one_asks_one_proposer(api: DirectApi, share: float) 
     model, search = Counting("claude"), Counting("search")
     Hybrid(model, search, share).propose(api, ProposalRequest(1, 8, "dry"))
     assert (model.arms, search.arms) == (8 * share, 8 * (1 - share))
+
+
+def test_the_words_of_its_model_are_shown_as_the_words_of_the_proposer_that_was_asked(
+    api: DirectApi, tmp_path: Path
+) -> None:
+    seen: list[turn_status.TurnStatus | None] = []
+
+    def script(asked: Asked) -> Answer:
+        seen.append(turn_status.read(api.folder.agent_live("hybrid")))
+        return says("Width first.")
+
+    key = tmp_path / "key"
+    key.write_text(KEY)
+    key.chmod(0o600)
+    with MessagesServer(script) as server:
+        configured = Settings(agent=AgentSettings(base_url=server.url, key_file=str(key)))
+        proposers(api.folder, configured)["hybrid"].propose(api, ProposalRequest(1, 8, "said"))
+    assert seen[0] is not None and seen[0].proposer == "hybrid" and seen[0].doing
+    assert not api.folder.agent_live("claude").exists()

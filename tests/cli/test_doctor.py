@@ -1,10 +1,12 @@
 """The doctor reads the output of the `sky` command, as SkyPilot 0.14.1 prints it."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
-from cockpit.cli.doctor import _scores, _task, enabled_infra, refusal
+from cockpit.cli import doctor
+from cockpit.cli.doctor import Finding, _scores, _task, enabled_infra, refusal
 from tests.scoring.upstream_shape import write
 
 CHECKED = """\
@@ -73,3 +75,42 @@ def test_a_repository_that_is_scored_on_this_machine_alone_is_said_to_be(tmp_pat
     there = _scores(tmp_path, "sky").said
     assert there.startswith("runs are scored by themselves: on SkyPilot a train.py needs save_model")
     assert "by themselves" not in _scores(tmp_path, "local").said
+
+
+def found_in(place: Path, monkeypatch: pytest.MonkeyPatch, settings_text: str) -> dict[str, Finding]:
+    """Return what doctor finds in a repository with these settings, by subject, up to the agents."""
+    monkeypatch.setattr(doctor, "_said", lambda command, timeout_s: None)  # git and torch are not asked
+    write(place)
+    (place / "cockpit.toml").write_text(settings_text)
+    found: dict[str, Finding] = {}
+    for finding in doctor.check(str(place), "local"):
+        found[finding.about] = finding
+        if finding.about == "agents":
+            break
+    return found
+
+
+def test_agents_without_a_wall_by_the_settings_are_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = found_in(tmp_path, monkeypatch, "[agent]\nconfined = false\n")["walls"].said
+    assert "`[agent] confined` is false" in said or "runs and agents in the seat are unconfined" in said
+    assert "`[agent] confined` is false" not in found_in(tmp_path, monkeypatch, "")["walls"].said
+
+
+def test_an_agent_s_variables_are_told_with_the_secrets_among_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_TOKEN", "t")
+    settings_text = f"[agents.careful]\ncommand = [{sys.executable!r}]\n"
+    said = found_in(tmp_path, monkeypatch, settings_text)["agents"].said
+    assert "careful inherits" in said and "no key and no token among them" in said
+    said = found_in(tmp_path, monkeypatch, settings_text + 'env = ["MY_TOKEN"]\n')["agents"].said
+    assert "MY_TOKEN among them" in said
+
+
+def test_an_agent_that_is_not_here_is_named_with_its_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    seated = found_in(tmp_path, monkeypatch, "[session]\nagent = 'codex'\n")["agents"]
+    assert "the command codex-acp of codex is not here" in seated.said and seated.needed
+    assert "npm install -g @agentclientprotocol/codex-acp" in seated.remedy
+    none = found_in(tmp_path, monkeypatch, "")["agents"]
+    assert not none.needed and "claude-code: `npm install -g" in none.remedy

@@ -12,7 +12,7 @@ from cockpit.session import lock, worker_process
 from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader
 from cockpit.session.research_settings import ResearchSettings
-from cockpit.session.settings import EnvelopeSettings, NewSession, Settings
+from cockpit.session.settings import EnvelopeSettings, NamedAgent, NewSession, Settings
 from cockpit.worker.create import SIM_EPOCH, Plan, create
 
 ROOT = Path(__file__).parents[2]
@@ -62,13 +62,14 @@ def local_session(
     confine: bool = True,
     research: ResearchSettings | None = None,
     filler: bool = True,
+    agents: dict[str, NamedAgent] | None = None,
     **new: Any,
 ) -> SessionFolder:
     """Make a session on this machine. Every run that is not confined notes itself in `place/runs.txt`."""
     script = script.replace("RUNS_FILE", repr(str(place / "runs.txt")))
     repo = repository(place / "repo", script)
     settings = NewSession(fleet="local", clusters=clusters, **new)
-    return make(place, repo, settings, time.time(), confine=confine, research=research, filler=filler)
+    return make(place, repo, settings, time.time(), confine=confine, research=research, filler=filler, agents=agents)
 
 
 def sim_session(place: Path, speed: float, clusters: int = 16, **new: Any) -> SessionFolder:
@@ -87,12 +88,14 @@ def make(
     confine: bool = True,
     filler: bool = True,
     research: ResearchSettings | None = None,
+    agents: dict[str, NamedAgent] | None = None,
 ) -> SessionFolder:
     folder = SessionFolder(place / "sessions" / "night")
     settings = Settings(
         session=new,
         research=research or ResearchSettings(confine=confine),
         envelope=EnvelopeSettings(usd=1e6, wave_size=64, filler=filler),
+        agents=agents or {},
     )
     create(folder, Plan("night", repo, settings, speed=speed), at)
     return folder

@@ -1,10 +1,7 @@
 """An agent in the seat: a real worker, a real process that speaks ACP, real MCP tools; the model alone is a script."""
 
 import json
-import re
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,87 +9,17 @@ import psutil
 import pytest
 
 from cockpit.agent.claude import turn_status
-from cockpit.core.intents import AnyIntent, Interrupt, Permit, Say
-from cockpit.core.state import State, open_permissions, shares
+from cockpit.core.intents import Interrupt, Permit, Say
+from cockpit.core.state import open_permissions
 from cockpit.fleet.node.confinement import Wall, available
 from cockpit.read.needs import NeedKind, needs
-from cockpit.read.seats import seat_results
 from cockpit.report.markdown import markdown
-from cockpit.session import lock, worker_process
-from cockpit.session.client import SessionClient, SteeringError
-from cockpit.session.paths import SessionFolder
-from cockpit.worker.create_error import CreateError
-from tests.agent.scripted_agent import read_log
-from tests.worker.sessions import ROOT, kill, local_session, state_of, wait_for
+from cockpit.session import worker_process
+from cockpit.session.client import SteeringError
+from tests.worker.seats import NAME, WAIT_S, WAVE, Night, Step
+from tests.worker.sessions import ROOT, kill, wait_for
 
-AGENT = Path(__file__).parents[1] / "agent" / "scripted_agent.py"
 SAY = {"text": "One wave is proposed."}
-WAVE = {"question": "Deeper?", "factors": {"DEPTH": [6, 8]}}
-NAME = "scripted_agent"
-WAIT_S = 90
-
-Step = list[Any]
-
-
-class Night:
-    """A session whose seat the scripted agent has."""
-
-    def __init__(self, place: Path, *turns: list[Step], mode: str = "copilot", **handshake: Any) -> None:
-        self.own = place / "agent"
-        """The files of the agent, which it may read and change behind its wall."""
-        self.own.mkdir()
-        self.script, self.log_path = self.own / "script.json", self.own / "agent.log"
-        self.write(*turns, **handshake)
-        command = f"{sys.executable} {AGENT} {self.script} {self.log_path}"
-        self.folder: SessionFolder = local_session(place, mode=mode, agent=command, filler=False, confine=False)
-        self.configure()
-
-    def configure(self, **settings: object) -> None:
-        """Write the `[agent]` settings. They count from the next start on."""
-        lines = (f"{name} = {json.dumps(value)}\n" for name, value in settings.items())
-        (Path(self.state.session.repo) / "cockpit.toml").write_text(
-            "".join(["[agent]\n", f"folders = {json.dumps([str(self.own)])}\n", *lines])
-        )
-
-    def write(self, *turns: list[Step], **handshake: Any) -> None:
-        self.script.write_text(json.dumps({"turns": turns, **handshake}))
-
-    def start(self) -> None:
-        worker_process.start(self.folder)
-
-    @property
-    def state(self) -> State:
-        return state_of(self.folder)
-
-    def logged(self, kind: str) -> list[Any]:
-        return [what for each, what in read_log(self.log_path) if each == kind]
-
-    def said(self, kind: str = "say") -> list[str]:
-        return [message.text for message in self.state.messages if message.author == NAME and message.kind == kind]
-
-    def do(self, intent: AnyIntent) -> None:
-        client = SessionClient(self.folder, "ann")
-        try:
-            client.do(intent, 30)
-        finally:
-            client.close()
-
-
-@pytest.fixture
-def nights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    made: list[Night] = []
-
-    def make(*turns: list[Step], starts: bool = True, **how: Any) -> Night:
-        made.append(Night(tmp_path, *turns, **how))
-        if starts:
-            made[-1].start()
-        return made[-1]
-
-    yield make
-    for night in made:
-        if lock.worker_status(night.folder).state != "stopped":
-            worker_process.terminate(night.folder)
 
 
 def test_an_agent_is_started_asked_and_heard(nights: Any) -> None:
@@ -332,48 +259,6 @@ def test_a_worker_that_stops_ends_the_agent(nights: Any) -> None:
     wait_for(lambda: not psutil.pid_exists(pid), WAIT_S, "the end of the agent")
 
 
-def test_two_agents_propose_side_by_side_and_one_that_hangs_does_not_stop_the_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    turns = {
-        "first": [["say", "I think."], ["until_cancelled"]],
-        "second": [["tool", "propose_wave", WAVE], ["say", "Mine."]],
-    }
-    commands = []
-    own = tmp_path / "agents"
-    own.mkdir()
-    for name, turn in turns.items():
-        (own / f"{name}.py").write_text(f"import runpy\nrunpy.run_path({str(AGENT)!r}, run_name='__main__')\n")
-        (own / f"{name}.json").write_text(json.dumps({"turns": [turn, [["say", "Nothing new."]]]}))
-        files = [own / f"{name}.{end}" for end in ("py", "json", "log")]
-        commands.append(" ".join(map(str, (sys.executable, *files))))
-    folder = local_session(tmp_path, mode="copilot", agent=(*commands, "search"), filler=False)
-    assert list(shares(state_of(folder))) == ["first", "second", "search"]
-    (Path(state_of(folder).session.repo) / "cockpit.toml").write_text(
-        f"[agent]\nfolders = {json.dumps([str(own), str(AGENT.parent)])}\n"
-    )
-    worker_process.start(folder)
-    try:
-        wait_for(
-            lambda: {"second", "search"} <= {one.proposer for one in state_of(folder).waves.values()}, WAIT_S, "waves"
-        )
-        wait_for(lambda: state_of(folder).unmetered.get("second"), WAIT_S, "the end of the second's turn")
-        state = state_of(folder)
-        assert "first" in state.asks, "it hangs in its turn"
-        spoken = turn_status.read(folder.agent_live("first"))
-        assert spoken is not None and spoken.text == "I think.", "the second's turn leaves its words alone"
-        assert (folder.root / "seats" / "first").is_dir() and (folder.root / "seats" / "second").is_dir()
-        told = {one.name: one for one in seat_results(state)}
-        assert (
-            told["second"].arms == 2
-            and told["second"].unmetered == state.unmetered["second"]
-            and told["first"].arms == 0
-        )
-    finally:
-        worker_process.terminate(folder)
-
-
 def test_an_agent_that_is_silent_is_ended_and_starts_again(nights: Any) -> None:
     night = nights([["say", "Hm."], ["silence"]], [["say", "Awake."]], starts=False)
     night.configure(silence_s=3)
@@ -382,27 +267,3 @@ def test_an_agent_that_is_silent_is_ended_and_starts_again(nights: Any) -> None:
     assert f"{NAME} was silent for 0.05 min: its process was ended, and starts again" in night.said("trouble")[0]
     night.do(Say("Wake up."))
     wait_for(lambda: "Awake." in night.said(), WAIT_S, "the agent's return")
-
-
-@pytest.mark.parametrize(
-    ("agents", "sentence"),
-    [
-        (("search", sys.executable), "the first agent is one that the worker starts; name search after it"),
-        ((sys.executable, sys.executable), "is given twice: agents need different names"),
-        ((sys.executable, "search=0"), "search=0: a share is a number above 0"),
-        ((sys.executable, "no-such-command-here"), "the command no-such-command-here of no-such-command-here is not"),
-    ],
-)
-def test_seats_that_cannot_be_are_refused_in_one_sentence(
-    tmp_path: Path, agents: tuple[str, ...], sentence: str
-) -> None:
-    with pytest.raises(CreateError, match=re.escape(sentence)) as caught:
-        local_session(tmp_path, agent=agents)
-    assert "\n" not in str(caught.value)
-    assert not (tmp_path / "sessions" / "night").exists()
-
-
-def test_an_agent_s_share_is_given_with_its_name(tmp_path: Path) -> None:
-    folder = local_session(tmp_path, agent=(sys.executable, "search=3"))
-    first, other = shares(state_of(folder)).items()
-    assert first[1] == 1.0 and other == ("search", 3.0)

@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from collections import deque
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
@@ -40,7 +41,7 @@ from cockpit.agent.acp.wall import AgentWall, Openings
 from cockpit.agent.mcp import tools_listed
 from cockpit.agent.proposer_api import ProposerTrouble
 from cockpit.agent.views.quoting import line
-from cockpit.core.seats import KNOWN_AGENTS, Seat, install_hint
+from cockpit.core.seats import Seat, install_hint, known_agent
 from cockpit.session.paths import SessionFolder
 
 START_S = 60.0
@@ -71,9 +72,18 @@ class Memory(msgspec.Struct):
 class AgentProcess:
     """One agent's process. All methods but `kill` run on one event loop."""
 
-    def __init__(self, seat: Seat, folder: SessionFolder, client: SeatClient, cwd: Path, wall: AgentWall) -> None:
+    def __init__(
+        self,
+        seat: Seat,
+        folder: SessionFolder,
+        client: SeatClient,
+        cwd: Path,
+        wall: AgentWall,
+        environment: Mapping[str, str],
+    ) -> None:
         self._seat = seat
         self._wall = wall
+        self._environment = environment
         self._door: ToolsDoor | None = None
         self._folder = folder
         self._client = client
@@ -183,7 +193,7 @@ class AgentProcess:
         return ProposerTrouble(f"{self._seat.name} failed at {doing}: {line(str(error), 200) or type(error).__name__}")
 
     def login(self) -> ProposerTrouble:
-        known = KNOWN_AGENTS.get(self._seat.name)
+        known = known_agent(self._seat)
         how = known.login if known else "log in with its own command"
         return ProposerTrouble(f"{self._seat.name} asks for a login: {how}, then write to it", NOT_THERE_RETRY_S)
 
@@ -196,12 +206,12 @@ class AgentProcess:
         command = self._seat.command
         program = shutil.which(command[0])
         if program is None:
-            hint = install_hint(self._seat.name)
+            hint = install_hint(self._seat)
             raise ProposerTrouble(
                 f"the command {command[0]} of {self._seat.name} is not here" + (f": {hint}" if hint else ""),
                 NOT_THERE_RETRY_S,
             )
-        known = KNOWN_AGENTS.get(self._seat.name)
+        known = known_agent(self._seat)
         temporary = self._place.resolve() / "tmp"
         temporary.mkdir(parents=True, exist_ok=True)
         self._door = ToolsDoor(self._mcp_command(), self._place / "tools.log")
@@ -216,7 +226,7 @@ class AgentProcess:
                     stdout=asyncio.subprocess.PIPE,
                     stderr=errors,
                     cwd=self._cwd,
-                    env=os.environ | {"TMPDIR": str(temporary)} | (known.environment if known else {}),
+                    env={**self._environment, "TMPDIR": str(temporary), **(known.environment if known else {})},
                     limit=LINE_BYTES,
                     start_new_session=True,
                 )

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from contextlib import closing
 from functools import partial
 
@@ -47,13 +48,21 @@ class SeatLimits(msgspec.Struct, frozen=True):
 class AcpProposer:
     """Asks one agent for proposals. Its turns run one after another; `close` may come from another thread."""
 
-    def __init__(self, seat: Seat, folder: SessionFolder, wall: AgentWall, limits: SeatLimits | None = None) -> None:
+    def __init__(
+        self,
+        seat: Seat,
+        folder: SessionFolder,
+        wall: AgentWall,
+        environment: Mapping[str, str],
+        limits: SeatLimits | None = None,
+    ) -> None:
+        """Prepare an agent. `environment` are the variables that its process inherits."""
         self.name = seat.name
         self._folder = folder
         self._limits = limits or SeatLimits()
         self._scratch = Scratch(folder, seat.name)
         self._client = SeatClient(self._scratch, self._limits.ask_s)
-        self._process = AgentProcess(seat, folder, self._client, self._scratch.path.resolve(), wall)
+        self._process = AgentProcess(seat, folder, self._client, self._scratch.path.resolve(), wall, environment)
         self._wall = wall
         self._loop = asyncio.new_event_loop()
         self._written_digests: set[str] = set()

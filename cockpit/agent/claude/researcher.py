@@ -34,9 +34,14 @@ class Claude:
         key: KeyHolder,
         name: str = "claude",
         backoff_s: float = 1.0,
+        asked_as: str = "",
     ) -> None:
-        """Prepare a researcher. `backoff_s` is the wait before the first retry; it doubles."""
+        """Prepare a researcher. `backoff_s` is the wait before the first retry; it doubles.
+
+        `asked_as` is the proposer that the worker asks, whose words the screen shows, where it is another.
+        """
         self.name = name
+        self._asked_as = asked_as or name
         self._settings = settings
         self._folder = folder
         self._key = key
@@ -68,7 +73,7 @@ class Claude:
             name=self.name,
             settings=self._settings,
             api=api,
-            status=TurnStatusFile(self._folder.agent_live(self.name), self.name, api.now),
+            status=TurnStatusFile(self._folder.agent_live(self._asked_as), self._asked_as, api.now),
             transcript=transcript,
             budget=ApiBudget(self.name, self._settings, api, transcript, ask),
             backoff_s=self._backoff_s,
