@@ -340,6 +340,8 @@ class Cluster(msgspec.Struct, omit_defaults=True):
     provisioning_s: float = 0.0
     training_s: float = 0.0
     idle_s: float = 0.0
+    away_s: float = 0.0
+    """Its idle seconds while no worker was there."""
     attempts_ended: int = 0
     control_age: int = 0
     """Attempts ended on it since a control was queued for it."""

@@ -94,6 +94,8 @@ class State(msgspec.Struct, omit_defaults=True):
     """The number of the last folded event."""
     now: float = 0.0
     """The time of the newest event."""
+    recorded_at: float = 0.0
+    """The time of the newest event that the ledger numbers: progress is left out."""
     mode: Mode = Mode.COPILOT
     envelope: Envelope = Envelope()
     proposer: str = ""
@@ -131,6 +133,8 @@ class State(msgspec.Struct, omit_defaults=True):
     worker_running: bool = False
     worker_began: float = 0.0
     """When the last worker started."""
+    worker_left: float = 0.0
+    """When the worker before it was last heard of, or this one where it has stopped; 0 while none has left."""
     boot: str = ""
     """The start of the last worker's system; empty where it is unknown."""
     clock_origin: float = 0.0
@@ -233,6 +237,13 @@ class State(msgspec.Struct, omit_defaults=True):
 
     def next_experiment_id(self, offset: int = 0) -> str:
         return f"e{len(self.experiments) + offset:04d}"
+
+    def without_worker_s(self, start: float, end: float) -> float:
+        """Return the seconds between two times in which no worker was there, of its last absence."""
+        if not self.worker_left:
+            return 0.0
+        back = self.worker_began if self.worker_running else end
+        return max(0.0, min(end, back) - max(start, self.worker_left))
 
     def next_wave_id(self) -> str:
         return f"w{len(self.waves):03d}"

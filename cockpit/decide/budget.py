@@ -10,6 +10,7 @@ from collections.abc import Collection
 import msgspec
 
 from cockpit.core.events import CapReached, ClusterStopping, Event, SessionEnding
+from cockpit.core.fold.idling import idles
 from cockpit.core.model import DECISIONS, Attempt, AttemptStatus, Cluster, ClusterState, EndMode
 from cockpit.core.shares import shares_of
 from cockpit.core.state import State
@@ -39,7 +40,8 @@ class Accounts(msgspec.Struct, frozen=True):
     idle_s: float
     provisioning_s: float
     duty: float
-    """Training time as a share of the time clusters were up; 0 before any was up."""
+    """Training time as a share of the time clusters were up while a worker was there, or trained without one; 0 before
+    any was up."""
     gpu_hours: float
     """Billed: training, idle and provisioning."""
     gpu_usd: float
@@ -53,7 +55,7 @@ def cluster_seconds(cluster: Cluster, now: float) -> tuple[float, float, float]:
     open_s = max(0.0, now - cluster.since)
     if cluster.running:
         training += open_s
-    elif cluster.state in (ClusterState.IDLE, ClusterState.BUSY, ClusterState.STOPPING) or cluster.billed:
+    elif idles(cluster):
         idle += open_s
     elif cluster.state is ClusterState.LAUNCHING and not cluster.waits:
         provisioning += open_s
@@ -62,15 +64,16 @@ def cluster_seconds(cluster: Cluster, now: float) -> tuple[float, float, float]:
 
 def accounts(state: State, now: float) -> Accounts:
     """Return the session's accounts at `now`, in seconds on its clock."""
-    training = idle = provisioning = usd = gpu_hours = 0.0
+    training = idle = away = provisioning = usd = gpu_hours = 0.0
     for cluster in state.clusters.values():
         seconds = cluster_seconds(cluster, now)
         training += seconds[0]
         idle += seconds[1]
+        away += cluster.away_s + (state.without_worker_s(cluster.since, now) if idles(cluster) else 0.0)
         provisioning += seconds[2]
         usd += sum(seconds) / 3600 * cluster.usd_per_hour
         gpu_hours += sum(seconds) / 3600 * cluster.gpus
-    up = training + idle
+    up = training + idle - away
     return Accounts(
         training_s=training,
         idle_s=idle,

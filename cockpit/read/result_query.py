@@ -1,6 +1,6 @@
 """The query of the results: words that all must hold, such as `kept DEPTH=9 class:H200 -wave:w007 score<0.98`.
 
-- a status: `kept`, `discarded`, `crashed`, `running`, …
+- a status: `kept`, `discarded`, `crashed`, `running`, …; the baseline has none once it is measured
 - a constant: `DEPTH=9`, `MATRIX_LR>0.04`, with `=`, `!=`, `<`, `<=`, `>` or `>=`
 - a figure: `score`, `runs` or `cost`, compared in the same way
 - a field: `class:H200`, `wave:w007`, `by:claude`, `base:e0042`
@@ -111,7 +111,7 @@ def matches(query: Query, row: ResultRow, constants: Mapping[str, Value]) -> boo
 def _holds(term: Term, row: ResultRow, constants: Mapping[str, Value]) -> bool:
     match term.kind:
         case TermKind.STATUS:
-            return row.status == term.wanted
+            return row.status == term.wanted and not row.is_baseline
         case TermKind.FIELD:
             return term.wanted in _fields(term.name, row)
         case TermKind.CONSTANT:

@@ -10,11 +10,14 @@ from cockpit.read.changes import change_steps
 from cockpit.read.costs import run_usd
 from cockpit.read.ended_runs import Ended
 from cockpit.read.scores import comparison_class, score_of
+from cockpit.read.waves import is_baseline
 
 
 class ResultRow(msgspec.Struct, frozen=True):
     experiment: str
     status: ExperimentStatus
+    is_baseline: bool
+    """True for the measured baseline, which has the status of a keep and changes nothing."""
     wave: str
     proposer: str
     base: str
@@ -121,6 +124,7 @@ def _row(state: State, one: Experiment, number: int) -> ResultRow:
     return ResultRow(
         experiment=one.id,
         status=one.status,
+        is_baseline=is_baseline(state, one),
         wave=one.wave,
         proposer=wave.proposer if wave is not None else "",
         base=one.base,

@@ -51,8 +51,18 @@ def replaced_base(state: State, wave: Wave) -> str:
     return wave.base if since and wave.base in (*before, *since) else ""
 
 
+def is_baseline(state: State, experiment: Experiment) -> bool:
+    """Tell if an experiment is the measured baseline, which has the status of a keep and changes nothing."""
+    return experiment.id == state.baseline and experiment.status is ExperimentStatus.KEPT
+
+
 def status_word(state: State, experiment: Experiment) -> str:
-    """Return the status of an experiment; `not run` where the session ended before its first result."""
+    """Return the status of an experiment.
+
+    It is `baseline` for the baseline with a result, and `not run` where the session ended before the first result.
+    """
+    if is_baseline(state, experiment):
+        return "baseline"
     to_come = experiment.status in (ExperimentStatus.QUEUED, ExperimentStatus.RUNNING)
     return "not run" if state.ended_at and to_come else str(experiment.status)
 

@@ -7,6 +7,7 @@ from cockpit.core.errors import CockpitError
 from cockpit.core.events import Event, Said, Trouble
 from cockpit.core.knobs import KnobRange
 from cockpit.core.model import Session, Value
+from cockpit.read.knobs import reason_of
 from cockpit.science.knob_names import exclusion
 from cockpit.science.search_space import ROW_TOKENS, search_space, unclear
 from cockpit.session.research_settings import KnobSetting
@@ -91,9 +92,8 @@ def varied_sentence(constants: Mapping[str, Value], ranges: Mapping[str, KnobRan
     space = search_space(constants, ranges)
     left: dict[str, list[str]] = {}
     for name in constants:
-        reason = (ranges[name].excluded if name in ranges else "") or exclusion(name)
-        if reason and name not in space:
-            left.setdefault(reason, []).append(name)
+        if name not in space:
+            left.setdefault(reason_of(name, ranges.get(name, KnobRange())), []).append(name)
     said = f"Search varies {len(space)} of {len(constants)} constants{_unclear_note(constants, ranges)}"
     if not left:
         return said

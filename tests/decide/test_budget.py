@@ -12,6 +12,7 @@ from cockpit.core.events import (
     Asked,
     BudgetSet,
     CapReached,
+    ClusterDown,
     ClusterStopping,
     ClusterUp,
     Decided,
@@ -22,6 +23,8 @@ from cockpit.core.events import (
     ProposerSet,
     Queued,
     Submitting,
+    WorkerStarted,
+    WorkerStopped,
 )
 from cockpit.core.model import ClusterState, Envelope
 from cockpit.decide.ask import FILLER
@@ -114,3 +117,31 @@ def test_the_cap_is_reported_once_after_everything_in_flight_has_ended() -> None
     world.record(BudgetSet(at=world.now, usd=1_000.0, author="me"))
     assert not world.state.capped and pays_for_a_run(world.state, world.now)
     assert [one for one in decisions(world) if isinstance(one, Launching)]
+
+
+def test_duty_leaves_out_the_idle_time_without_a_worker() -> None:
+    world = World(lambda constants, attempt: 1.0, hardware=("CPU",))
+    name = next(iter(world.state.clusters))
+    busy_s = 100.0
+
+    def started(at: float) -> None:
+        world.record(WorkerStarted(at=at, host="h", pid=1, user="me"))
+
+    started(0.0)
+    cluster = world.state.clusters[name]
+    assert cluster.state is ClusterState.IDLE
+    cluster.training_s = busy_s
+
+    def duty(now: float) -> float:
+        return accounts(world.state, now).duty
+
+    assert duty(100.0) == pytest.approx(busy_s / 200), "idle under a worker"
+    world.record(WorkerStopped(at=100.0, reason="asked"))
+    assert duty(10_000.0) == pytest.approx(busy_s / 200), "while it is away"
+    started(10_000.0)
+    world.record(BudgetSet(at=10_050.0, usd=5.0, author="me"))
+    started(20_000.0)  # the worker before it was killed
+    assert duty(20_050.0) == pytest.approx(busy_s / 300), "both absences are left out"
+    world.record(ClusterDown(at=20_050.0, cluster=name))
+    assert duty(90_000.0) == pytest.approx(busy_s / 300)
+    assert accounts(world.state, 90_000.0).idle_s == pytest.approx(20_050.0), "all of it is billed"

@@ -5,9 +5,11 @@ import pytest
 from cockpit.core.model import Experiment, ExperimentStatus
 from cockpit.core.state import State, constants_of
 from cockpit.read.effects import against_incumbent
+from cockpit.read.kept_stack import stack_of
 from cockpit.read.result_query import BadQuery, found_by, parse_query
 from cockpit.read.result_rows import AT_ONCE, SORTS, ResultRows
 from cockpit.read.scores import score_of
+from cockpit.read.waves import status_word
 from cockpit.report.results import results_tsv
 from tests.tui import stories
 
@@ -29,6 +31,13 @@ def test_a_status_finds_the_experiments_in_it(state: State) -> None:
     kept = by(state, "kept")
     assert kept and all(one.status is ExperimentStatus.KEPT for one in kept)
     assert len(kept) + len(by(state, "-kept")) == len(state.experiments)
+
+
+def test_the_kept_results_are_those_of_the_stack_and_the_baseline_is_called_so(state: State) -> None:
+    assert {one.id for one in by(state, "kept")} == {one.experiment for one in stack_of(state, state.now).kept}
+    baseline = state.experiments[state.baseline]
+    assert baseline.status is ExperimentStatus.KEPT and status_word(state, baseline) == "baseline"
+    assert baseline in by(state, "baseline") and baseline not in by(state, "kept")
 
 
 def test_a_constant_is_compared_in_the_variant_and_not_in_the_change_alone(state: State) -> None:

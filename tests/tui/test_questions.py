@@ -31,7 +31,7 @@ from cockpit.tui.actions.registry import Here, effects_of
 from cockpit.tui.actions.steering import STEERING
 from cockpit.tui.app import CockpitApp
 from cockpit.tui.feed import LedgerFeed
-from cockpit.tui.screens.dialogs import Box, Line
+from cockpit.tui.screens.dialogs import NOT_TEXT, Box, Dialog, Line
 from cockpit.tui.screens.palette import CommandPalette
 from tests.tui import stories
 from tests.tui.conftest import RUNNING, Opener, press, sent, settle, shown, words_on
@@ -313,6 +313,28 @@ async def test_the_screen_can_be_left_before_the_session_is_shown(tmp_path: Path
         await pilot.pause(0.05)
         feed.read.set()
     assert app.return_code == 0
+
+
+@pytest.mark.parametrize("text", ["make it wider", "hold the rates", "jot this down", "less than nothing"])
+async def test_text_typed_into_a_question_with_choices_chooses_nothing(screen_on: Opener, text: str) -> None:
+    app = screen_on("night")
+    async with shown(app, 80, 24) as pilot:
+        await press(pilot, "m", *text, "enter")
+        assert isinstance(app.screen, Dialog) and NOT_TEXT in words_on(app)
+        assert sent(app) == []
+        await press(pilot, "up")
+        assert NOT_TEXT not in words_on(app)
+        await press(pilot, "enter")
+        assert sent(app) == [SetMode(Mode.MANUAL)], "the choice above the focused one, and none that the text moved to"
+
+
+async def test_text_typed_into_a_confirmation_confirms_nothing(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app, 80, 24) as pilot:
+        await press(pilot, "x", *"perhaps you may", "enter")
+        assert isinstance(app.screen, Dialog)
+        await press(pilot, "escape")
+        assert app.screen is app.main and sent(app) == []
 
 
 def test_promote_does_not_apply_without_a_better_class() -> None:

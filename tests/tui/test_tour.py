@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from textual.geometry import Region
 
 from cockpit.cli import screen as opening
 from cockpit.session.paths import SessionFolder
@@ -72,7 +73,11 @@ async def test_each_card_is_whole_and_leaves_the_place_of_its_pane(screen_on: Op
             assert all(f" {key} {meaning.split()[0]}" in shown_words for key, meaning in card.keys)
             box = app.screen.query_one("#card").region
             assert app.screen.region.contains_region(box) and box.bottom < height
-            assert app.main.query_one(f"#{card.pane}").region.y < box.y
+            pane = app.main.query_one(f"#{card.pane}").region
+            name = Region(pane.x, pane.y, pane.width, 1)
+            assert not box.overlaps(name), f"the card hides the name of {card.pane}"
+            if width >= 120:
+                assert not box.overlaps(app.main.log_pane.region), "the log of a run stays in sight"
             await press(pilot, "enter")
         assert app.screen is app.main and app.main.pane == "log"
 

@@ -63,6 +63,14 @@ def test_the_note_names_what_search_leaves_alone_and_why() -> None:
     )
 
 
+def test_the_note_counts_each_constant_that_search_leaves_alone_under_a_reason() -> None:
+    constants: dict[str, Value] = {"LR": 0.1, "DEPTH": 8, "DROPOUT": 0.1, "SEED": 1, "reduction": "mean", "size": [-2]}
+    assert varied_sentence(constants, {}) == (
+        "Search varies 3 of 6 constants. It does not vary SEED because it is a seed; reduction, size because its name"
+        " does not tell a range. `cockpit knob` lists them all and changes that"
+    )
+
+
 def test_the_note_names_the_varied_knobs_that_may_measure_and_how_to_exclude_one() -> None:
     constants: dict[str, Value] = {"BLOCK": 8, "SAMPLES": 100, "LR": 0.1, "EVAL_BATCHES": 4}
     assert varied_sentence(constants, {}) == (

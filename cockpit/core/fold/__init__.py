@@ -34,6 +34,8 @@ def fold(state: State | None, event: Event) -> State:
         state.seq += 1
     state.now = max(state.now, event.at)
     _HANDLERS[type(event)](state, event)
+    if not isinstance(event, Progressed):
+        state.recorded_at = max(state.recorded_at, event.at)
     return state
 
 

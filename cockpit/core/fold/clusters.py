@@ -14,10 +14,9 @@ from cockpit.core.events import (
 )
 from cockpit.core.fold.conversation import say
 from cockpit.core.fold.handlers import Handlers
+from cockpit.core.fold.idling import UP, count_idle, idles
 from cockpit.core.model import Cluster, ClusterState
 from cockpit.core.state import State, class_under_task
-
-UP = (ClusterState.IDLE, ClusterState.BUSY, ClusterState.STOPPING)
 
 
 def _seen(state: State, event: ClusterSeen) -> None:
@@ -26,7 +25,7 @@ def _seen(state: State, event: ClusterSeen) -> None:
 
 def _launching(state: State, event: Launching) -> None:
     cluster = state.clusters[event.cluster]
-    _count_time(cluster, event.at)
+    _count_time(state, cluster, event.at)
     _enter(cluster, ClusterState.LAUNCHING, event.at)
     cluster.message, cluster.rests, cluster.launch_billed_s = "", False, 0.0
 
@@ -34,7 +33,7 @@ def _launching(state: State, event: Launching) -> None:
 def _up(state: State, event: ClusterUp) -> None:
     cluster = state.clusters[event.cluster]
     if cluster.state not in UP:
-        _count_time(cluster, event.at)
+        _count_time(state, cluster, event.at)
     if cluster.state is ClusterState.LAUNCHING:
         cluster.launch_s = cluster.launch_billed_s + (0.0 if cluster.waits else max(0.0, event.at - cluster.since))
     cluster.hardware = class_under_task(event.hardware or cluster.hardware, state.task_number)
@@ -50,7 +49,7 @@ def _failed(state: State, event: ClusterFailed) -> None:
     cluster = state.clusters[event.cluster]
     cluster.failures += not event.refused
     cluster.refusals += event.refused
-    _count_time(cluster, event.at)
+    _count_time(state, cluster, event.at)
     _enter(cluster, ClusterState.LOST, event.at, event.billed)
     cluster.message, cluster.retry_at = event.message, event.retry_at
     # A cluster without capacity is asked for again and again: the conversation says so once.
@@ -60,7 +59,7 @@ def _failed(state: State, event: ClusterFailed) -> None:
 
 def _waiting(state: State, event: ClusterWaiting) -> None:
     cluster = state.clusters[event.cluster]
-    _count_time(cluster, event.at)
+    _count_time(state, cluster, event.at)
     if cluster.state is ClusterState.LAUNCHING and not cluster.waits:
         cluster.launch_billed_s += max(0.0, event.at - cluster.since)
     cluster.since = max(cluster.since, event.at)
@@ -77,7 +76,7 @@ def _step(state: State, event: LaunchStep) -> None:
 
 def _given_up(state: State, event: ClusterGivenUp) -> None:
     cluster = state.clusters[event.cluster]
-    _count_time(cluster, event.at)
+    _count_time(state, cluster, event.at)
     _enter(cluster, ClusterState.GIVEN_UP, event.at, cluster.billed)
     cluster.message, cluster.unverified = event.message, True
     say(state, event.at, cluster.name, event.message, "trouble")
@@ -85,7 +84,7 @@ def _given_up(state: State, event: ClusterGivenUp) -> None:
 
 def _stopping(state: State, event: ClusterStopping) -> None:
     cluster = state.clusters[event.cluster]
-    _count_time(cluster, event.at)
+    _count_time(state, cluster, event.at)
     _enter(cluster, ClusterState.STOPPING, event.at)
 
 
@@ -94,10 +93,10 @@ def _down(state: State, event: ClusterDown) -> None:
     cluster.unverified = False
     if cluster.state is ClusterState.GIVEN_UP:
         if cluster.billed:
-            _count_time(cluster, event.at)
+            _count_time(state, cluster, event.at)
             cluster.since, cluster.billed = max(cluster.since, event.at), False
         return
-    _count_time(cluster, event.at)
+    _count_time(state, cluster, event.at)
     cluster.rests = cluster.state is ClusterState.IDLE  # else it was taken down
     _enter(cluster, ClusterState.DOWN, event.at)
     cluster.up_at, cluster.message = 0.0, event.message
@@ -116,13 +115,13 @@ def _enter(cluster: Cluster, to: ClusterState, at: float, billed: bool = False) 
     cluster.state, cluster.since, cluster.waits, cluster.billed = to, max(cluster.since, at), False, billed
 
 
-def _count_time(cluster: Cluster, at: float) -> None:
+def _count_time(state: State, cluster: Cluster, at: float) -> None:
     """Count the time since the cluster last changed, before its state goes."""
     elapsed_s = max(0.0, at - cluster.since)
     if cluster.running:
         cluster.training_s += elapsed_s
-    elif cluster.state in UP or cluster.billed:
-        cluster.idle_s += elapsed_s
+    elif idles(cluster):
+        count_idle(state, cluster, at)
     elif cluster.state is ClusterState.LAUNCHING and not cluster.waits:
         cluster.provisioning_s += elapsed_s
 

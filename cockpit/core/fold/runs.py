@@ -18,6 +18,7 @@ from cockpit.core.events import (
     Unsubmitted,
 )
 from cockpit.core.fold.handlers import Handlers
+from cockpit.core.fold.idling import count_idle
 from cockpit.core.interning import one_attempt
 from cockpit.core.model import (
     Attempt,
@@ -167,8 +168,7 @@ def _started(state: State, event: Started) -> None:
     if attempt.id in cluster.ahead:
         cluster.ahead.remove(attempt.id)
     if not cluster.running:
-        idle_s = max(0.0, at - cluster.since)
-        cluster.idle_s += idle_s
+        idle_s = count_idle(state, cluster, at)
         if cluster.attempts_ended:
             _push(state.gap_s, idle_s, GAPS)
         cluster.since = max(cluster.since, at)

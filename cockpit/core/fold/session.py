@@ -27,6 +27,7 @@ from cockpit.core.events import (
 )
 from cockpit.core.fold.conversation import say
 from cockpit.core.fold.handlers import Handlers
+from cockpit.core.fold.idling import idles
 from cockpit.core.knob_events import KnobSet
 from cockpit.core.knobs import knob_words
 from cockpit.core.model import DECISIONS, Cluster
@@ -54,6 +55,8 @@ def _worker_started(state: State, event: WorkerStarted) -> None:
     if not state.worker_running:
         state.ending, state.clusters_down, state.end_reason, state.ended_at = None, False, "", 0.0
         state.adopted_down = False
+    else:  # it was killed
+        _leave_at(state, state.recorded_at)
     state.worker_running, state.worker_host, state.worker_user = True, event.host, event.user
     state.worker_began, state.boot, state.clock_origin = event.at, event.boot, event.clock_origin
     state.asks.clear()
@@ -62,8 +65,17 @@ def _worker_started(state: State, event: WorkerStarted) -> None:
 
 
 def _worker_stopped(state: State, event: WorkerStopped) -> None:
+    _leave_at(state, event.at)
     state.worker_running = False
     _charge_unknown(state, event.at)
+
+
+def _leave_at(state: State, at: float) -> None:
+    """Begin an absence of the worker. Clusters that have idled since before the last one keep its seconds."""
+    for cluster in state.clusters.values():
+        if idles(cluster):
+            cluster.away_s += state.without_worker_s(cluster.since, at)
+    state.worker_left = at
 
 
 def _charge_unknown(state: State, at: float, ask: int = 0) -> None:

@@ -18,6 +18,7 @@ from cockpit.tui.widgets.pane import Pane
 
 WIDEST = 76
 NARROWEST = 20
+NOT_TEXT = "text is not taken here: ↑↓ choose, esc leaves"
 
 
 class Box(Pane, can_focus=True):
@@ -70,7 +71,11 @@ def box_width(screen_width: int) -> int:
 
 
 class Dialog(ModalScreen[str | None]):
-    """A question. Dismisses with the chosen value, or None. `letters` maps keys to values."""
+    """A question. Dismisses with the chosen value, or None. `letters` maps keys to values.
+
+    A letter without a meaning here begins a text that was meant for another place. None of that text is a choice: only
+    an arrow, `tab` or `escape` ends it.
+    """
 
     AUTO_FOCUS = "#box"
 
@@ -84,8 +89,11 @@ class Dialog(ModalScreen[str | None]):
     ) -> None:
         super().__init__()
         values = [value for value, _ in choices]
-        self.box = Box(text, choices, values.index(focused) if focused in values else 0, ink)
+        self._focused = values.index(focused) if focused in values else 0
+        self.box = Box(text, choices, self._focused, ink)
         self._letters = letters or {}
+        self._in_text = False
+        """The keys that come are those of a text."""
 
     def compose(self) -> ComposeResult:
         yield self.box
@@ -102,23 +110,30 @@ class Dialog(ModalScreen[str | None]):
         self.box.styles.height = min(self.app.size.height, self.box.wanted_height(width))
 
     async def take_key(self, event: events.Key) -> bool:
-        box = self.box
-        match event.key:
-            case key if key in self._letters:
-                self.dismiss(self._letters[key])
-            case "escape" | "q" | "ctrl+c":
-                self.dismiss(None)
-            case "up" | "k" | "shift+tab" | "left" | "h":
-                box.index = (box.index - 1) % len(box.choices)
-                box.paint()
-            case "down" | "j" | "tab" | "right" | "l":
-                box.index = (box.index + 1) % len(box.choices)
-                box.paint()
-            case "enter" | "space":
-                self.dismiss(box.choices[box.index][0])
-            case "ctrl+q":
-                await self.app.action_quit()
+        key = event.key
+        if self._in_text and (event.is_printable or key in ("enter", "backspace")):
+            return True
+        if key in self._letters:
+            self.dismiss(self._letters[key])
+        elif key in ("escape", "q", "ctrl+c"):
+            self.dismiss(None)
+        elif key in ("up", "k", "shift+tab", "left", "h"):
+            self._move(-1)
+        elif key in ("down", "j", "tab", "right", "l"):
+            self._move(1)
+        elif key in ("enter", "space"):
+            self.dismiss(self.box.choices[self.box.index][0])
+        elif key == "ctrl+q":
+            await self.app.action_quit()
+        elif event.is_printable:
+            self._in_text, self.box.index, self.box.hint = True, self._focused, NOT_TEXT
+            self.box.paint()
         return True
+
+    def _move(self, steps: int) -> None:
+        self._in_text, self.box.hint = False, ""
+        self.box.index = (self.box.index + steps) % len(self.box.choices)
+        self.box.paint()
 
     def on_click(self, event: events.Click) -> None:
         if event.widget is not self.box:

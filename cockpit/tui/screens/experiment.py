@@ -21,7 +21,7 @@ from cockpit.tui.rows import Ink, Row, hint_rows, title_row
 from cockpit.tui.screens.base import CockpitScreen, ScreenContext
 from cockpit.tui.views.clusters import EVALUATING
 from cockpit.tui.views.diffs import diff_lines
-from cockpit.tui.views.review import GLYPHS
+from cockpit.tui.views.review import glyph_of
 from cockpit.tui.widgets.bars import Footer
 from cockpit.tui.widgets.curve import draw_curves
 from cockpit.tui.widgets.diff import Diff
@@ -45,7 +45,7 @@ class Verdict(Pane):
         if known is None or state is None:
             return []
         metric = state.session.metric
-        glyph, ink = GLYPHS[known.status]
+        glyph, ink = glyph_of(state, known)
         top = Row(width, self.palette).put(f" {glyph} ", ink).put(known.id, "key").skip(2)
         top.put(status_word(state, known), ink).skip(2)
         if known.id == state.incumbent:

@@ -20,6 +20,12 @@ from cockpit.tui.widgets.pane import Pane
 
 CARDS = 3
 WIDEST = 58
+LEAST = WIDEST * 2 // 3
+"""Cells beside a pane that a card needs there."""
+FIRST_ROWS = 7
+"""Rows of a pane above a card that lies over it."""
+HEADER = 2
+"""Rows above the panes."""
 KEY = 6
 """Cells of a key."""
 NEXT_KEYS = ("enter", "space", "right")
@@ -91,15 +97,20 @@ def _talk_text(state: State) -> str:
 
 
 def card_region(screen: Region, pane: Region, height: int) -> Region:
-    """Return a card's place: beside its pane where there is room, else at the end of the screen above the footer."""
-    right, left = screen.width - pane.right - 2, pane.x - 2
-    room = max(right, left)
-    if room < WIDEST * 2 // 3:
-        width = min(WIDEST, screen.width - 2)
-        return Region(screen.width - width - 1, max(0, screen.height - height - 1), width, height)
-    width = min(WIDEST, room)
-    x = pane.right + 1 if right >= left else pane.x - width - 1
-    return Region(x, min(pane.y + 1, screen.height - height - 1), width, height)
+    """Return a card's place: beside its pane where there is room, else above or below it in the same column.
+
+    Where the pane has the whole screen, the card lies over its middle: its first rows and the end of a log stay seen.
+    """
+    below = screen.height - height - 1
+    if screen.width - pane.right - 2 >= LEAST:
+        width = min(WIDEST, screen.width - pane.right - 2)
+        return Region(pane.right + 1, min(pane.y + 1, below), width, height)
+    if pane.x == 0:
+        width = min(WIDEST + 18, screen.width - 2)
+        return Region(screen.width - width - 1, max(0, min(pane.y + FIRST_ROWS, below)), width, height)
+    width = min(WIDEST, pane.width - 1)
+    above = pane.y - height
+    return Region(pane.x + 1, above if above >= HEADER else min(pane.bottom, below), width, height)
 
 
 class CardPane(Pane, can_focus=True):
@@ -121,16 +132,15 @@ class CardPane(Pane, can_focus=True):
     def rows(self, width: int, height: int) -> list[Strip]:
         card = self.card
         ground = self.palette.box
-        left, right = "▲", "━"  # over its pane, whose name is above
         if self.place.x >= self.pane.right:
-            left = "◀"
-        elif self.place.right <= self.pane.x:
-            left, right = "━", "▶"
+            mark = "◀"
+        else:
+            mark = "▼" if self.place.bottom <= self.pane.y else "▲"
         hint = "⏎ next, esc leaves" if self.number + 1 < CARDS else "⏎ or esc leaves"
         name = f" {self.number + 1} of {CARDS}: {card.pane} "
         rule = "━" * (width - width_of(name) - width_of(hint) - 6)
-        top = Row(width, self.palette, ground).put(f"{left}━", "accent").put(name, "focus").put(rule, "accent")
-        rows = [top.skip().put(hint, "dim").skip().put(f"━{right}", "accent")]
+        top = Row(width, self.palette, ground).put(f"{mark}━", "accent").put(name, "focus").put(rule, "accent")
+        rows = [top.skip().put(hint, "dim").skip().put("━━", "accent")]
         rows += [Row(width, self.palette, ground).skip(2).put(line) for line in wrap(card.text, width - 4)]
         for key, meaning in card.keys:
             for number, line in enumerate(wrap(meaning, width - KEY - 4)):

@@ -11,7 +11,7 @@ from cockpit.tui.figures import difference_words, score_words
 from cockpit.tui.plain import plain
 from cockpit.tui.views.changes import NOTHING, Wording, joined
 from cockpit.tui.views.clusters import ClusterView, about, cluster_view
-from cockpit.tui.views.review import GLYPHS
+from cockpit.tui.views.review import GLYPHS, glyph_of
 
 RESULTS = 6
 
@@ -87,7 +87,8 @@ def _following(state: State, attempt: Attempt) -> Wording:
 
 def _result(state: State, attempt: Attempt) -> ResultView:
     metric, experiment = state.session.metric, state.experiments[attempt.experiment]
-    glyph, ink = GLYPHS[_MARKS.get(attempt.outcome, experiment.status) if attempt.outcome else experiment.status]
+    mark = _MARKS.get(attempt.outcome) if attempt.outcome else None
+    glyph, ink = GLYPHS[mark] if mark else glyph_of(state, experiment)
     found = run_difference(state, attempt)
     delta = difference_words(metric, found.mean) if found else ""
     said = score_words(metric, attempt.metrics.score) if attempt.metrics is not None else str(attempt.outcome or "")

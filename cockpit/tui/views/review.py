@@ -8,6 +8,7 @@ from cockpit.read.checks import origin_mark
 from cockpit.read.forecasts import LIKELY, ArmForecast, gigabytes, percent
 from cockpit.read.scores import Difference, Score, difference_to_base, score_of
 from cockpit.read.warnings import VERDICTS, MemoryLimits, verdict_words, warning
+from cockpit.read.waves import is_baseline
 from cockpit.read.wording import spread_words
 from cockpit.tui.figures import difference_words, score_words, value
 from cockpit.tui.plain import plain
@@ -23,10 +24,18 @@ GLYPHS: dict[ExperimentStatus, tuple[str, str]] = {
     ExperimentStatus.DROPPED: ("⊘", "faint"),
 }
 
+BASELINE_GLYPH = ("□", "info")
+
+
+def glyph_of(state: State, experiment: Experiment) -> tuple[str, str]:
+    """Return the glyph of an experiment's status, and its role."""
+    return BASELINE_GLYPH if is_baseline(state, experiment) else GLYPHS[experiment.status]
+
 
 class ArmView(msgspec.Struct, frozen=True):
     id: str
-    status: ExperimentStatus
+    glyph: str
+    ink: str
     levels: dict[str, str]
     """Constant to its value here; a value equal to the base's is in `same`."""
     same: frozenset[str]
@@ -67,9 +76,11 @@ def arm_view(
     mine = {**base, **arm.change.constants}
     score, delta = score_of(state, arm.id), difference_to_base(state, arm)
     edits = len(arm.change.edits)
+    glyph, ink = glyph_of(state, arm)
     return ArmView(
         id=plain(arm.id),
-        status=arm.status,
+        glyph=glyph,
+        ink=ink,
         levels={name: plain(value(mine[name])) for name in names if name in mine},
         same=frozenset(name for name in names if name in mine and base.get(name) == mine[name]),
         patch=f"+{arm.lines_added} −{arm.lines_removed}" if edits else "",

@@ -12,7 +12,7 @@ from cockpit.tui.figures import count
 from cockpit.tui.plain import cut, plain, width_of
 from cockpit.tui.rows import Row, title_row
 from cockpit.tui.views.changes import short_names, short_of
-from cockpit.tui.views.review import GLYPHS, ArmView, arm_view, columns, is_waiting
+from cockpit.tui.views.review import ArmView, arm_view, columns, is_waiting
 from cockpit.tui.widgets.listing import Listing
 from cockpit.tui.widgets.results import MARK_INK
 
@@ -121,8 +121,7 @@ class Arms(Listing):
     def _row(self, view: ArmView, widths: list[int], width: int, hardware: str) -> Strip:
         chosen = view.id == self.selected
         row = Row(width, self.palette, self.palette.selection if chosen else None)
-        glyph, ink = GLYPHS[view.status]
-        row.put(glyph, ink).skip().put(view.id, "key", LEAD - 3).to(LEAD)
+        row.put(view.glyph, view.ink).skip().put(view.id, "key", LEAD - 3).to(LEAD)
         for index, name in enumerate(self.names):
             if not widths[index]:
                 continue

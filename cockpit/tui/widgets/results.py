@@ -17,7 +17,7 @@ from cockpit.read.waves import status_word
 from cockpit.tui.figures import MINUS, bare, count, money, score_words, short_name, signed
 from cockpit.tui.plain import plain, width_of
 from cockpit.tui.rows import Row, hint_rows
-from cockpit.tui.views.review import GLYPHS
+from cockpit.tui.views.review import glyph_of
 from cockpit.tui.widgets.listing import Listing
 from cockpit.tui.widgets.score_plot import MARKED
 
@@ -120,14 +120,14 @@ class Results(Listing):
 
     def _row(self, state: State, view: ResultRow, width: int, hardware: int) -> Strip:
         ground = self.palette.selection if view.experiment == self.selected else None
-        glyph, ink = GLYPHS[view.status]
+        known = state.experiments[view.experiment]
+        glyph, ink = glyph_of(state, known)
         row = Row(width, self.palette, ground).put(glyph, ink)
         row.put(MARKED if view.experiment in self.marked else " ", "warn")
         row.put(plain(view.experiment), "key", 7)
         if width >= WIDE_FROM:
-            row.put(status_word(state, state.experiments[view.experiment]), ink, 11)
+            row.put(status_word(state, known), ink, 11)
         row.put(plain(view.hardware), "dim", hardware)
-        known = state.experiments[view.experiment]
         self._score(row, state, known, view.score)
         if width >= ORIGIN_FROM:
             row.put(origin_of(state, known).partition(",")[0] if view.score is not None else "", "dim", ORIGIN)
