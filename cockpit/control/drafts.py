@@ -1,6 +1,6 @@
 """Drafts of waves: made from factors, and edited by level, factor, arm and replicates. An edit returns a new draft."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 import msgspec
 
@@ -62,13 +62,24 @@ def draft_of_wave(state: State, wave: Wave) -> Draft:
 
 
 def on_incumbent(state: State, wave: Wave) -> Draft:
-    """Return the draft of a proposal with the incumbent as its base. Raises BadArgument.
-
-    Arms that would change nothing there are left out.
-    """
-    name, draft = state.incumbent, draft_of_wave(state, wave)
+    """Return the draft of a proposal with the incumbent as its base. Raises BadArgument."""
+    name = state.incumbent
     if not name or wave.base == name:
         raise BadArgument(f"{wave.id} is on the incumbent already" if name else "there is no incumbent yet")
+    try:
+        return with_base(state, draft_of_wave(state, wave), name)
+    except NoArmLeft as error:
+        raise BadArgument(f"every arm of {wave.id} is part of {name} already: reject it") from error
+
+
+class NoArmLeft(BadArgument):
+    """An edit that leaves a proposal without an arm."""
+
+
+def with_base(state: State, draft: Draft, name: str) -> Draft:
+    """Put a draft on another experiment. Arms that would change nothing there are left out. Raises BadArgument."""
+    if name not in state.experiments:
+        raise BadArgument(f"there is no experiment {name!r} to build on")
     held = constants_of(state, name)
     arms = tuple(
         arm
@@ -76,7 +87,7 @@ def on_incumbent(state: State, wave: Wave) -> Draft:
         if arm.change.edits or any(held.get(key) != level for key, level in arm.change.constants.items())
     )
     if not arms:
-        raise BadArgument(f"every arm of {wave.id} is part of {name} already: reject it")
+        raise NoArmLeft(f"every arm is part of {name} already: reject the proposal instead")
     return msgspec.structs.replace(draft, base=name, arms=arms)
 
 
@@ -149,12 +160,17 @@ def without_factor(draft: Draft, name: str) -> Draft:
     return _with_arms(draft, tuple(arms))
 
 
-def without_arm(draft: Draft, experiment: str) -> Draft:
-    """Drop an arm. Raises BadArgument for the last one."""
-    arms = tuple(arm for arm in draft.arms if arm.experiment != experiment)
+def arm_key(arm: Arm) -> str:
+    """Return the key of an arm in its draft: the experiment that it is already, else its change."""
+    return arm.experiment or _without(arm, "")
+
+
+def without_arms(draft: Draft, dropped: Container[str]) -> Draft:
+    """Drop the arms with these keys. Raises BadArgument where none is left."""
+    arms = tuple(arm for arm in draft.arms if arm_key(arm) not in dropped)
     if not arms:
-        raise BadArgument("a wave needs at least one arm: reject the proposal instead")
-    return _with_arms(draft, arms)
+        raise NoArmLeft("a wave needs at least one arm: reject the proposal instead")
+    return _with_arms(draft, arms) if len(arms) < len(draft.arms) else draft
 
 
 def with_replicates(draft: Draft, text: str) -> Draft:

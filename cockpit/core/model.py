@@ -219,7 +219,8 @@ class Progress(msgspec.Struct, omit_defaults=True, gc=False):
     mfu_percent: float = 0.0
     remaining_s: float = 0.0
     memory_mb: float = 0.0
-    """The accelerator's memory in use, its temperature and its power, where the run prints them; else 0."""
+    """The accelerator's memory in use, its temperature and its power, where the run prints them or its node tells them;
+    else 0."""
     temperature_c: float = 0.0
     power_w: float = 0.0
 

@@ -3,6 +3,8 @@ session."""
 
 import re
 
+import msgspec
+
 from cockpit.core.curves import Point, thin
 from cockpit.core.metric import Metric
 from cockpit.core.model import Progress
@@ -18,6 +20,8 @@ _FIELD = re.compile(
     r"|(mem): ([\d,.]{1,16}) ?(?:MB|MiB)|(temp): ([\d.]{1,8}) ?°?C|(power): ([\d.]{1,8}) ?W)(?!\w)",
     re.ASCII,
 )
+DEVICE = "[cockpit: device "
+"""The beginning of a line that the run's node adds to the log."""
 
 
 class PrintedSteps:
@@ -30,6 +34,17 @@ class PrintedSteps:
         self.progress: Progress | None = None
         self.points: list[Point] = []
         """[(fraction of the budget, loss)]"""
+        self._device: dict[str, float] = {}
+        """The newest use of the device, as its node tells it."""
+
+    def read_device(self, text: str) -> bool:
+        """Take in the use of the device. Returns False for a line of the run."""
+        if not text.startswith(DEVICE):
+            return False
+        self._device = _device_figures(_fields(text))
+        if self.progress is not None:
+            self.progress = msgspec.structs.replace(self.progress, **self._device)
+        return True
 
     def read(self, text: str, at: float) -> bool:
         """Take in a line without escapes. Returns True for a step line of autoresearch."""
@@ -42,10 +57,7 @@ class PrintedSteps:
 
     def _step(self, step: re.Match[str], at: float) -> None:
         loss = number_of(step[3], LOSS_LIMIT)
-        fields: dict[str, str] = {}
-        for found in _FIELD.finditer(step[4][:500]):
-            name, value = (part for part in found.groups() if part)
-            fields[name] = value
+        fields = _fields(step[4])
         self.progress = Progress(
             at=at,
             step=int(step[1]),
@@ -55,9 +67,7 @@ class PrintedSteps:
             tokens_per_s=float(fields.get("tok/sec", "0").replace(",", "") or 0),
             mfu_percent=number_of(fields.get("mfu", "0")) or 0.0,
             remaining_s=float(fields.get("remaining", 0)),
-            memory_mb=number_of(fields.get("mem", "0").replace(",", "")) or 0.0,
-            temperature_c=number_of(fields.get("temp", "0")) or 0.0,
-            power_w=number_of(fields.get("power", "0")) or 0.0,
+            **self._device | _device_figures(fields),
         )
         self._add(self.progress.fraction, loss)
 
@@ -68,7 +78,8 @@ class PrintedSteps:
         moved = self._fraction(text)
         if moved is not None:
             step, fraction = moved
-            self.progress = Progress(at=at, step=step, fraction=fraction, loss=self._newest_loss or 0.0)
+            loss = self._newest_loss or 0.0
+            self.progress = Progress(at=at, step=step, fraction=fraction, loss=loss, **self._device)
             self._add(fraction, self._newest_loss)
 
     def _fraction(self, text: str) -> tuple[int, float] | None:
@@ -87,3 +98,19 @@ class PrintedSteps:
             self.points.append((fraction, loss))
             if len(self.points) > CURVE_RAW:
                 self.points = thin(self.points, CURVE_RAW // 2)
+
+
+def _fields(text: str) -> dict[str, str]:
+    """Return the fields of a line by name."""
+    fields: dict[str, str] = {}
+    for found in _FIELD.finditer(text[:500]):
+        name, value = (part for part in found.groups() if part)
+        fields[name] = value
+    return fields
+
+
+def _device_figures(fields: dict[str, str]) -> dict[str, float]:
+    """Return the memory, temperature and power that a line has, as Progress names them."""
+    names = {"mem": "memory_mb", "temp": "temperature_c", "power": "power_w"}
+    found = {field: number_of(fields.get(name, "0").replace(",", "")) or 0.0 for name, field in names.items()}
+    return {field: number for field, number in found.items() if number}

@@ -121,7 +121,7 @@ class RunLog:
         if "\x1b" in text:
             text = _ESCAPES.sub("", text)
         text = text.strip()
-        if not text:
+        if not text or self.steps.read_device(text):
             return
         if text.startswith("COCKPIT_") and (mark := _MARK.match(text)):
             self._mark(mark)

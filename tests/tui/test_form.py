@@ -7,7 +7,7 @@ from cockpit.core.events import IntentTaken, ProposalEdited
 from cockpit.core.intents import EditProposal
 from cockpit.session.ledger import Ledger
 from cockpit.tui.app import CockpitApp
-from cockpit.tui.screens.form import LEAVING, ProposalForm
+from cockpit.tui.screens.form import ARMS_HINT, LEAVING, ProposalForm
 from cockpit.tui.screens.review import ReviewScreen
 from tests.tui.conftest import Opener, press, sent, settle, shown, words_on
 
@@ -73,7 +73,7 @@ async def test_a_problem_is_beside_its_field_and_nothing_is_sent(screen_on: Open
         assert "a level is empty" in lines[at + 1]
         assert any("'NOPE' is not a factor" in line for line in lines)
         assert "mend the field first" in words_on(app) and sent(app) == []
-        assert app.screen.focused is app.screen.query_one("#fields").query("LineInput")[1]
+        assert app.screen.focused is app.screen.query_one("#fields").query("LineInput")[3]
 
 
 async def test_a_refusal_of_the_worker_is_beside_the_field_and_loses_nothing(screen_on: Opener) -> None:
@@ -142,3 +142,55 @@ async def test_a_decided_proposal_says_why_it_has_no_form(screen_on: Opener) -> 
         assert "only a waiting proposal can be edited" in " ".join(words_on(app).split())
         await press(pilot, "colon", *"edit w001", "enter")
         assert "w001 does not wait for approval" in " ".join(words_on(app).split())
+
+
+async def test_arms_are_dropped_and_kept_again_in_the_form(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app, 80, 24) as pilot:
+        await press(pilot, *OPEN, *["down"] * 4)
+        assert ARMS_HINT.strip() in words_on(app) and "✓ e0062" in words_on(app)
+        await press(pilot, "space", "down", "D", "down", "space", "space")
+        assert "✗ e0062" in words_on(app) and "✗ e0063" in words_on(app) and "✓ e0064" in words_on(app)
+        assert "6 arms → 4 arms, 4 runs" in words_on(app)
+        await press(pilot, "enter")
+        assert edit(app).what == "dropped e0062; e0063"
+        assert [arm.experiment for arm in edit(app).draft.arms] == ["e0064", "e0065", "e0066", "e0067"]
+
+
+async def test_dropping_every_arm_is_refused_in_the_form(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app, 120, 36) as pilot:
+        await press(pilot, *OPEN, *["down"] * 4, *["space", "down"] * 6, "enter")
+        assert "a wave needs at least one arm" in words_on(app) and "mend the field first" in words_on(app)
+        assert sent(app) == []
+
+
+async def test_the_mouse_drops_an_arm_and_the_edit_is_not_left_unasked(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app, 120, 36) as pilot:
+        await press(pilot, *OPEN)
+        await pilot.click("#arm_choice", offset=(3, 1))
+        await settle(pilot)
+        assert "✗ e0063" in words_on(app)
+        await press(pilot, "escape")
+        assert isinstance(app.screen, ProposalForm) and LEAVING in words_on(app)
+
+
+async def test_the_base_and_the_hypothesis_are_edited_with_the_rest(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app, 80, 24) as pilot:
+        await press(pilot, *OPEN, "up", *ERASE, *"e0007", "up", *ERASE, *"a longer tail", "enter")
+        draft = edit(app).draft
+        assert draft.base == "e0007" and draft.hypothesis == "a longer tail"
+        refuse(app, "no")
+        await press(pilot, "down", *ERASE, *"e7777", "enter")
+        assert "there is no experiment 'e7777' to build on" in words_on(app) and len(sent(app)) == 1
+
+
+async def test_each_of_many_arms_can_be_reached_on_a_small_screen(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app, 60, 20) as pilot:
+        await press(pilot, *OPEN, "end", *", 0.98, 0.985, 0.99, 0.995", *["up"] * 4)
+        assert "▸ ✓ new" in words_on(app), "the last arm is chosen, and in sight"
+        await press(pilot, "space")
+        assert "✗ new" in words_on(app) and "→ 13 arms" in words_on(app)

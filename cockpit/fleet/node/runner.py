@@ -25,6 +25,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from cockpit.fleet.node.data import fingerprints
+from cockpit.fleet.node.device_use import DeviceUse
 from cockpit.fleet.node.usage import Limits, descendants
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Log:
         self.whole = True
         """False once a write failed: lines are missing."""
         self.had_room = True
+        self.at_line_start = True
         self._written = os.fstat(self.descriptor).st_size
         self._held: deque[bytes] = deque()
         self._held_bytes = 0
@@ -70,6 +72,7 @@ class Log:
         self._sampled_at = 0.0
 
     def write(self, data: bytes) -> None:
+        self.at_line_start = data[-1:] in (b"\n", b"\r") if data else self.at_line_start
         if self._written < LOG_HEAD_BYTES:
             self._put(data)
             self._written += len(data)
@@ -148,7 +151,9 @@ def carry_out(folder: str, tell_start: "Callable[[dict[str, object]], None]") ->
     adopt_orphans()
     log = Log(job["log_path"])
     began = time.monotonic()
-    ended = run(job, cancelled, log)
+    device = DeviceUse(job["environment"].get("CUDA_VISIBLE_DEVICES"))
+    ended = run(job, cancelled, log, device)
+    device.end()
     ended["seconds"] = wall_s = time.monotonic() - began
     log.close()
     short = not log.whole or (not log.had_room and ended["exit_code"] != 0)
@@ -284,7 +289,9 @@ def hand_over(source: str, room: str) -> list[str]:
     return changed
 
 
-def run(job: "dict[str, object]", cancelled: list[int], log: Log) -> "dict[str, object]":
+def run(
+    job: "dict[str, object]", cancelled: list[int], log: Log, device: "DeviceUse | None" = None
+) -> "dict[str, object]":
     """Start the command and see it to its end. Returns reason, exit code and message."""
     try:
         child = subprocess.Popen(
@@ -301,15 +308,16 @@ def run(job: "dict[str, object]", cancelled: list[int], log: Log) -> "dict[str, 
         log.write(f"{message}\n".encode())
         return {"exit_code": 127, "reason": EXITED, "message": message}
     limits = Limits(job)
-    reason, message = watch(child, job, limits, cancelled, log)
+    reason, message = watch(child, job, limits, cancelled, log, device)
     end_descendants(child.pid)
     drain(child, log)
     return {"exit_code": child.returncode, "reason": reason, "message": message, "sampled_s": limits.processor_s()}
 
 
 def watch(
-    child: "subprocess.Popen[bytes]", job: "dict[str, object]", limits: "Limits", cancelled: list[int], log: Log
-) -> tuple[str, str]:
+    child: "subprocess.Popen[bytes]", job: "dict[str, object]", limits: "Limits", cancelled: list[int], log: Log,
+    device: "DeviceUse | None",
+) -> tuple[str, str]:  # fmt: skip
     """Copy output until the child ends; end its group at a limit or when cancelled. Returns (reason, message)."""
     deadline = time.monotonic() + float(str(job["time_limit_s"]))
     reason, message = EXITED, ""
@@ -318,6 +326,8 @@ def watch(
     open_pipe = True
     while child.poll() is None:
         open_pipe = copy(child, log, LOOK_EVERY_S) if open_pipe else wait(child)
+        if device is not None and log.at_line_start and (line := device.take()):
+            log.write(line)
         now = time.monotonic()
         if reason == EXITED:
             over = limits.exceeded(child.pid, now)

@@ -7,7 +7,7 @@ from cockpit.control.drafts import (
     with_factor,
     with_level,
     with_replicates,
-    without_arm,
+    without_arms,
     without_factor,
 )
 from cockpit.control.values import BadArgument
@@ -84,7 +84,7 @@ def _drop_factor(here: Here, words: str) -> Effects:
 
 def drop_arm(here: Here) -> Effects:
     """Drop the chosen arm from the waiting proposal."""
-    return _edit(here, lambda draft: without_arm(draft, here.experiment), f"dropped {here.experiment}")
+    return _edit(here, lambda draft: without_arms(draft, (here.experiment,)), f"dropped {here.experiment}")
 
 
 def _replicates(here: Here, words: str) -> Effects:

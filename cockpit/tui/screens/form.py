@@ -1,4 +1,4 @@
-"""The form of a proposal: its question, factors, levels and runs in one place, with what an edit changes."""
+"""The form of a proposal: question, base, factors, levels, runs and arms in one place, with what an edit changes."""
 
 import re
 from itertools import pairwise
@@ -6,10 +6,11 @@ from itertools import pairwise
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Container, Horizontal, VerticalScroll
+from textual.geometry import Region
 from textual.strip import Strip
 from textual.widgets import Input
 
-from cockpit.control.draft_form import ADDED, QUESTION, RUNS, FormRead, fields_of, read_form
+from cockpit.control.draft_form import ADDED, ARMS, BASE, HYPOTHESIS, QUESTION, RUNS, FormRead, fields_of, read_form
 from cockpit.control.drafts import draft_of_wave
 from cockpit.core.intents import Draft, EditProposal
 from cockpit.core.model import Wave
@@ -21,12 +22,15 @@ from cockpit.tui.following import FollowedSession
 from cockpit.tui.plain import plain, width_of, wrap
 from cockpit.tui.rows import Row
 from cockpit.tui.screens.dialogs import Writing, box_width
+from cockpit.tui.widgets.arm_choice import ArmChoice
 from cockpit.tui.widgets.line import LineInput
 from cockpit.tui.widgets.pane import Pane
 
 LABEL = 24
 """Cells of a field's name."""
-PLACEHOLDERS = {QUESTION: "one question", RUNS: "1"}
+PLACEHOLDERS = {QUESTION: "one question", HYPOTHESIS: "none", BASE: "an experiment", RUNS: "1"}
+HINT = "↑↓ move between fields "
+ARMS_HINT = "space drops the arm or keeps it "
 NEW_FACTOR = "NAME = level, level"
 DROPPED = "no level: the factor is dropped"
 LEAVING = "esc again leaves, and the edits are lost"
@@ -148,6 +152,9 @@ class ProposalForm(Writing):
         for later in added[1:]:
             later.display = False  # each is shown once the one before it is written
         self.fields += [*added, Field(RUNS, runs, PLACEHOLDERS[RUNS])]
+        self.arms = ArmChoice()
+        self.arms_problem = Problem()
+        self.arms_problem.display = False
         self.top = FormRow("form_top")
         self.cost = FormRow("form_cost")
         self.ends = Ends("form_ends")
@@ -159,11 +166,14 @@ class ProposalForm(Writing):
             yield self.top
             with VerticalScroll(id="fields", can_focus=False):
                 yield from self.fields
+                yield self.arms
+                yield self.arms_problem
             yield self.cost
             yield self.ends
 
     def on_mount(self) -> None:
-        first = next((one for one in self.fields if one.key not in (QUESTION, RUNS)), self.fields[0])
+        told = (QUESTION, HYPOTHESIS, BASE, RUNS)
+        first = next((one for one in self.fields if one.key not in told), self.fields[0])
         self.set_focus(first.input)
         self._fit()
 
@@ -172,7 +182,10 @@ class ProposalForm(Writing):
 
     @property
     def read(self) -> FormRead:
-        return read_form(self.before, {field.key: field.input.text for field in self.fields})
+        state = self.session.state
+        assert state is not None
+        texts = {field.key: field.input.text for field in self.fields}
+        return read_form(state, self.before, texts, self.arms.dropped)
 
     @property
     def unsent(self) -> str:
@@ -185,16 +198,18 @@ class ProposalForm(Writing):
         width, height = box_width(self.app.size.width), self.app.size.height
         form = self.query_one("#form")
         form.styles.width = width
-        wanted = sum(1 + field.problem.height for field in self._shown_fields())
-        self.query_one("#fields").styles.height = max(1, min(wanted, height - ROWS_AROUND))
         self._tell()
+        wanted = sum(1 + field.problem.height for field in self._shown_fields())
+        wanted += len(self.arms.arms) + self.arms_problem.height
+        self.query_one("#fields").styles.height = max(1, min(wanted, height - ROWS_AROUND))
 
     def _tell(self) -> None:
         """Show the arms and the cost that the fields make now."""
         read = self.read
         name = f" edit {self.wave} "
         width = box_width(self.app.size.width)
-        hint = "↑↓ move between fields "
+        hint = ARMS_HINT if self.focused is self.arms else HINT
+        self.arms.tell(read.grid)
         rule = "━" * max(0, width - width_of(name) - width_of(hint) - 3)
         self.top.say(("━━", "accent"), (name, "focus"), (rule, "accent"), (" " + hint, "dim"))
         state = self.session.state
@@ -211,9 +226,16 @@ class ProposalForm(Writing):
         self._shown_fields()
         for field in self.fields:
             field.problem.say(problems.get(field.key, ""), width)
+        self.arms_problem.say(problems.get(ARMS, ""), width)
         self._fit()
 
     def on_input_changed(self, event: Input.Changed) -> None:
+        self._edited()
+
+    def on_arm_choice_toggled(self, event: ArmChoice.Toggled) -> None:
+        self._edited()
+
+    def _edited(self) -> None:
         if self._asked_to_leave != self.unsent:
             self.ends.say()
         self._problems(self.read.problems)
@@ -221,6 +243,7 @@ class ProposalForm(Writing):
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         for field in self.fields:
             field.paint()
+        self._tell()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         self.submit()
@@ -232,8 +255,7 @@ class ProposalForm(Writing):
         assert state is not None
         if read.problems:
             self._problems(read.problems)
-            field = next(field for field in self.fields if field.key in read.problems)
-            self.set_focus(field.input)
+            self.set_focus(next((one.input for one in self.fields if one.key in read.problems), self.arms))
             self.ends.say(("mend the field first", "bad"))
         elif not read.changes:
             self.ends.say(("nothing was changed", "dim"))
@@ -274,14 +296,40 @@ class ProposalForm(Writing):
                 self._step(1)
             case "up" | "shift+tab":
                 self._step(-1)
+            case _ if self.focused is self.arms:
+                self._take_in_arms(event.key)
             case _:
                 return False
         return True
 
+    def _take_in_arms(self, key: str) -> None:
+        """Answer a key while an arm is chosen."""
+        match key:
+            case "space" | "D" | "x" | "delete":
+                self.arms.toggle()
+            case "enter":
+                self.submit()
+            case "j" | "k":
+                self._step(1 if key == "j" else -1)
+
     def _step(self, steps: int) -> None:
-        fields = self._shown_fields()
-        at = next((number for number, field in enumerate(fields) if field.input.has_focus), 0)
-        self.set_focus(fields[(at + steps) % len(fields)].input)
+        if self.focused is self.arms and self.arms.step(steps):
+            self._show_arm()
+            return
+        places = [*(field.input for field in self._shown_fields()), *([self.arms] if self.arms.arms else [])]
+        at = next((number for number, place in enumerate(places) if place is self.focused), 0)
+        to = places[(at + steps) % len(places)]
+        if to is self.arms:
+            self.arms.index = 0 if steps > 0 else len(self.arms.arms) - 1
+        self.set_focus(to)
+        if to is self.arms:
+            self._show_arm()
+
+    def _show_arm(self) -> None:
+        """Scroll to the chosen arm."""
+        above = self.arms.virtual_region.y + self.arms.index
+        fields = self.query_one("#fields")
+        fields.scroll_to_region(Region(0, above, fields.size.width, 1), animate=False)
 
     def _shown_fields(self) -> list[Field]:
         """Return the fields that are shown: of those for new factors, the written ones and one more."""

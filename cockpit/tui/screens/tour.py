@@ -132,10 +132,7 @@ class CardPane(Pane, can_focus=True):
     def rows(self, width: int, height: int) -> list[Strip]:
         card = self.card
         ground = self.palette.box
-        if self.place.x >= self.pane.right:
-            mark = "◀"
-        else:
-            mark = "▼" if self.place.bottom <= self.pane.y else "▲"
+        mark = "◀" if self.place.x >= self.pane.right else "▼" if self.place.bottom <= self.pane.y else "▲"
         hint = "⏎ next, esc leaves" if self.number + 1 < CARDS else "⏎ or esc leaves"
         name = f" {self.number + 1} of {CARDS}: {card.pane} "
         rule = "━" * (width - width_of(name) - width_of(hint) - 6)

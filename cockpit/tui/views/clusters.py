@@ -54,7 +54,7 @@ class ClusterView(msgspec.Struct, frozen=True):
     delta: float | None = None
     """Its loss less the incumbent's at the same progress, in the same class where that ran there."""
     facts: str = ""
-    """Throughput, use, memory, temperature and power, as far as the run prints them."""
+    """Throughput, use, memory, temperature and power, as far as the run or its node tells them."""
     curve: Sequence[Point] = ()
     rival: Sequence[Point] = ()
     """The incumbent's curve, in the same class where it ran there."""
@@ -124,7 +124,7 @@ def cluster_view(state: State, cluster: Cluster, now: float, with_curve: bool = 
 
 
 def run_facts(progress: Progress) -> str:
-    """Return `1.67M tok/s  MFU 40%  44.0 GB  67 °C  612 W`, without what the run does not print."""
+    """Return `1.67M tok/s  MFU 40%  44.0 GB  67 °C  612 W`, without what neither the run nor its node tells."""
     rate = progress.tokens_per_s
     parts = (
         (rate, f"{rate / 1e6:.2f}M tok/s" if rate >= 1e5 else f"{rate:,.0f} tok/s"),
