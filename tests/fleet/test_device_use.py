@@ -71,18 +71,20 @@ def test_a_command_that_fails_is_asked_no_more(stand_in: Path) -> None:
     assert len((stand_in / "asked").read_text().splitlines()) == device_use.TROUBLES
 
 
+def figures(steps: PrintedSteps) -> tuple[float, float, float]:
+    assert steps.progress is not None
+    return steps.progress.memory_mb, steps.progress.temperature_c, steps.progress.power_w
+
+
 def test_the_step_has_what_the_node_tells_and_the_run_s_own_figure_goes_first() -> None:
     steps = PrintedSteps(VAL_BPB)
-    assert steps.read_device(LINE.decode().strip()) and steps.progress is None
-    assert not steps.read_device(STEP) and steps.read(STEP, 1.0)
-    found = steps.progress
-    assert found is not None and (found.memory_mb, found.temperature_c, found.power_w) == (45060.0, 67.0, 612.0)
+    assert steps.read_device(LINE.decode().strip()) and not steps.read_device(STEP)
+    steps.read(STEP, 1.0)
+    assert figures(steps) == (45060.0, 67.0, 612.0)
     steps.read(f"{STEP} | power: 700 W", 2.0)
-    found = steps.progress
-    assert found is not None and (found.memory_mb, found.power_w) == (45060.0, 700.0)
+    assert figures(steps) == (45060.0, 67.0, 700.0)
     steps.read_device("[cockpit: device | mem: 1 MiB | temp: 70 C | power: 5 W]")
-    found = steps.progress
-    assert found is not None and (found.memory_mb, found.temperature_c) == (1.0, 70.0)
+    assert figures(steps) == (1.0, 70.0, 5.0)
 
 
 def test_the_line_is_left_out_of_the_run_s_last_words() -> None:

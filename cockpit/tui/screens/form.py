@@ -152,9 +152,9 @@ class ProposalForm(Writing):
         for later in added[1:]:
             later.display = False  # each is shown once the one before it is written
         self.fields += [*added, Field(RUNS, runs, PLACEHOLDERS[RUNS])]
-        self.arms = ArmChoice()
-        self.arms_problem = Problem()
-        self.arms_problem.display = False
+        self.arm_choice = ArmChoice()
+        self.arm_problem = Problem()
+        self.arm_problem.display = False
         self.top = FormRow("form_top")
         self.cost = FormRow("form_cost")
         self.ends = Ends("form_ends")
@@ -166,8 +166,8 @@ class ProposalForm(Writing):
             yield self.top
             with VerticalScroll(id="fields", can_focus=False):
                 yield from self.fields
-                yield self.arms
-                yield self.arms_problem
+                yield self.arm_choice
+                yield self.arm_problem
             yield self.cost
             yield self.ends
 
@@ -185,7 +185,7 @@ class ProposalForm(Writing):
         state = self.session.state
         assert state is not None
         texts = {field.key: field.input.text for field in self.fields}
-        return read_form(state, self.before, texts, self.arms.dropped)
+        return read_form(state, self.before, texts, self.arm_choice.dropped)
 
     @property
     def unsent(self) -> str:
@@ -200,7 +200,7 @@ class ProposalForm(Writing):
         form.styles.width = width
         self._tell()
         wanted = sum(1 + field.problem.height for field in self._shown_fields())
-        wanted += len(self.arms.arms) + self.arms_problem.height
+        wanted += len(self.arm_choice.arms) + self.arm_problem.height
         self.query_one("#fields").styles.height = max(1, min(wanted, height - ROWS_AROUND))
 
     def _tell(self) -> None:
@@ -208,8 +208,8 @@ class ProposalForm(Writing):
         read = self.read
         name = f" edit {self.wave} "
         width = box_width(self.app.size.width)
-        hint = ARMS_HINT if self.focused is self.arms else HINT
-        self.arms.tell(read.grid)
+        hint = ARMS_HINT if self.focused is self.arm_choice else HINT
+        self.arm_choice.tell(read.grid)
         rule = "━" * max(0, width - width_of(name) - width_of(hint) - 3)
         self.top.say(("━━", "accent"), (name, "focus"), (rule, "accent"), (" " + hint, "dim"))
         state = self.session.state
@@ -226,7 +226,7 @@ class ProposalForm(Writing):
         self._shown_fields()
         for field in self.fields:
             field.problem.say(problems.get(field.key, ""), width)
-        self.arms_problem.say(problems.get(ARMS, ""), width)
+        self.arm_problem.say(problems.get(ARMS, ""), width)
         self._fit()
 
     def on_input_changed(self, event: Input.Changed) -> None:
@@ -255,7 +255,7 @@ class ProposalForm(Writing):
         assert state is not None
         if read.problems:
             self._problems(read.problems)
-            self.set_focus(next((one.input for one in self.fields if one.key in read.problems), self.arms))
+            self.set_focus(next((one.input for one in self.fields if one.key in read.problems), self.arm_choice))
             self.ends.say(("mend the field first", "bad"))
         elif not read.changes:
             self.ends.say(("nothing was changed", "dim"))
@@ -296,7 +296,7 @@ class ProposalForm(Writing):
                 self._step(1)
             case "up" | "shift+tab":
                 self._step(-1)
-            case _ if self.focused is self.arms:
+            case _ if self.focused is self.arm_choice:
                 self._take_in_arms(event.key)
             case _:
                 return False
@@ -306,28 +306,31 @@ class ProposalForm(Writing):
         """Answer a key while an arm is chosen."""
         match key:
             case "space" | "D" | "x" | "delete":
-                self.arms.toggle()
+                self.arm_choice.toggle()
             case "enter":
                 self.submit()
             case "j" | "k":
                 self._step(1 if key == "j" else -1)
 
     def _step(self, steps: int) -> None:
-        if self.focused is self.arms and self.arms.step(steps):
+        if self.focused is self.arm_choice and self.arm_choice.step(steps):
             self._show_arm()
             return
-        places = [*(field.input for field in self._shown_fields()), *([self.arms] if self.arms.arms else [])]
+        places = [
+            *(field.input for field in self._shown_fields()),
+            *([self.arm_choice] if self.arm_choice.arms else []),
+        ]
         at = next((number for number, place in enumerate(places) if place is self.focused), 0)
         to = places[(at + steps) % len(places)]
-        if to is self.arms:
-            self.arms.index = 0 if steps > 0 else len(self.arms.arms) - 1
+        if to is self.arm_choice:
+            self.arm_choice.index = 0 if steps > 0 else len(self.arm_choice.arms) - 1
         self.set_focus(to)
-        if to is self.arms:
+        if to is self.arm_choice:
             self._show_arm()
 
     def _show_arm(self) -> None:
         """Scroll to the chosen arm."""
-        above = self.arms.virtual_region.y + self.arms.index
+        above = self.arm_choice.virtual_region.y + self.arm_choice.index
         fields = self.query_one("#fields")
         fields.scroll_to_region(Region(0, above, fields.size.width, 1), animate=False)
 
