@@ -219,8 +219,7 @@ class Progress(msgspec.Struct, omit_defaults=True, gc=False):
     mfu_percent: float = 0.0
     remaining_s: float = 0.0
     memory_mb: float = 0.0
-    """The accelerator's memory in use, its temperature and its power, where the run prints them or its node tells them;
-    else 0."""
+    """The accelerator's memory in use, temperature and power, where the run or its node tells them; else 0."""
     temperature_c: float = 0.0
     power_w: float = 0.0
 
@@ -341,8 +340,7 @@ class Cluster(msgspec.Struct, omit_defaults=True):
     provisioning_s: float = 0.0
     training_s: float = 0.0
     idle_s: float = 0.0
-    away_s: float = 0.0
-    """Its idle seconds while no worker was there."""
+    away_s: float = 0.0  # of its idle seconds, those without a worker
     attempts_ended: int = 0
     control_age: int = 0
     """Attempts ended on it since a control was queued for it."""

@@ -32,7 +32,7 @@ class ArmChoice(Pane, can_focus=True):
         self.index = 0
 
     def tell(self, arms: tuple[Arm, ...]) -> None:
-        """Show another grid. What was dropped stays dropped."""
+        """Show another grid. Dropped arms stay dropped."""
         self.arms = arms
         self.index = max(0, min(self.index, len(arms) - 1))
         self.styles.height = len(arms)
