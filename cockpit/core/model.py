@@ -344,8 +344,7 @@ class Cluster(msgspec.Struct, omit_defaults=True):
     attempts_ended: int = 0
     control_age: int = 0
     """Attempts ended on it since a control was queued for it."""
-    controlled: bool = False
-    """True once a control was queued for it."""
+    controlled: bool = False  # true once a control was queued for it
     adopted: bool = False
     """True where it was launched by hand and taken over."""
     unverified: bool = False
