@@ -25,12 +25,18 @@ TRAINING_SECONDS = "training_seconds"
 _NUMBER = re.compile(r"[-+]?(?:\d{1,40}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][-+]?\d{1,3})?", re.ASCII)
 _NUMERIC = re.compile(r"[-+]?(?:\.?\d|(?:nan|inf|infinity)\b)", re.ASCII | re.IGNORECASE)
 _MENTION = re.compile(
-    r"(?<![a-z])(?:steps?|iters?|iterations?|epochs?|best|lowest|highest|previous|target)(?![a-z])|%\|[^\]]*$",
+    r"(?<![a-z])(?:steps?|iters?|iterations?|epochs?|best|lowest|highest|previous|target|champion|incumbent|baseline|reference)(?![a-z])|%\|[^\]]*$",
     re.ASCII | re.IGNORECASE,
 )
-"""Text before a value's name that makes it a mention: a step line, the best so far, a field inside a progress bar."""
-_UNIT = re.compile(r"(?!x)[a-z%/]{0,20}(?:[.:]?$|,)", re.IGNORECASE)
-"""The rest of a word after its number."""
+"""Text before a value's name that makes it a mention: a step line, the best so far, another run, a field of a bar."""
+_SPLIT = re.compile(
+    r"(?<![a-z])(?:train|training|val|valid|validation|test|eval|dev|ema)[ _/-]$", re.ASCII | re.IGNORECASE
+)
+"""A word right before a value's name that makes it another number: `val loss` is not `loss`."""
+_GROUPED = re.compile(r"[-+]?\d{1,3}(?:,\d{3}){1,4}(?=\.\d)|[-+]?\d{1,3}(?:,\d{3}){2,4}(?![\d,])", re.ASCII)
+"""A number whose thousands are set apart; one comma alone could be a decimal one."""
+_UNIT = re.compile(r"(?!x)[a-z%/]{0,20}(?:[.:]?$|,|\xb1|\+/?-)", re.IGNORECASE)
+"""The rest of a word after its number: a unit, punctuation, an error."""
 _COLUMN = re.compile(r"[|\u2502\u2503]")
 """The separator of a table."""
 _REMARK = r"(?:[ ]?\([^()\d]{0,40}\)|[ ]?\[[^\[\]\d]{0,40}\])?"
@@ -68,7 +74,7 @@ class PrintedValues:
             name, word = self._names[_plain(found[1])], found[3][:VALUE_CHARACTERS]
             prefix = text[max(0, found.start() - PREFIX_CHARACTERS) : found.start()]
             if _NUMERIC.match(word):
-                is_mention = _MENTION.search(prefix) or _COLUMN.search(found[2])
+                is_mention = _MENTION.search(prefix) or _SPLIT.search(prefix) or _COLUMN.search(found[2])
                 rank = _Rank.MENTION if is_mention else _Rank.PLAIN
             elif found[2].isspace():
                 continue
@@ -113,6 +119,8 @@ def leading_number(word: str, limit: float = NUMBER_LIMIT) -> float | None:
 
     A decimal comma is refused: 0,98 is not read as 0.
     """
+    if grouped := _GROUPED.match(word):
+        word = grouped[0].replace(",", "") + word[grouped.end() :]
     number = _NUMBER.match(word)
     if number is None:
         return None

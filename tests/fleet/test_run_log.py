@@ -208,6 +208,12 @@ def value_of(metric: Metric, printed: str) -> float | None:
         '{"epoch": 3, "val_acc": 0.91}',
         "Epoch 1/2 loss: 2.0 val_acc: 0.5\nEpoch 2/2 loss: 1.0 val_acc: 0.91",
         "val_acc: 0.91\nbest val_acc: 0.95",
+        "val_acc: 0.91\nbaseline val_acc: 0.95",
+        "val_acc: 0.91, champion val_acc: 0.95",
+        "val_acc: 0.91\xb10.02",
+        "val_acc: 0.91+/-0.02",
+        "val_acc: 0.91\r\nepoch,val_acc\r\n1,0.5",
+        '{"metrics": {"val": {"acc": 0.3}, "val_acc": 0.91}, "step": 3}',
     ],
 )
 def test_a_metric_of_any_name_is_read_in_the_usual_shapes(printed: str) -> None:
@@ -227,6 +233,26 @@ def test_a_name_of_two_words_is_read_where_nanogpt_prints_it() -> None:
     line = "step 2000: train loss 1.7648, val loss 1.8857"
     assert value_of(Metric("val loss"), line) == 1.8857
     assert value_of(Metric("val_loss"), line) == 1.8857
+
+
+@pytest.mark.parametrize("printed", ["loss: 0.5, val loss: 0.3", "loss: 0.5\ntest loss: 0.3", "val loss 0.5"])
+def test_the_loss_of_a_split_counts_only_where_no_other_is_printed(printed: str) -> None:
+    assert value_of(Metric("loss"), printed) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("printed", "value"),
+    [
+        ("accuracy: 93.4%", 93.4),
+        ("accuracy: 1.2e-03s", 0.0012),
+        ("accuracy=12,345.5 tok/s", 12345.5),
+        ("accuracy: -1,234,567", -1234567.0),
+        ("accuracy: 12,345", None),
+        ("accuracy: 0,934", None),
+    ],
+)
+def test_a_number_with_a_unit_or_thousands_set_apart_is_read(printed: str, value: float | None) -> None:
+    assert value_of(Metric("accuracy", Direction.MAX), printed) == value
 
 
 @pytest.mark.parametrize(
@@ -308,7 +334,7 @@ def test_a_last_step_may_end_a_little_after_the_budget(trained_s: float, budget_
         ("-1e13", "outside"),
         ("1000000000001", "outside"),
         ("0,98", "not a number"),
-        ("1,234.5", "not a number"),
+        ("1,234", "not a number"),
         ("0xff", "not a number"),
         ("inf", "not a number"),
         ("nan", "not a number"),

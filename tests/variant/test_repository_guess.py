@@ -72,6 +72,32 @@ def test_two_commands_are_a_question() -> None:
     assert found.questions == ["command"]
 
 
+ONE_FILE_EACH = {
+    "README_md": "```\n.venv/bin/python scripts/judge.py ideas/my_idea.py\n```\n",
+    "CLAUDE_md": "4. **Run**: `.venv/bin/python scripts/judge.py ideas/<slug>.py`\n",
+    "scripts__judge_py": 'import sys\nprint(f"sharpe: {1.0:.2f}")\n',
+    "ideas____init___py": "",
+    "ideas__first_py": "WINDOW = 20\n",
+    "ideas__second_py": "WINDOW = 30\n",
+}
+
+
+def test_a_command_that_takes_a_new_file_offers_the_files_beside_it() -> None:
+    found = guessed(None, **ONE_FILE_EACH)
+    assert [one.value for one in found.file.candidates] == ["ideas/first.py", "ideas/second.py"]
+    assert found.file.evidence == "README.md line 2 runs a new file beside it"
+    assert found.command[:2] == (".venv/bin/python scripts/judge.py ideas/first.py", "README.md line 2")
+    taken = guessed(Known(file="ideas/second.py"), **ONE_FILE_EACH)
+    assert taken.command.value == ".venv/bin/python scripts/judge.py ideas/second.py"
+    assert (taken.metric.value, taken.direction.value) == ("sharpe", Direction.MAX)
+    assert taken.questions == []
+
+
+def test_a_missing_file_in_a_folder_without_others_is_no_command() -> None:
+    found = guessed(README_md="```\npython main.py ideas/my_idea.py\n```\n", main_py=SCRIPT)
+    assert found.file.evidence == "line 3 prints loss" and found.command.value == "python main.py"
+
+
 def test_two_likely_metrics_and_an_unknown_direction_are_questions() -> None:
     found = guessed(README_md="", train_py='print(f"val_f1: {a}")\nprint(f"val_auc: {b}")\n')
     assert [one.value for one in found.metric.candidates] == ["val_f1", "val_auc"]
@@ -117,6 +143,13 @@ def test_the_name_that_the_documents_keep_by_beats_a_gate() -> None:
         main_py='print(f"Calmar {c:.2f}")\nprint(f"val_auc={a:.2f}")\n',
     )
     assert (found.metric.value, found.direction.value) == ("Calmar", Direction.MAX)
+
+
+@pytest.mark.parametrize("whose", ["champion", "Baseline:", "previous"])
+def test_the_score_of_another_run_is_not_the_metric(whose: str) -> None:
+    script = f'print(f"win_rate: {{a:.2f}}")\nprint(f"  {whose} test accuracy: {{b:.2f}}")\n'
+    found = guessed(README_md="`python main.py`\n", main_py=script)
+    assert found.metric[:2] == ("win_rate", "main.py line 1 prints it")
 
 
 def test_a_document_beats_the_name_for_the_direction() -> None:

@@ -32,6 +32,12 @@ class Command(NamedTuple):
     evidence: str
     is_loop: bool = False
     """Its output is kept in a file, as the loop of an agent does it."""
+    folder: str = ""
+    """The folder of its last word, a file that each experiment writes anew; empty for a command of another kind."""
+
+    def on(self, file: str) -> str:
+        """Return the command with a file in place of its last word."""
+        return shlex.join((*self.words[:-1], file))
 
     @property
     def text(self) -> str:
@@ -76,7 +82,8 @@ def _commands(listing: Listing, document: str, line: str, evidence: str, depth: 
     for start in _STARTS.finditer(stripped):
         rest = stripped[start.start() :].split("`", 1)[0]
         words, is_loop = _words(rest)
-        if not words or _PLACEHOLDER.search(" ".join(words)):
+        folder = _folder_of_new(listing, words)
+        if not words or _PLACEHOLDER.search(" ".join(words[:-1] if folder else words)):
             continue
         if shell := _shell_script(listing, document, words):
             if not depth and not _NOT_A_RUN.search(PurePosixPath(shell).stem):
@@ -84,9 +91,29 @@ def _commands(listing: Listing, document: str, line: str, evidence: str, depth: 
                     yield from _commands(listing, shell, inner, f"{shell} line {number}, which {evidence} runs", 1)
             continue
         script = script_of_command(listing, words, document)
-        missing = any(word.endswith(".py") and not listing.resolve(word, document) for word in words)
+        old = words[:-1] if folder else words
+        missing = any(word.endswith(".py") and not listing.resolve(word, document) for word in old)
         if script and not missing and is_run(script):
-            yield Command(tuple(_from_top(listing, word, document) for word in words), script, evidence, is_loop)
+            from_top = tuple(_from_top(listing, word, document) for word in words)
+            yield Command(from_top, script, evidence, is_loop, folder)
+
+
+def _folder_of_new(listing: Listing, words: tuple[str, ...]) -> str:
+    """Return the folder of a file that the last word names and that is yet to be written beside others.
+
+    The script before it takes it: `python run.py candidates/my_idea.py`. Empty for a command of another kind.
+    """
+    if len(words) < 3 or not words[-1].endswith(".py") or listing.resolve(words[-1]):
+        return ""
+    folder = PurePosixPath(words[-1]).parent.as_posix()
+    takes_it = any(word.endswith(".py") for word in words[:-1]) or "-m" in words
+    return folder if folder != "." and takes_it and files_of(listing, folder) else ""
+
+
+def files_of(listing: Listing, folder: str) -> list[str]:
+    """List the Python files of a folder that may be experiments."""
+    found = [path for path in listing.paths if path.endswith(".py") and PurePosixPath(path).parent.as_posix() == folder]
+    return sorted(path for path in found if not PurePosixPath(path).name.startswith(("_", "test_")))
 
 
 def _from_top(listing: Listing, word: str, document: str) -> str:

@@ -27,6 +27,8 @@ class Printed(NamedTuple):
     """It is in a line about a step or an epoch, not in a summary."""
     value: str = ""
     """The expression of its number; empty where it is not told."""
+    before: str = ""
+    """The word before it on its line; empty for none."""
 
 
 def printed_names(source: str) -> list[Printed]:
@@ -126,7 +128,7 @@ def _named(before: str, whole: str, line: int, value: ast.expr) -> Iterator[Prin
     text = re.split(r"[\r\n]", _COLOR.sub("", before[-120:]))[-1]
     if found := _BEFORE.search(text):
         prefix = (whole or before)[: -len(found[0]) or None]
-        yield Printed(found[1], line, bool(_STEP.search(prefix)), _expression(value))
+        yield Printed(found[1], line, bool(_STEP.search(prefix)), _expression(value), _last_word(text[: found.start()]))
 
 
 def _in_template(text: str, line: int, values: Sequence[ast.expr] = ()) -> Iterator[Printed]:
@@ -134,7 +136,13 @@ def _in_template(text: str, line: int, values: Sequence[ast.expr] = ()) -> Itera
     for found in _IN_TEMPLATE.finditer(text):
         at = len(_SLOT.findall(text, 0, found.end())) - 1
         value = _expression(values[at]) if 0 <= at < len(values) else ""
-        yield Printed(found[1], line, bool(_STEP.search(text[: found.start()])), value)
+        before = text[: found.start()]
+        yield Printed(found[1], line, bool(_STEP.search(before)), value, _last_word(before))
+
+
+def _last_word(text: str) -> str:
+    words = re.split(r"[\r\n]", text)[-1].split()
+    return words[-1] if words else ""
 
 
 def _expression(node: ast.expr) -> str:

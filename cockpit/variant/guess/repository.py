@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from cockpit.core.metric import NAME_CHARACTERS, Direction, MetricError, check_name, direction_of
-from cockpit.variant.guess.commands import Command, documented_commands, is_run
+from cockpit.variant.guess.commands import Command, documented_commands, files_of, is_run
 from cockpit.variant.guess.listing import Candidate, Guessed, Listing, settled
 from cockpit.variant.guess.printed import Printed, imported_modules, named_scripts, printed_names
 from cockpit.variant.guess.statements import Statement, edited_files, metric_statements, told_words
@@ -28,6 +28,8 @@ _HELD_OUT = re.compile(r"^(?:val|valid|validation|test|eval|dev|heldout|held_out
 _TRAINING = re.compile(
     r"^(?:train|training|smooth|ema|debiased|best|target|baseline|previous|max|min)(?:$|[ _/.-])", re.I
 )
+_OF_ANOTHER = re.compile(r"(?:champion|incumbent|baseline|previous|reference|target|old)\W*", re.IGNORECASE)
+"""Words before a name that make it the score of another run."""
 _LOWER = re.compile(
     r"(?<![a-z])(?:loss|bpb|bpc|ppl|perplexity|err(?:or)?|rmse|mse|mae|nll|wer|cer|fid|latency|regret|cost|time|seconds|ms"
     r"|bits?|steps|size|memory|vram|mb)(?![a-z])",
@@ -90,7 +92,12 @@ def guessed_file(listing: Listing, commands: Iterable[Command]) -> Guessed:
     if "train.py" in listing.paths:
         started = _started(listing, "train.py") if not _scores(listing, "train.py") else []
         return settled(started or [Candidate("train.py", "its name")])
-    run = settled([Candidate(one.script, one.evidence) for one in commands])
+    new = [
+        Candidate(path, f"{one.evidence} runs a new file beside it")
+        for one in commands
+        for path in files_of(listing, one.folder)
+    ]
+    run = settled(new or [Candidate(one.script, one.evidence) for one in commands])
     if run.value:
         return run._replace(candidates=run.candidates[:CANDIDATES_AT_MOST])
     printing = [
@@ -121,6 +128,10 @@ def guessed_command(listing: Listing, commands: list[Command], file: str) -> Gue
     """Guess the command that runs the file, or a script that imports it; the one of an agent's loop first."""
     if not file:
         return Guessed()
+    folder = PurePosixPath(file).parent.as_posix()
+    if on_file := [Candidate(one.on(file), one.evidence) for one in commands if one.folder == folder != "."]:
+        return settled(on_file)
+    commands = [one for one in commands if not one.folder]
     direct = [one for one in commands if one.script == file]
     importing = [one for one in commands if _imports(listing, one.script, file)]
     fitting = direct or importing or [one for one in commands if one.is_loop]
@@ -199,6 +210,8 @@ def _ranked(
     printed: Printed, path: str, statements: list[Statement], told: Mapping[str, str] = _NOTHING_TOLD
 ) -> _Named | None:
     name = printed.name
+    if _OF_ANOTHER.fullmatch(printed.before):
+        return None
     try:
         check_name(name)
     except MetricError:
