@@ -32,7 +32,7 @@ from cockpit.session.snapshot import SNAPSHOT_MODE
 from cockpit.session.user import user_name
 from cockpit.variant.constants import find_constants
 from cockpit.variant.store import Variant, VariantStore
-from cockpit.worker.create_checks import check_metric, check_score_command, check_start, is_val_bpb
+from cockpit.worker.create_checks import check_local_modules, check_metric, check_score_command, check_start, is_val_bpb
 from cockpit.worker.create_error import CreateError
 from cockpit.worker.data_paths import data_paths
 from cockpit.worker.import_roots import import_roots
@@ -264,6 +264,8 @@ def _session(
     command = command_words("command", research.command) or own_command(_python(plan, spec), script)
     access = access_of(plan.settings, plan.repo, links, spec.kind == "sky")
     if spec.kind == "local":
+        if not command:
+            check_local_modules(script, texts.get(script, ""))
         roots = import_roots(plan.repo, command, _python(plan, spec))
         access = msgspec.structs.replace(access, import_roots=roots)
     return Session(

@@ -1,17 +1,23 @@
 """Checks of a new session's settings against its fleet and its repository."""
 
+import ast
+import importlib.util
 import os
 from pathlib import Path
 
 import msgspec
 
 from cockpit.core.editable_files import script_among
+from cockpit.core.installation import install_command
 from cockpit.core.metric import DEFAULT_NAME, VAL_BPB, Metric
 from cockpit.core.model import FleetSpec
 from cockpit.session.research_settings import files_of
 from cockpit.session.settings import Settings
 from cockpit.variant.store import VariantStore
 from cockpit.worker.create_error import CreateError
+
+LOCAL_MODULES = ("torch", "tiktoken", "rustbpe", "pyarrow", "requests")
+"""Modules that the extra `local` brings."""
 
 
 def is_val_bpb(metric: Metric) -> bool:
@@ -51,3 +57,16 @@ def check_score_command(store: VariantStore, repo: Path, words: tuple[str, ...])
             raise CreateError(f"[research] score_command runs {word}, which experiments edit: name another file")
         if (repo / word).is_file() and not Path(word).is_absolute() and not store.is_tracked(word):
             raise CreateError(f"[research] score_command: git does not store {word}: `git add {word}`, then commit")
+
+
+def check_local_modules(script: str, text: str) -> None:
+    """Refuse a script that imports a module of the extra `local` which Cockpit's own Python lacks."""
+    try:
+        found = ast.parse(text).body
+    except SyntaxError:
+        return  # the first run shows it
+    named = [name.name for one in found if isinstance(one, ast.Import) for name in one.names]
+    named += [one.module or "" for one in found if isinstance(one, ast.ImportFrom) and not one.level]
+    for name in dict.fromkeys(name.partition(".")[0] for name in named):
+        if name in LOCAL_MODULES and importlib.util.find_spec(name) is None:
+            raise CreateError(f"{script} imports {name}, which is not installed: `{install_command('local')}`")

@@ -1,5 +1,6 @@
 """A command that is killed while it makes a session leaves no session and takes no name."""
 
+import importlib.util
 import os
 import sys
 import time
@@ -12,7 +13,7 @@ from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import NewSession, Settings
 from cockpit.worker.create import LEFT_AFTER_S, SIM_EPOCH, Plan, create
 from cockpit.worker.create_error import CreateError
-from tests.worker.sessions import repository, state_of
+from tests.worker.sessions import SCRIPT, local_session, repository, state_of
 
 
 @pytest.fixture
@@ -96,3 +97,13 @@ def test_a_folder_of_something_else_is_left_alone(folder: SessionFolder, plan: P
     with pytest.raises(CreateError, match="is not a session"):
         create(folder, plan, SIM_EPOCH)
     assert (folder.root / "thesis.tex").read_text() == "mine"
+
+
+def test_a_script_is_refused_whose_module_of_the_extra_local_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(CreateError, match=r"train\.py imports torch, which is not installed: `.*\[local\]"):
+        local_session(tmp_path / "refused", script=f"import torch.nn as nn\n{SCRIPT}")
+    optional = f"try:\n    import torch\nexcept ImportError:\n    torch = None\n{SCRIPT}"
+    assert state_of(local_session(tmp_path / "made", script=optional)).session.script == "train.py"
