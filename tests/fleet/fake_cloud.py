@@ -92,6 +92,10 @@ class FakeCloud:
         self.fails: Exception | None = None
         """The error of every call."""
         self.setup_hangs = self.setup_fails = self.exec_hangs = False
+        self.queues_requests = False
+        """True where the API server is so busy that it begins to work on no request."""
+        self.queued_looks = 0
+        """Calls of `api_status` that found a request queued."""
         self.exec_arrives = False
         """True where an exec that hangs has reached its cluster."""
         self.long_now = self.long_most = 0
@@ -192,11 +196,19 @@ class FakeCloud:
         return result[0]
 
     def api_status(
-        self, cluster_name: str = "", all_status: bool = False, limit: int = 0, fields: tuple[str, ...] = ()
+        self,
+        cluster_name: str = "",
+        all_status: bool = False,
+        limit: int = 0,
+        fields: tuple[str, ...] = (),
+        request_ids: tuple[str, ...] = (),
     ) -> list[SimpleNamespace]:
         self._reach()
         if all_status:
             return self.history
+        if request_ids:
+            self.queued_looks += self.queues_requests
+            return [SimpleNamespace(status="PENDING" if self.queues_requests else "RUNNING") for _ in request_ids]
         return [
             SimpleNamespace(name=name, cluster_name=cluster)
             for name, cluster, done, _ in list(self._requests.values())
@@ -241,6 +253,8 @@ class FakeCloud:
             self._requests[request] = (name, cluster, done, result)
 
         def do() -> None:
+            while self.queues_requests and not done.wait(0.02):
+                pass
             try:
                 answer = work(done)
             except BaseException as error:

@@ -12,6 +12,7 @@ from cockpit.core.model import ClusterSpec
 from cockpit.fleet.base import ClusterReady, ClusterTrouble, JobRefused, JobSubmitted
 from cockpit.fleet.sky import client, private_names
 from cockpit.fleet.sky.client import SkyClient
+from cockpit.fleet.sky.parts import SkyError
 from tests.fleet.fake_cloud import FakeCloud
 from tests.fleet.fake_night import FakeNight, client_of, quick
 
@@ -83,6 +84,35 @@ def test_an_exec_that_hangs_after_its_job_arrived_is_not_repeated(
     night.run("e0001.1")
     assert len(cloud.tasks) == 1 and not night.of(JobRefused)
     night.close()
+
+
+def test_a_requests_time_in_the_api_servers_queue_is_not_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "SUBMIT_LIMIT_S", 0.2)
+    monkeypatch.setattr(client, "QUEUED_AT_MOST", 1000)
+    cloud = FakeCloud()
+    night = FakeNight(tmp_path, cloud)
+    night.up("gpu-01")
+    cloud.queues_requests = True
+    night.submit("e0001.1")
+    night.until(lambda: cloud.queued_looks >= 3)
+    assert not night.of(JobRefused) and not night.of(JobSubmitted)
+    cloud.queues_requests = False
+    night.until(lambda: night.of(JobSubmitted))
+    assert len(cloud.tasks) == 1
+    night.close()
+
+
+def test_a_request_that_stays_in_the_queue_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "QUEUED_AT_MOST", 3)
+    cloud = FakeCloud()
+    cloud.queues_requests = True
+    asked = client_of(tmp_path, cloud)
+    with pytest.raises(SkyError, match="SkyPilot did not answer within") as late:
+        asked._call(lambda: cloud.queue("gpu-01", all_users=True), 0.1)
+    assert late.value.kind == "late" and cloud.queued_looks == 3
+    cloud.queues_requests = False
 
 
 @pytest.mark.parametrize(("is_local", "places"), [(True, 4), (False, 16)])

@@ -1,5 +1,6 @@
 """Calls SkyPilot's SDK, each call bounded in time and each failure one sentence. The only module that imports it."""
 
+import contextlib
 import os
 import re
 import threading
@@ -21,6 +22,8 @@ from cockpit.fleet.sky.task_file import changed_fields, describe_text, read_file
 
 SUBMIT_LIMIT_S = 150.0
 """Seconds an exec may take; it takes 3 to 20. Where rsync hangs (skypilot#10167) the GPU is idle meanwhile."""
+QUEUED_AT_MOST = 5
+"""Limits that a request may be in the API server's queue, where those of other clients and clusters are before it."""
 UNCONFINED = RunAccess()
 REQUESTS_LOOKED_AT, LAUNCHES_LOOKED_AT = 500, 10
 """The API server's latest requests, and of these the launches whose time is told."""
@@ -258,29 +261,41 @@ class SkyClient:
         )
 
     def _call(self, ask: Callable[[], Any], limit_s: float, told: Callable[[str], None] | None = None) -> Any:
-        late = threading.Event()
+        late, over = threading.Event(), threading.Event()
         try:
             request = ask()
             if told is not None:
                 told(str(request))
 
             def give_up() -> None:
+                for _ in range(QUEUED_AT_MOST):
+                    if over.wait(limit_s):
+                        return
+                    if not self._is_queued(str(request)):
+                        break
                 late.set()
-                self.withdraw(str(request))
+                with contextlib.suppress(SkyError):  # it is over, or the server is away
+                    self.withdraw(str(request))
 
-            timer = threading.Timer(limit_s, give_up)
-            timer.daemon = True
-            timer.start()
+            threading.Thread(target=give_up, daemon=True).start()
             try:
                 return self._sdk.get(request)
             finally:
-                timer.cancel()
+                over.set()
         except SkyError:
             raise
         except Exception as error:
             if late.is_set():
                 raise SkyError("late", f"SkyPilot did not answer within {limit_s / 60:g} minutes") from error
             raise understood(error) from error
+
+    def _is_queued(self, request: str) -> bool:
+        """Return True if the API server has not begun to work on a request."""
+        try:
+            found = self._sdk.api_status(request_ids=[request], fields=_TIMES)
+        except Exception:
+            return False
+        return any(one.status == "PENDING" for one in found)
 
 
 def _is_wanted(classes: set[str], order: LaunchOrder) -> bool:
