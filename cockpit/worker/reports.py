@@ -45,6 +45,7 @@ from cockpit.fleet.base import (
     TaskSeen,
 )
 from cockpit.fleet.run_log import RunLog, RunVerdict
+from cockpit.read.wording import duration, money
 from cockpit.scoring.judge import judged
 
 READ_BYTES = 1 << 20
@@ -316,6 +317,16 @@ def _rescore(state: State, attempt: Attempt, report: JobEnded, verdict: RunVerdi
     return judged(found, verdict.metrics, base, on_cpu=attempt.hardware == "CPU", baseline=baseline)
 
 
+def _loss(state: State, report: ClusterTrouble) -> str:
+    """Return what the run on a lost cluster had cost, as the end of a sentence."""
+    cluster = state.clusters[report.cluster]
+    if not report.lost or not cluster.running:
+        return ""
+    trained_s = max(0.0, report.at - state.attempts[cluster.running].started_at)
+    usd = trained_s / 3600 * cluster.usd_per_hour
+    return f"; {cluster.running} loses {duration(trained_s)}" + (f", {money(usd)}" if usd else "")
+
+
 def _trouble(state: State, report: ClusterTrouble) -> list[Event]:
     cluster = state.clusters[report.cluster]
     if report.final:
@@ -326,7 +337,7 @@ def _trouble(state: State, report: ClusterTrouble) -> list[Event]:
         ClusterFailed(
             at=report.at,
             cluster=report.cluster,
-            message=report.message,
+            message=report.message + _loss(state, report),
             retry_at=retry_at,
             refused=report.refused,
             billed=report.billed,

@@ -61,6 +61,8 @@ class FakeCluster:
         self.jobs: list[FakeJob] = []
         self.real_status: ClusterStatus | None = ClusterStatus.UP
         """The status a refresh finds; None for gone."""
+        self.autostop = (30, True)
+        """Idle minutes, and True where it is taken down after them."""
         self.answers = True
         """False where its node gives no answer."""
 
@@ -70,6 +72,7 @@ class FakeCluster:
         kind = "up" if not is_init else "launching" if self.is_launching else "unhealthy"
         return recorded.status(
             kind, self.name, handle=handle, status=self.status, status_updated_at=self.asked_at, user_name=self.user,
+            autostop=self.autostop[0], to_down=self.autostop[1],
             last_creation_yaml=self.yaml, nodes=self.nodes, init_status_reason=self.reason if is_init else None,
         )  # fmt: skip
 

@@ -268,6 +268,24 @@ def test_a_job_of_somebody_else_is_shown_once(tmp_path: Path, cloud: FakeCloud) 
     night.close()
 
 
+def test_an_autostop_that_somebody_changed_is_said_once(tmp_path: Path, cloud: FakeCloud) -> None:
+    night = FakeNight(tmp_path, cloud)
+    night.up("gpu-01")
+    sweeps = cloud.sweeps
+    night.until(lambda: cloud.sweeps > sweeps + 3)
+    assert not night.of(FleetTrouble), "the session set it itself"
+    cloud.clusters["gpu-01-s1"].autostop = (5, False)
+    night.until(lambda: night.of(FleetTrouble))
+    cloud.clusters["gpu-01-s1"].autostop = (-1, False)
+    night.until(lambda: len(night.of(FleetTrouble)) == 2)
+    back = "`sky autostop gpu-01-s1 -i 30 --down` sets it back"
+    assert [trouble.text for trouble in night.of(FleetTrouble)] == [
+        f"somebody set the autostop of gpu-01: it is stopped after 5 min without a job; {back}",
+        f"somebody turned the autostop of gpu-01 off: without work it is billed until it is taken down; {back}",
+    ]
+    night.close()
+
+
 def test_a_job_that_somebody_cancelled_ends_so(tmp_path: Path, cloud: FakeCloud) -> None:
     night = FakeNight(tmp_path, cloud)
     night.up("gpu-01")

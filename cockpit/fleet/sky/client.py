@@ -257,6 +257,8 @@ class SkyClient:
             asked_at=float(record["status_updated_at"] or 0.0),
             session_id=_marked(ID_VARIABLE, text),
             spot=bool(resources is not None and resources.use_spot),
+            autostop=int(record["autostop"]),
+            autostop_down=bool(record["to_down"]),
             gpus=max(1, nodes * int(next(iter(accelerators.values()), 1))),
         )
 

@@ -12,6 +12,7 @@ import msgspec
 from cockpit.core.model import ClusterSpec
 from cockpit.core.shares import whole_of
 from cockpit.fleet.base import Expected, FleetTrouble, Job, JobRefused, Report, TaskSeen
+from cockpit.fleet.sky.autostop import Autostops
 from cockpit.fleet.sky.cluster import SkyCluster
 from cockpit.fleet.sky.parts import SkyError, SkyParts
 from cockpit.fleet.sky.shares import Shares, wholes
@@ -39,6 +40,7 @@ class SkyFleet:
         self._reports: deque[Report] = deque()
         self._closed = threading.Event()
         parts.logs.mkdir(parents=True, exist_ok=True)
+        self._autostops = Autostops(parts.sky.idle_minutes)
         self._shares: dict[str, Shares] = {}
         self._clusters: dict[str, SkyCluster] = {}
         for whole, specs in wholes(clusters).items():
@@ -158,6 +160,9 @@ class SkyFleet:
             record = records.get(cluster.remote_name)
             if record is None or record.status != "UP":
                 cluster.check()
+        known = [(one.name, records[one.remote_name]) for one in up if one.remote_name in records]
+        for text in self._autostops.news(known):
+            self._take(FleetTrouble(self._parts.clock.now(), text))
         for cluster in launching:
             if record := records.get(cluster.remote_name):
                 cluster.take_launch_record(record)

@@ -63,6 +63,10 @@ class ClusterRecord(msgspec.Struct, frozen=True):
     gpus: int = 1
     """GPUs of all its nodes; 1 where it has none."""
     spot: bool = False
+    autostop: int = -1
+    """Idle minutes after which SkyPilot ends it; negative for never."""
+    autostop_down: bool = False
+    """True where it is then taken down, not stopped."""
 
 
 class LaunchOrder(msgspec.Struct, frozen=True):
