@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from cockpit.core.shares import whole_of
+
 SETTINGS_FILE = "cockpit.toml"
 """The settings of a repository's sessions."""
 
@@ -87,8 +89,8 @@ class SessionFolder:
         return self.root / "logs" / f"{attempt}.log"
 
     def setup_log(self, cluster: str) -> Path:
-        """Return the log of a cluster's latest launch and set-up on SkyPilot."""
-        return self.root / "logs" / f"{cluster}.setup.log"
+        """Return the log of a cluster's latest launch and set-up on SkyPilot; shares of a cluster have one."""
+        return self.root / "logs" / f"{whole_of(cluster)}.setup.log"
 
     @property
     def runs(self) -> Path:

@@ -1,5 +1,7 @@
 """Shares of one SkyPilot cluster come up together: its whole price is reserved, and it is stopped as a whole."""
 
+from pathlib import Path
+
 import pytest
 
 from cockpit.core.events import (
@@ -18,6 +20,7 @@ from cockpit.core.shares import share_names, shares_of, whole_of
 from cockpit.core.state import State
 from cockpit.decide.budget import launch_usd, left_usd
 from cockpit.decide.decisions import decide
+from cockpit.session.paths import SessionFolder
 from tests.decide.world import World
 
 SHARES = share_names("gpu-01", 4)
@@ -87,3 +90,12 @@ def test_a_result_on_one_share_forgets_the_failures_of_all() -> None:
         world.record(ClusterFailed(at=0.0, cluster=name, message="went down", retry_at=1e9))
     world.run(1.0)  # the baseline, on gpu-01/1
     assert [world.state.clusters[name].failures for name in ("gpu-01/2", "gpu-02")] == [0, 1]
+
+
+def test_the_gpus_of_a_share_count_from_its_first_launch() -> None:
+    assert [cluster.gpus for cluster in session().clusters.values()] == [2, 2, 2, 2, 1]
+
+
+def test_the_shares_of_a_cluster_have_the_log_of_its_launch() -> None:
+    folder = SessionFolder(Path("/sessions/night"))
+    assert {folder.setup_log(name) for name in (*SHARES, "gpu-01")} == {Path("/sessions/night/logs/gpu-01.setup.log")}

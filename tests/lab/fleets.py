@@ -42,6 +42,9 @@ print('val_bpb: {score}')
 class LabNight:
     """A session's folder and a fleet on it, which may be closed and opened again like a worker's."""
 
+    infra = "slurm"
+    """The place of every task: that of the lab."""
+
     def __init__(
         self,
         root: Path,
@@ -58,7 +61,7 @@ class LabNight:
         self.setup.mkdir(parents=True)
         (self.setup / "prepare.py").write_text(prepare)
         (self.setup / "train.py").write_text("")
-        (root / "experiment.yaml").write_text(task)
+        (root / "experiment.yaml").write_text(task.replace("infra: slurm", f"infra: {self.infra}"))
         self.seen: list[Report] = []
         self.jobs: dict[str, Job] = {}
         self.open()

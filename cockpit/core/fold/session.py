@@ -47,7 +47,9 @@ def _session_created(state: State, event: SessionCreated) -> None:
     state.corpus, state.preset = event.session.corpus, event.session.preset
     state.early_stops.on = event.session.early_stopping
     for spec in event.session.fleet.clusters:
-        state.clusters[spec.name] = Cluster(spec.name, spec.hardware, usd_per_hour=spec.usd_per_hour, since=event.at)
+        state.clusters[spec.name] = Cluster(
+            spec.name, spec.hardware, usd_per_hour=spec.usd_per_hour, since=event.at, gpus=spec.gpus
+        )
 
 
 def _worker_started(state: State, event: WorkerStarted) -> None:

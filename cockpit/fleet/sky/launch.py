@@ -17,13 +17,14 @@ QUEUE_PATIENCE_S = 120.0
 """Seconds after which a queued launch gives way to other clusters' launches; SkyPilot itself waits as long where there
 is another place to try."""
 
-_QUEUED = re.compile(r"\(pending: ([^;)]+)")
+_QUEUED = re.compile(r"\((?:pending: ([^;)]+)|(waiting for queue admission|admitted by queue, waiting for scheduling))")
+"""Slurm's words, and Kueue's on Kubernetes. A Kubernetes without a queue refuses a launch after seconds."""
 
 
 def queue_reason(record: ClusterRecord) -> str:
     """Return the cloud's own word for why a launch waits in its queue; empty if it does not."""
     waits = _QUEUED.search(record.reason)
-    return waits[1].strip() if waits and record.status == "INIT" else ""
+    return (waits[1] or waits[2]).strip() if waits and record.status == "INIT" else ""
 
 
 class SkyLaunch:

@@ -184,6 +184,21 @@ class KubeLab(SkySide):
         """Let a dead node serve again, empty."""
         self._ask("POST", f"lab/revive/{node}")
 
+    def nodes(self) -> list[str]:
+        """The nodes, by name."""
+        items = json.loads(self._ask("GET", "api/v1/nodes"))["items"]
+        return [each["metadata"]["name"] for each in items]
+
+    def cordon(self, *nodes: str) -> None:
+        """Let nodes take no new pod, as full ones do."""
+        for node in nodes:
+            self.kubectl("cordon", node)
+
+    def uncordon(self, *nodes: str) -> None:
+        """Let nodes take pods again."""
+        for node in nodes:
+            self.kubectl("uncordon", node)
+
     def kubectl(self, *arguments: str, timeout_s: float = 120) -> str:
         """Run the real kubectl on the lab; its standard output."""
         return run(str(Path(sys.executable).parent / "kubectl"), *arguments, timeout_s=timeout_s, env=self.env())

@@ -7,7 +7,6 @@ pod that was launched in its place.
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator
 
 import pytest
@@ -120,8 +119,8 @@ def test_a_cluster_taken_down_by_hand_is_said_with_what_keeps_it_down(victim: Vi
 def test_a_full_cluster_is_asked_for_again_and_serves_once_there_is_room(victim: Victim) -> None:
     attempt, pod = victim.runs()
     kube = victim.kube
-    for node in json.loads(kube.kubectl("get", "nodes", "-l", "skypilot.co/accelerator=h100", "-o", "json"))["items"]:
-        kube.kubectl("cordon", node["metadata"]["name"])
+    nodes = [node for node in kube.nodes() if node.startswith("h100")]
+    kube.cordon(*nodes)
     try:
         kube.kubectl("delete", "pod", pod)
         session = victim.session
@@ -130,6 +129,5 @@ def test_a_full_cluster_is_asked_for_again_and_serves_once_there_is_room(victim:
         assert "gpu-01 cannot be had now" in said, said
         assert session.state.clusters["gpu-01"].failures == 1, "the deleted pod's"
     finally:
-        for node in json.loads(kube.kubectl("get", "nodes", "-o", "json"))["items"]:
-            kube.kubectl("uncordon", node["metadata"]["name"])
+        kube.uncordon(*nodes)
     session.until(lambda: session.state.experiments[attempt.partition(".")[0]].scores, 1500, "the retry's result")
