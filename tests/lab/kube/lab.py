@@ -185,7 +185,7 @@ class KubeLab(SkySide):
         self._ask("POST", f"lab/revive/{node}")
 
     def nodes(self) -> list[str]:
-        """The nodes, by name."""
+        """Return the nodes, by name."""
         items = json.loads(self._ask("GET", "api/v1/nodes"))["items"]
         return [each["metadata"]["name"] for each in items]
 
