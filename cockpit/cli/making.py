@@ -1,7 +1,7 @@
 """Making a session: its name, its settings, its corpus, its worker."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -145,6 +145,14 @@ def understood(folder: SessionFolder) -> list[str]:
     return [
         message.text for message in state_of(folder).messages if message.kind == "say" and message.author == "cockpit"
     ]
+
+
+def estimate_sentences(folder: SessionFolder) -> Sequence[str]:
+    """Return what the built-in researcher is estimated to cost; nothing where another proposer begins."""
+    from cockpit.worker.model_estimate import told_estimate
+
+    state = state_of(folder)
+    return told_estimate(state.session, state.mode, settings.read_settings(Path(state.session.repo)))
 
 
 def notes(folder: SessionFolder) -> list[str]:

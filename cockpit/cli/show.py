@@ -18,6 +18,7 @@ from cockpit.read.attempts import current_attempt, is_evaluating
 from cockpit.read.costs import device_word
 from cockpit.read.early_stops import early_stopping_summary
 from cockpit.read.forecasts import forecast_words, forecasts_of
+from cockpit.read.model_cost import model_cost, model_cost_words
 from cockpit.read.result_query import found_by
 from cockpit.read.seats import seat_results
 from cockpit.report.results import clean, results_tsv
@@ -72,6 +73,8 @@ def status_text(folder: SessionFolder) -> Iterator[str]:
     yield f"duty      {books.duty:.0%}, {up} of training"
     dollars = f"${books.gpu_usd:.2f} on clusters, ${books.api_usd:.2f} on models"
     yield f"spent     {books.gpu_hours:.1f} {device_word(state)}-hours, {dollars}"
+    if cost := model_cost(state, session_now(state) if worker["state"] != "stopped" else state.now):
+        yield f"claude    {model_cost_words(cost)}"
     if state.beside:
         for seat in seat_results(state):
             kept = f", kept {', '.join(seat.keeps)}" if seat.keeps else ""

@@ -40,6 +40,7 @@ from cockpit.core.events import (
     Launching,
     LaunchStep,
     Looked,
+    ModelEstimated,
     ModeSet,
     PhaseSet,
     Progressed,
@@ -78,7 +79,7 @@ AnyEvent = (
     | TurnUnmetered | Launching | ClusterUp | ClusterSeen | ClusterFailed | ClusterWaiting
     | LaunchStep | TaskTaken | TaskOffered | ClusterGivenUp | ClusterStopping | ClusterDown | ClusterFlagged | Said
     | FindingRecorded | PhaseSet | PriorTaken
-    | ApiReserved | ApiReleased | ApiUsed | Trouble
+    | ModelEstimated | ApiReserved | ApiReleased | ApiUsed | Trouble
 )  # fmt: skip
 
 _encoder = msgspec.json.Encoder()

@@ -25,6 +25,7 @@ from cockpit.core.model import (
     Value,
     Wave,
 )
+from cockpit.core.model_usage import ModelEstimate
 from cockpit.core.rescore import Rescore
 
 
@@ -476,6 +477,12 @@ class ApiUsed(Event):
     output_tokens: int = 0
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
+
+
+class ModelEstimated(Event):
+    """The estimate of the built-in researcher's cost, as a new session prints it."""
+
+    estimate: ModelEstimate
 
 
 class Trouble(Event):

@@ -23,6 +23,7 @@ from cockpit.core.model import (
     Value,
     Wave,
 )
+from cockpit.core.model_usage import ModelEstimate
 from cockpit.core.prior import PriorFinding
 from cockpit.core.totals import EarlyStops, Spend
 
@@ -148,6 +149,12 @@ class State(msgspec.Struct, omit_defaults=True):
     findings: list[Finding] = []
     prior: list[PriorFinding] = []
     """Findings from before the session: what to try first, never evidence."""
+    model_estimate: ModelEstimate | None = None
+    """The estimated cost of the built-in researcher; None where another proposer began."""
+    model_requests: int = 0
+    """Its requests so far."""
+    recent_costs: list[tuple[float, float]] = []
+    """When the last RECENT_REQUESTS costs of models were reported, and their dollars, oldest first."""
     spend: Spend = msgspec.field(default_factory=Spend)
     early_stops: EarlyStops = msgspec.field(default_factory=EarlyStops)
 

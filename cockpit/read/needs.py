@@ -14,6 +14,7 @@ from cockpit.core.state import State, open_permissions
 from cockpit.decide.budget import accounts
 from cockpit.read.costs import hour_usd
 from cockpit.read.kept_stack import MILLI, pace_of
+from cockpit.read.model_cost import models_usd_per_hour
 from cockpit.read.waves import replaced_base
 from cockpit.read.wording import age
 from cockpit.session.heartbeat import WorkerStatus
@@ -185,13 +186,15 @@ def _plateau(state: State, now: float) -> list[Need]:
     pace = pace_of(state, now) if worth_usd and state.ending is None and not state.ended_at else None
     if pace is None or pace.since_keep_s < PLATEAU_AFTER_S:
         return []
-    cost_usd = hour_usd(state)
+    models_usd = models_usd_per_hour(state, now) or 0.0
+    cost_usd = hour_usd(state) + models_usd
     gain_usd = pace.gain_per_hour / MILLI * worth_usd
     if gain_usd >= cost_usd:
         return []
+    of_models = f" (${models_usd:.2f} for models)" if models_usd else ""
     sentence = (
         f"no keep for {age(pace.since_keep_s)}: the next hour is expected to gain {pace.gain_per_hour:.5f}"
         f" ({pace.low:.5f} to {pace.high:.5f}), worth"
-        f" ${gain_usd:.2f}, and costs ${cost_usd:.2f}; `cockpit end {state.session.name}` winds down"
+        f" ${gain_usd:.2f}, and costs ${cost_usd:.2f}{of_models}; `cockpit stop --drain {state.session.name}` ends it"
     )
     return [Need(NeedKind.PLATEAU, state.incumbent, sentence, "an hour costs more than it gains")]

@@ -17,6 +17,7 @@ from cockpit.read.counterfactual import Best, OneGpu, alone_words, best_so_far, 
 from cockpit.read.early_stops import early_stopping_summary
 from cockpit.read.effects import effects_of
 from cockpit.read.kept_stack import KeptChange, Stack, stack_of
+from cockpit.read.model_cost import model_cost, model_cost_words
 from cockpit.read.scores import Difference, Score, comparison_class, score_of
 from cockpit.read.seats import SeatResult, gpu_hours_by_proposer, seat_results
 from cockpit.read.waves import best_arm, wave_word
@@ -129,6 +130,8 @@ class Contents(msgspec.Struct, frozen=True):
     """The savings and mistakes of early stopping; empty where no run was ended early."""
     budget_usd: float
     spend: Spend
+    model_cost: str
+    """The built-in researcher's cost against its estimate; empty without one."""
 
 
 def contents(state: State, now: float) -> Contents:
@@ -140,6 +143,7 @@ def contents(state: State, now: float) -> Contents:
     line, alone = best_so_far(state, hardware), one_gpu(state)
     hours = max(0.0, (state.ended_at or now) - session.created_at) / 3600
     waves = [_wave(state, wave) for wave in state.waves.values() if wave.kind is not WaveKind.FILLER]
+    cost = model_cost(state, now)
     said = [Said(m.at, m.author, m.text, m.kind) for m in state.messages if m.kind in ("finding", "phase")]
     return Contents(
         name=session.name,
@@ -179,6 +183,7 @@ def contents(state: State, now: float) -> Contents:
         early=early_stopping_summary(state.early_stops),
         budget_usd=state.budget_usd,
         spend=state.spend,
+        model_cost=model_cost_words(cost) if cost else "",
     )
 
 

@@ -96,6 +96,8 @@ def _gain(found: Contents) -> Iterator[str]:
     each = found.stack.usd_per_milli
     per_milli = f"; {money(each)} for each thousandth of {found.metric.name}" if each else ""
     rows.append(("cost", money(found.books.total_usd), f"{found.books.gpu_hours:.2f} GPU-hours{per_milli}"))
+    if found.model_cost:
+        rows.append(("researcher", "", found.model_cost))
     yield from _table(("", found.metric.better, ""), rows)
 
 

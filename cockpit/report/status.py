@@ -8,6 +8,7 @@ from cockpit.decide.budget import accounts
 from cockpit.read.checks import origin_of, unchecked
 from cockpit.read.forecasts import forecasts_of
 from cockpit.read.launches import launch_note
+from cockpit.read.model_cost import ModelCost, model_cost
 from cockpit.read.needs import needs
 from cockpit.read.scores import kept_estimate, kept_experiments, score_of
 from cockpit.read.seats import SeatResult, seat_results
@@ -51,6 +52,7 @@ def status(state: State, now: float, worker: Json) -> Json:
                 "output": state.spend.output_tokens,
             },
             "budget_usd": state.budget_usd,
+            "model": _model_cost(model_cost(state, now)),
         },
         "unchecked": unchecked(state),
         "proposers": [_seat(seat) for seat in seat_results(state)],
@@ -81,6 +83,22 @@ def counts(state: State) -> dict[str, int]:
         "kept": len(kept_experiments(state)),
         "discarded": by[ExperimentStatus.DISCARDED],
         "dropped": by[ExperimentStatus.DROPPED],
+    }
+
+
+def _model_cost(cost: ModelCost | None) -> Json | None:
+    """Return the built-in researcher's cost against its estimate."""
+    if cost is None:
+        return None
+    to_come = cost.to_come_usd
+    return {
+        "requests": cost.requests,
+        "estimated_requests": cost.estimate.requests,
+        "estimated_usd": round(cost.estimate.usd, 4),
+        "estimated_hours": cost.estimate.hours,
+        "effort": cost.estimate.effort,
+        "usd_per_hour": None if cost.usd_per_hour is None else round(cost.usd_per_hour, 4),
+        "to_come_usd": None if to_come is None else round(to_come, 4),
     }
 
 

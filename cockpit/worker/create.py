@@ -39,6 +39,7 @@ from cockpit.worker.import_roots import import_roots
 from cockpit.worker.intake import baseline_wave
 from cockpit.worker.knob_ranges import knob_ranges, knobs_note, preset_ranges
 from cockpit.worker.links import InputError, find_links
+from cockpit.worker.model_estimate import estimated
 from cockpit.worker.prior import prior_events
 from cockpit.worker.seating import check_seats, first_seat, seated
 from cockpit.worker.seeds import seeded_baseline
@@ -236,6 +237,7 @@ def _first_events(folder: SessionFolder, plan: Plan, at: float) -> list[Event]:
         *seeded.notes,
         *prior,
         *seated(plan.settings, plan.name, at),
+        *estimated(session, mode, plan.settings, at),
         baseline_wave(variant, session, at),
     ]
 

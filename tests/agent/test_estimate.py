@@ -7,10 +7,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cockpit.agent.claude.estimate import NightPlan, UsageEstimate, estimate_usage, sentence, stable_chars
+from benchmarks.effort import chosen, efforts
+from cockpit.agent.claude.estimate import NightPlan, alternatives, estimate_usage, sentence, stable_chars
 from cockpit.core.events import ApiUsed
 from cockpit.core.events import Asked as ProposerAsked
 from cockpit.core.model import Mode
+from cockpit.core.model_usage import ModelEstimate
 from cockpit.session import worker_process
 from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import AgentSettings
@@ -18,6 +20,7 @@ from tests.agent.direct_api import make_repo
 from tests.agent.messages_server import CHARS_PER_TOKEN, Answer, Asked, calls, says
 from tests.agent.test_night import Script, run_night
 from tests.cli.shell import cockpit
+from tests.worker.sessions import state_of
 
 HOURS = 2.0
 CLUSTERS = 16
@@ -77,7 +80,7 @@ def test_the_estimate_is_near_the_usage_of_a_scripted_night(night: tuple[Path, i
     assert within(usage.usd, sum(event.usd for event in used)), measured
 
 
-def estimate(plan: NightPlan = PLAN, effort: str = "high", stable: int = 35_000) -> UsageEstimate:
+def estimate(plan: NightPlan = PLAN, effort: str = "high", stable: int = 35_000) -> ModelEstimate:
     return estimate_usage(AgentSettings(effort=effort), plan, stable)  # type: ignore[arg-type]
 
 
@@ -91,13 +94,31 @@ def test_the_estimate_follows_hours_effort_and_share() -> None:
     assert estimate(few).turns < estimate(many).turns
 
 
+def test_the_default_effort_is_chosen_by_what_it_costs_a_kept_gain() -> None:
+    assert AgentSettings().effort == chosen()
+    costs = [each.keep_usd for each in efforts()]
+    assert costs == sorted(costs), "with the same keeps a higher effort costs more for each"
+
+
 def test_manual_mode_has_no_estimate_and_copilot_an_upper_bound() -> None:
     manual, copilot = (msgspec.structs.replace(PLAN, mode=mode) for mode in (Mode.MANUAL, Mode.COPILOT))
     settings = AgentSettings()
     assert estimate(manual).usd == 0.0
-    assert "depends on your messages" in sentence(settings, manual, estimate(manual))
-    assert "at most about $" in sentence(settings, copilot, estimate(copilot))
-    assert "assumed for effort high" in sentence(settings, PLAN, estimate())
+    assert "depends on your messages" in sentence(estimate(manual))
+    assert "at most about $" in sentence(estimate(copilot))
+    assert "assumed for effort high" in sentence(estimate())
+    assert not alternatives(settings, manual, 35_000)
+
+
+def test_a_fleet_that_takes_larger_waves_is_offered_them_with_what_they_save() -> None:
+    (by_effort,) = alternatives(AgentSettings(), PLAN, 35_000)
+    assert f"medium ${estimate(effort='medium').usd:.2f}" in by_effort
+    many = msgspec.structs.replace(PLAN, clusters=64)
+    wider = msgspec.structs.replace(many, wave_size=64)
+    _, fewer = alternatives(AgentSettings(effort="high"), many, 35_000)
+    assert fewer.startswith("fewer, larger turns: waves of 64 arms (`cockpit envelope --wave-size 64`)")
+    assert f"${estimate(wider).usd:.2f}" in fewer
+    assert estimate(wider).turns == pytest.approx(estimate(many).turns / 4, abs=1)
 
 
 @pytest.mark.parametrize(
@@ -112,3 +133,7 @@ def test_a_new_session_with_claude_prints_the_estimate(tmp_path: Path, proposer:
     assert done.returncode == 0, done.stderr
     assert words in done.stdout
     assert ("for 8 hours of full waves" in done.stdout) is (proposer == "hybrid")
+    kept = state_of(SessionFolder(tmp_path / "sessions" / "night")).model_estimate
+    assert (kept is not None) is (proposer == "hybrid")
+    if kept is not None:
+        assert sentence(kept) in done.stdout and "by `[agent] effort`: low $" in done.stdout

@@ -13,6 +13,7 @@ from cockpit.decide.kept_changes import WITHOUT
 from cockpit.read.costs import hour_usd, run_usd
 from cockpit.read.effects import gain_of
 from cockpit.read.kept_stack import kept_words, pace_of, stack_of
+from cockpit.read.model_cost import models_usd_per_hour
 from cockpit.read.needs import PLATEAU_AFTER_S, NeedKind, needs
 from cockpit.read.scores import kept_estimate, kept_experiments
 from cockpit.read.wording import estimate_words
@@ -109,7 +110,10 @@ def test_a_plateau_is_told_where_the_next_hour_gains_less_than_it_costs(state: S
     later = state.now + 2 * 3600
     pace = pace_of(state, later)
     assert pace is not None and hour_usd(state) > 0
-    level_usd = hour_usd(state) / (pace.gain_per_hour * 1000)
+    models_usd = models_usd_per_hour(state, later)
+    assert models_usd
+    cost_usd = hour_usd(state) + models_usd
+    level_usd = cost_usd / (pace.gain_per_hour * 1000)
 
     def told(worth_usd: float, at: float) -> list[str]:
         valued = msgspec.structs.replace(state, envelope=msgspec.structs.replace(state.envelope, worth_usd=worth_usd))
@@ -118,7 +122,10 @@ def test_a_plateau_is_told_where_the_next_hour_gains_less_than_it_costs(state: S
     assert told(0.0, later) == [], "nobody said what a gain is worth"
     assert told(1.1 * level_usd, later) == []
     (sentence,) = told(0.9 * level_usd, later)
-    assert f"costs ${hour_usd(state):.2f}" in sentence and "`cockpit end" in sentence
+    assert (
+        f"costs ${cost_usd:.2f} (${models_usd:.2f} for models)" in sentence
+        and "`cockpit stop --drain night`" in sentence
+    )
     keep_at = later - pace.since_keep_s
     assert told(0.9 * level_usd, keep_at + PLATEAU_AFTER_S - 1) == []
 

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import msgspec
 
+from cockpit.agent.arguments import MOST_ARMS
 from cockpit.agent.claude import prompt
 from cockpit.agent.views import briefing
 from cockpit.core.model import Mode
+from cockpit.core.model_usage import ModelEstimate
 from cockpit.session.settings import AgentSettings
 
 REQUESTS_PER_TURN = 3
@@ -47,19 +49,6 @@ class NightPlan(msgspec.Struct, frozen=True):
     """The share of the arms that the model proposes; below 1 in `hybrid`."""
 
 
-class UsageEstimate(msgspec.Struct, frozen=True):
-    turns: int
-    requests: int
-    cache_read_tokens: int
-    cache_write_tokens: int
-    output_tokens: int
-    """Without the thinking."""
-    thinking_tokens: int
-    usd: float
-    thinking_usd: float
-    """The part of `usd` for the thinking."""
-
-
 def stable_chars(repo: Path, files: Sequence[str] = ("train.py",)) -> int:
     """Return the length of the prompt's stable part: tools, role, program.md and the editable files."""
     system = prompt.system(_text_of(repo / "program.md"))
@@ -69,7 +58,7 @@ def stable_chars(repo: Path, files: Sequence[str] = ("train.py",)) -> int:
 
 def estimate_usage(
     settings: AgentSettings, plan: NightPlan, stable: int, chars_per_token: float = CHARS_PER_TOKEN
-) -> UsageEstimate:
+) -> ModelEstimate:
     """Return the usage of a session whose prompts have a stable part of `stable` characters.
 
     It is the most that copilot mode needs, where a turn waits for the person. In manual mode the researcher only
@@ -90,7 +79,9 @@ def estimate_usage(
         + (prefix * price.cache_write_1h if turns else 0.0)
         + output * price.output
     ) / 1e6 + thinking_usd
-    return UsageEstimate(
+    return ModelEstimate(
+        hours=plan.hours,
+        effort=settings.effort,
         turns=turns,
         requests=requests,
         cache_read_tokens=round(turns * read_per_turn),
@@ -99,6 +90,7 @@ def estimate_usage(
         thinking_tokens=thinking,
         usd=usd,
         thinking_usd=thinking_usd,
+        at_most=plan.mode is Mode.COPILOT,
     )
 
 
@@ -110,17 +102,34 @@ def _turns(plan: NightPlan) -> float:
     return runs * PROPOSED_SHARE * plan.share / max(1.0, arms_per_wave) * TURNS_PER_WAVE
 
 
-def sentence(settings: AgentSettings, plan: NightPlan, usage: UsageEstimate) -> str:
+def sentence(usage: ModelEstimate) -> str:
     """Return the estimate for a person."""
     if not usage.requests:
         return "estimate: in manual mode claude only answers, and its cost depends on your messages"
-    most = "at most " if plan.mode is Mode.COPILOT else ""
-    span = "an hour" if plan.hours == 1 else f"{plan.hours:g} hours"
+    most = "at most " if usage.at_most else ""
+    span = "an hour" if usage.hours == 1 else f"{usage.hours:g} hours"
     return (
         f"estimate: claude costs {most}about ${usage.usd:.2f} for {span} of full waves: {usage.requests:,} requests,"
         f" {usage.cache_read_tokens / 1e6:.1f}M tokens read from the cache, {usage.cache_write_tokens / 1e6:.1f}M"
-        f" written, and ${usage.thinking_usd:.2f} of thinking, assumed for effort {settings.effort or 'none'}"
+        f" written, and ${usage.thinking_usd:.2f} of thinking, assumed for effort {usage.effort or 'none'}"
     )
+
+
+def alternatives(settings: AgentSettings, plan: NightPlan, stable: int) -> list[str]:
+    """Return the cost by effort, and that of fewer and larger turns where the clusters take larger waves."""
+    if plan.mode is Mode.MANUAL:
+        return []
+    efforts = {effort: msgspec.structs.replace(settings, effort=effort) for effort in THINKING_TOKENS if effort}
+    dollars = (f"{name} ${estimate_usage(each, plan, stable).usd:.2f}" for name, each in efforts.items())
+    found = [f"by `[agent] effort`: {', '.join(dollars)}"]
+    widest = min(plan.clusters, MOST_ARMS)
+    if widest > plan.wave_size:
+        wider = estimate_usage(settings, msgspec.structs.replace(plan, wave_size=widest), stable)
+        found.append(
+            f"fewer, larger turns: waves of {widest} arms (`cockpit envelope --wave-size {widest}`) make it about"
+            f" ${wider.usd:.2f}"
+        )
+    return found
 
 
 def _text_of(path: Path) -> str:

@@ -111,8 +111,7 @@ def _add_ends(command: Command) -> None:
 
 
 def _new(options: Namespace) -> None:
-    from cockpit.cli.making import new, notes, understood
-    from cockpit.cli.model_cost import estimate_sentence
+    from cockpit.cli.making import estimate_sentences, new, notes, understood
 
     flags = {name: getattr(options, name) for name in NEW_FLAGS}
     folder = new(options.session, options.repo, flags, given_research_flags(options), yes=options.yes)
@@ -120,8 +119,8 @@ def _new(options: Namespace) -> None:
         print(sentence)
     for note in notes(folder):
         print(f"! {note}")
-    if estimate := estimate_sentence(folder):
-        print(estimate)
+    for sentence in estimate_sentences(folder):
+        print(sentence)
     print(f"session {folder.name} runs in the background; `cockpit open {folder.name}` shows it")
 
 

@@ -16,6 +16,7 @@ from cockpit.core.events import (
     EnvelopeSet,
     Held,
     IntentTaken,
+    ModelEstimated,
     ModeSet,
     ProposerSet,
     Resumed,
@@ -31,6 +32,7 @@ from cockpit.core.fold.idling import idles
 from cockpit.core.knob_events import KnobSet
 from cockpit.core.knobs import knob_words
 from cockpit.core.model import DECISIONS, Cluster
+from cockpit.core.model_usage import RECENT_REQUESTS
 from cockpit.core.seat_events import AgentStarted, PermissionAnswered, PermissionAsked, TurnUnmetered
 from cockpit.core.shares import shares_of
 from cockpit.core.state import AskState, PermissionRequest, SeatBeside, State, converses, shares
@@ -289,12 +291,19 @@ def _api_released(state: State, event: ApiReleased) -> None:
     state.api_reserved.pop(event.request, None)
 
 
+def _model_estimated(state: State, event: ModelEstimated) -> None:
+    state.model_estimate = event.estimate
+
+
 def _api_used(state: State, event: ApiUsed) -> None:
     spend = state.spend
     reserved = state.api_reserved.pop(event.request, None)
     if reserved is not None or not event.request:
         spend.api_usd += event.usd  # else its full reservation is charged already
     state.api_usd_by[event.proposer] = state.api_usd_by.get(event.proposer, 0.0) + event.usd
+    state.model_requests += bool(event.request)
+    state.recent_costs.append((event.at, event.usd))
+    del state.recent_costs[:-RECENT_REQUESTS]
     spend.input_tokens += event.input_tokens
     spend.output_tokens += event.output_tokens
     spend.cache_read_tokens += event.cache_read_tokens
@@ -328,4 +337,5 @@ HANDLERS: Handlers = {
     ApiReserved: _api_reserved,
     ApiReleased: _api_released,
     ApiUsed: _api_used,
+    ModelEstimated: _model_estimated,
 }
