@@ -184,5 +184,6 @@ class OutsideProposerApi:
         except NoAnswer:
             raise ToolError(
                 f"The worker of session {self._folder.name} has not answered for {self._timeout_s:.0f} s: it is not"
-                " running, or busy. The request stays in its inbox and is taken later; do not ask again."
+                f" running (`cockpit start {self._folder.name}` starts it), or busy. The request stays in its inbox and"
+                " is taken later; do not ask again."
             ) from None

@@ -68,8 +68,10 @@ def _parsed(parse: Callable[[str], T], text: str) -> T:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def add_session(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("session", nargs="?", metavar="SESSION", help="default: the last one used")
+def add_session(
+    parser: argparse.ArgumentParser, metavar: str = "SESSION", help_text: str = "default: the last one used"
+) -> None:
+    parser.add_argument("session", nargs="?", metavar=metavar, help=help_text)
     parser.add_argument("-s", "--session", dest="named_session", metavar="NAME", help=argparse.SUPPRESS)
 
 

@@ -1,5 +1,7 @@
 """Approve proposals that need no person: the baseline, filler, and waves within the envelope."""
 
+import math
+
 from cockpit.core.events import Approved, Event
 from cockpit.core.model import DECISIONS, AttemptKind, ClusterState, Mode, Tier, Wave, WaveKind
 from cockpit.core.state import State
@@ -51,16 +53,15 @@ def outside_envelope(state: State, wave: Wave, now: float) -> str:
     if state.mode is not Mode.AUTOPILOT and not trusted:
         return f"in {state.mode} mode a person approves {wave.proposer}'s waves"
     if envelope.proposers and not trusted:
-        return f"the envelope does not name {wave.proposer}"
+        return f"the envelope does not name {wave.proposer} (`cockpit approve {wave.id} --trust` adds it)"
     if envelope.until and now > envelope.until:
-        return "the envelope has ended"
+        return "the envelope has ended (`cockpit envelope --hours 8` gives it 8 more)"
     size = len(wave.arms) + len(wave.again)
     if size > envelope.wave_size:
-        return (
-            f"{size} arms are more than the envelope's {envelope.wave_size} (`envelope --wave-size {size}` allows it)"
-        )
+        allowing = f"`cockpit envelope --wave-size {size}` allows it"
+        return f"{size} arms are more than the envelope's {envelope.wave_size} ({allowing})"
     if not envelope.patches and any(state.experiments[arm].change.edits for arm in wave.arms):
-        return "the envelope allows constants only, and an arm edits code (`envelope --patches` allows it)"
+        return "the envelope allows constants only, and an arm edits code (`cockpit envelope --patches` allows it)"
     runs = sum(state.experiments[arm].replicates for arm in wave.arms) + len(wave.again) * wave.replicates
     dearest = max((run_usd(state, cluster) for cluster in state.clusters.values()), default=0.0)
     # The first run of a launch under way is one of those that wait.
@@ -70,12 +71,14 @@ def outside_envelope(state: State, wave: Wave, now: float) -> str:
     if cost and due + cost > envelope.usd:
         return (
             f"it may cost ${cost:.2f} on top of ${due:.2f} spent and approved, and the envelope ends at"
-            f" ${envelope.usd:.2f}"
+            f" ${envelope.usd:.2f} (`cockpit envelope --usd {math.ceil(due + cost)}` allows it)"
         )
     if envelope.gpu_hours:
         to_come = len(state.waiting) + len(state.in_flight) + runs
         most_gpus = max((cluster.gpus for cluster in state.clusters.values()), default=1)
         hours = to_come * state.session.time_limit_s / 3600 * most_gpus
-        if accounts(state, now).gpu_hours + hours > envelope.gpu_hours:
-            return f"it may take {hours:.1f} GPU-hours, past the envelope's {envelope.gpu_hours:g}"
+        in_all = accounts(state, now).gpu_hours + hours
+        if in_all > envelope.gpu_hours:
+            allowing = f"`cockpit envelope --gpu-hours {math.ceil(in_all)}` allows it"
+            return f"it may take {hours:.1f} GPU-hours, past the envelope's {envelope.gpu_hours:g} ({allowing})"
     return ""

@@ -90,7 +90,7 @@ def worker_needs(state: State, worker: WorkerStatus) -> list[Need]:
         silent = f"worker silent for {age(worker.heartbeat_age_s or 0.0)}"
         found.append(Need(NeedKind.WORKER, "stale", f"the {silent}: see its log", silent))
     elif worker.state == "stopped" and not state.ending:
-        sentence = f"the worker has stopped: `cockpit open {state.session.name}` starts it"
+        sentence = f"the worker has stopped: `cockpit start {state.session.name}` starts it"
         found.append(Need(NeedKind.WORKER, "stopped", sentence, "worker stopped"))
     return found
 
@@ -128,7 +128,7 @@ def _baseline(state: State) -> list[Need]:
     if baseline is None or baseline.status is not ExperimentStatus.CRASHED or state.incumbent:
         return []
     why = f" ({baseline.reason})" if baseline.reason else ""
-    mend = f"mend it, commit, then `cockpit open {state.session.name}`; the session takes the new commit"
+    mend = f"mend it, commit, then `cockpit resume -s {state.session.name}` takes the new commit"
     sentence = f"the unchanged train.py gives no result{why}: {mend}"
     return [Need(NeedKind.BASELINE, baseline.id, sentence, "the baseline gives no result")]
 

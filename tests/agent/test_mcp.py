@@ -238,7 +238,10 @@ def test_the_answer_says_why_a_proposal_waits(api: DirectApi, clerk: Clerk) -> N
     api.record(EnvelopeSet(at=api.clock, envelope=Envelope(usd=1e6, wave_size=1), author="ann"))
     note = call_outside(outside, "propose_wave", WAVE).body["note"]
     outside.close()
-    assert note == "It waits for a person: 2 arms are more than the envelope's 1 (`envelope --wave-size 2` allows it)."
+    assert (
+        note
+        == "It waits for a person: 2 arms are more than the envelope's 1 (`cockpit envelope --wave-size 2` allows it)."
+    )
 
 
 def test_a_client_that_disconnects_during_a_call_causes_no_error_output(api: DirectApi) -> None:

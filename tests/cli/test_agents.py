@@ -1,5 +1,6 @@
 """Commands for agents: the clients' configurations, the guide, and the work by shell alone."""
 
+import argparse
 import json
 import subprocess
 import tomllib
@@ -9,6 +10,7 @@ import pytest
 
 from cockpit.cli.agent_setup import CLIENTS, guide_text
 from cockpit.cli.commands import agents
+from cockpit.cli.parser import parser
 from cockpit.cli.thinned_log import ThinnedLog
 from cockpit.session import worker_process
 from cockpit.session.paths import SessionFolder
@@ -93,6 +95,16 @@ def test_an_agent_with_a_shell_alone_starts_proposes_and_waits(tmp_path: Path, n
         assert cockpit(tmp_path, "wait", "w999", "-s", "night").returncode == 1
     finally:
         worker_process.terminate(night)
+
+
+def test_every_command_on_a_session_takes_its_name_by_option() -> None:
+    (commands,) = (each for each in parser()._actions if isinstance(each, argparse._SubParsersAction))
+    names = {
+        name for name, each in commands.choices.items() if any(action.dest == "session" for action in each._actions)
+    }
+    assert {"status", "wait", "log", "approve", "verify", "tool"} <= names
+    without = {name for name in names if "-s" not in commands.choices[name]._option_string_actions}
+    assert without == {"new", "launch", "import"}, "these name a session that is to be made"
 
 
 def test_overwritten_progress_is_thinned_and_lines_stay() -> None:

@@ -1,9 +1,13 @@
 """Proposals run without a person only within the envelope, and under a named rule."""
 
+import re
+
 import msgspec
 import pytest
 
+from cockpit.control.verbs import verb
 from cockpit.core.events import ClusterUp, EnvelopeSet, ModeSet
+from cockpit.core.intents import SetEnvelope
 from cockpit.core.model import Change, Edit, Envelope, Mode, Wave, WaveKind
 from cockpit.decide.approve import outside_envelope, rule_for
 from tests.decide.world import World
@@ -109,3 +113,30 @@ def test_gpu_hours_limit_the_envelope() -> None:
     world = night(gpu_hours=0.5)
     assert rule(world, waits(world, arms=2)) == "envelope"
     assert "GPU-hours" in outside_envelope(world.state, waits(world, arms=4), world.now)
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [{"usd": 0.5}, {"gpu_hours": 0.01}, {"wave_size": 1}, {"until": 3600.0}, {"patches": False}],
+    ids=["usd", "gpu-hours", "wave-size", "hours", "patches"],
+)
+def test_a_limit_that_stops_a_wave_names_the_command_that_lets_it_run(limits: dict[str, object]) -> None:
+    world = night(**limits)
+    wave = waits(world)
+    if "patches" in limits:
+        arm = world.state.experiments[wave.arms[0]]
+        world.state.experiments[arm.id] = msgspec.structs.replace(arm, change=Change(edits=(Edit("a", "b"),)))
+    now = world.now + 3600 * 9
+    named = re.search(r"`cockpit envelope --(\S+?)(?: (\S+))?`", outside_envelope(world.state, wave, now))
+    assert named is not None
+    given = {named[1].replace("-", "_"): int(named[2]) if named[2] else True}
+    intent = verb("envelope").intent(world.state, given, now)
+    assert isinstance(intent, SetEnvelope)
+    world.record(EnvelopeSet(at=now, envelope=intent.envelope, author="me"))
+    assert outside_envelope(world.state, wave, now) == ""
+
+
+def test_a_proposer_that_the_envelope_does_not_name_is_added_by_the_command_it_names() -> None:
+    world = night(proposers=["claude"])
+    wave = waits(world, proposer="codex")
+    assert f"`cockpit approve {wave.id} --trust` adds it" in outside_envelope(world.state, wave, world.now)

@@ -33,9 +33,7 @@ def add(command: Command) -> None:
     it.add_argument("clusters", nargs="+", metavar="CLUSTER")
     add_session_option(it)
     it = command("verify", _verify, "check a session's files for damage, or the certificate of a keep")
-    it.add_argument(
-        "session", nargs="?", metavar="SESSION|FILE", help="a session, or sessions/NAME/certificates/e0042.json"
-    )
+    add_session(it, "SESSION|FILE", "a session, or sessions/NAME/certificates/e0042.json")
     add_session(command("repair", _repair, "keep the undamaged events of a damaged session"))
     it = command("demo", _demo, "play a simulated night on 16 clusters")
     it.add_argument("--speed", type=positive, default=60.0, help="simulated seconds per second (default: 60)")
