@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from cockpit.cli import show
 from cockpit.cli.agent_setup import CLIENTS, guide_text
 from cockpit.cli.commands import agents
+from cockpit.cli.main import main
 from cockpit.cli.parser import parser
 from cockpit.cli.thinned_log import ThinnedLog
 from cockpit.session import worker_process
 from cockpit.session.paths import SessionFolder
 from tests.cli.shell import cockpit, refusal
+from tests.tui import stories
 from tests.worker.sessions import local_session, state_of, wait_for
 
 WAIT_S = 90
@@ -121,3 +124,22 @@ def test_overwritten_progress_is_thinned_and_lines_stay() -> None:
     ]
     pieces = ThinnedLog()
     assert b"".join(pieces.feed(log[at : at + 7]) for at in range(0, len(log), 7)) + pieces.end() == shown
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"), [((), b"begin\nstep 2\nend\n"), (("--raw",), b"begin\nstep 0\rstep 1\rstep 2\nend\n")]
+)
+def test_the_log_command_thins_progress_unless_all_of_it_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes],
+    words: tuple[str, ...], wanted: bytes,
+) -> None:  # fmt: skip
+    state = stories.night().state
+    folder = SessionFolder(tmp_path / "night")
+    attempt = next(iter(state.attempts))
+    folder.log(attempt).parent.mkdir(parents=True)
+    folder.log(attempt).write_bytes(b"begin\nstep 0\rstep 1\rstep 2\nend\n")
+    monkeypatch.setattr(show, "session", lambda name: folder)
+    monkeypatch.setattr(show, "state_of", lambda folder: state)
+    with pytest.raises(SystemExit):
+        main(["log", attempt, *words])
+    assert capfdbinary.readouterr().out.replace(b"step 0\n", b"") == wanted

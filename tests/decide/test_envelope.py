@@ -1,6 +1,7 @@
 """Proposals run without a person only within the envelope, and under a named rule."""
 
 import re
+from typing import Any
 
 import msgspec
 import pytest
@@ -120,7 +121,7 @@ def test_gpu_hours_limit_the_envelope() -> None:
     [{"usd": 0.5}, {"gpu_hours": 0.01}, {"wave_size": 1}, {"until": 3600.0}, {"patches": False}],
     ids=["usd", "gpu-hours", "wave-size", "hours", "patches"],
 )
-def test_a_limit_that_stops_a_wave_names_the_command_that_lets_it_run(limits: dict[str, object]) -> None:
+def test_a_limit_that_stops_a_wave_names_the_command_that_lets_it_run(limits: Any) -> None:
     world = night(**limits)
     wave = waits(world)
     if "patches" in limits:
