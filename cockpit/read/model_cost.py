@@ -7,7 +7,7 @@ from cockpit.core.state import State
 from cockpit.read.wording import count, money
 
 RATE_AFTER_S = 600.0
-"""The present rate is told at the earliest after so long: a single turn is no rate."""
+"""Seconds from the start of the session before a rate is told: a single turn does not give one."""
 
 
 class ModelCost(msgspec.Struct, frozen=True):
