@@ -1,5 +1,7 @@
 """The command line: runs one command, and turns its errors into a sentence and an exit status."""
 
+import contextlib
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -19,13 +21,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     words = sys.argv[1:] if argv is None else list(argv)
     as_json = "--json" in words
     try:
-        options = _parsed(words)
-        as_json = options.json is not False
-        status = options.run(options) or 0
-    except KeyboardInterrupt as error:
-        status = exit_status(error)
-    except BrokenPipeError as error:
-        sys.stderr.close()
+        try:
+            options = _parsed(words)
+            as_json = options.json is not False
+            status = options.run(options) or 0
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()  # here, where an error of the last write has its sentence
+    except (KeyboardInterrupt, BrokenPipeError) as error:
         status = exit_status(error)
     except (CockpitError, OSError) as error:
         sentence = sentence_of(error)
@@ -33,8 +36,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise
         status = exit_status(error)
         if as_json:
-            print_json({"error": sentence}, indent=None)
+            with contextlib.suppress(OSError):
+                print_json({"error": sentence}, indent=None)
         print(f"cockpit: {sentence}", file=sys.stderr)
+    _drop_unwritten()
     sys.exit(status)
 
 
@@ -43,6 +48,15 @@ def _print_in_any_encoding() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def _drop_unwritten() -> None:
+    """Drop output that cannot be written, or Python would fail on it once more at the end."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parsed(words: Sequence[str]) -> Namespace:

@@ -132,8 +132,8 @@ def print_log(name: str | None, of: str, follow: bool, raw: bool) -> None:
     state = state_of(folder)
     attempt = current_attempt(state, of)
     if attempt is None:
-        if near := did_you_mean(of, state.experiments):
-            raise CommandError(f"there is no experiment {of!r}: {near}")
+        if of.split(".")[0] not in state.experiments:
+            raise _unknown(state, of)
         raise CommandError(f"{of} has not run: `cockpit results` lists the experiments that have")
     path = folder.log(attempt.id)
     if not path.exists():

@@ -21,6 +21,7 @@
     ├── AuditError                  audit: results from elsewhere cannot be read
     ├── Refused                     decide: an intent cannot be carried out
     ├── BadArgument                 control: an argument of a verb is invalid
+    │   └── NoArmLeft               no arm of a proposal is left
     ├── FleetError                  fleet: the fleet cannot be used at all
     ├── SkyError                    fleet: a call to SkyPilot failed
     ├── ClusterLost                 fleet: a SkyPilot cluster is gone or hangs

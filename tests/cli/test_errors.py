@@ -3,6 +3,8 @@
 import importlib
 import pkgutil
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from cockpit.control.values import BadArgument
 from cockpit.core import errors
 from cockpit.core.errors import CockpitError
 from cockpit.session.ledger_errors import LedgerFull
+from tests.cli.shell import environment
 
 NOT_LOADED = ("cockpit.templates", "cockpit.__main__", "cockpit.scoring.server", "cockpit.scoring.feeder")
 """Scripts, which run when they are loaded or stand alone."""
@@ -61,3 +64,27 @@ def test_the_drawing_of_the_tree_has_every_error() -> None:
 )
 def test_an_error_has_the_status_of_its_nearest_base(error: BaseException, status: int) -> None:
     assert exit_status(error) == status
+
+
+def ended(place: Path, words: str, output: str) -> tuple[int, str]:
+    """Return the exit status and the errors of a command whose output goes where `output` leads, in a shell."""
+    told = environment(place) | {"PYTHON": sys.executable}
+    told.pop("PYTHONUNBUFFERED", None)
+    script = f'"$PYTHON" -m cockpit {words} {output}; exit "${{PIPESTATUS[0]}}"'
+    done = subprocess.run(["bash", "-c", script], cwd=place, env=told, capture_output=True, text=True, timeout=60)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("words", ["guide", "--help", "--version", "completion bash"])
+def test_a_reader_that_has_enough_ends_a_command_in_peace(tmp_path: Path, words: str) -> None:
+    assert ended(tmp_path, words, "| true") == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
+@pytest.mark.parametrize("words", ["guide", "completion bash", "list --json", "--version"])
+def test_output_that_fits_nowhere_is_one_sentence(tmp_path: Path, words: str) -> None:
+    assert ended(tmp_path, words, "> /dev/full") == (1, "cockpit: the disk is full: free some space, then try again\n")
+
+
+def test_a_command_without_an_output_ends_in_peace(tmp_path: Path) -> None:
+    assert ended(tmp_path, "completion bash", ">&-") == (0, "")
