@@ -7,9 +7,10 @@ import time
 from pathlib import Path
 
 from cockpit.cli.errors import CommandError
-from cockpit.cli.locate import DEMO, repository, sessions_folder
+from cockpit.cli.locate import DEMO, repository, sessions_folder, state_of
 from cockpit.cli.making import with_flags
 from cockpit.cli.screen import need_terminal, run_screen, screen_settings
+from cockpit.report.verdict import verdict
 from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import EnvelopeSettings, Settings
 from cockpit.session.template import DEFAULT_TEMPLATE, TEMPLATES
@@ -33,7 +34,7 @@ def demo(speed: float, clusters: int, mouse: bool) -> int:
 
     own = demonstrated()
     screen = screen_settings(str(own))
-    folder = SessionFolder(sessions_folder() / time.strftime(f"{DEMO}%H%M%S"))
+    folder = new_folder()
     flags: dict[str, object] = {
         "fleet": "sim", "clusters": clusters, "mode": "autopilot", "proposer": "grid", "budget_hours": 8.0,
     }  # fmt: skip
@@ -45,8 +46,23 @@ def demo(speed: float, clusters: int, mouse: bool) -> int:
         status = run_screen(folder, screen, mouse)
     finally:
         worker_process.terminate(folder)
+    state = state_of(folder)
+    print(verdict(state, state.now))
     print(f"the simulated night is kept as session {folder.name}: `cockpit report {folder.name}` sums it up")
     return status
+
+
+def new_folder() -> SessionFolder:
+    """Make the folder of a demo, named after the time; with a number where another has begun in the same second."""
+    stem = time.strftime(f"{DEMO}%H%M%S")
+    folder, number = SessionFolder(sessions_folder() / stem), 1
+    while True:
+        try:
+            folder.root.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            number += 1
+            folder = SessionFolder(folder.root.with_name(f"{stem}-{number}"))
 
 
 def demonstrated() -> Path:

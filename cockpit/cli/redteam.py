@@ -9,6 +9,7 @@ from pathlib import Path
 from cockpit.cli.corpora import STDLIB, show_progress
 from cockpit.cli.errors import CommandError
 from cockpit.cli.locate import repository
+from cockpit.read.wording import count
 from cockpit.redteam.every import EVERY, NOT_TRIED, SHORT
 from cockpit.redteam.run import Range, Result
 from cockpit.redteam.variants import Variant
@@ -30,7 +31,9 @@ def redteam(names: Sequence[str], short: bool, seconds: float, as_json: bool) ->
     try:
         place_range = Range(repo, place, seconds, environment)
         if not as_json:
-            print(f"{len(chosen)} variants, {seconds:g} s of training each; runs are behind {place_range.wall}")
+            print(
+                f"{count(len(chosen), 'variant')}, {seconds:g} s of training each; runs are behind {place_range.wall}"
+            )
         place_range.measure_baseline()
         for result in place_range.results(chosen):
             results.append(result)

@@ -345,7 +345,7 @@ def test_what_the_worker_refuses_is_the_commands_own_sentence(place: Path) -> No
         (("relaunch", "gpu-99"), "there is no cluster 'gpu-99'"),
         (("propose", "NOPE=1,2"), "NOPE"),
         (("diff", "e7777"), "there is no experiment 'e7777'"),
-        (("log", "e7777"), "e7777 has not run"),
+        (("log", "e7777"), "there is no experiment 'e7777'"),
     ):
         assert said in refusal(cockpit(place, *words, cwd=place / "repo"))
 

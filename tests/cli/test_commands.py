@@ -2,12 +2,13 @@
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from cockpit.cli.demo import demonstrated
+from cockpit.cli.demo import demonstrated, new_folder
 from cockpit.cli.screen import existing
 from cockpit.core.model import Outcome, WaveStatus
 from cockpit.session import lock, worker_process
@@ -249,6 +250,12 @@ def test_a_demo_needs_no_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert demonstrated() == tmp_path
 
 
+def test_demos_of_one_second_have_a_name_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COCKPIT_SESSIONS", str(tmp_path))
+    monkeypatch.setattr(time, "strftime", lambda form: "demo-120000")
+    assert [new_folder().name for _ in range(3)] == ["demo-120000", "demo-120000-2", "demo-120000-3"]
+
+
 def test_a_demo_is_played_kept_and_not_taken_for_research(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     repo = repository(tmp_path / "repo", SCRIPT.replace("RUNS_FILE", repr("/dev/null")))
     words = ("demo", "--speed", "600", "--clusters", "4")
@@ -258,6 +265,7 @@ def test_a_demo_is_played_kept_and_not_taken_for_research(tmp_path: Path, monkey
         screen.keys("q")
         assert screen.ended() == 0
     assert "the simulated night is kept as session demo-" in screen.shown()
+    assert re.search(r"kept of\s+\d+\s+measured\s+variants?,\s+for", screen.shown()), "the verdict"
     (ledger,) = (tmp_path / "sessions").glob("demo-*/ledger.db")
     folder = SessionFolder(ledger.parent)
     assert lock.worker_status(folder).state == "stopped"
