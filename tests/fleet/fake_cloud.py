@@ -96,9 +96,9 @@ class FakeCloud:
         """The error of every call."""
         self.setup_hangs = self.setup_fails = self.exec_hangs = False
         self.queues_requests = False
-        """True where the API server is so busy that it begins to work on no request."""
-        self.queued_looks = 0
-        """Calls of `api_status` that found a request queued."""
+        """True where the API server is so busy that it ends no request."""
+        self.looks: list[str] = []
+        """The states that calls of `api_status` about a request find, one after another."""
         self.exec_arrives = False
         """True where an exec that hangs has reached its cluster."""
         self.long_now = self.long_most = 0
@@ -210,8 +210,7 @@ class FakeCloud:
         if all_status:
             return self.history
         if request_ids:
-            self.queued_looks += self.queues_requests
-            return [SimpleNamespace(status="PENDING" if self.queues_requests else "RUNNING") for _ in request_ids]
+            return [SimpleNamespace(status=self.looks.pop(0) if self.looks else "RUNNING")]
         return [
             SimpleNamespace(name=name, cluster_name=cluster)
             for name, cluster, done, _ in list(self._requests.values())

@@ -86,33 +86,24 @@ def test_an_exec_that_hangs_after_its_job_arrived_is_not_repeated(
     night.close()
 
 
-def test_a_requests_time_in_the_api_servers_queue_is_not_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("looks", "asked"),
+    [
+        (["RUNNING"], 1),
+        (["PENDING", "RUNNING", "RUNNING"], 3),
+        (["PENDING", "PENDING", "RUNNING", "RUNNING"], 4),
+        (["PENDING"] * 9, client.QUEUED_AT_MOST),
+    ],
+)
+def test_a_requests_limit_counts_from_the_api_servers_first_work_on_it(
+    tmp_path: Path, looks: list[str], asked: int
 ) -> None:
-    monkeypatch.setattr(client, "SUBMIT_LIMIT_S", 0.2)
-    monkeypatch.setattr(client, "QUEUED_AT_MOST", 1000)
+    """The server has begun between the last look that found it queued and the next: it gets its whole limit after."""
     cloud = FakeCloud()
-    night = FakeNight(tmp_path, cloud)
-    night.up("gpu-01")
-    cloud.queues_requests = True
-    night.submit("e0001.1")
-    night.until(lambda: cloud.queued_looks >= 3)
-    assert not night.of(JobRefused) and not night.of(JobSubmitted)
-    cloud.queues_requests = False
-    night.until(lambda: night.of(JobSubmitted))
-    assert len(cloud.tasks) == 1
-    night.close()
-
-
-def test_a_request_that_stays_in_the_queue_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "QUEUED_AT_MOST", 3)
-    cloud = FakeCloud()
-    cloud.queues_requests = True
-    asked = client_of(tmp_path, cloud)
+    cloud.queues_requests, cloud.looks = True, list(looks)
     with pytest.raises(SkyError, match="SkyPilot did not answer within") as late:
-        asked._call(lambda: cloud.queue("gpu-01", all_users=True), 0.1)
-    assert late.value.kind == "late" and cloud.queued_looks == 3
-    cloud.queues_requests = False
+        client_of(tmp_path, cloud)._call(lambda: cloud.queue("gpu-01", all_users=True), 0.02)
+    assert late.value.kind == "late" and len(looks) - len(cloud.looks) == asked
 
 
 @pytest.mark.parametrize(("is_local", "places"), [(True, 4), (False, 16)])

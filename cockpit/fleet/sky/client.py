@@ -270,11 +270,14 @@ class SkyClient:
                 told(str(request))
 
             def give_up() -> None:
+                was_queued = False
                 for _ in range(QUEUED_AT_MOST):
                     if over.wait(limit_s):
                         return
-                    if not self._is_queued(str(request)):
-                        break
+                    is_queued = self._is_queued(str(request))
+                    if not is_queued and not was_queued:
+                        break  # else it has had less than its limit since it was begun
+                    was_queued = is_queued
                 late.set()
                 with contextlib.suppress(SkyError):  # it is over, or the server is away
                     self.withdraw(str(request))
