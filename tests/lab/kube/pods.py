@@ -17,6 +17,8 @@ from tests.lab.kube.scheduling import requested
 from tests.lab.sky_side import PATH
 
 STARTED_WITHIN_S = 30.0
+RAY = {"RAY_worker_niceness": "0"}
+"""Ray runs tasks at niceness 15, which on a machine that others use, too, is nearly never."""
 
 
 class PodError(RuntimeError):
@@ -83,7 +85,7 @@ class PodProcess:
 
     def environment(self) -> dict[str, str]:
         """Return the variables of the container, those from the pod's own fields included."""
-        own = {"PATH": PATH, "HOME": config.HOME, "HOSTNAME": self.name, "LANG": "C.UTF-8"}
+        own = {"PATH": PATH, "HOME": config.HOME, "HOSTNAME": self.name, "LANG": "C.UTF-8", **RAY}
         for one in self._pod["spec"]["containers"][0].get("env") or []:
             own[one["name"]] = str(one["value"]) if "value" in one else self._field(one.get("valueFrom") or {})
         return own
