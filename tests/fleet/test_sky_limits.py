@@ -98,7 +98,7 @@ def test_an_exec_that_hangs_after_its_job_arrived_is_not_repeated(
 def test_a_requests_limit_counts_from_the_api_servers_first_work_on_it(
     tmp_path: Path, looks: list[str], asked: int
 ) -> None:
-    """The server has begun between the last look that found it queued and the next: it gets its whole limit after."""
+    # The server began between the last look that found it queued and the next: its whole limit follows.
     cloud = FakeCloud()
     cloud.queues_requests, cloud.looks = True, list(looks)
     with pytest.raises(SkyError, match="SkyPilot did not answer within") as late:
