@@ -65,10 +65,10 @@ def _files(path: str) -> Iterator[tuple[str, str]]:
             continue
         seen.add((status.st_dev, status.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__pycache__")
+        inside = where[len(path) :].strip("/")  # os.path.relpath of each file takes most of the time
         for name in sorted(names):
             if not name.startswith(".") and not name.endswith(NOT_DATA):
-                file = os.path.join(where, name)
-                yield os.path.relpath(file, path), file
+                yield f"{inside}/{name}" if inside else name, f"{where}/{name}"
 
 
 def _add_content(digest: hashlib._Hash, file: str, size: int, most_bytes: int) -> None:
