@@ -22,8 +22,13 @@ SOURCES = "src"
 _NOT_SEARCHED = frozenset({"node_modules", "site-packages", "sessions", "build", "dist"})
 _TELL = """
 import importlib.util, json, sys
+names = {*sys.argv[1:]}
+for finder in sys.meta_path:
+    module = sys.modules.get(getattr(finder, "__module__", ""))
+    for held in (getattr(module, "MAPPING", None), getattr(finder, "_redirections", None)):
+        names |= {str(name).partition(".")[0] for name in held} if isinstance(held, dict) else set()
 places = {}
-for name in sys.argv[1:]:
+for name in names:
     try:
         spec = importlib.util.find_spec(name)
     except Exception:
@@ -41,8 +46,6 @@ def import_roots(repo: Path, command: Sequence[str], python: str) -> tuple[str, 
     checkout's code all the same.
     """
     names = _packages(repo)
-    if not names:
-        return ()
     top = next((folder for folder in (repo, *repo.parents) if (folder / ".git").exists()), repo)
     static = [repo / SOURCES] if any(name.parent == repo / SOURCES for name in names) else []
     asked = _python_of(repo, command, python)
@@ -51,15 +54,23 @@ def import_roots(repo: Path, command: Sequence[str], python: str) -> tuple[str, 
     told = _ask(asked, {package.name for package in names}, ())
     prefix = Path(str(told.get("prefix") or "/nowhere")).resolve()
     entries = [Path(str(entry)) for entry in told.get("path", ()) if entry]
-    roots = [*static, *(entry for entry in entries if _is_in(entry, top) and not _is_in(entry, prefix))]
-    stray = {}
-    for package in names:
-        places = [Path(place) for place in told.get("places", {}).get(package.name, ()) if place]
-        if any(_is_in(place, package) for place in places):
-            roots.append(package.parent)
-            stray[package.name] = package
+    installed = [entry for entry in entries if _is_in(entry, top) and not _is_in(entry, prefix)]
+    roots = [*static, *installed, *(root for entry in installed for root in _linked(entry, top))]
+    stray: dict[str, Path] = {}
+    for name, found in told.get("places", {}).items():
+        places = [Path(place) for place in found if place]
+        known = [package for package in names if package.name == name and any(_is_in(one, package) for one in places)]
+        known = known or [one.resolve() for one in places if _is_in(one, top) and not _is_in(one, prefix)][:1]
+        roots += [package.parent for package in known]
+        stray.update((name, package) for package in known)
     _check_effect(asked, stray)
     return _below(top, roots)
+
+
+def _linked(entry: Path, top: Path) -> list[Path]:
+    """Return the folders of the packages that a folder holds as links, as setuptools makes it in its strict mode."""
+    files = (file.resolve() for file in entry.glob("*/__init__.py") if file.is_symlink())
+    return [file.parents[1] for file in files if _is_in(file, top)]
 
 
 def _packages(repo: Path) -> list[Path]:
@@ -114,7 +125,8 @@ def _check_effect(python: str, packages: "dict[str, Path]") -> None:
         told = _ask(python, packages, (folder,))
         for name, package in packages.items():
             places = told.get("places", {}).get(name, ())
-            if places and not any(_is_in(Path(place), Path(folder)) for place in places if place):
+            is_first = any(_is_in(Path(place), Path(folder)) for place in places if place)
+            if places and not (is_first and name in (package.name, package.stem)):
                 raise CreateError(
                     f"{python} imports {name} from {package} wherever it is started, so every experiment would run the"
                     f" checkout's code: install it there without -e, or remove it (`{python} -m pip uninstall {name}`)"

@@ -94,6 +94,12 @@ def test_code_that_was_edited_and_restored_while_it_ran_does_not_count(tmp_path:
     assert found.outcome is Outcome.MISMATCH and "train.py" in found.message
 
 
+def test_the_last_line_of_a_log_has_an_end(tmp_path: Path) -> None:
+    run = Run(tmp_path, "import sys\nsys.stdout.write('val_bpb: 0.98')\n")
+    assert run.verdict().outcome is Outcome.VALID
+    assert run.log() == "val_bpb: 0.98\n"
+
+
 def test_code_that_is_not_the_ledger_s_does_not_count(tmp_path: Path) -> None:
     run = Run(tmp_path, SCORE)
     run.code = "0" * 64

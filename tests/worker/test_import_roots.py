@@ -117,6 +117,79 @@ def test_the_top_comes_first_where_it_is_installed_and_src_wherever_it_holds_pac
     assert import_roots(repo, command, "") == ("src", ".")
 
 
+SETUPTOOLS_FINDER = """\
+import sys
+from importlib.util import spec_from_file_location
+from pathlib import Path
+MAPPING: "dict[str, str]" = {"lab": PLACE}
+NAMESPACES: "dict[str, list[str]]" = {}
+class _EditableFinder:
+    @classmethod
+    def find_spec(cls, fullname, path=None, target=None):
+        if fullname in MAPPING:
+            place = Path(MAPPING[fullname])
+            for candidate in (place / "__init__.py", place.with_suffix(".py")):
+                if candidate.exists():
+                    return spec_from_file_location(fullname, candidate)
+def install():
+    if not any(finder == _EditableFinder for finder in sys.meta_path):
+        sys.meta_path.append(_EditableFinder)
+"""
+"""The finder of setuptools, shortened."""
+REDIRECTOR = """\
+import importlib.util, sys
+class RedirectingFinder:
+    _redirections = {"lab": PLACE + "/__init__.py"}
+    @classmethod
+    def find_spec(cls, fullname, path=None, target=None):
+        if fullname in cls._redirections:
+            return importlib.util.spec_from_file_location(fullname, cls._redirections[fullname])
+sys.meta_path.append(RedirectingFinder)
+"""
+"""The finder of `editables`, which hatchling and pdm-backend use, shortened."""
+
+
+def deep(repo: Path, name: str = "lab") -> Path:
+    """Move the package to a place that no search of the tree finds."""
+    place = repo / "a" / "b" / "c" / "python" / name
+    place.parent.mkdir(parents=True)
+    (repo / "src" / "lab").rename(place)
+    return place
+
+
+@pytest.mark.parametrize("tool", ["a path", "setuptools", "editables"])
+def test_a_package_is_found_at_any_depth_by_the_file_that_installs_it(repo: Path, tool: str) -> None:
+    place, site = deep(repo), site_packages(repo)
+    if tool == "a path":
+        (site / "__editable__.lab-0.1.pth").write_text(f"{place.parent}\n")
+    else:
+        text = SETUPTOOLS_FINDER if tool == "setuptools" else REDIRECTOR
+        (site / "__editable___lab_0_1_finder.py").write_text(text.replace("PLACE", json.dumps(str(place))))
+        start = ".install()" if tool == "setuptools" else ""
+        (site / "__editable__.lab-0.1.pth").write_text(
+            f"import __editable___lab_0_1_finder; __editable___lab_0_1_finder{start}\n"
+        )
+    assert import_roots(repo, (python_of(repo), "scripts/train.py"), "") == ("a/b/c/python",)
+
+
+def test_the_links_of_an_install_in_strict_mode_are_followed(repo: Path) -> None:
+    place, links = deep(repo), repo / "build" / "__editable__.lab-0.1-py3-none-any"
+    (links / "lab").mkdir(parents=True)
+    (links / "lab" / "__init__.py").symlink_to(place / "__init__.py")
+    (site_packages(repo) / "__editable__.lab-0.1.pth").write_text(f"{links}\n")
+    assert "a/b/c/python" in import_roots(repo, (python_of(repo), "scripts/train.py"), "")
+
+
+def test_a_package_in_a_folder_of_another_name_is_refused(repo: Path) -> None:
+    finder = SETUPTOOLS_FINDER.replace("PLACE", json.dumps(str(deep(repo, "python_sources"))))
+    (site_packages(repo) / "__editable___lab_0_1_finder.py").write_text(finder)
+    (site_packages(repo) / "__editable__.lab-0.1.pth").write_text(
+        "import __editable___lab_0_1_finder; __editable___lab_0_1_finder.install()\n"
+    )
+    with pytest.raises(CreateError, match=r"imports lab from .*/python_sources .*install it there without -e"):
+        import_roots(repo, (python_of(repo), "scripts/train.py"), "")
+
+
 def test_a_repository_without_packages_needs_no_path(tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text("")
     assert import_roots(tmp_path, (), "") == ()

@@ -70,6 +70,7 @@ class Log:
         self._held_bytes = 0
         self._dropped = 0
         self._sampled_at = 0.0
+        self._newest = b"\n"
 
     def write(self, data: bytes) -> None:
         self.at_line_start = data[-1:] in (b"\n", b"\r") if data else self.at_line_start
@@ -101,7 +102,10 @@ class Log:
         return free >= FULL_BELOW_BYTES or not disk.f_blocks
 
     def close(self) -> None:
+        """End the log, its last line included: what a terminal prints after it begins on a line of its own."""
         self.flush()
+        if self._newest != b"\n":
+            self._put(b"\n")
         os.close(self.descriptor)
 
     def _hold(self, data: bytes) -> None:
@@ -113,6 +117,7 @@ class Log:
             self._dropped += len(oldest)
 
     def _put(self, data: bytes) -> None:
+        self._newest = data[-1:] or self._newest
         try:
             while data:
                 data = data[os.write(self.descriptor, data) :]
