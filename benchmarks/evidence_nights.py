@@ -1,10 +1,10 @@
 """Simulate whole nights under the real decisions and fold, with null and real changes, by condition of the noise.
 
-    python -m benchmarks.evidence_nights [--null 32] [--power 8] [--gain 1] [--processes 2]
+    python -m benchmarks.evidence_nights [--null 32] [--power 8] [--gain 1] [--correlation 0] [--only NAME]
 
 A night is 87 runs on each of 16 clusters. Each arm is one change on top of the incumbent: in a power night a tenth of
 them gain `--gain` run SDs, in a null night none. Half of the others have no effect, and half make it worse by up to 3
-SD. One run's SD is the unit of every gain.
+SD. One run's SD is the unit of every gain. `--correlation` is that of the noise of two experiments' runs with one seed.
 """
 
 import argparse
@@ -53,8 +53,9 @@ class Night(NamedTuple):
 class Fleet:
     """The truth of one night: what each change gains, and the noise of each run."""
 
-    def __init__(self, condition: Condition, seed: int) -> None:
+    def __init__(self, condition: Condition, seed: int, correlation: float = 0.0) -> None:
         self.condition, self.rng = condition, np.random.default_rng([seed, 11])
+        self.seed, self.correlation = seed, correlation
         names = [f"gpu-{number + 1:02d}" for number in range(CLUSTERS)]
         self.offsets = {name: float(self.rng.normal(0, condition.clusters_sd)) for name in names}
         self.effects: dict[str, float] = {}
@@ -84,11 +85,20 @@ class Fleet:
         changes = [name for name in constants if name in self.effects]
         holding = (name for name in changes if attempt.hardware != "H200" or name not in self.one_class)
         units = sum(self.effects[name] for name in holding) + self.offsets[attempt.cluster]
-        units += float(self.rng.normal(0, self.condition.arm_sd if self.noisy.intersection(changes[-1:]) else 1.0))
+        noise_sd = self.condition.arm_sd if self.noisy.intersection(changes[-1:]) else 1.0
+        units += noise_sd * self.noise(attempt.seed)
         units += self.condition.drift_per_hour * attempt.queued_at / RUN_S * RUN_HOURS
         if self.rng.random() < self.condition.outliers:
             units += OUTLIER_REACH_SDS * float(self.rng.choice((-1.0, 1.0)))
         return 2.0 + RUN_SD * units
+
+    def noise(self, seed: int) -> float:
+        """Return the noise of a run in its SDs. Its square's share `correlation` is that of its seed."""
+        own = float(self.rng.normal(0, 1.0))
+        if not self.correlation:
+            return own
+        shared = float(np.random.default_rng([self.seed, seed, 13]).normal(0, 1.0))
+        return float(np.sqrt(self.correlation) * shared + np.sqrt(1 - self.correlation) * own)
 
     def told(self, state: State) -> Night:
         """Compare what became of the arms with the truth."""
@@ -110,9 +120,11 @@ class Fleet:
         return Night(len(offered), len(real), len(keeps), false, len(tested), len(ran))
 
 
-def night(condition: Condition, seed: int, gain_sds: float, share: float, runs: int = NIGHT_RUNS) -> Night:
+def night(
+    condition: Condition, seed: int, gain_sds: float, share: float, correlation: float = 0.0, runs: int = NIGHT_RUNS
+) -> Night:
     """Play a night of `runs` runs on each cluster. All runs of a moment end before the next decision."""
-    fleet = Fleet(condition, seed)
+    fleet = Fleet(condition, seed, correlation)
     world = World(fleet.score, hardware=fleet.hardware, sd=0.0, seed=seed)
     world.together = True
     world.run(2 * RUN_S / 3600)
@@ -126,7 +138,7 @@ def night(condition: Condition, seed: int, gain_sds: float, share: float, runs: 
     return fleet.told(world.state)
 
 
-def _night(task: tuple[Condition, int, float, float]) -> Night:
+def _night(task: tuple[Condition, int, float, float, float]) -> Night:
     return night(*task)
 
 
@@ -135,13 +147,18 @@ def main() -> None:
     parser.add_argument("--null", type=int, default=32, help="null nights of each condition")
     parser.add_argument("--power", type=int, default=8, help="power nights of each condition")
     parser.add_argument("--gain", type=float, default=1.0)
+    parser.add_argument("--correlation", type=float, default=0.0)
+    parser.add_argument("--only", default="", help="conditions whose name has this in it")
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
     print("found of offered with its error; false keeps of all keeps; null nights with a false keep")
     with multiprocessing.get_context("fork").Pool(options.processes) as pool:
-        for condition in NIGHT_CONDITIONS:
-            tasks = [(condition, seed, 0.0, 0.0) for seed in range(options.null)]
-            tasks += [(condition, POWER_SEEDS + seed, options.gain, GAINS_SHARE) for seed in range(options.power)]
+        for condition in (one for one in NIGHT_CONDITIONS if options.only in one.name):
+            tasks = [(condition, seed, 0.0, 0.0, options.correlation) for seed in range(options.null)]
+            tasks += [
+                (condition, POWER_SEEDS + seed, options.gain, GAINS_SHARE, options.correlation)
+                for seed in range(options.power)
+            ]
             played = pool.map(_night, tasks, chunksize=1)
             print(line(condition.name, played[: options.null], played[options.null :]), flush=True)
 

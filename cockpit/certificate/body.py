@@ -60,7 +60,12 @@ def body(state: State, ledger_events: int, ledger_link: str, key: str) -> Json:
             }
             for run in runs
         ],
-        "noise": {"run_sd": noise.run_sd, "degrees_of_freedom": noise.df, "readings": noise.readings},
+        "noise": {
+            "run_sd": noise.run_sd,
+            "degrees_of_freedom": noise.df,
+            "readings": noise.readings,
+            "seed_correlation": noise.seed_correlation,
+        },
         "level": experiment.test_level,
         "estimate": _estimate(metric, estimate) if estimate else None,
         "rescore": msgspec.to_builtins(rescore) if rescore else None,

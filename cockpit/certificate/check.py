@@ -113,4 +113,9 @@ def _summary(body: dict[str, Any]) -> str:
     if one is None:
         return f"{said}, kept by {body['kept_by']} without an estimate"
     interval = f"[{signed(one['low'])}, {signed(one['high'])}]"
-    return f"{said}: {signed(one['mean'])} {interval} against {one['against']} in {one['runs']} runs"
+    return f"{said}: {signed(one['mean'])} {interval} against {one['against']} in {one['runs']} runs{_pairs(one)}"
+
+
+def _pairs(estimate: dict[str, Any]) -> str:
+    """Word how many of the runs were paired by seed; certificates of earlier versions do not tell."""
+    return f", {estimate['pairs']} of them paired by seed" if estimate.get("pairs") else ""

@@ -160,13 +160,13 @@ class Estimate(msgspec.Struct, frozen=True, gc=False):
     mean: float
     low: float
     high: float
-    level: float
-    """Coverage of [low, high], e.g. 0.9."""
+    level: float  # coverage of [low, high], e.g. 0.9
     runs: int
-    against: str
-    """The experiment it is a difference to."""
+    against: str  # the experiment it is a difference to
     hardware: str
     """The class it was measured in; 'pooled' where classes' differences were combined."""
+    pairs: int = 0
+    """Runs that count as pairs with a run of the base with the same seed."""
 
 
 class Experiment(msgspec.Struct, omit_defaults=True, gc=False):

@@ -2,10 +2,13 @@
 
 import math
 
+import msgspec
+
 from cockpit.core.events import Approved, Event
 from cockpit.core.model import DECISIONS, AttemptKind, ClusterState, Mode, Tier, Wave, WaveKind
 from cockpit.core.state import State
 from cockpit.decide.budget import accounts, committed_usd, run_usd
+from cockpit.decide.run_seeds import first_seeds
 from cockpit.decide.schedule import RunSpec, another
 
 
@@ -22,9 +25,11 @@ def approval(state: State, wave: Wave, author: str, rule: str, at: float) -> App
     """Approve a wave, with the first attempts of its arms. Replicates differ in seed."""
     hardware = state.session.fleet.validate_hardware if wave.tier is Tier.VALIDATE else ""
     runs = [
-        another(state, RunSpec(name, AttemptKind.ARM, rule, wave.tier, hardware), extra=number)
+        msgspec.structs.replace(
+            another(state, RunSpec(name, AttemptKind.ARM, rule, wave.tier, hardware), number), seed=seed
+        )
         for name in wave.arms
-        for number in range(state.experiments[name].replicates)
+        for number, seed in enumerate(first_seeds(state, wave, state.experiments[name].replicates))
     ]
     kind = AttemptKind.VALIDATION if wave.tier is Tier.VALIDATE else AttemptKind.REPLICATE
     for name in wave.again:

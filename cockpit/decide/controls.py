@@ -6,6 +6,7 @@ from cockpit.core.events import Event, Queued
 from cockpit.core.model import AttemptKind, Cluster, ClusterState
 from cockpit.core.state import State
 from cockpit.decide.evidence import RUNS_READ, readings_of
+from cockpit.decide.run_seeds import with_paired_seeds
 from cockpit.decide.schedule import RunSpec, another
 from cockpit.science.noise import lone_outliers
 
@@ -50,7 +51,7 @@ def controls(state: State, now: float) -> list[Event]:
             when = "as its only one is far from the others'" if cluster.name in odd else "as its last one is old"
         attempt = another(state, run, extra=len(events))
         events.append(Queued(at=now, attempt=attempt, reason=f"a control of {cluster.name}, {when}"))
-    return events
+    return with_paired_seeds(state, events)
 
 
 def _unpinned(state: State, experiment: str) -> int:

@@ -47,8 +47,9 @@ class DecisionContext(msgspec.Struct, frozen=True):
         one = seen.pooled
         interval = "" if math.isnan(one.mean) else f" {self.metric.span(one.low, one.high)}"
         runs = "1 run" if one.runs == 1 else f"{one.runs} runs"
+        pairs = f", {one.pairs} of them paired by seed" if one.pairs else ""
         flips = ", differently on each class" if seen.flips else ""
-        return f"{self.metric.signed(one.mean)}{interval} against {one.against} in {runs}{flips}"
+        return f"{self.metric.signed(one.mean)}{interval} against {one.against} in {runs}{pairs}{flips}"
 
     def discard(self, experiment: Experiment, reason: str, estimate: Estimate | None = None) -> list[Event]:
         return [self.decided(experiment, ExperimentStatus.DISCARDED, reason, estimate)]

@@ -26,10 +26,10 @@ RUNS_READ = 144
 
 def reading(state: State, attempt: Attempt) -> Reading | None:
     """Return the attempt as a reading; None where it has no result, or its cluster is flagged."""
-    return None if attempt.cluster in state.flagged else _plain(attempt)
+    return None if attempt.cluster in state.flagged else _plain(state, attempt)
 
 
-def _plain(attempt: Attempt) -> Reading | None:
+def _plain(state: State, attempt: Attempt) -> Reading | None:
     if attempt.outcome is not Outcome.VALID or attempt.metrics is None or not math.isfinite(attempt.metrics.score):
         return None
     return Reading(
@@ -39,6 +39,7 @@ def _plain(attempt: Attempt) -> Reading | None:
         attempt.metrics.score,
         attempt.ended_at,
         attempt.metrics.total_tokens_M,
+        attempt.seed if state.session.seed_by != NO_SEED else None,
     )
 
 
@@ -74,10 +75,15 @@ def evidence_of(state: State, experiment: str) -> list[Reading]:
 
 def runs_since_kept(state: State, experiment: str) -> list[Reading]:
     """Return the runs of an incumbent that were queued after it was kept."""
-    kept = next((one.at for one in reversed(state.incumbencies) if one.experiment == experiment), math.inf)
+    kept = kept_since(state, experiment)
     names = state.experiments[experiment].attempts[-RUNS_READ:]
     found = (reading(state, state.attempts[name]) for name in names if state.attempts[name].queued_at >= kept)
     return [one for one in found if one is not None]
+
+
+def kept_since(state: State, experiment: str) -> float:
+    """Return when an experiment was last made the incumbent; infinite where it never was."""
+    return next((one.at for one in reversed(state.incumbencies) if one.experiment == experiment), math.inf)
 
 
 def edits_behind(state: State, experiment: str) -> tuple[str, ...]:
@@ -117,6 +123,6 @@ def _estimated(readings: tuple[Reading, ...]) -> Noise:
 
 def _readings(state: State, attempts: Iterable[Attempt], held_back: bool) -> Iterable[Reading]:
     for attempt in attempts:
-        one = _plain(attempt) if held_back else reading(state, attempt)
+        one = _plain(state, attempt) if held_back else reading(state, attempt)
         if one is not None:
             yield one

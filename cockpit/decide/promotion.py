@@ -19,7 +19,8 @@ from cockpit.decide.experiment_test import final_runs, tested
 from cockpit.decide.kept_changes import WITHOUT
 from cockpit.decide.rebasing import carries_test, first_runs, rebased_as
 from cockpit.decide.result_batching import wait_for_results_until
-from cockpit.decide.schedule import RunSpec, another, next_seed
+from cockpit.decide.run_seeds import with_paired_seeds
+from cockpit.decide.schedule import RunSpec, another
 from cockpit.decide.screening import screens_first
 from cockpit.decide.second_metrics import broken_constraint
 from cockpit.science.compare import Comparison, compare
@@ -115,19 +116,19 @@ def _candidate(state: State, context: DecisionContext, experiment: Experiment) -
 
 
 def _numbered(state: State, events: list[Event]) -> list[Event]:
-    """Number the queued runs of each experiment: two tests may each want runs of the incumbent."""
+    """Number the queued runs of each experiment, and choose their seeds: two tests may each want runs of the
+    incumbent."""
     queued: Counter[str] = Counter()
     numbered: list[Event] = []
     for event in events:
         if isinstance(event, Queued):
             run = event.attempt
             number = state.attempt_number(run.experiment) + queued[run.experiment]
-            seed = next_seed(state, run.experiment, queued[run.experiment])
             queued[run.experiment] += 1
-            run = msgspec.structs.replace(run, id=f"{run.experiment}.{number}", seed=seed)
+            run = msgspec.structs.replace(run, id=f"{run.experiment}.{number}")
             event = msgspec.structs.replace(event, attempt=run)
         numbered.append(event)
-    return numbered
+    return with_paired_seeds(state, numbered)
 
 
 def _place_for_one_that_waits(state: State, now: float) -> bool:

@@ -39,6 +39,7 @@ from cockpit.decide.budget import (
     run_usd,
     stop_unpaid,
 )
+from cockpit.decide.run_seeds import next_seed
 
 FAILURES_TO_GIVE_UP = 3
 TRIES = 3
@@ -85,12 +86,6 @@ def schedule(state: State, now: float) -> list[Event]:
     # Runs on clusters that are billed already come first. Both draw on the same money left.
     submits, left = _submits(state, now, left_usd(state, now))
     return events + _launches(state, now, left) + submits
-
-
-def next_seed(state: State, experiment: str, extra: int = 0) -> int:
-    """Return the seed of the next attempt. The first attempt of every experiment has the session's seed."""
-    base = state.session.seed
-    return base + len(state.experiments[experiment].attempts) + extra
 
 
 def another(state: State, run: RunSpec, extra: int = 0) -> Attempt:

@@ -84,3 +84,9 @@ def spread_words(estimate: Estimate) -> str:
     """Return `± 0.0002 over 6 runs`: half the width of the interval."""
     half = signed((estimate.high - estimate.low) / 2).removeprefix("+")
     return f"± {half} over {count(estimate.runs, 'run')}"
+
+
+def runs_words(estimate: Estimate) -> str:
+    """Return `6 runs`, with how many of them were paired by seed with runs of the base."""
+    pairs = f", {estimate.pairs} of them paired by seed" if estimate.pairs else ""
+    return f"{count(estimate.runs, 'run')}{pairs}"

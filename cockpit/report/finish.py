@@ -10,7 +10,7 @@ from cockpit.decide.kept_changes import WITHOUT
 from cockpit.read.changes import change_steps
 from cockpit.read.checks import checks_of, unchecked
 from cockpit.read.scores import kept_estimate
-from cockpit.read.wording import count, signed
+from cockpit.read.wording import runs_words, signed
 from cockpit.report.results import clean
 from cockpit.variant.review import KeptStep
 
@@ -89,7 +89,7 @@ def _evidence(state: State, kept: Incumbency, experiment: Experiment) -> list[st
         low, high = metric.interval(estimate.low, estimate.high)
         gain = f"{metric.name} {signed(metric.value(estimate.mean))} ({metric.better})"
         where = f"{estimate.level:.0%} interval {signed(low)} to {signed(high)}, against {estimate.against}"
-        lines.append(f"Gain: {gain}, {where}, {count(estimate.runs, 'run')}, {estimate.hardware}")
+        lines.append(f"Gain: {gain}, {where}, {runs_words(estimate)}, {estimate.hardware}")
     else:
         lines.append(f"Gain: not estimated; kept by {clean(kept.author)}")
     runs = ", ".join(f"{len(scores)} on {hardware}" for hardware, scores in experiment.scores.items())

@@ -10,16 +10,14 @@ from typing import NamedTuple
 import msgspec
 
 from cockpit.core.model import Estimate
-from cockpit.science.noise import Noise, Reading, require_finite
+from cockpit.science.noise import OWN_DF, Noise, Reading, require_finite
+from cockpit.science.seed_pairs import difference_weights, own_correlation
 
 LEVEL = 0.9
 POOLED = "pooled"
 FLIP_SDS = 1.5
 """A ranking flips when two classes disagree in sign and each difference exceeds this many standard errors."""
 
-OWN_DF = 2.0
-"""Degrees of freedom that the session's variance counts for in an experiment's own variance. A variant may be up to
-three times as noisy as the code it changes, and two close runs do not show it."""
 CLIPPED_FROM = 3
 """Runs of an experiment from which those far from the others are clipped."""
 CLIPPED_SDS = 4.0
@@ -52,8 +50,9 @@ def compare(
     clipped. The uncertainty of a cluster's offset counts as variance, and cancels where both ran on the same cluster.
     Each of the two has its own variance, moderated by the session's; the experiment's is at least its base's. With few
     controls the noise of clusters and that of runs are hard to tell apart, so the difference is also taken with all
-    variance in the runs, and the result with the larger p-value is returned. `margin` is how much worse the experiment
-    may be under the null hypothesis of `p_value`. Raises ValueError on NaN or infinite scores.
+    variance in the runs, and the result with the larger p-value is returned. Where the session shows that runs with one
+    seed share noise, runs of the two with one seed count as pairs. `margin` is how much worse the experiment may be
+    under the null hypothesis of `p_value`. Raises ValueError on NaN or infinite scores.
     """
     require_finite([*experiment, *base])
     ours, theirs = _by_class(experiment), _by_class(base)
@@ -64,7 +63,12 @@ def compare(
 def _compared(
     ours: dict[str, list[Reading]], theirs: dict[str, list[Reading]], noise: Noise, level: float, margin: float
 ) -> Comparison | None:
-    parts = _parts(ours, _base_sides(theirs, noise), noise)
+    sides = _base_sides(theirs, noise)
+    parts = {
+        h: _paired(runs, theirs[h], sides[h], noise) or _difference(runs, sides[h], noise)
+        for h, runs in ours.items()
+        if h in sides
+    }
     if not parts:
         return None
     mean, se = _pooled(parts, noise)
@@ -72,13 +76,15 @@ def _compared(
     reach = t_quantile((1 + level) / 2, df)
     against = next(iter(theirs.values()))[0].experiment
 
-    def estimated(mean: float, se: float, runs: int, hardware: str) -> Estimate:
-        return Estimate(mean, mean - reach * se, mean + reach * se, level, runs, against, hardware)
+    def estimated(mean: float, se: float, classes: Sequence[str]) -> Estimate:
+        runs, pairs = sum(len(ours[h]) for h in classes), sum(parts[h].pairs for h in classes)
+        hardware = POOLED if len(classes) > 1 else classes[0]
+        return Estimate(mean, mean - reach * se, mean + reach * se, level, runs, against, hardware, pairs)
 
-    by_class = {h: estimated(one.mean, math.sqrt(one.var), len(ours[h]), h) for h, one in sorted(parts.items())}
+    by_class = {h: estimated(one.mean, math.sqrt(one.var), [h]) for h, one in sorted(parts.items())}
     units = [one.mean / math.sqrt(one.var) for one in parts.values()]
     return Comparison(
-        pooled=estimated(mean, se, sum(len(ours[h]) for h in parts), POOLED if len(parts) > 1 else next(iter(parts))),
+        pooled=estimated(mean, se, list(parts)),
         by_class=by_class,
         se=se,
         df=df,
@@ -89,7 +95,7 @@ def _compared(
 
 
 def difference(experiment: Sequence[Reading], base: Sequence[Reading], noise: Noise) -> tuple[float, float] | None:
-    """Return (mean, se) of the pooled difference alone, with the session's variances."""
+    """Return (mean, se) of the pooled difference alone, without pairs of runs with one seed."""
     return next(differences([experiment], base, noise))
 
 
@@ -99,7 +105,7 @@ def differences(
     """Yield the `difference` of each experiment to one base, which is summed up once."""
     sides = _base_sides(_by_class(base), noise)
     for experiment in experiments:
-        parts = _parts(_by_class(experiment), sides, noise)
+        parts = {h: _difference(runs, sides[h], noise) for h, runs in _by_class(experiment).items() if h in sides}
         yield _pooled(parts, noise) if parts else None
 
 
@@ -108,13 +114,10 @@ class _Part(NamedTuple):
 
     mean: float
     var: float
-    own_var: float
-    """The part of `var` that comes from the experiment's own runs."""
-    own_df: float
-    """Degrees of freedom of the variance of those runs."""
-    base_var: float
-    """The part of `var` that comes from the base's own runs."""
-    base_df: float
+    of_runs: tuple[tuple[float, float], ...]
+    """The parts of `var` that come from the noise of runs, each with the degrees of freedom of its estimate."""
+    pairs: int = 0
+    """Runs of the experiment that count as pairs with runs of the base with the same seed."""
 
 
 class _BaseSide(NamedTuple):
@@ -127,6 +130,8 @@ class _BaseSide(NamedTuple):
     """Variance of one of its runs."""
     own_df: float
     runs: int
+    scores: list[float]
+    """Corrected and clipped."""
     weight_on: dict[str, float]
     """Cluster to its weight in the difference."""
     offsets_var: float
@@ -143,12 +148,8 @@ def _base_sides(theirs: dict[str, list[Reading]], noise: Noise) -> dict[str, _Ba
         scores = _clipped(runs, noise)
         own_var, own_df = _own_variance(scores, noise)
         var = noise.variance(weight_on)
-        found[hardware] = _BaseSide(_mean(scores), at, own_var, own_df, len(runs), weight_on, var)
+        found[hardware] = _BaseSide(_mean(scores), at, own_var, own_df, len(runs), scores, weight_on, var)
     return found
-
-
-def _parts(ours: dict[str, list[Reading]], sides: dict[str, _BaseSide], noise: Noise) -> dict[str, _Part]:
-    return {h: _difference(runs, sides[h], noise) for h, runs in ours.items() if h in sides}
 
 
 def _pooled(parts: dict[str, _Part], noise: Noise) -> tuple[float, float]:
@@ -165,8 +166,8 @@ def _df(parts: dict[str, _Part], noise: Noise) -> float:
     total = denominator = 0.0
     for one in parts.values():
         total += one.var
-        rest = one.var - one.own_var - one.base_var
-        denominator += one.own_var**2 / one.own_df + one.base_var**2 / one.base_df + rest**2 / noise.df
+        rest = one.var - sum(var for var, _ in one.of_runs)
+        denominator += sum(var**2 / df for var, df in one.of_runs) + rest**2 / noise.df
     return min(noise.df, total**2 / denominator)
 
 
@@ -195,7 +196,52 @@ def _difference(ours: list[Reading], base: _BaseSide, noise: Noise) -> _Part:
     hours = (_mean([run.at for run in ours]) - base.at) / 3600
     base_var = base.own_var / base.runs
     var = own_var + base_var + offsets_var + noise.drift_variance(hours)
-    return _Part(_mean(our_scores) - base.mean, var, own_var, own_df, base_var, base.own_df)
+    return _Part(_mean(our_scores) - base.mean, var, ((own_var, own_df), (base_var, base.own_df)))
+
+
+def _paired(ours: list[Reading], theirs: list[Reading], base: _BaseSide, noise: Noise) -> _Part | None:
+    """Return the difference within one class with the runs of one seed as pairs; None where they say nothing.
+
+    The weights follow the correlation. The variance does not: it is that of the weighted pairs themselves, moderated by
+    the correlation's and at least that of a pair of the base's runs, so that a wrong correlation costs power only.
+    """
+    of_seed = {run.seed: number for number, run in enumerate(theirs) if run.seed is not None}
+    pairs = [(number, of_seed.pop(run.seed)) for number, run in enumerate(ours) if run.seed in of_seed]
+    if not noise.seed_correlation or not pairs:
+        return None
+    our_scores = _clipped(ours, noise)
+    our_var, our_df = _own_variance(our_scores, noise)
+    our_var = max(our_var, base.own_var)
+    correlation = own_correlation(
+        noise.seed_correlation, [our_scores[i] for i, _ in pairs], [base.scores[j] for _, j in pairs], our_var,
+        base.own_var,
+    )  # fmt: skip
+    alone, base_alone = len(ours) - len(pairs), len(theirs) - len(pairs)
+    weights = difference_weights(len(pairs), alone, base_alone, our_var, base.own_var, correlation)
+    of_ours, of_theirs = [weights.ours_alone] * len(ours), [weights.theirs_alone] * len(theirs)
+    for i, j in pairs:
+        of_ours[i], of_theirs[j] = weights.ours, weights.theirs
+    summed = [of_ours[i] * our_scores[i] + of_theirs[j] * base.scores[j] for i, j in pairs]
+
+    def modelled(variance: float) -> float:
+        shared = 2 * weights.ours * weights.theirs * correlation * math.sqrt(variance * base.own_var)
+        return weights.ours**2 * variance + weights.theirs**2 * base.own_var + shared
+
+    centre, df = _mean(summed), OWN_DF + len(pairs) - 1
+    seen = (OWN_DF * modelled(our_var) + sum((one - centre) ** 2 for one in summed)) / df
+    of_runs = (
+        (len(pairs) * max(seen, modelled(base.own_var)), df if len(pairs) > 1 else noise.df),
+        (alone * weights.ours_alone**2 * our_var, our_df),
+        (base_alone * weights.theirs_alone**2 * base.own_var, base.own_df),
+    )
+    weight_on: dict[str, float] = defaultdict(float)
+    mean = hours = 0.0
+    for run, score, weight in zip([*ours, *theirs], [*our_scores, *base.scores], [*of_ours, *of_theirs], strict=True):
+        weight_on[run.cluster] += weight
+        mean += weight * score
+        hours += weight * run.at / 3600
+    var = sum(one for one, _ in of_runs) + noise.variance(weight_on) + noise.drift_variance(hours)
+    return _Part(mean, var, of_runs, len(pairs))
 
 
 def _clipped(runs: list[Reading], noise: Noise) -> list[float]:

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from cockpit.science.seed_pairs import NO_CORRELATION, Correlation, estimate_correlation
+
 PRIOR_RELATIVE_SD = 5e-4
 """Prior SD of a run, relative to the score: autoresearch's repeats differ by 0.0003 to 0.0006 at 0.99."""
 PRIOR_DF = 1.0
@@ -44,6 +46,11 @@ DRIFT_DOUBT = 0.25
 """SD of the error of such a correction as a share of it: a drift is not quite a line."""
 
 
+OWN_DF = 2.0
+"""Degrees of freedom that the session's variance counts for in an experiment's own variance. A variant may be up to
+three times as noisy as the code it changes, and two close runs do not show it."""
+
+
 class Reading(msgspec.Struct, frozen=True):
     """One valid run."""
 
@@ -55,6 +62,8 @@ class Reading(msgspec.Struct, frozen=True):
     """When it ended, in seconds."""
     tokens_M: float = 0.0
     """Millions of tokens trained on; 0 where unknown."""
+    seed: int | None = None
+    """None where the code takes no seed."""
 
 
 class Offset(msgspec.Struct, frozen=True):
@@ -104,6 +113,10 @@ class Noise(msgspec.Struct, frozen=True):
     """True if the code seeds itself: its repeats are one run again, however much they differ."""
     origin_s: float = 0.0
     """The time to which scores are corrected for drift."""
+    seed_correlation: float = 0.0
+    """The correlation of the noise of two experiments' runs with one seed; 0 where this session does not show it."""
+    seed_pairs: int = 0
+    """Pairs of runs that it was estimated from."""
 
     @property
     def run_sd(self) -> float:
@@ -115,7 +128,14 @@ class Noise(msgspec.Struct, frozen=True):
         """The same noise with all of its variance in the runs: clusters are alike."""
         if not self.unsplit_sd:
             return self
-        return msgspec.structs.replace(self, within_sd=self.unsplit_sd, between_sd=0.0, clusters={}, covariance={})
+        return msgspec.structs.replace(
+            self,
+            within_sd=self.unsplit_sd,
+            between_sd=0.0,
+            clusters={},
+            covariance={},
+            seed_correlation=self.seed_correlation * min(1.0, (self.within_sd / self.unsplit_sd) ** 2),
+        )
 
     @property
     def slope_per_hour(self) -> Offset:
@@ -213,6 +233,7 @@ def _fit(
     residual = _centred(centred - fitted.effects[repeats.cluster_of], repeats.group_of)
     classes, interaction = _class_offsets(groups, clusters, fitted.within, reference)
     are_identical = all(len({reading.score for reading in group}) == 1 for group in repeated)
+    paired = NO_CORRELATION if are_identical else _seed_correlation(repeats, residual, fitted.within)
     return Noise(
         within_sd=math.sqrt(fitted.within),
         between_sd=math.sqrt(fitted.between),
@@ -233,7 +254,19 @@ def _fit(
         unsplit_sd=math.sqrt(fitted.unsplit),
         are_identical=are_identical,
         origin_s=sum(reading.at for reading in repeats.rows) / len(repeats.rows),
+        seed_correlation=paired.value,
+        seed_pairs=paired.pairs,
     )
+
+
+def _seed_correlation(repeats: "_Repeats", residual: Any, within: float) -> Correlation:
+    """Estimate the correlation of runs with one seed, each in SDs of its group's runs: moderated by the session's."""
+    import numpy as np
+
+    squares, sizes = np.bincount(repeats.group_of, weights=residual**2), np.bincount(repeats.group_of)
+    sds = np.sqrt((OWN_DF * within + squares) / (OWN_DF + sizes - 1))
+    seeds, classes = [row.seed for row in repeats.rows], [row.hardware for row in repeats.rows]
+    return estimate_correlation(residual / sds[repeats.group_of], repeats.group_of, seeds, classes)
 
 
 class _Repeats(NamedTuple):

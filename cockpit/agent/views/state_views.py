@@ -103,7 +103,7 @@ def estimate_words(metric: Metric, estimate: Estimate | None) -> str:
         return ""
     return (
         f"{metric.signed(estimate.mean, 5)} {metric.span(estimate.low, estimate.high, 5)} at {estimate.level:.0%}"
-        f" against {estimate.against} ({estimate.runs} runs, {estimate.hardware})"
+        f" against {estimate.against} ({wording.runs_words(estimate)}, {estimate.hardware})"
     )
 
 

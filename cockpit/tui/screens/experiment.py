@@ -14,8 +14,9 @@ from cockpit.read.checks import checks_of
 from cockpit.read.rival import rival_curve, rival_loss
 from cockpit.read.scores import kept_estimate
 from cockpit.read.waves import status_word
+from cockpit.read.wording import runs_words
 from cockpit.tui.actions.registry import Here
-from cockpit.tui.figures import clock, count, difference_words, duration, score_words, signed, span_words, value
+from cockpit.tui.figures import clock, difference_words, duration, score_words, signed, span_words, value
 from cockpit.tui.plain import plain, wrap
 from cockpit.tui.rows import Ink, Row, hint_rows, title_row
 from cockpit.tui.screens.base import CockpitScreen, ScreenContext
@@ -63,7 +64,7 @@ class Verdict(Pane):
             words = (
                 f"{difference_words(metric, estimate.mean)} {interval} against {estimate.against}, {estimate.level:.0%}"
             )
-            facts.append(("estimate", f"{words}, {count(estimate.runs, 'run')}, {estimate.hardware}"))
+            facts.append(("estimate", f"{words}, {runs_words(estimate)}, {estimate.hardware}"))
         facts.append(("checks", checks_of(state, known)))
         base = f"{known.base or 'none'}  wave {known.wave}  tier {known.tier}  {known.train_hash[:12]}"
         facts.append(("base", base))
