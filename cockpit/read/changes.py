@@ -3,10 +3,13 @@
 from cockpit.core.model import Experiment
 from cockpit.core.state import State, constants_of
 from cockpit.decide.kept_changes import WITHOUT
+from cockpit.decide.rebasing import REBASED
 from cockpit.read.wording import value
 
 CODE = "code"
 """The name of the part for edited lines."""
+FROM = "from"
+"""The name of the part for an arm that makes the change of an earlier experiment on a newer base."""
 
 
 def change_parts(experiment: Experiment) -> list[tuple[str, str]]:
@@ -18,7 +21,9 @@ def change_parts(experiment: Experiment) -> list[tuple[str, str]]:
     if without is not None:
         return [(WITHOUT, value(without))]
     constants = {**experiment.levels, **experiment.change.constants}
-    parts = [(name, value(level)) for name, level in constants.items()]
+    parts = [(name, value(level)) for name, level in constants.items() if name != REBASED]
+    if REBASED in constants:
+        parts.append((FROM, value(constants[REBASED])))
     if experiment.change.edits:
         parts.append((CODE, f"+{experiment.lines_added} −{experiment.lines_removed}"))
     return parts
@@ -26,7 +31,7 @@ def change_parts(experiment: Experiment) -> list[tuple[str, str]]:
 
 def change_words(experiment: Experiment) -> str:
     """Return `DEPTH=10, WIDTH=768, code +12 −3 (purpose)`; the reason of an experiment that changes nothing."""
-    words = [name + (" " if name in (CODE, WITHOUT) else "=") + said for name, said in change_parts(experiment)]
+    words = [name + (" " if name in (CODE, WITHOUT, FROM) else "=") + said for name, said in change_parts(experiment)]
     if experiment.change.edits and experiment.why and WITHOUT not in experiment.levels:
         words[-1] += f" ({experiment.why})"
     return ", ".join(words) or experiment.why or "unchanged"
@@ -45,7 +50,8 @@ def change_against(state: State, experiment: Experiment, other: str) -> list[tup
     parts = [
         (name, value(old[name]) if name in old else "", value(now)) for name, now in new.items() if old.get(name) != now
     ]
-    return parts + [(name, "", said) for name, said in change_parts(experiment) if name == CODE]
+    parts = [(name, before, said) for name, before, said in parts if name != REBASED]
+    return parts + [(name, "", said) for name, said in change_parts(experiment) if name in (CODE, FROM)]
 
 
 def change_steps(state: State, experiment: Experiment, other: str) -> str:

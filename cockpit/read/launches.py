@@ -9,10 +9,14 @@ from cockpit.read.wording import count, duration, money
 
 UNUSABLE = "unusable"
 """The word for a lost cluster that is billed as up."""
+NO_CAPACITY = "waiting"
+"""The word for a cluster that its cloud has no capacity for: it is asked for again."""
 
 
 def cluster_word(cluster: Cluster) -> str:
-    return UNUSABLE if cluster.state is ClusterState.LOST and cluster.billed else str(cluster.state)
+    if cluster.state is not ClusterState.LOST:
+        return str(cluster.state)
+    return UNUSABLE if cluster.billed else NO_CAPACITY if cluster.refusals else str(cluster.state)
 
 
 def launch_note(state: State, cluster: Cluster, now: float) -> str:
@@ -20,14 +24,26 @@ def launch_note(state: State, cluster: Cluster, now: float) -> str:
     cluster that is not being launched or where neither is known."""
     if cluster.state is not ClusterState.LAUNCHING:
         return ""
-    took = [one.launch_s for one in state.clusters.values() if one.launch_s and one.hardware == cluster.hardware]
-    took = took or [one.launch_s for one in state.clusters.values() if one.launch_s]
     words = []
-    if took:
+    if took := _launches_s(state, cluster):
         words.append(f"{count(len(took), 'launch', 'launches')} took {duration(median(took))} here")
     if usd := launch_so_far_usd(state, cluster, now):
         words.append(f"{money(usd)} until now")
     return ", ".join(words)
+
+
+def launch_figures(state: State, cluster: Cluster, now: float) -> str:
+    """Return ` of ~2m30s  $0.13`, the usual time of a launch and its cost until now, to stand behind its time."""
+    if cluster.state is not ClusterState.LAUNCHING:
+        return ""
+    took, usd = _launches_s(state, cluster), launch_so_far_usd(state, cluster, now)
+    return (f" of ~{duration(median(took))}" if took else "") + (f"  {money(usd)}" if usd else "")
+
+
+def _launches_s(state: State, cluster: Cluster) -> list[float]:
+    """Return the seconds of the session's launches in the cluster's class, else of all."""
+    took = [one.launch_s for one in state.clusters.values() if one.launch_s and one.hardware == cluster.hardware]
+    return took or [one.launch_s for one in state.clusters.values() if one.launch_s]
 
 
 def launch_so_far_usd(state: State, cluster: Cluster, now: float) -> float:

@@ -24,3 +24,11 @@ def listener_words(state: State) -> str:
     if state.beside:
         return f"{name} reads it; begin with @{next(iter(state.beside))} for another"
     return f"{name} reads it"
+
+
+def address_words(state: State) -> str:
+    """Return the one whom a person writes to, and how to write to another; without a reader, the commands instead."""
+    if not takes_words(state.proposer):
+        return listener_words(state)
+    others = "".join(f", or begin with @{name}" for name in list(state.beside)[:1] if takes_words(name))
+    return f"write to {state.proposer}{others}"

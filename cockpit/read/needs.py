@@ -36,6 +36,8 @@ class NeedKind(StrEnum):
     UNUSABLE = "unusable"
     """A lost cluster that is billed as up."""
     LOST = "lost"
+    WAITING = "waiting"
+    """A cluster that its cloud has no capacity for."""
     FLAGGED = "flagged"
     APPROVAL = "approval"
     PERMISSION = "permission"
@@ -55,6 +57,7 @@ _PLURALS = {
     NeedKind.CLUSTER: "{} clusters given up",
     NeedKind.UNUSABLE: "{} clusters unusable, billed",
     NeedKind.LOST: "{} clusters lost",
+    NeedKind.WAITING: "{} clusters wait for capacity",
     NeedKind.FLAGGED: "{} clusters flagged",
     NeedKind.APPROVAL: "{} proposals wait",
     NeedKind.PERMISSION: "{} permissions wait",
@@ -143,6 +146,8 @@ def _clusters(state: State) -> list[Need]:
         elif cluster.billed:
             sentence = f"{name} is unusable and billed as up{why}"
             found.append(Need(NeedKind.UNUSABLE, name, sentence, f"{name} unusable, billed"))
+        elif cluster.state is ClusterState.LOST and cluster.refusals:
+            found.append(Need(NeedKind.WAITING, name, f"{name} waits for capacity{why}", f"{name} waits for capacity"))
         elif cluster.state is ClusterState.LOST:
             found.append(Need(NeedKind.LOST, name, f"{name} is lost{why}", f"{name} lost"))
     flagged = (Need(NeedKind.FLAGGED, name, f"{name} is flagged: {why}", f"{name} flagged")

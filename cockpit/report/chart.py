@@ -11,7 +11,7 @@ import msgspec
 from cockpit.core.metric import Metric
 from cockpit.core.state import State
 from cockpit.read.axis import ticks, time_ticks
-from cockpit.read.changes import change_against
+from cockpit.read.changes import FROM, change_against
 from cockpit.read.counterfactual import Best, best_so_far
 from cockpit.read.kept_stack import measured_against
 from cockpit.read.score_dots import ScoreDot, ScoreDots
@@ -159,5 +159,5 @@ def _thinned(dots: list[Dot], most: int) -> list[Dot]:
 def _label(state: State, name: str) -> str:
     """Return the change of a kept experiment without the values before it, cut to LABEL_CHARACTERS."""
     parts = change_against(state, state.experiments[name], measured_against(state, name))
-    change = ", ".join(f"{part} {after}" for part, _, after in parts)
+    change = ", ".join(f"{part} {after}" for part, _, after in parts if part != FROM)
     return change if len(change) <= LABEL_CHARACTERS else change[: LABEL_CHARACTERS - 1].rstrip(" ,") + "…"

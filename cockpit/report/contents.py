@@ -26,7 +26,7 @@ from cockpit.report.chart import Chart, charts
 from cockpit.report.reproduce import Command, commands
 from cockpit.report.status import counts
 from cockpit.report.story import Sentence, told
-from cockpit.report.verdict import verdict
+from cockpit.report.verdict import tried_variants, verdict
 from cockpit.science.effects import FactorEffects
 from cockpit.science.noise import Noise
 
@@ -101,6 +101,10 @@ class Contents(msgspec.Struct, frozen=True):
     unchecked: list[str]
     """The things that nothing checks in this session, a sentence each."""
     counts: dict[str, int]
+    tried: int
+    """Variants with a score; the baseline is left out."""
+    without_score: int
+    """Variants that were discarded without a score: their runs were ended early."""
     hardware: str
     """The class that comparisons are made in. The best line and the baseline's score are of this class."""
     baseline: Score | None
@@ -158,6 +162,10 @@ def contents(state: State, now: float) -> Contents:
         verdict=verdict(state, now),
         unchecked=unchecked(state),
         counts=counts(state),
+        tried=tried_variants(state),
+        without_score=sum(
+            one.status is ExperimentStatus.DISCARDED and not one.scores for one in state.experiments.values()
+        ),
         hardware=hardware,
         baseline=score_of(state, state.baseline, hardware),
         baseline_origin=origin_of(state, state.experiments[state.baseline]) if state.baseline else "",

@@ -13,7 +13,7 @@ import msgspec
 from cockpit.core.model import Experiment, ExperimentStatus
 from cockpit.core.state import State
 from cockpit.decide.kept_changes import WITHOUT
-from cockpit.read.changes import CODE, change_against
+from cockpit.read.changes import CODE, FROM, change_against
 from cockpit.read.kept_stack import measured_against
 from cockpit.read.scores import kept_estimate, kept_experiments
 from cockpit.read.wording import count, duration
@@ -136,7 +136,8 @@ def _phase(
     gains: dict[str, float] = {}
     for name, gain in mine:
         for changed, _, _ in change_against(state, state.experiments[name], measured_against(state, name)):
-            gains[changed] = gains.get(changed, 0.0) + gain
+            if changed != FROM:
+                gains[changed] = gains.get(changed, 0.0) + gain
     factors = Counter(factor for experiment in inside for factor in _factors(state, experiment))
     return Phase(
         began=start,

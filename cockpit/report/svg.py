@@ -5,6 +5,8 @@ from html import escape
 from cockpit.report.chart import NARROW, WIDE, Chart, Dot, Frame
 
 PLAIN, CRASH, KEPT, BEST, ALONE, GRID = "#a8adb3", "#b0532e", "#1a9850", "#1a9850", "#7a7a7a", "#e4e4e4"
+LEAST_LABEL = 12
+"""Characters of a label that are worth showing."""
 LABEL_APART = 1.15
 """The least distance of two labels' lines, in heights of their text."""
 NORMAL = (0.5, 0.866)
@@ -84,7 +86,7 @@ def _line(corners: list[tuple[float, float]], look: str) -> str:
 def _labels(chart: Chart, frame: Frame) -> list[str]:
     """Return the kept changes at their steps, in text that leads away from the line, where two would not overlap.
 
-    A label that would leave the picture ends at its step instead.
+    A label that would leave the picture is cut, and ends at its step instead where too little of it would be left.
     """
     parts: list[str] = []
     placed: list[float] = []
@@ -98,7 +100,9 @@ def _labels(chart: Chart, frame: Frame) -> list[str]:
         if placed and abs(along - placed[-1]) < LABEL_APART * frame.font:
             continue
         placed.append(along)
-        fits = x + len(label) * frame.font * 0.5 < frame.width
+        room = int((frame.width - x) / (frame.font * 0.5))
+        label = label if len(label) < room or room < LEAST_LABEL else label[: room - 2].rstrip(" ,") + "…"
+        fits = len(label) < room
         turn, anchor = (-30 * up, "start") if fits else (30 * up, "end")
         at = f"translate({x + (4 if fits else -4):.1f} {y - 7 * up + (8 if up < 0 else 0):.1f}) rotate({turn})"
         parts.append(f'<text class="label" transform="{at}" text-anchor="{anchor}">{escape(label)}</text>')

@@ -9,9 +9,14 @@ from cockpit.read.scores import comparison_class, kept_experiments, score_of
 from cockpit.read.wording import count, duration, money
 
 
+def tried_variants(state: State) -> int:
+    """Return the number of variants with a score; the baseline is left out."""
+    return sum(bool(one.scores) for one in state.experiments.values() if one.id != state.baseline)
+
+
 def verdict(state: State, now: float) -> str:
     """Return the two sentences at `now`."""
-    tried = sum(bool(one.scores) for one in state.experiments.values() if one.id != state.baseline)
+    tried = tried_variants(state)
     kept = kept_experiments(state)
     spent = money(accounts(state, now).total_usd)
     took = duration((state.ended_at or now) - state.session.created_at)

@@ -14,12 +14,14 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable
+from html import escape
 
 from aiohttp import web
 from textual_serve.server import Server
 
 from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader
+from cockpit.tui.screens.layout import SMALLEST
 from cockpit.tui.web_screen import ScreenProcess
 
 TOKEN_BYTES = 24
@@ -46,6 +48,16 @@ GUARDS = {
 ELSEWHERE = re.compile(r'<link\s+rel="stylesheet"\s+href="https://[^"]*"\s*/>')
 """A font from another host. The browser's own font is enough, and the browser may be offline."""
 NO_ICON = '<link rel="icon" href="data:," />'
+FONT_PX, FONT_LEAST_PX = 16, 8
+CELL = 0.61
+"""Width of a cell as a share of the font's size."""
+FIT_FONT = f"""<script>
+      document.getElementById("terminal").dataset.fontSize = Math.max(
+        {FONT_LEAST_PX}, Math.min({FONT_PX}, Math.floor(innerWidth / ({SMALLEST[0]} * {CELL})))
+      );
+    </script>
+  </body>"""
+"""Makes the font small enough for the narrowest screen that shows all: a phone's page is not wider than the phone."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -101,7 +113,9 @@ class WatchServer(Server):
         self.public_url = f"{request.scheme}://{request.host}{self.page_path}"
         page = await super().handle_index(request)
         assert isinstance(page, web.Response) and page.text is not None
-        page.text = ELSEWHERE.sub(NO_ICON, page.text).replace("Session ended.", "This page has left the session.")
+        head = f'<title>{escape(self.title)}</title><meta name="viewport" content="width=device-width" />{NO_ICON}'
+        text = ELSEWHERE.sub(head, page.text).replace("Session ended.", "This page has left the session.")
+        page.text = text if "fontsize" in request.query else text.replace("</body>", FIT_FONT)
         page.set_cookie(self.cookie, self.page_key, httponly=True, samesite="Strict", path=f"{self.page_path}/")
         return page
 

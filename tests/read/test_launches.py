@@ -3,7 +3,8 @@
 from cockpit.core.events import ClusterDown, ClusterUp, ClusterWaiting, Launching
 from cockpit.core.fold import fold
 from cockpit.core.state import State
-from cockpit.read.launches import launch_note
+from cockpit.read.launches import NO_CAPACITY, cluster_word, launch_figures, launch_note
+from cockpit.read.needs import NeedKind, needs
 from tests.tui import stories
 
 
@@ -27,7 +28,9 @@ def test_a_launch_is_told_how_long_those_before_it_took_and_its_cost() -> None:
     assert launch_note(state, cluster, at + 260) == "1 launch took 3m00s here, $0.60 until now"
     launched(state, second, at + 300, 240.0)
     assert launch_note(state, cluster, at + 260) == "2 launches took 3m30s here, $0.60 until now"
+    assert launch_figures(state, cluster, at + 260) == " of ~3m30s  $0.60"
     assert launch_note(state, state.clusters[first], at + 600) == "", "it is up"
+    assert launch_figures(state, state.clusters[first], at + 600) == ""
 
 
 def test_time_in_a_clouds_queue_is_neither_counted_nor_billed() -> None:
@@ -44,3 +47,12 @@ def test_time_in_a_clouds_queue_is_neither_counted_nor_billed() -> None:
     fold(state, ClusterWaiting(at=at + 1000, cluster=first, message=""))
     fold(state, ClusterUp(at=at + 1100, cluster=first, hardware="H100", usd_per_hour=36.0))
     assert state.clusters[first].launch_s == 150.0
+
+
+def test_a_cluster_that_its_cloud_has_no_capacity_for_is_waiting_and_not_lost() -> None:
+    state = stories.launching().state
+    waiting = state.clusters["gpu-07"]
+    assert cluster_word(waiting) == NO_CAPACITY
+    (need,) = (one for one in needs(state, state.now) if one.about == waiting.name)
+    assert need.kind is NeedKind.WAITING and need.short == "gpu-07 waits for capacity"
+    assert "no capacity for H200" in need.sentence

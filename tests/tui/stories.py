@@ -3,15 +3,22 @@
 A story is written to a real ledger in a folder of its own, with its logs, and is the same every time.
 """
 
+from msgspec import structs
+
 from cockpit.core.events import (
+    AgentSeated,
     ApiUsed,
     Approved,
     Asked,
     ClusterFailed,
+    ClusterUp,
+    ClusterWaiting,
     Decided,
     FindingRecorded,
     Held,
     IncumbentSet,
+    Launching,
+    LaunchStep,
     PhaseSet,
     Queued,
     Said,
@@ -263,4 +270,41 @@ def many(clusters: int = 256) -> Story:
     for number, attempt in enumerate(list(story.state.in_flight)):
         story.progress(attempt, (number * 37 % 100) / 100)
     story.tell(ClusterFailed(at=story.at, cluster="gpu-77", message="ssh: connect to 10.0.3.17: timed out"))
+    return story
+
+
+def launching() -> Story:
+    """Return a session on a cloud whose clusters come up: each at another step, and two seats that are asked."""
+    base = session("coming", clusters=8, better=2)
+    fleet = structs.replace(base.fleet, kind="sky", simulated=False, infra="gcp")
+    story = Story(structs.replace(base, fleet=fleet))
+    wave = story.propose("What does the unchanged train.py score?", {}, "baseline", kind=WaveKind.BASELINE)
+    story.tell(Approved(at=story.at, wave=wave, author=DECISIONS, rule="baseline", attempts=[]))
+    names = list(story.state.clusters)
+    for name in names:
+        story.tell(Launching(at=story.at, cluster=name))
+    story.at += 150
+    story.tell(ClusterUp(at=story.at, cluster=names[0], hardware="H100", usd_per_hour=2.0))
+    story.at += 60
+    steps = {
+        names[1]: "set-up: Downloading torch-2.13.0-cp312-cp312-manylinux_2_28_x86_64.whl (865.4 MB)",
+        names[2]: "its machine is up; the set-up begins",
+        names[3]: "the cloud provisions its machine",
+        names[4]: "the files of the session are copied",
+    }
+    for name, said in steps.items():
+        story.tell(LaunchStep(at=story.at, cluster=name, message=said))
+    story.tell(ClusterWaiting(at=story.at, cluster=names[5], message="it waits in the queue of us-central1 for H100"))
+    story.tell(
+        ClusterFailed(
+            at=story.at, cluster=names[6], refused=True, retry_at=story.at + 240,
+            message="no capacity for H200 in us-central1, europe-west4; asked again in 4m",
+        )
+    )  # fmt: skip
+    story.tell(AgentSeated(at=story.at, agent="gemini", command=["gemini", "--acp"], author="ada", share=0.4))
+    story.tell(Said(at=story.at, author="ada", text="Widths for one of you, learning rates for the other."))
+    story.tell(Said(at=story.at, author="gemini", text="I take the **learning rates**."))
+    story.tell(Asked(at=story.at, ask=1, proposer="claude", arms=5))
+    story.tell(Asked(at=story.at, ask=2, proposer="gemini", arms=3))
+    story.at += 20
     return story

@@ -118,6 +118,8 @@ PICTURES = [
     picture("problem", "colon", *"theme dark", "enter", "slash", *"no such cluster anywhere " * 6, "enter"),
     picture("laptop", story="laptop"),
     picture("empty", story="empty"),
+    picture("launching", story="launching"),
+    picture("seats", "5", story="launching"),
     picture("tour", *TOUR),
     picture("tour-waves", *TOUR, "enter"),
     picture("tour-talk", *TOUR, "enter", "enter", story="empty"),

@@ -117,6 +117,7 @@ async def test_the_address_opens_a_page_with_its_files_and_socket(site: Site) ->
             page = await answer.text()
             assert answer.headers["Referrer-Policy"] == "no-referrer"
             assert "HttpOnly" in answer.headers["Set-Cookie"] and "SameSite=Strict" in answer.headers["Set-Cookie"]
+        assert "<title>cockpit: watching night</title>" in page and '<meta name="viewport"' in page
         # Every part of the page comes from this server: the browser may be offline.
         linked = re.findall(r'(?:href|src|url)\s*[=(]\s*"([^"]+)"', page)
         assert len(linked) >= 4 and {urlsplit(link).netloc for link in linked} == {site.host, ""}

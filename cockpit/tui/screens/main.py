@@ -14,7 +14,7 @@ from cockpit.agent.claude import turn_status
 from cockpit.core.model import ClusterState
 from cockpit.core.state import State
 from cockpit.read.attempts import current_attempt, is_evaluating
-from cockpit.read.listeners import listener_words, takes_words
+from cockpit.read.listeners import address_words
 from cockpit.read.result_query import parse_query
 from cockpit.tui.actions.registry import Here
 from cockpit.tui.log_index import last_lines
@@ -255,8 +255,7 @@ class MainScreen(CockpitScreen):
         self.chart.tell(state, now)
         self.results.tell(state, now)
         self.stack.tell(state, now)
-        heard = f"write to {plain(state.proposer)}" if takes_words(state.proposer) else plain(listener_words(state))
-        self.say.placeholder = heard
+        self.say.placeholder = plain(address_words(state))
         spoken = (turn_status.read(session.feed.folder.agent_live(name)) for name in state.asks)
         self.talk.tell(state, now, tuple(filter(None, spoken)))
         self._choose_log(state)

@@ -8,7 +8,7 @@ from cockpit.core.curves import Point, points_of
 from cockpit.core.model import AttemptKind, AttemptStatus, Cluster, ClusterState, Progress
 from cockpit.core.state import State
 from cockpit.read.attempts import is_evaluating
-from cockpit.read.launches import UNUSABLE, cluster_word, launch_note
+from cockpit.read.launches import NO_CAPACITY, UNUSABLE, cluster_word, launch_figures
 from cockpit.read.rival import rival_curve, rival_loss
 from cockpit.tui.plain import plain
 from cockpit.tui.views.changes import NOTHING, Wording, change_wording, joined
@@ -61,6 +61,8 @@ class ClusterView(msgspec.Struct, frozen=True):
     following: str = ""
     """The attempt queued behind."""
     idle_s: float = 0.0
+    launch: str = ""
+    """The usual time of a launch and its cost until now, to stand behind its time."""
     stale_s: float = 0.0
     """How old what is shown is, where that is too old to trust; else 0."""
     message: str = ""
@@ -86,8 +88,8 @@ def cluster_view(state: State, cluster: Cluster, now: float, with_curve: bool = 
     heard_s = now - max(cluster.seen_at, cluster.since)
     stale = attempt is not None and cluster.running and heard_s > STALE_AFTER_S
     message = state.flagged.get(cluster.name, "") or cluster.message
-    if note := launch_note(state, cluster, now):
-        message = f"{message} ({note})" if message else note
+    if word == NO_CAPACITY:
+        glyph, ink = _LOOKS[ClusterState.LAUNCHING][0], "warn"
     shown = ClusterView(
         name=plain(cluster.name),
         hardware=plain(cluster.hardware),
@@ -96,6 +98,7 @@ def cluster_view(state: State, cluster: Cluster, now: float, with_curve: bool = 
         ink=ink,
         following=plain(following),
         idle_s=since_s if idle or cluster.state is not ClusterState.BUSY else 0.0,
+        launch=launch_figures(state, cluster, now),
         stale_s=heard_s if stale else 0.0,
         message=plain(message),
     )
@@ -153,6 +156,7 @@ def summary(state: State) -> str:
         ClusterState.GIVEN_UP,
         UNUSABLE,
         ClusterState.LOST,
+        NO_CAPACITY,
         ClusterState.IDLE,
         ClusterState.LAUNCHING,
         ClusterState.STOPPING,

@@ -88,7 +88,7 @@ def _head(card: CardView, width: int, selected: bool, palette: Palette) -> list[
     rows = [top]
     if not view.attempt:
         if view.idle_s and view.word != "down":
-            rows.append(Row(width, palette).put(f"for {duration(view.idle_s)}", view.ink))
+            rows.append(Row(width, palette).put(f"for {duration(view.idle_s)}{view.launch}", view.ink))
         rows.extend(Row(width, palette).put(line, "dim") for line in wrap(view.message, width, 4) if line)
         return [row.strip() for row in rows]
     done = f"{view.fraction:.0%}" if view.fraction >= 0 else ""

@@ -192,7 +192,7 @@ def cell_rows(view: ClusterView, width: int, palette: Palette, selected: bool, e
         if view.following:
             rows[3].end(f"→{view.following.split('.')[0]}", "faint" if old else "dim")
     else:
-        _quiet(rows, view)
+        rows += [Row(width, palette).put(line, "dim") for line in _quiet(rows, view, each)]
     rows[0].end(word, "dim" if old else view.ink)
     drawn = [row.strip() for row in rows]
     if each >= ROOMY_ROWS:
@@ -204,15 +204,19 @@ def cell_rows(view: ClusterView, width: int, palette: Palette, selected: bool, e
     return drawn
 
 
-def _quiet(rows: list[Row], view: ClusterView) -> None:
+def _quiet(rows: list[Row], view: ClusterView, each: int) -> list[str]:
+    """Fill the rows of a cluster that runs nothing. Returns the lines of a long message beyond them."""
     if view.idle_s and view.word not in ("down",):
-        rows[1].put(f"for {duration(view.idle_s)}", view.ink if view.ink in ("bad", "warn") else "dim")
+        ink = view.ink if view.ink in ("bad", "warn") else "dim"
+        rows[1].put("" if view.launch else "for ", ink).put(f"{duration(view.idle_s)}{view.launch}", ink)
     if view.following:
         rows[2].put(f"next {view.following}", "dim")
-    elif view.message:
-        said = wrap(view.message, rows[2].left)
-        rows[2].put(said[0], "dim")
-        rows[3].put(" ".join(said[1:]), "dim")
+        return []
+    said, most = wrap(view.message, rows[2].left), max(2, each - 2)
+    said = [*said[: most - 1], " ".join(said[most - 1 :])]
+    for row, line in zip(rows[2:], said, strict=False):
+        row.put(line, "dim")
+    return said[2:]
 
 
 def _loss(row: Row, view: ClusterView) -> None:
@@ -223,6 +227,10 @@ def _loss(row: Row, view: ClusterView) -> None:
     if view.delta is not None:
         ink = "good" if view.delta < 0 else "bad"
         row.skip().put(f"{view.delta:+.3f}".replace("-", MINUS), "faint" if old else ink)
+
+
+ROOMY_TABLE_FROM = 72
+"""Columns from which a row says how long launches take, and what one costs."""
 
 
 def table_row(view: ClusterView, width: int, palette: Palette, selected: bool) -> Strip:
@@ -236,7 +244,8 @@ def table_row(view: ClusterView, width: int, palette: Palette, selected: bool) -
     row.put(word, "dim" if old else view.ink, 10)
     if not view.attempt:
         if view.idle_s and view.word != "down":
-            row.put(f"for {duration(view.idle_s)}", "dim", 12)
+            launch = view.launch if width >= ROOMY_TABLE_FROM else ""
+            row.put(f"for {duration(view.idle_s)}{launch}", "dim", 28 if launch else 12)
         row.put(view.message, "dim")
         return row.strip()
     row.put(view.attempt, calm, 9)
