@@ -10,10 +10,12 @@ A script of its own: it runs in the environment of the researched repository, wh
 """
 
 import hashlib
+import itertools
 import json
 import math
 import os
 import random
+import resource
 import select
 import struct
 import subprocess
@@ -22,7 +24,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 LOGIT_BYTES_AT_MOST = 4 << 30
 """Logits received for the public text; a larger text is scored on a part of its rows."""
@@ -36,11 +38,17 @@ ROWS_PER_CHOSEN = 8
 ANSWER_WITHIN_S = 120.0
 LOAD_WITHIN_S = 240.0
 PROBED_ROWS = 128
-"""Rows that the second process is asked about, as long as there are more."""
+"""Rows that are asked twice: for their score in one process, as a probe in the other."""
 SAME_SHARE = 0.25
-"""Share of them that it gets unchanged; the others get another ending."""
+"""Share of them that the second gets unchanged; the others get another ending."""
+SUSPECT_SHARE = 0.375
+"""Share of them whose ending is changed behind a token that the model predicted best."""
 SUSPECTS = 8
 """Best predicted tokens of a row among which a cut is chosen."""
+WRITTEN_BYTES_AT_MOST = 64 << 20
+"""Size of a file that the process of a model may write, its messages included."""
+LOSS_AT_MOST_GUESSES = 2.0
+"""Largest loss that counts towards the standard deviation, in losses of guessing: an absurd one could make it any."""
 TOLERANCE_SDS = 1e-3
 """Difference of two losses that counts as none, in standard deviations of the losses."""
 NOISE_AT_MOST_SDS = 0.02
@@ -75,31 +83,39 @@ class Server:
         """Start the process. `vocabulary` is to be set before the first question."""
         self.errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # read after the process has ended
         self.vocabulary = 0
-        self._process = subprocess.Popen(
+        self._shape = (0, 0)
+        self.process = subprocess.Popen(
             work["servers"][folder]["command"],
             cwd=folder,
             env=work["servers"][folder]["environment"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (WRITTEN_BYTES_AT_MOST,) * 2),
         )
 
     def wait_until_loaded(self) -> None:
         self._check_answer(LOAD_WITHIN_S)
         self._read(4, LOAD_WITHIN_S)
 
-    def ask(self, rows: Any) -> Any:
-        """Return the logits (rows, tokens, vocabulary) of int rows (rows, tokens). Raises ScoreProblem."""
+    def ask(self, rows: Any) -> None:
+        """Send int rows (rows, tokens). Raises ScoreProblem."""
         import torch
 
-        count, length = rows.shape
-        request = struct.pack("<ii", count, length) + rows.to(torch.int32).numpy().tobytes()
-        assert self._process.stdin is not None
+        self._shape = rows.shape
+        request = struct.pack("<ii", *rows.shape) + rows.to(torch.int32).numpy().tobytes()
+        assert self.process.stdin is not None
         try:
-            self._process.stdin.write(request)
-            self._process.stdin.flush()
+            self.process.stdin.write(request)
+            self.process.stdin.flush()
         except BrokenPipeError:
             raise ScoreProblem(self._ended()) from None
+
+    def answer(self) -> Any:
+        """Return the logits (rows, tokens, vocabulary) of the rows that were asked last. Raises ScoreProblem."""
+        import torch
+
+        count, length = self._shape
         self._check_answer(ANSWER_WITHIN_S)
         shape = struct.unpack("<iii", self._read(12, ANSWER_WITHIN_S))
         if shape != (count, length, self.vocabulary):
@@ -111,13 +127,9 @@ class Server:
             raise ProbeFailed("gives logits that are not finite")
         return logits
 
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
     def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
+        self.process.kill()
+        self.process.wait()
 
     def _check_answer(self, within_s: float) -> None:
         if struct.unpack("<i", self._read(4, within_s))[0] != 1:
@@ -126,8 +138,8 @@ class Server:
             raise ScoreProblem(f"its model cannot be used: {' '.join(text.split())}")
 
     def _read(self, size: int, within_s: float) -> bytearray:
-        assert self._process.stdout is not None
-        descriptor = self._process.stdout.fileno()
+        assert self.process.stdout is not None
+        descriptor = self.process.stdout.fileno()
         data = bytearray(size)
         view, got, until = memoryview(data), 0, time.monotonic() + within_s
         while got < size:
@@ -140,7 +152,7 @@ class Server:
         return data
 
     def _ended(self) -> str:
-        code = self._process.wait()
+        code = self.process.wait()
         self.errors.seek(max(0, self.errors.seek(0, os.SEEK_END) - 2000))
         lines = self.errors.read().decode(errors="replace").split("\n")
         last = next((" ".join(line.split())[:300] for line in reversed(lines) if line.strip()), "it printed nothing")
@@ -149,8 +161,8 @@ class Server:
         return f"the process that holds its model {how}: {last}"
 
 
-def processor_s(pid: int) -> float:
-    """Return the processor seconds of a process and its descendants; 0 where there is no /proc."""
+def processor_s(servers: list[Server]) -> float:
+    """Return the processor seconds of these processes and their descendants; 0 where there is no /proc."""
     ticks: dict[int, int] = {}
     children: dict[int, list[int]] = {}
     for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
@@ -162,7 +174,7 @@ def processor_s(pid: int) -> float:
                 continue
             ticks[int(name)] = int(fields[11]) + int(fields[12])
             children.setdefault(int(fields[1]), []).append(int(name))
-    found = [pid]
+    found = [server.process.pid for server in servers]
     for one in found:
         found.extend(children.get(one, []))
     return sum(ticks.get(one, 0) for one in found) / os.sysconf("SC_CLK_TCK")
@@ -189,8 +201,8 @@ def main() -> None:
 def scored(work: dict[str, Any]) -> dict[str, Any]:
     """Return the score of the model that the work names. Raises ScoreProblem, or ProbeFailed.
 
-    Two processes hold the model. One is asked for the score, the other for the probes, about rows that it has not seen.
-    Neither knows which it is, so a model cannot answer a probe otherwise than it answers for its score.
+    Two processes hold the model. Each is asked for the score of one half of the rows, and probed on rows of the other
+    half, which it has not seen.
     """
     chance = random.SystemRandom()
     folders = chance.sample(sorted(work["servers"]), len(work["servers"]))
@@ -215,12 +227,15 @@ def scored(work: dict[str, Any]) -> dict[str, Any]:
         for server in servers:
             server.vocabulary = text.vocabulary
             server.wait_until_loaded()
-        worked_s = processor_s(servers[0].pid)
-        losses = ask_losses(servers[0], public[:, :-1], public[:, 1:], chance)
-        worked_s = processor_s(servers[0].pid) - worked_s
-        public_bpb, public_se = bits_per_byte(losses, public, text)
+        rows = torch.cat((public, sealed))
+        worked_s = processor_s(servers)
+        losses, probes = ask_all(servers, rows, text, chance)
+        worked_s = processor_s(servers) - worked_s
+        public_losses, sealed_losses = losses[: len(public)], losses[len(public) :]
+        public_bpb, public_se = bits_per_byte(public_losses, public, text)
         # On a GPU most of the time goes into moving logits, which says nothing about the model's pace.
-        rate = len(public) * text.row_tokens / worked_s if worked_s > 0 and not text.on_gpu else 0.0
+        asked = (len(rows) + len(probes)) * text.row_tokens
+        rate = asked / worked_s if worked_s > 0 and not text.on_gpu else 0.0
         found = {
             "public_bpb": public_bpb,
             "public_se": public_se,
@@ -228,20 +243,19 @@ def scored(work: dict[str, Any]) -> dict[str, Any]:
             "whole": of_rows == len(public),
             "tokens_per_s": rate,
             "passed": [FINITE],
-            "marks": marks(losses),
+            "marks": marks(public_losses),
         }
         if not work["probes"]:
             return found
-        sealed_losses = ask_losses(servers[0], sealed[:, :-1], sealed[:, 1:], chance)
         sealed_bpb, sealed_se = bits_per_byte(sealed_losses, sealed, text)
-        probe(servers[1], torch.cat((public, sealed)), torch.cat((losses, sealed_losses)), chance)
+        check(probes, losses, rows, text, servers[0], chance)
     finally:
         for server in servers:
             server.close()
     return found | {
         "sealed_bpb": sealed_bpb,
         "sealed_se": sealed_se,
-        "public_parts": parts(losses, public, text),
+        "public_parts": parts(public_losses, public, text),
         "sealed_parts": parts(sealed_losses, sealed, text),
         "passed": [FINITE, CAUSAL, BATCH, TWICE, MEMORY],
     }
@@ -262,6 +276,10 @@ class Text:
         self.vocabulary = self._tokenizer.vocab_size
         self.on_gpu = self._prepare.DEVICE == "cuda"
         self.token_bytes = self._tokenizer.token_bytes
+
+    def counted(self, rows: Any) -> Any:
+        """Return which targets (rows, tokens) count in a score: a special token has no bytes."""
+        return self.token_bytes[rows[:, 1:]] > 0
 
     def public(self) -> tuple[Any, int]:
         """Return the rows of the public validation text, and their number in `evaluate_bpb`."""
@@ -314,13 +332,10 @@ class UpstreamText(Text):
 
     def _sealed_shard(self) -> str:
         folder = os.path.join(f"{self._prepare.CACHE_DIR}-sealed", "upstream")
-        names = (
-            [name for name in sorted(os.listdir(folder)) if name.endswith(".parquet")] if os.path.isdir(folder) else []
-        )
-        names = [name for name in names if not os.path.exists(os.path.join(self._prepare.DATA_DIR, name))]
-        if not names:
-            raise ScoreProblem(f"the sealed shard in {folder} is missing: starting a session fetches one")
-        return os.path.join(folder, names[0])
+        for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
+            if name.endswith(".parquet") and not os.path.exists(os.path.join(self._prepare.DATA_DIR, name)):
+                return os.path.join(folder, name)
+        raise ScoreProblem(f"the sealed shard in {folder} is missing: starting a session fetches one")
 
     def _batches(self, corpus: Any) -> Iterator[Any]:
         self._prepare.DATA_DIR, self._prepare.VAL_FILENAME = corpus
@@ -328,21 +343,87 @@ class UpstreamText(Text):
         return batches
 
 
-def ask_losses(server: Server, inputs: Any, targets: Any, chance: random.Random) -> Any:
-    """Return the loss in nats of each target (rows, tokens), asked in a random order and in batches of one size."""
-    import torch
-    import torch.nn.functional as functional
+class Probe(NamedTuple):
+    """A row that the other process has scored, and its losses here."""
 
-    count, length = inputs.shape
+    row: int
+    cut: int
+    """Where the ending of another row begins; its length where it is unchanged."""
+    losses: Any
+
+
+SCORED, UNCHANGED, SUSPECT, ANYWHERE = range(4)
+"""Kinds of questions: for the score; and probes that change nothing, or the tokens behind a place."""
+
+
+def ask_all(servers: list[Server], rows: Any, text: Text, chance: random.Random) -> tuple[Any, list[Probe]]:
+    """Return the loss in nats of each target (rows, tokens), and the probes.
+
+    Both kinds come in one random order and in the same batches, and all processes answer at the same time: a model can
+    tell a probe from its score neither by its process, nor by the time, nor by the batch.
+    """
+    import torch
+
+    count, length = len(rows), rows.shape[1] - 1
     order = chance.sample(range(count), count)
-    size = max(2, BATCH_LOGIT_BYTES // (4 * server.vocabulary * length))
-    losses = torch.empty(count, length)
-    for start in range(0, count, size):
-        rows = order[start : start + size]
-        logits = server.ask(inputs[rows + chance.choices(range(count), k=size - len(rows))])[: len(rows)]
-        loss = functional.cross_entropy(logits.flatten(0, 1), targets[rows].flatten(), reduction="none")
-        losses[rows] = loss.view(len(rows), length)
-    return losses
+    halves = [order[i :: len(servers)] for i in range(len(servers))]
+    losses, probes = torch.full((count, length), math.nan), list[Probe]()
+    shares = torch.bincount(rows.flatten(), minlength=text.vocabulary) / rows.numel()
+    rarity = torch.where(text.counted(rows), -torch.log(shares[rows[:, 1:]]), -math.inf)
+    asked = [questions(own, halves[1 - i] if len(servers) > 1 else [], losses, chance) for i, own in enumerate(halves)]
+    size = max(2, BATCH_LOGIT_BYTES // (4 * text.vocabulary * length))
+    while any(batches := [list(itertools.islice(one, size)) for one in asked]):
+        sent = []
+        for server, batch, own in zip(servers, batches, halves, strict=True):
+            some = [with_ending(rows, row, kind, rarity[row] - losses[row], chance) for row, kind in batch]
+            padding = [rows[row, :-1] for row in chance.choices(own, k=size - len(batch))]
+            server.ask(torch.stack([inputs for inputs, _ in some] + padding))
+            sent.append([cut for _, cut in some])
+        for server, batch, cuts in zip(servers, batches, sent, strict=True):
+            logits = server.answer()
+            for (row, kind), cut, of_row in zip(batch, cuts, logits[: len(batch)], strict=True):
+                loss = torch.nn.functional.cross_entropy(of_row, rows[row, 1:], reduction="none")
+                if kind == SCORED:
+                    losses[row] = loss
+                else:
+                    probes.append(Probe(row, cut, loss))
+    return losses, probes
+
+
+def questions(own: list[int], others: list[int], losses: Any, chance: random.Random) -> Iterator[tuple[int, int]]:
+    """Yield the rows that one process is asked about, each with its kind of question: its own, and probes of others.
+
+    A suspect place is one that the model predicted best, so its row is chosen among those that have been scored.
+    """
+    left, count = list(others), min(PROBED_ROWS // 2, len(others))
+    unchanged, suspect = min(count, max(1, int(SAME_SHARE * count))), int(SUSPECT_SHARE * count)
+    probes = [UNCHANGED] * unchanged + [SUSPECT] * suspect + [ANYWHERE] * (count - unchanged - suspect)
+    scored = iter(own)
+    for kind in chance.sample(probes + [SCORED] * len(own), len(probes) + len(own)):
+        if kind == SCORED:
+            yield next(scored), kind
+            continue
+        known = [row for row in left if not math.isnan(losses[row, 0])] if kind == SUSPECT else []
+        row = chance.choice(known or left)
+        left.remove(row)
+        yield row, kind
+
+
+def with_ending(rows: Any, row: int, kind: int, known: Any, chance: random.Random) -> tuple[Any, int]:
+    """Return a row as it is asked, and the token from which it has the ending of another row.
+
+    A leak of the next token alone shows at the changed token alone. `known` is higher for tokens that the model knew
+    better than their rarity tells: that is where a leak would be.
+    """
+    inputs, length = rows[row, :-1].clone(), rows.shape[1] - 1
+    if kind in (SCORED, UNCHANGED):
+        return inputs, length
+    at = chance.randrange(length - 1)
+    if kind == SUSPECT and not math.isnan(known[0]):
+        at = int(chance.choice(known[: length - 1].topk(min(SUSPECTS, length - 1)).indices.tolist()))
+    others = [other for other in chance.choices(range(len(rows)), k=SUSPECTS) if rows[other, at + 1] != inputs[at + 1]]
+    inputs[at + 1 :] = rows[others[0] if others else row, at + 1 : -1]
+    return inputs, at + 1
 
 
 def bits_per_byte(losses: Any, rows: Any, text: Text) -> tuple[float, float]:
@@ -371,58 +452,45 @@ def marks(losses: Any) -> list[float]:
     return [round(float(flat[i * MARK_STRIDE % len(flat)]), 4) for i in range(MARKS)]
 
 
-def probe(server: Server, rows: Any, losses: Any, chance: random.Random) -> None:
-    """Ask a second process of the model about some of the rows, and compare. Raises ProbeFailed with the broken rule.
+def check(probes: list[Probe], losses: Any, rows: Any, text: Text, server: Server, chance: random.Random) -> None:
+    """Compare what the probes found with the losses of the score. Raises ProbeFailed with the broken rule.
 
-    It gets some rows unchanged, in other batches and another order. The others get the ending of another row from a cut
-    on, which must change nothing before the cut. A leak of the next token alone shows at the cut alone, so half of the
-    cuts lie behind a token that the model predicted best: that is where a leak would be.
+    Only targets that count in the score are compared: a model may give the others any loss.
     """
     import torch
 
-    length = rows.shape[1] - 1
-    chosen = chance.sample(range(len(rows)), min(PROBED_ROWS, len(rows)))
-    same = max(1, int(SAME_SHARE * len(chosen)))
-    rarity = -torch.log(torch.bincount(rows.flatten(), minlength=server.vocabulary) / rows.numel())
-    known = torch.nan_to_num(rarity[rows[:, 1:]] - losses)
-    inputs, cuts = rows[chosen][:, :-1].clone(), [length] * len(chosen)
-    for i, row in enumerate(chosen[same:], same):
-        at = chance.randrange(length - 1)
-        if i % 2:
-            at = int(chance.choice(known[row, : length - 1].topk(min(SUSPECTS, length - 1)).indices.tolist()))
-        cuts[i] = at + 1
-        others = [
-            other for other in chance.choices(range(len(rows)), k=SUSPECTS) if rows[other, at + 1] != rows[row, at + 1]
-        ]
-        inputs[i, at + 1 :] = rows[others[0] if others else row, at + 1 : -1]
-    moved = ask_losses(server, inputs, rows[chosen][:, 1:], chance) - losses[chosen]
-    moved = torch.where(torch.isnan(moved), 0, moved)  # both infinite
-    usual = losses[torch.isfinite(losses)]
-    spread = float(usual.std()) + 1e-6
-    noise = float(moved[:same].square().mean().sqrt())
+    counted, length = text.counted(rows), losses.shape[1]
+    moved = [torch.where(counted[one.row], one.losses - losses[one.row], 0).nan_to_num(math.inf) for one in probes]
+    unchanged = [change for one, change in zip(probes, moved, strict=True) if one.cut == length]
+    spread = float(losses[counted].clamp(max=LOSS_AT_MOST_GUESSES * math.log(text.vocabulary)).std()) + 1e-6
+    noise = float(torch.stack(unchanged).square().mean().sqrt())
     if noise > NOISE_AT_MOST_SDS * spread:
         raise ProbeFailed(_difference(server, rows, NOISE_AT_MOST_SDS * spread, noise, chance))
     allowed = max(TOLERANCE_SDS * spread, NOISE_FACTOR * noise)
-    for i, cut in enumerate(cuts):
-        early = torch.nonzero(moved[i, :cut].abs() > allowed)
-        if len(early) and cut < length:
-            raise ProbeFailed(f"attends to the future: logits at {int(early[-1])} moved when token {cut} changed")
-    rises = torch.stack([moved[i, cut - 1] for i, cut in enumerate(cuts) if cut < length])
-    rise, least = float(rises.mean()), MEAN_NOISE_FACTOR * noise / math.sqrt(len(rises))
+    rises = []
+    for one, change in zip(probes, moved, strict=True):
+        if one.cut == length:
+            continue
+        early = torch.nonzero(change[: one.cut].abs() > allowed)
+        if len(early):
+            raise ProbeFailed(f"attends to the future: logits at {int(early[-1])} moved when token {one.cut} changed")
+        rises.append(float(change[one.cut - 1]))
+    rise, least = sum(rises) / len(rises), MEAN_NOISE_FACTOR * noise / math.sqrt(len(rises))
     if rise > max(TOLERANCE_SDS * spread, least):
         raise ProbeFailed(f"attends to the future: losses rose by {rise:.2g} where the next token changed")
 
 
 def _difference(server: Server, rows: Any, allowed: float, noise: float, chance: random.Random) -> str:
     """Return why two answers to the same rows differ, after asking further."""
-    asked = rows[:, :-1]
-    some = asked[chance.choices(range(len(rows)), k=8)]
-    others = asked[chance.choices(range(len(rows)), k=8)]
+    asked, answers = rows[:, :-1], []
+    some, others = (asked[chance.choices(range(len(rows)), k=8)] for _ in range(2))
     others[0] = some[0]
-    first, again, beside = (server.ask(request) for request in (some, some, others))
-    if float((first - again).abs().max()) > allowed:
+    for request in (some, some, others):
+        server.ask(request)
+        answers.append(server.answer())
+    if float((answers[0] - answers[1]).abs().max()) > allowed:
         return f"answers the same rows differently: losses moved by {noise:.2g}"
-    if float((first[0] - beside[0]).abs().max()) > allowed:
+    if float((answers[0][0] - answers[2][0]).abs().max()) > allowed:
         return f"mixes the rows of a batch: losses moved by {noise:.2g} beside other rows"
     return f"remembers earlier rows: losses moved by {noise:.2g} in another order"
 

@@ -1,6 +1,7 @@
 """A run of this machine whose score is computed outside it, by its runner, after its end."""
 
 import json
+import os
 import shutil
 import sys
 import threading
@@ -13,6 +14,7 @@ from cockpit.core.model import ClusterSpec, RunAccess
 from cockpit.core.rescore import Scoring
 from cockpit.fleet.base import Expected, Job, JobEnded
 from cockpit.fleet.local.fleet import LocalFleet
+from cockpit.fleet.node import runner
 from tests.fleet.test_local import until
 from tests.scoring.conftest import MODEL, ROOT, environment
 
@@ -63,6 +65,15 @@ def test_code_that_the_run_edits_scores_nothing(job: Job) -> None:
     assert found.evidence is not None and found.evidence.rescore is not None
     assert found.evidence.changed == ["prepare.py"]
     assert found.evidence.rescore.whole, "the scorer uses the prepare.py that was there before the run"
+
+
+def test_a_model_that_is_larger_than_the_disk_is_not_copied(tmp_path: Path) -> None:
+    """Leave a file with holes: it takes no room until it is copied."""
+    model = tmp_path / "model.pt"
+    model.touch()
+    os.truncate(model, shutil.disk_usage(tmp_path).free)
+    found = runner.score({"source": str(tmp_path), "scorer": {"model": "model.pt"}}, str(tmp_path), [])
+    assert "MB is too large to copy" in str(found["trouble"])
 
 
 def test_a_run_that_fails_is_not_scored(job: Job) -> None:

@@ -239,6 +239,32 @@ def test_a_child_whose_parent_ignores_its_end_is_counted(tmp_path: Path) -> None
     assert ended.evidence.cpu_s > 1.0
 
 
+def test_children_that_live_between_two_measurements_are_estimated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Measure a process that is always idle, whose children work a quarter of a second each, one after the other."""
+    now = 0.0
+
+    def fields(pid: int) -> list[str]:
+        began = 0.0 if pid == 1 else (pid - 1000) / 4
+        ticks = 0 if pid == 1 else round(100 * (now - began))
+        return ["S", "0"] + ["0"] * 9 + [str(ticks), "0"] + ["0"] * 6 + [str(round(100 * began))]
+
+    none = {"memory_mb": 0, "processes": 0, "disk_mb": 0, "cores": 0}
+    limits = usage.Limits({"source": str(tmp_path), "limits": none})
+    monkeypatch.setattr(usage, "descendants", lambda pid: [1, 1000 + int(4 * now)])
+    monkeypatch.setattr(usage, "stat_fields", fields)
+    monkeypatch.setattr(usage, "resident_bytes", lambda pid: 0)
+    monkeypatch.setattr(usage, "unmapped_bytes", lambda pids: 0)
+    monkeypatch.setattr(os, "sysconf", lambda name: 100)
+    monkeypatch.setattr(time, "clock_gettime", lambda clock: now)
+    began = time.monotonic()
+    for _ in range(100):
+        now += 1.07
+        assert limits.exceeded(1, began + now) == ""
+    assert limits.processor_s() == pytest.approx(now, rel=0.1)
+
+
 def test_a_run_that_keeps_its_neighbours_cores_busy_is_past_its_share(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

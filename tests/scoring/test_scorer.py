@@ -2,15 +2,19 @@
 
 import importlib.util
 import math
+import random
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 from statistics import fmean
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import torch
 
-from cockpit.scoring.feeder import PARTS
+from cockpit.scoring import feeder
 from tests.scoring.conftest import MODEL, ROOT, Score, environment
 
 pytestmark = pytest.mark.timeout(240)
@@ -38,7 +42,7 @@ def test_the_score_is_that_of_prepare_py(score: Score, data: Path, tmp_path: Pat
     assert found["sealed_bpb"] == pytest.approx(found["public_bpb"], rel=0.1)
     assert found["sealed_bpb"] != found["public_bpb"]
     for text in ("public", "sealed"):
-        assert len(found[f"{text}_parts"]) == PARTS
+        assert len(found[f"{text}_parts"]) == feeder.PARTS
         assert fmean(found[f"{text}_parts"]) == pytest.approx(found[f"{text}_bpb"], rel=0.02)
     assert found["passed"] == [
         "finite",
@@ -155,12 +159,53 @@ FUTURE = "attends to the future: logits at"
         ("self.leak(tokens) if len(tokens) > 3 else self.table[tokens]", (FUTURE,)),
         ("self.remembered(tokens)", (FUTURE, "remembers earlier rows: losses moved by")),  # it does both
         ("self.unless(tokens[:, 8] % 8 > 0, tokens)", (FUTURE,)),
+        ("self.leak(tokens) - 1e30 * (torch.arange(1024) == 1020)", (FUTURE,)),
     ],
-    ids=["in large batches", "with a memory of its answers", "in every eighth row"],
+    ids=[
+        "in large batches", "with a memory of its answers", "in every eighth row",
+        "behind absurd losses of a token that has no bytes",
+    ],
 )  # fmt: skip
 def test_a_leak_that_hides_from_probes_is_found(score: Score, forward: str, names: tuple[str, ...]) -> None:
     found = score(f"{LEAK}\n    def forward(self, tokens):\n        return {forward}")
     assert found["failed"].startswith(names)
+
+
+class Asked:
+    """A model's process that takes note of what it is asked."""
+
+    def __init__(self, calls: list[str], name: str) -> None:
+        self.calls, self.name, self.rows = calls, name, list[Any]()
+
+    def ask(self, rows: Any) -> None:
+        self.calls.append(f"{self.name} asked")
+        self.rows += rows.tolist()
+        self._count = rows.shape
+
+    def answer(self) -> Any:
+        self.calls.append(f"{self.name} answers")
+        return torch.zeros(*self._count, 1024)
+
+
+def test_both_processes_get_scored_rows_and_probes_at_the_same_time() -> None:
+    """Ask two processes: a model that could tell one from the other would leak in the one alone."""
+    chance = random.Random(1)
+    rows = torch.tensor([[chance.randrange(1024) for _ in range(257)] for _ in range(320)])
+    text: Any = SimpleNamespace(vocabulary=1024, counted=lambda rows: torch.ones_like(rows[:, 1:], dtype=torch.bool))
+    calls = list[str]()
+    one, other = Asked(calls, "one"), Asked(calls, "other")
+    servers: Any = [one, other]
+    losses, probes = feeder.ask_all(servers, rows, text, chance)
+    assert torch.isfinite(losses).all(), "every row is scored"
+    assert calls == ["one asked", "other asked", "one answers", "other answers"] * (len(calls) // 4)
+    whole = {tuple(row[:-1]) for row in rows.tolist()}
+    for server in servers:
+        changed = [tuple(row) not in whole for row in server.rows]
+        quarter = len(changed) // 4
+        assert all(any(changed[i * quarter : (i + 1) * quarter]) for i in range(4)), "probes come from first to last"
+    assert len({probe.row for probe in probes}) == len(probes) == feeder.PROBED_ROWS, "no row is probed twice"
+    in_both = {tuple(row) for row in one.rows} & {tuple(row) for row in other.rows}
+    assert len(in_both) == sum(probe.cut == 256 for probe in probes), "a probe alone comes to the other process too"
 
 
 STARTS = """
@@ -197,6 +242,12 @@ def test_a_token_may_have_the_probability_zero(score: Score) -> None:
     never = "x = self.table[tokens].clone(); x[..., 1023] = float('-inf'); return x"
     found = score(f"    def forward(self, tokens):\n        {never}")
     assert found.get("failed", "") == "" and math.isfinite(found["public_bpb"])
+
+
+def test_a_model_that_floods_its_messages_gives_one_sentence(score: Score) -> None:
+    flood = "import sys; [sys.stderr.write('x' * (1 << 20)) for _ in range(100)]; return self.table[tokens]"
+    found = score(f"    def forward(self, tokens):\n        {flood}", probes=False)
+    assert "File too large" in found["trouble"]
 
 
 def test_a_model_with_dropout_is_asked_without_it(score: Score) -> None:

@@ -49,6 +49,8 @@ LOG_TAIL_BYTES = 1 << 20
 """The last output, always kept: the summary is there."""
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 """A text that is another after each start of Linux."""
+MODEL_SHARE = 0.5
+"""Share of the free disk that the copy of a model may take."""
 SERVER_FOLDERS = ("scoring", "probing")
 TIMED_OUT, CANCELLED, OVER_LIMIT, EXITED, LOST = "timeout", "cancelled", "limit", "exited", "lost"
 PR_SET_CHILD_SUBREAPER = 36
@@ -216,6 +218,11 @@ def score(job: "dict[str, object]", folder: str, cancelled: list[int]) -> "dict[
     model = os.path.join(str(job["source"]), scorer["model"])
     try:
         if os.path.isfile(model) and not os.path.islink(model):
+            size, most = os.path.getsize(model), int(MODEL_SHARE * shutil.disk_usage(folder).free)
+            if size > most:  # by its size: one with holes takes no room until it is copied
+                return {
+                    "trouble": f"its model of {size >> 20:,} MB is too large to copy: {most >> 20:,} MB are allowed"
+                }
             first, second = (os.path.join(folder, name, "model.pt") for name in SERVER_FOLDERS)
             os.replace(model, first)
             shutil.copyfile(first, second)

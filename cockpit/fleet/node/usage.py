@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from typing import NamedTuple
 
 MEASURE_EVERY_S = 1.0
 CORES_TOLERANCE = 0.25
@@ -16,6 +17,16 @@ CORES_SLACK_S = 20.0
 MEASURE_DISK_EVERY_S = 10.0
 FILES_MEASURED = 20_000
 """Files of a run's folder that are counted towards its disk limit; a folder with more is past it."""
+
+
+class Seen(NamedTuple):
+    """A process as it was last measured."""
+
+    used_s: float
+    """Its processor seconds."""
+    age_s: float
+    times: int
+    """Measurements that it was in."""
 
 
 class Limits:
@@ -27,8 +38,10 @@ class Limits:
         self._memory_mb, self._disk_mb = float(limits["memory_mb"]), float(limits["disk_mb"])
         self._processes, self._cores = int(limits["processes"]), float(limits["cores"])
         self._began = time.monotonic()
-        self._ticks: dict[tuple[int, str], int] = {}
-        """Processor time of each process seen, by its number and start."""
+        self._live: dict[tuple[int, str], Seen] = {}
+        """The processes of the last measurement, by number and start."""
+        self._ended_s = 0.0
+        """Processor seconds of processes that have ended."""
         self._source = str(job.get("writable") or job["source"])
         self._measured_at = self._disk_measured_at = 0.0
 
@@ -36,11 +49,9 @@ class Limits:
         """Return the limit that the run is past, in a sentence; empty where it is within all of them."""
         if now - self._measured_at < MEASURE_EVERY_S:
             return ""
-        self._measured_at = now
+        since_s, self._measured_at = now - (self._measured_at or self._began), now
         found = descendants(pid)
-        for one in found:
-            if fields := stat_fields(one):
-                self._ticks[one, fields[19]] = int(fields[11]) + int(fields[12])
+        self._count(found, since_s)
         memory_mb = (sum(resident_bytes(one) for one in found) + unmapped_bytes(found)) / 2**20
         if self._memory_mb and memory_mb > self._memory_mb:
             return f"it used {memory_mb:,.0f} MB of memory, past its limit of {self._memory_mb:,.0f} MB"
@@ -58,8 +69,28 @@ class Limits:
         return ""
 
     def processor_s(self) -> float:
-        """Return the processor seconds of all processes that were seen, those that have ended included."""
-        return sum(self._ticks.values()) / os.sysconf("SC_CLK_TCK")
+        """Return the processor seconds of all processes, those that have ended included."""
+        return self._ended_s + sum(one.used_s for one in self._live.values())
+
+    def _count(self, found: list[int], since_s: float) -> None:
+        """Count the processor time of live processes, and estimate what ended ones have used between measurements.
+
+        A process that lives for a share of the time between two measurements is seen with that chance, so one that was
+        seen once stands for those that were not; a longer one used half of that time after it was seen last.
+        """
+        tick_s, live = 1 / os.sysconf("SC_CLK_TCK"), {}
+        for one in found:
+            if fields := stat_fields(one):
+                age_s = max(tick_s, time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) * tick_s)
+                before = self._live.get((one, fields[19]))
+                used_s = (int(fields[11]) + int(fields[12])) * tick_s
+                live[one, fields[19]] = Seen(used_s, age_s, before.times + 1 if before else 1)
+        for process in self._live.keys() - live.keys():
+            last = self._live[process]
+            pace = min(last.used_s / last.age_s, os.cpu_count() or 1)
+            unseen_s = max(0.0, since_s - last.age_s) if last.times == 1 else since_s / 2
+            self._ended_s += last.used_s + pace * unseen_s
+        self._live = live
 
 
 def descendants(pid: int) -> list[int]:
