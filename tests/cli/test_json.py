@@ -9,6 +9,9 @@ import pytest
 
 from cockpit.cli.json_output import SCHEMA
 from cockpit.cli.main import main
+from cockpit.core.events import ModelEstimated
+from cockpit.core.fold import fold
+from cockpit.core.model_usage import ModelEstimate
 from cockpit.report.status import status
 from tests.tui import stories
 from tests.worker.sessions import ROOT, local_session
@@ -71,9 +74,11 @@ def test_the_page_has_the_version() -> None:
 def test_every_field_of_the_status_is_on_the_page() -> None:
     story = stories.night()
     worker = {"state": "stopped", "heartbeat_age_seconds": None, "pid": 0, "note": ""}
-    found = status(story.state, story.at, worker)
+    estimate = ModelEstimate(8.0, "high", 50, 150, 10, 10, 10, 10, usd=16.0, thinking_usd=4.0)
+    state = fold(story.state, ModelEstimated(at=story.at, estimate=estimate))
+    found = status(state, story.at, worker)
     assert undocumented(found, "`status`") == []
-    shown = {path for path, _ in leaves(found)} | {"best", "baseline", "unchecked[]", "best.others.NAME"}
+    shown = {path for path, _ in leaves(found)} | {"best", "baseline", "unchecked[]", "best.others.NAME", "spend.model"}
     assert set(documented("`status`")) <= shown, "a field that is not there"
 
 

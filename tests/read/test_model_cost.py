@@ -81,7 +81,8 @@ def test_without_a_limit_the_hour_is_compared(state: State) -> None:
 
 def test_screen_status_and_report_tell_the_same(state: State) -> None:
     state = spent(state, requests=30, usd=0.1, hours=2.0)
-    assert "API $3.00 of ~$16.00, ~$9.00 to come" in [words for words, _ in money_parts(state, state.now)]
+    shown = [words for words, _ in money_parts(state, state.now)]
+    assert "API $3.00 of ~$16" in shown and shown[-1] == "API ~$9.00 to come"
     told = status(state, state.now, {})["spend"]["model"]
     assert (told["requests"], told["estimated_usd"], told["to_come_usd"]) == (30, 16.0, pytest.approx(9.0))
     assert model_cost_words(cost_of(state, state.now)) in markdown(state, state.now)

@@ -5,7 +5,7 @@ from cockpit.core.state import State, ending_text
 from cockpit.core.totals import EarlyStops
 from cockpit.decide.budget import accounts
 from cockpit.read.costs import device_word
-from cockpit.read.model_cost import ModelCost, model_cost
+from cockpit.read.model_cost import model_cost
 from cockpit.read.needs import Need, NeedKind, brief, is_budget_near, needs, worker_needs
 from cockpit.read.scores import best_score
 from cockpit.session.heartbeat import WorkerStatus
@@ -67,24 +67,24 @@ def money_parts(state: State, now: float) -> list[tuple[str, str]]:
     cap = f" of {money(state.budget_usd)}" if state.budget_usd > 0 else ""
     if sums.total_usd or cap or any(one.usd_per_hour for one in state.clusters.values()):
         parts.append((f"{money(sums.total_usd)}{cap}", "warn" if is_budget_near(state, now) else "text"))
-    if (cost := model_cost(state, now)) or sums.api_usd:
-        parts.append((api_words(sums.api_usd, cost), "dim"))
+    cost = model_cost(state, now)
+    if cost or sums.api_usd:
+        estimated = f" of ~{roughly(cost.estimate.usd)}" if cost else ""
+        parts.append((f"API {money(sums.api_usd)}{estimated}", "dim"))
     parts.append((f"{sums.gpu_hours:.1f} {device_word(state)} h", "dim"))
     ran = f"{duration((state.ended_at or now) - state.session.created_at)}"
     hours = f" of {state.session.budget_hours:g}h" if state.session.budget_hours else ""
     parts.append((ran + hours, "dim"))
     if state.early_stops.ended or state.early_stops.checked:
         parts.append(early_part(state.early_stops))
+    if cost and cost.to_come_usd is not None:
+        parts.append((f"API ~{roughly(cost.to_come_usd)} to come", "dim"))
     return parts
 
 
-def api_words(usd: float, cost: ModelCost | None) -> str:
-    """Return `API $3.20 of ~$37.17, ~$12.10 to come`: the researcher's estimate, and the night's rest at this rate."""
-    said = f"API {money(usd)}"
-    if cost is None:
-        return said
-    said += f" of ~{money(cost.estimate.usd)}"
-    return said if cost.to_come_usd is None else f"{said}, ~{money(cost.to_come_usd)} to come"
+def roughly(usd: float) -> str:
+    """Return estimated dollars, without cents from $10 on."""
+    return f"${usd:,.0f}" if usd >= 10 else money(usd)
 
 
 def early_part(stops: EarlyStops) -> tuple[str, str]:
