@@ -5,12 +5,18 @@
     PATH=$PWD/node_modules/.bin:$PATH pytest -m clients tests/clients
 
 A client that is not on the PATH is skipped. Each has a home folder of its own, and no account.
+
+The example agent of the ACP SDK is in its source archive alone; ACP_EXAMPLE_AGENT is its path:
+
+    pip download --no-deps --no-binary :all: agent-client-protocol==0.12.1 && tar xzf agent_client_protocol-*.tar.gz
+    ACP_EXAMPLE_AGENT=$PWD/agent_client_protocol-0.12.1/examples/agent.py pytest -m clients tests/clients
 """
 
 import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +26,7 @@ import pytest
 from cockpit.core.seats import KNOWN_AGENTS
 from cockpit.core.state import State
 from cockpit.session import worker_process
+from cockpit.session.settings import NamedAgent
 from tests.agent.model_stand_in import Call, ModelStandIn
 from tests.cli.shell import cockpit
 from tests.worker.sessions import ROOT, local_session, state_of, wait_for
@@ -143,3 +150,21 @@ def test_an_agent_in_the_seat_proposes_and_reads_behind_its_wall(
     state = state_of(night)
     assert proposed(state) == [client]
     assert state.seat_walls[client]
+
+
+def test_the_example_agent_of_the_acp_sdk_is_asked_and_heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    example = os.environ.get("ACP_EXAMPLE_AGENT")
+    if not example:
+        pytest.skip("ACP_EXAMPLE_AGENT does not name it")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    agents = {"example": NamedAgent((sys.executable, str(Path(example).resolve())))}
+    night = local_session(tmp_path, mode="copilot", agents=agents, agent="example", filler=False)
+    worker_process.start(night)
+    try:
+        wait_for(lambda: state_of(night).unmetered.get("example"), ENDS_WITHIN_S, "the end of the agent's turn")
+    finally:
+        worker_process.terminate(night)
+    state = state_of(night)
+    said = [one.text for one in state.messages if one.author == "example" and one.kind == "say"]
+    assert said[0].startswith("Client sent:") and "You are the researcher" in said[0], "it sends its prompt back"
+    assert not state.ask_failures and state.seat_walls["example"]

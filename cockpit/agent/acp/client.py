@@ -147,12 +147,14 @@ class TurnRecord:
             self.last_message = text
             self.transcript.write("said", self.api.now(), text=text)
             self.api.record(Said(at=self.api.now(), author=self.name, text=clip(text, MESSAGE_CHARS)))
+            self.status.forget()
 
     def _flush_thought(self) -> None:
         text = plain("".join(self._thought)).strip()
         self._thought.clear()
         if text:
             self.transcript.write("thought", self.api.now(), text=text)
+            self.status.forget()
 
 
 class SeatClient:

@@ -25,7 +25,7 @@ class TurnStatus(msgspec.Struct, frozen=True):
     doing: str
     """A few words: `thinks`, `writes`, `calls compare`, `waits 8 s: rate limited`; empty without a turn."""
     text: str
-    """The end of the text of this turn; plain."""
+    """The end of the text under way; plain."""
 
 
 class TurnStatusFile:
@@ -44,6 +44,10 @@ class TurnStatusFile:
         if doing != self._last_doing or moment - self._written_at >= WRITE_INTERVAL_S:
             self._written_at, self._last_doing = moment, doing
             self._write(doing)
+
+    def forget(self) -> None:
+        """Drop the text so far: it is complete, and stored elsewhere."""
+        self._text = ""
 
     def clear(self) -> None:
         """Write that no turn is under way."""
