@@ -58,6 +58,9 @@ def main() -> None:
         ended = sum(state.outcome_counts.values())
         print(f"SIMULATED: {reason}; {ended} runs, {len(state.experiments)} experiments, {state.seq} events")
         print(f"duty {books.duty:.1%}, ${books.gpu_usd:.0f}, incumbent {state.incumbent} of {len(state.incumbencies)}")
+        files = folder.ledger, folder.events, folder.snapshot
+        sizes = ", ".join(f"{file.name} {file.stat().st_size / len(state.experiments):,.0f}" for file in files)
+        print(f"bytes an experiment once it has ended: {sizes}")
         budget = BUDGET_S * words.hours / 8
         print(
             f"passed {wall:6.1f} s   on the processor {cpu:6.1f} s   budget {budget:.1f} s   ratio {wall / budget:.2f}"

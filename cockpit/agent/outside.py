@@ -14,13 +14,13 @@ from cockpit.agent.scratch import Scratch, edits_between
 from cockpit.agent.tools.tool import ToolError
 from cockpit.agent.views.quoting import line
 from cockpit.core.events import ApiReserved, Event, FindingRecorded, IntentTaken, PhaseSet, Said
-from cockpit.core.fold import fold
 from cockpit.core.intents import Draft, Intent, Look, Note, Propose, Say, SetKnob
 from cockpit.core.knob_events import KnobSet
 from cockpit.core.model import Edit, WaveStatus
 from cockpit.core.seats import RESERVED_NAMES
 from cockpit.core.state import State
 from cockpit.session.client import NoAnswer, SessionClient
+from cockpit.session.folding import fold_read
 from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader
 from cockpit.variant.errors import VariantError
@@ -67,8 +67,8 @@ class OutsideProposerApi:
 
     def read(self, question: Callable[[State], T]) -> T:
         with self._lock:
-            for event in self._ledger.since(self._state.seq):
-                self._state = fold(self._state, event)
+            folder = self._ledger.folder
+            self._state = fold_read(self._state, self._ledger.since(self._state.seq), folder.name) or self._state
             return question(self._ledger.fold_live(self._state))
 
     @property

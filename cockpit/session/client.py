@@ -30,7 +30,8 @@ class NoAnswer(CockpitError):
 
 
 class SessionClient:
-    """Sends intents under one author's name. Raises SteeringError where this user may only watch the session."""
+    """Sends intents under one author's name. Raises SteeringError where this user may only watch the session, and
+    where its inbox cannot be used now."""
 
     def __init__(self, folder: SessionFolder, author: str) -> None:
         self.folder = folder
@@ -38,10 +39,12 @@ class SessionClient:
         try:
             self._inbox = Inbox(folder.inbox)
             self._inbox.open()
-        except (LedgerError, PermissionError):
-            raise SteeringError(
-                f"you may watch session {folder.name}, not steer it: its inbox is its owner's"
-            ) from None
+        except LedgerError as error:
+            if isinstance(error.__cause__, PermissionError):
+                raise SteeringError(
+                    f"you may watch session {folder.name}, not steer it: its inbox is its owner's"
+                ) from None
+            raise SteeringError(str(error)) from error
 
     def send(self, intent: Intent) -> int:
         """Send an intent without waiting. Returns its number, which IntentTaken names. Raises LedgerError."""

@@ -106,6 +106,16 @@ class StreamWriter:
         self._deflate = None
         return self.end
 
+    def is_as_written(self) -> bool:
+        """Tell if the file in its place ends where this writer ended. Bytes that another program appended are cut."""
+        try:
+            here, there = os.fstat(self._fd), self.path.stat()
+            if here.st_size > self.end.offset:
+                os.ftruncate(self._fd, self.end.offset)
+        except OSError:
+            return False
+        return here.st_ino == there.st_ino and here.st_size >= self.end.offset
+
     def close(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)

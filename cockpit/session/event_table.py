@@ -123,6 +123,18 @@ class EventTable:
         """Pack the oldest events that have a row each, if there are enough. Returns whether it did."""
         if last_seq - self._packed < EVENTS_A_PACK + ROWS_KEPT:
             return False
+        self._pack_oldest()
+        return True
+
+    def compact(self, last_seq: int) -> None:
+        """Pack every event, and give the room that this leaves back to the disk. Raises LedgerError."""
+        while self._packed < last_seq:
+            self._pack_oldest()
+        with translated_errors(self.path):
+            if self._db.execute("PRAGMA freelist_count").fetchone()[0]:
+                self._db.execute("VACUUM")
+
+    def _pack_oldest(self) -> None:
         bodies = self.bodies(self._packed, EVENTS_A_PACK)
         last = self._packed + len(bodies)
         packed = zlib.compress(joined(bodies), LEVEL)
@@ -132,7 +144,6 @@ class EventTable:
                 self._db.execute("INSERT INTO packs VALUES (?, ?, ?, ?)", (last, len(bodies), packed, chain))
                 self._db.execute("DELETE FROM events WHERE seq <= ?", (last,))
         self._packed = last
-        return True
 
     @contextmanager
     def unchanging(self) -> Iterator[None]:

@@ -1,7 +1,9 @@
 """The inbox: the intents that the screen and the commands leave for the worker."""
 
+import contextlib
 import os
 import sqlite3
+import tempfile
 import time
 from pathlib import Path
 
@@ -75,18 +77,31 @@ class Inbox:
         return found
 
     def set_aside(self, last_taken: int) -> Path:
-        """Move a damaged inbox away and begin a new one, numbered on from the last intent taken. Returns its new place.
-
-        Raises OSError.
-        """
+        """Move a damaged inbox away and begin one that numbers on from the last intent taken. Returns its new place."""
         self.close()
         aside = self.path.with_name(f"{self.path.name}.damaged-{time.time_ns() // 1_000_000}")
-        self.path.rename(aside)
-        for suffix in SIDE_FILES:
-            self.path.with_name(f"{self.path.name}{suffix}").unlink(missing_ok=True)
-        with translated_errors(self.path), transaction(db := self._connected()):
-            db.execute("INSERT INTO sqlite_sequence VALUES ('intents', ?)", (last_taken,))
+        try:
+            self.path.rename(aside)
+            for suffix in SIDE_FILES:
+                self.path.with_name(f"{self.path.name}{suffix}").unlink(missing_ok=True)
+        except OSError as error:
+            raise LedgerError(f"{self.path} is damaged and cannot be moved away: {error.strerror}") from error
+        self.number_on(last_taken)
         return aside
+
+    def number_on(self, last_taken: int) -> bool:
+        """Give new intents numbers after the last one taken. Returns True where this inbox never came so far.
+
+        Such an inbox has replaced a lost one. Its earlier intents may have been taken, so they are not taken again.
+        """
+        with translated_errors(self.path):
+            db = self._connected()
+            if _last_number(db) >= last_taken:
+                return False
+            with transaction(db):
+                db.execute("DELETE FROM sqlite_sequence WHERE name = 'intents'")
+                db.execute("INSERT INTO sqlite_sequence VALUES ('intents', ?)", (last_taken,))
+        return True
 
     def close(self) -> None:
         if self._db is not None:
@@ -100,23 +115,57 @@ class Inbox:
         self.close()
         with translated_errors(self.path):
             try:
-                os.close(os.open(self.path, os.O_CREAT | os.O_WRONLY, INBOX_MODE))
-            except PermissionError:
-                raise LedgerError(f"{self.path} cannot be opened: only its owner may leave intents") from None
-            self._db = connect(self.path, "rw", self._busy_timeout_s)
-            _prepare(self._db, time.monotonic() + self._busy_timeout_s)
-            self._opened = self._inodes()
+                self._make_or_check()
+                self._db = connect(self.path, "rw", self._busy_timeout_s)
+                _prepare(self._db, time.monotonic() + self._busy_timeout_s)
+                self._opened = self._inodes()
+            except PermissionError as error:
+                raise LedgerError(f"{self.path} cannot be opened: only its owner may leave intents") from error
+            except OSError as error:
+                raise LedgerError(f"{self.path} cannot be opened: {error.strerror}") from error
         return self._db
 
+    def _make_or_check(self) -> None:
+        """Make the inbox where there is none. Raises OSError, and LedgerDamaged where something else is in its place.
+
+        The file is not opened and closed to try it: that would let go of every lock that this process has on it.
+        """
+        if not os.path.lexists(self.path):
+            _create(self.path)
+        if not self.path.is_file() and self.path.parent.is_dir():
+            raise LedgerDamaged(f"{self.path} is not a file")
+        if not os.access(self.path, os.R_OK | os.W_OK):
+            raise PermissionError
+
     def _inodes(self) -> tuple[int, int]:
-        """Return the inodes of the file and its log; 0 for one that is missing."""
+        """Return the inodes of the file and its log; 0 for one that is missing or cannot be reached."""
         found = []
         for path in (self.path, self.path.with_name(f"{self.path.name}-wal")):
             try:
                 found.append(path.stat().st_ino)
-            except FileNotFoundError:
+            except OSError:
                 found.append(0)
         return found[0], found[1]
+
+
+def _last_number(db: sqlite3.Connection) -> int:
+    row = db.execute("SELECT MAX(seq) FROM sqlite_sequence WHERE name = 'intents'").fetchone()
+    return int(row[0] or 0)
+
+
+def _create(path: Path) -> None:
+    """Make an inbox aside and link it into its place, unless another program was faster.
+
+    A program that opens the inbox finds it complete, and waits for none that is making it. Raises OSError.
+    """
+    with tempfile.TemporaryDirectory(prefix=".inbox-", dir=path.parent) as place:
+        made = Path(place) / path.name
+        os.close(os.open(made, os.O_CREAT | os.O_WRONLY, INBOX_MODE))
+        db = connect(made, "rw", SENDER_BUSY_TIMEOUT_S)
+        _prepare(db, time.monotonic())
+        db.close()
+        with contextlib.suppress(FileExistsError):
+            os.link(made, path)
 
 
 def _prepare(db: sqlite3.Connection, deadline_s: float) -> None:

@@ -9,6 +9,8 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -18,7 +20,7 @@ from cockpit.core.state import State
 from cockpit.session.chain import chained, link
 from cockpit.session.event_stream import START, Place, StreamDamaged, StreamReader, StreamWriter
 from cockpit.session.event_table import EventRow, EventTable, damaged
-from cockpit.session.folding import fold_progress, fold_stored
+from cockpit.session.folding import fold_progress, fold_session
 from cockpit.session.ledger_errors import LedgerBusy, LedgerError, LedgerFull, is_full
 from cockpit.session.paths import SessionFolder
 from cockpit.session.progress_file import ProgressFile
@@ -66,10 +68,11 @@ class Ledger:
             raise LedgerError(f"{path} belongs to another user: watch it with `cockpit watch`")
         return cls(path, EventTable.open(path), stop or threading.Event())
 
-    def append(self, events: Sequence[Event]) -> None:
+    def append(self, events: Sequence[Event], fold: Callable[[], None] = lambda: None) -> None:
         """Append all of the events or none. Progress replaces the attempt's last; every other event is permanent.
 
-        Waits while another program locks the file.
+        `fold` folds them. It is called when they are encoded and not yet written: events that it raises on would make
+        the ledger unreadable. Waits while another program locks the file.
         """
         kept = [event for event in events if not isinstance(event, Progressed)]
         bodies = [encode_event(event) for event in kept]
@@ -78,6 +81,7 @@ class Ledger:
         for event, body in zip(kept, bodies, strict=True):
             seq, chain = seq + 1, link(chain, body)
             rows.append((seq, event.at, body, chain))
+        fold()
         changed = self._progress.take(events)
         if rows:
             self._insert(rows)
@@ -112,13 +116,20 @@ class Ledger:
     def state(self) -> State:
         """Return the present state: the last snapshot and the events after it."""
         snapshot = self._snapshot
-        state = fold_stored(lambda: snapshot.state() if snapshot else None, lambda seq: self.since(seq, EVENTS_AT_ONCE))
+        state = fold_session(
+            lambda: snapshot.state() if snapshot else None,
+            lambda seq: self.since(seq, EVENTS_AT_ONCE),
+            self._folder.name,
+        )
         if state is None:
             raise LedgerError(f"{self.path} holds no session: make another with `cockpit new`")
         return fold_progress(state, self.live())
 
     def snapshot(self, state: State) -> None:
-        """Write the snapshot of a state at the ledger's last event. Raises LedgerFull on a full disk."""
+        """Write the snapshot of a state at the ledger's last event. Raises LedgerFull on a full disk.
+
+        One that cannot be written for another reason is left out: the events tell the same.
+        """
         if self._stream.end.seq != state.seq or self._end.seq != state.seq:
             return  # the stream is behind, on a full disk: the next snapshot will do
         try:
@@ -126,7 +137,14 @@ class Ledger:
         except OSError as error:
             if is_full(error):
                 raise LedgerFull(self.path) from error
-            raise LedgerError(f"{self._folder.snapshot} cannot be written: {error.strerror}") from error
+            log.warning("%s cannot be written: %s", self._folder.snapshot, error)
+
+    def compact(self) -> None:
+        """Make the file small: the session rests. A file that cannot be changed now stays as it is."""
+        try:
+            self._table.compact(self._end.seq)
+        except LedgerError as error:
+            log.warning("older events stay unpacked: %s", error)
 
     def close(self) -> None:
         if self._wal_fd >= 0:
@@ -151,16 +169,32 @@ class Ledger:
 
     def _publish(self, bodies: Sequence[bytes]) -> None:
         """Write events to the stream; those that an earlier failure left out first."""
-        missing = self._end.seq - len(bodies) - self._stream.end.seq
-        earlier = self._table.bodies(self._stream.end.seq, missing) if missing else []
-        self._try_to(lambda: self._stream.append([*earlier, *bodies]))
+        if not self._stream.is_as_written():
+            self._try_to(self._write_stream_again)
+        while missing := self._end.seq - len(bodies) - self._stream.end.seq:
+            earlier = self._table.bodies(self._stream.end.seq, min(missing, EVENTS_AT_ONCE))
+            if not self._try_to(partial(self._stream.append, earlier)):
+                return
+        self._try_to(lambda: self._stream.append(bodies))
 
-    def _try_to(self, write: Callable[[], None]) -> None:
-        """Write a file for readers. It can fail without loss: the ledger has it, and the next write repeats it."""
+    def _write_stream_again(self) -> None:
+        """Begin a new stream in the place of one that was removed, replaced or cut. Raises OSError."""
+        self._stream.close()
+        self._remove_snapshot()
+        self._stream = StreamWriter(self._folder.events, START)
+        log.warning("%s was changed by another program and is written again", self._folder.events)
+
+    def _try_to(self, write: Callable[[], None]) -> bool:
+        """Write a file for readers. It can fail without loss: the ledger has it, and the next write repeats it.
+
+        Returns whether it was written.
+        """
         try:
             write()
         except OSError as error:
             log.warning("readers do not see the newest events: %s", error)
+            return False
+        return True
 
     def _pack(self) -> bool:
         """Pack older events, a pack at a time, so that no append takes long. Returns whether it did."""
@@ -170,10 +204,18 @@ class Ledger:
             log.warning("older events stay unpacked: %s", error)
             return False
 
+    def _remove_snapshot(self) -> None:
+        """Remove the snapshot: its place is one in a stream that is written again."""
+        with suppress(OSError):
+            self._folder.snapshot.unlink(missing_ok=True)
+
     def _usable_snapshot(self) -> Snapshot | None:
         """Return the snapshot if it is whole and of this ledger's events."""
         try:
             found = read_snapshot(self._folder.snapshot)
+        except OSError as error:
+            self.notes.append(f"{self._folder.snapshot} cannot be read: {error.strerror}")
+            return None
         except ValueError as error:
             self.notes.append(f"{error}: the state was folded from the events instead")
             return None
@@ -192,7 +234,7 @@ class Ledger:
             end, lost = self._compare(START)
         if end is None:
             end = START
-            self._folder.snapshot.unlink(missing_ok=True)  # its place is one in the stream that is written again
+            self._remove_snapshot()
         if lost:
             self._restore(lost)
         try:

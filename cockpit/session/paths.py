@@ -25,6 +25,16 @@ class SessionFolder:
     def ledger(self) -> Path:
         return self.root / "ledger.db"
 
+    def is_gone(self) -> bool:
+        """Tell if the session was removed or moved; a folder that this user may not look into was not."""
+        try:
+            self.ledger.stat()
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        return False
+
     @property
     def events(self) -> Path:
         """The events of the ledger for every reader of the session."""
@@ -59,6 +69,11 @@ class SessionFolder:
     @property
     def worker_log(self) -> Path:
         return self.root / "worker.log"
+
+    @property
+    def set_aside(self) -> Path:
+        """The reports that the worker failed on, one a line."""
+        return self.root / "set-aside.jsonl"
 
     @property
     def screen_log(self) -> Path:

@@ -14,7 +14,7 @@ from cockpit.core.event_codec import AnyEvent, decode_event
 from cockpit.core.events import Progressed
 from cockpit.core.state import State
 from cockpit.session.event_stream import START, Place, StreamDamaged, StreamReader
-from cockpit.session.folding import fold_progress, fold_stored
+from cockpit.session.folding import fold_progress, fold_session
 from cockpit.session.ledger_errors import LedgerDamaged, LedgerError
 from cockpit.session.lock import WorkerError, WorkerLock
 from cockpit.session.paths import SessionFolder
@@ -111,10 +111,10 @@ class LedgerReader:
         try:
             snapshot = read_snapshot(self.folder.snapshot)
             start = decode(snapshot) if snapshot else None
-        except (ValueError, KeyError, IndexError, zlib.error, msgspec.MsgspecError):
+        except (OSError, ValueError, KeyError, IndexError, zlib.error, msgspec.MsgspecError):
             snapshot, start = None, None  # damaged: the events tell the same
         self._reopen(snapshot.place if snapshot else START)
-        return fold_stored(lambda: start, lambda seq: self._since(seq, EVENTS_AT_ONCE))
+        return fold_session(lambda: start, lambda seq: self._since(seq, EVENTS_AT_ONCE), self.folder.name)
 
     def _since(self, seq: int, most: int) -> list[AnyEvent]:
         next_seq = self._stream.place.seq - len(self._ahead)
@@ -162,8 +162,8 @@ class LedgerReader:
             lock = WorkerLock.take(self.folder)
         except (WorkerError, OSError):
             raise LedgerError(
-                f"session {self.folder.name} was last run by an older cockpit: its owner opens it once with"
-                f" `cockpit open {self.folder.name}`, then it can be read"
+                f"{self.folder.events} is missing: a worker that runs writes it again, and for a session of an older"
+                f" cockpit its owner opens it once with `cockpit open {self.folder.name}`"
             ) from None
         from cockpit.session.ledger import Ledger  # imported here: SQLite is for the sessions of older cockpits alone
 

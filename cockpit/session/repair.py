@@ -8,9 +8,11 @@ from pathlib import Path
 import msgspec
 
 from cockpit.core.event_codec import decode_event
+from cockpit.core.state import State
 from cockpit.session.chain import GENESIS, chained
 from cockpit.session.event_stream import StreamDamaged, StreamReader
 from cockpit.session.event_table import EventTable
+from cockpit.session.folding import EventUnfoldable, fold_stored
 from cockpit.session.ledger import Ledger
 from cockpit.session.ledger_errors import LedgerError
 from cockpit.session.lock import WorkerLock, is_locked
@@ -32,13 +34,24 @@ class Events(msgspec.Struct, frozen=True):
     """One sentence; empty where every event fits."""
 
 
+class Unreadable(msgspec.Struct, frozen=True):
+    """The first of whole events that the state cannot be folded from."""
+
+    before: int
+    """Events before it."""
+    problem: str
+    """One sentence."""
+    may_be_newer: bool
+    """True where a newer cockpit may have written it."""
+
+
 class DamageReport(msgspec.Struct, frozen=True):
     """The result of a check or a repair."""
 
     events: int
-    """Events that are whole in at least one file."""
+    """Events that are whole in at least one file, and that the state can be folded from."""
     lost: int
-    """Events known to be stored that are whole in no file."""
+    """Further events that are known to be stored."""
     problems: list[str]
     """One sentence for each damaged file."""
     kept_in: str = ""
@@ -51,21 +64,29 @@ def verify(folder: SessionFolder) -> DamageReport:
         runs = is_locked(folder)
     except PermissionError:
         runs = False  # this user reads the stream alone, so there is nothing to compare it with
-    return _report(*_read(folder), _snapshot_problem(folder), runs)
+    ledger, stream = _read(folder)
+    unreadable = _first_unreadable(_longest(ledger, stream))
+    return _report(ledger, stream, _snapshot_problem(folder), runs, unreadable)
 
 
 def repair(folder: SessionFolder) -> DamageReport:
-    """Write the ledger again from the longest run of whole events in either file. The damaged files are kept.
+    """Write the ledger again from the longest run of whole events in either file, as far as they can be folded.
 
-    Raises WorkerError while a worker runs, and LedgerError where no event is whole or the disk takes no more.
+    The damaged files are kept. Raises WorkerError while a worker runs, and LedgerError where no event is whole, where
+    the disk takes no more, and at an event that a newer cockpit may have written.
     """
     lock = WorkerLock.take(folder)
     try:
         ledger, stream = _read(folder)
-        report = _report(ledger, stream, _snapshot_problem(folder), runs=False)
+        whole = _longest(ledger, stream)
+        unreadable = _first_unreadable(whole)
+        report = _report(ledger, stream, _snapshot_problem(folder), False, unreadable)
         if not report.problems:
             return report
-        whole = _longest(ledger, stream)
+        if unreadable is not None:
+            if unreadable.may_be_newer:
+                raise LedgerError(f"{unreadable.problem}: upgrade, then repair")
+            whole = whole[: unreadable.before]
         if not whole:
             raise LedgerError(f"no event of {folder.root} is whole: restore the folder from a copy")
         try:
@@ -89,7 +110,25 @@ def _read(folder: SessionFolder) -> tuple[Events | None, Events | None]:
     return ledger, stream
 
 
-def _report(ledger: Events | None, stream: Events | None, snapshot_problem: str, runs: bool) -> DamageReport:
+def _first_unreadable(whole: list[bytes]) -> Unreadable | None:
+    """Return the first event that the state cannot be folded from; None where all can."""
+    state: State | None = None
+    for number, body in enumerate(whole, 1):
+        try:
+            event = decode_event(body)
+        except msgspec.MsgspecError as error:
+            problem = f"event {number} cannot be read ({error}): it is from a newer cockpit, or made by hand"
+            return Unreadable(number - 1, problem, may_be_newer=True)
+        try:
+            state = fold_stored(state, [event])
+        except EventUnfoldable as error:
+            return Unreadable(number - 1, str(error), may_be_newer=False)
+    return None
+
+
+def _report(
+    ledger: Events | None, stream: Events | None, snapshot_problem: str, runs: bool, unreadable: Unreadable | None
+) -> DamageReport:
     """DamageReport what was read. Two files that a running worker writes are at different events when they are read."""
     found = [events for events in (ledger, stream) if events is not None]
     problems = [events.problem for events in found if events.problem]
@@ -106,6 +145,9 @@ def _report(ledger: Events | None, stream: Events | None, snapshot_problem: str,
         )
     problems += [snapshot_problem] if snapshot_problem else []
     whole = max(len(events.whole) for events in found)
+    if unreadable is not None:
+        problems.append(unreadable.problem)
+        whole = unreadable.before
     stored = max(events.stored for events in found)
     return DamageReport(whole, max(0, stored - whole), problems)
 

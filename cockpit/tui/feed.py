@@ -13,6 +13,7 @@ from cockpit.core.fold import fold
 from cockpit.core.model import Progress
 from cockpit.core.state import State
 from cockpit.session.clock import session_time
+from cockpit.session.folding import fold_read
 from cockpit.session.heartbeat import WorkerStatus
 from cockpit.session.lock import worker_status
 from cockpit.session.paths import SessionFolder
@@ -77,8 +78,7 @@ class LedgerFeed:
         version = self._ledger.version()
         if version != self._version or self._behind:
             found = self._ledger.since(self.state.seq, EVENTS_AT_ONCE)
-            for event in found:
-                self.state = fold(self.state, event)
+            self.state = fold_read(self.state, found, self.folder.name) or self.state
             self._behind = len(found) == EVENTS_AT_ONCE
             self.state = self._ledger.fold_live(self.state)
             self._version = version  # set after the reading, so that a failed read is repeated and reported again
@@ -171,7 +171,7 @@ class ReplayFeed:
     def _fold_until(self, at: float) -> bool:
         changed = False
         while self._to_come and self._to_come[0].at <= at:
-            self.state = fold(self.state, self._to_come.popleft())
+            self.state = fold_read(self.state, [self._to_come.popleft()], self.folder.name)
             changed = True
         for event in self.progress():
             self.state = fold(self.state, event) if self.state is not None else None

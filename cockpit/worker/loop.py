@@ -7,6 +7,7 @@ the state, the ledger, the fleet and the repository.
 import logging
 import threading
 import time
+from collections.abc import Sequence
 
 import msgspec
 
@@ -19,7 +20,9 @@ from cockpit.core.state import State
 from cockpit.decide.decisions import decide, wake_at
 from cockpit.decide.handle_intents import Refused, handle_intent
 from cockpit.decide.unfinished import unfinished
+from cockpit.fleet.base import JobEnded, Report
 from cockpit.session.clock import WallClock, boot_id
+from cockpit.session.inbox import Inbox
 from cockpit.session.ledger_errors import LedgerDamaged, LedgerError, is_full
 from cockpit.session.watched_thread import WatchedThread
 from cockpit.variant.errors import VariantError
@@ -30,12 +33,15 @@ from cockpit.worker.proposer_host import ProposerHost
 from cockpit.worker.react import REACTIONS, Reactor
 from cockpit.worker.reports import Reports
 from cockpit.worker.seating import with_command
+from cockpit.worker.set_aside import SetAside
+from cockpit.worker.shortage import is_of_the_machine
 
 LOOK_EVERY_S = 0.5
 """How long a step line or an intent may wait to be noticed."""
 DECISIONS_A_TICK = 500
 INTENTS_A_TICK = 100
 SNAPSHOT_EVERY = 2_000
+REPLACED = "was replaced by one of fewer intents: those in it are not taken, send again what was not answered"
 
 log = logging.getLogger("cockpit.worker")
 
@@ -46,19 +52,27 @@ class Worker:
     def __init__(self, parts: WorkerParts) -> None:
         self.folder = parts.folder
         self.store = parts.store
-        self.state: State = parts.ledger.state()
+        self._state: State | None = None
         self._parts = parts
         self._ledger = parts.ledger
         self._fleet = parts.fleet
         self._proposers = ProposerHost(self, parts.proposers, parts.make_seat, parts.wake, parts.inline)
         self._reactor = Reactor(parts, self._proposers)
         self._reports = Reports(parts.folder.log, self.state.session.metric)
+        self._set_aside = SetAside(parts.folder.set_aside)
         self._snapshot_seq = self.state.seq
         self._inbox_note = ""
         self._has_more_intents = False
         self.threads: list[WatchedThread] = []
         """Threads beside the worker's own that it watches."""
         self.ticked_at = time.monotonic()
+
+    @property
+    def state(self) -> State:
+        """The state after every event of the ledger."""
+        if self._state is None:
+            self._state = self._ledger.state()
+        return self._state
 
     @property
     def waits_for(self) -> str:
@@ -74,16 +88,30 @@ class Worker:
         return self._parts.clock.now()
 
     def record(self, *events: Event) -> None:
-        """Append and fold: the ledger first, so that a state never holds what the ledger does not."""
+        """Append and fold, all of the events or none.
+
+        An event that cannot be folded is not written. After a failure the state is read from the ledger again, so that
+        it never holds what the ledger does not.
+        """
         if not events:
             return
-        self._ledger.append(events)
+        try:
+            self._ledger.append(events, lambda: self._fold(events))
+        except BaseException:
+            self._state = None
+            raise
+
+    def _fold(self, events: Sequence[Event]) -> None:
         for event in events:
-            self.state = fold(self.state, event)
+            self._state = fold(self.state, event)
 
     def apply(self, *events: Event) -> None:
         """Record the events, then react to each, and apply what comes of it."""
         self.record(*events)
+        self._carry_out(events)
+
+    def _carry_out(self, events: Sequence[Event]) -> None:
+        """React to recorded events, once they would survive a power cut."""
         effective = [event for event in events if type(event) in REACTIONS]
         if effective and not self._fleet.simulated:
             self._ledger.sync()  # a simulated world goes down with the power, and has nothing to find again
@@ -124,7 +152,7 @@ class Worker:
         """Take in what has happened, then decide and act until there is nothing left to do."""
         self.ticked_at = time.monotonic()
         for report in self._reports.due():
-            self.apply(*self._reports.events(self.state, report))
+            self._take_report(report)
         self._take_reports()
         self.apply(*self._reactor.carry_on(self.state))
         self.apply(*self._reports.progress(self.state, self.now()))
@@ -145,6 +173,7 @@ class Worker:
         self.apply(*self._proposers.finished())
         self.record(WorkerStopped(at=self.now(), reason=reason))
         self.snapshot()
+        self._ledger.compact()
         self.abandon()
 
     def abandon(self) -> None:
@@ -183,7 +212,21 @@ class Worker:
 
     def _take_reports(self) -> None:
         for report in self._fleet.poll():
-            self.apply(*self._reports.events(self.state, report))
+            self._take_report(report)
+
+    def _take_report(self, report: Report) -> None:
+        """Record what a report means, and react to that. A report that this fails on is set aside."""
+        try:
+            events = self._reports.events(self.state, report)
+            self.record(*events)
+        except Exception as error:
+            if is_of_the_machine(error):
+                raise
+            events = self._set_aside.report(self.state, report, error, self.now())
+            self.record(*events)
+            if isinstance(report, JobEnded):
+                self._reports.forget(report.job)
+        self._carry_out(events)
 
     def _take_intents(self) -> None:
         """Take the next intents of the inbox. A locked inbox is read at a later tick, a damaged one is set aside."""
@@ -192,19 +235,51 @@ class Worker:
             return
         self._inbox_note = ""
         try:
+            is_new = inbox.number_on(self.state.intent)
             found = inbox.after(self.state.intent, INTENTS_A_TICK)
+            trouble = f"{inbox.path} {REPLACED}" if is_new else ""
         except LedgerDamaged as error:
-            aside = inbox.set_aside(self.state.intent)
-            self.apply(Trouble(at=self.now(), text=f"{error}; it was moved to {aside.name}, its intents are not taken"))
+            found, trouble = [], self._inbox_set_aside(inbox, error)
+        except LedgerError as error:
+            if is_full(error) or self.folder.is_gone():
+                raise
+            self._inbox_note = str(error)
             return
+        if trouble:
+            self.apply(Trouble(at=self.now(), text=trouble))
+        for number, author, body in found:
+            self._take_intent(number, author, body)
+        self._has_more_intents = bool(found)
+
+    def _inbox_set_aside(self, inbox: Inbox, damage: LedgerDamaged) -> str:
+        """Move a damaged inbox away. Returns the word about it; empty where that fails, and is tried again."""
+        try:
+            aside = inbox.set_aside(self.state.intent)
         except LedgerError as error:
             if is_full(error):
                 raise
             self._inbox_note = str(error)
-            return
-        for number, author, body in found:
-            self.apply(*self._handle(number, author, body))
-        self._has_more_intents = bool(found)
+            return ""
+        return f"{damage}; it was moved to {aside.name}, its intents are not taken"
+
+    def _take_intent(self, number: int, author: str, body: bytes) -> None:
+        events = self._handle(number, author, body)
+        try:
+            self.record(*events)
+        except Exception as error:
+            if is_of_the_machine(error):
+                raise
+            taken = events[-1]
+            assert isinstance(taken, IntentTaken)
+            events = [self._given_up(taken, error)]
+            self.record(*events)
+        self._carry_out(events)
+
+    def _given_up(self, taken: IntentTaken, error: Exception) -> IntentTaken:
+        """Return the word that an intent was set aside. It is not read again: it would end each worker."""
+        log.error("intent %d cannot be handled", taken.intent, exc_info=error)
+        refused = f"cockpit failed on it ({type(error).__name__}): see {self.folder.worker_log}"
+        return IntentTaken(at=taken.at, intent=taken.intent, author=taken.author, what=taken.what, refused=refused)
 
     def _handle(self, number: int, author: str, body: bytes) -> list[Event]:
         """Handle an intent of the inbox. Everything it causes enters the ledger at once, with its taking."""
@@ -228,11 +303,9 @@ class Worker:
             taken.refused = str(error)
             return [taken]
         except Exception as error:
-            if is_full(error):
+            if is_of_the_machine(error):
                 raise
-            log.exception("intent %d cannot be handled", number)  # nor read again: it would end each worker
-            taken.refused = f"cockpit failed on it ({type(error).__name__}): see {self.folder.worker_log}"
-            return [taken]
+            return [self._given_up(taken, error)]
         if isinstance(intent, Resume) and not intent.target:
             events += mended_baseline(self.store, self.state, author, now)
         taken.wave = next((event.wave.id for event in events if isinstance(event, Proposed)), "")

@@ -38,6 +38,7 @@ from cockpit.worker.notify import Notifier
 from cockpit.worker.parts import WorkerParts
 from cockpit.worker.seat_environment import seat_environment
 from cockpit.worker.seat_wall import SeatWall
+from cockpit.worker.shortage import shortage
 
 RETRY_FULL_S = 5.0
 FULL_BELOW_BYTES = 1 << 20
@@ -97,8 +98,9 @@ def main() -> None:
 def run_session(folder: SessionFolder, stop: threading.Event, wake: threading.Event) -> str:
     """Run the session until it ends or is stopped. Returns why.
 
-    A full disk and another program's lock on the ledger are waited out. After a fault of its own the worker starts
-    again from the ledger, as after a kill. More than FAULTS_AT_MOST consecutive faults are raised.
+    A full disk, another program's lock on the ledger, and a lack of open files or processes are waited out. After a
+    fault of its own the worker starts again from the ledger, as after a kill. More than FAULTS_AT_MOST consecutive
+    faults are raised.
     """
     pacemaker = Pacemaker(folder)
     faults = 0
@@ -119,7 +121,7 @@ def run_session(folder: SessionFolder, stop: threading.Event, wake: threading.Ev
             worker.close(reason)
             return reason
         except Exception as error:
-            if worker is not None and not folder.ledger.exists():
+            if worker is not None and folder.is_gone():
                 worker.abandon()
                 raise LedgerError(f"{folder.root} was removed while its session ran: the worker ends") from error
             if is_full(error):
@@ -128,6 +130,9 @@ def run_session(folder: SessionFolder, stop: threading.Event, wake: threading.Ev
             elif isinstance(error, LedgerBusy):
                 log.error("%s", error)
                 pacemaker.note = str(error)
+            elif lacks := shortage(error):
+                log.error("%s", error)
+                pacemaker.note = f"this machine has no {lacks} left: the worker waits until it has"
             else:
                 lasted_s = worker.ticked_at - began if worker else 0.0
                 faults = 1 if lasted_s > FAULT_FORGOTTEN_S else faults + 1

@@ -1,6 +1,10 @@
 """Fleet reports and printed lines become events; `cockpit.fleet.run_log` judges them."""
 
+import errno
 import hashlib
+import logging
+import os
+import stat
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -56,6 +60,8 @@ PROGRESS_EVERY_S = 1.0
 BACKOFF_S = 30.0
 BACKOFF_AT_MOST_S = 600.0
 
+log = logging.getLogger("cockpit.worker")
+
 
 class LogReader:
     """Follows one log file from its start, so that a worker that comes back knows what it missed."""
@@ -63,19 +69,52 @@ class LogReader:
     def __init__(self, path: Path, metric: Metric) -> None:
         self.path = path
         self.log = RunLog(metric)
+        self.problem = ""
+        """The reason why its output cannot be used; empty where it can."""
         self._offset = 0
+        self._is_given_up = False
 
     def read(self, at: float, most_bytes: int = READ_BYTES) -> int:
-        """Take in the next piece, of at most `most_bytes`. Returns its size; a smaller piece was the last one."""
-        try:
-            with self.path.open("rb") as file:
-                file.seek(self._offset)
-                data = file.read(most_bytes)
-        except FileNotFoundError:
+        """Take in the next piece, of at most `most_bytes`. Returns its size; a smaller piece was the last one.
+
+        Output that cannot be read now may be later. Output that cockpit fails on is not read again.
+        """
+        if self._is_given_up:
             return 0
+        try:
+            data = _piece(self.path, self._offset, most_bytes)
+        except OSError as error:
+            self.problem = f"its log {self.path} cannot be read: {error.strerror}"
+            return 0
+        self.problem = ""
         self._offset += len(data)
-        self.log.feed(data, at)
+        try:
+            self.log.feed(data, at)
+        except MemoryError:
+            raise
+        except Exception as error:
+            log.exception("the output in %s cannot be handled", self.path)
+            self.problem = f"cockpit failed on its output ({type(error).__name__}): it is in {self.path}"
+            self._is_given_up = True
+            return 0
         return len(data)
+
+
+def _piece(path: Path, offset: int, most_bytes: int) -> bytes:
+    """Return the next bytes of a log; none where there is no log yet. Raises OSError.
+
+    The file is opened without waiting: a pipe in its place would wait for a writer.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return b""
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is not a file")
+        return os.pread(descriptor, most_bytes, offset)
+    finally:
+        os.close(descriptor)
 
 
 class Reports:
@@ -92,6 +131,8 @@ class Reports:
         self._progress_at: dict[str, float] = {}
         self._held: dict[str, deque[Report]] = {}
         """Cluster to its reports that wait; the first is the end of a run whose log is being read."""
+        self._problems: dict[str, str] = {}
+        """Attempt to the problem of its output that was told last."""
         self._read_out: set[str] = set()
         """Ended runs whose log is read to its end."""
         self._left_bytes = TICK_BYTES
@@ -169,7 +210,7 @@ class Reports:
                     return []
                 return [Started(at=report.at, attempt=attempt.id, wall=report.wall)]
             case JobRefused():
-                self._forget(attempt.id)
+                self.forget(attempt.id)
                 return [not_submitted(attempt, report.at, report.message)]
             case JobEnded():
                 return self._ended(state, attempt, report)
@@ -184,6 +225,9 @@ class Reports:
                 continue
             reader = self._reader(name)
             self._read(reader, now)
+            if reader.problem and reader.problem != self._problems.get(name):
+                self._problems[name] = reader.problem
+                events.append(Trouble(at=now, text=f"{name}: {reader.problem}", about=name))
             newest = reader.log.progress
             if newest is not None and newest != attempt.progress:
                 self._progress_at[name] = now
@@ -203,13 +247,16 @@ class Reports:
         return report.job in self._read_out or self._read(self._reader(report.job), report.at)
 
     def _ended(self, state: State, attempt: Attempt, report: JobEnded) -> list[Event]:
-        log = self._reader(attempt.id).log
+        reader = self._reader(attempt.id)
+        log = reader.log
         log.finish(report.at)
-        self._forget(attempt.id)
+        self.forget(attempt.id)
         events: list[Event] = []
         if attempt.status is not AttemptStatus.RUNNING and report.reason in ("exited", "timeout", "limit"):
             events.append(Started(at=min(report.at, attempt.submitted_at or report.at), attempt=attempt.id))
         verdict = _verdict(state, attempt, report, log)
+        if reader.problem and verdict.outcome in (Outcome.VALID, Outcome.CRASH, Outcome.MISMATCH):
+            verdict = RunVerdict(Outcome.LOST, None, reader.problem)
         events.append(
             Ended(
                 at=report.at,
@@ -237,9 +284,11 @@ class Reports:
             self._readers[name] = LogReader(self._log_of(name), self._metric)
         return self._readers[name]
 
-    def _forget(self, name: str) -> None:
+    def forget(self, name: str) -> None:
+        """Read no more of the output of an attempt that has ended."""
         self._readers.pop(name, None)
         self._progress_at.pop(name, None)
+        self._problems.pop(name, None)
         self._read_out.discard(name)
 
 

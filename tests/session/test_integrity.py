@@ -1,6 +1,7 @@
 """Every change of a session's files from outside is noticed, and what is whole of them is kept."""
 
 import os
+import re
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cockpit.core.event_codec import AnyEvent
-from cockpit.core.events import Said
+from cockpit.core.events import Ended, Said
 from cockpit.core.fold import fold_all
+from cockpit.core.model import Outcome
 from cockpit.session.ledger import Ledger
 from cockpit.session.ledger_errors import LedgerError
 from cockpit.session.paths import SessionFolder
@@ -131,14 +133,14 @@ def test_events_of_a_lost_or_torn_log_come_back_from_the_stream(tmp_path: Path, 
     child = os.fork()
     if child == 0:  # dies without a checkpoint, so that its events are in the log alone
         worker = Ledger.open(folder.ledger)
-        worker.append(said("a", "b", "c"))
+        worker.append([*a_running_story()[:1], *said("a", "b", "c")])
         os._exit(9)
     os.waitpid(child, 0)
     os.truncate(folder.ledger.with_name("ledger.db-wal"), left_bytes)
     folder.ledger.with_name("ledger.db-shm").unlink()
     ledger._table.close()
     opened = Ledger.open(folder.ledger)
-    assert [note for note in opened.notes if "had lost 3 events" in note]
+    assert [note for note in opened.notes if "had lost 4 events" in note]
     assert texts(opened.since(0)) == ["a", "b", "c"]
     opened.close()
     assert verify(folder).problems == []
@@ -174,11 +176,12 @@ def test_a_worker_writes_a_damaged_stream_again(folder: SessionFolder, spoil: Ca
 def test_older_events_are_packed_and_read_as_before(tmp_path: Path) -> None:
     folder = SessionFolder(tmp_path / "night")
     ledger = Ledger.create(folder.ledger)
-    for number in range(5_500):
-        ledger.append(said(str(number)))
-    written = [str(number) for number in range(5_500)]
+    ledger.append(a_running_story()[:1])
+    written = [str(number) for number in range(2, 5_501)]
+    for text in written:
+        ledger.append(said(text))
     assert texts(ledger.since(0)) == written
-    assert texts(ledger.since(1_234, 2)) == written[1_234:1_236]
+    assert texts(ledger.since(1_234, 2)) == ["1235", "1236"]
     ledger.close()
     db = sqlite3.connect(folder.ledger)
     assert db.execute("SELECT COUNT(*) FROM packs").fetchone() == (3,)
@@ -207,3 +210,85 @@ def test_with_both_files_damaged_the_longer_prefix_is_kept(folder: SessionFolder
     report = repair(folder)
     assert (report.events, report.lost) == (count - 1, 1)
     assert [event.text for event in all_events(folder) if isinstance(event, Said)] == ["a" * 20, "b" * 20]
+
+
+def with_an_event_of_nothing(folder: SessionFolder) -> int:
+    """Append an event about an attempt that no event made, as a worker would not, and one after it."""
+    ledger = Ledger.open(folder.ledger)
+    ledger.append([Ended(at=1.0, attempt="e9999.1", outcome=Outcome.VALID), *said("after it")])
+    count = ledger.last_seq()
+    ledger.close()
+    return count
+
+
+def test_an_event_that_cannot_be_folded_is_named_and_the_events_before_it_are_kept(folder: SessionFolder) -> None:
+    before = len(all_events(folder))
+    count = with_an_event_of_nothing(folder)
+    named = rf"event {before + 1} \(Ended\) cannot be folded \(KeyError: 'e9999.1'\)"
+    for read in (lambda: Ledger.open(folder.ledger).state(), lambda: state_seq(folder)):
+        with pytest.raises(
+            LedgerError, match=named + ": `cockpit verify night` names it, `cockpit repair night` keeps"
+        ):
+            read()
+    found = verify(folder)
+    assert [bool(re.match(named, problem)) for problem in found.problems] == [True]
+    assert (found.events, found.lost) == (before, count - before)
+    report = repair(folder)
+    assert (report.events, report.lost, Path(report.kept_in).is_dir()) == (before, 2, True)
+    assert len(all_events(folder)) == before == state_seq(folder)
+    assert verify(folder).problems == []
+
+
+def test_an_event_of_a_newer_cockpit_is_named_and_repair_cuts_nothing(
+    folder: SessionFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = len(all_events(folder))
+    monkeypatch.setattr("cockpit.session.ledger.encode_event", lambda event: b'{"kind":"Dreamt","at":1.0}')
+    ledger = Ledger.open(folder.ledger)
+    ledger.append(said("of sheep"))
+    ledger.close()
+    (problem,) = verify(folder).problems
+    assert problem.startswith(f"event {before + 1} cannot be read") and "from a newer cockpit" in problem
+    with pytest.raises(LedgerError, match="upgrade, then repair"):
+        repair(folder)
+    assert not list(folder.root.glob("damaged-*"))
+
+
+def inject_line(folder: SessionFolder) -> None:
+    with folder.events.open("ab") as file:
+        file.write(b"an injected line\n" * 100)
+
+
+def replace_stream(folder: SessionFolder) -> None:
+    spoiled = folder.root / "spoiled"
+    spoiled.write_bytes(b"spoiled " * 1000)
+    spoiled.rename(folder.events)
+
+
+@pytest.mark.parametrize("spoil", [inject_line, cut_frame, remove_stream, replace_stream])
+def test_a_worker_that_runs_mends_its_stream_with_the_next_event(
+    folder: SessionFolder, spoil: Callable[[SessionFolder], None]
+) -> None:
+    ledger = Ledger.open(folder.ledger)
+    before = ledger.last_seq()
+    spoil(folder)
+    ledger.append(said("after it"))
+    ledger.snapshot(ledger.state())
+    assert state_seq(folder) == before + 1
+    reader = LedgerReader(folder)
+    assert len(reader.since(0)) == before + 1
+    reader.close()
+    ledger.close()
+    assert verify(folder).problems == []
+
+
+def test_a_snapshot_that_cannot_be_read_or_written_stops_no_one(folder: SessionFolder) -> None:
+    before = len(all_events(folder))
+    folder.snapshot.unlink()
+    folder.snapshot.mkdir()
+    ledger = Ledger.open(folder.ledger)
+    assert ["cannot be read: Is a directory" in note for note in ledger.notes] == [True]
+    ledger.snapshot(ledger.state())
+    ledger.close()
+    assert state_seq(folder) == before
+    assert any("cannot be read" in problem for problem in verify(folder).problems)

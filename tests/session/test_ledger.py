@@ -405,3 +405,23 @@ def test_a_full_file_system_is_one_sentence_and_loses_nothing(tmp_path: Path) ->
         ledger.close()
     finally:
         subprocess.run(["umount", place], check=True)
+
+
+def test_a_ledger_at_rest_is_small_and_reads_as_before(tmp_path: Path) -> None:
+    ledger = Ledger.create(tmp_path / "night" / "ledger.db")
+    written = [f"the same words {number}" for number in range(2_345)]
+    for text in written:
+        ledger.append(said(text))
+    link = ledger.last_link()
+    ledger.compact()
+    ledger.append(said("after it"))
+    assert texts(ledger.since(0)) == [*written, "after it"]
+    ledger.close()
+    assert ledger.path.stat().st_size < 20 * len(written)
+    again = Ledger.open(ledger.path)
+    assert (again.notes, again.last_seq()) == ([], len(written) + 1)
+    assert texts(again.since(2_344)) == [written[-1], "after it"]
+    assert again._table.chain_at(len(written)) == link
+    again.compact()
+    assert texts(again.since(0)) == [*written, "after it"]
+    again.close()

@@ -1,7 +1,10 @@
 """Another program's lock delays the worker and never ends it. A watcher can lock no file that the worker needs."""
 
 import fcntl
+import os
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from cockpit.session import inbox as inbox_module
 from cockpit.session.inbox import Inbox
 from cockpit.session.ledger import Ledger
 from cockpit.session.ledger_errors import LedgerBusy, LedgerDamaged
@@ -143,6 +147,81 @@ def test_programs_that_create_the_inbox_at_once_all_leave_their_intent(tmp_path:
 
         with ThreadPoolExecutor(senders) as pool:
             assert sorted(pool.map(send, range(senders))) == list(range(1, senders + 1))
+
+
+def test_an_inbox_that_another_program_is_making_delays_no_sender(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Let one program pause while it makes the inbox: the other one makes its own, and both use the one in place."""
+    pauses, resumes = threading.Event(), threading.Event()
+    prepare = inbox_module._prepare
+
+    def paused(db: sqlite3.Connection, deadline_s: float) -> None:
+        prepare(db, deadline_s)
+        if threading.current_thread().name == "slow" and not pauses.is_set():
+            db.execute("BEGIN EXCLUSIVE")
+            pauses.set()
+            resumes.wait(20)
+            db.execute("COMMIT")
+
+    monkeypatch.setattr(inbox_module, "_prepare", paused)
+    slow, fast = Inbox(tmp_path / "inbox.db"), Inbox(tmp_path / "inbox.db", busy_timeout_s=0.0)
+    numbers: list[int] = []
+    making = threading.Thread(target=lambda: numbers.append(slow.put("ann", b"slow")), name="slow")
+    making.start()
+    assert pauses.wait(20)
+    assert fast.put("bob", b"fast") == 1
+    resumes.set()
+    making.join(20)
+    assert numbers == [2]
+    assert [body for _, _, body in fast.after(0)] == [b"fast", b"slow"]
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+    slow.close()
+    fast.close()
+
+
+def test_a_second_connection_of_a_program_leaves_the_locks_of_the_first(tmp_path: Path) -> None:
+    """Open the inbox twice in one process, which holds a write lock: another process still finds it locked."""
+    first, second = Inbox(tmp_path / "inbox.db"), Inbox(tmp_path / "inbox.db", busy_timeout_s=0.0)
+    first.open()
+    holder = first._connected()
+    holder.execute("PRAGMA journal_mode=DELETE")  # its locks are then on the file itself
+    holder.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(LedgerBusy):
+        second.after(0)
+    code = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('BEGIN IMMEDIATE')"
+    other = subprocess.run([sys.executable, "-c", code, str(first.path)], capture_output=True, text=True)
+    assert "database is locked" in other.stderr
+    first.close()
+    second.close()
+
+
+def test_an_inbox_that_replaced_a_lost_one_is_numbered_on_and_repeats_nothing(tmp_path: Path) -> None:
+    inbox = Inbox(tmp_path / "inbox.db")
+    assert [inbox.put("ann", b"old") for _ in range(2)] == [1, 2]
+    assert not inbox.number_on(2)
+    assert inbox.number_on(7)
+    assert inbox.after(7) == []
+    assert inbox.put("ann", b"new") == 8
+    assert not inbox.number_on(7)
+    assert inbox.after(7) == [(8, "ann", b"new")]
+    inbox.close()
+
+
+@pytest.mark.parametrize("in_place", ["folder", "loop", "nothing", "pipe"])
+def test_what_is_not_a_file_in_the_place_of_the_inbox_is_set_aside(tmp_path: Path, in_place: str) -> None:
+    inbox = Inbox(tmp_path / "inbox.db")
+    if in_place == "folder":
+        inbox.path.mkdir()
+    elif in_place == "pipe":
+        os.mkfifo(inbox.path)
+    else:
+        inbox.path.symlink_to(inbox.path if in_place == "loop" else tmp_path / "missing")
+    with pytest.raises(LedgerDamaged, match="is not a file"):
+        inbox.after(0)
+    inbox.set_aside(3)
+    assert inbox.put("ann", b"a") == 4
+    inbox.close()
 
 
 def test_ten_thousand_intents_are_taken_in_order(tmp_path: Path) -> None:

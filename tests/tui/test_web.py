@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from cockpit.cli.arguments import port as port_argument
+from cockpit.tui.web_screen import DATA_AT_MOST
 from tests.shown import Shown
 from tests.tui import stories
 from tests.tui.terminal import ROOT
@@ -24,6 +25,7 @@ pytestmark = pytest.mark.anyio
 
 WIDTH, HEIGHT = 120, 34
 SIZE = f"width={WIDTH}&height={HEIGHT}"
+PAGE_BYTES_AT_MOST = 150 << 20
 ADDRESS = re.compile(r"watching at (http://(127\.0\.0\.1:\d+)/\?token=([\w-]{32}))\n")
 
 
@@ -202,6 +204,28 @@ async def test_a_page_cannot_make_its_screen_large_or_end_it_with_garbage(site: 
         await page.until("In clusters")
         (screen,) = site.screens()
         assert screen.memory_info().rss < 250 << 20
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone tells the peak of a process's memory")
+@pytest.mark.parametrize("size", [(5000, 5000), (10**9, 10**9)])
+async def test_the_memory_of_a_page_is_bounded_whatever_size_it_asks_for(site: Site, size: tuple[int, int]) -> None:
+    """Let the screen paint in that size, and look at the peak of its memory once it has painted in another one."""
+    wait_for(lambda: not site.screens(), 30, "the screens of pages before to end")
+    url = f"{site.url('/ws', site.token)}&width={size[0]}&height={size[1]}"
+    async with aiohttp.ClientSession() as client, client.ws_connect(url) as opened:
+        painted = 0
+        while painted < 20_000:  # the whole of a large screen
+            painted += len((await opened.receive(60)).data)
+        await opened.send_json(["resize", {"width": WIDTH, "height": HEIGHT}])
+        await Page(opened).until("gpu-16")
+        (screen,) = site.screens()
+        assert peak_bytes(screen) < PAGE_BYTES_AT_MOST
+        assert screen.rlimit(psutil.RLIMIT_DATA) == (DATA_AT_MOST, DATA_AT_MOST), "the system ends one that takes more"
+
+
+def peak_bytes(process: psutil.Process) -> int:
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) << 10
 
 
 async def test_a_stopped_screen_ends_with_its_page(site: Site) -> None:

@@ -1,0 +1,28 @@
+"""Errors of the machine, not of the work: it has too little of something for now, and the worker waits."""
+
+import errno
+
+from cockpit.session.ledger_errors import LedgerError, is_full
+
+SHORTAGES = {
+    errno.EMFILE: "open files",
+    errno.ENFILE: "open files",
+    errno.EAGAIN: "processes",
+    errno.ENOMEM: "memory",
+}
+
+
+def shortage(error: BaseException | None) -> str:
+    """Return the resource that the machine has too little of; empty for an error of another kind."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in SHORTAGES:
+            return SHORTAGES[error.errno]
+        if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
+            return "threads"
+        error = error.__cause__
+    return ""
+
+
+def is_of_the_machine(error: BaseException) -> bool:
+    """Tell an error that may pass, so that the same work can be done later, from one that returns each time."""
+    return is_full(error) or bool(shortage(error)) or isinstance(error, LedgerError | MemoryError)
