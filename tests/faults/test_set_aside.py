@@ -1,4 +1,4 @@
-"""What the worker fails on for an unforeseen reason is set aside with a sentence, and stops neither it nor the next."""
+"""A report, an end or an intent that the worker fails on is set aside with a sentence. The worker takes the next."""
 
 import json
 import os
@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from cockpit.core.events import Ended, Event, Held, IntentTaken, Trouble
+from cockpit.core.fold import fold as core_fold
 from cockpit.core.intents import Hold, Say, encode_intent
 from cockpit.core.model import Outcome
 from cockpit.core.state import State
@@ -115,7 +116,7 @@ def test_another_report_that_cannot_be_handled_is_set_aside_and_the_run_counts(
 
 def fold_that_fails_on(patch: pytest.MonkeyPatch, kind: type[Event], times: int = 1) -> None:
     """Let the fold of a kind of event fail after it has changed half of the state."""
-    whole = loop.fold
+    whole = core_fold
     left = [times]
 
     def fold(state: State | None, event: Event) -> State:
@@ -181,7 +182,7 @@ def fails(*given: Any) -> None:
 
 
 def test_output_that_cockpit_fails_on_ends_no_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the output of a run be poison: it is told while the run goes on, and its end makes the run lost."""
+    """Let the output of a run be poison: it is told while the run is going, and its end makes the run lost."""
     whole = RunLog.feed
 
     def feed(log: RunLog, data: bytes, at: float) -> None:
