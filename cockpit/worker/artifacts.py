@@ -4,7 +4,8 @@ import contextlib
 import os
 import shutil
 from collections.abc import Generator, Sequence
-from pathlib import Path, PurePath
+from fnmatch import fnmatchcase
+from pathlib import Path
 
 from cockpit.core.model import ExperimentStatus
 from cockpit.core.state import State
@@ -37,13 +38,15 @@ def saving(source: Path, patterns: Sequence[str], into: Path, limit_mb: float) -
 
 def _matches(source: Path, patterns: Sequence[str]) -> Generator[None, None, list[Path]]:
     found = []
+    of_names = [pattern for pattern in patterns if "/" not in pattern]
+    of_paths = [pattern for pattern in patterns if "/" in pattern]
     for folder, _, names in os.walk(source):  # links to folders are not followed
-        inside = PurePath(folder).relative_to(source)
         for name in names:
             yield
-            relative = inside / name
-            path = source / relative
-            if any(relative.match(pattern) for pattern in patterns) and not path.is_symlink() and path.is_file():
+            path = Path(folder, name)
+            fits = any(fnmatchcase(name, pattern) for pattern in of_names)
+            fits = fits or any(path.relative_to(source).match(pattern) for pattern in of_paths)
+            if fits and not path.is_symlink() and path.is_file():
                 found.append(path)
     return found
 
