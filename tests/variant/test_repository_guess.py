@@ -200,7 +200,8 @@ def test_names_that_code_prints_with_a_number(source: str, names: list[str]) -> 
 @pytest.mark.parametrize(
     "line",
     ["python data/prepare.py", "python missing.py", "python ../up.py", "python /etc/x.py", "python $FILE train.py",
-     "python train.py <your config>", "pip install train.py", "python sample.py", "python 'open quote train.py"],
+     "python train.py <your config>", "python train.py --sample-only", "python train.py --eval_only=True",
+     "pip install train.py", "python sample.py", "python 'open quote train.py"],
 )  # fmt: skip
 def test_commands_that_are_no_experiment_are_left_out(line: str) -> None:
     files = {"README_md": f"```\n{line}\n```\n", "train_py": "", "sample_py": "", "data__prepare_py": "", "up_py": ""}

@@ -22,6 +22,10 @@ _NOT_A_RUN = re.compile(
     r"|monitor|leaderboard|profile|extract|verify|install|orchestrat|cached|seed_|eval|compare|infer|agent|overnight"
 )
 """Parts of the names of scripts that do something other than an experiment."""
+_TRAINS_NOTHING = re.compile(
+    r"--(?:\w+[-_]only|no[-_]train|skip[-_]train\w*|help|version|dry[-_]run)(?:=true)?", re.IGNORECASE
+)
+"""Options with which a training script does something else."""
 _PLACEHOLDER = re.compile(r"<[\w -]+>|\.\.\.|…|\bpath/to\b|\{|\[|\$")
 
 
@@ -93,7 +97,7 @@ def _commands(listing: Listing, document: str, line: str, evidence: str, depth: 
         script = script_of_command(listing, words, document)
         old = words[:-1] if folder else words
         missing = any(word.endswith(".py") and not listing.resolve(word, document) for word in old)
-        if script and not missing and is_run(script):
+        if script and not missing and is_run(script) and not any(map(_TRAINS_NOTHING.fullmatch, words)):
             from_top = tuple(_from_top(listing, word, document) for word in words)
             yield Command(from_top, script, evidence, is_loop, folder)
 
