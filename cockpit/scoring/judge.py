@@ -28,6 +28,9 @@ OVERHEAD_SHARE = 0.05
 """Work outside the training clock that is allowed: this factor of the incumbent's, these seconds, and this share of the
 training. Evaluation and rehearsal are subtracted first, by the model's own pace."""
 REHEARSAL_STEPS = 2
+PACE_FACTOR = 3.0
+"""Times the incumbent's seconds that evaluation and rehearsal may take: a model can be slow in the scorer on purpose,
+and its run prints the number of its steps."""
 GPU_OVERHEAD_FACTOR = 2.0
 GPU_OVERHEAD_SLACK_S = 60.0
 """On a GPU compilation takes long, and differs: twice the incumbent's seconds and these."""
@@ -142,8 +145,9 @@ def _clock(found: Rescore, printed: Metrics, base: Base, on_cpu: bool) -> str:
     allowed_s = OVERHEAD_ALONE_S if on_cpu else OVERHEAD_ALONE_S + 4 * GPU_OVERHEAD_SLACK_S
     if on_cpu and base is not None:
         slack_s = OVERHEAD_SLACK_S + OVERHEAD_SHARE * printed.training_seconds
-        allowed_s = _explained_s(found, printed) + slack_s
-        allowed_s += OVERHEAD_FACTOR * max(0.0, base[0].cpu_s - base[1].training_seconds - _explained_s(*base))
+        own, usual = _explained_s(found, printed), _explained_s(*base)
+        allowed_s = sum(min(mine, PACE_FACTOR * its) for mine, its in zip(own, usual, strict=True)) + slack_s
+        allowed_s += OVERHEAD_FACTOR * max(0.0, base[0].cpu_s - base[1].training_seconds - sum(usual))
     elif base is not None:
         allowed_s = GPU_OVERHEAD_FACTOR * (base[0].run_s - base[1].training_seconds) + GPU_OVERHEAD_SLACK_S
     if outside_s <= allowed_s:
@@ -154,11 +158,10 @@ def _clock(found: Rescore, printed: Metrics, base: Base, on_cpu: bool) -> str:
     )
 
 
-def _explained_s(found: Rescore, printed: Metrics) -> float:
-    """Return the processor seconds of the evaluation and the rehearsal, by the pace of the model itself."""
+def _explained_s(found: Rescore, printed: Metrics) -> tuple[float, float]:
+    """Return the processor seconds of the evaluation, by the pace of the model itself, and of the rehearsal."""
     evaluation_s = found.public_tokens / found.tokens_per_s if found.tokens_per_s else 0.0
-    steps = max(1, printed.num_steps)
-    return evaluation_s + REHEARSAL_STEPS * printed.training_seconds / steps
+    return evaluation_s, REHEARSAL_STEPS * printed.training_seconds / max(1, printed.num_steps)
 
 
 def _tokens(found: Rescore, printed: Metrics) -> str:

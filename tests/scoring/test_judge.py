@@ -158,6 +158,12 @@ def test_work_outside_the_training_clock() -> None:
     assert "its runner measured 15.0 s in all" in failed(cpu_s=15.0)
 
 
+def test_a_run_cannot_explain_its_work_by_a_pace_of_its_own_choice() -> None:
+    few = msgspec.structs.replace(PRINTED, num_steps=1)
+    assert "worked for 36 s outside its training clock" in failed(cpu_s=66.0, printed=few), "a rehearsal of two steps"
+    assert "worked for 30 s outside" in failed(cpu_s=60.0, tokens_per_s=2_700), "a model that is slow in the scorer"
+
+
 def test_more_tokens_than_the_model_can_read() -> None:
     assert failed(tokens_per_s=1_000).startswith("printed 8,000 tokens a second")
 
