@@ -9,13 +9,15 @@ import pytest
 
 from cockpit.agent.claude import turn_status
 from cockpit.core.intents import SeatAgent
+from cockpit.core.seats import KNOWN_AGENTS, Seat, install_hint, known_agent
 from cockpit.core.state import shares
 from cockpit.read.seats import seat_results
 from cockpit.session import worker_process
 from cockpit.session.client import SessionClient
 from cockpit.session.setting_types import SettingsError
-from cockpit.session.settings import NamedAgent, read_settings
+from cockpit.session.settings import AgentSettings, NamedAgent, NewSession, Settings, read_settings
 from cockpit.worker.create_error import CreateError
+from cockpit.worker.seating import agents_of
 from tests.agent.scripted_agent import read_log
 from tests.worker.seats import AGENT, WAIT_S, WAVE
 from tests.worker.sessions import ROOT, local_session, state_of, wait_for
@@ -127,3 +129,17 @@ def test_an_agent_s_share_is_given_with_its_name(tmp_path: Path) -> None:
     folder = local_session(tmp_path, agent=(sys.executable, "search=3"))
     first, other = shares(state_of(folder)).items()
     assert first[1] == 1.0 and other == ("search", 3.0)
+
+
+def test_the_command_of_the_settings_gets_the_seat_and_a_known_program_its_name() -> None:
+    own = AgentSettings(command=("/opt/bin/claude-agent-acp", "--debug"))
+    assert agents_of(Settings(agent=own)) == [Seat("claude-code", own.command)]
+    named = Settings(session=NewSession(agent=("codex", "mine=2")), agents={"mine": NamedAgent(("my-agent", "--acp"))})
+    assert agents_of(named) == [Seat("codex", ("codex-acp",)), Seat("mine", ("my-agent", "--acp"))]
+    assert agents_of(Settings(session=NewSession(proposer="search"))) == []
+
+
+def test_a_known_program_under_another_name_keeps_its_login_and_its_remedy() -> None:
+    seat = Seat("careful", ("/opt/bin/claude-agent-acp",))
+    assert known_agent(seat) is KNOWN_AGENTS["claude-code"] and "npm install" in install_hint(seat)
+    assert known_agent(Seat("careful", ("my-agent",))) is None
