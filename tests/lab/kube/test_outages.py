@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.lab_slow, pytest.mark.timeout(2400)]
 
 
 FIRST_S, RETRY_S = 3000, 5
-"""Seconds of an experiment's first run, which an outage ends, and of its retry. On a busy lab `sky down` takes minutes."""
+"""Seconds of an experiment's first run, which an outage ends, and of its retry; `sky down` may take minutes."""
 
 
 LAUNCHES = ("there is no", "gpu-01 cannot be had now")
