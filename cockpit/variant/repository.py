@@ -13,7 +13,7 @@ from cockpit.variant.errors import VariantError, shown
 _SAFE_DIRECTORY = re.compile(r"git config --global --add safe\.directory .*")
 """The remedy in git's own words."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_FIRST_COMMIT = "`git add train.py prepare.py` and `git commit` there"
+_FIRST_COMMIT = "`git add` on its code, then `git commit`"
 
 
 def open_repository(folder: Path) -> git.Repo:
