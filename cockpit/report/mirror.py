@@ -1,6 +1,8 @@
 """A session in Trackio: a run for each attempt that has ended, written once, by a process of its own.
 
-Trackio stores runs on this machine. With `TRACKIO_SERVER_URL` or `TRACKIO_SPACE_ID` it sends them there instead.
+Trackio stores runs on this machine. With `TRACKIO_SERVER_URL` or `TRACKIO_SPACE_ID` it sends them there instead. A run
+that such a server has already is continued and not made twice; points that it was sent before are there twice, with the
+same values.
 """
 
 import contextlib
@@ -63,7 +65,7 @@ class Mirror:
         return len(new)
 
     def _remove_partial(self, new: set[str]) -> None:
-        """Delete runs that are not on the record: an earlier mirror ended while it wrote them."""
+        """Delete runs of this machine that are not on the record: an earlier mirror ended while it wrote them."""
         try:
             runs = list(self._trackio.Api().runs(self.project))
         except ValueError:  # the project is new
@@ -80,6 +82,7 @@ class Mirror:
             name=name,
             group=str(row["wave"]) or None,
             config={key: row[key] for key in row if key in CONFIG or key.startswith(CONSTANT)},
+            resume="allow",
             embed=False,
             auto_log_gpu=False,
             auto_log_cpu=False,

@@ -25,6 +25,7 @@ from cockpit.tui.actions.effects import (
     Leave,
     MarkExperiment,
     Note,
+    OpenEditor,
     OpenExperiment,
     OpenForm,
     OpenHelp,
@@ -125,6 +126,8 @@ class EffectRunner(TerminalApp):
                 self._ask(effect)
             case OpenWave() | OpenExperiment() | OpenForm() | OpenHelp() | OpenPalette() | OpenTour():
                 self._open(effect)
+            case OpenEditor():
+                self._edit_message()
             case ShowTab(tab):
                 self._show_tab(tab)
             case FocusNext():
@@ -258,6 +261,15 @@ class EffectRunner(TerminalApp):
             self._written[numbers[-1]] = written
         elif all(numbers):
             written.dismiss()
+
+    def _edit_message(self) -> None:
+        from cockpit.tui.screens.editor import Editor  # imported when first opened, as pages are
+
+        say, here = self.registry.named("say"), self._page().here()
+        if say is not None and here is not None:
+            close_pages(self, self.main)
+            self.main.focus_say()
+            self.push_screen(Editor(self.main.say, lambda words: effects_of(say, here, words)))
 
     def _open_palette(self, here: Here) -> None:
         palette = CommandPalette(here, self.registry, self._refused_line)

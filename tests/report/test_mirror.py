@@ -69,6 +69,27 @@ def test_a_mirror_that_starts_again_writes_nothing_twice(folder: SessionFolder) 
     assert len(logs(folder, record[-1])) == len(wrote) > 0
 
 
+def test_a_run_whose_answer_was_lost_is_not_made_twice_on_a_server(
+    folder: SessionFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trackio's list of runs is that of this machine, so a mirror removes none from a server."""
+    from cockpit.report.mirror import Mirror
+
+    monkeypatch.setattr(Mirror, "_remove_partial", lambda mirror, new: None)
+    state, lost = stories.night().state, "e0012.1"
+    for _ in range(2):
+        mirror = Mirror(folder)
+        mirror.write(state)
+        mirror.close()
+        record = folder.mirrored.read_text().split()
+        folder.mirrored.write_text("\n".join(name for name in record if name != lost) + "\n")
+    assert names(folder) == sorted(ended(state))
+    metrics = state.attempts[lost].metrics
+    assert metrics is not None
+    scores = {entry["val_bpb"] for entry in logs(folder, lost) if "val_bpb" in entry}
+    assert scores == {metrics.score}
+
+
 def test_two_mirrors_of_one_session_are_refused(folder: SessionFolder) -> None:
     from cockpit.report.mirror import Mirror
 

@@ -88,6 +88,10 @@ class OpenTour(Struct, frozen=True):
     """Show the cards of the first opening."""
 
 
+class OpenEditor(Struct, frozen=True):
+    """Edit the message that is being written, in several lines."""
+
+
 class ShowTab(Struct, frozen=True):
     """Show one tab of an experiment's or a wave's page."""
 
@@ -222,6 +226,7 @@ class SetReplaySpeed(Struct, frozen=True):
 
 Effect = (
     Send | Note | AskLine | Choose | Confirm | OpenWave | OpenExperiment | OpenForm | OpenHelp | OpenPalette | OpenTour
+    | OpenEditor
     | ShowTab
     | FocusNext
     | Back | Leave | FocusPane | StepPane | FocusSay | ZoomPane | Find | FindNext | ToggleLog | FilterLog | CopyLog

@@ -18,6 +18,7 @@ from cockpit.tui.actions.effects import (
     Effects,
     FocusSay,
     Note,
+    OpenEditor,
     Problem,
     Send,
 )
@@ -246,6 +247,8 @@ _KEYED: tuple[Action, ...] = (
             group="experiments"),
     _action("relaunch", subject=CLUSTER, keys=("u",), places=frozenset({"clusters"}), footer=7, group="clusters"),
     _action("say", run=_say, keys=("i",), footer=12),
+    Action("write", "several lines", "Write a message of several lines", (OpenEditor(),), keys=("ctrl+o",),
+           acting=True),
     Action("allow", "allow once", "Allow what an agent in the seat asks to do, this once",
            run=partial(_answer, "allow"), keys=("y",), places=frozenset({"talk"}), acting=True, takes="[REQUEST]",
            applies=_no_permission, footer=1, group="proposals"),

@@ -13,7 +13,7 @@ from cockpit.tui.widgets.bars import Footer, Hint
 from cockpit.tui.widgets.log import Log
 from cockpit.tui.widgets.pane import Pane
 
-_FROM_INPUT = ("escape", "tab", "shift+tab", "ctrl+p", "ctrl+q", "ctrl+c", "ctrl+l")
+_FROM_INPUT = ("escape", "tab", "shift+tab", "ctrl+p", "ctrl+q", "ctrl+c", "ctrl+l", "ctrl+o")
 """Keys that mean the same while a line is written."""
 
 KEYS_TOLD = 2
@@ -22,6 +22,7 @@ WRITING = [
     Hint("", "⏎", "send"),
     Hint("", "esc", "stop writing"),
     Hint("", "→", "complete @name"),
+    Hint("", "^o", "several lines"),
     Hint("", "tab", "next pane"),
 ]
 

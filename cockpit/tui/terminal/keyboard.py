@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 
 from textual import events
 from textual.app import App
-from textual.widgets import Input
+from textual.widgets import Input, TextArea
 
 LOOK_AGAIN_S = 0.005
 WAIT_AT_MOST_S = 1.0
@@ -47,7 +47,7 @@ class Keyboard:
         self._forward = forward
         self._waiting: deque[tuple[float, Typed]] = deque()
         self._given_at = 0.0
-        self._line: Input | None = None
+        self._line: Input | TextArea | None = None
         """The input that was last given a key which may end it."""
         self._looks_again = False
 
@@ -91,7 +91,7 @@ class Keyboard:
         self._line = None
         letters = isinstance(event, events.Paste) or event.is_printable
         line = app.screen.focused
-        return letters or not isinstance(line, Input) or not line.message_queue_size
+        return letters or not isinstance(line, Input | TextArea) or not line.message_queue_size
 
     async def _give(self, event: Typed) -> None:
         if not self.app.screen_stack:
@@ -99,7 +99,9 @@ class Keyboard:
         screen = self.app.screen
         if isinstance(event, events.Key) and isinstance(screen, TakesKeys) and await screen.take_key(event):
             return
-        if isinstance(screen.focused, Input):
+        if isinstance(screen.focused, TextArea) and isinstance(event, events.Key) and event.key == "enter":
+            await self._forward(event)
+        elif isinstance(screen.focused, Input | TextArea):
             if isinstance(event, events.Paste) or event.is_printable:
                 await self._forward(event)
             else:

@@ -52,3 +52,8 @@ def one_row(text: str) -> str:
     """Return the text in one row: line ends and other control characters are shown as `plain` shows them."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     return "".join(plain(letter) if unicodedata.category(letter) == "Cc" else letter for letter in text)
+
+
+def plain_lines(text: str) -> str:
+    """Return the text with its line ends; other control characters are shown as `plain` shows them."""
+    return one_row(text).replace(LINE_END, "\n")

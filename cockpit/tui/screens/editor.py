@@ -1,0 +1,97 @@
+"""The editor of a long message: several lines, which leave it for the line that it began in, or are sent."""
+
+from collections.abc import Callable
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Container
+from textual.widgets import TextArea
+
+from cockpit.tui.actions.effects import Effects, Problem
+from cockpit.tui.screens.dialogs import Box, Writing, box_width
+from cockpit.tui.widgets.line import LineInput, one_row, plain_lines
+
+ROWS = 12
+"""Rows of the text, where the screen has them."""
+ROWS_AROUND = 4
+HINT = "⏎ new line, ^s sends, esc back to the line"
+
+
+class Lines(TextArea):
+    """A text of several lines. A paste has no escapes, as in a line."""
+
+    def on_paste(self, event: events.Paste) -> None:
+        event.prevent_default()
+        event.stop()
+        self.replace(plain_lines(event.text), *self.selection)
+
+
+class Editor(Writing):
+    """Edits the text of a line. Leaving it puts the text back, so nothing is lost."""
+
+    AUTO_FOCUS = "Lines"
+
+    def __init__(self, line: LineInput, then: Callable[[str], Effects]) -> None:
+        super().__init__(until_answered=False)
+        self.line = line
+        self.box = Box(line.placeholder, (), 0, "accent", HINT)
+        self.lines = Lines(
+            line.text, soft_wrap=True, show_line_numbers=False, compact=True, highlight_cursor_line=False
+        )
+        self.lines.cursor_blink = False
+        self.lines.move_cursor(self.lines.document.end)
+        self._then = then
+
+    @property
+    def unsent(self) -> str:
+        """Text that was typed here and would be lost."""
+        return self.lines.text.strip()
+
+    def compose(self) -> ComposeResult:
+        with Container(id="editor"):
+            yield self.box
+            yield self.lines
+
+    def on_mount(self) -> None:
+        self._fit()
+
+    def on_resize(self) -> None:
+        self._fit()
+
+    def _fit(self) -> None:
+        width, height = box_width(self.app.size.width), self.app.size.height
+        self.query_one("#editor").styles.width = width
+        self.box.styles.width = width
+        self.box.styles.height = self.box.wanted_height(width)
+        self.lines.styles.width = width - 4
+        self.lines.styles.height = max(1, min(ROWS, height - ROWS_AROUND))
+
+    def show_problem(self, problem: str) -> None:
+        self.box.problem = problem
+        self._fit()
+        self.box.paint()
+
+    def submit(self) -> None:
+        """Send the text; an empty one is left."""
+        text = plain_lines(self.lines.text).strip()
+        try:
+            effects = self._then(text) if text else ()
+        except Problem as problem:
+            self.show_problem(str(problem))
+            return
+        self.line.value = ""
+        self.dismiss()
+        self.post_message(self.Submitted(self, effects))
+
+    async def take_key(self, event: events.Key) -> bool:
+        match event.key:
+            case "ctrl+s":
+                self.submit()
+            case "escape" | "ctrl+c":
+                self.line.value = one_row(self.lines.text.rstrip())
+                self.dismiss()
+            case "ctrl+q":
+                await self.app.action_quit()
+            case _:
+                return False
+        return True
