@@ -1,15 +1,19 @@
 """Simulate the keep rule's comparisons under bad noise: false positives, interval coverage and power by condition.
 
-    python -m benchmarks.evidence [--sessions 4000]
+    python -m benchmarks.evidence [--sessions 4000] [--correlation 0] [--only NAME]
 
 Each session has 13 clusters of one class with one control each, four tested arms, and then one arm whose true
 difference is known. All figures are of the repository's own `estimate_noise`, `compare` and `judge`. One run's SD is
-the unit.
+the unit. The runs of an experiment have the seeds 0, 1, 2 …; `--correlation` is that of the noise of two experiments'
+runs with one seed, and then each condition has a row without seeds too, where nothing can be paired.
 """
 
 import argparse
+import math
+from collections import Counter
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from cockpit.science.compare import compare
@@ -69,16 +73,28 @@ class Found:
 class Fleet:
     """One session's clusters."""
 
-    def __init__(self, condition: Condition, rng: np.random.Generator) -> None:
-        self.condition, self.rng = condition, rng
+    def __init__(self, condition: Condition, rng: np.random.Generator, correlation: float = 0.0) -> None:
+        self.condition, self.rng, self.correlation = condition, rng, correlation
+        self.seed_effects: dict[int, float] = {}
+        self.ran: Counter[str] = Counter()
         self.offsets = rng.normal(0, condition.clusters_sd, condition.clusters)
 
     def run(self, experiment: str, difference: float, cluster: int, hours: float, sd: float = 1.0) -> Reading:
-        noise = float(self.rng.normal(0, sd))
+        seed = self.ran[experiment]
+        self.ran[experiment] += 1
+        noise = sd * self._noise(seed)
         if self.rng.random() < self.condition.outliers:
             noise += OUTLIER_REACH_SDS * float(self.rng.choice((-1.0, 1.0)))
         units = difference + float(self.offsets[cluster]) + noise + self.condition.drift_per_hour * hours
-        return Reading(experiment, f"gpu-{cluster:02d}", "H100", SCORE + RUN_SD * units, 3600 * hours)
+        return Reading(experiment, f"gpu-{cluster:02d}", "H100", SCORE + RUN_SD * units, 3600 * hours, seed=seed)
+
+    def _noise(self, seed: int) -> float:
+        """Return the noise of a run in its SDs, which is partly that of its seed."""
+        own = float(self.rng.normal(0, 1))
+        if not self.correlation:
+            return own
+        shared = self.seed_effects.setdefault(seed, float(self.rng.normal(0, 1)))
+        return math.sqrt(self.correlation) * shared + math.sqrt(1 - self.correlation) * own
 
     def runs(self, experiment: str, difference: float, count: int, hours: float, sd: float = 1.0) -> list[Reading]:
         """Run on different clusters, one after another where there are too few."""
@@ -90,17 +106,25 @@ class Fleet:
         ]
 
 
-def simulate(condition: Condition, difference: float, sessions: int, seed: int = 0, test: int = 1) -> Found:
+def simulate(
+    condition: Condition,
+    difference: float,
+    sessions: int,
+    seed: int = 0,
+    test: int = 1,
+    correlation: float = 0.0,
+    has_seeds: bool = True,
+) -> Found:
     """Simulate the session's `test`-th test, before any keep, of an arm with this true difference in run SDs.
 
-    The incumbent is run as often as the arm, as in a session.
+    The incumbent is run as often as the arm, as in a session. `has_seeds` is false for code that takes none.
     """
     level = test_level(test, [])
     rng = np.random.default_rng([seed, CONDITIONS.index(condition) if condition in CONDITIONS else 99])
     below = np.zeros(len(LOOKS))
     covered = keeps = 0
     for _ in range(sessions):
-        fleet = Fleet(condition, rng)
+        fleet = Fleet(condition, rng, correlation)
         base = fleet.runs("e0000", 0.0, max(condition.clusters, 8), 0.0)
         base += [one for hours in CONTROL_HOURS for one in fleet.runs("e0000", 0.0, 1, hours)]
         others = [
@@ -114,8 +138,9 @@ def simulate(condition: Condition, difference: float, sessions: int, seed: int =
             hours = 1.0 + RUN_HOURS * index
             base += fleet.runs("e0000", 0.0, max(0, look - len(base)), hours)
             arm += fleet.runs("e0009", difference, look - len(arm), hours, condition.arm_sd)
-            noise = estimate_noise([*base, *others, *arm])
-            seen = compare(arm, base, noise)
+            ours, theirs, rest = (runs if has_seeds else _without_seeds(runs) for runs in (arm, base, others))
+            noise = estimate_noise([*theirs, *rest, *ours])
+            seen = compare(ours, theirs, noise)
             assert seen is not None
             below[index] += seen.p_value <= level * SPENDING[index]
             covered += seen.pooled.low <= difference * RUN_SD <= seen.pooled.high
@@ -126,6 +151,10 @@ def simulate(condition: Condition, difference: float, sessions: int, seed: int =
     return Found(float(np.max(below / allowed)), covered / (sessions * len(LOOKS)), keeps / sessions)
 
 
+def _without_seeds(runs: list[Reading]) -> list[Reading]:
+    return [msgspec.structs.replace(run, seed=None) for run in runs]
+
+
 LATE_TEST = 40
 """A test of the second half of a night."""
 
@@ -133,23 +162,32 @@ LATE_TEST = 40
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--sessions", type=int, default=4000)
-    sessions = parser.parse_args().sessions
+    parser.add_argument("--correlation", type=float, default=0.0)
+    parser.add_argument("--only", default="", help="conditions whose name has this in it")
+    options = parser.parse_args()
+    sessions = options.sessions
     gains = f"kept at 1, 2, 3, 6 SD; at 1, 2 SD in test {LATE_TEST}"
     print(f"{sessions} sessions a condition; the first test's level is {LEVEL:.2%}")
-    print(f"{'condition':<26} {'false positives':>16} {'coverage':>9} {'null kept':>10}  {gains}")
+    print(f"{'condition':<36} {'false +':>7} {'coverage':>9} {'null kept':>10}  {gains}")
     for condition in CONDITIONS:
-        null = simulate(condition, 0.0, sessions)
-        power = [simulate(condition, -gain, max(sessions // 10, 50), seed=1).keeps for gain in (1.0, 2.0, 3.0, 6.0)]
-        late = [
-            simulate(condition, -gain, max(sessions // 10, 50), seed=1, test=LATE_TEST).keeps for gain in (1.0, 2.0)
-        ]
-        print(
-            f"{condition.name:<26} {null.false_positives:>15.1f}x {null.coverage:>9.0%} {null.keeps:>10.2%}  "
-            + ", ".join(f"{share:.0%}" for share in power)
-            + "; "
-            + ", ".join(f"{share:.0%}" for share in late),
-            flush=True,
-        )
+        for has_seeds in (True, False) if options.correlation else (True,):
+            if options.only in condition.name:
+                print(row(condition, sessions, options.correlation, has_seeds), flush=True)
+
+
+def row(condition: Condition, sessions: int, correlation: float, has_seeds: bool) -> str:
+    def kept(gain: float, test: int) -> str:
+        share = simulate(condition, -gain, max(sessions // 10, 50), 1, test, correlation, has_seeds).keeps
+        return f"{share:.0%}"
+
+    null = simulate(condition, 0.0, sessions, 0, 1, correlation, has_seeds)
+    name = condition.name if has_seeds else f"{condition.name}, no seeds"
+    return (
+        f"{name:<36} {null.false_positives:>6.1f}x {null.coverage:>9.0%} {null.keeps:>10.2%}  "
+        + ", ".join(kept(gain, 1) for gain in (1.0, 2.0, 3.0, 6.0))
+        + "; "
+        + ", ".join(kept(gain, LATE_TEST) for gain in (1.0, 2.0))
+    )
 
 
 if __name__ == "__main__":

@@ -24,12 +24,13 @@ def approve(state: State, now: float) -> list[Event]:
 def approval(state: State, wave: Wave, author: str, rule: str, at: float) -> Approved:
     """Approve a wave, with the first attempts of its arms. Replicates differ in seed."""
     hardware = state.session.fleet.validate_hardware if wave.tier is Tier.VALIDATE else ""
+    seeds = first_seeds(state, wave, max((state.experiments[name].replicates for name in wave.arms), default=0))
     runs = [
         msgspec.structs.replace(
             another(state, RunSpec(name, AttemptKind.ARM, rule, wave.tier, hardware), number), seed=seed
         )
         for name in wave.arms
-        for number, seed in enumerate(first_seeds(state, wave, state.experiments[name].replicates))
+        for number, seed in enumerate(seeds[: state.experiments[name].replicates])
     ]
     kind = AttemptKind.VALIDATION if wave.tier is Tier.VALIDATE else AttemptKind.REPLICATE
     for name in wave.again:
