@@ -20,7 +20,7 @@ FLIP_SDS = 1.5
 
 CLIPPED_FROM = 3
 """Runs of an experiment from which those far from the others are clipped."""
-CLIPPED_SDS = 4.0
+CLIPPED_SDS = 3.0
 """Distance from the median, in SDs, to which they are clipped."""
 
 

@@ -24,7 +24,7 @@ PRIOR_DF = 1.0
 """Degrees of freedom of the prior SD: other corpora and models are much noisier."""
 MEASURED_DF = 4
 """The noise counts as measured from this many degrees of freedom in the data."""
-OUTLIER_SDS = 6.0
+OUTLIER_SDS = 4.0
 """Readings further out than this many robust SDs are clipped to it, so that one misprint does not hide the session."""
 FLAG_SDS = 4.0
 """A cluster this many robust SDs away from the others is flagged."""
