@@ -15,6 +15,7 @@ import pytest
 from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters
 
+from cockpit.agent.mcp import McpServer
 from cockpit.agent.outside import OutsideProposerApi
 from cockpit.agent.tools.registry import TOOLS
 from cockpit.agent.waiting import OUTSIDE_TOOLS, CallContext, call_outside
@@ -368,6 +369,27 @@ def test_a_wait_reports_its_progress(api: DirectApi, monkeypatch: pytest.MonkeyP
     call_outside(outside, "wait", {"seconds": 600}, context)
     outside.close()
     assert told and all(0 < done <= total == 1.0 for done, total in told)
+
+
+def test_progress_is_sent_to_a_client_that_gives_a_token_for_it(
+    api: DirectApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cockpit.agent.waiting.PROGRESS_EVERY_S", 0.1)
+    api.record(Held(at=api.clock, author="ann"))
+    sent: list[dict[str, Any]] = []
+    answered = threading.Event()
+
+    def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+        if "id" in message:
+            answered.set()
+
+    server = McpServer(api.folder, send, longest_wait_s=1.0)
+    server.take(request("tools/call", name="wait", arguments={}, _meta={"progressToken": "t"}))
+    assert answered.wait(60)
+    server.close()
+    told = [message["params"] for message in sent if message.get("method") == "notifications/progress"]
+    assert told and all(each["progressToken"] == "t" and 0 < each["progress"] <= each["total"] == 1.0 for each in told)
 
 
 def test_a_cancelled_wait_ends(api: DirectApi) -> None:

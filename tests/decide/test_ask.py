@@ -63,6 +63,17 @@ def test_the_proposer_is_asked_before_the_queue_is_empty() -> None:
     assert world.state.waiting and asked(world) == {"claude": "dry"}
 
 
+@pytest.mark.parametrize("wave_size", [8, 16, 40])
+def test_one_ask_fills_many_clusters_as_far_as_the_wave_size_allows(wave_size: int) -> None:
+    world = World(lambda constants, attempt: 1.0, hardware=("H100",) * 32)
+    world.run(1.0)
+    world.record(EnvelopeSet(at=world.now, envelope=Envelope(usd=1e6, wave_size=wave_size), author="me"))
+    world.record(ProposerSet(at=world.now, proposer="claude", author="me"))
+    world.record(ModeSet(at=world.now, mode=Mode.AUTOPILOT, author="me"))
+    arms = [one.arms for one in ask(world.state, world.now) if isinstance(one, Asked) and one.proposer == "claude"]
+    assert arms == [min(wave_size, 32)]
+
+
 def test_a_finished_wave_is_a_reason_to_ask() -> None:
     world = night()
     works(world)
