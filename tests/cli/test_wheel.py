@@ -67,3 +67,8 @@ def test_the_wheel_writes_the_report_and_the_page_that_plays(installed: Path, tm
             assert "written to DRY" in run(tmp_path, str(installed), words[0], "DRY", *words[1:])
     finally:
         run(tmp_path, str(installed), "stop", "DRY", "--cancel", "--wait", "60")
+
+
+def test_the_wheel_has_the_guide_for_agents(installed: Path, tmp_path: Path) -> None:
+    assert run(tmp_path, str(installed), "guide").startswith("# Research in a Cockpit session")
+    assert run(tmp_path, str(installed), "guide", "--skill").startswith("---\nname: cockpit\n")
