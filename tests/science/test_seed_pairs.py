@@ -92,7 +92,7 @@ def test_the_correlation_is_estimated_from_the_sessions_own_pairs() -> None:
 def test_a_correlation_that_is_not_there_is_seldom_found() -> None:
     found = [estimate_noise(repeats(0.0, seed)).seed_correlation for seed in range(60)]
     assert sum(value > 0 for value in found) <= 6
-    assert max(found) <= 0.3
+    assert max(found) <= 0.4
 
 
 @pytest.mark.parametrize("runs", [2, 3])
