@@ -169,10 +169,15 @@ def needed_usd(state: State, cluster: Cluster, begun: Collection[str] = ()) -> f
 
     `begun` are clusters whose launch was just decided.
     """
-    shares = shares_of(state, cluster.name)
-    if any(share.name in begun or share.state not in _ABSENT for share in shares):
+    if joins_a_launch(state, cluster, begun):
         return launch_usd(state, cluster)
-    return sum(launch_usd(state, share) for share in shares)
+    return sum(launch_usd(state, share) for share in shares_of(state, cluster.name))
+
+
+def joins_a_launch(state: State, cluster: Cluster, begun: Collection[str]) -> bool:
+    """Return True if another share of its SkyPilot cluster is up or comes up, and this one with it."""
+    others = (share for share in shares_of(state, cluster.name) if share is not cluster)
+    return any(share.name in begun or share.state not in _ABSENT for share in others)
 
 
 def added_launch_usd(state: State, cluster: Cluster) -> float:

@@ -34,6 +34,7 @@ from cockpit.decide.budget import (
     added_launch_usd,
     budget_down,
     is_priced,
+    joins_a_launch,
     left_usd,
     needed_usd,
     run_usd,
@@ -228,11 +229,12 @@ def _launches(state: State, now: float, left: float) -> list[Event]:
     for cluster in state.clusters.values():
         if cluster.held or cluster.state not in (ClusterState.DOWN, ClusterState.LOST):
             continue
+        waits = price_is_awaited or (cluster.rests and cluster.name not in woken)
         if cluster.failures >= FAILURES_TO_GIVE_UP:
             times = "three" if cluster.failures == FAILURES_TO_GIVE_UP else cluster.failures
             message = f"failed {times} times in a row, last: {cluster.message}"
             events.append(ClusterGivenUp(at=now, cluster=cluster.name, message=message))
-        elif now < cluster.retry_at or (cluster.rests and cluster.name not in woken) or price_is_awaited:
+        elif now < cluster.retry_at or (waits and not joins_a_launch(state, cluster, begun)):
             continue
         elif needed_usd(state, cluster, begun) <= left:
             left -= added_launch_usd(state, cluster)

@@ -6,6 +6,7 @@ import pytest
 
 from cockpit.core.events import (
     BudgetSet,
+    ClusterDown,
     ClusterFailed,
     ClusterStopping,
     ClusterUp,
@@ -27,10 +28,10 @@ SHARES = share_names("gpu-01", 4)
 USD_PER_HOUR = 36.0
 
 
-def session(budget_usd: float = 0.0) -> State:
+def session(budget_usd: float = 0.0, usd_per_hour: float = USD_PER_HOUR) -> State:
     """Return a session of one SkyPilot cluster with four shares, whose price is known, and one that is whole."""
-    specs = tuple(ClusterSpec(name, "H100", USD_PER_HOUR, gpus=2) for name in SHARES)
-    fleet = FleetSpec("sky", (*specs, ClusterSpec("gpu-02", "H100", USD_PER_HOUR)))
+    specs = tuple(ClusterSpec(name, "H100", usd_per_hour, gpus=2) for name in SHARES)
+    fleet = FleetSpec("sky", (*specs, ClusterSpec("gpu-02", "H100", usd_per_hour)))
     made = Session("s", "/repo", "c0", fleet, 0.0, "ann", time_limit_s=600.0, budget_usd=budget_usd)
     return fold(State(made), SessionCreated(at=0.0, session=made, mode=Mode.MANUAL, envelope=Envelope()))
 
@@ -69,6 +70,26 @@ def test_a_share_whose_cluster_is_up_needs_its_own_money_alone() -> None:
     spent = 1000.0 - left_usd(state, state.now)
     state = after(state, BudgetSet(at=state.now, usd=spent + 1.1 * own, author="me"))
     assert launched(state) == ["gpu-01/4"]
+
+
+def test_the_one_launch_that_tells_the_price_is_of_all_shares() -> None:
+    assert launched(session(1000.0, usd_per_hour=0.0)) == list(SHARES)
+    state = after(session(1000.0, usd_per_hour=0.0), Launching(at=0.0, cluster="gpu-01/3"))
+    assert launched(state) == ["gpu-01/1", "gpu-01/2", "gpu-01/4"]
+
+
+def test_shares_that_rest_are_launched_together_once_there_is_work() -> None:
+    world = World(lambda constants, attempt: 1.0, names=("gpu-01/1", "gpu-01/2", "gpu-02"), hardware=("CPU",) * 3)
+    world.run(2.0)
+    for name in world.state.clusters:
+        world.record(ClusterDown(at=world.now, cluster=name))
+    world.propose({"LR": 2})
+    asked = decide(world.state, world.now)
+    while not any(isinstance(event, Launching) for event in asked):
+        for event in asked:
+            world.record(event)
+        asked = decide(world.state, world.now)
+    assert [event.cluster for event in asked if isinstance(event, Launching)] == ["gpu-01/1", "gpu-01/2"]
 
 
 def test_shares_are_stopped_together_once_the_money_is_spent() -> None:
