@@ -4,6 +4,7 @@ import msgspec
 
 from cockpit.core.model_usage import RECENT_REQUESTS, ModelEstimate
 from cockpit.core.state import State
+from cockpit.read.costs import session_s
 from cockpit.read.wording import count, money
 
 RATE_AFTER_S = 600.0
@@ -32,7 +33,7 @@ def model_cost(state: State, now: float) -> ModelCost | None:
     estimate = state.model_estimate
     if estimate is None:
         return None
-    elapsed_h = ((state.ended_at or now) - state.session.created_at) / 3600
+    elapsed_h = session_s(state, now) / 3600
     limited = bool(state.session.budget_hours) and not state.ended_at
     return ModelCost(
         estimate=estimate,

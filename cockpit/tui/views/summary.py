@@ -4,7 +4,7 @@ from cockpit.core.model import Mode
 from cockpit.core.state import State, ending_text
 from cockpit.core.totals import EarlyStops
 from cockpit.decide.budget import accounts
-from cockpit.read.costs import device_word
+from cockpit.read.costs import device_word, session_s
 from cockpit.read.model_cost import model_cost
 from cockpit.read.needs import Need, NeedKind, brief, is_budget_near, needs, worker_needs
 from cockpit.read.scores import best_score
@@ -72,7 +72,7 @@ def money_parts(state: State, now: float) -> list[tuple[str, str]]:
         estimated = f" of ~{roughly(cost.estimate.usd)}" if cost else ""
         parts.append((f"API {money(sums.api_usd)}{estimated}", "dim"))
     parts.append((f"{sums.gpu_hours:.1f} {device_word(state)} h", "dim"))
-    ran = f"{duration((state.ended_at or now) - state.session.created_at)}"
+    ran = duration(session_s(state, now))
     hours = f" of {state.session.budget_hours:g}h" if state.session.budget_hours else ""
     parts.append((ran + hours, "dim"))
     if state.early_stops.ended or state.early_stops.checked:
