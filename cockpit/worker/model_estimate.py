@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 ASKS_CLAUDE = ("claude", "hybrid")
 """The proposers that ask Claude."""
+WORTH = (
+    "to be told when an hour costs more than it gains, give a gain of 0.001 its worth: `cockpit envelope --worth-usd N`"
+)
 HOURS_WITHOUT_LIMIT = 1.0
 """The hours that the estimate covers if the session has no limit."""
 
@@ -36,7 +39,8 @@ def told_estimate(session: Session, mode: Mode, settings: Settings) -> Sequence[
 
     plan, stable = night_plan(session, mode, settings), estimate.stable_chars(Path(session.repo), session.editable)
     usage = estimate.estimate_usage(settings.agent, plan, stable)
-    return [estimate.sentence(usage), *estimate.alternatives(settings.agent, plan, stable)]
+    worth = [] if settings.envelope.worth_usd or not usage.requests else [WORTH]
+    return [estimate.sentence(usage), *estimate.alternatives(settings.agent, plan, stable), *worth]
 
 
 def night_plan(session: Session, mode: Mode, settings: Settings) -> "NightPlan":

@@ -137,3 +137,4 @@ def test_a_new_session_with_claude_prints_the_estimate(tmp_path: Path, proposer:
     assert (kept is not None) is (proposer == "hybrid")
     if kept is not None:
         assert sentence(kept) in done.stdout and "by `[agent] effort`: low $" in done.stdout
+        assert "`cockpit envelope --worth-usd N`" in done.stdout
