@@ -55,6 +55,8 @@ class EventTable:
     @classmethod
     def open(cls, path: Path, upgrade: bool = True) -> Self:
         """Open the file, to read and write; one of an older schema is upgraded, or else refused."""
+        if not os.path.lexists(path) and os.access(path.parent, os.X_OK):
+            raise LedgerError(f"{path} is missing: {_other_way(path) or 'name another session'}")
         with translated_errors(path):
             db = connect(path, "rw", BUSY_TIMEOUT_S)
             version = _checked_schema(path, db)
@@ -186,6 +188,13 @@ def damaged(path: Path, seq: int) -> LedgerDamaged:
     )
 
 
+def _other_way(path: Path) -> str:
+    """Return the command that makes a lost ledger again; empty where nothing of it is left."""
+    if not os.access(path.with_name("events.log"), os.R_OK):
+        return ""
+    return f"`cockpit repair {path.parent.name}` writes it again from events.log"
+
+
 def _checked_schema(path: Path, db: sqlite3.Connection) -> int:
     """Return the schema. Raises LedgerError for a newer one, and for a file that is not a ledger."""
     version = int(db.execute("PRAGMA user_version").fetchone()[0])
@@ -194,7 +203,8 @@ def _checked_schema(path: Path, db: sqlite3.Connection) -> int:
             f"{path} was written by a newer cockpit (schema {version}, this one reads {SCHEMA}): upgrade to open it"
         )
     if version == 0:
-        raise LedgerError(f"{path} is not a cockpit ledger: name another session, or move the file away")
+        way = _other_way(path) or "name another session, or move the file away"
+        raise LedgerError(f"{path} is not a cockpit ledger: {way}")
     db.execute("SELECT 1 FROM events LIMIT 1").fetchone()
     return version
 

@@ -5,6 +5,7 @@ import os
 import sqlite3
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from cockpit.core.intents import INTENT_BYTES_AT_MOST
@@ -81,12 +82,17 @@ class Inbox:
         self.close()
         aside = self.path.with_name(f"{self.path.name}.damaged-{time.time_ns() // 1_000_000}")
         try:
-            self.path.rename(aside)
-            for suffix in SIDE_FILES:
-                self.path.with_name(f"{self.path.name}{suffix}").unlink(missing_ok=True)
+            with translated_errors(self.path), _made_aside(self.path, last_taken) as made:
+                # Its place is never empty: a sender would make an inbox of its own there, with other numbers.
+                if self.path.is_dir() and not self.path.is_symlink():
+                    self.path.rename(aside)
+                else:
+                    os.link(self.path, aside, follow_symlinks=False)
+                for suffix in SIDE_FILES:
+                    self.path.with_name(f"{self.path.name}{suffix}").unlink(missing_ok=True)
+                made.replace(self.path)
         except OSError as error:
             raise LedgerError(f"{self.path} is damaged and cannot be moved away: {error.strerror}") from error
-        self.number_on(last_taken)
         return aside
 
     def number_on(self, last_taken: int) -> bool:
@@ -98,9 +104,7 @@ class Inbox:
             db = self._connected()
             if _last_number(db) >= last_taken:
                 return False
-            with transaction(db):
-                db.execute("DELETE FROM sqlite_sequence WHERE name = 'intents'")
-                db.execute("INSERT INTO sqlite_sequence VALUES ('intents', ?)", (last_taken,))
+            _set_last_number(db, last_taken)
         return True
 
     def close(self) -> None:
@@ -153,19 +157,30 @@ def _last_number(db: sqlite3.Connection) -> int:
     return int(row[0] or 0)
 
 
-def _create(path: Path) -> None:
-    """Make an inbox aside and link it into its place, unless another program was faster.
+def _set_last_number(db: sqlite3.Connection, number: int) -> None:
+    with transaction(db):
+        db.execute("DELETE FROM sqlite_sequence WHERE name = 'intents'")
+        db.execute("INSERT INTO sqlite_sequence VALUES ('intents', ?)", (number,))
 
-    A program that opens the inbox finds it complete, and waits for none that is making it. Raises OSError.
-    """
+
+def _create(path: Path) -> None:
+    """Make an inbox in its place, unless another program was faster. Raises OSError."""
+    with _made_aside(path, 0) as made, contextlib.suppress(FileExistsError):
+        os.link(made, path)
+
+
+@contextlib.contextmanager
+def _made_aside(path: Path, last_number: int) -> Iterator[Path]:
+    """Make a complete inbox beside `path`. A program that finds it in its place waits for none that is making it."""
     with tempfile.TemporaryDirectory(prefix=".inbox-", dir=path.parent) as place:
         made = Path(place) / path.name
         os.close(os.open(made, os.O_CREAT | os.O_WRONLY, INBOX_MODE))
         db = connect(made, "rw", SENDER_BUSY_TIMEOUT_S)
         _prepare(db, time.monotonic())
+        if last_number:
+            _set_last_number(db, last_number)
         db.close()
-        with contextlib.suppress(FileExistsError):
-            os.link(made, path)
+        yield made
 
 
 def _prepare(db: sqlite3.Connection, deadline_s: float) -> None:

@@ -105,6 +105,8 @@ def _read(folder: SessionFolder) -> tuple[Events | None, Events | None]:
     stream = _stream_events(folder.events) if os.access(folder.events, os.R_OK) else None
     if ledger is None and stream is None:
         raise LedgerError(f"{folder.root} cannot be checked: check that it exists and that you may read it")
+    if ledger is None and not os.path.lexists(folder.ledger):
+        ledger = Events([], GENESIS, 0, f"{folder.ledger} is missing")
     if ledger is not None and stream is None and not folder.events.exists():
         stream = Events([], GENESIS, 0, f"{folder.events} is missing")
     return ledger, stream

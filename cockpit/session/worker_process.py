@@ -29,13 +29,22 @@ def start(folder: SessionFolder) -> WorkerStatus:
     free if the first had stopped by then.
     """
     now = worker_status(folder)
-    if now.state != "stopped":
+    if now.state != "stopped" and not _is_ending(folder):
         return now
     # Mode 600: a file that a watcher can read is a file that a watcher can lock, which would block the start.
     with os.fdopen(os.open(folder.starting, os.O_CREAT | os.O_RDWR, 0o600), "r+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
+        began = steady_s()
+        while is_locked(folder) and _is_ending(folder) and steady_s() - began < START_WITHIN_S:
+            time.sleep(0.02)  # it takes nothing more, so another one has to
         now = worker_status(folder)
         return now if now.state != "stopped" else _start(folder)
+
+
+def _is_ending(folder: SessionFolder) -> bool:
+    """Tell if the last word of the session's worker is that it ends. It holds the lock until it has let go of all."""
+    heartbeat = read_heartbeat(folder)
+    return heartbeat is not None and heartbeat.stopped
 
 
 def _start(folder: SessionFolder) -> WorkerStatus:

@@ -82,7 +82,8 @@ class Worker:
     @property
     def finished(self) -> str:
         """Why the session has ended; empty until then."""
-        return self.state.end_reason if self.state.ended_at else ""
+        state = self._state  # read from the ledger again by the next worker, where the last write failed
+        return state.end_reason if state is not None and state.ended_at else ""
 
     def now(self) -> float:
         return self._parts.clock.now()

@@ -25,7 +25,7 @@ from cockpit.session.api_key import KeyHolder
 from cockpit.session.clock import Clock, WallClock
 from cockpit.session.inbox import WORKER_BUSY_TIMEOUT_S, Inbox
 from cockpit.session.ledger import Ledger
-from cockpit.session.ledger_errors import LedgerBusy, LedgerError, LedgerFull, is_full
+from cockpit.session.ledger_errors import LedgerBusy, LedgerDamaged, LedgerError, LedgerFull, is_full
 from cockpit.session.lock import WorkerError, WorkerLock
 from cockpit.session.paths import SessionFolder
 from cockpit.session.setting_types import SettingsError
@@ -38,7 +38,7 @@ from cockpit.worker.notify import Notifier
 from cockpit.worker.parts import WorkerParts
 from cockpit.worker.seat_environment import seat_environment
 from cockpit.worker.seat_wall import SeatWall
-from cockpit.worker.shortage import shortage
+from cockpit.worker.shortage import is_closed, shortage
 
 RETRY_FULL_S = 5.0
 FULL_BELOW_BYTES = 1 << 20
@@ -98,12 +98,11 @@ def main() -> None:
 def run_session(folder: SessionFolder, stop: threading.Event, wake: threading.Event) -> str:
     """Run the session until it ends or is stopped. Returns why.
 
-    A full disk, another program's lock on the ledger, and a lack of open files or processes are waited out. After a
-    fault of its own the worker starts again from the ledger, as after a kill. More than FAULTS_AT_MOST consecutive
-    faults are raised.
+    An error that may pass is waited out. After a fault of its own the worker starts again from the ledger, as after a
+    kill. More than FAULTS_AT_MOST consecutive faults are raised.
     """
     pacemaker = Pacemaker(folder)
-    faults = 0
+    faults, has_run = 0, False
     words: list[str] = []
     beats = WatchedThread("heartbeat", pacemaker.run)
     while True:
@@ -112,27 +111,26 @@ def run_session(folder: SessionFolder, stop: threading.Event, wake: threading.Ev
         try:
             words = [word for word in (*words, beats.mend()) if word]
             worker = build(folder, stop, wake)
+            has_run = True
             worker.threads.append(beats)
             worker.start()
             worker.record(*(Trouble(at=worker.now(), text=word) for word in words))
             words = []
             pacemaker.follow(worker)
             reason = worker.run(stop)
+            pacemaker.end()
             worker.close(reason)
             return reason
         except Exception as error:
-            if worker is not None and folder.is_gone():
-                worker.abandon()
-                raise LedgerError(f"{folder.root} was removed while its session ran: the worker ends") from error
-            if is_full(error):
+            if has_run and folder.is_gone():
+                if worker is not None:
+                    worker.abandon()
+                raise LedgerError(
+                    f"{folder.root} was removed or moved while its session ran: the worker ends"
+                ) from error
+            if note := waits_for(error, has_run):
                 log.error("%s", error)
-                pacemaker.note = full_disk_note(error)
-            elif isinstance(error, LedgerBusy):
-                log.error("%s", error)
-                pacemaker.note = str(error)
-            elif lacks := shortage(error):
-                log.error("%s", error)
-                pacemaker.note = f"this machine has no {lacks} left: the worker waits until it has"
+                pacemaker.note = note
             else:
                 lasted_s = worker.ticked_at - began if worker else 0.0
                 faults = 1 if lasted_s > FAULT_FORGOTTEN_S else faults + 1
@@ -146,6 +144,23 @@ def run_session(folder: SessionFolder, stop: threading.Event, wake: threading.Ev
                     return worker.finished
             if stop.wait(RETRY_FULL_S):
                 return pacemaker.note
+
+
+def waits_for(error: Exception, has_run: bool) -> str:
+    """Return what the worker waits for after an error that may pass; empty for another error.
+
+    Once it has run, that may be a file that cannot be used now: a disk that was made read-only, or a right taken away.
+    """
+    if is_full(error):
+        return full_disk_note(error)
+    if isinstance(error, LedgerBusy):
+        return str(error)
+    if lacks := shortage(error):
+        return f"this machine has no {lacks} left: the worker waits until it has"
+    is_of_ledger = isinstance(error, LedgerError) and not isinstance(error, LedgerDamaged)
+    if has_run and (is_of_ledger or is_closed(error)):
+        return f"{error}: the worker waits until that is mended"
+    return ""
 
 
 def full_disk_note(error: Exception) -> str:
@@ -168,6 +183,11 @@ class Pacemaker:
     def follow(self, worker: Worker) -> None:
         self.worker, self.note = worker, ""
         heartbeat.write_heartbeat(self._folder)
+
+    def end(self) -> None:
+        """Tell that the worker ends, before its last event does: whoever waits for that may start another."""
+        self.worker, self.note = None, ""
+        heartbeat.write_heartbeat(self._folder, stopped=True)
 
     def run(self) -> None:
         while True:

@@ -10,6 +10,7 @@ SHORTAGES = {
     errno.EAGAIN: "processes",
     errno.ENOMEM: "memory",
 }
+CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG, errno.EIO, errno.ESTALE)
 
 
 def shortage(error: BaseException | None) -> str:
@@ -23,6 +24,15 @@ def shortage(error: BaseException | None) -> str:
     return ""
 
 
+def is_closed(error: BaseException | None) -> bool:
+    """Tell an error of a file that this user may not use now, or that its disk does not give."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in CLOSED:
+            return True
+        error = error.__cause__
+    return False
+
+
 def is_of_the_machine(error: BaseException) -> bool:
     """Tell an error that may pass, so that the same work can be done later, from one that returns each time."""
-    return is_full(error) or bool(shortage(error)) or isinstance(error, LedgerError | MemoryError)
+    return is_full(error) or bool(shortage(error)) or is_closed(error) or isinstance(error, LedgerError | MemoryError)

@@ -215,9 +215,12 @@ def test_a_replay_plays_the_ledger_and_ends_with_q(place: Path) -> None:
         assert screen.ended() == 0
 
 
-@pytest.mark.parametrize(("how", "outcome"), [("--drain", Outcome.VALID), ("--cancel", Outcome.CANCELLED)])
-def test_stopping_drains_or_cancels(tmp_path: Path, how: str, outcome: Outcome) -> None:
-    script = SCRIPT.replace("RUNS_FILE", repr(str(tmp_path / "runs.txt"))).replace("SECONDS = 0.6", "SECONDS = 4.0")
+@pytest.mark.parametrize(
+    ("how", "outcome", "seconds"), [("--drain", Outcome.VALID, 4.0), ("--cancel", Outcome.CANCELLED, 600.0)]
+)
+def test_stopping_drains_or_cancels(tmp_path: Path, how: str, outcome: Outcome, seconds: float) -> None:
+    script = SCRIPT.replace("RUNS_FILE", repr(str(tmp_path / "runs.txt")))
+    script = script.replace("SECONDS = 0.6", f"SECONDS = {seconds}")
     repo = repository(tmp_path / "repo", script)
     cockpit(tmp_path, "new", "night", "--fleet", "local", "--clusters", "1", "--mode", "manual", cwd=repo)
     folder = SessionFolder(tmp_path / "sessions" / "night")

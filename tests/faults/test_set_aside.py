@@ -173,6 +173,13 @@ def test_a_write_that_fails_leaves_nothing_in_the_state(folder: SessionFolder, m
     monkeypatch.undo()
     worker.record(Held(at=worker.now(), author="ann"))
     assert (worker.state.seq, worker.state.held) == (seq + 1, True)
+    monkeypatch.setattr(worker._ledger, "_insert", fails)
+    with pytest.raises(OSError, match="no room"):
+        worker.record(Held(at=worker.now(), author="ann"))
+    worker.abandon()
+    assert worker.finished == "", "a worker that was let go of reads no ledger"
+    monkeypatch.undo()
+    worker = started(folder)
     worker.close("the test is over")
     a_fold_from_nothing_is_the_state(folder)
 

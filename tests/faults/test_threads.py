@@ -1,12 +1,16 @@
 """Threads of the worker that die are told and started again, with a limit."""
 
+import socket
+import subprocess
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import pytest
 
+from cockpit.agent.acp.tools_door import ToolsDoor
 from cockpit.agent.proposer_api import ProposalRequest, ProposerApi, ProposerTrouble, Receipt
 from cockpit.core.events import AskEnded, Event
 from cockpit.core.intents import Draft
@@ -281,3 +285,32 @@ def test_a_running_worker_mends_its_threads(tmp_path: Path) -> None:
         thread.join(20)
         patch.undo()
     assert not thread.is_alive()
+
+
+def test_the_door_to_the_tools_stays_open_after_a_server_that_could_not_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = [1]
+    popen = subprocess.Popen
+
+    def starts(*given: Any, **named: Any) -> Any:
+        if left[0]:
+            left[0] -= 1
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        return popen(*given, **named)
+
+    monkeypatch.setattr(subprocess, "Popen", starts)
+    door = ToolsDoor(["cat"], tmp_path / "log")
+    try:
+        answers: list[bytes] = []
+        for _ in range(2):
+            # The first client is turned away.
+            with suppress(ConnectionError), socket.socket(socket.AF_UNIX) as client:
+                client.settimeout(20)
+                client.connect(door.entrance[-1])
+                client.sendall(b"hello")
+                client.shutdown(socket.SHUT_WR)
+                answers.append(client.recv(100))
+        assert answers[-1:] == [b"hello"]
+    finally:
+        door.close()

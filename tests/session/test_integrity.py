@@ -292,3 +292,16 @@ def test_a_snapshot_that_cannot_be_read_or_written_stops_no_one(folder: SessionF
     ledger.close()
     assert state_seq(folder) == before
     assert any("cannot be read" in problem for problem in verify(folder).problems)
+
+
+@pytest.mark.parametrize("lost", ["removed", "emptied"])
+def test_a_ledger_that_is_lost_is_written_again_from_the_stream(folder: SessionFolder, lost: str) -> None:
+    before = all_events(folder)
+    folder.ledger.unlink()
+    if lost == "emptied":
+        folder.ledger.touch()
+    with pytest.raises(LedgerError, match="`cockpit repair night` writes it again from events"):
+        all_events(folder)
+    assert any("ledger.db" in problem for problem in verify(folder).problems)
+    assert repair(folder).events == len(before)
+    assert all_events(folder) == before

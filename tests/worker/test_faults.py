@@ -1,6 +1,8 @@
 """A worker that fails starts again from the ledger. A fault that returns each time is raised."""
 
+import errno
 import logging
+import os
 import shutil
 import sys
 import threading
@@ -14,10 +16,14 @@ from cockpit.core.model import FleetSpec, Session
 from cockpit.core.state import State
 from cockpit.decide.decisions import decide
 from cockpit.decide.handle_intents import Prepared, handle_intent
+from cockpit.fleet.base import FleetError
+from cockpit.session import worker_process
+from cockpit.session.heartbeat import write_heartbeat
 from cockpit.session.inbox import Inbox
-from cockpit.session.ledger_errors import LedgerError
+from cockpit.session.ledger_errors import LedgerDamaged, LedgerError
+from cockpit.session.lock import WorkerLock
 from cockpit.worker import loop
-from cockpit.worker.main import FAULTS_AT_MOST, WholeTraces, build, run_session
+from cockpit.worker.main import FAULTS_AT_MOST, WholeTraces, build, run_session, waits_for
 from tests.worker.sessions import local_session, state_of, wait_for
 
 
@@ -60,6 +66,44 @@ def test_a_fault_that_always_returns_is_raised(tmp_path: Path, monkeypatch: pyte
     assert 1_000 - faulty.left == FAULTS_AT_MOST + 1
 
 
+PASSING: list[tuple[Exception, BaseException | None]] = [
+    (FleetError("a log cannot be written"), PermissionError(errno.EACCES, "Permission denied")),
+    (OSError(errno.EROFS, "Read-only file system"), None),
+    (OSError(errno.EMFILE, "Too many open files"), None),
+    (BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"), None),
+    (RuntimeError("can't start new thread"), None),
+    (LedgerError("ledger.db cannot be opened: check that it exists and that you may read it"), None),
+]
+
+
+@pytest.mark.parametrize(("error", "cause"), PASSING)
+def test_an_error_that_may_pass_is_waited_out_however_long_it_lasts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, cause: BaseException | None
+) -> None:
+    left = [2 * FAULTS_AT_MOST]
+
+    def passes(state: State, now: float) -> list[Event]:
+        if left[0]:
+            left[0] -= 1
+            raise error from cause
+        stop.set()
+        return decide(state, now)
+
+    monkeypatch.setattr(loop, "decide", passes)
+    monkeypatch.setattr("cockpit.worker.main.RETRY_FULL_S", 0.0)
+    folder = local_session(tmp_path, clusters=1, mode="manual")
+    stop = threading.Event()
+    assert run_session(folder, stop, threading.Event()) == "it was asked to stop"
+    assert left == [0]
+
+
+def test_a_session_that_cannot_be_used_from_the_start_is_refused_at_once(tmp_path: Path) -> None:
+    for error in (LedgerError("not yours"), OSError(errno.EACCES, "Permission denied"), FleetError("no such fleet")):
+        assert waits_for(error, has_run=False) == ""
+    assert "cannot" in waits_for(LedgerError("it cannot be opened"), has_run=True)
+    assert waits_for(LedgerDamaged("event 7 is not the one that was written"), has_run=True) == ""
+
+
 def test_a_session_whose_folder_is_removed_ends_with_that_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -70,7 +114,7 @@ def test_a_session_whose_folder_is_removed_ends_with_that_sentence(
         return []
 
     monkeypatch.setattr(loop, "decide", removes)
-    with pytest.raises(LedgerError, match=f"{folder.root} was removed while its session ran: the worker ends"):
+    with pytest.raises(LedgerError, match=f"{folder.root} was removed or moved while its session ran: the worker ends"):
         run_session(folder, threading.Event(), threading.Event())
 
 
@@ -113,3 +157,18 @@ def test_traces_are_complete_although_skypilot_silences_them(monkeypatch: pytest
         record = logging.LogRecord("cockpit", logging.ERROR, __file__, 1, "a fault", (), sys.exc_info())
     assert record is not None
     assert "in __call__" in WholeTraces("%(message)s").format(record)
+
+
+def test_a_worker_that_is_started_while_another_ends_runs(tmp_path: Path) -> None:
+    """Start a worker once the last event of the one before is written, which still holds the lock."""
+    folder = local_session(tmp_path, clusters=1, mode="manual")
+    held = WorkerLock.take(folder)
+    write_heartbeat(folder, stopped=True)
+    ending = threading.Timer(1.0, held.release)
+    ending.start()
+    started = worker_process.start(folder)
+    try:
+        assert started.state == "running" and started.pid != os.getpid()
+    finally:
+        worker_process.terminate(folder)
+        ending.join()

@@ -16,6 +16,8 @@ from pathlib import Path
 from cockpit.agent.acp import tools_relay
 
 ENDS_WITHIN_S = 2.0
+RETRY_S = 0.5
+"""The pause after a client that could not be served."""
 
 
 class ToolsDoor:
@@ -34,6 +36,7 @@ class ToolsDoor:
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(self._socket))
         self._listener.listen()
+        self._is_closed = threading.Event()
         threading.Thread(target=self._serve, daemon=True, name="tools-door").start()
 
     @property
@@ -43,6 +46,7 @@ class ToolsDoor:
 
     def close(self) -> None:
         """End every server. Any thread may call it, more than once."""
+        self._is_closed.set()
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -56,13 +60,14 @@ class ToolsDoor:
                 server.kill()
 
     def _serve(self) -> None:
-        while True:
+        """Start a server for each client until the door is closed. A lack of files or processes costs one client."""
+        while not self._is_closed.is_set():
             try:
                 client, _ = self._listener.accept()
+                with client, self._log.open("ab") as log:
+                    self._servers = [server for server in self._servers if server.poll() is None]
+                    self._servers.append(
+                        subprocess.Popen(self._command, stdin=client.fileno(), stdout=client.fileno(), stderr=log)
+                    )
             except OSError:
-                return
-            with client, self._log.open("ab") as log:
-                self._servers = [server for server in self._servers if server.poll() is None]
-                self._servers.append(
-                    subprocess.Popen(self._command, stdin=client.fileno(), stdout=client.fileno(), stderr=log)
-                )
+                self._is_closed.wait(RETRY_S)

@@ -222,4 +222,4 @@ class _SimLog:
             finally:
                 os.close(file)
         except OSError as error:
-            raise FleetError(f"{self._path} cannot be written ({error.strerror}): free some space") from error
+            raise FleetError(f"{self._path} cannot be written: {error.strerror}") from error
