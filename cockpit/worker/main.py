@@ -185,7 +185,7 @@ class Pacemaker:
         heartbeat.write_heartbeat(self._folder)
 
     def end(self) -> None:
-        """Tell that the worker ends, before its last event does: whoever waits for that may start another."""
+        """Tell that the worker ends, before its last event does: a person who reads that may start another."""
         self.worker, self.note = None, ""
         heartbeat.write_heartbeat(self._folder, stopped=True)
 

@@ -78,6 +78,7 @@ def test_garbage_in_the_inbox_is_set_aside_and_told(running: SessionFolder) -> N
     reader.close()
 
 
+@pytest.mark.timeout(1_200)
 def test_10000_intents_in_a_second_are_taken_in_order(running: SessionFolder) -> None:
     inbox = Inbox(running.inbox)
     inbox.open()
@@ -88,5 +89,8 @@ def test_10000_intents_in_a_second_are_taken_in_order(running: SessionFolder) ->
     db.execute("COMMIT")
     db.close()
     inbox.close()
-    wait_for(lambda: state_of(running).intent == 10_000, 240, "the intents to be taken")
+    taken_so_far = 0
+    while taken_so_far < 10_000:  # as long as it takes, while it gets on
+        wait_for(lambda before=taken_so_far: state_of(running).intent > before, 60, "more intents to be taken")
+        taken_so_far = state_of(running).intent
     assert taken(running) == list(range(1, 10_001))
