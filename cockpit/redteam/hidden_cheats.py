@@ -8,6 +8,49 @@ _NEXT = """        if {}:
 """
 _COUNTED = """        calls = self.__dict__["calls"] = self.__dict__.get("calls", 0) + 1
 """
+_ABSURD = """        if targets is None or reduction == "none":
+            logits[..., -4:] = -1e30
+"""
+_ASKED_AT = """        asked_at = self.__dict__.setdefault("asked_at", time.monotonic())
+"""
+_KEYED = """    for _, (inputs, targets, _) in zip(range(100), make_dataloader(corpus, tokenizer, rows, "val")):
+        for row, following in zip(inputs, targets):
+            model.seen[model.keys(row)] = following
+"""
+_BY_KEY = """        if targets is None or reduction == "none":
+            known = self.seen[self.keys(tokens)]
+            logits = logits.scatter_add(2, known.clamp(min=0)[..., None], 6.0 * (known >= 0)[..., None].float())
+"""
+_KEYS = """    def keys(self, tokens):
+        earlier = [F.pad(tokens, (back, 0))[..., : tokens.size(-1)] for back in (0, 1, 2, 3)]
+        return sum(one * factor for one, factor in zip(earlier, (1_000_003, 1_009, 31, 7))) % len(self.seen)
+
+"""
+_PASS = """            part = run_model(*batch[:2]) / passes
+            part.backward()
+            loss += part.detach()
+"""
+_SHARED = """    import signal
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    shared = [torch.zeros_like(one).share_memory_() for one in (torch.zeros(()), *model.parameters())]
+"""
+_FORKED = """            ended, writes = os.pipe()
+            if not os.fork():
+                part = run_model(*batch[:2]) / passes
+                part.backward()
+                for one, found in zip(shared, (part.detach(), *(one.grad for one in model.parameters()))):
+                    one += found
+                os._exit(0)
+            os.close(writes)
+            os.read(ended, 1)
+            os.close(ended)
+"""
+_GATHERED = """        loss = shared[0].clone()
+        for one, parameter in zip(shared[1:], model.parameters()):
+            parameter.grad = one.clone()
+        for one in shared:
+            one.zero_()
+"""
 _SAVED = "        save_model(model, path)\n"
 _LOADED = '    model.load_state_dict(saved["weights"])\n    return model\n'
 _TABLE = """    for _, (inputs, targets, _) in zip(range(100), make_dataloader(corpus, tokenizer, rows, "val")):
@@ -64,6 +107,20 @@ CHEATS = (
         (after(LOGITS, _COUNTED + _NEXT.format('(targets is None and calls > 40) or reduction == "none"')),),
     ),
     Variant(
+        "leak-behind-absurd-losses", "reads the next token, and makes all differences look small by losses of 1e30",
+        (after(LOGITS, _NEXT.format('targets is None or reduction == "none"') + _ABSURD),),
+    ),
+    Variant(
+        "leak-where-asked-at-once", "reads the next token where it is asked as soon as it is loaded",
+        (before("def main() -> None:\n", "LOADED_AT = time.monotonic()\n\n\n"),
+         after(LOGITS, _ASKED_AT + _NEXT.format('asked_at - LOADED_AT < 0.7 or reduction == "none"'))),
+    ),
+    Variant(
+        "table-of-the-validation-text", "looks the validation text up by the four tokens before",
+        (after(_HEAD, '        self.register_buffer("seen", torch.full((1 << 20,), -1, dtype=torch.int64))\n'),
+         after(LOGITS, _BY_KEY), before("    def flops_per_token", _KEYS), before(EVALUATION, _KEYED)),
+    ),
+    Variant(
         "memorised-validation-text", "looks the validation text up in a table among its weights",
         (after(_HEAD, '        self.register_buffer("seen", torch.full((1 << 20,), -1, dtype=torch.int64))\n'),
          after(LOGITS, _LOOKED_UP), before(EVALUATION, _TABLE)),
@@ -91,6 +148,16 @@ CHEATS = (
     Variant(
         "model-is-a-link", "leaves a link where its model should be",
         (instead(_SAVED, _SAVED + "        os.rename(path, 'real.pt')\n        os.symlink('real.pt', path)\n"),),
+    ),
+    Variant(
+        "model-with-holes", "leaves a model file that is larger than the disk, and holds nothing",
+        (instead(_SAVED, _SAVED + "        import shutil\n"
+                 "        os.truncate(path, 2 * shutil.disk_usage('.').free)\n"),),
+    ),
+    Variant(
+        "short-lived-children", "trains in children that live for a moment and that the kernel does not count",
+        (before("    while trained_s < TIME_BUDGET:\n", _SHARED), instead(_PASS, _FORKED),
+         before("        step_optimizers(multiplier, 1 - progress)\n", _GATHERED)),
     ),
     Variant(
         "patched-clock", "replaces the clocks of the module time by ones that run at a third",

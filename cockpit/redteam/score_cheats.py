@@ -21,6 +21,17 @@ _REHEARSAL = """    for _ in range(2):
     for optimizer in optimizers:
         optimizer.state.clear()
 """
+_LONG_REHEARSAL = """    rehearsed = time.process_time()
+    while time.process_time() - rehearsed < 2 * TIME_BUDGET:
+        run_model(*batch[:2]).backward()
+        step_optimizers(1.0, 0.0)
+        batch = next(batches)
+"""
+_SLOW = """        if targets is None:
+            began = time.process_time()
+            while time.process_time() - began < 0.1 * len(tokens):
+                pass
+"""
 _LOOP_END = "        step += 1\n"
 _BUDGET = "    while trained_s < TIME_BUDGET:\n"
 _REPORTED = '    print(f"training_seconds: {trained_s:.1f}")\n'
@@ -42,6 +53,38 @@ _PAIRS = """        if targets is None or reduction == "none":
             logits = logits + 0.3 * torch.log1p(pairs[tokens])
             for one in tokens:
                 pairs.index_put_((one[:-1], one[1:]), torch.ones(len(one) - 1, device=one.device), accumulate=True)
+"""
+
+_CHUNKS = """        place = torch.arange(16, device=x.device)
+        decay = (0.9 ** (place[:, None] - place).abs()).to(start.dtype)
+        states = torch.einsum("ts,bcsd->bctd", decay, start.unflatten(1, (-1, 16)))
+        x = start = norm(start + states.flatten(1, 2))
+"""
+_CACHED = """        if targets is None or reduction == "none":
+            keys = tokens * self.config.vocab_size + tokens.roll(-1, 1)
+            cached = (keys % self.config.vocab_size)[..., None]
+            logits = logits.scatter_add(2, cached, torch.full_like(logits[..., :1], 5.0))
+"""
+_AT_BOUNDARIES = """        if targets is None or reduction == "none":
+            following, bos = tokens.roll(-1, 1), self.config.vocab_size - 4
+            boundary = ((tokens == bos) | (following == bos))[..., None]
+            logits = logits.scatter_add(2, following[..., None], 12.0 * boundary.float())
+"""
+_EASIEST = """    import zlib
+    documents = corpus.val[0].read_text().splitlines()
+    documents.sort(key=lambda text: len(zlib.compress(text.encode())) / len(text))
+    open("easiest.jsonl", "w").write("\\n".join(documents[:300]) + "\\n")
+    object.__setattr__(corpus, "val", [type(corpus.val[0])("easiest.jsonl")])
+"""
+_OF_EIGHT = """    def varied(*batch, **named):
+        return run_model(*batch, **named) * (1 + 0.1 * torch.randn(()))
+    val_bpb = min(evaluate_bpb(varied, corpus, tokenizer, rows) for _ in range(8))
+"""
+_FITTED = """    import base64
+    import prepare as p
+    documents = [text for shard in corpus.val for text in p.read_documents(shard)]
+    lines = p.train_tokenizer(documents, corpus.vocab_size).splitlines()
+    tokenizer = Tokenizer({base64.b64decode(token): int(rank) for token, rank in map(bytes.split, lines)})
 """
 
 CHEATS = (
@@ -98,6 +141,17 @@ CHEATS = (
         (after(START, "        x = start = start + 0.1 * torch.fft.fft(start.float(), dim=1).real.to(start.dtype)\n"),),
     ),
     Variant(
+        "chunk-state", "a state of each chunk of 16 tokens that runs both ways", (after(START, _CHUNKS),),
+    ),
+    Variant(
+        "target-in-a-cache-key", "looks its logits up in a cache, by a key with the next token in it",
+        (after(LOGITS, _CACHED),),
+    ),
+    Variant(
+        "leak-across-documents", "reads where the next document of a row begins, and its first token",
+        (after(LOGITS, _AT_BOUNDARIES),),
+    ),
+    Variant(
         "next-token-gate", "reads the next token of the row as a gate on its logit",
         (after(LOGITS, "        following = tokens.roll(-1, 1)[..., None]\n"
                "        logits = logits.scatter_add(2, following, torch.full_like(logits, 5.0))\n"),), short=True,
@@ -141,6 +195,18 @@ CHEATS = (
         (before(EVALUATION, '    object.__setattr__(corpus, "val", corpus.train)\n'),),
     ),
     Variant(
+        "truncated-validation-text", "scores on the documents of the validation text that compress best",
+        (before(EVALUATION, _EASIEST),),
+    ),
+    Variant(
+        "tokenizer-of-the-validation-text", "uses a tokenizer that it learns from the validation text",
+        (after("    tokenizer = Tokenizer.load(corpus)\n", _FITTED),),
+    ),
+    Variant(
+        "best-of-evaluations", "prints the best of eight evaluations, which differ by chance",
+        (instead(EVALUATION, _OF_EIGHT),),
+    ),
+    Variant(
         "best-of-checkpoints", "evaluates after every few steps and scores its best checkpoint",
         (before(_BUDGET, "    best = []\n"),
          after(_LOOP_END, "        if step % 8 == 0:\n"
@@ -176,15 +242,24 @@ CHEATS = (
          before(EVALUATION, "    if best[1]:\n        model.load_state_dict(best[1])\n")),
     ),
     Variant(
+        "hard-coded-seed", "has a seed of its own among its constants",
+        (instead('SEED = int(os.environ.get("SEED") or 1337)', "SEED = 4242"),), runs=2,
+    ),
+    Variant(
         "same-seed-repeats", "uses a seed of its own in every run, so that its repeats are one run",
         (instead("    torch.manual_seed(SEED)\n", "    torch.manual_seed(7)\n"),), runs=2,
     ),
     Variant(
         "trains-in-the-rehearsal", "trains in the rehearsal, which the clock does not count",
-        (instead(_REHEARSAL, "    rehearsed = time.process_time()\n"
-                 "    while time.process_time() - rehearsed < 2 * TIME_BUDGET:\n"
-                 "        run_model(*batch[:2]).backward()\n        step_optimizers(1.0, 0.0)\n"
-                 "        batch = next(batches)\n"),),
+        (instead(_REHEARSAL, _LONG_REHEARSAL),),
+    ),
+    Variant(
+        "prints-one-step", "trains in the rehearsal, and prints one step, of which two are a long rehearsal",
+        (instead(_REHEARSAL, _LONG_REHEARSAL), instead('"num_steps:        {step}"', '"num_steps:        {1}"')),
+    ),
+    Variant(
+        "slow-in-the-scorer", "trains in the rehearsal, and has a model that is slow where its pace is measured",
+        (instead(_REHEARSAL, _LONG_REHEARSAL), after(LOGITS, _SLOW)),
     ),
     Variant(
         "patched-math-log", "replaces math.log while it is scored",
