@@ -194,7 +194,7 @@ class Guesser:
         try:
             store = VariantStore(self._repo, "guess", files=(self.guess.file.value or "train.py",))
             try:
-                found = store.inputs(store.head())
+                found = store.inputs(store.head(), words_of(self.guess.command.value))
             finally:
                 store.close()
         except VariantError:

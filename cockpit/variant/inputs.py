@@ -1,16 +1,22 @@
 """Inputs of the researched script that git does not store: data folders, and modules that were never committed."""
 
 import ast
+import itertools
 import re
-from collections.abc import Iterable, Mapping
-from pathlib import PurePosixPath
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 NEVER_INPUTS = frozenset(
     {"__pycache__", "build", "cockpit.toml", "dist", "env", "logs", "node_modules", "results.tsv", "runs", "sessions",
-     "venv", "wandb", "outputs", "checkpoints", "lightning_logs", "mlruns"}
+     "venv", "wandb", "outputs", "checkpoints", "lightning_logs", "mlruns", "out", "output",
+     "ckpt", "ckpts", "log", "tmp"}
 )  # fmt: skip
 """Names that tools write beside a script."""
+CONFIGURATIONS_READ, CONFIGURATION_BYTES = 30, 1 << 16
+_READS = re.compile(r"data|input|corpus|train|val|test|file|path|root|load|source|src|image|label", re.IGNORECASE)
+_WRITES = re.compile(r"out|save|log|ckpt|checkpoint|result|work|export|write|store", re.IGNORECASE)
+"""Words about output: a link to it would let a run write into the checkout."""
 
 
 class Inputs(NamedTuple):
@@ -20,15 +26,24 @@ class Inputs(NamedTuple):
     """Data that the scripts name."""
     modules: tuple[str, ...] = ()
     """Python code that the scripts import."""
+    above: tuple[str, ...] = ()
+    """Paths that the scripts name and that lead up out of the folder they start in."""
 
 
-def find_inputs(unstored: Iterable[str], scripts: Mapping[str, str]) -> Inputs:
+def find_inputs(
+    unstored: Iterable[str],
+    scripts: Mapping[str, str],
+    words: Iterable[str] = (),
+    is_file: Callable[[str], bool] = lambda path: False,
+) -> Inputs:
     """Return the inputs among the paths that git does not store, for scripts given as path to source.
 
-    A folder or a data file is an input if a string of a script starts with its path or holds its name; a module if a
-    script imports it.
+    A folder or a data file is an input if a string of a script, or one of `words`, starts with its path or holds its
+    name; a module if a script imports it. `is_file` tells of a path in a folder that git does not store.
     """
-    texts, imported = _mentions(scripts.values())
+    texts, imported = _mentions(scripts)
+    above = sorted(text for text in texts if re.match(r"\.\./(?:\.\./)*\w", text) and "\n" not in text)
+    texts |= {*words}
     data, modules = [], []
     for path in sorted(unstored):
         pure = PurePosixPath(path)
@@ -37,16 +52,28 @@ def find_inputs(unstored: Iterable[str], scripts: Mapping[str, str]) -> Inputs:
         if pure.suffix == ".py":
             if ".".join((*pure.parent.parts, pure.stem)) in imported:
                 modules.append(pure.as_posix())
+        elif inside := [file for file in _files_of(imported, pure) if is_file(file)]:
+            modules += inside
         elif any(_names(text, pure) for text in texts):
             data.append(pure.as_posix())
-    return Inputs(tuple(data), tuple(modules))
+    return Inputs(tuple(data), tuple(modules), tuple(above))
 
 
-def _mentions(sources: Iterable[str]) -> tuple[set[str], set[str]]:
+def _files_of(imported: Iterable[str], folder: PurePosixPath) -> list[str]:
+    """Return the files that the modules in a folder may lie in."""
+    found = []
+    for module in sorted(imported):
+        path = PurePosixPath(*module.split("."))
+        if path.is_relative_to(folder):
+            found += [f"{path}/__init__.py", *([f"{path}.py"] if path != folder else [])]
+    return found
+
+
+def _mentions(scripts: Mapping[str, str]) -> tuple[set[str], set[str]]:
     """Return the strings in the sources, and the modules that they import."""
     texts: set[str] = set()
     imported: set[str] = set()
-    for source in sources:
+    for path, source in scripts.items():
         try:
             tree = ast.parse(source)
         except (SyntaxError, ValueError, RecursionError):
@@ -59,7 +86,52 @@ def _mentions(sources: Iterable[str]) -> tuple[set[str], set[str]]:
                     imported.update(name.name for name in names)
                 case ast.ImportFrom(module=str(module), level=0, names=names):
                     imported |= {module, *(f"{module}.{name.name}" for name in names)}
+                case ast.ImportFrom(module=module, level=level, names=names):
+                    parts = PurePosixPath(path).parts
+                    inside = (*parts[: max(0, len(parts) - level)], *([module] if module else []))
+                    imported |= {".".join((*inside, *more)) for more in ((), *((name.name,) for name in names))}
     return texts, imported
+
+
+def is_configuration(path: str) -> bool:
+    """Tell if paths of data are looked for in a file of this name."""
+    return path.endswith((".json", ".yaml", ".yml", ".toml", ".cfg", ".ini"))
+
+
+def said_paths(configurations: Iterable[bytes], command: Sequence[str]) -> list[str]:
+    """Return the words of configurations and of a command that may be paths of data."""
+    read = itertools.islice(configurations, CONFIGURATIONS_READ)
+    texts = (data.decode("utf-8", "replace") for data in read if len(data) <= CONFIGURATION_BYTES)
+    return [*(word for text in texts for word in configured_paths(text)), *command_paths(command)]
+
+
+def configured_paths(text: str) -> list[str]:
+    """Return the words of a configuration that may be paths of data; those of a key about output are left out."""
+    parts = (part for part in re.split(r"[,{}\n]", text) if _is_read(part))
+    return [word for part in parts for word in re.findall(r"[^\s\"'`:=()\[\]<>#]+", part)]
+
+
+def command_paths(words: Sequence[str]) -> list[str]:
+    """Return the words of a command that may be paths of data: those without an option, or with one about input."""
+    found = []
+    for before, word in itertools.pairwise(("", *words)):
+        option, is_one, value = word.partition("=")
+        if word.startswith("-"):
+            found += [value] if is_one and _is_read(option) else []
+        elif not before.startswith("-") or "=" in before or _is_read(before):
+            found.append(word)
+    return found
+
+
+def is_outside(path: str, starts: Sequence[Path], top: Path) -> bool:
+    """Tell if a path leads from the first folder to something outside the repository, and from each out of it."""
+    places = [(start / path).resolve() for start in starts]
+    is_out = not any(place.is_relative_to(top) for place in places)
+    return is_out and places[0].exists() and not top.is_relative_to(places[0])
+
+
+def _is_read(name: str) -> bool:
+    return bool(_READS.search(name)) and not _WRITES.search(name)
 
 
 def _names(text: str, path: PurePosixPath) -> bool:

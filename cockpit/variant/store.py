@@ -21,7 +21,7 @@ from cockpit.core.model import Change, Session, Value
 from cockpit.variant.code import Code, Rules, changed_code, check_texts, code_of
 from cockpit.variant.editable import constants_in
 from cockpit.variant.errors import VariantError, shown
-from cockpit.variant.inputs import Inputs, find_inputs
+from cockpit.variant.inputs import Inputs, find_inputs, is_configuration, is_outside, said_paths
 from cockpit.variant.large_files import large_files
 from cockpit.variant.line_changes import lines_changed, lines_of, text_of
 from cockpit.variant.objects import Objects
@@ -298,11 +298,27 @@ class VariantStore:
         paths = dict.fromkeys([*beside, *(path for path in self.files if path.endswith(".py"))])
         return {path: self.source(commit, path) for path in paths}
 
-    def inputs(self, commit: str) -> Inputs:
-        """Return what the Python files beside the script need of the person's checkout that git does not store."""
+    def inputs(self, commit: str, command: Sequence[str] = ()) -> Inputs:
+        """Return what a run needs of the person's checkout that git does not store.
+
+        The Python files beside the script tell it, the configurations beside it and among the editable files, and the
+        words of the command.
+        """
         words = ("ls-files", "--others", "--directory", "--no-empty-directory", "-z")
         listed = git_answer(self._repo, "-C", str(self._start), *words)
-        return find_inputs((path.rstrip("/") for path in listed.split("\0") if path), self.scripts(commit))
+        unstored = (path.rstrip("/") for path in listed.split("\0") if path)
+        said = said_paths(self._configurations(commit), command)
+        found = find_inputs(unstored, self.scripts(commit), said, lambda path: (self._start / path).is_file())
+        starts = self._start, (self._start / self.script).parent
+        return found._replace(above=tuple(path for path in found.above if is_outside(path, starts, self._top)))
+
+    def _configurations(self, commit: str) -> Iterator[bytes]:
+        """Yield the configurations beside the script, and the editable ones."""
+        beside = (self._start / self.script).parent.glob("*")
+        on_disk = (path.relative_to(self._start).as_posix() for path in beside)
+        for path in sorted({*filter(is_configuration, on_disk), *filter(is_configuration, self.files)}):
+            if (entry := self._entry(commit, path)) and is_file(entry):
+                yield self._objects.read(entry.id, "blob")
 
     def export(self, commit: str, folder: Path, links: Mapping[str, str] = MappingProxyType({})) -> None:
         """Write the whole tree of a commit at once, as `exporting` does in steps. Raises VariantError."""

@@ -34,7 +34,8 @@ def mended_baseline(store: VariantStore, state: State, author: str, at: float) -
             return []
         access = session.access
         kept = [path for path in access.links if (repo / path).exists()]
-        links = find_links(store, variant.commit, repo, kept) if session.fleet.kind == "local" else {}
+        is_local, command = session.fleet.kind == "local", session.run_command
+        links = find_links(store, variant.commit, repo, kept, command) if is_local else {}
     except (CockpitError, OSError) as error:
         return [Trouble(at=at, text=f"the mended code cannot be the baseline: {error}", about=old.id)]
     replaced = BaselineReplaced(

@@ -38,7 +38,7 @@ from cockpit.worker.data_paths import data_paths
 from cockpit.worker.import_roots import import_roots
 from cockpit.worker.intake import baseline_wave
 from cockpit.worker.knob_ranges import knob_ranges, knobs_note, preset_ranges
-from cockpit.worker.links import InputError, find_links
+from cockpit.worker.links import InputError, find_links, outside_note
 from cockpit.worker.model_estimate import estimated
 from cockpit.worker.prior import prior_events
 from cockpit.worker.seating import check_seats, first_seat, seated
@@ -224,6 +224,7 @@ def _first_events(folder: SessionFolder, plan: Plan, at: float) -> list[Event]:
         variant, head = seeded.variant, store.head()
         texts, constants = store.texts(variant.commit), store.constants(variant.commit)
         links = _links(store, variant, plan, spec.kind == "local")
+        outside = outside_note(store, variant.commit) if spec.kind == "local" else ""
         made = _session(plan, spec, head, texts, constants, links, at)
         session = msgspec.structs.replace(made, seed_by=seeded.taken_by)
         prior = prior_events(folder, session, store, texts, new.prior, at)
@@ -234,6 +235,7 @@ def _first_events(folder: SessionFolder, plan: Plan, at: float) -> list[Event]:
         SessionCreated(at=at, session=session, mode=mode, envelope=envelope),
         *task_taken(plan.repo, session, at),
         *_notes(plan, session, variant, at),
+        *([Said(at=at, author="cockpit", text=outside)] if outside else []),
         *seeded.notes,
         *prior,
         *seated(plan.settings, plan.name, at),
@@ -349,7 +351,8 @@ def _links(store: VariantStore, variant: Variant, plan: Plan, local: bool) -> di
     """Return the links of a run's folder on this machine. Raises CreateError for an input that no run would have."""
     if local:
         try:
-            return find_links(store, variant.commit, plan.repo, plan.settings.research.links)
+            research = plan.settings.research
+            return find_links(store, variant.commit, plan.repo, research.links, words_of(research.command))
         except InputError as error:
             raise CreateError(str(error)) from None
     if large := store.large_files(variant.commit):

@@ -79,7 +79,7 @@ def try_run(
     """
     source = folder / "source" / NAME
     try:
-        links = find_links(store, store.head(), job.repo, job.links)
+        links = find_links(store, store.head(), job.repo, job.links, job.command)
         (folder / "source").mkdir(parents=True, mode=0o700)
         store.export(store.head(), source, links)
         link_inputs(source, links)

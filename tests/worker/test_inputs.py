@@ -1,6 +1,7 @@
 """Inputs and artifacts of a run: data that git does not store, the repository's Python, the checkpoint it leaves."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from cockpit.core.model import ExperimentStatus, Outcome
 from cockpit.fleet.node import confinement
 from cockpit.session.paths import SessionFolder
+from cockpit.session.research_settings import ResearchSettings
 from cockpit.session.settings import NewSession
 from cockpit.worker.create_error import CreateError
 from tests.worker.sessions import end_baseline, git, make, repository, state_of
@@ -58,6 +60,39 @@ def test_an_imported_module_that_was_not_committed_is_refused_by_name(tmp_path: 
     (repo / "model.py").write_text("X = 0.98\n")
     with pytest.raises(CreateError, match=r"train.py imports model.py, which git does not store"):
         make(tmp_path, repo, NewSession(fleet="local", clusters=1), 1_772_000_000.0)
+
+
+def test_a_folder_of_uncommitted_modules_is_refused_by_its_files(tmp_path: Path) -> None:
+    repo = repository(tmp_path / "repo", 'from pkg.model import X\nprint("val_bpb:", X)\n')
+    (repo / "pkg").mkdir()
+    (repo / "pkg" / "model.py").write_text("X = 0.98\n")
+    with pytest.raises(CreateError, match=r"imports pkg/model\.py, which git does not store"):
+        make(tmp_path, repo, NewSession(fleet="local", clusters=1, mode="manual"), 1_772_000_000.0)
+
+
+def test_data_outside_the_repository_are_named_when_the_session_is_made(tmp_path: Path) -> None:
+    script = 'import sys\nsys.path.append("..")\nDEPTH = 8\nprint("val_bpb:", open("../shared/val.txt").read())\n'
+    repo = repository(tmp_path / "top" / "repo", script)
+    (tmp_path / "top" / "shared").mkdir()
+    (tmp_path / "top" / "shared" / "val.txt").write_text("0.98")
+    folder = make(tmp_path, repo, NewSession(fleet="local", clusters=1, mode="manual"), 1_772_000_000.0)
+    [said] = [message.text for message in state_of(folder).messages if "outside the repository" in message.text]
+    assert said.startswith("train.py names ../shared/val.txt, outside the repository") and "absolute path" in said
+
+
+def test_the_configuration_and_the_command_name_data_that_are_linked(tmp_path: Path) -> None:
+    repo = repository(tmp_path / "repo", 'import sys, json\nDEPTH = 8\nprint("val_bpb: 0.98")\n')
+    (repo / "config.json").write_text('{"train_data": "corpus/train.bin", "out_dir": "runs_of_mine"}')
+    (repo / ".gitignore").write_text("corpus\nruns_of_mine\nsets\n")
+    for name in ("corpus", "runs_of_mine", "sets"):
+        (repo / name).mkdir()
+        (repo / name / "file").write_text("x")
+    git(repo, "add", ".")
+    git(repo, "commit", "-qm", "configured")
+    research = ResearchSettings(command=f"{sys.executable} train.py --input sets")
+    new = NewSession(fleet="local", clusters=1, mode="manual")
+    folder = make(tmp_path, repo, new, 1_772_000_000.0, research=research)
+    assert sorted(state_of(folder).session.access.links) == ["corpus", "sets"]
 
 
 def test_the_checkpoint_of_a_kept_experiment_survives_its_run(tmp_path: Path) -> None:
