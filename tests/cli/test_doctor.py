@@ -7,6 +7,7 @@ import pytest
 
 from cockpit.cli import doctor
 from cockpit.cli.doctor import Finding, _scores, _task, enabled_infra, refusal
+from cockpit.fleet.node.confinement import available
 from tests.scoring.upstream_shape import write
 
 CHECKED = """\
@@ -108,6 +109,7 @@ def test_an_agent_s_variables_are_told_with_the_secrets_among_them(
 
 
 def test_an_agent_that_is_not_here_is_named_with_its_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    available()  # it is asked once for a process, with the real PATH
     monkeypatch.setenv("PATH", "")
     seated = found_in(tmp_path, monkeypatch, "[session]\nagent = 'codex'\n")["agents"]
     assert "the command codex-acp of codex is not here" in seated.said and seated.needed
