@@ -353,10 +353,12 @@ def test_what_the_worker_refuses_is_the_commands_own_sentence(place: Path) -> No
 def as_nobody(folder: SessionFolder, *words: str) -> tuple[int, str]:
     """Run `cockpit WORDS` as another Unix user of the folder's group. Returns (exit status, its output)."""
     code = f"""
-import contextlib, io, os, sys
+import contextlib, getpass, io, os, sys
 import cockpit.cli.ending, cockpit.cli.steer, cockpit.decide.handle_intents
 from cockpit.cli.main import main
+from cockpit.cli.parser import parser
 
+parser()
 with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
     main(["status", {str(folder.root)!r}, "--json"])  # imports the rest while this user may still read it
 os.setgroups([])
