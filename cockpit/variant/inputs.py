@@ -61,12 +61,9 @@ def find_inputs(
 
 def _files_of(imported: Iterable[str], folder: PurePosixPath) -> list[str]:
     """Return the files that the modules in a folder may lie in."""
-    found = []
-    for module in sorted(imported):
-        path = PurePosixPath(*module.split("."))
-        if path.is_relative_to(folder):
-            found += [f"{path}/__init__.py", *([f"{path}.py"] if path != folder else [])]
-    return found
+    modules = {PurePosixPath(*module.split(".")) for module in imported}
+    paths = {path for module in modules for path in (module, *module.parents) if path.is_relative_to(folder)}
+    return [file for path in sorted(paths) for file in (f"{path}/__init__.py", f"{path}.py")]
 
 
 def _mentions(scripts: Mapping[str, str]) -> tuple[set[str], set[str]]:

@@ -51,6 +51,12 @@ def test_a_module_in_a_folder_that_git_does_not_store_is_named_by_its_file(sourc
     assert found.modules == ("pkg/sub/model.py",) and found.data == ()
 
 
+def test_the_package_of_an_uncommitted_module_is_named_too() -> None:
+    files = {"pkg/__init__.py", "pkg/sub/__init__.py", "pkg/sub/model.py", "pkg/other.py"}
+    found = find_inputs(["pkg"], {"train.py": "from pkg.sub.model import X"}, is_file=files.__contains__)
+    assert found.modules == ("pkg/__init__.py", "pkg/sub/__init__.py", "pkg/sub/model.py")
+
+
 def test_a_folder_of_data_with_the_name_of_a_library_is_data() -> None:
     source = 'import datasets\nopen("datasets/val.txt")\n'
     found = find_inputs(["datasets"], {"train.py": source}, is_file=lambda path: False)
