@@ -17,7 +17,7 @@ ROWS_AROUND = 4
 HINT = "⏎ new line, ^s sends, esc back to the line"
 
 
-class Lines(TextArea):
+class MessageText(TextArea):
     """A text of several lines. A paste has no escapes, as in a line."""
 
     def on_paste(self, event: events.Paste) -> None:
@@ -29,13 +29,13 @@ class Lines(TextArea):
 class Editor(Writing):
     """Edits the text of a line. Leaving it puts the text back, so nothing is lost."""
 
-    AUTO_FOCUS = "Lines"
+    AUTO_FOCUS = "MessageText"
 
     def __init__(self, line: LineInput, then: Callable[[str], Effects]) -> None:
         super().__init__(until_answered=False)
         self.line = line
         self.box = Box(line.placeholder, (), 0, "accent", HINT)
-        self.lines = Lines(
+        self.lines = MessageText(
             line.text, soft_wrap=True, show_line_numbers=False, compact=True, highlight_cursor_line=False
         )
         self.lines.cursor_blink = False

@@ -6,7 +6,7 @@ from textual.message import Message
 from textual.strip import Strip
 
 from cockpit.core.state import State
-from cockpit.read.needs import Need
+from cockpit.read.needs import Need, NeedKind
 from cockpit.session.heartbeat import WorkerStatus
 from cockpit.tui.plain import plain, width_of, wrap
 from cockpit.tui.rows import Row
@@ -59,7 +59,8 @@ class Header(Pane):
         words, ink = mode_words(state)
         row.put(words, ink).skip(2)
         alarms = fitting(self.needs, width)
-        worker = f"worker {self.worker.state}" if self.worker.state != "replay" else ""
+        told = any(need.kind is NeedKind.WORKER and need.about == self.worker.state for need in self.needs)
+        worker = "" if told or self.worker.state == "replay" else f"worker {self.worker.state}"
         tail = width_of(alarms) + (2 if alarms else 0) + width_of(worker) + 4
         if state.session.fleet.simulated:
             row.put("SIMULATED", "simulated").skip(2)
