@@ -72,7 +72,7 @@ class SessionFolder:
 
     @property
     def set_aside(self) -> Path:
-        """The reports that the worker failed on, one a line."""
+        """The reports and effects that the worker failed on, one a line."""
         return self.root / "set-aside.jsonl"
 
     @property

@@ -13,7 +13,8 @@ import msgspec
 
 from cockpit import __version__
 from cockpit.agent.proposer_api import Receipt
-from cockpit.core.events import Event, IntentTaken, Proposed, Trouble, WorkerStarted, WorkerStopped
+from cockpit.core.errors import CockpitError
+from cockpit.core.events import Event, IntentTaken, Proposed, Submitting, Trouble, WorkerStarted, WorkerStopped
 from cockpit.core.fold import fold
 from cockpit.core.intents import INTENT_BYTES_AT_MOST, Draft, Resume, SeatAgent, decode_intent
 from cockpit.core.state import State
@@ -190,7 +191,16 @@ class Worker:
         self._snapshot_seq = self.state.seq
 
     def _react(self, event: Event) -> None:
-        self.apply(*self._reactor.react(self.state, event))
+        """Carry the effect of an event out. One that cockpit fails on is set aside: it would end each worker."""
+        try:
+            events = self._reactor.react(self.state, event)
+        except Exception as error:
+            if is_of_the_machine(error) or isinstance(error, CockpitError) or isinstance(event, WorkerStarted):
+                raise
+            if isinstance(event, Submitting):
+                self._fleet.cancel(event.attempt)  # it may have begun
+            events = self._set_aside.effect(self.state, event, error, self.now())
+        self.apply(*events)
 
     def _sleep(self) -> None:
         if self._reports.behind or self._has_more_intents or self._reactor.behind:

@@ -16,12 +16,14 @@ from cockpit.core.model import Outcome
 from cockpit.core.state import State
 from cockpit.fleet.base import JobEnded, JobStarted, JobSubmitted, Report
 from cockpit.fleet.run_log import RunLog
+from cockpit.fleet.sim.fleet import SimFleet
 from cockpit.session.inbox import Inbox
 from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader
 from cockpit.worker import loop
 from cockpit.worker.loop import Worker
 from cockpit.worker.main import build, run_session
+from cockpit.worker.react import Reactor
 from cockpit.worker.reports import Reports
 from tests.faults.checks import a_fold_from_nothing_is_the_state, every_start_has_one_end, nothing_counted_twice
 from tests.worker.sessions import local_session, sim_session, state_of, wait_for
@@ -95,7 +97,7 @@ def test_the_end_of_a_run_that_cannot_be_handled_is_set_aside_and_the_run_is_los
     assert len(troubles(folder, "set it aside: see ")) == 1
     kept = [json.loads(line) for line in folder.set_aside.read_text().splitlines()]
     assert [one["kind"] for one in kept] == ["JobEnded"]
-    assert "JobEnded(" in kept[0]["report"] and "an unforeseen fault" in kept[0]["error"]
+    assert "JobEnded(" in kept[0]["item"] and "an unforeseen fault" in kept[0]["error"]
     every_start_has_one_end(folder)
     a_fold_from_nothing_is_the_state(folder)
 
@@ -111,6 +113,31 @@ def test_another_report_that_cannot_be_handled_is_set_aside_and_the_run_counts(
     assert set(worker.state.outcome_counts) == {Outcome.VALID}
     assert len(troubles(folder, f"({kind.__name__}; KeyError")) == 1, "the same sentence is said once"
     assert len(folder.set_aside.read_text().splitlines()) == len(handed)
+    a_fold_from_nothing_is_the_state(folder)
+
+
+@pytest.mark.parametrize(("owner", "name"), [(Reactor, "_job"), (SimFleet, "launch")])
+def test_an_effect_that_cockpit_fails_on_is_set_aside_and_tried_again(
+    folder: SessionFolder, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str
+) -> None:
+    """Let the first submission, or the first launch, fail: the baseline is measured all the same."""
+    whole = getattr(owner, name)
+    left = [1]
+
+    def fails_first(*given: Any) -> Any:
+        if left[0]:
+            left[0] -= 1
+            raise KeyError("an unforeseen fault")
+        return whole(*given)
+
+    monkeypatch.setattr(owner, name, fails_first)
+    worker = started(folder)
+    run(worker, lambda state: state.incumbent)
+    worker.close("the test is over")
+    assert worker.state.outcome_counts.get(Outcome.LOST, 0) == (owner is Reactor)
+    assert len(troubles(folder, "cockpit failed to carry out")) == 1
+    assert len(folder.set_aside.read_text().splitlines()) == 1
+    nothing_counted_twice(folder)
     a_fold_from_nothing_is_the_state(folder)
 
 
