@@ -58,7 +58,7 @@ def _checked(found: Certificate, path: Path, repo: Path | None) -> Checked:
         )
     lacks += body["unchecked"]
     lacks.append("that the machine, its owner or its clock were honest: the signer could have run other software")
-    return Checked(_summary(body), found.digest, proves, lacks)
+    return Checked(told(body), found.digest, proves, lacks)
 
 
 def _check_code(body: dict[str, Any], repo: Path) -> None:
@@ -107,7 +107,8 @@ def _score(rescore: dict[str, Any]) -> str:
     return f"{rescore['public_bpb']:.4f} on the public text and {rescore['sealed_bpb']:.4f} on the sealed shard"
 
 
-def _summary(body: dict[str, Any]) -> str:
+def told(body: dict[str, Any]) -> str:
+    """Return what was kept, on how many runs, in one line."""
     said = f"{body['experiment']} of session {body['session']}"
     one = body["estimate"]
     if one is None:
