@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.core.model import ClusterState, Outcome
+from cockpit.core.model import Attempt, ClusterState, Outcome
 from tests.lab.kube.conftest import INFRA
 from tests.lab.kube.lab import KubeLab
 from tests.lab.sessions import LabSession
@@ -42,8 +42,9 @@ def test_four_runs_share_a_cluster_with_two_gpus_each(kube: KubeLab, tmp_path: P
         session.until(lambda: not session.state.in_flight and session.up() == SHARES, 1800, "all shares to be up")
         assert len([pod for pod in kube.pods() if session.state.session.id in pod]) == 1, "one cluster for all"
         session.wave(1, TOGETHER=[4], MATRIX_LR=[0.01, 0.015, 0.02, 0.025])
+        session.until(lambda: len(_of_the_wave(session)) == 4, 300, "the wave to be proposed")
         session.until(lambda: not session.state.waiting and not session.state.in_flight, 1800, "the wave to end")
-        attempts = [one for name, one in session.state.attempts.items() if not name.startswith("e0000")]
+        attempts = _of_the_wave(session)
         assert {one.outcome for one in attempts} == {Outcome.VALID}, "one of the four ran alone until its limit"
         assert {one.cluster for one in attempts} == SHARES
         assert sorted(session.state.clusters[name].gpus for name in SHARES) == [2, 2, 2, 2]
@@ -55,6 +56,11 @@ def test_four_runs_share_a_cluster_with_two_gpus_each(kube: KubeLab, tmp_path: P
         assert not [name for name in kube.clusters() if session.state.session.id in name]
     finally:
         session.close()
+
+
+def _of_the_wave(session: LabSession) -> list[Attempt]:
+    """Return the attempts of the wave, which come after the baseline's."""
+    return [one for name, one in session.state.attempts.items() if not name.startswith("e0000")]
 
 
 def _gpus(log: Path) -> list[str]:
