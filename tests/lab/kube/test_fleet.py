@@ -13,14 +13,13 @@ import pytest
 
 from cockpit.core.model import ClusterSpec
 from cockpit.fleet.base import ClusterEnded, ClusterReady, ClusterTrouble
-from tests.lab.fleets import LabNight
+from tests.lab.fleets import TASK, LabNight
 from tests.lab.kube.lab import SKY_PORT, KubeLab
 from tests.lab.test_fleet import (
     night,
     test_a_cancelled_run_ends_and_the_next_one_runs,
     test_a_crash_and_a_hang_do_not_hold_the_cluster,
     test_a_failed_set_up_is_one_sentence_and_another_cluster_works,
-    test_a_gpu_that_does_not_exist_is_one_sentence_and_not_asked_for_again,
     test_a_mixed_fleet_runs_two_waves,
     test_a_run_that_prints_anything_is_still_measured,
     test_a_worker_killed_five_times_loses_no_line_and_runs_nothing_twice,
@@ -34,7 +33,6 @@ __all__ = [
     "test_a_cancelled_run_ends_and_the_next_one_runs",
     "test_a_crash_and_a_hang_do_not_hold_the_cluster",
     "test_a_failed_set_up_is_one_sentence_and_another_cluster_works",
-    "test_a_gpu_that_does_not_exist_is_one_sentence_and_not_asked_for_again",
     "test_a_mixed_fleet_runs_two_waves",
     "test_a_run_that_prints_anything_is_still_measured",
     "test_a_worker_killed_five_times_loses_no_line_and_runs_nothing_twice",
@@ -58,6 +56,20 @@ def lab(kube: KubeLab) -> Iterator[KubeLab]:
         if not common.get_server_url().endswith(f":{SKY_PORT}"):
             pytest.skip("this process is SkyPilot's client of another lab: run tests/lab/kube/test_fleet.py alone")
         yield kube
+
+
+def test_a_gpu_that_no_node_has_is_one_sentence_and_asked_for_again_since_a_node_may_join(
+    lab: KubeLab, tmp_path: Path
+) -> None:
+    task = TASK.replace("H100: 1", "B999: 1")
+    asks = LabNight(tmp_path / "asks", (ClusterSpec("gpu-21", "B999"),), task)
+    asks.fleet.launch("gpu-21")
+    asks.until(lambda: asks.of(ClusterTrouble))
+    asks.fleet.close()
+    trouble = asks.of(ClusterTrouble)[0]
+    assert trouble.refused and not trouble.final and not trouble.billed
+    assert trouble.message.startswith("gpu-21 cannot be had now: ") and "B999" in trouble.message
+    assert "\n" not in trouble.message and "\x1b" not in trouble.message
 
 
 def test_an_idle_cluster_ends_itself_and_has_not_failed(lab: KubeLab, tmp_path: Path) -> None:
