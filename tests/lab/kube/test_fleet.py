@@ -87,7 +87,8 @@ def test_a_launch_of_any_class_takes_another_where_one_is_full(lab: KubeLab, tmp
     lab.cordon(*nodes)
     try:
         any_class = LabNight(tmp_path / "any", (ClusterSpec("gpu-51"),), launch_limit_s=1200)
-        any_class.ready("gpu-51")
+        any_class.fleet.launch("gpu-51")
+        any_class.until(lambda: any_class.up, within_s=1500)
         assert [report.hardware for report in any_class.of(ClusterReady)] == ["H200"]
         assert not any_class.of(ClusterTrouble), "a full class is not a failure"
         any_class.close()
