@@ -85,6 +85,7 @@ ACTING: list[tuple[str, list[str], list[AnyIntent]]] = [
     ("launching a lost cluster again asks first", [*"jjjjjj", "u", "enter"], []),
     ("launch a lost cluster again", [*"jjjjjj", "u", "y"], [Relaunch("gpu-07")]),
     ("say", ["i", *"hi", "enter"], [Say("hi")]),
+    ("say several lines", ["ctrl+o", *"hi", "enter", *"you", "ctrl+s"], [Say("hi\nyou")]),
     ("end the session asks first", ["E", "enter"], []),
     ("end the session by draining", ["E", "j", "enter"], [End(EndMode.DRAIN)]),
     ("end it now, clusters down", ["E", "k", "enter"], [End(EndMode.CANCEL, clusters_down=True)]),

@@ -31,7 +31,7 @@ class TaskReading(msgspec.Struct, frozen=True):
     classes: tuple[str, ...]
     """Hardware classes, in the order of the file."""
     gpus: dict[str, int]
-    """Class to the GPUs of a whole cluster."""
+    """Class to the GPUs of a whole cluster, in the order of the file; the most where alternatives differ."""
     nodes: int
     words: tuple[str, ...]
     """Sentences about what Cockpit makes of it."""
@@ -165,8 +165,10 @@ def reading_of(task: Any, text: str) -> TaskReading:
     names = {name for one in alternatives for name in one.accelerators or {}}
     lower = text.lower()
     classes = tuple(sorted(names, key=lambda name: (lower.find(name.lower()), name)))
+    # SkyPilot's alternatives are a set: only the file has an order.
     gpus = {
-        name: int(task.num_nodes * count) for one in alternatives for name, count in (one.accelerators or {}).items()
+        name: int(task.num_nodes * max((one.accelerators or {}).get(name, 0) for one in alternatives))
+        for name in classes
     }
     return TaskReading(classes, gpus, task.num_nodes, tuple(_words(task, alternatives, gpus)))
 
