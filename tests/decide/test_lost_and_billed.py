@@ -23,6 +23,7 @@ from cockpit.decide.decisions import decide, wake_at
 from cockpit.read.costs import hour_usd
 from cockpit.read.launches import cluster_word
 from cockpit.read.needs import needs
+from tests.decide.world import after
 
 USD_PER_HOUR = 36.0
 """A cent a second."""
@@ -33,12 +34,6 @@ def session(budget_usd: float = 0.0) -> State:
     spec = FleetSpec("sky", (ClusterSpec(CLUSTER, "H100", USD_PER_HOUR),), depth=2)
     made = Session("s", "/repo", "c0", spec, 0.0, "ann", time_limit_s=600.0, budget_usd=budget_usd)
     return fold(State(made), SessionCreated(at=0.0, session=made, mode=Mode.MANUAL, envelope=Envelope()))
-
-
-def after(state: State, *events: Event) -> State:
-    for event in events:
-        state = fold(state, event)
-    return state
 
 
 def lost(billed: bool, budget_usd: float = 0.0, retry_at: float = 700.0) -> State:

@@ -10,7 +10,6 @@ from cockpit.core.events import (
     ClusterFailed,
     ClusterStopping,
     ClusterUp,
-    Event,
     Held,
     Launching,
     SessionCreated,
@@ -22,7 +21,7 @@ from cockpit.core.state import State
 from cockpit.decide.budget import launch_usd, left_usd
 from cockpit.decide.decisions import decide
 from cockpit.session.paths import SessionFolder
-from tests.decide.world import World
+from tests.decide.world import World, after
 
 SHARES = share_names("gpu-01", 4)
 USD_PER_HOUR = 36.0
@@ -34,12 +33,6 @@ def session(budget_usd: float = 0.0, usd_per_hour: float = USD_PER_HOUR) -> Stat
     fleet = FleetSpec("sky", (*specs, ClusterSpec("gpu-02", "H100", usd_per_hour)))
     made = Session("s", "/repo", "c0", fleet, 0.0, "ann", time_limit_s=600.0, budget_usd=budget_usd)
     return fold(State(made), SessionCreated(at=0.0, session=made, mode=Mode.MANUAL, envelope=Envelope()))
-
-
-def after(state: State, *events: Event) -> State:
-    for event in events:
-        state = fold(state, event)
-    return state
 
 
 def launched(state: State) -> list[str]:

@@ -178,3 +178,10 @@ class World:
             )  # fmt: skip
         self.order += 1
         heapq.heappush(self.coming, (ends, self.order, ended))
+
+
+def after(state: State, *events: Event) -> State:
+    """Return the state once these events have come."""
+    for event in events:
+        state = fold(state, event)
+    return state

@@ -1,6 +1,7 @@
 """Dialogs: a question with choices, and a line to write. Escape leaves a dialog without doing anything."""
 
 from collections.abc import Callable
+from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
@@ -8,6 +9,7 @@ from textual.containers import Container
 from textual.message import Message
 from textual.screen import ModalScreen
 from textual.strip import Strip
+from textual.widget import Widget
 from textual.widgets import Input
 
 from cockpit.tui.actions.effects import Effects, Problem
@@ -173,11 +175,49 @@ class Writing(ModalScreen[None]):
         raise NotImplementedError
 
 
-class Line(Writing):
+class BoxedWriting(Writing):
+    """A box with the question, and `field` below it, to write in."""
+
+    FRAME: ClassVar[str]
+    """The name of both together in the style sheet."""
+
+    def __init__(self, box: Box, field: Widget, until_answered: bool) -> None:
+        super().__init__(until_answered)
+        self.box, self.field = box, field
+
+    def compose(self) -> ComposeResult:
+        with Container(id=self.FRAME):
+            yield self.box
+            yield self.field
+
+    def on_mount(self) -> None:
+        self.fit()
+
+    def on_resize(self) -> None:
+        self.fit()
+
+    def fit(self) -> None:
+        """Give the box and the field the sizes that the terminal has room for."""
+        width = box_width(self.app.size.width)
+        self.query_one(f"#{self.FRAME}").styles.width = width
+        self.box.styles.width = width
+        self.box.styles.height = self.box.wanted_height(width)
+        self.field.styles.width = width - 4
+
+    def show_problem(self, problem: str) -> None:
+        self.waiting = False
+        self.box.problem = problem
+        self.fit()
+        self.box.paint()
+
+
+class Line(BoxedWriting):
     """A line to write. Its effects are those that `then` makes of the text.
 
     The line stays open while `then` raises Problem.
     """
+
+    FRAME = "line"
 
     def __init__(
         self,
@@ -188,9 +228,8 @@ class Line(Writing):
         allow_empty: bool = False,
         until_answered: bool = False,
     ) -> None:
-        super().__init__(until_answered)
-        self.box = Box(question, (), 0, "accent", "⏎ accepts, esc cancels")
         self.input = LineInput(value)
+        super().__init__(Box(question, (), 0, "accent", "⏎ accepts, esc cancels"), self.input, until_answered)
         self._then = then
         self._allow_empty = allow_empty
         self._given = self.input.value
@@ -199,30 +238,6 @@ class Line(Writing):
     def unsent(self) -> str:
         """Text that was typed here and would be lost."""
         return self.input.value if self.input.value != self._given else ""
-
-    def compose(self) -> ComposeResult:
-        with Container(id="line"):
-            yield self.box
-            yield self.input
-
-    def on_mount(self) -> None:
-        self._fit()
-
-    def on_resize(self) -> None:
-        self._fit()
-
-    def _fit(self) -> None:
-        width = box_width(self.app.size.width)
-        self.query_one("#line").styles.width = width
-        self.box.styles.width = width
-        self.box.styles.height = self.box.wanted_height(width)
-        self.input.styles.width = width - 4
-
-    def show_problem(self, problem: str) -> None:
-        self.waiting = False
-        self.box.problem = problem
-        self._fit()
-        self.box.paint()
 
     async def take_key(self, event: events.Key) -> bool:
         match event.key:

@@ -3,12 +3,10 @@
 from collections.abc import Callable
 
 from textual import events
-from textual.app import ComposeResult
-from textual.containers import Container
 from textual.widgets import TextArea
 
 from cockpit.tui.actions.effects import Effects, Problem
-from cockpit.tui.screens.dialogs import Box, Writing, box_width
+from cockpit.tui.screens.dialogs import Box, BoxedWriting
 from cockpit.tui.widgets.line import LineInput, one_row, plain_lines
 
 ROWS = 12
@@ -26,50 +24,30 @@ class MessageText(TextArea):
         self.replace(plain_lines(event.text), *self.selection)
 
 
-class Editor(Writing):
+class Editor(BoxedWriting):
     """Edits the text of a line. Leaving it puts the text back, so nothing is lost."""
 
     AUTO_FOCUS = "MessageText"
+    FRAME = "editor"
 
     def __init__(self, line: LineInput, then: Callable[[str], Effects]) -> None:
-        super().__init__(until_answered=False)
         self.line = line
-        self.box = Box(line.placeholder, (), 0, "accent", HINT)
         self.lines = MessageText(
             line.text, soft_wrap=True, show_line_numbers=False, compact=True, highlight_cursor_line=False
         )
         self.lines.cursor_blink = False
         self.lines.move_cursor(self.lines.document.end)
         self._then = then
+        super().__init__(Box(line.placeholder, (), 0, "accent", HINT), self.lines, until_answered=False)
 
     @property
     def unsent(self) -> str:
         """Text that was typed here and would be lost."""
         return self.lines.text.strip()
 
-    def compose(self) -> ComposeResult:
-        with Container(id="editor"):
-            yield self.box
-            yield self.lines
-
-    def on_mount(self) -> None:
-        self._fit()
-
-    def on_resize(self) -> None:
-        self._fit()
-
-    def _fit(self) -> None:
-        width, height = box_width(self.app.size.width), self.app.size.height
-        self.query_one("#editor").styles.width = width
-        self.box.styles.width = width
-        self.box.styles.height = self.box.wanted_height(width)
-        self.lines.styles.width = width - 4
-        self.lines.styles.height = max(1, min(ROWS, height - ROWS_AROUND))
-
-    def show_problem(self, problem: str) -> None:
-        self.box.problem = problem
-        self._fit()
-        self.box.paint()
+    def fit(self) -> None:
+        super().fit()
+        self.lines.styles.height = max(1, min(ROWS, self.app.size.height - ROWS_AROUND))
 
     def submit(self) -> None:
         """Send the text; an empty one is left."""
