@@ -1,10 +1,10 @@
 """Real clients against a scripted model on loopback: from outside by MCP, and in the seat behind its wall by ACP.
 
-    npm install @anthropic-ai/claude-code @openai/codex @google/gemini-cli opencode-ai \\
-        @agentclientprotocol/claude-agent-acp @agentclientprotocol/codex-acp
-    PATH=$PWD/node_modules/.bin:$PATH pytest -m clients tests/clients
+    cp tests/clients/package.json DIRECTORY && npm install --prefix DIRECTORY
+    PATH=DIRECTORY/node_modules/.bin:$PATH pytest -m clients tests/clients
 
-A client that is not on the PATH is skipped. Each has a home folder of its own, and no account.
+package.json beside this file has their versions. A client that is not on the PATH is skipped. Each has a home folder of
+its own, and no account.
 
 The example agent of the ACP SDK is in its source archive alone; ACP_EXAMPLE_AGENT is its path:
 
