@@ -150,8 +150,8 @@ class Metrics(msgspec.Struct, omit_defaults=True, gc=False):
     depth: int = 0
     run_s: float = 0.0
     """Seconds of the run by the clock outside it; 0 where that is not measured."""
-    others: dict[str, float] = {}
-    """The second metrics of the session, as printed."""
+    others: dict[str, float] = {}  # the second metrics of the session, as printed
+    unit: str = ""  # of the value, as `core.units` spells it
 
 
 class Estimate(msgspec.Struct, frozen=True, gc=False):

@@ -4,10 +4,13 @@ The baseline shows by which rules a session is played. Where its runs train for 
 clock outside it is measured against that; where its runs see the same tokens each time, their number is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+
+import msgspec
 
 from cockpit.core.model import Attempt, Metrics, Outcome
 from cockpit.core.state import State
+from cockpit.core.units import factor
 
 RUNS_READ = 32
 """Newest runs of the baseline that are read."""
@@ -31,6 +34,19 @@ def broken_rule(state: State, attempt: Attempt, metrics: Metrics) -> str:
     return _too_long(state.session.time_budget_s, baseline, metrics) or _too_many_tokens(baseline, metrics)
 
 
+def in_the_unit_of_the_session(state: State, metrics: Metrics) -> Metrics | str:
+    """Return a run's metrics with its value in the unit of the baseline's first; a sentence where no factor is known.
+
+    A program that prints `980 ms` and then `1.02 s` has not gained.
+    """
+    wanted = next((run.unit for run in _all_runs(state)), metrics.unit)
+    by = factor(metrics.unit, wanted)
+    if by is None:
+        name = state.session.metric.name
+        return f"it printed {name} in {metrics.unit}, and the baseline in {wanted}: its result does not count"
+    return metrics if by == 1 else msgspec.structs.replace(metrics, score=metrics.score * by, unit=wanted)
+
+
 def other_data(state: State, attempt: Attempt, before: Mapping[str, str], after: Mapping[str, str]) -> str:
     """Return the sentence on a run whose data are not those of the session's scores; empty for the same data.
 
@@ -44,6 +60,13 @@ def other_data(state: State, attempt: Attempt, before: Mapping[str, str], after:
         if found != wanted:
             return f"its data are others than the baseline's: {name} is {found}, and was {wanted}"
     return ""
+
+
+def _all_runs(state: State) -> Iterator[Metrics]:
+    """Yield the summaries of the baseline's valid runs, the first one first."""
+    if state.baseline:
+        runs = (state.attempts[name] for name in state.experiments[state.baseline].attempts)
+        yield from (run.metrics for run in runs if run.metrics and run.outcome is Outcome.VALID)
 
 
 def _runs(state: State, hardware: str) -> list[Metrics]:

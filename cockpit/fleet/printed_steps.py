@@ -8,7 +8,8 @@ import msgspec
 from cockpit.core.curves import Point, thin
 from cockpit.core.metric import Metric
 from cockpit.core.model import Progress
-from cockpit.fleet.printed_values import PATTERN_CHARACTERS, leading_number, number_of
+from cockpit.fleet.printed_numbers import Number, leading_number, number_of
+from cockpit.fleet.printed_values import PATTERN_CHARACTERS
 
 LOSS_LIMIT = 1e6
 STEPS_LIMIT = 1e12
@@ -74,7 +75,8 @@ class PrintedSteps:
     def _read_by_pattern(self, text: str, at: float) -> None:
         """Take in the progress and the loss of a line, which may be on one line or on two."""
         if self._loss is not None and (found := self._loss.search(text)):
-            self._newest_loss = leading_number(found[1] or "", LOSS_LIMIT)
+            number = leading_number(found[1] or "", LOSS_LIMIT)
+            self._newest_loss = number.value if number is not None else None
         moved = self._fraction(text)
         if moved is not None:
             step, fraction = moved
@@ -87,9 +89,9 @@ class PrintedSteps:
         found = self._progress.search(text) if self._progress is not None else None
         numbers = [leading_number(word or "", STEPS_LIMIT) for word in found.groups()] if found else []
         match numbers:
-            case [float(percent)] if percent >= 0:
+            case [Number(value=percent)] if percent >= 0:
                 return 0, min(1.0, percent / 100)
-            case [float(step), float(last)] if step >= 0 and last > 0:
+            case [Number(value=step), Number(value=last)] if step >= 0 and last > 0:
                 return int(step), min(1.0, step / last)
         return None
 

@@ -5,15 +5,15 @@ logging prefix or a progress bar, with a unit after it, a remark in brackets bef
 last one counts. A value that a step line or a table mentions counts only if the run prints no other.
 """
 
-import math
 import re
 from collections.abc import Iterable
 from enum import IntEnum
+from typing import NamedTuple
 
 from cockpit.core.metric import Metric
+from cockpit.fleet.printed_numbers import NUMBER_LIMIT, Number, leading_number
+from cockpit.fleet.printed_tables import PrintedTables
 
-NUMBER_LIMIT = 1e12
-"""The largest magnitude of a printed number. A larger one is an error, or made up."""
 VALUE_CHARACTERS = 100
 """Characters kept of a printed value; no plausible number is longer."""
 PREFIX_CHARACTERS = 300
@@ -22,10 +22,9 @@ PATTERN_CHARACTERS = 4_000
 """Characters of a line that a pattern is tried on."""
 TRAINING_SECONDS = "training_seconds"
 
-_NUMBER = re.compile(r"[-+]?(?:\d{1,40}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][-+]?\d{1,3})?", re.ASCII)
-_NUMERIC = re.compile(r"[-+]?(?:\.?\d|(?:nan|inf|infinity)\b)", re.ASCII | re.IGNORECASE)
+_NUMERIC = re.compile(r"[-+\u2212]?[$\u20ac\xa3\xa5]?[-+]?(?:\.?\d|(?:nan|inf|infinity)\b)", re.ASCII | re.IGNORECASE)
 _MENTION = re.compile(
-    r"(?<![a-z])(?:steps?|iters?|iterations?|epochs?|best|lowest|highest|previous|target|champion|incumbent|baseline|reference)(?![a-z])|%\|[^\]]*$",
+    r"(?<![a-z])(?:steps?|iters?|iterations?|epochs?|best|lowest|highest|high|previous|target|champion|incumbent|baseline|reference)(?![a-z])|%\|[^\]]*$",
     re.ASCII | re.IGNORECASE,
 )
 """Text before a value's name that makes it a mention: a step line, the best so far, another run, a field of a bar."""
@@ -33,15 +32,16 @@ _SPLIT = re.compile(
     r"(?<![a-z])(?:train|training|val|valid|validation|test|eval|dev|ema)[ _/-]$", re.ASCII | re.IGNORECASE
 )
 """A word right before a value's name that makes it another number: `val loss` is not `loss`."""
-_GROUPED = re.compile(r"[-+]?\d{1,3}(?:,\d{3}){1,4}(?=\.\d)|[-+]?\d{1,3}(?:,\d{3}){2,4}(?![\d,])", re.ASCII)
-"""A number whose thousands are set apart; one comma alone could be a decimal one."""
-_UNIT = re.compile(r"(?!x)[a-z%/]{0,20}(?:[.:]?$|,|\xb1|\+/?-)", re.IGNORECASE)
-"""The rest of a word after its number: a unit, punctuation, an error."""
 _COLUMN = re.compile(r"[|\u2502\u2503]")
 """The separator of a table."""
 _REMARK = r"(?:[ ]?\([^()\d]{0,40}\)|[ ]?\[[^\[\]\d]{0,40}\])?"
-_SEPARATOR = r"[\s\xa0]{0,40}(?:[:=\uff1a](?!=)>?|->|\u2192|[|\u2502\u2503])[\s\xa0]{0,40}[\"']?|\s{1,40}"
-_AROUND = r"(?:(?:\w{1,12}\.)?(?:tensor|array|float\d{0,3}|decimal)\(\s?\[?[\"']?)?"
+_FIELD = r"[\"'],\s{0,3}[\"']value[\"']:\s{0,3}|:\s{0,3}\{\s{0,3}[\"']value[\"']:\s{0,3}"
+"""The rest of a JSON object of a name and a value."""
+_SIGN = r"(?::?[:=\uff1a](?!=)>?|->|\u2192|\.{2,60}:?|[\u2013\u2014]|[|\u2502\u2503])"
+_SEPARATOR = rf"{_FIELD}|[\s\xa0]{{0,40}}{_SIGN}[\s\xa0]{{0,40}}[\"']?|\s{{1,40}}"
+_AROUND = r"(?:(?:\w{1,12}\.)?(?:tensor|array|float\d{0,3}|decimal)\(\s?)?[\[(]?[\"']?"
+_CHANGE = re.compile(r"[^\s|,;]{1,40}\s?(?:->|=>|\u2192)\s?(?=[-+]?\.?\d)")
+"""A value and the arrow to the one that has replaced it."""
 _SEPARATORS = re.compile(r"[\s_-]+")
 
 
@@ -54,6 +54,16 @@ class _Rank(IntEnum):
     PLAIN = 2
 
 
+class _Found(NamedTuple):
+    rank: _Rank
+    word: str
+    text: str = ""
+    """The word and what follows it: a unit, the other parts of a duration."""
+
+
+_NOT_FOUND = _Found(_Rank.WORD, "")
+
+
 class PrintedValues:
     """The values that a run's lines have given so far, by name."""
 
@@ -61,38 +71,57 @@ class PrintedValues:
         self._metric = metric.name
         self._pattern = re.compile(metric.pattern) if metric.pattern else None
         shaped = () if self._pattern else (metric.name,)
-        self._names = {_plain(name): name for name in (TRAINING_SECONDS, *metric.others, *shaped)}
+        self._names = {plain(name): name for name in (TRAINING_SECONDS, *metric.others, *shaped)}
         self._shapes = _shapes(self._names.values())
-        self._found: dict[str, tuple[_Rank, str]] = {}
+        self._tables = PrintedTables(self._names)
+        self._found: dict[str, _Found] = {}
 
     def read(self, text: str) -> None:
         """Take in a line without escapes."""
         if self._pattern is not None:
             for match in self._pattern.finditer(text[:PATTERN_CHARACTERS]):
-                self._found[self._metric] = _Rank.PLAIN, (match[1] or "").strip()[:VALUE_CHARACTERS]
+                value = (match[1] or "").strip()[:VALUE_CHARACTERS]
+                self._found[self._metric] = _Found(_Rank.PLAIN, value, value)
+        if not self._tables.mentions(text):
+            return
+        for name, cell in self._tables.read(text):
+            self._take(name, _Found(_Rank.MENTION, cell, cell))
         for found in self._shapes.finditer(text):
-            name, word = self._names[_plain(found[1])], found[3][:VALUE_CHARACTERS]
-            prefix = text[max(0, found.start() - PREFIX_CHARACTERS) : found.start()]
-            if _NUMERIC.match(word):
-                is_mention = _MENTION.search(prefix) or _SPLIT.search(prefix) or _COLUMN.search(found[2])
-                rank = _Rank.MENTION if is_mention else _Rank.PLAIN
-            elif found[2].isspace():
-                continue
-            else:
-                rank = _Rank.WORD
-            if rank >= self._found.get(name, (_Rank.WORD, ""))[0]:
-                self._found[name] = rank, word
+            self._take(self._names[plain(found[1])], _value(text, found))
+
+    def _take(self, name: str, found: _Found | None) -> None:
+        if found is not None and found.rank >= self._found.get(name, _NOT_FOUND).rank:
+            self._found[name] = found
 
     def word(self, name: str) -> str:
         """Return the word that stands for a value; empty where none was printed."""
-        return self._found.get(name, (_Rank.WORD, ""))[1]
+        return self._found.get(name, _NOT_FOUND).word
 
-    def number(self, name: str) -> float | None:
+    def number(self, name: str, limit: float = NUMBER_LIMIT) -> Number | None:
         """Return a value; None where none was printed, or none that is a plausible number."""
-        return leading_number(self.word(name))
+        return leading_number(self._found.get(name, _NOT_FOUND).text, limit)
 
 
-def _plain(name: str) -> str:
+def _value(text: str, found: re.Match[str]) -> _Found | None:
+    """Return the value behind a name; None for a name in a sentence."""
+    separator, around, word = found[2], found[3], found[4][:VALUE_CHARACTERS]
+    opened = around.rstrip("\"'")[-1:]
+    closes = text[found.end() :].lstrip("\"'")[:1] == {"[": "]", "(": ")"}.get(opened)
+    is_bare = opened and around.rstrip("\"'") == opened
+    if not _NUMERIC.match(word) or (not closes and (opened == "[" or is_bare)):
+        is_sentence = separator.isspace() or _COLUMN.search(separator)
+        return None if is_sentence else _Found(_Rank.WORD, (around + word)[:VALUE_CHARACTERS])
+    prefix = text[max(0, found.start() - PREFIX_CHARACTERS) : found.start()]
+    is_mention = _MENTION.search(prefix) or _SPLIT.search(prefix) or _COLUMN.search(separator)
+    follows = text[found.start(4) : found.start(4) + VALUE_CHARACTERS]
+    if change := _CHANGE.match(follows):
+        follows = follows[change.end() :]
+        word = follows.split(maxsplit=1)[0]
+    return _Found(_Rank.MENTION if is_mention else _Rank.PLAIN, word, follows)
+
+
+def plain(name: str) -> str:
+    """Return a name without its case, and with `_` for each separator: `VAL BPB` is `val_bpb`."""
     return _SEPARATORS.sub("_", name.lower())
 
 
@@ -101,30 +130,6 @@ def _shapes(names: Iterable[str]) -> re.Pattern[str]:
     longest_first = sorted(names, key=len, reverse=True)
     spelt = (r"[\s_-]{1,3}".join(map(re.escape, _SEPARATORS.split(name))) for name in longest_first)
     return re.compile(
-        rf"(?<![\w.-])({'|'.join(spelt)})(?!\w)[\"'`*]{{0,2}}{_REMARK}({_SEPARATOR}){_AROUND}([^\s;|)\]}}\"']{{1,200}})",
+        rf"(?<![\w.-])({'|'.join(spelt)})(?!\w)\]?[\"'`*]{{0,2}}{_REMARK}({_SEPARATOR})({_AROUND})([^\s;|)\]}}\"']{{1,200}})",
         re.ASCII | re.IGNORECASE,
     )
-
-
-def number_of(text: str, limit: float = NUMBER_LIMIT) -> float | None:
-    """Return the number that `text` is, or None if it is none or its magnitude is over `limit`."""
-    if not _NUMBER.fullmatch(text):
-        return None
-    value = float(text)
-    return value if math.isfinite(value) and abs(value) <= limit else None
-
-
-def leading_number(word: str, limit: float = NUMBER_LIMIT) -> float | None:
-    """Return the number that `word` starts with, if only a unit or punctuation follows; None for any other word.
-
-    A decimal comma is refused: 0,98 is not read as 0.
-    """
-    if grouped := _GROUPED.match(word):
-        word = grouped[0].replace(",", "") + word[grouped.end() :]
-    number = _NUMBER.match(word)
-    if number is None:
-        return None
-    rest = word[number.end() :]
-    if not _UNIT.match(rest) or (number[0].lstrip("+-").isdigit() and rest[:1] == "," and rest[1:2].isdigit()):
-        return None
-    return number_of(number[0], limit)

@@ -19,14 +19,9 @@ from cockpit.core.curves import Point, thin
 from cockpit.core.metric import VAL_BPB, Metric
 from cockpit.core.model import Metrics, Outcome, Progress
 from cockpit.fleet.base import Evidence, Scored
+from cockpit.fleet.printed_numbers import NUMBER_LIMIT, Number, leading_number, number_of
 from cockpit.fleet.printed_steps import PrintedSteps
-from cockpit.fleet.printed_values import (
-    NUMBER_LIMIT,
-    TRAINING_SECONDS,
-    VALUE_CHARACTERS,
-    PrintedValues,
-    leading_number,
-)
+from cockpit.fleet.printed_values import TRAINING_SECONDS, VALUE_CHARACTERS, PrintedValues
 
 LINE_BYTES = 65_536
 """Bytes kept of a line; no line of the contract is longer."""
@@ -52,6 +47,7 @@ _MARK = re.compile(
 _CORPUS = re.compile(r"corpus: (\S{1,100}) vocab \d+ fingerprint ([0-9a-f]{8})", re.ASCII)
 _PRESET = re.compile(r"preset: (\S{1,100}) budget")
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-_]")
+_HAS_DIGIT = re.compile(r"\D{0,40}\d")
 _ERROR = re.compile(r"(?:[\w.]*(?:Error|Exception|Interrupt|Exit)\b.*|FAIL\b.*|.*out of memory.*)", re.IGNORECASE)
 
 
@@ -224,26 +220,30 @@ class RunLog:
         name, printed = self.metric.name, log.values.word(self.metric.name)
         if not printed:
             return _failed(Outcome.CRASH, f"{who} ended well but printed no {name}; its last line: {log.last_line}")
-        value = leading_number(printed, math.inf)
-        if value is None:
-            return _failed(Outcome.CRASH, f"{who} printed {name} {printed[:40]}, which is not a number")
-        if abs(value) > NUMBER_LIMIT:
+        number = log.values.number(name, math.inf)
+        if number is None:
+            is_shape = not self.metric.pattern and _HAS_DIGIT.match(printed) and not number_of(printed, math.inf)
+            remedy = ": give --pattern" if is_shape else ""
+            return _failed(Outcome.CRASH, f"{who} printed {name} {printed[:40]}, which is not a number{remedy}")
+        if abs(number.value) > NUMBER_LIMIT:
             message = f"{who} printed {name} {printed[:40]}, which is outside -{NUMBER_LIMIT:.0e} to {NUMBER_LIMIT:.0e}"
             return _failed(Outcome.CRASH, message)
-        metrics = self._metrics(value, log)
+        metrics = self._metrics(number, log)
         if time_budget_s and metrics.training_seconds > BUDGET_SHARE * time_budget_s + BUDGET_SLACK_S:
             message = f"it trained for {metrics.training_seconds:.1f} s, the budget is {time_budget_s:g} s"
             return _failed(Outcome.MISMATCH, f"{message}: its result does not count")
         return RunVerdict(Outcome.VALID, metrics, "")
 
-    def _metrics(self, value: float, log: "RunLog") -> Metrics:
+    def _metrics(self, number: Number, log: "RunLog") -> Metrics:
         """Return the summary's numbers; 0 for one that is missing or implausible."""
-        numbers = {name: max(0.0, leading_number(word) or 0.0) for name, word in self._summary.items()}
-        own = {name: self.values.number(name) for name in self.metric.others}
-        others = {name: own[name] if (number := log.values.number(name)) is None else number for name in own}
+        found = {name: leading_number(word) for name, word in self._summary.items()}
+        numbers = {name: max(0.0, one.value) for name, one in found.items() if one is not None}
+        others = {name: log.values.number(name) or self.values.number(name) for name in self.metric.others}
+        trained = self.values.number(TRAINING_SECONDS)
         return Metrics(
-            score=value,
-            training_seconds=max(0.0, self.values.number(TRAINING_SECONDS) or 0.0),
+            score=number.value,
+            unit=number.unit,
+            training_seconds=max(0.0, trained.value) if trained is not None else 0.0,
             total_seconds=numbers.get("total_seconds", 0.0),
             peak_vram_mb=numbers.get("peak_vram_mb", 0.0),
             mfu_percent=numbers.get("mfu_percent", 0.0),
@@ -251,7 +251,7 @@ class RunLog:
             num_steps=int(numbers.get("num_steps", 0)),
             num_params_M=numbers.get("num_params_M", 0.0),
             depth=int(numbers.get("depth", 0)),
-            others={name: number for name, number in others.items() if number is not None},
+            others={name: one.value for name, one in others.items() if one is not None},
         )
 
 

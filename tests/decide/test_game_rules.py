@@ -4,7 +4,7 @@ import pytest
 
 from cockpit.core.events import Ended
 from cockpit.core.model import Attempt, Metrics, Outcome
-from cockpit.decide.game_rules import broken_rule
+from cockpit.decide.game_rules import broken_rule, in_the_unit_of_the_session
 from tests.decide.world import RUN_S, World
 
 BASELINE = Metrics(1.0, training_seconds=RUN_S, total_tokens_M=10.0, run_s=RUN_S + 20.0)
@@ -74,3 +74,25 @@ def test_the_baseline_makes_the_rules() -> None:
 def test_the_length_is_in_the_ledger_with_the_other_metrics() -> None:
     ended = Ended(at=1.0, attempt="e0000.1", outcome=Outcome.VALID, metrics=BASELINE)
     assert ended.metrics is not None and ended.metrics.run_s == RUN_S + 20.0
+
+
+def measured(unit: str, value: float, baseline: str) -> Metrics | str:
+    """Return a run's metrics as a session takes them whose baseline printed its value in the unit `baseline`."""
+    world = World(lambda constants, attempt: 1.0)
+    world.run(0.2)
+    state = world.state
+    for name in state.experiments[state.baseline].attempts:
+        state.attempts[name].metrics = Metrics(1.0, unit=baseline)
+    return in_the_unit_of_the_session(state, Metrics(value, unit=unit))
+
+
+def test_a_value_in_a_smaller_unit_of_the_same_kind_is_not_a_gain() -> None:
+    assert measured("s", 1.02, baseline="ms") == Metrics(1020.0, unit="ms")
+    assert measured("ms", 980.0, baseline="ms") == Metrics(980.0, unit="ms")
+    assert measured("M", 1.5, baseline="K") == Metrics(1500.0, unit="K")
+
+
+def test_a_value_in_a_unit_of_another_kind_does_not_count() -> None:
+    assert measured("MB", 3.0, baseline="ms") == (
+        "it printed val_bpb in MB, and the baseline in ms: its result does not count"
+    )
