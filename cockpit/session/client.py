@@ -37,7 +37,7 @@ class SessionClient:
         self.folder = folder
         self.author = author
         try:
-            self._inbox = Inbox(folder.inbox)
+            self._inbox = Inbox(folder.inbox, last_taken=self._last_taken)
             self._inbox.open()
         except LedgerError as error:
             if isinstance(error.__cause__, PermissionError):
@@ -94,6 +94,13 @@ class SessionClient:
     def waits_after(self, number: int) -> bool:
         """Tell if intents after that number wait in the inbox."""
         return bool(self._inbox.after(number, 1))
+
+    def _last_taken(self) -> int:
+        ledger = LedgerReader(self.folder)
+        try:
+            return ledger.glance().intent
+        finally:
+            ledger.close()
 
     def close(self) -> None:
         self._inbox.close()

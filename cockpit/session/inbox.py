@@ -5,7 +5,7 @@ import os
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cockpit.core.intents import INTENT_BYTES_AT_MOST
@@ -20,6 +20,10 @@ FIRST_OPEN_RETRY_S = 0.01
 """The pause before a program tries again to prepare a file that another one prepares at the same moment."""
 READ_BYTES_AT_MOST = 4 * INTENT_BYTES_AT_MOST
 """Bytes of intents that are read at once."""
+READ_AT_MOST = 100
+"""Intents that are read at once."""
+REPLACED_AT_MOST = 5
+"""Consecutive times that the file is replaced under an intent before its sender gives up."""
 SIDE_FILES = ("-wal", "-shm", "-journal")
 _TABLE = """
 CREATE TABLE IF NOT EXISTS intents (id INTEGER PRIMARY KEY AUTOINCREMENT, author TEXT NOT NULL, body BLOB NOT NULL)
@@ -33,13 +37,26 @@ AUTHOR_LENGTH_AT_MOST = 200
 
 
 class Inbox:
-    """Only the session's owner can open it. Raises LedgerError with one sentence where the file cannot be used."""
+    """Only the session's owner can open it. Raises LedgerError with one sentence where the file cannot be used.
 
-    def __init__(self, path: Path, busy_timeout_s: float = SENDER_BUSY_TIMEOUT_S) -> None:
+    `last_taken` returns the number of the last intent that the worker took. A sender needs it: numbers of an inbox that
+    replaced a lost one must continue after it, and the sender may find that inbox before the worker does.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        busy_timeout_s: float = SENDER_BUSY_TIMEOUT_S,
+        last_taken: Callable[[], int] = lambda: 0,
+    ) -> None:
         self.path = path
         self._busy_timeout_s = busy_timeout_s
+        self._last_taken = last_taken
         self._db: sqlite3.Connection | None = None
         self._opened: tuple[int, int] = (0, 0)
+        self._last_put: int | None = None
+        """The number of the last intent put into the open file; None until its numbers were compared with those
+        taken."""
 
     def open(self) -> None:
         """Open the file, and create it where there is none. Raises LedgerError where this user may not."""
@@ -53,10 +70,17 @@ class Inbox:
         if len(body) > INTENT_BYTES_AT_MOST:
             raise LedgerError(f"that is too large: {len(body)} bytes, and an intent has at most {INTENT_BYTES_AT_MOST}")
         with translated_errors(self.path):
-            row = self._connected().execute("INSERT INTO intents (author, body) VALUES (?, ?)", (author, body))
-            return int(row.lastrowid or 0)
+            for _ in range(REPLACED_AT_MOST):
+                db = self._connected()
+                with transaction(db):
+                    self._continue_numbers(db)
+                    row = db.execute("INSERT INTO intents (author, body) VALUES (?, ?)", (author, body))
+                self._last_put = int(row.lastrowid or 0)
+                if self._inodes() == self._opened:
+                    return self._last_put
+        raise LedgerError(f"{self.path} is replaced again and again: the intent was not left")
 
-    def after(self, intent: int, most: int = 100) -> list[tuple[int, str, bytes]]:
+    def after(self, intent: int, most: int = READ_AT_MOST) -> list[tuple[int, str, bytes]]:
         """Return [(number, author, body)] of the next intents after number `intent`, oldest first.
 
         Sizes are looked at first: the body of one that is too large is not read, and is empty here. Raises LedgerBusy
@@ -123,11 +147,23 @@ class Inbox:
                 self._db = connect(self.path, "rw", self._busy_timeout_s)
                 _prepare(self._db, time.monotonic() + self._busy_timeout_s)
                 self._opened = self._inodes()
+                self._last_put = None
             except PermissionError as error:
                 raise LedgerError(f"{self.path} cannot be opened: only its owner may leave intents") from error
             except OSError as error:
                 raise LedgerError(f"{self.path} cannot be opened: {error.strerror}") from error
         return self._db
+
+    def _continue_numbers(self, db: sqlite3.Connection) -> None:
+        """Let the next number be higher than that of any intent taken.
+
+        A file of lower numbers has replaced a lost one. The worker may still be taking intents that it read of that.
+        """
+        last = _last_number(db)
+        if self._last_put is None or last < self._last_put:
+            taken = self._last_taken()
+            if last < taken:
+                _write_last_number(db, taken + READ_AT_MOST)
 
     def _make_or_check(self) -> None:
         """Make the inbox where there is none. Raises OSError, and LedgerDamaged where something else is in its place.
@@ -159,8 +195,12 @@ def _last_number(db: sqlite3.Connection) -> int:
 
 def _set_last_number(db: sqlite3.Connection, number: int) -> None:
     with transaction(db):
-        db.execute("DELETE FROM sqlite_sequence WHERE name = 'intents'")
-        db.execute("INSERT INTO sqlite_sequence VALUES ('intents', ?)", (number,))
+        _write_last_number(db, number)
+
+
+def _write_last_number(db: sqlite3.Connection, number: int) -> None:
+    db.execute("DELETE FROM sqlite_sequence WHERE name = 'intents'")
+    db.execute("INSERT INTO sqlite_sequence VALUES ('intents', ?)", (number,))
 
 
 def _create(path: Path) -> None:

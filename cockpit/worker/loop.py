@@ -23,7 +23,7 @@ from cockpit.decide.handle_intents import Refused, handle_intent
 from cockpit.decide.unfinished import unfinished
 from cockpit.fleet.base import JobEnded, Report
 from cockpit.session.clock import WallClock, boot_id
-from cockpit.session.inbox import Inbox
+from cockpit.session.inbox import READ_AT_MOST, Inbox
 from cockpit.session.ledger_errors import LedgerDamaged, LedgerError, is_full
 from cockpit.session.watched_thread import WatchedThread
 from cockpit.variant.errors import VariantError
@@ -40,9 +40,9 @@ from cockpit.worker.shortage import is_of_the_machine
 LOOK_EVERY_S = 0.5
 """How long a step line or an intent may wait to be noticed."""
 DECISIONS_A_TICK = 500
-INTENTS_A_TICK = 100
 SNAPSHOT_EVERY = 2_000
 REPLACED = "was replaced by one of fewer intents: those in it are not taken, send again what was not answered"
+LACKS = "lacks intents of the one before it: send again what was not answered"
 
 log = logging.getLogger("cockpit.worker")
 
@@ -247,8 +247,9 @@ class Worker:
         self._inbox_note = ""
         try:
             is_new = inbox.number_on(self.state.intent)
-            found = inbox.after(self.state.intent, INTENTS_A_TICK)
-            trouble = f"{inbox.path} {REPLACED}" if is_new else ""
+            found = inbox.after(self.state.intent, READ_AT_MOST)
+            lacks = bool(found) and found[0][0] > self.state.intent + 1
+            trouble = f"{inbox.path} {REPLACED if is_new else LACKS}" if is_new or lacks else ""
         except LedgerDamaged as error:
             found, trouble = [], self._inbox_set_aside(inbox, error)
         except LedgerError as error:

@@ -11,12 +11,13 @@ import pytest
 
 from cockpit.core.events import Ended, Event, Held, IntentTaken, Trouble
 from cockpit.core.fold import fold as core_fold
-from cockpit.core.intents import Hold, Say, encode_intent
+from cockpit.core.intents import Hold, Resume, Say, encode_intent
 from cockpit.core.model import Outcome
 from cockpit.core.state import State
 from cockpit.fleet.base import JobEnded, JobStarted, JobSubmitted, Report
 from cockpit.fleet.run_log import RunLog
 from cockpit.fleet.sim.fleet import SimFleet
+from cockpit.session.client import SessionClient
 from cockpit.session.inbox import Inbox
 from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader
@@ -262,3 +263,30 @@ def test_what_is_no_file_in_the_place_of_a_log_delays_no_tick(tmp_path: Path, in
     path.write_bytes(b"val_bpb: 1.25\n")
     assert reader.read(2.0) == 14
     assert reader.problem == ""
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_an_intent_is_taken_from_an_inbox_that_the_worker_has_not_seen_yet(folder: SessionFolder, first: bool) -> None:
+    """Remove the inbox, with its intents taken, and send to the one that the sender makes before the worker looks."""
+    worker = started(folder)
+    client = SessionClient(folder, "ann")
+    for intent in (Hold(), Resume(), Hold()):
+        client.send(intent)
+    worker.tick()
+    assert worker.state.held
+    if first:
+        client.close()
+        client = SessionClient(folder, "ann")
+    for path in folder.root.glob("inbox.db*"):
+        path.unlink()
+    number = client.send(Resume())
+    worker.tick()
+    assert (worker.state.held, worker.state.intent) == (False, number)
+    assert len(troubles(folder, "lacks intents of the one before it")) == 1
+    client.send(Hold())
+    worker.tick()
+    assert worker.state.held
+    assert len(troubles(folder, "lacks intents of the one before it")) == 1
+    worker.close("the test is over")
+    client.close()
+    nothing_counted_twice(folder)

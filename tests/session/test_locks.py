@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 from cockpit.session import inbox as inbox_module
 from cockpit.session.inbox import Inbox
 from cockpit.session.ledger import Ledger
-from cockpit.session.ledger_errors import LedgerBusy, LedgerDamaged
+from cockpit.session.ledger_errors import LedgerBusy, LedgerDamaged, LedgerError
 from cockpit.session.lock import WorkerLock
 from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader
@@ -233,4 +234,47 @@ def test_two_thousand_intents_sent_one_by_one_are_taken_in_order(tmp_path: Path)
         taken += inbox.after(taken[-1][0] if taken else 0)
     assert [(number, int(body)) for number, _, body in taken] == [(n + 1, n) for n in range(2_000)]
     inbox.close()
+    sender.close()
+
+
+@pytest.mark.parametrize("in_place", ["nothing", "an older copy"])
+def test_an_intent_that_is_put_into_a_new_inbox_is_numbered_after_those_taken(tmp_path: Path, in_place: str) -> None:
+    sender = Inbox(tmp_path / "inbox.db", last_taken=lambda: 7)
+    assert [sender.put("ann", b"old") for _ in range(2)] == [108, 109]
+    sender.close()
+    shutil.copy(sender.path, tmp_path / "copy.db")
+    with sqlite3.connect(tmp_path / "copy.db") as db:
+        db.execute("UPDATE sqlite_sequence SET seq = 3")
+    db.close()
+    for suffix in ("-wal", "-shm", ""):
+        sender.path.with_name(f"inbox.db{suffix}").unlink(missing_ok=True)
+    if in_place == "an older copy":
+        (tmp_path / "copy.db").rename(sender.path)
+    assert sender.put("ann", b"new") >= 108
+    assert sender.after(107)[-1][1:] == ("ann", b"new")
+    sender.close()
+
+
+def test_an_intent_that_lands_in_a_file_that_was_just_replaced_is_put_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Let the worker move a damaged inbox away between the moment a sender has opened it and its write."""
+    worker, sender = Inbox(tmp_path / "inbox.db"), Inbox(tmp_path / "inbox.db")
+    sender.put("ann", b"a")
+    connected, left = sender._connected, [1]
+
+    def connected_before() -> sqlite3.Connection:
+        db = connected()
+        if left[0]:
+            left[0] -= 1
+            worker.set_aside(1)
+        return db
+
+    monkeypatch.setattr(sender, "_connected", connected_before)
+    assert sender.put("ann", b"b") == 2
+    assert worker.after(1) == [(2, "ann", b"b")]
+    left[0] = 100
+    with pytest.raises(LedgerError, match="replaced again and again"):
+        sender.put("ann", b"c")
+    worker.close()
     sender.close()
