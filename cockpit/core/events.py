@@ -243,7 +243,7 @@ class Submitted(Event):
 
 
 class Unsubmitted(Event):
-    """The attempt never reached its cluster, and waits again."""
+    """The attempt never reached its cluster, or was not begun there, and waits again."""
 
     attempt: str
     reason: str

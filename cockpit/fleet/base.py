@@ -157,7 +157,8 @@ class JobSubmitted(msgspec.Struct, frozen=True, tag=True):
 
 
 class JobRefused(msgspec.Struct, frozen=True, tag=True):
-    """The job did not reach the cluster, and will not: it can be submitted again, here or elsewhere."""
+    """The job did not reach the cluster or was not begun there, and will not be: it can be submitted again, here or
+    elsewhere."""
 
     at: float
     job: str

@@ -179,6 +179,21 @@ def a_submission_is_refused(history: Histories) -> None:
     history.tell(Unsubmitted(at=history.now, attempt=attempt, reason="the cluster is gone"))
 
 
+def a_submitted_job_never_begins(history: Histories) -> None:
+    attempt = _arm(history)
+    _submit(history, attempt)
+    history.tell(Submitted(at=history.now, attempt=attempt))
+    history.tell(Unsubmitted(at=history.now, attempt=attempt, reason="its cluster did not begin it"))
+
+
+def a_submitted_job_of_a_dropped_arm_never_begins(history: Histories) -> None:
+    attempt = _arm(history)
+    _submit(history, attempt)
+    history.tell(Submitted(at=history.now, attempt=attempt))
+    history.tell(ArmDropped(at=history.now, experiment="e0001", author="me"))
+    history.tell(Unsubmitted(at=history.now, attempt=attempt, reason="its cluster did not begin it"))
+
+
 def a_submission_of_a_dropped_arm_is_refused(history: Histories) -> None:
     attempt = _arm(history)
     _submit(history, attempt)
@@ -315,6 +330,8 @@ WRITTEN_HISTORIES: tuple[WrittenHistory, ...] = (
     a_job_starts_before_its_submission_is_reported,
     a_submission_is_refused,
     a_submission_of_a_dropped_arm_is_refused,
+    a_submitted_job_never_begins,
+    a_submitted_job_of_a_dropped_arm_never_begins,
     a_wave_is_cancelled_while_an_arm_runs,
     a_proposal_is_edited_and_rejected,
     a_proposal_is_cancelled,

@@ -18,6 +18,7 @@ from cockpit.fleet.local.devices import slots
 from cockpit.fleet.local.fleet import LocalFleet, processes_of
 from cockpit.fleet.sim.fleet import open_sim, sim_spec
 from cockpit.fleet.sim.records import WorldFile
+from cockpit.fleet.sky.deadlines import unended
 from cockpit.session import worker_process
 from cockpit.session.clock import WallClock, boot_id, session_time
 from cockpit.session.heartbeat import read_heartbeat, write_heartbeat
@@ -195,8 +196,8 @@ def test_a_run_on_a_cluster_is_found_again_whatever_the_cluster_s_clock_reads(
     second.until(lambda: second.of(JobStarted))
     now = second.parts.clock.now()
     assert since <= second.of(JobStarted)[0].at <= now
-    assert second.cluster.overdue(now, 0.0) == []
-    assert second.cluster.overdue(now + 601.0, 0.0) == ["e0001.1"]
+    assert unended(second.cluster.runs, now, 0.0) == []
+    assert unended(second.cluster.runs, now + 601.0, 0.0) == ["e0001.1"]
     sky.ends.set()
     second.cluster.close()
 

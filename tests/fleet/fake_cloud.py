@@ -36,7 +36,9 @@ class FakeJob:
     def __init__(self, number: int, name: str, user: str, lines: list[str], key: str = "") -> None:
         self.number, self.name, self.user, self.key = number, name, user, key
         self.status = JobStatus.RUNNING
-        self.started_at, self.ended_at = time.time(), 0.0
+        self.submitted_at = time.time()
+        self.started_at: float | None = self.submitted_at
+        self.ended_at = 0.0
         self.lines = lines
         self.over = threading.Event()
 
@@ -44,9 +46,13 @@ class FakeJob:
         self.status, self.ended_at = status, time.time()
         self.over.set()
 
+    def wait_as(self, status: JobStatus) -> None:
+        """Be a job that has not begun."""
+        self.status, self.started_at, self.lines = status, None, []
+
     def record(self) -> ClusterJobRecord:
         return recorded.job(
-            job_id=self.number, job_name=self.name, username=self.user, submitted_at=self.started_at,
+            job_id=self.number, job_name=self.name, username=self.user, submitted_at=self.submitted_at,
             start_at=self.started_at, end_at=self.ended_at or None, status=self.status,
         )  # fmt: skip
 
@@ -101,6 +107,10 @@ class FakeCloud:
         """The states that calls of `api_status` about a request find, one after another."""
         self.exec_arrives = False
         """True where an exec that hangs has reached its cluster."""
+        self.exec_reserves = False
+        """True where an exec that hangs has only reserved a row for its job."""
+        self.begins = True
+        """False where a cluster takes jobs and begins none."""
         self.long_now = self.long_most = 0
         """Long requests under way, and the most at a time."""
         self.refreshes = 0
@@ -307,16 +317,31 @@ class FakeCloud:
     def _exec(self, task: Any, name: str, stop: threading.Event) -> tuple[int, None]:
         if self.exec_fails:
             raise self.exec_fails
+        if self.exec_hangs and self.exec_reserves:
+            self._arrive(task, name).wait_as(JobStatus.INIT)
         if self.exec_hangs:
             stop.wait()
             if not self.exec_arrives:
                 return 0, None
+        return self._arrive(task, name).number, None
+
+    def _arrive(self, task: Any, name: str) -> FakeJob:
         with self.lock:
             cluster = self._up(name)
             key = staged_key(Path(task.workdir), task.name)
-            began = start_line(key, at=time.time() + self.clock_off_s)
-            cluster.jobs.append(FakeJob(len(cluster.jobs) + 1, task.name, "ann", [began], key))
-            return cluster.jobs[-1].number, None
+            job = FakeJob(len(cluster.jobs) + 1, task.name, "ann", [], key)
+            cluster.jobs.append(job)
+            if self.begins:
+                job.lines.append(start_line(key, at=time.time() + self.clock_off_s))
+            else:
+                job.wait_as(JobStatus.PENDING)
+            return job
+
+    def arrive_late(self, name: str) -> None:
+        """Let the job of the newest exec arrive on its cluster, whatever became of the exec."""
+        with self.lock:
+            jobs = self.clusters[name].jobs
+            jobs.append(FakeJob(len(jobs) + 1, self.tasks[-1].name, "ann", []))
 
     def _status(self, names: list[str] | None, forced: bool) -> list[StatusResponse]:
         found_so: set[str] = set()
@@ -358,7 +383,7 @@ class FakeCloud:
         for job in self._up(name).jobs:
             if job.number in job_ids:
                 self.cancelled.append((name, job.number))
-                if not job.over.is_set():
+                if not job.over.is_set() and job.status is not JobStatus.INIT:  # SkyPilot leaves these as they are
                     job.end(JobStatus.CANCELLED)
 
     def _down(self, name: str) -> None:

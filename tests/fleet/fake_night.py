@@ -96,7 +96,7 @@ class FakeNight:
     def submit(self, name: str, cluster: str = "gpu-01") -> None:
         """Submit a job."""
         source = self.root / "runs" / name
-        source.mkdir(parents=True)
+        source.mkdir(parents=True, exist_ok=True)
         (source / "train.py").write_text("")
         log = self.root / "logs" / f"{name}.log"
         self.fleet.submit(Job(name, cluster, source, log, {"EXPERIMENT_ID": name}, (), 600.0))

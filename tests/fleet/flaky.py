@@ -107,8 +107,9 @@ class FlakySky:
         if self.refuses:
             raise self.refuses
         write_order(job, self.session.remote_name(job.name), "python train.py", (), RunAccess())
-        if self.arrives_first:
+        if self.arrives_first and (error := self.server_fails or self.cloud_fails):
             self._arrives(job)
+            raise error
         self._reach()
         self._arrives(job)
         time.sleep(self.submit_takes_s)

@@ -26,6 +26,13 @@ def test_of_two_jobs_of_a_name_the_first_counts() -> None:
     assert first_by_name(rows)["e0001.1"].id == 4
 
 
+@pytest.mark.parametrize("status", ["FAILED_DRIVER", "CANCELLED"])
+def test_a_job_that_never_ran_does_not_stand_for_a_later_one_of_its_name(status: str) -> None:
+    rows = [JobRow(4, "e0001.1", status, 0.0, 9.0), JobRow(5, "e0001.1", "PENDING")]
+    assert first_by_name(rows)["e0001.1"].id == 5
+    assert first_by_name(rows[:1])["e0001.1"].id == 4
+
+
 def test_a_cluster_is_set_up_when_its_latest_set_up_succeeded() -> None:
     assert not was_set_up([])
     assert was_set_up([JobRow(1, SETUP, "FAILED_SETUP"), JobRow(2, SETUP, "SUCCEEDED")])

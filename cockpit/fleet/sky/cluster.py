@@ -28,7 +28,8 @@ from cockpit.fleet.base import (
     JobSubmitted,
     Report,
 )
-from cockpit.fleet.notes import longest_s
+from cockpit.fleet.sky.deadlines import UNBEGUN_AT_MOST, end_of, row_of, unbegun, unended
+from cockpit.fleet.sky.delivery import Deliveries
 from cockpit.fleet.sky.disk import LeftFolders
 from cockpit.fleet.sky.follow import LogFollower, SkyRun
 from cockpit.fleet.sky.jobs import JobRow, first_by_name, plausible_time, was_set_up
@@ -38,7 +39,7 @@ from cockpit.fleet.sky.probe import RETRY_S, ClusterLost, ClusterProbe
 from cockpit.fleet.sky.rest import ClusterRest
 from cockpit.fleet.sky.shares import accelerators_of_run
 from cockpit.fleet.sky.strangers import Strangers
-from cockpit.fleet.sky.task import stage, stage_folder
+from cockpit.fleet.sky.task import stage_folder
 from cockpit.session.watched_thread import WatchedThread
 
 STUCK_AFTER_S = 60.0
@@ -68,6 +69,7 @@ class SkyCluster:
         self._strangers = Strangers(self.name, parts.session)
         self._left = LeftFolders()
         self._refused = 0  # consecutive jobs that it did not take
+        self._unbegun = 0  # consecutive jobs that it took and did not begin
         self._lost = self._spot = False
         self._accelerators: dict[str, float] = {}
         self._ending = self._closed = self._checking = False
@@ -77,6 +79,7 @@ class SkyCluster:
             self.name, self._launch.remote_name, self._sky, parts.requests, self._launch.is_ours,
             lambda: self._spot, self._is_over, self._waits,
         )  # fmt: skip
+        self._deliveries = Deliveries(parts, self._probe, lambda: {run.id for run in self._copy_of_runs()}, self._left)
         self._follower = LogFollower(self._sky, parts.session, self._now, self)
         self._readers: dict[str, WatchedThread] = {}
         self._thread = WatchedThread(f"sky-{self.name}", self._work)
@@ -166,17 +169,15 @@ class SkyCluster:
             self._requests.put(self._send_held)
         if self._uncancelled:
             self._requests.put(self._cancel_again)
+        if self._deliveries.strays.is_due():
+            self.check()
 
-    def overdue(self, now: float, grace_s: float) -> list[str]:
-        """Return the runs that should have ended themselves by now, and are not being cancelled."""
-        with self._lock:
-            return [
-                run.job.name
-                for run in self.runs
-                if run.started_at
-                and not run.cancelled
-                and now > max(run.started_at, run.sent_at) + longest_s(run.job) + grace_s
-            ]
+    def end_late(self, now: float, grace_s: float) -> None:
+        """End the runs that should have ended themselves by now, and those that should have begun."""
+        for name in unended(self._copy_of_runs(), now, grace_s):
+            self.cancel(name, "timeout")
+        for run in unbegun(self._copy_of_runs(), now):
+            self._requests.put(partial(self._end_unbegun, run))
 
     def silent(self, now: float, after_s: float) -> bool:
         """Return True if the job that runs, or should run by now, has printed nothing for `after_s`."""
@@ -204,6 +205,7 @@ class SkyCluster:
         return self._closed
 
     def report_start(self, run: SkyRun) -> None:
+        self._unbegun = 0
         self._report(JobStarted(run.started_at, run.job.name, run.wall))
 
     def report_log_trouble(self, message: str) -> None:
@@ -261,7 +263,7 @@ class SkyCluster:
         job = run.job
         run.sent_at = self._now()
         try:
-            run.id = self._deliver(job)
+            run.id = self._deliveries.deliver(job, self._accelerators)
         except OSError as error:
             self._refuse(run, f"the files of {job.name} cannot be copied: {error}")
             return
@@ -274,32 +276,6 @@ class SkyCluster:
         run.heard_at = self._now()
         self._report(JobSubmitted(run.heard_at, job.name))
         self._read_next()
-
-    def _deliver(self, job: Job) -> int:
-        """Submit the job, once. Returns its id there; 0 if no caller waits any more. Raises SkyError and OSError."""
-        name = self._parts.session.remote_name(job.name)
-        workdir = stage(job, name)
-        for wait_s in (*RETRY_S, None):
-            try:
-                over = self._left.next()
-                with self._parts.requests.work():
-                    number = self._sky.submit(job, self.remote_name, workdir, self._accelerators, over)
-                self._left.discard(over)
-                return number
-            except SkyError as error:
-                if error.kind in ("gone", "task"):
-                    raise
-                if error.kind != "invalid":
-                    # It may have arrived all the same: the cluster's table decides.
-                    answered = self._probe.ask()
-                    if answered is None:
-                        return 0
-                    if row := first_by_name(answered[1]).get(name):
-                        return row.id
-                if error.kind != "server" or wait_s is None:
-                    raise
-            time.sleep(wait_s)
-        raise AssertionError("the last try returns or raises")
 
     def _not_sent(self, run: SkyRun, error: SkyError) -> None:
         if error.kind == "task":
@@ -337,6 +313,7 @@ class SkyCluster:
         try:
             self._sky.cancel(self.remote_name, run.id)
             if not run.is_read:
+                self._deliveries.was_cancelled(self._name_there(run), self._now() - run.heard_at)
                 self.end(run, JobEnded(self._now(), run.job.name, run.cancelled))
         except SkyError:
             self._uncancelled.append(run)
@@ -379,12 +356,11 @@ class SkyCluster:
         except ClusterLost as lost:
             self._launch.stale, gone = lost.hangs, str(lost)
             reason = "preempted" if lost.preempted else "lost"
-        now = self._now()
-        named = first_by_name(rows)
-        known = {self._parts.session.remote_name(run.job.name) for run in runs}
+        now, named = self._now(), first_by_name(rows)
+        known = {self._name_there(run) for run in runs}
         for run in runs:
-            row = named.get(self._parts.session.remote_name(run.job.name))
-            if row is not None:
+            row = named.get(self._name_there(run))
+            if row is not None and not row.never_ran:
                 self._take_up(run, row, now)
             elif record:
                 self._refuse(run, f"{run.job.name} never reached {self.name}")
@@ -392,7 +368,10 @@ class SkyCluster:
                 self.end(run, JobEnded(now, run.job.name, reason, None, gone))
         if record and (self._launch.adopted or was_set_up(rows)):
             owns = self._parts.session.owns
-            self._left.add(row.name for row in rows if row.has_ended and row.name not in known and owns(row.name))
+            others = [row for row in rows if row.name not in known and owns(row.name)]
+            self._left.add(row.name for row in others if row.has_ended)
+            self._deliveries.strays.add(row.name for row in others if not row.has_ended)
+            self._deliveries.end_strays(rows)
             self._ready(record)
             self._read_next()
         else:
@@ -410,24 +389,42 @@ class SkyCluster:
     def _check(self) -> None:
         try:
             if self.is_up and (answered := self._probe.ask()):
-                self._compare(first_by_name(answered[1]))
+                self._compare(answered[1])
         finally:
             self._checking = False
 
-    def _compare(self, rows: dict[str, JobRow]) -> None:
+    def _compare(self, rows: list[JobRow]) -> None:
         now = self._now()
-        for text in self._strangers.news(rows.values(), self.remote_name):
+        for text in self._strangers.news(rows, self.remote_name):
             self._report(FleetTrouble(self._now(), text))
+        self._deliveries.end_strays(rows)
         for run in self._copy_of_runs():
             if not run.id:
                 continue
-            row = rows.get(self._parts.session.remote_name(run.job.name))
+            row = row_of(run, self._name_there(run), rows)
             if row is None:
                 self.end(run, JobEnded(now, run.job.name, "lost", None, f"{self.name} was restarted without it"))
             elif row.has_ended and now > run.heard_at + STUCK_AFTER_S:
                 run.is_read = False
             run.heard_at = now
         self._read_next()
+
+    def _end_unbegun(self, run: SkyRun) -> None:
+        """End a job that the cluster took and does not begin."""
+        if run.over or run.started_at or (answered := self._probe.ask()) is None:
+            return
+        rows, own = answered[1], {one.id for one in self._copy_of_runs()}
+        name = self._name_there(run)
+        report = end_of(run, row_of(run, name, rows), rows, own, self.name, self._now())
+        if report is None:
+            self._compare(rows)
+            return
+        self.end(run, report)
+        self._deliveries.strays.add([name])
+        self._deliveries.end_strays(rows)
+        self._unbegun += 1
+        if self._unbegun >= UNBEGUN_AT_MOST:
+            self._lose(f"{self.name} began none of {self._unbegun} jobs", billed=True)
 
     # The log
 
@@ -437,11 +434,15 @@ class SkyCluster:
             due = [run for run in self.runs[: self._shares] if run.id and not run.is_read and not self._ending]
             for run in due:
                 run.is_read = True
+                run.due_at = run.due_at or self._now()
                 run.readers += 1
                 follow = partial(self._follower.follow, run, run.readers)
                 self._readers[run.job.cluster] = WatchedThread(f"log-{run.job.name}", follow)
 
     # Ends
+
+    def _name_there(self, run: SkyRun) -> str:
+        return self._parts.session.remote_name(run.job.name)
 
     def _copy_of_runs(self) -> list[SkyRun]:
         with self._lock:
@@ -457,7 +458,7 @@ class SkyCluster:
             self._worked_at = self._now()
             self._report(report)  # before another reader can say that the next one has started
         if run.id:
-            self._left.add([self._parts.session.remote_name(run.job.name)])
+            self._left.add([self._name_there(run)])
         shutil.rmtree(stage_folder(run.job), ignore_errors=True)
         self._read_next()
 
@@ -480,7 +481,8 @@ class SkyCluster:
         if gone and self.is_up and not self.runs and not self._launch.adopted and idle_s > 60 * idle_min:
             self._down(f"it ended itself: nothing ran on it for {idle_min} min")
             return
-        self._launch.stale, self.is_up, self._refused = True, False, 0
+        self._launch.stale, self.is_up, self._refused, self._unbegun = True, False, 0, 0
+        self._deliveries.strays.clear()
         if not self._lost:
             self._lost = True
             # Before its runs end, or it would be given new ones.

@@ -131,8 +131,7 @@ class SkyFleet:
         while not self._closed.wait(WATCH_EVERY_S):
             now = self._parts.clock.now()
             for cluster in self._clusters.values():
-                for run in cluster.overdue(now, LIMIT_GRACE_S):
-                    cluster.cancel(run, "timeout")
+                cluster.end_late(now, LIMIT_GRACE_S)
                 if cluster.silent(now, SILENT_S):
                     cluster.check()
                 cluster.retry()

@@ -22,6 +22,8 @@ class SkyRun(msgspec.Struct, eq=False):
     id: int = 0
     sent_at: float = 0.0
     """The time exec was called, before which it does not start; or the time that a worker found it again."""
+    due_at: float = 0.0
+    """The time since which no other run of its share is before it on its cluster, or when that was last looked at."""
     started_at: float = 0.0
     wall: str = ""
     """The wall around it, once its runner has said so."""

@@ -29,6 +29,11 @@ class JobRow(msgspec.Struct, frozen=True):
     def has_ended(self) -> bool:
         return self.status not in UNDER_WAY
 
+    @property
+    def never_ran(self) -> bool:
+        """True for a job that ended before it began, as one whose exec was cancelled half of the way."""
+        return self.has_ended and not self.started_at
+
 
 def job_table(records: Iterable[Mapping[str, Any]]) -> list[JobRow]:
     """SkyPilot's records as rows, oldest first."""
@@ -47,10 +52,12 @@ def job_table(records: Iterable[Mapping[str, Any]]) -> list[JobRow]:
 
 
 def first_by_name(rows: Iterable[JobRow]) -> dict[str, JobRow]:
-    """Return the first job of each name. Later ones of a name left at once, because the first had run."""
+    """Return the first job of each name that began or may begin. Later ones of a name left at once, because the first
+    had run."""
     found: dict[str, JobRow] = {}
     for row in sorted(rows, key=lambda row: row.id):
-        found.setdefault(row.name, row)
+        if row.name not in found or found[row.name].never_ran:
+            found[row.name] = row
     return found
 
 
