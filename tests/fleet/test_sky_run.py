@@ -4,6 +4,7 @@ import hashlib
 import os
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -189,6 +190,48 @@ except OSError:
     assert code == 0, printed
     assert "found: ['data/text', 'software/tool']" in printed
     assert "others: False False" in printed and "read-only" in printed and "no network" in printed
+
+
+@pytest.mark.skipif(available().wall is Wall.NONE, reason="this machine cannot confine a run")
+@pytest.mark.parametrize(
+    ("command", "path"),
+    [
+        ("{venv}/bin/python -u train.py", ""),
+        ("source {venv}/bin/activate\npython -u train.py", ""),
+        ("python -u train.py", "{venv}/bin"),
+        ('PYTHON={venv}/bin/python\n"$PYTHON" -u train.py', ""),
+    ],
+)
+def test_a_run_sees_the_environment_that_its_task_names_and_nothing_beside_it(
+    tmp_path: Path, command: str, path: str
+) -> None:
+    venv = tmp_path / "environments" / "own"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True, timeout=60)
+    (tmp_path / "environments" / "secret").write_text("")
+    train = f"import os, sys\nprint(sys.prefix, os.path.exists({str(venv.parent / 'secret')!r}))\nprint('val_bpb: 1.5')"
+    a_job = job(tmp_path, train)
+    own = {"PATH": f"{path.format(venv=venv)}:{os.environ['PATH']}"} if path else {}
+    lines, status = run(a_job, command.format(venv=venv), environment=own)
+    text = a_job.log_path.read_text()
+    assert status == 0 and lines.start is not None and lines.start.wall == str(available().wall), text
+    assert f"{venv} False" in text
+
+
+@pytest.mark.skipif(available().wall is Wall.NONE, reason="this machine cannot confine a run")
+def test_a_path_that_a_confined_run_does_not_see_is_said_with_the_setting_that_shows_it(tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    command = f"cat {corpus}/text; ls /usr /dev/null /no/such/file; echo $HOME/data; python3 -u train.py"
+    (corpus / "text").write_text("")
+    a_job = job(tmp_path)
+    run(a_job, command)
+    said = [line for line in a_job.log_path.read_text().splitlines() if line.startswith("cockpit: ")]
+    assert said == [
+        f"cockpit: {corpus}/text is on this node, and a confined run does not see it: list it in `readable`"
+    ]
+    seen = job(tmp_path / "again")
+    run(seen, command, RunAccess(confine=True, readable=(str(corpus),)))
+    assert "cockpit: " not in seen.log_path.read_text()
 
 
 def test_the_key_of_a_runner_is_gone_before_its_run_starts(tmp_path: Path) -> None:

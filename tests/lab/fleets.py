@@ -18,6 +18,7 @@ from cockpit.fleet.sky.fleet import SkyFleet
 from cockpit.fleet.sky.parts import SessionIdentity, SkyParts
 from cockpit.fleet.sky.requests import LongRequests
 from cockpit.session.clock import WallClock
+from tests.lab.processes import PATIENCE
 
 R = TypeVar("R")
 
@@ -44,8 +45,6 @@ class LabNight:
 
     infra = "slurm"
     """The place of every task: that of the lab."""
-    launch_limit_s, patience_s = 500.0, 600.0
-    """Seconds that a launch may take, and that a test waits for what it expects."""
 
     def __init__(
         self,
@@ -53,12 +52,12 @@ class LabNight:
         clusters: tuple[ClusterSpec, ...],
         task: str = TASK,
         prepare: str = "",
-        launch_limit_s: float = 0.0,
+        launch_limit_s: float = 500 * PATIENCE,
         idle_minutes: int = 30,
     ) -> None:
         self.root, self.clusters = root, clusters
         self.session = SessionIdentity(root.name, f"s{zlib.crc32(str(root).encode()):08x}")
-        self._launch_limit_s, self._idle_minutes = launch_limit_s or self.launch_limit_s, idle_minutes
+        self._launch_limit_s, self._idle_minutes = launch_limit_s, idle_minutes
         self.setup = root / "setup"
         self.setup.mkdir(parents=True)
         (self.setup / "prepare.py").write_text(prepare)
@@ -150,13 +149,12 @@ class LabNight:
         """Return the reports of a kind so far."""
         return [report for report in self.seen if isinstance(report, kind)]
 
-    def until(self, done: Callable[[], object], within_s: float = 0.0) -> None:
-        """Take reports until `done`. Raises TimeoutError, with the reports, after `within_s`, or its patience."""
-        within_s = within_s or self.patience_s
-        deadline = time.monotonic() + within_s
+    def until(self, done: Callable[[], object], within_s: float = 600) -> None:
+        """Take reports until `done`. Raises TimeoutError, with the reports, after `within_s`."""
+        deadline = time.monotonic() + within_s * PATIENCE
         while not done():
             if time.monotonic() > deadline:
-                raise TimeoutError(f"after {within_s:g} s: {self.seen}")
+                raise TimeoutError(f"after {within_s * PATIENCE:g} s: {self.seen}")
             self.wake.wait(0.5)
             self.wake.clear()
             self.seen += self.fleet.poll()

@@ -12,13 +12,17 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+PATIENCE = float(os.environ.get("COCKPIT_LAB_PATIENCE", "1"))
+"""The factor by which the labs wait longer, on a machine that does other work."""
+
 
 class LabError(RuntimeError):
     """A step of the lab failed; the message holds the command and the end of what it printed."""
 
 
 def run(*command: str, timeout_s: float = 60, env: dict[str, str] | None = None) -> str:
-    """Return the command's standard output. Raises LabError if it fails or takes longer than `timeout_s`."""
+    """Return the command's standard output. Raises LabError if it fails or takes longer than the patience allows."""
+    timeout_s *= PATIENCE
     # Files, not pipes: a daemon that keeps a pipe open would keep us waiting for its end.
     with (
         tempfile.TemporaryFile("w+", errors="replace") as out,

@@ -20,6 +20,7 @@ from cockpit.session.inbox import Inbox
 from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader
 from tests.lab.fleets import TASK
+from tests.lab.processes import PATIENCE
 from tests.lab.sky_side import SkySide
 from tests.worker.sessions import ROOT, git
 
@@ -73,7 +74,7 @@ class LabSession:
         git(repo, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "first")
         self.repo = repo
 
-    def cockpit(self, *words: str, timeout_s: float = 900) -> subprocess.CompletedProcess[str]:
+    def cockpit(self, *words: str, timeout_s: float = 900 * PATIENCE) -> subprocess.CompletedProcess[str]:
         """Run `cockpit WORDS` in the repository, as a person types it."""
         own = {"PYTHONPATH": str(ROOT), "COCKPIT_SESSIONS": str(self.place / "sessions")}
         return subprocess.run(
@@ -155,6 +156,7 @@ class LabSession:
 
     def until(self, true: Callable[[], object], within_s: float, what: str) -> None:
         """Wait. Fails with what was waited for, the session's state and the end of the worker's log."""
+        within_s *= PATIENCE
         deadline = time.monotonic() + within_s
         while not true():
             if time.monotonic() > deadline:

@@ -27,9 +27,10 @@ from cockpit.fleet.sky.probe import LOST_AFTER_S
 from tests.fleet.test_sky_rescore import RUN
 from tests.lab.cluster import Lab
 from tests.lab.fleets import PRINTS_A_SCORE, TASK, LabNight
+from tests.lab.processes import PATIENCE
 from tests.scoring.conftest import MODEL, ROOT, environment
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200 * PATIENCE)]
 slow = pytest.mark.lab_slow
 """Not in the short set, `-m 'lab and not lab_slow'`: these take minutes more."""
 

@@ -12,9 +12,10 @@ from cockpit.decide.budget import accounts
 from cockpit.session import lock, worker_process
 from tests.lab.cluster import Lab
 from tests.lab.fleets import TASK
+from tests.lab.processes import PATIENCE
 from tests.lab.sessions import LabSession
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(2400 * PATIENCE)]
 
 
 @pytest.fixture

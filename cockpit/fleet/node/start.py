@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -17,7 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from cockpit.fleet.node import order, runner
-from cockpit.fleet.node.confinement import Rooms, Wall, available, confined, environment_paths
+from cockpit.fleet.node.confinement import (
+    SYSTEM,
+    SYSTEM_FILES,
+    Rooms,
+    Wall,
+    available,
+    confined,
+    environment_paths,
+)
 from cockpit.fleet.node.environment import data_folders
 from cockpit.fleet.node.signed import END, START, signed_line
 
@@ -26,6 +35,10 @@ NOT_FOR_RUNS = frozenset(("boot", "dev", "etc", "home", "lost+found", "proc", "r
 """Folders of / that are hidden, or shown in part by the wall; others hold software and data."""
 NOT_SHOWN = frozenset(("sky_logs", "sky_workdir"))
 """Folders of the home that hold the code and the output of other runs."""
+SHARED = ("/", "/tmp", "/var", "/var/tmp", "/home", "/root", "/run", "/mnt")
+"""Folders that hold more than an environment."""
+_PATH = re.compile(r"(?<![\w./$}~-])/[\w.+@/-]*[\w+@-]")
+_PROGRAM = re.compile(r"(?<![\w./$}~-])/[\w.+@/-]*/bin/[\w.+@-]+")
 
 
 def main() -> None:
@@ -64,7 +77,10 @@ def job(wanted: dict[str, Any], folder: Path, own: Path) -> dict[str, object]:
     named = [Path(name).expanduser() for name in wanted["readable"]]
     hidden = [path.resolve() for path in (shared, *order.sealed_folders(environment)) if path.is_absolute()]
     shown = (path for path in shown_folders() if path.resolve() not in hidden)
-    readable = (*environment_paths([python]), *shown, *data_folders(environment), *data_of(environment))
+    readable = (
+        *environment_paths([python]), *environments_of(wanted["run"], environment), *shown,
+        *data_folders(environment), *data_of(environment),
+    )  # fmt: skip
     fixed = tuple(source / path for path in wanted["protected"])
     order.make_read_only(fixed)
     rooms = Rooms(
@@ -74,6 +90,9 @@ def job(wanted: dict[str, Any], folder: Path, own: Path) -> dict[str, object]:
         tuple(hidden),
         fixed=fixed,
     )
+    if wall is not Wall.NONE:
+        for path in unseen(wanted["run"], rooms):
+            print(f"cockpit: {path} is on this node, and a confined run does not see it: list it in `readable`")
     return {
         "name": wanted["name"],
         "source": str(source),
@@ -98,6 +117,27 @@ def python_of(environment: dict[str, str]) -> str:
     made = Path.home() / ".cockpit-venv" / "bin" / "python"
     names = (environment.get("COCKPIT_PYTHON", ""), str(made), "python", "python3")
     return next((found for name in names if name and (found := shutil.which(name))), sys.executable)
+
+
+def environments_of(run: str, environment: dict[str, str]) -> Iterator[Path]:
+    """Yield the folders of the environments that the task's run names by a path, or that are on the PATH."""
+    programs = [*_PROGRAM.findall(run), *(f"{one}/python" for one in environment.get("PATH", "").split(os.pathsep))]
+    for program in programs:
+        prefix = Path(program).parent.parent
+        if Path(program).parent.name == "bin" and prefix.is_dir() and str(prefix) not in SHARED:
+            yield prefix
+            yield from environment_paths([str(prefix / "bin" / "python")])
+
+
+def unseen(run: str, rooms: Rooms) -> list[str]:
+    """Return the absolute paths in the task's run that are on the node, and that a confined run does not see."""
+    seen = (*rooms.readable, rooms.folder, *map(Path, (*SYSTEM, *SYSTEM_FILES, "/dev", "/proc")))
+    named = [path for path in dict.fromkeys(_PATH.findall(run)) if Path(path).exists() and path not in SHARED]
+    return [
+        path
+        for path in named
+        if not any(Path(path).is_relative_to(one) or one.is_relative_to(path) for one in (*seen, *rooms.hidden))
+    ]
 
 
 def data_of(environment: dict[str, str]) -> list[Path]:

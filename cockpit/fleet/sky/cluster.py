@@ -68,8 +68,7 @@ class SkyCluster:
         self._worked_at = 0.0  # the time it last came up or had a job
         self._strangers = Strangers(self.name, parts.session)
         self._left = LeftFolders()
-        self._refused = 0  # consecutive jobs that it did not take
-        self._unbegun = 0  # consecutive jobs that it took and did not begin
+        self._refused = self._unbegun = 0  # consecutive jobs that it did not take, and took and did not begin
         self._lost = self._spot = False
         self._accelerators: dict[str, float] = {}
         self._ending = self._closed = self._checking = False
@@ -413,8 +412,7 @@ class SkyCluster:
         """End a job that the cluster took and does not begin."""
         if run.over or run.started_at or (answered := self._probe.ask()) is None:
             return
-        rows, own = answered[1], {one.id for one in self._copy_of_runs()}
-        name = self._name_there(run)
+        rows, own, name = answered[1], {one.id for one in self._copy_of_runs()}, self._name_there(run)
         report = end_of(run, row_of(run, name, rows), rows, own, self.name, self._now())
         if report is None:
             self._compare(rows)

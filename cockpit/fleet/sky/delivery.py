@@ -73,7 +73,7 @@ class Deliveries:
     def __init__(
         self, parts: SkyParts, probe: ClusterProbe, wanted: Callable[[], Collection[int]], left: LeftFolders
     ) -> None:
-        """`wanted` gives the ids of the jobs that runs wait for, `left` the folders that the next run removes."""
+        """Prepare. `wanted` gives the ids of jobs that runs wait for, `left` the folders that the next run removes."""
         self._parts, self._sky, self._probe = parts, parts.sky, probe
         self._wanted, self._left = wanted, left
         self.strays = Strays()
@@ -97,9 +97,9 @@ class Deliveries:
                     raise
                 if error.kind != "invalid":
                     # It may have arrived all the same: the cluster's table decides.
-                    number = self._arrived(name)
-                    if number is not None:
-                        return number
+                    arrived = self._arrived(name)
+                    if arrived is not None:
+                        return arrived
                 if error.kind != "server" or wait_s is None:
                     raise
             time.sleep(wait_s)

@@ -15,6 +15,7 @@ from cockpit.core.model import ClusterSpec
 from cockpit.fleet.base import ClusterEnded, ClusterReady, ClusterTrouble
 from tests.lab.fleets import TASK, LabNight
 from tests.lab.kube.lab import SKY_PORT, KubeLab
+from tests.lab.processes import PATIENCE
 from tests.lab.test_fleet import (
     night,
     test_a_cancelled_run_ends_and_the_next_one_runs,
@@ -41,7 +42,7 @@ __all__ = [
     "test_two_sessions_of_one_name_never_touch_each_others_clusters",
 ]
 
-pytestmark = [pytest.mark.lab, pytest.mark.lab_slow, pytest.mark.timeout(7200)]
+pytestmark = [pytest.mark.lab, pytest.mark.lab_slow, pytest.mark.timeout(3600 * PATIENCE)]
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +52,6 @@ def lab(kube: KubeLab) -> Iterator[KubeLab]:
         for name, value in (os.environ | kube.env()).items():
             patch.setenv(name, value)
         patch.setattr(LabNight, "infra", "k8s")
-        patch.setattr(LabNight, "launch_limit_s", 2400.0)
-        patch.setattr(LabNight, "patience_s", 3000.0)
         from sky.server import common
 
         if not common.get_server_url().endswith(f":{SKY_PORT}"):
@@ -88,9 +87,9 @@ def test_a_launch_of_any_class_takes_another_where_one_is_full(lab: KubeLab, tmp
     nodes = [node for node in lab.nodes() if node.startswith("h100")]
     lab.cordon(*nodes)
     try:
-        any_class = LabNight(tmp_path / "any", (ClusterSpec("gpu-51"),), launch_limit_s=1200)
+        any_class = LabNight(tmp_path / "any", (ClusterSpec("gpu-51"),))
         any_class.fleet.launch("gpu-51")
-        any_class.until(lambda: any_class.up, within_s=1500)
+        any_class.until(lambda: any_class.up)
         assert [report.hardware for report in any_class.of(ClusterReady)] == ["H200"]
         assert not any_class.of(ClusterTrouble), "a full class is not a failure"
         any_class.close()

@@ -14,9 +14,10 @@ import pytest
 from cockpit.core.model import Attempt, Outcome
 from tests.lab.kube.conftest import INFRA
 from tests.lab.kube.lab import KubeLab
+from tests.lab.processes import PATIENCE
 from tests.lab.sessions import LabSession
 
-pytestmark = [pytest.mark.lab, pytest.mark.lab_slow, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.lab, pytest.mark.lab_slow, pytest.mark.timeout(2400 * PATIENCE)]
 
 
 FIRST_S, RETRY_S = 3000, 5

@@ -6,9 +6,10 @@ import pytest
 
 from cockpit.core.model import Outcome
 from tests.lab.kube.lab import KubeLab
+from tests.lab.processes import PATIENCE
 from tests.lab.sessions import LabSession
 
-pytestmark = [pytest.mark.lab, pytest.mark.lab_slow, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.lab, pytest.mark.lab_slow, pytest.mark.timeout(2400 * PATIENCE)]
 
 
 def test_a_session_scores_experiments_and_leaves_no_pod(session: LabSession, kube: KubeLab) -> None:

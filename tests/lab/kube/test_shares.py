@@ -9,9 +9,10 @@ import pytest
 from cockpit.core.model import Attempt, ClusterState, Outcome
 from tests.lab.kube.conftest import INFRA
 from tests.lab.kube.lab import KubeLab
+from tests.lab.processes import PATIENCE
 from tests.lab.sessions import LabSession
 
-pytestmark = [pytest.mark.lab, pytest.mark.lab_slow, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.lab, pytest.mark.lab_slow, pytest.mark.timeout(3600 * PATIENCE)]
 
 SCRIPT = """\
 import os
