@@ -63,6 +63,7 @@ class Guesser:
 
     def settle_start(self) -> None:
         """Settle the file and the command, and show the whole. Raises CommandError where the person must answer."""
+        self._check_text()
         if self.asks:
             for setting in ("file", "command"):
                 self._answer(setting)
@@ -74,6 +75,16 @@ class Guesser:
             raise CommandError(f"nothing was made: take this guess with --yes, or give {self._flags()}")
         if self.asks and input("Try it, then make the session? [Y/n] ").strip().lower() not in ("", "y", "yes"):
             raise CommandError(f"nothing was made: give {self._flags()}, or the same in cockpit.toml")
+
+    def _check_text(self) -> None:
+        """Refuse a file that cannot be read as text: nothing in it could be found. Raises CommandError."""
+        path = self._repo / (self.guess.file.value or ".")
+        try:
+            path.read_bytes().decode("utf-8-sig")
+        except UnicodeDecodeError:
+            raise CommandError(f"{self.guess.file.value} is not UTF-8 text; save it as UTF-8") from None
+        except OSError:
+            return  # a folder, or a file that a later check names
 
     def metrics_to_look_for(self) -> list[str]:
         """Return the names that the trial run is read for."""
@@ -153,7 +164,7 @@ class Guesser:
                 parts.append(" or ".join(f"{flag} {shlex.quote(one.value)}" for one in guessed.candidates[:4]))
             elif setting == "metric":
                 names = f" ({self._names_note()})" if self.guess.file.value else ""
-                parts.append(f"--metric NAME{names} or --pattern REGEX")
+                parts.append(f"--metric NAME{names}, --pattern REGEX, or --score-command WORDS for what it leaves")
             elif not (setting == "direction" and not self.guess.metric.value):
                 parts.append(f"{flag} {'PATH' if setting == 'file' else 'WORDS'}")
         file = self.guess.file.value

@@ -1,15 +1,15 @@
 """`cockpit init` starts a research project in an empty folder; `cockpit` without a command offers it there."""
 
 import sys
-from pathlib import Path
 
 from cockpit.cli.confirm import confirm
+from cockpit.cli.locate import here
 from cockpit.session.template import DEFAULT_TEMPLATE, TemplateError, is_empty, lay_template, template_files
 
 
 def init(template: str, yes: bool) -> None:
     """Copy the template into the current folder and commit it. Raises TemplateError or CommandError."""
-    folder = Path.cwd()
+    folder = here()
     names = ", ".join(file.name for file in template_files(template))
     if not is_empty(folder):
         raise TemplateError(f"{folder} is not empty: run `cockpit init` in an empty folder")
@@ -20,7 +20,7 @@ def init(template: str, yes: bool) -> None:
 
 def offer_template() -> None:
     """Offer the default project if the current folder is empty. A refusal changes nothing."""
-    folder = Path.cwd()
+    folder = here()
     if not is_empty(folder) or not sys.stdin.isatty():
         return
     names = ", ".join(file.name for file in template_files(DEFAULT_TEMPLATE))

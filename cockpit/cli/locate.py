@@ -18,12 +18,20 @@ DEMO = "demo-"
 """Prefix of the names of demo sessions."""
 
 
+def here() -> Path:
+    """Return the current folder. Raises CommandError where it was removed."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise CommandError("the current folder was removed: `cd` to another, then try again") from None
+
+
 def repository(given: str | None, script: str = "") -> Path:
     """Return the repository to research: `--repo`, or the one around the current folder. Raises CommandError.
 
     It has a train.py, or `script`, or a cockpit.toml that names another file to change.
     """
-    start = Path(given).expanduser() if given else Path.cwd()
+    start = Path(given).expanduser() if given else here()
     if not start.is_dir():
         raise CommandError(f"{start} is not a folder: give --repo the folder of a git repository with a train.py")
     start = start.resolve()
@@ -32,6 +40,13 @@ def repository(given: str | None, script: str = "") -> Path:
             return folder
         if (folder / ".git").exists():
             break
+    if (start / "HEAD").is_file() and (start / "objects").is_dir():
+        raise CommandError(f"{start} is a bare git repository: clone it, and name the clone with --repo")
+    if notebook := next((path.name for path in sorted(start.glob("*.ipynb"))), ""):
+        raise CommandError(
+            f"{start / notebook} is a notebook, which nothing here starts: make it a file with `jupyter nbconvert --to"
+            f" script {notebook}`, commit that, and name it with --files"
+        )
     raise CommandError(
         f"there is no train.py in {start}: run cockpit in a repository with one, name it with --repo PATH, name another"
         " file to change with `cockpit new --files PATH`, or start a project in an empty folder with `cockpit init`"
@@ -46,7 +61,7 @@ def researched(given: str | None, script: str = "") -> Path:
     try:
         return repository(given, script)
     except CommandError:
-        start = Path(given).expanduser().resolve() if given else Path.cwd()
+        start = Path(given).expanduser().resolve() if given else here()
         if not start.is_dir() or not _holds_python(start):
             raise
         return start
@@ -77,7 +92,7 @@ def sessions_folder() -> Path:
     try:
         return repository(None) / "sessions"
     except CommandError:
-        return Path.cwd() / "sessions"
+        return here() / "sessions"
 
 
 def all_sessions() -> list[SessionFolder]:

@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -45,6 +46,8 @@ def trial(repo: Path, configured: Settings, spec: FleetSpec, python: str, names:
     """Run the code for a short time, and show the progress."""
     research = configured.research
     words = create.command_words("command", research.command) or create.own_command(python, script_of(research))
+    with closing(VariantStore(repo, "trial", files=files_of(research))) as store:
+        configured = create.with_outside_data(configured, store.inputs(store.head(), words), repo)
     access = create.access_of(configured, repo, {}, on_clusters=False)
     access = msgspec.structs.replace(access, import_roots=import_roots(repo, words, python))
     job = TrialJob(

@@ -219,7 +219,8 @@ class RunLog:
         """Judge by the values in a log: this one, or that of the score command, called `who`."""
         name, printed = self.metric.name, log.values.word(self.metric.name)
         if not printed:
-            return _failed(Outcome.CRASH, f"{who} ended well but printed no {name}; its last line: {log.last_line}")
+            last = f"its last line: {log.last_line}" if log.last_line else "it printed nothing"
+            return _failed(Outcome.CRASH, f"{who} ended well but printed no {name}; {last}")
         number = log.values.number(name, math.inf)
         if number is None:
             is_shape = not self.metric.pattern and _HAS_DIGIT.match(printed) and not number_of(printed, math.inf)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from cockpit.variant.outside_paths import read_variables
+
 NEVER_INPUTS = frozenset(
     {"__pycache__", "build", "cockpit.toml", "dist", "env", "logs", "node_modules", "results.tsv", "runs", "sessions",
      "venv", "wandb", "outputs", "checkpoints", "lightning_logs", "mlruns", "out", "output",
@@ -28,6 +30,10 @@ class Inputs(NamedTuple):
     """Python code that the scripts import."""
     above: tuple[str, ...] = ()
     """Paths that the scripts name and that lead up out of the folder they start in."""
+    absolute: tuple[str, ...] = ()
+    """Whole paths that the scripts, the configurations or the command name."""
+    variables: tuple[str, ...] = ()
+    """Variables of the environment that the scripts read."""
 
 
 def find_inputs(
@@ -44,6 +50,7 @@ def find_inputs(
     texts, imported = _mentions(scripts)
     above = sorted(text for text in texts if re.match(r"\.\./(?:\.\./)*\w", text) and "\n" not in text)
     texts |= {*words}
+    absolute = sorted(text for text in texts if text.startswith(("/", "~/")))
     data, modules = [], []
     for path in sorted(unstored):
         pure = PurePosixPath(path)
@@ -56,7 +63,7 @@ def find_inputs(
             modules += inside
         elif any(_names(text, pure) for text in texts):
             data.append(pure.as_posix())
-    return Inputs(tuple(data), tuple(modules), tuple(above))
+    return Inputs(tuple(data), tuple(modules), tuple(above), tuple(absolute), read_variables(scripts))
 
 
 def _files_of(imported: Iterable[str], folder: PurePosixPath) -> list[str]:

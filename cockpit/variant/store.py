@@ -18,6 +18,7 @@ import msgspec
 from cockpit.core.editable_files import script_among
 from cockpit.core.metric import VAL_BPB, Metric
 from cockpit.core.model import Change, Session, Value
+from cockpit.variant.branches import branch_in_the_way, move_branch
 from cockpit.variant.code import Code, Rules, changed_code, check_texts, code_of
 from cockpit.variant.editable import constants_in
 from cockpit.variant.errors import VariantError, shown
@@ -25,9 +26,17 @@ from cockpit.variant.inputs import Inputs, find_inputs, is_configuration, is_out
 from cockpit.variant.large_files import large_files
 from cockpit.variant.line_changes import lines_changed, lines_of, text_of
 from cockpit.variant.objects import Objects
+from cockpit.variant.outside_paths import outside_paths
 from cockpit.variant.own_python import own_python
 from cockpit.variant.protected import hashes_of_protected
-from cockpit.variant.repository import check_name, git_answer, head_commit, not_written, open_repository, write_ref
+from cockpit.variant.repository import (
+    check_name,
+    git_answer,
+    head_commit,
+    not_written,
+    open_repository,
+    write_ref,
+)
 from cockpit.variant.submodules import Submodules
 from cockpit.variant.syntax import SCRIPT, judge_with
 from cockpit.variant.tree import (
@@ -120,6 +129,8 @@ class VariantStore:
 
     def check_baseline(self) -> None:
         """Raise the VariantError that `baseline` would raise for the current code; writes nothing."""
+        if taken := branch_in_the_way(self._repo, self._branch, self._refs):
+            raise VariantError(taken)
         head = self.head()
         on_disk = self._changed(head)
         texts = {path: text_of(path, on_disk.get(path) or self._committed(head, path)) for path in self.files}
@@ -310,7 +321,8 @@ class VariantStore:
         said = said_paths(self._configurations(commit), command)
         found = find_inputs(unstored, self.scripts(commit), said, lambda path: (self._start / path).is_file())
         starts = self._start, (self._start / self.script).parent
-        return found._replace(above=tuple(path for path in found.above if is_outside(path, starts, self._top)))
+        above = tuple(path for path in found.above if is_outside(path, starts, self._top))
+        return found._replace(above=above, absolute=outside_paths(found.absolute, self._top))
 
     def _configurations(self, commit: str) -> Iterator[bytes]:
         """Yield the configurations beside the script, and the editable ones."""
@@ -347,7 +359,8 @@ class VariantStore:
         It is not moved where the person has it checked out, or has added a commit to it.
         """
         known = {*self.experiments().values(), *self._read_refs().values()}
-        problem = self._move_branch(self._branch, commit, known.__contains__)
+        self._date_of(commit)
+        problem = move_branch(self._repo, self._branch, commit, known.__contains__)
         return f"{problem}; {commit[:12]} was kept." if problem else ""
 
     def commit_texts(self, parent: str, texts: Mapping[str, str], message: str, at: float) -> str:
@@ -368,24 +381,13 @@ class VariantStore:
 
         It is not moved where the person has it checked out, or has added a commit to it.
         """
-        return self._move_branch(branch, commit, self._is_own)
+        self._date_of(commit)
+        return move_branch(self._repo, branch, commit, self._is_own)
 
     def _is_own(self, commit: str) -> bool:
         """Tell if a commit was made by Cockpit, by the committer that `store_commit` gives."""
         header = self._objects.read(commit, "commit").partition(b"\n\n")[0]
         return re.search(rb"^committer cockpit <cockpit@localhost> ", header, re.MULTILINE) is not None
-
-    def _move_branch(self, branch: str, commit: str, is_own: Callable[[str], bool]) -> str:
-        """Move a branch from one of Cockpit's commits to another. Returns why it was not moved, else ''."""
-        self._date_of(commit)
-        ref = f"refs/heads/{branch}"
-        if ref in self._checked_out():
-            return f"The branch {branch} is checked out, so it was not moved"
-        tips = git_answer(self._repo, "for-each-ref", "--format=%(objectname)", ref).split()
-        if tips and not is_own(tips[0]):
-            return f"The branch {branch} has commits that are not this session's, so it was not moved"
-        git_answer(self._repo, "update-ref", "-m", "cockpit: keep", ref, commit, tips[0] if tips else "0" * 40)
-        return ""
 
     def _tree_name(self, commit: str) -> str:
         header = self._objects.read(commit, "commit").partition(b"\n\n")[0]
@@ -419,11 +421,6 @@ class VariantStore:
         answer = git_answer(self._repo, "for-each-ref", "--format=%(refname) %(objectname)", f"{self._refs}/")
         pairs = (line.split(" ") for line in answer.splitlines())
         return {ref.removeprefix(f"{self._refs}/"): commit for ref, commit in pairs}
-
-    def _checked_out(self) -> set[str]:
-        """Return the branches that are checked out here and in other work trees."""
-        answer = git_answer(self._repo, "worktree", "list", "--porcelain")
-        return {line.removeprefix("branch ") for line in answer.splitlines() if line.startswith("branch ")}
 
     def _changed(self, commit: str) -> dict[str, bytes]:
         """Return the bytes of those editable files, and of prepare.py, that differ on disk from the commit, by path."""

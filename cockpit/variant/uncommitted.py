@@ -24,7 +24,7 @@ def changed_on_disk(path: Path, entry: Entry | None, blob: Callable[[str], bytes
         if data is None:
             raise VariantError(f"There is no {name} in {folder}; name a repository that has one with --repo.")
         raise VariantError(
-            f"{name} is not in the last commit of {folder}: run `git add {name}` and `git commit` there."
+            f"{name} is not in the last commit of {folder}: run `git add -f {name}` and `git commit` there."
         )
     if not is_file(entry):
         raise VariantError(f"{name} in {folder} is a link or a folder; it must be a plain file.")

@@ -9,10 +9,11 @@ from cockpit.core.events import BaselineReplaced, Event, Trouble, WaveCancelled
 from cockpit.core.model import ExperimentStatus, WaveStatus
 from cockpit.core.seeds import ADDED_SEED
 from cockpit.core.state import State
+from cockpit.variant.inputs import Inputs
 from cockpit.variant.seeding import with_seed
 from cockpit.variant.store import VariantStore
 from cockpit.worker.intake import baseline_wave
-from cockpit.worker.links import find_links
+from cockpit.worker.links import find_links, outside_data
 
 
 def mended_baseline(store: VariantStore, state: State, author: str, at: float) -> list[Event]:
@@ -36,6 +37,8 @@ def mended_baseline(store: VariantStore, state: State, author: str, at: float) -
         kept = [path for path in access.links if (repo / path).exists()]
         is_local, command = session.fleet.kind == "local", session.run_command
         links = find_links(store, variant.commit, repo, kept, command) if is_local else {}
+        inputs = store.inputs(variant.commit, command) if is_local else Inputs()
+        outside = outside_data(inputs, access.environment, repo)
     except (CockpitError, OSError) as error:
         return [Trouble(at=at, text=f"the mended code cannot be the baseline: {error}", about=old.id)]
     replaced = BaselineReplaced(
@@ -45,7 +48,7 @@ def mended_baseline(store: VariantStore, state: State, author: str, at: float) -
         commit=store.head(),
         constants=store.constants(variant.commit),
         access=msgspec.structs.replace(
-            access, links=links, readable=(*access.readable, *_targets(links, access.readable))
+            access, links=links, readable=(*access.readable, *_more(links, outside, access.readable))
         ),
     )
     waits = state.waves[old.wave].status not in (WaveStatus.DONE, WaveStatus.CANCELLED)
@@ -60,7 +63,7 @@ def _never_started(state: State, attempts: list[str]) -> bool:
     return state.held and all(not state.attempts[name].started_at for name in attempts)
 
 
-def _targets(links: dict[str, str], known: tuple[str, ...]) -> list[str]:
-    """Return the paths that a confined run must be able to read for its links, besides those it can."""
+def _more(links: dict[str, str], outside: tuple[str, ...], known: tuple[str, ...]) -> list[str]:
+    """Return the paths that a confined run must be able to read for its links and its data, besides those it can."""
     targets = {path for target in links.values() for path in (target, str(Path(target).resolve()))}
-    return sorted(targets - set(known))
+    return sorted((targets | {*outside}) - set(known))

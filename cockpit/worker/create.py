@@ -31,6 +31,7 @@ from cockpit.session.settings import Settings
 from cockpit.session.snapshot import SNAPSHOT_MODE
 from cockpit.session.user import user_name
 from cockpit.variant.constants import find_constants
+from cockpit.variant.inputs import Inputs
 from cockpit.variant.store import Variant, VariantStore
 from cockpit.worker.create_checks import check_local_modules, check_metric, check_score_command, check_start, is_val_bpb
 from cockpit.worker.create_error import CreateError
@@ -38,7 +39,7 @@ from cockpit.worker.data_paths import data_paths
 from cockpit.worker.import_roots import import_roots
 from cockpit.worker.intake import baseline_wave
 from cockpit.worker.knob_ranges import knob_ranges, knobs_note, preset_ranges
-from cockpit.worker.links import InputError, find_links, outside_note
+from cockpit.worker.links import InputError, find_links, input_notes, outside_data
 from cockpit.worker.model_estimate import estimated
 from cockpit.worker.prior import prior_events
 from cockpit.worker.seating import check_seats, first_seat, seated
@@ -224,7 +225,8 @@ def _first_events(folder: SessionFolder, plan: Plan, at: float) -> list[Event]:
         variant, head = seeded.variant, store.head()
         texts, constants = store.texts(variant.commit), store.constants(variant.commit)
         links = _links(store, variant, plan, spec.kind == "local")
-        outside = outside_note(store, variant.commit) if spec.kind == "local" else ""
+        inputs = store.inputs(variant.commit, words_of(plan.settings.research.command))
+        plan = msgspec.structs.replace(plan, settings=with_outside_data(plan.settings, inputs, plan.repo))
         made = _session(plan, spec, head, texts, constants, links, at)
         session = msgspec.structs.replace(made, seed_by=seeded.taken_by)
         prior = prior_events(folder, session, store, texts, new.prior, at)
@@ -235,7 +237,7 @@ def _first_events(folder: SessionFolder, plan: Plan, at: float) -> list[Event]:
         SessionCreated(at=at, session=session, mode=mode, envelope=envelope),
         *task_taken(plan.repo, session, at),
         *_notes(plan, session, variant, at),
-        *([Said(at=at, author="cockpit", text=outside)] if outside else []),
+        *_input_notes(plan, inputs, session, at),
         *seeded.notes,
         *prior,
         *seated(plan.settings, plan.name, at),
@@ -300,6 +302,27 @@ def _session(
         rescore=_rescore(plan, spec),
         data=data_paths(spec, plan.repo, research, links),
     )
+
+
+def with_outside_data(settings: Settings, found: Inputs, repo: Path) -> Settings:
+    """Return the settings with the data outside the repository, which the code names, among what a run may read."""
+    if settings.session.fleet != "local":
+        return settings
+    research = settings.research
+    more = [path for path in outside_data(found, research.env, repo) if path not in research.readable]
+    return msgspec.structs.replace(
+        settings, research=msgspec.structs.replace(research, readable=(*research.readable, *more))
+    )
+
+
+def _input_notes(plan: Plan, found: Inputs, session: Session, at: float) -> list[Event]:
+    if session.fleet.kind != "local":
+        return []
+    research = plan.settings.research
+    notes = input_notes(found, session.script, research.env, session.seed_by)
+    if outside := [path for path in outside_data(found, research.env, plan.repo) if path in research.readable]:
+        notes.append(f"Runs may read {', '.join(outside)}, which the code names and which lies outside the repository")
+    return [Said(at=at, author="cockpit", text=note) for note in notes]
 
 
 def _check_prior(settings: Settings) -> None:

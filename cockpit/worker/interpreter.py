@@ -5,6 +5,7 @@ started in, and each run has a folder of its own. The tool is asked once, in the
 """
 
 import hashlib
+import re
 import shutil
 import socket
 import subprocess
@@ -21,6 +22,7 @@ from cockpit.variant.store import VariantStore
 ASK_S = 600.0
 """Seconds that a tool may take to tell its Python: it may make the environment first."""
 _TELL = "import sys; print(sys.executable)"
+_ERROR = re.compile(r"(?:error|fatal)\b", re.IGNORECASE)
 _SHOWN_CHARACTERS = 300
 
 
@@ -125,7 +127,7 @@ def run_setup(setup: Setup, repo: Path, store: VariantStore, heard: Callable[[st
     source.parent.mkdir(parents=True, exist_ok=True)
     store.export(store.head(), source)
     variables = passed_on() | {"UV_PROJECT_ENVIRONMENT": str(setup.environment.absolute()), "PYTHONUNBUFFERED": "1"}
-    last = ""
+    last = first_error = ""
     try:
         with subprocess.Popen(
             setup.command, cwd=source / store.subfolder, env=variables, stdin=subprocess.DEVNULL,
@@ -134,14 +136,16 @@ def run_setup(setup: Setup, repo: Path, store: VariantStore, heard: Callable[[st
             assert running.stdout is not None
             for line in running.stdout:
                 last = line.strip() or last
+                first_error = first_error or (last if _ERROR.match(last) else "")
                 heard(line.rstrip("\n"))
         code = running.returncode
     except OSError as error:
         code, last = 127, f"it cannot be started: {error}"
     if code:
+        why = (first_error or last)[-_SHOWN_CHARACTERS:]
         raise SetupError(
-            f"setup `{' '.join(setup.command)}` ended with exit code {code}: {last[-_SHOWN_CHARACTERS:]};"
-            " mend it, then run the same command again"
+            f"setup `{' '.join(setup.command)}` ended with exit code {code}: {why}; mend it, then run the same command"
+            " again, or name another Python with --command"
         )
     (setup.folder / "done").touch()
     shutil.rmtree(source, ignore_errors=True)

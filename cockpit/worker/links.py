@@ -1,9 +1,15 @@
 """Links of a run's folder: to inputs that git does not store, to data outside, and to the content of large files."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from cockpit.core.errors import CockpitError
+from cockpit.fleet.node.environment import passed_on
+from cockpit.fleet.secret_names import is_secret
+from cockpit.variant.inputs import Inputs
+from cockpit.variant.outside_paths import outside_paths
 from cockpit.variant.store import VariantStore
 
 
@@ -24,8 +30,8 @@ def find_links(
     if found.modules:
         names = " ".join(found.modules)
         raise InputError(
-            f"train.py imports {names}, which git does not store, so no experiment would have it: `git add {names}`,"
-            " commit, then try again"
+            f"{store.script} imports {names}, which git does not store, so no experiment would have it: `git add -f"
+            f" {names}`, commit, then try again"
         )
     inside = PurePosixPath(store.subfolder)
     links = {(inside / path).as_posix(): str((repo / path).absolute()) for path in (*wanted, *found.data)}
@@ -36,15 +42,41 @@ def find_links(
     return links
 
 
-def outside_note(store: VariantStore, commit: str) -> str:
-    """Return a sentence on paths that the scripts name and that lead out of the repository; empty for none."""
-    found = store.inputs(commit).above
-    if not found:
-        return ""
-    return (
-        f"{store.script} names {', '.join(found)}, outside the repository: a run starts in a folder of its own and"
-        " finds nothing there, so give the absolute path"
-    )
+def outside_data(found: Inputs, environment: Collection[str], top: Path) -> tuple[str, ...]:
+    """Return the data outside the repository that the code names: by a whole path, or by a variable that a run gets.
+
+    `environment` are the names and patterns that the person passes on.
+    """
+    passed = passed_on(environment)
+    own = [name for name in found.variables if name in passed and any(fnmatchcase(name, each) for each in environment)]
+    named = outside_paths((passed[name] for name in own), top)
+    return tuple(sorted({*found.absolute, *named}))
+
+
+def input_notes(found: Inputs, script: str, environment: Iterable[str], seed_by: str) -> list[str]:
+    """Return sentences on what the code reads and a run does not get: paths that lead out, variables that are set."""
+    notes = []
+    if found.above:
+        notes.append(
+            f"{script} names {', '.join(found.above)}, outside the repository: a run starts in a folder of its own and"
+            " finds nothing there, so give the absolute path"
+        )
+    passed = passed_on(environment)
+    held = [name for name in found.variables if name in os.environ and name not in passed and not _is_given(name)]
+    held = [name for name in held if name != seed_by.removeprefix("env:")]
+    if secrets := [name for name in held if is_secret(name)]:
+        notes.append(f"{script} reads {', '.join(secrets)}: it looks like a secret, and no secret reaches a run")
+    if others := [name for name in held if not is_secret(name)]:
+        names = ", ".join(others)
+        notes.append(
+            f"{script} reads {names} from the environment, and a run does not get it: --env {others[0]} passes it on"
+        )
+    return notes
+
+
+def _is_given(name: str) -> bool:
+    """Tell if a run gets a variable of this name from Cockpit."""
+    return name in ("SEED", "EXPERIMENT_ID") or name.startswith("COCKPIT_")
 
 
 def link_inputs(folder: Path, links: Mapping[str, str]) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from cockpit.cli.errors import CommandError
+from cockpit.cli.locate import researched
 from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import read_settings
 from tests.cli.shell import cockpit, refusal, terminal
@@ -180,7 +182,7 @@ def test_a_folder_that_tells_nothing_is_refused_by_the_flags(place: Path) -> Non
     said = refusal(cockpit(place, *NEW, "--yes", cwd=repo))
     assert said == (
         "nothing was made, because the repository does not tell it: give --files PATH; --command WORDS;"
-        " --metric NAME or --pattern REGEX"
+        " --metric NAME, --pattern REGEX, or --score-command WORDS for what it leaves"
     )
 
 
@@ -192,3 +194,34 @@ def test_a_train_py_that_prints_val_bpb_needs_nothing(place: Path) -> None:
     done = cockpit(place, *NEW, cwd=repo)
     assert done.returncode == 0, done.stderr
     assert "trial" not in done.stdout
+
+
+def test_a_script_in_another_encoding_is_named_before_its_text_is_searched(place: Path) -> None:
+    repo = made(place)
+    (repo / "train.py").write_bytes('print("val_bpb: 0.98")\n'.encode("utf-16"))
+    git(repo, "add", ".")
+    git(repo, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "second")
+    assert refusal(cockpit(place, *NEW, "--yes", cwd=repo)) == "train.py is not UTF-8 text; save it as UTF-8"
+
+
+def test_a_notebook_is_refused_with_the_way_to_make_it_a_script(place: Path) -> None:
+    repo = made(place)
+    (repo / "main.py").rename(repo / "main.ipynb")
+    said = refusal(cockpit(place, *NEW, cwd=repo))
+    assert "main.ipynb is a notebook" in said and "`jupyter nbconvert --to script main.ipynb`" in said
+
+
+def test_a_bare_repository_is_refused_as_one(place: Path) -> None:
+    git(made(place), "clone", "-q", "--bare", ".", str(place / "bare.git"))
+    said = refusal(cockpit(place, *NEW, "--repo", str(place / "bare.git")))
+    assert said == f"{place}/bare.git is a bare git repository: clone it, and name the clone with --repo"
+
+
+def test_a_removed_current_folder_is_one_sentence(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "cwd", _removed)
+    with pytest.raises(CommandError, match="the current folder was removed: `cd` to another"):
+        researched(None)
+
+
+def _removed() -> Path:
+    raise FileNotFoundError

@@ -1,8 +1,11 @@
 """Inputs that git does not store are found by the strings and imports of the scripts."""
 
+from pathlib import Path
+
 import pytest
 
 from cockpit.variant.inputs import command_paths, configured_paths, find_inputs
+from cockpit.variant.outside_paths import outside_paths, read_variables
 
 
 @pytest.mark.parametrize(
@@ -85,3 +88,65 @@ def test_a_folder_that_a_run_writes_is_not_linked(text: str) -> None:
 def test_paths_that_lead_up_are_told() -> None:
     source = 'open("../shared/val.txt")\nsys.path.append("..")\nprint("../ and more")\n'
     assert find_inputs([], {"train.py": source}).above == ("../shared/val.txt",)
+
+
+@pytest.fixture
+def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder of data beside a repository and a home."""
+    for name in (
+        "disk/a.bin",
+        "home/.ssh/id",
+        "home/.cache/sets/b.bin",
+        "home/notes.txt",
+        "repo/c.bin",
+        "disk/tokens.bin",
+        "hub/token",
+        "hub/data/d.bin",
+        "keys/a.pem",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("{0}/disk/a.bin", "disk/a.bin"),
+        ("{0}/disk", "disk"),
+        ("{0}/disk/shard_%05d.bin", "disk"),
+        ("{0}/disk/", "disk"),
+        ("~/.cache/sets", "home/.cache/sets"),
+        ("~/notes.txt", "home/notes.txt"),
+        ("{0}/hub/data", "hub/data"),
+        ("{0}/disk/tokens.bin", "disk/tokens.bin"),
+    ],
+)
+def test_a_whole_path_outside_the_repository_is_data(disk: Path, text: str, found: str) -> None:
+    assert outside_paths([text.format(disk)], disk / "repo") == (str(disk / found),)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["/", "/tmp", "/dev/null", "/etc/passwd", "/usr/bin/env", "~", "~/", "~/.ssh", "~/.ssh/id", "~/.cache", "{0}",
+     "{0}/none",
+     "{0}/repo/c.bin", "{0}/keys/a.pem", "{0}/keys", "{0}/hub", "{0}/home", "/%d", "//", "/nul\0", "disk/a.bin"],
+)  # fmt: skip
+def test_no_system_folder_home_or_secret_is_data(disk: Path, text: str) -> None:
+    assert outside_paths([text.format(disk)], disk / "repo") == ()
+
+
+def test_a_file_in_a_folder_that_is_named_too_is_told_once(disk: Path) -> None:
+    assert outside_paths([f"{disk}/disk/a.bin", f"{disk}/disk"], disk / "repo") == (f"{disk}/disk",)
+
+
+def test_variables_that_the_code_reads_are_found() -> None:
+    source = """
+import os
+from os import environ, getenv
+a, b, c, d = os.environ["A"], os.environ.get("B", "1"), os.getenv("C"), getenv("D")
+e = environ.get("E")
+os.environ["SET"] = "1"
+"""
+    assert read_variables({"train.py": source, "broken.py": "("}) == ("A", "B", "C", "D", "E")

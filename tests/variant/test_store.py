@@ -434,3 +434,28 @@ def test_a_ref_that_cannot_be_written_says_so(repo: Path) -> None:
     (repo / ".git/refs/cockpit/night/e0001").mkdir()
     with pytest.raises(VariantError, match="Nothing could be stored"):
         store.put("e0001", baseline.commit, DEEPER, "Deeper", at=1.0)
+
+
+@pytest.mark.parametrize(
+    ("branch", "sentence"),
+    [
+        ("cockpit", "`git branch -m cockpit OTHER` renames it"),
+        ("cockpit/night", "There is a branch cockpit/night already: name another session"),
+        ("cockpit/night/old", "There is a branch cockpit/night/old already"),
+    ],
+)
+def test_a_branch_of_the_person_s_in_the_way_is_named_before_anything_is_made(
+    repo: Path, branch: str, sentence: str
+) -> None:
+    git_in(repo)("branch", branch)
+    with pytest.raises(VariantError) as caught:
+        VariantStore(repo, "night").check_baseline()
+    assert sentence in str(caught.value)
+
+
+def test_branches_of_other_sessions_and_of_an_earlier_one_of_this_name_are_not_in_the_way(repo: Path) -> None:
+    git_in(repo)("branch", "cockpit/other")
+    store = VariantStore(repo, "night")
+    store.check_baseline()
+    store.advance(store.baseline().commit)
+    store.check_baseline()

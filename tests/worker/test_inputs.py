@@ -80,6 +80,45 @@ def test_data_outside_the_repository_are_named_when_the_session_is_made(tmp_path
     assert said.startswith("train.py names ../shared/val.txt, outside the repository") and "absolute path" in said
 
 
+def test_data_named_by_its_whole_path_is_read_in_a_confined_run(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    (disk / "val.txt").write_text("0.98")
+    repo = repository(tmp_path / "repo", f'DEPTH = 8\nprint("val_bpb:", float(open("{disk}/val.txt").read()))\n')
+    state = state_of(measured(tmp_path, repo))
+    assert state.experiments["e0000"].scores == {"CPU": [0.98]}
+    assert state.data, "its content is measured before and after each run"
+    assert f"Runs may read {disk}/val.txt, which the code names" in " ".join(one.text for one in state.messages)
+
+
+VARIABLES = """
+import os
+DEPTH = 8
+print(os.environ.get("LR_SCALE", "1"), os.getenv("HF_TOKEN"), os.environ.get("SEED"), os.environ.get("UNSET"))
+print("val_bpb:", float(open(os.environ["MY_SETS"] + "/val.txt").read()))
+"""
+
+
+def test_a_variable_that_the_code_reads_is_named_and_leads_to_its_data_once_it_is_passed_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sets").mkdir()
+    (tmp_path / "sets" / "val.txt").write_text("0.98")
+    for name, value in {"MY_SETS": str(tmp_path / "sets"), "LR_SCALE": "2", "HF_TOKEN": "x", "SEED": "3"}.items():
+        monkeypatch.setenv(name, value)
+    repo = repository(tmp_path / "repo", VARIABLES)
+    new = NewSession(fleet="local", clusters=1, mode="manual")
+    told = state_of(make(tmp_path / "told", repo, new, 1_772_000_000.0)).messages
+    said = [one.text for one in told if "train.py reads" in one.text]
+    assert said == [
+        "train.py reads HF_TOKEN: it looks like a secret, and no secret reaches a run",
+        "train.py reads LR_SCALE, MY_SETS from the environment, and a run does not get it: --env LR_SCALE passes it on",
+    ]
+    passed = ResearchSettings(env=("MY_SETS",))
+    state = state_of(end_baseline(make(tmp_path, repo, new, 1_772_000_000.0, research=passed)))
+    assert state.experiments["e0000"].scores == {"CPU": [0.98]}
+
+
 def test_the_configuration_and_the_command_name_data_that_are_linked(tmp_path: Path) -> None:
     repo = repository(tmp_path / "repo", 'import sys, json\nDEPTH = 8\nprint("val_bpb: 0.98")\n')
     (repo / "config.json").write_text('{"train_data": "corpus/train.bin", "out_dir": "runs_of_mine"}')
