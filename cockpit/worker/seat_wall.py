@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cockpit.agent.acp.wall import Openings
 from cockpit.core.seats import Seat, known_agent
+from cockpit.fleet.node import system_calls
 from cockpit.fleet.node.confinement import Available, Rooms, Wall, available, confined, environment_paths
 
 INTERPRETERS = ("node", "bun", "deno")
@@ -38,7 +39,8 @@ class SeatWall:
             hidden=(openings.session,),
             ends_with_starter=False,  # each turn has a thread of its own, and the process outlives it
         )
-        return confined(words, rooms, self._wall)
+        command = confined(words, rooms, self._wall)
+        return [*system_calls.refusing(self._wall, network=True), *command] if self._wall is not Wall.NONE else command
 
 
 def _programs(words: Sequence[str], session: Path) -> tuple[Path, ...]:

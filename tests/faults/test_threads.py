@@ -308,9 +308,25 @@ def test_the_door_to_the_tools_stays_open_after_a_server_that_could_not_start(
             with suppress(ConnectionError), socket.socket(socket.AF_UNIX) as client:
                 client.settimeout(20)
                 client.connect(door.entrance[-1])
-                client.sendall(b"hello")
+                client.sendall((door.folder / "key").read_bytes() + b"hello")
                 client.shutdown(socket.SHUT_WR)
                 answers.append(client.recv(100))
         assert answers[-1:] == [b"hello"]
+    finally:
+        door.close()
+
+
+@pytest.mark.parametrize("key", [b"", b"wrong", b"x" * 32])
+def test_the_door_to_the_tools_stays_shut_without_its_key(tmp_path: Path, key: bytes) -> None:
+    door = ToolsDoor(["cat"], tmp_path / "log")
+    try:
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(20)
+            client.connect(door.entrance[-1])
+            client.sendall(key)
+            client.shutdown(socket.SHUT_WR)
+            assert client.recv(100) == b""
+        asked = subprocess.run(door.entrance, input=b"hello", capture_output=True, timeout=20, check=True)
+        assert asked.stdout == b"hello", "the relay has the key"
     finally:
         door.close()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.fleet.node import confinement
+from cockpit.fleet.node import confinement, system_calls
 from cockpit.fleet.node.confinement import (
     LANDLOCK_ABI_AT_LEAST,
     Rooms,
@@ -60,7 +60,7 @@ def attempt(rooms: Rooms, wall: Wall, expression: str, **environment: str) -> ob
     script = f"{PRELUDE}\nprint(json.dumps(outcome(lambda: {expression})))\n"
     (rooms.folder / "attempt.py").write_text(script)
     ran = subprocess.run(
-        confined(PYTHON, rooms, wall),
+        [*system_calls.refusing(wall, rooms.network), *confined(PYTHON, rooms, wall)],
         cwd=rooms.folder,
         env={"PATH": os.environ["PATH"], **environment},
         capture_output=True,
@@ -153,6 +153,84 @@ def test_a_run_reaches_no_network(rooms: Rooms, wall: Wall, server: int) -> None
     connect = f"bool(socket.create_connection(('127.0.0.1', {server}), timeout=5))"
     assert refused(attempt(rooms, wall, connect))
     assert attempt(rooms._replace(network=True), wall, connect) is True
+
+
+KEYRINGS = """
+import ctypes
+ENOSYS, READ, SEARCH = 38, 11, 10
+libc = ctypes.CDLL(None, use_errno=True)
+def call(name, *given):
+    ctypes.set_errno(0)
+    return libc.syscall(NUMBERS[name], *given)
+def keys():
+    return [call("keyctl", SEARCH, ring, b"user", b"of-the-login", 0) for ring in (-3, -4, -5)]
+"""
+"""Defines `call` of a system call by its name, and `keys`: the numbers of a key in the rings of session and user."""
+
+
+def numbers() -> str:
+    machine = system_calls.MACHINES.get(os.uname().machine)
+    if machine is None:
+        pytest.skip("nothing is refused on this processor")
+    return f"NUMBERS = {machine.keyrings | machine.shared | machine.sockets!r}\n{KEYRINGS}"
+
+
+def test_a_run_reads_no_key_of_the_login_and_leaves_none(rooms: Rooms, wall: Wall) -> None:
+    login = (
+        f"{numbers()}\nimport subprocess, sys\ncall('keyctl', 1, None)\n"
+        "assert call('add_key', b'user', b'of-the-login', b'secret', 6, -3) > 0\n"
+        "assert keys()[0] > 0\nsys.exit(subprocess.run(sys.argv[1:]).returncode)"
+    )
+    inside = (
+        f"{numbers()}\nassert max(keys()) < 0 and ctypes.get_errno() == ENOSYS\n"
+        "assert call('add_key', b'user', b'left', b'weights', 7, -3) < 0\nprint('apart')"
+    )
+    (rooms.folder / "attempt.py").write_text(inside)
+    words = [*system_calls.refusing(wall, network=False), *confined(PYTHON, rooms, wall)]
+    try:
+        ran = subprocess.run(
+            [sys.executable, "-c", login, *words], cwd=rooms.folder, capture_output=True, text=True, timeout=60
+        )
+    finally:
+        (rooms.folder / "attempt.py").unlink()
+    if "assert call('add_key'" in ran.stderr:
+        pytest.skip("this kernel has no keyrings")
+    assert ran.stdout == "apart\n", ran.stderr
+
+
+def test_a_run_leaves_no_shared_memory_or_queue_for_the_next(rooms: Rooms, wall: Wall) -> None:
+    (rooms.folder / "calls.py").write_text(numbers())
+    for call in ("'shmget', 4242, 100, 0o1666", "'msgget', 4242, 0o1666", "'semget', 4242, 1, 0o1666"):
+        made = attempt(rooms, wall, f"__import__('calls').call({call})")
+        assert made == -1 or wall is Wall.BUBBLEWRAP
+        if wall is Wall.BUBBLEWRAP:
+            found = attempt(rooms, wall, f"__import__('calls').call({call.replace('0o1666', '0o666')})")
+            assert found == -1, "bubblewrap gives each run its own"
+
+
+@pytest.mark.parametrize(
+    "kind", ["socket.AF_INET, socket.SOCK_DGRAM", "socket.AF_INET6, socket.SOCK_DGRAM", "socket.AF_INET, 1, 262"]
+)
+def test_a_run_reaches_no_network_by_another_protocol(rooms: Rooms, wall: Wall, kind: str) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as outside:
+        outside.bind(("127.0.0.1", 0))
+        outside.settimeout(0.5)
+        port = outside.getsockname()[1]
+        attempt(rooms, wall, f"socket.socket({kind}).sendto(b'weights', ('127.0.0.1', {port}))")
+        with pytest.raises(TimeoutError):
+            outside.recv(100)
+    if wall is Wall.LANDLOCK:
+        assert refused(attempt(rooms, wall, f"bool(socket.socket({kind}))"))
+
+
+def test_tcp_is_not_reached_by_its_first_packet(rooms: Rooms, wall: Wall, server: int) -> None:
+    fast = f"socket.socket().sendto(b'weights', socket.MSG_FASTOPEN, ('127.0.0.1', {server}))"
+    assert refused(attempt(rooms, wall, fast))
+
+
+def test_a_run_keeps_the_sockets_of_its_own_processes(rooms: Rooms, wall: Wall) -> None:
+    assert attempt(rooms, wall, "[one.close() for one in socket.socketpair()]") == [None, None]
+    assert attempt(rooms, wall, "socket.socket(socket.AF_UNIX).bind('own')") is None
 
 
 def test_a_run_loads_the_libraries_of_its_environment(rooms: Rooms, wall: Wall) -> None:

@@ -1,9 +1,12 @@
 """The door through which an agent reaches Cockpit's tools: a Unix socket, behind it the MCP server outside the wall.
 
 The server reads the ledger and writes into the inbox. A confined agent sees neither, so it does not start the server;
-it connects to the socket, and the worker starts a server for each connection.
+it connects to the socket, and the worker starts a server for each connection. A run behind Landlock can connect too,
+since sockets are no files to it: the door opens to a key, in a file that the agent sees and a run does not.
 """
 
+import hmac
+import secrets
 import shutil
 import socket
 import subprocess
@@ -16,6 +19,8 @@ from pathlib import Path
 from cockpit.agent.acp import tools_relay
 
 ENDS_WITHIN_S = 2.0
+KEY_BYTES = 32
+KEY_WITHIN_S = 5.0
 RETRY_S = 0.5
 """The pause after a client that could not be served."""
 
@@ -32,7 +37,10 @@ class ToolsDoor:
         self._socket = self.folder / "tools"
         self._relay = self.folder / "relay.py"
         shutil.copyfile(tools_relay.__file__, self._relay)
+        self._key = secrets.token_bytes(KEY_BYTES)
+        (self.folder / "key").write_bytes(self._key)
         self._servers: list[subprocess.Popen[bytes]] = []
+        self._starting = threading.Lock()
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(self._socket))
         self._listener.listen()
@@ -51,23 +59,40 @@ class ToolsDoor:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         shutil.rmtree(self.folder, ignore_errors=True)
-        for server in self._servers:
+        with self._starting:
+            servers = list(self._servers)
+        for server in servers:
             server.terminate()
-        for server in self._servers:
+        for server in servers:
             try:
                 server.wait(ENDS_WITHIN_S)
             except subprocess.TimeoutExpired:
                 server.kill()
 
     def _serve(self) -> None:
-        """Start a server for each client until the door is closed. A lack of files or processes costs one client."""
+        """Take each client until the door is closed. A lack of files, threads or processes costs one client."""
         while not self._is_closed.is_set():
             try:
                 client, _ = self._listener.accept()
-                with client, self._log.open("ab") as log:
-                    self._servers = [server for server in self._servers if server.poll() is None]
-                    self._servers.append(
-                        subprocess.Popen(self._command, stdin=client.fileno(), stdout=client.fileno(), stderr=log)
-                    )
             except OSError:
                 self._is_closed.wait(RETRY_S)
+                continue
+            try:
+                threading.Thread(target=self._let_in, args=(client,), daemon=True, name="tools-client").start()
+            except RuntimeError:
+                client.close()
+                self._is_closed.wait(RETRY_S)
+
+    def _let_in(self, client: socket.socket) -> None:
+        """Start a server for a client that has the key."""
+        with client, suppress(OSError):
+            client.settimeout(KEY_WITHIN_S)
+            given = client.recv(KEY_BYTES)
+            client.settimeout(None)
+            if not hmac.compare_digest(given, self._key):
+                return
+            with self._starting, self._log.open("ab") as log:
+                if self._is_closed.is_set():
+                    return
+                server = subprocess.Popen(self._command, stdin=client.fileno(), stdout=client.fileno(), stderr=log)
+                self._servers = [*(one for one in self._servers if one.poll() is None), server]

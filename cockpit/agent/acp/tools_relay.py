@@ -2,13 +2,15 @@
 
     python -I tools_relay.py SOCKET
 
-Nothing but the standard library is imported: it runs behind the agent's wall.
+The file `key` beside the socket opens it. Nothing but the standard library is imported: it runs behind the agent's
+wall.
 """
 
 import os
 import socket
 import sys
 import threading
+from pathlib import Path
 
 BYTES_AT_ONCE = 1 << 16
 
@@ -16,6 +18,7 @@ BYTES_AT_ONCE = 1 << 16
 def main() -> None:
     with socket.socket(socket.AF_UNIX) as tools:
         tools.connect(sys.argv[1])
+        tools.sendall(Path(sys.argv[1]).with_name("key").read_bytes())
         threading.Thread(target=_hand_on, args=(tools,), daemon=True).start()
         while found := tools.recv(BYTES_AT_ONCE):
             while found:

@@ -201,6 +201,7 @@ class LocalFleet:
             "command": confined(command, rooms, self._wall),
             "time_limit_s": job.time_limit_s,
             "wall": self._wall,
+            "network": self._access.network,
             "limits": self._limits(job, self._access.confine),
             "scorer": self._scorer(job, python, environment) if job.rescore else None,
             "score_command": self._score_command(job, python, environment) if job.score_command else None,
@@ -232,6 +233,8 @@ class LocalFleet:
             "writable": str(room),
             "environment": own,
             "time_limit_s": SCORING_LIMIT_S,
+            "wall": self._wall,
+            "network": False,
             "limits": self._limits(job, self._access.confine),
         }
 

@@ -21,6 +21,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from cockpit.fleet.node import system_calls
+
 LANDLOCK = Path(__file__).with_name("landlock.py")
 TRIAL_S = 5.0
 LANDLOCK_ABI_AT_LEAST = 6
@@ -41,9 +43,9 @@ GPU_DEVICES = ("nvidia*", "dri", "kfd", "accel", "infiniband")
 class Wall(str, Enum):  # noqa: UP042  # a node's Python may be older than StrEnum
     """How a run is confined."""
 
-    BUBBLEWRAP = "bubblewrap"
-    LANDLOCK = "landlock"
-    NONE = "unconfined"
+    BUBBLEWRAP = system_calls.BUBBLEWRAP
+    LANDLOCK = system_calls.LANDLOCK
+    NONE = system_calls.UNCONFINED
 
     def __str__(self) -> str:
         return str(self.value)

@@ -90,6 +90,8 @@ def scorer(
         "command": [python, "-I", str(FEEDER)],
         "environment": environment,
         "time_limit_s": SCORING_LIMIT_S,
+        "wall": wall,
+        "network": False,
         "limits": within,
         "model": environment.get("COCKPIT_MODEL", ""),
         "work": {"servers": servers, "code": str(folder / "code"), "probes": probes},

@@ -24,6 +24,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
+from cockpit.fleet.node import system_calls
 from cockpit.fleet.node.data import fingerprints
 from cockpit.fleet.node.device_use import DeviceUse
 from cockpit.fleet.node.usage import Limits, descendants
@@ -304,7 +305,11 @@ def hand_over(source: str, room: str) -> list[str]:
 def run(
     job: "dict[str, object]", cancelled: list[int], log: Log, device: "DeviceUse | None" = None
 ) -> "dict[str, object]":
-    """Start the command and see it to its end. Returns reason, exit code and message."""
+    """Start the command and see it to its end. Returns reason, exit code and message.
+
+    The calls that its wall leaves open are refused to this process too, for good.
+    """
+    system_calls.refuse(str(job["wall"]), bool(job["network"]))
     try:
         child = subprocess.Popen(
             job["command"],  # type: ignore[call-overload]

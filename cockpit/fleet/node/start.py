@@ -83,10 +83,11 @@ def job(wanted: dict[str, Any], folder: Path, own: Path) -> dict[str, object]:
     )  # fmt: skip
     fixed = tuple(source / path for path in wanted["protected"])
     order.make_read_only(fixed)
+    network = wanted["network"] or int(environment.get("SKYPILOT_NUM_NODES", "1")) > 1
     rooms = Rooms(
         source,
         (*readable, *(path for path in named if path.is_absolute() and path.exists())),
-        wanted["network"] or int(environment.get("SKYPILOT_NUM_NODES", "1")) > 1,
+        network,
         tuple(hidden),
         fixed=fixed,
     )
@@ -105,6 +106,7 @@ def job(wanted: dict[str, Any], folder: Path, own: Path) -> dict[str, object]:
         "command": confined(["bash", "-c", wanted["run"]], rooms, wall),
         "time_limit_s": wanted["time_limit_s"],
         "wall": str(wall),
+        "network": network,
         "limits": order.limits(1, 0, wanted["confine"], source),
         "scorer": order.scorer(own, python, environment, order.limits(1, 0, True, source), wanted["rescore"] == "whole")
         if wanted["rescore"]

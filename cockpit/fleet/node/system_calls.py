@@ -1,0 +1,154 @@
+"""The system calls that a confined run is refused: ways to others that its wall leaves open.
+
+    python -I system_calls.py '{"wall": "landlock", "network": false}' COMMAND...
+
+A keyring of the kernel is in no namespace: a run would read the keys of the person's login, and leave keys for the next
+run. Behind Landlock the segments and queues of System V and POSIX are the machine's, and of the network only TCP is
+closed. The numbers are those of Linux's include/uapi: unistd, seccomp.h, bpf_common.h and audit.h. Nothing but the
+standard library is imported: it runs before each experiment.
+"""
+
+import ctypes
+import errno
+import json
+import os
+import shutil
+import stat
+import struct
+import sys
+from typing import NamedTuple
+
+BUBBLEWRAP, LANDLOCK, UNCONFINED = "bubblewrap", "landlock", "unconfined"
+PR_SET_NO_NEW_PRIVS = 38
+SET_MODE_FILTER, WITHOUT_SPEED_LIMITS = 1, 1 << 2
+"""Without the flag, kernels before 5.16 take the fast paths of the processor from a process with a filter."""
+JOIN_NEW_KEYRING = 1
+AF_UNIX, AF_INET, AF_INET6, AF_NETLINK = 1, 2, 10, 16
+SOCK_STREAM, SOCK_TYPES, IPPROTO_TCP = 1, 0xF, 6
+MSG_FASTOPEN = 0x2000_0000
+"""Data with the first packet of TCP, which connects without `connect`."""
+
+NUMBER_AT, MACHINE_AT = 0, 4
+"""Places in the kernel's record of a call, in bytes."""
+LOAD, AND, RETURN = 0x20, 0x54, 0x06
+IF_EQUAL, IF_AT_LEAST, IF_ANY_BIT = 0x15, 0x35, 0x45
+ALLOW, FAIL_WITH = 0x7FFF_0000, 0x0005_0000
+OTHER_FORM = 0x4000_0000
+"""On x86, numbers from here on are calls in the form of x32."""
+
+
+class Machine(NamedTuple):
+    """The numbers of calls on one kind of processor."""
+
+    audit: int
+    keyrings: dict[str, int]
+    shared: dict[str, int]
+    sockets: dict[str, int]
+
+
+MACHINES = {
+    "x86_64": Machine(
+        0xC000_003E,
+        {"add_key": 248, "request_key": 249, "keyctl": 250},
+        {"shmget": 29, "semget": 64, "msgget": 68, "mq_open": 240},
+        {"socket": 41, "sendto": 44, "sendmsg": 46, "sendmmsg": 307, "io_uring_setup": 425, "seccomp": 317},
+    ),
+    "aarch64": Machine(
+        0xC000_00B7,
+        {"add_key": 217, "request_key": 218, "keyctl": 219},
+        {"shmget": 194, "semget": 190, "msgget": 186, "mq_open": 180},
+        {"socket": 198, "sendto": 206, "sendmsg": 211, "sendmmsg": 269, "io_uring_setup": 425, "seccomp": 277},
+    ),
+}
+
+
+def main() -> None:
+    wanted = json.loads(sys.argv[1])
+    refuse(wanted["wall"], wanted["network"])
+    os.execvp(sys.argv[2], sys.argv[2:])
+
+
+def refusing(wall: str, network: bool) -> list[str]:
+    """Return the words before a command that start it with its calls refused."""
+    return [sys.executable, "-I", __file__, json.dumps({"wall": wall, "network": network})]
+
+
+def refuse(wall: str, network: bool) -> None:
+    """Refuse the calls to this process and to all that it starts, where they are confined. There is no way back.
+
+    Nothing is refused on other processors than x86_64 and aarch64. Where only a privileged bubblewrap can make a wall,
+    a filter would keep it from its privilege: there the process gets a keyring of its own, and no filter.
+    """
+    machine = MACHINES.get(os.uname().machine) if sys.platform == "linux" else None
+    if machine is None or wall == UNCONFINED:
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.syscall(machine.keyrings["keyctl"], JOIN_NEW_KEYRING, None)
+    if wall == BUBBLEWRAP and _needs_privilege("bwrap"):
+        return
+    code = program(machine, wall == LANDLOCK, network)
+    steps = ctypes.create_string_buffer(code, len(code))
+    filter_ = struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(steps))
+    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    libc.syscall(machine.sockets["seccomp"], SET_MODE_FILTER, WITHOUT_SPEED_LIMITS, filter_)
+
+
+def _needs_privilege(program: str) -> bool:
+    found = shutil.which(program)
+    return bool(os.geteuid() and found and os.stat(found).st_mode & stat.S_ISUID)
+
+
+def program(machine: Machine, shares_machine: bool, network: bool) -> bytes:
+    """Return the filter, in steps of 8 bytes. `shares_machine`: the wall gives the run no namespaces of its own."""
+    absent = _fail(errno.ENOSYS)
+    numbers = list(machine.keyrings.values())
+    parts = [
+        _step(LOAD, MACHINE_AT), _step(IF_EQUAL, machine.audit, 1, 0), absent,
+        _step(LOAD, NUMBER_AT), _step(IF_AT_LEAST, OTHER_FORM, 0, 1), absent,
+    ]  # fmt: skip
+    if shares_machine:
+        numbers += machine.shared.values()
+    if shares_machine and not network:
+        numbers.append(machine.sockets["io_uring_setup"])  # its calls would pass the filter
+        parts += _of_call(machine.sockets["socket"], _only_tcp())
+        for name, flags in (("sendto", 3), ("sendmsg", 2), ("sendmmsg", 3)):
+            fast = [_argument(flags), _step(IF_ANY_BIT, MSG_FASTOPEN, 0, 1), _fail(errno.EACCES)]
+            parts += _of_call(machine.sockets[name], fast)
+    for number in numbers:
+        parts += _of_call(number, [absent])
+    return b"".join([*parts, _step(RETURN, ALLOW)])
+
+
+def _only_tcp() -> list[bytes]:
+    """Return the steps that refuse a socket other than of TCP, which Landlock closes, and of this machine's kinds."""
+    return [
+        _argument(0),
+        _step(IF_EQUAL, AF_UNIX, 10, 0), _step(IF_EQUAL, AF_NETLINK, 9, 0),
+        _step(IF_EQUAL, AF_INET, 1, 0), _step(IF_EQUAL, AF_INET6, 0, 6),
+        _argument(1), _step(AND, SOCK_TYPES), _step(IF_EQUAL, SOCK_STREAM, 0, 3),
+        _argument(2), _step(IF_EQUAL, 0, 2, 0), _step(IF_EQUAL, IPPROTO_TCP, 1, 0),
+        _fail(errno.EACCES),
+    ]  # fmt: skip
+
+
+def _of_call(number: int, steps: list[bytes]) -> list[bytes]:
+    """Return the steps that are taken for one call alone."""
+    return [_step(LOAD, NUMBER_AT), _step(IF_EQUAL, number, 0, len(steps)), *steps]
+
+
+def _argument(index: int) -> bytes:
+    """Load the lower half of an argument of the call; both processors are little-endian."""
+    return _step(LOAD, 16 + 8 * index)
+
+
+def _fail(number: int) -> bytes:
+    return _step(RETURN, FAIL_WITH | number)
+
+
+def _step(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
+    """Return one step of a filter. `if_true` and `if_false` are the steps that it leaves out."""
+    return struct.pack("HBBI", code, if_true, if_false, value)
+
+
+if __name__ == "__main__":
+    main()
