@@ -297,6 +297,7 @@ class Ended(Event):
     """The corpus that the run printed, where the session has none yet."""
     preset: str = ""
     data: dict[str, str] = {}  # the fingerprint of each path of its data, where the session has none yet
+    data_restored: list[str] = []  # of a run of the baseline: data that it wrote, and that hold the same as before
     rescore: Rescore | None = None
     """The score computed outside the run; None where the run's score is its own word."""
 

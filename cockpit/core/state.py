@@ -131,6 +131,8 @@ class State(msgspec.Struct, omit_defaults=True):
     preset: str = ""
     data: dict[str, str] = {}
     """The fingerprint of each path of the data that the scores rest on, by name: that of the first valid run."""
+    data_restored: set[str] = set()
+    """Names of data that runs of the baseline write anew with the same content."""
     worker_host: str = ""
     worker_user: str = ""
     worker_running: bool = False

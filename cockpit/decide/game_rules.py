@@ -4,7 +4,7 @@ The baseline shows by which rules a session is played. Where its runs train for 
 clock outside it is measured against that; where its runs see the same tokens each time, their number is.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import msgspec
 
@@ -60,6 +60,14 @@ def other_data(state: State, attempt: Attempt, before: Mapping[str, str], after:
         if found != wanted:
             return f"its data are others than the baseline's: {name} is {found}, and was {wanted}"
     return ""
+
+
+def restored_data(state: State, attempt: Attempt, restored: Collection[str]) -> str:
+    """Return the sentence on a run during which data were written and restored; empty where the baseline does so."""
+    found = [name for name in restored if name not in state.data_restored]
+    if not found or attempt.experiment == state.baseline or not state.baseline:
+        return ""
+    return f"{', '.join(found)} was written to while it ran, and restored: its result does not count"
 
 
 def _all_runs(state: State) -> Iterator[Metrics]:

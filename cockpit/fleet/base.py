@@ -79,6 +79,8 @@ class Evidence(msgspec.Struct, frozen=True):
     data_before: dict[str, str] = {}
     """The fingerprint of each path of its data, by name, when the run started."""
     data_after: dict[str, str] = {}
+    data_restored: list[str] = []
+    """Names of paths that were written to while it ran, and that hold the same as before."""
     cut_bytes: int = 0
     """Output left out of its log, past the log's cap."""
     cpu_s: float = 0.0

@@ -31,7 +31,7 @@ from cockpit.core.model import Attempt, AttemptStatus, Outcome
 from cockpit.core.rescore import Rescore
 from cockpit.core.state import State
 from cockpit.core.task_events import TaskOffered, TaskTaken
-from cockpit.decide.game_rules import broken_rule, in_the_unit_of_the_session, other_data
+from cockpit.decide.game_rules import broken_rule, in_the_unit_of_the_session, other_data, restored_data
 from cockpit.decide.not_submitted import not_submitted
 from cockpit.decide.rescoring import base_of, baseline_of
 from cockpit.fleet.base import (
@@ -270,6 +270,7 @@ class Reports:
                 preset="" if state.preset else log.preset,
                 rescore=_rescore(state, attempt, report, verdict),
                 data={} if state.data or report.evidence is None else report.evidence.data_after,
+                data_restored=_restored_by_baseline(state, attempt, report),
             )
         )
         other = _other_data(state, attempt, report) if report.reason == "exited" else ""
@@ -313,6 +314,8 @@ def _verdict(state: State, attempt: Attempt, report: JobEnded, log: RunLog) -> R
             )
             if other := _other_data(state, attempt, report):
                 return RunVerdict(Outcome.MISMATCH, None, f"{other}: its result does not count")
+            if restored := restored_data(state, attempt, evidence.data_restored if evidence is not None else ()):
+                return RunVerdict(Outcome.MISMATCH, None, restored)
             return _by_the_rules(state, attempt, report, verdict)
         case "limit":
             return RunVerdict(Outcome.CRASH, None, report.message)
@@ -352,6 +355,11 @@ def _by_the_rules(state: State, attempt: Attempt, report: JobEnded, verdict: Run
     metrics = measured
     broken = broken_rule(state, attempt, metrics)
     return RunVerdict(Outcome.MISMATCH, None, broken) if broken else RunVerdict(verdict.outcome, metrics, "")
+
+
+def _restored_by_baseline(state: State, attempt: Attempt, report: JobEnded) -> list[str]:
+    is_of_baseline = attempt.experiment == (state.baseline or attempt.experiment)
+    return report.evidence.data_restored if report.evidence is not None and is_of_baseline else []
 
 
 def _other_data(state: State, attempt: Attempt, report: JobEnded) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cockpit.fleet.node import data
-from cockpit.fleet.node.data import fingerprint, fingerprints
+from cockpit.fleet.node.data import fingerprint, fingerprints, write_marks
 
 
 @pytest.fixture
@@ -84,3 +84,17 @@ def test_a_bounded_number_of_files_is_read(folder: Path, monkeypatch: pytest.Mon
     for number in range(5):
         (folder / f"{number}.txt").write_text("x")
     assert fingerprint(str(folder)).startswith("the first 3 files, 3 bytes")
+
+
+def test_a_write_that_is_restored_leaves_its_mark_and_reading_leaves_none(folder: Path) -> None:
+    marks, before = write_marks({"data": str(folder)}), fingerprint(str(folder))
+    (folder / "train" / "a.bin").read_bytes()
+    (folder / "a.lock").write_text("1")
+    assert write_marks({"data": str(folder)}) == marks
+    path = folder / "val.txt"
+    status = path.stat()
+    path.write_text("0.50")
+    path.write_text("0.98")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert fingerprint(str(folder)) == before
+    assert write_marks({"data": str(folder)}) != marks

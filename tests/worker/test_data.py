@@ -94,3 +94,19 @@ def test_a_cache_that_the_baseline_adds_belongs_to_the_data(tmp_path: Path) -> N
     state = run_an_arm(session(tmp_path, TRAIN + cache, confine=False))
     assert state.data["data"].startswith("2 files")
     assert state.attempts["e0001.1"].outcome is Outcome.VALID
+
+
+RESTORES = 'if STEPS == {steps}:\n    for text in ("0.50", "0.98"):\n        open("data/val.txt", "w").write(text)\n'
+
+
+def test_data_that_are_changed_and_restored_during_a_run_are_told(tmp_path: Path) -> None:
+    state = run_an_arm(session(tmp_path, TRAIN + RESTORES.format(steps=2), confine=False))
+    attempt = state.attempts["e0001.1"]
+    assert attempt.outcome is Outcome.MISMATCH and not state.held
+    assert attempt.message == "data was written to while it ran, and restored: its result does not count"
+
+
+def test_data_that_the_baseline_writes_anew_may_be_written_anew(tmp_path: Path) -> None:
+    state = run_an_arm(session(tmp_path, TRAIN + RESTORES.format(steps="STEPS"), confine=False))
+    assert state.data_restored == {"data"}
+    assert state.attempts["e0001.1"].outcome is Outcome.VALID

@@ -231,6 +231,7 @@ def _ended(state: State, event: Ended) -> None:
         if event.outcome is Outcome.VALID:
             state.corpus, state.preset = state.corpus or event.corpus, state.preset or event.preset
             state.data = state.data or event.data
+            state.data_restored.update(event.data_restored)
             _push(state.run_s, event.at - attempt.started_at, RECENT)
     _count_early(state, attempt)
     state.recent.append(attempt.id)

@@ -9,6 +9,7 @@ Little but the standard library is imported: it runs on nodes that have no cockp
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 from collections.abc import Iterator, Mapping
 
@@ -24,6 +25,25 @@ MISSING = "missing"
 def fingerprints(paths: Mapping[str, str]) -> dict[str, str]:
     """Return the fingerprint of each path, by the name that it has in the session."""
     return {name: fingerprint(os.path.expanduser(path)) for name, path in paths.items()}
+
+
+def write_marks(paths: Mapping[str, str]) -> dict[str, str]:
+    """Return a digest of each path that every write of one of its files changes, restored content or not.
+
+    A write changes a file's ctime, which cannot be set.
+    """
+    found = {}
+    for name, path in paths.items():
+        digest = hashlib.sha256()
+        for _, file in itertools.islice(_files(os.path.expanduser(path)), FILES_AT_MOST):
+            try:
+                status = os.stat(file)
+            except OSError:
+                continue
+            mark = f"{file}\0{status.st_ino} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}\0"
+            digest.update(mark.encode("utf-8", "surrogateescape"))
+        found[name] = digest.hexdigest()
+    return found
 
 
 def fingerprint(path: str) -> str:

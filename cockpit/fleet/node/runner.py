@@ -25,7 +25,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from cockpit.fleet.node import system_calls
-from cockpit.fleet.node.data import fingerprints
+from cockpit.fleet.node.data import fingerprints, write_marks
 from cockpit.fleet.node.device_use import DeviceUse
 from cockpit.fleet.node.usage import Limits, descendants
 
@@ -147,7 +147,7 @@ def carry_out(folder: str, tell_start: "Callable[[dict[str, object]], None]") ->
     with open(os.path.join(folder, "job.json"), encoding="utf-8") as file:
         job = json.load(file)
     before = evidence(job["source"], [job["script"], *job.get("hashed", ())])
-    data_before = fingerprints(job.get("data", {}))
+    data_before, marks = fingerprints(job.get("data", {})), write_marks(job.get("data", {}))
     if job.get("scorer"):
         keep_code(job["source"], folder)
     if job.get("score_command"):
@@ -174,12 +174,16 @@ def carry_out(folder: str, tell_start: "Callable[[dict[str, object]], None]") ->
     scored = None
     if job.get("score_command") and ended["reason"] == EXITED and ended["exit_code"] == 0:
         scored = run_score_command(job, folder, cancelled)
+    data_after, marks_after = fingerprints(job.get("data", {})), write_marks(job.get("data", {}))
     ended["evidence"] = {
         "before": {name: digest for name, (digest, _) in before.items()},
         "after": {name: digest for name, (digest, _) in after.items()},
         "changed": sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name)),
         "data_before": data_before,
-        "data_after": fingerprints(job.get("data", {})),
+        "data_after": data_after,
+        "data_restored": sorted(
+            name for name in marks if marks[name] != marks_after[name] and data_before[name] == data_after[name]
+        ),
         "cut_bytes": log.cut_bytes,
         "cpu_s": max(usage.ru_utime + usage.ru_stime, sampled_s),
         "peak_rss_mb": usage.ru_maxrss / 1024,
