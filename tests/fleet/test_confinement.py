@@ -172,7 +172,7 @@ def numbers() -> str:
     machine = system_calls.MACHINES.get(os.uname().machine)
     if machine is None:
         pytest.skip("nothing is refused on this processor")
-    return f"NUMBERS = {machine.keyrings | machine.shared | machine.sockets!r}\n{KEYRINGS}"
+    return f"NUMBERS = {machine.keyrings | machine.shared!r}\n{KEYRINGS}"
 
 
 def test_a_run_reads_no_key_of_the_login_and_leaves_none(rooms: Rooms, wall: Wall) -> None:
@@ -206,6 +206,30 @@ def test_a_run_leaves_no_shared_memory_or_queue_for_the_next(rooms: Rooms, wall:
         if wall is Wall.BUBBLEWRAP:
             found = attempt(rooms, wall, f"__import__('calls').call({call.replace('0o1666', '0o666')})")
             assert found == -1, "bubblewrap gives each run its own"
+
+
+def test_a_run_cannot_slow_or_limit_another_process(rooms: Rooms, wall: Wall) -> None:
+    with subprocess.Popen(["sleep", "30"]) as other:
+        try:
+            for act in (
+                f"os.setpriority(os.PRIO_PROCESS, {other.pid}, 19)",
+                f"__import__('resource').prlimit({other.pid}, 0, (1, 1))",
+            ):
+                assert refused(attempt(rooms, wall, act)), act
+            assert os.getpriority(os.PRIO_PROCESS, other.pid) == os.getpriority(os.PRIO_PROCESS, 0)
+        finally:
+            other.kill()
+
+
+def test_a_run_limits_and_slows_itself(rooms: Rooms, wall: Wall) -> None:
+    assert attempt(rooms, wall, "__import__('resource').setrlimit(0, (900, 900))") is None
+    assert attempt(rooms, wall, "os.nice(1)") == os.nice(0) + 1
+
+
+def test_a_run_leaves_nothing_in_the_attributes_of_a_file(rooms: Rooms, wall: Wall) -> None:
+    other = rooms.folder.parent / "of-the-person"
+    other.write_text("private")
+    assert refused(attempt(rooms, wall, f"os.setxattr({str(other)!r}, 'user.left', b'weights')"))
 
 
 @pytest.mark.parametrize(

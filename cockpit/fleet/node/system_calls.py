@@ -2,10 +2,11 @@
 
     python -I system_calls.py '{"wall": "landlock", "network": false}' COMMAND...
 
-A keyring of the kernel is in no namespace: a run would read the keys of the person's login, and leave keys for the next
-run. Behind Landlock the segments and queues of System V and POSIX are the machine's, and of the network only TCP is
-closed. The numbers are those of Linux's include/uapi: unistd, seccomp.h, bpf_common.h and audit.h. Nothing but the
-standard library is imported: it runs before each experiment.
+A keyring of the kernel is in no namespace: a run would read the keys of the person's login, and leave keys for the
+next run. Behind Landlock the segments and queues of System V and POSIX are the machine's, the limits and priorities of
+other processes and the attributes of files can be set, and of the network only TCP is closed. The numbers are those of
+Linux's include/uapi: unistd, seccomp.h, bpf_common.h and audit.h. Nothing but the standard library is imported: it
+runs before each experiment.
 """
 
 import ctypes
@@ -43,6 +44,8 @@ class Machine(NamedTuple):
     audit: int
     keyrings: dict[str, int]
     shared: dict[str, int]
+    attributes: dict[str, int]
+    others: dict[str, int]
     sockets: dict[str, int]
 
 
@@ -51,12 +54,16 @@ MACHINES = {
         0xC000_003E,
         {"add_key": 248, "request_key": 249, "keyctl": 250},
         {"shmget": 29, "semget": 64, "msgget": 68, "mq_open": 240},
+        {"setxattr": 188, "lsetxattr": 189, "fsetxattr": 190, "setxattrat": 463},
+        {"setpriority": 141, "ioprio_set": 251, "prlimit64": 302},
         {"socket": 41, "sendto": 44, "sendmsg": 46, "sendmmsg": 307, "io_uring_setup": 425, "seccomp": 317},
     ),
     "aarch64": Machine(
         0xC000_00B7,
         {"add_key": 217, "request_key": 218, "keyctl": 219},
         {"shmget": 194, "semget": 190, "msgget": 186, "mq_open": 180},
+        {"setxattr": 5, "lsetxattr": 6, "fsetxattr": 7, "setxattrat": 463},
+        {"setpriority": 140, "ioprio_set": 30, "prlimit64": 261},
         {"socket": 198, "sendto": 206, "sendmsg": 211, "sendmmsg": 269, "io_uring_setup": 425, "seccomp": 277},
     ),
 }
@@ -108,6 +115,12 @@ def program(machine: Machine, shares_machine: bool, network: bool) -> bytes:
     ]  # fmt: skip
     if shares_machine:
         numbers += machine.shared.values()
+        for number in machine.attributes.values():
+            parts += _of_call(number, [_fail(errno.EOPNOTSUPP)])
+        for name in ("setpriority", "ioprio_set"):
+            of_another = [_argument(1), _step(IF_EQUAL, 0, 1, 0), _fail(errno.EPERM)]
+            parts += _of_call(machine.others[name], of_another)
+        parts += _of_call(machine.others["prlimit64"], _limit_of_another())
     if shares_machine and not network:
         numbers.append(machine.sockets["io_uring_setup"])  # its calls would pass the filter
         parts += _of_call(machine.sockets["socket"], _only_tcp())
@@ -131,14 +144,24 @@ def _only_tcp() -> list[bytes]:
     ]  # fmt: skip
 
 
+def _limit_of_another() -> list[bytes]:
+    """Return the steps that refuse a new limit, whose address is the third argument, for another process."""
+    return [
+        _argument(0), _step(IF_EQUAL, 0, 5, 0),
+        _argument(2), _step(IF_EQUAL, 0, 0, 2),
+        _argument(2, upper=True), _step(IF_EQUAL, 0, 1, 0),
+        _fail(errno.EPERM),
+    ]  # fmt: skip
+
+
 def _of_call(number: int, steps: list[bytes]) -> list[bytes]:
     """Return the steps that are taken for one call alone."""
     return [_step(LOAD, NUMBER_AT), _step(IF_EQUAL, number, 0, len(steps)), *steps]
 
 
-def _argument(index: int) -> bytes:
-    """Load the lower half of an argument of the call; both processors are little-endian."""
-    return _step(LOAD, 16 + 8 * index)
+def _argument(index: int, upper: bool = False) -> bytes:
+    """Load the lower half of an argument of the call, or the upper; both processors are little-endian."""
+    return _step(LOAD, 16 + 8 * index + 4 * upper)
 
 
 def _fail(number: int) -> bytes:
