@@ -40,7 +40,11 @@ class SeatWall:
             ends_with_starter=False,  # each turn has a thread of its own, and the process outlives it
         )
         command = confined(words, rooms, self._wall)
-        return [*system_calls.refusing(self._wall, network=True), *command] if self._wall is not Wall.NONE else command
+        return (
+            [*system_calls.refusing(self._wall, network=True, locks=True), *command]
+            if self._wall is not Wall.NONE
+            else command
+        )
 
 
 def _programs(words: Sequence[str], session: Path) -> tuple[Path, ...]:

@@ -1,5 +1,6 @@
 """Promises of the walls around a run on this machine, each tried from inside by a hostile script."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -55,12 +56,12 @@ def rooms(tmp_path: Path) -> Rooms:
     return Rooms(folder, (*environment_paths(PYTHON), data))
 
 
-def attempt(rooms: Rooms, wall: Wall, expression: str, **environment: str) -> object:
+def attempt(rooms: Rooms, wall: Wall, expression: str, locks: bool = True, **environment: str) -> object:
     """Return the value of `expression` inside the confinement, or its refusal."""
     script = f"{PRELUDE}\nprint(json.dumps(outcome(lambda: {expression})))\n"
     (rooms.folder / "attempt.py").write_text(script)
     ran = subprocess.run(
-        [*system_calls.refusing(wall, rooms.network), *confined(PYTHON, rooms, wall)],
+        [*system_calls.refusing(wall, rooms.network, locks), *confined(PYTHON, rooms, wall)],
         cwd=rooms.folder,
         env={"PATH": os.environ["PATH"], **environment},
         capture_output=True,
@@ -186,7 +187,7 @@ def test_a_run_reads_no_key_of_the_login_and_leaves_none(rooms: Rooms, wall: Wal
         "assert call('add_key', b'user', b'left', b'weights', 7, -3) < 0\nprint('apart')"
     )
     (rooms.folder / "attempt.py").write_text(inside)
-    words = [*system_calls.refusing(wall, network=False), *confined(PYTHON, rooms, wall)]
+    words = [*system_calls.refusing(wall, network=False, locks=True), *confined(PYTHON, rooms, wall)]
     try:
         ran = subprocess.run(
             [sys.executable, "-c", login, *words], cwd=rooms.folder, capture_output=True, text=True, timeout=60
@@ -230,6 +231,30 @@ def test_a_run_leaves_nothing_in_the_attributes_of_a_file(rooms: Rooms, wall: Wa
     other = rooms.folder.parent / "of-the-person"
     other.write_text("private")
     assert refused(attempt(rooms, wall, f"os.setxattr({str(other)!r}, 'user.left', b'weights')"))
+
+
+def test_servers_of_the_scorer_tell_each_other_nothing_by_locks(rooms: Rooms, wall: Wall) -> None:
+    shared = rooms.folder.parent / "data" / "corpus.txt"
+    (rooms.folder / "ask.py").write_text(
+        "import fcntl, struct\n"
+        f"file = open({str(shared)!r})\n"
+        "def flocked():\n"
+        "    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)\n"
+        "def holder():\n"
+        "    asked = struct.pack('hhqqi', fcntl.F_WRLCK, 0, 0, 0, 0)\n"
+        "    return struct.unpack('hhqqi', fcntl.fcntl(file, fcntl.F_GETLK, asked))[4]\n"
+        "def watching():\n"
+        "    import ctypes\n"
+        "    return ctypes.CDLL(None).inotify_init1(0) >= 0\n"
+    )
+    with shared.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        fcntl.lockf(file, fcntl.LOCK_SH)
+        assert refused(attempt(rooms, wall, "__import__('ask').flocked()")), "a run sees the lock of another"
+        assert attempt(rooms, wall, "__import__('ask').flocked()", locks=False) is None
+        assert attempt(rooms, wall, "__import__('ask').holder()", locks=False) == 0
+        assert attempt(rooms, wall, "__import__('ask').watching()", locks=False) is False
+        assert attempt(rooms, wall, "__import__('ask').watching()") is True
 
 
 @pytest.mark.parametrize(

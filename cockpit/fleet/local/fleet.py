@@ -202,6 +202,7 @@ class LocalFleet:
             "time_limit_s": job.time_limit_s,
             "wall": self._wall,
             "network": self._access.network,
+            "locks": True,
             "limits": self._limits(job, self._access.confine),
             "scorer": self._scorer(job, python, environment) if job.rescore else None,
             "score_command": self._score_command(job, python, environment) if job.score_command else None,
@@ -235,6 +236,7 @@ class LocalFleet:
             "time_limit_s": SCORING_LIMIT_S,
             "wall": self._wall,
             "network": False,
+            "locks": True,
             "limits": self._limits(job, self._access.confine),
         }
 

@@ -92,6 +92,7 @@ def scorer(
         "time_limit_s": SCORING_LIMIT_S,
         "wall": wall,
         "network": False,
+        "locks": False,
         "limits": within,
         "model": environment.get("COCKPIT_MODEL", ""),
         "work": {"servers": servers, "code": str(folder / "code"), "probes": probes},

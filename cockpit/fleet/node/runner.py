@@ -313,7 +313,7 @@ def run(
 
     The calls that its wall leaves open are refused to this process too, for good.
     """
-    system_calls.refuse(str(job["wall"]), bool(job["network"]))
+    system_calls.refuse(str(job["wall"]), bool(job["network"]), bool(job["locks"]))
     try:
         child = subprocess.Popen(
             job["command"],  # type: ignore[call-overload]

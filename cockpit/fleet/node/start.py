@@ -107,6 +107,7 @@ def job(wanted: dict[str, Any], folder: Path, own: Path) -> dict[str, object]:
         "time_limit_s": wanted["time_limit_s"],
         "wall": str(wall),
         "network": network,
+        "locks": True,
         "limits": order.limits(1, 0, wanted["confine"], source),
         "scorer": order.scorer(own, python, environment, order.limits(1, 0, True, source), wanted["rescore"] == "whole")
         if wanted["rescore"]

@@ -1,6 +1,6 @@
 """The system calls that a confined run is refused: ways to others that its wall leaves open.
 
-    python -I system_calls.py '{"wall": "landlock", "network": false}' COMMAND...
+    python -I system_calls.py '{"wall": "landlock", "network": false, "locks": true}' COMMAND...
 
 A keyring of the kernel is in no namespace: a run would read the keys of the person's login, and leave keys for the
 next run. Behind Landlock the segments and queues of System V and POSIX are the machine's, the limits and priorities of
@@ -31,6 +31,9 @@ MSG_FASTOPEN = 0x2000_0000
 
 NUMBER_AT, MACHINE_AT = 0, 4
 """Places in the kernel's record of a call, in bytes."""
+LOCKS = (5, 6, 7, 36, 37, 38, 1024, 1025, 1026)
+"""Commands of `fcntl` for locks, leases and notices."""
+
 LOAD, AND, RETURN = 0x20, 0x54, 0x06
 IF_EQUAL, IF_AT_LEAST, IF_ANY_BIT = 0x15, 0x35, 0x45
 ALLOW, FAIL_WITH = 0x7FFF_0000, 0x0005_0000
@@ -47,6 +50,8 @@ class Machine(NamedTuple):
     attributes: dict[str, int]
     others: dict[str, int]
     sockets: dict[str, int]
+    locks: dict[str, int]
+    notices: dict[str, int]
 
 
 MACHINES = {
@@ -57,6 +62,8 @@ MACHINES = {
         {"setxattr": 188, "lsetxattr": 189, "fsetxattr": 190, "setxattrat": 463},
         {"setpriority": 141, "ioprio_set": 251, "prlimit64": 302},
         {"socket": 41, "sendto": 44, "sendmsg": 46, "sendmmsg": 307, "io_uring_setup": 425, "seccomp": 317},
+        {"flock": 73, "fcntl": 72},
+        {"inotify_init": 253, "inotify_init1": 294, "fanotify_init": 300},
     ),
     "aarch64": Machine(
         0xC000_00B7,
@@ -65,23 +72,28 @@ MACHINES = {
         {"setxattr": 5, "lsetxattr": 6, "fsetxattr": 7, "setxattrat": 463},
         {"setpriority": 140, "ioprio_set": 30, "prlimit64": 261},
         {"socket": 198, "sendto": 206, "sendmsg": 211, "sendmmsg": 269, "io_uring_setup": 425, "seccomp": 277},
+        {"flock": 32, "fcntl": 25},
+        {"inotify_init1": 26, "fanotify_init": 262},
     ),
 }
 
 
 def main() -> None:
     wanted = json.loads(sys.argv[1])
-    refuse(wanted["wall"], wanted["network"])
+    refuse(**wanted)
     os.execvp(sys.argv[2], sys.argv[2:])
 
 
-def refusing(wall: str, network: bool) -> list[str]:
+def refusing(wall: str, network: bool, locks: bool) -> list[str]:
     """Return the words before a command that start it with its calls refused."""
-    return [sys.executable, "-I", __file__, json.dumps({"wall": wall, "network": network})]
+    return [sys.executable, "-I", __file__, json.dumps({"wall": wall, "network": network, "locks": locks})]
 
 
-def refuse(wall: str, network: bool) -> None:
+def refuse(wall: str, network: bool, locks: bool) -> None:
     """Refuse the calls to this process and to all that it starts, where they are confined. There is no way back.
+
+    Without `locks` a lock on a file seems to be taken and is not, so that two processes that read the same files tell
+    each other nothing by them.
 
     Nothing is refused on other processors than x86_64 and aarch64. Where only a privileged bubblewrap can make a wall,
     a filter would keep it from its privilege: there the process gets a keyring of its own, and no filter.
@@ -93,7 +105,7 @@ def refuse(wall: str, network: bool) -> None:
     libc.syscall(machine.keyrings["keyctl"], JOIN_NEW_KEYRING, None)
     if wall == BUBBLEWRAP and _needs_privilege("bwrap"):
         return
-    code = program(machine, wall == LANDLOCK, network)
+    code = program(machine, wall == LANDLOCK, network, locks)
     steps = ctypes.create_string_buffer(code, len(code))
     filter_ = struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(steps))
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
@@ -105,7 +117,7 @@ def _needs_privilege(program: str) -> bool:
     return bool(os.geteuid() and found and os.stat(found).st_mode & stat.S_ISUID)
 
 
-def program(machine: Machine, shares_machine: bool, network: bool) -> bytes:
+def program(machine: Machine, shares_machine: bool, network: bool, locks: bool) -> bytes:
     """Return the filter, in steps of 8 bytes. `shares_machine`: the wall gives the run no namespaces of its own."""
     absent = _fail(errno.ENOSYS)
     numbers = list(machine.keyrings.values())
@@ -127,6 +139,10 @@ def program(machine: Machine, shares_machine: bool, network: bool) -> bytes:
         for name, flags in (("sendto", 3), ("sendmsg", 2), ("sendmmsg", 3)):
             fast = [_argument(flags), _step(IF_ANY_BIT, MSG_FASTOPEN, 0, 1), _fail(errno.EACCES)]
             parts += _of_call(machine.sockets[name], fast)
+    if not locks:
+        numbers += machine.notices.values()
+        parts += _of_call(machine.locks["flock"], [_fail(0)])
+        parts += _of_call(machine.locks["fcntl"], _of_commands(LOCKS))
     for number in numbers:
         parts += _of_call(number, [absent])
     return b"".join([*parts, _step(RETURN, ALLOW)])
@@ -154,6 +170,13 @@ def _limit_of_another() -> list[bytes]:
     ]  # fmt: skip
 
 
+def _of_commands(commands: tuple[int, ...]) -> list[bytes]:
+    """Return the steps that pretend a call was done where its second argument is one of `commands`."""
+    last = len(commands) - 1
+    compared = [_step(IF_EQUAL, command, last - at, at == last) for at, command in enumerate(commands)]
+    return [_argument(1), *compared, _fail(0)]
+
+
 def _of_call(number: int, steps: list[bytes]) -> list[bytes]:
     """Return the steps that are taken for one call alone."""
     return [_step(LOAD, NUMBER_AT), _step(IF_EQUAL, number, 0, len(steps)), *steps]
@@ -165,6 +188,7 @@ def _argument(index: int, upper: bool = False) -> bytes:
 
 
 def _fail(number: int) -> bytes:
+    """Return the step that fails the call; with 0 the call seems to be done, and is not."""
     return _step(RETURN, FAIL_WITH | number)
 
 
