@@ -20,8 +20,17 @@ from cockpit.variant.errors import VariantError
 from cockpit.variant.guard import source_names_metric
 from cockpit.variant.guess.commands import with_python
 from cockpit.variant.guess.listing import Guessed, Listing
+from cockpit.variant.guess.printed_output import names_in_output
 from cockpit.variant.guess.reading import read_listing
-from cockpit.variant.guess.repository import GIVEN, Guess, Known, guess_repository, other_names
+from cockpit.variant.guess.repository import (
+    GIVEN,
+    Guess,
+    Known,
+    guess_repository,
+    guessed_direction,
+    metric_in_output,
+    other_names,
+)
 from cockpit.variant.store import VariantStore
 from cockpit.worker.interpreter import chosen_environment
 
@@ -68,7 +77,9 @@ class Guesser:
             for setting in ("file", "command"):
                 self._answer(setting)
         self._show()
-        trial_tells = {"metric"} if self._yes and self.guess.metric.candidates else set()
+        is_read = self._yes and self.guess.file.is_clear and self.guess.command.is_clear
+        is_read = is_read and not self.guess.metric.is_clear
+        trial_tells = {"metric", "direction"} if is_read else set()
         if not self.asks and (left := [name for name in self.guess.questions if name not in trial_tells]):
             self._refuse(left)
         if not self.asks and not self._yes:
@@ -90,6 +101,16 @@ class Guesser:
         """Return the names that the trial run is read for."""
         metric = self.guess.metric
         return [one.value for one in metric.candidates] or ([metric.value] if metric.value else [])
+
+    def read_output(self, tail: str) -> dict[str, str]:
+        """Guess the metric from the end of a run's output, where the code names none. Returns its likely values."""
+        printed = names_in_output(tail)
+        metric = metric_in_output(self._listing, (one for one, _ in printed.values()))
+        direction = guessed_direction(self._listing, metric.value)
+        if self.guess.direction.evidence == GIVEN:
+            direction = self.guess.direction
+        self.guess = self.guess._replace(metric=metric, direction=direction)
+        return {name: printed[name][1] for name in self.metrics_to_look_for()}
 
     def settle_metric(self, printed: dict[str, str]) -> None:
         """Settle the metric with what the trial run has printed, and its direction."""
@@ -179,7 +200,11 @@ class Guesser:
     def _show(self) -> None:
         for setting in FLAGS:
             guessed: Guessed = getattr(self.guess, setting)
-            if not guessed.value:
+            is_read = not self.guess.metric.value and self.guess.file.value and (self._yes or self.asks)
+            if not guessed.value and setting in ("metric", "direction") and is_read:
+                if setting == "metric":
+                    print(f"{setting:<10} not found in the code: the trial run is read for it")
+            elif not guessed.value:
                 print(f"{setting:<10} not found: {FLAGS[setting]} names it")
             elif guessed.candidates:
                 print(f"{setting:<10} one of {len(guessed.candidates)}:")

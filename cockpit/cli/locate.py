@@ -68,9 +68,11 @@ def researched(given: str | None, script: str = "") -> Path:
 
 
 def _holds_python(folder: Path) -> bool:
-    """Tell if a folder inside a git repository holds a Python file, at its top or one below."""
+    """Tell if a folder inside a git repository holds a Python file, at its top or up to three below."""
     is_stored = any((parent / ".git").exists() for parent in (folder, *folder.parents))
-    return is_stored and any(True for pattern in ("*.py", "*/*.py") for _ in folder.glob(pattern))
+    return is_stored and any(
+        True for pattern in ("*.py", "*/*.py", "*/*/*.py", "*/*/*/*.py") for _ in folder.glob(pattern)
+    )
 
 
 def _names_a_script(folder: Path) -> bool:

@@ -97,6 +97,8 @@ def _made_ready(where: Path, configured: Settings, yes: bool) -> _Ready:
     spec = create.fleet_spec(tried, where)
     names = guesser.metrics_to_look_for()
     found = trying.trial(where, tried, spec, own.python, names, sessions_folder())
+    if not names and not found.failed:
+        found = found._replace(values=guesser.read_output(found.tail))
     trying.tell_trial(found, tried.research, names)
     trying.check_trial(found, tried.research, guesser.asks)
     guesser.settle_metric(found.values)

@@ -94,7 +94,8 @@ def check_trial(found: Trial, research: ResearchSettings, asks: bool) -> None:
     why = problem(found)
     if asks and input(f"{why}. Make the session all the same? [y/N] ").strip().lower() in ("y", "yes"):
         return
-    remedy = "--metric NAME or --pattern REGEX" if not found.failed else "--command WORDS"
+    remedy = "--metric NAME, --pattern REGEX, or --score-command WORDS for what it leaves"
+    remedy = "--command WORDS" if found.failed else remedy
     wall = ", --network or --no-confine if the wall is in its way" if found.failed and research.confine else ""
     raise CommandError(f"nothing was made: {why}; give {remedy}{wall}")
 

@@ -216,6 +216,19 @@ _HIGHER_IS_BETTER = (
 )
 
 
+_LOWER_IS_BETTER = re.compile(
+    r"(?<![a-z])(?:loss|bpb|bpc|ppl|perplexity|err(?:or)?|rmse|mse|mae|nll|wer|cer|fid|latency|regret|cost|time|seconds|ms"
+    r"|bits?|steps|size|memory|vram|mb)(?![a-z])",
+    re.IGNORECASE,
+)
+
+
+def tells_direction(name: str) -> bool:
+    """Tell if a name says in which direction it is better: `loss` and `accuracy` do, `quality` does not."""
+    is_lower = _LOWER_IS_BETTER.search(re.sub(r"[\s_-]+", " ", name))
+    return direction_of(name) is Direction.MAX or is_lower is not None
+
+
 def direction_of(name: str) -> Direction:
     """Return the usual direction of a metric with this name: an accuracy is better higher, a loss lower."""
     return Direction.MAX if re.search(_HIGHER_IS_BETTER, name.replace("-", "_")) else Direction.MIN

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from cockpit.core.events import Event, Said, SessionCreated, Trouble
-from cockpit.core.metric import DEFAULT_NAME
+from cockpit.core.metric import DEFAULT_NAME, tells_direction
 from cockpit.core.model import PROPOSERS, Envelope, FleetSpec, Mode, RunAccess, Session, Value
 from cockpit.fleet.local import devices
 from cockpit.fleet.secret_names import is_secret
@@ -340,6 +340,8 @@ def _notes(plan: Plan, session: Session, variant: Variant, at: float) -> list[Ev
         notes.append(Said(at=at, author="cockpit", text=_scored_by_themselves(plan, session)))
     if session.metric.name != DEFAULT_NAME or session.metric.is_higher_better:
         text = f"The metric is {session.metric.name}, {session.metric.better}"
+        if not plan.settings.research.direction and not tells_direction(session.metric.name):
+            text += ", because its name tells no direction: --direction max changes that"
         notes.append(Said(at=at, author="cockpit", text=text))
     if session.fleet.kind == "sky":
         for word in read_task_file(plan.repo, session.fleet.infra).words:

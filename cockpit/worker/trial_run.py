@@ -63,6 +63,8 @@ class Trial(NamedTuple):
     seconds: float
     last_lines: tuple[str, ...]
     message: str = ""
+    tail: str = ""
+    """The end of its output."""
 
     @property
     def failed(self) -> bool:
@@ -124,7 +126,8 @@ def _follow(fleet: LocalFleet, job: Job, metrics: Iterable[Metric], heard: Calla
     output.finish()
     seconds = time.monotonic() - began
     if isinstance(ended, JobEnded):
-        return Trial(output.values(), ended.reason, ended.exit_code, seconds, output.last_lines(), ended.message)
+        values, lines, tail = output.values(), output.last_lines(), output.tail()
+        return Trial(values, ended.reason, ended.exit_code, seconds, lines, ended.message, tail)
     return Trial({}, "refused", None, seconds, (), ended.message)
 
 
@@ -188,6 +191,9 @@ class _Output:
         """Return the printed values by the metric's name."""
         return {name: word for name, log in self._logs.items() if (word := log.values.word(name))}
 
+    def tail(self) -> str:
+        return self._tail.decode("utf-8", "replace")
+
     def last_lines(self) -> tuple[str, ...]:
-        lines = self._tail.decode("utf-8", "replace").replace("\r", "\n").split("\n")
+        lines = self.tail().replace("\r", "\n").split("\n")
         return tuple(line for line in lines if line.strip())[-TAIL_LINES:]

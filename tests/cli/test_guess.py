@@ -225,3 +225,27 @@ def test_a_removed_current_folder_is_one_sentence(place: Path, monkeypatch: pyte
 
 def _removed() -> Path:
     raise FileNotFoundError
+
+
+PRINTED_BY_A_LIBRARY = """
+LR = 0.1
+def report(scores):
+    for name, value in scores.items():
+        print(name, "=", value)
+report({"seconds": 3, "val_" + "acc": 0.9})
+"""
+
+
+def test_a_metric_that_the_code_does_not_name_is_read_from_the_trial_run(place: Path) -> None:
+    done = cockpit(place, *NEW, "--yes", cwd=made(place, PRINTED_BY_A_LIBRARY))
+    assert done.returncode == 0, done.stderr
+    assert "metric     not found in the code: the trial run is read for it\n" in done.stdout
+    assert "trial      it printed val_acc 0.9 within" in done.stdout
+    session = session_of(SessionFolder(place / "sessions" / "night"))
+    assert (session.metric.name, session.metric.is_higher_better) == ("val_acc", True)
+
+
+def test_two_likely_metrics_in_the_output_are_a_question(place: Path) -> None:
+    script = PRINTED_BY_A_LIBRARY.replace("seconds", "val_loss")
+    said = refusal(cockpit(place, *NEW, "--yes", cwd=made(place, script)))
+    assert said.endswith("give --metric val_loss or --metric val_acc")

@@ -18,6 +18,7 @@ from cockpit.core.metric import (
     check_pattern,
     constraint_of,
     direction_of,
+    tells_direction,
 )
 
 values = st.floats(-1e12, 1e12)
@@ -94,3 +95,8 @@ def test_the_usual_direction_of_a_gain_is_up(name: str) -> None:
 )
 def test_the_usual_direction_of_a_loss_is_down(name: str) -> None:
     assert direction_of(name) is Direction.MIN
+
+
+@pytest.mark.parametrize(("name", "tells"), [("val_acc", True), ("val loss", True), ("time", True), ("quality", False)])
+def test_a_name_may_tell_its_direction(name: str, tells: bool) -> None:
+    assert tells_direction(name) == tells

@@ -11,7 +11,8 @@ from cockpit.variant.guess.commands import documented_commands, with_python
 from cockpit.variant.guess.environment import environments
 from cockpit.variant.guess.listing import Listing
 from cockpit.variant.guess.printed import printed_names
-from cockpit.variant.guess.repository import Guess, Known, guess_repository, other_names
+from cockpit.variant.guess.printed_output import names_in_output
+from cockpit.variant.guess.repository import Guess, Known, guess_repository, metric_in_output, other_names
 from cockpit.variant.guess.statements import edited_files, metric_statements
 
 SCRIPT = 'LR = 0.1\nfor epoch in range(3):\n    print(f"epoch {epoch} loss: {1:.3f}")\nprint(f"val_acc: {acc:.4f}")\n'
@@ -201,12 +202,44 @@ def test_names_that_code_prints_with_a_number(source: str, names: list[str]) -> 
     "line",
     ["python data/prepare.py", "python missing.py", "python ../up.py", "python /etc/x.py", "python $FILE train.py",
      "python train.py <your config>", "python train.py --sample-only", "python train.py --eval_only=True",
-     "pip install train.py", "python sample.py", "python 'open quote train.py"],
+     "pip install train.py", "python sample.py", "python 'open quote train.py", "python train.py download",
+     "python train.py eval --fast"],
 )  # fmt: skip
 def test_commands_that_are_no_experiment_are_left_out(line: str) -> None:
     files = {"README_md": f"```\n{line}\n```\n", "train_py": "", "sample_py": "", "data__prepare_py": "", "up_py": ""}
     found = documented_commands(listed(**files))
     assert [one.script for one in found] == (["up.py"] if "../up" in line else [])
+
+
+def test_a_build_file_tells_the_command_where_no_document_does() -> None:
+    files = {"Makefile": "run:\n\tpython main.py --fast\n\npython main.py download\n", "main.py": SCRIPT}
+    found = guess_repository(Listing(frozenset(files), files))
+    assert found.command[:2] == ("python main.py --fast", "Makefile line 2")
+    files["README.md"] = "    $ python main.py\n"
+    assert guess_repository(Listing(frozenset(files), files)).command.value == "python main.py"
+
+
+@pytest.mark.parametrize(
+    ("output", "names"),
+    [
+        (
+            "Epoch 1/2\n1s 3ms/step - loss: 0.6 - val_accuracy: 0.8\n1s - loss: 0.5 - val_accuracy: 0.9",
+            ["val_accuracy"],
+        ),
+        ("{'eval_loss': 0.41, 'eval_acc': 0.87, 'epoch': 3.0}", ["eval_loss", "eval_acc"]),
+        ('{"loss": 1, "val_acc": 0.9}', ["val_acc"]),
+        ("[3]\ttrain-rmse:1.70\teval-rmse:2.20", ["eval-rmse"]),
+        ("loaded 3 files in 2 s: done", []),
+    ],
+)
+def test_the_output_of_a_run_names_likely_metrics(output: str, names: list[str]) -> None:
+    printed = names_in_output(output)
+    found = metric_in_output(listed(), [one for one, _ in printed.values()])
+    assert ([one.value for one in found.candidates] or [found.value] * bool(found.value)) == names
+
+
+def test_the_last_number_of_a_name_is_shown() -> None:
+    assert names_in_output("val_acc: 0.5\rval_acc: 0.75\n")["val_acc"][1] == "0.75"
 
 
 def test_a_file_that_documents_forbid_to_edit_is_not_the_file() -> None:

@@ -55,9 +55,16 @@ class Command(NamedTuple):
 
 
 def documented_commands(listing: Listing) -> list[Command]:
-    """Return the commands that start a script of the repository, in the order of the documents, each once."""
+    """Return the commands that start a script of the repository, in the order of the documents, each once.
+
+    Those of build files are read where no document shows one.
+    """
+    return _commands_in(listing, listing.documents()) or _commands_in(listing, listing.build_files())
+
+
+def _commands_in(listing: Listing, documents: list[str]) -> list[Command]:
     found: dict[str, Command] = {}
-    for document in listing.documents():
+    for document in documents:
         for number, line in _joined(listing, document):
             for command in _commands(listing, document, line, f"{document} line {number}"):
                 known = found.get(command.text)
@@ -98,8 +105,17 @@ def _commands(listing: Listing, document: str, line: str, evidence: str, depth: 
         old = words[:-1] if folder else words
         missing = any(word.endswith(".py") and not listing.resolve(word, document) for word in old)
         if script and not missing and is_run(script) and not any(map(_TRAINS_NOTHING.fullmatch, words)):
+            if _does_something_else(words, script):
+                continue
             from_top = tuple(_from_top(listing, word, document) for word in words)
             yield Command(from_top, script, evidence, is_loop, folder)
+
+
+def _does_something_else(words: tuple[str, ...], script: str) -> bool:
+    """Tell if the first argument is a command of the script's own, such as `download` or `eval`."""
+    at = next((i for i, word in enumerate(words) if _is_script(word, script)), len(words))
+    first = words[at + 1] if at + 1 < len(words) else ""
+    return first.isalpha() and first.islower() and bool(_NOT_A_RUN.match(first))
 
 
 def _folder_of_new(listing: Listing, words: tuple[str, ...]) -> str:

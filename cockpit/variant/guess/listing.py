@@ -11,6 +11,9 @@ LINES_READ = 5_000
 DOCUMENTS = ("program.md", "readme.md", "claude.md", "agents.md", "readme.rst", "readme.txt", "readme")
 """Names of documents in lower case, the one that tells most about the loop first."""
 
+BUILD_FILES = ("makefile", "justfile", "dvc.yaml", "mlproject", "dockerfile")
+"""Names in lower case of files whose commands count where no document shows one."""
+
 
 class Candidate(NamedTuple):
     """A possible value of a setting."""
@@ -50,6 +53,10 @@ class Listing(NamedTuple):
         return sorted(
             named, key=lambda path: (path.count("/"), DOCUMENTS.index(PurePosixPath(path).name.lower()), path)
         )
+
+    def build_files(self) -> list[str]:
+        """List the files at the top that hold commands of a build tool."""
+        return sorted(path for path in self.texts if path.lower() in BUILD_FILES)
 
     def resolve(self, word: str, near: str = "") -> str:
         """Return the path that a word of the document `near` names; empty for none, or for one outside the folder."""

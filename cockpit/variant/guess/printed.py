@@ -15,7 +15,7 @@ _IN_TEMPLATE = re.compile(
 )
 _SLOT = re.compile(r"%[\d.+-]*[fgedsr]|\{[^{}]{0,30}\}")
 _COLOR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-_STEP = re.compile(r"(?<![a-z])(?:step|iter|epoch)", re.IGNORECASE)
+STEP = re.compile(r"(?<![a-z])(?:step|iter|epoch)", re.IGNORECASE)
 _SHOWS = re.compile(r"print\w*|info|warning|log|write|debug|echo|secho")
 _FORMAT_SPEC = re.compile(r"[<>^+,.\d]*[fgeE%]?$")
 
@@ -128,7 +128,7 @@ def _named(before: str, whole: str, line: int, value: ast.expr) -> Iterator[Prin
     text = re.split(r"[\r\n]", _COLOR.sub("", before[-120:]))[-1]
     if found := _BEFORE.search(text):
         prefix = (whole or before)[: -len(found[0]) or None]
-        yield Printed(found[1], line, bool(_STEP.search(prefix)), _expression(value), _last_word(text[: found.start()]))
+        yield Printed(found[1], line, bool(STEP.search(prefix)), _expression(value), _last_word(text[: found.start()]))
 
 
 def _in_template(text: str, line: int, values: Sequence[ast.expr] = ()) -> Iterator[Printed]:
@@ -137,7 +137,7 @@ def _in_template(text: str, line: int, values: Sequence[ast.expr] = ()) -> Itera
         at = len(_SLOT.findall(text, 0, found.end())) - 1
         value = _expression(values[at]) if 0 <= at < len(values) else ""
         before = text[: found.start()]
-        yield Printed(found[1], line, bool(_STEP.search(before)), value, _last_word(before))
+        yield Printed(found[1], line, bool(STEP.search(before)), value, _last_word(before))
 
 
 def _last_word(text: str) -> str:

@@ -3,14 +3,14 @@
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from cockpit.variant.guess.listing import DOCUMENTS, Listing
+from cockpit.variant.guess.listing import BUILD_FILES, DOCUMENTS, Listing
 from cockpit.variant.repository import git_answer, open_repository
 
 FILES_READ = 400
 FILE_BYTES = 400_000
 FOLDERS_DEEP = 3
 _SUFFIXES = frozenset({".py", ".md", ".rst", ".sh"})
-_NAMES = frozenset({"environment.yml", "environment.yaml", *DOCUMENTS})
+_NAMES = frozenset({"environment.yml", "environment.yaml", *DOCUMENTS, *BUILD_FILES})
 
 
 def read_listing(folder: Path) -> Listing:

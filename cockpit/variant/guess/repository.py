@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import NamedTuple
 
-from cockpit.core.metric import NAME_CHARACTERS, Direction, MetricError, check_name, direction_of
+from cockpit.core.metric import NAME_CHARACTERS, Direction, MetricError, check_name, direction_of, tells_direction
 from cockpit.variant.guess.commands import Command, documented_commands, files_of, is_run
 from cockpit.variant.guess.listing import Candidate, Guessed, Listing, settled
 from cockpit.variant.guess.printed import Printed, imported_modules, named_scripts, printed_names
@@ -30,11 +30,6 @@ _TRAINING = re.compile(
 )
 _OF_ANOTHER = re.compile(r"(?:champion|incumbent|baseline|previous|reference|target|old)\W*", re.IGNORECASE)
 """Words before a name that make it the score of another run."""
-_LOWER = re.compile(
-    r"(?<![a-z])(?:loss|bpb|bpc|ppl|perplexity|err(?:or)?|rmse|mse|mae|nll|wer|cer|fid|latency|regret|cost|time|seconds|ms"
-    r"|bits?|steps|size|memory|vram|mb)(?![a-z])",
-    re.IGNORECASE,
-)
 _AGGREGATE = re.compile(r"(?:mean|avg|average|median|final|result|best|total)s?", re.IGNORECASE)
 """Names that tell how a number was made, not what it is."""
 _SEPARATORS = re.compile(r"[\s_-]+")
@@ -189,9 +184,19 @@ def guessed_metric(listing: Listing, sources: list[str]) -> Guessed:
             one = _ranked(printed, path, statements, told)
             if one is not None and one.rank > ranked.get(_plain(one.name), _Named(0, "", "")).rank:
                 ranked[_plain(one.name)] = one
-    best = sorted(ranked.values(), key=lambda one: -one.rank)
-    if not best:
-        return Guessed()
+    return _best(ranked.values())
+
+
+def metric_in_output(listing: Listing, printed: Iterable[Printed]) -> Guessed:
+    """Guess the metric among the names that a run has printed, as among those that code prints."""
+    statements = metric_statements(listing)
+    found = (_ranked(one, "", statements) for one in printed)
+    return _best(one._replace(evidence="the trial run printed it") for one in found if one is not None)
+
+
+def _best(ranked: Iterable[_Named]) -> Guessed:
+    """Return the name of the highest rank, or the question between several."""
+    best = sorted(ranked, key=lambda one: -one.rank)
     likely = [one for one in best if one.rank == best[0].rank]
     found = settled([Candidate(one.name, one.evidence) for one in likely])
     return found._replace(candidates=found.candidates[:CANDIDATES_AT_MOST])
@@ -277,10 +282,8 @@ def guessed_direction(listing: Listing, metric: str, expression: str = "") -> Gu
     if said:
         return settled(said)
     for text, reason in ((metric, "its name"), (_parts(expression), expression)):
-        if direction_of(text) is Direction.MAX:
-            return Guessed(Direction.MAX, reason)
-        if _LOWER.search(_plain(text).replace("_", " ")):
-            return Guessed(Direction.MIN, reason)
+        if tells_direction(text[:NAME_CHARACTERS]):
+            return Guessed(direction_of(text), reason)
     unknown = "its name does not tell"
     return Guessed(Direction.MIN, unknown, (Candidate(Direction.MIN, unknown), Candidate(Direction.MAX, unknown)))
 
