@@ -80,9 +80,15 @@ class EventTable:
                     return int(row[0]), bytes(row[1])
         return 0, GENESIS
 
-    def insert(self, rows: Sequence[EventRow]) -> None:
-        """Insert all rows or none. Raises LedgerBusy while another program locks the file."""
+    def insert(self, rows: Sequence[EventRow], end: tuple[int, bytes]) -> None:
+        """Insert all rows or none after `end`, the number and the chain of the last event that was written.
+
+        Raises LedgerBusy while another program locks the file, LedgerError where the file ends elsewhere: a program
+        has put an older copy in its place.
+        """
         with translated_errors(self.path), transaction(self._db):
+            if self.end() != end:
+                raise LedgerError(f"{self.path} was changed by another program, and no longer ends at event {end[0]}")
             self._db.executemany("INSERT INTO events VALUES (?, ?, ?, ?)", rows)
 
     def bodies(self, seq: int, most: int) -> list[bytes]:

@@ -99,10 +99,17 @@ def is_alive(beat: Heartbeat) -> bool:
     return not beat.began or _began(beat.pid) in ("", beat.began)
 
 
+def is_of_live_process(beat: Heartbeat) -> bool:
+    """Return whether the process of a heartbeat certainly runs on this machine."""
+    return not beat.stopped and beat.began != "" and beat.boot == boot_id() and _began(beat.pid) == beat.began
+
+
 def _began(pid: int) -> str:
-    """Return the start time of a process, in clock ticks since boot; empty where the system does not tell."""
+    """Return the start time of a process, in clock ticks since boot; empty where it has ended or the system does not
+    tell."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
-    return status.rpartition(")")[2].split()[19]
+    fields = status.rpartition(")")[2].split()
+    return fields[19] if fields[0] != "Z" else ""

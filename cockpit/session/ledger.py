@@ -158,7 +158,7 @@ class Ledger:
     def _insert(self, rows: Sequence[EventRow]) -> None:
         while True:
             try:
-                self._table.insert(rows)
+                self._table.insert(rows, (self._end.seq, self._end.chain))
             except LedgerBusy as error:
                 if self._stop.is_set():
                     raise

@@ -1,5 +1,6 @@
 """The session's SQLite files: opening them, and one sentence for each error that SQLite raises."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from cockpit.session.ledger_errors import LedgerBusy, LedgerDamaged, LedgerError
 
 BUSY_TIMEOUT_S = 1.0
 """SQLite waits this long for another program's lock before it gives up."""
+PATH_BYTES_AT_MOST = 500
+"""SQLite's own limit is 512, a suffix and an end included."""
 
 
 def connect(path: Path, mode: str, busy_timeout_s: float) -> sqlite3.Connection:
@@ -57,6 +60,11 @@ class translated_errors:
         if "malformed" in text or "not a database" in text:
             raise LedgerDamaged(
                 f"{self.path} is torn ({text}): `cockpit repair {self.path.parent.name}` keeps what can be read"
+            ) from error
+        if "unable to open" in text and (length := len(os.fsencode(self.path.absolute()))) > PATH_BYTES_AT_MOST:
+            raise LedgerError(
+                f"{self.path} has a path of {length} bytes, and SQLite opens none above {PATH_BYTES_AT_MOST}:"
+                " use a folder nearer to the root"
             ) from error
         if "unable to open" in text or "readonly" in text:
             raise LedgerError(f"{self.path} cannot be opened: check that it exists and that you may read it") from error

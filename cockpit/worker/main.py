@@ -20,6 +20,7 @@ from cockpit.core.model import Session
 from cockpit.core.seats import Seat
 from cockpit.core.state import State
 from cockpit.fleet.base import Fleet, FleetError
+from cockpit.fleet.node.signals import survive_unused_signals
 from cockpit.session import api_key, corpus, heartbeat, settings, worker_process
 from cockpit.session.api_key import KeyHolder
 from cockpit.session.clock import Clock, WallClock
@@ -72,6 +73,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, handlers=[lines])
     try:
         held = WorkerLock.take(folder)
+        refuse_copy(folder)
     except WorkerError as error:
         sys.exit(str(error))
     stop, wake = threading.Event(), threading.Event()
@@ -80,8 +82,9 @@ def main() -> None:
         stop.set()
         wake.set()
 
-    signal.signal(signal.SIGTERM, asked)
-    signal.signal(signal.SIGINT, asked)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, asked)
+    survive_unused_signals()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         reason = run_session(folder, stop, wake)
@@ -93,6 +96,15 @@ def main() -> None:
     log.info("ends: %s", reason)
     heartbeat.write_heartbeat(folder, stopped=True)
     held.release()
+
+
+def refuse_copy(folder: SessionFolder) -> None:
+    """Raise WorkerError for a copy of a session whose worker runs: both would move one branch and use one fleet."""
+    beat = heartbeat.read_heartbeat(folder)
+    if beat is not None and heartbeat.is_of_live_process(beat):
+        raise WorkerError(
+            f"{folder.root} is a copy of a session that process {beat.pid} runs: end that first, or watch the copy"
+        )
 
 
 def run_session(folder: SessionFolder, stop: threading.Event, wake: threading.Event) -> str:

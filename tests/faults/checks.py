@@ -19,7 +19,7 @@ Body = dict[str, Any]
 
 def numbered_bodies(path: Path) -> list[tuple[int, Body]]:
     """Return (number, event) of every event in a ledger's file, packed ones too."""
-    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)
+    db = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=10)
     try:
         found: list[tuple[int, Body]] = []
         for last, count, packed in db.execute("SELECT last, events, body FROM packs ORDER BY last"):

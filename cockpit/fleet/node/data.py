@@ -94,6 +94,8 @@ def _files(path: str) -> Iterator[tuple[str, str]]:
 def _add_content(digest: hashlib._Hash, file: str, size: int, most_bytes: int) -> None:
     """Add a file to a digest: all of it, or blocks at even distances, its first and its last one included."""
     try:
+        if not os.path.isfile(file):
+            raise OSError("a pipe or a device, which may have no end")
         with open(file, "rb") as opened:
             if size <= most_bytes:
                 digest.update(opened.read(most_bytes))

@@ -18,6 +18,7 @@ import resource
 import select
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -27,10 +28,11 @@ from typing import TYPE_CHECKING
 from cockpit.fleet.node import system_calls
 from cockpit.fleet.node.data import fingerprints, write_marks
 from cockpit.fleet.node.device_use import DeviceUse
+from cockpit.fleet.node.signals import survive_unused_signals
 from cockpit.fleet.node.usage import Limits, descendants
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 KILL_AFTER_S = 5.0
 REAP_WITHIN_S = 5.0
@@ -52,6 +54,10 @@ BOOT_ID = "/proc/sys/kernel/random/boot_id"
 """A text that is another after each start of Linux."""
 MODEL_SHARE = 0.5
 """Share of the free disk that the copy of a model may take."""
+CODE_FILES_AT_MOST = 2_000
+"""Python files of a run's folder that are hashed beside those that were there before it."""
+CODE_BYTES_AT_MOST = 1 << 30
+"""Bytes that are hashed of all of them."""
 SERVER_FOLDERS = ("scoring", "probing")
 TIMED_OUT, CANCELLED, OVER_LIMIT, EXITED, LOST = "timeout", "cancelled", "limit", "exited", "lost"
 PR_SET_CHILD_SUBREAPER = 36
@@ -139,6 +145,7 @@ def carry_out(folder: str, tell_start: "Callable[[dict[str, object]], None]") ->
     """
     cancelled: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, frame: cancelled.append(number))  # before `started` says whom to end
+    survive_unused_signals(signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
     try:
         started = os.open(os.path.join(folder, "started"), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o640)
     except FileExistsError:
@@ -169,7 +176,7 @@ def carry_out(folder: str, tell_start: "Callable[[dict[str, object]], None]") ->
         ended |= {"reason": LOST, "message": "the disk that holds its log was full while it ran"}
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     sampled_s = float(str(ended.pop("sampled_s", 0.0)))  # the kernel counts no child whose parent ignores its end
-    after = evidence(job["source"], [job["script"], *job.get("hashed", ())])
+    after = evidence(job["source"], [job["script"], *job.get("hashed", ()), *before])
     rescore = score(job, folder, cancelled) if job.get("scorer") and ended["exit_code"] == 0 else None
     scored = None
     if job.get("score_command") and ended["reason"] == EXITED and ended["exit_code"] == 0:
@@ -298,7 +305,7 @@ def hand_over(source: str, room: str) -> list[str]:
             if os.path.lexists(target):
                 now, then = os.lstat(path), os.lstat(target)  # a copy has the time of its original
                 if (now.st_size, now.st_mtime_ns) != (then.st_size, then.st_mtime_ns):
-                    changed.append(os.path.relpath(path, source))
+                    changed.append(readable(os.path.relpath(path, source)))
                 continue
             with contextlib.suppress(OSError):
                 os.makedirs(inside, exist_ok=True)
@@ -419,21 +426,46 @@ def end_group(group: int, number: int) -> None:
         os.killpg(group, number)
 
 
-def evidence(source: str, named: "list[str]") -> "dict[str, tuple[str, tuple[int, ...]]]":
+def evidence(source: str, named: "Iterable[str]") -> "dict[str, tuple[str, tuple[int, ...]]]":
     """Return the named files and the Python files at the top of a run's folder: name to (sha256, marks of a write).
 
-    A write changes a file's ctime, which cannot be set: code that was edited and restored is found by it.
+    A write changes a file's ctime, which cannot be set: code that was edited and restored is found by it. A run may
+    leave files without number, without end, or that are not files: they are bounded, and those have no hash.
     """
     found: dict[str, tuple[str, tuple[int, ...]]] = {}
+    left = CODE_BYTES_AT_MOST
+    names = sorted({*named})
     with contextlib.suppress(OSError):
-        for name in sorted({*named, *(name for name in os.listdir(source) if name.endswith(".py"))}):
-            path = os.path.join(source, name)
-            with contextlib.suppress(OSError):
-                with open(path, "rb") as file:
-                    digest = hashlib.sha256(file.read()).hexdigest()
+        names += sorted(name for name in os.listdir(source) if name.endswith(".py"))[:CODE_FILES_AT_MOST]
+    for name in names:
+        path = os.path.join(source, name)
+        with contextlib.suppress(OSError, ValueError):
+            if (known := readable(name)) not in found:
                 status = os.lstat(path)
-                found[name] = (digest, (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
+                marks = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+                hashed, used = digest(path, left)
+                found[known], left = (hashed, marks), left - used
     return found
+
+
+def digest(path: str, most_bytes: int) -> "tuple[str, int]":
+    """Return the SHA-256 of a file and its bytes; a word for what is not one, or is larger. Raises OSError."""
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK | os.O_NOCTTY)) as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            return "not a file", 0
+        if status.st_size > most_bytes:
+            return "too large", 0
+        found, used = hashlib.sha256(), 0
+        while used <= most_bytes and (data := file.read(READ_BYTES)):
+            found.update(data)
+            used += len(data)
+        return found.hexdigest(), used
+
+
+def readable(name: str) -> str:
+    """Return a file's name as text, with an escape for each byte that is not."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def note(folder: str, name: str, what: "dict[str, object]") -> bool:

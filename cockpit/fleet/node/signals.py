@@ -1,0 +1,18 @@
+"""Signals that nothing here uses, and whose default would end a process. Only the standard library is imported."""
+
+import signal
+
+UNUSED = {
+    *(
+        getattr(signal, f"SIG{name}")
+        for name in ("USR1", "USR2", "ALRM", "VTALRM", "PROF", "IO", "PWR", "STKFLT", "XCPU")
+        if hasattr(signal, f"SIG{name}")
+    ),
+    *(range(signal.SIGRTMIN, signal.SIGRTMAX + 1) if hasattr(signal, "SIGRTMIN") else ()),
+}
+
+
+def survive_unused_signals(*more: int) -> None:
+    """Let this process survive them, and those given. Programs that it starts take them as they always do."""
+    for number in UNUSED.union(more):
+        signal.signal(number, lambda received, frame: None)

@@ -1,0 +1,35 @@
+"""Files that a run leaves, of any name, kind and size, neither end nor delay its runner and the worker."""
+
+from pathlib import Path
+
+import pytest
+
+from cockpit.core.model import RunAccess
+from tests.fleet.test_runner import CONFINED, SCORE, WHATEVER, Run
+
+LEFT = {
+    "a name that is not text": "open(b'bad\\xff.py', 'w').write('x')",
+    "a name of several lines": "open('a\\nval_bpb: 0.1\\n.py', 'w').write('x')",
+    "a name with terminal escapes": "open('a\\x1b[2Jb.py', 'w').write('x')",
+    "the longest name": "open('n' * 252 + '.py', 'w').write('x')",
+    "a pipe": "os.mkfifo('pipe.py')",
+    "a link to an endless file": "os.symlink('/dev/zero', 'zero.py')",
+    "a link to a terminal": "os.symlink('/dev/tty', 'terminal.py')",
+    "a link to itself": "os.symlink('loop.py', 'loop.py')",
+    "a socket": "import socket; socket.socket(socket.AF_UNIX).bind('socket.py')",
+    "a folder": "os.mkdir('folder.py')",
+    "a file with a hole of 1 TB": "open('hole.py', 'wb').truncate(1 << 40)",
+    "a file that may not be read": "os.close(os.open('closed.py', os.O_CREAT, 0))",
+    "many files": "[open(f'{n:05}.py', 'w').close() for n in range(20_000)]",
+    "a deep folder": "[(os.mkdir('d' * 100), os.chdir('d' * 100)) for _ in range(200)]",
+}
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("left", LEFT)
+@pytest.mark.parametrize("access", [WHATEVER, CONFINED], ids=["open", "confined"])
+def test_what_a_run_leaves_in_its_folder_ends_no_runner(tmp_path: Path, left: str, access: RunAccess) -> None:
+    script = f"import os\n{LEFT[left]}\n{SCORE}"
+    run = Run(tmp_path, script, time_limit_s=100.0, access=access)
+    ended = run.ended(60)
+    assert (ended.reason, ended.exit_code) == ("exited", 0), (ended.message, run.log())
