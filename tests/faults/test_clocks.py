@@ -26,12 +26,14 @@ from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader
 from cockpit.worker.loop import Worker
 from cockpit.worker.main import build
+from tests.faults.checks import a_fold_from_nothing_is_the_state, nothing_counted_twice
 from tests.fleet.flaky import FlakySky, Watched
 from tests.fleet.test_runner import Run, until
 from tests.worker.sessions import SCRIPT, end_baseline, local_session, state_of, wait_for
 
 DAY_S = 86_400.0
-JUMPS_S = [-DAY_S, -3_600.0, 3_600.0, DAY_S]
+TO_1970_S, TO_2100_S = -56 * 365.25 * DAY_S, 74 * 365.25 * DAY_S
+JUMPS_S = [TO_1970_S, -DAY_S, -3_600.0, 3_600.0, DAY_S, TO_2100_S]
 SCORE = "print('val_bpb: 0.98')\n"
 
 
@@ -202,7 +204,7 @@ def test_a_run_on_a_cluster_is_found_again_whatever_the_cluster_s_clock_reads(
     second.cluster.close()
 
 
-@pytest.mark.parametrize("jump_s", [-DAY_S, -3_600.0])
+@pytest.mark.parametrize("jump_s", [TO_1970_S, -DAY_S, -3_600.0])
 def test_a_worker_that_starts_after_the_clock_was_set_back_continues_from_the_last_event(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jump_s: float
 ) -> None:
@@ -221,6 +223,27 @@ def test_a_worker_that_starts_after_the_clock_was_set_back_continues_from_the_la
     assert not back, "time went back"
     run_s = [one.ended_at - one.started_at for one in worker.state.attempts.values() if one.ended_at and one.started_at]
     assert all(0 <= seconds < 120 for seconds in run_s)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(("first_s", "then_s"), [(TO_1970_S, TO_2100_S), (TO_2100_S, TO_1970_S)])
+def test_a_session_that_begins_in_1970_or_in_2100_runs_on_after_the_clock_was_set_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first_s: float, then_s: float
+) -> None:
+    """Make a session at a wrong date, then set the clock right, then wrong the other way, while it runs."""
+    set_wall(monkeypatch, first_s)
+    folder = local_session(tmp_path, clusters=1, confine=False, mode="autopilot", proposer="search")
+    worker = build(folder, threading.Event(), threading.Event())
+    worker.start()
+    for jump_s in (0.0, -first_s, then_s):
+        set_wall(monkeypatch, jump_s)
+        ended = sum(worker.state.outcome_counts.values())
+        ticked(worker, lambda ended=ended: sum(worker.state.outcome_counts.values()) > ended)
+    worker.close("the test is over")
+    assert set(worker.state.outcome_counts) == {Outcome.VALID}
+    assert 0 <= worker.state.now - worker.state.session.created_at < 120
+    nothing_counted_twice(folder)
+    a_fold_from_nothing_is_the_state(folder)
 
 
 def test_a_worker_that_is_stopped_and_continues_loses_nothing(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -26,7 +25,7 @@ WAL_BYTES_AT_MOST = 8 << 20
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[SessionFolder]:
-    folder = sim_session(tmp_path, speed=60.0, clusters=2, mode="autopilot", proposer="search")
+    folder = sim_session(tmp_path, speed=300.0, clusters=2, mode="autopilot", proposer="search")
     worker_process.start(folder)
     yield folder
     worker_process.terminate(folder)

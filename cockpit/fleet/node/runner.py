@@ -361,7 +361,7 @@ def watch(
             over = limits.exceeded(child.pid, now)
             if cancelled or over or now > deadline:
                 reason, message = (CANCELLED, "") if cancelled else (OVER_LIMIT, over) if over else (TIMED_OUT, "")
-                end_group(child.pid, signal.SIGTERM)
+                end_group(child.pid, signal.SIGKILL if over else signal.SIGTERM)  # more time would harm others
                 deadline = now + KILL_AFTER_S
         elif now > deadline:
             end_group(child.pid, signal.SIGKILL)
