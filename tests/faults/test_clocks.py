@@ -225,6 +225,12 @@ def test_a_worker_that_starts_after_the_clock_was_set_back_continues_from_the_la
     assert all(0 <= seconds < 120 for seconds in run_s)
 
 
+def ends_one_more(worker: Worker) -> Callable[[], bool]:
+    """Return the question if more runs have ended than by now."""
+    before = sum(worker.state.outcome_counts.values())
+    return lambda: sum(worker.state.outcome_counts.values()) > before
+
+
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(("first_s", "then_s"), [(TO_1970_S, TO_2100_S), (TO_2100_S, TO_1970_S)])
 def test_a_session_that_begins_in_1970_or_in_2100_runs_on_after_the_clock_was_set_right(
@@ -237,8 +243,7 @@ def test_a_session_that_begins_in_1970_or_in_2100_runs_on_after_the_clock_was_se
     worker.start()
     for jump_s in (0.0, -first_s, then_s):
         set_wall(monkeypatch, jump_s)
-        ended = sum(worker.state.outcome_counts.values())
-        ticked(worker, lambda ended=ended: sum(worker.state.outcome_counts.values()) > ended)
+        ticked(worker, ends_one_more(worker))
     worker.close("the test is over")
     assert set(worker.state.outcome_counts) == {Outcome.VALID}
     assert 0 <= worker.state.now - worker.state.session.created_at < 120
