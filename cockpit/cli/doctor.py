@@ -3,29 +3,26 @@
 For SkyPilot it runs `sky check`, which starts SkyPilot's own API server if none runs.
 """
 
-import importlib.metadata
 import os
-import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
 
+from cockpit.cli.doctor_sky import skypilot
 from cockpit.cli.errors import CommandError
+from cockpit.cli.finding import Finding
 from cockpit.cli.json_output import print_json
 from cockpit.cli.locate import repository, sessions_folder
 from cockpit.cli.screen import smallest_terminal
 from cockpit.core.installation import install_command
 from cockpit.core.seats import KNOWN_AGENTS, Seat, SeatError, install_hint, seat_of
-from cockpit.fleet.base import FleetError
 from cockpit.fleet.local.devices import cores, devices
 from cockpit.fleet.node import confinement
 from cockpit.fleet.secret_names import is_secret
-from cockpit.fleet.sky.task_file import describe
 from cockpit.report.results import clean
 from cockpit.scoring.contract import UPSTREAM_ON_SKY, can_rescore, is_upstream
 from cockpit.session import corpus, settings
@@ -42,24 +39,6 @@ ASK_S = 120.0
 """Timeout of `sky check` and `import torch`."""
 FREE_BYTES = 2 << 30
 TASK = "experiment.yaml"
-
-_ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
-_ERROR = re.compile(r"(?:[\w.]+\.)?\w*(?:Error|Exception): (.+)")
-_ENABLED = re.compile(r"^  (\S.*?) \[[\w, ]+\]", re.MULTILINE)
-
-
-class Finding(msgspec.Struct, frozen=True):
-    """One thing that was checked. `remedy` is empty if nothing is missing."""
-
-    about: str
-    said: str
-    remedy: str = ""
-    needed: bool = True
-    """True if a session on the chosen fleet fails without it."""
-
-    @property
-    def ok(self) -> bool:
-        return not self.remedy
 
 
 def doctor(repo: str | None, fleet: str, as_json: bool) -> int:
@@ -101,7 +80,7 @@ def check(repo: str | None, fleet: str) -> Iterator[Finding]:
     if where is not None:
         yield _scores(where, fleet)
     yield _key(configured.agent.key_file)
-    yield from _skypilot(where, needed=fleet == "sky")
+    yield from skypilot(where, needed=fleet == "sky")
 
 
 def _python() -> Finding:
@@ -273,95 +252,6 @@ def _key(key_file: str) -> Finding:
     except NoKey as error:
         return Finding("API key", "not found: experiments are proposed without a model", str(error), needed=False)
     return Finding("API key", "found in ANTHROPIC_API_KEY or the key file")
-
-
-def _skypilot(where: Path | None, needed: bool) -> Iterator[Finding]:
-    try:
-        version = importlib.metadata.version("skypilot")
-    except importlib.metadata.PackageNotFoundError:
-        yield Finding("SkyPilot", "not installed", f"`{install_command('sky')}`, to run on clusters", needed)
-        return
-    if not needed:
-        yield Finding("SkyPilot", f"{version}; `cockpit doctor --fleet sky` lists its infrastructure")
-        return
-    yield Finding("SkyPilot", version)
-    command = shutil.which("sky", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
-    if command is None:
-        yield Finding("infra", "the command `sky` is not found", "put the environment's bin folder on PATH", needed)
-        return
-    if where is None:
-        yield _infra(command)
-        return
-    task = _task(where)
-    yield task
-    with ThreadPoolExecutor() as pool:  # each is a process that takes seconds to load SkyPilot
-        clusters = pool.submit(_clusters, command, where) if task.ok else None
-        infra = _infra(command)
-    yield infra
-    if infra.ok and clusters is not None:
-        yield clusters.result()
-
-
-def _sky(
-    about: str, command: str, *words: str, where: Path | None = None
-) -> subprocess.CompletedProcess[str] | Finding:
-    """Run a `sky` command in its own process, as importing SkyPilot takes seconds. Returns a Finding if it fails."""
-    try:
-        return subprocess.run(
-            [command, *words], capture_output=True, text=True, errors="replace", timeout=ASK_S, cwd=where,
-            stdin=subprocess.DEVNULL, env=os.environ | {"NO_COLOR": "1", "COLUMNS": "200"}, check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return Finding(about, f"`sky {words[0]}` gave no answer in {ASK_S:.0f} s", "run `sky api info`")
-    except OSError as error:
-        return Finding(about, f"`sky {words[0]}` cannot be run: {error.strerror}", "reinstall SkyPilot")
-
-
-def _task(where: Path) -> Finding:
-    """Check that SkyPilot reads experiment.yaml, and tell what it understood."""
-    try:
-        found = describe(where / TASK)
-    except FleetError as error:
-        return Finding("task", f"{TASK} cannot be used", str(error))
-    return Finding("task", "; ".join([", ".join(found.classes) or "no accelerator", *found.words]))
-
-
-def _clusters(command: str, where: Path) -> Finding:
-    """Check by SkyPilot's dry run that the resources of experiment.yaml can be launched. Nothing is launched."""
-    done = _sky("clusters", command, "launch", "--dryrun", "--yes", TASK, where=where)
-    if isinstance(done, Finding):
-        return done
-    if done.returncode == 0:
-        return Finding("clusters", f"the resources of {TASK} can be launched")
-    said = refusal(done.stdout + done.stderr)
-    return Finding("clusters", said, f"change `resources` in {TASK}; `sky gpus list` lists the accelerators")
-
-
-def refusal(output: str) -> str:
-    """Return SkyPilot's reason not to launch from its output."""
-    lines = [line.strip() for line in _ESCAPES.sub("", output).splitlines() if line.strip()]
-    return next(
-        (found[1] for found in map(_ERROR.match, lines) if found), lines[-1] if lines else "no reason was given"
-    )
-
-
-def _infra(command: str) -> Finding:
-    """Check the infrastructure that SkyPilot may use."""
-    done = _sky("infra", command, "check")
-    if isinstance(done, Finding):
-        return done
-    enabled = enabled_infra(done.stdout)
-    if enabled:
-        return Finding("infra", ", ".join(enabled))
-    lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-    said = lines[-1] if done.returncode and lines else "SkyPilot may use no cloud, Kubernetes or Slurm"
-    return Finding("infra", said, "run `sky check`, which lists what is missing for each")
-
-
-def enabled_infra(output: str) -> list[str]:
-    """Return the names that `sky check` lists as enabled, in its order."""
-    _, found, after = _ESCAPES.sub("", output).partition("Enabled infra")
-    return _ENABLED.findall(after) if found else []
 
 
 def _said(command: list[str], timeout_s: float) -> str | None:

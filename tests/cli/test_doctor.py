@@ -6,9 +6,13 @@ from pathlib import Path
 import pytest
 
 from cockpit.cli import doctor
-from cockpit.cli.doctor import Finding, _scores, _task, enabled_infra, refusal
+from cockpit.cli.doctor import _scores
+from cockpit.cli.doctor_sky import _images, _scripts, _task, disabled_infra, enabled_infra, refusal
+from cockpit.cli.finding import Finding
 from cockpit.fleet.node.confinement import available
+from cockpit.fleet.sky import registry
 from tests.scoring.upstream_shape import write
+from tests.worker.sessions import git
 
 CHECKED = """\
 Checking credentials to enable infra for SkyPilot.
@@ -56,6 +60,57 @@ def test_the_task_file_is_checked_as_skypilot_reads_it(tmp_path: Path, text: str
 def test_what_is_enabled_is_named() -> None:
     assert enabled_infra(CHECKED) == ["Kubernetes", "Slurm"]
     assert enabled_infra("Checking credentials to enable infra for SkyPilot.\n  AWS: disabled\n") == []
+
+
+def test_why_a_cloud_is_disabled_is_told() -> None:
+    assert disabled_infra(CHECKED) == {"AWS": "AWS credentials are not set."}
+
+
+def test_a_task_whose_set_up_uses_a_file_that_is_not_committed_is_told(tmp_path: Path) -> None:
+    pytest.importorskip("sky", reason="SkyPilot is not installed")
+    from cockpit.fleet.sky.task_file import read_task
+
+    git(tmp_path, "init", "-q")
+    (tmp_path / "train.py").write_text("")
+    (tmp_path / "needs.txt").write_text("")
+    git(tmp_path, "add", "train.py")
+    git(tmp_path, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "first")
+    task = read_task("setup: pip install -r needs.txt\nrun: python train.py\n", tmp_path / "experiment.yaml")
+    assert _scripts(tmp_path, task).said == "the set-up of experiment.yaml uses needs.txt, which is not committed"
+    git(tmp_path, "add", "needs.txt")
+    git(tmp_path, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "second")
+    assert _scripts(tmp_path, task).ok
+
+
+@pytest.mark.parametrize(
+    ("there", "ok", "said"),
+    [
+        (True, True, "pytorch/pytorch:2.9"),
+        (False, False, "no pytorch/pytorch:2.9 in its registry"),
+        (None, False, "was not"),
+    ],
+)
+def test_an_image_is_asked_for_with_the_login_of_the_task(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, there: bool | None, ok: bool, said: str
+) -> None:
+    pytest.importorskip("sky", reason="SkyPilot is not installed")
+    from cockpit.fleet.sky.task_file import read_task
+
+    asked = []
+
+    def is_there(image: str, login: tuple[str, str] | None) -> bool:
+        asked.append((image, login))
+        if there is None:
+            raise registry.Unknown("the registry cannot be asked from here")
+        return there
+
+    monkeypatch.setattr(registry, "is_there", is_there)
+    text = "run: x\nresources: {image_id: 'docker:pytorch/pytorch:2.9', accelerators: H100:1}\n"
+    login = {"USERNAME": "ann", "PASSWORD": "word", "SERVER": "docker.io"}
+    text += "secrets:\n" + "".join(f"  SKYPILOT_DOCKER_{name}: {value}\n" for name, value in login.items())
+    (found,) = _images(read_task(text, tmp_path / "experiment.yaml"))
+    assert asked[0][1] == ("ann", "word") and "pytorch/pytorch:2.9" in asked[0][0]
+    assert found.ok is ok and said in found.said and (found.needed or there is None)
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,7 @@ def test_a_task_may_name_where_it_runs_and_still_be_sent_elsewhere(tmp_path: Pat
 def test_the_message_of_any_error_is_one_line_without_colours() -> None:
     assert sentence(ValueError("\x1b[31mno\x1b[0m\n  capacity\n")) == "no capacity"
     assert sentence(ValueError()) == "ValueError"
+    assert sentence(ValueError("Invalid payload string:\n")) == "its node gave no answer"
 
 
 class Sdk:

@@ -50,3 +50,27 @@ def init_reason(record: Any) -> str:
     """Return why a cluster is not up, as one line. `init_status_reason` is not documented; without it the reason is not
     shown."""
     return " ".join(str(record.get("init_status_reason") or "").split())
+
+
+def quota_problem(resources: Any) -> str:
+    """Return why the cloud that SkyPilot would choose grants nothing for these resources; empty if it may.
+
+    `check_quota_available` and the optimizer are not documented: SkyPilot asks them itself at each launch, which is too
+    late for a night. They use the credentials of this machine, and know a quota of 0 alone.
+    """
+    import sky
+    from sky import optimizer
+
+    task = sky.Task(run="true")
+    task.set_resources(resources)
+    with sky.Dag() as dag:
+        dag.add(task)
+    try:
+        optimizer.Optimizer.optimize(dag, quiet=True)
+        best = task.best_resources
+        if best is None or best.cloud.check_quota_available(best):
+            return ""
+    except Exception:  # no offer, or a cloud that does not tell: a dry run says the first, a launch tries the second
+        return ""
+    kind = "spot machines of " if best.use_spot else ""
+    return f"{best.cloud} grants no quota for {kind}{best.instance_type} in {best.region}"

@@ -64,6 +64,14 @@ def timestamp() -> str:
     return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def write_quantities(pod: Object) -> None:
+    """Write the resources of a pod as Kubernetes does, whose quantities are text: 4 is "4"."""
+    for container in (*pod["spec"].get("containers", ()), *pod["spec"].get("initContainers", ())):
+        for amounts in container.get("resources", {}).values():
+            if isinstance(amounts, dict):
+                amounts.update({name: str(amount) for name, amount in amounts.items()})
+
+
 class Conflict(Exception):
     """An object of this name exists."""
 
@@ -107,6 +115,8 @@ class Store:
         key = (resource, namespace, meta["name"])
         if key in self._objects:
             raise Conflict(meta["name"])
+        if resource == "pods":
+            write_quantities(each)
         meta.update(uid=str(uuid.uuid4()), creationTimestamp=timestamp(), resourceVersion=self.version())
         self._objects[key] = each
         self._changed(resource, "ADDED", each)

@@ -26,7 +26,7 @@ class Pods:
         container = {
             "name": "main",
             "command": ["sh", "-c", "echo up; trap exit TERM; while :; do sleep 0.1; done"],
-            "resources": {"limits": {"nvidia.com/gpu": "1"}},
+            "resources": {"limits": {"nvidia.com/gpu": "1"}, "requests": {"cpu": 2}},
         }
         spec = {"containers": [container], "nodeSelector": {"skypilot.co/accelerator": "h200"}}
         path = self._folder / f"{name}.json"
@@ -59,6 +59,8 @@ def test_exec_runs_in_the_pods_own_namespaces_and_gives_its_exit_code(pods: Pods
     with pytest.raises(LabError, match="failed with 7"):
         pods.sh("one", "exit 7")
     assert pods.plane.kubectl("logs", "one") == "up\n"
+    pod = json.loads(pods.plane.kubectl("get", "pod", "one", "-o", "json"))
+    assert pod["spec"]["containers"][0]["resources"]["requests"] == {"cpu": "2"}, "a quantity is text"
 
 
 def test_a_full_class_leaves_a_pod_pending_until_one_is_deleted(pods: Pods) -> None:
