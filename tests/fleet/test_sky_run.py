@@ -14,7 +14,7 @@ import pytest
 from cockpit.core.model import Outcome, RunAccess
 from cockpit.fleet.base import Job, JobEnded
 from cockpit.fleet.node.confinement import Wall, available
-from cockpit.fleet.node.start import RAN_BEFORE
+from cockpit.fleet.node.start import RAN_BEFORE, environments_of
 from cockpit.fleet.run_log import RunLog, RunVerdict
 from cockpit.fleet.sky.jobs import ended
 from cockpit.fleet.sky.log import JobLines
@@ -215,6 +215,16 @@ def test_a_run_sees_the_environment_that_its_task_names_and_nothing_beside_it(
     text = a_job.log_path.read_text()
     assert status == 0 and lines.start is not None and lines.start.wall == str(available().wall), text
     assert f"{venv} False" in text
+
+
+def test_a_bin_folder_of_the_home_does_not_show_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "ann"
+    for folder in (home / "bin", home / "own" / "bin", tmp_path / "bin"):
+        folder.mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(home))
+    path = f"{home}/bin:{tmp_path}/bin:/bin"
+    shown = set(environments_of(f"{home}/bin/go && {home}/own/bin/python train.py", {"PATH": path}))
+    assert home / "own" in shown and not shown & {home, tmp_path, Path("/")}
 
 
 @pytest.mark.skipif(available().wall is Wall.NONE, reason="this machine cannot confine a run")

@@ -127,7 +127,8 @@ def environments_of(run: str, environment: dict[str, str]) -> Iterator[Path]:
     programs = [*_PROGRAM.findall(run), *(f"{one}/python" for one in environment.get("PATH", "").split(os.pathsep))]
     for program in programs:
         prefix = Path(program).parent.parent
-        if Path(program).parent.name == "bin" and prefix.is_dir() and str(prefix) not in SHARED:
+        holds_more = str(prefix) in SHARED or Path.home().resolve().is_relative_to(prefix.resolve())
+        if Path(program).parent.name == "bin" and prefix.is_dir() and not holds_more:
             yield prefix
             yield from environment_paths([str(prefix / "bin" / "python")])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from cockpit.core.model import Outcome
@@ -10,6 +12,15 @@ from tests.lab.processes import PATIENCE
 from tests.lab.sessions import LabSession
 
 pytestmark = [pytest.mark.lab, pytest.mark.lab_slow, pytest.mark.timeout(2400 * PATIENCE)]
+
+
+def test_the_doctor_tells_what_is_free(session: LabSession) -> None:
+    done = session.cockpit("doctor", "--fleet", "sky", "--json")
+    found = {finding["about"]: finding for finding in json.loads(done.stdout)}
+    assert {about for about in ("task", "set-up", "infra", "clusters", "room") if found[about]["ok"]} == {
+        "task", "set-up", "infra", "clusters", "room",
+    }, found  # fmt: skip
+    assert found["room"]["said"] == "13 of 13 H100 of Kubernetes are free; 3 of 3 H200 of Kubernetes are free"
 
 
 def test_a_session_scores_experiments_and_leaves_no_pod(session: LabSession, kube: KubeLab) -> None:
