@@ -2,6 +2,8 @@
 
 EVERY = 20
 """Steps in a row that overwrite each other, of which the first is shown, besides the very last."""
+HELD_BYTES = 1 << 16
+"""Bytes of an unfinished line that are held back; a longer one is shown as it comes."""
 
 
 class ThinnedLog:
@@ -12,13 +14,16 @@ class ThinnedLog:
         self._overwritten = 0
 
     def feed(self, chunk: bytes) -> bytes:
-        """Return the lines to show of the next piece. An unfinished line is held back."""
+        """Return the lines to show of the next piece. An unfinished line is held back, up to a length."""
         lines = (self._rest + chunk.replace(b"\r\n", b"\n")).split(b"\n")
         self._rest = lines.pop()
         shown = [step for line in lines for step in (*self._steps(line), line.rpartition(b"\r")[2])]
         *steps, self._rest = self._rest.split(b"\r")
         shown += self._kept(steps)
-        return b"".join(step + b"\n" for step in shown)
+        told = b"".join(step + b"\n" for step in shown)
+        if len(self._rest) > HELD_BYTES:
+            told, self._rest = told + self._rest, b""
+        return told
 
     def end(self) -> bytes:
         """Return the line that was never finished."""

@@ -196,12 +196,14 @@ class RunLog:
             if said and wanted_here and said != wanted_here:
                 message = f"it trained on the {what} {said}, the session's is {wanted_here}: its result does not count"
                 return _failed(Outcome.MISMATCH, message)
-        return self._scored(time_budget_s, evidence.scored if evidence is not None else None)
+        if evidence is None:
+            return self._scored(time_budget_s, None)
+        return self._scored(time_budget_s, evidence.scored, evidence.cut_bytes)
 
-    def _scored(self, time_budget_s: float, scored: Scored | None) -> RunVerdict:
+    def _scored(self, time_budget_s: float, scored: Scored | None, cut_bytes: int = 0) -> RunVerdict:
         """Judge a run that ended well, by what it printed, or its score command."""
         if not self.metric.score_command:
-            return self._judged(self, "it", time_budget_s)
+            return self._judged(self, "it", time_budget_s, cut_bytes)
         if scored is None:
             return _failed(Outcome.CRASH, "nothing ran its score command")
         printed = RunLog(self.metric)
@@ -215,11 +217,15 @@ class RunLog:
             return _failed(Outcome.CRASH, f"its score command {ended}: {why}")
         return self._judged(printed, "its score command", time_budget_s)
 
-    def _judged(self, log: "RunLog", who: str, time_budget_s: float) -> RunVerdict:
+    def _judged(self, log: "RunLog", who: str, time_budget_s: float, cut_bytes: int = 0) -> RunVerdict:
         """Judge by the values in a log: this one, or that of the score command, called `who`."""
         name, printed = self.metric.name, log.values.word(self.metric.name)
         if not printed:
             last = f"its last line: {log.last_line}" if log.last_line else "it printed nothing"
+            if cut_bytes:
+                last = (
+                    f"{cut_bytes / 1e6:.0f} MB of its output are not in its log: print the score last, and less before"
+                )
             return _failed(Outcome.CRASH, f"{who} ended well but printed no {name}; {last}")
         number = log.values.number(name, math.inf)
         if number is None:

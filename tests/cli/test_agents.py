@@ -13,7 +13,7 @@ from cockpit.cli.agent_setup import CLIENTS, guide_text
 from cockpit.cli.commands import agents
 from cockpit.cli.main import main
 from cockpit.cli.parser import parser
-from cockpit.cli.thinned_log import ThinnedLog
+from cockpit.cli.thinned_log import HELD_BYTES, ThinnedLog
 from cockpit.session import worker_process
 from cockpit.session.paths import SessionFolder
 from tests.cli.shell import cockpit, refusal
@@ -124,6 +124,14 @@ def test_overwritten_progress_is_thinned_and_lines_stay() -> None:
     ]
     pieces = ThinnedLog()
     assert b"".join(pieces.feed(log[at : at + 7]) for at in range(0, len(log), 7)) + pieces.end() == shown
+
+
+def test_a_line_without_an_end_is_shown_as_it_comes() -> None:
+    thinned = ThinnedLog()
+    assert thinned.feed(b"x" * HELD_BYTES) == b""
+    assert thinned.feed(b"yz") == b"x" * HELD_BYTES + b"yz"
+    assert thinned.feed(b" end\nnext") == b" end\n"
+    assert thinned.end() == b"next\n"
 
 
 @pytest.mark.parametrize(

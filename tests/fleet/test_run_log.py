@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from cockpit.core.curves import packed
 from cockpit.core.model import Outcome
+from cockpit.fleet.base import Evidence
 from cockpit.fleet.printed_numbers import NUMBER_LIMIT
 from cockpit.fleet.run_log import LINE_BYTES, TEXT_CHARACTERS, RunLog, RunVerdict
 
@@ -175,6 +176,16 @@ def test_a_score_after_the_end_mark_does_not_count() -> None:
     printed = f"COCKPIT_START {CODE}\nval_bpb: 0.98\nCOCKPIT_END {CODE} exit=0\nEXPERIMENT_DESC: expects val_bpb: 0.5\n"
     metrics = read(printed.encode()).verdict(None, "aa", "bb").metrics
     assert metrics is not None and metrics.score == 0.98
+
+
+def test_a_score_that_may_be_in_the_part_that_is_left_out_is_not_said_to_be_missing() -> None:
+    files = {"train.py": "aa", "prepare.py": "bb"}
+    log = read(b"flood\n")
+    verdict = log.verdict(0, "aa", "bb", evidence=Evidence(files, files, [], cut_bytes=65_000_000))
+    assert verdict.message == (
+        "it ended well but printed no val_bpb; 65 MB of its output are not in its log: print the score last, and less"
+        " before"
+    )
 
 
 # The time budget
