@@ -22,6 +22,8 @@ from cockpit.fleet.sky.task_file import changed_fields, describe_text, read_file
 
 SUBMIT_LIMIT_S = 150.0
 """Seconds an exec may take; it takes 3 to 20. Where rsync hangs (skypilot#10167) the GPU is idle meanwhile."""
+READ_LIMIT_S = 180.0
+"""Seconds a job table or a status may take; they take 3 to 5, and on busy nodes took more than 60 and 120."""
 QUEUED_AT_MOST = 5
 """Limits that a request may be in the API server's queue, where those of other clients and clusters are before it."""
 UNCONFINED = RunAccess()
@@ -174,12 +176,12 @@ class SkyClient:
         """Return the clusters that SkyPilot knows, of these or of all; with `refresh`, as the cloud has them now.
         Raises SkyError."""
         mode = self._sky.StatusRefreshMode.FORCE if refresh else self._sky.StatusRefreshMode.NONE
-        records = self._call(lambda: self._sdk.status(names or None, refresh=mode, all_users=True), 120)
+        records = self._call(lambda: self._sdk.status(names or None, refresh=mode, all_users=True), READ_LIMIT_S)
         return {record["name"]: self._record(record) for record in records}
 
     def jobs(self, cluster: str) -> list[JobRow]:
         """Return the cluster's job table. Raises SkyError."""
-        return job_table(self._call(lambda: self._sdk.queue(cluster, all_users=True), 60))
+        return job_table(self._call(lambda: self._sdk.queue(cluster, all_users=True), READ_LIMIT_S))
 
     def cancel(self, cluster: str, job_id: int) -> None:
         """End a job of the cluster, or take it from its queue. Raises SkyError."""
