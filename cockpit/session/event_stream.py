@@ -51,6 +51,12 @@ class Place(msgspec.Struct, frozen=True):
 START = Place(0, GENESIS, len(MAGIC))
 
 
+def is_header(header: bytes) -> bool:
+    """Tell if a frame's header is whole and as it was written."""
+    head, crc = header[: FRAME.size], header[FRAME.size :]
+    return len(header) == HEADER_BYTES and zlib.crc32(head) == int.from_bytes(crc, "little")
+
+
 class Deflates(Protocol):
     """Compresses a segment. The name of zlib's own type differs between versions of Python."""
 
@@ -105,6 +111,29 @@ class StreamWriter:
         """Let a new deflate stream begin after the last frame, and return that place."""
         self._deflate = None
         return self.end
+
+    def long_frames_end(self) -> Place:
+        """Return the end of the leading frames that hold as many events as a frame may."""
+        place = START
+        while True:
+            header = os.pread(self._fd, HEADER_BYTES, place.offset)
+            size, _, count, _, chain = FRAME.unpack(header[: FRAME.size].ljust(FRAME.size, b"\0"))
+            end = place.offset + HEADER_BYTES + size
+            if not is_header(header) or count != EVENTS_A_FRAME or end > self.end.offset:
+                return place
+            place = Place(place.seq + count, chain, end)
+
+    def copied(self, path: Path, end: Place) -> "StreamWriter":
+        """Copy the stream up to `end` into another file, and return the writer that continues there."""
+        with path.open("wb") as file:
+            for at in range(0, end.offset, READ_BYTES):
+                file.write(os.pread(self._fd, min(READ_BYTES, end.offset - at), at))
+        return StreamWriter(path, end)
+
+    def rename(self, path: Path) -> None:
+        """Put the file in the place of another, once it is on the disk."""
+        os.fsync(self._fd)
+        self.path = self.path.replace(path)
 
     def is_as_written(self) -> bool:
         """Tell if the file in its place ends where this writer ended. Bytes that another program appended are cut."""
@@ -161,10 +190,9 @@ class StreamReader:
         body = start + HEADER_BYTES
         if body > len(held):
             return body
-        head = held[start : start + FRAME.size]
-        if zlib.crc32(head) != int.from_bytes(held[start + FRAME.size : body], "little"):
+        if not is_header(held[start:body]):
             raise StreamDamaged(self.path, self.place.seq)
-        return body + int(FRAME.unpack(head)[0])
+        return body + int(FRAME.unpack_from(held, start)[0])
 
     def _frame(self, held: bytes, start: int, end: int, end_offset: int) -> list[bytes]:
         _, crc, count, flags, chain = FRAME.unpack_from(held, start)

@@ -22,6 +22,7 @@ from cockpit.session.event_stream import START, Place, StreamDamaged, StreamRead
 from cockpit.session.event_table import EventRow, EventTable, damaged
 from cockpit.session.folding import fold_progress, fold_session
 from cockpit.session.ledger_errors import LedgerBusy, LedgerError, LedgerFull, is_full
+from cockpit.session.packed_state import FAST, SMALL
 from cockpit.session.paths import SessionFolder
 from cockpit.session.progress_file import ProgressFile
 from cockpit.session.snapshot import Snapshot, read_snapshot, write_snapshot
@@ -125,7 +126,7 @@ class Ledger:
             raise LedgerError(f"{self.path} holds no session: make another with `cockpit new`")
         return fold_progress(state, self.live())
 
-    def snapshot(self, state: State) -> None:
+    def snapshot(self, state: State, level: int = FAST) -> None:
         """Write the snapshot of a state at the ledger's last event. Raises LedgerFull on a full disk.
 
         One that cannot be written for another reason is left out: the events tell the same.
@@ -133,18 +134,40 @@ class Ledger:
         if self._stream.end.seq != state.seq or self._end.seq != state.seq:
             return  # the stream is behind, on a full disk: the next snapshot will do
         try:
-            write_snapshot(self._folder.snapshot, state, self._stream.start_segment())
+            write_snapshot(self._folder.snapshot, state, self._stream.start_segment(), level)
         except OSError as error:
             if is_full(error):
                 raise LedgerFull(self.path) from error
             log.warning("%s cannot be written: %s", self._folder.snapshot, error)
 
-    def compact(self) -> None:
-        """Make the file small: the session rests. A file that cannot be changed now stays as it is."""
+    def rest(self, state: State) -> None:
+        """Make the files small: the session rests. A file that cannot be changed now stays as it is."""
         try:
             self._table.compact(self._end.seq)
+            self._try_to(self._compact_stream)
         except LedgerError as error:
             log.warning("older events stay unpacked: %s", error)
+        self.snapshot(state, SMALL)
+
+    def _compact_stream(self) -> None:
+        """Write the stream again in long frames, beside the old one. Raises OSError and LedgerError."""
+        long = self._stream.long_frames_end()
+        if self._stream.end.seq != self._end.seq or long.seq == self._end.seq:
+            return
+        made = self._stream.copied(self._folder.events.with_name(f"{self._folder.events.name}.partial"), long)
+        try:
+            while bodies := self._table.bodies(made.end.seq, EVENTS_AT_ONCE):
+                made.append(bodies)
+            if made.end.chain != self._end.chain:
+                raise damaged(self._folder.events, long.seq)
+            self._remove_snapshot()  # its place is one in the stream that is replaced
+            made.rename(self._folder.events)
+        except BaseException:
+            made.close()
+            made.path.unlink(missing_ok=True)
+            raise
+        self._stream.close()
+        self._stream = made
 
     def close(self) -> None:
         if self._wal_fd >= 0:

@@ -16,8 +16,9 @@ from cockpit.core.state import State
 
 T = TypeVar("T")
 
-LEVEL = 1
-"""Deflate's fastest: a state of 100,000 experiments shrinks to a fifth in under a second."""
+FAST, SMALL = 1, 6
+"""Levels of deflate: a state of 100,000 experiments shrinks to a fifth in under a second; a session that rests is
+packed smaller."""
 BLOCK_RECORDS = 512
 
 _experiment, _attempt = msgpack.Decoder(Experiment), msgpack.Decoder(Attempt)
@@ -39,11 +40,16 @@ class _Parts(msgspec.Struct, array_like=True):
     attempts: _Records
 
 
-def pack(state: State) -> bytes:
+def pack(state: State, level: int = FAST) -> bytes:
     rest = msgspec.structs.replace(state, experiments={}, attempts={}, by_fingerprint={})
     first = list(state.by_fingerprint.values())
     return msgpack.encode(
-        _Parts(_deflated(rest), _deflated(first), _blocks(state.experiments), _blocks(state.attempts))
+        _Parts(
+            _deflated(rest, level),
+            _deflated(first, level),
+            _blocks(state.experiments, level),
+            _blocks(state.attempts, level),
+        )
     )
 
 
@@ -120,14 +126,15 @@ class LazyRecords(dict[str, T]):
         return [(name, self[name]) for name in self]
 
 
-def _blocks(records: Mapping[str, Experiment] | Mapping[str, Attempt]) -> _Records:
+def _blocks(records: Mapping[str, Experiment] | Mapping[str, Attempt], level: int) -> _Records:
     every = list(records.values())
     starts = range(0, len(every), BLOCK_RECORDS)
-    return _Records(_deflated(list(records)), [_deflated(every[start : start + BLOCK_RECORDS]) for start in starts])
+    blocks = [_deflated(every[start : start + BLOCK_RECORDS], level) for start in starts]
+    return _Records(_deflated(list(records), level), blocks)
 
 
-def _deflated(value: object) -> bytes:
-    return zlib.compress(msgpack.encode(value), LEVEL)
+def _deflated(value: object, level: int) -> bytes:
+    return zlib.compress(msgpack.encode(value), level)
 
 
 def _inflated_names(data: bytes) -> list[str]:

@@ -32,9 +32,9 @@ class Snapshot(msgspec.Struct, frozen=True):
         return packed_state.glance(self.body)
 
 
-def write_snapshot(path: Path, state: State, place: Place) -> None:
+def write_snapshot(path: Path, state: State, place: Place, level: int) -> None:
     """Write the snapshot of a state beside the old one, and rename it over it. Raises OSError."""
-    content = _HEADER.pack(STATE_FORMAT, place.seq, place.chain, place.offset) + packed_state.pack(state)
+    content = _HEADER.pack(STATE_FORMAT, place.seq, place.chain, place.offset) + packed_state.pack(state, level)
     checksum = digest(content, _CHECKSUM_BYTES)
     partial = path.with_name(f"{path.name}.partial")
     try:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cockpit.core.model import ExperimentStatus
 from cockpit.core.state import State
-from cockpit.fleet.node.runner import readable
+from cockpit.fleet.node.runner import in_one_line
 
 GONE = frozenset({ExperimentStatus.DISCARDED, ExperimentStatus.CRASHED, ExperimentStatus.DROPPED})
 
@@ -27,14 +27,14 @@ def saving(source: Path, patterns: Sequence[str], into: Path, limit_mb: float) -
         try:
             size = path.stat().st_size
             if size > left:
-                name = readable(path.name)
+                name = in_one_line(path.name)
                 return f"{name} is larger than the rest of the {limit_mb:,.0f} MB for the artifacts of one run"
             target = into / path.relative_to(source)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.move(path, target)
             left -= size
         except OSError as error:
-            return f"{readable(path.name)} could not be kept: {error.strerror or error}"
+            return f"{in_one_line(path.name)} could not be kept: {error.strerror or error}"
     return ""
 
 

@@ -174,8 +174,7 @@ class Worker:
         self._proposers.stop_all()
         self.apply(*self._proposers.finished())
         self.record(WorkerStopped(at=self.now(), reason=reason))
-        self.snapshot()
-        self._ledger.compact()
+        self._ledger.rest(self.state)
         self.abandon()
 
     def abandon(self) -> None:

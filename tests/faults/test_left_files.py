@@ -1,10 +1,14 @@
 """Files that a run leaves, of any name, kind and size, neither end nor delay its runner and the worker."""
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from cockpit.core.model import RunAccess
+from cockpit.fleet.node import runner
+from cockpit.worker.artifacts import saving
 from tests.fleet.test_runner import CONFINED, SCORE, WHATEVER, Run
 
 LEFT = {
@@ -33,3 +37,23 @@ def test_what_a_run_leaves_in_its_folder_ends_no_runner(tmp_path: Path, left: st
     run = Run(tmp_path, script, time_limit_s=100.0, access=access)
     ended = run.ended(60)
     assert (ended.reason, ended.exit_code) == ("exited", 0), (ended.message, run.log())
+
+
+ODD_NAMES = [b"bad\xff.bin", b"a\nval_bpb: 0.1\n.bin", b"a\x1b[2J.bin"]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_a_file_of_any_name_that_a_run_changed_is_told_in_one_line(tmp_path: Path, name: bytes) -> None:
+    """Change a data file of a score command's folder, and leave an artifact that is too large."""
+    source = os.fsencode(tmp_path / "source")
+    Path(os.fsdecode(source)).mkdir()
+    Path(os.fsdecode(source + b"/" + name)).write_bytes(b"data")
+    shutil.copytree(tmp_path / "source", tmp_path / "room")
+    Path(os.fsdecode(source + b"/" + name)).write_bytes(b"other data")
+    told = runner.hand_over(os.fsdecode(source), str(tmp_path / "room"))
+    kept = saving(tmp_path / "source", ["*.bin"], tmp_path / "kept", 0.0)
+    with pytest.raises(StopIteration) as end:
+        while True:
+            next(kept)
+    for words in (*told, str(end.value.value)):
+        assert words.encode().decode().isprintable() and ".bin" in words

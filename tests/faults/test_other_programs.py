@@ -1,6 +1,7 @@
 """Other programs that read, hold, restore or stop a session's files and processes: the session continues whole."""
 
 import fcntl
+import json
 import os
 import shutil
 import signal
@@ -17,7 +18,9 @@ from cockpit.core.events import Trouble
 from cockpit.session import lock, worker_process
 from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader
+from tests.cli.shell import terminal
 from tests.faults.checks import a_fold_from_nothing_is_the_state, nothing_counted_twice
+from tests.fleet.test_runner import SCORE, Run
 from tests.worker.sessions import sim_session, state_of, wait_for
 
 WAL_BYTES_AT_MOST = 8 << 20
@@ -198,3 +201,35 @@ def test_a_worker_that_was_stopped_for_longer_than_its_heartbeat_continues(runni
     assert lock.worker_status(running).pid == worker.pid
     wait_for(lambda: lock.worker_status(running).state == "running", 20, "a heartbeat")
     is_whole(running)
+
+
+SCREEN_SIGNALS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGPIPE, signal.SIGWINCH)
+
+
+@pytest.mark.timeout(180)
+def test_a_screen_that_was_stopped_shows_the_present_and_takes_keys(running: SessionFolder, tmp_path: Path) -> None:
+    with terminal(tmp_path, "open", "night", columns=120, rows=34, cwd=tmp_path / "repo") as screen:
+        screen.until("gpu-02")
+        process = psutil.Process(screen.process.pid)
+        process.suspend()
+        continues(running, 30)
+        for number in SCREEN_SIGNALS:
+            process.send_signal(number)
+        process.resume()
+        screen.keys("?")
+        screen.until("In clusters")
+        assert screen.leave("qq") == 0
+    continues(running)
+
+
+@pytest.mark.timeout(120)
+def test_a_runner_that_was_stopped_ends_its_run_as_usual(tmp_path: Path) -> None:
+    run = Run(tmp_path, f"import time\ntime.sleep(2)\n{SCORE}")
+    note = run.notes / "started"
+    wait_for(lambda: note.exists() and note.read_text(), 30, "the runner")
+    runner = psutil.Process(json.loads(note.read_text())["pid"])
+    runner.suspend()
+    wait_for(lambda: all(one.status() == psutil.STATUS_ZOMBIE for one in runner.children()), 30, "the run to end")
+    assert not (run.notes / "ended.json").exists()
+    runner.resume()
+    assert (run.ended().reason, run.log()) == ("exited", "val_bpb: 0.98\n")

@@ -407,21 +407,69 @@ def test_a_full_file_system_is_one_sentence_and_loses_nothing(tmp_path: Path) ->
         subprocess.run(["umount", place], check=True)
 
 
-def test_a_ledger_at_rest_is_small_and_reads_as_before(tmp_path: Path) -> None:
-    ledger = Ledger.create(tmp_path / "night" / "ledger.db")
+def test_a_ledger_at_rest_is_small_and_reads_as_before(ledger: Ledger, path: Path) -> None:
+    ledger.append(a_running_story())
     written = [f"the same words {number}" for number in range(2_345)]
     for text in written:
         ledger.append(said(text))
-    link = ledger.last_link()
-    ledger.compact()
+    last, link = ledger.last_seq(), ledger.last_link()
+    ledger.rest(ledger.state())
     ledger.append(said("after it"))
     assert texts(ledger.since(0)) == [*written, "after it"]
     ledger.close()
-    assert ledger.path.stat().st_size < 20 * len(written)
-    again = Ledger.open(ledger.path)
-    assert (again.notes, again.last_seq()) == ([], len(written) + 1)
-    assert texts(again.since(2_344)) == [written[-1], "after it"]
-    assert again._table.chain_at(len(written)) == link
-    again.compact()
+    assert path.stat().st_size < 20 * len(written)
+    again = Ledger.open(path)
+    assert (again.notes, again.last_seq()) == ([], last + 1)
+    assert texts(again.since(last - 1)) == [written[-1], "after it"]
+    assert again._table.chain_at(last) == link
+    again.rest(again.state())
     assert texts(again.since(0)) == [*written, "after it"]
     again.close()
+
+
+def test_readers_of_a_session_that_comes_to_rest_read_on(ledger: Ledger, path: Path) -> None:
+    """Let a session rest twice, with events before, between and after: its stream becomes small, and says the same."""
+    folder = SessionFolder(path.parent)
+    early = LedgerReader(folder)
+    ledger.append(a_running_story())
+    ledger.snapshot(ledger.state())
+    for turn in range(3):
+        for number in range(1_111):
+            ledger.append(said(f"the same words {turn} {number}"))
+        seen = early.last_seq()
+        unpacked = folder.events.stat().st_size
+        ledger.rest(ledger.state())
+        assert folder.events.stat().st_size < unpacked - 1_000 * 33, "a header less for each frame"
+        ledger.append(said("after it"))
+        late = LedgerReader(folder)
+        assert texts(early.since(seen)) == texts(late.since(seen)) == ["after it"]
+        assert late.since(0) == ledger.since(0)
+        assert late.state() == early.state() == ledger.state() and late.glance().seq == ledger.last_seq()
+        late.close()
+    early.close()
+    ledger.close()
+    again = Ledger.open(path)
+    assert again.notes == []
+    again.close()
+
+
+def test_a_stream_that_cannot_be_written_again_stays_as_it_is(
+    ledger: Ledger, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = SessionFolder(path.parent)
+    ledger.append(a_running_story())
+    for number in range(100):
+        ledger.append(said(f"the same words {number}"))
+    before = folder.events.read_bytes()
+
+    def fails(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fails)
+    ledger.rest(ledger.state())
+    assert folder.events.read_bytes() == before and folder.snapshot.exists()
+    assert [file.name for file in folder.root.glob("*.partial")] == []
+    ledger.append(said("after it"))
+    reader = LedgerReader(folder)
+    assert reader.since(0) == ledger.since(0)
+    reader.close()

@@ -305,7 +305,7 @@ def hand_over(source: str, room: str) -> list[str]:
             if os.path.lexists(target):
                 now, then = os.lstat(path), os.lstat(target)  # a copy has the time of its original
                 if (now.st_size, now.st_mtime_ns) != (then.st_size, then.st_mtime_ns):
-                    changed.append(readable(os.path.relpath(path, source)))
+                    changed.append(in_one_line(os.path.relpath(path, source)))
                 continue
             with contextlib.suppress(OSError):
                 os.makedirs(inside, exist_ok=True)
@@ -466,6 +466,11 @@ def digest(path: str, most_bytes: int) -> "tuple[str, int]":
 def readable(name: str) -> str:
     """Return a file's name as text, with an escape for each byte that is not."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def in_one_line(name: str) -> str:
+    """Return a file's name as text that can be shown, with a question mark for each character that cannot."""
+    return "".join(one if one.isprintable() else "?" for one in readable(name))
 
 
 def note(folder: str, name: str, what: "dict[str, object]") -> bool:
