@@ -11,6 +11,7 @@ from typing import ClassVar
 from textual.binding import BindingType
 
 from cockpit.core.state import State
+from cockpit.fleet.node.signals import survive_unused_signals
 from cockpit.read.needs import NOTIFIED
 from cockpit.session.user import user_name
 from cockpit.tui.actions.effects import OpenTour
@@ -177,6 +178,7 @@ def run(
     Returns an exit status. Raises LedgerError when the ledger cannot be opened.
     """
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # end with the terminal, even under nohup
+    survive_unused_signals()
     feed = LedgerFeed(session_dir)
     try:
         owner = feed.folder.ledger.owner()
@@ -196,6 +198,7 @@ def run(
 def replay(session_dir: Path, speed: float = 60.0, *, mouse: bool = True, theme: str = "dark") -> int:
     """Play a stored session again at `speed` session seconds a second. Raises LedgerError."""
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    survive_unused_signals()
     end_with_terminal()
     feed = ReplayFeed(session_dir, speed)
     app = CockpitApp(feed, watch=True, theme=theme)

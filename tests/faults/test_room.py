@@ -43,7 +43,12 @@ def filled(disk: Path) -> Callable[[], None]:
                 file.write(bytes(1 << 16))
         except OSError:
             break
-    return lambda: [path.unlink() for path in mine] and None
+
+    def give_back() -> None:
+        for path in mine:
+            path.unlink()
+
+    return give_back
 
 
 @pytest.mark.timeout(180)
