@@ -158,7 +158,7 @@ class StreamReader:
         self.path = path
         self.place = place
         """The end of the last whole frame that was read."""
-        self._fd = os.open(path, os.O_RDONLY)
+        self._fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe in its place would hold the reader up
         self._inflate: Inflates | None = None
         found = os.pread(self._fd, len(MAGIC), 0)
         if found != MAGIC:
