@@ -1,11 +1,12 @@
 """Simulate the keep rule's comparisons under bad noise: false positives, interval coverage and power by condition.
 
-    python -m benchmarks.evidence [--sessions 4000] [--correlation 0] [--only NAME]
+    python -m benchmarks.evidence [--sessions 4000] [--correlation 0] [--only NAME] [--runs]
 
 Each session has 13 clusters of one class with one control each, four tested arms, and then one arm whose true
 difference is known. All figures are of the repository's own `estimate_noise`, `compare` and `judge`. One run's SD is
 the unit. The runs of an experiment have the seeds 0, 1, 2 …; `--correlation` is that of the noise of two experiments'
-runs with one seed, and then each condition has a row without seeds too, where nothing can be paired.
+runs with one seed, and then each condition has a row without seeds too, where nothing can be paired. `--runs` prints
+the runs that a gain of one SD takes, by arithmetic and without a simulation.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 
 import msgspec
 import numpy as np
+from scipy.special import ndtri
 
 from cockpit.science.compare import compare
 from cockpit.science.noise import Reading, estimate_noise
@@ -40,6 +42,17 @@ class Condition:
     """Share of all runs that are far off."""
     drift_per_hour: float = 0.0
     clusters: int = CLUSTERS
+    noisy_clusters_sd: float = 1.0
+    """The SD of a run on every second cluster."""
+    step: float = 0.0
+    """Distance of the values that the metric takes; 0 for any value."""
+
+    def cluster_sd(self, number: int) -> float:
+        return self.noisy_clusters_sd if number % 2 else 1.0
+
+    def printed(self, units: float) -> float:
+        """Return the score that a run prints, in SDs."""
+        return round(units / self.step) * self.step if self.step else units
 
 
 CONDITIONS = (
@@ -51,6 +64,8 @@ CONDITIONS = (
     Condition("arm half as noisy", arm_sd=0.5),
     Condition("2% far outliers", outliers=0.02),
     Condition("drift of -3 SD an hour", drift_per_hour=-3.0),
+    Condition("half of the clusters 3 times as noisy", noisy_clusters_sd=3.0),
+    Condition("ten values", step=0.6),
 )
 OUTLIER_REACH_SDS = 20.0
 RUN_HOURS = 0.1
@@ -82,11 +97,18 @@ class Fleet:
     def run(self, experiment: str, difference: float, cluster: int, hours: float, sd: float = 1.0) -> Reading:
         seed = self.ran[experiment]
         self.ran[experiment] += 1
-        noise = sd * self._noise(seed)
+        noise = sd * self.condition.cluster_sd(cluster) * self._noise(seed)
         if self.rng.random() < self.condition.outliers:
             noise += OUTLIER_REACH_SDS * float(self.rng.choice((-1.0, 1.0)))
         units = difference + float(self.offsets[cluster]) + noise + self.condition.drift_per_hour * hours
-        return Reading(experiment, f"gpu-{cluster:02d}", "H100", SCORE + RUN_SD * units, 3600 * hours, seed=seed)
+        return Reading(
+            experiment,
+            f"gpu-{cluster:02d}",
+            "H100",
+            SCORE + RUN_SD * self.condition.printed(units),
+            3600 * hours,
+            seed=seed,
+        )
 
     def _noise(self, seed: int) -> float:
         """Return the noise of a run in its SDs, which is partly that of its seed."""
@@ -155,6 +177,15 @@ def _without_seeds(runs: list[Reading]) -> list[Reading]:
     return [msgspec.structs.replace(run, seed=None) for run in runs]
 
 
+def runs_for_even_odds(arm_sd: float, level: float, gain: float = 1.0) -> int:
+    """Return the runs of the arm, and of the incumbent, with which its gain passes the last look every second time.
+
+    The arm's runs have this SD, in SDs of the incumbent's. The noise counts as known, so a test needs a few more.
+    """
+    reach = float(ndtri(level * SPENDING[-1]))
+    return math.ceil((reach / gain) ** 2 * (arm_sd**2 + 1))
+
+
 LATE_TEST = 40
 """A test of the second half of a night."""
 
@@ -164,7 +195,14 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=4000)
     parser.add_argument("--correlation", type=float, default=0.0)
     parser.add_argument("--only", default="", help="conditions whose name has this in it")
+    parser.add_argument("--runs", action="store_true", help="print the runs that a gain of one SD takes")
     options = parser.parse_args()
+    if options.runs:
+        for name, level in (("test 1", LEVEL), ("test 20, two keeps", test_level(20, [5, 12])),
+                            ("test 20, no keep", test_level(20, []))):  # fmt: skip
+            needed = ", ".join(f"{sd:g} SD: {runs_for_even_odds(sd, level)}" for sd in (1.0, 2.0, 3.0))
+            print(f"{name}: runs a side for even odds of a gain of 1 SD, by the SD of the arm's runs: {needed}")
+        return
     sessions = options.sessions
     gains = f"kept at 1, 2, 3, 6 SD; at 1, 2 SD in test {LATE_TEST}"
     print(f"{sessions} sessions a condition; the first test's level is {LEVEL:.2%}")

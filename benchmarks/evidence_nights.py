@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.evidence import CONDITIONS, OUTLIER_REACH_SDS, Condition
-from cockpit.core.model import Attempt, AttemptKind, AttemptStatus, Value
-from cockpit.core.state import State
+from cockpit.core.model import Attempt, AttemptKind, AttemptStatus, ExperimentStatus, Value
+from cockpit.core.state import WITHOUT, State
 from tests.decide.world import RUN_S, World
 
 RUN_SD = 0.003
@@ -34,6 +34,8 @@ SINGLE_TESTS_ONLY = ("2 clusters alike", "arm half as noisy")
 """Conditions of benchmarks.evidence that are not played here."""
 NIGHT_CONDITIONS = (*(one for one in CONDITIONS if one.name not in SINGLE_TESTS_ONLY), Condition(TWO_CLASSES))
 POWER_SEEDS = 100_000
+CHANGES = 1_000
+"""Constants of the baseline, each of which one arm changes: more than a night tries."""
 
 
 class Night(NamedTuple):
@@ -42,12 +44,20 @@ class Night(NamedTuple):
     offered: int
     """Changes with a real gain of which an arm began a test."""
     found: int
-    """Real gains that were kept for a class on which they hold."""
+    """Real gains that were kept for a class on which they hold, and not dropped again."""
     keeps: int
     false: int
     """Keeps of a change without a gain, or for a class on which it has none."""
     tests: int
     arms: int
+    ablated: int
+    """Kept changes that an ablation measured."""
+    dropped: int
+    """Of these, the ones that it dropped."""
+    lost: int
+    """Of these, the real gains."""
+    ablation_runs: float
+    """Share of the night's runs that ablations took."""
 
 
 class Fleet:
@@ -60,6 +70,7 @@ class Fleet:
         self.offsets = {name: float(self.rng.normal(0, condition.clusters_sd)) for name in names}
         self.effects: dict[str, float] = {}
         self.noisy: set[str] = set()
+        self.world: World | None = None
         self.one_class: set[str] = set()
         """Changes that have their effect on H100 only."""
 
@@ -82,15 +93,22 @@ class Fleet:
         return drafts
 
     def score(self, constants: Mapping[str, Value], attempt: Attempt) -> float:
-        changes = [name for name in constants if name in self.effects]
+        changes = [name for name in self.effects if constants.get(name)]
         holding = (name for name in changes if attempt.hardware != "H200" or name not in self.one_class)
         units = sum(self.effects[name] for name in holding) + self.offsets[attempt.cluster]
-        noise_sd = self.condition.arm_sd if self.noisy.intersection(changes[-1:]) else 1.0
+        noise_sd = self.condition.arm_sd if self._own_change(attempt.experiment) in self.noisy else 1.0
+        noise_sd *= self.condition.cluster_sd(list(self.offsets).index(attempt.cluster))
         units += noise_sd * self.noise(attempt.seed)
         units += self.condition.drift_per_hour * attempt.queued_at / RUN_S * RUN_HOURS
         if self.rng.random() < self.condition.outliers:
             units += OUTLIER_REACH_SDS * float(self.rng.choice((-1.0, 1.0)))
-        return 2.0 + RUN_SD * units
+        return 2.0 + RUN_SD * self.condition.printed(units)
+
+    def _own_change(self, experiment: str) -> str:
+        """Return the change that the experiment adds; that of its base for an ablation."""
+        assert self.world is not None
+        one = self.world.state.experiments[experiment]
+        return self._own_change(one.base) if WITHOUT in one.levels else next(iter(one.change.constants), "")
 
     def noise(self, seed: int) -> float:
         """Return the noise of a run in its SDs. Its square's share `correlation` is that of its seed."""
@@ -103,11 +121,13 @@ class Fleet:
     def told(self, state: State) -> Night:
         """Compare what became of the arms with the truth."""
         ended = {run.experiment for run in state.attempts.values() if run.status is AttemptStatus.ENDED}
-        change_of = {name: next(iter(one.change.constants), "") for name, one in state.experiments.items()}
+        ablations = set(state.ablations)
+        arms = (one for name, one in state.experiments.items() if name not in ablations)
+        change_of = {one.id: next(iter(one.change.constants), "") for one in arms}
         ran = [one for one in change_of if one in ended and change_of[one] in self.effects]
         tested = [one for one in ran if state.experiments[one].test_level]
         offered = {change_of[one] for one in tested if self.effects[change_of[one]] < 0}
-        keeps = [one for one in state.incumbencies if change_of[one.experiment] in self.effects]
+        keeps = [one for one in state.incumbencies if change_of.get(one.experiment) in self.effects]
         real = set()
         false = 0
         for one in keeps:
@@ -117,7 +137,16 @@ class Fleet:
                 real.add(change)
             else:
                 false += 1
-        return Night(len(offered), len(real), len(keeps), false, len(tested), len(ran))
+        left_out = (state.experiments[name] for name in state.ablations)
+        measured = [ablation for ablation in left_out if ablation.estimate is not None]
+        dropped = {
+            next(iter(ablation.change.constants)) for ablation in measured if ablation.status is ExperimentStatus.KEPT
+        }
+        taken = sum(run.experiment in ablations for run in state.attempts.values())
+        return Night(
+            len(offered), len(real - dropped), len(keeps), false, len(tested), len(ran), len(measured), len(dropped),
+            len(real & dropped), taken / len(state.attempts),
+        )  # fmt: skip
 
 
 def night(
@@ -125,7 +154,8 @@ def night(
 ) -> Night:
     """Play a night of `runs` runs on each cluster. All runs of a moment end before the next decision."""
     fleet = Fleet(condition, seed, correlation)
-    world = World(fleet.score, hardware=fleet.hardware, sd=0.0, seed=seed)
+    constants: dict[str, Value] = {f"C{number}": 0 for number in range(CHANGES)}
+    world = fleet.world = World(fleet.score, hardware=fleet.hardware, sd=0.0, seed=seed, constants=constants)
     world.together = True
     world.run(2 * RUN_S / 3600)
     while world.now < runs * RUN_S:
@@ -171,9 +201,12 @@ def line(name: str, null: list[Night], power: list[Night]) -> str:
     false, keeps = sum(one.false for one in power), sum(one.keeps for one in power)
     fooled = sum(one.false > 0 for one in null)
     tests = sum(one.tests for one in [*null, *power]) / max(1, len(null) + len(power))
+    ablated, dropped, lost = (sum(getattr(one, what) for one in power) for what in ("ablated", "dropped", "lost"))
+    taken = sum(one.ablation_runs for one in power) / max(1, len(power))
     return (
         f"{name:<26} found {found.sum():.0f}/{offered.sum():.0f} {share:.0%}±{error:.0%}; false {false}/{keeps}; "
-        f"null nights {fooled}/{len(null)}; {tests:.0f} tests a night"
+        f"null nights {fooled}/{len(null)}; {tests:.0f} tests a night; {ablated} changes ablated in {taken:.1%} of the "
+        f"runs, {dropped} dropped, {lost} of them real"
     )
 
 

@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Mapping
 
 from cockpit.core.model import Attempt, Value
-from cockpit.decide.kept_changes import WITHOUT
+from cockpit.core.state import WITHOUT
 from tests.decide.world import World
 
 RUN_SD = 0.003

@@ -1,7 +1,6 @@
 """Cockpit itself on the simulated fleet: its plan, its fold and its search, with virtual clusters underneath."""
 
 import heapq
-from typing import Any
 
 import numpy as np
 
@@ -24,6 +23,7 @@ from cockpit.core.events import (
     Submitting,
 )
 from cockpit.core.fold import fold
+from cockpit.core.intents import Arm, Draft
 from cockpit.core.model import (
     Attempt,
     AttemptKind,
@@ -40,7 +40,11 @@ from cockpit.core.model import (
     WaveKind,
 )
 from cockpit.core.state import State, constants_of
+from cockpit.decide.ablation import PROPOSER as ABLATE
+from cockpit.decide.ablation import next_ablations
 from cockpit.decide.decisions import decide, wake_at
+from cockpit.decide.rebasing import PROPOSER as REBASE
+from cockpit.decide.rebasing import rebase
 
 LATENCY_S = 10.0
 """From submitting to queued on the cluster."""
@@ -68,7 +72,9 @@ class Night:
         self.state = State(session)
         self._fold(SessionCreated(at=0, session=session, mode=Mode.AUTOPILOT,
                                     envelope=Envelope(wave_size=16)))  # fmt: skip
-        self._propose(Wave(id="w000", proposer="cockpit", question="baseline", kind=WaveKind.BASELINE), [("", {})])
+        self._propose(
+            Wave(id="w000", proposer="cockpit", question="baseline", kind=WaveKind.BASELINE), (Arm(Change()),)
+        )
         for slot in slots:
             self._fold(ClusterUp(at=0, cluster=slot.name, hardware=slot.hardware))
 
@@ -107,28 +113,43 @@ class Night:
             self._later(self.wakes_at, None)
 
     def _ask(self, asked: Asked) -> None:
+        """Let the proposer that is asked answer at once."""
+        if asked.proposer == ABLATE:
+            answer = next_ablations(self.state, asked.arms)
+        elif asked.proposer == REBASE:
+            answer = rebase(self.state)
+        else:
+            answer = self._searched(asked)
+        waves = [] if answer is None else [self._proposed(answer)]
+        self._fold(AskEnded(at=self.now, ask=asked.ask, proposer=asked.proposer, waves=waves))
+
+    def _searched(self, asked: Asked) -> Draft:
         history = search_history(self.state)
         request = ProposalRequest(asked.ask, asked.arms, asked.reason)
         found = next_arms(
             history.dimensions, history.base_constants, history.tried, history.pending, asked.arms, history.seed
         )
-        made = draft(history, found, request)
-        wave = Wave(
-            id=self.state.next_wave_id(), proposer="search", question=made.question, kind=made.kind, base=made.base
-        )
-        self._propose(wave, [(made.base, arm.change.constants) for arm in made.arms])
-        self._fold(AskEnded(at=self.now, ask=request.ask, proposer=asked.proposer, waves=[wave.id]))
+        return draft(history, found, request)
 
-    def _propose(self, wave: Wave, arms: list[tuple[str, Any]]) -> None:
-        experiments = []
-        for number, (base, constants) in enumerate(arms):
+    def _proposed(self, made: Draft) -> str:
+        wave = Wave(
+            id=self.state.next_wave_id(), proposer=made.proposer, question=made.question, kind=made.kind, base=made.base
+        )
+        self._propose(wave, made.arms, made.replicates)
+        return wave.id
+
+    def _propose(self, wave: Wave, arms: tuple[Arm, ...], replicates: int = 1) -> None:
+        base, experiments = wave.base, []
+        for number, arm in enumerate(arms):
+            constants = dict(arm.change.constants)
             name = self.state.next_experiment_id(number)
             merged = (constants_of(self.state, base) if base else dict(BASELINE)) | constants
             experiments.append(
                 Experiment(
                     id=name, wave=wave.id, base=base, change=Change(constants), commit=name, train_hash="",
                     prepare_hash="", fingerprint=repr(sorted(merged.items())),
-                    overrides={k: v for k, v in merged.items() if BASELINE[k] != v},
+                    overrides={k: v for k, v in merged.items() if BASELINE[k] != v}, levels=dict(arm.levels),
+                    replicates=replicates,
                 )
             )  # fmt: skip
         wave.arms = [experiment.id for experiment in experiments]

@@ -33,6 +33,8 @@ CONVERSATION_LINES = 2_000
 UNCONFINED = "unconfined"
 """The wall of an agent whose commands have the person's rights."""
 BEST_LISTED = 64
+WITHOUT = "without"
+"""The factor of an ablation whose level is the kept experiment that was left out."""
 TESTED_LISTED = 32
 
 
@@ -202,6 +204,8 @@ class State(msgspec.Struct, omit_defaults=True):
     """The last TESTED_LISTED experiments whose tests began. Their replicates tell the noise."""
     test_keeps: list[int] = []
     """For each test that ended with a keep: the number of tests begun by then."""
+    ablations: list[str] = []
+    """Experiments that leave a kept change out, in the order they were proposed."""
     recent: list[str] = []
     """The last 64 attempts that ended, oldest first."""
     status_counts: dict[str, int] = {}

@@ -1,21 +1,76 @@
-"""Ablation: each kept change dropped from the incumbent once. A change that no longer helps goes."""
+"""Ablation: each kept change dropped from the incumbent once. A change that no longer helps goes.
+
+While the session runs, the changes that others were kept on top of are left out one at a time, within a share of its
+runs. Near its end all that are left follow. The test of an ablation has an error rate of its own (ablation_test).
+"""
 
 from cockpit.core.intents import Arm, Draft
-from cockpit.core.model import Change, Edit
-from cockpit.core.state import State, constants_of
-from cockpit.decide.kept_changes import WITHOUT, kept_changes, unablated
+from cockpit.core.model import Change, Edit, ExperimentStatus
+from cockpit.core.state import WITHOUT, State, constants_of
+from cockpit.decide.ablation_test import ABLATION_LOOKS
+from cockpit.decide.kept_changes import kept_changes, unablated
 
 PROPOSER = "ablate"
+ABLATE_AT = 0.85
+"""Share of the session's hours after which all kept changes that are left are ablated."""
+LATER_KEEPS = 2
+"""Changes kept on top of a change after which it is ablated before that: it was measured without them."""
+RUNS_SHARE = 0.05
+"""Share of the session's runs that these ablations may take."""
+UNDER_WAY = (ExperimentStatus.PROPOSED, ExperimentStatus.QUEUED, ExperimentStatus.RUNNING, ExperimentStatus.VALID)
+
+
+def due_ablations(state: State, now: float) -> int:
+    """Return how many kept changes are to be left out now, the oldest first."""
+    if len(state.incumbencies) < 2:
+        return 0
+    session = state.session
+    if session.budget_hours and now - session.created_at >= ABLATE_AT * session.budget_hours * 3600:
+        return len(_not_proposed(state))
+    if not _pays_for_one(state) or any(_is_under_way(state, name) for name in state.ablations):
+        return 0
+    built_on = set(kept_changes(state)[:-LATER_KEEPS])
+    if built_on.isdisjoint(unablated(state)):
+        return 0
+    return int(any(arm.levels[WITHOUT] in built_on for arm in _not_proposed(state)[:1]))
+
+
+def next_ablations(state: State, arms: int) -> Draft | None:
+    """Return the oldest ablations, this many at most, that were not proposed on this incumbent; None for none."""
+    return _draft(state, _not_proposed(state)[:arms])
 
 
 def ablations(state: State) -> Draft | None:
-    """Return the incumbent without each change kept on the way to it that no ablation has dropped; None for none.
+    """Return the incumbent without each change kept on the way to it that no ablation has dropped; None for none."""
+    return _draft(state, _arms(state))
+
+
+def _pays_for_one(state: State) -> bool:
+    """Tell if one more ablation stays within its share of the runs that have ended."""
+    taken = sum(len(state.experiments[name].attempts) for name in state.ablations)
+    return taken + ABLATION_LOOKS[-1] <= RUNS_SHARE * sum(state.outcome_counts.values())
+
+
+def _is_under_way(state: State, ablation: str) -> bool:
+    one = state.experiments[ablation]
+    return one.base == state.incumbent and one.status in UNDER_WAY
+
+
+def _not_proposed(state: State) -> list[Arm]:
+    """Return the ablations that were not proposed on this incumbent: they are neither begun nor refused."""
+    on_it = (one for name in state.ablations if (one := state.experiments[name]).base == state.incumbent)
+    proposed = {one.levels[WITHOUT] for one in on_it}
+    return [arm for arm in _arms(state) if arm.levels[WITHOUT] not in proposed]
+
+
+def _arms(state: State) -> list[Arm]:
+    """Return the incumbent without each change that no ablation has settled, oldest first.
 
     A constant goes back to what it was before the keep, unless a later keep set it again; an edit is turned round.
     """
     wanted = unablated(state)
     if not wanted:
-        return None
+        return []
     now = constants_of(state, state.incumbent)
     before = constants_of(state, state.baseline)
     arms: list[Arm] = []
@@ -31,6 +86,10 @@ def ablations(state: State) -> Draft | None:
         if name in wanted and (constants or edits):
             arms.append(Arm(Change(constants, edits), why=f"the incumbent without {name}", levels={WITHOUT: name}))
         before = after
+    return arms
+
+
+def _draft(state: State, arms: list[Arm]) -> Draft | None:
     if not arms:
         return None
     return Draft(

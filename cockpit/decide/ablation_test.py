@@ -5,12 +5,11 @@ is shown to be less than ABLATION_MARGIN_SDS worse. A change that gains that or 
 """
 
 from cockpit.core.events import Event
-from cockpit.core.model import Experiment
-from cockpit.core.state import State
+from cockpit.core.model import AttemptKind, Experiment
+from cockpit.core.state import WITHOUT, State
 from cockpit.decide.decision_context import DecisionContext, replicates
 from cockpit.decide.evidence import readings_of
 from cockpit.decide.experiment_test import base_runs
-from cockpit.decide.kept_changes import WITHOUT
 from cockpit.science.compare import compare
 from cockpit.science.sequential import LOOKS, SPENDING, last_look
 
@@ -42,9 +41,7 @@ def ablated(state: State, context: DecisionContext, experiment: Experiment) -> l
     if look == 0 or seen is None:
         if tries >= 2 * LOOKS[0]:
             return context.discard(experiment, "its runs gave too few results to decide")
-        return replicates(
-            state, context, experiment, max(1, LOOKS[0] - len(runs)), "to see whether the change still helps"
-        )
+        return _more(state, context, experiment, max(1, LOOKS[0] - len(runs)), "to see whether the change still helps")
     index = LOOKS.index(look)
     worse = compare(context.incumbent, runs[:look], context.noise)
     if worse is not None and worse.p_value <= STILL_HELPS_AT * SPENDING[index]:
@@ -55,7 +52,12 @@ def ablated(state: State, context: DecisionContext, experiment: Experiment) -> l
         return context.keep(experiment, reason, seen.pooled)
     if index + 1 < len(ABLATION_LOOKS) and tries < 2 * ABLATION_LOOKS[-1]:
         want = LOOKS[index + 1]
-        more = replicates(state, context, experiment, want - len(runs), f"{context.summary(seen)}: not settled")
+        more = _more(state, context, experiment, want - len(runs), f"{context.summary(seen)}: not settled")
         return [*more, *base_runs(state, context, experiment, want)]
     reason = f"{context.summary(seen)}: the change of {without} is not shown to be of no use, and stays"
     return context.discard(experiment, reason, seen.pooled)
+
+
+def _more(state: State, context: DecisionContext, experiment: Experiment, runs: int, reason: str) -> list[Event]:
+    """Queue more runs of the ablation. Those of tests come before them."""
+    return replicates(state, context, experiment, runs, reason, kind=AttemptKind.ABLATION)

@@ -5,8 +5,9 @@ import msgspec
 from cockpit.core.events import Asked, Event
 from cockpit.core.model import Cluster, ClusterState, Mode
 from cockpit.core.state import State, converses, is_asked, shares
+from cockpit.decide.ablation import PROPOSER as ABLATE
+from cockpit.decide.ablation import due_ablations
 from cockpit.decide.budget import launch_usd, left_usd, pays_for_a_run, run_usd
-from cockpit.decide.kept_changes import unablated
 from cockpit.decide.rebasing import PROPOSER as REBASE
 from cockpit.decide.rebasing import outdated
 from cockpit.decide.result_batching import wait_for_results_until
@@ -32,10 +33,6 @@ EARLY_RUNS = 8
 """Runs each cluster has ended before `search` chooses arms ahead of a free cluster. Early in a session a result of a
 run under way teaches more than the idle seconds are worth."""
 
-ABLATE = "ablate"
-ABLATE_AT = 0.85
-"""Share of the session's hours after which its kept changes are dropped again, one at a time."""
-
 
 class _Wanted(msgspec.Struct, frozen=True):
     proposer: str
@@ -60,8 +57,7 @@ def _wanted(state: State, now: float) -> list[_Wanted]:
             for name in shares(state)
             if _reason(state, name, False) == "said" and _may_ask(state, name, "said", now)
         ]
-    due = [_Wanted(ABLATE, len(unablated(state)), "finished")] if _ablation_is_due(state, now) else []
-    due += _rebases(state, now)
+    due = [*_ablations(state, now), *_rebases(state, now)]
     clusters = [cluster for cluster in state.clusters.values() if _takes_runs(cluster)]
     if state.proposer == FILLER and not state.beside and state.mode is Mode.AUTOPILOT:
         return due + _from_search(state, clusters, now)
@@ -145,12 +141,12 @@ def _paid_room(state: State, clusters: list[Cluster], now: float) -> int:
     return count
 
 
-def _ablation_is_due(state: State, now: float) -> bool:
-    """Tell if the session's hours are nearly over and a kept change was never dropped again. True once."""
-    session = state.session
-    if not session.budget_hours or ABLATE in state.asks or ABLATE in state.ask_retry_at:
-        return False
-    return now - session.created_at >= ABLATE_AT * session.budget_hours * 3600 and bool(unablated(state))
+def _ablations(state: State, now: float) -> list[_Wanted]:
+    """Ask for the incumbent without the kept changes that are due to be left out."""
+    if ABLATE in state.asks or now < state.ask_retry_at.get(ABLATE, 0.0) or _waiting(state, ABLATE):
+        return []
+    count = due_ablations(state, now)
+    return [_Wanted(ABLATE, count, "finished")] if count else []
 
 
 def _rebases(state: State, now: float) -> list[_Wanted]:

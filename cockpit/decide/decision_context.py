@@ -112,9 +112,15 @@ def margin_of(context: DecisionContext, experiment: Experiment) -> float:
 
 
 def replicates(
-    state: State, context: DecisionContext, experiment: Experiment, runs: int, reason: str, level: float = 0.0
+    state: State,
+    context: DecisionContext,
+    experiment: Experiment,
+    runs: int,
+    reason: str,
+    level: float = 0.0,
+    kind: AttemptKind = AttemptKind.REPLICATE,
 ) -> list[Event]:
-    """Queue replicates of an experiment; with `level` its test begins with the first of them."""
+    """Queue fresh runs of an experiment; with `level` its test begins with the first of them."""
     last = state.attempts[experiment.attempts[-1]]
-    run = RunSpec(experiment.id, AttemptKind.REPLICATE, last.rule, hardware=context.usual_class, avoid=last.cluster)
+    run = RunSpec(experiment.id, kind, last.rule, hardware=context.usual_class, avoid=last.cluster)
     return [context.queue(another(state, run), reason, 0.0 if number else level) for number in range(runs)]

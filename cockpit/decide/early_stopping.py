@@ -17,9 +17,8 @@ from msgspec.structs import replace
 from cockpit.core.curves import Curve, points_of
 from cockpit.core.events import EarlyStopSkipped, Event
 from cockpit.core.model import Attempt, AttemptKind, AttemptStatus, Outcome, Tier
-from cockpit.core.state import State
+from cockpit.core.state import WITHOUT, State
 from cockpit.decide.evidence import readings_of
-from cockpit.decide.kept_changes import WITHOUT
 from cockpit.decide.schedule import cancelling
 from cockpit.science.forecast import CURVES_NEEDED, Finished, forecast_curve
 

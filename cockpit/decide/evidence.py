@@ -16,7 +16,7 @@ from cockpit.science.noise import Noise, Reading, estimate_noise
 
 CONTROLS_READ = 64
 """Newest controls of a class from which the noise is estimated."""
-UNCHOSEN = (AttemptKind.REPLICATE, AttemptKind.VALIDATION)
+UNCHOSEN = (AttemptKind.REPLICATE, AttemptKind.VALIDATION, AttemptKind.ABLATION)
 """Runs of a test. An arm's first run is chosen for its score, and a confirmation must be independent."""
 FRESH_AT_LEAST = 8
 """Runs since an incumbent was kept from which they alone are its evidence."""

@@ -1,10 +1,7 @@
 """The changes kept on the way to the incumbent, and those that no ablation has dropped again yet."""
 
 from cockpit.core.model import ExperimentStatus
-from cockpit.core.state import State
-
-WITHOUT = "without"
-"""The factor of an ablation whose level is the kept experiment that was left out."""
+from cockpit.core.state import WITHOUT, State
 
 
 def kept_changes(state: State) -> list[str]:
@@ -26,9 +23,8 @@ def unablated(state: State) -> list[str]:
         kept = kept[:-1]
     settled = {
         experiment.levels[WITHOUT]
-        for experiment in state.experiments.values()
-        if WITHOUT in experiment.levels
-        and experiment.status is not ExperimentStatus.DROPPED
+        for experiment in (state.experiments[name] for name in state.ablations)
+        if experiment.status is not ExperimentStatus.DROPPED
         and (experiment.base == state.incumbent or experiment.estimate is not None)
     }
     return [name for name in kept if name not in settled and WITHOUT not in state.experiments[name].levels]

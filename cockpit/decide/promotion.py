@@ -11,12 +11,11 @@ import msgspec
 
 from cockpit.core.events import ClusterFlagged, Decided, Event, IncumbentSet, Queued, Trouble
 from cockpit.core.model import AttemptKind, AttemptStatus, Experiment, ExperimentStatus
-from cockpit.core.state import State
+from cockpit.core.state import WITHOUT, State
 from cockpit.decide.ablation_test import ablated
 from cockpit.decide.decision_context import UP, DecisionContext, gather, margin_of, replicates
 from cockpit.decide.evidence import RUNS_READ, noise_of, readings_of
 from cockpit.decide.experiment_test import final_runs, tested
-from cockpit.decide.kept_changes import WITHOUT
 from cockpit.decide.rebasing import carries_test, first_runs, rebased_as
 from cockpit.decide.result_batching import wait_for_results_until
 from cockpit.decide.run_seeds import with_paired_seeds

@@ -6,9 +6,8 @@ change that was kept, and do not beat the incumbent that has it.
 
 from cockpit.core.intents import Arm, Draft
 from cockpit.core.model import Experiment, ExperimentStatus, Mode
-from cockpit.core.state import State, constants_of
+from cockpit.core.state import WITHOUT, State, constants_of
 from cockpit.decide.evidence import UNCHOSEN, readings_of
-from cockpit.decide.kept_changes import WITHOUT
 from cockpit.science.sequential import LOOKS, last_look
 
 PROPOSER = "rebase"

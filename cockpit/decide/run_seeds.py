@@ -10,9 +10,8 @@ import msgspec
 
 from cockpit.core.events import Event, Queued
 from cockpit.core.model import Attempt, AttemptKind, AttemptStatus, Outcome, Wave
-from cockpit.core.state import State
+from cockpit.core.state import WITHOUT, State
 from cockpit.decide.evidence import RUNS_READ, UNCHOSEN, kept_since, noise_of
-from cockpit.decide.kept_changes import WITHOUT
 
 PAIRED = (*UNCHOSEN, AttemptKind.CONFIRMATION, AttemptKind.CONTROL)
 

@@ -48,7 +48,7 @@ TRIES = 3
 LEAD_FLOOR_S = 15.0
 
 _UP = (ClusterState.IDLE, ClusterState.BUSY)
-_OF_TESTS = (AttemptKind.REPLICATE, AttemptKind.VALIDATION, AttemptKind.CONFIRMATION)
+_OF_TESTS = (AttemptKind.REPLICATE, AttemptKind.VALIDATION, AttemptKind.CONFIRMATION, AttemptKind.ABLATION)
 _LASTING = (AttemptKind.VALIDATION, AttemptKind.CONFIRMATION)
 """The runs that a keep waits for: they run where no cloud takes the machine back, if there is such a cluster."""
 _PRIORITY = {

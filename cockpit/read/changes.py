@@ -1,8 +1,7 @@
 """The change of an experiment in words. Every place that names a change joins these parts."""
 
 from cockpit.core.model import Experiment
-from cockpit.core.state import State, constants_of
-from cockpit.decide.kept_changes import WITHOUT
+from cockpit.core.state import WITHOUT, State, constants_of
 from cockpit.decide.rebasing import REBASED
 from cockpit.read.wording import value
 

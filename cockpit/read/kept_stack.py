@@ -9,9 +9,9 @@ from bisect import bisect_left
 import msgspec
 
 from cockpit.core.model import Estimate, Experiment, ExperimentStatus
-from cockpit.core.state import Incumbency, State
+from cockpit.core.state import WITHOUT, Incumbency, State
 from cockpit.decide.budget import accounts
-from cockpit.decide.kept_changes import WITHOUT, unablated
+from cockpit.decide.kept_changes import unablated
 from cockpit.read.changes import change_steps
 from cockpit.read.checks import origin_of
 from cockpit.read.costs import run_usd
@@ -150,8 +150,8 @@ def _ablations(state: State) -> dict[str, str]:
     """Return the result of leaving each kept change out: the newest, or the ablation still to come where one is due."""
     newest = {
         str(one.levels[WITHOUT]): one
-        for one in state.experiments.values()
-        if WITHOUT in one.levels and one.status is not ExperimentStatus.DROPPED
+        for one in (state.experiments[name] for name in state.ablations)
+        if one.status is not ExperimentStatus.DROPPED
     }
     return dict.fromkeys(unablated(state), "not ablated") | {
         name: _ablation(state, one) for name, one in newest.items()

@@ -19,8 +19,7 @@ from cockpit.core.model import (
     WaveStatus,
 )
 from cockpit.core.prior import PriorFinding, PriorKind
-from cockpit.core.state import State, constants_of
-from cockpit.decide.kept_changes import WITHOUT
+from cockpit.core.state import WITHOUT, State, constants_of
 from cockpit.read.changes import change_steps, change_words
 from cockpit.read.effects import effects_of, gain_of, is_clear
 from cockpit.read.scores import kept_estimate, kept_experiments

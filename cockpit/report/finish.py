@@ -5,8 +5,7 @@ import textwrap
 import msgspec
 
 from cockpit.core.model import Experiment
-from cockpit.core.state import Incumbency, State
-from cockpit.decide.kept_changes import WITHOUT
+from cockpit.core.state import WITHOUT, Incumbency, State
 from cockpit.read.changes import change_steps
 from cockpit.read.checks import checks_of, unchecked
 from cockpit.read.scores import kept_estimate

@@ -11,8 +11,7 @@ from itertools import pairwise
 import msgspec
 
 from cockpit.core.model import Experiment, ExperimentStatus
-from cockpit.core.state import State
-from cockpit.decide.kept_changes import WITHOUT
+from cockpit.core.state import WITHOUT, State
 from cockpit.read.changes import CODE, FROM, change_against
 from cockpit.read.kept_stack import measured_against
 from cockpit.read.scores import kept_estimate, kept_experiments

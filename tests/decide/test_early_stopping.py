@@ -26,9 +26,8 @@ from cockpit.core.model import (
     Progress,
     Value,
 )
-from cockpit.core.state import State
+from cockpit.core.state import WITHOUT, State
 from cockpit.decide.early_stopping import CHECKED_ONE_IN, is_checked, schedule_of, stop_early
-from cockpit.decide.kept_changes import WITHOUT
 from cockpit.read.early_stops import early_stopping_summary
 from tests.decide.world import RUN_S, World
 

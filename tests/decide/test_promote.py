@@ -7,10 +7,9 @@ import pytest
 
 from cockpit.core.events import ClusterGivenUp, Queued
 from cockpit.core.model import Attempt, AttemptKind, ExperimentStatus, Value
-from cockpit.core.state import State, constants_of
+from cockpit.core.state import WITHOUT, State, constants_of
 from cockpit.decide.controls import UNUSED_S
 from cockpit.decide.decisions import wake_at
-from cockpit.decide.kept_changes import WITHOUT
 from cockpit.decide.schedule import RunSpec, another, suits
 from tests.decide.world import RUN_S, World
 

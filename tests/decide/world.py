@@ -40,6 +40,8 @@ from cockpit.core.model import (
 )
 from cockpit.core.rescore import Rescore
 from cockpit.core.state import State, constants_of
+from cockpit.decide.ablation import PROPOSER as ABLATE
+from cockpit.decide.ablation import next_ablations
 from cockpit.decide.decisions import decide
 from cockpit.decide.rebasing import PROPOSER as REBASE
 from cockpit.decide.rebasing import rebase
@@ -64,6 +66,7 @@ class World:
         metric: Metric = VAL_BPB,
         second: Callable[[Mapping[str, Value]], dict[str, float]] | None = None,
         names: tuple[str, ...] = (),
+        constants: Mapping[str, Value] = BASELINE,
     ) -> None:
         self.rescore, self.second = rescore, second
         self.truth, self.sd = truth, sd
@@ -79,7 +82,7 @@ class World:
         specs = tuple(ClusterSpec(name, kind) for name, kind in zip(names, hardware, strict=True))
         better = "H200" if {"H100", "H200"} <= set(hardware) else ""
         fleet = FleetSpec("sim", specs, screen_hardware=hardware[0], validate_hardware=better)
-        session = Session("s", "", "", fleet, 0.0, "t", seed=seed, constants=BASELINE, proposer="human",
+        session = Session("s", "", "", fleet, 0.0, "t", seed=seed, constants=dict(constants), proposer="human",
                           time_budget_s=RUN_S, rescore="keeps" if rescore else "", metric=metric)  # fmt: skip
         self.state = State(session)
         self.record(
@@ -104,16 +107,17 @@ class World:
     ) -> list[str]:
         """Propose a wave of constants on `base` (None for the incumbent), within the envelope."""
         base = self.state.incumbent if base is None else base
+        baseline = self.state.session.constants
         wave = Wave(id=self.state.next_wave_id(), proposer=proposer, question="?", kind=kind, base=base)
         experiments = []
         for number, constants in enumerate(arms):
-            merged = (constants_of(self.state, base) if base else dict(BASELINE)) | dict(constants)
+            merged = (constants_of(self.state, base) if base else dict(baseline)) | dict(constants)
             experiments.append(
                 Experiment(
                     id=self.state.next_experiment_id(number), wave=wave.id, base=base,
                     change=Change(dict(constants), (Edit("a", "b"),) * edits),
                     commit="c", train_hash="t", prepare_hash="p", fingerprint=repr((merged, self.order, number)),
-                    overrides={k: v for k, v in merged.items() if BASELINE.get(k) != v}, levels=dict(levels or {}),
+                    overrides={k: v for k, v in merged.items() if baseline.get(k) != v}, levels=dict(levels or {}),
                     lines_removed=removed,
                 )
             )  # fmt: skip
@@ -145,17 +149,17 @@ class World:
                     self._submit(self.state.attempts[event.attempt])
                 elif isinstance(event, Cancelling):
                     self.cancelled.append(event)
-                elif isinstance(event, Asked) and event.proposer == REBASE:
-                    self._rebase(event)
+                elif isinstance(event, Asked) and event.proposer in (ABLATE, REBASE):
+                    self._propose_planned(event)
                 elif isinstance(event, Asked):
                     self.record(AskEnded(at=self.now, ask=event.ask, proposer=event.proposer, retry_at=1e12))
         raise AssertionError("the decisions did not settle")
 
-    def _rebase(self, asked: Asked) -> None:
-        draft = rebase(self.state)
+    def _propose_planned(self, asked: Asked) -> None:
+        draft = rebase(self.state) if asked.proposer == REBASE else next_ablations(self.state, asked.arms)
         assert draft is not None
         for arm in draft.arms:
-            self.propose(dict(arm.change.constants), base=draft.base, levels=arm.levels, proposer=REBASE)
+            self.propose(dict(arm.change.constants), base=draft.base, levels=arm.levels, proposer=asked.proposer)
         self.record(AskEnded(at=self.now, ask=asked.ask, proposer=asked.proposer))
 
     def _submit(self, attempt: Attempt) -> None:

@@ -9,8 +9,7 @@ from cockpit.agent.views import state_views
 from cockpit.core.events import Decided, IncumbentSet, SessionEnded
 from cockpit.core.fold import fold
 from cockpit.core.model import Change, Edit, Estimate, Experiment, ExperimentStatus, Value, WaveStatus
-from cockpit.core.state import State
-from cockpit.decide.kept_changes import WITHOUT
+from cockpit.core.state import WITHOUT, State
 from cockpit.decide.schedule import expected_run_s
 from cockpit.read.changes import change_parts, change_words
 from cockpit.read.costs import run_cost_usd, wave_cost

@@ -3,13 +3,12 @@
 import msgspec
 import pytest
 
-from cockpit.core.events import Decided
+from cockpit.core.events import Decided, Proposed
 from cockpit.core.fold import fold
 from cockpit.core.metric import VAL_BPB
-from cockpit.core.model import Change, Estimate, Experiment, ExperimentStatus
-from cockpit.core.state import State
+from cockpit.core.model import Change, Estimate, Experiment, ExperimentStatus, Wave
+from cockpit.core.state import WITHOUT, State
 from cockpit.decide.budget import accounts
-from cockpit.decide.kept_changes import WITHOUT
 from cockpit.read.costs import hour_usd, run_usd
 from cockpit.read.effects import gain_of
 from cockpit.read.kept_stack import kept_words, pace_of, stack_of
@@ -86,8 +85,9 @@ def test_a_kept_change_tells_what_leaving_it_out_has_shown(state: State) -> None
         return next(one.ablation for one in stack_of(state, state.now).kept if one.experiment == name)
 
     assert ablation() in ("", "not ablated")
-    without = Experiment("e9999", "w000", state.incumbent, Change(), "c", "t", "p", "f", levels={WITHOUT: name})
-    state.experiments["e9999"] = without
+    without = Experiment("e9999", "w999", state.incumbent, Change(), "c", "t", "p", "f", levels={WITHOUT: name})
+    wave = Wave(id="w999", proposer="ablate", question="?", base=state.incumbent, arms=["e9999"])
+    fold(state, Proposed(at=state.now, wave=wave, experiments=[without]))
     assert ablation() == "ablation proposed"
     estimate = Estimate(0.004, 0.003, 0.005, 0.9, 4, state.incumbent, "H100")
     decided = Decided(

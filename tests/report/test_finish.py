@@ -7,8 +7,7 @@ import msgspec
 import pytest
 
 from cockpit.core.model import Change, Edit, Estimate, Experiment
-from cockpit.core.state import Incumbency, State
-from cockpit.decide.kept_changes import WITHOUT
+from cockpit.core.state import WITHOUT, Incumbency, State
 from cockpit.read.scores import kept_estimate, kept_experiments
 from cockpit.report.finish import SUBJECT_CHARACTERS, plan
 from cockpit.session.paths import SessionFolder

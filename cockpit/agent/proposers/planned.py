@@ -12,13 +12,14 @@ REBASE_RETRY_S = 600.0
 
 
 class Planned:
-    """Propose what `make` drafts. `nothing` is said where it drafts none; it is asked again after `retry_s`."""
+    """Propose what `make` drafts of a state, with this many arms at most. `nothing` is said where it drafts none; it is
+    asked again after `retry_s`."""
 
-    def __init__(self, name: str, make: Callable[[State], Draft | None], nothing: str, retry_s: float) -> None:
+    def __init__(self, name: str, make: Callable[[State, int], Draft | None], nothing: str, retry_s: float) -> None:
         self.name, self._make, self._nothing, self._retry_s = name, make, nothing, retry_s
 
     def propose(self, api: ProposerApi, request: ProposalRequest) -> None:
-        draft = api.read(self._make)
+        draft = api.read(lambda state: self._make(state, request.arms))
         if draft is None:
             raise ProposerTrouble(self._nothing, retry_in_s=self._retry_s)
         receipt = api.propose(draft)
@@ -27,10 +28,15 @@ class Planned:
 
 
 def ablate() -> Planned:
-    """Return the proposer that leaves each kept change out once, before the report."""
-    return Planned(ablation.PROPOSER, ablation.ablations, "no kept change is left to ablate", ABLATE_RETRY_S)
+    """Return the proposer that leaves each kept change out once."""
+    return Planned(ablation.PROPOSER, ablation.next_ablations, "no kept change is left to ablate", ABLATE_RETRY_S)
 
 
 def rebase() -> Planned:
     """Return the proposer that tries changes again on a new incumbent, if they were under test on the old one."""
-    return Planned(rebasing.PROPOSER, rebasing.rebase, "no change under test is left to rebase", REBASE_RETRY_S)
+    return Planned(
+        rebasing.PROPOSER,
+        lambda state, arms: rebasing.rebase(state),
+        "no change under test is left to rebase",
+        REBASE_RETRY_S,
+    )

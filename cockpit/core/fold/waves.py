@@ -20,7 +20,7 @@ from cockpit.core.fold.handlers import Handlers
 from cockpit.core.fold.runs import fold_queued, set_status, take_out_waiting
 from cockpit.core.interning import one_estimate, one_wave
 from cockpit.core.model import ExperimentStatus, WaveKind, WaveStatus
-from cockpit.core.state import TESTED_LISTED, Incumbency, State
+from cockpit.core.state import TESTED_LISTED, WITHOUT, Incumbency, State
 
 
 def _proposed(state: State, event: Proposed) -> None:
@@ -33,6 +33,8 @@ def _proposed(state: State, event: Proposed) -> None:
     for experiment in event.experiments:
         state.experiments[experiment.id] = experiment
         set_status(state, experiment, ExperimentStatus.PROPOSED, new=True)
+        if WITHOUT in experiment.levels:
+            state.ablations.append(experiment.id)
         if wave.kind is WaveKind.BASELINE and not state.baseline:
             state.baseline = experiment.id
 
