@@ -8,7 +8,8 @@ The virtual fleet is that of tests/decide/world.py. One run's SD is the unit of 
 import argparse
 from collections.abc import Mapping
 
-from cockpit.core.model import Attempt, Value
+from cockpit.core.events import Decided, IncumbentSet
+from cockpit.core.model import Attempt, Estimate, ExperimentStatus, Value
 from cockpit.core.state import WITHOUT
 from tests.decide.world import World
 
@@ -16,17 +17,30 @@ RUN_SD = 0.003
 TWO_CLASSES = ("H100",) * 13 + ("H200",) * 3
 ABLATED_GAINS_SDS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 BIG_GAIN = 0.1
+KEPT_FOR_SDS = (0.3, 0.5, 1.0)
 
 
-def is_dropped(gain_sds: float, seed: int) -> bool:
-    """Ablate a kept change of this true gain, beside one that gains far more; tell if it is dropped."""
+def is_dropped(gain_sds: float, seed: int, kept_for_it: bool = False) -> bool:
+    """Ablate a kept change of this true gain; tell if it is dropped.
+
+    It was kept beside a change that gains far more, or for its own gain alone.
+    """
 
     def truth(constants: Mapping[str, Value], attempt: Attempt) -> float:
         return 2.0 - BIG_GAIN * (constants["LR"] == 2) - RUN_SD * gain_sds * (constants.get("NAME") == "kept")
 
     world = World(truth, hardware=("CPU",) * 8, sd=RUN_SD, seed=seed)
     world.run(0.1)
-    world.propose({"LR": 2, "NAME": "kept"})
+    if kept_for_it:
+        (name,) = world.propose({"NAME": "kept"})
+        gain = RUN_SD * gain_sds
+        estimate = Estimate(-gain, -2 * gain, 0.0, 0.9, 32, "e0000", "CPU")
+        world.record(
+            Decided(at=world.now, experiment=name, status=ExperimentStatus.KEPT, reason="a gain", estimate=estimate)
+        )
+        world.record(IncumbentSet(at=world.now, experiment=name, reason="a gain", estimate=estimate))
+    else:
+        world.propose({"LR": 2, "NAME": "kept"})
     stack = world.run(1.0).incumbent
     if stack == "e0000":
         raise AssertionError("the change to ablate was not kept")
@@ -56,6 +70,9 @@ def main() -> None:
     for gain in ABLATED_GAINS_SDS:
         dropped = sum(is_dropped(gain, seed) for seed in range(sessions))
         print(f"a kept change of {gain:g} SD: its ablation drops it in {dropped} of {sessions}", flush=True)
+    for gain in KEPT_FOR_SDS:
+        dropped = sum(is_dropped(gain, seed, kept_for_it=True) for seed in range(sessions))
+        print(f"a change kept for its {gain:g} SD: its ablation drops it in {dropped} of {sessions}", flush=True)
     for h100, h200 in ((3.0, 0.0), (3.0, 3.0), (6.0, -6.0)):
         said = [class_of_keep(h100, h200, seed) for seed in range(sessions)]
         print(

@@ -39,7 +39,7 @@ from cockpit.core.model import (
     Wave,
     WaveKind,
 )
-from cockpit.core.state import State, constants_of
+from cockpit.core.state import WITHOUT, State, constants_of
 from cockpit.decide.ablation import PROPOSER as ABLATE
 from cockpit.decide.ablation import next_ablations
 from cockpit.decide.decisions import decide, wake_at
@@ -187,7 +187,7 @@ class Night:
 
     def _count_keep(self, event: IncumbentSet) -> None:
         new, old = self._config(event.experiment), self.state.incumbent
-        if old:
+        if old and WITHOUT not in self.state.experiments[event.experiment].levels:
             self.report.keeps.append((self.now, new, self._config(old)))
         self.report.bests.append((self.now, new))
 

@@ -1,8 +1,11 @@
 """The test of an ablation: the incumbent without one kept change, which stays unless it is shown not to be needed.
 
 It is a test of non-inferiority with an error rate of its own. A change is dropped only where the incumbent without it
-is shown to be less than ABLATION_MARGIN_SDS worse. A change that gains that or more is dropped at most at DROPPED_AT.
+is shown to be worse by less than a margin. A change that gains the margin or more is dropped at most at DROPPED_AT. The
+margin keeps a share of the gain that the change was kept for, as in trials against an active control (ICH E10, 2000).
 """
+
+import math
 
 from cockpit.core.events import Event
 from cockpit.core.model import AttemptKind, Experiment
@@ -21,7 +24,9 @@ DROPPED_AT = 0.05
 DROP_SPENDING = (0.0, 0.0, 0.3, 0.7)
 """The share of that rate that each look spends: few runs cannot show that a change is not needed."""
 ABLATION_MARGIN_SDS = 1.0
-"""A change may be dropped where the incumbent without it is less than this many run SDs worse."""
+"""A change may be dropped where the incumbent without it is less than this many run SDs worse, …"""
+ABLATION_MARGIN_SHARE = 0.5
+"""… and by less than this share of the gain that it was kept for."""
 
 
 def ablated(state: State, context: DecisionContext, experiment: Experiment) -> list[Event]:
@@ -35,7 +40,7 @@ def ablated(state: State, context: DecisionContext, experiment: Experiment) -> l
         return context.discard(experiment, reason)
     runs = readings_of(state, experiment.id)
     look = min(last_look(len(runs)), ABLATION_LOOKS[-1])
-    margin = ABLATION_MARGIN_SDS * context.noise.run_sd
+    margin = _margin(state, context, str(without))
     seen = compare(runs[:look], context.incumbent, context.noise, margin=margin)
     tries = len(experiment.attempts)
     if look == 0 or seen is None:
@@ -56,6 +61,15 @@ def ablated(state: State, context: DecisionContext, experiment: Experiment) -> l
         return [*more, *base_runs(state, context, experiment, want)]
     reason = f"{context.summary(seen)}: the change of {without} is not shown to be of no use, and stays"
     return context.discard(experiment, reason, seen.pooled)
+
+
+def _margin(state: State, context: DecisionContext, kept: str) -> float:
+    """Return how much worse the incumbent may be without this kept change."""
+    found = (
+        one.estimate for one in reversed(state.incumbencies) if one.experiment == kept and one.estimate is not None
+    )
+    gain = next((-estimate.mean for estimate in found), math.inf)
+    return min(ABLATION_MARGIN_SDS * context.noise.run_sd, max(0.0, ABLATION_MARGIN_SHARE * gain))
 
 
 def _more(state: State, context: DecisionContext, experiment: Experiment, runs: int, reason: str) -> list[Event]:

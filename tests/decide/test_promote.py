@@ -387,9 +387,9 @@ def test_a_kept_change_that_no_longer_helps_is_dropped_and_one_that_does_stays()
         assert state.experiments[useful].status is ExperimentStatus.DISCARDED
         assert state.incumbent in (stack, useless)
         dropped += state.incumbent == useless
-        said = "no longer helps" if state.incumbent == useless else "stays"
-        assert said in state.experiments[useless].reason
-    assert dropped >= 4, "the others are undecided, and an undecided change stays"
+        said = ("no longer helps",) if state.incumbent == useless else ("stays", "still helps")
+        assert state.experiments[useless].reason.endswith(said)
+    assert dropped >= 4, "the others are undecided or look helpful by luck, and stay"
 
 
 @pytest.mark.parametrize("jump_sds", [1.5, 3, 6])
