@@ -53,9 +53,9 @@ class Night(NamedTuple):
     ablated: int
     """Kept changes that an ablation measured."""
     dropped: int
-    """Of these, the ones that it dropped."""
+    """The ones among them that it dropped."""
     lost: int
-    """Of these, the real gains."""
+    """The real gains among those."""
     ablation_runs: float
     """Share of the night's runs that ablations took."""
 
