@@ -33,7 +33,7 @@ def new(
     `flags` holds fields of NewSession, and `research` fields of ResearchSettings; None leaves a setting as configured.
     """
     from cockpit.session import worker_process
-    from cockpit.worker import create
+    from cockpit.worker import create, create_checks
 
     files = research.get("files")
     where = researched(repo, files[0] if isinstance(files, tuple) and files else "")
@@ -42,6 +42,7 @@ def new(
         raise CommandError(problem)
     folder = SessionFolder(sessions_folder() / (name or free_name()))
     create.check_place(folder, where)  # before a trial run or a set-up, which take minutes
+    create_checks.check_repository(folder.name, where)
     python, accepted = "", None
     if configured.session.fleet == "local":
         configured, python, accepted = _made_ready(where, configured, yes)

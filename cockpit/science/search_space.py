@@ -63,7 +63,8 @@ def search_space(constants: Mapping[str, Value], ranges: Mapping[str, KnobRange]
     """
     found, unknown = _by_knowledge(constants, ranges)
     if len(found) < ENOUGH_KNOWN:
-        found = {name: (found | unknown)[name] for name in constants if name in found or name in unknown}
+        every = found | unknown
+        found = {name: every[name] for name in constants if name in every}
     return found
 
 
@@ -84,7 +85,8 @@ def _by_knowledge(
         is_given = given.low is not None or given.high is not None or bool(given.choices)
         if given.excluded or given.pinned or (exclusion(name) and not is_given):
             continue
-        make = next((make for pattern, make in _RULES if re.fullmatch(pattern, last_part(name))), None)
+        last = last_part(name)
+        make = next((make for pattern, make in _RULES if re.fullmatch(pattern, last)), None)
         dimension = make(value) if make else None
         if is_given:
             dimension = _within(given, value, dimension)

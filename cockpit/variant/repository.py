@@ -1,5 +1,6 @@
 """The person's git repository: opened or refused, queried through git, and given refs."""
 
+import errno
 import os
 import re
 import subprocess
@@ -106,9 +107,19 @@ def git_answer(repository: git.Repo, *arguments: str, stdin: str = "") -> str:
 
 def not_written(repository: git.Repo, error: OSError) -> VariantError:
     """Return the error for an object or a ref that could not be written."""
-    return VariantError(
-        f"Nothing could be stored in {repository.common_dir} ({git_said(error)}): make room, or give write access."
-    )
+    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    remedy = "make room" if is_full else "give write access, or clone it elsewhere and name the clone with --repo"
+    return VariantError(f"Nothing could be stored in {repository.common_dir} ({git_said(error)}): {remedy}.")
+
+
+def check_writable(repository: git.Repo) -> None:
+    """Raise VariantError for a repository that cannot be written to, such as one on a read-only disk."""
+    common = Path(repository.common_dir)
+    for folder in (common / "objects", common / "refs"):
+        if not os.access(folder, os.W_OK):
+            is_read_only = bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+            code = errno.EROFS if is_read_only else errno.EACCES
+            raise not_written(repository, OSError(code, os.strerror(code)))
 
 
 def git_said(error: Exception) -> str:

@@ -31,6 +31,7 @@ from cockpit.variant.own_python import own_python
 from cockpit.variant.protected import hashes_of_protected
 from cockpit.variant.repository import (
     check_name,
+    check_writable,
     git_answer,
     head_commit,
     not_written,
@@ -127,10 +128,15 @@ class VariantStore:
         """Return the person's current commit, which `baseline` starts from."""
         return head_commit(self._repo)
 
-    def check_baseline(self) -> None:
-        """Raise the VariantError that `baseline` would raise for the current code; writes nothing."""
+    def check_place(self) -> None:
+        """Raise VariantError for a repository that cannot be written to, or with a branch in the session's way."""
+        check_writable(self._repo)
         if taken := branch_in_the_way(self._repo, self._branch, self._refs):
             raise VariantError(taken)
+
+    def check_baseline(self) -> None:
+        """Raise the VariantError that `baseline` would raise for the current code; writes nothing."""
+        self.check_place()
         head = self.head()
         on_disk = self._changed(head)
         texts = {path: text_of(path, on_disk.get(path) or self._committed(head, path)) for path in self.files}

@@ -27,8 +27,8 @@ def saving(source: Path, patterns: Sequence[str], into: Path, limit_mb: float) -
         try:
             size = path.stat().st_size
             if size > left:
-                name = in_one_line(path.name)
-                return f"{name} is larger than the rest of the {limit_mb:,.0f} MB for the artifacts of one run"
+                name, limit = in_one_line(path.name), f"{limit_mb:,.0f} MB for the artifacts of one run"
+                return f"{name} is larger than the rest of the {limit}: artifacts_mb sets it"
             target = into / path.relative_to(source)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.move(path, target)

@@ -3,6 +3,7 @@
 import ast
 import importlib.util
 import os
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -23,6 +24,12 @@ LOCAL_MODULES = ("torch", "tiktoken", "rustbpe", "pyarrow", "requests")
 def is_val_bpb(metric: Metric) -> bool:
     """Tell if the metric is autoresearch's, as autoresearch prints it, with or without limits beside it."""
     return msgspec.structs.replace(metric, progress="", loss="", constraints=(), tie_breaks=()) == VAL_BPB
+
+
+def check_repository(session: str, repo: Path) -> None:
+    """Raise the VariantError of a repository that cannot hold a session's variants. Nothing is written."""
+    with closing(VariantStore(repo, session)) as store:
+        store.check_place()
 
 
 def check_start(settings: Settings) -> None:

@@ -428,6 +428,17 @@ def test_a_repository_that_cannot_be_written_says_so(repo: Path) -> None:
         (repo / ".git/objects").chmod(0o700)
 
 
+def test_a_read_only_repository_is_told_before_anything_runs(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = VariantStore(repo, "night")
+    monkeypatch.setattr("cockpit.variant.repository.os.access", lambda path, mode: "refs" not in str(path))
+    with pytest.raises(VariantError) as caught:
+        store.check_place()
+    assert str(caught.value) == (
+        f"Nothing could be stored in {repo}/.git (Permission denied): give write access, or clone it elsewhere and name"
+        " the clone with --repo."
+    )
+
+
 def test_a_ref_that_cannot_be_written_says_so(repo: Path) -> None:
     store = VariantStore(repo, "night")
     baseline = store.baseline()
