@@ -4,6 +4,7 @@ Repeats of code that takes no seed are one run again. They say nothing about how
 """
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
@@ -15,11 +16,13 @@ from cockpit.variant.syntax import Parsed, literal_value, parse
 
 VARIABLE = "SEED"
 """The environment variable that every run gets its seed in."""
-_SEEDERS = frozenset(
-    {"seed", "manual_seed", "manual_seed_all", "set_seed", "seed_everything", "seed_all", "set_random_seed", "PRNGKey",
-     "default_rng", "RandomState"}
-)  # fmt: skip
-"""Functions of random, NumPy, PyTorch, Lightning, Transformers, TensorFlow and JAX that take a seed."""
+_SEEDERS = re.compile(
+    r"seed|manual_seed|manual_seed_all|PRNGKey|default_rng|RandomState|SeedSequence"
+    r"|(?:set|setup|fix|init|same|enforce|reset)_(?:(?:all|random|global|torch)_)?seeds?"
+    r"|seed_(?:everything|all|torch|random|rngs?)"
+)
+"""Functions that take a seed: of random, NumPy, PyTorch, Lightning, Transformers, TensorFlow and JAX, and those that
+people write around them."""
 
 
 class Seeding(NamedTuple):
@@ -95,14 +98,21 @@ def _called(call: ast.Call) -> str:
     return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
 
 
+def _seed_given(call: ast.Call) -> ast.expr | None:
+    """Return the seed that a call of a seeding function has; None for any other call."""
+    is_jax_key = isinstance(call.func, ast.Attribute) and ast.unparse(call.func).endswith("jax.random.key")
+    if not is_jax_key and not _SEEDERS.fullmatch(_called(call)):
+        return None
+    named = next((keyword.value for keyword in call.keywords if keyword.arg == "seed"), None)
+    return call.args[0] if call.args else named
+
+
 def _literals(parsed: Parsed) -> Iterator[ast.expr]:
     """Yield the integers that the code seeds itself with: in the call itself, or of a constant named as a seed."""
     for node in parsed.nodes:
-        if isinstance(node, ast.Call) and _called(node) in _SEEDERS and node.args:
+        if isinstance(node, ast.Call) and (seed := _seed_given(node)) is not None:
             yield from (
-                child
-                for child in ast.walk(node.args[0])
-                if isinstance(child, ast.Constant) and type(child.value) is int
+                child for child in ast.walk(seed) if isinstance(child, ast.Constant) and type(child.value) is int
             )
     for name, knob in find_knobs(parsed).knobs.items():
         is_read = name.startswith(("env.", "args."))

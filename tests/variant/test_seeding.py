@@ -15,6 +15,11 @@ FIXED = [
     ("torch.manual_seed(1337 + rank)\n", (1,)),
     ("def main(seed=1):\n    set_seed(seed)\n", (1,)),
     ("key = jax.random.PRNGKey(0)\n", (1,)),
+    ("key = jax.random.key(0)\n", (1,)),
+    ("pl.seed_everything(seed=42, workers=True)\n", (1,)),
+    ("rng = np.random.default_rng(seed=3)\n", (1,)),
+    ("setup_seed(20)\nfix_seeds(1)\nset_random_seeds(2)\nset_all_seeds(3)\n", (1, 2, 3, 4)),
+    ("np.random.SeedSequence(7)\n", (1,)),
 ]
 
 
@@ -40,7 +45,10 @@ def test_a_variable_or_an_option_that_takes_the_seed_is_found(source: str, varia
     assert (found.variable, found.option, found.is_fixed) == (variable, option, False)
 
 
-@pytest.mark.parametrize("source", ["x = random.random()\n", "random.seed()\n", "split(x, random_state=3)\n"])
+@pytest.mark.parametrize(
+    "source",
+    ["x = random.random()\n", "random.seed()\n", "split(x, random_state=3)\n", "mean_over_seeds(5)\n", "d.key(0)\n"],
+)
 def test_code_that_never_seeds_itself_is_left_to_its_measured_repeats(source: str) -> None:
     assert not find_seeding({"train.py": source}).is_fixed
 
