@@ -102,7 +102,13 @@ class FlakySky:
         pass
 
     def submit(
-        self, job: Job, cluster: str, workdir: Path, accelerators: dict[str, float], over: tuple[str, ...] = ()
+        self,
+        job: Job,
+        cluster: str,
+        workdir: Path,
+        accelerators: dict[str, float],
+        over: tuple[str, ...] = (),
+        longer: int = 1,
     ) -> int:
         if self.refuses:
             raise self.refuses

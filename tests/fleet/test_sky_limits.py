@@ -76,6 +76,21 @@ def test_an_exec_that_hangs_is_cancelled_once_and_its_run_goes_back_to_the_queue
     night.close()
 
 
+def test_an_exec_after_a_late_one_has_twice_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limits: list[float]
+) -> None:
+    cloud, night = hanging_night(tmp_path, monkeypatch)
+    before = len(limits)
+    for number in (1, 2):
+        night.submit(f"e000{number}.1")
+        night.until(lambda number=number: len(night.of(JobRefused)) == number)  # type: ignore[misc]
+    cloud.exec_hangs = False
+    for number in (3, 4):
+        night.run(f"e000{number}.1", waits_for_start=False)
+    assert [limit for limit in limits[before:] if limit < 5] == [0.3, 0.6, 1.2, 0.3]
+    night.close()
+
+
 def test_an_exec_that_hangs_after_its_job_arrived_is_not_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -157,10 +157,16 @@ class SkyClient:
             task.set_resources(type(task.resources)(wanted))
 
     def submit(
-        self, job: Job, cluster: str, workdir: Path, accelerators: dict[str, float], over: tuple[str, ...] = ()
+        self,
+        job: Job,
+        cluster: str,
+        workdir: Path,
+        accelerators: dict[str, float],
+        over: tuple[str, ...] = (),
+        longer: int = 1,
     ) -> int:
-        """Queue a job on its cluster, which removes the folders of those that are `over`. Returns its id there. Raises
-        SkyError."""
+        """Queue a job on its cluster, which removes the folders of those that are `over`. It may take `longer` times as
+        long as usual. Returns its id there. Raises SkyError."""
         task = self._task()
         name = self._session.remote_name(job.name)
         task.name, task.workdir, task.setup = name, str(workdir), None
@@ -169,7 +175,7 @@ class SkyClient:
         task.run = removal_script(over) + run_script(name)
         task.update_envs({**job.environment, SESSION_VARIABLE: self._session.name})
         task.set_resources(self._sky.Resources(accelerators=accelerators or None))
-        job_id, _ = self._call(lambda: self._sdk.exec(task, cluster_name=cluster), SUBMIT_LIMIT_S)
+        job_id, _ = self._call(lambda: self._sdk.exec(task, cluster_name=cluster), SUBMIT_LIMIT_S * longer)
         return int(job_id)
 
     def clusters(self, names: list[str], refresh: bool = False) -> dict[str, ClusterRecord]:

@@ -21,6 +21,8 @@ QUEUED_WITHIN_S = 60.0
 STRAY_WITHIN_S = 180.0
 """Seconds after a failed exec in which its job may still appear."""
 LOOK_AGAIN_S = 20.0
+LONGER_AT_MOST = 4
+"""The factor to which an exec's time grows, twofold after each that was late: on a busy node none may end in time."""
 
 
 class Strays:
@@ -45,9 +47,9 @@ class Strays:
         with self._lock:
             self._since.clear()
 
-    def __bool__(self) -> bool:
+    def __contains__(self, name: str) -> bool:
         with self._lock:
-            return bool(self._since)
+            return name in self._since
 
     def is_due(self) -> bool:
         """Return True if the cluster's table is to be read for them."""
@@ -77,11 +79,12 @@ class Deliveries:
         self._parts, self._sky, self._probe = parts, parts.sky, probe
         self._wanted, self._left = wanted, left
         self.strays = Strays()
+        self._longer = 1  # the factor of the time that the next exec may take
 
     def deliver(self, job: Job, accelerators: dict[str, float]) -> int:
         """Submit a job. Returns its id there; 0 if no caller waits any more. Raises SkyError, ClusterLost, OSError."""
         name = self._parts.session.remote_name(job.name)
-        if self.strays and (answered := self._probe.ask(trust_records=True)):
+        if name in self.strays and (answered := self._probe.ask(trust_records=True)):
             self.end_strays(answered[1])
         workdir = stage(job, name)
         self._left.discard([name])  # a job that is sent again uses its folder again
@@ -89,10 +92,13 @@ class Deliveries:
             try:
                 over = self._left.next()
                 with self._parts.requests.work():
-                    number = self._sky.submit(job, self._probe.remote_name(), workdir, accelerators, over)
+                    number = self._sky.submit(job, self._probe.remote_name(), workdir, accelerators, over, self._longer)
                 self._left.discard(over)
+                self._longer = 1
                 return number
             except SkyError as error:
+                if error.kind == "late":
+                    self._longer = min(2 * self._longer, LONGER_AT_MOST)
                 if error.kind in ("gone", "task"):
                     raise
                 if error.kind != "invalid":

@@ -109,9 +109,16 @@ class SkyCalls(Protocol):
         """Bring a cluster up and start its set-up. Returns the set-up's job id; `told` gets the request's id."""
 
     def submit(
-        self, job: Job, cluster: str, workdir: Path, accelerators: dict[str, float], over: tuple[str, ...] = ()
+        self,
+        job: Job,
+        cluster: str,
+        workdir: Path,
+        accelerators: dict[str, float],
+        over: tuple[str, ...] = (),
+        longer: int = 1,
     ) -> int:
-        """Queue a job on the cluster, which removes the folders of those that are `over`. Returns its id there."""
+        """Queue a job on the cluster, which removes the folders of those that are `over`. It may take `longer` times as
+        long as usual. Returns its id there."""
 
     def clusters(self, names: list[str], refresh: bool = False) -> dict[str, ClusterRecord]:
         """Return the clusters that SkyPilot knows, of these or of all; with `refresh`, as the cloud has them now."""
