@@ -72,7 +72,9 @@ class ResearchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     confine: Annotated[
         bool | None, Flag("confine runs; if left out, they are where the script is started as `python train.py`")
     ] = None
-    network: Annotated[bool, Flag("let a confined run use the network")] = False
+    network: Annotated[bool, Flag("let a confined run use the network, and with it what listens on this machine")] = (
+        False
+    )
     readable: Annotated[tuple[str, ...], Flag("paths that a confined run may read", "PATHS")] = ()
     rescore: Annotated[
         Literal["keeps", "all", "off"],
