@@ -125,8 +125,8 @@ class State(msgspec.Struct, omit_defaults=True):
     end_reason: str = ""
     ended_at: float = 0.0
     """When the session had wound down; 0 until then, and again once it is reopened."""
-    rested_s: float = 0.0
-    """Seconds between an end of the session and its reopening."""
+    pauses: list[tuple[float, float]] = []
+    """When the session had ended, and when it was reopened, for each reopening."""
     phase: str = ""
     corpus: str = ""
     """The training text of the scores, with its fingerprint: the session's, or else the first valid run's."""

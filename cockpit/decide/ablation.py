@@ -6,6 +6,7 @@ runs. Near its end all that are left follow. The test of an ablation has an erro
 
 from cockpit.core.intents import Arm, Draft
 from cockpit.core.model import Change, Edit, ExperimentStatus
+from cockpit.core.running_time import running_h
 from cockpit.core.state import WITHOUT, State, constants_of
 from cockpit.decide.ablation_test import ABLATION_LOOKS
 from cockpit.decide.kept_changes import kept_changes, unablated
@@ -25,7 +26,7 @@ def due_ablations(state: State, now: float) -> int:
     if len(state.incumbencies) < 2:
         return 0
     session = state.session
-    if session.budget_hours and now - session.created_at >= ABLATE_AT * session.budget_hours * 3600:
+    if session.budget_hours and running_h(state, now) >= ABLATE_AT * session.budget_hours:
         return len(_not_proposed(state))
     if not _pays_for_one(state) or any(_is_under_way(state, name) for name in state.ablations):
         return 0

@@ -12,6 +12,7 @@ import msgspec
 from cockpit.core.events import CapReached, ClusterStopping, Event, SessionEnding
 from cockpit.core.fold.idling import idles
 from cockpit.core.model import DECISIONS, Attempt, AttemptStatus, Cluster, ClusterState, EndMode
+from cockpit.core.running_time import running_h
 from cockpit.core.shares import shares_of
 from cockpit.core.state import State
 
@@ -282,7 +283,7 @@ def end(state: State, now: float) -> list[Event]:
     session = state.session
     if state.ending:
         return []
-    if session.budget_hours and now - session.created_at >= session.budget_hours * 3600:
+    if session.budget_hours and running_h(state, now) >= session.budget_hours:
         reason = f"its {session.budget_hours:g} hours are over"
         return [SessionEnding(at=now, author=DECISIONS, how=EndMode.DRAIN, clusters_down=True, reason=reason)]
     baseline = state.experiments.get(state.baseline)

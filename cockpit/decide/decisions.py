@@ -4,6 +4,7 @@ The same decisions drive 16 clusters, a laptop and a simulated month.
 """
 
 from cockpit.core.events import Event
+from cockpit.core.running_time import has_run_at
 from cockpit.core.state import State
 from cockpit.decide.approve import approve
 from cockpit.decide.ask import ask
@@ -49,5 +50,5 @@ def wake_at(state: State, now: float) -> float:
         if attempt.started_at
     ]
     if session.budget_hours:
-        times.append(session.created_at + session.budget_hours * 3600)
+        times.append(has_run_at(state, session.budget_hours))
     return min((at for at in times if at > now), default=now + expected_run_s(state))

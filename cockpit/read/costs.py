@@ -71,8 +71,3 @@ def device_word(state: State) -> str:
     """Return the device whose hours are counted: `CPU` or `GPU`, or `device` where the session has both."""
     kinds = {"CPU" if one.hardware == CPU else "GPU" for one in state.clusters.values()}
     return "device" if len(kinds) > 1 else next(iter(kinds), "GPU")
-
-
-def session_s(state: State, now: float) -> float:
-    """Return the seconds that the session has taken, up to its end; the time between an end and a reopening is out."""
-    return (state.ended_at or now) - state.session.created_at - state.rested_s

@@ -6,6 +6,7 @@ from statistics import median
 
 import msgspec
 
+from cockpit.core.running_time import running_h
 from cockpit.core.state import State
 from cockpit.read.costs import device_word
 from cockpit.read.scores import best_steps, comparison_class
@@ -41,25 +42,23 @@ def alone_words(state: State) -> str:
 
 def best_so_far(state: State, hardware: str) -> list[Best]:
     """Return the incumbents in order, each with its mean score in the class, by the hours of the session."""
-    began = state.session.created_at
-    return [Best((at - began) / 3600, name, score.mean) for at, name, score in best_steps(state, hardware)]
+    return [Best(running_h(state, at), name, score.mean) for at, name, score in best_steps(state, hardware)]
 
 
 def one_gpu(state: State) -> OneGpu | None:
     """Return the counterfactual; None before anything has run."""
     ran = sorted(
-        (attempt.ended_at, attempt.ended_at - attempt.started_at)
+        (running_h(state, attempt.ended_at), attempt.ended_at - attempt.started_at)
         for attempt in state.attempts.values()
         if attempt.started_at and attempt.ended_at
     )
     if not ran:
         return None
-    began = state.session.created_at
     gap_s = median(state.gap_s) if state.gap_s else 0.0
     ends = [end for end, _ in ran]
     alone_s = list(accumulate(seconds + gap_s for _, seconds in ran))
     moved = []
     for best in best_so_far(state, comparison_class(state)):
-        before = bisect_right(ends, began + best.hours * 3600)
+        before = bisect_right(ends, best.hours)
         moved.append(Best(alone_s[before - 1] / 3600 if before else 0.0, best.experiment, best.score))
-    return OneGpu(len(ran), alone_s[-1] / 3600, (ends[-1] - began) / 3600, tuple(moved))
+    return OneGpu(len(ran), alone_s[-1] / 3600, ends[-1], tuple(moved))

@@ -9,6 +9,7 @@ from bisect import bisect_left
 import msgspec
 
 from cockpit.core.model import Estimate, Experiment, ExperimentStatus
+from cockpit.core.running_time import running_s
 from cockpit.core.state import WITHOUT, Incumbency, State
 from cockpit.decide.budget import accounts
 from cockpit.decide.kept_changes import unablated
@@ -96,18 +97,18 @@ def stack_of(state: State, now: float) -> Stack:
 def pace_of(state: State, now: float) -> Pace | None:
     """Return the pace of keeps at `now`; None before the first."""
     kept = set(kept_experiments(state))
-    last = {one.experiment: one.at for one in state.incumbencies if one.experiment in kept}
+    last = {one.experiment: running_s(state, one.at) for one in state.incumbencies if one.experiment in kept}
     if not last:
         return None
     keeps = sorted(last.items(), key=lambda keep: keep[1])
     counted = keeps[-PACE_KEEPS:]
     before = keeps[: -len(counted)]
-    began = before[-1][1] if before else _measured_from(state)
-    hours = max(1.0, now - began) / 3600
+    began, ran = before[-1][1] if before else running_s(state, _measured_from(state)), running_s(state, now)
+    hours = max(1.0, ran - began) / 3600
     estimates = (kept_estimate(state, name) for name, _ in counted)
     gains = [max(0.0, -one.mean) if one is not None else 0.0 for one in estimates]
     found = gain_per_hour(gains, hours)
-    return Pace(len(counted), max(0.0, now - keeps[-1][1]), found.mean, found.low, found.high)
+    return Pace(len(counted), max(0.0, ran - keeps[-1][1]), found.mean, found.low, found.high)
 
 
 def kept_words(state: State, name: str) -> str:

@@ -3,8 +3,8 @@
 import msgspec
 
 from cockpit.core.model_usage import RECENT_REQUESTS, ModelEstimate
+from cockpit.core.running_time import running_h, running_s
 from cockpit.core.state import State
-from cockpit.read.costs import session_s
 from cockpit.read.wording import count, money
 
 RATE_AFTER_S = 600.0
@@ -33,7 +33,7 @@ def model_cost(state: State, now: float) -> ModelCost | None:
     estimate = state.model_estimate
     if estimate is None:
         return None
-    elapsed_h = session_s(state, now) / 3600
+    elapsed_h = running_h(state, now)
     limited = bool(state.session.budget_hours) and not state.ended_at
     return ModelCost(
         estimate=estimate,
@@ -49,9 +49,9 @@ def models_usd_per_hour(state: State, now: float) -> float | None:
     costs = state.recent_costs
     full = len(costs) == RECENT_REQUESTS
     began = costs[0][0] if full else state.session.created_at
-    if not costs or now - state.session.created_at < RATE_AFTER_S:
+    if not costs or running_s(state, now) < RATE_AFTER_S:
         return None
-    return sum(usd for _, usd in costs[full:]) / (max(1.0, now - began) / 3600)
+    return sum(usd for _, usd in costs[full:]) / (max(1.0, running_s(state, now) - running_s(state, began)) / 3600)
 
 
 def model_cost_words(cost: ModelCost) -> str:

@@ -6,6 +6,7 @@ from statistics import fmean
 import msgspec
 
 from cockpit.core.model import Outcome
+from cockpit.core.running_time import running_h
 from cockpit.core.state import State
 from cockpit.read.ended_runs import Ended, every
 from cockpit.read.scores import best_steps, comparison_class
@@ -14,8 +15,8 @@ from cockpit.read.scores import best_steps, comparison_class
 class ScoreDot(msgspec.Struct):
     experiment: str
     hardware: str
-    at: float
-    """When its first run in the class ended."""
+    hour: float
+    """The session's hour in which its first run in the class ended."""
     number: int
     """Its place in the order of those ends, from 0."""
     score: float
@@ -23,9 +24,9 @@ class ScoreDot(msgspec.Struct):
 
 
 class BestStep(msgspec.Struct, frozen=True):
-    """From when an experiment was the incumbent, and its mean score in the class."""
+    """The session's hour from which an experiment was the incumbent, and its mean score in the class."""
 
-    at: float
+    hour: float
     number: int
     experiment: str
     score: float
@@ -65,8 +66,8 @@ class ScoreDots(msgspec.Struct):
         if scores and known is not None:
             known.score = fmean(scores)
         elif scores or (known is None and attempt.outcome in (Outcome.CRASH, Outcome.TIMEOUT)):
-            score = fmean(scores) if scores else math.nan
-            self.by_key[key] = ScoreDot(experiment.id, attempt.hardware, attempt.ended_at, len(self.by_key), score)
+            score, hour = fmean(scores) if scores else math.nan, running_h(state, attempt.ended_at)
+            self.by_key[key] = ScoreDot(experiment.id, attempt.hardware, hour, len(self.by_key), score)
             self._counts[attempt.hardware] = self._counts.get(attempt.hardware, 0) + 1
 
     def classes(self, state: State) -> list[str]:
@@ -77,7 +78,7 @@ class ScoreDots(msgspec.Struct):
     def steps(self, state: State, hardware: str) -> list[BestStep]:
         """Return the best-so-far line in a class, each step from when its experiment was the incumbent."""
         return [
-            BestStep(max(at, dot.at), dot.number, name, score.mean)
+            BestStep(max(running_h(state, at), dot.hour), dot.number, name, score.mean)
             for at, name, score in best_steps(state, hardware)
             if (dot := self.by_key.get((name, hardware))) is not None
         ]

@@ -144,7 +144,7 @@ def _steps(metric: Metric, line: Sequence[Best]) -> tuple[Step, ...]:
 
 def _dot(state: State, dot: ScoreDot, kept_at: Mapping[str, float]) -> Dot:
     """Return the dot at the end of its first run; one that was kept lies on the line, where it was kept."""
-    hours = kept_at.get(dot.experiment, (dot.at - state.session.created_at) / 3600)
+    hours = kept_at.get(dot.experiment, dot.hour)
     value = None if math.isnan(dot.score) else state.session.metric.value(dot.score)
     return Dot(hours, value, dot.experiment, dot.experiment in kept_at)
 

@@ -6,6 +6,7 @@ import msgspec
 
 from cockpit.core.metric import Metric
 from cockpit.core.model import ExperimentStatus, Value, Wave, WaveKind
+from cockpit.core.running_time import running_h
 from cockpit.core.state import State, constants_of
 from cockpit.core.totals import Spend
 from cockpit.decide.budget import Accounts, accounts
@@ -145,7 +146,7 @@ def contents(state: State, now: float) -> Contents:
     stack = stack_of(state, now)
     kept = [_kept(state, change) for change in stack.kept]
     line, alone = best_so_far(state, hardware), one_gpu(state)
-    hours = max(0.0, (state.ended_at or now) - session.created_at) / 3600
+    hours = max(0.0, running_h(state, now))
     waves = [_wave(state, wave) for wave in state.waves.values() if wave.kind is not WaveKind.FILLER]
     cost = model_cost(state, now)
     said = [Said(m.at, m.author, m.text, m.kind) for m in state.messages if m.kind in ("finding", "phase")]

@@ -5,6 +5,7 @@ from html import escape
 import msgspec
 
 from cockpit.core.model import Attempt, Outcome
+from cockpit.core.running_time import running_h
 from cockpit.core.state import State
 from cockpit.report.chart import Chart, Frame
 
@@ -29,9 +30,7 @@ def lanes(state: State, chart: Chart, frame: Frame, now: float) -> Lanes:
     place = {name: (LANE + GAP) * number + 6 for number, name in enumerate(names)}
     for attempt in state.attempts.values():
         if attempt.started_at and attempt.cluster in place:
-            began, ended = (
-                (at - state.session.created_at) / 3600 for at in (attempt.started_at, attempt.ended_at or now)
-            )
+            began, ended = (running_h(state, at) for at in (attempt.started_at, attempt.ended_at or now))
             x, right = frame.x(began / chart.hours), frame.x(ended / chart.hours)
             paths[_colour(attempt)].append(f"M{x:.1f} {place[attempt.cluster]}h{max(0.6, right - x - 0.8):.1f}")
     parts = [

@@ -12,6 +12,7 @@ from importlib.resources import files
 import msgspec
 from markupsafe import Markup
 
+from cockpit.core.running_time import running_h
 from cockpit.core.state import State
 from cockpit.read.kept_stack import kept_words
 from cockpit.read.scores import kept_experiments
@@ -58,23 +59,22 @@ def replay_html(state: State, now: float) -> str:
 
 def told(state: State) -> list[Told]:
     """Return the sentences of the night: what was asked, kept, found and named as a phase, in the order of time."""
-    began = state.session.created_at
     times = {one.experiment: one.at for one in state.incumbencies}
-    found = [Told(times[name] - began, kept_words(state, name), True) for name in kept_experiments(state)]
+    found = [Told(running_h(state, times[name]), kept_words(state, name), True) for name in kept_experiments(state)]
     found += [
-        Told(wave.decided_at - began, f"{wave.id} runs: {wave.question}"[:TEXT_CHARACTERS], False)
+        Told(running_h(state, wave.decided_at), f"{wave.id} runs: {wave.question}"[:TEXT_CHARACTERS], False)
         for wave in state.waves.values()
         if wave.decided_at and wave.arms
     ]
     found += [
-        Told(message.at - began, f"{message.author}: {message.text}"[:TEXT_CHARACTERS], False)
+        Told(running_h(state, message.at), f"{message.author}: {message.text}"[:TEXT_CHARACTERS], False)
         for message in state.messages
         if message.kind in ("finding", "phase")
     ]
     kept = [one for one in found if one.kept]
     others = [one for one in found if not one.kept]
     some = kept[-SENTENCES_AT_MOST:] + others[:: max(1, -(-len(others) // SENTENCES_AT_MOST))]
-    return sorted((Told(round(one.hours / 3600, 4), one.text, one.kept) for one in some), key=lambda one: one.hours)
+    return sorted((Told(round(one.hours, 4), one.text, one.kept) for one in some), key=lambda one: one.hours)
 
 
 def _with_curtain(drawn: str, chart: Chart) -> str:
@@ -89,9 +89,8 @@ def _with_curtain(drawn: str, chart: Chart) -> str:
 
 def _numbers(state: State, found: Contents, chart: Chart | None) -> str:
     """Return the numbers that the script counts with, as JSON that holds no character of markup."""
-    began = state.session.created_at
     ends = sorted(
-        round((attempt.ended_at - began) / 3600, 4)
+        round(running_h(state, attempt.ended_at), 4)
         for attempt in state.attempts.values()
         if attempt.metrics is not None
     )

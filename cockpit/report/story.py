@@ -11,6 +11,7 @@ from itertools import pairwise
 import msgspec
 
 from cockpit.core.model import Experiment, ExperimentStatus
+from cockpit.core.running_time import running_s
 from cockpit.core.state import WITHOUT, State
 from cockpit.read.changes import CODE, FROM, change_against
 from cockpit.read.kept_stack import measured_against
@@ -26,7 +27,7 @@ FLAT_SHARE = 0.9
 ABLATIONS = "ablations"
 
 Point = tuple[float, float]
-"""A time, and the gain kept by then."""
+"""A time in seconds of the session's running time, and the gain kept by then."""
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -40,7 +41,7 @@ Sentence = list[Part]
 
 
 class Phase(msgspec.Struct, frozen=True):
-    """A part of the night. Times are on the session's clock."""
+    """A part of the night. Its ends are seconds of the session's running time."""
 
     began: float
     ended: float
@@ -61,11 +62,10 @@ def phases(state: State, now: float) -> list[Phase]:
     if not state.incumbencies:
         return []
     keeps = _keeps(state)
-    began = state.session.created_at
-    points = [(began, 0.0)]
+    points = [(0.0, 0.0)]
     for at, _, gain in keeps:
         points.append((at, points[-1][1] + gain))
-    edges = [*(at for at, _ in _fewest(_hull(points))), max(now, points[-1][0])]
+    edges = [*(at for at, _ in _fewest(_hull(points))), max(running_s(state, now), points[-1][0])]
     finished = _finished(state)
     found = [_phase(state, keeps, finished, start, end) for start, end in pairwise(edges) if end > start]
     return [phase for phase in found if phase.variants or phase.kept]
@@ -77,15 +77,14 @@ def told(state: State, now: float) -> list[Sentence]:
     if not found:
         return []
     total = sum(phase.gain for phase in found)
-    began = state.session.created_at
-    sentences = [_of_phase(phase, began, total, state.session.metric.name) for phase in found]
-    flat = _flattened(state, began)
+    sentences = [_of_phase(phase, total, state.session.metric.name) for phase in found]
+    flat = _flattened(state)
     return [*sentences, flat] if flat else sentences
 
 
 def _keeps(state: State) -> list[tuple[float, str, float]]:
     """Return (time, experiment, improvement) of each keep, in order. One without an estimate counts for nothing."""
-    times = {one.experiment: one.at for one in state.incumbencies}
+    times = {one.experiment: running_s(state, one.at) for one in state.incumbencies}
     estimates = {name: kept_estimate(state, name) for name in kept_experiments(state)}
     return [(times[name], name, -one.mean if one else 0.0) for name, one in estimates.items()]
 
@@ -122,7 +121,7 @@ def _finished(state: State) -> list[tuple[float, Experiment]]:
         ends = [state.attempts[name].ended_at for name in experiment.attempts if state.attempts[name].ended_at]
         measured = experiment.scores or experiment.status is ExperimentStatus.CRASHED
         if experiment.id != state.baseline and ends and measured:
-            found.append((min(ends), experiment))
+            found.append((running_s(state, min(ends)), experiment))
     return found
 
 
@@ -160,8 +159,8 @@ def _factors(state: State, experiment: Experiment) -> list[str]:
     return [*names, CODE] if experiment.change.edits else names
 
 
-def _of_phase(phase: Phase, began: float, total: float, metric: str) -> Sentence:
-    span = f"{duration(phase.began - began)} to {duration(phase.ended - began)}: "
+def _of_phase(phase: Phase, total: float, metric: str) -> Sentence:
+    span = f"{duration(phase.began)} to {duration(phase.ended)}: "
     tried = f"{count(phase.variants, 'variant')}" + (f" of {_named(phase)}" if phase.varied else "")
     crashed = f", {phase.crashed} of which crashed" if phase.crashed else ""
     said = [Part(f"{span}{tried}{crashed}.")]
@@ -189,13 +188,13 @@ def _named(phase: Phase) -> str:
     return ", ".join(names[:FACTORS_NAMED]) + (f" and {count(more, 'other factor')}" if more > 0 else "")
 
 
-def _flattened(state: State, began: float) -> Sentence:
+def _flattened(state: State) -> Sentence:
     """Return the sentence on when most of the gain had been kept; empty without a gain."""
     keeps = [keep for keep in _keeps(state) if keep[2] > 0]
     total, so_far = sum(gain for _, _, gain in keeps), 0.0
     for at, name, gain in keeps:
         so_far += gain
         if so_far >= FLAT_SHARE * total:
-            said = f"{FLAT_SHARE:.0%} of the kept gain was there after {duration(at - began)}, with "
+            said = f"{FLAT_SHARE:.0%} of the kept gain was there after {duration(at)}, with "
             return [Part(said), Part(name, name), Part(".")]
     return []

@@ -2,9 +2,9 @@
 
 from cockpit.core.metric import figure
 from cockpit.core.model import IMPORTED
+from cockpit.core.running_time import running_s
 from cockpit.core.state import State
 from cockpit.decide.budget import accounts
-from cockpit.read.costs import session_s
 from cockpit.read.effects import gain_of, is_clear
 from cockpit.read.scores import comparison_class, kept_experiments, score_of
 from cockpit.read.wording import count, duration, money
@@ -20,7 +20,7 @@ def verdict(state: State, now: float) -> str:
     tried = tried_variants(state)
     kept = kept_experiments(state)
     spent = money(accounts(state, now).total_usd)
-    took = duration(session_s(state, now))
+    took = duration(running_s(state, now))
     changes = f"{count(len(kept), 'change')} {'was' if len(kept) == 1 else 'were'} kept"
     return f"{_gain(state)} {changes} of {count(tried, 'measured variant')}, for {spent} in {took}."
 

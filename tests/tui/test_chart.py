@@ -17,6 +17,7 @@ from cockpit.tui.views.changes import Wording
 from cockpit.tui.views.chart import alone_steps, class_offsets
 from cockpit.tui.views.effects import EffectsView, EffectView, effects_view, reach
 from cockpit.tui.widgets.effects import draw_effects, effect_rows
+from cockpit.tui.widgets.score_plot import LABELS, place_of
 from cockpit.tui.widgets.talk import text_of
 from tests.tui import stories
 from tests.tui.conftest import Opener, press, shown, words_on
@@ -193,3 +194,20 @@ def test_times_below_a_minute_are_in_seconds_and_never_in_tenths_of_a_minute(hou
     _, labels = time_ticks(0.0, hours, 4, True)
     assert labels[0] == first and len(labels) >= 3
     assert first.endswith("h") or not any("." in label for label in labels), labels
+
+
+async def test_a_click_selects_the_nearest_dot_over_time_and_over_experiments(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app, 120, 34) as pilot:
+        await press(pilot, "4", "z")
+        chart = app.main.chart
+        scored = [dot for dot in chart.dots.by_key.values() if not math.isnan(dot.score)]
+        assert len({dot.hour for dot in scored}) > 10
+        for _ in ("time", "experiments"):
+            await pilot.click("#chart", offset=(chart.size.width - 1, 8))
+            last = max(scored, key=lambda dot: place_of(dot, chart.axes.by_time))
+            assert chart.experiment == last.experiment
+            await pilot.click("#chart", offset=(LABELS, 8))
+            first = min(scored, key=lambda dot: place_of(dot, chart.axes.by_time))
+            assert chart.experiment == first.experiment
+            await press(pilot, "t")

@@ -22,6 +22,7 @@ from cockpit.agent.scratch import Scratch
 from cockpit.agent.views import briefing
 from cockpit.core.events import ApiReserved, ApiUsed, Looked
 from cockpit.core.model import Session
+from cockpit.core.running_time import running_h
 from cockpit.core.seat_events import AgentStarted, TurnUnmetered
 from cockpit.core.seats import Seat
 from cockpit.core.state import State, is_answered
@@ -73,7 +74,7 @@ class AcpProposer:
         status = TurnStatusFile(self._folder.agent_live(self.name), self.name, api.now)
         turn = TurnRecord(self.name, request.ask, api, status, transcript)
         began_at = api.read(lambda state: state.seq)
-        hour = api.read(lambda state: (state.now - state.session.created_at) / 3600)
+        hour = api.read(lambda state: running_h(state, state.now))
         transcript.write(
             "turn", api.now(), ask=request.ask, reason=request.reason, arms=request.arms, model=self.name,
             hour=round(hour, 2),

@@ -19,6 +19,7 @@ from cockpit.agent.proposer_api import ProposalRequest, ProposerTrouble
 from cockpit.agent.tools.registry import call
 from cockpit.agent.views.quoting import line, plain
 from cockpit.core.events import Said
+from cockpit.core.running_time import running_h
 from cockpit.core.state import State, is_answered
 
 MAX_FAILED_CALLS_IN_A_ROW = 10
@@ -57,7 +58,7 @@ class Turn:
 
     def _begin(self, request: ProposalRequest) -> None:
         context, now = self._context, self._context.api.now()
-        created_at = context.api.read(lambda state: state.session.created_at)
+        hour = context.api.read(lambda state: running_h(state, now))
         context.transcript.write(
             "turn",
             now,
@@ -65,7 +66,7 @@ class Turn:
             reason=request.reason,
             arms=request.arms,
             model=context.settings.model,
-            hour=round((now - created_at) / 3600, 2),
+            hour=round(hour, 2),
         )
         self._heard = set(context.api.read(self._messages_of_others))
         context.status.show("reads the session")

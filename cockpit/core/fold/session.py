@@ -57,7 +57,8 @@ def _session_created(state: State, event: SessionCreated) -> None:
 def _worker_started(state: State, event: WorkerStarted) -> None:
     """Reopen a session whose last worker stopped; after a worker that was killed the session keeps ending."""
     if not state.worker_running:
-        state.rested_s += max(0.0, event.at - state.ended_at) if state.ended_at else 0.0
+        if state.ended_at and event.at > state.ended_at:
+            state.pauses.append((state.ended_at, event.at))
         state.ending, state.clusters_down, state.end_reason, state.ended_at = None, False, "", 0.0
         state.adopted_down = False
     else:  # it was killed

@@ -1,10 +1,11 @@
 """The content of the header, with the needs of the session."""
 
 from cockpit.core.model import Mode
+from cockpit.core.running_time import running_s
 from cockpit.core.state import State, ending_text
 from cockpit.core.totals import EarlyStops
 from cockpit.decide.budget import accounts
-from cockpit.read.costs import device_word, session_s
+from cockpit.read.costs import device_word
 from cockpit.read.model_cost import model_cost
 from cockpit.read.needs import Need, NeedKind, brief, is_budget_near, needs, worker_needs
 from cockpit.read.scores import best_score
@@ -40,11 +41,12 @@ def fleet_words(state: State) -> str:
 
 def corpus_words(state: State) -> str:
     """Return the names of the corpus and its preset. The corpus's digest is in `cockpit status` and the report."""
-    return f"{plain(state.corpus).partition(' ')[0]} {plain(state.preset)}".strip()
+    named = (("corpus", plain(state.corpus).partition(" ")[0]), ("preset", plain(state.preset)))
+    return ", ".join(f"{what} {name}" for what, name in named if name)
 
 
 def best_parts(state: State) -> list[tuple[str, str]]:
-    """Return [(text, role)]: the best, its gain with the interval, and the baseline."""
+    """Return [(text, role)]: the best, its gain, the experiment it is a gain over, its interval, and the baseline."""
     found = best_score(state)
     if found is None:
         return [("best", "dim"), ("none yet", "dim")]
@@ -55,7 +57,8 @@ def best_parts(state: State) -> list[tuple[str, str]]:
     estimate = found.estimate
     if estimate is not None and found.experiment != state.baseline:
         parts.append((difference_words(metric, estimate.mean), "good" if estimate.mean < 0 else "bad"))
-        parts.append((f"{span_words(metric, estimate)} vs {plain(estimate.against)}", "dim"))
+        parts.append((f"vs {plain(estimate.against)}", "dim"))
+        parts.append((span_words(metric, estimate), "dim"))
     if found.experiment != state.baseline and found.baseline is not None:
         parts.append((f"baseline {score_words(metric, found.baseline.mean)}", "dim"))
     return parts
@@ -63,7 +66,9 @@ def best_parts(state: State) -> list[tuple[str, str]]:
 
 def money_parts(state: State, now: float) -> list[tuple[str, str]]:
     sums = accounts(state, now)
-    parts = [(f"duty {sums.duty:.0%}", "text" if sums.duty >= 0.9 or not sums.training_s else "warn")]
+    parts = []
+    if sums.training_s or sums.idle_s:
+        parts.append((f"duty {sums.duty:.0%}", "text" if sums.duty >= 0.9 or not sums.training_s else "warn"))
     cap = f" of {money(state.budget_usd)}" if state.budget_usd > 0 else ""
     if sums.total_usd or cap or any(one.usd_per_hour for one in state.clusters.values()):
         parts.append((f"{money(sums.total_usd)}{cap}", "warn" if is_budget_near(state, now) else "text"))
@@ -71,8 +76,9 @@ def money_parts(state: State, now: float) -> list[tuple[str, str]]:
     if cost or sums.api_usd:
         estimated = f" of ~{roughly(cost.estimate.usd)}" if cost else ""
         parts.append((f"API {money(sums.api_usd)}{estimated}", "dim"))
-    parts.append((f"{sums.gpu_hours:.1f} {device_word(state)} h", "dim"))
-    ran = duration(session_s(state, now))
+    if used := device_time(sums.gpu_hours, device_word(state)):
+        parts.append((used, "dim"))
+    ran = duration(running_s(state, now))
     hours = f" of {state.session.budget_hours:g}h" if state.session.budget_hours else ""
     parts.append((ran + hours, "dim"))
     if state.early_stops.ended or state.early_stops.checked:
@@ -80,6 +86,13 @@ def money_parts(state: State, now: float) -> list[tuple[str, str]]:
     if cost and cost.to_come_usd is not None:
         parts.append((f"API ~{roughly(cost.to_come_usd)} to come", "dim"))
     return parts
+
+
+def device_time(hours: float, device: str) -> str:
+    """Return `2.4 GPU h`, in the first hour `12 GPU min`, and nothing in the first minute."""
+    if hours >= 1:
+        return f"{hours:.1f} {device} h"
+    return f"{int(60 * hours)} {device} min" if 60 * hours >= 1 else ""
 
 
 def roughly(usd: float) -> str:

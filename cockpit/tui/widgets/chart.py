@@ -289,7 +289,8 @@ class Chart(Listing):
             self.paint()
         elif dots and self.view == "scores":
             by_time = self.axes.by_time
-            low, high = score_plot.span_of(dots, by_time)
+            places = [score_plot.place_of(dot, by_time) for dot in self.dots.by_key.values()]
+            low, high = min(places) if by_time else 0.0, max(places)
             at = low + share * (high - low)
-            nearest = min(dots, key=lambda dot: abs(score_plot.place_of(dot, by_time, low) - at + low * by_time))
+            nearest = min(dots, key=lambda dot: abs(score_plot.place_of(dot, by_time) - at))
             self.select_index(self.keys.index(nearest.experiment))

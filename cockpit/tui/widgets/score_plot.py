@@ -46,14 +46,8 @@ LABELS = 7
 """Cells of the labels of the vertical axis."""
 
 
-def place_of(dot: ScoreDot, by_time: bool, began: float) -> float:
-    return (dot.at - began) / 3600 if by_time else float(dot.number)
-
-
-def span_of(dots: list[ScoreDot], by_time: bool) -> tuple[float, float]:
-    if by_time:
-        return min(dot.at for dot in dots), max(dot.at for dot in dots)
-    return 0.0, float(max(dot.number for dot in dots))
+def place_of(dot: ScoreDot | BestStep, by_time: bool) -> float:
+    return dot.hour if by_time else float(dot.number)
 
 
 class _Shown(msgspec.Struct, frozen=True):
@@ -103,7 +97,7 @@ def _shown(dots: ScoreDots, state: State, axes: ScoreAxes) -> _Shown:
     ]
     steps = dots.steps(state, classes[0])
     sd = noise_of(state).run_sd if steps else 0.0
-    right = max(place_of(dot, axes.by_time, state.session.created_at) for dot in everything)
+    right = max(place_of(dot, axes.by_time) for dot in everything)
     alone = alone_steps(state, right) if axes.by_time else []
     incumbent = steps[-1].score if steps else None
     scores = [dot.score for dot in everything]
@@ -124,7 +118,6 @@ class _Canvas:
         self.width, self.height = width, height
         self.palette = palette
         self.by_time = axes.by_time
-        self.began = state.session.created_at
         bottom, top = self.metric.interval(shown.low, shown.high)
         if axes.log:
             values = (self.metric.value(dot.score) for dot in shown.dots if not math.isnan(dot.score))
@@ -142,7 +135,7 @@ class _Canvas:
 
     def _set_ranges(self, bottom: float, top: float) -> None:
         """Set the axes' ranges and labels. `bottom` and `top` are values of the metric."""
-        places = [place_of(dot, self.by_time, self.began) for dot in self.shown.dots]
+        places = [place_of(dot, self.by_time) for dot in self.shown.dots]
         self.right = max(places)
         self.left = min(places) if self.by_time else min(0.0, self.right)
         self.ends = self._scale(bottom), self._scale(top)
@@ -166,7 +159,7 @@ class _Canvas:
             if self.ends[0] <= held <= self.ends[1]:
                 self._plot.plot([at, until], [held, held], marker=ALONE, color=code_of(self.palette["warn"]))
         if self.shown.steps:
-            xs, ys = _stairs(self.shown.steps, self.right, self.began, self.by_time)
+            xs, ys = _stairs(self.shown.steps, self.right, self.by_time)
             accent = code_of(self.palette["accent"])
             self._plot.plot(xs, [self._height_of(y) for y in ys], marker="braille", color=accent)
 
@@ -187,7 +180,7 @@ class _Canvas:
         """Draw the marks of kept, of marked and of the chosen experiments over their dots."""
         shown = self.shown
         steps = [
-            ScoreDot(step.experiment, shown.classes[0], step.at, step.number, step.score)
+            ScoreDot(step.experiment, shown.classes[0], step.hour, step.number, step.score)
             for step in shown.steps
             if step.experiment in kept and shown.low <= step.score <= shown.high
         ]
@@ -217,7 +210,7 @@ class _Canvas:
             return
         high = self.shown.high
         ys = [high if math.isnan(dot.score) or dot.score > high else dot.score for dot in dots]
-        xs = [place_of(dot, self.by_time, self.began) for dot in dots]
+        xs = [place_of(dot, self.by_time) for dot in dots]
         self._plot.scatter(xs, [self._height_of(y) for y in ys], marker=mark, color=code_of(ink))
 
     def _thinned(self, dots: list[ScoreDot], taken: set[tuple[int, int]]) -> list[ScoreDot]:
@@ -227,7 +220,7 @@ class _Canvas:
         down = max(1e-9, self.shown.high - self.shown.low)
         for dot in dots:
             cell = (
-                int((place_of(dot, self.by_time, self.began) - self.left) / across * (self.width - 1)),
+                int((place_of(dot, self.by_time) - self.left) / across * (self.width - 1)),
                 int((dot.score - self.shown.low) / down * (self.height - 1)),
             )
             if cell not in taken:
@@ -247,11 +240,11 @@ def worse_mark(state: State) -> str:
     return WORSE_DOWN if state.session.metric.is_higher_better else WORSE_UP
 
 
-def _stairs(steps: list[BestStep], right: float, began: float, by_time: bool) -> tuple[list[float], list[float]]:
+def _stairs(steps: list[BestStep], right: float, by_time: bool) -> tuple[list[float], list[float]]:
     xs: list[float] = []
     ys: list[float] = []
     for step in steps:
-        x = (step.at - began) / 3600 if by_time else float(step.number)
+        x = place_of(step, by_time)
         if ys:
             xs.append(x)
             ys.append(ys[-1])
