@@ -15,6 +15,7 @@ from cockpit.core.model import FleetSpec, Outcome
 from cockpit.fleet.base import (
     ClusterEnded,
     ClusterReady,
+    ClusterStep,
     ClusterTrouble,
     Expected,
     FleetError,
@@ -29,7 +30,7 @@ from cockpit.fleet.run_log import RunLog, RunVerdict
 from cockpit.fleet.sim.fleet import SimFleet, open_sim, sim_spec
 from cockpit.fleet.sim.records import ClusterIs
 from cockpit.fleet.sim.run import Hazards
-from cockpit.fleet.sim.world import Latencies
+from cockpit.fleet.sim.world import LAUNCH_STEPS, Latencies
 from cockpit.session.clock import JumpClock
 
 Kind = TypeVar("Kind")
@@ -455,3 +456,26 @@ def test_code_that_does_not_compile_crashes_at_once(night: SimNight) -> None:
     ended = run(night, "e0000.1", train="def train(:\n")
     assert ended.exit_code == 1
     assert "SyntaxError" in night.verdict("e0000.1").message
+
+
+def test_a_launch_tells_its_steps_in_order_and_a_full_scheduler_that_it_waits(tmp_path: Path) -> None:
+    night = SimNight(tmp_path / "night", sim_spec(4, 1, speed=0))
+    clusters = [f"gpu-0{number}" for number in range(1, 6)]
+    night.up(*clusters)
+    waits = "waits for a place among the launches under way"
+    for name in clusters:
+        steps = [one.message for one in night.reports if isinstance(one, ClusterStep) and one.cluster == name]
+        said = [words.format(hardware="H100") for _, words in LAUNCH_STEPS]
+        assert [step.replace("H200", "H100") for step in steps if step != waits] == said
+        assert waits not in steps[1:]
+    waited = [one.cluster for one in night.reports if isinstance(one, ClusterStep) and one.message == waits]
+    assert waited == clusters[Latencies().launches_at_once :]
+
+
+def test_a_launch_that_fails_never_reaches_its_set_up(tmp_path: Path) -> None:
+    night = SimNight(tmp_path / "night", sim_spec(1, 0, speed=0), Hazards(launch_failure=1))
+    night.fleet.launch("gpu-01")
+    night.until(ClusterTrouble, "gpu-01")
+    assert [one.message for one in night.reports if isinstance(one, ClusterStep)] == [
+        words.format(hardware="H100") for _, words in LAUNCH_STEPS[:2]
+    ]

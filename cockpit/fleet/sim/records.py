@@ -50,6 +50,10 @@ class SimCluster(msgspec.Struct):
     occupant: str = ""
     free_at: float = -math.inf
     """The time its last job ended."""
+    launch_began: float = 0.0
+    """When the scheduler took up its last launch."""
+    up_at: float = 0.0
+    """The end of that launch."""
     message: str = ""
 
 

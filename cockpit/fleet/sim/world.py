@@ -15,6 +15,7 @@ from cockpit.core.model import FleetSpec
 from cockpit.fleet.base import (
     ClusterEnded,
     ClusterReady,
+    ClusterStep,
     ClusterTrouble,
     Evidence,
     Job,
@@ -40,6 +41,16 @@ from cockpit.fleet.sim.surface import predict
 
 Span = tuple[float, float]
 """A range of seconds; values are drawn evenly from it."""
+
+
+LAUNCH_STEPS = (
+    (0.0, "asks for a cluster"),
+    (0.1, "provisioning {hardware}"),
+    (0.6, "set-up begins"),
+    (0.65, "set-up: installs torch"),
+    (0.9, "set-up: prepares the data"),
+)
+"""The steps of a launch: the share of its time after which each begins, and its words."""
 
 
 class Latencies(msgspec.Struct, frozen=True):
@@ -133,6 +144,8 @@ class World:
                 self._touch(cluster)
                 self._launches.append(name)
                 self._serve()
+                if name in self._launches:
+                    self.reports.append(ClusterStep(self.now, name, "waits for a place among the launches under way"))
             case ClusterIs.STOPPING:
                 self.reports.append(ClusterTrouble(self.now, name, "it is still being torn down"))
             case ClusterIs.LAUNCHING:
@@ -204,6 +217,8 @@ class World:
 
     def _cluster_due(self, cluster: SimCluster) -> None:
         match cluster.is_:
+            case ClusterIs.LAUNCHING if self.now < cluster.up_at:
+                self._step(cluster)
             case ClusterIs.LAUNCHING:
                 self._launched(cluster)
             case ClusterIs.UP:
@@ -226,6 +241,17 @@ class World:
                 self.reports.append(ClusterEnded(self.now, cluster.name))
             case ClusterIs.DOWN | ClusterIs.LOST:
                 raise AssertionError(f"no change is due for a cluster that is {cluster.is_}")
+
+    def _step(self, cluster: SimCluster) -> None:
+        """Tell the step that the launch is at, and await the next one."""
+        whole_s = cluster.up_at - cluster.launch_began
+        begins = [cluster.launch_began + share * whole_s for share, _ in LAUNCH_STEPS]
+        at = sum(began <= self.now for began in begins) - 1
+        text = LAUNCH_STEPS[at][1].format(hardware=cluster.hardware)
+        self.reports.append(ClusterStep(self.now, cluster.name, text))
+        # A launch that fails never reaches its set-up.
+        later = [] if cluster.message and at else [began for began in begins if began > self.now]
+        self._set_due(cluster, min([*later, cluster.up_at]))
 
     def _launched(self, cluster: SimCluster) -> None:
         self._release(cluster.name)
@@ -338,7 +364,8 @@ class World:
         failed = roll.random() < self._hazards.launch_failure
         cluster.message = f"no capacity for {cluster.hardware} right now" if failed else ""
         span = self._latencies.failed_launch_s if failed else self._latencies.launch_s
-        self._set_due(cluster, self.now + roll.uniform(*span))
+        cluster.launch_began, cluster.up_at = self.now, self.now + roll.uniform(*span)
+        self._step(cluster)
 
     def _release(self, name: str) -> None:
         """End a request: it is done, or withdrawn."""
