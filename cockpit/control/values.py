@@ -102,7 +102,8 @@ def parse_amount(text: str) -> float:
 
 def parse_count(text: str, at_least: int = 1) -> int:
     """Parse an integer of at least `at_least`. Raises BadArgument."""
-    number = int(text) if text.strip().isascii() and text.strip().isdigit() and len(text) < 16 else at_least - 1
+    digits = text.strip()
+    number = int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 16 else at_least - 1
     if number < at_least:
         raise BadArgument(f"{text!r} is invalid: expected an integer of at least {at_least}")
     return number

@@ -52,6 +52,10 @@ def test_an_amount_is_a_finite_number_of_at_least_0(text: str) -> None:
         parse_amount(text)
 
 
+def test_a_control_character_beside_a_count_is_blank() -> None:
+    assert parse_count(" 3\x1f") == 3
+
+
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "many", "", "٣", "9" * 40])
 def test_a_count_is_an_integer_of_at_least_1(text: str) -> None:
     with pytest.raises(BadArgument, match="expected an integer of at least 1"):
