@@ -12,17 +12,13 @@ import msgspec
 from cockpit.core.model import ClusterState, ExperimentStatus, WaveKind
 from cockpit.core.state import State, open_permissions
 from cockpit.decide.budget import accounts
-from cockpit.read.costs import hour_usd
-from cockpit.read.kept_stack import MILLI, pace_of
-from cockpit.read.model_cost import models_usd_per_hour
+from cockpit.read.plateau import plateau_words
 from cockpit.read.waves import replaced_base
 from cockpit.read.wording import age
 from cockpit.session.heartbeat import WorkerStatus
 
 BUDGET_NEAR = 0.8
 """The share of the budget from which its end is announced."""
-PLATEAU_AFTER_S = 3600.0
-"""A session is on a plateau at the earliest after so long without a keep."""
 
 
 class NeedKind(StrEnum):
@@ -187,19 +183,8 @@ def _held(state: State) -> list[Need]:
 
 def _plateau(state: State, now: float) -> list[Need]:
     """Tell that the next hour is expected to gain less than it costs, where a person said what a gain is worth."""
-    worth_usd = state.envelope.worth_usd
-    pace = pace_of(state, now) if worth_usd and state.ending is None and not state.ended_at else None
-    if pace is None or pace.since_keep_s < PLATEAU_AFTER_S:
+    words = plateau_words(state, now)
+    if not words:
         return []
-    models_usd = models_usd_per_hour(state, now) or 0.0
-    cost_usd = hour_usd(state) + models_usd
-    gain_usd = pace.gain_per_hour / MILLI * worth_usd
-    if gain_usd >= cost_usd:
-        return []
-    of_models = f" (${models_usd:.2f} for models)" if models_usd else ""
-    sentence = (
-        f"no keep for {age(pace.since_keep_s)}: the next hour is expected to gain {pace.gain_per_hour:.5f}"
-        f" ({pace.low:.5f} to {pace.high:.5f}), worth"
-        f" ${gain_usd:.2f}, and costs ${cost_usd:.2f}{of_models}; `cockpit stop --drain {state.session.name}` ends it"
-    )
+    sentence = f"{words}; `cockpit stop --drain {state.session.name}` ends it"
     return [Need(NeedKind.PLATEAU, state.incumbent, sentence, "an hour costs more than it gains")]

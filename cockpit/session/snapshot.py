@@ -11,7 +11,7 @@ from cockpit.session import packed_state
 from cockpit.session.chain import digest
 from cockpit.session.event_stream import Place
 
-STATE_FORMAT = 6
+STATE_FORMAT = 7
 """Counted up when State changes its shape: older snapshots are then ignored."""
 SNAPSHOT_MODE = 0o640
 MAGIC = b"cockpit state 2\n"

@@ -19,7 +19,7 @@ from cockpit.tui.actions.navigation import NAVIGATION
 from cockpit.tui.actions.pages import PAGE_ACTIONS
 from cockpit.tui.actions.registry import Registry
 from cockpit.tui.actions.replay import REPLAY
-from cockpit.tui.actions.steering import STEERING
+from cockpit.tui.actions.steering import PLATEAU, STEERING
 from cockpit.tui.effect_runner import EffectRunner
 from cockpit.tui.feed import Feed, LedgerFeed, ReplayFeed
 from cockpit.tui.following import FollowedSession
@@ -66,6 +66,8 @@ class CockpitApp(EffectRunner):
         self._alarmed: set[str] = set()
         self._noticed: set[str] | None = None
         """The needs that wait for a person and were told outside the terminal; None before the first look."""
+        self._asked_about: set[str] = set()
+        """The incumbents on whose plateau the person was asked."""
         self._titled = ""
 
     # Starting and following
@@ -141,6 +143,17 @@ class CockpitApp(EffectRunner):
         if page is not None and page.is_mounted:  # one that is not mounted yet will show itself
             page.show()
         self._attend()
+        self._ask_on_plateau()
+
+    def _ask_on_plateau(self) -> None:
+        """Ask once for each incumbent what becomes of a session on a plateau; never while the person writes or is asked
+        something else."""
+        page, action = top_page(self), self.registry.named(PLATEAU)
+        here = page.here() if page is not None and page is self.screen and not page.writing else None
+        if here is None or action is None or here.state.incumbent in self._asked_about or action.applies(here):
+            return
+        self._asked_about.add(here.state.incumbent)
+        self.do(action)
 
     def _attend(self) -> None:
         """Put what needs a person into the title. Give each new need one notice, and ring the bell where wanted."""

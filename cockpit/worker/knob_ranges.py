@@ -16,8 +16,8 @@ from cockpit.variant.editable import Place, places
 from cockpit.variant.errors import VariantError
 from cockpit.variant.knob_hints import comments, given_by_callers, stated_ranges
 
-MOST_NAMED = 3
-"""Constants that a note names; of more, it counts them."""
+MOST_NAMED = 2
+"""Constants that a note names for each reason; of more, it counts the others."""
 UNCLEAR_NAMED = 8
 
 
@@ -97,12 +97,14 @@ def varied_sentence(constants: Mapping[str, Value], ranges: Mapping[str, KnobRan
     said = f"Search varies {len(space)} of {len(constants)} constants{_unclear_note(constants, ranges)}"
     if not left:
         return said
-    fixed = sum(map(len, left.values()))
-    if fixed > MOST_NAMED:
-        counted = "; ".join(f"{len(names)} because {reason}" for reason, names in left.items())
-        return f"{said}. It does not vary {fixed}: {counted}. `cockpit knob` lists them"
-    named = "; ".join(f"{', '.join(names)} because {reason}" for reason, names in left.items())
+    named = "; ".join(f"{_names(names)} because {reason}" for reason, names in left.items())
     return f"{said}. It does not vary {named}. `cockpit knob` lists them all and changes that"
+
+
+def _names(names: list[str]) -> str:
+    """Return the first names, and the number of the others."""
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return f"{', '.join(names[:MOST_NAMED])}{more}"
 
 
 def _unclear_note(constants: Mapping[str, Value], ranges: Mapping[str, KnobRange]) -> str:

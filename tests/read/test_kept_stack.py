@@ -13,7 +13,8 @@ from cockpit.read.costs import hour_usd, run_usd
 from cockpit.read.effects import gain_of
 from cockpit.read.kept_stack import kept_words, pace_of, stack_of
 from cockpit.read.model_cost import models_usd_per_hour
-from cockpit.read.needs import PLATEAU_AFTER_S, NeedKind, needs
+from cockpit.read.needs import NeedKind, needs
+from cockpit.read.plateau import PLATEAU_AFTER_S
 from cockpit.read.scores import kept_estimate, kept_experiments
 from cockpit.read.wording import estimate_words
 from tests.tui import stories

@@ -130,6 +130,15 @@ def night() -> Story:
     return story
 
 
+def late() -> Story:
+    """Return that night two hours later, without another keep."""
+    story = night()
+    story.at += 2 * 3600
+    story.tell(Said(at=story.at, author="claude", text="Nothing of the last two hours was beyond the noise."))
+    story.show_running()
+    return story
+
+
 def stale_base() -> Story:
     """Return the night after another experiment was kept: the bases of both proposals are replaced."""
     story = night()
@@ -167,6 +176,13 @@ def filled(waves: int = 40) -> Story:
     story.end(f"{arm}.1")
     rerun = Attempt(f"{arm}.2", arm, AttemptKind.REPLICATE, seed=5, rule="plan")
     story.tell(Queued(at=story.at, attempt=rerun, reason="a replicate"))
+    return story
+
+
+def meanwhile() -> Story:
+    """Return that night with a proposal that waits while the filler runs."""
+    story = filled()
+    story.propose("Does the width want a smaller rate?", {"ASPECT_RATIO": [80, 96], "MATRIX_LR": [0.03]})
     return story
 
 

@@ -6,7 +6,7 @@ from textual.pilot import Pilot
 
 from cockpit.core.intents import Say
 from cockpit.tui.app import CockpitApp
-from cockpit.tui.screens.editor import HINT
+from cockpit.tui.screens.editor import HINT, Editor
 from tests.tui.conftest import Opener, press, sent, settle, shown, words_on
 
 pytestmark = pytest.mark.anyio
@@ -32,6 +32,18 @@ async def test_a_message_of_several_lines_is_written_and_sent(screen_on: Opener,
         await press(pilot, "enter", *"second", "enter", *"third", "up", "end", "backspace", "ctrl+s")
         assert sent(app) == [Say("first\nsecon\nthird")]
         assert app.screen is app.main and not app.main.say.value
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (200, 50)])
+async def test_no_rest_of_a_pane_stands_beside_the_editor(screen_on: Opener, width: int, height: int) -> None:
+    app = screen_on("night")
+    async with shown(app, width, height) as pilot:
+        await press(pilot, "i", "ctrl+o")
+        assert isinstance(app.screen, Editor)
+        top, field = app.screen.box.region, app.screen.lines.region
+        rows = words_on(app).split("\n")
+        assert rows[top.y].startswith("━━") and rows[top.y].endswith(HINT)
+        assert not any(row.strip() for row in rows[field.y : field.bottom + 1])
 
 
 async def test_leaving_the_editor_puts_the_text_back_into_the_line(screen_on: Opener) -> None:

@@ -15,6 +15,7 @@ from cockpit.core.intents import (
     AnyIntent,
     Approve,
     EditProposal,
+    End,
     Kill,
     Promote,
     Relaunch,
@@ -23,7 +24,8 @@ from cockpit.core.intents import (
     SetBudget,
     SetMode,
 )
-from cockpit.core.model import Mode
+from cockpit.core.model import EndMode, Mode
+from cockpit.read.needs import NeedKind
 from cockpit.session.heartbeat import WorkerStatus
 from cockpit.session.ledger import Ledger
 from cockpit.tui.actions.effects import Choose, Confirm
@@ -315,7 +317,7 @@ async def test_the_screen_can_be_left_before_the_session_is_shown(tmp_path: Path
     assert app.return_code == 0
 
 
-@pytest.mark.parametrize("text", ["make it wider", "hold the rates", "jot this down", "less than nothing"])
+@pytest.mark.parametrize("text", ["make it wider", "hold the rates", "jot this down", "less than nothing", "l ", " "])
 async def test_text_typed_into_a_question_with_choices_chooses_nothing(screen_on: Opener, text: str) -> None:
     app = screen_on("night")
     async with shown(app, 80, 24) as pilot:
@@ -335,6 +337,60 @@ async def test_text_typed_into_a_confirmation_confirms_nothing(screen_on: Opener
         assert NOT_TEXT in words_on(app)
         await press(pilot, "escape")
         assert app.screen is app.main and sent(app) == []
+
+
+async def on_a_plateau(app: CockpitApp, mode: Mode = Mode.COPILOT) -> None:
+    """Let a gain be worth so little that the next hour costs more."""
+    assert app.state is not None
+    app.state.envelope = msgspec.structs.replace(app.state.envelope, worth_usd=1e-6)
+    app.state.mode = mode
+    app.show_state()
+
+
+async def test_a_plateau_is_asked_once_with_cancel_focused_on_a_live_screen(screen_on: Opener) -> None:
+    app = screen_on("late")
+    async with shown(app, 80, 24) as pilot:
+        assert app.screen is app.main, "a gain without a worth has no plateau"
+        await on_a_plateau(app)
+        await settle(pilot)
+        question = app.screen
+        assert isinstance(question, Dialog) and question.box.choices[question.box.index] == ("", "Cancel: it continues")
+        said = " ".join(words_on(app).split())
+        assert "No keep for" in said and "and costs $" in said and "End the session?" in said
+        await tell(app, pilot, Said(at=app.feed.now(), author="claude", text="news under the question"))
+        assert app.screen is question and app.state is not None and app.state.messages[-1].text.startswith("news")
+        await press(pilot, "enter")
+        assert app.screen is app.main and sent(app) == []
+        app.show_state()
+        await settle(pilot)
+        assert app.screen is app.main, "it is asked once"
+        await press(pilot, "colon", *"plateau", "enter", "down", "enter")
+        [end] = sent(app)
+        assert end == End(how=EndMode.DRAIN)
+
+
+async def test_a_plateau_waits_until_the_person_has_written(screen_on: Opener) -> None:
+    app = screen_on("late")
+    async with shown(app, 80, 24) as pilot:
+        await press(pilot, "i", *"a long ")
+        await on_a_plateau(app)
+        await press(pilot, *"word")
+        assert app.main.say.text == "a long word"
+        await press(pilot, "escape")
+        app.show_state()
+        await settle(pilot)
+        assert isinstance(app.screen, Dialog)
+
+
+@pytest.mark.parametrize("watch", [False, True])
+async def test_no_plateau_is_asked_of_a_watcher_or_within_autopilots_envelope(screen_on: Opener, watch: bool) -> None:
+    app = screen_on("late", watch=watch)
+    async with shown(app, 200, 50) as pilot:
+        await on_a_plateau(app, Mode.COPILOT if watch else Mode.AUTOPILOT)
+        await settle(pilot)
+        assert app.screen is app.main and app.state is not None
+        needs = [need.kind for need in app.main.header.needs]
+        assert NeedKind.PLATEAU in needs, "it is told all the same"
 
 
 def test_promote_does_not_apply_without_a_better_class() -> None:

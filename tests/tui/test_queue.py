@@ -10,13 +10,12 @@ from cockpit.core.intents import Hold, SetEnvelope
 from cockpit.core.model import DECISIONS, AttemptStatus, Wave, WaveKind
 from cockpit.core.state import State
 from cockpit.read.costs import spent_usd
+from cockpit.read.filler import HOLD, filler_running, meanwhile_words
 from cockpit.read.scores import difference_to_base
 from cockpit.session.ledger import Ledger
 from cockpit.tui.app import CockpitApp
-from cockpit.tui.theme import DARK
-from cockpit.tui.views.queue import FILLER, FillerView, Queue
-from cockpit.tui.widgets.talk import text_of
-from cockpit.tui.widgets.waves import filler_rows
+from cockpit.tui.views.queue import FILLER, Queue
+from cockpit.tui.widgets.waves import UNASKED
 from tests.tui import stories
 from tests.tui.conftest import Opener, press, sent, settle, shown, words_on
 
@@ -104,10 +103,48 @@ async def test_filler_is_not_moved_or_cancelled_as_a_whole_and_space_holds_its_n
         assert sent(app)[1:] == [Hold("w042")]
 
 
-def test_a_held_filler_says_that_it_runs_replicates_only() -> None:
-    view = FillerView(3, 0, "", None, "", "", 1.0)
-    texts = [text_of([filler_rows(view, False, 80, DARK, False, held)[0]]) for held in (True, False)]
-    assert "replicates only" not in texts[0] and "replicates only" in texts[1]
+async def test_a_held_filler_says_that_it_runs_replicates_only(screen_on: Opener) -> None:
+    app = screen_on("filled")
+    async with shown(app, 80, 24) as pilot:
+        await press(pilot, "2")
+        assert UNASKED in words_on(app) and "replicates only" not in words_on(app)
+        assert app.state is not None
+        app.state.envelope = replace(app.state.envelope, filler=False)
+        app.show_state()
+        await settle(pilot)
+        assert UNASKED not in words_on(app) and "replicates only" in words_on(app)
+
+
+async def test_the_person_who_decides_is_told_what_the_filler_runs_meanwhile(screen_on: Opener) -> None:
+    app = screen_on("meanwhile")
+    async with shown(app, 80, 24) as pilot:
+        assert app.state is not None
+        running = filler_running(app.state)
+        words = f"filler runs without your approval: {', '.join(running[:2])}"
+        assert running and meanwhile_words(app.state).startswith(words)
+        for key in ("5", "e"):
+            await press(pilot, key)
+            assert f"{words} and {len(running) - 2} more; {HOLD}" in " ".join(words_on(app).split())
+        await press(pilot, "q", "2")
+        assert UNASKED in words_on(app)
+        await press(pilot, "m")
+        assert "you approve; idle clusters run filler unasked" in words_on(app)
+        await press(pilot, "escape", "colon", *"envelope filler=no", "enter")
+        assert sent(app) == [SetEnvelope(replace(app.state.envelope, filler=False))]
+
+
+async def test_a_watcher_is_told_of_the_filler_without_a_command(screen_on: Opener) -> None:
+    app = screen_on("meanwhile", watch=True)
+    async with shown(app, 80, 24) as pilot:
+        await press(pilot, "5")
+        assert "filler runs without your approval" in words_on(app) and "envelope" not in words_on(app)
+
+
+def test_nothing_is_said_of_the_filler_where_no_proposal_waits_or_it_is_held() -> None:
+    assert filler_running(stories.filled().state) and not meanwhile_words(stories.filled().state)
+    held = stories.meanwhile().state
+    held.envelope = replace(held.envelope, filler=False)
+    assert not meanwhile_words(held)
 
 
 async def test_a_wave_that_waits_for_replicates_is_measuring(screen_on: Opener) -> None:

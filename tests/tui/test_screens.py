@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from pytest_textual_snapshot import normalize_svg
 from textual.pilot import Pilot
@@ -79,6 +80,13 @@ def asks_permission(app: CockpitApp) -> None:
     app.tick()
 
 
+def costs_more_than_it_gains(app: CockpitApp) -> None:
+    """Let a gain be worth so little that the next hour costs more."""
+    assert app.state is not None
+    app.state.envelope = msgspec.structs.replace(app.state.envelope, worth_usd=1e-6)
+    app.show_state()
+
+
 DIFF = picture("diff", "enter", "d")
 CURVES = picture("curves", *"2jj", "c", *"hhhh")
 ANSWERED = Picture("answered", keys=("5",), happens=answer)
@@ -100,6 +108,11 @@ PICTURES = [
     picture("stack", "7"),
     picture("talk", "5"),
     picture("say", "i", *"keep waves small"),
+    picture("editor", "i", *"Keep waves small:", "ctrl+o", "enter", *"at most six arms,", "enter", *"one factor each."),
+    picture("meanwhile", "5", story="meanwhile"),
+    picture("meanwhile-review", "e", story="meanwhile"),
+    picture("filler-row", "2", "j", "j", story="meanwhile"),
+    Picture("plateau", "late", happens=costs_more_than_it_gains),
     picture("decided", "2", *"jjjj", "enter"),
     picture("crashed", "colon", *"open e0004", "enter"),
     DIFF,

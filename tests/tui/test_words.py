@@ -7,7 +7,7 @@ from cockpit.core.model import Estimate, ExperimentStatus
 from cockpit.read.kept_stack import kept_words
 from cockpit.read.warnings import verdict_words
 from cockpit.tui.theme import DARK
-from cockpit.tui.views.summary import corpus_words
+from cockpit.tui.views.summary import corpus_words, device_time
 from cockpit.tui.widgets.talk import message_words
 from tests.tui import stories
 from tests.tui.conftest import Opener, press, sent, settle, shown, words_on
@@ -19,9 +19,9 @@ TEST_WORDS = "p 0.0016 after 4 fresh runs, needs 0.0082"
 def test_the_header_names_the_corpus_without_its_digest() -> None:
     state = stories.night().state
     state.corpus, state.preset = "stdlib 27a3eac3", "cpu-small"
-    assert corpus_words(state) == "stdlib cpu-small"
+    assert corpus_words(state) == "corpus stdlib, preset cpu-small"
     state.corpus = ""
-    assert corpus_words(state) == "cpu-small"
+    assert corpus_words(state) == "preset cpu-small"
 
 
 def test_a_keep_is_told_as_its_change_and_gain_and_not_as_a_p_value() -> None:
@@ -67,6 +67,32 @@ async def test_a_key_that_does_nothing_here_says_where_it_works(screen_on: Opene
         assert "& does nothing in clusters: it is filter in log, query in results" in words_on(app)
 
 
+async def test_a_key_of_a_pane_is_not_explained_on_a_page(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app, 80, 24) as pilot:
+        await press(pilot, "e", "f")
+        assert "f does nothing here: ? lists the keys that work" in words_on(app)
+        assert "in log" not in words_on(app).split("\n")[-1]
+
+
+@pytest.mark.parametrize("has_costs", [True, False])
+async def test_results_have_a_column_of_costs_where_a_machine_has_a_price(screen_on: Opener, has_costs: bool) -> None:
+    app = screen_on("laptop")
+    async with shown(app, 80, 24) as pilot:
+        assert app.state is not None
+        for cluster in app.state.clusters.values():
+            cluster.usd_per_hour = 2.0 if has_costs else 0.0
+        await press(pilot, "6")
+        head = next(row for row in words_on(app).split("\n") if "incumbent" in row and "runs" in row)
+        assert (" cost " in head) == has_costs and head.endswith("change")
+
+
+def test_the_time_of_a_device_is_told_in_minutes_first() -> None:
+    assert [device_time(hours, "CPU") for hours in (0.0, 0.01, 0.02, 0.99, 1.0, 12.34)] == [
+        "", "", "1 CPU min", "59 CPU min", "1.0 CPU h", "12.3 CPU h"
+    ]  # fmt: skip
+
+
 async def test_an_empty_pane_says_what_will_be_there(screen_on: Opener) -> None:
     app = screen_on("empty")
     async with shown(app, 120, 36) as pilot:
@@ -89,7 +115,7 @@ async def test_a_lucky_single_run_does_not_stand_out_among_the_results(screen_on
         assert state is not None
         for name in app.main.results.window(10):
             tested = state.experiments[name].test_level or state.experiments[name].status is ExperimentStatus.KEPT
-            strip = app.main.results._row(state, app.main.results.all.by_name[name], 120, 6)
+            strip = app.main.results._row(state, app.main.results.all.by_name[name], 120, 6, True)
             cell = next((one for one in strip if "±" in one.text), None)
             if cell is not None and not tested:
                 assert cell.style is not None and cell.style.color == DARK["dim"].color, name

@@ -54,8 +54,9 @@ def test_search_varies_what_trains_within_its_range() -> None:
 def test_the_note_names_what_search_leaves_alone_and_why() -> None:
     said = varied_sentence(find_constants(SOURCE), ranges({}))
     assert said == (
-        "Search varies 6 of 10 constants. It does not vary 4: 2 because it measures rather than trains; 1 because it"
-        " sets the length of a run; 1 because it is a seed. `cockpit knob` lists them"
+        "Search varies 6 of 10 constants. It does not vary eval_interval, warmup_steps because it measures rather than"
+        " trains; max_iters because it sets the length of a run; seed because it is a seed. `cockpit knob` lists them"
+        " all and changes that"
     )
     assert varied_sentence({"DEPTH": 8, "LR": 0.1, "DROPOUT": 0.1, "adamw.eps": 1e-8}, {}) == (
         "Search varies 3 of 4 constants. It does not vary adamw.eps because it keeps a division from failing."
@@ -69,6 +70,11 @@ def test_the_note_counts_each_constant_that_search_leaves_alone_under_a_reason()
         "Search varies 3 of 6 constants. It does not vary SEED because it is a seed; reduction, size because its name"
         " does not tell a range. `cockpit knob` lists them all and changes that"
     )
+
+
+def test_the_note_names_two_constants_for_each_reason_and_counts_the_others() -> None:
+    constants: dict[str, Value] = {"LR": 0.1, "SEED": 1, "A_SEED": 1, "B_SEED": 1, "ADAM_EPS": 1e-8}
+    assert "SEED, A_SEED and 1 more because it is a seed; ADAM_EPS because" in varied_sentence(constants, {})
 
 
 def test_the_note_names_the_varied_knobs_that_may_measure_and_how_to_exclude_one() -> None:

@@ -10,6 +10,7 @@ from cockpit.core.model import EndMode, Mode
 from cockpit.read.early_stops import early_stopping_summary
 from cockpit.read.knobs import knobs_summary
 from cockpit.read.listeners import listener_words
+from cockpit.read.plateau import plateau_question
 from cockpit.tui.actions import pages
 from cockpit.tui.actions.effects import (
     AskLine,
@@ -40,6 +41,8 @@ from cockpit.tui.actions.words import given_by, usage_of
 from cockpit.tui.views.queue import FILLER, queued
 
 WAVES = frozenset({"waves"})
+PLATEAU = "plateau"
+"""The action that asks what becomes of a session on a plateau."""
 EXPERIMENT_PLACES = frozenset({"clusters", "chart", "experiment", "log", "results", "stack"})
 
 
@@ -118,13 +121,15 @@ _MODE_HELP = {
     Mode.COPILOT: "the agent proposes, you approve",
     Mode.AUTOPILOT: "the agent runs within the envelope",
 }
+_COPILOT_WITH_FILLER = f"{_MODE_HELP[Mode.COPILOT]}; idle clusters run filler unasked"
 
 
 def _mode(here: Here, words: str) -> Effects:
     row = verb("mode")
     if words:
         return effects_of_verb(row, here, words)
-    choices = tuple((str(mode), f"{mode}: {said}") for mode, said in _MODE_HELP.items())
+    help_of = _MODE_HELP | ({Mode.COPILOT: _COPILOT_WITH_FILLER} if here.state.envelope.filler else {})
+    choices = tuple((str(mode), f"{mode}: {said}") for mode, said in help_of.items())
     return (Choose("Who decides?", choices, here.state.mode, lambda name: effects_of_verb(row, here, name)),)
 
 
@@ -206,18 +211,35 @@ def _not_ablatable(here: Here) -> str:
     return verb("ablate").applies(here.state, {}, here.now)
 
 
+_WAYS_TO_END = {f"{how} down" if down else str(how): (how, down) for how in EndMode for down in (False, True)}
+
+
 def _end(here: Here, words: str) -> Effects:
-    row = verb("end")
     if words:
-        return effects_of_verb(row, here, words, label="end session")
-    ways = {f"{how} down" if down else str(how): (how, down) for how in EndMode for down in (False, True)}
-    choices = tuple((name, f"{name}: {end_words(here.state, *way, here.now)}") for name, way in ways.items())
+        return effects_of_verb(verb("end"), here, words, label="end session")
+    return (_ask_how_to_end(here, "End the session? Queued work stays in the ledger.", "Cancel"),)
+
+
+def _plateau(here: Here, words: str) -> Effects:
+    found = plateau_question(here.state, here.now)
+    return (_ask_how_to_end(here, f"{found[:1].upper()}{found[1:]}. End the session?", "Cancel: it continues"),)
+
+
+def _no_plateau(here: Here) -> str:
+    return "" if plateau_question(here.state, here.now) else "no plateau waits for an answer"
+
+
+def _ask_how_to_end(here: Here, question: str, cancel: str) -> Choose:
+    """Return the question with each way to end the session. Cancel is focused."""
+    row = verb("end")
+    ways = {name: end_words(here.state, *way, here.now) for name, way in _WAYS_TO_END.items()}
+    choices = tuple((name, f"{name}: {said}") for name, said in ways.items())
 
     def end(name: str) -> Effects:
-        given = dict(zip(("how", "down"), ways[name], strict=True))
+        given = dict(zip(("how", "down"), _WAYS_TO_END[name], strict=True))
         return (Send(row.intent(here.state, given, here.now), "end the session", row.done(given, here.state)),)
 
-    return (Choose("End the session? Queued work stays in the ledger.", (("", "Cancel"), *choices), "", end),)
+    return Choose(question, (("", cancel), *choices), "", end)
 
 
 _KEYED: tuple[Action, ...] = (
@@ -261,6 +283,8 @@ _KEYED: tuple[Action, ...] = (
     _action("knob", run=_knob),
     _action("ablate", applies=_not_ablatable),
     _action("end", "end session", run=_end, keys=("E",)),
+    Action(PLATEAU, PLATEAU, "Decide on a plateau if the session continues: the next hour costs more than it gains",
+           run=_plateau, acting=True, applies=_no_plateau),
 )  # fmt: skip
 
 STEERING: tuple[Action, ...] = (

@@ -7,6 +7,7 @@ from textual import events
 from textual.widgets import Input
 
 from cockpit.tui.actions.registry import FOOTER_LASTS, MOVES, Action, Here, Registry, key_name
+from cockpit.tui.actions.subjects import PANES
 from cockpit.tui.following import FollowedSession
 from cockpit.tui.terminal.live import LiveScreen
 from cockpit.tui.widgets.bars import Footer, Hint
@@ -119,10 +120,16 @@ class CockpitScreen(LiveScreen):
         return True
 
     def _why_not(self, key: str) -> str:
-        """Return where a key works that does nothing here; empty for a key without an action."""
+        """Return where a key works that does nothing here; empty for a key without an action.
+
+        Only a pane names other panes: they are one key away. A page is left for another one.
+        """
         elsewhere = [action for action in self.context.registry.actions if key in action.keys]
-        said = [f"{action.label} in {' or '.join(sorted(action.places))}" for action in elsewhere[:KEYS_TOLD]]
-        return f"{key_name(key)} does nothing in {self.place}: it is {', '.join(said)}" if said else ""
+        near = [(action, sorted(action.places.intersection(PANES))) for action in elsewhere]
+        said = [f"{action.label} in {' or '.join(panes)}" for action, panes in near if panes][:KEYS_TOLD]
+        if said and self.place in PANES:
+            return f"{key_name(key)} does nothing in {self.place}: it is {', '.join(said)}"
+        return f"{key_name(key)} does nothing here: ? lists the keys that work" if elsewhere else ""
 
     def _escape(self, writing: bool) -> None:
         action = self.context.registry.for_key("escape", self.place)

@@ -15,11 +15,12 @@ from textual.widgets import Input
 from cockpit.tui.actions.effects import Effects, Problem
 from cockpit.tui.plain import plain, width_of, wrap
 from cockpit.tui.rows import Ink, Row
+from cockpit.tui.screens import layout
 from cockpit.tui.widgets.line import LineInput
 from cockpit.tui.widgets.pane import Pane
 
 WIDEST = 76
-NARROWEST = 20
+"""Columns of a box where several panes are shown at a time."""
 NOT_TEXT = "text is not taken here: ↑↓ choose, esc leaves"
 
 
@@ -69,14 +70,15 @@ class Box(Pane, can_focus=True):
 
 
 def box_width(screen_width: int) -> int:
-    return max(NARROWEST, min(WIDEST, screen_width - 4))
+    """Return the columns of a box: all of a terminal that shows one pane at a time, so that no rest of it is beside."""
+    return screen_width if screen_width < layout.NARROW_BELOW else WIDEST
 
 
 class Dialog(ModalScreen[str | None]):
     """A question. Dismisses with the chosen value, or None. `letters` maps keys to values.
 
-    A letter without a meaning here begins a text that was meant for another place. None of that text is a choice: only
-    an arrow, `tab` or `escape` ends it.
+    A letter without a meaning here, or a space, begins a text that was meant for another place. None of that text is a
+    choice: only an arrow, `tab` or `escape` ends it.
     """
 
     AUTO_FOCUS = "#box"
@@ -123,7 +125,7 @@ class Dialog(ModalScreen[str | None]):
             self._move(-1)
         elif key in ("down", "j", "tab", "right", "l"):
             self._move(1)
-        elif key in ("enter", "space"):
+        elif key == "enter":
             self.dismiss(self.box.choices[self.box.index][0])
         elif key == "ctrl+q":
             await self.app.action_quit()
@@ -196,9 +198,13 @@ class BoxedWriting(Writing):
     def on_resize(self) -> None:
         self.fit()
 
+    def width_in(self, screen_width: int) -> int:
+        """Return the columns of the frame."""
+        return box_width(screen_width)
+
     def fit(self) -> None:
         """Give the box and the field the sizes that the terminal has room for."""
-        width = box_width(self.app.size.width)
+        width = self.width_in(self.app.size.width)
         self.query_one(f"#{self.FRAME}").styles.width = width
         self.box.styles.width = width
         self.box.styles.height = self.box.wanted_height(width)

@@ -45,6 +45,10 @@ class Editor(BoxedWriting):
         """Text that was typed here and would be lost."""
         return self.lines.text.strip()
 
+    def width_in(self, screen_width: int) -> int:
+        """Return all columns: of the panes behind, no half line is left beside the text."""
+        return screen_width
+
     def fit(self) -> None:
         super().fit()
         self.lines.styles.height = max(1, min(ROWS, self.app.size.height - ROWS_AROUND))

@@ -5,6 +5,7 @@ from textual.strip import Strip
 
 from cockpit.core.model import Wave
 from cockpit.read.costs import spent_usd, wave_cost
+from cockpit.read.filler import HOLD, meanwhile_words
 from cockpit.read.forecasts import forecast_words
 from cockpit.read.scores import score_of
 from cockpit.read.waves import replaced_base
@@ -68,13 +69,15 @@ class Brief(Pane):
                 facts.append(
                     ("stale", f"the incumbent is {state.incumbent} now, not {wave.base}: b puts the wave on it")
                 )
+        if wave.id in state.proposals and (meanwhile := meanwhile_words(state)):
+            facts.append(("meanwhile", meanwhile if screen.session.watch else f"{meanwhile}; {HOLD}"))
         if forecast := forecast_words(screen.arms.forecasts):
             facts.append(("forecast", forecast))
         facts.extend(("changed", edit) for edit in wave.edits)
         for label, words in facts:
             for number, line in enumerate(wrap(words, max(20, width - LABEL - 1), 4)):
                 row = Row(width, self.palette).put(" " + label if number == 0 else "", "dim", LABEL)
-                rows.append(row.put(line, "warn" if label in ("changed", "stale") else "text").strip())
+                rows.append(row.put(line, "warn" if label in ("changed", "stale", "meanwhile") else "text").strip())
         return rows
 
     def _cost(self, wave: Wave) -> str:

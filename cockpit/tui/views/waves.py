@@ -53,7 +53,8 @@ def wave_view(state: State, wave: Wave, now: float) -> WaveView:
     glyph, ink = LOOKS[word]
     best, delta = best_arm(state, arms)
     waiting = word in ("proposed", "stale base")
-    cost = wave_cost(state, wave) if waiting or wave.status is WaveStatus.APPROVED else WaveCost(0, 0.0, 0.0)
+    to_come = waiting or (wave.status is WaveStatus.APPROVED and not state.ended_at)
+    cost = wave_cost(state, wave) if to_come else WaveCost(0, 0.0, 0.0)
     return WaveView(
         id=wave.id,
         glyph=glyph,

@@ -245,7 +245,7 @@ def table_row(view: ClusterView, width: int, palette: Palette, selected: bool) -
     if not view.attempt:
         if view.idle_s and view.word != "down":
             launch = view.launch if width >= ROOMY_TABLE_FROM else ""
-            row.put(f"for {duration(view.idle_s)}{launch}", "dim", 28 if launch else 12)
+            row.put(f"for {duration(view.idle_s)}{launch}", "dim", 28 if launch else 12).skip(1 if launch else 0)
         row.put(view.message, "dim")
         return row.strip()
     row.put(view.attempt, calm, 9)

@@ -94,8 +94,9 @@ class Results(Listing):
         shown = [self.all.by_name[name] for name in self.window(height - 2)]
         widest = max((width_of(plain(row.hardware)) for row in shown), default=0)
         hardware = max(6, min(CLASS_MOST, widest) + 1)
-        rows.append(self._head(width, hardware))
-        return rows + [self._row(state, row, width, hardware) for row in shown]
+        priced = any(one.usd_per_hour for one in state.clusters.values())
+        rows.append(self._head(width, hardware, priced))
+        return rows + [self._row(state, row, width, hardware, priced) for row in shown]
 
     def _note(self, state: State) -> str:
         parts = [f"& {plain(self.asked)}"] if self.asked else []
@@ -106,19 +107,19 @@ class Results(Listing):
             parts.append(f"against {plain(state.incumbent)}, dim where untested")
         return "  ".join(parts)
 
-    def _head(self, width: int, hardware: int) -> Strip:
+    def _head(self, width: int, hardware: int, priced: bool) -> Strip:
         row = Row(width, self.palette).skip(2)
         columns = [("", "", 7)]
         columns += [("", "status", 11)] if width >= WIDE_FROM else []
         columns += [("", "class", hardware), ("score", "score", 10)]
         columns += [("", "scored", ORIGIN)] if width >= ORIGIN_FROM else []
         columns += [("", "Δ incumbent", INTERVAL)]
-        columns += [("runs", "runs", 5), ("cost", "cost", 8), ("change", "change", 0)]
+        columns += [("runs", "runs", 5)] + ([("cost", "cost", 8)] if priced else []) + [("change", "change", 0)]
         for sort, title, cells in columns:
             row.put(title, "focus" if sort and sort == self.sort else "dim", cells)
         return row.strip()
 
-    def _row(self, state: State, view: ResultRow, width: int, hardware: int) -> Strip:
+    def _row(self, state: State, view: ResultRow, width: int, hardware: int, priced: bool) -> Strip:
         ground = self.palette.selection if view.experiment == self.selected else None
         known = state.experiments[view.experiment]
         glyph, ink = glyph_of(state, known)
@@ -139,7 +140,9 @@ class Results(Listing):
             row.put(words, interval_ink(estimate) if tested else "dim", INTERVAL)
         else:
             row.put("incumbent" if view.experiment == state.incumbent else "", "good", INTERVAL)
-        row.put(f"×{view.runs}" if view.runs else "", "dim", 5).put(money(view.usd) if view.usd else "", "dim", 8)
+        row.put(f"×{view.runs}" if view.runs else "", "dim", 5)
+        if priced:
+            row.put(money(view.usd) if view.usd else "", "dim", 8)
         full = plain(view.change)
         return row.put(full if width_of(full) <= row.left else shorter(state, view), "text").strip()
 

@@ -11,6 +11,7 @@ from textual.strip import Strip
 from cockpit.agent.claude.turn_status import TurnStatus
 from cockpit.core.model import Message
 from cockpit.core.state import UNCONFINED, State, open_permissions
+from cockpit.read.filler import HOLD, meanwhile_words
 from cockpit.read.kept_stack import kept_words
 from cockpit.tui.figures import about_usd, age, clock, count, duration
 from cockpit.tui.plain import cut, plain, width_of, wrap
@@ -162,6 +163,9 @@ class Talk(WheeledPane, can_focus=True):
         rows: list[Strip] = []
         most = max(1, (height - 4) // 6)
         names = list(state.proposals)
+        if words := meanwhile_words(state):
+            said = words if self.watching else f"{words}; {HOLD}"
+            rows += [Row(width, self.palette).skip(2).put(line, "warn").strip() for line in wrap(said, width - 2, 2)]
         for name in names[:most]:
             view = wave_view(state, state.waves[name], self.now)
             ground = self.palette.card

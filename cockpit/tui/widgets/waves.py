@@ -5,9 +5,10 @@ from textual.strip import Strip
 
 from cockpit.core.model import Wave
 from cockpit.core.state import State
+from cockpit.read.filler import filler_running
 from cockpit.read.questions import Questions
 from cockpit.tui.figures import about_usd, count, duration, money
-from cockpit.tui.plain import plain
+from cockpit.tui.plain import plain, width_of
 from cockpit.tui.rows import Row, hint_rows
 from cockpit.tui.theme import Palette
 from cockpit.tui.views.queue import FILLER, FillerView, Queue, queued
@@ -20,13 +21,15 @@ EMPTY = (
     "The baseline runs first, then the proposer asks. `cockpit propose DEPTH=9,10` asks one of your own.",
 )
 
+UNASKED = "runs unasked: space holds it"
+
 
 class Waves(Listing):
     NAME = "waves"
     KEY = "2"
 
-    def __init__(self, name: str = "") -> None:
-        super().__init__(name)
+    def __init__(self) -> None:
+        super().__init__()
         self.item_rows = 2
         self.queue = Queue()
         self.questions = Questions()
@@ -69,7 +72,8 @@ class Waves(Listing):
         if state is None:
             return [self.titled(width)]
         waiting, running = len(state.proposals), len(queued(state))
-        counts = ((waiting, "waiting"), (running, "open"), (len(self.queue.asked), "in all"))
+        standing = "not done" if state.ended_at else "open"
+        counts = ((waiting, "waiting"), (running, standing), (len(self.queue.asked), "in all"))
         note = "  ".join(f"{number} {word}" for number, word in counts if number)
         self._explained = ""
         rows = []
@@ -85,7 +89,7 @@ class Waves(Listing):
                         width,
                         self.palette,
                         chosen,
-                        state.envelope.filler,
+                        _filler_note(state),
                     )
                 )
             else:
@@ -144,17 +148,23 @@ def wave_rows(view: WaveView, question: str, width: int, palette: Palette, selec
     return [first.strip(), second.strip()]
 
 
+def _filler_note(state: State) -> str:
+    """Return what a person is to know of the filler: its new arms run, or they are held."""
+    if not state.envelope.filler:
+        return "replicates only"
+    return UNASKED if filler_running(state) else ""
+
+
 def filler_rows(
-    view: FillerView, opened: bool, width: int, palette: Palette, selected: bool, new_arms: bool = True
+    view: FillerView, opened: bool, width: int, palette: Palette, selected: bool, note: str = ""
 ) -> list[Strip]:
     ground = palette.selection if selected else None
     first, second = Row(width, palette, ground), Row(width, palette, ground)
     first.put("▾" if opened else "▸", "dim").skip().put(FILLER, "key").skip()
     first.put(f"{count(view.tried, 'arm')} tried" + (f", {view.running} running" if view.running else ""))
-    first.end(
-        ("" if new_arms else "replicates only  ") + ("⏎ closes" if opened else "⏎ opens"),
-        "faint" if new_arms else "warn",
-    )
+    toggles = "⏎ closes" if opened else "⏎ opens"
+    said = f"{note}  {toggles}" if note else toggles
+    first.end(said if width_of(said) < first.left else toggles, "warn" if note else "faint")
     second.skip(2)
     if view.best and view.best_delta is not None:
         second.put(f"best {view.best}", "dim").skip()
