@@ -70,7 +70,7 @@ class ResearchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         str, Flag("command that scores what a run left, after it and outside it; it prints the metric", "WORDS")
     ] = ""
     confine: Annotated[
-        bool | None, Flag("confine runs; if left out, they are where the script is started as `python train.py`")
+        bool | None, Flag("confine runs; if left out, only those that start the script as `python train.py`")
     ] = None
     network: Annotated[bool, Flag("let a confined run use the network, and with it what listens on this machine")] = (
         False
