@@ -1,6 +1,6 @@
 """Simulate whole nights under the real decisions and fold, with null and real changes, by condition of the noise.
 
-    python -m benchmarks.evidence_nights [--null 32] [--power 8] [--gain 1] [--correlation 0] [--only NAME]
+    python -m benchmarks.evidence_nights [--null 32] [--power 8] [--gain 1] [--correlation 0] [--runs 87] [--only NAME]
 
 A night is 87 runs on each of 16 clusters. Each arm is one change on top of the incumbent: in a power night a tenth of
 them gain `--gain` run SDs, in a null night none. Half of the others have no effect, and half make it worse by up to 3
@@ -168,7 +168,7 @@ def night(
     return fleet.told(world.state)
 
 
-def _night(task: tuple[Condition, int, float, float, float]) -> Night:
+def _night(task: tuple[Condition, int, float, float, float, int]) -> Night:
     return night(*task)
 
 
@@ -178,15 +178,16 @@ def main() -> None:
     parser.add_argument("--power", type=int, default=8, help="power nights of each condition")
     parser.add_argument("--gain", type=float, default=1.0)
     parser.add_argument("--correlation", type=float, default=0.0)
+    parser.add_argument("--runs", type=int, default=NIGHT_RUNS, help="runs on each cluster in a night")
     parser.add_argument("--only", default="", help="conditions whose name has this in it")
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
     print("found of offered with its error; false keeps of all keeps; null nights with a false keep")
     with multiprocessing.get_context("fork").Pool(options.processes) as pool:
         for condition in (one for one in NIGHT_CONDITIONS if options.only in one.name):
-            tasks = [(condition, seed, 0.0, 0.0, options.correlation) for seed in range(options.null)]
+            tasks = [(condition, seed, 0.0, 0.0, options.correlation, options.runs) for seed in range(options.null)]
             tasks += [
-                (condition, POWER_SEEDS + seed, options.gain, GAINS_SHARE, options.correlation)
+                (condition, POWER_SEEDS + seed, options.gain, GAINS_SHARE, options.correlation, options.runs)
                 for seed in range(options.power)
             ]
             played = pool.map(_night, tasks, chunksize=1)
