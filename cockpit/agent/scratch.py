@@ -7,10 +7,12 @@ when the agent proposes them; a new incumbent replaces the files.
 import shutil
 from collections.abc import Callable
 from difflib import SequenceMatcher
+from io import TextIOWrapper
 from pathlib import Path
 
 from cockpit.core.model import Edit
 from cockpit.session.paths import SessionFolder
+from cockpit.session.plain_file import open_plain
 
 FILE_CHARS = 1 << 20
 """Characters of the largest file that is read back."""
@@ -55,7 +57,12 @@ class Scratch:
         """Return a file as the agent left it. Raises OSError or UnicodeDecodeError."""
         if not self.holds(path):
             raise OSError("it leads out of the checkout")
-        with (self.path / path).open(encoding="utf-8", newline="") as file:
+        with TextIOWrapper(open_plain(self.path / path), encoding="utf-8", newline="") as file:
+            return file.read(FILE_CHARS)
+
+    def shown(self, path: str) -> str:
+        """Return the beginning of a file for the agent that asks for it. Raises OSError."""
+        with TextIOWrapper(open_plain(self.path / path), encoding="utf-8", errors="replace") as file:
             return file.read(FILE_CHARS)
 
     def holds(self, path: str) -> bool:

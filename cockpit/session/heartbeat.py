@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import stat
 import time
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import msgspec
 
 from cockpit.session.clock import boot_id, steady_s
 from cockpit.session.paths import SessionFolder
+from cockpit.session.plain_file import read_plain
 from cockpit.session.user import user_name
 
 BEAT_EVERY_S = 2.0
@@ -66,9 +68,13 @@ def write_heartbeat(folder: SessionFolder, note: str = "", stopped: bool = False
         steady_s(),
     )  # fmt: skip
     with contextlib.suppress(OSError):
-        descriptor = os.open(folder.heartbeat, os.O_CREAT | os.O_WRONLY, HEARTBEAT_MODE)
+        if not stat.S_ISREG(folder.heartbeat.lstat().st_mode):
+            folder.heartbeat.unlink()  # a pipe or a link, which another program has put there
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder.heartbeat, os.O_CREAT | os.O_WRONLY | os.O_NONBLOCK, HEARTBEAT_MODE)
         try:
             os.pwrite(descriptor, msgspec.json.encode(found).ljust(HEARTBEAT_BYTES), 0)
+            os.ftruncate(descriptor, HEARTBEAT_BYTES)
         finally:
             os.close(descriptor)
 
@@ -77,7 +83,7 @@ def read_heartbeat(folder: SessionFolder) -> Heartbeat | None:
     """Return the last heartbeat; None where there is none that can be read."""
     for _ in range(2):  # the second time in case it was being written
         try:
-            return msgspec.json.decode(folder.heartbeat.read_bytes(), type=Heartbeat)
+            return msgspec.json.decode(read_plain(folder.heartbeat, 2 * HEARTBEAT_BYTES), type=Heartbeat)
         except OSError:
             return None
         except (msgspec.MsgspecError, RecursionError):

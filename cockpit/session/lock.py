@@ -8,6 +8,7 @@ from typing import IO
 from cockpit.core.errors import CockpitError
 from cockpit.session.heartbeat import STALE_AFTER_S, WorkerStatus, is_alive, read_heartbeat
 from cockpit.session.paths import SessionFolder
+from cockpit.session.plain_file import open_plain
 
 PROBE_S = 1.0
 """A worker retries this long for its lock: another process may hold a shared lock for a moment to test it."""
@@ -53,7 +54,7 @@ class WorkerLock:
 def is_locked(folder: SessionFolder) -> bool:
     """Return whether a worker holds the session's lock. Raises PermissionError for any user but its owner."""
     try:
-        with folder.lock.open("rb") as file:
+        with open_plain(folder.lock) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             return False
     except FileNotFoundError:

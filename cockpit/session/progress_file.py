@@ -9,8 +9,10 @@ import msgspec
 from cockpit.core.event_codec import AnyEvent, decode_event, encode_event
 from cockpit.core.events import Ended, Event, Progressed, Unsubmitted
 from cockpit.session.chain import digest
+from cockpit.session.plain_file import read_plain
 
 PROGRESS_MODE = 0o640
+PROGRESS_BYTES_AT_MOST = 64 << 20
 _CHECKSUM_BYTES = 16
 _TRIES = 3
 _decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -41,7 +43,7 @@ class ProgressFile:
         """Write the file. Raises OSError."""
         content = msgspec.json.encode({name: msgspec.Raw(body) for name, body in self._bodies.items()})
         data = digest(content, _CHECKSUM_BYTES) + content
-        descriptor = os.open(self.path, os.O_CREAT | os.O_WRONLY, PROGRESS_MODE)
+        descriptor = os.open(self.path, os.O_CREAT | os.O_WRONLY | os.O_NONBLOCK, PROGRESS_MODE)
         try:
             os.fchmod(descriptor, PROGRESS_MODE)
             os.pwrite(descriptor, data, 0)
@@ -54,7 +56,7 @@ def read_progress(path: Path) -> list[Progressed]:
     """Return the newest progress of each running attempt; empty where the file cannot be used."""
     for _ in range(_TRIES):
         try:
-            data = path.read_bytes()
+            data = read_plain(path, PROGRESS_BYTES_AT_MOST)
         except OSError:
             return []
         content = data[_CHECKSUM_BYTES:]

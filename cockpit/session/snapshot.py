@@ -10,10 +10,12 @@ from cockpit.core.state import State
 from cockpit.session import packed_state
 from cockpit.session.chain import digest
 from cockpit.session.event_stream import Place
+from cockpit.session.plain_file import read_plain
 
 STATE_FORMAT = 7
 """Counted up when State changes its shape: older snapshots are then ignored."""
 SNAPSHOT_MODE = 0o640
+SNAPSHOT_BYTES_AT_MOST = 4 << 30
 MAGIC = b"cockpit state 2\n"
 _HEADER = struct.Struct("<IQ16sQ")
 """STATE_FORMAT, the number of the last event, its chain, and the offset in the event stream after it."""
@@ -54,7 +56,7 @@ def write_snapshot(path: Path, state: State, place: Place, level: int) -> None:
 def read_snapshot(path: Path) -> Snapshot | None:
     """Return the snapshot; None where there is none in the present format. Raises ValueError where it is damaged."""
     try:
-        data = path.read_bytes()
+        data = read_plain(path, SNAPSHOT_BYTES_AT_MOST)
     except FileNotFoundError:
         return None
     head = len(MAGIC) + _CHECKSUM_BYTES

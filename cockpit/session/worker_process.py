@@ -49,7 +49,7 @@ def _is_ending(folder: SessionFolder) -> bool:
 
 def _start(folder: SessionFolder) -> WorkerStatus:
     began = steady_s()
-    descriptor = os.open(folder.worker_log, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o640)
+    descriptor = os.open(folder.worker_log, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK, 0o640)
     os.fchmod(descriptor, 0o640)
     handed = api_key.pipe()
     environment = {name: value for name, value in os.environ.items() if name not in api_key.KEY_VARIABLES}

@@ -204,7 +204,7 @@ class SeatClient:
         self, session_id: str, path: str, line: int | None = None, limit: int | None = None, **kwargs: Any
     ) -> ReadTextFileResponse:
         self._check(path)
-        text = _file(lambda: (self._scratch.path / path).read_text(encoding="utf-8", errors="replace")[:FILE_CHARS])
+        text = _file(lambda: self._scratch.shown(path))
         lines = text.splitlines(keepends=True)[max(0, (line or 1) - 1) :]
         return ReadTextFileResponse(content="".join(lines[:limit] if limit is not None else lines))
 

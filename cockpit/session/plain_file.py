@@ -1,0 +1,24 @@
+"""Files that another program may have replaced by a pipe, a device, or a hole without end."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+
+def open_plain(path: Path) -> BinaryIO:
+    """Open a file to read it. Raises OSError, also for a pipe, which would hold the reader up, and for a device."""
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY), "rb")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "it is not a file", str(path))
+    return file
+
+
+def read_plain(path: Path, most_bytes: int) -> bytes:
+    """Return the content of a file. Raises OSError, also for one that has more bytes."""
+    with open_plain(path) as file:
+        if (size := os.fstat(file.fileno()).st_size) > most_bytes:
+            raise OSError(errno.EFBIG, f"it is larger than {most_bytes:,} bytes", str(path))
+        return file.read(size)
