@@ -26,7 +26,6 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     quick(monkeypatch)
     monkeypatch.setattr(delivery, "RETRY_S", (0.02,) * 4)
     monkeypatch.setattr(delivery, "LOOK_AGAIN_S", 0.05)
-    monkeypatch.setattr(client, "SUBMIT_LIMIT_S", 0.3)
 
 
 @pytest.fixture
@@ -42,6 +41,16 @@ def night(tmp_path: Path, cloud: FakeCloud) -> Iterator[FakeNight]:
     a_night.close()
 
 
+def is_late(night: FakeNight, cloud: FakeCloud, name: str) -> None:
+    """Submit a job with an exec that hangs, until it is cancelled and the run is refused."""
+    cloud.exec_hangs = True
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(client, "SUBMIT_LIMIT_S", 0.3)
+        night.submit(name)
+        night.until(lambda: night.of(JobRefused))
+    cloud.exec_hangs = False
+
+
 def jobs(cloud: FakeCloud, name: str) -> list[FakeJob]:
     return [job for job in cloud.clusters[CLUSTER].jobs if job.name == f"{name}-s1"]
 
@@ -50,10 +59,8 @@ def test_a_job_that_a_cancelled_exec_only_reserved_did_not_arrive(
     night: FakeNight, cloud: FakeCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(delivery, "QUEUED_WITHIN_S", 0.2)
-    cloud.exec_hangs = cloud.exec_reserves = True
-    night.submit("e0001.1")
-    night.until(lambda: night.of(JobRefused))
-    cloud.exec_hangs = False
+    cloud.exec_reserves = True
+    is_late(night, cloud, "e0001.1")
     night.run("e0001.1")
     assert [report.job for report in night.of(JobSubmitted)] == ["e0001.1"]
     cloud.finish(CLUSTER, "1.25")
@@ -61,7 +68,10 @@ def test_a_job_that_a_cancelled_exec_only_reserved_did_not_arrive(
     assert [(end.reason, end.exit_code) for end in night.of(JobEnded)] == [("exited", 0)]
 
 
-def test_a_reserved_job_that_is_queued_in_time_has_arrived(night: FakeNight, cloud: FakeCloud) -> None:
+def test_a_reserved_job_that_is_queued_in_time_has_arrived(
+    night: FakeNight, cloud: FakeCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "SUBMIT_LIMIT_S", 0.3)
     cloud.exec_hangs = cloud.exec_reserves = True
     night.submit("e0001.1")
     night.until(lambda: cloud.refreshes and jobs(cloud, "e0001.1"))
@@ -71,10 +81,7 @@ def test_a_reserved_job_that_is_queued_in_time_has_arrived(night: FakeNight, clo
 
 
 def test_a_job_that_arrives_after_its_exec_was_cancelled_is_cancelled(night: FakeNight, cloud: FakeCloud) -> None:
-    cloud.exec_hangs = True
-    night.submit("e0001.1")
-    night.until(lambda: night.of(JobRefused))
-    cloud.exec_hangs = False
+    is_late(night, cloud, "e0001.1")
     cloud.strange_job(CLUSTER, "their-training")
     cloud.arrive_late(CLUSTER)
     night.until(lambda: [job.status for job in jobs(cloud, "e0001.1")] == [JobStatus.CANCELLED])
@@ -85,10 +92,7 @@ def test_a_job_that_is_sent_again_runs_and_its_first_copy_does_not(
     night: FakeNight, cloud: FakeCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(delivery, "LOOK_AGAIN_S", 3600.0)  # only the next delivery looks
-    cloud.exec_hangs = True
-    night.submit("e0001.1")
-    night.until(lambda: night.of(JobRefused))
-    cloud.exec_hangs = False
+    is_late(night, cloud, "e0001.1")
     cloud.arrive_late(CLUSTER)
     night.run("e0001.1")
     first, second = jobs(cloud, "e0001.1")

@@ -70,6 +70,7 @@ def test_an_exec_that_hangs_is_cancelled_once_and_its_run_goes_back_to_the_queue
     (refused,) = night.of(JobRefused)
     assert "gpu-01 did not take e0001.1: SkyPilot did not answer within" in refused.message
     cloud.exec_hangs = False
+    monkeypatch.setattr(client, "SUBMIT_LIMIT_S", 25.0)
     night.run("e0002.1")
     assert [report.job for report in night.of(JobSubmitted)] == ["e0002.1"]
     assert not night.of(ClusterTrouble), "one that is late is not the cluster's failure"
@@ -85,9 +86,10 @@ def test_an_exec_after_a_late_one_has_twice_the_time(
         night.submit(f"e000{number}.1")
         night.until(lambda number=number: len(night.of(JobRefused)) == number)  # type: ignore[misc]
     cloud.exec_hangs = False
+    monkeypatch.setattr(client, "SUBMIT_LIMIT_S", 25.0)
     for number in (3, 4):
         night.run(f"e000{number}.1", waits_for_start=False)
-    assert [limit for limit in limits[before:] if limit < 5] == [0.3, 0.6, 1.2, 0.3]
+    assert [limit for limit in limits[before:] if limit in (0.3, 0.6, 25.0, 50.0, 100.0)] == [0.3, 0.6, 100.0, 25.0]
     night.close()
 
 
