@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import re
 import shutil
 import sqlite3
@@ -49,6 +50,21 @@ def no_session(place: Path) -> bool:
 def test_what_draws_needs_a_terminal_and_says_what_does_not(place: Path, command: tuple[str, ...]) -> None:
     said = refusal(cockpit(place, *command, cwd=place / "repo"))
     assert "needs a terminal" in said and "status --json" in said
+    assert no_session(place)
+
+
+def test_a_screen_whose_standard_error_goes_elsewhere_is_refused(place: Path) -> None:
+    ours, theirs = pty.openpty()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "cockpit", "demo"],
+            cwd=place, env=environment(place / "sessions", TERM="xterm"),
+            stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, text=True, timeout=60,
+        )  # fmt: skip
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert "draws on standard error" in refusal(done)
     assert no_session(place)
 
 
