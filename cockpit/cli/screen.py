@@ -119,7 +119,7 @@ def need_terminal(command: str) -> None:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise CommandError(f"{command} needs a terminal: use `cockpit status --json` from a script, or `ssh -t`")
     if not sys.stderr.isatty():
-        raise CommandError(f"{command} draws on standard error, which is no terminal here: run it without `2>`")
+        raise CommandError(f"{command} draws on standard error, which is not a terminal here: run it without `2>`")
     if os.environ.get("TERM", "") in ("", "dumb"):
         raise CommandError(f"{command} cannot draw on this terminal (TERM={os.environ.get('TERM', '')!r}): set TERM")
     if os.environ.get("SSH_CONNECTION"):

@@ -11,7 +11,9 @@ from cockpit.fleet.node import confinement
 from cockpit.session.paths import SessionFolder
 from cockpit.session.research_settings import ResearchSettings
 from cockpit.session.settings import NewSession
+from cockpit.variant.inputs import Inputs
 from cockpit.worker.create_error import CreateError
+from cockpit.worker.links import outside_data
 from tests.worker.sessions import end_baseline, git, make, repository, state_of
 
 READS = 'DEPTH = 8\nprint("val_bpb:", float(open("data/val.txt").read()))\n'
@@ -166,3 +168,14 @@ def test_a_run_reads_the_hub_of_hugging_face_and_not_its_token(tmp_path: Path, m
     )
     folder = measured(tmp_path, repository(tmp_path / "repo", script))
     assert "sees True False" in folder.log("e0000.1").read_text()
+
+
+def test_a_usual_folder_of_data_is_not_taken_for_the_repositorys_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    usual, own = tmp_path / ".cache" / "autoresearch", tmp_path / ".cache" / "autoresearch" / "mine"
+    own.mkdir(parents=True)
+    found = Inputs(absolute=(str(usual), str(own)))
+    assert outside_data(found, (), tmp_path / "repo") == (str(own),), "other sessions fetch into the usual one"
