@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("sky", reason="SkyPilot is not installed")
 
 import sky
+from sky import models
 
 from cockpit.fleet.sky import private_names, registry, scripts
 from cockpit.fleet.sky.room import Room, room_for
@@ -20,8 +21,9 @@ from cockpit.fleet.sky.task_file import read_task
 ROOT = Path(__file__).parents[2]
 
 
-def gpus(name: str, free: int, capacity: int, counts: tuple[int, ...] = (1,)) -> SimpleNamespace:
-    return SimpleNamespace(gpu=name, available=free, capacity=capacity, counts=list(counts))
+def gpus(name: str, free: int, capacity: int, counts: tuple[int, ...] = (1,)) -> list[Any]:
+    """Return a row as SkyPilot's API server gives it: its RealtimeGpuAvailability, as a list."""
+    return list(models.RealtimeGpuAvailability(gpu=name, counts=list(counts), capacity=capacity, available=free))
 
 
 class Sdk:

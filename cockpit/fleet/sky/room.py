@@ -59,13 +59,14 @@ def room_for(task: Any, sdk: Any, quota: Callable[[Any], str]) -> Room:
 
 
 def _by_class(answer: Iterable[tuple[str, Iterable[Any]]]) -> dict[str, Gpus]:
+    """Add the rows of all contexts up. SkyPilot's RealtimeGpuAvailability comes from its API server as a list."""
     classes: dict[str, Gpus] = {}
     for _, rows in answer:
-        for row in rows:
-            gpus = classes.setdefault(row.gpu.upper(), Gpus())
-            gpus.free += row.available
-            gpus.all += row.capacity
-            gpus.on_a_node = max([gpus.on_a_node, *row.counts])
+        for name, counts, capacity, available in rows:
+            gpus = classes.setdefault(name.upper(), Gpus())
+            gpus.free += available
+            gpus.all += capacity
+            gpus.on_a_node = max([gpus.on_a_node, *counts])
     return classes
 
 
