@@ -126,7 +126,7 @@ def _images(task: Any) -> Iterator[Finding]:
     for name in sorted(names):
         try:
             there = registry.is_there(name, (user, password) if user and password else None)
-        except registry.Unknown as error:
+        except registry.RegistryError as error:
             remedy = "a private one needs SKYPILOT_DOCKER_USERNAME, _PASSWORD and _SERVER in `secrets`"
             yield Finding("image", f"{name} was not checked: {error}", remedy, needed=False)
             continue

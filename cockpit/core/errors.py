@@ -24,6 +24,7 @@
     │   └── NoArmLeft               no arm of a proposal is left
     ├── FleetError                  fleet: the fleet cannot be used at all
     ├── SkyError                    fleet: a call to SkyPilot failed
+    ├── RegistryError               fleet: a registry gives no answer about an image
     ├── ClusterLost                 fleet: a SkyPilot cluster is gone or hangs
     ├── ProposalError               agent: a proposal is invalid
     ├── ToolError                   agent: a call of a tool failed

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import shutil
 import signal
 import socket
 import sys
@@ -42,7 +41,7 @@ from cockpit.worker.seat_wall import SeatWall
 from cockpit.worker.shortage import is_closed, shortage
 
 RETRY_FULL_S = 5.0
-FULL_BELOW_BYTES = 1 << 20
+FULL_BELOW_BYTES, FULL_BELOW_FILES = 1 << 20, 4
 """Free bytes below which a disk counts as full: the last blocks come and go."""
 FAULTS_AT_MOST = 5
 FAULT_FORGOTTEN_S = 600.0
@@ -212,10 +211,15 @@ class Pacemaker:
     def _disk(self) -> str:
         """Tell of a full disk. Runs that cannot write their logs are silent, so nothing else would tell."""
         try:
-            full = shutil.disk_usage(self._folder.root).free < FULL_BELOW_BYTES
+            disk = os.statvfs(self._folder.root)
         except OSError:
             return ""
-        return f"the disk that holds {self._folder.root} is full: free some space, and it continues" if full else ""
+        bytes_free, files_free = (disk.f_bavail, disk.f_favail) if os.geteuid() else (disk.f_bfree, disk.f_ffree)
+        if bytes_free * disk.f_frsize < FULL_BELOW_BYTES:
+            return f"the disk that holds {self._folder.root} is full: free some space, and it continues"
+        if disk.f_files and files_free < FULL_BELOW_FILES:
+            return f"the disk that holds {self._folder.root} takes no more files: remove some, and it continues"
+        return ""
 
 
 def build(folder: SessionFolder, stop: threading.Event, wake: threading.Event) -> Worker:

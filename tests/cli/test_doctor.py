@@ -101,7 +101,7 @@ def test_an_image_is_asked_for_with_the_login_of_the_task(
     def is_there(image: str, login: tuple[str, str] | None) -> bool:
         asked.append((image, login))
         if there is None:
-            raise registry.Unknown("the registry cannot be asked from here")
+            raise registry.RegistryError("the registry cannot be asked from here")
         return there
 
     monkeypatch.setattr(registry, "is_there", is_there)

@@ -21,7 +21,7 @@ _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 DOCKER_HUB = "registry-1.docker.io"
 
 
-class Unknown(CockpitError):
+class RegistryError(CockpitError):
     """The registry gave no answer about the image; the message is one sentence."""
 
 
@@ -42,7 +42,7 @@ def reference(image: str) -> tuple[str, str, str]:
 
 
 def is_there(image: str, login: tuple[str, str] | None = None) -> bool:
-    """Return True if the registry has the image, and False if it has not. Raises Unknown."""
+    """Return True if the registry has the image, and False if it has not. Raises RegistryError."""
     host, repository, tag = reference(image)
     scheme = "http" if host.partition(":")[0] in ("localhost", "127.0.0.1") else "https"
     url = f"{scheme}://{host}/v2/{repository}/manifests/{tag}"
@@ -57,10 +57,10 @@ def is_there(image: str, login: tuple[str, str] | None = None) -> bool:
         if error.code == 404:
             return False
         if error.code in (401, 403):
-            raise Unknown(f"{host} shows no {repository} without a login, or has none") from error
-        raise Unknown(f"{host} answered with {error.code}") from error
+            raise RegistryError(f"{host} shows no {repository} without a login, or has none") from error
+        raise RegistryError(f"{host} answered with {error.code}") from error
     except (OSError, ValueError, KeyError) as error:
-        raise Unknown(f"{host} cannot be asked from here: {getattr(error, 'reason', error)}") from error
+        raise RegistryError(f"{host} cannot be asked from here: {getattr(error, 'reason', error)}") from error
     return True
 
 
