@@ -63,7 +63,7 @@ def test_a_disk_without_room_is_waited_out(disk: Path, tmp_path: Path, fleet: st
             wait_for(lambda: state_of(folder).in_flight, 60, "a run")
             pid, give_back = lock.worker_status(folder).pid, filled(disk)
             seq = state_of(folder).seq
-            wait_for(lambda seq=seq: lock.worker_status(folder).note or state_of(folder).seq > seq + 20, 60, "a word")
+            wait_for(lambda seq=seq: lock.worker_status(folder).note or state_of(folder).seq > seq + 5, 60, "a word")
             give_back()
             seq = state_of(folder).seq
             wait_for(lambda seq=seq: state_of(folder).seq > seq + 5, 90, "the session to continue")
