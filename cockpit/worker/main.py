@@ -41,6 +41,7 @@ from cockpit.worker.seat_wall import SeatWall
 from cockpit.worker.shortage import is_closed, shortage
 
 RETRY_FULL_S = 5.0
+ASK_TO_END = frozenset((signal.SIGTERM, signal.SIGINT, signal.SIGQUIT))
 FULL_BELOW_BYTES, FULL_BELOW_FILES = 1 << 20, 4
 """Free bytes below which a disk counts as full: the last blocks come and go."""
 FAULTS_AT_MOST = 5
@@ -76,13 +77,7 @@ def main() -> None:
     except WorkerError as error:
         sys.exit(str(error))
     stop, wake = threading.Event(), threading.Event()
-
-    def asked(number: int, frame: object) -> None:
-        stop.set()
-        wake.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
-        signal.signal(number, asked)
+    set_when_asked_to_end(stop, wake)
     survive_unused_signals()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
@@ -95,6 +90,27 @@ def main() -> None:
     log.info("ends: %s", reason)
     heartbeat.write_heartbeat(folder, stopped=True)
     held.release()
+
+
+def set_when_asked_to_end(*events: threading.Event) -> None:
+    """Set the events once a signal asks this process to end.
+
+    A thread sets them: a handler interrupts the main thread anywhere, also where that holds the lock of an event, and
+    would wait for the lock for ever.
+    """
+    heard, told = os.pipe()
+    os.set_blocking(told, False)
+    signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    for number in ASK_TO_END:
+        signal.signal(number, lambda received, frame: None)
+
+    def listen() -> None:
+        while True:
+            if not ASK_TO_END.isdisjoint(os.read(heard, 512)):
+                for event in events:
+                    event.set()
+
+    threading.Thread(target=listen, daemon=True, name="signals").start()
 
 
 def refuse_copy(folder: SessionFolder) -> None:

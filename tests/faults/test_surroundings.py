@@ -149,6 +149,23 @@ def test_signals_that_mean_nothing_end_neither_worker_nor_runner(tmp_path: Path)
     nothing_counted_twice(folder)
 
 
+def test_the_word_to_end_is_heard_while_the_lock_of_its_event_is_held() -> None:
+    code = (
+        "import os, signal, threading\n"
+        "from cockpit.worker.main import set_when_asked_to_end\n"
+        "stop = threading.Event()\n"
+        "set_when_asked_to_end(stop)\n"
+        "with stop._cond:\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    print('not held up', flush=True)\n"
+        "assert stop.wait(60)\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env=environment(), capture_output=True, text=True, timeout=120, check=True
+    )
+    assert ran.stdout == "not held up\n"
+
+
 def kinds(folder: SessionFolder) -> list[str]:
     return [str(event["kind"]) for _, event in numbered_bodies(folder.ledger)]
 
