@@ -203,6 +203,7 @@ async def test_a_page_cannot_make_its_screen_large_or_end_it_with_garbage(site: 
         page = Page(opened)
         await page.press("?")
         await page.until("In clusters")
+        wait_for(lambda: len(site.screens()) == 1, 30, "one screen")
         (screen,) = site.screens()
         assert screen.memory_info().rss < 250 << 20
 
@@ -217,6 +218,7 @@ async def test_the_memory_of_a_page_is_bounded_whatever_size_it_asks_for(site: S
         assert await peak_until_painted(site, opened) < PAGE_BYTES_AT_MOST
         await opened.send_json(["resize", {"width": WIDTH, "height": HEIGHT}])
         await Page(opened).until("gpu-16")
+        wait_for(lambda: len(site.screens()) == 1, 30, "one screen")
         (screen,) = site.screens()
         assert peak_bytes(screen) < PAGE_BYTES_AT_MOST
         assert screen.rlimit(psutil.RLIMIT_DATA) == (DATA_AT_MOST, DATA_AT_MOST), "the system ends one that takes more"
@@ -245,6 +247,7 @@ async def test_a_stopped_screen_ends_with_its_page(site: Site) -> None:
     url = f"{site.url('/ws', site.token)}&{SIZE}"
     async with aiohttp.ClientSession() as client, client.ws_connect(url) as opened:
         await Page(opened).until("gpu-16")
+        wait_for(lambda: len(site.screens()) == 1, 30, "one screen")
         (screen,) = site.screens()
         screen.send_signal(signal.SIGSTOP)
     wait_for(lambda: not site.screens(), 30, "the stopped screen to end")
