@@ -21,8 +21,8 @@ from cockpit.cli.demo import copy_of
 from cockpit.decide.budget import accounts
 from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import EnvelopeSettings, NewSession, Settings
+from cockpit.worker.build import build
 from cockpit.worker.create import SIM_EPOCH, Plan, create
-from cockpit.worker.main import build
 
 ROOT = Path(__file__).parents[1]
 BUDGET_S = 20.0

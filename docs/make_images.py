@@ -19,8 +19,8 @@ from cockpit.report.html import html
 from cockpit.report.replay_page import replay_html
 from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import EnvelopeSettings, NewSession, Settings
+from cockpit.worker.build import build
 from cockpit.worker.create import SIM_EPOCH, Plan, create
-from cockpit.worker.main import build
 
 IMAGES = Path(__file__).parent / "images"
 ROOT = Path(__file__).parents[1]

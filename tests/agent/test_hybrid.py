@@ -13,7 +13,7 @@ from cockpit.agent.proposers.search import Search
 from cockpit.agent.proposers.tpe import Tpe
 from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import AgentSettings, Settings, read_settings
-from cockpit.worker.main import proposers
+from cockpit.worker.proposers import proposers
 from tests.agent.direct_api import DirectApi
 from tests.agent.messages_server import KEY, Answer, Asked, MessagesServer, says
 

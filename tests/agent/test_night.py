@@ -31,7 +31,7 @@ from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader
 from cockpit.session.settings import AgentSettings, EnvelopeSettings, NewSession, Settings
 from cockpit.tui.views.summary import header_needs
-from cockpit.worker import main
+from cockpit.worker import build
 from cockpit.worker.create import SIM_EPOCH, Plan, create
 from tests.agent.direct_api import PROGRAM
 from tests.agent.messages_server import KEY, Answer, Asked, Hang, MessagesServer, Refuse, Reply, calls, says, together
@@ -139,8 +139,8 @@ def run_night(
                 "ablate": planned.ablate(),
                 "rebase": planned.rebase(),
             }
-            patch.setattr(main, "proposers", lambda *arguments: named)
-            worker = main.build(folder, threading.Event(), threading.Event())
+            patch.setattr(build, "proposers", lambda *arguments: named)
+            worker = build.build(folder, threading.Event(), threading.Event())
         tick = worker.tick
 
         def tick_with_person() -> None:

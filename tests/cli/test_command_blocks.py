@@ -23,8 +23,8 @@ from cockpit.cli.errors import UsageError
 from cockpit.cli.parser import parser
 from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import EnvelopeSettings, NewSession, Settings
+from cockpit.worker.build import build
 from cockpit.worker.create import SIM_EPOCH, Plan, create
-from cockpit.worker.main import build
 from tests.cli.shell import environment
 from tests.worker.sessions import ROOT
 

@@ -35,7 +35,7 @@ from cockpit.session.lock import WorkerLock
 from cockpit.session.paths import SessionFolder
 from cockpit.session.progress_file import ProgressFile
 from cockpit.variant.store import VariantStore
-from cockpit.worker.main import run_session
+from cockpit.worker.supervisor import run_session
 from tests.faults.checks import a_fold_from_nothing_is_the_state, every_start_has_one_end, nothing_counted_twice
 from tests.worker.sessions import local_session, sim_session, state_of
 

@@ -24,8 +24,8 @@ from cockpit.session.clock import WallClock, boot_id, session_time
 from cockpit.session.heartbeat import read_heartbeat, write_heartbeat
 from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader
+from cockpit.worker.build import build
 from cockpit.worker.loop import Worker
-from cockpit.worker.main import build
 from tests.faults.checks import a_fold_from_nothing_is_the_state, nothing_counted_twice
 from tests.fleet.flaky import FlakySky, Watched
 from tests.fleet.test_runner import Run, until

@@ -22,10 +22,11 @@ from cockpit.session.inbox import Inbox
 from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader
 from cockpit.worker import loop
+from cockpit.worker.build import build
 from cockpit.worker.loop import Worker
-from cockpit.worker.main import build, run_session
 from cockpit.worker.react import Reactor
 from cockpit.worker.reports import Reports
+from cockpit.worker.supervisor import run_session
 from tests.faults.checks import a_fold_from_nothing_is_the_state, every_start_has_one_end, nothing_counted_twice
 from tests.worker.sessions import local_session, sim_session, state_of, wait_for
 

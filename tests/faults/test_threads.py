@@ -19,11 +19,12 @@ from cockpit.core.state import State
 from cockpit.fleet.base import ClusterEnded, ClusterReady, ClusterTrouble, FleetTrouble, JobEnded
 from cockpit.fleet.sky.fleet import SkyFleet
 from cockpit.session.watched_thread import PAUSE_S, RESTARTS_AT_MOST, WatchedThread
-from cockpit.worker.main import Pacemaker, run_session
 from cockpit.worker.notify import Notifier
+from cockpit.worker.pacemaker import Pacemaker
 from cockpit.worker.parts import no_seat
 from cockpit.worker.proposer_host import ProposerHost
 from cockpit.worker.reports import Reports
+from cockpit.worker.supervisor import run_session
 from tests.decide.world import World
 from tests.fleet.flaky import FlakySky, Watched
 from tests.worker.sessions import local_session, sim_session, state_of, wait_for

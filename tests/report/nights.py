@@ -4,7 +4,7 @@ import threading
 from pathlib import Path
 
 from cockpit.session.paths import SessionFolder
-from cockpit.worker.main import build
+from cockpit.worker.build import build
 from tests.worker.sessions import sim_session
 
 

@@ -54,7 +54,7 @@ from cockpit.session.ledger import Ledger
 from cockpit.session.reader import LedgerReader
 from cockpit.session.settings import Settings
 from cockpit.variant.store import VariantStore
-from cockpit.worker import loop, main
+from cockpit.worker import build, loop
 from cockpit.worker.loop import Worker
 from cockpit.worker.notify import Notifier
 from cockpit.worker.parts import WorkerParts
@@ -350,7 +350,7 @@ def takes_a_task(night: Night) -> Check:
         fleet = msgspec.structs.replace(night.state.session.fleet, kind="sky", simulated=False, infra="")
         session = msgspec.structs.replace(night.state.session, fleet=fleet)
         store = VariantStore(Path(session.repo), session.name)
-        made, _ = main.fleet_and_clock(night.folder, session, night.state, store, threading.Event(), Settings())
+        made, _ = build.fleet_and_clock(night.folder, session, night.state, store, threading.Event(), Settings())
         store.close()
         assert isinstance(made, SkyFleet)
         assert made._parts.sky.classes() == {"H100"}
@@ -463,7 +463,7 @@ def test_a_persons_kill_reaches_the_fleet_after_the_ledger_is_on_the_disk(
 
         monkeypatch.setattr(owner, name, call)
 
-    worker = main.build(folder, threading.Event(), threading.Event())
+    worker = build.build(folder, threading.Event(), threading.Event())
     worker.start()
     while not worker.state.in_flight:
         worker.tick()

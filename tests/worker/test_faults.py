@@ -23,7 +23,9 @@ from cockpit.session.inbox import Inbox
 from cockpit.session.ledger_errors import LedgerDamaged, LedgerError
 from cockpit.session.lock import WorkerLock
 from cockpit.worker import loop
-from cockpit.worker.main import FAULTS_AT_MOST, WholeTraces, build, run_session, waits_for
+from cockpit.worker.build import build
+from cockpit.worker.main import WholeTraces
+from cockpit.worker.supervisor import FAULTS_AT_MOST, run_session, waits_for
 from tests.worker.sessions import local_session, state_of, wait_for
 
 
@@ -42,7 +44,7 @@ class Faulty:
 
 def test_a_worker_that_fails_starts_again_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "decide", Faulty(2))
-    monkeypatch.setattr("cockpit.worker.main.RETRY_FULL_S", 0.1)
+    monkeypatch.setattr("cockpit.worker.supervisor.RETRY_FULL_S", 0.1)
     folder = local_session(tmp_path, clusters=1, mode="manual")
     stop, wake = threading.Event(), threading.Event()
     thread = threading.Thread(target=run_session, args=(folder, stop, wake))
@@ -59,7 +61,7 @@ def test_a_worker_that_fails_starts_again_and_loses_nothing(tmp_path: Path, monk
 def test_a_fault_that_always_returns_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     faulty = Faulty(1_000)
     monkeypatch.setattr(loop, "decide", faulty)
-    monkeypatch.setattr("cockpit.worker.main.RETRY_FULL_S", 0.1)
+    monkeypatch.setattr("cockpit.worker.supervisor.RETRY_FULL_S", 0.1)
     folder = local_session(tmp_path, clusters=1, mode="manual")
     with pytest.raises(RuntimeError, match="an unforeseen fault"):
         run_session(folder, threading.Event(), threading.Event())
@@ -90,7 +92,7 @@ def test_an_error_that_may_pass_is_waited_out_however_long_it_lasts(
         return decide(state, now)
 
     monkeypatch.setattr(loop, "decide", passes)
-    monkeypatch.setattr("cockpit.worker.main.RETRY_FULL_S", 0.0)
+    monkeypatch.setattr("cockpit.worker.supervisor.RETRY_FULL_S", 0.0)
     folder = local_session(tmp_path, clusters=1, mode="manual")
     stop = threading.Event()
     assert run_session(folder, stop, threading.Event()) == "it was asked to stop"

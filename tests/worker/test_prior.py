@@ -14,7 +14,7 @@ from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import NewSession, Settings
 from cockpit.worker.create import SIM_EPOCH, Plan, create
 from cockpit.worker.create_error import CreateError
-from cockpit.worker.main import run_session
+from cockpit.worker.supervisor import run_session
 from tests.worker.sessions import git, repository, sim_session, state_of
 
 NIGHT = {"speed": 0, "clusters": 6, "mode": "autopilot", "proposer": "search", "budget_hours": 2.5}

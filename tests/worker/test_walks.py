@@ -17,8 +17,8 @@ from cockpit.core.model import Mode
 from cockpit.session.paths import SessionFolder
 from cockpit.tui.app import CockpitApp
 from cockpit.tui.feed import LedgerFeed
+from cockpit.worker.build import build
 from cockpit.worker.loop import Worker
-from cockpit.worker.main import build
 from tests.tui.conftest import settle, shown
 from tests.worker.sessions import ROOT, SCRIPT, git, local_session
 

@@ -1,0 +1,50 @@
+"""Writes the worker's heartbeat while its loop ticks."""
+
+import os
+import time
+
+from cockpit.session import heartbeat
+from cockpit.session.paths import SessionFolder
+from cockpit.worker.loop import Worker
+
+FULL_BELOW_BYTES, FULL_BELOW_FILES = 1 << 20, 4
+"""Free bytes below which a disk counts as full: the last blocks come and go."""
+
+
+class Pacemaker:
+    """Beats while there is a worker that ticks. The heartbeat of a worker that hangs goes stale."""
+
+    def __init__(self, folder: SessionFolder) -> None:
+        self.note = ""
+        self.worker: Worker | None = None
+        self._folder = folder
+
+    def follow(self, worker: Worker) -> None:
+        self.worker, self.note = worker, ""
+        heartbeat.write_heartbeat(self._folder)
+
+    def end(self) -> None:
+        """Tell that the worker ends, before its last event does: a person who reads that may start another."""
+        self.worker, self.note = None, ""
+        heartbeat.write_heartbeat(self._folder, stopped=True)
+
+    def run(self) -> None:
+        while True:
+            worker = self.worker
+            note = self.note or (worker.waits_for if worker else "")
+            if note or (worker and time.monotonic() - worker.ticked_at < heartbeat.STALE_AFTER_S):
+                heartbeat.write_heartbeat(self._folder, note or self._disk())
+            time.sleep(heartbeat.BEAT_EVERY_S)
+
+    def _disk(self) -> str:
+        """Tell of a full disk. Runs that cannot write their logs are silent, so nothing else would tell."""
+        try:
+            disk = os.statvfs(self._folder.root)
+        except OSError:
+            return ""
+        bytes_free, files_free = (disk.f_bavail, disk.f_favail) if os.geteuid() else (disk.f_bfree, disk.f_ffree)
+        if bytes_free * disk.f_frsize < FULL_BELOW_BYTES:
+            return f"the disk that holds {self._folder.root} is full: free some space, and it continues"
+        if disk.f_files and files_free < FULL_BELOW_FILES:
+            return f"the disk that holds {self._folder.root} takes no more files: remove some, and it continues"
+        return ""

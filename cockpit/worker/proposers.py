@@ -1,0 +1,112 @@
+"""Makes the proposers that a worker can ask. Each is loaded when it is first asked."""
+
+import os
+from collections.abc import Callable
+from functools import cache
+
+from cockpit.agent.proposer_api import ProposalRequest, Proposer, ProposerApi, SeatedProposer
+from cockpit.core.seats import Seat
+from cockpit.session import settings
+from cockpit.session.api_key import KeyHolder
+from cockpit.session.paths import SessionFolder
+from cockpit.worker.seat_environment import seat_environment
+from cockpit.worker.seat_wall import SeatWall
+
+
+@cache
+def _key(key_file: str) -> KeyHolder:
+    """Take the key once: it leaves the environment, and a worker may be built again in the same process."""
+    return KeyHolder(key_file)
+
+
+class LazyProposer:
+    """A proposer that is loaded when it is first asked, so that the fleet does not wait for a model's SDK."""
+
+    def __init__(self, name: str, make: Callable[[], Proposer]) -> None:
+        self.name = name
+        self._make = make
+        self._made: Proposer | None = None
+
+    def propose(self, api: ProposerApi, request: ProposalRequest) -> None:
+        if self._made is None:
+            self._made = self._make()
+        self._made.propose(api, request)
+
+
+class LazySeat:
+    """An agent that is loaded when it is first asked."""
+
+    def __init__(self, seat: Seat, folder: SessionFolder, configured: settings.Settings) -> None:
+        self.name = seat.name
+        self._seat = seat
+        self._folder = folder
+        self._configured = configured.agent
+        self._agents = configured.agents
+        self._made: SeatedProposer | None = None
+
+    def propose(self, api: ProposerApi, request: ProposalRequest) -> None:
+        if self._made is None:
+            from cockpit.agent.acp.proposer import AcpProposer, SeatLimits
+
+            ask_s = self._configured.permission_s if self._configured.permissions == "ask" else 0.0
+            limits = SeatLimits(self._configured.silence_s, self._configured.turn_s, ask_s)
+            own = self._agents.get(self.name, settings.NamedAgent())
+            wall = SeatWall(self._seat, (*self._configured.folders, *own.folders), self._configured.confined)
+            environment = seat_environment(self._seat, (*self._configured.env, *own.env), os.environ)
+            self._made = AcpProposer(self._seat, self._folder, wall, environment, limits)
+        self._made.propose(api, request)
+
+    def close(self) -> None:
+        if self._made is not None:
+            self._made.close()
+
+
+def seated(folder: SessionFolder, configured: settings.Settings, seat: Seat) -> SeatedProposer:
+    """Return the proposer of an agent that the worker starts."""
+    return LazySeat(seat, folder, configured)
+
+
+def proposers(folder: SessionFolder, configured: settings.Settings) -> dict[str, Proposer]:
+    """Make every proposer that can be asked, by name. The key leaves this process's environment here."""
+    holder = _key(configured.agent.key_file)
+
+    def claude(asked_as: str = "") -> Proposer:
+        from cockpit.agent.claude.researcher import Claude
+
+        return Claude(configured.agent, folder, holder, asked_as=asked_as)
+
+    def search() -> Proposer:
+        from cockpit.agent.proposers.search import Search
+
+        return Search()
+
+    def hybrid() -> Proposer:
+        from cockpit.agent.proposers.hybrid import Hybrid
+
+        return Hybrid(claude("hybrid"), makers[configured.agent.numeric](), configured.agent.share)
+
+    def tpe() -> Proposer:
+        from cockpit.agent.proposers.tpe import Tpe
+
+        return Tpe()
+
+    def grid() -> Proposer:
+        from cockpit.agent.proposers.grid import Grid
+
+        return Grid()
+
+    def ablate() -> Proposer:
+        from cockpit.agent.proposers import planned
+
+        return planned.ablate()
+
+    def rebase() -> Proposer:
+        from cockpit.agent.proposers import planned
+
+        return planned.rebase()
+
+    makers = {
+        "claude": claude, "hybrid": hybrid, "search": search, "tpe": tpe, "grid": grid, "ablate": ablate,
+        "rebase": rebase,
+    }  # fmt: skip
+    return {name: LazyProposer(name, make) for name, make in makers.items()}

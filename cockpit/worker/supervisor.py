@@ -1,0 +1,99 @@
+"""Runs a session's worker, and starts it again from the ledger after an error."""
+
+import logging
+import threading
+import time
+
+from cockpit.core.events import Trouble
+from cockpit.fleet.base import FleetError
+from cockpit.session.ledger_errors import LedgerBusy, LedgerDamaged, LedgerError, LedgerFull, is_full
+from cockpit.session.paths import SessionFolder
+from cockpit.session.watched_thread import WatchedThread
+from cockpit.worker.build import build
+from cockpit.worker.loop import Worker
+from cockpit.worker.pacemaker import Pacemaker
+from cockpit.worker.shortage import is_closed, shortage
+
+RETRY_FULL_S = 5.0
+FAULTS_AT_MOST = 5
+FAULT_FORGOTTEN_S = 600.0
+"""Seconds without a fault after which earlier faults no longer count."""
+
+log = logging.getLogger("cockpit.worker")
+
+
+def run_session(folder: SessionFolder, stop: threading.Event, wake: threading.Event) -> str:
+    """Run the session until it ends or is stopped. Returns why.
+
+    An error that may pass is waited out. After a fault of its own the worker starts again from the ledger, as after a
+    kill. More than FAULTS_AT_MOST consecutive faults are raised.
+    """
+    pacemaker = Pacemaker(folder)
+    faults, has_run = 0, False
+    words: list[str] = []
+    beats = WatchedThread("heartbeat", pacemaker.run)
+    while True:
+        worker: Worker | None = None
+        began = time.monotonic()
+        try:
+            words = [word for word in (*words, beats.mend()) if word]
+            worker = build(folder, stop, wake)
+            has_run = True
+            worker.threads.append(beats)
+            worker.start()
+            worker.record(*(Trouble(at=worker.now(), text=word) for word in words))
+            words = []
+            pacemaker.follow(worker)
+            reason = worker.run(stop)
+            pacemaker.end()
+            worker.close(reason)
+            return reason
+        except Exception as error:
+            if has_run and folder.is_gone():
+                if worker is not None:
+                    worker.abandon()
+                raise LedgerError(
+                    f"{folder.root} was removed or moved while its session ran: the worker ends"
+                ) from error
+            if note := waits_for(error, has_run):
+                log.error("%s", error)
+                pacemaker.note = note
+            else:
+                lasted_s = worker.ticked_at - began if worker else 0.0
+                faults = 1 if lasted_s > FAULT_FORGOTTEN_S else faults + 1
+                if worker is None or isinstance(error, LedgerError | FleetError) or faults > FAULTS_AT_MOST:
+                    raise
+                log.exception("the worker failed and starts again")
+                pacemaker.note = f"the worker failed and starts again ({type(error).__name__}): see {folder.worker_log}"
+            if worker is not None:
+                worker.abandon()
+                if worker.finished:
+                    return worker.finished
+            if stop.wait(RETRY_FULL_S):
+                return pacemaker.note
+
+
+def waits_for(error: Exception, has_run: bool) -> str:
+    """Return what the worker waits for after an error that may pass; empty for another error.
+
+    Once it has run, that may be a file that cannot be used now: a disk that was made read-only, or a right taken away.
+    """
+    if is_full(error):
+        return full_disk_note(error)
+    if isinstance(error, LedgerBusy):
+        return str(error)
+    if lacks := shortage(error):
+        return f"this machine has no {lacks} left: the worker waits until it has"
+    is_of_ledger = isinstance(error, LedgerError) and not isinstance(error, LedgerDamaged)
+    if has_run and (is_of_ledger or is_closed(error)):
+        return f"{error}: the worker waits until that is mended"
+    return ""
+
+
+def full_disk_note(error: Exception) -> str:
+    """Return what to do about a full disk. The error, or one that caused it, names the disk."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, OSError | LedgerFull):
+        cause = cause.__cause__
+    where = f" that holds {cause.filename}" if cause is not None and cause.filename else ""
+    return f"the disk{where} is full: free some space, and the session continues"
