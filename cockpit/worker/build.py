@@ -37,7 +37,7 @@ def build(folder: SessionFolder, stop: threading.Event, wake: threading.Event) -
         environment |= {"COCKPIT_DATA_DIR": str(corpus.data_folder()), "COCKPIT_CORPUS": label.partition(" ")[0]}
     store = VariantStore.of(session)
     made = proposers(folder, configured)  # before any process is started that would inherit the key
-    fleet, clock = fleet_and_clock(folder, session, state, store, wake, configured)
+    fleet, clock = fleet_and_clock(folder, state, store, wake, configured)
     parts = WorkerParts(
         folder=folder,
         ledger=ledger,
@@ -74,14 +74,10 @@ def uv_environment(session: Session, folder: SessionFolder) -> dict[str, str]:
 
 
 def fleet_and_clock(
-    folder: SessionFolder,
-    session: Session,
-    state: State,
-    store: VariantStore,
-    wake: threading.Event,
-    configured: settings.Settings,
+    folder: SessionFolder, state: State, store: VariantStore, wake: threading.Event, configured: settings.Settings
 ) -> tuple[Fleet, Clock]:
     """Open the fleet of the session and its clock. Imports only the fleet that is needed. Raises FleetError."""
+    session = state.session
     if session.fleet.kind == "sim":
         from cockpit.fleet.sim.fleet import open_sim
 

@@ -350,7 +350,8 @@ def takes_a_task(night: Night) -> Check:
         fleet = msgspec.structs.replace(night.state.session.fleet, kind="sky", simulated=False, infra="")
         session = msgspec.structs.replace(night.state.session, fleet=fleet)
         store = VariantStore(Path(session.repo), session.name)
-        made, _ = build.fleet_and_clock(night.folder, session, night.state, store, threading.Event(), Settings())
+        state = msgspec.structs.replace(night.state, session=session)
+        made, _ = build.fleet_and_clock(night.folder, state, store, threading.Event(), Settings())
         store.close()
         assert isinstance(made, SkyFleet)
         assert made._parts.sky.classes() == {"H100"}
