@@ -3,11 +3,12 @@
 import os
 import time
 
+from cockpit.fleet.node.disk import lacks
 from cockpit.session import heartbeat
 from cockpit.session.paths import SessionFolder
 from cockpit.worker.loop import Worker
 
-FULL_BELOW_BYTES, FULL_BELOW_FILES = 1 << 20, 4
+FULL_BELOW_BYTES = 1 << 20
 """Free bytes below which a disk counts as full: the last blocks come and go."""
 
 
@@ -42,9 +43,9 @@ class Pacemaker:
             disk = os.statvfs(self._folder.root)
         except OSError:
             return ""
-        bytes_free, files_free = (disk.f_bavail, disk.f_favail) if os.geteuid() else (disk.f_bfree, disk.f_ffree)
-        if bytes_free * disk.f_frsize < FULL_BELOW_BYTES:
-            return f"the disk that holds {self._folder.root} is full: free some space, and it continues"
-        if disk.f_files and files_free < FULL_BELOW_FILES:
-            return f"the disk that holds {self._folder.root} takes no more files: remove some, and it continues"
+        match lacks(disk, FULL_BELOW_BYTES):
+            case "bytes":
+                return f"the disk that holds {self._folder.root} is full: free some space, and it continues"
+            case "files":
+                return f"the disk that holds {self._folder.root} takes no more files: remove some, and it continues"
         return ""

@@ -1,13 +1,25 @@
 """Room that runs out, of any kind, costs only time: the worker waits, tells it, and continues when there is some."""
 
+import errno
+import json
 import resource
 import subprocess
-from collections.abc import Callable, Iterator
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+from cockpit.fleet.base import Job, JobEnded, Report
+from cockpit.fleet.local import fleet as local
+from cockpit.fleet.local.devices import slots
+from cockpit.fleet.local.fleet import LocalFleet
+from cockpit.fleet.node import runner
+from cockpit.fleet.node.capped_log import Log
+from cockpit.fleet.node.disk import Patience
 from cockpit.session import lock, worker_process
 from cockpit.session.settings import NewSession
 from cockpit.worker.create import SIM_EPOCH
@@ -54,11 +66,6 @@ def filled(disk: Path) -> Callable[[], None]:
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("fleet", ["sim", "local"])
 def test_a_disk_without_room_is_waited_out(disk: Path, tmp_path: Path, fleet: str) -> None:
-    if (
-        fleet == "local"
-        and "nr_inodes" in Path("/proc/mounts").read_text().partition(f" {disk} ")[2].partition("\n")[0]
-    ):
-        pytest.skip("unsolved: a worker of real runs was once found stopped on a disk without files")
     repo = repository(tmp_path / "repo", SCRIPT.replace("RUNS_FILE", repr(str(tmp_path / "runs.txt"))))
     at = SIM_EPOCH if fleet == "sim" else 1.0
     folder = make(disk, repo, NewSession(fleet=fleet, clusters=2, mode="autopilot", proposer="search"), at, speed=300.0)
@@ -99,3 +106,128 @@ def test_a_limit_of_the_size_of_files_is_waited_out(tmp_path: Path) -> None:
         worker_process.terminate(folder)
     nothing_counted_twice(folder)
     a_fold_from_nothing_is_the_state(folder)
+
+
+UNCONFINED = {"wall": "unconfined", "network": True, "locks": True}
+TELLING = """
+import sys, time
+
+def told(seconds, sleep=time.sleep):
+    print("waits", flush=True)
+    sleep(seconds)
+
+time.sleep = told
+from cockpit.fleet.node.runner import main
+main()
+"""
+"""A runner that tells each time that it waits."""
+
+
+def job(place: Path, script: str = "", score_command: Sequence[str] = ()) -> Path:
+    """Lay a job out as the fleet does. Returns the folder of its runner."""
+    source, folder = place / "e0001.1", place / "e0001.1.run"
+    source.mkdir()
+    folder.mkdir()
+    (source / "train.py").write_text(f"{script}print('val_bpb: 0.98')\n")
+    limits = dict.fromkeys(("memory_mb", "disk_mb", "processes", "cores"), 0)
+    paths = {"source": str(source), "writable": str(source), "log_path": str(place / "log")}
+    runs: dict[str, object] = {"environment": {}, "time_limit_s": 60, "limits": limits, **UNCONFINED, **paths}
+    scored = {"score_command": runs | {"command": score_command}} if score_command else {}
+    wanted = runs | {"script": "train.py", "command": [sys.executable, "train.py"]} | scored
+    (folder / "job.json").write_text(json.dumps(wanted))
+    return folder
+
+
+def waiting_runner(folder: Path) -> "subprocess.Popen[str]":
+    return subprocess.Popen([sys.executable, "-c", TELLING, folder], stdout=subprocess.PIPE, text=True)
+
+
+def end_of(runner: "subprocess.Popen[str]", folder: Path, give_back: Callable[[], None]) -> dict[str, Any]:
+    """Give the room back once the runner waits for it. Returns its note on the end of the run."""
+    assert runner.stdout is not None and runner.stdout.readline() == "waits\n", "it waits for room"
+    give_back()
+    assert runner.wait(60) == 0
+    ended: dict[str, Any] = json.loads((folder / "ended.json").read_text())
+    return ended
+
+
+@pytest.mark.timeout(120)
+def test_a_run_begins_once_there_is_room_for_its_files(disk: Path) -> None:
+    """Losing the baseline three times ends a session."""
+    folder = job(disk)
+    give_back = filled(disk)
+    ended = end_of(waiting_runner(folder), folder, give_back)
+    assert (ended["reason"], ended["exit_code"]) == ("exited", 0)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("disk", ["files"], indirect=True)
+def test_a_run_is_scored_once_there_is_room_for_it(disk: Path, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    held = f"import os, time\nopen({str(go)!r}, 'w')\nwhile os.path.exists({str(go)!r}): time.sleep(0.05)\n"
+    command = [sys.executable, "-c", "print('val_bpb: 0.5')"]
+    folder = job(disk, script=held, score_command=command)
+    held_up = waiting_runner(folder)
+    wait_for(go.exists, 30, "the run")
+    give_back = filled(disk)
+    go.unlink()
+    ended = end_of(held_up, folder, give_back)
+    assert ended["reason"] == "exited"
+    assert "val_bpb: 0.5" in ended["evidence"]["scored"]["output"]
+
+
+def test_a_run_that_found_no_process_to_start_in_is_lost_and_no_crash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*command: object, **how: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("subprocess.Popen", refused)
+    log = Log(str(tmp_path / "log"))
+    wanted = {"command": [], "source": "", "environment": {}, "time_limit_s": 60}
+    ended = runner.run(UNCONFINED | wanted, Patience([], 0.0), log)
+    log.close()
+    assert ended["reason"] == runner.LOST
+
+
+class SetClock:
+    """A clock that a test sets."""
+
+    seconds = 1_000_000.0
+
+    def now(self) -> float:
+        return self.seconds
+
+    def wait(self, event: threading.Event, until: float) -> None:
+        raise AssertionError("a fleet does not wait")
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("disk", ["files"], indirect=True)
+def test_a_runner_that_waits_for_room_is_not_lost(disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    go, clock = tmp_path / "go", SetClock()
+    held = f"import os, time\nwhile not os.path.exists({str(go)!r}): time.sleep(0.05)\n"
+    monkeypatch.setattr(local, "RUNNER", held + local.RUNNER)
+    source = disk / "runs" / "e0001.1"
+    source.mkdir(parents=True)
+    (source / "train.py").write_text("print('val_bpb: 0.98')\n")
+    command = (sys.executable, "train.py")
+    fleet = LocalFleet(slots(1), threading.Event(), clock=clock)
+    fleet.submit(Job("e0001.1", "cpu-01", source, disk / "log", {}, command, 60.0))
+    give_back = filled(disk)
+    go.touch()
+    reports: list[Report] = []
+    for _ in range(5):
+        clock.seconds += 10 * local.START_GRACE_S
+        reports += fleet.poll()
+    assert not any(isinstance(report, JobEnded) for report in reports)
+    give_back()
+
+    def ended() -> JobEnded | None:
+        reports.extend(fleet.poll())
+        return next((report for report in reports if isinstance(report, JobEnded)), None)
+
+    wait_for(ended, 60, "the run to end")
+    found = ended()
+    assert found is not None and (found.reason, found.exit_code) == ("exited", 0)
+    fleet.close()

@@ -20,7 +20,7 @@ from cockpit.fleet.base import Job, JobEnded, JobStarted, Report
 from cockpit.fleet.local import fleet as local
 from cockpit.fleet.local.devices import slots
 from cockpit.fleet.local.fleet import LocalFleet, processes_of
-from cockpit.fleet.node import order, runner, usage
+from cockpit.fleet.node import capped_log, order, runner, usage
 from cockpit.fleet.node.confinement import Wall, available
 from cockpit.fleet.run_log import RunLog, RunVerdict
 
@@ -116,7 +116,7 @@ def test_a_process_that_left_the_run_s_session_ends_with_it(tmp_path: Path, acce
 
 def test_a_run_that_floods_its_log_is_capped_and_still_scored(tmp_path: Path) -> None:
     """Print three times the size that a log keeps. Later output is sampled by the second, however long that takes."""
-    size = 3 * (runner.LOG_HEAD_BYTES + runner.LOG_TAIL_BYTES)
+    size = 3 * (capped_log.HEAD_BYTES + capped_log.TAIL_BYTES)
     flood = (
         "import sys\n"
         "print('first line', flush=True)\n"
@@ -131,8 +131,8 @@ def test_a_run_that_floods_its_log_is_capped_and_still_scored(tmp_path: Path) ->
     log = run.job.log_path.read_bytes()
     assert log.startswith(b"first line") and log.endswith(b"val_bpb: 0.98\n")
     assert b"[cockpit cut " in log
-    samples = (took_s + 2) * runner.LOG_SAMPLE_BYTES_PER_S
-    assert len(log) < runner.LOG_HEAD_BYTES + runner.LOG_TAIL_BYTES + runner.READ_BYTES + samples
+    samples = (took_s + 2) * capped_log.SAMPLE_BYTES_PER_S
+    assert len(log) < capped_log.HEAD_BYTES + capped_log.TAIL_BYTES + runner.READ_BYTES + samples
 
 
 def test_ten_thousand_lines_a_second_are_kept_whole(tmp_path: Path) -> None:

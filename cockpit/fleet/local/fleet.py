@@ -39,6 +39,7 @@ from cockpit.fleet.local.device_locks import DeviceLocks, Holder
 from cockpit.fleet.local.devices import cores, is_lent_alone, lock_names, visible_to_run
 from cockpit.fleet.node import confinement
 from cockpit.fleet.node.confinement import Rooms, Wall, confined, environment_paths
+from cockpit.fleet.node.disk import may_pass
 from cockpit.fleet.node.environment import data_folders, passed_on
 from cockpit.fleet.node.order import (
     EXPORT,
@@ -59,6 +60,7 @@ RUNNER = "import sys; sys.path.insert(0, sys.argv.pop(1)); from cockpit.fleet.no
 PACKAGES = str(Path(cockpit.__file__).parents[1])
 START_GRACE_S = 20.0
 """Seconds after which a job whose runner has not started counts as lost."""
+TRIAL_BYTES = 4096
 RUNNER_GRACE_S = 30.0
 """Seconds past a run's limit after which its runner counts as hung."""
 NOTE_BYTES = 1 << 22
@@ -289,8 +291,12 @@ class LocalFleet:
         if ended := _read(folder / "ended.json", EndNote):
             self._end(job_ended(job, ended, _time_of(ended, self._now())))
         elif not started:
-            if self._now() - self._submitted_at[job.name] > START_GRACE_S:
+            if self._now() - self._submitted_at[job.name] <= START_GRACE_S:
+                return
+            if _has_room(folder):
                 self._end_lost(job, "its runner did not start")
+            else:
+                self._submitted_at[job.name] = self._now()  # its runner waits for room
         elif not _is_held(folder / "started") and not _read(folder / "ended.json", EndNote):
             self._end_lost(job, "its runner was killed")
         elif time.monotonic() - self._started[job.name] > longest_s(job) + RUNNER_GRACE_S:
@@ -403,6 +409,19 @@ def _kill_run(job: Job) -> None:
             process.kill()
         except psutil.Error:
             continue
+
+
+def _has_room(folder: Path) -> bool:
+    """Return True where a file can be written, as a runner has to. Only a trial finds a quota."""
+    trial = folder / "room"
+    try:
+        trial.write_bytes(bytes(TRIAL_BYTES))
+    except OSError as error:
+        return not may_pass(error)
+    finally:
+        with contextlib.suppress(OSError):
+            trial.unlink(missing_ok=True)
+    return True
 
 
 def _is_held(started: Path) -> bool:

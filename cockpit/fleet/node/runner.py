@@ -22,12 +22,13 @@ import stat
 import subprocess
 import sys
 import time
-from collections import deque
 from typing import TYPE_CHECKING
 
 from cockpit.fleet.node import system_calls
+from cockpit.fleet.node.capped_log import Log
 from cockpit.fleet.node.data import fingerprints, write_marks
 from cockpit.fleet.node.device_use import DeviceUse
+from cockpit.fleet.node.disk import Patience, may_pass
 from cockpit.fleet.node.signals import survive_unused_signals
 from cockpit.fleet.node.usage import Limits, descendants
 
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 KILL_AFTER_S = 5.0
 REAP_WITHIN_S = 5.0
-FULL_BELOW_BYTES = 1 << 16
 SCORE_BYTES = 1 << 16
 CODE_SUFFIXES = (".py", ".pyc", ".pyd", ".pyi", ".pth", ".so", ".sh", ".toml", ".cfg", ".ini")
 """Suffixes of files that a run may not leave for the score command: they could change what it does."""
@@ -44,12 +44,6 @@ READ_BYTES = 1 << 20
 LAST_BYTES, LAST_CHARACTERS = 4096, 300
 """Bytes read of a failed scorer's log, and characters of its last line in the message."""
 LOOK_EVERY_S = 0.1
-
-LOG_HEAD_BYTES = 32 << 20
-"""Output kept as it comes; what is printed after it is sampled."""
-LOG_SAMPLE_BYTES_PER_S = 1 << 16
-LOG_TAIL_BYTES = 1 << 20
-"""The last output, always kept: the summary is there."""
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 """A text that is another after each start of Linux."""
 MODEL_SHARE = 0.5
@@ -59,95 +53,28 @@ CODE_FILES_AT_MOST = 2_000
 CODE_BYTES_AT_MOST = 1 << 30
 """Bytes that are hashed of all of them."""
 SERVER_FOLDERS = ("scoring", "probing")
+TAKING = os.O_CREAT | os.O_EXCL | os.O_WRONLY
 TIMED_OUT, CANCELLED, OVER_LIMIT, EXITED, LOST = "timeout", "cancelled", "limit", "exited", "lost"
+FULL_DISK: "dict[str, object]" = {"reason": LOST, "message": "the disk that holds its log was full while it ran"}
 PR_SET_CHILD_SUBREAPER = 36
 
 
-class Log:
-    """A run's log, capped: its head, samples of what follows, its tail, and a line for each cut."""
-
-    def __init__(self, path: str) -> None:
-        """Open the log; an empty path is this process's own output."""
-        self.descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640) if path else os.dup(1)
-        self.cut_bytes = 0
-        self.whole = True
-        """False once a write failed: lines are missing."""
-        self.had_room = True
-        self.at_line_start = True
-        self._written = os.fstat(self.descriptor).st_size
-        self._held: deque[bytes] = deque()
-        self._held_bytes = 0
-        self._dropped = 0
-        self._sampled_at = 0.0
-        self._newest = b"\n"
-
-    def write(self, data: bytes) -> None:
-        self.at_line_start = data[-1:] in (b"\n", b"\r") if data else self.at_line_start
-        if self._written < LOG_HEAD_BYTES:
-            self._put(data)
-            self._written += len(data)
-            return
-        self._hold(data)
-        now = time.monotonic()
-        if now - self._sampled_at >= 1.0:
-            self._sampled_at = now
-            self.flush(LOG_SAMPLE_BYTES_PER_S)
-
-    def flush(self, most_bytes: int = LOG_TAIL_BYTES) -> None:
-        """Write the newest of what is held, and say how much is left out before it."""
-        held = b"".join(self._held)
-        kept = held[-most_bytes:]
-        cut = self._dropped + len(held) - len(kept)
-        self._held.clear()
-        self._held_bytes = self._dropped = 0
-        if cut:
-            self.cut_bytes += cut
-            self._put(f"\n[cockpit cut {cut:,} bytes of output here]\n".encode())
-        self._put(kept)
-
-    def has_room(self) -> bool:
-        disk = os.fstatvfs(self.descriptor)
-        free = (disk.f_bavail if os.geteuid() else disk.f_bfree) * disk.f_frsize
-        return free >= FULL_BELOW_BYTES or not disk.f_blocks
-
-    def close(self) -> None:
-        """End the log, its last line included: what a terminal prints after it begins on a line of its own."""
-        self.flush()
-        if self._newest != b"\n":
-            self._put(b"\n")
-        os.close(self.descriptor)
-
-    def _hold(self, data: bytes) -> None:
-        self._held.append(data)
-        self._held_bytes += len(data)
-        while self._held_bytes - len(self._held[0]) >= LOG_TAIL_BYTES:
-            oldest = self._held.popleft()
-            self._held_bytes -= len(oldest)
-            self._dropped += len(oldest)
-
-    def _put(self, data: bytes) -> None:
-        self._newest = data[-1:] or self._newest
-        try:
-            while data:
-                data = data[os.write(self.descriptor, data) :]
-        except OSError:
-            self.whole = False
-
-
 def main() -> None:
-    carry_out(sys.argv[1], lambda started: None)
+    carry_out(sys.argv[1], lambda started: None, float("inf"))
 
 
-def carry_out(folder: str, tell_start: "Callable[[dict[str, object]], None]") -> "dict[str, object]":
+def carry_out(folder: str, tell_start: "Callable[[dict[str, object]], None]", patience_s: float) -> "dict[str, object]":
     """Run the job of a folder to its end, once. Returns the note on its end; nothing if another runner has taken it.
 
-    `tell_start` gets the note on its start, before its command starts.
+    `tell_start` gets the note on its start, before its command starts. `patience_s` is how long each file that is
+    needed waits for room on the disk.
     """
     cancelled: list[int] = []
+    patience = Patience(cancelled, patience_s)
     signal.signal(signal.SIGTERM, lambda number, frame: cancelled.append(number))  # before `started` says whom to end
     survive_unused_signals(signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
     try:
-        started = os.open(os.path.join(folder, "started"), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o640)
+        started = patience.for_room(lambda: os.open(os.path.join(folder, "started"), TAKING, 0o640))
     except FileExistsError:
         return {}
     fcntl.flock(started, fcntl.LOCK_EX)  # the kernel lets go of it, however this ends
@@ -156,31 +83,32 @@ def carry_out(folder: str, tell_start: "Callable[[dict[str, object]], None]") ->
     before = evidence(job["source"], [job["script"], *job.get("hashed", ())])
     data_before, marks = fingerprints(job.get("data", {})), write_marks(job.get("data", {}))
     if job.get("scorer"):
-        keep_code(job["source"], folder)
+        patience.for_room(lambda: keep_code(job["source"], folder))
     if job.get("score_command"):
-        shutil.copytree(job["writable"], os.path.join(folder, "scored"), symlinks=True)
+        scored_in = os.path.join(folder, "scored")
+        patience.for_room(lambda: shutil.copytree(job["writable"], scored_in, symlinks=True, dirs_exist_ok=True))
+    log = patience.for_room(lambda: Log(job["log_path"]))
     noted = {"pid": os.getpid(), "wall": job["wall"], **times()}
-    os.write(started, json.dumps(noted).encode())
-    os.fsync(started)
+    patience.for_room(lambda: write_start(started, noted))
     tell_start(noted)
     adopt_orphans()
-    log = Log(job["log_path"])
     began = time.monotonic()
     device = DeviceUse(job["environment"].get("CUDA_VISIBLE_DEVICES"))
-    ended = run(job, cancelled, log, device)
+    ended = run(job, patience, log, device)
     device.end()
     ended["seconds"] = wall_s = time.monotonic() - began
     log.close()
-    short = not log.whole or (not log.had_room and ended["exit_code"] != 0)
-    if short and ended["reason"] == EXITED:
-        ended |= {"reason": LOST, "message": "the disk that holds its log was full while it ran"}
+    if is_cut_short(log, ended):
+        ended |= FULL_DISK
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     sampled_s = float(str(ended.pop("sampled_s", 0.0)))  # the kernel counts no child whose parent ignores its end
     after = evidence(job["source"], [job["script"], *job.get("hashed", ()), *before])
-    rescore = score(job, folder, cancelled) if job.get("scorer") and ended["exit_code"] == 0 else None
+    rescore = score(job, folder, patience) if job.get("scorer") and ended["exit_code"] == 0 else None
     scored = None
     if job.get("score_command") and ended["reason"] == EXITED and ended["exit_code"] == 0:
-        scored = run_score_command(job, folder, cancelled)
+        scored = run_score_command(job, folder, patience)
+        if scored["reason"] == LOST:
+            ended |= {"reason": LOST, "message": scored["message"]}
     data_after, marks_after = fingerprints(job.get("data", {})), write_marks(job.get("data", {}))
     ended["evidence"] = {
         "before": {name: digest for name, (digest, _) in before.items()},
@@ -204,6 +132,11 @@ def carry_out(folder: str, tell_start: "Callable[[dict[str, object]], None]") ->
     return ended
 
 
+def is_cut_short(log: Log, ended: "dict[str, object]") -> bool:
+    """Tell if a full disk may be why a command failed, or why its output is not whole."""
+    return ended["reason"] == EXITED and (not log.whole or (not log.had_room and ended["exit_code"] != 0))
+
+
 def times() -> dict[str, object]:
     """Return the present time on the wall clock, and on a clock that is never set while the system is up."""
     boot = ""
@@ -222,7 +155,7 @@ def keep_code(source: str, folder: str) -> None:
                 shutil.copyfile(os.path.join(source, file), os.path.join(folder, name, file))
 
 
-def score(job: "dict[str, object]", folder: str, cancelled: list[int]) -> "dict[str, object]":
+def score(job: "dict[str, object]", folder: str, patience: Patience) -> "dict[str, object]":
     """Run the scorer on the model that the run has left. Returns its score, or why there is none."""
     scorer = job["scorer"]
     assert isinstance(scorer, dict)
@@ -237,11 +170,10 @@ def score(job: "dict[str, object]", folder: str, cancelled: list[int]) -> "dict[
                 }
             first, second = (os.path.join(folder, name, "model.pt") for name in SERVER_FOLDERS)
             os.replace(model, first)
-            shutil.copyfile(first, second)
-        with open(work, "w", encoding="utf-8") as file:
-            json.dump(scorer["work"], file)
-        log = Log(os.path.join(folder, "scorer.log"))
-        ended = run(scorer | {"command": [*scorer["command"], work, result], "source": folder}, cancelled, log)
+            patience.for_room(lambda: shutil.copyfile(first, second))
+        patience.for_room(lambda: write_json(work, scorer["work"]))
+        log = patience.for_room(lambda: Log(os.path.join(folder, "scorer.log")))
+        ended = run(scorer | {"command": [*scorer["command"], work, result], "source": folder}, patience, log)
         log.close()
         with open(result, "rb") as found:
             said = json.loads(found.read(SCORE_BYTES), parse_constant=lambda word: None)
@@ -265,7 +197,7 @@ def last_line(path: str) -> str:
     return ""
 
 
-def run_score_command(job: "dict[str, object]", folder: str, cancelled: list[int]) -> "dict[str, object]":
+def run_score_command(job: "dict[str, object]", folder: str, patience: Patience) -> "dict[str, object]":
     """Run the score command on what the run has left, in the code as it was before the run. Returns what became of it.
 
     Its output is appended to the run's log for the person; the score is read from what is returned.
@@ -273,9 +205,11 @@ def run_score_command(job: "dict[str, object]", folder: str, cancelled: list[int
     command = job["score_command"]
     assert isinstance(command, dict)
     stale = hand_over(str(job["writable"]), os.path.join(folder, "scored"))
-    log = Log(os.path.join(folder, "scored.log"))
-    ended = run(command, cancelled, log)
+    log = patience.for_room(lambda: Log(os.path.join(folder, "scored.log")))
+    ended = run(command, patience, log)
     log.close()
+    if is_cut_short(log, ended):
+        ended |= FULL_DISK
     with open(os.path.join(folder, "scored.log"), "rb") as file:
         file.seek(max(0, os.path.getsize(file.name) - SCORE_BYTES))
         output = file.read()
@@ -314,15 +248,16 @@ def hand_over(source: str, room: str) -> list[str]:
 
 
 def run(
-    job: "dict[str, object]", cancelled: list[int], log: Log, device: "DeviceUse | None" = None
+    job: "dict[str, object]", patience: Patience, log: Log, device: "DeviceUse | None" = None
 ) -> "dict[str, object]":
     """Start the command and see it to its end. Returns reason, exit code and message.
 
     The calls that its wall leaves open are refused to this process too, for good.
     """
     system_calls.refuse(str(job["wall"]), bool(job["network"]), bool(job["locks"]))
-    try:
-        child = subprocess.Popen(
+
+    def start() -> "subprocess.Popen[bytes]":
+        begun: subprocess.Popen[bytes] = subprocess.Popen(
             job["command"],  # type: ignore[call-overload]
             cwd=job["source"],
             env=job["environment"],
@@ -331,12 +266,16 @@ def run(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+        return begun
+
+    try:
+        child = patience.for_room(start, float(str(job["time_limit_s"])))
     except OSError as error:
         message = f"it could not be started: {error}"
         log.write(f"{message}\n".encode())
-        return {"exit_code": 127, "reason": EXITED, "message": message}
+        return {"exit_code": 127, "reason": LOST if may_pass(error) else EXITED, "message": message, "sampled_s": 0.0}
     limits = Limits(job)
-    reason, message = watch(child, job, limits, cancelled, log, device)
+    reason, message = watch(child, job, limits, patience.cancelled, log, device)
     end_descendants(child.pid)
     drain(child, log)
     return {"exit_code": child.returncode, "reason": reason, "message": message, "sampled_s": limits.processor_s()}
@@ -477,11 +416,22 @@ def note(folder: str, name: str, what: "dict[str, object]") -> bool:
     """Write a note for the worker. Returns whether it is on the disk, which may be full."""
     path = os.path.join(folder, name)
     try:
-        with open(path + ".new", "w", encoding="utf-8") as file:
-            json.dump(what, file)
-            file.flush()
-            os.fsync(file.fileno())
+        write_json(path + ".new", what)
         os.replace(path + ".new", path)
     except OSError:
         return not os.path.isdir(folder)  # gone with its session: no worker will ask
     return True
+
+
+def write_start(started: int, noted: "dict[str, object]") -> None:
+    """Write the note on a job's start into its lock. Raises OSError."""
+    os.pwrite(started, json.dumps(noted).encode(), 0)
+    os.fsync(started)
+
+
+def write_json(path: str, what: object) -> None:
+    """Write a file that is on the disk when this returns. Raises OSError."""
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(what, file)
+        file.flush()
+        os.fsync(file.fileno())

@@ -31,6 +31,8 @@ from cockpit.fleet.node.environment import data_folders
 from cockpit.fleet.node.signed import END, START, signed_line
 
 RAN_BEFORE, TIMED_OUT = 98, 124
+PATIENCE_S = 60.0
+"""Seconds that a run waits for room on the disk of a node, which is billed meanwhile."""
 NOT_FOR_RUNS = frozenset(("boot", "dev", "etc", "home", "lost+found", "proc", "root", "run", "sys", "tmp", "var"))
 """Folders of / that are hidden, or shown in part by the wall; others hold software and data."""
 NOT_SHOWN = frozenset(("sky_logs", "sky_workdir"))
@@ -54,7 +56,7 @@ def main() -> None:
     def tell(kind: str, note: dict[str, object]) -> None:
         print(signed_line(wanted["key"], kind, note), flush=True)
 
-    ended = runner.carry_out(str(own), lambda note: tell(START, note))
+    ended = runner.carry_out(str(own), lambda note: tell(START, note), PATIENCE_S)
     if not ended:
         print("cockpit: it ran here before")
         raise SystemExit(RAN_BEFORE)

@@ -1,0 +1,86 @@
+"""The log of a run, capped: no flood of output fills a disk.
+
+Only the standard library is imported: it runs on nodes that have no cockpit.
+"""
+
+import os
+import time
+from collections import deque
+
+from cockpit.fleet.node.disk import lacks
+
+FULL_BELOW_BYTES = 1 << 16
+HEAD_BYTES = 32 << 20
+"""Output kept as it comes; what is printed after it is sampled."""
+SAMPLE_BYTES_PER_S = 1 << 16
+TAIL_BYTES = 1 << 20
+"""The last output, always kept: the summary is there."""
+
+
+class Log:
+    """A run's log, capped: its head, samples of what follows, its tail, and a line for each cut."""
+
+    def __init__(self, path: str) -> None:
+        """Open the log; an empty path is this process's own output."""
+        self.descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640) if path else os.dup(1)
+        self.cut_bytes = 0
+        self.whole = True
+        """False once a write failed: lines are missing."""
+        self.had_room = True
+        self.at_line_start = True
+        self._written = os.fstat(self.descriptor).st_size
+        self._held: deque[bytes] = deque()
+        self._held_bytes = 0
+        self._dropped = 0
+        self._sampled_at = 0.0
+        self._newest = b"\n"
+
+    def write(self, data: bytes) -> None:
+        self.at_line_start = data[-1:] in (b"\n", b"\r") if data else self.at_line_start
+        if self._written < HEAD_BYTES:
+            self._put(data)
+            self._written += len(data)
+            return
+        self._hold(data)
+        now = time.monotonic()
+        if now - self._sampled_at >= 1.0:
+            self._sampled_at = now
+            self.flush(SAMPLE_BYTES_PER_S)
+
+    def flush(self, most_bytes: int = TAIL_BYTES) -> None:
+        """Write the newest of what is held, and say how much is left out before it."""
+        held = b"".join(self._held)
+        kept = held[-most_bytes:]
+        cut = self._dropped + len(held) - len(kept)
+        self._held.clear()
+        self._held_bytes = self._dropped = 0
+        if cut:
+            self.cut_bytes += cut
+            self._put(f"\n[cockpit cut {cut:,} bytes of output here]\n".encode())
+        self._put(kept)
+
+    def has_room(self) -> bool:
+        return not lacks(os.fstatvfs(self.descriptor), FULL_BELOW_BYTES)
+
+    def close(self) -> None:
+        """End the log, its last line included: what a terminal prints after it begins on a line of its own."""
+        self.flush()
+        if self._newest != b"\n":
+            self._put(b"\n")
+        os.close(self.descriptor)
+
+    def _hold(self, data: bytes) -> None:
+        self._held.append(data)
+        self._held_bytes += len(data)
+        while self._held_bytes - len(self._held[0]) >= TAIL_BYTES:
+            oldest = self._held.popleft()
+            self._held_bytes -= len(oldest)
+            self._dropped += len(oldest)
+
+    def _put(self, data: bytes) -> None:
+        self._newest = data[-1:] or self._newest
+        try:
+            while data:
+                data = data[os.write(self.descriptor, data) :]
+        except OSError:
+            self.whole = False

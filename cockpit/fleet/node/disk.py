@@ -1,0 +1,59 @@
+"""The room on the disk of a run. A full disk costs a run time and not its result.
+
+Only the standard library is imported: it runs on nodes that have no cockpit.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FULL_BELOW_FILES = 4
+"""Files below which a disk counts as full: the last ones come and go."""
+RETRY_S = 1.0
+FULL = (errno.ENOSPC, errno.EDQUOT)
+SHORT = (errno.EAGAIN, errno.ENOMEM, errno.ENFILE, errno.EMFILE)
+"""The machine has no process, memory or open file left for now."""
+
+Made = TypeVar("Made")
+
+
+def lacks(disk: os.statvfs_result, below_bytes: int) -> str:
+    """Return what a disk has too little of: `bytes`, `files`, or nothing."""
+    bytes_free, files_free = (disk.f_bavail, disk.f_favail) if os.geteuid() else (disk.f_bfree, disk.f_ffree)
+    if disk.f_blocks and bytes_free * disk.f_frsize < below_bytes:
+        return "bytes"
+    return "files" if disk.f_files and files_free < FULL_BELOW_FILES else ""
+
+
+class Patience:
+    """Waits for room, until the run is cancelled or the patience ends."""
+
+    def __init__(self, cancelled: list[int], seconds: float) -> None:
+        self.cancelled = cancelled
+        self._seconds = seconds
+
+    def for_room(self, make: Callable[[], Made], at_most_s: float = float("inf")) -> Made:
+        """Return what `make` returns. It is tried again while the disk is full or the machine has too little of
+        something. Raises its last error where the wait ends, and every other error at once."""
+        until = time.monotonic() + min(self._seconds, at_most_s)
+        while True:
+            try:
+                return make()
+            except OSError as error:
+                if self.cancelled or time.monotonic() >= until or not may_pass(error):
+                    raise
+            time.sleep(RETRY_S)
+
+
+def may_pass(error: OSError) -> bool:
+    """Tell an error that ends once there is room. A copy of a folder tells the errors of its files in their words."""
+    if isinstance(error, shutil.Error):
+        return any(f"[Errno {number}]" in str(error) for number in (*FULL, *SHORT))
+    return error.errno in (*FULL, *SHORT)
