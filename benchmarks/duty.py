@@ -17,10 +17,11 @@ from pathlib import Path
 from benchmarks.first_run import ROOT, end_runs, state_of
 from cockpit.cli.corpora import ready_corpus
 from cockpit.cli.demo import copy_of
+from cockpit.create.new_session import create
+from cockpit.create.plan import Plan
 from cockpit.session import worker_process
 from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import EnvelopeSettings, NewSession, Settings
-from cockpit.worker.create import Plan, create
 
 BUDGET = 0.95
 SLOTS = 2

@@ -18,11 +18,12 @@ import time
 from pathlib import Path
 
 from cockpit.cli.demo import copy_of
+from cockpit.create.new_session import SIM_EPOCH, create
+from cockpit.create.plan import Plan
 from cockpit.decide.budget import accounts
 from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import EnvelopeSettings, NewSession, Settings
 from cockpit.worker.build import build
-from cockpit.worker.create import SIM_EPOCH, Plan, create
 
 ROOT = Path(__file__).parents[1]
 BUDGET_S = 20.0

@@ -28,6 +28,8 @@ from cockpit.cli.demo import copy_of
 from cockpit.core.intents import Arm, Draft
 from cockpit.core.model import Change, Outcome, WaveKind
 from cockpit.core.state import State
+from cockpit.create.new_session import SIM_EPOCH, create
+from cockpit.create.plan import Plan
 from cockpit.decide.budget import accounts
 from cockpit.decide.decisions import decide
 from cockpit.fleet.base import ClusterReady, ClusterTrouble, Job, JobEnded, JobRefused, JobStarted
@@ -38,7 +40,6 @@ from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import EnvelopeSettings, NewSession, Settings
 from cockpit.variant.store import VariantStore
 from cockpit.worker import loop
-from cockpit.worker.create import SIM_EPOCH, Plan, create
 from cockpit.worker.parts import WorkerParts
 
 HERE = Path(__file__).resolve().parent
@@ -124,7 +125,7 @@ def cockpit(
 def published(place: Path, clusters: int, hours: float) -> tuple[float, float]:
     """Return (duty, valid runs an hour) of the loop on the same fleet."""
     repo = copy_of(HERE.parent, place / "published")
-    from cockpit.worker.create import sim_fleet
+    from cockpit.create.fleet_spec import sim_fleet
 
     fleet, clock = open_sim(sim_fleet(clusters, 1337, 0), ":memory:", SIM_EPOCH, LAB)
     names = [spec.name for spec in sim_fleet(clusters, 1337, 0).clusters]

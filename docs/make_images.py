@@ -14,13 +14,14 @@ from PIL import Image
 from cockpit.cli.demo import copy_of
 from cockpit.cli.locate import state_of
 from cockpit.cli.reporting import best_diff
+from cockpit.create.new_session import SIM_EPOCH, create
+from cockpit.create.plan import Plan
 from cockpit.report.card import card
 from cockpit.report.html import html
 from cockpit.report.replay_page import replay_html
 from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import EnvelopeSettings, NewSession, Settings
 from cockpit.worker.build import build
-from cockpit.worker.create import SIM_EPOCH, Plan, create
 
 IMAGES = Path(__file__).parent / "images"
 ROOT = Path(__file__).parents[1]

@@ -29,8 +29,9 @@ AS_COCKPIT = (
 def demo(speed: float, clusters: int, mouse: bool) -> int:
     """Play the night until the person leaves, then stop its worker; the session is kept. Returns the exit status."""
     need_terminal("cockpit demo")
+    from cockpit.create import new_session
+    from cockpit.create.plan import Plan
     from cockpit.session import worker_process
-    from cockpit.worker import create
 
     own = demonstrated()
     screen = screen_settings(str(own))
@@ -40,7 +41,7 @@ def demo(speed: float, clusters: int, mouse: bool) -> int:
     }  # fmt: skip
     settings = with_flags(Settings(envelope=EnvelopeSettings(usd=DEMO_USD)), flags)
     repo = copy_of(own, folder.root / "repo")
-    create.create(folder, create.Plan(folder.name, repo, settings, speed=speed), create.SIM_EPOCH)
+    new_session.create(folder, Plan(folder.name, repo, settings, speed=speed), new_session.SIM_EPOCH)
     worker_process.start(folder)
     try:
         status = run_screen(folder, screen, mouse)

@@ -20,6 +20,8 @@ from cockpit.cli.locate import repository, sessions_folder
 from cockpit.cli.screen import smallest_terminal
 from cockpit.core.installation import install_command
 from cockpit.core.seats import KNOWN_AGENTS, Seat, SeatError, install_hint, seat_of
+from cockpit.create.error import CreateError
+from cockpit.create.seating import agents_of
 from cockpit.fleet.local.devices import cores, devices
 from cockpit.fleet.node import confinement
 from cockpit.fleet.secret_names import is_secret
@@ -31,9 +33,7 @@ from cockpit.session.paths import SETTINGS_FILE
 from cockpit.session.setting_types import SettingsError
 from cockpit.variant.errors import VariantError
 from cockpit.variant.store import VariantStore
-from cockpit.worker.create_error import CreateError
 from cockpit.worker.seat_environment import seat_environment
-from cockpit.worker.seating import agents_of
 
 ASK_S = 120.0
 """Timeout of `sky check` and `import torch`."""

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from cockpit.cli.errors import CommandError
+from cockpit.create.interpreter import chosen_environment
 from cockpit.fleet.local import devices
 from cockpit.report.results import clean
 from cockpit.session.research_settings import ResearchSettings, script_of, words_of
@@ -32,7 +33,6 @@ from cockpit.variant.guess.repository import (
     other_names,
 )
 from cockpit.variant.store import VariantStore
-from cockpit.worker.interpreter import chosen_environment
 
 FLAGS = {"file": "--files", "command": "--command", "metric": "--metric", "direction": "--direction"}
 """The flag of each guess."""

@@ -7,9 +7,9 @@ from cockpit.audit.trials import read_night
 from cockpit.cli.errors import CommandError
 from cockpit.cli.locate import sessions_folder
 from cockpit.core.metric import Direction, Metric, check_name, direction_of
+from cockpit.create.imported import import_session
 from cockpit.read.wording import count
 from cockpit.session.paths import SessionFolder
-from cockpit.worker.imported import import_session
 
 
 def import_night(file: str, name: str, night: str, metric: str, direction: str, hardware: str) -> None:

@@ -32,8 +32,11 @@ def new(
 
     `flags` holds fields of NewSession, and `research` fields of ResearchSettings; None leaves a setting as configured.
     """
+    from cockpit.create import checks, new_session
+    from cockpit.create.fleet_spec import fleet_spec
+    from cockpit.create.folder import check_place
+    from cockpit.create.plan import Plan
     from cockpit.session import worker_process
-    from cockpit.worker import create, create_checks
 
     files = research.get("files")
     where = researched(repo, files[0] if isinstance(files, tuple) and files else "")
@@ -41,17 +44,17 @@ def new(
     if name is not None and (problem := name_problem(name)):
         raise CommandError(problem)
     folder = SessionFolder(sessions_folder() / (name or free_name()))
-    create.check_place(folder, where)  # before a trial run or a set-up, which take minutes
-    create_checks.check_repository(folder.name, where)
+    check_place(folder, where)  # before a trial run or a set-up, which take minutes
+    checks.check_repository(folder.name, where)
     python, accepted = "", None
     if configured.session.fleet == "local":
         configured, python, accepted = _made_ready(where, configured, yes)
-    spec = create.fleet_spec(configured, where, speed)
+    spec = fleet_spec(configured, where, speed)
     _refuse_flags_without_effect(spec.kind, where, flags)
-    create.check(folder, where, configured)  # before the corpus, which takes minutes
+    new_session.check(folder, where, configured)  # before the corpus, which takes minutes
     label = ready_corpus(where, configured, cpu=spec.clusters[0].hardware == "CPU") if spec.kind == "local" else ""
-    plan = create.Plan(folder.name, where, configured, corpus=label, python=python, speed=speed)
-    create.create(folder, plan, create.SIM_EPOCH if spec.simulated else time.time())
+    plan = Plan(folder.name, where, configured, corpus=label, python=python, speed=speed)
+    new_session.create(folder, plan, new_session.SIM_EPOCH if spec.simulated else time.time())
     worker_process.start(folder)
     if accepted is not None:
         accepting.write(where, accepted)
@@ -70,9 +73,11 @@ class _Ready(NamedTuple):
 def _made_ready(where: Path, configured: Settings, yes: bool) -> _Ready:
     """Guess what is left open, make the repository's environment if needed, and try the code."""
     from cockpit.cli import guessing
-    from cockpit.worker import create, interpreter
+    from cockpit.create import interpreter
+    from cockpit.create.command import command_words
+    from cockpit.create.fleet_spec import fleet_spec
 
-    command = create.command_words("setup", configured.research.setup)
+    command = command_words("setup", configured.research.setup)
     guesser = None
     if guessing.needs_guess(where, configured.research):
         guesser = guessing.Guesser(where, configured.research, yes)
@@ -95,7 +100,7 @@ def _made_ready(where: Path, configured: Settings, yes: bool) -> _Ready:
     if guesser is None:
         return _Ready(configured, own.python)
     tried = msgspec.structs.replace(configured, research=guesser.settings(own.python))
-    spec = create.fleet_spec(tried, where)
+    spec = fleet_spec(tried, where)
     names = guesser.metrics_to_look_for()
     found = trying.trial(where, tried, spec, own.python, names, sessions_folder())
     if not names and not found.failed:
@@ -152,7 +157,7 @@ def understood(folder: SessionFolder) -> list[str]:
 
 def estimate_sentences(folder: SessionFolder) -> Sequence[str]:
     """Return what the built-in researcher is estimated to cost; nothing where another proposer begins."""
-    from cockpit.worker.model_estimate import told_estimate
+    from cockpit.create.model_estimate import told_estimate
 
     state = state_of(folder)
     return told_estimate(state.session, state.mode, settings.read_settings(Path(state.session.repo)))

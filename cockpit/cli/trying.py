@@ -11,15 +11,16 @@ import msgspec
 from cockpit.cli.confirm import confirm
 from cockpit.cli.errors import CommandError
 from cockpit.core.model import FleetSpec
+from cockpit.create.access import access_of, with_outside_data
+from cockpit.create.command import command_words, own_command
+from cockpit.create.import_roots import import_roots
+from cockpit.create.interpreter import Setup, run_setup
+from cockpit.create.trial_run import TRIAL_S, Trial, TrialJob, try_run
 from cockpit.report.results import clean
 from cockpit.session.metric_settings import metric_of
 from cockpit.session.research_settings import ResearchSettings, files_of, script_of
 from cockpit.session.settings import Settings
 from cockpit.variant.store import VariantStore
-from cockpit.worker import create
-from cockpit.worker.import_roots import import_roots
-from cockpit.worker.interpreter import Setup, run_setup
-from cockpit.worker.trial_run import TRIAL_S, Trial, TrialJob, try_run
 
 
 def confirm_setup(setup: Setup, repo: Path, yes: bool) -> None:
@@ -45,10 +46,10 @@ def make_ready(setup: Setup, repo: Path) -> None:
 def trial(repo: Path, configured: Settings, spec: FleetSpec, python: str, names: list[str], sessions: Path) -> Trial:
     """Run the code for a short time, and show the progress."""
     research = configured.research
-    words = create.command_words("command", research.command) or create.own_command(python, script_of(research))
+    words = command_words("command", research.command) or own_command(python, script_of(research))
     with closing(VariantStore(repo, "trial", files=files_of(research))) as store:
-        configured = create.with_outside_data(configured, store.inputs(store.head(), words), repo)
-    access = create.access_of(configured, repo, {}, on_clusters=False)
+        configured = with_outside_data(configured, store.inputs(store.head(), words), repo)
+    access = access_of(configured, repo, {}, on_clusters=False)
     access = msgspec.structs.replace(access, import_roots=import_roots(repo, words, python))
     job = TrialJob(
         repo, words, script_of(research), spec.clusters[0], access,

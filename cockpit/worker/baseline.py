@@ -9,11 +9,11 @@ from cockpit.core.events import BaselineReplaced, Event, Trouble, WaveCancelled
 from cockpit.core.model import ExperimentStatus, WaveStatus
 from cockpit.core.seeds import ADDED_SEED
 from cockpit.core.state import State
+from cockpit.create.baseline_wave import baseline_wave
+from cockpit.create.links import find_links, outside_data
 from cockpit.variant.inputs import Inputs
 from cockpit.variant.seeding import with_seed
 from cockpit.variant.store import VariantStore
-from cockpit.worker.intake import baseline_wave
-from cockpit.worker.links import find_links, outside_data
 
 
 def mended_baseline(store: VariantStore, state: State, author: str, at: float) -> list[Event]:

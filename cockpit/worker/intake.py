@@ -6,9 +6,8 @@ from types import MappingProxyType
 
 import msgspec
 
-from cockpit.core.events import Proposed
 from cockpit.core.intents import REPLICATES_AT_MOST, AnyIntent, Arm, Draft, EditProposal, Propose, size_problem
-from cockpit.core.model import Change, Experiment, Session, Value, Wave, WaveKind
+from cockpit.core.model import Change, Experiment, Value, Wave
 from cockpit.core.state import State, constants_of
 from cockpit.decide.handle_intents import Prepared, Refused, waiting_proposal
 from cockpit.variant.constants import is_seed_name
@@ -44,34 +43,6 @@ def _base_of(state: State, draft: Draft) -> str:
     if base not in state.experiments:
         raise Refused(f"there is no experiment {base!r} to build on" if base else "there is no baseline yet")
     return base
-
-
-def baseline_wave(
-    variant: Variant, session: Session, at: float, wave_id: str = "w000", experiment_id: str = "e0000"
-) -> Proposed:
-    """Propose the unchanged train.py, the first proposal of every session."""
-    experiment = Experiment(
-        id=experiment_id,
-        wave=wave_id,
-        base="",
-        change=Change(),
-        commit=variant.commit,
-        train_hash=variant.train_hash,
-        prepare_hash=variant.prepare_hash,
-        file_hashes=variant.file_hashes,
-        protected_hashes=variant.protected_hashes,
-        fingerprint=variant.fingerprint,
-        why="the unchanged train.py",
-    )
-    wave = Wave(
-        id=wave_id,
-        proposer="baseline",
-        question="what does the unchanged train.py score, and how much do its repeats differ?",
-        kind=WaveKind.BASELINE,
-        arms=[experiment.id],
-        proposed_at=at,
-    )
-    return Proposed(at=at, wave=wave, experiments=[experiment])
 
 
 def prepare(store: VariantStore, state: State, intent: AnyIntent, author: str, at: float) -> Prepared | None:

@@ -18,6 +18,7 @@ from cockpit.core.events import Event, IntentTaken, Proposed, Submitting, Troubl
 from cockpit.core.fold import fold
 from cockpit.core.intents import INTENT_BYTES_AT_MOST, Draft, Resume, SeatAgent, decode_intent
 from cockpit.core.state import State
+from cockpit.create.seating import with_command
 from cockpit.decide.decisions import decide, wake_at
 from cockpit.decide.handle_intents import Refused, handle_intent
 from cockpit.decide.unfinished import unfinished
@@ -33,7 +34,6 @@ from cockpit.worker.parts import WorkerParts
 from cockpit.worker.proposer_host import ProposerHost
 from cockpit.worker.react import REACTIONS, Reactor
 from cockpit.worker.reports import Reports
-from cockpit.worker.seating import with_command
 from cockpit.worker.set_aside import SetAside
 from cockpit.worker.shortage import is_of_the_machine
 

@@ -31,6 +31,7 @@ from cockpit.core.model import Attempt, ClusterState, Outcome, Session
 from cockpit.core.seats import Seat
 from cockpit.core.state import State
 from cockpit.core.task_events import TaskTaken
+from cockpit.create.links import link_inputs
 from cockpit.decide.not_submitted import not_submitted
 from cockpit.decide.rescoring import scoring_of
 from cockpit.fleet.base import Expected, Job
@@ -40,7 +41,6 @@ from cockpit.variant.errors import VariantError
 from cockpit.worker import artifacts
 from cockpit.worker.certify import certify
 from cockpit.worker.cleaning import RUN_SUFFIX, Cleaning, Steps, left_over, removing
-from cockpit.worker.links import link_inputs
 from cockpit.worker.parts import WorkerParts
 from cockpit.worker.proposer_host import ProposerHost
 from cockpit.worker.run_folders import RunFolders, Written

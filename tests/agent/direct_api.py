@@ -38,6 +38,7 @@ from cockpit.core.model import (
     Session,
 )
 from cockpit.core.state import State
+from cockpit.create.baseline_wave import baseline_wave
 from cockpit.decide.approve import approval, rule_for
 from cockpit.decide.budget import left_usd
 from cockpit.decide.handle_intents import Refused
@@ -114,7 +115,7 @@ class DirectApi:
             SessionCreated(at=self.clock, session=session, mode=mode, envelope=Envelope(usd=1e6, patches=True)),
             *(ClusterUp(at=self.clock, cluster=spec.name, hardware=spec.hardware) for spec in clusters),
         )
-        self.record(intake.baseline_wave(variant, session, self.clock))
+        self.record(baseline_wave(variant, session, self.clock))
         self.settle()
         self.record(IncumbentSet(at=self.clock, experiment="e0000", reason="the baseline"))
 

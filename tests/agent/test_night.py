@@ -22,6 +22,8 @@ from cockpit.core.events import ApiUsed, Approved, AskEnded, CapReached, Said
 from cockpit.core.events import Asked as ProposerAsked
 from cockpit.core.intents import Reject, Say, encode_intent
 from cockpit.core.model import ClusterState, Tier, WaveKind, WaveStatus
+from cockpit.create.new_session import SIM_EPOCH, create
+from cockpit.create.plan import Plan
 from cockpit.decide.budget import accounts
 from cockpit.read.needs import needs
 from cockpit.session.api_key import KEY_VARIABLE, KeyHolder
@@ -32,7 +34,6 @@ from cockpit.session.reader import LedgerReader
 from cockpit.session.settings import AgentSettings, EnvelopeSettings, NewSession, Settings
 from cockpit.tui.views.summary import header_needs
 from cockpit.worker import build
-from cockpit.worker.create import SIM_EPOCH, Plan, create
 from tests.agent.direct_api import PROGRAM
 from tests.agent.messages_server import KEY, Answer, Asked, Hang, MessagesServer, Refuse, Reply, calls, says, together
 from tests.worker.sessions import ROOT, git

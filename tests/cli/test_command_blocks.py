@@ -21,10 +21,11 @@ import pytest
 from cockpit.cli.demo import copy_of
 from cockpit.cli.errors import UsageError
 from cockpit.cli.parser import parser
+from cockpit.create.new_session import SIM_EPOCH, create
+from cockpit.create.plan import Plan
 from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import EnvelopeSettings, NewSession, Settings
 from cockpit.worker.build import build
-from cockpit.worker.create import SIM_EPOCH, Plan, create
 from tests.cli.shell import environment
 from tests.worker.sessions import ROOT
 

@@ -8,11 +8,11 @@ import pytest
 from cockpit.cli.errors import CommandError
 from cockpit.cli.locate import session
 from cockpit.cli.main import main
+from cockpit.create.error import CreateError
+from cockpit.create.new_session import check
 from cockpit.fleet.node import confinement
 from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import NewSession, Settings
-from cockpit.worker.create import check
-from cockpit.worker.create_error import CreateError
 from tests.worker.sessions import local_session, repository
 
 

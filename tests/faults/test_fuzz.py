@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from cockpit.core.event_codec import AnyEvent, decode_event, encode_event
 from cockpit.core.intents import AnyIntent, EditProposal, Propose, decode_intent, encode_intent
 from cockpit.core.model import Outcome
+from cockpit.create.error import CreateError
+from cockpit.create.sky_session import read_task_file
 from cockpit.decide.handle_intents import Refused, handle_intent
 from cockpit.fleet.run_log import RunLog
 from cockpit.session.setting_types import SettingsError
 from cockpit.session.settings import read_settings
-from cockpit.worker.create_error import CreateError
-from cockpit.worker.sky_session import read_task_file
 from tests.decide.world import World
 
 NESTED = 20_000

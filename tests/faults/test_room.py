@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
+from cockpit.create.new_session import SIM_EPOCH
 from cockpit.fleet.base import Job, JobEnded, Report
 from cockpit.fleet.local import fleet as local
 from cockpit.fleet.local.devices import slots
@@ -22,7 +23,6 @@ from cockpit.fleet.node.capped_log import Log
 from cockpit.fleet.node.disk import Patience
 from cockpit.session import lock, worker_process
 from cockpit.session.settings import NewSession
-from cockpit.worker.create import SIM_EPOCH
 from tests.faults.checks import a_fold_from_nothing_is_the_state, nothing_counted_twice
 from tests.worker.sessions import SCRIPT, make, repository, state_of, wait_for
 

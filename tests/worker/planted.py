@@ -16,11 +16,12 @@ from cockpit.cli.steer import send_and_await
 from cockpit.core.intents import Arm, Draft, Propose
 from cockpit.core.model import Change, Edit, Estimate, ExperimentStatus, Outcome
 from cockpit.core.state import State, is_open
+from cockpit.create.new_session import create
+from cockpit.create.plan import Plan
 from cockpit.session import worker_process
 from cockpit.session.paths import SessionFolder
 from cockpit.session.research_settings import ResearchSettings
 from cockpit.session.settings import EnvelopeSettings, NewSession, Settings
-from cockpit.worker.create import Plan, create
 from tests.worker.sessions import ROOT, git, state_of
 
 SLOTS = 2

@@ -8,12 +8,13 @@ from typing import Any
 from cockpit.cli.demo import copy_of
 from cockpit.core.model import Session
 from cockpit.core.state import State
+from cockpit.create.new_session import SIM_EPOCH, create
+from cockpit.create.plan import Plan
 from cockpit.session import lock, worker_process
 from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader
 from cockpit.session.research_settings import ResearchSettings
 from cockpit.session.settings import EnvelopeSettings, NamedAgent, NewSession, Settings
-from cockpit.worker.create import SIM_EPOCH, Plan, create
 
 ROOT = Path(__file__).parents[2]
 

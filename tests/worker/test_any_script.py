@@ -12,12 +12,12 @@ from cockpit.cli.locate import repository as located
 from cockpit.cli.steer import send_and_await
 from cockpit.core.intents import Arm, Draft, Propose
 from cockpit.core.model import Change, Outcome
+from cockpit.create.error import CreateError
 from cockpit.session import worker_process
 from cockpit.session.research_settings import ResearchSettings
 from cockpit.session.setting_types import SettingsError
 from cockpit.session.settings import NewSession
 from cockpit.variant.store import VariantStore
-from cockpit.worker.create_error import CreateError
 from tests.worker.sessions import git, make, state_of, wait_for
 
 NEW = NewSession(fleet="local", clusters=1, mode="autopilot", proposer="human")

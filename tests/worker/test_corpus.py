@@ -9,13 +9,14 @@ from cockpit.cli.corpora import restore_corpus
 from cockpit.cli.steer import send_and_await
 from cockpit.core.intents import Rerun, Resume
 from cockpit.core.model import Outcome
+from cockpit.create.new_session import create
+from cockpit.create.plan import Plan
 from cockpit.read.needs import needs
 from cockpit.session import worker_process
 from cockpit.session.corpus import CorpusProblem
 from cockpit.session.paths import SessionFolder
 from cockpit.session.research_settings import ResearchSettings
 from cockpit.session.settings import NewSession, Settings
-from cockpit.worker.create import Plan, create
 from tests.worker.sessions import SCRIPT, local_session, repository, state_of, wait_for
 
 SAYS = 'print("corpus: stdlib vocab 1024 fingerprint {}")\nprint("preset: {} budget 5s seq_len 256 seed 1")\n'

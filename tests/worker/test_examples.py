@@ -9,10 +9,11 @@ import pytest
 from cockpit.cli.steer import send_and_await
 from cockpit.core.intents import Arm, Draft, Propose
 from cockpit.core.model import Change, Value
+from cockpit.create.new_session import create
+from cockpit.create.plan import Plan
 from cockpit.session import worker_process
 from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import EnvelopeSettings, NewSession, Settings, read_settings
-from cockpit.worker.create import Plan, create
 from tests.worker.sessions import ROOT, git, state_of, wait_for
 
 NIGHTS: list[tuple[str, dict[str, Value]]] = [

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from cockpit.core.events import Ended
+from cockpit.create.new_session import SIM_EPOCH
 from cockpit.session import lock, worker_process
 from cockpit.session.paths import SessionFolder
 from cockpit.session.reader import LedgerReader
 from cockpit.session.settings import NewSession
-from cockpit.worker.create import SIM_EPOCH
 from tests.cli.shell import cockpit, refusal
 from tests.worker.sessions import SCRIPT, git, make, repository, state_of, wait_for
 

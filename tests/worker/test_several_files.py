@@ -11,15 +11,15 @@ from cockpit.cli.demo import AS_COCKPIT, copy_of
 from cockpit.cli.steer import send_and_await
 from cockpit.core.intents import Arm, Draft, Propose
 from cockpit.core.model import Change, Edit, Outcome
+from cockpit.create.checks import check_start
+from cockpit.create.error import CreateError
+from cockpit.create.new_session import SIM_EPOCH
 from cockpit.session import worker_process
 from cockpit.session.client import SteeringError
 from cockpit.session.research_settings import ResearchSettings, files_of
 from cockpit.session.setting_types import SettingsError
 from cockpit.session.settings import NewSession, Settings
 from cockpit.variant.store import VariantStore
-from cockpit.worker.create import SIM_EPOCH
-from cockpit.worker.create_checks import check_start
-from cockpit.worker.create_error import CreateError
 from tests.worker.sessions import ROOT, git, make, state_of, wait_for
 
 NEW = NewSession(fleet="local", clusters=1, mode="autopilot", proposer="human")

@@ -11,13 +11,13 @@ from cockpit.agent.claude import turn_status
 from cockpit.core.intents import SeatAgent
 from cockpit.core.seats import KNOWN_AGENTS, Seat, install_hint, known_agent
 from cockpit.core.state import shares
+from cockpit.create.error import CreateError
+from cockpit.create.seating import agents_of
 from cockpit.read.seats import seat_results
 from cockpit.session import worker_process
 from cockpit.session.client import SessionClient
 from cockpit.session.setting_types import SettingsError
 from cockpit.session.settings import AgentSettings, NamedAgent, NewSession, Settings, read_settings
-from cockpit.worker.create_error import CreateError
-from cockpit.worker.seating import agents_of
 from tests.agent.scripted_agent import read_log
 from tests.worker.seats import AGENT, WAIT_S, WAVE
 from tests.worker.sessions import ROOT, local_session, state_of, wait_for

@@ -7,13 +7,13 @@ import pytest
 
 from cockpit.core.knobs import KnobRange
 from cockpit.core.model import Value
+from cockpit.create.knob_ranges import KnobSettingError, knob_ranges, preset_ranges, varied_sentence
 from cockpit.science.search_space import Choice, Ladder, Real, fit_overrides, search_space, value_at
 from cockpit.session.research_settings import KnobSetting
 from cockpit.session.setting_types import SettingsError
 from cockpit.session.settings import read_settings
 from cockpit.variant.constants import find_constants
 from cockpit.variant.knob_hints import stated_ranges
-from cockpit.worker.knob_ranges import KnobSettingError, knob_ranges, preset_ranges, varied_sentence
 
 SOURCE = """\
 n_layer = 12  # 2 to 16

@@ -13,8 +13,8 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from cockpit.create.error import CreateError
 from cockpit.fleet.node.environment import passed_on
-from cockpit.worker.create_error import CreateError
 
 ASK_S = 60.0
 PACKAGES = ("*/__init__.py", "*/*/__init__.py", "*/*/*/__init__.py")

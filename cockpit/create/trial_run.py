@@ -15,13 +15,13 @@ import msgspec
 from cockpit.core.errors import CockpitError
 from cockpit.core.metric import Metric
 from cockpit.core.model import ClusterSpec, RunAccess
+from cockpit.create.links import find_links, link_inputs
 from cockpit.fleet.base import ClusterReady, ClusterWaits, Job, JobEnded, JobRefused, Report
 from cockpit.fleet.local.device_locks import DeviceLocks, Holder
 from cockpit.fleet.local.fleet import LocalFleet
 from cockpit.fleet.run_log import RunLog
 from cockpit.session.user import user_name
 from cockpit.variant.store import VariantStore
-from cockpit.worker.links import find_links, link_inputs
 
 TRIAL_S = 60.0
 """Seconds after which the trial run is ended."""

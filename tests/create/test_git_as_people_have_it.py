@@ -14,12 +14,13 @@ from cockpit.cli.steer import send_and_await
 from cockpit.core.errors import CockpitError
 from cockpit.core.intents import Arm, Draft, Propose, Resume
 from cockpit.core.model import Change, ExperimentStatus, Outcome
+from cockpit.create.error import CreateError
+from cockpit.create.new_session import create
+from cockpit.create.plan import Plan
 from cockpit.session import worker_process
 from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import NewSession, Settings
 from cockpit.variant.store import VariantStore
-from cockpit.worker.create import Plan, create
-from cockpit.worker.create_error import CreateError
 from tests.worker.sessions import end_baseline, git, make, state_of, wait_for
 
 NEW = NewSession(fleet="local", clusters=1, mode="manual", proposer="human")

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from cockpit.core.model import ExperimentStatus, Outcome
+from cockpit.create.error import CreateError
+from cockpit.create.links import outside_data
 from cockpit.fleet.node import confinement
 from cockpit.session.paths import SessionFolder
 from cockpit.session.research_settings import ResearchSettings
 from cockpit.session.settings import NewSession
 from cockpit.variant.inputs import Inputs
-from cockpit.worker.create_error import CreateError
-from cockpit.worker.links import outside_data
 from tests.worker.sessions import end_baseline, git, make, repository, state_of
 
 READS = 'DEPTH = 8\nprint("val_bpb:", float(open("data/val.txt").read()))\n'

@@ -11,11 +11,11 @@ import pytest
 from cockpit.cli.steer import send_and_await
 from cockpit.core.intents import Arm, Draft, Propose
 from cockpit.core.model import Change
+from cockpit.create.error import CreateError
+from cockpit.create.import_roots import import_roots
 from cockpit.session import worker_process
 from cockpit.session.research_settings import ResearchSettings
 from cockpit.session.settings import NewSession
-from cockpit.worker.create_error import CreateError
-from cockpit.worker.import_roots import import_roots
 from tests.worker.sessions import git, make, state_of, wait_for
 
 NEW = NewSession(fleet="local", clusters=1, mode="autopilot", proposer="human")

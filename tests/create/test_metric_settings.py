@@ -8,11 +8,12 @@ import pytest
 
 from cockpit.core.errors import CockpitError
 from cockpit.core.metric import VAL_BPB, Constraint, Direction, Metric, MetricError, Relation, TieBreak
+from cockpit.create.new_session import SIM_EPOCH, create
+from cockpit.create.plan import Plan
 from cockpit.session.metric_settings import metric_of
 from cockpit.session.paths import SessionFolder
 from cockpit.session.research_settings import ResearchSettings
 from cockpit.session.settings import NewSession, Settings
-from cockpit.worker.create import SIM_EPOCH, Plan, create
 from tests.worker.sessions import repository, state_of
 
 TRAIN = "DEPTH = 8\nprint('val_acc: 0.9')\n"

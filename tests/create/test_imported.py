@@ -14,13 +14,13 @@ from cockpit.core.fold import fold
 from cockpit.core.metric import VAL_BPB, Direction, Metric
 from cockpit.core.model import IMPORTED, AttemptKind, ExperimentStatus
 from cockpit.core.state import State
+from cockpit.create.imported import UNKNOWN_CLASS, UNKNOWN_S, imported_events
 from cockpit.read.checks import UNCHECKED_IMPORT, checks_of, origin_of, unchecked
 from cockpit.read.effects import gain_of
 from cockpit.report.html import html
 from cockpit.report.reproduce import commands
 from cockpit.report.verdict import verdict
 from cockpit.session.paths import SessionFolder
-from cockpit.worker.imported import UNKNOWN_CLASS, UNKNOWN_S, imported_events
 
 AT = 1_700_000_000.0
 

@@ -6,9 +6,9 @@ import pytest
 
 pytest.importorskip("sky", reason="SkyPilot is not installed")
 
+from cockpit.create.error import CreateError
+from cockpit.create.sky_session import sky_fleet
 from cockpit.session.settings import NewSession
-from cockpit.worker.create_error import CreateError
-from cockpit.worker.sky_session import sky_fleet
 
 SKY = NewSession(fleet="sky", clusters=2)
 

@@ -8,12 +8,12 @@ import pytest
 from cockpit.cli.steer import send_and_await
 from cockpit.core.intents import Approve, Draft, Propose
 from cockpit.core.model import Attempt, ExperimentStatus
+from cockpit.create.error import CreateError
+from cockpit.create.seeds import SeedSettingError
 from cockpit.decide.evidence import evidence_of, noise_of
 from cockpit.session import worker_process
 from cockpit.session.paths import SessionFolder
 from cockpit.session.research_settings import ResearchSettings
-from cockpit.worker.create_error import CreateError
-from cockpit.worker.seeds import SeedSettingError
 from tests.worker.sessions import git, local_session, state_of, wait_for
 
 UPSTREAM_LIKE = textwrap.dedent("""\

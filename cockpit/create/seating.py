@@ -9,11 +9,11 @@ from cockpit.core.events import AgentSeated, Event
 from cockpit.core.intents import SeatAgent
 from cockpit.core.model import PROPOSERS
 from cockpit.core.seats import KNOWN_AGENTS, Seat, SeatError, install_hint, name_of, with_share
+from cockpit.create.error import CreateError
 from cockpit.decide.outside_proposer import outside_proposer_note
 from cockpit.decide.seating import seating
 from cockpit.session.settings import Settings
 from cockpit.session.user import user_name
-from cockpit.worker.create_error import CreateError
 
 
 def seated(settings: Settings, session: str, at: float) -> list[Event]:

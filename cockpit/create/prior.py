@@ -16,6 +16,7 @@ from cockpit.core.model import Session, Value
 from cockpit.core.prior import PriorFinding, PriorKind
 from cockpit.core.seat_events import PriorTaken
 from cockpit.core.state import State
+from cockpit.create.prior_file import file_findings
 from cockpit.read.prior import code_change, findings_of
 from cockpit.read.wording import count
 from cockpit.session.ledger_errors import LedgerError
@@ -24,7 +25,6 @@ from cockpit.session.reader import LedgerReader
 from cockpit.variant.code_changes import CodeParts, code_parts
 from cockpit.variant.errors import VariantError
 from cockpit.variant.store import VariantStore
-from cockpit.worker.prior_file import file_findings
 
 FOLDERS_LOOKED_AT = 60
 SESSIONS_TOLD = 8

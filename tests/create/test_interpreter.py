@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from cockpit.create.interpreter import Setup, SetupError, find_interpreter, run_setup, setup_of
 from cockpit.variant.store import VariantStore
-from cockpit.worker.interpreter import Setup, SetupError, find_interpreter, run_setup, setup_of
 from tests.worker.sessions import repository
 
 

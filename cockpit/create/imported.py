@@ -48,10 +48,10 @@ from cockpit.core.model import (
     Wave,
     WaveKind,
 )
+from cockpit.create.error import CreateError
+from cockpit.create.folder import write_session
 from cockpit.session.paths import SessionFolder, name_problem
 from cockpit.session.user import user_name
-from cockpit.worker.create import write_session
-from cockpit.worker.create_error import CreateError
 
 UNKNOWN_CLASS = "class unknown"
 UNKNOWN_S = 300.0

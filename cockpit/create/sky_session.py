@@ -8,11 +8,11 @@ from cockpit.core.events import Event
 from cockpit.core.model import ClusterSpec, FleetSpec, Session
 from cockpit.core.shares import share_names
 from cockpit.core.task_events import TaskTaken
+from cockpit.create.error import CreateError
 from cockpit.fleet.base import FleetError
 from cockpit.fleet.sky.task import canonical_class
 from cockpit.fleet.sky.task_file import TaskReading, describe, read_file, recorded_text
 from cockpit.session.settings import NewSession
-from cockpit.worker.create_error import CreateError
 
 SKY_DEPTH = 2
 SKY_CLUSTERS = 16

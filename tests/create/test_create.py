@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from cockpit.create.error import CreateError
+from cockpit.create.folder import LEFT_AFTER_S
+from cockpit.create.new_session import SIM_EPOCH, create
+from cockpit.create.plan import Plan
 from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import NewSession, Settings
-from cockpit.worker.create import LEFT_AFTER_S, SIM_EPOCH, Plan, create
-from cockpit.worker.create_error import CreateError
 from tests.worker.sessions import SCRIPT, local_session, repository, state_of
 
 

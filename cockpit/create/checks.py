@@ -12,10 +12,10 @@ from cockpit.core.editable_files import script_among
 from cockpit.core.installation import install_command
 from cockpit.core.metric import DEFAULT_NAME, VAL_BPB, Metric
 from cockpit.core.model import FleetSpec
+from cockpit.create.error import CreateError
 from cockpit.session.research_settings import files_of
 from cockpit.session.settings import Settings
 from cockpit.variant.store import VariantStore
-from cockpit.worker.create_error import CreateError
 
 LOCAL_MODULES = ("torch", "tiktoken", "rustbpe", "pyarrow", "requests")
 """Modules that the extra `local` brings."""

@@ -17,9 +17,9 @@ from cockpit.audit.results_tsv import CRASH, KEEP, ResultRow, read_rows
 from cockpit.core.metric import Metric
 from cockpit.core.model import Value
 from cockpit.core.prior import PriorFinding, PriorKind
+from cockpit.create.error import CreateError
 from cockpit.read.wording import count, difference_words, signed, value
 from cockpit.report.export import CONSTANT
-from cockpit.worker.create_error import CreateError
 
 CLAIMS, CRASHES = 16, 6
 """The most that is taken of each from one file: the newest."""

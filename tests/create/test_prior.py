@@ -7,13 +7,14 @@ import pytest
 
 from cockpit.core.prior import PriorFinding, PriorKind
 from cockpit.core.state import State
+from cockpit.create.error import CreateError
+from cockpit.create.new_session import SIM_EPOCH, create
+from cockpit.create.plan import Plan
 from cockpit.report.export import write_csv
 from cockpit.report.html import html
 from cockpit.report.markdown import markdown
 from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import NewSession, Settings
-from cockpit.worker.create import SIM_EPOCH, Plan, create
-from cockpit.worker.create_error import CreateError
 from cockpit.worker.supervisor import run_session
 from tests.worker.sessions import git, repository, sim_session, state_of
 

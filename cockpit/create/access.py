@@ -1,0 +1,45 @@
+"""Choose what the runs of a new session may read, use and leave."""
+
+from pathlib import Path
+
+import msgspec
+
+from cockpit.core.model import RunAccess
+from cockpit.create.error import CreateError
+from cockpit.create.links import outside_data
+from cockpit.fleet.secret_names import is_secret
+from cockpit.session.settings import Settings
+from cockpit.variant.inputs import Inputs
+
+
+def access_of(settings: Settings, repo: Path, links: dict[str, str], on_clusters: bool) -> RunAccess:
+    """Return the access of runs. A command of the person's own is confined only on the person's word: it may build an
+    environment, download, or read files that no setting names."""
+    research = settings.research
+    confine = research.confine if research.confine is not None else not research.command
+    readable = research.readable
+    if not on_clusters:  # where a path is the node's own
+        readable = tuple(str((repo / Path(path).expanduser()).resolve()) for path in readable)
+    for name in research.env:
+        if is_secret(name):
+            raise CreateError(f"[research] env: {name} looks like a secret, and no secret reaches a run: remove it")
+    return RunAccess(
+        confine=confine,
+        network=research.network,
+        readable=(*readable, *links.values(), *(str(Path(target).resolve()) for target in links.values())),
+        environment=research.env,
+        links=links,
+        artifacts=research.artifacts,
+        artifacts_mb=research.artifacts_mb,
+    )
+
+
+def with_outside_data(settings: Settings, found: Inputs, repo: Path) -> Settings:
+    """Return the settings with the data outside the repository, which the code names, among what a run may read."""
+    if settings.session.fleet != "local":
+        return settings
+    research = settings.research
+    more = [path for path in outside_data(found, research.env, repo) if path not in research.readable]
+    return msgspec.structs.replace(
+        settings, research=msgspec.structs.replace(research, readable=(*research.readable, *more))
+    )

@@ -1,0 +1,129 @@
+"""Create a session: its folder, its ledger, and the baseline as its first proposal. Nothing runs yet."""
+
+import difflib
+from pathlib import Path
+
+import msgspec
+
+from cockpit.core.events import Event, SessionCreated
+from cockpit.core.model import PROPOSERS, Envelope, Mode
+from cockpit.create.access import with_outside_data
+from cockpit.create.baseline_wave import baseline_wave
+from cockpit.create.checks import check_metric, check_score_command, check_start
+from cockpit.create.error import CreateError
+from cockpit.create.fleet_spec import fleet_spec
+from cockpit.create.folder import check_place, write_session
+from cockpit.create.links import InputError, find_links
+from cockpit.create.model_estimate import estimated
+from cockpit.create.notes import input_notes_of, notes_of
+from cockpit.create.plan import Plan
+from cockpit.create.prior import prior_events
+from cockpit.create.record import session_record
+from cockpit.create.seating import check_seats, seated
+from cockpit.create.seeds import seeded_baseline
+from cockpit.create.sky_session import task_taken
+from cockpit.session.metric_settings import metric_of
+from cockpit.session.paths import SessionFolder
+from cockpit.session.research_settings import files_of, words_of
+from cockpit.session.settings import Settings
+from cockpit.variant.store import Variant, VariantStore
+
+SIM_EPOCH = 1_772_000_000.0
+"""The start of simulated sessions, so that the same night is simulated at any time."""
+
+
+def check(folder: SessionFolder, repo: Path, settings: Settings) -> None:
+    """Raise the CreateError or VariantError that `create` would. Nothing is written."""
+    check_place(folder, repo)
+    _mode(settings.session.mode)
+    _check_proposer(settings.session.proposer)
+    check_seats(settings)
+    _check_prior(settings)
+    check_start(settings)
+    store = _store(folder.name, repo, settings)
+    try:
+        store.check_baseline()
+        words = metric_of(settings.research).score_command
+        check_score_command(store, repo, words)
+    finally:
+        store.close()
+
+
+def create(folder: SessionFolder, plan: Plan, at: float) -> None:
+    """Make the session. Raises CreateError, VariantError or LedgerError, and leaves nothing behind then."""
+    check(folder, plan.repo, plan.settings)
+    write_session(folder, _first_events(folder, plan, at))
+
+
+def _first_events(folder: SessionFolder, plan: Plan, at: float) -> list[Event]:
+    new = plan.settings.session
+    spec = fleet_spec(plan.settings, plan.repo, plan.speed)
+    mode = _mode(new.mode)
+    metric = metric_of(plan.settings.research)
+    check_metric(metric, spec)
+    store = _store(plan.name, plan.repo, plan.settings)
+    try:
+        seeded = seeded_baseline(store, plan.settings.research.seed_by, at)
+        variant, head = seeded.variant, store.head()
+        texts, constants = store.texts(variant.commit), store.constants(variant.commit)
+        links = _links(store, variant, plan, spec.kind == "local")
+        inputs = store.inputs(variant.commit, words_of(plan.settings.research.command))
+        plan = msgspec.structs.replace(plan, settings=with_outside_data(plan.settings, inputs, plan.repo))
+        made = session_record(plan, spec, head, texts, constants, links, at)
+        session = msgspec.structs.replace(made, seed_by=seeded.taken_by)
+        prior = prior_events(folder, session, store, texts, new.prior, at)
+    finally:
+        store.close()
+    envelope = msgspec.convert(msgspec.structs.asdict(plan.settings.envelope), Envelope)
+    return [
+        SessionCreated(at=at, session=session, mode=mode, envelope=envelope),
+        *task_taken(plan.repo, session, at),
+        *notes_of(plan, session, variant, at),
+        *input_notes_of(plan, inputs, session, at),
+        *seeded.notes,
+        *prior,
+        *seated(plan.settings, plan.name, at),
+        *estimated(session, mode, plan.settings, at),
+        baseline_wave(variant, session, at),
+    ]
+
+
+def _store(name: str, repo: Path, settings: Settings) -> VariantStore:
+    research = settings.research
+    return VariantStore(repo, name, metric_of(research), files_of(research), research.protected)
+
+
+def _links(store: VariantStore, variant: Variant, plan: Plan, local: bool) -> dict[str, str]:
+    """Return the links of a run's folder on this machine. Raises CreateError for an input that no run would have."""
+    if local:
+        try:
+            research = plan.settings.research
+            return find_links(store, variant.commit, plan.repo, research.links, words_of(research.command))
+        except InputError as error:
+            raise CreateError(str(error)) from None
+    if large := store.large_files(variant.commit):
+        raise CreateError(
+            f"Git LFS stores {', '.join(sorted(large)[:3])}, and only runs on this machine get them: mount them with"
+            " file_mounts in experiment.yaml, and remove them from the commit"
+        )
+    return {}
+
+
+def _check_prior(settings: Settings) -> None:
+    for name in settings.session.prior:
+        if not Path(name).expanduser().is_file():
+            raise CreateError(f"--prior: there is no file {name}")
+
+
+def _check_proposer(name: str) -> None:
+    """Refuse a slip in the name of one of cockpit's own proposers; any other name is an agent's from outside."""
+    near = difflib.get_close_matches(name, PROPOSERS, 1, cutoff=0.75)
+    if name and name not in PROPOSERS and near:
+        raise CreateError(f"there is no proposer {name!r}: did you mean {near[0]}?")
+
+
+def _mode(name: str) -> Mode:
+    try:
+        return Mode(name)
+    except ValueError:
+        raise CreateError(f"there is no mode {name!r}: choose manual, copilot or autopilot") from None

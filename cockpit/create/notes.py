@@ -1,0 +1,51 @@
+"""Tell the person what they should know before the first run."""
+
+from cockpit.core.events import Event, Said, Trouble
+from cockpit.core.metric import DEFAULT_NAME, tells_direction
+from cockpit.core.model import Session
+from cockpit.create.knob_ranges import knobs_note
+from cockpit.create.links import input_notes, outside_data
+from cockpit.create.plan import Plan
+from cockpit.create.rescoring import scored_by_themselves
+from cockpit.create.sky_session import read_task_file
+from cockpit.variant.inputs import Inputs
+from cockpit.variant.store import Variant
+
+
+def notes_of(plan: Plan, session: Session, variant: Variant, at: float) -> list[Event]:
+    """Tell the person what they should know before the first run."""
+    notes: list[Event] = []
+    if variant.note:
+        notes.append(Trouble(at=at, text=variant.note))
+    if session.rescore == "" and not session.metric.score_command and plan.settings.research.rescore != "off":
+        notes.append(Said(at=at, author="cockpit", text=scored_by_themselves(plan, session)))
+    if session.metric.name != DEFAULT_NAME or session.metric.is_higher_better:
+        text = f"The metric is {session.metric.name}, {session.metric.better}"
+        if not plan.settings.research.direction and not tells_direction(session.metric.name):
+            text += ", because its name tells no direction: --direction max changes that"
+        notes.append(Said(at=at, author="cockpit", text=text))
+    if session.fleet.kind == "sky":
+        for word in read_task_file(plan.repo, session.fleet.infra).words:
+            notes.append(Said(at=at, author="cockpit", text=f"experiment.yaml: {word}"))
+    notes.append(knobs_note(session, at))
+    if session.run_command and not plan.settings.research.command:
+        notes.append(
+            Said(at=at, author="cockpit", text=f"Runs use the repository's own Python, {session.run_command[0]}")
+        )
+    if session.access.links:
+        names = ", ".join(session.access.links)
+        notes.append(Said(at=at, author="cockpit", text=f"Runs read these paths, which git does not store: {names}"))
+    if session.proposer == "grid" and not plan.settings.session.proposer:
+        text = "No API key, so grid proposes. `cockpit doctor` says where Claude's key goes; then `:proposer claude`."
+        notes.append(Said(at=at, author="cockpit", text=text))
+    return notes
+
+
+def input_notes_of(plan: Plan, found: Inputs, session: Session, at: float) -> list[Event]:
+    if session.fleet.kind != "local":
+        return []
+    research = plan.settings.research
+    notes = input_notes(found, session.script, research.env, session.seed_by)
+    if outside := [path for path in outside_data(found, research.env, plan.repo) if path in research.readable]:
+        notes.append(f"Runs may read {', '.join(outside)}, which the code names and which lies outside the repository")
+    return [Said(at=at, author="cockpit", text=note) for note in notes]

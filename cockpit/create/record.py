@@ -1,0 +1,109 @@
+"""Make the record of a new session from its settings and its repository."""
+
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from cockpit.core.model import FleetSpec, Session, Value
+from cockpit.create.access import access_of
+from cockpit.create.checks import check_local_modules
+from cockpit.create.command import command_words, own_command
+from cockpit.create.data_paths import data_paths
+from cockpit.create.import_roots import import_roots
+from cockpit.create.knob_ranges import knob_ranges, preset_ranges
+from cockpit.create.plan import Plan
+from cockpit.create.rescoring import rescored_runs
+from cockpit.create.seating import first_seat
+from cockpit.session import api_key
+from cockpit.session.corpus import CPU_BUDGET_S, CUDA_BUDGET_S, takes_corpus
+from cockpit.session.metric_settings import metric_of
+from cockpit.session.research_settings import files_of, script_of
+from cockpit.session.settings import Settings
+from cockpit.session.user import user_name
+from cockpit.variant.constants import find_constants
+
+TIME_LIMIT_S = 600.0
+
+
+def session_record(
+    plan: Plan,
+    spec: FleetSpec,
+    head: str,
+    texts: Mapping[str, str],
+    constants: dict[str, Value],
+    links: dict[str, str],
+    at: float,
+) -> Session:
+    new, first = plan.settings.session, first_seat(plan.settings)
+    research = plan.settings.research
+    files = files_of(research)
+    script = script_of(research)
+    preset = _preset(spec) if takes_corpus(plan.repo) else ""
+    ranges = knob_ranges(texts, constants, research.knobs)
+    budget_s = research.time_budget_s or _budget_s(spec, plan.repo)
+    command = command_words("command", research.command) or own_command(_python(plan, spec), script)
+    access = access_of(plan.settings, plan.repo, links, spec.kind == "sky")
+    if spec.kind == "local":
+        if not command:
+            check_local_modules(script, texts.get(script, ""))
+        roots = import_roots(plan.repo, command, _python(plan, spec))
+        access = msgspec.structs.replace(access, import_roots=roots)
+    return Session(
+        name=plan.name,
+        repo=str(plan.repo),
+        commit=head,
+        fleet=spec,
+        created_at=at,
+        created_by=user_name(),
+        corpus=plan.corpus,
+        preset=preset,
+        metric=metric_of(research),
+        time_budget_s=budget_s,
+        time_limit_s=research.time_limit_s or max(TIME_LIMIT_S, 2 * budget_s),
+        budget_usd=new.budget_usd,
+        budget_hours=new.budget_hours,
+        proposer=new.proposer or first or ("claude" if has_key(plan.settings) else "grid"),
+        seed=new.seed,
+        script=script,
+        files=() if files == (script,) else files,
+        protected=research.protected,
+        run_command=command,
+        constants=constants,
+        ranges=preset_ranges(plan.repo, preset, constants) | ranges,
+        early_stopping=new.early_stopping,
+        id=f"s{secrets.token_hex(3)}" if spec.kind == "sky" else "",
+        access=access,
+        rescore=rescored_runs(plan, spec),
+        data=data_paths(spec, plan.repo, research, links),
+    )
+
+
+def has_key(settings: Settings) -> bool:
+    """Tell if there is a key for Claude. Only the worker reads the key itself."""
+    file = settings.agent.key_file
+    return bool(api_key.held()) or (bool(file) and Path(file).expanduser().exists())
+
+
+def _python(plan: Plan, spec: FleetSpec) -> str:
+    """Return the Python of the repository's own environment: as planned, else that of its `.venv`."""
+    python = plan.repo / ".venv" / "bin" / "python"
+    return "" if spec.kind != "local" else plan.python or (str(python) if python.exists() else "")
+
+
+def _preset(spec: FleetSpec) -> str:
+    """Return prepare.py's preset for the fleet's hardware; empty where the first run reports it."""
+    if spec.kind == "local" and not spec.clusters[0].device:
+        return "cpu-small"
+    return "cuda" if spec.screen_hardware else ""
+
+
+def _budget_s(spec: FleetSpec, repo: Path) -> float:
+    if _preset(spec) == "cpu-small" and takes_corpus(repo):
+        return CPU_BUDGET_S
+    try:
+        budget_s = find_constants((repo / "prepare.py").read_text(encoding="utf-8")).get("TIME_BUDGET")
+    except Exception:
+        budget_s = None
+    return float(budget_s) if isinstance(budget_s, int | float) and budget_s > 0 else CUDA_BUDGET_S

@@ -1,0 +1,49 @@
+"""Tell which runs of a new session are scored outside them, and why others are not."""
+
+from cockpit.core.metric import DEFAULT_NAME
+from cockpit.core.model import FleetSpec, Session
+from cockpit.create.checks import is_val_bpb
+from cockpit.create.plan import Plan
+from cockpit.scoring.contract import UPSTREAM_ON_SKY, can_rescore, is_upstream
+from cockpit.session.corpus import has_sealed_shard, upstream_sealed_shard
+from cockpit.session.metric_settings import metric_of
+
+
+def rescored_runs(plan: Plan, spec: FleetSpec) -> str:
+    """Return which runs have their score computed outside them; empty where none can: the scores are their own word."""
+    setting = plan.settings.research.rescore
+    if setting == "off" or spec.simulated or plan.settings.research.command or not can_rescore(plan.repo):
+        return ""
+    if not is_val_bpb(metric_of(plan.settings.research)):
+        return ""
+    if spec.kind == "sky":  # the sealed shard lies on the clusters, where their set-up makes it
+        return "" if is_upstream(plan.repo) else setting
+    return setting if _has_sealed_shard(plan) else ""
+
+
+def _has_sealed_shard(plan: Plan) -> bool:
+    if not is_upstream(plan.repo):
+        return has_sealed_shard(plan.corpus.partition(" ")[0])
+    sealed = upstream_sealed_shard(plan.repo)
+    return sealed is not None and sealed.exists()
+
+
+def scored_by_themselves(plan: Plan, session: Session) -> str:
+    """Return why no score of the session is computed outside its run, in a sentence."""
+    said = "runs are scored by themselves: "
+    if session.fleet.simulated:
+        return said + "they are simulated"
+    if plan.settings.research.command:
+        return said + f"a command of your own starts {session.script}"
+    if not is_val_bpb(session.metric):
+        return said + f"only {DEFAULT_NAME} of a saved model is computed outside its run"
+    if not can_rescore(plan.repo):
+        return said + "train.py has no save_model and load_model, or prepare.py no sealed_shard"
+    if is_upstream(plan.repo) and session.fleet.kind == "sky":
+        return said + UPSTREAM_ON_SKY
+    if is_upstream(plan.repo):
+        return f"{said}{upstream_sealed_shard(plan.repo) or 'a sealed shard'} is missing; another session fetches it"
+    name = plan.corpus.partition(" ")[0]
+    return (
+        f"{said}the corpus {name} has no sealed shard; run `python prepare.py --corpus {name}` before another session"
+    )
