@@ -12,11 +12,15 @@ from enum import StrEnum
 import msgspec
 
 from cockpit.core.errors import CockpitError
+from cockpit.core.units import factor, unit_in_name, unit_of
 
 DEFAULT_NAME = "val_bpb"
 NAME_CHARACTERS = 60
 _NAME = re.compile(r"[^\W\d][\w .:/%@+-]*(?<! )")
-_CONSTRAINT = re.compile(r"\s*(?P<name>.+?)\s*(?P<relation><=|>=|<|>)\s*(?P<limit>\S+)\s*")
+_CONSTRAINT = re.compile(
+    r"\s*(?P<name>.+?)\s*(?P<relation><=|>=|<|>)\s*(?P<limit>\S+?)\s?(?P<unit>%|[A-Za-z\xb5\u03bc]+)?\s*"
+)
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d*)?")
 _TIE_BREAK = re.compile(r"\s*(?P<direction>min|max)\s+(?P<name>.+?)\s*")
 BASELINE = "baseline"
 """The limit of a constraint that stands for the baseline's own value."""
@@ -41,9 +45,12 @@ class Constraint(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     relation: Relation
     limit: float | None = None
     """None for the baseline's value."""
+    unit: str = ""
+    """The unit of the limit; empty where none is written."""
 
     def __str__(self) -> str:
-        return f"{self.name} {self.relation} {BASELINE if self.limit is None else f'{self.limit:g}'}"
+        unit = f"{'' if self.unit == '%' else ' '}{self.unit}" if self.unit else ""
+        return f"{self.name} {self.relation} {BASELINE if self.limit is None else f'{self.limit:g}{unit}'}"
 
     @property
     def wants_less(self) -> bool:
@@ -97,6 +104,11 @@ class Metric(msgspec.Struct, frozen=True, omit_defaults=True):
     def others(self) -> tuple[str, ...]:
         """The names of the second metrics, each once."""
         return tuple(dict.fromkeys([one.name for one in self.constraints] + [one.name for one in self.tie_breaks]))
+
+    def unit(self, name: str) -> str:
+        """Return the unit that a metric's limits or name tell; empty where the baseline's first result does."""
+        stated = (one.unit for one in self.constraints if one.name == name and one.unit)
+        return next(stated, "") or unit_in_name(name)
 
     def score(self, value: float) -> float:
         """Return the score of a value."""
@@ -196,17 +208,28 @@ def constraint_of(text: str) -> Constraint | TieBreak:
         return TieBreak(check_name(found["name"]), Direction(found["direction"]))
     if found := _CONSTRAINT.fullmatch(text):
         name, relation = check_name(found["name"]), Relation(found["relation"])
-        if found["limit"] == BASELINE:
+        limit, unit = found["limit"] + (found["unit"] or ""), ""
+        if limit == BASELINE:
             return Constraint(name, relation)
-        try:
-            limit = float(found["limit"])
-        except ValueError:
-            limit = math.nan
-        if math.isfinite(limit):
-            return Constraint(name, relation, limit)
+        if (value := _plain_number(limit)) is None:
+            value, unit = _plain_number(found["limit"]), unit_of(found["unit"] or "")
+        if value is not None and (unit or not found["unit"]):
+            if unit and factor(unit, unit_in_name(name) or unit) is None:
+                raise MetricError(f"{text!r} has a limit in {unit}, and its name says {unit_in_name(name)}")
+            return Constraint(name, relation, value, unit)
     raise MetricError(
-        f"{text!r} is not a constraint: write NAME < NUMBER, NAME >= {BASELINE}, or min NAME for a tie-break"
+        f"{text!r} is not a constraint: write NAME < NUMBER, NAME < 64 GB, NAME >= {BASELINE}, or min NAME"
+        " for a tie-break"
     )
+
+
+def _plain_number(text: str) -> float | None:
+    """Return the finite number that a text is, its thousands set apart or not; None for any other text."""
+    try:
+        value = float(text.replace(",", "") if _THOUSANDS.fullmatch(text) else text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
 
 
 _HIGHER_IS_BETTER = (

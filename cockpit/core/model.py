@@ -148,10 +148,10 @@ class Metrics(msgspec.Struct, omit_defaults=True, gc=False):
     num_steps: int = 0
     num_params_M: float = 0.0
     depth: int = 0
-    run_s: float = 0.0
-    """Seconds of the run by the clock outside it; 0 where that is not measured."""
+    run_s: float = 0.0  # seconds of the run by the clock outside it; 0 where that is not measured
     others: dict[str, float] = {}  # the second metrics of the session, as printed
     unit: str = ""  # of the value, as `core.units` spells it
+    other_units: dict[str, str] = {}  # of the second metrics; one without a unit is left out
 
 
 class Estimate(msgspec.Struct, frozen=True, gc=False):

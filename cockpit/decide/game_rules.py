@@ -10,7 +10,7 @@ import msgspec
 
 from cockpit.core.model import Attempt, Metrics, Outcome
 from cockpit.core.state import State
-from cockpit.core.units import factor
+from cockpit.core.units import factor, in_words, unit_in_name
 
 RUNS_READ = 32
 """Newest runs of the baseline that are read."""
@@ -34,17 +34,27 @@ def broken_rule(state: State, attempt: Attempt, metrics: Metrics) -> str:
     return _too_long(state.session.time_budget_s, baseline, metrics) or _too_many_tokens(baseline, metrics)
 
 
-def in_the_unit_of_the_session(state: State, metrics: Metrics) -> Metrics | str:
-    """Return a run's metrics with its value in the unit of the baseline's first; a sentence where no factor is known.
+def in_the_units_of_the_session(state: State, metrics: Metrics) -> Metrics | str:
+    """Return a run's metrics with each value in the session's unit; a sentence where its first has no factor to that.
 
-    A program that prints `980 ms` and then `1.02 s` has not gained.
+    A program that prints `980 ms` and then `1.02 s` has not gained. A second metric without a factor is left out, and
+    its unit stays for the sentence on its limit.
     """
-    wanted = next((run.unit for run in _all_runs(state)), metrics.unit)
-    by = factor(metrics.unit, wanted)
+    metric, runs = state.session.metric, list(_all_runs(state))
+    wanted = metric.unit(metric.name) or next((run.unit for run in runs), metrics.unit)
+    by = factor(metrics.unit or unit_in_name(metric.name), wanted)
     if by is None:
-        name = state.session.metric.name
-        return f"it printed {name} in {metrics.unit}, and the baseline in {wanted}: its result does not count"
-    return metrics if by == 1 else msgspec.structs.replace(metrics, score=metrics.score * by, unit=wanted)
+        printed, usual = in_words(metrics.unit), in_words(wanted)
+        return f"it printed {metric.name} {printed}, and the session has it {usual}: its result does not count"
+    others, units = dict(metrics.others), dict(metrics.other_units)
+    for name, value in metrics.others.items():
+        own = units.get(name, "") or unit_in_name(name)
+        usual = metric.unit(name) or next((run.other_units.get(name, "") for run in runs if name in run.others), own)
+        if (other_by := factor(own, usual)) is None:
+            del others[name]
+        elif usual:
+            others[name], units[name] = value * other_by, usual
+    return msgspec.structs.replace(metrics, score=metrics.score * by, unit=wanted, others=others, other_units=units)
 
 
 def other_data(state: State, attempt: Attempt, before: Mapping[str, str], after: Mapping[str, str]) -> str:

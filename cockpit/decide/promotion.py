@@ -21,7 +21,7 @@ from cockpit.decide.result_batching import wait_for_results_until
 from cockpit.decide.run_seeds import with_paired_seeds
 from cockpit.decide.schedule import RunSpec, another
 from cockpit.decide.screening import screens_first
-from cockpit.decide.second_metrics import broken_constraint
+from cockpit.decide.second_metrics import broken_constraint, unstated_units
 from cockpit.science.compare import Comparison, compare
 from cockpit.science.noise import Noise
 from cockpit.science.sequential import test_level
@@ -148,6 +148,7 @@ def _first(state: State, now: float) -> list[Event]:
     broken = broken_constraint(state, state.experiments[state.baseline])
     return [
         *([Trouble(at=now, text=f"the baseline does not keep to the constraints: {broken}")] if broken else []),
+        *(Trouble(at=now, text=sentence) for sentence in unstated_units(state)),
         Decided(at=now, experiment=state.baseline, status=ExperimentStatus.KEPT, reason=reason),
         IncumbentSet(at=now, experiment=state.baseline, reason=reason),
     ]

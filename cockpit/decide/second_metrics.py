@@ -1,11 +1,13 @@
 """Second metrics as limits and tie-breaks: an experiment that breaks a limit is not kept."""
 
 import math
+from collections.abc import Iterator
 from statistics import fmean, variance
 
 from cockpit.core.metric import Constraint, Direction, TieBreak
-from cockpit.core.model import Experiment, Outcome
+from cockpit.core.model import Experiment, Metrics, Outcome
 from cockpit.core.state import State
+from cockpit.core.units import factor, in_words
 
 RUNS_READ = 64
 """Newest runs of one experiment that are read."""
@@ -17,12 +19,7 @@ LEAST_BASELINE_RUNS = 2
 
 def values_of(state: State, experiment: str, name: str) -> list[float]:
     """Return what the newest valid runs of an experiment printed for a second metric."""
-    runs = (state.attempts[one] for one in state.experiments[experiment].attempts[-RUNS_READ:])
-    return [
-        run.metrics.others[name]
-        for run in runs
-        if run.outcome is Outcome.VALID and run.metrics is not None and name in run.metrics.others
-    ]
+    return [run.others[name] for run in _valid(state, experiment) if name in run.others]
 
 
 def broken_constraint(state: State, experiment: Experiment) -> str:
@@ -45,6 +42,24 @@ def wins_ties(state: State, experiment: str) -> bool:
     return False
 
 
+def unstated_units(state: State) -> list[str]:
+    """Return a sentence for each limit without a unit whose values the baseline prints with one."""
+    printed = [run.other_units for run in _valid(state, state.baseline)]
+    limits = (one for one in state.session.metric.constraints if one.limit is not None)
+    found = {one: next((units[one.name] for units in printed if one.name in units), "") for one in limits}
+    return [
+        f"the limit {one} is read in {unit}, as the baseline prints {one.name}"
+        for one, unit in found.items()
+        if unit and not state.session.metric.unit(one.name)
+    ]
+
+
+def _valid(state: State, experiment: str) -> Iterator[Metrics]:
+    """Yield the summaries of the newest valid runs of an experiment."""
+    runs = (state.attempts[one] for one in state.experiments[experiment].attempts[-RUNS_READ:])
+    yield from (run.metrics for run in runs if run.metrics is not None and run.outcome is Outcome.VALID)
+
+
 def _costs(state: State, experiment: str, one: TieBreak) -> list[float]:
     sign = -1.0 if one.direction is Direction.MAX else 1.0
     return [sign * value for value in values_of(state, experiment, one.name)]
@@ -53,9 +68,10 @@ def _costs(state: State, experiment: str, one: TieBreak) -> list[float]:
 def _broken(state: State, experiment: Experiment, one: Constraint) -> str:
     values = values_of(state, experiment.id, one.name)
     if not values:
-        return f"it breaks {one}: its runs printed no {one.name}"
+        return f"it breaks {one}: {_not_printed(state, experiment, one.name)}"
     if one.limit is not None:
-        held, where = one.holds(fmean(values), one.limit), ""
+        limit = one.limit * (factor(one.unit, state.session.metric.unit(one.name)) or 1.0)
+        held, where = one.holds(fmean(values), limit), ""
     else:
         base = values_of(state, state.baseline, one.name)
         if len(base) < LEAST_BASELINE_RUNS and len(values) == 1:
@@ -67,6 +83,14 @@ def _broken(state: State, experiment: Experiment, one: Constraint) -> str:
         where = f", the baseline has {fmean(base):.6g}"
     runs = "1 run" if len(values) == 1 else f"{len(values)} runs"
     return "" if held else f"it breaks {one}: {fmean(values):.6g} in {runs}{where}"
+
+
+def _not_printed(state: State, experiment: Experiment, name: str) -> str:
+    """Word why no run of an experiment has a value of a second metric."""
+    units = (unit for run in _valid(state, experiment.id) if (unit := run.other_units.get(name)) is not None)
+    if (unit := next(units, None)) is None:
+        return f"its runs printed no {name}"
+    return f"its runs printed {name} {in_words(unit)}, which cannot be compared with the limit"
 
 
 def _standard_error(one: list[float], other: list[float]) -> float:

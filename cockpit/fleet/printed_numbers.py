@@ -19,7 +19,7 @@ _UNIT = re.compile(
 )
 """The rest of a word after its number: a unit, punctuation, an error, a sign such as a tick."""
 _WORD_END = re.compile(r"[\s;|)\]}\"']")
-_UNIT_WORD = re.compile(r"\s?([A-Za-z\xb5\u03bc]{1,12}(?:/[A-Za-z]{1,12})?)(?!\w)")
+_UNIT_WORD = re.compile(r"\s?(%|[A-Za-z\xb5\u03bc]{1,12}(?:/[A-Za-z]{1,12})?)(?!\w)")
 _RATIO = re.compile(r"(\d{1,15})/(\d{1,15})(?![\w./])", re.ASCII)
 _CLOCK = re.compile(r"(?:(\d{1,4}) days?, )?(?:(\d{1,4}):)?(\d{1,4}):(\d{2}(?:\.\d{1,9})?)(?![\d:])", re.ASCII)
 _TIME = re.compile(

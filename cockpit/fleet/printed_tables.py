@@ -5,7 +5,10 @@ name alone on its line is a table of one column.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection
+from typing import NamedTuple
+
+from cockpit.core.units import unit_behind_name
 
 LINE_CHARACTERS = 1_000
 CELL_CHARACTERS = 40
@@ -13,18 +16,33 @@ _RULE = re.compile(r"[-=+:|\s\u2500-\u257f]+")
 """A line that is drawn between rows."""
 _BAR = re.compile(r"[|\u2502\u2503]")
 _NUMBER = re.compile(r"[-+]?(?:\.?\d[\d.,_:eE+-]*%?|nan|inf)", re.IGNORECASE)
+_BRACKETS = re.compile(r"\s?[(\[][^()\[\]]{0,40}[)\]]$")
 _TEXT_CELLS = 2
 """Cells of a row that may hold text, such as its name or a time."""
+
+
+class Cell(NamedTuple):
+    name: str
+    """The plain spelling of its column's name."""
+    text: str
+    unit: str
+    """The unit in brackets behind its column's name."""
+
+
+class _Column(NamedTuple):
+    name: str
+    unit: str
+    place: int
+    """Its place, counted from the last column."""
 
 
 class PrintedTables:
     """The table that a run is printing, if any."""
 
-    def __init__(self, names: Mapping[str, str]) -> None:
+    def __init__(self, names: Collection[str]) -> None:
         self._names = names
-        """Each name by its plain spelling."""
-        self._columns: dict[str, int] = {}
-        """The column of each name, counted from the last one."""
+        """The plain spellings of the names."""
+        self._columns: list[_Column] = []
         self._width = 0
         self._separator = ""
         spelt = "|".join(re.escape(name).replace("_", r"[\s_-]{1,3}") for name in sorted(names, key=len, reverse=True))
@@ -34,8 +52,8 @@ class PrintedTables:
         """Tell if a line holds a name, or may be a row of the table that has begun."""
         return bool(self._columns) or self._name.search(text) is not None
 
-    def read(self, text: str) -> list[tuple[str, str]]:
-        """Take in a line. Returns [(name, its cell)] for a row of a table."""
+    def read(self, text: str) -> list[Cell]:
+        """Take in a line. Returns the cells of a row of a table."""
         if not self._columns:
             self._begin(text)
             return []
@@ -47,15 +65,16 @@ class PrintedTables:
         if added not in (0, 1) or texts > min(_TEXT_CELLS, len(cells) - 1) or (added and self._width == 1):
             self._begin(text)
             return []
-        return [(name, cells[-at]) for name, at in self._columns.items() if _NUMBER.fullmatch(cells[-at])]
+        found = ((column, cells[-column.place]) for column in self._columns)
+        return [Cell(column.name, cell, column.unit) for column, cell in found if _NUMBER.fullmatch(cell)]
 
     def _begin(self, text: str) -> None:
         """Start a table with a line of names; end the one before."""
-        self._columns = {}
+        self._columns = []
         if len(text) > LINE_CHARACTERS or not self._name.search(text):
             return
         if alone := self._name.fullmatch(text.rstrip(":= ")):
-            self._columns, self._width, self._separator = {self._names[_plain(alone[0])]: 1}, 1, " "
+            self._columns, self._width, self._separator = [_Column(_plain(alone[0]), "", 1)], 1, " "
             return
         for separator in ("|", "\t", ",", " "):
             cells = _cells(text, separator)
@@ -63,11 +82,12 @@ class PrintedTables:
                 continue
             if any(_NUMBER.fullmatch(cell) or cell.endswith((":", "=")) for cell in cells):
                 continue
-            found = {
-                self._names[name]: len(cells) - at
+            found = [
+                _Column(name, unit, len(cells) - at)
                 for at, cell in enumerate(cells)
-                if (name := _plain(cell)) in self._names
-            }
+                for name, unit in [_heading(cell)]
+                if name in self._names
+            ]
             if found:
                 self._columns, self._width, self._separator = found, len(cells), separator
             return
@@ -81,6 +101,12 @@ def _cells(text: str, separator: str) -> list[str]:
             return text.split()
         case _:
             return [cell.strip().strip("\"'") for cell in text.split(separator)]
+
+
+def _heading(cell: str) -> tuple[str, str]:
+    """Return (plain spelling, unit) of a column's name: `latency (ms)` is `latency` in `ms`."""
+    bracket = _BRACKETS.search(cell)
+    return (_plain(cell[: bracket.start()]), unit_behind_name(bracket[0])) if bracket else (_plain(cell), "")
 
 
 def _plain(cell: str) -> str:

@@ -11,6 +11,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from cockpit.core.metric import Metric
+from cockpit.core.units import factor, other_names, unit_behind_name, unit_in_name
 from cockpit.fleet.printed_numbers import NUMBER_LIMIT, Number, leading_number
 from cockpit.fleet.printed_tables import PrintedTables
 
@@ -50,8 +51,10 @@ class _Rank(IntEnum):
 
     WORD = 0
     """Text where a number should be. It is kept for the message."""
-    MENTION = 1
-    PLAIN = 2
+    OTHER_NAME = 1
+    """A value in a unit of the right kind, under another name: `peak memory: 45 GB` for `peak_vram_mb`."""
+    MENTION = 2
+    PLAIN = 3
 
 
 class _Found(NamedTuple):
@@ -59,6 +62,13 @@ class _Found(NamedTuple):
     word: str
     text: str = ""
     """The word and what follows it: a unit, the other parts of a duration."""
+    unit: str = ""
+    """The unit in its name or in brackets behind that: `ms` of `latency (ms): 980`."""
+
+    def number(self, limit: float = NUMBER_LIMIT) -> Number | None:
+        """Return the number that it is, in its own unit; None for none that is plausible."""
+        number = leading_number(self.text, limit)
+        return number._replace(unit=self.unit) if number is not None and not number.unit else number
 
 
 _NOT_FOUND = _Found(_Rank.WORD, "")
@@ -71,8 +81,12 @@ class PrintedValues:
         self._metric = metric.name
         self._pattern = re.compile(metric.pattern) if metric.pattern else None
         shaped = () if self._pattern else (metric.name,)
-        self._names = {plain(name): name for name in (TRAINING_SECONDS, *metric.others, *shaped)}
-        self._shapes = _shapes(self._names.values())
+        named = {plain(name): name for name in (TRAINING_SECONDS, *metric.others, *shaped)}
+        """Each name by its plain spelling."""
+        others = {plain(other): name for name in (*metric.others, *shaped) for other in other_names(name)}
+        self._names = others | named
+        self._is_other = others.keys() - named.keys()
+        self._shapes = _shapes(self._names)
         self._tables = PrintedTables(self._names)
         self._found: dict[str, _Found] = {}
 
@@ -84,12 +98,19 @@ class PrintedValues:
                 self._found[self._metric] = _Found(_Rank.PLAIN, value, value)
         if not self._tables.mentions(text):
             return
-        for name, cell in self._tables.read(text):
-            self._take(name, _Found(_Rank.MENTION, cell, cell))
+        for cell in self._tables.read(text):
+            self._take(cell.name, _Found(_Rank.MENTION, cell.text, cell.text, cell.unit or unit_in_name(cell.name)))
         for found in self._shapes.finditer(text):
-            self._take(self._names[plain(found[1])], _value(text, found))
+            self._take(found[1], _value(text, found))
 
-    def _take(self, name: str, found: _Found | None) -> None:
+    def _take(self, printed: str, found: _Found | None) -> None:
+        """Take in a value under the name that was printed."""
+        spelt = plain(printed)
+        name = self._names[spelt]
+        if found is not None and spelt in self._is_other:
+            number = found.number()
+            is_alike = number is not None and number.unit and factor(number.unit, unit_in_name(name)) is not None
+            found = found._replace(rank=_Rank.OTHER_NAME) if is_alike else None
         if found is not None and found.rank >= self._found.get(name, _NOT_FOUND).rank:
             self._found[name] = found
 
@@ -99,7 +120,7 @@ class PrintedValues:
 
     def number(self, name: str, limit: float = NUMBER_LIMIT) -> Number | None:
         """Return a value; None where none was printed, or none that is a plausible number."""
-        return leading_number(self._found.get(name, _NOT_FOUND).text, limit)
+        return self._found.get(name, _NOT_FOUND).number(limit)
 
 
 def _value(text: str, found: re.Match[str]) -> _Found | None:
@@ -117,7 +138,8 @@ def _value(text: str, found: re.Match[str]) -> _Found | None:
     if change := _CHANGE.match(follows):
         follows = follows[change.end() :]
         word = follows.split(maxsplit=1)[0]
-    return _Found(_Rank.MENTION if is_mention else _Rank.PLAIN, word, follows)
+    unit = unit_behind_name(text[found.end(1) : found.start(2)]) or unit_in_name(found[1])
+    return _Found(_Rank.MENTION if is_mention else _Rank.PLAIN, word, follows, unit)
 
 
 def plain(name: str) -> str:

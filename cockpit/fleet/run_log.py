@@ -18,6 +18,7 @@ import msgspec
 from cockpit.core.curves import Point, thin
 from cockpit.core.metric import VAL_BPB, Metric
 from cockpit.core.model import Metrics, Outcome, Progress
+from cockpit.core.units import factor, unit_in_name
 from cockpit.fleet.base import Evidence, Scored
 from cockpit.fleet.printed_numbers import NUMBER_LIMIT, Number, leading_number, number_of
 from cockpit.fleet.printed_steps import PrintedSteps
@@ -39,7 +40,7 @@ _SUMMARY_NAMES = frozenset(
     )
 )  # fmt: skip
 """Numbers read at the start of a line only: their names are ordinary words."""
-_FACT = re.compile(r"(\w{1,40})\s{0,40}[:=]\s{0,40}(\S{1,200})", re.ASCII)
+_FACT = re.compile(r"(\w{1,40})\s{0,40}[:=]\s{0,40}(\S.{0,199})", re.ASCII)
 _MARK = re.compile(
     r"COCKPIT_(START|END) train_sha256=(\w{0,128}) prepare_sha256=(\w{0,128})(?: exit=(-?\d{1,4}))?(?! exit=)(?=\s|$)",
     re.ASCII,
@@ -243,14 +244,14 @@ class RunLog:
 
     def _metrics(self, number: Number, log: "RunLog") -> Metrics:
         """Return the summary's numbers; 0 for one that is missing or implausible."""
-        found = {name: leading_number(word) for name, word in self._summary.items()}
-        numbers = {name: max(0.0, one.value) for name, one in found.items() if one is not None}
-        others = {name: log.values.number(name) or self.values.number(name) for name in self.metric.others}
+        numbers = {name: max(0.0, _in_its_unit(name, leading_number(word))) for name, word in self._summary.items()}
+        read = {name: log.values.number(name) or self.values.number(name) for name in self.metric.others}
+        others = {name: one for name, one in read.items() if one is not None}
         trained = self.values.number(TRAINING_SECONDS)
         return Metrics(
             score=number.value,
             unit=number.unit,
-            training_seconds=max(0.0, trained.value) if trained is not None else 0.0,
+            training_seconds=max(0.0, _in_its_unit(TRAINING_SECONDS, trained)),
             total_seconds=numbers.get("total_seconds", 0.0),
             peak_vram_mb=numbers.get("peak_vram_mb", 0.0),
             mfu_percent=numbers.get("mfu_percent", 0.0),
@@ -258,8 +259,17 @@ class RunLog:
             num_steps=int(numbers.get("num_steps", 0)),
             num_params_M=numbers.get("num_params_M", 0.0),
             depth=int(numbers.get("depth", 0)),
-            others={name: one.value for name, one in others.items() if one is not None},
+            others={name: one.value for name, one in others.items()},
+            other_units={name: one.unit for name, one in others.items() if one.unit},
         )
+
+
+def _in_its_unit(name: str, number: Number | None) -> float:
+    """Return a number of the summary in the unit that its name tells; 0 for none, or one in a unit of another kind."""
+    if number is None:
+        return 0.0
+    unit = unit_in_name(name)
+    return number.value * (factor(number.unit or unit, unit) or 0.0) if unit else number.value
 
 
 def _hashes(files: dict[str, str], script: str) -> tuple[str, str]:

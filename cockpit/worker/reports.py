@@ -31,7 +31,7 @@ from cockpit.core.model import Attempt, AttemptStatus, Outcome
 from cockpit.core.rescore import Rescore
 from cockpit.core.state import State
 from cockpit.core.task_events import TaskOffered, TaskTaken
-from cockpit.decide.game_rules import broken_rule, in_the_unit_of_the_session, other_data, restored_data
+from cockpit.decide.game_rules import broken_rule, in_the_units_of_the_session, other_data, restored_data
 from cockpit.decide.not_submitted import not_submitted
 from cockpit.decide.rescoring import base_of, baseline_of
 from cockpit.fleet.base import (
@@ -349,7 +349,7 @@ def _by_the_rules(state: State, attempt: Attempt, report: JobEnded, verdict: Run
     if verdict.metrics is None:
         return verdict
     measured_s = report.evidence.wall_s if report.evidence is not None else 0.0
-    measured = in_the_unit_of_the_session(state, msgspec.structs.replace(verdict.metrics, run_s=measured_s))
+    measured = in_the_units_of_the_session(state, msgspec.structs.replace(verdict.metrics, run_s=measured_s))
     if isinstance(measured, str):
         return RunVerdict(Outcome.MISMATCH, None, measured)
     metrics = measured

@@ -48,6 +48,11 @@ def test_an_interval_in_values_has_its_lower_end_first(direction: Direction, a: 
         ("test_acc >= baseline", Constraint("test_acc", Relation.AT_LEAST)),
         ("val loss<=2.5e-1", Constraint("val loss", Relation.AT_MOST, 0.25)),
         (" reward > -3 ", Constraint("reward", Relation.MORE, -3.0)),
+        ("peak memory < 64 GB", Constraint("peak memory", Relation.LESS, 64.0, "GB")),
+        ("wall<90min", Constraint("wall", Relation.LESS, 90.0, "min")),
+        ("test_acc >= 90%", Constraint("test_acc", Relation.AT_LEAST, 90.0, "%")),
+        ("tokens > 1,000,000", Constraint("tokens", Relation.MORE, 1e6)),
+        ("tok/s > 1.2M", Constraint("tok/s", Relation.MORE, 1.2, "M")),
         ("min peak_vram_mb", TieBreak("peak_vram_mb", Direction.MIN)),
         ("max test_acc", TieBreak("test_acc", Direction.MAX)),
     ],
@@ -58,7 +63,22 @@ def test_a_constraint_is_read_as_it_is_spelt(text: str, meant: Constraint | TieB
 
 
 @pytest.mark.parametrize(
-    "text", ["", "acc", "acc == 3", "acc < nan", "acc < inf", "acc < x", "< 3", "3 < acc", "a\nb < 3"]
+    "text",
+    [
+        "",
+        "acc",
+        "acc == 3",
+        "acc < nan",
+        "acc < inf",
+        "acc < x",
+        "< 3",
+        "3 < acc",
+        "a\nb < 3",
+        "acc < 3 parsecs",
+        "acc < 0,98",
+        "acc < GB",
+        "peak_vram_mb < 3 s",
+    ],
 )
 def test_another_text_is_refused_as_a_constraint(text: str) -> None:
     with pytest.raises(MetricError):

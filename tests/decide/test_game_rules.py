@@ -3,8 +3,9 @@
 import pytest
 
 from cockpit.core.events import Ended
+from cockpit.core.metric import Constraint, Metric, constraint_of
 from cockpit.core.model import Attempt, Metrics, Outcome
-from cockpit.decide.game_rules import broken_rule, in_the_unit_of_the_session
+from cockpit.decide.game_rules import broken_rule, in_the_units_of_the_session
 from tests.decide.world import RUN_S, World
 
 BASELINE = Metrics(1.0, training_seconds=RUN_S, total_tokens_M=10.0, run_s=RUN_S + 20.0)
@@ -83,7 +84,7 @@ def measured(unit: str, value: float, baseline: str) -> Metrics | str:
     state = world.state
     for name in state.experiments[state.baseline].attempts:
         state.attempts[name].metrics = Metrics(1.0, unit=baseline)
-    return in_the_unit_of_the_session(state, Metrics(value, unit=unit))
+    return in_the_units_of_the_session(state, Metrics(value, unit=unit))
 
 
 def test_a_value_in_a_smaller_unit_of_the_same_kind_is_not_a_gain() -> None:
@@ -94,5 +95,45 @@ def test_a_value_in_a_smaller_unit_of_the_same_kind_is_not_a_gain() -> None:
 
 def test_a_value_in_a_unit_of_another_kind_does_not_count() -> None:
     assert measured("MB", 3.0, baseline="ms") == (
-        "it printed val_bpb in MB, and the baseline in ms: its result does not count"
+        "it printed val_bpb in MB, and the session has it in ms: its result does not count"
+    )
+
+
+@pytest.mark.parametrize(
+    ("limit", "printed", "value", "unit"),
+    [
+        ("peak_vram_mb < 64000", (45.0, "GB"), 45_000.0, "MB"),
+        ("peak_vram_mb < 64 GB", (45_000.0, "MB"), 45.0, "GB"),
+        ("wall < 2 min", (63.0, "s"), 1.05, "min"),
+        ("latency < 5", (0.98, "s"), 980.0, "ms"),
+        ("latency < 5", (980.0, ""), 980.0, "ms"),
+        ("test_acc >= 90%", (91.0, "%"), 91.0, "%"),
+        ("tok/s > 1.2M", (900.0, "K"), 0.9, "M"),
+    ],
+)
+def test_a_second_metric_is_in_the_unit_of_its_limit_or_name_or_the_baseline(
+    limit: str, printed: tuple[float, str], value: float, unit: str
+) -> None:
+    constraint = constraint_of(limit)
+    assert isinstance(constraint, Constraint)
+    name, world = constraint.name, World(lambda constants, attempt: 1.0, metric=Metric(constraints=(constraint,)))
+    world.run(0.2)
+    for one in world.state.experiments[world.state.baseline].attempts:
+        world.state.attempts[one].metrics = Metrics(1.0, others={name: 1.0}, other_units={name: "ms"})
+    units = {name: printed[1]} if printed[1] else {}
+    found = in_the_units_of_the_session(world.state, Metrics(1.0, others={name: printed[0]}, other_units=units))
+    assert isinstance(found, Metrics)
+    assert found.others[name] == pytest.approx(value)
+    assert found.other_units[name] == unit
+
+
+def test_the_unit_in_the_name_of_the_metric_is_the_sessions() -> None:
+    world = World(lambda constants, attempt: 1.0, metric=Metric("latency_ms"))
+    assert in_the_units_of_the_session(world.state, Metrics(1.02, unit="s")) == Metrics(1020.0, unit="ms")
+    assert in_the_units_of_the_session(world.state, Metrics(980.0)) == Metrics(980.0, unit="ms")
+
+
+def test_a_fraction_is_not_compared_with_a_percentage() -> None:
+    assert measured("", 0.083, baseline="%") == (
+        "it printed val_bpb without a unit, and the session has it in %: its result does not count"
     )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from cockpit.core.metric import Constraint, Direction, Metric, Relation, TieBreak
+from cockpit.core.metric import Constraint, Direction, Metric, Relation, TieBreak, constraint_of
 from cockpit.core.model import Attempt, ExperimentStatus, Value
 from cockpit.core.state import State
 from cockpit.decide.decision_context import gather, margin_of
@@ -16,6 +16,12 @@ from tests.decide.world import World
 
 LIMIT = Metric(constraints=(Constraint("peak_vram_mb", Relation.LESS, 1_000.0),))
 AT_LEAST_BASELINE = Metric(constraints=(Constraint("test_acc", Relation.AT_LEAST),))
+
+
+def constraint(text: str) -> Constraint:
+    found = constraint_of(text)
+    assert isinstance(found, Constraint)
+    return found
 
 
 def truth(constants: Mapping[str, Value], attempt: Attempt) -> float:
@@ -81,3 +87,29 @@ def test_second_metrics_are_shown_beside_the_first() -> None:
     assert status(state, state.now, {})["best"]["others"] == {"peak_vram_mb": 600.0}
     assert checks_of(state, state.experiments[arm]).endswith("; peak_vram_mb 600")
     assert not broken_constraint(state, state.experiments[arm])
+
+
+def test_limits_on_one_metric_may_have_different_units() -> None:
+    metric = Metric(constraints=(constraint("latency > 1 ms"), constraint("latency < 2 s")))
+    second = {1: {"latency": 500.0}, 2: {"latency": 0.5}, 3: {"latency": 3_000.0}, 4: {"latency": 1_500.0}}
+    state, arms = decided(metric, second, {"LR": 2}, {"LR": 3}, {"LR": 4})
+    reasons = [state.experiments[arm].reason for arm in arms]
+    assert reasons[0] == "it breaks latency > 1 ms: 0.5 in 1 run"
+    assert reasons[1] == "it breaks latency < 2 s: 3000 in 1 run"
+    assert "it breaks" not in reasons[2]
+
+
+def test_a_value_in_a_unit_of_another_kind_breaks_its_limit() -> None:
+    world = World(truth, metric=Metric(constraints=(constraint("acc >= 90%"),)), second_units={"acc": "ms"})
+    state = world.run(0.2)
+    clause = "its runs printed acc in ms, which cannot be compared with the limit"
+    assert broken_constraint(state, state.experiments[state.baseline]) == f"it breaks acc >= 90%: {clause}"
+
+
+def test_a_limit_without_a_unit_is_told_where_the_baseline_prints_one() -> None:
+    metric = Metric(constraints=(constraint("peak memory < 64000"), constraint("peak_vram_mb < 64000")))
+    units = {"peak memory": "GB", "peak_vram_mb": "MB"}
+    world = World(truth, metric=metric, second=lambda _: {"peak memory": 45.0}, second_units=units)
+    assert [message.text for message in world.run(0.2).messages if "read in" in message.text] == [
+        "the limit peak memory < 64000 is read in GB, as the baseline prints peak memory"
+    ]

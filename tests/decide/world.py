@@ -3,6 +3,7 @@
 import heapq
 import random
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from cockpit.core.curves import Point
@@ -65,10 +66,11 @@ class World:
         rescore: Callable[[Attempt], Rescore | None] | None = None,
         metric: Metric = VAL_BPB,
         second: Callable[[Mapping[str, Value]], dict[str, float]] | None = None,
+        second_units: Mapping[str, str] = MappingProxyType({}),
         names: tuple[str, ...] = (),
         constants: Mapping[str, Value] = BASELINE,
     ) -> None:
-        self.rescore, self.second = rescore, second
+        self.rescore, self.second, self.second_units = rescore, second, dict(second_units)
         self.truth, self.sd = truth, sd
         self.dice = random.Random(seed)
         self.now = 0.0
@@ -174,7 +176,7 @@ class World:
             curve = self.curves(attempt, score) if self.curves else []
             value = self.state.session.metric.value(score)
             others = self.second(constants_of(self.state, attempt.experiment)) if self.second else {}
-            metrics = Metrics(value, total_tokens_M=10.0, others=others)
+            metrics = Metrics(value, total_tokens_M=10.0, others=others, other_units=self.second_units)
             ended = Ended(
                 at=ends, attempt=attempt.id, outcome=Outcome.VALID, metrics=metrics,
                 curve=curve,

@@ -12,6 +12,7 @@ from cockpit.fleet.run_log import RunLog, RunVerdict
 from tests.fleet.test_run_log import CODE, pieces
 
 ACCURACY = Metric("val_acc", Direction.MAX)
+LIMIT = Constraint("peak_vram_mb", Relation.LESS, 64_000.0)
 
 
 def verdict_on(metric: Metric, printed: str) -> RunVerdict:
@@ -144,7 +145,8 @@ def test_a_duration_in_several_parts_is_read_in_seconds(line: str, printed: str,
         ("1.5 TFLOP/s", 1.5, "TFLOPS"),
         ("0.98 bits", 0.98, ""),
         ("0.98", 0.98, ""),
-        ("91%", 91.0, ""),
+        ("91%", 91.0, "%"),
+        ("91.5 %", 91.5, "%"),
     ],
 )
 def test_a_unit_behind_a_number_is_known(printed: str, value: float, unit: str) -> None:
@@ -233,3 +235,39 @@ def test_arbitrary_bytes_never_raise_under_patterns(parts: list[bytes]) -> None:
     log.finish(1.0)
     packed(log.curve())
     msgspec.msgpack.encode((log.progress, log.verdict(0, "aa", "bb")))
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        "peak memory: 45.0 GB",
+        "Peak VRAM (GB): 45.0",
+        "peak_vram_gb=45.0",
+        '{"peak_mem_gb": 45.0}',
+        "peak_vram_mb: 45.0 GB",
+        "step,peak_vram_gb\n3,45.0",
+        "| step | peak memory (GB) |\n| 3 | 45.0 |",
+    ],
+)
+def test_a_number_is_found_under_its_name_with_another_unit(printed: str) -> None:
+    metrics = verdict_on(Metric("loss", constraints=(LIMIT,)), f"{printed}\nloss: 1.0").metrics
+    assert metrics is not None and (metrics.others, metrics.other_units) == (
+        {"peak_vram_mb": 45.0},
+        {"peak_vram_mb": "GB"},
+    )
+
+
+def test_a_name_as_it_is_spelt_goes_before_another_one() -> None:
+    metrics = verdict_on(Metric("loss", constraints=(LIMIT,)), "peak_vram_mb: 12\npeak memory: 3 GB\nloss: 1.0").metrics
+    assert metrics is not None and metrics.others == {"peak_vram_mb": 12.0}
+
+
+@pytest.mark.parametrize("printed", ["peak memory: 45.0", "peak memory: 45 ms", "memory: 45 GB", "peak_vram_mbps: 3"])
+def test_a_number_of_another_kind_is_not_taken_under_another_name(printed: str) -> None:
+    metrics = verdict_on(Metric("loss", constraints=(LIMIT,)), f"{printed}\nloss: 1.0").metrics
+    assert metrics is not None and metrics.others == {}
+
+
+def test_the_summary_has_the_units_of_its_names() -> None:
+    metrics = verdict_on(Metric("loss"), "loss: 1.0\npeak_vram_mb: 45 GB\ntotal_seconds: 1m 3s").metrics
+    assert metrics is not None and (metrics.peak_vram_mb, metrics.total_seconds) == (45_000.0, 63.0)
