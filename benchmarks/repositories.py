@@ -15,11 +15,11 @@ from cockpit.cli.guessing import FLAGS, needs_guess
 from cockpit.core.errors import CockpitError
 from cockpit.create.interpreter import chosen_environment
 from cockpit.session.research_settings import ResearchSettings
-from cockpit.variant.constants import find_constants
 from cockpit.variant.errors import VariantError
 from cockpit.variant.guess.listing import Guessed, Listing
 from cockpit.variant.guess.reading import read_listing
 from cockpit.variant.guess.repository import Guess, guess_repository, other_names
+from cockpit.variant.knobs.constants import find_constants
 from cockpit.variant.seeding import find_seeding
 
 HEAD = (

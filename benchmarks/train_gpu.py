@@ -22,7 +22,7 @@ from pathlib import Path
 
 import msgspec
 
-from cockpit.variant.constants import find_constants, set_constants
+from cockpit.variant.knobs.constants import find_constants, set_constants
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = 3

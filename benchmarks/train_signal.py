@@ -17,7 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from cockpit.variant.constants import find_constants, set_constants
+from cockpit.variant.knobs.constants import find_constants, set_constants
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -14,8 +14,8 @@ from statistics import NormalDist, variance
 from cockpit.audit.claims import LEVEL, Audit, AuditError, Finding, Judgement
 from cockpit.audit.results_tsv import CRASH, DISCARD, KEEP, ResultRow, read_rows
 from cockpit.variant.errors import VariantError
+from cockpit.variant.git.repository import git_answer, open_repository
 from cockpit.variant.guard import check_variant
-from cockpit.variant.repository import git_answer, open_repository
 
 PUBLISHED_SD = 0.0006
 """SD of val_bpb between sessions of upstream's train.py on an H200: the default ran 0.9906 to 0.9931."""

@@ -16,7 +16,6 @@ from cockpit.create.interpreter import chosen_environment
 from cockpit.fleet.local import devices
 from cockpit.report.results import clean
 from cockpit.session.research_settings import ResearchSettings, script_of, words_of
-from cockpit.variant.constants import find_constants
 from cockpit.variant.errors import VariantError
 from cockpit.variant.guard import source_names_metric
 from cockpit.variant.guess.commands import with_python
@@ -32,6 +31,7 @@ from cockpit.variant.guess.repository import (
     metric_in_output,
     other_names,
 )
+from cockpit.variant.knobs.constants import find_constants
 from cockpit.variant.store import VariantStore
 
 FLAGS = {"file": "--files", "command": "--command", "metric": "--metric", "direction": "--direction"}

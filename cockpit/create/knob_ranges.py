@@ -11,10 +11,10 @@ from cockpit.read.knobs import reason_of
 from cockpit.science.knob_names import exclusion
 from cockpit.science.search_space import ROW_TOKENS, search_space, unclear
 from cockpit.session.research_settings import KnobSetting
-from cockpit.variant.constants import find_constants, no_such_constant
 from cockpit.variant.editable import Place, places
 from cockpit.variant.errors import VariantError
-from cockpit.variant.knob_hints import comments, given_by_callers, stated_ranges
+from cockpit.variant.knobs.constants import find_constants, no_such_constant
+from cockpit.variant.knobs.knob_hints import comments, given_by_callers, stated_ranges
 
 MOST_NAMED = 2
 """Constants that a note names for each reason; of more, it counts the others."""

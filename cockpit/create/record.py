@@ -22,7 +22,7 @@ from cockpit.session.metric_settings import metric_of
 from cockpit.session.research_settings import files_of, script_of
 from cockpit.session.settings import Settings
 from cockpit.session.user import user_name
-from cockpit.variant.constants import find_constants
+from cockpit.variant.knobs.constants import find_constants
 
 TIME_LIMIT_S = 600.0
 

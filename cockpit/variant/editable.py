@@ -12,11 +12,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from cockpit.core.model import Change, Edit, Value
-from cockpit.variant.config_outline import CONFIG_SUFFIXES, config_outline
-from cockpit.variant.constants import accepted_values, bound_lines, find_constants, no_such_constant, set_constants
 from cockpit.variant.edits import apply_edit
 from cockpit.variant.errors import VariantError, shown
 from cockpit.variant.fingerprint import combine, outline
+from cockpit.variant.knobs.config_outline import CONFIG_SUFFIXES, config_outline
+from cockpit.variant.knobs.constants import (
+    accepted_values,
+    bound_lines,
+    find_constants,
+    no_such_constant,
+    set_constants,
+)
 from cockpit.variant.protected import pattern_of
 from cockpit.variant.syntax import check_text
 

@@ -9,9 +9,9 @@ import hashlib
 from collections.abc import Callable, Mapping
 
 from cockpit.core.model import Value
-from cockpit.variant.constants import find_constants
 from cockpit.variant.errors import VariantError
-from cockpit.variant.python_knobs import find_knobs
+from cockpit.variant.knobs.constants import find_constants
+from cockpit.variant.knobs.python_knobs import find_knobs
 from cockpit.variant.syntax import SCRIPT, literal_value, parse, without_docstring
 
 _SAY_NOTHING = frozenset({"ctx", "kind", "type_comment"})

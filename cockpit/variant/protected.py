@@ -14,8 +14,8 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 
 from cockpit.variant.errors import VariantError
-from cockpit.variant.large_files import POINTER, POINTER_BYTES
-from cockpit.variant.tree import Entry, ObjectReader, entry_at, files_below, is_file, is_link
+from cockpit.variant.git.large_files import POINTER, POINTER_BYTES
+from cockpit.variant.git.tree import Entry, ObjectReader, entry_at, files_below, is_file, is_link
 
 LINKS_AT_MOST = 8
 """Symbolic links that are followed from one to the next."""

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from cockpit.variant.constants import find_constants, set_constants
 from cockpit.variant.errors import VariantError
+from cockpit.variant.knobs.constants import find_constants, set_constants
 from cockpit.variant.store import VariantStore
 
 

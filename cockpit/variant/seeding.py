@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from cockpit.variant.constants import is_seed_name
-from cockpit.variant.python_knobs import find_knobs
-from cockpit.variant.python_literals import replace_literals
+from cockpit.variant.knobs.constants import is_seed_name
+from cockpit.variant.knobs.python_knobs import find_knobs
+from cockpit.variant.knobs.python_literals import replace_literals
 from cockpit.variant.syntax import Parsed, literal_value, parse
 
 VARIABLE = "SEED"

@@ -18,18 +18,13 @@ import msgspec
 from cockpit.core.editable_files import script_among
 from cockpit.core.metric import VAL_BPB, Metric
 from cockpit.core.model import Change, Session, Value
-from cockpit.variant.branches import branch_in_the_way, move_branch
 from cockpit.variant.code import Code, Rules, changed_code, check_texts, code_of
 from cockpit.variant.editable import constants_in
 from cockpit.variant.errors import VariantError, shown
-from cockpit.variant.inputs import Inputs, find_inputs, is_configuration, is_outside, said_paths
-from cockpit.variant.large_files import large_files
-from cockpit.variant.line_changes import lines_changed, lines_of, text_of
-from cockpit.variant.objects import Objects
-from cockpit.variant.outside_paths import outside_paths
-from cockpit.variant.own_python import own_python
-from cockpit.variant.protected import hashes_of_protected
-from cockpit.variant.repository import (
+from cockpit.variant.git.branches import branch_in_the_way, move_branch
+from cockpit.variant.git.large_files import large_files
+from cockpit.variant.git.objects import Objects
+from cockpit.variant.git.repository import (
     check_name,
     check_writable,
     git_answer,
@@ -38,9 +33,8 @@ from cockpit.variant.repository import (
     open_repository,
     write_ref,
 )
-from cockpit.variant.submodules import Submodules
-from cockpit.variant.syntax import SCRIPT, judge_with
-from cockpit.variant.tree import (
+from cockpit.variant.git.submodules import Submodules
+from cockpit.variant.git.tree import (
     Entry,
     ObjectReader,
     entry_at,
@@ -52,7 +46,13 @@ from cockpit.variant.tree import (
     tree_entries,
     with_blobs,
 )
-from cockpit.variant.uncommitted import changed_on_disk, note_on
+from cockpit.variant.git.uncommitted import changed_on_disk, note_on
+from cockpit.variant.inputs import Inputs, find_inputs, is_configuration, is_outside, said_paths
+from cockpit.variant.line_changes import lines_changed, lines_of, text_of
+from cockpit.variant.outside_paths import outside_paths
+from cockpit.variant.own_python import own_python
+from cockpit.variant.protected import hashes_of_protected
+from cockpit.variant.syntax import SCRIPT, judge_with
 
 PREPARE = "prepare.py"
 _COMMIT = re.compile(r"[0-9a-f]{40}")

@@ -10,9 +10,9 @@ from cockpit.core.intents import REPLICATES_AT_MOST, AnyIntent, Arm, Draft, Edit
 from cockpit.core.model import Change, Experiment, Value, Wave
 from cockpit.core.state import State, constants_of
 from cockpit.decide.handle_intents import Prepared, Refused, waiting_proposal
-from cockpit.variant.constants import is_seed_name
 from cockpit.variant.editable import accepted_in
 from cockpit.variant.errors import VariantError
+from cockpit.variant.knobs.constants import is_seed_name
 from cockpit.variant.store import Variant, VariantStore
 
 _NO_WAVE = Wave("", "", "")

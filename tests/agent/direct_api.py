@@ -44,8 +44,8 @@ from cockpit.decide.budget import left_usd
 from cockpit.decide.handle_intents import Refused
 from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder
-from cockpit.variant.constants import find_constants
 from cockpit.variant.errors import VariantError
+from cockpit.variant.knobs.constants import find_constants
 from cockpit.variant.store import VariantStore
 from cockpit.worker import intake
 

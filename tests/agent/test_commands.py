@@ -12,9 +12,9 @@ from cockpit.agent.waiting import OUTSIDE_TOOLS
 from cockpit.cli.agents import call_tool, list_tools, print_transcript
 from cockpit.cli.errors import CommandError
 from cockpit.core.model import Edit
-from cockpit.variant.constants import find_constants
 from cockpit.variant.edits import apply_edits
 from cockpit.variant.guard import check_variant
+from cockpit.variant.knobs.constants import find_constants
 from tests.agent.conftest import Researcher
 from tests.agent.direct_api import DirectApi
 from tests.agent.messages_server import calls, says

@@ -12,8 +12,8 @@ from cockpit.science.search_space import Choice, Ladder, Real, fit_overrides, se
 from cockpit.session.research_settings import KnobSetting
 from cockpit.session.setting_types import SettingsError
 from cockpit.session.settings import read_settings
-from cockpit.variant.constants import find_constants
-from cockpit.variant.knob_hints import stated_ranges
+from cockpit.variant.knobs.constants import find_constants
+from cockpit.variant.knobs.knob_hints import stated_ranges
 
 SOURCE = """\
 n_layer = 12  # 2 to 16

@@ -16,7 +16,7 @@ import torch
 import prepare
 import train
 from cockpit.core.model import Value
-from cockpit.variant.constants import set_constants
+from cockpit.variant.knobs.constants import set_constants
 from tests.research.conftest import ROOT, Run
 
 SOURCE = (ROOT / "train.py").read_text()

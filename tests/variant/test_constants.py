@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cockpit.core.model import Scalar, Value
-from cockpit.variant.constants import find_constants, is_seed_name, overrides, set_constants
 from cockpit.variant.errors import VariantError
+from cockpit.variant.knobs.constants import find_constants, is_seed_name, overrides, set_constants
 from tests.variant.conftest import SCRIPT
 
 NAMES = ["DEPTH", "LR", "BETAS", "PATTERN", "COMPILE", "LIST", "T", "Ä"]

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cockpit.core.model import Edit, Value
-from cockpit.variant.constants import find_constants, set_constants
 from cockpit.variant.edits import apply_edits
 from cockpit.variant.errors import VariantError
 from cockpit.variant.fingerprint import combine, fingerprint, outline
 from cockpit.variant.guard import check_variant, source_names_metric
+from cockpit.variant.knobs.constants import find_constants, set_constants
 from tests.variant.conftest import SCRIPT
 
 PRINTS = "print('val_bpb: 1')\n"

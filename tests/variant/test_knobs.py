@@ -9,8 +9,8 @@ import yaml
 from ruamel.yaml import YAML
 
 from cockpit.core.model import Scalar, Value
-from cockpit.variant.constants import find_constants, is_seed_name, set_constants
 from cockpit.variant.errors import VariantError
+from cockpit.variant.knobs.constants import find_constants, is_seed_name, set_constants
 
 PYTHON = [
     ("n_layer = 12\n", "n_layer", 12, 6, "n_layer = 6\n"),

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.variant.constants import find_constants, set_constants
 from cockpit.variant.errors import VariantError
 from cockpit.variant.fingerprint import fingerprint
 from cockpit.variant.guard import check_variant
+from cockpit.variant.knobs.constants import find_constants, set_constants
 from cockpit.variant.own_python import OwnPython, own_python
 from cockpit.variant.syntax import judge_with
 from tests.variant.conftest import SCRIPT

@@ -430,7 +430,7 @@ def test_a_repository_that_cannot_be_written_says_so(repo: Path) -> None:
 
 def test_a_read_only_repository_is_told_before_anything_runs(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = VariantStore(repo, "night")
-    monkeypatch.setattr("cockpit.variant.repository.os.access", lambda path, mode: "refs" not in str(path))
+    monkeypatch.setattr("cockpit.variant.git.repository.os.access", lambda path, mode: "refs" not in str(path))
     with pytest.raises(VariantError) as caught:
         store.check_place()
     assert str(caught.value) == (

@@ -8,8 +8,8 @@ import pytest
 from cockpit.core.intents import Kill, Say
 from cockpit.core.model import AttemptStatus, Outcome
 from cockpit.fleet.base import Job
-from cockpit.variant import tree as variant_tree
 from cockpit.variant.errors import VariantError
+from cockpit.variant.git import tree as variant_tree
 from cockpit.variant.store import VariantStore
 from cockpit.worker import run_folders
 from cockpit.worker.run_folders import RunFolders

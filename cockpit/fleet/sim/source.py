@@ -14,10 +14,10 @@ import msgspec
 
 from cockpit.core.model import Value
 from cockpit.fleet.base import Job
-from cockpit.variant.constants import find_constants
 from cockpit.variant.editable import joint_outline, named, outline_of
 from cockpit.variant.errors import VariantError
 from cockpit.variant.fingerprint import outline
+from cockpit.variant.knobs.constants import find_constants
 
 _LINE = re.compile(r"^([A-Z][A-Z0-9_]*)[^\S\n]*=[^\S\n]*([^\n#]*?)[^\S\n]*(#[^\n]*)?$", re.MULTILINE)
 

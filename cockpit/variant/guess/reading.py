@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
+from cockpit.variant.git.repository import git_answer, open_repository
 from cockpit.variant.guess.listing import BUILD_FILES, DOCUMENTS, Listing
-from cockpit.variant.repository import git_answer, open_repository
 
 FILES_READ = 400
 FILE_BYTES = 400_000

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 from cockpit.core.knobs import KnobRange
 from cockpit.core.model import Scalar, Value
-from cockpit.variant.constants import find_constants
-from cockpit.variant.python_knobs import Knob, find_knobs
+from cockpit.variant.knobs.constants import find_constants
+from cockpit.variant.knobs.python_knobs import Knob, find_knobs
 from cockpit.variant.syntax import parse
 
 _NUMBER = r"[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from cockpit.variant.errors import VariantError, shown
-from cockpit.variant.tree import Entry, is_file
+from cockpit.variant.git.tree import Entry, is_file
 
 
 def changed_on_disk(path: Path, entry: Entry | None, blob: Callable[[str], bytes], optional: bool) -> bytes | None:

@@ -5,8 +5,8 @@ from typing import Any
 
 from cockpit.core.model import Value
 from cockpit.variant.errors import VariantError
-from cockpit.variant.placed_values import KEY, MAX_NAME_CHARACTERS
-from cockpit.variant.typed_values import is_same, storable
+from cockpit.variant.knobs.placed_values import KEY, MAX_NAME_CHARACTERS
+from cockpit.variant.knobs.typed_values import is_same, storable
 
 
 def find_knobs(source: str, path: str) -> dict[str, Value]:

@@ -27,8 +27,8 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from cockpit.core.model import Scalar, Value
+from cockpit.variant.knobs.typed_values import storable
 from cockpit.variant.syntax import Parsed, literal_value, names_bound
-from cockpit.variant.typed_values import storable
 
 MAX_NAME_CHARACTERS = 80
 MAX_NAME_PARTS = 6

@@ -10,9 +10,9 @@ from functools import partial
 from typing import Any
 
 from cockpit.core.model import Value
-from cockpit.variant.python_knobs import Knob
+from cockpit.variant.knobs.python_knobs import Knob
+from cockpit.variant.knobs.typed_values import is_same
 from cockpit.variant.syntax import byte_offsets
-from cockpit.variant.typed_values import is_same
 
 
 def rewrite(source: str, changes: Iterable[tuple[Knob, Value]]) -> str:

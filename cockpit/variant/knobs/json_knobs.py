@@ -7,8 +7,8 @@ from typing import Any
 
 from cockpit.core.model import Value
 from cockpit.variant.errors import VariantError
-from cockpit.variant.placed_values import PlacedKnobs, Span
-from cockpit.variant.typed_values import storable
+from cockpit.variant.knobs.placed_values import PlacedKnobs, Span
+from cockpit.variant.knobs.typed_values import storable
 
 _DECODER = json.JSONDecoder()
 _BLANK = re.compile(r"[ \t\n\r]*")

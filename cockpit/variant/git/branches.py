@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import git
 
-from cockpit.variant.repository import git_answer
+from cockpit.variant.git.repository import git_answer
 
 
 def branch_in_the_way(repository: git.Repo, branch: str, own_refs: str) -> str:

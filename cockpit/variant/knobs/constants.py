@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 from cockpit.core.model import Value
 from cockpit.variant.errors import VariantError, shown
-from cockpit.variant.python_knobs import Knob, find_knobs
-from cockpit.variant.python_literals import rewrite
+from cockpit.variant.knobs.python_knobs import Knob, find_knobs
+from cockpit.variant.knobs.python_literals import rewrite
+from cockpit.variant.knobs.typed_values import accepted_value, is_same
 from cockpit.variant.syntax import parse
-from cockpit.variant.typed_values import accepted_value, is_same
 
 _SEED_NAME = re.compile(r"(?:.*_)?(?:seed|rngseed|randomseed)(?:_.*)?|manualseed", re.IGNORECASE)
 _LAST_PART = re.compile(r"([A-Za-z_][\w-]*)$")
@@ -114,17 +114,17 @@ def _knobs_of(source: str, path: str) -> _Knobs:
             values = {name: knob.value for name, knob in found.knobs.items()}
             return _Knobs(values, lambda changed: rewrite(source, _with_knobs(found.knobs, changed)), found.bound)
         case ".yaml" | ".yml":
-            from cockpit.variant import yaml_knobs
+            from cockpit.variant.knobs import yaml_knobs
 
             in_yaml = yaml_knobs.find_knobs(source, path)
             return _Knobs(in_yaml.values, in_yaml.set_values, {})
         case ".toml":
-            from cockpit.variant import toml_knobs
+            from cockpit.variant.knobs import toml_knobs
 
             values = toml_knobs.find_knobs(source, path)
             return _Knobs(values, lambda changed: toml_knobs.set_knobs(source, changed), {})
         case ".json":
-            from cockpit.variant import json_knobs
+            from cockpit.variant.knobs import json_knobs
 
             in_json = json_knobs.find_knobs(source, path)
             return _Knobs(in_json.values, in_json.set_values, {})

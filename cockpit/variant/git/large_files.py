@@ -9,8 +9,8 @@ from pathlib import Path
 import git
 
 from cockpit.variant.errors import VariantError, shown
-from cockpit.variant.objects import Objects
-from cockpit.variant.repository import git_answer
+from cockpit.variant.git.objects import Objects
+from cockpit.variant.git.repository import git_answer
 
 POINTER_BYTES = 1_024
 """Upper limit of a pointer's size."""

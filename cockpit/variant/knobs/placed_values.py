@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cockpit.core.model import Value
-from cockpit.variant.typed_values import is_same
+from cockpit.variant.knobs.typed_values import is_same
 
 Span = tuple[int, int]
 """The characters of the text from the first up to the second."""

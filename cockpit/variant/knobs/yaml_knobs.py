@@ -7,8 +7,8 @@ from typing import Any
 
 from cockpit.core.model import Value
 from cockpit.variant.errors import VariantError
-from cockpit.variant.placed_values import PlacedKnobs, Span
-from cockpit.variant.typed_values import storable
+from cockpit.variant.knobs.placed_values import PlacedKnobs, Span
+from cockpit.variant.knobs.typed_values import storable
 
 _PLAIN = re.compile(r"[A-Za-z][\w./-]*")
 _NOT_TEXT = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})

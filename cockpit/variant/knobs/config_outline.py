@@ -7,8 +7,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from cockpit.core.model import Value
-from cockpit.variant.constants import find_constants
 from cockpit.variant.errors import VariantError
+from cockpit.variant.knobs.constants import find_constants
 
 CONFIG_SUFFIXES = (".yaml", ".yml", ".toml", ".json")
 

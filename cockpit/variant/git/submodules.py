@@ -3,8 +3,8 @@
 from pathlib import Path, PurePosixPath
 
 from cockpit.variant.errors import VariantError, shown
-from cockpit.variant.objects import Objects
-from cockpit.variant.repository import open_repository
+from cockpit.variant.git.objects import Objects
+from cockpit.variant.git.repository import open_repository
 
 
 class Submodules:

@@ -15,7 +15,7 @@ import git
 from gitdb import IStream, LooseObjectDB
 
 from cockpit.variant.errors import VariantError
-from cockpit.variant.repository import is_partial_clone, not_written, ownership_problem
+from cockpit.variant.git.repository import is_partial_clone, not_written, ownership_problem
 
 _WHO = "cockpit <cockpit@localhost>"
 KEPT = 256
