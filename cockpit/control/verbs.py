@@ -1,4 +1,4 @@
-"""The table of verbs. A new verb is one row here and one decision in `cockpit.decide.handle_intents`."""
+"""The table of verbs. A new verb is one row here and one decision in `cockpit.decide.intents`."""
 
 from collections.abc import Callable
 
@@ -73,7 +73,8 @@ class Verb(msgspec.Struct, frozen=True):
     def applies(self, state: State, given: Given, now: float = 0.0) -> str:
         """Return why the verb does not apply, in one sentence, by the worker's own rule; empty where it applies."""
         # Imported here: the command line reads this table for its flags and must not load every decision for that.
-        from cockpit.decide.handle_intents import Refused, handle_intent
+        from cockpit.decide.handle_intents import handle_intent
+        from cockpit.decide.intents.request import Refused
 
         try:
             intent = self.intent(state, given, now)

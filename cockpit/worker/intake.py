@@ -9,7 +9,7 @@ import msgspec
 from cockpit.core.intents import REPLICATES_AT_MOST, AnyIntent, Arm, Draft, EditProposal, Propose, size_problem
 from cockpit.core.model import Change, Experiment, Value, Wave
 from cockpit.core.state import State, constants_of
-from cockpit.decide.handle_intents import Prepared, Refused, waiting_proposal
+from cockpit.decide.intents.request import Prepared, Refused, waiting_proposal
 from cockpit.variant.editable import accepted_in
 from cockpit.variant.errors import VariantError
 from cockpit.variant.knobs.constants import is_seed_name

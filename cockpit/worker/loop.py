@@ -20,7 +20,8 @@ from cockpit.core.intents import INTENT_BYTES_AT_MOST, Draft, Resume, SeatAgent,
 from cockpit.core.state import State
 from cockpit.create.seating import with_command
 from cockpit.decide.decisions import decide, wake_at
-from cockpit.decide.handle_intents import Refused, handle_intent
+from cockpit.decide.handle_intents import handle_intent
+from cockpit.decide.intents.request import Refused
 from cockpit.decide.unfinished import unfinished
 from cockpit.fleet.base import JobEnded, Report
 from cockpit.session.clock import WallClock, boot_id

@@ -41,7 +41,7 @@ from cockpit.core.state import State
 from cockpit.create.baseline_wave import baseline_wave
 from cockpit.decide.approve import approval, rule_for
 from cockpit.decide.budget import left_usd
-from cockpit.decide.handle_intents import Refused
+from cockpit.decide.intents.request import Refused
 from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder
 from cockpit.variant.errors import VariantError

@@ -23,7 +23,8 @@ from cockpit.core.events import Asked, EnvelopeSet, Held, IntentTaken, Proposed
 from cockpit.core.intents import AnyIntent, Arm, Draft, Look, Propose, SetProposer, decode_intent
 from cockpit.core.model import Change, Envelope, ExperimentStatus, Mode, WaveKind
 from cockpit.decide.ask import ask as ask_plan
-from cockpit.decide.handle_intents import Refused, handle_intent
+from cockpit.decide.handle_intents import handle_intent
+from cockpit.decide.intents.request import Refused
 from cockpit.session.inbox import Inbox
 from cockpit.session.ledger_errors import LedgerError
 from cockpit.worker.intake import prepare

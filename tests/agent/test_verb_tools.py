@@ -5,7 +5,8 @@ import pytest
 from cockpit.agent.tools.registry import TOOLS, call
 from cockpit.control.verbs import VERBS, Verb, verb
 from cockpit.core.intents import Note
-from cockpit.decide.handle_intents import Refused, handle_intent
+from cockpit.decide.handle_intents import handle_intent
+from cockpit.decide.intents.request import Refused
 from tests.agent.direct_api import DirectApi
 
 GIVEN_IN_ANOTHER_FORM = {"arms", "validate"}

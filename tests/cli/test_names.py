@@ -15,7 +15,8 @@ from cockpit.core.events import SessionEnded
 from cockpit.core.intents import Approve, Hold, Rerun
 from cockpit.core.nearest import NAMES_COMPARED, did_you_mean
 from cockpit.core.state import State
-from cockpit.decide.handle_intents import Refused, handle_intent
+from cockpit.decide.handle_intents import handle_intent
+from cockpit.decide.intents.request import Refused
 from cockpit.session.ledger import Ledger
 from cockpit.session.paths import SessionFolder
 from tests.cli.shell import ANSWER_WITHIN_S, environment

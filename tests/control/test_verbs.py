@@ -8,7 +8,8 @@ from cockpit.control.verbs import VERBS, verb
 from cockpit.core.events import Approved, Rejected
 from cockpit.core.intents import Kill, SetEnvelope
 from cockpit.core.model import Mode
-from cockpit.decide.handle_intents import Refused, handle_intent
+from cockpit.decide.handle_intents import handle_intent
+from cockpit.decide.intents.request import Refused
 from tests.tui import stories
 from tests.tui.story import Story
 

@@ -19,7 +19,8 @@ from cockpit.core.knobs import KnobRange
 from cockpit.core.model import Attempt, Value
 from cockpit.core.state import State
 from cockpit.decide.decisions import decide
-from cockpit.decide.handle_intents import Refused, handle_intent
+from cockpit.decide.handle_intents import handle_intent
+from cockpit.decide.intents.request import Refused
 from cockpit.decide.knob_settings import ASKS_BETWEEN, drop_inert
 from cockpit.read.knobs import knob_rows, knobs_summary
 from cockpit.science.search_space import Ladder, Real, search_space

@@ -16,7 +16,8 @@ from cockpit.core.intents import AnyIntent, EditProposal, Propose, decode_intent
 from cockpit.core.model import Outcome
 from cockpit.create.error import CreateError
 from cockpit.create.sky_session import read_task_file
-from cockpit.decide.handle_intents import Refused, handle_intent
+from cockpit.decide.handle_intents import handle_intent
+from cockpit.decide.intents.request import Refused
 from cockpit.fleet.run_log import RunLog
 from cockpit.session.setting_types import SettingsError
 from cockpit.session.settings import read_settings

@@ -13,7 +13,7 @@ from cockpit.core.errors import CockpitError
 from cockpit.core.intents import INTENT_BYTES_AT_MOST, Arm, Draft, EditProposal, Propose, decode_intent, encode_intent
 from cockpit.core.model import Change, Value
 from cockpit.core.state import State
-from cockpit.decide.handle_intents import Refused
+from cockpit.decide.intents.request import Refused
 from cockpit.science.design import choose_design, full_grid
 from cockpit.science.effects import estimate_effects
 from cockpit.science.noise import Reading, estimate_noise

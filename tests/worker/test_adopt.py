@@ -26,7 +26,8 @@ from cockpit.core.intents import Adopt
 from cockpit.core.model import DECISIONS, ClusterSpec, ClusterState, EndMode, Envelope, FleetSpec, Mode, Session
 from cockpit.core.state import State
 from cockpit.decide.budget import cap
-from cockpit.decide.handle_intents import Refused, handle_intent
+from cockpit.decide.handle_intents import handle_intent
+from cockpit.decide.intents.request import Refused
 from cockpit.decide.schedule import schedule
 from cockpit.fleet.local.fleet import LocalFleet
 from cockpit.session.clock import WallClock

@@ -11,7 +11,8 @@ from cockpit.core.fold import fold
 from cockpit.core.intents import Arm, Draft, EditProposal, Propose
 from cockpit.core.model import Change, Value
 from cockpit.core.state import State, constants_of
-from cockpit.decide.handle_intents import Refused, handle_intent
+from cockpit.decide.handle_intents import handle_intent
+from cockpit.decide.intents.request import Refused
 from cockpit.read.waves import replaced_base
 from cockpit.variant.store import VariantStore
 from cockpit.worker.intake import prepare

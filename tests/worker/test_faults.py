@@ -15,7 +15,8 @@ from cockpit.core.intents import AnyIntent, Hold, Say, encode_intent
 from cockpit.core.model import FleetSpec, Session
 from cockpit.core.state import State
 from cockpit.decide.decisions import decide
-from cockpit.decide.handle_intents import Prepared, handle_intent
+from cockpit.decide.handle_intents import handle_intent
+from cockpit.decide.intents.request import Prepared
 from cockpit.fleet.base import FleetError
 from cockpit.session import worker_process
 from cockpit.session.heartbeat import write_heartbeat

@@ -9,7 +9,8 @@ from cockpit.core.intents import TakeTask
 from cockpit.core.model import ClusterSpec, Envelope, FleetSpec, Mode, Session
 from cockpit.core.state import State
 from cockpit.core.task_events import TaskTaken
-from cockpit.decide.handle_intents import Refused, handle_intent
+from cockpit.decide.handle_intents import handle_intent
+from cockpit.decide.intents.request import Refused
 from cockpit.fleet.base import TaskSeen
 from cockpit.worker.reports import Reports
 from tests.decide.world import World

@@ -17,7 +17,8 @@ from cockpit.core.events import Event
 from cockpit.core.model import Edit, Mode
 from cockpit.core.state import State
 from cockpit.decide.approve import outside_envelope
-from cockpit.decide.handle_intents import Refused, handle_intent
+from cockpit.decide.handle_intents import handle_intent
+from cockpit.decide.intents.request import Refused
 from cockpit.read.forecasts import forecast_words, forecasts_of
 
 
