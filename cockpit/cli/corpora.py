@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cockpit.cli.errors import CommandError
 from cockpit.cli.locate import as_set_up
+from cockpit.scoring import sealed
 from cockpit.scoring.contract import is_upstream
 from cockpit.session import corpus
 from cockpit.session.paths import SessionFolder
@@ -13,6 +14,8 @@ from cockpit.session.settings import Settings
 
 STDLIB, CLIMBMIX = "stdlib", "climbmix"
 BAR_CELLS = 20
+FETCH_WITHIN_S = 3600.0
+"""Seconds that the sealed shard may take while a person sees how far it is."""
 
 
 def ready_corpus(repo: Path, configured: Settings, cpu: bool) -> str:
@@ -29,11 +32,11 @@ def ready_corpus(repo: Path, configured: Settings, cpu: bool) -> str:
 
 def _fetch_sealed_shard(repo: Path) -> None:
     """Fetch the text that no run sees, once; without it the session says that its runs are scored by themselves."""
-    path = corpus.upstream_sealed_shard(repo)
+    path = sealed.sealed_shard(repo)
     if path is not None and not path.exists():
         try:
-            show_progress("the sealed shard", corpus.fetch_upstream_sealed_shard(repo))
-        except corpus.CorpusProblem as error:
+            show_progress("the sealed shard", sealed.fetch(repo, FETCH_WITHIN_S))
+        except sealed.SealedShardProblem as error:
             print(f"cockpit: {error}", file=sys.stderr)
 
 

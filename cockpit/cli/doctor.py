@@ -26,7 +26,8 @@ from cockpit.fleet.local.devices import cores, devices
 from cockpit.fleet.node import confinement
 from cockpit.fleet.secret_names import is_secret
 from cockpit.report.results import clean
-from cockpit.scoring.contract import UPSTREAM_ON_SKY, can_rescore, is_upstream
+from cockpit.scoring.contract import can_rescore, is_upstream
+from cockpit.scoring.sealed import sealed_shard
 from cockpit.session import corpus, settings
 from cockpit.session.api_key import KeyHolder, NoKey
 from cockpit.session.paths import SETTINGS_FILE
@@ -227,13 +228,14 @@ def _inheritance(configured: settings.Settings, seat: Seat) -> str:
 
 def _scores(where: Path, fleet: str) -> Finding:
     """Check if the score of a would-be keep is computed outside its run, on this machine and on SkyPilot."""
-    if fleet == "sky" and is_upstream(where):
-        return Finding("scores", f"runs are scored by themselves: {UPSTREAM_ON_SKY}")
     if not can_rescore(where):
         said = "runs are scored by themselves: train.py has no save_model and load_model, or prepare.py no sealed_shard"
         return Finding("scores", said)
+    if is_upstream(where) and fleet == "sky":
+        said = "the score of a would-be keep is computed outside its run; a node fetches the sealed shard for that"
+        return Finding("scores", said)
     if is_upstream(where):
-        sealed = corpus.upstream_sealed_shard(where)
+        sealed = sealed_shard(where)
         found = sealed is not None and sealed.exists()
         said = "the score of a would-be keep is computed outside its run" if found else "no sealed shard is here yet"
         return Finding("scores", said, "" if found else "starting a session fetches it", needed=False)

@@ -4,8 +4,9 @@ from cockpit.core.metric import DEFAULT_NAME
 from cockpit.core.model import FleetSpec, Session
 from cockpit.create.checks import is_val_bpb
 from cockpit.create.plan import Plan
-from cockpit.scoring.contract import UPSTREAM_ON_SKY, can_rescore, is_upstream
-from cockpit.session.corpus import has_sealed_shard, upstream_sealed_shard
+from cockpit.scoring.contract import can_rescore, is_upstream
+from cockpit.scoring.sealed import sealed_shard
+from cockpit.session.corpus import has_sealed_shard
 from cockpit.session.metric_settings import metric_of
 
 
@@ -16,15 +17,14 @@ def rescored_runs(plan: Plan, spec: FleetSpec) -> str:
         return ""
     if not is_val_bpb(metric_of(plan.settings.research)):
         return ""
-    if spec.kind == "sky":  # the sealed shard lies on the clusters, where their set-up makes it
-        return "" if is_upstream(plan.repo) else setting
-    return setting if _has_sealed_shard(plan) else ""
+    # On the clusters the set-up makes the sealed shard, or the runner fetches it.
+    return setting if spec.kind == "sky" or _has_sealed_shard(plan) else ""
 
 
 def _has_sealed_shard(plan: Plan) -> bool:
     if not is_upstream(plan.repo):
         return has_sealed_shard(plan.corpus.partition(" ")[0])
-    sealed = upstream_sealed_shard(plan.repo)
+    sealed = sealed_shard(plan.repo)
     return sealed is not None and sealed.exists()
 
 
@@ -39,10 +39,8 @@ def scored_by_themselves(plan: Plan, session: Session) -> str:
         return said + f"only {DEFAULT_NAME} of a saved model is computed outside its run"
     if not can_rescore(plan.repo):
         return said + "train.py has no save_model and load_model, or prepare.py no sealed_shard"
-    if is_upstream(plan.repo) and session.fleet.kind == "sky":
-        return said + UPSTREAM_ON_SKY
     if is_upstream(plan.repo):
-        return f"{said}{upstream_sealed_shard(plan.repo) or 'a sealed shard'} is missing; another session fetches it"
+        return f"{said}{sealed_shard(plan.repo) or 'a sealed shard'} is missing; another session fetches it"
     name = plan.corpus.partition(" ")[0]
     return (
         f"{said}the corpus {name} has no sealed shard; run `python prepare.py --corpus {name}` before another session"

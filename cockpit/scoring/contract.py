@@ -7,9 +7,6 @@ LEAVES_MODEL = {"save_model", "load_model"}
 PREPARE_DEFINES = {"load_corpus", "make_dataloader", "sealed_shard"}
 UPSTREAM_DEFINES = {"evaluate_bpb", "make_dataloader", "get_token_bytes", "Tokenizer"}
 """The names that a prepare.py in the shape of karpathy/autoresearch's defines."""
-UPSTREAM_ON_SKY = "on SkyPilot a train.py needs save_model and load_model for a score from outside its run"
-"""Why karpathy/autoresearch's is scored by its own runs there: nothing saves its model, and its clusters hold no sealed
-shard. A clause."""
 
 
 def can_rescore(repo: Path) -> bool:
@@ -18,7 +15,7 @@ def can_rescore(repo: Path) -> bool:
 
 
 def leaves_model(repo: Path) -> bool:
-    """Tell if train.py saves its model by its own function; `export.py` saves that of any other."""
+    """Tell if train.py saves its model by its own function; `export/sitecustomize.py` saves that of any other."""
     return _defines(repo / "train.py") >= LEAVES_MODEL
 
 

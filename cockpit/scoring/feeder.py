@@ -335,7 +335,9 @@ class UpstreamText(Text):
         for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
             if name.endswith(".parquet") and not os.path.exists(os.path.join(self._prepare.DATA_DIR, name)):
                 return os.path.join(folder, name)
-        raise ScoreProblem(f"the sealed shard in {folder} is missing: starting a session fetches one")
+        raise ScoreProblem(
+            f"the sealed shard in {folder} is missing: the start of a session, or a run on a node, fetches one"
+        )
 
     def _batches(self, corpus: Any) -> Iterator[Any]:
         self._prepare.DATA_DIR, self._prepare.VAL_FILENAME = corpus

@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def load(path: str) -> Any:
-    """Return the model that the run left: by the `load_model` of its train.py, or as `export.py` saved it."""
+    """Return the model that the run left: by the `load_model` of its train.py, or as `sitecustomize.py` saved it."""
     with open("train.py", encoding="utf-8") as file:
         script = ast.parse(file.read())
     if any(isinstance(node, ast.FunctionDef) and node.name == "load_model" for node in script.body):
@@ -53,7 +53,7 @@ def load(path: str) -> Any:
 
 
 class Exported:
-    """A model that `export.py` saved whole: its classes come from the script's definitions, its values from the run."""
+    """A model that was saved whole: its classes come from the script's definitions, its values from the run."""
 
     def __init__(self, path: str, script: ast.Module) -> None:
         import torch

@@ -1,12 +1,10 @@
 """The text that the session trains on: read from the output of prepare.py, without importing it."""
 
-import ast
 import json
 import os
 import re
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +18,6 @@ SECRET = "ANTHROPIC_"
 its own."""
 CPU_BUDGET_S = 30.0
 CUDA_BUDGET_S = 300.0
-FETCH_TIMEOUT_S = 30.0
 
 _LINE = re.compile(r"^prepare: (\d+)% (.*)")
 
@@ -81,53 +78,6 @@ def has_sealed_shard(name: str) -> bool:
         return bool(name) and (folder.with_name(f"{folder.name}-sealed") / name / sealed).is_file()
     except (OSError, ValueError, KeyError, TypeError):
         return False
-
-
-def upstream_sealed_shard(repo: Path) -> Path | None:
-    """Return the place of the sealed shard of a repository in the shape of karpathy/autoresearch; None without a name.
-
-    It is the newest shard of its hub that lies in no folder of training data, and has no part in the validation.
-    """
-    last = _constant(repo, "MAX_SHARD")
-    if not isinstance(last, int):
-        return None
-    caches = Path.home() / ".cache"
-    data = caches / "autoresearch" / "data"
-    names = (f"shard_{number:05d}.parquet" for number in range(last - 1, -1, -1))
-    name = next((name for name in names if not (data / name).exists()), "")
-    return caches / "autoresearch-sealed" / "upstream" / name if name else None
-
-
-def fetch_upstream_sealed_shard(repo: Path) -> Iterator[tuple[int, str]]:
-    """Fetch the sealed shard from the repository's own hub, yielding (percent, current step). Raises CorpusProblem."""
-    path, hub = upstream_sealed_shard(repo), _constant(repo, "BASE_URL")
-    if path is None or not isinstance(hub, str):
-        raise CorpusProblem(f"prepare.py in {repo} names no hub to fetch a sealed shard from")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.parent.parent.chmod(0o700)
-    part = path.with_name(f"{path.name}.part")
-    try:
-        with urllib.request.urlopen(f"{hub}/{path.name}", timeout=FETCH_TIMEOUT_S) as answer, part.open("wb") as file:
-            size = int(answer.headers.get("Content-Length") or 0)
-            while chunk := answer.read(1 << 20):
-                file.write(chunk)
-                yield 100 * file.tell() // max(size, file.tell()), f"fetching {path.name}"
-    except (OSError, ValueError) as error:
-        raise CorpusProblem(f"the sealed shard {path.name} could not be fetched: {error}") from None
-    part.replace(path)
-
-
-def _constant(repo: Path, name: str) -> object:
-    """Return a constant of prepare.py, read without importing it; None where it is computed."""
-    try:
-        body = ast.parse((repo / "prepare.py").read_text(encoding="utf-8")).body
-        for node in body:
-            if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in node.targets):
-                found: object = ast.literal_eval(node.value)
-                return found
-    except (OSError, ValueError, SyntaxError):
-        pass
-    return None
 
 
 def mismatch(label: str) -> str:

@@ -40,11 +40,9 @@ class SeatWall:
             ends_with_starter=False,  # each turn has a thread of its own, and the process outlives it
         )
         command = confined(words, rooms, self._wall)
-        return (
-            [*system_calls.refusing(self._wall, network=True, locks=True), *command]
-            if self._wall is not Wall.NONE
-            else command
-        )
+        if self._wall is Wall.NONE:
+            return command
+        return [*system_calls.refusing(system_calls.Confinement(self._wall, network=True)), *command]
 
 
 def _programs(words: Sequence[str], session: Path) -> tuple[Path, ...]:

@@ -126,10 +126,9 @@ def test_why_nothing_would_be_launched_is_one_sentence(output: str, said: str) -
     assert refusal(output) == said
 
 
-def test_a_repository_that_is_scored_on_this_machine_alone_is_said_to_be(tmp_path: Path) -> None:
+def test_a_repository_in_upstreams_shape_is_scored_outside_its_runs_on_both_fleets(tmp_path: Path) -> None:
     write(tmp_path)
-    there = _scores(tmp_path, "sky").said
-    assert there.startswith("runs are scored by themselves: on SkyPilot a train.py needs save_model")
+    assert _scores(tmp_path, "sky").said.endswith("a node fetches the sealed shard for that")
     assert "by themselves" not in _scores(tmp_path, "local").said
 
 

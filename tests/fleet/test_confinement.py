@@ -21,6 +21,7 @@ from cockpit.fleet.node.confinement import (
     environment_paths,
     landlock_abi,
 )
+from cockpit.fleet.node.system_calls import Confinement
 
 PYTHON = [sys.executable, "-u", "attempt.py"]
 PRELUDE = """
@@ -61,7 +62,7 @@ def attempt(rooms: Rooms, wall: Wall, expression: str, locks: bool = True, **env
     script = f"{PRELUDE}\nprint(json.dumps(outcome(lambda: {expression})))\n"
     (rooms.folder / "attempt.py").write_text(script)
     ran = subprocess.run(
-        [*system_calls.refusing(wall, rooms.network, locks), *confined(PYTHON, rooms, wall)],
+        [*system_calls.refusing(Confinement(wall, rooms.network, locks)), *confined(PYTHON, rooms, wall)],
         cwd=rooms.folder,
         env={"PATH": os.environ["PATH"], **environment},
         capture_output=True,
@@ -187,7 +188,7 @@ def test_a_run_reads_no_key_of_the_login_and_leaves_none(rooms: Rooms, wall: Wal
         "assert call('add_key', b'user', b'left', b'weights', 7, -3) < 0\nprint('apart')"
     )
     (rooms.folder / "attempt.py").write_text(inside)
-    words = [*system_calls.refusing(wall, network=False, locks=True), *confined(PYTHON, rooms, wall)]
+    words = [*system_calls.refusing(Confinement(wall)), *confined(PYTHON, rooms, wall)]
     try:
         ran = subprocess.run(
             [sys.executable, "-c", login, *words], cwd=rooms.folder, capture_output=True, text=True, timeout=60

@@ -60,9 +60,15 @@ def run(
     access: RunAccess = CONFINED,
     environment: dict[str, str] | None = None,
     within_s: float = 60.0,
+    made: Path | None = None,
 ) -> tuple[JobLines, int]:
-    """Run a job on this machine as a node does. Returns its lines, and the exit status."""
+    """Run a job on this machine as a node does. Returns its lines, and the exit status.
+
+    `made` is the environment that its set-up has made.
+    """
     workdir = script(a_job, command, access)
+    if made is not None:
+        (workdir / ".venv").symlink_to(made)
     lines = JobLines(NAME, 0, key_of(a_job, NAME))
     done = subprocess.run(
         ["bash", "-c", run_script(NAME)], cwd=workdir, capture_output=True, text=True, timeout=within_s, check=False,

@@ -132,12 +132,14 @@ class LabNight:
         prepare: str = "",
         environment: dict[str, str] | None = None,
         rescore: Scoring = Scoring.NONE,
+        more: dict[str, str] | None = None,
     ) -> Job:
-        """Submit `train` as an attempt's train.py."""
+        """Submit `train` as an attempt's train.py, with `more` files beside it."""
         source = self.root / "runs" / name
         source.mkdir(parents=True)
         (source / "train.py").write_text(train)
-        (source / "prepare.py").write_text(prepare)
+        for name_of, text in ({"prepare.py": prepare} | (more or {})).items():
+            (source / name_of).write_text(text)
         own = {"EXPERIMENT_ID": name, "SEED": "1"} | (environment or {})
         log = self.root / "logs" / f"{name}.log"
         job = Job(name, cluster, source, log, own, (), limit_s, rescore=rescore)

@@ -26,9 +26,11 @@ from cockpit.fleet.sky.log import LINE_BYTES
 from cockpit.fleet.sky.probe import LOST_AFTER_S
 from tests.fleet.test_sky_rescore import RUN
 from tests.lab.cluster import Lab
+from tests.lab.config import uv_binary
 from tests.lab.fleets import PRINTS_A_SCORE, TASK, LabNight
 from tests.lab.processes import PATIENCE
 from tests.scoring.conftest import MODEL, ROOT, environment
+from tests.scoring.upstream_shape import PROJECT, write, write_shards
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200 * PATIENCE)]
 slow = pytest.mark.lab_slow
@@ -87,6 +89,56 @@ def test_a_run_on_a_node_is_confined_and_scored_there(night: LabNight, lab: Lab)
     assert "run: ['variants'] False True" in text
     assert end.evidence is not None and end.evidence.rescore is not None
     assert end.evidence.rescore.trouble == "" and end.evidence.rescore.sealed_bpb > 0
+
+
+UPSTREAM = """\
+resources:
+  infra: slurm
+  accelerators: {{H100: 1}}
+setup: |
+  ln -sfn {environment} .venv
+  .venv/bin/python prepare.py
+run: |
+  {uv} run train.py 2>&1 | tee run.log
+"""
+"""The task of a repository in upstream's shape. Its set-up makes the environment and the training shards."""
+SHARDS = """\
+import sys
+from pathlib import Path
+sys.path.insert(0, {repository!r})
+from tests.scoring.upstream_shape import write_shards
+write_shards(Path.home(), sealed=False)
+"""
+
+
+@slow
+def test_an_unmodified_upstream_is_scored_on_its_node_on_a_shard_that_the_node_fetches(
+    lab: Lab, tmp_path: Path
+) -> None:
+    hub = lab.root / "hub"
+    hub.mkdir()
+    write_shards(hub / "made")
+    (hub / "made" / ".cache" / "autoresearch-sealed" / "upstream" / "shard_00002.parquet").rename(
+        hub / "shard_00002.parquet"
+    )
+    code = tmp_path / "code"
+    code.mkdir()
+    write(code, hub=hub.as_uri())
+    task = UPSTREAM.format(environment=sys.prefix, uv=uv_binary())
+    night = LabNight(tmp_path / "upstream", (ClusterSpec("gpu-61", "H100"),), task, SHARDS.format(repository=str(ROOT)))
+    night.ready("gpu-61")
+    own = {"COCKPIT_MODEL": "model.pt", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    train, prepare = ((code / name).read_text() for name in ("train.py", "prepare.py"))
+    night.job("e981.1", "gpu-61", train, 300.0, prepare, own, Scoring.WHOLE, {"pyproject.toml": PROJECT})
+    end = night.ended("e981.1")["e981.1"]
+    text = night.jobs["e981.1"].log_path.read_text()
+    night.close()
+    assert (end.reason, end.exit_code) == ("exited", 0), text
+    assert "cockpit: fetching shard_00002.parquet" in text
+    assert end.evidence is not None and (found := end.evidence.rescore) is not None
+    assert found.trouble == found.failed == "" and found.sealed_bpb > 0 and "causality" in found.passed
+    printed = next(float(line.split()[1]) for line in text.splitlines() if line.startswith("val_bpb:"))
+    assert found.public_bpb == pytest.approx(printed, abs=1e-3)
 
 
 def test_a_mixed_fleet_runs_two_waves(night: LabNight) -> None:

@@ -10,8 +10,8 @@ from cockpit.core.model import ClusterSpec, RunAccess
 from cockpit.core.rescore import Rescore, Scoring
 from cockpit.fleet.base import Job, JobEnded
 from cockpit.fleet.local.fleet import LocalFleet
+from cockpit.scoring import sealed
 from cockpit.scoring.contract import can_rescore, is_upstream, leaves_model
-from cockpit.session import corpus
 from tests.fleet.test_local import until
 from tests.scoring.conftest import ROOT
 from tests.scoring.upstream_shape import write, write_shards
@@ -84,11 +84,14 @@ def test_the_sealed_shard_is_fetched_from_its_hub(tmp_path: Path, monkeypatch: p
     (hub / "shard_00002.parquet").write_bytes(b"text")
     write(tmp_path, hub=hub.as_uri())
     write_shards(tmp_path / "home", sealed=False)
-    steps = list(corpus.fetch_upstream_sealed_shard(tmp_path))
+    steps = list(sealed.fetch(tmp_path, 60.0))
     assert steps == [(100, "fetching shard_00002.parquet")]
-    found = corpus.upstream_sealed_shard(tmp_path)
+    found = sealed.sealed_shard(tmp_path)
     assert found is not None and found.read_bytes() == b"text"
     assert found.parent.parent.stat().st_mode & 0o777 == 0o700
+    with pytest.raises(sealed.SealedShardProblem, match=r"could not be fetched: it did not arrive within 0 s"):
+        list(sealed.fetch(tmp_path, 0.0))
     (hub / "shard_00002.parquet").unlink()
-    with pytest.raises(corpus.CorpusProblem, match="could not be fetched"):
-        list(corpus.fetch_upstream_sealed_shard(tmp_path))
+    with pytest.raises(sealed.SealedShardProblem, match="could not be fetched"):
+        list(sealed.fetch(tmp_path, 60.0))
+    assert list(found.parent.iterdir()) == [found], "no part is left"

@@ -156,6 +156,16 @@ print(f"depth:            {1}")
 """
 
 
+PROJECT = """\
+[project]
+name = "autoresearch"
+version = "0.1.0"
+requires-python = ">=3.10"
+dependencies = []
+"""
+"""Its pyproject.toml: `uv run` takes a project for an environment of its own, which is not installed."""
+
+
 def write(folder: Path, leak: str = "", hub: str = "") -> None:
     """Write the two files; `leak` is more of the line that mixes a row's tokens."""
     (folder / "prepare.py").write_text(PREPARE.replace("HUB", hub))

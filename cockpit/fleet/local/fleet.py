@@ -44,12 +44,14 @@ from cockpit.fleet.node.environment import data_folders, passed_on
 from cockpit.fleet.node.order import (
     EXPORT,
     SCORING_LIMIT_S,
+    export_model,
     limits,
     make_read_only,
     own_temporary,
     scorer,
     sealed_folders,
 )
+from cockpit.fleet.node.system_calls import Confinement
 from cockpit.fleet.notes import EndNote, StartNote, job_ended, longest_s
 from cockpit.scoring.contract import leaves_model
 from cockpit.session.clock import Clock, WallClock, boot_id, steady_s
@@ -182,10 +184,9 @@ class LocalFleet:
         environment = self._environment(job)
         python = command[0]
         if job.environment.get("COCKPIT_MODEL") and not leaves_model(start):
-            at = command.index("train.py") if "train.py" in command else len(command)
-            command.insert(at, str(EXPORT.resolve()))
+            export_model(environment)
         own_temporary(self._wall, source, environment)
-        readable = *environment_paths(command), EXPORT.resolve(), *self._data(job), *data_folders(environment)
+        readable = *environment_paths(command), EXPORT, *self._data(job), *data_folders(environment)
         fixed = tuple(start / path for path in job.protected)
         make_read_only(fixed)
         rooms = Rooms(
@@ -202,9 +203,7 @@ class LocalFleet:
             "environment": environment,
             "command": confined(command, rooms, self._wall),
             "time_limit_s": job.time_limit_s,
-            "wall": self._wall,
-            "network": self._access.network,
-            "locks": True,
+            "confinement": Confinement(self._wall, self._access.network),
             "limits": self._limits(job, self._access.confine),
             "scorer": self._scorer(job, python, environment) if job.rescore else None,
             "score_command": self._score_command(job, python, environment) if job.score_command else None,
@@ -236,9 +235,7 @@ class LocalFleet:
             "writable": str(room),
             "environment": own,
             "time_limit_s": SCORING_LIMIT_S,
-            "wall": self._wall,
-            "network": False,
-            "locks": True,
+            "confinement": Confinement(self._wall),
             "limits": self._limits(job, self._access.confine),
         }
 

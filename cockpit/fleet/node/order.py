@@ -14,8 +14,9 @@ from pathlib import Path
 from cockpit import scoring
 from cockpit.fleet.node.confinement import Rooms, Wall, available, confined, environment_paths
 from cockpit.fleet.node.environment import kernel_folders
+from cockpit.fleet.node.system_calls import Confinement
 
-FEEDER, SERVER, EXPORT = (Path(scoring.__file__).with_name(f"{name}.py") for name in ("feeder", "server", "export"))
+FEEDER, SERVER, EXPORT = (Path(scoring.__file__).with_name(name) for name in ("feeder.py", "server.py", "export"))
 SERVER_INHERITS = (
     "PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "CUDA_HOME", "CUDA_VISIBLE_DEVICES",
     "HOME", "HF_HOME", "HF_HUB_CACHE", "XDG_CACHE_HOME",
@@ -54,6 +55,11 @@ def own_temporary(wall: Wall, source: Path, environment: dict[str, str]) -> None
         environment.pop("TMPDIR", None)
 
 
+def export_model(environment: dict[str, str]) -> None:
+    """Have a run leave the model that it evaluates, whatever starts its script."""
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(EXPORT), environment.get("PYTHONPATH"))))
+
+
 def make_read_only(paths: Iterable[Path]) -> None:
     """Take the right to write from protected files, where the wall cannot; their hashes prove that they stayed."""
     for path in paths:
@@ -90,9 +96,7 @@ def scorer(
         "command": [python, "-I", str(FEEDER)],
         "environment": environment,
         "time_limit_s": SCORING_LIMIT_S,
-        "wall": wall,
-        "network": False,
-        "locks": False,
+        "confinement": Confinement(wall, locks=False),
         "limits": within,
         "model": environment.get("COCKPIT_MODEL", ""),
         "work": {"servers": servers, "code": str(folder / "code"), "probes": probes},

@@ -88,7 +88,7 @@ def carry_out(folder: str, tell_start: "Callable[[dict[str, object]], None]", pa
         scored_in = os.path.join(folder, "scored")
         patience.for_room(lambda: shutil.copytree(job["writable"], scored_in, symlinks=True, dirs_exist_ok=True))
     log = patience.for_room(lambda: Log(job["log_path"]))
-    noted = {"pid": os.getpid(), "wall": job["wall"], **times()}
+    noted = {"pid": os.getpid(), "wall": job["confinement"][0], **times()}
     patience.for_room(lambda: write_start(started, noted))
     tell_start(noted)
     adopt_orphans()
@@ -254,7 +254,7 @@ def run(
 
     The calls that its wall leaves open are refused to this process too, for good.
     """
-    system_calls.refuse(str(job["wall"]), bool(job["network"]), bool(job["locks"]))
+    system_calls.refuse(system_calls.Confinement(*job["confinement"]))  # type: ignore[misc]
 
     def start() -> "subprocess.Popen[bytes]":
         begun: subprocess.Popen[bytes] = subprocess.Popen(

@@ -29,16 +29,22 @@ from cockpit.fleet.node.confinement import (
 )
 from cockpit.fleet.node.environment import data_folders
 from cockpit.fleet.node.signed import END, START, signed_line
+from cockpit.fleet.node.system_calls import Confinement
+from cockpit.scoring import sealed
 
 RAN_BEFORE, TIMED_OUT = 98, 124
 PATIENCE_S = 60.0
 """Seconds that a run waits for room on the disk of a node, which is billed meanwhile."""
+FETCH_WITHIN_S = 240.0
+"""Seconds that the sealed shard may take: the run waits, and has begun within ten minutes."""
 NOT_FOR_RUNS = frozenset(("boot", "dev", "etc", "home", "lost+found", "proc", "root", "run", "sys", "tmp", "var"))
 """Folders of / that are hidden, or shown in part by the wall; others hold software and data."""
 NOT_SHOWN = frozenset(("sky_logs", "sky_workdir"))
 """Folders of the home that hold the code and the output of other runs."""
 SHARED = ("/", "/tmp", "/var", "/var/tmp", "/home", "/root", "/run", "/mnt")
 """Folders that hold more than an environment."""
+_BUILDS = re.compile(r"^\[build-system]|^package = true", re.MULTILINE)
+"""Lines of a pyproject.toml whose project is installed, from the folder of the set-up and not from the run's."""
 _PATH = re.compile(r"(?<![\w./$}~-])/[\w.+@/-]*[\w+@-]")
 _PROGRAM = re.compile(r"(?<![\w./$}~-])/[\w.+@/-]*/bin/[\w.+@-]+")
 
@@ -52,6 +58,8 @@ def main() -> None:
         (own / "job.json").write_text(json.dumps(job(wanted, folder, own)), encoding="utf-8")
     if int(os.environ.get("SKYPILOT_NUM_NODES", "1")) == 1:
         (folder / "order.json").unlink()  # the other nodes have yet to read it
+    if wanted["rescore"]:
+        fetch_sealed_shard(folder.parent.parent / "variants" / wanted["name"])
 
     def tell(kind: str, note: dict[str, object]) -> None:
         print(signed_line(wanted["key"], kind, note), flush=True)
@@ -75,13 +83,20 @@ def job(wanted: dict[str, Any], folder: Path, own: Path) -> dict[str, object]:
     environment = dict(os.environ)
     wall = available().wall if wanted["confine"] else Wall.NONE
     order.own_temporary(wall, source, environment)
-    python = python_of(environment)
+    made = environment_of_set_up(shared, environment)
+    python = python_of(environment, made)
+    if wanted["exports"]:
+        order.export_model(environment)
+    if made and wall is not Wall.NONE and not _BUILDS.search(_text(source / "pyproject.toml")):
+        # Behind the wall uv has no cache to make another one from.
+        environment = {"UV_NO_SYNC": "1", "UV_NO_CACHE": "1", **environment, "UV_PROJECT_ENVIRONMENT": str(made)}
     named = [Path(name).expanduser() for name in wanted["readable"]]
     hidden = [path.resolve() for path in (shared, *order.sealed_folders(environment)) if path.is_absolute()]
     shown = (path for path in shown_folders() if path.resolve() not in hidden)
     readable = (
-        *environment_paths([python]), *environments_of(wanted["run"], environment), *shown,
-        *data_folders(environment), *data_of(environment),
+        *environment_paths([python]), *(environment_paths([str(made / "bin" / "python")]) if made else ()),
+        *environments_of(wanted["run"], environment), *shown, *data_folders(environment), *data_of(environment),
+        *([order.EXPORT] if wanted["exports"] else []),
     )  # fmt: skip
     fixed = tuple(source / path for path in wanted["protected"])
     order.make_read_only(fixed)
@@ -107,9 +122,7 @@ def job(wanted: dict[str, Any], folder: Path, own: Path) -> dict[str, object]:
         "environment": environment,
         "command": confined(["bash", "-c", wanted["run"]], rooms, wall),
         "time_limit_s": wanted["time_limit_s"],
-        "wall": str(wall),
-        "network": network,
-        "locks": True,
+        "confinement": Confinement(wall, network),
         "limits": order.limits(1, 0, wanted["confine"], source),
         "scorer": order.scorer(own, python, environment, order.limits(1, 0, True, source), wanted["rescore"] == "whole")
         if wanted["rescore"]
@@ -117,10 +130,30 @@ def job(wanted: dict[str, Any], folder: Path, own: Path) -> dict[str, object]:
     }
 
 
-def python_of(environment: dict[str, str]) -> str:
-    """Return the Python that has the packages of train.py: COCKPIT_PYTHON, or that of experiment.yaml's set-up."""
-    made = Path.home() / ".cockpit-venv" / "bin" / "python"
-    names = (environment.get("COCKPIT_PYTHON", ""), str(made), "python", "python3")
+def fetch_sealed_shard(source: Path) -> None:
+    """Fetch the sealed shard of a repository in the shape of karpathy/autoresearch, once; print why there is none."""
+    path = sealed.sealed_shard(source)
+    if path is None or path.exists():
+        return
+    print(f"cockpit: fetching {path.name}, which no run sees, to score runs on", flush=True)
+    try:
+        for _ in sealed.fetch(source, FETCH_WITHIN_S):
+            pass
+    except sealed.SealedShardProblem as error:
+        print(f"cockpit: {error}", flush=True)
+
+
+def environment_of_set_up(shared: Path, environment: dict[str, str]) -> Path | None:
+    """Return the environment that the task's set-up has made beside the folders of runs, as `uv sync` does."""
+    made = shared / (environment.get("UV_PROJECT_ENVIRONMENT") or ".venv")
+    return made if (made / "bin" / "python").exists() else None
+
+
+def python_of(environment: dict[str, str], made: Path | None) -> str:
+    """Return the Python that has the packages of train.py: COCKPIT_PYTHON, or that of an environment of the set-up."""
+    own = Path.home() / ".cockpit-venv" / "bin" / "python"
+    names = (environment.get("COCKPIT_PYTHON", ""), str(made / "bin" / "python") if made else "", str(own), "python",
+             "python3")  # fmt: skip
     return next((found for name in names if name and (found := shutil.which(name))), sys.executable)
 
 
@@ -165,6 +198,12 @@ def shown_folders() -> Iterator[Path]:
         environment = child.name.startswith(".") and (child / "bin").is_dir()
         if (environment or not child.name.startswith(".")) and child.name not in NOT_SHOWN:
             yield child
+
+
+def _text(path: Path) -> str:
+    with contextlib.suppress(OSError):
+        return path.read_text(encoding="utf-8", errors="replace")
+    return ""
 
 
 def _children(folder: Path) -> list[Path]:

@@ -1,6 +1,6 @@
 """The system calls that a confined run is refused: ways to others that its wall leaves open.
 
-    python -I system_calls.py '{"wall": "landlock", "network": false, "locks": true}' COMMAND...
+    python -I system_calls.py '["landlock", false, true]' COMMAND...
 
 A keyring of the kernel is in no namespace: a run would read the keys of the person's login, and leave keys for the
 next run. Behind Landlock the segments and queues of System V and POSIX are the machine's, the limits and priorities of
@@ -41,6 +41,17 @@ OTHER_FORM = 0x4000_0000
 """On x86, numbers from here on are calls in the form of x32."""
 
 
+class Confinement(NamedTuple):
+    """How a process is confined, as far as its system calls show it."""
+
+    wall: str
+    network: bool = False
+    """True where it may use the network."""
+    locks: bool = True
+    """False where a lock on a file seems to be taken and is not: two processes that read the same files tell each
+    other nothing by them."""
+
+
 class Machine(NamedTuple):
     """The numbers of calls on one kind of processor."""
 
@@ -79,33 +90,29 @@ MACHINES = {
 
 
 def main() -> None:
-    wanted = json.loads(sys.argv[1])
-    refuse(**wanted)
+    refuse(Confinement(*json.loads(sys.argv[1])))
     os.execvp(sys.argv[2], sys.argv[2:])
 
 
-def refusing(wall: str, network: bool, locks: bool) -> list[str]:
+def refusing(of: Confinement) -> list[str]:
     """Return the words before a command that start it with its calls refused."""
-    return [sys.executable, "-I", __file__, json.dumps({"wall": wall, "network": network, "locks": locks})]
+    return [sys.executable, "-I", __file__, json.dumps(of)]
 
 
-def refuse(wall: str, network: bool, locks: bool) -> None:
+def refuse(of: Confinement) -> None:
     """Refuse the calls to this process and to all that it starts, where they are confined. There is no way back.
-
-    Without `locks` a lock on a file seems to be taken and is not, so that two processes that read the same files tell
-    each other nothing by them.
 
     Nothing is refused on other processors than x86_64 and aarch64. Where only a privileged bubblewrap can make a wall,
     a filter would keep it from its privilege: there the process gets a keyring of its own, and no filter.
     """
     machine = MACHINES.get(os.uname().machine) if sys.platform == "linux" else None
-    if machine is None or wall == UNCONFINED:
+    if machine is None or of.wall == UNCONFINED:
         return
     libc = ctypes.CDLL(None, use_errno=True)
     libc.syscall(machine.keyrings["keyctl"], JOIN_NEW_KEYRING, None)
-    if wall == BUBBLEWRAP and _needs_privilege("bwrap"):
+    if of.wall == BUBBLEWRAP and _needs_privilege("bwrap"):
         return
-    code = program(machine, wall == LANDLOCK, network, locks)
+    code = program(machine, of)
     steps = ctypes.create_string_buffer(code, len(code))
     filter_ = struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(steps))
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
@@ -117,8 +124,9 @@ def _needs_privilege(program: str) -> bool:
     return bool(os.geteuid() and found and os.stat(found).st_mode & stat.S_ISUID)
 
 
-def program(machine: Machine, shares_machine: bool, network: bool, locks: bool) -> bytes:
-    """Return the filter, in steps of 8 bytes. `shares_machine`: the wall gives the run no namespaces of its own."""
+def program(machine: Machine, of: Confinement) -> bytes:
+    """Return the filter, in steps of 8 bytes."""
+    shares_machine = of.wall == LANDLOCK  # it gives the run no namespaces of its own
     absent = _fail(errno.ENOSYS)
     numbers = list(machine.keyrings.values())
     parts = [
@@ -133,13 +141,13 @@ def program(machine: Machine, shares_machine: bool, network: bool, locks: bool) 
             of_another = [_argument(1), _step(IF_EQUAL, 0, 1, 0), _fail(errno.EPERM)]
             parts += _of_call(machine.others[name], of_another)
         parts += _of_call(machine.others["prlimit64"], _limit_of_another())
-    if shares_machine and not network:
+    if shares_machine and not of.network:
         numbers.append(machine.sockets["io_uring_setup"])  # its calls would pass the filter
         parts += _of_call(machine.sockets["socket"], _only_tcp())
         for name, flags in (("sendto", 3), ("sendmsg", 2), ("sendmmsg", 3)):
             fast = [_argument(flags), _step(IF_ANY_BIT, MSG_FASTOPEN, 0, 1), _fail(errno.EACCES)]
             parts += _of_call(machine.sockets[name], fast)
-    if not locks:
+    if not of.locks:
         numbers += machine.notices.values()
         parts += _of_call(machine.locks["flock"], [_fail(0)])
         parts += _of_call(machine.locks["fcntl"], _of_commands(LOCKS))

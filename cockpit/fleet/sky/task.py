@@ -17,6 +17,7 @@ from typing import Any
 import cockpit
 from cockpit.core.model import RunAccess
 from cockpit.fleet.base import Job
+from cockpit.scoring.contract import leaves_model
 
 SETUP = "cockpit-setup"
 """The name of the job that sets a cluster up."""
@@ -27,7 +28,7 @@ NODE_PYTHON = (3, 9)
 """The oldest Python of a node that can run the runner; SkyPilot's own on a node is 3.10."""
 SHIPPED = (
     "__init__.py", "fleet/__init__.py", "fleet/secret_names.py", "fleet/node", "scoring/__init__.py",
-    "scoring/feeder.py", "scoring/server.py", "scoring/export.py",
+    "scoring/feeder.py", "scoring/server.py", "scoring/sealed.py", "scoring/export",
 )  # fmt: skip
 """The modules of cockpit that come to a node with each job."""
 
@@ -89,6 +90,7 @@ def write_order(job: Job, name: str, run: str, mounts: Iterable[str], access: Ru
         "network": access.network,
         "readable": [*access.readable, *mounts],
         "rescore": job.rescore,
+        "exports": bool(job.environment.get("COCKPIT_MODEL")) and not leaves_model(job.folder),
     }
     path = _order_path(job, name)
     path.touch(mode=0o600)
