@@ -37,6 +37,7 @@ class SeatWall:
             writable=(openings.temporary, *self._login),
             network=True,
             hidden=(openings.session,),
+            nests=True,
             ends_with_starter=False,  # each turn has a thread of its own, and the process outlives it
         )
         command = confined(words, rooms, self._wall)

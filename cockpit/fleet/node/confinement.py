@@ -36,6 +36,10 @@ SYSTEM_FILES = (
     "/etc/vulkan", "/etc/glvnd", "/etc/os-release",
 )  # fmt: skip
 """Files that libraries read; those with passwords or keys are not among them."""
+OF_THE_KERNEL = (
+    "/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs", "/proc/acpi", "/proc/scsi", "/proc/mtrr",
+)  # fmt: skip
+"""Files of the machine's kernel, which root may write without any capability."""
 GPU_DEVICES = ("nvidia*", "dri", "kfd", "accel", "infiniband")
 """Below /dev."""
 
@@ -76,6 +80,8 @@ class Rooms(NamedTuple):
     """Other files and folders that it may change, such as an agent's login."""
     ends_with_starter: bool = True
     """Bubblewrap kills it when the thread that started it ends."""
+    nests: bool = False
+    """True where it may make user namespaces, as the sandbox of an agent does."""
     start: Path | None = None
     """The folder that the command starts in, inside `folder`; None for `folder` itself."""
 
@@ -99,15 +105,28 @@ def _bubblewrap_problem() -> str:
     """Return why bubblewrap cannot be used, in a clause; empty where it can."""
     if shutil.which("bwrap") is None:
         return "bubblewrap is not installed"
-    trial = ["bwrap", "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "true"]
     try:
-        tried = subprocess.run(trial, capture_output=True, text=True, timeout=TRIAL_S, check=False)
+        tried = _try_bubblewrap()
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"bubblewrap does not start ({type(error).__name__})"
     if tried.returncode:
         said = tried.stderr.strip().splitlines()[:1]
         return f"bubblewrap is not allowed to confine here ({said[0].removeprefix('bwrap: ') if said else 'no reason'})"
     return ""
+
+
+def _try_bubblewrap(*more: str) -> subprocess.CompletedProcess[str]:
+    trial = ["bwrap", "--unshare-all", *more, "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "true"]
+    return subprocess.run(trial, capture_output=True, text=True, timeout=TRIAL_S, check=False)
+
+
+@cache
+def _can_forbid_namespaces() -> bool:
+    """Return True where bubblewrap can keep a run from user namespaces: since 0.8, and without setuid."""
+    try:
+        return _try_bubblewrap("--unshare-user", "--disable-userns").returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
 
 
 def landlock_abi() -> int:
@@ -157,7 +176,11 @@ def confined(command: Sequence[str], rooms: Rooms, wall: Wall) -> list[str]:
 
 
 def _bubblewrap(rooms: Rooms) -> list[str]:
-    arguments = ["bwrap", "--unshare-all", "--proc", "/proc", "--dev", "/dev"]
+    arguments = ["bwrap", "--unshare-all", "--cap-drop", "ALL", "--proc", "/proc", "--dev", "/dev"]
+    if not rooms.nests and _can_forbid_namespaces():
+        arguments += ["--unshare-user", "--disable-userns"]
+    for path in OF_THE_KERNEL:
+        arguments += ["--ro-bind-try", path, path]
     if rooms.ends_with_starter:
         arguments.append("--die-with-parent")
     if rooms.network:
