@@ -33,7 +33,10 @@ class Rescore(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     sealed_parts: tuple[float, ...] = ()
     """The same of the sealed shard. Both are empty where only the public text was scored."""
     tokens_per_s: float = 0.0
-    """Tokens a second of the model while it was scored, on a processor per second of its own; 0 where not measured."""
+    """Tokens a second of the model in the second half of its questions, on a processor per second of its own; 0 where
+    not measured."""
+    asked_tokens: int = 0
+    """Tokens that its model was asked about, probes included."""
     passed: tuple[str, ...] = ()
     """The probes that the model passed."""
     marks: tuple[float, ...] = ()

@@ -39,12 +39,11 @@ def base_of(state: State, attempt: Attempt) -> tuple[Rescore, Metrics] | None:
     return None
 
 
-def baseline_of(state: State, attempt: Attempt) -> Rescore | None:
+def baseline_of(state: State, attempt: Attempt) -> tuple[Rescore, Metrics] | None:
     """Return the baseline's score from outside in the attempt's hardware class."""
     if not state.baseline or attempt.experiment == state.baseline:
         return None
-    found = _newest(state, state.baseline, attempt.hardware)
-    return found[0] if found else None
+    return _newest(state, state.baseline, attempt.hardware)
 
 
 def no_rescore(attempt: Attempt) -> str:

@@ -15,16 +15,17 @@ import json
 import math
 import os
 import random
-import resource
-import select
-import struct
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
+
+PACKAGES = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, PACKAGES)
+from cockpit.scoring.asking import ProbeFailed, ScoreProblem, Server  # noqa: E402
+
+sys.path.remove(PACKAGES)
 
 LOGIT_BYTES_AT_MOST = 4 << 30
 """Logits received for the public text; a larger text is scored on a part of its rows."""
@@ -35,8 +36,6 @@ SEALED_SHARE = 0.25
 LEAST_SEALED_ROWS = 32
 ROWS_PER_CHOSEN = 8
 """Rows that are packed for each one that is scored, where a part of the text is."""
-ANSWER_WITHIN_S = 120.0
-LOAD_WITHIN_S = 240.0
 PROBED_ROWS = 128
 """Rows that are asked twice: for their score in one process, as a probe in the other."""
 SAME_SHARE = 0.25
@@ -45,8 +44,6 @@ SUSPECT_SHARE = 0.375
 """Share of them whose ending is changed behind a token that the model predicted best."""
 SUSPECTS = 8
 """Best predicted tokens of a row among which a cut is chosen."""
-WRITTEN_BYTES_AT_MOST = 64 << 20
-"""Size of a file that the process of a model may write, its messages included."""
 LOSS_AT_MOST_GUESSES = 2.0
 """Largest loss that counts towards the standard deviation, in losses of guessing: an absurd one could make it any."""
 TOLERANCE_SDS = 1e-3
@@ -66,118 +63,6 @@ MARK_STRIDE = 7919
 FINITE, CAUSAL, BATCH, TWICE, MEMORY = (
     "finite", "causality", "batch independence", "same answer twice", "no memory of earlier rows",
 )  # fmt: skip
-
-
-class ScoreProblem(Exception):
-    """There is no score; the message is one sentence."""
-
-
-class ProbeFailed(Exception):
-    """The model breaks a rule; the message is one sentence that starts with what it does."""
-
-
-class Server:
-    """The variant's model in its confined process."""
-
-    def __init__(self, work: dict[str, Any], folder: str) -> None:
-        """Start the process. `vocabulary` is to be set before the first question."""
-        self.errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # read after the process has ended
-        self.vocabulary = 0
-        self._shape = (0, 0)
-        self.process = subprocess.Popen(
-            work["servers"][folder]["command"],
-            cwd=folder,
-            env=work["servers"][folder]["environment"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.errors,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (WRITTEN_BYTES_AT_MOST,) * 2),
-        )
-
-    def wait_until_loaded(self) -> None:
-        self._check_answer(LOAD_WITHIN_S)
-        self._read(4, LOAD_WITHIN_S)
-
-    def ask(self, rows: Any) -> None:
-        """Send int rows (rows, tokens). Raises ScoreProblem."""
-        import torch
-
-        self._shape = rows.shape
-        request = struct.pack("<ii", *rows.shape) + rows.to(torch.int32).numpy().tobytes()
-        assert self.process.stdin is not None
-        try:
-            self.process.stdin.write(request)
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            raise ScoreProblem(self._ended()) from None
-
-    def answer(self) -> Any:
-        """Return the logits (rows, tokens, vocabulary) of the rows that were asked last. Raises ScoreProblem."""
-        import torch
-
-        count, length = self._shape
-        self._check_answer(ANSWER_WITHIN_S)
-        shape = struct.unpack("<iii", self._read(12, ANSWER_WITHIN_S))
-        if shape != (count, length, self.vocabulary):
-            wanted = f"{count} x {length} x {self.vocabulary}"
-            raise ScoreProblem(f"its model's logits have the shape {' x '.join(map(str, shape))}, expected {wanted}")
-        logits = torch.frombuffer(self._read(4 * math.prod(shape), ANSWER_WITHIN_S), dtype=torch.float32).view(shape)
-        # Minus infinity is a probability of zero; a model may give it to tokens that never come.
-        if bool((torch.isnan(logits) | (logits == math.inf)).any()):
-            raise ProbeFailed("gives logits that are not finite")
-        return logits
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def _check_answer(self, within_s: float) -> None:
-        if struct.unpack("<i", self._read(4, within_s))[0] != 1:
-            (size,) = struct.unpack("<i", self._read(4, within_s))
-            text = self._read(min(max(size, 0), 1000), within_s).decode(errors="replace")
-            raise ScoreProblem(f"its model cannot be used: {' '.join(text.split())}")
-
-    def _read(self, size: int, within_s: float) -> bytearray:
-        assert self.process.stdout is not None
-        descriptor = self.process.stdout.fileno()
-        data = bytearray(size)
-        view, got, until = memoryview(data), 0, time.monotonic() + within_s
-        while got < size:
-            if not select.select([descriptor], [], [], max(0.0, until - time.monotonic()))[0]:
-                raise ScoreProblem(f"its model gave no answer within {within_s:.0f} s")
-            count = os.readv(descriptor, [view[got : got + (1 << 20)]])
-            if not count:
-                raise ScoreProblem(self._ended())
-            got += count
-        return data
-
-    def _ended(self) -> str:
-        code = self.process.wait()
-        self.errors.seek(max(0, self.errors.seek(0, os.SEEK_END) - 2000))
-        lines = self.errors.read().decode(errors="replace").split("\n")
-        last = next((" ".join(line.split())[:300] for line in reversed(lines) if line.strip()), "it printed nothing")
-        out_of_memory = code in (-9, 137) or "MemoryError" in last or "out of memory" in last
-        how = "ran out of memory" if out_of_memory else f"ended with {code}"
-        return f"the process that holds its model {how}: {last}"
-
-
-def processor_s(servers: list[Server]) -> float:
-    """Return the processor seconds of these processes and their descendants; 0 where there is no /proc."""
-    ticks: dict[int, int] = {}
-    children: dict[int, list[int]] = {}
-    for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
-        if name.isdigit():
-            try:
-                with open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as file:
-                    fields = file.read().rpartition(")")[2].split()
-            except OSError:
-                continue
-            ticks[int(name)] = int(fields[11]) + int(fields[12])
-            children.setdefault(int(fields[1]), []).append(int(name))
-    found = [server.process.pid for server in servers]
-    for one in found:
-        found.extend(children.get(one, []))
-    return sum(ticks.get(one, 0) for one in found) / os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:
@@ -228,20 +113,17 @@ def scored(work: dict[str, Any]) -> dict[str, Any]:
             server.vocabulary = text.vocabulary
             server.wait_until_loaded()
         rows = torch.cat((public, sealed))
-        worked_s = processor_s(servers)
-        losses, probes = ask_all(servers, rows, text, chance)
-        worked_s = processor_s(servers) - worked_s
+        losses, probes, pace = ask_all(servers, rows, text, chance)
         public_losses, sealed_losses = losses[: len(public)], losses[len(public) :]
         public_bpb, public_se = bits_per_byte(public_losses, public, text)
-        # On a GPU most of the time goes into moving logits, which says nothing about the model's pace.
-        asked = (len(rows) + len(probes)) * text.row_tokens
-        rate = asked / worked_s if worked_s > 0 and not text.on_gpu else 0.0
         found = {
             "public_bpb": public_bpb,
             "public_se": public_se,
             "public_tokens": len(public) * text.row_tokens,
             "whole": of_rows == len(public),
-            "tokens_per_s": rate,
+            "asked_tokens": pace.asked_tokens,
+            # On a GPU most of the time goes into moving logits, which says nothing about the model's pace.
+            "tokens_per_s": 0.0 if text.on_gpu else pace.tokens_per_s,
             "passed": [FINITE],
             "marks": marks(public_losses),
         }
@@ -354,12 +236,20 @@ class Probe(NamedTuple):
     losses: Any
 
 
+class Pace(NamedTuple):
+    """The tokens that all processes were asked about, and the pace of their models."""
+
+    asked_tokens: int
+    tokens_per_s: float
+    """Per second of a processor, in the second half of the questions: before, a model may do other work."""
+
+
 SCORED, UNCHANGED, SUSPECT, ANYWHERE = range(4)
 """Kinds of questions: for the score; and probes that change nothing, or the tokens behind a place."""
 
 
-def ask_all(servers: list[Server], rows: Any, text: Text, chance: random.Random) -> tuple[Any, list[Probe]]:
-    """Return the loss in nats of each target (rows, tokens), and the probes.
+def ask_all(servers: list[Server], rows: Any, text: Text, chance: random.Random) -> tuple[Any, list[Probe], Pace]:
+    """Return the loss in nats of each target (rows, tokens), the probes, and the pace of the models.
 
     Both kinds come in one random order and in the same batches, and all processes answer at the same time: a model can
     tell a probe from its score neither by its process, nor by the time, nor by the batch.
@@ -374,7 +264,12 @@ def ask_all(servers: list[Server], rows: Any, text: Text, chance: random.Random)
     rarity = torch.where(text.counted(rows), -torch.log(shares[rows[:, 1:]]), -math.inf)
     asked = [questions(own, halves[1 - i] if len(servers) > 1 else [], losses, chance) for i, own in enumerate(halves)]
     size = max(2, BATCH_LOGIT_BYTES // (4 * text.vocabulary * length))
+    done, left, half, half_s = 0, count, 0, used_s(servers)
     while any(batches := [list(itertools.islice(one, size)) for one in asked]):
+        if not half and 2 * left <= count:
+            half, half_s = done, used_s(servers)
+        left -= sum(kind == SCORED for batch in batches for _, kind in batch)
+        done += 1
         sent = []
         for server, batch, own in zip(servers, batches, halves, strict=True):
             some = [with_ending(rows, row, kind, rarity[row] - losses[row], chance) for row, kind in batch]
@@ -389,7 +284,13 @@ def ask_all(servers: list[Server], rows: Any, text: Text, chance: random.Random)
                     losses[row] = loss
                 else:
                     probes.append(Probe(row, cut, loss))
-    return losses, probes
+    worked_s = used_s(servers) - half_s
+    of_batch = size * len(servers) * length
+    return losses, probes, Pace(done * of_batch, (done - half) * of_batch / worked_s if worked_s > 0 else 0.0)
+
+
+def used_s(servers: list[Server]) -> float:
+    return sum(server.used_s() for server in servers)
 
 
 def questions(own: list[int], others: list[int], losses: Any, chance: random.Random) -> Iterator[tuple[int, int]]:

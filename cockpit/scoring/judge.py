@@ -27,6 +27,8 @@ OVERHEAD_SLACK_S = 2.0
 OVERHEAD_SHARE = 0.05
 """Work outside the training clock that is allowed: this factor of the incumbent's, these seconds, and this share of the
 training. Evaluation and rehearsal are subtracted first, by the model's own pace."""
+OVERHEADS_AT_MOST = 3.0
+"""Times the baseline's overhead by which that of all keeps together may grow."""
 REHEARSAL_STEPS = 2
 PACE_FACTOR = 3.0
 """Times the incumbent's seconds that evaluation and rehearsal may take: a model can be slow in the scorer on purpose,
@@ -41,27 +43,30 @@ FORWARD_FACTOR = 3.0
 
 KNOWS = "knows the public validation text"
 
+Base = tuple[Rescore, Metrics] | None
+"""A score to compare with, and the numbers that its run printed."""
+
 PRINTED, SEALED, CLOCK, TOKENS = "loss against bpb", "sealed against public", "training clock", "throughput"
 
 
 def judged(
     found: Rescore,
     printed: Metrics,
-    base: tuple[Rescore, Metrics] | None,
+    base: Base,
     on_cpu: bool,
-    baseline: Rescore | None = None,
+    baseline: Base = None,
 ) -> Rescore:
     """Return the score with the probes that it passed, or with the first one that it fails.
 
-    It is compared with the incumbent, `base`. The sealed shard is compared with the `baseline` too: each of many keeps
-    may know a little of the public text, and all of them together too much.
+    It is compared with the incumbent, `base`, and with the `baseline`: each of many keeps may know a little of the
+    public text, or work a little longer, and all of them together too much.
     """
     if found.trouble or found.failed:
         return found
     tried = [(PRINTED, _printed(found, printed, base))]
     if found.sealed_bpb:
-        tried.append((SEALED, _sealed(found, base, baseline)))
-    tried.append((CLOCK, _clock(found, printed, base, on_cpu)))
+        tried.append((SEALED, _sealed(found, base, baseline[0] if baseline else None)))
+    tried.append((CLOCK, _clock(found, printed, base, baseline, on_cpu) or _scorers(found, printed, base, on_cpu)))
     if found.tokens_per_s and printed.training_seconds:
         tried.append((TOKENS, _tokens(found, printed)))
     passed = list(found.passed)
@@ -70,9 +75,6 @@ def judged(
             return msgspec.structs.replace(found, failed=failed, passed=tuple(passed))
         passed.append(name)
     return msgspec.structs.replace(found, passed=tuple(passed))
-
-
-Base = tuple[Rescore, Metrics] | None
 
 
 def _printed(found: Rescore, printed: Metrics, base: Base) -> str:
@@ -137,17 +139,17 @@ def _error(before: tuple[float, ...], after: tuple[float, ...]) -> float:
     return stdev(map(_gain, before, after)) / math.sqrt(len(before))
 
 
-def _clock(found: Rescore, printed: Metrics, base: Base, on_cpu: bool) -> str:
+def _clock(found: Rescore, printed: Metrics, base: Base, baseline: Base, on_cpu: bool) -> str:
     measured = found.cpu_s if on_cpu else found.run_s
     outside_s = measured - printed.training_seconds
     if outside_s < -0.02 * measured - 1.0:
         return f"printed {printed.training_seconds:.1f} s of training, and its runner measured {measured:.1f} s in all"
     allowed_s = OVERHEAD_ALONE_S if on_cpu else OVERHEAD_ALONE_S + 4 * GPU_OVERHEAD_SLACK_S
     if on_cpu and base is not None:
-        slack_s = OVERHEAD_SLACK_S + OVERHEAD_SHARE * printed.training_seconds
         own, usual = _explained_s(found, printed), _explained_s(*base)
-        allowed_s = sum(min(mine, PACE_FACTOR * its) for mine, its in zip(own, usual, strict=True)) + slack_s
-        allowed_s += OVERHEAD_FACTOR * max(0.0, base[0].cpu_s - base[1].training_seconds - sum(usual))
+        allowed_s = sum(min(mine, PACE_FACTOR * its) for mine, its in zip(own, usual, strict=True))
+        most_s = OVERHEADS_AT_MOST * _overhead_s(*baseline) if baseline else math.inf
+        allowed_s += min(OVERHEAD_FACTOR * _overhead_s(*base), most_s) + _slack_s(printed)
     elif base is not None:
         allowed_s = GPU_OVERHEAD_FACTOR * (base[0].run_s - base[1].training_seconds) + GPU_OVERHEAD_SLACK_S
     if outside_s <= allowed_s:
@@ -156,6 +158,36 @@ def _clock(found: Rescore, printed: Metrics, base: Base, on_cpu: bool) -> str:
         f"worked for {outside_s:.0f} s outside its training clock, which says {printed.training_seconds:.1f} s;"
         f" {allowed_s:.0f} s are allowed"
     )
+
+
+def _overhead_s(found: Rescore, printed: Metrics) -> float:
+    """Return the processor seconds that neither training nor evaluation nor rehearsal explains."""
+    return max(0.0, found.cpu_s - printed.training_seconds - sum(_explained_s(found, printed)))
+
+
+def _slack_s(printed: Metrics) -> float:
+    return OVERHEAD_SLACK_S + OVERHEAD_SHARE * printed.training_seconds
+
+
+def _scorers(found: Rescore, printed: Metrics, base: Base, on_cpu: bool) -> str:
+    """Judge the work of the scorer: a model may train where it is loaded, or before its first answer."""
+    if base is None:
+        return ""
+    if not on_cpu:
+        worked_s, allowed_s = found.seconds, GPU_OVERHEAD_FACTOR * base[0].seconds + GPU_OVERHEAD_SLACK_S
+    elif found.asked_tokens and base[0].asked_tokens and found.tokens_per_s and base[0].tokens_per_s:
+        worked_s = _unexplained_s(found)
+        allowed_s = OVERHEAD_FACTOR * max(0.0, _unexplained_s(base[0])) + _slack_s(printed)
+    else:
+        return ""
+    if worked_s <= allowed_s:
+        return ""
+    return f"worked for {worked_s:.0f} s in the scorer beside its answers; {allowed_s:.0f} s are allowed"
+
+
+def _unexplained_s(found: Rescore) -> float:
+    """Return the processor seconds of the scorer that the pace of its model does not explain."""
+    return found.scorer_cpu_s - found.asked_tokens / found.tokens_per_s
 
 
 def _explained_s(found: Rescore, printed: Metrics) -> tuple[float, float]:

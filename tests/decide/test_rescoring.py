@@ -148,4 +148,5 @@ def test_the_only_whole_score_of_a_baseline_is_found_behind_its_many_controls() 
     )
     world.state.experiments["e0000"] = baseline
     confirmation = world.state.attempts[world.state.experiments[better].attempts[-1]]
-    assert baseline_of(world.state, confirmation) == GOOD
+    found = baseline_of(world.state, confirmation)
+    assert found is not None and found[0] == GOOD

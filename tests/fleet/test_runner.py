@@ -308,3 +308,17 @@ def test_a_folder_s_bytes_are_counted_and_too_many_files_are_past_any_limit(
     assert 50_000 <= usage.folder_bytes(str(folder)) <= 200_000
     monkeypatch.setattr(usage, "FILES_MEASURED", 9)
     assert usage.folder_bytes(str(folder)) > 2**60
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc")
+def test_files_that_no_folder_names_any_more_count_towards_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(usage, "memory_mounts", lambda pid: {})  # the folder may lie in memory
+    with (tmp_path / "named").open("wb") as named, (tmp_path / "gone").open("wb") as gone:
+        for file in (named, gone):
+            file.write(bytes(50_000))
+            file.flush()
+        before = usage.nameless_bytes([os.getpid()])
+        (tmp_path / "gone").unlink()
+        assert usage.nameless_bytes([os.getpid()]) - before == os.fstat(gone.fileno()).st_blocks * 512 >= 50_000

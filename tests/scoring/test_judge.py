@@ -27,6 +27,7 @@ PRINTED = Metrics(1.0, training_seconds=30.0, total_tokens_M=0.24, num_steps=200
 FOUND = Rescore(
     public_bpb=1.0, public_se=0.01, public_tokens=65_536, whole=True,
     sealed_bpb=1.03, sealed_se=0.02, tokens_per_s=20_000,
+    asked_tokens=100_000, scorer_cpu_s=14.0, seconds=12.0,
     passed=("finite",), run_s=40.0, cpu_s=36.0, public_parts=parts(1.0), sealed_parts=parts(1.03),
 )  # fmt: skip
 BASE = (FOUND, PRINTED)
@@ -43,7 +44,7 @@ def scored(public: float, sealed: float, seed: int = 0, noise: float = 0.0) -> R
 def refused(found: Rescore, base: Rescore = FOUND, baseline: Rescore | None = None) -> str:
     """Return why the sealed shard speaks against a model whose printed score is its own."""
     mine, its = (msgspec.structs.replace(PRINTED, score=one.public_bpb) for one in (found, base))
-    return judged(found, mine, (base, its), on_cpu=True, baseline=baseline).failed
+    return judged(found, mine, (base, its), on_cpu=True, baseline=(baseline, PRINTED) if baseline else None).failed
 
 
 def failed(base: tuple[Rescore, Metrics] | None = BASE, printed: Metrics = PRINTED, **changed: float | bool) -> str:
@@ -162,6 +163,23 @@ def test_a_run_cannot_explain_its_work_by_a_pace_of_its_own_choice() -> None:
     few = msgspec.structs.replace(PRINTED, num_steps=1)
     assert "worked for 36 s outside its training clock" in failed(cpu_s=66.0, printed=few), "a rehearsal of two steps"
     assert "worked for 30 s outside" in failed(cpu_s=60.0, tokens_per_s=2_700), "a model that is slow in the scorer"
+
+
+def test_a_model_that_works_in_the_scorer_before_it_answers() -> None:
+    assert failed(scorer_cpu_s=23.0) == "worked for 18 s in the scorer beside its answers; 17 s are allowed"
+    assert failed(scorer_cpu_s=21.0) == ""
+    assert failed(scorer_cpu_s=19.0, tokens_per_s=10_000) == "", "a model of half the pace answers for longer"
+    assert failed(scorer_cpu_s=99.0, asked_tokens=0) == "", "an older ledger does not have it"
+    on_gpu = msgspec.structs.replace(FOUND, tokens_per_s=0.0, seconds=85.0)
+    assert "85 s in the scorer beside its answers; 84 s" in judged(on_gpu, PRINTED, BASE, on_cpu=False).failed
+
+
+def test_many_keeps_that_each_work_a_little_longer_are_stopped_at_three_times_the_baseline() -> None:
+    slow = msgspec.structs.replace(FOUND, cpu_s=48.0)
+    base = (slow, PRINTED)
+    found = msgspec.structs.replace(FOUND, cpu_s=54.0)
+    assert judged(found, PRINTED, base, on_cpu=True).failed == ""
+    assert "worked for 24 s outside" in judged(found, PRINTED, base, on_cpu=True, baseline=BASE).failed
 
 
 def test_more_tokens_than_the_model_can_read() -> None:

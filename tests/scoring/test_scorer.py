@@ -186,6 +186,11 @@ class Asked:
         self.calls.append(f"{self.name} answers")
         return torch.zeros(*self._count, 1024)
 
+    def used_s(self) -> float:
+        """Return a second for each question, and ten more for the first."""
+        asked = sum(call == f"{self.name} asked" for call in self.calls)
+        return asked + 10.0 * bool(asked)
+
 
 def test_both_processes_get_scored_rows_and_probes_at_the_same_time() -> None:
     """Ask two processes: a model that could tell one from the other would leak in the one alone."""
@@ -195,8 +200,11 @@ def test_both_processes_get_scored_rows_and_probes_at_the_same_time() -> None:
     calls = list[str]()
     one, other = Asked(calls, "one"), Asked(calls, "other")
     servers: Any = [one, other]
-    losses, probes = feeder.ask_all(servers, rows, text, chance)
+    losses, probes, pace = feeder.ask_all(servers, rows, text, chance)
     assert torch.isfinite(losses).all(), "every row is scored"
+    size = pace.asked_tokens / 256 / sum(call.endswith("asked") for call in calls)
+    assert size == int(size) > 1
+    assert pace.tokens_per_s == 256 * size, "by the second half: the first question took longer"
     assert calls == ["one asked", "other asked", "one answers", "other answers"] * (len(calls) // 4)
     whole = {tuple(row[:-1]) for row in rows.tolist()}
     for server in servers:

@@ -179,8 +179,8 @@ def _bubblewrap(rooms: Rooms) -> list[str]:
     arguments = ["bwrap", "--unshare-all", "--cap-drop", "ALL", "--proc", "/proc", "--dev", "/dev"]
     if not rooms.nests and _can_forbid_namespaces():
         arguments += ["--unshare-user", "--disable-userns"]
-    for path in OF_THE_KERNEL:
-        arguments += ["--ro-bind-try", path, path]
+    for name in OF_THE_KERNEL:
+        arguments += ["--ro-bind-try", name, name]
     if rooms.ends_with_starter:
         arguments.append("--die-with-parent")
     if rooms.network:

@@ -3,10 +3,10 @@
     python -I system_calls.py '["landlock", false, true]' COMMAND...
 
 A keyring of the kernel is in no namespace: a run would read the keys of the person's login, and leave keys for the
-next run. Behind Landlock the segments and queues of System V and POSIX are the machine's, the limits and priorities of
-other processes and the attributes of files can be set, and of the network only TCP is closed. The numbers are those of
-Linux's include/uapi: unistd, seccomp.h, bpf_common.h and audit.h. Nothing but the standard library is imported: it
-runs before each experiment.
+next run. A segment of System V that is not mapped is memory of no process, and past no limit. Behind Landlock the
+queues of System V and POSIX are the machine's, the limits and priorities of other processes and the attributes of files
+can be set, and of the network only TCP is closed. The numbers are those of Linux's include/uapi: unistd, seccomp.h,
+bpf_common.h and audit.h. Nothing but the standard library is imported: it runs before each experiment.
 """
 
 import ctypes
@@ -128,13 +128,13 @@ def program(machine: Machine, of: Confinement) -> bytes:
     """Return the filter, in steps of 8 bytes."""
     shares_machine = of.wall == LANDLOCK  # it gives the run no namespaces of its own
     absent = _fail(errno.ENOSYS)
-    numbers = list(machine.keyrings.values())
+    numbers = [*machine.keyrings.values(), machine.shared["shmget"]]
     parts = [
         _step(LOAD, MACHINE_AT), _step(IF_EQUAL, machine.audit, 1, 0), absent,
         _step(LOAD, NUMBER_AT), _step(IF_AT_LEAST, OTHER_FORM, 0, 1), absent,
     ]  # fmt: skip
     if shares_machine:
-        numbers += machine.shared.values()
+        numbers += [number for name, number in machine.shared.items() if name != "shmget"]
         for number in machine.attributes.values():
             parts += _of_call(number, [_fail(errno.EOPNOTSUPP)])
         for name in ("setpriority", "ioprio_set"):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import time
 from typing import NamedTuple
 
@@ -63,9 +64,9 @@ class Limits:
             return f"it kept {used:.1f} cores busy, past its share of {self._cores:g}, which its neighbours need"
         if self._disk_mb and now - self._disk_measured_at > MEASURE_DISK_EVERY_S:
             self._disk_measured_at = now
-            disk_mb = folder_bytes(self._source) / 2**20
+            disk_mb = (folder_bytes(self._source) + nameless_bytes(found[1:])) / 2**20
             if disk_mb > self._disk_mb:
-                return f"its folder holds {disk_mb:,.0f} MB, past its limit of {self._disk_mb:,.0f} MB"
+                return f"its files hold {disk_mb:,.0f} MB, past its limit of {self._disk_mb:,.0f} MB"
         return ""
 
     def processor_s(self) -> float:
@@ -145,6 +146,23 @@ def unmapped_bytes(pids: list[int]) -> int:
                         status = os.stat(f"/proc/{pid}/fd/{name}")
                         held[f"{status.st_dev}:{status.st_ino}"] = status.st_blocks * 512
     return max(0, sum(held.values()) - mapped)
+
+
+def nameless_bytes(pids: list[int]) -> int:
+    """Return the bytes on disks of files that processes have open and that no folder names any more."""
+    held: dict[tuple[int, int], int] = {}
+    for pid in pids:
+        in_memory = memory_mounts(pid)
+        with contextlib.suppress(OSError):
+            for name in os.listdir(f"/proc/{pid}/fd"):
+                with contextlib.suppress(OSError):
+                    if os.readlink(f"/proc/{pid}/fd/{name}").startswith("/memfd:"):
+                        continue
+                    status = os.stat(f"/proc/{pid}/fd/{name}")
+                    device = f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}"
+                    if stat.S_ISREG(status.st_mode) and not status.st_nlink and device not in in_memory:
+                        held[status.st_dev, status.st_ino] = status.st_blocks * 512
+    return sum(held.values())
 
 
 def memory_mounts(pid: int) -> dict[str, str]:
