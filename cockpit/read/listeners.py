@@ -15,6 +15,8 @@ def listener_words(state: State) -> str:
     name = state.proposer
     if state.ended_at:
         return "the session has ended: no proposer reads it"
+    if state.ending:
+        return "the session is ending: no proposer is asked any more"
     if not name or not takes_words(name):
         return f"{name or 'the proposer'} takes no words: use `:propose`, or `:proposer claude`"
     if not is_asked(state, name):
@@ -28,7 +30,7 @@ def listener_words(state: State) -> str:
 
 def address_words(state: State) -> str:
     """Return the one whom a person writes to, and how to write to another; without a reader, the commands instead."""
-    if not takes_words(state.proposer):
+    if state.ending or not takes_words(state.proposer):
         return listener_words(state)
     others = "".join(f", or begin with @{name}" for name in list(state.beside)[:1] if takes_words(name))
     return f"write to {state.proposer}{others}"

@@ -77,11 +77,13 @@ class EffectRunner(TerminalApp):
         self.feed = session.feed
         self.session = session
         self.registry = registry
-        self.context = ScreenContext(session, registry, self.do, lambda text: self.note(text, "warn"))
+        self.context = ScreenContext(session, registry, self.do, self._note_here, self._forget_elsewhere)
         self.palette: Palette = NO_COLOUR if self.no_color else THEMES.get(theme, THEMES["dark"])
         self.main = MainScreen(self.context)
         self._clock = clock
         self._note_until = 0.0
+        self._note_about: tuple[str, ...] = ()
+        """The place that the note is about; empty for one about the session."""
         self._written: dict[int, Writing] = {}
         """The lines and forms that stay open until their intent is answered, by its number."""
         self._commands: dict[int, str] = {}
@@ -108,7 +110,7 @@ class EffectRunner(TerminalApp):
         try:
             return self.carry_out(effects())
         except Problem as problem:
-            self.note(str(problem), "warn")
+            self._note_here(str(problem))
             return False
 
     def carry_out(self, effects: Effects) -> bool:
@@ -195,19 +197,39 @@ class EffectRunner(TerminalApp):
             return 0
         if effect.asked:
             running = self.feed.worker.state == "running"
-            waits = "" if running else "; the worker is away; it will do this when it is back"
-            self.note(f"{effect.asked} …{waits}")
+            self.note(f"{effect.asked} …{'' if running else self._waits_for()}")
         return number
 
+    def _waits_for(self) -> str:
+        """Return what an intent waits for where no worker runs."""
+        state = self.session.state
+        if state is not None and state.ended_at:
+            return f"; it is done once `cockpit start {state.session.name}` reopens the session"
+        return "; the worker is away; it will do this when it is back"
+
     def note(self, text: str, ink: str = "accent") -> None:
+        self._note_about = ()
         self._note_until = self._clock() + (PROBLEM_S if ink in ("bad", "warn") else NOTE_S)
         self._show_note(text, ink)
 
     def expire_note(self) -> None:
         """Take an old note away."""
         if self._note_until and self._clock() > self._note_until:
-            self._note_until = 0.0
-            self._show_note("", "accent")
+            self._end_note()
+
+    def _note_here(self, text: str) -> None:
+        """Show why something does not apply. It is true of this place, and leaves with it."""
+        here = self._page().here()
+        self.note(text, "warn")
+        self._note_about = here.chosen if here is not None else ()
+
+    def _forget_elsewhere(self, here: Here) -> None:
+        if self._note_about and self._note_about != here.chosen:
+            self._end_note()
+
+    def _end_note(self) -> None:
+        self._note_until, self._note_about = 0.0, ()
+        self._show_note("", "accent")
 
     def _show_note(self, text: str, ink: str) -> None:
         for screen in self.screen_stack:

@@ -22,8 +22,11 @@ from cockpit.core.events import (
     PhaseSet,
     Queued,
     Said,
+    SessionEnded,
+    SessionEnding,
     Started,
     Trouble,
+    WorkerStopped,
 )
 from cockpit.core.model import (
     DECISIONS,
@@ -31,6 +34,7 @@ from cockpit.core.model import (
     AttemptKind,
     ClusterState,
     Edit,
+    EndMode,
     ExperimentStatus,
     Outcome,
     Value,
@@ -136,6 +140,31 @@ def late() -> Story:
     story.at += 2 * 3600
     story.tell(Said(at=story.at, author="claude", text="Nothing of the last two hours was beyond the noise."))
     story.show_running()
+    return story
+
+
+def held() -> Story:
+    """Return that night with the session and one cluster held."""
+    story = night()
+    story.tell(Held(at=story.at, author="ada"))
+    story.tell(Held(at=story.at, author="ada", target="gpu-01"))
+    return story
+
+
+def ending() -> Story:
+    """Return that night while its last runs finish."""
+    story = night()
+    story.tell(SessionEnding(at=story.at, author="ada", how=EndMode.DRAIN, reason="ada ends it"))
+    return story
+
+
+def ended() -> Story:
+    """Return that night after its end: its runs are cancelled, its worker has stopped."""
+    story = ending()
+    for attempt in list(story.state.in_flight):
+        story.end(attempt, Outcome.CANCELLED)
+    story.tell(SessionEnded(at=story.at, reason="ada ends it"))
+    story.tell(WorkerStopped(at=story.at, reason="the session has ended"))
     return story
 
 

@@ -16,7 +16,7 @@ from tests.tui.test_keys import start_again
 
 pytestmark = pytest.mark.anyio
 
-STATES = ("night", "empty", "laptop", "filled", "interaction")
+STATES = ("night", "empty", "laptop", "filled", "interaction", "held", "ending", "ended")
 
 
 def places(app: CockpitApp) -> list[tuple[str, list[str]]]:

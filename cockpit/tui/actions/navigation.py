@@ -36,7 +36,7 @@ from cockpit.tui.actions.effects import (
     ZoomPane,
 )
 from cockpit.tui.actions.registry import Action, Here, key_name
-from cockpit.tui.actions.subjects import PANES, experiment, no_experiment, no_proposal, proposal
+from cockpit.tui.actions.subjects import PANES, experiment, no_experiment, no_proposal, not_run, proposal
 from cockpit.tui.figures import constant_named
 from cockpit.tui.theme import THEMES
 from cockpit.tui.views.queue import FILLER
@@ -157,15 +157,44 @@ def _mark(here: Here, words: str) -> Effects:
 
 
 def _no_axis(here: Here) -> str:
-    return "" if here.chart == "scores" else f"{here.chart} have no axis of time: v shows the scores"
+    return (
+        _nothing_measured(here) if here.chart == "scores" else f"{here.chart} have no axis of time: v shows the scores"
+    )
 
 
 def _no_logarithm(here: Here) -> str:
-    return "effects lie around 0, which a logarithmic axis has not" if here.chart == "effects" else here.not_logarithmic
+    if here.chart == "effects":
+        return "effects lie around 0, which a logarithmic axis has not"
+    return _nothing_measured(here) or here.not_logarithmic
 
 
 def _no_zoom(here: Here) -> str:
-    return "the axis of effects shows them all" if here.chart == "effects" else ""
+    return "the axis of effects shows them all" if here.chart == "effects" else _nothing_measured(here)
+
+
+def _no_log(here: Here) -> str:
+    return "" if here.log_name else "no log is shown yet"
+
+
+def _no_results(here: Here) -> str:
+    return "" if here.state.experiments else "there is no experiment yet"
+
+
+def _nothing_measured(here: Here) -> str:
+    return "" if here.state.recent else "the chart begins with the first run that ends"
+
+
+def _nothing_to_find(here: Here) -> str:
+    match here.place:
+        case "log":
+            return _no_log(here)
+        case "waves":
+            return "" if here.state.waves else "there is no wave yet"
+        case "experiment":
+            return not_run(here)
+        case "chart" | "results" | "stack":
+            return _no_results(here)
+    return ""
 
 
 def _nothing_sought(here: Here) -> str:
@@ -211,7 +240,7 @@ NAVIGATION: tuple[Action, ...] = (
     Action("diff", "diff", "Show the experiment's diff against its base", run=_diff, keys=("d",), places=DIFFED,
            takes="EXPERIMENT", applies=no_experiment, footer=6, group="experiments"),
     Action("find", "find", "Find text in this pane", run=_find, keys=("slash",), places=SEARCHED, takes="TEXT",
-           footer=6),
+           applies=_nothing_to_find, footer=6),
     Action("next", "next", "Go to the next match", (FindNext(True),), keys=("n",), places=SEARCHED,
            applies=_nothing_sought),
     Action("previous", "previous", "Go to the match before", (FindNext(False),), keys=("N",), places=SEARCHED,
@@ -225,23 +254,23 @@ NAVIGATION: tuple[Action, ...] = (
     Action("leave-list", "back", "Return to the pane before, and put the log back in its place", (Back(),),
            keys=("escape",), places=LISTS, footer=2, group="panes"),
     Action("follow", "follow", "Follow the log's end, or stop", (ToggleLog("follow"),), keys=("f",), places=LOG,
-           footer=5, group="log"),
+           applies=_no_log, footer=5, group="log"),
     Action("filter", "filter", "Show only the lines that match", run=_filter, keys=("ampersand",), places=LOG,
-           footer=7, group="log"),
-    Action("wrap", "wrap", "Wrap long lines, or cut them", (ToggleLog("wrap"),), keys=("w",), places=LOG, footer=9,
-           group="log"),
+           applies=_no_log, footer=7, group="log"),
+    Action("wrap", "wrap", "Wrap long lines, or cut them", (ToggleLog("wrap"),), keys=("w",), places=LOG,
+           applies=_no_log, footer=9, group="log"),
     Action("time", "time", "Show when each line arrived, for lines that arrived while this screen was open",
-           (ToggleLog("time"),), keys=("t",), places=LOG, footer=9, group="log"),
+           (ToggleLog("time"),), keys=("t",), places=LOG, applies=_no_log, footer=9, group="log"),
     Action("copy", "copy", "Copy the lines on the screen to the terminal's clipboard (OSC 52)", (CopyLog(),),
-           keys=("y",), places=LOG, footer=10, group="log"),
+           keys=("y",), places=LOG, applies=_no_log, footer=10, group="log"),
     Action("save", "save", "Save the whole log to a file", run=_save, keys=("s",), places=LOG, takes="FILE",
-           acting=True, footer=11, group="log"),
+           applies=_no_log, acting=True, footer=11, group="log"),
     Action("query", "query", "Show only the experiments that match a query", run=_query, keys=("ampersand",),
-           places=RESULTS, takes="QUERY", footer=1, group="results"),
+           places=RESULTS, takes="QUERY", applies=_no_results, footer=1, group="results"),
     Action("sort", "sort", f"Order the results by {', '.join(SORTS)}", (SortResults(),), run=_sort,
-           keys=("s",), places=RESULTS, takes=f"[{'|'.join(SORTS)}]", footer=1, group="results"),
+           keys=("s",), places=RESULTS, takes=f"[{'|'.join(SORTS)}]", applies=_no_results, footer=1, group="results"),
     Action("view", "view", "Show experiments, or main effects of the selected wave", (ToggleChart("view"),),
-           keys=("v",), places=CHART, footer=7, group="chart"),
+           keys=("v",), places=CHART, applies=_nothing_measured, footer=7, group="chart"),
     Action("curves", "curves", "Lay learning curves over each other: of the marked experiments, of the selected wave's"
            " arms, or of the selected experiment and the incumbent", run=_curves, keys=("c",), places=COMPARED,
            takes="[EXPERIMENT…]", applies=_no_curves, footer=7, group="chart"),

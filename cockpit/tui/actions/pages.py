@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import msgspec
+
 from cockpit.control.drafts import (
     draft_of_wave,
     with_factor,
@@ -25,7 +27,7 @@ from cockpit.tui.actions.effects import (
     ShowTab,
 )
 from cockpit.tui.actions.registry import Action, Here, Question
-from cockpit.tui.actions.subjects import no_experiment, no_proposal, proposal
+from cockpit.tui.actions.subjects import no_experiment, no_proposal, not_run, proposal, winds_down
 
 REVIEW = frozenset({"review"})
 EXPERIMENT = frozenset({"experiment"})
@@ -33,7 +35,9 @@ PAGES = REVIEW | EXPERIMENT | {"help"}
 
 
 def _not_editable(here: Here) -> str:
-    return "" if here.wave in here.state.proposals else "it was decided already: only a waiting proposal can be edited"
+    if here.wave not in here.state.proposals:
+        return "it was decided already: only a waiting proposal can be edited"
+    return winds_down(here)
 
 
 def _edit(here: Here, change: Callable[[Draft], Draft], what: str) -> Effects:
@@ -53,7 +57,7 @@ def _edit_whole(here: Here, words: str) -> Effects:
 
 
 def _not_editable_whole(here: Here) -> str:
-    return _not_editable(here) if here.place == "review" else no_proposal(here)
+    return _not_editable(here) if here.place == "review" else winds_down(here) or no_proposal(here)
 
 
 def _level(here: Here, words: str) -> Effects:
@@ -108,7 +112,18 @@ def _open_wave(here: Here, words: str) -> Effects:
     return (OpenWave(here.state.experiments[here.experiment].wave),)
 
 
-PAGE_ACTIONS: tuple[Action, ...] = (
+_PAGE_NAMES = {"review": "a wave's page", "experiment": "an experiment's page", "help": "help"}
+
+
+def _only_there(action: Action) -> Action:
+    """Return the action as one that does not apply elsewhere, where the palette names it too."""
+    elsewhere = f"it belongs to {' or '.join(name for place, name in _PAGE_NAMES.items() if place in action.places)}"
+    return msgspec.structs.replace(
+        action, applies=lambda here: action.applies(here) if here.place in action.places else elsewhere
+    )
+
+
+_ACTIONS: tuple[Action, ...] = (
     Action("edit", "edit", "Edit the whole proposal in one form: its question, its factors and its runs",
            run=_edit_whole, keys=("e",), places=REVIEW, acting=True, takes="[WAVE]", applies=_not_editable_whole,
            footer=3, group="review"),
@@ -133,12 +148,14 @@ PAGE_ACTIONS: tuple[Action, ...] = (
     Action("page-diff", "diff", "Show its diff against its base", (ShowTab("diff"),), keys=("d",), places=EXPERIMENT,
            needless=_is_tab("diff"), footer=3, group="experiments"),
     Action("page-log", "log", "Show the chosen attempt's log", (ShowTab("log"),), keys=("o", "enter"),
-           places=EXPERIMENT, needless=_is_tab("log"), footer=4, group="experiments"),
+           places=EXPERIMENT, applies=not_run, needless=_is_tab("log"), footer=4, group="experiments"),
     Action("page-curve", "curve", "Show the chosen attempt's loss, and the incumbent's", (ShowTab("curve"),),
-           keys=("v",), places=EXPERIMENT, footer=4, group="experiments"),
+           keys=("v",), places=EXPERIMENT, applies=not_run, needless=_is_tab("curve"), footer=4, group="experiments"),
     Action("page-wave", "its wave", "Open the wave that it belongs to", run=_open_wave, keys=("w",),
            places=EXPERIMENT, applies=no_experiment, footer=5, group="experiments"),
     Action("page-focus", "other part", "Go to the other part of the page", (FocusNext(),), keys=("tab", "shift+tab"),
            places=REVIEW | EXPERIMENT, group="panes"),
     Action("back", "back", "Go back to the page before", (Back(),), keys=("q",), places=PAGES, footer=32),
 )  # fmt: skip
+
+PAGE_ACTIONS = tuple(_only_there(action) for action in _ACTIONS)

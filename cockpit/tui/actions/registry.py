@@ -50,6 +50,12 @@ class Here(msgspec.Struct, frozen=True):
     log_name: str = ""
     """A file name for the log that is shown."""
 
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """The place and the person's choice there. Time alone does not change it."""
+        followed = self.place == "clusters"  # there the experiment changes with the cluster's runs
+        return self.place, self.tab, self.chart, self.wave, self.cluster, "" if followed else self.experiment
+
 
 Run = Callable[[Here, str], Effects]
 Question = Callable[[Here], str]
@@ -82,6 +88,8 @@ class Action(msgspec.Struct, frozen=True):
     """The reason why it does not apply here, or an empty string."""
     needless: Question = always
     """The reason why it would change nothing here, or an empty string. It keeps its place in the footer."""
+    label_here: Question = always
+    """Its label here where that is not `label`: `resume` for what is held."""
     footer: int = 0
     """Position in the footer, from 1; 0 for none."""
     group: str = "general"

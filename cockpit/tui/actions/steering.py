@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 from functools import partial
 
+import msgspec
+
 from cockpit.control.costs import end_words, envelope_words
 from cockpit.control.values import BadArgument
 from cockpit.control.verbs import VERBS, Verb, verb
 from cockpit.core.model import EndMode, Mode
+from cockpit.core.state import State
 from cockpit.read.early_stops import early_stopping_summary
 from cockpit.read.knobs import knobs_summary
 from cockpit.read.listeners import listener_words
@@ -36,6 +39,8 @@ from cockpit.tui.actions.subjects import (
     WAVE,
     Subject,
     no_proposal,
+    over,
+    winds_down,
 )
 from cockpit.tui.actions.words import given_by, usage_of
 from cockpit.tui.views.queue import FILLER, queued
@@ -166,12 +171,15 @@ def _hold_or_resume(here: Here, target: str) -> Effects:
     state = here.state
     if target == FILLER:
         return effects_of_verb(verb("envelope"), here, f"filler={'no' if state.envelope.filler else 'yes'}")
-    held = (
-        state.held
-        if not target
-        else any(known.held for known in (state.waves.get(target), state.clusters.get(target)) if known is not None)
-    )
-    return effects_of_verb(verb("resume" if held else "hold"), here, target)
+    return effects_of_verb(verb("resume" if _is_held(state, target) else "hold"), here, target)
+
+
+def _is_held(state: State, target: str) -> bool:
+    """Tell if a wave, a cluster, the filler or, with an empty name, the session is held."""
+    if target == FILLER:
+        return not state.envelope.filler
+    known = (state.waves.get(target), state.clusters.get(target))
+    return any(one.held for one in known if one is not None) if target else state.held
 
 
 def _move_wave(here: Here, steps: int) -> Effects:
@@ -252,9 +260,12 @@ _KEYED: tuple[Action, ...] = (
     Action("hold-this", "hold", "Hold or resume the selected wave or cluster; of the filler, its new arms",
            run=lambda here, words: _hold_or_resume(here, HOLDABLE.of(here)), keys=("space",),
            places=frozenset({"waves", "clusters", "review"}), acting=True,
-           applies=lambda here: "" if HOLDABLE.of(here) else HOLDABLE.missing, footer=6, group="waves"),
+           applies=lambda here: "" if HOLDABLE.of(here) else HOLDABLE.missing,
+           label_here=lambda here: "resume" if _is_held(here.state, HOLDABLE.of(here)) else "", footer=6,
+           group="waves"),
     Action("hold-all", "hold all", "Hold or resume the whole session",
-           run=lambda here, words: _hold_or_resume(here, ""), keys=("H",), acting=True, footer=14),
+           run=lambda here, words: _hold_or_resume(here, ""), keys=("H",), acting=True,
+           label_here=lambda here: "resume all" if here.state.held else "", footer=14),
     _action("mode", run=_mode, keys=("m",), footer=13),
     _action("cancel", "cancel wave", WAVE, keys=("x",), places=WAVES, footer=8, group="waves"),
     Action("wave-up", "sooner", "Run the selected wave sooner", run=lambda here, words: _move_wave(here, -1),
@@ -287,8 +298,27 @@ _KEYED: tuple[Action, ...] = (
            run=_plateau, acting=True, applies=_no_plateau),
 )  # fmt: skip
 
-STEERING: tuple[Action, ...] = (
-    *_KEYED,
-    *(_action(row.name) for row in VERBS if row.name not in {action.name for action in _KEYED}),
+_SETTINGS = frozenset({"mode", "envelope", "early", "knob", "budget", "proposer", "agent"})
+"""Actions for a session that has ended too: its next worker reads them."""
+_UNTIL_THE_END = frozenset(
+    {"kill", "drop", "base", "discard", "finding", "phase", "task", "permit", "allow", "refuse", "interrupt", "end"}
+)
+"""Actions about what is left while a session ends."""
+
+
+def _while_it_lasts(action: Action) -> Action:
+    """Return the action as one that does not apply where the session takes it up no more."""
+    if action.name in _SETTINGS:
+        return action
+    last = over if action.name in _UNTIL_THE_END else winds_down
+    return msgspec.structs.replace(action, applies=lambda here: last(here) or action.applies(here))
+
+
+STEERING: tuple[Action, ...] = tuple(
+    _while_it_lasts(action)
+    for action in (
+        *_KEYED,
+        *(_action(row.name) for row in VERBS if row.name not in {action.name for action in _KEYED}),
+    )
 )
 """The actions with keys of their own, and each other verb as a command."""

@@ -32,12 +32,32 @@ def no_proposal(here: Here) -> str:
     return "" if proposal(here) else PROPOSAL.missing
 
 
+def over(here: Here) -> str:
+    """Return why the session takes nothing up any more; empty while it does."""
+    if here.state.ended_at:
+        return f"the session has ended: `cockpit start {here.state.session.name}` reopens it"
+    return ""
+
+
+def winds_down(here: Here) -> str:
+    """Return why nothing new starts in the session; empty where it can."""
+    return over(here) or ("the session is ending: nothing new starts" if here.state.ending else "")
+
+
 def experiment(here: Here) -> str:
     return here.experiment if here.experiment in here.state.experiments else ""
 
 
 def no_experiment(here: Here) -> str:
     return "" if experiment(here) else EXPERIMENT.missing
+
+
+def not_run(here: Here) -> str:
+    """Return why the experiment of a page has no log and no curve; empty where it can have them."""
+    known = here.state.experiments.get(here.experiment)
+    if known is None:
+        return EXPERIMENT.missing
+    return "" if known.attempts else f"{known.id} has not run yet"
 
 
 def attempt(here: Here) -> str:

@@ -36,7 +36,9 @@ class ScreenContext(msgspec.Struct):
     do: Callable[[Action, str], bool]
     """Carry an action out, with the words after its command. Returns False where it cannot be done."""
     tell: Callable[[str], None]
-    """Show a sentence in the footer for a while."""
+    """Show a sentence about this place in the footer, for a while or until the person is elsewhere."""
+    forget_elsewhere: Callable[[Here], None]
+    """Take such a sentence away where the person is elsewhere now."""
     last_found: str = ""
     """The text last searched for, in whichever pane."""
 
@@ -145,14 +147,21 @@ class CockpitScreen(LiveScreen):
         self.set_focus(None)
 
     def update_footer(self) -> None:
+        here = self.here()
+        if here is not None and self.is_current:
+            self.context.forget_elsewhere(here)
         for footer in self.query(Footer):
-            here = self.here()
             footer.hints = [] if here is None else WRITING if self.writing else self._hints(here)
             footer.paint()
 
     def _hints(self, here: Here) -> list[Hint]:
         return [
-            Hint(action.name, key_name(action.keys[0]), action.label, last=action.footer >= FOOTER_LASTS)
+            Hint(
+                action.name,
+                key_name(action.keys[0]),
+                action.label_here(here) or action.label,
+                last=action.footer >= FOOTER_LASTS,
+            )
             for action in self.context.registry.footer(here)
         ]
 

@@ -1,5 +1,7 @@
 """Help, opened by `?`: the actions that apply now first, then every key, then the words."""
 
+from collections.abc import Iterable
+
 import msgspec
 from textual.app import ComposeResult
 
@@ -49,10 +51,9 @@ def help_lines(here: Here, registry: Registry) -> list[Line]:
     lines.append(("", "text"))
     lines.append((" Everywhere, now:", "focus"))
     lines.extend((_words(action), "text") for action in now if not action.places)
-    not_now = [action for action in at_hand if action.applies(here) and action.keys]
-    if not_now:
-        lines += [("", "text"), (" Not now:", "focus")]
-        lines.extend((f"{_words(action)} ({action.applies(here)})", "dim") for action in not_now)
+    for reason, actions in _not_now(here, at_hand).items():
+        lines += [("", "text"), (f" Not now: {reason}", "focus")]
+        lines.extend((_words(action), "dim") for action in actions)
     lines += [("", "text"), (" Moving:", "focus")]
     names: dict[str, list[str]] = {}
     for key, move in MOVES.items():
@@ -67,6 +68,15 @@ def help_lines(here: Here, registry: Registry) -> list[Line]:
     lines += [("", "text"), (" Words:", "focus")]
     lines.extend((f"   {words:24} {meaning}", "text") for words, meaning in MEANINGS.items())
     return lines
+
+
+def _not_now(here: Here, actions: Iterable[Action]) -> dict[str, list[Action]]:
+    """Return the actions with keys that do not apply, by the reason."""
+    found: dict[str, list[Action]] = {}
+    for action in actions:
+        if action.keys and (reason := action.applies(here)):
+            found.setdefault(reason, []).append(action)
+    return found
 
 
 def _words(action: Action) -> str:

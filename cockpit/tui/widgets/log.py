@@ -221,8 +221,8 @@ class Log(Pane, can_focus=True):
 
     @property
     def file_name(self) -> str:
-        """A name for a copy of this log."""
-        return self.what.split(" ")[0] + ".log"
+        """A name for a copy of this log; empty while there is none."""
+        return self.what.split(" ")[0] + ".log" if self.file is not None else ""
 
     def toggle(self, what: str) -> str:
         """Follow the end, wrap lines or show times; or stop. Returns words for it."""
