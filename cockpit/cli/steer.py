@@ -39,7 +39,7 @@ def steer(row: Verb, options: Namespace) -> None:
             print(said)
         return
     if row.name == "knob" and not given["name"]:
-        rows = knob_table(state)
+        rows = knob_table(state, "cockpit knob")
         if options.json:
             print_json({"knobs": [each._asdict() for each in knob_rows(state)]}, indent=None)
         else:

@@ -7,7 +7,7 @@ from cockpit.core.errors import CockpitError
 from cockpit.core.events import Event, Said, Trouble
 from cockpit.core.knobs import KnobRange
 from cockpit.core.model import Session, Value
-from cockpit.read.knobs import reason_of
+from cockpit.read.knobs import NO_RANGE, reason_of
 from cockpit.science.knob_names import exclusion
 from cockpit.science.search_space import ROW_TOKENS, search_space, unclear
 from cockpit.session.research_settings import KnobSetting
@@ -17,8 +17,7 @@ from cockpit.variant.knobs.constants import find_constants, no_such_constant
 from cockpit.variant.knobs.knob_hints import comments, given_by_callers, stated_ranges
 
 MOST_NAMED = 2
-"""Constants that a note names for each reason; of more, it counts the others."""
-UNCLEAR_NAMED = 8
+"""Knobs that a sentence of the note names; of more, it counts the others."""
 
 
 class KnobSettingError(CockpitError):
@@ -88,32 +87,18 @@ def knobs_note(session: Session, at: float) -> Event:
 
 
 def varied_sentence(constants: Mapping[str, Value], ranges: Mapping[str, KnobRange]) -> str:
-    """Return the sentences on the constants that search varies, and on those that it does not, by reason."""
+    """Return how many knobs search varies, and what a person can do about those that no name explains."""
     space = search_space(constants, ranges)
-    left: dict[str, list[str]] = {}
-    for name in constants:
-        if name not in space:
-            left.setdefault(reason_of(name, ranges.get(name, KnobRange())), []).append(name)
-    said = f"Search varies {len(space)} of {len(constants)} constants{_unclear_note(constants, ranges)}"
-    if not left:
-        return said
-    named = "; ".join(f"{_names(names)} because {reason}" for reason, names in left.items())
-    return f"{said}. It does not vary {named}. `cockpit knob` lists them all and changes that"
+    said = f"Search varies {len(space)} of {len(constants)} knobs: `:knob` lists them, each with its range or reason"
+    if names := unclear(constants, ranges):
+        said += f". {_names(names)} may measure rather than train: `:knob NAME exclude` leaves one out"
+    left = (name for name in constants if name not in space)
+    if names := [name for name in left if reason_of(name, ranges.get(name, KnobRange())) == NO_RANGE]:
+        said += f". {_names(names)} {'has' if len(names) == 1 else 'have'} no range: `:knob NAME 1..9` sets one"
+    return said
 
 
 def _names(names: list[str]) -> str:
     """Return the first names, and the number of the others."""
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     return f"{', '.join(names[:MOST_NAMED])}{more}"
-
-
-def _unclear_note(constants: Mapping[str, Value], ranges: Mapping[str, KnobRange]) -> str:
-    """Return the sentence on the varied constants that may measure rather than train: only a person can tell."""
-    names = unclear(constants, ranges)
-    if not names:
-        return ""
-    more = f" and {len(names) - UNCLEAR_NAMED} more" if len(names) > UNCLEAR_NAMED else ""
-    return (
-        f". Of these, no name tells if it trains or measures: {', '.join(names[:UNCLEAR_NAMED])}{more}. `cockpit knob"
-        f' NAME exclude` leaves one alone, as does `NAME = "exclude"` in [research.knobs]'
-    )

@@ -9,6 +9,9 @@ MEANINGS: dict[str, str] = {
     "arm": "one cell of a wave",
     "proposer": "who proposes: claude, search, grid, tpe, hybrid, human, or an outside agent",
     "cluster, class": "one SkyPilot cluster (gpu-01 …); its hardware class is the full name of its accelerator",
+    "knob, constant": (
+        "a value with a name in the code, its configuration or its command line, which experiments vary"
+    ),
     "baseline, incumbent": "the unchanged code; the best variant kept so far",
     "control": "the incumbent run again on a cluster, to measure that cluster and the noise",
     "metric": (

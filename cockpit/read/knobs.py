@@ -1,5 +1,6 @@
 """The knobs of a session: which ones search varies, in which range, and why it leaves the others alone."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from cockpit.core.knobs import KnobRange, knob_words
@@ -10,6 +11,9 @@ from cockpit.science.search_space import Choice, Dimension, Ladder, Real, search
 
 LADDER_SHOWN = 5
 """Rungs of a ladder that are written out; of a longer one, the ends."""
+
+VALUE_WIDTH = 12
+NO_RANGE = "its name does not tell a range"
 
 
 class KnobRow(NamedTuple):
@@ -40,7 +44,7 @@ def reason_of(name: str, given: KnobRange) -> str:
     """Return why search leaves a knob alone."""
     if given.pinned:
         return knob_words(given)
-    return given.excluded or exclusion(name) or "its name does not tell a range"
+    return given.excluded or exclusion(name) or NO_RANGE
 
 
 def _words(dimension: Dimension) -> str:
@@ -60,24 +64,28 @@ def _rung(number: float) -> str:
     return str(number) if isinstance(number, int) else f"{number:g}"
 
 
-def knobs_summary(state: State) -> str:
-    """Return how many knobs search varies, and those that were set by hand, in a sentence."""
-    rows = knob_rows(state)
-    by_hand = [f"{row.name} {row.varied or row.reason} ({row.set_by})" for row in rows if row.set_by]
-    said = f"search varies {sum(bool(row.varied) for row in rows)} of {len(rows)} knobs"
-    return f"{said}; set by hand: {'; '.join(by_hand)}" if by_hand else f"{said}; `:knob NAME SETTING` changes that"
+def _name_width(names: Iterable[str]) -> int:
+    return min(40, max(map(len, names), default=0))
 
 
-def knob_table(state: State) -> list[str]:
-    """Return the knobs as lines of text: those that search varies, then the others with the reason."""
+def said_from(state: State) -> int:
+    """Return the column of `knob_table` at which the range or the reason begins."""
+    return 2 + _name_width(state.session.constants) + 2 + VALUE_WIDTH + 2
+
+
+def knob_table(state: State, command: str) -> list[str]:
+    """Return the knobs as lines of text: those that search varies, then the others with the reason.
+
+    `command` is the name of the command that changes one, as `cockpit knob`.
+    """
     rows = knob_rows(state)
     if not rows:
         return ["the code has no literals with a name, so there are no knobs"]
-    name_width = min(40, max(len(row.name) for row in rows))
+    name_width = _name_width([row.name for row in rows])
     varied = [row for row in rows if row.varied]
-    lines = [f"search varies {len(varied)} of {len(rows)} knobs; `cockpit knob NAME SETTING` changes that"]
+    lines = [f"search varies {len(varied)} of {len(rows)} knobs; `{command} NAME SETTING` changes that"]
     for row in rows:
         by = f" (set by {row.set_by})" if row.set_by else ""
         said = row.varied or f"not searched: {row.reason}"
-        lines.append(f"  {row.name:{name_width}}  {row.value!s:>12.30}  {said}{by}")
+        lines.append(f"  {row.name:{name_width}}  {row.value!s:>{VALUE_WIDTH}.30}  {said}{by}")
     return lines

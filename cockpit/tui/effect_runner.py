@@ -29,6 +29,7 @@ from cockpit.tui.actions.effects import (
     OpenExperiment,
     OpenForm,
     OpenHelp,
+    OpenKnobs,
     OpenPalette,
     OpenTour,
     OpenWave,
@@ -126,7 +127,7 @@ class EffectRunner(TerminalApp):
                 self.note(text, ink)
             case AskLine() | Choose() | Confirm():
                 self._ask(effect)
-            case OpenWave() | OpenExperiment() | OpenForm() | OpenHelp() | OpenPalette() | OpenTour():
+            case OpenWave() | OpenExperiment() | OpenForm() | OpenHelp() | OpenPalette() | OpenKnobs() | OpenTour():
                 self._open(effect)
             case OpenEditor():
                 self._edit_message()
@@ -316,7 +317,9 @@ class EffectRunner(TerminalApp):
         """The log of the page that is shown: an experiment's page has its own."""
         return self._page().log_shown or self.main.log_pane
 
-    def _open(self, effect: OpenWave | OpenExperiment | OpenForm | OpenHelp | OpenPalette | OpenTour) -> None:
+    def _open(
+        self, effect: OpenWave | OpenExperiment | OpenForm | OpenHelp | OpenPalette | OpenKnobs | OpenTour
+    ) -> None:
         # Imported when first opened: the first paint does without them.
         match effect:
             case OpenWave(wave):
@@ -346,6 +349,10 @@ class EffectRunner(TerminalApp):
                 from cockpit.tui.screens.form import ProposalForm
 
                 self.push_screen(ProposalForm(self.session, wave))
+            case OpenKnobs():
+                from cockpit.tui.screens.knobs import KnobsScreen
+
+                open_page(self, (KnobsScreen.PLACE, ""), lambda: KnobsScreen(self.context))
             case OpenTour():
                 from cockpit.tui.screens.tour import TourScreen
 

@@ -51,42 +51,34 @@ def test_search_varies_what_trains_within_its_range() -> None:
     assert space["activation"] == Choice(("gelu", "relu", "silu"))
 
 
-def test_the_note_names_what_search_leaves_alone_and_why() -> None:
-    said = varied_sentence(find_constants(SOURCE), ranges({}))
-    assert said == (
-        "Search varies 6 of 10 constants. It does not vary eval_interval, warmup_steps because it measures rather than"
-        " trains; max_iters because it sets the length of a run; seed because it is a seed. `cockpit knob` lists them"
-        " all and changes that"
-    )
-    assert varied_sentence({"DEPTH": 8, "LR": 0.1, "DROPOUT": 0.1, "adamw.eps": 1e-8}, {}) == (
-        "Search varies 3 of 4 constants. It does not vary adamw.eps because it keeps a division from failing."
-        " `cockpit knob` lists them all and changes that"
-    )
+VARIED = "knobs: `:knob` lists them, each with its range or reason"
 
 
-def test_the_note_counts_each_constant_that_search_leaves_alone_under_a_reason() -> None:
-    constants: dict[str, Value] = {"LR": 0.1, "DEPTH": 8, "DROPOUT": 0.1, "SEED": 1, "reduction": "mean", "size": [-2]}
-    assert varied_sentence(constants, {}) == (
-        "Search varies 3 of 6 constants. It does not vary SEED because it is a seed; reduction, size because its name"
-        " does not tell a range. `cockpit knob` lists them all and changes that"
-    )
+def test_the_note_counts_the_knobs_and_names_the_command_that_lists_them() -> None:
+    assert varied_sentence(find_constants(SOURCE), ranges({})) == f"Search varies 6 of 10 {VARIED}"
 
 
-def test_the_note_names_two_constants_for_each_reason_and_counts_the_others() -> None:
-    constants: dict[str, Value] = {"LR": 0.1, "SEED": 1, "A_SEED": 1, "B_SEED": 1, "ADAM_EPS": 1e-8}
-    assert "SEED, A_SEED and 1 more because it is a seed; ADAM_EPS because" in varied_sentence(constants, {})
+def test_the_note_tells_how_to_give_a_range_that_no_name_tells() -> None:
+    constants: dict[str, Value] = {"LR": 0.1, "DEPTH": 8, "DROPOUT": 0.1, "SEED": 1, "size": [-2]}
+    said = f"Search varies 3 of {{}} {VARIED}. {{}} no range: `:knob NAME 1..9` sets one"
+    assert varied_sentence(constants, {}) == said.format(5, "size has")
+    constants["reduction"] = "mean"
+    assert varied_sentence(constants, {}) == said.format(6, "size, reduction have")
+    constants["shape"] = [3]
+    assert varied_sentence(constants, {}) == said.format(7, "size, reduction and 1 more have")
 
 
 def test_the_note_names_the_varied_knobs_that_may_measure_and_how_to_exclude_one() -> None:
     constants: dict[str, Value] = {"BLOCK": 8, "SAMPLES": 100, "LR": 0.1, "EVAL_BATCHES": 4}
-    assert varied_sentence(constants, {}) == (
-        "Search varies 3 of 4 constants. Of these, no name tells if it trains or measures: BLOCK, SAMPLES. `cockpit"
-        ' knob NAME exclude` leaves one alone, as does `NAME = "exclude"` in [research.knobs]. It does not vary'
-        " EVAL_BATCHES because it measures rather than trains. `cockpit knob` lists them all and changes that"
-    )
+    doubt = "may measure rather than train: `:knob NAME exclude` leaves one out"
+    assert varied_sentence(constants, {}) == f"Search varies 3 of 4 {VARIED}. BLOCK, SAMPLES {doubt}"
     said = varied_sentence(constants, {"BLOCK": KnobRange(low=4, high=16), "SAMPLES": KnobRange(excluded="said so")})
-    assert "no name tells" not in said
-    assert ", H and 2 more. `cockpit knob NAME exclude`" in varied_sentence(dict.fromkeys("ABCDEFGHIJ", 8), {})
+    assert doubt not in said
+    assert f"A, B and 8 more {doubt}" in varied_sentence(dict.fromkeys("ABCDEFGHIJ", 8), {})
+
+
+def test_the_note_is_two_lines_of_the_talk_where_names_explain_the_knobs() -> None:
+    assert len(varied_sentence(dict.fromkeys(map(str, range(400)), "x") | {"LR": 0.1}, {}).split(". ")[0]) < 2 * 66
 
 
 def test_a_persons_setting_comes_before_comment_and_name(tmp_path: Path) -> None:

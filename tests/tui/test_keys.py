@@ -187,6 +187,8 @@ SEEING: list[tuple[str, list[str], Callable[[CockpitApp], bool]]] = [
     ("help left by its key", ["question_mark", "question_mark"], lambda app: app.screen is app.main),
     ("help", ["question_mark"], lambda app: isinstance(app.screen, HelpScreen) and "Everywhere, now" in words_on(app)),
     ("help by F1", ["f1"], lambda app: isinstance(app.screen, HelpScreen)),
+    ("the knobs with their ranges", ["colon", *"knob", "enter"], lambda app: "search varies" in words_on(app)),
+    ("the knobs left by q", ["colon", *"knob", "enter", "q"], lambda app: app.screen is app.main),
     ("panes by number", ["4"], lambda app: app.main.pane == "chart"),
     ("the next pane", ["tab"], lambda app: app.main.pane == "waves"),
     ("the pane before", ["shift+tab"], lambda app: app.main.pane == "stack"),

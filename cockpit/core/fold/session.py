@@ -101,6 +101,8 @@ def _session_ending(state: State, event: SessionEnding) -> None:
 
 def _session_ended(state: State, event: SessionEnded) -> None:
     state.ended_at, state.end_reason = event.at, event.reason
+    state.asks.clear()
+    state.permissions.clear()
 
 
 # Settings

@@ -84,6 +84,10 @@ class OpenPalette(Struct, frozen=True):
     pass
 
 
+class OpenKnobs(Struct, frozen=True):
+    """List the knobs: what search varies, and why it leaves the others alone."""
+
+
 class OpenTour(Struct, frozen=True):
     """Show the cards of the first opening."""
 
@@ -225,8 +229,8 @@ class SetReplaySpeed(Struct, frozen=True):
 
 
 Effect = (
-    Send | Note | AskLine | Choose | Confirm | OpenWave | OpenExperiment | OpenForm | OpenHelp | OpenPalette | OpenTour
-    | OpenEditor
+    Send | Note | AskLine | Choose | Confirm | OpenWave | OpenExperiment | OpenForm | OpenHelp | OpenPalette | OpenKnobs
+    | OpenTour | OpenEditor
     | ShowTab
     | FocusNext
     | Back | Leave | FocusPane | StepPane | FocusSay | ZoomPane | Find | FindNext | ToggleLog | FilterLog | CopyLog

@@ -31,7 +31,7 @@ from cockpit.tui.actions.subjects import no_experiment, no_proposal, not_run, pr
 
 REVIEW = frozenset({"review"})
 EXPERIMENT = frozenset({"experiment"})
-PAGES = REVIEW | EXPERIMENT | {"help"}
+PAGES = REVIEW | EXPERIMENT | {"help", "knobs"}
 
 
 def _not_editable(here: Here) -> str:
@@ -112,7 +112,12 @@ def _open_wave(here: Here, words: str) -> Effects:
     return (OpenWave(here.state.experiments[here.experiment].wave),)
 
 
-_PAGE_NAMES = {"review": "a wave's page", "experiment": "an experiment's page", "help": "help"}
+_PAGE_NAMES = {
+    "review": "a wave's page",
+    "experiment": "an experiment's page",
+    "help": "help",
+    "knobs": "the list of knobs",
+}
 
 
 def _only_there(action: Action) -> Action:

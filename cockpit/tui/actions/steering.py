@@ -11,7 +11,6 @@ from cockpit.control.verbs import VERBS, Verb, verb
 from cockpit.core.model import EndMode, Mode
 from cockpit.core.state import State
 from cockpit.read.early_stops import early_stopping_summary
-from cockpit.read.knobs import knobs_summary
 from cockpit.read.listeners import listener_words
 from cockpit.read.plateau import plateau_question
 from cockpit.tui.actions import pages
@@ -23,6 +22,7 @@ from cockpit.tui.actions.effects import (
     FocusSay,
     Note,
     OpenEditor,
+    OpenKnobs,
     Problem,
     Send,
 )
@@ -154,7 +154,7 @@ def _early(here: Here, words: str) -> Effects:
 def _knob(here: Here, words: str) -> Effects:
     if words:
         return effects_of_verb(verb("knob"), here, words)
-    return (Note(knobs_summary(here.state)),)
+    return (OpenKnobs(),)
 
 
 def _say(here: Here, words: str) -> Effects:

@@ -108,8 +108,10 @@ def early_part(stops: EarlyStops) -> tuple[str, str]:
 def mode_words(state: State) -> tuple[str, str]:
     """Return the mode as shown, and its role: autopilot stands out, since it asks no person."""
     if state.ending:
-        why = f", {plain(state.end_reason)}" if state.end_reason else ""
-        return f"{'ending' if state.worker_running else 'ended'}: {ending_text(state)}{why}", "warn"
+        why = plain(state.end_reason)
+        if not state.worker_running:
+            return f"ended: {why or ending_text(state)}", "warn"
+        return f"ending: {ending_text(state)}{f', {why}' if why else ''}", "warn"
     if state.held:
         return f"{state.mode} · held", "warn"
     return str(state.mode), "warn" if state.mode is Mode.AUTOPILOT else "accent"

@@ -173,7 +173,7 @@ class Talk(WheeledPane, can_focus=True):
             first.put(view.proposer, "agent").skip().put(view.question, "text")
             second = Row(width, self.palette, ground).put("▌", "warn")
             second.put(f"{count(view.arms, 'arm')}  {about_usd(view.coming_usd)}, {duration(view.ends_in_s)}", "dim")
-            keys = "e review " if self.watching else "a approve  r reject  e review "
+            keys = "e review " if self.watching or state.ending else "a approve  r reject  e review "
             room = second.left - 2 - (width_of(keys) + 1 if second.left > width_of(keys) + 1 else 0)
             if room >= LEAST_SHAPE:
                 second.skip(2).put(cut(view.shape.within(room), room), "dim")
