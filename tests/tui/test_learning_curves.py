@@ -137,3 +137,24 @@ async def test_a_logarithmic_axis_is_refused_with_its_reason(screen_on: Opener) 
         await press(pilot, "4", "L")
         assert "log-axis: a logarithmic axis needs values above 0" in words_on(app)
         assert not app.main.chart.axes.log
+
+
+async def test_the_title_names_the_part_of_the_run_that_is_shown(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app, 200, 50) as pilot:
+        await press(pilot, "4", "c")
+        assert "50–100% of the run: loss at 100%  e0000" in words_on(app)
+        await press(pilot, "plus")
+        assert "75–100% of the run: loss at 100%" in words_on(app)
+        await press(pilot, "minus", "minus")
+        assert "of the run" not in words_on(app) and "loss at 100%" in words_on(app)
+
+
+async def test_the_crosshair_of_a_running_run_begins_at_its_end(screen_on: Opener) -> None:
+    app = screen_on("laptop")
+    async with shown(app, 200, 50) as pilot:
+        await press(pilot, "c")
+        assert app.main.chart.look.at == 0.55
+        assert "30–80% of the run: loss at 55%" in words_on(app)
+        await press(pilot, "1", "enter", "v")
+        assert "loss, from 25% of the budget" in words_on(app)

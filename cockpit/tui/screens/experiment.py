@@ -24,7 +24,7 @@ from cockpit.tui.views.clusters import EVALUATING
 from cockpit.tui.views.diffs import diff_lines
 from cockpit.tui.views.review import glyph_of
 from cockpit.tui.widgets.bars import Footer
-from cockpit.tui.widgets.curve import draw_curves
+from cockpit.tui.widgets.curve import draw_curves, shown_from
 from cockpit.tui.widgets.diff import Diff
 from cockpit.tui.widgets.listing import Listing
 from cockpit.tui.widgets.log import Log
@@ -138,8 +138,9 @@ class Curve(Pane):
         fraction, loss = curve[-1]
         against = rival_loss(state, attempt.hardware, fraction)
         delta = f"{signed(loss - against, 3)} to the incumbent's" if against is not None else ""
-        note = f"{loss:.4f} at {fraction:.0%}  {delta}"
-        rows = [title_row(width, self.palette, "loss", note, False)]
+        late = shown_from(curve)
+        title = f"loss, from {late:.0%} of the budget" if late else "loss"
+        rows = [title_row(width, self.palette, title, f"{loss:.4f} at {fraction:.0%}  {delta}", False)]
         return rows + draw_curves(curve, rival, width, height - 1, self.palette)
 
 

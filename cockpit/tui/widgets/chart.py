@@ -8,6 +8,7 @@ import msgspec
 from textual import events
 from textual.strip import Strip
 
+from cockpit.core.model import AttemptStatus
 from cockpit.core.state import State
 from cockpit.decide.schedule import expected_run_s
 from cockpit.read.counterfactual import alone_words
@@ -21,7 +22,7 @@ from cockpit.tui.views.chart import class_offsets
 from cockpit.tui.views.effects import EffectsView, effects_view
 from cockpit.tui.widgets import score_plot
 from cockpit.tui.widgets.effects import draw_effects, effect_rows, effects_note
-from cockpit.tui.widgets.learning_curves import SPANS, CurvesLook, draw_learning_curves
+from cockpit.tui.widgets.learning_curves import SPANS, CurvesLook, curves_title, draw_learning_curves
 from cockpit.tui.widgets.listing import Listing
 from cockpit.tui.widgets.score_plot import (
     ALONE,
@@ -137,7 +138,16 @@ class Chart(Listing):
         self._follow_curves()
         chosen = next((n for n, curve in enumerate(self._curves) if curve.experiment == experiments[0]), 0)
         self.look.chosen = chosen
+        self.look.at = self._end_of(chosen)
         self.paint()
+
+    def _end_of(self, chosen: int) -> float:
+        """Return the place of the crosshair at first: the budget's end, or as far as a running run has come."""
+        if self.state is None or not self._curves:
+            return 1.0
+        curve = self._curves[chosen]
+        ended = self.state.attempts[curve.attempt].status is AttemptStatus.ENDED
+        return 1.0 if ended else round(curve.points[-1][0], 2)
 
     def toggle_mark(self, experiment: str) -> None:
         """Mark an experiment, or take its mark away."""
@@ -216,7 +226,7 @@ class Chart(Listing):
         if not curves:
             return [self.titled(width, self.compared_words), *hint_rows(width, self.palette, NO_CURVE)]
         look.chosen = min(look.chosen, len(curves) - 1)
-        note = f"{'log loss' if look.log else 'loss'} at {look.at:.0%}  {self.compared_words}"
+        note = f"{curves_title(look, short=self.bare)}  {self.compared_words}"
         if len({curve.experiment for curve in curves}) < len({*self.compared}):
             note += f"  {count(len(curves), 'curve')} of {len(self.compared)}"
         lengths = tuple((curve.attempt, len(curve.points)) for curve in curves)

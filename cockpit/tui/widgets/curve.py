@@ -19,7 +19,7 @@ def draw_curves(mine: list[Point], rival: list[Point], width: int, height: int, 
     across, down = width - LABELS, height - 1
     if height < 3 or across < 16:
         return []
-    late = next((begin for done, begin in FROM if mine[-1][0] > done), 0.0)
+    late = shown_from(mine)
     curves = [columns_of(curve, late, 1.0, 2 * across) for curve in (rival, mine)]
     losses = [loss for curve in curves for loss in curve if loss is not None]
     if not losses:
@@ -39,6 +39,11 @@ def draw_curves(mine: list[Point], rival: list[Point], width: int, height: int, 
             row.put(letter, cell_ink or "dim")
         rows.append(row.strip())
     return [*rows, _axis(late, across, width, palette)]
+
+
+def shown_from(mine: list[Point]) -> float:
+    """Return the fraction of the budget at which the drawing of a curve begins."""
+    return next((begin for done, begin in FROM if mine[-1][0] > done), 0.0)
 
 
 def columns_of(curve: list[Point], left: float, right: float, count: int) -> list[float | None]:

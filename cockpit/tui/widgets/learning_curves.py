@@ -56,6 +56,15 @@ class CurvesLook(msgspec.Struct):
         return round(max(0.0, min(1.0, left + share * (right - left))), 2)
 
 
+def curves_title(look: CurvesLook, short: bool = False) -> str:
+    """Return the part of the run that is shown, where that is not all of it, and the place of the crosshair."""
+    left, right = look.span()
+    part = f"{100 * left:.0f}–{right:.0%}" if right - left < 1.0 else ""
+    if short and part:
+        return f"{part}, at {look.at:.0%}"
+    return f"{f'{part} of the run: ' if part else ''}{'log loss' if look.log else 'loss'} at {look.at:.0%}"
+
+
 def plot_width(width: int) -> int:
     """Return the columns of the plot: the table of values takes the others where they are many."""
     return width - max(TABLE_LEAST, min(TABLE_MOST, width // 3)) if width >= BESIDE_FROM else width
