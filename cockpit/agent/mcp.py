@@ -53,12 +53,12 @@ class McpServer:
     """Serves one session to one client. `send` takes each message of the server; any thread may call it."""
 
     def __init__(
-        self, folder: SessionFolder, send: Callable[[Json], None], longest_wait_s: float, seat: str = ""
+        self, folder: SessionFolder, send: Callable[[Json], None], longest_wait_s: float, agent: str = ""
     ) -> None:
         self._folder = folder
         self._send = send
         self._longest_wait_s = longest_wait_s
-        self._seat = seat
+        self._agent = agent
         self._client = ""
         self._apis: dict[str, OutsideProposerApi] = {}
         self._apis_lock = threading.Lock()
@@ -135,16 +135,16 @@ class McpServer:
         self._client = _name_of(params.get("clientInfo"))
         wanted = params.get("protocolVersion")
         version = wanted if wanted in HANDSHAKE_VERSIONS else HANDSHAKE_VERSIONS[-1]
-        self._threads.submit(self._api, self._seat or self._client)  # reads the ledger before the first call
+        self._threads.submit(self._api, self._agent or self._client)  # reads the ledger before the first call
         return {"protocolVersion": version, "serverInfo": _SERVER, **self._offer()}
 
     def _discover(self, params: Json, number: str | int) -> Json:
         return {"supportedVersions": [STATELESS_VERSION], **self._offer(), **_UNCACHED}
 
     def _offer(self) -> Json:
-        """Return what the server can do. An agent in the seat gets its instructions with its first prompt."""
+        """Return what the server can do. A hosted agent gets its instructions with its first prompt."""
         offer: Json = {"capabilities": {"tools": {"listChanged": False}}}
-        return offer if self._seat else offer | {"instructions": ROLE_OUTSIDE}
+        return offer if self._agent else offer | {"instructions": ROLE_OUTSIDE}
 
     def _ping(self, params: Json, number: str | int) -> Json:
         return {}
@@ -167,10 +167,10 @@ class McpServer:
                 },
             }
             for tool in OUTSIDE_TOOLS.values()
-            if not (self._seat and tool.name == "wait")
+            if not (self._agent and tool.name == "wait")
         ]
-        if self._seat:
-            tools_listed(self._folder, self._seat).touch()
+        if self._agent:
+            tools_listed(self._folder, self._agent).touch()
         return {"tools": tools, **_UNCACHED}
 
     def _call_tool(self, params: Json, number: str | int) -> Json:
@@ -184,9 +184,9 @@ class McpServer:
             longest_wait_s=self._longest_wait_s,
             progress=None if token is None else lambda done, total: self._send(_progress(token, done, total)),
             cancelled=self._calls.get(number) or threading.Event(),
-            seated=bool(self._seat),
+            hosted=bool(self._agent),
         )
-        client = self._seat or _name_of(meta.get(f"{_META}clientInfo")) or self._client
+        client = self._agent or _name_of(meta.get(f"{_META}clientInfo")) or self._client
         answer = call_outside(self._api(client), str(params.get("name")), params.get("arguments") or {}, context)
         return {"content": [{"type": "text", "text": answer.text}], "isError": answer.failed}
 
@@ -215,9 +215,9 @@ _METHODS: dict[str, Callable[[McpServer, Json, str | int], Json]] = {
 }
 
 
-def tools_listed(folder: SessionFolder, seat: str) -> Path:
-    """Return the file that is there once the agent in the seat has Cockpit's tools."""
-    return folder.root / "seats" / seat / "tools-listed"
+def tools_listed(folder: SessionFolder, agent: str) -> Path:
+    """Return the file that exists once the hosted agent has listed Cockpit's tools."""
+    return folder.agent_files(agent) / "tools-listed"
 
 
 def _name_of(info: Any) -> str:
@@ -236,10 +236,10 @@ def _error(number: str | int | None, error: _Refused) -> Json:
     return {"jsonrpc": "2.0", "id": number, "error": body}
 
 
-def serve(session_dir: Path, longest_wait_s: float = 50.0, seat: str = "") -> None:
+def serve(session_dir: Path, longest_wait_s: float = 50.0, agent: str = "") -> None:
     """Serve the session on standard input and output until the client disconnects.
 
-    `longest_wait_s` bounds one `wait`: many clients end a tool after 60 s. `seat` is the name of an agent that the
+    `longest_wait_s` bounds one `wait`: many clients end a tool after 60 s. `agent` is the name of an agent that the
     worker asks. Raises LedgerError, with one sentence, if
     the session does not exist or is not readable.
     """
@@ -256,7 +256,7 @@ def serve(session_dir: Path, longest_wait_s: float = 50.0, seat: str = "") -> No
         except (OSError, ValueError):
             pass  # the client disconnected without a shutdown
 
-    server = McpServer(folder, send, longest_wait_s, seat)
+    server = McpServer(folder, send, longest_wait_s, agent)
     try:
         while text := sys.stdin.buffer.readline(LINE_CHARS):
             if text.strip():

@@ -14,10 +14,10 @@ from cockpit.agent.scratch import Scratch, edits_between
 from cockpit.agent.tools.tool import ToolError
 from cockpit.agent.views.quoting import line
 from cockpit.core.events import ApiReserved, Event, FindingRecorded, IntentTaken, PhaseSet, Said
+from cockpit.core.hosted_agents import RESERVED_NAMES
 from cockpit.core.intents import Draft, Intent, Look, Note, Propose, Say, SetKnob
 from cockpit.core.knob_events import KnobSet
 from cockpit.core.model import Edit, WaveStatus
-from cockpit.core.seats import RESERVED_NAMES
 from cockpit.core.state import State
 from cockpit.session.client import NoAnswer, SessionClient
 from cockpit.session.folding import fold_read

@@ -91,7 +91,7 @@ class Proposer(Protocol):
         """Propose drafts through `api`. May take long; runs beside the worker. Raises ProposerTrouble."""
 
 
-class SeatedProposer(Proposer, Protocol):
+class AgentProposer(Proposer, Protocol):
     """An agent with a process of its own."""
 
     def close(self) -> None:

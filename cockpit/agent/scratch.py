@@ -1,4 +1,4 @@
-"""The scratch checkout of an agent in the seat: files of the incumbent, which the agent may read and edit.
+"""The scratch checkout of a hosted agent: files of the incumbent, which the agent may read and edit.
 
 It is a plain folder in the session's folder and no git repository. Edits of the editable files there become arms
 when the agent proposes them; a new incumbent replaces the files.
@@ -22,8 +22,8 @@ class Scratch:
     """The paths of an agent's scratch checkout. Creating one touches nothing."""
 
     def __init__(self, folder: SessionFolder, agent: str) -> None:
-        self.path = folder.root / "seats" / agent / "checkout"
-        self._base = folder.root / "seats" / agent / "base"
+        self.path = folder.agent_files(agent) / "checkout"
+        self._base = folder.agent_files(agent) / "base"
 
     @property
     def base(self) -> str:

@@ -34,7 +34,7 @@ class CallContext(msgspec.Struct, frozen=True):
     longest_wait_s: float = LONGEST_WAIT_S
     progress: Progress | None = None
     cancelled: Flag = msgspec.field(default_factory=Flag)
-    seated: bool = False
+    hosted: bool = False
     """True for an agent that the worker asks. It does not wait: messages come with the results of its tools."""
 
 
@@ -100,7 +100,7 @@ OUTSIDE_TOOLS = outside_tools(CallContext())
 
 def call_outside(api: OutsideProposerApi, name: str, arguments: object, context: CallContext | None = None) -> Answer:
     """Run a tool of OUTSIDE_TOOLS under the api's name."""
-    if context is None or not context.seated:
+    if context is None or not context.hosted:
         return call(api, api.name, name, arguments, outside_tools(context) if context else OUTSIDE_TOOLS)
     answer = call(api, api.name, name, arguments)
     place = api.place

@@ -1,4 +1,4 @@
-"""A claimed gain, and the judgement on it from its repeats and those it is compared with. Pure."""
+"""Judge a claimed gain from its repeats and those of the program that it is compared with. Pure."""
 
 import math
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ from cockpit.core.errors import CockpitError
 from cockpit.science.compare import t_cdf, t_quantile
 
 LEVEL = 0.05
-"""Error level of a claim: at most this share of the claims without a gain is called real."""
+"""Error level of a claim: at most this share of the claims without a gain is judged real."""
 EQUAL_SDS = 0.5
-"""Two programs count as equal within this share of a run's SD, where one claims the same score with fewer steps."""
+"""Margin, in run SDs, within which a program with fewer steps counts as equally good."""
 
 
 class AuditError(CockpitError):
@@ -35,7 +35,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Audit(msgspec.Struct, frozen=True):
-    """The findings on all claimed gains, and sentences on what was not looked at."""
+    """The findings on all claimed gains, and a sentence for each part that was not read."""
 
     findings: list[Finding]
     notes: list[str] = []
@@ -77,7 +77,7 @@ def judged(new: Group, old: Group) -> Finding:
 
 
 def problem_of(group: Group) -> str:
-    """Return why a group's values are not those of independent runs, in a sentence; empty for nothing."""
+    """Return why a group's values are not those of independent runs, in a sentence; empty if they are."""
     if group.problem:
         return group.problem
     if not group.values:

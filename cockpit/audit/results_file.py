@@ -2,7 +2,7 @@
 
 A program that was run once does not show how much its score varies. The SD of a run is taken from commits that were run
 more than once, else from published repeats. The best of several experiments looks better by luck alone, so the error
-level is divided by the number of experiments since the last keep.
+level is divided by the number of experiments since the last keep (Bonferroni).
 """
 
 import ast
@@ -25,7 +25,7 @@ STATUSES_NAMED = 4
 """The most other statuses that are named in a sentence."""
 CLAIM_CHARS = 80
 IMPLAUSIBLE_BELOW = 0.3
-"""val_bpb that no language model of this size reaches: English text has about 0.6 to 0.9 bits a byte."""
+"""val_bpb below which a score is implausible: English text has about 0.6 to 0.9 bits a byte."""
 _SEED = re.compile(r"seed", re.IGNORECASE)
 
 
@@ -103,7 +103,7 @@ def _findings(path: Path, rows: list[ResultRow], history: History | None) -> Aud
 
 
 def _unread(rows: list[ResultRow], history: History | None) -> str:
-    """Return which code was not looked at, in a sentence; empty for none."""
+    """Return which code was not read, in a sentence; empty for none."""
     if history is None:
         return "the file lies in no git repository, so no code was looked at"
     first = next(row for row in rows if row.status == KEEP)

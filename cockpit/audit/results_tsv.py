@@ -1,4 +1,4 @@
-"""The reader of results.tsv, autoresearch's list of experiments: tab-separated, one line an experiment."""
+"""Read results.tsv, autoresearch's table of experiments: tab-separated, one line per experiment."""
 
 import csv
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Trials from elsewhere, in the order they ran: a results.tsv, or a table of trials as JSON or CSV.
+"""Read trials from elsewhere, in the order they ran: a results.tsv, or a table of trials as JSON or CSV.
 
 A table has a column with the metric; `status` or `success`, seconds, a description, a commit and a class where it has
 them. Every other column is a constant. A JSON file may hold several nights: objects of lists, nested.
@@ -33,7 +33,7 @@ class Trial(msgspec.Struct, frozen=True):
     status: str = ""
     """`keep`, `discard` or `crash` where the table says so."""
     seconds: float = 0.0
-    """0 where the table does not tell."""
+    """0 where the table has no time."""
     constants: dict[str, Value] = {}
     description: str = ""
     commit: str = ""
@@ -125,7 +125,7 @@ def _trial(path: Path, number: int, row: Mapping[str, object], metric: str) -> T
 
 
 def _of_result(row: ResultRow) -> Trial:
-    """Return a line of results.tsv as a trial. The code of its commit is not looked at, so it has no constants."""
+    """Return a line of results.tsv as a trial. The code of its commit is not read, so it has no constants."""
     failed = row.status == CRASH or not math.isfinite(row.value)
     return Trial(
         value=None if failed else row.value,

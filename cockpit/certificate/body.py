@@ -1,4 +1,4 @@
-"""The contents of a keep's certificate, from the session's state. Pure."""
+"""Build the body of a keep's certificate from the session's state. Pure."""
 
 import platform
 import sys

@@ -1,4 +1,4 @@
-"""Check a certificate offline, against a repository and, where it is there, the session's ledger."""
+"""Check a certificate offline, against a repository and, if it is present, the session's ledger."""
 
 import hashlib
 from pathlib import Path, PurePosixPath
@@ -16,7 +16,7 @@ from cockpit.variant.store import VariantStore
 
 
 class Checked(msgspec.Struct, frozen=True):
-    """The findings about a certificate that holds."""
+    """The result of checking a valid certificate."""
 
     summary: str
     digest: str
@@ -58,7 +58,7 @@ def _checked(found: Certificate, path: Path, repo: Path | None) -> Checked:
         )
     lacks += body["unchecked"]
     lacks.append("that the machine, its owner or its clock were honest: the signer could have run other software")
-    return Checked(told(body), found.digest, proves, lacks)
+    return Checked(keep_summary(body), found.digest, proves, lacks)
 
 
 def _check_code(body: dict[str, Any], repo: Path) -> None:
@@ -107,7 +107,7 @@ def _score(rescore: dict[str, Any]) -> str:
     return f"{rescore['public_bpb']:.4f} on the public text and {rescore['sealed_bpb']:.4f} on the sealed shard"
 
 
-def told(body: dict[str, Any]) -> str:
+def keep_summary(body: dict[str, Any]) -> str:
     """Return what was kept, on how many runs, in one line."""
     said = f"{body['experiment']} of session {body['session']}"
     one = body["estimate"]
@@ -118,5 +118,5 @@ def told(body: dict[str, Any]) -> str:
 
 
 def _pairs(estimate: dict[str, Any]) -> str:
-    """Word how many of the runs were paired by seed; certificates of earlier versions do not tell."""
+    """Word how many of the runs were paired by seed; certificates of earlier versions lack the number."""
     return f", {estimate['pairs']} of them paired by seed" if estimate.get("pairs") else ""

@@ -1,4 +1,4 @@
-"""Signed certificates: the session's key, the file's bytes, its digest and its signature."""
+"""Sign, write and read certificates with the session's key."""
 
 import base64
 import hashlib
@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cockpit.core.errors import CockpitError
 
 FIELDS = (b'"body"', b'"digest"', b'"signature"')
-"""Names in the file of a certificate; one changed byte leaves two of them."""
+"""Fields of a certificate's file. Fewer of them in a file mean that it was changed."""
 KEY_BYTES = 32
 FILE_BYTES = 1 << 22
 """The largest file that is read as a certificate."""

@@ -48,11 +48,11 @@ def list_tools() -> int:
     return 0
 
 
-def serve_mcp(session_name: str | None, longest_wait_s: float, seat: str) -> int:
+def serve_mcp(session_name: str | None, longest_wait_s: float, agent: str) -> int:
     """Serve the session over standard input and output until the client leaves."""
     from cockpit.agent.mcp import serve
 
-    serve(_own(session_name), longest_wait_s, seat)
+    serve(_own(session_name), longest_wait_s, agent)
     return 0
 
 

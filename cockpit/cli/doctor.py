@@ -18,10 +18,10 @@ from cockpit.cli.finding import Finding
 from cockpit.cli.json_output import print_json
 from cockpit.cli.locate import repository, sessions_folder
 from cockpit.cli.screen import smallest_terminal
+from cockpit.core.hosted_agents import KNOWN_AGENTS, AgentError, HostedAgent, agent_of, install_hint
 from cockpit.core.installation import install_command
-from cockpit.core.seats import KNOWN_AGENTS, Seat, SeatError, install_hint, seat_of
+from cockpit.create.agents import agents_of
 from cockpit.create.error import CreateError
-from cockpit.create.seating import agents_of
 from cockpit.fleet.local.devices import cores, devices
 from cockpit.fleet.node import confinement
 from cockpit.fleet.secret_names import is_secret
@@ -34,7 +34,7 @@ from cockpit.session.paths import SETTINGS_FILE
 from cockpit.session.setting_types import SettingsError
 from cockpit.variant.errors import VariantError
 from cockpit.variant.store import VariantStore
-from cockpit.worker.seat_environment import seat_environment
+from cockpit.worker.agent_environment import agent_environment
 
 ASK_S = 120.0
 """Timeout of `sky check` and `import torch`."""
@@ -189,41 +189,41 @@ def _confinement(agents: bool, needed: bool) -> Finding:
     `agents` is False where the settings leave agents unconfined.
     """
     found = confinement.available()
-    who = "runs and agents in the seat are" if agents else "runs are"
-    rest = "" if agents else "; agents in the seat are unconfined: `[agent] confined` is false"
+    who = "runs and hosted agents are" if agents else "runs are"
+    rest = "" if agents else "; hosted agents are unconfined: `[agent] confined` is false"
     if found.wall is confinement.Wall.BUBBLEWRAP:
         return Finding("walls", f"{who} confined by bubblewrap{rest}")
     if found.wall is confinement.Wall.LANDLOCK:
         return Finding("walls", f"{who} confined by Landlock ({found.reason}){rest}")
     remedy = "install bubblewrap; without it runs and agents see this user's files and the network"
-    return Finding("walls", f"runs and agents in the seat are unconfined: {found.reason}", remedy, needed)
+    return Finding("walls", f"runs and hosted agents are unconfined: {found.reason}", remedy, needed)
 
 
 def agents_finding(configured: settings.Settings) -> Finding:
-    """Check the agents that the settings seat or name; without any, tell which known ones are here."""
+    """Check the agents of the settings; without any, list the known ones on this machine."""
     try:
-        seats = [*agents_of(configured), *(seat_of(name, agent.command) for name, agent in configured.agents.items())]
-    except (CreateError, SeatError) as error:
-        return Finding("agents", "the settings name one that cannot be seated", str(error))
-    for seat in seats:
-        if shutil.which(seat.command[0]) is None:
-            remedy = install_hint(seat) or f"install {seat.command[0]}"
-            return Finding("agents", f"the command {seat.command[0]} of {seat.name} is not here", remedy)
-    seats = list({seat.name: seat for seat in seats}.values())
-    if not seats:
-        seats = [known for known in map(seat_of, KNOWN_AGENTS) if shutil.which(known.command[0])]
-    if not seats:
+        agents = [*agents_of(configured), *(agent_of(name, agent.command) for name, agent in configured.agents.items())]
+    except (CreateError, AgentError) as error:
+        return Finding("agents", "the settings name one that cannot be started", str(error))
+    for agent in agents:
+        if shutil.which(agent.command[0]) is None:
+            remedy = install_hint(agent) or f"install {agent.command[0]}"
+            return Finding("agents", f"the command {agent.command[0]} of {agent.name} is not here", remedy)
+    agents = list({agent.name: agent for agent in agents}.values())
+    if not agents:
+        agents = [known for known in map(agent_of, KNOWN_AGENTS) if shutil.which(known.command[0])]
+    if not agents:
         remedy = "; ".join(f"{name}: `{known.install}`" for name, known in KNOWN_AGENTS.items())
         return Finding("agents", "none is here for `cockpit new --agent`", f"to install one, {remedy}", needed=False)
-    return Finding("agents", "; ".join(_inheritance(configured, seat) for seat in seats))
+    return Finding("agents", "; ".join(_inheritance(configured, agent) for agent in agents))
 
 
-def _inheritance(configured: settings.Settings, seat: Seat) -> str:
+def _inheritance(configured: settings.Settings, agent: HostedAgent) -> str:
     """Return the variables that look like secrets among those that an agent would inherit from this shell."""
-    own = configured.agents.get(seat.name, settings.NamedAgent())
-    found = seat_environment(seat, (*configured.agent.env, *own.env), os.environ)
+    own = configured.agents.get(agent.name, settings.NamedAgent())
+    found = agent_environment(agent, (*configured.agent.env, *own.env), os.environ)
     secrets = ", ".join(sorted(filter(is_secret, found))) or "no key and no token"
-    return f"{seat.name} inherits {len(found)} variables, {secrets} among them"
+    return f"{agent.name} inherits {len(found)} variables, {secrets} among them"
 
 
 def _scores(where: Path, fleet: str) -> Finding:

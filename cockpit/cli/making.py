@@ -157,10 +157,10 @@ def understood(folder: SessionFolder) -> list[str]:
 
 def estimate_sentences(folder: SessionFolder) -> Sequence[str]:
     """Return what the built-in researcher is estimated to cost; nothing where another proposer begins."""
-    from cockpit.create.model_estimate import told_estimate
+    from cockpit.create.model_estimate import estimate_sentences
 
     state = state_of(folder)
-    return told_estimate(state.session, state.mode, settings.read_settings(Path(state.session.repo)))
+    return estimate_sentences(state.session, state.mode, settings.read_settings(Path(state.session.repo)))
 
 
 def notes(folder: SessionFolder) -> list[str]:

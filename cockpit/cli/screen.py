@@ -13,7 +13,7 @@ from cockpit.session import lock, settings
 from cockpit.session.paths import SessionFolder
 from cockpit.session.setting_types import SettingsError
 from cockpit.session.settings import ScreenSettings
-from cockpit.session.user import is_first
+from cockpit.session.user import record_shown
 
 FRAMES_OVER_SSH = "15"
 """The highest frame rate over SSH, however fast keys repeat and the mouse scrolls."""
@@ -50,7 +50,7 @@ def run_screen(folder: SessionFolder, screen: ScreenSettings, mouse: bool) -> in
     from cockpit.tui.app import run
 
     def wants_tour() -> bool:
-        return not os.environ.get("CI") and is_first("tour")
+        return not os.environ.get("CI") and record_shown("tour")
 
     return run(folder.root, mouse=mouse and screen.mouse, theme=screen.theme, bell=screen.bell, wants_tour=wants_tour)
 

@@ -19,8 +19,8 @@ from cockpit.read.costs import device_word
 from cockpit.read.early_stops import early_stopping_summary
 from cockpit.read.forecasts import forecast_words, forecasts_of
 from cockpit.read.model_cost import model_cost, model_cost_words
+from cockpit.read.proposer_results import proposer_results
 from cockpit.read.result_query import found_by
-from cockpit.read.seats import seat_results
 from cockpit.report.results import clean, results_tsv
 from cockpit.report.status import Json, counts, status
 from cockpit.session.paths import SessionFolder
@@ -76,9 +76,9 @@ def status_text(folder: SessionFolder) -> Iterator[str]:
     if cost := model_cost(state, session_now(state) if worker["state"] != "stopped" else state.now):
         yield f"claude    {model_cost_words(cost)}"
     if state.beside:
-        for seat in seat_results(state):
-            kept = f", kept {', '.join(seat.keeps)}" if seat.keeps else ""
-            yield f"seat      {seat.name}: {seat.share:.0%}, {seat.arms} arms, ${seat.api_usd:.2f}{kept}"
+        for one in proposer_results(state):
+            kept = f", kept {', '.join(one.keeps)}" if one.keeps else ""
+            yield f"proposer  {one.name}: {one.share:.0%}, {one.arms} arms, ${one.api_usd:.2f}{kept}"
     if state.unmetered:
         turns = ", ".join(f"{name} {count}" for name, count in state.unmetered.items())
         yield f"unmetered {turns} turns without a report of their cost"

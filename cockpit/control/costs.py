@@ -1,6 +1,6 @@
-"""The question of each verb that spends or destroys, asked before it is done: one sentence, with the dollars if any.
+"""Word the confirmation of each verb that spends or destroys: one sentence, with the dollars if any.
 
-An empty sentence asks nothing: the verb is free here, or does not apply.
+An empty sentence needs no confirmation: the verb is free here, or does not apply.
 """
 
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ def _one_run(state: State, begin: str, hardware: str) -> str:
 
 
 def permit(state: State, given: Given, now: float) -> str:
-    """Name the agent and all that it asks for; to refuse it asks nothing."""
+    """Name the agent and its request; a refusal needs no confirmation."""
     waiting = open_permissions(state)
     name = text_of(given, "request") or next(iter(waiting), "")
     if name not in waiting or text_of(given, "answer") != "allow":

@@ -1,4 +1,4 @@
-"""A proposal as a form: texts for its question, hypothesis, base, factors and runs, and the arms that are dropped."""
+"""Show a proposal as a form of texts, and read the form back as a draft with its changes and problems."""
 
 from collections.abc import Collection
 
@@ -97,7 +97,7 @@ def _with_field(state: State, draft: Draft, name: str, text: str) -> tuple[Draft
         return msgspec.structs.replace(draft, question=text), "another question"
     if name == HYPOTHESIS:
         if not text:
-            raise BadArgument("a hypothesis can be changed, and not emptied")
+            raise BadArgument("a hypothesis cannot be empty")
         return msgspec.structs.replace(draft, hypothesis=text), "another hypothesis"
     if name == BASE:
         return with_base(state, draft, text), f"base {draft.base} -> {text}"

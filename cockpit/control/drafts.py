@@ -1,4 +1,5 @@
-"""Drafts of waves: made from factors, and edited by level, factor, arm and replicates. An edit returns a new draft."""
+"""Make drafts of waves from factors, and edit them by level, factor, arm and replicates. An edit returns a new
+draft."""
 
 from collections.abc import Container, Iterable
 

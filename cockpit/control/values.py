@@ -1,4 +1,4 @@
-"""Parsing of typed values: one rule for the command line, the screen and agents."""
+"""Parse typed values, by one rule for the command line, the screen and agents."""
 
 import ast
 import math

@@ -18,6 +18,7 @@ from cockpit.core.intents import (
     EditProposal,
     End,
     Hold,
+    HostAgent,
     Interrupt,
     Kill,
     MakeBase,
@@ -31,7 +32,6 @@ from cockpit.core.intents import (
     Rerun,
     Resume,
     Say,
-    SeatAgent,
     SetBudget,
     SetEarlyStopping,
     SetEnvelope,
@@ -332,7 +332,7 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "agent", "start an agent by ACP, which proposes from now on",
-        lambda state, given, now: SeatAgent(text_of(given, "agent"), bool(given.get("beside"))),
+        lambda state, given, now: HostAgent(text_of(given, "agent"), bool(given.get("beside"))),
         "{agent} is started when it is next asked",
         (
             Argument("beside", Kind.FLAG, "it proposes beside the others, NAME=2 with twice their share", option=True),
@@ -390,7 +390,7 @@ VERBS: tuple[Verb, ...] = (
         is_heard=True,
     ),
     Verb(
-        "permit", "allow or refuse what an agent in the seat asks to do, this once", _permit, "answered: {answer}",
+        "permit", "allow or refuse what a hosted agent asks to do, this once", _permit, "answered: {answer}",
         (
             Argument("answer", Kind.CHOICE, required=True, choices=PERMIT_ANSWERS),
             Argument("request", Kind.TEXT, "the request, such as p3.1 (default: the only one that waits)"),

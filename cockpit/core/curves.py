@@ -1,4 +1,4 @@
-"""Training curves: points while they are read and drawn, packed floats while they are kept."""
+"""Training curves as points, and packed into 32-bit floats for the state and the ledger."""
 
 import sys
 from array import array
@@ -12,11 +12,11 @@ Curve = bytes
 """Points in ascending fraction, as little-endian 32-bit floats: a tenth of the memory of a list of tuples."""
 
 _HIGHEST = 3.4e38
-"""Just below the greatest 32-bit float."""
+"""The largest loss that a packed curve holds, just below the greatest 32-bit float."""
 
 
 def packed(points: Iterable[Point]) -> Curve:
-    """Pack points into a curve; a loss too great for 32 bits becomes the greatest."""
+    """Pack points into a curve; clip a loss above the 32-bit range."""
     floats = array("f", (max(-_HIGHEST, min(_HIGHEST, number)) for point in points for number in point))
     if sys.byteorder == "big":
         floats.byteswap()

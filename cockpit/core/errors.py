@@ -1,4 +1,4 @@
-"""The errors that are made to be read.
+"""The tree of errors that carry one sentence for the person or agent who asked.
 
     CockpitError                    one sentence that says what was wrong and what to do
     ├── LedgerError                 session: the ledger or the inbox cannot be used
@@ -6,7 +6,7 @@
     │   ├── LedgerBusy              another program holds it for too long
     │   └── LedgerDamaged           its content is not what was written
     ├── MetricError                 core: a setting of the metric is invalid
-    ├── SeatError                   core: an agent cannot be seated
+    ├── AgentError                  core: the words name no agent
     ├── SettingsError               session: cockpit.toml holds something invalid
     ├── CorpusProblem               session: the text to train on cannot be used
     ├── WorkerError                 session: the worker cannot be started or stopped
@@ -35,13 +35,13 @@
     ├── SetupError                  worker: the environment of the runs cannot be used
     ├── TrialError                  worker: the trial run cannot start
     ├── CreateError                 worker: a session cannot be made
-    └── CommandError                cli: a command cannot do what it was told
+    └── CommandError                cli: a command cannot be carried out
         └── UsageError              the command line is wrong
 
-A command that ends with one of them prints its sentence; `cockpit.cli.errors.EXIT_STATUS` has its exit status. Any
-other exception is a defect.
+A command that fails with one of them prints the sentence and exits with the status in `cockpit.cli.errors.EXIT_STATUS`.
+Any other exception is a defect.
 """
 
 
 class CockpitError(Exception):
-    """One sentence, made to be read by the person or the agent who asked."""
+    """An error with one sentence for the person or the agent who asked."""

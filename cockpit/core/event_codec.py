@@ -1,11 +1,12 @@
-"""The events as the ledger stores them: one JSON object each, and what older ledgers hold."""
+"""Encode and decode events as the ledger stores them: one JSON object each; read the forms of older ledgers."""
 
 from typing import Any
 
 import msgspec
 
+from cockpit.core.agent_events import AgentStarted, PermissionAnswered, PermissionAsked, PriorTaken, TurnUnmetered
 from cockpit.core.events import (
-    AgentSeated,
+    AgentHosted,
     ApiReleased,
     ApiReserved,
     ApiUsed,
@@ -66,7 +67,6 @@ from cockpit.core.events import (
 )
 from cockpit.core.knob_events import KnobSet
 from cockpit.core.model import EndMode
-from cockpit.core.seat_events import AgentStarted, PermissionAnswered, PermissionAsked, PriorTaken, TurnUnmetered
 from cockpit.core.task_events import TaskOffered, TaskTaken
 
 AnyEvent = (
@@ -75,7 +75,7 @@ AnyEvent = (
     | IntentTaken | Asked | AskEnded
     | Proposed | ProposalEdited | Approved | Rejected | WaveMoved | WaveCancelled | ArmDropped | Queued | Submitting
     | Submitted | Unsubmitted | Started | Progressed | Cancelling | EarlyStopSkipped | Ended | Decided | IncumbentSet
-    | Certified | CapReached | Looked | AgentSeated | AgentStarted | PermissionAsked | PermissionAnswered
+    | Certified | CapReached | Looked | AgentHosted | AgentStarted | PermissionAsked | PermissionAnswered
     | TurnUnmetered | Launching | ClusterUp | ClusterSeen | ClusterFailed | ClusterWaiting
     | LaunchStep | TaskTaken | TaskOffered | ClusterGivenUp | ClusterStopping | ClusterDown | ClusterFlagged | Said
     | FindingRecorded | PhaseSet | PriorTaken

@@ -1,4 +1,4 @@
-"""The events: all that the ledger holds, and all that `cockpit.core.fold` reads.
+"""The events that the ledger stores and `cockpit.core.fold` reads.
 
 An event says what happened, or what is about to be done. It never changes afterwards. Its tag in the ledger is its
 class name, unless the class names another. A field added later needs a default, so that older ledgers still read.
@@ -103,7 +103,7 @@ class Held(Event):
     author: str
     target: str = ""
     reason: str = ""
-    """The thing that is missing, in a sentence; empty where a person holds it."""
+    """The missing resource, in a sentence; empty if a person holds it."""
 
 
 class Resumed(Event):
@@ -421,8 +421,8 @@ class Said(Event):
     text: str
 
 
-class AgentSeated(Event):
-    """An agent that the worker starts by this command may propose, and does from now on."""
+class AgentHosted(Event, tag="AgentHosted"):
+    """A hosted agent, started by this command, proposes from now on."""
 
     agent: str
     command: list[str]
@@ -432,7 +432,7 @@ class AgentSeated(Event):
 
 
 class Looked(Event):
-    """An agent was told what happened up to the event `seq`. Its next `wait` begins there."""
+    """An agent has read the events up to `seq`. Its next `wait` begins there."""
 
     agent: str
     seq: int

@@ -1,4 +1,4 @@
-"""The intents: what a person or an agent asks for. A screen or a command leaves one in the inbox of the worker."""
+"""The intents: requests of a person or an agent, which a screen or a command puts into the worker's inbox."""
 
 import math
 from typing import Any
@@ -53,7 +53,7 @@ class Draft(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def size_problem(draft: Draft) -> str:
-    """Return why the draft is too large to be expanded; empty where it is not. It expands nothing itself."""
+    """Return why the draft is too large to expand, without expanding it; empty if it is not."""
     if len(draft.factors) > FACTORS_AT_MOST:
         return f"{len(draft.factors)} factors are too many for one wave: give at most {FACTORS_AT_MOST}"
     for name, levels in draft.factors.items():
@@ -165,7 +165,7 @@ class Promote(Intent, frozen=True):
 
 
 class MakeBase(Intent, frozen=True):
-    """Make the experiment the incumbent, on the person's word."""
+    """Make the experiment the incumbent without a test."""
 
     experiment: str
     reason: str = ""
@@ -225,8 +225,8 @@ class Note(Intent, frozen=True):
     phase: bool = False
 
 
-class SeatAgent(Intent, frozen=True):
-    """Give the proposer's seat to an agent that the worker starts: a known name, or a command that speaks ACP.
+class HostAgent(Intent, frozen=True, tag="HostAgent"):
+    """Let a hosted agent propose: a known name, or a command that speaks ACP.
 
     With `beside` it proposes beside the others; a name may end in `=SHARE`, and may be one of Cockpit's proposers then.
     """
@@ -245,7 +245,7 @@ class Permit(Intent, frozen=True):
 
 
 class Look(Intent, frozen=True):
-    """Remember that the author was told what happened up to the event `seq`."""
+    """Record that the author has read the events up to `seq`."""
 
     seq: int
 
@@ -253,7 +253,7 @@ class Look(Intent, frozen=True):
 AnyIntent = (
     Approve | Reject | EditProposal | Propose | Hold | Resume | SetMode | SetEnvelope | SetProposer | SetBudget
     | SetEarlyStopping | SetKnob | Say | Interrupt | Kill | Rerun | Promote | MakeBase | Discard | DropArm | MoveWave
-    | CancelWave | Relaunch | Adopt | TakeTask | End | Note | Look | SeatAgent | Permit
+    | CancelWave | Relaunch | Adopt | TakeTask | End | Note | Look | HostAgent | Permit
 )  # fmt: skip
 
 _encoder = msgspec.json.Encoder()

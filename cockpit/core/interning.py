@@ -1,4 +1,4 @@
-"""Share one object among equal values: names, reasons, dicts. Part of `cockpit.core.fold`.
+"""Intern equal values (names, reasons, dicts) as one object, for `cockpit.core.fold`.
 
 A hundred thousand records hold the same few values, and each event and snapshot is decoded with copies of its own.
 Sharing them changes no value of the state.
@@ -15,16 +15,16 @@ from cockpit.core.model import Attempt, Estimate, Experiment, Wave
 from cockpit.core.state import State
 
 
-def one_wave(wave: Wave, experiments: Sequence[Experiment]) -> None:
-    """Share the names that a wave and its arms hold of each other."""
+def intern_wave(wave: Wave, experiments: Sequence[Experiment]) -> None:
+    """Share the names of a wave and its arms, which hold each other's."""
     names = {experiment.id: experiment.id for experiment in experiments}
     wave.arms = [names.get(arm, arm) for arm in wave.arms]
     for experiment in experiments:
         experiment.wave = wave.id
-        one_experiment(experiment)
+        intern_experiment(experiment)
 
 
-def one_experiment(experiment: Experiment) -> None:
+def intern_experiment(experiment: Experiment) -> None:
     intern = sys.intern
     experiment.base = intern(experiment.base)
     experiment.prepare_hash = intern(experiment.prepare_hash)
@@ -35,19 +35,19 @@ def one_experiment(experiment: Experiment) -> None:
     experiment.levels = _same(experiment.levels, constants)
     experiment.overrides = _same(experiment.overrides, constants)
     if experiment.estimate is not None:
-        experiment.estimate = one_estimate(experiment.estimate)
+        experiment.estimate = intern_estimate(experiment.estimate)
 
 
 def _same(mine: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """Return `other` where both encode the same: 1, 1.0 and True are equal, but encode differently."""
+    """Return `other` if both encode equally: 1, 1.0 and True are equal, but encode differently."""
     return other if mine == other and msgpack.encode(mine) == msgpack.encode(other) else mine
 
 
-def one_estimate(estimate: Estimate) -> Estimate:
+def intern_estimate(estimate: Estimate) -> Estimate:
     return replace(estimate, against=sys.intern(estimate.against), hardware=sys.intern(estimate.hardware))
 
 
-def one_attempt(state: State, attempt: Attempt) -> None:
+def intern_attempt(state: State, attempt: Attempt) -> None:
     attempt.experiment = state.experiments[attempt.experiment].id
     attempt.rule, attempt.hardware = sys.intern(attempt.rule), sys.intern(attempt.hardware)
     attempt.cluster, attempt.pin = sys.intern(attempt.cluster), sys.intern(attempt.pin)

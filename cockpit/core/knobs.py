@@ -1,4 +1,4 @@
-"""Settings of a knob, from the repository or from a person: the range that search may use, or none."""
+"""The settings of a knob: its range or choices for search, excluded, or pinned."""
 
 import msgspec
 
@@ -21,7 +21,7 @@ class KnobRange(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def knob_words(knob: KnobRange) -> str:
-    """Return a setting in words: `pinned`, `excluded (its callers give another value)`, `0.01 to 0.1`, `relu, gelu`."""
+    """Word a setting: `pinned`, `excluded (its callers give another value)`, `0.01 to 0.1`, `relu, gelu`."""
     if knob.pinned:
         return "pinned: no proposal may change it"
     if knob.excluded:

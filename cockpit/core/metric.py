@@ -1,4 +1,4 @@
-"""The metric of a session: its name, the direction in which it is better, how it is read, and the limits beside it.
+"""The metric of a session: its name, its direction, the pattern that reads it, and the constraints on other metrics.
 
 Runs print values of the metric. The ledger keeps a value as it was printed. The state holds scores: a score is the
 value itself where lower is better, and its negative where higher is better, so lower scores are better everywhere in
@@ -23,7 +23,7 @@ _CONSTRAINT = re.compile(
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d*)?")
 _TIE_BREAK = re.compile(r"\s*(?P<direction>min|max)\s+(?P<name>.+?)\s*")
 BASELINE = "baseline"
-"""The limit of a constraint that stands for the baseline's own value."""
+"""The spelling of a limit that is the baseline's own value."""
 
 
 class Direction(StrEnum):
@@ -171,7 +171,7 @@ def signed(difference: float, digits: int = 4) -> str:
 
 
 VAL_BPB = Metric()
-"""Autoresearch's metric, which a session has where nothing else is said."""
+"""Autoresearch's metric, the default."""
 
 
 class MetricError(CockpitError):
@@ -179,7 +179,7 @@ class MetricError(CockpitError):
 
 
 def check_name(name: str) -> str:
-    """Return the name. Raises MetricError for one that no output could hold."""
+    """Return the name. Raises MetricError for one that cannot be a metric's."""
     if not _NAME.fullmatch(name) or len(name) > NAME_CHARACTERS:
         raise MetricError(
             f"{name[:NAME_CHARACTERS]!r} is not a name of a metric: it starts with a letter and has at most"

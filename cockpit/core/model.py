@@ -21,9 +21,9 @@ Value = Scalar | list[Scalar]
 """The value of a constant: a literal; a tuple is held as a list."""
 
 DECISIONS = "cockpit"
-"""The author of Cockpit's own decisions. Ledgers of before say `plan`."""
+"""The author of Cockpit's own decisions. Older ledgers have `plan`."""
 PROPOSERS = ("claude", "hybrid", "search", "tpe", "grid")
-"""Cockpit's own proposers, which the worker asks. Any other proposes from outside, unasked."""
+"""Cockpit's own proposers, which the worker asks."""
 CONVERSES = ("claude", "hybrid")
 """The proposers that answer a person, and are asked again when a wave has finished."""
 
@@ -82,7 +82,7 @@ class AttemptKind(StrEnum):
 class AttemptStatus(StrEnum):
     QUEUED = "queued"
     SUBMITTING = "submitting"
-    """About to be submitted. After a kill the cluster tells, by the job's name, if it was."""
+    """About to be submitted. After a kill of the worker, the job's name on the cluster shows if it was."""
     SUBMITTED = "submitted"
     RUNNING = "running"
     ENDED = "ended"
@@ -260,7 +260,7 @@ class Attempt(msgspec.Struct, omit_defaults=True, gc=False):
     cancel_outcome: Outcome = Outcome.CANCELLED
     cancelled_by: str = ""
     expected_score: float = msgspec.field(default=0.0, name="expected_bpb")
-    """Where the curve of a run led that was ended as hopeless. A guess, never a result."""
+    """The forecast score of a run that was ended as hopeless. Never a result."""
     expected_se: float = 0.0
     skipped_stop: SkippedStop | None = None
     progress: Progress | None = None
@@ -394,7 +394,7 @@ class ClusterSpec(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 IMPORTED = "imported"
-"""The fleet of a session that was made from a table of results. It runs nothing."""
+"""The kind of fleet of a session imported from a table of results. It runs nothing."""
 
 
 class FleetSpec(msgspec.Struct, frozen=True, omit_defaults=True):

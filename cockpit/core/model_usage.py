@@ -1,9 +1,9 @@
-"""The requests, tokens and dollars that the built-in researcher was estimated to need, before the session started."""
+"""The estimate, made before the session started, of the built-in researcher's requests, tokens and dollars."""
 
 import msgspec
 
 RECENT_REQUESTS = 64
-"""The last requests to models whose costs tell the present rate."""
+"""Number of the newest requests from which the present rate of spending is computed."""
 
 
 class ModelEstimate(msgspec.Struct, frozen=True):
@@ -21,4 +21,4 @@ class ModelEstimate(msgspec.Struct, frozen=True):
     thinking_usd: float
     """The part of `usd` for the thinking."""
     at_most: bool = False
-    """True where the researcher waits for a person between its turns, and so needs no more than this."""
+    """True if the estimate is an upper bound: the researcher waits for a person between its turns."""

@@ -1,4 +1,4 @@
-"""The known name nearest to a mistyped one."""
+"""Suggest the known name nearest to a mistyped one."""
 
 import re
 from collections.abc import Iterable

@@ -1,6 +1,6 @@
 """Findings from before a session: of earlier sessions of the same repository, and of files that a person gave.
 
-They say what to try first. They are no evidence: no score, no noise and no decision reads them.
+They suggest what to try first. No score, noise estimate or decision reads them.
 """
 
 from enum import StrEnum
@@ -19,9 +19,9 @@ class PriorKind(StrEnum):
     """The effect of one level of a factor."""
     CRASH = "crash"
     FINDING = "finding"
-    """The words of a proposer or a person."""
+    """A recorded conclusion of a proposer or a person."""
     CLAIM = "claim"
-    """A line of a file, which nothing here can check."""
+    """A line of a file, unchecked."""
 
 
 class PriorFinding(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

@@ -17,7 +17,7 @@ class Scoring(StrEnum):
 
 
 class Rescore(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """A run's score, computed outside the run from its model's logits; or why there is none."""
+    """A run's score, computed outside the run from its model's logits, or why it could not be."""
 
     public_bpb: float = 0.0
     """On the validation text that every run may read; 0 where it was not computed."""
@@ -62,7 +62,7 @@ SAME_SHARE = 0.3
 
 
 def are_same_model(one: Rescore, other: Rescore, base: Rescore) -> bool:
-    """Tell if two runs have left the same model but for rounding and timing, judged by their distances to a third.
+    """Tell if two runs have left the same model up to rounding, judged by their distances to a third.
 
     Two seeds of one experiment lie about as far from each other as from their base.
     """

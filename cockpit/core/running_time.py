@@ -17,6 +17,6 @@ def running_h(state: State, at: float) -> float:
     return running_s(state, at) / HOUR_S
 
 
-def has_run_at(state: State, hours: float) -> float:
-    """Return when the session has run for these hours, unless it pauses once more before."""
+def time_after_running_h(state: State, hours: float) -> float:
+    """Return the time at which the session has run for these hours, if it does not pause again."""
     return state.session.created_at + hours * HOUR_S + sum(reopened - ended for ended, reopened in state.pauses)

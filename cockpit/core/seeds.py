@@ -1,10 +1,10 @@
-"""The place where the code of a session takes a run's seed: `Session.seed_by`.
+"""The way in which a session's code receives a run's seed: `Session.seed_by`.
 
 Besides the two constants it is `env:NAME`, a variable; `arg:--FLAG`, an option of the command line; or empty, for the
 variable SEED, which every run gets and which the code may or may not read.
 """
 
 NO_SEED = "none"
-"""The code seeds itself with a number. Its repeats are one run again, and no evidence."""
+"""The code fixes its own seed: its repeats are the same run, and no evidence."""
 ADDED_SEED = "added"
 """The session's copy of the code was changed to read the variable SEED."""

@@ -61,7 +61,7 @@ class PermissionRequest(msgspec.Struct, omit_defaults=True):
     """The answer; None while it waits for one."""
 
 
-class SeatBeside(msgspec.Struct, omit_defaults=True):
+class ProposerBeside(msgspec.Struct, omit_defaults=True):
     """A proposer that proposes beside `State.proposer`."""
 
     share: float
@@ -104,7 +104,7 @@ class State(msgspec.Struct, omit_defaults=True):
     proposer: str = ""
     share: float = 1.0
     """The share of `proposer` in the arms; it counts where others propose beside it."""
-    beside: dict[str, SeatBeside] = {}
+    beside: dict[str, ProposerBeside] = {}
     """Proposers that propose beside `proposer`, by name."""
     arms_proposed: dict[str, int] = {}
     """Proposer to the arms of its waves, without filler."""
@@ -115,7 +115,7 @@ class State(msgspec.Struct, omit_defaults=True):
     """Why the budget pays for no further run; empty while it does, and after another budget is set."""
     held: bool = False
     held_reason: str = ""
-    """The thing that is missing, in a sentence; empty where a person holds the session."""
+    """The missing resource, in a sentence; empty if a person holds the session."""
     ending: EndMode | None = None
     """How the session winds down; None while it does not."""
     clusters_down: bool = False
@@ -141,7 +141,7 @@ class State(msgspec.Struct, omit_defaults=True):
     worker_began: float = 0.0
     """When the last worker started."""
     worker_left: float = 0.0
-    """When the worker before it was last heard of, or this one where it has stopped; 0 while none has left."""
+    """Time of the last sign of life of the worker before it, or of this one once it has stopped; 0 until then."""
     boot: str = ""
     """The start of the last worker's system; empty where it is unknown."""
     clock_origin: float = 0.0
@@ -187,7 +187,7 @@ class State(msgspec.Struct, omit_defaults=True):
     open_waves: dict[str, None] = {}
     """Approved waves that are not done."""
     undecided: dict[str, None] = {}
-    """Experiments with a result and no decision: valid."""
+    """Valid experiments: measured, without a decision yet."""
     contenders: dict[str, None] = {}
     """Undecided experiments with a result that is newer than the last decision on them."""
     stranded: dict[str, None] = {}
@@ -199,7 +199,7 @@ class State(msgspec.Struct, omit_defaults=True):
     controls: dict[str, list[str]] = {}
     """Hardware class to the valid attempts of the baseline and the incumbents there, in the order they ended."""
     tests: int = 0
-    """Experiments tested against an incumbent, in number."""
+    """Number of experiments tested against an incumbent."""
     tested: list[str] = []
     """The last TESTED_LISTED experiments whose tests began. Their replicates tell the noise."""
     test_keeps: list[int] = []
@@ -233,16 +233,16 @@ class State(msgspec.Struct, omit_defaults=True):
     """Waves that have finished since then."""
     intent: int = 0
     """The number of the last intent that was taken from the inbox."""
-    seats: dict[str, tuple[str, ...]] = {}
-    """Agent that the worker starts to its command."""
-    seat_walls: dict[str, str] = {}
-    """Agent that the worker started to the wall around its process: `bubblewrap`, `landlock` or `unconfined`."""
+    hosted_agents: dict[str, tuple[str, ...]] = {}
+    """Hosted agent to its command."""
+    agent_walls: dict[str, str] = {}
+    """Hosted agent to the wall around its process: `bubblewrap`, `landlock` or `unconfined`."""
     permissions: dict[str, PermissionRequest] = {}
     """The requests of agents that a person was asked for in the turns under way, by name, the oldest first."""
     unmetered: dict[str, int] = {}
     """Agent to its turns without a report of their cost."""
     looked: dict[str, int] = {}
-    """Outside agent to the last event that it was told of, of the last 64 agents."""
+    """Outside agent to the last event that it has read; the last 64 agents."""
     refusals: dict[str, str] = {}
     """Refused intent to the reason, of the last 200."""
 
@@ -276,17 +276,17 @@ def is_open(status: ExperimentStatus) -> bool:
 
 def is_answered(state: State, author: str) -> bool:
     """Tell if the proposer answers messages of this author: a person's, not a proposer's own or cockpit's."""
-    return author not in (*PROPOSERS, *state.seats, state.proposer, "cockpit")
+    return author not in (*PROPOSERS, *state.hosted_agents, state.proposer, "cockpit")
 
 
 def is_asked(state: State, proposer: str) -> bool:
     """Tell if the worker asks the proposer: one of cockpit's own, or an agent that the worker starts."""
-    return proposer in PROPOSERS or proposer in state.seats
+    return proposer in PROPOSERS or proposer in state.hosted_agents
 
 
 def converses(state: State, proposer: str) -> bool:
     """Tell if the worker asks the proposer about messages and finished waves too: a model answers them."""
-    return proposer in CONVERSES or proposer in state.seats
+    return proposer in CONVERSES or proposer in state.hosted_agents
 
 
 def open_permissions(state: State) -> dict[str, PermissionRequest]:
@@ -296,7 +296,7 @@ def open_permissions(state: State) -> dict[str, PermissionRequest]:
 
 def shares(state: State) -> dict[str, float]:
     """Return the proposers that are asked and their shares of the arms, the first one first."""
-    return {state.proposer: state.share} | {name: seat.share for name, seat in state.beside.items()}
+    return {state.proposer: state.share} | {name: one.share for name, one in state.beside.items()}
 
 
 def ending_text(state: State) -> str:

@@ -50,7 +50,7 @@ def check_start(settings: Settings) -> None:
 
 
 def check_metric(metric: Metric, spec: FleetSpec) -> None:
-    """Refuse what the fleet could not do with the metric."""
+    """Refuse settings of the metric that the fleet does not support."""
     if spec.simulated and not is_val_bpb(metric):
         raise CreateError(f"a simulated fleet measures {DEFAULT_NAME} alone: leave the settings of the metric out")
     if metric.score_command and spec.kind != "local":

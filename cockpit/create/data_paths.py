@@ -1,4 +1,4 @@
-"""The paths of the data that a session's runs read: their content is measured before and after each run."""
+"""Find the paths of the data that a session's runs read, to fingerprint their content before and after each run."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The refusal to make a session."""
+"""The error for a session that cannot be made."""
 
 from cockpit.core.errors import CockpitError
 

@@ -1,7 +1,7 @@
-"""The folders of a repository that its environment imports from: `pip install -e .` leads there from everywhere.
+"""Find the folders of a repository that its environment imports from, as after `pip install -e .`.
 
-Without more a run would import the checkout's package, not its own. Its PYTHONPATH therefore begins with the same
-folders of its own tree. The environment's Python is asked if that has an effect.
+Without a correction a run would import the checkout's package, not its own. A run's PYTHONPATH therefore begins with
+the same folders of its own tree, and the environment's Python shows if that has an effect.
 """
 
 import json
@@ -98,7 +98,7 @@ def _python_of(repo: Path, command: Sequence[str], python: str) -> str:
 
 
 def _ask(python: str, names: Iterable[str], first: Iterable[str]) -> "dict[str, dict[str, list[str]]]":
-    """Return what a Python tells of its imports, outside any repository; nothing where it cannot be asked."""
+    """Return where a Python finds packages, outside any repository; nothing where it cannot be started."""
     environment = passed_on()
     inherited = environment.pop("PYTHONPATH", "")
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (*first, inherited)))

@@ -1,4 +1,4 @@
-"""A session from trials of elsewhere: ended, read-only, and honest about what is not known of them.
+"""Make an ended, read-only session from a table of trials, with notes on the facts that the table lacks.
 
 Each trial is an experiment against the first one with a score, or one more run of an experiment with the same code.
 They follow one another on one cluster for each class.
@@ -55,7 +55,7 @@ from cockpit.session.user import user_name
 
 UNKNOWN_CLASS = "class unknown"
 UNKNOWN_S = 300.0
-"""The seconds that a trial takes in the session where the table does not tell."""
+"""The seconds of a trial where the table lacks them."""
 AUTHOR = "import"
 BEST_SO_FAR = "the best so far in the table, by its own word: imported, unchecked"
 KEPT_THERE = "kept in the table: imported, unchecked"
@@ -93,7 +93,7 @@ def imported_events(name: str, night: Night, source: Path, metric: Metric, hardw
         proposer=proposer,
         constants=trials[0].constants,
     )
-    told = _Told(session, clusters, hardware, proposer, began)
+    told = _Importer(session, clusters, hardware, proposer, began)
     events: list[Event] = [
         SessionCreated(at=began, session=session, mode=Mode.MANUAL, envelope=Envelope()),
         Said(at=began, author="cockpit", text=provenance(night, source, trials, hardware)),
@@ -108,7 +108,7 @@ def imported_events(name: str, night: Night, source: Path, metric: Metric, hardw
 
 
 def provenance(night: Night, source: Path, trials: list[Trial], hardware: str) -> str:
-    """Return what the session is made of, and what is not known of it."""
+    """Return the source of the session, and the facts that are unknown."""
     unknown = ["the code that ran", "its hashes", "its logs"]
     unknown += [] if all(trial.seconds for trial in trials) else [f"how long a trial took ({UNKNOWN_S:.0f} s here)"]
     unknown += ["the time of day", "the order of runs that ran at once"]
@@ -132,7 +132,7 @@ def _up(cluster: str, clusters: dict[str, str], at: float) -> list[Event]:
     return [Launching(at=at, cluster=cluster), ClusterUp(at=at, cluster=cluster, hardware=hardware)]
 
 
-class _Told:
+class _Importer:
     """The experiments so far, from which the next trial's events are made."""
 
     def __init__(self, session: Session, clusters: dict[str, str], hardware: str, proposer: str, began: float) -> None:
@@ -206,7 +206,7 @@ class _Told:
         yield Approved(at=self._at, wave=wave, author=AUTHOR, rule=AUTHOR, attempts=[attempt])
 
     def _decided(self, name: str, trial: Trial, hardware: str) -> Iterator[Event]:
-        """Decide as the table does; in a table without verdicts each best so far of a class is kept."""
+        """Take the table's verdict; without one, keep each best so far of a class."""
         assert trial.value is not None
         score = self._session.metric.score(trial.value)
         best = self._best.get(hardware)
@@ -225,5 +225,5 @@ class _Told:
 
 
 def _code(trial: Trial) -> str:
-    """Return equal texts for trials of the same code, as far as the table tells."""
+    """Return equal texts for trials with the same constants, code and commit in the table."""
     return repr(sorted(trial.constants.items())) if trial.constants else trial.commit or repr(trial)

@@ -1,4 +1,4 @@
-"""The Python of the researched repository's own environment, one for all runs: found, or asked of the tool that has it.
+"""Find the Python of the researched repository's own environment, one for all runs, or ask the tool that manages it.
 
 `uv run`, `poetry run`, `pixi run` and `conda run` would each take or make an environment for the folder that they are
 started in, and each run has a folder of its own. The tool is asked once, in the repository, and runs start that Python.
@@ -20,7 +20,7 @@ from cockpit.variant.guess.listing import Listing
 from cockpit.variant.store import VariantStore
 
 ASK_S = 600.0
-"""Seconds that a tool may take to tell its Python: it may make the environment first."""
+"""Seconds that a tool may take to print its Python's path: it may make the environment first."""
 _TELL = "import sys; print(sys.executable)"
 _ERROR = re.compile(r"(?:error|fatal)\b", re.IGNORECASE)
 _SHOWN_CHARACTERS = 300
@@ -95,7 +95,7 @@ class Setup(NamedTuple):
 
     command: tuple[str, ...]
     folder: Path
-    """Holds what it makes, and the note that it is done."""
+    """The folder of its results and of the note that it is done."""
 
     @property
     def environment(self) -> Path:

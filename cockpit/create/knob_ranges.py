@@ -1,4 +1,4 @@
-"""The ranges of a new session's knobs: the person's, those that the code states, and those of the machine's preset."""
+"""Collect the ranges of a new session's knobs: the person's, those that the code states, and the machine preset's."""
 
 from collections.abc import Mapping
 from pathlib import Path

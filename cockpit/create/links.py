@@ -1,4 +1,4 @@
-"""Links of a run's folder: to inputs that git does not store, to data outside, and to the content of large files."""
+"""Find and make the links of a run's folder: to inputs that git does not store, to outside data, and to large files."""
 
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence

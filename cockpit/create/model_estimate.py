@@ -1,4 +1,4 @@
-"""The estimated cost of the built-in researcher in a new session."""
+"""Estimate the cost of the built-in researcher in a new session."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,7 +31,7 @@ def estimated(session: Session, mode: Mode, settings: Settings, at: float) -> li
     return [ModelEstimated(at=at, estimate=usage)]
 
 
-def told_estimate(session: Session, mode: Mode, settings: Settings) -> Sequence[str]:
+def estimate_sentences(session: Session, mode: Mode, settings: Settings) -> Sequence[str]:
     """Return the estimate of a new session in sentences, with what would change it; none for another proposer."""
     if session.proposer not in ASKS_CLAUDE:
         return []

@@ -8,6 +8,7 @@ import msgspec
 from cockpit.core.events import Event, SessionCreated
 from cockpit.core.model import PROPOSERS, Envelope, Mode
 from cockpit.create.access import with_outside_data
+from cockpit.create.agents import check_agents, proposer_events
 from cockpit.create.baseline_wave import baseline_wave
 from cockpit.create.checks import check_metric, check_score_command, check_start
 from cockpit.create.error import CreateError
@@ -19,7 +20,6 @@ from cockpit.create.notes import input_notes_of, notes_of
 from cockpit.create.plan import Plan
 from cockpit.create.prior import prior_events
 from cockpit.create.record import session_record
-from cockpit.create.seating import check_seats, seated
 from cockpit.create.seeds import seeded_baseline
 from cockpit.create.sky_session import task_taken
 from cockpit.session.metric_settings import metric_of
@@ -37,7 +37,7 @@ def check(folder: SessionFolder, repo: Path, settings: Settings) -> None:
     check_place(folder, repo)
     _mode(settings.session.mode)
     _check_proposer(settings.session.proposer)
-    check_seats(settings)
+    check_agents(settings)
     _check_prior(settings)
     check_start(settings)
     store = _store(folder.name, repo, settings)
@@ -82,7 +82,7 @@ def _first_events(folder: SessionFolder, plan: Plan, at: float) -> list[Event]:
         *input_notes_of(plan, inputs, session, at),
         *seeded.notes,
         *prior,
-        *seated(plan.settings, plan.name, at),
+        *proposer_events(plan.settings, plan.name, at),
         *estimated(session, mode, plan.settings, at),
         baseline_wave(variant, session, at),
     ]

@@ -11,10 +11,10 @@ from pathlib import Path
 import msgspec
 
 from cockpit.audit.results_file import History
+from cockpit.core.agent_events import PriorTaken
 from cockpit.core.events import Event, Said, SessionCreated
 from cockpit.core.model import Session, Value
 from cockpit.core.prior import PriorFinding, PriorKind
-from cockpit.core.seat_events import PriorTaken
 from cockpit.core.state import State
 from cockpit.create.prior_file import file_findings
 from cockpit.read.prior import code_change, findings_of
@@ -26,9 +26,9 @@ from cockpit.variant.code_changes import CodeParts, code_parts
 from cockpit.variant.errors import VariantError
 from cockpit.variant.store import VariantStore
 
-FOLDERS_LOOKED_AT = 60
-SESSIONS_TOLD = 8
-"""The newest sessions of the repository with findings that are told."""
+FOLDERS_READ = 60
+SESSIONS_READ = 8
+"""The newest sessions of the repository whose findings are taken."""
 EVENTS_BYTES = 512 << 20
 """The largest stream of events of a session that is read."""
 FINDINGS_AT_MOST = 80
@@ -43,7 +43,7 @@ def prior_events(
     files: Iterable[str],
     at: float,
 ) -> list[Event]:
-    """Return the event with the findings from before the session, and what a person is told. Raises CreateError.
+    """Return the event with the findings from before the session, and a note for the person. Raises CreateError.
 
     `texts` are the editable files of the baseline by path.
     """
@@ -65,7 +65,7 @@ def _earlier(folder: SessionFolder, session: Session) -> tuple[list[PriorFinding
     words: list[str] = []
     told = 0
     for other in _beside(folder):
-        if told == SESSIONS_TOLD:
+        if told == SESSIONS_READ:
             break
         try:
             state = _state_of(other, session)
@@ -90,11 +90,11 @@ def _beside(folder: SessionFolder) -> list[SessionFolder]:
     except OSError:
         return []
     stamped = [(path.stat().st_mtime, path) for path in others if path.is_dir() and path.name != folder.name]
-    return [SessionFolder(path) for _, path in sorted(stamped, reverse=True)[:FOLDERS_LOOKED_AT]]
+    return [SessionFolder(path) for _, path in sorted(stamped, reverse=True)[:FOLDERS_READ]]
 
 
 def _state_of(other: SessionFolder, session: Session) -> State | str:
-    """Return the state of a session; why it tells nothing, or nothing to say where it is of other code.
+    """Return the state of a session, or why it has no findings; an empty text for a session of other code.
 
     Raises LedgerError or OSError.
     """

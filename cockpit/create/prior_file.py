@@ -1,6 +1,6 @@
 """Read the findings of a file that a person gave: a results.tsv, an export, or a report of another session.
 
-Nothing here can check them. They are claims, which say what to try first.
+They are unchecked claims, which suggest what to try first.
 """
 
 import ast
@@ -22,7 +22,7 @@ from cockpit.read.wording import count, difference_words, signed, value
 from cockpit.report.export import CONSTANT
 
 CLAIMS, CRASHES = 16, 6
-"""The most that is taken of each from one file: the newest."""
+"""Most claims and crashes from one file, the newest first."""
 FILE_BYTES = 64 << 20
 TEXT_CHARS = 300
 _GIVES = r"(?:\s*=\s*|\s+(?:\S+\s+)?(?:→|->|to)\s+)(?P<value>[^\s,;|)]+)"

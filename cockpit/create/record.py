@@ -8,6 +8,7 @@ import msgspec
 
 from cockpit.core.model import FleetSpec, Session, Value
 from cockpit.create.access import access_of
+from cockpit.create.agents import first_agent
 from cockpit.create.checks import check_local_modules
 from cockpit.create.command import command_words, own_command
 from cockpit.create.data_paths import data_paths
@@ -15,7 +16,6 @@ from cockpit.create.import_roots import import_roots
 from cockpit.create.knob_ranges import knob_ranges, preset_ranges
 from cockpit.create.plan import Plan
 from cockpit.create.rescoring import rescored_runs
-from cockpit.create.seating import first_seat
 from cockpit.session import api_key
 from cockpit.session.corpus import CPU_BUDGET_S, CUDA_BUDGET_S, takes_corpus
 from cockpit.session.metric_settings import metric_of
@@ -36,7 +36,7 @@ def session_record(
     links: dict[str, str],
     at: float,
 ) -> Session:
-    new, first = plan.settings.session, first_seat(plan.settings)
+    new, first = plan.settings.session, first_agent(plan.settings)
     research = plan.settings.research
     files = files_of(research)
     script = script_of(research)

@@ -1,4 +1,4 @@
-"""The seed of a session's runs: where the code takes it, and the change that adds one on the person's word."""
+"""Find where the code takes the seed of a run, and add one if the person asked for that."""
 
 from typing import NamedTuple
 
@@ -29,7 +29,7 @@ class Seeded(NamedTuple):
 
 
 def seeded_baseline(store: VariantStore, setting: str, at: float) -> Seeded:
-    """Store the baseline, and tell how its code takes a seed. Raises SeedSettingError or VariantError."""
+    """Store the baseline and return how its code takes a seed. Raises SeedSettingError or VariantError."""
     variant = store.baseline()
     kind, _, name = setting.partition(":")
     if setting and setting != ADD and not (kind in ("env", "arg") and name):

@@ -1,4 +1,4 @@
-"""The parts of a new session that are SkyPilot's: its clusters and its task file."""
+"""Make the clusters and the task file of a new session on SkyPilot."""
 
 import hashlib
 from collections.abc import Collection

@@ -1,6 +1,6 @@
-"""A short run of the unchanged code before a session is made: it shows if the guessed command gives the guessed metric.
+"""Run the unchanged code briefly before a session is made, to see if the guessed command prints the guessed metric.
 
-It runs as every run on this machine does: in a folder of its own, behind the same wall, on one slot.
+It runs like every run on this machine: in a folder of its own, confined, on one slot.
 """
 
 import shutil
@@ -68,7 +68,7 @@ class Trial(NamedTuple):
 
     @property
     def failed(self) -> bool:
-        """Tell if it ended on its own account, and not well."""
+        """Tell if it failed without being cancelled."""
         return self.reason in ("limit", "lost", "refused") or (self.reason == "exited" and self.exit_code != 0)
 
 

@@ -1,7 +1,7 @@
-"""Ablation: each kept change dropped from the incumbent once. A change that no longer helps goes.
+"""Ablation: leave each kept change out of the incumbent once, and drop a change that no longer helps.
 
-While the session runs, the changes that others were kept on top of are left out one at a time, within a share of its
-runs. Near its end all that are left follow. The test of an ablation has an error rate of its own (ablation_test).
+A change with later keeps on top of it is ablated while the session runs, within a share of its runs. The others are
+ablated near the session's end. The test of an ablation has an error rate of its own (ablation_test).
 """
 
 from cockpit.core.intents import Arm, Draft
@@ -13,9 +13,9 @@ from cockpit.decide.kept_changes import kept_changes, unablated
 
 PROPOSER = "ablate"
 ABLATE_AT = 0.85
-"""Share of the session's hours after which all kept changes that are left are ablated."""
+"""Share of the session's hours after which all remaining kept changes are ablated."""
 LATER_KEEPS = 2
-"""Changes kept on top of a change after which it is ablated before that: it was measured without them."""
+"""Later keeps after which a change is ablated earlier: it was measured without them."""
 RUNS_SHARE = 0.05
 """Share of the session's runs that these ablations may take."""
 UNDER_WAY = (ExperimentStatus.PROPOSED, ExperimentStatus.QUEUED, ExperimentStatus.RUNNING, ExperimentStatus.VALID)
@@ -58,7 +58,7 @@ def _is_under_way(state: State, ablation: str) -> bool:
 
 
 def _not_proposed(state: State) -> list[Arm]:
-    """Return the ablations that were not proposed on this incumbent: they are neither begun nor refused."""
+    """Return the ablations that were not proposed on this incumbent: neither begun nor rejected."""
     on_it = (one for name in state.ablations if (one := state.experiments[name]).base == state.incumbent)
     proposed = {one.levels[WITHOUT] for one in on_it}
     return [arm for arm in _arms(state) if arm.levels[WITHOUT] not in proposed]
@@ -96,7 +96,7 @@ def _draft(state: State, arms: list[Arm]) -> Draft | None:
     return Draft(
         proposer=PROPOSER,
         question="Does every kept change still help?",
-        hypothesis="What helped when it was kept may have been overtaken by what was kept after it.",
+        hypothesis="A change that helped when it was kept may be superseded by later keeps.",
         base=state.incumbent,
         arms=tuple(arms),
         replicates=2,

@@ -1,4 +1,5 @@
-"""The test of an ablation: the incumbent without one kept change, which stays unless it is shown not to be needed.
+"""Test an ablation, the incumbent without one kept change. The change stays unless the test shows that it is not
+needed.
 
 It is a test of non-inferiority with an error rate of its own. A change is dropped only where the incumbent without it
 is shown to be worse by less than a margin. A change that gains the margin or more is dropped at most at DROPPED_AT. The
@@ -32,7 +33,7 @@ ABLATION_MARGIN_SHARE = 0.5
 def ablated(state: State, context: DecisionContext, experiment: Experiment) -> list[Event]:
     """Decide on the incumbent without one kept change: discard it, or make it the incumbent.
 
-    It was not chosen for a score, so all its runs are evidence.
+    An ablation was not selected by its score, so all its runs are evidence.
     """
     without = experiment.levels[WITHOUT]
     if experiment.base != state.incumbent:

@@ -9,7 +9,7 @@ from cockpit.core.model import DECISIONS, AttemptKind, ClusterState, Mode, Tier,
 from cockpit.core.state import State
 from cockpit.decide.budget import accounts, committed_usd, run_usd
 from cockpit.decide.run_seeds import first_seeds
-from cockpit.decide.schedule import RunSpec, another
+from cockpit.decide.schedule import RunSpec, next_attempt
 
 
 def approve(state: State, now: float) -> list[Event]:
@@ -27,7 +27,7 @@ def approval(state: State, wave: Wave, author: str, rule: str, at: float) -> App
     seeds = first_seeds(state, wave, max((state.experiments[name].replicates for name in wave.arms), default=0))
     runs = [
         msgspec.structs.replace(
-            another(state, RunSpec(name, AttemptKind.ARM, rule, wave.tier, hardware), number), seed=seed
+            next_attempt(state, RunSpec(name, AttemptKind.ARM, rule, wave.tier, hardware), number), seed=seed
         )
         for name in wave.arms
         for number, seed in enumerate(seeds[: state.experiments[name].replicates])
@@ -37,7 +37,7 @@ def approval(state: State, wave: Wave, author: str, rule: str, at: float) -> App
         last = state.experiments[name].attempts[-1:]
         avoid = state.attempts[last[0]].cluster if last else ""
         run = RunSpec(name, kind, rule, wave.tier, hardware, avoid)
-        runs += [another(state, run, extra=number) for number in range(wave.replicates)]
+        runs += [next_attempt(state, run, extra=number) for number in range(wave.replicates)]
     return Approved(at=at, wave=wave.id, author=author, rule=rule, attempts=runs)
 
 

@@ -11,12 +11,12 @@ from cockpit.decide.budget import launch_usd, left_usd, pays_for_a_run, run_usd
 from cockpit.decide.rebasing import PROPOSER as REBASE
 from cockpit.decide.rebasing import outdated
 from cockpit.decide.result_batching import wait_for_results_until
-from cockpit.decide.schedule import expected_run_s, room
+from cockpit.decide.schedule import expected_run_s, has_room
 
-PARTS = {"hybrid": ("claude", "search", "tpe")}
+DELEGATES = {"hybrid": ("claude", "search", "tpe")}
 """Proposer to the names of its waves' proposers, where it delegates to others."""
 THOUGHT_S = 90.0
-"""The time a proposer may take. It is asked this long before clusters run out of work."""
+"""Seconds that a proposer may take. It is asked this long before clusters run out of work."""
 PROPOSALS_WAITING = 2
 """Waves of one proposer that wait for approval, at which it is asked for no more."""
 
@@ -30,8 +30,8 @@ STAND_IN = "search"
 """The proposer in place of an agent that has failed, until the agent is back."""
 
 EARLY_RUNS = 8
-"""Runs each cluster has ended before `search` chooses arms ahead of a free cluster. Early in a session a result of a
-run under way teaches more than the idle seconds are worth."""
+"""Runs each cluster has ended before `search` chooses arms ahead of a free cluster. Early in a session, waiting for a
+running result is worth the idle seconds."""
 
 
 class _Wanted(msgspec.Struct, frozen=True):
@@ -70,12 +70,13 @@ def _takes_runs(cluster: Cluster) -> bool:
 
 
 def _from_search(state: State, clusters: list[Cluster], now: float) -> list[_Wanted]:
-    """Ask `search` as late as possible: it answers at once and no person reads its waves, so it knows more results."""
+    """Ask `search` as late as possible, so that it knows more results: it answers at once and no person reads its
+    waves."""
     if _is_early(state, clusters):
         if now < wait_for_results_until(state, now):
             return []
         clusters = [cluster for cluster in clusters if not (cluster.running or cluster.ahead)]
-    # More at once than the envelope allows would wait for a person. The rest is asked for next.
+    # A larger wave than the envelope allows would wait for a person, so more arms are asked for next time.
     arms = min(_paid_room(state, clusters, now), state.envelope.wave_size)
     return [_Wanted(FILLER, arms, "dry")] if arms > 0 and _may_ask(state, FILLER, "dry", now) else []
 
@@ -88,36 +89,38 @@ def _from_proposer(state: State, clusters: list[Cluster], now: float) -> list[_W
     dry_in_s = waiting / max(1, len(clusters)) * run_s
     is_dry = dry_in_s < max(THOUGHT_S, run_s)
     arms = min(state.envelope.wave_size, max(4, len(clusters)))
-    seated = shares(state)
-    present = [name for name in seated if not _is_away(state, name, now)]
+    proposers = shares(state)
+    present = [name for name in proposers if not _is_away(state, name, now)]
     found = []
-    for name in seated:
+    for name in proposers:
         reason = _reason(state, name, is_dry)
         if reason in ("dry", "finished") and _is_ahead(state, name, present, arms, now):
             continue
         if reason and _may_ask(state, name, reason, now):
-            found.append(_Wanted(name, max(1, round(arms * _part(state, name))), reason))
-    if is_dry and not present and STAND_IN not in seated and _may_ask(state, STAND_IN, "dry", now):
+            found.append(_Wanted(name, max(1, round(arms * _arm_share(state, name))), reason))
+    if is_dry and not present and STAND_IN not in proposers and _may_ask(state, STAND_IN, "dry", now):
         return [*found, _Wanted(STAND_IN, arms, "dry")]
     return found
 
 
-def _part(state: State, name: str) -> float:
+def _arm_share(state: State, name: str) -> float:
     """Return the share of a proposer in the arms, from 0 to 1."""
-    seated = shares(state)
-    return seated[name] / sum(seated.values())
+    proposers = shares(state)
+    return proposers[name] / sum(proposers.values())
 
 
 def _is_ahead(state: State, name: str, present: list[str], arms: int, now: float) -> bool:
     """Tell if a proposer has proposed more than its share by over a wave, against one that is present and prompt."""
-    proposed = {other: state.arms_proposed.get(other, 0) / _part(state, other) for other in (name, *present)}
+    proposed = {other: state.arms_proposed.get(other, 0) / _arm_share(state, other) for other in (name, *present)}
     prompt = (other for other in present if other not in state.asks or now - state.asks[other].asked_at < SLOW_S)
     return proposed[name] - min((proposed[other] for other in prompt), default=proposed[name]) > arms
 
 
 def _is_away(state: State, name: str, now: float) -> bool:
     """Tell if an agent that the worker starts has failed and is not to be asked yet."""
-    return name in state.seats and bool(state.ask_failures.get(name)) and now < state.ask_retry_at.get(name, 0.0)
+    return (
+        name in state.hosted_agents and bool(state.ask_failures.get(name)) and now < state.ask_retry_at.get(name, 0.0)
+    )
 
 
 def _filler(state: State, clusters: list[Cluster], now: float) -> list[_Wanted]:
@@ -135,7 +138,7 @@ def _paid_room(state: State, clusters: list[Cluster], now: float) -> int:
     left, count = left_usd(state, now), 0
     for cluster in clusters:
         cost = launch_usd(state, cluster) if cluster.rests else run_usd(state, cluster)
-        if (cluster.rests or room(state, cluster, now)) and cost <= left:
+        if (cluster.rests or has_room(state, cluster, now)) and cost <= left:
             left -= cost
             count += 1
     return count
@@ -159,8 +162,8 @@ def _rebases(state: State, now: float) -> list[_Wanted]:
 
 def _reason(state: State, name: str, dry: bool) -> str:
     """Return why a proposer would be asked now; empty for no reason. `said` is for proposers that converse."""
-    seat = state.beside.get(name)
-    words, waves = (seat.words, seat.waves) if seat else (state.words_unanswered, state.waves_finished)
+    beside = state.beside.get(name)
+    words, waves = (beside.words, beside.waves) if beside else (state.words_unanswered, state.waves_finished)
     if converses(state, name) and words:
         return "said"
     if dry:
@@ -175,7 +178,7 @@ def _may_ask(state: State, proposer: str, reason: str, now: float) -> bool:
         # A message is answered at once, unless the last ask of the proposer failed.
         return False
     return reason == "said" or all(
-        _waiting(state, part) < PROPOSALS_WAITING for part in PARTS.get(proposer, (proposer,))
+        _waiting(state, part) < PROPOSALS_WAITING for part in DELEGATES.get(proposer, (proposer,))
     )
 
 

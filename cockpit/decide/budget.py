@@ -1,6 +1,6 @@
-"""Account for money and time: spent, reserved and left; end the session at its limits.
+"""Account for money and time (spent, reserved, left), and end the session at its limits.
 
-Admission: each cost is reserved by the event that causes it, before it is caused. A launch reserves its own time, one
+Admission: the event that causes a cost reserves it beforehand. A launch reserves its own time, one
 run and a teardown; a submitted run its time limit; a request to a model the most it can cost. A cluster that is billed
 without a reservation is stopped once the money left no longer covers it.
 """
@@ -27,7 +27,7 @@ LIMIT_GRACE_S = 20.0
 OVERRUN_S = 60.0
 """Seconds past its limit that a run may be billed: the grace, and the cancelling."""
 SPENT_BELOW_USD = 1e-4
-"""Dollars left below which nothing is left."""
+"""Dollars left below which the budget counts as spent."""
 
 _TO_TAKE_DOWN = (ClusterState.LAUNCHING, ClusterState.IDLE, ClusterState.BUSY, ClusterState.LOST)
 _UP = (ClusterState.IDLE, ClusterState.BUSY)
@@ -148,7 +148,7 @@ def left_usd(state: State, now: float) -> float:
 
 
 def price(state: State, cluster: Cluster) -> float:
-    """Return the cluster's dollars an hour. One whose launch has not told it yet counts as the dearest known."""
+    """Return the cluster's dollars an hour. Before its launch has told the price, the highest known price counts."""
     if cluster.usd_per_hour or cluster.up_at or state.session.fleet.kind != "sky":
         return cluster.usd_per_hour
     return max((other.usd_per_hour for other in state.clusters.values()), default=0.0)
@@ -161,7 +161,8 @@ def run_usd(state: State, cluster: Cluster) -> float:
 
 
 def launch_usd(state: State, cluster: Cluster) -> float:
-    """Return the most that a launch, one run and taking the cluster down can cost. For less no launch is worth it."""
+    """Return the most that a launch, one run and taking the cluster down can cost. With less money left, nothing is
+    launched."""
     return run_usd(state, cluster) + (LAUNCH_S + TEARDOWN_S) / 3600 * price(state, cluster)
 
 
@@ -176,7 +177,7 @@ def needed_usd(state: State, cluster: Cluster, begun: Collection[str] = ()) -> f
 
 
 def joins_a_launch(state: State, cluster: Cluster, begun: Collection[str]) -> bool:
-    """Return True if another share of its SkyPilot cluster is up or comes up, and this one with it."""
+    """Return True if another share of its SkyPilot cluster is up or launching, so that this share comes up with it."""
     others = (share for share in shares_of(state, cluster.name) if share is not cluster)
     return any(share.name in begun or share.state not in _ABSENT for share in others)
 

@@ -7,7 +7,7 @@ from cockpit.core.model import AttemptKind, Cluster, ClusterState
 from cockpit.core.state import State
 from cockpit.decide.evidence import RUNS_READ, readings_of
 from cockpit.decide.run_seeds import with_paired_seeds
-from cockpit.decide.schedule import RunSpec, another
+from cockpit.decide.schedule import RunSpec, next_attempt
 from cockpit.science.noise import lone_outliers
 
 CONTROL_EVERY = 40
@@ -17,10 +17,10 @@ FLAGGED_CONTROL_EVERY = 6
 
 JOINING_AT_ONCE = 0.25
 """Share of the clusters that are up which may run their first control at once. Otherwise a fleet that comes up together
-would try nothing new for the length of a run. The others have it as one of their next runs."""
+would try nothing new for the length of a run. The others run theirs soon after."""
 JOINING_AT_LEAST = 4
 UNUSED_S = 30.0
-"""A cluster that is idle for this long is measured in any case: no arm waits for it."""
+"""Seconds idle after which a cluster gets its control in any case: no arm waits for it."""
 
 _UP = (ClusterState.IDLE, ClusterState.BUSY)
 
@@ -35,10 +35,10 @@ def controls(state: State, now: float) -> list[Event]:
     at_once = max(JOINING_AT_LEAST, int(JOINING_AT_ONCE * len(up)))
     coming = _unpinned(state, experiment)
     joining = coming + _controls_under_way(state, up)
-    odd = _odd(state, experiment)
+    outliers = _lone_outliers(state, experiment)
     events: list[Event] = []
     for cluster in _class_by_class(up):
-        if cluster.controlled and not _is_old(state, cluster) and cluster.name not in odd:
+        if cluster.controlled and not _is_old(state, cluster) and cluster.name not in outliers:
             continue
         if not cluster.controlled and coming > 0:
             coming -= 1  # an unpinned run of the incumbent measures the cluster as well
@@ -48,8 +48,8 @@ def controls(state: State, now: float) -> list[Event]:
         run = RunSpec(experiment, AttemptKind.CONTROL, rule, hardware=cluster.hardware, pin=cluster.name)
         when = "as it joins"
         if cluster.controlled:
-            when = "as its only one is far from the others'" if cluster.name in odd else "as its last one is old"
-        attempt = another(state, run, extra=len(events))
+            when = "as its only one is far from the others'" if cluster.name in outliers else "as its last one is old"
+        attempt = next_attempt(state, run, extra=len(events))
         events.append(Queued(at=now, attempt=attempt, reason=f"a control of {cluster.name}, {when}"))
     return with_paired_seeds(state, events)
 
@@ -67,8 +67,8 @@ def _controls_under_way(state: State, up: list[Cluster]) -> int:
     return sum(attempt.kind is AttemptKind.CONTROL and attempt.pin in names for attempt in attempts)
 
 
-def _odd(state: State, experiment: str) -> set[str]:
-    """Return the clusters whose only control is far from the others' and is to be repeated.
+def _lone_outliers(state: State, experiment: str) -> set[str]:
+    """Return the clusters with a single control that lies far from the others' and is to be repeated.
 
     It is repeated once. If the repeat gives no result, another would not either.
     """

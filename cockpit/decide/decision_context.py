@@ -10,13 +10,13 @@ from cockpit.core.metric import Metric
 from cockpit.core.model import Attempt, AttemptKind, ClusterState, Estimate, Experiment, ExperimentStatus
 from cockpit.core.state import State
 from cockpit.decide.evidence import evidence_of, noise_of, readings_of
-from cockpit.decide.schedule import RunSpec, another
+from cockpit.decide.schedule import RunSpec, next_attempt
 from cockpit.decide.second_metrics import wins_ties
 from cockpit.science.compare import Comparison, difference, differences
 from cockpit.science.noise import Noise, Reading
 from cockpit.science.shrink import Prior, fit_prior
 
-TIE = 0.5
+TIE_SDS = 0.5
 """Simpler code wins ties: it may be worse by this share of a run SD."""
 CLUSTERS_APART = 3
 """Clusters that a class needs for tests: replicates run on different clusters."""
@@ -108,7 +108,7 @@ def _prior(state: State, noise: Noise, incumbent: list[Reading]) -> Prior:
 def margin_of(context: DecisionContext, experiment: Experiment) -> float:
     """Return how much worse than the incumbent a simplification, or a winner of ties, may be and still win."""
     simpler = experiment.lines_removed > experiment.lines_added and experiment.change.edits
-    return TIE * context.noise.run_sd if simpler or experiment.id in context.tie_winners else 0.0
+    return TIE_SDS * context.noise.run_sd if simpler or experiment.id in context.tie_winners else 0.0
 
 
 def replicates(
@@ -123,4 +123,4 @@ def replicates(
     """Queue fresh runs of an experiment; with `level` its test begins with the first of them."""
     last = state.attempts[experiment.attempts[-1]]
     run = RunSpec(experiment.id, kind, last.rule, hardware=context.usual_class, avoid=last.cluster)
-    return [context.queue(another(state, run), reason, 0.0 if number else level) for number in range(runs)]
+    return [context.queue(next_attempt(state, run), reason, 0.0 if number else level) for number in range(runs)]

@@ -4,7 +4,7 @@ The same decisions drive 16 clusters, a laptop and a simulated month.
 """
 
 from cockpit.core.events import Event
-from cockpit.core.running_time import has_run_at
+from cockpit.core.running_time import time_after_running_h
 from cockpit.core.state import State
 from cockpit.decide.approve import approve
 from cockpit.decide.ask import ask
@@ -20,8 +20,8 @@ from cockpit.decide.schedule import expected_run_s, next_room_at, overdue_at, sc
 def decide(state: State, now: float) -> list[Event]:
     """Decide what to do now, in order. The events change the state; decide again until there are none.
 
-    The first room that decides anything decides alone: its events change what the later rooms see. A session that has
-    ended has nothing left to decide.
+    The first module that returns events decides alone: they change the state that the later modules read. Returns
+    nothing for a session that has ended.
     """
     if state.ended_at:
         return []
@@ -38,7 +38,7 @@ def _ask(state: State, now: float) -> list[Event]:
 
 
 def wake_at(state: State, now: float) -> float:
-    """Return the next moment at which a decision may come out otherwise although nothing has happened."""
+    """Return the next time at which a decision may change without a new event."""
     session = state.session
     times = [next_room_at(state, now), wait_for_results_until(state, now), next_unused_at(state, now)]
     times.append(next_unpaid_at(state, now))
@@ -50,5 +50,5 @@ def wake_at(state: State, now: float) -> float:
         if attempt.started_at
     ]
     if session.budget_hours:
-        times.append(has_run_at(state, session.budget_hours))
+        times.append(time_after_running_h(state, session.budget_hours))
     return min((at for at in times if at > now), default=now + expected_run_s(state))

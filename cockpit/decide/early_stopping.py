@@ -1,6 +1,6 @@
-"""End first runs of arms that cannot reach the incumbent any more. Validations and other evidence always finish.
+"""End first runs of arms that can no longer reach the incumbent. Validations and other evidence always finish.
 
-One in ten of these runs continues as a check: the mistakes of the rule show only in runs that it would have ended. The
+One in ten of these runs continues as a check, because only such runs show the mistakes of the rule. The
 curves and scores of the checks are among the finished runs that the rule predicts from, so that mistakes make it more
 careful.
 

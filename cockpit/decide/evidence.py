@@ -16,7 +16,7 @@ from cockpit.science.noise import Noise, Reading, estimate_noise
 
 CONTROLS_READ = 64
 """Newest controls of a class from which the noise is estimated."""
-UNCHOSEN = (AttemptKind.REPLICATE, AttemptKind.VALIDATION, AttemptKind.ABLATION)
+TEST_KINDS = (AttemptKind.REPLICATE, AttemptKind.VALIDATION, AttemptKind.ABLATION)
 """Runs of a test. An arm's first run is chosen for its score, and a confirmation must be independent."""
 FRESH_AT_LEAST = 8
 """Runs since an incumbent was kept from which they alone are its evidence."""
@@ -46,19 +46,19 @@ def _plain(state: State, attempt: Attempt) -> Reading | None:
 def readings_of(state: State, experiment: str, *kinds: AttemptKind) -> list[Reading]:
     """Return the newest runs of an experiment, of these kinds or of any, in the order they were queued."""
     names = state.experiments[experiment].attempts[-RUNS_READ:]
-    found = (reading(state, state.attempts[name]) for name in names if _is(state, name, kinds))
+    found = (reading(state, state.attempts[name]) for name in names if _has_kind(state, name, kinds))
     read = [one for one in found if one is not None]
     if state.session.seed_by != NO_SEED:
         return read
     return list({one.hardware: one for one in reversed(read)}.values())  # each later one is the first run again
 
 
-def _is(state: State, attempt: str, kinds: tuple[AttemptKind, ...]) -> bool:
+def _has_kind(state: State, attempt: str, kinds: tuple[AttemptKind, ...]) -> bool:
     return not kinds or state.attempts[attempt].kind in kinds
 
 
 def evidence_of(state: State, experiment: str) -> list[Reading]:
-    """Return an incumbent's runs. Those it was chosen by flatter it, and are left out where it has others.
+    """Return an incumbent's runs. Runs that it was selected by are biased, and are left out if it has others.
 
     Its first run was chosen for its score, and the runs of its test for having passed it. Runs queued since it became
     the incumbent were not.
@@ -107,7 +107,7 @@ def noise_of(state: State, held_back: bool = False) -> Noise:
         attempts.update((name, state.attempts[name]) for name in names[-CONTROLS_READ:])
     for experiment in (*state.tested, *state.undecided):
         names = state.experiments[experiment].attempts[-RUNS_READ:]
-        attempts.update((name, state.attempts[name]) for name in names if state.attempts[name].kind in UNCHOSEN)
+        attempts.update((name, state.attempts[name]) for name in names if state.attempts[name].kind in TEST_KINDS)
     readings = tuple(_readings(state, attempts.values(), held_back))
     if state.session.seed_by != NO_SEED:
         return _estimated(readings)

@@ -1,4 +1,4 @@
-"""The test of one arm, from its first fresh runs to its keep: replicated, validated on the better class, confirmed.
+"""Test one arm, from its first fresh runs to its keep: replicate, validate on the better class, confirm.
 
 A confirmation is a run from the ledger's code that must agree with the other runs. The incumbent runs again beside each
 test that ends with a keep: scores may drift with time.
@@ -10,18 +10,18 @@ from cockpit.core.events import Event
 from cockpit.core.model import Attempt, AttemptKind, AttemptStatus, Estimate, Experiment, Tier
 from cockpit.core.state import State
 from cockpit.decide.decision_context import UP, DecisionContext, margin_of, replicates
-from cockpit.decide.evidence import FRESH_AT_LEAST, RUNS_READ, UNCHOSEN, reading, readings_of, runs_since_kept
+from cockpit.decide.evidence import FRESH_AT_LEAST, RUNS_READ, TEST_KINDS, reading, readings_of, runs_since_kept
 from cockpit.decide.rebasing import may_be_rebased, rebased_as
 from cockpit.decide.rescoring import no_rescore, rescore_problem
-from cockpit.decide.schedule import RunSpec, another
+from cockpit.decide.schedule import RunSpec, next_attempt
 from cockpit.science.compare import Comparison, compare, difference, t_cdf, t_quantile
 from cockpit.science.noise import Reading
 from cockpit.science.sequential import LOOKS, Judgement, LookOutcome, judge, last_look
 
 OUTCLASSED_SES = 3.0
 BASE_RUNS_AT_MOST = LOOKS[-1]
-RUNS_A_CLUSTER = 4
-"""Fresh runs of a test for each cluster that is up, at most: a small fleet has no night's worth of runs for one arm."""
+RUNS_PER_CLUSTER = 4
+"""Most fresh runs of a test per cluster that is up, so that one arm does not take the night of a small fleet."""
 RUNS_AT_LEAST = 8
 CONFIRMED_AT = 0.01
 """A confirmation contradicts the evidence where it is worse than predicted at this level, unless it alone is better
@@ -43,7 +43,7 @@ MOVED_AT = 0.1
 
 def tested(state: State, context: DecisionContext, experiment: Experiment) -> list[Event]:
     """Decide on an arm whose test has begun and that has no run under way."""
-    fresh = readings_of(state, experiment.id, *UNCHOSEN)
+    fresh = readings_of(state, experiment.id, *TEST_KINDS)
     margin = margin_of(context, experiment)
     look = last_look(len(fresh))
     seen = compare(fresh[:look], context.incumbent, context.noise, margin=margin)
@@ -68,7 +68,7 @@ def tested(state: State, context: DecisionContext, experiment: Experiment) -> li
 
 
 def _runs_at_most(state: State) -> int:
-    return max(RUNS_AT_LEAST, RUNS_A_CLUSTER * _clusters_up(state))
+    return max(RUNS_AT_LEAST, RUNS_PER_CLUSTER * _clusters_up(state))
 
 
 def _clusters_up(state: State) -> int:
@@ -80,7 +80,7 @@ def _outclassing(state: State, context: DecisionContext, experiment: Experiment,
     for name in state.undecided:
         if name == experiment.id or not state.experiments[name].test_level:
             continue
-        fresh = readings_of(state, name, *UNCHOSEN)
+        fresh = readings_of(state, name, *TEST_KINDS)
         found = difference(fresh, context.incumbent, context.noise) if len(fresh) >= LOOKS[0] else None
         if found is not None and found[0] + OUTCLASSED_SES * math.hypot(found[1], seen.se) < seen.pooled.mean:
             return name
@@ -102,10 +102,10 @@ def _evidence(
 
 
 def base_runs(state: State, context: DecisionContext, experiment: Experiment, want: int) -> list[Event]:
-    """Run the incumbent again where it has fewer runs than the arm: both ends of a difference have noise.
+    """Run the incumbent again if it has fewer runs than the arm: both sides of a difference have noise.
 
-    Runs from before it was kept do not count. It was kept for looking good in them, and the next gain looks smaller
-    beside them.
+    Runs from before it was kept do not count. It was selected by them, so they flatter it and the next gain would look
+    smaller.
     """
     hardware = context.usual_class or state.attempts[experiment.attempts[-1]].hardware
     has = sum(one.hardware == hardware for one in runs_since_kept(state, state.incumbent))
@@ -118,7 +118,7 @@ def base_runs(state: State, context: DecisionContext, experiment: Experiment, wa
     reason = f"to be as well known as {experiment.id}, which is tested against it"
     want = max(want, min(FRESH_AT_LEAST, _clusters_up(state)))
     missing = min(want, BASE_RUNS_AT_MOST) - has
-    return [context.queue(another(state, run), reason) for _ in range(missing)]
+    return [context.queue(next_attempt(state, run), reason) for _ in range(missing)]
 
 
 def _passed(
@@ -139,7 +139,7 @@ def _passed(
         return context.discard(experiment, reason, seen.pooled if seen else None)
     if broken := rescore_problem(state, experiment):
         return context.discard(experiment, f"{context.summary(seen)}; {broken}", seen.pooled)
-    if doubt := _doubt(context, fresh, confirmations, seen) or _moved(
+    if doubt := _contradiction(context, fresh, confirmations, seen) or _moved(
         state, context, experiment, [*fresh, *confirmations]
     ):
         return context.discard(experiment, f"{context.summary(seen)}; {doubt}", seen.pooled)
@@ -167,7 +167,7 @@ def _more_validations(
     run = RunSpec(experiment.id, AttemptKind.VALIDATION, last.rule, Tier.VALIDATE, context.better_class)
     why = f"{reason}: not shown on {context.better_class} yet ({context.summary(there)})"
     missing = VALIDATIONS_AT_MOST - _tries(attempts, AttemptKind.VALIDATION)
-    return [context.queue(another(state, run), why) for _ in range(missing)]
+    return [context.queue(next_attempt(state, run), why) for _ in range(missing)]
 
 
 def _kept_for_one_class(
@@ -191,28 +191,28 @@ def final_runs(state: State, context: DecisionContext, experiment: Experiment, r
     last = state.attempts[experiment.attempts[-1]]
     attempts = [state.attempts[name] for name in experiment.attempts]
     queued: list[Event] = []
-    validated = any(one.hardware == context.better_class and one.kind in UNCHOSEN and one.metrics for one in attempts)
+    validated = any(one.hardware == context.better_class and one.kind in TEST_KINDS and one.metrics for one in attempts)
     if context.better_class and not validated and _tries(attempts, AttemptKind.VALIDATION) < 2:
         run = RunSpec(experiment.id, AttemptKind.VALIDATION, last.rule, Tier.VALIDATE, context.better_class)
-        queued.append(context.queue(another(state, run), f"{reason}: validated on {context.better_class}"))
+        queued.append(context.queue(next_attempt(state, run), f"{reason}: validated on {context.better_class}"))
     confirmed = any(one.kind is AttemptKind.CONFIRMATION and one.metrics and not no_rescore(one) for one in attempts)
     if not confirmed and _tries(attempts, AttemptKind.CONFIRMATION) < 2:
         kind = AttemptKind.CONFIRMATION
         run = RunSpec(experiment.id, kind, last.rule, hardware=context.usual_class, avoid=last.cluster)
-        queued.append(context.queue(another(state, run), f"{reason}: once more from the ledger's code"))
+        queued.append(context.queue(next_attempt(state, run), f"{reason}: once more from the ledger's code"))
     beside = len(_beside(state, context, experiment, state.incumbent))
     if beside < SIDE_BY_SIDE and _witnessed(state, context, experiment):
         return queued
     hardware = context.usual_class or last.hardware
     run = RunSpec(state.incumbent, AttemptKind.REPLICATE, last.rule, hardware=hardware)
     why = f"beside the test of {experiment.id}, to see whether scores have moved"
-    return queued + [context.queue(another(state, run), why) for _ in range(SIDE_BY_SIDE - beside)]
+    return queued + [context.queue(next_attempt(state, run), why) for _ in range(SIDE_BY_SIDE - beside)]
 
 
 def _beside(state: State, context: DecisionContext, experiment: Experiment, base: str) -> list[Attempt]:
     """Return the runs of `base` in the test's class that were queued since the test began, with any outcome."""
     own = [state.attempts[name] for name in experiment.attempts]
-    began = min((run.queued_at for run in own if run.kind in UNCHOSEN), default=math.inf)
+    began = min((run.queued_at for run in own if run.kind in TEST_KINDS), default=math.inf)
     hardware = context.usual_class or own[-1].hardware
     runs = (state.attempts[name] for name in state.experiments[base].attempts[-RUNS_READ:])
     return [run for run in runs if run.queued_at >= began and (not hardware or run.hardware in ("", hardware))]
@@ -245,8 +245,8 @@ def _since(
 def _moved(state: State, context: DecisionContext, experiment: Experiment, runs: list[Reading]) -> str:
     """Return why the gain may be drift; empty where it is not.
 
-    The incumbent too has scored better since the test began, and against those runs alone the gain is within the noise.
-    A machine that jumps has no trend that could be subtracted.
+    It is drift if the incumbent too has scored better since the test began, and the gain is within the noise against
+    those runs alone. A jump has no trend to subtract.
     """
     since, before = _since(state, context, experiment, state.incumbent)
     moved = compare(since, before, context.noise) if since and before else None
@@ -264,7 +264,9 @@ def _tries(attempts: list[Attempt], kind: AttemptKind) -> int:
     return sum(attempt.kind is kind for attempt in attempts)
 
 
-def _doubt(context: DecisionContext, fresh: list[Reading], confirmations: list[Reading], seen: Comparison) -> str:
+def _contradiction(
+    context: DecisionContext, fresh: list[Reading], confirmations: list[Reading], seen: Comparison
+) -> str:
     """Return what contradicts the evidence although it is enough; empty for nothing."""
     if seen.flips:
         return "its ranking flips between hardware classes"

@@ -1,4 +1,4 @@
-"""handle_intent(state, intent) -> events: what a person or an agent asks for, checked against the state. Pure.
+"""handle_intent(state, intent) -> events: check an intent and return the events that carry it out. Pure.
 
 An intent that brings code (Propose, EditProposal) is prepared by `cockpit.worker.intake`, which stores the variants.
 """

@@ -1,4 +1,4 @@
-"""The changes kept on the way to the incumbent, and those that no ablation has dropped again yet."""
+"""The kept changes that the incumbent consists of, and those without an ablation."""
 
 from cockpit.core.model import ExperimentStatus
 from cockpit.core.state import WITHOUT, State
@@ -13,7 +13,7 @@ def kept_changes(state: State) -> list[str]:
 def unablated(state: State) -> list[str]:
     """Return the kept experiments whose change no ablation has dropped from the incumbent yet.
 
-    The one kept last on top of the others was measured against exactly that, and what an ablation kept needs no other.
+    The newest keep needs none: it was measured against all the others. Neither does a keep of an ablation.
     """
     kept = kept_changes(state)
     if not kept:

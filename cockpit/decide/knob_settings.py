@@ -1,4 +1,4 @@
-"""Settings of knobs during a session: what a person or an agent asks for, and knobs without an effect."""
+"""Check a knob's new setting, and exclude knobs without an effect from search."""
 
 import itertools
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The outcome of a run that could not be submitted: it waits again, unless it was to be ended."""
+"""Return a run that could not be submitted to the queue, or end it if it was being cancelled."""
 
 from cockpit.core.events import Ended, Unsubmitted
 from cockpit.core.model import Attempt

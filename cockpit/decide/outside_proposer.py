@@ -6,9 +6,9 @@ from cockpit.core.events import Event, Said
 from cockpit.core.model import PROPOSERS
 
 
-def outside_proposer_note(proposer: str, session: str, at: float, seats: Collection[str] = ()) -> list[Event]:
+def outside_proposer_note(proposer: str, session: str, at: float, hosted_agents: Collection[str] = ()) -> list[Event]:
     """Tell how an agent from outside connects, where the proposer is not one of cockpit's own."""
-    if proposer in PROPOSERS or proposer in seats:
+    if proposer in PROPOSERS or proposer in hosted_agents:
         return []
     text = (
         f"{proposer} is not one of cockpit's own proposers ({', '.join(PROPOSERS)}), so cockpit waits for it from"

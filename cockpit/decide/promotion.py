@@ -1,6 +1,6 @@
 """Decide on experiments that have a result: more evidence, keep or discard; and set the incumbent.
 
-Screen: the first run only earns a place among the tests. Replicate: fresh runs on other clusters, judged by the
+Screen: the first run only decides which arms are tested. Replicate: fresh runs on other clusters, judged by the
 session's sequential rule. Validate: a run on the better class. Confirm: a run from the ledger's code that must agree.
 An experiment that passes all becomes the incumbent. Only open experiments, controls and the newest results are read.
 """
@@ -19,7 +19,7 @@ from cockpit.decide.experiment_test import final_runs, tested
 from cockpit.decide.rebasing import carries_test, first_runs, rebased_as
 from cockpit.decide.result_batching import wait_for_results_until
 from cockpit.decide.run_seeds import with_paired_seeds
-from cockpit.decide.schedule import RunSpec, another
+from cockpit.decide.schedule import RunSpec, next_attempt
 from cockpit.decide.screening import screens_first
 from cockpit.decide.second_metrics import broken_constraint, unstated_units
 from cockpit.science.compare import Comparison, compare
@@ -35,10 +35,10 @@ OUTSHINES_SDS = 2.0
 """An arm this many run SDs ahead of every arm under test skips the queue."""
 TRAILS_SES = 2.0
 """An arm this many SEs behind the best tested one waits: if that one is kept, this arm cannot win."""
-CLUSTERS_A_TEST = 8
+CLUSTERS_PER_TEST = 8
 """Clusters that are up for each test at a time. The others keep screening."""
-WAITING_A_TEST = 2
-"""Arms that may wait for each place among the tests."""
+WAITING_PER_TEST = 2
+"""Arms that may wait for each test that fits on the clusters."""
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -48,7 +48,7 @@ class Candidate(msgspec.Struct, frozen=True):
     seen: Comparison
     shrunk: Shrunk
     carries_test: bool = False
-    """Its change was under test when the incumbent was replaced, so its place does not depend on one more run."""
+    """Its change was under test when the incumbent was replaced, so it keeps its test without another screening run."""
 
 
 def promote(state: State, now: float) -> list[Event]:
@@ -61,7 +61,7 @@ def promote(state: State, now: float) -> list[Event]:
         for name in state.contenders
         if _settled(state, name) and not (more_to_come and _is_screened(state.experiments[name]))
     ]
-    if not ready and (more_to_come or not _place_for_one_that_waits(state, now)):
+    if not ready and (more_to_come or not _has_free_test_slot(state, now)):
         return []
     context = gather(state, now)
     return _flagged(state, context.noise, now) or _numbered(state, _decisions(state, context, ready, more_to_come))
@@ -130,15 +130,15 @@ def _numbered(state: State, events: list[Event]) -> list[Event]:
     return with_paired_seeds(state, numbered)
 
 
-def _place_for_one_that_waits(state: State, now: float) -> bool:
+def _has_free_test_slot(state: State, now: float) -> bool:
     tests = sum(state.experiments[name].test_level > 0 for name in state.undecided)
     waits = any(not state.experiments[name].test_level and name not in state.contenders for name in state.undecided)
-    return waits and tests < _places(state) and not state.ending and not screens_first(state, now)
+    return waits and tests < _most_tests(state) and not state.ending and not screens_first(state, now)
 
 
-def _places(state: State) -> int:
+def _most_tests(state: State) -> int:
     up = sum(cluster.state in UP and not cluster.held for cluster in state.clusters.values())
-    return max(1, up // CLUSTERS_A_TEST)
+    return max(1, up // CLUSTERS_PER_TEST)
 
 
 def _first(state: State, now: float) -> list[Event]:
@@ -166,7 +166,7 @@ def _is_screened(experiment: Experiment) -> bool:
 
 
 def _comparable(state: State, context: DecisionContext, experiment: Experiment) -> list[Event]:
-    """Run an arm elsewhere that cannot be compared: its class has no incumbent run, or its cluster is flagged.
+    """Rerun an arm on another class or cluster, if its class has no incumbent run or its cluster is flagged.
 
     Where a run of the incumbent in that class is to come, wait for it.
     """
@@ -181,22 +181,22 @@ def _comparable(state: State, context: DecisionContext, experiment: Experiment) 
         return context.discard(experiment, reason)
     hardware = context.incumbent[0].hardware if context.incumbent else ""
     run = RunSpec(experiment.id, AttemptKind.RETRY, last.rule, last.tier, hardware, avoid=last.cluster)
-    return [context.queue(another(state, run), "to compare it on a class where the incumbent was measured")]
+    return [context.queue(next_attempt(state, run), "to compare it on a class where the incumbent was measured")]
 
 
 def _admit(state: State, context: DecisionContext, newly: list[Candidate]) -> list[Event]:
-    """Give the free places among the tests to the most promising arms. A few others wait, the rest is discarded."""
+    """Begin tests of the most promising arms while there is capacity. A few others wait; discard the remaining ones."""
     tests = [name for name in state.undecided if state.experiments[name].test_level]
     tested_best = min([0.0, *(context.known_mean(state, name) for name in tests)])
     new = {one.experiment.id for one in newly}
     queue = sorted([*newly, *_waiting(state, context, new)], key=lambda one: (not one.carries_test, one.shrunk.mean))
     leads = min([tested_best, *(one.shrunk.mean for one in queue if one.shrunk.p_better >= CERTAIN)])
-    places, may_begin = _places(state), not screens_first(state, context.now)
+    most_tests, may_begin = _most_tests(state), not screens_first(state, context.now)
     events: list[Event] = []
     begun = 0
     for rank, one in enumerate(queue):
         trails = one.seen.pooled.mean - leads >= TRAILS_SES * one.seen.se and not one.carries_test
-        fits = len(tests) + begun < places and not trails
+        fits = len(tests) + begun < most_tests and not trails
         outshines = rank == 0 and one.shrunk.mean < tested_best - OUTSHINES_SDS * context.noise.run_sd
         if again := rebased_as(state, one.experiment.id):
             reason = f"{context.summary(one.seen)}; {again} is its change on {state.incumbent}"
@@ -206,7 +206,7 @@ def _admit(state: State, context: DecisionContext, newly: list[Candidate]) -> li
         elif may_begin and (fits or outshines):
             begun += 1
             events += _begin_test(state, context, one, test_level(state.tests + begun, state.test_keeps), rank == 0)
-        elif rank >= places * (1 + WAITING_A_TEST):
+        elif rank >= most_tests * (1 + WAITING_PER_TEST):
             events += context.discard(
                 one.experiment, f"{context.summary(one.seen)}; others looked better", one.seen.pooled
             )

@@ -1,13 +1,13 @@
-"""Rebase: a change under test when the incumbent is replaced is tried again on the new incumbent.
+"""Rebase: try a change under test again on the new incumbent once a keep replaces its base.
 
-A gain near one SD needs a test of hours. Without this, each keep ends the tests that run beside it: their arms lack the
-change that was kept, and do not beat the incumbent that has it.
+A gain near one SD needs a test of hours. Without rebasing, each keep would end the other tests: their arms lack the
+kept change and do not beat the new incumbent.
 """
 
 from cockpit.core.intents import Arm, Draft
 from cockpit.core.model import Experiment, ExperimentStatus, Mode
 from cockpit.core.state import WITHOUT, State, constants_of
-from cockpit.decide.evidence import UNCHOSEN, readings_of
+from cockpit.decide.evidence import TEST_KINDS, readings_of
 from cockpit.science.sequential import LOOKS, last_look
 
 PROPOSER = "rebase"
@@ -55,20 +55,20 @@ def may_be_rebased(state: State, experiment: Experiment, rival: Experiment) -> b
 
 
 def carries_test(state: State, experiment: Experiment) -> bool:
-    """Tell if the experiment takes over the place of a test that a keep has ended."""
+    """Tell if the experiment continues a test that a keep has ended."""
     source = experiment.levels.get(REBASED)
     return source is not None and state.experiments[str(source)].test_level > 0
 
 
 def first_runs(state: State, experiment: Experiment) -> int:
-    """Return the fresh runs that a test begins with: as many as the test had that it takes over, within AT_ONCE.
+    """Return the fresh runs that a test begins with: as many as the test that it continues had, up to AT_ONCE.
 
     The first looks would ask again if the change is hopeless, which that test has answered.
     """
     source = experiment.levels.get(REBASED)
     if source is None:
         return LOOKS[0]
-    look = last_look(len(readings_of(state, str(source), *UNCHOSEN)))
+    look = last_look(len(readings_of(state, str(source), *TEST_KINDS)))
     return min(max(LOOKS[0], look), AT_ONCE)
 
 

@@ -1,11 +1,11 @@
-"""Which runs have their score computed outside them, and what that says about a would-be keep."""
+"""Choose the runs to rescore outside them, and check a candidate keep against these scores."""
 
 from itertools import combinations
 
 from cockpit.core.model import Attempt, AttemptKind, Experiment, Metrics
 from cockpit.core.rescore import SAME_MODEL, Rescore, Scoring, are_same_model
 from cockpit.core.state import State
-from cockpit.decide.evidence import UNCHOSEN
+from cockpit.decide.evidence import TEST_KINDS
 
 RUNS_READ = 32
 
@@ -23,7 +23,7 @@ def scoring_of(state: State, attempt: Attempt) -> Scoring:
     if attempt.kind is AttemptKind.CONFIRMATION:
         return Scoring.WHOLE
     if attempt.experiment != state.baseline:
-        tests = attempt.kind in UNCHOSEN and attempt.experiment != state.incumbent
+        tests = attempt.kind in TEST_KINDS and attempt.experiment != state.incumbent
         return Scoring.SCORE if tests else Scoring.NONE
     runs = (state.attempts[name] for name in state.experiments[state.baseline].attempts)
     same = (run for run in runs if run.hardware == attempt.hardware)
@@ -56,7 +56,7 @@ def rescore_problem(state: State, experiment: Experiment) -> str:
     if not state.session.rescore or scorer_trouble(state):
         return ""
     runs = [state.attempts[name] for name in experiment.attempts]
-    tests = [run.rescore for run in runs if run.kind in (*UNCHOSEN, AttemptKind.CONFIRMATION) and run.rescore]
+    tests = [run.rescore for run in runs if run.kind in (*TEST_KINDS, AttemptKind.CONFIRMATION) and run.rescore]
     if failed := next((one.failed for one in tests if one.failed), ""):
         return f"it {failed}"
     if _repeats_itself(state, runs):

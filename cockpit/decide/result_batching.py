@@ -1,6 +1,6 @@
-"""Wait for results that are about to come. Clusters launched together run in step: their results arrive together.
+"""Wait briefly for results that are about to arrive. Clusters launched together run in step, and so do their results.
 
-The next arms and tests are chosen better with all of these results. The wait is short beside a run.
+With all of them the next arms and tests are chosen better. The wait is short compared with a run.
 """
 
 from cockpit.core.model import ClusterState

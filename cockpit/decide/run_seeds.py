@@ -1,7 +1,7 @@
 """Choose the seeds of runs: a test's runs and the incumbent's share them, in pairs.
 
-No experiment runs a seed twice, and an incumbent's runs since its keep alone offer theirs: the seeds that it was kept
-on flatter it. A seed is chosen by the order of its runs, never by their scores.
+No experiment runs a seed twice. Only the incumbent's runs since its keep are paired: it was selected on the earlier
+seeds. A seed is chosen by the order of its runs, never by their scores.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,9 +11,9 @@ import msgspec
 from cockpit.core.events import Event, Queued
 from cockpit.core.model import Attempt, AttemptKind, AttemptStatus, Outcome, Wave
 from cockpit.core.state import WITHOUT, State
-from cockpit.decide.evidence import RUNS_READ, UNCHOSEN, kept_since, noise_of
+from cockpit.decide.evidence import RUNS_READ, TEST_KINDS, kept_since, noise_of
 
-PAIRED = (*UNCHOSEN, AttemptKind.CONFIRMATION, AttemptKind.CONTROL)
+PAIRED = (*TEST_KINDS, AttemptKind.CONFIRMATION, AttemptKind.CONTROL)
 
 
 def next_seed(state: State, experiment: str, extra: int = 0) -> int:
@@ -25,8 +25,8 @@ def next_seed(state: State, experiment: str, extra: int = 0) -> int:
 def first_seeds(state: State, wave: Wave, runs: int) -> list[int]:
     """Return the seeds of the first runs of each arm of a wave: the session's and those after it.
 
-    Where this session shows that runs with one seed share noise, they are seeds that the incumbent has run, other ones
-    in each wave: one seed for all would be lucky or unlucky for the whole session.
+    Where this session shows that runs with one seed share noise, they are seeds that the incumbent has run, different
+    ones in each wave: one seed for all would bias the whole session.
     """
     if noise_of(state).seed_correlation:
         offered = list(dict.fromkeys(run.seed for run in _incumbent_runs(state) if _has_result_or_will(run)))

@@ -48,9 +48,9 @@ TRIES = 3
 LEAD_FLOOR_S = 15.0
 
 _UP = (ClusterState.IDLE, ClusterState.BUSY)
-_OF_TESTS = (AttemptKind.REPLICATE, AttemptKind.VALIDATION, AttemptKind.CONFIRMATION, AttemptKind.ABLATION)
-_LASTING = (AttemptKind.VALIDATION, AttemptKind.CONFIRMATION)
-"""The runs that a keep waits for: they run where no cloud takes the machine back, if there is such a cluster."""
+_TEST_KINDS = (AttemptKind.REPLICATE, AttemptKind.VALIDATION, AttemptKind.CONFIRMATION, AttemptKind.ABLATION)
+_ON_DEMAND_KINDS = (AttemptKind.VALIDATION, AttemptKind.CONFIRMATION)
+"""Runs that a keep waits for. They prefer clusters that no cloud takes back."""
 _PRIORITY = {
     AttemptKind.CONFIRMATION: 0,
     AttemptKind.VALIDATION: 0,
@@ -89,7 +89,7 @@ def schedule(state: State, now: float) -> list[Event]:
     return events + _launches(state, now, left) + submits
 
 
-def another(state: State, run: RunSpec, extra: int = 0) -> Attempt:
+def next_attempt(state: State, run: RunSpec, extra: int = 0) -> Attempt:
     """Make one more attempt of an experiment; `extra` counts those already made in the same decision."""
     return Attempt(
         id=f"{run.experiment}.{state.attempt_number(run.experiment) + extra}",
@@ -131,7 +131,7 @@ def suits(state: State, attempt: Attempt, cluster: Cluster) -> bool:
         return False
     if attempt.hardware and attempt.hardware != cluster.hardware and not _is_gone(state, attempt):
         return False
-    if cluster.spot and attempt.kind in _LASTING and _has_lasting(state, attempt):
+    if cluster.spot and attempt.kind in _ON_DEMAND_KINDS and _has_on_demand_cluster(state, attempt):
         return False
     if attempt.avoid == cluster.name:
         return not any(
@@ -144,7 +144,7 @@ def suits(state: State, attempt: Attempt, cluster: Cluster) -> bool:
     return True
 
 
-def _has_lasting(state: State, attempt: Attempt) -> bool:
+def _has_on_demand_cluster(state: State, attempt: Attempt) -> bool:
     """Tell if a cluster that its cloud does not take back is up and may run the attempt."""
     return any(
         not other.spot and other.state in _UP and not other.held
@@ -155,14 +155,14 @@ def _has_lasting(state: State, attempt: Attempt) -> bool:
 
 def _is_gone(state: State, attempt: Attempt) -> bool:
     """Tell if it is a run of a test in a class whose clusters are all given up: the test continues elsewhere."""
-    return attempt.kind in _OF_TESTS and all(
+    return attempt.kind in _TEST_KINDS and all(
         cluster.state is ClusterState.GIVEN_UP
         for cluster in state.clusters.values()
         if cluster.hardware == attempt.hardware
     )
 
 
-def room(state: State, cluster: Cluster, now: float) -> bool:
+def has_room(state: State, cluster: Cluster, now: float) -> bool:
     """Tell if the cluster should get an attempt now: it is free, or will be when the attempt has arrived."""
     if cluster.state not in _UP or cluster.held:
         return False
@@ -193,7 +193,7 @@ def next_room_at(state: State, now: float) -> float:
 
 def _submits(state: State, now: float, left: float) -> tuple[list[Event], float]:
     """Submit waiting attempts to clusters with room. Returns the events and the money they leave."""
-    free = [cluster for cluster in state.clusters.values() if room(state, cluster, now)]
+    free = [cluster for cluster in state.clusters.values() if has_room(state, cluster, now)]
     if not free:
         return [], left
     unheld = (attempt for name in state.waiting if not _is_held(state, attempt := state.attempts[name]))
@@ -222,7 +222,7 @@ def _launches(state: State, now: float, left: float) -> list[Event]:
     """Launch clusters with the money left."""
     events: list[Event] = []
     begun: set[str] = set()
-    woken = _woken(state)
+    woken = _clusters_to_wake(state)
     priced = is_priced(state)
     launching = any(cluster.state is ClusterState.LAUNCHING for cluster in state.clusters.values())
     price_is_awaited = launching and not priced
@@ -247,7 +247,7 @@ def _launches(state: State, now: float, left: float) -> list[Event]:
     return events
 
 
-def _woken(state: State) -> set[str]:
+def _clusters_to_wake(state: State) -> set[str]:
     """Return the resting clusters to launch: those with work that no free or launching cluster can start at once."""
     resting = [cluster for cluster in state.clusters.values() if cluster.rests]
     if not resting:
@@ -309,7 +309,7 @@ def _retries(state: State, now: float) -> list[Event]:
             hardware = class_under_task(last.hardware, state.task_number) if last.tier is Tier.VALIDATE else ""
             # Not pinned where the lost run was: the experiment needs a result first, from any cluster.
             run = RunSpec(name, AttemptKind.RETRY, last.rule, last.tier, hardware, avoid=last.cluster)
-            events.append(Queued(at=now, attempt=another(state, run), reason=last.message or str(last.outcome)))
+            events.append(Queued(at=now, attempt=next_attempt(state, run), reason=last.message or str(last.outcome)))
     return events
 
 

@@ -1,4 +1,4 @@
-"""The intentions in a state that may not have been carried out. A worker that starts reacts to each again."""
+"""List the intentions of a state that may not have been carried out, for a worker that starts."""
 
 from cockpit.core.events import (
     Cancelling,
@@ -16,8 +16,8 @@ from cockpit.core.state import State
 def unfinished(state: State) -> list[Event]:
     """Return the events whose effects the last worker may not have carried out. `state` is that after WorkerStarted.
 
-    Submitted jobs and launches are missing: `Fleet.recover` finds each by name, or reports that it never arrived.
-    Asks are missing too: WorkerStarted forgets them, and the proposer is asked anew.
+    Submitted jobs and launches are not listed: `Fleet.recover` finds each by name, or reports that it never arrived.
+    Asks are not listed: WorkerStarted clears them, and the proposer is asked again.
     """
     return [*_runs(state), *_clusters(state), *_session(state)]
 

@@ -1,4 +1,4 @@
-"""The attempt of an experiment that a person means."""
+"""Find the attempt that a name means: the named one, or an experiment's current one."""
 
 from cockpit.core.model import Attempt, AttemptStatus
 from cockpit.core.state import State

@@ -1,4 +1,4 @@
-"""The change of an experiment in words. Every place that names a change joins these parts."""
+"""Word the change of an experiment, the same in every place that names it."""
 
 from cockpit.core.model import Experiment
 from cockpit.core.state import WITHOUT, State, constants_of
@@ -40,7 +40,7 @@ def change_against(state: State, experiment: Experiment, other: str) -> list[tup
     """Return (name, before, after) of each part in which an experiment differs from another one.
 
     A keep is measured against the incumbent of its time, which need not be its base. `before` is empty for edited lines
-    and for a constant that the other one has not.
+    and for a constant that the other one lacks.
     """
     if WITHOUT in experiment.levels:
         return [(name, "", said) for name, said in change_parts(experiment)]

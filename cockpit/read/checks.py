@@ -1,4 +1,4 @@
-"""The checks of runs and scores, in words: how a run was confined, and who computed its score."""
+"""Word how runs were confined and scored."""
 
 from collections import Counter
 
@@ -20,7 +20,7 @@ MARKS = {RESCORED: "✓", COMMAND_SCORED: "✓", SELF_SCORED: "?", FAILED_PROBE:
 
 
 def unchecked(state: State) -> list[str]:
-    """Return the things that nothing checks in this session, a sentence each; none for a simulated session."""
+    """Return a sentence for each property that this session does not check; none for a simulated session."""
     session = state.session
     if session.fleet.simulated:
         return []
@@ -54,7 +54,7 @@ def checks_of(state: State, experiment: Experiment) -> str:
 
 
 def origin_of(state: State, experiment: Experiment) -> str:
-    """Return how the experiment's score came to be, in a word: `rescored`, `command-scored`, `self-scored` ….
+    """Return how the experiment's score came to be, in a word: `rescored`, `command-scored`, `self-scored`, ….
 
     Empty before its first run and in a simulated session.
     """

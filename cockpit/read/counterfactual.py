@@ -1,4 +1,4 @@
-"""The counterfactual of one GPU: the same runs one after another, and the same decisions after them."""
+"""The counterfactual of one GPU: the session's runs one after another, with the same decisions."""
 
 from bisect import bisect_right
 from itertools import accumulate

@@ -1,4 +1,4 @@
-"""A sentence on the runs that were ended early."""
+"""Sum up early stopping in a sentence."""
 
 from cockpit.core.totals import EarlyStops
 

@@ -6,13 +6,13 @@ from cockpit.core.state import State
 
 
 class Ended(msgspec.Struct):
-    """A reader's place in the order of ends."""
+    """A reader's position in the order in which attempts ended."""
 
     _seen: int = 0
 
     def fresh(self, state: State) -> list[str] | None:
-        """Return the attempts that ended since the last call, oldest first; None where the reader must take
-        `every` one again."""
+        """Return the attempts that ended since the last call, oldest first; None where the reader must read `every` one
+        again."""
         ended = sum(state.outcome_counts.values())
         fresh, self._seen = ended - self._seen, ended
         if fresh < 0 or fresh > len(state.recent):

@@ -1,4 +1,4 @@
-"""The filler beside proposals: the new arms that idle clusters run while a wave waits for a person."""
+"""Name the filler arms that idle clusters run while a proposal waits for a person."""
 
 from cockpit.core.model import AttemptKind, WaveKind
 from cockpit.core.state import State

@@ -1,4 +1,4 @@
-"""Forecasts of experiments that have not run, from the record of a session."""
+"""Forecast crashes and memory of experiments that have not run, from the session's runs."""
 
 import itertools
 from collections.abc import Iterable, Mapping
@@ -22,7 +22,7 @@ class ArmForecast(msgspec.Struct, frozen=True):
     crash: Forecast
     """The interval of its probability."""
     peak_vram_mb: Forecast | None
-    """None where too few runs said theirs, and for an arm that edits code."""
+    """None where too few runs printed theirs, and for an arm that edits code."""
 
 
 def forecasts_of(state: State, arms: Iterable[str]) -> dict[str, ArmForecast]:

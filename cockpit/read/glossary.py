@@ -1,4 +1,4 @@
-"""The glossary: Cockpit's words, as the design page has them."""
+"""The glossary: the words of docs/design.md and their meanings."""
 
 MEANINGS: dict[str, str] = {
     "session": "one research run; a folder sessions/NAME/ holds everything about it",

@@ -1,4 +1,4 @@
-"""The knobs of a session: which ones search varies, in which range, and why it leaves the others alone."""
+"""List the knobs of a session: those that search varies with their ranges, the others with the reason."""
 
 from collections.abc import Iterable
 from typing import NamedTuple

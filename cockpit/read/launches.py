@@ -1,4 +1,4 @@
-"""A cluster's state in a word; the time that launches take, set-up included, and the cost of one that is under way."""
+"""Word a cluster's state, and the time and cost of its launch."""
 
 from statistics import median
 

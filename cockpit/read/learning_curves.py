@@ -1,4 +1,4 @@
-"""The training curves of several experiments, to be compared at one fraction of the budget."""
+"""Collect the training curves of several experiments, to compare them at one fraction of the budget."""
 
 from collections.abc import Iterable
 
@@ -9,7 +9,7 @@ from cockpit.core.model import Attempt
 from cockpit.core.state import State
 
 CURVES_AT_MOST = 12
-"""More curves than this cannot be told apart."""
+"""Most curves that can be told apart on one chart."""
 
 ENDS_WITHIN = 0.01
 """The step of a crosshair that moves by percents."""

@@ -1,4 +1,4 @@
-"""The proposer that hears what a person says."""
+"""Name the proposer that reads a person's messages."""
 
 from cockpit.core.model import CONVERSES, PROPOSERS
 from cockpit.core.state import State, is_asked

@@ -8,7 +8,7 @@ from cockpit.core.state import State
 from cockpit.read.wording import count, money
 
 RATE_AFTER_S = 600.0
-"""Seconds from the start of the session before a rate is told: a single turn does not give one."""
+"""Seconds of the session before a rate is reported: a single turn does not give one."""
 
 
 class ModelCost(msgspec.Struct, frozen=True):
@@ -22,7 +22,7 @@ class ModelCost(msgspec.Struct, frozen=True):
 
     @property
     def to_come_usd(self) -> float | None:
-        """The dollars of the rest of the night at the present rate."""
+        """The dollars that the remaining hours cost at the present rate."""
         if self.usd_per_hour is None or self.hours_left is None:
             return None
         return self.usd_per_hour * self.hours_left

@@ -1,4 +1,4 @@
-"""Needs: everything that waits for a person, each with a sentence and a short form.
+"""List the needs: everything that waits for a person, each with a sentence and a short form.
 
 The screen, the command line and `on_event` read this one list.
 """
@@ -37,7 +37,7 @@ class NeedKind(StrEnum):
     FLAGGED = "flagged"
     APPROVAL = "approval"
     PERMISSION = "permission"
-    """An agent in the seat asks to use a tool of its own."""
+    """A hosted agent asks to use a tool of its own."""
     HELD = "held"
     PLATEAU = "plateau"
     """The next hour is expected to gain less than it costs."""
@@ -61,7 +61,7 @@ _PLURALS = {
 
 
 class Need(msgspec.Struct, frozen=True):
-    """One need. It is the same need as long as `kind` and `about` stay."""
+    """One need. `kind` and `about` identify it."""
 
     kind: NeedKind
     about: str
@@ -187,7 +187,7 @@ def _held(state: State) -> list[Need]:
 
 
 def _plateau(state: State, now: float) -> list[Need]:
-    """Tell that the next hour is expected to gain less than it costs, where a person said what a gain is worth."""
+    """Report a plateau: the next hour is expected to gain less than it costs, by the worth that a person gave."""
     words = plateau_words(state, now)
     if not words:
         return []

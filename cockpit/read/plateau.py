@@ -1,4 +1,4 @@
-"""The plateau: the next hour is expected to gain less than it costs, by what a person said a gain is worth."""
+"""Detect a plateau: the next hour is expected to gain less than it costs, by the worth of a gain that a person gave."""
 
 from cockpit.core.model import Mode
 from cockpit.core.state import State
@@ -8,11 +8,12 @@ from cockpit.read.model_cost import models_usd_per_hour
 from cockpit.read.wording import age
 
 PLATEAU_AFTER_S = 3600.0
-"""A session is on a plateau at the earliest after so long without a keep."""
+"""Seconds without a keep before a session can be on a plateau."""
 
 
 def plateau_words(state: State, now: float) -> str:
-    """Return the gain expected of the next hour, its worth and its cost; empty while the session is on no plateau."""
+    """Return the gain expected of the next hour, its worth and its cost; empty while the session is not on a
+    plateau."""
     worth_usd = state.envelope.worth_usd
     pace = pace_of(state, now) if worth_usd and state.ending is None and not state.ended_at else None
     if pace is None or pace.since_keep_s < PLATEAU_AFTER_S:
@@ -30,7 +31,7 @@ def plateau_words(state: State, now: float) -> str:
 
 
 def plateau_question(state: State, now: float) -> str:
-    """Return those words where a person is to decide; empty while autopilot's envelope pays for the hour unasked."""
+    """Return `plateau_words` if a person must decide; empty while autopilot's envelope covers the hour."""
     if state.mode is Mode.AUTOPILOT and (not state.envelope.until or now < state.envelope.until):
         return ""
     return "" if state.held else plateau_words(state, now)

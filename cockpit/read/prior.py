@@ -1,6 +1,7 @@
 """The findings of a session, for later sessions of its repository, and their trial in those.
 
-Bounded, whatever the session's size. Differences are in scores, negative is better; words are in values of the metric.
+The lists are bounded, whatever the session's size. Differences are in scores, negative is better; words are in values
+of the metric.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -28,10 +29,10 @@ from cockpit.science.effects import FactorEffect
 from cockpit.variant.code_changes import CodeParts, changed_parts
 
 KEEPS, EFFECTS, CRASHES, FINDINGS = 12, 10, 6, 8
-"""The most that is taken of each kind from one session: the newest keeps, the clearest effects, the newest others."""
+"""Most findings of each kind from one session: the newest keeps, the clearest effects, the newest others."""
 WAVES_READ = 40
 TRIED_FIRST = 12
-"""The largest gains from before the session that are tried without being asked."""
+"""Number of the largest earlier gains that are tried first, unasked."""
 SEARCHED = 400
 """The first experiments, among which those that tried a finding are looked for: findings are tried first."""
 EDIT_CHARS = 2_000
@@ -40,7 +41,8 @@ PARTS_NAMED = 4
 
 
 def findings_of(state: State) -> list[PriorFinding]:
-    """Return what the session found, each with its evidence; the end first, then keeps, effects, crashes, findings."""
+    """Return the session's findings with their evidence: its final incumbent, keeps, effects, crashes, recorded
+    conclusions."""
     source = f"session {state.session.name}"
     waves = [wave for wave in reversed(state.waves.values()) if wave.kind is not WaveKind.BASELINE][:WAVES_READ]
     return [
@@ -55,7 +57,7 @@ def findings_of(state: State) -> list[PriorFinding]:
 def code_change(finding: PriorFinding, constants: Mapping[str, Value], old: CodeParts | None, new: CodeParts) -> str:
     """Return how the code under a finding differs from the code `new` with these constants, in a clause.
 
-    `old` is the code that it was found in; None where the repository has it no more. Empty where nothing differs.
+    `old` is the code that it was found in; None where the repository no longer has it. Empty where nothing differs.
     """
     if in_baseline(constants, finding) and not finding.edited:
         return "the baseline has it already"

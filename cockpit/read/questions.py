@@ -1,4 +1,4 @@
-"""The questions of waves in lists: the part that tells a question from the others comes first."""
+"""Shorten the questions of waves for lists: the part that differs from other questions comes first."""
 
 from collections import Counter
 from itertools import islice
@@ -33,7 +33,7 @@ class Questions:
         self._known = len(state.waves)
 
     def differing_first(self, wave: Wave) -> str:
-        """Return the question with the part first that no other question has.
+        """Return the question, reordered to start with the part that no other question has.
 
         Equal questions begin with the levels that differ: `ASPECT_RATIO 96, 112: How wide …`.
         """

@@ -1,4 +1,5 @@
-"""The query of the results: words that all must hold, such as `kept DEPTH=9 class:H200 -wave:w007 score<0.98`.
+"""Parse and match a query of the results: terms that must all hold, such as `kept DEPTH=9 class:H200 -wave:w007
+score<0.98`.
 
 - a status: `kept`, `discarded`, `crashed`, `running`, …; the baseline has none once it is measured
 - a constant: `DEPTH=9`, `MATRIX_LR>0.04`, with `=`, `!=`, `<`, `<=`, `>` or `>=`
@@ -6,7 +7,7 @@
 - a field: `class:H200`, `wave:w007`, `by:claude`, `base:e0042`
 - any other word: text in the experiment's name, its change or its reason
 
-A minus before a word turns it round: `-crashed`.
+A minus negates a term: `-crashed`.
 """
 
 import operator
@@ -36,7 +37,7 @@ _FIELD = re.compile(r"([a-z]+):(.*)")
 
 
 class BadQuery(CockpitError):
-    """A query that means nothing; the message is one sentence."""
+    """A query is invalid; the message is one sentence."""
 
 
 class TermKind(StrEnum):

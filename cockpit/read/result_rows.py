@@ -1,4 +1,4 @@
-"""The results as rows, one an experiment, kept up as a session continues."""
+"""The results as rows, one per experiment, updated as the session continues."""
 
 from collections.abc import Iterable, Mapping
 
@@ -32,7 +32,7 @@ class ResultRow(msgspec.Struct, frozen=True):
     """The class of its score; empty without one."""
     score: float | None
     value: float | None
-    """The metric at that score: what a person compares with."""
+    """The value of the metric at that score."""
     runs: int
     """Its valid runs in the class of its score."""
     usd: float
@@ -48,7 +48,7 @@ SORTS = ("score", "newest", "cost", "runs", "change")
 
 
 class ResultRows(msgspec.Struct):
-    """All rows. `follow` makes those that changed again, AT_ONCE of them at most: the rest follow at the next calls."""
+    """All rows. `follow` updates those that changed, at most AT_ONCE per call."""
 
     by_name: dict[str, ResultRow] = msgspec.field(default_factory=dict)
     version: int = 0

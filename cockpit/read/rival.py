@@ -1,4 +1,4 @@
-"""The incumbent's loss curve, which a run is compared with while it trains."""
+"""Find the incumbent's loss curve, with which a training run is compared."""
 
 from cockpit.core.curves import Point, loss_at, points_of
 from cockpit.core.model import Outcome

@@ -1,4 +1,4 @@
-"""Each experiment's mean score in each class it ran in, kept up as runs end: the dots of a chart, and its best line."""
+"""The dots of a chart, updated as runs end: each experiment's mean score per class, and the best-so-far line."""
 
 import math
 from statistics import fmean
@@ -33,7 +33,7 @@ class BestStep(msgspec.Struct, frozen=True):
 
 
 class ScoreDots(msgspec.Struct):
-    """All dots so far. `follow` costs what ended since it was last called."""
+    """All dots so far. `follow` reads only the runs that ended since its last call."""
 
     by_key: dict[tuple[str, str], ScoreDot] = msgspec.field(default_factory=dict)
     version: int = 0

@@ -63,9 +63,9 @@ def score_of(state: State, name: str, hardware: str = "") -> Score | None:
 
 
 def difference_to_base(state: State, experiment: Experiment) -> Difference | None:
-    """Return the experiment against its base and nothing else; None where the two share no class.
+    """Return the experiment's difference to its base; None where the two share no class.
 
-    An estimate is taken where it is against the base; one against another experiment is not a difference to the base.
+    An estimate counts only if it is against the base.
     """
     estimate = experiment.estimate
     if estimate is not None and estimate.against == experiment.base:

@@ -1,4 +1,4 @@
-"""The second metrics of an experiment, beside its score."""
+"""Average and word the second metrics of an experiment."""
 
 from statistics import fmean
 

@@ -1,4 +1,4 @@
-"""Warnings about an arm: it duplicates another one, or likely runs out of memory."""
+"""Warn about an arm that duplicates another one or likely runs out of memory."""
 
 from cockpit.core.model import Experiment, ExperimentStatus
 from cockpit.core.state import State, constants_of

@@ -1,4 +1,4 @@
-"""The standing of a wave and of an experiment in one word, and a wave's best arm."""
+"""Word the status of waves and experiments, and find a wave's best arm."""
 
 from collections.abc import Iterable
 
@@ -13,11 +13,11 @@ FINISHED = (
     ExperimentStatus.CRASHED,
     ExperimentStatus.DROPPED,
 )
-"""The statuses of an arm that no first run is to come for."""
+"""The statuses of an arm without a first run to come."""
 
 
 def wave_word(state: State, wave: Wave) -> str:
-    """Return the standing of a wave: `proposed`, `stale base`, `held`, `running`, `queued`, `measuring`, `done`,
+    """Return the status of a wave: `proposed`, `stale base`, `held`, `running`, `queued`, `measuring`, `done`,
     `rejected`, `cancelled`, or `not run` where its session ended first.
 
     A wave is `measuring` once every arm has a result, until its verdict.

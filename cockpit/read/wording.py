@@ -1,4 +1,4 @@
-"""Numbers in words, the same everywhere: on the screen, on the command line, in a question."""
+"""Format numbers for people, the same on the screen, on the command line and in questions."""
 
 from cockpit.core.metric import Metric
 from cockpit.core.metric import signed as metric_signed

@@ -19,8 +19,8 @@ from cockpit.read.early_stops import early_stopping_summary
 from cockpit.read.effects import effects_of
 from cockpit.read.kept_stack import KeptChange, Stack, stack_of
 from cockpit.read.model_cost import model_cost, model_cost_words
+from cockpit.read.proposer_results import ProposerResult, gpu_hours_by_proposer, proposer_results
 from cockpit.read.scores import Difference, Score, comparison_class, score_of
-from cockpit.read.seats import SeatResult, gpu_hours_by_proposer, seat_results
 from cockpit.read.waves import best_arm, wave_word
 from cockpit.report.bars import Bar, bars_of, strongest
 from cockpit.report.chart import Chart, charts
@@ -129,8 +129,8 @@ class Contents(msgspec.Struct, frozen=True):
     commands: list[Command]
     noise: Noise
     books: Accounts
-    seats: list[SeatResult]
-    seat_hours: dict[str, float]
+    proposers: list[ProposerResult]
+    proposer_hours: dict[str, float]
     early: str
     """The savings and mistakes of early stopping; empty where no run was ended early."""
     budget_usd: float
@@ -187,8 +187,8 @@ def contents(state: State, now: float) -> Contents:
         commands=commands(state),
         noise=noise_of(state),
         books=accounts(state, now),
-        seats=seat_results(state),
-        seat_hours=gpu_hours_by_proposer(state),
+        proposers=proposer_results(state),
+        proposer_hours=gpu_hours_by_proposer(state),
         early=early_stopping_summary(state.early_stops),
         budget_usd=state.budget_usd,
         spend=state.spend,

@@ -52,7 +52,7 @@ def _lines(found: Contents, diff: str | None) -> Iterator[str]:
             yield f"- {plain(''.join(part.text for part in sentence))}"
         yield ""
     yield from _best(found, diff)
-    yield from _seats(found)
+    yield from _proposers(found)
     if found.commands:
         yield "### Reproduce it"
         yield ""
@@ -150,9 +150,9 @@ def _best(found: Contents, diff: str | None) -> Iterator[str]:
         yield ""
 
 
-def _seats(found: Contents) -> Iterator[str]:
+def _proposers(found: Contents) -> Iterator[str]:
     """Yield the ideas and costs by proposer."""
-    if not found.seats:
+    if not found.proposers:
         return
     yield "### By proposer"
     yield ""
@@ -160,13 +160,13 @@ def _seats(found: Contents) -> Iterator[str]:
         ("proposer", "arms", "GPU-hours", "API dollars", "kept"),
         [
             (
-                f"{seat.name} ({seat.wall})" if seat.wall else seat.name,
-                str(seat.arms),
-                f"{found.seat_hours.get(seat.name, 0.0):.2f}",
-                money(seat.api_usd) + (f" and {count(seat.unmetered, 'unmetered turn')}" if seat.unmetered else ""),
-                ", ".join(seat.keeps) or "none",
+                f"{one.name} ({one.wall})" if one.wall else one.name,
+                str(one.arms),
+                f"{found.proposer_hours.get(one.name, 0.0):.2f}",
+                money(one.api_usd) + (f" and {count(one.unmetered, 'unmetered turn')}" if one.unmetered else ""),
+                ", ".join(one.keeps) or "none",
             )
-            for seat in found.seats
+            for one in found.proposers
         ],
     )
 

@@ -10,8 +10,8 @@ from cockpit.read.forecasts import forecasts_of
 from cockpit.read.launches import launch_note
 from cockpit.read.model_cost import ModelCost, model_cost
 from cockpit.read.needs import needs
+from cockpit.read.proposer_results import ProposerResult, proposer_results
 from cockpit.read.scores import kept_estimate, kept_experiments, score_of
-from cockpit.read.seats import SeatResult, seat_results
 from cockpit.read.second_metrics import second_means
 from cockpit.science.forecast import Forecast
 
@@ -55,7 +55,7 @@ def status(state: State, now: float, worker: Json) -> Json:
             "model": _model_cost(model_cost(state, now)),
         },
         "unchecked": unchecked(state),
-        "proposers": [_seat(seat) for seat in seat_results(state)],
+        "proposers": [_proposer(one) for one in proposer_results(state)],
         "early_stops": {
             "on": state.early_stops.on,
             "ended": state.early_stops.ended,
@@ -102,15 +102,15 @@ def _model_cost(cost: ModelCost | None) -> Json | None:
     }
 
 
-def _seat(seat: SeatResult) -> Json:
+def _proposer(one: ProposerResult) -> Json:
     return {
-        "name": seat.name,
-        "share": round(seat.share, 4),
-        "arms": seat.arms,
-        "api_usd": round(seat.api_usd, 4),
-        "unmetered_turns": seat.unmetered,
-        "wall": seat.wall,
-        "kept": list(seat.keeps),
+        "name": one.name,
+        "share": round(one.share, 4),
+        "arms": one.arms,
+        "api_usd": round(one.api_usd, 4),
+        "unmetered_turns": one.unmetered,
+        "wall": one.wall,
+        "kept": list(one.keeps),
     }
 
 

@@ -30,7 +30,7 @@ class Comparison(msgspec.Struct, frozen=True):
     pooled: Estimate
     by_class: dict[str, Estimate]
     se: float
-    """Standard error of the pooled difference."""
+    """Standard error of the pooled difference, in scores."""
     df: float
     """Degrees of freedom of the t distribution."""
     noise_units: float
@@ -200,7 +200,7 @@ def _difference(ours: list[Reading], base: _BaseSide, noise: Noise) -> _Part:
 
 
 def _paired(ours: list[Reading], theirs: list[Reading], base: _BaseSide, noise: Noise) -> _Part | None:
-    """Return the difference within one class with the runs of one seed as pairs; None where they say nothing.
+    """Return the difference within one class with the runs of one seed as pairs; None where they carry no information.
 
     The weights follow the correlation. The variance does not: it is that of the weighted pairs themselves, moderated by
     the correlation's and at least that of a pair of the base's runs, so that a wrong correlation costs power only.

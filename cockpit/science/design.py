@@ -32,7 +32,7 @@ class Design(msgspec.Struct, frozen=True):
     aliased: tuple[str, ...]
     """Confounded effects such as `A×B = C×D`; main effects and two-factor interactions only."""
     said: str
-    """The design in one sentence."""
+    """A description of the design, in words."""
 
 
 def full_grid(factors: Mapping[str, Sequence[Value]]) -> Design:

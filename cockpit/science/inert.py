@@ -1,4 +1,4 @@
-"""Knobs without an effect beyond noise, found by least squares on all runs of the same code.
+"""Find knobs without an effect beyond noise, by least squares on all runs of the same code.
 
 Each knob has a straight and a bent part (options have one part each). A knob is inert only if the interval of its
 largest effect lies within the noise of one run on both sides: too few runs, or a model that fits badly, prove nothing.

@@ -1,4 +1,4 @@
-"""Knobs that no search may vary, told by name and comment: they measure, set the run's length, or fit the data."""
+"""Exclude knobs from search by name and comment: those that measure, set the run's length, or fit the data."""
 
 import re
 
@@ -32,7 +32,7 @@ def last_part(name: str) -> str:
 
 
 def exclusion(name: str, comment: str = "") -> str:
-    """Return why a knob is not for a search to vary; empty where it may be."""
+    """Return why search may not vary a knob; empty where it may."""
     last = last_part(name)
     for reason, pattern in _REASONS:
         if re.fullmatch(pattern, last, re.VERBOSE):

@@ -1,4 +1,4 @@
-"""Estimate the gain to expect of the next hour from the keeps so far, with its interval."""
+"""Estimate the expected gain of the next hour, with its interval, from the keeps so far."""
 
 from collections.abc import Sequence
 

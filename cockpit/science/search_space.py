@@ -51,7 +51,7 @@ Dimension = Real | Ladder | Choice
 
 
 ENOUGH_KNOWN = 3
-"""Constants with a known name or a given range below which those with an unknown name are searched too."""
+"""Constants with a known name or a given range below which those with an unknown name are searched as well."""
 RUNGS_AT_MOST = 24
 NO_RANGES: Mapping[str, KnobRange] = MappingProxyType({})
 

@@ -1,7 +1,7 @@
 """A smooth surface through noisy scores: the expected score of a configuration that has not run.
 
 Gaussian-process regression (Rasmussen & Williams 2006, ch. 2) with a squared-exponential kernel of one length in all
-dimensions: of a few lengths, the one under which the scores are likeliest. A few dozen results in a dozen dimensions
+dimensions: the one of LENGTHS with the highest likelihood. A few dozen results in a dozen dimensions
 cannot support more. One matrix of their size is inverted per length.
 """
 

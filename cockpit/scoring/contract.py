@@ -1,4 +1,4 @@
-"""How the score of a repository's runs can be computed outside them: by the functions that its files define."""
+"""Tell from the functions that a repository's files define if its runs can be scored outside them."""
 
 import ast
 from pathlib import Path
@@ -10,7 +10,7 @@ UPSTREAM_DEFINES = {"evaluate_bpb", "make_dataloader", "get_token_bytes", "Token
 
 
 def can_rescore(repo: Path) -> bool:
-    """Tell if a run leaves a model that can be loaded, and prepare.py gives text to score it on."""
+    """Tell if a run leaves a model that can be loaded, and prepare.py provides the text to score it on."""
     return is_upstream(repo) or (leaves_model(repo) and _defines(repo / "prepare.py") >= PREPARE_DEFINES)
 
 

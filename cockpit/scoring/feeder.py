@@ -1,4 +1,4 @@
-"""The trusted side of the scorer: computes a run's score from the logits of its model, and probes the model.
+"""Compute a run's score from the logits of its model, and probe the model: the trusted side of the scorer.
 
     python -I feeder.py WORK.json SCORE.json
 
@@ -30,7 +30,7 @@ sys.path.remove(PACKAGES)
 LOGIT_BYTES_AT_MOST = 4 << 30
 """Logits received for the public text; a larger text is scored on a part of its rows."""
 BATCH_LOGIT_BYTES = 4 << 20
-"""Logits of one request. On a processor 32 MB take a quarter more of its time: they leave its caches."""
+"""Logits of one request. On a CPU 32 MB take a quarter longer: they do not fit into its caches."""
 SEALED_SHARE = 0.25
 """Tokens of the sealed shard per token of the public text."""
 LEAST_SEALED_ROWS = 32
@@ -45,7 +45,7 @@ SUSPECT_SHARE = 0.375
 SUSPECTS = 8
 """Best predicted tokens of a row among which a cut is chosen."""
 LOSS_AT_MOST_GUESSES = 2.0
-"""Largest loss that counts towards the standard deviation, in losses of guessing: an absurd one could make it any."""
+"""Losses are clipped at this multiple of a uniform guess's loss before the standard deviation is taken."""
 TOLERANCE_SDS = 1e-3
 """Difference of two losses that counts as none, in standard deviations of the losses."""
 NOISE_AT_MOST_SDS = 0.02
@@ -59,7 +59,7 @@ PARTS = 32
 MARKS = 64
 """Losses at fixed places of the public text, by which two models are compared."""
 MARK_STRIDE = 7919
-"""Losses from one to the next: a prime, so that they lie at all distances from the start of a row."""
+"""Losses from one to the next: a prime, so that the marks fall at all positions of a row."""
 FINITE, CAUSAL, BATCH, TWICE, MEMORY = (
     "finite", "causality", "batch independence", "same answer twice", "no memory of earlier rows",
 )  # fmt: skip

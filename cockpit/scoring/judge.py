@@ -1,4 +1,4 @@
-"""The probes that compare a score from outside with the run's words, its runner's clock, and the incumbent."""
+"""Compare a score from outside with the printed one, the runner's clock and the incumbent."""
 
 import math
 from statistics import stdev
@@ -9,7 +9,7 @@ from cockpit.core.model import Metrics
 from cockpit.core.rescore import Rescore
 
 PRINTED_TOLERANCE = 0.001
-"""Share by which the printed score may differ: kernels compiled for training round otherwise."""
+"""Share by which the printed score may differ: kernels compiled for training round differently."""
 PART_TOLERANCE = 0.005
 """The same where a part of the text was scored, beyond the difference that the incumbent has on the same part."""
 PART_SES = 4.0
@@ -31,11 +31,11 @@ OVERHEADS_AT_MOST = 3.0
 """Times the baseline's overhead by which that of all keeps together may grow."""
 REHEARSAL_STEPS = 2
 PACE_FACTOR = 3.0
-"""Times the incumbent's seconds that evaluation and rehearsal may take: a model can be slow in the scorer on purpose,
-and its run prints the number of its steps."""
+"""Times the incumbent's seconds that evaluation and rehearsal may take: a model can run slowly in the scorer on
+purpose, and the number of steps is printed by the run itself."""
 GPU_OVERHEAD_FACTOR = 2.0
 GPU_OVERHEAD_SLACK_S = 60.0
-"""On a GPU compilation takes long, and differs: twice the incumbent's seconds and these."""
+"""On a GPU compilation takes long and varies: twice the incumbent's seconds and this slack are allowed."""
 OVERHEAD_ALONE_S = 60.0
 """Seconds outside the training clock of a first run."""
 FORWARD_FACTOR = 3.0
@@ -112,7 +112,7 @@ def is_comparable(one: Rescore, other: Rescore) -> bool:
 def _unconfirmed(found: Rescore, base: Rescore, name: str) -> str:
     """Compare the gain on the public text with the gain on the sealed shard, each against the score of `base`.
 
-    An honest gain shows on both. A model that knows the public text gains there alone.
+    An honest gain shows on both. A model that has memorised the public text gains on it alone.
     """
     public, sealed = _gain(base.public_bpb, found.public_bpb), _gain(base.sealed_bpb, found.sealed_bpb)
     error = math.hypot(_error(base.public_parts, found.public_parts), _error(base.sealed_parts, found.sealed_parts))

@@ -1,8 +1,8 @@
-"""The variant's side of the scorer: loads the model that a run has left, and answers token rows with logits.
+"""Load the model that a run has left and answer token rows with its logits: the variant's side of the scorer.
 
     python -I server.py MODEL        in a folder that holds the variant's code
 
-It runs the variant's code, so it is confined, sees no text and no target, and is believed in nothing but its logits.
+It runs the variant's code, so it is confined, gets no text and no targets, and only its logits are used.
 On standard input it gets requests, on standard output it writes answers:
 
     request   int32 rows, int32 tokens a row, then rows x tokens int32      answer   int32 1, int32 rows, int32 tokens,
@@ -79,7 +79,7 @@ class Exported:
 def define(script: ast.Module) -> types.ModuleType:
     """Return a module with the definitions of a script, without running its loops and its calls.
 
-    An assignment that fails is left out: it needs the text, which is not here, or a value that is not defined.
+    An assignment that fails is left out: it needs the text, which this process lacks, or an undefined value.
     """
     module = types.ModuleType("__main__")
     sys.modules["__main__"] = module

@@ -1,4 +1,4 @@
-"""The API key: read where it is needed, kept out of everything else.
+"""Hold the API key in the memory of one process, and keep it out of every other process.
 
 The session's runs on this machine belong to the same Unix user, so they could inspect other processes of that user. A
 process started with the key therefore removes it from its environment and from what the kernel shows of that
@@ -14,7 +14,7 @@ from cockpit.core.errors import CockpitError
 
 KEY_VARIABLE = "ANTHROPIC_API_KEY"
 KEY_VARIABLES = (KEY_VARIABLE, "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_CUSTOM_HEADERS")
-"""Variables that no experiment may find in its environment."""
+"""Variables that are removed from an experiment's environment."""
 PIPE_VARIABLE = "COCKPIT_KEY_PIPE"
 """The variable with the descriptor that a worker reads its key from."""
 _PR_SET_DUMPABLE = 4
@@ -29,7 +29,7 @@ def hide() -> None:
     had = any(name in os.environ for name in KEY_VARIABLES)
     _held = _taken() or _held
     if had:
-        seclude()
+        forbid_tracing()
 
 
 def held() -> str:
@@ -37,7 +37,7 @@ def held() -> str:
     return os.environ.get(KEY_VARIABLE, "") or _held
 
 
-def seclude() -> None:
+def forbid_tracing() -> None:
     """Ask the kernel to let no other process of this user read or trace this one. Child processes are not affected."""
     if sys.platform == "linux":
         import ctypes  # imported here: most commands start without a key

@@ -1,4 +1,4 @@
-"""The client of a session: it sends an intent to the worker's inbox and awaits the result.
+"""The client of a session: send an intent to the worker's inbox and await the result.
 
 The screen, the command line and outside agents all use it.
 """
@@ -70,7 +70,7 @@ class SessionClient:
         raise NoAnswer(f"the worker of {self.folder.name} has not answered within {within_s:.0f} s{trouble}")
 
     def do(self, intent: Intent, within_s: float) -> IntentTaken | None:
-        """Send an intent and await that it is carried out. Returns None if no worker runs: the next one takes it.
+        """Send an intent and wait until it is carried out. Returns None if no worker runs: the next one takes it.
 
         Raises SteeringError with the worker's sentence if it was refused.
         """

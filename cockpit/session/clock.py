@@ -1,4 +1,4 @@
-"""The session's clock: wall time, wall time at another speed, or a clock that jumps to the next event.
+"""The session's clocks: wall time, scaled time, or a clock that jumps to the next event.
 
 Only the worker waits on a clock, so one thread owns it; any thread may read it.
 """
@@ -97,7 +97,7 @@ def session_time(boot: str, origin: float, wall: float) -> float:
 
 
 def boot_id() -> str:
-    """Return the text that tells this start of the system from others; empty where it has none."""
+    """Return the identifier of this boot of the system; empty where it has none."""
     try:
         return BOOT_ID.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError):
@@ -105,7 +105,8 @@ def boot_id() -> str:
 
 
 def steady_s() -> float:
-    """Return seconds of a clock that is never set; where the system has one, it includes the time the machine slept."""
+    """Return the seconds of a monotonic clock, which includes the time the machine slept if the system has such a
+    clock."""
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime(time.CLOCK_BOOTTIME)
     return time.monotonic()

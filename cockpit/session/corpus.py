@@ -1,4 +1,4 @@
-"""The text that the session trains on: read from the output of prepare.py, without importing it."""
+"""Find and prepare the text that a session trains on, from prepare.py's output and without importing it."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Bodies of events joined into one text, each behind its length."""
+"""Join bodies of events into one text, each after its length."""
 
 from collections.abc import Sequence
 

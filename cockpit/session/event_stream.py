@@ -57,14 +57,14 @@ def is_header(header: bytes) -> bool:
     return len(header) == HEADER_BYTES and zlib.crc32(head) == int.from_bytes(crc, "little")
 
 
-class Deflates(Protocol):
+class Compressor(Protocol):
     """Compresses a segment. The name of zlib's own type differs between versions of Python."""
 
     def compress(self, data: bytes, /) -> bytes: ...
     def flush(self, mode: int = ..., /) -> bytes: ...
 
 
-class Inflates(Protocol):
+class Decompressor(Protocol):
     """Decompresses a segment."""
 
     def decompress(self, data: bytes, /) -> bytes: ...
@@ -77,7 +77,7 @@ class StreamWriter:
         """Continue the stream after `end`; what lies behind is cut off."""
         self.path = path
         self.end = end
-        self._deflate: Deflates | None = None
+        self._deflate: Compressor | None = None
         self._fd = os.open(path, os.O_CREAT | os.O_RDWR, STREAM_MODE)
         os.fchmod(self._fd, STREAM_MODE)
         if end.offset == len(MAGIC):
@@ -159,7 +159,7 @@ class StreamReader:
         self.place = place
         """The end of the last whole frame that was read."""
         self._fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe in its place would hold the reader up
-        self._inflate: Inflates | None = None
+        self._inflate: Decompressor | None = None
         found = os.pread(self._fd, len(MAGIC), 0)
         if found != MAGIC:
             self.close()

@@ -56,7 +56,7 @@ class EventTable:
     def open(cls, path: Path, upgrade: bool = True) -> Self:
         """Open the file, to read and write; one of an older schema is upgraded, or else refused."""
         if not os.path.lexists(path) and os.access(path.parent, os.X_OK):
-            raise LedgerError(f"{path} is missing: {_other_way(path) or 'name another session'}")
+            raise LedgerError(f"{path} is missing: {_repair_hint(path) or 'name another session'}")
         with translated_errors(path):
             db = connect(path, "rw", BUSY_TIMEOUT_S)
             version = _checked_schema(path, db)
@@ -194,7 +194,7 @@ def damaged(path: Path, seq: int) -> LedgerDamaged:
     )
 
 
-def _other_way(path: Path) -> str:
+def _repair_hint(path: Path) -> str:
     """Return the command that makes a lost ledger again; empty where nothing of it is left."""
     if not os.access(path.with_name("events.log"), os.R_OK):
         return ""
@@ -209,7 +209,7 @@ def _checked_schema(path: Path, db: sqlite3.Connection) -> int:
             f"{path} was written by a newer cockpit (schema {version}, this one reads {SCHEMA}): upgrade to open it"
         )
     if version == 0:
-        way = _other_way(path) or "name another session, or move the file away"
+        way = _repair_hint(path) or "name another session, or move the file away"
         raise LedgerError(f"{path} is not a cockpit ledger: {way}")
     db.execute("SELECT 1 FROM events LIMIT 1").fetchone()
     return version

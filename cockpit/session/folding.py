@@ -1,4 +1,5 @@
-"""A stored session folded into its present state: the snapshot, the events after it, and the progress of what runs."""
+"""Fold a stored session into its present state: the snapshot, the events after it, and the progress of running
+attempts."""
 
 import gc
 from collections.abc import Callable, Iterable, Sequence
@@ -12,7 +13,7 @@ from cockpit.session.ledger_errors import LedgerDamaged
 
 
 class EventUnfoldable(Exception):
-    """An event of a ledger that the fold cannot take."""
+    """An event of a ledger cannot be folded."""
 
     def __init__(self, seq: int, event: AnyEvent, error: Exception) -> None:
         super().__init__(f"event {seq} ({type(event).__name__}) cannot be folded ({type(error).__name__}: {error})")

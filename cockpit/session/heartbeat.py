@@ -1,4 +1,4 @@
-"""The worker's heartbeat: a small file that tells every reader of the session how its worker is."""
+"""Write and read the worker's heartbeat, a small file that shows every reader the worker's status."""
 
 import contextlib
 import os

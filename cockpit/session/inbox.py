@@ -1,4 +1,4 @@
-"""The inbox: the intents that the screen and the commands leave for the worker."""
+"""The inbox, through which screens and commands send intents to the worker."""
 
 import contextlib
 import os
@@ -83,7 +83,7 @@ class Inbox:
     def after(self, intent: int, most: int = READ_AT_MOST) -> list[tuple[int, str, bytes]]:
         """Return [(number, author, body)] of the next intents after number `intent`, oldest first.
 
-        Sizes are looked at first: the body of one that is too large is not read, and is empty here. Raises LedgerBusy
+        The body of an intent that is too large is not read, and is returned empty. Raises LedgerBusy
         while another program locks the file, LedgerDamaged where it is not an inbox.
         """
         with translated_errors(self.path):
@@ -107,7 +107,7 @@ class Inbox:
         aside = self.path.with_name(f"{self.path.name}.damaged-{time.time_ns() // 1_000_000}")
         try:
             with translated_errors(self.path), _made_aside(self.path, last_taken) as made:
-                # Its place is never empty: a sender would make an inbox of its own there, with other numbers.
+                # The path always holds a file: otherwise a sender would create an inbox there, with other numbers.
                 if self.path.is_dir() and not self.path.is_symlink():
                     self.path.rename(aside)
                 else:
@@ -119,7 +119,7 @@ class Inbox:
             raise LedgerError(f"{self.path} is damaged and cannot be moved away: {error.strerror}") from error
         return aside
 
-    def number_on(self, last_taken: int) -> bool:
+    def continue_after(self, last_taken: int) -> bool:
         """Give new intents numbers after the last one taken. Returns True where this inbox never came so far.
 
         Such an inbox has replaced a lost one. Its earlier intents may have been taken, so they are not taken again.
@@ -168,7 +168,7 @@ class Inbox:
     def _make_or_check(self) -> None:
         """Make the inbox where there is none. Raises OSError, and LedgerDamaged where something else is in its place.
 
-        The file is not opened and closed to try it: that would let go of every lock that this process has on it.
+        The file is not opened and closed as a test: closing it releases every lock of this process on it (POSIX locks).
         """
         if not os.path.lexists(self.path):
             _create(self.path)
@@ -211,7 +211,7 @@ def _create(path: Path) -> None:
 
 @contextlib.contextmanager
 def _made_aside(path: Path, last_number: int) -> Iterator[Path]:
-    """Make a complete inbox beside `path`. A program that finds it in its place waits for none that is making it."""
+    """Make a complete inbox beside `path`. The rename makes it visible complete."""
     with tempfile.TemporaryDirectory(prefix=".inbox-", dir=path.parent) as place:
         made = Path(place) / path.name
         os.close(os.open(made, os.O_CREAT | os.O_WRONLY, INBOX_MODE))

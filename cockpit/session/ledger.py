@@ -40,7 +40,7 @@ class Ledger:
     def __init__(self, path: Path, table: EventTable, stop: threading.Event) -> None:
         self.path = path
         self.waits_for = ""
-        """The reason why a write is waiting; empty while none does."""
+        """The reason why a write waits; empty while none does."""
         self.notes: list[str] = []
         """One sentence for each file that was found damaged when the ledger was opened, and mended."""
         self._folder = SessionFolder(path.parent)
@@ -129,7 +129,7 @@ class Ledger:
     def snapshot(self, state: State, level: int = FAST) -> None:
         """Write the snapshot of a state at the ledger's last event. Raises LedgerFull on a full disk.
 
-        One that cannot be written for another reason is left out: the events tell the same.
+        Another failure is ignored: the events hold the same state.
         """
         if self._stream.end.seq != state.seq or self._end.seq != state.seq:
             return  # the stream is behind, on a full disk: the next snapshot will do
@@ -140,8 +140,8 @@ class Ledger:
                 raise LedgerFull(self.path) from error
             log.warning("%s cannot be written: %s", self._folder.snapshot, error)
 
-    def rest(self, state: State) -> None:
-        """Make the files small: the session rests. A file that cannot be changed now stays as it is."""
+    def compact(self, state: State) -> None:
+        """Compact the files of a session without work. A file that cannot be changed now stays as it is."""
         try:
             self._table.compact(self._end.seq)
             self._try_to(self._compact_stream)

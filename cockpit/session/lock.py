@@ -1,4 +1,4 @@
-"""The session's lock: it keeps two workers from running one session."""
+"""The session's lock, which prevents two workers on one session."""
 
 import fcntl
 import os

@@ -1,4 +1,4 @@
-"""The metric that the settings of a repository describe."""
+"""Make the metric of a session from the repository's settings."""
 
 from cockpit.core.metric import (
     DEFAULT_NAME,

@@ -1,6 +1,6 @@
-"""A state packed into bytes: its experiments and attempts in blocks that are unpacked when they are looked at.
+"""Pack a state into bytes, its experiments and attempts in blocks that are decoded on first access.
 
-A status looks at a few dozen of a hundred thousand records. Only the blocks that hold them are inflated and decoded.
+A status reads a few dozen of a hundred thousand records, so only their blocks are inflated and decoded.
 """
 
 import zlib
@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 from msgspec import Raw, msgpack
 
-from cockpit.core.interning import one_attempt, one_experiment
+from cockpit.core.interning import intern_attempt, intern_experiment
 from cockpit.core.model import Attempt, Experiment
 from cockpit.core.state import State
 
@@ -63,13 +63,13 @@ def unpack(body: bytes) -> State:
     state = msgpack.decode(zlib.decompress(parts.state), type=State)
     for raw in _raws(parts.experiments.blocks):
         experiment = _experiment.decode(raw)
-        one_experiment(experiment)
+        intern_experiment(experiment)
         state.experiments[experiment.id] = experiment
     for wave in state.waves.values():
         wave.arms = [state.experiments[arm].id for arm in wave.arms]
     for raw in _raws(parts.attempts.blocks):
         attempt = _attempt.decode(raw)
-        one_attempt(state, attempt)
+        intern_attempt(state, attempt)
         state.attempts[attempt.id] = attempt
     for experiment in state.experiments.values():
         experiment.wave = state.waves[experiment.wave].id

@@ -80,6 +80,10 @@ class SessionFolder:
         """The faults that ended a screen."""
         return self.root / "screen.log"
 
+    def agent_files(self, agent: str) -> Path:
+        """Return the folder of a hosted agent: its checkout, its temporary files and its memory."""
+        return self.root / "seats" / agent
+
     def agent_live(self, proposer: str) -> Path:
         """Return the file of a proposer's current words."""
         return self.root / f"agent.{proposer}.live"

@@ -1,4 +1,4 @@
-"""Files that another program may have replaced by a pipe, a device, or a hole without end."""
+"""Read files that another program may have replaced by a pipe, a device or an endless sparse file."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""Reading a session: its state and events, beside the worker or without one, with read permission alone.
+"""Read a session's state and events without locks and with read permission alone, whether or not a worker runs.
 
 Everything comes from plain files that are read without a lock: `events.log`, `snapshot` and `progress.live`.
 """

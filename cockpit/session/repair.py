@@ -1,4 +1,4 @@
-"""Checking a session's files against the chain of its events, and keeping what is whole of a damaged session."""
+"""Check a session's files against the chain of its events, and repair a damaged session from its whole events."""
 
 import os
 import shutil
@@ -35,7 +35,7 @@ class Events(msgspec.Struct, frozen=True):
 
 
 class Unreadable(msgspec.Struct, frozen=True):
-    """The first of whole events that the state cannot be folded from."""
+    """The first whole event that cannot be folded."""
 
     before: int
     """Events before it."""
@@ -131,7 +131,7 @@ def _first_unreadable(whole: list[bytes]) -> Unreadable | None:
 def _report(
     ledger: Events | None, stream: Events | None, snapshot_problem: str, runs: bool, unreadable: Unreadable | None
 ) -> DamageReport:
-    """DamageReport what was read. Two files that a running worker writes are at different events when they are read."""
+    """Make the report. Two files that a running worker writes are at different events when they are read."""
     found = [events for events in (ledger, stream) if events is not None]
     problems = [events.problem for events in found if events.problem]
     if (

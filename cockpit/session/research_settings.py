@@ -1,4 +1,4 @@
-"""The `[research]` table: how the repository is run and what its runs may use.
+"""The `[research]` table of cockpit.toml: how the repository is run, and the access of its runs.
 
 Each field is one row: its name, type, default, flag and help. cockpit.toml is read by it, the flags of `cockpit new`
 are made from it, and a test compares it with docs/settings.md.

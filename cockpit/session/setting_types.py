@@ -1,4 +1,4 @@
-"""The types that the tables of cockpit.toml are made of."""
+"""The types of the tables in cockpit.toml."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import msgspec
 
-from cockpit.core.seats import KNOWN_AGENTS, RESERVED_NAMES
+from cockpit.core.hosted_agents import KNOWN_AGENTS, RESERVED_NAMES
 from cockpit.session.paths import SETTINGS_FILE
 from cockpit.session.research_settings import KnobSetting, ResearchSettings
 from cockpit.session.setting_types import Amount, AtLeastOne, Count, SettingsError
@@ -102,7 +102,7 @@ class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 120.0
     """Seconds without a byte from the API before a request counts as lost."""
     command: tuple[str, ...] = ()
-    """The command of an agent that speaks ACP, which gets the seat of a new session in place of a built-in proposer."""
+    """The command of an agent that speaks ACP, which proposes in a new session in place of a built-in proposer."""
     silence_s: Annotated[float, msgspec.Meta(gt=0)] = 600.0
     """Seconds without a word from such an agent, after which it counts as hung."""
     turn_s: Annotated[float, msgspec.Meta(gt=0)] = 3_600.0
@@ -155,7 +155,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     envelope: EnvelopeSettings = EnvelopeSettings()
     agent: AgentSettings = AgentSettings()
     agents: dict[str, NamedAgent] = {}
-    """Agents by the names under which they are seated, each with a command, folders and variables of its own."""
+    """Hosted agents by name, each with a command, folders and variables of its own."""
     screen: ScreenSettings = ScreenSettings()
     usd_per_hour: dict[str, Amount] = {}
     """Price per hardware class, where SkyPilot's catalog does not know it."""

@@ -1,4 +1,4 @@
-"""The session's SQLite files: opening them, and one sentence for each error that SQLite raises."""
+"""Open the session's SQLite files, and turn each SQLite error into one sentence."""
 
 import os
 import sqlite3

@@ -1,4 +1,4 @@
-"""The person who runs this process: a name, and what was shown to them already."""
+"""The user of this process: the login name, and the hints that were shown before."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,7 @@ def user_name() -> str:
 
 
 def state_folder() -> Path:
-    """Return the folder of what is remembered about the person: `$XDG_STATE_HOME/cockpit`, or `~/.local/state/cockpit`.
+    """Return the folder of the user's state: `$XDG_STATE_HOME/cockpit`, or `~/.local/state/cockpit`.
 
     Raises RuntimeError for a person without a home.
     """
@@ -23,8 +23,8 @@ def state_folder() -> Path:
     return (Path(given) if Path(given).is_absolute() else Path.home() / ".local" / "state") / "cockpit"
 
 
-def is_first(what: str) -> bool:
-    """Remember that the person was shown `what`. Returns False where it is remembered already or cannot be."""
+def record_shown(what: str) -> bool:
+    """Record that a hint was shown. Returns False if it was recorded before or cannot be recorded."""
     try:
         folder = state_folder()
         folder.mkdir(parents=True, exist_ok=True)

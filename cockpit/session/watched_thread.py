@@ -1,4 +1,4 @@
-"""A thread that its owner watches, and that begins its work again after it has died."""
+"""A thread that its owner watches, and restarts after it has died."""
 
 import logging
 import threading
@@ -16,8 +16,7 @@ log = logging.getLogger("cockpit.threads")
 class WatchedThread:
     """A daemon thread that does `work`. Its owner calls `mend` regularly.
 
-    A thread dies of a fault of its work, also of one that leaves no memory for a sentence about it, and where no
-    thread can be started.
+    A thread dies of an exception in its work, including a MemoryError, or because the system cannot start it.
     """
 
     def __init__(self, name: str, work: Callable[[], None], clock: Callable[[], float] = time.monotonic) -> None:

@@ -1,4 +1,4 @@
-"""The worker's process: started in the background, and asked to stop."""
+"""Start the worker's process in the background, and stop it."""
 
 import contextlib
 import fcntl
@@ -42,7 +42,7 @@ def start(folder: SessionFolder) -> WorkerStatus:
 
 
 def _is_ending(folder: SessionFolder) -> bool:
-    """Tell if the last word of the session's worker is that it ends. It holds the lock until it has let go of all."""
+    """Tell if the session's worker wrote that it ends. It holds the lock until it has released everything else."""
     heartbeat = read_heartbeat(folder)
     return heartbeat is not None and heartbeat.stopped
 

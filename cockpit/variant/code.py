@@ -1,4 +1,4 @@
-"""The code of a variant: the texts of its editable files, with the constants, outlines and hashes that follow."""
+"""The code of a variant: the texts of its editable files, their constants, outlines and hashes."""
 
 import hashlib
 from collections.abc import Collection, Mapping
@@ -82,9 +82,9 @@ def check_texts(texts: Mapping[str, str], base: Mapping[str, str], rules: Rules)
 
 
 def contracts(base: Mapping[str, str], rules: Rules) -> dict[str, str]:
-    """Return the name that each Python file must print. A file need not where its base does not print it either.
+    """Return the name that each Python file must print; none for a file whose base does not print it.
 
-    Where no editable file of the base names autoresearch's metric, the script is asked to.
+    If no editable file of the base names autoresearch's metric, the script must.
     """
     metric = rules.metric
     name = "" if metric.pattern or metric.score_command else metric.name

@@ -1,4 +1,4 @@
-"""The code under a finding: the parts of a script that use some constants, compared between two texts of it. Pure."""
+"""Compare the parts of two versions of a script that use some constants: the code behind a finding. Pure."""
 
 import ast
 from collections.abc import Collection, Iterator
@@ -29,7 +29,7 @@ def code_parts(text: str) -> CodeParts:
 def changed_parts(old: CodeParts, new: CodeParts, constants: Collection[str]) -> list[str]:
     """Return the names of the parts that use one of the constants and differ, or are in one text alone.
 
-    The lines that assign the constants are left out: their values are compared elsewhere.
+    The lines that assign the constants are left out: `cockpit.read.prior` compares their values.
     """
     if old.parts is None or new.parts is None:
         return [WHOLE_FILE] if old.text != new.text else []

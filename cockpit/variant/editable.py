@@ -1,4 +1,4 @@
-"""The editable files of a repository: the constants that they hold together, and a change applied to all of them.
+"""Find the constants of all editable files of a repository, and apply a change to these files.
 
 Texts are given by path, in the order of the session's files. A constant is known by its own name where one file has
 it, and as `path:NAME` where several do.

@@ -1,4 +1,4 @@
-"""Search-and-replace edits from a proposer: each search text must occur exactly once."""
+"""Apply a proposer's search-and-replace edits: each search text must occur exactly once."""
 
 import difflib
 import heapq
@@ -52,7 +52,7 @@ def _with_crlf(text: str) -> str:
 
 
 def _occurrences(text: str, search: str) -> list[int]:
-    """Return where it starts. Overlapping occurrences count separately, since either could be meant."""
+    """Return the offsets of each occurrence. Overlapping occurrences count separately, since either could be meant."""
     places = []
     place = text.find(search)
     while place >= 0:

@@ -1,4 +1,4 @@
-"""The fingerprint of a Python file: a hash of its meaning, independent of its spelling.
+"""Hash the meaning of a Python file, independent of its spelling: its fingerprint.
 
 It combines two parts, the outline (everything but the constants' values) and the constants. Most variants differ from
 their base in constants only; their fingerprint then needs no parse.
@@ -14,7 +14,7 @@ from cockpit.variant.knobs.constants import find_constants
 from cockpit.variant.knobs.python_knobs import find_knobs
 from cockpit.variant.syntax import SCRIPT, literal_value, parse, without_docstring
 
-_SAY_NOTHING = frozenset({"ctx", "kind", "type_comment"})
+_MEANINGLESS_FIELDS = frozenset({"ctx", "kind", "type_comment"})
 """Fields without meaning: the kind of a string is its u prefix, and the context of a name follows from its place."""
 
 
@@ -63,7 +63,7 @@ def _write(node: ast.AST, constants: Mapping[int, str], write: Callable[[str], N
     for name in kind._fields:
         field = getattr(node, name, None)
         # Empty fields are left out because a newer Python has more of them.
-        if field is None or field == [] or name in _SAY_NOTHING:
+        if field is None or field == [] or name in _MEANINGLESS_FIELDS:
             continue
         write(f".{name}")
         if not isinstance(field, list):

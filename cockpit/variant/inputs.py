@@ -1,4 +1,4 @@
-"""Inputs of the researched script that git does not store: data folders, and modules that were never committed."""
+"""Find inputs of the researched script that git does not store: data folders, and modules that were never committed."""
 
 import ast
 import itertools
@@ -102,7 +102,7 @@ def is_configuration(path: str) -> bool:
     return path.endswith((".json", ".yaml", ".yml", ".toml", ".cfg", ".ini"))
 
 
-def said_paths(configurations: Iterable[bytes], command: Sequence[str]) -> list[str]:
+def mentioned_paths(configurations: Iterable[bytes], command: Sequence[str]) -> list[str]:
     """Return the words of configurations and of a command that may be paths of data."""
     read = itertools.islice(configurations, CONFIGURATIONS_READ)
     texts = (data.decode("utf-8", "replace") for data in read if len(data) <= CONFIGURATION_BYTES)

@@ -1,4 +1,4 @@
-"""The text of a file, its lines as git counts them, and how many an edit adds and removes."""
+"""Decode a file, split its lines as git does, and count the lines that an edit adds and removes."""
 
 import difflib
 import re

@@ -1,4 +1,4 @@
-"""Absolute paths of data that a repository names, and the variables of the environment that it reads."""
+"""Find the absolute paths of data that a repository names, and the environment variables that it reads."""
 
 import ast
 import itertools
@@ -17,7 +17,7 @@ _SECRET = re.compile(
     re.IGNORECASE,
 )
 ENTRIES_SEEN = 1_000
-"""Entries of a folder that are looked through for a secret."""
+"""Entries of a folder that are searched for a secret."""
 
 
 def outside_paths(texts: Iterable[str], top: Path) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The repository's own Python, which judges the syntax of its files where its version is not that of Cockpit's Python.
+"""Parse files with the repository's own Python, where its version differs from Cockpit's.
 
 It compiles a text without running it, and hands over the syntax tree. A process judges one repository.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 OLDEST = (3, 8)
-"""Older Pythons do not tell where a literal ends."""
+"""Older Pythons do not report where a literal ends."""
 TIMEOUT_S = 30.0
 _SCRIPT = """
 import ast, json, sys, warnings

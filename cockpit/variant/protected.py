@@ -1,4 +1,4 @@
-"""Protected files: those that no edit may change, named by globs over paths in the repository.
+"""Match and hash the protected files, which no edit may change, by globs over paths in the repository.
 
 `*` and `?` stay within a folder, `**` crosses folders, and a folder's name stands for all files below it. Case and the
 Unicode form of a name make no difference: to some file systems they name the same file.

@@ -1,4 +1,4 @@
-"""A branch for review: one commit for each kept change, on the baseline, in the person's repository.
+"""Write a branch for review: one commit for each kept change, on the baseline, in the person's repository.
 
 Only objects and one branch are written. The person's checkout, index and other branches stay as they are.
 """

@@ -1,6 +1,6 @@
-"""The seed of a run: how code takes one, and the change that adds one to code that seeds itself with a number.
+"""Find how code takes a run's seed, and change code with a fixed seed so that it takes one.
 
-Repeats of code that takes no seed are one run again. They say nothing about how much runs differ.
+Repeats of code with a fixed seed are equal, so they do not show how much runs differ.
 """
 
 import ast

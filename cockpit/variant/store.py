@@ -21,7 +21,7 @@ from cockpit.core.model import Change, Session, Value
 from cockpit.variant.code import Code, Rules, changed_code, check_texts, code_of
 from cockpit.variant.editable import constants_in
 from cockpit.variant.errors import VariantError, shown
-from cockpit.variant.git.branches import branch_in_the_way, move_branch
+from cockpit.variant.git.branches import branch_conflict, move_branch
 from cockpit.variant.git.large_files import large_files
 from cockpit.variant.git.objects import Objects
 from cockpit.variant.git.repository import (
@@ -47,12 +47,12 @@ from cockpit.variant.git.tree import (
     with_blobs,
 )
 from cockpit.variant.git.uncommitted import changed_on_disk, note_on
-from cockpit.variant.inputs import Inputs, find_inputs, is_configuration, is_outside, said_paths
+from cockpit.variant.inputs import Inputs, find_inputs, is_configuration, is_outside, mentioned_paths
 from cockpit.variant.line_changes import lines_changed, lines_of, text_of
 from cockpit.variant.outside_paths import outside_paths
 from cockpit.variant.own_python import own_python
 from cockpit.variant.protected import hashes_of_protected
-from cockpit.variant.syntax import SCRIPT, judge_with
+from cockpit.variant.syntax import SCRIPT, parse_with
 
 PREPARE = "prepare.py"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -107,7 +107,7 @@ class VariantStore:
         """The path in the repository of the folder that runs start in; empty for the top."""
         self._rules = Rules(self.script, self._protected, metric)
         self._prepare = (PurePosixPath(self.script).parent / PREPARE).as_posix()
-        judge_with(own_python(self._start))
+        parse_with(own_python(self._start))
         self._objects = Objects(self._repo)
         self._submodules = Submodules(self._top)
         self._refs = f"refs/cockpit/{session}"
@@ -131,7 +131,7 @@ class VariantStore:
     def check_place(self) -> None:
         """Raise VariantError for a repository that cannot be written to, or with a branch in the session's way."""
         check_writable(self._repo)
-        if taken := branch_in_the_way(self._repo, self._branch, self._refs):
+        if taken := branch_conflict(self._repo, self._branch, self._refs):
             raise VariantError(taken)
 
     def check_baseline(self) -> None:
@@ -324,7 +324,7 @@ class VariantStore:
         words = ("ls-files", "--others", "--directory", "--no-empty-directory", "-z")
         listed = git_answer(self._repo, "-C", str(self._start), *words)
         unstored = (path.rstrip("/") for path in listed.split("\0") if path)
-        said = said_paths(self._configurations(commit), command)
+        said = mentioned_paths(self._configurations(commit), command)
         found = find_inputs(unstored, self.scripts(commit), said, lambda path: (self._start / path).is_file())
         starts = self._start, (self._start / self.script).parent
         above = tuple(path for path in found.above if is_outside(path, starts, self._top))

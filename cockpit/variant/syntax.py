@@ -1,4 +1,4 @@
-"""The syntax of a Python file: one parse shared by every reader of a text, and the values of its literals."""
+"""Parse a Python file once for all its readers, and evaluate its literals."""
 
 import ast
 import math
@@ -23,7 +23,7 @@ _FILENAME = "<script>"
 """The name in angle brackets keeps Python from looking for the line of an error in a file of that name."""
 
 _PARSED_KEPT = 4
-"""A tree is 100,000 objects for the garbage collector to visit, so only a few are kept."""
+"""Trees that are cached: each is 100,000 objects for the garbage collector to visit."""
 
 _MAX_INT_BITS = 4096
 _MAX_TEXT_CHARS = 10_000
@@ -64,13 +64,13 @@ def check_text(source: str, path: str = SCRIPT) -> None:
 
 
 class _Judge:
-    """The Python that judges the texts of this process, which serves one repository."""
+    """The Python that parses the texts of this process, which serves one repository."""
 
     own: OwnPython | None = None
 
 
-def judge_with(python: OwnPython | None) -> None:
-    """Let the repository's own Python judge syntax from here on; None for Cockpit's."""
+def parse_with(python: OwnPython | None) -> None:
+    """Parse with the repository's own Python from now on; None for Cockpit's."""
     if python is not _Judge.own:
         _Judge.own = python
         parse.cache_clear()

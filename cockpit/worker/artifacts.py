@@ -1,4 +1,4 @@
-"""Artifacts: files that a run leaves, such as its checkpoint. Those of kept experiments survive."""
+"""Save the artifacts of runs, such as checkpoints, and remove those of experiments that were not kept."""
 
 import contextlib
 import os

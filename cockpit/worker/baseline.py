@@ -1,4 +1,4 @@
-"""A baseline that gave no result, taken again from the repository once a person has mended it."""
+"""Replace a baseline without a result by the repository's mended code."""
 
 from pathlib import Path
 
@@ -59,7 +59,7 @@ def mended_baseline(store: VariantStore, state: State, author: str, at: float) -
 
 
 def _never_started(state: State, attempts: list[str]) -> bool:
-    """Tell if no run of the baseline has started yet, and the session is held: its files could not be written."""
+    """Tell if no run of the baseline has started and the session is held, because its files could not be written."""
     return state.held and all(not state.attempts[name].started_at for name in attempts)
 
 

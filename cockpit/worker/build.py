@@ -19,7 +19,7 @@ from cockpit.variant.store import VariantStore
 from cockpit.worker.loop import Worker
 from cockpit.worker.notify import Notifier
 from cockpit.worker.parts import WorkerParts
-from cockpit.worker.proposers import proposers, seated
+from cockpit.worker.proposers import agent_proposer, proposers
 
 IDLE_MINUTES = 30
 """Minutes after which the cloud takes an idle cluster down, where it can. No worker is needed for that."""
@@ -46,7 +46,7 @@ def build(folder: SessionFolder, stop: threading.Event, wake: threading.Event) -
         clock=clock,
         wake=wake,
         proposers=made,
-        make_seat=partial(seated, folder, configured),
+        make_agent=partial(agent_proposer, folder, configured),
         commands=configured.commands,
         inbox=Inbox(folder.inbox, WORKER_BUSY_TIMEOUT_S),
         environment=environment,

@@ -1,4 +1,4 @@
-"""Sign the certificate of a keep: once, whatever kills the worker."""
+"""Sign the certificate of a keep exactly once, also after a kill of the worker."""
 
 from cockpit.certificate.body import body
 from cockpit.certificate.sign import CertificateError, public_text, read, session_key, sign, write

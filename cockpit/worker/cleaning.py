@@ -1,6 +1,6 @@
-"""Cleans up after runs, a bounded part in each tick: saves artifacts, then removes folders.
+"""Clean up after runs, a bounded part per tick: save artifacts, then remove folders.
 
-A worker that is killed meanwhile leaves folders of ended runs. The next one finds them when it starts.
+A killed worker leaves folders of ended runs, which the next one finds when it starts.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from cockpit.core.model import AttemptStatus
 from cockpit.core.state import State
 
 STEPS_A_TICK = 1_000
-"""Files that are looked at, saved or removed in a tick."""
+"""Files that are checked, saved or removed in a tick."""
 LISTED = 1_000
 """Entries of a folder that are listed at once."""
 RUN_SUFFIX = ".run"
@@ -33,7 +33,7 @@ class Cleaning:
         self._steps = STEPS_A_TICK
 
     @property
-    def behind(self) -> bool:
+    def has_work(self) -> bool:
         """Tell whether any is left for the next tick."""
         return bool(self._left)
 
@@ -47,8 +47,8 @@ class Cleaning:
     def new_tick(self) -> None:
         self._steps = STEPS_A_TICK
 
-    def carry_on(self) -> list[tuple[str, str]]:
-        """Do what the tick has room for. Returns the names of those that ended badly, each with its sentence."""
+    def continue_work(self) -> list[tuple[str, str]]:
+        """Do the work of one tick. Returns the names of failed cleanings, each with its sentence."""
         troubles = []
         for name, steps in list(self._left.items()):
             try:
@@ -68,7 +68,7 @@ class Cleaning:
         troubles = []
         while self._left:
             self.new_tick()
-            troubles += self.carry_on()
+            troubles += self.continue_work()
         return troubles
 
 
@@ -113,9 +113,9 @@ def _entries(folder: str) -> "list[os.DirEntry[str]]":
 
 
 def left_over(state: State, runs: Path) -> list[Path]:
-    """Return the folders of runs that ended long ago, and those that no worker writes any more.
+    """Return the folders of runs that ended long ago, and incomplete ones that no worker writes any more.
 
-    The runs that ended last are cleaned each by its own, because their artifacts may be missing.
+    The newest ended runs are left out: each has its own cleaning, which saves its artifacts first.
     """
     found, recent = [], {*state.recent}
     with contextlib.suppress(OSError):

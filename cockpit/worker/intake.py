@@ -32,7 +32,7 @@ def arms_of(draft: Draft) -> tuple[Arm, ...]:
     return tuple(arms)
 
 
-def is_again(arm: Arm) -> bool:
+def measures_again(arm: Arm) -> bool:
     """Tell if the arm is an experiment of an earlier wave that is measured again unchanged."""
     return bool(arm.experiment) and not arm.change.constants and not arm.change.edits
 
@@ -61,7 +61,7 @@ def prepare_wave(store: VariantStore, state: State, draft: Draft, at: float) -> 
     base = _base_of(state, draft)
     wave_id = state.next_wave_id()
     experiments, problems = _build(store, state, draft, base, wave_id, state.next_experiment_id, at)
-    again = [arm.experiment for arm in draft.arms if is_again(arm)]
+    again = [arm.experiment for arm in draft.arms if measures_again(arm)]
     for name in again:
         if name not in state.experiments:
             raise Refused(f"there is no experiment {name!r} to measure again")
@@ -150,7 +150,7 @@ def _build(
     experiments: list[Experiment] = []
     problems: list[str] = []
     for number, arm in enumerate(arms, 1):
-        if is_again(arm) and arm.experiment not in state.waves.get(wave, _NO_WAVE).arms:
+        if measures_again(arm) and arm.experiment not in state.waves.get(wave, _NO_WAVE).arms:
             continue
         if arm.experiment in unchanged:
             experiments.append(unchanged[arm.experiment])

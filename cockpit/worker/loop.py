@@ -16,9 +16,9 @@ from cockpit.agent.proposer_api import Receipt
 from cockpit.core.errors import CockpitError
 from cockpit.core.events import Event, IntentTaken, Proposed, Submitting, Trouble, WorkerStarted, WorkerStopped
 from cockpit.core.fold import fold
-from cockpit.core.intents import INTENT_BYTES_AT_MOST, Draft, Resume, SeatAgent, decode_intent
+from cockpit.core.intents import INTENT_BYTES_AT_MOST, Draft, HostAgent, Resume, decode_intent
 from cockpit.core.state import State
-from cockpit.create.seating import with_command
+from cockpit.create.agents import with_command
 from cockpit.decide.decisions import decide, wake_at
 from cockpit.decide.handle_intents import handle_intent
 from cockpit.decide.intents.request import Refused
@@ -39,7 +39,7 @@ from cockpit.worker.set_aside import SetAside
 from cockpit.worker.shortage import is_of_the_machine
 
 LOOK_EVERY_S = 0.5
-"""How long a step line or an intent may wait to be noticed."""
+"""Seconds between two looks for step lines and intents."""
 DECISIONS_A_TICK = 500
 SNAPSHOT_EVERY = 2_000
 REPLACED = "was replaced by one of fewer intents: those in it are not taken, send again what was not answered"
@@ -58,7 +58,7 @@ class Worker:
         self._parts = parts
         self._ledger = parts.ledger
         self._fleet = parts.fleet
-        self._proposers = ProposerHost(self, parts.proposers, parts.make_seat, parts.wake, parts.inline)
+        self._proposers = ProposerHost(self, parts.proposers, parts.make_agent, parts.wake, parts.inline)
         self._reactor = Reactor(parts, self._proposers)
         self._reports = Reports(parts.folder.log, self.state.session.metric)
         self._set_aside = SetAside(parts.folder.set_aside)
@@ -122,7 +122,7 @@ class Worker:
             self._react(event)
 
     def ingest(self, draft: Draft, ask: int) -> Receipt:
-        """Propose a proposer's draft; its receipt says what was left out, or why nothing of it was taken."""
+        """Propose a proposer's draft; the receipt names the arms that were left out, or why the draft was refused."""
         try:
             made = prepare_wave(self.store, self.state, draft, self.now())
         except (Refused, VariantError) as error:
@@ -157,7 +157,7 @@ class Worker:
         for report in self._reports.due():
             self._take_report(report)
         self._take_reports()
-        self.apply(*self._reactor.carry_on(self.state))
+        self.apply(*self._reactor.continue_work(self.state))
         self.apply(*self._reports.progress(self.state, self.now()))
         self._proposers.drain_calls()
         self.apply(*self._proposers.finished())
@@ -170,16 +170,16 @@ class Worker:
             self.snapshot()
 
     def close(self, reason: str) -> None:
-        """Let go of everything, ending nothing that runs."""
+        """Close everything, and leave runs running."""
         self.apply(*self._reactor.close(self.state))
         self._proposers.stop_all()
         self.apply(*self._proposers.finished())
         self.record(WorkerStopped(at=self.now(), reason=reason))
-        self._ledger.rest(self.state)
+        self._ledger.compact(self.state)
         self.abandon()
 
     def abandon(self) -> None:
-        """Let go of everything without a word in the ledger, which cannot take one."""
+        """Close everything without recording it, because the ledger cannot be written."""
         self._proposers.close()
         self._fleet.close()
         self._ledger.close()
@@ -191,7 +191,8 @@ class Worker:
         self._snapshot_seq = self.state.seq
 
     def _react(self, event: Event) -> None:
-        """Carry the effect of an event out. One that cockpit fails on is set aside: it would end each worker."""
+        """Carry out the effect of an event. Set aside one that raises an unforeseen error, which would end each
+        worker."""
         try:
             events = self._reactor.react(self.state, event)
         except Exception as error:
@@ -203,7 +204,7 @@ class Worker:
         self.apply(*events)
 
     def _sleep(self) -> None:
-        if self._reports.behind or self._has_more_intents or self._reactor.behind:
+        if self._reports.has_work or self._has_more_intents or self._reactor.has_work:
             return  # the next piece of a long log, or of a run's folder, is dealt with at once
         now = self.now()
         until = wake_at(self.state, now)
@@ -226,7 +227,7 @@ class Worker:
             self._take_report(report)
 
     def _take_report(self, report: Report) -> None:
-        """Record what a report means, and react to that. A report that this fails on is set aside."""
+        """Record the events of a report and react to them. Set aside a report that raises an unforeseen error."""
         try:
             events = self._reports.events(self.state, report)
             self.record(*events)
@@ -246,7 +247,7 @@ class Worker:
             return
         self._inbox_note = ""
         try:
-            is_new = inbox.number_on(self.state.intent)
+            is_new = inbox.continue_after(self.state.intent)
             found = inbox.after(self.state.intent, READ_AT_MOST)
             lacks = bool(found) and found[0][0] > self.state.intent + 1
             trouble = f"{inbox.path} {REPLACED if is_new else LACKS}" if is_new or lacks else ""
@@ -264,7 +265,7 @@ class Worker:
         self._has_more_intents = bool(found)
 
     def _inbox_set_aside(self, inbox: Inbox, damage: LedgerDamaged) -> str:
-        """Move a damaged inbox away. Returns the word about it; empty where that fails, and is tried again."""
+        """Move a damaged inbox away. Returns a sentence about it; empty where that failed, and is tried again."""
         try:
             aside = inbox.set_aside(self.state.intent)
         except LedgerError as error:
@@ -288,7 +289,7 @@ class Worker:
         self._carry_out(events)
 
     def _given_up(self, taken: IntentTaken, error: Exception) -> IntentTaken:
-        """Return the word that an intent was set aside. It is not read again: it would end each worker."""
+        """Return the event that an intent was set aside. It is not read again, because it would end each worker."""
         log.error("intent %d cannot be handled", taken.intent, exc_info=error)
         refused = f"cockpit failed on it ({type(error).__name__}): see {self.folder.worker_log}"
         return IntentTaken(at=taken.at, intent=taken.intent, author=taken.author, what=taken.what, refused=refused)
@@ -307,7 +308,7 @@ class Worker:
             return [taken]
         taken.what = type(intent).__name__
         try:
-            if isinstance(intent, SeatAgent):
+            if isinstance(intent, HostAgent):
                 intent = with_command(intent, self._parts.commands)
             made = prepare(self.store, self.state, intent, author, now)
             events = handle_intent(self.state, intent, author, now, made)

@@ -35,7 +35,7 @@ class WholeTraces(logging.Formatter):
 def main() -> None:
     api_key.hide()
     api_key.receive()
-    api_key.seclude()
+    api_key.forbid_tracing()
     os.umask(worker_process.UMASK)
     folder = SessionFolder(Path(sys.argv[1]))
     lines = logging.StreamHandler(sys.stdout)
@@ -65,8 +65,8 @@ def main() -> None:
 def set_when_asked_to_end(*events: threading.Event) -> None:
     """Set the events once a signal asks this process to end.
 
-    A thread sets them: a handler interrupts the main thread anywhere, also where that holds the lock of an event, and
-    would wait for the lock for ever.
+    A thread sets them: a signal handler may interrupt the main thread while that holds the event's lock, and would then
+    deadlock.
     """
     heard, told = os.pipe()
     os.set_blocking(told, False)

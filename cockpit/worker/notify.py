@@ -1,4 +1,4 @@
-"""`on_event`: a command that runs when a person is needed, with the event as a JSON object on its standard input.
+"""Run the `on_event` command when a person is needed, with the need as a JSON object on its standard input.
 
 Commands run one at a time in a thread of their own, with a time limit and a bare environment. A slow mail server or a
 broken script delays nothing else, and no key is passed on.

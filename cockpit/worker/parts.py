@@ -1,12 +1,12 @@
-"""The parts a worker is made of."""
+"""The dependencies of a worker."""
 
 import threading
 from collections.abc import Callable
 
 import msgspec
 
-from cockpit.agent.proposer_api import Proposer, SeatedProposer
-from cockpit.core.seats import Seat
+from cockpit.agent.proposer_api import AgentProposer, Proposer
+from cockpit.core.hosted_agents import HostedAgent
 from cockpit.fleet.base import Fleet
 from cockpit.session.clock import Clock
 from cockpit.session.inbox import Inbox
@@ -16,8 +16,8 @@ from cockpit.variant.store import VariantStore
 from cockpit.worker.notify import Notifier
 
 
-def no_seat(seat: Seat) -> SeatedProposer:
-    raise ValueError(f"this worker starts no agents, so not {seat.name}")
+def no_agents(agent: HostedAgent) -> AgentProposer:
+    raise ValueError(f"this worker starts no agents, so not {agent.name}")
 
 
 class WorkerParts(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,8 +29,8 @@ class WorkerParts(msgspec.Struct, frozen=True, kw_only=True):
     wake: threading.Event
     """Set where something has happened that the worker should not sleep through."""
     proposers: dict[str, Proposer]
-    make_seat: Callable[[Seat], SeatedProposer] = no_seat
-    """Makes the proposer of an agent that the worker starts."""
+    make_agent: Callable[[HostedAgent], AgentProposer] = no_agents
+    """Makes the proposer of a hosted agent."""
     commands: dict[str, tuple[str, ...]] = {}
     """The commands of the agents that the settings name."""
     inbox: Inbox | None = None

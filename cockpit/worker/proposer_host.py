@@ -1,4 +1,4 @@
-"""The host of the proposers. Each runs in a thread of its own, and reaches the state through the worker's thread."""
+"""Host the proposers, each in a thread of its own, which reads the state through the worker's thread."""
 
 import logging
 import queue
@@ -9,11 +9,11 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from cockpit.agent.proposer_api import ProposalRequest, Proposer, ProposerTrouble, Receipt, SeatedProposer
+from cockpit.agent.proposer_api import AgentProposer, ProposalRequest, Proposer, ProposerTrouble, Receipt
 from cockpit.core.events import ApiReserved, AskEnded, Event
+from cockpit.core.hosted_agents import HostedAgent
 from cockpit.core.intents import Draft
 from cockpit.core.model import Edit
-from cockpit.core.seats import Seat
 from cockpit.core.state import State
 from cockpit.decide.budget import left_usd
 from cockpit.session.paths import SessionFolder
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 log = logging.getLogger("cockpit.proposer_host")
 
-LAST_WORDS_S = 2.0
+FINAL_REPORT_S = 2.0
 """Seconds that a worker which stops waits for proposers to report the cost of their requests."""
 LONGEST_RETRY_S = 900.0
 """The longest wait before a proposer that failed is asked again. Waits double; a person's message ends them."""
@@ -37,7 +37,7 @@ QUIET_S = 60.0
 
 
 class WorkerApi(Protocol):
-    """The part of the worker that proposers need."""
+    """The methods of the worker that proposers need."""
 
     @property
     def state(self) -> State: ...
@@ -123,7 +123,7 @@ class HostedProposerApi:
             return ""
 
     def scratch_edits(self) -> tuple[str, tuple[Edit, ...]]:
-        raise KeyError("only an agent in the seat has a scratch checkout")
+        raise KeyError("only a hosted agent has a scratch checkout")
 
     def now(self) -> float:
         self.seen_at = time.monotonic()
@@ -144,15 +144,15 @@ class ProposerHost:
         self,
         worker: WorkerApi,
         proposers: dict[str, Proposer],
-        make_seat: Callable[[Seat], SeatedProposer],
+        make_agent: Callable[[HostedAgent], AgentProposer],
         wake: threading.Event,
         inline: bool,
         hang_s: float = HANG_S,
     ) -> None:
         self._worker = worker
         self._proposers = dict(proposers)
-        self._make_seat = make_seat
-        self._seats: dict[str, tuple[Seat, SeatedProposer]] = {}
+        self._make_agent = make_agent
+        self._agents: dict[str, tuple[HostedAgent, AgentProposer]] = {}
         self._wake = wake
         self._inline = inline
         self._hang_s = hang_s
@@ -168,15 +168,15 @@ class ProposerHost:
     def knows(self, proposer: str) -> bool:
         return proposer in self._proposers
 
-    def seat(self, agent: Seat) -> None:
-        """Make the agent known. One that was seated with another command is ended first."""
-        known = self._seats.get(agent.name)
+    def host(self, agent: HostedAgent) -> None:
+        """Host an agent. One that runs by another command is ended first."""
+        known = self._agents.get(agent.name)
         if known is not None and known[0] == agent:
             return
         if known is not None:
             known[1].close()
-        made = self._make_seat(agent)
-        self._seats[agent.name] = (agent, made)
+        made = self._make_agent(agent)
+        self._agents[agent.name] = (agent, made)
         self._proposers[agent.name] = made
 
     def start(self, name: str, request: ProposalRequest) -> None:
@@ -216,14 +216,14 @@ class ProposerHost:
         ended = [one for one in ended if self._inline or self._asked.get(one.proposer) == one.ask]
         for one in ended:
             self._asked.pop(one.proposer, None)
-        # A thread that died without a word: it had no memory for one, or could not be started.
+        # A thread that died without a report: it was out of memory, or could not be started.
         ended += [self._given_up(name, "died without an answer") for name in dead if name in self._asked]
         moment = time.monotonic()
         for name in [name for name in self._asked if moment - self._apis[name].seen_at > self._hang_s]:
             self._apis[name].left_behind = True
             self._apis[name].interrupt.set()
-            if name in self._seats:
-                self._seats.pop(name)[1].close()  # the next ask starts it again
+            if name in self._agents:
+                self._agents.pop(name)[1].close()  # the next ask starts it again
             ended.append(self._given_up(name, f"has hung: no sign of it for {self._hang_s / 60:.3g} min"))
         return ended
 
@@ -244,7 +244,7 @@ class ProposerHost:
     def stop_all(self) -> None:
         """End every turn, and let each proposer report its costs."""
         self.interrupt()
-        until = time.monotonic() + LAST_WORDS_S
+        until = time.monotonic() + FINAL_REPORT_S
         while any(thread.is_alive() for thread in self._threads.values()) and time.monotonic() < until:
             self.drain_calls()
             time.sleep(0.01)
@@ -252,8 +252,8 @@ class ProposerHost:
     def close(self) -> None:
         self._closed = True
         self.interrupt()
-        for _, seated in self._seats.values():
-            seated.close()
+        for _, agent in self._agents.values():
+            agent.close()
         while True:
             try:
                 _, answer = self._calls.get_nowait()
@@ -276,7 +276,7 @@ class ProposerHost:
         trouble, retry_in_s = "", 0.0
         try:
             self._proposers[name].propose(api, request)
-            if name in self._seats:
+            if name in self._agents:
                 api.waves = api.read(lambda state: _waves_of(state, name, api.waves_before))
         except ProposerTrouble as error:
             trouble, retry_in_s = str(error), error.retry_in_s

@@ -4,13 +4,13 @@ import os
 from collections.abc import Callable
 from functools import cache
 
-from cockpit.agent.proposer_api import ProposalRequest, Proposer, ProposerApi, SeatedProposer
-from cockpit.core.seats import Seat
+from cockpit.agent.proposer_api import AgentProposer, ProposalRequest, Proposer, ProposerApi
+from cockpit.core.hosted_agents import HostedAgent
 from cockpit.session import settings
 from cockpit.session.api_key import KeyHolder
 from cockpit.session.paths import SessionFolder
-from cockpit.worker.seat_environment import seat_environment
-from cockpit.worker.seat_wall import SeatWall
+from cockpit.worker.agent_environment import agent_environment
+from cockpit.worker.agent_wall import HostedAgentWall
 
 
 @cache
@@ -33,27 +33,27 @@ class LazyProposer:
         self._made.propose(api, request)
 
 
-class LazySeat:
-    """An agent that is loaded when it is first asked."""
+class LazyAgent:
+    """A hosted agent that is loaded when it is first asked."""
 
-    def __init__(self, seat: Seat, folder: SessionFolder, configured: settings.Settings) -> None:
-        self.name = seat.name
-        self._seat = seat
+    def __init__(self, agent: HostedAgent, folder: SessionFolder, configured: settings.Settings) -> None:
+        self.name = agent.name
+        self._agent = agent
         self._folder = folder
         self._configured = configured.agent
         self._agents = configured.agents
-        self._made: SeatedProposer | None = None
+        self._made: AgentProposer | None = None
 
     def propose(self, api: ProposerApi, request: ProposalRequest) -> None:
         if self._made is None:
-            from cockpit.agent.acp.proposer import AcpProposer, SeatLimits
+            from cockpit.agent.acp.proposer import AcpProposer, AgentLimits
 
             ask_s = self._configured.permission_s if self._configured.permissions == "ask" else 0.0
-            limits = SeatLimits(self._configured.silence_s, self._configured.turn_s, ask_s)
+            limits = AgentLimits(self._configured.silence_s, self._configured.turn_s, ask_s)
             own = self._agents.get(self.name, settings.NamedAgent())
-            wall = SeatWall(self._seat, (*self._configured.folders, *own.folders), self._configured.confined)
-            environment = seat_environment(self._seat, (*self._configured.env, *own.env), os.environ)
-            self._made = AcpProposer(self._seat, self._folder, wall, environment, limits)
+            wall = HostedAgentWall(self._agent, (*self._configured.folders, *own.folders), self._configured.confined)
+            environment = agent_environment(self._agent, (*self._configured.env, *own.env), os.environ)
+            self._made = AcpProposer(self._agent, self._folder, wall, environment, limits)
         self._made.propose(api, request)
 
     def close(self) -> None:
@@ -61,9 +61,9 @@ class LazySeat:
             self._made.close()
 
 
-def seated(folder: SessionFolder, configured: settings.Settings, seat: Seat) -> SeatedProposer:
-    """Return the proposer of an agent that the worker starts."""
-    return LazySeat(seat, folder, configured)
+def agent_proposer(folder: SessionFolder, configured: settings.Settings, agent: HostedAgent) -> AgentProposer:
+    """Return the proposer of a hosted agent."""
+    return LazyAgent(agent, folder, configured)
 
 
 def proposers(folder: SessionFolder, configured: settings.Settings) -> dict[str, Proposer]:

@@ -1,4 +1,5 @@
-"""react(state, event): the only code that touches the world, after the ledger holds the event.
+"""react(state, event): carry out the effects of events on the fleet, the repository and the proposers, once the ledger
+holds them.
 
 Each reaction is idempotent: a worker that starts repeats it for all that `cockpit.decide.unfinished` finds.
 """
@@ -27,8 +28,8 @@ from cockpit.core.events import (
     Trouble,
     WorkerStarted,
 )
+from cockpit.core.hosted_agents import HostedAgent
 from cockpit.core.model import Attempt, ClusterState, Outcome, Session
-from cockpit.core.seats import Seat
 from cockpit.core.state import State
 from cockpit.core.task_events import TaskTaken
 from cockpit.create.links import link_inputs
@@ -62,21 +63,21 @@ class Reactor:
         self._folders = RunFolders(parts.store)
         self._cleaning = Cleaning()
         self._cancelled: set[str] = set()
-        """Attempts that are to be cancelled once they are submitted."""
+        """Attempts to cancel once they are submitted."""
 
     @property
-    def behind(self) -> bool:
+    def has_work(self) -> bool:
         """Tell whether an effect is left to be carried on at the next tick."""
-        return self._folders.behind or self._cleaning.behind
+        return self._folders.has_work or self._cleaning.has_work
 
-    def carry_on(self, state: State) -> list[Event]:
+    def continue_work(self, state: State) -> list[Event]:
         """Carry on with effects that take more than one tick. Returns what is known of them."""
         self._folders.new_tick()
         self._cleaning.new_tick()
         return [*self._submit_written(state), *self._clean_on()]
 
     def react(self, state: State, event: Event) -> list[Event]:
-        """Carry the event out. Returns what is known of its effect at once."""
+        """Carry out the event's effect. Returns the events that follow at once."""
         return REACTIONS[type(event)](self, state, event)
 
     def notify(self, state: State, now: float) -> list[Event]:
@@ -112,7 +113,7 @@ class Reactor:
         attempt = state.attempts[event.attempt]
         job = self._job(state, attempt)
         if self._parts.corpus and (problem := corpus.mismatch(self._parts.corpus)):
-            return self._put_off(attempt, problem)
+            return self._postpone(attempt, problem)
         if job.source.exists():
             return self._hand_over(state, Written(job))
         self._folders.begin(job, state.experiments[attempt.experiment].commit, state.session.access.links)
@@ -134,15 +135,15 @@ class Reactor:
             if is_full(error):
                 raise
             self._cancelled.discard(job.name)
-            return self._put_off(state.attempts[job.name], f"the files of {job.name} cannot be written: {error}")
+            return self._postpone(state.attempts[job.name], f"the files of {job.name} cannot be written: {error}")
         self._fleet.submit(job)
         if job.name in self._cancelled:
             self._cancelled.remove(job.name)
             self._fleet.cancel(job.name)
         return []
 
-    def _put_off(self, attempt: Attempt, problem: str) -> list[Event]:
-        """Hold the session until a person has mended what keeps the attempt from running."""
+    def _postpone(self, attempt: Attempt, problem: str) -> list[Event]:
+        """Hold the session until a person has removed the problem that keeps the attempt from running."""
         now = self._parts.clock.now()
         what_to_do = f"{problem}; mend that, then resume"
         return [
@@ -165,7 +166,7 @@ class Reactor:
             "COCKPIT_TIME_BUDGET_S": f"{state.session.time_budget_s:g}",
         }
         if state.session.rescore:
-            own["COCKPIT_MODEL"] = MODEL  # in every run: it must not tell which one is scored outside
+            own["COCKPIT_MODEL"] = MODEL  # in every run, so that a run cannot tell if it is scored outside
         return Job(
             name=attempt.id,
             cluster=attempt.cluster,
@@ -200,7 +201,7 @@ class Reactor:
 
     def _clean_on(self) -> list[Event]:
         """Carry on with cleaning. Returns what went wrong."""
-        return self._troubles(self._cleaning.carry_on())
+        return self._troubles(self._cleaning.continue_work())
 
     def _troubles(self, found: list[tuple[str, str]]) -> list[Event]:
         now = self._parts.clock.now()
@@ -224,7 +225,7 @@ class Reactor:
 
     def _take_down(self, state: State, event: ClusterStopping | ClusterGivenUp) -> list[Event]:
         if isinstance(event, ClusterGivenUp) and state.clusters[event.cluster].adopted:
-            return []  # only its owner, the person, takes it down
+            return []  # only the person who launched it takes it down
         self._fleet.down(event.cluster)
         return []
 
@@ -250,8 +251,8 @@ class Reactor:
         return [*events, *(Trouble(at=self._parts.clock.now(), text=problem) for problem in new)]
 
     def _ask(self, state: State, event: Asked) -> list[Event]:
-        if event.proposer in state.seats:
-            self._host.seat(Seat(event.proposer, state.seats[event.proposer]))
+        if event.proposer in state.hosted_agents:
+            self._host.host(HostedAgent(event.proposer, state.hosted_agents[event.proposer]))
         if self._host.knows(event.proposer):
             self._host.start(event.proposer, ProposalRequest(event.ask, event.arms, event.reason))
             return []
@@ -264,7 +265,7 @@ class Reactor:
         self._host.interrupt()
         return []
 
-    def _tell_the_end(self, state: State, event: SessionEnded) -> list[Event]:
+    def _notify_end(self, state: State, event: SessionEnded) -> list[Event]:
         if self._parts.notifier is not None:
             self._parts.notifier.notify_end(state, event.reason, self._parts.clock.now())
         return []
@@ -282,7 +283,7 @@ REACTIONS: dict[type[Event], Callable[[Reactor, State, Any], list[Event]]] = {
     TaskTaken: Reactor._use_task,
     Asked: Reactor._ask,
     Interrupted: Reactor._interrupt,
-    SessionEnded: Reactor._tell_the_end,
+    SessionEnded: Reactor._notify_end,
 }
 """Every event that has an effect, and its reaction."""
 

@@ -1,4 +1,4 @@
-"""Fleet reports and printed lines become events; `cockpit.fleet.run_log` judges them."""
+"""Turn fleet reports and printed lines into events; `cockpit.fleet.run_log` judges a run's output."""
 
 import errno
 import hashlib
@@ -31,7 +31,7 @@ from cockpit.core.model import Attempt, AttemptStatus, Outcome
 from cockpit.core.rescore import Rescore
 from cockpit.core.state import State
 from cockpit.core.task_events import TaskOffered, TaskTaken
-from cockpit.decide.game_rules import broken_rule, in_the_units_of_the_session, other_data, restored_data
+from cockpit.decide.comparability import broken_rule, in_session_unit, other_data, restored_data
 from cockpit.decide.not_submitted import not_submitted
 from cockpit.decide.rescoring import base_of, baseline_of
 from cockpit.fleet.base import (
@@ -55,7 +55,7 @@ from cockpit.scoring.judge import judged
 READ_BYTES = 1 << 20
 """Bytes read of one log in a tick."""
 TICK_BYTES = 8 << 20
-"""Bytes read of all logs in a tick: no flood of output delays a decision. The rest is read in the next ticks."""
+"""Bytes read of all logs in a tick, so that a flood of output does not delay a decision. Later ticks continue."""
 PROGRESS_EVERY_S = 1.0
 BACKOFF_S = 30.0
 BACKOFF_AT_MOST_S = 600.0
@@ -64,7 +64,7 @@ log = logging.getLogger("cockpit.worker")
 
 
 class LogReader:
-    """Follows one log file from its start, so that a worker that comes back knows what it missed."""
+    """Follows one log file from its start, so that a restarted worker reads the lines that it missed."""
 
     def __init__(self, path: Path, metric: Metric) -> None:
         self.path = path
@@ -77,7 +77,7 @@ class LogReader:
     def read(self, at: float, most_bytes: int = READ_BYTES) -> int:
         """Take in the next piece, of at most `most_bytes`. Returns its size; a smaller piece was the last one.
 
-        Output that cannot be read now may be later. Output that cockpit fails on is not read again.
+        Output that cannot be read now is tried again. Output that raises an unforeseen error is not read again.
         """
         if self._is_given_up:
             return 0
@@ -139,7 +139,7 @@ class Reports:
         self._turn = 0
 
     @property
-    def behind(self) -> bool:
+    def has_work(self) -> bool:
         """True while an ended run has output that is not read."""
         return bool(self._held)
 
@@ -316,7 +316,7 @@ def _verdict(state: State, attempt: Attempt, report: JobEnded, log: RunLog) -> R
                 return RunVerdict(Outcome.MISMATCH, None, f"{other}: its result does not count")
             if restored := restored_data(state, attempt, evidence.data_restored if evidence is not None else ()):
                 return RunVerdict(Outcome.MISMATCH, None, restored)
-            return _by_the_rules(state, attempt, report, verdict)
+            return _if_comparable(state, attempt, report, verdict)
         case "limit":
             return RunVerdict(Outcome.CRASH, None, report.message)
         case "timeout":
@@ -344,12 +344,12 @@ def _task_seen(state: State, report: TaskSeen) -> list[Event]:
     return [TaskOffered(at=report.at, text=offered, fields=report.fields)]
 
 
-def _by_the_rules(state: State, attempt: Attempt, report: JobEnded, verdict: RunVerdict) -> RunVerdict:
-    """Add the run's length by the clock outside it; a mismatch where the run broke a rule of the game."""
+def _if_comparable(state: State, attempt: Attempt, report: JobEnded, verdict: RunVerdict) -> RunVerdict:
+    """Add the run's length by the clock outside it; a mismatch where the run is not comparable with the baseline."""
     if verdict.metrics is None:
         return verdict
     measured_s = report.evidence.wall_s if report.evidence is not None else 0.0
-    measured = in_the_units_of_the_session(state, msgspec.structs.replace(verdict.metrics, run_s=measured_s))
+    measured = in_session_unit(state, msgspec.structs.replace(verdict.metrics, run_s=measured_s))
     if isinstance(measured, str):
         return RunVerdict(Outcome.MISMATCH, None, measured)
     metrics = measured
@@ -378,7 +378,7 @@ def _rescore(state: State, attempt: Attempt, report: JobEnded, verdict: RunVerdi
 
 
 def _loss(state: State, report: ClusterTrouble) -> str:
-    """Return what the run on a lost cluster had cost, as the end of a sentence."""
+    """Return the cost of the run on a lost cluster, as the end of a sentence."""
     cluster = state.clusters[report.cluster]
     if not report.lost or not cluster.running:
         return ""

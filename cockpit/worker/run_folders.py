@@ -1,4 +1,4 @@
-"""Writes the folders of runs, a bounded part of them in each tick: a large tree delays no other run and no answer."""
+"""Write the folders of runs, a bounded part per tick, so that a large tree does not delay other runs and answers."""
 
 from collections.abc import Generator, Mapping
 
@@ -34,7 +34,7 @@ class RunFolders:
         self._bytes = BYTES_A_TICK
 
     @property
-    def behind(self) -> bool:
+    def has_work(self) -> bool:
         """Tell whether a folder is left to be written at the next tick."""
         return bool(self._writing)
 
@@ -59,7 +59,7 @@ class RunFolders:
         self._files, self._bytes = FILES_A_TICK, BYTES_A_TICK
 
     def write(self) -> list[Written]:
-        """Write what the tick has room for. Returns the folders that came to an end."""
+        """Write the files of one tick. Returns the folders that were completed or failed."""
         ended = []
         for name, writing in list(self._writing.items()):
             if self._files <= 0 or self._bytes <= 0:
@@ -83,6 +83,6 @@ class RunFolders:
         return False
 
     def close(self) -> None:
-        """Remove what is not complete: the next worker writes it anew."""
+        """Remove incomplete folders: the next worker writes them again."""
         for name in list(self._writing):
             self.drop(name)

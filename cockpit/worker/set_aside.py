@@ -1,4 +1,5 @@
-"""Work that the worker failed on for an unforeseen reason: kept in a file for a person, and told once in the ledger."""
+"""Set aside reports and effects that raise an unforeseen error: keep them in a file and report each once in the
+ledger."""
 
 import logging
 import traceback

@@ -1,4 +1,4 @@
-"""Errors of the machine, not of the work: it has too little of something for now, and the worker waits."""
+"""Recognise errors of the machine, such as a full disk, after which the worker waits and tries again."""
 
 import errno
 

@@ -157,7 +157,7 @@ class DirectApi:
         return self.logs.get(attempt, "")[-max_bytes:]
 
     def scratch_edits(self) -> tuple[str, tuple[Edit, ...]]:
-        raise KeyError("only an agent in the seat has a scratch checkout")
+        raise KeyError("only a hosted agent has a scratch checkout")
 
     def now(self) -> float:
         return self.clock

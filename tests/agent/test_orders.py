@@ -49,7 +49,7 @@ def crashed(api: DirectApi, request: pytest.FixtureRequest) -> DirectApi:
 
 
 @pytest.mark.parametrize("crashed", HOSTILE, indirect=True)
-def test_the_brief_of_the_built_in_researcher_and_of_a_seated_agent_quotes_them(crashed: DirectApi) -> None:
+def test_the_brief_of_the_built_in_researcher_and_of_a_hosted_agent_quotes_them(crashed: DirectApi) -> None:
     at = crashed.clock
     for recent in (list(crashed.state.recent), [*crashed.state.recent, *["e0000.1"] * 40]):
         crashed.state.recent[:] = recent

@@ -1,7 +1,7 @@
 """A keep on runs that were paired by seed: its certificate tells how many, and has the seeds."""
 
 from cockpit.certificate.body import body
-from cockpit.certificate.check import told
+from cockpit.certificate.check import keep_summary
 from cockpit.read.scores import kept_estimate
 from cockpit.read.wording import runs_words
 from tests.decide.test_run_seeds import night
@@ -15,11 +15,11 @@ def test_a_certificate_of_a_keep_on_pairs_tells_how_many_and_has_their_seeds() -
     assert found["estimate"]["pairs"] == estimate.pairs
     seeds = [run["seed"] for run in found["runs"]]
     assert len(set(seeds)) == len(seeds) >= estimate.pairs
-    assert told(found).endswith(f"in {runs_words(estimate)}")
+    assert keep_summary(found).endswith(f"in {runs_words(estimate)}")
     assert f"{estimate.pairs} of them paired by seed" in runs_words(estimate)
 
 
 def test_a_certificate_without_pairs_says_nothing_of_them() -> None:
     found = body(night().state, 0, "", "key")
     del found["estimate"]["pairs"]
-    assert "paired" not in told(found)
+    assert "paired" not in keep_summary(found)

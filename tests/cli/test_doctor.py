@@ -147,7 +147,7 @@ def found_in(place: Path, monkeypatch: pytest.MonkeyPatch, settings_text: str) -
 
 def test_agents_without_a_wall_by_the_settings_are_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said = found_in(tmp_path, monkeypatch, "[agent]\nconfined = false\n")["walls"].said
-    assert "`[agent] confined` is false" in said or "runs and agents in the seat are unconfined" in said
+    assert "`[agent] confined` is false" in said or "runs and hosted agents are unconfined" in said
     assert "`[agent] confined` is false" not in found_in(tmp_path, monkeypatch, "")["walls"].said
 
 
@@ -165,8 +165,8 @@ def test_an_agent_s_variables_are_told_with_the_secrets_among_them(
 def test_an_agent_that_is_not_here_is_named_with_its_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     available()  # it is asked once for a process, with the real PATH
     monkeypatch.setenv("PATH", "")
-    seated = found_in(tmp_path, monkeypatch, "[session]\nagent = 'codex'\n")["agents"]
-    assert "the command codex-acp of codex is not here" in seated.said and seated.needed
-    assert "npm install -g @agentclientprotocol/codex-acp" in seated.remedy
+    found = found_in(tmp_path, monkeypatch, "[session]\nagent = 'codex'\n")["agents"]
+    assert "the command codex-acp of codex is not here" in found.said and found.needed
+    assert "npm install -g @agentclientprotocol/codex-acp" in found.remedy
     none = found_in(tmp_path, monkeypatch, "")["agents"]
     assert not none.needed and "claude-code: `npm install -g" in none.remedy

@@ -1,4 +1,4 @@
-"""Real clients against a scripted model on loopback: from outside by MCP, and in the seat behind its wall by ACP.
+"""Real clients against a scripted model on loopback: from outside by MCP, and hosted behind a wall by ACP.
 
     cp tests/clients/package.json DIRECTORY && npm install --prefix DIRECTORY
     PATH=DIRECTORY/node_modules/.bin:$PATH pytest -m clients tests/clients
@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 
-from cockpit.core.seats import KNOWN_AGENTS
+from cockpit.core.hosted_agents import KNOWN_AGENTS
 from cockpit.core.state import State
 from cockpit.session import worker_process
 from cockpit.session.settings import NamedAgent
@@ -131,7 +131,7 @@ def test_a_client_from_outside_proposes_waits_and_reads(
 
 
 @pytest.mark.parametrize("client", KNOWN_AGENTS)
-def test_an_agent_in_the_seat_proposes_and_reads_behind_its_wall(
+def test_a_hosted_agent_proposes_and_reads_behind_its_wall(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, client: str
 ) -> None:
     with ModelStandIn(SCRIPT, LAST_WORDS) as model:
@@ -149,7 +149,7 @@ def test_an_agent_in_the_seat_proposes_and_reads_behind_its_wall(
         assert "columns" in model.results[-1]
     state = state_of(night)
     assert proposed(state) == [client]
-    assert state.seat_walls[client]
+    assert state.agent_walls[client]
 
 
 def test_the_example_agent_of_the_acp_sdk_is_asked_and_heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,4 +167,4 @@ def test_the_example_agent_of_the_acp_sdk_is_asked_and_heard(tmp_path: Path, mon
     state = state_of(night)
     said = [one.text for one in state.messages if one.author == "example" and one.kind == "say"]
     assert said[0].startswith("Client sent:") and "You are the researcher" in said[0], "it sends its prompt back"
-    assert not state.ask_failures and state.seat_walls["example"]
+    assert not state.ask_failures and state.agent_walls["example"]

@@ -7,7 +7,7 @@ from cockpit.core.model import AttemptKind, ExperimentStatus
 from cockpit.core.state import WITHOUT
 from cockpit.decide.ablation import PROPOSER, RUNS_SHARE, ablations, due_ablations, next_ablations
 from cockpit.decide.ablation_test import ABLATION_LOOKS
-from cockpit.decide.schedule import RunSpec, another, order
+from cockpit.decide.schedule import RunSpec, next_attempt, order
 from tests.decide.world import World
 
 RUNS_FOR_ONE = round(ABLATION_LOOKS[-1] / RUNS_SHARE)
@@ -97,7 +97,7 @@ def test_runs_of_tests_come_before_those_of_an_ablation() -> None:
     ablation, (arm,) = leave_out(world), world.propose({"WIDTH": 2})
     state = world.state
     first = [
-        order(state, another(state, RunSpec(name, kind, "envelope")))
+        order(state, next_attempt(state, RunSpec(name, kind, "envelope")))
         for name, kind in (
             (arm, AttemptKind.REPLICATE), (ablation, AttemptKind.ABLATION), (arm, AttemptKind.ARM),
         )

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from cockpit.core.events import AgentSeated, Asked, AskEnded, BudgetSet, EnvelopeSet, Held, ModeSet, ProposerSet, Said
+from cockpit.core.events import AgentHosted, Asked, AskEnded, BudgetSet, EnvelopeSet, Held, ModeSet, ProposerSet, Said
 from cockpit.core.model import Envelope, Mode
 from cockpit.core.state import shares
 from cockpit.decide.ask import EARLY_RUNS, FILLER, PROPOSALS_WAITING, SLOW_S, ask
@@ -208,14 +208,14 @@ def test_search_chooses_for_free_clusters_early_on_and_ahead_later() -> None:
         assert arms_asked(world) == ahead
 
 
-def seats(share: float = 1.0) -> World:
+def two_proposers(share: float = 1.0) -> World:
     """Return a night with claude, and codex beside it."""
     world = night()
-    world.record(AgentSeated(at=world.now, agent="codex", command=["codex-acp"], author="me", share=share))
+    world.record(AgentHosted(at=world.now, agent="codex", command=["codex-acp"], author="me", share=share))
     return world
 
 
-def arms_by_seat(world: World) -> dict[str, int]:
+def arms_by_proposer(world: World) -> dict[str, int]:
     return {one.proposer: one.arms for one in ask(world.state, world.now) if isinstance(one, Asked)}
 
 
@@ -223,19 +223,19 @@ def proposes(world: World, proposer: str, arms: int) -> None:
     world.state.arms_proposed[proposer] = world.state.arms_proposed.get(proposer, 0) + arms
 
 
-def test_several_seats_are_asked_at_once_each_for_its_share() -> None:
-    world = seats(share=3.0)
-    assert {name: arms for name, arms in arms_by_seat(world).items() if name != FILLER} == {"claude": 1, "codex": 3}
+def test_several_proposers_are_asked_at_once_each_for_its_share() -> None:
+    world = two_proposers(share=3.0)
+    assert {name: arms for name, arms in arms_by_proposer(world).items() if name != FILLER} == {"claude": 1, "codex": 3}
 
 
-def test_a_seat_that_is_a_wave_ahead_waits_for_the_others() -> None:
-    world = seats()
+def test_a_proposer_that_is_a_wave_ahead_waits_for_the_others() -> None:
+    world = two_proposers()
     proposes(world, "claude", 6)
     assert "claude" not in asked(world) and asked(world)["codex"] == "dry"
 
 
-def test_a_seat_that_hangs_or_failed_does_not_stop_the_other() -> None:
-    world = seats()
+def test_a_proposer_that_hangs_or_failed_does_not_stop_the_other() -> None:
+    world = two_proposers()
     proposes(world, "claude", 60)
     begins(world, "codex")
     assert "claude" not in asked(world), "codex is prompt so far"
@@ -245,8 +245,8 @@ def test_a_seat_that_hangs_or_failed_does_not_stop_the_other() -> None:
     assert asked(world)["claude"] == "dry" and "codex" not in asked(world)
 
 
-def test_a_message_goes_to_the_first_seat_or_to_the_one_it_names() -> None:
-    world = seats()
+def test_a_message_goes_to_the_first_proposer_or_to_the_one_it_names() -> None:
+    world = two_proposers()
     works(world)
     world.record(Said(at=world.now, author="ann", text="how is it?"))
     assert asked(world) == {"claude": "said"}
@@ -259,15 +259,15 @@ def test_a_message_goes_to_the_first_seat_or_to_the_one_it_names() -> None:
     assert world.state.beside["codex"].words == 1, "it is still to be answered"
 
 
-def test_the_end_of_a_wave_is_told_to_the_seat_that_proposed_it() -> None:
-    world = seats()
+def test_a_proposer_is_told_of_the_end_of_its_own_wave() -> None:
+    world = two_proposers()
     works(world)
     world.state.beside["codex"].waves = 1
     assert asked(world) == {"codex": "finished"}
 
 
-def test_a_proposer_alone_ends_the_other_seats() -> None:
-    world = seats()
+def test_choosing_a_proposer_alone_ends_the_others() -> None:
+    world = two_proposers()
     assert shares(world.state) == {"claude": 1.0, "codex": 1.0}
     world.record(ProposerSet(at=world.now, proposer="search", author="me", share=0.5))
     assert shares(world.state) == {"claude": 1.0, "codex": 1.0, "search": 0.5}

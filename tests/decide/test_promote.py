@@ -10,7 +10,7 @@ from cockpit.core.model import Attempt, AttemptKind, ExperimentStatus, Value
 from cockpit.core.state import WITHOUT, State, constants_of
 from cockpit.decide.controls import UNUSED_S
 from cockpit.decide.decisions import wake_at
-from cockpit.decide.schedule import RunSpec, another, suits
+from cockpit.decide.schedule import RunSpec, next_attempt, suits
 from tests.decide.world import RUN_S, World
 
 H100_OFFSET = 0.05
@@ -267,7 +267,7 @@ def test_a_run_of_a_test_moves_once_every_cluster_of_its_class_is_given_up(kind:
     world = World(truth, hardware=("H100",) * 2 + ("H200",))
     world.run(0.2)
     state = world.state
-    run, arm = (another(state, RunSpec("e0000", one, "", hardware="H100")) for one in (kind, AttemptKind.ARM))
+    run, arm = (next_attempt(state, RunSpec("e0000", one, "", hardware="H100")) for one in (kind, AttemptKind.ARM))
     assert not suits(state, run, state.clusters["gpu-03"])
     world.record(ClusterGivenUp(at=world.now, cluster="gpu-01", message="it does not answer"))
     assert not suits(state, run, state.clusters["gpu-03"])
@@ -310,7 +310,7 @@ def test_controls_for_given_up_clusters_do_not_delay_others() -> None:
     gone = [f"gpu-{number:02d}" for number in range(9, 17)]
     for name in gone:
         run = RunSpec("e0000", AttemptKind.CONTROL, "", pin=name)
-        control = another(world.state, run, extra=len(world.state.waiting))
+        control = next_attempt(world.state, run, extra=len(world.state.waiting))
         world.record(Queued(at=0.0, attempt=control, reason="as it joins"))
         world.record(ClusterGivenUp(at=0.0, cluster=name, message="it does not answer"))
     state = world.run(0.5)

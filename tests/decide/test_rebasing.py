@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from cockpit.core.events import Decided, ModeSet
 from cockpit.core.model import Attempt, AttemptKind, ExperimentStatus, Mode, Value
 from cockpit.decide.ask import ask
-from cockpit.decide.evidence import UNCHOSEN, readings_of
+from cockpit.decide.evidence import TEST_KINDS, readings_of
 from cockpit.decide.rebasing import REBASED, outdated, rebase, rebased_as
 from cockpit.science.sequential import last_look
 from tests.decide.world import RUN_S, World
@@ -47,7 +47,7 @@ def replaced(change: dict[str, Value], fresh: int = 0) -> tuple[World, str]:
     """Return a session whose incumbent was replaced by `change` while a small gain had `fresh` runs of its test."""
     world, small = under_test()
     world.state.experiments[small].test_level = 1e-9
-    while len(readings_of(world.state, small, *UNCHOSEN)) < fresh:
+    while len(readings_of(world.state, small, *TEST_KINDS)) < fresh:
         world.run(RUN_S / 3600)
     (kept,) = world.propose(change)
     world.record(Decided(at=world.now, experiment=kept, status=ExperimentStatus.KEPT, reason="told"))
@@ -72,7 +72,7 @@ def test_a_carried_test_begins_with_as_many_runs_as_the_test_that_it_takes_over(
     (twin,) = (one for one in world.state.experiments.values() if one.levels.get(REBASED) == small)
     runs = [world.state.attempts[name] for name in twin.attempts]
     began = [run.queued_at for run in runs if run.kind is AttemptKind.REPLICATE]
-    assert began.count(min(began)) == last_look(len(readings_of(world.state, small, *UNCHOSEN))) >= 8
+    assert began.count(min(began)) == last_look(len(readings_of(world.state, small, *TEST_KINDS))) >= 8
 
 
 def test_a_change_of_a_constant_that_was_kept_otherwise_is_not_rebased() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from cockpit.core.model import Attempt, AttemptKind, AttemptStatus, Outcome, Value
 from cockpit.core.seeds import NO_SEED
-from cockpit.decide.evidence import UNCHOSEN, evidence_of, noise_of, runs_since_kept
+from cockpit.decide.evidence import TEST_KINDS, evidence_of, noise_of, runs_since_kept
 from tests.decide.world import RUN_S, World
 
 SD = 0.003
@@ -68,7 +68,7 @@ def first_test(world: World) -> str:
 
 def seeds_of(world: World, experiment: str) -> list[int]:
     runs = (world.state.attempts[name] for name in world.state.experiments[experiment].attempts)
-    return [run.seed for run in runs if run.kind in UNCHOSEN]
+    return [run.seed for run in runs if run.kind in TEST_KINDS]
 
 
 def test_a_test_begins_on_the_first_seeds_of_the_incumbent_whatever_they_scored() -> None:

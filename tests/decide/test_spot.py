@@ -7,7 +7,7 @@ from cockpit.core.events import ClusterUp, Decided, Ended, Started, Submitted, S
 from cockpit.core.fold import fold
 from cockpit.core.model import AttemptKind, ExperimentStatus, Outcome
 from cockpit.decide.decisions import decide
-from cockpit.decide.schedule import TRIES, RunSpec, another, suits
+from cockpit.decide.schedule import TRIES, RunSpec, next_attempt, suits
 from tests.decide.world import World
 
 
@@ -53,7 +53,7 @@ def _decided(world: World) -> list[object]:
 def test_validation_and_confirmation_run_on_what_does_not_vanish(kind: AttemptKind) -> None:
     state = spot_world(True, False).state
     vanishes, lasts = state.clusters.values()
-    attempt = another(state, RunSpec(state.baseline, kind, "baseline"))
+    attempt = next_attempt(state, RunSpec(state.baseline, kind, "baseline"))
     waits_for_it = kind in (AttemptKind.VALIDATION, AttemptKind.CONFIRMATION)
     assert suits(state, attempt, vanishes) is not waits_for_it
     assert suits(state, attempt, lasts)
@@ -61,7 +61,7 @@ def test_validation_and_confirmation_run_on_what_does_not_vanish(kind: AttemptKi
 
 def test_where_all_clusters_are_spot_they_confirm_too() -> None:
     state = spot_world(True, True).state
-    attempt = another(state, RunSpec(state.baseline, AttemptKind.CONFIRMATION, "baseline"))
+    attempt = next_attempt(state, RunSpec(state.baseline, AttemptKind.CONFIRMATION, "baseline"))
     assert all(suits(state, attempt, cluster) for cluster in state.clusters.values())
 
 

@@ -21,7 +21,7 @@ from cockpit.fleet.sky.fleet import SkyFleet
 from cockpit.session.watched_thread import PAUSE_S, RESTARTS_AT_MOST, WatchedThread
 from cockpit.worker.notify import Notifier
 from cockpit.worker.pacemaker import Pacemaker
-from cockpit.worker.parts import no_seat
+from cockpit.worker.parts import no_agents
 from cockpit.worker.proposer_host import ProposerHost
 from cockpit.worker.reports import Reports
 from cockpit.worker.supervisor import run_session
@@ -154,7 +154,7 @@ def ended(host: ProposerHost) -> AskEnded:
 @pytest.mark.parametrize("starts", [True, False])
 def test_a_proposer_whose_thread_died_is_asked_again_later(starts: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     worker = Host()
-    host = ProposerHost(worker, {"search": Quits()}, no_seat, threading.Event(), inline=False)
+    host = ProposerHost(worker, {"search": Quits()}, no_agents, threading.Event(), inline=False)
     if not starts:
         monkeypatch.setattr(threading.Thread, "start", no_thread)
     waits = []
@@ -188,7 +188,7 @@ class Hangs:
 
 def test_a_proposer_that_hangs_is_given_up_and_its_later_calls_are_refused() -> None:
     worker, hangs = Host(), Hangs()
-    host = ProposerHost(worker, {"search": hangs}, no_seat, threading.Event(), inline=False, hang_s=0.2)
+    host = ProposerHost(worker, {"search": hangs}, no_agents, threading.Event(), inline=False, hang_s=0.2)
     host.start("search", ProposalRequest(1, 4, "dry"))
     one = ended(host)
     assert one.trouble == "the thread of search has hung: no sign of it for 0.00333 min"

@@ -7,11 +7,11 @@ import pytest
 
 from cockpit.agent.proposers.search import prior_arms, search_history
 from cockpit.agent.views import briefing
+from cockpit.core.agent_events import PriorTaken
 from cockpit.core.event_codec import decode_event, encode_event
 from cockpit.core.fold import fold
 from cockpit.core.model import Edit, Value
 from cockpit.core.prior import PriorFinding, PriorKind
-from cockpit.core.seat_events import PriorTaken
 from cockpit.core.state import State
 from cockpit.decide.decisions import decide
 from cockpit.decide.evidence import noise_of

@@ -8,7 +8,7 @@ from cockpit.core.event_codec import decode_event, encode_event
 from cockpit.core.events import Event, SessionCreated, SessionEnded, SessionEnding, WorkerStarted, WorkerStopped
 from cockpit.core.fold import fold
 from cockpit.core.model import EndMode
-from cockpit.core.running_time import has_run_at, running_s
+from cockpit.core.running_time import running_s, time_after_running_h
 from cockpit.core.state import State
 from cockpit.decide import budget
 from cockpit.read.kept_stack import pace_of
@@ -103,7 +103,7 @@ def test_a_reopened_session_has_the_hours_that_it_had_not_used() -> None:
         WorkerStarted(at=began + 30 * HOUR, pid=2, host="h"),
     ):
         state = fold(state, event)
-    assert has_run_at(state, 12) == began + 37 * HOUR
+    assert time_after_running_h(state, 12) == began + 37 * HOUR
     assert budget.end(state, began + 36.9 * HOUR) == []
     [ending] = budget.end(state, began + 37 * HOUR)
     assert isinstance(ending, SessionEnding) and ending.reason == "its 12 hours are over"

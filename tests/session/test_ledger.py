@@ -413,7 +413,7 @@ def test_a_ledger_at_rest_is_small_and_reads_as_before(ledger: Ledger, path: Pat
     for text in written:
         ledger.append(said(text))
     last, link = ledger.last_seq(), ledger.last_link()
-    ledger.rest(ledger.state())
+    ledger.compact(ledger.state())
     ledger.append(said("after it"))
     assert texts(ledger.since(0)) == [*written, "after it"]
     ledger.close()
@@ -422,7 +422,7 @@ def test_a_ledger_at_rest_is_small_and_reads_as_before(ledger: Ledger, path: Pat
     assert (again.notes, again.last_seq()) == ([], last + 1)
     assert texts(again.since(last - 1)) == [written[-1], "after it"]
     assert again._table.chain_at(last) == link
-    again.rest(again.state())
+    again.compact(again.state())
     assert texts(again.since(0)) == [*written, "after it"]
     again.close()
 
@@ -438,7 +438,7 @@ def test_readers_of_a_session_that_comes_to_rest_read_on(ledger: Ledger, path: P
             ledger.append(said(f"the same words {turn} {number}"))
         seen = early.last_seq()
         unpacked = folder.events.stat().st_size
-        ledger.rest(ledger.state())
+        ledger.compact(ledger.state())
         assert folder.events.stat().st_size < unpacked - 1_000 * 33, "a header less for each frame"
         ledger.append(said("after it"))
         late = LedgerReader(folder)
@@ -466,7 +466,7 @@ def test_a_stream_that_cannot_be_written_again_stays_as_it_is(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fails)
-    ledger.rest(ledger.state())
+    ledger.compact(ledger.state())
     assert folder.events.read_bytes() == before and folder.snapshot.exists()
     assert [file.name for file in folder.root.glob("*.partial")] == []
     ledger.append(said("after it"))

@@ -200,11 +200,11 @@ def test_a_second_connection_of_a_program_leaves_the_locks_of_the_first(tmp_path
 def test_an_inbox_that_replaced_a_lost_one_is_numbered_on_and_repeats_nothing(tmp_path: Path) -> None:
     inbox = Inbox(tmp_path / "inbox.db")
     assert [inbox.put("ann", b"old") for _ in range(2)] == [1, 2]
-    assert not inbox.number_on(2)
-    assert inbox.number_on(7)
+    assert not inbox.continue_after(2)
+    assert inbox.continue_after(7)
     assert inbox.after(7) == []
     assert inbox.put("ann", b"new") == 8
-    assert not inbox.number_on(7)
+    assert not inbox.continue_after(7)
     assert inbox.after(7) == [(8, "ann", b"new")]
     inbox.close()
 

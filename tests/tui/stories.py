@@ -6,7 +6,7 @@ A story is written to a real ledger in a folder of its own, with its logs, and i
 from msgspec import structs
 
 from cockpit.core.events import (
-    AgentSeated,
+    AgentHosted,
     ApiUsed,
     Approved,
     Asked,
@@ -319,7 +319,7 @@ def many(clusters: int = 256) -> Story:
 
 
 def launching() -> Story:
-    """Return a session on a cloud whose clusters come up: each at another step, and two seats that are asked."""
+    """Return a session on a cloud whose clusters come up: each at another step, and two proposers that are asked."""
     base = session("coming", clusters=8, better=2)
     fleet = structs.replace(base.fleet, kind="sky", simulated=False, infra="gcp")
     story = Story(structs.replace(base, fleet=fleet))
@@ -346,7 +346,7 @@ def launching() -> Story:
             message="no capacity for H200 in us-central1, europe-west4; asked again in 4m",
         )
     )  # fmt: skip
-    story.tell(AgentSeated(at=story.at, agent="gemini", command=["gemini", "--acp"], author="ada", share=0.4))
+    story.tell(AgentHosted(at=story.at, agent="gemini", command=["gemini", "--acp"], author="ada", share=0.4))
     story.tell(Said(at=story.at, author="ada", text="Widths for one of you, learning rates for the other."))
     story.tell(Said(at=story.at, author="gemini", text="I take the **learning rates**."))
     story.tell(Asked(at=story.at, ask=1, proposer="claude", arms=5))

@@ -15,8 +15,8 @@ from pytest_textual_snapshot import normalize_svg
 from textual.pilot import Pilot
 
 from cockpit.agent.claude.turn_status import TurnStatusFile
+from cockpit.core.agent_events import PermissionAsked
 from cockpit.core.events import Said
-from cockpit.core.seat_events import PermissionAsked
 from cockpit.session.heartbeat import WorkerStatus
 from cockpit.session.ledger import Ledger
 from cockpit.tui.app import CockpitApp
@@ -72,7 +72,7 @@ def answer(app: CockpitApp) -> None:
 
 
 def asks_permission(app: CockpitApp) -> None:
-    """Let an agent in the seat ask to use its shell."""
+    """Let a hosted agent ask to use its shell."""
     ledger = Ledger.open(app.feed.folder.ledger)
     what = "use execute: `python bench.py --steps 20 > out.txt`"
     ledger.append([PermissionAsked(at=app.feed.now(), agent="claude", request="p9.1", what=what, within_s=300.0)])
@@ -135,7 +135,7 @@ PICTURES = [
     picture("laptop", story="laptop"),
     picture("empty", story="empty"),
     picture("launching", story="launching"),
-    picture("seats", "5", story="launching"),
+    picture("proposers", "5", story="launching"),
     picture("tour", *TOUR),
     picture("tour-waves", *TOUR, "enter"),
     picture("tour-talk", *TOUR, "enter", "enter", story="empty"),

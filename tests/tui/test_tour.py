@@ -10,7 +10,7 @@ from textual.geometry import Region
 from cockpit.cli import screen as opening
 from cockpit.session.paths import SessionFolder
 from cockpit.session.settings import ScreenSettings
-from cockpit.session.user import is_first
+from cockpit.session.user import record_shown
 from cockpit.tui import app as tui
 from cockpit.tui.actions.navigation import NAVIGATION
 from cockpit.tui.actions.registry import Action, Registry
@@ -33,18 +33,18 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 async def test_the_tour_is_shown_at_the_first_opening_only(screen_on: Opener, home: Path) -> None:
-    app = screen_on("night", wants_tour=lambda: is_first("tour"))
+    app = screen_on("night", wants_tour=lambda: record_shown("tour"))
     async with shown(app, 80, 24) as pilot:
         assert "1 of 3: clusters" in words_on(app)
         await press(pilot, "escape")
         assert app.screen is app.main and app.main.pane == "clusters"
-    app = screen_on("night", wants_tour=lambda: is_first("tour"))
+    app = screen_on("night", wants_tour=lambda: record_shown("tour"))
     async with shown(app, 80, 24):
         assert app.screen is app.main
 
 
 async def test_a_watcher_has_no_tour(screen_on: Opener, home: Path) -> None:
-    app = screen_on("night", watch=True, wants_tour=lambda: is_first("tour"))
+    app = screen_on("night", watch=True, wants_tour=lambda: record_shown("tour"))
     async with shown(app, 80, 24) as pilot:
         assert app.screen is app.main and not home.exists()
         await press(pilot, "colon", *"tour", "enter")
@@ -52,7 +52,7 @@ async def test_a_watcher_has_no_tour(screen_on: Opener, home: Path) -> None:
 
 
 async def test_a_screen_that_is_too_small_leaves_the_tour_for_the_next_opening(screen_on: Opener, home: Path) -> None:
-    app = screen_on("night", wants_tour=lambda: is_first("tour"))
+    app = screen_on("night", wants_tour=lambda: record_shown("tour"))
     async with shown(app, 50, 18):
         assert app.screen is app.main and not home.exists()
 
@@ -123,7 +123,7 @@ async def test_the_keys_of_the_cards_are_those_of_the_registry(screen_on: Opener
 
 
 def test_what_was_shown_is_remembered_in_the_persons_state_folder(home: Path) -> None:
-    assert is_first("tour") and not is_first("tour") and is_first("another")
+    assert record_shown("tour") and not record_shown("tour") and record_shown("another")
     assert (home / "tour").exists()
 
 
@@ -132,7 +132,7 @@ def test_a_state_folder_that_takes_no_file_shows_nothing_at_every_opening(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
-    assert not is_first("tour")
+    assert not record_shown("tour")
 
 
 @pytest.mark.parametrize(("ci", "wanted"), [("", True), ("1", False)])

@@ -14,7 +14,7 @@ from cockpit.variant.fingerprint import fingerprint
 from cockpit.variant.guard import check_variant
 from cockpit.variant.knobs.constants import find_constants, set_constants
 from cockpit.variant.own_python import OwnPython, own_python
-from cockpit.variant.syntax import judge_with
+from cockpit.variant.syntax import parse_with
 from tests.variant.conftest import SCRIPT
 
 NEWER = 'type Rate = float\nDEPTH = 8  # blocks\nprint(f"val_bpb: {"é" + str(DEPTH)}")\n'
@@ -24,7 +24,7 @@ NEWER = 'type Rate = float\nDEPTH = 8  # blocks\nprint(f"val_bpb: {"é" + str(DE
 @pytest.fixture(autouse=True)
 def cockpits_python_afterwards() -> Iterator[None]:
     yield
-    judge_with(None)
+    parse_with(None)
 
 
 def this_python() -> OwnPython:
@@ -44,7 +44,7 @@ def python(version: str) -> OwnPython:
 
 def test_a_tree_from_another_process_gives_the_same_knobs_and_the_same_fingerprint() -> None:
     knobs, meaning = find_constants(SCRIPT), fingerprint(SCRIPT)
-    judge_with(this_python())
+    parse_with(this_python())
     tree = this_python().tree_of(SCRIPT)
     assert tree is not None and ast.dump(tree) == ast.dump(ast.parse(SCRIPT))
     check_variant(SCRIPT)
@@ -53,7 +53,7 @@ def test_a_tree_from_another_process_gives_the_same_knobs_and_the_same_fingerpri
 
 
 def test_a_syntax_error_is_told_with_its_line_and_the_python_that_refuses_it() -> None:
-    judge_with(this_python())
+    parse_with(this_python())
     with pytest.raises(
         VariantError, match=r"^train\.py does not compile under Python 3\.99: .* at line 2 \('DEPTH = ="
     ):
@@ -61,13 +61,13 @@ def test_a_syntax_error_is_told_with_its_line_and_the_python_that_refuses_it() -
 
 
 def test_a_python_that_cannot_be_started_leaves_the_judgement_to_cockpits() -> None:
-    judge_with(OwnPython(Path("/nowhere/python"), (3, 99)))
+    parse_with(OwnPython(Path("/nowhere/python"), (3, 99)))
     assert find_constants("DEPTH = 8\n# of its own text\n") == {"DEPTH": 8}
 
 
 @pytest.mark.parametrize("version", ["3.12", "3.13", "3.14"])
 def test_newer_syntax_than_cockpits_is_read_and_edited(version: str) -> None:
-    judge_with(python(version))
+    parse_with(python(version))
     check_variant(NEWER)
     assert find_constants(NEWER) == {"DEPTH": 8}
     assert set_constants(NEWER, {"DEPTH": 9}) == NEWER.replace("= 8", "= 9")
@@ -76,7 +76,7 @@ def test_newer_syntax_than_cockpits_is_read_and_edited(version: str) -> None:
 
 @pytest.mark.parametrize("version", ["3.8", "3.9"])
 def test_newer_syntax_than_the_repositorys_is_refused(version: str) -> None:
-    judge_with(python(version))
+    parse_with(python(version))
     with pytest.raises(VariantError, match=f"does not compile under Python {version}"):
         check_variant("match 3:\n    case 3: print('val_bpb: 1')\n")
     assert find_constants("DEPTH = [1, 2][0]\nx[0] = 1\nLR = 0.1\n") == {"LR": 0.1}

@@ -1,4 +1,4 @@
-"""Nights with a scripted agent in the seat."""
+"""Nights with a scripted hosted agent."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cockpit.session import lock, worker_process
-from tests.worker.seats import Night, Step
+from tests.worker.agent_nights import Night, Step
 from tests.worker.sessions import ROOT
 
 

@@ -66,12 +66,12 @@ class Night:
     def tick_until_writing(self) -> None:
         """Tick until the baseline's folder is begun, where it is written over several ticks."""
         self.tick_until_in_flight()
-        assert self.worker._reactor.behind and not self.source.exists()
+        assert self.worker._reactor.has_work and not self.source.exists()
 
     def tick_until_ended(self) -> None:
         while self.state.attempts[BASELINE].status is not AttemptStatus.ENDED:
             self.worker.tick()
-            if not self.worker._reactor.behind:
+            if not self.worker._reactor.has_work:
                 self.clock.wait(threading.Event(), self.fleet.next_due())
 
     def restart(self, stopped: bool = False) -> None:

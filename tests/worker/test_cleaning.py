@@ -22,9 +22,9 @@ def tree(place: Path, files: int) -> Path:
 def ticks(left: Cleaning) -> int:
     """Carry a cleaning out. Return the number of ticks that it takes."""
     number = 0
-    while left.behind:
+    while left.has_work:
         left.new_tick()
-        assert left.carry_on() == []
+        assert left.continue_work() == []
         number += 1
     return number
 
@@ -102,7 +102,7 @@ def test_an_artifact_over_the_limit_is_told_with_its_run(tmp_path: Path) -> None
     (run / "model.pt").write_bytes(bytes(2 << 20))
     left = Cleaning()
     left.begin("e0001.1", saving(run, ["*.pt"], tmp_path / "kept", 1.0))
-    [(name, sentence)] = left.carry_on()
+    [(name, sentence)] = left.continue_work()
     assert name == "e0001.1" and sentence.startswith("model.pt is larger than the rest of the 1 MB")
 
 

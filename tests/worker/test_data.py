@@ -60,7 +60,7 @@ def test_a_run_on_other_data_is_a_mismatch_and_holds_the_session(tmp_path: Path)
         found = state_of(folder)
         first = found.attempts["e0001.1"]
         assert first.outcome is Outcome.MISMATCH and first.metrics is None
-        assert "its data are others than the baseline's: data is 1 file, 4 bytes" in first.message
+        assert "its data differ from the baseline's: data is 1 file, 4 bytes" in first.message
         assert "put those back and resume" in found.held_reason
         value.write_text("0.98")
         send_and_await(folder, Resume())

@@ -91,7 +91,7 @@ def test_the_verdict_on_a_long_log_comes_when_it_is_read_and_another_run_is_judg
     events = following.tick(0.0, JobEnded(5.0, "e0.0", "exited", 0), JobEnded(6.0, "e0.1", "exited", 0))
     assert [event.attempt for event in events if isinstance(event, Ended)] == ["e0.1"]
     ticks = 1
-    while following.reports.behind:
+    while following.reports.has_work:
         assert sum(reads) <= 2 * READ_BYTES
         reads.clear()
         events = following.tick(float(ticks))

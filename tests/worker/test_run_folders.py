@@ -38,7 +38,7 @@ def job(place: Path, name: str) -> Job:
 
 def writes(folders: RunFolders) -> Iterator[list[str]]:
     """Yield the names of the folders that each tick completes."""
-    while folders.behind:
+    while folders.has_work:
         folders.new_tick()
         yield [written.job.name for written in folders.write()]
 
@@ -85,7 +85,7 @@ def test_a_dropped_folder_leaves_nothing_behind(
     folders.begin(job(tmp_path, "e0001.1"), store.head(), {})
     assert folders.write() == [] and list((tmp_path / "runs").iterdir())
     folders.drop("e0001.1")
-    assert not folders.behind and list((tmp_path / "runs").iterdir()) == []
+    assert not folders.has_work and list((tmp_path / "runs").iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_written_delays_no_other(store: VariantStore, tmp_path: Path) -> None:

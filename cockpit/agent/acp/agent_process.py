@@ -35,13 +35,13 @@ from acp.schema import (
 from pydantic import ValidationError
 
 from cockpit import __version__
-from cockpit.agent.acp.client import SeatClient
+from cockpit.agent.acp.client import AgentClient
 from cockpit.agent.acp.tools_door import ToolsDoor
 from cockpit.agent.acp.wall import AgentWall, Openings
 from cockpit.agent.mcp import tools_listed
 from cockpit.agent.proposer_api import ProposerTrouble
 from cockpit.agent.views.quoting import line
-from cockpit.core.seats import Seat, install_hint, known_agent
+from cockpit.core.hosted_agents import HostedAgent, install_hint, known_agent
 from cockpit.session.paths import SessionFolder
 
 START_S = 60.0
@@ -74,21 +74,21 @@ class AgentProcess:
 
     def __init__(
         self,
-        seat: Seat,
+        agent: HostedAgent,
         folder: SessionFolder,
-        client: SeatClient,
+        client: AgentClient,
         cwd: Path,
         wall: AgentWall,
         environment: Mapping[str, str],
     ) -> None:
-        self._seat = seat
+        self._agent = agent
         self._wall = wall
         self._environment = environment
         self._door: ToolsDoor | None = None
         self._folder = folder
         self._client = client
         self._cwd = cwd
-        self._place = folder.root / "seats" / seat.name
+        self._place = folder.agent_files(agent.name)
         self._memory_path = self._place / "seat.json"
         self._process: asyncio.subprocess.Process | None = None
         self._connection: ClientSideConnection | None = None
@@ -110,7 +110,7 @@ class AgentProcess:
         self._kill_leftover()
         await self._spawn()
         try:
-            listed = tools_listed(self._folder, self._seat.name)
+            listed = tools_listed(self._folder, self._agent.name)
             listed.unlink(missing_ok=True)
             capabilities = await self._initialize()
             await self._open_session(capabilities)
@@ -172,7 +172,7 @@ class AgentProcess:
     def trouble(self, what: str, retry_in_s: float = 60.0) -> ProposerTrouble:
         """Return the trouble in one sentence, with the last line that the agent printed beside the protocol."""
         said = line(self._last_words(), 200)
-        return ProposerTrouble(f"{self._seat.name} {what}" + (f": {said}" if said else ""), retry_in_s)
+        return ProposerTrouble(f"{self._agent.name} {what}" + (f": {said}" if said else ""), retry_in_s)
 
     def refusal(self, error: BaseException, doing: str) -> ProposerTrouble:
         """Return an error of the agent as one sentence."""
@@ -183,19 +183,19 @@ class AgentProcess:
                 data = error.data if isinstance(error.data, dict) else {}
                 details = str(data.get("details") or data.get("message") or "")
                 words = line(f"{error} {details}", 300)
-                return ProposerTrouble(f"{self._seat.name} refused {doing}: {words}")
+                return ProposerTrouble(f"{self._agent.name} refused {doing}: {words}")
             case ValidationError():
-                return ProposerTrouble(f"{self._seat.name} answered {doing} with something that is not ACP")
+                return ProposerTrouble(f"{self._agent.name} answered {doing} with something that is not ACP")
             case TimeoutError():
                 return self.trouble(f"has not answered {doing} within {START_S:.0f} s")
             case ConnectionError():
                 return self._ended()
-        return ProposerTrouble(f"{self._seat.name} failed at {doing}: {line(str(error), 200) or type(error).__name__}")
+        return ProposerTrouble(f"{self._agent.name} failed at {doing}: {line(str(error), 200) or type(error).__name__}")
 
     def login(self) -> ProposerTrouble:
-        known = known_agent(self._seat)
+        known = known_agent(self._agent)
         how = known.login if known else "log in with its own command"
-        return ProposerTrouble(f"{self._seat.name} asks for a login: {how}, then write to it", NOT_THERE_RETRY_S)
+        return ProposerTrouble(f"{self._agent.name} asks for a login: {how}, then write to it", NOT_THERE_RETRY_S)
 
     def _ended(self) -> ProposerTrouble:
         code = self._process.returncode if self._process else None
@@ -203,15 +203,15 @@ class AgentProcess:
         return self.trouble(f"ended in the middle of its turn{status}")
 
     async def _spawn(self) -> None:
-        command = self._seat.command
+        command = self._agent.command
         program = shutil.which(command[0])
         if program is None:
-            hint = install_hint(self._seat)
+            hint = install_hint(self._agent)
             raise ProposerTrouble(
-                f"the command {command[0]} of {self._seat.name} is not here" + (f": {hint}" if hint else ""),
+                f"the command {command[0]} of {self._agent.name} is not here" + (f": {hint}" if hint else ""),
                 NOT_THERE_RETRY_S,
             )
-        known = known_agent(self._seat)
+        known = known_agent(self._agent)
         temporary = self._place.resolve() / "tmp"
         temporary.mkdir(parents=True, exist_ok=True)
         self._door = ToolsDoor(self._mcp_command(), self._place / "tools.log")
@@ -293,7 +293,7 @@ class AgentProcess:
             raise self.refusal(error, "the handshake") from None
         if answer.protocol_version != acp.PROTOCOL_VERSION:
             raise ProposerTrouble(
-                f"{self._seat.name} speaks version {answer.protocol_version} of ACP and this cockpit version"
+                f"{self._agent.name} speaks version {answer.protocol_version} of ACP and this cockpit version"
                 f" {acp.PROTOCOL_VERSION}: upgrade whichever is older",
                 NOT_THERE_RETRY_S,
             )
@@ -336,8 +336,8 @@ class AgentProcess:
             raise self.refusal(error, f"the mode {asking}") from None
 
     def _mcp_command(self) -> list[str]:
-        """Return the command that serves Cockpit's tools under the name of the agent's seat."""
-        return [sys.executable, "-m", "cockpit", "mcp", str(self._folder.root.resolve()), "--seat", self._seat.name]
+        """Return the command that serves Cockpit's tools under the agent's name."""
+        return [sys.executable, "-m", "cockpit", "mcp", str(self._folder.root.resolve()), "--agent", self._agent.name]
 
     def _mcp_server(self) -> McpServerStdio:
         """Return how the agent reaches Cockpit's tools."""

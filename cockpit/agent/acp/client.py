@@ -33,8 +33,8 @@ from cockpit.agent.proposer_api import ProposerApi
 from cockpit.agent.scratch import Scratch
 from cockpit.agent.tools.registry import TOOLS
 from cockpit.agent.views.quoting import clip, line, plain
+from cockpit.core.agent_events import PermissionAnswered, PermissionAsked
 from cockpit.core.events import Said
-from cockpit.core.seat_events import PermissionAnswered, PermissionAsked
 from cockpit.core.state import State
 
 MESSAGE_CHARS = 8_000
@@ -157,7 +157,7 @@ class TurnRecord:
             self.status.forget()
 
 
-class SeatClient:
+class AgentClient:
     """Implements the protocol's client. Between turns, and while a session is loaded, it hears and allows nothing."""
 
     def __init__(self, scratch: Scratch, ask_s: float = 0.0) -> None:

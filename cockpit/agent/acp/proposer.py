@@ -1,4 +1,4 @@
-"""An agent in the seat as a proposer: each ask is one turn of its session, which Cockpit begins and may end."""
+"""A hosted agent as a proposer: each ask is one turn of its session, which Cockpit begins and may end."""
 
 import asyncio
 import time
@@ -10,21 +10,21 @@ import msgspec
 from acp.schema import PromptResponse
 
 from cockpit.agent.acp.agent_process import AgentProcess
-from cockpit.agent.acp.client import SeatClient, TurnRecord
+from cockpit.agent.acp.client import AgentClient, TurnRecord
 from cockpit.agent.acp.wall import AgentWall
 from cockpit.agent.claude import turn_memory
 from cockpit.agent.claude.opening import Opening, opening_of
-from cockpit.agent.claude.role import ROLE_SEATED
+from cockpit.agent.claude.role import ROLE_HOSTED
 from cockpit.agent.claude.transcript import Transcript
 from cockpit.agent.claude.turn_status import TurnStatusFile
 from cockpit.agent.proposer_api import ProposalRequest, ProposerApi, ProposerTrouble
 from cockpit.agent.scratch import Scratch
 from cockpit.agent.views import briefing
+from cockpit.core.agent_events import AgentStarted, TurnUnmetered
 from cockpit.core.events import ApiReserved, ApiUsed, Looked
+from cockpit.core.hosted_agents import HostedAgent
 from cockpit.core.model import Session
 from cockpit.core.running_time import running_h
-from cockpit.core.seat_events import AgentStarted, TurnUnmetered
-from cockpit.core.seats import Seat
 from cockpit.core.state import State, is_answered
 from cockpit.session.paths import SessionFolder
 from cockpit.variant.errors import VariantError
@@ -37,7 +37,7 @@ SHORT_CHARS = 400
 _LOGIN_WORDS = ("/login", "not logged in", "please log in", "authenticate", "api key")
 
 
-class SeatLimits(msgspec.Struct, frozen=True):
+class AgentLimits(msgspec.Struct, frozen=True):
     silence_s: float = 600.0
     """Seconds without a word from the agent, at which it counts as hung."""
     turn_s: float = 3_600.0
@@ -51,19 +51,19 @@ class AcpProposer:
 
     def __init__(
         self,
-        seat: Seat,
+        agent: HostedAgent,
         folder: SessionFolder,
         wall: AgentWall,
         environment: Mapping[str, str],
-        limits: SeatLimits | None = None,
+        limits: AgentLimits | None = None,
     ) -> None:
         """Prepare an agent. `environment` are the variables that its process inherits."""
-        self.name = seat.name
+        self.name = agent.name
         self._folder = folder
-        self._limits = limits or SeatLimits()
-        self._scratch = Scratch(folder, seat.name)
-        self._client = SeatClient(self._scratch, self._limits.ask_s)
-        self._process = AgentProcess(seat, folder, self._client, self._scratch.path.resolve(), wall, environment)
+        self._limits = limits or AgentLimits()
+        self._scratch = Scratch(folder, agent.name)
+        self._client = AgentClient(self._scratch, self._limits.ask_s)
+        self._process = AgentProcess(agent, folder, self._client, self._scratch.path.resolve(), wall, environment)
         self._wall = wall
         self._loop = asyncio.new_event_loop()
         self._written_digests: set[str] = set()
@@ -97,7 +97,7 @@ class AcpProposer:
 
     async def _turn(self, turn: TurnRecord, request: ProposalRequest) -> None:
         process, api = self._process, turn.api
-        memory_path = self._folder.root / "seats" / self.name / "reported.json"
+        memory_path = self._folder.agent_files(self.name) / "reported.json"
         self._check_out(api)
         if await process.start():
             wall = self._wall
@@ -172,7 +172,7 @@ class AcpProposer:
         """Return the whole brief at the start of the agent's session; later what has changed."""
         introduced = self._process.memory.introduced
         program = f"# program.md, the person's instructions\n{briefing.program(brief.program)}" if brief.program else ""
-        parts = [] if introduced else [ROLE_SEATED, program]
+        parts = [] if introduced else [ROLE_HOSTED, program]
         if introduced != brief.incumbent:
             parts.append(brief.source)
         return "\n\n".join(part for part in (*parts, brief.changing(request)) if part)

@@ -42,7 +42,7 @@ ROLE = f"""\
 {_TRUST}"""
 """The role of an agent that the worker asks."""
 
-ROLE_SEATED = f"""\
+ROLE_HOSTED = f"""\
 {_WORK}
 - You act through the tools of the MCP server `cockpit` alone. Do not train, and use no shell, network or git: Cockpit
   refuses them. Your working folder is a scratch checkout of the incumbent, which you may read and edit; git does not

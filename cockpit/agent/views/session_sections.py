@@ -6,7 +6,7 @@ from cockpit.agent.views import layout
 from cockpit.agent.views.quoting import clip, line, plain
 from cockpit.core.metric import Metric
 from cockpit.core.model import Cluster, ClusterState, Message, Mode
-from cockpit.core.running_time import has_run_at, running_h
+from cockpit.core.running_time import running_h, time_after_running_h
 from cockpit.core.state import State
 from cockpit.decide.budget import accounts, committed_usd, left_usd
 from cockpit.decide.schedule import expected_run_s
@@ -64,7 +64,7 @@ def _time(state: State, at: float) -> str:
     settings, run_s = state.session, expected_run_s(state)
     if not settings.budget_hours:
         return ""
-    left_s = max(0.0, has_run_at(state, settings.budget_hours) - at)
+    left_s = max(0.0, time_after_running_h(state, settings.budget_hours) - at)
     room = f": room for about {left_s / run_s * len(state.clusters):.0f} runs" if run_s else ""
     return f"The session ends at hour {settings.budget_hours:g}{room}."
 

@@ -21,7 +21,7 @@ def add(command: Command) -> None:
         "--longest-wait", type=positive, default=50.0, metavar="SECONDS",
         help="below the client's time limit for a tool (default: 50)",
     )  # fmt: skip
-    it.add_argument("--seat", default="", metavar="NAME", help="serve the agent in the seat, which the worker starts")
+    it.add_argument("--agent", default="", metavar="NAME", help="serve the hosted agent of this name")
     it = command("agent-setup", _agent_setup, "write the configuration of an agent's client, after showing it")
     it.add_argument("client", choices=CLIENTS)
     add_session(it)
@@ -54,7 +54,7 @@ def _tool(options: Namespace) -> int:
 def _mcp(options: Namespace) -> int:
     from cockpit.cli.agents import serve_mcp
 
-    return serve_mcp(options.session, options.longest_wait, options.seat)
+    return serve_mcp(options.session, options.longest_wait, options.agent)
 
 
 def _agent_setup(options: Namespace) -> None:

@@ -1,4 +1,4 @@
-"""Fold clusters; provisioning, training and idle time are counted apart."""
+"""Fold the events of clusters, and count provisioning, training and idle time."""
 
 from cockpit.core.events import (
     ClusterDown,
@@ -52,7 +52,7 @@ def _failed(state: State, event: ClusterFailed) -> None:
     _count_time(state, cluster, event.at)
     _enter(cluster, ClusterState.LOST, event.at, event.billed)
     cluster.message, cluster.retry_at = event.message, event.retry_at
-    # A cluster without capacity is asked for again and again: the conversation says so once.
+    # A launch without capacity is retried many times: the conversation mentions it once.
     if not event.refused or cluster.refusals == 1:
         say(state, event.at, cluster.name, event.message, "trouble")
 

@@ -1,9 +1,9 @@
 """Fold the conversation: words, findings, phases and troubles."""
 
+from cockpit.core.agent_events import PriorTaken
 from cockpit.core.events import FindingRecorded, Interrupted, Looked, PhaseSet, Said, Trouble
 from cockpit.core.fold.handlers import Handlers
 from cockpit.core.model import Finding, Message
-from cockpit.core.seat_events import PriorTaken
 from cockpit.core.state import CONVERSATION_LINES, State, is_answered
 
 AGENTS_REMEMBERED = 64
@@ -18,8 +18,8 @@ def say(state: State, at: float, author: str, text: str, kind: str = "say") -> N
 def _said(state: State, event: Said) -> None:
     if is_answered(state, event.author):
         addressed = event.text.split(maxsplit=1)[0].strip("@,:") if event.text.startswith("@") else ""
-        if seat := state.beside.get(addressed):
-            seat.words += 1
+        if beside := state.beside.get(addressed):
+            beside.words += 1
         else:
             addressed = state.proposer
             state.words_unanswered += 1

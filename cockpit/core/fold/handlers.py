@@ -1,4 +1,4 @@
-"""The type of the tables that the fold is made of."""
+"""The type of the fold's handler tables."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,4 +7,4 @@ from cockpit.core.events import Event
 from cockpit.core.state import State
 
 Handlers = dict[type[Event], Callable[[State, Any], None]]
-"""Event to the function that changes the state by it."""
+"""Event class to the function that applies the event to the state."""

@@ -1,4 +1,4 @@
-"""Count the idle time of clusters, and the part of it in which no worker was there to give them work."""
+"""Count the idle time of clusters, and the part of it without a worker."""
 
 from cockpit.core.model import Cluster, ClusterState
 from cockpit.core.state import State

@@ -19,7 +19,7 @@ from cockpit.core.events import (
 )
 from cockpit.core.fold.handlers import Handlers
 from cockpit.core.fold.idling import count_idle
-from cockpit.core.interning import one_attempt
+from cockpit.core.interning import intern_attempt
 from cockpit.core.model import (
     Attempt,
     AttemptKind,
@@ -69,8 +69,8 @@ def set_status(state: State, experiment: Experiment, status: ExperimentStatus, n
     if wave.status is WaveStatus.APPROVED and wave.open_arms == 0 and not is_open(status):
         wave.status, wave.done_seq = WaveStatus.DONE, state.seq
         state.open_waves.pop(wave.id, None)
-        if seat := state.beside.get(wave.proposer):
-            seat.waves += wave.kind is WaveKind.WAVE
+        if beside := state.beside.get(wave.proposer):
+            beside.waves += wave.kind is WaveKind.WAVE
         else:
             state.waves_finished += wave.kind is WaveKind.WAVE
     elif wave.status is WaveStatus.DONE and is_open(status):
@@ -80,7 +80,7 @@ def set_status(state: State, experiment: Experiment, status: ExperimentStatus, n
 
 def fold_queued(state: State, attempt: Attempt, at: float) -> None:
     attempt.queued_at = at
-    one_attempt(state, attempt)
+    intern_attempt(state, attempt)
     state.attempts[attempt.id] = attempt
     if attempt.kind is AttemptKind.CONTROL and attempt.pin in state.clusters:
         state.clusters[attempt.pin].control_age, state.clusters[attempt.pin].controlled = 0, True

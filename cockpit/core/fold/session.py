@@ -2,8 +2,9 @@
 
 import msgspec
 
+from cockpit.core.agent_events import AgentStarted, PermissionAnswered, PermissionAsked, TurnUnmetered
 from cockpit.core.events import (
-    AgentSeated,
+    AgentHosted,
     ApiReleased,
     ApiReserved,
     ApiUsed,
@@ -33,9 +34,8 @@ from cockpit.core.knob_events import KnobSet
 from cockpit.core.knobs import knob_words
 from cockpit.core.model import DECISIONS, Cluster
 from cockpit.core.model_usage import RECENT_REQUESTS
-from cockpit.core.seat_events import AgentStarted, PermissionAnswered, PermissionAsked, TurnUnmetered
 from cockpit.core.shares import shares_of
-from cockpit.core.state import AskState, PermissionRequest, SeatBeside, State, converses, shares
+from cockpit.core.state import AskState, PermissionRequest, ProposerBeside, State, converses, shares
 
 REFUSALS_KEPT = 200
 
@@ -118,20 +118,20 @@ def _envelope_set(state: State, event: EnvelopeSet) -> None:
 
 
 def _proposer_set(state: State, event: ProposerSet) -> None:
-    _seat(state, event.proposer, event.share)
+    _add_proposer(state, event.proposer, event.share)
     say(state, event.at, event.author, _proposes(state, event.proposer), "news")
 
 
-def _agent_seated(state: State, event: AgentSeated) -> None:
-    state.seats[event.agent] = tuple(event.command)
-    _seat(state, event.agent, event.share)
+def _agent_hosted(state: State, event: AgentHosted) -> None:
+    state.hosted_agents[event.agent] = tuple(event.command)
+    _add_proposer(state, event.agent, event.share)
     state.ask_retry_at.pop(event.agent, None)
     state.ask_failures.pop(event.agent, None)
     say(state, event.at, event.author, _proposes(state, event.agent), "news")
 
 
-def _seat(state: State, name: str, share: float) -> None:
-    """Let a proposer propose: alone, or beside the others where it has a share."""
+def _add_proposer(state: State, name: str, share: float) -> None:
+    """Make a proposer the only one, or add it beside the others if it has a share."""
     if not share:
         state.proposer, state.share = name, 1.0
         state.beside.clear()
@@ -140,7 +140,7 @@ def _seat(state: State, name: str, share: float) -> None:
     elif name in state.beside:
         state.beside[name].share = share
     else:
-        state.beside[name] = SeatBeside(share)
+        state.beside[name] = ProposerBeside(share)
 
 
 def _proposes(state: State, name: str) -> str:
@@ -149,12 +149,12 @@ def _proposes(state: State, name: str) -> str:
 
 
 def _agent_started(state: State, event: AgentStarted) -> None:
-    if state.seat_walls.get(event.agent) != event.wall:
+    if state.agent_walls.get(event.agent) != event.wall:
         how = f"is confined by {event.wall}: it sees its checkout, its login and the network"
         if event.reason:
             how = f"is unconfined: a command that it runs has your rights ({event.reason})"
         say(state, event.at, event.agent, how, "trouble" if event.reason else "news")
-    state.seat_walls[event.agent] = event.wall
+    state.agent_walls[event.agent] = event.wall
 
 
 def _permission_asked(state: State, event: PermissionAsked) -> None:
@@ -249,8 +249,8 @@ def _intent_taken(state: State, event: IntentTaken) -> None:
 def _asked(state: State, event: Asked) -> None:
     state.asks_total = max(state.asks_total, event.ask)
     words = 0
-    if seat := state.beside.get(event.proposer):
-        words, seat.words, seat.waves = seat.words, 0, 0
+    if beside := state.beside.get(event.proposer):
+        words, beside.words, beside.waves = beside.words, 0, 0
     elif event.proposer == state.proposer:
         words, state.words_unanswered, state.waves_finished = state.words_unanswered, 0, 0
     state.asks[event.proposer] = AskState(event.ask, event.proposer, event.arms, event.at, words)
@@ -261,17 +261,17 @@ def _ask_ended(state: State, event: AskEnded) -> None:
     state.permissions = {name: one for name, one in state.permissions.items() if one.agent != event.proposer}
     state.ask_retry_at[event.proposer] = event.retry_at
     _charge_unknown(state, event.at, event.ask)
-    seat = state.beside.get(event.proposer)
-    if event.trouble and seat is not None:
-        seat.words += asked.words if asked else 0
+    beside = state.beside.get(event.proposer)
+    if event.trouble and beside is not None:
+        beside.words += asked.words if asked else 0
     elif event.trouble:
         state.words_unanswered += asked.words if asked else 0
     if event.trouble:
         state.ask_failures[event.proposer] = state.ask_failures.get(event.proposer, 0) + 1
         say(state, event.at, event.proposer, _with_retry(state, event), "trouble")
     else:
-        if seat is not None:
-            seat.words = max(0, seat.words - event.words_answered)
+        if beside is not None:
+            beside.words = max(0, beside.words - event.words_answered)
         else:
             state.words_unanswered = max(0, state.words_unanswered - event.words_answered)
         state.ask_failures.pop(event.proposer, None)
@@ -323,7 +323,7 @@ HANDLERS: Handlers = {
     ModeSet: _mode_set,
     EnvelopeSet: _envelope_set,
     ProposerSet: _proposer_set,
-    AgentSeated: _agent_seated,
+    AgentHosted: _agent_hosted,
     AgentStarted: _agent_started,
     PermissionAsked: _permission_asked,
     PermissionAnswered: _permission_answered,

@@ -1,4 +1,4 @@
-"""Fold the task file of a session on SkyPilot: what runs use, and what a person may take instead.
+"""Fold the task file of a session on SkyPilot: the text that runs use, and a changed text that a person may take.
 
 A run under another task is not measured by the same rules. Once a person takes a changed task the hardware classes
 have new names, so that no result from before is compared with one from after.

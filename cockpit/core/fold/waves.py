@@ -18,7 +18,7 @@ from cockpit.core.events import (
 from cockpit.core.fold.conversation import say
 from cockpit.core.fold.handlers import Handlers
 from cockpit.core.fold.runs import fold_queued, set_status, take_out_waiting
-from cockpit.core.interning import one_estimate, one_wave
+from cockpit.core.interning import intern_estimate, intern_wave
 from cockpit.core.model import ExperimentStatus, WaveKind, WaveStatus
 from cockpit.core.state import TESTED_LISTED, WITHOUT, Incumbency, State
 
@@ -27,7 +27,7 @@ def _proposed(state: State, event: Proposed) -> None:
     wave = event.wave
     state.waves[wave.id] = wave
     state.proposals[wave.id] = None
-    one_wave(wave, event.experiments)
+    intern_wave(wave, event.experiments)
     if wave.kind is WaveKind.WAVE:
         state.arms_proposed[wave.proposer] = state.arms_proposed.get(wave.proposer, 0) + len(wave.arms)
     for experiment in event.experiments:
@@ -46,7 +46,7 @@ def _proposal_edited(state: State, event: ProposalEdited) -> None:
         if arm not in keep:
             _drop(state, arm, f"taken out by {event.author}")
     state.waves[event.wave.id] = event.wave
-    one_wave(event.wave, event.experiments)
+    intern_wave(event.wave, event.experiments)
     for experiment in event.experiments:
         known = state.experiments.get(experiment.id)
         if known is not None:
@@ -136,7 +136,7 @@ def _decided(state: State, event: Decided) -> None:
     experiment = state.experiments[event.experiment]
     experiment.reason = sys.intern(event.reason)
     if event.estimate is not None:
-        experiment.estimate = one_estimate(event.estimate)
+        experiment.estimate = intern_estimate(event.estimate)
     if event.status is ExperimentStatus.KEPT and experiment.status is not event.status and experiment.test_level:
         state.test_keeps.append(state.tests)
     set_status(state, experiment, event.status)

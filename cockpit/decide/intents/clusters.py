@@ -34,7 +34,7 @@ def _adopt(asked: IntentRequest, intent: Adopt) -> list[Event]:
     if kind != "sky":
         raise Refused(f"only a session on SkyPilot takes clusters over, and this one is on the {kind} fleet")
     if state.ending:
-        raise Refused("the session is ending: it takes no cluster over")
+        raise Refused("the session is ending: it adopts no cluster")
     cluster = state.clusters.get(name, Cluster(name, since=asked.at))
     if cluster.state not in _STARTABLE:
         raise Refused(f"{name} is {cluster.state} in this session already")

@@ -4,7 +4,7 @@ from cockpit.core.events import Cancelling, Decided, Event, IncumbentSet, Queued
 from cockpit.core.intents import Discard, Kill, MakeBase, Promote, Rerun
 from cockpit.core.model import AttemptKind, AttemptStatus, ExperimentStatus, Tier
 from cockpit.decide.intents.request import Handlers, IntentRequest, Refused, experiment_named
-from cockpit.decide.schedule import RunSpec, another
+from cockpit.decide.schedule import RunSpec, next_attempt
 
 RUNS_TO_COME_AT_MOST = 16
 """Runs of one experiment that may wait or be under way when another is asked for."""
@@ -38,7 +38,7 @@ def _one_more_run(asked: IntentRequest, name: str, kind: AttemptKind, tier: Tier
         raise Refused(f"{name} has {to_come} runs to come already")
     avoid = attempts[-1].cluster if attempts else ""
     run = RunSpec(name, kind, f"person:{asked.author}", tier, hardware, avoid)
-    return Queued(at=asked.at, attempt=another(state, run), reason=f"{asked.author} asked for it")
+    return Queued(at=asked.at, attempt=next_attempt(state, run), reason=f"{asked.author} asked for it")
 
 
 def _make_base(asked: IntentRequest, intent: MakeBase) -> list[Event]:

@@ -68,7 +68,7 @@ def _set_proposer(asked: IntentRequest, intent: SetProposer) -> list[Event]:
     proposer_set = ProposerSet(at=asked.at, proposer=intent.proposer, author=asked.author)
     return [
         proposer_set,
-        *outside_proposer_note(intent.proposer, asked.state.session.name, asked.at, asked.state.seats),
+        *outside_proposer_note(intent.proposer, asked.state.session.name, asked.at, asked.state.hosted_agents),
     ]
 
 

@@ -1,10 +1,10 @@
 """Intents that carry words: to the proposer, into the record, and between agents."""
 
 from cockpit.core.events import Event, FindingRecorded, Interrupted, Looked, PhaseSet, Said
-from cockpit.core.intents import Interrupt, Look, Note, Permit, Say, SeatAgent
-from cockpit.core.seats import SeatError
+from cockpit.core.hosted_agents import AgentError
+from cockpit.core.intents import HostAgent, Interrupt, Look, Note, Permit, Say
 from cockpit.decide.intents.request import Handlers, IntentRequest, Refused, experiment_named
-from cockpit.decide.seating import permission_answer, seating
+from cockpit.decide.proposer_choice import choose_proposer, permission_answer
 
 
 def _say(asked: IntentRequest, intent: Say) -> list[Event]:
@@ -32,12 +32,12 @@ def _note(asked: IntentRequest, intent: Note) -> list[Event]:
     return [FindingRecorded(at=asked.at, author=asked.author, claim=intent.text, experiments=experiments)]
 
 
-def _seats(asked: IntentRequest, intent: SeatAgent | Permit) -> list[Event]:
+def _agent_requests(asked: IntentRequest, intent: HostAgent | Permit) -> list[Event]:
     try:
         if isinstance(intent, Permit):
             return [permission_answer(asked.state, intent, asked.author, asked.at)]
-        return [seating(intent.agent, asked.author, asked.at, intent.beside, intent.command)]
-    except SeatError as error:
+        return [choose_proposer(intent.agent, asked.author, asked.at, intent.beside, intent.command)]
+    except AgentError as error:
         raise Refused(str(error)) from None
 
 
@@ -54,6 +54,6 @@ HANDLERS: Handlers = {
     Interrupt: _interrupt,
     Note: _note,
     Look: _look,
-    SeatAgent: _seats,
-    Permit: _seats,
+    HostAgent: _agent_requests,
+    Permit: _agent_requests,
 }

@@ -147,7 +147,7 @@ class Talk(WheeledPane, can_focus=True):
             spoken = self.spoken.get(ask.proposer)
             doing = plain(spoken.doing) if spoken is not None else "thinks"
             row = Row(width, self.palette).put("  …   ", "faint").put(plain(ask.proposer), "agent").skip()
-            if state.seat_walls.get(ask.proposer) == UNCONFINED:
+            if state.agent_walls.get(ask.proposer) == UNCONFINED:
                 row.put(UNCONFINED, "warn").skip()
             asked = f"asked for {count(ask.arms, 'arm')} " if ask.arms else "asked "
             row.put(f"{doing}: {asked}{age(self.now - ask.asked_at)} ago", "dim")

@@ -1,4 +1,4 @@
-"""Branches of the person's repository that Cockpit makes and moves: one that holds the kept changes, one for review."""
+"""Make and move Cockpit's branches in the person's repository: one with the kept changes, one for review."""
 
 from collections.abc import Callable
 
@@ -7,8 +7,8 @@ import git
 from cockpit.variant.git.repository import git_answer
 
 
-def branch_in_the_way(repository: git.Repo, branch: str, own_refs: str) -> str:
-    """Return why the branch `cockpit/SESSION` cannot be a new session's, with the remedy; empty where it can.
+def branch_conflict(repository: git.Repo, branch: str, own_refs: str) -> str:
+    """Return why a new session cannot use the branch `cockpit/SESSION`, with the remedy; empty where it can.
 
     A branch of that name is an earlier session's where `own_refs` exist.
     """

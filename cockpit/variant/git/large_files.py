@@ -1,4 +1,4 @@
-"""Files that Git LFS stores: git has a pointer, the content lies in the LFS folder beside git's own objects.
+"""Find the files that Git LFS stores: git has a pointer, the content lies in the LFS folder beside git's own objects.
 
 A pointer is text: `version https://git-lfs.github.com/spec/v1`, `oid sha256:HEX`, `size BYTES` (Git LFS specification).
 """

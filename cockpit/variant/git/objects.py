@@ -1,4 +1,4 @@
-"""Git objects in a repository, read and written without a process for each.
+"""Read and write git objects of a repository without one process per object.
 
 One `git cat-file` process stays open for reading, because only git itself reads every kind of repository. Objects are
 written as loose objects. GitPython supplies both: `Repo.git.get_object_data` keeps that process, and gitdb writes loose

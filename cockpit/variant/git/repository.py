@@ -1,4 +1,4 @@
-"""The person's git repository: opened or refused, queried through git, and given refs."""
+"""Open the person's git repository, query it through git, and write refs."""
 
 import errno
 import os
@@ -30,7 +30,7 @@ def open_repository(folder: Path) -> git.Repo:
     except InvalidGitRepositoryError:
         raise VariantError(f"{folder} is not a git repository: run `git init`, {_FIRST_COMMIT}.") from None
     except (OSError, ValueError) as error:
-        raise VariantError(f"The git repository {folder} cannot be opened: {git_said(error)}.") from error
+        raise VariantError(f"The git repository {folder} cannot be opened: {git_message(error)}.") from error
     if repository.bare or repository.working_tree_dir is None:
         raise VariantError(f"{folder} is a bare git repository: clone it, and name the clone with --repo.")
     top = Path(repository.working_tree_dir).resolve()
@@ -100,7 +100,7 @@ def git_answer(repository: git.Repo, *arguments: str, stdin: str = "") -> str:
         done = subprocess.run(command, input=os.fsencode(stdin), capture_output=True, env=environment, check=True)
     except (subprocess.CalledProcessError, OSError) as error:
         raise VariantError(
-            f"`git {arguments[0]}` failed in {repository.working_tree_dir}: {git_said(error)}."
+            f"`git {arguments[0]}` failed in {repository.working_tree_dir}: {git_message(error)}."
         ) from error
     return os.fsdecode(done.stdout)
 
@@ -109,7 +109,7 @@ def not_written(repository: git.Repo, error: OSError) -> VariantError:
     """Return the error for an object or a ref that could not be written."""
     is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     remedy = "make room" if is_full else "give write access, or clone it elsewhere and name the clone with --repo"
-    return VariantError(f"Nothing could be stored in {repository.common_dir} ({git_said(error)}): {remedy}.")
+    return VariantError(f"Nothing could be stored in {repository.common_dir} ({git_message(error)}): {remedy}.")
 
 
 def check_writable(repository: git.Repo) -> None:
@@ -122,7 +122,7 @@ def check_writable(repository: git.Repo) -> None:
             raise not_written(repository, OSError(code, os.strerror(code)))
 
 
-def git_said(error: Exception) -> str:
+def git_message(error: Exception) -> str:
     """Return what git, or the system, reported, in one line."""
     if isinstance(error, subprocess.CalledProcessError):
         lines = os.fsdecode(error.stderr).strip().splitlines()

@@ -1,4 +1,4 @@
-"""Submodules: the objects of each, from the repository that the person's checkout has of it."""
+"""Read the objects of submodules from their repositories in the person's checkout."""
 
 from pathlib import Path, PurePosixPath
 

@@ -1,4 +1,4 @@
-"""Git trees as bytes: their entries, a tree with files replaced, and a tree written out as a folder.
+"""Read the entries of git trees, replace files in a tree, and export a tree as a folder.
 
 A tree holds, for each entry, `MODE NAME`, a NUL, and the 20 bytes of its SHA-1 (git's Documentation, "git-hash-object"
 and "Git Internals: Tree Objects").

@@ -1,4 +1,4 @@
-"""Changes in the person's checkout that are not committed: those that a baseline takes, and those that it leaves."""
+"""Find uncommitted changes in the person's checkout: those that a baseline takes, and those that it leaves out."""
 
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The commands that a repository's documents and shell scripts show, each with the script that it starts."""
+"""Find the commands in a repository's documents and shell scripts, each with the script that it starts."""
 
 import re
 import shlex
@@ -35,7 +35,7 @@ class Command(NamedTuple):
     """The path of the file that it starts."""
     evidence: str
     is_loop: bool = False
-    """Its output is kept in a file, as the loop of an agent does it."""
+    """True if its output goes into a file, as in an agent's loop."""
     folder: str = ""
     """The folder of its last word, a file that each experiment writes anew; empty for a command of another kind."""
 

@@ -1,4 +1,4 @@
-"""The environment that a repository's runs need, told by its files."""
+"""Find the environment that a repository's runs need, from its files."""
 
 import re
 from collections.abc import Callable
@@ -14,7 +14,7 @@ CONDA_FILES = ("environment.yml", "environment.yaml")
 
 class Environment(NamedTuple):
     file: str
-    """The file that tells of it."""
+    """The file that defines it."""
     tool: str = ""
     """The program that starts Python in it; empty where its Python is there."""
     runner: tuple[str, ...] = ()
@@ -30,7 +30,7 @@ class Environment(NamedTuple):
 
 
 def environments(listing: Listing, has: Callable[[str], bool]) -> list[Environment]:
-    """Return the environments that the files tell of, in the order of preference; one that is there is the only one.
+    """Return the environments that the files define, in the order of preference; an existing one alone.
 
     `has` tells if a path of the folder exists, one that git does not store included.
     """

@@ -1,4 +1,4 @@
-"""A repository as guessing sees it: the paths of its files, and the texts of some. Everything in it is data."""
+"""The input of a guess: the paths of a repository's files, and the texts of some. All of it is untrusted data."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
@@ -9,7 +9,7 @@ LINE_CHARACTERS = 400
 LINES_READ = 5_000
 """Lines of a text that are read."""
 DOCUMENTS = ("program.md", "readme.md", "claude.md", "agents.md", "readme.rst", "readme.txt", "readme")
-"""Names of documents in lower case, the one that tells most about the loop first."""
+"""Names of documents in lower case, the most informative about the loop first."""
 
 BUILD_FILES = ("makefile", "justfile", "dvc.yaml", "mlproject", "dockerfile")
 """Names in lower case of files whose commands count where no document shows one."""
@@ -20,7 +20,7 @@ class Candidate(NamedTuple):
 
     value: str
     evidence: str
-    """The place that speaks for it, such as `README.md line 41`."""
+    """The place of its evidence, such as `README.md line 41`."""
 
 
 class Guessed(NamedTuple):
@@ -29,7 +29,7 @@ class Guessed(NamedTuple):
     value: str = ""
     evidence: str = ""
     candidates: tuple[Candidate, ...] = ()
-    """Values between which a person must choose; empty where one stands out."""
+    """Values between which a person must choose; empty where one is clearly best."""
 
     @property
     def is_clear(self) -> bool:

@@ -1,4 +1,4 @@
-"""The names that Python code prints with a number behind them: `print(f"val_acc: {acc:.4f}")`."""
+"""Find the names that Python code prints before a number: `print(f"val_acc: {acc:.4f}")`."""
 
 import ast
 import re
@@ -26,7 +26,7 @@ class Printed(NamedTuple):
     in_step: bool
     """It is in a line about a step or an epoch, not in a summary."""
     value: str = ""
-    """The expression of its number; empty where it is not told."""
+    """The expression of its number; empty where it is unknown."""
     before: str = ""
     """The word before it on its line; empty for none."""
 

@@ -1,4 +1,4 @@
-"""The names that a run has printed with a number behind them, where its code does not tell them.
+"""Find the names that a run has printed before a number, for code that prints through a library.
 
 Libraries print many scores: `val_accuracy: 0.91` of Keras, `{'eval_loss': 0.4}` of a trainer.
 """

@@ -1,4 +1,4 @@
-"""Reads the listing of a folder of a git repository: bounded in files, in bytes, and in depth."""
+"""Read the listing of a folder of a git repository, bounded in files, bytes and depth."""
 
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
@@ -14,7 +14,8 @@ _NAMES = frozenset({"environment.yml", "environment.yaml", *DOCUMENTS, *BUILD_FI
 
 
 def read_listing(folder: Path) -> Listing:
-    """Return the files that git stores below a folder, with the texts that tell how it is run. Raises VariantError."""
+    """Return the files that git stores below a folder, with the texts that may show how it is run. Raises
+    VariantError."""
     repository = open_repository(folder)
     try:
         paths = [path for path in git_answer(repository, "-C", str(folder), "ls-files", "-z").split("\0") if path]

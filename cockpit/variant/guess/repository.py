@@ -1,6 +1,6 @@
-"""The guess of how a repository is researched: the file that is edited, the command that runs it, and its metric.
+"""Guess how a repository is researched: the file that is edited, the command that runs it, and its metric.
 
-It reads paths and texts alone. Each guess names its evidence. Where two values are as likely, it is a question.
+It reads only paths and texts. Each guess names its evidence. Two equally likely values become a question.
 """
 
 import re
@@ -29,9 +29,9 @@ _TRAINING = re.compile(
     r"^(?:train|training|smooth|ema|debiased|best|target|baseline|previous|max|min)(?:$|[ _/.-])", re.I
 )
 _OF_ANOTHER = re.compile(r"(?:champion|incumbent|baseline|previous|reference|target|old)\W*", re.IGNORECASE)
-"""Words before a name that make it the score of another run."""
+"""Words before a name that mark it as the score of another run."""
 _AGGREGATE = re.compile(r"(?:mean|avg|average|median|final|result|best|total)s?", re.IGNORECASE)
-"""Names that tell how a number was made, not what it is."""
+"""Names of aggregates, which do not say what was measured."""
 _SEPARATORS = re.compile(r"[\s_-]+")
 
 

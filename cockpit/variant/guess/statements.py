@@ -1,4 +1,4 @@
-"""Reads from a repository's documents which file is edited, which number is the metric, and its direction."""
+"""Read from a repository's documents which file is edited, which number is the metric, and its direction."""
 
 import re
 from collections import Counter
@@ -66,7 +66,7 @@ def edited_files(listing: Listing) -> list[Candidate]:
 
 
 def _invites(line: str) -> bool:
-    """Tell if a sentence of the line allows to edit, and none forbids it: `Frozen. Edit it`."""
+    """Tell if a sentence of the line allows editing and none forbids it: `Frozen. Edit it`."""
     edits = [part for part in re.split(r"(?<=[.;)])\s+", line) if _EDITS.search(part)]
     return bool(edits) and not any(_FORBIDS.search(part) for part in edits)
 
@@ -83,7 +83,7 @@ def told_words(listing: Listing) -> dict[str, list[str]]:
 
 
 def metric_statements(listing: Listing) -> list[Statement]:
-    """Return the names that stand in a line about the metric, with the direction that the line tells."""
+    """Return the names in lines about the metric, with the direction that the line states."""
     found: list[Statement] = []
     for document in listing.documents():
         for number, line in listing.lines(document):

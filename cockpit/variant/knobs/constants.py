@@ -1,4 +1,4 @@
-"""The constants, or knobs, of a file that variants edit: found by name, and written back in place.
+"""Find the constants (knobs) of an editable file by name, and write new values in place.
 
 A knob is a literal with a name, in Python (see python_knobs), YAML, TOML or JSON. Everything else in the file stays as
 it is, comments and layout included.

@@ -1,4 +1,4 @@
-"""The knobs of a JSON file: its scalars and lists of scalars, with their places in the text."""
+"""Find the knobs of a JSON file: its scalars and lists of scalars, with their places in the text."""
 
 import json
 import re

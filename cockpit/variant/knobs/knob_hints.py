@@ -1,4 +1,4 @@
-"""Hints that a file gives on its knobs: ranges in comments and choices, and defaults that nothing uses."""
+"""Read a file's hints on its knobs: ranges in comments and choices, and defaults that no call uses."""
 
 import ast
 import io

@@ -1,4 +1,4 @@
-"""Knobs of a configuration file by name, each with its place in the text, which is all that a new value changes."""
+"""Knobs of a configuration file by name, each with its place in the text, so that a new value changes nothing else."""
 
 import re
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""The knobs of a Python file: its named literals, found in the syntax tree.
+"""Find the knobs of a Python file: its named literals, by the syntax tree.
 
 | in the file | name of the knob |
 |---|---|

@@ -1,4 +1,4 @@
-"""Python literals: how a value is spelled, and a text with the values of some knobs replaced.
+"""Spell values as Python literals, and replace the values of some knobs in a text.
 
 Only the bytes of a literal change. The standard library's tree has their exact place, at a tenth of the cost of a
 concrete syntax tree of the whole file; the elements of a list on several lines, with their comments, are edited in one.

@@ -1,4 +1,4 @@
-"""The knobs of a TOML file: its scalars and lists of scalars."""
+"""Find and set the knobs of a TOML file: its scalars and lists of scalars."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

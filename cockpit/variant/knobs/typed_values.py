@@ -1,4 +1,4 @@
-"""Checks of a new value against the value of a knob: a knob keeps its type."""
+"""Check a new value against a knob's present value: a knob keeps its type."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""The knobs of a YAML file: its scalars and lists of scalars, with their places in the text."""
+"""Find the knobs of a YAML file: its scalars and lists of scalars, with their places in the text."""
 
 import json
 import re
@@ -66,7 +66,7 @@ def _block(node: Any) -> Span:
 def _value(node: Any) -> Any:
     """Return the value of a scalar; None for null, dates and texts of several lines.
 
-    A number such as 1e-3 is text to a reader of YAML 1.1; who wrote it means a number.
+    A number such as 1e-3 is text to a reader of YAML 1.1, but its author means a number.
     """
     if node.style in ("|", ">"):
         return None

@@ -1,13 +1,13 @@
-"""The variables that an agent in the seat inherits: none that holds a key, unless a person asked for it by name."""
+"""A hosted agent inherits no variable with a key, unless a person named it."""
 
 from typing import Any
 
 import pytest
 
-from cockpit.core.seats import seat_of
+from cockpit.core.hosted_agents import agent_of
 from cockpit.session import api_key
-from cockpit.worker.seat_environment import seat_environment
-from tests.worker.seats import WAIT_S
+from cockpit.worker.agent_environment import agent_environment
+from tests.worker.agent_nights import WAIT_S
 from tests.worker.sessions import wait_for
 
 PLANTED = {
@@ -51,17 +51,17 @@ def test_cockpit_s_key_is_handed_on_by_its_full_name_alone(monkeypatch: pytest.M
     monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
     environment = {"ANTHROPIC_AUTH_TOKEN": "secret", "ANTHROPIC_API_KEY": "secret", "ANTHROPIC_MODEL": "m"}
     for wanted in ("*", "ANTHROPIC_*"):
-        assert seat_environment(seat_of("claude-code"), [wanted], environment) == {"ANTHROPIC_MODEL": "m"}
-    found = seat_environment(seat_of("claude-code"), ["ANTHROPIC_API_KEY"], {})
+        assert agent_environment(agent_of("claude-code"), [wanted], environment) == {"ANTHROPIC_MODEL": "m"}
+    found = agent_environment(agent_of("claude-code"), ["ANTHROPIC_API_KEY"], {})
     assert found == {"ANTHROPIC_API_KEY": "secret"}
 
 
 def test_a_known_agent_inherits_the_variables_of_its_own_account() -> None:
     environment = {"CODEX_HOME": "/c", "OPENAI_API_KEY": "k", "GEMINI_API_KEY": "g", "OPENCODE_CONFIG": "o"}
-    own = {name: list(seat_environment(seat_of(name), (), environment)) for name in ("codex", "gemini", "opencode")}
+    own = {name: list(agent_environment(agent_of(name), (), environment)) for name in ("codex", "gemini", "opencode")}
     assert own == {
         "codex": ["CODEX_HOME", "OPENAI_API_KEY"],
         "gemini": ["GEMINI_API_KEY"],
         "opencode": ["OPENCODE_CONFIG"],
     }
-    assert not seat_environment(seat_of("my-agent --acp"), (), environment)
+    assert not agent_environment(agent_of("my-agent --acp"), (), environment)

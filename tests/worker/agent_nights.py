@@ -1,4 +1,4 @@
-"""A session whose seat a scripted agent has: a real worker, a real process that speaks ACP, real MCP tools."""
+"""A session with a scripted hosted agent: a real worker, a real process that speaks ACP, real MCP tools."""
 
 import json
 import sys
@@ -22,7 +22,7 @@ Step = list[Any]
 
 
 class Night:
-    """A session whose seat the scripted agent has."""
+    """A session with the scripted agent as its proposer."""
 
     def __init__(self, place: Path, *turns: list[Step], mode: str = "copilot", **handshake: Any) -> None:
         self.own = place / "agent"

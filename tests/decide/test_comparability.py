@@ -5,7 +5,7 @@ import pytest
 from cockpit.core.events import Ended
 from cockpit.core.metric import Constraint, Metric, constraint_of
 from cockpit.core.model import Attempt, Metrics, Outcome
-from cockpit.decide.game_rules import broken_rule, in_the_units_of_the_session
+from cockpit.decide.comparability import broken_rule, in_session_unit
 from tests.decide.world import RUN_S, World
 
 BASELINE = Metrics(1.0, training_seconds=RUN_S, total_tokens_M=10.0, run_s=RUN_S + 20.0)
@@ -84,7 +84,7 @@ def measured(unit: str, value: float, baseline: str) -> Metrics | str:
     state = world.state
     for name in state.experiments[state.baseline].attempts:
         state.attempts[name].metrics = Metrics(1.0, unit=baseline)
-    return in_the_units_of_the_session(state, Metrics(value, unit=unit))
+    return in_session_unit(state, Metrics(value, unit=unit))
 
 
 def test_a_value_in_a_smaller_unit_of_the_same_kind_is_not_a_gain() -> None:
@@ -121,7 +121,7 @@ def test_a_second_metric_is_in_the_unit_of_its_limit_or_name_or_the_baseline(
     for one in world.state.experiments[world.state.baseline].attempts:
         world.state.attempts[one].metrics = Metrics(1.0, others={name: 1.0}, other_units={name: "ms"})
     units = {name: printed[1]} if printed[1] else {}
-    found = in_the_units_of_the_session(world.state, Metrics(1.0, others={name: printed[0]}, other_units=units))
+    found = in_session_unit(world.state, Metrics(1.0, others={name: printed[0]}, other_units=units))
     assert isinstance(found, Metrics)
     assert found.others[name] == pytest.approx(value)
     assert found.other_units[name] == unit
@@ -129,8 +129,8 @@ def test_a_second_metric_is_in_the_unit_of_its_limit_or_name_or_the_baseline(
 
 def test_the_unit_in_the_name_of_the_metric_is_the_sessions() -> None:
     world = World(lambda constants, attempt: 1.0, metric=Metric("latency_ms"))
-    assert in_the_units_of_the_session(world.state, Metrics(1.02, unit="s")) == Metrics(1020.0, unit="ms")
-    assert in_the_units_of_the_session(world.state, Metrics(980.0)) == Metrics(980.0, unit="ms")
+    assert in_session_unit(world.state, Metrics(1.02, unit="s")) == Metrics(1020.0, unit="ms")
+    assert in_session_unit(world.state, Metrics(980.0)) == Metrics(980.0, unit="ms")
 
 
 def test_a_fraction_is_not_compared_with_a_percentage() -> None:

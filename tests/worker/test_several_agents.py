@@ -1,4 +1,4 @@
-"""Several agents in the seats at once, each with a name, a share of the arms and a conversation of its own."""
+"""Several hosted agents at once, each with a name, a share of the arms and a conversation of its own."""
 
 import json
 import re
@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 
 from cockpit.agent.claude import turn_status
-from cockpit.core.intents import SeatAgent
-from cockpit.core.seats import KNOWN_AGENTS, Seat, install_hint, known_agent
+from cockpit.core.hosted_agents import KNOWN_AGENTS, HostedAgent, install_hint, known_agent
+from cockpit.core.intents import HostAgent
 from cockpit.core.state import shares
+from cockpit.create.agents import agents_of
 from cockpit.create.error import CreateError
-from cockpit.create.seating import agents_of
-from cockpit.read.seats import seat_results
+from cockpit.read.proposer_results import proposer_results
 from cockpit.session import worker_process
 from cockpit.session.client import SessionClient
 from cockpit.session.setting_types import SettingsError
 from cockpit.session.settings import AgentSettings, NamedAgent, NewSession, Settings, read_settings
 from tests.agent.scripted_agent import read_log
-from tests.worker.seats import AGENT, WAIT_S, WAVE
+from tests.worker.agent_nights import AGENT, WAIT_S, WAVE
 from tests.worker.sessions import ROOT, local_session, state_of, wait_for
 
 
@@ -54,7 +54,7 @@ def test_two_agents_propose_side_by_side_and_one_that_hangs_does_not_stop_the_ot
     folder = local_session(tmp_path, mode="copilot", agents=agents, agent=("first", "second", "search"), filler=False)
     state = state_of(folder)
     assert list(shares(state)) == ["first", "second", "search"]
-    assert state.seats == {name: agents[name].command for name in ("first", "second")}, "one program in two seats"
+    assert state.hosted_agents == {name: agents[name].command for name in ("first", "second")}, "one program, two names"
     configure(Path(state.session.repo), agents)
     worker_process.start(folder)
     try:
@@ -66,8 +66,8 @@ def test_two_agents_propose_side_by_side_and_one_that_hangs_does_not_stop_the_ot
         assert "first" in state.asks, "it hangs in its turn"
         spoken = turn_status.read(folder.agent_live("first"))
         assert spoken is not None and spoken.text == "I think.", "the second's turn leaves its words alone"
-        assert (folder.root / "seats" / "first").is_dir() and (folder.root / "seats" / "second").is_dir()
-        told = {one.name: one for one in seat_results(state)}
+        assert (folder.agent_files("first")).is_dir() and (folder.agent_files("second")).is_dir()
+        told = {one.name: one for one in proposer_results(state)}
         assert (
             told["second"].arms == 2
             and told["second"].unmetered == state.unmetered["second"]
@@ -79,11 +79,11 @@ def test_two_agents_propose_side_by_side_and_one_that_hangs_does_not_stop_the_ot
         }
         assert "ITS_TOKEN" in had["second"] and "ITS_TOKEN" not in had["first"], "each has variables of its own"
         client = SessionClient(folder, "ann")
-        client.do(SeatAgent("third=2", beside=True), 30)
+        client.do(HostAgent("third=2", beside=True), 30)
         client.close()
-        wait_for(lambda: "third" in state_of(folder).seats, WAIT_S, "the third agent")
+        wait_for(lambda: "third" in state_of(folder).hosted_agents, WAIT_S, "the third agent")
         state = state_of(folder)
-        assert state.seats["third"] == agents["third"].command and shares(state)["third"] == 2.0
+        assert state.hosted_agents["third"] == agents["third"].command and shares(state)["third"] == 2.0
     finally:
         worker_process.terminate(folder)
 
@@ -116,9 +116,7 @@ def test_an_agent_s_table_is_refused_in_one_sentence(tmp_path: Path, table: str,
         ((sys.executable, "no-such-command-here"), "the command no-such-command-here of no-such-command-here is not"),
     ],
 )
-def test_seats_that_cannot_be_are_refused_in_one_sentence(
-    tmp_path: Path, agents: tuple[str, ...], sentence: str
-) -> None:
+def test_invalid_agents_are_refused_in_one_sentence(tmp_path: Path, agents: tuple[str, ...], sentence: str) -> None:
     with pytest.raises(CreateError, match=re.escape(sentence)) as caught:
         local_session(tmp_path, agent=agents)
     assert "\n" not in str(caught.value)
@@ -131,15 +129,15 @@ def test_an_agent_s_share_is_given_with_its_name(tmp_path: Path) -> None:
     assert first[1] == 1.0 and other == ("search", 3.0)
 
 
-def test_the_command_of_the_settings_gets_the_seat_and_a_known_program_its_name() -> None:
+def test_an_agent_by_command_is_hosted_and_a_known_program_gets_its_name() -> None:
     own = AgentSettings(command=("/opt/bin/claude-agent-acp", "--debug"))
-    assert agents_of(Settings(agent=own)) == [Seat("claude-code", own.command)]
+    assert agents_of(Settings(agent=own)) == [HostedAgent("claude-code", own.command)]
     named = Settings(session=NewSession(agent=("codex", "mine=2")), agents={"mine": NamedAgent(("my-agent", "--acp"))})
-    assert agents_of(named) == [Seat("codex", ("codex-acp",)), Seat("mine", ("my-agent", "--acp"))]
+    assert agents_of(named) == [HostedAgent("codex", ("codex-acp",)), HostedAgent("mine", ("my-agent", "--acp"))]
     assert agents_of(Settings(session=NewSession(proposer="search"))) == []
 
 
 def test_a_known_program_under_another_name_keeps_its_login_and_its_remedy() -> None:
-    seat = Seat("careful", ("/opt/bin/claude-agent-acp",))
-    assert known_agent(seat) is KNOWN_AGENTS["claude-code"] and "npm install" in install_hint(seat)
-    assert known_agent(Seat("careful", ("my-agent",))) is None
+    agent = HostedAgent("careful", ("/opt/bin/claude-agent-acp",))
+    assert known_agent(agent) is KNOWN_AGENTS["claude-code"] and "npm install" in install_hint(agent)
+    assert known_agent(HostedAgent("careful", ("my-agent",))) is None

@@ -1,4 +1,4 @@
-"""An agent in the seat: a real worker, a real process that speaks ACP, real MCP tools; the model alone is a script."""
+"""A hosted agent with a real worker, a real process that speaks ACP and real MCP tools; only the model is a script."""
 
 import json
 import time
@@ -16,7 +16,7 @@ from cockpit.read.needs import NeedKind, needs
 from cockpit.report.markdown import markdown
 from cockpit.session import worker_process
 from cockpit.session.client import SteeringError
-from tests.worker.seats import NAME, WAIT_S, WAVE, Night, Step
+from tests.worker.agent_nights import NAME, WAIT_S, WAVE, Night, Step
 from tests.worker.sessions import ROOT, kill, wait_for
 
 SAY = {"text": "One wave is proposed."}
@@ -39,7 +39,7 @@ def test_an_agent_is_started_asked_and_heard(nights: Any) -> None:
     first = night.logged("prompt")[0]
     assert "You are the researcher" in first and "# Your task" in first
     assert "# train.py of e0000" in first and "DEPTH = 4" in first
-    assert (night.folder.root / "seats" / NAME / "checkout" / "train.py").exists()
+    assert (night.folder.agent_files(NAME) / "checkout" / "train.py").exists()
     assert list(state.unmetered) == [NAME]
     text = night.folder.transcript.read_text()
     assert "Depth first." in text and "try depth" in text and "mcp__cockpit__propose_wave" in text
@@ -164,7 +164,7 @@ def test_an_agent_behind_its_wall_sees_its_checkout_and_not_the_session(nights: 
     assert left == {checkout, night.own, session / "seats" / NAME / "tmp"}, "it wrote nowhere else"
     assert night.logged("answer")[0]["status"] == "proposed", "Cockpit's tools are reached through the wall"
     wall = str(available().wall)
-    assert night.state.seat_walls == {NAME: wall}
+    assert night.state.agent_walls == {NAME: wall}
     assert f"is confined by {wall}: it sees its checkout, its login and the network" in night.said("news")
 
 
@@ -173,7 +173,7 @@ def test_an_unconfined_agent_is_said_to_be(nights: Any) -> None:
     night.configure(confined=False)
     night.start()
     wait_for(lambda: "Here." in night.said(), WAIT_S, "the turn")
-    assert night.state.seat_walls == {NAME: "unconfined"}
+    assert night.state.agent_walls == {NAME: "unconfined"}
     assert "is unconfined: a command that it runs has your rights (`[agent] confined` is false)" in night.said(
         "trouble"
     )
@@ -213,7 +213,7 @@ def test_a_crash_in_a_turn_is_one_sentence_and_others_take_over(nights: Any) -> 
 def test_the_agent_s_session_is_resumed_after_the_worker_was_killed(nights: Any) -> None:
     night = nights([["say", "First."], ["think", "long"], ["until_cancelled"]], [["say", "Second."]])
     wait_for(lambda: night.logged("prompt"), WAIT_S, "the first prompt")
-    memory = json.loads((night.folder.root / "seats" / NAME / "seat.json").read_bytes())
+    memory = json.loads((night.folder.agent_files(NAME) / "seat.json").read_bytes())
     left = memory["pid"]
     kill(night.folder)
     night.start()
@@ -254,7 +254,7 @@ def test_what_a_turn_cost_counts_as_spent(nights: Any) -> None:
 def test_a_worker_that_stops_ends_the_agent(nights: Any) -> None:
     night = nights([["say", "Here."]])
     wait_for(lambda: "Here." in night.said(), WAIT_S, "the turn")
-    pid = json.loads((night.folder.root / "seats" / NAME / "seat.json").read_bytes())["pid"]
+    pid = json.loads((night.folder.agent_files(NAME) / "seat.json").read_bytes())["pid"]
     worker_process.terminate(night.folder)
     wait_for(lambda: not psutil.pid_exists(pid), WAIT_S, "the end of the agent")
 

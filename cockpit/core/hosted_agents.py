@@ -1,4 +1,5 @@
-"""Agents that the worker starts and asks: names, commands that speak the Agent Client Protocol, remedies."""
+"""Hosted agents, which the worker starts and asks: their names, and the commands that speak the Agent Client
+Protocol."""
 
 import re
 import shlex
@@ -10,16 +11,16 @@ from cockpit.core.errors import CockpitError
 from cockpit.core.model import PROPOSERS
 
 RESERVED_NAMES = (*PROPOSERS, "human", "plan", "cockpit", "baseline", "filler", "ablate", "rebase")
-"""Names that the plan and cockpit's own proposers have: no agent may take one."""
+"""Names of cockpit's own authors and proposers, which no agent may take."""
 NAME_CHARS = 40
 
 
-class SeatError(CockpitError):
+class AgentError(CockpitError):
     """The words name no agent; the message is one sentence."""
 
 
-class Seat(msgspec.Struct, frozen=True):
-    """An agent in the proposer's seat."""
+class HostedAgent(msgspec.Struct, frozen=True):
+    """An agent that the worker starts and asks as a proposer."""
 
     name: str
     command: tuple[str, ...]
@@ -75,32 +76,32 @@ _SHARED = re.compile(r"([\w.-]+)=(\d{1,3}(?:\.\d+)?)")
 
 
 def with_share(words: str) -> tuple[str, float]:
-    """Return `codex=2` as `codex` and 2; a share of 1 for other words. Raises SeatError."""
+    """Return `codex=2` as `codex` and 2; a share of 1 for other words. Raises AgentError."""
     match = _SHARED.fullmatch(words.strip())
     if match is None:
         return words, 1.0
     if float(match[2]) <= 0:
-        raise SeatError(f"{words}: a share is a number above 0")
+        raise AgentError(f"{words}: a share is a number above 0")
     return match[1], float(match[2])
 
 
-def seat_of(words: str, command: tuple[str, ...] = ()) -> Seat:
-    """Return the seat of a known agent's name, or of a command; with `command` the words are its name.
+def agent_of(words: str, command: tuple[str, ...] = ()) -> HostedAgent:
+    """Return the agent that the words name, by a known name or by its command; with `command` the words are its name.
 
-    Raises SeatError.
+    Raises AgentError.
     """
     words = words.strip()
     if command:
-        return Seat(words, command)
+        return HostedAgent(words, command)
     if known := KNOWN_AGENTS.get(words):
-        return Seat(words, known.command)
+        return HostedAgent(words, known.command)
     try:
         command = tuple(shlex.split(words))
     except ValueError as error:
-        raise SeatError(f"{words!r} is not a command: {error}") from None
+        raise AgentError(f"{words!r} is not a command: {error}") from None
     if not command:
-        raise SeatError(f"name an agent: {', '.join(KNOWN_AGENTS)}, or a command that speaks ACP")
-    return Seat(name_of(command), command)
+        raise AgentError(f"name an agent: {', '.join(KNOWN_AGENTS)}, or a command that speaks ACP")
+    return HostedAgent(name_of(command), command)
 
 
 def name_of(command: tuple[str, ...]) -> str:
@@ -118,12 +119,12 @@ def _known_by(command: tuple[str, ...]) -> str:
     return next((name for name, known in KNOWN_AGENTS.items() if program == known.command[0]), "")
 
 
-def known_agent(seat: Seat) -> KnownAgent | None:
-    """Return the known agent of a seat: by its name, or by its program where the person named it."""
-    return KNOWN_AGENTS.get(seat.name) or KNOWN_AGENTS.get(_known_by(seat.command))
+def known_agent(agent: HostedAgent) -> KnownAgent | None:
+    """Return the known agent: by its name, or by its program where the person chose the name."""
+    return KNOWN_AGENTS.get(agent.name) or KNOWN_AGENTS.get(_known_by(agent.command))
 
 
-def install_hint(seat: Seat) -> str:
+def install_hint(agent: HostedAgent) -> str:
     """Return how to install the agent's adapter, in a clause; empty for a command of the person's own."""
-    known = known_agent(seat)
+    known = known_agent(agent)
     return f"`{known.install}` installs it" if known else ""

@@ -1,11 +1,9 @@
-"""The variables that an agent in the seat inherits from the worker: a short list, so that no key or token is on it by
-accident.
-"""
+"""Choose the variables that a hosted agent inherits from the worker: a short list without keys."""
 
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
-from cockpit.core.seats import Seat, known_agent
+from cockpit.core.hosted_agents import HostedAgent, known_agent
 from cockpit.session import api_key
 
 ALWAYS = (
@@ -17,13 +15,13 @@ ALWAYS = (
 """Places, the language, the terminal, and the way to the network."""
 
 
-def seat_environment(seat: Seat, wanted: Iterable[str], environment: Mapping[str, str]) -> dict[str, str]:
+def agent_environment(agent: HostedAgent, wanted: Iterable[str], environment: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that the agent inherits: the usual ones, its own, and those that a person named.
 
     `wanted` holds names and patterns such as `AWS_*`. Cockpit's key is handed on where its name is given in full.
     """
     wanted = tuple(wanted)
-    known = known_agent(seat)
+    known = known_agent(agent)
     patterns = (*ALWAYS, *(known.inherits if known else ()), *wanted)
     found = {
         name: value

@@ -1,7 +1,7 @@
-"""The rules of the game, measured: a run whose length or data differ from the baseline's gives no result.
+"""Check that a run is comparable with the baseline: equal length, tokens, data and unit. Other runs give no result.
 
-The baseline shows by which rules a session is played. Where its runs train for the time budget, a longer run by the
-clock outside it is measured against that; where its runs see the same tokens each time, their number is.
+The baseline's runs set the limits. If they train for the time budget, a run may not take longer by the clock outside
+it. If they see the same number of tokens each time, a run may not see more.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -34,7 +34,7 @@ def broken_rule(state: State, attempt: Attempt, metrics: Metrics) -> str:
     return _too_long(state.session.time_budget_s, baseline, metrics) or _too_many_tokens(baseline, metrics)
 
 
-def in_the_units_of_the_session(state: State, metrics: Metrics) -> Metrics | str:
+def in_session_unit(state: State, metrics: Metrics) -> Metrics | str:
     """Return a run's metrics with each value in the session's unit; a sentence where its first has no factor to that.
 
     A program that prints `980 ms` and then `1.02 s` has not gained. A second metric without a factor is left out, and
@@ -68,7 +68,7 @@ def other_data(state: State, attempt: Attempt, before: Mapping[str, str], after:
         if found == wanted and attempt.experiment != state.baseline:
             found = before.get(name, wanted)
         if found != wanted:
-            return f"its data are others than the baseline's: {name} is {found}, and was {wanted}"
+            return f"its data differ from the baseline's: {name} is {found}, and was {wanted}"
     return ""
 
 

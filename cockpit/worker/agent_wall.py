@@ -1,4 +1,4 @@
-"""The wall around an agent in the seat: that of the runs on this machine, with the network and the agent's login.
+"""The wall around a hosted agent: that of the runs on this machine, with the network and the agent's login.
 
 The agent sees its scratch checkout, its own program, its own settings and login, and the network, where its model is.
 It does not see the session, the researched repository, other files of the person, or Cockpit's key.
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cockpit.agent.acp.wall import Openings
-from cockpit.core.seats import Seat, known_agent
+from cockpit.core.hosted_agents import HostedAgent, known_agent
 from cockpit.fleet.node import system_calls
 from cockpit.fleet.node.confinement import Available, Rooms, Wall, available, confined, environment_paths
 
@@ -18,15 +18,15 @@ INTERPRETERS = ("node", "bun", "deno")
 """Programs that agents' scripts name in their first line."""
 
 
-class SeatWall:
+class HostedAgentWall:
     """Implements AgentWall for one agent. `folders` are those that the person opens to it."""
 
-    def __init__(self, seat: Seat, folders: Sequence[str], wanted: bool) -> None:
+    def __init__(self, agent: HostedAgent, folders: Sequence[str], wanted: bool) -> None:
         found = available() if wanted else Available(Wall.NONE, "`[agent] confined` is false")
         self._wall = found.wall
         self.name = str(found.wall)
         self.reason = found.reason if found.wall is Wall.NONE else ""
-        known = known_agent(seat)
+        known = known_agent(agent)
         named = (*(known.folders if known else ()), *folders)
         self._login = tuple(Path(name).expanduser().resolve() for name in named)
 

@@ -1,4 +1,4 @@
-"""The proposers of a session by their results: arms, GPU-hours, dollars of their models, and keeps."""
+"""Sum up the results of each proposer: arms, GPU-hours, dollars of its model, and keeps."""
 
 import msgspec
 
@@ -7,7 +7,7 @@ from cockpit.core.state import State, shares
 from cockpit.read.scores import kept_experiments
 
 
-class SeatResult(msgspec.Struct, frozen=True):
+class ProposerResult(msgspec.Struct, frozen=True):
     """One proposer's part in the session."""
 
     name: str
@@ -25,22 +25,22 @@ class SeatResult(msgspec.Struct, frozen=True):
     """Its experiments that were kept, in order."""
 
 
-def seat_results(state: State) -> list[SeatResult]:
+def proposer_results(state: State) -> list[ProposerResult]:
     """Return the proposers that are asked, and those that proposed arms before, in this order."""
-    seated = shares(state)
-    whole = sum(seated.values())
+    asked = shares(state)
+    whole = sum(asked.values())
     keeps: dict[str, list[str]] = {}
     for kept in kept_experiments(state):
         keeps.setdefault(state.waves[state.experiments[kept].wave].proposer, []).append(kept)
-    names = dict.fromkeys((*filter(None, seated), *state.arms_proposed, *state.api_usd_by, *keeps))
+    names = dict.fromkeys((*filter(None, asked), *state.arms_proposed, *state.api_usd_by, *keeps))
     return [
-        SeatResult(
+        ProposerResult(
             name,
-            seated.get(name, 0.0) / whole,
+            asked.get(name, 0.0) / whole,
             state.arms_proposed.get(name, 0),
             state.api_usd_by.get(name, 0.0),
             state.unmetered.get(name, 0),
-            state.seat_walls.get(name, ""),
+            state.agent_walls.get(name, ""),
             tuple(keeps.get(name, ())),
         )
         for name in names
