@@ -35,12 +35,15 @@ class Receipt(msgspec.Struct, frozen=True):
     """`proposed` (waits for a person), `approved`, or `refused`."""
 
 
+RETRY_AT_MOST_S = 86_400.0
+
+
 class ProposerTrouble(Exception):
     """A proposer failed. The message is one sentence; it may be asked again after `retry_in_s`."""
 
     def __init__(self, sentence: str, retry_in_s: float = 60.0) -> None:
         super().__init__(sentence)
-        self.retry_in_s = retry_in_s
+        self.retry_in_s = min(RETRY_AT_MOST_S, retry_in_s)
 
 
 class ProposerApi(Protocol):

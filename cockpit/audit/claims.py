@@ -8,6 +8,7 @@ from statistics import fmean, variance
 import msgspec
 
 from cockpit.core.errors import CockpitError
+from cockpit.core.plausible import LARGEST, is_plausible
 from cockpit.science.compare import t_cdf, t_quantile
 
 LEVEL = 0.05
@@ -82,8 +83,8 @@ def problem_of(group: Group) -> str:
         return group.problem
     if not group.values:
         return f"{group.name} has no value"
-    if not all(math.isfinite(value) for value in group.values):
-        return f"{group.name} has a value that is not finite"
+    if not all(map(is_plausible, group.values)):
+        return f"{group.name} has a value that is not finite, or is larger than {LARGEST:.0e}"
     if len(group.values) > 2 and len(set(group.values)) == 1:
         return f"all {len(group.values)} values of {group.name} are equal: they are one run, or repeats of one seed"
     return ""

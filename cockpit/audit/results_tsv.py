@@ -1,12 +1,14 @@
 """Read results.tsv, autoresearch's table of experiments: tab-separated, one line per experiment."""
 
 import csv
+import math
 from pathlib import Path
 
 import msgspec
 
 from cockpit.audit.claims import AuditError
 from cockpit.core.metric import DEFAULT_NAME
+from cockpit.core.plausible import is_plausible
 
 KEEP, DISCARD, CRASH = "keep", "discard", "crash"
 DESCRIPTION_CHARS = 400
@@ -49,6 +51,7 @@ def read_rows(path: Path, metric: str = DEFAULT_NAME) -> list[ResultRow]:
 def _row(path: Path, number: int, fields: dict[str, str | None], metric: str) -> ResultRow:
     try:
         value = float(fields[metric] or "nan")
+        value = value if is_plausible(value) else math.nan
     except ValueError:
         raise AuditError(f"{path}, line {number}: {fields[metric]!r} is not a {metric}") from None
     names = ("commit", "status", "description", "class")

@@ -16,6 +16,7 @@ from cockpit.audit.claims import AuditError
 from cockpit.audit.results_tsv import CRASH, ResultRow, read_rows
 from cockpit.core.model import Value
 from cockpit.core.nearest import did_you_mean
+from cockpit.core.plausible import is_plausible
 
 FILE_BYTES = 256 << 20
 TRIALS_AT_MOST = 100_000
@@ -59,7 +60,7 @@ def read_night(path: Path, metric: str, wanted: str = "") -> Night:
             with path.open(encoding="utf-8", newline="") as file:
                 rows = list(csv.DictReader(file))
             return _night(path, "", [{name: _literal(text) for name, text in row.items()} for row in rows], metric)
-    except (UnicodeDecodeError, json.JSONDecodeError, csv.Error) as error:
+    except (ValueError, RecursionError, csv.Error) as error:
         raise AuditError(f"{path} is not a table of trials: {error}") from None
     except OSError as error:
         raise AuditError(f"{path} cannot be read: {error.strerror}") from None
@@ -116,7 +117,7 @@ def _trial(path: Path, number: int, row: Mapping[str, object], metric: str) -> T
     return Trial(
         value=None if failed else _number(path, number, metric, row[metric]),
         status=said["status"].lower(),
-        seconds=max(0.0, float(time)) if isinstance(time, int | float) and math.isfinite(time) else 0.0,
+        seconds=max(0.0, float(time)) if is_plausible(time) else 0.0,
         constants=msgspec.convert(constants, dict[str, Value]),
         description=said["description"],
         commit=said["commit"],
@@ -137,16 +138,16 @@ def _of_result(row: ResultRow) -> Trial:
 
 
 def _number(path: Path, number: int, metric: str, found: object) -> float | None:
-    """Return the metric; None for an empty cell and for one that is not finite, which is a failed trial."""
+    """Return the metric; None for an empty cell and for one that is not plausible, which is a failed trial."""
     if found is None or found == "":
         return None
     if isinstance(found, bool) or not isinstance(found, int | float):
         raise AuditError(f"{path}: the {metric} of trial {number} is {found!r}, not a number")
-    return float(found) if math.isfinite(found) else None
+    return float(found) if is_plausible(found) else None
 
 
 def _is_constant(found: object) -> bool:
-    return isinstance(found, str | bool | int) or (isinstance(found, float) and math.isfinite(found))
+    return isinstance(found, str) or is_plausible(found)
 
 
 def _literal(text: str | None) -> object:

@@ -29,7 +29,7 @@ def check(path: Path, repo: Path | None) -> Checked:
     found = read(path)
     try:
         return _checked(found, path, repo)
-    except (KeyError, TypeError, AttributeError, ValueError, IndexError):
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError, OverflowError, RecursionError):
         raise CertificateError(f"{path} is signed, but this cockpit cannot read it as a certificate: upgrade") from None
 
 

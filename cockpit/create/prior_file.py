@@ -16,6 +16,7 @@ from cockpit.audit.claims import AuditError
 from cockpit.audit.results_tsv import CRASH, KEEP, ResultRow, read_rows
 from cockpit.core.metric import Metric
 from cockpit.core.model import Value
+from cockpit.core.plausible import holds_plausible, is_plausible
 from cockpit.core.prior import PriorFinding, PriorKind
 from cockpit.create.error import CreateError
 from cockpit.read.wording import count, difference_words, signed, value
@@ -54,6 +55,7 @@ def file_findings(
             raise CreateError(f"--prior: {path} is not an export of a session: {error!r}") from None
     else:
         found = list(_of_report(path.name, text, metric, constants))
+    found = [finding for finding in found if holds_plausible(finding)]
     if not found:
         raise CreateError(
             f"--prior: {path} names no kept change of {metric.name}: give a results.tsv, an export (.csv) or a report"
@@ -209,6 +211,8 @@ def _value(text: str, now: Value) -> Value | None:
         read = ast.literal_eval(text)
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return text if isinstance(now, str) and text.isprintable() else None
+    if isinstance(read, int | float) and not is_plausible(read):
+        return None
     if isinstance(now, float) and type(read) is int:
         return float(read)
     return read if type(read) is type(now) and isinstance(read, bool | int | float | str) else None

@@ -1,13 +1,16 @@
 """The notes that a runner makes about its job: on its start, and on its end."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
+from cockpit.core.plausible import holds_plausible
 from cockpit.fleet.base import Evidence, Job, JobEnded
 from cockpit.fleet.node.order import SCORING_LIMIT_S
 
 MESSAGE_CHARACTERS = 500
+LARGEST_NOTED = 1e15
+"""The largest number in a note. A run may print terabytes."""
 
 
 class StartNote(msgspec.Struct):
@@ -30,6 +33,18 @@ class EndNote(msgspec.Struct):
     evidence: Evidence | None = None
     steady: float = 0.0
     boot: str = ""
+
+
+Note = TypeVar("Note", StartNote, EndNote)
+
+
+def read_note(data: bytes, kind: type[Note]) -> Note | None:
+    """Return a note; None for anything else. A run that is not confined can write anything in its place."""
+    try:
+        note = msgspec.json.decode(data, type=kind)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return None
+    return note if holds_plausible(note, LARGEST_NOTED) else None
 
 
 def job_ended(job: Job, note: EndNote, at: float) -> JobEnded:

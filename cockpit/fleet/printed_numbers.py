@@ -4,10 +4,8 @@ import math
 import re
 from typing import NamedTuple
 
+from cockpit.core.plausible import LARGEST
 from cockpit.core.units import seconds_of, unit_of
-
-NUMBER_LIMIT = 1e12
-"""The largest magnitude of a printed number. A larger one is an error, or made up."""
 
 _NUMBER = re.compile(r"[-+]?(?:\d{1,40}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][-+]?\d{1,3})?", re.ASCII)
 _GROUPED = re.compile(r"[-+]?[1-9]\d{0,2}([,'])\d{3}(?:\1\d{3}){0,3}(?!\d|[,']\d)", re.ASCII)
@@ -34,7 +32,7 @@ class Number(NamedTuple):
     """As `unit_of` spells it; empty for none that is known."""
 
 
-def number_of(text: str, limit: float = NUMBER_LIMIT) -> float | None:
+def number_of(text: str, limit: float = LARGEST) -> float | None:
     """Return the number that `text` is, or None if it is none or its magnitude is over `limit`."""
     if not _NUMBER.fullmatch(text):
         return None
@@ -42,7 +40,7 @@ def number_of(text: str, limit: float = NUMBER_LIMIT) -> float | None:
     return value if math.isfinite(value) and abs(value) <= limit else None
 
 
-def leading_number(text: str, limit: float = NUMBER_LIMIT) -> Number | None:
+def leading_number(text: str, limit: float = LARGEST) -> Number | None:
     """Return the number that a text starts with, if only a unit or punctuation ends its word; None for any other.
 
     A duration in several parts is in seconds. A decimal comma is refused: 0,98 is not read as 0.
@@ -51,7 +49,8 @@ def leading_number(text: str, limit: float = NUMBER_LIMIT) -> Number | None:
     if (seconds := _duration(text)) is not None:
         return Number(seconds, "s") if seconds <= limit else None
     if (ratio := _RATIO.match(text)) and float(ratio[2]):
-        return Number(float(ratio[1]) / float(ratio[2]))
+        share = float(ratio[1]) / float(ratio[2])
+        return Number(share) if share <= limit else None
     if grouped := _GROUPED.match(text):
         text = re.sub("[,']", "", grouped[0]) + text[grouped.end() :]
     number = _NUMBER.match(text)

@@ -11,8 +11,9 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from cockpit.core.metric import Metric
+from cockpit.core.plausible import LARGEST
 from cockpit.core.units import factor, other_names, unit_behind_name, unit_in_name
-from cockpit.fleet.printed_numbers import NUMBER_LIMIT, Number, leading_number
+from cockpit.fleet.printed_numbers import Number, leading_number
 from cockpit.fleet.printed_tables import PrintedTables
 
 VALUE_CHARACTERS = 100
@@ -65,7 +66,7 @@ class _Found(NamedTuple):
     unit: str = ""
     """The unit in its name or in brackets behind that: `ms` of `latency (ms): 980`."""
 
-    def number(self, limit: float = NUMBER_LIMIT) -> Number | None:
+    def number(self, limit: float = LARGEST) -> Number | None:
         """Return the number that it is, in its own unit; None for none that is plausible."""
         number = leading_number(self.text, limit)
         return number._replace(unit=self.unit) if number is not None and not number.unit else number
@@ -118,7 +119,7 @@ class PrintedValues:
         """Return the word that stands for a value; empty where none was printed."""
         return self._found.get(name, _NOT_FOUND).word
 
-    def number(self, name: str, limit: float = NUMBER_LIMIT) -> Number | None:
+    def number(self, name: str, limit: float = LARGEST) -> Number | None:
         """Return a value; None where none was printed, or none that is a plausible number."""
         return self._found.get(name, _NOT_FOUND).number(limit)
 

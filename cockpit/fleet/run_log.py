@@ -18,9 +18,10 @@ import msgspec
 from cockpit.core.curves import Point, thin
 from cockpit.core.metric import VAL_BPB, Metric
 from cockpit.core.model import Metrics, Outcome, Progress
+from cockpit.core.plausible import LARGEST
 from cockpit.core.units import factor, unit_in_name
 from cockpit.fleet.base import Evidence, Scored
-from cockpit.fleet.printed_numbers import NUMBER_LIMIT, Number, leading_number, number_of
+from cockpit.fleet.printed_numbers import Number, leading_number, number_of
 from cockpit.fleet.printed_steps import PrintedSteps
 from cockpit.fleet.printed_values import TRAINING_SECONDS, VALUE_CHARACTERS, PrintedValues
 
@@ -233,8 +234,8 @@ class RunLog:
             is_shape = not self.metric.pattern and _HAS_DIGIT.match(printed) and not number_of(printed, math.inf)
             remedy = ": give --pattern" if is_shape else ""
             return _failed(Outcome.CRASH, f"{who} printed {name} {printed[:40]}, which is not a number{remedy}")
-        if abs(number.value) > NUMBER_LIMIT:
-            message = f"{who} printed {name} {printed[:40]}, which is outside -{NUMBER_LIMIT:.0e} to {NUMBER_LIMIT:.0e}"
+        if abs(number.value) > LARGEST:
+            message = f"{who} printed {name} {printed[:40]}, which is outside -{LARGEST:.0e} to {LARGEST:.0e}"
             return _failed(Outcome.CRASH, message)
         metrics = self._metrics(number, log)
         if time_budget_s and metrics.training_seconds > BUDGET_SHARE * time_budget_s + BUDGET_SLACK_S:

@@ -5,9 +5,11 @@ import os
 import stat
 import time
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
+from cockpit.core.plausible import holds_plausible
 from cockpit.session.clock import boot_id, steady_s
 from cockpit.session.paths import SessionFolder
 from cockpit.session.plain_file import read_plain
@@ -21,7 +23,7 @@ NOTE_CHARACTERS = 500
 
 
 class Heartbeat(msgspec.Struct):
-    pid: int
+    pid: Annotated[int, msgspec.Meta(ge=1, le=(1 << 31) - 1)]
     host: str
     user: str
     at: float
@@ -83,7 +85,8 @@ def read_heartbeat(folder: SessionFolder) -> Heartbeat | None:
     """Return the last heartbeat; None where there is none that can be read."""
     for _ in range(2):  # the second time in case it was being written
         try:
-            return msgspec.json.decode(read_plain(folder.heartbeat, 2 * HEARTBEAT_BYTES), type=Heartbeat)
+            found = msgspec.json.decode(read_plain(folder.heartbeat, 2 * HEARTBEAT_BYTES), type=Heartbeat)
+            return found if holds_plausible(found) else None
         except OSError:
             return None
         except (msgspec.MsgspecError, RecursionError):

@@ -20,6 +20,8 @@ START_WITHIN_S = 30.0
 UMASK = 0o027
 """The worker's umask: the session's group may read the files that it writes."""
 LOG_MODE = 0o640
+WORKER = "cockpit.worker.main"
+"""The module of a worker's process."""
 
 
 def start(folder: SessionFolder) -> WorkerStatus:
@@ -55,7 +57,7 @@ def _start(folder: SessionFolder) -> WorkerStatus:
     environment = {name: value for name, value in os.environ.items() if name not in api_key.KEY_VARIABLES}
     try:
         child = subprocess.Popen(
-            [sys.executable, "-m", "cockpit.worker.main", str(folder.root.absolute())],
+            [sys.executable, "-m", WORKER, str(folder.root.absolute())],
             stdin=subprocess.DEVNULL,
             stdout=descriptor,
             stderr=descriptor,
@@ -86,16 +88,46 @@ def terminate(folder: SessionFolder, wait_s: float = 15.0) -> bool:
     now = worker_status(folder)
     if now.state == "stopped":
         return True
-    if now.host != socket.gethostname():
+    if now.host not in ("", socket.gethostname()):
         raise WorkerError(f"the worker runs on {now.host}: stop it there")
+    pid = _worker_of(folder, now.pid)
+    if not pid:
+        raise WorkerError(f"no process here is the worker of {folder.name}, and another one locks {folder.lock}")
     with contextlib.suppress(ProcessLookupError):
-        os.kill(now.pid, signal.SIGTERM)
+        os.kill(pid, signal.SIGTERM)
     until = time.monotonic() + wait_s
     while time.monotonic() < until:
         if not is_locked(folder):
             return True
         time.sleep(0.05)
     return False
+
+
+def _worker_of(folder: SessionFolder, likely: int) -> int:
+    """Return the process of the session's worker; 0 where none is found. `likely` is the number in the heartbeat, which
+    any program of its owner may have written."""
+    import psutil  # it would delay each command, and few end a worker
+
+    pids: list[int] = [likely, *psutil.pids()]
+    for pid in pids:
+        try:
+            words = psutil.Process(pid).cmdline() if pid > 0 else []
+        except psutil.AccessDenied:
+            if pid == likely:
+                return pid  # another user's: the signal is refused
+            continue
+        except psutil.Error:
+            continue
+        if WORKER in words and _is_same(words[-1], folder):
+            return pid
+    return 0
+
+
+def _is_same(path: str, folder: SessionFolder) -> bool:
+    try:
+        return folder.root.samefile(path)
+    except (OSError, ValueError):
+        return False
 
 
 def _import_path() -> str:

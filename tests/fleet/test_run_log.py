@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from cockpit.core.curves import packed
 from cockpit.core.model import Outcome
+from cockpit.core.plausible import LARGEST
 from cockpit.fleet.base import Evidence
-from cockpit.fleet.printed_numbers import NUMBER_LIMIT
 from cockpit.fleet.run_log import LINE_BYTES, TEXT_CHARACTERS, RunLog, RunVerdict
 
 CODE = "train_sha256=aa prepare_sha256=bb"
@@ -234,7 +234,7 @@ def test_an_implausible_score_is_a_crash_with_a_sentence(printed: str, said: str
     assert said in verdict.message and len(verdict.message) < 120
 
 
-@pytest.mark.parametrize("score", [NUMBER_LIMIT, -NUMBER_LIMIT, 0.0, -1.0, 1e-300])
+@pytest.mark.parametrize("score", [LARGEST, -LARGEST, 0.0, -1.0, 1e-300])
 def test_any_finite_score_of_a_plausible_magnitude_counts(score: float) -> None:
     assert score_of(f"val_bpb: {score!r}") == score
 

@@ -40,6 +40,8 @@ from cockpit.core.state import State
 MESSAGE_CHARS = 8_000
 PLAN_ENTRIES = 20
 PERMISSIONS_AT_MOST = 200
+COST_AT_MOST_USD = 100_000.0
+"""The largest cost of a session that is believed."""
 """Answers of one turn that the ledger holds. Later requests are refused."""
 FILE_CHARS = 1 << 20
 LOOK_FOR_ANSWER_S = 0.25
@@ -181,7 +183,7 @@ class AgentClient:
             case AgentPlanUpdate(entries=entries):
                 turn.plan([(entry.status, entry.content) for entry in entries])
             case UsageUpdate(cost=cost) if cost is not None and cost.currency == "USD":
-                turn.cost_usd = float(cost.amount)
+                turn.cost_usd = float(cost.amount) if 0 <= cost.amount <= COST_AT_MOST_USD else None
 
     async def request_permission(
         self, session_id: str, tool_call: Any, options: list[Any], **kwargs: Any

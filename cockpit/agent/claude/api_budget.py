@@ -13,6 +13,8 @@ from anthropic.types import Message
 from cockpit.agent.claude.prices import (
     affordable_tokens,
     billed_output_tokens,
+    is_counted,
+    unknown_usage,
     usage_event,
     usage_without_answer,
     worst_usd,
@@ -48,7 +50,8 @@ class Reservation:
     def settle_partial(self, message: Message, written_chars: int) -> None:
         """Charge an answer that broke off: the characters received, and the thinking that may have gone before."""
         usage, lasted_s = message.usage, time.monotonic() - self._began
-        usage.output_tokens = billed_output_tokens(usage.output_tokens, written_chars, lasted_s, self.answer_tokens)
+        if is_counted(usage):
+            usage.output_tokens = billed_output_tokens(usage.output_tokens, written_chars, lasted_s, self.answer_tokens)
         self._budget.charge(self._reserved, message)
 
     def settle_unanswered(self, error: BaseException | None) -> None:
@@ -108,8 +111,14 @@ class ApiBudget:
         return Reservation(self, reserved, prompt_bytes)
 
     def charge(self, reserved: ApiReserved, message: Message) -> None:
-        """Record the usage of a message, at the price of the model that the message names."""
+        """Record the usage of a message, at the price of the model that the message names.
+
+        The full reservation is charged where its counts cannot be.
+        """
         model = reserved.model if message.model.startswith(reserved.model) else message.model
+        if not is_counted(message.usage):
+            self._record(unknown_usage(self._api.now(), reserved))
+            return
         price = self._settings.price(model)
         self._record(usage_event(self._api.now(), self._name, model, price, message.usage, reserved.request))
 

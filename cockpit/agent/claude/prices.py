@@ -7,6 +7,8 @@ from cockpit.session.settings import Price
 
 BYTES_PER_TOKEN = 2.0
 """Bytes of UTF-8 per token. Text of any script has more, so an estimate of tokens from bytes is never too low."""
+TOKENS_AT_MOST = 1 << 30
+"""The largest count of a response that is believed."""
 MAX_TOKENS_PER_S = 200.0
 """Faster than a model of this class writes. Bounds the unseen thinking in an answer that broke off."""
 
@@ -32,6 +34,18 @@ def cost_usd(price: Price, usage: Usage) -> float:
         + (written - written_1h) * price.cache_write_5m
         + written_1h * price.cache_write_1h
     ) / 1e6
+
+
+def is_counted(usage: Usage) -> bool:
+    """Tell if the counts of a response can be: a server between may send anything."""
+    cached = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
+    counts = usage.input_tokens, usage.output_tokens, *cached
+    return all(isinstance(count, int) and 0 <= count <= TOKENS_AT_MOST for count in counts)
+
+
+def unknown_usage(at: float, reserved: ApiReserved) -> ApiUsed:
+    """Return the event for a request whose cost is not known."""
+    return ApiUsed(at=at, proposer=reserved.proposer, model=reserved.model, usd=reserved.usd, request=reserved.request)
 
 
 def usage_event(at: float, proposer: str, model: str, price: Price, usage: Usage, request: str = "") -> ApiUsed:

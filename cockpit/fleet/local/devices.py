@@ -1,13 +1,14 @@
 """The devices of this machine: NVIDIA GPUs and their MIG slices, AMD GPUs, Apple's GPU, else its cores."""
 
-import json
 import os
 import platform
 import re
 import subprocess
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import msgspec
 
 from cockpit.core.model import ClusterSpec
 
@@ -138,13 +139,14 @@ def _mig_slices(found: Sequence[Device]) -> dict[str, Device]:
 def amd_devices() -> list[Device]:
     """List the usable ROCm devices: all, or those that HIP_VISIBLE_DEVICES names, in its order."""
     try:
-        cards = json.loads(_output("rocm-smi", "--showproductname", "--json") or "{}")
-    except ValueError:
+        text = _output("rocm-smi", "--showproductname", "--json") or "{}"
+        cards = msgspec.json.decode(text, type=dict[str, dict[str, Any]])
+    except (msgspec.MsgspecError, RecursionError):
         return []
     found = []
     for number, (_, card) in enumerate(sorted(cards.items())):
         series = card.get("Card Series") or card.get("Card series") or card.get("Card model") or "GPU"
-        found.append(Device(str(number), gpu_class(series), "HIP_VISIBLE_DEVICES"))
+        found.append(Device(str(number), gpu_class(str(series)), "HIP_VISIBLE_DEVICES"))
     visible = os.environ.get("HIP_VISIBLE_DEVICES")
     if visible is None:
         return found

@@ -13,9 +13,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import TypeVar
 
-import msgspec
 import psutil
 
 import cockpit
@@ -52,7 +50,7 @@ from cockpit.fleet.node.order import (
     sealed_folders,
 )
 from cockpit.fleet.node.system_calls import Confinement
-from cockpit.fleet.notes import EndNote, StartNote, job_ended, longest_s
+from cockpit.fleet.notes import EndNote, Note, StartNote, job_ended, longest_s, read_note
 from cockpit.scoring.contract import leaves_model
 from cockpit.session.clock import Clock, WallClock, boot_id, steady_s
 from cockpit.session.ledger_errors import is_full
@@ -352,15 +350,12 @@ def _time_of(note: StartNote | EndNote, now: float) -> float:
     return min(max(at, 0.0), now)
 
 
-Note = TypeVar("Note", StartNote, EndNote)
-
-
 def _read(path: Path, kind: type[Note]) -> Note | None:
-    """Return the note in a file; None where there is none. A run that is not confined can write anything there."""
+    """Return the note in a file; None where there is none."""
     try:
         with path.open("rb") as file:
-            return msgspec.json.decode(file.read(NOTE_BYTES), type=kind)
-    except (OSError, msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+            return read_note(file.read(NOTE_BYTES), kind)
+    except OSError:
         return None
 
 

@@ -26,6 +26,8 @@ READ_LIMIT_S = 180.0
 """Seconds a job table or a status may take; they take 3 to 5, and on busy nodes took more than 60 and 120."""
 QUEUED_AT_MOST = 5
 """Limits that a request may be in the API server's queue, where those of other clients and clusters are before it."""
+USD_AT_MOST = 100_000.0
+"""Dollars an hour of one node that are believed."""
 UNCONFINED = RunAccess()
 REQUESTS_LOOKED_AT, LAUNCHES_LOOKED_AT = 500, 10
 """The API server's latest requests, and of these the launches whose time is told."""
@@ -244,9 +246,10 @@ class SkyClient:
         if name in self._prices and not resources.use_spot:
             return name, self._prices[name]
         try:
-            return name, float(resources.get_cost(3600)) or self._prices.get(name, 0.0)
+            usd = float(resources.get_cost(3600))
         except Exception:  # a catalog without this one: the run is worth having at an unknown price
-            return name, self._prices.get(name, 0.0)
+            usd = 0.0
+        return name, usd if 0 < usd <= USD_AT_MOST else self._prices.get(name, 0.0)
 
     def _record(self, record: Any) -> ClusterRecord:
         resources = getattr(record["handle"], "launched_resources", None)

@@ -13,10 +13,8 @@ import time
 from collections import deque
 from pathlib import Path
 
-import msgspec
-
 from cockpit.fleet.node.signed import END, START, read_line
-from cockpit.fleet.notes import EndNote, StartNote
+from cockpit.fleet.notes import EndNote, StartNote, read_note
 
 LINE_BYTES = 65_536
 """Bytes kept of a line."""
@@ -89,12 +87,11 @@ class JobLines:
         return prefix[1] == self._job
 
     def _noted(self, kind: str, body: bytes) -> None:
-        try:
-            if kind == START:
-                self.start = self.start or msgspec.json.decode(body, type=StartNote)
-            elif kind == END:
-                self.end = self.end or msgspec.json.decode(body, type=EndNote)
-        except msgspec.MsgspecError:  # of a later cockpit
+        if kind == START:
+            self.start = self.start or read_note(body, StartNote)
+        elif kind == END:
+            self.end = self.end or read_note(body, EndNote)
+        if (self.start if kind == START else self.end) is None:  # of a later cockpit
             self.remark = "its runner's notes cannot be read"
 
     def _note(self, own: str) -> None:
