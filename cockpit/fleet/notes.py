@@ -39,12 +39,15 @@ Note = TypeVar("Note", StartNote, EndNote)
 
 
 def read_note(data: bytes, kind: type[Note]) -> Note | None:
-    """Return a note; None for anything else. A run that is not confined can write anything in its place."""
+    """Return a note; None for anything else. A run that is not confined can write anything in its place.
+
+    Its times are of any size: the fleets bound them by their clocks.
+    """
     try:
         note = msgspec.json.decode(data, type=kind)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None
-    return note if holds_plausible(note, LARGEST_NOTED) else None
+    return note if isinstance(note, StartNote) or holds_plausible(note.evidence, LARGEST_NOTED) else None
 
 
 def job_ended(job: Job, note: EndNote, at: float) -> JobEnded:

@@ -11,11 +11,25 @@ class LedgerError(CockpitError):
 
 
 class LedgerFull(LedgerError):
-    """The disk is full. The write failed as a whole and can be tried again; earlier writes are kept."""
+    """The disk takes no more. The write failed as a whole and can be tried again; earlier writes are kept."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(f"the disk that holds {path} is full: free some space, then try again")
-        self.filename = str(path)
+    def __init__(self, path: Path, number: int = errno.ENOSPC) -> None:
+        """`number` is the system's, as in errno."""
+        self.problem = full_sentence(path, number)
+        super().__init__(f"{self.problem}, then try again")
+
+
+def full_sentence(path: Path | str, number: int) -> str:
+    """Return why a file takes no more, and what to do. Empty path: a file that is not known."""
+    where = f" that holds {path}" if str(path) else ""
+    match number:
+        case errno.EFBIG:
+            return f"{path} is as large as this process may write a file (ulimit -f): raise that limit"
+        case errno.EDQUOT:
+            return f"this user's quota on the disk{where} is used up: free some space"
+        case errno.EIO:
+            return f"the disk{where} fails: look at the system's log, mend it"
+    return f"the disk{where} is full: free some space"
 
 
 class LedgerBusy(LedgerError):

@@ -1,9 +1,11 @@
 """Open the session's SQLite files, and turn each SQLite error into one sentence."""
 
+import errno
 import os
+import resource
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -12,6 +14,7 @@ from cockpit.session.ledger_errors import LedgerBusy, LedgerDamaged, LedgerError
 
 BUSY_TIMEOUT_S = 1.0
 """SQLite waits this long for another program's lock before it gives up."""
+TRIAL_BYTES = 1 << 16
 PATH_BYTES_AT_MOST = 500
 """SQLite's own limit is 512, a suffix and an end included."""
 
@@ -56,7 +59,8 @@ class translated_errors:
         if "locked" in text or "busy" in text:
             raise LedgerBusy(f"{self.path} is locked by another program: end that program, or wait") from error
         if "full" in text or "disk I/O" in text:
-            raise LedgerFull(self.path) from error
+            number = errno.ENOSPC if "full" in text else _why_not_written(self.path)
+            raise LedgerFull(self.path, number) from error
         if "malformed" in text or "not a database" in text:
             raise LedgerDamaged(
                 f"{self.path} is torn ({text}): `cockpit repair {self.path.parent.name}` keeps what can be read"
@@ -69,3 +73,20 @@ class translated_errors:
         if "unable to open" in text or "readonly" in text:
             raise LedgerError(f"{self.path} cannot be opened: check that it exists and that you may read it") from error
         raise LedgerError(f"{self.path}: {text}") from error
+
+
+def _why_not_written(path: Path) -> int:
+    """Return the system's error for a write beside a file: SQLite does not tell it."""
+    most, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    sizes = [file.stat().st_size for file in (path, path.with_name(f"{path.name}-wal")) if file.exists()]
+    if most != resource.RLIM_INFINITY and max(sizes, default=0) + TRIAL_BYTES > most:
+        return errno.EFBIG
+    trial = path.with_name(f"{path.name}.trial")
+    try:
+        trial.write_bytes(bytes(TRIAL_BYTES))
+    except OSError as error:
+        return error.errno or errno.EIO
+    finally:
+        with suppress(OSError):
+            trial.unlink()
+    return errno.EIO

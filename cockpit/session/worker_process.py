@@ -16,7 +16,7 @@ from cockpit.session.heartbeat import WorkerStatus, read_heartbeat
 from cockpit.session.lock import WorkerError, is_locked, worker_status
 from cockpit.session.paths import SessionFolder
 
-START_WITHIN_S = 30.0
+START_WITHIN_S, ENDING_WITHIN_S = 30.0, 60.0
 UMASK = 0o027
 """The worker's umask: the session's group may read the files that it writes."""
 LOG_MODE = 0o640
@@ -37,7 +37,7 @@ def start(folder: SessionFolder) -> WorkerStatus:
     with os.fdopen(os.open(folder.starting, os.O_CREAT | os.O_RDWR, 0o600), "r+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         began = steady_s()
-        while is_locked(folder) and _is_ending(folder) and steady_s() - began < START_WITHIN_S:
+        while is_locked(folder) and _is_ending(folder) and steady_s() - began < ENDING_WITHIN_S:
             time.sleep(0.02)  # it takes nothing more, so another one has to
         now = worker_status(folder)
         return now if now.state != "stopped" else _start(folder)
@@ -84,7 +84,10 @@ def _start(folder: SessionFolder) -> WorkerStatus:
 
 
 def terminate(folder: SessionFolder, wait_s: float = 15.0) -> bool:
-    """Ask the worker's process to stop, leaving the runs running. Returns whether it has stopped."""
+    """Ask the worker's process to stop, leaving the runs running. Returns whether it has stopped.
+
+    A worker that has told that it ends gets ENDING_WITHIN_S: it makes its files small before.
+    """
     now = worker_status(folder)
     if now.state == "stopped":
         return True
@@ -95,8 +98,8 @@ def terminate(folder: SessionFolder, wait_s: float = 15.0) -> bool:
         raise WorkerError(f"no process here is the worker of {folder.name}, and another one locks {folder.lock}")
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
-    until = time.monotonic() + wait_s
-    while time.monotonic() < until:
+    began = time.monotonic()
+    while time.monotonic() - began < (max(wait_s, ENDING_WITHIN_S) if _is_ending(folder) else wait_s):
         if not is_locked(folder):
             return True
         time.sleep(0.05)

@@ -1,12 +1,15 @@
 """Runs a session's worker, and starts it again from the ledger after an error."""
 
 import logging
+import os
 import threading
 import time
+from pathlib import Path
 
 from cockpit.core.events import Trouble
 from cockpit.fleet.base import FleetError
-from cockpit.session.ledger_errors import LedgerBusy, LedgerDamaged, LedgerError, LedgerFull, is_full
+from cockpit.fleet.node.disk import lacks
+from cockpit.session.ledger_errors import LedgerBusy, LedgerDamaged, LedgerError, LedgerFull, full_sentence, is_full
 from cockpit.session.paths import SessionFolder
 from cockpit.session.watched_thread import WatchedThread
 from cockpit.worker.build import build
@@ -95,5 +98,19 @@ def full_disk_note(error: Exception) -> str:
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, OSError | LedgerFull):
         cause = cause.__cause__
-    where = f" that holds {cause.filename}" if cause is not None and cause.filename else ""
-    return f"the disk{where} is full: free some space, and the session continues"
+    if isinstance(cause, LedgerFull):
+        problem = cause.problem
+    elif cause is not None and cause.filename and _takes_no_files(Path(cause.filename)):
+        problem = f"the disk that holds {cause.filename} takes no more files: remove some"
+    else:
+        problem = full_sentence(getattr(cause, "filename", None) or "", getattr(cause, "errno", None) or 0)
+    return f"{problem}, and the session continues"
+
+
+def _takes_no_files(path: Path) -> bool:
+    """Tell if the disk of a file, which may not exist yet, has bytes left and no files."""
+    try:
+        found = next(parent for parent in path.absolute().parents if parent.exists())
+        return lacks(os.statvfs(found), 1) == "files"
+    except OSError:
+        return False

@@ -51,18 +51,16 @@ def test_a_number_that_overflows_is_not_plausible_at_any_depth(found: float) -> 
 
 
 @number
-@pytest.mark.parametrize("field", ["at", "steady", "evidence", "rescore"])
+@pytest.mark.parametrize("field", ["evidence", "rescore"])
 def test_a_runners_note_is_bounded(number: str, field: str) -> None:
     evidence = '{"before": {}, "after": {}, "changed": [], "wall_s": WALL, "rescore": {"marks": [0.5, MARK]}}'
-    values = {"at": "1.0", "steady": "1.0", "WALL": "1.0", "MARK": "1.0"}
-    values |= {{"evidence": "WALL", "rescore": "MARK"}.get(field, field): number}
+    values = {"WALL": "1.0", "MARK": "1.0"} | {{"evidence": "WALL", "rescore": "MARK"}[field]: number}
     for name in ("WALL", "MARK"):
         evidence = evidence.replace(name, values[name])
-    text = f'{{"at": {values["at"]}, "steady": {values["steady"]}, "reason": "exited", "exit_code": 0, "message": ""'
+    text = '{"at": 1, "reason": "exited", "exit_code": 0, "message": ""'
     note = read_note(f'{text}, "evidence": {evidence}}}'.encode(), EndNote)
-    assert note is None or holds_plausible(note)
-    start = read_note(f'{{"pid": {number}, "at": {number}}}'.encode(), StartNote)
-    assert start is None or holds_plausible(start)
+    assert note is None or holds_plausible(note.evidence)
+    read_note(f'{{"pid": {number}, "at": {number}}}'.encode(), StartNote)
 
 
 @number

@@ -97,7 +97,8 @@ def test_a_limit_of_the_size_of_files_is_waited_out(tmp_path: Path) -> None:
         wait_for(lambda: state_of(folder).in_flight, 60, "a run")
         worker.rlimit(psutil.RLIMIT_FSIZE, (1 << 14, resource.RLIM_INFINITY))
         wait_for(lambda: lock.worker_status(folder).note, 60, "a word")
-        assert "is full" in lock.worker_status(folder).note
+        note = lock.worker_status(folder).note
+        assert "(ulimit -f): raise that limit, and the session continues" in note
         worker.rlimit(psutil.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         seq = state_of(folder).seq
         wait_for(lambda: state_of(folder).seq > seq + 5, 90, "the session to continue")
@@ -185,9 +186,10 @@ def test_a_run_that_found_no_process_to_start_in_is_lost_and_no_crash(
     monkeypatch.setattr("subprocess.Popen", refused)
     log = Log(str(tmp_path / "log"))
     wanted = {"command": [], "source": "", "environment": {}, "time_limit_s": 60}
-    ended = runner.run(UNCONFINED | wanted, Patience([], 0.0), log)
+    ended = runner.run(UNCONFINED | wanted, Patience([], 0.5), log)
     log.close()
     assert ended["reason"] == runner.LOST
+    assert "[cockpit waits to start it: [Errno 11] Resource temporarily unavailable]" in (tmp_path / "log").read_text()
 
 
 class SetClock:

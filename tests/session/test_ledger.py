@@ -352,8 +352,7 @@ def test_an_unknown_event_is_refused_in_one_sentence(ledger: Ledger, monkeypatch
             opened.state()
 
 
-def test_a_full_disk_is_one_sentence_and_loses_nothing(path: Path) -> None:
-    """Check that a file size limit, in a process of its own, raises the same error as a full disk."""
+def test_a_limit_of_file_sizes_is_one_true_sentence_and_loses_nothing(path: Path) -> None:
     script = f"""
         import resource, signal
         from pathlib import Path
@@ -375,7 +374,7 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(path: Path) -> None:
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True)
     kept, sentence = done.stdout.split(" ", 1)
-    assert "is full: free some space" in sentence
+    assert "(ulimit -f): raise that limit, then try again" in sentence
     found = texts(Ledger.open(path).since(0))
     assert len(found) == int(kept) + 1
     assert found[-1] == "goes on"
@@ -472,4 +471,19 @@ def test_a_stream_that_cannot_be_written_again_stays_as_it_is(
     ledger.append(said("after it"))
     reader = LedgerReader(folder)
     assert reader.since(0) == ledger.since(0)
+    reader.close()
+
+
+def test_a_worker_that_ends_spends_no_time_without_bound_on_a_small_stream(ledger: Ledger, path: Path) -> None:
+    folder = SessionFolder(path.parent)
+    ledger.append(a_running_story())
+    for number in range(2_000):
+        ledger.append(said(f"the same words {number}"))
+    before = folder.events.read_bytes()
+    ledger.compact(ledger.state(), within_s=0.0)
+    assert folder.events.read_bytes() == before and folder.snapshot.exists()
+    assert [file.name for file in folder.root.glob("*.partial")] == []
+    ledger.append(said("after it"))
+    reader = LedgerReader(folder)
+    assert reader.since(0) == ledger.since(0) and reader.state() == ledger.state()
     reader.close()

@@ -39,16 +39,25 @@ class Patience:
         self.cancelled = cancelled
         self._seconds = seconds
 
-    def for_room(self, make: Callable[[], Made], at_most_s: float = float("inf")) -> Made:
+    def for_room(
+        self,
+        make: Callable[[], Made],
+        at_most_s: float = float("inf"),
+        tell: Callable[[OSError], None] = lambda error: None,
+    ) -> Made:
         """Return what `make` returns. It is tried again while the disk is full or the machine has too little of
-        something. Raises its last error where the wait ends, and every other error at once."""
-        until = time.monotonic() + min(self._seconds, at_most_s)
+        something. `tell` gets the first error. Raises the last one where the wait ends, and every other error at once.
+        """
+        told, until = False, time.monotonic() + min(self._seconds, at_most_s)
         while True:
             try:
                 return make()
             except OSError as error:
                 if self.cancelled or time.monotonic() >= until or not may_pass(error):
                     raise
+                if not told:
+                    tell(error)
+                told = True
             time.sleep(RETRY_S)
 
 

@@ -269,7 +269,11 @@ def run(
         return begun
 
     try:
-        child = patience.for_room(start, float(str(job["time_limit_s"])))
+        child = patience.for_room(
+            start,
+            float(str(job["time_limit_s"])),
+            lambda error: log.write(f"[cockpit waits to start it: {error}]\n".encode()),
+        )
     except OSError as error:
         message = f"it could not be started: {error}"
         log.write(f"{message}\n".encode())
