@@ -26,14 +26,14 @@ from cockpit.certificate.sign import CertificateError, public_text, sign, write
 from cockpit.core.metric import VAL_BPB
 from cockpit.core.model import Value
 from cockpit.core.plausible import LARGEST, holds_plausible, is_plausible
+from cockpit.create.error import CreateError
+from cockpit.create.prior_file import file_findings
 from cockpit.fleet.local import devices
 from cockpit.fleet.notes import EndNote, StartNote, read_note
 from cockpit.fleet.printed_numbers import leading_number
 from cockpit.session import lock, worker_process
 from cockpit.session.heartbeat import read_heartbeat
 from cockpit.session.paths import SessionFolder
-from cockpit.worker.create_error import CreateError
-from cockpit.worker.prior_file import file_findings
 from tests.worker.sessions import sim_session, state_of, wait_for
 
 DIGITS = "9" * 400

@@ -21,6 +21,7 @@ from cockpit.fleet.local.fleet import LocalFleet
 from cockpit.fleet.node import runner
 from cockpit.fleet.node.capped_log import Log
 from cockpit.fleet.node.disk import Patience
+from cockpit.fleet.node.system_calls import Confinement
 from cockpit.session import lock, worker_process
 from cockpit.session.settings import NewSession
 from tests.faults.checks import a_fold_from_nothing_is_the_state, nothing_counted_twice
@@ -109,7 +110,7 @@ def test_a_limit_of_the_size_of_files_is_waited_out(tmp_path: Path) -> None:
     a_fold_from_nothing_is_the_state(folder)
 
 
-UNCONFINED = {"wall": "unconfined", "network": True, "locks": True}
+UNCONFINED: dict[str, object] = {"confinement": Confinement("unconfined", network=True)}
 TELLING = """
 import sys, time
 
