@@ -14,7 +14,7 @@ class LedgerFull(LedgerError):
     """The disk takes no more. The write failed as a whole and can be tried again; earlier writes are kept."""
 
     def __init__(self, path: Path, number: int = errno.ENOSPC) -> None:
-        """`number` is the system's, as in errno."""
+        """Take the file, and the number of the system's error, as in errno."""
         self.problem = full_sentence(path, number)
         super().__init__(f"{self.problem}, then try again")
 
