@@ -32,7 +32,7 @@ def stop(name: str | None, how: str | None, yes: bool, wait_s: float) -> str:
 
 def _not_ablated(folder: SessionFolder) -> str:
     left = unablated_summary(state_of(folder))
-    return f"\n! {left}: `cockpit ablate {folder.name}` proposes it for when the session continues" if left else ""
+    return f"\n! {left}; `cockpit ablate {folder.name}` proposes it for when the session continues" if left else ""
 
 
 def _stop(folder: SessionFolder, how: str, wait_s: float) -> str:

@@ -43,6 +43,6 @@ def finished(name: str | None) -> Iterator[str]:
         yield f"dropped again by an ablation, and not in it: {', '.join(found.dropped)}"
     for subject in made.joined:
         yield f"! part of the last commit, because it could not be told apart from later changes: {subject}"
+    yield f"`git log -p {baseline[:12]}..{made.branch}` shows the commits"
     if left := unablated_summary(state):
-        yield f"! {left}: `cockpit ablate {folder.name}` proposes it"
-    yield f"`git log -p {baseline[:12]}..{made.branch}` shows it"
+        yield f"! {left}; `cockpit ablate {folder.name}` proposes it"

@@ -26,7 +26,7 @@ def write_report(name: str | None, output: str | None, form: Form) -> None:
     path.write_bytes(page if isinstance(page, bytes) else page.encode())
     print(f"written to {path}")
     if state.session.fleet.kind != IMPORTED and (left := unablated_summary(state)):
-        print(f"! {left}: `cockpit ablate {folder.name}` proposes it")
+        print(f"! {left}; `cockpit ablate {folder.name}` proposes it")
 
 
 def write_replay(name: str | None, output: str | None) -> None:

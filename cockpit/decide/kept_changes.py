@@ -31,9 +31,6 @@ def unablated(state: State) -> list[str]:
 
 
 def unablated_summary(state: State) -> str:
-    """Name the kept changes without an ablation in a sentence; empty for none."""
+    """Name the kept changes without an ablation in a clause; empty for none."""
     names = unablated(state)
-    if not names:
-        return ""
-    was, it = ("was", "it") if len(names) == 1 else ("were", "each")
-    return f"{', '.join(names)} {was} kept and not dropped again since, to see whether {it} still helps"
+    return f"kept and not ablated since: {', '.join(names)}" if names else ""

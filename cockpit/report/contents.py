@@ -14,6 +14,7 @@ from cockpit.decide.evidence import noise_of
 from cockpit.decide.kept_changes import unablated_summary
 from cockpit.read.changes import change_words
 from cockpit.read.checks import checks_of, origin_of, unchecked
+from cockpit.read.costs import device_word
 from cockpit.read.counterfactual import Best, OneGpu, alone_words, best_so_far, one_gpu
 from cockpit.read.early_stops import early_stopping_summary
 from cockpit.read.effects import effects_of
@@ -129,6 +130,8 @@ class Contents(msgspec.Struct, frozen=True):
     commands: list[Command]
     noise: Noise
     books: Accounts
+    device: str
+    """The device whose hours are counted: `CPU`, `GPU` or `device`."""
     proposers: list[ProposerResult]
     proposer_hours: dict[str, float]
     early: str
@@ -187,6 +190,7 @@ def contents(state: State, now: float) -> Contents:
         commands=commands(state),
         noise=noise_of(state),
         books=accounts(state, now),
+        device=device_word(state),
         proposers=proposer_results(state),
         proposer_hours=gpu_hours_by_proposer(state),
         early=early_stopping_summary(state.early_stops),
@@ -204,7 +208,7 @@ def _kept(state: State, change: KeptChange) -> Kept:
         change=change,
         reason=step.reason,
         author=step.author,
-        scores=experiment.scores,
+        scores=dict(sorted(experiment.scores.items(), key=lambda one: -len(one[1]))),
         checks=checks_of(state, experiment),
         certificate=state.certificates.get(experiment.id, ""),
     )
@@ -219,6 +223,8 @@ def _best(state: State, kept: list[Kept]) -> BestVariant | None:
     changed = tuple((name, before.get(name), new) for name, new in constants.items() if before.get(name) != new)
     mine = next((one for one in kept if one.experiment == experiment.id), None)
     words, origin = change_words(experiment), origin_of(state, experiment)
+    if mine is not None:
+        words = f"the last of {len(kept)} kept changes, {mine.change.change}" if len(kept) > 1 else mine.change.change
     return BestVariant(experiment.id, words, origin, experiment.scores, changed, constants, mine)
 
 

@@ -65,7 +65,8 @@ def _message(state: State, kept: Incumbency, parent: str) -> str:
     paragraphs = [_subject(state, experiment, change)]
     if state.session.fleet.simulated:
         paragraphs.append("No GPU ran any of this: the evidence is simulated.")
-    paragraphs += [_wrapped(change), _wrapped(experiment.why) if experiment.why not in change else ""]
+    whole = paragraphs[0].removeprefix(SIMULATED).removesuffix(f" ({experiment.id})") == clean(change)
+    paragraphs += ["" if whole else _wrapped(change), _wrapped(experiment.why) if experiment.why not in change else ""]
     paragraphs.append("\n".join(_evidence(state, kept, experiment)))
     trailers = [f"Cockpit-Session: {state.session.name}", f"Cockpit-Experiment: {experiment.id}"]
     if digest := state.certificates.get(experiment.id):

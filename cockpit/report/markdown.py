@@ -95,7 +95,7 @@ def _gain(found: Contents) -> Iterator[str]:
         rows.append((f"baseline on {found.baseline.hardware}", mean, said))
     each = found.stack.usd_per_milli
     per_milli = f"; {money(each)} for each thousandth of {found.metric.name}" if each else ""
-    rows.append(("cost", money(found.books.total_usd), f"{found.books.gpu_hours:.2f} GPU-hours{per_milli}"))
+    rows.append(("cost", money(found.books.total_usd), f"{found.books.gpu_hours:.2f} {found.device}-hours{per_milli}"))
     if found.model_cost:
         rows.append(("researcher", "", found.model_cost))
     yield from _table(("", found.metric.better, ""), rows)
@@ -157,7 +157,7 @@ def _proposers(found: Contents) -> Iterator[str]:
     yield "### By proposer"
     yield ""
     yield from _table(
-        ("proposer", "arms", "GPU-hours", "API dollars", "kept"),
+        ("proposer", "arms", f"{found.device}-hours", "API dollars", "kept"),
         [
             (
                 f"{one.name} ({one.wall})" if one.wall else one.name,

@@ -172,12 +172,14 @@ def _of_phase(phase: Phase, total: float, metric: str) -> Sentence:
         said.append(Part(name, name))
     if len(phase.kept) > KEEPS_NAMED:
         said.append(Part(f" and {len(phase.kept) - KEEPS_NAMED} more"))
-    share = f", {phase.gain / total:.0%} of the night's" if total > 0 and phase.gain > 0 else ""
+    share = f", {phase.gain / total:.0%} of the night's gain" if total > 0 and phase.gain > 0 else ""
     hours = (phase.ended - phase.began) / 3600
     if not phase.gain:
         return [*said, Part("), without an estimated gain.")]
-    mostly = f" by {' and '.join(phase.gained_by[:GAINED_NAMED])}" if phase.gained_by else ""
-    said.append(Part(f"),{mostly}: together {phase.gain:.4f} of {metric}{share}, or {phase.gain / hours:.4f} an hour."))
+    most = " mostly" if len(phase.gained_by) > GAINED_NAMED else ""
+    by = f",{most} by {' and '.join(phase.gained_by[:GAINED_NAMED])}" if phase.gained_by else ""
+    gain = f"{phase.gain:.4f} of {metric}{share}, {phase.gain / hours:.4f} an hour"
+    said.append(Part(f"){by}: {'together ' if len(phase.kept) > 1 else ''}{gain}."))
     return said
 
 

@@ -19,10 +19,11 @@ def verdict(state: State, now: float) -> str:
     """Return the two sentences at `now`."""
     tried = tried_variants(state)
     kept = kept_experiments(state)
-    spent = money(accounts(state, now).total_usd)
+    usd = accounts(state, now).total_usd
+    spent = f"for {money(usd)} " if usd or any(one.usd_per_hour for one in state.clusters.values()) else ""
     took = duration(running_s(state, now))
     changes = f"{count(len(kept), 'change')} {'was' if len(kept) == 1 else 'were'} kept"
-    return f"{_gain(state)} {changes} of {count(tried, 'measured variant')}, for {spent} in {took}."
+    return f"{_gain(state)} {changes} of {count(tried, 'measured variant')}, {spent}in {took}."
 
 
 def _imported_gain(state: State) -> str:

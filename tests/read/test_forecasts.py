@@ -58,7 +58,7 @@ def test_an_ablation_drops_each_kept_change_once_except_the_last() -> None:
 def test_kept_changes_without_an_ablation_are_named() -> None:
     world = kept_twice()
     first = world.state.incumbencies[1].experiment
-    assert unablated_summary(world.state).startswith(f"{first} was kept and not dropped again")
+    assert unablated_summary(world.state).startswith(f"kept and not ablated since: {first}")
     world.propose({"MATRIX_LR": 0.04}, levels={WITHOUT: first})
     state = world.run(1.0)
     assert state.incumbencies[-1].experiment != "e0000"

@@ -26,6 +26,7 @@ from cockpit.core.events import (
     Submitting,
 )
 from cockpit.core.fold import fold, fold_all
+from cockpit.core.metric import Metric
 from cockpit.core.model import (
     Attempt,
     AttemptKind,
@@ -46,6 +47,7 @@ from cockpit.core.totals import EarlyStops
 from cockpit.fleet.sim.fleet import sim_spec
 from cockpit.read.counterfactual import one_gpu
 from cockpit.report.html import html
+from cockpit.report.page import environment
 from cockpit.report.results import results_tsv
 from tests.worker.sessions import sim_session, state_of
 
@@ -137,7 +139,7 @@ class Page(HTMLParser):
 
 
 def text_of(page: str) -> str:
-    return " ".join(re.sub(r"<[^>]+>", " ", page).split())
+    return " ".join(re.sub(r"<[^>]+>", " ", page.replace("<wbr>", "")).split())
 
 
 def test_the_best_is_shown_with_its_estimate_and_interval() -> None:
@@ -268,3 +270,19 @@ def test_each_score_says_how_it_came_to_be() -> None:
     assert re.search(r"e0002 ASPECT_RATIO 96 −0.0101 −0.0109 to −0.0093 2 H100 self-scored, unconfined \$0.83", text)
     assert "the unchanged train.py, self-scored, unconfined" in text
     assert "best: e0002 with 0.9901 on H100 (self-scored, unconfined)" in text
+
+
+def test_a_long_name_may_break_behind_an_underscore_and_stays_escaped() -> None:
+    page = html(night(), BEGAN + 1000)
+    assert "ASPECT_<wbr>RATIO" in page
+    shown = environment(Metric()).filters["breakable"]
+    assert shown("A_<b>_B") == "A_<wbr>&lt;b&gt;_<wbr>B"
+
+
+def test_a_session_that_costs_nothing_tells_no_dollars_and_counts_its_own_device() -> None:
+    state = night(simulated=False)
+    for cluster in state.clusters.values():
+        cluster.usd_per_hour, cluster.hardware = 0.0, "CPU"
+    state.spend = type(state.spend)()
+    text = text_of(html(state, BEGAN + 1000))
+    assert re.search(r"measured variants?, in \d+", text) and "CPU-hours" in text and "GPU-hours" not in text

@@ -29,7 +29,7 @@ def test_a_person_ablates_each_kept_change_once_and_the_report_names_the_rest(tm
         keep(folder, "e0001", {"MATRIX_LR": 0.05})
         keep(folder, "e0002", {"DEPTH": 5})
         told = cockpit(tmp_path, "report", "night", "-o", "night.html")
-        assert "! e0001 was kept and not dropped again" in told.stdout and "`cockpit ablate night`" in told.stdout
+        assert "! kept and not ablated since: e0001" in told.stdout and "`cockpit ablate night`" in told.stdout
         done = cockpit(tmp_path, "ablate", "night", "--approve")
         assert done.returncode == 0 and "is approved" in done.stdout, done.stderr
         wait_for(lambda: state_of(folder).experiments["e0003"].estimate, 60, "the change to be judged again")
