@@ -48,9 +48,15 @@ def checks_of(state: State, experiment: Experiment) -> str:
         return ""
     if state.session.fleet.kind == IMPORTED:
         return UNCHECKED_IMPORT
-    walls = list(dict.fromkeys(run.wall or "confinement unchecked" for run in runs))
+    walls = list(dict.fromkeys(_wall_words(run.wall) for run in runs))
     second = second_words(state, experiment.id)
     return f"{', '.join(walls)}; {_scored(state, runs)}" + (f"; {second}" if second else "")
+
+
+def _wall_words(wall: str) -> str:
+    if not wall:
+        return "confinement unchecked"
+    return wall if wall == UNCONFINED else f"confined by {wall}"
 
 
 def origin_of(state: State, experiment: Experiment) -> str:

@@ -23,6 +23,8 @@ from cockpit.report.page import environment
 from cockpit.report.svg import svg
 
 FRAME = Frame(960, 420, 66, 60, 60, 50, 12, 6)
+SPEEDS = (0.25, 0.5, 1, 2, 4, 8, 16, 32, 60)
+"""Minutes of the session in a second. The page begins with the slowest that plays it within a minute."""
 SENTENCES_AT_MOST = 600
 TEXT_CHARACTERS = 300
 
@@ -50,6 +52,8 @@ def replay_html(state: State, now: float) -> str:
             lanes=Markup(picture.svg) if picture else "",
             left_out=picture.left_out if picture else 0,
             told=told(state),
+            speeds=SPEEDS,
+            speed=next((speed for speed in SPEEDS if speed >= found.hours), SPEEDS[-1]),
             data=Markup(_numbers(state, found, chart)),
             script=Markup(script),
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),

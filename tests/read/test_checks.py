@@ -78,3 +78,8 @@ def test_a_table_says_how_a_score_came_to_be(wall: str, rescore: Rescore | None,
     assert origin_of(state, state.experiments["e0000"]) == said
     [header, *_] = list(results_tsv(state))
     assert header.endswith("\tclass\tscored")
+
+
+def test_a_confined_run_names_its_wall() -> None:
+    state = state_with()
+    assert checks_of(state, state.experiments["e0000"]).startswith("confined by bubblewrap; ")

@@ -286,3 +286,8 @@ def test_a_session_that_costs_nothing_tells_no_dollars_and_counts_its_own_device
     state.spend = type(state.spend)()
     text = text_of(html(state, BEGAN + 1000))
     assert re.search(r"measured variants?, in \d+", text) and "CPU-hours" in text and "GPU-hours" not in text
+
+
+def test_the_line_of_a_folded_wave_tells_its_factors_its_size_and_its_best_arm() -> None:
+    text = text_of(html(night(), BEGAN + 1000))
+    assert re.search(r"w001: .+? ASPECT_RATIO; \d+ arms, best e0002 −0.0101, 1 kept", text)

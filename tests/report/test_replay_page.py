@@ -117,3 +117,11 @@ def test_a_browser_shows_the_night_at_the_time_in_the_address(state: State, tmp_
     assert shown == [one.hours for one in told(state) if one.hours <= half]
     measured = sum(at <= half for at in numbers(page.read_text())["measured"])
     assert f'<span id="measured">{measured}</span>' in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("hours", "begins_at"), [(0.1, "15 s"), (0.46, "30 s"), (1.5, "2 min"), (8.0, "8 min"), (300.0, "60 min")]
+)
+def test_the_page_begins_at_the_slowest_speed_that_plays_it_within_a_minute(hours: float, begins_at: str) -> None:
+    page = replay_html(night(), BEGAN + 3600 * hours)
+    assert re.findall(r" selected>(.+?) a second</option>", page) == [begins_at]
