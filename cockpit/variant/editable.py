@@ -50,7 +50,8 @@ def named(names: Mapping[str, Iterable[str]]) -> dict[str, Place]:
 
 def constants_in(texts: Texts) -> dict[str, Value]:
     """Return all constants by name, in the order of the files. Raises VariantError for a file that is not parsed."""
-    return {name: find_constants(texts[place.path], place.path)[place.name] for name, place in places(texts).items()}
+    values = {path: find_constants(text, path) for path, text in texts.items()}
+    return {name: values[place.path][place.name] for name, place in named(values).items()}
 
 
 def accepted_in(texts: Texts, values: Mapping[str, Value]) -> dict[str, Value]:

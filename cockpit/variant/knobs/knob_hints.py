@@ -25,6 +25,11 @@ _CHOICES = re.compile(
     re.IGNORECASE,
 )
 
+_COMMENTED_KEY = re.compile(
+    r"""^[ \t]*(?:- )?["']?([^\s:=#"'-][^:=#"'\n]{0,99}?)["']?[ \t]*[:=].*?\s#[ \t]*(.*)$""", re.MULTILINE
+)
+"""A line of a configuration: its key, and the comment at its end."""
+
 
 def stated_ranges(source: str, path: str) -> dict[str, KnobRange]:
     """Return the range of each knob whose choices, or whose comment, state one that holds its value."""
@@ -68,13 +73,11 @@ def comments(source: str, path: str) -> dict[str, str]:
         lines = dict(_python_comments(source))
         at = {name: knob.node.end_lineno or knob.node.lineno for name, knob in _knobs(source, path).items()}
         return {name: lines[line] for name, line in at.items() if line in lines}
-    found = {}
-    for name in find_constants(source, path):
-        key = re.escape(name.rpartition(".")[2])
-        lines_of_key = re.findall(rf"^\s*(?:- )?[\"']?{key}[\"']?\s*[:=].*?\s#\s*(.*)$", source, re.MULTILINE)
-        if len(lines_of_key) == 1:
-            found[name] = lines_of_key[0]
-    return found
+    by_key: dict[str, list[str]] = {}
+    for line in _COMMENTED_KEY.finditer(source):
+        by_key.setdefault(line[1], []).append(line[2])
+    lines_by_name = {name: by_key.get(name.rpartition(".")[2], []) for name in find_constants(source, path)}
+    return {name: found[0] for name, found in lines_by_name.items() if len(found) == 1}
 
 
 def _python_comments(source: str) -> Iterator[tuple[int, str]]:

@@ -25,6 +25,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 from cockpit.core.model import Scalar, Value
 from cockpit.variant.knobs.typed_values import storable
@@ -66,8 +67,19 @@ class Found(NamedTuple):
     """The line on which each top-level name was last bound."""
 
 
+_found: WeakKeyDictionary[ast.Module, Found] = WeakKeyDictionary()
+"""The knobs of each syntax that is in use."""
+
+
 def find_knobs(parsed: Parsed) -> Found:
-    """Return the knobs of a file."""
+    """Return the knobs of a file. They are shared and must not be changed."""
+    found = _found.get(parsed.module)
+    if found is None:
+        found = _found[parsed.module] = _all_knobs(parsed)
+    return found
+
+
+def _all_knobs(parsed: Parsed) -> Found:
     times_set = Counter(path for node in parsed.nodes if (path := _set_path(node)))
     once = frozenset(path for path, count in times_set.items() if count == 1)
     groups, bound = _in_body(_module_statements(parsed.module), "", once)
