@@ -85,6 +85,8 @@ def seed(listing: Listing, file: str) -> str:
     """Tell how the code takes a run's seed."""
     if not file:
         return ""
+    if not file.endswith(".py"):
+        return "not named"
     try:
         found = find_seeding({file: listing.texts.get(file, "")})
     except VariantError:

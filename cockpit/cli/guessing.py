@@ -218,10 +218,12 @@ class Guesser:
         print(f"{'device':<10} {self._device()}")
 
     def _knobs(self) -> str:
+        file = self.guess.file.value
         try:
-            names = list(find_constants(self._listing.texts.get(self.guess.file.value, ""), self.guess.file.value))
+            text = (self._repo / file).read_text("utf-8", "replace") if (self._repo / file).is_file() else ""
+            names = list(find_constants(text, file))
         except VariantError:
-            return "none: the file cannot be read as Python"
+            return f"none: {clean(file)} cannot be read"
         more = ", …" if len(names) > KNOBS_NAMED else ""
         return f"{len(names)}: {', '.join(map(clean, names[:KNOBS_NAMED]))}{more}" if names else "none"
 

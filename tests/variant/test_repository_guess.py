@@ -10,7 +10,7 @@ from cockpit.core.metric import Direction
 from cockpit.variant.guess.commands import documented_commands, with_python
 from cockpit.variant.guess.environment import environments
 from cockpit.variant.guess.listing import Listing
-from cockpit.variant.guess.printed import printed_names
+from cockpit.variant.guess.printed import printed_in_text, printed_names
 from cockpit.variant.guess.printed_output import names_in_output
 from cockpit.variant.guess.repository import Guess, Known, guess_repository, metric_in_output, other_names
 from cockpit.variant.guess.statements import edited_files, metric_statements
@@ -203,7 +203,7 @@ def test_names_that_code_prints_with_a_number(source: str, names: list[str]) -> 
     ["python data/prepare.py", "python missing.py", "python ../up.py", "python /etc/x.py", "python $FILE train.py",
      "python train.py <your config>", "python train.py --sample-only", "python train.py --eval_only=True",
      "pip install train.py", "python sample.py", "python 'open quote train.py", "python train.py download",
-     "python train.py eval --fast"],
+     "python train.py eval --fast", "python run train.py"],
 )  # fmt: skip
 def test_commands_that_are_no_experiment_are_left_out(line: str) -> None:
     files = {"README_md": f"```\n{line}\n```\n", "train_py": "", "sample_py": "", "data__prepare_py": "", "up_py": ""}
@@ -246,6 +246,89 @@ def test_a_file_that_documents_forbid_to_edit_is_not_the_file() -> None:
     program = "**What you CANNOT do:**\n- Modify `eval.py`.\n\n**What you CAN do:**\n- Edit `model.py`.\n"
     found = edited_files(listed(program_md=program, eval_py="", model_py=""))
     assert [one.value for one in found] == ["model.py"]
+
+
+WARRIOR = (
+    "- `warrior.red`: the file you modify.\n- Modify `evaluate.cjs` or files in `opponents/`. They are read-only.\n"
+    "5. Run: `node evaluate.cjs warrior.red 2>&1 > eval.log; cat eval.log`\n"
+    '6. `grep "^avg_score:" eval.log`\n**The goal: get the highest avg_score.**\n'
+)
+
+
+def test_a_file_of_another_language_is_found_with_the_command_of_the_agents_loop() -> None:
+    found = guessed(
+        program_md=WARRIOR,
+        README_md="`node evaluate.cjs other.red 2000`\n",
+        warrior_red=";redcode",
+        evaluate_cjs="console.log(`avg_score:    ${avgScore.toFixed(6)}`);\n",
+    )
+    assert found.file[:2] == ("warrior.red", "program.md line 1")
+    assert found.command[:2] == ("node evaluate.cjs warrior.red", "program.md line 3")
+    assert (found.metric.value, found.direction.value) == ("avg_score", Direction.MAX)
+    assert found.questions == []
+
+
+@pytest.mark.parametrize(
+    ("command", "file"),
+    [
+        ("go test -bench . -benchtime 5x", "experiment.go"),
+        ("cargo bench --bench fft", "src/lib.rs"),
+        ("make bench", "kernel.cu"),
+        ("npm run bench", "src/index.ts"),
+        ("python judge.py", "prompt.md"),
+    ],
+)
+def test_a_command_of_any_language_is_found(command: str, file: str) -> None:
+    name = file.replace("/", "__").replace(".", "_")
+    program = f"`{file}` is the only file that you edit.\n```\n{command} > run.log\n```\n"
+    texts = {"program_md": program, "judge_py": 'print(f"score: {x}")\n', name: "text"}
+    found = guess_repository(listed(**texts))
+    assert (found.file.value, found.command.value) == (file, command)
+
+
+def test_a_text_is_edited_only_where_it_is_called_the_only_file() -> None:
+    program = "Edit `notes.md` as you like, and `run.log` too.\n`main.py` is what you modify.\n"
+    found = edited_files(listed(program_md=program, notes_md="", main_py="", run_log=""))
+    assert [one.value for one in found] == ["main.py"]
+
+
+@pytest.mark.parametrize(
+    ("script", "is_run"), [("backtest", True), ("latest", True), ("test_it", False), ("tests", False)]
+)
+def test_a_name_that_ends_in_test_may_be_an_experiment(script: str, is_run: bool) -> None:
+    found = documented_commands(listed(README_md=f"`python {script}.py`\n", **{f"{script}_py": SCRIPT}))
+    assert bool(found) == is_run
+
+
+def test_a_judge_is_run_where_the_agents_loop_keeps_its_output() -> None:
+    program = (
+        "**What you CANNOT modify:**\n- Anything in `harness/`\n\n**Run**\n```\npython3 -m harness.tracker\n"
+        "python3 -m harness.evaluate --config a.yaml > run.log 2>&1\n```\nMaximize `composite_score`.\n"
+    )
+    texts = {
+        "program_md": program,
+        "harness__evaluate_py": 'print(f"composite_score: {1.0:.3f}")\n',
+        "harness__tracker_py": 'print(f"best score: {1.0}")\n',
+        "sets__features_py": "WINDOW = 3\n",
+    }
+    assert guess_repository(listed(**texts)).file.value == "", "nothing in a folder that is fixed is edited"
+    found = guess_repository(listed(**texts), Known(file="sets/features.py"))
+    assert found.command.value == "python3 -m harness.evaluate --config a.yaml"
+    assert (found.metric.value, found.direction.value) == ("composite_score", Direction.MAX)
+
+
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        ("console.log(`avg_score:    ${avg.toFixed(6)}`)", ["avg_score"]),
+        ('printf("val loss: %f\\n", loss);', ["val loss"]),
+        ('println!("time_ms: {}", t);', ["time_ms"]),
+        ('fmt.Printf("tokens: %d\\n", n)', ["tokens"]),
+        ("const score = { best: 3 };", []),
+    ],
+)
+def test_names_that_code_of_another_language_prints(line: str, names: list[str]) -> None:
+    assert [one.name for one in printed_in_text(line)] == names
 
 
 @pytest.mark.parametrize(

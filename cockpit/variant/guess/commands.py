@@ -18,10 +18,18 @@ _STARTS = re.compile(
 )
 _STOPS = frozenset({"|", ">", ">>", "<", "&&", "||", ";", "&", "2>&1", "#"})
 _NOT_A_RUN = re.compile(
-    r"prepare|download|sampl|test|setup|data|plot|anal[iy]|chat|convert|export|tok(?:enizer|_)|generate|demo|dashboard"
+    r"prepare|download|sampl|(?<![a-z])test|setup|data|plot|anal[iy]|chat|convert|export|tok(?:enizer|_)|generate|demo|dashboard"
     r"|monitor|leaderboard|profile|extract|verify|install|orchestrat|cached|seed_|eval|compare|infer|agent|overnight"
 )
 """Parts of the names of scripts that do something other than an experiment."""
+_JUDGES = re.compile(r"(?<![a-z])(?:eval|bench|compare|score)")
+"""Parts of the names of scripts that score what was edited, if an agent's loop keeps their output."""
+_OTHER_STARTS = re.compile(
+    r"(?:(?<=`)|(?<=^)|(?<=\$ )|(?<=> )|(?<=: ))(?:[A-Z_][A-Z0-9_]*=\S+ )*"
+    r"(?:node |bun (?:run )?|deno run |npm run |npx |go (?:run|test) |cargo (?:run|bench) |make \w|julia |Rscript "
+    r"|ruby |php |java |dotnet run|swift run|zig build|lua |perl |\./[\w./-]+)"
+)
+"""Commands that start something other than Python."""
 _TRAINS_NOTHING = re.compile(
     r"--(?:\w+[-_]only|no[-_]train|skip[-_]train\w*|help|version|dry[-_]run)(?:=true)?", re.IGNORECASE
 )
@@ -60,6 +68,20 @@ def documented_commands(listing: Listing) -> list[Command]:
     Those of build files are read where no document shows one.
     """
     return _commands_in(listing, listing.documents()) or _commands_in(listing, listing.build_files())
+
+
+def other_commands(listing: Listing) -> list[Command]:
+    """Return the commands in the documents that start something other than Python; those of an agent's loop first."""
+    found: dict[str, Command] = {}
+    for document in listing.documents():
+        for number, line in _joined(listing, document):
+            for start in _OTHER_STARTS.finditer(line.strip()):
+                words, is_loop = _words(line.strip()[start.start() :].split("`", 1)[0])
+                if words and not _PLACEHOLDER.search(" ".join(words)) and not words[0].endswith(".sh"):
+                    one = Command(words, "", f"{document} line {number}", is_loop)
+                    known = found.get(one.text)
+                    found[one.text] = one if known is None or (is_loop and not known.is_loop) else known
+    return sorted(found.values(), key=lambda one: not one.is_loop)
 
 
 def _commands_in(listing: Listing, documents: list[str]) -> list[Command]:
@@ -104,11 +126,19 @@ def _commands(listing: Listing, document: str, line: str, evidence: str, depth: 
         script = script_of_command(listing, words, document)
         old = words[:-1] if folder else words
         missing = any(word.endswith(".py") and not listing.resolve(word, document) for word in old)
-        if script and not missing and is_run(script) and not any(map(_TRAINS_NOTHING.fullmatch, words)):
-            if _does_something_else(words, script):
+        is_judge = is_loop and bool(_JUDGES.search(PurePosixPath(script).stem))
+        is_wanted = script and not missing and (is_run(script) or is_judge)
+        if is_wanted and not any(map(_TRAINS_NOTHING.fullmatch, words)):
+            if _does_something_else(words, script) or _runs_a_word(words):
                 continue
             from_top = tuple(_from_top(listing, word, document) for word in words)
             yield Command(from_top, script, evidence, is_loop, folder)
+
+
+def _runs_a_word(words: tuple[str, ...]) -> bool:
+    """Tell if `python` is followed by a word that is neither an option nor a script, as in `python run train.py`."""
+    at = next((i for i, word in enumerate(words) if _PYTHON.fullmatch(word)), len(words))
+    return at + 1 < len(words) and words[at + 1].isalnum()
 
 
 def _does_something_else(words: tuple[str, ...], script: str) -> bool:

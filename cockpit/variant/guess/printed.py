@@ -1,4 +1,4 @@
-"""Find the names that Python code prints before a number: `print(f"val_acc: {acc:.4f}")`."""
+"""Find the names that code prints before a number: `print(f"val_acc: {acc:.4f}")`."""
 
 import ast
 import re
@@ -11,8 +11,10 @@ EXPRESSION_CHARACTERS = 60
 _BEFORE = re.compile(r"([A-Za-z][\w.@/-]*(?: [A-Za-z][\w.@/-]*)?)[\"']?\s*[:=]?\s*$", re.ASCII)
 """The name at the end of a text that a number follows."""
 _IN_TEMPLATE = re.compile(
-    r"([A-Za-z][\w.@/-]*(?: [A-Za-z][\w.@/-]*)?)\s*[:=]\s*(?:%[\d.+-]*[fgeds]|\{[^{}]{0,30}\}|[-+]?\.?\d)", re.ASCII
+    r"([A-Za-z][\w.@/-]*(?: [A-Za-z][\w.@/-]*)?)\s*[:=]\s*(?:%[\d.+-]*l?[fgeds]|\$?\{[^{}]{0,60}\}|[-+]?\.?\d)",
+    re.ASCII,
 )
+_PRINTS = re.compile(r"print|console\.log|\becho\b|\bputs\b|cout|ReportMetric|fmt\.|write", re.IGNORECASE)
 _SLOT = re.compile(r"%[\d.+-]*[fgedsr]|\{[^{}]{0,30}\}")
 _COLOR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 STEP = re.compile(r"(?<![a-z])(?:step|iter|epoch)", re.IGNORECASE)
@@ -41,6 +43,13 @@ def printed_names(source: str) -> list[Printed]:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
     return found[:NAMES_AT_MOST]
+
+
+def printed_in_text(source: str) -> list[Printed]:
+    """Return the names in code of any language: on lines that print, a name before a slot such as `${acc}` or `%f`."""
+    lines = ((number, line[: EXPRESSION_CHARACTERS * 8]) for number, line in enumerate(source.splitlines(), 1))
+    printing = ((number, line) for number, line in lines if _PRINTS.search(line))
+    return [one for number, line in printing for one in _in_template(line, number)][:NAMES_AT_MOST]
 
 
 def named_scripts(source: str) -> list[tuple[int, str]]:

@@ -10,6 +10,13 @@ FILES_READ = 400
 FILE_BYTES = 400_000
 FOLDERS_DEEP = 3
 _SUFFIXES = frozenset({".py", ".md", ".rst", ".sh"})
+_OTHER_SUFFIXES = frozenset(
+    {
+        ".js", ".cjs", ".mjs", ".ts", ".go", ".rs", ".c", ".cc", ".cpp", ".cu", ".jl", ".r", ".rb", ".php", ".java",
+        ".lua", ".toml", ".yaml", ".yml", ".json",
+    }
+)  # fmt: skip
+"""Suffixes of code in other languages and of configurations, which are read after the others."""
 _NAMES = frozenset({"environment.yml", "environment.yaml", *DOCUMENTS, *BUILD_FILES})
 
 
@@ -29,9 +36,13 @@ def _read(paths: Iterable[str]) -> list[str]:
         path
         for path in paths
         if path.count("/") < FOLDERS_DEEP
-        and (PurePosixPath(path).suffix in _SUFFIXES or PurePosixPath(path).name.lower() in _NAMES)
+        and (_is_read_first(path) or PurePosixPath(path).suffix.lower() in _OTHER_SUFFIXES)
     ]
-    return sorted(telling, key=lambda path: (path.count("/"), path))[:FILES_READ]
+    return sorted(telling, key=lambda path: (not _is_read_first(path), path.count("/"), path))[:FILES_READ]
+
+
+def _is_read_first(path: str) -> bool:
+    return PurePosixPath(path).suffix in _SUFFIXES or PurePosixPath(path).name.lower() in _NAMES
 
 
 def _text(path: Path) -> str:

@@ -10,10 +10,10 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from cockpit.core.metric import NAME_CHARACTERS, Direction, MetricError, check_name, direction_of, tells_direction
-from cockpit.variant.guess.commands import Command, documented_commands, files_of, is_run
+from cockpit.variant.guess.commands import Command, documented_commands, files_of, is_run, other_commands
 from cockpit.variant.guess.listing import Candidate, Guessed, Listing, settled
-from cockpit.variant.guess.printed import Printed, imported_modules, named_scripts, printed_names
-from cockpit.variant.guess.statements import Statement, edited_files, metric_statements, told_words
+from cockpit.variant.guess.printed import Printed, imported_modules, named_scripts, printed_in_text, printed_names
+from cockpit.variant.guess.statements import Statement, edited_files, fixed_files, metric_statements, told_words
 
 CANDIDATES_AT_MOST = 6
 _SCORE = re.compile(
@@ -92,13 +92,15 @@ def guessed_file(listing: Listing, commands: Iterable[Command]) -> Guessed:
         for one in commands
         for path in files_of(listing, one.folder)
     ]
-    run = settled(new or [Candidate(one.script, one.evidence) for one in commands])
+    fixed = fixed_files(listing)
+    own = [one for one in commands if is_run(one.script) and one.script not in fixed]
+    run = settled(new or [Candidate(one.script, one.evidence) for one in own])
     if run.value:
         return run._replace(candidates=run.candidates[:CANDIDATES_AT_MOST])
     printing = [
         Candidate(path, f"line {scores[0].line} prints {scores[0].name}")
         for path in sorted(listing.texts)
-        if path.endswith(".py") and "/" not in path
+        if path.endswith(".py") and "/" not in path and path not in fixed
         if (scores := [one for one in printed_names(listing.texts[path]) if _SCORE.search(one.name)])
     ]
     return settled(printing[:CANDIDATES_AT_MOST])
@@ -127,6 +129,8 @@ def guessed_command(listing: Listing, commands: list[Command], file: str) -> Gue
     if on_file := [Candidate(one.on(file), one.evidence) for one in commands if one.folder == folder != "."]:
         return settled(on_file)
     commands = [one for one in commands if not one.folder]
+    if not file.endswith(".py"):
+        return _command_on(file, [*commands, *other_commands(listing)])
     direct = [one for one in commands if one.script == file]
     importing = [one for one in commands if _imports(listing, one.script, file)]
     fitting = direct or importing or [one for one in commands if one.is_loop]
@@ -147,6 +151,15 @@ def guessed_command(listing: Listing, commands: list[Command], file: str) -> Gue
     )
 
 
+def _command_on(file: str, commands: list[Command]) -> Guessed:
+    """Guess the command that runs a file of another language: one that names it, else one of an agent's loop."""
+    named = [one for one in commands if any(word.endswith(file) for word in one.words)]
+    fitting = named or [one for one in commands if one.is_loop] or commands
+    fitting = [one for one in fitting if one.is_loop] or fitting
+    found = settled([Candidate(one.text, one.evidence) for one in fitting])
+    return found._replace(candidates=found.candidates[:CANDIDATES_AT_MOST])
+
+
 def _imports(listing: Listing, script: str, file: str) -> bool:
     module = ".".join(PurePosixPath(file).with_suffix("").parts).removeprefix("src.")
     return script != file and module in imported_modules(listing.texts.get(script, ""))
@@ -162,6 +175,14 @@ def _sources(listing: Listing, file: str, command: str, commands: list[Command])
     paths = [f"{name.replace('.', '/')}.py" for name in sorted(modules)]
     near = [(PurePosixPath(first[0]).parent / path).as_posix() for path in paths] if first else []
     return list(dict.fromkeys([*first, *(path for path in (*paths, *near) if path in listing.texts)]))
+
+
+def _printed_by(listing: Listing, path: str) -> list[Printed]:
+    """Return the names that a file prints; those of a configuration are none."""
+    text = listing.texts.get(path, "")
+    if path.endswith(".py"):
+        return printed_names(text)
+    return [] if path.lower().endswith((".toml", ".yaml", ".yml", ".json")) else printed_in_text(text)
 
 
 _NOTHING_TOLD: Mapping[str, str] = MappingProxyType({})
@@ -180,7 +201,7 @@ def guessed_metric(listing: Listing, sources: list[str]) -> Guessed:
     told = _most_told(listing, sources)
     ranked: dict[str, _Named] = {}
     for path in sources:
-        for printed in printed_names(listing.texts.get(path, "")):
+        for printed in _printed_by(listing, path):
             one = _ranked(printed, path, statements, told)
             if one is not None and one.rank > ranked.get(_plain(one.name), _Named(0, "", "")).rank:
                 ranked[_plain(one.name)] = one
@@ -205,7 +226,7 @@ def _best(ranked: Iterable[_Named]) -> Guessed:
 def _most_told(listing: Listing, sources: list[str]) -> dict[str, str]:
     """Return the printed names that most lines about keeping the better result hold, each with the first line."""
     lines = told_words(listing)
-    names = {_plain(one.name) for path in sources for one in printed_names(listing.texts.get(path, ""))}
+    names = {_plain(one.name) for path in sources for one in _printed_by(listing, path)}
     told = {name: lines[name] for name in names if name in lines and _SCORE.search(name)}
     most = max(map(len, told.values()), default=0)
     return {name: places[0] for name, places in told.items() if len(places) == most}
@@ -261,7 +282,7 @@ def other_names(listing: Listing, file: str, command: str) -> list[str]:
     found = [
         one.name
         for path in _sources(listing, file, command, [])[:2]
-        for one in printed_names(listing.texts.get(path, ""))
+        for one in _printed_by(listing, path)
         if not one.in_step
     ]
     return list(dict.fromkeys(found))[:CANDIDATES_AT_MOST]

@@ -7,11 +7,15 @@ from typing import NamedTuple
 from cockpit.core.metric import Direction
 from cockpit.variant.guess.listing import Candidate, Listing
 
-_PATH = re.compile(r"[\w./-]{1,120}\.py\b")
+_PATH = re.compile(r"[\w./-]{1,120}\.\w{1,10}\b")
+_RECORDS = (".tsv", ".csv", ".log", ".lock", ".ipynb", ".png")
+"""Suffixes of files that an agent's loop writes, and that no experiment edits."""
+_PROSE = (".md", ".rst", ".txt")
 _EDITS = re.compile(r"\b(?:modif(?:y|ies|ied)|edit(?:s|ed)?|touch(?:es)?|chang(?:e|es)|optimi[sz]es?)\b", re.IGNORECASE)
 _FORBIDS = re.compile(
     r"\bnot\b|\bnever\b|n't\b|read-only|\bfrozen\b|\blocked\b|\bfixed\b|\bcannot\b|\bwithout\b|by hand", re.IGNORECASE
 )
+_FOLDER = re.compile(r"`([\w-][\w./-]{0,60}/)`")
 _ALONE = re.compile(r"\b(?:single|only|one|the)\b[^.]{0,20}\bfile\b|\bfile\b[^.]{0,20}\b(?:agent|you)\b", re.IGNORECASE)
 _TELLS_METRIC = re.compile(
     r"\bmetric\b|\bobjective\b|\bgoal\b|\bscored?\b|\bm(?:ax|in)imi[sz]e|(?:lower|higher|smaller|larger) is better"
@@ -39,10 +43,27 @@ class Statement(NamedTuple):
 
 
 def edited_files(listing: Listing) -> list[Candidate]:
-    """Return the Python files that the documents say are edited; one that they call the only file alone.
+    """Return the files that the documents say are edited; one that they call the only file alone.
 
-    A file that more lines forbid to edit than allow is left out.
+    A file that more lines forbid to edit than allow is left out. Python files go before others, and a text such as
+    `prompt.md` counts only where it is called the only one.
     """
+    allowed, alone, forbidden = _read(listing)
+    kept = {path: said for path, said in allowed.items() if len(said) > forbidden[path]}
+    kept = {path: said for path, said in kept.items() if path in alone or not path.endswith(_PROSE)}
+    kept = {path: said for path, said in kept.items() if path.endswith(".py")} or kept
+    only = [path for path in kept if path in alone] or list(kept)
+    return [kept[path][0] for path in only]
+
+
+def fixed_files(listing: Listing) -> set[str]:
+    """Return the files that more lines of the documents forbid to edit than allow."""
+    allowed, _, forbidden = _read(listing)
+    return {path for path, lines in forbidden.items() if lines >= len(allowed.get(path, ()))}
+
+
+def _read(listing: Listing) -> tuple[dict[str, list[Candidate]], set[str], Counter[str]]:
+    """Return the lines that allow to edit a file, the files that they call the only one, and the lines that forbid."""
     allowed: dict[str, list[Candidate]] = {}
     alone: set[str] = set()
     forbidden: Counter[str] = Counter()
@@ -52,6 +73,9 @@ def edited_files(listing: Listing) -> list[Candidate]:
             if _HEADING.match(line):
                 is_forbidding = bool(_CANNOT.search(line)) and not _CAN.search(_CANNOT.sub("", line))
             found = {path for word in _PATH.findall(line) if (path := listing.resolve(word, document))}
+            found = {path for path in found if not path.endswith(_RECORDS)}
+            if is_forbidding or _FORBIDS.search(line):
+                forbidden.update(_in_folders(listing, line))
             if not found or not _EDITS.search(line):
                 continue
             if is_forbidding or (_FORBIDS.search(line) and not (len(found) == 1 and _invites(line))):
@@ -60,9 +84,13 @@ def edited_files(listing: Listing) -> list[Candidate]:
                 path = found.pop()
                 allowed.setdefault(path, []).append(Candidate(path, f"{document} line {number}"))
                 alone |= {path} if _ALONE.search(line) else set()
-    kept = {path: said for path, said in allowed.items() if len(said) > forbidden[path]}
-    only = [path for path in kept if path in alone] or list(kept)
-    return [kept[path][0] for path in only]
+    return allowed, alone, forbidden
+
+
+def _in_folders(listing: Listing, line: str) -> set[str]:
+    """Return the files of the folders that a line names: `harness/` in backquotes."""
+    folders = tuple(_FOLDER.findall(line))
+    return {path for path in listing.paths if path.startswith(folders)} if folders else set()
 
 
 def _invites(line: str) -> bool:
