@@ -322,3 +322,39 @@ def test_files_that_no_folder_names_any_more_count_towards_the_disk(
         before = usage.nameless_bytes([os.getpid()])
         (tmp_path / "gone").unlink()
         assert usage.nameless_bytes([os.getpid()]) - before == os.fstat(gone.fileno()).st_blocks * 512 >= 50_000
+
+
+def to_file(path: Path) -> None:
+    path.unlink()
+    path.write_text("val_bpb: 0.1\n")
+
+
+def to_link(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/etc/hostname")
+
+
+def to_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+CHANGES: dict[str, Callable[[Path], None]] = {
+    "removed": Path.unlink,
+    "cut": lambda path: os.truncate(path, 3),
+    "replaced by a file": to_file,
+    "replaced by a link": to_link,
+    "replaced by a folder": to_folder,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_run_whose_log_another_program_changed_is_lost_and_no_crash(tmp_path: Path, change: str) -> None:
+    go = tmp_path / "go"
+    waits = f"import os, time\nprint('first', flush=True)\nwhile not os.path.exists({str(go)!r}): time.sleep(0.02)\n"
+    run = Run(tmp_path, waits + SCORE)
+    until(lambda: "first" in run.log())
+    CHANGES[change](run.job.log_path)
+    go.touch()
+    ended = run.ended()
+    assert (ended.reason, ended.message) == ("lost", capped_log.CHANGED)

@@ -15,6 +15,8 @@ HEAD_BYTES = 32 << 20
 SAMPLE_BYTES_PER_S = 1 << 16
 TAIL_BYTES = 1 << 20
 """The last output, always kept: the summary is there."""
+FULL = "the disk that holds its log was full while it ran"
+CHANGED = "its log was removed, replaced or cut by another program while it ran"
 
 
 class Log:
@@ -24,11 +26,12 @@ class Log:
         """Open the log; an empty path is this process's own output."""
         self.descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640) if path else os.dup(1)
         self.cut_bytes = 0
-        self.whole = True
-        """False once a write failed: lines are missing."""
+        self.problem = ""
+        """Why lines are missing; empty where none are known to be."""
         self.had_room = True
         self.at_line_start = True
-        self._written = os.fstat(self.descriptor).st_size
+        self._path = path
+        self._written = self._bytes = os.fstat(self.descriptor).st_size
         self._held: deque[bytes] = deque()
         self._held_bytes = 0
         self._dropped = 0
@@ -67,6 +70,8 @@ class Log:
         self.flush()
         if self._newest != b"\n":
             self._put(b"\n")
+        if self._path and not self.problem and not self._is_as_written():
+            self.problem = CHANGED
         os.close(self.descriptor)
 
     def _hold(self, data: bytes) -> None:
@@ -81,6 +86,15 @@ class Log:
         self._newest = data[-1:] or self._newest
         try:
             while data:
-                data = data[os.write(self.descriptor, data) :]
+                written = os.write(self.descriptor, data)
+                self._bytes, data = self._bytes + written, data[written:]
         except OSError:
-            self.whole = False
+            self.problem = FULL
+
+    def _is_as_written(self) -> bool:
+        """Tell if the file in its place is this one, and holds all that was written."""
+        try:
+            here, there = os.fstat(self.descriptor), os.stat(self._path)
+        except OSError:
+            return False
+        return (here.st_ino, here.st_dev) == (there.st_ino, there.st_dev) and here.st_size >= self._bytes

@@ -25,7 +25,7 @@ import time
 from typing import TYPE_CHECKING
 
 from cockpit.fleet.node import system_calls
-from cockpit.fleet.node.capped_log import Log
+from cockpit.fleet.node.capped_log import FULL, Log
 from cockpit.fleet.node.data import fingerprints, write_marks
 from cockpit.fleet.node.device_use import DeviceUse
 from cockpit.fleet.node.disk import Patience, may_pass
@@ -55,7 +55,6 @@ CODE_BYTES_AT_MOST = 1 << 30
 SERVER_FOLDERS = ("scoring", "probing")
 TAKING = os.O_CREAT | os.O_EXCL | os.O_WRONLY
 TIMED_OUT, CANCELLED, OVER_LIMIT, EXITED, LOST = "timeout", "cancelled", "limit", "exited", "lost"
-FULL_DISK: "dict[str, object]" = {"reason": LOST, "message": "the disk that holds its log was full while it ran"}
 PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -98,8 +97,7 @@ def carry_out(folder: str, tell_start: "Callable[[dict[str, object]], None]", pa
     device.end()
     ended["seconds"] = wall_s = time.monotonic() - began
     log.close()
-    if is_cut_short(log, ended):
-        ended |= FULL_DISK
+    ended |= cut_short(log, ended)
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     sampled_s = float(str(ended.pop("sampled_s", 0.0)))  # the kernel counts no child whose parent ignores its end
     after = evidence(job["source"], [job["script"], *job.get("hashed", ()), *before])
@@ -132,9 +130,10 @@ def carry_out(folder: str, tell_start: "Callable[[dict[str, object]], None]", pa
     return ended
 
 
-def is_cut_short(log: Log, ended: "dict[str, object]") -> bool:
-    """Tell if a full disk may be why a command failed, or why its output is not whole."""
-    return ended["reason"] == EXITED and (not log.whole or (not log.had_room and ended["exit_code"] != 0))
+def cut_short(log: Log, ended: "dict[str, object]") -> "dict[str, object]":
+    """Return the end of a command whose output is not whole, or that a full disk may have failed; else nothing."""
+    problem = log.problem or ("" if log.had_room or ended["exit_code"] == 0 else FULL)
+    return {"reason": LOST, "message": problem} if problem and ended["reason"] == EXITED else {}
 
 
 def times() -> dict[str, object]:
@@ -208,8 +207,7 @@ def run_score_command(job: "dict[str, object]", folder: str, patience: Patience)
     log = patience.for_room(lambda: Log(os.path.join(folder, "scored.log")))
     ended = run(command, patience, log)
     log.close()
-    if is_cut_short(log, ended):
-        ended |= FULL_DISK
+    ended |= cut_short(log, ended)
     with open(os.path.join(folder, "scored.log"), "rb") as file:
         file.seek(max(0, os.path.getsize(file.name) - SCORE_BYTES))
         output = file.read()
