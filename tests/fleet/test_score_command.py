@@ -6,6 +6,7 @@ import threading
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from cockpit.core.metric import Constraint, Direction, Metric, Relation
@@ -13,7 +14,7 @@ from cockpit.core.model import Outcome, RunAccess
 from cockpit.fleet.base import Job, JobEnded
 from cockpit.fleet.local.devices import slots
 from cockpit.fleet.local.fleet import LocalFleet
-from cockpit.fleet.node.confinement import available
+from cockpit.fleet.node.confinement import Wall, available
 from cockpit.fleet.run_log import RunLog, RunVerdict
 
 METRIC = Metric("accuracy", Direction.MAX, score_command=("python", "score.py"))
@@ -76,6 +77,28 @@ def test_a_run_cannot_change_its_score_command_or_its_data(tmp_path: Path, cheat
     found = verdict(tmp_path, GUESSES + cheat)
     if found.outcome is not Outcome.MISMATCH:
         assert found.metrics is not None and found.metrics.score == 0.75
+
+
+@pytest.mark.skipif(available().wall is Wall.NONE, reason="this machine cannot confine a run")
+def test_labels_that_the_command_names_by_a_whole_path_are_seen_by_it_alone(tmp_path: Path) -> None:
+    labels = tmp_path / "data" / "labels"
+    labels.mkdir(parents=True)
+    (labels / "truth.txt").write_text("a b c d")
+    access = RunAccess(confine=True, readable=(str(labels.parent),))
+    metric = msgspec.structs.replace(METRIC, score_command=("python", "score.py", str(labels)))
+    look = f"print('sees:', os.path.exists({str(labels / 'truth.txt')!r}), os.path.exists({str(labels.parent)!r}))\n"
+    score = SCORE.replace('"labels.txt"', '__import__("sys").argv[1] + "/truth.txt"')
+    found = verdict(tmp_path, GUESSES + look, score, metric, access)
+    assert found.metrics is not None and found.metrics.score == 0.75
+    assert b"sees: False True" in (tmp_path / "e0001.1.log").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["GNUmakefile", ".Rprofile", "node_modules/truth/index.js", "OS.PY", "libtruth.so"])
+def test_a_run_leaves_no_file_that_the_tools_of_a_score_command_would_run(tmp_path: Path, name: str) -> None:
+    left = f"os.makedirs(os.path.dirname({name!r}) or '.', exist_ok=True)\nopen({name!r}, 'w').write('1.0')\n"
+    score = f"import os\nprint('accuracy:', 0.5 + os.path.exists({name!r}) - (not os.path.exists('out/guess.txt')))"
+    found = verdict(tmp_path, GUESSES + left, score)
+    assert found.metrics is not None and found.metrics.score == 0.5
 
 
 def test_data_that_the_run_has_changed_is_told_in_its_log(tmp_path: Path) -> None:

@@ -188,7 +188,12 @@ class LocalFleet:
         fixed = tuple(start / path for path in job.protected)
         make_read_only(fixed)
         rooms = Rooms(
-            source, readable, self._access.network, start=start, hidden=_hidden(source, environment), fixed=fixed
+            source,
+            readable,
+            self._access.network,
+            start=start,
+            hidden=(*_hidden(source, environment), *_labels(job)),
+            fixed=fixed,
         )
         return {
             "name": job.name,
@@ -226,7 +231,7 @@ class LocalFleet:
             own["PYTHONPATH"] = self._import_path(room, passed_on(self._access.environment).get("PYTHONPATH", ""))
         if self._wall is Wall.LANDLOCK:
             own["TMPDIR"] = str(room)
-        readable = *environment_paths(words), *self._data(job), *data_folders(environment)
+        readable = *environment_paths(words), *self._data(job), *data_folders(environment), *_labels(job)
         return {
             "command": confined(words, Rooms(room, readable, start=start), self._wall),
             "source": str(start),
@@ -335,6 +340,11 @@ class LocalFleet:
 def _hidden(source: Path, environment: dict[str, str]) -> tuple[Path, ...]:
     """Return the folders that a run must not see: its session, and the sealed shards beside the data."""
     return tuple(path.resolve() for path in (source.parent.parent, *sealed_folders(environment)) if path.is_absolute())
+
+
+def _labels(job: Job) -> list[Path]:
+    """Return the files and folders that the score command names by whole paths, and that it alone sees."""
+    return [Path(word).resolve() for word in job.score_command[1:] if Path(word).is_absolute() and Path(word).exists()]
 
 
 def _folder(job: Job) -> Path:

@@ -38,8 +38,13 @@ if TYPE_CHECKING:
 KILL_AFTER_S = 5.0
 REAP_WITHIN_S = 5.0
 SCORE_BYTES = 1 << 16
-CODE_SUFFIXES = (".py", ".pyc", ".pyd", ".pyi", ".pth", ".so", ".sh", ".toml", ".cfg", ".ini")
+CODE_SUFFIXES = (
+    ".py", ".pyc", ".pyd", ".pyi", ".pyz", ".pth", ".so", ".dll", ".dylib", ".sh", ".toml", ".cfg", ".ini", ".mk",
+    ".js", ".cjs", ".mjs", ".ts", ".jl", ".r", ".rb", ".pl", ".pm", ".lua", ".php", ".class", ".jar",
+)  # fmt: skip
 """Suffixes of files that a run may not leave for the score command: they could change what it does."""
+CODE_NAMES = ("makefile", "gnumakefile", "justfile", "rakefile")
+"""Names of such files. Those that begin with a dot are left out too: R runs `.Rprofile`."""
 READ_BYTES = 1 << 20
 LAST_BYTES, LAST_CHARACTERS = 4096, 300
 """Bytes read of a failed scorer's log, and characters of its last line in the message."""
@@ -220,6 +225,12 @@ def run_score_command(job: "dict[str, object]", folder: str, patience: Patience)
     return ended | {"output": output.decode("utf-8", "replace")}
 
 
+def is_code(name: str) -> bool:
+    """Tell if a file of this name could change what a program does that finds it in its folder."""
+    small = name.lower()
+    return small.startswith(".") or small.endswith(CODE_SUFFIXES) or small in CODE_NAMES
+
+
 def hand_over(source: str, room: str) -> list[str]:
     """Link the files that a run has added into the room of its score command. Returns the data that it has changed.
 
@@ -232,7 +243,7 @@ def hand_over(source: str, room: str) -> list[str]:
         inside = os.path.join(room, os.path.relpath(where, source))
         for name in names:
             path, target = os.path.join(where, name), os.path.join(inside, name)
-            if name.endswith(CODE_SUFFIXES) or os.path.islink(path) or not os.path.isfile(path):
+            if is_code(name) or os.path.islink(path) or not os.path.isfile(path):
                 continue
             if os.path.lexists(target):
                 now, then = os.lstat(path), os.lstat(target)  # a copy has the time of its original
