@@ -157,6 +157,14 @@ def test_a_run_reaches_no_network(rooms: Rooms, wall: Wall, server: int) -> None
     assert attempt(rooms._replace(network=True), wall, connect) is True
 
 
+@pytest.mark.skipif(not hasattr(socket, "AF_VSOCK"), reason="this Python knows no sockets of virtual machines")
+def test_a_run_reaches_no_host_of_a_virtual_machine(rooms: Rooms, wall: Wall) -> None:
+    assert refused(attempt(rooms, wall, "bool(socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM))"))
+    for kind in ("AF_UNIX", "AF_INET", "AF_INET6", "AF_NETLINK"):
+        kind_of = "SOCK_RAW" if kind == "AF_NETLINK" else "SOCK_STREAM"
+        assert attempt(rooms, wall, f"bool(socket.socket(socket.{kind}, socket.{kind_of}))") is True
+
+
 KEYRINGS = """
 import ctypes
 ENOSYS, READ, SEARCH = 38, 11, 10

@@ -3,10 +3,12 @@
     python -I system_calls.py '["landlock", false, true]' COMMAND...
 
 A keyring of the kernel is in no namespace: a run would read the keys of the person's login, and leave keys for the
-next run. A segment of System V that is not mapped is memory of no process, and past no limit. Behind Landlock the
-queues of System V and POSIX are the machine's, the limits and priorities of other processes and the attributes of files
-can be set, and of the network only TCP is closed. The numbers are those of Linux's include/uapi: unistd, seccomp.h,
-bpf_common.h and audit.h. Nothing but the standard library is imported: it runs before each experiment.
+next run. A virtual machine's sockets to its host are in none either. A segment of System V that is not mapped is the
+memory of no process, and past no limit. Behind Landlock the queues of System V and POSIX are the machine's, the limits
+and priorities of other processes and the attributes of files can be set, and of the network only TCP is closed.
+
+The numbers are those of Linux's include/uapi: unistd, seccomp.h, bpf_common.h and audit.h. Nothing but the standard
+library is imported: it runs before each experiment.
 """
 
 import ctypes
@@ -141,9 +143,10 @@ def program(machine: Machine, of: Confinement) -> bytes:
             of_another = [_argument(1), _step(IF_EQUAL, 0, 1, 0), _fail(errno.EPERM)]
             parts += _of_call(machine.others[name], of_another)
         parts += _of_call(machine.others["prlimit64"], _limit_of_another())
-    if shares_machine and not of.network:
+    if not of.network:
         numbers.append(machine.sockets["io_uring_setup"])  # its calls would pass the filter
-        parts += _of_call(machine.sockets["socket"], _only_tcp())
+        parts += _of_call(machine.sockets["socket"], _only_tcp() if shares_machine else _only_in_namespaces())
+    if shares_machine and not of.network:
         for name, flags in (("sendto", 3), ("sendmsg", 2), ("sendmmsg", 3)):
             fast = [_argument(flags), _step(IF_ANY_BIT, MSG_FASTOPEN, 0, 1), _fail(errno.EACCES)]
             parts += _of_call(machine.sockets[name], fast)
@@ -166,6 +169,17 @@ def _only_tcp() -> list[bytes]:
         _argument(2), _step(IF_EQUAL, 0, 2, 0), _step(IF_EQUAL, IPPROTO_TCP, 1, 0),
         _fail(errno.EACCES),
     ]  # fmt: skip
+
+
+def _only_in_namespaces() -> list[bytes]:
+    """Return the steps that refuse a socket of a kind that is in no network namespace, as one to the host of a virtual
+    machine."""
+    kinds = (AF_UNIX, AF_NETLINK, AF_INET, AF_INET6)
+    return [
+        _argument(0),
+        *(_step(IF_EQUAL, kind, len(kinds) - at, 0) for at, kind in enumerate(kinds)),
+        _fail(errno.EACCES),
+    ]
 
 
 def _limit_of_another() -> list[bytes]:
