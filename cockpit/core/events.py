@@ -421,7 +421,7 @@ class Said(Event):
     text: str
 
 
-class AgentHosted(Event, tag="AgentHosted"):
+class AgentHosted(Event, tag="AgentSeated"):
     """A hosted agent, started by this command, proposes from now on."""
 
     agent: str

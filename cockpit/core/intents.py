@@ -225,7 +225,7 @@ class Note(Intent, frozen=True):
     phase: bool = False
 
 
-class HostAgent(Intent, frozen=True, tag="HostAgent"):
+class HostAgent(Intent, frozen=True, tag="SeatAgent"):
     """Let a hosted agent propose: a known name, or a command that speaks ACP.
 
     With `beside` it proposes beside the others; a name may end in `=SHARE`, and may be one of Cockpit's proposers then.
