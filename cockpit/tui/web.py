@@ -13,6 +13,7 @@ import secrets
 import signal
 import socket
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from html import escape
 
@@ -33,6 +34,11 @@ MESSAGE_AT_MOST = 64 << 10
 HEARTBEAT_S = 15.0
 """Seconds after which a page that does not answer has left."""
 STOP_WITHIN_S = 1.0
+KEEP_S = 60.0
+"""Seconds that a connection is kept after an answer."""
+SILENT_S, SILENT_AT_MOST = 10.0, 64
+"""Seconds, and number, of connections that have sent no request: others may fill all that one process can open."""
+SWEEP_EVERY_S = 0.5
 
 GUARDS = {
     # The address is the key: it must not be sent to other sites, and no other page may frame this one.
@@ -73,6 +79,8 @@ class WatchServer(Server):
         self.page_key = secrets.token_urlsafe(TOKEN_BYTES)
         self.cookie = f"cockpit-{port}"
         self.screens = 0
+        self.asking: set[object] = set()
+        """Connections that have sent a request."""
 
     @property
     def address(self) -> str:
@@ -94,6 +102,7 @@ class WatchServer(Server):
     @web.middleware
     async def admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer 403 to a request without the token or the page's cookie, and to a request of another page."""
+        self.asking.add(request.protocol)
         if not (self._has_token(request) or self._is_of_page(request)):
             return web.Response(status=403, text="Open the whole address that `cockpit watch --web` printed.\n")
         origin = request.headers.get("Origin")  # browsers always send it with a websocket; other programs send none
@@ -178,8 +187,27 @@ async def _until_interrupted(server: WatchServer, listening: socket.socket) -> N
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, ended.set)
-    runner = web.AppRunner(await server.application(), access_log=None, shutdown_timeout=STOP_WITHIN_S)
+    runner = web.AppRunner(
+        await server.application(), access_log=None, shutdown_timeout=STOP_WITHIN_S, keepalive_timeout=KEEP_S
+    )
     await runner.setup()
     await web.SockSite(runner, listening).start()
+    sweeping = asyncio.create_task(_close_silent(server, runner))
     await ended.wait()
+    sweeping.cancel()
     await runner.cleanup()
+
+
+async def _close_silent(server: WatchServer, runner: web.AppRunner) -> None:
+    """Close connections that send no request: after SILENT_S, and the oldest of more than SILENT_AT_MOST."""
+    since: dict[web.RequestHandler, float] = {}
+    while runner.server is not None:
+        now = time.monotonic()
+        since = {one: since.get(one, now) for one in runner.server.connections}
+        server.asking &= since.keys()
+        silent = sorted((one for one in since if one not in server.asking), key=since.__getitem__)
+        for number, one in enumerate(silent):
+            is_surplus = number < len(silent) - SILENT_AT_MOST
+            if (is_surplus or now - since[one] > SILENT_S) and one.transport is not None:
+                one.transport.abort()
+        await asyncio.sleep(SWEEP_EVERY_S)
