@@ -26,7 +26,7 @@ TRAINING_SECONDS = "training_seconds"
 
 _NUMERIC = re.compile(r"[-+\u2212]?[$\u20ac\xa3\xa5]?[-+]?(?:\.?\d|(?:nan|inf|infinity)\b)", re.ASCII | re.IGNORECASE)
 _MENTION = re.compile(
-    r"(?<![a-z])(?:steps?|iters?|iterations?|epochs?|best|lowest|highest|high|previous|target|champion|incumbent|baseline|reference)(?![a-z])|%\|[^\]]*$",
+    r"(?<![a-z])(?:steps?|iters?|iterations?|epochs?|wandb:|best|lowest|highest|high|previous|target|champion|incumbent|baseline|reference)(?![a-z])|%\|[^\]]*$",
     re.ASCII | re.IGNORECASE,
 )
 """Text before a value's name that makes it a mention: a step line, the best so far, another run, a field of a bar."""
@@ -44,6 +44,9 @@ _SEPARATOR = rf"{_FIELD}|[\s\xa0]{{0,40}}{_SIGN}[\s\xa0]{{0,40}}[\"']?|\s{{1,40}
 _AROUND = r"(?:(?:\w{1,12}\.)?(?:tensor|array|float\d{0,3}|decimal)\(\s?)?[\[(]?[\"']?"
 _CHANGE = re.compile(r"[^\s|,;]{1,40}\s?(?:->|=>|\u2192)\s?(?=[-+]?\.?\d)")
 """A value and the arrow to the one that has replaced it."""
+_BENCHMARK = re.compile(r"Benchmark\S{0,200}\s+\d+\s", re.ASCII)
+_BENCHMARK_PAIR = re.compile(r"\s([\d.eE+-]{1,40}) (\S{1,60})", re.ASCII)
+"""A value of a Go benchmark with its name: `BenchmarkFFT-8  5  1.24 val_bpb  120 ns/op`."""
 _SEPARATORS = re.compile(r"[\s_-]+")
 
 
@@ -101,6 +104,11 @@ class PrintedValues:
             return
         for cell in self._tables.read(text):
             self._take(cell.name, _Found(_Rank.MENTION, cell.text, cell.text, cell.unit or unit_in_name(cell.name)))
+        if _BENCHMARK.match(text):
+            for value, name in _BENCHMARK_PAIR.findall(text):
+                if plain(name) in self._names:
+                    self._take(name, _Found(_Rank.PLAIN, value, value))
+            return
         for found in self._shapes.finditer(text):
             self._take(found[1], _value(text, found))
 

@@ -271,3 +271,16 @@ def test_a_number_of_another_kind_is_not_taken_under_another_name(printed: str) 
 def test_the_summary_has_the_units_of_its_names() -> None:
     metrics = verdict_on(Metric("loss"), "loss: 1.0\npeak_vram_mb: 45 GB\ntotal_seconds: 1m 3s").metrics
     assert metrics is not None and (metrics.peak_vram_mb, metrics.total_seconds) == (45_000.0, 63.0)
+
+
+def test_a_go_benchmark_prints_a_value_before_its_name() -> None:
+    printed = "goos: linux\nBenchmarkEval-8   \t       5\t 123456 ns/op\t         1.2345 val_bpb\t  64 B/op\nPASS"
+    assert value_of(Metric("val_bpb"), printed) == 1.2345
+    assert value_of(Metric("ns/op"), printed) == 123456.0
+    assert value_of(Metric("val_bpb"), "BenchmarkEval val_bpb: 0.98") == 0.98
+
+
+def test_the_rounded_summary_of_a_tracker_does_not_replace_the_value() -> None:
+    summary = "wandb: Run summary:\nwandb:   val_acc 0.79"
+    assert value_of(ACCURACY, f"val_acc: 0.794493\n{summary}") == 0.794493
+    assert value_of(ACCURACY, summary) == 0.79
