@@ -254,7 +254,8 @@ class Chart(Listing):
         if known is None:
             several = len(class_offsets(state, self.dots.classes(state))) > 1
             log = "  log" if self.axes.log else ""
-            return ZOOMS[self.axes.zoom] + log + ("  class offsets taken out" if several else "")
+            axes = f"{state.session.metric.name} by {'time' if self.axes.by_time else 'order'}"
+            return f"{axes}  {ZOOMS[self.axes.zoom]}{log}{'  class offsets taken out' if several else ''}"
         values = "  ".join(
             f"{score_words(state.session.metric, sum(v) / len(v))} {plain(name)}" for name, v in known.scores.items()
         )
