@@ -62,7 +62,9 @@ def test_the_note_counts_the_knobs_and_names_the_command_that_lists_them() -> No
 
 def test_the_note_tells_how_to_give_a_range_that_no_name_tells() -> None:
     constants: dict[str, Value] = {"LR": 0.1, "DEPTH": 8, "DROPOUT": 0.1, "SEED": 1, "size": [-2]}
-    assert varied_sentence(constants, {}) == f"Search varies 3 of 5 {VARIED}. 1 has no range: `:knob NAME 1..9` sets one"
+    assert (
+        varied_sentence(constants, {}) == f"Search varies 3 of 5 {VARIED}. 1 has no range: `:knob NAME 1..9` sets one"
+    )
     constants["reduction"] = "mean"
     said = varied_sentence(constants, {})
     assert said == f"Search varies 3 of 6 {VARIED}. 2 have no range: `:knob NAME 1..9` sets one"
