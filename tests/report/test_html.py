@@ -289,5 +289,9 @@ def test_a_session_that_costs_nothing_tells_no_dollars_and_counts_its_own_device
 
 
 def test_the_line_of_a_folded_wave_tells_its_factors_its_size_and_its_best_arm() -> None:
-    text = text_of(html(night(), BEGAN + 1000))
-    assert re.search(r"w001: .+? ASPECT_RATIO; \d+ arms, best e0002 −0.0101, 1 kept", text)
+    state = night()
+    assert re.search(
+        r"w001: .+? ASPECT_RATIO; \d+ arms, best e0002 −0.0101, 1 kept", text_of(html(state, BEGAN + 1000))
+    )
+    state.waves["w001"].question = "ASPECT_RATIO 64 96: which?"
+    assert re.search(r"w001: ASPECT_RATIO 64 96: which\? \d+ arms, best e0002", text_of(html(state, BEGAN + 1000)))
