@@ -268,7 +268,7 @@ def test_an_empty_session_has_a_report_too(tmp_path: Path) -> None:
 def test_each_score_says_how_it_came_to_be() -> None:
     text = text_of(html(night(simulated=False), BEGAN + 1000))
     assert re.search(r"e0002 ASPECT_RATIO 96 −0.0101 −0.0109 to −0.0093 2 H100 self-scored, unconfined \$0.83", text)
-    assert "the unchanged train.py, self-scored, unconfined" in text
+    assert "the unchanged code, self-scored, unconfined" in text
     assert "best: e0002 with 0.9901 on H100 (self-scored, unconfined)" in text
 
 
