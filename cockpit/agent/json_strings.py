@@ -1,4 +1,4 @@
-"""Arguments in which a client sent objects and lists as JSON strings, as some clients do."""
+"""Decode arguments in which a client sent objects and lists as JSON strings."""
 
 import json
 from typing import Any, TypeVar

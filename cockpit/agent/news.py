@@ -1,4 +1,4 @@
-"""The news of a session for an agent: everything that happened after the event it was last told of."""
+"""List the news of a session for an agent: everything after the last event that it has read."""
 
 from cockpit.agent.views.quoting import clip, line, plain
 from cockpit.core.model import Wave, WaveKind, WaveStatus

@@ -1,1 +1,1 @@
-"""The commands' work. `cockpit.cli.main` says what they are called; these do them."""
+"""The commands: `cockpit.cli.commands` has their names and flags, these modules carry them out."""

@@ -1,4 +1,4 @@
-"""The accepted guess in cockpit.toml: shown first, and written on the person's word. Later sessions guess nothing."""
+"""Write an accepted guess into cockpit.toml, after showing it and asking, so that later sessions need no guess."""
 
 from pathlib import Path
 from typing import Any

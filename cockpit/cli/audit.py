@@ -1,4 +1,4 @@
-"""`cockpit audit PATH`: the claimed gains of somebody else's results, each real, not shown or invalid."""
+"""`cockpit audit PATH`: judge each claimed gain of results from elsewhere as real, not shown or invalid."""
 
 import json
 from collections import Counter

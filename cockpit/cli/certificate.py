@@ -1,4 +1,4 @@
-"""`cockpit verify FILE`: what a certificate proves, and what it does not."""
+"""`cockpit verify FILE`: check a certificate, and print what it proves and what it does not."""
 
 from pathlib import Path
 

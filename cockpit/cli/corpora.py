@@ -1,4 +1,4 @@
-"""The corpus that a session on this machine trains on: prepared before the session starts."""
+"""Prepare the corpus of a session on this machine before the session starts."""
 
 import sys
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""`cockpit doctor`: each thing that a session needs, and the remedy for what is missing. It changes nothing.
+"""`cockpit doctor`: check each requirement of a session, and print the remedy for a missing one. It changes nothing.
 
 For SkyPilot it runs `sky check`, which starts SkyPilot's own API server if none runs.
 """

@@ -1,4 +1,4 @@
-"""`cockpit import`: a night of elsewhere as a session that can be looked at, reported, replayed and exported."""
+"""`cockpit import`: make a session from trials of elsewhere, to show, report, replay and export it."""
 
 import time
 from pathlib import Path

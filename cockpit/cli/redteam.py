@@ -10,7 +10,7 @@ from cockpit.cli.corpora import STDLIB, show_progress
 from cockpit.cli.errors import CommandError
 from cockpit.cli.locate import repository
 from cockpit.read.wording import count
-from cockpit.redteam.every import EVERY, NOT_TRIED, SHORT
+from cockpit.redteam.catalogue import EVERY, NOT_TRIED, SHORT
 from cockpit.redteam.run import Range, Result
 from cockpit.redteam.variants import Variant
 from cockpit.scoring.contract import can_rescore

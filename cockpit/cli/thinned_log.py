@@ -1,4 +1,4 @@
-"""A run's output for a reader: of the steps that a carriage return overwrites, few are kept."""
+"""Thin a run's output for a reader: keep few of the steps that a carriage return overwrites."""
 
 EVERY = 20
 """Steps in a row that overwrite each other, of which the first is shown, besides the very last."""

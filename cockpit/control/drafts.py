@@ -27,10 +27,10 @@ def draft_of_factors(
         arms, fraction = factorial_arms(found, arms_at_most)
     except ValueError as error:
         raise BadArgument(str(error)) from None
-    what = "what does it do?" if len(found) == 1 else "what do they do?"
+    verb = "does" if len(found) == 1 else "do"
     return Draft(
         proposer="",
-        question=question or f"{' and '.join(found)}: {what}",
+        question=question or f"what {verb} {' and '.join(found)} do?",
         base=base,
         factors=found,
         design=fraction,

@@ -7,7 +7,6 @@ import msgspec
 
 from cockpit.core.knobs import KnobRange
 from cockpit.core.model import Change, EndMode, Envelope, Mode, Tier, Value, WaveKind
-from cockpit.core.whole_text import with_whole_text
 
 ARMS_AT_MOST = 256
 """Arms of one wave."""
@@ -262,10 +261,7 @@ _decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(AnyIntent)
 
 
 def encode_intent(intent: Intent) -> bytes:
-    try:
-        return _encoder.encode(intent)
-    except UnicodeEncodeError:
-        return _encoder.encode(with_whole_text(intent))
+    return _encoder.encode(intent)
 
 
 def decode_intent(body: bytes) -> AnyIntent:

@@ -1,4 +1,5 @@
-"""The Fleet protocol: the requests of the worker to what runs jobs, and the reports that follow. No room knows more.
+"""The Fleet protocol: the worker's requests to a fleet, and the reports that follow. Other rooms know only this
+protocol.
 
 Every call returns at once; its results are reports from `poll`, in the order they happened. A job's name is its
 attempt's id, by which it is found again: a fleet never starts a second job of a name it knows.
@@ -69,7 +70,7 @@ class Scored(msgspec.Struct, frozen=True):
 
 
 class Evidence(msgspec.Struct, frozen=True):
-    """Facts about a run that its fleet measured from outside, out of the run's reach."""
+    """Facts about a run that its fleet measured from outside, so that the run cannot change them."""
 
     before: dict[str, str]
     """File name to sha256, when the run started."""
@@ -159,8 +160,7 @@ class JobSubmitted(msgspec.Struct, frozen=True, tag=True):
 
 
 class JobRefused(msgspec.Struct, frozen=True, tag=True):
-    """The job did not reach the cluster or was not begun there, and will not be: it can be submitted again, here or
-    elsewhere."""
+    """The job did not reach the cluster or will not start there: it can be submitted again, here or elsewhere."""
 
     at: float
     job: str

@@ -100,9 +100,9 @@ class CockpitApp(EffectRunner):
         import scipy.special  # noqa: F401
         import textual_plotext.plot  # noqa: F401
 
-        self.call_from_thread(self._warmed)
+        self.call_from_thread(self._preloaded)
 
-    def _warmed(self) -> None:
+    def _preloaded(self) -> None:
         self.warm = self.main.chart.ready = True
         self.main.chart.paint()
 

@@ -1,4 +1,4 @@
-"""Makes text from logs, models and files safe to draw: all of it is shown, and the terminal obeys none of it.
+"""Make text from logs, models and files safe to draw: control characters are shown, never sent to the terminal.
 
 A terminal obeys control characters and escape sequences, reorders a line with right-to-left letters, and stacks
 combining marks. Here each of those becomes the spelling of its code point, so that a cell holds what it shows.

@@ -1,4 +1,4 @@
-"""The numeric proposers: `grid` proposes waves base the incumbent, `tpe` draws from the results so far."""
+"""The numeric proposers: `grid` proposes waves around the incumbent, `tpe` draws from the results so far."""
 
 import random
 import threading

@@ -42,7 +42,7 @@ def test_the_arguments_of_the_verbs_tools_have_stayed() -> None:
     }  # fmt: skip
 
 
-def test_a_text_is_limited_as_the_table_tells(api: DirectApi) -> None:
+def test_a_text_is_limited_as_the_table_says(api: DirectApi) -> None:
     limit = verb("phase").argument("phase").limit
     assert call(api, "claude", "set_phase", {"phase": "x" * (limit + 1)}).failed
     assert not call(api, "claude", "set_phase", {"phase": "x" * limit}).failed

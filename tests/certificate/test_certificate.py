@@ -49,7 +49,7 @@ def file(tmp_path: Path, keep: State, repo: Path) -> Path:
     return tmp_path / "e0001.json"
 
 
-def test_a_certificate_tells_the_evidence_of_its_keep(file: Path, keep: State) -> None:
+def test_a_certificate_shows_the_evidence_of_its_keep(file: Path, keep: State) -> None:
     told = read(file).body
     assert told["experiment"] == keep.incumbent and told["base"] == "e0000"
     assert told["rescore"]["public_bpb"] == GOOD.public_bpb

@@ -7,7 +7,7 @@ from cockpit.read.wording import runs_words
 from tests.decide.test_run_seeds import night
 
 
-def test_a_certificate_of_a_keep_on_pairs_tells_how_many_and_has_their_seeds() -> None:
+def test_a_certificate_of_a_keep_on_pairs_shows_how_many_and_has_their_seeds() -> None:
     state = night().state
     found = body(state, 0, "", "key")
     estimate = kept_estimate(state, state.incumbent)

@@ -217,7 +217,7 @@ def test_a_name_that_is_taken_is_refused(place: Path) -> None:
     assert state_of(SessionFolder(place / "sessions" / "night")).session == before
 
 
-def test_a_second_worker_is_refused_and_the_first_goes_on(place: Path) -> None:
+def test_a_second_worker_is_refused_and_the_first_continues(place: Path) -> None:
     new(place)
     folder = SessionFolder(place / "sessions" / "night")
     first = lock.worker_status(folder)
@@ -339,7 +339,7 @@ def test_a_wrong_setting_is_refused_by_name(place: Path) -> None:
 
 
 @pytest.mark.parametrize("count", ["0", "-1", "many", "1.5"])
-def test_a_count_of_clusters_that_cannot_be_is_refused(place: Path, count: str) -> None:
+def test_an_invalid_count_of_clusters_is_refused(place: Path, count: str) -> None:
     said = refusal(cockpit(place, "new", f"--clusters={count}", cwd=place / "repo"))
     assert f"'{count}' is invalid: expected an integer of at least 1" in said
     assert no_session(place)

@@ -62,11 +62,11 @@ def test_what_is_enabled_is_named() -> None:
     assert enabled_infra("Checking credentials to enable infra for SkyPilot.\n  AWS: disabled\n") == []
 
 
-def test_why_a_cloud_is_disabled_is_told() -> None:
+def test_why_a_cloud_is_disabled_is_reported() -> None:
     assert disabled_infra(CHECKED) == {"AWS": "AWS credentials are not set."}
 
 
-def test_a_task_whose_set_up_uses_a_file_that_is_not_committed_is_told(tmp_path: Path) -> None:
+def test_a_task_whose_set_up_uses_a_file_that_is_not_committed_is_reported(tmp_path: Path) -> None:
     pytest.importorskip("sky", reason="SkyPilot is not installed")
     from cockpit.fleet.sky.task_file import read_task
 
@@ -151,7 +151,7 @@ def test_agents_without_a_wall_by_the_settings_are_said_to_be(tmp_path: Path, mo
     assert "`[agent] confined` is false" not in found_in(tmp_path, monkeypatch, "")["walls"].said
 
 
-def test_an_agent_s_variables_are_told_with_the_secrets_among_them(
+def test_an_agent_s_variables_are_reported_with_the_secrets_among_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MY_TOKEN", "t")

@@ -41,7 +41,7 @@ def test_a_word_without_a_meaning_is_refused_in_one_line(words: str, capsys: pyt
         ("--repo . status", "--repo is for new, open and doctor"),
     ],
 )
-def test_a_slip_is_told_what_was_meant(words: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_mistyped_name_gets_a_suggestion(words: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(words.split())
     assert ended.value.code == 2

@@ -98,7 +98,7 @@ def test_a_factor_is_added_and_another_dropped_in_one_form() -> None:
         ("DEPTH", "", "no arm is left without DEPTH"),
         ("DEPTH", ", ".join(map(str, range(300))), "too many"),
         (QUESTION, "", "needs a question"),
-        (HYPOTHESIS, "", "cannot be empty"),
+        (HYPOTHESIS, "", "not emptied"),
         (BASE, "e9999", "there is no experiment"),
         (RUNS, "0", "at least 1"),
         (RUNS, "99", "from 1 to 16"),
@@ -106,7 +106,7 @@ def test_a_factor_is_added_and_another_dropped_in_one_form() -> None:
         (f"{ADDED} 1", "DEPTH=1,2", "a factor already"),
     ],
 )
-def test_a_problem_is_told_for_its_field_and_the_others_are_read(field: str, text: str, why: str) -> None:
+def test_a_problem_is_reported_for_its_field_and_the_others_are_read(field: str, text: str, why: str) -> None:
     before = proposal("DEPTH=8,9")
     found = read(before, fields_of(before) | {f"{ADDED} 2": "MATRIX_LR=0.03,0.04"} | {field: text})
     if field == "DEPTH" and not text:

@@ -26,7 +26,7 @@ directions = st.sampled_from(list(Direction))
 
 
 @given(directions, values, values)
-def test_a_better_value_has_a_lower_score_and_gives_itself_back(direction: Direction, a: float, b: float) -> None:
+def test_a_better_value_has_a_lower_score_and_is_recovered_from_it(direction: Direction, a: float, b: float) -> None:
     metric = Metric("it", direction)
     better = a > b if direction is Direction.MAX else a < b
     assert (metric.score(a) < metric.score(b)) == better

@@ -1,4 +1,4 @@
-"""Repositories as people have them: each kind is made with git itself, and a session runs its baseline there."""
+"""A session runs its baseline in each kind of git repository that people have."""
 
 import os
 import shutil
@@ -292,7 +292,7 @@ def test_files_that_could_not_be_written_are_mended_committed_and_resumed(tmp_pa
         worker_process.terminate(folder)
 
 
-def test_a_baseline_that_crashed_stays_where_nothing_was_mended(tmp_path: Path) -> None:
+def test_a_crashed_baseline_stays_until_the_code_changes(tmp_path: Path) -> None:
     repo = repository(tmp_path / "repo", PRINTS.format("1 / 0"))
     folder = make(tmp_path, repo, NEW, time.time(), confine=False)
     for _ in range(2):

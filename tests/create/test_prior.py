@@ -87,7 +87,7 @@ def test_sessions_of_another_repository_tell_nothing(night: SessionFolder, tmp_p
     assert (state.prior, said(state)) == ([], [])
 
 
-def test_a_session_that_cannot_be_read_is_left_out_with_a_word(night: SessionFolder) -> None:
+def test_an_unreadable_session_is_left_out_with_a_note(night: SessionFolder) -> None:
     broken = SessionFolder(night.root.with_name("broken"))
     another(night, "broken")
     body = broken.events.read_bytes()
@@ -124,7 +124,7 @@ def test_claims_of_a_results_tsv_say_what_to_try(night: SessionFolder, tmp_path:
     assert "in one run" in given[0].evidence
 
 
-def test_a_commit_that_the_repository_has_tells_its_constants(night: SessionFolder, tmp_path: Path) -> None:
+def test_a_commit_that_the_repository_has_shows_its_constants(night: SessionFolder, tmp_path: Path) -> None:
     first = state_of(night)
     keep = kept(another(night, "plain"))[-1]
     base, new = (first.experiments[name].commit for name in keep.evidence.split(",")[0].split(" against ")[::-1])
@@ -164,7 +164,7 @@ def test_an_export_and_a_report_of_a_session_are_read(night: SessionFolder, tmp_
         ("binary.png", b"\x89PNG\xff\xfe", "is not text"),
     ],
 )
-def test_a_file_that_tells_nothing_is_refused_in_one_sentence(
+def test_a_file_without_findings_is_refused_in_one_sentence(
     night: SessionFolder, tmp_path: Path, name: str, body: bytes | None, sentence: str
 ) -> None:
     path = tmp_path / name

@@ -105,7 +105,7 @@ def test_runs_of_tests_come_before_those_of_an_ablation() -> None:
     assert first == sorted(first) and len(set(first)) == 3
 
 
-def test_the_further_runs_of_an_ablation_are_told_from_those_of_tests() -> None:
+def test_the_further_runs_of_an_ablation_are_distinguished_from_those_of_tests() -> None:
     world = World(lambda constants, attempt: 2.0 - 0.1 * (constants["LR"] == 2), hardware=("CPU",) * 8)
     world.run(0.1)
     world.propose({"LR": 2, "NAME": "kept"})

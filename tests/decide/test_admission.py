@@ -251,7 +251,7 @@ def test_a_launch_that_takes_too_long_is_stopped_at_the_cap() -> None:
     assert world.state.clusters["gpu-01"].state is ClusterState.DOWN
 
 
-def test_the_first_launch_alone_tells_an_unknown_price() -> None:
+def test_the_first_launch_alone_shows_an_unknown_price() -> None:
     """Cap a session on SkyPilot whose prices are unknown: launches at once would reserve nothing."""
     world = CappedFleet(50.0, [0.0] * 4, 1, None, kind="sky")
     world.approve(world.propose(8))

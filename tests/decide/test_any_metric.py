@@ -77,7 +77,7 @@ def test_search_proposes_alike_in_every_scale_and_direction(scale: Scale) -> Non
     assert proposed[0] == proposed[1] != []
 
 
-def test_values_are_told_as_printed_where_higher_is_better() -> None:
+def test_values_are_reported_as_printed_where_higher_is_better() -> None:
     state = night(Metric("val_acc", Direction.MAX), -0.3, 0)  # values of 0.6, of which higher ones are better
     best = best_score(state)
     assert best is not None and best.score.mean < 0

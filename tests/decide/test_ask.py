@@ -259,7 +259,7 @@ def test_a_message_goes_to_the_first_proposer_or_to_the_one_it_names() -> None:
     assert world.state.beside["codex"].words == 1, "it is still to be answered"
 
 
-def test_a_proposer_is_told_of_the_end_of_its_own_wave() -> None:
+def test_a_proposer_is_informed_of_the_end_of_its_own_wave() -> None:
     world = two_proposers()
     works(world)
     world.state.beside["codex"].waves = 1

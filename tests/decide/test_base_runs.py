@@ -1,4 +1,4 @@
-"""The incumbent runs again beside a test, however many runs it was kept on: those flatter it."""
+"""The incumbent runs again beside a test, because the runs that it was kept on are biased."""
 
 from collections.abc import Mapping
 

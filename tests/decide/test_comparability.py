@@ -1,4 +1,4 @@
-"""An experiment that plays by other rules than the baseline gives no result."""
+"""A run that is not comparable with the baseline gives no result."""
 
 import pytest
 
@@ -31,7 +31,7 @@ def longer(seconds: float, printed: float = RUN_S) -> Metrics:
     return Metrics(0.9, training_seconds=printed, total_tokens_M=17.0, run_s=seconds)
 
 
-def test_a_run_much_longer_than_its_budget_allows_is_told_by_the_clock_outside_it() -> None:
+def test_a_run_much_longer_than_its_budget_allows_is_reported_by_the_clock_outside_it() -> None:
     said = judged(BASELINE, longer(1.7 * RUN_S + 60))
     assert said.startswith("it ran for 162 s by the clock outside it, and 106 s are allowed for a budget of 60 s")
 

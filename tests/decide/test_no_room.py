@@ -1,4 +1,4 @@
-"""A cloud without capacity is asked again and again. Nothing is billed meanwhile, and it is reported once."""
+"""Launches on a cloud without capacity are retried. Nothing is billed meanwhile, and the shortage is reported once."""
 
 from pathlib import Path
 

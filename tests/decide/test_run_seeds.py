@@ -38,7 +38,7 @@ def test_no_experiment_runs_a_seed_twice() -> None:
         assert len(set(seeds)) == len(seeds)
 
 
-def test_most_runs_of_a_test_are_paired_by_seed_and_the_verdict_tells_it() -> None:
+def test_most_runs_of_a_test_are_paired_by_seed_and_the_verdict_shows_it() -> None:
     world = night()
     assert noise_of(world.state).seed_correlation > 0.3
     said = [one for one in world.state.experiments.values() if one.estimate and one.estimate.pairs]

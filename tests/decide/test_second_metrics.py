@@ -59,7 +59,7 @@ def test_a_limit_by_the_baseline_holds_an_arm_to_its_mean() -> None:
     assert state.experiments[worse].reason.startswith("it breaks test_acc >= baseline: 0.8 in 1 run, the baseline has")
 
 
-def test_a_baseline_that_breaks_a_limit_is_told_and_still_the_first_incumbent() -> None:
+def test_a_baseline_that_breaks_a_limit_is_reported_and_still_the_first_incumbent() -> None:
     state, _ = decided(LIMIT, {1: {"peak_vram_mb": 2_000.0}}, {"LR": 3})
     assert state.incumbent == state.baseline
     said = [message.text for message in state.messages]
@@ -106,7 +106,7 @@ def test_a_value_in_a_unit_of_another_kind_breaks_its_limit() -> None:
     assert broken_constraint(state, state.experiments[state.baseline]) == f"it breaks acc >= 90%: {clause}"
 
 
-def test_a_limit_without_a_unit_is_told_where_the_baseline_prints_one() -> None:
+def test_a_limit_without_a_unit_is_reported_where_the_baseline_prints_one() -> None:
     metric = Metric(constraints=(constraint("peak memory < 64000"), constraint("peak_vram_mb < 64000")))
     units = {"peak memory": "GB", "peak_vram_mb": "MB"}
     world = World(truth, metric=metric, second=lambda _: {"peak memory": 45.0}, second_units=units)

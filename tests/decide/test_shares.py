@@ -65,7 +65,7 @@ def test_a_share_whose_cluster_is_up_needs_its_own_money_alone() -> None:
     assert launched(state) == ["gpu-01/4"]
 
 
-def test_the_one_launch_that_tells_the_price_is_of_all_shares() -> None:
+def test_the_one_launch_that_shows_the_price_is_of_all_shares() -> None:
     assert launched(session(1000.0, usd_per_hour=0.0)) == list(SHARES)
     state = after(session(1000.0, usd_per_hour=0.0), Launching(at=0.0, cluster="gpu-01/3"))
     assert launched(state) == ["gpu-01/1", "gpu-01/2", "gpu-01/4"]

@@ -1,4 +1,5 @@
-"""On spot machines: a preempted run is retried without a strike, and what a keep waits for runs where it lasts."""
+"""A preempted run is retried without counting as a failure, and runs that a keep waits for prefer on-demand
+clusters."""
 
 import msgspec
 import pytest

@@ -122,7 +122,7 @@ def test_a_run_outlives_a_worker_and_a_jump_of_the_clock(
 
 
 @pytest.mark.parametrize("jump_s", JUMPS_S)
-def test_a_session_s_clock_reads_on_whatever_was_set_between_two_workers(
+def test_a_session_clock_continues_after_the_wall_clock_was_set_between_two_workers(
     monkeypatch: pytest.MonkeyPatch, jump_s: float
 ) -> None:
     first = WallClock()
@@ -135,7 +135,7 @@ def test_a_session_s_clock_reads_on_whatever_was_set_between_two_workers(
 
 
 @pytest.mark.parametrize("jump_s", JUMPS_S)
-def test_a_simulated_clock_reads_on_whatever_was_set_between_two_workers(
+def test_a_simulated_clock_continues_after_the_wall_clock_was_set_between_two_workers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jump_s: float
 ) -> None:
     spec = sim_spec(speed=60.0)

@@ -43,7 +43,7 @@ ODD_NAMES = [b"bad\xff.bin", b"a\nval_bpb: 0.1\n.bin", b"a\x1b[2J.bin"]
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)
-def test_a_file_of_any_name_that_a_run_changed_is_told_in_one_line(tmp_path: Path, name: bytes) -> None:
+def test_a_file_of_any_name_that_a_run_changed_is_reported_in_one_line(tmp_path: Path, name: bytes) -> None:
     """Change a data file of a score command's folder, and leave an artifact that is too large."""
     source = os.fsencode(tmp_path / "source")
     Path(os.fsdecode(source)).mkdir()

@@ -1,4 +1,4 @@
-"""A report, an end or an intent that the worker fails on is set aside with a sentence. The worker takes the next."""
+"""The worker sets aside a report, an end or an intent that raises an unforeseen error, says so, and takes the next."""
 
 import json
 import os

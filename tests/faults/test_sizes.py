@@ -1,4 +1,4 @@
-"""Each door through which a grid comes checks its size before it is expanded. The grids here never end expanding."""
+"""Each entry point checks the size of a grid before expanding it. These grids are too large to expand."""
 
 import sqlite3
 from pathlib import Path

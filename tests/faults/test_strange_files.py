@@ -1,4 +1,4 @@
-"""Something else in the place of a session's file holds no command up and takes no memory: it works, or is refused."""
+"""A pipe, device or huge file in the place of a session's file neither blocks a command nor fills memory."""
 
 import os
 import resource
@@ -52,7 +52,9 @@ def limited() -> None:
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("kind", STRANGE)
-def test_what_is_in_the_place_of_a_file_is_told_or_left_out(ran: Path, tmp_path: Path, name: str, kind: str) -> None:
+def test_another_kind_of_file_in_its_place_is_reported_or_left_out(
+    ran: Path, tmp_path: Path, name: str, kind: str
+) -> None:
     folder = SessionFolder(tmp_path / "sessions" / "night")
     shutil.copytree(ran / "sessions" / "night", folder.root)
     path = folder.root / name

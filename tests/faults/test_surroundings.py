@@ -112,7 +112,7 @@ def test_a_session_lies_on_any_path(tmp_path: Path, name: str) -> None:
     carried_through(local_session(place, clusters=1, script=QUICK, mode="manual"), "", environment())
 
 
-def test_a_path_that_sqlite_cannot_open_is_told_as_such(tmp_path: Path) -> None:
+def test_a_path_that_sqlite_cannot_open_is_reported_as_such(tmp_path: Path) -> None:
     place = tmp_path.joinpath(*["x" * 100] * 5)
     place.mkdir(parents=True)
     with pytest.raises(LedgerError, match=r"has a path of .* bytes, and SQLite opens none above 500"):

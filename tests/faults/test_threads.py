@@ -1,4 +1,4 @@
-"""Threads of the worker that die are told and started again, with a limit."""
+"""Threads of the worker that die are reported and restarted, up to a limit."""
 
 import socket
 import subprocess
@@ -10,7 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import pytest
 
-from cockpit.agent.acp.tools_door import ToolsDoor
+from cockpit.agent.acp.tools_socket import ToolsSocket
 from cockpit.agent.proposer_api import ProposalRequest, ProposerApi, ProposerTrouble, Receipt
 from cockpit.core.events import AskEnded, Event
 from cockpit.core.intents import Draft
@@ -70,7 +70,7 @@ def dead(thread: WatchedThread) -> None:
     wait_for(lambda: not thread.is_alive, 20, "the thread to die")
 
 
-def test_a_thread_that_dies_starts_again_and_tells() -> None:
+def test_a_thread_that_dies_starts_again_and_reports_it() -> None:
     work = Dies(1)
     thread = WatchedThread("sky-watch", work)
     dead(thread)
@@ -249,7 +249,7 @@ def test_a_cluster_whose_thread_died_is_lost_and_takes_requests_again(tmp_path: 
     watched.cluster.close()
 
 
-def test_the_watch_of_a_fleet_starts_again_and_the_ledger_tells(
+def test_the_watch_of_a_fleet_starts_again_and_the_ledger_reports_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cockpit.fleet.sky.fleet.WATCH_EVERY_S", 0.02)
@@ -301,7 +301,7 @@ def test_the_door_to_the_tools_stays_open_after_a_server_that_could_not_start(
         return popen(*given, **named)
 
     monkeypatch.setattr(subprocess, "Popen", starts)
-    door = ToolsDoor(["cat"], tmp_path / "log")
+    door = ToolsSocket(["cat"], tmp_path / "log")
     try:
         answers: list[bytes] = []
         for _ in range(2):
@@ -319,7 +319,7 @@ def test_the_door_to_the_tools_stays_open_after_a_server_that_could_not_start(
 
 @pytest.mark.parametrize("key", [b"", b"wrong", b"x" * 32])
 def test_the_door_to_the_tools_stays_shut_without_its_key(tmp_path: Path, key: bytes) -> None:
-    door = ToolsDoor(["cat"], tmp_path / "log")
+    door = ToolsSocket(["cat"], tmp_path / "log")
     try:
         with socket.socket(socket.AF_UNIX) as client:
             client.settimeout(20)

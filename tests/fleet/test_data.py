@@ -1,4 +1,4 @@
-"""The fingerprint of data: other content is told, and a copy is the same."""
+"""The fingerprint of data changes with its content, and is the same for a copy."""
 
 import os
 import shutil
@@ -28,7 +28,7 @@ def test_a_copy_with_other_times_is_the_same_data(tmp_path: Path, folder: Path) 
 
 
 @pytest.mark.parametrize("change", ["other bytes", "a file more", "a file less", "another name"])
-def test_a_change_is_told(folder: Path, change: str) -> None:
+def test_a_change_is_reported(folder: Path, change: str) -> None:
     before = fingerprint(str(folder))
     match change:
         case "other bytes":

@@ -76,7 +76,7 @@ def figures(steps: PrintedSteps) -> tuple[float, float, float]:
     return steps.progress.memory_mb, steps.progress.temperature_c, steps.progress.power_w
 
 
-def test_the_step_has_what_the_node_tells_and_the_run_s_own_figure_goes_first() -> None:
+def test_the_step_has_what_the_node_shows_and_the_run_s_own_figure_goes_first() -> None:
     steps = PrintedSteps(VAL_BPB)
     assert steps.read_device(LINE.decode().strip()) and not steps.read_device(STEP)
     steps.read(STEP, 1.0)

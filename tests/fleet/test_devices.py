@@ -96,7 +96,7 @@ def test_an_amd_device_is_limited_by_its_own_variable(says: Says) -> None:
         ("torchrun --nproc_per_node=gpu train.py", 2),
     ],
 )
-def test_a_command_tells_how_many_devices_a_run_has(says: Says, command: str, count: int) -> None:
+def test_a_command_shows_how_many_devices_a_run_has(says: Says, command: str, count: int) -> None:
     says("nvidia-smi", "\n".join(EIGHT.splitlines()[:2]))
     assert started_by(command.split()) == count
 

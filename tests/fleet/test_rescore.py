@@ -84,7 +84,7 @@ def test_a_run_that_fails_is_not_scored(job: Job) -> None:
     assert found.evidence is not None and found.evidence.rescore is None
 
 
-def test_a_worker_that_comes_back_finds_the_score_of_a_run_once(job: Job) -> None:
+def test_a_restarted_worker_finds_the_score_of_a_run_once(job: Job) -> None:
     first = LocalFleet(ONE, threading.Event(), RunAccess(confine=True))
     first.submit(job)
     first.close()  # as a kill would: its runner continues

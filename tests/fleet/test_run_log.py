@@ -178,7 +178,7 @@ def test_a_score_after_the_end_mark_does_not_count() -> None:
     assert metrics is not None and metrics.score == 0.98
 
 
-def test_a_score_that_may_be_in_the_part_that_is_left_out_is_not_said_to_be_missing() -> None:
+def test_a_score_in_an_omitted_part_of_a_log_is_not_called_missing() -> None:
     files = {"train.py": "aa", "prepare.py": "bb"}
     log = read(b"flood\n")
     verdict = log.verdict(0, "aa", "bb", evidence=Evidence(files, files, [], cut_bytes=65_000_000))
@@ -249,7 +249,7 @@ def test_another_implausible_number_is_left_out_and_the_score_counts(name: str, 
 
 
 @pytest.mark.parametrize("code", [MANY_DIGITS, "-" + MANY_DIGITS, "12345", "--1", "0x0", "inf"])
-def test_an_exit_code_that_cannot_be_is_text(code: str) -> None:
+def test_an_invalid_exit_code_is_text(code: str) -> None:
     verdict = judged("val_bpb: 1.25", f"exit={code}")
     assert verdict.outcome is Outcome.CRASH
     assert verdict.message.startswith("it ended without an exit code")
@@ -267,7 +267,7 @@ def test_an_exit_code_that_cannot_be_is_text(code: str) -> None:
         "step 1e3 (10.0%) | loss: 5.5",
     ],
 )
-def test_a_step_line_with_a_number_that_cannot_be_is_text(line: str) -> None:
+def test_a_step_line_with_an_invalid_number_is_text(line: str) -> None:
     log = read(b"step 1 (5.0%) | loss: 6.5\n" + line.encode())
     assert log.progress is not None and log.progress.step == 1
     assert log.last_line == line[:TEXT_CHARACTERS]
@@ -275,7 +275,7 @@ def test_a_step_line_with_a_number_that_cannot_be_is_text(line: str) -> None:
 
 @pytest.mark.parametrize("field", ["dt: {}ms", "tok/sec: {}", "mfu: {}%", "remaining: {}s"])
 @pytest.mark.parametrize("value", [MANY_DIGITS, "1e308", "nan", ",", "1.2.3", "-1"])
-def test_a_field_of_a_step_line_that_cannot_be_is_left_out(field: str, value: str) -> None:
+def test_an_invalid_field_of_a_step_line_is_left_out(field: str, value: str) -> None:
     log = read(f"step 1 (5.0%) | loss: 6.5 | {field.format(value)}\n".encode())
     assert log.progress is not None and log.progress.step == 1
     numbers = (log.progress.ms_per_step, log.progress.tokens_per_s, log.progress.mfu_percent, log.progress.remaining_s)

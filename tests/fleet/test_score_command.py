@@ -101,7 +101,7 @@ def test_a_run_leaves_no_file_that_the_tools_of_a_score_command_would_run(tmp_pa
     assert found.metrics is not None and found.metrics.score == 0.5
 
 
-def test_data_that_the_run_has_changed_is_told_in_its_log(tmp_path: Path) -> None:
+def test_data_that_the_run_has_changed_is_reported_in_its_log(tmp_path: Path) -> None:
     verdict(tmp_path, GUESSES + "import time\ntime.sleep(0.01)\nopen('labels.txt', 'w').write('a b c c')\n")
     said = (tmp_path / "e0001.1.log").read_text()
     assert "[cockpit: it reads labels.txt as committed, not as the run left it]" in said

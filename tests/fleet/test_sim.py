@@ -458,7 +458,7 @@ def test_code_that_does_not_compile_crashes_at_once(night: SimNight) -> None:
     assert "SyntaxError" in night.verdict("e0000.1").message
 
 
-def test_a_launch_tells_its_steps_in_order_and_a_full_scheduler_that_it_waits(tmp_path: Path) -> None:
+def test_a_launch_shows_its_steps_in_order_and_a_full_scheduler_that_it_waits(tmp_path: Path) -> None:
     night = SimNight(tmp_path / "night", sim_spec(4, 1, speed=0))
     clusters = [f"gpu-0{number}" for number in range(1, 6)]
     night.up(*clusters)

@@ -10,7 +10,7 @@ pytest.importorskip("sky", reason="SkyPilot is not installed")
 from cockpit.fleet.sky.client import understood
 from cockpit.fleet.sky.jobs import first_by_name, job_table, was_set_up
 from cockpit.fleet.sky.probe import went_down
-from cockpit.fleet.sky.rest import is_billed
+from cockpit.fleet.sky.remains import is_billed
 from tests.fleet import recorded
 from tests.fleet.fake_cloud import FakeCloud
 from tests.fleet.fake_night import client_of

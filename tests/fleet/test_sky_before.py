@@ -55,7 +55,7 @@ def room(tmp_path: Path, resources: str, sdk: Sdk, quota: str = "") -> Room:
     return room_for(read_task(text, tmp_path / "experiment.yaml"), sdk, lambda one: quota)
 
 
-def test_the_free_gpus_of_all_contexts_are_told_by_class(tmp_path: Path) -> None:
+def test_the_free_gpus_of_all_contexts_are_reported_by_class(tmp_path: Path) -> None:
     sdk = Sdk(["kubernetes"], NODES)
     assert room(tmp_path, "{accelerators: {H100: 1, 'A100': 8}}", sdk).words == [
         "8 of 8 A100 of Kubernetes are free",
@@ -71,7 +71,7 @@ def test_the_free_gpus_of_all_contexts_are_told_by_class(tmp_path: Path) -> None
         ("{accelerators: H100:1, infra: slurm}", "Slurm does not tell its GPUs: sinfo: not found"),
     ],
 )
-def test_what_no_node_has_is_told(tmp_path: Path, resources: str, said: str) -> None:
+def test_what_no_node_has_is_reported(tmp_path: Path, resources: str, said: str) -> None:
     sdk = Sdk(
         ["kubernetes", "slurm"] if "slurm" in resources else ["kubernetes"], NODES, RuntimeError("sinfo: not found")
     )
@@ -85,7 +85,7 @@ def test_a_class_that_another_place_may_have_is_not_a_problem(tmp_path: Path) ->
     assert (found.problems, found.words) == ([], ["0 of 4 B200 of Slurm are free"])
 
 
-def test_a_cloud_that_grants_no_quota_is_told_and_a_cluster_of_nodes_is_not_asked_for_one(tmp_path: Path) -> None:
+def test_a_cloud_that_grants_no_quota_is_reported_and_a_cluster_of_nodes_is_not_asked_for_one(tmp_path: Path) -> None:
     why = "AWS grants no quota for p5.48xlarge in us-east-1"
     assert room(tmp_path, "{accelerators: H100:8, infra: aws}", Sdk(["aws", "kubernetes"], NODES), why).problems == [
         why
@@ -129,7 +129,7 @@ def problems(text: str, *files: str, folder: Path = ROOT) -> list[str]:
         ("run: x\nfile_mounts: {/data: ./no-such-data}\n", "which is mounted at /data, is not here"),
     ],
 )
-def test_a_script_that_would_fail_on_a_cluster_is_told(text: str, said: str) -> None:
+def test_a_script_that_would_fail_on_a_cluster_is_reported(text: str, said: str) -> None:
     (found,) = problems(text, "train.py")
     assert said in found
 
@@ -144,7 +144,7 @@ def test_a_script_that_would_fail_on_a_cluster_is_told(text: str, said: str) -> 
         "run: python -m package.train\n",
     ],
 )
-def test_a_script_that_may_be_right_is_not_complained_of(text: str) -> None:
+def test_a_script_that_may_be_right_is_accepted(text: str) -> None:
     assert problems(text, "train.py") == []
 
 

@@ -151,7 +151,7 @@ def test_a_changed_task_is_used_once_it_is_taken(tmp_path: Path) -> None:
     assert [task.num_nodes for task, _ in sdk.launched] == [1, 2]
 
 
-def test_a_worker_that_comes_back_uses_the_recorded_text(tmp_path: Path) -> None:
+def test_a_restarted_worker_uses_the_recorded_text(tmp_path: Path) -> None:
     path = tmp_path / "experiment.yaml"
     path.write_text("run: changed\nresources: {accelerators: A100:1}\n")
     made = SkyClient(path, SessionIdentity("night", "s1"), "", {}, 30, TASK)

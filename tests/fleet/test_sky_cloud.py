@@ -68,7 +68,7 @@ def test_a_launch_waits_for_its_class_where_all_are_full_or_it_was_named(tmp_pat
     night.close()
 
 
-def test_a_launch_that_waits_is_asked_for_again_on_a_persons_word(tmp_path: Path, cloud: FakeCloud) -> None:
+def test_a_launch_that_waits_is_asked_for_again_when_a_person_asks(tmp_path: Path, cloud: FakeCloud) -> None:
     cloud.room = {"H100": 0}
     night = FakeNight(tmp_path, cloud, ClusterSpec("gpu-01", "H100"))
     night.fleet.launch("gpu-01")
@@ -162,12 +162,12 @@ def fate(tmp_path: Path, cloud: FakeCloud, happens: Callable[[str], None], task:
     return end.reason, trouble.message, trouble.refused
 
 
-def test_a_preempted_run_is_told_from_a_lost_one(tmp_path: Path, cloud: FakeCloud) -> None:
+def test_a_preempted_run_is_distinguished_from_a_lost_one(tmp_path: Path, cloud: FakeCloud) -> None:
     said = "gpu-01 was preempted: its cloud took the spot machine back"
     assert fate(tmp_path, cloud, cloud.vanish, SPOT) == ("preempted", said, True)
 
 
-def test_a_preempted_cluster_whose_record_another_call_dropped_is_told_from_a_lost_one(
+def test_a_preempted_cluster_whose_record_another_call_dropped_is_distinguished_from_a_lost_one(
     tmp_path: Path, cloud: FakeCloud
 ) -> None:
     said = "gpu-01 is gone: its cloud took the spot machine back, or it was taken down"

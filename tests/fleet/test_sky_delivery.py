@@ -112,7 +112,7 @@ def test_a_run_that_is_cancelled_before_its_job_is_queued_leaves_no_job(night: F
     assert [job.status for job in jobs(cloud, "e0001.1")] == [JobStatus.RUNNING]
 
 
-def test_a_worker_that_comes_back_ends_the_jobs_that_no_run_waits_for(night: FakeNight, cloud: FakeCloud) -> None:
+def test_a_restarted_worker_ends_the_jobs_that_no_run_waits_for(night: FakeNight, cloud: FakeCloud) -> None:
     night.run("e0001.1")
     night.run("e0002.1", waits_for_start=False)
     cloud.strange_job(CLUSTER, "their-training")
@@ -187,9 +187,7 @@ def run() -> SkyRun:
         (None, 9000.0, ""),
     ],
 )
-def test_a_run_whose_runner_says_nothing_ends_after_all_the_time_that_it_may_take(
-    row: JobRow | None, now: float, ended: str
-) -> None:
+def test_a_run_with_a_silent_runner_ends_at_its_limit(row: JobRow | None, now: float, ended: str) -> None:
     report = end_of(run(), row, [row] if row else [], {2}, "gpu-01", now)
     match report:
         case JobRefused():

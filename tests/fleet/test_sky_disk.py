@@ -50,7 +50,7 @@ def test_the_folder_of_a_run_that_is_not_over_is_kept(night: FakeNight) -> None:
     assert removes(night) == ["", ""]
 
 
-def test_a_worker_that_comes_back_removes_what_an_earlier_one_left(night: FakeNight, tmp_path: Path) -> None:
+def test_a_restarted_worker_removes_what_an_earlier_one_left(night: FakeNight, tmp_path: Path) -> None:
     night.run("e0001.1")
     finish(night)
     night.cloud.strange_job("gpu-01-s1", "their-training")

@@ -90,5 +90,5 @@ def test_a_plausible_time_is_kept() -> None:
 
 
 @pytest.mark.parametrize("cluster_time", [0.0, -5.0, float("nan"), float("inf"), float("-inf")])
-def test_a_time_that_is_missing_or_cannot_be_is_taken_as_now(cluster_time: float) -> None:
+def test_a_missing_or_invalid_time_is_taken_as_now(cluster_time: float) -> None:
     assert plausible_time(cluster_time, 200.0, 100.0) == 200.0

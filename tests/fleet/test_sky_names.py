@@ -26,7 +26,7 @@ def test_the_fields_of_a_cluster_record_that_are_not_documented_are_there() -> N
     assert {"last_creation_yaml", "init_status_reason"} <= set(StatusResponse.model_fields)
 
 
-def test_skypilot_tells_where_its_api_server_is() -> None:
+def test_skypilot_shows_where_its_api_server_is() -> None:
     assert not common.is_api_server_local("https://sky.example.org")
     assert common.is_api_server_local("http://127.0.0.1:46580")
 

@@ -129,7 +129,7 @@ def test_a_run_continues_while_nothing_answers_and_its_result_is_taken(
 
 
 @pytest.mark.parametrize("failure", [("cloud_fails", NO_ROUTE), ("server_fails", NO_SERVER)])
-def test_a_worker_that_comes_back_while_nothing_answers_waits_and_takes_the_result(
+def test_a_restarted_worker_while_nothing_answers_waits_and_takes_the_result(
     tmp_path: Path, quick: None, failure: tuple[str, SkyError]
 ) -> None:
     sky = FlakySky()
@@ -208,9 +208,7 @@ def test_a_reader_on_a_dead_connection_is_replaced_once_its_job_has_ended(
     assert watched.job().log_path.read_text().count("COCKPIT_RUNNER start") == 1
 
 
-def test_a_cluster_that_ended_itself_for_want_of_work_has_not_failed(
-    watched: Watched, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cluster_that_stopped_when_idle_has_not_failed(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sky_cluster, "IDLE_SLACK_S", 60.0 * watched.sky.idle_minutes)
     watched.sky.found = None
     watched.cluster.check()

@@ -56,7 +56,7 @@ def test_a_score_from_outside_is_shown_with_its_probes(found: Rescore, words: st
     assert unchecked(state) == []
 
 
-def test_the_report_tells_what_is_unchecked() -> None:
+def test_the_report_shows_what_is_unchecked() -> None:
     page = html(state_with(wall="unconfined", rescore=""), 10.0)
     assert "unconfined: 1 of 1 run" in page and "scored by themselves" in page
 

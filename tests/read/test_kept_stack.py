@@ -79,7 +79,7 @@ def test_before_the_first_keep_there_is_no_pace_and_no_price() -> None:
     assert (stack.kept, stack.total, stack.pace, stack.usd_per_milli) == ((), None, None, None)
 
 
-def test_a_kept_change_tells_what_leaving_it_out_has_shown(state: State) -> None:
+def test_a_kept_change_shows_what_leaving_it_out_has_shown(state: State) -> None:
     name = kept_experiments(state)[0]
 
     def ablation() -> str:
@@ -107,7 +107,7 @@ def test_a_keep_on_an_older_base_is_worded_against_the_incumbent_that_it_replace
     assert stack_of(state, state.now).kept[-1].change == "DEPTH 8 → 10"
 
 
-def test_a_plateau_is_told_where_the_next_hour_gains_less_than_it_costs(state: State) -> None:
+def test_a_plateau_is_reported_where_the_next_hour_gains_less_than_it_costs(state: State) -> None:
     later = state.now + 2 * 3600
     pace = pace_of(state, later)
     assert pace is not None and hour_usd(state) > 0

@@ -14,7 +14,7 @@ def launched(state: State, name: str, at: float, took_s: float) -> None:
     fold(state, ClusterUp(at=at + took_s, cluster=name, hardware="H100", usd_per_hour=36.0))
 
 
-def test_a_launch_is_told_how_long_those_before_it_took_and_its_cost() -> None:
+def test_a_launch_shows_its_cost_and_how_long_earlier_ones_took() -> None:
     story = stories.night()
     state, at = story.state, story.at
     for cluster in state.clusters.values():

@@ -40,7 +40,7 @@ def cost_of(state: State, now: float) -> ModelCost:
     return cost
 
 
-def test_the_rest_of_the_night_is_told_at_the_present_rate(state: State) -> None:
+def test_the_rest_of_the_night_is_reported_at_the_present_rate(state: State) -> None:
     state = spent(state, requests=30, usd=0.1, hours=2.0)
     cost = cost_of(state, state.now)
     assert cost.requests == 30 and cost.hours_left == pytest.approx(6.0)
@@ -58,7 +58,7 @@ def test_the_present_rate_forgets_the_beginning_of_the_night(state: State) -> No
     assert len(state.recent_costs) == RECENT_REQUESTS
 
 
-def test_no_rate_is_told_after_a_single_turn(state: State) -> None:
+def test_no_rate_is_reported_after_a_single_turn(state: State) -> None:
     state = spent(state, requests=2, usd=0.1, hours=(RATE_AFTER_S - 1) / 3600)
     cost = cost_of(state, state.now)
     assert cost.to_come_usd is None

@@ -36,7 +36,7 @@ def gain(constants: dict[str, Value], difference: float = -0.01, **fields: objec
     return msgspec.structs.replace(GAIN, constants=constants, difference=difference, **fields)
 
 
-def test_a_session_tells_its_end_its_keeps_and_their_evidence() -> None:
+def test_a_session_shows_its_end_its_keeps_and_their_evidence() -> None:
     state = kept_twice().state
     found = findings_of(state)
     end, *keeps = found
@@ -56,7 +56,7 @@ def test_effects_have_their_class_and_interval() -> None:
     assert len([one for one in found if one.kind is PriorKind.KEPT]) <= KEEPS
 
 
-def test_a_crash_is_told_with_its_change() -> None:
+def test_a_crash_is_reported_with_its_change() -> None:
     world = world_of_constants()
     world.propose({"DEPTH": 20})
     world.run(1.0)
@@ -86,7 +86,7 @@ def test_the_code_under_a_finding_is_compared(
     assert code_change(GAIN, constants, parts, code_parts(new)) == words
 
 
-def test_an_edit_that_does_not_apply_is_told() -> None:
+def test_an_edit_that_does_not_apply_is_reported() -> None:
     edited = msgspec.structs.replace(GAIN, edits=(Edit("return MATRIX_LR", "return 1"),), edited=True)
     known = {"MATRIX_LR": 0.04}
     assert code_change(edited, known, code_parts(CODE), code_parts(CODE)) == ""

@@ -33,7 +33,7 @@ def status_of(state: State) -> dict[str, Any]:
     return shown
 
 
-def test_every_reader_tells_one_score_of_one_class(state: State) -> None:
+def test_every_reader_shows_one_score_of_one_class(state: State) -> None:
     name = state.incumbent
     score = score_of(state, name)
     assert score is not None and (score.hardware, round(score.mean, 6), score.runs) == ("H100", 0.985, 2)

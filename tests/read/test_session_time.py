@@ -1,4 +1,4 @@
-"""The time that a session has taken: up to its end, without the time between an end and a reopening."""
+"""The running time of a session stops at its end and leaves out the pause before a reopening."""
 
 import msgspec
 import pytest
@@ -22,7 +22,7 @@ from tests.tui.story import Story, session
 HOUR = 3600.0
 
 
-def test_a_session_that_ended_is_as_long_as_it_was_and_stays_so_when_it_is_reopened() -> None:
+def test_a_pause_before_a_reopening_does_not_count_as_running_time() -> None:
     state = Story(session()).state
     began = state.session.created_at
 

@@ -8,7 +8,7 @@ import pytest
 from cockpit.cli.redteam import said, summary
 from cockpit.core.model import Metrics, Outcome
 from cockpit.core.rescore import Rescore
-from cockpit.redteam.every import EVERY, SHORT
+from cockpit.redteam.catalogue import EVERY, SHORT
 from cockpit.redteam.run import FIRST_SEED, GUARD, WALL_2, WALL_3, Ran, Range, Result
 from cockpit.redteam.variants import TOO_BUSY, Variant
 from cockpit.variant.edits import apply_edits
@@ -30,7 +30,7 @@ def test_every_name_is_of_one_variant() -> None:
     assert any(variant.honest for variant in SHORT) and any(not variant.honest for variant in SHORT)
 
 
-def test_the_page_on_trust_tells_what_became_of_every_variant_once() -> None:
+def test_the_page_on_trust_shows_what_became_of_every_variant_once() -> None:
     page = (ROOT / "docs" / "trust.md").read_text().partition("## `cockpit redteam`")[2].partition("\n## ")[0]
     rows = [line.strip("|").split("|") for line in page.splitlines() if line.startswith("| ")][1:]
     told = [name.strip() for _, names in rows for name in names.split(",")]

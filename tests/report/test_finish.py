@@ -85,7 +85,7 @@ def test_a_subject_is_one_short_line_whatever_a_model_wrote(state: State) -> Non
     assert "\x1b" not in message and "\u202e" not in message and message.split("\n")[1] == ""
 
 
-def test_a_keep_on_a_persons_word_says_that_nothing_was_estimated(state: State) -> None:
+def test_a_keep_that_a_person_chose_says_that_nothing_was_estimated(state: State) -> None:
     state.experiments["e9002"] = Experiment("e9002", "w000", state.incumbent, Change({"DEPTH": 3}), "c", "t", "p", "f")
     state.incumbencies.append(Incumbency(state.now, "e9002", "I want it", "ann"))
     state.incumbent = "e9002"

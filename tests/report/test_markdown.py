@@ -65,7 +65,7 @@ def test_text_is_never_markup(text: str) -> None:
     assert kinds(f"- {line}") <= kinds("- a") | {"text_special"}
 
 
-def test_nobody_is_mentioned_and_no_issue_is_linked() -> None:
+def test_no_one_is_mentioned_and_no_issue_is_linked() -> None:
     assert "@" not in plain("ask @ada and @team/x") and "#" not in plain("see #12").replace("&#35;", "")
     assert "http://" not in plain("see http://a.b")
 

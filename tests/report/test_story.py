@@ -58,7 +58,7 @@ def test_a_sentence_has_what_was_varied_what_it_gained_and_links(state: State) -
     assert [part.to for part in first if part.to] == list(phase.kept)
 
 
-def test_the_last_sentence_tells_when_the_night_flattened(state: State) -> None:
+def test_the_last_sentence_shows_when_the_night_flattened(state: State) -> None:
     gains = {name: -one.mean for name in kept_experiments(state) if (one := kept_estimate(state, name))}
     names = list(gains)
     total = sum(gains.values())
@@ -83,7 +83,7 @@ def test_a_keep_that_a_person_made_without_an_estimate_gains_nothing(state: Stat
     assert sum(phase.gain for phase in phases(copy, copy.now)) < sum(phase.gain for phase in phases(state, state.now))
 
 
-def test_keeps_without_an_estimate_are_told_without_a_gain(state: State) -> None:
+def test_keeps_without_an_estimate_are_reported_without_a_gain(state: State) -> None:
     copy = msgspec.json.decode(msgspec.json.encode(state), type=State)
     copy.incumbencies[:] = [msgspec.structs.replace(one, estimate=None) for one in copy.incumbencies]
     for name in kept_experiments(copy):

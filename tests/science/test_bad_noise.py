@@ -51,7 +51,7 @@ def session(condition: Condition, seed: int) -> tuple[list[Reading], list[Readin
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_the_larger_p_value_counts_where_clusters_and_runs_cannot_be_told_apart(seed: int) -> None:
+def test_the_larger_p_value_counts_where_clusters_and_runs_cannot_be_distinguished(seed: int) -> None:
     base, arm = session(ALIKE, seed)
     noise = estimate_noise(base)
     assert noise.unsplit_sd > noise.within_sd

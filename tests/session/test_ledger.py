@@ -334,7 +334,7 @@ def test_another_file_is_refused_in_one_sentence(path: Path, body: bytes) -> Non
     assert path.read_bytes() == body
 
 
-def test_a_torn_ledger_tells_how_to_repair_it(ledger: Ledger, path: Path) -> None:
+def test_a_torn_ledger_shows_how_to_repair_it(ledger: Ledger, path: Path) -> None:
     ledger.append(said(*("word " * 200 for _ in range(200))))
     ledger.close()
     whole = path.read_bytes()
@@ -406,7 +406,7 @@ def test_a_full_file_system_is_one_sentence_and_loses_nothing(tmp_path: Path) ->
         subprocess.run(["umount", place], check=True)
 
 
-def test_a_ledger_at_rest_is_small_and_reads_as_before(ledger: Ledger, path: Path) -> None:
+def test_a_compacted_ledger_is_small_and_reads_as_before(ledger: Ledger, path: Path) -> None:
     ledger.append(a_running_story())
     written = [f"the same words {number}" for number in range(2_345)]
     for text in written:

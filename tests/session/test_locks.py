@@ -197,7 +197,7 @@ def test_a_second_connection_of_a_program_leaves_the_locks_of_the_first(tmp_path
     second.close()
 
 
-def test_an_inbox_that_replaced_a_lost_one_is_numbered_on_and_repeats_nothing(tmp_path: Path) -> None:
+def test_a_replaced_inbox_continues_the_numbers_and_repeats_nothing(tmp_path: Path) -> None:
     inbox = Inbox(tmp_path / "inbox.db")
     assert [inbox.put("ann", b"old") for _ in range(2)] == [1, 2]
     assert not inbox.continue_after(2)

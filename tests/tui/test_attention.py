@@ -90,7 +90,9 @@ async def test_the_bell_rings_once_for_each_new_need(screen_on: Opener, monkeypa
         assert len(rings) == 2
 
 
-async def test_a_new_need_is_told_outside_the_terminal_once(screen_on: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_new_need_is_reported_once_outside_the_terminal(
+    screen_on: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TERM", "xterm-kitty")
     app = screen_on("night")
     written: list[str] = []

@@ -96,7 +96,7 @@ async def test_two_sides_stand_beside_each_other_where_there_is_room(screen_on: 
 
 
 @pytest.mark.parametrize("theme", ["dark", "light", "terminal", "plain"])
-async def test_added_and_removed_lines_are_told_apart_in_every_theme(
+async def test_added_and_removed_lines_are_distinguished_in_every_theme(
     screen_on: Opener, monkeypatch: pytest.MonkeyPatch, theme: str
 ) -> None:
     if theme == "plain":

@@ -115,7 +115,7 @@ async def test_a_held_filler_says_that_it_runs_replicates_only(screen_on: Opener
         assert UNASKED not in words_on(app) and "replicates only" in words_on(app)
 
 
-async def test_the_person_who_decides_is_told_what_the_filler_runs_meanwhile(screen_on: Opener) -> None:
+async def test_the_person_who_decides_learns_what_the_filler_runs_meanwhile(screen_on: Opener) -> None:
     app = screen_on("meanwhile")
     async with shown(app, 80, 24) as pilot:
         assert app.state is not None
@@ -133,7 +133,7 @@ async def test_the_person_who_decides_is_told_what_the_filler_runs_meanwhile(scr
         assert sent(app) == [SetEnvelope(replace(app.state.envelope, filler=False))]
 
 
-async def test_a_watcher_is_told_of_the_filler_without_a_command(screen_on: Opener) -> None:
+async def test_a_watcher_is_informed_of_the_filler_without_a_command(screen_on: Opener) -> None:
     app = screen_on("meanwhile", watch=True)
     async with shown(app, 80, 24) as pilot:
         await press(pilot, "5")

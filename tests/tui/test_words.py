@@ -24,7 +24,7 @@ def test_the_header_names_the_corpus_without_its_digest() -> None:
     assert corpus_words(state) == "preset cpu-small"
 
 
-def test_a_keep_is_told_as_its_change_and_gain_and_not_as_a_p_value() -> None:
+def test_a_keep_is_reported_as_its_change_and_gain_and_not_as_a_p_value() -> None:
     story = stories.night()
     name = next(one.id for one in story.state.experiments.values() if one.status is ExperimentStatus.DISCARDED)
     estimate = Estimate(-0.0006, -0.0008, -0.0004, 0.9, 6, story.state.incumbent, "H100")
@@ -87,7 +87,7 @@ async def test_results_have_a_column_of_costs_where_a_machine_has_a_price(screen
         assert (" cost " in head) == has_costs and head.endswith("change")
 
 
-def test_the_time_of_a_device_is_told_in_minutes_first() -> None:
+def test_the_time_of_a_device_is_reported_in_minutes_first() -> None:
     assert [device_time(hours, "CPU") for hours in (0.0, 0.01, 0.02, 0.99, 1.0, 12.34)] == [
         "", "", "1 CPU min", "59 CPU min", "1.0 CPU h", "12.3 CPU h"
     ]  # fmt: skip
@@ -130,16 +130,3 @@ async def test_a_pane_named_in_a_title_is_shown_by_a_click(screen_on: Opener) ->
             await pilot.click(offset=(row.index(name) + 3, y))
             await settle(pilot)
             assert app.main.pane == app.main.lower == name[2:]
-
-
-async def test_the_stack_has_a_cost_only_where_clusters_have_a_price(screen_on: Opener) -> None:
-    app = screen_on("night")
-    async with shown(app, 120, 36) as pilot:
-        await press(pilot, "7")
-        assert "runs cost" in words_on(app)
-        assert app.state is not None
-        for cluster in app.state.clusters.values():
-            cluster.usd_per_hour = 0.0
-        app.show_state()
-        await settle(pilot)
-        assert "7 stack" in words_on(app) and "cost" not in words_on(app)

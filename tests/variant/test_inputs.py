@@ -85,7 +85,7 @@ def test_a_folder_that_a_run_writes_is_not_linked(text: str) -> None:
     assert "corpus" not in command_paths(["python", "train.py", "-o", "corpus", "--out-dir=corpus"])
 
 
-def test_paths_that_lead_up_are_told() -> None:
+def test_paths_that_lead_up_are_reported() -> None:
     source = 'open("../shared/val.txt")\nsys.path.append("..")\nprint("../ and more")\n'
     assert find_inputs([], {"train.py": source}).above == ("../shared/val.txt",)
 
@@ -137,7 +137,7 @@ def test_no_system_folder_home_or_secret_is_data(disk: Path, text: str) -> None:
     assert outside_paths([text.format(disk)], disk / "repo") == ()
 
 
-def test_a_file_in_a_folder_that_is_named_too_is_told_once(disk: Path) -> None:
+def test_a_file_in_a_folder_that_is_named_too_is_reported_once(disk: Path) -> None:
     assert outside_paths([f"{disk}/disk/a.bin", f"{disk}/disk"], disk / "repo") == (f"{disk}/disk",)
 
 

@@ -52,7 +52,7 @@ def test_a_tree_from_another_process_gives_the_same_knobs_and_the_same_fingerpri
     assert find_constants(SCRIPT) == knobs
 
 
-def test_a_syntax_error_is_told_with_its_line_and_the_python_that_refuses_it() -> None:
+def test_a_syntax_error_is_reported_with_its_line_and_the_python_that_refuses_it() -> None:
     parse_with(this_python())
     with pytest.raises(
         VariantError, match=r"^train\.py does not compile under Python 3\.99: .* at line 2 \('DEPTH = ="
@@ -92,7 +92,7 @@ def test_newer_syntax_than_the_repositorys_is_refused(version: str) -> None:
         ("home = /x\n", None),
     ],
 )
-def test_the_environments_version_tells_if_it_judges(
+def test_the_environments_version_shows_if_it_judges(
     tmp_path: Path, settings: str, version: tuple[int, int] | None
 ) -> None:
     (tmp_path / ".venv").mkdir()

@@ -84,7 +84,7 @@ def test_a_change_that_was_dropped_again_is_in_no_commit(kept: Kept) -> None:
     assert "HEAD_DIM = 64" in kept.patch(BRANCH) and "DEPTH: int" not in kept.patch(BRANCH)
 
 
-def test_constants_in_neighbouring_lines_are_told_apart(tmp_path: Path) -> None:
+def test_constants_in_neighbouring_lines_are_distinguished(tmp_path: Path) -> None:
     from tests.worker.sessions import repository
 
     kept = Kept(repository(tmp_path / "repo", "A = 1\nB = 1\nC = 1\nprint(f'val_bpb: {A + B + C}')\n"))
@@ -96,7 +96,7 @@ def test_constants_in_neighbouring_lines_are_told_apart(tmp_path: Path) -> None:
     assert kept.patch(BRANCH) == "-C = 1\n+C = 2"
 
 
-def test_changes_that_cannot_be_told_apart_are_one_last_commit(kept: Kept) -> None:
+def test_changes_that_cannot_be_distinguished_are_one_last_commit(kept: Kept) -> None:
     first = kept.keep(kept.baseline, {}, WARM)
     kept.keep(first, {}, Edit("WARM_STEPS = 20 +", "WARM_STEPS = 30 +"))
     done = write_review(kept.store, BRANCH, kept.baseline, kept.steps[1:], kept.best, "Arrive at it\n\nBecause.")

@@ -428,7 +428,7 @@ def test_a_repository_that_cannot_be_written_says_so(repo: Path) -> None:
         (repo / ".git/objects").chmod(0o700)
 
 
-def test_a_read_only_repository_is_told_before_anything_runs(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_only_repository_is_reported_before_anything_runs(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = VariantStore(repo, "night")
     monkeypatch.setattr("cockpit.variant.git.repository.os.access", lambda path, mode: "refs" not in str(path))
     with pytest.raises(VariantError) as caught:

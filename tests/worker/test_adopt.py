@@ -141,7 +141,7 @@ def test_an_adopted_cluster_stays_up_at_the_budgets_end_and_the_cap_says_so() ->
 
 
 @pytest.mark.parametrize(("author", "left"), [(DECISIONS, ["gpu-01"]), ("ann", ["by-hand", "gpu-01"])])
-def test_a_session_that_ends_takes_adopted_clusters_down_only_on_a_persons_word(author: str, left: list[str]) -> None:
+def test_a_session_that_ends_takes_adopted_clusters_down_only_when_a_person_asks(author: str, left: list[str]) -> None:
     state = up_by_hand(SessionEnding(at=8.0, author=author, how=EndMode.DRAIN, clusters_down=True))
     assert sorted(stopped(state, 9.0)) == left
     for name in left:

@@ -97,7 +97,7 @@ def test_a_pattern_may_name_folders(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "kept").rglob("*.txt")) == ["1.txt", "3.txt"]
 
 
-def test_an_artifact_over_the_limit_is_told_with_its_run(tmp_path: Path) -> None:
+def test_an_artifact_over_the_limit_is_reported_with_its_run(tmp_path: Path) -> None:
     run = tree(tmp_path / "run", 1)
     (run / "model.pt").write_bytes(bytes(2 << 20))
     left = Cleaning()

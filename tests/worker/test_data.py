@@ -83,7 +83,7 @@ def run_an_arm(folder: SessionFolder) -> State:
     return state_of(folder)
 
 
-def test_data_that_change_while_a_run_reads_them_are_told(tmp_path: Path) -> None:
+def test_data_that_change_while_a_run_reads_them_are_reported(tmp_path: Path) -> None:
     change = 'if STEPS == 2:\n    open("data/val.txt", "w").write("0.50")\n'
     state = run_an_arm(session(tmp_path, TRAIN + change, confine=False))
     assert state.attempts["e0001.1"].outcome is Outcome.MISMATCH
@@ -99,7 +99,7 @@ def test_a_cache_that_the_baseline_adds_belongs_to_the_data(tmp_path: Path) -> N
 RESTORES = 'if STEPS == {steps}:\n    for text in ("0.50", "0.98"):\n        open("data/val.txt", "w").write(text)\n'
 
 
-def test_data_that_are_changed_and_restored_during_a_run_are_told(tmp_path: Path) -> None:
+def test_data_that_are_changed_and_restored_during_a_run_are_reported(tmp_path: Path) -> None:
     state = run_an_arm(session(tmp_path, TRAIN + RESTORES.format(steps=2), confine=False))
     attempt = state.attempts["e0001.1"]
     assert attempt.outcome is Outcome.MISMATCH and not state.held

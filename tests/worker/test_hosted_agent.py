@@ -22,7 +22,7 @@ from tests.worker.sessions import ROOT, kill, wait_for
 SAY = {"text": "One wave is proposed."}
 
 
-def test_an_agent_is_started_asked_and_heard(nights: Any) -> None:
+def test_an_agent_is_started_and_its_answer_taken(nights: Any) -> None:
     turn = [
         ["think", "Depth first."],
         ["plan", "try depth"],

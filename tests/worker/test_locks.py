@@ -36,7 +36,7 @@ def taken(folder: SessionFolder) -> list[int]:
 
 
 @pytest.mark.parametrize("name", ["ledger", "inbox"])
-def test_a_lock_of_12_s_is_waited_out_and_told(running: SessionFolder, name: str) -> None:
+def test_a_lock_of_12_s_is_waited_out_and_reported(running: SessionFolder, name: str) -> None:
     path = running.ledger if name == "ledger" else running.inbox
     send_and_await(running, Hold())
     pid = lock.worker_status(running).pid

@@ -36,7 +36,7 @@ from pydantic import ValidationError
 
 from cockpit import __version__
 from cockpit.agent.acp.client import AgentClient
-from cockpit.agent.acp.tools_door import ToolsDoor
+from cockpit.agent.acp.tools_socket import ToolsSocket
 from cockpit.agent.acp.wall import AgentWall, Openings
 from cockpit.agent.mcp import tools_listed
 from cockpit.agent.proposer_api import ProposerTrouble
@@ -84,7 +84,7 @@ class AgentProcess:
         self._agent = agent
         self._wall = wall
         self._environment = environment
-        self._door: ToolsDoor | None = None
+        self._tools_socket: ToolsSocket | None = None
         self._folder = folder
         self._client = client
         self._cwd = cwd
@@ -139,7 +139,7 @@ class AgentProcess:
             await connection.close()
         if pump is not None:
             pump.cancel()
-        self._close_door()
+        self._close_socket()
         if process is None:
             return
         if process.stdin is not None:
@@ -157,12 +157,12 @@ class AgentProcess:
         """Kill the process from any thread."""
         if self._process is not None and self._process.returncode is None:
             _signal_group(self._process.pid, signal.SIGKILL)
-        self._close_door()
+        self._close_socket()
 
-    def _close_door(self) -> None:
-        door, self._door = self._door, None
-        if door is not None:
-            door.close()
+    def _close_socket(self) -> None:
+        socket, self._tools_socket = self._tools_socket, None
+        if socket is not None:
+            socket.close()
 
     def save(self) -> None:
         new_path = self._memory_path.with_suffix(".new")
@@ -214,8 +214,8 @@ class AgentProcess:
         known = known_agent(self._agent)
         temporary = self._place.resolve() / "tmp"
         temporary.mkdir(parents=True, exist_ok=True)
-        self._door = ToolsDoor(self._mcp_command(), self._place / "tools.log")
-        openings = Openings(self._folder.root.resolve(), self._cwd, temporary, self._door.folder)
+        self._tools_socket = ToolsSocket(self._mcp_command(), self._place / "tools.log")
+        openings = Openings(self._folder.root.resolve(), self._cwd, temporary, self._tools_socket.folder)
         self._wrong_lines.clear()
         self._wrong_count = 0
         with self._log.open("wb") as errors:
@@ -341,8 +341,8 @@ class AgentProcess:
 
     def _mcp_server(self) -> McpServerStdio:
         """Return how the agent reaches Cockpit's tools."""
-        assert self._door is not None
-        command, *arguments = self._door.entrance
+        assert self._tools_socket is not None
+        command, *arguments = self._tools_socket.entrance
         return McpServerStdio(name="cockpit", command=command, args=arguments, env=[])
 
     def _read_memory(self) -> Memory:

@@ -1,4 +1,4 @@
-"""The client side of the protocol: what an agent tells and asks during its turns.
+"""The client side of the protocol: receive an agent's messages and requests during its turns.
 
 Everything that an agent sends is data: it is bounded, made plain, and shown or recorded, never obeyed.
 """

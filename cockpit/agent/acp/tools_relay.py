@@ -1,4 +1,4 @@
-"""Joins this process's standard input and output to a Unix socket: the way of a confined agent to Cockpit's tools.
+"""Join this process's standard input and output to a Unix socket, so that a confined agent reaches Cockpit's tools.
 
     python -I tools_relay.py SOCKET
 

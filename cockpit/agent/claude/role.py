@@ -1,4 +1,4 @@
-"""The role of the researcher: how to work and whom to trust. It is the same text in every session."""
+"""The system prompt of the researcher: how to work and which text to trust, the same in every session."""
 
 _WORK = """\
 You are the researcher of an autoresearch session: you change train.py so that the metric of the session is better after

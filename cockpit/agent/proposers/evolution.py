@@ -107,7 +107,7 @@ class _Evolution:
 
     def children(self) -> Iterator[dict[str, Value]]:
         """Yield a brood, the best expected score first."""
-        brood = self._brood(CHILDREN if self._surface is None else GUIDED_CHILDREN)
+        brood = self._offspring(CHILDREN if self._surface is None else GUIDED_CHILDREN)
         risks = crash_risks(self._tried_positions, self._crashed, brood)
         low_risk = risks < MAX_CRASH_RISK
         safe = brood[low_risk] if np.any(low_risk) else brood[[int(np.argmin(risks))]]
@@ -128,7 +128,7 @@ class _Evolution:
         base = dict(self._base)
         return {**base, **fit_overrides(base, moved)}
 
-    def _brood(self, count: int) -> FloatArray:
+    def _offspring(self, count: int) -> FloatArray:
         """Return children of the parents, each at a position that its constants can take."""
         born = self._crossed(count)
         moved = self._mutated_genes(count)

@@ -1,4 +1,4 @@
-"""The proposers `ablate` and `rebase`: waves that the plan itself asks for, drafted from the state alone."""
+"""The proposers `ablate` and `rebase`, which draft waves from the state alone."""
 
 from collections.abc import Callable
 

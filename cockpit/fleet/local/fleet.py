@@ -1,7 +1,7 @@
-"""Runs experiments on this machine.
+"""Run experiments on this machine.
 
-Each job has a folder of its own. A runner (`runner.py`) runs it and outlives the worker. How the job stands is read
-from that folder, so a worker that comes back finds the runs that go on and those that ended while it was away.
+Each job has a folder of its own. A runner (`runner.py`) runs it and outlives the worker. The status of the job is read
+from that folder, so a restarted worker finds the runs that continue and those that have ended.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""The log of a run, capped: no flood of output fills a disk.
+"""Write the log of a run up to a cap, so that a flood of output does not fill the disk.
 
 Only the standard library is imported: it runs on nodes that have no cockpit.
 """

@@ -1,4 +1,4 @@
-"""Signals that nothing here uses, and whose default would end a process. Only the standard library is imported."""
+"""Ignore unused signals whose default action ends a process. Only the standard library is imported."""
 
 import signal
 

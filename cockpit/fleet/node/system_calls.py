@@ -1,4 +1,4 @@
-"""The system calls that a confined run is refused: ways to others that its wall leaves open.
+"""The system calls that a confined run is refused: ways to other processes that its wall leaves open.
 
     python -I system_calls.py '["landlock", false, true]' COMMAND...
 

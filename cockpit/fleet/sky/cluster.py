@@ -32,13 +32,13 @@ from cockpit.fleet.sky.deadlines import UNBEGUN_AT_MOST, end_of, row_of, unbegun
 from cockpit.fleet.sky.delivery import Deliveries
 from cockpit.fleet.sky.disk import LeftFolders
 from cockpit.fleet.sky.follow import LogFollower, SkyRun
+from cockpit.fleet.sky.foreign_jobs import ForeignJobs
 from cockpit.fleet.sky.jobs import JobRow, first_by_name, plausible_time, was_set_up
 from cockpit.fleet.sky.launch import SkyLaunch
 from cockpit.fleet.sky.parts import ClusterRecord, SkyError, SkyParts
 from cockpit.fleet.sky.probe import RETRY_S, ClusterLost, ClusterProbe
-from cockpit.fleet.sky.rest import ClusterRest
+from cockpit.fleet.sky.remains import ClusterRemains
 from cockpit.fleet.sky.shares import accelerators_of_run
-from cockpit.fleet.sky.strangers import Strangers
 from cockpit.fleet.sky.task import stage_folder
 from cockpit.session.watched_thread import WatchedThread
 
@@ -66,14 +66,14 @@ class SkyCluster:
         self._told_held = False
         self._uncancelled: list[SkyRun] = []  # their cancellation failed, and is tried again
         self._worked_at = 0.0  # the time it last came up or had a job
-        self._strangers = Strangers(self.name, parts.session)
+        self._foreign_jobs = ForeignJobs(self.name, parts.session)
         self._left = LeftFolders()
         self._refused = self._unbegun = 0  # consecutive jobs that it did not take, and took and did not begin
         self._lost = self._spot = False
         self._accelerators: dict[str, float] = {}
         self._ending = self._closed = self._checking = False
         self._launch = SkyLaunch(spec, parts, self._is_over, self._tell_step)
-        self._rest = ClusterRest(self._launch, parts.requests)
+        self._rest = ClusterRemains(self._launch, parts.requests)
         self._probe = ClusterProbe(
             self.name, self._launch.remote_name, self._sky, parts.requests, self._launch.is_ours,
             lambda: self._spot, self._is_over, self._waits,
@@ -160,7 +160,7 @@ class SkyCluster:
 
     def look_for_the_rest(self) -> None:
         """Tell once that a lost cluster is down."""
-        self._requests.put(self._look_for_the_rest)
+        self._requests.put(self._look_for_remains)
 
     def retry(self) -> None:
         """Try again what failed for now: submissions that wait for a task file, and cancellations."""
@@ -235,7 +235,7 @@ class SkyCluster:
                 final = error.kind == "invalid"
                 self._trouble(str(error), lost=False, billed=self._rest.is_there(), final=final, refused=later)
 
-    def _look_for_the_rest(self) -> None:
+    def _look_for_remains(self) -> None:
         if not self.is_up and self._rest.has_gone():
             self._report(ClusterEnded(self._now(), self.name, "SkyPilot finds it down", of_lost=True))
 
@@ -394,7 +394,7 @@ class SkyCluster:
 
     def _compare(self, rows: list[JobRow]) -> None:
         now = self._now()
-        for text in self._strangers.news(rows, self.remote_name):
+        for text in self._foreign_jobs.news(rows, self.remote_name):
             self._report(FleetTrouble(self._now(), text))
         self._deliveries.end_strays(rows)
         for run in self._copy_of_runs():

@@ -1,4 +1,4 @@
-"""Places for long requests: SkyPilot's API server works on a few at a time, and the rest wait in its queue."""
+"""Limit concurrent long requests: SkyPilot's API server works on a few at a time and queues the others."""
 
 import threading
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Asks SkyPilot if there is what a task asks for: free GPUs of Kubernetes and Slurm, and quotas of clouds.
+"""Ask SkyPilot if a task's resources are available: free GPUs of Kubernetes and Slurm, and quotas of clouds.
 
 `python -m cockpit.fleet.sky.room FILE` prints the answer as JSON: importing SkyPilot and asking its API server take
 seconds.

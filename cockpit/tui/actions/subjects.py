@@ -1,4 +1,4 @@
-"""The things that an action is about where the person names none: the selected proposal, wave, run or cluster."""
+"""The default subject of an action: the selected proposal, wave, run or cluster."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The end of the terminal is the end of its screen."""
+"""End the screen when its terminal has gone."""
 
 import os
 import select

@@ -1,4 +1,4 @@
-"""Keys in order: each goes to the widget that is there once the key before it has been answered.
+"""Handle keys in order: each goes to the widget that has the focus once the key before it was handled.
 
 Textual gives a key to the widget that has the focus when it arrives. Over a slow link several keys arrive at once, and
 those behind a key that opens a question would act on the panes below it. Here they wait until the question is ready.

@@ -1,4 +1,4 @@
-"""A pane with a selection, which moves by key and wheel and stays in sight."""
+"""A pane with a selection, which moves by key and wheel and stays visible."""
 
 from textual import events
 from textual.message import Message

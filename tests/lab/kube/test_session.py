@@ -14,7 +14,7 @@ from tests.lab.sessions import LabSession
 pytestmark = [pytest.mark.lab, pytest.mark.lab_slow, pytest.mark.timeout(2400 * PATIENCE)]
 
 
-def test_the_doctor_tells_what_is_free(session: LabSession) -> None:
+def test_the_doctor_shows_what_is_free(session: LabSession) -> None:
     done = session.cockpit("doctor", "--fleet", "sky", "--json")
     found = {finding["about"]: finding for finding in json.loads(done.stdout)}
     assert {about for about in ("task", "set-up", "infra", "clusters", "room") if found[about]["ok"]} == {

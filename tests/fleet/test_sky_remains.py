@@ -98,7 +98,7 @@ def test_a_launch_without_quota_is_not_billed(tmp_path: Path) -> None:
     night.close()
 
 
-def test_a_full_disk_is_told_once_and_keeps_the_run_and_its_cluster(
+def test_a_full_disk_is_reported_once_and_keeps_the_run_and_its_cluster(
     night: FakeNight, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(follow, "RETRY_S", (0.02,))

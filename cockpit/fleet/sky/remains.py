@@ -1,4 +1,4 @@
-"""The rest of a lost cluster: it is billed until SkyPilot has it down."""
+"""Take down the remains of a lost cluster, which are billed until SkyPilot reports them down."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ def is_billed(record: ClusterRecord | None, is_ours: Callable[[ClusterRecord], b
     return record is not None and is_ours(record) and record.status in ("UP", "INIT") and not queue_reason(record)
 
 
-class ClusterRest:
+class ClusterRemains:
     """Asks about the rest of one cluster. Its methods block, and run on the cluster's thread."""
 
     def __init__(self, launch: SkyLaunch, requests: LongRequests) -> None:

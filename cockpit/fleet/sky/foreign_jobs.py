@@ -1,4 +1,4 @@
-"""Jobs on a cluster that this session did not submit."""
+"""Find jobs on a cluster that this session did not submit."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,7 @@ from cockpit.fleet.sky.parts import SessionIdentity
 from cockpit.fleet.sky.task import SETUP
 
 
-class Strangers:
+class ForeignJobs:
     """Tells of each of them once."""
 
     def __init__(self, cluster: str, session: SessionIdentity) -> None:

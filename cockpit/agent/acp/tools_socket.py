@@ -1,8 +1,8 @@
-"""The door through which an agent reaches Cockpit's tools: a Unix socket, behind it the MCP server outside the wall.
+"""Serve Cockpit's tools to a confined agent by a Unix socket, with the MCP server outside the wall.
 
 The server reads the ledger and writes into the inbox. A confined agent sees neither, so it does not start the server;
 it connects to the socket, and the worker starts a server for each connection. A run behind Landlock can connect too,
-since sockets are no files to it: the door opens to a key, in a file that the agent sees and a run does not.
+since sockets are no files to it: a connection needs a key, in a file that the agent sees and a run does not.
 """
 
 import hmac
@@ -25,7 +25,7 @@ RETRY_S = 0.5
 """The pause after a client that could not be served."""
 
 
-class ToolsDoor:
+class ToolsSocket:
     """Open from its creation until `close`. `command` is that of the MCP server, which writes its troubles to `log`."""
 
     def __init__(self, command: list[str], log: Path) -> None:
@@ -45,7 +45,7 @@ class ToolsDoor:
         self._listener.bind(str(self._socket))
         self._listener.listen()
         self._is_closed = threading.Event()
-        threading.Thread(target=self._serve, daemon=True, name="tools-door").start()
+        threading.Thread(target=self._serve, daemon=True, name="tools-socket").start()
 
     @property
     def entrance(self) -> list[str]:
