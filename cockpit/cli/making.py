@@ -1,5 +1,6 @@
 """Making a session: its name, its settings, its corpus, its worker."""
 
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -17,7 +18,11 @@ from cockpit.cli.locate import all_sessions, researched, sessions_folder, state_
 from cockpit.session import settings
 from cockpit.session.corpus import takes_corpus
 from cockpit.session.paths import SessionFolder, name_problem
+from cockpit.session.research_settings import files_of
 from cockpit.session.settings import Settings
+
+TOLD_BYTES = 200_000
+"""Bytes of editable files whose reading is told: a thousand constants of a large file take a fifth of a second."""
 
 
 def new(
@@ -51,6 +56,7 @@ def new(
         configured, python, accepted = _made_ready(where, configured, yes)
     spec = fleet_spec(configured, where, speed)
     _refuse_flags_without_effect(spec.kind, where, flags)
+    _tell_size(where, configured)
     new_session.check(folder, where, configured)  # before the corpus, which takes minutes
     label = ready_corpus(where, configured, cpu=spec.clusters[0].hardware == "CPU") if spec.kind == "local" else ""
     plan = Plan(folder.name, where, configured, corpus=label, python=python, speed=speed)
@@ -59,6 +65,14 @@ def new(
     if accepted is not None:
         accepting.write(where, accepted)
     return folder
+
+
+def _tell_size(where: Path, configured: Settings) -> None:
+    """Tell that files are read which take more than a moment."""
+    sizes = [path.stat().st_size for name in files_of(configured.research) if (path := where / name).is_file()]
+    if sum(sizes) > TOLD_BYTES:
+        said = f"reading the constants of {sum(sizes) / 1e6:.1f} MB of files that may be edited; ^C ends it"
+        print(said, file=sys.stderr, flush=True)
 
 
 class _Ready(NamedTuple):

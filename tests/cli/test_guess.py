@@ -186,6 +186,16 @@ def test_a_folder_without_evidence_is_refused_by_the_flags(place: Path) -> None:
     )
 
 
+def test_the_reading_of_a_large_file_is_told(place: Path) -> None:
+    repo = made(place)
+    (repo / "train.py").write_text('DEPTH = 8\nprint("val_bpb: 0.98")\n' + f"# {'x' * 98}\n" * 3_000)
+    git(repo, "add", ".")
+    git(repo, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "second")
+    done = cockpit(place, *NEW, cwd=repo)
+    assert done.returncode == 0, done.stderr
+    assert "reading the constants of 0.3 MB of files that may be edited; ^C ends it" in done.stderr
+
+
 def test_a_train_py_that_prints_val_bpb_needs_nothing(place: Path) -> None:
     repo = made(place)
     (repo / "train.py").write_text('DEPTH = 8\nprint("val_bpb: 0.98")\n')
