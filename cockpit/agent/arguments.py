@@ -23,7 +23,7 @@ MOST_ARMS = 64
 
 
 class Arguments(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
 def arguments_of(row: Verb) -> type[Arguments]:

@@ -80,8 +80,12 @@ class McpServer:
             return
         params = message.get("params") or {}
         if "id" not in message:
-            if message["method"] == "notifications/cancelled" and params.get("requestId") in self._calls:
-                self._calls[params["requestId"]].set()
+            asked = params.get("requestId") if isinstance(params, dict) else None
+            if message["method"] == "notifications/cancelled" and isinstance(asked, str | int) and asked in self._calls:
+                self._calls[asked].set()
+            return
+        if not isinstance(message["id"], str | int):
+            self._send(_error(None, _Refused(BAD_REQUEST, "the id of a request must be a text or an integer")))
             return
         if message["method"] in ("initialize", "server/discover", "ping"):
             self._answer(message, params)

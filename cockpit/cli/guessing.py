@@ -243,8 +243,14 @@ class Guesser:
     def _environment(self) -> str:
         environment, trouble = chosen_environment(self._repo)
         if environment is None:
-            return clean(trouble) or "Cockpit's own Python, or the python on your PATH"
+            return clean(trouble) or self._started_by()
         return f"the environment of {environment.file}" + (f", by `{environment.words}`" if environment.tool else "")
+
+    def _started_by(self) -> str:
+        started = started_by(words_of(self.guess.command.value), "")
+        if not started:
+            return "Cockpit's own Python"
+        return f"{started[0]}, the Python of this terminal" if _is_python(started) else "the programs on your PATH"
 
     def _device(self) -> str:
         count = devices.started_by(words_of(self.guess.command.value))

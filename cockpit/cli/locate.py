@@ -17,6 +17,9 @@ from cockpit.session.setting_types import SettingsError
 DEMO = "demo-"
 """Prefix of the names of demo sessions."""
 
+PROGRAMS = ("program.md", "CLAUDE.md", "AGENTS.md")
+"""Documents that tell an agent what it edits and runs, in any language."""
+
 
 def here() -> Path:
     """Return the current folder. Raises CommandError where it was removed."""
@@ -56,23 +59,22 @@ def repository(given: str | None, script: str = "") -> Path:
 def researched(given: str | None, script: str = "") -> Path:
     """Return the repository to research as `repository` does, else a folder of a git repository that can be guessed.
 
-    Raises CommandError for a folder that git does not store, or that holds no Python file.
+    Raises CommandError for a folder that git does not store, or that holds neither Python nor an agent's program.
     """
     try:
         return repository(given, script)
     except CommandError:
         start = Path(given).expanduser().resolve() if given else here()
-        if not start.is_dir() or not _holds_python(start):
+        if not start.is_dir() or not _tells_something(start):
             raise
         return start
 
 
-def _holds_python(folder: Path) -> bool:
-    """Tell if a folder inside a git repository holds a Python file, at its top or up to three below."""
+def _tells_something(folder: Path) -> bool:
+    """Tell if a folder inside a git repository holds an agent's program, or Python at its top or up to three below."""
     is_stored = any((parent / ".git").exists() for parent in (folder, *folder.parents))
-    return is_stored and any(
-        True for pattern in ("*.py", "*/*.py", "*/*/*.py", "*/*/*/*.py") for _ in folder.glob(pattern)
-    )
+    telling = (*PROGRAMS, "*.py", "*/*.py", "*/*/*.py", "*/*/*/*.py")
+    return is_stored and any(True for pattern in telling for _ in folder.glob(pattern))
 
 
 def _names_a_script(folder: Path) -> bool:

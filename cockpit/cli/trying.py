@@ -1,6 +1,7 @@
 """The trial run and the set-up that `cockpit new` makes before the session, with their progress on the terminal."""
 
 import os
+import re
 import shlex
 import sys
 from contextlib import closing
@@ -21,6 +22,8 @@ from cockpit.session.metric_settings import metric_of
 from cockpit.session.research_settings import ResearchSettings, files_of, script_of
 from cockpit.session.settings import Settings
 from cockpit.variant.store import VariantStore
+
+_NO_MODULE = re.compile(r"(?:ModuleNotFound|Import)Error: (?:No module named|cannot import)")
 
 
 def confirm_setup(setup: Setup, repo: Path, yes: bool) -> None:
@@ -97,6 +100,11 @@ def check_trial(found: Trial, research: ResearchSettings, asks: bool) -> None:
         return
     remedy = "--metric NAME, --pattern REGEX, or --score-command WORDS for what it leaves"
     remedy = "--command WORDS" if found.failed else remedy
+    if _NO_MODULE.search(why):
+        raise CommandError(
+            f"nothing was made: {why}; activate the environment that has it, make that the repository's .venv, or give"
+            " --command with its Python"
+        )
     wall = ", --network or --no-confine if the wall is in its way" if found.failed and research.confine else ""
     raise CommandError(f"nothing was made: {why}; give {remedy}{wall}")
 

@@ -27,10 +27,10 @@ def draft_of_factors(
         arms, fraction = factorial_arms(found, arms_at_most)
     except ValueError as error:
         raise BadArgument(str(error)) from None
-    verb = "does" if len(found) == 1 else "do"
+    what = "what does it do?" if len(found) == 1 else "what do they do?"
     return Draft(
         proposer="",
-        question=question or f"what {verb} {' and '.join(found)} do?",
+        question=question or f"{' and '.join(found)}: {what}",
         base=base,
         factors=found,
         design=fraction,

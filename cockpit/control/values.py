@@ -3,6 +3,7 @@
 import ast
 import math
 import re
+import sys
 
 from cockpit.core.errors import CockpitError
 from cockpit.core.knobs import KnobRange
@@ -10,6 +11,10 @@ from cockpit.core.model import Value
 
 KNOB = r"[A-Za-z_][\w./:-]{0,119}"
 """The form of a constant's name: `DEPTH`, `Config.depth`, `args.lr`, `config.yaml:model.depth`."""
+
+
+TEXT_CHARACTERS = 100
+"""Characters of an argument that are shown in a sentence."""
 
 
 class BadArgument(CockpitError):
@@ -27,12 +32,17 @@ def parse_value(text: str) -> Value:
         return text
     if isinstance(found, tuple | list):
         items = list(found)
-        if items and all(isinstance(item, bool | int | float | str) for item in items):
+        if items and all(map(_is_value, items)):
             return items
-        raise BadArgument(f"{text} is not a level: a tuple holds numbers or words")
-    if isinstance(found, bool | int | float | str) and found != "":
-        return found
-    raise BadArgument(f"{text} is not a level: give a number, a word or a tuple")
+        raise BadArgument(f"{text[:TEXT_CHARACTERS]} is not a level: a tuple holds numbers or words")
+    if _is_value(found) and found != "":
+        return found  # type: ignore[no-any-return]
+    raise BadArgument(f"{text[:TEXT_CHARACTERS]} is not a level: give a number, a word or a tuple")
+
+
+def _is_value(found: object) -> bool:
+    """Tell a word, or a number that a float can hold."""
+    return isinstance(found, str) or (isinstance(found, bool | int | float) and abs(found) <= sys.float_info.max)
 
 
 def parse_knob(text: str) -> KnobRange:

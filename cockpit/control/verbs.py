@@ -224,7 +224,8 @@ _REASON = Argument("reason", Kind.TEXT, "stored in the ledger; a proposer that i
 
 VERBS: tuple[Verb, ...] = (
     Verb(
-        "propose", "propose a wave: NAME=LEVEL,LEVEL for each factor", _propose, "proposed",
+        "propose", "propose a wave: NAME=LEVEL,LEVEL for each factor", _propose,
+        "proposed: the waves pane has it",
         (
             Argument("factors", Kind.FACTORS, "each constant to set, with the levels to try", required=True, limit=6),
             Argument("question", Kind.TEXT, "one question, as you would ask it to a colleague", option=True, limit=600),

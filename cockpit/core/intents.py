@@ -7,6 +7,7 @@ import msgspec
 
 from cockpit.core.knobs import KnobRange
 from cockpit.core.model import Change, EndMode, Envelope, Mode, Tier, Value, WaveKind
+from cockpit.core.whole_text import with_whole_text
 
 ARMS_AT_MOST = 256
 """Arms of one wave."""
@@ -261,7 +262,10 @@ _decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(AnyIntent)
 
 
 def encode_intent(intent: Intent) -> bytes:
-    return _encoder.encode(intent)
+    try:
+        return _encoder.encode(intent)
+    except UnicodeEncodeError:
+        return _encoder.encode(with_whole_text(intent))
 
 
 def decode_intent(body: bytes) -> AnyIntent:

@@ -5,8 +5,8 @@ from pathlib import Path
 import msgspec
 
 from cockpit.core.model import RunAccess
+from cockpit.create.data_paths import outside_data
 from cockpit.create.error import CreateError
-from cockpit.create.links import outside_data
 from cockpit.fleet.secret_names import is_secret
 from cockpit.session.settings import Settings
 from cockpit.variant.inputs import Inputs

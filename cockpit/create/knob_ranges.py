@@ -89,12 +89,12 @@ def knobs_note(session: Session, at: float) -> Event:
 def varied_sentence(constants: Mapping[str, Value], ranges: Mapping[str, KnobRange]) -> str:
     """Return how many knobs search varies, and what a person can do about those that no name explains."""
     space = search_space(constants, ranges)
-    said = f"Search varies {len(space)} of {len(constants)} knobs: `:knob` lists them, each with its range or reason"
+    said = f"Search varies {len(space)} of {len(constants)} knobs; `:knob` lists them all"
+    left = (name for name in constants if name not in space)
+    if without := sum(reason_of(name, ranges.get(name, KnobRange())) == NO_RANGE for name in left):
+        said += f". {without} {'has' if without == 1 else 'have'} no range: `:knob NAME 1..9` sets one"
     if names := unclear(constants, ranges):
         said += f". {_names(names)} may measure rather than train: `:knob NAME exclude` leaves one out"
-    left = (name for name in constants if name not in space)
-    if names := [name for name in left if reason_of(name, ranges.get(name, KnobRange())) == NO_RANGE]:
-        said += f". {_names(names)} {'has' if len(names) == 1 else 'have'} no range: `:knob NAME 1..9` sets one"
     return said
 
 

@@ -1,15 +1,13 @@
 """Find and make the links of a run's folder: to inputs that git does not store, to outside data, and to large files."""
 
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from cockpit.core.errors import CockpitError
-from cockpit.fleet.node.environment import data_folders, passed_on
+from cockpit.fleet.node.environment import passed_on
 from cockpit.fleet.secret_names import is_secret
 from cockpit.variant.inputs import Inputs
-from cockpit.variant.outside_paths import outside_paths
 from cockpit.variant.store import VariantStore
 
 
@@ -40,19 +38,6 @@ def find_links(
         if not Path(target).exists():
             raise InputError(f"{path} leads to {target}, which does not exist: make it, or remove the link")
     return links
-
-
-def outside_data(found: Inputs, environment: Collection[str], top: Path) -> tuple[str, ...]:
-    """Return the data outside the repository that the code names: by a whole path, or by a variable that a run gets.
-
-    `environment` are the names and patterns that the person passes on. The usual folders of data are left out: every
-    run may read them, and what other sessions fetch into them does not change this one's data.
-    """
-    passed = passed_on(environment)
-    own = [name for name in found.variables if name in passed and any(fnmatchcase(name, each) for each in environment)]
-    named = outside_paths((passed[name] for name in own), top)
-    usual = {str(folder.resolve()) for folder in data_folders(os.environ)}
-    return tuple(sorted({*found.absolute, *named} - usual))
 
 
 def input_notes(found: Inputs, script: str, environment: Iterable[str], seed_by: str) -> list[str]:

@@ -3,8 +3,9 @@
 from cockpit.core.events import Event, Said, Trouble
 from cockpit.core.metric import DEFAULT_NAME, tells_direction
 from cockpit.core.model import Session
+from cockpit.create.data_paths import outside_data
 from cockpit.create.knob_ranges import knobs_note
-from cockpit.create.links import input_notes, outside_data
+from cockpit.create.links import input_notes
 from cockpit.create.plan import Plan
 from cockpit.create.rescoring import scored_by_themselves
 from cockpit.create.sky_session import read_task_file

@@ -289,6 +289,6 @@ def end(state: State, now: float) -> list[Event]:
         return [SessionEnding(at=now, author=DECISIONS, how=EndMode.DRAIN, clusters_down=True, reason=reason)]
     baseline = state.experiments.get(state.baseline)
     if baseline is not None and baseline.status == "crashed" and not state.incumbent:
-        reason = f"the unchanged train.py gives no result: {baseline.reason}"
+        reason = f"the unchanged {session.script} gives no result: {baseline.reason}"
         return [SessionEnding(at=now, author=DECISIONS, how=EndMode.DRAIN, reason=reason)]
     return []

@@ -144,7 +144,7 @@ def _most_tests(state: State) -> int:
 def _first(state: State, now: float) -> list[Event]:
     if state.baseline not in state.contenders:
         return []
-    reason = "the unchanged train.py"
+    reason = f"the unchanged {state.session.script}"
     broken = broken_constraint(state, state.experiments[state.baseline])
     return [
         *([Trouble(at=now, text=f"the baseline does not keep to the constraints: {broken}")] if broken else []),

@@ -26,10 +26,11 @@ TRAINING_SECONDS = "training_seconds"
 
 _NUMERIC = re.compile(r"[-+\u2212]?[$\u20ac\xa3\xa5]?[-+]?(?:\.?\d|(?:nan|inf|infinity)\b)", re.ASCII | re.IGNORECASE)
 _MENTION = re.compile(
-    r"(?<![a-z])(?:steps?|iters?|iterations?|epochs?|best|lowest|highest|high|previous|target|champion|incumbent|baseline|reference)(?![a-z])|%\|[^\]]*$",
+    r"(?<![a-z])(?:steps?|iters?|iterations?|epochs?|wandb:|best|lowest|highest|high|previous|target|champion|incumbent|baseline|reference)(?![a-z])"
+    r"|\[(?:rank|default)\s?[1-9]\d{0,4}\]|%\|[^\]]*$",
     re.ASCII | re.IGNORECASE,
 )
-"""Text before a value's name that makes it a mention: a step line, the best so far, another run, a field of a bar."""
+"""Text before a value's name that makes it a mention: a step, the best so far, another run or rank, a bar's field."""
 _SPLIT = re.compile(
     r"(?<![a-z])(?:train|training|val|valid|validation|test|eval|dev|ema)[ _/-]$", re.ASCII | re.IGNORECASE
 )
@@ -41,9 +42,16 @@ _FIELD = r"[\"'],\s{0,3}[\"']value[\"']:\s{0,3}|:\s{0,3}\{\s{0,3}[\"']value[\"']
 """The rest of a JSON object of a name and a value."""
 _SIGN = r"(?::?[:=\uff1a](?!=)>?|->|\u2192|\.{2,60}:?|[\u2013\u2014]|[|\u2502\u2503])"
 _SEPARATOR = rf"{_FIELD}|[\s\xa0]{{0,40}}{_SIGN}[\s\xa0]{{0,40}}[\"']?|\s{{1,40}}"
-_AROUND = r"(?:(?:\w{1,12}\.)?(?:tensor|array|float\d{0,3}|decimal)\(\s?)?[\[(]?[\"']?"
+_AROUND = (
+    r"(?:(?:mean|avg|average)\s?[=:]\s?)?(?:(?:\w{1,12}\.)?(?:tensor|array|float\d{0,3}|decimal)\(\s?)?[\[(]?[\"']?"
+)
+_INTERVAL = re.compile(r"\[[\d.]{1,30} \w{1,3} ([\d.]{1,30} \w{1,3}) [\d.]{1,30} \w{1,3}\]")
+"""The low end, the estimate and the high end of a Criterion benchmark: `time: [1.23 ms 1.25 ms 1.27 ms]`."""
 _CHANGE = re.compile(r"[^\s|,;]{1,40}\s?(?:->|=>|\u2192)\s?(?=[-+]?\.?\d)")
 """A value and the arrow to the one that has replaced it."""
+_BENCHMARK = re.compile(r"Benchmark\S{0,200}\s+\d+\s", re.ASCII)
+_BENCHMARK_PAIR = re.compile(r"\s([\d.eE+-]{1,40}) (\S{1,60})", re.ASCII)
+"""A value of a Go benchmark with its name: `BenchmarkFFT-8  5  1.24 val_bpb  120 ns/op`."""
 _SEPARATORS = re.compile(r"[\s_-]+")
 
 
@@ -101,6 +109,11 @@ class PrintedValues:
             return
         for cell in self._tables.read(text):
             self._take(cell.name, _Found(_Rank.MENTION, cell.text, cell.text, cell.unit or unit_in_name(cell.name)))
+        if _BENCHMARK.match(text):
+            for value, name in _BENCHMARK_PAIR.findall(text):
+                if plain(name) in self._names:
+                    self._take(name, _Found(_Rank.PLAIN, value, value))
+            return
         for found in self._shapes.finditer(text):
             self._take(found[1], _value(text, found))
 
@@ -126,6 +139,8 @@ class PrintedValues:
 
 def _value(text: str, found: re.Match[str]) -> _Found | None:
     """Return the value behind a name; None for a name in a sentence."""
+    if interval := _INTERVAL.match(text, found.start(3)):
+        return _Found(_Rank.PLAIN, interval[1], interval[1], unit_in_name(found[1]))
     separator, around, word = found[2], found[3], found[4][:VALUE_CHARACTERS]
     opened = around.rstrip("\"'")[-1:]
     closes = text[found.end() :].lstrip("\"'")[:1] == {"[": "]", "(": ")"}.get(opened)

@@ -7,6 +7,7 @@ import msgspec
 
 from cockpit.core.model import Experiment, ExperimentStatus, Value
 from cockpit.core.state import State, constants_of
+from cockpit.read.wording import count
 from cockpit.science.forecast import Forecast, crash_forecast, vram_forecast
 from cockpit.science.search_space import position, search_space
 
@@ -66,13 +67,15 @@ def forecast_words(found: Mapping[str, ArmForecast]) -> str:
     worst = max(found, key=lambda name: found[name].crash.mean)
     crash = found[worst].crash
     likely = sum(one.crash.mean >= LIKELY for one in found.values())
-    some = f"{likely} of {len(found)} arms likely to crash" if likely else "no arm is likely to crash"
-    said = f"{some}, {worst} the most: {percent(crash)}"
+    if likely:
+        said = f"{likely} of {len(found)} arms likely to crash, {worst} the most: {percent(crash)}"
+    else:
+        said = f"no arm is likely to crash: {percent(crash)} at most ({worst})"
     peaks = {name: one.peak_vram_mb for name, one in found.items() if one.peak_vram_mb is not None}
     if peaks:
         name, peak = max(peaks.items(), key=lambda pair: pair[1].mean)
         said += f"; memory up to {gigabytes(peak)} ({name})"
-    return f"{said}; by {crash.runs} run{'s' * (crash.runs != 1)} so far"
+    return f"{said}; from {count(crash.runs, 'run')} so far"
 
 
 def percent(crash: Forecast) -> str:

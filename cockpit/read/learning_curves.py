@@ -1,5 +1,6 @@
 """Collect the training curves of several experiments, to compare them at one fraction of the budget."""
 
+import math
 from collections.abc import Iterable
 
 import msgspec
@@ -21,6 +22,12 @@ class LearningCurve(msgspec.Struct, frozen=True):
     hardware: str
     points: tuple[Point, ...]
     is_incumbent: bool
+
+    @property
+    def last_percent(self) -> float:
+        """The last whole percent of the budget at which the curve has a loss, as a fraction."""
+        last = self.points[-1][0]
+        return 1.0 if 1 - last <= ENDS_WITHIN else math.floor(100 * last + 1e-6) / 100
 
     def loss(self, fraction: float) -> float | None:
         """Return the training loss at a fraction of the budget; None outside the curve.

@@ -133,7 +133,7 @@ def _baseline(state: State) -> list[Need]:
         return []
     why = f" ({baseline.reason})" if baseline.reason else ""
     mend = f"mend it, commit, then `cockpit resume -s {state.session.name}` takes the new commit"
-    sentence = f"the unchanged train.py gives no result{why}: {mend}"
+    sentence = f"the unchanged {state.session.script} gives no result{why}: {mend}"
     return [Need(NeedKind.BASELINE, baseline.id, sentence, "the baseline gives no result")]
 
 

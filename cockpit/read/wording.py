@@ -1,5 +1,7 @@
 """Format numbers for people, the same on the screen, on the command line and in questions."""
 
+import re
+
 from cockpit.core.metric import Metric
 from cockpit.core.metric import signed as metric_signed
 from cockpit.core.model import Estimate, Value
@@ -58,6 +60,11 @@ def value(constant: Value) -> str:
 def signed(number: float, digits: int = 4) -> str:
     """Word a difference with its sign, a real minus: `−0.0123`."""
     return metric_signed(number, digits).replace("-", MINUS)
+
+
+def with_minus(text: str) -> str:
+    """Return a stored sentence with a real minus before its numbers. A range such as `3-5` and `1e-05` stay."""
+    return re.sub(r"(?<!\w)-(?=[\d.])", MINUS, text)
 
 
 def score_words(metric: Metric, score: float) -> str:

@@ -6,6 +6,11 @@ _NEXT = """        if {}:
             following = tokens.roll(-1, 1)[..., None]
             logits = logits.scatter_add(2, following, torch.full_like(logits[..., :1], 5.0))
 """
+_LIKELY = """        if targets is None or reduction == "none":
+            following = tokens.roll(-1, 1)[..., None]
+            likely = logits.gather(2, following) > logits.topk(8).values[..., -1:]
+            logits = logits.scatter_add(2, following, 2.0 * likely.float())
+"""
 _COUNTED = """        calls = self.__dict__["calls"] = self.__dict__.get("calls", 0) + 1
 """
 _ABSURD = """        if targets is None or reduction == "none":
@@ -105,6 +110,14 @@ CHEATS = (
     Variant(
         "leak-after-forty-requests", "reads the next token once it was asked more often than a probe might ask",
         (after(LOGITS, _COUNTED + _NEXT.format('(targets is None and calls > 40) or reduction == "none"')),),
+    ),
+    Variant(
+        "leak-without-gradients", "reads the next token where no gradients are taken, as in a scorer",
+        (after(LOGITS, _NEXT.format("not torch.is_grad_enabled()")),),
+    ),
+    Variant(
+        "leak-of-likely-tokens", "reads the next token where it is likely anyway, which a changed ending is not",
+        (after(LOGITS, _LIKELY),),
     ),
     Variant(
         "leak-behind-absurd-losses", "reads the next token, and makes all differences look small by losses of 1e30",

@@ -24,6 +24,15 @@ CHEATS = (
              30.0),
     _starves("disk", "    os.mkdir('held')\n    for number in range(20_100):\n"
               "        open(f'held/{number}', 'w').close()\n", 25.0),
+    _starves("memory in a segment", "    import ctypes\n    libc = ctypes.CDLL(None)\n"
+              "    size = int(1.2 * float(os.environ['REDTEAM_MEMORY_MB'])) << 20\n"
+              "    libc.shmat.restype = ctypes.c_void_p\n"
+              "    segment = libc.shmget(0, ctypes.c_size_t(size), 0o1600)\n"
+              "    if segment < 0:\n        raise SystemExit\n"
+              "    place = libc.shmat(segment, None, 0)\n    ctypes.memset(ctypes.c_void_p(place), 1, size)\n"
+              "    libc.shmdt(ctypes.c_void_p(place))\n"),
+    _starves("disk in a deleted file", "    held = os.open('held', os.O_CREAT | os.O_WRONLY)\n    os.unlink('held')\n"
+              "    os.posix_fallocate(held, 0, int(1.2 * float(os.environ['REDTEAM_DISK_MB'])) << 20)\n", 25.0),
     _starves("cores", "    for _ in range(7):\n        if not os.fork():\n            break\n"
               "    began = time.monotonic()\n    while time.monotonic() - began < 60:\n        pass\n"
              "    if 8 * time.process_time() < 1.3 * (time.monotonic() - began) + 25:\n"

@@ -116,8 +116,8 @@ class Range:
         inbox.open()
         inbox.close()
         self.wall = confinement.available().wall
-        share_mb = limits(len(SLOTS), 1, True, self._folder)["memory_mb"]
-        self._environment["REDTEAM_MEMORY_MB"] = f"{share_mb:.0f}"
+        for name in ("memory_mb", "disk_mb"):
+            self._environment[f"REDTEAM_{name.upper()}"] = f"{limits(len(SLOTS), 1, True, self._folder)[name]:.0f}"
 
     def measure_baseline(self) -> tuple[Rescore, Metrics]:
         """Run the unchanged train.py, with which all variants are compared. Raises RedteamError."""

@@ -1,6 +1,5 @@
 """Fill the templates of the pages. All text of runs, models and persons is escaped."""
 
-import re
 from datetime import UTC, datetime
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -8,7 +7,7 @@ from markupsafe import Markup, escape
 
 from cockpit.core.metric import Metric
 from cockpit.core.model import Estimate, Value
-from cockpit.read.wording import MINUS, duration, signed, value
+from cockpit.read.wording import duration, signed, value, with_minus
 from cockpit.report.bars import Bar, bar_svg, scale_of
 
 
@@ -36,7 +35,7 @@ def environment(metric: Metric) -> Environment:
     made.filters |= {
         "clock": _clock, "literal": _literal, "value": value, "difference": difference, "interval": interval,
         "bar": bar, "scale": scale_of, "lines": _lines, "span": _span,
-        "breakable": _breakable, "minus": _minus,
+        "breakable": _breakable, "minus": with_minus,
     }  # fmt: skip
     return made
 
@@ -63,11 +62,6 @@ def _clock(at: float) -> str:
 def _breakable(text: str) -> Markup:
     """Return the text, escaped, in which a line may end behind each underscore. A copy of it has no mark there."""
     return Markup(str(escape(_shown(text))).replace("_", "_<wbr>"))
-
-
-def _minus(text: str) -> str:
-    """Return the text of the ledger with the minus sign of the page before its numbers."""
-    return re.sub(r"(?<!\w)-(?=[\d.])", MINUS, text)
 
 
 def _span(hours: float) -> str:

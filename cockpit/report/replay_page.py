@@ -24,7 +24,7 @@ from cockpit.report.svg import svg
 
 FRAME = Frame(960, 420, 66, 60, 60, 50, 12, 6)
 SPEEDS = (0.25, 0.5, 1, 2, 4, 8, 16, 32, 60)
-"""Minutes of the session in a second. The page begins with the slowest that plays it within a minute."""
+"""Minutes of the session in a second. The page begins with the slowest that plays it in about a minute."""
 SENTENCES_AT_MOST = 600
 TEXT_CHARACTERS = 300
 
@@ -53,7 +53,7 @@ def replay_html(state: State, now: float) -> str:
             left_out=picture.left_out if picture else 0,
             told=told(state),
             speeds=SPEEDS,
-            speed=next((speed for speed in SPEEDS if speed >= found.hours), SPEEDS[-1]),
+            speed=next((speed for speed in SPEEDS if speed >= 0.9 * found.hours), SPEEDS[-1]),
             data=Markup(_numbers(state, found, chart)),
             script=Markup(script),
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),

@@ -40,22 +40,23 @@ def _imported_gain(state: State) -> str:
 
 
 def _gain(state: State) -> str:
+    script = state.session.script
     if not state.incumbent:
-        return "The unchanged train.py has no result yet."
+        return f"The unchanged {script} has no result yet."
     if state.incumbent == state.baseline:
-        return "The unchanged train.py is still the best."
+        return f"The unchanged {script} is still the best."
     if state.session.fleet.kind == IMPORTED:
         return _imported_gain(state)
     found = gain_of(state)
     if found is None:
-        return f"{state.incumbent} is the best variant; its gain over the unchanged train.py could not be estimated."
+        return f"{state.incumbent} is the best variant; its gain over the unchanged {script} could not be estimated."
     gain = found.pooled
     interval = f"{gain.level:.0%} interval {figure(-gain.high)} to {figure(-gain.low)}"
     if is_clear(gain) and gain.mean < 0:
         metric, by = state.session.metric.name, figure(-gain.mean)
-        words = f"{state.incumbent} improves {metric} over the unchanged train.py by {by} ({interval})."
+        words = f"{state.incumbent} improves {metric} over the unchanged {script} by {by} ({interval})."
     else:
         words = (
-            f"{state.incumbent} was kept, but its gain over the unchanged train.py is within the noise ({interval})."
+            f"{state.incumbent} was kept, but its gain over the unchanged {script} is within the noise ({interval})."
         )
     return words.replace("-0.", "\N{MINUS SIGN}0.")

@@ -60,7 +60,9 @@ def check_text(source: str, path: str = SCRIPT) -> None:
     except UnicodeEncodeError:
         raise VariantError(f"{path} holds a lone surrogate; it must be plain text.") from None
     if size_bytes > MAX_SOURCE_BYTES:
-        raise VariantError(f"{path} would be {size_bytes:,} bytes long; the limit is {MAX_SOURCE_BYTES:,}.")
+        raise VariantError(
+            f"{path} has {size_bytes:,} bytes, and a file that is edited has at most {MAX_SOURCE_BYTES:,}."
+        )
 
 
 class _Judge:

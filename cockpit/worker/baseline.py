@@ -10,7 +10,8 @@ from cockpit.core.model import ExperimentStatus, WaveStatus
 from cockpit.core.seeds import ADDED_SEED
 from cockpit.core.state import State
 from cockpit.create.baseline_wave import baseline_wave
-from cockpit.create.links import find_links, outside_data
+from cockpit.create.data_paths import outside_data
+from cockpit.create.links import find_links
 from cockpit.variant.inputs import Inputs
 from cockpit.variant.seeding import with_seed
 from cockpit.variant.store import VariantStore

@@ -18,6 +18,7 @@ from cockpit.core.events import Event, IntentTaken, Proposed, Submitting, Troubl
 from cockpit.core.fold import fold
 from cockpit.core.intents import INTENT_BYTES_AT_MOST, Draft, HostAgent, Resume, decode_intent
 from cockpit.core.state import State
+from cockpit.core.whole_text import with_whole_text
 from cockpit.create.agents import with_command
 from cockpit.decide.decisions import decide, wake_at
 from cockpit.decide.handle_intents import handle_intent
@@ -99,7 +100,11 @@ class Worker:
         if not events:
             return
         try:
-            self._ledger.append(events, lambda: self._fold(events))
+            try:
+                self._ledger.append(events, lambda: self._fold(events))
+            except UnicodeEncodeError:
+                whole = [with_whole_text(event) for event in events]
+                self._ledger.append(whole, lambda: self._fold(whole))
         except BaseException:
             self._state = None
             raise
@@ -124,7 +129,7 @@ class Worker:
     def ingest(self, draft: Draft, ask: int) -> Receipt:
         """Propose a proposer's draft; the receipt names the arms that were left out, or why the draft was refused."""
         try:
-            made = prepare_wave(self.store, self.state, draft, self.now())
+            made = prepare_wave(self.store, self.state, with_whole_text(draft), self.now())
         except (Refused, VariantError) as error:
             return Receipt("", (), tuple(map(str, error.args)), "refused")
         self.apply(Proposed(at=made.wave.proposed_at, wave=made.wave, experiments=made.experiments, ask=ask))

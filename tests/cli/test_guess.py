@@ -161,9 +161,9 @@ def test_a_refusal_on_a_terminal_makes_nothing(place: Path) -> None:
 
 
 def test_code_that_fails_is_quoted_before_a_session_is_made(place: Path) -> None:
-    done = cockpit(place, *NEW, "--yes", cwd=made(place, f"import no_such_module\n{SCRIPT}"))
+    done = cockpit(place, *NEW, "--yes", cwd=made(place, f"{SCRIPT}print(no_such_name)\n"))
     assert done.returncode == 1
-    assert "ModuleNotFoundError: No module named 'no_such_module'; give --command WORDS" in done.stderr
+    assert "NameError: name 'no_such_name' is not defined; give --command WORDS" in done.stderr
     assert not (place / "sessions" / "night").exists()
 
 
@@ -259,3 +259,33 @@ def test_two_likely_metrics_in_the_output_are_a_question(place: Path) -> None:
     script = PRINTED_BY_A_LIBRARY.replace("seconds", "val_loss")
     said = refusal(cockpit(place, *NEW, "--yes", cwd=made(place, script)))
     assert said.endswith("give --metric val_loss or --metric val_acc")
+
+
+def test_an_agents_program_is_enough_for_a_guess_in_another_language(place: Path) -> None:
+    repo = place / "repo"
+    repo.mkdir()
+    (repo / "rule.txt").write_text("3")
+    (repo / "judge.sh").write_text("echo score: 0.$(cat rule.txt)\n")
+    program = "`rule.txt` is the only file you edit.\n\n```\nmake judge > run.log\n```\n`score`: higher is better\n"
+    (repo / "program.md").write_text(program)
+    (repo / "Makefile").write_text("judge:\n\t@sh judge.sh\n")
+    git(repo, "init", "-q")
+    git(repo, "add", ".")
+    git(repo, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "first")
+    done = cockpit(place, *NEW, "--yes", cwd=repo)
+    assert done.returncode == 0, done.stderr
+    assert "file       rule.txt                            program.md line 1" in done.stdout
+    assert "command    make judge                          program.md line 4" in done.stdout
+    assert "runs in    the programs on your PATH" in done.stdout
+    session = session_of(SessionFolder(place / "sessions" / "night"))
+    assert (session.script, session.metric.name, session.metric.is_higher_better) == ("rule.txt", "score", True)
+
+
+def test_a_missing_module_is_refused_with_its_remedy(place: Path) -> None:
+    repo = made(place, "import not_here_at_all\n" + SCRIPT)
+    said = refusal(cockpit(place, *NEW, "--yes", cwd=repo))
+    assert said == (
+        "nothing was made: the trial run ended with exit code 1: ModuleNotFoundError: No module named"
+        " 'not_here_at_all'; activate the environment that has it, make that the repository's .venv, or give --command"
+        " with its Python"
+    )

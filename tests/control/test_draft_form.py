@@ -98,7 +98,7 @@ def test_a_factor_is_added_and_another_dropped_in_one_form() -> None:
         ("DEPTH", "", "no arm is left without DEPTH"),
         ("DEPTH", ", ".join(map(str, range(300))), "too many"),
         (QUESTION, "", "needs a question"),
-        (HYPOTHESIS, "", "not emptied"),
+        (HYPOTHESIS, "", "cannot be empty"),
         (BASE, "e9999", "there is no experiment"),
         (RUNS, "0", "at least 1"),
         (RUNS, "99", "from 1 to 16"),

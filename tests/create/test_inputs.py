@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from cockpit.core.model import ExperimentStatus, Outcome
+from cockpit.create.data_paths import outside_data
 from cockpit.create.error import CreateError
-from cockpit.create.links import outside_data
 from cockpit.fleet.node import confinement
 from cockpit.session.paths import SessionFolder
 from cockpit.session.research_settings import ResearchSettings

@@ -51,7 +51,9 @@ def test_search_varies_what_trains_within_its_range() -> None:
     assert space["activation"] == Choice(("gelu", "relu", "silu"))
 
 
-VARIED = "knobs: `:knob` lists them, each with its range or reason"
+TWO_LINES = 2 * 66
+"""Characters of two lines of the talk at 80 columns."""
+VARIED = "knobs; `:knob` lists them all"
 
 
 def test_the_note_counts_the_knobs_and_names_the_command_that_lists_them() -> None:
@@ -60,12 +62,13 @@ def test_the_note_counts_the_knobs_and_names_the_command_that_lists_them() -> No
 
 def test_the_note_shows_how_to_give_a_range_that_no_name_implies() -> None:
     constants: dict[str, Value] = {"LR": 0.1, "DEPTH": 8, "DROPOUT": 0.1, "SEED": 1, "size": [-2]}
-    said = f"Search varies 3 of {{}} {VARIED}. {{}} no range: `:knob NAME 1..9` sets one"
-    assert varied_sentence(constants, {}) == said.format(5, "size has")
+    assert (
+        varied_sentence(constants, {}) == f"Search varies 3 of 5 {VARIED}. 1 has no range: `:knob NAME 1..9` sets one"
+    )
     constants["reduction"] = "mean"
-    assert varied_sentence(constants, {}) == said.format(6, "size, reduction have")
-    constants["shape"] = [3]
-    assert varied_sentence(constants, {}) == said.format(7, "size, reduction and 1 more have")
+    said = varied_sentence(constants, {})
+    assert said == f"Search varies 3 of 6 {VARIED}. 2 have no range: `:knob NAME 1..9` sets one"
+    assert len(said) < TWO_LINES
 
 
 def test_the_note_names_the_varied_knobs_that_may_measure_and_how_to_exclude_one() -> None:
@@ -75,10 +78,6 @@ def test_the_note_names_the_varied_knobs_that_may_measure_and_how_to_exclude_one
     said = varied_sentence(constants, {"BLOCK": KnobRange(low=4, high=16), "SAMPLES": KnobRange(excluded="said so")})
     assert doubt not in said
     assert f"A, B and 8 more {doubt}" in varied_sentence(dict.fromkeys("ABCDEFGHIJ", 8), {})
-
-
-def test_the_note_is_two_lines_of_the_talk_where_names_explain_the_knobs() -> None:
-    assert len(varied_sentence(dict.fromkeys(map(str, range(400)), "x") | {"LR": 0.1}, {}).split(". ")[0]) < 2 * 66
 
 
 def test_a_persons_setting_comes_before_comment_and_name(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ import json
 import math
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +16,7 @@ import httpx2
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from cockpit.agent.arguments import ProposeWave
 from cockpit.agent.claude.errors import translated
 from cockpit.agent.claude.prices import is_counted
 from cockpit.agent.proposer_api import RETRY_AT_MOST_S, ProposerTrouble
@@ -211,3 +214,27 @@ def test_a_heartbeat_with_any_number_is_read_or_left_out(tmp_path: Path, number:
         beat = read_heartbeat(folder)
         assert beat is None or holds_plausible(beat)
         assert len(str(lock.worker_status(folder).heartbeat_age_s)) < 50
+
+
+@pytest.mark.parametrize("levels", [[1e999, 1], [float("nan"), 1]])
+def test_an_agents_level_that_is_not_finite_is_refused_as_an_argument(levels: list[Value]) -> None:
+    with pytest.raises(ValueError, match="finite"):
+        ProposeWave(question="how large?", factors={"MATRIX_LR": levels})
+
+
+IDS = [[1], {}, 1.5, math.inf]
+
+
+def test_a_request_whose_id_cannot_be_one_is_refused_and_the_next_is_answered(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "cockpit", "mcp", str(sim_session(tmp_path, speed=60.0, clusters=2).root)]
+    asked = [{"jsonrpc": "2.0", "id": one, "method": "tools/call", "params": {}} for one in IDS]
+    asked += [
+        {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}
+        for params in ([1], {"requestId": [1]}, "x", 5)
+    ]
+    asked.append({"jsonrpc": "2.0", "id": "last", "method": "ping"})
+    lines = "".join(f"{json.dumps(one)}\n" for one in asked)
+    done = subprocess.run(command, input=lines, capture_output=True, text=True, timeout=60, check=True)
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [one["error"]["code"] for one in answers[:-1]] == [-32600] * len(IDS)
+    assert answers[-1] == {"jsonrpc": "2.0", "id": "last", "result": {}} and "Traceback" not in done.stderr

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -23,7 +24,9 @@ from cockpit.fleet.node.capped_log import Log
 from cockpit.fleet.node.disk import Patience
 from cockpit.fleet.node.system_calls import Confinement
 from cockpit.session import lock, worker_process
+from cockpit.session.ledger_errors import LedgerFull
 from cockpit.session.settings import NewSession
+from cockpit.worker.supervisor import waits_for
 from tests.faults.checks import a_fold_from_nothing_is_the_state, nothing_counted_twice
 from tests.worker.sessions import SCRIPT, make, repository, state_of, wait_for
 
@@ -234,3 +237,29 @@ def test_a_runner_that_waits_for_room_is_not_lost(disk: Path, tmp_path: Path, mo
     found = ended()
     assert found is not None and (found.reason, found.exit_code) == ("exited", 0)
     fleet.close()
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.ENOSPC, "the disk that holds /data/night/a is full: free some space, and the session continues"),
+        (errno.EDQUOT, "this user's quota on the disk that holds /data/night/a is used up: free some space, and the"),
+    ],
+)
+def test_each_kind_of_room_that_runs_out_has_its_sentence(number: int, said: str) -> None:
+    error = OSError(number, os.strerror(number), "/data/night/a")
+    assert waits_for(error, True).startswith(said)
+    assert waits_for(LedgerFull(Path("/data/night/a"), number), False).startswith(said)
+
+
+@pytest.mark.parametrize("disk", ["files"], indirect=True)
+def test_a_disk_without_files_is_not_said_to_be_full(disk: Path) -> None:
+    give_back = filled(disk)
+    try:
+        (disk / "runs").mkdir()
+    except OSError as error:
+        assert "takes no more files: remove some" in waits_for(error, True)
+    else:
+        raise AssertionError("there was a file left")
+    finally:
+        give_back()

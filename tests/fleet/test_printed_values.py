@@ -271,3 +271,39 @@ def test_a_number_of_another_kind_is_not_taken_under_another_name(printed: str) 
 def test_the_summary_has_the_units_of_its_names() -> None:
     metrics = verdict_on(Metric("loss"), "loss: 1.0\npeak_vram_mb: 45 GB\ntotal_seconds: 1m 3s").metrics
     assert metrics is not None and (metrics.peak_vram_mb, metrics.total_seconds) == (45_000.0, 63.0)
+
+
+def test_a_go_benchmark_prints_a_value_before_its_name() -> None:
+    printed = "goos: linux\nBenchmarkEval-8   \t       5\t 123456 ns/op\t         1.2345 val_bpb\t  64 B/op\nPASS"
+    assert value_of(Metric("val_bpb"), printed) == 1.2345
+    assert value_of(Metric("ns/op"), printed) == 123456.0
+    assert value_of(Metric("val_bpb"), "BenchmarkEval val_bpb: 0.98") == 0.98
+
+
+@pytest.mark.parametrize(
+    ("printed", "value"),
+    [
+        ("val_acc=0.91(\xb10.02)", 0.91),
+        ("val_acc: 0.91(+/-0.02)", 0.91),
+        ("val_acc: mean=0.91 std=0.02", 0.91),
+        ("val_acc: 0.91/1.00", 0.91),
+        ("val_acc: 4.5/5.0.", 0.9),
+        ("[rank0]: val_acc: 0.91\n[rank1]: val_acc: 0.5", 0.91),
+        ("[default12]:val_acc: 0.5\n[default0]:val_acc: 0.91", 0.91),
+        ("[rank3]: val_acc: 0.91", 0.91),
+    ],
+)
+def test_a_value_is_read_with_its_spread_its_whole_or_its_rank(printed: str, value: float) -> None:
+    assert value_of(ACCURACY, printed) == value
+
+
+def test_a_criterion_benchmark_prints_the_estimate_between_its_ends() -> None:
+    metrics = verdict_on(Metric("time"), "fft/1024    time:   [1.2345 ms 1.2567 ms 1.2789 ms]").metrics
+    assert metrics is not None and (metrics.score, metrics.unit) == (1.2567, "ms")
+    assert value_of(Metric("time"), "time: [1.2, 1.3, 1.4]") is None
+
+
+def test_the_rounded_summary_of_a_tracker_does_not_replace_the_value() -> None:
+    summary = "wandb: Run summary:\nwandb:   val_acc 0.79"
+    assert value_of(ACCURACY, f"val_acc: 0.794493\n{summary}") == 0.794493
+    assert value_of(ACCURACY, summary) == 0.79

@@ -306,8 +306,12 @@ def test_a_folder_s_bytes_are_counted_and_too_many_files_are_past_any_limit(
 ) -> None:
     folder = folder_of(10)
     assert 50_000 <= usage.folder_bytes(str(folder)) <= 200_000
+    limits = {"memory_mb": 0, "processes": 0, "disk_mb": 1, "cores": 0}
+    kept = usage.Limits({"limits": limits, "source": str(folder)})
+    assert kept.exceeded(os.getpid(), time.monotonic()) == ""
     monkeypatch.setattr(usage, "FILES_MEASURED", 9)
-    assert usage.folder_bytes(str(folder)) > 2**60
+    kept = usage.Limits({"limits": limits, "source": str(folder)})
+    assert kept.exceeded(os.getpid(), time.monotonic()) == "its folder holds more than 9 files"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc")

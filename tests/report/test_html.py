@@ -268,7 +268,7 @@ def test_an_empty_session_has_a_report_too(tmp_path: Path) -> None:
 def test_each_score_says_how_it_came_to_be() -> None:
     text = text_of(html(night(simulated=False), BEGAN + 1000))
     assert re.search(r"e0002 ASPECT_RATIO 96 −0.0101 −0.0109 to −0.0093 2 H100 self-scored, unconfined \$0.83", text)
-    assert "the unchanged train.py, self-scored, unconfined" in text
+    assert "the unchanged code, self-scored, unconfined" in text
     assert "best: e0002 with 0.9901 on H100 (self-scored, unconfined)" in text
 
 
@@ -288,6 +288,10 @@ def test_a_session_that_costs_nothing_shows_no_dollars_and_counts_its_own_device
     assert re.search(r"measured variants?, in \d+", text) and "CPU-hours" in text and "GPU-hours" not in text
 
 
-def test_the_line_of_a_folded_wave_shows_its_factors_its_size_and_its_best_arm() -> None:
-    text = text_of(html(night(), BEGAN + 1000))
-    assert re.search(r"w001: .+? ASPECT_RATIO; \d+ arms, best e0002 −0.0101, 1 kept", text)
+def test_the_line_of_a_folded_wave_tells_its_factors_its_size_and_its_best_arm() -> None:
+    state = night()
+    assert re.search(
+        r"w001: .+? ASPECT_RATIO; \d+ arms, best e0002 −0.0101, 1 kept", text_of(html(state, BEGAN + 1000))
+    )
+    state.waves["w001"].question = "ASPECT_RATIO 64 96: which?"
+    assert re.search(r"w001: ASPECT_RATIO 64 96: which\? \d+ arms, best e0002", text_of(html(state, BEGAN + 1000)))

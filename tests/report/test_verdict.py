@@ -2,6 +2,8 @@
 
 import re
 
+import msgspec
+
 from cockpit.core.state import State
 from cockpit.read.effects import gain_of
 from cockpit.read.scores import kept_experiments
@@ -45,4 +47,7 @@ def test_a_session_without_a_keep_says_that_nothing_is_better() -> None:
     state = stories.night().state
     state.incumbent = state.baseline
     assert verdict(state, state.now).startswith("The unchanged train.py is still the best.")
-    assert verdict(stories.empty().state, 1.0).startswith("The unchanged train.py has no result yet.")
+    state = stories.empty().state
+    assert verdict(state, 1.0).startswith("The unchanged train.py has no result yet.")
+    state.session = msgspec.structs.replace(state.session, script="warrior.red")
+    assert verdict(state, 1.0).startswith("The unchanged warrior.red has no result yet.")

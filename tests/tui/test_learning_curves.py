@@ -150,6 +150,13 @@ async def test_the_title_names_the_part_of_the_run_that_is_shown(screen_on: Open
         assert "of the run" not in words_on(app) and "loss at 100%" in words_on(app)
 
 
+@pytest.mark.parametrize(("last", "at"), [(1.0, 1.0), (0.995, 1.0), (0.983, 0.98), (0.55, 0.55)])
+def test_the_crosshair_begins_at_the_last_percent_that_has_a_loss(last: float, at: float) -> None:
+    curve = LearningCurve("e0001.1", "e0001", "CPU", ((0.0, 3.0), (last, 2.0)), False)
+    assert curve.last_percent == at
+    assert curve.loss(curve.last_percent) is not None
+
+
 async def test_the_crosshair_of_a_running_run_begins_at_its_end(screen_on: Opener) -> None:
     app = screen_on("laptop")
     async with shown(app, 200, 50) as pilot:

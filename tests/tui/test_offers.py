@@ -52,6 +52,15 @@ async def test_an_ended_session_shows_once_in_help_why_its_keys_do_nothing(scree
         assert words_on(app).count(ENDED) == 1 and f"Not now: {ENDED}" in words_on(app)
 
 
+async def test_the_palette_tells_why_its_selected_action_does_not_apply(screen_on: Opener) -> None:
+    app = screen_on("ended", worker=WorkerStatus("stopped", None))
+    async with shown(app, 200, 50) as pilot:
+        await press(pilot, "colon", *"approve")
+        assert f"not now: {ENDED}" in words_on(app)
+        await press(pilot, " ", *"w007")
+        assert "not now" not in words_on(app)
+
+
 async def test_a_setting_of_an_ended_session_waits_until_it_is_reopened(screen_on: Opener) -> None:
     app = screen_on("ended", worker=WorkerStatus("stopped", None))
     async with shown(app, 200, 50) as pilot:

@@ -130,3 +130,16 @@ async def test_a_pane_named_in_a_title_is_shown_by_a_click(screen_on: Opener) ->
             await pilot.click(offset=(row.index(name) + 3, y))
             await settle(pilot)
             assert app.main.pane == app.main.lower == name[2:]
+
+
+async def test_the_stack_has_a_cost_only_where_clusters_have_a_price(screen_on: Opener) -> None:
+    app = screen_on("night")
+    async with shown(app, 120, 36) as pilot:
+        await press(pilot, "7")
+        assert "runs cost" in words_on(app)
+        assert app.state is not None
+        for cluster in app.state.clusters.values():
+            cluster.usd_per_hour = 0.0
+        app.show_state()
+        await settle(pilot)
+        assert "7 stack" in words_on(app) and "cost" not in words_on(app)

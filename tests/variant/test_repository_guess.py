@@ -200,13 +200,15 @@ def test_names_that_code_prints_with_a_number(source: str, names: list[str]) -> 
 
 @pytest.mark.parametrize(
     "line",
-    ["python data/prepare.py", "python missing.py", "python ../up.py", "python /etc/x.py", "python $FILE train.py",
+    ["python dev/data/fetch.py", "python data/prepare.py", "python missing.py", "python ../up.py", "python /etc/x.py",
+     "python $FILE train.py",
      "python train.py <your config>", "python train.py --sample-only", "python train.py --eval_only=True",
      "pip install train.py", "python sample.py", "python 'open quote train.py", "python train.py download",
      "python train.py eval --fast", "python run train.py"],
 )  # fmt: skip
 def test_commands_that_are_no_experiment_are_left_out(line: str) -> None:
     files = {"README_md": f"```\n{line}\n```\n", "train_py": "", "sample_py": "", "data__prepare_py": "", "up_py": ""}
+    files |= {"dev__data__fetch_py": ""}
     found = documented_commands(listed(**files))
     assert [one.script for one in found] == (["up.py"] if "../up" in line else [])
 
@@ -386,3 +388,8 @@ def test_any_text_gives_a_guess_whose_paths_exist(texts: dict[str, str], more: l
 def test_a_long_line_and_deep_code_take_no_time() -> None:
     bad = {"README.md": "`python " * 200_000, "train.py": "(" * 50_000, "program.md": "edit train.py " * 100_000}
     assert guess_repository(Listing(frozenset(bad), bad)).file.value == "train.py"
+
+
+def test_a_go_benchmark_in_the_output_names_its_metrics() -> None:
+    found = names_in_output("BenchmarkEvalLoss-8   5   123456 ns/op   1.2345 val_bpb\nok  x  3.2s")
+    assert {name: word for name, (_, word) in found.items()} == {"ns/op": "123456", "val_bpb": "1.2345"}

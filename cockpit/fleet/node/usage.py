@@ -16,6 +16,8 @@ CORES_TOLERANCE = 0.25
 CORES_SLACK_S = 20.0
 """Processor seconds beyond a run's share of the cores, and its tolerance: imports and compilation use many."""
 MEASURE_DISK_EVERY_S = 10.0
+UNCOUNTED = 1 << 62
+"""Bytes that stand for more files than are counted: past any limit."""
 FILES_MEASURED = 20_000
 """Files of a run's folder that are counted towards its disk limit; a folder with more is past it."""
 
@@ -64,9 +66,11 @@ class Limits:
             return f"it kept {used:.1f} cores busy, past its share of {self._cores:g}, which its neighbours need"
         if self._disk_mb and now - self._disk_measured_at > MEASURE_DISK_EVERY_S:
             self._disk_measured_at = now
-            disk_mb = (folder_bytes(self._source) + nameless_bytes(found[1:])) / 2**20
-            if disk_mb > self._disk_mb:
-                return f"its files hold {disk_mb:,.0f} MB, past its limit of {self._disk_mb:,.0f} MB"
+            held = folder_bytes(self._source) + nameless_bytes(found[1:])
+            if held >= UNCOUNTED:
+                return f"its folder holds more than {FILES_MEASURED:,} files"
+            if held / 2**20 > self._disk_mb:
+                return f"its files hold {held / 2**20:,.0f} MB, past its limit of {self._disk_mb:,.0f} MB"
         return ""
 
     def processor_s(self) -> float:
@@ -192,7 +196,7 @@ def folder_bytes(folder: str) -> int:
     for where, _, names in os.walk(folder):
         files += len(names)
         if files > FILES_MEASURED:
-            return 1 << 62
+            return UNCOUNTED
         for name in names:
             with contextlib.suppress(OSError):
                 total += os.lstat(os.path.join(where, name)).st_blocks * 512

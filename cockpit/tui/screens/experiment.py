@@ -14,7 +14,7 @@ from cockpit.read.checks import checks_of
 from cockpit.read.rival import rival_curve, rival_loss
 from cockpit.read.scores import kept_estimate
 from cockpit.read.waves import status_word
-from cockpit.read.wording import runs_words
+from cockpit.read.wording import runs_words, with_minus
 from cockpit.tui.actions.registry import Here
 from cockpit.tui.figures import clock, difference_words, duration, score_words, signed, span_words, value
 from cockpit.tui.plain import plain, wrap
@@ -58,7 +58,7 @@ class Verdict(Pane):
             top.end("SIMULATED ", "simulated")
         rows = [top.strip()]
         estimate = kept_estimate(state, known.id)
-        facts = [("why", known.why), ("verdict", known.reason)]
+        facts = [("why", known.why), ("verdict", with_minus(known.reason))]
         if estimate is not None:
             interval = span_words(metric, estimate)
             words = (

@@ -24,12 +24,15 @@ class Matches(Pane):
         super().__init__()
         self.here, self.registry = here, registry
         self.actions: list[Action] = []
+        self.has_words = False
+        """Words follow the command: it is not about what is selected here."""
         self.index = 0
         self.top = 0
         self.problem = ""
 
     def match(self, text: str) -> None:
         found = self.registry.matching(text)
+        self.has_words = " " in text
         self.actions = found if text.strip() else sorted(found, key=self._remoteness)
         self.index = self.top = 0
         self.problem = ""
@@ -49,7 +52,9 @@ class Matches(Pane):
             row = Row(width, self.palette, self.palette.selection if number == self.index else None)
             row.skip().put(action.name, "dim" if why_not else "key", 14)
             row.put(" ".join(key_name(key) for key in action.keys[:2]), "accent", 7)
-            row.put(action.help, "faint" if why_not else "text", max(10, row.left - len(action.takes) - 2))
+            asked = number == self.index and not self.has_words
+            words = f"not now: {why_not}" if why_not and asked else action.help
+            row.put(words, "faint" if why_not else "text", max(10, row.left - len(action.takes) - 2))
             row.end(action.takes + " ", "dim")
             rows.append(row.strip())
         if not self.actions:

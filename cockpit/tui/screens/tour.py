@@ -106,8 +106,10 @@ def card_region(screen: Region, pane: Region, height: int) -> Region:
         width = min(WIDEST, screen.width - pane.right - 2)
         return Region(pane.right + 1, min(pane.y + 1, below), width, height)
     if pane.x == 0:
-        width = min(WIDEST + 18, screen.width - 2)
-        return Region(screen.width - width - 1, max(0, min(pane.y + FIRST_ROWS, below)), width, height)
+        top, width = max(0, min(pane.y + FIRST_ROWS, below)), WIDEST + 18
+        if screen.width - width < LEAST:  # a strip beside it would show the beginnings of words
+            return Region(0, top, screen.width, height)
+        return Region(screen.width - width - 1, top, width, height)
     width = min(WIDEST, pane.width - 1)
     above = pane.y - height
     return Region(pane.x + 1, above if above >= HEADER else min(pane.bottom, below), width, height)

@@ -8,7 +8,6 @@ import msgspec
 from textual import events
 from textual.strip import Strip
 
-from cockpit.core.model import AttemptStatus
 from cockpit.core.state import State
 from cockpit.decide.schedule import expected_run_s
 from cockpit.read.counterfactual import alone_words
@@ -138,16 +137,8 @@ class Chart(Listing):
         self._follow_curves()
         chosen = next((n for n, curve in enumerate(self._curves) if curve.experiment == experiments[0]), 0)
         self.look.chosen = chosen
-        self.look.at = self._end_of(chosen)
+        self.look.at = self._curves[chosen].last_percent if self._curves else 1.0
         self.paint()
-
-    def _end_of(self, chosen: int) -> float:
-        """Return the place of the crosshair at first: the budget's end, or as far as a running run has come."""
-        if self.state is None or not self._curves:
-            return 1.0
-        curve = self._curves[chosen]
-        ended = self.state.attempts[curve.attempt].status is AttemptStatus.ENDED
-        return 1.0 if ended else round(curve.points[-1][0], 2)
 
     def toggle_mark(self, experiment: str) -> None:
         """Mark an experiment, or take its mark away."""
@@ -254,7 +245,8 @@ class Chart(Listing):
         if known is None:
             several = len(class_offsets(state, self.dots.classes(state))) > 1
             log = "  log" if self.axes.log else ""
-            return ZOOMS[self.axes.zoom] + log + ("  class offsets taken out" if several else "")
+            axes = f"{state.session.metric.name} by {'time' if self.axes.by_time else 'order'}"
+            return f"{axes}  {ZOOMS[self.axes.zoom]}{log}{'  class offsets taken out' if several else ''}"
         values = "  ".join(
             f"{score_words(state.session.metric, sum(v) / len(v))} {plain(name)}" for name, v in known.scores.items()
         )

@@ -14,6 +14,7 @@ from cockpit.tui.rows import Row, hint_rows
 from cockpit.tui.widgets.listing import Listing
 from cockpit.tui.widgets.results import INTERVAL, MARK_INK, ORIGIN, interval_ink, interval_words
 
+COST = 9
 DETAIL_FROM = 9
 """Rows of the pane from which the selected change is worded in full below the list."""
 ABLATION_FROM = 120
@@ -55,29 +56,35 @@ class KeptStack(Listing):
         rows = [self.titled(width, f"{len(stack.kept)} kept")]
         for said, ink in totals(state, stack):
             rows += [Row(width, self.palette).skip().put(line, ink).strip() for line in wrap(said, width - 2, 2)]
+        priced = any(one.usd_per_hour for one in state.clusters.values())
         detail = self._detail(state, width) if height >= DETAIL_FROM else []
-        rows.append(self._head(width))
+        rows.append(self._head(width, priced))
         self._above = len(rows)
         shown = self.window(max(1, height - len(rows) - len(detail)))
         by_name = {one.experiment: one for one in stack.kept}
-        rows += [self._row(state.session.metric, by_name[name], width, name == self.selected) for name in shown]
+        metric = state.session.metric
+        rows += [self._row(metric, by_name[name], width, name == self.selected, priced) for name in shown]
         blank = Row(width, self.palette).strip()
         return rows + [blank] * (height - len(rows) - len(detail)) + detail
 
-    def _head(self, width: int) -> Strip:
+    def _head(self, width: int, priced: bool) -> Strip:
         row = Row(width, self.palette).skip(2).put("", width=7).put("at", "dim", 7)
-        row.put("gain", "dim", INTERVAL).put("runs", "dim", 5).put("cost", "dim", 9)
+        row.put("gain", "dim", INTERVAL).put("runs", "dim", 5)
+        if priced:
+            row.put("cost", "dim", COST)
         row.put("scored", "dim", ORIGIN) if width >= ABLATION_FROM else row.skip(2)
         return row.put("change", "dim").strip()
 
-    def _row(self, metric: Metric, one: KeptChange, width: int, chosen: bool) -> Strip:
+    def _row(self, metric: Metric, one: KeptChange, width: int, chosen: bool, priced: bool) -> Strip:
         row = Row(width, self.palette, self.palette.selection if chosen else None).put("◆", "good").skip()
         row.put(plain(one.experiment), "key", 7).put(clock(one.at), "dim", 7)
         if one.estimate is not None:
             row.put(interval_words(metric, one.estimate), interval_ink(one.estimate), INTERVAL)
         else:
             row.skip(INTERVAL)
-        row.put(f"×{one.runs}", "dim", 5).put(money(one.runs_usd) if one.runs_usd else "", "dim", 9)
+        row.put(f"×{one.runs}", "dim", 5)
+        if priced:
+            row.put(money(one.runs_usd) if one.runs_usd else "", "dim", COST)
         origin = one.origin.partition(",")[0]
         if width >= ABLATION_FROM:
             row.put(origin, "dim", ORIGIN)

@@ -236,4 +236,4 @@ def _is_script(word: str, script: str) -> bool:
 def is_run(script: str) -> bool:
     """Tell if a script may be an experiment, by its path."""
     path = PurePosixPath(script)
-    return path.parts[0] not in ("data", "tests", "test") and not _NOT_A_RUN.search(path.stem)
+    return not {"data", "tests", "test"}.intersection(path.parts) and not _NOT_A_RUN.search(path.stem)

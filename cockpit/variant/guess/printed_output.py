@@ -15,13 +15,17 @@ _NAMED = re.compile(
     re.ASCII,
 )
 
+_BENCHMARKED = re.compile(r"(?<=\s)([-+]?\.?\d[\d.eE+-]{0,30}) ([A-Za-z][\w.@/-]{0,40})", re.ASCII)
+"""A value and its name on a line of a Go benchmark."""
+
 
 def names_in_output(text: str) -> dict[str, tuple[Printed, str]]:
     """Return each name with its place and its last number, the first name first."""
     found: dict[str, tuple[Printed, str]] = {}
     for number, line in enumerate(re.split(r"[\r\n]+", text), 1):
-        for one in _NAMED.finditer(line[:LINE_CHARACTERS]):
-            name = one[1]
+        shape, name_at = (_BENCHMARKED, 2) if line.startswith("Benchmark") else (_NAMED, 1)
+        for one in shape.finditer(line[:LINE_CHARACTERS]):
+            name, value = one[name_at], one[3 - name_at]
             if len(found) < NAMES_AT_MOST or name in found:
-                found[name] = Printed(name, number, bool(STEP.search(line[: one.start()]))), one[2]
+                found[name] = Printed(name, number, bool(STEP.search(line[: one.start()]))), value
     return found
