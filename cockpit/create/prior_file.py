@@ -7,7 +7,7 @@ import ast
 import csv
 import html
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -162,26 +162,31 @@ def _cells(row: Mapping[str, str], other: Mapping[str, str], constants: Mapping[
     return found
 
 
-def _of_report(source: str, text: str, metric: Metric, constants: Mapping[str, Value]) -> Iterator[PriorFinding]:
-    """Read the lines of a report that name a change of a constant. Markup is left out."""
+def _of_report(source: str, text: str, metric: Metric, constants: Mapping[str, Value]) -> list[PriorFinding]:
+    """Read the lines of a report that name a change of a constant, each change from the first line with its difference.
+    Markup is left out."""
     if "</" in text:
-        text = html.unescape(_TAG.sub(" ", _ROW_END.sub("\n", text.replace("\n", " "))))
+        text = html.unescape(_TAG.sub(" ", _ROW_END.sub("\n", text.replace("\n", " ").replace("<wbr>", ""))))
     else:
         text = html.unescape(text)
     steps = _steps(constants)
-    seen: set[str] = set()
+    claims: dict[str, PriorFinding] = {}
     for number, each in enumerate(text.splitlines(), 1):
         line = " ".join(_ESCAPED.sub("", each).replace("|", " ").split())
         new = named_values(line, constants) if "→" in line or "->" in line else {}
-        if not new or _words(new) in seen or len(seen) == CLAIMS:
+        words = _words(new)
+        known = claims.get(words)
+        if not new or (known is None and len(claims) == CLAIMS):
             continue
-        seen.add(_words(new))
         last = max(found.end() for found in steps.finditer(line))
         signed = _SIGNED.search(line, last)
+        if known is not None and (known.difference or not signed):
+            continue
         difference = metric.score(float(signed[0].replace("−", "-"))) if signed else 0.0
-        yield PriorFinding(
+        claims[words] = PriorFinding(
             source, PriorKind.CLAIM, line[:TEXT_CHARS], evidence=f"line {number}", constants=new, difference=difference
         )
+    return list(claims.values())
 
 
 def named_values(text: str, constants: Mapping[str, Value]) -> dict[str, Value]:

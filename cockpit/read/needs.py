@@ -77,12 +77,12 @@ def is_budget_near(state: State, now: float) -> bool:
 def needs(state: State, now: float) -> list[Need]:
     """Everything in the state that needs a person at `now`, on the session's clock, the gravest first.
 
-    After a session's end only its budget and its clusters need one: nothing else waits for an answer.
+    After a session's end only its budget, its baseline and its clusters need one: nothing else waits for an answer.
     """
+    lasting = [*_budget(state, now), *_baseline(state), *_clusters(state)]
     if state.ended_at:
-        return [*_budget(state, now), *_clusters(state)]
-    waiting = [*_budget(state, now), *_baseline(state), *_clusters(state), *_approvals(state), *_held(state)]
-    return [*waiting, *_permissions(state), *_plateau(state, now)]
+        return lasting
+    return [*lasting, *_approvals(state), *_held(state), *_permissions(state), *_plateau(state, now)]
 
 
 def worker_needs(state: State, worker: WorkerStatus) -> list[Need]:

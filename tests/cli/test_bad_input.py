@@ -370,7 +370,7 @@ def as_nobody(folder: SessionFolder, *words: str) -> tuple[int, str]:
     """Run `cockpit WORDS` as another Unix user of the folder's group. Returns (exit status, its output)."""
     code = f"""
 import contextlib, getpass, io, os, sys
-import cockpit.cli.ending, cockpit.cli.steer, cockpit.decide.handle_intents
+import cockpit.cli.ending, cockpit.cli.steer, cockpit.decide.handle_intents, psutil
 from cockpit.cli.main import main
 from cockpit.cli.parser import parser
 

@@ -52,7 +52,7 @@ def test_every_key_of_the_screen_page_does_something() -> None:
         "tab",
         "…",
     }
-    known |= {"enter", "esc"}
+    known |= {"enter", "esc"} | {f":{command}" for command in commands()}
     for spelled in re.findall(r"`([^`]+)`", table(SCREEN, "| key")):
         assert spelled in known, spelled
 
