@@ -48,6 +48,16 @@ def test_a_change_is_left_out_once_two_others_were_kept_on_top_of_it() -> None:
     assert [(arm.change.constants, arm.levels) for arm in draft.arms] == [({"LR": 1}, {WITHOUT: "e0001"})]
 
 
+def test_code_that_was_proposed_before_is_not_proposed_again_as_an_ablation() -> None:
+    world = kept("LR", "DEPTH", "NAME")
+    world.propose({"LR": 2})
+    assert due_ablations(world.state, world.now) == 1, "another value than the baseline's is other code"
+    world.propose({"LR": 1})
+    assert due_ablations(world.state, world.now) == 0
+    draft = next_ablations(world.state, 3)
+    assert draft is None or "e0001" not in [arm.levels[WITHOUT] for arm in draft.arms]
+
+
 @pytest.mark.parametrize(("runs", "due"), [(RUNS_FOR_ONE - 1, 0), (RUNS_FOR_ONE, 1)])
 def test_ablations_before_the_end_stay_within_their_share_of_the_runs(runs: int, due: int) -> None:
     world = kept("LR", "DEPTH", "NAME")
