@@ -77,7 +77,8 @@ def test_a_run_on_a_node_is_confined_and_scored_there(night: LabNight, lab: Lab)
         capture_output=True, timeout=200,
     )  # fmt: skip
     sealed = data.with_name("data-sealed") / "stdlib" / "sealed.jsonl"
-    look = f"print('run:', os.listdir('../..'), os.path.exists({str(sealed)!r}), os.path.exists({str(data)!r}))"
+    seen = "{name for _, _, names in os.walk('../../runners') for name in names if name.endswith('.py')}"
+    look = f"print('run:', sorted({seen}), os.path.exists({str(sealed)!r}), os.path.exists({str(data)!r}))"
     train = MODEL.format(body="    pass", load="    pass") + RUN.replace("MORE", look)
     night.ready("gpu-01")
     night.job("e099.1", "gpu-01", train, 300.0, prepare, own, Scoring.WHOLE)
@@ -86,7 +87,7 @@ def test_a_run_on_a_node_is_confined_and_scored_there(night: LabNight, lab: Lab)
     text = night.jobs["e099.1"].log_path.read_text()
     assert (end.reason, end.exit_code) == ("exited", 0), text
     assert start.wall in ("bubblewrap", "landlock")
-    assert "run: ['variants'] False True" in text
+    assert "run: ['__init__.py', 'sitecustomize.py'] False True" in text, "of runners, what saves a model alone"
     assert end.evidence is not None and end.evidence.rescore is not None
     assert end.evidence.rescore.trouble == "" and end.evidence.rescore.sealed_bpb > 0
 
