@@ -29,12 +29,12 @@
     ├── ProposalError               agent: a proposal is invalid
     ├── ToolError                   agent: a call of a tool failed
     ├── MirrorBusy                  report: another process mirrors the session already
-    ├── InputError                  worker: a run's input cannot be linked
-    ├── KnobSettingError            worker: a range of [research.knobs] does not fit the code
-    ├── SeedSettingError            worker: the setting seed_by does not fit the code
-    ├── SetupError                  worker: the environment of the runs cannot be used
-    ├── TrialError                  worker: the trial run cannot start
-    ├── CreateError                 worker: a session cannot be made
+    ├── InputError                  create: a run's input cannot be linked
+    ├── KnobSettingError            create: a range of [research.knobs] does not fit the code
+    ├── SeedSettingError            create: the setting seed_by does not fit the code
+    ├── SetupError                  create: the environment of the runs cannot be used
+    ├── TrialError                  create: the trial run cannot start
+    ├── CreateError                 create: a session cannot be made
     └── CommandError                cli: a command cannot be carried out
         └── UsageError              the command line is wrong
 

@@ -32,6 +32,11 @@ def full_sentence(path: Path | str, number: int) -> str:
     return f"the disk{where} is full: free some space"
 
 
+def no_files_sentence(path: Path | str) -> str:
+    """Return what to do about a disk that has bytes left and no files."""
+    return f"the disk that holds {path} takes no more files: remove some"
+
+
 class LedgerBusy(LedgerError):
     """Another program holds a lock on the file. The write failed as a whole and can be tried again."""
 

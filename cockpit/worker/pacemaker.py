@@ -1,10 +1,12 @@
 """Writes the worker's heartbeat while its loop ticks."""
 
+import errno
 import os
 import time
 
 from cockpit.fleet.node.disk import lacks
 from cockpit.session import heartbeat
+from cockpit.session.ledger_errors import full_sentence, no_files_sentence
 from cockpit.session.paths import SessionFolder
 from cockpit.worker.loop import Worker
 
@@ -45,7 +47,7 @@ class Pacemaker:
             return ""
         match lacks(disk, FULL_BELOW_BYTES):
             case "bytes":
-                return f"the disk that holds {self._folder.root} is full: free some space, and it continues"
+                return f"{full_sentence(self._folder.root, errno.ENOSPC)}, and it continues"
             case "files":
-                return f"the disk that holds {self._folder.root} takes no more files: remove some, and it continues"
+                return f"{no_files_sentence(self._folder.root)}, and it continues"
         return ""

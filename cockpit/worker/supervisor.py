@@ -9,7 +9,15 @@ from pathlib import Path
 from cockpit.core.events import Trouble
 from cockpit.fleet.base import FleetError
 from cockpit.fleet.node.disk import lacks
-from cockpit.session.ledger_errors import LedgerBusy, LedgerDamaged, LedgerError, LedgerFull, full_sentence, is_full
+from cockpit.session.ledger_errors import (
+    LedgerBusy,
+    LedgerDamaged,
+    LedgerError,
+    LedgerFull,
+    full_sentence,
+    is_full,
+    no_files_sentence,
+)
 from cockpit.session.paths import SessionFolder
 from cockpit.session.watched_thread import WatchedThread
 from cockpit.worker.build import build
@@ -101,7 +109,7 @@ def full_disk_note(error: Exception) -> str:
     if isinstance(cause, LedgerFull):
         problem = cause.problem
     elif cause is not None and cause.filename and _takes_no_files(Path(cause.filename)):
-        problem = f"the disk that holds {cause.filename} takes no more files: remove some"
+        problem = no_files_sentence(cause.filename)
     else:
         problem = full_sentence(getattr(cause, "filename", None) or "", getattr(cause, "errno", None) or 0)
     return f"{problem}, and the session continues"

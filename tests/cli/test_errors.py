@@ -48,6 +48,9 @@ def test_the_drawing_of_the_tree_has_every_error() -> None:
             except ImportError as missing:
                 assert not (missing.name or "").startswith("cockpit"), missing
     assert drawn() == tree(CockpitError)
+    rooms = dict(re.findall(r"^    [├└]── (\w+) +([a-z]+): ", errors.__doc__ or "", re.MULTILINE))
+    assert rooms == {each.__name__: each.__module__.split(".")[1] for each in CockpitError.__subclasses__()
+                     if each.__module__.startswith("cockpit.") and each.__name__ in rooms}  # fmt: skip
 
 
 @pytest.mark.parametrize(
