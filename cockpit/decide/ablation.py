@@ -10,6 +10,7 @@ from cockpit.core.running_time import running_h
 from cockpit.core.state import WITHOUT, State, constants_of
 from cockpit.decide.ablation_test import ABLATION_LOOKS
 from cockpit.decide.kept_changes import kept_changes, unablated
+from cockpit.decide.known_code import has_known_code
 
 PROPOSER = "ablate"
 ABLATE_AT = 0.85
@@ -61,28 +62,9 @@ def _not_proposed(state: State) -> list[Arm]:
     """Return the ablations that can be proposed on this incumbent: neither begun, nor rejected, nor of known code."""
     on_it = (one for name in state.ablations if (one := state.experiments[name]).base == state.incumbent)
     proposed = {one.levels[WITHOUT] for one in on_it}
-    return [arm for arm in _arms(state) if arm.levels[WITHOUT] not in proposed and not _has_known_code(state, arm)]
-
-
-def _has_known_code(state: State, arm: Arm) -> bool:
-    """Tell if an experiment has the code of an ablation already, so that it would be refused as a duplicate."""
-    if arm.change.edits:
-        return False
-    baseline = state.session.constants
-    constants = state.experiments[state.incumbent].overrides | arm.change.constants
-    overrides = {name: value for name, value in constants.items() if baseline.get(name) != value}
-    known = (state.experiments[name] for name in state.by_fingerprint.values())
-    return any(one.overrides == overrides and _edits(state, one.id) == _edits(state, state.incumbent) for one in known)
-
-
-def _edits(state: State, name: str) -> list[Edit]:
-    """Return the edits that lead from the baseline to an experiment, the newest first."""
-    edits: list[Edit] = []
-    while name:
-        one = state.experiments[name]
-        edits += reversed(one.change.edits)
-        name = one.base
-    return edits
+    return [
+        arm for arm in _arms(state) if arm.levels[WITHOUT] not in proposed and not has_known_code(state, arm.change)
+    ]
 
 
 def _arms(state: State) -> list[Arm]:

@@ -8,6 +8,7 @@ from cockpit.core.intents import Arm, Draft
 from cockpit.core.model import Experiment, ExperimentStatus, Mode
 from cockpit.core.state import WITHOUT, State, constants_of
 from cockpit.decide.evidence import TEST_KINDS, readings_of
+from cockpit.decide.known_code import has_known_code
 from cockpit.science.sequential import LOOKS, last_look
 
 PROPOSER = "rebase"
@@ -23,7 +24,8 @@ AT_ONCE = LOOKS[3]
 def outdated(state: State) -> list[str]:
     """Return the experiments that are tested, or wait for a test, on an incumbent that was replaced; tests come first.
 
-    A change that sets a constant which the kept changes set as well is left out: one of the two would be undone.
+    A change that sets a constant which the kept changes set as well is left out: one of the two would be undone. A
+    change whose code on the incumbent an experiment has already is left out too.
     """
     past = {one.experiment for one in state.incumbencies[-INCUMBENTS_READ:]}
     stale = [
@@ -38,7 +40,13 @@ def outdated(state: State) -> list[str]:
     if not stale:
         return []
     rebased = set(_rebased(state))
-    found = [name for name in stale if name not in rebased and _is_disjoint(state, state.experiments[name])]
+    found = [
+        name
+        for name in stale
+        if name not in rebased
+        and _is_disjoint(state, (one := state.experiments[name]))
+        and not has_known_code(state, one.change)
+    ]
     return sorted(found, key=lambda name: state.experiments[name].test_level == 0)
 
 

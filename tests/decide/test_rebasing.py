@@ -82,6 +82,13 @@ def test_a_change_of_a_constant_that_was_kept_otherwise_is_not_rebased() -> None
     assert outdated(world.state) == [] and rebase(world.state) is None
 
 
+def test_a_change_whose_code_on_the_incumbent_was_tried_is_not_rebased() -> None:
+    world, small = replaced({"LR": 2})
+    assert outdated(world.state) == [small]
+    world.propose({"LR": 2, "SMALL": 1}, base=world.state.baseline)
+    assert outdated(world.state) == [] and rebase(world.state) is None
+
+
 def test_nothing_is_rebased_unasked_in_manual_mode() -> None:
     world, _ = replaced({"LR": 2})
     assert any(event.proposer == "rebase" for event in ask(world.state, world.now) if hasattr(event, "proposer"))

@@ -118,7 +118,7 @@ class World:
                 Experiment(
                     id=self.state.next_experiment_id(number), wave=wave.id, base=base,
                     change=Change(dict(constants), (Edit("a", "b"),) * edits),
-                    commit="c", train_hash="t", prepare_hash="p", fingerprint=repr((merged, self.order, number)),
+                    commit="c", train_hash="t", prepare_hash="p", fingerprint=repr((merged, wave.id, number)),
                     overrides={k: v for k, v in merged.items() if baseline.get(k) != v}, levels=dict(levels or {}),
                     lines_removed=removed,
                 )

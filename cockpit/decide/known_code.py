@@ -1,0 +1,38 @@
+"""Code that an experiment has already: it is refused as a duplicate, so no planned wave proposes it."""
+
+from cockpit.core.model import Change, Edit
+from cockpit.core.state import State
+
+
+def has_known_code(state: State, change: Change) -> bool:
+    """Tell if an experiment has the code of a change on the incumbent, as far as constants and edits show it."""
+    baseline = state.session.constants
+    constants = state.experiments[state.incumbent].overrides | change.constants
+    overrides = {name: value for name, value in constants.items() if baseline.get(name) != value}
+    edits = _with_edits(_edits(state, state.incumbent), change)
+    known = (state.experiments[name] for name in state.by_fingerprint.values())
+    return any(one.overrides == overrides and _edits(state, one.id) == edits for one in known)
+
+
+def _edits(state: State, name: str) -> list[Edit]:
+    """Return the edits that lead from the baseline to an experiment, the oldest first."""
+    chain: list[Change] = []
+    while name:
+        chain.append(state.experiments[name].change)
+        name = state.experiments[name].base
+    edits: list[Edit] = []
+    for change in reversed(chain):
+        edits = _with_edits(edits, change)
+    return edits
+
+
+def _with_edits(edits: list[Edit], change: Change) -> list[Edit]:
+    """Return edits followed by a change's. An edit that undoes an earlier one removes it."""
+    after = list(edits)
+    for edit in change.edits:
+        undone = Edit(edit.replace, edit.search, edit.path)
+        if undone in after:
+            after.remove(undone)
+        else:
+            after.append(edit)
+    return after
