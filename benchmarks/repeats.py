@@ -35,7 +35,7 @@ def readings(name: str, values: Sequence[float]) -> list[Reading]:
 
 
 def cockpit(ours: Sequence[float], base: Sequence[float], noise: Noise) -> bool:
-    """Tell if the first test of a session keeps it, with the looks that its runs allow."""
+    """Return True if the first test of a session keeps it, with the looks that its runs allow."""
     level = test_level(1, [])
     for look in (one for one in LOOKS if one <= last_look(len(ours))):
         seen = compare(readings("ours", ours[:look]), readings("base", base), noise)
@@ -54,7 +54,7 @@ def standard_errors(count: float) -> Rule:
 
 
 def mad(ours: Sequence[float], base: Sequence[float], noise: Noise) -> bool:
-    """Tell if the median is better by more than the base's median absolute deviation."""
+    """Return True if the median is better by more than the base's median absolute deviation."""
     return median(base) - median(ours) > median([abs(value - median(base)) for value in base])
 
 

@@ -5,8 +5,8 @@ approved like all others: by a person, or within the envelope.
 
 The server speaks the protocol itself, which for tools alone is five requests, in both of its forms: with an
 `initialize` at the start, and with the client's name in every request (2026-07-28). The official SDK takes a second to
-load, and clients begin without the tools of a server that is late. The first answer needs no import of the tools and
-no ledger: both load behind it.
+load, and clients begin without the tools of a server that is late. The first answer needs neither the tools nor the
+ledger: both load after it.
 """
 
 import json
@@ -50,7 +50,7 @@ class _Refused(Exception):
 
 
 class McpServer:
-    """Serves one session to one client. `send` takes each message of the server; any thread may call it."""
+    """Serves one session to one client. `send` gets each message of the server; any thread may call it."""
 
     def __init__(
         self, folder: SessionFolder, send: Callable[[Json], None], longest_wait_s: float, agent: str = ""
@@ -67,8 +67,8 @@ class McpServer:
         self._threads = ThreadPoolExecutor(CALLS_AT_ONCE, "mcp-call")
         self._ready: Future[None] = self._threads.submit(self._load)
 
-    def take(self, text: str) -> None:
-        """Take one message of the client. Calls of tools run in threads of their own."""
+    def handle(self, text: str) -> None:
+        """Handle one message of the client. Calls of tools run in threads of their own."""
         try:
             message = json.loads(text)
         except (ValueError, RecursionError):
@@ -125,7 +125,7 @@ class McpServer:
             self._send(answer)
 
     def _check_version(self, params: Json) -> bool:
-        """Tell if the request is of the stateless form. Raises _Refused for one of an unknown version."""
+        """Return True if the request is of the stateless form. Raises _Refused for one of an unknown version."""
         meta = params.get("_meta")
         version = meta.get(f"{_META}protocolVersion") if isinstance(meta, dict) else None
         if version is None or version in HANDSHAKE_VERSIONS:
@@ -244,8 +244,7 @@ def serve(session_dir: Path, longest_wait_s: float = 50.0, agent: str = "") -> N
     """Serve the session on standard input and output until the client disconnects.
 
     `longest_wait_s` bounds one `wait`: many clients end a tool after 60 s. `agent` is the name of an agent that the
-    worker asks. Raises LedgerError, with one sentence, if
-    the session does not exist or is not readable.
+    worker asks. Raises LedgerError, with one sentence, if the session does not exist or is not readable.
     """
     folder = SessionFolder(session_dir)
     LedgerReader(folder).close()
@@ -264,6 +263,6 @@ def serve(session_dir: Path, longest_wait_s: float = 50.0, agent: str = "") -> N
     try:
         while text := sys.stdin.buffer.readline(LINE_CHARS):
             if text.strip():
-                server.take(text.decode("utf-8", "replace"))
+                server.handle(text.decode("utf-8", "replace"))
     finally:
         server.close()

@@ -28,12 +28,12 @@ def news_of_wave(state: State, name: str) -> str:
 
 
 def concerns_everyone(state: State, seq: int, name: str) -> bool:
-    """Tell if a person spoke or the session ends: news that end a wait for one wave too."""
+    """Return True if a person spoke or the session ends: news that end a wait for one wave too."""
     return bool(state.ending or messages_since(state, seq, name))
 
 
 def dry(state: State) -> list[str]:
-    """Return a sentence where clusters will run dry; nothing while proposals wait, or where nothing new starts."""
+    """Return a sentence if clusters will run dry; nothing while proposals wait or nothing new may start."""
     clusters = max(1, len(state.clusters))
     if state.ending or state.held or len(state.waiting) >= clusters or state.proposals:
         return []
@@ -66,7 +66,7 @@ def _decision(wave: Wave) -> str:
 
 
 def messages_since(state: State, seq: int, name: str) -> list[str]:
-    """Return what others said after the event `seq`."""
+    """Return the messages of others after the event `seq`."""
     spoken = [message for message in state.messages if message.seq > seq and message.kind == "say"]
     heard = [message for message in spoken if message.author not in (name, "cockpit")]
     return [f"{line(one.author, 40)} says: {clip(plain(one.text), 2_000)}" for one in heard[-MESSAGES_AT_MOST:]]

@@ -1,8 +1,8 @@
 """The api of an agent outside the worker: it reads the ledger and sends intents to the inbox.
 
 A proposal is an intent like any other: the worker takes it, the decisions and the person approve or reject it, and the
-ledger records the result under the agent's own name. The ledger also holds the place up to which the agent was told
-what happened, so that nothing is missed between two calls, two processes or two commands.
+ledger records the result under the agent's own name. The ledger also holds the last event that the agent has seen, so
+that it misses nothing between two calls, two processes or two commands.
 """
 
 import threading
@@ -57,7 +57,7 @@ class OutsideProposerApi:
         self.name = own_name(name, self._state)
         self._client = SessionClient(folder, self.name)
         sent = [intent.seq for intent in self._client.waiting(self._state.intent) if isinstance(intent, Look)]
-        self._place = max(self._state.looked.get(self.name, -1), *sent, -1)
+        self._seen_seq = max(self._state.looked.get(self.name, -1), *sent, -1)
 
     def close(self) -> None:
         with self._lock:
@@ -72,19 +72,19 @@ class OutsideProposerApi:
             return question(self._ledger.fold_live(self._state))
 
     @property
-    def place(self) -> int:
-        """The number of the last event that the agent was told of. A new agent begins at the present."""
+    def seen_seq(self) -> int:
+        """The number of the last event that the agent has seen. A new agent begins at the present."""
         with self._lock:
-            self._place = max(self._place, self._state.looked.get(self.name, -1))
-            if self._place < 0:
-                self.look(self._state.seq)
-            return self._place
+            self._seen_seq = max(self._seen_seq, self._state.looked.get(self.name, -1))
+            if self._seen_seq < 0:
+                self.mark_seen(self._state.seq)
+            return self._seen_seq
 
-    def look(self, seq: int) -> None:
-        """Remember, in the ledger too, that the agent was told of all events up to `seq`."""
+    def mark_seen(self, seq: int) -> None:
+        """Record, in the ledger too, that the agent has seen all events up to `seq`."""
         with self._lock:
-            if seq > self._place:
-                self._place = seq
+            if seq > self._seen_seq:
+                self._seen_seq = seq
                 self._client.send(Look(seq))
 
     def propose(self, draft: Draft) -> Receipt:
@@ -178,7 +178,7 @@ class OutsideProposerApi:
 
     def _ask(self, intent: Intent) -> IntentTaken:
         """Send an intent and await the worker's answer. Raises ToolError without an answer in time."""
-        _ = self.place  # a new agent's place is before its first intent
+        _ = self.seen_seq  # sets a new agent's `seen_seq` before its first intent
         try:
             return self._client.ask(intent, self._timeout_s, lambda: self.closed)
         except NoAnswer:

@@ -84,7 +84,7 @@ class ProposerApi(Protocol):
         """Count messages of persons that arrived during this turn and were answered in it. They cause no new turn."""
 
     def interrupted(self) -> bool:
-        """Tell if a person ended this turn or the worker stops. The proposer should return soon."""
+        """Return True if a person ended this turn or the worker stops. The proposer should return soon."""
 
 
 class Proposer(Protocol):

@@ -61,12 +61,12 @@ class Scratch:
             return file.read(FILE_CHARS)
 
     def shown(self, path: str) -> str:
-        """Return the beginning of a file for the agent that asks for it. Raises OSError."""
+        """Return the beginning of a file, for the agent to read. Raises OSError."""
         with TextIOWrapper(open_plain(self.path / path), encoding="utf-8", errors="replace") as file:
             return file.read(FILE_CHARS)
 
     def holds(self, path: str) -> bool:
-        """Tell if the path leads to a place in the checkout, links resolved."""
+        """Return True if the path leads to a place in the checkout, links resolved."""
         try:
             return (self.path / path).resolve().is_relative_to(self.path.resolve())
         except (OSError, ValueError):

@@ -56,16 +56,16 @@ def _wait(context: CallContext, api: ProposerApi, author: str, wanted: Wait) -> 
     assert isinstance(api, OutsideProposerApi)
     if wanted.wave is not None:
         check_wave(api, wanted.wave)
-    place = api.place
+    seen = api.seen_seq
     began = told_at = time.monotonic()
     longest_s = min(float(wanted.seconds), context.longest_wait_s)
     while True:
-        found, seq = api.read(partial(_news, place=place, name=author, wave=wanted.wave))
+        found, seq = api.read(partial(_news, seen=seen, name=author, wave=wanted.wave))
         if not found and wanted.wave is None and not api.reported_dry:
             found = api.read(news.dry)
             api.reported_dry = bool(found)
         if found:
-            api.look(seq)
+            api.mark_seen(seq)
             return {"news": found}
         now = time.monotonic()
         if api.closed or context.cancelled.is_set() or now - began >= longest_s:
@@ -79,13 +79,13 @@ def _wait(context: CallContext, api: ProposerApi, author: str, wanted: Wait) -> 
     return {"news": still_dry or [f"{what} for {longest_s:.0f} s. Call `wait` again, unless you have a question."]}
 
 
-def _news(state: State, place: int, name: str, wave: str | None) -> tuple[list[str], int]:
-    """Return the news since `place` that end the wait, and the number of the last event they cover."""
-    found = news.news_since(state, place, name)
+def _news(state: State, seen: int, name: str, wave: str | None) -> tuple[list[str], int]:
+    """Return the news since `seen` that end the wait, and the number of the last event they cover."""
+    found = news.news_since(state, seen, name)
     if wave is None:
         return found, state.seq
     ended = news.news_of_wave(state, wave)
-    if not ended and not news.concerns_everyone(state, place, name):
+    if not ended and not news.concerns_everyone(state, seen, name):
         return [], state.seq
     return list(dict.fromkeys([*found, *([ended] if ended else [])])), state.seq
 
@@ -103,9 +103,9 @@ def call_outside(api: OutsideProposerApi, name: str, arguments: object, context:
     if context is None or not context.hosted:
         return call(api, api.name, name, arguments, outside_tools(context) if context else OUTSIDE_TOOLS)
     answer = call(api, api.name, name, arguments)
-    place = api.place
-    said, seq = api.read(lambda state: (news.messages_since(state, place, api.name), state.seq))
+    seen = api.seen_seq
+    said, seq = api.read(lambda state: (news.messages_since(state, seen, api.name), state.seq))
     if not said:
         return answer
-    api.look(seq)
+    api.mark_seen(seq)
     return Answer({**answer.body, "messages": said}, answer.failed)

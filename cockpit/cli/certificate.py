@@ -7,7 +7,7 @@ from cockpit.cli.locate import repository
 
 
 def is_certificate(name: str) -> bool:
-    """Tell if the name is that of a file, and not of a session."""
+    """Return True if the name is that of a file, and not of a session."""
     return name.endswith(".json") or Path(name).is_file()
 
 

@@ -42,7 +42,7 @@ TEXT_BYTES = 1 << 20
 
 
 def needs_guess(repo: Path, research: ResearchSettings) -> bool:
-    """Tell if the settings and the defaults leave open which file is changed, or which number it prints."""
+    """Return True if the settings and the defaults leave open which file is changed, or which number it prints."""
     path = repo / script_of(research)
     if not path.is_file():
         return not research.files
@@ -280,5 +280,5 @@ def started_by(words: tuple[str, ...], python: str) -> tuple[str, ...]:
 
 
 def _is_python(words: tuple[str, ...]) -> bool:
-    """Tell if a command is started by a Python, whose files a confined run is given."""
+    """Return True if a command is started by a Python, whose files a confined run is given."""
     return not words or Path(words[0]).name.startswith("python")

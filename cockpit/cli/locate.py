@@ -71,14 +71,14 @@ def researched(given: str | None, script: str = "") -> Path:
 
 
 def _tells_something(folder: Path) -> bool:
-    """Tell if a folder inside a git repository holds an agent's program, or Python at its top or up to three below."""
+    """Return True if a folder in a git repository holds an agent's program, or Python up to three levels down."""
     is_stored = any((parent / ".git").exists() for parent in (folder, *folder.parents))
     telling = (*PROGRAMS, "*.py", "*/*.py", "*/*/*.py", "*/*/*/*.py")
     return is_stored and any(True for pattern in telling for _ in folder.glob(pattern))
 
 
 def _names_a_script(folder: Path) -> bool:
-    """Tell if the folder's cockpit.toml names the file to change. A file that cannot be read is the folder's too."""
+    """Return True if the folder's cockpit.toml names the file to change, or cannot be read."""
     if not (folder / SETTINGS_FILE).is_file():
         return False
     from cockpit.session.settings import read_settings  # imported here: a status has no need of them

@@ -19,5 +19,5 @@ def install_command(extra: str) -> str:
 
 
 def is_checkout() -> bool:
-    """Tell if this code runs from a checkout: its project file lies beside the package, in a wheel it does not."""
+    """Return True if this code runs from a checkout: the project file lies beside the package, unlike in a wheel."""
     return (ROOT / "pyproject.toml").is_file()

@@ -247,7 +247,7 @@ _LOWER_IS_BETTER = re.compile(
 
 
 def tells_direction(name: str) -> bool:
-    """Tell if a name says in which direction it is better: `loss` and `accuracy` do, `quality` does not."""
+    """Return True if a name says in which direction it is better: `loss` and `accuracy` do, `quality` does not."""
     is_lower = _LOWER_IS_BETTER.search(re.sub(r"[\s_-]+", " ", name))
     return direction_of(name) is Direction.MAX or is_lower is not None
 

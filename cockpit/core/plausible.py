@@ -14,7 +14,7 @@ def is_plausible(found: object, largest: float = LARGEST) -> TypeGuard[float]:
 
 
 def holds_plausible(found: object, largest: float = LARGEST) -> bool:
-    """Tell if every number in a record is plausible, at any depth."""
+    """Return True if every number in a record is plausible, at any depth."""
     if isinstance(found, msgspec.Struct):
         found = msgspec.structs.asdict(found)
     if isinstance(found, dict):

@@ -62,7 +62,7 @@ SAME_SHARE = 0.3
 
 
 def are_same_model(one: Rescore, other: Rescore, base: Rescore) -> bool:
-    """Tell if two runs have left the same model up to rounding, judged by their distances to a third.
+    """Return True if two runs have left the same model up to rounding, judged by their distances to a third.
 
     Two seeds of one experiment lie about as far from each other as from their base.
     """

@@ -270,22 +270,22 @@ class State(msgspec.Struct, omit_defaults=True):
 
 
 def is_open(status: ExperimentStatus) -> bool:
-    """Tell if an experiment in this status may still get a result or a decision."""
+    """Return True if an experiment in this status may still get a result or a decision."""
     return status in (ExperimentStatus.QUEUED, ExperimentStatus.RUNNING, ExperimentStatus.VALID)
 
 
 def is_answered(state: State, author: str) -> bool:
-    """Tell if the proposer answers messages of this author: a person's, not a proposer's own or cockpit's."""
+    """Return True if the proposer answers messages of this author: a person's, not a proposer's own or cockpit's."""
     return author not in (*PROPOSERS, *state.hosted_agents, state.proposer, "cockpit")
 
 
 def is_asked(state: State, proposer: str) -> bool:
-    """Tell if the worker asks the proposer: one of cockpit's own, or an agent that the worker starts."""
+    """Return True if the worker asks the proposer: one of cockpit's own, or an agent that the worker starts."""
     return proposer in PROPOSERS or proposer in state.hosted_agents
 
 
 def converses(state: State, proposer: str) -> bool:
-    """Tell if the worker asks the proposer about messages and finished waves too: a model answers them."""
+    """Return True if the worker asks the proposer about messages and finished waves too: a model answers them."""
     return proposer in CONVERSES or proposer in state.hosted_agents
 
 

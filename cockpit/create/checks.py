@@ -22,7 +22,7 @@ LOCAL_MODULES = ("torch", "tiktoken", "rustbpe", "pyarrow", "requests")
 
 
 def is_val_bpb(metric: Metric) -> bool:
-    """Tell if the metric is autoresearch's, as autoresearch prints it, with or without limits beside it."""
+    """Return True if the metric is autoresearch's, as autoresearch prints it, with or without limits beside it."""
     return msgspec.structs.replace(metric, progress="", loss="", constraints=(), tie_breaks=()) == VAL_BPB
 
 

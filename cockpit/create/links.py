@@ -62,7 +62,7 @@ def input_notes(found: Inputs, script: str, environment: Iterable[str], seed_by:
 
 
 def _is_given(name: str) -> bool:
-    """Tell if a run gets a variable of this name from Cockpit."""
+    """Return True if a run gets a variable of this name from Cockpit."""
     return name in ("SEED", "EXPERIMENT_ID") or name.startswith("COCKPIT_")
 
 

@@ -81,7 +81,7 @@ def session_record(
 
 
 def has_key(settings: Settings) -> bool:
-    """Tell if there is a key for Claude. Only the worker reads the key itself."""
+    """Return True if there is a key for Claude. Only the worker reads the key itself."""
     file = settings.agent.key_file
     return bool(api_key.held()) or (bool(file) and Path(file).expanduser().exists())
 

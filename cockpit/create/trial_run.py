@@ -68,7 +68,7 @@ class Trial(NamedTuple):
 
     @property
     def failed(self) -> bool:
-        """Tell if it failed without being cancelled."""
+        """Return True if it failed without being cancelled."""
         return self.reason in ("limit", "lost", "refused") or (self.reason == "exited" and self.exit_code != 0)
 
 

@@ -48,7 +48,7 @@ def ablations(state: State) -> Draft | None:
 
 
 def _pays_for_one(state: State) -> bool:
-    """Tell if one more ablation stays within its share of the runs that have ended."""
+    """Return True if one more ablation stays within its share of the runs that have ended."""
     taken = sum(len(state.experiments[name].attempts) for name in state.ablations)
     return taken + ABLATION_LOOKS[-1] <= RUNS_SHARE * sum(state.outcome_counts.values())
 

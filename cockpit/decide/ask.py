@@ -110,14 +110,14 @@ def _arm_share(state: State, name: str) -> float:
 
 
 def _is_ahead(state: State, name: str, present: list[str], arms: int, now: float) -> bool:
-    """Tell if a proposer has proposed more than its share by over a wave, against one that is present and prompt."""
+    """Return True if a proposer is over a wave ahead of its share, against one that is present and prompt."""
     proposed = {other: state.arms_proposed.get(other, 0) / _arm_share(state, other) for other in (name, *present)}
     prompt = (other for other in present if other not in state.asks or now - state.asks[other].asked_at < SLOW_S)
     return proposed[name] - min((proposed[other] for other in prompt), default=proposed[name]) > arms
 
 
 def _is_away(state: State, name: str, now: float) -> bool:
-    """Tell if an agent that the worker starts has failed and is not to be asked yet."""
+    """Return True if an agent that the worker starts has failed and is not to be asked yet."""
     return (
         name in state.hosted_agents and bool(state.ask_failures.get(name)) and now < state.ask_retry_at.get(name, 0.0)
     )

@@ -189,14 +189,14 @@ def added_launch_usd(state: State, cluster: Cluster) -> float:
 
 
 def is_priced(state: State) -> bool:
-    """Tell if launches can be reserved. Without any known price under a cap, one launch alone tells the price."""
+    """Return True if launches can be reserved. Under a cap without any known price, one launch may learn it."""
     if state.budget_usd <= 0 or state.session.fleet.kind != "sky":
         return True
     return any(cluster.usd_per_hour or cluster.up_at for cluster in state.clusters.values())
 
 
 def pays_for_a_run(state: State, now: float) -> bool:
-    """Tell if the budget pays for one more run anywhere, its launch included where the cluster is not up.
+    """Return True if the budget pays for one more run anywhere, its launch included where the cluster is not up.
 
     True where no cluster could run one at any price: the budget is not the reason then. The first run of a launch
     under way is reserved.

@@ -64,7 +64,7 @@ def stop_early(state: State, now: float) -> list[Event]:
 
 
 def is_checked(state: State, attempt: str) -> bool:
-    """Tell if the attempt runs on as a check. Its name and the session's seed decide, so a restart changes nothing."""
+    """Return True if the attempt continues as a check. Its name and the session's seed decide, also after a restart."""
     seed = state.session.seed
     drawn = hashlib.sha256(f"{seed} {attempt}".encode()).digest()
     return int.from_bytes(drawn[:8]) % CHECKED_ONE_IN == 0

@@ -150,7 +150,7 @@ def _passed(
 
 
 def _is_shown(context: DecisionContext, runs: list[Reading], hardware: str) -> bool:
-    """Tell if the runs in this class alone show a gain."""
+    """Return True if the runs in this class alone show a gain."""
     seen = compare([run for run in runs if run.hardware == hardware], context.incumbent, context.noise)
     return seen is not None and seen.p_value <= SHOWN_AT
 
@@ -219,7 +219,7 @@ def _beside(state: State, context: DecisionContext, experiment: Experiment, base
 
 
 def _witnessed(state: State, context: DecisionContext, experiment: Experiment) -> bool:
-    """Tell if an earlier incumbent ran beside the test often enough, and scored as it had before."""
+    """Return True if an earlier incumbent ran beside the test often enough, and scored as it had before."""
     for base in dict.fromkeys(one.experiment for one in state.incumbencies[-WITNESSES:-1]):
         since, before = _since(state, context, experiment, base)
         moved = compare(since, before, context.noise) if len(since) >= SIDE_BY_SIDE else None

@@ -57,13 +57,13 @@ def rebased_as(state: State, experiment: str) -> str:
 
 
 def may_be_rebased(state: State, experiment: Experiment, rival: Experiment) -> bool:
-    """Tell if the experiment can wait for a rival that is certainly better: if that is kept, its change is rebased."""
+    """Return True if the experiment can wait for a rival that is certainly better. If that is kept, it is rebased."""
     asked = state.mode is not Mode.MANUAL and WITHOUT not in rival.levels
     return asked and rival.change.constants.keys().isdisjoint(experiment.change.constants)
 
 
 def carries_test(state: State, experiment: Experiment) -> bool:
-    """Tell if the experiment continues a test that a keep has ended."""
+    """Return True if the experiment continues a test that a keep has ended."""
     source = experiment.levels.get(REBASED)
     return source is not None and state.experiments[str(source)].test_level > 0
 

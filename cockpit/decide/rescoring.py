@@ -69,7 +69,7 @@ def rescore_problem(state: State, experiment: Experiment) -> str:
 
 
 def _repeats_itself(state: State, runs: list[Attempt]) -> bool:
-    """Tell if two runs with different seeds have left the same model."""
+    """Return True if two runs with different seeds have left the same model."""
     for one, other in combinations([run for run in runs if run.rescore and run.rescore.marks], 2):
         base = base_of(state, other)
         if one.seed == other.seed or one.hardware != other.hardware or base is None:

@@ -83,7 +83,7 @@ def _incumbent_runs(state: State) -> Iterable[Attempt]:
 
 
 def _may_pair(run: Attempt, attempt: Attempt) -> bool:
-    """Tell if a run of the other side is in the attempt's class and offers its seed."""
+    """Return True if a run of the other side is in the attempt's class and offers its seed."""
     return _has_result_or_will(run) and (not attempt.hardware or run.hardware in ("", attempt.hardware))
 
 

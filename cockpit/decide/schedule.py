@@ -126,7 +126,7 @@ def order(state: State, attempt: Attempt) -> tuple[int, int, float, float]:
 
 
 def suits(state: State, attempt: Attempt, cluster: Cluster) -> bool:
-    """Tell if the attempt may run on the cluster."""
+    """Return True if the attempt may run on the cluster."""
     if attempt.pin and attempt.pin != cluster.name:
         return False
     if attempt.hardware and attempt.hardware != cluster.hardware and not _is_gone(state, attempt):
@@ -145,7 +145,7 @@ def suits(state: State, attempt: Attempt, cluster: Cluster) -> bool:
 
 
 def _has_on_demand_cluster(state: State, attempt: Attempt) -> bool:
-    """Tell if a cluster that its cloud does not take back is up and may run the attempt."""
+    """Return True if a cluster that its cloud does not take back is up and may run the attempt."""
     return any(
         not other.spot and other.state in _UP and not other.held
         for other in state.clusters.values()
@@ -154,7 +154,7 @@ def _has_on_demand_cluster(state: State, attempt: Attempt) -> bool:
 
 
 def _is_gone(state: State, attempt: Attempt) -> bool:
-    """Tell if it is a run of a test in a class whose clusters are all given up: the test continues elsewhere."""
+    """Return True if it is a run of a test in a class whose clusters are all given up: the test continues elsewhere."""
     return attempt.kind in _TEST_KINDS and all(
         cluster.state is ClusterState.GIVEN_UP
         for cluster in state.clusters.values()
@@ -163,7 +163,7 @@ def _is_gone(state: State, attempt: Attempt) -> bool:
 
 
 def has_room(state: State, cluster: Cluster, now: float) -> bool:
-    """Tell if the cluster should get an attempt now: it is free, or will be when the attempt has arrived."""
+    """Return True if the cluster should get an attempt now: it is free, or will be when the attempt has arrived."""
     if cluster.state not in _UP or cluster.held:
         return False
     holds = int(bool(cluster.running)) + len(cluster.ahead)

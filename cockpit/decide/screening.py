@@ -16,7 +16,7 @@ SCREENED_FIRST = 4
 
 
 def screens_first(state: State, now: float) -> bool:
-    """Tell if tests wait: on a small fleet, few arms are screened, and more wait, run or are about to be proposed."""
+    """Return True if tests wait: the fleet is small, few arms are screened, and more wait, run or will be proposed."""
     clusters = sum(cluster.state in UP and not cluster.held for cluster in state.clusters.values())
     if clusters >= SCREENED_FIRST or _are_screened(state):
         return False
@@ -46,7 +46,7 @@ def _arms_are_queued(state: State) -> bool:
 
 
 def _arms_are_asked_for(state: State, now: float) -> bool:
-    """Tell if a proposer is thinking, or `search` will be asked as soon as a cluster is free."""
+    """Return True if a proposer is thinking, or `search` will be asked as soon as a cluster is free."""
     if state.asks:
         return True
     if state.held or state.ending or state.mode is Mode.MANUAL or now < state.ask_retry_at.get(FILLER, 0.0):

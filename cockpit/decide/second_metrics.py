@@ -29,7 +29,7 @@ def broken_constraint(state: State, experiment: Experiment) -> str:
 
 
 def wins_ties(state: State, experiment: str) -> bool:
-    """Tell if the first tie-break that separates the experiment from the incumbent speaks for the experiment.
+    """Return True if the first tie-break that separates the experiment from the incumbent speaks for the experiment.
 
     A tie-break separates them where all runs of one are better than all runs of the other.
     """

@@ -49,7 +49,7 @@ class PrintedTables:
         self._name = re.compile(rf"(?<![\w.-])(?:{spelt})(?!\w)", re.ASCII | re.IGNORECASE)
 
     def mentions(self, text: str) -> bool:
-        """Tell if a line holds a name, or may be a row of the table that has begun."""
+        """Return True if a line holds a name, or may be a row of the table that has begun."""
         return bool(self._columns) or self._name.search(text) is not None
 
     def read(self, text: str) -> list[Cell]:

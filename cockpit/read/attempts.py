@@ -22,6 +22,6 @@ def current_attempt(state: State, name: str) -> Attempt | None:
 
 
 def is_evaluating(attempt: Attempt) -> bool:
-    """Tell if a run has trained for its whole budget, and its score is still being computed."""
+    """Return True if a run has trained for its whole budget, and its score is still being computed."""
     progress = attempt.progress
     return attempt.status is AttemptStatus.RUNNING and progress is not None and progress.fraction >= TRAINED

@@ -35,7 +35,7 @@ class OneGpu(msgspec.Struct, frozen=True):
         return next((best for best in reversed(self.best) if best.hours <= self.fleet_hours), None)
 
 
-def alone_words(state: State) -> str:
+def one_gpu_words(state: State) -> str:
     """Return the name of the one device of the counterfactual: `one slot of this machine`, `one GPU`."""
     return "one slot of this machine" if state.session.fleet.kind == "local" else f"one {device_word(state)}"
 

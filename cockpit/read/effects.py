@@ -43,7 +43,7 @@ def gain_of(state: State) -> Comparison | None:
 
 
 def is_clear(estimate: Estimate) -> bool:
-    """Tell if the interval of an effect excludes 0."""
+    """Return True if the interval of an effect excludes 0."""
     return estimate.low > 0 or estimate.high < 0
 
 

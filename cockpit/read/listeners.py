@@ -6,7 +6,7 @@ from cockpit.read.wording import count
 
 
 def takes_words(proposer: str) -> bool:
-    """Tell if a proposer reads messages: a model does, and an outside agent may."""
+    """Return True if a proposer reads messages: a model does, and an outside agent may."""
     return proposer in CONVERSES or proposer not in PROPOSERS
 
 

@@ -94,7 +94,7 @@ def where_tried(state: State, finding: PriorFinding, searched: Collection[str]) 
 
 
 def in_baseline(constants: Mapping[str, Value], finding: PriorFinding) -> bool:
-    """Tell if code with these constants has all values of the finding already."""
+    """Return True if code with these constants has all values of the finding already."""
     return bool(finding.constants) and all(constants.get(name) == found for name, found in finding.constants.items())
 
 
@@ -229,7 +229,7 @@ def _words(state: State, source: str, finding: Finding) -> PriorFinding:
 
 
 def _is_edited(state: State, experiment: Experiment) -> bool:
-    """Tell if the experiment or one of those it is built on edits code."""
+    """Return True if the experiment or one of those it is built on edits code."""
     while not experiment.change.edits and experiment.base in state.experiments:
         experiment = state.experiments[experiment.base]
     return bool(experiment.change.edits)

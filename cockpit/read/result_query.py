@@ -105,7 +105,7 @@ def _comparison(
 
 
 def matches(query: Query, row: ResultRow, constants: Mapping[str, Value]) -> bool:
-    """Tell if an experiment fulfils every term. `constants` are the session's; the row holds those that differ."""
+    """Return True if the row fulfils every term. `constants` are the session's; the row holds those that differ."""
     return all(_holds(term, row, constants) is term.holds for term in query)
 
 

@@ -52,7 +52,7 @@ def replaced_base(state: State, wave: Wave) -> str:
 
 
 def is_baseline(state: State, experiment: Experiment) -> bool:
-    """Tell if an experiment is the measured baseline, which has the status of a keep and changes nothing."""
+    """Return True if an experiment is the measured baseline, which has the status of a keep and changes nothing."""
     return experiment.id == state.baseline and experiment.status is ExperimentStatus.KEPT
 
 

@@ -176,7 +176,7 @@ class Range:
         return "", NO_GAIN
 
     def _gains_again(self, variant: Variant, source: str) -> bool:
-        """Tell if fresh runs repeat the gain of a variant that nothing refused, each beside a fresh baseline."""
+        """Return True if fresh runs repeat the gain of a variant that nothing refused, each beside a fresh baseline."""
         for number in range(FRESH_PAIRS):
             seed = FIRST_SEED + variant.runs + number
             base = self._run(f"{variant.name}.base-{seed}", self._train, self._time_limit_s, seed)

@@ -1,7 +1,7 @@
 """The share card: a PNG with the verdict and the progress chart, for a place that shows one picture.
 
-Pillow draws it. It is kept up by its community since 2010, has wheels for each platform, and brings a font of its own,
-so the card looks the same everywhere. It is an extra, because nothing else of Cockpit needs pictures.
+Pillow draws it: it has wheels for each platform and brings a font, so the card looks the same everywhere. It is an
+extra, because nothing else in Cockpit needs pictures.
 """
 
 import io
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SIZE = (1200, 630)
 """The size that link previews have."""
 SCALE = 2
-"""The picture is drawn this many times larger and made smaller again, so that its edges are smooth."""
+"""The picture is drawn this many times larger and then scaled down, so that its edges are smooth."""
 FRAME = Frame(SIZE[0], SIZE[1], 104, 34, 268, 66, 20, 5)
 INK, QUIET, GRID, PLAIN, KEPT, CRASH, ALONE = (
     "#1c1f22",
@@ -35,13 +35,13 @@ INK, QUIET, GRID, PLAIN, KEPT, CRASH, ALONE = (
 BANNER = "#f0e442"
 COLOURS = 256
 VERDICT_LINES, VERDICT_CHARACTERS = 3, 86
-_SPELLED = {"−": "-", "→": "->", "×": "x", "–": "-"}
-"""Characters that the font has not."""
+_ASCII = {"−": "-", "→": "->", "×": "x", "–": "-"}
+"""Characters that the font lacks, with their replacements."""
 Point = tuple[float, float]
 
 
 def card(state: State, now: float) -> bytes:
-    """Return the picture at `now`. Raises ImportError where Pillow is not installed."""
+    """Return the picture at `now`. Raises ImportError if Pillow is not installed."""
     from PIL import Image, ImageDraw
 
     found = contents(state, now)
@@ -69,21 +69,23 @@ def card(state: State, now: float) -> bytes:
 class _Pen:
     """Draws in the coordinates of the small picture."""
 
-    def __init__(self, on: "ImageDraw") -> None:
-        self._on = on
+    def __init__(self, canvas: "ImageDraw") -> None:
+        self._canvas = canvas
 
     def text(self, at: Point, text: str, size: int, colour: str, anchor: str = "la") -> None:
-        self._on.text(_large(at), _drawable(text), fill=colour, font=_font(size * SCALE), anchor=anchor)
+        self._canvas.text(_large(at), _drawable(text), fill=colour, font=_font(size * SCALE), anchor=anchor)
 
     def box(self, one: Point, other: Point, colour: str) -> None:
-        self._on.rectangle((*_large(one), *_large(other)), fill=colour)
+        self._canvas.rectangle((*_large(one), *_large(other)), fill=colour)
 
     def dot(self, at: Point, radius: float, colour: str, edge: str = "") -> None:
         (x, y), r = _large(at), radius * SCALE
-        self._on.ellipse((x - r, y - r, x + r, y + r), fill=colour, outline=edge or None, width=SCALE)
+        self._canvas.ellipse((x - r, y - r, x + r, y + r), fill=colour, outline=edge or None, width=SCALE)
 
     def line(self, corners: list[Point], width: float, colour: str) -> None:
-        self._on.line([_large(corner) for corner in corners], fill=colour, width=round(width * SCALE), joint="curve")
+        self._canvas.line(
+            [_large(corner) for corner in corners], fill=colour, width=round(width * SCALE), joint="curve"
+        )
 
     def dashes(self, corners: list[Point], colour: str) -> None:
         for (x, y), (right, down) in pairwise(corners):
@@ -111,7 +113,7 @@ def _draw(pen: _Pen, chart: Chart) -> None:
             pen.line([(x - 3, FRAME.top), (x + 3, FRAME.top - 6)], 1, CRASH)
         elif not dot.kept:
             pen.dot(chart.at(FRAME, dot.hours, dot.value), 2.6, PLAIN)
-    _best_line(pen, chart, chart.alone, True)
+    _best_line(pen, chart, chart.one_gpu, True)
     _best_line(pen, chart, chart.best, False)
     for dot in chart.dots:
         if dot.kept and dot.value is not None:
@@ -131,8 +133,8 @@ def _large(at: Point) -> Point:
 
 
 def _drawable(text: str) -> str:
-    """Return text in characters that the font has."""
-    spelled = "".join(_SPELLED.get(character, character) for character in text)
+    """Return the text in characters that the font has."""
+    spelled = "".join(_ASCII.get(character, character) for character in text)
     return unicodedata.normalize("NFKD", spelled).encode("ascii", "ignore").decode()
 
 

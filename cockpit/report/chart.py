@@ -18,18 +18,18 @@ from cockpit.read.score_dots import ScoreDot, ScoreDots
 from cockpit.read.scores import comparison_class, kept_experiments
 
 SHOWN_SHARE = 0.75
-"""The share of the scores, from the best, that the axis spans. Crashes of learning rate do not flatten the rest."""
+"""The share of the scores, best first, that the axis spans, so that runs that diverged do not flatten the others."""
 DOTS_AT_MOST = 3_000
-"""Dots of all charts of a page together, beside those that were kept."""
+"""Dots in all charts of a page together; kept ones do not count."""
 LABEL_CHARACTERS = 30
 
 
 class Dot(msgspec.Struct, frozen=True):
-    """One experiment in one class, where it was kept, or else at the end of its first run there."""
+    """One experiment in one class: at the time it was kept, or else at the end of its first run there."""
 
     hours: float
     value: float | None
-    """None where it crashed."""
+    """None if it crashed."""
     experiment: str
     kept: bool
 
@@ -63,11 +63,11 @@ class Frame(msgspec.Struct, frozen=True):
 
 WIDE = Frame(960, 420, 66, 60, 60, 50, 12, 6)
 NARROW = Frame(400, 330, 52, 12, 24, 44, 11, 4)
-"""The same chart for a phone, without labels of what was kept."""
+"""The same chart for a phone, without labels on the kept changes."""
 
 
 class Chart(msgspec.Struct, frozen=True):
-    """One class's progress: what a drawing needs. It holds values of the metric, not scores."""
+    """The progress of one class, ready to draw, in values of the metric."""
 
     metric: Metric
     hardware: str
@@ -76,10 +76,10 @@ class Chart(msgspec.Struct, frozen=True):
     high: float
     dots: tuple[Dot, ...]
     best: tuple[Step, ...]
-    alone: tuple[Step, ...]
+    one_gpu: tuple[Step, ...]
     """The best line of one GPU."""
     labels: dict[str, str]
-    """Kept experiment to its change, short."""
+    """The short change of each kept experiment."""
 
     def at(self, frame: Frame, hours: float, value: float) -> tuple[float, float]:
         """Return the place of a value in the frame. A value outside the axis lies on its edge."""
@@ -103,8 +103,8 @@ class Chart(msgspec.Struct, frozen=True):
         return [*corners, (frame.x(1.0), corners[-1][1])] if corners else []
 
 
-def charts(state: State, alone: Sequence[Best], hours: float) -> list[Chart]:
-    """Return a chart for each class with a score, the class of comparisons first. It alone has the line of one GPU."""
+def charts(state: State, one_gpu: Sequence[Best], hours: float) -> list[Chart]:
+    """Return a chart for each class with a score. The class of comparisons comes first and has the one-GPU line."""
     scored = ScoreDots()
     scored.follow(state)
     kept = kept_experiments(state)
@@ -120,10 +120,12 @@ def charts(state: State, alone: Sequence[Best], hours: float) -> list[Chart]:
             continue
         metric = state.session.metric
         shown = _thinned([_dot(state, dot, times) for dot in dots], DOTS_AT_MOST // len(classes))
-        one_gpu = _steps(metric, alone) if hardware == comparison_class(state) else ()
+        one_gpu_line = _steps(metric, one_gpu) if hardware == comparison_class(state) else ()
         low, high = metric.interval(*span)
         found.append(
-            Chart(metric, hardware, max(hours, 1e-3), low, high, tuple(shown), _steps(metric, best), one_gpu, labels)
+            Chart(
+                metric, hardware, max(hours, 1e-3), low, high, tuple(shown), _steps(metric, best), one_gpu_line, labels
+            )
         )
     return found
 
@@ -143,14 +145,14 @@ def _steps(metric: Metric, line: Sequence[Best]) -> tuple[Step, ...]:
 
 
 def _dot(state: State, dot: ScoreDot, kept_at: Mapping[str, float]) -> Dot:
-    """Return the dot at the end of its first run; one that was kept lies on the line, where it was kept."""
+    """Return the dot at the end of the first run, or on the best line at the time it was kept."""
     hours = kept_at.get(dot.experiment, dot.hour)
     value = None if math.isnan(dot.score) else state.session.metric.value(dot.score)
     return Dot(hours, value, dot.experiment, dot.experiment in kept_at)
 
 
 def _thinned(dots: list[Dot], most: int) -> list[Dot]:
-    """Return at most that number of dots, spread evenly over the night, and all that were kept, which come last."""
+    """Return at most `most` plain dots, spread evenly over the night, then all kept ones."""
     plain = [dot for dot in dots if not dot.kept]
     every = max(1, -(-len(plain) // most))
     return plain[::every] + [dot for dot in dots if dot.kept]

@@ -1,4 +1,4 @@
-"""The contents of a session's report, gathered from its state. Pure; text is escaped where it is drawn."""
+"""The contents of a session's report, gathered from its state. Pure. The templates escape the text."""
 
 from datetime import UTC, datetime
 
@@ -15,7 +15,7 @@ from cockpit.decide.kept_changes import unablated_summary
 from cockpit.read.changes import change_words
 from cockpit.read.checks import checks_of, origin_of, unchecked
 from cockpit.read.costs import device_word
-from cockpit.read.counterfactual import Best, OneGpu, alone_words, best_so_far, one_gpu
+from cockpit.read.counterfactual import Best, OneGpu, best_so_far, one_gpu, one_gpu_words
 from cockpit.read.early_stops import early_stopping_summary
 from cockpit.read.effects import effects_of
 from cockpit.read.kept_stack import KeptChange, Stack, stack_of
@@ -27,7 +27,7 @@ from cockpit.report.bars import Bar, bars_of, strongest
 from cockpit.report.chart import Chart, charts
 from cockpit.report.reproduce import Command, commands
 from cockpit.report.status import counts
-from cockpit.report.story import Sentence, told
+from cockpit.report.story import Sentence, story
 from cockpit.report.verdict import tried_variants, verdict
 from cockpit.science.effects import FactorEffects
 from cockpit.science.noise import Noise
@@ -55,7 +55,7 @@ class BestVariant(msgspec.Struct, frozen=True):
     experiment: str
     what: str
     origin: str
-    """How its scores came to be, as `origin_of` words it."""
+    """How its scores were produced, in the words of `origin_of`."""
     scores: dict[str, list[float]]
     changed: tuple[tuple[str, Value | None, Value], ...]
     """(constant, the baseline's value, its own) of each constant that differs; None for a new constant."""
@@ -68,14 +68,14 @@ class BestVariant(msgspec.Struct, frozen=True):
 class WaveReport(msgspec.Struct, frozen=True):
     wave: Wave
     word: str
-    """Its standing."""
+    """Its status in words."""
     measured: int
     crashed: int
     kept: int
     best: str
     best_score: Score | None
     best_origin: str
-    """How that score came to be."""
+    """How that score was produced."""
     best_difference: Difference | None
     """The best arm's difference to the wave's base."""
     effects: FactorEffects
@@ -101,7 +101,7 @@ class Contents(msgspec.Struct, frozen=True):
     hours: float
     verdict: str
     unchecked: list[str]
-    """The things that nothing checks in this session, a sentence each."""
+    """Sentences on what this session leaves unchecked."""
     counts: dict[str, int]
     tried: int
     """Variants with a score; the baseline is left out."""
@@ -114,8 +114,8 @@ class Contents(msgspec.Struct, frozen=True):
     best: BestVariant | None
     charts: list[Chart]
     line: list[Best]
-    alone: OneGpu | None
-    alone_words: str
+    one_gpu: OneGpu | None
+    one_gpu_words: str
     """The one device of the counterfactual."""
     stack: Stack
     kept: list[Kept]
@@ -135,7 +135,7 @@ class Contents(msgspec.Struct, frozen=True):
     proposers: list[ProposerResult]
     proposer_hours: dict[str, float]
     early: str
-    """The savings and mistakes of early stopping; empty where no run was ended early."""
+    """The savings and mistakes of early stopping; empty if no run was ended early."""
     budget_usd: float
     spend: Spend
     model_cost: str
@@ -148,7 +148,7 @@ def contents(state: State, now: float) -> Contents:
     hardware = comparison_class(state)
     stack = stack_of(state, now)
     kept = [_kept(state, change) for change in stack.kept]
-    line, alone = best_so_far(state, hardware), one_gpu(state)
+    line, counterfactual = best_so_far(state, hardware), one_gpu(state)
     hours = max(0.0, running_h(state, now))
     waves = [_wave(state, wave) for wave in state.waves.values() if wave.kind is not WaveKind.FILLER]
     cost = model_cost(state, now)
@@ -174,15 +174,15 @@ def contents(state: State, now: float) -> Contents:
         baseline=score_of(state, state.baseline, hardware),
         baseline_origin=origin_of(state, state.experiments[state.baseline]) if state.baseline else "",
         best=_best(state, kept),
-        charts=charts(state, alone.best if alone else (), hours),
+        charts=charts(state, counterfactual.best if counterfactual else (), hours),
         line=line,
-        alone=alone,
-        alone_words=alone_words(state),
+        one_gpu=counterfactual,
+        one_gpu_words=one_gpu_words(state),
         stack=stack,
         kept=kept[-KEPT_AT_MOST:],
         kept_left_out=max(0, len(kept) - KEPT_AT_MOST),
         unablated=unablated_summary(state),
-        story=told(state, state.ended_at or now),
+        story=story(state, state.ended_at or now),
         strongest=strongest(wave.bars for wave in waves),
         waves=waves[-WAVES_AT_MOST:],
         waves_left_out=max(0, len(waves) - WAVES_AT_MOST),

@@ -24,13 +24,13 @@ _PRINTED = tuple(
 )
 """The numbers of a run's summary beside its metric."""
 FORMULA = ("=", "+", "-", "@")
-"""Starts of a text that a spreadsheet would take for a formula."""
+"""Characters with which a formula starts in a spreadsheet."""
 
 
 def rows(state: State) -> Iterator[Row]:
     """Yield a row for each attempt, in the order they were queued. All rows have the same columns.
 
-    Times are seconds since the epoch. Values are as printed, not turned round for a metric that is better higher.
+    Times are seconds since the epoch. Values are as printed: a metric for which higher is better keeps its sign.
     """
     names = constant_names(state)
     others = state.session.metric.others
@@ -53,28 +53,28 @@ def write_csv(state: State, file: TextIO) -> int:
         if writer is None:
             writer = csv.DictWriter(file, list(row))
             writer.writeheader()
-        writer.writerow({name: _never_a_formula(cell) for name, cell in row.items()})
+        writer.writerow({name: _escape_formula(cell) for name, cell in row.items()})
         written += 1
     return written
 
 
-def _never_a_formula(cell: Cell) -> Cell:
+def _escape_formula(cell: Cell) -> Cell:
     return f" {cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
 
 
 def write_parquet(state: State, path: Path) -> int:
-    """Write the table as Parquet. Returns the number of rows. Raises ImportError where pyarrow is not installed."""
+    """Write the table as Parquet. Returns the number of rows. Raises ImportError if pyarrow is not installed."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     found = list(rows(state))
-    columns = {name: _alike([row[name] for row in found]) for name in (found[0] if found else ())}
+    columns = {name: _of_one_type([row[name] for row in found]) for name in (found[0] if found else ())}
     pq.write_table(pa.table(columns), path)
     return len(found)
 
 
-def _alike(cells: Sequence[Cell]) -> list[Cell]:
-    """Return cells of one type, which a column of a table has: numbers stay numbers, anything mixed becomes text."""
+def _of_one_type(cells: Sequence[Cell]) -> list[Cell]:
+    """Return the cells of a column in one type: numbers stay numbers, a mixture becomes text."""
     kinds = {type(cell) for cell in cells if cell is not None}
     if len(kinds) <= 1:
         return list(cells)
@@ -132,7 +132,7 @@ def _row(state: State, attempt: Attempt, constants: Sequence[str], others: Seque
 
 
 def _scored(attempt: Attempt) -> Row:
-    """Return the score that was computed outside the run; None for each where the score is the run's own word."""
+    """Return the score that was computed outside the run; empty cells for a run that scored itself."""
     found = attempt.rescore
     return {
         "outside_public": found.public_bpb or None if found else None,

@@ -27,8 +27,8 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 def plan(state: State) -> Plan:
-    """Return the commits from the baseline to the incumbent; without steps where nothing was kept."""
-    line = _line(state)
+    """Return the commits from the baseline to the incumbent; without steps if nothing was kept."""
+    line = _lineage(state)
     dropped = {state.experiments[one.experiment].levels.get(WITHOUT, "") for one in line} - {""}
     before = [state.baseline, *(one.experiment for one in line)]
     steps = [
@@ -45,8 +45,8 @@ def plan(state: State) -> Plan:
     return Plan(tuple(steps), _last_message(state), tuple(names))
 
 
-def _line(state: State) -> list[Incumbency]:
-    """Return the incumbencies that led to the incumbent. A person who goes back to an earlier one starts from there."""
+def _lineage(state: State) -> list[Incumbency]:
+    """Return the incumbencies that led to the incumbent. If a person went back to an earlier one, it starts there."""
     line: list[Incumbency] = []
     for one in state.incumbencies:
         names = [earlier.experiment for earlier in line]
@@ -75,7 +75,7 @@ def _message(state: State, kept: Incumbency, parent: str) -> str:
 
 
 def _subject(state: State, experiment: Experiment, change: str) -> str:
-    """Return the first line: the change and its experiment, or the reason of an edit, as much as fits."""
+    """Return the first line: the change, or the reason of an edit, shortened to fit, and the experiment."""
     words = clean(experiment.why if experiment.change.edits and experiment.why else change)
     start, end = SIMULATED if state.session.fleet.simulated else "", f" ({experiment.id})"
     return start + textwrap.shorten(words, SUBJECT_CHARACTERS - len(start) - len(end), placeholder=" …") + end
@@ -101,11 +101,11 @@ def _evidence(state: State, kept: Incumbency, experiment: Experiment) -> list[st
 
 
 def _last_message(state: State) -> str:
-    """Return the message of a commit that holds what no single change does."""
+    """Return the message of a last commit, whose changes belong to no single kept change."""
     name = state.incumbent
     start = SIMULATED if state.session.fleet.simulated else ""
     said = (
-        "A kept change was dropped, so the commits before this one were put together anew."
+        "A kept change was dropped, so the commits before this one were rebuilt without it."
         f" This one has the code of {name}."
     )
     missing = "".join(f"\n\nUnchecked: {line}" for line in unchecked(state))

@@ -15,7 +15,7 @@ DIFF_CHARACTERS = 60_000
 def html(state: State, now: float, diff: str | None = None) -> str:
     """Return the page, at `now` on the session's clock.
 
-    `diff` is the change of the best variant to the unchanged code; None where the repository is not at hand.
+    `diff` is the change of the best variant to the unchanged code; None without the repository.
     """
     found = contents(state, now)
     return (

@@ -23,7 +23,7 @@ _FENCE = re.compile(r"`{3,}")
 
 
 def markdown(state: State, now: float, diff: str | None = None) -> str:
-    """Return the text at `now`. `diff` is the change of the best variant; None where it is not at hand."""
+    """Return the text at `now`. `diff` is the change of the best variant; None without the repository."""
     return "\n".join(_lines(contents(state, now), diff)) + "\n"
 
 

@@ -1,8 +1,7 @@
 """A session in Trackio: a run for each attempt that has ended, written once, by a process of its own.
 
 Trackio stores runs on this machine. With `TRACKIO_SERVER_URL` or `TRACKIO_SPACE_ID` it sends them there instead. A run
-that such a server has already is continued and not made twice; points that it was sent before are there twice, with the
-same values.
+that such a server already has is continued; points that are sent again are stored twice, with the same values.
 """
 
 import contextlib
@@ -32,10 +31,10 @@ class MirrorBusy(CockpitError):
 
 
 class Mirror:
-    """Writes attempts to Trackio. Each attempt that is written is on the session's record."""
+    """Writes attempts to Trackio, and records the names of those written in the session's folder."""
 
     def __init__(self, folder: SessionFolder) -> None:
-        """Open the record. Raises MirrorBusy, OSError, and ImportError where Trackio is not installed."""
+        """Open the record. Raises MirrorBusy, OSError, and ImportError if Trackio is not installed."""
         import trackio
 
         self._trackio = trackio
@@ -53,19 +52,19 @@ class Mirror:
         self._record.close()
 
     def write(self, state: State) -> int:
-        """Write each attempt that has ended since. Returns the number of attempts written."""
+        """Write each attempt that has ended since the last call. Returns the number of attempts written."""
         new = {name for name, one in state.attempts.items() if name not in self._written and _is_over(one)}
         if not new:
             return 0
-        with contextlib.redirect_stdout(io.StringIO()):  # Trackio tells of each run
+        with contextlib.redirect_stdout(io.StringIO()):  # Trackio prints a line for each run
             self._remove_partial(new)
             for row in rows(state):
                 if row["attempt"] in new:
-                    self._put(state, row)
+                    self._write_run(state, row)
         return len(new)
 
     def _remove_partial(self, new: set[str]) -> None:
-        """Delete runs of this machine that are not on the record: an earlier mirror ended while it wrote them."""
+        """Delete runs of this machine that are not on the record: an earlier mirror was stopped while it wrote them."""
         try:
             runs = list(self._trackio.Api().runs(self.project))
         except ValueError:  # the project is new
@@ -74,7 +73,7 @@ class Mirror:
             if run.name in new:
                 run.delete()
 
-    def _put(self, state: State, row: Row) -> None:
+    def _write_run(self, state: State, row: Row) -> None:
         name = str(row["attempt"])
         attempt = state.attempts[name]
         self._trackio.init(
@@ -101,7 +100,7 @@ def _is_over(attempt: Attempt) -> bool:
 
 
 def _results(state: State, row: Row) -> dict[str, float]:
-    """Return the numbers that an attempt came to, its score under the metric's name."""
+    """Return an attempt's results, its score under the metric's name."""
     found = {
         key: float(cell)
         for key, cell in row.items()

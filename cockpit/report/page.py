@@ -41,12 +41,12 @@ def environment(metric: Metric) -> Environment:
 
 
 def _shown(value: object) -> object:
-    """Text of runs, models and people without the characters that a reader's program might obey."""
+    """Replace characters in text that a reader's program might interpret, such as escapes, by spaces."""
     return "".join(c if c.isprintable() else " " for c in value) if type(value) is str else value
 
 
 def _lines(text: str) -> list[str]:
-    """Return the lines of a diff without their ends: each is shown on its own, cleaned of control characters."""
+    """Return the lines of a diff without line ends, with tabs expanded."""
     return [line.expandtabs(4) for line in text.split("\n")]
 
 
@@ -60,7 +60,7 @@ def _clock(at: float) -> str:
 
 
 def _breakable(text: str) -> Markup:
-    """Return the text, escaped, in which a line may end behind each underscore. A copy of it has no mark there."""
+    """Return the escaped text with an optional line break after each underscore. Copied text does not contain it."""
     return Markup(str(escape(_shown(text))).replace("_", "_<wbr>"))
 
 

@@ -24,13 +24,13 @@ from cockpit.report.svg import svg
 
 FRAME = Frame(960, 420, 66, 60, 60, 50, 12, 6)
 SPEEDS = (0.25, 0.5, 1, 2, 4, 8, 16, 32, 60)
-"""Minutes of the session in a second. The page begins with the slowest that plays it in about a minute."""
+"""Minutes of the session per second. The page begins with the slowest one that plays it in about a minute."""
 SENTENCES_AT_MOST = 600
 TEXT_CHARACTERS = 300
 
 
-class Told(msgspec.Struct, frozen=True):
-    """A sentence of the night, and when it became true."""
+class ReplaySentence(msgspec.Struct, frozen=True):
+    """A sentence that the page shows from `hours` on."""
 
     hours: float
     text: str
@@ -38,7 +38,7 @@ class Told(msgspec.Struct, frozen=True):
 
 
 def replay_html(state: State, now: float) -> str:
-    """Return the page, up to `now`. An empty session has one too, without pictures."""
+    """Return the page, up to `now`. The page of an empty session has no pictures."""
     found = contents(state, now)
     chart = found.charts[0] if found.charts else None
     script = files("cockpit.report").joinpath("replay.js").read_text(encoding="utf-8")
@@ -51,7 +51,7 @@ def replay_html(state: State, now: float) -> str:
             chart=Markup(_with_curtain(svg(chart, FRAME), chart)) if chart else "",
             lanes=Markup(picture.svg) if picture else "",
             left_out=picture.left_out if picture else 0,
-            told=told(state),
+            sentences=replay_sentences(state),
             speeds=SPEEDS,
             speed=next((speed for speed in SPEEDS if speed >= 0.9 * found.hours), SPEEDS[-1]),
             data=Markup(_numbers(state, found, chart)),
@@ -61,24 +61,26 @@ def replay_html(state: State, now: float) -> str:
     )
 
 
-def told(state: State) -> list[Told]:
-    """Return the sentences of the night: what was asked, kept, found and named as a phase, in the order of time."""
+def replay_sentences(state: State) -> list[ReplaySentence]:
+    """Return the sentences of the night in order: questions asked, changes kept, findings and phases."""
     times = {one.experiment: one.at for one in state.incumbencies}
-    found = [Told(running_h(state, times[name]), kept_words(state, name), True) for name in kept_experiments(state)]
+    found = [
+        ReplaySentence(running_h(state, times[name]), kept_words(state, name), True) for name in kept_experiments(state)
+    ]
     found += [
-        Told(running_h(state, wave.decided_at), f"{wave.id} runs: {wave.question}"[:TEXT_CHARACTERS], False)
+        ReplaySentence(running_h(state, wave.decided_at), f"{wave.id} runs: {wave.question}"[:TEXT_CHARACTERS], False)
         for wave in state.waves.values()
         if wave.decided_at and wave.arms
     ]
     found += [
-        Told(running_h(state, message.at), f"{message.author}: {message.text}"[:TEXT_CHARACTERS], False)
+        ReplaySentence(running_h(state, message.at), f"{message.author}: {message.text}"[:TEXT_CHARACTERS], False)
         for message in state.messages
         if message.kind in ("finding", "phase")
     ]
     kept = [one for one in found if one.kept]
     others = [one for one in found if not one.kept]
     some = kept[-SENTENCES_AT_MOST:] + others[:: max(1, -(-len(others) // SENTENCES_AT_MOST))]
-    return sorted((Told(round(one.hours, 4), one.text, one.kept) for one in some), key=lambda one: one.hours)
+    return sorted((ReplaySentence(round(one.hours, 4), one.text, one.kept) for one in some), key=lambda one: one.hours)
 
 
 def _with_curtain(drawn: str, chart: Chart) -> str:

@@ -1,4 +1,4 @@
-"""The commands that reproduce the best variant of a session, as a shell takes them."""
+"""The shell commands that reproduce the best variant of a session."""
 
 import shlex
 from pathlib import Path
@@ -19,8 +19,8 @@ class Command(msgspec.Struct, frozen=True):
 def commands(state: State) -> list[Command]:
     """Return the commands for the incumbent, to be run in the researched repository in this order.
 
-    The code gets a folder of its own beside the repository. The training is left out for a simulated session: no run
-    gives its scores. There are none for an imported session: the code that ran is not known.
+    The code goes into its own folder beside the repository. A simulated session has no training command, since no run
+    gives its scores. An imported session has no commands, since the code that ran is not known.
     """
     name = state.incumbent
     if name not in state.experiments or state.session.fleet.kind == IMPORTED:
@@ -57,7 +57,7 @@ def _training(state: State, place: str) -> list[Command]:
 
 
 def _from_beside(word: str, repo: str) -> str:
-    """Quote a word for the shell. A path in the repository is given from a folder beside it, for any machine."""
+    """Quote a word for the shell. A path in the repository becomes relative to a folder beside the repository."""
     path = Path(word)
     inside = path.is_absolute() and path.is_relative_to(repo)
     return shlex.quote(str(Path("..", Path(repo).name, path.relative_to(repo))) if inside else word)

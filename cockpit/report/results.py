@@ -1,7 +1,7 @@
 """results.tsv in autoresearch's format: one tab-separated line an experiment, in the order they were proposed.
 
 The columns are autoresearch's, then the hardware class of the score, since scores of two classes are never compared,
-and how the score came to be.
+and how the score was produced.
 """
 
 from collections.abc import Container, Iterator
@@ -24,7 +24,7 @@ _STATUS = {
 def results_tsv(state: State, only: Container[str] | None = None) -> Iterator[str]:
     """Yield the lines, header first. A crash scores 0.000000, as in autoresearch; simulated results say so.
 
-    With `only` these experiments alone.
+    With `only`, yield only these experiments.
 
     An experiment that was ended early has no score and counts as a crash, because readers of such a file take the
     score of every other line as measured. Experiments that never ran are left out.
@@ -57,7 +57,7 @@ def _value(metric: Metric, score: Score | None) -> str:
 
 
 def memory_gb(state: State, experiment: Experiment) -> float:
-    """Return the most that any of its runs used, in GiB."""
+    """Return the peak memory of any of its runs, in GiB."""
     peaks = [
         attempt.metrics.peak_vram_mb
         for attempt in (state.attempts[name] for name in experiment.attempts)
@@ -67,5 +67,5 @@ def memory_gb(state: State, experiment: Experiment) -> float:
 
 
 def clean(text: str) -> str:
-    """Return one field of a line: no tab, no line end, nothing that a terminal would obey."""
+    """Return the text as one field: tabs, line ends and terminal escapes become spaces."""
     return "".join(c if c.isprintable() else " " for c in text).strip()

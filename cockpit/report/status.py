@@ -68,9 +68,9 @@ def status(state: State, now: float, worker: Json) -> Json:
 
 
 def counts(state: State) -> dict[str, int]:
-    """Experiments by status. `valid` is every one that gave a result; `kept` leaves the baseline out.
+    """Count the experiments by status. `valid` counts each one with a result; `kept` leaves the baseline out.
 
-    `not_run` is what the end of the session left in its queue.
+    `not_run` counts those that were still queued when the session ended.
     """
     by = {status: state.status_counts.get(status, 0) for status in ExperimentStatus}
     return {

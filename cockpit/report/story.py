@@ -1,7 +1,7 @@
-"""The story of a night: its phases, found from what was kept and when, told in sentences with links.
+"""The story of a night: its phases, found from the kept changes and their times, in sentences with links.
 
-The phases are the steps of the least concave line above the gains kept so far. Each brought less an hour than the one
-before it, so that the last is where the night flattened.
+The phases are the segments of the upper concave hull of the kept gain over time. Each phase gained less per hour than
+the one before it, so the last one is where the night flattened.
 """
 
 from collections import Counter
@@ -49,9 +49,9 @@ class Phase(msgspec.Struct, frozen=True):
     """The sum of the improvements of what was kept in it, as estimated; positive is better."""
     kept: tuple[str, ...]
     gained_by: tuple[str, ...]
-    """The names of what the kept changes set, the one with the largest gain first."""
+    """The constants that the kept changes set, the largest gain first."""
     varied: tuple[tuple[str, int], ...]
-    """The factors that its variants changed, the most frequent first, each with its variants."""
+    """The factors that its variants changed, the most frequent first, each with the number of variants."""
     variants: int
     crashed: int
     waves: tuple[str, ...]
@@ -65,32 +65,32 @@ def phases(state: State, now: float) -> list[Phase]:
     points = [(0.0, 0.0)]
     for at, _, gain in keeps:
         points.append((at, points[-1][1] + gain))
-    edges = [*(at for at, _ in _fewest(_hull(points))), max(running_s(state, now), points[-1][0])]
+    edges = [*(at for at, _ in _simplified(_hull(points))), max(running_s(state, now), points[-1][0])]
     finished = _finished(state)
     found = [_phase(state, keeps, finished, start, end) for start, end in pairwise(edges) if end > start]
     return [phase for phase in found if phase.variants or phase.kept]
 
 
-def told(state: State, now: float) -> list[Sentence]:
-    """Return the story, a few sentences for each phase and one on when it flattened."""
+def story(state: State, now: float) -> list[Sentence]:
+    """Return the story: a few sentences for each phase, and one on when it flattened."""
     found = phases(state, now)
     if not found:
         return []
     total = sum(phase.gain for phase in found)
-    sentences = [_of_phase(phase, total, state.session.metric.name) for phase in found]
-    flat = _flattened(state)
+    sentences = [_phase_sentence(phase, total, state.session.metric.name) for phase in found]
+    flat = _flattening_sentence(state)
     return [*sentences, flat] if flat else sentences
 
 
 def _keeps(state: State) -> list[tuple[float, str, float]]:
-    """Return (time, experiment, improvement) of each keep, in order. One without an estimate counts for nothing."""
+    """Return (time, experiment, improvement) of each keep, in order. A keep without an estimate counts as 0."""
     times = {one.experiment: running_s(state, one.at) for one in state.incumbencies}
     estimates = {name: kept_estimate(state, name) for name in kept_experiments(state)}
     return [(times[name], name, -one.mean if one else 0.0) for name, one in estimates.items()]
 
 
 def _hull(points: Sequence[Point]) -> list[Point]:
-    """Return the corners of the least concave line above the points, from the first to the highest."""
+    """Return the corners of the points' upper concave hull, from the first point to the highest."""
     top = max(range(len(points)), key=lambda i: (points[i][1], -i))
     corners: list[Point] = []
     for point in points[: top + 1]:
@@ -100,8 +100,8 @@ def _hull(points: Sequence[Point]) -> list[Point]:
     return corners
 
 
-def _fewest(corners: list[Point]) -> list[Point]:
-    """Leave out the corner that matters least while there are more than PHASES_AT_MOST."""
+def _simplified(corners: list[Point]) -> list[Point]:
+    """Remove the least important corner until at most PHASES_AT_MOST are left."""
     left = list(corners)
     while len(left) > PHASES_AT_MOST:
         least = min(range(1, len(left) - 1), key=lambda i: abs(_turn(left[i - 1], left[i], left[i + 1])))
@@ -159,9 +159,9 @@ def _factors(state: State, experiment: Experiment) -> list[str]:
     return [*names, CODE] if experiment.change.edits else names
 
 
-def _of_phase(phase: Phase, total: float, metric: str) -> Sentence:
+def _phase_sentence(phase: Phase, total: float, metric: str) -> Sentence:
     span = f"{duration(phase.began)} to {duration(phase.ended)}: "
-    tried = f"{count(phase.variants, 'variant')}" + (f" of {_named(phase)}" if phase.varied else "")
+    tried = f"{count(phase.variants, 'variant')}" + (f" of {_factor_words(phase)}" if phase.varied else "")
     crashed = f", {phase.crashed} of which crashed" if phase.crashed else ""
     said = [Part(f"{span}{tried}{crashed}.")]
     if not phase.kept:
@@ -183,14 +183,14 @@ def _of_phase(phase: Phase, total: float, metric: str) -> Sentence:
     return said
 
 
-def _named(phase: Phase) -> str:
+def _factor_words(phase: Phase) -> str:
     """Return the factors that were varied most."""
     names = [name for name, _ in phase.varied]
     more = len(names) - FACTORS_NAMED
     return ", ".join(names[:FACTORS_NAMED]) + (f" and {count(more, 'other factor')}" if more > 0 else "")
 
 
-def _flattened(state: State) -> Sentence:
+def _flattening_sentence(state: State) -> Sentence:
     """Return the sentence on when most of the gain had been kept; empty without a gain."""
     keeps = [keep for keep in _keeps(state) if keep[2] > 0]
     total, so_far = sum(gain for _, _, gain in keeps), 0.0

@@ -6,7 +6,7 @@ from cockpit.report.chart import NARROW, WIDE, Chart, Dot, Frame
 
 PLAIN, CRASH, KEPT, BEST, ALONE, GRID = "#a8adb3", "#b0532e", "#1a9850", "#1a9850", "#7a7a7a", "#e4e4e4"
 LEAST_LABEL = 12
-"""Characters of a label that are worth showing."""
+"""The fewest characters of a label that is cut at the edge."""
 LABEL_APART = 1.15
 """The least distance of two labels' lines, in heights of their text."""
 NORMAL = (0.5, 0.866)
@@ -14,7 +14,7 @@ NORMAL = (0.5, 0.866)
 
 
 def svg(chart: Chart, frame: Frame = WIDE) -> str:
-    """Return the drawing. Each dot of a wide one has a title with its experiment and score; a narrow one has none."""
+    """Return the drawing. In a wide one, each dot has a title with its experiment and score."""
     wide = frame is not NARROW
     parts = [
         f'<svg class="{"wide" if wide else "narrow"}" viewBox="0 0 {frame.width:.0f} {frame.height:.0f}" role="img"',
@@ -24,7 +24,7 @@ def svg(chart: Chart, frame: Frame = WIDE) -> str:
     parts += _grid(chart, frame)
     plain = [dot for dot in chart.dots if not dot.kept]
     parts += [_titled(dot, chart, frame) for dot in plain] if wide else [_untitled(plain, chart, frame)]
-    parts.append(_line(chart.steps(frame, chart.alone), f'stroke="{ALONE}" stroke-dasharray="5 4"'))
+    parts.append(_line(chart.steps(frame, chart.one_gpu), f'stroke="{ALONE}" stroke-dasharray="5 4"'))
     parts.append(_line(chart.steps(frame, chart.best), f'stroke="{BEST}" stroke-width="2"'))
     parts += [_titled(dot, chart, frame) for dot in chart.dots if dot.kept]
     parts += _labels(chart, frame) if wide else []
@@ -84,9 +84,9 @@ def _line(corners: list[tuple[float, float]], look: str) -> str:
 
 
 def _labels(chart: Chart, frame: Frame) -> list[str]:
-    """Return the kept changes at their steps, in text that leads away from the line, where two would not overlap.
+    """Label the kept changes at their steps, sloping away from the line. A label that would overlap is left out.
 
-    A label that would leave the picture is cut, and ends at its step instead where too little of it would be left.
+    A label that would leave the picture is cut. If too little of it would remain, it ends at its step instead.
     """
     parts: list[str] = []
     placed: list[float] = []

@@ -27,7 +27,7 @@ def verdict(state: State, now: float) -> str:
 
 
 def _imported_gain(state: State) -> str:
-    """Return the difference that the table claims. The best of many single runs looks better by luck, too."""
+    """Return the gain that the table claims. The best of many single runs also looks better by luck."""
     hardware = comparison_class(state)
     best, first = score_of(state, state.incumbent, hardware), score_of(state, state.baseline, hardware)
     metric = state.session.metric

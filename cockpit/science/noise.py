@@ -335,7 +335,7 @@ def _variance_components(repeats: _Repeats, centred: Any, prior_var: float) -> _
 
 
 def _are_apart(values: Any, turned: Any, total: float, df: int) -> bool:
-    """Tell if the clusters differ beyond doubt, by the F test of their fixed effects."""
+    """Return True if the clusters differ beyond doubt, by the F test of their fixed effects."""
     import numpy as np
     from scipy.special import fdtrc
 

@@ -175,7 +175,7 @@ def position(dimension: Dimension, value: Value) -> float:
 
 
 def holds(dimension: Dimension, value: Value) -> bool:
-    """Tell if a value lies in its dimension: a number between the ends, or one of the options."""
+    """Return True if a value lies in its dimension: a number between the ends, or one of the options."""
     if isinstance(dimension, Choice):
         return value in dimension.options
     if isinstance(value, bool) or not isinstance(value, int | float):

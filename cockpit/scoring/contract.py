@@ -10,17 +10,17 @@ UPSTREAM_DEFINES = {"evaluate_bpb", "make_dataloader", "get_token_bytes", "Token
 
 
 def can_rescore(repo: Path) -> bool:
-    """Tell if a run leaves a model that can be loaded, and prepare.py provides the text to score it on."""
+    """Return True if a run leaves a model that can be loaded, and prepare.py provides the text to score it on."""
     return is_upstream(repo) or (leaves_model(repo) and _defines(repo / "prepare.py") >= PREPARE_DEFINES)
 
 
 def leaves_model(repo: Path) -> bool:
-    """Tell if train.py saves its model by its own function; `export/sitecustomize.py` saves that of any other."""
+    """Return True if train.py saves its model itself. `export/sitecustomize.py` saves the model of any other script."""
     return _defines(repo / "train.py") >= LEAVES_MODEL
 
 
 def is_upstream(repo: Path) -> bool:
-    """Tell if the repository has the shape of karpathy/autoresearch: train.py hands its model to `evaluate_bpb`."""
+    """Return True if the repository is like karpathy/autoresearch: train.py passes its model to `evaluate_bpb`."""
     defined = _defines(repo / "prepare.py")
     if not defined >= UPSTREAM_DEFINES or defined & PREPARE_DEFINES == PREPARE_DEFINES:
         return False

@@ -103,7 +103,7 @@ def _sealed(found: Rescore, base: Base, baseline: Rescore | None) -> str:
 
 
 def is_comparable(one: Rescore, other: Rescore) -> bool:
-    """Tell if two models were scored on the same parts of both texts."""
+    """Return True if two models were scored on the same parts of both texts."""
     pairs = (one.public_parts, other.public_parts), (one.sealed_parts, other.sealed_parts)
     same = all(len(mine) == len(its) > 1 and min(*mine, *its) > 0 for mine, its in pairs)
     return same and one.public_tokens == other.public_tokens

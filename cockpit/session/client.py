@@ -92,7 +92,7 @@ class SessionClient:
         return found
 
     def waits_after(self, number: int) -> bool:
-        """Tell if intents after that number wait in the inbox."""
+        """Return True if intents after that number wait in the inbox."""
         return bool(self._inbox.after(number, 1))
 
     def _last_taken(self) -> int:

@@ -71,7 +71,7 @@ def prepared_corpus(name: str) -> PreparedCorpus | None:
 
 
 def has_sealed_shard(name: str) -> bool:
-    """Tell if the corpus has a validation shard that no run may see, beside the folder of the corpora."""
+    """Return True if the corpus has a validation shard that no run may see, beside the folder of the corpora."""
     folder = data_folder()
     try:
         sealed = json.loads((folder / name / "corpus.json").read_text(encoding="utf-8"))["sealed"]["file"]

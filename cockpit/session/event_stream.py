@@ -52,7 +52,7 @@ START = Place(0, GENESIS, len(MAGIC))
 
 
 def is_header(header: bytes) -> bool:
-    """Tell if a frame's header is whole and as it was written."""
+    """Return True if a frame's header is whole and as it was written."""
     head, crc = header[: FRAME.size], header[FRAME.size :]
     return len(header) == HEADER_BYTES and zlib.crc32(head) == int.from_bytes(crc, "little")
 
@@ -136,7 +136,7 @@ class StreamWriter:
         self.path = self.path.replace(path)
 
     def is_as_written(self) -> bool:
-        """Tell if the file in its place ends where this writer ended. Bytes that another program appended are cut."""
+        """Return True if the file ends where this writer ended. Bytes that another program appended are cut off."""
         try:
             here, there = os.fstat(self._fd), self.path.stat()
             if here.st_size > self.end.offset:

@@ -26,7 +26,7 @@ class SessionFolder:
         return self.root / "ledger.db"
 
     def is_gone(self) -> bool:
-        """Tell if the session was removed or moved; a folder that this user may not look into was not."""
+        """Return True if the session was removed or moved; a folder that this user may not look into was not."""
         try:
             self.ledger.stat()
         except FileNotFoundError:

@@ -30,7 +30,7 @@ def template_files(name: str) -> list[Path]:
 
 
 def is_empty(folder: Path) -> bool:
-    """Tell if the folder holds nothing but hidden files and sessions."""
+    """Return True if the folder holds nothing but hidden files and sessions."""
     return all(path.name.startswith(".") or path.name == "sessions" for path in folder.iterdir())
 
 

@@ -44,7 +44,7 @@ def start(folder: SessionFolder) -> WorkerStatus:
 
 
 def _is_ending(folder: SessionFolder) -> bool:
-    """Tell if the session's worker wrote that it ends. It holds the lock until it has released everything else."""
+    """Return True if the worker wrote that it ends. It holds the lock until it has released everything else."""
     heartbeat = read_heartbeat(folder)
     return heartbeat is not None and heartbeat.stopped
 

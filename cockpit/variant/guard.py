@@ -38,12 +38,12 @@ def check_variant(source: str, metric: str = DEFAULT_NAME, path: str = SCRIPT) -
 
 
 def names_metric(text: str, metric: str) -> bool:
-    """Tell if `text`, once printed, names the metric: `val_bpb:`, `val_bpb=`, `VAL_BPB `, `"val_bpb"`."""
+    """Return True if `text`, once printed, names the metric: `val_bpb:`, `val_bpb=`, `VAL_BPB `, `"val_bpb"`."""
     return _name(metric).search(_COLOR.sub("", text)) is not None
 
 
 def source_names_metric(source: str, metric: str) -> bool:
-    """Tell if Python code names the metric, in a text of it or elsewhere."""
+    """Return True if Python code names the metric, in a text of it or elsewhere."""
     return names_metric(_WRITTEN_ESCAPE.sub(" ", source), metric)
 
 

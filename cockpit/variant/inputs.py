@@ -98,7 +98,7 @@ def _mentions(scripts: Mapping[str, str]) -> tuple[set[str], set[str]]:
 
 
 def is_configuration(path: str) -> bool:
-    """Tell if paths of data are looked for in a file of this name."""
+    """Return True if paths of data are looked for in a file of this name."""
     return path.endswith((".json", ".yaml", ".yml", ".toml", ".cfg", ".ini"))
 
 
@@ -128,7 +128,7 @@ def command_paths(words: Sequence[str]) -> list[str]:
 
 
 def is_outside(path: str, starts: Sequence[Path], top: Path) -> bool:
-    """Tell if a path leads from the first folder to something outside the repository, and from each out of it."""
+    """Return True if a path leads out of the repository from each folder, and the first one has something there."""
     places = [(start / path).resolve() for start in starts]
     is_out = not any(place.is_relative_to(top) for place in places)
     return is_out and places[0].exists() and not top.is_relative_to(places[0])
@@ -139,7 +139,7 @@ def _is_read(name: str) -> bool:
 
 
 def _names(text: str, path: PurePosixPath) -> bool:
-    """Tell if a string is the path, or starts with it as a folder, or names its last part as one of its own."""
+    """Return True if a string is the path, or starts with it as a folder, or names its last part as one of its own."""
     given = re.sub(r"^\./", "", text.strip())
     whole = path.as_posix()
     return given == whole or given.startswith(f"{whole}/") or path.name in PurePosixPath(given).parts

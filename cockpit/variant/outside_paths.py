@@ -62,7 +62,7 @@ def _is_data(path: Path, top: Path) -> bool:
 
 
 def _holds_a_secret(folder: Path) -> bool:
-    """Tell if a secret lies in a folder, by its name, as a token lies beside the caches of Hugging Face."""
+    """Return True if a secret lies in a folder, by its name, as a token lies beside the caches of Hugging Face."""
     with os.scandir(folder) as entries:
         return any(_SECRET.search(entry.name) for entry in itertools.islice(entries, ENTRIES_SEEN))
 

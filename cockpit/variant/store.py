@@ -296,7 +296,7 @@ class VariantStore:
                 yield from self._absent(*found, path / at)
 
     def is_tracked(self, path: str) -> bool:
-        """Tell if git stores the file at this path below the folder of the repository."""
+        """Return True if git stores the file at this path below the folder of the repository."""
         return bool(git_answer(self._repo, "ls-files", "--", (PurePosixPath(self.subfolder) / path).as_posix()))
 
     def scripts(self, commit: str) -> dict[str, str]:
@@ -379,7 +379,7 @@ class VariantStore:
         return self._objects.store_commit(self._tree_name(code), parent, message, int(at))
 
     def same_code(self, one: str, other: str) -> bool:
-        """Tell if two commits have the same files."""
+        """Return True if two commits have the same files."""
         return self._tree_name(one) == self._tree_name(other)
 
     def point_review(self, branch: str, commit: str) -> str:
@@ -391,7 +391,7 @@ class VariantStore:
         return move_branch(self._repo, branch, commit, self._is_own)
 
     def _is_own(self, commit: str) -> bool:
-        """Tell if a commit was made by Cockpit, by the committer that `store_commit` gives."""
+        """Return True if a commit was made by Cockpit, by the committer that `store_commit` gives."""
         header = self._objects.read(commit, "commit").partition(b"\n\n")[0]
         return re.search(rb"^committer cockpit <cockpit@localhost> ", header, re.MULTILINE) is not None
 

@@ -60,7 +60,7 @@ def mended_baseline(store: VariantStore, state: State, author: str, at: float) -
 
 
 def _never_started(state: State, attempts: list[str]) -> bool:
-    """Tell if no run of the baseline has started and the session is held, because its files could not be written."""
+    """Return True if the session is held because the baseline's files could not be written, before any run of it."""
     return state.held and all(not state.attempts[name].started_at for name in attempts)
 
 

@@ -33,7 +33,7 @@ def arms_of(draft: Draft) -> tuple[Arm, ...]:
 
 
 def measures_again(arm: Arm) -> bool:
-    """Tell if the arm is an experiment of an earlier wave that is measured again unchanged."""
+    """Return True if the arm is an experiment of an earlier wave that is measured again unchanged."""
     return bool(arm.experiment) and not arm.change.constants and not arm.change.edits
 
 

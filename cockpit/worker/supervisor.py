@@ -116,7 +116,7 @@ def full_disk_note(error: Exception) -> str:
 
 
 def _takes_no_files(path: Path) -> bool:
-    """Tell if the disk of a file, which may not exist yet, has bytes left and no files."""
+    """Return True if the disk of a file, which may not exist yet, has bytes left and no files."""
     try:
         found = next(parent for parent in path.absolute().parents if parent.exists())
         return lacks(os.statvfs(found), 1) == "files"

@@ -171,7 +171,7 @@ class ScriptedAgent:
 
 
 def _sees(path: Path) -> bool:
-    """Tell if this process can read the file, or write a new file into the folder."""
+    """Return True if this process can read the file, or write a new file into the folder."""
     try:
         (path / "mine.txt").write_text("mine") if path.is_dir() else path.read_bytes()
     except OSError:

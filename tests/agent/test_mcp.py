@@ -386,7 +386,7 @@ def test_progress_is_sent_to_a_client_that_gives_a_token_for_it(
             answered.set()
 
     server = McpServer(api.folder, send, longest_wait_s=1.0)
-    server.take(request("tools/call", name="wait", arguments={}, _meta={"progressToken": "t"}))
+    server.handle(request("tools/call", name="wait", arguments={}, _meta={"progressToken": "t"}))
     assert answered.wait(60)
     server.close()
     told = [message["params"] for message in sent if message.get("method") == "notifications/progress"]

@@ -145,7 +145,7 @@ def _docstrings(path: Path, tree: ast.Module) -> Iterator[Passage]:
 
 
 def _is_called(node: ast.AST) -> TypeGuard[ast.FunctionDef | ast.AsyncFunctionDef]:
-    """Tell if the node is a function; a property and a fixture are read like values."""
+    """Return True if the node is a function; a property and a fixture are read like values."""
     if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         return False
     return not any(word in ast.unparse(each) for each in node.decorator_list for word in ("property", "fixture"))

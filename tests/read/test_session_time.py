@@ -87,7 +87,7 @@ def test_a_pause_moves_no_hour_of_the_report_or_of_the_chart() -> None:
 
     for one, other in zip(hours(paused), hours(straight), strict=True):
         assert one == pytest.approx(other)
-    assert story.told(paused, paused.now) == story.told(straight, straight.now)
+    assert story.story(paused, paused.now) == story.story(straight, straight.now)
     assert hour(paused, paused.now) == hour(straight, straight.now)
     pace, before = pace_of(paused, paused.now), pace_of(straight, straight.now)
     assert pace is not None and before is not None and pace.since_keep_s == pytest.approx(before.since_keep_s)

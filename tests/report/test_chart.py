@@ -54,8 +54,8 @@ def test_a_chart_has_the_scores_of_one_class_and_the_first_has_the_line_of_one_g
             assert dot.value is None or dot.value == pytest.approx(means[dot.experiment])
         line = best_so_far(state, chart.hardware)
         assert [(one.hours, one.value) for one in chart.best] == [(one.hours, one.score) for one in line]
-    assert charts[0].alone and not charts[1].alone
-    longer = msgspec.structs.replace(charts[0], hours=charts[0].alone[-1].hours + 1)
+    assert charts[0].one_gpu and not charts[1].one_gpu
+    longer = msgspec.structs.replace(charts[0], hours=charts[0].one_gpu[-1].hours + 1)
     assert "stroke-dasharray" in svg(longer) and "stroke-dasharray" not in svg(charts[1])
 
 

@@ -14,7 +14,7 @@ import pytest
 from cockpit.core.state import State
 from cockpit.read.scores import kept_experiments
 from cockpit.report.lanes import CLUSTERS_AT_MOST
-from cockpit.report.replay_page import replay_html, told
+from cockpit.report.replay_page import replay_html, replay_sentences
 from cockpit.session.paths import SessionFolder
 from tests.cli.shell import cockpit
 from tests.report.test_html import BEGAN, HOSTILE, Page, night, text_of
@@ -36,7 +36,7 @@ def numbers(page: str) -> dict[str, Any]:
 
 
 def test_the_page_shows_the_keeps_and_waves_in_the_order_of_time(state: State) -> None:
-    sentences = told(state)
+    sentences = replay_sentences(state)
     assert [one.hours for one in sentences] == sorted(one.hours for one in sentences)
     kept = [one.text.split(" ")[0] for one in sentences if one.kept]
     assert kept == kept_experiments(state) != []
@@ -114,7 +114,7 @@ def test_a_browser_shows_the_night_at_the_time_in_the_address(state: State, tmp_
     if not done.stdout.strip():
         pytest.skip("chromium does not start here")
     shown = [float(at) for at in re.findall(r'<li data-at="([0-9.]+)"(?: class="kept")?>', done.stdout)]
-    assert shown == [one.hours for one in told(state) if one.hours <= half]
+    assert shown == [one.hours for one in replay_sentences(state) if one.hours <= half]
     measured = sum(at <= half for at in numbers(page.read_text())["measured"])
     assert f'<span id="measured">{measured}</span>' in done.stdout
 

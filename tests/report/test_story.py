@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cockpit.core.state import State
 from cockpit.read.scores import kept_estimate, kept_experiments
-from cockpit.report.story import PHASES_AT_MOST, _fewest, _hull, phases, told
+from cockpit.report.story import PHASES_AT_MOST, _hull, _simplified, phases, story
 from cockpit.session.paths import SessionFolder
 from tests.tui import stories
 from tests.worker.sessions import state_of
@@ -21,7 +21,7 @@ def state(night_folder: SessionFolder) -> State:
 
 
 def words(state: State) -> list[str]:
-    return ["".join(part.text for part in sentence) for sentence in told(state, state.now)]
+    return ["".join(part.text for part in sentence) for sentence in story(state, state.now)]
 
 
 def test_the_phases_cover_the_night_once_and_in_order(state: State) -> None:
@@ -50,7 +50,7 @@ def test_the_gains_of_the_phases_add_up_and_each_brings_less_an_hour(state: Stat
 
 
 def test_a_sentence_has_what_was_varied_what_it_gained_and_links(state: State) -> None:
-    first = told(state, state.now)[0]
+    first = story(state, state.now)[0]
     said = "".join(part.text for part in first)
     phase = phases(state, state.now)[0]
     assert said.startswith("0s to ") and f"{phase.variants} variant" in said and phase.varied[0][0] in said
@@ -68,7 +68,7 @@ def test_the_last_sentence_shows_when_the_night_flattened(state: State) -> None:
 
 
 def test_before_the_first_result_there_is_no_story() -> None:
-    assert told(stories.empty().state, 1.0) == []
+    assert story(stories.empty().state, 1.0) == []
     begun = stories.begun().state
     assert words(begun) == []
 
@@ -104,5 +104,5 @@ def test_the_line_lies_above_every_point_and_its_slopes_fall(steps: list[tuple[i
     assert corners[0] == points[0] and set(corners) <= set(points)
     slopes = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in pairwise(corners)]
     assert all(one >= after - 1e-9 for one, after in pairwise(slopes))
-    few = _fewest(corners)
+    few = _simplified(corners)
     assert len(few) <= PHASES_AT_MOST and few[0] == corners[0] and few[-1] == corners[-1]

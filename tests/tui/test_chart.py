@@ -9,7 +9,7 @@ from cockpit.core.metric import VAL_BPB
 from cockpit.core.model import Estimate
 from cockpit.decide.evidence import noise_of
 from cockpit.read.axis import ticks, time_ticks
-from cockpit.read.counterfactual import alone_words, one_gpu
+from cockpit.read.counterfactual import one_gpu, one_gpu_words
 from cockpit.read.scores import kept_experiments
 from cockpit.read.wording import signed
 from cockpit.tui.theme import DARK
@@ -72,10 +72,10 @@ async def test_the_line_of_one_device_is_named_after_the_machine(screen_on: Open
     async with shown(app, 160, 40) as pilot:
         state = app.state
         assert state is not None
-        assert alone_words(state) == "one GPU"
+        assert one_gpu_words(state) == "one GPU"
         for cluster in state.clusters.values():
             cluster.hardware = "CPU"
-        assert alone_words(state) == "one CPU"
+        assert one_gpu_words(state) == "one CPU"
         fleet = msgspec.structs.replace(state.session.fleet, kind="local")
         state.session = msgspec.structs.replace(state.session, fleet=fleet)
         await press(pilot, "4", "z")

@@ -1,7 +1,7 @@
 """The process of an agent's adapter, its connection and its session.
 
-The process lives from its first turn to the worker's end, and costs nothing between turns. A process that ended is
-started again at the next turn; its own session is resumed where the agent can do that.
+The process lives from its first turn to the worker's end, and costs nothing between turns. A process that has ended is
+restarted for the next turn, and the agent's session is resumed if the agent supports that.
 """
 
 import asyncio
@@ -51,11 +51,12 @@ WRONG_LINES_AT_MOST = 1_000
 AUTH_REQUIRED = -32000
 TOOLS_WITHIN_S = 10.0
 LOOK_EVERY_S = 0.25
-NOT_THERE_RETRY_S = 300.0
+SETUP_RETRY_S = 300.0
+"""Seconds until the next try if a person must act first: install the agent, log in or upgrade."""
 ENDS_WITHIN_S = 3.0
 ASKING_MODES = ("default", "read-only", "ask")
-"""Modes of known agents in which they ask for permission; the first one offered is chosen: that of Claude Code and
-Gemini CLI, of Codex, of others."""
+"""Modes in which known agents ask for permission, in the order of preference: Claude Code's and Gemini CLI's, Codex's,
+others'."""
 
 
 class Memory(msgspec.Struct):
@@ -103,7 +104,7 @@ class AgentProcess:
         return self._process is not None and self._process.returncode is None and self._connection is not None
 
     async def start(self) -> bool:
-        """Start the process and its session. Returns False where they are running already. Raises ProposerTrouble."""
+        """Start the process and its session. Returns False if they are running already. Raises ProposerTrouble."""
         if self.is_alive:
             return False
         await self.stop()
@@ -170,8 +171,8 @@ class AgentProcess:
         new_path.replace(self._memory_path)
 
     def trouble(self, what: str, retry_in_s: float = 60.0) -> ProposerTrouble:
-        """Return the trouble in one sentence, with the last line that the agent printed beside the protocol."""
-        said = line(self._last_words(), 200)
+        """Return the trouble in one sentence, with the last line that the agent printed outside the protocol."""
+        said = line(self._last_output(), 200)
         return ProposerTrouble(f"{self._agent.name} {what}" + (f": {said}" if said else ""), retry_in_s)
 
     def refusal(self, error: BaseException, doing: str) -> ProposerTrouble:
@@ -195,7 +196,7 @@ class AgentProcess:
     def login(self) -> ProposerTrouble:
         known = known_agent(self._agent)
         how = known.login if known else "log in with its own command"
-        return ProposerTrouble(f"{self._agent.name} asks for a login: {how}, then write to it", NOT_THERE_RETRY_S)
+        return ProposerTrouble(f"{self._agent.name} asks for a login: {how}, then write to it", SETUP_RETRY_S)
 
     def _ended(self) -> ProposerTrouble:
         code = self._process.returncode if self._process else None
@@ -209,7 +210,7 @@ class AgentProcess:
             hint = install_hint(self._agent)
             raise ProposerTrouble(
                 f"the command {command[0]} of {self._agent.name} is not here" + (f": {hint}" if hint else ""),
-                NOT_THERE_RETRY_S,
+                SETUP_RETRY_S,
             )
         known = known_agent(self._agent)
         temporary = self._place.resolve() / "tmp"
@@ -231,7 +232,7 @@ class AgentProcess:
                     start_new_session=True,
                 )
             except OSError as error:
-                raise ProposerTrouble(f"{command[0]} cannot be started: {error.strerror}", NOT_THERE_RETRY_S) from None
+                raise ProposerTrouble(f"{command[0]} cannot be started: {error.strerror}", SETUP_RETRY_S) from None
         process = self._process
         assert process.stdin is not None
         self.memory.pid, self.memory.started = process.pid, _created(process.pid)
@@ -246,7 +247,7 @@ class AgentProcess:
         return self._place / "stderr.log"
 
     async def _feed(self, process: asyncio.subprocess.Process, messages: asyncio.StreamReader) -> None:
-        """Hand on the lines that are messages. An agent that prints many other lines is killed."""
+        """Pass on the lines that are messages. An agent that prints many other lines is killed."""
         assert process.stdout is not None
         try:
             while found := await process.stdout.readline():
@@ -269,12 +270,12 @@ class AgentProcess:
         messages.feed_eof()
 
     async def _await_tools(self, listed: Path) -> None:
-        """Wait until the agent has asked for Cockpit's tools: some begin a turn without them, others ask in it."""
+        """Wait TOOLS_WITHIN_S at most for the agent to list Cockpit's tools. Some agents list them only in a turn."""
         for _ in range(round(TOOLS_WITHIN_S / LOOK_EVERY_S)):
             if listed.exists() or not self.is_alive:
                 break
             await asyncio.sleep(LOOK_EVERY_S)
-        await asyncio.sleep(LOOK_EVERY_S)  # for the agent to take the answer in
+        await asyncio.sleep(LOOK_EVERY_S)  # the agent reads the answer
 
     async def _initialize(self) -> InitializeResponse:
         assert self._connection is not None
@@ -295,12 +296,12 @@ class AgentProcess:
             raise ProposerTrouble(
                 f"{self._agent.name} speaks version {answer.protocol_version} of ACP and this cockpit version"
                 f" {acp.PROTOCOL_VERSION}: upgrade whichever is older",
-                NOT_THERE_RETRY_S,
+                SETUP_RETRY_S,
             )
         return answer
 
     async def _open_session(self, answer: InitializeResponse) -> None:
-        """Resume the agent's last session where it can, else begin one."""
+        """Resume the agent's last session if the agent can, else begin one."""
         assert self._connection is not None
         servers: list[Any] = [self._mcp_server()]
         known = self.memory.session
@@ -308,23 +309,23 @@ class AgentProcess:
         try:
             if known and able and able.session_capabilities and able.session_capabilities.resume is not None:
                 resuming = self._connection.resume_session(known, str(self._cwd), mcp_servers=servers)
-                await self._ask_first((await asyncio.wait_for(resuming, START_S)).modes)
+                await self._set_asking_mode((await asyncio.wait_for(resuming, START_S)).modes)
                 return
             if known and able and able.load_session:
                 loading = self._connection.load_session(str(self._cwd), known, servers)
-                await self._ask_first((await asyncio.wait_for(loading, START_S)).modes)
+                await self._set_asking_mode((await asyncio.wait_for(loading, START_S)).modes)
                 return
         except (RequestError, ValidationError, TimeoutError):
-            pass  # a session that is gone: a new one begins, with the whole brief
+            pass  # the session is gone: begin a new one, with the whole brief
         try:
             made = await asyncio.wait_for(self._connection.new_session(str(self._cwd), mcp_servers=servers), START_S)
         except Exception as error:
             raise self.refusal(error, "a session") from None
         self.memory.session, self.memory.introduced, self.memory.cost_usd = made.session_id, "", 0.0
-        await self._ask_first(made.modes)
+        await self._set_asking_mode(made.modes)
 
-    async def _ask_first(self, modes: SessionModeState | None) -> None:
-        """Choose the mode in which the agent asks before it acts. Some begin in one that decides alone."""
+    async def _set_asking_mode(self, modes: SessionModeState | None) -> None:
+        """Choose the mode in which the agent asks before it acts. Some agents begin in one that does not ask."""
         offered = [mode.id for mode in modes.available_modes] if modes else []
         asking = next((mode for mode in ASKING_MODES if mode in offered), None)
         if asking is None or modes is None or modes.current_mode_id == asking:
@@ -340,7 +341,7 @@ class AgentProcess:
         return [sys.executable, "-m", "cockpit", "mcp", str(self._folder.root.resolve()), "--agent", self._agent.name]
 
     def _mcp_server(self) -> McpServerStdio:
-        """Return how the agent reaches Cockpit's tools."""
+        """Return the MCP server by which the agent reaches Cockpit's tools."""
         assert self._tools_socket is not None
         command, *arguments = self._tools_socket.entrance
         return McpServerStdio(name="cockpit", command=command, args=arguments, env=[])
@@ -357,7 +358,7 @@ class AgentProcess:
             _signal_group(self.memory.pid, signal.SIGKILL)
         self.memory.pid = 0
 
-    def _last_words(self) -> str:
+    def _last_output(self) -> str:
         if self._wrong_lines:
             return f"it printed {self._wrong_lines[-1].strip()[:160]!r} in place of a message"
         try:
@@ -378,7 +379,7 @@ def _is_message(found: bytes) -> bool:
 
 
 def _created(pid: int) -> float:
-    """Return when the process was created; 0 where there is none."""
+    """Return the time at which the process was created; 0 if there is none."""
     try:
         return float(psutil.Process(pid).create_time())
     except psutil.Error:

@@ -26,7 +26,7 @@ from acp.schema import (
     WriteTextFileResponse,
 )
 
-from cockpit.agent.acp.permissions import Wish, is_allowed, question_of, words_of
+from cockpit.agent.acp.permissions import PermissionRequest, is_allowed, request_question, request_words
 from cockpit.agent.claude.transcript import Transcript
 from cockpit.agent.claude.turn_status import TurnStatusFile
 from cockpit.agent.proposer_api import ProposerApi
@@ -40,9 +40,9 @@ from cockpit.core.state import State
 MESSAGE_CHARS = 8_000
 PLAN_ENTRIES = 20
 PERMISSIONS_AT_MOST = 200
+"""Answers of one turn that the ledger holds. Later requests are refused."""
 COST_AT_MOST_USD = 100_000.0
 """The largest cost of a session that is believed."""
-"""Answers of one turn that the ledger holds. Later requests are refused."""
 FILE_CHARS = 1 << 20
 LOOK_FOR_ANSWER_S = 0.25
 
@@ -57,13 +57,13 @@ class TurnRecord:
         self.status = status
         self.transcript = transcript
         self.cost_usd: float | None = None
-        """The cost of the agent's session so far; None where it was not reported."""
+        """The cost of the agent's session so far; None if it was not reported."""
         self.calls = 0
         self.permissions = 0
         self.waits_for_person = 0
-        """The requests that a person is asked for now."""
+        """Requests that wait for a person's answer."""
         self._person_is_away = False
-        """True after a request that was not answered in time: the next ones do not wait."""
+        """True after a request that was not answered in time: later requests do not wait."""
         self.last_message = ""
         self._message: list[str] = []
         self._thought: list[str] = []
@@ -100,15 +100,15 @@ class TurnRecord:
         self.status.show("plans", "\n" + "\n".join(lines) + "\n")
         self.transcript.write("said", self.api.now(), text="Plan:\n" + "\n".join(lines))
 
-    def answered_permission(self, wish: Wish, allowed: bool) -> None:
+    def record_permission(self, wanted: PermissionRequest, allowed: bool) -> None:
         self.permissions += 1
-        self._record_answer(plain(words_of(wish)), allowed, "policy")
+        self._record_answer(plain(request_words(wanted)), allowed, "policy")
 
-    async def ask_person(self, wish: Wish, within_s: float) -> bool:
-        """Ask a person, and return the answer: no where it is not given in time, or the turn is ended before."""
-        what = question_of(wish)
+    async def ask_person(self, wanted: PermissionRequest, within_s: float) -> bool:
+        """Ask a person and return the answer; False if it is late or the turn ends before it."""
+        what = request_question(wanted)
         if not what or self._person_is_away:
-            self.answered_permission(wish, False)
+            self.record_permission(wanted, False)
             return False
         self.permissions += 1
         request, until = f"p{self._ask}.{self.permissions}", time.monotonic() + within_s
@@ -160,7 +160,7 @@ class TurnRecord:
 
 
 class AgentClient:
-    """Implements the protocol's client. Between turns, and while a session is loaded, it hears and allows nothing."""
+    """Implements the protocol's client. Between turns, and while a session is loaded, it ignores and refuses all."""
 
     def __init__(self, scratch: Scratch, ask_s: float = 0.0) -> None:
         self._scratch = scratch
@@ -189,14 +189,16 @@ class AgentClient:
         self, session_id: str, tool_call: Any, options: list[Any], **kwargs: Any
     ) -> RequestPermissionResponse:
         turn = self.turn
-        wish = Wish(tool_call.kind or "", tool_call.title or "", _paths_of(tool_call), _arguments_of(tool_call))
-        allowed = turn is not None and is_allowed(wish, self._scratch.holds, TOOLS)
+        wanted = PermissionRequest(
+            tool_call.kind or "", tool_call.title or "", _paths_of(tool_call), _arguments_of(tool_call)
+        )
+        allowed = turn is not None and is_allowed(wanted, self._scratch.holds, TOOLS)
         if turn is not None and turn.permissions >= PERMISSIONS_AT_MOST:
             allowed = False
         elif turn is not None and not allowed and self._ask_s and _option(options, ("allow_once",)):
-            allowed = await turn.ask_person(wish, self._ask_s)
-        elif turn is not None and not (allowed and wish.kind in ("", "other")):
-            turn.answered_permission(wish, allowed)
+            allowed = await turn.ask_person(wanted, self._ask_s)
+        elif turn is not None and not (allowed and wanted.kind in ("", "other")):
+            turn.record_permission(wanted, allowed)
         chosen = _option(options, ("allow_once", "allow_always") if allowed else ("reject_once", "reject_always"))
         if chosen is None:
             return RequestPermissionResponse(outcome=DeniedOutcome(outcome="cancelled"))
@@ -235,6 +237,12 @@ def _option(options: list[Any], kinds: tuple[str, ...]) -> str | None:
     return str(found[0]) if found else None
 
 
+def _request_of(tool_call: Any) -> PermissionRequest:
+    return PermissionRequest(
+        tool_call.kind or "", tool_call.title or "", _paths_of(tool_call), _arguments_of(tool_call)
+    )
+
+
 def _paths_of(tool_call: Any) -> tuple[str, ...]:
     """Return every path that a request names: its locations, and the paths in its arguments."""
     paths = [str(location.path) for location in tool_call.locations or []]
@@ -245,7 +253,7 @@ def _paths_of(tool_call: Any) -> tuple[str, ...]:
 
 
 def _arguments_of(tool_call: Any) -> str:
-    """Return what a tool would be called with: its command, and other arguments as JSON."""
+    """Return the arguments of a tool's call: its command, and the others as JSON."""
     given = tool_call.raw_input
     if not given:
         return ""

@@ -1,7 +1,7 @@
 """The policy for an agent's requests to use tools of its own.
 
-Allowed are Cockpit's tools, which change nothing but by proposals, and reads, searches and edits in the agent's own
-scratch checkout. Everything else is refused, or a person is asked: a shell, the network, and every file elsewhere.
+Cockpit's tools are allowed, since they change the session by proposals only. Reads, searches and edits in the agent's
+own scratch checkout are allowed. A shell, the network and files elsewhere are refused, or a person is asked.
 """
 
 import re
@@ -12,13 +12,13 @@ import msgspec
 READS = ("read", "search")
 WRITES = ("edit", "delete", "move")
 QUESTION_CHARS = 1_200
-"""Characters of the longest request that a person is asked for. A longer one is refused: it cannot be read in full."""
-_OF_GEMINI = re.compile(r"(\w+) \(cockpit MCP Server\)", re.ASCII)
-_OURS = re.compile(r"(?:mcp__|mcp[.:])?cockpit(?:__|[.:/ ]|: )(\w+)(?: \(\w+\))?", re.ASCII)
+"""The longest request, in characters, that a person is asked about. A longer one cannot be shown, and is refused."""
+_GEMINI_TITLE = re.compile(r"(\w+) \(cockpit MCP Server\)", re.ASCII)
+_COCKPIT_TITLE = re.compile(r"(?:mcp__|mcp[.:])?cockpit(?:__|[.:/ ]|: )(\w+)(?: \(\w+\))?", re.ASCII)
 
 
-class Wish(msgspec.Struct, frozen=True):
-    """A request of an agent."""
+class PermissionRequest(msgspec.Struct, frozen=True):
+    """An agent's request to use a tool."""
 
     kind: str
     title: str
@@ -27,38 +27,41 @@ class Wish(msgspec.Struct, frozen=True):
     """The command, the address, or all arguments of the tool as JSON."""
 
 
-def is_allowed(wish: Wish, holds: Callable[[str], bool], tools: Collection[str]) -> bool:
-    """Answer a request. `holds` tells if a path is in the agent's checkout, `tools` are Cockpit's."""
-    if wish.kind in ("other", ""):
-        ours = _OURS.fullmatch(wish.title.strip()) or _OF_GEMINI.fullmatch(wish.title.strip())
+def is_allowed(request: PermissionRequest, holds: Callable[[str], bool], tools: Collection[str]) -> bool:
+    """Return True if the policy allows the request.
+
+    `holds` returns True for a path in the agent's checkout; `tools` are Cockpit's.
+    """
+    if request.kind in ("other", ""):
+        ours = _COCKPIT_TITLE.fullmatch(request.title.strip()) or _GEMINI_TITLE.fullmatch(request.title.strip())
         return ours is not None and ours[1] in tools
-    if wish.kind == "think":
+    if request.kind == "think":
         return True
-    if wish.kind in (*READS, *WRITES):
-        return bool(wish.paths) and all(holds(path) for path in wish.paths)
+    if request.kind in (*READS, *WRITES):
+        return bool(request.paths) and all(holds(path) for path in request.paths)
     return False
 
 
-def words_of(wish: Wish) -> str:
+def request_words(request: PermissionRequest) -> str:
     """Return the request in words, for the ledger."""
-    return _words(wish.kind, " ".join(wish.title.split())[:200])
+    return _words(request.kind, " ".join(request.title.split())[:200])
 
 
 def _words(kind: str, title: str) -> str:
     return f"use {kind or 'a tool'}" + (f": {title}" if title else "")
 
 
-def question_of(wish: Wish) -> str:
-    """Return the request in words with all that it does, for a person to decide; empty where it is too long to show.
+def request_question(request: PermissionRequest) -> str:
+    """Return the request in full, for a person to decide; empty if it is too long to show.
 
-    Every character that a terminal would not show is written out.
+    Characters that a terminal would not show are escaped.
     """
-    title, arguments = _written_out(wish.title), _written_out(wish.arguments)
-    parts = [_words(wish.kind, title)]
+    title, arguments = _written_out(request.title), _written_out(request.arguments)
+    parts = [_words(request.kind, title)]
     if arguments and arguments not in title:
         parts.append(f"with {arguments}")
-    if wish.paths:
-        parts.append(f"at {_written_out(', '.join(wish.paths))}")
+    if request.paths:
+        parts.append(f"at {_written_out(', '.join(request.paths))}")
     words = " ".join(parts)
     return words if len(words) <= QUESTION_CHARS else ""
 

@@ -39,11 +39,11 @@ _LOGIN_WORDS = ("/login", "not logged in", "please log in", "authenticate", "api
 
 class AgentLimits(msgspec.Struct, frozen=True):
     silence_s: float = 600.0
-    """Seconds without a word from the agent, at which it counts as hung."""
+    """Seconds of silence after which the agent counts as hung."""
     turn_s: float = 3_600.0
     """The longest turn."""
     ask_s: float = 0.0
-    """Seconds for a person to allow what the policy does not; 0 to refuse it at once."""
+    """Seconds that a person has to allow a request that the policy does not; 0 to refuse it at once."""
 
 
 class AcpProposer:
@@ -128,7 +128,7 @@ class AcpProposer:
             turn_memory.save(memory_path, memory)
 
     async def _answer(self, turn: TurnRecord, text: str) -> PromptResponse | None:
-        """Prompt and await the answer; None where a person ended the turn. Raises ProposerTrouble."""
+        """Prompt and await the answer; None if a person ended the turn. Raises ProposerTrouble."""
         process, limits = self._process, self._limits
         prompt = asyncio.ensure_future(process.prompt(text))
         began = process.heard_at = time.monotonic()
@@ -156,7 +156,7 @@ class AcpProposer:
             raise trouble from None
 
     async def _cancel(self, prompt: "asyncio.Future[PromptResponse]") -> None:
-        """Cancel the turn; end the process where the agent does not end its turn in time."""
+        """Cancel the turn. End the process if the agent does not end its turn in time."""
         try:
             await self._process.cancel()
             await asyncio.wait({prompt}, timeout=CANCEL_WITHIN_S)
@@ -169,7 +169,7 @@ class AcpProposer:
             prompt.exception()  # an agent may end a cancelled turn with an error
 
     def _prompt(self, brief: Opening, request: ProposalRequest) -> str:
-        """Return the whole brief at the start of the agent's session; later what has changed."""
+        """Return the whole brief at the start of the agent's session, later only the changes."""
         introduced = self._process.memory.introduced
         program = f"# program.md, the person's instructions\n{briefing.program(brief.program)}" if brief.program else ""
         parts = [] if introduced else [ROLE_HOSTED, program]
@@ -178,7 +178,7 @@ class AcpProposer:
         return "\n\n".join(part for part in (*parts, brief.changing(request)) if part)
 
     def _check_answer(self, turn: TurnRecord, answer: PromptResponse) -> None:
-        """Raise ProposerTrouble for a turn that ended without being one: a refusal, or a demand for a login."""
+        """Raise ProposerTrouble if the turn ended with a refusal or a request to log in."""
         if answer.stop_reason == "refusal":
             raise ProposerTrouble(f"the model of {self.name} refused the turn")
         said = turn.last_message.lower()
@@ -186,7 +186,7 @@ class AcpProposer:
             raise self._process.login()
 
     def _charge(self, turn: TurnRecord) -> None:
-        """Record what the turn cost, or that the agent does not tell."""
+        """Record the cost of the turn, or that the agent does not report it."""
         api, memory = turn.api, self._process.memory
         if turn.cost_usd is None:
             api.record(TurnUnmetered(at=api.now(), agent=self.name))
@@ -197,7 +197,7 @@ class AcpProposer:
         api.record(ApiUsed(at=api.now(), proposer=self.name, model=self.name, usd=usd))
 
     def _check_out(self, api: ProposerApi) -> None:
-        """Put the incumbent's files into the scratch checkout, where they are another experiment's."""
+        """Put the incumbent's files into the scratch checkout, unless they are there."""
         incumbent, commit, session = api.read(_incumbent_of)
         if self._scratch.base == incumbent and self._scratch.path.is_dir():
             return
@@ -231,4 +231,4 @@ def _check_budget(api: ProposerApi, name: str) -> None:
 
     api.reserve(look)
     if left and left[-1] <= 0:
-        raise ProposerTrouble(f"nothing of the budget is left to ask {name}: raise the budget to continue", 3_600.0)
+        raise ProposerTrouble(f"the budget is spent, so {name} is not asked: raise the budget to continue", 3_600.0)

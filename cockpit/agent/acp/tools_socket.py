@@ -2,7 +2,8 @@
 
 The server reads the ledger and writes into the inbox. A confined agent sees neither, so it does not start the server;
 it connects to the socket, and the worker starts a server for each connection. A run behind Landlock can connect too,
-since sockets are no files to it: a connection needs a key, in a file that the agent sees and a run does not.
+since Landlock does not restrict Unix sockets. A connection therefore needs a key, in a file that the agent can read and
+a run cannot.
 """
 
 import hmac
@@ -26,14 +27,14 @@ RETRY_S = 0.5
 
 
 class ToolsSocket:
-    """Open from its creation until `close`. `command` is that of the MCP server, which writes its troubles to `log`."""
+    """Open from its creation until `close`. `command` starts the MCP server, which writes its errors to `log`."""
 
     def __init__(self, command: list[str], log: Path) -> None:
         self._command = command
         self._log = log
         self.folder = Path(tempfile.mkdtemp(prefix="cockpit-tools-"))
-        """The folder of the socket and of the relay to it. It is not in the session's: the path of a socket has 107
-        characters at most."""
+        """The folder of the socket and its relay. It is outside the session's folder, because the path of a socket has
+        at most 107 characters."""
         self._socket = self.folder / "tools"
         self._relay = self.folder / "relay.py"
         shutil.copyfile(tools_relay.__file__, self._relay)
@@ -70,7 +71,7 @@ class ToolsSocket:
                 server.kill()
 
     def _serve(self) -> None:
-        """Take each client until the door is closed. A lack of files, threads or processes costs one client."""
+        """Accept clients until `close`. If files, threads or processes run out, one client is lost."""
         while not self._is_closed.is_set():
             try:
                 client, _ = self._listener.accept()
@@ -78,12 +79,12 @@ class ToolsSocket:
                 self._is_closed.wait(RETRY_S)
                 continue
             try:
-                threading.Thread(target=self._let_in, args=(client,), daemon=True, name="tools-client").start()
+                threading.Thread(target=self._serve_client, args=(client,), daemon=True, name="tools-client").start()
             except RuntimeError:
                 client.close()
                 self._is_closed.wait(RETRY_S)
 
-    def _let_in(self, client: socket.socket) -> None:
+    def _serve_client(self, client: socket.socket) -> None:
         """Start a server for a client that has the key."""
         with client, suppress(OSError):
             client.settimeout(KEY_WITHIN_S)

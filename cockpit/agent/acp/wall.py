@@ -1,4 +1,4 @@
-"""The protocol of the wall around an agent's process. The worker has the walls of this machine."""
+"""The protocol of the wall around an agent's process. The worker implements it with this machine's means."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,10 +8,10 @@ import msgspec
 
 
 class Openings(msgspec.Struct, frozen=True):
-    """The places that an agent behind the wall sees, beside its own program, its login and the network."""
+    """The folders that an agent behind the wall sees, besides its own program, its login and the network."""
 
     session: Path
-    """Hidden, but for the places below."""
+    """Hidden, except for the folders below."""
     checkout: Path
     """Writable; the process starts in it."""
     temporary: Path
@@ -24,7 +24,7 @@ class AgentWall(Protocol):
     name: str
     """`bubblewrap`, `landlock` or `unconfined`."""
     reason: str
-    """Why it is unconfined, in a clause; empty where it is not."""
+    """The reason why it is unconfined, in a clause; empty if it is confined."""
 
     def command(self, words: Sequence[str], openings: Openings) -> list[str]:
-        """Return the command that starts `words` behind the wall; `words` where there is none."""
+        """Return the command that starts `words` behind the wall; `words` unchanged without a wall."""

@@ -113,7 +113,7 @@ class ApiBudget:
     def charge(self, reserved: ApiReserved, message: Message) -> None:
         """Record the usage of a message, at the price of the model that the message names.
 
-        The full reservation is charged where its counts cannot be.
+        If its counts are implausible, the full reservation is charged.
         """
         model = reserved.model if message.model.startswith(reserved.model) else message.model
         if not is_counted(message.usage):

@@ -32,7 +32,7 @@ class KeyRefused(ProposerTrouble):
 
 
 def translated(error: anthropic.APIError, model: str) -> Exception:
-    """Return an error of the API as RetryableError where a retry can help, otherwise as ProposerTrouble."""
+    """Return an error of the API as RetryableError if a retry can help, otherwise as ProposerTrouble."""
     if isinstance(error, anthropic.APITimeoutError):
         return RetryableError("the API did not answer in time")
     if not isinstance(error, anthropic.APIStatusError):

@@ -116,7 +116,7 @@ def sentence(usage: ModelEstimate) -> str:
 
 
 def alternatives(settings: AgentSettings, plan: NightPlan, stable: int) -> list[str]:
-    """Return the cost by effort, and that of fewer and larger turns where the clusters take larger waves."""
+    """Return the cost by effort, and that of fewer, larger turns if the clusters take larger waves."""
     if plan.mode is Mode.MANUAL:
         return []
     efforts = {effort: msgspec.structs.replace(settings, effort=effort) for effort in THINKING_TOKENS if effort}

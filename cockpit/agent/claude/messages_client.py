@@ -1,4 +1,4 @@
-"""Requests of one turn to the Messages API: paid from reservations, retried where that helps, interruptible."""
+"""Requests of one turn to the Messages API: paid from reservations, retried if that helps, interruptible."""
 
 import asyncio
 import random

@@ -37,7 +37,7 @@ def cost_usd(price: Price, usage: Usage) -> float:
 
 
 def is_counted(usage: Usage) -> bool:
-    """Tell if the counts of a response can be: a server between may send anything."""
+    """Return True if the counts of a response are plausible: a proxy may send anything."""
     cached = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
     counts = usage.input_tokens, usage.output_tokens, *cached
     return all(isinstance(count, int) and 0 <= count <= TOKENS_AT_MOST for count in counts)

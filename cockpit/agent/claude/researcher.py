@@ -38,7 +38,7 @@ class Claude:
     ) -> None:
         """Prepare a researcher. `backoff_s` is the wait before the first retry; it doubles.
 
-        `asked_as` is the proposer that the worker asks, whose words the screen shows, where it is another.
+        `asked_as` is the name of the proposer that the worker asks, if that is another: `hybrid`.
         """
         self.name = name
         self._asked_as = asked_as or name

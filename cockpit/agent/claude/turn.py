@@ -145,6 +145,6 @@ class Turn:
 
 
 def _content(answer: Message) -> list[dict[str, Any]]:
-    """Return the answer as it is sent back: unchanged, with its thinking. The API refuses empty texts, so they go."""
+    """Return the answer to send back: unchanged, with its thinking, without the empty texts that the API refuses."""
     blocks = [block.model_dump(mode="json", exclude_none=True, exclude={"parsed_output"}) for block in answer.content]
     return [block for block in blocks if block["type"] != "text" or block["text"].strip()]

@@ -57,7 +57,7 @@ class TurnMemory(msgspec.Struct):
         self.crash_reports = dict(list(self.crash_reports.items())[-MAX_REMEMBERED:])
 
     def summary_is_due(self, state: State) -> bool:
-        """Tell if enough findings have left the list since the last summary."""
+        """Return True if enough findings have left the list since the last summary."""
         return len(state.findings) - self.findings_summarized >= 2 * LISTED_FINDINGS
 
 

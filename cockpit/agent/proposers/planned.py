@@ -12,8 +12,10 @@ REBASE_RETRY_S = 600.0
 
 
 class Planned:
-    """Propose what `make` drafts of a state, with this many arms at most. `nothing` is said where it drafts none; it is
-    asked again after `retry_s`."""
+    """Proposes the drafts of `make`, which gets the state and the largest number of arms.
+
+    If `make` returns none, the trouble is `nothing`, and the next request comes after `retry_s`.
+    """
 
     def __init__(self, name: str, make: Callable[[State, int], Draft | None], nothing: str, retry_s: float) -> None:
         self.name, self._make, self._nothing, self._retry_s = name, make, nothing, retry_s

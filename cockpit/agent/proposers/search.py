@@ -59,7 +59,7 @@ class Search:
 
 
 def prior_arms(state: State, history: SearchHistory) -> list[Arm]:
-    """Return the gains from before the session as arms on the base, where its constants can take their values."""
+    """Return the gains from before the session as arms on the base, if its constants can take their values."""
     arms: dict[str, Arm] = {}
     for finding in first_to_try(state):
         dimensions = history.dimensions

@@ -27,7 +27,7 @@ class SearchBase(msgspec.Struct, frozen=True):
     """The factors of each wave that waits for a person. They are not proposed again."""
 
     def was_tried(self, change: Mapping[str, Value]) -> bool:
-        """Tell if the base with this change is the code of an experiment."""
+        """Return True if the base with this change is the code of an experiment."""
         kept = (pair for pair in self.overrides if pair[0] not in change)
         changed = ((name, repr(value)) for name, value in change.items() if self.baseline_constants.get(name) != value)
         return frozenset((*kept, *changed)) in self.tried

@@ -118,7 +118,7 @@ def _check_references(state: State, wave: arguments.ProposeWave) -> None:
 
 
 def _check_new(state: State, draft: Draft) -> None:
-    """Raise ProposalError if a wave already repeats the same measurement.
+    """Raise ProposalError if an earlier wave repeats the same measurement.
 
     Repeated code is found later, by its fingerprint when it is stored. A repeated measurement has no new code.
     """

@@ -32,22 +32,24 @@ def call(
     tools = TOOLS if registry is None else registry
     tool = tools.get(name)
     if tool is None:
-        return _wrong(f"There is no tool {line(name, 60)!r}; the tools are {', '.join(tools)}.")
+        return _error_answer(f"There is no tool {line(name, 60)!r}; the tools are {', '.join(tools)}.")
     try:
         return Answer(tool.act(api, author, validated(tool.arguments, arguments)))
     except ValidationError as error:
-        return _wrong(f"{name} was called with invalid arguments: {_sentences(error)}. Correct them and call it again.")
+        return _error_answer(
+            f"{name} was called with invalid arguments: {_sentences(error)}. Correct them and call it again."
+        )
     except (ToolError, ProposalError) as error:
-        return _wrong(str(error))
+        return _error_answer(str(error))
     except ProposerTrouble:
         raise
     except Exception as error:
         # An agent can work without a tool that fails. An exception would end the turn and lose its work so far.
         log.exception("%s failed", name)
-        return _wrong(f"{name} failed: {error or type(error).__name__}")
+        return _error_answer(f"{name} failed: {error or type(error).__name__}")
 
 
-def _wrong(sentence: str) -> Answer:
+def _error_answer(sentence: str) -> Answer:
     return Answer({"error": clip(plain(sentence), 2_000)}, failed=True)
 
 

@@ -45,7 +45,7 @@ def noise(state: State) -> str:
 
 
 def _detectable_differences(state: State, run_sd: float) -> str:
-    """Return how large a difference must be, by number of runs, so that replicates are requested where they help."""
+    """Return the smallest detectable differences by number of runs, so that replicates are requested if they help."""
     score = score_of(state, state.incumbent, comparison_class(state))
     runs = score.runs if score else 0
     if not runs:

@@ -53,7 +53,7 @@ def row(state: State, experiment: Experiment, hardware: str = "") -> list[Any]:
 
 
 def verdict_of(experiment: Experiment, most: int) -> str:
-    """Return the reason of an experiment's end: in quotes where it may hold words of its run."""
+    """Return the reason of an experiment's end, in quotes if it may hold words of its run."""
     crashed = experiment.status is ExperimentStatus.CRASHED
     return words_of_run(experiment.reason, most) if crashed else line(experiment.reason, most)
 

@@ -7,7 +7,7 @@ UP = (ClusterState.IDLE, ClusterState.BUSY, ClusterState.STOPPING)
 
 
 def idles(cluster: Cluster) -> bool:
-    """Tell if a cluster runs nothing, and is up or billed as up."""
+    """Return True if a cluster runs nothing, and is up or billed as up."""
     return not cluster.running and (cluster.state in UP or cluster.billed)
 
 

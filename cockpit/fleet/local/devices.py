@@ -182,7 +182,7 @@ def visible_to_run(spec: ClusterSpec) -> Iterable[tuple[str, str]]:
 
 
 def is_lent_alone(spec: ClusterSpec) -> bool:
-    """Tell if one session at a time may use the slot's devices. Cores are not lent alone."""
+    """Return True if one session at a time may use the slot's devices. Cores are not lent alone."""
     return spec.hardware != "CPU"
 
 

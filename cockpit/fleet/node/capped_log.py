@@ -92,7 +92,7 @@ class Log:
             self.problem = FULL
 
     def _is_as_written(self) -> bool:
-        """Tell if the file in its place is this one, and holds all that was written."""
+        """Return True if the file in its place is this one, and holds all that was written."""
         try:
             here, there = os.fstat(self.descriptor), os.stat(self._path)
         except OSError:

@@ -226,7 +226,7 @@ def run_score_command(job: "dict[str, object]", folder: str, patience: Patience)
 
 
 def is_code(name: str) -> bool:
-    """Tell if a file of this name could change what a program does that finds it in its folder."""
+    """Return True if a file of this name could change what a program does that finds it in its folder."""
     small = name.lower()
     return small.startswith(".") or small.endswith(CODE_SUFFIXES) or small in CODE_NAMES
 

@@ -69,7 +69,7 @@ def save(model: Any, path: str) -> None:
 
 
 def is_plain(value: object) -> bool:
-    """Tell if a value is a number, a text, or a short collection of them."""
+    """Return True if a value is a number, a text, or a short collection of them."""
     if isinstance(value, dict):
         return len(value) < VALUES_AT_MOST and all(map(is_plain, (*value.keys(), *value.values())))
     if isinstance(value, (list, tuple, set)):

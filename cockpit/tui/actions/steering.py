@@ -175,7 +175,7 @@ def _hold_or_resume(here: Here, target: str) -> Effects:
 
 
 def _is_held(state: State, target: str) -> bool:
-    """Tell if a wave, a cluster, the filler or, with an empty name, the session is held."""
+    """Return True if a wave, a cluster, the filler or, with an empty name, the session is held."""
     if target == FILLER:
         return not state.envelope.filler
     known = (state.waves.get(target), state.clusters.get(target))

@@ -10,7 +10,7 @@ from textual.strip import Strip
 
 from cockpit.core.state import State
 from cockpit.decide.schedule import expected_run_s
-from cockpit.read.counterfactual import alone_words
+from cockpit.read.counterfactual import one_gpu_words
 from cockpit.read.learning_curves import LearningCurve, learning_curves
 from cockpit.read.score_dots import ScoreDots
 from cockpit.read.waves import status_word
@@ -269,7 +269,7 @@ class Chart(Listing):
                 entries.append((MARKS[index % len(MARKS)], ink, f"{plain(name) or 'runs'}{offset}{left_out}"))
         worse = score_plot.worse_mark(state)
         others = (
-            (KEPT, "good", "kept"), (BEST, "accent", "best"), (ALONE, "warn", alone_words(state)),
+            (KEPT, "good", "kept"), (BEST, "accent", "best"), (ALONE, "warn", one_gpu_words(state)),
             (CRASHED, "bad", "crashed"), (MARKED, "warn", "marked"), (worse, "faint", "beyond"),
         )  # fmt: skip
         entries += [(mark, ink, words) for mark, ink, words in others if mark in drawn]

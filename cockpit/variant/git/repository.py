@@ -70,7 +70,7 @@ def ownership_problem(folder: Path) -> str:
 
 
 def is_partial_clone(repository: git.Repo) -> bool:
-    """Tell if git fetches objects of this repository from a remote when they are first read."""
+    """Return True if git fetches objects of this repository from a remote when they are first read."""
     config = repository.config_reader("repository")
     remotes = (name for name in config.sections() if name.startswith("remote "))
     return any(config.get_value(name, "promisor", False) for name in remotes)

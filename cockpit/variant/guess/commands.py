@@ -136,13 +136,13 @@ def _commands(listing: Listing, document: str, line: str, evidence: str, depth: 
 
 
 def _runs_a_word(words: tuple[str, ...]) -> bool:
-    """Tell if `python` is followed by a word that is neither an option nor a script, as in `python run train.py`."""
+    """Return True if a word that is neither an option nor a script follows `python`, as in `python run train.py`."""
     at = next((i for i, word in enumerate(words) if _PYTHON.fullmatch(word)), len(words))
     return at + 1 < len(words) and words[at + 1].isalnum()
 
 
 def _does_something_else(words: tuple[str, ...], script: str) -> bool:
-    """Tell if the first argument is a command of the script's own, such as `download` or `eval`."""
+    """Return True if the first argument is a command of the script's own, such as `download` or `eval`."""
     at = next((i for i, word in enumerate(words) if _is_script(word, script)), len(words))
     first = words[at + 1] if at + 1 < len(words) else ""
     return first.isalpha() and first.islower() and bool(_NOT_A_RUN.match(first))
@@ -234,6 +234,6 @@ def _is_script(word: str, script: str) -> bool:
 
 
 def is_run(script: str) -> bool:
-    """Tell if a script may be an experiment, by its path."""
+    """Return True if a script may be an experiment, by its path."""
     path = PurePosixPath(script)
     return not {"data", "tests", "test"}.intersection(path.parts) and not _NOT_A_RUN.search(path.stem)

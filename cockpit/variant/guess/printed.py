@@ -126,7 +126,7 @@ def _in_parts(values: list[ast.expr], line: int) -> Iterator[Printed]:
 
 
 def _is_number(value: ast.FormattedValue) -> bool:
-    """Tell if a value may be a number: it has no format, or that of a number."""
+    """Return True if a value may be a number: it has no format, or that of a number."""
     if value.format_spec is None or not isinstance(value.format_spec, ast.JoinedStr):
         return True
     texts = [part.value for part in value.format_spec.values if isinstance(part, ast.Constant)]

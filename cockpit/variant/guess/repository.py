@@ -107,7 +107,7 @@ def guessed_file(listing: Listing, commands: Iterable[Command]) -> Guessed:
 
 
 def _scores(listing: Listing, file: str) -> bool:
-    """Tell if a script prints a score."""
+    """Return True if a script prints a score."""
     return any(_SCORE.search(one.name) for one in printed_names(listing.texts.get(file, "")))
 
 

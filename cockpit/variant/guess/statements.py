@@ -94,7 +94,7 @@ def _in_folders(listing: Listing, line: str) -> set[str]:
 
 
 def _invites(line: str) -> bool:
-    """Tell if a sentence of the line allows editing and none forbids it: `Frozen. Edit it`."""
+    """Return True if a sentence of the line allows editing and none forbids it: `Frozen. Edit it`."""
     edits = [part for part in re.split(r"(?<=[.;)])\s+", line) if _EDITS.search(part)]
     return bool(edits) and not any(_FORBIDS.search(part) for part in edits)
 
