@@ -22,11 +22,14 @@ from sky.utils.status_lib import ClusterStatus
 from tests.fleet import recorded
 from tests.fleet.runner_lines import end_line, staged_key, start_line
 
+ANN, BOB = "0000abcd", "0000b0b0"
+"""The ids of the session's user and of another."""
 PENDING = "Launching (pending: Resources; partition: gpu)"
 QUOTA = (
     "Failed to provision all possible launchable resources. Relax the task's resource requirements: 1x H100. "
     "QUOTA_EXCEEDED: Quota 'NVIDIA_H100_GPUS' exceeded. Limit: 8.0 in region us-central1."
 )
+NO_ROOM = "Failed to provision all possible launchable resources. Relax the task's resource requirements: 1x GPU"
 NO_SERVER = "Could not connect to SkyPilot API server at https://sky.example.org."
 EXPIRED = "Authentication failed. Please log in with `sky api login`."
 OLDER = "Client version is too old: the API server requires API version 60 or newer."
@@ -73,11 +76,13 @@ class FakeCluster:
         """False where its node gives no answer."""
 
     def record(self) -> StatusResponse:
+        user_hash = ANN if self.user == "ann" else BOB
         handle = SimpleNamespace(launched_resources=self.resources, launched_nodes=self.nodes)
         is_init = self.status is ClusterStatus.INIT
         kind = "up" if not is_init else "launching" if self.is_launching else "unhealthy"
         return recorded.status(
             kind, self.name, handle=handle, status=self.status, status_updated_at=self.asked_at, user_name=self.user,
+            user_hash=user_hash,
             autostop=self.autostop[0], to_down=self.autostop[1],
             last_creation_yaml=self.yaml, nodes=self.nodes, init_status_reason=self.reason if is_init else None,
         )  # fmt: skip
@@ -101,6 +106,8 @@ class FakeCloud:
         self.fails: Exception | None = None
         """The error of every call."""
         self.setup_hangs = self.setup_fails = self.exec_hangs = False
+        self.refuses_full = False
+        """True where a class without room is refused, as on Kubernetes; else a launch waits for it."""
         self.queues_requests = False
         """True where the API server is so busy that it ends no request."""
         self.looks: list[str] = []
@@ -164,6 +171,28 @@ class FakeCloud:
         job.lines += [f"val_bpb: {score}", end_line(job.key, at=time.time() + self.clock_off_s)]
         job.end(JobStatus.SUCCEEDED)
 
+    def begin_another_launch(self, name: str) -> None:
+        """Begin a `sky launch` of another task on a cluster that is up."""
+        self.clusters[name].status, self.clusters[name].is_launching = ClusterStatus.INIT, True
+
+    def end_another_launch(self, name: str) -> None:
+        """End it: SkyPilot's record has the other task."""
+        with self.lock:
+            cluster = self.clusters[name]
+            cluster.status, cluster.is_launching, cluster.yaml = ClusterStatus.UP, False, "run: python debug.py\n"
+
+    def end_requests(self, kind: str, cluster: str = "") -> None:
+        """End the requests of a kind that are under way, those about a cluster alone if one is named, as `sky api
+        cancel` by another person does."""
+        self.api_cancel(
+            [
+                request
+                for request, (name, about, done, _) in list(self._requests.items())
+                if name == kind and cluster in ("", about) and not done.is_set()
+            ],
+            silent=True,
+        )
+
     def gone_jobs(self, name: str) -> None:
         for job in self.clusters[name].jobs:
             job.over.set()
@@ -200,6 +229,10 @@ class FakeCloud:
     def down(self, cluster: str) -> str:
         self._reach()
         return self._begin("sky.down", cluster, lambda stop: self._down(cluster), True)
+
+    def api_info(self) -> SimpleNamespace:
+        self._reach()
+        return SimpleNamespace(user=SimpleNamespace(id=ANN))
 
     def get(self, request: str) -> Any:
         _, _, done, result = self._requests[request]
@@ -291,13 +324,15 @@ class FakeCloud:
             existing = self.clusters.get(name)
             cluster = existing or FakeCluster(name, chosen, task._user_specified_yaml, task.num_nodes)
             self.clusters[name] = cluster
-        while existing is None:
+        while cluster.status is not ClusterStatus.UP:
             with self.lock:
                 if self._room_for(chosen):
                     for hardware in chosen.accelerators or {}:
                         if hardware in self.room:
                             self.room[hardware] -= 1
                     break
+                if self.refuses_full:
+                    raise exceptions.ResourcesUnavailableError(NO_ROOM)
                 cluster.reason = PENDING
             if stop.wait(0.02):
                 return 0, None
@@ -392,6 +427,7 @@ class FakeCloud:
             if name not in self.clusters:
                 raise exceptions.ClusterDoesNotExist(f"Cluster '{name}' does not exist.")
             cluster = self.clusters.pop(name)
+            self.end_requests("sky.launch", name)  # SkyPilot ends them first
             if cluster.status is ClusterStatus.UP:
                 for hardware in cluster.resources.accelerators or {}:
                     if hardware in self.room:

@@ -2,14 +2,17 @@
 
 import importlib.metadata
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 pytest.importorskip("sky", reason="SkyPilot is not installed")
 
-from sky.schemas.api.responses import StatusResponse
+from sky.models import User
+from sky.schemas.api.responses import APIHealthResponse, StatusResponse
 from sky.server import common
+from sky.utils import common_utils
 
 from cockpit.fleet.sky import private_names
 
@@ -23,7 +26,18 @@ def test_the_pin_is_the_range_that_was_tested(record_property: Any) -> None:
 
 
 def test_the_fields_of_a_cluster_record_that_are_not_documented_are_there() -> None:
-    assert {"last_creation_yaml", "init_status_reason"} <= set(StatusResponse.model_fields)
+    used = {"last_creation_yaml", "init_status_reason", "init_kind", "user_hash"}
+    assert used <= set(StatusResponse.model_fields)
+
+
+@pytest.mark.parametrize(("login", "owner", "is_own"), [("", "local", True), ("", "x", False), ("x", "x", True)])
+def test_the_owner_of_a_cluster_is_compared_with_the_login_or_else_with_this_machines_user(
+    monkeypatch: pytest.MonkeyPatch, login: str, owner: str, is_own: bool
+) -> None:
+    monkeypatch.setattr(common_utils, "get_user_hash", lambda: "local")
+    user = User(id=login) if login else None
+    sdk = SimpleNamespace(api_info=lambda: APIHealthResponse(status=common.ApiServerStatus.HEALTHY, user=user))
+    assert private_names.is_of_this_user({"user_hash": owner}, sdk) is is_own
 
 
 def test_skypilot_shows_where_its_api_server_is() -> None:

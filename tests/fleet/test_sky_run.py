@@ -294,6 +294,19 @@ def test_a_run_past_its_limit_is_ended_with_all_it_started(tmp_path: Path) -> No
     assert not [one for one in psutil.process_iter(["cmdline"]) if one.info["cmdline"] == ["sleep", "987654"]]
 
 
+def test_a_carriage_return_of_a_run_on_a_node_ends_a_line(tmp_path: Path) -> None:
+    """SkyPilot's log stream from Kubernetes shows none: what follows one would have no prefix there."""
+    train = """
+import os, sys, time
+for data in (b"\\rstep 1", b"\\rstep 2 ", b"\\r", b"\\n", b"\\nval_bpb: 1.5\\r\\n", b"\\r"):
+    os.write(1, data)
+    time.sleep(0.2)
+"""
+    a_job = job(tmp_path, train)
+    run(a_job, within_s=60)
+    assert a_job.log_path.read_text().partition("step 1")[2].startswith("\nstep 2 \n\nval_bpb: 1.5\n")
+
+
 def test_a_second_job_of_the_same_name_leaves_without_running(tmp_path: Path) -> None:
     a_job = job(tmp_path)
     run(a_job)

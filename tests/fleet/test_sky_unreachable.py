@@ -72,7 +72,15 @@ def asked(
     sky: FlakySky, trust_records: bool = False, told: Callable[[str], None] = lambda sentence: None
 ) -> tuple[ClusterRecord, list[JobRow]] | None:
     one = ClusterProbe(
-        "gpu-01", lambda: "gpu-01", sky, LongRequests(), lambda record: True, lambda: False, lambda: False, told
+        "gpu-01",
+        lambda: "gpu-01",
+        sky,
+        LongRequests(),
+        lambda record: True,
+        lambda: False,
+        lambda: False,
+        lambda: False,
+        told,
     )
     return one.ask(trust_records)
 

@@ -23,7 +23,8 @@ class Log:
     """A run's log, capped: its head, samples of what follows, its tail, and a line for each cut."""
 
     def __init__(self, path: str) -> None:
-        """Open the log; an empty path is this process's own output."""
+        """Open the log. An empty path is this process's own output, whose lines all end with newlines: SkyPilot's
+        stream from Kubernetes loses lines that end with a carriage return."""
         self.descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640) if path else os.dup(1)
         self.cut_bytes = 0
         self.problem = ""
@@ -31,6 +32,7 @@ class Log:
         self.had_room = True
         self.at_line_start = True
         self._path = path
+        self._after_return = False
         self._written = self._bytes = os.fstat(self.descriptor).st_size
         self._held: deque[bytes] = deque()
         self._held_bytes = 0
@@ -39,6 +41,8 @@ class Log:
         self._newest = b"\n"
 
     def write(self, data: bytes) -> None:
+        if not self._path:
+            data = self._in_lines(data)
         self.at_line_start = data[-1:] in (b"\n", b"\r") if data else self.at_line_start
         if self._written < HEAD_BYTES:
             self._put(data)
@@ -61,6 +65,12 @@ class Log:
             self.cut_bytes += cut
             self._put(f"\n[cockpit cut {cut:,} bytes of output here]\n".encode())
         self._put(kept)
+
+    def _in_lines(self, data: bytes) -> bytes:
+        """Return the output with a newline for each carriage return, and for each pair of both."""
+        rest = data[1:] if self._after_return and data[:1] == b"\n" else data
+        self._after_return = data[-1:] == b"\r" if data else self._after_return
+        return rest.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
     def has_room(self) -> bool:
         return not lacks(os.fstatvfs(self.descriptor), FULL_BELOW_BYTES)

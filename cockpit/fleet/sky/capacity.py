@@ -20,7 +20,7 @@ class FullClasses:
             self._until[hardware] = time.monotonic() + FULL_S
 
     def clear(self, hardware: str) -> None:
-        """Note that a cluster of this class came up."""
+        """Note that a cluster of this class came up, or was taken down."""
         with self._lock:
             self._until.pop(hardware, None)
 

@@ -257,21 +257,32 @@ class SkyClient:
         hardware, usd = self._priced(resources) if resources is not None else ("", 0.0)
         accelerators = dict(resources.accelerators or {}) if resources is not None else {}
         text = private_names.read_mark(record)
+        owner = _marked(SESSION_VARIABLE, text), _marked(ID_VARIABLE, text)
+        if relaunched := not any(owner) and self._session.owns(record["name"]) and self._is_of_this_user(record):
+            owner = self._session.name, self._session.id
         return ClusterRecord(
             name=record["name"],
             status=record["status"].value,
-            session=_marked(SESSION_VARIABLE, text),
+            session=owner[0],
             hardware=hardware,
             usd_per_hour=usd * nodes,
             accelerators=accelerators,
             reason=private_names.init_reason(record),
             asked_at=float(record["status_updated_at"] or 0.0),
-            session_id=_marked(ID_VARIABLE, text),
+            session_id=owner[1],
             spot=bool(resources is not None and resources.use_spot),
             autostop=int(record["autostop"]),
             autostop_down=bool(record["to_down"]),
+            being_launched=private_names.is_being_launched(record),
+            relaunched=relaunched,
             gpus=max(1, nodes * int(next(iter(accelerators.values()), 1))),
         )
+
+    def _is_of_this_user(self, record: Any) -> bool:
+        try:
+            return private_names.is_of_this_user(record, self._sdk)
+        except Exception as error:
+            raise understood(error) from error
 
     def _call(self, ask: Callable[[], Any], limit_s: float, told: Callable[[str], None] | None = None) -> Any:
         late, over = threading.Event(), threading.Event()

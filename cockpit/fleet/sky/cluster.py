@@ -76,7 +76,7 @@ class SkyCluster:
         self._rest = ClusterRemains(self._launch, parts.requests)
         self._probe = ClusterProbe(
             self.name, self._launch.remote_name, self._sky, parts.requests, self._launch.is_ours,
-            lambda: self._spot, self._is_over, self._waits,
+            lambda: self._spot, lambda: self._launch.adopted, self._is_over, self._waits,
         )  # fmt: skip
         self._deliveries = Deliveries(parts, self._probe, lambda: {run.id for run in self._copy_of_runs()}, self._left)
         self._follower = LogFollower(self._sky, parts.session, self._now, self)
@@ -114,9 +114,12 @@ class SkyCluster:
         """Its name in SkyPilot."""
         return self._launch.remote_name()
 
-    def take_launch_record(self, record: ClusterRecord) -> None:
-        """Take in how its launch stands, by SkyPilot's records."""
-        if (news := self._launch.news(record)) is not None:
+    def take_record(self, record: ClusterRecord | None) -> None:
+        """Take in how its launch stands by SkyPilot's records, or that it may have gone down."""
+        if not self.is_launching:
+            if record is None or record.status != "UP" or not self._launch.is_ours(record):
+                self.check()
+        elif record and (news := self._launch.news(record)) is not None:
             self._waits(news)
 
     def recover(self, jobs: list[Job]) -> None:
@@ -232,8 +235,8 @@ class SkyCluster:
             if not self._ending:
                 # A server that is away, no room or a task file being edited is not a failure of the cluster.
                 later = error.kind in ("refused", "server", "task")
-                final = error.kind == "invalid"
-                self._trouble(str(error), lost=False, billed=self._rest.is_there(), final=final, refused=later)
+                there = self._rest.is_there()
+                self._trouble(str(error), lost=False, billed=there, final=error.kind == "invalid", refused=later)
 
     def _look_for_remains(self) -> None:
         if not self.is_up and self._rest.has_gone():
@@ -242,9 +245,8 @@ class SkyCluster:
     def _ready(self, record: ClusterRecord) -> None:
         self._accelerators, self._spot = accelerators_of_run(record, self._shares, self._gpus_of_run), record.spot
         self.is_up, self._lost, self._rest.billed, self._worked_at = True, False, False, self._now()
-        self._report(
-            ClusterReady(self._now(), self.name, record.hardware, record.usd_per_hour, record.gpus, record.spot)
-        )
+        usd, gpus, spot = record.usd_per_hour, record.gpus, record.spot
+        self._report(ClusterReady(self._worked_at, self.name, record.hardware, usd, gpus, spot))
 
     def _submit(self, run: SkyRun) -> None:
         if run.over:
@@ -284,7 +286,7 @@ class SkyCluster:
             self._unsent.append(run)
             return
         self._refuse(run, f"{self.name} did not take {run.job.name}: {error}")
-        self._refused += 1
+        self._refused += error.kind != "cancelled"  # by somebody, with `sky api cancel`
         if error.kind == "gone":
             self._probe.ask()  # raises ClusterLost, which tells an eviction from a failure
         elif self._refused >= REFUSED_AT_MOST:
@@ -335,6 +337,7 @@ class SkyCluster:
                 with self._parts.requests.work():
                     self._sky.down(self.remote_name)
                 if self._launch.record() is None:
+                    self._parts.full.clear(record.hardware if record is not None else "")
                     self._report(ClusterEnded(self._now(), self.name, why))
                     return
                 message = f"SkyPilot still lists {self.name} after it was torn down"
@@ -395,7 +398,7 @@ class SkyCluster:
     def _compare(self, rows: list[JobRow]) -> None:
         now = self._now()
         for text in self._foreign_jobs.news(rows, self.remote_name):
-            self._report(FleetTrouble(self._now(), text))
+            self._report(FleetTrouble(now, text))
         self._deliveries.end_strays(rows)
         for run in self._copy_of_runs():
             if not run.id:
@@ -436,8 +439,6 @@ class SkyCluster:
                 run.readers += 1
                 follow = partial(self._follower.follow, run, run.readers)
                 self._readers[run.job.cluster] = WatchedThread(f"log-{run.job.name}", follow)
-
-    # Ends
 
     def _name_there(self, run: SkyRun) -> str:
         return self._parts.session.remote_name(run.job.name)

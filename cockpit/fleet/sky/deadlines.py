@@ -52,7 +52,7 @@ def end_of(
             return None
         said = f"its runner said nothing on {cluster} for as long as a run may take, and {MINUTES}"
         return JobEnded(now, run.job.name, "lost", None, said)
-    if any(not one.has_ended and one.id not in own for one in rows):
+    if any(not one.has_ended and one.id not in own and (one.started_at or one.id < row.id) for one in rows):
         return None
     return JobRefused(
         now, run.job.name, f"{cluster} did not begin {run.job.name} within {MINUTES}, with no job before it"

@@ -14,6 +14,7 @@ from cockpit.core.shares import whole_of
 from cockpit.fleet.base import Expected, FleetTrouble, Job, JobRefused, Report, TaskSeen
 from cockpit.fleet.sky.autostop import Autostops
 from cockpit.fleet.sky.cluster import SkyCluster
+from cockpit.fleet.sky.foreign_jobs import ForeignLaunches
 from cockpit.fleet.sky.parts import SkyError, SkyParts
 from cockpit.fleet.sky.shares import Shares, wholes
 from cockpit.session.watched_thread import WatchedThread
@@ -41,6 +42,7 @@ class SkyFleet:
         self._closed = threading.Event()
         parts.logs.mkdir(parents=True, exist_ok=True)
         self._autostops = Autostops(parts.sky.idle_minutes)
+        self._foreign_launches = ForeignLaunches()
         self._shares: dict[str, Shares] = {}
         self._clusters: dict[str, SkyCluster] = {}
         for whole, specs in wholes(clusters).items():
@@ -155,13 +157,8 @@ class SkyFleet:
             records = self._parts.sky.clusters([cluster.remote_name for cluster in (*up, *launching)])
         except SkyError:
             return  # the next sweep compares
-        for cluster in up:
-            record = records.get(cluster.remote_name)
-            if record is None or record.status != "UP":
-                cluster.check()
+        for cluster in (*up, *launching):
+            cluster.take_record(records.get(cluster.remote_name))
         known = [(one.name, records[one.remote_name]) for one in up if one.remote_name in records]
-        for text in self._autostops.news(known):
+        for text in (*self._autostops.news(known), *self._foreign_launches.news(known)):
             self._take(FleetTrouble(self._parts.clock.now(), text))
-        for cluster in launching:
-            if record := records.get(cluster.remote_name):
-                cluster.take_launch_record(record)

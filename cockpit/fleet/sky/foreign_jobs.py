@@ -1,9 +1,9 @@
-"""Find jobs on a cluster that this session did not submit."""
+"""Find jobs on a cluster that this session did not submit, and launches that it did not ask for."""
 
 from collections.abc import Iterable
 
 from cockpit.fleet.sky.jobs import JobRow
-from cockpit.fleet.sky.parts import SessionIdentity
+from cockpit.fleet.sky.parts import ClusterRecord, SessionIdentity
 from cockpit.fleet.sky.task import SETUP
 
 
@@ -26,3 +26,21 @@ class ForeignJobs:
                 f"{self._cluster} has job {row.id} ({row.name}){whose}, which this session did not submit: runs wait"
                 f" behind it. `sky cancel {remote_name} {row.id}` ends it"
             )
+
+
+class ForeignLaunches:
+    """Tells once of each cluster of the session that somebody launched another task on."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def news(self, up: Iterable[tuple[str, ClusterRecord]]) -> list[str]:
+        """Return a sentence for each new one. `up` are all that are up, by their names."""
+        found = {name: record.name for name, record in up if record.relaunched}
+        new = [name for name in found if name not in self._told]
+        self._told = set(found)
+        return [
+            f"somebody launched another task on {name} (`sky launch`), whose set-up may have changed what runs find"
+            f" there: `sky down {found[name]}` has it launched and set up anew"
+            for name in new
+        ]

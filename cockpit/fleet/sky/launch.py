@@ -41,6 +41,8 @@ class SkyLaunch:
         self._starts_over = False
         """True where the launch is withdrawn to be asked for again, of another class if there is one."""
         self._request = ""
+        self._withdrawn = False
+        """True where this session ended the launch under way itself."""
         self._is_asking = False
         self._queued_since = 0.0
         self._queued_why = ""
@@ -161,6 +163,7 @@ class SkyLaunch:
 
     def withdraw(self) -> None:
         """End the launch that is under way. Returns at once."""
+        self._withdrawn = True
         if request := self._request:
             threading.Thread(target=self._cancel, args=(request,), daemon=True).start()
 
@@ -183,9 +186,14 @@ class SkyLaunch:
             raise SkyError(
                 "invalid", f"there is no cluster {self._name} to take over: `sky status` lists those there are"
             )
+        if record.status == "STOPPED":
+            raise SkyError("refused", f"{self._name} is stopped: `sky start {self._name}` lets it be used")
+        if record.status != "UP":
+            why = f" ({record.reason})" if record.reason else ""
+            raise SkyError("refused", f"{self._name} is {record.status}{why}: it is used once it is UP")
 
     def _launch(self, record: ClusterRecord | None) -> int | None:
-        self._queued_since, self._queued_why, self._queued_told = 0.0, "", False
+        self._queued_since, self._queued_why, self._queued_told, self._withdrawn = 0.0, "", False, False
         began = time.monotonic()
         self._log.step(f"asks SkyPilot for a cluster{self._history()}")
         order = LaunchOrder(
@@ -199,11 +207,17 @@ class SkyLaunch:
         except SkyError as error:
             if error.kind in ("refused", "server") or (error.kind == "absent" and self._class_exists()):
                 kind = "server" if error.kind == "server" else "refused"
+                # The rest of it is bound to its class, and another class may be free next time.
+                self.stale = self.stale or (kind == "refused" and self._is_left())
                 raise SkyError(kind, f"{self._name} cannot be had now: {error}") from error
             if error.kind == "absent":
                 raise SkyError("invalid", f"{self._name} cannot be had: {error}") from error
             if self._given_up() or error.kind not in ("late", "cancelled"):
                 raise
+            if error.kind == "cancelled" and not self._starts_over and not self._withdrawn:
+                self.stale = True
+                said = f"somebody ended the launch of {self._name} outside Cockpit, and it is launched again"
+                raise SkyError("refused", f"{said}: `cockpit hold {self._name}` keeps it down") from error
             if self._starts_over:
                 self._sky.down(self.remote_name())  # what is left in the cloud's queue would come up later, and bill
                 return None
@@ -220,6 +234,12 @@ class SkyLaunch:
                 launches = f"its last {len(times)} launches" if len(times) > 1 else "its last"
                 return f": {launches} took {span} min"
         return ""
+
+    def _is_left(self) -> bool:
+        """Return True if a launch that was refused left something."""
+        with contextlib.suppress(SkyError):
+            return (record := self.record()) is not None and record.status != "UP"
+        return False
 
     def _class_exists(self) -> bool:
         """Return True if SkyPilot has a cluster of the class: then there is such a GPU, where nothing can be reached

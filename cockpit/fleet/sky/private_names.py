@@ -52,6 +52,21 @@ def init_reason(record: Any) -> str:
     return " ".join(str(record.get("init_status_reason") or "").split())
 
 
+def is_being_launched(record: Any) -> bool:
+    """Return True for a cluster that a launch works on, of any user. `init_kind` is not documented; without it
+    a cluster that somebody launches again counts as lost."""
+    return bool(record.get("init_kind") == "launching")
+
+
+def is_of_this_user(record: Any, sdk: Any) -> bool:
+    """Return True for a cluster whose owner is the user of this client. `user_hash` of a record and of this machine are
+    not documented; `api_info` has a user where the API server knows its users."""
+    from sky.utils import common_utils
+
+    user = sdk.api_info().user
+    return bool(record["user_hash"] == (user.id if user is not None else common_utils.get_user_hash()))
+
+
 def quota_problem(resources: Any) -> str:
     """Return why the cloud that SkyPilot would choose grants nothing for these resources; empty if it may.
 

@@ -11,6 +11,8 @@ from cockpit.fleet.sky.jobs import JobRow
 from cockpit.fleet.sky.parts import ClusterRecord, SkyCalls, SkyError
 from cockpit.fleet.sky.requests import LongRequests
 
+LAUNCHED_ELSEWHERE_S = 900.0
+"""Seconds for which a launch by somebody else may work on a cluster of the session before it counts as lost."""
 LOST_AFTER_S = 180.0
 """Seconds after which a cluster that its cloud says is up, and that does not answer, counts as lost."""
 TOLD_AFTER_S = 60.0
@@ -31,16 +33,21 @@ class ClusterLost(CockpitError):
         self.hangs, self.preempted, self.billed = hangs, preempted, billed or hangs
 
 
-def went_down(name: str, known: ClusterRecord | None, found: ClusterRecord | None, was_spot: bool) -> ClusterLost:
+def went_down(
+    name: str, known: ClusterRecord | None, found: ClusterRecord | None, was_spot: bool, adopted: bool = False
+) -> ClusterLost:
     """Return why a cluster that was up is not. `known` is its record before the cloud was asked, `found` after.
 
-    Any call about a preempted cluster may drop its record: one that `was_spot` and has none counts as preempted.
+    Any call about a preempted cluster may drop its record: one that `was_spot` and has none counts as preempted. An
+    `adopted` one is not launched again.
     """
-    hold = f"`cockpit hold {name}` keeps it down"
+    again = f", and is launched again: `cockpit hold {name}` keeps it down" if not adopted else ""
     if found is not None and _EVICTED.search(found.reason):
         return ClusterLost(f"{name} was evicted: {found.reason}", preempted=True)
     if found is not None and found.status == "STOPPED":
-        return ClusterLost(f"{name} was stopped outside Cockpit, and is launched again: {hold}")
+        return ClusterLost(f"{name} was stopped outside Cockpit{again}")
+    if found is not None and found.status == "UP":
+        return ClusterLost(f"{name} was taken down outside Cockpit, and somebody launched another cluster of its name")
     if found is not None:
         why = f": {found.reason}" if found.reason else ""
         return ClusterLost(f"{name} went down: SkyPilot finds it {found.status}{why}", billed=found.status == "INIT")
@@ -51,7 +58,7 @@ def went_down(name: str, known: ClusterRecord | None, found: ClusterRecord | Non
             f"{name} is gone: its cloud took the spot machine back, or it was taken down", preempted=True
         )
     if known is None:
-        return ClusterLost(f"{name} was taken down outside Cockpit, and is launched again: {hold}")
+        return ClusterLost(f"{name} was taken down outside Cockpit{again}")
     return ClusterLost(f"{name} went down: its cloud finds it gone")
 
 
@@ -65,6 +72,7 @@ class ClusterProbe(msgspec.Struct, frozen=True):
     is_ours: Callable[[ClusterRecord], bool]
     was_spot: Callable[[], bool]
     """True if it came up on spot machines."""
+    is_adopted: Callable[[], bool]
     is_over: Callable[[], bool]
     """True once no caller waits for the cluster."""
     told: Callable[[str], None]
@@ -86,7 +94,10 @@ class ClusterProbe(msgspec.Struct, frozen=True):
             try:
                 known, record, confirmed = self._record(trust_records and tries == 0)
                 if record is None or not self.is_ours(record) or record.status != "UP":
-                    raise went_down(self.name, known, record, self.was_spot())
+                    if record is not None and record.being_launched and time.monotonic() - began < LAUNCHED_ELSEWHERE_S:
+                        confirmed = False
+                        raise SkyError("other", "somebody's `sky launch` works on it")
+                    raise went_down(self.name, known, record, self.was_spot(), self.is_adopted())
                 jobs = self._settled_jobs()
                 if said:
                     self.told("")
