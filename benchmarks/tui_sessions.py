@@ -63,6 +63,10 @@ class Busy:
         self._ledger.append(events)
 
     @property
+    def now(self) -> float:
+        return self._story.at
+
+    @property
     def experiments(self) -> dict[str, Experiment]:
         return self._story.state.experiments
 

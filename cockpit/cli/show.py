@@ -3,7 +3,6 @@
 import sys
 import time
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 
 from cockpit.cli.errors import CommandError
@@ -21,6 +20,7 @@ from cockpit.read.forecasts import forecast_words, forecasts_of
 from cockpit.read.model_cost import model_cost, model_cost_words
 from cockpit.read.proposer_results import proposer_results
 from cockpit.read.result_query import found_by
+from cockpit.read.wording import duration
 from cockpit.report.results import clean, results_tsv
 from cockpit.report.status import Json, counts, status
 from cockpit.session.paths import SessionFolder
@@ -69,8 +69,7 @@ def status_text(folder: SessionFolder) -> Iterator[str]:
         for key in ("proposed", "queued", "not_run", "running", "valid", "crashed", "kept")
         if by[key] or key != "not_run"
     )
-    up = timedelta(seconds=round(books.training_s))
-    yield f"duty      {books.duty:.0%}, {up} of training"
+    yield f"duty      {books.duty:.0%}, {duration(books.training_s)} of training"
     dollars = f"${books.gpu_usd:.2f} on clusters, ${books.api_usd:.2f} on models"
     yield f"spent     {books.gpu_hours:.1f} {device_word(state)}-hours, {dollars}"
     if cost := model_cost(state, session_now(state) if worker["state"] != "stopped" else state.now):

@@ -3,8 +3,17 @@
 from cockpit.core.model import IMPORTED, Estimate, Value, Wave
 from cockpit.core.state import State, constants_of
 from cockpit.decide.evidence import evidence_of, noise_of, readings_of
-from cockpit.science.compare import Comparison, compare
+from cockpit.read.scores import score_of
+from cockpit.read.wording import difference_words
+from cockpit.science.compare import POOLED, Comparison, compare
 from cockpit.science.effects import FactorEffects, estimate_effects
+
+ADJUSTED = "adjusted for clusters"
+"""The words beside differences."""
+ADJUSTED_NOTE = (
+    "Scores are as measured. Differences are adjusted for clusters that measure apart from their class, and leave out"
+    " the runs that an incumbent was chosen by: a worse score may have the better difference."
+)
 
 
 def effects_of(state: State, wave: str) -> FactorEffects:
@@ -59,3 +68,19 @@ def against_incumbent(state: State, name: str) -> Estimate | None:
         return experiment.estimate
     found = compare(evidence_of(state, name), evidence_of(state, state.incumbent), noise_of(state))
     return found.pooled if found else None
+
+
+def adjusted_words(state: State, name: str) -> str:
+    """Return how the difference to the incumbent departs from that of the two scores.
+
+    `scores differ by −0.0024; Δ is adjusted for clusters and for the runs that chose e0063`; empty where both agree.
+    """
+    estimate, mine, its = against_incumbent(state, name), score_of(state, name), score_of(state, state.incumbent)
+    if estimate is None or mine is None or its is None:
+        return ""
+    if mine.hardware != its.hardware:
+        return f"Δ compares runs on {estimate.hardware}" if estimate.hardware != POOLED else "Δ is pooled over classes"
+    gap = difference_words(state.session.metric, mine.mean - its.mean)
+    if gap == difference_words(state.session.metric, estimate.mean):
+        return ""
+    return f"scores differ by {gap}; Δ is {ADJUSTED} and for the runs that chose {state.incumbent}"

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from cockpit.core.metric import precise
 from cockpit.core.model import Estimate
 from cockpit.core.state import State
+from cockpit.read.effects import ADJUSTED_NOTE
 from cockpit.read.wording import count, money, signed, value
 from cockpit.report.contents import Contents, Kept, contents
 from cockpit.report.results import clean
@@ -99,6 +100,9 @@ def _gain(found: Contents) -> Iterator[str]:
     if found.model_cost:
         rows.append(("researcher", "", found.model_cost))
     yield from _table(("", found.metric.better, ""), rows)
+    if total is not None:
+        yield ADJUSTED_NOTE
+        yield ""
 
 
 def _kept(found: Contents) -> Iterator[str]:

@@ -7,6 +7,7 @@ from markupsafe import Markup, escape
 
 from cockpit.core.metric import Metric
 from cockpit.core.model import Estimate, Value
+from cockpit.read.effects import ADJUSTED_NOTE
 from cockpit.read.wording import duration, signed, value, with_minus
 from cockpit.report.bars import Bar, bar_svg, scale_of
 
@@ -32,6 +33,7 @@ def environment(metric: Metric) -> Environment:
     def bar(one: Bar, scale: float) -> Markup:
         return Markup(bar_svg(one, scale, metric))
 
+    made.globals["adjusted_note"] = ADJUSTED_NOTE
     made.filters |= {
         "clock": _clock, "literal": _literal, "value": value, "difference": difference, "interval": interval,
         "bar": bar, "scale": scale_of, "lines": _lines, "span": _span,

@@ -1,6 +1,7 @@
 """Large screens and large fleets: cells grow a curve and the facts of the run, hundreds of clusters become tiles."""
 
 import re
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -8,9 +9,12 @@ from rich.color import ColorSystem
 from textual._compositor import LayoutUpdate
 from textual.geometry import Region
 
+from benchmarks.tui_sessions import Busy
 from cockpit.core.metric import VAL_BPB
 from cockpit.core.model import Progress
 from cockpit.fleet.printed_steps import PrintedSteps
+from cockpit.tui.app import CockpitApp
+from cockpit.tui.feed import LedgerFeed
 from cockpit.tui.terminal.wire import Wire
 from cockpit.tui.theme import DARK
 from cockpit.tui.views.clusters import cluster_view, run_facts
@@ -18,8 +22,10 @@ from cockpit.tui.widgets import heat_map
 from cockpit.tui.widgets.grid import CELL_ROWS, GUTTER, ROOMY_ROWS, cell_height, cell_rows, grid_rows
 from cockpit.tui.widgets.talk import text_of
 from tests.tui import stories
-from tests.tui.conftest import Opener, press, shown, words_on
+from tests.tui.conftest import RUNNING, Opener, press, settle, shown, strips_on, words_on
 
+BUSY_TICK_BYTES = 2_048
+"""Bytes of a tick in which the cell of each of 16 clusters changes: the design's budget."""
 TICK_BYTES = 8_000
 """Bytes of a tick in which the tile of each of 256 clusters changes."""
 
@@ -109,3 +115,21 @@ def test_a_tick_in_which_every_tile_changes_is_small() -> None:
         wire.take(LayoutUpdate([[row] for row in rows], Region(0, 0, 120, len(rows))))
         sizes.append(len(wire.flush().encode()))
     assert 0 < sizes[1] < TICK_BYTES, sizes
+
+
+@pytest.mark.anyio
+async def test_a_tick_in_which_all_sixteen_clusters_change_is_under_2_kb(tmp_path: Path) -> None:
+    busy = Busy(tmp_path)
+    app = CockpitApp(LedgerFeed(busy.folder, clock=lambda: busy.now, look=lambda _: RUNNING), user="ada")
+    wire = Wire(ColorSystem.TRUECOLOR)
+    wire.resize(200, 50)
+    sizes = []
+    async with shown(app, 200, 50) as pilot:
+        for number in range(5):
+            busy.progress_all(0.3 + 0.01 * number)
+            app.tick()
+            await settle(pilot)
+            wire.take(LayoutUpdate([[row] for row in strips_on(app)], app.screen.region))
+            sizes.append(len(wire.flush().encode()))
+    busy.close()
+    assert sizes[0] > BUSY_TICK_BYTES > max(sizes[1:]) and min(sizes[1:]) > 200, sizes

@@ -20,6 +20,10 @@ STYLES = [
 ]
 
 
+ON_BLANKS = ("4", "7", "48")
+"""The attributes of a blank that a person sees. The foreground of a reversed one is compared on the cells beside it."""
+
+
 class Terminal:
     """A terminal with what the wire uses: cursor moves, SGR and text. Cells hold (text, attributes)."""
 
@@ -43,7 +47,7 @@ class Terminal:
     def _put(self, text: str) -> None:
         from rich.cells import cell_len
 
-        look = str(sorted(self.look.items()))
+        look = str(sorted((code, how) for code, how in self.look.items() if text.strip() or code in ON_BLANKS))
         self.cells[self.y][self.x] = (text, look)
         if cell_len(text) == 2:
             self.cells[self.y][self.x + 1] = ("", look)
@@ -67,10 +71,29 @@ class Terminal:
     def text(self) -> list[str]:
         return ["".join(text for text, _ in row) for row in self.cells]
 
+    def looks(self) -> list[list[str]]:
+        return [[look for _, look in row] for row in self.cells]
+
 
 def frame(rows: list[list[tuple[str, Style]]]) -> LayoutUpdate:
     strips = [Strip([Segment(text, style) for text, style in row]).adjust_cell_length(WIDTH) for row in rows]
     return LayoutUpdate([[strip] for strip in strips], Region(0, 0, WIDTH, HEIGHT))
+
+
+def looks_of(wanted: list[list[tuple[str, Style]]]) -> list[list[str]]:
+    """Return the looks of a terminal that is sent each cell with its whole style."""
+    terminal = Terminal()
+    codes = {"bold": "1", "dim": "2", "underline": "4", "reverse": "7"}
+    for y, row in enumerate(wanted):
+        terminal.x, terminal.y = 0, y
+        for segment in Strip([Segment(text, style) for text, style in row]).adjust_cell_length(WIDTH):
+            style = segment.style or Style()
+            terminal.look = {code: "on" for name, code in codes.items() if getattr(style, name)}
+            for colour, front in ((style.color, True), (style.bgcolor, False)):
+                if colour is not None and not colour.is_default:
+                    terminal._sgr(list(colour.downgrade(ColorSystem.TRUECOLOR).get_ansi_codes(front)))
+            terminal.feed(segment.text)
+    return terminal.looks()
 
 
 def wire() -> Wire:
@@ -95,8 +118,7 @@ def test_the_terminal_shows_each_frame_after_any_other(many: list[list[list[tupl
         fresh.take(frame(wanted))
         clean.feed(fresh.flush())
         assert whole.text() == clean.text()
-        seen = [[look for (text, look) in row if text.strip()] for row in whole.cells]
-        assert seen == [[look for (text, look) in row if text.strip()] for row in clean.cells]
+        assert whole.looks() == clean.looks() == looks_of(wanted)
 
 
 @given(frames)
@@ -126,3 +148,19 @@ def test_after_forgetting_everything_is_sent_again() -> None:
     first = once.flush()
     once.forget()
     assert once.flush() == first
+
+
+def test_the_pieces_of_a_row_that_look_alike_are_sent_together() -> None:
+    once = wire()
+    bar, number = Style.parse("#56b4e9 on #101317"), Style.parse("#959ca6 on #101317")
+
+    def rows(done: str, share: str) -> list[list[tuple[str, Style]]]:
+        cell = [(f"{done:<5}", bar), (f"{share} ", number)]
+        return [[*cell, *cell]] * HEIGHT
+
+    once.take(frame(rows("━", "10%")))
+    once.flush()
+    once.take(frame(rows("━━━━", "40%")))
+    sequence = once.flush()
+    colours = re.findall(r"\x1b\[(?:38;2;[0-9;]*)m", sequence)
+    assert len(colours) == HEIGHT + 1

@@ -22,6 +22,8 @@ Look = tuple[tuple[str, ...], str, str]
 """The attribute codes, foreground code and background code of a style."""
 
 _NO_LOOK: Look = ((), "39", "49")
+_ON_BLANKS = {"4", "7", "9"}
+"""The attributes that show on a blank: underline, reverse and strike."""
 
 
 class Wire:
@@ -94,7 +96,7 @@ class Wire:
         codes = tuple(code for name, code in _ATTRIBUTES if getattr(style, name))
         foreground, background = self._code(style.color, True), self._code(style.bgcolor, False)
         look: Look = (codes, foreground, background)
-        blank: Look = (tuple(code for code in codes if code in "479"), foreground, background)
+        blank: Look = (tuple(code for code in codes if code in _ON_BLANKS), foreground, background)
         if not blank[0]:
             blank = ((), "39", background)
         found = (self._look_id(look), self._look_id(blank))
@@ -115,7 +117,10 @@ class Wire:
         return ";".join(colour.downgrade(self._colours).get_ansi_codes(foreground))
 
     def flush(self) -> str:
-        """Return the sequence that makes the terminal show the wanted cells; empty where it does already."""
+        """Return the sequence that makes the terminal show the wanted cells; empty where it does already.
+
+        The pieces of a row are sent look by look: a cursor move takes 5 bytes, a change of colour 19.
+        """
         out: list[str] = []
         look, at_x, at_y = _NO_LOOK, -1, -1
         for y in sorted(self._changed):
@@ -124,25 +129,71 @@ class Wire:
             )  # fmt: skip
             if texts == sent_texts and inks == sent_inks:
                 continue
-            for start, stop in _spans(texts, inks, sent_texts, sent_inks):
+            for wanted, start, stop in _by_look(self._pieces(texts, inks, sent_texts, sent_inks), look):
                 if y != at_y or start < at_x:
                     out.append(f"\x1b[{y + 1};{start + 1}H")
                 elif start > at_x:
                     out.append(f"\x1b[{start - at_x}C")
-                for x in range(start, stop):
-                    wanted = self._looks[inks[x]]
-                    if wanted is not look and texts[x]:
-                        out.append(_turn(look, wanted))
-                        look = wanted
-                    out.append(texts[x])
+                out.append(_turn(look, wanted))
+                out.append("".join(texts[start:stop]))
+                look = wanted
                 at_x, at_y = stop, y
+                if at_x >= self.width:
+                    at_y = -1
             self._sent_texts[y], self._sent_inks[y] = list(texts), list(inks)
-            if at_x >= self.width:
-                at_y = -1
         self._changed.clear()
         if out and look != _NO_LOOK:
             out.append("\x1b[m")
         return "".join(out)
+
+    def _pieces(
+        self, texts: list[str], inks: list[int], sent_texts: list[str], sent_inks: list[int]
+    ) -> list[tuple[Look, int, int]]:
+        """Return the look and [start, stop) of the runs of changed cells. No wide character is split.
+
+        A blank shows only its ground, and joins any run on that ground.
+        """
+        pieces: list[tuple[Look, int, int]] = []
+        width, taken = len(texts), 0
+        for x in range(width):
+            if x < taken or (texts[x] == sent_texts[x] and inks[x] == sent_inks[x]):
+                continue
+            start, stop = x, x + 1
+            while start and not texts[start]:
+                start -= 1
+            while stop < width and not texts[stop]:
+                stop += 1
+            taken = stop
+            look = self._looks[inks[start]]
+            if pieces and start - pieces[-1][2] <= MERGE_GAP:
+                before, first, last = pieces[-1]
+                joined = self._joined(before, texts, inks, last, stop)
+                if joined is None and texts[first:last] == [" "] * (last - first) and _is_ground(before, look):
+                    joined = self._joined(look, texts, inks, last, stop)
+                if joined is not None:
+                    pieces[-1] = (joined, first, stop)
+                    continue
+            pieces.append((look, start, stop))
+        return pieces
+
+    def _joined(self, look: Look, texts: list[str], inks: list[int], start: int, stop: int) -> Look | None:
+        """Return `look` where it can draw the cells of [start, stop), else None."""
+        for x in range(start, stop):
+            wanted = self._looks[inks[x]]
+            if wanted != look and not (texts[x] == " " and _is_ground(wanted, look)):
+                return None
+        return look
+
+
+def _is_ground(blank: Look, look: Look) -> bool:
+    """Return whether a blank of the first look may be drawn in the second."""
+    return blank[2] == look[2] and not blank[0] and not set(look[0]) & _ON_BLANKS
+
+
+def _by_look(pieces: list[tuple[Look, int, int]], look: Look) -> Iterable[tuple[Look, int, int]]:
+    """Yield the pieces of the current look, then of each other one, from left to right."""
+    looks = dict.fromkeys([look, *(piece[0] for piece in pieces)])
+    return (piece for wanted in looks for piece in pieces if piece[0] == wanted)
 
 
 def _cells(text: str) -> list[str]:
@@ -155,25 +206,6 @@ def _cells(text: str) -> list[str]:
         elif cells:
             cells[-1] += character
     return cells
-
-
-def _spans(texts: list[str], inks: list[int], sent_texts: list[str], sent_inks: list[int]) -> Iterable[tuple[int, int]]:
-    """Return [start, stop) of the cells that differ. Near spans are merged; no wide character is split."""
-    spans: list[list[int]] = []
-    width = len(texts)
-    for x in range(width):
-        if texts[x] == sent_texts[x] and inks[x] == sent_inks[x]:
-            continue
-        start, stop = x, x + 1
-        while start and not texts[start]:
-            start -= 1
-        while stop < width and not texts[stop]:
-            stop += 1
-        if spans and start - spans[-1][1] <= MERGE_GAP:
-            spans[-1][1] = max(stop, spans[-1][1])
-        else:
-            spans.append([start, stop])
-    return [(start, stop) for start, stop in spans]
 
 
 def _turn(look: Look, wanted: Look) -> str:

@@ -10,12 +10,12 @@ from cockpit.core.metric import Metric
 from cockpit.core.model import Estimate, Experiment, ExperimentStatus
 from cockpit.core.state import State
 from cockpit.read.checks import origin_mark, origin_of
-from cockpit.read.effects import against_incumbent, is_clear
+from cockpit.read.effects import ADJUSTED, adjusted_words, against_incumbent, is_clear
 from cockpit.read.result_query import Query, matches
 from cockpit.read.result_rows import SORTS, ResultRow, ResultRows
 from cockpit.read.waves import status_word
 from cockpit.tui.figures import MINUS, bare, count, money, score_words, short_name, signed
-from cockpit.tui.plain import plain, width_of
+from cockpit.tui.plain import plain, width_of, wrap
 from cockpit.tui.rows import Row, hint_rows
 from cockpit.tui.views.review import glyph_of
 from cockpit.tui.widgets.listing import Listing
@@ -27,6 +27,9 @@ ORIGIN_FROM = 120
 """Columns from which a row says in words how its score came to be; in fewer a mark does."""
 ORIGIN = 15
 CLASS_MOST = 10
+DETAIL_FROM = 9
+"""Rows of the pane from which the selected row is worded in full below the list."""
+DETAIL_ROWS = 2
 INTERVAL = 18
 """Cells of `−0.00060 ± .00021` and the blank behind it."""
 MARK_INK = {"✓": "good", "?": "dim", "✗": "bad"}
@@ -91,12 +94,26 @@ class Results(Listing):
         if not self.keys:
             hint = (f"No experiment matches {plain(self.asked)}. & asks for others, esc shows all.",)
             return rows + hint_rows(width, self.palette, *(hint if self.asked else EMPTY))
-        shown = [self.all.by_name[name] for name in self.window(height - 2)]
+        detail = self._detail(state, width) if height >= DETAIL_FROM else []
+        shown = [self.all.by_name[name] for name in self.window(height - 2 - len(detail))]
         widest = max((width_of(plain(row.hardware)) for row in shown), default=0)
         hardware = max(6, min(CLASS_MOST, widest) + 1)
         priced = any(one.usd_per_hour for one in state.clusters.values())
-        rows.append(self._head(width, hardware, priced))
-        return rows + [self._row(state, row, width, hardware, priced) for row in shown]
+        rows.append(self._head(state, width, hardware, priced))
+        rows += [self._row(state, row, width, hardware, priced) for row in shown]
+        return rows + [Row(width, self.palette).strip()] * (height - len(rows) - len(detail)) + detail
+
+    def _detail(self, state: State, width: int) -> list[Strip]:
+        """Return the selected row's whole change, and what its difference leaves out of its score."""
+        view = self.all.by_name.get(self.selected)
+        if view is None:
+            return []
+        lines = wrap(plain(f"{view.experiment} {view.change}"), width - 2)
+        note = adjusted_words(state, view.experiment)
+        if note or len(lines) < DETAIL_ROWS:
+            lines = [" ".join(lines), plain(note)]
+        lines = [lines[0], " ".join(lines[1:])]
+        return [Row(width, self.palette).skip().put(line, "dim").strip() for line in lines]
 
     def _note(self, state: State) -> str:
         parts = [f"& {plain(self.asked)}"] if self.asked else []
@@ -104,16 +121,16 @@ class Results(Listing):
         parts.append(f"{len(self.keys):,} of {total:,}" if self.asked else count(total, "experiment"))
         parts.append(f"by {self.sort}")
         if state.incumbent:
-            parts.append(f"against {plain(state.incumbent)}, dim where untested")
+            parts.append(f"Δ {ADJUSTED}, dim where untested")
         return "  ".join(parts)
 
-    def _head(self, width: int, hardware: int, priced: bool) -> Strip:
+    def _head(self, state: State, width: int, hardware: int, priced: bool) -> Strip:
         row = Row(width, self.palette).skip(2)
         columns = [("", "", 7)]
         columns += [("", "status", 11)] if width >= WIDE_FROM else []
         columns += [("", "class", hardware), ("score", "score", 10)]
-        columns += [("", "scored", ORIGIN)] if width >= ORIGIN_FROM else []
-        columns += [("", "Δ incumbent", INTERVAL)]
+        columns += [("", "scored", ORIGIN)] if says_origin(state, width) else []
+        columns += [("", f"Δ {plain(state.incumbent)}" if state.incumbent else "", INTERVAL)]
         columns += [("runs", "runs", 5)] + ([("cost", "cost", 8)] if priced else []) + [("change", "change", 0)]
         for sort, title, cells in columns:
             row.put(title, "focus" if sort and sort == self.sort else "dim", cells)
@@ -130,7 +147,7 @@ class Results(Listing):
             row.put(status_word(state, known), ink, 11)
         row.put(plain(view.hardware), "dim", hardware)
         self._score(row, state, known, view.score)
-        if width >= ORIGIN_FROM:
+        if says_origin(state, width):
             row.put(origin_of(state, known).partition(",")[0] if view.score is not None else "", "dim", ORIGIN)
         estimate = self._against(state, view.experiment)
         if estimate is not None:
@@ -167,6 +184,11 @@ class Results(Listing):
         self.select_index(self.top + event.y - self.title_rows - 1)
         if event.chain == 2:
             self.post_message(self.Opened(self.NAME))
+
+
+def says_origin(state: State, width: int) -> bool:
+    """Tell if a row says in words how its score came to be. Simulated scores have no origin."""
+    return width >= ORIGIN_FROM and not state.session.fleet.simulated
 
 
 def interval_words(metric: Metric, estimate: Estimate) -> str:
