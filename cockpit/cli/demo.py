@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import textwrap
 import time
 from pathlib import Path
 
@@ -48,8 +49,10 @@ def demo(speed: float, clusters: int, mouse: bool) -> int:
     finally:
         worker_process.terminate(folder)
     state = state_of(folder)
-    print(verdict(state, state.now))
-    print(f"the simulated night is kept as session {folder.name}: `cockpit report {folder.name}` sums it up")
+    kept = f"the simulated night is kept as session {folder.name}: `cockpit report {folder.name}` sums it up"
+    columns = shutil.get_terminal_size().columns
+    for sentence in (verdict(state, state.now), kept):
+        print(textwrap.fill(sentence, columns, break_long_words=False, break_on_hyphens=False))
     return status
 
 

@@ -163,8 +163,10 @@ def figure(value: float) -> str:
 
 
 def signed(difference: float, digits: int = 4) -> str:
-    """Word a difference of any magnitude with its sign: `digits` decimals for differences below 10."""
+    """Word a difference of any magnitude with its sign: `digits` decimals for differences below 10, one more for those
+    that would be 0."""
     size = abs(difference)
+    digits += 0 < size < 0.5 * 10.0**-digits
     if size >= 1e5 or 0 < size < 0.5 * 10.0**-digits:
         return f"{difference:+.0e}"
     return f"{difference:+.{digits if size < 10 else max(0, digits - 2) if size < 1000 else 0}f}"

@@ -73,7 +73,7 @@ def against_incumbent(state: State, name: str) -> Estimate | None:
 def adjusted_words(state: State, name: str) -> str:
     """Return how the difference to the incumbent departs from that of the two scores.
 
-    `scores differ by −0.0024; Δ is adjusted for clusters and for the runs that chose e0063`; empty where both agree.
+    `scores differ by −0.0024; Δ is adjusted for clusters and selection`; empty where both agree.
     """
     estimate, mine, its = against_incumbent(state, name), score_of(state, name), score_of(state, state.incumbent)
     if estimate is None or mine is None or its is None:
@@ -83,4 +83,4 @@ def adjusted_words(state: State, name: str) -> str:
     gap = difference_words(state.session.metric, mine.mean - its.mean)
     if gap == difference_words(state.session.metric, estimate.mean):
         return ""
-    return f"scores differ by {gap}; Δ is {ADJUSTED} and for the runs that chose {state.incumbent}"
+    return f"scores differ by {gap}; Δ is {ADJUSTED} and selection"

@@ -59,6 +59,11 @@ class ResultRows(msgspec.Struct):
     _stale: set[str] = msgspec.field(default_factory=set)
     """Experiments of which a run has ended since their rows were made."""
 
+    @property
+    def is_behind(self) -> bool:
+        """Rows are still to be made, in more calls of `follow`."""
+        return self._seq < 0 and bool(self.by_name)
+
     def follow(self, state: State) -> bool:
         """Take in what changed. Returns whether anything did."""
         if state.seq == self._seq:

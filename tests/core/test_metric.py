@@ -18,6 +18,7 @@ from cockpit.core.metric import (
     check_pattern,
     constraint_of,
     direction_of,
+    signed,
     tells_direction,
 )
 
@@ -120,3 +121,10 @@ def test_the_usual_direction_of_a_loss_is_down(name: str) -> None:
 @pytest.mark.parametrize(("name", "tells"), [("val_acc", True), ("val loss", True), ("time", True), ("quality", False)])
 def test_a_name_may_tell_its_direction(name: str, tells: bool) -> None:
     assert tells_direction(name) == tells
+
+
+@pytest.mark.parametrize(
+    ("difference", "words"), [(-0.00003, "-0.00003"), (0.0003, "+0.0003"), (-4e-7, "-4e-07"), (0.0, "+0.0000")]
+)
+def test_a_small_difference_is_worded_with_one_more_decimal_before_an_exponent(difference: float, words: str) -> None:
+    assert signed(difference) == words

@@ -187,6 +187,8 @@ SEEING: list[tuple[str, list[str], Callable[[CockpitApp], bool]]] = [
     ("help left by its key", ["question_mark", "question_mark"], lambda app: app.screen is app.main),
     ("help", ["question_mark"], lambda app: isinstance(app.screen, HelpScreen) and "Everywhere, now" in words_on(app)),
     ("help by F1", ["f1"], lambda app: isinstance(app.screen, HelpScreen)),
+    ("a mistyped command", ["colon", *"opne e0042"], lambda app: "called opne: did you mean open?" in words_on(app)),
+    ("the axes below a chart whose title has the dot", ["4", "z"], lambda app: "val_bpb by time" in words_on(app)),
     ("the knobs with their ranges", ["colon", *"knob", "enter"], lambda app: "search varies" in words_on(app)),
     ("the knobs left by q", ["colon", *"knob", "enter", "q"], lambda app: app.screen is app.main),
     ("panes by number", ["4"], lambda app: app.main.pane == "chart"),

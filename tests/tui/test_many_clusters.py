@@ -101,6 +101,15 @@ async def test_256_clusters_are_on_one_screen_and_the_keys_choose_one(
         assert app.screen is not app.main, "enter opens its experiment"
 
 
+def test_the_legend_of_the_tiles_names_each_state_that_is_drawn() -> None:
+    state = stories.many().state
+    views = [cluster_view(state, cluster, state.now) for cluster in state.clusters.values()]
+    old = msgspec.structs.replace(views[0], stale_s=60.0)
+    starting = msgspec.structs.replace(views[1], glyph="◔", word="starting", ink="info")
+    legend = text_of(heat_map.map_rows([old, starting, *views[2:9]], "", 8, 9, 120, DARK)[-1:])
+    assert "? not heard of" in legend and "◔ starting" in legend and "launching" not in legend
+
+
 def test_a_tick_in_which_every_tile_changes_is_small() -> None:
     state = stories.many().state
     views = [cluster_view(state, cluster, state.now) for cluster in state.clusters.values()]

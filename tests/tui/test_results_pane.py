@@ -2,6 +2,7 @@
 
 import pytest
 
+from cockpit.read import result_rows
 from tests.tui.conftest import Opener, press, shown, words_on
 
 
@@ -16,7 +17,7 @@ async def test_the_selected_row_says_why_its_difference_is_not_that_of_the_score
         assert app.main.results.selected == "e0007"
         rows = words_on(app).split("\n")
         assert "Δ e0019" in next(row for row in rows if "score" in row and "cost" in row)
-        note = "scores differ by +0.0023; Δ is adjusted for clusters and for the runs"
+        note = "scores differ by +0.0023; Δ is adjusted for clusters and selection"
         assert note in " ".join(rows), rows
         assert any("e0007 ASPECT_RATIO 64 → 80, MATRIX_LR 0.04 → 0.05" in row for row in rows)
         await press(pilot, "g")
@@ -37,3 +38,14 @@ async def test_a_simulated_score_has_no_column_for_its_origin(screen_on: Opener)
     async with shown(app, 200, 50) as pilot:
         await press(pilot, "6")
         assert "scored" not in words_on(app)
+
+
+@pytest.mark.anyio
+async def test_all_rows_are_made_though_nothing_happens_in_the_session(
+    screen_on: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(result_rows, "AT_ONCE", 10)
+    app = screen_on("night")
+    async with shown(app, 200, 50) as pilot:
+        await press(pilot, "6")
+        assert len(app.main.results.keys) == 69 and "69 experiments" in words_on(app)

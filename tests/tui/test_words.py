@@ -83,7 +83,7 @@ async def test_results_have_a_column_of_costs_where_a_machine_has_a_price(screen
         for cluster in app.state.clusters.values():
             cluster.usd_per_hour = 2.0 if has_costs else 0.0
         await press(pilot, "6")
-        head = next(row for row in words_on(app).split("\n") if "incumbent" in row and "runs" in row)
+        head = next(row for row in words_on(app).split("\n") if "Δ e" in row and "runs" in row)
         assert (" cost " in head) == has_costs and head.endswith("change")
 
 
@@ -136,10 +136,10 @@ async def test_the_stack_has_a_cost_only_where_clusters_have_a_price(screen_on: 
     app = screen_on("night")
     async with shown(app, 120, 36) as pilot:
         await press(pilot, "7")
-        assert "runs cost" in words_on(app)
+        assert "runs spent" in words_on(app) and "of runs since the keep before" in " ".join(words_on(app).split())
         assert app.state is not None
         for cluster in app.state.clusters.values():
             cluster.usd_per_hour = 0.0
         app.show_state()
         await settle(pilot)
-        assert "7 stack" in words_on(app) and "cost" not in words_on(app)
+        assert "7 stack" in words_on(app) and "runs spent" not in words_on(app)

@@ -269,7 +269,7 @@ def test_private_names_and_attributes_are_not_constants() -> None:
         ("depth", 3, "did you mean DEPTH?"),
         ("WARM_STEPS", 3, "WARM_STEPS is not a plain constant"),
         ("DEPTH", 8.0, "DEPTH is an integer (8); it cannot be set to a number ('8.0')."),
-        ("DEPTH", "8", "DEPTH is an integer (8); it cannot be set to text"),
+        ("DEPTH", "8", "DEPTH is an integer (8); it cannot be set to text ('8')."),
         ("DEPTH", True, "it cannot be set to true or false"),
         ("DEPTH", [8], "it cannot be set to a list"),
         ("DEPTH", 2**70, "too large"),

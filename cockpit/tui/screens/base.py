@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 from textual import events
+from textual.geometry import Offset
 from textual.widgets import Input
 
 from cockpit.tui.actions.registry import FOOTER_LASTS, MOVES, Action, Here, Registry, key_name
@@ -17,6 +18,9 @@ from cockpit.tui.widgets.pane import Pane
 _FROM_INPUT = ("escape", "tab", "shift+tab", "ctrl+p", "ctrl+q", "ctrl+c", "ctrl+l", "ctrl+o")
 """Keys that mean the same while a line is written."""
 
+DRAGGED_CELLS = 4
+"""Cells that a pressed mouse moves across before it counts as dragged."""
+DRAGGED = "the terminal selects text while shift is held (option on macOS)"
 KEYS_TOLD = 2
 """The most actions that are named for a key that does nothing here."""
 WRITING = [
@@ -51,6 +55,16 @@ class CockpitScreen(LiveScreen):
         super().__init__()
         self.context = context
         self.session = context.session
+        self._pressed_at = Offset(0, 0)
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        self._pressed_at = event.screen_offset
+
+    def on_mouse_up(self, event: events.MouseUp) -> None:
+        """Tell how text is selected: the mouse is the cockpit's."""
+        moved = event.screen_offset - self._pressed_at
+        if not self.writing and (abs(moved.x) >= DRAGGED_CELLS or moved.y):
+            self.context.tell(DRAGGED)
 
     @property
     def writing(self) -> bool:

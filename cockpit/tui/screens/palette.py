@@ -7,10 +7,11 @@ from textual.screen import ModalScreen
 from textual.strip import Strip
 from textual.widgets import Input
 
+from cockpit.core.nearest import did_you_mean
 from cockpit.tui.actions.effects import Effects, Problem
 from cockpit.tui.actions.registry import Action, Here, Registry, effects_of, key_name
-from cockpit.tui.plain import wrap
-from cockpit.tui.rows import Row
+from cockpit.tui.plain import plain, wrap
+from cockpit.tui.rows import Row, hint_rows
 from cockpit.tui.widgets.line import LineInput
 from cockpit.tui.widgets.pane import Pane
 
@@ -24,6 +25,8 @@ class Matches(Pane):
         super().__init__()
         self.here, self.registry = here, registry
         self.actions: list[Action] = []
+        self.word = ""
+        """The name that was typed."""
         self.has_words = False
         """Words follow the command: it is not about what is selected here."""
         self.index = 0
@@ -33,6 +36,7 @@ class Matches(Pane):
     def match(self, text: str) -> None:
         found = self.registry.matching(text)
         self.has_words = " " in text
+        self.word = text.split(" ", 1)[0]
         self.actions = found if text.strip() else sorted(found, key=self._remoteness)
         self.index = self.top = 0
         self.problem = ""
@@ -57,9 +61,12 @@ class Matches(Pane):
             row.put(words, "faint" if why_not else "text", max(10, row.left - len(action.takes) - 2))
             row.end(action.takes + " ", "dim")
             rows.append(row.strip())
-        if not self.actions:
-            rows.append(Row(width, self.palette).put(" No action has that name.", "dim").strip())
-        return rows
+        return rows if self.actions else hint_rows(width, self.palette, self._unknown())
+
+    def _unknown(self) -> str:
+        """Return the sentence on a name that no action has."""
+        near = did_you_mean(self.word, [action.name for action in self.registry.actions])
+        return f"No action is called {plain(self.word)}{f': {near}' if near else '.'} esc leaves."
 
 
 class CommandPalette(ModalScreen[Effects | None]):

@@ -244,18 +244,26 @@ class Chart(Listing):
         known = state.experiments.get(self.selected) if self.has_focus else None
         if known is None:
             several = len(class_offsets(state, self.dots.classes(state))) > 1
+            adjusted = "  class offsets taken out" if several else ""
             log = "  log" if self.axes.log else ""
-            axes = f"{state.session.metric.name} by {'time' if self.axes.by_time else 'order'}"
-            return f"{axes}  {ZOOMS[self.axes.zoom]}{log}{'  class offsets taken out' if several else ''}"
+            return f"{self._axes_words(state)}  {ZOOMS[self.axes.zoom]}{log}{adjusted}"
         values = "  ".join(
             f"{score_words(state.session.metric, sum(v) / len(v))} {plain(name)}" for name, v in known.scores.items()
         )
         return f"{known.id}  {values or 'no score'}  {status_word(state, known)}"
 
-    def _legend(self, state: State, width: int) -> Strip:
-        """Return the row below the axis: each mark that is drawn. A class has the offset taken out of it.
+    def _axes_words(self, state: State) -> str:
+        return f"{state.session.metric.name} by {self._across}"
 
-        An entry that does not fit has its first two words, or is left out.
+    @property
+    def _across(self) -> str:
+        """The title of the axis across."""
+        return "time" if self.axes.by_time else "order"
+
+    def _legend(self, state: State, width: int) -> Strip:
+        """Return the row below the axis: each mark that is drawn, and the axes where the title has the selected dot.
+
+        A class has the offset taken out of it. An entry that does not fit has its first two words, or is left out.
         """
         drawn = self._plot.marks
         classes = self.dots.classes(state)
@@ -278,10 +286,13 @@ class Chart(Listing):
             words = words if width_of(words) + 2 <= row.left else " ".join(words.split()[:2])
             if width_of(words) + 2 <= row.left:
                 row.put(f"{mark} ", ink).put(words, "dim").skip(2)
+        if self.has_focus and self.selected:
+            words = self._axes_words(state)
+            row.end(words if width_of(words) < row.left else f"by {self._across}", "dim")
         return row.strip()
 
     def on_click(self, event: events.Click) -> None:
-        """Select the nearest dot along the axis, or put the crosshair there."""
+        """Select the nearest dot along the axis, and open it by two clicks, or put the crosshair there."""
         if event.y < self.title_rows:
             return
         share = (event.x - LABELS) / max(1, self.size.width - LABELS - 1)
@@ -296,3 +307,5 @@ class Chart(Listing):
             at = low + share * (high - low)
             nearest = min(dots, key=lambda dot: abs(score_plot.place_of(dot, by_time) - at))
             self.select_index(self.keys.index(nearest.experiment))
+            if event.chain == 2:
+                self.post_message(self.Opened(self.NAME))

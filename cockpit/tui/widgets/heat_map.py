@@ -17,6 +17,7 @@ LABEL_MOST = 12
 RUNS = "▶"
 LEVELS = "▁▂▃▄▅▆▇█"
 LEGEND_ROWS = 1
+UNHEARD_MARK, UNHEARD = "?", "not heard of"
 
 
 def across(width: int, names: list[str]) -> int:
@@ -45,15 +46,26 @@ def map_rows(
         rows.append(row.strip())
     legend = Row(width, palette).put("▁▅█ ", "text").put("progress, loss ", "dim").put("below", "good")
     legend.put(" or ", "dim").put("above", "bad").put(" the incumbent's", "dim").skip(2)
-    for glyph, word, ink in (("○", "idle", "warn"), ("◌", "launching", "info"), ("!", "lost", "bad")):
-        legend.put(f"{glyph} ", ink).put(word, "dim").skip(2)
+    for glyph, (word, ink) in states_drawn(views).items():
+        if width_of(word) + 4 <= legend.left:
+            legend.put(f"{glyph} ", ink).put(word, "dim").skip(2)
     return [*rows, legend.strip()]
+
+
+def states_drawn(views: list[ClusterView]) -> dict[str, tuple[str, str]]:
+    """Return the word and the role of each mark that is not a level of progress."""
+    found: dict[str, tuple[str, str]] = {}
+    for view in views:
+        mark, ink = tile(view)
+        if mark not in LEVELS:
+            found.setdefault(mark, (UNHEARD if mark == UNHEARD_MARK else view.word, ink))
+    return found
 
 
 def tile(view: ClusterView) -> tuple[str, str]:
     """Return the mark of a cluster and its role: the glyph of its state, or how far its run is and how it compares."""
     if view.stale_s:
-        return "?", "faint"
+        return UNHEARD_MARK, "faint"
     if view.glyph != RUNS or view.fraction < 0:
         return view.glyph, view.ink
     mark = LEVELS[min(len(LEVELS) - 1, int(view.fraction * len(LEVELS)))]

@@ -71,6 +71,16 @@ class Results(Listing):
             self._listed, self._listed_for = self.all.ordered(found, state, self.sort), wanted
         return self._listed
 
+    def tell(self, state: State, now: float) -> None:
+        super().tell(state, now)
+        if self.followed and self.all.is_behind:
+            self.call_later(self._catch_up)
+
+    def _catch_up(self) -> None:
+        """Make the next rows: a session that has ended brings no news to make them at."""
+        if self.state is not None and self.all.is_behind:
+            self.tell(self.state, self.now)
+
     def ask(self, text: str, terms: Query) -> None:
         """Show the experiments that a query matches."""
         self.asked, self._terms = text, terms

@@ -71,7 +71,7 @@ class KeptStack(Listing):
         row = Row(width, self.palette).skip(2).put("", width=7).put("at", "dim", 7)
         row.put("gain", "dim", INTERVAL).put("runs", "dim", 5)
         if priced:
-            row.put("cost", "dim", COST)
+            row.put("spent", "dim", COST)
         row.put("scored", "dim", ORIGIN) if width >= ABLATION_FROM else row.skip(2)
         return row.put("change", "dim").strip()
 
@@ -100,7 +100,8 @@ class KeptStack(Listing):
         one = next((one for one in self._stack.kept if one.experiment == self.selected), None) if self._stack else None
         if one is None:
             return []
-        said = "; ".join(filter(None, (kept_words(state, one.experiment), one.origin, one.ablation)))
+        spent = f"{money(one.runs_usd)} of runs since the keep before" if one.runs_usd else ""
+        said = "; ".join(filter(None, (kept_words(state, one.experiment), spent, one.origin, one.ablation)))
         return [Row(width, self.palette).skip().put(line, "dim").strip() for line in wrap(said, width - 2, 2)]
 
     def on_click(self, event: events.Click) -> None:

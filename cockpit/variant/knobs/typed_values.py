@@ -41,7 +41,7 @@ def accepted_value(name: str, old: Value, new: Value) -> Value:
             raise VariantError(f"{name} is {_a(type(old))} ({old!r}); it cannot be set to a list.")
         return _accepted_scalar(name, {type(old)}, f"is {_a(type(old))} ({old!r})", new)
     if not isinstance(new, list | tuple):
-        raise VariantError(f"{name} is a list ({old!r}); it cannot be set to {shown(repr(new))}.")
+        raise VariantError(f"{name} is a list ({old!r}); it cannot be set to {_quoted(new)}.")
     kinds = {type(element) for element in old} or {bool, int, float, str}
     return [_accepted_scalar(name, kinds, f"is a list like {old!r}", element) for element in new]
 
@@ -55,7 +55,11 @@ def _accepted_scalar(name: str, kinds: set[type[Scalar]], what: str, new: Scalar
     number = isinstance(new, float) or (isinstance(new, int) and not isinstance(new, bool))
     if float in kinds and number:
         return _checked(name, _widened(name, new))
-    raise VariantError(f"{name} {what}; it cannot be set to {_a(type(new))} ({shown(repr(new))}).")
+    raise VariantError(f"{name} {what}; it cannot be set to {_a(type(new))} ({_quoted(new)}).")
+
+
+def _quoted(value: Scalar) -> str:
+    return shown(value if isinstance(value, str) else repr(value))
 
 
 def _widened(name: str, number: Scalar) -> float:
