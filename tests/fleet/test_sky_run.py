@@ -13,8 +13,8 @@ import pytest
 
 from cockpit.core.model import Outcome, RunAccess
 from cockpit.fleet.base import Job, JobEnded
-from cockpit.fleet.node.confinement import Wall, available
-from cockpit.fleet.node.start import RAN_BEFORE, environments_of
+from cockpit.fleet.node.confinement import Wall, available, environment_paths
+from cockpit.fleet.node.start import RAN_BEFORE, environments_of, shown_folders
 from cockpit.fleet.run_log import RunLog, RunVerdict
 from cockpit.fleet.sky.jobs import ended
 from cockpit.fleet.sky.log import JobLines
@@ -231,6 +231,27 @@ def test_a_bin_folder_of_the_home_does_not_show_the_home(tmp_path: Path, monkeyp
     path = f"{home}/bin:{tmp_path}/bin:/bin"
     shown = set(environments_of(f"{home}/bin/go && {home}/own/bin/python train.py", {"PATH": path}))
     assert home / "own" in shown and not shown & {home, tmp_path, Path("/")}
+
+
+def test_a_hidden_folder_of_the_home_shows_its_programs_and_no_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "ann"
+    for name in (".cargo/bin", ".cargo/registry", ".local/bin", ".local/lib", ".local/share/keyrings", ".own/bin",
+                 ".own/data", ".ssh", "corpus", ".docker/bin"):  # fmt: skip
+        (home / name).mkdir(parents=True)
+    (home / ".own" / "pyvenv.cfg").write_text("")
+    for key in (".cargo/credentials.toml", ".docker/config.json"):
+        (home / key).write_text("a key")
+    monkeypatch.setenv("HOME", str(home))
+    shown = {str(path.relative_to(home)) for path in shown_folders() if path.is_relative_to(home)}
+    assert shown == {".cargo/bin", ".docker/bin", ".local/bin", ".local/lib", ".own", "corpus"}
+    on_the_path = set(environments_of("true", {"PATH": f"{home}/.cargo/bin:{home}/.own/bin"}))
+    assert {home / ".cargo/bin", home / ".own"} <= on_the_path and home / ".cargo" not in on_the_path
+    program = home / ".local" / "bin" / "python-of-mine"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    assert home / ".local" not in environment_paths([str(program)])
 
 
 @pytest.mark.skipif(available().wall is Wall.NONE, reason="this machine cannot confine a run")

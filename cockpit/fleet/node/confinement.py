@@ -40,6 +40,11 @@ OF_THE_KERNEL = (
     "/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs", "/proc/acpi", "/proc/scsi", "/proc/mtrr",
 )  # fmt: skip
 """Files of the machine's kernel, which root may write without any capability."""
+OF_A_PREFIX = (
+    "bin", "condabin", "envs", "include", "lib", "lib64", "libexec", "plugins", "pyenv.d", "shims", "toolchains",
+    "version", "versions",
+)  # fmt: skip
+"""The programs and libraries of a hidden folder of the home, such as ~/.local or ~/.cargo, which holds keys too."""
 GPU_DEVICES = ("nvidia*", "dri", "kfd", "accel", "infiniband")
 """Below /dev."""
 
@@ -148,9 +153,17 @@ def environment_paths(command: Sequence[str]) -> tuple[Path, ...]:
             found |= {path.parent.parent, *_base_of(path.parent.parent)}
     home = Path.home().resolve()
     found = {path for one in found for path in (one, one.resolve())}
-    return tuple(
-        sorted(path for path in found if not home.is_relative_to(path.resolve()))
-    )  # ~/bin/python: not all of ~
+    outside = (path for path in found if not home.is_relative_to(path.resolve()))  # ~/bin/python: not all of ~
+    return tuple(sorted(part for path in outside for part in parts_of_prefix(path)))
+
+
+def parts_of_prefix(prefix: Path) -> Iterator[Path]:
+    """Yield the folders of an installation: all of it, or the programs and libraries of a hidden folder of the home."""
+    made = (prefix / "pyvenv.cfg").exists() or (prefix / "conda-meta").exists()
+    if made or not prefix.name.startswith(".") or prefix.parent.resolve() != Path.home().resolve():
+        yield prefix
+    else:
+        yield from (prefix / name for name in OF_A_PREFIX if (prefix / name).exists())
 
 
 def _base_of(prefix: Path) -> Iterable[Path]:

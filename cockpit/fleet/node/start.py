@@ -26,6 +26,7 @@ from cockpit.fleet.node.confinement import (
     available,
     confined,
     environment_paths,
+    parts_of_prefix,
 )
 from cockpit.fleet.node.environment import data_folders
 from cockpit.fleet.node.signed import END, START, signed_line
@@ -164,7 +165,7 @@ def environments_of(run: str, environment: dict[str, str]) -> Iterator[Path]:
         prefix = Path(program).parent.parent
         holds_more = str(prefix) in SHARED or Path.home().resolve().is_relative_to(prefix.resolve())
         if Path(program).parent.name == "bin" and prefix.is_dir() and not holds_more:
-            yield prefix
+            yield from parts_of_prefix(prefix)
             yield from environment_paths([str(prefix / "bin" / "python")])
 
 
@@ -188,16 +189,16 @@ def data_of(environment: dict[str, str]) -> list[Path]:
 def shown_folders() -> Iterator[Path]:
     """Yield the folders of software and data on the node: a task puts them anywhere.
 
-    Folders of the home whose names begin with a dot hold keys and caches; of these, environments are shown.
+    Folders of the home whose names begin with a dot hold keys and caches. Environments among them are shown, and the
+    programs and libraries of the others.
     """
     home = Path.home()
     for child in _children(Path("/")):
         if child.name not in NOT_FOR_RUNS and not home.is_relative_to(child.resolve()):
             yield child
     for child in _children(home):
-        environment = child.name.startswith(".") and (child / "bin").is_dir()
-        if (environment or not child.name.startswith(".")) and child.name not in NOT_SHOWN:
-            yield child
+        if child.name not in NOT_SHOWN and (not child.name.startswith(".") or (child / "bin").is_dir()):
+            yield from parts_of_prefix(child)
 
 
 def _text(path: Path) -> str:
