@@ -176,7 +176,7 @@ def _scorers(found: Rescore, printed: Metrics, base: Base, on_cpu: bool) -> str:
     if not on_cpu:
         worked_s, allowed_s = found.seconds, GPU_OVERHEAD_FACTOR * base[0].seconds + GPU_OVERHEAD_SLACK_S
     elif found.asked_tokens and base[0].asked_tokens and found.tokens_per_s and base[0].tokens_per_s:
-        worked_s = _unexplained_s(found)
+        worked_s = _unexplained_s(found, base[0].tokens_per_s / PACE_FACTOR)
         allowed_s = OVERHEAD_FACTOR * max(0.0, _unexplained_s(base[0])) + _slack_s(printed)
     else:
         return ""
@@ -185,9 +185,12 @@ def _scorers(found: Rescore, printed: Metrics, base: Base, on_cpu: bool) -> str:
     return f"worked for {worked_s:.0f} s in the scorer beside its answers; {allowed_s:.0f} s are allowed"
 
 
-def _unexplained_s(found: Rescore) -> float:
-    """Return the processor seconds of the scorer that the pace of its model does not explain."""
-    return found.scorer_cpu_s - found.asked_tokens / found.tokens_per_s
+def _unexplained_s(found: Rescore, least_pace: float = 0.0) -> float:
+    """Return the processor seconds of the scorer that the pace of its model does not explain.
+
+    A model may answer slowly on purpose, so that its pace explains other work: no pace below the least one counts.
+    """
+    return found.scorer_cpu_s - found.asked_tokens / max(found.tokens_per_s, least_pace)
 
 
 def _explained_s(found: Rescore, printed: Metrics) -> tuple[float, float]:

@@ -15,6 +15,7 @@ from cockpit.core.rescore import Scoring
 from cockpit.fleet.base import Expected, Job, JobEnded
 from cockpit.fleet.local.fleet import LocalFleet
 from cockpit.fleet.node import runner
+from cockpit.fleet.node.confinement import Wall, available
 from cockpit.fleet.node.disk import Patience
 from tests.fleet.test_local import until
 from tests.scoring.conftest import MODEL, ROOT, environment
@@ -105,3 +106,12 @@ def test_the_server_of_the_model_sees_neither_text_nor_sealed_shard(job: Job, da
     found = ended(job)
     assert found.evidence is not None and found.evidence.rescore is not None
     assert "[False, False]" in found.evidence.rescore.trouble
+
+
+@pytest.mark.skipif(available().wall is not Wall.BUBBLEWRAP, reason="Landlock has no exceptions in a folder")
+def test_the_servers_of_a_model_write_to_no_disk_whose_free_room_both_can_read(job: Job) -> None:
+    look = "    import os; raise RuntimeError([os.access(p, os.W_OK) for p in ('.', 'train.py', '/tmp')])"
+    (job.source / "train.py").write_text(MODEL.format(body="    pass", load=look) + RUN.replace("MORE", ""))
+    found = ended(job)
+    assert found.evidence is not None and found.evidence.rescore is not None
+    assert "[False, False, True]" in found.evidence.rescore.trouble

@@ -170,6 +170,8 @@ def test_a_model_that_works_in_the_scorer_before_it_answers() -> None:
     assert failed(scorer_cpu_s=21.0) == ""
     assert failed(scorer_cpu_s=19.0, tokens_per_s=10_000) == "", "a model of half the pace answers for longer"
     assert failed(scorer_cpu_s=99.0, asked_tokens=0) == "", "an older ledger does not have it"
+    slow = failed(scorer_cpu_s=60.0, tokens_per_s=2_000)
+    assert slow == "worked for 45 s in the scorer beside its answers; 17 s are allowed", "it answers slowly on purpose"
     on_gpu = msgspec.structs.replace(FOUND, tokens_per_s=0.0, seconds=85.0)
     assert "85 s in the scorer beside its answers; 84 s" in judged(on_gpu, PRINTED, BASE, on_cpu=False).failed
 

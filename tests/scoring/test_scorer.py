@@ -1,11 +1,14 @@
 """Promises of the scorer: the score is prepare.py's own, each rule has a probe, bad input gives one sentence."""
 
 import importlib.util
+import itertools
 import math
+import os
 import random
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean
 from types import SimpleNamespace
@@ -14,7 +17,7 @@ from typing import Any
 import pytest
 import torch
 
-from cockpit.scoring import feeder
+from cockpit.scoring import asking, feeder
 from tests.scoring.conftest import MODEL, ROOT, Score, environment
 
 pytestmark = pytest.mark.timeout(240)
@@ -115,6 +118,49 @@ def test_a_model_that_cannot_be_scored_gives_one_sentence(score: Score, words: s
     found = score(body, load)
     assert words in found["trouble"]
     assert "\n" not in found["trouble"]
+
+
+PADDED = {
+    "nn.functional.pad(x, (0, 64), value=-1e9)": ("public_bpb", ""),
+    "x.repeat(1, 1, 3)": ("trouble", "have the shape 4 x 256 x 3072, expected 4 x 256 x 1024"),
+}
+
+
+@pytest.mark.parametrize("logits", PADDED)
+def test_a_vocabulary_may_be_padded_up_to_twice(score: Score, logits: str) -> None:
+    found = score(f"    def forward(self, tokens):\n        x = self.table[tokens]; return {logits}", probes=False)
+    name, words = PADDED[logits]
+    assert words in str(found[name])
+
+
+class Working(asking.Server):
+    """A process that gives no answer, and works as it is told."""
+
+    def __init__(self, used_s: Iterator[float], reads: int) -> None:
+        self._used_s, self.process = used_s, SimpleNamespace(stdout=os.fdopen(reads))  # type: ignore[assignment]
+
+    def used_s(self) -> float:
+        return next(self._used_s)
+
+
+@pytest.mark.parametrize(
+    ("used_s", "words"),
+    [
+        ((50.0, 60.0, 169.0, 171.0), "no answer within 120 s of a processor"),
+        ((50.0, *[60.0] * 20), "no answer within 600 s"),
+    ],
+    ids=["it works", "it waits"],
+)
+def test_an_answer_may_take_as_long_as_it_waits_for_a_processor(
+    used_s: tuple[float, ...], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Give a model no more than its share of a busy machine: its work alone counts, up to an end."""
+    clock = itertools.count(0.0, 100.0)
+    monkeypatch.setattr(asking, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(asking, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    reads, writes = os.pipe()
+    with os.fdopen(writes, "wb"), pytest.raises(asking.ScoreProblem, match=words):
+        Working(iter(used_s), reads).wait_until_loaded()
 
 
 def test_a_run_without_a_model_gives_one_sentence(score: Score) -> None:

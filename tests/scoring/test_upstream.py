@@ -2,9 +2,12 @@
 
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from cockpit.core.model import ClusterSpec, RunAccess
 from cockpit.core.rescore import Rescore, Scoring
@@ -12,6 +15,7 @@ from cockpit.fleet.base import Job, JobEnded
 from cockpit.fleet.local.fleet import LocalFleet
 from cockpit.scoring import sealed
 from cockpit.scoring.contract import can_rescore, is_upstream, leaves_model
+from cockpit.scoring.export import sitecustomize
 from tests.fleet.test_local import until
 from tests.scoring.conftest import ROOT
 from tests.scoring.upstream_shape import write, write_shards
@@ -67,6 +71,46 @@ def test_a_model_that_cannot_be_saved_is_one_sentence_and_costs_the_run_nothing(
     assert "val_bpb:" in printed
     assert found.trouble.startswith("its model cannot be used: RuntimeError: it cannot be saved: ")
     assert "\n" not in found.trouble
+
+
+class Doubles(torch.nn.Module):  # type: ignore[misc]  # torch is not typed here
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = torch.nn.Linear(2, 2)
+
+    def forward(self, tokens: torch.Tensor) -> Any:
+        return 2 * self.inner(tokens)
+
+
+def _whole(model: Any) -> Any:
+    return torch.compile(model, backend="eager")
+
+
+def _in_place(model: Any) -> Any:
+    model.compile(backend="eager")
+    return model
+
+
+def _its_forward(model: Any) -> Any:
+    model.forward = torch.compile(model.forward, backend="eager")
+    return model
+
+
+def _a_part(model: Any) -> Any:
+    model.inner = torch.compile(model.inner, backend="eager")
+    return model
+
+
+@pytest.mark.parametrize("compiled", [_whole, _in_place, _its_forward, _a_part])
+def test_a_compiled_model_is_saved_as_it_was_before(compiled: Callable[[Any], Any], tmp_path: Path) -> None:
+    model = compiled(Doubles())
+    tokens = torch.ones(1, 2)
+    answer = model(tokens)
+    sitecustomize.save(model, str(tmp_path / "model.pt"))
+    saved = torch.load(tmp_path / "model.pt", weights_only=False)
+    assert "problem" not in saved
+    assert torch.equal(saved["model"](tokens), answer) and torch.equal(model(tokens), answer)
+    assert ("forward" in vars(model)) == (compiled in (_whole, _its_forward)), "the run's own model stays compiled"
 
 
 def test_its_shape_is_known_by_its_files(tmp_path: Path) -> None:

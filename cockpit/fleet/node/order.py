@@ -21,8 +21,9 @@ SERVER_INHERITS = (
     "PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "CUDA_HOME", "CUDA_VISIBLE_DEVICES",
     "HOME", "HF_HOME", "HF_HUB_CACHE", "XDG_CACHE_HOME",
 )  # fmt: skip
-SERVER_HAS = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-"""One thread: on a busy machine a second one waits at each barrier, and waiting takes processor time."""
+SERVER_HAS = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "TORCHDYNAMO_DISABLE": "1"}
+"""One thread: on a busy machine a second one waits at each barrier, and waiting takes processor time. Nothing is
+compiled: it would take longer than the answers."""
 SCORING_LIMIT_S = 900.0
 """Seconds after which the scorer of a run is ended."""
 MEMORY_SHARE = 0.95
@@ -87,7 +88,7 @@ def scorer(
     readable = (*environment_paths(server), SERVER.parent.resolve(), *kernel_folders(environment))
     servers = {
         str(place): {
-            "command": confined(server, Rooms(place, readable, shared_memory=False), wall),
+            "command": confined(server, Rooms(place, readable, shared_memory=False, fixed=(place,)), wall),
             "environment": alone | {"TMPDIR": str(place)} if wall is Wall.LANDLOCK else alone,
         }
         for place in (folder / "scoring", folder / "probing")

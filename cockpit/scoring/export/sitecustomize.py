@@ -62,10 +62,17 @@ def save(model: Any, path: str) -> None:
     script = vars(sys.modules["__main__"])
     values = {name: value for name, value in script.items() if is_plain(value) and not name.startswith("__")}
     model = getattr(model, "_orig_mod", model)  # without torch.compile
+    compiled = {module: vars(module)["forward"] for module in model.modules() if "forward" in vars(module)}
     try:
+        for module, forward in compiled.items():
+            if hasattr(forward, "_torchdynamo_orig_callable"):
+                del module.forward  # its class has it, uncompiled
         torch.save({"model": model, "values": values, "autocast": precision}, path)
     except Exception as error:  # a lambda, a lock, a handle: anything may hang on a model
         torch.save({"problem": f"it cannot be saved: {error}"}, path)
+    finally:
+        for module, forward in compiled.items():
+            module.forward = forward
 
 
 def is_plain(value: object) -> bool:
