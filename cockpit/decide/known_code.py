@@ -1,7 +1,12 @@
 """Code that an experiment has already: it is refused as a duplicate, so no planned wave proposes it."""
 
+from itertools import islice
+
 from cockpit.core.model import Change, Edit
 from cockpit.core.state import State
+
+EXPERIMENTS_READ = 2_000
+"""Newest experiments among which code is looked for, so that the work of a tick is bounded."""
 
 
 def has_known_code(state: State, change: Change) -> bool:
@@ -10,7 +15,8 @@ def has_known_code(state: State, change: Change) -> bool:
     constants = state.experiments[state.incumbent].overrides | change.constants
     overrides = {name: value for name, value in constants.items() if baseline.get(name) != value}
     edits = _with_edits(_edits(state, state.incumbent), change)
-    known = (state.experiments[name] for name in state.by_fingerprint.values())
+    newest = islice(reversed(state.by_fingerprint.values()), EXPERIMENTS_READ)
+    known = (state.experiments[name] for name in newest)
     return any(one.overrides == overrides and _edits(state, one.id) == edits for one in known)
 
 

@@ -189,9 +189,7 @@ class AgentClient:
         self, session_id: str, tool_call: Any, options: list[Any], **kwargs: Any
     ) -> RequestPermissionResponse:
         turn = self.turn
-        wanted = PermissionRequest(
-            tool_call.kind or "", tool_call.title or "", _paths_of(tool_call), _arguments_of(tool_call)
-        )
+        wanted = _request_of(tool_call)
         allowed = turn is not None and is_allowed(wanted, self._scratch.holds, TOOLS)
         if turn is not None and turn.permissions >= PERMISSIONS_AT_MOST:
             allowed = False
