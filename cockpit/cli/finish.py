@@ -7,6 +7,7 @@ from cockpit.cli.locate import session, state_of
 from cockpit.decide.kept_changes import unablated_summary
 from cockpit.read.wording import count
 from cockpit.report.finish import plan
+from cockpit.report.reproduce import git_in
 from cockpit.variant.review import write_review
 from cockpit.variant.store import VariantStore
 
@@ -43,6 +44,6 @@ def finished(name: str | None) -> Iterator[str]:
         yield f"dropped again by an ablation, and not in it: {', '.join(found.dropped)}"
     for subject in made.joined:
         yield f"! part of the last commit, because it could not be told apart from later changes: {subject}"
-    yield f"`git log -p {baseline[:12]}..{made.branch}` shows the commits"
+    yield f"`{git_in(state)} log -p {baseline[:12]}..{made.branch}` shows the commits"
     if left := unablated_summary(state):
         yield f"! {left}; `cockpit ablate {folder.name}` proposes it"

@@ -57,7 +57,7 @@ def card(state: State, now: float) -> bytes:
     for number, line in enumerate(lines):
         pen.text((36, y + 54 + 32 * number), line, 25, INK)
     if found.charts:
-        _draw(pen, found.charts[0])
+        _draw(pen, found.charts[0], f"dashed: the same search on {found.one_gpu_words}" if found.one_gpu else "")
     else:
         pen.text((36, 300), "Nothing has been measured yet", 24, QUIET)
     small = picture.resize(SIZE, Image.Resampling.LANCZOS)
@@ -96,7 +96,7 @@ class _Pen:
                 self.line(ends, 1.5, colour)
 
 
-def _draw(pen: _Pen, chart: Chart) -> None:
+def _draw(pen: _Pen, chart: Chart, about_dashes: str) -> None:
     left, right, base = FRAME.left, FRAME.width - FRAME.right, FRAME.height - FRAME.bottom
     for value, label in chart.value_ticks(FRAME):
         y = chart.at(FRAME, 0.0, value)[1]
@@ -105,6 +105,7 @@ def _draw(pen: _Pen, chart: Chart) -> None:
     for hours, label in chart.hour_ticks(FRAME):
         pen.text((FRAME.x(hours / chart.hours), base + 10), label, 18, QUIET, "ma")
     pen.text((left, FRAME.top - 14), f"{chart.metric.name} on {chart.hardware}, {chart.metric.better}", 18, QUIET, "ls")
+    pen.text((right, FRAME.top - 14), about_dashes, 18, QUIET, "rs")
     pen.text((right, FRAME.height - 12), "time since the start", 18, QUIET, "rs")
     for dot in chart.dots:
         if dot.value is None:

@@ -25,7 +25,7 @@ from cockpit.read.scores import Difference, Score, comparison_class, score_of
 from cockpit.read.waves import best_arm, wave_word
 from cockpit.report.bars import Bar, bars_of, strongest
 from cockpit.report.chart import Chart, charts
-from cockpit.report.reproduce import Command, commands
+from cockpit.report.reproduce import Command, commands, commands_place
 from cockpit.report.status import counts
 from cockpit.report.story import Sentence, story
 from cockpit.report.verdict import tried_variants, verdict
@@ -128,6 +128,8 @@ class Contents(msgspec.Struct, frozen=True):
     waves_left_out: int
     said: list[Said]
     commands: list[Command]
+    commands_place: str
+    """The folder that they are run in."""
     noise: Noise
     books: Accounts
     device: str
@@ -188,6 +190,7 @@ def contents(state: State, now: float) -> Contents:
         waves_left_out=max(0, len(waves) - WAVES_AT_MOST),
         said=said[-SAID_AT_MOST:],
         commands=commands(state),
+        commands_place=commands_place(state),
         noise=noise_of(state),
         books=accounts(state, now),
         device=device_word(state),

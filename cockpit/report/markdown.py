@@ -57,7 +57,7 @@ def _lines(found: Contents, diff: str | None) -> Iterator[str]:
     if found.commands:
         yield "### Reproduce it"
         yield ""
-        yield "In the researched repository:"
+        yield f"{found.commands_place}:"
         yield ""
         yield from _fenced("sh", "\n".join(f"{one.line}  # {one.purpose}" for one in found.commands))
     yield "### Not checked"

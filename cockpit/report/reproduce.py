@@ -17,7 +17,7 @@ class Command(msgspec.Struct, frozen=True):
 
 
 def commands(state: State) -> list[Command]:
-    """Return the commands for the incumbent, to be run in the researched repository in this order.
+    """Return the commands for the incumbent, to be run in this order in the folder that `commands_place` names.
 
     The code goes into its own folder beside the repository. A simulated session has no training command, since no run
     gives its scores. An imported session has no commands, since the code that ran is not known.
@@ -25,8 +25,9 @@ def commands(state: State) -> list[Command]:
     name = state.incumbent
     if name not in state.experiments or state.session.fleet.kind == IMPORTED:
         return []
-    place = f"../{state.session.name}-{name}"
-    made = f"git worktree add --detach {shlex.quote(place)} {state.experiments[name].commit}"
+    own = own_repository(state)
+    place = f"{'../../..' if own else '..'}/{state.session.name}-{name}"
+    made = f"{git_in(state)} worktree add --detach {shlex.quote(place)} {state.experiments[name].commit}"
     found = [Command("put the code into a folder of its own", made)]
     if not state.session.fleet.simulated:
         found += _training(state, place)
@@ -37,6 +38,22 @@ def commands(state: State) -> list[Command]:
         file = Path("sessions", state.session.name, "certificates", f"{name}.json")
         found.append(Command("check the evidence of its keep, offline", f"cockpit verify {shlex.quote(str(file))}"))
     return found
+
+
+def own_repository(state: State) -> Path | None:
+    """Return the repository that a demo keeps in its session's folder; None for any other session."""
+    inside = Path("sessions", state.session.name, "repo")
+    return inside if Path(state.session.repo).parts[-3:] == inside.parts else None
+
+
+def commands_place(state: State) -> str:
+    return "In the folder that has sessions/" if own_repository(state) else "In the researched repository"
+
+
+def git_in(state: State) -> str:
+    """Return the beginning of a git command that is run in that folder."""
+    own = own_repository(state)
+    return f"git -C {shlex.quote(str(own))}" if own else "git"
 
 
 def _training(state: State, place: str) -> list[Command]:

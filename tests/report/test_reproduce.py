@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from cockpit.core.events import Ended, IncumbentSet, Proposed, Queued, SessionCreated, Started, Submitted, Submitting
@@ -25,7 +26,7 @@ from cockpit.core.model import (
     Wave,
 )
 from cockpit.core.state import State
-from cockpit.report.reproduce import commands
+from cockpit.report.reproduce import commands, commands_place, git_in
 from cockpit.session.paths import SessionFolder
 from cockpit.variant.store import VariantStore
 from tests.worker.sessions import git, repository, state_of
@@ -94,8 +95,6 @@ def test_the_printed_commands_train_the_best_code_with_its_seed_and_data(tmp_pat
 
 
 def test_a_python_of_the_repository_is_found_from_beside_it(tmp_path: Path) -> None:
-    import msgspec
-
     state = real_session(tmp_path)
     python = Path(state.session.repo) / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
@@ -120,3 +119,19 @@ def test_the_commands_of_a_simulated_night_lay_out_its_code_and_check_its_certif
     said = shell("\n".join(lines), tmp_path / "copy", COCKPIT_SESSIONS=str(night_folder.root.parent))
     assert (tmp_path / f"{state.session.name}-{state.incumbent}" / "train.py").exists()
     assert "+++ b/train.py" in said and f"certificate {state.certificates[state.incumbent]}" in said
+
+
+def test_a_demo_is_reproduced_in_the_folder_that_has_its_session(tmp_path: Path) -> None:
+    state = real_session(tmp_path)
+    repo = tmp_path / "sessions" / "night" / "repo"
+    repo.parent.mkdir(parents=True)
+    Path(state.session.repo).rename(repo)
+    assert commands_place(state) == "In the researched repository" and git_in(state) == "git"
+    fleet = msgspec.structs.replace(state.session.fleet, kind="sim")
+    state.session = msgspec.structs.replace(state.session, repo=str(repo), fleet=fleet)
+    assert commands_place(state) == "In the folder that has sessions/"
+    shell(commands(state)[0].line, tmp_path)
+    assert (tmp_path / "night-e0001" / "train.py").read_text() == SCRIPT.replace("LR = 2", "LR = 3")
+    assert state.experiments["e0001"].commit in shell(
+        f"{git_in(state)} rev-parse {state.experiments['e0001'].commit}", tmp_path
+    )
