@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.first_run import ROOT
 from cockpit.fleet.node import confinement
-from cockpit.fleet.node.confinement import Rooms, Wall, confined, environment_paths
+from cockpit.fleet.node.confinement import Sandbox, Wall, confined, environment_paths
 from cockpit.redteam.run import Range
 from cockpit.session import corpus
 
@@ -46,7 +46,7 @@ def main() -> None:
 def started_ms(place: Path, wall: Wall) -> tuple[float, float]:
     """Return the median milliseconds of a program that does nothing: without a wall and behind it, in turns."""
     taken: dict[Wall, list[float]] = {Wall.NONE: [], wall: []}
-    commands = {one: confined(COMMAND, Rooms(place, environment_paths(COMMAND)), one) for one in taken}
+    commands = {one: confined(COMMAND, Sandbox(place, environment_paths(COMMAND)), one) for one in taken}
     for _ in range(TRIES):
         for one, command in commands.items():
             began = time.perf_counter()

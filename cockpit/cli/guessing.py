@@ -253,7 +253,7 @@ class Guesser:
         return f"{started[0]}, the Python of this terminal" if _is_python(started) else "the programs on your PATH"
 
     def _device(self) -> str:
-        count = devices.started_by(words_of(self.guess.command.value))
+        count = devices.devices_of_command(words_of(self.guess.command.value))
         try:
             slots = devices.slots(0, count)
         except ValueError as error:

@@ -35,9 +35,9 @@ def gpus_per_run(settings: Settings, repo: Path) -> int:
     """Return the devices of one run: as set, as many as the command starts, or as the script says of itself."""
     research = settings.research
     if research.gpus_per_run or research.command:
-        return research.gpus_per_run or devices.started_by(command_words("command", research.command))
+        return research.gpus_per_run or devices.devices_of_command(command_words("command", research.command))
     try:
-        return devices.named_by((repo / script_of(research)).read_text(encoding="utf-8", errors="replace"))
+        return devices.devices_of_script((repo / script_of(research)).read_text(encoding="utf-8", errors="replace"))
     except OSError:
         return 1  # `check` says what is wrong with the file
 

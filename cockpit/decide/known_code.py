@@ -10,7 +10,7 @@ EXPERIMENTS_READ = 2_000
 
 
 def has_known_code(state: State, change: Change) -> bool:
-    """Tell if an experiment has the code of a change on the incumbent, as far as constants and edits show it."""
+    """Return True if an experiment has the code of a change on the incumbent, as far as constants and edits show it."""
     baseline = state.session.constants
     constants = state.experiments[state.incumbent].overrides | change.constants
     overrides = {name: value for name, value in constants.items() if baseline.get(name) != value}

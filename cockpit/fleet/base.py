@@ -1,8 +1,7 @@
-"""The Fleet protocol: the worker's requests to a fleet, and the reports that follow. Other rooms know only this
-protocol.
+"""The Fleet protocol, all that other rooms know of a fleet: the worker's requests, and the reports that follow.
 
-Every call returns at once; its results are reports from `poll`, in the order they happened. A job's name is its
-attempt's id, by which it is found again: a fleet never starts a second job of a name it knows.
+Every call returns at once; its results are reports from `poll`, in the order they happened. A job is named by its
+attempt's id, and a fleet never starts a second job of a name that it knows.
 """
 
 from pathlib import Path
@@ -23,9 +22,9 @@ class Job(msgspec.Struct, frozen=True):
     source: Path
     """A folder with exactly the files to run; the fleet copies it or runs in it."""
     log_path: Path
-    """The file on this machine that gets the run's output as it comes; only the fleet appends to it."""
+    """The file on this machine to which the fleet appends the run's output. Nothing else writes to it."""
     environment: dict[str, str]
-    """Variables beyond the fleet's minimal own: EXPERIMENT_ID, EXPERIMENT_DESC, SEED, the hashes."""
+    """Variables added to the fleet's own: EXPERIMENT_ID, EXPERIMENT_DESC, SEED, the hashes."""
     command: tuple[str, ...]
     """The command that starts the script inside `source`; a fleet with a task file of its own ignores it."""
     time_limit_s: float
@@ -35,17 +34,17 @@ class Job(msgspec.Struct, frozen=True):
     hashed: tuple[str, ...] = ()
     """Other files whose hashes are taken before and after the run, by their path in `folder`."""
     protected: tuple[str, ...] = ()
-    """Those among them that the run may not write."""
+    """The files in `hashed` that the run may not write."""
     data: dict[str, str] = {}
     """The paths of the data that it reads, by name, on the machine that it runs on."""
     subfolder: str = ""
     """The path in `source` of the folder that the command starts in; empty for its top."""
     rescore: Scoring = Scoring.NONE
-    """How much is computed outside it once it has ended, where the fleet can."""
+    """How much of the score is computed outside the run after its end, if the fleet can."""
     score_command: tuple[str, ...] = ()
-    """The command that scores what it leaves, where the fleet can; empty for none."""
+    """The command that scores the run's outputs, if the fleet can run it; empty for none."""
     since: float = 0.0
-    """When it started, or else was submitted, as far as the ledger knows."""
+    """The time of its start, or else of its submission, by the ledger."""
 
     @property
     def folder(self) -> Path:
@@ -76,24 +75,24 @@ class Evidence(msgspec.Struct, frozen=True):
     """File name to sha256, when the run started."""
     after: dict[str, str]
     changed: list[str]
-    """Files that were written while it ran, those restored afterwards included."""
+    """Files that were written while it ran, even if they were restored."""
     data_before: dict[str, str] = {}
     """The fingerprint of each path of its data, by name, when the run started."""
     data_after: dict[str, str] = {}
     data_restored: list[str] = []
-    """Names of paths that were written to while it ran, and that hold the same as before."""
+    """Names of paths that were written to while it ran, and then restored."""
     cut_bytes: int = 0
-    """Output left out of its log, past the log's cap."""
+    """Output left out of its log because of the log's cap."""
     cpu_s: float = 0.0
     peak_rss_mb: float = 0.0
-    """The largest of its processes."""
+    """The peak of its largest process."""
     wall_s: float = 0.0
     rescore: Rescore | None = None
     scored: Scored | None = None
 
 
 class ClusterReady(msgspec.Struct, frozen=True, tag=True):
-    """The cluster is up and set up: it takes jobs."""
+    """The cluster is up and its set-up is done: it takes jobs."""
 
     at: float
     cluster: str
@@ -103,7 +102,7 @@ class ClusterReady(msgspec.Struct, frozen=True, tag=True):
     """The price of all its nodes; 0 if it is unknown."""
     gpus: int = 1
     spot: bool = False
-    """True where its cloud may take it back at any time."""
+    """True if its cloud may take it back at any time."""
 
 
 class ClusterTrouble(msgspec.Struct, frozen=True, tag=True):
@@ -119,15 +118,17 @@ class ClusterTrouble(msgspec.Struct, frozen=True, tag=True):
     final: bool = False
     """True if another try cannot help: the name is someone else's, the GPU does not exist."""
     refused: bool = False
-    """True if there is no room or no quota for it now, or its cloud took it back. That is not a failure of the
-    cluster: it is tried again."""
+    """True if there is no room or no quota for it now, or its cloud took it back. This does not count as a failure: it
+    is tried again."""
     billed: bool = False
-    """True if something of it may be up. ClusterEnded follows once that is known to be down."""
+    """True if a part of it may be up and billed. ClusterEnded follows once all of it is down."""
 
 
 class ClusterWaits(msgspec.Struct, frozen=True, tag=True):
-    """The cluster waits: for room in its cloud, for a connection, or for a task file that can be used. An empty message
-    says that it no longer waits."""
+    """The cluster waits for room in its cloud, for a connection, or for a usable task file.
+
+    An empty message ends the wait.
+    """
 
     at: float
     cluster: str
@@ -135,7 +136,7 @@ class ClusterWaits(msgspec.Struct, frozen=True, tag=True):
 
 
 class ClusterStep(msgspec.Struct, frozen=True, tag=True):
-    """The step that a launch is at: provisioning, or the newest line of its set-up."""
+    """The current step of a launch: provisioning, or the newest line of its set-up."""
 
     at: float
     cluster: str
@@ -143,13 +144,13 @@ class ClusterStep(msgspec.Struct, frozen=True, tag=True):
 
 
 class ClusterEnded(msgspec.Struct, frozen=True, tag=True):
-    """The cluster is down, which was verified: nothing of it is left billing."""
+    """The cluster is down, which was verified: no part of it is billed any more."""
 
     at: float
     cluster: str
     message: str = ""
     of_lost: bool = False
-    """True where it is the rest of a lost cluster that is known to be down."""
+    """True if the cluster was lost, and its remains are now down."""
 
 
 class JobSubmitted(msgspec.Struct, frozen=True, tag=True):
@@ -173,7 +174,7 @@ class JobStarted(msgspec.Struct, frozen=True, tag=True):
     at: float
     job: str
     wall: str = ""
-    """The wall around it: `bubblewrap`, `landlock` or `unconfined`; empty where the fleet does not tell."""
+    """The wall around it: `bubblewrap`, `landlock` or `unconfined`; empty if the fleet does not report it."""
 
 
 class JobEnded(msgspec.Struct, frozen=True, tag=True):
@@ -190,7 +191,7 @@ class JobEnded(msgspec.Struct, frozen=True, tag=True):
     exit_code: int | None = None
     message: str = ""
     evidence: Evidence | None = None
-    """None where the fleet has only what the run's log says."""
+    """None if the fleet has only the run's log."""
 
 
 class FleetTrouble(msgspec.Struct, frozen=True, tag=True):
@@ -201,12 +202,12 @@ class FleetTrouble(msgspec.Struct, frozen=True, tag=True):
 
 
 class TaskSeen(msgspec.Struct, frozen=True, tag=True):
-    """The text of experiment.yaml, when the fleet first looks at it and when it changed."""
+    """The text of experiment.yaml, at the fleet's first look and after each change."""
 
     at: float
     text: str
     problem: str = ""
-    """Why it cannot be used, in a sentence."""
+    """The reason why it cannot be used, in a sentence."""
     fields: tuple[str, ...] = ()
     """The top-level fields in which it differs from the text that runs use."""
 
@@ -239,17 +240,17 @@ class Expected(msgspec.Struct, frozen=True):
 
 class Fleet(Protocol):
     simulated: bool
-    """True where nothing real runs; screens and exports say so."""
+    """True if nothing real runs; screens and exports say so."""
 
     def recover(self, expected: Expected) -> None:
-        """Find what is expected, by name. Called once, before anything else.
+        """Find the expected clusters and jobs by name. Called once, before anything else.
 
         A report follows for each: JobSubmitted, JobStarted and JobEnded as they apply; JobRefused for a job that never
         arrived; JobEnded 'lost' for one that is gone; ClusterReady or ClusterTrouble for a cluster.
         """
 
     def launch(self, cluster: str, adopted: bool = False) -> None:
-        """Bring a cluster of the session's spec up, or find it up. ClusterReady or ClusterTrouble follows.
+        """Launch a cluster of the session's spec, unless it is up. ClusterReady or ClusterTrouble follows.
 
         An `adopted` cluster was launched by hand and need not be in the spec: it is used as it is, never launched.
         """

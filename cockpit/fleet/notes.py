@@ -6,7 +6,7 @@ import msgspec
 
 from cockpit.core.plausible import holds_plausible
 from cockpit.fleet.base import Evidence, Job, JobEnded
-from cockpit.fleet.node.order import SCORING_LIMIT_S
+from cockpit.fleet.node.job_setup import SCORING_LIMIT_S
 
 MESSAGE_CHARACTERS = 500
 LARGEST_NOTED = 1e15
@@ -14,7 +14,7 @@ LARGEST_NOTED = 1e15
 
 
 class StartNote(msgspec.Struct):
-    """A runner has taken the job. In the file `started`."""
+    """The start of a runner's job, in the file `started`."""
 
     pid: int
     at: float
@@ -24,7 +24,7 @@ class StartNote(msgspec.Struct):
 
 
 class EndNote(msgspec.Struct):
-    """How a runner's job ended. In the file `ended.json`."""
+    """The end of a runner's job, in the file `ended.json`."""
 
     at: float
     reason: Literal["exited", "timeout", "cancelled", "limit", "lost"]
@@ -39,9 +39,9 @@ Note = TypeVar("Note", StartNote, EndNote)
 
 
 def read_note(data: bytes, kind: type[Note]) -> Note | None:
-    """Return a note; None for anything else. A run that is not confined can write anything in its place.
+    """Return a note; None for anything else, which an unconfined run may have written in its place.
 
-    Its times are of any size: the fleets bound them by their clocks.
+    Its times may have any value: the fleets bound them by their clocks.
     """
     try:
         note = msgspec.json.decode(data, type=kind)

@@ -9,7 +9,7 @@ from cockpit.core.units import seconds_of, unit_of
 
 _NUMBER = re.compile(r"[-+]?(?:\d{1,40}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][-+]?\d{1,3})?", re.ASCII)
 _GROUPED = re.compile(r"[-+]?[1-9]\d{0,2}([,'])\d{3}(?:\1\d{3}){0,3}(?!\d|[,']\d)", re.ASCII)
-"""A whole number whose thousands are set apart, or the whole part of one. `0,980` has a decimal comma."""
+"""A number with separated thousands, or its whole part. `0,980` has a decimal comma."""
 _CURRENCY = re.compile(r"([-+]?)[$\u20ac\xa3\xa5]\s?(?=[-+.\d])")
 _MINUS = str.maketrans("\u2212", "-")
 _UNIT = re.compile(
@@ -30,11 +30,11 @@ _TIME = re.compile(
 class Number(NamedTuple):
     value: float
     unit: str = ""
-    """As `unit_of` spells it; empty for none that is known."""
+    """In the spelling of `unit_of`; empty if it is unknown."""
 
 
 def number_of(text: str, limit: float = LARGEST) -> float | None:
-    """Return the number that `text` is, or None if it is none or its magnitude is over `limit`."""
+    """Return the number in `text`; None if the text is not a number or its magnitude is over `limit`."""
     if not _NUMBER.fullmatch(text):
         return None
     value = float(text)

@@ -1,5 +1,4 @@
-"""Reads how far a run is, and its training loss, from its lines: autoresearch's step lines, or by the patterns of the
-session."""
+"""Reads a run's progress and training loss from its lines, by autoresearch's step lines or the session's patterns."""
 
 import re
 
@@ -36,10 +35,10 @@ class PrintedSteps:
         self.points: list[Point] = []
         """[(fraction of the budget, loss)]"""
         self._device: dict[str, float] = {}
-        """The newest use of the device, as its node tells it."""
+        """The newest use of the device, as its node reported it."""
 
     def read_device(self, text: str) -> bool:
-        """Take in the use of the device. Returns False for a line of the run."""
+        """Read a line on the use of the device. Returns False for a line of the run."""
         if not text.startswith(DEVICE):
             return False
         self._device = _device_figures(_fields(text))
@@ -48,7 +47,7 @@ class PrintedSteps:
         return True
 
     def read(self, text: str, at: float) -> bool:
-        """Take in a line without escapes. Returns True for a step line of autoresearch."""
+        """Read a line without escapes. Returns True for a step line of autoresearch."""
         if self._progress is not None or self._loss is not None:
             self._read_by_pattern(text[:PATTERN_CHARACTERS], at)
         step = _STEP.match(text) if text.startswith("step ") else None
@@ -73,7 +72,7 @@ class PrintedSteps:
         self._add(self.progress.fraction, loss)
 
     def _read_by_pattern(self, text: str, at: float) -> None:
-        """Take in the progress and the loss of a line, which may be on one line or on two."""
+        """Read the progress and the loss of a line. They may be on one line or on two."""
         if self._loss is not None and (found := self._loss.search(text)):
             number = leading_number(found[1] or "", LOSS_LIMIT)
             self._newest_loss = number.value if number is not None else None

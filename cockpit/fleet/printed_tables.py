@@ -1,6 +1,6 @@
 """Reads values from tables: a line of names, and below it lines of numbers in the same columns.
 
-Columns are set apart by `|`, a comma, a tab or blanks. A row may have one cell more than the names: its own name. A
+Columns are separated by `|`, a comma, a tab or blanks. A row may have one more cell than the header: its own name. A
 name alone on its line is a table of one column.
 """
 
@@ -13,7 +13,7 @@ from cockpit.core.units import unit_behind_name
 LINE_CHARACTERS = 1_000
 CELL_CHARACTERS = 40
 _RULE = re.compile(r"[-=+:|\s\u2500-\u257f]+")
-"""A line that is drawn between rows."""
+"""A ruled line between rows."""
 _BAR = re.compile(r"[|\u2502\u2503]")
 _NUMBER = re.compile(r"[-+]?(?:\.?\d[\d.,_:eE+-]*%?|nan|inf)", re.IGNORECASE)
 _BRACKETS = re.compile(r"\s?[(\[][^()\[\]]{0,40}[)\]]$")
@@ -53,7 +53,7 @@ class PrintedTables:
         return bool(self._columns) or self._name.search(text) is not None
 
     def read(self, text: str) -> list[Cell]:
-        """Take in a line. Returns the cells of a row of a table."""
+        """Read a line. Returns the cells of a table's row."""
         if not self._columns:
             self._begin(text)
             return []
@@ -69,7 +69,7 @@ class PrintedTables:
         return [Cell(column.name, cell, column.unit) for column, cell in found if _NUMBER.fullmatch(cell)]
 
     def _begin(self, text: str) -> None:
-        """Start a table with a line of names; end the one before."""
+        """Start a table if the line holds names. Ends the table before it."""
         self._columns = []
         if len(text) > LINE_CHARACTERS or not self._name.search(text):
             return

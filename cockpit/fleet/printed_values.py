@@ -2,7 +2,7 @@
 
 The usual shapes: `val_bpb: 0.98`, `val_bpb=0.98`, `"val_bpb": 0.98`, `VAL BPB 9.8e-1`, `val_bpb -> 0.98`, behind a
 logging prefix or a progress bar, with a unit after it, a remark in brackets before it, or `tensor( )` around it. The
-last one counts. A value that a step line or a table mentions counts only if the run prints no other.
+last value counts. A value in a step line or a table counts only if the run prints no other.
 """
 
 import re
@@ -34,7 +34,7 @@ _MENTION = re.compile(
 _SPLIT = re.compile(
     r"(?<![a-z])(?:train|training|val|valid|validation|test|eval|dev|ema)[ _/-]$", re.ASCII | re.IGNORECASE
 )
-"""A word right before a value's name that makes it another number: `val loss` is not `loss`."""
+"""A word before a name that makes it another name: `val loss` is not `loss`."""
 _COLUMN = re.compile(r"[|\u2502\u2503]")
 """The separator of a table."""
 _REMARK = r"(?:[ ]?\([^()\d]{0,40}\)|[ ]?\[[^\[\]\d]{0,40}\])?"
@@ -48,7 +48,7 @@ _AROUND = (
 _INTERVAL = re.compile(r"\[[\d.]{1,30} \w{1,3} ([\d.]{1,30} \w{1,3}) [\d.]{1,30} \w{1,3}\]")
 """The low end, the estimate and the high end of a Criterion benchmark: `time: [1.23 ms 1.25 ms 1.27 ms]`."""
 _CHANGE = re.compile(r"[^\s|,;]{1,40}\s?(?:->|=>|\u2192)\s?(?=[-+]?\.?\d)")
-"""A value and the arrow to the one that has replaced it."""
+"""An old value and the arrow to the new one."""
 _BENCHMARK = re.compile(r"Benchmark\S{0,200}\s+\d+\s", re.ASCII)
 _BENCHMARK_PAIR = re.compile(r"\s([\d.eE+-]{1,40}) (\S{1,60})", re.ASCII)
 """A value of a Go benchmark with its name: `BenchmarkFFT-8  5  1.24 val_bpb  120 ns/op`."""
@@ -56,7 +56,7 @@ _SEPARATORS = re.compile(r"[\s_-]+")
 
 
 class _Rank(IntEnum):
-    """Standing of a printed value; a higher one is preferred, and the last of equals."""
+    """The preference for a printed value: the highest rank counts, and of equal ranks the last value."""
 
     WORD = 0
     """Text where a number should be. It is kept for the message."""
@@ -75,7 +75,7 @@ class _Found(NamedTuple):
     """The unit in its name or in brackets behind that: `ms` of `latency (ms): 980`."""
 
     def number(self, limit: float = LARGEST) -> Number | None:
-        """Return the number that it is, in its own unit; None for none that is plausible."""
+        """Return the number with its unit; None if it is not plausible."""
         number = leading_number(self.text, limit)
         return number._replace(unit=self.unit) if number is not None and not number.unit else number
 
@@ -84,7 +84,7 @@ _NOT_FOUND = _Found(_Rank.WORD, "")
 
 
 class PrintedValues:
-    """The values that a run's lines have given so far, by name."""
+    """The values printed by a run so far, by name."""
 
     def __init__(self, metric: Metric) -> None:
         self._metric = metric.name
@@ -100,7 +100,7 @@ class PrintedValues:
         self._found: dict[str, _Found] = {}
 
     def read(self, text: str) -> None:
-        """Take in a line without escapes."""
+        """Read a line without escapes."""
         if self._pattern is not None:
             for match in self._pattern.finditer(text[:PATTERN_CHARACTERS]):
                 value = (match[1] or "").strip()[:VALUE_CHARACTERS]
@@ -118,7 +118,7 @@ class PrintedValues:
             self._take(found[1], _value(text, found))
 
     def _take(self, printed: str, found: _Found | None) -> None:
-        """Take in a value under the name that was printed."""
+        """Store a value under the name that was printed."""
         spelt = plain(printed)
         name = self._names[spelt]
         if found is not None and spelt in self._is_other:
@@ -129,11 +129,11 @@ class PrintedValues:
             self._found[name] = found
 
     def word(self, name: str) -> str:
-        """Return the word that stands for a value; empty where none was printed."""
+        """Return the word printed as a value; empty if none was printed."""
         return self._found.get(name, _NOT_FOUND).word
 
     def number(self, name: str, limit: float = LARGEST) -> Number | None:
-        """Return a value; None where none was printed, or none that is a plausible number."""
+        """Return a value; None if none was printed, or it is not a plausible number."""
         return self._found.get(name, _NOT_FOUND).number(limit)
 
 

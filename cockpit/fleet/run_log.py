@@ -1,10 +1,9 @@
-"""Reads a run's output: step lines, the summary, and which code ran. Pure; everything in a log is data.
+"""Reads a run's output: step lines, the summary, and the code that ran. Pure; everything in a log is data.
 
 The contract is text (autoresearch's): `val_bpb: 0.9979` and the other summary lines. `printed_values` reads the metric
-and the second metrics of the session, `printed_steps` its step lines.
-The script that starts a run prints `COCKPIT_START train_sha256=… prepare_sha256=…` first and `COCKPIT_END … exit=N`
-last.
-A number is read only if it has a plausible length and size. A line with another one is text.
+and the second metrics of the session, `printed_steps` its step lines. The script that starts a run prints
+`COCKPIT_START train_sha256=… prepare_sha256=…` first and `COCKPIT_END … exit=N` last. Only numbers of a plausible
+length and size are read.
 """
 
 import math
@@ -30,7 +29,7 @@ LINE_BYTES = 65_536
 TEXT_CHARACTERS = 300
 """Characters kept of an error or of the last line."""
 BUDGET_SHARE, BUDGET_SLACK_S = 1.1, 1.0
-"""Training time that counts as within the budget: this share of it plus these seconds, for a last step that is long."""
+"""The training time that counts as within the budget: this share of it plus these seconds, for a long last step."""
 
 _ENDS = re.compile(rb"\r\n|\n|\r")
 """Line ends. Upstream's train.py ends its step lines with a carriage return alone, so each of these is one."""
@@ -54,7 +53,7 @@ _ERROR = re.compile(r"(?:[\w.]*(?:Error|Exception|Interrupt|Exit)\b.*|FAIL\b.*|.
 
 
 class RunVerdict(msgspec.Struct, frozen=True):
-    """The result of a run: its outcome, its metrics if it is valid, else one sentence that says why not."""
+    """The result of a run: its outcome, and its metrics if it is valid, else the reason in one sentence."""
 
     outcome: Outcome
     metrics: Metrics | None
@@ -62,9 +61,9 @@ class RunVerdict(msgspec.Struct, frozen=True):
 
 
 class RunLog:
-    """The facts a run's output has given so far. Feed it the bytes as they come, in any pieces.
+    """The facts in a run's output so far. It is fed with bytes in any pieces.
 
-    Memory and time a byte are bounded for any output.
+    Memory, and time per byte, are bounded for any output.
     """
 
     def __init__(self, metric: Metric = VAL_BPB) -> None:
@@ -85,7 +84,7 @@ class RunLog:
         self._cut = False
 
     def feed(self, data: bytes, at: float) -> None:
-        """Take in more output, read at `at`."""
+        """Read more output, which arrived at `at`."""
         *lines, rest = _ENDS.split(self._rest + data)
         for line in lines:
             if self._cut:
@@ -100,7 +99,7 @@ class RunLog:
         self._rest = rest
 
     def finish(self, at: float) -> None:
-        """Take in a last line that has no end."""
+        """Read a last line that has no line end."""
         if self._rest:
             self._line(self._rest, at)
             self._rest = b""
@@ -124,13 +123,13 @@ class RunLog:
         if text.startswith("COCKPIT_") and (mark := _MARK.match(text)):
             self._mark(mark)
             return
-        # The script's end mark follows on the same line where the run's last line has no end.
+        # If the run's last line has no line end, the end mark follows on the same line.
         if (place := text.find("COCKPIT_END ")) > 0 and _MARK.fullmatch(text, place):
             self._line(text[:place].encode(), at)
             self._line(text[place:].encode(), at)
             return
         if self.ended is None:
-            # The lines after the mark are the script's; one of them holds the experiment's description.
+            # After the mark, the lines are those of the starting script, which print the experiment's description.
             self.values.read(text)
         if not self.steps.read(text, at):
             self._fact(text)
@@ -140,7 +139,7 @@ class RunLog:
         if mark[1] == "START":
             self.started = self.started or (mark[2], mark[3])
         else:
-            if self.ended is None or self.ended == self.started:  # code that was changed stays so, whatever follows
+            if self.ended is None or self.ended == self.started:  # a later mark cannot undo a change of the code
                 self.ended = (mark[2], mark[3])
             self.exit_code = int(mark[4]) if mark[4] else self.exit_code
 
@@ -166,28 +165,18 @@ class RunLog:
         script: str = "train.py",
         others: Mapping[str, str] = MappingProxyType({}),
     ) -> RunVerdict:
-        """Judge the run, given the hashes the ledger has for its code and how it exited.
+        """Judge the run by its exit code and the ledger's hashes of its code.
 
-        `corpus` and `preset` are those of the session's scores, empty where they are unknown. A run that says it
-        trained on others has no comparable score, nor has one that says it trained longer than `time_budget_s` (0: not
-        limited). With `evidence`, measured outside the run, the marks in its log are ignored: the run may have forged
-        them. `others` are the hashes of the other files that it must have run with.
+        `corpus` and `preset` are those of the session's scores, empty if they are unknown. A run that prints another
+        one has no comparable score; neither has a run that trained longer than `time_budget_s` (0: no limit). With
+        `evidence`, measured outside the run, the marks in its log are ignored, because the run may have forged them.
+        `others` are the ledger's hashes of other files.
         """
         code = exit_code if exit_code is not None else self.exit_code
-        wanted = (train_hash, prepare_hash)
         if evidence is not None:
             self.started, self.ended = _hashes(evidence.before, script), _hashes(evidence.after, script)
-            if touched := [name for name in evidence.changed if name in evidence.before]:
-                return _failed(
-                    Outcome.MISMATCH, f"it changed {', '.join(touched)} while it ran: its result does not count"
-                )
-            if strange := [name for name, digest in others.items() if evidence.before.get(name) != digest]:
-                named = ", ".join(strange[:3])
-                return _failed(Outcome.MISMATCH, f"{named} is not the ledger's: its result does not count")
-        if self.started is not None and self.started != wanted:
-            return _failed(Outcome.MISMATCH, "it started with code that is not the ledger's: its result does not count")
-        if self.ended is not None and self.ended != wanted:
-            return _failed(Outcome.MISMATCH, "its code was changed while it ran: its result does not count")
+        if mismatch := self._other_code((train_hash, prepare_hash), evidence, others):
+            return _failed(Outcome.MISMATCH, f"{mismatch}: its result does not count")
         if code != 0:
             why = self.last_error or self.last_line or "it printed nothing"
             shown = "without an exit code" if code is None else f"with exit code {code}"
@@ -202,8 +191,19 @@ class RunLog:
             return self._scored(time_budget_s, None)
         return self._scored(time_budget_s, evidence.scored, evidence.cut_bytes)
 
+    def _other_code(self, wanted: tuple[str, str], evidence: Evidence | None, others: Mapping[str, str]) -> str:
+        """Return how the code that ran differs from the ledger's, in a clause; empty if it does not."""
+        if evidence is not None:
+            if touched := [name for name in evidence.changed if name in evidence.before]:
+                return f"it changed {', '.join(touched)} while it ran"
+            if strange := [name for name, digest in others.items() if evidence.before.get(name) != digest]:
+                return f"{', '.join(strange[:3])} is not the ledger's"
+        if self.started is not None and self.started != wanted:
+            return "it started with code that is not the ledger's"
+        return "its code was changed while it ran" if self.ended is not None and self.ended != wanted else ""
+
     def _scored(self, time_budget_s: float, scored: Scored | None, cut_bytes: int = 0) -> RunVerdict:
-        """Judge a run that ended well, by what it printed, or its score command."""
+        """Judge a run that ended well, by its own output or that of its score command."""
         if not self.metric.score_command:
             return self._judged(self, "it", time_budget_s, cut_bytes)
         if scored is None:
@@ -220,7 +220,7 @@ class RunLog:
         return self._judged(printed, "its score command", time_budget_s)
 
     def _judged(self, log: "RunLog", who: str, time_budget_s: float, cut_bytes: int = 0) -> RunVerdict:
-        """Judge by the values in a log: this one, or that of the score command, called `who`."""
+        """Judge by the values in a log: this one, or that of the score command. `who` names it in messages."""
         name, printed = self.metric.name, log.values.word(self.metric.name)
         if not printed:
             last = f"its last line: {log.last_line}" if log.last_line else "it printed nothing"
@@ -266,7 +266,7 @@ class RunLog:
 
 
 def _in_its_unit(name: str, number: Number | None) -> float:
-    """Return a number of the summary in the unit that its name tells; 0 for none, or one in a unit of another kind."""
+    """Return a number of the summary in the unit of its name; 0 for none, or for a unit of another kind."""
     if number is None:
         return 0.0
     unit = unit_in_name(name)

@@ -6,5 +6,5 @@ _SECRET = re.compile(r"KEY|TOKEN(?!IZERS_)|SECRET|PASSWORD|PASSWD|CREDENTIAL|AUT
 
 
 def is_secret(name: str) -> bool:
-    """Return True if a variable's name looks like that of a secret. Such a variable never reaches a run."""
+    """Return True if a variable's name looks like a secret's. Such a variable never reaches a run."""
     return bool(_SECRET.search(name))

@@ -20,7 +20,7 @@ from cockpit.core.rescore import SAME_MODEL, Rescore, Scoring, are_same_model
 from cockpit.fleet.base import Job, JobEnded
 from cockpit.fleet.local.fleet import LocalFleet
 from cockpit.fleet.node import confinement
-from cockpit.fleet.node.order import limits
+from cockpit.fleet.node.job_setup import limits
 from cockpit.fleet.run_log import RunLog
 from cockpit.redteam.variants import REACHED, TOO_BUSY, Variant
 from cockpit.scoring.judge import judged

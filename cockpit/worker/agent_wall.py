@@ -12,7 +12,7 @@ from pathlib import Path
 from cockpit.agent.acp.wall import Openings
 from cockpit.core.hosted_agents import HostedAgent, known_agent
 from cockpit.fleet.node import system_calls
-from cockpit.fleet.node.confinement import Available, Rooms, Wall, available, confined, environment_paths
+from cockpit.fleet.node.confinement import Available, Sandbox, Wall, available, confined, environment_paths
 
 INTERPRETERS = ("node", "bun", "deno")
 """Programs that agents' scripts name in their first line."""
@@ -31,7 +31,7 @@ class HostedAgentWall:
         self._login = tuple(Path(name).expanduser().resolve() for name in named)
 
     def command(self, words: Sequence[str], openings: Openings) -> list[str]:
-        rooms = Rooms(
+        sandbox = Sandbox(
             folder=openings.checkout,
             readable=(*_programs(words, openings.session), openings.tools),
             writable=(openings.temporary, *self._login),
@@ -40,7 +40,7 @@ class HostedAgentWall:
             nests=True,
             ends_with_starter=False,  # each turn has a thread of its own, and the process outlives it
         )
-        command = confined(words, rooms, self._wall)
+        command = confined(words, sandbox, self._wall)
         if self._wall is Wall.NONE:
             return command
         return [*system_calls.refusing(system_calls.Confinement(self._wall, network=True)), *command]

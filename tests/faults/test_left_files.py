@@ -50,7 +50,7 @@ def test_a_file_of_any_name_that_a_run_changed_is_reported_in_one_line(tmp_path:
     Path(os.fsdecode(source + b"/" + name)).write_bytes(b"data")
     shutil.copytree(tmp_path / "source", tmp_path / "room")
     Path(os.fsdecode(source + b"/" + name)).write_bytes(b"other data")
-    told = runner.hand_over(os.fsdecode(source), str(tmp_path / "room"))
+    told = runner.link_outputs(os.fsdecode(source), str(tmp_path / "room"))
     kept = saving(tmp_path / "source", ["*.bin"], tmp_path / "kept", 0.0)
     with pytest.raises(StopIteration) as end:
         while True:

@@ -21,7 +21,7 @@ from cockpit.fleet.local.devices import slots
 from cockpit.fleet.local.fleet import LocalFleet
 from cockpit.fleet.node import runner
 from cockpit.fleet.node.capped_log import Log
-from cockpit.fleet.node.disk import Patience
+from cockpit.fleet.node.disk import RetryForRoom
 from cockpit.fleet.node.system_calls import Confinement
 from cockpit.session import lock, worker_process
 from cockpit.session.ledger_errors import LedgerFull
@@ -190,7 +190,7 @@ def test_a_run_that_found_no_process_to_start_in_is_lost_and_no_crash(
     monkeypatch.setattr("subprocess.Popen", refused)
     log = Log(str(tmp_path / "log"))
     wanted = {"command": [], "source": "", "environment": {}, "time_limit_s": 60}
-    ended = runner.run(UNCONFINED | wanted, Patience([], 0.5), log)
+    ended = runner.run(UNCONFINED | wanted, RetryForRoom([], 0.5), log)
     log.close()
     assert ended["reason"] == runner.LOST
     assert "[cockpit waits to start it: [Errno 11] Resource temporarily unavailable]" in (tmp_path / "log").read_text()

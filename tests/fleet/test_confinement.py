@@ -15,7 +15,7 @@ import pytest
 from cockpit.fleet.node import confinement, system_calls
 from cockpit.fleet.node.confinement import (
     LANDLOCK_ABI_AT_LEAST,
-    Rooms,
+    Sandbox,
     Wall,
     confined,
     environment_paths,
@@ -49,21 +49,21 @@ def wall(request: pytest.FixtureRequest) -> Wall:
 
 
 @pytest.fixture
-def rooms(tmp_path: Path) -> Rooms:
+def sandbox(tmp_path: Path) -> Sandbox:
     folder, data = tmp_path / "run", tmp_path / "data"
     for path in (folder, data):
         path.mkdir()
     (data / "corpus.txt").write_text("words")
-    return Rooms(folder, (*environment_paths(PYTHON), data))
+    return Sandbox(folder, (*environment_paths(PYTHON), data))
 
 
-def attempt(rooms: Rooms, wall: Wall, expression: str, locks: bool = True, **environment: str) -> object:
+def attempt(sandbox: Sandbox, wall: Wall, expression: str, locks: bool = True, **environment: str) -> object:
     """Return the value of `expression` inside the confinement, or its refusal."""
     script = f"{PRELUDE}\nprint(json.dumps(outcome(lambda: {expression})))\n"
-    (rooms.folder / "attempt.py").write_text(script)
+    (sandbox.folder / "attempt.py").write_text(script)
     ran = subprocess.run(
-        [*system_calls.refusing(Confinement(wall, rooms.network, locks)), *confined(PYTHON, rooms, wall)],
-        cwd=rooms.folder,
+        [*system_calls.refusing(Confinement(wall, sandbox.network, locks)), *confined(PYTHON, sandbox, wall)],
+        cwd=sandbox.folder,
         env={"PATH": os.environ["PATH"], **environment},
         capture_output=True,
         text=True,
@@ -78,35 +78,35 @@ def refused(found: object) -> bool:
     return isinstance(found, str) and found.startswith("refused")
 
 
-def test_a_run_writes_its_own_folder(rooms: Rooms, wall: Wall) -> None:
-    assert attempt(rooms, wall, "open('model.pt', 'w').write('weights')") == 7
-    assert (rooms.folder / "model.pt").read_text() == "weights"
+def test_a_run_writes_its_own_folder(sandbox: Sandbox, wall: Wall) -> None:
+    assert attempt(sandbox, wall, "open('model.pt', 'w').write('weights')") == 7
+    assert (sandbox.folder / "model.pt").read_text() == "weights"
 
 
-def test_a_run_reads_its_data_and_cannot_change_it(rooms: Rooms, wall: Wall) -> None:
-    data = rooms.folder.parent / "data" / "corpus.txt"
-    assert attempt(rooms, wall, f"open({str(data)!r}).read()") == "words"
-    assert refused(attempt(rooms, wall, f"open({str(data)!r}, 'w').write('easy words')"))
-    assert refused(attempt(rooms, wall, f"os.unlink({str(data)!r})"))
+def test_a_run_reads_its_data_and_cannot_change_it(sandbox: Sandbox, wall: Wall) -> None:
+    data = sandbox.folder.parent / "data" / "corpus.txt"
+    assert attempt(sandbox, wall, f"open({str(data)!r}).read()") == "words"
+    assert refused(attempt(sandbox, wall, f"open({str(data)!r}, 'w').write('easy words')"))
+    assert refused(attempt(sandbox, wall, f"os.unlink({str(data)!r})"))
     assert data.read_text() == "words"
 
 
-def test_a_run_does_not_see_another_run_or_the_session(rooms: Rooms, wall: Wall) -> None:
+def test_a_run_does_not_see_another_run_or_the_session(sandbox: Sandbox, wall: Wall) -> None:
     for name in ("e0001.1/model.pt", "ledger.db", "inbox.db"):
-        other = rooms.folder.parent / "session" / name
+        other = sandbox.folder.parent / "session" / name
         other.parent.mkdir(parents=True, exist_ok=True)
         other.write_text("private")
-        assert refused(attempt(rooms, wall, f"open({str(other)!r}).read()")), name
+        assert refused(attempt(sandbox, wall, f"open({str(other)!r}).read()")), name
 
 
-def test_a_run_does_not_see_the_home_of_its_owner(rooms: Rooms, wall: Wall, tmp_path: Path) -> None:
+def test_a_run_does_not_see_the_home_of_its_owner(sandbox: Sandbox, wall: Wall, tmp_path: Path) -> None:
     home = tmp_path / "home"
     (home / ".ssh").mkdir(parents=True)
     (home / ".ssh" / "id_ed25519").write_text("key")
-    assert refused(attempt(rooms, wall, "open(os.path.expanduser('~/.ssh/id_ed25519')).read()", HOME=str(home)))
+    assert refused(attempt(sandbox, wall, "open(os.path.expanduser('~/.ssh/id_ed25519')).read()", HOME=str(home)))
 
 
-def test_a_readable_folder_does_not_show_the_hidden_one_in_it(rooms: Rooms, wall: Wall, tmp_path: Path) -> None:
+def test_a_readable_folder_does_not_show_the_hidden_one_in_it(sandbox: Sandbox, wall: Wall, tmp_path: Path) -> None:
     """Hide the session and the sealed shard where a person lets runs read the folder above them."""
     repo = tmp_path / "repo"
     session = repo / "sessions" / "night"
@@ -114,31 +114,31 @@ def test_a_readable_folder_does_not_show_the_hidden_one_in_it(rooms: Rooms, wall
     folder.mkdir(parents=True)
     (repo / "words.txt").write_text("seen")
     (session / "ledger.db").write_text("secret")
-    inside = Rooms(folder, (*rooms.readable, repo), hidden=(session,))
+    inside = Sandbox(folder, (*sandbox.readable, repo), hidden=(session,))
     assert attempt(inside, wall, f"open({str(repo / 'words.txt')!r}).read()") == "seen"
     assert refused(attempt(inside, wall, f"open({str(session / 'ledger.db')!r}).read()"))
     assert attempt(inside, wall, "open('own', 'w').write('x')") == 1
 
 
 @pytest.mark.parametrize("path", ["/etc/shadow", "/etc/gshadow", "/root/.ssh", "/proc/1/environ"])
-def test_a_run_does_not_read_what_holds_secrets(rooms: Rooms, wall: Wall, path: str) -> None:
-    found = attempt(rooms, wall, f"open({path!r}, 'rb').read().decode('latin-1')")
+def test_a_run_does_not_read_what_holds_secrets(sandbox: Sandbox, wall: Wall, path: str) -> None:
+    found = attempt(sandbox, wall, f"open({path!r}, 'rb').read().decode('latin-1')")
     own_first_process = path.startswith("/proc") and wall is Wall.BUBBLEWRAP  # its own namespace's
     assert refused(found) or own_first_process
 
 
-def test_a_run_does_not_read_the_environment_of_another_process(rooms: Rooms, wall: Wall) -> None:
+def test_a_run_does_not_read_the_environment_of_another_process(sandbox: Sandbox, wall: Wall) -> None:
     with subprocess.Popen(["sleep", "30"], env={"PATH": os.environ["PATH"], "SECRET": "sk-1"}) as other:
         try:
-            assert refused(attempt(rooms, wall, f"open('/proc/{other.pid}/environ').read()"))
+            assert refused(attempt(sandbox, wall, f"open('/proc/{other.pid}/environ').read()"))
         finally:
             other.kill()
 
 
-def test_a_run_cannot_signal_another_process(rooms: Rooms, wall: Wall) -> None:
+def test_a_run_cannot_signal_another_process(sandbox: Sandbox, wall: Wall) -> None:
     with subprocess.Popen(["sleep", "30"]) as other:
         try:
-            assert refused(attempt(rooms, wall, f"os.kill({other.pid}, signal.SIGKILL)"))
+            assert refused(attempt(sandbox, wall, f"os.kill({other.pid}, signal.SIGKILL)"))
             assert other.poll() is None
         finally:
             other.kill()
@@ -151,18 +151,18 @@ def server() -> Iterator[int]:
         yield listening.getsockname()[1]
 
 
-def test_a_run_reaches_no_network(rooms: Rooms, wall: Wall, server: int) -> None:
+def test_a_run_reaches_no_network(sandbox: Sandbox, wall: Wall, server: int) -> None:
     connect = f"bool(socket.create_connection(('127.0.0.1', {server}), timeout=5))"
-    assert refused(attempt(rooms, wall, connect))
-    assert attempt(rooms._replace(network=True), wall, connect) is True
+    assert refused(attempt(sandbox, wall, connect))
+    assert attempt(sandbox._replace(network=True), wall, connect) is True
 
 
 @pytest.mark.skipif(not hasattr(socket, "AF_VSOCK"), reason="this Python knows no sockets of virtual machines")
-def test_a_run_reaches_no_host_of_a_virtual_machine(rooms: Rooms, wall: Wall) -> None:
-    assert refused(attempt(rooms, wall, "bool(socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM))"))
+def test_a_run_reaches_no_host_of_a_virtual_machine(sandbox: Sandbox, wall: Wall) -> None:
+    assert refused(attempt(sandbox, wall, "bool(socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM))"))
     for kind in ("AF_UNIX", "AF_INET", "AF_INET6", "AF_NETLINK"):
         kind_of = "SOCK_RAW" if kind == "AF_NETLINK" else "SOCK_STREAM"
-        assert attempt(rooms, wall, f"bool(socket.socket(socket.{kind}, socket.{kind_of}))") is True
+        assert attempt(sandbox, wall, f"bool(socket.socket(socket.{kind}, socket.{kind_of}))") is True
 
 
 KEYRINGS = """
@@ -185,7 +185,7 @@ def numbers() -> str:
     return f"NUMBERS = {machine.keyrings | machine.shared!r}\n{KEYRINGS}"
 
 
-def test_a_run_reads_no_key_of_the_login_and_leaves_none(rooms: Rooms, wall: Wall) -> None:
+def test_a_run_reads_no_key_of_the_login_and_leaves_none(sandbox: Sandbox, wall: Wall) -> None:
     login = (
         f"{numbers()}\nimport subprocess, sys\ncall('keyctl', 1, None)\n"
         "assert call('add_key', b'user', b'of-the-login', b'secret', 6, -3) > 0\n"
@@ -195,56 +195,56 @@ def test_a_run_reads_no_key_of_the_login_and_leaves_none(rooms: Rooms, wall: Wal
         f"{numbers()}\nassert max(keys()) < 0 and ctypes.get_errno() == ENOSYS\n"
         "assert call('add_key', b'user', b'left', b'weights', 7, -3) < 0\nprint('apart')"
     )
-    (rooms.folder / "attempt.py").write_text(inside)
-    words = [*system_calls.refusing(Confinement(wall)), *confined(PYTHON, rooms, wall)]
+    (sandbox.folder / "attempt.py").write_text(inside)
+    words = [*system_calls.refusing(Confinement(wall)), *confined(PYTHON, sandbox, wall)]
     try:
         ran = subprocess.run(
-            [sys.executable, "-c", login, *words], cwd=rooms.folder, capture_output=True, text=True, timeout=60
+            [sys.executable, "-c", login, *words], cwd=sandbox.folder, capture_output=True, text=True, timeout=60
         )
     finally:
-        (rooms.folder / "attempt.py").unlink()
+        (sandbox.folder / "attempt.py").unlink()
     if "assert call('add_key'" in ran.stderr:
         pytest.skip("this kernel has no keyrings")
     assert ran.stdout == "apart\n", ran.stderr
 
 
-def test_a_run_leaves_no_shared_memory_or_queue_for_the_next(rooms: Rooms, wall: Wall) -> None:
-    (rooms.folder / "calls.py").write_text(numbers())
+def test_a_run_leaves_no_shared_memory_or_queue_for_the_next(sandbox: Sandbox, wall: Wall) -> None:
+    (sandbox.folder / "calls.py").write_text(numbers())
     for call in ("'shmget', 4242, 100, 0o1666", "'msgget', 4242, 0o1666", "'semget', 4242, 1, 0o1666"):
-        made = attempt(rooms, wall, f"__import__('calls').call({call})")
+        made = attempt(sandbox, wall, f"__import__('calls').call({call})")
         assert made == -1 or (wall is Wall.BUBBLEWRAP and "shmget" not in call)
         if wall is Wall.BUBBLEWRAP:
-            found = attempt(rooms, wall, f"__import__('calls').call({call.replace('0o1666', '0o666')})")
+            found = attempt(sandbox, wall, f"__import__('calls').call({call.replace('0o1666', '0o666')})")
             assert found == -1, "bubblewrap gives each run its own"
 
 
-def test_a_run_cannot_slow_or_limit_another_process(rooms: Rooms, wall: Wall) -> None:
+def test_a_run_cannot_slow_or_limit_another_process(sandbox: Sandbox, wall: Wall) -> None:
     with subprocess.Popen(["sleep", "30"]) as other:
         try:
             for act in (
                 f"os.setpriority(os.PRIO_PROCESS, {other.pid}, 19)",
                 f"__import__('resource').prlimit({other.pid}, 0, (1, 1))",
             ):
-                assert refused(attempt(rooms, wall, act)), act
+                assert refused(attempt(sandbox, wall, act)), act
             assert os.getpriority(os.PRIO_PROCESS, other.pid) == os.getpriority(os.PRIO_PROCESS, 0)
         finally:
             other.kill()
 
 
-def test_a_run_limits_and_slows_itself(rooms: Rooms, wall: Wall) -> None:
-    assert attempt(rooms, wall, "__import__('resource').setrlimit(0, (900, 900))") is None
-    assert attempt(rooms, wall, "os.nice(1)") == os.nice(0) + 1
+def test_a_run_limits_and_slows_itself(sandbox: Sandbox, wall: Wall) -> None:
+    assert attempt(sandbox, wall, "__import__('resource').setrlimit(0, (900, 900))") is None
+    assert attempt(sandbox, wall, "os.nice(1)") == os.nice(0) + 1
 
 
-def test_a_run_leaves_nothing_in_the_attributes_of_a_file(rooms: Rooms, wall: Wall) -> None:
-    other = rooms.folder.parent / "of-the-person"
+def test_a_run_leaves_nothing_in_the_attributes_of_a_file(sandbox: Sandbox, wall: Wall) -> None:
+    other = sandbox.folder.parent / "of-the-person"
     other.write_text("private")
-    assert refused(attempt(rooms, wall, f"os.setxattr({str(other)!r}, 'user.left', b'weights')"))
+    assert refused(attempt(sandbox, wall, f"os.setxattr({str(other)!r}, 'user.left', b'weights')"))
 
 
-def test_servers_of_the_scorer_tell_each_other_nothing_by_locks(rooms: Rooms, wall: Wall) -> None:
-    shared = rooms.folder.parent / "data" / "corpus.txt"
-    (rooms.folder / "ask.py").write_text(
+def test_servers_of_the_scorer_tell_each_other_nothing_by_locks(sandbox: Sandbox, wall: Wall) -> None:
+    shared = sandbox.folder.parent / "data" / "corpus.txt"
+    (sandbox.folder / "ask.py").write_text(
         "import fcntl, struct\n"
         f"file = open({str(shared)!r})\n"
         "def flocked():\n"
@@ -259,64 +259,64 @@ def test_servers_of_the_scorer_tell_each_other_nothing_by_locks(rooms: Rooms, wa
     with shared.open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         fcntl.lockf(file, fcntl.LOCK_SH)
-        assert refused(attempt(rooms, wall, "__import__('ask').flocked()")), "a run sees the lock of another"
-        assert attempt(rooms, wall, "__import__('ask').flocked()", locks=False) is None
-        assert attempt(rooms, wall, "__import__('ask').holder()", locks=False) == 0
-        assert attempt(rooms, wall, "__import__('ask').watching()", locks=False) is False
-        assert attempt(rooms, wall, "__import__('ask').watching()") is True
+        assert refused(attempt(sandbox, wall, "__import__('ask').flocked()")), "a run sees the lock of another"
+        assert attempt(sandbox, wall, "__import__('ask').flocked()", locks=False) is None
+        assert attempt(sandbox, wall, "__import__('ask').holder()", locks=False) == 0
+        assert attempt(sandbox, wall, "__import__('ask').watching()", locks=False) is False
+        assert attempt(sandbox, wall, "__import__('ask').watching()") is True
 
 
 @pytest.mark.parametrize(
     "kind", ["socket.AF_INET, socket.SOCK_DGRAM", "socket.AF_INET6, socket.SOCK_DGRAM", "socket.AF_INET, 1, 262"]
 )
-def test_a_run_reaches_no_network_by_another_protocol(rooms: Rooms, wall: Wall, kind: str) -> None:
+def test_a_run_reaches_no_network_by_another_protocol(sandbox: Sandbox, wall: Wall, kind: str) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as outside:
         outside.bind(("127.0.0.1", 0))
         outside.settimeout(0.5)
         port = outside.getsockname()[1]
-        attempt(rooms, wall, f"socket.socket({kind}).sendto(b'weights', ('127.0.0.1', {port}))")
+        attempt(sandbox, wall, f"socket.socket({kind}).sendto(b'weights', ('127.0.0.1', {port}))")
         with pytest.raises(TimeoutError):
             outside.recv(100)
     if wall is Wall.LANDLOCK:
-        assert refused(attempt(rooms, wall, f"bool(socket.socket({kind}))"))
+        assert refused(attempt(sandbox, wall, f"bool(socket.socket({kind}))"))
 
 
-def test_tcp_is_not_reached_by_its_first_packet(rooms: Rooms, wall: Wall, server: int) -> None:
+def test_tcp_is_not_reached_by_its_first_packet(sandbox: Sandbox, wall: Wall, server: int) -> None:
     fast = f"socket.socket().sendto(b'weights', socket.MSG_FASTOPEN, ('127.0.0.1', {server}))"
-    assert refused(attempt(rooms, wall, fast))
+    assert refused(attempt(sandbox, wall, fast))
 
 
-def test_a_run_keeps_the_sockets_of_its_own_processes(rooms: Rooms, wall: Wall) -> None:
-    assert attempt(rooms, wall, "[one.close() for one in socket.socketpair()]") == [None, None]
-    assert attempt(rooms, wall, "socket.socket(socket.AF_UNIX).bind('own')") is None
+def test_a_run_keeps_the_sockets_of_its_own_processes(sandbox: Sandbox, wall: Wall) -> None:
+    assert attempt(sandbox, wall, "[one.close() for one in socket.socketpair()]") == [None, None]
+    assert attempt(sandbox, wall, "socket.socket(socket.AF_UNIX).bind('own')") is None
 
 
-def test_a_run_loads_the_libraries_of_its_environment(rooms: Rooms, wall: Wall) -> None:
-    assert attempt(rooms, wall, "__import__('numpy').arange(3).sum().item()") == 3
+def test_a_run_loads_the_libraries_of_its_environment(sandbox: Sandbox, wall: Wall) -> None:
+    assert attempt(sandbox, wall, "__import__('numpy').arange(3).sum().item()") == 3
 
 
-def test_a_run_cannot_lift_the_wall(rooms: Rooms, wall: Wall) -> None:
-    secret = rooms.folder.parent / "secret.txt"
+def test_a_run_cannot_lift_the_wall(sandbox: Sandbox, wall: Wall) -> None:
+    secret = sandbox.folder.parent / "secret.txt"
     secret.write_text("private")
     inner = f"import pathlib; print(pathlib.Path({str(secret)!r}).read_text())"
     for lift in (["unshare", "-Urm"], ["bwrap", "--bind", "/", "/"], []):
         command = [*lift, sys.executable, "-c", inner]
-        found = attempt(rooms, wall, f"subprocess.run({command!r}, capture_output=True, text=True).stdout")
+        found = attempt(sandbox, wall, f"subprocess.run({command!r}, capture_output=True, text=True).stdout")
         assert "private" not in str(found), lift
 
 
-def test_what_a_run_started_ends_with_it(rooms: Rooms) -> None:
+def test_what_a_run_started_ends_with_it(sandbox: Sandbox) -> None:
     if not usable(Wall.BUBBLEWRAP):
         pytest.skip("this machine does not allow bubblewrap")
     marker = f"7777.{os.getpid()}"
     start = f"subprocess.Popen(['sleep', {marker!r}], start_new_session=True).pid"
-    assert attempt(rooms, Wall.BUBBLEWRAP, start)
+    assert attempt(sandbox, Wall.BUBBLEWRAP, start)
     listed = subprocess.run(["pgrep", "-f", f"sleep {marker}"], capture_output=True, check=False)
     assert listed.returncode == 1, "a process of the run is still there"
 
 
-def test_a_machine_without_a_wall_runs_the_command_as_it_is(rooms: Rooms) -> None:
-    assert confined(PYTHON, rooms, Wall.NONE) == PYTHON
+def test_a_machine_without_a_wall_runs_the_command_as_it_is(sandbox: Sandbox) -> None:
+    assert confined(PYTHON, sandbox, Wall.NONE) == PYTHON
 
 
 def test_a_bubblewrap_that_is_not_allowed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

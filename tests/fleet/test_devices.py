@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cockpit.fleet.local.devices import gpu_class, named_by, slots, started_by
+from cockpit.fleet.local.devices import devices_of_command, devices_of_script, gpu_class, slots
 
 Says = Callable[[str, str], None]
 EIGHT = "\n".join(f"{i}, GPU-000{i}, NVIDIA H100 80GB HBM3" for i in range(8))
@@ -98,7 +98,7 @@ def test_an_amd_device_is_limited_by_its_own_variable(says: Says) -> None:
 )
 def test_a_command_shows_how_many_devices_a_run_has(says: Says, command: str, count: int) -> None:
     says("nvidia-smi", "\n".join(EIGHT.splitlines()[:2]))
-    assert started_by(command.split()) == count
+    assert devices_of_command(command.split()) == count
 
 
 @pytest.mark.parametrize(
@@ -114,4 +114,4 @@ def test_a_command_shows_how_many_devices_a_run_has(says: Says, command: str, co
 )
 def test_a_script_that_names_only_torchrun_has_as_many_devices(says: Says, script: str, count: int) -> None:
     says("nvidia-smi", EIGHT)
-    assert named_by(script) == count
+    assert devices_of_script(script) == count

@@ -16,7 +16,7 @@ from cockpit.fleet.base import Expected, Job, JobEnded
 from cockpit.fleet.local.fleet import LocalFleet
 from cockpit.fleet.node import runner
 from cockpit.fleet.node.confinement import Wall, available
-from cockpit.fleet.node.disk import Patience
+from cockpit.fleet.node.disk import RetryForRoom
 from tests.fleet.test_local import until
 from tests.scoring.conftest import MODEL, ROOT, environment
 
@@ -74,7 +74,9 @@ def test_a_model_that_is_larger_than_the_disk_is_not_copied(tmp_path: Path) -> N
     model = tmp_path / "model.pt"
     model.touch()
     os.truncate(model, shutil.disk_usage(tmp_path).free)
-    found = runner.score({"source": str(tmp_path), "scorer": {"model": "model.pt"}}, str(tmp_path), Patience([], 0.0))
+    found = runner.score(
+        {"source": str(tmp_path), "scorer": {"model": "model.pt"}}, str(tmp_path), RetryForRoom([], 0.0)
+    )
     assert "MB is too large to copy" in str(found["trouble"])
 
 

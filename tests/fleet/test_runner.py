@@ -20,7 +20,7 @@ from cockpit.fleet.base import Job, JobEnded, JobStarted, Report
 from cockpit.fleet.local import fleet as local
 from cockpit.fleet.local.devices import slots
 from cockpit.fleet.local.fleet import LocalFleet, processes_of
-from cockpit.fleet.node import capped_log, order, runner, usage
+from cockpit.fleet.node import capped_log, job_setup, runner, usage
 from cockpit.fleet.node.confinement import Wall, available
 from cockpit.fleet.run_log import RunLog, RunVerdict
 
@@ -179,7 +179,7 @@ def test_a_note_that_names_another_process_kills_nothing(tmp_path: Path) -> None
 
 
 def test_a_run_past_its_memory_limit_ends_with_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(order, "MEMORY_SHARE", 60 * 2**20 / psutil.virtual_memory().total)
+    monkeypatch.setattr(job_setup, "MEMORY_SHARE", 60 * 2**20 / psutil.virtual_memory().total)
     hog = "import time\nheld = bytearray(200 << 20)\ntime.sleep(60)\n"
     ended = Run(tmp_path, hog, access=CONFINED).ended()
     assert ended.reason == "limit" and "of memory, past its limit of 60 MB" in ended.message
@@ -197,7 +197,7 @@ def test_a_run_past_its_memory_limit_ends_with_a_sentence(tmp_path: Path, monkey
 def test_memory_that_is_held_in_files_counts_towards_the_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hog: str
 ) -> None:
-    monkeypatch.setattr(order, "MEMORY_SHARE", 100 * 2**20 / psutil.virtual_memory().total)
+    monkeypatch.setattr(job_setup, "MEMORY_SHARE", 100 * 2**20 / psutil.virtual_memory().total)
     code = f"import os, time\nif not os.fork():\n    {hog}\n    time.sleep(60)\nos.wait()\n"
     ended = Run(tmp_path, code.replace("bytes(200 << 20)", "bytes(1 << 20) * 200"), access=CONFINED).ended()
     assert ended.reason == "limit" and "of memory, past its limit of 100 MB" in ended.message
@@ -205,17 +205,17 @@ def test_memory_that_is_held_in_files_counts_towards_the_limit(
 
 def test_a_run_may_fill_its_share_of_the_free_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     free_mb = shutil.disk_usage(tmp_path).free / 2**20
-    found = order.limits(4, 1, True, tmp_path)["disk_mb"]
-    assert found == pytest.approx(min(order.DISK_MB_AT_MOST, free_mb / 8), rel=0.2)
-    monkeypatch.setattr(order, "DISK_MB_AT_MOST", 7)
-    assert order.limits(1, 1, True, tmp_path)["disk_mb"] == 7
-    assert order.limits(1, 1, False, tmp_path)["disk_mb"] == 0
+    found = job_setup.limits(4, 1, True, tmp_path)["disk_mb"]
+    assert found == pytest.approx(min(job_setup.DISK_MB_AT_MOST, free_mb / 8), rel=0.2)
+    monkeypatch.setattr(job_setup, "DISK_MB_AT_MOST", 7)
+    assert job_setup.limits(1, 1, True, tmp_path)["disk_mb"] == 7
+    assert job_setup.limits(1, 1, False, tmp_path)["disk_mb"] == 0
 
 
 def test_a_run_past_its_limit_of_processes_ends_with_a_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(order, "PROCESSES_AT_MOST", 5)
+    monkeypatch.setattr(job_setup, "PROCESSES_AT_MOST", 5)
     many = "import subprocess, time\nheld = [subprocess.Popen(['sleep', '60']) for _ in range(20)]\ntime.sleep(60)\n"
     ended = Run(tmp_path, many, access=CONFINED).ended()
     assert ended.reason == "limit" and "processes, past its limit of 5" in ended.message

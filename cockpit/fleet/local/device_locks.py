@@ -41,10 +41,10 @@ class DeviceLocks:
         """Device to the descriptor of its locked file."""
 
     def take(self, devices: Iterable[str]) -> str:
-        """Lock all the devices, or none more. Returns who holds one of them; empty where none is another session's.
+        """Lock all the devices, or none. Returns the other holder of one of them; empty if all are locked.
 
-        A runner of this session that outlived an earlier worker counts as this session. Raises OSError where no lock
-        can be made.
+        A runner of this session that outlived an earlier worker counts as this session. Raises OSError if a lock cannot
+        be made.
         """
         taken: list[str] = []
         for device in devices:
@@ -67,7 +67,7 @@ class DeviceLocks:
         return ""
 
     def release(self, devices: Iterable[str]) -> None:
-        """Give devices up. A runner that inherited a lock keeps it."""
+        """Release devices. A runner that inherited a lock keeps it."""
         for device in devices:
             descriptor = self._held.pop(device, None)
             if descriptor is not None:
@@ -101,7 +101,7 @@ class DeviceLocks:
 
 
 def _read(descriptor: int) -> Holder | None:
-    """Return the holder in a lock's file; None for text that any user may have put there instead."""
+    """Return the holder named in a lock's file; None for other text, which any user may have written."""
     try:
         found = msgspec.json.decode(os.pread(descriptor, NOTE_BYTES, 0), type=Holder)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):

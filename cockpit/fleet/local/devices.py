@@ -15,13 +15,13 @@ from cockpit.core.model import ClusterSpec
 CORES_PER_SLOT = 2
 ASK_S = 10.0
 _MAKERS = frozenset({"NVIDIA", "TESLA", "GEFORCE", "AMD", "RADEON", "INSTINCT", "(TM)", "(R)"})
-"""Words of a device's name that do not tell devices apart."""
+"""Words of a device's name that do not distinguish devices."""
 _PROCESSES = frozenset({"nproc_per_node", "num_processes", "num_gpus", "gpus_per_node"})
-"""Options of torchrun, accelerate and deepspeed that count the processes, one for each device."""
-_TOLD = re.compile(r"torchrun\b[^\n]{0,80}--nproc[_-]per[_-]node[= ](\d{1,3})\b")
+"""Options of torchrun, accelerate and deepspeed for the number of processes, one for each device."""
+_NPROC = re.compile(r"torchrun\b[^\n]{0,80}--nproc[_-]per[_-]node[= ](\d{1,3})\b")
 _PLAIN = re.compile(r"(?:python3?|uv run)(?: -\w+)* \w[\w/-]*\.py\b")
 _ALL_DEVICES = frozenset({"gpu", "auto"})
-"""Values of them that stand for all devices of the machine."""
+"""Values of these options that stand for all devices of the machine."""
 _MIG_LINE = re.compile(r"^\s+MIG (\S+)\s.*UUID: (MIG-[\w/-]+)\)", re.MULTILINE)
 
 
@@ -29,7 +29,7 @@ class Device(NamedTuple):
     """A device that runs are placed on."""
 
     id: str
-    """Its name in the variable of its maker, such as CUDA_VISIBLE_DEVICES; empty where there is only one."""
+    """Its name in its maker's variable, such as CUDA_VISIBLE_DEVICES; empty if there is only one."""
     hardware: str
     """Its class, the full name of the accelerator, such as H100-80GB-HBM3."""
     variable: str = "CUDA_VISIBLE_DEVICES"
@@ -39,8 +39,8 @@ class Device(NamedTuple):
 def slots(count: int = 0, gpus_per_run: int = 1) -> tuple[ClusterSpec, ...]:
     """List this machine's slots: `count` of them, or as many as its devices allow. A slot has `gpus_per_run` devices.
 
-    Slots share devices in turn where there are more slots than devices. Raises ValueError where a run needs more
-    devices than there are.
+    If there are more slots than devices, slots share devices. Raises ValueError if a run needs more devices than there
+    are.
     """
     found = devices()
     if gpus_per_run > max(1, len(found)):
@@ -62,8 +62,8 @@ def slots(count: int = 0, gpus_per_run: int = 1) -> tuple[ClusterSpec, ...]:
     )
 
 
-def started_by(command: Sequence[str]) -> int:
-    """Return the number of devices that a command starts processes for, as torchrun and accelerate are told it."""
+def devices_of_command(command: Sequence[str]) -> int:
+    """Return the number of devices for which a command starts processes, by its options of torchrun or accelerate."""
     for word, following in pairwise((*command, "")):
         name, _, value = word.partition("=")
         if name.lstrip("-").replace("-", "_") in _PROCESSES and name.startswith("--"):
@@ -75,20 +75,20 @@ def started_by(command: Sequence[str]) -> int:
     return 1
 
 
-def named_by(script: str) -> int:
-    """Return the number of devices that a script's text says it is started for: 1 where it also shows plain Python.
+def devices_of_script(script: str) -> int:
+    """Return the number of devices in a script's usage text; 1 if the text also starts it by plain Python.
 
-    A number that this machine does not have is not taken.
+    A number beyond this machine's devices is ignored.
     """
-    told = _TOLD.search(script)
-    if told is None or _PLAIN.search(script):
+    usage = _NPROC.search(script)
+    if usage is None or _PLAIN.search(script):
         return 1
-    count = int(told[1])
+    count = int(usage[1])
     return count if count <= len(devices()) else 1
 
 
 def hardware_of(group: Sequence[Device]) -> str:
-    """Return the class of a slot: that of its devices, with their number where there are several."""
+    """Return the class of a slot: that of its devices, with their number if there are several."""
     names = "+".join(dict.fromkeys(device.hardware for device in group))
     return names if len(group) == 1 else f"{len(group)}x{names}"
 
@@ -167,28 +167,28 @@ def gpu_class(name: str) -> str:
 
 
 def _output(*command: str) -> str:
-    """Return the standard output of a command; empty where it cannot be run or fails."""
+    """Return the standard output of a command; empty if it cannot be run or fails."""
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=ASK_S, check=True).stdout
     except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
         return ""
 
 
-def visible_to_run(spec: ClusterSpec) -> Iterable[tuple[str, str]]:
+def visibility_variables(spec: ClusterSpec) -> Iterable[tuple[str, str]]:
     """Yield the variables that limit a run to its slot's devices. A slot without a device hides CUDA devices."""
     variable = spec.device_variable or "CUDA_VISIBLE_DEVICES"
     if spec.device or variable == "CUDA_VISIBLE_DEVICES":
         yield variable, spec.device
 
 
-def is_lent_alone(spec: ClusterSpec) -> bool:
-    """Return True if one session at a time may use the slot's devices. Cores are not lent alone."""
+def is_exclusive(spec: ClusterSpec) -> bool:
+    """Return True if only one session at a time may use the slot's devices. Cores are shared."""
     return spec.hardware != "CPU"
 
 
 def lock_names(spec: ClusterSpec) -> list[str]:
     """List the names that a slot's devices are locked by: unique on this machine, the same in every session."""
-    if not is_lent_alone(spec):
+    if not is_exclusive(spec):
         return ["this machine's CPU"]
     kind = "" if spec.device_variable in ("", "CUDA_VISIBLE_DEVICES") else f"{spec.device_variable.split('_')[0]} "
     return [f"{kind}{device}" if device else spec.hardware for device in spec.device.split(",")]

@@ -34,20 +34,20 @@ from cockpit.fleet.base import (
     Report,
 )
 from cockpit.fleet.local.device_locks import DeviceLocks, Holder
-from cockpit.fleet.local.devices import cores, is_lent_alone, lock_names, visible_to_run
+from cockpit.fleet.local.devices import cores, is_exclusive, lock_names, visibility_variables
 from cockpit.fleet.node import confinement
-from cockpit.fleet.node.confinement import Rooms, Wall, confined, environment_paths
+from cockpit.fleet.node.confinement import Sandbox, Wall, confined, environment_paths
 from cockpit.fleet.node.disk import may_pass
 from cockpit.fleet.node.environment import data_folders, passed_on
-from cockpit.fleet.node.order import (
+from cockpit.fleet.node.job_setup import (
     EXPORT,
     SCORING_LIMIT_S,
     export_model,
     limits,
     make_read_only,
-    own_temporary,
     scorer,
     sealed_folders,
+    set_temporary_folder,
 )
 from cockpit.fleet.node.system_calls import Confinement
 from cockpit.fleet.notes import EndNote, Note, StartNote, job_ended, longest_s, read_note
@@ -67,7 +67,7 @@ NOTE_BYTES = 1 << 22
 """Bytes read of a runner's note."""
 UNCONFINED = RunAccess()
 JOB_VARIABLE = "COCKPIT_JOB"
-"""The variable that all processes of a run inherit, and by which they are found."""
+"""The variable that all processes of a run inherit. It identifies them."""
 
 
 class LocalFleet:
@@ -89,15 +89,15 @@ class LocalFleet:
         self._access = access
         self._locks = locks or DeviceLocks(Holder("", user_name()))
         self._waiting: dict[str, str] = {}
-        """Cluster whose devices another session holds to the sentence that was reported."""
+        """The clusters whose devices another session holds, each with the sentence that was reported."""
         self._shares_cores = False
-        """It was reported that another session uses the cores of this machine."""
+        """True once it was reported that another session uses this machine's cores."""
         self._down: set[str] = set()
         self._wall = confinement.available().wall if access.confine else Wall.NONE
         self._running: dict[str, Job] = {}
         self._submitted_at: dict[str, float] = {}
         self._started: dict[str, float] = {}
-        """Job to when this worker first saw it run, on the monotonic clock."""
+        """The time at which this worker first saw each job run, on the monotonic clock."""
         self._cancelled: set[str] = set()
         """Jobs to be ended, also those whose runner has not started yet."""
         self._reports: list[Report] = []
@@ -109,7 +109,7 @@ class LocalFleet:
             self.launch(cluster)
         for job in expected.jobs:
             if (_folder(job) / "job.json").exists():
-                self.submit(job)  # a runner may be starting: of two, the one that takes `started` runs it
+                self.submit(job)  # a runner may be starting: of two, the one that creates `started` runs the job
             else:
                 self._reports.append(JobRefused(self._now(), job.name, "the worker stopped before it was started"))
 
@@ -122,7 +122,7 @@ class LocalFleet:
     def _take_devices(self, cluster: str) -> None:
         """Report a cluster as ready if its devices are this session's. Else it waits for them, and `poll` retries.
 
-        Cores are shared, because the system shares them out; it is reported once that another session uses them.
+        Sessions share cores. It is reported once that another session uses them too.
         """
         spec = self._specs[cluster]
         try:
@@ -132,7 +132,7 @@ class LocalFleet:
             self._reports.append(
                 FleetTrouble(self._now(), f"devices cannot be locked: {error}; two sessions may share one")
             )
-        if busy and not is_lent_alone(spec):
+        if busy and not is_exclusive(spec):
             if not self._shares_cores:
                 self._reports.append(FleetTrouble(self._now(), f"{busy} too: each session slows the other's runs"))
             self._shares_cores = True
@@ -169,25 +169,25 @@ class LocalFleet:
                 return
             try:
                 threading.Thread(target=self._wait, args=(runner,), daemon=True).start()
-            except RuntimeError:  # no thread can be started: its end is noticed at the next look instead
+            except RuntimeError:  # no thread can be started: `poll` notices its end instead
                 self._unwatched.append(runner)
         self._running[job.name] = job
         self._submitted_at[job.name] = at
         self._reports.append(JobSubmitted(at, job.name))
 
     def _work(self, job: Job) -> dict[str, object]:
-        """Return the job as its runner takes it, its command behind the wall."""
+        """Return the job for its runner, with its command behind the wall."""
         command = list(job.command) or [sys.executable, "-u", job.script]
         source, start = job.source.absolute(), job.folder.absolute()
         environment = self._environment(job)
         python = command[0]
         if job.environment.get("COCKPIT_MODEL") and not leaves_model(start):
             export_model(environment)
-        own_temporary(self._wall, source, environment)
+        set_temporary_folder(self._wall, source, environment)
         readable = *environment_paths(command), EXPORT, *self._data(job), *data_folders(environment)
         fixed = tuple(start / path for path in job.protected)
         make_read_only(fixed)
-        rooms = Rooms(
+        sandbox = Sandbox(
             source,
             readable,
             self._access.network,
@@ -204,7 +204,7 @@ class LocalFleet:
             "writable": str(source),
             "log_path": str(job.log_path.absolute()),
             "environment": environment,
-            "command": confined(command, rooms, self._wall),
+            "command": confined(command, sandbox, self._wall),
             "time_limit_s": job.time_limit_s,
             "confinement": Confinement(self._wall, self._access.network),
             "limits": self._limits(job, self._access.confine),
@@ -216,12 +216,12 @@ class LocalFleet:
         return limits(len(self._specs), cores() // len(self._specs), limited, job.source)
 
     def _scorer(self, job: Job, python: str, environment: dict[str, str]) -> dict[str, object]:
-        """Return the scorer of the run as its runner takes it."""
+        """Return the scorer of the run for its runner."""
         folder = _folder(job).absolute()
         return scorer(folder, python, environment, self._limits(job, True), probes=job.rescore is Scoring.WHOLE)
 
     def _score_command(self, job: Job, python: str, environment: dict[str, str]) -> dict[str, object]:
-        """Return the score command of the run as its runner takes it: in a folder of its own, without the network."""
+        """Return the score command of the run for its runner: in a folder of its own, without the network."""
         words = list(job.score_command)
         words[0] = python if words[0] in ("python", "python3") and "python" in Path(python).name else words[0]
         room = _folder(job).absolute() / "scored"
@@ -233,7 +233,7 @@ class LocalFleet:
             own["TMPDIR"] = str(room)
         readable = *environment_paths(words), *self._data(job), *data_folders(environment), *_labels(job)
         return {
-            "command": confined(words, Rooms(room, readable, start=start), self._wall),
+            "command": confined(words, Sandbox(room, readable, start=start), self._wall),
             "source": str(start),
             "writable": str(room),
             "environment": own,
@@ -280,7 +280,7 @@ class LocalFleet:
         self._locks.close()
 
     def _follow(self, job: Job) -> None:
-        """Read how a job stands from its folder, and report what is new."""
+        """Read a job's notes from its folder, and report the news."""
         folder = _folder(job)
         started = _read(folder / "started", StartNote)
         if started and job.name not in self._started:
@@ -307,7 +307,7 @@ class LocalFleet:
         self._end(JobEnded(self._now(), job.name, "lost", None, message))
 
     def _end_hung(self, job: Job) -> None:
-        """End a run whose runner did not end it at its limit: it was stopped, or it hangs."""
+        """End a run whose runner is suspended or hangs, and did not end it at its limit."""
         if runner := _runner(job):
             runner.kill()
         _kill_run(job)
@@ -327,13 +327,13 @@ class LocalFleet:
     def _environment(self, job: Job) -> dict[str, str]:
         threads = max(1, cores() // len(self._specs))
         environment = {"OMP_NUM_THREADS": str(threads)} | passed_on(self._access.environment)
-        environment |= {"PYTHONUNBUFFERED": "1"} | dict(visible_to_run(self._specs[job.cluster]))
+        environment |= {"PYTHONUNBUFFERED": "1"} | dict(visibility_variables(self._specs[job.cluster]))
         if self._access.import_roots:
             environment["PYTHONPATH"] = self._import_path(job.source.absolute(), environment.get("PYTHONPATH", ""))
         return environment | job.environment | {JOB_VARIABLE: _mark(job)}
 
     def _import_path(self, tree: Path, inherited: str) -> str:
-        """Return the PYTHONPATH of a run in `tree`: an editable install would lead it into the person's checkout."""
+        """Return the PYTHONPATH of a run in `tree`. An editable install would import the person's code."""
         return os.pathsep.join([*(str(tree / root) for root in self._access.import_roots), *filter(None, [inherited])])
 
 
@@ -343,7 +343,7 @@ def _hidden(source: Path, environment: dict[str, str]) -> tuple[Path, ...]:
 
 
 def _labels(job: Job) -> list[Path]:
-    """Return the files and folders that the score command names by whole paths, and that it alone sees."""
+    """Return the files and folders that the score command names by absolute paths. Only the score command sees them."""
     return [Path(word).resolve() for word in job.score_command[1:] if Path(word).is_absolute() and Path(word).exists()]
 
 
@@ -352,16 +352,16 @@ def _folder(job: Job) -> Path:
 
 
 def _time_of(note: StartNote | EndNote, now: float) -> float:
-    """Return when a note was written, on the session's clock, which reads `now`; never in the future.
+    """Return the time of a note on the session's clock, whose time is `now`; never in the future.
 
-    Within one start of the system its age is known however the wall clock was set since.
+    Until the system restarts, the steady clock gives its age, even if the wall clock was set since.
     """
     at = now - (steady_s() - note.steady) if note.boot == boot_id() else note.at
     return min(max(at, 0.0), now)
 
 
 def _read(path: Path, kind: type[Note]) -> Note | None:
-    """Return the note in a file; None where there is none."""
+    """Return the note in a file; None if there is none."""
     try:
         with path.open("rb") as file:
             return read_note(file.read(NOTE_BYTES), kind)
@@ -370,7 +370,7 @@ def _read(path: Path, kind: type[Note]) -> Note | None:
 
 
 def _runner(job: Job) -> psutil.Process | None:
-    """Return the live runner of a job. A process of the same number that does not run this job is another one."""
+    """Return the live runner of a job; None if the process of its number is another one."""
     note = _read(_folder(job) / "started", StartNote)
     if note is None or not _is_held(_folder(job) / "started"):
         return None
@@ -382,14 +382,14 @@ def _runner(job: Job) -> psutil.Process | None:
 
 
 def _terminate(job: Job) -> None:
-    """End a run by its runner, where one has taken it and lives."""
+    """End a run by a signal to its runner, if the runner lives."""
     if runner := _runner(job):
         with contextlib.suppress(psutil.Error):
             runner.terminate()
 
 
 def processes_of(job: Job) -> list[psutil.Process]:
-    """List the live processes of a run, by a variable that all of them inherit, not by a note that it could write."""
+    """List the live processes of a run, by a variable that all of them inherit. A note could be forged by the run."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -414,7 +414,7 @@ def _kill_run(job: Job) -> None:
 
 
 def _has_room(folder: Path) -> bool:
-    """Return True where a file can be written, as a runner has to. Only a trial finds a quota."""
+    """Return True if a runner can write a file there. It is tried, since nothing else shows a quota."""
     trial = folder / "room"
     try:
         trial.write_bytes(bytes(TRIAL_BYTES))
@@ -427,8 +427,7 @@ def _has_room(folder: Path) -> bool:
 
 
 def _is_held(started: Path) -> bool:
-    """Return True while the runner that took the job lives. A lock tells: a process number may be reused, and a clock
-    set."""
+    """Return True while the job's runner lives, by its lock. A process number may be reused, and a clock may be set."""
     try:
         with started.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -11,16 +11,16 @@ from cockpit.fleet.node.disk import lacks
 
 FULL_BELOW_BYTES = 1 << 16
 HEAD_BYTES = 32 << 20
-"""Output kept as it comes; what is printed after it is sampled."""
+"""Output that is kept in full. Output after it is sampled."""
 SAMPLE_BYTES_PER_S = 1 << 16
 TAIL_BYTES = 1 << 20
-"""The last output, always kept: the summary is there."""
+"""Output at the end that is always kept, since it holds the summary."""
 FULL = "the disk that holds its log was full while it ran"
 CHANGED = "its log was removed, replaced or cut by another program while it ran"
 
 
 class Log:
-    """A run's log, capped: its head, samples of what follows, its tail, and a line for each cut."""
+    """A run's capped log: its head, samples of the middle, its tail, and a line at each cut."""
 
     def __init__(self, path: str) -> None:
         """Open the log. An empty path is this process's own output, whose lines all end with newlines: SkyPilot's
@@ -28,7 +28,7 @@ class Log:
         self.descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640) if path else os.dup(1)
         self.cut_bytes = 0
         self.problem = ""
-        """Why lines are missing; empty where none are known to be."""
+        """The reason why lines are missing; empty if none are known to be."""
         self.had_room = True
         self.at_line_start = True
         self._path = path
@@ -55,7 +55,7 @@ class Log:
             self.flush(SAMPLE_BYTES_PER_S)
 
     def flush(self, most_bytes: int = TAIL_BYTES) -> None:
-        """Write the newest of what is held, and say how much is left out before it."""
+        """Write the newest of the held output, and a line with the number of bytes left out before it."""
         held = b"".join(self._held)
         kept = held[-most_bytes:]
         cut = self._dropped + len(held) - len(kept)
@@ -76,7 +76,7 @@ class Log:
         return not lacks(os.fstatvfs(self.descriptor), FULL_BELOW_BYTES)
 
     def close(self) -> None:
-        """End the log, its last line included: what a terminal prints after it begins on a line of its own."""
+        """Close the log. Its last line gets a line end, so that later output starts on its own line."""
         self.flush()
         if self._newest != b"\n":
             self._put(b"\n")
@@ -102,7 +102,7 @@ class Log:
             self.problem = FULL
 
     def _is_as_written(self) -> bool:
-        """Return True if the file in its place is this one, and holds all that was written."""
+        """Return True if the path still leads to this file, and the file holds all that was written."""
         try:
             here, there = os.fstat(self.descriptor), os.stat(self._path)
         except OSError:

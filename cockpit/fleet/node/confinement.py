@@ -1,9 +1,10 @@
-"""Confinement of a run on the machine it is on: which wall is available, and the command that starts a run behind it.
+"""Confinement of a run on its machine: the available wall, and the command that starts a run behind it.
 
 A confined run sees its own folder, the environment it runs in (read-only), the data it trains on (read-only) and its
 own devices. It sees no home, no session, no other run, no network, and no process but its own; all its descendants end
-with it. Bubblewrap gives all of that. Landlock, which any Linux since 5.13 may have, gives the file rules, no TCP since
-6.7 and no signals to others since 6.12; process names stay visible. Elsewhere a run is unconfined, and is said to be.
+with it. Bubblewrap does all of that. Landlock, which any Linux since 5.13 may have, enforces the file rules, forbids
+TCP since 6.7 and signals to other processes since 6.12; process names stay visible. Elsewhere a run is unconfined, and
+is reported as such.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from cockpit.fleet.node import system_calls
 LANDLOCK = Path(__file__).with_name("landlock.py")
 TRIAL_S = 5.0
 LANDLOCK_ABI_AT_LEAST = 6
-"""Below it a run could signal other processes, so such a kernel counts as unable to confine."""
+"""Below this version a run could signal other processes, so the kernel counts as unable to confine."""
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/nix/store", "/sys")
 """Programs and libraries of the machine."""
@@ -35,8 +36,8 @@ SYSTEM_FILES = (
     "/etc/group", "/etc/nsswitch.conf", "/etc/hosts", "/etc/ssl", "/etc/ca-certificates", "/etc/pki", "/etc/OpenCL",
     "/etc/vulkan", "/etc/glvnd", "/etc/os-release",
 )  # fmt: skip
-"""Files that libraries read; those with passwords or keys are not among them."""
-OF_THE_KERNEL = (
+"""Files that libraries read, without those that hold passwords or keys."""
+KERNEL_FILES = (
     "/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs", "/proc/acpi", "/proc/scsi", "/proc/mtrr",
 )  # fmt: skip
 """Files of the machine's kernel, which root may write without any capability."""
@@ -61,14 +62,14 @@ class Wall(str, Enum):  # noqa: UP042  # a node's Python may be older than StrEn
 
 
 class Available(NamedTuple):
-    """The strongest wall of this machine, and why a stronger one is not in force."""
+    """The strongest wall of this machine, and the reason why a stronger one cannot be used."""
 
     wall: Wall
     reason: str = ""
 
 
-class Rooms(NamedTuple):
-    """The files that a run may see. Every path is absolute."""
+class Sandbox(NamedTuple):
+    """The files and rights that a run has behind its wall. Every path is absolute."""
 
     folder: Path
     """The run's own, writable."""
@@ -76,7 +77,7 @@ class Rooms(NamedTuple):
     """Its environment and its data."""
     network: bool = False
     hidden: tuple[Path, ...] = ()
-    """Folders that it must not see, also where one of the readable ones holds them."""
+    """Folders that it must not see, even inside readable ones."""
     shared_memory: bool = True
     """Behind Landlock /dev/shm is this machine's; behind bubblewrap it is the run's own."""
     fixed: tuple[Path, ...] = ()
@@ -86,14 +87,14 @@ class Rooms(NamedTuple):
     ends_with_starter: bool = True
     """Bubblewrap kills it when the thread that started it ends."""
     nests: bool = False
-    """True where it may make user namespaces, as the sandbox of an agent does."""
+    """True if it may make user namespaces, as an agent's own sandbox does."""
     start: Path | None = None
     """The folder that the command starts in, inside `folder`; None for `folder` itself."""
 
 
 @cache
 def available() -> Available:
-    """Find the strongest wall this machine allows. It is tried, not assumed: containers often forbid namespaces."""
+    """Find the strongest wall that this machine allows, by a trial: containers often forbid namespaces."""
     if platform.system() != "Linux":
         return Available(Wall.NONE, f"{platform.system()} cannot confine a run")
     why = _bubblewrap_problem()
@@ -107,7 +108,7 @@ def available() -> Available:
 
 
 def _bubblewrap_problem() -> str:
-    """Return why bubblewrap cannot be used, in a clause; empty where it can."""
+    """Return the reason why bubblewrap cannot be used, in a clause; empty if it can."""
     if shutil.which("bwrap") is None:
         return "bubblewrap is not installed"
     try:
@@ -127,7 +128,7 @@ def _try_bubblewrap(*more: str) -> subprocess.CompletedProcess[str]:
 
 @cache
 def _can_forbid_namespaces() -> bool:
-    """Return True where bubblewrap can keep a run from user namespaces: since 0.8, and without setuid."""
+    """Return True if bubblewrap can keep a run from user namespaces: since 0.8, and without setuid."""
     try:
         return _try_bubblewrap("--unshare-user", "--disable-userns").returncode == 0
     except (OSError, subprocess.TimeoutExpired):
@@ -135,7 +136,7 @@ def _can_forbid_namespaces() -> bool:
 
 
 def landlock_abi() -> int:
-    """Return the version of Landlock in this kernel; 0 where it has none or forbids it."""
+    """Return the version of Landlock in this kernel; 0 if it has none or forbids it."""
     create_ruleset, version_flag = 444, 1
     libc = ctypes.CDLL(None, use_errno=True)
     return max(0, int(libc.syscall(create_ruleset, None, 0, version_flag)))
@@ -179,24 +180,24 @@ def _base_of(prefix: Path) -> Iterable[Path]:
             yield Path(value.strip()).resolve().parent
 
 
-def confined(command: Sequence[str], rooms: Rooms, wall: Wall) -> list[str]:
-    """Return the command that starts `command` in its folder behind the wall; `command` itself where there is none."""
+def confined(command: Sequence[str], sandbox: Sandbox, wall: Wall) -> list[str]:
+    """Return the command that starts `command` in its folder behind the wall; `command` itself without a wall."""
     if wall is Wall.BUBBLEWRAP:
-        return [*_bubblewrap(rooms), "--", *command]
+        return [*_bubblewrap(sandbox), "--", *command]
     if wall is Wall.LANDLOCK:
-        return [sys.executable, "-I", str(LANDLOCK), json.dumps(_rules(rooms)), *command]
+        return [sys.executable, "-I", str(LANDLOCK), json.dumps(_rules(sandbox)), *command]
     return list(command)
 
 
-def _bubblewrap(rooms: Rooms) -> list[str]:
+def _bubblewrap(sandbox: Sandbox) -> list[str]:
     arguments = ["bwrap", "--unshare-all", "--cap-drop", "ALL", "--proc", "/proc", "--dev", "/dev"]
-    if not rooms.nests and _can_forbid_namespaces():
+    if not sandbox.nests and _can_forbid_namespaces():
         arguments += ["--unshare-user", "--disable-userns"]
-    for name in OF_THE_KERNEL:
+    for name in KERNEL_FILES:
         arguments += ["--ro-bind-try", name, name]
-    if rooms.ends_with_starter:
+    if sandbox.ends_with_starter:
         arguments.append("--die-with-parent")
-    if rooms.network:
+    if sandbox.network:
         arguments += ["--share-net", "--ro-bind-try", "/etc/resolv.conf", "/etc/resolv.conf"]
     for path in _system():
         if path.is_symlink():
@@ -208,39 +209,39 @@ def _bubblewrap(rooms: Rooms) -> list[str]:
     for path in _gpu_devices():
         arguments += ["--dev-bind-try", str(path), str(path)]
     arguments += ["--tmpfs", "/tmp", "--tmpfs", "/dev/shm"]
-    readable = _outermost(rooms.readable)
-    hidden = [path for path in rooms.hidden if path.is_dir() and _is_below(path, (*readable, *_system()))]
+    readable = _outermost(sandbox.readable)
+    hidden = [path for path in sandbox.hidden if path.is_dir() and _is_below(path, (*readable, *_system()))]
     for path in readable:
         arguments += ["--ro-bind-try", str(path), str(path)]
     for path in hidden:
         arguments += ["--tmpfs", str(path)]
-    for path in rooms.readable:
+    for path in sandbox.readable:
         if _is_below(path, hidden):
             arguments += ["--ro-bind-try", str(path), str(path)]
-    for path in rooms.writable:
+    for path in sandbox.writable:
         arguments += ["--bind-try", str(path), str(path)]
-    arguments += ["--bind", str(rooms.folder), str(rooms.folder)]
-    for path in rooms.fixed:
+    arguments += ["--bind", str(sandbox.folder), str(sandbox.folder)]
+    for path in sandbox.fixed:
         arguments += ["--ro-bind", str(path), str(path)]
-    return [*arguments, "--chdir", str(rooms.start or rooms.folder)]
+    return [*arguments, "--chdir", str(sandbox.start or sandbox.folder)]
 
 
-def _rules(rooms: Rooms) -> dict[str, object]:
-    """Return the paths of each kind, as landlock.py takes them."""
-    seen = (part for path in (*_system(), *rooms.readable) for part in _without(path, rooms.hidden))
+def _rules(sandbox: Sandbox) -> dict[str, object]:
+    """Return the rules for landlock.py."""
+    seen = (part for path in (*_system(), *sandbox.readable) for part in _without(path, sandbox.hidden))
     readable = [*seen, *_system_files(), Path("/proc")]
-    if rooms.network:
+    if sandbox.network:
         readable.append(Path("/etc/resolv.conf"))
     writable = [
-        rooms.folder,
-        *rooms.writable,
+        sandbox.folder,
+        *sandbox.writable,
         *map(Path, ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")),
     ]
-    shared = [Path("/dev/shm")] if rooms.shared_memory else []
+    shared = [Path("/dev/shm")] if sandbox.shared_memory else []
     return {
         "readable": [str(path) for path in readable],
         "writable": [str(path) for path in (*writable, *shared, *_gpu_devices())],
-        "network": rooms.network,
+        "network": sandbox.network,
     }
 
 
@@ -270,7 +271,7 @@ def _without(path: Path, hidden: Sequence[Path]) -> Iterator[Path]:
 
 
 def _outermost(paths: Iterable[Path]) -> list[Path]:
-    """Return the paths that lie in no other of them and in no folder of the system."""
+    """Return the paths that are not inside another one or inside a system folder."""
     kept: list[Path] = []
     for path in sorted(set(paths), key=lambda one: len(one.parts)):
         if not any(path.is_relative_to(one) for one in (*kept, *map(Path, SYSTEM))):

@@ -1,9 +1,9 @@
-"""The fingerprint of the data that a run reads, measured outside the run: before it starts, and after it has ended.
+"""The fingerprint of the data that a run reads, measured outside the run, before its start and after its end.
 
-It covers the names and sizes of the files, and their content: whole where that is little, else parts of it. Times are
-left out, so that a copy is the same data. Hidden files are left out: tools keep locks and caches there.
+It covers the files' names, sizes and content: all of a small content, parts of a large one. Times are left out, so that
+a copy is the same data. Hidden files are left out, because tools keep locks and caches in them.
 
-Little but the standard library is imported: it runs on nodes that have no cockpit.
+Only the standard library is imported: it runs on nodes that have no cockpit.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterator, Mapping
 
 FILES_AT_MOST = 10_000
-"""Files of one path that are looked at, in the order of their names."""
+"""The most files of one path that are covered, in the order of their names."""
 READ_FILES, READ_BYTES = 64, 16 << 20
 """Files of one path whose content is read, evenly chosen, and the bytes read of all together."""
 BLOCK_BYTES = 1 << 14
@@ -28,7 +28,7 @@ def fingerprints(paths: Mapping[str, str]) -> dict[str, str]:
 
 
 def write_marks(paths: Mapping[str, str]) -> dict[str, str]:
-    """Return a digest of each path that every write of one of its files changes, restored content or not.
+    """Return a digest of each path that changes with every write to its files, even if the content is restored.
 
     A write changes a file's ctime, which cannot be set.
     """
@@ -72,7 +72,7 @@ def fingerprint(path: str) -> str:
 
 
 def _files(path: str) -> Iterator[tuple[str, str]]:
-    """Yield (name inside the path, path) of each file, in order; folders behind links once."""
+    """Yield (name inside the path, path) of each file, in order. A folder behind several links counts once."""
     if not os.path.isdir(path):
         if os.path.lexists(path):
             yield "", path
@@ -92,7 +92,7 @@ def _files(path: str) -> Iterator[tuple[str, str]]:
 
 
 def _add_content(digest: hashlib._Hash, file: str, size: int, most_bytes: int) -> None:
-    """Add a file to a digest: all of it, or blocks at even distances, its first and its last one included."""
+    """Add a file to a digest: all of it, or evenly spaced blocks with the first and the last."""
     try:
         if not os.path.isfile(file):
             raise OSError("a pipe or a device, which may have no end")

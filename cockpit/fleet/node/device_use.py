@@ -1,4 +1,4 @@
-"""The use of a run's GPUs, as nvidia-smi tells it: memory, temperature and power, as a line for the run's log.
+"""The use of a run's GPUs by nvidia-smi: memory, temperature and power, as a line for the run's log.
 
 Only the standard library is imported: it runs on nodes that have no cockpit.
 """
@@ -17,14 +17,14 @@ FIRST_AFTER_S = 10.0
 EVERY_S = 30.0
 ANSWERS_WITHIN_S = 10.0
 TROUBLES = 3
-"""Consecutive questions without an answer after which no more are asked."""
+"""Consecutive queries without an answer after which it stops asking."""
 
 
 class DeviceUse:
-    """Asks at a low rate on a thread of its own: nothing waits for an answer, and a machine without a GPU has none."""
+    """Queries nvidia-smi at a low rate on its own thread, so that nothing waits for an answer."""
 
     def __init__(self, visible: str | None, first_after_s: float = FIRST_AFTER_S, every_s: float = EVERY_S) -> None:
-        """Begin to ask about the GPUs that CUDA_VISIBLE_DEVICES names; None for all of them."""
+        """Start to query the GPUs in `visible`, the value of CUDA_VISIBLE_DEVICES; None for all GPUs."""
         self._waits = (first_after_s, every_s)
         self._newest = b""
         self._ended = threading.Event()
@@ -34,7 +34,7 @@ class DeviceUse:
             self._thread.start()
 
     def take(self) -> bytes:
-        """Return the newest line, once; nothing where there is none."""
+        """Return the newest line once; empty if there is none."""
         line, self._newest = self._newest, b""
         return line
 
@@ -52,7 +52,7 @@ class DeviceUse:
 
 
 def command_for(visible: str | None) -> list[str]:
-    """Return the question; nothing where there is no nvidia-smi, or the run sees no GPU."""
+    """Return the query's command; empty without nvidia-smi, or if the run sees no GPU."""
     path = shutil.which(COMMAND)
     if path is None or (visible is not None and not visible.strip(" -1,")):
         return []
@@ -60,7 +60,7 @@ def command_for(visible: str | None) -> list[str]:
 
 
 def answer(command: list[str]) -> bytes:
-    """Ask once. Returns the line: memory and power of all GPUs together, the highest temperature."""
+    """Run the query. Returns the line: the memory and power of all GPUs together, and the highest temperature."""
     with contextlib.suppress(OSError, subprocess.SubprocessError, ValueError):
         done = subprocess.run(command, capture_output=True, timeout=ANSWERS_WITHIN_S, stdin=subprocess.DEVNULL)
         rows = [[_number(cell) for cell in row.split(",")] for row in done.stdout.decode().splitlines() if row.strip()]
@@ -72,7 +72,7 @@ def answer(command: list[str]) -> bytes:
 
 
 def _number(cell: str) -> float:
-    """Return a number; 0 for a figure that the GPU does not give, such as `[N/A]`."""
+    """Return a number; 0 for a figure that the GPU does not report, such as `[N/A]`."""
     try:
         found = float(cell)
     except ValueError:

@@ -17,7 +17,7 @@ TRAINING = (
     "PYTHONPATH", "PYTHONHASHSEED", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
     "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
 )  # fmt: skip
-"""Variables that people set for training: caches, devices, threads, proxies."""
+"""Variables for training: caches, devices, threads, proxies."""
 _URL_WITH_PASSWORD = re.compile(r"://[^/\s]*:[^/\s]*@")
 HUGGINGFACE_DATA = ("hub", "datasets", "assets", "modules", "xet")
 """Folders of Hugging Face's home that hold data. Its tokens lie beside them."""
@@ -26,8 +26,8 @@ HUGGINGFACE_DATA = ("hub", "datasets", "assets", "modules", "xet")
 def passed_on(wanted: Iterable[str] = (), environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return the variables that a run inherits: the usual ones, and those that match `wanted`.
 
-    `wanted` holds names and patterns such as `MYLIB_*`. A secret is left out, whatever matches it, and so is a URL
-    with a password in it.
+    `wanted` holds names and patterns such as `MYLIB_*`. Secrets and URLs with a password are left out, whatever matches
+    them.
     """
     patterns = (*ALWAYS, *TRAINING, *wanted)
     return {
@@ -40,7 +40,7 @@ def passed_on(wanted: Iterable[str] = (), environment: Mapping[str, str] = os.en
 
 
 def data_folders(environment: Mapping[str, str]) -> list[Path]:
-    """List the usual folders of data, which a confined run may read: absolute, and none with a token in it."""
+    """List the usual folders of data, which a confined run may read. None of them holds a token."""
     caches = Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     huggingface = Path(environment.get("HF_HOME") or caches / "huggingface")
     torch = Path(environment.get("TORCH_HOME") or caches / "torch")

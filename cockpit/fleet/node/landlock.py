@@ -1,8 +1,8 @@
-"""Restricts this process with Landlock, then becomes the command of a run. Started by `confinement`.
+"""Restricts this process with Landlock, then replaces it by the command of a run. Started by `confinement`.
 
     python -I landlock.py '{"readable": [...], "writable": [...], "network": false}' COMMAND...
 
-Nothing but the standard library is imported: it runs before each experiment. The numbers are those of Linux's
+Only the standard library is imported, because this runs before each experiment. The numbers are from Linux's
 include/uapi/linux/landlock.h, ABI 6.
 """
 
@@ -20,7 +20,7 @@ EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 TRUNCATE, IOCTL_DEV = 1 << 14, 1 << 15
 ALL_FILE_ACCESS = (1 << 16) - 1
 OF_FILES = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV
-"""The rights that a rule about a file, and not a folder, may name."""
+"""The rights that a rule for a file may name; rules for folders may name all."""
 READS = EXECUTE | READ_FILE | READ_DIR
 BIND_TCP, CONNECT_TCP = 1 << 0, 1 << 1
 SCOPE_ABSTRACT_SOCKETS, SCOPE_SIGNALS = 1 << 0, 1 << 1
@@ -48,7 +48,7 @@ def main() -> None:
     for path in rules["writable"]:
         allow(libc, ruleset, path, ALL_FILE_ACCESS)
     for capability in range(CAPABILITIES):
-        # Root could read the environment of any process with CAP_PERFMON; others have none to drop.
+        # With CAP_PERFMON, root could read the environment of any process. Other users have no capabilities.
         libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
     check(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "the kernel refuses no_new_privs")
     check(libc.syscall(RESTRICT_SELF, ruleset, 0) == 0, "the kernel refuses to restrict the run")
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def allow(libc: ctypes.CDLL, ruleset: int, path: str, access: int) -> None:
-    """Allow `access` below `path`; a path that is not there needs no rule."""
+    """Allow `access` below `path`. A path that does not exist needs no rule."""
     try:
         parent = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
@@ -71,7 +71,7 @@ def allow(libc: ctypes.CDLL, ruleset: int, path: str, access: int) -> None:
 
 
 def check(done: bool, problem: str) -> None:
-    """Leave with one sentence where a step failed: a run is never started behind half a wall."""
+    """Exit with one sentence if a step failed, so that a run never starts behind an incomplete wall."""
     if not done:
         sys.exit(f"{problem} ({os.strerror(ctypes.get_errno())})")
 

@@ -1,11 +1,11 @@
 """Runs one experiment on the machine it is on. Started by `fleet.local.fleet`, in a process that outlives the worker,
 and by `start` on a node of a cluster.
 
-FOLDER holds `job.json`, out of the run's reach. The runner takes `started` (made once: a second runner of one job
-leaves at once) and holds a lock on it while it lives. It starts the command and copies its output to the log. It ends
-the run at its time limit, past a limit of memory, processes, cores or disk, or on SIGTERM, with every descendant.
-`ended.json` says how it ended and holds the evidence: hashes of its code before and after, which the run cannot write.
-Little but the standard library is imported: it must start at once, on a node too that has no cockpit.
+FOLDER holds `job.json`, out of the run's reach. The runner creates `started`, so that a second runner of the job leaves
+at once, and locks it while it lives. It starts the command and copies its output to the log. It ends the run with all
+its descendants at its time limit, past a limit of memory, processes, cores or disk, or on SIGTERM. `ended.json` says
+how it ended and holds the evidence, which the run cannot write: hashes of its code before and after. Little but the
+standard library is imported: it must start at once, also on a node without cockpit.
 """
 
 import contextlib
@@ -28,12 +28,14 @@ from cockpit.fleet.node import system_calls
 from cockpit.fleet.node.capped_log import FULL, Log
 from cockpit.fleet.node.data import fingerprints, write_marks
 from cockpit.fleet.node.device_use import DeviceUse
-from cockpit.fleet.node.disk import Patience, may_pass
+from cockpit.fleet.node.disk import RetryForRoom, may_pass
 from cockpit.fleet.node.signals import survive_unused_signals
 from cockpit.fleet.node.usage import Limits, descendants
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    Hashes = dict[str, tuple[str, tuple[int, ...]]]
 
 KILL_AFTER_S = 5.0
 REAP_WITHIN_S = 5.0
@@ -50,7 +52,7 @@ LAST_BYTES, LAST_CHARACTERS = 4096, 300
 """Bytes read of a failed scorer's log, and characters of its last line in the message."""
 LOOK_EVERY_S = 0.1
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
-"""A text that is another after each start of Linux."""
+"""A text that Linux changes at each start."""
 MODEL_SHARE = 0.5
 """Share of the free disk that the copy of a model may take."""
 CODE_FILES_AT_MOST = 2_000
@@ -58,91 +60,117 @@ CODE_FILES_AT_MOST = 2_000
 CODE_BYTES_AT_MOST = 1 << 30
 """Bytes that are hashed of all of them."""
 SERVER_FOLDERS = ("scoring", "probing")
-TAKING = os.O_CREAT | os.O_EXCL | os.O_WRONLY
+CREATE_NEW = os.O_CREAT | os.O_EXCL | os.O_WRONLY
 TIMED_OUT, CANCELLED, OVER_LIMIT, EXITED, LOST = "timeout", "cancelled", "limit", "exited", "lost"
 PR_SET_CHILD_SUBREAPER = 36
 
 
 def main() -> None:
-    carry_out(sys.argv[1], lambda started: None, float("inf"))
+    run_job(sys.argv[1], lambda started: None, float("inf"))
 
 
-def carry_out(folder: str, tell_start: "Callable[[dict[str, object]], None]", patience_s: float) -> "dict[str, object]":
-    """Run the job of a folder to its end, once. Returns the note on its end; nothing if another runner has taken it.
+def run_job(folder: str, on_start: "Callable[[dict[str, object]], None]", retry_for_s: float) -> "dict[str, object]":
+    """Run the job of a folder to its end, once. Returns the note on its end; {} if another runner has taken it.
 
-    `tell_start` gets the note on its start, before its command starts. `patience_s` is how long each file that is
-    needed waits for room on the disk.
+    `on_start` gets the note on its start, before its command starts. A file that is needed waits `retry_for_s` for room
+    on the disk.
     """
     cancelled: list[int] = []
-    patience = Patience(cancelled, patience_s)
-    signal.signal(signal.SIGTERM, lambda number, frame: cancelled.append(number))  # before `started` says whom to end
+    retry = RetryForRoom(cancelled, retry_for_s)
+    signal.signal(signal.SIGTERM, lambda number, frame: cancelled.append(number))  # before `started` names this process
     survive_unused_signals(signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
     try:
-        started = patience.for_room(lambda: os.open(os.path.join(folder, "started"), TAKING, 0o640))
+        started = retry.call(lambda: os.open(os.path.join(folder, "started"), CREATE_NEW, 0o640))
     except FileExistsError:
         return {}
-    fcntl.flock(started, fcntl.LOCK_EX)  # the kernel lets go of it, however this ends
+    fcntl.flock(started, fcntl.LOCK_EX)  # the kernel releases it, however this process ends
     with open(os.path.join(folder, "job.json"), encoding="utf-8") as file:
         job = json.load(file)
     before = evidence(job["source"], [job["script"], *job.get("hashed", ())])
     data_before, marks = fingerprints(job.get("data", {})), write_marks(job.get("data", {}))
-    if job.get("scorer"):
-        patience.for_room(lambda: keep_code(job["source"], folder))
-    if job.get("score_command"):
-        scored_in = os.path.join(folder, "scored")
-        patience.for_room(lambda: shutil.copytree(job["writable"], scored_in, symlinks=True, dirs_exist_ok=True))
-    log = patience.for_room(lambda: Log(job["log_path"]))
+    copy_inputs(job, folder, retry)
+    log = retry.call(lambda: Log(job["log_path"]))
     noted = {"pid": os.getpid(), "wall": job["confinement"][0], **times()}
-    patience.for_room(lambda: write_start(started, noted))
-    tell_start(noted)
+    retry.call(lambda: write_start(started, noted))
+    on_start(noted)
     adopt_orphans()
     began = time.monotonic()
     device = DeviceUse(job["environment"].get("CUDA_VISIBLE_DEVICES"))
-    ended = run(job, patience, log, device)
+    ended = run(job, retry, log, device)
     device.end()
     ended["seconds"] = wall_s = time.monotonic() - began
     log.close()
-    ended |= cut_short(log, ended)
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    sampled_s = float(str(ended.pop("sampled_s", 0.0)))  # the kernel counts no child whose parent ignores its end
+    ended |= incomplete_output(log, ended)
+    used = usage(float(str(ended.pop("sampled_s", 0.0))))
     after = evidence(job["source"], [job["script"], *job.get("hashed", ()), *before])
-    rescore = score(job, folder, patience) if job.get("scorer") and ended["exit_code"] == 0 else None
+    rescore = score(job, folder, retry) if job.get("scorer") and ended["exit_code"] == 0 else None
     scored = None
     if job.get("score_command") and ended["reason"] == EXITED and ended["exit_code"] == 0:
-        scored = run_score_command(job, folder, patience)
+        scored = run_score_command(job, folder, retry)
         if scored["reason"] == LOST:
             ended |= {"reason": LOST, "message": scored["message"]}
-    data_after, marks_after = fingerprints(job.get("data", {})), write_marks(job.get("data", {}))
     ended["evidence"] = {
-        "before": {name: digest for name, (digest, _) in before.items()},
-        "after": {name: digest for name, (digest, _) in after.items()},
-        "changed": sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name)),
-        "data_before": data_before,
-        "data_after": data_after,
-        "data_restored": sorted(
-            name for name in marks if marks[name] != marks_after[name] and data_before[name] == data_after[name]
-        ),
+        **code_evidence(before, after),
+        **data_evidence(job, data_before, marks),
+        **used,
         "cut_bytes": log.cut_bytes,
-        "cpu_s": max(usage.ru_utime + usage.ru_stime, sampled_s),
-        "peak_rss_mb": usage.ru_maxrss / 1024,
         "wall_s": wall_s,
         "rescore": rescore,
         "scored": scored,
     }
     ended = {**ended, **times()}
-    while not note(folder, "ended.json", ended):
+    while not write_note(folder, "ended.json", ended):
         time.sleep(1.0)
     return ended
 
 
-def cut_short(log: Log, ended: "dict[str, object]") -> "dict[str, object]":
-    """Return the end of a command whose output is not whole, or that a full disk may have failed; else nothing."""
+def copy_inputs(job: "dict[str, object]", folder: str, retry: RetryForRoom) -> None:
+    """Copy the code for the scorer, and the whole folder for the score command, before the run can change them."""
+    if job.get("scorer"):
+        retry.call(lambda: copy_code(str(job["source"]), folder))
+    if job.get("score_command"):
+        scored_in = os.path.join(folder, "scored")
+        retry.call(lambda: shutil.copytree(str(job["writable"]), scored_in, symlinks=True, dirs_exist_ok=True))
+
+
+def usage(sampled_s: float) -> "dict[str, object]":
+    """Return the processor time and peak memory of the run's processes.
+
+    `sampled_s` are processor seconds by samples: the kernel counts no child whose parent ignores its end.
+    """
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return {
+        "cpu_s": max(children.ru_utime + children.ru_stime, sampled_s),
+        "peak_rss_mb": children.ru_maxrss / 1024,
+    }
+
+
+def code_evidence(before: "Hashes", after: "Hashes") -> "dict[str, object]":
+    """Return the hashes of the code before and after the run, and the files written in between."""
+    return {
+        "before": {name: digest for name, (digest, _) in before.items()},
+        "after": {name: digest for name, (digest, _) in after.items()},
+        "changed": sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name)),
+    }
+
+
+def data_evidence(job: "dict[str, object]", before: "dict[str, str]", marks: "dict[str, str]") -> "dict[str, object]":
+    """Return the fingerprints of the data before and now, and the paths that were written to and restored."""
+    paths = job.get("data", {})
+    assert isinstance(paths, dict)
+    after, marks_after = fingerprints(paths), write_marks(paths)
+    restored = (name for name in marks if marks[name] != marks_after[name] and before[name] == after[name])
+    return {"data_before": before, "data_after": after, "data_restored": sorted(restored)}
+
+
+def incomplete_output(log: Log, ended: "dict[str, object]") -> "dict[str, object]":
+    """Return `lost` and why for a command whose output is incomplete, or that a full disk may have failed; else {}."""
     problem = log.problem or ("" if log.had_room or ended["exit_code"] == 0 else FULL)
     return {"reason": LOST, "message": problem} if problem and ended["reason"] == EXITED else {}
 
 
 def times() -> dict[str, object]:
-    """Return the present time on the wall clock, and on a clock that is never set while the system is up."""
+    """Return the time on the wall clock, and on a clock that cannot be set while the system is up."""
     boot = ""
     with contextlib.suppress(OSError), open(BOOT_ID, encoding="ascii") as file:
         boot = file.read().strip()
@@ -150,7 +178,7 @@ def times() -> dict[str, object]:
     return {"at": time.time(), "steady": steady, "boot": boot}
 
 
-def keep_code(source: str, folder: str) -> None:
+def copy_code(source: str, folder: str) -> None:
     """Copy the code before it runs: for the trusted side of the scorer, and for each process that holds the model."""
     for name in ("code", *SERVER_FOLDERS):
         os.makedirs(os.path.join(folder, name), exist_ok=True)
@@ -159,8 +187,8 @@ def keep_code(source: str, folder: str) -> None:
                 shutil.copyfile(os.path.join(source, file), os.path.join(folder, name, file))
 
 
-def score(job: "dict[str, object]", folder: str, patience: Patience) -> "dict[str, object]":
-    """Run the scorer on the model that the run has left. Returns its score, or why there is none."""
+def score(job: "dict[str, object]", folder: str, retry: RetryForRoom) -> "dict[str, object]":
+    """Run the scorer on the model that the run has saved. Returns its score, or the reason why there is none."""
     scorer = job["scorer"]
     assert isinstance(scorer, dict)
     work, result = os.path.join(folder, "work.json"), os.path.join(folder, "score.json")
@@ -174,10 +202,10 @@ def score(job: "dict[str, object]", folder: str, patience: Patience) -> "dict[st
                 }
             first, second = (os.path.join(folder, name, "model.pt") for name in SERVER_FOLDERS)
             os.replace(model, first)
-            patience.for_room(lambda: shutil.copyfile(first, second))
-        patience.for_room(lambda: write_json(work, scorer["work"]))
-        log = patience.for_room(lambda: Log(os.path.join(folder, "scorer.log")))
-        ended = run(scorer | {"command": [*scorer["command"], work, result], "source": folder}, patience, log)
+            retry.call(lambda: shutil.copyfile(first, second))
+        retry.call(lambda: write_json(work, scorer["work"]))
+        log = retry.call(lambda: Log(os.path.join(folder, "scorer.log")))
+        ended = run(scorer | {"command": [*scorer["command"], work, result], "source": folder}, retry, log)
         log.close()
         with open(result, "rb") as found:
             said = json.loads(found.read(SCORE_BYTES), parse_constant=lambda word: None)
@@ -193,7 +221,7 @@ def score(job: "dict[str, object]", folder: str, patience: Patience) -> "dict[st
 
 
 def last_line(path: str) -> str:
-    """Return the last line of a log, after a colon; empty where there is none."""
+    """Return the last line of a log, after a colon; empty if there is none."""
     with contextlib.suppress(OSError), open(path, "rb") as file:
         file.seek(max(0, os.fstat(file.fileno()).st_size - LAST_BYTES))
         lines = [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
@@ -201,18 +229,18 @@ def last_line(path: str) -> str:
     return ""
 
 
-def run_score_command(job: "dict[str, object]", folder: str, patience: Patience) -> "dict[str, object]":
-    """Run the score command on what the run has left, in the code as it was before the run. Returns what became of it.
+def run_score_command(job: "dict[str, object]", folder: str, retry: RetryForRoom) -> "dict[str, object]":
+    """Run the score command on the run's outputs, with the code as it was before the run. Returns how it ended.
 
-    Its output is appended to the run's log for the person; the score is read from what is returned.
+    Its output is appended to the run's log for the person. The score is read from the returned output.
     """
     command = job["score_command"]
     assert isinstance(command, dict)
-    stale = hand_over(str(job["writable"]), os.path.join(folder, "scored"))
-    log = patience.for_room(lambda: Log(os.path.join(folder, "scored.log")))
-    ended = run(command, patience, log)
+    stale = link_outputs(str(job["writable"]), os.path.join(folder, "scored"))
+    log = retry.call(lambda: Log(os.path.join(folder, "scored.log")))
+    ended = run(command, retry, log)
     log.close()
-    ended |= cut_short(log, ended)
+    ended |= incomplete_output(log, ended)
     with open(os.path.join(folder, "scored.log"), "rb") as file:
         file.seek(max(0, os.path.getsize(file.name) - SCORE_BYTES))
         output = file.read()
@@ -226,16 +254,15 @@ def run_score_command(job: "dict[str, object]", folder: str, patience: Patience)
 
 
 def is_code(name: str) -> bool:
-    """Return True if a file of this name could change what a program does that finds it in its folder."""
+    """Return True if a program could run a file of this name, or be changed by it, when it is in its folder."""
     small = name.lower()
     return small.startswith(".") or small.endswith(CODE_SUFFIXES) or small in CODE_NAMES
 
 
-def hand_over(source: str, room: str) -> list[str]:
-    """Link the files that a run has added into the room of its score command. Returns the data that it has changed.
+def link_outputs(source: str, room: str) -> list[str]:
+    """Link a run's new files into the folder of its score command. Returns the committed data that the run changed.
 
-    Files of the repository stay as they were before the run. Code, links, and what lies below a hidden folder are left
-    out.
+    Files of the repository stay as they were before the run. Code, links and hidden folders are left out.
     """
     changed: list[str] = []
     for where, folders, names in os.walk(source):
@@ -257,11 +284,11 @@ def hand_over(source: str, room: str) -> list[str]:
 
 
 def run(
-    job: "dict[str, object]", patience: Patience, log: Log, device: "DeviceUse | None" = None
+    job: "dict[str, object]", retry: RetryForRoom, log: Log, device: "DeviceUse | None" = None
 ) -> "dict[str, object]":
-    """Start the command and see it to its end. Returns reason, exit code and message.
+    """Run the command to its end. Returns reason, exit code and message.
 
-    The calls that its wall leaves open are refused to this process too, for good.
+    The system calls that its wall leaves open are refused to this process too, from now on.
     """
     system_calls.refuse(system_calls.Confinement(*job["confinement"]))  # type: ignore[misc]
 
@@ -278,7 +305,7 @@ def run(
         return begun
 
     try:
-        child = patience.for_room(
+        child = retry.call(
             start,
             float(str(job["time_limit_s"])),
             lambda error: log.write(f"[cockpit waits to start it: {error}]\n".encode()),
@@ -288,7 +315,7 @@ def run(
         log.write(f"{message}\n".encode())
         return {"exit_code": 127, "reason": LOST if may_pass(error) else EXITED, "message": message, "sampled_s": 0.0}
     limits = Limits(job)
-    reason, message = watch(child, job, limits, patience.cancelled, log, device)
+    reason, message = watch(child, job, limits, retry.cancelled, log, device)
     end_descendants(child.pid)
     drain(child, log)
     return {"exit_code": child.returncode, "reason": reason, "message": message, "sampled_s": limits.processor_s()}
@@ -322,7 +349,7 @@ def watch(
 
 
 def copy(child: "subprocess.Popen[bytes]", log: Log, wait_s: float) -> bool:
-    """Copy what the child prints within `wait_s`. Returns False once its output is closed."""
+    """Copy the child's output for `wait_s` at most. Returns False once its output is closed."""
     assert child.stdout is not None
     ready, _, _ = select.select([child.stdout], [], [], wait_s)
     if not ready:
@@ -342,7 +369,7 @@ def wait(child: "subprocess.Popen[bytes]") -> bool:
 
 
 def drain(child: "subprocess.Popen[bytes]", log: Log) -> None:
-    """Copy what is left in the pipe; its writers have ended."""
+    """Copy the rest of the pipe; its writers have ended."""
     until = time.monotonic() + REAP_WITHIN_S
     while time.monotonic() < until and copy(child, log, 0.0):
         assert child.stdout is not None
@@ -378,13 +405,13 @@ def end_group(group: int, number: int) -> None:
         os.killpg(group, number)
 
 
-def evidence(source: str, named: "Iterable[str]") -> "dict[str, tuple[str, tuple[int, ...]]]":
+def evidence(source: str, named: "Iterable[str]") -> "Hashes":
     """Return the named files and the Python files at the top of a run's folder: name to (sha256, marks of a write).
 
-    A write changes a file's ctime, which cannot be set: code that was edited and restored is found by it. A run may
-    leave files without number, without end, or that are not files: they are bounded, and those have no hash.
+    A write changes a file's ctime, which cannot be set, so code that was edited and restored is found too. The number
+    and size of the files are bounded. Only regular files have a hash.
     """
-    found: dict[str, tuple[str, tuple[int, ...]]] = {}
+    found: Hashes = {}
     left = CODE_BYTES_AT_MOST
     names = sorted({*named})
     with contextlib.suppress(OSError):
@@ -401,7 +428,7 @@ def evidence(source: str, named: "Iterable[str]") -> "dict[str, tuple[str, tuple
 
 
 def digest(path: str, most_bytes: int) -> "tuple[str, int]":
-    """Return the SHA-256 of a file and its bytes; a word for what is not one, or is larger. Raises OSError."""
+    """Return (SHA-256, bytes) of a file; a text instead of the hash if it is not one or too large. Raises OSError."""
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK | os.O_NOCTTY)) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
@@ -416,7 +443,7 @@ def digest(path: str, most_bytes: int) -> "tuple[str, int]":
 
 
 def readable(name: str) -> str:
-    """Return a file's name as text, with an escape for each byte that is not."""
+    """Return a file's name as text, with an escape for each byte that is not UTF-8."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
@@ -425,14 +452,14 @@ def in_one_line(name: str) -> str:
     return "".join(one if one.isprintable() else "?" for one in readable(name))
 
 
-def note(folder: str, name: str, what: "dict[str, object]") -> bool:
-    """Write a note for the worker. Returns whether it is on the disk, which may be full."""
+def write_note(folder: str, name: str, what: "dict[str, object]") -> bool:
+    """Write a note for the worker. Returns False if it is not on the disk, which may be full."""
     path = os.path.join(folder, name)
     try:
         write_json(path + ".new", what)
         os.replace(path + ".new", path)
     except OSError:
-        return not os.path.isdir(folder)  # gone with its session: no worker will ask
+        return not os.path.isdir(folder)  # the session was deleted: no worker will read it
     return True
 
 

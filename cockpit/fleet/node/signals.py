@@ -13,6 +13,6 @@ UNUSED = {
 
 
 def survive_unused_signals(*more: int) -> None:
-    """Let this process survive them, and those given. Programs that it starts take them as they always do."""
+    """Make this process ignore the unused signals and those given. Programs that it starts do not inherit this."""
     for number in UNUSED.union(more):
         signal.signal(number, lambda received, frame: None)

@@ -1,5 +1,6 @@
-"""Lines that a runner prints among those of its run, and that the run cannot forge: each carries a code that is made
-with a key which only the runner and the session have.
+"""Signed lines, which a runner prints among the lines of its run and the run cannot forge.
+
+Each line carries a code made with a key that only the runner and the session have.
 
 Only the standard library is imported: it runs on nodes that have no cockpit.
 """

@@ -1,8 +1,8 @@
-"""Runs one experiment on a node of a cluster: behind the same walls, and scored by the same scorer, as on a person's
-own machine. A copy of the modules that it needs comes with each job; the node has no cockpit.
+"""Runs one experiment on a node of a cluster, behind the same walls and with the same scorer as on this machine.
 
-FOLDER holds `order.json`. The variant lies in `variants/NAME` of the folder that all jobs share. The runner's notes
-are printed among the run's lines, signed with the key of the order, which is removed before the run starts.
+The node has no cockpit: a copy of the needed modules comes with each job. FOLDER holds `order.json`. The variant is in
+`variants/NAME` of the folder that all jobs share. The runner's notes are printed among the run's lines, signed with the
+order's key, which is removed before the run starts.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cockpit.fleet.node import order, runner
+from cockpit.fleet.node import job_setup, runner
 from cockpit.fleet.node.confinement import (
     SYSTEM,
     SYSTEM_FILES,
-    Rooms,
+    Sandbox,
     Wall,
     available,
     confined,
@@ -34,18 +34,18 @@ from cockpit.fleet.node.system_calls import Confinement
 from cockpit.scoring import sealed
 
 RAN_BEFORE, TIMED_OUT = 98, 124
-PATIENCE_S = 60.0
-"""Seconds that a run waits for room on the disk of a node, which is billed meanwhile."""
+RETRY_FOR_S = 60.0
+"""Seconds that a run waits for room on the node's disk. The node is billed meanwhile."""
 FETCH_WITHIN_S = 240.0
-"""Seconds that the sealed shard may take: the run waits, and has begun within ten minutes."""
+"""Seconds that fetching the sealed shard may take. The run waits for it, and must start within ten minutes."""
 NOT_FOR_RUNS = frozenset(("boot", "dev", "etc", "home", "lost+found", "proc", "root", "run", "sys", "tmp", "var"))
-"""Folders of / that are hidden, or shown in part by the wall; others hold software and data."""
+"""Folders of / that the wall hides, or shows in part. The others hold software and data."""
 NOT_SHOWN = frozenset(("sky_logs", "sky_workdir"))
 """Folders of the home that hold the code and the output of other runs."""
 SHARED = ("/", "/tmp", "/var", "/var/tmp", "/home", "/root", "/run", "/mnt")
 """Folders that hold more than an environment."""
 _BUILDS = re.compile(r"^\[build-system]|^package = true", re.MULTILINE)
-"""Lines of a pyproject.toml whose project is installed, from the folder of the set-up and not from the run's."""
+"""Lines of a pyproject.toml whose project is installed. It is installed from the set-up's folder."""
 _PATH = re.compile(r"(?<![\w./$}~-])/[\w.+@/-]*[\w+@-]")
 _PROGRAM = re.compile(r"(?<![\w./$}~-])/[\w.+@/-]*/bin/[\w.+@-]+")
 
@@ -53,23 +53,23 @@ _PROGRAM = re.compile(r"(?<![\w./$}~-])/[\w.+@/-]*/bin/[\w.+@-]+")
 def main() -> None:
     folder = Path(sys.argv[1]).resolve()
     wanted = json.loads((folder / "order.json").read_text(encoding="utf-8"))
-    own = folder / os.environ.get("SKYPILOT_NODE_RANK", "0")  # nodes of a cluster may share one home
+    own = folder / os.environ.get("SKYPILOT_NODE_RANK", "0")  # several nodes may share one home
     own.mkdir(exist_ok=True)
     if not (own / "job.json").exists():
         (own / "job.json").write_text(json.dumps(job(wanted, folder, own)), encoding="utf-8")
     if int(os.environ.get("SKYPILOT_NUM_NODES", "1")) == 1:
-        (folder / "order.json").unlink()  # the other nodes have yet to read it
+        (folder / "order.json").unlink()  # with several nodes, the others still read it
     if wanted["rescore"]:
         fetch_sealed_shard(folder.parent.parent / "variants" / wanted["name"])
 
     def tell(kind: str, note: dict[str, object]) -> None:
         print(signed_line(wanted["key"], kind, note), flush=True)
 
-    ended = runner.carry_out(str(own), lambda note: tell(START, note), PATIENCE_S)
+    ended = runner.run_job(str(own), lambda note: tell(START, note), RETRY_FOR_S)
     if not ended:
         print("cockpit: it ran here before")
         raise SystemExit(RAN_BEFORE)
-    print()  # the run's last line may have no end
+    print()  # the run's last line may lack a line end
     tell(END, ended)
     for path in (own / "scoring", own / "probing"):
         shutil.rmtree(path, ignore_errors=True)
@@ -78,39 +78,23 @@ def main() -> None:
 
 
 def job(wanted: dict[str, Any], folder: Path, own: Path) -> dict[str, object]:
-    """Return the job as its runner takes it."""
+    """Return the job for the runner."""
     shared = folder.parent.parent
     source = shared / "variants" / wanted["name"]
     environment = dict(os.environ)
     wall = available().wall if wanted["confine"] else Wall.NONE
-    order.own_temporary(wall, source, environment)
+    job_setup.set_temporary_folder(wall, source, environment)
     made = environment_of_set_up(shared, environment)
     python = python_of(environment, made)
     if wanted["exports"]:
-        order.export_model(environment)
+        job_setup.export_model(environment)
     if made and wall is not Wall.NONE and not _BUILDS.search(_text(source / "pyproject.toml")):
-        # Behind the wall uv has no cache to make another one from.
+        # Behind the wall uv has no cache from which it could make another environment.
         environment = {"UV_NO_SYNC": "1", "UV_NO_CACHE": "1", **environment, "UV_PROJECT_ENVIRONMENT": str(made)}
-    named = [Path(name).expanduser() for name in wanted["readable"]]
-    hidden = [path.resolve() for path in (shared, *order.sealed_folders(environment)) if path.is_absolute()]
-    shown = (path for path in shown_folders() if path.resolve() not in hidden)
-    readable = (
-        *environment_paths([python]), *(environment_paths([str(made / "bin" / "python")]) if made else ()),
-        *environments_of(wanted["run"], environment), *shown, *data_folders(environment), *data_of(environment),
-        *([order.EXPORT] if wanted["exports"] else []),
-    )  # fmt: skip
-    fixed = tuple(source / path for path in wanted["protected"])
-    order.make_read_only(fixed)
-    network = wanted["network"] or int(environment.get("SKYPILOT_NUM_NODES", "1")) > 1
-    rooms = Rooms(
-        source,
-        (*readable, *(path for path in named if path.is_absolute() and path.exists())),
-        network,
-        tuple(hidden),
-        fixed=fixed,
-    )
+    sandbox = sandbox_of(wanted, source, environment, python, made)
+    job_setup.make_read_only(sandbox.fixed)
     if wall is not Wall.NONE:
-        for path in unseen(wanted["run"], rooms):
+        for path in unseen(wanted["run"], sandbox):
             print(f"cockpit: {path} is on this node, and a confined run does not see it: list it in `readable`")
     return {
         "name": wanted["name"],
@@ -121,18 +105,42 @@ def job(wanted: dict[str, Any], folder: Path, own: Path) -> dict[str, object]:
         "writable": str(source),
         "log_path": "",
         "environment": environment,
-        "command": confined(["bash", "-c", wanted["run"]], rooms, wall),
+        "command": confined(["bash", "-c", wanted["run"]], sandbox, wall),
         "time_limit_s": wanted["time_limit_s"],
-        "confinement": Confinement(wall, network),
-        "limits": order.limits(1, 0, wanted["confine"], source),
-        "scorer": order.scorer(own, python, environment, order.limits(1, 0, True, source), wanted["rescore"] == "whole")
+        "confinement": Confinement(wall, sandbox.network),
+        "limits": job_setup.limits(1, 0, wanted["confine"], source),
+        "scorer": job_setup.scorer(
+            own, python, environment, job_setup.limits(1, 0, True, source), wanted["rescore"] == "whole"
+        )
         if wanted["rescore"]
         else None,
     }
 
 
+def sandbox_of(
+    wanted: dict[str, Any], source: Path, environment: dict[str, str], python: str, made: Path | None
+) -> Sandbox:
+    """Return the files that the run sees behind its wall, and its right to the network."""
+    shared = source.parent.parent
+    named = [Path(name).expanduser() for name in wanted["readable"]]
+    hidden = [path.resolve() for path in (shared, *job_setup.sealed_folders(environment)) if path.is_absolute()]
+    shown = (path for path in shown_folders() if path.resolve() not in hidden)
+    readable = (
+        *environment_paths([python]), *(environment_paths([str(made / "bin" / "python")]) if made else ()),
+        *environments_of(wanted["run"], environment), *shown, *data_folders(environment), *data_of(environment),
+        *([job_setup.EXPORT] if wanted["exports"] else []),
+    )  # fmt: skip
+    return Sandbox(
+        source,
+        (*readable, *(path for path in named if path.is_absolute() and path.exists())),
+        network=wanted["network"] or int(environment.get("SKYPILOT_NUM_NODES", "1")) > 1,
+        hidden=tuple(hidden),
+        fixed=tuple(source / path for path in wanted["protected"]),
+    )
+
+
 def fetch_sealed_shard(source: Path) -> None:
-    """Fetch the sealed shard of a repository in the shape of karpathy/autoresearch, once; print why there is none."""
+    """Fetch the sealed shard of a repository like karpathy/autoresearch, once. Prints the reason if it cannot."""
     path = sealed.sealed_shard(source)
     if path is None or path.exists():
         return
@@ -145,13 +153,13 @@ def fetch_sealed_shard(source: Path) -> None:
 
 
 def environment_of_set_up(shared: Path, environment: dict[str, str]) -> Path | None:
-    """Return the environment that the task's set-up has made beside the folders of runs, as `uv sync` does."""
+    """Return the environment that the task's set-up made beside the folders of runs, as `uv sync` does."""
     made = shared / (environment.get("UV_PROJECT_ENVIRONMENT") or ".venv")
     return made if (made / "bin" / "python").exists() else None
 
 
 def python_of(environment: dict[str, str], made: Path | None) -> str:
-    """Return the Python that has the packages of train.py: COCKPIT_PYTHON, or that of an environment of the set-up."""
+    """Return the Python with train.py's packages: COCKPIT_PYTHON, or that of an environment of the set-up."""
     own = Path.home() / ".cockpit-venv" / "bin" / "python"
     names = (environment.get("COCKPIT_PYTHON", ""), str(made / "bin" / "python") if made else "", str(own), "python",
              "python3")  # fmt: skip
@@ -169,25 +177,25 @@ def environments_of(run: str, environment: dict[str, str]) -> Iterator[Path]:
             yield from environment_paths([str(prefix / "bin" / "python")])
 
 
-def unseen(run: str, rooms: Rooms) -> list[str]:
-    """Return the absolute paths in the task's run that are on the node, and that a confined run does not see."""
-    seen = (*rooms.readable, rooms.folder, *map(Path, (*SYSTEM, *SYSTEM_FILES, "/dev", "/proc")))
+def unseen(run: str, sandbox: Sandbox) -> list[str]:
+    """Return the absolute paths in the task's run that exist on the node but are hidden from a confined run."""
+    seen = (*sandbox.readable, sandbox.folder, *map(Path, (*SYSTEM, *SYSTEM_FILES, "/dev", "/proc")))
     named = [path for path in dict.fromkeys(_PATH.findall(run)) if Path(path).exists() and path not in SHARED]
     return [
         path
         for path in named
-        if not any(Path(path).is_relative_to(one) or one.is_relative_to(path) for one in (*seen, *rooms.hidden))
+        if not any(Path(path).is_relative_to(one) or one.is_relative_to(path) for one in (*seen, *sandbox.hidden))
     ]
 
 
 def data_of(environment: dict[str, str]) -> list[Path]:
-    """List the folder of the prepared data, where the task names one."""
+    """List the folder of the prepared data, if the task names one."""
     named = Path(environment.get("COCKPIT_DATA_DIR") or "data")
     return [named] if named.is_absolute() else []
 
 
 def shown_folders() -> Iterator[Path]:
-    """Yield the folders of software and data on the node: a task puts them anywhere.
+    """Yield the folders of software and data on the node, which a task may put anywhere.
 
     Folders of the home whose names begin with a dot hold keys and caches. Environments among them are shown, and the
     programs and libraries of the others.

@@ -1,14 +1,14 @@
-"""The system calls that a confined run is refused: ways to other processes that its wall leaves open.
+"""Refuse a confined run the system calls that reach other processes and that its wall leaves open.
 
     python -I system_calls.py '["landlock", false, true]' COMMAND...
 
-A keyring of the kernel is in no namespace: a run would read the keys of the person's login, and leave keys for the
-next run. A virtual machine's sockets to its host are in none either. A segment of System V that is not mapped is the
-memory of no process, and past no limit. Behind Landlock the queues of System V and POSIX are the machine's, the limits
-and priorities of other processes and the attributes of files can be set, and of the network only TCP is closed.
+Kernel keyrings have no namespace: a run could read the keys of the person's login, and leave keys for the next run. A
+virtual machine's sockets to its host have none either. An unmapped System V segment counts as the memory of no process,
+so it escapes the memory limit. Behind Landlock, System V and POSIX queues are shared with the machine, the limits and
+priorities of other processes and the attributes of files can be set, and only TCP is closed.
 
-The numbers are those of Linux's include/uapi: unistd, seccomp.h, bpf_common.h and audit.h. Nothing but the standard
-library is imported: it runs before each experiment.
+The numbers are from Linux's include/uapi: unistd, seccomp.h, bpf_common.h and audit.h. Only the standard library is
+imported, because this runs before each experiment.
 """
 
 import ctypes
@@ -24,7 +24,7 @@ from typing import NamedTuple
 BUBBLEWRAP, LANDLOCK, UNCONFINED = "bubblewrap", "landlock", "unconfined"
 PR_SET_NO_NEW_PRIVS = 38
 SET_MODE_FILTER, WITHOUT_SPEED_LIMITS = 1, 1 << 2
-"""Without the flag, kernels before 5.16 take the fast paths of the processor from a process with a filter."""
+"""The flag keeps kernels before 5.16 from slowing a process with a filter by their Spectre mitigations."""
 JOIN_NEW_KEYRING = 1
 AF_UNIX, AF_INET, AF_INET6, AF_NETLINK = 1, 2, 10, 16
 SOCK_STREAM, SOCK_TYPES, IPPROTO_TCP = 1, 0xF, 6
@@ -44,14 +44,13 @@ OTHER_FORM = 0x4000_0000
 
 
 class Confinement(NamedTuple):
-    """How a process is confined, as far as its system calls show it."""
+    """The confinement of a process, as far as its system calls depend on it."""
 
     wall: str
     network: bool = False
-    """True where it may use the network."""
+    """True if it may use the network."""
     locks: bool = True
-    """False where a lock on a file seems to be taken and is not: two processes that read the same files tell each
-    other nothing by them."""
+    """False to pretend that file locks are taken: two processes that read the same files could signal by locks."""
 
 
 class Machine(NamedTuple):
@@ -96,25 +95,25 @@ def main() -> None:
     os.execvp(sys.argv[2], sys.argv[2:])
 
 
-def refusing(of: Confinement) -> list[str]:
-    """Return the words before a command that start it with its calls refused."""
-    return [sys.executable, "-I", __file__, json.dumps(of)]
+def refusing(confinement: Confinement) -> list[str]:
+    """Return the command prefix that starts a command with these calls refused."""
+    return [sys.executable, "-I", __file__, json.dumps(confinement)]
 
 
-def refuse(of: Confinement) -> None:
-    """Refuse the calls to this process and to all that it starts, where they are confined. There is no way back.
+def refuse(confinement: Confinement) -> None:
+    """Refuse the calls to this process and its children, if they are confined. This cannot be undone.
 
-    Nothing is refused on other processors than x86_64 and aarch64. Where only a privileged bubblewrap can make a wall,
-    a filter would keep it from its privilege: there the process gets a keyring of its own, and no filter.
+    Nothing is refused on processors other than x86_64 and aarch64. If bubblewrap needs setuid, a filter would take that
+    privilege away: the process then gets only a keyring of its own.
     """
     machine = MACHINES.get(os.uname().machine) if sys.platform == "linux" else None
-    if machine is None or of.wall == UNCONFINED:
+    if machine is None or confinement.wall == UNCONFINED:
         return
     libc = ctypes.CDLL(None, use_errno=True)
     libc.syscall(machine.keyrings["keyctl"], JOIN_NEW_KEYRING, None)
-    if of.wall == BUBBLEWRAP and _needs_privilege("bwrap"):
+    if confinement.wall == BUBBLEWRAP and _needs_privilege("bwrap"):
         return
-    code = program(machine, of)
+    code = program(machine, confinement)
     steps = ctypes.create_string_buffer(code, len(code))
     filter_ = struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(steps))
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
@@ -126,9 +125,9 @@ def _needs_privilege(program: str) -> bool:
     return bool(os.geteuid() and found and os.stat(found).st_mode & stat.S_ISUID)
 
 
-def program(machine: Machine, of: Confinement) -> bytes:
+def program(machine: Machine, confinement: Confinement) -> bytes:
     """Return the filter, in steps of 8 bytes."""
-    shares_machine = of.wall == LANDLOCK  # it gives the run no namespaces of its own
+    shares_machine = confinement.wall == LANDLOCK  # it gives the run no namespaces of its own
     absent = _fail(errno.ENOSYS)
     numbers = [*machine.keyrings.values(), machine.shared["shmget"]]
     parts = [
@@ -138,29 +137,29 @@ def program(machine: Machine, of: Confinement) -> bytes:
     if shares_machine:
         numbers += [number for name, number in machine.shared.items() if name != "shmget"]
         for number in machine.attributes.values():
-            parts += _of_call(number, [_fail(errno.EOPNOTSUPP)])
+            parts += _for_call(number, [_fail(errno.EOPNOTSUPP)])
         for name in ("setpriority", "ioprio_set"):
             of_another = [_argument(1), _step(IF_EQUAL, 0, 1, 0), _fail(errno.EPERM)]
-            parts += _of_call(machine.others[name], of_another)
-        parts += _of_call(machine.others["prlimit64"], _limit_of_another())
-    if not of.network:
-        numbers.append(machine.sockets["io_uring_setup"])  # its calls would pass the filter
-        parts += _of_call(machine.sockets["socket"], _only_tcp() if shares_machine else _only_in_namespaces())
-    if shares_machine and not of.network:
+            parts += _for_call(machine.others[name], of_another)
+        parts += _for_call(machine.others["prlimit64"], _limit_of_another())
+    if not confinement.network:
+        numbers.append(machine.sockets["io_uring_setup"])  # the filter does not see its calls
+        parts += _for_call(machine.sockets["socket"], _only_tcp() if shares_machine else _only_in_namespaces())
+    if shares_machine and not confinement.network:
         for name, flags in (("sendto", 3), ("sendmsg", 2), ("sendmmsg", 3)):
             fast = [_argument(flags), _step(IF_ANY_BIT, MSG_FASTOPEN, 0, 1), _fail(errno.EACCES)]
-            parts += _of_call(machine.sockets[name], fast)
-    if not of.locks:
+            parts += _for_call(machine.sockets[name], fast)
+    if not confinement.locks:
         numbers += machine.notices.values()
-        parts += _of_call(machine.locks["flock"], [_fail(0)])
-        parts += _of_call(machine.locks["fcntl"], _of_commands(LOCKS))
+        parts += _for_call(machine.locks["flock"], [_fail(0)])
+        parts += _for_call(machine.locks["fcntl"], _pretended(LOCKS))
     for number in numbers:
-        parts += _of_call(number, [absent])
+        parts += _for_call(number, [absent])
     return b"".join([*parts, _step(RETURN, ALLOW)])
 
 
 def _only_tcp() -> list[bytes]:
-    """Return the steps that refuse a socket other than of TCP, which Landlock closes, and of this machine's kinds."""
+    """Return the steps that refuse all sockets but local ones and TCP, which Landlock closes."""
     return [
         _argument(0),
         _step(IF_EQUAL, AF_UNIX, 10, 0), _step(IF_EQUAL, AF_NETLINK, 9, 0),
@@ -172,8 +171,8 @@ def _only_tcp() -> list[bytes]:
 
 
 def _only_in_namespaces() -> list[bytes]:
-    """Return the steps that refuse a socket of a kind that is in no network namespace, as one to the host of a virtual
-    machine."""
+    """Return the steps that refuse sockets of kinds without a network namespace, such as those to a virtual machine's
+    host."""
     kinds = (AF_UNIX, AF_NETLINK, AF_INET, AF_INET6)
     return [
         _argument(0),
@@ -183,7 +182,7 @@ def _only_in_namespaces() -> list[bytes]:
 
 
 def _limit_of_another() -> list[bytes]:
-    """Return the steps that refuse a new limit, whose address is the third argument, for another process."""
+    """Return the steps that refuse to set a limit of another process. The third argument is the new limit's address."""
     return [
         _argument(0), _step(IF_EQUAL, 0, 5, 0),
         _argument(2), _step(IF_EQUAL, 0, 0, 2),
@@ -192,30 +191,30 @@ def _limit_of_another() -> list[bytes]:
     ]  # fmt: skip
 
 
-def _of_commands(commands: tuple[int, ...]) -> list[bytes]:
-    """Return the steps that pretend a call was done where its second argument is one of `commands`."""
+def _pretended(commands: tuple[int, ...]) -> list[bytes]:
+    """Return the steps that pretend success if a call's second argument is one of `commands`."""
     last = len(commands) - 1
     compared = [_step(IF_EQUAL, command, last - at, at == last) for at, command in enumerate(commands)]
     return [_argument(1), *compared, _fail(0)]
 
 
-def _of_call(number: int, steps: list[bytes]) -> list[bytes]:
-    """Return the steps that are taken for one call alone."""
+def _for_call(number: int, steps: list[bytes]) -> list[bytes]:
+    """Return the steps, guarded to apply to one call only."""
     return [_step(LOAD, NUMBER_AT), _step(IF_EQUAL, number, 0, len(steps)), *steps]
 
 
 def _argument(index: int, upper: bool = False) -> bytes:
-    """Load the lower half of an argument of the call, or the upper; both processors are little-endian."""
+    """Return the step that loads the lower or upper half of an argument. Both processors are little-endian."""
     return _step(LOAD, 16 + 8 * index + 4 * upper)
 
 
 def _fail(number: int) -> bytes:
-    """Return the step that fails the call; with 0 the call seems to be done, and is not."""
+    """Return the step that fails the call. With 0 it pretends success."""
     return _step(RETURN, FAIL_WITH | number)
 
 
 def _step(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
-    """Return one step of a filter. `if_true` and `if_false` are the steps that it leaves out."""
+    """Return one step of a filter. `if_true` and `if_false` count the steps to skip."""
     return struct.pack("HBBI", code, if_true, if_false, value)
 
 

@@ -14,22 +14,22 @@ from typing import NamedTuple
 MEASURE_EVERY_S = 1.0
 CORES_TOLERANCE = 0.25
 CORES_SLACK_S = 20.0
-"""Processor seconds beyond a run's share of the cores, and its tolerance: imports and compilation use many."""
+"""Processor seconds allowed beyond a run's share of the cores and its tolerance, for imports and compilation."""
 MEASURE_DISK_EVERY_S = 10.0
 UNCOUNTED = 1 << 62
-"""Bytes that stand for more files than are counted: past any limit."""
+"""The size of a folder with too many files to count. It is past any limit."""
 FILES_MEASURED = 20_000
-"""Files of a run's folder that are counted towards its disk limit; a folder with more is past it."""
+"""The most files of a run's folder that are counted. A folder with more is past its disk limit."""
 
 
 class Seen(NamedTuple):
-    """A process as it was last measured."""
+    """The last measurement of a process."""
 
     used_s: float
     """Its processor seconds."""
     age_s: float
     times: int
-    """Measurements that it was in."""
+    """The number of measurements that found it."""
 
 
 class Limits:
@@ -42,14 +42,14 @@ class Limits:
         self._processes, self._cores = int(limits["processes"]), float(limits["cores"])
         self._began = time.monotonic()
         self._live: dict[tuple[int, str], Seen] = {}
-        """The processes of the last measurement, by number and start."""
+        """The processes in the last measurement, by number and start time."""
         self._ended_s = 0.0
         """Processor seconds of processes that have ended."""
         self._source = str(job.get("writable") or job["source"])
         self._measured_at = self._disk_measured_at = 0.0
 
     def exceeded(self, pid: int, now: float) -> str:
-        """Return the limit that the run is past, in a sentence; empty where it is within all of them."""
+        """Return a sentence on a limit that the run exceeds; empty if it is within all limits."""
         if now - self._measured_at < MEASURE_EVERY_S:
             return ""
         since_s, self._measured_at = now - (self._measured_at or self._began), now
@@ -78,10 +78,10 @@ class Limits:
         return self._ended_s + sum(one.used_s for one in self._live.values())
 
     def _count(self, found: list[int], since_s: float) -> None:
-        """Count the processor time of live processes, and estimate what ended ones have used between measurements.
+        """Add up the processor time of live processes, and estimate the time of those that ended between measurements.
 
-        A process that lives for a share of the time between two measurements is seen with that chance, so one that was
-        seen once stands for those that were not; a longer one used half of that time after it was seen last.
+        A short process is seen with a probability equal to its share of the interval, so one that was seen once stands
+        for those that were not. A longer one counts for half an interval after it was last seen.
         """
         tick_s, live = 1 / os.sysconf("SC_CLK_TCK"), {}
         for one in found:
@@ -99,7 +99,7 @@ class Limits:
 
 
 def descendants(pid: int) -> list[int]:
-    """Return the process and all below it, parents first; the process alone where there is no /proc."""
+    """Return the process and its descendants, parents first; the process alone without /proc."""
     children: dict[int, list[int]] = {}
     with contextlib.suppress(OSError):
         for name in os.listdir("/proc"):
@@ -112,13 +112,13 @@ def descendants(pid: int) -> list[int]:
 
 
 def parent_of(pid: int) -> int:
-    """Return the parent of a live process; 0 where it has ended."""
+    """Return the parent of a live process; 0 if it has ended."""
     fields = stat_fields(pid)
     return int(fields[1]) if fields and fields[0] != "Z" else 0
 
 
 def stat_fields(pid: int) -> list[str]:
-    """Return the fields of /proc/PID/stat from the state on (proc(5)); empty where there are none."""
+    """Return the fields of /proc/PID/stat from the state on (proc(5)); empty if there are none."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             return file.read().rpartition(")")[2].split()
@@ -132,8 +132,10 @@ def resident_bytes(pid: int) -> int:
 
 
 def unmapped_bytes(pids: list[int]) -> int:
-    """Return the bytes of memory that a run's files hold and none of its processes has mapped: in the file systems in
-    memory that its wall has made for it, and in files without a name."""
+    """Return the bytes of a run's files in memory that none of its processes has mapped.
+
+    They are in the memory file systems of its wall, and in files without a name.
+    """
     own, mapped = set(memory_mounts(os.getpid())), 0
     held: dict[str, int] = {}
     for pid in pids[1:]:
@@ -153,7 +155,7 @@ def unmapped_bytes(pids: list[int]) -> int:
 
 
 def nameless_bytes(pids: list[int]) -> int:
-    """Return the bytes on disks of files that processes have open and that no folder names any more."""
+    """Return the bytes on disk of deleted files that processes still have open."""
     held: dict[tuple[int, int], int] = {}
     for pid in pids:
         in_memory = memory_mounts(pid)
@@ -170,7 +172,7 @@ def nameless_bytes(pids: list[int]) -> int:
 
 
 def memory_mounts(pid: int) -> dict[str, str]:
-    """Return the file systems in memory that a process sees: device to place."""
+    """Return the memory file systems that a process sees: device to mount point."""
     found: dict[str, str] = {}
     with contextlib.suppress(OSError), open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="replace") as file:
         for line in file:

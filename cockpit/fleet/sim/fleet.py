@@ -26,7 +26,7 @@ USD_PER_HOUR = {"H100": 2.0, "H200": 2.3}
 LOG_MODE = 0o640
 STEP_LINES = 100
 STEP_LINES_JUMPING = 20
-"""Step lines that a run prints; fewer where time jumps, since no person reads along."""
+"""Step lines that a run prints; fewer if time jumps, since no person reads along."""
 
 
 def sim_spec(h100: int = 13, h200: int = 3, speed: float = 1.0, seed: int = 0) -> FleetSpec:
@@ -68,7 +68,7 @@ def open_sim(
 
 
 def _scaled_clock(world: World, speed: float) -> ScaledClock:
-    """Return the clock of a world. It continues an earlier one; where that would lead back it starts anew."""
+    """Return the clock of a world: the earlier one continued, or a new one if that would go back in time."""
     if (origin := world.origin) is not None and origin.speed == speed:
         wall = WallClock(boot=origin.boot, origin=origin.clock_origin)
         clock = ScaledClock(origin.start, speed, origin.real_s, world.next_due, wall)
@@ -159,15 +159,17 @@ class SimFleet:
         return self._world.next_due()
 
     def starts(self) -> dict[str, int]:
-        """Job to the number of times it was started, which proves that nothing ran twice."""
+        """Return the number of starts of each job, which proves that none ran twice."""
         return {name: job.starts for name, job in self._world.jobs.items()}
 
     def _advance(self) -> None:
         self._world.advance(self._clock.now())
 
     def _write_logs(self) -> None:
-        """Append what the running jobs have printed by now. The world is saved after it, so that a job that the world
-        knows to have ended has its whole log."""
+        """Append the running jobs' output up to now.
+
+        The world is saved afterwards, so a job that has ended in the saved world has its whole log.
+        """
         for name in self._world.started:
             self._logs[name] = log = _SimLog(self._world.jobs[name])
             heapq.heappush(self._lines_due, (log.due(), name))

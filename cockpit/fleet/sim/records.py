@@ -1,4 +1,4 @@
-"""The records of the simulated world, one a cluster and job, in a file that outlives the worker."""
+"""The records of the simulated world, one for each cluster and job, in a file that outlives the worker."""
 
 import math
 import sqlite3
@@ -19,7 +19,7 @@ class ClusterIs(StrEnum):
     LAUNCHING = "launching"
     UP = "up"
     LOSING = "losing"
-    """Gone, and not noticed yet."""
+    """Lost, but not noticed yet."""
     LOST = "lost"
     STOPPING = "stopping"
 
@@ -36,7 +36,7 @@ class JobIs(StrEnum):
 
 
 class SimCluster(msgspec.Struct):
-    """A cluster, and what happens to it next, at `due_at`."""
+    """A cluster. Its next change is due at `due_at`."""
 
     name: str
     hardware: str
@@ -44,21 +44,21 @@ class SimCluster(msgspec.Struct):
     is_: ClusterIs = ClusterIs.DOWN
     due_at: float = math.inf
     requested: int = 0
-    """The place of its launch in the order of all requests."""
+    """The number of its launch among all requests."""
     launches: int = 0
     queue: list[str] = []
     occupant: str = ""
     free_at: float = -math.inf
     """The time its last job ended."""
     launch_began: float = 0.0
-    """When the scheduler took up its last launch."""
+    """The time at which the scheduler began its last launch."""
     up_at: float = 0.0
     """The end of that launch."""
     message: str = ""
 
 
 class SimJob(msgspec.Struct):
-    """A job, and what happens to it next, at `due_at`."""
+    """A job. Its next change is due at `due_at`."""
 
     name: str
     cluster: str
@@ -81,7 +81,7 @@ class SimJob(msgspec.Struct):
 
 
 class SimBaseline(msgspec.Struct, frozen=True):
-    """The first file that was submitted here: edits have their effect against it."""
+    """The first code that was submitted: the effects of edits are relative to it."""
 
     constants: dict[str, Value]
     code: str
@@ -94,7 +94,7 @@ class TimeOrigin(msgspec.Struct, frozen=True):
     speed: float
     real_s: float
     boot: str = ""
-    """The start of the system that the wall clock was read in; empty where it is unknown."""
+    """The id of the system's start in which the wall clock was read; empty if it is unknown."""
     clock_origin: float = 0.0
     """The time on that clock when the steady clock of that start read 0."""
 
@@ -126,7 +126,7 @@ class WorldFile:
         self.origin = msgspec.msgpack.decode(facts["origin"], type=TimeOrigin) if "origin" in facts else None
 
     def save(self, now: float, records: list[SimCluster | SimJob], baseline: SimBaseline | None) -> None:
-        """Save everything or nothing. Raises LedgerFull on a full disk, LedgerBusy where the file is locked."""
+        """Save everything or nothing. Raises LedgerFull on a full disk, LedgerBusy if the file is locked."""
         encode = msgspec.msgpack.encode
         with translated_errors(Path(self._path)), transaction(self._db):
             self._db.executemany(

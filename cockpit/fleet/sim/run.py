@@ -9,7 +9,7 @@ import random
 import msgspec
 
 from cockpit.core.model import Value
-from cockpit.fleet.sim.dice import dice
+from cockpit.fleet.sim.keyed_random import keyed_random
 from cockpit.fleet.sim.source import SimSource
 from cockpit.fleet.sim.surface import TIME_BUDGET_S, Prediction
 
@@ -18,12 +18,13 @@ NOISE_BETWEEN_SD = 0.0005
 """SDs of val_bpb: of the same code repeated on one cluster, and between clusters of one class."""
 
 NATS_PER_BPB = 3.05
+GPU_FAULT = "torch.AcceleratorError: CUDA error: unspecified launch failure"
 FIRST_LOSS = 9.01
 """ln(8192): an untrained model over the vocabulary."""
 
 
 class Hazards(msgspec.Struct, frozen=True):
-    """Rates of failures that have nothing to do with the configuration."""
+    """Rates of failures that do not depend on the configuration."""
 
     launch_failure: float = 0.02
     """Share of launches that find no capacity."""
@@ -70,14 +71,13 @@ def plan_run(
     hazards: Hazards, lines: int,
 ) -> SimRun:  # fmt: skip
     """Plan the run of `job` on `cluster`: the surface's prediction, with noise and failures by seed, name and code."""
-    roll = dice(seed, job, environment.get("SEED", ""), source.train_hash)
-    noise = roll.gauss(0.0, NOISE_WITHIN_SD) + dice(seed, cluster).gauss(0.0, NOISE_BETWEEN_SD)
+    roll = keyed_random(seed, job, environment.get("SEED", ""), source.train_hash)
+    noise = roll.gauss(0.0, NOISE_WITHIN_SD) + keyed_random(seed, cluster).gauss(0.0, NOISE_BETWEEN_SD)
     budget_s = _budget_s(environment)
     startup_s = roll.uniform(14.0, 22.0)
     evaluation_s = roll.uniform(8.0, 12.0)
     fault, hang, when = roll.random(), roll.random(), roll.uniform(0.05, 0.95)
-    crash = source.broken or prediction.crash
-    stops_s = startup_s + budget_s + evaluation_s
+    crash, stops_s = source.broken or prediction.crash, startup_s + budget_s + evaluation_s
     if source.broken:
         stops_s = roll.uniform(0.5, 1.5)
     elif prediction.crash:
@@ -86,8 +86,7 @@ def plan_run(
     elif hang < hazards.hang:
         stops_s = math.inf
     elif fault < hazards.fault:
-        crash = "torch.AcceleratorError: CUDA error: unspecified launch failure"
-        stops_s = startup_s + when * budget_s
+        crash, stops_s = GPU_FAULT, startup_s + when * budget_s
     share = budget_s / TIME_BUDGET_S
     return SimRun(
         train_hash=source.train_hash,
@@ -151,8 +150,10 @@ def _step_lines(run: SimRun) -> list[tuple[float, str]]:
 
 
 def training_loss(val_bpb: float, done: float) -> float:
-    """Return the training loss in nats at a fraction of the budget: a power law from an untrained model's loss to the
-    final one. The curves of two configurations separate gradually."""
+    """Return the training loss in nats at a fraction of the budget: a power law from an untrained model's loss down.
+
+    The curves of two configurations separate gradually.
+    """
     end = 1 / math.sqrt(201)
     shape = (1 / math.sqrt(1 + 200 * done) - end) / (1 - end)
     final = NATS_PER_BPB * (1.0 + (val_bpb - 1.0) * math.sqrt(done))

@@ -1,9 +1,8 @@
 """Reads a simulated run's folder: the hashes, the constants, and an outline of the rest of the code.
 
-A night has thousands of variants that differ in a few literals. A script is therefore parsed in full once for each
-shape, which is its text without the literals of one-line constants. If that gives another result than a full parse,
-scripts of the shape are parsed in full each time. Other files are parsed in
-full each time.
+A night has thousands of variants that differ in a few literals. A script is therefore parsed in full once per shape,
+which is its text without the literals of one-line constants. If the shape does not give the result of a full parse, its
+scripts are parsed in full each time, like all other files.
 """
 
 import hashlib
@@ -34,7 +33,7 @@ class SimSource(msgspec.Struct, frozen=True):
     code: str
     """Their outline: equal for code that differs only in constants, comments and blank space."""
     broken: str = ""
-    """The exception that Python ends with at once, if the file does not compile."""
+    """The exception that ends Python at once if the file does not compile."""
 
 
 class _Shape(msgspec.Struct):

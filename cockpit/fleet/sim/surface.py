@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import msgspec
 
 from cockpit.core.model import Value
-from cockpit.fleet.sim.dice import dice
+from cockpit.fleet.sim.keyed_random import keyed_random
 
 BEST_BPB = 0.974
 """The best score on an H100, with every constant at its optimum."""
@@ -89,11 +89,40 @@ def predict(
 ) -> Prediction:
     """Predict the behaviour of train.py with these constants on `hardware`.
 
-    `code` identifies the rest of the file: an edit of it has a small effect that is drawn from it. Constants that this
-    surface does not know have a small effect around the baseline's value. An unknown class behaves as an H100.
+    `code` identifies the rest of the file, and an edit of it has a small random effect. Constants that this surface
+    does not know have a small effect around the baseline's value. An unknown class behaves like an H100.
     """
     values = {**_DEFAULTS, **constants}
     machine = HARDWARE.get(hardware, HARDWARE["H100"])
+    crash = _crash(values, machine)
+    if crash is not None:
+        return crash
+    edit_bpb, edit_crash = _edit(code, baseline_code)
+    if edit_crash:
+        return Prediction(crash="RuntimeError: The size of tensor a must match the size of tensor b", crash_s=12.0)
+    depth, batch, rows = (_whole(values, name) for name in ("DEPTH", "TOTAL_BATCH_SIZE", "DEVICE_BATCH_SIZE"))
+    width = _width(values)
+    work = _flops_per_token(depth, width) / _flops_per_token(8, _BASELINE_WIDTH)
+    efficiency = (min(rows, 128) / 128) ** 0.02
+    tokens_per_s = BASELINE_STEPS_PER_S * 2**19 / work * machine.speed * efficiency
+    return Prediction(
+        val_bpb=BEST_BPB
+        + machine.offset_bpb
+        + _excess(values, machine)
+        + _unknown(constants, baseline)
+        + edit_bpb
+        + 0.0004 * (1 - efficiency) / 0.02,
+        steps_per_s=tokens_per_s / batch,
+        batch_tokens=batch,
+        peak_vram_mb=_memory_mb(depth, width, rows),
+        mfu_percent=BASELINE_MFU_PERCENT * efficiency,
+        params_M=_params(depth, width) / 1e6,
+        depth=depth,
+    )
+
+
+def _crash(values: Mapping[str, Value], machine: SimHardware) -> Prediction | None:
+    """Return the crash of constants that contradict each other, do not fit into memory, or diverge; None otherwise."""
     depth, aspect, head = _whole(values, "DEPTH"), _whole(values, "ASPECT_RATIO"), _whole(values, "HEAD_DIM")
     batch, rows = _whole(values, "TOTAL_BATCH_SIZE"), _whole(values, "DEVICE_BATCH_SIZE")
     if min(depth, aspect, head, rows) < 1:
@@ -103,7 +132,7 @@ def predict(
             crash=f"AssertionError: TOTAL_BATCH_SIZE {batch} is not a multiple of {rows} x {ROW_TOKENS} tokens",
             crash_s=5.0,
         )
-    width = math.ceil(depth * aspect / head) * head
+    width = _width(values)
     vram_mb = _memory_mb(depth, width, rows)
     if vram_mb > machine.memory_mb:
         return Prediction(
@@ -121,32 +150,21 @@ def predict(
             steps_per_s=BASELINE_STEPS_PER_S,
             batch_tokens=batch,
         )
+    return None
 
-    edit_bpb, edit_crash = _edit(code, baseline_code)
-    if edit_crash:
-        return Prediction(crash="RuntimeError: The size of tensor a must match the size of tensor b", crash_s=12.0)
-    work = _flops_per_token(depth, width) / _flops_per_token(8, _BASELINE_WIDTH)
-    efficiency = (min(rows, 128) / 128) ** 0.02
-    tokens_per_s = BASELINE_STEPS_PER_S * 2**19 / work * machine.speed * efficiency
-    return Prediction(
-        val_bpb=BEST_BPB
-        + machine.offset_bpb
-        + _excess(values, machine)
-        + _unknown(constants, baseline)
-        + edit_bpb
-        + 0.0004 * (1 - efficiency) / 0.02,
-        steps_per_s=tokens_per_s / batch,
-        batch_tokens=batch,
-        peak_vram_mb=vram_mb,
-        mfu_percent=BASELINE_MFU_PERCENT * efficiency,
-        params_M=_params(depth, width) / 1e6,
-        depth=depth,
-    )
+
+def _width(values: Mapping[str, Value]) -> int:
+    """Return the width of the model: a multiple of HEAD_DIM."""
+    head = _whole(values, "HEAD_DIM")
+    return math.ceil(_whole(values, "DEPTH") * _whole(values, "ASPECT_RATIO") / head) * head
 
 
 def _excess(values: Mapping[str, Value], machine: SimHardware) -> float:
-    """Return the score of the known constants above the best: a sum of bowls in whitened coordinates. An optimum that
-    moves with another constant is a term inside a square, so the sum is 0 at one point and positive elsewhere."""
+    """Return how much worse than the best the known constants score: a sum of bowls in whitened coordinates.
+
+    An optimum that depends on another constant is a term inside a bowl, so the sum is 0 at one point and positive
+    elsewhere.
+    """
 
     def log(name: str, best: float) -> float:
         return math.log(max(_number(values, name), 1e-9) / best)
@@ -198,10 +216,10 @@ def _unknown(constants: Mapping[str, Value], baseline: Mapping[str, Value]) -> f
         if name in _DEFAULTS or base is None or value == base:
             continue
         if isinstance(value, int | float) and isinstance(base, int | float) and value > 0 and base > 0:
-            best = dice(name).gauss(0.0, 0.5)
+            best = keyed_random(name).gauss(0.0, 0.5)
             total += 0.002 * (_bowl(math.log(value / base) - best) - _bowl(best))
         else:
-            total += dice(name, value).gauss(0.0005, 0.0008)
+            total += keyed_random(name, value).gauss(0.0005, 0.0008)
     return total
 
 
@@ -209,7 +227,7 @@ def _edit(code: str, baseline_code: str) -> tuple[float, bool]:
     """Return (effect, True if it crashes) of an edit beyond constants: most do a little harm, a few help."""
     if code == baseline_code:
         return 0.0, False
-    roll = dice("edit", code)
+    roll = keyed_random("edit", code)
     return max(-0.002, roll.gauss(0.0012, 0.0016)), roll.random() < 0.05
 
 
@@ -219,12 +237,12 @@ def _params(depth: int, width: int) -> int:
 
 
 def _flops_per_token(depth: int, width: int) -> float:
-    """Forward and backward: 6 a matrix weight, 12 a channel and token in sight (arXiv:2204.02311)."""
+    """Count forward and backward: 6 per matrix weight, 12 per channel and visible token (arXiv:2204.02311)."""
     return 6 * (12 * depth * width * width + VOCABULARY * width) + 12 * depth * width * ROW_TOKENS * 0.6
 
 
 def _memory_mb(depth: int, width: int, rows: int) -> float:
-    """Weights with gradients and moments at 16 bytes, activations by token, layer and channel, and the logits."""
+    """Add weights with gradients and moments at 16 bytes, activations per token, layer and channel, and logits."""
     tokens = rows * ROW_TOKENS
     activations = tokens * depth * width * 29
     logits = tokens * VOCABULARY * 6

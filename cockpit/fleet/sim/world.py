@@ -25,7 +25,7 @@ from cockpit.fleet.base import (
     JobSubmitted,
     Report,
 )
-from cockpit.fleet.sim.dice import dice
+from cockpit.fleet.sim.keyed_random import keyed_random
 from cockpit.fleet.sim.records import (
     ClusterIs,
     JobIs,
@@ -54,7 +54,7 @@ LAUNCH_STEPS = (
 
 
 class Latencies(msgspec.Struct, frozen=True):
-    """Times that jobs take beyond their runs; the defaults were measured on a real SkyPilot."""
+    """Times that jobs take besides their runs. The defaults were measured on a real SkyPilot."""
 
     launch_s: Span = (100.0, 140.0)
     failed_launch_s: Span = (20.0, 60.0)
@@ -68,7 +68,7 @@ class Latencies(msgspec.Struct, frozen=True):
     notice_s: Span = (30.0, 60.0)
     """Time until a lost cluster is noticed."""
     requests_at_once: int = 4
-    """Launches and submissions that the scheduler's server works on together; the rest wait."""
+    """Launches and submissions that the scheduler's server handles at the same time; the rest wait."""
     launches_at_once: int = 3
     """Fewer than all, so that a submission never waits for a launch."""
 
@@ -243,7 +243,7 @@ class World:
                 raise AssertionError(f"no change is due for a cluster that is {cluster.is_}")
 
     def _step(self, cluster: SimCluster) -> None:
-        """Tell the step that the launch is at, and await the next one."""
+        """Report the current step of the launch, and wait for the next one."""
         whole_s = cluster.up_at - cluster.launch_began
         begins = [cluster.launch_began + share * whole_s for share, _ in LAUNCH_STEPS]
         at = sum(began <= self.now for began in begins) - 1
@@ -262,7 +262,9 @@ class World:
             return
         cluster.is_, cluster.free_at = ClusterIs.UP, -math.inf
         rate = self._hazards.losses_per_cluster_hour / 3600
-        lasts_s = dice(self._seed, "loss", cluster.name, cluster.launches).expovariate(rate) if rate else math.inf
+        lasts_s = (
+            keyed_random(self._seed, "loss", cluster.name, cluster.launches).expovariate(rate) if rate else math.inf
+        )
         self._set_due(cluster, self.now + lasts_s)
         self.reports.append(self.ready(cluster))
 
@@ -350,7 +352,7 @@ class World:
                 return
 
     def _next_submission(self) -> str:
-        """Return the oldest submission to a cluster that has none under way: a cluster gets its jobs in order."""
+        """Return the oldest submission to a cluster without one under way, so that each gets its jobs in order."""
         taken = {self.jobs[name].cluster for name in self._serving if name in self.jobs}
         return next((name for name in self._submissions if self.jobs[name].cluster not in taken), "")
 
@@ -360,7 +362,7 @@ class World:
 
     def _serve_launch(self, cluster: SimCluster) -> None:
         self._serving.add(cluster.name)
-        roll = dice(self._seed, "launch", cluster.name, cluster.launches)
+        roll = keyed_random(self._seed, "launch", cluster.name, cluster.launches)
         failed = roll.random() < self._hazards.launch_failure
         cluster.message = f"no capacity for {cluster.hardware} right now" if failed else ""
         span = self._latencies.failed_launch_s if failed else self._latencies.launch_s
@@ -368,7 +370,7 @@ class World:
         self._step(cluster)
 
     def _release(self, name: str) -> None:
-        """End a request: it is done, or withdrawn."""
+        """Remove a request that is done or withdrawn."""
         for waiting in (self._submissions, self._launches):
             if name in waiting:
                 waiting.remove(name)
@@ -379,7 +381,7 @@ class World:
     # Bookkeeping
 
     def _restore(self) -> None:
-        """Rebuild what follows from the records: what is due, and what waits for the scheduler."""
+        """Rebuild the queues from the records: the due times, and the requests that wait for the scheduler."""
         waiting: list[SimCluster | SimJob] = []
         records: list[SimCluster | SimJob] = [*self.clusters.values(), *self.jobs.values()]
         for record in records:
@@ -415,7 +417,7 @@ class World:
         return self._ordered
 
     def _span(self, span: Span, *key: object) -> float:
-        return dice(self._seed, *key).uniform(*span)
+        return keyed_random(self._seed, *key).uniform(*span)
 
 
 def _ended(job: SimJob) -> JobEnded:

@@ -1,5 +1,4 @@
-"""The parts of a runner's job that are the same on this machine and on a node of a cluster: limits, what is hidden from
-a run, and the processes that score it.
+"""Prepares a run for its runner, on this machine and on a node alike: its limits, hidden folders and scorer.
 
 Only the standard library is imported: it runs on nodes that have no cockpit.
 """
@@ -12,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from cockpit import scoring
-from cockpit.fleet.node.confinement import Rooms, Wall, available, confined, environment_paths
+from cockpit.fleet.node.confinement import Sandbox, Wall, available, confined, environment_paths
 from cockpit.fleet.node.environment import kernel_folders
 from cockpit.fleet.node.system_calls import Confinement
 
@@ -36,7 +35,7 @@ OWN_TEMPORARY = ".tmp"
 
 
 def limits(slots: int, cores: int, limited: bool, folder: Path) -> dict[str, float]:
-    """Return the limits of a run in `folder` of a machine that is shared by `slots` runs; `cores` are those of each."""
+    """Return the limits of a run in `folder` on a machine that `slots` runs share, with `cores` for each."""
     memory_mb = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGESIZE") / 2**20
     free_mb = shutil.disk_usage(folder).free / 2**20
     return {
@@ -47,8 +46,8 @@ def limits(slots: int, cores: int, limited: bool, folder: Path) -> dict[str, flo
     }
 
 
-def own_temporary(wall: Wall, source: Path, environment: dict[str, str]) -> None:
-    """Give a run a folder for temporary files: bubblewrap has one, behind Landlock it lies in the run's own folder."""
+def set_temporary_folder(wall: Wall, source: Path, environment: dict[str, str]) -> None:
+    """Give a run a temporary folder: bubblewrap makes one, behind Landlock it is in the run's own folder."""
     if wall is Wall.LANDLOCK:
         (source / OWN_TEMPORARY).mkdir(exist_ok=True)
         environment["TMPDIR"] = str(source / OWN_TEMPORARY)
@@ -57,19 +56,19 @@ def own_temporary(wall: Wall, source: Path, environment: dict[str, str]) -> None
 
 
 def export_model(environment: dict[str, str]) -> None:
-    """Have a run leave the model that it evaluates, whatever starts its script."""
+    """Make a run save the model that it evaluates, whatever starts its script."""
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(EXPORT), environment.get("PYTHONPATH"))))
 
 
 def make_read_only(paths: Iterable[Path]) -> None:
-    """Take the right to write from protected files, where the wall cannot; their hashes prove that they stayed."""
+    """Make protected files read-only, also if the wall cannot. Their hashes prove that they were not changed."""
     for path in paths:
         if path.is_file() and not path.is_symlink():
             path.chmod(path.stat().st_mode & ~0o222)
 
 
 def sealed_folders(environment: Mapping[str, str]) -> list[Path]:
-    """Return the folders of the sealed shards, which lie beside those of the data."""
+    """Return the folders of the sealed shards, beside the folders of the data."""
     data = Path.home() / ".cache" / "autoresearch", Path(environment.get("COCKPIT_DATA_DIR") or "data")
     return [folder.with_name(f"{folder.name}-sealed") for folder in data]
 
@@ -77,10 +76,10 @@ def sealed_folders(environment: Mapping[str, str]) -> list[Path]:
 def scorer(
     folder: Path, python: str, environment: dict[str, str], within: dict[str, float], probes: bool
 ) -> dict[str, object]:
-    """Return the scorer of the run whose runner has `folder`, as the runner takes it.
+    """Return the scorer of a run for its runner, whose folder is `folder`.
 
-    Its servers see the variant's code, and neither text nor data nor each other. They are confined wherever the machine
-    can, even where the person's runs are not.
+    Its servers see the variant's code, but no text, no data and not each other. They are confined whenever the machine
+    can do it, even if the person's runs are not.
     """
     wall = available().wall
     server = [python, "-I", str(SERVER), "model.pt"]
@@ -88,7 +87,7 @@ def scorer(
     readable = (*environment_paths(server), SERVER.parent.resolve(), *kernel_folders(environment))
     servers = {
         str(place): {
-            "command": confined(server, Rooms(place, readable, shared_memory=False, fixed=(place,)), wall),
+            "command": confined(server, Sandbox(place, readable, shared_memory=False, fixed=(place,)), wall),
             "environment": alone | {"TMPDIR": str(place)} if wall is Wall.LANDLOCK else alone,
         }
         for place in (folder / "scoring", folder / "probing")
