@@ -7,8 +7,9 @@ import pytest
 
 pytest.importorskip("sky", reason="SkyPilot is not installed")
 
-from cockpit.fleet.base import FleetError
+from cockpit.fleet.base import FleetError, Job
 from cockpit.fleet.sky.parts import LaunchOrder
+from cockpit.fleet.sky.task import stage
 from cockpit.fleet.sky.task_file import TaskReading, describe, read_task
 from tests.fleet.fake_cloud import FakeCloud
 from tests.fleet.fake_night import client_of
@@ -38,6 +39,17 @@ def places(task: Any) -> list[tuple[str, bool]]:
         ("resources: {accelerators: ['H100:8', 'H200:4']}", ("H100", "H200"), {"H100": 8, "H200": 4}),
         ("resources: {any_of: [{accelerators: A100:1}, {accelerators: H100:1}]}", ("A100", "H100"), None),
         ("resources: {ordered: [{accelerators: H200:1}, {accelerators: H100:1}]}", ("H200", "H100"), None),
+        ("resources: {accelerators: {A100-80GB: 1, A100: 1}}  # or H100", ("A100-80GB", "A100"), None),
+        (
+            "# An A100 is too small.\nresources: {accelerators: [H100, 'A100:2']}",
+            ("H100", "A100"),
+            {"H100": 1, "A100": 2},
+        ),
+        ("resources: {accelerators: 'H100: 8'}", ("H100",), {"H100": 8}),
+        ("resources: {accelerators: 'A10:0.167'}", ("A10",), {"A10": 1}),
+        ("resources: {accelerators: tpu-v5litepod-8}", ("tpu-v5litepod-8",), {"tpu-v5litepod-8": 1}),
+        ("resources: {accelerators: {H100: 1, L4: 1}, any_of: [{infra: aws}, {infra: gcp}]}", ("H100", "L4"), None),
+        ("resources: {cpus: 4+, memory: 16+}", (), {}),
         ("resources: {infra: k8s/my-context, accelerators: H100:1}", ("H100",), {"H100": 1}),
         ("num_nodes: 2\nresources: {accelerators: H100:8}", ("H100",), {"H100": 16}),
     ],
@@ -57,6 +69,9 @@ def test_resources_are_those_that_skypilot_reads(
         ("envs: {TOKEN: null}", "Environment variable 'TOKEN' is None"),
         ("resources: {acceleratorz: H100}", "did you mean 'accelerators'"),
         ("envs: {A: 1}\nenvs: {B: 2}", "envs"),
+        ("resources:\n\taccelerators: H100", "found character that cannot start any token"),
+        ("num_nodes: 0", "num_nodes should be a positive int"),
+        ("secrets: [HF_TOKEN]", "use dict form"),
         ("---\nrun: y", "it has 2 tasks: a run is one task, without `---`"),
         ("pool: {workers: 2}", "experiment.yaml has a `service` or `pool`, which Cockpit cannot run"),
     ],
@@ -78,6 +93,11 @@ def test_a_shape_that_cannot_be_used_is_refused_in_one_sentence(tmp_path: Path, 
         ),
         ("num_nodes: 2\nresources: {accelerators: H100:8}", "a cluster has 16 H100 on 2 nodes, and each run gets all"),
         ("resources: {accelerators: H100:1, use_spot: true}", "a preempted run is retried elsewhere"),
+        (
+            "resources: {any_of: [{infra: k8s, accelerators: H100:1}, {infra: aws, accelerators: H100:8}]}",
+            "a node may have 1 or 8 H100, whose results are compared as those of one class: name one number",
+        ),
+        ("resources: {accelerators: 'A10:0.167'}", "a run gets 0.167 A10, and counts as one GPU"),
         ("workdir: {url: 'https://github.com/a/b', ref: main}", "its workdir, the repository https://github.com/a/b,"),
         ("resources: {autostop: 10}", "its `autostop` is replaced"),
         ("secrets: {HF_TOKEN: null}", "the secret HF_TOKEN has no value here"),
@@ -145,6 +165,21 @@ def test_a_launch_passes_all_of_the_task_on(tmp_path: Path) -> None:
     assert task.volumes == {"/mnt/data": "corpus"}
     assert task.file_mounts == {"/mine": str(tmp_path / "mine")}
     assert (task.workdir, task.setup, task.run) == (str(tmp_path), "pip install uv", "true")
+
+
+def test_a_run_gets_the_nodes_and_the_variables_of_its_task(tmp_path: Path) -> None:
+    cloud = FakeCloud()
+    client = client_of(tmp_path, cloud, ALL)
+    client.launch(LaunchOrder("gpu-01-s1", tmp_path), lambda request: None)
+    source = tmp_path / "runs" / "e0001.1"
+    source.mkdir(parents=True)
+    job = Job("e0001.1", "gpu-01", source, tmp_path / "log", {"SEED": "7"}, (), 60.0)
+    client.submit(job, "gpu-01-s1", stage(job, "e0001.1-s1"), {"H100": 8.0})
+    (task,) = cloud.tasks
+    assert (task.num_nodes, task.name, task.setup) == (2, "e0001.1-s1", None)
+    assert [dict(one.accelerators) for one in task.resources] == [{"H100": 8}]
+    assert (task.envs["A"], task.envs["SEED"]) == ("1", "7")
+    assert task.secrets["TOKEN"].get_secret_value() == "abc"
 
 
 def test_a_cluster_of_two_nodes_counts_the_gpus_of_both(tmp_path: Path) -> None:

@@ -214,8 +214,8 @@ def test_a_worker_killed_five_times_loses_no_line_and_runs_nothing_twice(night: 
 @slow
 def test_a_cancelled_run_ends_and_the_next_one_runs(night: LabNight) -> None:
     night.ready("gpu-01")
-    night.job("e501.1", "gpu-01", score(1, seconds=300))
-    night.job("e502.1", "gpu-01", score(2, seconds=300))
+    for name in ("e501.1", "e502.1"):
+        night.job(name, "gpu-01", score(1, seconds=3600), limit_s=3600)
     night.job("e503.1", "gpu-01", score(3))
     night.started("e501.1")
     night.fleet.cancel("e502.1")

@@ -3,7 +3,7 @@
 SkyPilot is imported when the first task is read.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -162,21 +162,44 @@ def unusable(task: Any, name: str) -> str:
 
 def reading_of(task: Any, text: str) -> TaskReading:
     alternatives = list(task.resources)
-    names = {name for one in alternatives for name in one.accelerators or {}}
-    lower = text.lower()
-    classes = tuple(sorted(names, key=lambda name: (lower.find(name.lower()), name)))
+    counts: dict[str, set[float]] = {}
+    for one in alternatives:
+        for name, count in (one.accelerators or {}).items():
+            counts.setdefault(name, set()).add(count)
     # SkyPilot's alternatives are a set: only the file has an order.
-    gpus = {
-        name: int(task.num_nodes * max((one.accelerators or {}).get(name, 0) for one in alternatives))
-        for name in classes
-    }
-    return TaskReading(classes, gpus, task.num_nodes, tuple(_words(task, alternatives, gpus)))
+    order = list(_classes_in_order(private_names.parse_yaml(text).get("resources")))
+    last = len(order)
+    classes = tuple(
+        sorted(counts, key=lambda name: (order.index(key) if (key := name.lower()) in order else last, name))
+    )
+    gpus = {name: task.num_nodes * max(1, int(max(counts[name]))) for name in classes}
+    return TaskReading(classes, gpus, task.num_nodes, tuple(_words(task, alternatives, gpus, counts)))
 
 
-def _words(task: Any, alternatives: list[Any], gpus: dict[str, int]) -> Iterable[str]:
-    """Yield what SkyPilot understood and what Cockpit adds, a sentence each."""
+def _classes_in_order(resources: Any) -> Iterator[str]:
+    """Yield the classes that a task file's resources name, in lower case, in the order of the file."""
+    if not isinstance(resources, dict):
+        return
+    accelerators = resources.get("accelerators")
+    for named in [accelerators] if isinstance(accelerators, str) else accelerators or ():
+        yield str(named).partition(":")[0].strip().lower()
+    for alternatives in ("any_of", "ordered"):
+        for one in resources.get(alternatives) or ():
+            yield from _classes_in_order(one)
+
+
+def _words(
+    task: Any, alternatives: list[Any], gpus: dict[str, int], counts: Mapping[str, Collection[float]]
+) -> Iterable[str]:
+    """Yield what SkyPilot understood and what Cockpit adds, a sentence each. `counts` are the GPUs of a node."""
     if not gpus:
         yield "it names no accelerator: clusters have no GPU"
+    for name, numbers in counts.items():
+        if len(numbers) > 1:
+            listed = " or ".join(f"{count:g}" for count in sorted(numbers))
+            yield f"a node may have {listed} {name}, whose results are compared as those of one class: name one number"
+        elif min(numbers) < 1:
+            yield f"a run gets {min(numbers):g} {name}, and counts as one GPU"
     for name, count in gpus.items():
         if count > 1:
             if task.num_nodes > 1:
